@@ -1,0 +1,81 @@
+package modes
+
+import (
+	"time"
+
+	"nicteam/internal/frame"
+)
+
+// Mode decides how frames are spread. It is called from one goroutine, never blocks, does no
+// I/O, starts no goroutine and reads no clock: time is an argument. The set is closed.
+type Mode interface {
+	// Handle takes in an event and says what is to be done besides executing the Plan.
+	Handle(now time.Time, ev Event) Effects
+	// Plan is what a data path has to do; it changes only in Handle.
+	Plan() *Plan
+	// Deadline is when the mode wants the next Tick; zero for never.
+	Deadline() time.Time
+	isMode()
+}
+
+// Event is one of State, Tick and Received.
+type Event interface{ isEvent() }
+
+// State is the whole state of a team as the mode needs it; sent again whenever anything in it changed.
+type State struct {
+	Adapter  frame.MAC
+	Behind   []frame.MAC // sorted
+	Members  []Member    // by id
+	Settings Settings
+}
+
+// Tick says that the mode's deadline has passed.
+type Tick struct{}
+
+// Received is a frame that the Plan handed to the control loop.
+type Received struct {
+	Member int // the member it came in by, -1 when the adapter sent it
+	Frame  []byte
+}
+
+func (State) isEvent()    {}
+func (Tick) isEvent()     {}
+func (Received) isEvent() {}
+
+// Member is a member as modes see it.
+type Member struct {
+	ID       int
+	Name     string
+	MAC      frame.MAC
+	Usable   bool    // link watches say up and delays are over
+	Draining bool    // leaves the team: still collects, sends nothing
+	Weight   float64 // from the user, 1 by default, > 0
+	SpeedBps uint64  // link speed, 0 unknown
+}
+
+// Effects is what a mode wants done after an event; the zero value is nothing.
+type Effects struct {
+	Send     []Send // frames to send, in order
+	Announce bool   // tell the neighbours where the adapter's addresses are: gratuitous ARP, NA, group reports, RARP for Behind
+	Active   bool   // the active member changed
+	Reason   string // why, in words, when Active
+}
+
+// Send is a frame for the wire by one member.
+type Send struct {
+	Member int
+	Frame  []byte
+}
+
+// Settings are the live settings that modes read. The zero value is not valid: see team.Config for defaults.
+type Settings struct {
+	Kind             Kind
+	Balance          bool // false: one active member, the others stand by, whatever Kind says
+	Hash             HashPolicy
+	Salt             uint64
+	Primary          string // member name, "" none
+	PrimaryReselect  Reselect
+	Active           string // active member wished by hand, "" none
+	PacketsPerMember int
+	MinMembers       int
+}

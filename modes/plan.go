@@ -1,0 +1,63 @@
+package modes
+
+import "nicteam/internal/frame"
+
+// MaxMembers is how many members a team can have; a member's id is in [0, MaxMembers).
+const MaxMembers = 64
+
+// MemberSet is a set of member ids, bit i for member i.
+type MemberSet uint64
+
+// Has reports whether id is in the set.
+func (s MemberSet) Has(id int) bool { return s>>uint(id)&1 != 0 }
+
+// With returns the set with id in it.
+func (s MemberSet) With(id int) MemberSet { return s | 1<<uint(id) }
+
+// Without returns the set with id not in it.
+func (s MemberSet) Without(id int) MemberSet { return s &^ (1 << uint(id)) }
+
+// Spread is how a data path chooses the member for a frame that the adapter sends.
+type Spread uint8
+
+// The rules of transmission.
+const (
+	SpreadNone       Spread = iota // nobody may send: drop and count
+	SpreadSingle                   // everything by Plan.Single
+	SpreadSlots                    // flow hash → Plan.Slots
+	SpreadRoundRobin               // frame by frame, deficit weighted, Plan.Weights
+	SpreadBroadcast                // a copy by every distributing member
+)
+
+// NoMember stands in a slot that nobody serves.
+const NoMember = 0xff
+
+// SlotCount is the length of a hash mode's slot table.
+const SlotCount = 1024
+
+// A Plan is everything a data path needs to know to move frames. It is immutable once
+// published: the control loop makes a new one for every change, data paths read it once a batch.
+type Plan struct {
+	Spread Spread
+
+	Distributing MemberSet // may send
+	Collecting   MemberSet // frames received here go to the adapter …
+	Multicast    MemberSet // … group-addressed ones only where this has the member too
+
+	Single int // SpreadSingle: the member
+
+	Hash  HashPolicy // SpreadSlots: the fields that make a flow
+	Salt  uint64     // SpreadSlots: the team's own
+	Slots []uint8    // SpreadSlots: SlotCount member ids or NoMember
+
+	Weights          [MaxMembers]uint32 // SpreadRoundRobin: shares, any unit, 0 for members that do not distribute
+	PacketsPerMember int                // SpreadRoundRobin: super-frames in a row on one member; 0: random each
+
+	Adapter     frame.MAC   // the adapter's address
+	Own         []frame.MAC // adapter, members, behind: a received frame from one of these is our own come back
+	Behind      []frame.MAC // sorted: source addresses seen behind the adapter (bridge, VM, macvlan)
+	Promiscuous bool        // members receive for addresses that are not the adapter's (Behind is not empty)
+
+	// Filter is, a member, the unicast addresses its NIC must take in besides its own.
+	Filter [MaxMembers][]frame.MAC
+}

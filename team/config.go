@@ -1,0 +1,87 @@
+package team
+
+import (
+	"net/netip"
+	"time"
+
+	"nicteam/internal/frame"
+	"nicteam/modes"
+)
+
+// Config is a validated configuration of a team; internal/config makes it from flags,
+// environment and file. DefaultConfig has the defaults.
+type Config struct {
+	Team    string
+	Members []MemberConfig
+
+	Mode             modes.Kind
+	Balance          bool
+	Hash             modes.HashPolicy
+	Primary          string
+	PrimaryReselect  modes.Reselect
+	PacketsPerMember int
+	ReceiveBalance   bool
+	MinMembers       int
+
+	UpDelay          time.Duration
+	DownDelay        time.Duration
+	LinkWatch        []string // "carrier"
+	AnnounceCount    int
+	AnnounceInterval time.Duration
+
+	Address   AddressPolicy
+	Addresses []netip.Prefix // Address == AddressGiven
+	Gateway   netip.Addr     // zero: none given
+	MACPolicy MACPolicy
+	MAC       frame.MAC // MACPolicy == MACGiven
+	MTU       int       // 0: the members' minimum
+
+	Datapath      string // "auto", "relay", "fastpath"
+	TSO, USO, GRO Offload
+}
+
+// MemberConfig is a member as configured.
+type MemberConfig struct {
+	Name   string
+	Weight float64
+}
+
+// AddressPolicy says where the adapter's addresses come from.
+type AddressPolicy uint8
+
+// The policies of --address.
+const (
+	AddressAuto  AddressPolicy = iota // the members' addresses, routes and gateway move to the adapter
+	AddressNone                       // the adapter has none; the members keep nothing
+	AddressGiven                      // Config.Addresses
+)
+
+// MACPolicy says which MAC the adapter gets.
+type MACPolicy uint8
+
+// The policies of --mac.
+const (
+	MACKeep  MACPolicy = iota // of the member that owned the default route, else the first's
+	MACNew                    // a fresh locally administered one
+	MACGiven                  // Config.MAC
+)
+
+// Offload is a switch with an automatic position.
+type Offload uint8
+
+// The positions.
+const (
+	OffloadAuto Offload = iota // on unless it was seen to fail
+	OffloadOn
+	OffloadOff
+)
+
+// DefaultConfig has the defaults; Team and Members are the caller's.
+func DefaultConfig() Config {
+	return Config{
+		Mode: modes.ActiveBackup, Balance: true, ReceiveBalance: true,
+		PacketsPerMember: 1, MinMembers: 1,
+		LinkWatch: []string{"carrier"}, AnnounceCount: 1, AnnounceInterval: 100 * time.Millisecond,
+		Datapath: "auto",
+	}
+}

@@ -1,0 +1,109 @@
+package team
+
+import (
+	"nicteam/internal/frame"
+	"nicteam/modes"
+)
+
+// Adapter is the TAP as the control loop needs it; internal/tap implements it.
+type Adapter interface {
+	SetCarrier(up bool) error
+}
+
+// Link says which NIC a member is.
+type Link struct {
+	Name  string
+	Index int // ifindex
+	MAC   frame.MAC
+}
+
+// Datapath moves frames between the adapter and the members as the Plan says, and counts.
+// internal/relay implements it. All methods may be called from any goroutine.
+type Datapath interface {
+	// Join opens member id on a NIC. It moves nothing until a Plan names the member.
+	Join(id int, l Link) error
+	// Leave closes member id; the Plan in force must not name it.
+	Leave(id int) error
+	// Apply puts a Plan in force and returns once no later frame follows the Plan before it.
+	Apply(*modes.Plan) error
+	// Backlog is how many bytes member id has been given that have not left it.
+	Backlog(id int) int
+	// Counters fills c with the totals since the data path began.
+	Counters(c *Counters)
+	// Control delivers frames and news meant for the control loop; closed by Close.
+	Control() <-chan Control
+	// Send sends a control frame (a whole Ethernet frame) by member id.
+	Send(id int, frame []byte) error
+	// Close ends all goroutines and closes all members. Closing twice is fine.
+	Close() error
+}
+
+// Control is something that the data path tells the control loop. It is one of the three.
+type Control struct {
+	Kind   ControlKind
+	Member int       // -1: the adapter
+	MAC    frame.MAC // ControlBehind
+	Frame  []byte    // ControlFrame: a copy, the receiver's to keep
+}
+
+// ControlKind says what a Control is.
+type ControlKind uint8
+
+// The kinds of Control.
+const (
+	ControlFrame   ControlKind = iota // a frame for the mode
+	ControlBehind                     // a source MAC was seen behind the adapter that Plan.Behind does not have
+	ControlSuspect                    // the member refused a frame as one without link does: read its link at once
+)
+
+// Count is frames on the wire's side of segmentation, and their bytes without FCS.
+type Count struct {
+	Bytes  uint64 `json:"bytes"`
+	Frames uint64 `json:"frames"`
+}
+
+// Add adds o to c.
+func (c *Count) Add(o Count) { c.Bytes += o.Bytes; c.Frames += o.Frames }
+
+// Drop says why a frame was not delivered.
+type Drop uint8
+
+// The reasons.
+const (
+	DropNoMember   Drop = iota // tx: nobody may send
+	DropBacklog                // tx: the member's backlog was at its bound
+	DropRefused                // tx: refused by two members, or by the only one
+	DropMalformed              // both: not a frame that can be carried
+	DropNotOurs                // rx: a unicast frame for somebody else
+	DropStandby                // rx: the Plan does not collect here, or not group-addressed frames
+	DropReflected              // rx: our own frame come back
+	DropAdapter                // rx: the adapter did not take it (down, or its queue is full)
+	DropSocket                 // rx: the socket's buffer was full
+	Drops          int = iota
+)
+
+var dropNames = [Drops]string{"no-member", "backlog", "refused", "malformed", "not-ours", "standby", "reflected", "adapter", "socket"}
+
+func (d Drop) String() string { return dropNames[d] }
+
+// Expected reports whether such drops are part of a healthy team's work: they are not shown as drops.
+func (d Drop) Expected() bool { return d == DropNotOurs || d == DropStandby || d == DropReflected }
+
+// MemberCounters are the totals of one member.
+type MemberCounters struct {
+	RX, TX         [frame.Protocols]Count
+	RXDrop, TXDrop [Drops]uint64 // frames
+	RXError        uint64        // receive errors of the socket
+	TXError        uint64        // send errors other than a full backlog
+	Resent         uint64        // tx: frames this member refused and another took
+	Segmented      uint64        // super-frames segmented in software because the NIC refused them
+}
+
+// Counters are the totals of a team. TXDrop with NoMember are the adapter's own.
+type Counters struct {
+	Members [modes.MaxMembers]MemberCounters
+	Adapter struct {
+		TXDrop [Drops]uint64
+		Panics uint64 // frames whose handling panicked
+	}
+}

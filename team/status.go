@@ -1,0 +1,78 @@
+package team
+
+import "time"
+
+// Status is the document nicteam.status/v1 (docs/json.md). Units are base units.
+type Status struct {
+	Schema         string         `json:"schema"`
+	Team           string         `json:"team"`
+	Mode           string         `json:"mode"`
+	State          string         `json:"state"` // up, degraded, down
+	Reason         string         `json:"reason"`
+	Since          time.Time      `json:"since"` // of State
+	PID            int            `json:"pid"`
+	Datapath       string         `json:"datapath"`
+	DatapathReason string         `json:"datapath_reason"`
+	Adapter        AdapterStatus  `json:"adapter"`
+	Active         string         `json:"active"`
+	Balance        bool           `json:"balance"`
+	Settings       SettingsStatus `json:"settings"`
+	Members        []MemberStatus `json:"members"`
+	RX             Count          `json:"rx"`
+	TX             Count          `json:"tx"`
+	Warnings       []string       `json:"warnings"`
+}
+
+// AdapterStatus is the adapter's part of a Status.
+type AdapterStatus struct {
+	Name      string   `json:"name"`
+	Index     int      `json:"index"`
+	MAC       string   `json:"mac"`
+	MTU       int      `json:"mtu"`
+	Carrier   bool     `json:"carrier"`
+	Addresses []string `json:"addresses"` // CIDR
+}
+
+// SettingsStatus are the live settings, as `nicteam set` names them.
+type SettingsStatus struct {
+	Hash             string `json:"hash"`
+	Primary          string `json:"primary"`
+	PrimaryReselect  string `json:"primary_reselect"`
+	UpDelay          int64  `json:"up_delay_ns"`
+	DownDelay        int64  `json:"down_delay_ns"`
+	PacketsPerMember int    `json:"packets_per_member"`
+	MinMembers       int    `json:"min_members"`
+	ReceiveBalance   bool   `json:"receive_balance"`
+	AnnounceCount    int    `json:"announce_count"`
+	AnnounceInterval int64  `json:"announce_interval_ns"`
+	LinkWatch        string `json:"link_watch"`
+}
+
+// MemberStatus is a member's part of a Status.
+type MemberStatus struct {
+	Name         string      `json:"name"`
+	Index        int         `json:"index"`
+	MAC          string      `json:"mac"`
+	Driver       string      `json:"driver"`
+	State        string      `json:"state"` // up, down, draining, standby, absent
+	Reason       string      `json:"reason"`
+	Link         bool        `json:"link"`
+	SpeedBps     uint64      `json:"speed_bps"`
+	Duplex       string      `json:"duplex"`
+	MTU          int         `json:"mtu"`
+	Weight       float64     `json:"weight"`
+	Collecting   bool        `json:"collecting"`
+	Distributing bool        `json:"distributing"`
+	Failures     uint64      `json:"failures"`
+	RX           MemberCount `json:"rx"`
+	TX           MemberCount `json:"tx"`
+	// DropReasons has the drops by reason, healthy ones (standby, reflected, …) included; only non-zero ones.
+	DropReasons map[string]uint64 `json:"drop_reasons,omitempty"`
+}
+
+// MemberCount is a member's traffic in one direction.
+type MemberCount struct {
+	Count
+	Drops  uint64 `json:"drops"`
+	Errors uint64 `json:"errors"`
+}
