@@ -70,16 +70,16 @@ type Drop uint8
 
 // The reasons.
 const (
-	DropNoMember   Drop = iota // tx: nobody may send
-	DropBacklog                // tx: the member's backlog was at its bound
-	DropRefused                // tx: refused by two members, or by the only one
-	DropMalformed              // both: not a frame that can be carried
-	DropNotOurs                // rx: a unicast frame for somebody else
-	DropStandby                // rx: the Plan does not collect here, or not group-addressed frames
-	DropReflected              // rx: our own frame come back
-	DropAdapter                // rx: the adapter did not take it (down, or its queue is full)
-	DropSocket                 // rx: the socket's buffer was full
-	Drops          int = iota
+	DropNoMember  Drop = iota // tx: nobody may send
+	DropBacklog               // tx: the member's backlog was at its bound
+	DropRefused               // tx: refused by two members, or by the only one
+	DropMalformed             // both: not a frame that can be carried
+	DropNotOurs               // rx: a unicast frame for somebody else
+	DropStandby               // rx: the Plan does not collect here, or not group-addressed frames
+	DropReflected             // rx: our own frame come back
+	DropAdapter               // rx: the adapter did not take it (down, or its queue is full)
+	DropSocket                // rx: the socket's buffer was full
+	Drops         int  = iota
 )
 
 var dropNames = [Drops]string{"no-member", "backlog", "refused", "malformed", "not-ours", "standby", "reflected", "adapter", "socket"}
