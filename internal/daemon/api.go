@@ -1,0 +1,85 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+
+	"nicteam/team"
+)
+
+// Places are the directories of nicteam; all three must be set.
+type Places struct {
+	RunDir    string // sockets and locks
+	StateDir  string // journals and logs
+	ConfigDir string // TEAM.yaml
+}
+
+// CreateOptions say what Create makes and how.
+type CreateOptions struct {
+	Config team.Config
+	Places
+	Foreground bool // run the team in this process and return at its end
+	DryRun     bool // check and say the steps, change nothing
+	NoPersist  bool // leave no TEAM.yaml in the configuration directory
+	Progress   func(step string)
+	Log        *slog.Logger
+}
+
+// Created says what Create did.
+type Created struct {
+	Steps    []string     `json:"steps"`
+	Warnings []string     `json:"warnings"`
+	Status   *team.Status `json:"status,omitempty"` // nil in a dry run
+}
+
+// RunOptions say what the team's own process runs.
+type RunOptions struct {
+	Config team.Config
+	Places
+	Ready *os.File // where to report steps and readiness, nil for nowhere
+	Log   *slog.Logger
+}
+
+// Listing is the document nicteam.list/v1.
+type Listing struct {
+	Schema string       `json:"schema"`
+	Teams  []ListedTeam `json:"teams"`
+	NICs   []ListedNIC  `json:"nics"`
+}
+
+// ListedTeam is a team of this host, running or not.
+type ListedTeam struct {
+	Name    string   `json:"name"`
+	Running bool     `json:"running"`
+	Mode    string   `json:"mode"`
+	State   string   `json:"state"` // up, degraded, down, "not running"
+	Members []string `json:"members"`
+}
+
+// ListedNIC is a NIC of this host.
+type ListedNIC struct {
+	Name      string   `json:"name"`
+	Index     int      `json:"index"`
+	MAC       string   `json:"mac"`
+	Driver    string   `json:"driver"`
+	Up        bool     `json:"up"`   // administratively
+	Link      bool     `json:"link"` // carrier
+	SpeedBps  uint64   `json:"speed_bps"`
+	Duplex    string   `json:"duplex"`
+	MTU       int      `json:"mtu"`
+	Addresses []string `json:"addresses"`
+	Owner     string   `json:"owner"` // "team team0", "bridge br0", … or ""
+}
+
+var errPending = errors.New("being written")
+
+func Create(ctx context.Context, o CreateOptions) (*Created, error) { return nil, errPending }
+func Run(ctx context.Context, o RunOptions) error                   { return errPending }
+func Restore(ctx context.Context, p Places, name string) (steps []string, err error) {
+	return nil, errPending
+}
+func List(ctx context.Context, p Places) (*Listing, error) { return nil, errPending }
+func Demo(ctx context.Context, w io.Writer) error          { return errPending }
