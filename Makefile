@@ -1,0 +1,59 @@
+# make demo   build and run the main job on private test hosts
+# make test   every test: unit, simulated, real (root)
+# The rest:   build install lint fmt test-unit bench fuzz cover
+
+GO          ?= go
+STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK  = golang.org/x/vuln/cmd/govulncheck@v1.1.4
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS      = -s -w -X main.version=$(VERSION)
+PREFIX      ?= /usr/local
+TESTFLAGS   ?= -race -timeout 12m
+FUZZTIME    ?= 10s
+
+.PHONY: build install demo test test-unit bench fuzz lint fmt cover tools clean
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/nicteam ./cmd/nicteam
+
+install: build
+	install -D -m 0755 bin/nicteam $(DESTDIR)$(PREFIX)/sbin/nicteam
+	install -D -m 0644 packaging/systemd/nicteam@.service $(DESTDIR)/lib/systemd/system/nicteam@.service
+
+demo: build tools
+	bin/nicteam demo
+
+test: build tools
+	$(GO) test $(TESTFLAGS) ./...
+
+# Without root: the tests that need network namespaces skip themselves and say so.
+test-unit:
+	$(GO) test -race -short ./internal/frame ./internal/config ./internal/control ./modes/... ./monitor/... ./team/... ./cmd/...
+
+bench: build
+	packaging/need openvswitch-switch iperf3 iproute2
+	$(GO) run ./internal/lab/bench -binary bin/nicteam -o bench.json
+
+fuzz:
+	@set -e; for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; \
+	  done; done
+
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run: make fmt'; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+fmt:
+	gofmt -w .
+
+cover:
+	$(GO) test -coverprofile=bin/cover.out ./... && $(GO) tool cover -func=bin/cover.out | tail -1
+
+# What the tests and the demo use besides Go, installed if missing.
+tools:
+	@packaging/need iproute2 gcc libc6-dev
+
+clean:
+	rm -rf bin bench.json
