@@ -2,13 +2,13 @@ package team
 
 import "fmt"
 
-// Problem is an error as a user sees it: what could not be done, why, and what helps.
+// Problem is an error as a user and, in JSON, a program sees it: what could not be done, why, and what helps.
 type Problem struct {
-	Kind ProblemKind
-	What string // lower case, no full stop: `create team0: no NIC "eht1"`
-	Why  string
-	Fix  string
-	Err  error // what it stems from, may be nil
+	Kind ProblemKind `json:"code"`
+	What string      `json:"error"` // lower case, no full stop: `create team0: no NIC "eht1"`
+	Why  string      `json:"why"`
+	Fix  string      `json:"fix"`
+	Err  error       `json:"-"` // what it stems from, may be nil
 }
 
 func (p *Problem) Error() string { return fmt.Sprintf("%s: %s", p.What, p.Why) }

@@ -10,13 +10,6 @@ import (
 	"nicteam/team"
 )
 
-// Places are the directories of nicteam; all three must be set.
-type Places struct {
-	RunDir    string // sockets and locks
-	StateDir  string // journals and logs
-	ConfigDir string // TEAM.yaml
-}
-
 // CreateOptions say what Create makes and how.
 type CreateOptions struct {
 	Config team.Config

@@ -1,0 +1,82 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/team"
+)
+
+// lock is the right to be the process of a team. It is an flock, so it ends with the process
+// however that ends; a file that is left over means nothing.
+type lock struct{ file *os.File }
+
+// acquire takes the lock of a team; held by another process it is a Conflict.
+func acquire(p Places, name string) (*lock, error) {
+	var f *os.File
+	var err error
+	for {
+		f, err = os.OpenFile(p.lock(name), os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o640)
+		if err != nil {
+			return nil, fmt.Errorf("open lock: %w", err)
+		}
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		// Its holder removes the file when it ends: what we locked may not be the file of that name any more.
+		if err != nil || isFileAt(f, p.lock(name)) {
+			break
+		}
+		_ = f.Close()
+	}
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		pid := holder(f)
+		_ = f.Close()
+		return nil, &team.Problem{Kind: team.Conflict, What: "start " + name,
+			Why: "the team is running" + pid, Fix: "nicteam status " + name, Err: err}
+	}
+	if err == nil {
+		err = f.Truncate(0)
+	}
+	if err == nil {
+		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return &lock{f}, nil
+}
+
+// free reports whether no process of the team runs.
+func free(p Places, name string) bool {
+	f, err := os.Open(p.lock(name))
+	if err != nil {
+		return true
+	}
+	defer func() { _ = f.Close() }()
+	return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil
+}
+
+func isFileAt(f *os.File, path string) bool {
+	a, errA := f.Stat()
+	b, errB := os.Stat(path)
+	return errA == nil && errB == nil && os.SameFile(a, b)
+}
+
+func holder(f *os.File) string {
+	b := make([]byte, 32)
+	n, _ := f.ReadAt(b, 0)
+	if pid := strings.TrimSpace(string(b[:n])); pid != "" {
+		return " (process " + pid + ")"
+	}
+	return ""
+}
+
+func (l *lock) release() {
+	_ = os.Remove(l.file.Name())
+	_ = l.file.Close()
+}

@@ -1,0 +1,151 @@
+package daemon
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"nicteam/team"
+)
+
+// report is a line that a starting team process writes to the descriptor it was given:
+// steps as they are done, then either ready or a problem.
+type report struct {
+	Step    string        `json:"step,omitempty"`
+	Warning string        `json:"warning,omitempty"`
+	Ready   bool          `json:"ready,omitempty"`
+	Problem *team.Problem `json:"problem,omitempty"`
+}
+
+// reporter writes reports. The zero reporter writes nowhere.
+type reporter struct{ w io.Writer }
+
+func (r reporter) send(line report) {
+	if r.w == nil {
+		return
+	}
+	b, err := json.Marshal(line)
+	if err == nil {
+		_, _ = r.w.Write(append(b, '\n')) // a caller that went away does not matter
+	}
+}
+
+func (r reporter) step(format string, args ...any) {
+	r.send(report{Step: fmt.Sprintf(format, args...)})
+}
+
+// readyEnv names the descriptor that `nicteam run` reports to when spawn started it.
+const readyEnv = "NICTEAM_READY_FD"
+
+// ReadyFile is the descriptor that the starter of this process waits on, nil when there is none.
+func ReadyFile() *os.File {
+	if os.Getenv(readyEnv) != "3" {
+		return nil
+	}
+	_ = os.Unsetenv(readyEnv)
+	syscall.CloseOnExec(3)
+	return os.NewFile(3, "ready")
+}
+
+// spawn starts the team's process detached from this one's terminal, session and streams, and
+// waits until it reports that it forwards. ctx ending while it waits ends the new process in order.
+func spawn(ctx context.Context, p Places, name, configFile string, level slog.Level, progress func(report)) error {
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }()
+	log, err := os.OpenFile(p.log(name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+	if err != nil {
+		_ = w.Close()
+		return err
+	}
+	args := []string{"run", name, "--config", configFile,
+		"--run-dir", p.RunDir, "--state-dir", p.StateDir, "--config-dir", p.ConfigDir}
+	if level < slog.LevelInfo {
+		args = append(args, "-v")
+	}
+	cmd := exec.Command(exe, args...)
+	cmd.Dir = "/"
+	cmd.Env = append(withoutSettings(os.Environ()), readyEnv+"=3")
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.ExtraFiles = []*os.File{w}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	err = cmd.Start()
+	_ = w.Close()
+	_ = log.Close()
+	if err != nil {
+		return err
+	}
+	gone := make(chan error, 1)
+	go func() { gone <- cmd.Wait() }()
+
+	lines := make(chan report)
+	go func() {
+		defer close(lines)
+		for s := bufio.NewScanner(r); s.Scan(); {
+			var line report
+			if json.Unmarshal(s.Bytes(), &line) == nil {
+				lines <- line
+			}
+		}
+	}()
+	var stopped error
+	done := ctx.Done()
+	for {
+		select {
+		case line, ok := <-lines:
+			switch {
+			case !ok && stopped != nil:
+				<-gone
+				return stopped
+			case !ok:
+				return &team.Problem{Kind: team.Failed, What: "start the process of " + name,
+					Why: exitReason(<-gone), Fix: "read " + p.log(name) + ", then: nicteam restore " + name}
+			case line.Problem != nil:
+				<-gone
+				return line.Problem
+			case line.Ready:
+				return nil
+			default:
+				progress(line)
+			}
+		case <-done:
+			// It puts the host back and closes the pipe.
+			done, stopped = nil, context.Cause(ctx)
+			_ = cmd.Process.Signal(syscall.SIGINT)
+		}
+	}
+}
+
+// withoutSettings takes NICTEAM_ settings out of an environment: the file that the process is
+// given has them already, as they were checked.
+func withoutSettings(env []string) []string {
+	var kept []string
+	for _, kv := range env {
+		if !strings.HasPrefix(kv, "NICTEAM_") {
+			kept = append(kept, kv)
+		}
+	}
+	return kept
+}
+
+func exitReason(err error) string {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return "it ended before it forwarded: " + exit.String()
+	}
+	return "it ended before it forwarded"
+}
