@@ -19,6 +19,7 @@ type Config struct {
 	Hash             modes.HashPolicy
 	Primary          string
 	PrimaryReselect  modes.Reselect
+	Active           string // active member wished by hand, "" none; never kept over a restart
 	PacketsPerMember int
 	ReceiveBalance   bool
 	MinMembers       int

@@ -1,0 +1,57 @@
+package control
+
+import (
+	"context"
+	"time"
+
+	"nicteam/team"
+)
+
+// Backend is a running team as the server needs it. All methods may be called from any
+// goroutine. An error that is a *team.Problem is passed on as it is; any other is Failed.
+type Backend interface {
+	// Status is the team's state as it is now; the caller only reads it.
+	Status() *team.Status
+	// Sample reads the totals of all members.
+	Sample() *Sample
+	// Events delivers the events remembered, oldest first; with follow the later ones too, until
+	// ctx ends. The channel is closed at the end. A receiver that is slow loses events.
+	Events(ctx context.Context, follow bool) <-chan team.Event
+	// Explain says which member carries the flow ("tcp 10.0.0.1:5000 10.0.0.2:80") and why.
+	Explain(flow string) (*Explanation, error)
+
+	// Those that change something return what was done in steps, for people to read.
+	Add(ctx context.Context, names []string) (steps []string, err error)
+	Remove(ctx context.Context, names []string, force bool) (steps []string, err error)
+	Set(ctx context.Context, settings map[string]string) (steps []string, err error)
+	// Delete begins the end of the team. It returns when the host is as it was; the process ends
+	// after the answer is sent.
+	Delete(ctx context.Context) (steps []string, err error)
+}
+
+// Sample is the totals of a team at one moment.
+type Sample struct {
+	Time    time.Time
+	Members []MemberSample
+}
+
+// MemberSample is a member's part of a Sample. Totals are since the member joined.
+type MemberSample struct {
+	Name     string
+	Link     bool
+	Counters team.MemberCounters
+}
+
+// Explanation is the document nicteam.explain/v1.
+type Explanation struct {
+	Schema string `json:"schema"`
+	Team   string `json:"team"`
+	Flow   string `json:"flow"`
+	Mode   string `json:"mode"`
+	Hash   string `json:"hash,omitempty"` // policy
+	Slot   int    `json:"slot"`           // -1 where the mode has no slots
+	Member string `json:"member"`         // "" when nobody carries it
+	Why    string `json:"why"`
+	// Next is the member that would carry the flow if Member died, "" for none.
+	Next string `json:"next,omitempty"`
+}
