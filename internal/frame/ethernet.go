@@ -1,0 +1,24 @@
+package frame
+
+import "encoding/binary"
+
+// minFrame is the shortest frame on a wire, without FCS. Not every driver pads.
+const minFrame = 60
+
+// newFrame returns a frame with room octets of zeros behind its header, and the offset of
+// those; the header has an 802.1Q tag when vlan is not 0.
+func newFrame(dst, src MAC, vlan, etherType uint16, room int) (b []byte, at int) {
+	at = EtherLen
+	if vlan != 0 {
+		at += TagLen
+	}
+	b = make([]byte, max(at+room, minFrame))
+	dst.Put(b, 0)
+	src.Put(b, 6)
+	if vlan != 0 {
+		binary.BigEndian.PutUint16(b[12:], TypeVLAN)
+		binary.BigEndian.PutUint16(b[14:], vlan&0xfff)
+	}
+	binary.BigEndian.PutUint16(b[at-2:], etherType)
+	return b, at
+}

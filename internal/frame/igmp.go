@@ -1,0 +1,68 @@
+package frame
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// How many groups one report can have at an MTU of 1500 and 1280.
+const (
+	MaxIGMPGroups = (1500 - 24 - 8) / 8
+	MaxMLDGroups  = (1280 - 40 - 8 - 8) / 20
+)
+
+// toExclude is the record type with which a host joins a group for all sources.
+const toExclude = 4
+
+// IGMPReport returns an IGMPv3 membership report (RFC 3376 clause 4.2) that joins groups: one
+// record a group that excludes no source, from src (which may be the zero Addr), to all
+// IGMPv3 routers with the router alert option. Groups that are never reported (224.0.0.1) and
+// those that are no IPv4 group are left out, as are more than MaxIGMPGroups: pass them in
+// portions. It returns nil when none is left.
+func IGMPReport(mac MAC, src netip.Addr, groups []netip.Addr) []byte {
+	groups = reported(groups, netip.Addr.Is4, netip.AddrFrom4([4]byte{224, 0, 0, 1}), MaxIGMPGroups)
+	if len(groups) == 0 {
+		return nil
+	}
+	const ihl = 24
+	n := 8 + 8*len(groups)
+	b, at := newFrame(groupMAC(allIGMPRouters), mac, 0, TypeIPv4, ihl+n)
+	ip := b[at : at+ihl]
+	ip[0] = 4<<4 | ihl/4
+	ip[1] = 0xc0 // internetwork control
+	binary.BigEndian.PutUint16(ip[2:], uint16(ihl+n))
+	ip[6] = 0x40 // don't fragment
+	ip[8], ip[9] = 1, ProtoIGMP
+	if src = src.Unmap(); src.Is4() {
+		a := src.As4()
+		copy(ip[12:], a[:])
+	}
+	a := allIGMPRouters.As4()
+	copy(ip[16:], a[:])
+	ip[20], ip[21] = 0x94, 4 // router alert (RFC 2113)
+	binary.BigEndian.PutUint16(ip[10:], Checksum(ip))
+
+	m := b[at+ihl : at+ihl+n]
+	m[0] = 0x22
+	binary.BigEndian.PutUint16(m[6:], uint16(len(groups)))
+	for i, g := range groups {
+		r := m[8+8*i:]
+		r[0] = toExclude
+		a := g.As4()
+		copy(r[4:], a[:])
+	}
+	binary.BigEndian.PutUint16(m[2:], Checksum(m))
+	return b
+}
+
+// reported returns the groups of one family that are to be reported, at most limit.
+func reported(groups []netip.Addr, family func(netip.Addr) bool, never netip.Addr, limit int) []netip.Addr {
+	out := make([]netip.Addr, 0, min(len(groups), limit))
+	for _, g := range groups {
+		g = g.Unmap().WithZone("")
+		if family(g) && g.IsMulticast() && !g.IsInterfaceLocalMulticast() && g != never && len(out) < limit {
+			out = append(out, g)
+		}
+	}
+	return out
+}

@@ -1,0 +1,161 @@
+package frame
+
+import (
+	"encoding/binary"
+	"errors"
+	"sync"
+)
+
+// ErrSegment says that a frame cannot be segmented: its virtio header and its contents do not
+// fit together, or the type is none that a NIC can be asked for.
+var ErrSegment = errors.New("frame cannot be segmented")
+
+// TCP flags that only one of the segments may have.
+const (
+	tcpFIN = 0x01
+	tcpPSH = 0x08
+	tcpCWR = 0x80
+)
+
+// segmentBuffers keeps buffers for one segment each: software segmentation is what is left
+// when a NIC has refused a super-frame, but then it happens for each.
+var segmentBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 2048); return &b }}
+
+// Segment cuts the super-frame b into the frames that a NIC with TSO or USO would have sent
+// and gives them to emit in order, checksums complete; emit returns false to stop, which is
+// no error. seg is reused: it is emit's only until it returns. b stays as it is. A frame that
+// is not a super-frame is emitted once, its checksum finished.
+//
+// It does what tcp_gso_segment and __udp_gso_segment do: sequence numbers and IPv4 ids count
+// up, FIN and PSH are on the last segment and CWR on the first only. Where v has NeedsCsum the
+// checksum is derived from the pseudo-header's sum that the frame brings, so that
+// source-routed packets come out right as well.
+func Segment(v Vnet, b []byte, emit func(seg []byte) bool) error {
+	buf := segmentBuffers.Get().(*[]byte)
+	defer segmentBuffers.Put(buf)
+
+	var h Headers
+	if !Parse(b, &h) {
+		return ErrSegment
+	}
+	if v.GSO() == GSONone {
+		*buf = append((*buf)[:0], b...)
+		if err := FinishChecksum(v, *buf); err != nil {
+			return err
+		}
+		emit(*buf)
+		return nil
+	}
+	if err := segmentable(v, &h); err != nil {
+		return err
+	}
+
+	s := segmenter{v: v, h: &h, b: b}
+	s.begin()
+	size := int(v.GSOSize)
+	for at, i := h.Payload, 0; ; i++ {
+		end := min(at+size, len(b))
+		seg := append((*buf)[:0], b[:h.Payload]...)
+		seg = append(seg, b[at:end]...)
+		*buf = seg
+		s.finish(seg, i, at-h.Payload, end == len(b))
+		if !emit(seg) || end == len(b) {
+			return nil
+		}
+		at = end
+	}
+}
+
+// segmentable checks that the virtio header and the frame agree.
+func segmentable(v Vnet, h *Headers) error {
+	ok := v.GSOSize > 0 && h.L4 != 0 && h.Payload != 0 && !h.Fragment
+	switch v.GSO() {
+	case GSOTCPv4:
+		ok = ok && h.EtherType == TypeIPv4 && h.IPProto == ProtoTCP
+	case GSOTCPv6:
+		ok = ok && h.EtherType == TypeIPv6 && h.IPProto == ProtoTCP
+	case GSOUDPL4:
+		ok = ok && h.IPProto == ProtoUDP
+	default:
+		ok = false
+	}
+	// A partial checksum anywhere else is not one that Segment could derive the others from.
+	if ok && v.Flags&NeedsCsum != 0 {
+		offset := 16
+		if h.IPProto == ProtoUDP {
+			offset = 6
+		}
+		ok = int(v.CsumStart) == h.L4 && int(v.CsumOffset) == offset
+	}
+	if !ok {
+		return ErrSegment
+	}
+	return nil
+}
+
+// segmenter holds what the segments of one super-frame have in common.
+type segmenter struct {
+	v Vnet
+	h *Headers
+	b []byte
+
+	csumAt int    // offset of the transport checksum
+	pseudo uint64 // sum of the pseudo-header without the length
+	noCsum bool   // UDP over IPv4 without a checksum stays so
+	id     uint16 // of the first IPv4 packet
+	seq    uint32 // of the first TCP segment
+}
+
+func (s *segmenter) begin() {
+	h, b := s.h, s.b
+	s.csumAt = h.L4 + 16
+	if h.IPProto == ProtoUDP {
+		s.csumAt = h.L4 + 6
+	} else {
+		s.seq = binary.BigEndian.Uint32(b[h.L4+4:])
+	}
+	if h.EtherType == TypeIPv4 {
+		s.id = binary.BigEndian.Uint16(b[h.L3+4:])
+	}
+	sum := binary.BigEndian.Uint16(b[s.csumAt:])
+	if s.v.Flags&NeedsCsum != 0 {
+		// Take the length away again: in one's complement, add its complement.
+		s.pseudo = addSum(uint64(sum), uint64(^Fold(uint64(len(b)-h.L4))))
+		return
+	}
+	s.noCsum = h.IPProto == ProtoUDP && h.EtherType == TypeIPv4 && sum == 0
+	s.pseudo = PseudoSum(b, h.L3, h.IPProto, 0)
+}
+
+// finish makes seg, which has the super-frame's headers and the payload from done on, the
+// i-th segment.
+func (s *segmenter) finish(seg []byte, i, done int, last bool) {
+	h := s.h
+	l4 := len(seg) - h.L4
+	if h.EtherType == TypeIPv4 {
+		ip := seg[h.L3:h.L4]
+		binary.BigEndian.PutUint16(ip[2:], uint16(len(seg)-h.L3))
+		binary.BigEndian.PutUint16(ip[4:], s.id+uint16(i))
+		ip[10], ip[11] = 0, 0
+		binary.BigEndian.PutUint16(ip[10:], Checksum(ip))
+	} else {
+		binary.BigEndian.PutUint16(seg[h.L3+4:], uint16(len(seg)-h.L3-40))
+	}
+	if h.IPProto == ProtoTCP {
+		binary.BigEndian.PutUint32(seg[h.L4+4:], s.seq+uint32(done))
+		if !last {
+			seg[h.L4+13] &^= tcpFIN | tcpPSH
+		}
+		if i > 0 {
+			seg[h.L4+13] &^= tcpCWR
+		}
+	} else {
+		binary.BigEndian.PutUint16(seg[h.L4+4:], uint16(l4))
+	}
+	if s.noCsum {
+		return
+	}
+	seg[s.csumAt], seg[s.csumAt+1] = 0, 0
+	sum := Sum(addSum(s.pseudo, uint64(l4)), seg[h.L4:])
+	binary.BigEndian.PutUint16(seg[s.csumAt:], mangle(^Fold(sum)))
+}

@@ -1,0 +1,75 @@
+package frame
+
+import "encoding/binary"
+
+// VnetLen is the length of a Vnet in front of a frame.
+const VnetLen = 10
+
+// Flags of a Vnet.
+const (
+	NeedsCsum uint8 = 1 // the checksum at CsumStart+CsumOffset holds the pseudo-header's sum only
+	DataValid uint8 = 2 // whoever received the frame has verified its checksum
+)
+
+// GSO types of a Vnet; GSOECN is a bit beside a TCP type.
+const (
+	GSONone  uint8 = 0
+	GSOTCPv4 uint8 = 1
+	GSOUDP   uint8 = 3 // fragmentation of UDP, withdrawn from Linux; never sent
+	GSOTCPv6 uint8 = 4
+	GSOUDPL4 uint8 = 5
+	GSOECN   uint8 = 0x80
+)
+
+// Vnet is struct virtio_net_hdr: what the sender of a frame left for others to do. The
+// offsets count from the first octet of the frame.
+type Vnet struct {
+	Flags, GSOType        uint8
+	HdrLen                uint16 // a hint only; Linux may say the whole linear part
+	GSOSize               uint16 // payload octets a segment
+	CsumStart, CsumOffset uint16
+}
+
+// Unmarshal reads the header from b[:VnetLen]; shorter input gives the zero Vnet.
+func (v *Vnet) Unmarshal(b []byte) {
+	if len(b) < VnetLen {
+		*v = Vnet{}
+		return
+	}
+	v.Flags, v.GSOType = b[0], b[1]
+	v.HdrLen = binary.LittleEndian.Uint16(b[2:])
+	v.GSOSize = binary.LittleEndian.Uint16(b[4:])
+	v.CsumStart = binary.LittleEndian.Uint16(b[6:])
+	v.CsumOffset = binary.LittleEndian.Uint16(b[8:])
+}
+
+// Marshal writes the header to b[:VnetLen]; b must be long enough.
+func (v Vnet) Marshal(b []byte) {
+	_ = b[VnetLen-1]
+	b[0], b[1] = v.Flags, v.GSOType
+	binary.LittleEndian.PutUint16(b[2:], v.HdrLen)
+	binary.LittleEndian.PutUint16(b[4:], v.GSOSize)
+	binary.LittleEndian.PutUint16(b[6:], v.CsumStart)
+	binary.LittleEndian.PutUint16(b[8:], v.CsumOffset)
+}
+
+// GSO returns the GSO type without the ECN bit.
+func (v Vnet) GSO() uint8 { return v.GSOType &^ GSOECN }
+
+// WireCount returns how many frames, and bytes without FCS, a frame of n bytes with the
+// headers h is on the wire's side of segmentation. What is not a super-frame is itself.
+func WireCount(v Vnet, h *Headers, n int) (frames, bytes int) {
+	if v.GSO() == GSONone || v.GSOSize == 0 {
+		return 1, n
+	}
+	hdr := h.Payload
+	if hdr == 0 {
+		hdr = int(v.HdrLen)
+	}
+	if hdr >= n {
+		return 1, n
+	}
+	size := int(v.GSOSize)
+	frames = (n - hdr + size - 1) / size
+	return frames, n + (frames-1)*hdr
+}
