@@ -1,0 +1,57 @@
+package tap
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Offloads are the TUN_F_ flags in force: what the kernel may leave to whoever reads the queue.
+type Offloads uint
+
+const (
+	offloadTSO = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6
+	offloadUSO = unix.TUN_F_USO4 | unix.TUN_F_USO6 // Linux ≥ 6.2
+)
+
+// TSO reports whether TCP super-frames are handed over whole.
+func (o Offloads) TSO() bool { return o&unix.TUN_F_TSO4 != 0 }
+
+// USO reports whether UDP super-frames are handed over whole.
+func (o Offloads) USO() bool { return o&unix.TUN_F_USO4 != 0 }
+
+func (o Offloads) String() string {
+	var s []string
+	for _, f := range []struct {
+		bit  Offloads
+		name string
+	}{
+		{unix.TUN_F_CSUM, "checksum"}, {unix.TUN_F_TSO4, "tso4"}, {unix.TUN_F_TSO6, "tso6"},
+		{unix.TUN_F_USO4, "uso4"}, {unix.TUN_F_USO6, "uso6"},
+	} {
+		if o&f.bit != 0 {
+			s = append(s, f.name)
+		}
+	}
+	if s == nil {
+		return "none"
+	}
+	return strings.Join(s, " ")
+}
+
+// setOffloads asks for all, and for what kernels before 6.2 have when they refuse.
+func (q *Queue) setOffloads() (Offloads, error) {
+	for _, set := range []int{offloadTSO | offloadUSO, offloadTSO} {
+		err := unix.IoctlSetInt(q.fd, unix.TUNSETOFFLOAD, set)
+		if err == nil {
+			return Offloads(set), nil
+		}
+		if !errors.Is(err, unix.EINVAL) {
+			return 0, fmt.Errorf("set offloads %v: %w", Offloads(set), err)
+		}
+	}
+	// Without checksum offload the virtio header never asks for anything: slow, but right.
+	return 0, nil
+}

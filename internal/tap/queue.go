@@ -1,0 +1,85 @@
+package tap
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// HeaderLen is the length of the virtio-net header before each frame read or written.
+const HeaderLen = 10
+
+// MaxFrame is the longest frame that a super-frame can be: 64 KiB of IP, Ethernet header, two tags.
+const MaxFrame = 65535 + 14 + 8
+
+// Queue is a queue of the adapter. One goroutine reads; any number write.
+type Queue struct {
+	file *os.File
+	raw  syscall.RawConn
+	fd   int // file's; valid until close, which its users' owner orders after their end
+}
+
+// openQueue attaches a queue with the virtio header to the existing multi-queue device name.
+func openQueue(name string, flags uint16) (q *Queue, err error) {
+	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open /dev/net/tun: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			unix.Close(fd)
+		}
+	}()
+	req, err := unix.NewIfreq(name)
+	if err != nil {
+		return nil, err
+	}
+	req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_MULTI_QUEUE | unix.IFF_VNET_HDR | flags)
+	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
+		return nil, fmt.Errorf("attach a queue: %w", err)
+	}
+	// The first queue decides on the header; with somebody else's queue attached the flag is ignored without an error.
+	if err := unix.IoctlIfreq(fd, unix.TUNGETIFF, req); err != nil {
+		return nil, fmt.Errorf("read the queue's flags: %w", err)
+	}
+	if req.Uint16()&unix.IFF_VNET_HDR == 0 {
+		return nil, fmt.Errorf("attach a queue with virtio header: %w", ErrBusy)
+	}
+	if err := unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, HeaderLen); err != nil {
+		return nil, fmt.Errorf("set the virtio header's length: %w", err)
+	}
+	// TUNSETIFF comes before os.NewFile: a descriptor without a device has no poll and would not enter the poller.
+	f := os.NewFile(uintptr(fd), "/dev/net/tun")
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	return &Queue{file: f, raw: raw, fd: fd}, nil
+}
+
+// Raw gives the queue to a reader: its Read waits in the runtime's poller.
+func (q *Queue) Raw() syscall.RawConn { return q.raw }
+
+// Wake ends the wait of Raw's Read with os.ErrDeadlineExceeded, until Rest.
+func (q *Queue) Wake() error { return q.file.SetReadDeadline(time.Unix(1, 0)) }
+
+// Rest takes Wake back.
+func (q *Queue) Rest() error { return q.file.SetReadDeadline(time.Time{}) }
+
+// Write hands the kernel one [virtio header][frame] as received. It neither blocks nor allocates, and
+// takes no lock. EIO says that the adapter is administratively down.
+func (q *Queue) Write(b []byte) (int, error) { return unix.Write(q.fd, b) }
+
+// Read reads one [virtio header][frame] without waiting: EAGAIN when there is none.
+func (q *Queue) Read(b []byte) (int, error) { return unix.Read(q.fd, b) }
+
+func (q *Queue) close() error {
+	if err := q.file.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
+}

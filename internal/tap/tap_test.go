@@ -1,0 +1,257 @@
+package tap
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/songgao/water"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/frame"
+)
+
+func TestValidName(t *testing.T) {
+	tests := []struct {
+		name string
+		ok   bool
+	}{
+		{"team0", true}, {"a", true}, {"fifteen-letters", true}, {"eth0.100", true},
+		{"", false}, {"sixteen-letters-", false}, {".", false}, {"..", false},
+		{"a/b", false}, {"a:b", false}, {"team%d", false}, {"a b", false}, {"a\tb", false}, {"a\x00", false},
+	}
+	for _, tt := range tests {
+		if err := ValidName(tt.name); (err == nil) != tt.ok {
+			t.Errorf("ValidName(%q) = %v, want ok %v", tt.name, err, tt.ok)
+		}
+	}
+}
+
+func create(t *testing.T, o Options) *Adapter {
+	t.Helper()
+	needRoot(t)
+	a, err := Create(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		a.Delete()
+		if l, err := netlink.LinkByName(o.Name); err == nil {
+			netlink.LinkDel(l)
+		}
+	})
+	return a
+}
+
+func link(t *testing.T, name string) *netlink.Tuntap {
+	t.Helper()
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l.(*netlink.Tuntap)
+}
+
+func TestCreateMakesWhatIsAskedFor(t *testing.T) {
+	mac := frame.MAC(0x020000000042)
+	a := create(t, Options{Name: "team0", MTU: 1400, MAC: mac, TxQueueLen: 1234})
+	l := link(t, "team0")
+	got := map[string]any{
+		"index": l.Attrs().Index, "mtu": l.Attrs().MTU, "mac": frame.MACFrom(l.Attrs().HardwareAddr), "txq": l.Attrs().TxQLen,
+		"owner": l.Owner, "group": l.Group, "persist": !l.NonPersist, "vnet": l.Flags&netlink.TUNTAP_VNET_HDR != 0,
+		"multi": l.Flags&netlink.TUNTAP_MULTI_QUEUE != 0, "queues": l.Queues, "up": l.Attrs().Flags&net.FlagUp != 0,
+	}
+	want := map[string]any{
+		"index": a.Index(), "mtu": 1400, "mac": mac, "txq": 1234,
+		"owner": uint32(0), "group": uint32(0), "persist": true, "vnet": true, "multi": true, "queues": 1, "up": false,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("link (-want +got):\n%s", diff)
+	}
+	if a.MAC() != mac {
+		t.Errorf("MAC() = %v", a.MAC())
+	}
+	if !a.Offloads().TSO() || !strings.Contains(a.Offloads().String(), "checksum tso4 tso6") {
+		t.Errorf("offloads are %v", a.Offloads())
+	}
+	if flags, err := unix.FcntlInt(uintptr(a.queues[0].fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Errorf("descriptor flags %#x, %v: not close-on-exec", flags, err)
+	}
+}
+
+func TestCreateRefuses(t *testing.T) {
+	needRoot(t)
+	before := descriptors(t)
+	for _, name := range []string{"lo", "sixteen-letters-", ""} {
+		if _, err := Create(Options{Name: name}); err == nil {
+			t.Errorf("Create(%q) succeeded", name)
+		}
+	}
+	if _, err := Create(Options{Name: "lo"}); !errors.Is(err, ErrExists) {
+		t.Errorf("Create(lo) = %v, want ErrExists", err)
+	}
+	if _, err := Create(Options{Name: "team1", MTU: 1 << 20}); err == nil {
+		t.Error("Create with an MTU of 1 MiB succeeded")
+	}
+	if _, err := netlink.LinkByName("team1"); err == nil {
+		t.Error("a refused Create left its device behind")
+	}
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors open, %d before", after, before)
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	d, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(d)
+}
+
+func TestCarrier(t *testing.T) {
+	a := create(t, Options{Name: "team0"})
+	if err := netlink.LinkSetUp(link(t, "team0")); err != nil {
+		t.Fatal(err)
+	}
+	for _, up := range []bool{false, true, false, true} {
+		if up || link(t, "team0").RawFlags&unix.IFF_LOWER_UP != 0 {
+			if err := a.SetCarrier(up); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := link(t, "team0").RawFlags&unix.IFF_LOWER_UP != 0; got != up {
+			t.Errorf("carrier is %v, want %v", got, up)
+		}
+	}
+}
+
+func TestOpenKeepsIndexAndAddresses(t *testing.T) {
+	a := create(t, Options{Name: "team0", MAC: 0x020000000042, MTU: 1300})
+	l := link(t, "team0")
+	addr, _ := netlink.ParseAddr("192.0.2.1/24")
+	if err := errors.Join(netlink.LinkSetUp(l), netlink.AddrAdd(l, addr)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Options{Name: "team0"}); !errors.Is(err, ErrBusy) {
+		t.Fatalf("Open of a held adapter: %v, want ErrBusy", err)
+	}
+	if err := errors.Join(a.Close(), a.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.SetCarrier(true); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("SetCarrier after Close: %v", err)
+	}
+	b, err := Open(Options{Name: "team0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Delete()
+	if b.Index() != a.Index() || b.MAC() != a.MAC() || link(t, "team0").Attrs().MTU != 1300 {
+		t.Errorf("opened index %d MAC %v MTU %d, had %d %v 1300", b.Index(), b.MAC(), link(t, "team0").Attrs().MTU, a.Index(), a.MAC())
+	}
+	if link(t, "team0").RawFlags&unix.IFF_LOWER_UP != 0 {
+		t.Error("an opened adapter has carrier at once")
+	}
+	if as, err := netlink.AddrList(link(t, "team0"), netlink.FAMILY_V4); err != nil || len(as) != 1 {
+		t.Errorf("addresses after Open: %v, %v", as, err)
+	}
+	if err := errors.Join(b.Delete(), b.Delete()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := netlink.LinkByName("team0"); err == nil {
+		t.Error("Delete left the device")
+	}
+}
+
+func TestOpenRefusesForeign(t *testing.T) {
+	needRoot(t)
+	if _, err := Open(Options{Name: "lo"}); !errors.Is(err, ErrForeign) {
+		t.Errorf("Open(lo) = %v", err)
+	}
+	if _, err := Open(Options{Name: "none0"}); !errors.Is(err, ErrNotFound) {
+		t.Errorf("Open(none0) = %v", err)
+	}
+	// A queue of somebody else, without the header: held while Open tries.
+	w, err := water.New(water.Config{DeviceType: water.TAP, PlatformSpecificParams: water.PlatformSpecificParams{
+		Name: "tap7", MultiQueue: true, Persist: true, Permissions: &water.DevicePermissions{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Options{Name: "tap7"}); !errors.Is(err, ErrBusy) {
+		t.Errorf("Open with a foreign queue = %v", err)
+	}
+	// The kernel ignores the flag then; openQueue notices by itself.
+	if _, err := openQueue("tap7", 0); !errors.Is(err, ErrBusy) {
+		t.Errorf("openQueue beside a queue without header = %v", err)
+	}
+	w.Close()
+	a, err := Open(Options{Name: "tap7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Delete(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestQueueCarriesFrames(t *testing.T) {
+	a := create(t, Options{Name: "team0"})
+	q := a.Queues()[0]
+	out := append(make([]byte, HeaderLen), bytes.Repeat([]byte{2}, 60)...)
+	if _, err := q.Write(out); !errors.Is(err, unix.EIO) {
+		t.Errorf("write to an adapter that is down: %v, want EIO", err)
+	}
+	if err := netlink.LinkSetUp(link(t, "team0")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := q.Write(out); err != nil || n != len(out) {
+		t.Errorf("Write = %d, %v", n, err)
+	}
+	if allocs := testing.AllocsPerRun(100, func() { q.Write(out) }); allocs != 0 {
+		t.Errorf("Write makes %v allocations", allocs)
+	}
+	if err := a.SetCarrier(true); err != nil {
+		t.Fatal(err)
+	}
+	// With carrier the kernel's IPv6 sends router solicitations or reports by itself.
+	in, n := make([]byte, HeaderLen+MaxFrame), 0
+	err := q.Raw().Read(func(uintptr) bool {
+		var err error
+		n, err = q.Read(in)
+		return !errors.Is(err, unix.EAGAIN)
+	})
+	if err != nil || n < HeaderLen+14 {
+		t.Fatalf("read %d bytes, %v", n, err)
+	}
+	if src := frame.MACAt(in[HeaderLen:], 6); src != a.MAC() {
+		t.Errorf("source of the read frame is %v, want %v", src, a.MAC())
+	}
+}
+
+func TestWake(t *testing.T) {
+	a := create(t, Options{Name: "team0"})
+	q := a.Queues()[0]
+	wait := func() error { return q.Raw().Read(func(uintptr) bool { return false }) }
+	done := make(chan error)
+	go func() { done <- wait() }()
+	q.Wake()
+	if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("woken with %v", err)
+	}
+	if err := wait(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("wait after Wake: %v", err)
+	}
+	if err := q.Rest(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { done <- wait() }()
+	q.Wake()
+	<-done
+}
