@@ -27,6 +27,10 @@ type State struct {
 	Behind   []frame.MAC // sorted
 	Members  []Member    // by id
 	Settings Settings
+
+	// Flooding is whether the data path has seen unicast frames for the adapter's MAC arrive by
+	// a standby member: the switch does not learn, and whatever collects twice gets doubles.
+	Flooding bool
 }
 
 // Tick says that the mode's deadline has passed.

@@ -1,6 +1,10 @@
 package modes
 
-import "nicteam/internal/frame"
+import (
+	"math/bits"
+
+	"nicteam/internal/frame"
+)
 
 // MaxMembers is how many members a team can have; a member's id is in [0, MaxMembers).
 const MaxMembers = 64
@@ -16,6 +20,17 @@ func (s MemberSet) With(id int) MemberSet { return s | 1<<uint(id) }
 
 // Without returns the set with id not in it.
 func (s MemberSet) Without(id int) MemberSet { return s &^ (1 << uint(id)) }
+
+// Len returns how many members are in the set.
+func (s MemberSet) Len() int { return bits.OnesCount64(uint64(s)) }
+
+// First returns the lowest id in the set, -1 when it is empty.
+func (s MemberSet) First() int {
+	if s == 0 {
+		return -1
+	}
+	return bits.TrailingZeros64(uint64(s))
+}
 
 // Spread is how a data path chooses the member for a frame that the adapter sends.
 type Spread uint8
@@ -45,12 +60,13 @@ type Plan struct {
 	Multicast    MemberSet // … group-addressed ones only where this has the member too
 
 	Single int // SpreadSingle: the member
+	Next   int // SpreadSingle: the member that would be the next one, -1 none
 
 	Hash  HashPolicy // SpreadSlots: the fields that make a flow
 	Salt  uint64     // SpreadSlots: the team's own
 	Slots []uint8    // SpreadSlots: SlotCount member ids or NoMember
 
-	Weights          [MaxMembers]uint32 // SpreadRoundRobin: shares, any unit, 0 for members that do not distribute
+	Weights          [MaxMembers]uint32 // SpreadRoundRobin and SpreadSlots: shares, the largest is MaxShare, 0 for members that do not distribute
 	PacketsPerMember int                // SpreadRoundRobin: super-frames in a row on one member; 0: random each
 
 	Adapter     frame.MAC   // the adapter's address

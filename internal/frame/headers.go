@@ -63,6 +63,8 @@ type Headers struct {
 	IPProto  uint8 // after IPv6 extension headers
 	Fragment bool  // one of several, the first included
 	Protocol Protocol
+
+	quoted bool // an ICMP error's quotation: it may end after 4 octets of transport header
 }
 
 // Parse reads the headers of the frame b into h, overwriting all of it. It returns false for
@@ -104,6 +106,25 @@ func Parse(b []byte, h *Headers) bool {
 		}
 	}
 	return true
+}
+
+// ParseQuoted reads the IP packet that begins at b[at:] as an ICMP error quotes it: cut off
+// somewhere, so L4 promises 4 octets only. Payload and Protocol stay empty. It returns false
+// when there is no whole IP header.
+func ParseQuoted(b []byte, at int, h *Headers) bool {
+	*h = Headers{Protocol: Other, quoted: true}
+	if at < 0 || at >= len(b) {
+		return false
+	}
+	switch b[at] >> 4 {
+	case 4:
+		h.EtherType = TypeIPv4
+		parseIPv4(b, at, h)
+	case 6:
+		h.EtherType = TypeIPv6
+		parseIPv6(b, at, h)
+	}
+	return h.L3 != 0
 }
 
 // VLAN returns the outer VLAN id, 0 when there is no tag.
@@ -172,10 +193,18 @@ func parseIPv6(b []byte, off int, h *Headers) {
 	h.IPProto = next
 }
 
+// parseTransport is given where the transport header would be, and whether this is the frame
+// that has it.
 func parseTransport(b []byte, at int, first bool, h *Headers) {
 	have := 0
 	if first {
 		have = len(b) - at
+	}
+	if h.quoted {
+		if have >= 4 {
+			h.L4 = at
+		}
+		return
 	}
 	switch h.IPProto {
 	case ProtoTCP:

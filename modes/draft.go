@@ -1,0 +1,93 @@
+package modes
+
+import (
+	"math"
+	"reflect"
+	"slices"
+
+	"nicteam/internal/frame"
+)
+
+// MaxShare is the share of the member with the largest weight.
+const MaxShare = 1 << 16
+
+// emptyPlan is what holds before the first State: nothing is sent, nothing taken in.
+func emptyPlan() *Plan { return &Plan{Next: -1} }
+
+// draft returns a Plan with what every mode has in common: nobody sends or receives in it yet.
+func draft(st *State) *Plan {
+	pl := emptyPlan()
+	pl.Hash = st.Settings.Hash
+	pl.Salt = st.Settings.Salt
+	pl.PacketsPerMember = max(st.Settings.PacketsPerMember, 0)
+	pl.Adapter = st.Adapter
+	pl.Behind = slices.Clone(st.Behind)
+	pl.Promiscuous = len(st.Behind) > 0
+	pl.Own = make([]frame.MAC, 0, 1+len(st.Members)+len(st.Behind))
+	if st.Adapter != 0 {
+		pl.Own = append(pl.Own, st.Adapter)
+	}
+	for _, m := range st.Members {
+		if m.MAC != 0 {
+			pl.Own = append(pl.Own, m.MAC)
+		}
+		if st.Adapter != 0 && m.MAC != st.Adapter {
+			pl.Filter[m.ID] = []frame.MAC{st.Adapter}
+		}
+	}
+	pl.Own = append(pl.Own, st.Behind...)
+	slices.Sort(pl.Own)
+	pl.Own = slices.Compact(pl.Own)
+	return pl
+}
+
+// sets returns who is usable, and who of them stays.
+func sets(st *State) (usable, staying MemberSet) {
+	for _, m := range st.Members {
+		if !m.Usable {
+			continue
+		}
+		usable = usable.With(m.ID)
+		if !m.Draining {
+			staying = staying.With(m.ID)
+		}
+	}
+	return usable, staying
+}
+
+// enough reports whether the staying members are as many as the settings want; fewer must not send.
+func enough(st *State, staying MemberSet) bool {
+	return staying.Len() >= max(st.Settings.MinMembers, 1)
+}
+
+// share fills Weights for the members of the set, in proportion to what the user gave them.
+func share(pl *Plan, st *State, set MemberSet) {
+	var most float64
+	for _, m := range st.Members {
+		if set.Has(m.ID) {
+			most = max(most, weight(m))
+		}
+	}
+	for _, m := range st.Members {
+		if set.Has(m.ID) {
+			pl.Weights[m.ID] = uint32(max(math.Round(weight(m)/most*MaxShare), 1))
+		}
+	}
+}
+
+// weight is a member's weight, 1 when it makes no sense.
+func weight(m Member) float64 {
+	if !(m.Weight > 0) || math.IsInf(m.Weight, 0) {
+		return 1
+	}
+	return m.Weight
+}
+
+// publish returns the Plan to have in force: the old one where nothing changed, so that a data
+// path can tell by the pointer.
+func publish(old, pl *Plan) *Plan {
+	if reflect.DeepEqual(old, pl) {
+		return old
+	}
+	return pl
+}

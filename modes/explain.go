@@ -1,0 +1,111 @@
+package modes
+
+import (
+	"fmt"
+	"strings"
+
+	"nicteam/internal/frame"
+)
+
+// Explanation says which member carries a flow, and why.
+type Explanation struct {
+	Member int       // -1: none, or not one
+	All    MemberSet // the members that frames of the flow may leave by
+
+	Hashed bool   // whether Hash and Slot decide
+	Hash   uint64 // of the flow
+	Slot   int    // of Plan.Slots
+
+	Why string // in words
+
+	IfDead    int    // who would carry the flow without Member; -1: nobody, or not one
+	IfDeadWhy string // in words
+}
+
+// Explain says where pl sends the flow. It makes a frame of the flow and runs on it what a data
+// path runs. names gives a member's name.
+func Explain(pl *Plan, names func(int) string, f Flow) Explanation {
+	e := Explanation{Member: -1, IfDead: -1, All: pl.Distributing}
+	switch pl.Spread {
+	case SpreadSingle:
+		e.single(pl, names)
+	case SpreadSlots:
+		e.slots(pl, names, f)
+	case SpreadRoundRobin:
+		e.Why = "round-robin: each frame goes to the member that has sent least for its share, whatever the flow; one of " + list(pl.Distributing, names)
+		if pl.PacketsPerMember == 0 {
+			e.Why = "round-robin with packets_per_member 0: each frame goes to a random member, whatever the flow; one of " + list(pl.Distributing, names)
+		}
+		e.IfDeadWhy = "the others share what a dead member leaves"
+		e.onlyOne()
+	case SpreadBroadcast:
+		e.Why = "broadcast: a copy of each frame leaves by every member: " + list(pl.Distributing, names)
+		e.IfDeadWhy = "the copies of the others are not touched"
+		e.onlyOne()
+	default:
+		e.Why = "no member may send"
+		e.IfDeadWhy = "no member may send"
+	}
+	return e
+}
+
+func (e *Explanation) single(pl *Plan, names func(int) string) {
+	e.Member, e.IfDead = pl.Single, pl.Next
+	e.Why = names(pl.Single) + " is the active member and carries everything"
+	e.IfDeadWhy = "no other member is usable"
+	if pl.Next >= 0 {
+		e.IfDeadWhy = names(pl.Next) + " would become active"
+	}
+}
+
+func (e *Explanation) slots(pl *Plan, names func(int) string, f Flow) {
+	if f.DstMAC == 0 && (pl.Hash == Layer2 || pl.Hash == Layer23) {
+		e.Why = fmt.Sprintf("hash %v looks at the next hop's MAC, which the flow does not say: add \"to MAC\"", pl.Hash)
+		e.IfDeadWhy = "it depends on the same MAC"
+		e.onlyOne()
+		return
+	}
+	b := f.frame(pl.Adapter)
+	var h frame.Headers
+	frame.Parse(b, &h)
+	e.Hashed = true
+	e.Hash = Hash(pl.Hash, pl.Salt, &h, b)
+	e.Slot = Slot(e.Hash)
+	var p Picker
+	got := p.Pick(pl, &h, b, len(b))
+	if got == 0 {
+		e.Why = fmt.Sprintf("slot %d has no member", e.Slot)
+		e.IfDeadWhy = e.Why
+		return
+	}
+	e.Member, e.All = got.First(), got
+	e.Why = fmt.Sprintf("hash %v of the flow names slot %d of %d, which is %s's by its rank among %s",
+		pl.Hash, e.Slot, SlotCount, names(e.Member), list(pl.Distributing, names))
+	if pl.Distributing.Len() == 1 {
+		e.Why = names(e.Member) + " is the only member that may send"
+	}
+	left := pl.Weights
+	left[e.Member] = 0
+	if to := rendezvous(e.Slot, &left); to != NoMember {
+		e.IfDead = int(to)
+		e.IfDeadWhy = fmt.Sprintf("%s is next in rank for slot %d", names(e.IfDead), e.Slot)
+	} else {
+		e.IfDeadWhy = "no other member may send"
+	}
+}
+
+// onlyOne makes the answer exact where there is no choice.
+func (e *Explanation) onlyOne() {
+	if e.All.Len() == 1 {
+		e.Member = e.All.First()
+		e.IfDeadWhy = "no other member may send"
+	}
+}
+
+func list(s MemberSet, names func(int) string) string {
+	var out []string
+	for ; s != 0; s = s.Without(s.First()) {
+		out = append(out, names(s.First()))
+	}
+	return strings.Join(out, ", ")
+}

@@ -1,0 +1,152 @@
+package modes
+
+import "nicteam/internal/frame"
+
+// Picker chooses the members for the frames of one transmit queue. It belongs to that queue's
+// goroutine; the zero value is ready, Seed makes the random choices of two queues differ.
+//
+// Round-robin is fair by bytes: every member has a clock that what it is given moves forward by
+// bytes over share, and the next unit goes to the member that is furthest behind. With equal
+// shares and equal frames that is strict alternation; a dead member's part falls to all others
+// alike. A member that comes starts at the clock of those that are there: it owes nothing and
+// is owed nothing.
+type Picker struct {
+	Seed uint64
+
+	plan  *Plan              // whose shares are in cost
+	set   MemberSet          // that distribute in it
+	cost  [MaxMembers]uint64 // a byte's, MaxShare for the largest share
+	clock [MaxMembers]uint64 // of members in set
+	turn  int                // whose units follow each other
+	left  int                // how many more of them
+	total uint64             // of all shares
+	state uint64             // of the random numbers
+	ids   [MaxMembers]uint8  // members in set
+	n     int                // how many of ids
+}
+
+// clockLimit is where the clocks are set back, long before they wrap.
+const clockLimit = 1 << 60
+
+// Pick returns the members by which the frame b, which is bytes long on the wire, leaves: one,
+// several for broadcast, none when nobody may send. h is what frame.Parse found in b.
+func (p *Picker) Pick(pl *Plan, h *frame.Headers, b []byte, bytes int) MemberSet {
+	switch pl.Spread {
+	case SpreadSingle:
+		return 1 << uint(pl.Single) & pl.Distributing
+	case SpreadSlots:
+		s := Slot(Hash(pl.Hash, pl.Salt, h, b))
+		if s >= len(pl.Slots) || pl.Slots[s] == NoMember {
+			return 0
+		}
+		return 1 << uint(pl.Slots[s]) & pl.Distributing
+	case SpreadRoundRobin:
+		if p.plan != pl {
+			p.follow(pl)
+		}
+		return p.next(pl, bytes)
+	case SpreadBroadcast:
+		return pl.Distributing
+	default:
+		return 0
+	}
+}
+
+// Other returns a distributing member by which a frame that those in tried have refused may be
+// sent again, or -1.
+func Other(pl *Plan, tried MemberSet) int {
+	if pl.Spread == SpreadNone {
+		return -1
+	}
+	return (pl.Distributing &^ tried).First()
+}
+
+// follow takes over a new Plan's members and shares.
+func (p *Picker) follow(pl *Plan) {
+	now := p.behind()
+	old := p.set
+	*p = Picker{Seed: p.Seed, plan: pl, clock: p.clock, turn: p.turn, left: p.left, state: p.state}
+	for id, share := range pl.Weights {
+		if share == 0 || !pl.Distributing.Has(id) {
+			continue
+		}
+		p.set = p.set.With(id)
+		p.ids[p.n] = uint8(id)
+		p.n++
+		p.cost[id] = MaxShare * MaxShare / uint64(share)
+		p.total += uint64(share)
+		if !old.Has(id) {
+			p.clock[id] = now
+		}
+	}
+	if !p.set.Has(p.turn) {
+		p.left = 0
+	}
+	if p.state == 0 {
+		p.state = finish(mix(pl.Salt, p.Seed)) | 1
+	}
+}
+
+// behind returns the clock of the member that is furthest behind.
+func (p *Picker) behind() uint64 {
+	var least uint64
+	for i, id := range p.ids[:p.n] {
+		if c := p.clock[id]; i == 0 || c < least {
+			least = c
+		}
+	}
+	return least
+}
+
+// next chooses for one unit.
+func (p *Picker) next(pl *Plan, bytes int) MemberSet {
+	if p.n == 0 {
+		return 0
+	}
+	if pl.PacketsPerMember == 0 {
+		return 1 << uint(p.random())
+	}
+	if p.left <= 0 {
+		p.turn, p.left = p.furthest(), pl.PacketsPerMember
+	}
+	p.left--
+	p.clock[p.turn] += uint64(max(bytes, 1)) * p.cost[p.turn]
+	if p.clock[p.turn] > clockLimit {
+		p.setBack()
+	}
+	return 1 << uint(p.turn)
+}
+
+// furthest returns the member that is furthest behind, the lowest id of several.
+func (p *Picker) furthest() int {
+	best := int(p.ids[0])
+	for _, id := range p.ids[1:p.n] {
+		if p.clock[id] < p.clock[best] {
+			best = int(id)
+		}
+	}
+	return best
+}
+
+// setBack moves all clocks back by the same time.
+func (p *Picker) setBack() {
+	least := p.behind()
+	for _, id := range p.ids[:p.n] {
+		p.clock[id] -= least
+	}
+}
+
+// random returns a member, each with the probability of its share.
+func (p *Picker) random() int {
+	p.state += hashWord
+	// The high half times the range is uniform to one part in 2^32 over the range.
+	r := finish(p.state) >> 32 * p.total >> 32
+	for _, id := range p.ids[:p.n] {
+		share := uint64(p.plan.Weights[id])
+		if r < share {
+			return int(id)
+		}
+		r -= share
+	}
+	return int(p.ids[0])
+}
