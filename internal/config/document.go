@@ -1,0 +1,173 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+	"time"
+
+	"nicteam/team"
+)
+
+// document is a configuration as it is written, before its words are understood. Its
+// values have the plainest types that a file can give.
+type document struct {
+	Team             string   `mapstructure:"team" yaml:"team"`
+	Members          nicList  `mapstructure:"members" yaml:"members"`
+	Mode             name     `mapstructure:"mode" yaml:"mode"`
+	Balance          onOff    `mapstructure:"balance" yaml:"balance"`
+	Hash             name     `mapstructure:"hash" yaml:"hash"`
+	Primary          string   `mapstructure:"primary" yaml:"primary,omitempty"`
+	PrimaryReselect  string   `mapstructure:"primary_reselect" yaml:"primary_reselect"`
+	PacketsPerMember int      `mapstructure:"packets_per_member" yaml:"packets_per_member"`
+	ReceiveBalance   onOff    `mapstructure:"receive_balance" yaml:"receive_balance"`
+	MinMembers       int      `mapstructure:"min_members" yaml:"min_members"`
+	UpDelay          string   `mapstructure:"up_delay" yaml:"up_delay"`
+	DownDelay        string   `mapstructure:"down_delay" yaml:"down_delay"`
+	LinkWatch        textList `mapstructure:"link_watch" yaml:"link_watch"`
+	AnnounceCount    int      `mapstructure:"announce_count" yaml:"announce_count"`
+	AnnounceInterval string   `mapstructure:"announce_interval" yaml:"announce_interval"`
+	LACPRate         string   `mapstructure:"lacp_rate" yaml:"lacp_rate,omitempty"`
+	Address          textList `mapstructure:"address" yaml:"address"`
+	Gateway          string   `mapstructure:"gateway" yaml:"gateway,omitempty"`
+	MAC              string   `mapstructure:"mac" yaml:"mac"`
+	MTU              int      `mapstructure:"mtu" yaml:"mtu,omitempty"`
+	Datapath         string   `mapstructure:"datapath" yaml:"datapath"`
+	TSO              autoOn   `mapstructure:"tso" yaml:"tso"`
+	USO              autoOn   `mapstructure:"uso" yaml:"uso"`
+	GRO              autoOn   `mapstructure:"gro" yaml:"gro"`
+
+	active       string // live only
+	receiveGiven bool   // receive_balance was said, not implied
+}
+
+type member struct {
+	Name   string  `mapstructure:"name" yaml:"name"`
+	Weight float64 `mapstructure:"weight" yaml:"weight"`
+}
+
+// Types of their own, so that the hook below knows what may become what.
+type (
+	name     string // or a whole number
+	onOff    bool   // or a word for it
+	autoOn   string // or a truth value
+	textList []string
+	nicList  []member
+)
+
+// lenient is the only conversion that decoding does: where two ways of writing are both right,
+// it makes them one. Everything else has to have its type.
+func lenient(from, to reflect.Type, data any) (any, error) {
+	v := reflect.ValueOf(data)
+	switch to {
+	case reflect.TypeFor[name]():
+		switch {
+		case v.CanInt():
+			return itoa(v.Int()), nil
+		case v.CanUint():
+			return itoa(int64(v.Uint())), nil
+		case v.CanFloat(): // JSON has only these; the tree has shown that it is whole
+			return itoa(int64(v.Float())), nil
+		}
+	case reflect.TypeFor[onOff]():
+		if s, ok := data.(string); ok {
+			if b, known := toggleWords[strings.ToLower(s)]; known {
+				return b, nil
+			}
+		}
+	case reflect.TypeFor[autoOn]():
+		if b, ok := data.(bool); ok {
+			return map[bool]string{true: "on", false: "off"}[b], nil
+		}
+	case reflect.TypeFor[textList]():
+		if s, ok := data.(string); ok {
+			return split(s), nil
+		}
+	case reflect.TypeFor[member]():
+		switch m := data.(type) {
+		case string:
+			return map[string]any{"name": m, "weight": 1.0}, nil
+		case map[string]any:
+			if _, given := m["weight"]; !given {
+				return map[string]any{"name": m["name"], "weight": 1.0}, nil
+			}
+		}
+	}
+	return data, nil
+}
+
+// split takes text with commas apart.
+func split(s string) []string {
+	list := strings.Split(s, ",")
+	for i := range list {
+		list[i] = strings.TrimSpace(list[i])
+	}
+	return list
+}
+
+// written is the document that says what c says.
+func written(c team.Config) document {
+	d := document{
+		Team: c.Team, Mode: name(c.Mode.String()), Balance: onOff(c.Balance), Hash: name(c.Hash.String()),
+		Primary: c.Primary, PrimaryReselect: c.PrimaryReselect.String(),
+		PacketsPerMember: c.PacketsPerMember, ReceiveBalance: onOff(c.ReceiveBalance), MinMembers: c.MinMembers,
+		UpDelay: c.UpDelay.String(), DownDelay: c.DownDelay.String(), LinkWatch: c.LinkWatch,
+		AnnounceCount: c.AnnounceCount, AnnounceInterval: c.AnnounceInterval.String(),
+		Address: addressWords(c), MAC: macWord(c), MTU: c.MTU, Datapath: c.Datapath,
+		TSO: triName(c.TSO), USO: triName(c.USO), GRO: triName(c.GRO), active: c.Active,
+		Members: nicList{},
+	}
+	if c.Gateway.IsValid() {
+		d.Gateway = c.Gateway.String()
+	}
+	for _, m := range c.Members {
+		d.Members = append(d.Members, member(m))
+	}
+	return d
+}
+
+// config understands the words of a document.
+func (d *document) config() (team.Config, *fault) {
+	c := team.Config{
+		Team: d.Team, Balance: bool(d.Balance), Primary: d.Primary, PacketsPerMember: d.PacketsPerMember,
+		ReceiveBalance: bool(d.ReceiveBalance), MinMembers: d.MinMembers, LinkWatch: d.LinkWatch,
+		AnnounceCount: d.AnnounceCount, MTU: d.MTU, Datapath: d.Datapath, Active: d.active,
+	}
+	for _, m := range d.Members {
+		c.Members = append(c.Members, team.MemberConfig(m))
+	}
+	first := (*fault)(nil)
+	note := func(f *fault) {
+		if first == nil {
+			first = f
+		}
+	}
+	var f *fault
+	c.Mode, f = parseMode(string(d.Mode), &c, d.receiveGiven)
+	note(f)
+	c.Hash, f = parseHash(string(d.Hash))
+	note(f)
+	c.PrimaryReselect, f = parseReselect(d.PrimaryReselect)
+	note(f)
+	for _, s := range []struct {
+		key, value string
+		to         *time.Duration
+	}{{"up_delay", d.UpDelay, &c.UpDelay}, {"down_delay", d.DownDelay, &c.DownDelay}, {"announce_interval", d.AnnounceInterval, &c.AnnounceInterval}} {
+		*s.to, f = parseSpan(s.key, s.value)
+		note(f)
+	}
+	for _, s := range []struct {
+		key   string
+		value autoOn
+		to    *team.Offload
+	}{{"tso", d.TSO, &c.TSO}, {"uso", d.USO, &c.USO}, {"gro", d.GRO, &c.GRO}} {
+		*s.to, f = parseTri(s.key, string(s.value))
+		note(f)
+	}
+	note(parseAddress(d.Address, &c))
+	note(parseGateway(d.Gateway, &c))
+	note(parseMAC(d.MAC, &c))
+	if d.LACPRate != "" {
+		note(notYet("lacp_rate", d.LACPRate, "leave lacp_rate out"))
+	}
+	return c, first
+}

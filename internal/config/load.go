@@ -1,0 +1,309 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/spf13/viper"
+
+	"nicteam/team"
+)
+
+// maxFile bounds a file; 64 members with all settings are 4 KiB.
+const maxFile = 256 << 10
+
+// Options say where a configuration comes from. What is empty has no say.
+type Options struct {
+	Team    string   // the command's argument
+	Members []string // the command's arguments; weights of a file stay with NICs that both name
+	Flags   []Flag
+	Env     []string // as os.Environ gives it
+	Path    string   // a file: .yaml, .yml, .toml or .json
+	New     bool     // the team is to be made: it needs a NIC
+}
+
+// Flag is a setting from the command line.
+type Flag struct {
+	Key   string // as in a file, or weight with NIC=N
+	Value string
+}
+
+// Loaded is a validated configuration and what its user should know about it.
+type Loaded struct {
+	Config team.Config
+	Notes  []string
+}
+
+// Load reads, merges and validates. Its errors are *team.Problem.
+func Load(o Options) (*Loaded, error) {
+	l := loader{v: newViper(), origin: map[string]string{}, weights: map[string]float64{}}
+	for _, step := range []func(Options) *team.Problem{l.file, l.env, l.flags} {
+		if p := step(o); p != nil {
+			return nil, p
+		}
+	}
+	d := written(team.DefaultConfig())
+	if err := l.decode(&d); err != nil {
+		return nil, &team.Problem{Kind: team.Usage, What: "read the configuration", Why: err.Error(), Fix: "nicteam help config", Err: err}
+	}
+	if p := l.weigh(&d); p != nil {
+		return nil, p
+	}
+	d.receiveGiven = l.v.IsSet("receive_balance")
+	c, f := d.config()
+	if f == nil {
+		f = validate(c)
+	}
+	if f == nil && o.New && len(c.Members) == 0 {
+		f = &fault{what: "no NIC given", why: "a team is made of at least one", fix: "nicteam create " + c.Team + " NIC [NIC...]; nicteam list shows the NICs of this host"}
+	}
+	if f != nil {
+		return nil, f.problem(l.where(o, f.key))
+	}
+	return &Loaded{c, l.notes(o, c)}, nil
+}
+
+// newViper has a delimiter that no key has: names of NICs have dots.
+func newViper() *viper.Viper { return viper.NewWithOptions(viper.KeyDelimiter("::")) }
+
+// loader is one load. Its viper is fresh and ends with it.
+type loader struct {
+	v       *viper.Viper
+	lines   lines
+	origin  map[string]string // top key → flag or variable
+	weights map[string]float64
+	below   document // what the file and the environment say without the command line
+}
+
+func (l *loader) file(o Options) *team.Problem {
+	if o.Path == "" {
+		return nil
+	}
+	read, kind := readerFor(o.Path)
+	if read == nil {
+		return &team.Problem{Kind: team.Usage, What: "read " + o.Path, Why: "its name does not say its format", Fix: "name it .yaml, .toml or .json"}
+	}
+	b, err := readFile(o.Path)
+	if err != nil {
+		return fileProblem(o.Path, err)
+	}
+	root, err := read(b)
+	var bad *syntax
+	if errors.As(err, &bad) {
+		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%s:%d: cannot be read", o.Path, bad.line), Why: bad.msg, Fix: "correct line " + itoa(int64(bad.line)) + "; examples: nicteam help config", Err: err}
+	}
+	var f *fault
+	if l.lines, f = check(root); f != nil {
+		if f.line == 0 {
+			f.line = l.lines.of(f.key)
+		}
+		return f.problem(fmt.Sprintf("%s:%d", o.Path, f.line))
+	}
+	l.v.SetConfigType(kind)
+	if err := l.v.ReadConfig(bytes.NewReader(b)); err != nil {
+		return &team.Problem{Kind: team.Usage, What: "read " + o.Path, Why: err.Error(), Fix: "examples: nicteam help config", Err: err}
+	}
+	return nil
+}
+
+func readerFor(path string) (func([]byte) (*node, error), string) {
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".yaml", ".yml":
+		return readYAML, "yaml"
+	case ".toml":
+		return readTOML, "toml"
+	case ".json":
+		return readJSON, "json"
+	}
+	return nil, ""
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(b) > maxFile {
+		err = fmt.Errorf("it is larger than %d KiB", maxFile>>10)
+	}
+	return b, err
+}
+
+func fileProblem(path string, err error) *team.Problem {
+	p := &team.Problem{Kind: team.Usage, What: "read " + path, Why: err.Error(), Fix: "name a file that exists and can be read", Err: err}
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		p.Why = pe.Err.Error()
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		p.Kind = team.NotPermitted
+	}
+	return p
+}
+
+// own are variables that are no settings.
+var own = []string{"RUN_DIR", "STATE_DIR", "CONFIG_DIR", "READY_FD"}
+
+func (l *loader) env(o Options) *team.Problem {
+	given := map[string]any{}
+	for _, kv := range o.Env {
+		name, value, _ := strings.Cut(kv, "=")
+		rest, ours := strings.CutPrefix(name, "NICTEAM_")
+		if !ours || contains(own, rest) || strings.HasPrefix(rest, "TEST_") {
+			continue
+		}
+		key := strings.ToLower(rest)
+		l.origin[key] = name
+		if key == "weight" {
+			w, f := parseWeights(value)
+			if f != nil {
+				return f.problem(name)
+			}
+			l.weights = w
+			continue
+		}
+		s := find(settings, key)
+		if s == nil || rest != strings.ToUpper(rest) {
+			list := keys(settings)
+			f := &fault{what: "unknown setting", why: "there is no setting " + key + meant(key, list), fix: "unset " + name}
+			return f.problem(name)
+		}
+		v, f := parseText(s, value)
+		if f != nil {
+			return f.problem(name)
+		}
+		given[key] = v
+	}
+	if err := l.v.MergeConfigMap(given); err != nil {
+		return &team.Problem{Kind: team.Failed, What: "read the environment", Why: err.Error(), Err: err}
+	}
+	return nil
+}
+
+func (l *loader) flags(o Options) *team.Problem {
+	if err := l.decode(&l.below); err != nil {
+		return &team.Problem{Kind: team.Usage, What: "read " + o.Path, Why: err.Error(), Fix: "examples: nicteam help config", Err: err}
+	}
+	for _, fl := range o.Flags {
+		name := "--" + strings.ReplaceAll(fl.Key, "_", "-")
+		if fl.Key == "weight" {
+			w, f := parseWeights(fl.Value)
+			if f != nil {
+				return f.problem(name)
+			}
+			for nic, n := range w {
+				l.weights[nic] = n
+			}
+			l.origin["weight"] = name
+			continue
+		}
+		s := find(settings, fl.Key)
+		if s == nil {
+			return unknown("", fl.Key, settings).problem(name)
+		}
+		v, f := parseText(s, fl.Value)
+		if f != nil {
+			return f.problem(name)
+		}
+		l.v.Set(s.key, v)
+		l.origin[s.key] = name
+	}
+	if o.Team != "" {
+		l.v.Set("team", o.Team)
+		l.origin["team"] = ""
+	}
+	if len(o.Members) > 0 {
+		list := []any{}
+		for _, n := range o.Members {
+			w := 1.0
+			for _, m := range l.below.Members {
+				if m.Name == n {
+					w = m.Weight
+				}
+			}
+			list = append(list, map[string]any{"name": n, "weight": w})
+		}
+		l.v.Set("members", list)
+		l.origin["members"] = ""
+	}
+	return nil
+}
+
+// decode takes every value as it is; nothing unknown passes.
+func (l *loader) decode(d *document) error {
+	return l.v.UnmarshalExact(d, func(c *mapstructure.DecoderConfig) {
+		c.WeaklyTypedInput = false
+		c.ZeroFields = true
+		c.DecodeHook = mapstructure.DecodeHookFuncType(lenient)
+	})
+}
+
+// weigh gives weights from flags and variables to the members they name.
+func (l *loader) weigh(d *document) *team.Problem {
+	var nics, names []string
+	for _, m := range d.Members {
+		names = append(names, m.Name)
+	}
+	for nic := range l.weights {
+		nics = append(nics, nic)
+	}
+	sort.Strings(nics)
+	for _, nic := range nics {
+		found := false
+		for i := range d.Members {
+			if d.Members[i].Name == nic {
+				d.Members[i].Weight, found = l.weights[nic], true
+			}
+		}
+		if !found {
+			f := &fault{kind: team.NotFound, key: "weight", what: fmt.Sprintf("%q is not a member", nic), why: "the members are " + orNone(names) + meant(nic, names), fix: "name a member"}
+			return f.problem(l.origin["weight"])
+		}
+	}
+	return nil
+}
+
+// where is the place that a setting came from.
+func (l *loader) where(o Options, key string) string {
+	top := key
+	if i := strings.IndexAny(key, ".["); i >= 0 {
+		top = key[:i]
+	}
+	if name, ok := l.origin[top]; ok {
+		return name
+	}
+	if _, ok := l.lines[top]; ok && top != "" {
+		return fmt.Sprintf("%s:%d", o.Path, l.lines.of(key))
+	}
+	return ""
+}
+
+func (l *loader) notes(o Options, c team.Config) []string {
+	var notes []string
+	if o.New && !l.v.IsSet("mode") {
+		notes = append(notes, "mode "+c.Mode.String()+": elb, which is to be the default, is not in this build yet")
+	}
+	if o.New && len(c.Members) == 1 {
+		notes = append(notes, "one NIC only: nothing takes over when it fails; add another: nicteam add "+c.Team+" NIC")
+	}
+	return notes
+}
+
+func contains(list []string, s string) bool {
+	for _, w := range list {
+		if w == s {
+			return true
+		}
+	}
+	return false
+}

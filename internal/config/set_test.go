@@ -1,0 +1,177 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"nicteam/internal/frame"
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+func TestSet(t *testing.T) {
+	base := with(func(c *team.Config) { c.Members = members("eth1", "eth0.100") })
+	for _, tt := range []struct {
+		key, value string
+		want       func(c *team.Config)
+	}{
+		{"mode", "0", func(c *team.Config) { c.Mode = modes.RoundRobin }},
+		{"mode", "balance-xor", func(c *team.Config) { c.Mode = modes.XOR }},
+		{"hash", "layer2", func(c *team.Config) { c.Hash = modes.Layer2 }},
+		{"xmit_hash_policy", "layer2+3", func(c *team.Config) { c.Hash = modes.Layer23 }},
+		{"primary", "eth1", func(c *team.Config) { c.Primary = "eth1" }},
+		{"primary", "", func(c *team.Config) { c.Primary = "" }},
+		{"primary_reselect", "failure", func(c *team.Config) { c.PrimaryReselect = modes.ReselectFailure }},
+		{"primary-reselect", "better", func(c *team.Config) { c.PrimaryReselect = modes.ReselectBetter }},
+		{"active", "eth0.100", func(c *team.Config) { c.Active = "eth0.100" }},
+		{"active_slave", "eth1", func(c *team.Config) { c.Active = "eth1" }},
+		{"active", "none", func(c *team.Config) { c.Active = "" }},
+		{"weight.eth0.100", "2.5", func(c *team.Config) { c.Members = members("eth1", "eth0.100"); c.Members[1].Weight = 2.5 }},
+		{"mtu", "9000", func(c *team.Config) { c.MTU = 9000 }},
+		{"balance", "off", func(c *team.Config) { c.Balance = false }},
+		{"receive_balance", "off", func(c *team.Config) { c.ReceiveBalance = false }},
+		{"up_delay", "1.5s", func(c *team.Config) { c.UpDelay = 1500 * time.Millisecond }},
+		{"packets_per_member", "0", func(c *team.Config) { c.PacketsPerMember = 0 }},
+		{"link_watch", "carrier", func(c *team.Config) {}},
+	} {
+		t.Run(tt.key+"="+tt.value, func(t *testing.T) {
+			want := base
+			tt.want(&want)
+			got, err := Set(base, tt.key, tt.value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(want, got, same); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+			if base.Members[1].Weight != 1 {
+				t.Fatal("the configuration given was changed")
+			}
+		})
+	}
+}
+
+func TestSetRefuses(t *testing.T) {
+	base := with(func(c *team.Config) { c.Members = members("eth1", "eth2") })
+	for _, tt := range []struct {
+		key, value string
+		kind       team.ProblemKind
+		has        string
+	}{
+		{"hsah", "layer2", team.Usage, `did you mean "hash"`},
+		{"", "x", team.Usage, "unknown setting"},
+		{"mtu", "x", team.Usage, "whole number"},
+		{"mtu", "1", team.Usage, "out of range"},
+		{"mode", "elb", team.Failed, "not in this build yet"},
+		{"mode", "roundrobbin", team.Usage, "did you mean"},
+		{"up_delay", "5", team.Usage, "no unit"},
+		{"active", "eth3", team.NotFound, "not a member"},
+		{"weight.eth3", "1", team.NotFound, "did you mean"},
+		{"weight.eth1", "0", team.Usage, "out of range"},
+		{"weight.eth1", "NaN", team.Usage, "out of range"},
+		{"weight", "2", team.Usage, "weight.NIC"},
+		{"members", "eth3", team.Usage, "nicteam add"},
+		{"address", "none", team.Usage, "while the team runs"},
+		{"team", "x", team.Usage, "while the team runs"},
+		{"balance", "1", team.Usage, "on or off"},
+		{"lacp_rate", "fast", team.Failed, "not in this build yet"},
+	} {
+		t.Run(tt.key+"="+tt.value, func(t *testing.T) {
+			got, err := Set(base, tt.key, tt.value)
+			if err == nil {
+				t.Fatalf("set to %+v", got)
+			}
+			p := problemOf(t, err)
+			if all := p.What + "|" + p.Why + "|" + p.Fix; p.Kind != tt.kind || !strings.Contains(all, tt.has) {
+				t.Errorf("%d %s, want %d and %q", p.Kind, all, tt.kind, tt.has)
+			}
+			if d := cmp.Diff(base, got, same); d != "" {
+				t.Errorf("changed (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+// anyConfig draws valid configurations.
+func anyConfig(t *rapid.T) team.Config {
+	c := team.DefaultConfig()
+	c.Team = rapid.StringMatching(`[A-Za-z0-9][A-Za-z0-9._-]{0,14}`).Filter(func(s string) bool { return badTeamName(s) == "" }).Draw(t, "team")
+	for _, n := range rapid.SliceOfNDistinct(rapid.StringMatching(`[!-.0-9;-~]{1,15}`).Filter(func(s string) bool { return badLinkName(s) == "" && s != c.Team }), 0, 8, rapid.ID).Draw(t, "members") {
+		c.Members = append(c.Members, team.MemberConfig{Name: n, Weight: rapid.Float64Range(1e-9, maxWeight).Draw(t, "weight")})
+	}
+	if len(c.Members) > 0 && rapid.Bool().Draw(t, "has primary") {
+		c.Primary = c.Members[0].Name
+	}
+	c.Mode = rapid.SampledFrom([]modes.Kind{modes.RoundRobin, modes.ActiveBackup, modes.XOR, modes.Broadcast}).Draw(t, "mode")
+	c.Hash = rapid.SampledFrom(modes.HashPolicies()).Draw(t, "hash")
+	c.PrimaryReselect = modes.Reselect(rapid.IntRange(0, 2).Draw(t, "reselect"))
+	c.Balance, c.ReceiveBalance = rapid.Bool().Draw(t, "balance"), rapid.Bool().Draw(t, "receive")
+	c.PacketsPerMember, c.MinMembers = rapid.IntRange(0, 65535).Draw(t, "ppm"), rapid.IntRange(1, 64).Draw(t, "min")
+	c.UpDelay = time.Duration(rapid.Int64Range(0, int64(maxDelay)).Draw(t, "up"))
+	c.AnnounceInterval = time.Duration(rapid.Int64Range(1e7, 6e10).Draw(t, "interval"))
+	c.MTU = rapid.SampledFrom([]int{0, minMTU, 1500, maxMTU}).Draw(t, "mtu")
+	c.TSO, c.GRO = team.Offload(rapid.IntRange(0, 2).Draw(t, "tso")), team.Offload(rapid.IntRange(0, 2).Draw(t, "gro"))
+	c.MACPolicy = team.MACPolicy(rapid.IntRange(0, 2).Draw(t, "policy"))
+	if c.MACPolicy == team.MACGiven {
+		c.MAC = frame.MAC(0x020000000000 | rapid.Uint64Range(0, 1<<40-1).Draw(t, "mac"))
+	}
+	return c
+}
+
+func TestSaveLoad(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "team0.yaml")
+	rapid.Check(t, func(t *rapid.T) {
+		c := anyConfig(t)
+		if p := Validate(c); p != nil {
+			t.Fatalf("drawn configuration is not valid: %v", p)
+		}
+		if err := Save(path, c); err != nil {
+			t.Fatal(err)
+		}
+		got, err := Load(Options{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(c, got.Config, same); d != "" {
+			t.Fatalf("(-want +got):\n%s", d)
+		}
+	})
+	if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o640 {
+		t.Errorf("mode %v, %v", st.Mode(), err)
+	}
+	if list, _ := os.ReadDir(filepath.Dir(path)); len(list) != 1 {
+		t.Errorf("leftovers: %v", list)
+	}
+	if err := Save("/nonexistent/x.yaml", team.DefaultConfig()); err == nil {
+		t.Error("saved to nowhere")
+	}
+}
+
+func TestSaveLeavesTheOldFileWhenItFails(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "team0.yaml")
+	if err := os.Mkdir(path, 0o750); err != nil { // a rename onto a directory fails
+		t.Fatal(err)
+	}
+	if err := Save(path, with(func(*team.Config) {})); err == nil {
+		t.Fatal("saved over a directory")
+	}
+	if list, _ := os.ReadDir(dir); len(list) != 1 {
+		t.Errorf("leftovers: %v", list)
+	}
+}
+
+func TestNearest(t *testing.T) {
+	list := []string{"eth0", "eth1", "wlan0", "active-backup"}
+	for word, want := range map[string]string{"eht0": "eth0", "wlan": "wlan0", "active-bakcup": "active-backup", "zzz": "", "": "", "ETH1": "eth1"} {
+		if got := Nearest(word, list); got != want {
+			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
+		}
+	}
+}
