@@ -97,6 +97,7 @@ type MemberCounters struct {
 	TXError        uint64        // send errors other than a full backlog
 	Resent         uint64        // tx: frames this member refused and another took
 	Segmented      uint64        // super-frames segmented in software because the NIC refused them
+	Flooded        uint64        // rx: unicast frames for the adapter where the Plan does not collect: a switch floods them
 }
 
 // Counters are the totals of a team. TXDrop with NoMember are the adapter's own.
