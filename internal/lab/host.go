@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -232,6 +233,25 @@ func (h *Host) Sysctl(key, value string) error {
 	return h.Do(func() error { return os.WriteFile("/proc/sys/net/"+key, []byte(value), 0) })
 }
 
+// awaitUp waits until the kernel has finished setting a device up: until then it drops what is sent
+// and its bridge does not forward. The carrier's work is queued there, and takes a second at worst.
+func (h *Host) awaitUp(name string) error {
+	deadline := time.Now().Add(3 * time.Second)
+	for {
+		l, err := h.handle.LinkByName(name)
+		if err != nil {
+			return fmt.Errorf("wait for %s in %s: %w", name, h.Name, err)
+		}
+		if l.Attrs().OperState == netlink.OperUp {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("wait for %s in %s: state is %v, want up", name, h.Name, l.Attrs().OperState)
+		}
+		time.Sleep(200 * time.Microsecond)
+	}
+}
+
 func (h *Host) withLink(name, what string, f func(netlink.Link) error) error {
 	l, err := h.handle.LinkByName(name)
 	if err != nil {
@@ -265,7 +285,10 @@ func (h *Host) Close() error {
 		errs = append(errs, undo[i]())
 	}
 	if h.handle != nil {
-		h.handle.Close()
+		// A closed netlink.Handle speaks to the calling thread's namespace instead of failing, so
+		// a late call could remove the machine's own eth0. Closing a copy leaves ours with dead sockets.
+		dead := *h.handle
+		dead.Close()
 	}
 	for _, fd := range []int{h.net, h.mnt, h.uts} {
 		if fd >= 0 {

@@ -1,0 +1,284 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// Spread is how a LAG chooses the port by which a frame leaves.
+type Spread uint8
+
+const (
+	// SpreadFlow keeps each flow on one port.
+	SpreadFlow Spread = iota
+	// SpreadFrames takes the ports in turn.
+	SpreadFrames
+)
+
+// lagSlots divides evenly by up to eight ports.
+const lagSlots = 840
+
+// LAG is a group of a switch's ports that the switch knows as one link, as round-robin, xor and
+// broadcast ask for ("static LAG", "EtherChannel"): nothing that came by one of them leaves by another,
+// and what goes to the group leaves by exactly one of them that has a carrier. It carries LACPDUs like any other
+// frame, that is up to the bridge, which ends them there.
+//
+//	bridge ── uplink (veth) ── eBPF: slot → port ──> port 1 … n
+//	                      <── eBPF: redirect ────── port 1 … n
+type LAG struct {
+	sw     *Switch
+	name   string
+	uplink int // ifindex of the veth end that faces the ports
+	slots  *ebpf.Map
+
+	mu      sync.Mutex
+	ports   []string
+	ingress map[string]link.Link
+	closers []func() error
+	done    chan struct{}
+	events  chan netlink.LinkUpdate
+}
+
+// LAG makes one link of ports that are plugged in already. It needs tcx, so Linux 6.6.
+func (s *Switch) LAG(name string, spread Spread, ports ...string) (*LAG, error) {
+	g := &LAG{sw: s, name: name, ports: ports, ingress: map[string]link.Link{}}
+	if err := g.build(spread); err != nil {
+		g.Close()
+		return nil, fmt.Errorf("group ports %v as %s: %w", ports, name, err)
+	}
+	s.defers(g.Close)
+	return g, nil
+}
+
+func (g *LAG) build(spread Spread) (err error) {
+	h := g.sw.Host
+	outer, inner := g.name, g.name+".in"
+	v := &netlink.Veth{LinkAttrs: linkAttrs(outer), PeerName: inner}
+	v.MTU = 65535
+	if err := h.handle.LinkAdd(v); err != nil {
+		return fmt.Errorf("add uplink: %w", err)
+	}
+	g.closers = append(g.closers, func() error {
+		l, err := h.handle.LinkByName(outer)
+		if err != nil {
+			return nil
+		}
+		return h.handle.LinkDel(l)
+	})
+	if err := h.Up(inner); err != nil {
+		return err
+	}
+	l, err := h.handle.LinkByName(inner)
+	if err != nil {
+		return err
+	}
+	g.uplink = l.Attrs().Index
+
+	g.slots, err = ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: lagSlots})
+	if err != nil {
+		return fmt.Errorf("make slots: %w", err)
+	}
+	g.closers = append(g.closers, g.slots.Close)
+	turn, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	if err != nil {
+		return fmt.Errorf("make turn: %w", err)
+	}
+	defer turn.Close() // the program holds it
+	out, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, Instructions: lagOut(spread, g.slots.FD(), turn.FD())})
+	if err != nil {
+		return fmt.Errorf("load program: %w", err)
+	}
+	defer out.Close()
+	attached, err := g.attach(g.uplink, out)
+	if err != nil {
+		return err
+	}
+	g.closers = append(g.closers, attached.Close)
+
+	g.sw.mu.Lock()
+	for _, p := range g.ports {
+		g.sw.lags[p] = g
+	}
+	g.sw.mu.Unlock()
+	for _, p := range g.ports {
+		if err := g.join(p); err != nil {
+			return err
+		}
+	}
+	if err := g.sw.enslave(outer); err != nil {
+		return err
+	}
+	for _, name := range append([]string{outer, inner}, g.ports...) {
+		if err := h.awaitUp(name); err != nil {
+			return err
+		}
+	}
+	return g.watch()
+}
+
+// attach has the program see what a device of the switch receives.
+func (g *LAG) attach(index int, p *ebpf.Program) (l link.Link, err error) {
+	err = g.sw.Do(func() error {
+		l, err = link.AttachTCX(link.TCXOptions{Interface: index, Program: p, Attach: ebpf.AttachTCXIngress})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("attach program to device %d: %w", index, err)
+	}
+	return l, nil
+}
+
+// join takes a port out of the bridge and into the group.
+func (g *LAG) join(port string) error {
+	dev, err := g.sw.handle.LinkByName(port)
+	if err != nil {
+		return fmt.Errorf("find port %s: %w", port, err)
+	}
+	if err := g.sw.handle.LinkSetNoMaster(dev); err != nil {
+		return fmt.Errorf("take port %s out of the bridge: %w", port, err)
+	}
+	in, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, Instructions: lagIn(g.uplink)})
+	if err != nil {
+		return fmt.Errorf("load program: %w", err)
+	}
+	defer in.Close()
+	l, err := g.attach(dev.Attrs().Index, in)
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	if old := g.ingress[port]; old != nil {
+		old.Close()
+	}
+	g.ingress[port] = l
+	g.mu.Unlock()
+	return g.refresh()
+}
+
+// refresh spreads the slots over the ports that have a carrier.
+func (g *LAG) refresh() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var live []uint32
+	for _, p := range g.ports {
+		dev, err := g.sw.handle.LinkByName(p)
+		if err == nil && dev.Attrs().RawFlags&unix.IFF_LOWER_UP != 0 && g.ingress[p] != nil {
+			live = append(live, uint32(dev.Attrs().Index))
+		}
+	}
+	for i := range uint32(lagSlots) {
+		var port uint32
+		if len(live) > 0 {
+			port = live[int(i)%len(live)]
+		}
+		if err := g.slots.Put(i, port); err != nil {
+			return fmt.Errorf("set slot %d of %s: %w", i, g.name, err)
+		}
+	}
+	return nil
+}
+
+// watch refreshes after every change of a link, whoever made it.
+func (g *LAG) watch() error {
+	ns := netns.NsHandle(g.sw.net)
+	g.done, g.events = make(chan struct{}), make(chan netlink.LinkUpdate)
+	err := netlink.LinkSubscribeWithOptions(g.events, g.done, netlink.LinkSubscribeOptions{Namespace: &ns, ErrorCallback: func(error) {}})
+	if err != nil {
+		g.done = nil
+		return fmt.Errorf("watch ports: %w", err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for e := range g.events {
+			if slices.Contains(g.ports, e.Attrs().Name) {
+				_ = g.refresh() // the map is gone only when the group is
+			}
+		}
+	}()
+	g.closers = append(g.closers, func() error { close(g.done); <-ended; return nil })
+	return g.refresh()
+}
+
+// Close dissolves the group; its ports are in no bridge afterwards.
+func (g *LAG) Close() error {
+	g.sw.mu.Lock()
+	for _, p := range g.ports {
+		delete(g.sw.lags, p)
+	}
+	g.sw.mu.Unlock()
+	var errs []error
+	for i := len(g.closers) - 1; i >= 0; i-- {
+		errs = append(errs, g.closers[i]())
+	}
+	g.closers = nil
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, l := range g.ingress {
+		errs = append(errs, l.Close())
+	}
+	clear(g.ingress)
+	return errors.Join(errs...)
+}
+
+const tcDrop = 2
+
+func lagIn(uplink int) asm.Instructions {
+	return asm.Instructions{
+		asm.Mov.Imm(asm.R1, int32(uplink)),
+		asm.Mov.Imm(asm.R2, 0),
+		asm.FnRedirect.Call(),
+		asm.Return(),
+	}
+}
+
+// lagOut redirects a frame to the port in slot hash or turn modulo lagSlots.
+func lagOut(spread Spread, slots, turn int) asm.Instructions {
+	key := asm.StoreMem(asm.R10, -4, asm.R0, asm.Word)
+	var choose asm.Instructions
+	if spread == SpreadFrames {
+		add := asm.FetchAdd.Mem(asm.R0, asm.R1, asm.DWord, 0)
+		// The library forgets the operation when it writes an atomic instruction (v0.22.0), and what is
+		// left adds without fetching.
+		add.Constant = int64(asm.FetchAdd >> 8)
+		choose = asm.Instructions{
+			asm.Mov.Imm(asm.R0, 0),
+			key,
+			asm.LoadMapPtr(asm.R1, turn),
+			asm.Mov.Reg(asm.R2, asm.R10),
+			asm.Add.Imm(asm.R2, -4),
+			asm.FnMapLookupElem.Call(),
+			asm.JEq.Imm(asm.R0, 0, "drop"),
+			asm.Mov.Imm(asm.R1, 1),
+			add,
+			asm.Mov.Reg32(asm.R0, asm.R1),
+		}
+	} else {
+		choose = asm.Instructions{asm.FnGetHashRecalc.Call()}
+	}
+	return append(choose,
+		asm.Mod.Imm32(asm.R0, lagSlots),
+		key,
+		asm.LoadMapPtr(asm.R1, slots),
+		asm.Mov.Reg(asm.R2, asm.R10),
+		asm.Add.Imm(asm.R2, -4),
+		asm.FnMapLookupElem.Call(),
+		asm.JEq.Imm(asm.R0, 0, "drop"),
+		asm.LoadMem(asm.R1, asm.R0, 0, asm.Word),
+		asm.JEq.Imm(asm.R1, 0, "drop"),
+		asm.Mov.Imm(asm.R2, 0),
+		asm.FnRedirect.Call(),
+		asm.Return(),
+		asm.Mov.Imm(asm.R0, tcDrop).WithSymbol("drop"),
+		asm.Return(),
+	)
+}

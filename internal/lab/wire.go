@@ -1,0 +1,257 @@
+package lab
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+)
+
+// WireOptions; the zero value gives random addresses, an MTU of 1500, 1000 Mbit/s full duplex and offloads.
+type WireOptions struct {
+	MACA, MACB net.HardwareAddr
+	MTU        int
+	// SpeedMbit is what ethtool shows; it limits nothing.
+	SpeedMbit uint32
+	// NoOffload makes NICs that segment nothing and compute no checksum, so no super-frame crosses.
+	NoOffload bool
+}
+
+// Wire joins two TAP NICs; this process carries the frames:
+//
+//	A's host ── TAP ⇄ carry goroutine each way ⇄ TAP ── B's host or switch
+//
+// Other than veth a NIC here looks like hardware to its host: iflink equals ifindex, carrier
+// comes and goes at both ends without either being set down, frames can vanish one way without a
+// sign, and a NIC can be pulled out of its slot.
+type Wire struct {
+	A, B *NIC
+}
+
+// NewWire makes both NICs and sets them up.
+func NewWire(a Node, nameA string, b Node, nameB string, o WireOptions) (*Wire, error) {
+	if o.MTU == 0 {
+		o.MTU = 1500
+	}
+	if o.SpeedMbit == 0 {
+		o.SpeedMbit = 1000
+	}
+	w := &Wire{A: newNIC(a, nameA, o.MACA, o), B: newNIC(b, nameB, o.MACB, o)}
+	w.A.far, w.B.far = w.B, w.A
+	for _, n := range []*NIC{w.A, w.B} {
+		if err := n.Replug(); err != nil {
+			w.Close()
+			return nil, err
+		}
+	}
+	for _, n := range []*NIC{w.A, w.B} {
+		if err := n.node.base().awaitUp(n.Name); err != nil {
+			w.Close()
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// Cut takes the carrier from both ends.
+func (w *Wire) Cut() error { return errors.Join(w.A.SetCarrier(false), w.B.SetCarrier(false)) }
+
+// Mend gives both ends their carrier back.
+func (w *Wire) Mend() error { return errors.Join(w.A.SetCarrier(true), w.B.SetCarrier(true)) }
+
+// Shape limits both directions; 0 ends that. Unplugging a NIC ends it for what that transmits.
+func (w *Wire) Shape(bitsPerSecond uint64) error {
+	if err := w.A.node.base().Shape(w.A.Name, bitsPerSecond); err != nil {
+		return err
+	}
+	return w.B.node.base().Shape(w.B.Name, bitsPerSecond)
+}
+
+// Close unplugs both NICs.
+func (w *Wire) Close() error { return errors.Join(w.A.Unplug(), w.B.Unplug()) }
+
+// NIC is one end of a Wire.
+type NIC struct {
+	Name string
+	MAC  net.HardwareAddr
+
+	node Node
+	far  *NIC
+	o    WireOptions
+
+	carrier              atomic.Bool
+	swallowTx, swallowRx atomic.Bool
+	filter               atomic.Pointer[func([]byte) int]
+	file                 atomic.Pointer[os.File]
+	lost                 atomic.Uint64
+
+	mu   sync.Mutex // plugging
+	done chan struct{}
+}
+
+func newNIC(node Node, name string, mac net.HardwareAddr, o WireOptions) *NIC {
+	if mac == nil {
+		mac = make(net.HardwareAddr, 6)
+		rand.Read(mac)
+		mac[0] = mac[0]&^1 | 2
+	}
+	n := &NIC{Name: name, MAC: mac, node: node, o: o}
+	n.carrier.Store(true)
+	return n
+}
+
+// SetCarrier is what the NIC's host sees at this end. Without it no frame passes the wire either way.
+func (n *NIC) SetCarrier(on bool) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.carrier.Store(on)
+	return n.showCarrier()
+}
+
+// showCarrier tells the kernel: there is none either while the far NIC is out of its slot.
+func (n *NIC) showCarrier() error {
+	f := n.file.Load()
+	if f == nil {
+		return nil
+	}
+	if err := setCarrier(f, n.carrier.Load() && n.far.file.Load() != nil); err != nil {
+		return fmt.Errorf("set carrier of %s: %w", n.Name, err)
+	}
+	return nil
+}
+
+// SwallowTx loses what the host transmits on the NIC, without a sign.
+func (n *NIC) SwallowTx(on bool) { n.swallowTx.Store(on) }
+
+// SwallowRx loses what would be received on the NIC, without a sign.
+func (n *NIC) SwallowRx(on bool) { n.swallowRx.Store(on) }
+
+// Filter has f called with each frame that the host transmits on the NIC, from the wire's goroutine;
+// f returns how often the frame is to arrive, 0 to lose it, and may change its octets but keep none. Nil
+// ends that. A frame may be a super-frame of up to 64 KiB, unless WireOptions.NoOffload is set.
+func (n *NIC) Filter(f func(frame []byte) (copies int)) {
+	if f == nil {
+		n.filter.Store(nil)
+		return
+	}
+	n.filter.Store(&f)
+}
+
+// Lost is how many frames on their way to this NIC its host did not take, because the device was
+// down or gone.
+func (n *NIC) Lost() uint64 { return n.lost.Load() }
+
+// Unplug removes the device from its host; the far end loses its carrier.
+func (n *NIC) Unplug() error {
+	n.mu.Lock()
+	f := n.file.Swap(nil)
+	if f == nil {
+		n.mu.Unlock()
+		return nil
+	}
+	err := f.Close()
+	<-n.done
+	n.mu.Unlock()
+	n.far.mu.Lock()
+	defer n.far.mu.Unlock()
+	return errors.Join(err, n.far.showCarrier())
+}
+
+// Replug puts the NIC into its slot again: same name and address, new ifindex, up.
+func (n *NIC) Replug() error {
+	n.mu.Lock()
+	err := n.plug()
+	n.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("plug %s into %s: %w", n.Name, n.node.base().Name, err)
+	}
+	n.far.mu.Lock()
+	defer n.far.mu.Unlock()
+	return n.far.showCarrier()
+}
+
+func (n *NIC) plug() error {
+	if n.file.Load() != nil {
+		return nil
+	}
+	h := n.node.base()
+	f, err := openTAP(h, n.Name, !n.o.NoOffload)
+	if err != nil {
+		return err
+	}
+	// Without a carrier first, as hardware has none when its driver loads: a TAP that never lost it
+	// stays in operational state "unknown".
+	if err := errors.Join(setCarrier(f, false), n.configure(h)); err != nil {
+		f.Close()
+		return err
+	}
+	n.file.Store(f)
+	if err := n.showCarrier(); err != nil {
+		n.file.Store(nil)
+		f.Close()
+		return err
+	}
+	n.done = make(chan struct{})
+	go n.carry(f, n.done)
+	return nil
+}
+
+func (n *NIC) configure(h *Host) error {
+	l, err := h.handle.LinkByName(n.Name)
+	if err != nil {
+		return err
+	}
+	if err := h.handle.LinkSetHardwareAddr(l, n.MAC); err != nil {
+		return fmt.Errorf("set address: %w", err)
+	}
+	if err := h.handle.LinkSetMTU(l, n.o.MTU); err != nil {
+		return fmt.Errorf("set MTU: %w", err)
+	}
+	// The ring must hold what comes while the machine stands still for some ten milliseconds.
+	if err := h.handle.LinkSetTxQLen(l, 4096); err != nil {
+		return fmt.Errorf("set queue length: %w", err)
+	}
+	if err := h.Do(func() error { return setSpeed(n.Name, n.o.SpeedMbit) }); err != nil {
+		return fmt.Errorf("set speed: %w", err)
+	}
+	return n.node.plugged(n.Name)
+}
+
+// carry moves what the host transmits to the far NIC until the file is closed.
+func (n *NIC) carry(from *os.File, done chan<- struct{}) {
+	defer close(done)
+	buf := make([]byte, vnetHeader+18+1<<16)
+	for {
+		size, err := from.Read(buf)
+		if err != nil {
+			if n.file.Load() != from {
+				return
+			}
+			// Somebody else removed the device.
+			if errors.Is(err, os.ErrClosed) || isGone(err) {
+				return
+			}
+			continue
+		}
+		if size < vnetHeader+14 || !n.carrier.Load() || !n.far.carrier.Load() || n.swallowTx.Load() || n.far.swallowRx.Load() {
+			continue
+		}
+		copies := 1
+		if f := n.filter.Load(); f != nil {
+			copies = (*f)(buf[vnetHeader:size])
+		}
+		for range copies {
+			to := n.far.file.Load()
+			if to == nil {
+				n.far.lost.Add(1)
+				continue
+			}
+			if _, err := to.Write(buf[:size]); err != nil {
+				n.far.lost.Add(1)
+			}
+		}
+	}
+}
