@@ -1,0 +1,178 @@
+package team
+
+import (
+	"context"
+	"encoding/binary"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"time"
+
+	"nicteam/internal/frame"
+)
+
+// Announcer knows what the adapter's neighbours are to be told; internal/host implements it.
+type Announcer interface {
+	// Announcement reads the addresses and groups as they are. It may take its time.
+	Announcement(ctx context.Context) (Announcement, error)
+}
+
+// Announcement is what the adapter and the VLANs on it are reachable under.
+type Announcement struct {
+	Addresses []Address
+	Groups    []GroupReport
+}
+
+// Address is an address of the adapter or of a VLAN on it.
+type Address struct {
+	IP     netip.Addr
+	MAC    frame.MAC // zero: the adapter's
+	VLAN   uint16    // 0: untagged
+	Router bool      // IPv6: this host forwards
+}
+
+// GroupReport are the multicast groups that one address reports.
+type GroupReport struct {
+	Source netip.Addr // may be zero
+	MAC    frame.MAC  // zero: the adapter's
+	VLAN   uint16     // 0: untagged
+	Groups []netip.Addr
+}
+
+const (
+	// announceBatch frames at once and then announceBreath: 4096 MACs behind the adapter are
+	// told in 64 ms and do not fill the member's queue.
+	announceBatch  = 64
+	announceBreath = time.Millisecond
+)
+
+// announcement is one order to announce.
+type announcement struct {
+	via      []int // members
+	behind   []frame.MAC
+	count    int
+	interval time.Duration
+}
+
+// crier carries out announcements in its own goroutine. A newer order ends the one that runs, so
+// that however often a link flaps there is one stream of frames.
+type crier struct {
+	source  Announcer
+	adapter frame.MAC
+	send    func(id int, frame []byte) error
+	log     *slog.Logger
+	orders  *mailbox[announcement]
+}
+
+func (c *crier) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.orders.wake:
+		}
+		c.announce(ctx, c.orders.take())
+	}
+}
+
+// announce sends everything a.count times, until ctx ends or there is a newer order.
+func (c *crier) announce(ctx context.Context, a announcement) {
+	for i := range a.count {
+		if i > 0 && !c.pause(ctx, a.interval) {
+			return
+		}
+		var what Announcement
+		if c.source != nil {
+			// Read each time: an address may have come or gone since.
+			var err error
+			if what, err = c.source.Announcement(ctx); err != nil && ctx.Err() == nil {
+				c.log.Warn("addresses could not be read, announcing what is known", "err", err)
+			}
+		}
+		for n, f := range announceFrames(c.adapter, what, a.behind) {
+			if n > 0 && n%announceBatch == 0 && !c.pause(ctx, announceBreath) {
+				return
+			}
+			for _, id := range a.via {
+				if err := c.send(id, f); err != nil {
+					c.log.Debug("announcement not sent", "member", id, "err", err)
+				}
+			}
+		}
+	}
+}
+
+// pause waits for d and returns whether to go on.
+func (c *crier) pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return len(c.orders.wake) == 0
+	}
+}
+
+// announceFrames builds the frames: addresses first, because traffic waits for them.
+func announceFrames(adapter frame.MAC, a Announcement, behind []frame.MAC) (frames [][]byte) {
+	add := func(f []byte) {
+		if f != nil {
+			frames = append(frames, f)
+		}
+	}
+	own := func(m frame.MAC) frame.MAC {
+		if m == 0 {
+			return adapter
+		}
+		return m
+	}
+	for _, ip := range a.Addresses {
+		if ip.IP.Unmap().Is4() {
+			add(frame.GratuitousARP(own(ip.MAC), ip.IP.Unmap(), ip.VLAN))
+		} else {
+			add(frame.UnsolicitedNA(own(ip.MAC), ip.IP.WithZone(""), ip.Router, ip.VLAN))
+		}
+	}
+	for _, m := range behind {
+		add(frame.RARP(m))
+	}
+	for _, g := range a.Groups {
+		var v4, v6 []netip.Addr
+		for _, ip := range g.Groups {
+			if ip.Is4() {
+				v4 = append(v4, ip)
+			} else {
+				v6 = append(v6, ip.WithZone(""))
+			}
+		}
+		mac := own(g.MAC)
+		for part := range slices.Chunk(v4, frame.MaxIGMPGroups) {
+			add(tagged(frame.IGMPReport(mac, ofFamily(g.Source, true), part), g.VLAN))
+		}
+		for part := range slices.Chunk(v6, frame.MaxMLDGroups) {
+			add(tagged(frame.MLDReport(mac, ofFamily(g.Source, false), part), g.VLAN))
+		}
+	}
+	return frames
+}
+
+// ofFamily returns ip when it is of the family, else none.
+func ofFamily(ip netip.Addr, v4 bool) netip.Addr {
+	if ip.IsValid() && ip.Is4() == v4 {
+		return ip.WithZone("")
+	}
+	return netip.Addr{}
+}
+
+// tagged returns an untagged frame with an 802.1Q tag.
+func tagged(f []byte, vlan uint16) []byte {
+	if f == nil || vlan == 0 {
+		return f
+	}
+	b := make([]byte, 0, len(f)+4)
+	b = append(b, f[:12]...)
+	b = binary.BigEndian.AppendUint16(b, 0x8100)
+	b = binary.BigEndian.AppendUint16(b, vlan)
+	return append(b, f[12:]...)
+}

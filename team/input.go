@@ -1,0 +1,103 @@
+package team
+
+import (
+	"nicteam/monitor"
+)
+
+// Input is something that happened, for [Loop.Handle]. The set is closed.
+type Input interface{ isInput() }
+
+// LinkChanged is the verdict of a link watch. One about a NIC that is no member is ignored.
+type LinkChanged struct{ monitor.LinkState }
+
+// Reserve asks for an id for a NIC that is about to join; it is in [Output.ID].
+type Reserve struct{ Link Link }
+
+// Joined says that the data path has opened the member that was reserved.
+type Joined struct {
+	ID     int
+	Link   Link
+	Weight float64 // 0: as configured, else 1
+	Info   MemberInfo
+}
+
+// Released says that the data path has closed a member that left, or never opened one that was
+// reserved: its id is free.
+type Released struct{ ID int }
+
+// Drain ends the distributing of a member that is to leave. Without Force the last one stays.
+type Drain struct {
+	Name  string
+	Force bool
+}
+
+// Undrain takes a Drain back.
+type Undrain struct{ Name string }
+
+// Leave takes a member out of the Plan. Its id is in [Output.ID] and stays taken until Released.
+// Without Force the last one stays.
+type Leave struct {
+	Name  string
+	Force bool
+}
+
+// Absent says that a member's NIC is gone. The member stays and waits for it.
+type Absent struct{ Name string }
+
+// Vacate takes a member out of the Plan so that the data path can close it and open it on another
+// NIC. Its id is in [Output.ID], what it was opened on in [Output.Link]. Returned ends it.
+type Vacate struct{ Name string }
+
+// Returned says that the data path has opened a member anew.
+type Returned struct {
+	ID   int
+	Link Link
+	Info MemberInfo
+}
+
+// Change gives the team another configuration. Only what is live counts: mode, balance, hash,
+// primary, primary_reselect, active, packets_per_member, min_members, receive_balance, delays,
+// announcements, and the weights of members. Nothing is changed when anything in it is wrong.
+type Change struct{ Config Config }
+
+// FromDatapath is a frame or news from the data path.
+type FromDatapath struct{ Control }
+
+// Flooding says that a member that does not collect was sent frames that were for the adapter.
+type Flooding struct {
+	ID     int
+	Frames uint64 // since the last time
+}
+
+// Warn sets a warning that stands until it is cleared with an empty text. While one stands the
+// team is degraded.
+type Warn struct{ Key, Text string }
+
+// Announce asks for announcements, for instance after the adapter got its addresses.
+type Announce struct{}
+
+// Tick says that [Loop.Deadline] may have passed.
+type Tick struct{}
+
+func (LinkChanged) isInput()  {}
+func (Reserve) isInput()      {}
+func (Joined) isInput()       {}
+func (Released) isInput()     {}
+func (Drain) isInput()        {}
+func (Undrain) isInput()      {}
+func (Leave) isInput()        {}
+func (Absent) isInput()       {}
+func (Vacate) isInput()       {}
+func (Returned) isInput()     {}
+func (Change) isInput()       {}
+func (FromDatapath) isInput() {}
+func (Flooding) isInput()     {}
+func (Warn) isInput()         {}
+func (Announce) isInput()     {}
+func (Tick) isInput()         {}
+
+// MemberInfo is what a member's status shows of its NIC and nothing decides by.
+type MemberInfo struct {
+	Driver string
+	MTU    int
+}

@@ -1,0 +1,358 @@
+package team
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"nicteam/internal/frame"
+	"nicteam/modes"
+	"nicteam/monitor"
+)
+
+// Loop is the control loop without its goroutine: it owns all mutable state of a team and decides.
+// It is called from one goroutine.
+type Loop struct {
+	cfg     Config
+	adapter frame.MAC
+	salt    uint64
+	newMode func(modes.Settings) (modes.Mode, error)
+
+	mode    modes.Mode
+	plan    *modes.Plan
+	members []*member       // by id
+	taken   modes.MemberSet // ids of members, of those that join and of those that leave
+	joining map[int]Link    // those that join
+	lastID  int
+	behind  behind
+	warned  map[string]string
+
+	flooded   map[int]time.Time // when a member's flooding was last told
+	floodSeen time.Time         // on any
+	moved     time.Time         // when the Plan last changed who collects
+
+	state, reason string
+	since         time.Time
+	dirty         bool // the mode does not know the State
+	begun         bool
+}
+
+// LoopOptions are what a Loop needs besides its configuration.
+type LoopOptions struct {
+	Adapter frame.MAC
+	Salt    uint64                                   // of the flow hash, the team's own
+	NewMode func(modes.Settings) (modes.Mode, error) // nil: modes.New
+}
+
+// NewLoop returns the loop of a team without members. cfg.Members are only looked at for weights.
+// The error is a *Problem.
+func NewLoop(cfg Config, o LoopOptions) (*Loop, error) {
+	if o.NewMode == nil {
+		o.NewMode = modes.New
+	}
+	l := &Loop{cfg: cfg, adapter: o.Adapter, salt: o.Salt, newMode: o.NewMode, lastID: -1,
+		joining: map[int]Link{}, warned: map[string]string{}, flooded: map[int]time.Time{},
+		state: "down", reason: "no members", dirty: true}
+	if p := checkLive(cfg); p != nil {
+		return nil, p
+	}
+	m, err := l.newMode(l.settings())
+	if err != nil {
+		return nil, modeProblem(cfg.Mode, err)
+	}
+	l.mode = m
+	return l, nil
+}
+
+// Handle takes in what happened at now and says what is to be done. now never goes back.
+func (l *Loop) Handle(now time.Time, in Input) Output {
+	if !l.begun {
+		l.begun, l.since = true, now
+	}
+	var out Output
+	if p := l.take(now, in, &out); p != nil {
+		return Output{Err: p, Carrier: l.state != "down"}
+	}
+	l.settle(now, &out)
+	return out
+}
+
+// Deadline is when the Loop wants the next Tick; zero for never.
+func (l *Loop) Deadline() time.Time {
+	d := earlier(l.mode.Deadline(), l.behind.deadline())
+	for _, m := range l.members {
+		d = earlier(d, m.debounce.Deadline())
+	}
+	return d
+}
+
+// take changes the state by in. A refused input has changed nothing.
+func (l *Loop) take(now time.Time, in Input, out *Output) *Problem {
+	switch in := in.(type) {
+	case LinkChanged:
+		l.linkChanged(now, in.LinkState)
+	case Reserve:
+		return l.reserve(in, out)
+	case Joined:
+		l.joined(now, in, out)
+	case Released:
+		delete(l.joining, in.ID)
+		if l.byID(in.ID) == nil {
+			l.taken = l.taken.Without(in.ID)
+		}
+	case Drain:
+		return l.drain(in, out)
+	case Undrain:
+		if m := l.byName(in.Name); m != nil && m.draining {
+			m.draining, l.dirty = false, true
+		}
+	case Leave:
+		return l.leave(now, in, out)
+	case Absent:
+		m := l.byName(in.Name)
+		if m == nil {
+			return noMember(in.Name, l.names())
+		}
+		if !m.absent {
+			m.absent, m.lost = true, now
+		}
+	case Vacate:
+		m := l.byName(in.Name)
+		if m == nil {
+			return noMember(in.Name, l.names())
+		}
+		m.vacant, l.dirty = true, true
+		out.ID, out.Link = m.id, m.link
+	case Returned:
+		if m := l.byID(in.ID); m != nil {
+			m.link, m.info, l.dirty = in.Link, in.Info, true
+			m.reset(now)
+		}
+	case Change:
+		return l.change(now, in.Config, out)
+	case FromDatapath:
+		l.fromDatapath(now, in.Control, out)
+	case Flooding:
+		l.flooding(now, in, out)
+	case Warn:
+		if in.Text == "" {
+			delete(l.warned, in.Key)
+		} else {
+			l.warned[in.Key] = in.Text
+		}
+	case Announce:
+		out.Announce = true
+	case Tick:
+	}
+	return nil
+}
+
+func (l *Loop) linkChanged(now time.Time, s monitor.LinkState) {
+	for _, m := range l.members {
+		if m.link.Index != s.Index || m.vacant || s.At.Before(m.opened) {
+			continue
+		}
+		l.dirty = l.dirty || m.state.Link.SpeedBps != s.Link.SpeedBps
+		if m.state.Up && !s.Up {
+			m.lost = s.At
+		}
+		m.state, m.known = s, true
+		m.debounce.Handle(now, s.Up)
+		if !s.Up && s.Reason == monitor.ReasonGone {
+			m.absent = true
+		}
+	}
+}
+
+func (l *Loop) reserve(in Reserve, out *Output) *Problem {
+	what := fmt.Sprintf("add %s to %s", in.Link.Name, l.cfg.Team)
+	fix := "nicteam status " + l.cfg.Team + " shows the members"
+	taken := func(o Link) bool { return o.Name == in.Link.Name || o.Index == in.Link.Index }
+	for _, m := range l.members {
+		if taken(m.link) {
+			return &Problem{Kind: Conflict, What: what, Why: "it is a member already", Fix: fix}
+		}
+	}
+	for _, j := range l.joining {
+		if taken(j) {
+			return &Problem{Kind: Conflict, What: what, Why: "it is being added already", Fix: fix}
+		}
+	}
+	// The id that was free longest, so that the counters of a member that left are not taken for
+	// those of one that joins.
+	for i := 1; i <= modes.MaxMembers; i++ {
+		id := (l.lastID + i) % modes.MaxMembers
+		if !l.taken.Has(id) {
+			l.taken, l.lastID = l.taken.With(id), id
+			l.joining[id] = in.Link
+			out.ID, out.Link = id, in.Link
+			return nil
+		}
+	}
+	return &Problem{Kind: Conflict, What: what, Why: fmt.Sprintf("a team has at most %d members", modes.MaxMembers), Fix: "remove one first"}
+}
+
+func (l *Loop) joined(now time.Time, in Joined, out *Output) {
+	if _, ok := l.joining[in.ID]; !ok {
+		return // never reserved: the id may be somebody else's
+	}
+	delete(l.joining, in.ID)
+	out.ID, out.Link = in.ID, in.Link
+	m := &member{id: in.ID, link: in.Link, weight: in.Weight, info: in.Info}
+	for _, c := range l.cfg.Members {
+		if m.weight <= 0 && c.Name == in.Link.Name {
+			m.weight = c.Weight
+		}
+	}
+	if m.weight <= 0 {
+		m.weight = 1
+	}
+	m.debounce.UpDelay, m.debounce.DownDelay = l.cfg.UpDelay, l.cfg.DownDelay
+	m.reset(now)
+	i, _ := slices.BinarySearchFunc(l.members, m.id, func(m *member, id int) int { return m.id - id })
+	l.members = slices.Insert(l.members, i, m)
+	l.dirty = true
+	l.event(out, now, "member-added", in.Link.Name, "")
+}
+
+// leaving finds the member that is to leave. The last one stays unless forced: who removes it by
+// mistake has no network.
+func (l *Loop) leaving(name string, force bool) (*member, *Problem) {
+	m := l.byName(name)
+	if m == nil {
+		return nil, noMember(name, l.names())
+	}
+	for _, o := range l.members {
+		if o != m && !o.draining {
+			return m, nil
+		}
+	}
+	if !force {
+		return nil, &Problem{Kind: Conflict, What: fmt.Sprintf("remove %s from %s", name, l.cfg.Team),
+			Why: "it is the last member: the team would be without network", Fix: "nicteam delete " + l.cfg.Team + ", or remove with --force"}
+	}
+	return m, nil
+}
+
+func (l *Loop) drain(in Drain, out *Output) *Problem {
+	m, p := l.leaving(in.Name, in.Force)
+	if p != nil {
+		return p
+	}
+	out.ID, out.Link = m.id, m.link
+	m.draining, l.dirty = true, true
+	return nil
+}
+
+func (l *Loop) leave(now time.Time, in Leave, out *Output) *Problem {
+	m, p := l.leaving(in.Name, in.Force)
+	if p != nil {
+		return p
+	}
+	out.ID, out.Link = m.id, m.link
+	l.members = slices.DeleteFunc(l.members, func(o *member) bool { return o == m })
+	l.dirty = true
+	if l.cfg.Active == m.link.Name {
+		l.cfg.Active = ""
+	}
+	delete(l.flooded, m.id)
+	l.event(out, now, "member-removed", m.link.Name, "")
+	return nil
+}
+
+func (l *Loop) fromDatapath(now time.Time, c Control, out *Output) {
+	switch c.Kind {
+	case ControlFrame:
+		if c.Member < 0 || l.byID(c.Member) != nil {
+			l.effects(now, l.mode.Handle(now, modes.Received{Member: c.Member, Frame: c.Frame}), out)
+		}
+	case ControlBehind:
+		own := c.MAC == l.adapter
+		for _, m := range l.members {
+			own = own || c.MAC == m.link.MAC
+		}
+		if !own {
+			l.behind.add(now, c.MAC)
+		}
+	case ControlSuspect:
+		if m := l.byID(c.Member); m != nil {
+			out.Poke = append(out.Poke, m.link.Index)
+		}
+	}
+}
+
+const (
+	// floodingFrames in one reading are more than a switch floods because it has just forgotten
+	// an address.
+	floodingFrames = 100
+	// floodingGap is the least time between two answers to flooding.
+	floodingGap = time.Minute
+	// floodingRest is how long after a failover frames may still come the old way.
+	floodingRest = 2 * time.Second
+	// floodingAge is how long modes are told of flooding after it was last seen.
+	floodingAge = 5 * time.Minute
+)
+
+// flooding answers a switch that does not know where the adapter's address is: it is told, and so
+// are people. It is no warning, because a team works with such a switch, only not as fast.
+func (l *Loop) flooding(now time.Time, in Flooding, out *Output) {
+	m := l.byID(in.ID)
+	if m == nil || in.Frames == 0 || now.Sub(l.moved) < floodingRest {
+		return
+	}
+	l.dirty = l.dirty || now.Sub(l.floodSeen) >= floodingAge
+	l.floodSeen = now
+	if in.Frames < floodingFrames || now.Sub(l.flooded[in.ID]) < floodingGap {
+		return
+	}
+	l.flooded[in.ID] = now
+	out.Announce = true
+	l.event(out, now, "flooding", m.link.Name, "the switch sends it frames that are for another member")
+}
+
+func (l *Loop) byID(id int) *member {
+	for _, m := range l.members {
+		if m.id == id {
+			return m
+		}
+	}
+	return nil
+}
+
+func (l *Loop) byName(name string) *member {
+	for _, m := range l.members {
+		if m.link.Name == name {
+			return m
+		}
+	}
+	return nil
+}
+
+func (l *Loop) names() []string {
+	var names []string
+	for _, m := range l.members {
+		names = append(names, m.link.Name)
+	}
+	return names
+}
+
+// settings are the live settings as modes read them.
+func (l *Loop) settings() modes.Settings {
+	return modes.Settings{Kind: l.cfg.Mode, Balance: l.cfg.Balance, Hash: l.cfg.Hash, Salt: l.salt,
+		Primary: l.cfg.Primary, PrimaryReselect: l.cfg.PrimaryReselect, Active: l.cfg.Active,
+		PacketsPerMember: l.cfg.PacketsPerMember, MinMembers: l.cfg.MinMembers}
+}
+
+// event adds an event to what is to be done.
+func (l *Loop) event(out *Output, now time.Time, name, member, reason string) {
+	out.Events = append(out.Events, Event{Schema: "nicteam.event/v1", Time: now, Team: l.cfg.Team, Event: name, Member: member, Reason: reason})
+}
+
+func noMember(name string, names []string) *Problem {
+	why := "the team has no members"
+	if len(names) > 0 {
+		why = "the members are " + strings.Join(names, ", ")
+	}
+	return &Problem{Kind: NotFound, What: fmt.Sprintf("no member %q", name), Why: why, Fix: "name a member"}
+}

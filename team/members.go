@@ -1,0 +1,165 @@
+package team
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// The methods here may be called from any goroutine while Run runs; they wait until it does. What
+// takes long (the data path opening a NIC) happens in the caller's goroutine, so a failover is
+// never late because of it.
+
+// Join makes a NIC a member and returns its id; the data path moves frames through it as soon as
+// its link is up. weight 0 is the configured one, else 1. The error is a *Problem.
+func (t *Team) Join(ctx context.Context, l Link, weight float64, info MemberInfo) (id int, err error) {
+	out, err := t.post(ctx, request{in: Reserve{Link: l}})
+	if err != nil {
+		return -1, err
+	}
+	id = out.ID
+	settled := context.WithoutCancel(ctx) // what was begun is ended, either way
+	if err := t.o.Datapath.Join(id, l); err != nil {
+		_, _ = t.post(settled, request{in: Released{ID: id}})
+		return -1, &Problem{Kind: Failed, What: fmt.Sprintf("add %s to %s", l.Name, t.o.Config.Team), Why: err.Error(), Fix: "nicteam list shows the NICs of this host", Err: err}
+	}
+	base := t.counters().Members[id]
+	if _, err := t.post(settled, request{in: Joined{ID: id, Link: l, Weight: weight, Info: info}, base: &base}); err != nil {
+		return id, err
+	}
+	t.watch.Add(l.Index) // after Joined: its first report is not to be missed
+	return id, nil
+}
+
+const (
+	drainMax   = time.Second            // the longest that a drain takes
+	drainQuiet = 100 * time.Millisecond // nothing has arrived for so long: peers know the new way
+	drainLook  = 5 * time.Millisecond
+)
+
+// Drain ends the distributing of a member and returns when nothing more leaves or arrives by it,
+// after a second at the latest. Without force the last member stays. When ctx ends first, the
+// member works as before. Draining twice is fine. The error is a *Problem or ctx's.
+func (t *Team) Drain(ctx context.Context, name string, force bool) error {
+	out, err := t.post(ctx, request{in: Drain{Name: name, Force: force}})
+	if err != nil {
+		return err
+	}
+	look := time.NewTicker(drainLook)
+	defer look.Stop()
+	begin := time.Now()
+	arrived, last := t.received(out.ID), begin
+	for {
+		select {
+		case <-ctx.Done():
+			_, _ = t.post(context.WithoutCancel(ctx), request{in: Undrain{Name: name}})
+			return ctx.Err()
+		case <-t.ended:
+			return errEnded
+		case <-look.C:
+		}
+		now := time.Now()
+		if n := t.received(out.ID); n != arrived {
+			arrived, last = n, now
+		}
+		quiet := now.Sub(last) >= drainQuiet && t.o.Datapath.Backlog(out.ID) == 0
+		if quiet || now.Sub(begin) >= drainMax {
+			return nil
+		}
+	}
+}
+
+// received is how many frames the data path has taken in by a member.
+func (t *Team) received(id int) (n uint64) {
+	for _, c := range t.counters().Members[id].RX {
+		n += c.Frames
+	}
+	return n
+}
+
+// Leave takes a member out of the team, without draining it first, and closes it. Without force
+// the last member stays. The error is a *Problem.
+func (t *Team) Leave(ctx context.Context, name string, force bool) error {
+	out, err := t.post(ctx, request{in: Leave{Name: name, Force: force}})
+	if err != nil {
+		return err
+	}
+	t.watch.Remove(out.Link.Index)
+	err = t.o.Datapath.Leave(out.ID)
+	_, _ = t.post(context.WithoutCancel(ctx), request{in: Released{ID: out.ID}})
+	if err != nil {
+		return &Problem{Kind: Failed, What: fmt.Sprintf("remove %s from %s", name, t.o.Config.Team), Why: err.Error(), Fix: "the member has left; nothing is to be done", Err: err}
+	}
+	return nil
+}
+
+// Absent says that a member's NIC is gone, when somebody knows before the link watch does.
+func (t *Team) Absent(ctx context.Context, name string) error {
+	_, err := t.post(ctx, request{in: Absent{Name: name}})
+	return err
+}
+
+// Return opens a member anew on its NIC, which has come back, maybe with another ifindex. The
+// error is a *Problem; the member is then absent still.
+func (t *Team) Return(ctx context.Context, name string, l Link, info MemberInfo) error {
+	out, err := t.post(ctx, request{in: Vacate{Name: name}})
+	if err != nil {
+		return err
+	}
+	t.watch.Remove(out.Link.Index)
+	settled := context.WithoutCancel(ctx)
+	// It may be closed already: a Return before this one may have failed.
+	_ = t.o.Datapath.Leave(out.ID)
+	if err := t.o.Datapath.Join(out.ID, l); err != nil {
+		return &Problem{Kind: Failed, What: fmt.Sprintf("take %s back into %s", name, t.o.Config.Team), Why: err.Error(), Fix: "nicteam list shows the NICs of this host", Err: err}
+	}
+	if _, err := t.post(settled, request{in: Returned{ID: out.ID, Link: l, Info: info}}); err != nil {
+		return err
+	}
+	t.watch.Add(l.Index)
+	return nil
+}
+
+// Set puts another configuration in force, as far as it is live (see [Change]); adapter, members
+// and connections stay. Nothing is changed when anything in it is wrong. The error is a *Problem.
+func (t *Team) Set(ctx context.Context, c Config) error {
+	_, err := t.post(ctx, request{in: Change{Config: c}})
+	return err
+}
+
+// Announce tells the neighbours where the adapter's addresses are, for instance after it got them.
+func (t *Team) Announce(ctx context.Context) error {
+	_, err := t.post(ctx, request{in: Announce{}})
+	return err
+}
+
+// Warn sets a warning that stands in the Status until it is cleared with an empty text.
+func (t *Team) Warn(ctx context.Context, key, text string) error {
+	_, err := t.post(ctx, request{in: Warn{Key: key, Text: text}})
+	return err
+}
+
+// Config is the configuration in force, with the members as they are.
+func (t *Team) Config() Config { return t.view.Load().config }
+
+// Record adds an event that happened outside the control loop: takeover, restored.
+func (t *Team) Record(event, member, reason string) {
+	e := Event{Schema: "nicteam.event/v1", Time: time.Now(), Team: t.o.Config.Team, Event: event, Member: member, Reason: reason}
+	t.events.add([]Event{e})
+	t.logEvent(e)
+}
+
+// Events returns the events remembered that are not before since, oldest first; at most the last 1000.
+func (t *Team) Events(since time.Time) []Event { return t.events.since(since) }
+
+// Follow delivers events as they happen until ctx ends, then the channel is closed. A receiver
+// that is slow loses events.
+func (t *Team) Follow(ctx context.Context) <-chan Event {
+	return t.events.follow(ctx, false, time.Time{})
+}
+
+// Replay delivers the events remembered that are not before since, and then like Follow, with
+// none lost or doubled between the two.
+func (t *Team) Replay(ctx context.Context, since time.Time) <-chan Event {
+	return t.events.follow(ctx, true, since)
+}

@@ -1,0 +1,182 @@
+package team
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"nicteam/modes"
+)
+
+// change puts another configuration in force, or refuses it before anything is changed.
+func (l *Loop) change(now time.Time, next Config, out *Output) *Problem {
+	if p := checkLive(next); p != nil {
+		return p
+	}
+	weights, p := l.weights(next)
+	if p != nil {
+		return p
+	}
+	if p := l.checkNames(next); p != nil {
+		return p
+	}
+	// A wish for an active member ends with the mode that has one.
+	if next.Active == l.cfg.Active && !single(next) {
+		next.Active = ""
+	}
+	was := l.cfg
+	other := next.Mode != was.Mode || next.Balance != was.Balance
+	if other {
+		l.cfg = next
+		m, err := l.newMode(l.settings())
+		if err != nil {
+			l.cfg = was
+			return modeProblem(next.Mode, err)
+		}
+		l.mode = m
+	}
+	// What only moves in with a new process stays as it is.
+	next.Team, next.Members = was.Team, was.Members
+	l.cfg, l.dirty = next, true
+	for _, m := range l.members {
+		m.debounce.UpDelay, m.debounce.DownDelay = next.UpDelay, next.DownDelay
+	}
+	if next.Mode != was.Mode {
+		l.event(out, now, "mode-changed", "", fmt.Sprintf("%v, was %v", next.Mode, was.Mode))
+	}
+	for i, s := range shown(next) {
+		if old := shown(was)[i]; s != old {
+			l.event(out, now, "setting-changed", "", fmt.Sprintf("%s=%s, was %s", s.key, s.value, orNothing(old.value)))
+		}
+	}
+	for _, m := range l.members {
+		if w, ok := weights[m.link.Name]; ok && w != m.weight {
+			l.event(out, now, "setting-changed", m.link.Name, fmt.Sprintf("weight=%v, was %v", w, m.weight))
+			m.weight = w
+		}
+	}
+	return nil
+}
+
+// weights are those that next gives to members.
+func (l *Loop) weights(next Config) (map[string]float64, *Problem) {
+	w := map[string]float64{}
+	for _, m := range next.Members {
+		if l.byName(m.Name) == nil {
+			return nil, noMember(m.Name, l.names())
+		}
+		if !(m.Weight > 0 && m.Weight <= 1e6) { // written so that NaN is refused
+			return nil, wrong("weight."+m.Name, fmt.Sprint(m.Weight), "a weight is above 0 and at most 1000000")
+		}
+		w[m.Name] = m.Weight
+	}
+	return w, nil
+}
+
+// checkNames refuses names of members that are none. What was there before may stay: a primary
+// that left comes back as primary.
+func (l *Loop) checkNames(next Config) *Problem {
+	if next.Primary != "" && next.Primary != l.cfg.Primary && l.byName(next.Primary) == nil {
+		return noMember(next.Primary, l.names())
+	}
+	if next.Active == "" || next.Active == l.cfg.Active {
+		return nil
+	}
+	m := l.byName(next.Active)
+	what := fmt.Sprintf("set active=%s of %s", next.Active, l.cfg.Team)
+	switch {
+	case m == nil:
+		return noMember(next.Active, l.names())
+	case !single(next):
+		return &Problem{Kind: Conflict, What: what, Why: fmt.Sprintf("in mode %v no member stands for all", next.Mode), Fix: "nicteam set " + l.cfg.Team + " mode=active-backup, or balance=off"}
+	case m.draining:
+		return &Problem{Kind: Conflict, What: what, Why: "it leaves the team", Fix: "choose another member"}
+	case !m.usable:
+		return &Problem{Kind: Conflict, What: what, Why: "it is not usable: " + m.why(), Fix: "choose a member that is up"}
+	}
+	return nil
+}
+
+// single reports whether one member sends everything.
+func single(c Config) bool { return c.Mode == modes.ActiveBackup || !c.Balance }
+
+// checkLive refuses live settings that make no sense.
+func checkLive(c Config) *Problem {
+	between := func(key string, n, low, high int) *Problem {
+		if n < low || n > high {
+			return wrong(key, strconv.Itoa(n), fmt.Sprintf("allowed is %d to %d", low, high))
+		}
+		return nil
+	}
+	lasting := func(key string, d, high time.Duration) *Problem {
+		if d < 0 || d > high {
+			return wrong(key, d.String(), fmt.Sprintf("allowed is 0s to %v", high))
+		}
+		return nil
+	}
+	for _, p := range []*Problem{
+		between("min_members", c.MinMembers, 0, modes.MaxMembers),
+		between("packets_per_member", c.PacketsPerMember, 0, 65535),
+		between("announce_count", c.AnnounceCount, 0, 255),
+		between("hash", int(c.Hash), 0, int(modes.VLANSrcMAC)),
+		between("primary_reselect", int(c.PrimaryReselect), 0, int(modes.ReselectFailure)),
+		lasting("up_delay", c.UpDelay, time.Hour),
+		lasting("down_delay", c.DownDelay, time.Hour),
+		lasting("announce_interval", c.AnnounceInterval, time.Minute),
+	} {
+		if p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+func wrong(key, value, why string) *Problem {
+	return &Problem{Kind: Usage, What: fmt.Sprintf("%s=%s is out of range", key, value), Why: why, Fix: "nicteam help set lists what is allowed"}
+}
+
+func modeProblem(k modes.Kind, err error) *Problem {
+	return &Problem{Kind: Failed, What: fmt.Sprintf("mode %v cannot be used", k), Why: err.Error(), Fix: "use round-robin, active-backup, xor or broadcast", Err: err}
+}
+
+func settingsStatus(c Config) SettingsStatus {
+	return SettingsStatus{Hash: c.Hash.String(), Primary: c.Primary, PrimaryReselect: c.PrimaryReselect.String(),
+		UpDelay: c.UpDelay.Nanoseconds(), DownDelay: c.DownDelay.Nanoseconds(), PacketsPerMember: c.PacketsPerMember,
+		MinMembers: c.MinMembers, ReceiveBalance: c.ReceiveBalance, AnnounceCount: c.AnnounceCount,
+		AnnounceInterval: c.AnnounceInterval.Nanoseconds(), LinkWatch: strings.Join(c.LinkWatch, ",")}
+}
+
+type shownSetting struct{ key, value string }
+
+// shown are the live settings as people write them, always in the same order.
+func shown(c Config) []shownSetting {
+	return []shownSetting{
+		{"balance", onOff(c.Balance)},
+		{"hash", c.Hash.String()},
+		{"primary", c.Primary},
+		{"primary_reselect", c.PrimaryReselect.String()},
+		{"active", c.Active},
+		{"packets_per_member", strconv.Itoa(c.PacketsPerMember)},
+		{"receive_balance", onOff(c.ReceiveBalance)},
+		{"min_members", strconv.Itoa(c.MinMembers)},
+		{"up_delay", c.UpDelay.String()},
+		{"down_delay", c.DownDelay.String()},
+		{"announce_count", strconv.Itoa(c.AnnounceCount)},
+		{"announce_interval", c.AnnounceInterval.String()},
+	}
+}
+
+func onOff(b bool) string {
+	if b {
+		return "on"
+	}
+	return "off"
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "not set"
+	}
+	return s
+}

@@ -1,0 +1,244 @@
+package team
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"nicteam/modes"
+)
+
+// settle brings everything that follows from the state in line with it: verdicts, the mode, the
+// Plan, the team's own state. Events are in the order in which one thing led to the next.
+func (l *Loop) settle(now time.Time, out *Output) {
+	l.judge(now, out)
+	if l.behind.tick(now) {
+		l.dirty = true
+	}
+	if d := l.mode.Deadline(); !d.IsZero() && !now.Before(d) {
+		l.effects(now, l.mode.Handle(now, modes.Tick{}), out)
+	}
+	if l.dirty {
+		l.dirty = false
+		l.effects(now, l.mode.Handle(now, l.modeState(now)), out)
+	}
+	if p := l.mode.Plan(); p != l.plan {
+		if l.plan == nil || p.Collecting != l.plan.Collecting {
+			l.moved = now
+		}
+		l.plan, out.Plan = p, p
+	}
+	l.assess(now, out)
+	out.Carrier = l.state != "down"
+	if out.Announce {
+		out.Via, out.Behind = l.via(), l.plan.Behind
+		out.Announce = len(out.Via) > 0
+	}
+}
+
+// judge gives every member its verdict.
+func (l *Loop) judge(now time.Time, out *Output) {
+	others := 0 // members that can be used whatever becomes of those whose delay runs
+	for _, m := range l.members {
+		m.debounce.Tick(now)
+		if m.verdict() && !m.draining {
+			others++
+		}
+	}
+	if others == 0 {
+		l.hurry()
+	}
+	for _, m := range l.members {
+		was := m.usable
+		m.usable = m.verdict()
+		if m.usable == was {
+			continue
+		}
+		l.dirty = true
+		if m.usable {
+			l.event(out, now, "member-up", m.link.Name, "")
+			continue
+		}
+		if !m.vacant {
+			m.failures++
+		}
+		l.event(out, now, "member-down", m.link.Name, m.why())
+		if m.lost.After(out.Cause) {
+			out.Cause = m.lost
+		}
+	}
+}
+
+// hurry ends the up-delay of the member that has waited longest: there is no other to use.
+func (l *Loop) hurry() {
+	var first *member
+	for _, m := range l.members {
+		d := m.debounce.Deadline()
+		if !m.known || m.absent || m.vacant || m.draining || m.debounce.Up() || d.IsZero() {
+			continue
+		}
+		if first == nil || d.Before(first.debounce.Deadline()) {
+			first = m
+		}
+	}
+	if first != nil {
+		first.debounce.Hurry()
+	}
+}
+
+// modeState is the State as the mode is to know it.
+func (l *Loop) modeState(now time.Time) modes.State {
+	s := modes.State{Adapter: l.adapter, Settings: l.settings(), Behind: l.behind.publish(now),
+		Flooding: !l.floodSeen.IsZero() && now.Sub(l.floodSeen) < floodingAge}
+	for _, m := range l.members {
+		if !m.vacant {
+			s.Members = append(s.Members, m.mode())
+		}
+	}
+	return s
+}
+
+// effects notes what the mode wants done.
+func (l *Loop) effects(now time.Time, e modes.Effects, out *Output) {
+	out.Send = append(out.Send, e.Send...)
+	out.Announce = out.Announce || e.Announce
+	if e.Active {
+		l.event(out, now, "active-changed", l.name(activeOf(l.settings(), l.mode.Plan())), e.Reason)
+	}
+}
+
+// assess gives the team its state.
+func (l *Loop) assess(now time.Time, out *Output) {
+	state, reason := l.word()
+	if state != l.state {
+		l.since = now
+		l.event(out, now, "team-"+state, "", reason)
+	}
+	l.state, l.reason = state, reason
+}
+
+// word is the team's state with the reason in words.
+func (l *Loop) word() (state, reason string) {
+	var not, reasons []string // members that are not usable, and why
+	usable, staying := 0, 0
+	for _, m := range l.members {
+		if m.draining {
+			continue
+		}
+		staying++
+		if m.usable {
+			usable++
+			continue
+		}
+		if m.known || m.absent || m.vacant { // one that has just joined is no fault yet
+			not = append(not, m.link.Name)
+		}
+		reasons = append(reasons, m.link.Name+": "+m.why())
+	}
+	switch need := max(1, l.cfg.MinMembers); {
+	case len(l.members) == 0:
+		return "down", "no members"
+	case staying == 0:
+		return "down", "all members leave the team"
+	case usable == 0:
+		return "down", strings.Join(reasons, "; ")
+	case usable < need:
+		return "down", fmt.Sprintf("%d of %d members usable, min_members is %d", usable, staying, need)
+	case l.plan == nil || l.plan.Distributing == 0:
+		return "down", "no member may send"
+	}
+	if len(not) == 0 {
+		reasons = nil
+	}
+	for _, key := range slices.Sorted(maps.Keys(l.warned)) {
+		reasons = append(reasons, l.warned[key])
+	}
+	if len(reasons) == 0 {
+		return "up", ""
+	}
+	return "degraded", strings.Join(reasons, "; ")
+}
+
+// via lists the members by which announcements go: the active one, every one in broadcast, else
+// the first that may send.
+func (l *Loop) via() (ids []int) {
+	if l.plan == nil {
+		return nil
+	}
+	if id := activeOf(l.settings(), l.plan); id >= 0 && l.plan.Distributing.Has(id) {
+		return []int{id}
+	}
+	for _, m := range l.members {
+		if !l.plan.Distributing.Has(m.id) {
+			continue
+		}
+		ids = append(ids, m.id)
+		if l.plan.Spread != modes.SpreadBroadcast {
+			break
+		}
+	}
+	return ids
+}
+
+// activeOf is the member that stands for the team, -1 where none does: the one that sends
+// everything, or in elb the one that takes in what is for groups.
+func activeOf(s modes.Settings, p *modes.Plan) int {
+	if p == nil {
+		return -1
+	}
+	single := s.Kind == modes.ActiveBackup || !s.Balance
+	switch {
+	case single && p.Spread == modes.SpreadSingle:
+		return p.Single
+	case !single && s.Kind == modes.ELB:
+		for id := range modes.MaxMembers {
+			if p.Multicast.Has(id) {
+				return id
+			}
+		}
+	}
+	return -1
+}
+
+func (l *Loop) name(id int) string {
+	if m := l.byID(id); m != nil {
+		return m.link.Name
+	}
+	return ""
+}
+
+// Status is the state without counters and without what only the host knows of the adapter.
+func (l *Loop) Status() *Status {
+	s := &Status{Schema: "nicteam.status/v1", Team: l.cfg.Team, Mode: l.cfg.Mode.String(), State: l.state, Reason: l.reason,
+		Since: l.since, Active: l.name(activeOf(l.settings(), l.plan)), Balance: l.cfg.Balance,
+		Settings: settingsStatus(l.cfg), Members: []MemberStatus{}, Warnings: []string{}}
+	s.Adapter.MAC = l.adapter.String()
+	s.Adapter.Addresses = []string{}
+	for _, m := range l.members {
+		st := MemberStatus{Name: m.link.Name, Index: m.link.Index, MAC: m.link.MAC.String(), Driver: m.info.Driver,
+			Link: m.known && m.state.Up && !m.absent, SpeedBps: m.state.Link.SpeedBps, Duplex: m.state.Link.Duplex,
+			MTU: m.info.MTU, Weight: m.weight, Failures: m.failures}
+		st.State, st.Reason = m.word(l.plan)
+		if l.plan != nil {
+			st.Collecting, st.Distributing = l.plan.Collecting.Has(m.id), l.plan.Distributing.Has(m.id)
+		}
+		s.Members = append(s.Members, st)
+	}
+	for _, key := range slices.Sorted(maps.Keys(l.warned)) {
+		s.Warnings = append(s.Warnings, l.warned[key])
+	}
+	return s
+}
+
+// Config is the configuration in force, with the members as they are.
+func (l *Loop) Config() Config {
+	c := l.cfg
+	c.Members = nil
+	for _, m := range l.members {
+		c.Members = append(c.Members, MemberConfig{Name: m.link.Name, Weight: m.weight})
+	}
+	c.LinkWatch, c.Addresses = slices.Clone(c.LinkWatch), slices.Clone(c.Addresses)
+	return c
+}

@@ -1,0 +1,325 @@
+package team
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"nicteam/internal/frame"
+	"nicteam/modes"
+	"nicteam/monitor"
+)
+
+// Options are what a Team is made of. Adapter, Datapath and Source are needed, the rest may be
+// left out.
+type Options struct {
+	Config   Config
+	MAC      frame.MAC // the adapter's
+	Salt     uint64    // of the flow hash, the team's own
+	Adapter  Adapter
+	Datapath Datapath // stays the caller's to close, after Run
+	Source   monitor.Source
+
+	Announcer   Announcer            // nil: only MACs behind the adapter are announced
+	AdapterInfo func() AdapterStatus // index, MTU, addresses; read when a Status is asked for
+
+	DatapathName, DatapathReason string // for the Status
+
+	NewMode func(modes.Settings) (modes.Mode, error) // nil: modes.New
+	Log     *slog.Logger                             // nil: nowhere
+}
+
+// Team is a running team: the shell around a [Loop].
+type Team struct {
+	o    Options
+	log  *slog.Logger
+	loop *Loop // Run's goroutine only
+
+	watch    *monitor.Carrier
+	requests chan request
+	links    chan monitor.LinkState
+	ended    chan struct{}
+
+	carrier   *mailbox[bool]
+	carrierOn atomic.Bool // as the adapter has it
+	crier     *crier
+	events    history
+	view      atomic.Pointer[view]
+
+	// Of Run's goroutine.
+	wanted  bool          // carrier, as last put
+	pending *modes.Plan   // refused by the data path, to be tried again
+	again   time.Duration // when
+}
+
+// view is what other goroutines may see of the Loop.
+type view struct {
+	status *Status
+	ids    []int // of status.Members
+	base   map[int]*MemberCounters
+	config Config
+	plan   *modes.Plan
+}
+
+// request is an Input from another goroutine.
+type request struct {
+	in    Input
+	base  *MemberCounters // Joined: what the data path had counted for the id before
+	reply chan Output
+}
+
+// New returns a team without members. The error is a *Problem.
+func New(o Options) (*Team, error) {
+	loop, err := NewLoop(o.Config, LoopOptions{Adapter: o.MAC, Salt: o.Salt, NewMode: o.NewMode})
+	if err != nil {
+		return nil, err
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	log := o.Log.With("team", o.Config.Team)
+	t := &Team{o: o, log: log, loop: loop, watch: monitor.NewCarrier(o.Source), requests: make(chan request),
+		links: make(chan monitor.LinkState), ended: make(chan struct{}), carrier: newMailbox[bool]()}
+	t.crier = &crier{source: o.Announcer, adapter: o.MAC, send: o.Datapath.Send, log: log, orders: newMailbox[announcement]()}
+	t.publish(map[int]*MemberCounters{})
+	return t, nil
+}
+
+const (
+	// applyAgain is when a Plan that the data path refused is tried again, and each time twice
+	// as late, up to applyAgainMax.
+	applyAgain    = 100 * time.Millisecond
+	applyAgainMax = 10 * time.Second
+	// carrierAgain is the same for the adapter's carrier.
+	carrierAgain = time.Second
+	// floodEvery is how often the data path is asked what came in where nothing should.
+	floodEvery = time.Second
+)
+
+// Run runs the team until ctx ends, and returns nil then. It may be called once. The adapter's
+// carrier and the data path stay as they are.
+func (t *Team) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var done sync.WaitGroup
+	var watched error
+	done.Go(func() { t.keepCarrier(ctx) })
+	done.Go(func() { t.crier.run(ctx) })
+	done.Go(func() { t.watchFlooding(ctx) })
+	done.Go(func() {
+		watched = t.watch.Watch(ctx, func(s monitor.LinkState) {
+			select {
+			case t.links <- s:
+			case <-ctx.Done():
+			}
+		})
+		cancel()
+	})
+	t.decide(ctx)
+	cancel()
+	done.Wait()
+	t.events.end()
+	close(t.ended)
+	return watched
+}
+
+// decide is the control loop: it owns the Loop.
+func (t *Team) decide(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	control := t.o.Datapath.Control()
+	for {
+		var r request
+		in := Input(Tick{})
+		select {
+		case <-ctx.Done():
+			return
+		case s := <-t.links:
+			in = LinkChanged{s}
+		case r = <-t.requests:
+			in = r.in
+		case c, ok := <-control:
+			if !ok {
+				control = nil
+				continue
+			}
+			in = FromDatapath{c}
+		case <-timer.C:
+		}
+		out := t.loop.Handle(time.Now(), in)
+		t.execute(&out, r.base)
+		if r.reply != nil {
+			r.reply <- out
+		}
+		timer.Reset(t.wait())
+	}
+}
+
+// wait is how long the control loop may rest.
+func (t *Team) wait() time.Duration {
+	wait := time.Hour
+	if d := t.loop.Deadline(); !d.IsZero() {
+		wait = max(0, time.Until(d))
+	}
+	if t.pending != nil {
+		wait = min(wait, t.again)
+	}
+	return wait
+}
+
+// execute does what the Loop wants, what is urgent first: until the Plan is in force, frames go to
+// a member that is dead.
+func (t *Team) execute(out *Output, base *MemberCounters) {
+	if out.Plan != nil {
+		t.pending = out.Plan
+	}
+	if t.pending != nil {
+		t.apply(out)
+	}
+	took := time.Duration(0)
+	if !out.Cause.IsZero() {
+		took = time.Since(out.Cause)
+	}
+	for _, s := range out.Send {
+		if err := t.o.Datapath.Send(s.Member, s.Frame); err != nil {
+			t.log.Debug("control frame not sent", "member", s.Member, "err", err)
+		}
+	}
+	for _, index := range out.Poke {
+		t.watch.Poke(index)
+	}
+	if out.Carrier != t.wanted {
+		t.wanted = out.Carrier
+		t.carrier.put(out.Carrier)
+	}
+	if c := t.loop.cfg; out.Announce {
+		t.crier.orders.put(announcement{via: out.Via, behind: out.Behind, count: c.AnnounceCount, interval: c.AnnounceInterval})
+	}
+	for i := range out.Events {
+		if e := &out.Events[i]; took > 0 && (e.Event == "member-down" || e.Event == "active-changed") {
+			e.Took = took.Nanoseconds()
+		}
+	}
+	t.publishAfter(out, base)
+	t.events.add(out.Events)
+	for _, e := range out.Events {
+		t.logEvent(e)
+	}
+}
+
+// apply puts the pending Plan in force. A Plan that is refused is tried again, and people are told
+// until it is in force.
+func (t *Team) apply(out *Output) {
+	err := t.o.Datapath.Apply(t.pending)
+	if err == nil {
+		t.pending, t.again = nil, 0
+		if t.loop.warned[warnApply] != "" {
+			t.warn(out, "")
+		}
+		return
+	}
+	t.again = min(max(applyAgain, 2*t.again), applyAgainMax)
+	if text := "the data path refused the Plan: " + err.Error(); t.loop.warned[warnApply] != text {
+		t.log.Error("plan refused", "err", err)
+		t.warn(out, text)
+	}
+	if out.Err == nil {
+		out.Err = &Problem{Kind: Failed, What: "change " + t.o.Config.Team, Why: "the data path refused the Plan: " + err.Error(), Fix: "it is tried again; see: nicteam status " + t.o.Config.Team, Err: err}
+	}
+}
+
+const warnApply = "apply"
+
+func (t *Team) warn(out *Output, text string) {
+	w := t.loop.Handle(time.Now(), Warn{Key: warnApply, Text: text})
+	out.Carrier = w.Carrier
+	out.Events = append(out.Events, w.Events...)
+	if w.Plan != nil {
+		t.pending = w.Plan // the timer tries it
+	}
+}
+
+// keepCarrier sets the adapter's carrier. It has its own goroutine because the kernel takes its
+// configuration lock for it, which somebody else may hold for long.
+func (t *Team) keepCarrier(ctx context.Context) {
+	var again <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.carrier.wake:
+		case <-again:
+		}
+		again = nil
+		up := t.carrier.take()
+		if err := t.o.Adapter.SetCarrier(up); err != nil {
+			t.log.Warn("adapter's carrier not set", "up", up, "err", err)
+			again = time.After(carrierAgain)
+			continue
+		}
+		t.carrierOn.Store(up)
+	}
+}
+
+// publishAfter makes the state visible to other goroutines.
+func (t *Team) publishAfter(out *Output, joined *MemberCounters) {
+	base := t.view.Load().base
+	if joined != nil && out.Err == nil {
+		next := make(map[int]*MemberCounters, len(base)+1)
+		for _, m := range t.loop.members {
+			next[m.id] = base[m.id]
+		}
+		next[out.ID] = joined
+		base = next
+	}
+	t.publish(base)
+}
+
+func (t *Team) publish(base map[int]*MemberCounters) {
+	v := &view{status: t.loop.Status(), base: base, config: t.loop.Config(), plan: t.loop.plan}
+	for _, m := range t.loop.members {
+		v.ids = append(v.ids, m.id)
+	}
+	v.status.PID = os.Getpid()
+	v.status.Datapath, v.status.DatapathReason = t.o.DatapathName, t.o.DatapathReason
+	t.view.Store(v)
+}
+
+func (t *Team) logEvent(e Event) {
+	level := slog.LevelInfo
+	if e.Event == "team-degraded" || e.Event == "team-down" || e.Event == "member-down" || e.Event == "flooding" {
+		level = slog.LevelWarn
+	}
+	attrs := []slog.Attr{}
+	for _, a := range []struct{ key, value string }{{"member", e.Member}, {"reason", e.Reason}} {
+		if a.value != "" {
+			attrs = append(attrs, slog.String(a.key, a.value))
+		}
+	}
+	if e.Took > 0 {
+		attrs = append(attrs, slog.Duration("took", time.Duration(e.Took)))
+	}
+	t.log.LogAttrs(context.Background(), level, e.Event, attrs...)
+}
+
+// errEnded says that the team runs no more.
+var errEnded = errors.New("the team has ended")
+
+// post has the control loop handle an input and returns what it said.
+func (t *Team) post(ctx context.Context, r request) (Output, error) {
+	r.reply = make(chan Output, 1)
+	select {
+	case t.requests <- r:
+	case <-ctx.Done():
+		return Output{}, ctx.Err()
+	case <-t.ended:
+		return Output{}, errEnded
+	}
+	// It has been taken, so it will be answered; the answer does not wait for anything but the
+	// data path.
+	out := <-r.reply
+	return out, out.Err
+}
