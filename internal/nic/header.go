@@ -1,0 +1,41 @@
+package nic
+
+import (
+	"encoding/binary"
+
+	"nicteam/internal/frame"
+)
+
+// Prepare looks at the virtio header v of b ([header][frame], h its headers) and makes it one that both
+// a packet socket and a TAP take. It returns false for what neither carries: fragmentation offload, tunnels,
+// a super-frame whose contents are something else.
+//
+// The header's length is a hint of how much the kernel lays in one piece. Linux itself sometimes says
+// the whole linear part, which costs an allocation of 64 KiB, or leaves it out.
+func Prepare(b []byte, v *frame.Vnet, h *frame.Headers) bool {
+	switch v.GSO() {
+	case frame.GSONone:
+	case frame.GSOTCPv4:
+		if h.EtherType != frame.TypeIPv4 || h.IPProto != frame.ProtoTCP || h.Payload == 0 || v.GSOSize == 0 {
+			return false
+		}
+	case frame.GSOTCPv6:
+		if h.EtherType != frame.TypeIPv6 || h.IPProto != frame.ProtoTCP || h.Payload == 0 || v.GSOSize == 0 {
+			return false
+		}
+	case frame.GSOUDPL4:
+		if h.IPProto != frame.ProtoUDP || h.Payload == 0 || v.GSOSize == 0 {
+			return false
+		}
+	default:
+		return false
+	}
+	if n := len(b) - frame.VnetLen; v.Flags&frame.NeedsCsum != 0 && int(v.CsumStart)+int(v.CsumOffset)+2 > n {
+		return false
+	}
+	if want := uint16(h.Payload); v.HdrLen != want {
+		v.HdrLen = want
+		binary.LittleEndian.PutUint16(b[2:], want)
+	}
+	return true
+}

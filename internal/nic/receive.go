@@ -1,0 +1,170 @@
+package nic
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/frame"
+)
+
+// Batch is how many frames are received or sent by one system call at most.
+const Batch = 64
+
+// receiveBatch is less than Batch: with super-frames each of them is 64 KiB of cache.
+const receiveBatch = 32
+
+const (
+	// maxFrame is the longest that comes: 64 KiB of IP, Ethernet header, two tags.
+	maxFrame = 65535 + frame.EtherLen + 2*frame.TagLen
+	// A buffer has room for the tag that may be put back in front.
+	bufferLen = (frame.TagLen + frame.VnetLen + maxFrame + 63) &^ 63
+
+	auxLen     = 20 // struct tpacket_auxdata
+	controlLen = 64 // CMSG_SPACE(auxLen) and to spare
+)
+
+// receiver holds a batch of received frames. Frames lie each in a buffer of its own, the virtio header
+// TagLen behind the buffer's start.
+type receiver struct {
+	msgs    []message
+	iovs    []unix.Iovec
+	buffers []byte
+	control []byte
+
+	read  func(fd uintptr) bool // made once: a closure a call would be an allocation a call
+	n     int
+	errno syscall.Errno
+}
+
+func (r *receiver) init() {
+	r.msgs = make([]message, receiveBatch)
+	r.iovs = make([]unix.Iovec, receiveBatch)
+	r.buffers = make([]byte, receiveBatch*bufferLen)
+	r.control = make([]byte, receiveBatch*controlLen)
+	for i := range r.msgs {
+		m := &r.msgs[i]
+		r.iovs[i].Base = &r.buffers[i*bufferLen+frame.TagLen]
+		r.iovs[i].SetLen(bufferLen - frame.TagLen)
+		m.Iov = &r.iovs[i]
+		m.SetIovlen(1)
+		m.Control = &r.control[i*controlLen]
+		m.SetControllen(controlLen)
+	}
+	r.read = func(fd uintptr) bool {
+		for {
+			r.n, r.errno = receiveMessages(fd, r.msgs)
+			if r.errno != unix.EINTR {
+				return r.errno != unix.EAGAIN
+			}
+		}
+	}
+}
+
+// Receive waits until frames have come and takes a batch of them; Frame gives them. ErrDown and other
+// errors of the system concern a moment or one frame: receive again. After ErrGone and ErrClosed there is
+// nothing more.
+func (s *Socket) Receive() (n int, err error) {
+	r := &s.in
+	// The kernel has written there what it used.
+	for i := range r.n {
+		r.msgs[i].SetControllen(controlLen)
+	}
+	r.n, r.errno = 0, 0
+	for {
+		err := s.raw.Read(r.read)
+		if s.closed.Load() {
+			return 0, ErrClosed
+		}
+		if err == nil {
+			break
+		}
+		// An error event of the kernel that comes while the send buffer is full makes the runtime's poller
+		// call the descriptor not pollable, until the next event. Take what is there, and else leave it some time.
+		s.raw.Control(func(fd uintptr) { r.read(fd) })
+		if r.errno != unix.EAGAIN {
+			break
+		}
+		r.n, r.errno = 0, 0
+		time.Sleep(10 * time.Millisecond)
+	}
+	if r.errno == 0 {
+		return r.n, nil
+	}
+	r.n = 0
+	switch r.errno {
+	case unix.ENETDOWN:
+		if s.gone() {
+			return 0, ErrGone
+		}
+		return 0, ErrDown
+	case unix.ENXIO, unix.ENODEV:
+		return 0, ErrGone
+	}
+	return 0, fmt.Errorf("receive by %s: %w", s.opt.Name, r.errno)
+}
+
+// gone asks the kernel whether the socket still has a NIC: it takes the index away with the NIC.
+func (s *Socket) gone() bool {
+	gone := false
+	err := s.control(func(fd int) error {
+		sa, err := unix.Getsockname(fd)
+		if ll, ok := sa.(*unix.SockaddrLinklayer); ok {
+			gone = ll.Ifindex <= 0
+		}
+		return err
+	})
+	return gone && !errors.Is(err, ErrClosed)
+}
+
+// Frame is frame i of the batch, virtio header in front, tags in place, nil for what is not a whole frame. It
+// is the caller's to change, in place, until the next Receive.
+func (s *Socket) Frame(i int) []byte {
+	r := &s.in
+	m := &r.msgs[i]
+	if m.Flags&unix.MSG_TRUNC != 0 || m.n < frame.VnetLen+frame.EtherLen {
+		return nil
+	}
+	from := i * bufferLen
+	buf := r.buffers[from : from+frame.TagLen+int(m.n)]
+	at := frame.TagLen
+	if tpid, tci, ok := outerTag(r.control[i*controlLen:][:min(controlLen, int(m.Controllen))]); ok {
+		if at, ok = frame.InsertVLAN(buf, at, tpid, tci); !ok {
+			return nil
+		}
+	}
+	return buf[at:]
+}
+
+// outerTag reads the tag that the kernel took out of a received frame from the message's control data.
+func outerTag(control []byte) (tpid, tci uint16, ok bool) {
+	for len(control) >= unix.SizeofCmsghdr {
+		// struct cmsghdr: a size_t, two ints.
+		n := binary.NativeEndian.Uint64(control)
+		level, kind := binary.NativeEndian.Uint32(control[8:]), binary.NativeEndian.Uint32(control[12:])
+		if n < unix.SizeofCmsghdr || n > uint64(len(control)) {
+			return 0, 0, false
+		}
+		if data := control[unix.SizeofCmsghdr:n]; level == unix.SOL_PACKET && kind == unix.PACKET_AUXDATA && len(data) >= auxLen {
+			status := binary.NativeEndian.Uint32(data)
+			tci, tpid = binary.NativeEndian.Uint16(data[16:]), binary.NativeEndian.Uint16(data[18:])
+			if status&unix.TP_STATUS_VLAN_VALID == 0 {
+				return 0, 0, false
+			}
+			if status&unix.TP_STATUS_VLAN_TPID_VALID == 0 {
+				tpid = frame.TypeVLAN
+			}
+			return tpid, tci, true
+		}
+		next := (n + 7) &^ 7
+		if next >= uint64(len(control)) {
+			break
+		}
+		control = control[next:]
+	}
+	return 0, 0, false
+}

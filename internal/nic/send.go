@@ -1,0 +1,276 @@
+package nic
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/frame"
+)
+
+// Reason says why a frame was not sent.
+type Reason uint8
+
+// The reasons.
+const (
+	Backlog  Reason = iota // the backlog is at its bound, or the NIC's queue is full
+	Refused                // the NIC is down, gone or without carrier: another may send the frame
+	Rejected               // the kernel takes it for no frame that can be sent, too long for the MTU for one
+)
+
+// Failure is a frame of a batch that was not sent.
+type Failure struct {
+	Index  int // as Queue counted
+	Reason Reason
+	Errno  syscall.Errno
+}
+
+// sender holds a batch of frames to send.
+type sender struct {
+	msgs   []message
+	iovs   []unix.Iovec
+	frames [Batch][]byte // what iovs point to
+	n      int
+	soft   uint64 // bit i: frame i is to be segmented in software
+
+	failures     []Failure
+	tso, uso     Offload
+	noTSO, noUSO atomic.Bool
+	segmented    atomic.Uint64
+
+	index    int
+	panicked func(value any, b []byte)
+	flush    func(fd uintptr)
+	sendmmsg func(fd uintptr, m []message) (int, syscall.Errno) // tests put faults here
+}
+
+func (o *sender) init(tso, uso Offload) {
+	o.msgs = make([]message, Batch)
+	o.iovs = make([]unix.Iovec, Batch)
+	o.failures = make([]Failure, 0, Batch)
+	for i := range o.msgs {
+		o.msgs[i].Iov = &o.iovs[i]
+		o.msgs[i].SetIovlen(1)
+	}
+	o.tso, o.uso = tso, uso
+	o.noTSO.Store(tso == OffloadOff)
+	o.noUSO.Store(uso == OffloadOff)
+	o.sendmmsg = sendMessages
+	o.flush = o.run
+}
+
+// Queue adds b ([virtio header][frame]) to the batch and returns its index there. b is borrowed until the end
+// of Flush, which only reads it. At most Batch frames fit.
+func (s *Socket) Queue(b []byte) int {
+	o := &s.out
+	i := o.n
+	o.frames[i] = b
+	o.iovs[i].Base = &b[0]
+	o.iovs[i].SetLen(len(b))
+	switch b[1] &^ frame.GSOECN {
+	case frame.GSONone:
+	case frame.GSOUDPL4:
+		if o.noUSO.Load() {
+			o.soft |= 1 << i
+		}
+	default:
+		if o.noTSO.Load() {
+			o.soft |= 1 << i
+		}
+	}
+	o.n++
+	return i
+}
+
+// Queued is how many frames the batch has.
+func (s *Socket) Queued() int { return s.out.n }
+
+// Flush sends the batch without waiting and empties it. It returns the frames that were not sent, in order;
+// the slice is valid until the next Flush.
+func (s *Socket) Flush() []Failure {
+	o := &s.out
+	o.failures = o.failures[:0]
+	if o.n == 0 {
+		return nil
+	}
+	o.index = s.opt.Index
+	// Control, not Write: nothing ever waits for room, so the poller's word on writability does not matter.
+	if err := s.raw.Control(o.flush); err != nil {
+		for i := range o.n {
+			o.fail(i, Refused, unix.EBADF)
+		}
+	}
+	clear(o.frames[:o.n])
+	o.n, o.soft = 0, 0
+	return o.failures
+}
+
+func (o *sender) fail(i int, r Reason, errno syscall.Errno) {
+	o.failures = append(o.failures, Failure{Index: i, Reason: r, Errno: errno})
+}
+
+// failRest fails the frames from i on.
+func (o *sender) failRest(i int, r Reason, errno syscall.Errno) {
+	for ; i < o.n; i++ {
+		o.fail(i, r, errno)
+	}
+}
+
+func (o *sender) run(fd uintptr) {
+	for i := 0; i < o.n; {
+		if o.soft>>i&1 != 0 {
+			reason, errno := o.segment(fd, i)
+			if errno != 0 {
+				o.fail(i, reason, errno)
+			}
+			i++
+			continue
+		}
+		end := i + 1
+		for end < o.n && o.soft>>end&1 == 0 {
+			end++
+		}
+		n, errno := o.sendmmsg(fd, o.msgs[i:end])
+		switch {
+		case errno == 0:
+			i += n
+		case errno == unix.EINTR:
+		case o.superFrame(i) && segmentable(errno):
+			reason, again := o.segment(fd, i)
+			if again != 0 {
+				o.fail(i, reason, again)
+			} else {
+				// The frame was good and the NIC was not.
+				o.giveUp(i)
+			}
+			i++
+		default:
+			reason := o.reason(fd, errno)
+			if final(errno) {
+				o.failRest(i, reason, errno)
+				return
+			}
+			o.fail(i, reason, errno)
+			i++
+		}
+	}
+}
+
+// final reports whether the rest of a batch will fare as the frame that errno was for.
+func final(errno syscall.Errno) bool {
+	switch errno {
+	case unix.EAGAIN, unix.ENETDOWN, unix.ENXIO, unix.ENODEV:
+		return true
+	}
+	return false
+}
+
+// reason classes the errors of sending one frame.
+func (o *sender) reason(fd uintptr, errno syscall.Errno) Reason {
+	switch errno {
+	case unix.EAGAIN:
+		return Backlog
+	case unix.ENETDOWN, unix.ENXIO, unix.ENODEV:
+		return Refused
+	case unix.ENOBUFS, unix.ENOMEM:
+		// With carrier a queue is full; without, nothing will ever drain it.
+		if carrier(int(fd), o.index) {
+			return Backlog
+		}
+		return Refused
+	}
+	return Rejected
+}
+
+func (o *sender) superFrame(i int) bool { return o.frames[i][1]&^frame.GSOECN != frame.GSONone }
+
+// segmentable reports whether errno is one with which kernels and drivers refuse super-frames that are well made.
+func segmentable(errno syscall.Errno) bool {
+	switch errno {
+	case unix.EINVAL, unix.EIO, unix.EOPNOTSUPP, unix.EMSGSIZE:
+		return true
+	}
+	return false
+}
+
+// giveUp stops giving super-frames of frame i's kind to the NIC, unless the user wants it.
+func (o *sender) giveUp(i int) {
+	udp := o.frames[i][1]&^frame.GSOECN == frame.GSOUDPL4
+	if udp && o.uso == OffloadAuto {
+		o.noUSO.Store(true)
+	}
+	if !udp && o.tso == OffloadAuto {
+		o.noTSO.Store(true)
+	}
+}
+
+// segment segments frame i in software and sends the segments. It reports an error only where nothing
+// was sent: half a super-frame must not be sent once more by another member.
+func (o *sender) segment(fd uintptr, i int) (reason Reason, errno syscall.Errno) {
+	b := o.frames[i]
+	defer func() {
+		// One frame must not take the batch with it.
+		if p := recover(); p != nil {
+			if o.panicked != nil {
+				o.panicked(p, b)
+			}
+			reason, errno = Rejected, unix.EINVAL
+		}
+	}()
+	var v frame.Vnet
+	v.Unmarshal(b)
+	var failed syscall.Errno
+	sent := 0
+	var iov [2]unix.Iovec
+	header := [frame.VnetLen]byte{} // the segments are finished: nothing is asked of the kernel
+	iov[0].Base, iov[0].Len = &header[0], uint64(len(header))
+	msg := make([]message, 1)
+	msg[0].Iov = &iov[0]
+	msg[0].SetIovlen(2)
+	err := frame.Segment(v, b[frame.VnetLen:], func(seg []byte) bool {
+		iov[1].Base = &seg[0]
+		iov[1].SetLen(len(seg))
+		for {
+			_, failed = o.sendmmsg(fd, msg)
+			if failed != unix.EINTR {
+				break
+			}
+		}
+		if failed == 0 {
+			sent++
+		}
+		return failed == 0
+	})
+	switch {
+	case err != nil:
+		return Rejected, unix.EINVAL
+	case sent > 0:
+		o.segmented.Add(1)
+		return 0, 0
+	}
+	return o.reason(fd, failed), failed
+}
+
+// Send sends one whole Ethernet frame outside of batches.
+func (s *Socket) Send(b []byte) error {
+	if len(b) < frame.EtherLen {
+		return fmt.Errorf("send by %s: %d bytes are no frame: %w", s.opt.Name, len(b), unix.EINVAL)
+	}
+	err := s.control(func(fd int) error {
+		_, err := unix.SendmsgBuffers(fd, [][]byte{make([]byte, frame.VnetLen), b}, nil, nil, unix.MSG_DONTWAIT)
+		return err
+	})
+	switch {
+	case errors.Is(err, unix.ENETDOWN):
+		err = ErrDown
+	case errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENODEV):
+		err = ErrGone
+	}
+	if err != nil {
+		return fmt.Errorf("send by %s: %w", s.opt.Name, err)
+	}
+	return nil
+}

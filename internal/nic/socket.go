@@ -1,0 +1,231 @@
+package nic
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/mdlayher/packet"
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/frame"
+)
+
+var (
+	// ErrDown says that the NIC went down. The socket works again by itself when it comes up.
+	ErrDown = errors.New("NIC is down")
+	// ErrGone says that the NIC does not exist any more. The socket is of no more use.
+	ErrGone = errors.New("NIC is gone")
+	// ErrClosed says that Close was called.
+	ErrClosed = errors.New("socket is closed")
+)
+
+// Offload says whether a kind of super-frame is given to the NIC whole. Its values are those of team.Offload.
+type Offload uint8
+
+// The positions.
+const (
+	OffloadAuto Offload = iota // until the NIC refuses one
+	OffloadOn                  // always tried
+	OffloadOff                 // never: segmented in software
+)
+
+// DefaultBacklog is a backlog bound for NICs of unknown and low speed.
+const DefaultBacklog = 256 << 10
+
+// receiveBuffer is SO_RCVBUF before the kernel doubles it. The default of 208 KiB is three super-frames;
+// what a standstill of the machine must not lose is some 10 ms at 10 Gbit/s.
+const receiveBuffer = 16 << 20
+
+// Options say which NIC a Socket is for.
+type Options struct {
+	Name     string // for errors only
+	Index    int    // ifindex
+	MAC      frame.MAC
+	Backlog  int // bytes that may wait for transmission, 0: DefaultBacklog; see SetBacklog
+	TSO, USO Offload
+}
+
+// OnPanic has f called when segmenting the frame b in software panicked; the frame is then Rejected. It
+// is to be called before the first Flush.
+func (s *Socket) OnPanic(f func(value any, b []byte)) { s.out.panicked = f }
+
+// Socket receives all frames that come in by a NIC and sends by it. One goroutine receives (Receive,
+// Frame), one transmits (Queue, Flush); the other methods may be called from any goroutine.
+type Socket struct {
+	opt    Options
+	conn   *packet.Conn
+	raw    syscall.RawConn
+	closed atomic.Bool
+
+	in  receiver
+	out sender
+
+	mu          sync.Mutex // filter
+	filter      []frame.MAC
+	promiscuous bool
+
+	drops atomic.Uint64 // from PACKET_STATISTICS, which forgets what it told
+}
+
+// Open opens a socket on the NIC, which may be down. Frames that come in from then on are received.
+func Open(o Options) (*Socket, error) {
+	s := &Socket{opt: o}
+	// Protocol 0 receives nothing: the options are in force before the first frame, and no frame of another NIC slips in.
+	conn, err := packet.Listen(&net.Interface{Index: o.Index, Name: o.Name, HardwareAddr: o.MAC.HardwareAddr()}, packet.Raw, 0, nil)
+	if err != nil {
+		return nil, fmt.Errorf("open member %s: %w", o.Name, err)
+	}
+	s.conn = conn
+	if s.raw, err = conn.SyscallConn(); err == nil {
+		err = s.control(s.configure)
+	}
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("open member %s: %w", o.Name, err)
+	}
+	s.in.init()
+	s.out.init(o.TSO, o.USO)
+	return s, nil
+}
+
+func (s *Socket) configure(fd int) error {
+	for _, opt := range []struct {
+		name               string
+		level, key, val    int
+		readBack, optional bool
+	}{
+		{name: "PACKET_VNET_HDR", level: unix.SOL_PACKET, key: unix.PACKET_VNET_HDR, val: 1},
+		{name: "PACKET_AUXDATA", level: unix.SOL_PACKET, key: unix.PACKET_AUXDATA, val: 1},
+		{name: "PACKET_IGNORE_OUTGOING", level: unix.SOL_PACKET, key: unix.PACKET_IGNORE_OUTGOING, val: 1, readBack: true},
+		{name: "SO_RCVBUFFORCE", level: unix.SOL_SOCKET, key: unix.SO_RCVBUFFORCE, val: receiveBuffer},
+	} {
+		if err := unix.SetsockoptInt(fd, opt.level, opt.key, opt.val); err != nil {
+			return fmt.Errorf("set %s: %w", opt.name, err)
+		}
+		if !opt.readBack {
+			continue
+		}
+		if v, err := unix.GetsockoptInt(fd, opt.level, opt.key); err != nil || v != opt.val {
+			return fmt.Errorf("set %s: reads back as %d: %w", opt.name, v, errors.Join(err, unix.ENOTSUP))
+		}
+	}
+	if err := setBacklog(fd, s.opt.Backlog); err != nil {
+		return err
+	}
+	all := &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: s.opt.Index}
+	if err := unix.Bind(fd, all); err != nil {
+		return fmt.Errorf("bind: %w", err)
+	}
+	return nil
+}
+
+func htons(v uint16) uint16 { return v<<8 | v>>8 }
+
+// control runs f on the descriptor, which stays open meanwhile.
+func (s *Socket) control(f func(fd int) error) error {
+	var err error
+	if cerr := s.raw.Control(func(fd uintptr) { err = f(int(fd)) }); cerr != nil {
+		if s.closed.Load() {
+			return ErrClosed
+		}
+		return cerr
+	}
+	return err
+}
+
+// SetBacklog bounds what waits for transmission, in the bytes that the kernel charges for it, and that
+// Backlog tells: a super-frame counts some 5 % more than its length, a frame of 1500 bytes half as much
+// again, a small frame about 800. The bound is checked before a frame, so one may lie over it.
+func (s *Socket) SetBacklog(bytes int) error {
+	return s.control(func(fd int) error { return setBacklog(fd, bytes) })
+}
+
+func setBacklog(fd, bytes int) error {
+	if bytes <= 0 {
+		bytes = DefaultBacklog
+	}
+	// The kernel doubles what it is given.
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, bytes/2); err != nil {
+		return fmt.Errorf("set SO_SNDBUFFORCE: %w", err)
+	}
+	return nil
+}
+
+// Backlog is how many bytes, as the kernel charges them, were sent and have not left the NIC.
+func (s *Socket) Backlog() int {
+	var n int
+	err := s.control(func(fd int) (err error) {
+		n, err = unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+		return err
+	})
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// Carrier reports whether the NIC is up and has carrier.
+func (s *Socket) Carrier() bool {
+	up := false
+	s.control(func(fd int) error { up = carrier(fd, s.opt.Index); return nil })
+	return up
+}
+
+// carrier asks in the socket's own namespace, by index: names change.
+func carrier(fd, index int) bool {
+	var named struct { // struct ifreq as SIOCGIFNAME reads it
+		name  [unix.IFNAMSIZ]byte
+		index int32
+		_     [20]byte
+	}
+	named.index = int32(index)
+	if err := ioctlPointer(fd, unix.SIOCGIFNAME, &named); err != nil {
+		return false
+	}
+	req, err := unix.NewIfreq(unix.ByteSliceToString(named.name[:]))
+	if err != nil || unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, req) != nil {
+		return false
+	}
+	const up = unix.IFF_UP | unix.IFF_RUNNING
+	return req.Uint16()&up == up
+}
+
+// Stats are the totals since Open.
+type Stats struct {
+	Drops     uint64 // frames received that the socket's buffer had no room for
+	Segmented uint64 // super-frames segmented in software
+}
+
+// Stats reads the totals. After Close they stay what they were last.
+func (s *Socket) Stats() Stats {
+	// The kernel's counter starts anew with each reading.
+	s.control(func(fd int) error {
+		st, err := unix.GetsockoptTpacketStats(fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
+		if err == nil {
+			s.drops.Add(uint64(st.Drops))
+		}
+		return err
+	})
+	return Stats{Drops: s.drops.Load(), Segmented: s.out.segmented.Load()}
+}
+
+// TSO reports whether TCP super-frames are given to the NIC whole at present.
+func (s *Socket) TSO() bool { return !s.out.noTSO.Load() }
+
+// USO reports whether UDP super-frames are given to the NIC whole at present.
+func (s *Socket) USO() bool { return !s.out.noUSO.Load() }
+
+// MAC is the NIC's own address, as Options named it.
+func (s *Socket) MAC() frame.MAC { return s.opt.MAC }
+
+// Close ends a Receive that waits and undoes all that the socket asked of the NIC. Closing twice is fine.
+func (s *Socket) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	return s.conn.Close()
+}

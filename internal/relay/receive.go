@@ -1,0 +1,151 @@
+package relay
+
+import (
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/nic"
+	"nicteam/internal/tap"
+	"nicteam/team"
+)
+
+// slowProtocols is the group address of LACP, which no bridge forwards.
+const slowProtocols frame.MAC = 0x0180c2000002
+
+// member moves frames from a NIC to the adapter. One goroutine runs it.
+type member struct {
+	r      *Relay
+	id     int
+	mac    frame.MAC
+	socket *nic.Socket
+	queue  *tap.Queue
+	epoch  epoch
+	done   chan struct{} // closed when run has ended
+
+	n, at int // the batch, and the frame in hand
+	tally tally
+}
+
+func newMember(r *Relay, id int, s *nic.Socket) *member {
+	s.OnPanic(r.panicked)
+	return &member{r: r, id: id, mac: s.MAC(), socket: s, queue: r.adapter.Queues()[0], done: make(chan struct{})}
+}
+
+func (m *member) run() {
+	defer close(m.done)
+	for failed := 0; ; {
+		n, err := m.socket.Receive()
+		switch {
+		case err == nil:
+			failed = 0
+			m.n, m.at = n, 0
+			m.batch()
+		case errors.Is(err, nic.ErrClosed):
+			return
+		case errors.Is(err, nic.ErrGone):
+			m.r.news.suspected(m.id)
+			return
+		case errors.Is(err, nic.ErrDown):
+			m.r.news.suspected(m.id)
+		default:
+			// One bad frame, usually. Should it go on, it must not take the processor.
+			m.r.accounts[m.id].rx.errors.Add(1)
+			if failed++; failed > 100 {
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+	}
+}
+
+// batch hands the frames that came to the adapter, by the rule in force.
+func (m *member) batch() {
+	m.epoch.enter()
+	defer m.epoch.leave()
+	u := m.r.rule.Load()
+	for m.at < m.n {
+		m.deliver(u)
+	}
+	m.r.accounts[m.id].rx.add(&m.tally)
+}
+
+// deliver handles the frames from the one in hand on. It returns early when one panics: only that is lost.
+func (m *member) deliver(u *rule) {
+	defer func() {
+		if p := recover(); p != nil {
+			m.r.panicked(p, m.socket.Frame(m.at))
+			m.at++
+		}
+	}()
+	var h frame.Headers
+	var v frame.Vnet
+	for ; m.at < m.n; m.at++ {
+		b := m.socket.Frame(m.at)
+		if b == nil || !frame.Parse(b[frame.VnetLen:], &h) {
+			m.tally.drops[team.DropMalformed]++
+			continue
+		}
+		v.Unmarshal(b)
+		frames, bytes := frame.WireCount(v, &h, len(b)-frame.VnetLen)
+		if u.isOwn(h.Src) {
+			m.tally.drops[team.DropReflected] += uint64(frames)
+			continue
+		}
+		if h.EtherType == frame.TypeSlow && h.Dst == slowProtocols {
+			m.r.news.frame(m.id, b[frame.VnetLen:])
+		} else {
+			drop, ok := m.accept(u, &h)
+			if drop == team.DropStandby && !ok && h.Dst == u.Adapter {
+				m.tally.other += uint64(frames)
+			}
+			if ok && !nic.Prepare(b, &v, &h) {
+				drop, ok = team.DropMalformed, false
+			}
+			if ok {
+				drop, ok = m.write(u, b, &h)
+			}
+			if !ok {
+				m.tally.drops[drop] += uint64(frames)
+				continue
+			}
+		}
+		c := &m.tally.moved[h.Protocol]
+		c.Frames += uint64(frames)
+		c.Bytes += uint64(bytes)
+	}
+}
+
+// accept decides whether a frame of others is the adapter's.
+func (m *member) accept(u *rule, h *frame.Headers) (team.Drop, bool) {
+	switch {
+	case !u.Collecting.Has(m.id):
+		return team.DropStandby, false
+	case h.Dst.Multicast():
+		return team.DropStandby, u.Multicast.Has(m.id)
+	case h.Dst == u.Adapter, h.Dst == m.mac, u.Promiscuous, u.isBehind(h.Dst):
+		return 0, true
+	}
+	return team.DropNotOurs, false
+}
+
+// write gives a frame to the adapter. The stack takes only what has the adapter's address, so what has the
+// member's gets that: peers know the member's address from before it was in the team, or were told it to spread
+// what they send.
+func (m *member) write(u *rule, b []byte, h *frame.Headers) (team.Drop, bool) {
+	if h.Dst == m.mac && h.Dst != u.Adapter && !u.isBehind(h.Dst) {
+		u.Adapter.Put(b, frame.VnetLen)
+	}
+	for {
+		switch _, err := m.queue.Write(b); err {
+		case nil:
+			return 0, true
+		case unix.EINTR:
+		case unix.EINVAL:
+			return team.DropMalformed, false
+		default:
+			return team.DropAdapter, false
+		}
+	}
+}

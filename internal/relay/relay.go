@@ -1,0 +1,327 @@
+package relay
+
+// Transmit, one goroutine:
+//
+//  1. The host's stack sends a (super-)frame into the adapter; the goroutine wakes (transmitter.run).
+//  2. It reads what is there, up to a batch, without waiting (drain): [virtio header][frame] each.
+//  3. It takes the rule in force, once for the batch.
+//  4. Each frame is parsed once; modes.Picker says by which members it leaves; it is queued on their
+//     sockets in place, and counted as the frames that it will be on the wire (spread).
+//  5. One sendmmsg a member (flush). The socket's send buffer is the bound of the member's backlog: what
+//     does not fit is dropped, for nothing may wait for one member while others are idle.
+//  6. What a member refused because it has no link goes to another one, once (resend).
+//
+// Receive, one goroutine a member:
+//
+//  1. Frames come in by the NIC; the goroutine wakes (member.run) and takes a batch with one recvmmsg,
+//     VLAN tags back in place.
+//  2. It takes the rule in force, once for the batch.
+//  3. Each frame is parsed once and accepted or not (member.accept): own frames come back, members that
+//     do not collect, addresses of others. Slow protocol frames go to the control loop instead.
+//  4. What is addressed to the member's own address gets the adapter's.
+//  5. One write into the adapter's queue (deliver): the kernel takes it through its stack there and then.
+//
+// All goroutines write through the one queue's descriptor by number, without a lock; Close ends them
+// before anybody can close the adapter.
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/nic"
+	"nicteam/internal/tap"
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+var _ team.Datapath = (*Relay)(nil)
+
+// Options are what a Relay works with. Only Adapter is needed.
+type Options struct {
+	Adapter  *tap.Adapter // borrowed: Close leaves it open, and must come before its Close
+	TSO, USO team.Offload
+	Logger   *slog.Logger // nil: silent
+
+	// Open opens a member's socket; nil: nic.Open with a backlog of nic.DefaultBacklog.
+	Open func(id int, l team.Link) (*nic.Socket, error)
+}
+
+// Relay is a team.Datapath. Make it with New. Its methods may be called from any goroutine.
+type Relay struct {
+	adapter *tap.Adapter
+	open    func(id int, l team.Link) (*nic.Socket, error)
+	log     *slog.Logger
+	news    *news
+
+	rule    atomic.Pointer[rule]
+	members [modes.MaxMembers]atomic.Pointer[member]
+	tx      *transmitter
+	txDone  chan struct{}
+
+	accounts  [modes.MaxMembers]account
+	noMember  [team.Drops]atomic.Uint64 // drops of the adapter's own
+	panics    atomic.Uint64
+	lastPanic atomic.Pointer[Panic]
+
+	mu     sync.Mutex // Join, Leave, Apply, Counters, Close
+	closed bool
+}
+
+// ErrNoMember is returned for a member that has not joined.
+var ErrNoMember = errors.New("no such member")
+
+// New starts a relay with no members and a Plan that moves nothing.
+func New(o Options) (*Relay, error) {
+	if n := len(o.Adapter.Queues()); n != 1 {
+		return nil, fmt.Errorf("start relay: adapter has %d queues, and a member's socket one writer: %w", n, unix.EINVAL)
+	}
+	r := &Relay{adapter: o.Adapter, open: o.Open, log: o.Logger, news: newNews(), txDone: make(chan struct{})}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	if r.open == nil {
+		r.open = func(_ int, l team.Link) (*nic.Socket, error) {
+			return nic.Open(nic.Options{Name: l.Name, Index: l.Index, MAC: l.MAC, TSO: nic.Offload(o.TSO), USO: nic.Offload(o.USO)})
+		}
+	}
+	r.rule.Store(newRule(&modes.Plan{}))
+	if err := o.Adapter.Queues()[0].Rest(); err != nil {
+		return nil, fmt.Errorf("start relay: %w", err)
+	}
+	r.tx = newTransmitter(r, o.Adapter.Queues()[0])
+	go func() {
+		defer close(r.txDone)
+		r.tx.run()
+	}()
+	return r, nil
+}
+
+func validID(id int) error {
+	if id < 0 || id >= modes.MaxMembers {
+		return fmt.Errorf("member id %d is not in [0, %d): %w", id, modes.MaxMembers, ErrNoMember)
+	}
+	return nil
+}
+
+// Join opens member id on a NIC. Counters go on where they were when the same NIC (by name) had the
+// id last, and start at zero for another.
+func (r *Relay) Join(id int, l team.Link) error {
+	if err := validID(id); err != nil {
+		return fmt.Errorf("join %s: %w", l.Name, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return fmt.Errorf("join %s: %w", l.Name, nic.ErrClosed)
+	}
+	if r.members[id].Load() != nil {
+		return fmt.Errorf("join %s: member %d is there already: %w", l.Name, id, unix.EEXIST)
+	}
+	s, err := r.open(id, l)
+	if err != nil {
+		return fmt.Errorf("join %s: %w", l.Name, err)
+	}
+	u := r.rule.Load()
+	if err := errors.Join(s.SetFilter(u.Filter[id]), s.SetPromiscuous(u.Promiscuous)); err != nil {
+		s.Close()
+		return fmt.Errorf("join %s: %w", l.Name, err)
+	}
+	if a := &r.accounts[id]; a.name != l.Name {
+		a.rx.reset()
+		a.tx.reset()
+		a.segmented, a.name = 0, l.Name
+	}
+	m := newMember(r, id, s)
+	r.members[id].Store(m)
+	go m.run()
+	return nil
+}
+
+// Leave closes member id and waits for its goroutine. Leaving twice is fine.
+func (r *Relay) Leave(id int) error {
+	if err := validID(id); err != nil {
+		return fmt.Errorf("leave: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.leave(id)
+}
+
+func (r *Relay) leave(id int) error {
+	m := r.members[id].Swap(nil)
+	if m == nil {
+		return nil
+	}
+	r.tx.epoch.wait()
+	st := m.socket.Stats()
+	err := m.socket.Close()
+	<-m.done
+	a := &r.accounts[id]
+	a.rx.drops[team.DropSocket].Add(st.Drops)
+	a.segmented += st.Segmented
+	if err != nil {
+		return fmt.Errorf("leave: member %d: %w", id, err)
+	}
+	return nil
+}
+
+// Apply puts pl in force. Addresses that pl wants received are in the NICs' filters before, those it does
+// not want leave them after. On an error of those the Plan is in force all the same.
+func (r *Relay) Apply(pl *modes.Plan) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return fmt.Errorf("apply plan: %w", nic.ErrClosed)
+	}
+	var errs []error
+	old := r.rule.Load()
+	for id := range r.members {
+		if m := r.members[id].Load(); m != nil {
+			if !slices.Equal(old.Filter[id], pl.Filter[id]) {
+				errs = append(errs, m.socket.SetFilter(slices.Concat(old.Filter[id], pl.Filter[id])))
+			}
+			if pl.Promiscuous {
+				errs = append(errs, m.socket.SetPromiscuous(true))
+			}
+		}
+	}
+
+	r.rule.Store(newRule(pl))
+	r.tx.epoch.wait()
+	for id := range r.members {
+		if m := r.members[id].Load(); m != nil {
+			m.epoch.wait()
+		}
+	}
+
+	for id := range r.members {
+		if m := r.members[id].Load(); m != nil {
+			if !slices.Equal(old.Filter[id], pl.Filter[id]) {
+				errs = append(errs, m.socket.SetFilter(pl.Filter[id]))
+			}
+			errs = append(errs, m.socket.SetPromiscuous(pl.Promiscuous))
+		}
+	}
+	// A NIC that has just gone has no filter to set.
+	errs = slices.DeleteFunc(errs, func(err error) bool { return errors.Is(err, unix.ENODEV) })
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("apply plan: %w", err)
+	}
+	return nil
+}
+
+func (r *Relay) member(id int) *member {
+	if id < 0 || id >= modes.MaxMembers {
+		return nil
+	}
+	return r.members[id].Load()
+}
+
+// Backlog is how many bytes, as the kernel charges them, member id was given that have not left its NIC.
+func (r *Relay) Backlog(id int) int {
+	if m := r.member(id); m != nil {
+		return m.socket.Backlog()
+	}
+	return 0
+}
+
+// BacklogFor is the bound for a NIC of that speed (0: unknown): 10 ms, and not so little that one
+// stream's super-frames do not fit.
+func BacklogFor(bitsPerSecond uint64) int {
+	return max(nic.DefaultBacklog, int(min(bitsPerSecond, 1<<40)/8/100))
+}
+
+// SetBacklog bounds the backlog of member id.
+func (r *Relay) SetBacklog(id, bytes int) error {
+	m := r.member(id)
+	if m == nil {
+		return fmt.Errorf("set backlog of member %d: %w", id, ErrNoMember)
+	}
+	return m.socket.SetBacklog(bytes)
+}
+
+// Offloads reports which super-frames member id's NIC is given whole at present.
+func (r *Relay) Offloads(id int) (tso, uso bool) {
+	m := r.member(id)
+	return m != nil && m.socket.TSO(), m != nil && m.socket.USO()
+}
+
+// JoinGroup makes member id's NIC take in frames to a group address until it leaves.
+func (r *Relay) JoinGroup(id int, group frame.MAC) error {
+	m := r.member(id)
+	if m == nil {
+		return fmt.Errorf("join group %v on member %d: %w", group, id, ErrNoMember)
+	}
+	return m.socket.JoinGroup(group)
+}
+
+// Counters fills c with the totals.
+func (r *Relay) Counters(c *team.Counters) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id := range r.accounts {
+		a, to := &r.accounts[id], &c.Members[id]
+		a.rx.read(&to.RX, &to.RXDrop)
+		a.tx.read(&to.TX, &to.TXDrop)
+		to.RXError, to.TXError = a.rx.errors.Load(), a.tx.errors.Load()
+		to.Resent, to.Flooded, to.Segmented = a.tx.other.Load(), a.rx.other.Load(), a.segmented
+		if m := r.members[id].Load(); m != nil {
+			st := m.socket.Stats()
+			to.RXDrop[team.DropSocket] += st.Drops
+			to.Segmented += st.Segmented
+		}
+	}
+	for d := range r.noMember {
+		c.Adapter.TXDrop[d] = r.noMember[d].Load()
+	}
+	c.Adapter.Panics = r.panics.Load()
+}
+
+// Control delivers frames and news for the control loop. What it does not take in time is lost.
+func (r *Relay) Control() <-chan team.Control { return r.news.to }
+
+// Send sends a control frame by member id, whatever the Plan says.
+func (r *Relay) Send(id int, b []byte) error {
+	m := r.member(id)
+	if m == nil {
+		return fmt.Errorf("send by member %d: %w", id, ErrNoMember)
+	}
+	var h frame.Headers
+	frame.Parse(b, &h)
+	tx := &r.accounts[id].tx
+	if err := m.socket.Send(b); err != nil {
+		tx.errors.Add(1)
+		if errors.Is(err, nic.ErrDown) || errors.Is(err, nic.ErrGone) {
+			r.news.suspected(id)
+		}
+		return err
+	}
+	tx.moved[h.Protocol].frames.Add(1)
+	tx.moved[h.Protocol].bytes.Add(uint64(len(b)))
+	return nil
+}
+
+// Close ends all goroutines and closes all members; the adapter stays open. Closing twice is fine.
+func (r *Relay) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil
+	}
+	r.closed = true
+	q := r.adapter.Queues()[0]
+	errs := []error{q.Wake()}
+	<-r.txDone
+	for id := range r.members {
+		errs = append(errs, r.leave(id))
+	}
+	close(r.news.to)
+	return errors.Join(errs...)
+}

@@ -1,0 +1,244 @@
+package relay
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/nic"
+	"nicteam/internal/tap"
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+const (
+	slotLen = (tap.HeaderLen + tap.MaxFrame + 63) &^ 63
+
+	// batchBytes ends a batch of super-frames early: the first of them should leave while the last are
+	// still in the cache, and members should not fall idle while the adapter is read.
+	batchBytes = 256 << 10
+)
+
+// transmitter moves frames from the adapter's queue to the members. One goroutine runs it.
+type transmitter struct {
+	r      *Relay
+	queue  *tap.Queue
+	epoch  epoch
+	picker modes.Picker
+
+	buffers []byte // nic.Batch slots
+	n       int    // frames in the batch
+	sizes   [nic.Batch]int
+	facts   [nic.Batch]fact
+	at      int // the frame in hand
+	readErr error
+	drain   func(fd uintptr) bool
+
+	touched modes.MemberSet                    // members with frames queued
+	used    modes.MemberSet                    // members met in the batch, with a tally
+	with    [modes.MaxMembers]*member          // those, nil for one that has not joined
+	order   [modes.MaxMembers][nic.Batch]uint8 // a member: the frame of each of its socket's indices
+	tallies [modes.MaxMembers]tally
+	refused []refusal        // to be resent
+	origin  [nic.Batch]uint8 // a frame being resent: who refused it
+	met     strangers
+}
+
+// fact is what a frame counts.
+type fact struct {
+	protocol frame.Protocol
+	frames   uint32
+	bytes    uint32
+}
+
+type refusal struct{ frame, member uint8 }
+
+func newTransmitter(r *Relay, q *tap.Queue) *transmitter {
+	t := &transmitter{r: r, queue: q, buffers: make([]byte, nic.Batch*slotLen), refused: make([]refusal, 0, nic.Batch)}
+	t.drain = t.read
+	return t
+}
+
+func (t *transmitter) run() {
+	for {
+		t.n, t.at, t.readErr = 0, 0, nil
+		err := t.queue.Raw().Read(t.drain)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed):
+			return
+		case err == nil && t.n == 0:
+			err = t.readErr
+		}
+		if t.n > 0 {
+			t.batch()
+		} else if err != nil {
+			// The device was removed behind our back. The control loop hears of that by netlink.
+			t.r.log.Error("adapter cannot be read", "err", err)
+			return
+		}
+	}
+}
+
+// read takes what the queue has, up to a batch; false when it has nothing.
+func (t *transmitter) read(uintptr) bool {
+	for total := 0; t.n < nic.Batch && total < batchBytes; {
+		n, err := t.queue.Read(t.buffers[t.n*slotLen:][:slotLen])
+		switch err {
+		case nil:
+			t.sizes[t.n] = n
+			t.n++
+			total += n
+		case unix.EINTR:
+		case unix.EAGAIN:
+			return t.n > 0
+		default:
+			t.readErr = err
+			return true
+		}
+	}
+	return true
+}
+
+func (t *transmitter) frame(i int) []byte { return t.buffers[i*slotLen:][:t.sizes[i]] }
+
+// batch sends the frames that were read, by the rule in force.
+func (t *transmitter) batch() {
+	t.epoch.enter()
+	defer t.epoch.leave()
+	u := t.r.rule.Load()
+	for t.at < t.n {
+		t.spread(u)
+	}
+	t.flush(u, true)
+	if len(t.refused) > 0 {
+		t.resend(u)
+		t.flush(u, false)
+	}
+	for ; t.used != 0; t.used = t.used.Without(t.used.First()) {
+		id := t.used.First()
+		t.r.accounts[id].tx.add(&t.tallies[id])
+		t.with[id] = nil
+	}
+}
+
+// spread queues the frames from the one in hand on. It returns early when one panics: only that is lost.
+func (t *transmitter) spread(u *rule) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.r.panicked(p, t.frame(t.at))
+			t.at++
+		}
+	}()
+	var h frame.Headers
+	var v frame.Vnet
+	for ; t.at < t.n; t.at++ {
+		b := t.frame(t.at)
+		if len(b) < frame.VnetLen || !frame.Parse(b[frame.VnetLen:], &h) {
+			t.r.noMember[team.DropMalformed].Add(1)
+			continue
+		}
+		v.Unmarshal(b)
+		frames, bytes := frame.WireCount(v, &h, len(b)-frame.VnetLen)
+		if !nic.Prepare(b, &v, &h) {
+			t.r.noMember[team.DropMalformed].Add(uint64(frames))
+			continue
+		}
+		if h.Src != u.Adapter && !u.isBehind(h.Src) {
+			t.met.met(t.r.news, u, h.Src)
+		}
+		t.facts[t.at] = fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes)}
+		set := t.picker.Pick(u.Plan, &h, b[frame.VnetLen:], bytes)
+		if set == 0 {
+			t.r.noMember[team.DropNoMember].Add(uint64(frames))
+			continue
+		}
+		for ; set != 0; set = set.Without(set.First()) {
+			t.put(u, t.at, set.First(), true)
+		}
+	}
+}
+
+// put queues frame i on member id. Where there is no such member that is a refusal.
+func (t *transmitter) put(u *rule, i, id int, first bool) {
+	if !t.used.Has(id) {
+		// Once a batch: a member that leaves meanwhile waits for its end.
+		t.used, t.with[id] = t.used.With(id), t.r.members[id].Load()
+	}
+	m := t.with[id]
+	if m == nil {
+		t.refuse(u, i, id, first)
+		return
+	}
+	t.order[id][m.socket.Queue(t.frame(i))] = uint8(i)
+	t.touched = t.touched.With(id)
+	f := &t.facts[i]
+	c := &t.tallies[id].moved[f.protocol]
+	c.Frames += uint64(f.frames)
+	c.Bytes += uint64(f.bytes)
+}
+
+// refuse notes that member id did not take frame i. The first time it is to be sent by another, and lost the
+// second time. A copy of a broadcast is lost at once: the other members have theirs.
+func (t *transmitter) refuse(u *rule, i, id int, first bool) {
+	frames := uint64(t.facts[i].frames)
+	switch {
+	case !first:
+		l := &t.tallies[t.origin[i]]
+		l.other -= frames
+		l.drops[team.DropRefused] += frames
+	case u.Spread == modes.SpreadBroadcast:
+		t.tallies[id].drops[team.DropRefused] += frames
+	default:
+		t.refused = append(t.refused, refusal{frame: uint8(i), member: uint8(id)})
+	}
+}
+
+// flush sends what is queued, each member's by one system call.
+func (t *transmitter) flush(u *rule, first bool) {
+	for ; t.touched != 0; t.touched = t.touched.Without(t.touched.First()) {
+		id := t.touched.First()
+		l := &t.tallies[id]
+		for _, f := range t.with[id].socket.Flush() {
+			i := int(t.order[id][f.Index])
+			fact := &t.facts[i]
+			l.moved[fact.protocol].Frames -= uint64(fact.frames)
+			l.moved[fact.protocol].Bytes -= uint64(fact.bytes)
+			switch f.Reason {
+			case nic.Backlog:
+				l.drops[team.DropBacklog] += uint64(fact.frames)
+				if !first {
+					t.tallies[t.origin[i]].other -= uint64(fact.frames)
+				}
+			case nic.Refused:
+				l.errors++
+				t.r.news.suspected(id)
+				t.refuse(u, i, id, first)
+			default:
+				l.errors++
+				l.drops[team.DropMalformed] += uint64(fact.frames)
+				if !first {
+					t.tallies[t.origin[i]].other -= uint64(fact.frames)
+				}
+			}
+		}
+	}
+}
+
+// resend queues what members refused on others.
+func (t *transmitter) resend(u *rule) {
+	for _, f := range t.refused {
+		i, id := int(f.frame), int(f.member)
+		l, frames := &t.tallies[id], uint64(t.facts[i].frames)
+		other := modes.Other(u.Plan, modes.MemberSet(0).With(id))
+		if other < 0 {
+			l.drops[team.DropRefused] += frames
+			continue
+		}
+		l.other += frames
+		t.origin[i] = f.member
+		t.put(u, i, other, false)
+	}
+	t.refused = t.refused[:0]
+}
