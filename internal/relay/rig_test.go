@@ -140,4 +140,3 @@ func (g *rig) bridge() {
 	labtest.Must(g, g.peer.SetAddr("br0", "10.9.0.2/24"))
 	labtest.Must(g, g.host.SetAddr("team0", "10.9.0.1/24"))
 }
-
