@@ -1,0 +1,164 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+// maxBody bounds the body of a request.
+const maxBody = 64 << 10
+
+// body reads strict JSON into v: one value, no unknown fields.
+func body(w http.ResponseWriter, r *http.Request, v any, like string) error {
+	b, err := io.ReadAll(r.Body)
+	unhurried(w)
+	if err != nil {
+		why := "the body did not arrive"
+		if tooLarge(err) {
+			why = fmt.Sprintf("the body is larger than %d KiB", maxBody>>10)
+		}
+		return badBody(why, like)
+	}
+	return parseBody(b, v, like)
+}
+
+func parseBody(b []byte, v any, like string) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	d.UseNumber()
+	if err := d.Decode(v); err != nil {
+		return badBody(err.Error(), like)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return badBody("something follows the first value", like)
+	}
+	return nil
+}
+
+func badBody(why, like string) error {
+	return &team.Problem{Kind: team.Usage, What: "read the request", Why: why, Fix: "send " + like}
+}
+
+type membersBody struct {
+	Names []string `json:"names"`
+}
+
+func parseMembers(b []byte) ([]string, error) {
+	var m membersBody
+	if err := parseBody(b, &m, `{"names":["eth2"]}`); err != nil {
+		return nil, err
+	}
+	return m.Names, checkNames(m.Names)
+}
+
+// checkNames bounds what a client may call a NIC; whether there is one, the backend knows.
+func checkNames(names []string) error {
+	if len(names) == 0 || len(names) > modes.MaxMembers {
+		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%d NICs named", len(names)), Why: fmt.Sprintf("1 to %d can be", modes.MaxMembers), Fix: "name the NICs"}
+	}
+	for _, n := range names {
+		if n == "" || len(n) > 15 {
+			return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%.40q cannot be the name of a NIC", n), Why: "a name has 1 to 15 bytes", Fix: "nicteam list shows the NICs of this host"}
+		}
+	}
+	return nil
+}
+
+func (s *Server) add(w http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
+	var raw json.RawMessage
+	if err := body(w, r, &raw, `{"names":["eth2"]}`); err != nil {
+		return nil, err
+	}
+	names, err := parseMembers(raw)
+	if err != nil {
+		return nil, err
+	}
+	return s.done(s.b.Add(r.Context(), names))
+}
+
+func (s *Server) remove(w http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
+	unhurried(w)
+	force, err := flag(q, "force")
+	if err != nil {
+		return nil, err
+	}
+	names := append([]string{r.PathValue("nic")}, q["also"]...)
+	if err := checkNames(names); err != nil {
+		return nil, err
+	}
+	return s.done(s.b.Remove(r.Context(), names, force))
+}
+
+func (s *Server) set(w http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
+	var raw json.RawMessage
+	if err := body(w, r, &raw, `{"hash":"layer2"}`); err != nil {
+		return nil, err
+	}
+	settings, err := parseSettings(raw)
+	if err != nil {
+		return nil, err
+	}
+	return s.done(s.b.Set(r.Context(), settings))
+}
+
+// parseSettings takes text, numbers and truth values; what they mean, the backend knows.
+func parseSettings(b []byte) (map[string]string, error) {
+	const like = `{"hash":"layer2"}`
+	var m map[string]any
+	if err := parseBody(b, &m, like); err != nil {
+		return nil, err
+	}
+	if len(m) == 0 {
+		return nil, badBody("no setting is named", like)
+	}
+	settings := make(map[string]string, len(m))
+	for k, v := range m {
+		switch v := v.(type) {
+		case string:
+			settings[k] = v
+		case json.Number:
+			settings[k] = v.String()
+		case bool:
+			settings[k] = map[bool]string{true: "on", false: "off"}[v]
+		default:
+			return nil, badBody(fmt.Sprintf("the value of %.40q is neither text nor a number nor true or false", k), like)
+		}
+	}
+	return settings, nil
+}
+
+// delete goes on when its client goes: half a team is worse than none.
+func (s *Server) delete(w http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
+	unhurried(w)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.o.workTime)
+	defer cancel()
+	name := s.name()
+	steps, err := s.b.Delete(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return resultOf(name, steps), nil
+}
+
+func (s *Server) done(steps []string, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return resultOf(s.name(), steps), nil
+}
+
+func resultOf(name string, steps []string) result {
+	if steps == nil {
+		steps = []string{}
+	}
+	return result{"nicteam.result/v1", name, steps}
+}

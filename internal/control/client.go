@@ -1,0 +1,228 @@
+package control
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"nicteam/team"
+)
+
+// How long a client waits: nobody types a command and waits longer for nothing.
+const (
+	answerTime = 3 * time.Second  // to connect, and for answers that take no work
+	changeTime = 90 * time.Second // for changes; the server's own bound is lower
+	maxAnswer  = 16 << 20
+)
+
+// Client asks the process of one team. Its errors are *team.Problem: NotFound where no team of
+// the name runs, NoAnswer where its process does not answer, else what the team said; or ctx's.
+type Client struct {
+	team string
+	path string
+	http *http.Client
+	wait time.Duration
+}
+
+// NewClient asks by RUN_DIR/TEAM.sock. It connects when it is asked something.
+func NewClient(runDir, name string) *Client {
+	c := &Client{team: name, path: filepath.Join(runDir, name+".sock"), wait: answerTime}
+	c.http = &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			d := net.Dialer{Timeout: c.wait}
+			return d.DialContext(ctx, "unix", c.path)
+		},
+		DisableCompression: true,
+	}}
+	return c
+}
+
+// Close lets go of the connection.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Status asks for the team's state.
+func (c *Client) Status(ctx context.Context) (*team.Status, error) {
+	var st team.Status
+	if err := c.ask(ctx, c.wait, "GET", "/v1/status", nil, &st); err != nil {
+		return nil, err
+	}
+	return &st, nil
+}
+
+// Explain asks which member carries a flow.
+func (c *Client) Explain(ctx context.Context, flow string) (*Explanation, error) {
+	var e Explanation
+	if err := c.ask(ctx, c.wait, "GET", "/v1/explain?flow="+url.QueryEscape(flow), nil, &e); err != nil {
+		return nil, err
+	}
+	return &e, nil
+}
+
+// Add joins NICs. It returns what was done.
+func (c *Client) Add(ctx context.Context, names []string) ([]string, error) {
+	return c.change(ctx, "POST", "/v1/members", membersBody{names})
+}
+
+// Remove drains and releases NICs; force allows the last one too.
+func (c *Client) Remove(ctx context.Context, names []string, force bool) ([]string, error) {
+	if err := checkNames(names); err != nil {
+		return nil, err
+	}
+	q := url.Values{"also": names[1:]}
+	if force {
+		q.Set("force", "1")
+	}
+	return c.change(ctx, "DELETE", "/v1/members/"+url.PathEscape(names[0])+"?"+q.Encode(), nil)
+}
+
+// Set changes live settings.
+func (c *Client) Set(ctx context.Context, settings map[string]string) ([]string, error) {
+	return c.change(ctx, "PATCH", "/v1/settings", settings)
+}
+
+// Delete ends the team.
+func (c *Client) Delete(ctx context.Context) ([]string, error) {
+	return c.change(ctx, "DELETE", "/v1/team", nil)
+}
+
+func (c *Client) change(ctx context.Context, method, path string, body any) ([]string, error) {
+	var r result
+	if err := c.ask(ctx, changeTime, method, path, body, &r); err != nil {
+		return nil, err
+	}
+	return r.Steps, nil
+}
+
+// Rates calls each with what moved in every interval until it returns an error or ctx ends.
+func (c *Client) Rates(ctx context.Context, interval time.Duration, each func(*Rates) error) error {
+	return stream(c, ctx, "/v1/rates?interval="+url.QueryEscape(interval.String()), each)
+}
+
+// Events calls each with the events remembered, with follow also with later ones, until it
+// returns an error or ctx ends.
+func (c *Client) Events(ctx context.Context, follow bool, each func(*team.Event) error) error {
+	path := "/v1/events"
+	if follow {
+		path += "?follow=1"
+	}
+	return stream(c, ctx, path, each)
+}
+
+// ask sends one request and reads one document.
+func (c *Client) ask(ctx context.Context, wait time.Duration, method, path string, body, answer any) error {
+	limited, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	res, err := c.send(limited, method, path, body)
+	if err != nil {
+		return c.problem(ctx, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return c.problem(ctx, err)
+	}
+	if res.StatusCode != http.StatusOK {
+		return c.said(res, b)
+	}
+	if err := json.Unmarshal(b, answer); err != nil {
+		return c.problem(ctx, fmt.Errorf("its answer cannot be read: %w", err))
+	}
+	return nil
+}
+
+func (c *Client) send(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	if c.team == "" || strings.ContainsRune(c.team, '/') {
+		return nil, fs.ErrNotExist
+	}
+	var r io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		r = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://team"+path, r)
+	if err != nil {
+		return nil, err
+	}
+	return c.http.Do(req)
+}
+
+// stream reads documents until the server ends, each fails or ctx ends.
+func stream[T any](c *Client, ctx context.Context, path string, each func(*T) error) error {
+	begun, cancel := context.WithCancel(ctx)
+	defer cancel()
+	late := time.AfterFunc(c.wait, cancel) // until the answer begins
+	res, err := c.send(begun, "GET", path, nil)
+	if !late.Stop() && err == nil {
+		_ = res.Body.Close()
+		err = context.DeadlineExceeded
+	}
+	if err != nil {
+		return c.problem(ctx, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusOK {
+		b, _ := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+		return c.said(res, b)
+	}
+	lines := bufio.NewScanner(res.Body)
+	lines.Buffer(nil, maxAnswer)
+	for lines.Scan() {
+		var doc T
+		if err := json.Unmarshal(lines.Bytes(), &doc); err != nil {
+			return c.problem(ctx, fmt.Errorf("its answer cannot be read: %w", err))
+		}
+		if err := each(&doc); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return c.problem(ctx, err)
+	}
+	return ctx.Err()
+}
+
+// said is the problem that the team answered with.
+func (c *Client) said(res *http.Response, b []byte) error {
+	var p team.Problem
+	if json.Unmarshal(b, &p) != nil || p.Kind == 0 || p.What == "" {
+		return &team.Problem{Kind: team.NoAnswer, What: "ask " + c.team, Why: "its process answers " + res.Status, Fix: "is it another version? nicteam version"}
+	}
+	return &p
+}
+
+// problem says what an error of the connection means.
+func (c *Client) problem(ctx context.Context, err error) error {
+	var p *team.Problem
+	var timeout net.Error
+	switch {
+	case errors.As(err, &p):
+		return p
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return &team.Problem{Kind: team.NotFound, What: fmt.Sprintf("no team %q runs", c.team), Why: "there is no " + c.path, Fix: "nicteam list shows the teams; nicteam create makes one", Err: err}
+	case errors.Is(err, fs.ErrPermission):
+		return &team.Problem{Kind: team.NotPermitted, What: "ask " + c.team, Why: "this user may not open " + c.path, Fix: "run it as root: sudo nicteam …", Err: err}
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return &team.Problem{Kind: team.NoAnswer, What: "ask " + c.team, Why: "its process is gone", Fix: "put the host back: nicteam restore " + c.team, Err: err}
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.Canceled):
+		return &team.Problem{Kind: team.NoAnswer, What: "ask " + c.team, Why: "its process does not answer in time", Fix: "see what it does: nicteam list, or its log", Err: err}
+	default:
+		return &team.Problem{Kind: team.NoAnswer, What: "ask " + c.team, Why: err.Error(), Fix: "nicteam list shows the teams that run", Err: err}
+	}
+}

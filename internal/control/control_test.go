@@ -1,0 +1,559 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nicteam/internal/frame"
+	"nicteam/team"
+)
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv("CONTROL_TEST_SOCKET"); path != "" {
+		os.Exit(otherUser(path))
+	}
+	os.Exit(m.Run())
+}
+
+func kindOf(t *testing.T, err error) team.ProblemKind {
+	t.Helper()
+	var p *team.Problem
+	if !errors.As(err, &p) {
+		t.Fatalf("error %v is not a problem", err)
+	}
+	if p.What == "" || p.Why == "" || p.Fix == "" {
+		t.Errorf("problem has an empty part: %#v", p)
+	}
+	return p.Kind
+}
+
+func TestClientAndServer(t *testing.T) {
+	f := &fake{}
+	c := NewClient(serve(t, f, Options{}), "team0")
+	defer c.Close()
+	ctx := t.Context()
+
+	st, err := c.Status(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(f.Status(), st); d != "" {
+		t.Errorf("status (-want +got):\n%s", d)
+	}
+	e, err := c.Explain(ctx, "tcp 10.0.0.1:5000 10.0.0.2:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (&Explanation{Schema: "nicteam.explain/v1", Flow: "tcp 10.0.0.1:5000 10.0.0.2:80", Member: "eth1", Why: "because"}); !cmp.Equal(want, e) {
+		t.Errorf("explain (-want +got):\n%s", cmp.Diff(want, e))
+	}
+	for _, change := range []func() ([]string, error){
+		func() ([]string, error) { return c.Add(ctx, []string{"eth2", "eth0.100"}) },
+		func() ([]string, error) { return c.Remove(ctx, []string{"eth%2&x?"}, false) },
+		func() ([]string, error) { return c.Remove(ctx, []string{"eth1", "eth2"}, true) },
+		func() ([]string, error) { return c.Set(ctx, map[string]string{"hash": "layer2", "mtu": "9000"}) },
+		func() ([]string, error) { return c.Delete(ctx) },
+	} {
+		steps, err := change()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if calls := f.called(); len(steps) != 1 || steps[0] != "did "+calls[len(calls)-1] {
+			t.Errorf("steps %q after %q", steps, calls)
+		}
+	}
+	want := []string{`add ["eth2" "eth0.100"]`, `remove ["eth%2&x?"] false`, `remove ["eth1" "eth2"] true`, `set ["hash=layer2" "mtu=9000"]`, `delete`}
+	if d := cmp.Diff(want, f.called()); d != "" {
+		t.Errorf("calls (-want +got):\n%s", d)
+	}
+}
+
+func TestProblemsTravelWhole(t *testing.T) {
+	f := &fake{}
+	c := NewClient(serve(t, f, Options{}), "team0")
+	defer c.Close()
+	for _, k := range []team.ProblemKind{team.Failed, team.Usage, team.NotFound, team.NotPermitted, team.Conflict, team.Reverted, team.NoAnswer} {
+		f.err = fmt.Errorf("add: %w", &team.Problem{Kind: k, What: "what", Why: "why", Fix: "fix"})
+		_, err := c.Add(t.Context(), []string{"eth1"})
+		var p *team.Problem
+		if !errors.As(err, &p) || *p != (team.Problem{Kind: k, What: "what", Why: "why", Fix: "fix"}) {
+			t.Errorf("kind %d arrives as %#v", k, err)
+		}
+	}
+	f.err = errors.New("plain")
+	if _, err := c.Explain(t.Context(), "x"); kindOf(t, err) != team.Failed || !strings.Contains(err.Error(), "plain") {
+		t.Errorf("plain error arrives as %v", err)
+	}
+}
+
+// request sends bytes as they are and returns the status and the body.
+func request(t *testing.T, dir, method, path, body string) (int, map[string]any) {
+	t.Helper()
+	hc := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, "team0.sock"))
+	}}}
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://x"+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := hc.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc map[string]any
+	if err := json.Unmarshal(b, &doc); err != nil {
+		t.Fatalf("%s %s: %d %q: %v", method, path, res.StatusCode, b, err)
+	}
+	return res.StatusCode, doc
+}
+
+func TestRefusals(t *testing.T) {
+	f := &fake{}
+	dir := serve(t, f, Options{})
+	for _, tt := range []struct {
+		method, path, body string
+		status             int
+		code               team.ProblemKind
+		has                string
+	}{
+		{"GET", "/", "", 404, team.Usage, "no such resource"},
+		{"GET", "/v1/statuses", "", 404, team.Usage, "no such resource"},
+		{"POST", "/v1/status", "", 405, team.Usage, "no such method"},
+		{"PUT", "/v1/members/eth1", "", 405, team.Usage, "no such method"},
+		{"GET", "/v1/status?x=1", "", 400, team.Usage, "no parameter"},
+		{"GET", "/v1/rates?interval=1", "", 400, team.Usage, "interval"},
+		{"GET", "/v1/rates?interval=1ms", "", 400, team.Usage, "interval"},
+		{"GET", "/v1/rates?interval=1s&interval=2s", "", 400, team.Usage, "twice"},
+		{"GET", "/v1/events?follow=perhaps", "", 400, team.Usage, "follow"},
+		{"GET", "/v1/explain", "", 400, team.Usage, "no flow"},
+		{"GET", "/v1/explain?flow=" + strings.Repeat("x", 300), "", 400, team.Usage, "no flow"},
+		{"GET", "/v1/history?last=1h", "", 404, team.NotFound, "not in this build yet"},
+		{"GET", "/metrics", "", 404, team.NotFound, "not in this build yet"},
+		{"POST", "/v1/members", "", 400, team.Usage, "EOF"},
+		{"POST", "/v1/members", `{"names":["eth1"],"force":true}`, 400, team.Usage, "unknown field"},
+		{"POST", "/v1/members", `{"names":[]}`, 400, team.Usage, "0 NICs"},
+		{"POST", "/v1/members", `{"names":"eth1"}`, 400, team.Usage, "cannot unmarshal"},
+		{"POST", "/v1/members", `{"names":["eth1"]} {}`, 400, team.Usage, "follows"},
+		{"POST", "/v1/members", `{"names":["abcdefghijklmnop"]}`, 400, team.Usage, "15 bytes"},
+		{"POST", "/v1/members", `{"names":[` + strings.Repeat(`"eth1",`, 64) + `"eth1"]}`, 400, team.Usage, "65 NICs"},
+		{"POST", "/v1/members", `{"names":["` + strings.Repeat("x", maxBody) + `"]}`, 400, team.Usage, "larger than 64 KiB"},
+		{"DELETE", "/v1/members/abcdefghijklmnop", "", 400, team.Usage, "15 bytes"},
+		{"DELETE", "/v1/members/eth1?force=yes", "", 400, team.Usage, "force"},
+		{"PATCH", "/v1/settings", `{}`, 400, team.Usage, "no setting"},
+		{"PATCH", "/v1/settings", `null`, 400, team.Usage, "no setting"},
+		{"PATCH", "/v1/settings", `{"a":{}}`, 400, team.Usage, "neither"},
+		{"PATCH", "/v1/settings", `[]`, 400, team.Usage, "cannot unmarshal"},
+	} {
+		t.Run(tt.method+tt.path[:min(len(tt.path), 30)]+tt.body[:min(len(tt.body), 30)], func(t *testing.T) {
+			status, doc := request(t, dir, tt.method, tt.path, tt.body)
+			all := fmt.Sprint(doc["error"], "|", doc["why"], "|", doc["fix"])
+			if status != tt.status || doc["code"] != float64(tt.code) || !strings.Contains(all, tt.has) || doc["schema"] != "nicteam.problem/v1" {
+				t.Errorf("%d %v, want %d, code %d and %q", status, doc, tt.status, tt.code, tt.has)
+			}
+		})
+	}
+	if calls := f.called(); len(calls) != 0 {
+		t.Errorf("a refused request reached the team: %q", calls)
+	}
+	if status, _ := request(t, dir, "PATCH", "/v1/settings", `{"mtu":9000,"balance":false,"hash":"layer2"}`); status != 200 {
+		t.Errorf("status %d", status)
+	}
+	if d := cmp.Diff([]string{`set ["balance=off" "hash=layer2" "mtu=9000"]`}, f.called()); d != "" {
+		t.Errorf("calls (-want +got):\n%s", d)
+	}
+}
+
+func TestRates(t *testing.T) {
+	c := NewClient(serve(t, &fake{}, Options{readTime: 50 * time.Millisecond}), "team0")
+	defer c.Close()
+	enough := errors.New("enough")
+	n := 0
+	err := c.Rates(t.Context(), 100*time.Millisecond, func(r *Rates) error {
+		n++
+		if r.RX != (team.Count{Bytes: 1000, Frames: 10}) || r.TX != (team.Count{Bytes: 60, Frames: 1}) || r.Interval != int64(time.Second) || len(r.Protocols) != frame.Protocols {
+			t.Errorf("rates %+v", r)
+		}
+		if p := r.Protocols[frame.ARP]; p.Name != "arp" || p.TX.Frames != 1 || p.RX.Frames != 0 {
+			t.Errorf("arp %+v", p)
+		}
+		if n == 3 {
+			return enough
+		}
+		return nil
+	})
+	if err != enough || n != 3 {
+		t.Errorf("%d documents, %v", n, err)
+	}
+}
+
+func TestBetween(t *testing.T) {
+	sample := func(at int64, names string, tcp ...uint64) *Sample {
+		s := &Sample{Time: time.Unix(0, at)}
+		for i, n := range strings.Fields(names) {
+			m := MemberSample{Name: n}
+			m.Counters.RX[frame.TCP] = team.Count{Bytes: tcp[i] * 100, Frames: tcp[i]}
+			m.Counters.TX[frame.Other] = team.Count{Bytes: tcp[i] * 60, Frames: tcp[i]}
+			s.Members = append(s.Members, m)
+		}
+		return s
+	}
+	for _, tt := range []struct {
+		name     string
+		was, now *Sample
+		frames   uint64
+		members  []uint64
+	}{
+		{"nothing", sample(0, ""), sample(1, ""), 0, nil},
+		{"both moved", sample(0, "a b", 1, 2), sample(1, "a b", 4, 7), 8, []uint64{3, 5}},
+		{"one joined", sample(0, "a", 1), sample(1, "a b", 4, 7), 10, []uint64{3, 7}},
+		{"one left", sample(0, "a b", 1, 5), sample(1, "b", 7), 2, []uint64{2}},
+		{"left and came back", sample(0, "a", 100), sample(1, "a", 7), 7, []uint64{7}},
+		{"another order", sample(0, "a b", 1, 2), sample(1, "b a", 7, 4), 8, []uint64{5, 3}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := between("t", tt.was, tt.now)
+			var members []uint64
+			sum := team.Count{}
+			for _, m := range r.Members {
+				members = append(members, m.RX.Frames)
+			}
+			for _, p := range r.Protocols {
+				sum.Add(p.RX)
+			}
+			if r.RX.Frames != tt.frames || r.TX.Bytes != tt.frames*60 || !cmp.Equal(members, tt.members) || sum != r.RX {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
+
+func TestEvents(t *testing.T) {
+	c := NewClient(serve(t, &fake{}, Options{}), "team0")
+	defer c.Close()
+	var got []string
+	if err := c.Events(t.Context(), false, func(e *team.Event) error { got = append(got, e.Member); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"eth0", "eth1"}, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("interrupted")
+	n := 0
+	err := c.Events(ctx, true, func(*team.Event) error {
+		if n++; n == 5 {
+			cancel(why)
+		}
+		return nil
+	})
+	if n < 5 || !errors.Is(err, why) && !errors.Is(err, context.Canceled) {
+		t.Errorf("%d events, %v", n, err)
+	}
+}
+
+// TestSlowReader: a stream that nobody reads ends within the time to take a piece of it.
+func TestSlowReader(t *testing.T) {
+	dir := serve(t, &fake{}, Options{writeTime: 100 * time.Millisecond, Writers: 1, Readers: 1})
+	slow, err := net.Dial("unix", filepath.Join(dir, "team0.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = slow.Close() }()
+	if _, err := io.WriteString(slow, "GET /v1/events?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	// Its place is the only one: another gets an answer once it is cut off.
+	c := NewClient(dir, "team0")
+	defer c.Close()
+	waitFor(t, func() bool { _, err := c.Status(t.Context()); return err == nil })
+}
+
+func waitFor(t *testing.T, ok func() bool) {
+	t.Helper()
+	end := time.Now().Add(20 * time.Second)
+	for !ok() {
+		if time.Now().After(end) {
+			t.Fatal("waited 20 s")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// TestIdleConnections: those who say nothing keep nobody out for longer than a request may take to arrive.
+func TestIdleConnections(t *testing.T) {
+	dir := serve(t, &fake{}, Options{readTime: 100 * time.Millisecond, Writers: 3, Readers: 1})
+	for range 10 {
+		silent, err := net.Dial("unix", filepath.Join(dir, "team0.sock"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = silent.Close() }()
+	}
+	c := NewClient(dir, "team0")
+	defer c.Close()
+	waitFor(t, func() bool { _, err := c.Status(t.Context()); return err == nil })
+}
+
+// TestLongChange: a change takes longer than a request may take to arrive.
+func TestLongChange(t *testing.T) {
+	f := &fake{block: make(chan struct{}), entered: make(chan struct{})}
+	c := NewClient(serve(t, f, Options{readTime: 20 * time.Millisecond}), "team0")
+	defer c.Close()
+	time.AfterFunc(200*time.Millisecond, func() { close(f.block) })
+	if _, err := c.Add(t.Context(), []string{"eth1"}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWorkIsBounded: a change that does not end is ended.
+func TestWorkIsBounded(t *testing.T) {
+	f := &fake{block: make(chan struct{}), entered: make(chan struct{})}
+	c := NewClient(serve(t, f, Options{workTime: 50 * time.Millisecond}), "team0")
+	defer c.Close()
+	if _, err := c.Add(t.Context(), []string{"eth1"}); kindOf(t, err) != team.Failed {
+		t.Error(err)
+	}
+}
+
+// TestDeleteOutlivesItsClient, and its answer outlives the server's end.
+func TestDeleteOutlivesItsClient(t *testing.T) {
+	f := &fake{block: make(chan struct{}), entered: make(chan struct{})}
+	dir := t.TempDir()
+	s, err := Listen(filepath.Join(dir, "team0.sock"), f, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx) }()
+	c := NewClient(dir, "team0")
+	defer c.Close()
+	done := make(chan error, 1)
+	go func() { _, err := c.Delete(t.Context()); done <- err }()
+	<-f.entered
+	stop()
+	close(f.block)
+	if err := <-done; err != nil {
+		t.Errorf("delete: %v", err)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("serve: %v", err)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "team0.sock")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket is still there: %v", err)
+	}
+}
+
+func TestNobodyAnswers(t *testing.T) {
+	dir := t.TempDir()
+	status := func(name string) error {
+		c := NewClient(dir, name)
+		c.wait = 100 * time.Millisecond
+		defer c.Close()
+		_, err := c.Status(t.Context())
+		if err == nil {
+			err = c.Events(t.Context(), true, func(*team.Event) error { return nil })
+		}
+		return err
+	}
+	for _, name := range []string{"none", "", "../x", "a/b"} {
+		if err := status(name); kindOf(t, err) != team.NotFound {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+
+	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, "dead.sock"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.SetUnlinkOnClose(false)
+	_ = dead.Close()
+	if err := status("dead"); kindOf(t, err) != team.NoAnswer || !strings.Contains(err.Error(), "gone") {
+		t.Errorf("dead: %v", err)
+	}
+
+	hung, err := net.Listen("unix", filepath.Join(dir, "hung.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = hung.Close() }()
+	if err := status("hung"); kindOf(t, err) != team.NoAnswer {
+		t.Errorf("hung: %v", err)
+	}
+	c := NewClient(dir, "hung")
+	c.wait = 100 * time.Millisecond
+	defer c.Close()
+	if err := c.Events(t.Context(), true, func(*team.Event) error { return nil }); kindOf(t, err) != team.NoAnswer {
+		t.Errorf("hung stream: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Status(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	if err := c.Events(ctx, true, func(*team.Event) error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled stream: %v", err)
+	}
+
+	rude, err := net.Listen("unix", filepath.Join(dir, "rude.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rude.Close() }()
+	go func() {
+		for {
+			conn, err := rude.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = bufio.NewReader(conn).ReadString('\n')
+			_, _ = io.WriteString(conn, "HTTP/1.1 500 Oops\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+			_ = conn.Close()
+		}
+	}()
+	if err := status("rude"); kindOf(t, err) != team.NoAnswer {
+		t.Errorf("rude: %v", err)
+	}
+}
+
+func TestListen(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "team0.sock")
+	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(path, &fake{}, Options{}); err == nil {
+		t.Fatal("replaced a file that is no socket")
+	}
+	_ = os.Remove(path)
+	for range 2 { // the second replaces what the first left
+		s, err := Listen(path, &fake{}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := os.Lstat(path)
+		if err != nil || st.Mode().Perm() != 0o660 {
+			t.Errorf("mode %v, %v", st, err)
+		}
+		_ = s.l.UnixListener.Close()
+	}
+	if list, _ := os.ReadDir(dir); len(list) != 1 {
+		t.Errorf("leftovers: %v", list)
+	}
+	if _, err := Listen(filepath.Join(dir, strings.Repeat("x", 200)), &fake{}, Options{}); err == nil {
+		t.Error("listens on a path that is too long")
+	}
+}
+
+// otherUser asks as whoever this process is; see TestAuthority.
+func otherUser(path string) int {
+	c := NewClient(filepath.Dir(path), "team0")
+	_, errRead := c.Status(context.Background())
+	_, errAdd := c.Add(context.Background(), []string{"eth1"})
+	_, errDelete := c.Delete(context.Background())
+	fmt.Println(errRead == nil, code(errAdd), code(errDelete))
+	return 0
+}
+
+func code(err error) int {
+	var p *team.Problem
+	if errors.As(err, &p) {
+		return int(p.Kind)
+	}
+	return 0
+}
+
+func TestAuthority(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("becoming another user needs root")
+	}
+	f := &fake{}
+	dir := serve(t, f, Options{})
+	path := filepath.Join(dir, "team0.sock")
+	for p := dir; p != "/"; p = filepath.Dir(p) {
+		if st, err := os.Stat(p); err == nil && st.Mode().Perm()&0o001 == 0 {
+			if !strings.HasPrefix(p, os.TempDir()+"/") {
+				t.Skipf("%s cannot be entered by another user", p)
+			}
+			if err := os.Chmod(p, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	run := func(mode os.FileMode) string {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		exe, err := os.Open("/proc/self/exe")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = exe.Close() }()
+		cmd := exec.Command("/proc/self/fd/3")
+		cmd.ExtraFiles = []*os.File{exe}
+		cmd.Env = []string{"CONTROL_TEST_SOCKET=" + path}
+		cmd.Dir = "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	if got := run(0o666); got != "true 4 4" {
+		t.Errorf("another user who may open the socket: read, add, delete = %s, want true 4 4", got)
+	}
+	if got := run(0o660); got != "false 4 4" {
+		t.Errorf("another user who may not: read, add, delete = %s, want false 4 4", got)
+	}
+	if calls := f.called(); len(calls) != 0 {
+		t.Errorf("another user changed things: %q", calls)
+	}
+}
+
+func FuzzBody(f *testing.F) {
+	for _, s := range []string{`{"names":["eth1"]}`, `{"hash":"layer2","mtu":1,"x":true}`, `{}`, `[`, `{"names":[1]}`, "{\"a\":null}", `{"names":["a"]}{}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if names, err := parseMembers(b); err == nil {
+			if len(names) == 0 || len(names) > 64 {
+				t.Errorf("%d names pass", len(names))
+			}
+			for _, n := range names {
+				if n == "" || len(n) > 15 {
+					t.Errorf("name %q passes", n)
+				}
+			}
+		} else {
+			kindOf(t, err)
+		}
+		if settings, err := parseSettings(b); err == nil {
+			if len(settings) == 0 {
+				t.Error("no settings pass")
+			}
+		} else {
+			kindOf(t, err)
+		}
+	})
+}

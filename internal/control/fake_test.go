@@ -1,0 +1,127 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"sort"
+	"sync"
+	"testing"
+	"time"
+
+	"nicteam/internal/frame"
+	"nicteam/team"
+)
+
+// fake is a team that remembers what it was told.
+type fake struct {
+	mu      sync.Mutex
+	calls   []string
+	err     error
+	block   chan struct{} // changes wait for it, nil does not
+	entered chan struct{} // a change has begun
+	ticks   uint64
+}
+
+func (f *fake) Status() *team.Status {
+	return &team.Status{Schema: "nicteam.status/v1", Team: "team0", Mode: "xor", State: "up", Members: []team.MemberStatus{}, Warnings: []string{}}
+}
+
+// Sample moves on by the same amounts each time it is read.
+func (f *fake) Sample() *Sample {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ticks++
+	s := &Sample{Time: time.Unix(int64(f.ticks), 0), Members: []MemberSample{{Name: "eth1", Link: true}}}
+	s.Members[0].Counters.RX[frame.TCP] = team.Count{Bytes: 1000 * f.ticks, Frames: 10 * f.ticks}
+	s.Members[0].Counters.TX[frame.ARP] = team.Count{Bytes: 60 * f.ticks, Frames: f.ticks}
+	return s
+}
+
+func (f *fake) Events(ctx context.Context, follow bool) <-chan team.Event {
+	ch := make(chan team.Event)
+	go func() {
+		defer close(ch)
+		for i := 0; follow || i < 2; i++ {
+			select {
+			case ch <- team.Event{Schema: "nicteam.event/v1", Team: "team0", Event: "member-up", Member: fmt.Sprintf("eth%d", i)}:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ch
+}
+
+func (f *fake) Explain(flow string) (*Explanation, error) {
+	if err := f.error(); err != nil {
+		return nil, err
+	}
+	return &Explanation{Flow: flow, Member: "eth1", Why: "because"}, nil
+}
+
+func (f *fake) error() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
+}
+
+func (f *fake) change(ctx context.Context, call string) ([]string, error) {
+	f.mu.Lock()
+	f.calls = append(f.calls, call)
+	f.mu.Unlock()
+	if f.block != nil {
+		close(f.entered)
+		select {
+		case <-f.block:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return []string{"did " + call}, f.error()
+}
+
+func (f *fake) Add(ctx context.Context, names []string) ([]string, error) {
+	return f.change(ctx, fmt.Sprintf("add %q", names))
+}
+
+func (f *fake) Remove(ctx context.Context, names []string, force bool) ([]string, error) {
+	return f.change(ctx, fmt.Sprintf("remove %q %v", names, force))
+}
+
+func (f *fake) Set(ctx context.Context, settings map[string]string) ([]string, error) {
+	var list []string
+	for k, v := range settings {
+		list = append(list, k+"="+v)
+	}
+	sort.Strings(list)
+	return f.change(ctx, fmt.Sprintf("set %q", list))
+}
+
+func (f *fake) Delete(ctx context.Context) ([]string, error) { return f.change(ctx, "delete") }
+
+func (f *fake) called() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string(nil), f.calls...)
+}
+
+// serve runs a server in a directory of its own until the test ends, and returns the directory.
+func serve(t *testing.T, b Backend, o Options) string {
+	t.Helper()
+	dir := t.TempDir()
+	s, err := Listen(filepath.Join(dir, "team0.sock"), b, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	return dir
+}

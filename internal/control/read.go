@@ -1,0 +1,117 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"nicteam/team"
+)
+
+// The bounds of the interval of rates.
+const (
+	minInterval = 100 * time.Millisecond
+	maxInterval = time.Hour
+)
+
+func (s *Server) status(http.ResponseWriter, *http.Request, url.Values) (any, error) {
+	if st := s.b.Status(); st != nil {
+		return st, nil
+	}
+	return nil, &team.Problem{Kind: team.NoAnswer, What: "status", Why: "the team is being made", Fix: "ask again in a moment"}
+}
+
+func (s *Server) explain(_ http.ResponseWriter, _ *http.Request, q url.Values) (any, error) {
+	flow := q.Get("flow")
+	if flow == "" || len(flow) > 256 {
+		return nil, &team.Problem{Kind: team.Usage, What: "explain a flow", Why: "no flow is given", Fix: "give one such as: tcp 10.0.0.1:5000 10.0.0.2:80"}
+	}
+	e, err := s.b.Explain(flow)
+	if err != nil {
+		return nil, err
+	}
+	if e.Schema == "" {
+		e.Schema = "nicteam.explain/v1"
+	}
+	return e, nil
+}
+
+func (s *Server) rates(w http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
+	interval := time.Second
+	if text := q.Get("interval"); text != "" {
+		d, err := time.ParseDuration(text)
+		if err != nil || d < minInterval || d > maxInterval {
+			return nil, &team.Problem{Kind: team.Usage, What: fmt.Sprintf("interval %q", text), Why: fmt.Sprintf("an interval is a duration from %v to %v", minInterval, maxInterval), Fix: "write 1s or 500ms"}
+		}
+		interval = d
+	}
+	out := s.stream(w)
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	was := s.b.Sample()
+	for {
+		select {
+		case <-r.Context().Done():
+			return nil, nil
+		case <-tick.C:
+		}
+		now := s.b.Sample()
+		if out(between(s.name(), was, now)) != nil {
+			return nil, nil
+		}
+		was = now
+	}
+}
+
+func (s *Server) name() string {
+	if st := s.b.Status(); st != nil {
+		return st.Team
+	}
+	return ""
+}
+
+func (s *Server) events(w http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
+	follow, err := flag(q, "follow")
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	events := s.b.Events(ctx, follow)
+	out := s.stream(w)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, nil
+		case ev, ok := <-events:
+			if !ok || out(ev) != nil {
+				return nil, nil
+			}
+		}
+	}
+}
+
+// stream begins an answer of one document a line and returns how to write one. A client that
+// does not take it in time makes it fail.
+func (s *Server) stream(w http.ResponseWriter) func(any) error {
+	rc := http.NewResponseController(w)
+	unhurried(w)
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	s.deadline(w)
+	w.WriteHeader(http.StatusOK)
+	_ = rc.Flush()
+	return func(doc any) error {
+		b, err := json.Marshal(doc)
+		if err != nil {
+			return err
+		}
+		s.deadline(w)
+		if _, err := w.Write(append(b, '\n')); err != nil {
+			return err
+		}
+		return rc.Flush()
+	}
+}
