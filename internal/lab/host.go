@@ -11,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -210,46 +209,9 @@ func (h *Host) Down(name string) error {
 	return h.withLink(name, "set down", h.handle.LinkSetDown)
 }
 
-// SetAddr gives a device an address such as 10.9.0.1/24 or fd09::1/64. IPv6 addresses skip
-// duplicate address detection, so they work at once.
-func (h *Host) SetAddr(name string, cidrs ...string) error {
-	for _, c := range cidrs {
-		a, err := netlink.ParseAddr(c)
-		if err != nil {
-			return fmt.Errorf("address %s on %s: %w", c, name, err)
-		}
-		if a.IP.To4() == nil {
-			a.Flags |= unix.IFA_F_NODAD
-		}
-		if err := h.withLink(name, "add "+c, func(l netlink.Link) error { return h.handle.AddrReplace(l, a) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Sysctl writes /proc/sys/net/KEY of the host; the key's separator is the slash.
 func (h *Host) Sysctl(key, value string) error {
 	return h.Do(func() error { return os.WriteFile("/proc/sys/net/"+key, []byte(value), 0) })
-}
-
-// awaitUp waits until the kernel has finished setting a device up: until then it drops what is sent
-// and its bridge does not forward. The carrier's work is queued there, and takes a second at worst.
-func (h *Host) awaitUp(name string) error {
-	deadline := time.Now().Add(3 * time.Second)
-	for {
-		l, err := h.handle.LinkByName(name)
-		if err != nil {
-			return fmt.Errorf("wait for %s in %s: %w", name, h.Name, err)
-		}
-		if l.Attrs().OperState == netlink.OperUp {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("wait for %s in %s: state is %v, want up", name, h.Name, l.Attrs().OperState)
-		}
-		time.Sleep(200 * time.Microsecond)
-	}
 }
 
 func (h *Host) withLink(name, what string, f func(netlink.Link) error) error {
