@@ -18,9 +18,8 @@ import (
 const maxBody = 64 << 10
 
 // body reads strict JSON into v: one value, no unknown fields.
-func body(w http.ResponseWriter, r *http.Request, v any, like string) error {
+func body(r *http.Request, v any, like string) error {
 	b, err := io.ReadAll(r.Body)
-	unhurried(w)
 	if err != nil {
 		why := "the body did not arrive"
 		if tooLarge(err) {
@@ -73,9 +72,9 @@ func checkNames(names []string) error {
 	return nil
 }
 
-func (s *Server) add(w http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
+func (s *Server) add(_ http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
 	var raw json.RawMessage
-	if err := body(w, r, &raw, `{"names":["eth2"]}`); err != nil {
+	if err := body(r, &raw, `{"names":["eth2"]}`); err != nil {
 		return nil, err
 	}
 	names, err := parseMembers(raw)
@@ -85,8 +84,7 @@ func (s *Server) add(w http.ResponseWriter, r *http.Request, _ url.Values) (any,
 	return s.done(s.b.Add(r.Context(), names))
 }
 
-func (s *Server) remove(w http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
-	unhurried(w)
+func (s *Server) remove(_ http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
 	force, err := flag(q, "force")
 	if err != nil {
 		return nil, err
@@ -98,9 +96,9 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request, q url.Values) (a
 	return s.done(s.b.Remove(r.Context(), names, force))
 }
 
-func (s *Server) set(w http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
+func (s *Server) set(_ http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
 	var raw json.RawMessage
-	if err := body(w, r, &raw, `{"hash":"layer2"}`); err != nil {
+	if err := body(r, &raw, `{"hash":"layer2"}`); err != nil {
 		return nil, err
 	}
 	settings, err := parseSettings(raw)
@@ -137,8 +135,7 @@ func parseSettings(b []byte) (map[string]string, error) {
 }
 
 // delete goes on when its client goes: half a team is worse than none.
-func (s *Server) delete(w http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
-	unhurried(w)
+func (s *Server) delete(_ http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.o.workTime)
 	defer cancel()
 	name := s.name()

@@ -98,7 +98,6 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, q url.Values) (a
 // does not take it in time makes it fail.
 func (s *Server) stream(w http.ResponseWriter) func(any) error {
 	rc := http.NewResponseController(w)
-	unhurried(w)
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	s.deadline(w)
 	w.WriteHeader(http.StatusOK)

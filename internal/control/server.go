@@ -136,12 +136,6 @@ func (s *Server) deadline(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.o.writeTime))
 }
 
-// unhurried ends the time that a request has to arrive in. It has arrived; left in force it would
-// end the work on it, for net/http watches the connection while a handler runs.
-func unhurried(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-}
-
 // tooLarge reports whether a body was cut off at its bound.
 func tooLarge(err error) bool {
 	var m *http.MaxBytesError
