@@ -15,7 +15,7 @@ var allowed = map[string][]string{
 	"cmd/nicteam":      {"internal/config", "internal/daemon", "internal/control", "internal/tui", "team", "modes"},
 	"internal/daemon":  {"internal/config", "internal/control", "internal/tap", "internal/nic", "internal/relay", "internal/host", "internal/lab", "internal/frame", "team", "modes", "monitor"},
 	"internal/config":  {"team", "modes", "internal/frame"},
-	"internal/control": {"team", "modes", "monitor", "internal/frame"},
+	"internal/control": {"team", "modes", "monitor"},
 	"internal/host":    {"team", "monitor", "modes", "internal/frame"},
 	"internal/relay":   {"team", "modes", "internal/tap", "internal/nic", "internal/frame"},
 	"internal/tap":     {"internal/frame"},

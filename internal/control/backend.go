@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"time"
 
 	"nicteam/team"
 )
@@ -13,7 +12,7 @@ type Backend interface {
 	// Status is the team's state as it is now; the caller only reads it.
 	Status() *team.Status
 	// Sample reads the totals of all members.
-	Sample() *Sample
+	Sample() *team.Sample
 	// Events delivers the events remembered, oldest first; with follow the later ones too, until
 	// ctx ends. The channel is closed at the end. A receiver that is slow loses events.
 	Events(ctx context.Context, follow bool) <-chan team.Event
@@ -27,19 +26,6 @@ type Backend interface {
 	// Delete begins the end of the team. It returns when the host is as it was; the process ends
 	// after the answer is sent.
 	Delete(ctx context.Context) (steps []string, err error)
-}
-
-// Sample is the totals of a team at one moment.
-type Sample struct {
-	Time    time.Time
-	Members []MemberSample
-}
-
-// MemberSample is a member's part of a Sample. Totals are since the member joined.
-type MemberSample struct {
-	Name     string
-	Link     bool
-	Counters team.MemberCounters
 }
 
 // Explanation is the document nicteam.explain/v1.

@@ -106,7 +106,7 @@ func (c *Client) change(ctx context.Context, method, path string, body any) ([]s
 }
 
 // Rates calls each with what moved in every interval until it returns an error or ctx ends.
-func (c *Client) Rates(ctx context.Context, interval time.Duration, each func(*Rates) error) error {
+func (c *Client) Rates(ctx context.Context, interval time.Duration, each func(*team.RatesDocument) error) error {
 	return stream(c, ctx, "/v1/rates?interval="+url.QueryEscape(interval.String()), each)
 }
 

@@ -188,7 +188,7 @@ func TestRates(t *testing.T) {
 	defer c.Close()
 	enough := errors.New("enough")
 	n := 0
-	err := c.Rates(t.Context(), 100*time.Millisecond, func(r *Rates) error {
+	err := c.Rates(t.Context(), 100*time.Millisecond, func(r *team.RatesDocument) error {
 		n++
 		if r.RX != (team.Count{Bytes: 1000, Frames: 10}) || r.TX != (team.Count{Bytes: 60, Frames: 1}) || r.Interval != int64(time.Second) || len(r.Protocols) != frame.Protocols {
 			t.Errorf("rates %+v", r)
@@ -203,47 +203,6 @@ func TestRates(t *testing.T) {
 	})
 	if err != enough || n != 3 {
 		t.Errorf("%d documents, %v", n, err)
-	}
-}
-
-func TestBetween(t *testing.T) {
-	sample := func(at int64, names string, tcp ...uint64) *Sample {
-		s := &Sample{Time: time.Unix(0, at)}
-		for i, n := range strings.Fields(names) {
-			m := MemberSample{Name: n}
-			m.Counters.RX[frame.TCP] = team.Count{Bytes: tcp[i] * 100, Frames: tcp[i]}
-			m.Counters.TX[frame.Other] = team.Count{Bytes: tcp[i] * 60, Frames: tcp[i]}
-			s.Members = append(s.Members, m)
-		}
-		return s
-	}
-	for _, tt := range []struct {
-		name     string
-		was, now *Sample
-		frames   uint64
-		members  []uint64
-	}{
-		{"nothing", sample(0, ""), sample(1, ""), 0, nil},
-		{"both moved", sample(0, "a b", 1, 2), sample(1, "a b", 4, 7), 8, []uint64{3, 5}},
-		{"one joined", sample(0, "a", 1), sample(1, "a b", 4, 7), 10, []uint64{3, 7}},
-		{"one left", sample(0, "a b", 1, 5), sample(1, "b", 7), 2, []uint64{2}},
-		{"left and came back", sample(0, "a", 100), sample(1, "a", 7), 7, []uint64{7}},
-		{"another order", sample(0, "a b", 1, 2), sample(1, "b a", 7, 4), 8, []uint64{5, 3}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			r := between("t", tt.was, tt.now)
-			var members []uint64
-			sum := team.Count{}
-			for _, m := range r.Members {
-				members = append(members, m.RX.Frames)
-			}
-			for _, p := range r.Protocols {
-				sum.Add(p.RX)
-			}
-			if r.RX.Frames != tt.frames || r.TX.Bytes != tt.frames*60 || !cmp.Equal(members, tt.members) || sum != r.RX {
-				t.Errorf("%+v", r)
-			}
-		})
 	}
 }
 

@@ -28,13 +28,13 @@ func (f *fake) Status() *team.Status {
 }
 
 // Sample moves on by the same amounts each time it is read.
-func (f *fake) Sample() *Sample {
+func (f *fake) Sample() *team.Sample {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ticks++
-	s := &Sample{Time: time.Unix(int64(f.ticks), 0), Members: []MemberSample{{Name: "eth1", Link: true}}}
-	s.Members[0].Counters.RX[frame.TCP] = team.Count{Bytes: 1000 * f.ticks, Frames: 10 * f.ticks}
-	s.Members[0].Counters.TX[frame.ARP] = team.Count{Bytes: 60 * f.ticks, Frames: f.ticks}
+	s := &team.Sample{Time: time.Unix(int64(f.ticks), 0), Team: "team0", Members: []team.MemberSample{{Name: "eth1", Link: true}}}
+	s.Counters.Members[0].RX[frame.TCP] = team.Count{Bytes: 1000 * f.ticks, Frames: 10 * f.ticks}
+	s.Counters.Members[0].TX[frame.ARP] = team.Count{Bytes: 60 * f.ticks, Frames: f.ticks}
 	return s
 }
 

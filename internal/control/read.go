@@ -59,7 +59,7 @@ func (s *Server) rates(w http.ResponseWriter, r *http.Request, q url.Values) (an
 		case <-tick.C:
 		}
 		now := s.b.Sample()
-		if out(between(s.name(), was, now)) != nil {
+		if out(team.Rates(was, now)) != nil {
 			return nil, nil
 		}
 		was = now
