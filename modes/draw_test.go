@@ -157,3 +157,7 @@ func hashOf(p HashPolicy, salt uint64, b []byte) uint64 {
 	frame.Parse(b, &h)
 	return Hash(p, salt, &h, b)
 }
+
+func addrPort(a string, port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(netip.MustParseAddr(a), port)
+}
