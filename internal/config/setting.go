@@ -48,34 +48,35 @@ type setting struct {
 	shape shape
 	live  bool   // nicteam set takes it while the team runs
 	other string // what the kernel calls it, accepted on the command line
+	help  string
 }
 
 // settings is in the order in which files are written and help lists them.
 var settings = []setting{
-	{key: "team", shape: text, other: "bond"},
-	{key: "members", shape: nics, other: "slaves"},
-	{key: "mode", shape: word, live: true},
-	{key: "balance", shape: toggle, live: true},
-	{key: "hash", shape: word, live: true, other: "xmit_hash_policy"},
-	{key: "primary", shape: text, live: true},
-	{key: "primary_reselect", shape: text, live: true},
-	{key: "packets_per_member", shape: whole, live: true, other: "packets_per_slave"},
-	{key: "receive_balance", shape: toggle, live: true},
-	{key: "min_members", shape: whole, live: true, other: "min_links"},
-	{key: "up_delay", shape: span, live: true, other: "updelay"},
-	{key: "down_delay", shape: span, live: true, other: "downdelay"},
-	{key: "link_watch", shape: texts, live: true},
-	{key: "announce_count", shape: whole, live: true, other: "num_grat_arp"},
-	{key: "announce_interval", shape: span, live: true, other: "peer_notif_delay"},
-	{key: "lacp_rate", shape: text, live: true},
-	{key: "address", shape: texts},
-	{key: "gateway", shape: text},
-	{key: "mac", shape: text},
-	{key: "mtu", shape: whole, live: true},
-	{key: "datapath", shape: text},
-	{key: "tso", shape: tri},
-	{key: "uso", shape: tri},
-	{key: "gro", shape: tri},
+	{key: "team", shape: text, other: "bond", help: "name of the team and of its adapter"},
+	{key: "members", shape: nics, other: "slaves", help: "the NICs"},
+	{key: "mode", shape: word, live: true, help: "how frames are spread: nicteam help modes"},
+	{key: "balance", shape: toggle, live: true, help: "off: one active NIC, the others stand by, whatever the mode"},
+	{key: "hash", shape: word, live: true, other: "xmit_hash_policy", help: "what makes a flow: layer2, layer2+3, layer3+4 or vlan+srcmac"},
+	{key: "primary", shape: text, live: true, help: "the NIC to be active whenever it can"},
+	{key: "primary_reselect", shape: text, live: true, help: "when the primary becomes active again: always, better or failure"},
+	{key: "packets_per_member", shape: whole, live: true, other: "packets_per_slave", help: "round-robin: frames in a row on one NIC, 0 for a random NIC each"},
+	{key: "receive_balance", shape: toggle, live: true, help: "elb: steer what comes in, too"},
+	{key: "min_members", shape: whole, live: true, other: "min_links", help: "usable NICs below which the team is down"},
+	{key: "up_delay", shape: span, live: true, other: "updelay", help: "how long a NIC must have link before it is used"},
+	{key: "down_delay", shape: span, live: true, other: "downdelay", help: "how long a NIC may lack link and still be used"},
+	{key: "link_watch", shape: texts, live: true, help: "what tells whether a NIC works: carrier, arp:IP, nd:IP, probe"},
+	{key: "announce_count", shape: whole, live: true, other: "num_grat_arp", help: "how often addresses are announced after a change"},
+	{key: "announce_interval", shape: span, live: true, other: "peer_notif_delay", help: "the time between two announcements"},
+	{key: "lacp_rate", shape: text, live: true, help: "802.3ad: slow or fast"},
+	{key: "address", shape: texts, help: "auto (the NICs' own move to the adapter), none, or ADDR/LEN,…"},
+	{key: "gateway", shape: text, help: "the default route, with --address ADDR/LEN"},
+	{key: "mac", shape: text, help: "keep, new, or a MAC for the adapter"},
+	{key: "mtu", shape: whole, live: true, help: "the adapter's MTU; left out, the smallest of the NICs'"},
+	{key: "datapath", shape: text, help: "auto, relay or fastpath"},
+	{key: "tso", shape: tri, help: "TCP super-frames from the host: auto, on or off"},
+	{key: "uso", shape: tri, help: "UDP super-frames from the host: auto, on or off"},
+	{key: "gro", shape: tri, help: "merged super-frames to the host: auto, on or off"},
 }
 
 // memberSettings are the keys of an entry of members.
@@ -104,6 +105,24 @@ func canonical(key string) string {
 		return "active"
 	}
 	return k
+}
+
+// Key is a setting as the command line offers it.
+type Key struct {
+	Name string // as in a file
+	Want string // what its value has to be
+	Help string
+	List bool // may be given several times
+	Live bool // nicteam set takes it
+}
+
+// Keys lists all settings in the order of help.
+func Keys() []Key {
+	var list []Key
+	for _, s := range settings {
+		list = append(list, Key{s.key, s.shape.String(), s.help, s.shape == texts, s.live})
+	}
+	return list
 }
 
 func keys(table []setting) []string {

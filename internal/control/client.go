@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -225,4 +226,20 @@ func (c *Client) problem(ctx context.Context, err error) error {
 	default:
 		return &team.Problem{Kind: team.NoAnswer, What: "ask " + c.team, Why: err.Error(), Fix: "nicteam list shows the teams that run", Err: err}
 	}
+}
+
+// Running lists the teams that have a socket in runDir, sorted; whether their processes answer is
+// another question.
+func Running(runDir string) []string {
+	entries, err := os.ReadDir(runDir)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), ".sock"); ok && name != "" && name[0] != '.' && e.Type() == fs.ModeSocket {
+			names = append(names, name)
+		}
+	}
+	return names
 }
