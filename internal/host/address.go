@@ -1,0 +1,192 @@
+package host
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// Address attributes and flags that x/sys does not name.
+const (
+	ifaProtocol = 11 // IFA_PROTO
+
+	protocolKernelRA = 2 // IFAPROT_KERNEL_RA
+
+	// Flags that a user may give an address; the others are the kernel's to set.
+	userFlags = unix.IFA_F_NODAD | unix.IFA_F_HOMEADDRESS | unix.IFA_F_MANAGETEMPADDR |
+		unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_MCAUTOJOIN
+)
+
+// addresses lists a link's addresses in the kernel's order, IPv4 first.
+func (h *Host) addresses(index int) ([]object, error) {
+	var list []object
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		all, err := h.rt.dump(unix.RTM_GETADDR, family, addressHead)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range all {
+			if a.family() == family && addressIndex(a) == index {
+				list = append(list, a)
+			}
+		}
+	}
+	return list, nil
+}
+
+// sameAddress reports whether the kernel holds a and b for one address of a link. IPv4 tells addresses apart by
+// local address, prefix and peer; IPv6 by the address alone.
+func sameAddress(a, b object) bool {
+	if a.family() != b.family() || addressPrefix(a).Addr() != addressPrefix(b).Addr() {
+		return false
+	}
+	return a.family() == unix.AF_INET6 ||
+		a.head[1] == b.head[1] && slices.Equal(peer(a), peer(b))
+}
+
+func peer(a object) []byte { return a.get(unix.IFA_ADDRESS) }
+
+func addressFlags(a object) uint32 {
+	if v := a.get(unix.IFA_FLAGS); v != nil {
+		return a.get32(unix.IFA_FLAGS)
+	}
+	return uint32(a.head[2])
+}
+
+func hasAddress(list []object, a object) bool {
+	return slices.ContainsFunc(list, func(b object) bool { return sameAddress(a, b) })
+}
+
+// linkLocal reports whether an address is one of those that the kernel makes for every link.
+func linkLocal(a object) bool {
+	p := addressPrefix(a)
+	return p.Addr().Is6() && p.Addr().IsLinkLocalUnicast()
+}
+
+// autoconfigured reports whether the kernel made the address from a router's advertisement.
+func autoconfigured(a object) bool {
+	if v := a.get(ifaProtocol); len(v) == 1 && v[0] == protocolKernelRA {
+		return true
+	}
+	f := addressFlags(a)
+	return a.family() == unix.AF_INET6 && (f&unix.IFA_F_MANAGETEMPADDR != 0 || f&unix.IFA_F_TEMPORARY != 0)
+}
+
+// forLink makes an address ready to be added to a link. flags are added to those that the address had.
+func forLink(a object, index int, flags uint32) object {
+	a = a.clone()
+	binary.NativeEndian.PutUint32(a.head[4:], uint32(index))
+	flags |= addressFlags(a) & userFlags
+	a.head[2] = byte(flags)
+	a.set32(unix.IFA_FLAGS, flags)
+	return a
+}
+
+// relabel gives an IPv4 address of one link the label that fits another: the label begins with the link's name.
+func relabel(a object, from, to string) object {
+	label := string(trimZero(a.get(unix.IFA_LABEL)))
+	if label == "" {
+		return a
+	}
+	rest, ok := cutPrefix(label, from)
+	if !ok || len(to)+len(rest) >= unix.IFNAMSIZ {
+		a.drop(unix.IFA_LABEL)
+		return a
+	}
+	a.set(unix.IFA_LABEL, append([]byte(to+rest), 0))
+	return a
+}
+
+func trimZero(b []byte) []byte {
+	if n := len(b); n > 0 && b[n-1] == 0 {
+		return b[:n-1]
+	}
+	return b
+}
+
+func cutPrefix(s, prefix string) (string, bool) {
+	if len(s) < len(prefix) || s[:len(prefix)] != prefix {
+		return s, false
+	}
+	return s[len(prefix):], true
+}
+
+const forever = ^uint32(0)
+
+// lifetimes are the seconds that an address is still preferred and valid.
+func lifetimes(a object) (preferred, valid uint32) {
+	v := a.get(unix.IFA_CACHEINFO)
+	if len(v) < 8 {
+		return forever, forever
+	}
+	return binary.NativeEndian.Uint32(v), binary.NativeEndian.Uint32(v[4:])
+}
+
+// aged is an address as it is some seconds later; false when it has run out.
+func aged(a object, seconds int64) (object, bool) {
+	preferred, valid := lifetimes(a)
+	if valid == forever {
+		return a, true
+	}
+	if int64(valid) <= seconds {
+		return a, false
+	}
+	left := func(v uint32) uint32 {
+		if v == forever {
+			return v
+		}
+		return uint32(max(int64(v)-seconds, 0))
+	}
+	a = a.clone()
+	info := slices.Clone(a.get(unix.IFA_CACHEINFO))
+	binary.NativeEndian.PutUint32(info, min(left(preferred), left(valid)))
+	binary.NativeEndian.PutUint32(info[4:], left(valid))
+	a.set(unix.IFA_CACHEINFO, info)
+	return a, true
+}
+
+// withLifetimes is an address with the lifetimes of another.
+func withLifetimes(a, of object) object {
+	if v := of.get(unix.IFA_CACHEINFO); v != nil {
+		a = a.clone()
+		a.set(unix.IFA_CACHEINFO, v)
+	}
+	return a
+}
+
+func (h *Host) addAddress(a object, to string) error {
+	return h.change(fmt.Sprintf("add %s to %s", addressPrefix(a), to), unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, a)
+}
+
+func (h *Host) deleteAddress(a object, from string) error {
+	return h.change(fmt.Sprintf("take %s off %s", addressPrefix(a), from), unix.RTM_DELADDR, 0, a)
+}
+
+// newAddress makes an address object from nothing.
+func newAddress(p netip.Prefix, index int) object {
+	o := object{head: make([]byte, addressHead)}
+	o.head[0], o.head[1] = unix.AF_INET, byte(p.Bits())
+	if p.Addr().Is6() {
+		o.head[0] = unix.AF_INET6
+	}
+	binary.NativeEndian.PutUint32(o.head[4:], uint32(index))
+	a := p.Addr().AsSlice()
+	o.set(unix.IFA_LOCAL, a)
+	o.set(unix.IFA_ADDRESS, a)
+	if p.Addr().Is4() && p.Bits() < 31 {
+		brd := slices.Clone(a)
+		for i := range brd {
+			brd[i] |= ^mask4(p.Bits())[i]
+		}
+		o.set(unix.IFA_BROADCAST, brd)
+	}
+	return o
+}
+
+func mask4(bits int) (m [4]byte) {
+	binary.BigEndian.PutUint32(m[:], ^uint32(0)<<(32-bits))
+	return m
+}

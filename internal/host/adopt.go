@@ -1,0 +1,208 @@
+package host
+
+import (
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// Adopt moves what the recorded members of these names have to the adapter: addresses are added to it (and stay on
+// the members until Strip), routes of all tables are moved, the gateways' neighbour entries and the
+// policy rules are copied. The adapter must be up. Doing it again moves what has not moved yet.
+func (h *Host) Adopt(adapter int, members []string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	list, to, err := h.recorded(adapter, members)
+	if err != nil {
+		return fmt.Errorf("adopt addresses: %w", err)
+	}
+	r := record{Kind: kindAdopt}
+	for _, m := range list {
+		r.Members = append(r.Members, m.no)
+	}
+	if err := h.journal.write(r); err != nil {
+		return h.journalProblem(err)
+	}
+	if err := h.adopt(list, to); err != nil {
+		return fmt.Errorf("adopt addresses: %w", err)
+	}
+	r.Done = true
+	return h.journal.write(r)
+}
+
+// recorded finds members and adapter for an operation on both.
+func (h *Host) recorded(adapter int, members []string) ([]*memberState, NIC, error) {
+	j, err := h.begun()
+	if err != nil {
+		return nil, NIC{}, err
+	}
+	to, err := h.nicAt(adapter)
+	if err != nil {
+		return nil, NIC{}, err
+	}
+	var list []*memberState
+	for _, name := range members {
+		m, err := h.member(j, name)
+		if err != nil {
+			return nil, NIC{}, err
+		}
+		list = append(list, m)
+	}
+	return list, to, nil
+}
+
+// member finds a recorded member by the name that the NIC has.
+func (h *Host) member(j *journal, name string) (*memberState, error) {
+	if m := j.state.byName(name); m != nil {
+		return m, nil
+	}
+	// The NIC was renamed since.
+	n, err := h.nic(name)
+	if err != nil {
+		return nil, err
+	}
+	if m := j.state.sameAs(n.Identity()); m != nil {
+		return m, nil
+	}
+	return nil, fmt.Errorf("NIC %s: not recorded", name)
+}
+
+func (h *Host) adopt(list []*memberState, to NIC) error {
+	by := map[int]int{}
+	for _, m := range list {
+		_, n, err := h.link(m)
+		if err != nil {
+			return err
+		}
+		by[n.Index] = to.Index
+		if err := h.adoptAddresses(m, n, to); err != nil {
+			return err
+		}
+	}
+	if err := h.adoptRoutes(by); err != nil {
+		return err
+	}
+	for _, m := range list {
+		for _, n := range m.Neighbours {
+			if err := h.setNeighbour(n, to.Index); err != nil {
+				return err
+			}
+		}
+		if err := h.copyRules(m.Rules, m.Name, to.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Host) adoptAddresses(m *memberState, from, to NIC) error {
+	have, err := h.addresses(from.Index)
+	if err != nil {
+		return err
+	}
+	var v4, v6 []object
+	for _, a := range have {
+		switch {
+		case linkLocal(a):
+		case a.family() == unix.AF_INET:
+			v4 = append(v4, forAdapter(a, from, to))
+		default:
+			v6 = append(v6, forAdapter(a, from, to))
+		}
+	}
+	there, err := h.addresses(to.Index)
+	if err != nil {
+		return err
+	}
+	if err := h.addMissing(v4, there, to.Name); err != nil {
+		return err
+	}
+	return h.addInOrder(v6, to.Index, to.Name)
+}
+
+// forAdapter is a member's address as the adapter gets it. Its routes are moved, so the kernel must not make
+// them; where the member was down it has none, and the kernel makes them. An address that was verified
+// on this LAN a moment ago needs no duplicate detection.
+func forAdapter(a object, from, to NIC) object {
+	flags := uint32(0)
+	if from.AdminUp {
+		flags |= unix.IFA_F_NOPREFIXROUTE
+	}
+	if a.family() == unix.AF_INET6 && addressFlags(a)&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0 {
+		flags |= unix.IFA_F_NODAD
+	}
+	return relabel(forLink(a, to.Index, flags), from.Name, to.Name)
+}
+
+// adoptRoutes moves all routes that name one of the links.
+func (h *Host) adoptRoutes(by map[int]int) error {
+	all, err := h.allRoutes()
+	if err != nil {
+		return err
+	}
+	var mine []object
+	for _, r := range all {
+		for _, link := range routeLinks(r) {
+			if _, ok := by[link]; ok {
+				mine = append(mine, r)
+				break
+			}
+		}
+	}
+	byDependence(mine)
+	for _, r := range mine {
+		if err := h.moveRoute(all, r, routed(r, by)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Give gives the adapter addresses of its own, and a default route when gateway is valid.
+func (h *Host) Give(adapter int, addresses []netip.Prefix, gateway netip.Addr) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, to, err := h.recorded(adapter, nil)
+	if err != nil {
+		return fmt.Errorf("give addresses: %w", err)
+	}
+	r := record{Kind: kindGive}
+	for _, p := range addresses {
+		r.Given = append(r.Given, p.String())
+	}
+	if gateway.IsValid() {
+		r.Gateway = gateway.String()
+	}
+	if err := h.journal.write(r); err != nil {
+		return h.journalProblem(err)
+	}
+	for _, p := range addresses {
+		if err := h.addAddress(newAddress(p, adapter), to.Name); err != nil {
+			return fmt.Errorf("give addresses: %w", err)
+		}
+	}
+	if gateway.IsValid() {
+		// No EXCL: the members' default route may be there until they are stripped.
+		if err := h.change("add default route", unix.RTM_NEWROUTE, unix.NLM_F_CREATE, newRoute(gateway, adapter)); err != nil {
+			return fmt.Errorf("give gateway %s: %w", gateway, err)
+		}
+	}
+	return nil
+}
+
+// DefaultOwner is the first of the recorded members, in this order, that has the default route, "" if none has.
+// It is the one whose MAC the adapter gets by --mac keep.
+func (h *Host) DefaultOwner(members []string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.journal == nil {
+		return ""
+	}
+	for _, name := range members {
+		if m := h.journal.state.byName(name); m != nil && m.ownsDefault() {
+			return name
+		}
+	}
+	return ""
+}

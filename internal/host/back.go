@@ -1,0 +1,269 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// back gives members back. Its steps are phases over all members, in an order in which every address is
+// held by the adapter or a NIC at each moment, and every route leads somewhere.
+type back struct {
+	h       *Host
+	j       *journal
+	members []*returning
+	by      map[int]int // ifindex as recorded → as it is
+	adapter *NIC        // nil: gone, or not concerned
+	held    []object    // the adapter's addresses
+	notes   []string
+}
+
+// returning is a member on its way back.
+type returning struct {
+	m    *memberState
+	link netlink.Link
+	nic  NIC
+}
+
+func (b *back) add(m *memberState, l netlink.Link, n NIC) {
+	b.members = append(b.members, &returning{m, l, n})
+}
+
+func (b *back) note(format string, args ...any) {
+	b.notes = append(b.notes, fmt.Sprintf(format, args...))
+}
+
+// soften turns an error that need not stop a return into a note.
+func (b *back) soften(err error) error {
+	if err == nil || dead(err) {
+		return err
+	}
+	b.note("%v", err)
+	return nil
+}
+
+// base puts links back: up or down, MTU, features, IPv6. Members that were never stripped are as they were.
+func (b *back) base(down bool) error {
+	for _, r := range b.members {
+		if !r.m.strip && !r.m.down {
+			continue
+		}
+		if err := b.h.restoreLink(b, r, r.m.Up && !down); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Host) restoreLink(b *back, r *returning, up bool) error {
+	m, name := r.m, r.nic.Name
+	if !up {
+		if err := b.soften(h.setUp(r.link, false)); err != nil {
+			return err
+		}
+	}
+	err := together(
+		func() error { return b.soften(h.setMTU(r.link, m.MTU)) },
+		func() error { return b.soften(h.setFeatures(name, m.Features)) },
+		func() error { return b.soften(h.setSegment(r.link, m.Segment)) },
+	)
+	if err != nil {
+		return err
+	}
+	if up {
+		if err := h.setUp(r.link, true); err != nil {
+			return err
+		}
+	}
+	if m.Sysctls[disableIPv6] == "0" {
+		// The addresses were this host's a moment ago: duplicate detection would only take them out of use for a second.
+		if err := b.soften(h.writeSysctl(name, acceptDAD, "0")); err != nil {
+			return err
+		}
+	}
+	// ARP is answered only once the host sees the NIC's frames again.
+	return b.soften(h.restoreSysctls(name, m.Sysctls, arpIgnore, acceptDAD))
+}
+
+// linkLocals gives members the addresses that never go to an adapter.
+func (b *back) linkLocals(down bool) error {
+	for _, r := range b.members {
+		want := slices.DeleteFunc(slices.Clone(r.m.Addresses), func(a object) bool { return down || !linkLocal(a) })
+		if err := b.addresses(r, want); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// own gives members what never moved to an adapter.
+func (b *back) own(down bool) error {
+	for _, r := range b.members {
+		want := r.m.Addresses
+		if down {
+			want = slices.DeleteFunc(slices.Clone(want), linkLocal)
+		}
+		if err := b.addresses(r, want); err != nil {
+			return err
+		}
+	}
+	return together(b.routes, b.neighbours)
+}
+
+// returnable are the member's addresses that are to be given back: those it has on the adapter or on itself. One that
+// is on neither was taken away by the user, unless the adapter lost it by going down or away.
+func (b *back) returnable(r *returning) ([]object, error) {
+	have, err := b.h.addresses(r.nic.Index)
+	if err != nil {
+		return nil, err
+	}
+	var want []object
+	for _, a := range r.m.Addresses {
+		i := slices.IndexFunc(b.held, func(o object) bool { return sameAddress(a, o) })
+		switch {
+		case i >= 0:
+			want = append(want, withLifetimes(a, b.held[i]))
+			continue
+		case linkLocal(a), hasAddress(have, a), !r.m.adopted:
+		case b.adapter == nil:
+		case !b.adapter.AdminUp && a.family() == unix.AF_INET6:
+		default:
+			b.note("%s is no longer on %s and is not given back to %s", addressPrefix(a), b.adapter.Name, r.nic.Name)
+			continue
+		}
+		if later, ok := aged(a, (bootTime()-r.m.At)/1e9); ok {
+			want = append(want, later)
+		}
+	}
+	return want, nil
+}
+
+// addresses makes a NIC's addresses what they were, in their order.
+func (b *back) addresses(r *returning, want []object) error {
+	h, name := b.h, r.nic.Name
+	have, err := h.addresses(r.nic.Index)
+	if err != nil {
+		return err
+	}
+	if r.m.strip {
+		for _, a := range have {
+			if linkLocal(a) && !hasAddress(want, a) {
+				if err := h.deleteAddress(a, name); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	var v4, v6 []object
+	for _, a := range want {
+		if addressFlags(a)&unix.IFA_F_DADFAILED != 0 {
+			continue
+		}
+		if a.family() == unix.AF_INET {
+			v4 = append(v4, forLink(a, r.nic.Index, 0))
+		} else if r.m.Sysctls[disableIPv6] == "0" {
+			v6 = append(v6, forLink(a, r.nic.Index, 0))
+		}
+	}
+	if err := h.addMissing(v4, have, name); err != nil {
+		return err
+	}
+	return h.addInOrder(v6, r.nic.Index, name)
+}
+
+func (h *Host) addMissing(want, have []object, name string) error {
+	for _, a := range want {
+		if hasAddress(have, a) {
+			continue
+		}
+		if err := h.addAddress(a, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addInOrder adds IPv6 addresses so that they come to stand as in want. Some kernels put a new address before those
+// of its scope and some behind them: what one way does not achieve, the other does.
+func (h *Host) addInOrder(want []object, index int, name string) error {
+	for try := 0; ; try++ {
+		all, err := h.addresses(index)
+		if err != nil {
+			return err
+		}
+		var have []object
+		for _, a := range all {
+			if hasAddress(want, a) {
+				have = append(have, a)
+			}
+		}
+		if slices.EqualFunc(have, want, sameAddress) || try == 2 {
+			return nil
+		}
+		if try > 0 {
+			for _, a := range have {
+				if err := h.deleteAddress(a, name); err != nil {
+					return err
+				}
+			}
+			have = nil
+		}
+		next := slices.Clone(want)
+		if try == 0 {
+			slices.Reverse(next)
+		}
+		if err := h.addMissing(next, have, name); err != nil {
+			return err
+		}
+	}
+}
+
+// admit lets the host's stack see the members again.
+func (b *back) admit() error {
+	var errs []error
+	for _, r := range b.members {
+		b.h.endTCX(r.m.Index)
+		b.h.endTCX(r.nic.Index)
+		if err := b.h.admit(b.j, r.m, r.nic); err != nil {
+			if dead(err) {
+				return err
+			}
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// settle sets what may only be set at the end.
+func (b *back) settle() error {
+	for _, r := range b.members {
+		if !r.m.strip && !r.m.down {
+			continue
+		}
+		if err := b.soften(b.h.restoreSysctls(r.nic.Name, r.m.Sysctls, disableIPv6, "ipv6/addr_gen_mode", ipv6MTU)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// neighbours puts permanent neighbours back, and lets NICs know what the adapter or they themselves knew of gateways.
+func (b *back) neighbours() error {
+	for _, r := range b.members {
+		if r.nic.AdminUp != r.m.Up && !r.m.Up {
+			continue
+		}
+		for _, n := range r.m.Neighbours {
+			if n.family() == unix.AF_INET6 && r.m.Sysctls[disableIPv6] != "0" {
+				continue
+			}
+			if err := b.soften(b.h.setNeighbour(n, r.nic.Index)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,133 @@
+package host
+
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// originals are the members' routes as they were, each once, with the links' ifindexes of today.
+func (b *back) originals(family byte) []object {
+	var list []object
+	for _, r := range b.members {
+		if !r.m.Up {
+			continue // a link that is down has none
+		}
+		for _, o := range r.m.Routes {
+			if o.family() != family || b.adapter != nil && slices.Contains(routeLinks(o), b.adapter.Index) {
+				continue
+			}
+			o = routed(o, b.by)
+			if !hasRoute(list, o) {
+				list = append(list, o)
+			}
+		}
+	}
+	return list
+}
+
+// adopted is what an original became on the adapter.
+func (b *back) adopted(o object) object {
+	to := map[int]int{}
+	for _, r := range b.members {
+		to[r.nic.Index] = b.adapter.Index
+	}
+	return routed(o, to)
+}
+
+// moveRoutes moves routes of a family that are on the adapter back to their NICs. IPv4's go before the addresses, so that the
+// kernel does not make prefix routes behind them; IPv6's name addresses that must be there.
+func (b *back) moveRoutes(family byte) error {
+	if b.adapter == nil {
+		return nil
+	}
+	all, err := b.h.allRoutes()
+	if err != nil {
+		return err
+	}
+	list := b.originals(family)
+	byDependence(list)
+	for _, o := range list {
+		now := b.adopted(o)
+		if !hasRoute(all, now) {
+			continue
+		}
+		if hasRoute(all, o) {
+			err = b.h.deleteRoute(routed(now, nil))
+		} else {
+			err = b.h.moveRoute(all, now, o)
+		}
+		if err := b.soften(err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// routes adds originals that are nowhere, and removes those that the kernel made with addresses but that
+// were not there. A route whose place another has taken since is left out.
+func (b *back) routes() error {
+	all, err := b.h.allRoutes()
+	if err != nil {
+		return err
+	}
+	list := append(b.originals(unix.AF_INET), b.originals(unix.AF_INET6)...)
+	byDependence(list)
+	for _, o := range list {
+		taken := func(r object) bool {
+			return keyOf(r) == keyOf(o) && b.adapter != nil && slices.Contains(routeLinks(r), b.adapter.Index)
+		}
+		if hasRoute(all, o) || slices.ContainsFunc(all, taken) {
+			continue
+		}
+		if o.get(rtaNexthop) == nil {
+			err = b.h.addRoute(o)
+		}
+		if err := b.soften(err); err != nil {
+			return err
+		}
+	}
+	for _, r := range b.members {
+		for _, o := range routesOf(all, r.nic.Index) {
+			if !r.m.strip || o.head[rtProto] != unix.RTPROT_KERNEL || hasRoute(list, o) {
+				continue
+			}
+			if err := b.soften(b.h.deleteRoute(routed(o, nil))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// inheritRoutes moves to the heir what came to the adapter while it was there.
+func (b *back) inheritRoutes(heir *returning) error {
+	if b.adapter == nil || heir == nil {
+		return nil
+	}
+	all, err := b.h.allRoutes()
+	if err != nil {
+		return err
+	}
+	list := routesOf(all, b.adapter.Index)
+	byDependence(list)
+	for _, o := range list {
+		if p := o.head[rtProto]; p == unix.RTPROT_KERNEL || p == unix.RTPROT_RA || b.givenRoute(o) {
+			continue
+		}
+		if err := b.soften(b.h.moveRoute(all, o, routed(o, map[int]int{b.adapter.Index: heir.nic.Index}))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// givenRoute reports whether a route is the one of --gateway.
+func (b *back) givenRoute(o object) bool {
+	for _, g := range gateways(o, b.adapter.Index) {
+		if g.String() == b.j.state.gateway && o.head[rtDstLen] == 0 {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,86 @@
+package host
+
+import (
+	"fmt"
+
+	"github.com/vishvananda/netlink"
+)
+
+// lro is the kernel's name of large receive offload: it merges frames in a way that cannot be taken
+// apart again, so a member that forwards must not do it.
+const lro = "rx-lro"
+
+// superFrame is the largest super-frame that fits the virtio header's lengths.
+const superFrame = 65536
+
+// features lists a NIC's ethtool features that can be changed, and whether they are on.
+func (h *Host) features(name string) map[string]bool {
+	list, err := h.tool.FeaturesWithState(name)
+	if err != nil {
+		return nil // no feature can be changed by us either
+	}
+	on := map[string]bool{}
+	for f, s := range list {
+		if s.Available && !s.NeverChanged {
+			on[f] = s.Active
+		}
+	}
+	return on
+}
+
+// setFeatures changes those that differ from want.
+func (h *Host) setFeatures(name string, want map[string]bool) error {
+	differ := map[string]bool{}
+	for f, on := range h.features(name) {
+		if w, ok := want[f]; ok && w != on {
+			differ[f] = w
+		}
+	}
+	if len(differ) == 0 {
+		return nil
+	}
+	what := fmt.Sprintf("set features of %s", name)
+	if err := h.at(what); err != nil {
+		return err
+	}
+	if err := h.tool.Change(name, differ); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+func segmentOf(a *netlink.LinkAttrs) segmentSizes {
+	return segmentSizes{a.GSOMaxSize, a.GROMaxSize, a.GSOIPv4MaxSize, a.GROIPv4MaxSize}
+}
+
+// setSegment changes the sizes that differ from want; 0 leaves one alone.
+func (h *Host) setSegment(l netlink.Link, want segmentSizes) error {
+	have := segmentOf(l.Attrs())
+	// The sizes of IPv6 first: setting one changes IPv4's with it where it is not beyond 65536.
+	for _, s := range []struct {
+		have, want uint32
+		set        func(netlink.Link, int) error
+	}{
+		{have.GSO, want.GSO, h.nl.LinkSetGSOMaxSize},
+		{have.GRO, want.GRO, h.nl.LinkSetGROMaxSize},
+		{have.GSO4, want.GSO4, h.nl.LinkSetGSOIPv4MaxSize},
+		{have.GRO4, want.GRO4, h.nl.LinkSetGROIPv4MaxSize},
+	} {
+		if s.want == 0 || s.have == 0 || s.have == s.want {
+			continue
+		}
+		what := fmt.Sprintf("set super-frame sizes of %s", l.Attrs().Name)
+		if err := h.at(what); err != nil {
+			return err
+		}
+		if err := s.set(l, int(s.want)); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+	}
+	return nil
+}
+
+// bounded are sizes that members can bear.
+func (s segmentSizes) bounded() segmentSizes {
+	return segmentSizes{min(s.GSO, superFrame), min(s.GRO, superFrame), min(s.GSO4, superFrame), min(s.GRO4, superFrame)}
+}

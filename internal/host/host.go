@@ -1,0 +1,110 @@
+package host
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/safchain/ethtool"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Options say whose host is meant. The zero value reads links and nothing else.
+type Options struct {
+	StateDir string // where the journal is; needed by whatever changes the host
+	Team     string
+	Logger   *slog.Logger // nil: none
+
+	isolation method                   // tests: only this method
+	at        func(point string) error // tests: called before every change of host or journal; an error stops there, as death would
+}
+
+// Host is the machine as one team sees it, in the network namespace of the thread that called Open.
+// The process must be wholly in that namespace: sysctls are those of the calling thread. All methods may
+// be called from any goroutine; those that change the host run one at a time.
+type Host struct {
+	o   Options
+	log *slog.Logger
+
+	nl    *netlink.Handle
+	rt    *rtnetlink
+	tool  *ethtool.Ethtool
+	probe *prober
+
+	mu       sync.Mutex // the changing methods
+	journal  *journal   // nil until there is one
+	note     string     // why a journal that was found is not used
+	foreign  error      // a journal was found that must not be used here
+	isolated map[int]*isolation
+}
+
+// Open opens handles to the kernel and reads the team's journal, if there is one. Nothing is changed.
+func Open(o Options) (*Host, error) {
+	h := &Host{o: o, log: o.Logger, isolated: map[int]*isolation{}}
+	if h.log == nil {
+		h.log = slog.New(slog.DiscardHandler)
+	}
+	if err := h.open(); err != nil {
+		h.Close()
+		return nil, fmt.Errorf("open host: %w", err)
+	}
+	return h, nil
+}
+
+func (h *Host) open() (err error) {
+	if h.nl, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+		return fmt.Errorf("open netlink: %w", err)
+	}
+	if h.rt, err = openRTNetlink(); err != nil {
+		return fmt.Errorf("open netlink: %w", err)
+	}
+	if h.tool, err = ethtool.NewEthtool(); err != nil {
+		return fmt.Errorf("open ethtool: %w", err)
+	}
+	if h.probe, err = openProber(); err != nil {
+		return fmt.Errorf("open link probe: %w", err)
+	}
+	if h.o.StateDir == "" || h.o.Team == "" {
+		return nil
+	}
+	return h.load()
+}
+
+// Close closes handles and ends isolation by tcx; everything else stays as it is, for the next
+// process or for Restore. Closing twice is fine.
+func (h *Host) Close() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, i := range h.isolated {
+		i.close()
+	}
+	clear(h.isolated)
+	if h.journal != nil {
+		h.journal.close()
+		h.journal = nil
+	}
+	if h.probe != nil {
+		h.probe.close()
+	}
+	if h.tool != nil {
+		h.tool.Close()
+		h.tool = nil
+	}
+	if h.rt != nil {
+		h.rt.close()
+	}
+	if h.nl != nil {
+		h.nl.Close()
+		h.nl = nil
+	}
+	return nil
+}
+
+// at is called before every change, so that tests can die there.
+func (h *Host) at(point string) error {
+	if h.o.at == nil {
+		return nil
+	}
+	return h.o.at(point)
+}

@@ -1,0 +1,161 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+)
+
+// method is how a member's ingress is dropped. All of them come after the ETH_P_ALL sockets in
+// __netif_receive_skb_core, so the data path still sees every frame.
+type method string
+
+// The methods, best first. Only tcx ends with the process; the others are journalled.
+const (
+	byTCX    method = "tcx"    // ≥ 6.6
+	byClsact method = "clsact" // ≥ 4.5, with cls_bpf
+	byNft    method = "nft"    // netdev family, program nft
+)
+
+var methods = []method{byTCX, byClsact, byNft}
+
+// isolation is a member's drop as this process holds it.
+type isolation struct {
+	method method
+	link   link.Link // tcx
+}
+
+func (i *isolation) close() {
+	if i.link != nil {
+		i.link.Close()
+	}
+}
+
+// Isolate hides the frames that a recorded member receives from the host's own stack. The member's packet socket must
+// be open by then. Doing it again is fine.
+func (h *Host) Isolate(index int) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.isolated[index] != nil {
+		return nil
+	}
+	n, err := h.nicAt(index)
+	if err != nil {
+		return fmt.Errorf("isolate: %w", err)
+	}
+	var errs []error
+	for _, m := range methods {
+		if h.o.isolation != "" && m != h.o.isolation {
+			continue
+		}
+		i, err := h.isolate(n, m)
+		if err == nil {
+			h.isolated[index] = i
+			h.log.Debug("isolated", "member", n.Name, "by", m)
+			return nil
+		}
+		if dead(err) {
+			return err
+		}
+		errs = append(errs, fmt.Errorf("by %s: %w", m, err))
+	}
+	return fmt.Errorf("isolate NIC %s: %w", n.Name, errors.Join(errs...))
+}
+
+func (h *Host) isolate(n NIC, by method) (*isolation, error) {
+	if by == byTCX {
+		return h.isolateTCX(n)
+	}
+	j, err := h.begun()
+	if err != nil {
+		return nil, err
+	}
+	m := j.state.sameAs(n.Identity())
+	if m == nil {
+		return nil, fmt.Errorf("NIC %s: not recorded", n.Name)
+	}
+	if by == byClsact {
+		err = h.isolateClsact(j, m, n)
+	} else {
+		err = h.isolateNft(j, m, n)
+	}
+	if err != nil && !dead(err) {
+		err = errors.Join(err, h.admit(j, m, n))
+	}
+	return &isolation{method: by}, err
+}
+
+// Unisolate lets the host's stack see the member's frames again.
+func (h *Host) Unisolate(index int) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.endTCX(index)
+	if h.journal == nil {
+		return nil
+	}
+	n, err := h.nicAt(index)
+	if errors.Is(err, ErrNoNIC) {
+		return nil // filters and chains go with the NIC
+	}
+	if err != nil {
+		return fmt.Errorf("end isolation: %w", err)
+	}
+	if m := h.journal.state.sameAs(n.Identity()); m != nil {
+		return h.admit(h.journal, m, n)
+	}
+	return nil
+}
+
+func (h *Host) endTCX(index int) {
+	if i := h.isolated[index]; i != nil {
+		i.close()
+		delete(h.isolated, index)
+	}
+}
+
+// admit undoes a journalled isolation.
+func (h *Host) admit(j *journal, m *memberState, n NIC) error {
+	var err error
+	switch m.method {
+	case byClsact:
+		err = h.admitClsact(m, n)
+	case byNft:
+		err = h.admitNft(n.Index)
+	default:
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("end isolation of NIC %s: %w", n.Name, err)
+	}
+	return j.write(record{Kind: kindAdmit, No: m.no, Done: true})
+}
+
+// dropAll is a tc program that drops every frame.
+func dropAll() (*ebpf.Program, error) {
+	const drop = 2 // TC_ACT_SHOT
+	return ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name:         "nicteam_isolate",
+		Type:         ebpf.SchedCLS,
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, drop), asm.Return()},
+	})
+}
+
+func (h *Host) isolateTCX(n NIC) (*isolation, error) {
+	p, err := dropAll()
+	if err != nil {
+		return nil, fmt.Errorf("load program: %w", err)
+	}
+	defer p.Close()
+	if err := h.at("attach tcx to " + n.Name); err != nil {
+		return nil, err
+	}
+	// Before programs of others: they shall not redirect what is not the host's.
+	l, err := link.AttachTCX(link.TCXOptions{Interface: n.Index, Program: p, Attach: ebpf.AttachTCXIngress, Anchor: link.Head()})
+	if err != nil {
+		return nil, err
+	}
+	return &isolation{method: byTCX, link: l}, nil
+}

@@ -1,0 +1,134 @@
+package host
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Record writes a NIC as it is to the journal, before anything about it is changed. A NIC that is recorded
+// and has not left is not recorded again: what it looks like then is our own doing.
+func (h *Host) Record(nic string) (Member, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	j, err := h.begun()
+	if err != nil {
+		return Member{}, fmt.Errorf("record NIC %s: %w", nic, err)
+	}
+	n, err := h.nic(nic)
+	if err != nil {
+		return Member{}, fmt.Errorf("record: %w", err)
+	}
+	no := j.state.nextNo()
+	known := j.state.sameAs(n.Identity())
+	if known != nil {
+		if !known.left {
+			return known.Member, nil
+		}
+		no = known.no
+	}
+	m, err := h.look(n)
+	if err != nil {
+		return Member{}, fmt.Errorf("record NIC %s: %w", nic, err)
+	}
+	if known != nil {
+		m.inherit(known)
+	}
+	if err := j.write(record{Kind: kindMember, Done: true, No: no, Member: &m}); err != nil {
+		return Member{}, h.journalProblem(err)
+	}
+	return m, nil
+}
+
+// sameAs finds the member that a NIC is.
+func (s *state) sameAs(id Identity) *memberState {
+	for _, m := range s.members {
+		if m.Same(id) {
+			return m
+		}
+	}
+	return nil
+}
+
+// inherit keeps what a NIC that comes back had before it left: what it lent, and its link when we gave it back down.
+func (m *Member) inherit(known *memberState) {
+	if known.lent {
+		m.At = known.At
+		m.Addresses = union(known.Addresses, m.Addresses, sameAddress)
+		m.Routes = union(known.Routes, m.Routes, sameRoute)
+		m.Rules = union(known.Rules, m.Rules, object.equal)
+		m.Neighbours = union(known.Neighbours, m.Neighbours, sameNeighbour)
+	}
+	if known.down {
+		m.Up = known.Up
+	}
+}
+
+func union(a, b []object, same func(object, object) bool) []object {
+	out := append([]object(nil), a...)
+	for _, o := range b {
+		has := false
+		for _, p := range a {
+			has = has || same(o, p)
+		}
+		if !has {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+func sameNeighbour(a, b object) bool { return neighbourAddr(a) == neighbourAddr(b) }
+
+// look reads everything about a NIC.
+func (h *Host) look(n NIC) (Member, error) {
+	l, err := h.nl.LinkByIndex(n.Index)
+	if err != nil {
+		return Member{}, err
+	}
+	a := l.Attrs()
+	m := Member{
+		Identity: n.Identity(), At: bootTime(),
+		Up: a.RawFlags&unix.IFF_UP != 0, MTU: a.MTU, Promiscuity: a.Promisc,
+		Segment: segmentOf(a), Features: h.features(n.Name), Sysctls: recordSysctls(n.Name),
+	}
+	if m.Addresses, err = h.addresses(n.Index); err != nil {
+		return Member{}, err
+	}
+	all, err := h.allRoutes()
+	if err != nil {
+		return Member{}, err
+	}
+	m.Routes = routesOf(all, n.Index)
+	if m.Rules, err = h.rulesNaming(n.Name); err != nil {
+		return Member{}, err
+	}
+	var keep []netip.Addr
+	for _, r := range m.Routes {
+		keep = append(keep, gateways(r, n.Index)...)
+	}
+	m.Neighbours, err = h.neighboursOf(n.Index, keep)
+	return m, err
+}
+
+// ownsDefault reports whether the member's routes have the main table's default route.
+func (m *Member) ownsDefault() bool {
+	for _, r := range m.Routes {
+		if r.head[rtDstLen] == 0 && table(r) == unix.RT_TABLE_MAIN && r.head[rtType] == unix.RTN_UNICAST {
+			return true
+		}
+	}
+	return false
+}
+
+// link reads a member's link as it is, if it is still the same NIC.
+func (h *Host) link(m *memberState) (netlink.Link, NIC, error) {
+	n, err := h.Find(m.Identity)
+	if err != nil {
+		return nil, NIC{}, err
+	}
+	l, err := h.nl.LinkByIndex(n.Index)
+	return l, n, err
+}

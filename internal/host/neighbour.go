@@ -1,0 +1,66 @@
+package host
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// ndmsg: family, 3 of padding, ifindex, state, flags, type.
+const (
+	ndIndex = 4
+	ndState = 8
+	ndFlags = 10
+)
+
+// neighboursOf lists the link's neighbours that are worth keeping: permanent ones, and those among keep whose
+// MAC is known.
+func (h *Host) neighboursOf(index int, keep []netip.Addr) ([]object, error) {
+	all, err := h.rt.dump(unix.RTM_GETNEIGH, unix.AF_UNSPEC, otherHead)
+	if err != nil {
+		return nil, err
+	}
+	var list []object
+	for _, n := range all {
+		if f := n.family(); f != unix.AF_INET && f != unix.AF_INET6 {
+			continue
+		}
+		if int(binary.NativeEndian.Uint32(n.head[ndIndex:])) != index || n.get(unix.NDA_LLADDR) == nil {
+			continue
+		}
+		if permanent(n) || known(n) && slices.Contains(keep, neighbourAddr(n)) {
+			n.drop(unix.NDA_CACHEINFO, unix.NDA_PROBES)
+			list = append(list, n)
+		}
+	}
+	return list, nil
+}
+
+func neighbourAddr(n object) netip.Addr {
+	a, _ := netip.AddrFromSlice(n.get(unix.NDA_DST))
+	return a
+}
+
+func neighbourState(n object) uint16 { return binary.NativeEndian.Uint16(n.head[ndState:]) }
+
+func permanent(n object) bool { return neighbourState(n)&unix.NUD_PERMANENT != 0 }
+
+func known(n object) bool {
+	return neighbourState(n)&(unix.NUD_REACHABLE|unix.NUD_STALE|unix.NUD_DELAY|unix.NUD_PROBE) != 0
+}
+
+// setNeighbour gives a neighbour to a link. One that was learnt is used at once and verified by the kernel as it is used.
+func (h *Host) setNeighbour(n object, index int) error {
+	n = n.clone()
+	binary.NativeEndian.PutUint32(n.head[ndIndex:], uint32(index))
+	flags := unix.NLM_F_CREATE | unix.NLM_F_REPLACE
+	if !permanent(n) {
+		binary.NativeEndian.PutUint16(n.head[ndState:], unix.NUD_STALE)
+		// What the kernel has learnt since is fresher.
+		flags = unix.NLM_F_CREATE | unix.NLM_F_EXCL
+	}
+	n.head[ndFlags] &^= 1 << 7 // NTF_ROUTER is learnt by the kernel
+	return h.change("set neighbour "+neighbourAddr(n).String(), unix.RTM_NEWNEIGH, flags, n)
+}

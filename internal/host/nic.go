@@ -1,0 +1,279 @@
+package host
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/safchain/ethtool"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/frame"
+)
+
+// NIC is a link of this host as `nicteam list` shows it.
+type NIC struct {
+	Name         string
+	Index        int // ifindex
+	MAC          frame.MAC
+	PermanentMAC frame.MAC // zero where the driver has none (veth, TAP)
+	Driver       string
+	Bus          string // bus path, such as 0000:03:00.0; empty for virtual NICs
+	Kind         string // rtnetlink's: "device", "veth", "tun", "bridge", …
+	Ethernet     bool
+	Loopback     bool
+	WiFi         bool
+	AdminUp      bool
+	Carrier      bool
+	SpeedBps     uint64 // 0 unknown
+	Duplex       string // "full", "half" or ""
+	MTU          int
+	MinMTU       int // 0 unknown
+	MaxMTU       int // 0 unknown
+	Addresses    []netip.Prefix
+	Master       string // the bridge, bond, … that owns it
+	MasterKind   string
+	Uppers       []string // VLANs, macvlans, … that stand on it
+	Permanent    bool     // a TUN/TAP device that stays when its program ends
+
+	raw object
+}
+
+// Owner is who the NIC belongs to in words, "" for nobody.
+func (n NIC) Owner() string {
+	if n.Master == "" {
+		return ""
+	}
+	return n.MasterKind + " " + n.Master
+}
+
+// Identity says which NIC this is.
+func (n NIC) Identity() Identity {
+	return Identity{Name: n.Name, Index: n.Index, MAC: n.MAC, PermanentMAC: n.PermanentMAC, Driver: n.Driver, Bus: n.Bus}
+}
+
+const linkHead = 16 // struct ifinfomsg
+
+// DUPLEX_HALF and DUPLEX_FULL of linux/ethtool.h.
+const (
+	duplexHalf = 0
+	duplexFull = 1
+)
+
+// ErrNoNIC says that there is no such NIC.
+var ErrNoNIC = errors.New("no such NIC")
+
+// NICs lists all links of the namespace by ifindex, the loopback included.
+func (h *Host) NICs() ([]NIC, error) {
+	list, err := h.links()
+	if err != nil {
+		return nil, err
+	}
+	addresses, err := h.rt.dump(unix.RTM_GETADDR, unix.AF_UNSPEC, addressHead)
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		h.describe(&list[i])
+		for _, a := range addresses {
+			if addressIndex(a) == list[i].Index {
+				list[i].Addresses = append(list[i].Addresses, addressPrefix(a))
+			}
+		}
+	}
+	return list, nil
+}
+
+// links is NICs without what costs an ioctl each.
+func (h *Host) links() ([]NIC, error) {
+	raw, err := h.rt.dump(unix.RTM_GETLINK, unix.AF_UNSPEC, linkHead)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]NIC, 0, len(raw))
+	byIndex := map[int]int{}
+	links := make([]netlink.Link, 0, len(raw))
+	for _, o := range raw {
+		l, err := netlink.LinkDeserialize(nil, o.Serialize())
+		if err != nil {
+			return nil, fmt.Errorf("list links: %w", err)
+		}
+		links = append(links, l)
+		byIndex[l.Attrs().Index] = len(list)
+		list = append(list, nicFrom(l, o))
+	}
+	for i, l := range links {
+		a := l.Attrs()
+		if m, ok := byIndex[a.MasterIndex]; ok && a.MasterIndex != 0 {
+			list[i].Master, list[i].MasterKind = list[m].Name, list[m].Kind
+		}
+		if below, ok := byIndex[a.ParentIndex]; ok && standsOn(l) {
+			list[below].Uppers = append(list[below].Uppers, a.Name)
+		}
+	}
+	slices.SortFunc(list, func(a, b NIC) int { return cmp.Compare(a.Index, b.Index) })
+	return list, nil
+}
+
+func nicFrom(l netlink.Link, o object) NIC {
+	a := l.Attrs()
+	n := NIC{
+		Name: a.Name, Index: a.Index, Kind: l.Type(), MTU: a.MTU,
+		MAC: frame.MACFrom(a.HardwareAddr), PermanentMAC: frame.MACFrom(a.PermHWAddr),
+		Ethernet: a.EncapType == "ether", Loopback: a.RawFlags&unix.IFF_LOOPBACK != 0,
+		AdminUp: a.RawFlags&unix.IFF_UP != 0, Carrier: a.RawFlags&unix.IFF_LOWER_UP != 0,
+		MinMTU: int(o.get32(unix.IFLA_MIN_MTU)), MaxMTU: int(o.get32(unix.IFLA_MAX_MTU)),
+		raw: o,
+	}
+	if t, ok := l.(*netlink.Tuntap); ok {
+		n.Kind = "tun" // as the kernel calls it
+		n.Permanent = !t.NonPersist
+	}
+	return n
+}
+
+// standsOn reports whether a link's parent carries it. A veth's parent is its other end, and a parent
+// in another namespace has an index there.
+func standsOn(l netlink.Link) bool {
+	switch l.Type() {
+	case "veth", "tuntap", "bridge", "dummy":
+		return false
+	}
+	a := l.Attrs()
+	return a.ParentIndex != 0 && a.ParentIndex != a.Index && a.NetNsID < 0
+}
+
+// describe adds what ethtool and the wireless stack know.
+func (h *Host) describe(n *NIC) {
+	if n.Loopback {
+		return
+	}
+	if d, err := h.tool.DriverInfo(n.Name); err == nil {
+		n.Driver = d.Driver
+		if d.BusInfo != "" && d.BusInfo != "N/A" && !virtualBus(d.BusInfo) {
+			n.Bus = d.BusInfo
+		}
+	}
+	n.SpeedBps, n.Duplex = h.speed(n.Name)
+	n.WiFi = n.Ethernet && h.probe.wireless(n.Name)
+}
+
+// virtualBus tells the words that virtual drivers write where a bus path belongs.
+func virtualBus(s string) bool { return s == "tap" || s == "tun" }
+
+// speed reads the link's speed and duplex; a link that does not know says 0 and "".
+func (h *Host) speed(name string) (bps uint64, duplex string) {
+	// ETHTOOL_GSET: what the kernel makes of it is all that is asked for here.
+	var s ethtool.EthtoolCmd
+	mbps, err := h.tool.CmdGet(&s, name)
+	if err != nil {
+		return 0, ""
+	}
+	// SPEED_UNKNOWN is −1; some drivers give it in 16 bits.
+	if mbps != 0 && mbps != 0xffff && mbps != 0xffff_ffff {
+		bps = uint64(mbps) * 1_000_000
+	}
+	switch s.Duplex {
+	case duplexFull:
+		duplex = "full"
+	case duplexHalf:
+		duplex = "half"
+	}
+	return bps, duplex
+}
+
+// nic reads one link by name with all its details.
+func (h *Host) nic(name string) (NIC, error) {
+	return h.pick(func(n NIC) bool { return n.Name == name }, fmt.Sprintf("NIC %s", name))
+}
+
+func (h *Host) nicAt(index int) (NIC, error) {
+	return h.pick(func(n NIC) bool { return n.Index == index }, fmt.Sprintf("NIC with index %d", index))
+}
+
+func (h *Host) pick(want func(NIC) bool, what string) (NIC, error) {
+	list, err := h.links()
+	if err != nil {
+		return NIC{}, err
+	}
+	i := slices.IndexFunc(list, want)
+	if i < 0 {
+		return NIC{}, fmt.Errorf("%s: %w", what, ErrNoNIC)
+	}
+	h.describe(&list[i])
+	return list[i], nil
+}
+
+// Identity is what a NIC is recognised by.
+type Identity struct {
+	Name         string    `json:"name"`
+	Index        int       `json:"index"`
+	MAC          frame.MAC `json:"mac"`
+	PermanentMAC frame.MAC `json:"permanent_mac"`
+	Driver       string    `json:"driver"`
+	Bus          string    `json:"bus"`
+}
+
+// Same reports whether o is the same NIC. A real one is known by its permanent MAC, bus and driver, so it may come
+// back with another ifindex or name; a virtual one by its MAC, driver, and ifindex or name.
+func (i Identity) Same(o Identity) bool {
+	if i.Driver != o.Driver || i.Bus != o.Bus || i.PermanentMAC != o.PermanentMAC {
+		return false
+	}
+	if i.PermanentMAC != 0 {
+		return true
+	}
+	return i.MAC == o.MAC && (i.Index == o.Index || i.Name == o.Name)
+}
+
+// Find looks for a NIC that went away and may be back with another ifindex or name.
+func (h *Host) Find(id Identity) (NIC, error) {
+	return h.pickSame(id, Identity.Same)
+}
+
+func (h *Host) pickSame(id Identity, same func(Identity, Identity) bool) (NIC, error) {
+	list, err := h.links()
+	if err != nil {
+		return NIC{}, err
+	}
+	// The NIC with the old index first: two ports of a card may share everything else.
+	slices.SortStableFunc(list, func(a, b NIC) int { return -cmp.Compare(likeness(id, a), likeness(id, b)) })
+	for _, n := range list {
+		if n.PermanentMAC != id.PermanentMAC || n.Loopback {
+			continue
+		}
+		h.describe(&n)
+		if same(id, n.Identity()) {
+			return n, nil
+		}
+	}
+	return NIC{}, fmt.Errorf("NIC %s (%s): %w", id.Name, cmp.Or(id.PermanentMAC, id.MAC), ErrNoNIC)
+}
+
+func likeness(id Identity, n NIC) int {
+	score := 0
+	if n.Index == id.Index {
+		score += 2
+	}
+	if n.Name == id.Name {
+		score++
+	}
+	return score
+}
+
+// addressIndex is the ifindex of an address object.
+func addressIndex(o object) int { return int(binary.NativeEndian.Uint32(o.head[4:])) }
+
+// addressPrefix is an address object's local address with its prefix length.
+func addressPrefix(o object) netip.Prefix {
+	b := o.get(unix.IFA_LOCAL)
+	if b == nil {
+		b = o.get(unix.IFA_ADDRESS)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return netip.PrefixFrom(a, int(o.head[1]))
+}

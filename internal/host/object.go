@@ -1,0 +1,155 @@
+package host
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// object is an address, route, neighbour or rule as rtnetlink prints it: the fixed header of its kind
+// (ifaddrmsg, rtmsg, ndmsg, fib_rule_hdr) and attributes.
+type object struct {
+	head  []byte
+	attrs []attribute
+}
+
+type attribute struct {
+	kind  uint16
+	value []byte
+}
+
+// The lengths of the headers.
+const (
+	addressHead = 8  // struct ifaddrmsg
+	otherHead   = 12 // struct rtmsg, ndmsg, fib_rule_hdr
+)
+
+const attributeHead = 4
+
+var errObject = errors.New("malformed rtnetlink object")
+
+// parseObject reads a message body; the result shares nothing with b.
+func parseObject(b []byte, head int) (object, error) {
+	if len(b) < head {
+		return object{}, errObject
+	}
+	b = slices.Clone(b)
+	o := object{head: b[:head:head]}
+	var err error
+	o.attrs, err = parseAttributes(b[head:])
+	return o, err
+}
+
+func parseAttributes(b []byte) ([]attribute, error) {
+	var list []attribute
+	for len(b) >= attributeHead {
+		n := int(binary.NativeEndian.Uint16(b))
+		if n < attributeHead || n > len(b) {
+			return nil, errObject
+		}
+		list = append(list, attribute{binary.NativeEndian.Uint16(b[2:]), b[attributeHead:n:n]})
+		b = b[min(align(n), len(b)):]
+	}
+	return list, nil
+}
+
+func align(n int) int { return (n + 3) &^ 3 }
+
+func appendAttributes(b []byte, list []attribute) []byte {
+	for _, a := range list {
+		b = binary.NativeEndian.AppendUint16(b, uint16(attributeHead+len(a.value)))
+		b = binary.NativeEndian.AppendUint16(b, a.kind)
+		b = append(b, a.value...)
+		for len(b)%4 != 0 {
+			b = append(b, 0)
+		}
+	}
+	return b
+}
+
+// Len and Serialize make an object a nl.NetlinkRequestData.
+func (o object) Len() int { return len(o.Serialize()) }
+
+// Serialize returns the message body.
+func (o object) Serialize() []byte { return appendAttributes(slices.Clone(o.head), o.attrs) }
+
+func (o object) clone() object {
+	c := object{head: slices.Clone(o.head), attrs: slices.Clone(o.attrs)}
+	for i := range c.attrs {
+		c.attrs[i].value = slices.Clone(c.attrs[i].value)
+	}
+	return c
+}
+
+// nested flags of an attribute's kind (NLA_F_NESTED, NLA_F_NET_BYTEORDER) are not part of its name.
+const kindMask = 0x3fff
+
+func (o object) get(kind uint16) []byte {
+	for _, a := range o.attrs {
+		if a.kind&kindMask == kind {
+			return a.value
+		}
+	}
+	return nil
+}
+
+func (o object) get32(kind uint16) uint32 {
+	if v := o.get(kind); len(v) >= 4 {
+		return binary.NativeEndian.Uint32(v)
+	}
+	return 0
+}
+
+// set replaces an attribute in place or adds it at the end.
+func (o *object) set(kind uint16, value []byte) {
+	for i, a := range o.attrs {
+		if a.kind&kindMask == kind {
+			o.attrs[i].value = value
+			return
+		}
+	}
+	o.attrs = append(o.attrs, attribute{kind, value})
+}
+
+func (o *object) set32(kind uint16, v uint32) {
+	o.set(kind, binary.NativeEndian.AppendUint32(nil, v))
+}
+
+func (o *object) drop(kinds ...uint16) {
+	o.attrs = slices.DeleteFunc(o.attrs, func(a attribute) bool { return slices.Contains(kinds, a.kind&kindMask) })
+}
+
+func (o object) family() byte { return o.head[0] }
+
+func (o object) equal(p object) bool { return bytes.Equal(o.Serialize(), p.Serialize()) }
+
+// objectJSON is how an object stands in the journal.
+type objectJSON struct {
+	Head  []byte `json:"h"`
+	Attrs []byte `json:"a"`
+}
+
+// MarshalJSON writes header and attributes in base64.
+func (o object) MarshalJSON() ([]byte, error) {
+	return json.Marshal(objectJSON{o.head, appendAttributes(nil, o.attrs)})
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote and refuses what is no object of the four kinds.
+func (o *object) UnmarshalJSON(b []byte) error {
+	var j objectJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	if len(j.Head) != addressHead && len(j.Head) != otherHead {
+		return fmt.Errorf("header of %d bytes: %w", len(j.Head), errObject)
+	}
+	attrs, err := parseAttributes(j.Attrs)
+	if err != nil {
+		return err
+	}
+	o.head, o.attrs = j.Head, attrs
+	return nil
+}

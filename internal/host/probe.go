@@ -1,0 +1,89 @@
+package host
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// prober asks about single links by ioctl. It allocates nothing and has no lock, since the link
+// watch asks for every member each 10 ms.
+type prober struct {
+	fd atomic.Int32 // -1: closed
+}
+
+func openProber() (*prober, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	p := &prober{}
+	p.fd.Store(int32(fd))
+	return p, nil
+}
+
+func (p *prober) close() {
+	if fd := p.fd.Swap(-1); fd >= 0 {
+		unix.Close(int(fd))
+	}
+}
+
+// ifreq is struct ifreq with a pointer in its union.
+type ifreq struct {
+	name [unix.IFNAMSIZ]byte
+	data unsafe.Pointer
+	_    [16]byte
+}
+
+// ifreqIndex is struct ifreq with an index in its union.
+type ifreqIndex struct {
+	name  [unix.IFNAMSIZ]byte
+	index int32
+	_     [20]byte
+}
+
+// ethtoolValue is struct ethtool_value.
+type ethtoolValue struct{ command, data uint32 }
+
+const (
+	ethtoolGetLink = 0xa    // ETHTOOL_GLINK
+	getName        = 0x8910 // SIOCGIFNAME
+	wirelessName   = 0x8b01 // SIOCGIWNAME
+)
+
+// carrier reports whether a NIC is up and has carrier, from the driver and not from what the kernel has
+// announced: link events of most NICs are held back up to a second (net/core/link_watch.c).
+func (p *prober) carrier(index int) bool {
+	fd := uintptr(p.fd.Load())
+	name := ifreqIndex{index: int32(index)}
+	if _, _, e := unix.Syscall(unix.SYS_IOCTL, fd, getName, uintptr(unsafe.Pointer(&name))); e != 0 {
+		return false
+	}
+	value := ethtoolValue{command: ethtoolGetLink}
+	req := ifreq{name: name.name, data: unsafe.Pointer(&value)}
+	_, _, e := unix.Syscall(unix.SYS_IOCTL, fd, unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&req)))
+	if e == unix.EOPNOTSUPP {
+		return p.running(name.name)
+	}
+	return e == 0 && value.data != 0
+}
+
+// running is for the few drivers that do not answer ETHTOOL_GLINK.
+func (p *prober) running(name [unix.IFNAMSIZ]byte) bool {
+	req := struct {
+		name  [unix.IFNAMSIZ]byte
+		flags uint16
+		_     [22]byte
+	}{name: name}
+	_, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(p.fd.Load()), unix.SIOCGIFFLAGS, uintptr(unsafe.Pointer(&req)))
+	return e == 0 && req.flags&unix.IFF_UP != 0 && req.flags&unix.IFF_RUNNING != 0
+}
+
+// wireless reports whether the wireless stack knows the NIC.
+func (p *prober) wireless(nic string) bool {
+	var req ifreq
+	copy(req.name[:unix.IFNAMSIZ-1], nic)
+	_, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(p.fd.Load()), wirelessName, uintptr(unsafe.Pointer(&req)))
+	return e == 0
+}

@@ -1,0 +1,181 @@
+package host
+
+import "nicteam/internal/frame"
+
+// A record is one line of the journal. What it says is done by state.apply.
+type record struct {
+	Seq  int        `json:"seq"`
+	Kind recordKind `json:"kind"`
+	Done bool       `json:"done,omitempty"` // false: going to be done
+
+	Begin   *beginRecord   `json:"begin,omitempty"`
+	Adapter *adapterRecord `json:"adapter,omitempty"`
+	Member  *Member        `json:"member,omitempty"`  // kindMember
+	No      int            `json:"no,omitempty"`      // of the member meant
+	Members []int          `json:"members,omitempty"` // kindAdopt
+	Method  method         `json:"method,omitempty"`  // kindIsolate
+	Qdisc   bool           `json:"qdisc,omitempty"`   // kindIsolate: clsact was not there before
+	Down    bool           `json:"down,omitempty"`    // kindLeft: given back down
+	Lent    bool           `json:"lent,omitempty"`    // kindLeft: its addresses stay on the adapter
+	Given   []string       `json:"given,omitempty"`   // kindGive: the adapter's own addresses
+	Gateway string         `json:"gateway,omitempty"` // kindGive: the adapter's own gateway
+}
+
+type recordKind string
+
+// The kinds of record.
+const (
+	kindBegin   recordKind = "begin"   // first of all
+	kindAdapter recordKind = "adapter" // the TAP was made
+	kindMember  recordKind = "member"  // a NIC as it was
+	kindAdopt   recordKind = "adopt"   // members' addresses and routes go to the adapter
+	kindGive    recordKind = "give"    // the adapter gets addresses of its own
+	kindStrip   recordKind = "strip"   // a member loses addresses, IPv6, …
+	kindIsolate recordKind = "isolate" // a member's ingress is dropped by something that outlives the process
+	kindAdmit   recordKind = "admit"   // the opposite
+	kindLeft    recordKind = "left"    // a member left the team; the team goes on
+)
+
+type beginRecord struct {
+	Team  string `json:"team"`
+	Boot  string `json:"boot"`  // boot id
+	NetNS uint64 `json:"netns"` // inode of the network namespace
+	Floor int    `json:"floor"` // the highest ifindex: the adapter's will be above
+}
+
+type adapterRecord struct {
+	Name  string    `json:"name"`
+	Index int       `json:"index"`
+	MAC   frame.MAC `json:"mac"`
+}
+
+// Member is a NIC as it was before the team took it.
+type Member struct {
+	Identity
+	At int64 `json:"at"` // CLOCK_BOOTTIME in ns, for addresses with lifetimes
+
+	Up          bool              `json:"up"`
+	MTU         int               `json:"mtu"`
+	Promiscuity int               `json:"promiscuity"`
+	Segment     segmentSizes      `json:"segment"`
+	Features    map[string]bool   `json:"features"` // of ethtool, those that can be changed
+	Sysctls     map[string]string `json:"sysctls"`  // "ipv6/disable_ipv6": "0"
+
+	Addresses  []object `json:"addresses"` // in the kernel's order
+	Routes     []object `json:"routes"`    // of all tables, the kernel's own of table local left out
+	Rules      []object `json:"rules"`
+	Neighbours []object `json:"neighbours"` // permanent ones, and the gateways'
+}
+
+// segmentSizes are the largest super-frames the stack may build for a NIC or out of its frames.
+type segmentSizes struct {
+	GSO  uint32 `json:"gso"`
+	GRO  uint32 `json:"gro"`
+	GSO4 uint32 `json:"gso_ipv4"`
+	GRO4 uint32 `json:"gro_ipv4"`
+}
+
+// state is what the records of a journal say together.
+type state struct {
+	begin   *beginRecord
+	adapter *adapterRecord // nil: not made yet, as far as we know
+	members []*memberState // by the order in which they were recorded
+	given   []string
+	gateway string
+}
+
+type memberState struct {
+	Member
+	no      int
+	adopted bool // what it had is, or may be, on the adapter
+	strip   bool // begun
+	method  method
+	qdisc   bool
+	left    bool
+	down    bool
+	lent    bool
+}
+
+// apply takes a record in; a record that refers to what is not there changes nothing.
+func (s *state) apply(r record) {
+	m := s.byNo(r.No)
+	switch r.Kind {
+	case kindBegin:
+		if s.begin == nil {
+			s.begin = r.Begin
+		}
+	case kindAdapter:
+		s.adapter = r.Adapter
+	case kindMember:
+		if r.Member != nil && r.No > 0 {
+			s.remember(r.No, *r.Member)
+		}
+	case kindAdopt:
+		for _, no := range r.Members {
+			if m := s.byNo(no); m != nil {
+				m.adopted = true
+			}
+		}
+	case kindGive:
+		s.given, s.gateway = append(s.given, r.Given...), r.Gateway
+	default:
+		if m != nil {
+			m.apply(r)
+		}
+	}
+}
+
+func (m *memberState) apply(r record) {
+	switch r.Kind {
+	case kindStrip:
+		m.strip = true
+	case kindIsolate:
+		m.method, m.qdisc = r.Method, m.qdisc || r.Qdisc
+	case kindAdmit:
+		if r.Done {
+			m.method, m.qdisc = "", false
+		}
+	case kindLeft:
+		if r.Done {
+			m.left, m.down, m.lent, m.strip = true, r.Down, r.Lent, false
+		}
+	}
+}
+
+// remember adds a member, or replaces what is known of one that left and has come back: what it
+// lent to the adapter is still its own.
+func (s *state) remember(no int, m Member) {
+	old := s.byNo(no)
+	if old == nil {
+		s.members = append(s.members, &memberState{Member: m, no: no})
+		return
+	}
+	*old = memberState{Member: m, no: no, adopted: old.adopted}
+}
+
+func (s *state) byNo(no int) *memberState {
+	for _, m := range s.members {
+		if m.no == no {
+			return m
+		}
+	}
+	return nil
+}
+
+// byName finds a member by the name it had when it was recorded.
+func (s *state) byName(name string) *memberState {
+	for _, m := range s.members {
+		if m.Name == name {
+			return m
+		}
+	}
+	return nil
+}
+
+func (s *state) nextNo() int {
+	no := 1
+	for _, m := range s.members {
+		no = max(no, m.no+1)
+	}
+	return no
+}

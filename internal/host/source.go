@@ -1,0 +1,99 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/monitor"
+)
+
+var _ monitor.Source = (*Host)(nil)
+
+// eventBuffer holds the link events of a machine that stands still for a moment. An overflow
+// loses nothing: it is an event too.
+const eventBuffer = 1 << 20
+
+// reopenGap is how long Changes waits before it subscribes again.
+const reopenGap = 100 * time.Millisecond
+
+// Carrier reports whether the NIC is up and has carrier, as the driver says it at this moment.
+func (h *Host) Carrier(index int) bool { return h.probe.carrier(index) }
+
+// Link reads everything about a NIC.
+func (h *Host) Link(index int) monitor.Link {
+	list, err := h.links()
+	if err != nil {
+		return monitor.Link{}
+	}
+	for _, n := range list {
+		if n.Index == index {
+			l := monitor.Link{Exists: true, AdminUp: n.AdminUp, Carrier: h.probe.carrier(index)}
+			l.SpeedBps, l.Duplex = h.speed(n.Name)
+			return l
+		}
+	}
+	return monitor.Link{}
+}
+
+// Changes subscribes to link events until ctx ends. The subscription is made before Changes returns, in the
+// namespace of the calling thread.
+func (h *Host) Changes(ctx context.Context) <-chan struct{} {
+	changed := make(chan struct{}, 1)
+	first, err := subscribe()
+	go func() {
+		for f := first; ctx.Err() == nil; f, err = subscribe() {
+			if err == nil {
+				listen(ctx, f, changed)
+			}
+			signal(changed)
+			select {
+			case <-ctx.Done():
+			case <-time.After(reopenGap):
+			}
+		}
+	}()
+	return changed
+}
+
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // one is waiting already, and it stands for this one too
+	}
+}
+
+// subscribe opens a socket that receives link events.
+func subscribe() (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, err
+	}
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, eventBuffer)
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: unix.RTMGRP_LINK}); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "link events"), nil
+}
+
+// listen signals every event until ctx ends or the socket breaks. The events' content is not
+// looked at: whoever is told reads the state as it is then.
+func listen(ctx context.Context, f *os.File, changed chan<- struct{}) {
+	stop := context.AfterFunc(ctx, func() { f.Close() })
+	defer func() {
+		stop()
+		f.Close()
+	}()
+	buf := make([]byte, 64<<10)
+	for {
+		_, err := f.Read(buf)
+		if err != nil && !errors.Is(err, unix.ENOBUFS) {
+			return
+		}
+		signal(changed)
+	}
+}

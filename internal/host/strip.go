@@ -1,0 +1,143 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// memberSysctls are what a member gets. It has no addresses, but the weak host model would let it answer ARP
+// for the adapter's with its own MAC whenever its ingress is not dropped (before isolation, after a crash).
+var memberSysctls = []struct{ key, value string }{
+	{arpIgnore, "8"}, // answer for no local address
+	{disableIPv6, "1"},
+}
+
+// Strip takes a recorded member's addresses and routes away (after Adopt has given them to the adapter, or for
+// good with --address none or CIDR), turns its IPv6 and LRO off, bounds its super-frames, gives it the MTU
+// (0: leaves it) and brings it up. Its MAC and promiscuity are never touched. Doing it again is fine.
+func (h *Host) Strip(nic string, mtu int) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	j, err := h.begun()
+	if err != nil {
+		return fmt.Errorf("strip NIC %s: %w", nic, err)
+	}
+	m, err := h.member(j, nic)
+	if err != nil {
+		return fmt.Errorf("strip: %w", err)
+	}
+	if err := j.write(record{Kind: kindStrip, No: m.no}); err != nil {
+		return h.journalProblem(err)
+	}
+	if err := h.strip(m, mtu); err != nil {
+		return fmt.Errorf("strip NIC %s: %w", nic, err)
+	}
+	return j.write(record{Kind: kindStrip, No: m.no, Done: true})
+}
+
+func (h *Host) strip(m *memberState, mtu int) error {
+	l, n, err := h.link(m)
+	if err != nil {
+		return err
+	}
+	have, err := h.addresses(n.Index)
+	if err != nil {
+		return err
+	}
+	if err := h.writeSysctl(n.Name, arpIgnore, "8"); err != nil {
+		return err
+	}
+	// From the end: secondaries stand behind their primaries, and would vanish or be promoted with them.
+	for _, a := range slices.Backward(have) {
+		if linkLocal(a) {
+			continue
+		}
+		if err := h.deleteAddress(a, n.Name); err != nil {
+			return err
+		}
+	}
+	for _, s := range memberSysctls {
+		if err := h.writeSysctl(n.Name, s.key, s.value); err != nil {
+			return err
+		}
+	}
+	if err := h.dropRoutes(n.Index); err != nil {
+		return err
+	}
+	if err := h.setFeatures(n.Name, map[string]bool{lro: false}); err != nil {
+		return err
+	}
+	if err := h.setSegment(l, segmentOf(l.Attrs()).bounded()); err != nil {
+		return err
+	}
+	if err := h.setMTU(l, mtu); err != nil {
+		return err
+	}
+	return h.setUp(l, true)
+}
+
+// dropRoutes removes the routes that are still on a link.
+func (h *Host) dropRoutes(index int) error {
+	all, err := h.allRoutes()
+	if err != nil {
+		return err
+	}
+	for _, r := range routesOf(all, index) {
+		if len(routeLinks(r)) > 1 {
+			continue // others reach it too; the kernel sees to a hop that is dead
+		}
+		if err := h.deleteRoute(routed(r, nil)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Host) setMTU(l netlink.Link, mtu int) error {
+	if mtu == 0 || l.Attrs().MTU == mtu {
+		return nil
+	}
+	what := fmt.Sprintf("set MTU of %s to %d", l.Attrs().Name, mtu)
+	if err := h.at(what); err != nil {
+		return err
+	}
+	if err := h.nl.LinkSetMTU(l, mtu); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+func (h *Host) setUp(l netlink.Link, up bool) error {
+	if l.Attrs().RawFlags&unix.IFF_UP != 0 == up {
+		return nil
+	}
+	set, what := h.nl.LinkSetUp, "bring up "+l.Attrs().Name
+	if !up {
+		set, what = h.nl.LinkSetDown, "bring down "+l.Attrs().Name
+	}
+	if err := h.at(what); err != nil {
+		return err
+	}
+	if err := set(l); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// together runs all of the undo steps, whatever becomes of one, and stops only in death.
+func together(steps ...func() error) error {
+	var errs []error
+	for _, step := range steps {
+		if err := step(); err != nil {
+			if dead(err) {
+				return err
+			}
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
