@@ -102,15 +102,19 @@ func (c *crier) announce(ctx context.Context, a announcement) {
 	}
 }
 
-// pause waits for d and returns whether to go on.
+// pause waits for d and returns whether to go on: not when there is a newer order, which must not
+// wait for the rest of this one.
 func (c *crier) pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 		return false
+	case <-c.orders.wake:
+		c.orders.signal() // run is to see it too
+		return false
 	case <-t.C:
-		return len(c.orders.wake) == 0
+		return true
 	}
 }
 

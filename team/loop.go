@@ -157,7 +157,7 @@ func (l *Loop) linkChanged(now time.Time, s monitor.LinkState) {
 		if m.state.Up && !s.Up {
 			m.lost = s.At
 		}
-		m.state, m.known = s, true
+		m.state, m.known, m.fresh = s, true, false
 		m.debounce.Handle(now, s.Up)
 		if !s.Up && s.Reason == monitor.ReasonGone {
 			m.absent = true
@@ -199,7 +199,7 @@ func (l *Loop) joined(now time.Time, in Joined, out *Output) {
 	}
 	delete(l.joining, in.ID)
 	out.ID, out.Link = in.ID, in.Link
-	m := &member{id: in.ID, link: in.Link, weight: in.Weight, info: in.Info}
+	m := &member{id: in.ID, link: in.Link, weight: in.Weight, info: in.Info, fresh: true}
 	for _, c := range l.cfg.Members {
 		if m.weight <= 0 && c.Name == in.Link.Name {
 			m.weight = c.Weight

@@ -16,6 +16,10 @@ func (m *mailbox[T]) put(v T) {
 	m.mu.Lock()
 	m.v = v
 	m.mu.Unlock()
+	m.signal()
+}
+
+func (m *mailbox[T]) signal() {
 	select {
 	case m.wake <- struct{}{}:
 	default:

@@ -19,6 +19,7 @@ type member struct {
 	debounce monitor.Debounce
 	state    monitor.LinkState // as last reported
 	known    bool              // state was reported since opened
+	fresh    bool              // has just joined: that its link is not read yet is no fault
 	lost     time.Time         // when its link was last seen to go
 	absent   bool              // its NIC is gone; its socket is dead even if the NIC comes back
 	vacant   bool              // the data path is opening it anew: no Plan may name it

@@ -132,7 +132,7 @@ func (l *Loop) word() (state, reason string) {
 			usable++
 			continue
 		}
-		if m.known || m.absent || m.vacant { // one that has just joined is no fault yet
+		if !m.fresh || m.absent || m.vacant {
 			not = append(not, m.link.Name)
 		}
 		reasons = append(reasons, m.link.Name+": "+m.why())

@@ -1,0 +1,216 @@
+package team
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"nicteam/modes"
+	"nicteam/monitor"
+)
+
+// kernel is a Source, an Adapter and a Datapath whose every call is on record, in order.
+type kernel struct {
+	changes chan struct{}
+	control chan Control
+
+	mu       sync.Mutex
+	calls    []string
+	links    map[int]monitor.Link // by ifindex
+	open     map[int]Link         // by member id
+	plan     *modes.Plan
+	carrier  bool
+	backlog  map[int]int
+	counters Counters
+	sent     map[int][][]byte
+	joinHold time.Duration // how long Join takes
+	fail     map[string]error
+	bad      []string // what should not have happened
+}
+
+func newKernel() *kernel {
+	return &kernel{changes: make(chan struct{}, 1), control: make(chan Control, 16), links: map[int]monitor.Link{},
+		open: map[int]Link{}, backlog: map[int]int{}, sent: map[int][][]byte{}, fail: map[string]error{}}
+}
+
+func (k *kernel) called(format string, a ...any) error {
+	s := fmt.Sprintf(format, a...)
+	k.calls = append(k.calls, s)
+	return k.fail[s]
+}
+
+func (k *kernel) SetCarrier(up bool) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.called("carrier %v", up); err != nil {
+		return err
+	}
+	k.carrier = up
+	return nil
+}
+
+func (k *kernel) Join(id int, l Link) error {
+	k.mu.Lock()
+	hold := k.joinHold
+	k.mu.Unlock()
+	time.Sleep(hold)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, ok := k.open[id]; ok {
+		k.bad = append(k.bad, fmt.Sprintf("joined %d twice", id))
+	}
+	if err := k.called("join %s", l.Name); err != nil {
+		return err
+	}
+	k.open[id] = l
+	return nil
+}
+
+func (k *kernel) Leave(id int) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.plan != nil && (k.plan.Collecting | k.plan.Distributing).Has(id) {
+		k.bad = append(k.bad, fmt.Sprintf("left %d while the Plan names it", id))
+	}
+	err := k.called("leave %s", k.open[id].Name)
+	delete(k.open, id)
+	return err
+}
+
+func (k *kernel) Apply(p *modes.Plan) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id := range modes.MaxMembers {
+		if _, ok := k.open[id]; !ok && (p.Collecting | p.Distributing).Has(id) {
+			k.bad = append(k.bad, fmt.Sprintf("plan names %d, which is not open", id))
+		}
+	}
+	if err := k.called("plan %b", p.Distributing); err != nil {
+		return err
+	}
+	k.plan = p
+	return nil
+}
+
+func (k *kernel) Backlog(id int) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.backlog[id]
+}
+
+func (k *kernel) Counters(c *Counters) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	*c = k.counters
+}
+
+func (k *kernel) Control() <-chan Control { return k.control }
+
+func (k *kernel) Send(id int, b []byte) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.sent[id] = append(k.sent[id], b)
+	return k.called("send %d", id)
+}
+
+func (k *kernel) Close() error { return nil }
+
+func (k *kernel) Changes(context.Context) <-chan struct{} { return k.changes }
+
+func (k *kernel) Carrier(index int) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.links[index].Carrier
+}
+
+func (k *kernel) Link(index int) monitor.Link {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.links[index]
+}
+
+// cable plugs eth<n> in or pulls it, without any event.
+func (k *kernel) cable(n int, up bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.links[10+n] = monitor.Link{Exists: true, AdminUp: true, Carrier: up, SpeedBps: 1e9, Duplex: "full"}
+}
+
+// taken returns the calls since it was last called.
+func (k *kernel) taken() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	c := k.calls
+	k.calls = nil
+	return c
+}
+
+func (k *kernel) do(f func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f()
+}
+
+// announcer is an Announcer that may be slow.
+type announcer struct {
+	mu    sync.Mutex
+	what  Announcement
+	hold  time.Duration
+	reads int
+}
+
+func (a *announcer) Announcement(ctx context.Context) (Announcement, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.reads++
+	select {
+	case <-ctx.Done():
+		return Announcement{}, ctx.Err()
+	case <-time.After(a.hold):
+	}
+	return a.what, nil
+}
+
+// running runs a team with eth1 and eth2, both plugged in, in a bubble.
+func running(t *testing.T, k *kernel, o Options, nics ...int) *Team {
+	t.Helper()
+	if o.Config.Team == "" {
+		o.Config = DefaultConfig()
+		o.Config.Team = "team0"
+	}
+	o.MAC, o.Salt, o.Adapter, o.Datapath, o.Source = adapterMAC, 42, k, k, k
+	tm, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- tm.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if _, err := tm.Join(context.Background(), linkOf(99), 0, MemberInfo{}); !errors.Is(err, errEnded) {
+			t.Errorf("join after the end: %v", err)
+		}
+		k.do(func() {
+			for _, b := range k.bad {
+				t.Error(b)
+			}
+		})
+	})
+	for _, n := range nics {
+		k.cable(n, true)
+		if _, err := tm.Join(ctx, linkOf(n), 0, MemberInfo{Driver: "igc", MTU: 1500}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Millisecond)
+		synctest.Wait()
+	}
+	return tm
+}
