@@ -1,0 +1,55 @@
+package lab
+
+import (
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Times of frames are nanoseconds of CLOCK_REALTIME: the kernel stamps received frames with it, and
+// what is compared with those must be of the same clock.
+
+func nanotime() int64 {
+	var ts unix.Timespec
+	// Cannot fail for this clock; no vDSO call of Go gives plain nanoseconds.
+	_ = unix.ClockGettime(unix.CLOCK_REALTIME, &ts)
+	return ts.Nano()
+}
+
+// sleepUntil returns at a time, or after it, never before. The timer is the kernel's: Go's own ones
+// are as coarse as a millisecond.
+func sleepUntil(at int64) {
+	ts := unix.NsecToTimespec(at)
+	for errors.Is(unix.ClockNanosleep(unix.CLOCK_REALTIME, unix.TIMER_ABSTIME, &ts, nil), unix.EINTR) {
+	}
+}
+
+// exactTimers ends the 50 µs by which the kernel may delay the calling thread's timers.
+func exactTimers() {
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
+}
+
+// Interval is a span of time.
+type Interval struct{ From, To int64 }
+
+func (i Interval) length() int64 { return i.To - i.From }
+
+// overlap returns how much of i the union of spans covers. The spans are sorted by From.
+func (i Interval) overlap(spans []Interval) int64 {
+	var sum int64
+	at := i.From
+	for _, s := range spans {
+		if s.From >= i.To {
+			break
+		}
+		from, to := max(s.From, at), min(s.To, i.To)
+		if from < to {
+			sum += to - from
+			at = to
+		}
+	}
+	return sum
+}
+
+func duration(ns int64) time.Duration { return time.Duration(ns) }

@@ -1,0 +1,102 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// lateness up to here is the timer's and the scheduler's; the sender makes up for it by sending the
+// frames due. Anything later moves the timetable.
+const lateness = 500 * time.Microsecond
+
+// connect opens a socket a flow in the calling thread's namespace.
+func (r *Running) connect() error {
+	family := unix.AF_INET
+	if r.s.Address.Is6() {
+		family = unix.AF_INET6
+	}
+	for i := range r.s.Flows {
+		fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			return fmt.Errorf("open socket: %w", err)
+		}
+		r.out = append(r.out, fd)
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 4<<20)
+		if r.s.FirstPort > 0 {
+			any := netip.IPv4Unspecified()
+			if family == unix.AF_INET6 {
+				any = netip.IPv6Unspecified()
+			}
+			if err := unix.Bind(fd, sockaddr(any, r.s.FirstPort+i*r.s.PortStep)); err != nil {
+				return fmt.Errorf("bind port %d: %w", r.s.FirstPort+i*r.s.PortStep, err)
+			}
+		}
+		if err := unix.Connect(fd, sockaddr(r.s.Address, r.port)); err != nil {
+			return fmt.Errorf("connect: %w", err)
+		}
+	}
+	return nil
+}
+
+func sockaddr(a netip.Addr, port int) unix.Sockaddr {
+	if a.Is4() {
+		return &unix.SockaddrInet4{Addr: a.As4(), Port: port}
+	}
+	return &unix.SockaddrInet6{Addr: a.As16(), Port: port}
+}
+
+// send is the sender's thread.
+func (r *Running) send() {
+	defer close(r.senderDone)
+	runtime.LockOSThread() // and ends with the goroutine: its timers are not as others'
+	exactTimers()
+	payload := make([]byte, r.s.Size)
+	newNoise(uint64(r.run)).Read(payload)
+	period := int64(time.Second) / int64(r.s.Rate)
+	due := nanotime()
+	for n := 0; !r.stop.Load(); due += period {
+		now := nanotime()
+		slept := now < due
+		if slept {
+			sleepUntil(due)
+			now = nanotime()
+		}
+		if now-due > lateness.Nanoseconds() {
+			if slept {
+				// Only a late awakening is no fault of the network; a send that takes long may be one.
+				r.lateMu.Lock()
+				r.late = append(r.late, Interval{due, now})
+				r.lateMu.Unlock()
+			}
+			due = now
+		}
+		n = r.sendOne(n, payload, now)
+	}
+}
+
+// sendOne sends the next frame of flow n and returns the flow after it.
+func (r *Running) sendOne(n int, payload []byte, now int64) int {
+	seq := &r.sent[n]
+	mark{run: r.run, flow: uint32(n), seq: seq.Load(), sent: now}.put(payload)
+	for {
+		_, err := unix.Write(r.out[n], payload)
+		switch {
+		case err == nil:
+			seq.Add(1)
+			r.lastSend.Store(now)
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.ECONNREFUSED):
+			// An ICMP error for an earlier frame; this one was not sent.
+			continue
+		default:
+			r.refused.Add(1)
+		}
+		return (n + 1) % r.s.Flows
+	}
+}
