@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -330,6 +331,47 @@ func TestTeamAbsentAndReturn(t *testing.T) {
 		var p *Problem
 		if err := tm.Return(t.Context(), "eth9", back, MemberInfo{}); !errors.As(err, &p) || p.Kind != NotFound {
 			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// With a Find, a NIC that comes back is a member again without anybody's doing.
+func TestTeamTakesBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		k := newKernel()
+		var mu sync.Mutex
+		place := 0
+		find := func(_ context.Context, was Link) (Link, MemberInfo, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if was.Name != "eth1" || was.MAC != linkOf(1).MAC {
+				t.Errorf("asked for %+v", was)
+			}
+			if place == 0 {
+				return Link{}, MemberInfo{}, errors.New("no such NIC")
+			}
+			was.Index = place
+			return was, MemberInfo{MTU: 1500}, nil
+		}
+		tm := running(t, k, Options{Find: find}, 1, 2)
+		k.do(func() { delete(k.links, 11) })
+		time.Sleep(5 * time.Second)
+		if m := tm.Status().Members[0]; m.State != "absent" {
+			t.Fatalf("state %s", m.State)
+		}
+		k.do(func() { k.fail["join eth1"] = errors.New("busy") })
+		k.cable(7, true)
+		mu.Lock()
+		place = 17
+		mu.Unlock()
+		time.Sleep(5 * time.Second)
+		if m := tm.Status().Members[0]; m.State != "absent" {
+			t.Fatalf("state %s", m.State)
+		}
+		k.do(func() { delete(k.fail, "join eth1") })
+		time.Sleep(time.Second)
+		if m := tm.Status().Members[0]; m.State != "standby" || m.Index != 17 {
+			t.Errorf("returned: %+v", m)
 		}
 	})
 }
