@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -186,8 +187,8 @@ func (h *Host) addMissing(want, have []object, name string) error {
 	return nil
 }
 
-// addInOrder adds IPv6 addresses so that they come to stand as in want. Some kernels put a new address before those
-// of its scope and some behind them: what one way does not achieve, the other does.
+// addInOrder adds IPv6 addresses so that they come to stand as in want. Kernels put a new address before those of its
+// scope, so the last is added first; where that does not do it, all are added anew, and then the other way round.
 func (h *Host) addInOrder(want []object, index int, name string) error {
 	for try := 0; ; try++ {
 		all, err := h.addresses(index)
@@ -200,7 +201,7 @@ func (h *Host) addInOrder(want []object, index int, name string) error {
 				have = append(have, a)
 			}
 		}
-		if slices.EqualFunc(have, want, sameAddress) || try == 2 {
+		if slices.EqualFunc(have, want, sameAddress) || try == 3 {
 			return nil
 		}
 		if try > 0 {
@@ -212,7 +213,7 @@ func (h *Host) addInOrder(want []object, index int, name string) error {
 			have = nil
 		}
 		next := slices.Clone(want)
-		if try == 0 {
+		if try < 2 {
 			slices.Reverse(next)
 		}
 		if err := h.addMissing(next, have, name); err != nil {
@@ -237,17 +238,38 @@ func (b *back) admit() error {
 	return errors.Join(errs...)
 }
 
-// settle sets what may only be set at the end.
+// dadPatience bounds the wait for the kernel to take new addresses for good.
+const dadPatience = 500 * time.Millisecond
+
+// settle sets what may only be set at the end. The kernel looks at accept_dad when its worker
+// comes to the new addresses, so the old value waits for that.
 func (b *back) settle() error {
 	for _, r := range b.members {
 		if !r.m.strip && !r.m.down {
 			continue
+		}
+		if r.m.Up {
+			b.h.awaitDAD(r.nic)
 		}
 		if err := b.soften(b.h.restoreSysctls(r.nic.Name, r.m.Sysctls, disableIPv6, "ipv6/addr_gen_mode", ipv6MTU)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// awaitDAD waits until no address of a NIC whose duplicate detection is off is tentative.
+func (h *Host) awaitDAD(n NIC) {
+	if v, ok := readSysctl(n.Name, acceptDAD); !ok || v != "0" {
+		return
+	}
+	for end := time.Now().Add(dadPatience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		list, err := h.addresses(n.Index)
+		tentative := func(a object) bool { return addressFlags(a)&unix.IFA_F_TENTATIVE != 0 }
+		if err != nil || !slices.ContainsFunc(list, tentative) {
+			return
+		}
+	}
 }
 
 // neighbours puts permanent neighbours back, and lets NICs know what the adapter or they themselves knew of gateways.

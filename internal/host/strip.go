@@ -51,9 +51,18 @@ func (h *Host) strip(m *memberState, mtu int) error {
 	if err := h.writeSysctl(n.Name, arpIgnore, "8"); err != nil {
 		return err
 	}
-	// From the end: secondaries stand behind their primaries, and would vanish or be promoted with them.
+	// IPv4 from the end: secondaries stand behind their primaries, and would vanish or be promoted with them. IPv6 from the
+	// front. So what is left at any moment can be completed to the old order.
 	for _, a := range slices.Backward(have) {
-		if linkLocal(a) {
+		if a.family() != unix.AF_INET {
+			continue
+		}
+		if err := h.deleteAddress(a, n.Name); err != nil {
+			return err
+		}
+	}
+	for _, a := range have {
+		if a.family() != unix.AF_INET6 || linkLocal(a) {
 			continue
 		}
 		if err := h.deleteAddress(a, n.Name); err != nil {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
@@ -54,6 +55,7 @@ func newWorld(t *testing.T) *world {
 			ip link set p%[1]s up
 			ip link set %[1]s up`, l))
 	}
+	labtest.Eventually(t, 5*time.Second, "no tentative address", func() bool { return run(t, "ip -6 addr show tentative") == "" })
 	return w
 }
 
@@ -125,7 +127,8 @@ func snapshot(t testing.TB) map[string]string {
 	for name, script := range map[string]string{
 		"addr":     "ip -j -d addr show",
 		"link":     "ip -j -d link show",
-		"route4":   "ip -j -d -4 route show table all",
+		"route4":   "ip -j -d -4 route show; ip -j -d -4 route show table 77",
+		"local4":   "ip -j -d -4 route show table local",
 		"route6":   "ip -j -d -6 route show table all",
 		"rule4":    "ip -j -d rule show",
 		"rule6":    "ip -j -d -6 rule show",
@@ -137,15 +140,16 @@ func snapshot(t testing.TB) map[string]string {
 		"sysctl":   "cd /proc/sys/net; for n in na nb nc; do grep -rs . ipv4/conf/$n ipv6/conf/$n || true; done",
 	} {
 		s[name] = neutral(run(t, script))
-		if name == "route6" {
-			s[name] = sorted(s[name]) // the order of a subnet's routes by several links is that of their coming up
+		if name == "route6" || name == "local4" {
+			// Among routes that the kernel makes for several links of one subnet, those of a link come last that got its address last.
+			s[name] = sorted(s[name])
 		}
 	}
 	return s
 }
 
 // volatile are keys whose values change by themselves.
-var volatile = []string{"valid_life_time", "preferred_life_time", "expires", "used", "confirmed", "updated", "tentative"}
+var volatile = []string{"valid_life_time", "preferred_life_time", "expires", "used", "confirmed", "updated"}
 
 // neutral pretty-prints JSON without what changes by itself, so that a difference is a line.
 func neutral(s string) string {
