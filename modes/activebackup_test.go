@@ -179,6 +179,29 @@ func TestOverlapIsSkipped(t *testing.T) {
 			}
 		}
 	})
+	t.Run("two changes in a row keep both", func(t *testing.T) {
+		st := abState(3, nil)
+		m := start(st)
+		st.Settings.Active = "eth1"
+		m.Handle(t0, st)
+		st.Settings.Active = "eth2"
+		m.Handle(t0.Add(1), st)
+		if pl := m.Plan(); pl.Collecting != 0b111 || pl.Multicast != 0b100 {
+			t.Errorf("collecting %b, multicast %b", pl.Collecting, pl.Multicast)
+		}
+	})
+	t.Run("nothing to wait for when the other one died", func(t *testing.T) {
+		st := abState(2, nil)
+		m := start(st)
+		for _, name := range []string{"eth1", "eth0"} {
+			st.Settings.Active = name
+			m.Handle(t0, st)
+		}
+		m.Handle(t0, change(st, func(m []Member) { m[1].Usable = false }))
+		if pl := m.Plan(); pl.Collecting != 0b01 || !m.Deadline().IsZero() {
+			t.Errorf("collecting %b, deadline %v", pl.Collecting, m.Deadline())
+		}
+	})
 	t.Run("there and back", func(t *testing.T) {
 		st := abState(2, nil)
 		m := start(st)

@@ -218,6 +218,29 @@ func TestPickObeysThePlan(t *testing.T) {
 	})
 }
 
+// A Plan that contradicts itself sends nothing by a member that may not send.
+func TestPickTrustsDistributing(t *testing.T) {
+	b := ip{src: "10.0.0.1", dst: "10.0.0.2", proto: 6}.frame()
+	var h frame.Headers
+	frame.Parse(b, &h)
+	slots := make([]uint8, SlotCount)
+	for i := range slots {
+		slots[i] = 3
+	}
+	for _, pl := range []*Plan{
+		{Spread: SpreadSingle, Single: 3, Distributing: 0b1},
+		{Spread: SpreadSlots, Slots: slots, Distributing: 0b1},
+		{Spread: SpreadSlots, Distributing: 0b1},
+		{Spread: SpreadRoundRobin, Weights: [MaxMembers]uint32{3: 1}, Distributing: 0b1, PacketsPerMember: 1},
+		{Spread: 99, Distributing: 0b1},
+	} {
+		var p Picker
+		if got := p.Pick(pl, &h, b, len(b)); got != 0 {
+			t.Errorf("spread %d: by %b", pl.Spread, got)
+		}
+	}
+}
+
 // With weights that do not differ by orders of magnitude every usable member carries something.
 func TestEveryUsableMemberIsUsed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
