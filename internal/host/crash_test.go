@@ -64,7 +64,7 @@ func diesAndRestores(t *testing.T, during string, n int) (died bool) {
 			if h.journal != nil {
 				h.journal.at = h.at
 			}
-			_, err := h.ReleaseAll()
+			_, err := h.ReleaseAll(nil)
 			if err == nil {
 				_, err = h.Finish()
 			}

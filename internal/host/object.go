@@ -153,3 +153,6 @@ func (o *object) UnmarshalJSON(b []byte) error {
 	o.head, o.attrs = j.Head, attrs
 	return nil
 }
+
+// littleEndian tells the order of bytes of this machine.
+var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1

@@ -3,48 +3,41 @@ package host
 import (
 	"cmp"
 	"fmt"
+	"strings"
 )
 
-// Released says how a NIC was given back.
-type Released struct {
-	Name  string
-	Down  bool     // it was up and is given back down
-	Why   string   // when Down
-	Fix   string   // when Down
-	Notes []string // what could not be put back, and other things worth saying
-}
-
 // Release gives one member back while the team goes on: its flags, MTU, sysctls and features as they were. Addresses that
-// moved to the adapter stay there until the team ends. A NIC whose MAC the adapter has is given back down: whatever
-// it sent by itself would move the team's traffic on the LAN to a NIC that is no longer in the team.
-func (h *Host) Release(nic string) (Released, error) {
+// moved to the adapter stay there until the team ends. A NIC whose MAC the adapter has (lender) is given back down:
+// whatever it sent by itself would move the team's traffic on the LAN to a NIC that is no longer in the team. note says
+// so, and what else is worth saying; "" for nothing.
+func (h *Host) Release(nic string, lender bool) (note string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	j, err := h.begun()
 	if err != nil {
-		return Released{}, fmt.Errorf("release NIC %s: %w", nic, err)
+		return "", fmt.Errorf("release NIC %s: %w", nic, err)
 	}
 	m, err := h.member(j, nic)
 	if err != nil {
-		return Released{}, fmt.Errorf("release: %w", err)
+		return "", fmt.Errorf("release: %w", err)
 	}
-	out := Released{Name: m.Name}
 	left := record{Kind: kindLeft, No: m.no, Lent: m.adopted}
 	l, n, err := h.link(m)
 	if err != nil {
 		// It is gone: the kernel has forgotten what we did to it. It keeps what it lent.
-		out.Notes = append(out.Notes, fmt.Sprintf("NIC %s is not there: nothing to give back", m.Name))
 		h.endTCX(m.Index)
 		left.Done = true
-		return out, j.write(left)
+		return fmt.Sprintf("NIC %s is not there: nothing to give back", m.Name), j.write(left)
 	}
-	if a, ok := h.adapter(); ok && a.MAC == n.MAC && m.Up {
-		left.Down, out.Down = true, true
-		out.Why = fmt.Sprintf("%s has the MAC of the adapter %s (%s); two NICs with one MAC on a LAN take each other's traffic", n.Name, a.Name, a.MAC)
-		out.Fix = fmt.Sprintf("ip link set %s up once it is on another LAN, or make the team with --mac new", n.Name)
+	var notes []string
+	a, there := h.adapter()
+	if lender = lender || there && a.MAC == n.MAC; lender && m.Up {
+		left.Down = true
+		notes = append(notes, fmt.Sprintf("%s is given back down: the adapter has its MAC %s, and two NICs with one MAC on a LAN take each other's traffic; "+
+			"bring it up on another LAN with: ip link set %s up (create --mac new avoids this)", n.Name, n.MAC, n.Name))
 	}
 	if err := j.write(left); err != nil {
-		return out, h.journalProblem(err)
+		return "", h.journalProblem(err)
 	}
 	b := &back{h: h, j: j, by: map[int]int{m.Index: n.Index}}
 	b.add(m, l, n)
@@ -59,12 +52,12 @@ func (h *Host) Release(nic string) (Released, error) {
 		b.admit,
 		b.settle,
 	)
-	out.Notes = append(out.Notes, b.notes...)
+	note = strings.Join(append(notes, b.notes...), "; ")
 	if err != nil {
-		return out, fmt.Errorf("release NIC %s: %w", m.Name, err)
+		return note, fmt.Errorf("release NIC %s: %w", m.Name, err)
 	}
 	left.Done = true
-	return out, j.write(left)
+	return note, j.write(left)
 }
 
 // adapter is the team's TAP if it is there and ours.

@@ -18,13 +18,16 @@ type Restored struct {
 // ReleaseAll gives all members back as they were, with the addresses that the adapter has at this moment: the members' own
 // go to their NICs, those that came since to the NIC that had the default route. The adapter stays, without
 // addresses; Finish ends it. Doing it again finishes what was cut off.
-func (h *Host) ReleaseAll() (Restored, error) {
+//
+// still, when not nil, is called right before the host's own stack gets the members' frames again: whoever forwards them to
+// the adapter stops then, so that no frame arrives twice.
+func (h *Host) ReleaseAll(still func()) (Restored, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.releaseAll()
+	return h.releaseAll(still)
 }
 
-func (h *Host) releaseAll() (Restored, error) {
+func (h *Host) releaseAll(still func()) (Restored, error) {
 	j, err := h.begun()
 	if err != nil {
 		return Restored{}, fmt.Errorf("release members: %w", err)
@@ -47,7 +50,12 @@ func (h *Host) releaseAll() (Restored, error) {
 		b.routes,
 		func() error { return b.inheritRoutes(heir) },
 		b.neighbours,
-		b.admit,
+		func() error {
+			if still != nil {
+				still()
+			}
+			return b.admit()
+		},
 		b.settle,
 		b.dropRules,
 		b.clearAdapter,
@@ -217,7 +225,7 @@ func (h *Host) Restore() (Restored, error) {
 		}
 		return out, nil
 	}
-	out, err := h.releaseAll()
+	out, err := h.releaseAll(nil)
 	if err != nil {
 		return out, err
 	}

@@ -46,7 +46,7 @@ func TestTakeoverAndBack(t *testing.T) {
 	h := w.open(nil)
 	must(t, takeover(w, h))
 
-	out, err := h.ReleaseAll()
+	out, err := h.ReleaseAll(nil)
 	must(t, err)
 	for _, n := range out.Notes {
 		t.Error("note:", n)

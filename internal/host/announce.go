@@ -1,0 +1,159 @@
+package host
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+
+	"nicteam/internal/frame"
+	"nicteam/team"
+)
+
+// Announcement reads what the adapter's neighbours must know after its traffic changed NICs: its addresses, those of
+// VLANs, macvlans and a bridge that live behind it, and the multicast groups all of them listen to.
+func (h *Host) Announcement(adapter int) (team.Announcement, error) {
+	var out team.Announcement
+	links, err := retry(h.nl.LinkList)
+	if err != nil {
+		return out, err
+	}
+	groups := listening()
+	for _, b := range behind(links, adapter) {
+		list, err := h.addresses(b.index)
+		if err != nil {
+			return out, err
+		}
+		var source4, source6 netip.Addr
+		for _, a := range list {
+			ip := addressPrefix(a).Addr()
+			out.Addresses = append(out.Addresses, team.Address{IP: ip, MAC: b.mac, VLAN: b.vlan, Router: ip.Is6() && forwards(b.name)})
+			switch {
+			case ip.Is4() && !source4.IsValid():
+				source4 = ip
+			case linkLocal(a):
+				source6 = ip // MLD is sent from the link-local address
+			}
+		}
+		for _, source := range []netip.Addr{source4, source6} {
+			var mine []netip.Addr
+			for _, g := range groups[b.name] {
+				if g.Is4() == source.Is4() {
+					mine = append(mine, g)
+				}
+			}
+			if source.IsValid() && len(mine) > 0 {
+				out.Groups = append(out.Groups, team.GroupReport{Source: source, MAC: b.mac, VLAN: b.vlan, Groups: mine})
+			}
+		}
+	}
+	return out, nil
+}
+
+// station is a link whose frames go through the adapter.
+type station struct {
+	index int
+	name  string
+	mac   frame.MAC
+	vlan  uint16
+}
+
+// behind lists the adapter and the links that stand on it, however high. A VLAN on a VLAN is left out: an
+// announcement carries one tag.
+func behind(links []netlink.Link, adapter int) []station {
+	var out []station
+	seen := map[int]bool{}
+	var visit func(index int, vlan uint16)
+	visit = func(index int, vlan uint16) {
+		i := slices.IndexFunc(links, func(l netlink.Link) bool { return l.Attrs().Index == index })
+		if i < 0 || seen[index] {
+			return
+		}
+		seen[index] = true
+		a := links[i].Attrs()
+		out = append(out, station{index, a.Name, frame.MACFrom(a.HardwareAddr), vlan})
+		if a.MasterIndex != 0 {
+			visit(a.MasterIndex, vlan)
+		}
+		for _, l := range links {
+			if l.Attrs().ParentIndex != index || !standsOn(l) {
+				continue
+			}
+			tag := vlan
+			if v, ok := l.(*netlink.Vlan); ok {
+				if vlan != 0 || v.VlanProtocol == netlink.VLAN_PROTOCOL_8021AD {
+					continue
+				}
+				tag = uint16(v.VlanId)
+			}
+			visit(l.Attrs().Index, tag)
+		}
+	}
+	visit(adapter, 0)
+	return out
+}
+
+func forwards(nic string) bool {
+	v, _ := readSysctl(nic, "ipv6/forwarding")
+	return v == "1"
+}
+
+// listening maps each link to the multicast groups it listens to.
+func listening() map[string][]netip.Addr {
+	groups := map[string][]netip.Addr{}
+	if b, err := os.ReadFile("/proc/thread-self/net/igmp"); err == nil {
+		parseIGMP(b, groups)
+	}
+	if b, err := os.ReadFile("/proc/thread-self/net/igmp6"); err == nil {
+		parseIGMP6(b, groups)
+	}
+	return groups
+}
+
+// parseIGMP reads /proc/net/igmp: a line a link, then an indented line a group, whose address is printed as the word that
+// it is in memory.
+func parseIGMP(b []byte, groups map[string][]netip.Addr) {
+	nic := ""
+	for s := bufio.NewScanner(bytes.NewReader(b)); s.Scan(); {
+		line := s.Text()
+		f := strings.Fields(line)
+		switch {
+		case len(f) < 2:
+		case line[0] != '\t':
+			nic = f[1]
+		default:
+			raw, err := hex.DecodeString(f[0])
+			if err != nil || len(raw) != 4 {
+				continue
+			}
+			if littleEndian {
+				slices.Reverse(raw)
+			}
+			if a, ok := netip.AddrFromSlice(raw); ok && a.IsMulticast() {
+				groups[nic] = append(groups[nic], a)
+			}
+		}
+	}
+}
+
+// parseIGMP6 reads /proc/net/igmp6: index, link, group, …
+func parseIGMP6(b []byte, groups map[string][]netip.Addr) {
+	for s := bufio.NewScanner(bytes.NewReader(b)); s.Scan(); {
+		f := strings.Fields(s.Text())
+		if len(f) < 3 {
+			continue
+		}
+		raw, err := hex.DecodeString(f[2])
+		if err != nil || len(raw) != 16 {
+			continue
+		}
+		if a, ok := netip.AddrFromSlice(raw); ok && a.IsMulticast() {
+			groups[f[1]] = append(groups[f[1]], a)
+		}
+	}
+}

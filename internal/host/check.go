@@ -1,0 +1,323 @@
+package host
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+// MTUs that Ethernet's IPv4 and IPv6 can live with.
+const (
+	minMTU     = 68
+	minMTUIPv6 = 1280
+	maxMTU     = 65535
+)
+
+// Check says what stands against making a team, and what is worth knowing before. It reads only. running has, for
+// each NIC that is a member of another team, that team's name.
+func (h *Host) Check(cfg team.Config, running map[string]string) (warnings []string, problem *team.Problem) {
+	c := &check{h: h, cfg: cfg, running: running, verb: "create"}
+	var err error
+	if c.all, err = h.NICs(); err != nil {
+		return nil, &team.Problem{Kind: team.Failed, What: c.what("cannot read the NICs"), Why: err.Error(), Fix: "run it on a Linux host with netlink", Err: err}
+	}
+	for _, step := range []func() *team.Problem{
+		capable, c.device, c.adapterName, c.members, c.mtu, c.addresses, c.remoteRoot,
+	} {
+		if p := step(); p != nil {
+			p.What = c.what(p.What)
+			return nil, p
+		}
+	}
+	c.warn()
+	return c.warnings, nil
+}
+
+// CheckAdd says what stands against taking more NICs into a running team.
+func (h *Host) CheckAdd(cfg team.Config, names []string, running map[string]string) (warnings []string, problem *team.Problem) {
+	add := cfg
+	add.Members, add.Gateway = nil, netip.Addr{}
+	for _, n := range names {
+		add.Members = append(add.Members, team.MemberConfig{Name: n})
+	}
+	c := &check{h: h, cfg: add, running: running, verb: "add to"}
+	var err error
+	if c.all, err = h.NICs(); err != nil {
+		return nil, &team.Problem{Kind: team.Failed, What: c.what("cannot read the NICs"), Why: err.Error(), Fix: "run it on a Linux host with netlink", Err: err}
+	}
+	for _, name := range names {
+		if slices.ContainsFunc(cfg.Members, func(m team.MemberConfig) bool { return m.Name == name }) {
+			return nil, &team.Problem{Kind: team.Conflict, What: c.what("NIC " + name), Why: "it is a member already", Fix: "nicteam status " + cfg.Team}
+		}
+	}
+	for _, step := range []func() *team.Problem{capable, c.members, c.mtu, c.remoteRoot} {
+		if p := step(); p != nil {
+			p.What = c.what(p.What)
+			return nil, p
+		}
+	}
+	c.warn()
+	return c.warnings, nil
+}
+
+type check struct {
+	h        *Host
+	cfg      team.Config
+	running  map[string]string
+	verb     string
+	all      []NIC
+	chosen   []NIC
+	warnings []string
+}
+
+func (c *check) what(s string) string { return fmt.Sprintf("%s %s: %s", c.verb, c.cfg.Team, s) }
+
+// adapterName checks the name that the adapter will have.
+func (c *check) adapterName() *team.Problem {
+	name := c.cfg.Team
+	if why := badName(name); why != "" {
+		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("bad name %q", name), Why: why,
+			Fix: "choose a name of 1 to 15 letters, digits, dots, dashes and underscores, such as team0"}
+	}
+	i := slices.IndexFunc(c.all, func(n NIC) bool { return n.Name == name })
+	if i < 0 {
+		return nil
+	}
+	c.h.mu.Lock()
+	ours, ok := c.h.adapter()
+	c.h.mu.Unlock()
+	if ok && ours.Index == c.all[i].Index {
+		return nil
+	}
+	return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("the name %s is taken", name),
+		Why: fmt.Sprintf("there is a %s of that name on this host", kindText(c.all[i])),
+		Fix: fmt.Sprintf("choose another name, or remove it: ip link del %s", name)}
+}
+
+// badName says what is wrong with a link's name; "" when nothing is.
+func badName(name string) string {
+	switch {
+	case name == "":
+		return "it is empty"
+	case len(name) >= unix.IFNAMSIZ:
+		return fmt.Sprintf("it has %d bytes, and the kernel takes at most %d", len(name), unix.IFNAMSIZ-1)
+	case name == "." || name == ".." || name == "all" || name == "default":
+		return "the kernel uses this name itself"
+	}
+	for _, r := range name {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r)) {
+			return fmt.Sprintf("it contains %q", r)
+		}
+	}
+	return ""
+}
+
+func kindText(n NIC) string {
+	switch n.Kind {
+	case "device", "":
+		return "NIC"
+	case "tun":
+		return "TUN/TAP device"
+	}
+	return n.Kind
+}
+
+func (c *check) members() *team.Problem {
+	if len(c.cfg.Members) == 0 {
+		return &team.Problem{Kind: team.Usage, What: "no NIC given", Why: "a team needs at least one NIC",
+			Fix: fmt.Sprintf("nicteam create %s %s", c.cfg.Team, strings.Join(c.free(), " "))}
+	}
+	if len(c.cfg.Members) > modes.MaxMembers {
+		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%d NICs", len(c.cfg.Members)),
+			Why: fmt.Sprintf("a team has at most %d members", modes.MaxMembers), Fix: "make two teams"}
+	}
+	seen := map[int]string{}
+	for _, m := range c.cfg.Members {
+		n, p := c.member(m.Name)
+		if p != nil {
+			return p
+		}
+		if _, ok := seen[n.Index]; ok {
+			return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("NIC %s is given twice", n.Name),
+				Why: "a NIC can be in a team once", Fix: "name each NIC once"}
+		}
+		seen[n.Index] = n.Name
+		c.chosen = append(c.chosen, n)
+	}
+	return nil
+}
+
+func (c *check) member(name string) (NIC, *team.Problem) {
+	i := slices.IndexFunc(c.all, func(n NIC) bool { return n.Name == name })
+	if i < 0 {
+		return NIC{}, c.unknown(name)
+	}
+	n := c.all[i]
+	refuse := func(kind team.ProblemKind, why, fix string) (NIC, *team.Problem) {
+		return n, &team.Problem{Kind: kind, What: fmt.Sprintf("NIC %s cannot be a member", name), Why: why, Fix: fix}
+	}
+	switch other := c.running[name]; {
+	case n.Loopback:
+		return refuse(team.Usage, "it is the loopback", "choose one of: "+strings.Join(c.free(), ", "))
+	case name == c.cfg.Team:
+		return refuse(team.Usage, "it is the adapter of the team", "choose one of: "+strings.Join(c.free(), ", "))
+	case !n.Ethernet:
+		return refuse(team.Usage, fmt.Sprintf("it is no Ethernet NIC (%s)", kindText(n)), "choose one of: "+strings.Join(c.free(), ", "))
+	case slices.Contains([]string{"bridge", "bond", "team", "vrf"}, n.Kind):
+		return refuse(team.Usage, fmt.Sprintf("it is a %s itself", n.Kind), "choose one of: "+strings.Join(c.free(), ", "))
+	case other != "":
+		return refuse(team.Conflict, "it is a member of the team "+other, fmt.Sprintf("nicteam remove %s %s", other, name))
+	case n.Master != "":
+		return refuse(team.Conflict, fmt.Sprintf("it belongs to the %s", n.Owner()), fmt.Sprintf("ip link set %s nomaster", name))
+	case len(n.Uppers) > 0:
+		return refuse(team.Conflict, fmt.Sprintf("%s on it would lose their traffic", list(n.Uppers)),
+			fmt.Sprintf("remove them (ip link del %s) and make them on %s afterwards", n.Uppers[0], c.cfg.Team))
+	}
+	return n, nil
+}
+
+// unknown is the problem of a NIC that is not there.
+func (c *check) unknown(name string) *team.Problem {
+	var names []string
+	for _, n := range c.all {
+		if !n.Loopback && n.Name != c.cfg.Team {
+			names = append(names, n.Name)
+		}
+	}
+	p := &team.Problem{Kind: team.NotFound, What: fmt.Sprintf("no NIC %q", name), Err: ErrNoNIC}
+	if len(names) == 0 {
+		p.Why, p.Fix = "this host has no NIC but the loopback", "plug one in, or look with: nicteam list"
+		return p
+	}
+	p.Why = "this host has " + list(names)
+	if like := suggest(name, names); like != "" {
+		p.Fix = fmt.Sprintf("did you mean %s?", like)
+	} else {
+		p.Fix = "choose one of them; nicteam list shows what they are"
+	}
+	return p
+}
+
+// free are NICs that could be members.
+func (c *check) free() []string {
+	var names []string
+	for _, n := range c.all {
+		if n.Ethernet && !n.Loopback && n.Master == "" && len(n.Uppers) == 0 && c.running[n.Name] == "" && n.Kind != "bridge" && n.Name != c.cfg.Team {
+			names = append(names, n.Name)
+		}
+	}
+	return names
+}
+
+func (c *check) mtu() *team.Problem {
+	mtu := c.cfg.MTU
+	if mtu == 0 {
+		return nil
+	}
+	bad := func(why, fix string) *team.Problem {
+		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("bad MTU %d", mtu), Why: why, Fix: fix}
+	}
+	if mtu < minMTU || mtu > maxMTU {
+		return bad(fmt.Sprintf("an MTU is between %d and %d", minMTU, maxMTU), "--mtu 1500")
+	}
+	for _, n := range c.chosen {
+		if n.MinMTU > 0 && mtu < n.MinMTU || n.MaxMTU > 0 && mtu > n.MaxMTU {
+			return bad(fmt.Sprintf("NIC %s takes %d to %d", n.Name, n.MinMTU, n.MaxMTU), fmt.Sprintf("--mtu %d", min(max(mtu, n.MinMTU), n.MaxMTU)))
+		}
+	}
+	if mtu < minMTUIPv6 {
+		for _, p := range c.futureAddresses() {
+			if p.Addr().Is6() {
+				return bad(fmt.Sprintf("IPv6 needs at least %d, and the adapter gets %s", minMTUIPv6, p), fmt.Sprintf("--mtu %d", minMTUIPv6))
+			}
+		}
+	}
+	return nil
+}
+
+// futureAddresses are those that the adapter will have.
+func (c *check) futureAddresses() []netip.Prefix {
+	switch c.cfg.Address {
+	case team.AddressGiven:
+		return c.cfg.Addresses
+	case team.AddressNone:
+		return nil
+	}
+	var out []netip.Prefix
+	for _, n := range c.chosen {
+		for _, p := range n.Addresses {
+			if !p.Addr().IsLinkLocalUnicast() || p.Addr().Is4() {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
+func (c *check) addresses() *team.Problem {
+	have := c.futureAddresses()
+	if c.cfg.Address == team.AddressGiven {
+		for _, p := range have {
+			if owner := c.ownerOf(p.Addr()); owner != "" {
+				return &team.Problem{Kind: team.Conflict, What: "address " + p.String(), Why: fmt.Sprintf("%s of this host has it", owner),
+					Fix: "choose another address, or take it away: ip addr del " + p.String() + " dev " + owner}
+			}
+		}
+	}
+	g := c.cfg.Gateway
+	if !g.IsValid() {
+		return nil
+	}
+	bad := func(why, fix string) *team.Problem {
+		return &team.Problem{Kind: team.Usage, What: "bad gateway " + g.String(), Why: why, Fix: fix}
+	}
+	if c.cfg.Address == team.AddressNone {
+		return bad("the adapter gets no address, so it reaches no gateway", "leave --gateway out, or give --address CIDR")
+	}
+	var nets []string
+	for _, p := range have {
+		if p.Addr() == g {
+			return bad("it is the adapter's own address", "give the address of the router")
+		}
+		if p.Contains(g) {
+			return nil
+		}
+		nets = append(nets, p.Masked().String())
+	}
+	if g.IsLinkLocalUnicast() && g.Is6() {
+		return nil
+	}
+	if len(nets) == 0 {
+		return bad("the adapter will have no address, so it reaches no gateway", "give --address CIDR")
+	}
+	return bad("it is not on the adapter's subnet "+list(nets), "give the address of a router on that subnet")
+}
+
+// ownerOf is the link, other than the members to be, that has an address.
+func (c *check) ownerOf(a netip.Addr) string {
+	for _, n := range c.all {
+		if n.Name == c.cfg.Team || slices.ContainsFunc(c.chosen, func(m NIC) bool { return m.Index == n.Index }) {
+			continue
+		}
+		for _, p := range n.Addresses {
+			if p.Addr() == a {
+				return n.Name
+			}
+		}
+	}
+	return ""
+}
+
+// list writes names as a sentence has them.
+func list(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
