@@ -186,23 +186,7 @@ func (h *Host) speed(name string) (bps uint64, duplex string) {
 	return bps, duplex
 }
 
-// NIC reads one link by name, with its addresses. The error is ErrNoNIC when there is none.
-func (h *Host) NIC(name string) (NIC, error) { return h.addressed(h.nic(name)) }
-
-// NICAt reads one link by ifindex, with its addresses.
-func (h *Host) NICAt(index int) (NIC, error) { return h.addressed(h.nicAt(index)) }
-
-func (h *Host) addressed(n NIC, err error) (NIC, error) {
-	if err != nil {
-		return n, err
-	}
-	list, err := h.addresses(n.Index)
-	for _, a := range list {
-		n.Addresses = append(n.Addresses, addressPrefix(a))
-	}
-	return n, err
-}
-
+// nic reads one link by name with all its details but addresses.
 func (h *Host) nic(name string) (NIC, error) {
 	return h.pick(func(n NIC) bool { return n.Name == name }, fmt.Sprintf("NIC %s", name))
 }
@@ -249,21 +233,6 @@ func (i Identity) Same(o Identity) bool {
 // Find looks for a NIC that went away and may be back with another ifindex or name.
 func (h *Host) Find(id Identity) (NIC, error) {
 	return h.pickSame(id, Identity.Same)
-}
-
-// Returned looks for the recorded member of this name, which went away and may be back.
-func (h *Host) Returned(name string) (NIC, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	j, err := h.begun()
-	if err != nil {
-		return NIC{}, err
-	}
-	m := j.state.byName(name)
-	if m == nil {
-		return NIC{}, fmt.Errorf("NIC %s: not recorded", name)
-	}
-	return h.Find(m.Identity)
 }
 
 func (h *Host) pickSame(id Identity, same func(Identity, Identity) bool) (NIC, error) {

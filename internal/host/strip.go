@@ -120,53 +120,6 @@ func (h *Host) setMTU(l netlink.Link, mtu int) error {
 	return nil
 }
 
-// Up brings a link up that is the caller's own, such as the adapter.
-func (h *Host) Up(index int) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	l, err := h.nl.LinkByIndex(index)
-	if err != nil {
-		return fmt.Errorf("bring up link %d: %w", index, err)
-	}
-	return h.setUp(l, true)
-}
-
-// SetMTU gives the adapter and all members an MTU. No member's is ever smaller than the adapter's, so no frame
-// is too long for one at any moment.
-func (h *Host) SetMTU(adapter, mtu int) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	j, err := h.begun()
-	if err != nil {
-		return fmt.Errorf("set MTU: %w", err)
-	}
-	l, err := h.nl.LinkByIndex(adapter)
-	if err != nil {
-		return fmt.Errorf("set MTU of the adapter: %w", err)
-	}
-	if mtu < l.Attrs().MTU {
-		if err := h.setMTU(l, mtu); err != nil {
-			return err
-		}
-	}
-	for _, m := range j.state.members {
-		if !m.strip {
-			continue
-		}
-		member, _, err := h.link(m)
-		if errors.Is(err, ErrNoNIC) {
-			continue
-		}
-		if err == nil {
-			err = h.setMTU(member, mtu)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return h.setMTU(l, mtu)
-}
-
 func (h *Host) setUp(l netlink.Link, up bool) error {
 	if l.Attrs().RawFlags&unix.IFF_UP != 0 == up {
 		return nil
