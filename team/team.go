@@ -217,8 +217,8 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 	}
 }
 
-// apply puts the pending Plan in force. A Plan that is refused is tried again, and people are told
-// until it is in force.
+// apply puts the pending Plan in force. A Plan that is refused is tried again, and a warning stands
+// until it is in force; who asked for what led to it is not told otherwise, for it was done.
 func (t *Team) apply(out *Output) {
 	err := t.o.Datapath.Apply(t.pending)
 	if err == nil {
@@ -232,9 +232,6 @@ func (t *Team) apply(out *Output) {
 	if text := "the data path refused the Plan: " + err.Error(); t.loop.warned[warnApply] != text {
 		t.log.Error("plan refused", "err", err)
 		t.warn(out, text)
-	}
-	if out.Err == nil {
-		out.Err = &Problem{Kind: Failed, What: "change " + t.o.Config.Team, Why: "the data path refused the Plan: " + err.Error(), Fix: "it is tried again; see: nicteam status " + t.o.Config.Team, Err: err}
 	}
 }
 
