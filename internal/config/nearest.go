@@ -3,9 +3,12 @@ package config
 import "strings"
 
 // Nearest returns the word of list that was most likely meant, or "": at most a third of the
-// letters may differ, two neighbouring letters in the wrong order count once.
+// letters may differ (one in short words), two neighbouring letters in the wrong order count once.
 func Nearest(word string, list []string) string {
-	best, found := len([]rune(word))/3+1, ""
+	if word == "" {
+		return ""
+	}
+	best, found := max(1, len([]rune(word))/3), ""
 	for _, w := range list {
 		if d := distance(strings.ToLower(word), strings.ToLower(w)); d <= best && (found == "" || d < best) {
 			best, found = d, w

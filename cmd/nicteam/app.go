@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"nicteam/internal/control"
+	"nicteam/internal/daemon"
+	"nicteam/team"
+)
+
+// app is one run of the command: where it writes, and what holds for all verbs.
+type app struct {
+	out, err io.Writer
+	env      []string
+
+	places               daemon.Places
+	json, quiet, verbose bool
+	yes                  bool
+
+	ctx    context.Context // set by interruptible
+	stream bool            // ended by the user: an interrupt needs no words
+}
+
+// interrupted is the cause of a context that a signal ended.
+type interrupted struct{ sig os.Signal }
+
+func (i interrupted) Error() string { return "stopped by the signal " + i.sig.String() }
+
+// execute runs the command and returns its exit code.
+func execute(args []string, out, errw io.Writer, env []string) int {
+	a := &app{out: out, err: errw, env: env}
+	root := a.root()
+	for _, arg := range args { // errors in the flags themselves are to be an object, too
+		if arg == "--" {
+			break
+		}
+		a.json = a.json || arg == "--json"
+	}
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errw)
+	err := root.Execute()
+	if err == nil {
+		return 0
+	}
+	return a.fail(err)
+}
+
+// interruptible is the context of a verb that SIGINT and SIGTERM end. Verbs that run a team in
+// this process do not use it: there signals mean something else, and daemon takes them. A second
+// signal ends the process as it would any other.
+func (a *app) interruptible() context.Context {
+	if a.ctx != nil {
+		return a.ctx
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	a.ctx = ctx
+	sigs := make(chan os.Signal, 1)
+	signal.Notify(sigs, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		s := <-sigs
+		signal.Stop(sigs)
+		cancel(interrupted{s})
+	}()
+	return ctx
+}
+
+// log writes to stderr what is at least as grave as level; -v everything.
+func (a *app) log(level slog.Level) *slog.Logger {
+	switch {
+	case a.verbose:
+		level = slog.LevelDebug
+	case a.quiet:
+		level = slog.LevelError
+	}
+	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
+}
+
+// getenv reads the environment that the command was given.
+func (a *app) getenv(name string) string {
+	for i := len(a.env) - 1; i >= 0; i-- {
+		if v, ok := strings.CutPrefix(a.env[i], name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// client asks a team; the caller closes it.
+func (a *app) client(name string) *control.Client { return control.NewClient(a.places.RunDir, name) }
+
+// teams are the teams that a verb is for: the one that is named, else all that run.
+func (a *app) teams(named []string) []string {
+	if len(named) > 0 {
+		return named
+	}
+	return control.Running(a.places.RunDir)
+}
+
+// one is the team that a verb is for when its name may be left out.
+func (a *app) one(what string, named []string) (string, error) {
+	names := a.teams(named)
+	switch len(names) {
+	case 1:
+		return names[0], nil
+	case 0:
+		return "", &team.Problem{Kind: team.NotFound, What: what + ": no team", Why: "none runs on this host", Fix: "make one: nicteam create team0 NIC NIC"}
+	}
+	return "", &team.Problem{Kind: team.Usage, What: what + ": which team?", Why: "these run: " + strings.Join(names, ", "), Fix: "name one of them"}
+}
+
+// steps shows what a change has done.
+func (a *app) steps(name string, steps []string) error {
+	if a.json {
+		return a.document(struct {
+			Schema string   `json:"schema"`
+			Team   string   `json:"team,omitempty"`
+			Steps  []string `json:"steps"`
+		}{"nicteam.result/v1", name, orEmpty(steps)})
+	}
+	if !a.quiet {
+		for _, s := range steps {
+			a.say("%s", s)
+		}
+	}
+	return nil
+}
+
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+// say writes a line for people.
+func (a *app) say(format string, args ...any) { _, _ = fmt.Fprintf(a.out, format+"\n", args...) }
+
+// args refuses a number of arguments other than low to high; high < 0 is without end.
+func args(low, high int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, given []string) error {
+		if len(given) >= low && (high < 0 || len(given) <= high) {
+			return nil
+		}
+		why := "something is missing"
+		if high >= 0 && len(given) > high {
+			why = fmt.Sprintf("%q is one too many", given[high])
+		}
+		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%s: %s", cmd.CommandPath(), countOf(len(given))), Why: why, Fix: "nicteam " + cmd.Use + "; see: " + cmd.CommandPath() + " --help"}
+	}
+}
+
+func countOf(n int) string {
+	switch n {
+	case 0:
+		return "no argument given"
+	case 1:
+		return "one argument given"
+	}
+	return fmt.Sprintf("%d arguments given", n)
+}
+
+// warn tells people on stderr; with --json warnings are in the document.
+func (a *app) warn(text string) {
+	if !a.json {
+		_, _ = fmt.Fprintf(a.err, "warning: %s\n", text)
+	}
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"nicteam/internal/config"
+	"nicteam/internal/daemon"
+	"nicteam/team"
+)
+
+func (a *app) createCmd() *cobra.Command {
+	var file string
+	var o daemon.CreateOptions
+	c := &cobra.Command{
+		Use:     "create TEAM NIC [NIC...]",
+		Aliases: []string{"bond"},
+		Short:   "Make a team of NICs",
+		Long: `Makes a team: a new adapter called TEAM takes over the addresses and routes of the
+NICs, and the NICs carry its frames. It returns when the team forwards. Nothing
+on the host is changed before all input has been found valid, and a create that
+fails leaves the host as it was.
+
+Flags win over NICTEAM_ variables, these over the file, and the file over
+defaults: nicteam help config`,
+		Example: `  nicteam create team0 eth1 eth2
+  nicteam create team0 eth1 eth2 --mode round-robin --address 10.0.0.1/24 --gateway 10.0.0.254
+  nicteam create team0 eth1 eth2 --dry-run
+  nicteam create team0 --config team0.yaml`,
+		Args: func(cmd *cobra.Command, given []string) error {
+			if file != "" {
+				return nil
+			}
+			return args(2, -1)(cmd, given)
+		},
+		RunE: func(cmd *cobra.Command, given []string) error {
+			load := config.Options{Flags: givenSettings(cmd), Env: a.env, Path: file, New: true}
+			if len(given) > 0 {
+				load.Team, load.Members = given[0], given[1:]
+			}
+			l, err := config.Load(load)
+			if err != nil {
+				return err
+			}
+			return a.create(l, o)
+		},
+	}
+	settingFlags(c)
+	c.Flags().StringVarP(&file, "config", "c", "", "a file of settings: YAML, TOML or JSON")
+	c.Flags().BoolVar(&o.Foreground, "foreground", false, "run the team in this process until it is stopped")
+	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "check, say what would be done, change nothing")
+	c.Flags().BoolVar(&o.NoPersist, "no-persist", false, "leave no TEAM.yaml in the configuration directory")
+	return c
+}
+
+// create makes the team and shows its steps as they are done.
+func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
+	ctx, level := a.interruptible, slog.LevelWarn
+	if o.Foreground {
+		ctx, level = context.Background, slog.LevelInfo
+	}
+	o.Config, o.Places, o.Log = l.Config, a.places, a.log(level)
+	for _, n := range l.Notes {
+		a.warn(n)
+	}
+	o.Progress = func(step string) {
+		if !a.json && !a.quiet {
+			a.say("%s", step)
+		}
+	}
+	done, err := daemon.Create(ctx(), o)
+	if err != nil {
+		return err
+	}
+	if done == nil {
+		return nil
+	}
+	if a.json {
+		return a.document(created{"nicteam.created/v1", l.Config.Team, o.DryRun, orEmpty(done.Steps), append(orEmpty(l.Notes), done.Warnings...), done.Status})
+	}
+	for _, w := range done.Warnings {
+		a.warn(w)
+	}
+	if s := done.Status; s != nil && !a.quiet {
+		a.say("%s is %s", s.Team, s.State)
+	}
+	return nil
+}
+
+// created is the document nicteam.created/v1.
+type created struct {
+	Schema   string       `json:"schema"`
+	Team     string       `json:"team"`
+	DryRun   bool         `json:"dry_run"`
+	Steps    []string     `json:"steps"`
+	Warnings []string     `json:"warnings"`
+	Status   *team.Status `json:"status,omitempty"`
+}

@@ -1,0 +1,22 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func (a *app) deleteCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:     "delete TEAM",
+		Short:   "End a team and put the host back as it was",
+		Long:    `Ends a team. Addresses, routes and everything else go back to where they were before it was made.`,
+		Example: `  nicteam delete team0`,
+		Args:    args(1, 1),
+		RunE: func(_ *cobra.Command, given []string) error {
+			c := a.client(given[0])
+			defer c.Close()
+			steps, err := c.Delete(a.interruptible())
+			if err != nil {
+				return err
+			}
+			return a.steps(given[0], steps)
+		},
+	}
+}

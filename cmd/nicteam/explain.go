@@ -1,0 +1,40 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) explainCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "explain TEAM FLOW",
+		Short: "Say which NIC carries a flow, and why",
+		Long: `Says which NIC carries a flow that this host sends, and why. A flow is a protocol, this
+side and the other side; ports are for tcp and udp.`,
+		Example: `  nicteam explain team0 tcp 10.0.0.1:5000 10.0.0.2:80
+  nicteam explain team0 icmp 10.0.0.1 10.0.0.2`,
+		Args: args(2, -1),
+		RunE: func(_ *cobra.Command, given []string) error {
+			c := a.client(given[0])
+			defer c.Close()
+			e, err := c.Explain(a.interruptible(), strings.Join(given[1:], " "))
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.document(e)
+			}
+			member := e.Member
+			if member == "" {
+				member = "no one NIC"
+			}
+			a.say("%s: %s", e.Flow, member)
+			a.say("  %s", e.Why)
+			if e.Next != "" {
+				a.say("  without %s: %s", e.Member, e.Next)
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"nicteam/team"
+)
+
+// notYet is what verbs answer that the contract has and this build has not.
+func notYet(what, fix string) error {
+	return &team.Problem{Kind: team.Failed, What: what + ": not in this build yet", Why: "the command is known, but its code has not landed", Fix: fix}
+}
+
+func (a *app) peersCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:     "peers TEAM",
+		Short:   "elb: show which peer reaches us by which NIC (not in this build yet)",
+		Example: `  nicteam peers team0`,
+		Args:    args(1, 1),
+		RunE: func(_ *cobra.Command, given []string) error {
+			c := a.client(given[0])
+			defer c.Close()
+			s, err := c.Status(a.interruptible())
+			if err != nil {
+				return err
+			}
+			if s.Mode != "elb" {
+				return &team.Problem{Kind: team.Failed, What: "peers " + s.Team, Why: "only a team in mode elb steers its peers, this one is in mode " + s.Mode + "; elb is not in this build yet", Fix: "nicteam explain " + s.Team + " FLOW says where a flow goes"}
+			}
+			return notYet("peers "+s.Team, "nicteam status "+s.Team)
+		},
+	}
+}
+
+func (a *app) exportCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:                "export TEAM --last 1h --format svg|png|csv|json|md -o FILE",
+		Short:              "Save a picture of the traffic (not in this build yet)",
+		Example:            `  nicteam export team0 --last 1h --format svg -o team0.svg`,
+		DisableFlagParsing: true,
+		RunE: func(*cobra.Command, []string) error {
+			return notYet("export", "nicteam watch TEAM --json writes the traffic as it flows")
+		},
+	}
+}
+
+func (a *app) metricsCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:                "metrics",
+		Short:              "Serve the teams' counters to Prometheus (not in this build yet)",
+		Example:            `  nicteam metrics --listen 127.0.0.1:9000`,
+		DisableFlagParsing: true,
+		RunE: func(*cobra.Command, []string) error {
+			return notYet("metrics", "nicteam status --json has the counters")
+		},
+	}
+}

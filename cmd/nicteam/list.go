@@ -1,0 +1,33 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"nicteam/internal/daemon"
+)
+
+func (a *app) listCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the teams and the NICs of this host",
+		Long:  `Lists the teams of this host, running or not, and its NICs with speed, link, addresses and who they belong to.`,
+		Example: `  nicteam list
+  nicteam list --json`,
+		Args: args(0, 0),
+		RunE: func(*cobra.Command, []string) error {
+			l, err := daemon.List(a.interruptible(), a.places)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.document(l)
+			}
+			if len(l.Teams) > 0 {
+				a.showTeams(l.Teams)
+				a.say("")
+			}
+			a.showNICs(l.NICs)
+			return nil
+		},
+	}
+}

@@ -1,0 +1,15 @@
+// Command nicteam makes several NICs of this host work as one.
+//
+// Here is the command tree and nothing else: a file a verb, which reads its arguments, calls
+// config, daemon or control, and shows what comes back. Whatever goes wrong is shown in three lines
+// and ends in the exit code of its kind; see problem.go.
+package main
+
+import "os"
+
+// version is set by the linker.
+var version string
+
+func main() {
+	os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr, os.Environ()))
+}

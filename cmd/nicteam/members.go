@@ -1,0 +1,51 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+func (a *app) addCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:     "add TEAM NIC...",
+		Aliases: []string{"enslave", "slave"},
+		Short:   "Join NICs to a running team",
+		Long: `Joins NICs to a running team. The adapter, its addresses and its connections are not
+touched. Either all of the NICs join or none does.`,
+		Example: `  nicteam add team0 eth3`,
+		Args:    args(2, -1),
+		RunE: func(_ *cobra.Command, given []string) error {
+			c := a.client(given[0])
+			defer c.Close()
+			steps, err := c.Add(a.interruptible(), given[1:])
+			if err != nil {
+				return err
+			}
+			return a.steps(given[0], steps)
+		},
+	}
+}
+
+func (a *app) removeCmd() *cobra.Command {
+	var force bool
+	c := &cobra.Command{
+		Use:     "remove TEAM NIC...",
+		Aliases: []string{"release"},
+		Short:   "Drain and release NICs of a running team",
+		Long: `Takes NICs out of a running team without losing a frame: first nothing more is sent by
+them, then they are released and get back what they had. The last NIC leaves only
+with --force.`,
+		Example: `  nicteam remove team0 eth2`,
+		Args:    args(2, -1),
+		RunE: func(_ *cobra.Command, given []string) error {
+			c := a.client(given[0])
+			defer c.Close()
+			steps, err := c.Remove(a.interruptible(), given[1:], force)
+			if err != nil {
+				return err
+			}
+			return a.steps(given[0], steps)
+		},
+	}
+	c.Flags().BoolVar(&force, "force", false, "remove the last NIC, too")
+	return c
+}

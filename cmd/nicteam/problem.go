@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"nicteam/internal/config"
+	"nicteam/team"
+)
+
+// interruptedCode is the exit code after a signal.
+const interruptedCode = 130
+
+// fail shows an error on stderr in three lines, or with --json as an object, and returns the exit code.
+func (a *app) fail(err error) int {
+	p := a.problem(err)
+	if p.Kind == interruptedCode && a.stream {
+		return interruptedCode
+	}
+	if a.json {
+		b, _ := json.Marshal(struct {
+			Schema string `json:"schema"`
+			*team.Problem
+		}{"nicteam.problem/v1", p})
+		_, _ = fmt.Fprintf(a.err, "%s\n", b)
+	} else {
+		_, _ = fmt.Fprintf(a.err, "error: %s\nwhy: %s\nfix: %s\n", oneLine(p.What), oneLine(p.Why), oneLine(p.Fix))
+	}
+	return int(p.Kind)
+}
+
+// problem makes a problem with all its parts of any error.
+func (a *app) problem(err error) *team.Problem {
+	var sig interrupted
+	var p *team.Problem
+	switch {
+	case a.ctx != nil && errors.As(context.Cause(a.ctx), &sig):
+		return &team.Problem{Kind: interruptedCode, What: "interrupted", Why: sig.Error() + " before it was done", Fix: "see where things stand: nicteam list"}
+	case errors.As(err, &p):
+		p = &team.Problem{Kind: p.Kind, What: p.What, Why: p.Why, Fix: p.Fix}
+	default:
+		p = &team.Problem{What: "nicteam", Why: err.Error()}
+	}
+	if p.Kind == 0 {
+		p.Kind = team.Failed
+	}
+	if p.Why == "" {
+		p.Why = "no reason was given"
+	}
+	if p.Fix == "" {
+		p.Fix = "run it again with -v to see more"
+	}
+	return p
+}
+
+// oneLine keeps the three lines three.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// flagProblem says what is wrong with a flag, and which may have been meant.
+func flagProblem(cmd *cobra.Command, err error) error {
+	p := &team.Problem{Kind: team.Usage, What: cmd.CommandPath() + ": " + err.Error(), Why: "the command line cannot be read", Fix: cmd.CommandPath() + " --help shows the flags"}
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		name := unknown.GetSpecifiedName()
+		p.What = fmt.Sprintf("%s: unknown flag %q", cmd.CommandPath(), dashed(name))
+		p.Why = "there is no such flag"
+		var list []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { list = append(list, f.Name) })
+		cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) { list = append(list, f.Name) })
+		if near := config.Nearest(name, list); near != "" && len(name) > 1 {
+			p.Why += `; did you mean "--` + near + `"?`
+		}
+	}
+	return p
+}
+
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}

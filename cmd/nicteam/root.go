@@ -1,0 +1,135 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"nicteam/internal/config"
+	"nicteam/internal/control"
+	"nicteam/internal/daemon"
+	"nicteam/team"
+)
+
+// root is the command tree.
+func (a *app) root() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "nicteam",
+		Short: "Make several NICs work as one",
+		Long: `nicteam makes several NICs of this host work as one: a new adapter owns the IP
+address, and the NICs carry its frames. It needs no kernel module.
+
+Alone it shows the teams of this host or, where there are none, its NICs and
+the one command to run.`,
+		Example: `  nicteam create team0 eth1 eth2
+  nicteam status team0
+  nicteam delete team0`,
+		Args:              cobra.ArbitraryArgs,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.settle() },
+		RunE: func(cmd *cobra.Command, given []string) error {
+			if len(given) > 0 {
+				return unknownVerb(cmd, given[0])
+			}
+			if len(control.Running(a.places.RunDir)) > 0 {
+				return a.status(nil, false)
+			}
+			return a.welcome()
+		},
+	}
+	c.SetFlagErrorFunc(flagProblem)
+	c.CompletionOptions.DisableDefaultCmd = true
+	f := c.PersistentFlags()
+	f.StringVar(&a.places.RunDir, "run-dir", "", "where the sockets are (/run/nicteam, $NICTEAM_RUN_DIR)")
+	f.StringVar(&a.places.StateDir, "state-dir", "", "where the journals are (/var/lib/nicteam, $NICTEAM_STATE_DIR)")
+	f.StringVar(&a.places.ConfigDir, "config-dir", "", "where TEAM.yaml is (/etc/nicteam, $NICTEAM_CONFIG_DIR)")
+	f.BoolVar(&a.json, "json", false, "answer in JSON, errors too")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "say only what went wrong")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "log what is done to stderr")
+	f.BoolVarP(&a.yes, "yes", "y", false, "take every question as answered with yes")
+	for _, verb := range []func() *cobra.Command{
+		a.createCmd, a.addCmd, a.removeCmd, a.deleteCmd, a.setCmd,
+		a.statusCmd, a.listCmd, a.watchCmd, a.eventsCmd, a.explainCmd, a.peersCmd, a.exportCmd, a.metricsCmd,
+		a.runCmd, a.restoreCmd, a.demoCmd, a.versionCmd, a.completionCmd, modesTopic, configTopic,
+	} {
+		c.AddCommand(verb())
+	}
+	c.SetHelpCommand(a.helpCmd())
+	return c
+}
+
+// settle fills in the places: flag, else environment, else default.
+func (a *app) settle() error {
+	for _, p := range []struct {
+		dir           *string
+		env, standard string
+	}{
+		{&a.places.RunDir, "NICTEAM_RUN_DIR", "/run/nicteam"},
+		{&a.places.StateDir, "NICTEAM_STATE_DIR", "/var/lib/nicteam"},
+		{&a.places.ConfigDir, "NICTEAM_CONFIG_DIR", "/etc/nicteam"},
+	} {
+		if *p.dir == "" {
+			*p.dir = a.getenv(p.env)
+		}
+		if *p.dir == "" {
+			*p.dir = p.standard
+		}
+		if !strings.HasPrefix(*p.dir, "/") { // the team's process works elsewhere
+			wd, err := os.Getwd()
+			if err != nil {
+				return &team.Problem{Kind: team.Failed, What: "find the working directory", Why: err.Error(), Fix: "give directories that begin with a slash", Err: err}
+			}
+			*p.dir = wd + "/" + *p.dir
+		}
+	}
+	return nil
+}
+
+func unknownVerb(cmd *cobra.Command, word string) error {
+	var verbs []string
+	for _, c := range cmd.Root().Commands() {
+		verbs = append(append(verbs, c.Name()), c.Aliases...)
+	}
+	why := "there is no such command"
+	if near := config.Nearest(word, verbs); near != "" {
+		why += fmt.Sprintf("; did you mean %q?", near)
+	}
+	return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("unknown command %q", word), Why: why, Fix: "nicteam help lists the commands"}
+}
+
+// welcome shows the NICs of a host without teams and the command that makes one of them.
+func (a *app) welcome() error {
+	l, err := daemon.List(a.interruptible(), a.places)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.document(l)
+	}
+	a.say("No team runs on this host. Its NICs:\n")
+	a.showNICs(l.NICs)
+	a.say("\nMake one:\n\n  nicteam create team0 %s\n\nMore: nicteam help", strings.Join(proposal(l.NICs), " "))
+	return nil
+}
+
+// proposal is the NICs to try: free ones, those with a link first, at most two.
+func proposal(nics []daemon.ListedNIC) []string {
+	var linked, others []string
+	for _, n := range nics {
+		switch {
+		case n.Owner != "":
+		case n.Link:
+			linked = append(linked, n.Name)
+		default:
+			others = append(others, n.Name)
+		}
+	}
+	names := append(linked, others...)
+	if len(names) == 0 {
+		return []string{"NIC", "NIC"}
+	}
+	return names[:min(2, len(names))]
+}

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"nicteam/internal/config"
+	"nicteam/internal/daemon"
+)
+
+func (a *app) runCmd() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "run TEAM",
+		Short: "Run a team's own process in the foreground",
+		Long: `Runs the process of a team; this is what a service manager starts. Without --config the
+settings are those in the configuration directory, TEAM.yaml.`,
+		Example: `  nicteam run team0 --config /etc/nicteam/team0.yaml`,
+		Args:    args(1, 1),
+		RunE: func(_ *cobra.Command, given []string) error {
+			if file == "" {
+				file = filepath.Join(a.places.ConfigDir, given[0]+".yaml")
+			}
+			l, err := config.Load(config.Options{Team: given[0], Env: a.env, Path: file})
+			if err != nil {
+				return err
+			}
+			return daemon.Run(context.Background(), daemon.RunOptions{Config: l.Config, Places: a.places, Ready: daemon.ReadyFile(), Log: a.log(slog.LevelInfo)})
+		},
+	}
+	c.Flags().StringVarP(&file, "config", "c", "", "a file of settings: YAML, TOML or JSON")
+	return c
+}

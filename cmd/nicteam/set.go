@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"nicteam/internal/config"
+	"nicteam/team"
+)
+
+func (a *app) setCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "set TEAM KEY=VALUE...",
+		Short: "Change live settings of a running team",
+		Long: "Changes settings while the team runs; connections are not touched. All of them take effect or none.\n\nSettings: " +
+			strings.Join(config.LiveKeys(), ", ") + ".\n\nbalance=off leaves one NIC active and the others standing by, balance=on goes back.",
+		Example: `  nicteam set team0 mode=round-robin
+  nicteam set team0 active=eth2
+  nicteam set team0 weight.eth1=2 hash=layer2+3
+  nicteam set team0 balance=off`,
+		Args: args(2, -1),
+		RunE: func(_ *cobra.Command, given []string) error {
+			settings, err := pairs(given[1:])
+			if err != nil {
+				return err
+			}
+			c := a.client(given[0])
+			defer c.Close()
+			steps, err := c.Set(a.interruptible(), settings)
+			if err != nil {
+				return err
+			}
+			return a.steps(given[0], steps)
+		},
+	}
+}
+
+// pairs reads KEY=VALUE; a key may stand once.
+func pairs(given []string) (map[string]string, error) {
+	settings := map[string]string{}
+	for _, kv := range given {
+		k, v, ok := strings.Cut(kv, "=")
+		if !ok || k == "" {
+			return nil, &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%q is not KEY=VALUE", kv), Why: "a setting has its value behind an equals sign", Fix: "write it as mode=xor"}
+		}
+		if _, twice := settings[k]; twice {
+			return nil, &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%s is given twice", k), Why: "a setting has one value", Fix: "give it once"}
+		}
+		settings[k] = v
+	}
+	return settings, nil
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"nicteam/internal/daemon"
+	"nicteam/team"
+)
+
+// document writes a JSON document on a line.
+func (a *app) document(doc any) error {
+	b, err := json.Marshal(doc)
+	if err != nil {
+		return err
+	}
+	_, err = a.out.Write(append(b, '\n'))
+	return err
+}
+
+// table writes rows of cells as columns.
+func (a *app) table(rows [][]string) {
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	for _, r := range rows {
+		_, _ = fmt.Fprintln(w, strings.TrimRight(strings.Join(r, "\t"), "\t "))
+	}
+	_ = w.Flush()
+}
+
+// showStatus is a team's state for people.
+func (a *app) showStatus(s *team.Status, now time.Time) {
+	head := fmt.Sprintf("%s  %s  %s", s.Team, s.Mode, s.State)
+	if s.Reason != "" {
+		head += " (" + s.Reason + ")"
+	}
+	if !s.Since.IsZero() {
+		head += "  for " + ago(now.Sub(s.Since))
+	}
+	a.say("%s", head)
+	addresses := "no address"
+	if len(s.Adapter.Addresses) > 0 {
+		addresses = strings.Join(s.Adapter.Addresses, " ")
+	}
+	a.say("  %s  MAC %s  MTU %d  data path %s%s", addresses, s.Adapter.MAC, s.Adapter.MTU, s.Datapath, parenthesis(s.DatapathReason))
+	if !s.Balance {
+		a.say("  balance off: one NIC works, the others stand by")
+	}
+	rows := [][]string{{"  ", "NIC", "STATE", "SPEED", "IN", "OUT", "LOST", "WHY"}}
+	for _, m := range s.Members {
+		mark := "  "
+		if m.Name == s.Active {
+			mark = "* "
+		}
+		rows = append(rows, []string{mark, m.Name, m.State, speed(m.SpeedBps, m.Link), volume(m.RX.Bytes), volume(m.TX.Bytes), lost(m), m.Reason})
+	}
+	a.table(rows)
+	for _, w := range s.Warnings {
+		a.say("  warning: %s", w)
+	}
+}
+
+func lost(m team.MemberStatus) string {
+	n := m.RX.Drops + m.RX.Errors + m.TX.Drops + m.TX.Errors
+	if n == 0 {
+		return "-"
+	}
+	return fmt.Sprint(n)
+}
+
+func parenthesis(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " (" + s + ")"
+}
+
+func (a *app) showTeams(teams []daemon.ListedTeam) {
+	rows := [][]string{{"TEAM", "STATE", "MODE", "NICS"}}
+	for _, t := range teams {
+		rows = append(rows, []string{t.Name, t.State, t.Mode, strings.Join(t.Members, " ")})
+	}
+	a.table(rows)
+}
+
+func (a *app) showNICs(nics []daemon.ListedNIC) {
+	rows := [][]string{{"NIC", "LINK", "SPEED", "DRIVER", "MAC", "ADDRESSES", "BELONGS TO"}}
+	for _, n := range nics {
+		link := "no"
+		switch {
+		case n.Link:
+			link = "yes"
+		case !n.Up:
+			link = "down"
+		}
+		rows = append(rows, []string{n.Name, link, speed(n.SpeedBps, n.Link), orDash(n.Driver), orDash(n.MAC), orDash(strings.Join(n.Addresses, " ")), orDash(n.Owner)})
+	}
+	a.table(rows)
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func speed(bps uint64, link bool) string {
+	switch {
+	case !link:
+		return "-"
+	case bps == 0:
+		return "unknown"
+	}
+	return rate(float64(bps))
+}
+
+// rate writes bit/s with SI prefixes.
+func rate(bps float64) string { return si(bps, "bit/s") }
+
+// volume writes bytes with SI prefixes.
+func volume(n uint64) string { return si(float64(n), "B") }
+
+func si(x float64, unit string) string {
+	prefixes := []string{"", "k", "M", "G", "T", "P", "E"}
+	i := 0
+	for x >= 999.95 && i < len(prefixes)-1 {
+		x, i = x/1000, i+1
+	}
+	text := fmt.Sprintf("%.1f", x)
+	return strings.TrimSuffix(text, ".0") + " " + prefixes[i] + unit
+}
+
+// ago writes a time span with its two largest units.
+func ago(d time.Duration) string {
+	d = max(d, 0)
+	switch {
+	case d >= 24*time.Hour:
+		return fmt.Sprintf("%dd %dh", d/(24*time.Hour), d/time.Hour%24)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh %dm", d/time.Hour, d/time.Minute%60)
+	case d >= time.Minute:
+		return fmt.Sprintf("%dm %ds", d/time.Minute, d/time.Second%60)
+	}
+	return fmt.Sprintf("%ds", d/time.Second)
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"nicteam/team"
+)
+
+func (a *app) statusCmd() *cobra.Command {
+	var check bool
+	c := &cobra.Command{
+		Use:   "status [TEAM]",
+		Short: "Show the state of a team, or of all",
+		Long: `Shows the state of a team and of its NICs, of all teams when none is named. With --json
+there is one document (nicteam.status/v1) a line. With --check it ends with exit code 7 when a
+team is degraded or down.`,
+		Example: `  nicteam status
+  nicteam status team0 --json
+  nicteam status team0 --check -q`,
+		Args: args(0, 1),
+		RunE: func(_ *cobra.Command, given []string) error { return a.status(given, check) },
+	}
+	c.Flags().BoolVar(&check, "check", false, "exit code 7 when degraded or down")
+	return c
+}
+
+// status shows the teams that answer, then says which do not.
+func (a *app) status(named []string, check bool) error {
+	names := a.teams(named)
+	if len(names) == 0 {
+		if check {
+			_, err := a.one("status", nil)
+			return err
+		}
+		if !a.json && !a.quiet {
+			a.say("No team runs on this host. Make one: nicteam create team0 NIC NIC")
+		}
+		return nil
+	}
+	var worst *team.Status
+	var failed error
+	for i, name := range names {
+		c := a.client(name)
+		s, err := c.Status(a.interruptible())
+		c.Close()
+		if err != nil {
+			failed = errors.Join(failed, err)
+			continue
+		}
+		switch {
+		case a.json:
+			if err := a.document(s); err != nil {
+				return err
+			}
+		case !a.quiet:
+			if i > 0 {
+				a.say("")
+			}
+			a.showStatus(s, time.Now())
+		}
+		if s.State != "up" && worst == nil {
+			worst = s
+		}
+	}
+	if failed != nil {
+		return failed
+	}
+	if check && worst != nil {
+		why := worst.Reason
+		if why == "" && len(worst.Warnings) > 0 {
+			why = worst.Warnings[0]
+		}
+		return &team.Problem{Kind: team.Degraded, What: worst.Team + " is " + worst.State, Why: why, Fix: "see what happened: nicteam events " + worst.Team}
+	}
+	return nil
+}
