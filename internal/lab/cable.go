@@ -3,8 +3,10 @@ package lab
 import (
 	"fmt"
 	"net"
+	"sync/atomic"
 
-	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
 )
 
 // Line is what joins two nodes: a Cable or a Wire.
@@ -24,10 +26,14 @@ var (
 type CableOptions struct {
 	MACA, MACB net.HardwareAddr
 	MTU        int
+	// EagerCarrier has the kernel tell of a lost carrier at once, as it does for veth only.
+	EagerCarrier bool
 }
 
-// Cable is a veth pair between two nodes: as fast as this machine can be, but its ends show each
-// other's state (iflink != ifindex) and each queues in the sender's context. Wire is closer to a NIC.
+// Cable is a veth pair between two nodes. No process carries its frames, so it is what to measure gaps
+// and rates on. Both ends have the same ifindex, each in its namespace: the kernel then takes
+// them for NICs (iflink equals ifindex) and may keep the news of a lost carrier for up to a second, as
+// it does for hardware.
 type Cable struct {
 	A, B End
 }
@@ -41,10 +47,7 @@ type End struct {
 // NewCable joins a and b by devices of these names and sets both up.
 func NewCable(a Node, nameA string, b Node, nameB string, o CableOptions) (*Cable, error) {
 	c := &Cable{A: End{a, nameA}, B: End{b, nameB}}
-	v := &netlink.Veth{LinkAttrs: linkAttrs(nameA), PeerName: nameB, PeerNamespace: netlink.NsFd(b.base().net)}
-	v.HardwareAddr, v.PeerHardwareAddr = o.MACA, o.MACB
-	v.MTU = o.MTU
-	if err := a.base().handle.LinkAdd(v); err != nil {
+	if err := a.base().Do(func() error { return addVeth(c, o) }); err != nil {
 		return nil, fmt.Errorf("cable %s %s to %s %s: %w", a.base().Name, nameA, b.base().Name, nameB, err)
 	}
 	for _, e := range []End{c.A, c.B} {
@@ -62,12 +65,69 @@ func NewCable(a Node, nameA string, b Node, nameB string, o CableOptions) (*Cabl
 	return c, nil
 }
 
+// cableIndex numbers devices; what the kernel numbers by itself is far below.
+var cableIndex atomic.Int32
+
+func addVeth(c *Cable, o CableOptions) error {
+	if o.MTU == 0 {
+		o.MTU = 1500
+	}
+	// The two indexes are why this is not netlink.Veth.
+	index := 10_000 + 2*cableIndex.Add(1)
+	peerIndex := index
+	if o.EagerCarrier {
+		peerIndex++
+	}
+	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
+	head := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	head.Index = index
+	req.AddData(head)
+	for _, a := range endAttrs(c.A, o.MACA, o.MTU) {
+		req.AddData(a)
+	}
+	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("veth"))
+	peer := info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.VETH_INFO_PEER, nil)
+	nl.NewIfInfomsgChild(peer, unix.AF_UNSPEC).Index = peerIndex
+	for _, a := range endAttrs(c.B, o.MACB, o.MTU) {
+		peer.AddChild(a)
+	}
+	req.AddData(info)
+	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
+	return err
+}
+
+func endAttrs(e End, mac net.HardwareAddr, mtu int) []*nl.RtAttr {
+	attrs := []*nl.RtAttr{
+		nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(e.Name)),
+		nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(mtu))),
+		nl.NewRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(e.Node.base().net))),
+	}
+	if mac != nil {
+		attrs = append(attrs, nl.NewRtAttr(unix.IFLA_ADDRESS, mac))
+	}
+	return attrs
+}
+
 // Cut takes the carrier from A by setting B down: A's host sees an unplugged cable, B's a device set
 // down. A Wire can be cut with both ends seeing the same.
-func (c *Cable) Cut() error { return c.B.Node.base().Down(c.B.Name) }
+func (c *Cable) Cut() error {
+	err := c.B.Node.base().Down(c.B.Name)
+	c.changed()
+	return err
+}
 
 // Mend undoes Cut.
-func (c *Cable) Mend() error { return c.B.Node.base().Up(c.B.Name) }
+func (c *Cable) Mend() error {
+	err := c.B.Node.base().Up(c.B.Name)
+	c.changed()
+	return err
+}
+
+func (c *Cable) changed() {
+	c.A.Node.changed(c.A.Name)
+	c.B.Node.changed(c.B.Name)
+}
 
 // Shape limits both directions; 0 ends that.
 func (c *Cable) Shape(bitsPerSecond uint64) error {

@@ -22,6 +22,8 @@ type Node interface {
 	base() *Host
 	// plugged is called with each device that appears in the node.
 	plugged(name string) error
+	// changed is called when a line took or gave a device's carrier.
+	changed(name string)
 }
 
 // Host is a network namespace that stands for a machine: own devices, own loopback, own sysctls,
@@ -153,6 +155,8 @@ func (h *Host) unshare(hostname string) error {
 func (h *Host) base() *Host { return h }
 
 func (h *Host) plugged(name string) error { return h.Up(name) }
+
+func (h *Host) changed(string) {}
 
 // Handle speaks rtnetlink in the host. It is closed by Close.
 func (h *Host) Handle() *netlink.Handle { return h.handle }

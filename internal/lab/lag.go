@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -44,8 +44,7 @@ type LAG struct {
 	ports   []string
 	ingress map[string]link.Link
 	closers []func() error
-	done    chan struct{}
-	events  chan netlink.LinkUpdate
+	live    []uint32 // ifindexes in the slots
 }
 
 // LAG makes one link of ports that are plugged in already. It needs tcx, so Linux 6.6.
@@ -122,7 +121,8 @@ func (g *LAG) build(spread Spread) (err error) {
 			return err
 		}
 	}
-	return g.watch()
+	g.watch()
+	return g.refresh()
 }
 
 // attach has the program see what a device of the switch receives.
@@ -175,6 +175,10 @@ func (g *LAG) refresh() error {
 			live = append(live, uint32(dev.Attrs().Index))
 		}
 	}
+	if len(live) > 0 && slices.Equal(live, g.live) {
+		return nil
+	}
+	g.live = append(live[:0:0], live...)
 	for i := range uint32(lagSlots) {
 		var port uint32
 		if len(live) > 0 {
@@ -187,26 +191,24 @@ func (g *LAG) refresh() error {
 	return nil
 }
 
-// watch refreshes after every change of a link, whoever made it.
-func (g *LAG) watch() error {
-	ns := netns.NsHandle(g.sw.net)
-	g.done, g.events = make(chan struct{}), make(chan netlink.LinkUpdate)
-	err := netlink.LinkSubscribeWithOptions(g.events, g.done, netlink.LinkSubscribeOptions{Namespace: &ns, ErrorCallback: func(error) {}})
-	if err != nil {
-		g.done = nil
-		return fmt.Errorf("watch ports: %w", err)
-	}
-	ended := make(chan struct{})
+// watch refreshes every few milliseconds, as fast as switches are: the kernel may keep the news of a
+// lost carrier for up to a second, but shows it when asked.
+func (g *LAG) watch() {
+	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for e := range g.events {
-			if slices.Contains(g.ports, e.Attrs().Name) {
-				_ = g.refresh() // the map is gone only when the group is
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				_ = g.refresh() // fails only while a port is replugged
+			case <-stop:
+				return
 			}
 		}
 	}()
-	g.closers = append(g.closers, func() error { close(g.done); <-ended; return nil })
-	return g.refresh()
+	g.closers = append(g.closers, func() error { close(stop); <-ended; return nil })
 }
 
 // Close dissolves the group; its ports are in no bridge afterwards.

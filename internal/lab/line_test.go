@@ -22,6 +22,9 @@ var lines = map[string]func(a lab.Node, nameA string, b lab.Node, nameB string) 
 	"cable": func(a lab.Node, na string, b lab.Node, nb string) (lab.Line, error) {
 		return lab.NewCable(a, na, b, nb, lab.CableOptions{})
 	},
+	"eager cable": func(a lab.Node, na string, b lab.Node, nb string) (lab.Line, error) {
+		return lab.NewCable(a, na, b, nb, lab.CableOptions{EagerCarrier: true})
+	},
 	"wire": func(a lab.Node, na string, b lab.Node, nb string) (lab.Line, error) {
 		return lab.NewWire(a, na, b, nb, lab.WireOptions{})
 	},

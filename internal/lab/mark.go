@@ -16,6 +16,10 @@ import (
 //	32  filling up to the size
 const markSize = 32
 
+// warmFlow marks the frames that go before a stream until one arrives: neighbours are found by then, and
+// what the kernel queued meanwhile is not overtaken by frames that count.
+const warmFlow = 1<<32 - 1
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 type mark struct {

@@ -106,6 +106,8 @@ func (r *Running) count(payload []byte, at int64) {
 		r.corrupt++
 	case m.run != r.run:
 		// An earlier stream's, that had the same port.
+	case m.flow == warmFlow:
+		r.warm.Store(true)
 	case m.flow >= uint32(len(r.flows)) || !r.flows[m.flow].arrive(m.seq, at):
 		r.corrupt++
 	default:

@@ -55,10 +55,13 @@ func (r *Running) send() {
 	defer close(r.senderDone)
 	runtime.LockOSThread() // and ends with the goroutine: its timers are not as others'
 	exactTimers()
+	preferThread()
 	payload := make([]byte, r.s.Size)
 	newNoise(uint64(r.run)).Read(payload)
+	r.warmUp(payload)
 	period := int64(time.Second) / int64(r.s.Rate)
 	due := nanotime()
+	r.begin(due)
 	for n := 0; !r.stop.Load(); due += period {
 		now := nanotime()
 		slept := now < due
@@ -76,6 +79,19 @@ func (r *Running) send() {
 			due = now
 		}
 		n = r.sendOne(n, payload, now)
+	}
+}
+
+// warmUp sends frames that do not count until one arrives, for a short time: a stream may well begin
+// while nothing gets through.
+func (r *Running) warmUp(payload []byte) {
+	mark{run: r.run, flow: warmFlow}.put(payload)
+	const tries = 40
+	for n := 0; n < tries && !r.warm.Load() && !r.stop.Load(); n++ {
+		for _, fd := range r.out {
+			_, _ = unix.Write(fd, payload)
+		}
+		sleepUntil(nanotime() + (5 * time.Millisecond).Nanoseconds())
 	}
 }
 

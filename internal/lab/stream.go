@@ -36,7 +36,8 @@ type Stream struct {
 type Running struct {
 	s       Stream
 	run     uint32
-	started time.Time
+	started atomic.Int64
+	warm    atomic.Bool
 
 	ownWitness bool
 	stop       atomic.Bool
@@ -142,16 +143,22 @@ func (r *Running) start() (err error) {
 	if err := r.s.From.Do(r.connect); err != nil {
 		return err
 	}
-	r.started = time.Now()
-	now := r.started.UnixNano()
+	r.begin(nanotime())
+	go r.receive()
+	go r.send()
+	return nil
+}
+
+// begin sets the time from which gaps count.
+func (r *Running) begin(now int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.started.Store(now)
 	r.lastSend.Store(now)
 	r.all.last = now
 	for i := range r.flows {
 		r.flows[i].gaps.last = now
 	}
-	go r.receive()
-	go r.send()
-	return nil
 }
 
 // Stop ends the sending, waits for frames on their way, and returns what came of it all. Stopping
@@ -241,8 +248,8 @@ func (r *Running) Report() Report {
 	}
 	out.Corrupt = r.corrupt
 	out.Gap = r.all.worst(always, still, end)
-	out.Took = time.Unix(0, end).Sub(r.started)
-	out.Standstill = duration(Interval{r.started.UnixNano(), end}.overlap(still))
+	out.Took = duration(end - r.started.Load())
+	out.Standstill = duration(Interval{r.started.Load(), end}.overlap(still))
 	return out
 }
 

@@ -68,6 +68,16 @@ func (s *Switch) plugged(name string) error {
 	return s.enslave(name)
 }
 
+// changed has a LAG know at once what a line did to one of its ports.
+func (s *Switch) changed(name string) {
+	s.mu.Lock()
+	lag := s.lags[name]
+	s.mu.Unlock()
+	if lag != nil {
+		_ = lag.refresh() // tried again soon
+	}
+}
+
 func (s *Switch) enslave(name string) error {
 	br, err := s.handle.LinkByName(bridgeName)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -120,6 +121,7 @@ func (n *NIC) showCarrier() error {
 	if err := setCarrier(f, n.carrier.Load() && n.far.file.Load() != nil); err != nil {
 		return fmt.Errorf("set carrier of %s: %w", n.Name, err)
 	}
+	n.node.changed(n.Name)
 	return nil
 }
 
@@ -223,6 +225,8 @@ func (n *NIC) configure(h *Host) error {
 // carry moves what the host transmits to the far NIC until the file is closed.
 func (n *NIC) carry(from *os.File, done chan<- struct{}) {
 	defer close(done)
+	runtime.LockOSThread() // and ends with the goroutine, as its priority is not others'
+	preferThread()
 	buf := make([]byte, vnetHeader+18+1<<16)
 	for {
 		size, err := from.Read(buf)
