@@ -118,6 +118,7 @@ func (g *rig) apply(pl *modes.Plan) {
 }
 
 func (g *rig) counters() *team.Counters {
+	g.Helper()
 	c := new(team.Counters)
 	g.relay.Counters(c)
 	return c
