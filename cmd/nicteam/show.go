@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"nicteam/internal/daemon"
 	"nicteam/team"
@@ -21,13 +21,24 @@ func (a *app) document(doc any) error {
 	return err
 }
 
-// table writes rows of cells as columns.
+// table writes rows of cells as columns two spaces apart, without blanks at the ends of lines.
 func (a *app) table(rows [][]string) {
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	var width []int
 	for _, r := range rows {
-		_, _ = fmt.Fprintln(w, strings.TrimRight(strings.Join(r, "\t"), "\t "))
+		for i, cell := range r {
+			if i == len(width) {
+				width = append(width, 0)
+			}
+			width[i] = max(width[i], utf8.RuneCountInString(cell))
+		}
 	}
-	_ = w.Flush()
+	for _, r := range rows {
+		var line strings.Builder
+		for i, cell := range r {
+			line.WriteString(cell + strings.Repeat(" ", width[i]+2-utf8.RuneCountInString(cell)))
+		}
+		a.say("%s", strings.TrimRight(line.String(), " "))
+	}
 }
 
 // showStatus is a team's state for people.
@@ -48,13 +59,13 @@ func (a *app) showStatus(s *team.Status, now time.Time) {
 	if !s.Balance {
 		a.say("  balance off: one NIC works, the others stand by")
 	}
-	rows := [][]string{{"  ", "NIC", "STATE", "SPEED", "IN", "OUT", "LOST", "WHY"}}
+	rows := [][]string{{"  NIC", "STATE", "SPEED", "IN", "OUT", "LOST", "WHY"}}
 	for _, m := range s.Members {
 		mark := "  "
 		if m.Name == s.Active {
 			mark = "* "
 		}
-		rows = append(rows, []string{mark, m.Name, m.State, speed(m.SpeedBps, m.Link), volume(m.RX.Bytes), volume(m.TX.Bytes), lost(m), m.Reason})
+		rows = append(rows, []string{mark + m.Name, m.State, speed(m.SpeedBps, m.Link), volume(m.RX.Bytes), volume(m.TX.Bytes), lost(m), m.Reason})
 	}
 	a.table(rows)
 	for _, w := range s.Warnings {

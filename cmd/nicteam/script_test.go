@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"nicteam/internal/config"
+	"nicteam/internal/control"
+	"nicteam/internal/frame"
+	"nicteam/team"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"nicteam": main})
+}
+
+// TestScripts runs the transcripts. They know two commands more:
+//
+//	exits CODE nicteam …   runs it and wants that exit code; an error has its three lines
+//	team NAME STATE        runs a pretended team in $NICTEAM_RUN_DIR until the script ends
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "../../testdata/script",
+		Setup: func(e *testscript.Env) error {
+			for _, name := range []string{"RUN", "STATE", "CONFIG"} {
+				dir := filepath.Join(e.WorkDir, strings.ToLower(name))
+				if err := os.Mkdir(dir, 0o750); err != nil {
+					return err
+				}
+				e.Setenv("NICTEAM_"+name+"_DIR", dir)
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "team": pretend},
+	})
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	if err != nil || neg {
+		ts.Fatalf("usage: exits CODE COMMAND…")
+	}
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+	if want == 0 {
+		return
+	}
+	var lines []string
+	for _, l := range strings.Split(strings.TrimSuffix(ts.ReadFile("stderr"), "\n"), "\n") {
+		if !strings.HasPrefix(l, "warning: ") {
+			lines = append(lines, l)
+		}
+	}
+	if len(lines) == 1 && strings.HasPrefix(lines[0], "{") {
+		return
+	}
+	for i, head := range []string{"error: ", "why: ", "fix: "} {
+		if len(lines) != 3 || !strings.HasPrefix(lines[i], head) || len(lines[i]) == len(head) {
+			ts.Fatalf("an error is not three lines: %q", lines)
+		}
+	}
+}
+
+func pretend(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 || neg {
+		ts.Fatalf("usage: team NAME STATE")
+	}
+	stop, err := serveTeam(ts.Getenv("NICTEAM_RUN_DIR"), &pretended{name: args[0], state: args[1]})
+	ts.Check(err)
+	ts.Defer(stop)
+}
+
+func serveTeam(runDir string, b control.Backend) (stop func(), err error) {
+	s, err := control.Listen(filepath.Join(runDir, b.Status().Team+".sock"), b, control.Options{})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Serve(ctx) }()
+	return func() { cancel(); <-done }, nil
+}
+
+// pretended is a team that answers, but moves nothing.
+type pretended struct{ name, state string }
+
+var epoch = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+
+func (p *pretended) Status() *team.Status {
+	s := &team.Status{
+		Schema: "nicteam.status/v1", Team: p.name, Mode: "active-backup", State: p.state, Since: epoch, PID: 4242, Datapath: "relay", Active: "eth1", Balance: true,
+		Adapter:  team.AdapterStatus{Name: p.name, Index: 7, MAC: "02:00:00:00:00:01", MTU: 1500, Carrier: true, Addresses: []string{"10.9.0.1/24"}},
+		Settings: team.SettingsStatus{Hash: "layer3+4"}, Warnings: []string{},
+		Members: []team.MemberStatus{
+			{Name: "eth1", Index: 3, State: "up", Link: true, SpeedBps: 1e9, RX: team.MemberCount{Count: team.Count{Bytes: 1234567}}},
+			{Name: "eth2", Index: 4, State: "standby", Link: true, SpeedBps: 25e8, TX: team.MemberCount{Drops: 3}},
+		},
+	}
+	if p.state != "up" {
+		s.Reason = "eth2 is down: carrier lost"
+		s.Members[1].State, s.Members[1].Link, s.Members[1].Reason = "down", false, "carrier lost"
+	}
+	return s
+}
+
+func (p *pretended) Sample() *team.Sample {
+	s := &team.Sample{Time: time.Now(), Team: p.name, Members: []team.MemberSample{{ID: 0, Name: "eth1", Link: true}, {ID: 1, Name: "eth2"}}}
+	s.Counters.Members[0].RX[frame.TCP] = team.Count{Bytes: uint64(s.Time.UnixNano()), Frames: 1}
+	return s
+}
+
+func (p *pretended) Events(ctx context.Context, follow bool) <-chan team.Event {
+	ch := make(chan team.Event)
+	go func() {
+		defer close(ch)
+		for _, e := range []team.Event{{Event: "team-up"}, {Event: "member-down", Member: "eth1", Reason: "carrier lost", Took: 420000}} {
+			e.Schema, e.Time, e.Team = "nicteam.event/v1", epoch, p.name
+			select {
+			case ch <- e:
+			case <-ctx.Done():
+				return
+			}
+		}
+		if follow {
+			<-ctx.Done()
+		}
+	}()
+	return ch
+}
+
+func (p *pretended) Explain(flow string) (*control.Explanation, error) {
+	if !strings.HasPrefix(flow, "tcp ") {
+		return nil, &team.Problem{Kind: team.Usage, What: "read the flow", Why: "it is not tcp", Fix: "tcp 10.0.0.1:5000 10.0.0.2:80"}
+	}
+	return &control.Explanation{Team: p.name, Flow: flow, Slot: -1, Member: "eth1", Why: "eth1 is the active member and carries everything", Next: "eth2"}, nil
+}
+
+func (p *pretended) Add(_ context.Context, names []string) ([]string, error) {
+	if names[0] == "eth1" {
+		return nil, &team.Problem{Kind: team.Conflict, What: "add eth1", Why: "it is a member already", Fix: "nicteam status " + p.name}
+	}
+	return []string{"added " + strings.Join(names, " ")}, nil
+}
+
+func (p *pretended) Remove(_ context.Context, names []string, force bool) ([]string, error) {
+	return []string{fmt.Sprintf("removed %s, force %v", strings.Join(names, " "), force)}, nil
+}
+
+// Set really sets, so that what config says of a bad value is seen as a user sees it.
+func (p *pretended) Set(_ context.Context, settings map[string]string) ([]string, error) {
+	c := team.DefaultConfig()
+	c.Team, c.Members = p.name, []team.MemberConfig{{Name: "eth1", Weight: 1}, {Name: "eth2", Weight: 1}}
+	var steps, keys []string
+	for k := range settings {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	for _, k := range keys {
+		next, err := config.Set(c, k, settings[k])
+		if err != nil {
+			return nil, err
+		}
+		c = next
+		steps = append(steps, "set "+k+" to "+settings[k])
+	}
+	return steps, nil
+}
+
+func (p *pretended) Delete(context.Context) ([]string, error) {
+	return []string{"deleted " + p.name}, nil
+}
+
+// TestInterrupt: a stream ends with 130 and without words when its user has enough.
+func TestInterrupt(t *testing.T) {
+	dir := t.TempDir()
+	stop, err := serveTeam(dir, &pretended{"team0", "up"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range [][]string{{"events", "--follow"}, {"watch", "--interval", "100ms"}} {
+		cmd := &exec.Cmd{Path: exe, Args: append([]string{"nicteam", "--run-dir", dir}, verb...)}
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if !bufio.NewScanner(out).Scan() {
+			t.Errorf("%v says nothing", verb)
+		}
+		_ = cmd.Process.Signal(syscall.SIGINT)
+		_ = cmd.Wait()
+		if got := cmd.ProcessState.ExitCode(); got != 130 || stderr.String() != "" {
+			t.Errorf("%v: exit code %d, stderr %q; want 130 and nothing", verb, got, stderr.String())
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+
+	"nicteam/internal/daemon"
+)
+
+func TestShowStatus(t *testing.T) {
+	var b strings.Builder
+	a := &app{out: &b}
+	s := (&pretended{"team0", "degraded"}).Status()
+	s.Balance = false
+	s.Warnings = []string{"speeds differ"}
+	a.showStatus(s, s.Since.Add(26*time.Hour+30*time.Minute))
+	want := `team0  active-backup  degraded (eth2 is down: carrier lost)  for 1d 2h
+  10.9.0.1/24  MAC 02:00:00:00:00:01  MTU 1500  data path relay
+  balance off: one NIC works, the others stand by
+  NIC   STATE  SPEED     IN      OUT  LOST  WHY
+* eth1  up     1 Gbit/s  1.2 MB  0 B  -
+  eth2  down   -         0 B     0 B  3     carrier lost
+  warning: speeds differ
+`
+	if d := cmp.Diff(want, b.String()); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+func TestShowList(t *testing.T) {
+	var b strings.Builder
+	a := &app{out: &b}
+	a.showTeams([]daemon.ListedTeam{{Name: "team0", State: "up", Mode: "xor", Members: []string{"eth1", "eth2"}}})
+	a.showNICs([]daemon.ListedNIC{
+		{Name: "eth1", Link: true, Up: true, SpeedBps: 1e9, Driver: "igc", MAC: "02:00:00:00:00:01", Addresses: []string{"10.0.0.1/24"}, Owner: "team team0"},
+		{Name: "wlan0", Link: true, Up: true}, {Name: "eth9"},
+	})
+	want := `TEAM   STATE  MODE  NICS
+team0  up     xor   eth1 eth2
+NIC    LINK  SPEED     DRIVER  MAC                ADDRESSES    BELONGS TO
+eth1   yes   1 Gbit/s  igc     02:00:00:00:00:01  10.0.0.1/24  team team0
+wlan0  yes   unknown   -       -                  -            -
+eth9   down  -         -       -                  -            -
+`
+	if d := cmp.Diff(want, b.String()); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+func TestProposal(t *testing.T) {
+	nic := func(name string, link bool, owner string) daemon.ListedNIC {
+		return daemon.ListedNIC{Name: name, Link: link, Owner: owner}
+	}
+	for _, tt := range []struct {
+		nics []daemon.ListedNIC
+		want string
+	}{
+		{nil, "NIC NIC"},
+		{[]daemon.ListedNIC{nic("a", false, ""), nic("b", true, ""), nic("c", true, "bridge br0"), nic("d", true, "")}, "b d"},
+		{[]daemon.ListedNIC{nic("a", false, ""), nic("b", true, "")}, "b a"},
+		{[]daemon.ListedNIC{nic("a", true, "")}, "a"},
+	} {
+		if got := strings.Join(proposal(tt.nics), " "); got != tt.want {
+			t.Errorf("proposal %q, want %q", got, tt.want)
+		}
+	}
+}
+
+func TestUnits(t *testing.T) {
+	for _, tt := range []struct{ got, want string }{
+		{rate(0), "0 bit/s"}, {rate(999), "999 bit/s"}, {rate(1500), "1.5 kbit/s"}, {rate(999_960), "1 Mbit/s"}, {rate(25e8), "2.5 Gbit/s"},
+		{volume(1), "1 B"}, {volume(1 << 63), "9.2 EB"},
+		{ago(-time.Second), "0s"}, {ago(61 * time.Second), "1m 1s"}, {ago(25 * time.Hour), "1d 1h"}, {ago(90 * time.Minute), "1h 30m"},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("got %q, want %q", tt.got, tt.want)
+		}
+	}
+}
+
+// TestEveryCommandHasHelp holds every command to a short text and, topics aside, an example.
+func TestEveryCommandHasHelp(t *testing.T) {
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		if c.Short == "" {
+			t.Errorf("%s has no short text", c.CommandPath())
+		}
+		if c.Runnable() && c.Example == "" && c.Name() != "help" {
+			t.Errorf("%s has no example", c.CommandPath())
+		}
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	walk((&app{}).root())
+}
