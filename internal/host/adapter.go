@@ -44,6 +44,8 @@ func (h *Host) Returned(member string) (NIC, error) {
 
 // Up brings the adapter up.
 func (h *Host) Up(adapter int) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	l, err := h.nl.LinkByIndex(adapter)
 	if err != nil {
 		return fmt.Errorf("bring up adapter: %w", err)
@@ -62,7 +64,7 @@ func (h *Host) SetMTU(adapter, mtu int) (err error) {
 	}
 	links := []int{adapter}
 	for _, m := range j.state.members {
-		if m.left {
+		if !m.strip {
 			continue
 		}
 		if _, n, err := h.link(m); err == nil {

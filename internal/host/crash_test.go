@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// dieAt returns a hook that dies at the nth point, and a way to ask whether it did.
+// dieAt returns a hook that dies at the nth point, and where it did.
 func dieAt(n int) (at func(string) error, where *string) {
 	where = new(string)
 	count := 0
@@ -21,17 +21,83 @@ func dieAt(n int) (at func(string) error, where *string) {
 	}, where
 }
 
-// TestDeathAnywhere dies at every single change of host and journal, in create, in delete and in restore itself, and
-// then restores: the host must be as it was.
+// mortal puts a hook into a host that is open already.
+func (h *Host) mortal(at func(string) error) {
+	h.o.at = at
+	if h.journal != nil {
+		h.journal.at = h.at
+	}
+}
+
+// lives are what a team's process does before it dies in the last step.
+var lives = []struct {
+	name  string
+	steps []func(*world, *Host) error
+}{
+	{"create", []func(*world, *Host) error{takeover}},
+	{"create without addresses", []func(*world, *Host) error{takeoverKeeping("none")}},
+	{"create with addresses", []func(*world, *Host) error{takeoverKeeping("given")}},
+	{"add", []func(*world, *Host) error{takeoverOf("na"), add("nb")}},
+	{"remove", []func(*world, *Host) error{takeover, remove("nb")}},
+	{"remove lender", []func(*world, *Host) error{takeover, lend("na"), remove("na")}},
+	{"add again", []func(*world, *Host) error{takeover, remove("nb"), add("nb")}},
+	{"delete after remove", []func(*world, *Host) error{takeover, lend("na"), remove("na"), finish}},
+	{"delete", []func(*world, *Host) error{takeover, finish}},
+	{"create by clsact", []func(*world, *Host) error{by(byClsact), takeover}},
+	{"delete by clsact", []func(*world, *Host) error{by(byClsact), takeover, finish}},
+	{"create by nft", []func(*world, *Host) error{by(byNft), takeover}},
+	{"delete by nft", []func(*world, *Host) error{by(byNft), takeover, finish}},
+}
+
+func by(m method) func(*world, *Host) error {
+	return func(_ *world, h *Host) error { h.o.isolation = m; return nil }
+}
+
+// TestDeathAnywhere dies at every single change of host and journal and then restores, dying once in that too: the
+// host must be as it was.
 func TestDeathAnywhere(t *testing.T) {
-	for _, during := range []string{"create", "delete", "restore"} {
-		t.Run(during, func(t *testing.T) {
-			step := 1
+	for _, life := range lives {
+		t.Run(life.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.furnish()
+			before := snapshot(t)
+			last := len(life.steps) - 1
+			stride := 1
 			if testing.Short() {
-				step = 7
+				stride = 9
 			}
-			for n := 1; ; n += step {
-				if !diesAndRestores(t, during, n) || t.Failed() {
+			for n := 1; !t.Failed(); n += stride {
+				h := w.open(nil)
+				for _, step := range life.steps[:last] {
+					must(t, step(w, h))
+				}
+				at, where := dieAt(n)
+				h.mortal(at)
+				err := life.steps[last](w, h)
+				if (*where != "") != errors.Is(err, errDead) || *where == "" && err != nil {
+					t.Fatalf("point %d %q: %v", n, *where, err)
+				}
+				h.Close() // what the kernel does with a dead process's descriptors
+
+				h = w.open(nil)
+				twice, again := dieAt(n * 7 % 50)
+				h.mortal(twice)
+				if _, err := h.Restore(); err != nil && *again == "" {
+					t.Errorf("restore: %v", err)
+				}
+				h.Close()
+
+				h = w.open(nil)
+				out, err := h.Restore()
+				if err != nil {
+					t.Errorf("restore: %v", err)
+				}
+				h.Close()
+				compare(t, before, snapshot(t))
+				if t.Failed() {
+					t.Logf("died at point %d, %q, and in restore at %q; notes: %q", n, *where, *again, out.Notes)
+				}
+				if *where == "" {
 					break
 				}
 			}
@@ -39,58 +105,44 @@ func TestDeathAnywhere(t *testing.T) {
 	}
 }
 
-// diesAndRestores dies at the nth point; false when there are fewer.
-func diesAndRestores(t *testing.T, during string, n int) (died bool) {
+// TestAddressesNeverAbsent looks before every change of a takeover and of its return: every address that the
+// host had is on some link of it, and so is the default route.
+func TestAddressesNeverAbsent(t *testing.T) {
 	w := newWorld(t)
 	w.furnish()
-	before := snapshot(t)
-	at, where := dieAt(n)
-	dies := func(err error) {
-		if *where == "" && err != nil {
-			t.Fatalf("%s: %v", during, err)
-		}
-		if *where != "" && !errors.Is(err, errDead) {
-			t.Fatalf("died at %q, but %s went on: %v", *where, during, err)
-		}
-	}
-	h := w.open(nil)
-	if during == "create" {
-		h.o.at = at
-		dies(takeover(w, h))
-	} else {
-		must(t, takeover(w, h))
-		if during == "delete" {
-			h.o.at = at
-			if h.journal != nil {
-				h.journal.at = h.at
+	watcher := w.open(nil)
+	had := everyAddress(t, watcher)
+	look := func(point string) error {
+		have := everyAddress(t, watcher)
+		for a := range had {
+			if !have[a] {
+				t.Errorf("before %q: %s is nowhere", point, a)
 			}
-			_, err := h.ReleaseAll(nil)
-			if err == nil {
-				_, err = h.Finish()
+		}
+		if run(t, "ip route show default metric 100") == "" || run(t, "ip -6 route show default") == "" {
+			t.Errorf("before %q: no default route", point)
+		}
+		return nil
+	}
+	h := w.open(look)
+	must(t, takeover(w, h))
+	must(t, finish(w, h))
+	if len(had) < 10 {
+		t.Errorf("watched %d addresses only", len(had))
+	}
+}
+
+func everyAddress(t *testing.T, h *Host) map[string]bool {
+	t.Helper()
+	nics, err := h.NICs()
+	must(t, err)
+	have := map[string]bool{}
+	for _, n := range nics {
+		for _, p := range n.Addresses {
+			if !p.Addr().IsLinkLocalUnicast() {
+				have[p.String()] = true
 			}
-			dies(err)
 		}
 	}
-	h.Close() // what the kernel does with a dead process's descriptors
-	h = w.open(nil)
-	if during == "restore" {
-		h.o.at = at
-		if h.journal != nil {
-			h.journal.at = h.at
-		}
-		_, err := h.Restore()
-		dies(err)
-		h.Close()
-		h = w.open(nil)
-	}
-	out, err := h.Restore()
-	if err != nil {
-		t.Fatalf("died at %d %q: restore: %v", n, *where, err)
-	}
-	h.Close()
-	compare(t, before, snapshot(t))
-	if t.Failed() {
-		t.Logf("died at %d, %q, during %s; notes: %q", n, *where, during, out.Notes)
-	}
-	return *where != ""
+	return have
 }

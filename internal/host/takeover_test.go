@@ -1,11 +1,26 @@
 package host
 
 import (
+	"net/netip"
+	"os/exec"
+	"strings"
 	"testing"
+
+	"github.com/vishvananda/netlink"
 )
 
-// takeover does what the daemon does for create.
-func takeover(w *world, h *Host) error {
+// takeover does what the team's process does for create.
+func takeover(w *world, h *Host) error { return w.takeover(h, "auto", w.nics...) }
+
+func takeoverOf(nics ...string) func(*world, *Host) error {
+	return func(w *world, h *Host) error { return w.takeover(h, "auto", nics...) }
+}
+
+func takeoverKeeping(policy string) func(*world, *Host) error {
+	return func(w *world, h *Host) error { return w.takeover(h, policy, w.nics...) }
+}
+
+func (w *world) takeover(h *Host, policy string, nics ...string) error {
 	if err := h.Begin(); err != nil {
 		return err
 	}
@@ -16,42 +31,230 @@ func takeover(w *world, h *Host) error {
 	if err := h.AdapterMade(adapter); err != nil {
 		return err
 	}
-	for _, n := range w.nics {
+	for _, n := range nics {
 		if _, err := h.Record(n); err != nil {
 			return err
 		}
 	}
-	if err := h.Adopt(adapter, w.nics); err != nil {
-		return err
+	switch policy {
+	case "auto":
+		if err := h.Adopt(adapter, nics); err != nil {
+			return err
+		}
+	case "given":
+		given := []netip.Prefix{netip.MustParsePrefix("10.6.0.1/24"), netip.MustParsePrefix("fd06::1/64")}
+		if err := h.Give(adapter, given, netip.MustParseAddr("10.6.0.254")); err != nil {
+			return err
+		}
 	}
-	for _, n := range w.nics {
+	for _, n := range nics {
 		if err := h.Strip(n, 1400); err != nil {
 			return err
 		}
-		nic, err := h.nic(n)
-		if err != nil {
-			return err
-		}
-		if err := h.Isolate(nic.Index); err != nil {
+		if err := isolateNamed(h, n); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+func isolateNamed(h *Host, name string) error {
+	n, err := h.nic(name)
+	if err != nil {
+		return err
+	}
+	return h.Isolate(n.Index)
+}
+
+// add does what the team's process does for add.
+func add(name string) func(*world, *Host) error {
+	return func(w *world, h *Host) error {
+		if _, err := h.Record(name); err != nil {
+			return err
+		}
+		if err := isolateNamed(h, name); err != nil {
+			return err
+		}
+		l, err := netlink.LinkByName(teamName)
+		if err != nil {
+			return err
+		}
+		if err := h.Adopt(l.Attrs().Index, []string{name}); err != nil {
+			return err
+		}
+		return h.Strip(name, 1400)
+	}
+}
+
+func remove(name string) func(*world, *Host) error {
+	return func(_ *world, h *Host) error {
+		_, err := h.Release(name, false)
+		return err
+	}
+}
+
+// lend gives the adapter a NIC's MAC, as --mac keep does.
+func lend(name string) func(*world, *Host) error {
+	return func(w *world, h *Host) error {
+		n, err := h.nic(name)
+		if err != nil {
+			return err
+		}
+		return exec.Command("ip", "link", "set", teamName, "address", n.MAC.String()).Run()
+	}
+}
+
+func finish(_ *world, h *Host) error {
+	if _, err := h.ReleaseAll(nil); err != nil {
+		return err
+	}
+	_, err := h.Finish()
+	return err
+}
+
 func TestTakeoverAndBack(t *testing.T) {
+	for _, policy := range []string{"auto", "none", "given"} {
+		t.Run(policy, func(t *testing.T) {
+			w := newWorld(t)
+			w.furnish()
+			before := snapshot(t)
+			h := w.open(nil)
+			must(t, w.takeover(h, policy, w.nics...))
+			for _, n := range w.nics {
+				if a := run(t, "ip addr show dev "+n+" | grep inet || true"); a != "" {
+					t.Errorf("%s still has addresses:\n%s", n, a)
+				}
+			}
+			still := 0
+			out, err := h.ReleaseAll(func() { still++ })
+			must(t, err)
+			if still != 1 {
+				t.Errorf("still was called %d times", still)
+			}
+			for _, n := range out.Notes {
+				t.Error("note:", n)
+			}
+			adapter, err := h.Finish()
+			must(t, err)
+			if adapter != teamName {
+				t.Errorf("deleted adapter %q", adapter)
+			}
+			compare(t, before, snapshot(t))
+		})
+	}
+}
+
+// TestDownNIC takes over a NIC that is down and has an address: the address works on the adapter, and goes back to a NIC
+// that is down.
+func TestDownNIC(t *testing.T) {
+	w := newWorld(t)
+	run(t, "ip link set na down; ip addr add 10.9.0.1/24 dev na")
+	before := snapshot(t)
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	if r := run(t, "ip route show 10.9.0.0/24"); !strings.Contains(r, "dev "+teamName) {
+		t.Errorf("the adapter's subnet is not routed: %q", r)
+	}
+	must(t, finish(w, h))
+	compare(t, before, snapshot(t))
+}
+
+// TestChangesSince gives back what the adapter has at the end, not what it got at the beginning.
+func TestChangesSince(t *testing.T) {
+	w := newWorld(t)
+	run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.8.0.1/24 dev na; ip addr add 10.7.7.1/24 dev nb; ip route add default via 10.9.0.254 dev na")
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	run(t, `ip addr add 10.5.0.1/24 dev team0; ip -6 addr add fd05::1/64 dev team0 nodad; ip addr del 10.8.0.1/24 dev team0
+		ip route add 10.50.0.0/16 via 10.5.0.254; ip route replace default via 10.9.0.253 dev team0`)
+	must(t, finish(w, h))
+	got := run(t, "ip -br -4 addr show dev na; ip -br -4 addr show dev nb; ip -6 addr show dev na scope global; ip route show 10.50.0.0/16; ip route show default")
+	for _, want := range []string{"10.9.0.1/24", "10.5.0.1/24", "fd05::1/64", "10.50.0.0/16 via 10.5.0.254 dev na", "default via 10.9.0.253 dev na", "10.7.7.1/24"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in:\n%s", want, got)
+		}
+	}
+	for _, gone := range []string{"10.8.0.1", "10.9.0.254"} {
+		if strings.Contains(got, gone) {
+			t.Errorf("%q came back:\n%s", gone, got)
+		}
+	}
+}
+
+// TestRelease gives one member back while the team goes on: it gets its own settings, and not the addresses.
+func TestRelease(t *testing.T) {
 	w := newWorld(t)
 	w.furnish()
 	before := snapshot(t)
 	h := w.open(nil)
 	must(t, takeover(w, h))
-
-	out, err := h.ReleaseAll(nil)
+	must(t, lend("na")(w, h))
+	note, err := h.Release("nb", false)
 	must(t, err)
-	for _, n := range out.Notes {
-		t.Error("note:", n)
+	if note != "" {
+		t.Errorf("note for nb: %s", note)
 	}
-	_, err = h.Finish()
+	nb, err := h.NIC("nb")
 	must(t, err)
+	if !nb.AdminUp || nb.MTU != 1450 {
+		t.Errorf("nb is %+v", nb)
+	}
+	for _, p := range nb.Addresses {
+		if !p.Addr().IsLinkLocalUnicast() {
+			t.Errorf("nb got %s, which the adapter still has", p)
+		}
+	}
+	if note, err = h.Release("na", false); err != nil || !strings.Contains(note, "down") {
+		t.Errorf("release of the NIC that lent its MAC: %q, %v", note, err)
+	}
+	na, err := h.NIC("na")
+	must(t, err)
+	if na.AdminUp {
+		t.Error("the NIC that lent its MAC is up")
+	}
+	must(t, finish(w, h))
 	compare(t, before, snapshot(t))
+}
+
+// TestRecordOnce holds a restart's Record from taking a stripped NIC for the original.
+func TestRecordOnce(t *testing.T) {
+	w := newWorld(t)
+	w.furnish()
+	before := snapshot(t)
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	h.Close()
+	h = w.open(nil)
+	if !h.Journalled() {
+		t.Fatal("no journal found")
+	}
+	must(t, h.Begin())
+	m, err := h.Record("na")
+	must(t, err)
+	if len(m.Addresses) < 5 {
+		t.Errorf("recorded anew with %d addresses", len(m.Addresses))
+	}
+	must(t, isolateNamed(h, "na"))
+	must(t, finish(w, h))
+	compare(t, before, snapshot(t))
+}
+
+// TestWrongNIC puts another NIC under a member's name: it gets nothing.
+func TestWrongNIC(t *testing.T) {
+	w := newWorld(t)
+	run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.8.0.1/24 dev nb")
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	h.Close()
+	run(t, "ip link del na; ip link add na type veth peer name pna; ip link set na up; ip link set pna up")
+	h = w.open(nil)
+	out, err := h.Restore()
+	must(t, err)
+	if len(out.Notes) == 0 {
+		t.Error("nothing is said of the NIC that is gone")
+	}
+	got := run(t, "ip -br -4 addr")
+	if strings.Contains(got, "10.9.0.1") || !strings.Contains(got, "10.8.0.1") {
+		t.Errorf("addresses after restore:\n%s", got)
+	}
 }
