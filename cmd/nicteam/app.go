@@ -26,7 +26,7 @@ type app struct {
 	json, quiet, verbose bool
 	yes                  bool
 
-	ctx    context.Context // set by interruptible
+	ctx    context.Context // made by interruptible
 	stream bool            // ended by the user: an interrupt needs no words
 }
 
@@ -55,9 +55,8 @@ func execute(args []string, out, errw io.Writer, env []string) int {
 	return a.fail(err)
 }
 
-// interruptible is the context of a verb that SIGINT and SIGTERM end. Verbs that run a team in
-// this process do not use it: there signals mean something else, and daemon takes them. A second
-// signal ends the process as it would any other.
+// interruptible is the context of a verb that SIGINT and SIGTERM end. A second signal ends the
+// process as it would any other.
 func (a *app) interruptible() context.Context {
 	if a.ctx != nil {
 		return a.ctx

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -57,9 +56,9 @@ defaults: nicteam help config`,
 
 // create makes the team and shows its steps as they are done.
 func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
-	ctx, level := a.interruptible, slog.LevelWarn
+	level := slog.LevelWarn
 	if o.Foreground {
-		ctx, level = context.Background, slog.LevelInfo
+		level, o.Ready = slog.LevelInfo, daemon.ReadyFile()
 	}
 	o.Config, o.Places, o.Log = l.Config, a.places, a.log(level)
 	for _, n := range l.Notes {
@@ -70,7 +69,7 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 			a.say("%s", step)
 		}
 	}
-	done, err := daemon.Create(ctx(), o)
+	done, err := daemon.Create(a.interruptible(), o)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,12 @@ func (a *app) demoCmd() *cobra.Command {
 cable, adds and removes a NIC, and shows what that does. This host is not touched. Needs root.`,
 		Example: `  sudo nicteam demo`,
 		Args:    args(0, 0),
-		RunE:    func(*cobra.Command, []string) error { return daemon.Demo(a.interruptible(), a.out) },
+		RunE: func(*cobra.Command, []string) error {
+			code, done, err := daemon.Demo(a.interruptible(), a.out)
+			if err == nil && done && code != 0 {
+				err = exitCode(code) // the demo's own process has said why
+			}
+			return err
+		},
 	}
 }

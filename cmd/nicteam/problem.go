@@ -17,8 +17,16 @@ import (
 // interruptedCode is the exit code after a signal.
 const interruptedCode = 130
 
+// exitCode ends the command when everything has been said already.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
 // fail shows an error on stderr in three lines, or with --json as an object, and returns the exit code.
 func (a *app) fail(err error) int {
+	if code, ok := errors.AsType[exitCode](err); ok {
+		return int(code)
+	}
 	p := a.problem(err)
 	if p.Kind == interruptedCode && a.stream {
 		return interruptedCode
@@ -40,7 +48,7 @@ func (a *app) problem(err error) *team.Problem {
 	var sig interrupted
 	var p *team.Problem
 	switch {
-	case a.ctx != nil && errors.As(context.Cause(a.ctx), &sig):
+	case a.ctx != nil && errors.As(context.Cause(a.ctx), &sig) && (errors.As(err, &sig) || errors.Is(err, context.Canceled)):
 		return &team.Problem{Kind: interruptedCode, What: "interrupted", Why: sig.Error() + " before it was done", Fix: "see where things stand: nicteam list"}
 	case errors.As(err, &p):
 		p = &team.Problem{Kind: p.Kind, What: p.What, Why: p.Why, Fix: p.Fix}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 	"path/filepath"
 
@@ -28,7 +27,7 @@ settings are those in the configuration directory, TEAM.yaml.`,
 			if err != nil {
 				return err
 			}
-			return daemon.Run(context.Background(), daemon.RunOptions{Config: l.Config, Places: a.places, Ready: daemon.ReadyFile(), Log: a.log(slog.LevelInfo)})
+			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Places: a.places, Ready: daemon.ReadyFile(), Log: a.log(slog.LevelInfo)})
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "a file of settings: YAML, TOML or JSON")
