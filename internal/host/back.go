@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -16,9 +17,10 @@ type back struct {
 	h       *Host
 	j       *journal
 	members []*returning
-	by      map[int]int // ifindex as recorded → as it is
-	adapter *NIC        // nil: gone, or not concerned
-	held    []object    // the adapter's addresses
+	by      map[int]int    // ifindex as recorded → as it is
+	adapter *NIC           // nil: gone, or not concerned
+	held    []object       // the adapter's addresses
+	heired  []netip.Prefix // subnets that the heir gets besides its own
 	notes   []string
 }
 
@@ -74,14 +76,14 @@ func (h *Host) restoreLink(b *back, r *returning, up bool) error {
 	if err != nil {
 		return err
 	}
-	if up {
-		if err := h.setUp(r.link, true); err != nil {
-			return err
-		}
-	}
 	if m.Sysctls[disableIPv6] == "0" {
 		// The addresses were this host's a moment ago: duplicate detection would only take them out of use for a second.
 		if err := b.soften(h.writeSysctl(name, acceptDAD, "0")); err != nil {
+			return err
+		}
+	}
+	if up {
+		if err := h.setUp(r.link, true); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"net/netip"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -65,9 +66,13 @@ func (b *back) moveRoutes(family byte) error {
 }
 
 // routes adds originals that are nowhere, and removes those that the kernel made with addresses but that
-// were not there. A route whose place another has taken since is left out.
+// were not there. A route whose place another has taken since is left out, and one from an address that is no more.
 func (b *back) routes() error {
 	all, err := b.h.allRoutes()
+	if err != nil {
+		return err
+	}
+	addresses, err := b.h.rt.dump(unix.RTM_GETADDR, unix.AF_UNSPEC, addressHead)
 	if err != nil {
 		return err
 	}
@@ -77,19 +82,16 @@ func (b *back) routes() error {
 		taken := func(r object) bool {
 			return keyOf(r) == keyOf(o) && b.adapter != nil && slices.Contains(routeLinks(r), b.adapter.Index)
 		}
-		if hasRoute(all, o) || slices.ContainsFunc(all, taken) {
+		if hasRoute(all, o) || slices.ContainsFunc(all, taken) || !hasSource(addresses, o) || o.get(rtaNexthop) != nil {
 			continue
 		}
-		if o.get(rtaNexthop) == nil {
-			err = b.h.addRoute(o)
-		}
-		if err := b.soften(err); err != nil {
+		if err := b.soften(b.h.addRoute(o)); err != nil {
 			return err
 		}
 	}
 	for _, r := range b.members {
 		for _, o := range routesOf(all, r.nic.Index) {
-			if !r.m.strip || o.head[rtProto] != unix.RTPROT_KERNEL || hasRoute(list, o) {
+			if !r.m.strip || o.head[rtProto] != unix.RTPROT_KERNEL || hasRoute(list, o) || slices.Contains(b.heired, routePrefix(o)) {
 				continue
 			}
 			if err := b.soften(b.h.deleteRoute(routed(o, nil))); err != nil {
@@ -98,6 +100,20 @@ func (b *back) routes() error {
 		}
 	}
 	return nil
+}
+
+// hasSource reports whether the host has the address that a route gives packets.
+func hasSource(addresses []object, r object) bool {
+	source := r.get(unix.RTA_PREFSRC)
+	return source == nil || slices.ContainsFunc(addresses, func(a object) bool {
+		return slices.Equal(addressPrefix(a).Addr().AsSlice(), source)
+	})
+}
+
+// routePrefix is a route's destination.
+func routePrefix(r object) netip.Prefix {
+	a, _ := netip.AddrFromSlice(r.get(unix.RTA_DST))
+	return netip.PrefixFrom(a, int(r.head[rtDstLen]))
 }
 
 // inheritRoutes moves to the heir what came to the adapter while it was there.

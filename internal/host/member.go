@@ -58,6 +58,7 @@ func (m *Member) inherit(known *memberState) {
 		m.At = known.At
 		m.Addresses = union(known.Addresses, m.Addresses, sameAddress)
 		m.Routes = union(known.Routes, m.Routes, sameRoute)
+		m.Order = union(known.Order, m.Order, sameRoute)
 		m.Rules = union(known.Rules, m.Rules, object.equal)
 		m.Neighbours = union(known.Neighbours, m.Neighbours, sameNeighbour)
 	}
@@ -102,6 +103,7 @@ func (h *Host) look(n NIC) (Member, error) {
 		return Member{}, err
 	}
 	m.Routes = routesOf(all, n.Index)
+	m.Order = rivals(all, m.Routes)
 	if m.Rules, err = h.rulesNaming(n.Name); err != nil {
 		return Member{}, err
 	}

@@ -63,6 +63,7 @@ type Member struct {
 
 	Addresses  []object `json:"addresses"` // in the kernel's order
 	Routes     []object `json:"routes"`    // of all tables, the kernel's own of table local left out
+	Order      []object `json:"order"`     // IPv4 routes of any link that share a destination and metric with one of these
 	Rules      []object `json:"rules"`
 	Neighbours []object `json:"neighbours"` // permanent ones, and the gateways'
 }

@@ -49,6 +49,7 @@ func (h *Host) releaseAll(still func()) (Restored, error) {
 		func() error { return b.moveRoutes(unix.AF_INET6) },
 		b.routes,
 		func() error { return b.inheritRoutes(heir) },
+		b.reorder,
 		b.neighbours,
 		func() error {
 			if still != nil {
@@ -132,6 +133,7 @@ func (b *back) inheritAddresses(heir *returning) error {
 			b.note("%s of %s is given to nobody: no NIC is there", addressPrefix(a), b.adapter.Name)
 			continue
 		}
+		b.heired = append(b.heired, addressPrefix(a).Masked())
 		next := relabel(forLink(a, heir.nic.Index, 0), b.adapter.Name, heir.nic.Name)
 		if err := b.h.addAddress(next, heir.nic.Name); err != nil {
 			return err

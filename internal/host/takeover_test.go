@@ -1,6 +1,7 @@
 package host
 
 import (
+	"fmt"
 	"net/netip"
 	"os/exec"
 	"strings"
@@ -105,10 +106,14 @@ func lend(name string) func(*world, *Host) error {
 }
 
 func finish(_ *world, h *Host) error {
-	if _, err := h.ReleaseAll(nil); err != nil {
+	out, err := h.ReleaseAll(nil)
+	for _, n := range out.Notes {
+		fmt.Println("note:", n)
+	}
+	if err != nil {
 		return err
 	}
-	_, err := h.Finish()
+	_, err = h.Finish()
 	return err
 }
 
