@@ -1,9 +1,6 @@
 package daemon
 
 import (
-	"context"
-	"errors"
-	"io"
 	"log/slog"
 	"os"
 
@@ -14,9 +11,10 @@ import (
 type CreateOptions struct {
 	Config team.Config
 	Places
-	Foreground bool // run the team in this process and return at its end
-	DryRun     bool // check and say the steps, change nothing
-	NoPersist  bool // leave no TEAM.yaml in the configuration directory
+	Foreground bool     // run the team in this process and return at its end
+	DryRun     bool     // check and say the steps, change nothing
+	NoPersist  bool     // leave no TEAM.yaml in the configuration directory
+	Ready      *os.File // Foreground: where to report steps and readiness, nil for nowhere
 	Progress   func(step string)
 	Log        *slog.Logger
 }
@@ -32,8 +30,9 @@ type Created struct {
 type RunOptions struct {
 	Config team.Config
 	Places
-	Ready *os.File // where to report steps and readiness, nil for nowhere
-	Log   *slog.Logger
+	Ready   *os.File // where to report steps and readiness, nil for nowhere
+	Release bool     // give everything back when ctx ends
+	Log     *slog.Logger
 }
 
 // Listing is the document nicteam.list/v1.
@@ -66,13 +65,3 @@ type ListedNIC struct {
 	Addresses []string `json:"addresses"`
 	Owner     string   `json:"owner"` // "team team0", "bridge br0", … or ""
 }
-
-var errPending = errors.New("being written")
-
-func Create(ctx context.Context, o CreateOptions) (*Created, error) { return nil, errPending }
-func Run(ctx context.Context, o RunOptions) error                   { return errPending }
-func Restore(ctx context.Context, p Places, name string) (steps []string, err error) {
-	return nil, errPending
-}
-func List(ctx context.Context, p Places) (*Listing, error) { return nil, errPending }
-func Demo(ctx context.Context, w io.Writer) error          { return errPending }

@@ -21,8 +21,22 @@ func (p Places) lock(name string) string   { return filepath.Join(p.RunDir, name
 func (p Places) log(name string) string    { return filepath.Join(p.StateDir, name+".log") }
 func (p Places) config(name string) string { return filepath.Join(p.ConfigDir, name+".yaml") }
 
+func (p Places) journal(name string) string {
+	return filepath.Join(p.StateDir, name+".journal")
+}
+
 // running is where a team's process finds its settings as they are now.
 func (p Places) running(name string) string { return filepath.Join(p.RunDir, name+".yaml") }
+
+// saved are the files that follow the settings of a running team: the one for a next start by hand, and
+// where there is one the one for a next boot.
+func (p Places) saved(name string) []string {
+	files := []string{p.running(name)}
+	if _, err := os.Stat(p.config(name)); err == nil {
+		files = append(files, p.config(name))
+	}
+	return files
+}
 
 // make creates the directories, 0750, and proves that they can be written before anything else is changed.
 func (p Places) make() error {

@@ -1,0 +1,247 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"nicteam/internal/config"
+	"nicteam/internal/control"
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+var _ control.Backend = (*session)(nil)
+
+// Status is the team's state.
+func (s *session) Status() *team.Status { return s.team.Status() }
+
+// Sample reads the totals.
+func (s *session) Sample() *team.Sample { return s.team.Sample() }
+
+// Events delivers what is remembered, and with follow what comes.
+func (s *session) Events(ctx context.Context, follow bool) <-chan team.Event {
+	if follow {
+		return s.team.Replay(ctx, time.Time{})
+	}
+	past := s.team.Events(time.Time{})
+	c := make(chan team.Event, len(past))
+	for _, e := range past {
+		c <- e
+	}
+	close(c)
+	return c
+}
+
+// Explain says which member carries a flow.
+func (s *session) Explain(flow string) (*control.Explanation, error) {
+	f, err := modes.ParseFlow(flow)
+	if err != nil {
+		return nil, &team.Problem{Kind: team.Usage, What: "read flow " + flow, Why: err.Error(),
+			Fix: "write it as: tcp 10.0.0.1:5000 10.0.0.2:80", Err: err}
+	}
+	st, x := s.team.Status(), s.team.Explain(f)
+	return &control.Explanation{Schema: "nicteam.explain/v1", Team: st.Team, Flow: flow, Mode: st.Mode, Hash: st.Settings.Hash,
+		Slot: x.Slot, Member: s.team.MemberName(x.Member), Why: x.Why, Next: s.team.MemberName(x.IfDead)}, nil
+}
+
+// Add takes NICs into the running team. If one cannot be taken, those before it stay and the error says which.
+func (s *session) Add(ctx context.Context, names []string) (steps []string, err error) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	c := s.team.Config()
+	want := c
+	for _, name := range names {
+		want.Members = append(want.Members, team.MemberConfig{Name: name, Weight: 1})
+	}
+	warnings, problem := s.host.CheckAdd(c, names, membersOfOthers(s.places, c.Team))
+	if problem != nil {
+		return nil, problem
+	}
+	for _, w := range warnings {
+		steps = append(steps, "warning: "+w)
+	}
+	// What was begun is ended: a caller that goes away must not leave a NIC half taken.
+	ctx = context.WithoutCancel(ctx)
+	for _, name := range names {
+		if err := s.add(ctx, name); err != nil {
+			return steps, err
+		}
+		steps = append(steps, name+" joined "+c.Team)
+	}
+	return steps, s.save()
+}
+
+func (s *session) add(ctx context.Context, name string) error {
+	if _, err := s.host.Record(name); err != nil {
+		return err
+	}
+	n, err := s.host.NIC(name)
+	if err != nil {
+		return err
+	}
+	if err = s.join(ctx, name, 0, n); err == nil {
+		if s.team.Config().Address == team.AddressAuto {
+			err = s.host.Adopt(s.adapter.Index(), []string{name})
+		}
+		if err == nil {
+			err = s.host.Strip(name, s.mtu())
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	_ = s.team.Leave(ctx, name, true)
+	_, back := s.host.Release(name, false)
+	return &team.Problem{Kind: team.Reverted, What: fmt.Sprintf("add %s to %s", name, s.team.Config().Team),
+		Why: err.Error() + "; the NIC was given back", Fix: "nicteam list shows the NICs of this host", Err: errors.Join(err, back)}
+}
+
+// mtu is the adapter's.
+func (s *session) mtu() int { return s.adapterStatus().MTU }
+
+// Remove drains NICs and gives them back.
+func (s *session) Remove(ctx context.Context, names []string, force bool) (steps []string, err error) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	c := s.team.Config()
+	if problem := removable(c, names, force); problem != nil {
+		return nil, problem
+	}
+	ctx = context.WithoutCancel(ctx)
+	for _, name := range names {
+		step, err := s.remove(ctx, name, force)
+		if err != nil {
+			return steps, err
+		}
+		steps = append(steps, step...)
+	}
+	return steps, s.save()
+}
+
+// removable refuses before anything is changed.
+func removable(c team.Config, names []string, force bool) *team.Problem {
+	members := memberNames(c)
+	seen := map[string]bool{}
+	for _, name := range names {
+		if seen[name] {
+			return &team.Problem{Kind: team.Usage, What: "remove " + name, Why: "it is named twice", Fix: "name it once"}
+		}
+		seen[name] = true
+		if !contains(members, name) {
+			fix := "members are " + joined(members)
+			if near := config.Nearest(name, members); near != "" {
+				fix = "did you mean " + near + "? " + fix
+			}
+			return &team.Problem{Kind: team.NotFound, What: fmt.Sprintf("remove %s from %s", name, c.Team), Why: "it is no member", Fix: fix}
+		}
+	}
+	if len(names) == len(members) && !force {
+		return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("remove %s from %s", joined(names), c.Team),
+			Why: "no member would be left, and the host would have no network through " + c.Team,
+			Fix: "nicteam delete " + c.Team + " gives everything back; --force removes it all the same"}
+	}
+	return nil
+}
+
+func (s *session) remove(ctx context.Context, name string, force bool) (steps []string, err error) {
+	if err := s.team.Drain(ctx, name, force); err != nil {
+		return nil, err
+	}
+	index := s.index(name)
+	// While it is isolated nothing of it reaches the host, so the order here cannot double a frame.
+	if err := s.team.Leave(ctx, name, force); err != nil {
+		return nil, err
+	}
+	note, err := s.host.Release(name, name == s.lent)
+	if err != nil && index != 0 {
+		return nil, fmt.Errorf("give %s back: %w", name, err)
+	}
+	steps = []string{name + " left " + s.team.Config().Team}
+	if note != "" {
+		steps = append(steps, note)
+	}
+	return steps, nil
+}
+
+// index is a member's ifindex, 0 when its NIC is gone.
+func (s *session) index(name string) int {
+	for _, m := range s.team.Status().Members {
+		if m.Name == name && m.State != "absent" {
+			return m.Index
+		}
+	}
+	return 0
+}
+
+// Set changes live settings, all or none of them.
+func (s *session) Set(ctx context.Context, settings map[string]string) (steps []string, err error) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	was := s.team.Config()
+	next := was
+	keys := make([]string, 0, len(settings))
+	for k := range settings {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	for _, k := range keys {
+		if next, err = config.Set(next, k, settings[k]); err != nil {
+			return nil, err
+		}
+		steps = append(steps, k+"="+settings[k])
+	}
+	if next.MTU != was.MTU && next.MTU != 0 {
+		if err := s.host.SetMTU(s.adapter.Index(), next.MTU); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.team.Set(ctx, next); err != nil {
+		if next.MTU != was.MTU {
+			err = errors.Join(err, s.host.SetMTU(s.adapter.Index(), adapterMTU(was, nil)))
+		}
+		return nil, err
+	}
+	return steps, s.save()
+}
+
+// Delete gives everything back. The process ends after that, and only then.
+func (s *session) Delete(ctx context.Context) (steps []string, err error) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	name := s.team.Config().Team
+	steps, err = s.release()
+	if err != nil {
+		return steps, &team.Problem{Kind: team.Failed, What: "delete " + name, Why: err.Error(),
+			Fix: "nicteam restore " + name, Err: err}
+	}
+	s.forget(name)
+	s.end.Do(func() { close(s.over) })
+	return steps, nil
+}
+
+// save keeps the configuration as it is for the next start.
+func (s *session) save() error {
+	c := s.team.Config()
+	for _, path := range s.places.saved(c.Team) {
+		if err := config.Save(path, c); err != nil {
+			return &team.Problem{Kind: team.Failed, What: "save " + path, Why: err.Error() + "; the change is in force until the team's process ends",
+				Fix: "make room or rights there, and repeat the command", Err: err}
+		}
+	}
+	return nil
+}
+
+func contains(list []string, s string) bool {
+	for _, l := range list {
+		if l == s {
+			return true
+		}
+	}
+	return false
+}
+
+func isTeamName(s string) bool { return s != "" && !strings.ContainsAny(s, "/ ") }

@@ -1,0 +1,117 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"nicteam/internal/config"
+	"nicteam/internal/control"
+	"nicteam/internal/host"
+	"nicteam/team"
+)
+
+// Create checks everything, then starts the team's process and returns when the team forwards. On an
+// error the host is as it was.
+func Create(ctx context.Context, o CreateOptions) (*Created, error) {
+	c := o.Config
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	made := &Created{Steps: []string{}, Warnings: []string{}}
+	warnings, err := preflight(o)
+	made.Warnings = append(made.Warnings, warnings...)
+	if err != nil {
+		return nil, err
+	}
+	if o.DryRun {
+		made.Steps = intended(c)
+		return made, nil
+	}
+	if err := o.Places.make(); err != nil {
+		return nil, err
+	}
+	if o.Foreground {
+		return made, Run(ctx, RunOptions{Config: c, Places: o.Places, Ready: o.Ready, Log: o.Log, Release: true})
+	}
+	path := o.running(c.Team)
+	if err := config.Save(path, c); err != nil {
+		return nil, &team.Problem{Kind: team.Failed, What: "save " + path, Why: err.Error(), Fix: "make room or rights there", Err: err}
+	}
+	err = spawn(ctx, o.Places, c.Team, path, levelOf(o.Log), func(r report) {
+		switch {
+		case r.Warning != "" && !contains(made.Warnings, r.Warning):
+			made.Warnings = append(made.Warnings, r.Warning)
+		case r.Step != "":
+			made.Steps = append(made.Steps, r.Step)
+			o.Progress(r.Step)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !o.NoPersist {
+		if err := config.Save(o.config(c.Team), c); err != nil {
+			made.Warnings = append(made.Warnings, fmt.Sprintf("%s was not written, so the team does not come back by itself after a boot: %v", o.config(c.Team), err))
+		}
+	}
+	client := control.NewClient(o.RunDir, c.Team)
+	defer client.Close()
+	made.Status, err = client.Status(ctx)
+	return made, err
+}
+
+// preflight finds everything that can be wrong before anything is changed.
+func preflight(o CreateOptions) (warnings []string, err error) {
+	c := o.Config
+	if problem := config.Validate(c); problem != nil {
+		return nil, problem
+	}
+	if !free(o.Places, c.Team) {
+		return nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team, Why: "a team of that name runs",
+			Fix: "nicteam status " + c.Team + ", nicteam add " + c.Team + " NIC, or choose another name"}
+	}
+	h, err := host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = h.Close() }()
+	if h.Journalled() {
+		return nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team,
+			Why: "an earlier process of the team ended without giving everything back",
+			Fix: fmt.Sprintf("nicteam restore %s puts the host back; nicteam run %s --config %s goes on with the team", c.Team, c.Team, o.config(c.Team))}
+	}
+	warnings, problem := h.Check(c, membersOfOthers(o.Places, c.Team))
+	if problem != nil {
+		return warnings, problem
+	}
+	return warnings, nil
+}
+
+// intended says what create would do.
+func intended(c team.Config) []string {
+	names := joined(memberNames(c))
+	steps := []string{
+		fmt.Sprintf("would make adapter %s in mode %v", c.Team, c.Mode),
+		fmt.Sprintf("would take over %s, hidden from the host's own stack", names),
+	}
+	switch c.Address {
+	case team.AddressAuto:
+		steps = append(steps, fmt.Sprintf("would move addresses, routes and gateway from %s to %s", names, c.Team))
+	case team.AddressGiven:
+		steps = append(steps, fmt.Sprintf("would give %s %s", c.Team, joined(c.Addresses)))
+	case team.AddressNone:
+		steps = append(steps, fmt.Sprintf("would take the addresses of %s away until the team ends", names))
+	}
+	return steps
+}
+
+func levelOf(l *slog.Logger) slog.Level {
+	if l.Enabled(context.Background(), slog.LevelDebug) {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}

@@ -1,0 +1,70 @@
+package daemon
+
+import (
+	"context"
+
+	"nicteam/internal/control"
+	"nicteam/internal/host"
+)
+
+// List reads the teams and NICs of this host.
+func List(ctx context.Context, p Places) (*Listing, error) {
+	h, err := host.Open(host.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = h.Close() }()
+	nics, err := h.NICs()
+	if err != nil {
+		return nil, err
+	}
+	l := &Listing{Schema: "nicteam.list/v1", Teams: []ListedTeam{}, NICs: []ListedNIC{}}
+	owner, adapter := map[string]string{}, map[string]bool{}
+	for _, name := range named(p.RunDir, ".sock") {
+		t := ListedTeam{Name: name, State: "not running", Members: []string{}}
+		client := control.NewClient(p.RunDir, name)
+		if st, err := client.Status(ctx); err == nil {
+			t.Running, t.Mode, t.State = true, st.Mode, st.State
+			adapter[st.Adapter.Name] = true
+			for _, m := range st.Members {
+				t.Members = append(t.Members, m.Name)
+				owner[m.Name] = "team " + name
+			}
+		}
+		client.Close()
+		l.Teams = append(l.Teams, t)
+	}
+	for _, n := range nics {
+		if n.Loopback || !n.Ethernet || adapter[n.Name] {
+			continue
+		}
+		ln := ListedNIC{Name: n.Name, Index: n.Index, MAC: n.MAC.String(), Driver: n.Driver, Up: n.AdminUp, Link: n.Carrier,
+			SpeedBps: n.SpeedBps, Duplex: n.Duplex, MTU: n.MTU, Addresses: []string{}, Owner: n.Owner()}
+		if o := owner[n.Name]; o != "" {
+			ln.Owner = o
+		}
+		for _, a := range n.Addresses {
+			ln.Addresses = append(ln.Addresses, a.String())
+		}
+		l.NICs = append(l.NICs, ln)
+	}
+	return l, nil
+}
+
+// membersOfOthers maps each NIC to the running team that has it, name's own left out.
+func membersOfOthers(p Places, name string) map[string]string {
+	of := map[string]string{}
+	for _, other := range named(p.RunDir, ".sock") {
+		if other == name {
+			continue
+		}
+		client := control.NewClient(p.RunDir, other)
+		if st, err := client.Status(context.Background()); err == nil {
+			for _, m := range st.Members {
+				of[m.Name] = other
+			}
+		}
+		client.Close()
+	}
+	return of
+}

@@ -1,0 +1,46 @@
+package daemon
+
+import (
+	"context"
+
+	"nicteam/internal/host"
+	"nicteam/team"
+)
+
+// rejoin takes members back whose NIC was gone and has returned, maybe under another ifindex. It
+// looks after every link event.
+func (s *session) rejoin(ctx context.Context) {
+	for range s.host.Changes(ctx) {
+		for _, m := range s.team.Status().Members {
+			if m.State == "absent" {
+				s.takeBack(ctx, m.Name)
+			}
+		}
+	}
+}
+
+func (s *session) takeBack(ctx context.Context, name string) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	n, err := s.host.Returned(name)
+	if err != nil {
+		return // not there yet
+	}
+	if err := s.readmit(ctx, name, n); err != nil {
+		s.log.Warn("NIC is back but cannot be taken", "member", name, "err", err)
+		_ = s.team.Warn(ctx, "rejoin "+name, name+" is back but cannot be taken: "+err.Error())
+		return
+	}
+	_ = s.team.Warn(ctx, "rejoin "+name, "")
+}
+
+func (s *session) readmit(ctx context.Context, name string, n host.NIC) error {
+	if err := s.host.Strip(name, s.mtu()); err != nil {
+		return err
+	}
+	l := team.Link{Name: name, Index: n.Index, MAC: n.MAC}
+	if err := s.team.Return(ctx, name, l, team.MemberInfo{Driver: n.Driver, MTU: n.MTU}); err != nil {
+		return err
+	}
+	return s.host.Isolate(n.Index)
+}

@@ -1,0 +1,79 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+// release gives everything back and ends adapter and journal. The members' frames go to the host's own stack again at the
+// moment they stop coming by the adapter.
+func (s *session) release() (steps []string, err error) {
+	back, err := s.host.ReleaseAll(func() {
+		_ = s.relay.Apply(&modes.Plan{})
+	})
+	steps = append(steps, back.Notes...)
+	if err != nil {
+		return steps, err
+	}
+	s.stop()
+	if _, err := s.host.Finish(); err != nil {
+		return steps, err
+	}
+	if len(back.Members) > 0 {
+		steps = append(steps, "given back: "+joined(back.Members))
+	}
+	return steps, s.host.Close()
+}
+
+// stop ends goroutines and descriptors. The adapter stays, with its addresses, and the journal.
+func (s *session) stop() {
+	if s.stopTeam != nil {
+		s.stopTeam()
+		<-s.teamDone
+		s.stopTeam = nil
+	}
+	if s.relay != nil {
+		_ = s.relay.Close()
+	}
+	if s.adapter != nil {
+		_ = s.adapter.Close()
+	}
+}
+
+// revert puts the host back after start could not finish.
+func (s *session) revert(name string, cause error) error {
+	changed := s.adapter != nil
+	var back error
+	if s.relay == nil || s.team == nil {
+		s.stop()
+		_, back = s.host.Restore()
+		_ = s.host.Close()
+	} else {
+		_, back = s.release()
+	}
+	p := &team.Problem{Kind: team.Reverted, What: "create " + name, Why: cause.Error() + "; the host was put back as it was",
+		Fix: "mend the cause and repeat the command", Err: cause}
+	known := errors.As(cause, new(*team.Problem))
+	switch {
+	case back != nil:
+		p.Kind, p.Why, p.Fix = team.Failed, fmt.Sprintf("%v; and the host could not be put back: %v", cause, back), "nicteam restore "+name
+	case known && !changed:
+		return cause
+	case errors.Is(cause, context.Canceled):
+		p.Why, p.Fix = "it was interrupted; the host was put back as it was", "repeat the command"
+	}
+	return p
+}
+
+// forget removes what is kept of a team for a next start.
+func (s *session) forget(name string) {
+	for _, path := range s.places.saved(name) {
+		_ = os.Remove(path)
+	}
+	_ = os.Remove(s.places.log(name))
+}

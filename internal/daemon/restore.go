@@ -1,0 +1,72 @@
+package daemon
+
+import (
+	"context"
+	"os"
+
+	"nicteam/internal/host"
+	"nicteam/team"
+)
+
+// Restore puts the host back from the journal of a team whose process is gone; "" means all teams that
+// have a journal and do not run.
+func Restore(_ context.Context, p Places, name string) (steps []string, err error) {
+	names := []string{name}
+	if name == "" {
+		names = nil
+		for _, n := range named(p.StateDir, ".journal") {
+			if free(p, n) {
+				names = append(names, n)
+			}
+		}
+		if len(names) == 0 {
+			return []string{"nothing to restore"}, nil
+		}
+	}
+	for _, n := range names {
+		more, err := restore(p, n)
+		steps = append(steps, more...)
+		if err != nil {
+			return steps, err
+		}
+	}
+	return steps, nil
+}
+
+func restore(p Places, name string) (steps []string, err error) {
+	if !free(p, name) {
+		return nil, &team.Problem{Kind: team.Conflict, What: "restore " + name, Why: "the team's process runs",
+			Fix: "nicteam delete " + name + " ends it and gives everything back"}
+	}
+	if _, err := os.Stat(p.journal(name)); os.IsNotExist(err) {
+		return nil, &team.Problem{Kind: team.NotFound, What: "restore " + name, Why: "there is no journal of a team " + name + " in " + p.StateDir,
+			Fix: "nicteam list shows the teams; nothing has to be restored for one that was deleted"}
+	}
+	if err := p.make(); err != nil {
+		return nil, err
+	}
+	mine, err := acquire(p, name)
+	if err != nil {
+		return nil, err
+	}
+	defer mine.release()
+	h, err := host.Open(host.Options{StateDir: p.StateDir, Team: name})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = h.Close() }()
+	back, err := h.Restore()
+	steps = append(steps, back.Notes...)
+	if len(back.Members) > 0 {
+		steps = append(steps, "given back: "+joined(back.Members))
+	}
+	if back.Adapter != "" {
+		steps = append(steps, "adapter "+back.Adapter+" removed")
+	}
+	if err != nil {
+		return steps, err
+	}
+	_ = os.Remove(p.socket(name))
+	_ = os.Remove(p.running(name))
+	return steps, nil
+}

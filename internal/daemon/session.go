@@ -1,0 +1,267 @@
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/host"
+	"nicteam/internal/nic"
+	"nicteam/internal/relay"
+	"nicteam/internal/tap"
+	"nicteam/team"
+)
+
+// session is a team at work: everything that its process holds.
+type session struct {
+	places Places
+	log    *slog.Logger
+
+	host    *host.Host
+	adapter *tap.Adapter
+	relay   *relay.Relay
+	team    *team.Team
+
+	stopTeam context.CancelFunc
+	teamDone chan error
+
+	changing sync.Mutex // one change of members or settings at a time
+	lent     string     // the member whose MAC the adapter has, "" none
+	over     chan struct{}
+	end      sync.Once
+}
+
+// start takes the NICs over and returns when the team forwards, or when it would if a cable were in. On an error the host is as it was.
+//
+// The order keeps the host reachable: the adapter and the sockets work before any address moves; a member's own
+// reception ends only after its frames come by the adapter; addresses are in two places for a moment, never in none.
+func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err error) {
+	c := o.Config
+	s = &session{places: o.Places, log: o.Log, over: make(chan struct{})}
+	if s.host, err = host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log}); err != nil {
+		return nil, err
+	}
+	if note := s.host.Note(); note != "" {
+		rep.send(report{Warning: note})
+	}
+	again := s.host.Journalled()
+	if !again {
+		warnings, problem := s.host.Check(c, membersOfOthers(o.Places, c.Team))
+		for _, w := range warnings {
+			rep.send(report{Warning: w})
+		}
+		if problem != nil {
+			_ = s.host.Close()
+			return nil, problem
+		}
+	}
+	if err = s.host.Begin(); err == nil {
+		err = s.build(ctx, c, again, rep)
+	}
+	if err != nil {
+		err = s.revert(c.Team, err)
+		return nil, err
+	}
+	return s, nil
+}
+
+// build does what start says; what it leaves behind on an error is for revert.
+func (s *session) build(ctx context.Context, c team.Config, again bool, rep reporter) error {
+	names := memberNames(c)
+	infos := make([]host.NIC, len(names))
+	for i, name := range names {
+		if _, err := s.host.Record(name); err != nil {
+			return err
+		}
+		var err error
+		if infos[i], err = s.host.NIC(name); err != nil {
+			return err
+		}
+	}
+	mac, mtu := s.adapterMAC(c, infos), adapterMTU(c, infos)
+	if err := s.openAdapter(c, mac, mtu, again); err != nil {
+		return err
+	}
+	rep.step("adapter %s: MAC %v, MTU %d", c.Team, s.adapter.MAC(), mtu)
+	if err := s.host.AdapterMade(s.adapter.Index()); err != nil {
+		return err
+	}
+	if err := s.host.Up(s.adapter.Index()); err != nil {
+		return err
+	}
+	if err := s.run(c); err != nil {
+		return err
+	}
+	for i, name := range names {
+		if err := s.join(ctx, name, c.Members[i].Weight, infos[i]); err != nil {
+			return err
+		}
+	}
+	rep.step("members %s: frames pass", joined(names))
+	if err := s.addresses(c, names, rep); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := s.host.Strip(name, mtu); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+	}
+	if err := s.team.Announce(ctx); err != nil {
+		return err
+	}
+	if !s.awaitForwarding(ctx) {
+		rep.send(report{Warning: "no member has a link yet: the team forwards as soon as one has"})
+	}
+	s.team.Record("takeover", "", "members "+joined(names))
+	return ctx.Err()
+}
+
+// adapterMAC chooses the adapter's address, and remembers who lent it.
+func (s *session) adapterMAC(c team.Config, members []host.NIC) frame.MAC {
+	switch c.MACPolicy {
+	case team.MACGiven:
+		return c.MAC
+	case team.MACNew:
+		var b [6]byte
+		_, _ = rand.Read(b[:]) // never fails
+		b[0] = b[0]&^1 | 2     // unicast, locally administered
+		return frame.MACAt(b[:], 0)
+	}
+	owner := s.host.DefaultOwner(memberNames(c))
+	lender := members[0]
+	for _, m := range members {
+		if m.Name == owner {
+			lender = m
+		}
+	}
+	s.lent = lender.Name
+	return lender.MAC
+}
+
+func adapterMTU(c team.Config, members []host.NIC) int {
+	if c.MTU != 0 {
+		return c.MTU
+	}
+	mtu := members[0].MTU
+	for _, m := range members {
+		mtu = min(mtu, m.MTU)
+	}
+	return mtu
+}
+
+// openAdapter makes the adapter, or takes up the one that a process before this left: then its MAC
+// stays, whatever was chosen now.
+func (s *session) openAdapter(c team.Config, mac frame.MAC, mtu int, again bool) (err error) {
+	if again {
+		s.adapter, err = tap.Open(tap.Options{Name: c.Team, MTU: mtu})
+		if err == nil || !errors.Is(err, tap.ErrNotFound) {
+			return err
+		}
+	}
+	s.adapter, err = tap.Create(tap.Options{Name: c.Team, MTU: mtu, MAC: mac})
+	return err
+}
+
+// run starts the data path and the control loop.
+func (s *session) run(c team.Config) (err error) {
+	s.relay, err = relay.New(relay.Options{Adapter: s.adapter, Logger: s.log, Open: s.openMember(c)})
+	if err != nil {
+		return err
+	}
+	var salt [8]byte
+	_, _ = rand.Read(salt[:])
+	s.team, err = team.New(team.Options{
+		Config: c, MAC: s.adapter.MAC(), Salt: binary.NativeEndian.Uint64(salt[:]),
+		Adapter: s.adapter, Datapath: s.relay, Source: s.host,
+		Announcer: announcer{s.host, s.adapter.Index()}, AdapterInfo: s.adapterStatus,
+		DatapathName: "relay", DatapathReason: "the fast path is not in this build yet", Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stopTeam, s.teamDone = cancel, make(chan error, 1)
+	go func() { s.teamDone <- s.team.Run(ctx) }()
+	return nil
+}
+
+func (s *session) openMember(c team.Config) func(int, team.Link) (*nic.Socket, error) {
+	return func(_ int, l team.Link) (*nic.Socket, error) {
+		return nic.Open(nic.Options{Name: l.Name, Index: l.Index, MAC: l.MAC,
+			TSO: nic.Offload(c.TSO), USO: nic.Offload(c.USO),
+			Backlog: relay.BacklogFor(s.host.Link(l.Index).SpeedBps)})
+	}
+}
+
+// join has the data path take a NIC's frames, then hides them from the host's own stack: in this order none is lost.
+func (s *session) join(ctx context.Context, name string, weight float64, n host.NIC) error {
+	l := team.Link{Name: name, Index: n.Index, MAC: n.MAC}
+	if _, err := s.team.Join(ctx, l, weight, team.MemberInfo{Driver: n.Driver, MTU: n.MTU}); err != nil {
+		return err
+	}
+	return s.host.Isolate(n.Index)
+}
+
+// addresses gives the adapter what the configuration wants it to have.
+func (s *session) addresses(c team.Config, names []string, rep reporter) error {
+	index := s.adapter.Index()
+	switch c.Address {
+	case team.AddressAuto:
+		if err := s.host.Adopt(index, names); err != nil {
+			return err
+		}
+		rep.step("addresses and routes: from the members to %s", c.Team)
+	case team.AddressGiven:
+		if err := s.host.Give(index, c.Addresses, c.Gateway); err != nil {
+			return err
+		}
+		rep.step("addresses: %s", joined(c.Addresses))
+	}
+	return nil
+}
+
+// awaitForwarding waits until a member may send, while there is hope.
+func (s *session) awaitForwarding(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for look := time.NewTicker(2 * time.Millisecond); ; {
+		if st := s.team.Status(); st.State != "down" && st.Adapter.Carrier {
+			look.Stop()
+			return true
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			look.Stop()
+			return false
+		}
+	}
+}
+
+func memberNames(c team.Config) []string {
+	names := make([]string, len(c.Members))
+	for i, m := range c.Members {
+		names[i] = m.Name
+	}
+	return names
+}
+
+func joined[T any](list []T) string {
+	var s string
+	for i, v := range list {
+		if i > 0 {
+			s += ", "
+		}
+		s += fmt.Sprint(v)
+	}
+	return s
+}
