@@ -3,8 +3,10 @@ package lab
 import (
 	"fmt"
 	"net"
+	"sync"
 	"sync/atomic"
 
+	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -36,6 +38,9 @@ type CableOptions struct {
 // it does for hardware.
 type Cable struct {
 	A, B End
+
+	mu           sync.Mutex
+	fromA, fromB link.Link // programs that swallow
 }
 
 // End is a device in a node.
@@ -139,6 +144,9 @@ func (c *Cable) Shape(bitsPerSecond uint64) error {
 
 // Close removes both ends. A cable whose host is closed is gone already.
 func (c *Cable) Close() error {
+	if err := c.swallowNothing(); err != nil {
+		return err
+	}
 	h := c.A.Node.base()
 	l, err := h.handle.LinkByName(c.A.Name)
 	if err != nil {

@@ -9,8 +9,6 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-func TestMain(m *testing.M) { labtest.Main(m) }
-
 func TestIsolatedNamespaces(t *testing.T) {
 	labtest.Root(t)
 	if got := os.Getpid(); got > 100 {

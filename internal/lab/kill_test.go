@@ -2,6 +2,7 @@ package lab_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,20 +18,36 @@ import (
 
 const hangVariable = "NICTEAM_LAB_TEST_HANG"
 
-// TestHang is not a test: TestKillLeavesNothing runs it in another copy of this program.
-func TestHang(t *testing.T) {
+func TestMain(m *testing.M) {
 	if os.Getenv(hangVariable) == "" {
-		t.Skip("run by TestKillLeavesNothing")
+		labtest.Main(m)
 	}
-	a, b := labtest.Host(t, "a"), labtest.Host(t, "b")
-	_, err := lab.NewCable(a, "eth0", b, "eth0", lab.CableOptions{})
-	labtest.Must(t, err)
-	_, err = lab.NewWire(a, "eth1", b, "eth1", lab.WireOptions{})
-	labtest.Must(t, err)
-	labtest.Must(t, a.Command("sh", "-c", "setsid sleep 4321 >/dev/null 2>&1 &").Run())
-	labtest.Must(t, b.Command("sleep", "4321").Start())
-	_, err = lab.StartWitness()
-	labtest.Must(t, err)
+	fmt.Fprintln(os.Stderr, hang())
+	os.Exit(1)
+}
+
+// hang is what TestKillLeavesNothing runs in another copy of this program. It returns only if it fails.
+func hang() error {
+	code, done, err := lab.Isolate()
+	if done || err != nil {
+		return fmt.Errorf("isolated copy ended: %d %v", code, err)
+	}
+	a, err := lab.NewHost("a")
+	if err != nil {
+		return err
+	}
+	b, err := lab.NewHost("b")
+	if err != nil {
+		return err
+	}
+	_, err1 := lab.NewCable(a, "eth0", b, "eth0", lab.CableOptions{})
+	_, err2 := lab.NewWire(a, "eth1", b, "eth1", lab.WireOptions{})
+	err3 := a.Command("sh", "-c", "setsid sleep 4321 >/dev/null 2>&1 &").Run()
+	err4 := b.Command("sleep", "4321").Start()
+	_, err5 := lab.StartWitness()
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+		return err
+	}
 	fmt.Println("hanging")
 	select {}
 }
@@ -55,7 +72,7 @@ func TestKillLeavesNothing(t *testing.T) {
 	before := world(t)
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	labtest.Must(t, err)
-	cmd := exec.Command("/proc/self/exe", "-test.run=^TestHang$", "-test.v")
+	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), hangVariable+"=1")
 	out, err := cmd.StdoutPipe()
 	labtest.Must(t, err)

@@ -175,6 +175,30 @@ func TestNICFaults(t *testing.T) {
 	labtest.Eventually(t, 2*time.Second, "reachable again", func() bool { return reachable(t, a, b, "10.9.0.2") })
 }
 
+func TestCableSwallows(t *testing.T) {
+	a, b := labtest.Host(t, "a"), labtest.Host(t, "b")
+	c := labtest.Cable(t, a, "eth0", b, "eth0", lab.CableOptions{})
+	labtest.Must(t, a.SetAddr("eth0", "10.9.0.1/24"))
+	labtest.Must(t, b.SetAddr("eth0", "10.9.0.2/24"))
+	if !reachable(t, a, b, "10.9.0.2") || !reachable(t, b, a, "10.9.0.1") {
+		t.Fatal("not reachable")
+	}
+	labtest.Must(t, c.SwallowFromA(true))
+	labtest.Must(t, c.SwallowFromA(true))
+	if reachable(t, a, b, "10.9.0.2") || !reachable(t, b, a, "10.9.0.1") || !lowerUp(t, a, "eth0") {
+		t.Error("SwallowFromA must lose what a transmits, and nothing else")
+	}
+	labtest.Must(t, c.SwallowFromA(false))
+	labtest.Must(t, c.SwallowFromB(true))
+	if !reachable(t, a, b, "10.9.0.2") || reachable(t, b, a, "10.9.0.1") || !lowerUp(t, a, "eth0") {
+		t.Error("SwallowFromB must lose what b transmits, and nothing else")
+	}
+	labtest.Must(t, c.SwallowFromB(false))
+	if !reachable(t, a, b, "10.9.0.2") || !reachable(t, b, a, "10.9.0.1") {
+		t.Error("not reachable afterwards")
+	}
+}
+
 func TestSwitch(t *testing.T) {
 	for name, o := range map[string]lab.SwitchOptions{"learning": {}, "flooding": {Flooding: true}} {
 		for line, join := range lines {
@@ -214,22 +238,31 @@ func TestSwitch(t *testing.T) {
 }
 
 func TestLAG(t *testing.T) {
-	for name, spread := range map[string]lab.Spread{"flow": lab.SpreadFlow, "frames": lab.SpreadFrames} {
-		t.Run(name, func(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		spread lab.Spread
+		line   string
+	}{
+		{"flow", lab.SpreadFlow, "cable"},
+		{"frames", lab.SpreadFrames, "cable"},
+		{"flow over wires", lab.SpreadFlow, "wire"},
+		{"frames over wires", lab.SpreadFrames, "wire"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
 			a, b := labtest.Host(t, "a"), labtest.Host(t, "b")
 			s, err := lab.NewSwitch("s", lab.SwitchOptions{})
 			labtest.Must(t, err)
 			t.Cleanup(func() { labtest.Check(t, s.Close()) })
 			_, err = lab.NewCable(b, "eth0", s, "b", lab.CableOptions{})
 			labtest.Must(t, err)
-			mac := net.HardwareAddr{2, 0, 0, 0, 0, 0xa}
-			var cables []*lab.Cable
+			var members []lab.Line
 			for _, n := range []string{"eth0", "eth1", "eth2"} {
-				c, err := lab.NewCable(a, n, s, "a."+n, lab.CableOptions{MACA: mac})
+				l, err := lines[tt.line](a, n, s, "a."+n)
 				labtest.Must(t, err)
-				cables = append(cables, c)
+				t.Cleanup(func() { labtest.Check(t, l.Close()) })
+				members = append(members, l)
 			}
-			_, err = s.LAG("group", spread, "a.eth0", "a.eth1", "a.eth2")
+			_, err = s.LAG("group", tt.spread, "a.eth0", "a.eth1", "a.eth2")
 			labtest.Must(t, err)
 			receivedBy := func(h *lab.Host, dev string) uint64 {
 				l, err := h.Handle().LinkByName(dev)
@@ -275,7 +308,7 @@ func TestLAG(t *testing.T) {
 			if got := sum() - before; got > 10 {
 				t.Errorf("%d of the group's own frames came back", got)
 			}
-			labtest.Must(t, cables[0].Cut())
+			labtest.Must(t, members[0].Cut())
 			labtest.Eventually(t, time.Second, "slots moved", func() bool {
 				before := received("eth1") + received("eth2")
 				sendBroadcasts(b, 50)

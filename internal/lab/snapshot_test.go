@@ -1,11 +1,9 @@
 package lab_test
 
 import (
-	"context"
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -17,15 +15,6 @@ import (
 func snapshot(t *testing.T, h *lab.Host) lab.Snapshot {
 	t.Helper()
 	s, err := lab.TakeSnapshot(h)
-	labtest.Must(t, err)
-	return s
-}
-
-func settled(t *testing.T, h *lab.Host) lab.Snapshot {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	s, err := lab.SettledSnapshot(ctx, h)
 	labtest.Must(t, err)
 	return s
 }
@@ -69,7 +58,7 @@ func TestSnapshotSeesChanges(t *testing.T) {
 		{"qdisc", func() error { return a.Shape("eth0", 1e8) }, func() error { return a.Shape("eth0", 0) }, "+ qdisc eth0"},
 		{"nft", nft("add", "table", "netdev", "x"), nft("delete", "table", "netdev", "x"), "+ nft 0000 table netdev x"},
 	}
-	before := settled(t, a)
+	before := labtest.Settled(t, a)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.name == "nft" {
@@ -80,7 +69,7 @@ func TestSnapshotSeesChanges(t *testing.T) {
 				t.Errorf("want a line %q:\n%s", tt.want, diff)
 			}
 			labtest.Must(t, tt.undo())
-			if diff := lab.Diff(before, settled(t, a)); diff != "" {
+			if diff := lab.Diff(before, labtest.Settled(t, a)); diff != "" {
 				t.Errorf("undone, and still:\n%s", diff)
 			}
 		})

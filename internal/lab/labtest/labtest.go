@@ -2,6 +2,8 @@
 package labtest
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -60,6 +62,64 @@ func Host(t testing.TB, name string) *lab.Host {
 	Must(t, err)
 	t.Cleanup(func() { Check(t, h.Close()) })
 	return h
+}
+
+// Switch makes a switch that lives as long as the test.
+func Switch(t testing.TB, name string, o lab.SwitchOptions) *lab.Switch {
+	t.Helper()
+	Root(t)
+	s, err := lab.NewSwitch(name, o)
+	Must(t, err)
+	t.Cleanup(func() { Check(t, s.Close()) })
+	return s
+}
+
+// Cable joins two nodes as long as the test lives.
+func Cable(t testing.TB, a lab.Node, nameA string, b lab.Node, nameB string, o lab.CableOptions) *lab.Cable {
+	t.Helper()
+	c, err := lab.NewCable(a, nameA, b, nameB, o)
+	Must(t, err)
+	t.Cleanup(func() { Check(t, c.Close()) })
+	return c
+}
+
+// Wire joins two nodes by TAP NICs as long as the test lives.
+func Wire(t testing.TB, a lab.Node, nameA string, b lab.Node, nameB string, o lab.WireOptions) *lab.Wire {
+	t.Helper()
+	w, err := lab.NewWire(a, nameA, b, nameB, o)
+	Must(t, err)
+	t.Cleanup(func() { Check(t, w.Close()) })
+	return w
+}
+
+// Start starts a stream; it stops with the test at the latest.
+func Start(t testing.TB, s lab.Stream) *lab.Running {
+	t.Helper()
+	r, err := s.Start()
+	Must(t, err)
+	t.Cleanup(func() { _, err := r.Stop(); Check(t, err) })
+	return r
+}
+
+// Run runs a command in a host and returns what it wrote to standard output; it ends the test if the command fails.
+func Run(t testing.TB, h *lab.Host, name string, args ...string) string {
+	t.Helper()
+	out, err := h.Command(name, args...).Output()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, out, exit.Stderr)
+	}
+	Must(t, err)
+	return string(out)
+}
+
+// Settled returns a host's state once nothing is under way in its kernel.
+func Settled(t testing.TB, h *lab.Host) lab.Snapshot {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	s, err := lab.SettledSnapshot(ctx, h)
+	Must(t, err)
+	return s
 }
 
 // Must ends the test on an error.
