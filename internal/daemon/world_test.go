@@ -1,0 +1,264 @@
+package daemon_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+	"nicteam/team"
+)
+
+func TestMain(m *testing.M) { labtest.Main(m) }
+
+const teamName = "team0"
+
+// The addresses of box and peer.
+var (
+	box4, peer4 = netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("10.9.0.2")
+	box6, peer6 = netip.MustParseAddr("fd09::1"), netip.MustParseAddr("fd09::2")
+)
+
+// patience bounds every wait for a condition: far more than any takes, so that a busy machine fails nothing.
+const patience = 15 * time.Second
+
+// A world is two hosts on a switch:
+//
+//	box  eth1 ── p1 ┐
+//	     eth2 ── p2 ├ switch ── eth0  peer
+//	     …          ┘
+//
+// eth1 has box's addresses before there is a team. Everything is gone when the test ends.
+type world struct {
+	t         testing.TB
+	box, peer *lab.Host
+	sw        *lab.Switch
+	wires     map[string]*lab.Wire // by NIC of box
+	cables    map[string]*lab.Cable
+	lag       *lab.LAG // nil without worldOptions.LAG
+}
+
+// worldOptions; the zero value is two TAP NICs on a switch that learns.
+type worldOptions struct {
+	NICs      int        // of box; 2
+	Flooding  bool       // the switch forgets all addresses at once
+	LAG       bool       // the switch knows the ports of box as one static group
+	Spread    lab.Spread // of the group
+	Cables    bool       // veth instead of TAP NICs
+	Rate      uint64     // bit/s of each NIC of box, each way; 0 unshaped
+	SpeedMbit uint32     // what ethtool shows; 1000
+	NoAddress bool       // eth1 has none
+}
+
+func newWorld(t testing.TB, o worldOptions) *world {
+	t.Helper()
+	labtest.Root(t)
+	w := &world{t: t, box: labtest.Host(t, "box"), peer: labtest.Host(t, "peer"),
+		wires: map[string]*lab.Wire{}, cables: map[string]*lab.Cable{}}
+	sw, err := lab.NewSwitch("switch", lab.SwitchOptions{Flooding: o.Flooding})
+	labtest.Must(t, err)
+	w.sw = sw
+	t.Cleanup(func() { labtest.Check(t, sw.Close()) })
+	if o.NICs == 0 {
+		o.NICs = 2
+	}
+	var ports []string
+	for i := 1; i <= o.NICs; i++ {
+		nic, port := fmt.Sprintf("eth%d", i), fmt.Sprintf("p%d", i)
+		ports = append(ports, port)
+		var line lab.Line
+		if o.Cables {
+			c, err := lab.NewCable(w.box, nic, sw, port, lab.CableOptions{})
+			labtest.Must(t, err)
+			w.cables[nic], line = c, c
+		} else {
+			c, err := lab.NewWire(w.box, nic, sw, port, lab.WireOptions{SpeedMbit: o.SpeedMbit})
+			labtest.Must(t, err)
+			w.wires[nic], line = c, c
+		}
+		t.Cleanup(func() { labtest.Check(t, line.Close()) })
+		if o.Rate != 0 {
+			labtest.Must(t, line.Shape(o.Rate))
+		}
+	}
+	up, err := lab.NewCable(w.peer, "eth0", sw, "uplink", lab.CableOptions{})
+	labtest.Must(t, err)
+	t.Cleanup(func() { labtest.Check(t, up.Close()) })
+	if o.LAG {
+		w.lag, err = sw.LAG("lag", o.Spread, ports...)
+		labtest.Must(t, err)
+	}
+	if !o.NoAddress {
+		labtest.Must(t, w.box.SetAddr("eth1", "10.9.0.1/24", "fd09::1/64"))
+	}
+	labtest.Must(t, w.peer.SetAddr("eth0", "10.9.0.2/24", "fd09::2/64"))
+	t.Cleanup(w.showLog)
+	return w
+}
+
+// line is what joins a NIC of box to the switch.
+func (w *world) line(nic string) lab.Line {
+	if c := w.cables[nic]; c != nil {
+		return c
+	}
+	return w.wires[nic]
+}
+
+// showLog prints the log of the team's process when the test has failed.
+func (w *world) showLog() {
+	if !w.t.Failed() {
+		return
+	}
+	if b, err := os.ReadFile(w.box.Path("/var/lib/nicteam/" + teamName + ".log")); err == nil {
+		w.t.Logf("log of %s:\n%s", teamName, b)
+	}
+}
+
+// buildBinary compiles the program as `make build` does. It lies where only this test binary and
+// its hosts see it, and vanishes with them.
+var buildBinary = sync.OnceValues(func() (string, error) {
+	path := "/run/lab/bin/nicteam"
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", "build", "-trimpath", "-o", path, "nicteam/cmd/nicteam")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the program: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// binary is the path of the built program.
+func binary(t testing.TB) string {
+	t.Helper()
+	labtest.Root(t)
+	path, err := buildBinary()
+	labtest.Must(t, err)
+	return path
+}
+
+// result is what a run of the program gave.
+type result struct {
+	Out, Err string
+	Code     int
+}
+
+// run runs the program in a host, with more environment if wanted, and returns what it gave.
+func run(t testing.TB, h *lab.Host, env []string, args ...string) result {
+	t.Helper()
+	cmd := h.Command(binary(t), args...)
+	cmd.Env = append(os.Environ(), env...)
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &stderr
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		t.Fatalf("nicteam %s: %v", strings.Join(args, " "), err)
+	}
+	return result{Out: out.String(), Err: stderr.String(), Code: cmd.ProcessState.ExitCode()}
+}
+
+// try runs the program in box.
+func (w *world) try(args ...string) result {
+	w.t.Helper()
+	return run(w.t, w.box, nil, args...)
+}
+
+// nicteam runs the program in box and ends the test unless it succeeds.
+func (w *world) nicteam(args ...string) string {
+	w.t.Helper()
+	r := w.try(args...)
+	if r.Code != 0 {
+		w.t.Fatalf("nicteam %s: exit %d\n%s%s", strings.Join(args, " "), r.Code, r.Out, r.Err)
+	}
+	return r.Out
+}
+
+// create makes the team of NICs; more are further arguments.
+func (w *world) create(nics []string, more ...string) {
+	w.t.Helper()
+	w.nicteam(append(append([]string{"create", teamName}, nics...), more...)...)
+}
+
+// set changes live settings.
+func (w *world) set(settings ...string) {
+	w.t.Helper()
+	w.nicteam(append([]string{"set", teamName}, settings...)...)
+}
+
+// status is what `nicteam status --json` says.
+func (w *world) status() *team.Status {
+	w.t.Helper()
+	s := &team.Status{}
+	labtest.Must(w.t, json.Unmarshal([]byte(w.nicteam("status", teamName, "--json")), s))
+	return s
+}
+
+// member is a member's part of the status.
+func (w *world) member(nic string) team.MemberStatus {
+	w.t.Helper()
+	return memberOf(w.t, w.status(), nic)
+}
+
+func memberOf(t testing.TB, s *team.Status, nic string) team.MemberStatus {
+	t.Helper()
+	for _, m := range s.Members {
+		if m.Name == nic {
+			return m
+		}
+	}
+	t.Fatalf("%s is no member in %+v", nic, s.Members)
+	return team.MemberStatus{}
+}
+
+// await waits until the status is as wanted.
+func (w *world) await(what string, holds func(*team.Status) bool) *team.Status {
+	w.t.Helper()
+	var s *team.Status
+	labtest.Eventually(w.t, patience, what, func() bool { s = w.status(); return holds(s) })
+	return s
+}
+
+// awaitMember waits until a member has a state.
+func (w *world) awaitMember(nic, state string) *team.Status {
+	w.t.Helper()
+	return w.await(nic+" "+state, func(s *team.Status) bool {
+		for _, m := range s.Members {
+			if m.Name == nic {
+				return m.State == state
+			}
+		}
+		return false
+	})
+}
+
+// link is a device of a host as its kernel shows it.
+func link(t testing.TB, h *lab.Host, name string) *netlink.LinkAttrs {
+	t.Helper()
+	l, err := h.Handle().LinkByName(name)
+	if err != nil {
+		t.Fatalf("find %s in %s: %v", name, h.Name, err)
+	}
+	return l.Attrs()
+}
+
+// nics are the first n NICs of box.
+func nics(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("eth%d", i+1)
+	}
+	return names
+}
