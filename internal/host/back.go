@@ -3,7 +3,6 @@ package host
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -17,10 +16,9 @@ type back struct {
 	h       *Host
 	j       *journal
 	members []*returning
-	by      map[int]int    // ifindex as recorded → as it is
-	adapter *NIC           // nil: gone, or not concerned
-	held    []object       // the adapter's addresses
-	heired  []netip.Prefix // subnets that the heir gets besides its own
+	by      map[int]int // ifindex as recorded → as it is
+	adapter *NIC        // nil: gone, or not concerned
+	held    []object    // the adapter's addresses
 	notes   []string
 }
 

@@ -91,7 +91,7 @@ func (b *back) routes() error {
 	}
 	for _, r := range b.members {
 		for _, o := range routesOf(all, r.nic.Index) {
-			if !r.m.strip || o.head[rtProto] != unix.RTPROT_KERNEL || hasRoute(list, o) || slices.Contains(b.heired, routePrefix(o)) {
+			if !r.m.strip || o.head[rtProto] != unix.RTPROT_KERNEL || hasRoute(list, o) || r.inherited(addresses, o) {
 				continue
 			}
 			if err := b.soften(b.h.deleteRoute(routed(o, nil))); err != nil {
@@ -102,18 +102,21 @@ func (b *back) routes() error {
 	return nil
 }
 
+// inherited reports whether a route is the subnet of an address that the NIC did not have before.
+func (r *returning) inherited(addresses []object, o object) bool {
+	dst, _ := netip.AddrFromSlice(o.get(unix.RTA_DST))
+	subnet := netip.PrefixFrom(dst, int(o.head[rtDstLen]))
+	return slices.ContainsFunc(addresses, func(a object) bool {
+		return addressIndex(a) == r.nic.Index && addressPrefix(a).Masked() == subnet && !hasAddress(r.m.Addresses, a)
+	})
+}
+
 // hasSource reports whether the host has the address that a route gives packets.
 func hasSource(addresses []object, r object) bool {
 	source := r.get(unix.RTA_PREFSRC)
 	return source == nil || slices.ContainsFunc(addresses, func(a object) bool {
 		return slices.Equal(addressPrefix(a).Addr().AsSlice(), source)
 	})
-}
-
-// routePrefix is a route's destination.
-func routePrefix(r object) netip.Prefix {
-	a, _ := netip.AddrFromSlice(r.get(unix.RTA_DST))
-	return netip.PrefixFrom(a, int(r.head[rtDstLen]))
 }
 
 // inheritRoutes moves to the heir what came to the adapter while it was there.

@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -164,22 +163,23 @@ func formatRecord(r record) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fmt.Appendf(nil, "%08x %s\n", crc32.Checksum(body, castagnoli), body), nil
+	return fmt.Appendf(nil, "%s %s\n", sum(body), body), nil
 }
+
+func sum(body []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(body, castagnoli)) }
 
 func parseRecord(line []byte) (record, bool) {
 	var r record
 	if len(line) < checksumLen || line[checksumLen-1] != ' ' {
 		return r, false
 	}
-	sum, err := strconv.ParseUint(string(line[:checksumLen-1]), 16, 32)
 	body := line[checksumLen:]
-	if err != nil || uint32(sum) != crc32.Checksum(body, castagnoli) {
+	if string(line[:checksumLen-1]) != sum(body) {
 		return r, false
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
-	return r, d.Decode(&r) == nil
+	return r, d.Decode(&r) == nil && (r.Member == nil || r.Member.wellFormed())
 }
 
 // write appends a record; when it returns without error the record is on disk and part of the state.

@@ -24,7 +24,7 @@ func (h *Host) load() error {
 		return nil
 	}
 	if err != nil {
-		return err
+		return h.journalProblem(err)
 	}
 	boot, netns, err := here()
 	if err != nil {

@@ -68,6 +68,23 @@ type Member struct {
 	Neighbours []object `json:"neighbours"` // permanent ones, and the gateways'
 }
 
+// wellFormed reports whether every object has the header of its kind.
+func (m *Member) wellFormed() bool {
+	for _, a := range m.Addresses {
+		if len(a.head) != addressHead {
+			return false
+		}
+	}
+	for _, list := range [][]object{m.Routes, m.Order, m.Rules, m.Neighbours} {
+		for _, o := range list {
+			if len(o.head) != otherHead {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // segmentSizes are the largest super-frames the stack may build for a NIC or out of its frames.
 type segmentSizes struct {
 	GSO  uint32 `json:"gso"`

@@ -133,7 +133,6 @@ func (b *back) inheritAddresses(heir *returning) error {
 			b.note("%s of %s is given to nobody: no NIC is there", addressPrefix(a), b.adapter.Name)
 			continue
 		}
-		b.heired = append(b.heired, addressPrefix(a).Masked())
 		next := relabel(forLink(a, heir.nic.Index, 0), b.adapter.Name, heir.nic.Name)
 		if err := b.h.addAddress(next, heir.nic.Name); err != nil {
 			return err

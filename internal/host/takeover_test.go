@@ -1,7 +1,6 @@
 package host
 
 import (
-	"fmt"
 	"net/netip"
 	"os/exec"
 	"strings"
@@ -106,14 +105,10 @@ func lend(name string) func(*world, *Host) error {
 }
 
 func finish(_ *world, h *Host) error {
-	out, err := h.ReleaseAll(nil)
-	for _, n := range out.Notes {
-		fmt.Println("note:", n)
-	}
-	if err != nil {
+	if _, err := h.ReleaseAll(nil); err != nil {
 		return err
 	}
-	_, err = h.Finish()
+	_, err := h.Finish()
 	return err
 }
 

@@ -127,7 +127,7 @@ func snapshot(t testing.TB) map[string]string {
 	for name, script := range map[string]string{
 		"addr":     "ip -j -d addr show",
 		"link":     "ip -j -d link show",
-		"route4":   "ip -j -d -4 route show; ip -j -d -4 route show table 77",
+		"route4":   "ip -j -d -4 route show; ip -j -d -4 route show table 77 2>/dev/null || true",
 		"local4":   "ip -j -d -4 route show table local",
 		"route6":   "ip -j -d -6 route show table all",
 		"rule4":    "ip -j -d rule show",

@@ -1,0 +1,118 @@
+package host
+
+import (
+	"os/exec"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/lab/labtest"
+)
+
+// farEnd puts the other end of na into a namespace of its own with an address.
+func farEnd(t *testing.T) {
+	t.Helper()
+	exec.Command("ip", "netns", "del", "peer").Run()
+	run(t, "ip netns add peer; ip link set pna netns peer; ip -n peer link set pna up; ip -n peer addr add 10.9.0.2/24 dev pna")
+	t.Cleanup(func() { exec.Command("ip", "netns", "del", "peer").Run() })
+}
+
+// hears reports whether the host's own stack answers ARP for what it is asked by the peer.
+func hears(t *testing.T) bool {
+	t.Helper()
+	run(t, "ip -n peer neigh flush dev pna")
+	// The kernel of the peer asks three times at most; one answer is enough.
+	exec.Command("ip", "netns", "exec", "peer", "ping", "-c1", "-W1", "10.9.0.1").Run()
+	out := run(t, "ip -n peer neigh show 10.9.0.1 dev pna")
+	return len(out) > 0 && containsAny(out, "REACHABLE", "STALE", "DELAY", "PROBE")
+}
+
+func containsAny(s string, words ...string) bool {
+	for _, w := range words {
+		for i := 0; i+len(w) <= len(s); i++ {
+			if s[i:i+len(w)] == w {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// TestIsolation hides a NIC from the host's stack by each method, while a socket for all ethertypes still sees what
+// comes, and lets it be seen again; each leaves nothing behind.
+func TestIsolation(t *testing.T) {
+	for _, m := range methods {
+		t.Run(string(m), func(t *testing.T) {
+			if m == byNft {
+				labtest.Tool(t, "nft", "nftables")
+			}
+			labtest.Tool(t, "ping", "iputils-ping")
+			w := newWorld(t)
+			farEnd(t)
+			run(t, "ip addr add 10.9.0.1/24 dev na")
+			before := snapshot(t)
+			h := w.open(nil)
+			h.o.isolation = m
+			must(t, h.Begin())
+			_, err := h.Record("na")
+			must(t, err)
+			n, err := h.nic("na")
+			must(t, err)
+			if !hears(t) {
+				t.Fatal("the peer gets no answer before isolation")
+			}
+			must(t, h.Isolate(n.Index))
+			must(t, h.Isolate(n.Index))
+			sees := sniff(t, n.Index)
+			if hears(t) {
+				t.Error("the host's stack answers in spite of isolation")
+			}
+			if !sees() {
+				t.Error("the packet socket sees nothing")
+			}
+			must(t, h.Unisolate(n.Index))
+			must(t, h.Unisolate(n.Index))
+			if !hears(t) {
+				t.Error("the host's stack does not answer after isolation")
+			}
+			_, err = h.Finish()
+			must(t, err)
+			compare(t, before, snapshot(t))
+		})
+	}
+}
+
+// sniff opens a packet socket; the function it returns says whether a frame came.
+func sniff(t *testing.T, index int) func() bool {
+	t.Helper()
+	all := uint16(unix.ETH_P_ALL)<<8 | uint16(unix.ETH_P_ALL)>>8
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, int(all))
+	must(t, err)
+	t.Cleanup(func() { unix.Close(fd) })
+	must(t, unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: index}))
+	return func() bool {
+		buf := make([]byte, 2048)
+		for {
+			n, from, err := unix.Recvfrom(fd, buf, 0)
+			if err != nil {
+				return false
+			}
+			if sa, ok := from.(*unix.SockaddrLinklayer); ok && sa.Pkttype != unix.PACKET_OUTGOING && n > 13 && buf[12] == 8 && buf[13] == 6 {
+				return true
+			}
+		}
+	}
+}
+
+// TestForeignFilters leaves clsact and filters of others as they are.
+func TestForeignFilters(t *testing.T) {
+	labtest.Root(t)
+	w := newWorld(t)
+	run(t, "tc qdisc add dev na clsact; tc filter add dev na ingress pref 7 protocol ip u32 match u32 0 0 flowid 1:1")
+	before := snapshot(t)
+	h := w.open(nil)
+	h.o.isolation = byClsact
+	must(t, takeover(w, h))
+	must(t, finish(w, h))
+	compare(t, before, snapshot(t))
+}

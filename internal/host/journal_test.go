@@ -1,0 +1,314 @@
+package host
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/lab/labtest"
+	"nicteam/team"
+)
+
+func nowhere(string) error { return nil }
+
+// sample is a journal with all kinds of record.
+func sample(t testing.TB) (path string, records []record) {
+	t.Helper()
+	path = journalPath(t.TempDir(), teamName)
+	j, err := createJournal(path, nowhere)
+	must(t, err)
+	defer j.close()
+	address := object{head: []byte{2, 24, 0, 0, 3, 0, 0, 0}}
+	address.set(unix.IFA_LOCAL, []byte{10, 9, 0, 1})
+	address.set(unix.IFA_LABEL, []byte("eth1\x00"))
+	records = []record{
+		{Kind: kindBegin, Done: true, Begin: &beginRecord{Team: teamName, Boot: "b", NetNS: 7, Floor: 3}},
+		{Kind: kindAdapter, Done: true, Adapter: &adapterRecord{Name: teamName, Index: 4, MAC: 0x020000000001}},
+		{Kind: kindMember, Done: true, No: 1, Member: &Member{Identity: Identity{Name: "eth1", Index: 3, MAC: 2}, Up: true, MTU: 1500,
+			Sysctls: map[string]string{disableIPv6: "0"}, Features: map[string]bool{"rx-lro": true}, Addresses: []object{address}}},
+		{Kind: kindAdopt, Members: []int{1}},
+		{Kind: kindGive, Given: []string{"10.0.0.1/8"}, Gateway: "10.0.0.2"},
+		{Kind: kindStrip, No: 1},
+		{Kind: kindIsolate, No: 1, Method: byClsact, Qdisc: true},
+		{Kind: kindLeft, No: 1, Done: true, Down: true, Lent: true},
+	}
+	for i := range records {
+		must(t, j.write(records[i]))
+		records[i].Seq = i + 1
+	}
+	return path, records
+}
+
+func read(t testing.TB, b []byte) (got []record, err error) {
+	t.Helper()
+	err = readJournal(bytes.NewReader(b), func(r record, _ int64) { got = append(got, r) })
+	return got, err
+}
+
+var exported = cmp.AllowUnexported(object{}, attribute{})
+
+func TestJournalKeeps(t *testing.T) {
+	path, want := sample(t)
+	b, err := os.ReadFile(path)
+	must(t, err)
+	got, err := read(t, b)
+	must(t, err)
+	if d := cmp.Diff(want, got, exported); d != "" {
+		t.Errorf("records (-want +got):\n%s", d)
+	}
+}
+
+// TestJournalCutAnywhere cuts a journal at every byte: what is read is the records that are whole, and writing goes on behind them.
+func TestJournalCutAnywhere(t *testing.T) {
+	path, all := sample(t)
+	whole, err := os.ReadFile(path)
+	must(t, err)
+	for n := range whole {
+		got, err := read(t, whole[:n])
+		must(t, err)
+		if want := max(bytes.Count(whole[:n], []byte("\n"))-1, 0); len(got) != want {
+			t.Fatalf("cut at %d: %d records, want %d", n, len(got), want)
+		}
+		if n%17 != 0 || n <= len(journalHeader) {
+			continue
+		}
+		must(t, os.WriteFile(path, whole[:n], 0o600))
+		j, err := openJournal(path, nowhere)
+		must(t, err)
+		must(t, j.write(record{Kind: kindStrip, No: 1}))
+		j.close() // the new record stands where the torn one began
+		b, err := os.ReadFile(path)
+		must(t, err)
+		more, err := read(t, b)
+		must(t, err)
+		if len(more) != len(got)+1 || cmp.Diff(all[:len(got)], more[:len(got)], exported) != "" {
+			t.Fatalf("cut at %d and continued: %d records, want %d", n, len(more), len(got)+1)
+		}
+	}
+}
+
+// TestJournalFlippedBit changes every byte: no record from the changed one on is used.
+func TestJournalFlippedBit(t *testing.T) {
+	path, all := sample(t)
+	whole, err := os.ReadFile(path)
+	must(t, err)
+	for n := range whole {
+		bad := bytes.Clone(whole)
+		bad[n] ^= 0x10
+		got, err := read(t, bad)
+		line := bytes.Count(whole[:n], []byte("\n"))
+		if line == 0 {
+			if err == nil && len(got) > 0 {
+				t.Fatalf("byte %d of the header changed: %d records", n, len(got))
+			}
+			continue
+		}
+		if len(got) > line-1 || len(got) > 0 && cmp.Diff(all[:len(got)], got, exported) != "" {
+			t.Fatalf("byte %d of line %d changed: %d records used", n, line, len(got))
+		}
+	}
+}
+
+func FuzzJournal(f *testing.F) {
+	path, _ := sample(f)
+	b, err := os.ReadFile(path)
+	must(f, err)
+	f.Add(b)
+	f.Add(b[:len(b)/2])
+	f.Add([]byte(journalHeader + "\n00000000 {}\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var s state
+		var end int64
+		seq := 0
+		err := readJournal(bytes.NewReader(b), func(r record, at int64) {
+			if seq++; r.Seq != seq || at <= end || at > int64(len(b)) {
+				t.Fatalf("record %d at %d, want %d after %d of %d", r.Seq, at, seq, end, len(b))
+			}
+			end = at
+			s.apply(r)
+		})
+		if err != nil && seq > 0 {
+			t.Fatalf("records were used from a journal that is none: %v", err)
+		}
+		for _, m := range s.members {
+			exercise(&m.Member)
+		}
+	})
+}
+
+// FuzzRecord gets past the checksum: a body that a reader would believe must not break what uses it.
+func FuzzRecord(f *testing.F) {
+	_, records := sample(f)
+	for _, r := range records {
+		line, err := formatRecord(r)
+		must(f, err)
+		f.Add(line[checksumLen : len(line)-1])
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if bytes.ContainsRune(body, '\n') {
+			return
+		}
+		r, ok := parseRecord(checksummed(body))
+		if !ok {
+			return
+		}
+		var s state
+		s.apply(r)
+		for _, m := range s.members {
+			exercise(&m.Member)
+		}
+		again, err := formatRecord(r)
+		must(t, err)
+		if _, ok := parseRecord(bytes.TrimSuffix(again, []byte("\n"))); !ok {
+			t.Fatalf("not read back: %s", again)
+		}
+	})
+}
+
+func checksummed(body []byte) []byte {
+	line, _ := formatRecord(record{})
+	line = append([]byte(nil), line[:checksumLen]...)
+	copy(line, []byte(sum(body)))
+	return append(line, body...)
+}
+
+// exercise does with a recorded member what giving back does before it asks the kernel.
+func exercise(m *Member) {
+	m.ownsDefault()
+	b := &back{by: map[int]int{3: 4}, adapter: &NIC{Index: 9}, j: &journal{}}
+	b.members = []*returning{{m: &memberState{Member: *m}, nic: NIC{Index: 4}}}
+	for _, a := range m.Addresses {
+		_, _ = aged(relabel(forLink(a, 4, 0), "eth1", "team0"), 5)
+		_ = linkLocal(a) || autoconfigured(a)
+	}
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		for _, r := range b.originals(family) {
+			_ = b.adopted(r)
+			_, _ = routeText(r), gateways(r, 4)
+		}
+	}
+	for _, n := range m.Neighbours {
+		_ = permanent(n) || known(n)
+		_ = neighbourAddr(n)
+	}
+	for _, r := range m.Rules {
+		_ = ruled(r, "eth1", "team0")
+	}
+}
+
+// TestUnwritable refuses before anything is changed, with three lines.
+func TestUnwritable(t *testing.T) {
+	labtest.Root(t)
+	full := filepath.Join(t.TempDir(), "full")
+	must(t, os.Mkdir(full, 0o750))
+	must(t, unix.Mount("none", full, "tmpfs", 0, "size=64k"))
+	defer unix.Unmount(full, 0)
+	readOnly := filepath.Join(t.TempDir(), "ro")
+	must(t, os.Mkdir(readOnly, 0o750))
+	must(t, unix.Mount("none", readOnly, "tmpfs", unix.MS_RDONLY, "size=64k"))
+	defer unix.Unmount(readOnly, 0)
+	for name, dir := range map[string]string{"full": full, "read-only": readOnly, "file": "/dev/null/state"} {
+		h, err := Open(Options{StateDir: dir, Team: teamName})
+		if err == nil {
+			err = h.Begin()
+			if h.Journalled() {
+				t.Errorf("%s: there is a journal", name)
+			}
+			h.Close()
+		}
+		var p *team.Problem
+		if !errors.As(err, &p) || p.Why == "" || p.Fix == "" {
+			t.Errorf("%s: %v is no problem with why and fix", name, err)
+		}
+		if left, _ := filepath.Glob(dir + "/*"); len(left) > 0 {
+			t.Errorf("%s: left behind %v", name, left)
+		}
+	}
+}
+
+// TestOtherBoot puts a journal of another boot aside and touches nothing.
+func TestOtherBoot(t *testing.T) {
+	w := newWorld(t)
+	run(t, "ip addr add 10.9.0.1/24 dev na")
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	path := h.journal.path
+	h.Close()
+	before := snapshot(t)
+	rewrite(t, path, func(r *record) {
+		if r.Begin != nil {
+			r.Begin.Boot = "another"
+		}
+	})
+	h = w.open(nil)
+	if h.Journalled() || !strings.Contains(h.Note(), "earlier boot") {
+		t.Errorf("journalled %v, note %q", h.Journalled(), h.Note())
+	}
+	out, err := h.Restore()
+	must(t, err)
+	if len(out.Members) != 0 || out.Adapter != "" {
+		t.Errorf("restored %+v", out)
+	}
+	h.Close()
+	compare(t, before, snapshot(t))
+}
+
+// TestOtherNamespace refuses a journal of another namespace and leaves it there.
+func TestOtherNamespace(t *testing.T) {
+	w := newWorld(t)
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	path := h.journal.path
+	h.Close()
+	before := snapshot(t)
+	rewrite(t, path, func(r *record) {
+		if r.Begin != nil {
+			r.Begin.NetNS++
+		}
+	})
+	h = w.open(nil)
+	var p *team.Problem
+	if _, err := h.Restore(); !errors.As(err, &p) || p.Kind != team.Conflict {
+		t.Errorf("restore: %v", err)
+	}
+	if err := h.Begin(); !errors.As(err, &p) {
+		t.Errorf("begin: %v", err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+	h.Close()
+	compare(t, before, snapshot(t))
+}
+
+func rewrite(t *testing.T, path string, change func(*record)) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	must(t, err)
+	records, err := read(t, b)
+	must(t, err)
+	out := []byte(journalHeader + "\n")
+	for _, r := range records {
+		change(&r)
+		line, err := formatRecord(r)
+		must(t, err)
+		out = append(out, line...)
+	}
+	must(t, os.WriteFile(path, out, 0o640))
+}
+
+// TestRecordOfWrongShape refuses objects whose header is of another kind, whatever the checksum says.
+func TestRecordOfWrongShape(t *testing.T) {
+	short := object{head: make([]byte, addressHead)}
+	line, err := formatRecord(record{Seq: 1, Kind: kindMember, No: 1, Member: &Member{Routes: []object{short}}})
+	must(t, err)
+	if _, ok := parseRecord(bytes.TrimSuffix(line, []byte("\n"))); ok {
+		t.Error("a route with an address's header was taken")
+	}
+}

@@ -1,0 +1,73 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"testing"
+)
+
+// victimVariable makes a copy of the test binary take the NICs over and kill itself at a point.
+const victimVariable = "HOST_TEST_VICTIM"
+
+// victim is the life of such a copy: "DIR POINT".
+func victim(spec string) {
+	var dir string
+	var n int
+	fmt.Sscan(spec, &dir, &n)
+	count := 0
+	die := func(string) error {
+		if count++; count == n {
+			syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+		return nil
+	}
+	h, err := Open(Options{StateDir: dir, Team: teamName, at: die})
+	if err == nil {
+		w := &world{t: &testing.T{}, dir: dir, nics: []string{"na", "nb"}}
+		if err = takeover(w, h); err == nil {
+			err = finish(w, h)
+		}
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(3)
+}
+
+// TestKilled does what TestDeathAnywhere does with a process that is really killed, at a few points: what its descriptors
+// hold must go with it.
+func TestKilled(t *testing.T) {
+	w := newWorld(t)
+	w.furnish()
+	before := snapshot(t)
+	self, err := os.Executable()
+	must(t, err)
+	for n := 5; ; n += 19 {
+		c := exec.Command(self)
+		c.Env = append(os.Environ(), victimVariable+"="+w.dir+" "+strconv.Itoa(n))
+		out, err := c.CombinedOutput()
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && exit.ExitCode() == 3 {
+			if n < 60 {
+				t.Errorf("the process ended before point %d: %s", n, out)
+			}
+			break
+		}
+		if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+			t.Fatalf("point %d: %v\n%s", n, err, out)
+		}
+		h := w.open(nil)
+		if _, err := h.Restore(); err != nil {
+			t.Errorf("killed at point %d: restore: %v", n, err)
+		}
+		h.Close()
+		compare(t, before, snapshot(t))
+		if t.Failed() {
+			t.Fatalf("killed at point %d", n)
+		}
+	}
+	compare(t, before, snapshot(t))
+}

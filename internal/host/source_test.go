@@ -1,0 +1,113 @@
+package host
+
+import (
+	"context"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/lab/labtest"
+)
+
+// tapNIC is a TAP whose carrier the test sets: like a real NIC, and unlike veth, its events are held back by the kernel.
+func tapNIC(t *testing.T, name string) (index int, carrier func(up bool)) {
+	t.Helper()
+	labtest.Root(t)
+	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	must(t, err)
+	t.Cleanup(func() { unix.Close(fd) })
+	req, err := unix.NewIfreq(name)
+	must(t, err)
+	req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
+	must(t, unix.IoctlIfreq(fd, unix.TUNSETIFF, req))
+	run(t, "ip link set "+name+" up")
+	h, err := Open(Options{})
+	must(t, err)
+	defer h.Close()
+	n, err := h.NIC(name)
+	must(t, err)
+	return n.Index, func(up bool) {
+		v := int32(0)
+		if up {
+			v = 1
+		}
+		_, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TUNSETCARRIER, uintptr(unsafe.Pointer(&v)))
+		if e != 0 {
+			t.Fatal(e)
+		}
+	}
+}
+
+// TestCarrierAtOnce reads each change without waiting for anything, also where the kernel holds its events back
+// because others came just before.
+func TestCarrierAtOnce(t *testing.T) {
+	a, setA := tapNIC(t, "ta")
+	b, setB := tapNIC(t, "tb")
+	h, err := Open(Options{})
+	must(t, err)
+	defer h.Close()
+	for i := range 20 {
+		up := i%2 == 1
+		setA(up)
+		if got := h.Carrier(a); got != up {
+			t.Fatalf("change %d: carrier of a is %v", i, got)
+		}
+		setB(up)
+		if got := h.Carrier(b); got != up {
+			t.Fatalf("change %d: carrier of b is %v", i, got)
+		}
+		if l := h.Link(b); !l.Exists || !l.AdminUp || l.Carrier != up {
+			t.Fatalf("change %d: link of b is %+v", i, l)
+		}
+	}
+	setA(true)
+	run(t, "ip link set ta down")
+	if l := h.Link(a); h.Carrier(a) || l.Carrier || l.AdminUp || !l.Exists {
+		t.Errorf("a NIC that is down has carrier: %+v", l)
+	}
+	if l := h.Link(12345); h.Carrier(12345) || l.Exists {
+		t.Errorf("a NIC that is not there: %+v", l)
+	}
+	if n := testing.AllocsPerRun(100, func() { h.Carrier(b) }); n != 0 {
+		t.Errorf("a reading allocates %v times", n)
+	}
+}
+
+func BenchmarkCarrier(b *testing.B) {
+	labtest.Root(b)
+	h, err := Open(Options{})
+	must(b, err)
+	defer h.Close()
+	for b.Loop() {
+		h.Carrier(1)
+	}
+}
+
+func TestChanges(t *testing.T) {
+	_, carrier := tapNIC(t, "ta")
+	h, err := Open(Options{})
+	must(t, err)
+	defer h.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	changes := h.Changes(ctx)
+	next := func() {
+		t.Helper()
+		select {
+		case <-changes:
+		case <-time.After(5 * time.Second):
+			t.Fatal("no change delivered")
+		}
+	}
+	for i := range 3 {
+		carrier(i%2 == 1)
+		next()
+	}
+	// A hundred events that nobody fetches are one.
+	for range 50 {
+		run(t, "ip link set ta down; ip link set ta up")
+	}
+	next()
+}
