@@ -28,7 +28,7 @@ func (h *Host) Check(cfg team.Config, running map[string]string) (warnings []str
 		return nil, &team.Problem{Kind: team.Failed, What: c.what("cannot read the NICs"), Why: err.Error(), Fix: "run it on a Linux host with netlink", Err: err}
 	}
 	for _, step := range []func() *team.Problem{
-		capable, c.device, c.adapterName, c.members, c.mtu, c.addresses, c.remoteRoot,
+		capable, c.device, c.adapterName, c.members, c.mtu, c.addresses, c.nexthops, c.remoteRoot,
 	} {
 		if p := step(); p != nil {
 			p.What = c.what(p.What)
@@ -56,7 +56,7 @@ func (h *Host) CheckAdd(cfg team.Config, names []string, running map[string]stri
 			return nil, &team.Problem{Kind: team.Conflict, What: c.what("NIC " + name), Why: "it is a member already", Fix: "nicteam status " + cfg.Team}
 		}
 	}
-	for _, step := range []func() *team.Problem{capable, c.members, c.mtu, c.remoteRoot} {
+	for _, step := range []func() *team.Problem{capable, c.members, c.mtu, c.nexthops, c.remoteRoot} {
 		if p := step(); p != nil {
 			p.What = c.what(p.What)
 			return nil, p
@@ -297,6 +297,24 @@ func (c *check) addresses() *team.Problem {
 		return bad("the adapter will have no address, so it reaches no gateway", "give --address CIDR")
 	}
 	return bad("it is not on the adapter's subnet "+list(nets), "give the address of a router on that subnet")
+}
+
+// nexthops refuses NICs that nexthop objects lead by: their routes would go on to lead there.
+func (c *check) nexthops() *team.Problem {
+	all, err := c.h.allRoutes()
+	if err != nil {
+		return nil
+	}
+	for _, n := range c.chosen {
+		for _, r := range routesOf(all, n.Index) {
+			if id := r.get32(rtaNexthop); id != 0 {
+				return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
+					Why: fmt.Sprintf("the %s leads by it through nexthop object %d, which is not moved", routeText(r), id),
+					Fix: fmt.Sprintf("make the route without the object, or choose other NICs; ip nexthop show id %d", id)}
+			}
+		}
+	}
+	return nil
 }
 
 // ownerOf is the link, other than the members to be, that has an address.

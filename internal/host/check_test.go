@@ -22,14 +22,19 @@ func configOf(nics ...string) team.Config {
 func TestCheckRefuses(t *testing.T) {
 	w := newWorld(t)
 	clean := func() {
-		for _, l := range []string{"br9", "mv9", "tun9", "vx9", "vrf9"} {
+		for _, l := range []string{"br9", "mv9", "tun9", "nh9"} {
 			exec.Command("ip", "link", "del", l).Run()
 		}
 	}
 	clean()
 	t.Cleanup(clean)
 	run(t, `ip addr add 10.9.0.1/24 dev na; ip addr add 10.7.0.1/24 dev nc; ip -6 addr add fd09::1/64 dev nb nodad
-		ip link add br9 type bridge; ip link add link nc name mv9 type macvlan; ip tuntap add dev tun9 mode tun; ip link set pnc master br9`)
+		ip link add br9 type bridge; ip link add link nc name mv9 type macvlan; ip tuntap add dev tun9 mode tun; ip link set pnc master br9
+		ip link add nh9 type veth peer name pnh9; ip link set pnh9 up; ip link set nh9 up; ip addr add 10.6.0.1/24 dev nh9
+		ip nexthop add id 77 via 10.6.0.2 dev nh9; ip route add 10.66.0.0/16 nhid 77`)
+	settled(t)
+	before := snapshot(t)
+	defer func() { compare(t, before, snapshot(t)) }()
 	with := func(c team.Config, f func(*team.Config)) team.Config { f(&c); return c }
 	for _, test := range []struct {
 		name    string
@@ -50,6 +55,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"a bridge", configOf("br9"), nil, team.Usage, "br9", "bridge", "na"},
 		{"macvlan on it", configOf("nc"), nil, team.Conflict, "nc", "mv9", "ip link del mv9"},
 		{"other team", configOf("na"), map[string]string{"na": "team7"}, team.Conflict, "na", "team7", "nicteam remove team7 na"},
+		{"nexthop object", configOf("nh9"), nil, team.Conflict, "nh9", "10.66.0.0/16 leads by it through nexthop object 77", "ip nexthop"},
 		{"long name", with(configOf("na"), func(c *team.Config) { c.Team = "abcdefghijklmnop" }), nil, team.Usage, "bad name", "16 bytes", "15"},
 		{"bad name", with(configOf("na"), func(c *team.Config) { c.Team = "a/b" }), nil, team.Usage, "bad name", "'/'", "team0"},
 		{"name taken", with(configOf("na"), func(c *team.Config) { c.Team = "nb" }), nil, team.Conflict, "nb is taken", "veth", "ip link del nb"},
@@ -65,7 +71,6 @@ func TestCheckRefuses(t *testing.T) {
 		}), nil, team.Conflict, "10.7.0.1/24", "nc", "ip addr del"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			before := snapshot(t)
 			h := w.open(nil)
 			_, p := h.Check(test.config, test.running)
 			h.Close()
@@ -78,7 +83,6 @@ func TestCheckRefuses(t *testing.T) {
 			if p.Why == "" || p.Fix == "" {
 				t.Errorf("not three lines: %+v", p)
 			}
-			compare(t, before, snapshot(t))
 		})
 	}
 }

@@ -37,6 +37,8 @@ type Host struct {
 	note     string     // why a journal that was found is not used
 	foreign  error      // a journal was found that must not be used here
 	isolated map[int]*isolation
+
+	handles sync.Once // closes them
 }
 
 // Open opens handles to the kernel and reads the team's journal, if there is one. Nothing is changed.
@@ -84,20 +86,20 @@ func (h *Host) Close() error {
 		h.journal.close()
 		h.journal = nil
 	}
-	if h.probe != nil {
-		h.probe.close()
-	}
-	if h.tool != nil {
-		h.tool.Close()
-		h.tool = nil
-	}
-	if h.rt != nil {
-		h.rt.close()
-	}
-	if h.nl != nil {
-		h.nl.Close()
-		h.nl = nil
-	}
+	h.handles.Do(func() {
+		if h.probe != nil {
+			h.probe.close()
+		}
+		if h.tool != nil {
+			h.tool.Close()
+		}
+		if h.rt != nil {
+			h.rt.close()
+		}
+		if h.nl != nil {
+			h.nl.Close()
+		}
+	})
 	return nil
 }
 

@@ -25,18 +25,14 @@ func (h *Host) Carrier(index int) bool { return h.probe.carrier(index) }
 
 // Link reads everything about a NIC.
 func (h *Host) Link(index int) monitor.Link {
-	list, err := h.links()
+	l, err := h.nl.LinkByIndex(index)
 	if err != nil {
 		return monitor.Link{}
 	}
-	for _, n := range list {
-		if n.Index == index {
-			l := monitor.Link{Exists: true, AdminUp: n.AdminUp, Carrier: h.probe.carrier(index)}
-			l.SpeedBps, l.Duplex = h.speed(n.Name)
-			return l
-		}
-	}
-	return monitor.Link{}
+	a := l.Attrs()
+	out := monitor.Link{Exists: true, AdminUp: a.RawFlags&unix.IFF_UP != 0, Carrier: h.probe.carrier(index)}
+	out.SpeedBps, out.Duplex = h.speed(a.Name)
+	return out
 }
 
 // Changes subscribes to link events until ctx ends. The subscription is made before Changes returns, in the

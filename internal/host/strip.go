@@ -96,7 +96,7 @@ func (h *Host) dropRoutes(index int) error {
 		return err
 	}
 	for _, r := range routesOf(all, index) {
-		if len(routeLinks(r)) > 1 {
+		if len(routeLinks(r)) > 1 || r.get(rtaNexthop) != nil {
 			continue // others reach it too; the kernel sees to a hop that is dead
 		}
 		if err := h.deleteRoute(routed(r, nil)); err != nil {

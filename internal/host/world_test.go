@@ -55,8 +55,14 @@ func newWorld(t *testing.T) *world {
 			ip link set p%[1]s up
 			ip link set %[1]s up`, l))
 	}
-	labtest.Eventually(t, 5*time.Second, "no tentative address", func() bool { return run(t, "ip -6 addr show tentative") == "" })
+	settled(t)
 	return w
+}
+
+// settled waits until the kernel's duplicate detection is over.
+func settled(t *testing.T) {
+	t.Helper()
+	labtest.Eventually(t, 10*time.Second, "no tentative address", func() bool { return run(t, "ip -6 addr show tentative") == "" })
 }
 
 // furnish gives the NICs everything that can be lost.
