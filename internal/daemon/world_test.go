@@ -59,6 +59,7 @@ type worldOptions struct {
 	Cables    bool       // veth instead of TAP NICs
 	Rate      uint64     // bit/s of each NIC of box, each way; 0 unshaped
 	SpeedMbit uint32     // what ethtool shows; 1000
+	NoOffload bool       // TAP NICs that take no super-frames
 	NoAddress bool       // eth1 has none
 }
 
@@ -67,10 +68,7 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	labtest.Root(t)
 	w := &world{t: t, box: labtest.Host(t, "box"), peer: labtest.Host(t, "peer"),
 		wires: map[string]*lab.Wire{}, cables: map[string]*lab.Cable{}}
-	sw, err := lab.NewSwitch("switch", lab.SwitchOptions{Flooding: o.Flooding})
-	labtest.Must(t, err)
-	w.sw = sw
-	t.Cleanup(func() { labtest.Check(t, sw.Close()) })
+	w.sw = labtest.Switch(t, "switch", lab.SwitchOptions{Flooding: o.Flooding})
 	if o.NICs == 0 {
 		o.NICs = 2
 	}
@@ -80,24 +78,20 @@ func newWorld(t testing.TB, o worldOptions) *world {
 		ports = append(ports, port)
 		var line lab.Line
 		if o.Cables {
-			c, err := lab.NewCable(w.box, nic, sw, port, lab.CableOptions{})
-			labtest.Must(t, err)
-			w.cables[nic], line = c, c
+			w.cables[nic] = labtest.Cable(t, w.box, nic, w.sw, port, lab.CableOptions{})
+			line = w.cables[nic]
 		} else {
-			c, err := lab.NewWire(w.box, nic, sw, port, lab.WireOptions{SpeedMbit: o.SpeedMbit})
-			labtest.Must(t, err)
-			w.wires[nic], line = c, c
+			w.wires[nic] = labtest.Wire(t, w.box, nic, w.sw, port, lab.WireOptions{SpeedMbit: o.SpeedMbit, NoOffload: o.NoOffload})
+			line = w.wires[nic]
 		}
-		t.Cleanup(func() { labtest.Check(t, line.Close()) })
 		if o.Rate != 0 {
 			labtest.Must(t, line.Shape(o.Rate))
 		}
 	}
-	up, err := lab.NewCable(w.peer, "eth0", sw, "uplink", lab.CableOptions{})
-	labtest.Must(t, err)
-	t.Cleanup(func() { labtest.Check(t, up.Close()) })
+	labtest.Cable(t, w.peer, "eth0", w.sw, "uplink", lab.CableOptions{})
 	if o.LAG {
-		w.lag, err = sw.LAG("lag", o.Spread, ports...)
+		var err error
+		w.lag, err = w.sw.LAG("lag", o.Spread, ports...)
 		labtest.Must(t, err)
 	}
 	if !o.NoAddress {

@@ -1,0 +1,123 @@
+package daemon_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+)
+
+// traffic is a stream each way between box and peer.
+type traffic struct {
+	t       testing.TB
+	out, in *lab.Running // out: box → peer
+}
+
+// traffic starts a stream each way; from s come flows, rate and size. It ends with the test at the latest.
+func (w *world) traffic(s lab.Stream) *traffic {
+	w.t.Helper()
+	var err error
+	s.Witness, err = lab.StartWitness()
+	labtest.Must(w.t, err)
+	w.t.Cleanup(func() { labtest.Check(w.t, s.Witness.Close()) })
+	tr := &traffic{t: w.t}
+	s.From, s.To, s.Address = w.box, w.peer, peer4
+	tr.out = labtest.Start(w.t, s)
+	s.From, s.To, s.Address = w.peer, w.box, box4
+	tr.in = labtest.Start(w.t, s)
+	tr.flows(200)
+	return tr
+}
+
+// flows waits until so many more frames have arrived each way.
+func (tr *traffic) flows(frames uint64) {
+	tr.t.Helper()
+	for name, r := range map[string]*lab.Running{"box to peer": tr.out, "peer to box": tr.in} {
+		want := r.Report().Received + frames
+		labtest.Eventually(tr.t, patience, fmt.Sprintf("%d frames from %s", frames, name), func() bool { return r.Report().Received >= want })
+	}
+}
+
+// stop ends both streams and returns what came of them.
+func (tr *traffic) stop() (out, in lab.Report) {
+	tr.t.Helper()
+	out, err := tr.out.Stop()
+	labtest.Must(tr.t, err)
+	in, err = tr.in.Stop()
+	labtest.Must(tr.t, err)
+	tr.t.Logf("box → peer: %v", out)
+	tr.t.Logf("peer → box: %v", in)
+	return out, in
+}
+
+// gap is the longest net gap each way since a moment, once frames flow again.
+func (tr *traffic) gap(since time.Time) (out, in time.Duration) {
+	tr.t.Helper()
+	tr.flows(500)
+	now := time.Now()
+	o, _ := tr.out.GapWithin(since, now)
+	i, _ := tr.in.GapWithin(since, now)
+	return o.Net, i.Net
+}
+
+// connection is an open TCP connection from box to an echo service of peer.
+type connection struct {
+	t testing.TB
+	c net.Conn
+	r *bufio.Reader
+	n int
+}
+
+// connection connects; the connection lives as long as the test.
+func (w *world) connection() *connection {
+	w.t.Helper()
+	l, err := w.peer.Listen("tcp", net.JoinHostPort(peer4.String(), "0"))
+	labtest.Must(w.t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_, _ = io.Copy(c, c)
+	}()
+	c, err := w.box.Dial(w.t.Context(), "tcp", l.Addr().String())
+	labtest.Must(w.t, err)
+	w.t.Cleanup(func() { l.Close(); c.Close(); <-done })
+	k := &connection{t: w.t, c: c, r: bufio.NewReader(c)}
+	k.works("at first")
+	return k
+}
+
+// works exchanges a line by the connection.
+func (k *connection) works(when string) {
+	k.t.Helper()
+	k.n++
+	line := fmt.Sprintf("line %d\n", k.n)
+	labtest.Must(k.t, k.c.SetDeadline(time.Now().Add(patience)))
+	_, err := io.WriteString(k.c, line)
+	if err == nil {
+		var got string
+		if got, err = k.r.ReadString('\n'); err == nil && got != line {
+			err = fmt.Errorf("got %q, want %q", strings.TrimSpace(got), strings.TrimSpace(line))
+		}
+	}
+	if err != nil {
+		k.t.Fatalf("open connection %s: %v", when, err)
+	}
+}
+
+// identity is what must not change while a team lives: ifindex, MAC and addresses of the adapter.
+func (w *world) identity() string {
+	w.t.Helper()
+	a := link(w.t, w.box, teamName)
+	return fmt.Sprint(a.Index, a.HardwareAddr, w.status().Adapter.Addresses)
+}
