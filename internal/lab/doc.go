@@ -1,13 +1,35 @@
 // Package lab makes hosts, switches, cables and NICs out of network namespaces, bridges, veth pairs
 // and TAPs, and sends traffic between them. Tests and `nicteam demo` run on it; nothing of
-// it touches the machine's own network.
+// it touches the machine's own network. It needs root and Linux 6.6, and no program beside itself.
 //
 //	func TestMain(m *testing.M) { labtest.Main(m) } // private namespaces for the whole test binary
 //
-//	left, right := labtest.Host(t, "left"), labtest.Host(t, "right")
-//	cable, err := lab.NewCable(left, "eth0", right, "eth0", lab.CableOptions{})
-//	left.SetAddr("eth0", "10.9.0.1/24")
+//	func TestSomething(t *testing.T) {
+//		left, right := labtest.Host(t, "left"), labtest.Host(t, "right")
+//		sw := labtest.Switch(t, "switch", lab.SwitchOptions{})
+//		labtest.Cable(t, right, "eth0", sw, "right", lab.CableOptions{})
+//		one := labtest.Wire(t, left, "eth0", sw, "left0", lab.WireOptions{})
+//		labtest.Must(t, left.SetAddr("eth0", "10.9.0.1/24", "fd09::1/64"))
+//		labtest.Must(t, right.SetAddr("eth0", "10.9.0.2/24", "fd09::2/64"))
+//		before := labtest.Settled(t, left)
+//		r := labtest.Start(t, lab.Stream{From: left, To: right, Address: netip.MustParseAddr("10.9.0.2")})
+//		cut := time.Now()
+//		labtest.Must(t, one.Cut())
+//		…
+//		all, flow := r.GapWithin(cut, time.Now())
+//		report, err := r.Stop()
+//		diff := lab.Diff(before, labtest.Settled(t, left))
+//	}
+//
+// What joins nodes:
+//
+//	Cable   veth; the kernel alone carries its frames, so measure gaps and rates on it
+//	Wire    two TAPs, frames carried by this process; looks most like hardware: carrier at both
+//	        ends, a NIC that can be unplugged, frames that a function can lose, repeat or change
+//
+// Both behave as NICs do when the carrier goes: the kernel may tell of it a second later. A veth pair
+// made by `ip link add` does so or not, as its ifindexes happen to be.
 //
 // Isolate re-executes the program in private namespaces, so whatever happens to it the kernel
-// removes what it made. Everything here needs root and Linux, and iproute2 nowhere.
+// removes what it made. What is made is closed in reverse order all the same; closing twice is fine.
 package lab

@@ -44,6 +44,7 @@ func Inside() bool { return inside }
 //	└─ init, process 1                    mounts /proc, /sys, /run, …; reaps orphans
 //	   └─ the program                     Isolate returns done == false here
 //
+// A program calls it before it does anything else, as what precedes the call happens in each of the three.
 // The caller exits with code when done is true. When the inner program ends, or anything of the
 // three is killed, the kernel ends all processes inside and removes their devices, namespaces and mounts.
 func Isolate() (code int, done bool, err error) {

@@ -43,27 +43,38 @@ func StartWitness() (*Witness, error) {
 	if !hooked {
 		return nil, errors.New("start witness: the program has not called lab.Isolate, labtest.Main does")
 	}
+	// The same arguments, so that the copy comes to call Isolate too.
 	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = os.Args
 	cmd.Env = append(os.Environ(), stageVariable+"="+stageWitness, "GODEBUG=asyncpreemptoff=1")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start witness: %w", err)
 	}
-	out, err := cmd.StdoutPipe()
+	// Not standard output: the program may say something before it calls Isolate.
+	out, report, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("start witness: %w", err)
 	}
-	if err := cmd.Start(); err != nil {
+	cmd.ExtraFiles = []*os.File{report}
+	err = cmd.Start()
+	report.Close()
+	if err != nil {
+		out.Close()
 		return nil, fmt.Errorf("start witness: %w", err)
 	}
 	w := &Witness{cmd: cmd, in: in, done: make(chan struct{})}
 	r := bufio.NewReader(out)
 	if _, err := r.ReadByte(); err != nil {
 		in.Close()
+		out.Close()
 		return nil, errors.Join(fmt.Errorf("start witness: %w", err), cmd.Wait())
 	}
-	go w.listen(r)
+	go func() {
+		defer out.Close()
+		w.listen(r)
+	}()
 	return w, nil
 }
 
@@ -106,6 +117,9 @@ func (w *Witness) Close() error {
 	return w.err
 }
 
+// witnessFile is the descriptor on which a witness reports.
+const witnessFile = 3
+
 // runWitness is the witness's process. It writes one octet when all watch, then intervals.
 func runWitness() int {
 	var cpus unix.CPUSet
@@ -125,7 +139,7 @@ func runWitness() int {
 		}
 	}
 	ready.Wait()
-	os.Stdout.Write([]byte{1})
+	unix.Write(witnessFile, []byte{1})
 	// The other side closes the pipe when it has seen enough, or has died.
 	io.Copy(io.Discard, os.Stdin)
 	return 0
@@ -159,7 +173,7 @@ func watchCPU(cpu int, ready *sync.WaitGroup) {
 			}
 		}
 		if span.To = now(); span.length() > witnessTolerance.Nanoseconds() {
-			unix.RawSyscall(unix.SYS_WRITE, 1, uintptr(unsafe.Pointer(&span)), unsafe.Sizeof(span))
+			unix.RawSyscall(unix.SYS_WRITE, witnessFile, uintptr(unsafe.Pointer(&span)), unsafe.Sizeof(span))
 		}
 	}
 }
