@@ -348,6 +348,29 @@ func TestDropsAreCounted(t *testing.T) {
 	}
 }
 
+func TestBacklogFollowsSpeed(t *testing.T) {
+	for in, want := range map[uint64]int{0: 256 << 10, 10e6: 256 << 10, 1e9: 1250000, 10e9: 12500000} {
+		if got := BacklogFor(in); got != want {
+			t.Errorf("BacklogFor(%d) = %d, want %d", in, got, want)
+		}
+	}
+	p := newPair(t, Options{})
+	q := open(t, p.host, "a", Options{Backlog: 300000})
+	for _, tt := range []struct {
+		s    *Socket
+		want int
+	}{{p.a, BacklogFor(10e9)}, {q, 300000}} { // a veth tells 10 Gbit/s
+		var got int
+		labtest.Must(t, tt.s.control(func(fd int) (err error) {
+			got, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF)
+			return err
+		}))
+		if got != tt.want {
+			t.Errorf("the send buffer is %d, want %d", got, tt.want)
+		}
+	}
+}
+
 func TestJoinGroup(t *testing.T) {
 	p := newPair(t, Options{})
 	labtest.Must(t, p.a.JoinGroup(0x0180c2000002))

@@ -33,9 +33,6 @@ const (
 	OffloadOff                 // never: segmented in software
 )
 
-// DefaultBacklog is a backlog bound for NICs of unknown and low speed.
-const DefaultBacklog = 256 << 10
-
 // receiveBuffer is SO_RCVBUF before the kernel doubles it. The default of 208 KiB is three super-frames;
 // what a standstill of the machine must not lose is some 10 ms at 10 Gbit/s.
 const receiveBuffer = 16 << 20
@@ -45,7 +42,7 @@ type Options struct {
 	Name     string // for errors only
 	Index    int    // ifindex
 	MAC      frame.MAC
-	Backlog  int // bytes that may wait for transmission, 0: DefaultBacklog; see SetBacklog
+	Backlog  int // bytes that may wait for transmission, 0: BacklogFor the NIC's speed at present; see SetBacklog
 	TSO, USO Offload
 }
 
@@ -94,9 +91,9 @@ func Open(o Options) (*Socket, error) {
 
 func (s *Socket) configure(fd int) error {
 	for _, opt := range []struct {
-		name               string
-		level, key, val    int
-		readBack, optional bool
+		name            string
+		level, key, val int
+		readBack        bool
 	}{
 		{name: "PACKET_VNET_HDR", level: unix.SOL_PACKET, key: unix.PACKET_VNET_HDR, val: 1},
 		{name: "PACKET_AUXDATA", level: unix.SOL_PACKET, key: unix.PACKET_AUXDATA, val: 1},
@@ -113,7 +110,11 @@ func (s *Socket) configure(fd int) error {
 			return fmt.Errorf("set %s: reads back as %d: %w", opt.name, v, errors.Join(err, unix.ENOTSUP))
 		}
 	}
-	if err := setBacklog(fd, s.opt.Backlog); err != nil {
+	backlog := s.opt.Backlog
+	if backlog <= 0 {
+		backlog = BacklogFor(speed(fd, s.opt.Index))
+	}
+	if err := setBacklog(fd, backlog); err != nil {
 		return err
 	}
 	all := &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: s.opt.Index}
@@ -140,14 +141,12 @@ func (s *Socket) control(f func(fd int) error) error {
 // SetBacklog bounds what waits for transmission, in the bytes that the kernel charges for it, and that
 // Backlog tells: a super-frame counts some 5 % more than its length, a frame of 1500 bytes half as much
 // again, a small frame about 800. The bound is checked before a frame, so one may lie over it.
+// It is asked for anew when the NIC's speed changes.
 func (s *Socket) SetBacklog(bytes int) error {
 	return s.control(func(fd int) error { return setBacklog(fd, bytes) })
 }
 
 func setBacklog(fd, bytes int) error {
-	if bytes <= 0 {
-		bytes = DefaultBacklog
-	}
 	// The kernel doubles what it is given.
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, bytes/2); err != nil {
 		return fmt.Errorf("set SO_SNDBUFFORCE: %w", err)
@@ -175,18 +174,13 @@ func (s *Socket) Carrier() bool {
 	return up
 }
 
-// carrier asks in the socket's own namespace, by index: names change.
+// carrier asks in the socket's own namespace.
 func carrier(fd, index int) bool {
-	var named struct { // struct ifreq as SIOCGIFNAME reads it
-		name  [unix.IFNAMSIZ]byte
-		index int32
-		_     [20]byte
-	}
-	named.index = int32(index)
-	if err := ioctlPointer(fd, unix.SIOCGIFNAME, &named); err != nil {
+	name, ok := nameOf(fd, index)
+	if !ok {
 		return false
 	}
-	req, err := unix.NewIfreq(unix.ByteSliceToString(named.name[:]))
+	req, err := unix.NewIfreq(name)
 	if err != nil || unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, req) != nil {
 		return false
 	}

@@ -49,7 +49,7 @@ type Options struct {
 	TSO, USO team.Offload
 	Logger   *slog.Logger // nil: silent
 
-	// Open opens a member's socket; nil: nic.Open with a backlog of nic.DefaultBacklog.
+	// Open opens a member's socket; nil: nic.Open with the backlog of the NIC's speed.
 	Open func(id int, l team.Link) (*nic.Socket, error)
 }
 
@@ -232,13 +232,10 @@ func (r *Relay) Backlog(id int) int {
 	return 0
 }
 
-// BacklogFor is the bound for a NIC of that speed (0: unknown): 10 ms, and not so little that one
-// stream's super-frames do not fit.
-func BacklogFor(bitsPerSecond uint64) int {
-	return max(nic.DefaultBacklog, int(min(bitsPerSecond, 1<<40)/8/100))
-}
+// BacklogFor is the bound for a NIC of that speed (0: unknown).
+func BacklogFor(bitsPerSecond uint64) int { return nic.BacklogFor(bitsPerSecond) }
 
-// SetBacklog bounds the backlog of member id.
+// SetBacklog bounds the backlog of member id; nic.BacklogFor is what it was opened with.
 func (r *Relay) SetBacklog(id, bytes int) error {
 	m := r.member(id)
 	if m == nil {
