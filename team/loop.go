@@ -125,7 +125,7 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *Problem {
 		m.vacant, l.dirty = true, true
 		out.ID, out.Link = m.id, m.link
 	case Returned:
-		if m := l.byID(in.ID); m != nil {
+		if m := l.byID(in.ID); m != nil && m.vacant {
 			m.link, m.info, l.dirty = in.Link, in.Info, true
 			m.reset(now)
 		}

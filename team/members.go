@@ -80,6 +80,12 @@ func (t *Team) received(id int) (n uint64) {
 // Leave takes a member out of the team, without draining it first, and closes it. Without force
 // the last member stays. The error is a *Problem.
 func (t *Team) Leave(ctx context.Context, name string, force bool) error {
+	select {
+	case t.reopen <- struct{}{}:
+		defer func() { <-t.reopen }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	out, err := t.post(ctx, request{in: Leave{Name: name, Force: force}})
 	if err != nil {
 		return err
@@ -102,6 +108,12 @@ func (t *Team) Absent(ctx context.Context, name string) error {
 // Return opens a member anew on its NIC, which has come back, maybe with another ifindex. The
 // error is a *Problem; the member is then absent still.
 func (t *Team) Return(ctx context.Context, name string, l Link, info MemberInfo) error {
+	select {
+	case t.reopen <- struct{}{}:
+		defer func() { <-t.reopen }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	out, err := t.post(ctx, request{in: Vacate{Name: name}})
 	if err != nil {
 		return err

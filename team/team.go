@@ -49,6 +49,8 @@ type Team struct {
 	links    chan monitor.LinkState
 	ended    chan struct{}
 
+	reopen chan struct{} // held by Return and Leave, so that neither closes what the other has opened
+
 	carrier   *mailbox[bool]
 	carrierOn atomic.Bool // as the adapter has it
 	crier     *crier
@@ -89,7 +91,7 @@ func New(o Options) (*Team, error) {
 	}
 	log := o.Log.With("team", o.Config.Team)
 	t := &Team{o: o, log: log, loop: loop, watch: monitor.NewCarrier(o.Source), requests: make(chan request),
-		links: make(chan monitor.LinkState), ended: make(chan struct{}), carrier: newMailbox[bool]()}
+		links: make(chan monitor.LinkState), ended: make(chan struct{}), reopen: make(chan struct{}, 1), carrier: newMailbox[bool]()}
 	t.crier = &crier{source: o.Announcer, adapter: o.MAC, send: o.Datapath.Send, log: log, orders: newMailbox[announcement]()}
 	t.publish(map[int]*MemberCounters{})
 	return t, nil
@@ -126,10 +128,10 @@ func (t *Team) Run(ctx context.Context) error {
 		cancel()
 	})
 	t.decide(ctx)
+	close(t.ended) // before waiting: some wait for an answer that does not come any more
 	cancel()
 	done.Wait()
 	t.events.end()
-	close(t.ended)
 	return watched
 }
 
