@@ -2,6 +2,7 @@ package host
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"testing"
 )
@@ -53,20 +54,22 @@ func by(m method) func(*world, *Host) error {
 	return func(_ *world, h *Host) error { h.o.isolation = m; return nil }
 }
 
-// TestDeathAnywhere dies at every single change of host and journal and then restores, dying once in that too: the
+var everywhere = flag.Bool("everywhere", false, "TestDeathAnywhere: die at every point, not at every seventh (minutes)")
+
+// TestDeathAnywhere dies at changes of host and journal (with -everywhere at every single one) and then restores, dying once in that too: the
 // host must be as it was.
 func TestDeathAnywhere(t *testing.T) {
-	for _, life := range lives {
+	for i, life := range lives {
 		t.Run(life.name, func(t *testing.T) {
 			w := newWorld(t)
 			w.furnish()
 			before := snapshot(t)
 			last := len(life.steps) - 1
-			stride := 1
-			if testing.Short() {
-				stride = 9
+			stride := 7
+			if *everywhere {
+				stride = 1
 			}
-			for n := 1; !t.Failed(); n += stride {
+			for n := 1 + i%stride; !t.Failed(); n += stride {
 				h := w.open(nil)
 				for _, step := range life.steps[:last] {
 					must(t, step(w, h))
