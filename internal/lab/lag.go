@@ -42,6 +42,7 @@ type LAG struct {
 
 	mu      sync.Mutex
 	ports   []string
+	held    map[string]bool
 	ingress map[string]link.Link
 	closers []func() error
 	live    []uint32 // ifindexes in the slots
@@ -49,7 +50,7 @@ type LAG struct {
 
 // LAG makes one link of ports that are plugged in already. It needs tcx, so Linux 6.6.
 func (s *Switch) LAG(name string, spread Spread, ports ...string) (*LAG, error) {
-	g := &LAG{sw: s, name: name, ports: ports, ingress: map[string]link.Link{}}
+	g := &LAG{sw: s, name: name, ports: ports, held: map[string]bool{}, ingress: map[string]link.Link{}}
 	if err := g.build(spread); err != nil {
 		g.Close()
 		return nil, fmt.Errorf("group ports %v as %s: %w", ports, name, err)
@@ -125,6 +126,15 @@ func (g *LAG) build(spread Spread) (err error) {
 	return g.refresh()
 }
 
+// Hold has nothing leave by a port while on, as an administrator does before its cable goes to another place;
+// what comes by it is still taken.
+func (g *LAG) Hold(port string, on bool) error {
+	g.mu.Lock()
+	g.held[port] = on
+	g.mu.Unlock()
+	return g.refresh()
+}
+
 // attach has the program see what a device of the switch receives.
 func (g *LAG) attach(index int, p *ebpf.Program) (l link.Link, err error) {
 	err = g.sw.Do(func() error {
@@ -171,7 +181,7 @@ func (g *LAG) refresh() error {
 	var live []uint32
 	for _, p := range g.ports {
 		dev, err := g.sw.handle.LinkByName(p)
-		if err == nil && dev.Attrs().RawFlags&unix.IFF_LOWER_UP != 0 && g.ingress[p] != nil {
+		if err == nil && dev.Attrs().RawFlags&unix.IFF_LOWER_UP != 0 && g.ingress[p] != nil && !g.held[p] {
 			live = append(live, uint32(dev.Attrs().Index))
 		}
 	}
