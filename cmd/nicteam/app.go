@@ -170,7 +170,7 @@ func countOf(n int) string {
 
 // warn tells people on stderr; with --json warnings are in the document.
 func (a *app) warn(text string) {
-	if !a.json {
+	if !a.json && !a.quiet {
 		_, _ = fmt.Fprintf(a.err, "warning: %s\n", text)
 	}
 }

@@ -82,6 +82,11 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 	for _, w := range done.Warnings {
 		a.warn(w)
 	}
+	if o.DryRun {
+		for _, s := range done.Steps {
+			o.Progress(s)
+		}
+	}
 	if s := done.Status; s != nil && !a.quiet {
 		a.say("%s is %s", s.Team, s.State)
 	}
