@@ -477,8 +477,9 @@ func TestTeamPlanRefused(t *testing.T) {
 		if s := tm.Status(); len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "no buffer space") {
 			t.Errorf("warnings %v", s.Warnings)
 		}
-		k.do(func() { delete(k.fail, "plan 10") })
 		time.Sleep(time.Second)
+		k.do(func() { delete(k.fail, "plan 10") })
+		time.Sleep(2 * time.Second)
 		s := tm.Status()
 		k.do(func() {
 			if k.plan.Single != 1 || len(s.Warnings) != 0 {
