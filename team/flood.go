@@ -7,7 +7,61 @@ import (
 	"nicteam/modes"
 )
 
-// watchFlooding tells the control loop once a second which members were sent frames that the switch
+const (
+	// floodEvery is how often the data path is asked what came in where nothing should: a planned change
+	// of the active member must know of a switch that floods by then, or doubles what comes meanwhile.
+	floodEvery = 100 * time.Millisecond
+	// floodingSettle is how long after a change a switch that learns may still send the old way.
+	floodingSettle = 2 * modes.Overlap
+	// floodingFrames in floodingSpan are more than a switch floods because it has just forgotten
+	// an address.
+	floodingFrames = 100
+	floodingSpan   = time.Second
+	// floodingGap is the least time between two answers to flooding.
+	floodingGap = time.Minute
+	// floodingRest is how long after a failover no answer is due.
+	floodingRest = 2 * time.Second
+	// floodingAge is how long modes are told of flooding after it was last seen.
+	floodingAge = 5 * time.Minute
+)
+
+// flood is what a member was sent that was for another.
+type flood struct {
+	since  time.Time // when frames began to count
+	frames uint64
+	told   time.Time // when it was last answered
+}
+
+// flooding answers a switch that does not know where the adapter's address is: it is told, and so
+// are people. It is no warning, because a team works with such a switch, only not as fast.
+func (l *Loop) flooding(now time.Time, in Flooding, out *Output) {
+	m := l.byID(in.ID)
+	if m == nil || in.Frames == 0 || now.Sub(l.moved) < floodingSettle {
+		return
+	}
+	l.dirty = l.dirty || now.Sub(l.floodSeen) >= floodingAge
+	l.floodSeen = now
+	if now.Sub(l.moved) < floodingRest {
+		return
+	}
+	f := l.flooded[in.ID]
+	if f == nil {
+		f = &flood{}
+		l.flooded[in.ID] = f
+	}
+	if now.Sub(f.since) > floodingSpan {
+		f.since, f.frames = now, 0
+	}
+	f.frames += in.Frames
+	if f.frames < floodingFrames || now.Sub(f.told) < floodingGap {
+		return
+	}
+	f.told = now
+	out.Announce = true
+	l.event(out, now, "flooding", m.link.Name, "the switch sends it frames that are for another member")
+}
+
+// watchFlooding tells the control loop ten times a second which members were sent frames that the switch
 // should have sent by another. It has its own goroutine because a data path that is opening a NIC may
 // be slow to count.
 func (t *Team) watchFlooding(ctx context.Context) {

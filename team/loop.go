@@ -28,9 +28,9 @@ type Loop struct {
 	behind  behind
 	warned  map[string]string
 
-	flooded   map[int]time.Time // when a member's flooding was last told
-	floodSeen time.Time         // on any
-	moved     time.Time         // when the Plan last changed who collects
+	flooded   map[int]*flood
+	floodSeen time.Time // on any
+	moved     time.Time // when the Plan last changed who collects
 
 	state, reason string
 	since         time.Time
@@ -52,7 +52,7 @@ func NewLoop(cfg Config, o LoopOptions) (*Loop, error) {
 		o.NewMode = modes.New
 	}
 	l := &Loop{cfg: cfg, adapter: o.Adapter, salt: o.Salt, newMode: o.NewMode, lastID: -1,
-		joining: map[int]Link{}, warned: map[string]string{}, flooded: map[int]time.Time{},
+		joining: map[int]Link{}, warned: map[string]string{}, flooded: map[int]*flood{},
 		state: "down", reason: "no members", dirty: true}
 	if p := checkLive(cfg); p != nil {
 		return nil, p
@@ -280,35 +280,6 @@ func (l *Loop) fromDatapath(now time.Time, c Control, out *Output) {
 			out.Poke = append(out.Poke, m.link.Index)
 		}
 	}
-}
-
-const (
-	// floodingFrames in one reading are more than a switch floods because it has just forgotten
-	// an address.
-	floodingFrames = 100
-	// floodingGap is the least time between two answers to flooding.
-	floodingGap = time.Minute
-	// floodingRest is how long after a failover frames may still come the old way.
-	floodingRest = 2 * time.Second
-	// floodingAge is how long modes are told of flooding after it was last seen.
-	floodingAge = 5 * time.Minute
-)
-
-// flooding answers a switch that does not know where the adapter's address is: it is told, and so
-// are people. It is no warning, because a team works with such a switch, only not as fast.
-func (l *Loop) flooding(now time.Time, in Flooding, out *Output) {
-	m := l.byID(in.ID)
-	if m == nil || in.Frames == 0 || now.Sub(l.moved) < floodingRest {
-		return
-	}
-	l.dirty = l.dirty || now.Sub(l.floodSeen) >= floodingAge
-	l.floodSeen = now
-	if in.Frames < floodingFrames || now.Sub(l.flooded[in.ID]) < floodingGap {
-		return
-	}
-	l.flooded[in.ID] = now
-	out.Announce = true
-	l.event(out, now, "flooding", m.link.Name, "the switch sends it frames that are for another member")
 }
 
 func (l *Loop) byID(id int) *member {

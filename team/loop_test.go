@@ -610,6 +610,39 @@ func TestLoopFlooding(t *testing.T) {
 	}
 }
 
+// TestLoopKnowsFloodingSoon: a planned change a moment after the first frames were seen to be flooded must not have
+// two members take frames in.
+func TestLoopKnowsFloodingSoon(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		after time.Duration // of the flooded frames, since the change before
+		want  int           // members that take unicast in right after the next change
+	}{
+		{"learning switch", 0, 2},
+		{"frames under way", modes.Overlap, 2},
+		{"flooding switch", 3 * modes.Overlap, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t, nil)
+			r.join(1)
+			b := r.join(2)
+			r.link(1, true)
+			r.link(2, true)
+			if tt.after > 0 {
+				r.run(tt.after)
+				r.do(Flooding{ID: b, Frames: 5})
+			}
+			r.run(time.Second)
+			c := r.l.Config()
+			c.Active = "eth2"
+			r.do(Change{Config: c})
+			if n := r.plan.Collecting.Len(); n != tt.want {
+				t.Errorf("%d members take frames in, want %d", n, tt.want)
+			}
+		})
+	}
+}
+
 func TestLoopSuspect(t *testing.T) {
 	r := newRig(t, nil)
 	id := r.join(1)

@@ -27,11 +27,6 @@ type Options struct {
 	Announcer   Announcer            // nil: only MACs behind the adapter are announced
 	AdapterInfo func() AdapterStatus // index, MTU, addresses; read when a Status is asked for
 
-	// Find looks for the NIC of an absent member, by what it was, and makes it ready to be opened.
-	// While a member is absent it is asked twice a second, in a goroutine of its own. nil: absent
-	// members wait for Team.Return.
-	Find func(ctx context.Context, was Link) (Link, MemberInfo, error)
-
 	DatapathName, DatapathReason string // for the Status
 
 	NewMode func(modes.Settings) (modes.Mode, error) // nil: modes.New
@@ -66,8 +61,7 @@ type Team struct {
 // view is what other goroutines may see of the Loop.
 type view struct {
 	status *Status
-	ids    []int  // of status.Members
-	links  []Link // the same
+	ids    []int // of status.Members
 	base   map[int]*MemberCounters
 	config Config
 	plan   *modes.Plan
@@ -104,8 +98,6 @@ const (
 	applyAgainMax = 10 * time.Second
 	// carrierAgain is the same for the adapter's carrier.
 	carrierAgain = time.Second
-	// floodEvery is how often the data path is asked what came in where nothing should.
-	floodEvery = time.Second
 )
 
 // Run runs the team until ctx ends, and returns nil then. It may be called once. The adapter's
@@ -117,7 +109,6 @@ func (t *Team) Run(ctx context.Context) error {
 	done.Go(func() { t.keepCarrier(ctx) })
 	done.Go(func() { t.crier.run(ctx) })
 	done.Go(func() { t.watchFlooding(ctx) })
-	done.Go(func() { t.takeBack(ctx) })
 	done.Go(func() {
 		watched = t.watch.Watch(ctx, func(s monitor.LinkState) {
 			select {
@@ -287,7 +278,7 @@ func (t *Team) publishAfter(out *Output, joined *MemberCounters) {
 func (t *Team) publish(base map[int]*MemberCounters) {
 	v := &view{status: t.loop.Status(), base: base, config: t.loop.Config(), plan: t.loop.plan}
 	for _, m := range t.loop.members {
-		v.ids, v.links = append(v.ids, m.id), append(v.links, m.link)
+		v.ids = append(v.ids, m.id)
 	}
 	v.status.PID = os.Getpid()
 	v.status.Datapath, v.status.DatapathReason = t.o.DatapathName, t.o.DatapathReason
