@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/lab/labtest"
 )
 
 func TestValidName(t *testing.T) {
@@ -34,7 +35,7 @@ func TestValidName(t *testing.T) {
 
 func create(t *testing.T, o Options) *Adapter {
 	t.Helper()
-	needRoot(t)
+	labtest.Root(t)
 	a, err := Create(o)
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +86,7 @@ func TestCreateMakesWhatIsAskedFor(t *testing.T) {
 }
 
 func TestCreateRefuses(t *testing.T) {
-	needRoot(t)
+	labtest.Root(t)
 	before := descriptors(t)
 	for _, name := range []string{"lo", "sixteen-letters-", ""} {
 		if _, err := Create(Options{Name: name}); err == nil {
@@ -171,7 +172,7 @@ func TestOpenKeepsIndexAndAddresses(t *testing.T) {
 }
 
 func TestOpenRefusesForeign(t *testing.T) {
-	needRoot(t)
+	labtest.Root(t)
 	if _, err := Open(Options{Name: "lo"}); !errors.Is(err, ErrForeign) {
 		t.Errorf("Open(lo) = %v", err)
 	}
