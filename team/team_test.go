@@ -337,47 +337,6 @@ func TestTeamAbsentAndReturn(t *testing.T) {
 	})
 }
 
-// With a Find, a NIC that comes back is a member again without anybody's doing.
-func TestTeamTakesBack(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		k := newKernel()
-		var mu sync.Mutex
-		place := 0
-		find := func(_ context.Context, was Link) (Link, MemberInfo, error) {
-			mu.Lock()
-			defer mu.Unlock()
-			if was.Name != "eth1" || was.MAC != linkOf(1).MAC {
-				t.Errorf("asked for %+v", was)
-			}
-			if place == 0 {
-				return Link{}, MemberInfo{}, errors.New("no such NIC")
-			}
-			was.Index = place
-			return was, MemberInfo{MTU: 1500}, nil
-		}
-		tm := running(t, k, Options{Find: find}, 1, 2)
-		k.do(func() { delete(k.links, 11) })
-		time.Sleep(5 * time.Second)
-		if m := tm.Status().Members[0]; m.State != "absent" {
-			t.Fatalf("state %s", m.State)
-		}
-		k.do(func() { k.fail["join eth1"] = errors.New("busy") })
-		k.cable(7, true)
-		mu.Lock()
-		place = 17
-		mu.Unlock()
-		time.Sleep(5 * time.Second)
-		if m := tm.Status().Members[0]; m.State != "absent" {
-			t.Fatalf("state %s", m.State)
-		}
-		k.do(func() { delete(k.fail, "join eth1") })
-		time.Sleep(time.Second)
-		if m := tm.Status().Members[0]; m.State != "standby" || m.Index != 17 {
-			t.Errorf("returned: %+v", m)
-		}
-	})
-}
-
 // Whatever is asked for at once, what is open and what is a member is the same in the end.
 func TestTeamConcurrentChanges(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -412,17 +371,20 @@ func TestTeamConcurrentChanges(t *testing.T) {
 	})
 }
 
-// The end does not wait for ever for a NIC that is just being taken back.
-func TestTeamEndsWhileTakingBack(t *testing.T) {
+// A call that is under way when the team ends comes back.
+func TestTeamEndsDuringReturn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()
-		find := func(_ context.Context, was Link) (Link, MemberInfo, error) { return was, MemberInfo{}, nil }
-		tm := running(t, k, Options{Find: find}, 1, 2)
+		tm := running(t, k, Options{}, 1, 2)
 		k.do(func() { k.joinHold = 5 * time.Second })
-		if err := tm.Absent(t.Context(), "eth1"); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(2 * time.Second) // within Join; running's cleanup ends the team
+		returned := make(chan error, 1)
+		go func() { returned <- tm.Return(context.WithoutCancel(t.Context()), "eth1", linkOf(1), MemberInfo{}) }()
+		t.Cleanup(func() { // after running's, so after the end
+			if err := <-returned; !errors.Is(err, errEnded) {
+				t.Errorf("error %v", err)
+			}
+		})
+		time.Sleep(time.Second)
 	})
 }
 
