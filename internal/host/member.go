@@ -125,6 +125,23 @@ func (m *Member) ownsDefault() bool {
 	return false
 }
 
+// GoingDown are the members whose NICs were down before and will be again. Whoever holds sockets on them must close them
+// first: on a NIC that is down the kernel does not take back the promiscuity that a socket's MAC filter can mean.
+func (h *Host) GoingDown() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.journal == nil {
+		return nil
+	}
+	var names []string
+	for _, m := range h.journal.state.members {
+		if !m.Up && !m.left {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
+
 // link reads a member's link as it is, if it is still the same NIC.
 func (h *Host) link(m *memberState) (netlink.Link, NIC, error) {
 	n, err := h.Find(m.Identity)

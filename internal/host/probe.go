@@ -1,6 +1,7 @@
 package host
 
 import (
+	"maps"
 	"sync/atomic"
 	"unsafe"
 
@@ -11,6 +12,45 @@ import (
 // watch asks for every member each 10 ms.
 type prober struct {
 	fd atomic.Int32 // -1: closed
+
+	// The ioctl wants a name. Names are kept only as long as link events are listened to (listeners > 0), and
+	// every event makes them invalid.
+	listeners atomic.Int32
+	events    atomic.Uint64
+	names     atomic.Pointer[keptNames]
+}
+
+// keptNames are links' names by ifindex, valid until the number of events changes.
+type keptNames struct {
+	events uint64
+	of     map[int][unix.IFNAMSIZ]byte
+}
+
+// forget makes the kept names invalid.
+func (p *prober) forget() { p.events.Add(1) }
+
+// name finds the name of a link.
+func (p *prober) name(index int) (name [unix.IFNAMSIZ]byte, ok bool) {
+	events, kept := p.events.Load(), p.names.Load()
+	valid := kept != nil && kept.events == events && p.listeners.Load() > 0
+	if valid {
+		if name, ok = kept.of[index]; ok {
+			return name, true
+		}
+	}
+	req := ifreqIndex{index: int32(index)}
+	if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(p.fd.Load()), getName, uintptr(unsafe.Pointer(&req))); e != 0 {
+		return name, false
+	}
+	if p.listeners.Load() > 0 {
+		more := map[int][unix.IFNAMSIZ]byte{}
+		if valid {
+			maps.Copy(more, kept.of)
+		}
+		more[index] = req.name
+		p.names.Store(&keptNames{events, more})
+	}
+	return req.name, true
 }
 
 func openProber() (*prober, error) {
@@ -55,16 +95,15 @@ const (
 // carrier reports whether a NIC is up and has carrier, from the driver and not from what the kernel has
 // announced: link events of most NICs are held back up to a second (net/core/link_watch.c).
 func (p *prober) carrier(index int) bool {
-	fd := uintptr(p.fd.Load())
-	name := ifreqIndex{index: int32(index)}
-	if _, _, e := unix.Syscall(unix.SYS_IOCTL, fd, getName, uintptr(unsafe.Pointer(&name))); e != 0 {
+	name, ok := p.name(index)
+	if !ok {
 		return false
 	}
 	value := ethtoolValue{command: ethtoolGetLink}
-	req := ifreq{name: name.name, data: unsafe.Pointer(&value)}
-	_, _, e := unix.Syscall(unix.SYS_IOCTL, fd, unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&req)))
+	req := ifreq{name: name, data: unsafe.Pointer(&value)}
+	_, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(p.fd.Load()), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&req)))
 	if e == unix.EOPNOTSUPP {
-		return p.running(name.name)
+		return p.running(name)
 	}
 	return e == 0 && value.data != 0
 }

@@ -43,7 +43,7 @@ func (h *Host) Changes(ctx context.Context) <-chan struct{} {
 	go func() {
 		for f := first; ctx.Err() == nil; f, err = subscribe() {
 			if err == nil {
-				listen(ctx, f, changed)
+				h.listen(ctx, f, changed)
 			}
 			signal(changed)
 			select {
@@ -78,9 +78,13 @@ func subscribe() (*os.File, error) {
 
 // listen signals every event until ctx ends or the socket breaks. The events' content is not
 // looked at: whoever is told reads the state as it is then.
-func listen(ctx context.Context, f *os.File, changed chan<- struct{}) {
+func (h *Host) listen(ctx context.Context, f *os.File, changed chan<- struct{}) {
 	stop := context.AfterFunc(ctx, func() { f.Close() })
+	h.probe.forget()
+	h.probe.listeners.Add(1)
 	defer func() {
+		h.probe.listeners.Add(-1)
+		h.probe.forget()
 		stop()
 		f.Close()
 	}()
@@ -90,6 +94,7 @@ func listen(ctx context.Context, f *os.File, changed chan<- struct{}) {
 		if err != nil && !errors.Is(err, unix.ENOBUFS) {
 			return
 		}
+		h.probe.forget()
 		signal(changed)
 	}
 }

@@ -80,6 +80,7 @@ func BenchmarkCarrier(b *testing.B) {
 	h, err := Open(Options{})
 	must(b, err)
 	defer h.Close()
+	h.Changes(b.Context())
 	for b.Loop() {
 		h.Carrier(1)
 	}
@@ -110,4 +111,30 @@ func TestChanges(t *testing.T) {
 		run(t, "ip link set ta down; ip link set ta up")
 	}
 	next()
+}
+
+// TestCarrierAfterRename reads the right NIC after two have changed names, though names are kept.
+func TestCarrierAfterRename(t *testing.T) {
+	a, setA := tapNIC(t, "ta")
+	b, setB := tapNIC(t, "tb")
+	h, err := Open(Options{})
+	must(t, err)
+	defer h.Close()
+	h.Changes(t.Context())
+	setA(true)
+	setB(false)
+	for i := range 5 {
+		if !h.Carrier(a) || h.Carrier(b) {
+			t.Fatalf("before rename %d: a %v, b %v", i, h.Carrier(a), h.Carrier(b))
+		}
+		x, y := "ta", "tb"
+		if i%2 == 1 {
+			x, y = y, x
+		}
+		run(t, "ip link set "+x+" down; ip link set "+y+" down; ip link set "+x+" name tz; ip link set "+y+" name "+x+"; ip link set tz name "+y+"; ip link set ta up; ip link set tb up")
+		labtest.Eventually(t, time.Second, "the right NIC is read", func() bool { return h.Carrier(a) && !h.Carrier(b) })
+	}
+	if n := testing.AllocsPerRun(100, func() { h.Carrier(b) }); n != 0 {
+		t.Errorf("a reading allocates %v times", n)
+	}
 }
