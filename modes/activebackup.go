@@ -6,7 +6,7 @@ import (
 )
 
 // Overlap is how long the member that was active goes on receiving unicast frames after a
-// planned change: what was under way to it is not lost, and switches have learnt the new way by then.
+// change: what was under way to it is not lost, and switches have learnt the new way by then.
 const Overlap = 100 * time.Millisecond
 
 // activeBackup has one member send and receive everything while the others stand by. It is
@@ -144,9 +144,9 @@ func (a *activeBackup) replan(now time.Time) {
 	var lingering, stopping MemberSet
 	for _, m := range a.st.Members {
 		switch {
-		// Without link nothing more can come, and where the switch floods all of it comes
-		// by the active member as well.
-		case !a.leaving.Has(m.ID) || !m.Usable || m.ID == a.active || a.st.Flooding:
+		// What came before a link was lost may still wait in the member's socket. Where the
+		// switch floods all of it comes by the active member as well.
+		case !a.leaving.Has(m.ID) || m.ID == a.active || a.st.Flooding:
 		case m.Draining:
 			lingering = lingering.With(m.ID)
 		case now.Before(a.until):

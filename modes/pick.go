@@ -52,11 +52,14 @@ func (p *Picker) Pick(pl *Plan, h *frame.Headers, b []byte, bytes int) MemberSet
 	}
 }
 
-// Other returns a distributing member by which a frame that those in tried have refused may be
-// sent again, or -1.
+// Other returns a member by which a frame that those in tried have refused may be sent again, or -1:
+// one that distributes, and where only one does the one that is about to take over.
 func Other(pl *Plan, tried MemberSet) int {
-	if pl.Spread == SpreadNone {
+	switch {
+	case pl.Spread == SpreadNone:
 		return -1
+	case pl.Spread == SpreadSingle && tried.Has(pl.Single) && pl.Next >= 0 && !tried.Has(pl.Next):
+		return pl.Next
 	}
 	return (pl.Distributing &^ tried).First()
 }

@@ -2,8 +2,10 @@ package modes
 
 import "time"
 
-// A spreader is a mode for a switch that knows the members as one group: every usable member
-// takes everything in, and all that stay send by a rule. Its rules have no memory.
+// A spreader is a mode for a switch that knows the members as one group: all that are usable and stay
+// send by a rule, and every member takes everything in, whatever is said of its link: such a
+// switch sends by a port as soon as that has a carrier, knows nothing of our delays, and a frame that has
+// arrived has proved that its member can receive. Its rules have no memory.
 type spreader struct {
 	rule rule
 	plan *Plan
@@ -24,10 +26,13 @@ func (s *spreader) Handle(_ time.Time, ev Event) Effects {
 	if !ok {
 		return Effects{}
 	}
-	usable, staying := sets(&st)
+	_, staying := sets(&st)
 	pl := draft(&st)
+	for _, m := range st.Members {
+		pl.Collecting = pl.Collecting.With(m.ID)
+	}
 	// The switch sends a group-addressed frame to one member of a group, so all take it in.
-	pl.Collecting, pl.Multicast = usable, usable
+	pl.Multicast = pl.Collecting
 	if enough(&st, staying) {
 		pl.Distributing = staying
 		s.rule.spread(pl, &st)

@@ -222,7 +222,8 @@ func (l *Loop) Status() *Status {
 			MTU: m.info.MTU, Weight: m.weight, Failures: m.failures}
 		st.State, st.Reason = m.word(l.plan)
 		if l.plan != nil {
-			st.Collecting, st.Distributing = l.plan.Collecting.Has(m.id), l.plan.Distributing.Has(m.id)
+			// Where all collect always, one without a link still cannot.
+			st.Collecting, st.Distributing = st.Link && l.plan.Collecting.Has(m.id), l.plan.Distributing.Has(m.id)
 		}
 		s.Members = append(s.Members, st)
 	}

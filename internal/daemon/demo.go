@@ -20,12 +20,13 @@ import (
 //	box  eth1 ─┐
 //	     eth2 ─┤ LAG ── switch ── eth0  peer
 //	     eth3 ─┤
-//	    (eth4)─┘
+//	    (eth4)─┘ no cable at first
 const (
 	demoBox, demoPeer = "10.9.0.1", "10.9.0.2"
 	demoTeam          = "team0"
 	demoLine          = 200_000_000 // bit/s of each NIC of box
-	demoFile          = 220 << 20   // octets: some ten seconds of one NIC
+	demoFile          = 140 << 20   // octets
+	demoPace          = 15 << 20    // octets a second of the file: a stream on the same NIC must find room
 )
 
 // Demo makes a team on simulated NICs in private namespaces, sends traffic through it both ways while cables are
@@ -52,6 +53,7 @@ type demo struct {
 	wires     map[string]*lab.Wire
 	client    *control.Client
 	latest    *team.RatesDocument
+	pulled    string // the NIC whose cable is out
 }
 
 func (d *demo) say(format string, args ...any) {
@@ -60,6 +62,10 @@ func (d *demo) say(format string, args ...any) {
 
 func (d *demo) run(ctx context.Context) error {
 	if err := d.cable(); err != nil {
+		return err
+	}
+	before, err := lab.SettledSnapshot(ctx, d.box)
+	if err != nil {
 		return err
 	}
 	d.say("two hosts on a switch: box has eth1, eth2, eth3 and a spare eth4, 200 Mbit/s each, and the address %s", demoBox)
@@ -73,6 +79,13 @@ func (d *demo) run(ctx context.Context) error {
 	}
 	if err := d.nicteam("delete", demoTeam); err != nil {
 		return err
+	}
+	after, err := lab.SettledSnapshot(ctx, d.box)
+	if err != nil {
+		return err
+	}
+	if diff := lab.Diff(before, after); diff != "" {
+		return fmt.Errorf("box is not as it was before create:\n%s", diff)
 	}
 	d.say("box is as it was before create: addresses, routes, rules, neighbours, links, sysctls, filters")
 	return nil
@@ -116,8 +129,8 @@ func (d *demo) cable() (err error) {
 	if _, err := sw.LAG("lag", lab.SpreadFlow, ports...); err != nil {
 		return err
 	}
-	// The spare's port stays out of the group as long as nobody uses it: it has no link.
-	return errors.Join(d.box.Down("eth4"), d.box.SetAddr("eth1", demoBox+"/24", "fd09::1/64"), d.peer.SetAddr("eth0", demoPeer+"/24", "fd09::2/64"))
+	// The switch sends by every port of the group that has a link, so the spare has no cable yet.
+	return errors.Join(d.wires["eth4"].Cut(), d.box.SetAddr("eth1", demoBox+"/24", "fd09::1/64"), d.peer.SetAddr("eth0", demoPeer+"/24", "fd09::2/64"))
 }
 
 // nicteam runs the program in box as a user would.
@@ -162,7 +175,7 @@ func (d *demo) traffic(ctx context.Context) error {
 	var fetchErr error
 	go func() {
 		var sha string
-		sha, _, fetchErr = files.Fetch(ctx, d.box, 1, demoFile, nil)
+		sha, _, fetchErr = files.Fetch(ctx, d.box, 1, demoFile, pace(ctx))
 		fetched <- sha
 	}()
 	rates := make(chan *team.RatesDocument)
@@ -181,8 +194,8 @@ func (d *demo) traffic(ctx context.Context) error {
 	script := []func() error{
 		2: d.pull,
 		4: d.mend,
-		6: func() error { return d.nicteam("add", demoTeam, "eth4") },
-		8: func() error { return d.nicteam("remove", demoTeam, "eth4") },
+		6: d.join,
+		8: d.leave,
 	}
 	sha := ""
 	for tick := 0; sha == "" || tick < len(script); {
@@ -211,6 +224,18 @@ func (d *demo) traffic(ctx context.Context) error {
 	return d.judge(out, in, sha, files.SHA256(1, demoFile))
 }
 
+// pace slows a reader to demoPace.
+func pace(ctx context.Context) func(octets int64) {
+	begin := time.Now()
+	return func(octets int64) {
+		due := begin.Add(time.Duration(octets) * time.Second / demoPace)
+		select {
+		case <-time.After(time.Until(due)):
+		case <-ctx.Done():
+		}
+	}
+}
+
 // pull takes the cable out of the NIC that the file comes by.
 func (d *demo) pull() error {
 	busiest := d.latest.Members[0]
@@ -220,17 +245,29 @@ func (d *demo) pull() error {
 		}
 	}
 	d.say("── the cable of %s is pulled, the one that the file comes by ──", busiest.Name)
-	return d.wires[busiest.Name].Cut()
+	d.pulled = busiest.Name
+	return d.wires[d.pulled].Cut()
 }
 
 func (d *demo) mend() error {
-	d.say("── the cable is put back ──")
-	for _, w := range d.wires {
-		if err := w.Mend(); err != nil {
-			return err
-		}
+	d.say("── the cable of %s is put back ──", d.pulled)
+	return d.wires[d.pulled].Mend()
+}
+
+// join takes the spare into the team and plugs its cable in.
+func (d *demo) join() error {
+	if err := d.nicteam("add", demoTeam, "eth4"); err != nil {
+		return err
 	}
-	return nil
+	return d.wires["eth4"].Mend()
+}
+
+// leave is how a NIC leaves a group that the switch knows without a loss: the cable first.
+func (d *demo) leave() error {
+	if err := d.wires["eth4"].Cut(); err != nil {
+		return err
+	}
+	return d.nicteam("remove", demoTeam, "eth4")
 }
 
 // events prints what the team says of itself.
