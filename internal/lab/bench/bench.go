@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// group is measures that share hosts. What it cannot take it says by absent.
+type group struct {
+	measures []string
+	run      func(*bench, context.Context)
+}
+
+// groups are in the order in which they run.
+var groups = []group{
+	{[]string{"tcp-1-out", "tcp-8-out", "tcp-1-in", "udp-64", "ping-flood", "rss-loaded"}, (*bench).speed},
+	{[]string{"ping-loaded", "ping-loaded-p99"}, (*bench).latency},
+	{[]string{"xor", "round-robin"}, (*bench).sum},
+	{[]string{"create"}, (*bench).create},
+	{[]string{"idle-cpu", "rss-idle"}, (*bench).idle},
+	{[]string{"failover-out", "failover-in"}, (*bench).failover},
+	{[]string{"second-loss"}, (*bench).secondLoss},
+	{[]string{"dead-of-six"}, (*bench).shares},
+}
+
+type bench struct {
+	options
+	report *report
+}
+
+// wants reports whether a measure was asked for.
+func (b *bench) wants(names ...string) bool {
+	return slices.ContainsFunc(names, b.only.MatchString)
+}
+
+func (b *bench) all(ctx context.Context) {
+	for _, g := range groups {
+		if !b.wants(g.measures...) || ctx.Err() != nil {
+			continue
+		}
+		g.run(b, ctx)
+	}
+}
+
+// measure begins a measure.
+func (b *bench) measure(name, what, unit string) *measure {
+	m := &measure{Name: name, What: what, Unit: unit}
+	if b.wants(name) {
+		b.report.Measures = append(b.report.Measures, m)
+	}
+	return m
+}
+
+func (b *bench) say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "%6.1f s  %s\n", time.Since(b.report.Time).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// contestant takes turns at measures.
+type contestant struct {
+	name string
+	// take returns a figure for each of the measures.
+	take func(context.Context) ([]float64, error)
+	// missing says why there is no such contestant.
+	missing error
+}
+
+// turns has the contestants take turns at measures that come of the same turn.
+func (b *bench) turns(ctx context.Context, rounds int, contestants []contestant, measures ...*measure) {
+	if !slices.ContainsFunc(measures, func(m *measure) bool { return b.wants(m.Name) }) {
+		return
+	}
+	for _, m := range measures {
+		for _, c := range contestants {
+			row := m.add(c.name)
+			if c.missing != nil {
+				row.Missing = c.missing.Error()
+			}
+		}
+	}
+	for round := range rounds {
+		var line strings.Builder
+		for i := range contestants {
+			at := (round + i) % len(contestants)
+			c := contestants[at]
+			// Twice without a figure is enough.
+			if ctx.Err() != nil || measures[0].Cases[at].Missing != "" {
+				continue
+			}
+			figures, err := c.take(ctx)
+			for n, m := range measures {
+				if err != nil {
+					m.Cases[at].fail(round, err)
+				} else {
+					m.Cases[at].set(round, figures[n])
+				}
+			}
+			if err != nil {
+				fmt.Fprintf(&line, "  %s: %v", c.name, err)
+				continue
+			}
+			fmt.Fprintf(&line, "  %s", c.name)
+			for _, f := range figures {
+				fmt.Fprintf(&line, " %s", number(f))
+			}
+		}
+		b.say("%s %d/%d %s%s", measures[0].Name, round+1, rounds, measures[0].Unit, line.String())
+	}
+}
+
+// repeat takes a figure several times from one contestant.
+func (b *bench) repeat(ctx context.Context, n int, name string, m *measure, take func(ctx context.Context, i int) (float64, error)) {
+	i := 0
+	b.turns(ctx, n, []contestant{{name: name, take: func(ctx context.Context) ([]float64, error) {
+		f, err := take(ctx, i)
+		i++
+		return []float64{f}, err
+	}}}, m)
+}
+
+// absent says for measures that were asked for why they have no figures.
+func (b *bench) absent(err error, measures ...*measure) {
+	for _, m := range measures {
+		m.Absent = err.Error()
+		b.say("%s: not taken: %v", m.Name, err)
+	}
+}
+
+func (b *bench) warn(format string, args ...any) {
+	b.report.Warnings = append(b.report.Warnings, fmt.Sprintf(format, args...))
+	b.say("warning: "+format, args...)
+}
+
+// close ends a rig.
+func (b *bench) close(r *rig) {
+	if err := r.Close(); err != nil {
+		b.warn("close: %v", err)
+	}
+}
+
+// few is how often something is repeated that takes no turns.
+func (b *bench) few(n int) int {
+	if b.quick {
+		return max(2, n/5)
+	}
+	return n
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+func number(f float64) string {
+	switch a := math.Abs(f); {
+	case math.IsNaN(f):
+		return "–"
+	case a >= 1000:
+		return fmt.Sprintf("%.0f", f)
+	case a >= 100:
+		return fmt.Sprintf("%.1f", f)
+	case a >= 0.1 || a == 0:
+		return fmt.Sprintf("%.2f", f)
+	default:
+		return fmt.Sprintf("%.4f", f)
+	}
+}

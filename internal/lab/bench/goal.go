@@ -1,0 +1,121 @@
+package main
+
+import (
+	"fmt"
+	"math"
+)
+
+// goal is a bound on one figure of a measure.
+type goal struct {
+	measure string
+	of, to  string // a ratio, or with to empty the case of
+	figure  kind
+	least   bool // the bound is the least, otherwise the most
+	bound   float64
+	aim     float64 // a further bound that is only shown, 0 for none
+}
+
+type kind uint8
+
+const (
+	theMedian kind = iota
+	theHighest
+	theLowest
+)
+
+const (
+	plain, relay, ovs, ovsTSO = "plain", "relay", "ovs", "ovs+tso"
+	team1, team2              = "team", "team of 2"
+)
+
+func ratioAtLeast(measure, of, to string, bound, aim float64) goal {
+	return goal{measure: measure, of: of, to: to, least: true, bound: bound, aim: aim}
+}
+
+func ratioAtMost(measure, of, to string, bound float64) goal {
+	return goal{measure: measure, of: of, to: to, bound: bound}
+}
+
+func atMost(measure, of string, k kind, bound float64) goal {
+	return goal{measure: measure, of: of, figure: k, bound: bound}
+}
+
+// goals are those of the relay; figures in the unit of the measure.
+var goals = []goal{
+	ratioAtLeast("tcp-1-out", relay, plain, 0.65, 0.8),
+	ratioAtLeast("tcp-8-out", relay, plain, 0.65, 0.8),
+	ratioAtLeast("tcp-1-in", relay, plain, 0.65, 0.8),
+	ratioAtLeast("tcp-1-out", relay, ovsTSO, 1.2, 0),
+	ratioAtLeast("tcp-8-out", relay, ovsTSO, 1.2, 0),
+	ratioAtLeast("tcp-1-in", relay, ovsTSO, 1.2, 0),
+	ratioAtLeast("udp-64", relay, plain, 0.7, 0),
+	ratioAtMost("ping-flood", relay, plain, 4),
+	ratioAtMost("ping-loaded", team1, plain, 2),
+	ratioAtMost("ping-loaded", team2, plain, 2),
+	ratioAtMost("ping-loaded-p99", team1, plain, 2),
+	ratioAtMost("ping-loaded-p99", team2, plain, 2),
+	ratioAtLeast("xor", team2, plain, 1.9, 0),
+	ratioAtLeast("round-robin", team2, plain, 1.8, 0),
+	atMost("create", team1, theMedian, 300),
+	atMost("idle-cpu", team1, theMedian, 0.5),
+	atMost("rss-loaded", relay, theHighest, 40),
+	atMost("rss-idle", team1, theHighest, 40),
+	atMost("failover-out", team1, theMedian, 2),
+	atMost("failover-out", team1, theHighest, 5),
+	atMost("second-loss", team1, theHighest, 15),
+	{measure: "dead-of-six", of: "least", figure: theLowest, least: true, bound: 19},
+	atMost("dead-of-six", "most", theHighest, 21),
+}
+
+// verdict is what came of a goal.
+type verdict struct {
+	Measure string `json:"measure"`
+	Goal    string `json:"goal"`
+	Got     figure `json:"got"`
+	State   string `json:"state"` // met, missed, not taken
+	Aim     string `json:"aim,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+}
+
+func (g goal) judge(m *measure) verdict {
+	v := verdict{Measure: g.measure, Got: figure(math.NaN())}
+	sign := map[bool]string{true: "≥", false: "≤"}[g.least]
+	if g.to != "" {
+		v.Goal = fmt.Sprintf("%s / %s %s %v", g.of, g.to, sign, g.bound)
+		v.Got = figure(m.ratio(g.of, g.to))
+	} else {
+		what := map[kind]string{theMedian: "median", theHighest: "highest", theLowest: "lowest"}[g.figure]
+		v.Goal = fmt.Sprintf("%s %s %s %v %s", g.of, what, sign, g.bound, m.Unit)
+		if r := m.row(g.of); r != nil {
+			v.Got = map[kind]figure{theMedian: r.Median, theHighest: r.Highest, theLowest: r.Lowest}[g.figure]
+		}
+	}
+	holds := func(bound float64) bool {
+		return g.least && float64(v.Got) >= bound || !g.least && float64(v.Got) <= bound
+	}
+	switch {
+	case math.IsNaN(float64(v.Got)):
+		v.State, v.Reason = "not taken", g.why(m)
+	case holds(g.bound):
+		v.State = "met"
+	default:
+		v.State = "missed"
+	}
+	if g.aim != 0 && v.State != "not taken" {
+		v.Aim = fmt.Sprintf("aim %v %s", g.aim, map[bool]string{true: "met", false: "missed"}[holds(g.aim)])
+	}
+	return v
+}
+
+// why says what is missing.
+func (g goal) why(m *measure) string {
+	if m.Absent != "" {
+		return m.Absent
+	}
+	for _, name := range []string{g.of, g.to} {
+		if r := m.row(name); name != "" && r != nil && r.Missing != "" {
+			return name + ": " + r.Missing
+		}
+	}
+	return "no figure of both sides in one round"
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	nicteam "nicteam/team"
+)
+
+// resident returns how much memory a process has and the most it had, in MB.
+func resident(pid int) (now, most float64, err error) {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, 0, err
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		fields := strings.Fields(s.Text())
+		if len(fields) < 2 {
+			continue
+		}
+		kB, _ := strconv.ParseFloat(fields[1], 64)
+		switch fields[0] {
+		case "VmRSS:":
+			now = kB * 1024 / 1e6
+		case "VmHWM:":
+			most = kB * 1024 / 1e6
+		}
+	}
+	if now == 0 {
+		return 0, 0, fmt.Errorf("process %d shows no memory", pid)
+	}
+	return now, most, nil
+}
+
+// cpuTime returns what a process's threads have run. The kernel keeps nanoseconds a thread; the process's
+// own figure is in ticks of 10 ms, too coarse for one that idles.
+func cpuTime(pid int) (time.Duration, error) {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil {
+		return 0, err
+	}
+	var sum time.Duration
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			return 0, err
+		}
+		first, _, _ := strings.Cut(string(b), " ")
+		ns, err := strconv.ParseInt(first, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("read %s: %w", f, err)
+		}
+		sum += time.Duration(ns)
+	}
+	if sum == 0 {
+		return 0, errors.New("the kernel keeps no time of threads (CONFIG_SCHED_INFO)")
+	}
+	return sum, nil
+}
+
+// idle measures a team of two NICs through which nothing goes.
+func (b *bench) idle(ctx context.Context) {
+	cpu := b.measure("idle-cpu", "time that the process of a team of 2 takes of one CPU while nothing is sent", "%")
+	rss := b.measure("rss-idle", "its memory (VmRSS)", "MB")
+	r, err := b.switched("idle", network{nics: 2})
+	if err != nil {
+		b.absent(err, cpu, rss)
+		return
+	}
+	defer b.close(r)
+	if err := r.team(ctx, "eth1", "eth2", "--mode", "active-backup"); err != nil {
+		b.absent(err, cpu, rss)
+		return
+	}
+	st, err := r.client.Status(ctx)
+	if err == nil {
+		// What follows a start, such as announcements, is over by then.
+		err = pause(ctx, 2*time.Second)
+	}
+	if err != nil {
+		b.absent(err, cpu, rss)
+		return
+	}
+	b.repeat(ctx, b.few(5), team1, cpu, func(ctx context.Context, _ int) (float64, error) {
+		was, err := cpuTime(st.PID)
+		if err != nil {
+			return 0, err
+		}
+		at := time.Now()
+		if err := pause(ctx, b.turn); err != nil {
+			return 0, err
+		}
+		is, err := cpuTime(st.PID)
+		return 100 * (is - was).Seconds() / time.Since(at).Seconds(), err
+	})
+	b.repeat(ctx, 1, team1, rss, func(context.Context, int) (float64, error) {
+		now, _, err := resident(st.PID)
+		return now, err
+	})
+}
+
+// create measures how long it takes until a new team forwards.
+func (b *bench) create(ctx context.Context) {
+	m := b.measure("create", "from the call of nicteam create with two NICs until it has returned and an echo was answered through the team", "ms")
+	r, err := b.switched("create", network{nics: 2})
+	if err != nil {
+		b.absent(err, m)
+		return
+	}
+	defer b.close(r)
+	if err := r.plain(ctx); err != nil {
+		b.absent(err, m)
+		return
+	}
+	b.repeat(ctx, b.few(10), team1, m, func(ctx context.Context, _ int) (float64, error) {
+		p, err := newPinger(r.box, peerAddr)
+		if err != nil {
+			return 0, err
+		}
+		defer p.close()
+		start := time.Now()
+		if err := r.nicteam(ctx, "create", teamName, "eth1", "eth2", "--mode", "active-backup", "--no-persist"); err != nil {
+			return 0, err
+		}
+		returned := time.Since(start)
+		tries := 0
+		for ; ; tries++ {
+			if _, ok := p.once(20 * time.Millisecond); ok {
+				break
+			}
+			if tries > 200 {
+				return 0, errors.New("no answer for 4s after create returned")
+			}
+		}
+		took := time.Since(start)
+		if tries > 0 {
+			m.Notes = append(m.Notes, fmt.Sprintf("create returned after %v, %d echoes before the answered one were lost", returned.Round(time.Millisecond), tries))
+		}
+		if err := r.nicteam(ctx, "delete", teamName); err != nil {
+			return 0, err
+		}
+		return milliseconds(took), r.await(ctx)
+	})
+}
+
+// member finds a member by name.
+func member(s *nicteam.Status, name string) nicteam.MemberStatus {
+	for _, m := range s.Members {
+		if m.Name == name {
+			return m
+		}
+	}
+	return nicteam.MemberStatus{}
+}

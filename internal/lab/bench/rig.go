@@ -1,0 +1,230 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"nicteam/internal/control"
+	"nicteam/internal/lab"
+	nicteam "nicteam/team"
+)
+
+const (
+	boxCIDR, peerCIDR = "10.9.0.1/24", "10.9.0.2/24"
+	teamName          = "team0"
+)
+
+var boxAddr, peerAddr = netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("10.9.0.2")
+
+// rig is two hosts: box, whose NICs are measured, and peer.
+type rig struct {
+	box, peer *lab.Host
+	lines     []lab.Line // of eth1, eth2, … of box
+	client    *control.Client
+	undo      []func() error
+	binary    string
+
+	serving  bool  // iperf3's server runs
+	noServer error // why not
+}
+
+func (r *rig) defers(f func() error) { r.undo = append(r.undo, f) }
+
+// Close ends what runs in the hosts and removes them.
+func (r *rig) Close() error {
+	var errs []error
+	for i := len(r.undo) - 1; i >= 0; i-- {
+		errs = append(errs, r.undo[i]())
+	}
+	r.undo = nil
+	return errors.Join(errs...)
+}
+
+func (b *bench) newRig(name string) (r *rig, err error) {
+	r = &rig{binary: b.binary}
+	if r.box, err = lab.NewHost(name); err != nil {
+		return nil, err
+	}
+	r.defers(r.box.Close)
+	if r.peer, err = lab.NewHost(name + "-peer"); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	r.defers(r.peer.Close)
+	return r, nil
+}
+
+// direct cables box to peer: eth1 of box has an address, further NICs have only a cable to peer.
+//
+//	box  eth1 ──── eth1  peer
+//	     eth2 ──── eth2
+func (b *bench) direct(name string, nics int) (*rig, error) {
+	r, err := b.newRig(name)
+	if err != nil {
+		return nil, err
+	}
+	for i := range nics {
+		nic := fmt.Sprintf("eth%d", i+1)
+		c, err := lab.NewCable(r.box, nic, r.peer, nic, lab.CableOptions{})
+		if err != nil {
+			return nil, errors.Join(err, r.Close())
+		}
+		r.lines = append(r.lines, c)
+	}
+	if err := r.peer.SetAddr("eth1", peerCIDR); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// network says how switched joins box and peer.
+type network struct {
+	nics  int
+	rate  uint64 // bit/s of each of box's NICs, 0 for no limit
+	lag   bool   // the switch knows box's NICs as one static group
+	wires bool   // TAP NICs instead of veth
+}
+
+// switched joins box to a switch, and that to peer.
+//
+//	box  eth1 ─┐
+//	     eth2 ─┼─ switch ── eth1  peer
+//	     …    ─┘
+func (b *bench) switched(name string, n network) (*rig, error) {
+	r, err := b.newRig(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.wire(name, n); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+func (r *rig) wire(name string, n network) error {
+	sw, err := lab.NewSwitch(name+"-switch", lab.SwitchOptions{})
+	if err != nil {
+		return err
+	}
+	r.defers(sw.Close)
+	var ports []string
+	for i := range n.nics {
+		nic, port := fmt.Sprintf("eth%d", i+1), fmt.Sprintf("p%d", i+1)
+		var line lab.Line
+		if n.wires {
+			line, err = lab.NewWire(r.box, nic, sw, port, lab.WireOptions{})
+		} else {
+			line, err = lab.NewCable(r.box, nic, sw, port, lab.CableOptions{})
+		}
+		if err != nil {
+			return err
+		}
+		if n.wires {
+			// Its goroutines end with it, and before the host does.
+			r.defers(line.Close)
+		}
+		r.lines = append(r.lines, line)
+		ports = append(ports, port)
+		if n.rate > 0 {
+			if err := line.Shape(n.rate); err != nil {
+				return err
+			}
+		}
+	}
+	if _, err := lab.NewCable(sw, "uplink", r.peer, "eth1", lab.CableOptions{}); err != nil {
+		return err
+	}
+	if n.lag {
+		if _, err := sw.LAG("lag", lab.SpreadFlow, ports...); err != nil {
+			return err
+		}
+	}
+	return r.peer.SetAddr("eth1", peerCIDR)
+}
+
+// plain uses eth1 as it is.
+func (r *rig) plain(ctx context.Context) error {
+	if err := r.box.SetAddr("eth1", boxCIDR); err != nil {
+		return err
+	}
+	return r.await(ctx)
+}
+
+// team gives eth1 the address and has nicteam make a team of NICs, as a user would.
+func (r *rig) team(ctx context.Context, args ...string) error {
+	// No peer need answer yet: a switch that knows a group may answer by another NIC of it.
+	if err := r.box.SetAddr("eth1", boxCIDR); err != nil {
+		return err
+	}
+	if err := r.nicteam(ctx, append([]string{"create", teamName}, args...)...); err != nil {
+		return err
+	}
+	r.client = control.NewClient(r.box.Path("/run/nicteam"), teamName)
+	r.defers(func() error { r.client.Close(); return nil })
+	return r.await(ctx)
+}
+
+// nicteam runs the measured program in box.
+func (r *rig) nicteam(ctx context.Context, args ...string) error {
+	out, err := r.box.CommandContext(ctx, r.binary, args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("nicteam %s: %w: %s", strings.Join(args, " "), err, oneLine(out))
+	}
+	return nil
+}
+
+func oneLine(b []byte) string {
+	return strings.Join(strings.Fields(string(bytes.TrimSpace(b))), " ")
+}
+
+// await waits until peer answers box.
+func (r *rig) await(ctx context.Context) error {
+	p, err := newPinger(r.box, peerAddr)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		if _, ok := p.once(20 * time.Millisecond); ok {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("peer %s does not answer for 10s", peerAddr)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// awaitStatus waits until the team's status is as wanted.
+func (r *rig) awaitStatus(ctx context.Context, what string, holds func(*nicteam.Status) bool) (*nicteam.Status, error) {
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		s, err := r.client.Status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if holds(s) {
+			return s, nil
+		}
+		if time.Now().After(deadline) {
+			return nil, fmt.Errorf("wait until %s: not within 10s", what)
+		}
+		if err := pause(ctx, 5*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

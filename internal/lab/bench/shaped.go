@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"nicteam/internal/lab"
+)
+
+// firstPort and portStep give flows consecutive even source ports, as Linux clients use them; kernel
+// hashes spread those badly.
+const (
+	firstPort = 40000
+	portStep  = 2
+)
+
+// load is TCP flows from box to peer.
+func (b *bench) load(r *rig, flows int) lab.Load {
+	return lab.Load{From: r.box, To: r.peer, Address: peerAddr, Flows: flows, FirstPort: firstPort, PortStep: portStep}
+}
+
+// shaped makes contestants behind a switch: plain has one shaped NIC, team1 a team of one, team2 a team of two that
+// the switch knows as one group.
+func (b *bench) shaped(ctx context.Context, rate uint64, settings []string, take func(r *rig, name string) ([]float64, error), names ...string) (all []contestant, done func()) {
+	var rigs []*rig
+	for _, name := range names {
+		r, err := b.shapedRig(ctx, rate, settings, name)
+		if r != nil {
+			rigs = append(rigs, r)
+		}
+		if err != nil {
+			b.say("%s cannot take part: %v", name, err)
+		}
+		all = append(all, contestant{name: name, missing: err, take: func(context.Context) ([]float64, error) { return take(r, name) }})
+	}
+	return all, func() {
+		for _, r := range rigs {
+			if err := r.Close(); err != nil {
+				b.warn("close: %v", err)
+			}
+		}
+	}
+}
+
+func (b *bench) shapedRig(ctx context.Context, rate uint64, settings []string, name string) (*rig, error) {
+	n := network{nics: 1, rate: rate}
+	members := []string{"eth1"}
+	if name == team2 {
+		n.nics, n.lag, members = 2, true, []string{"eth1", "eth2"}
+	}
+	r, err := b.switched("shaped", n)
+	if err != nil {
+		return nil, err
+	}
+	if name == plain {
+		return r, r.plain(ctx)
+	}
+	return r, r.team(ctx, append(members, settings...)...)
+}
+
+// sum compares the throughput of two shaped NICs with that of one.
+func (b *bench) sum(ctx context.Context) {
+	const rate = 500_000_000
+	xor := b.measure("xor", "TCP from consecutive even ports over NICs of 500 Mbit/s: 8 flows over a team of 2 in mode xor, 4 over one plain NIC", "Mbit/s").
+		compare(team2, plain)
+	turn := b.measure("round-robin", "TCP, one stream over NICs of 500 Mbit/s: a team of 2 in mode round-robin, one plain NIC", "Mbit/s").
+		compare(team2, plain)
+	for _, s := range []struct {
+		m           *measure
+		mode        string
+		one, ofTeam int
+	}{{xor, "xor", 4, 8}, {turn, "round-robin", 1, 1}} {
+		if !b.wants(s.m.Name) {
+			continue
+		}
+		contestants, done := b.shaped(ctx, rate, []string{"--mode", s.mode}, func(r *rig, name string) ([]float64, error) {
+			flows := s.one
+			if name == team2 {
+				flows = s.ofTeam
+			}
+			got, err := b.load(r, flows).Measure(ctx, b.turn)
+			if err == nil && got.Bytes == 0 {
+				err = fmt.Errorf("nothing arrived")
+			}
+			return []float64{float64(got.Bytes) * 8 / got.Took.Seconds() / 1e6}, err
+		}, plain, team2)
+		b.turns(ctx, b.rounds, contestants, s.m)
+		done()
+	}
+}
