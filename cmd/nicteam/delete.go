@@ -1,6 +1,10 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+
+	"nicteam/internal/daemon"
+)
 
 func (a *app) deleteCmd() *cobra.Command {
 	return &cobra.Command{
@@ -16,6 +20,7 @@ func (a *app) deleteCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			daemon.AwaitEnd(a.interruptible(), a.places, given[0])
 			return a.steps(given[0], steps)
 		},
 	}

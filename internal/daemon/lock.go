@@ -1,11 +1,13 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -59,6 +61,27 @@ func free(p Places, name string) bool {
 	}
 	defer func() { _ = f.Close() }()
 	return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil
+}
+
+// endPatience bounds the wait for a process that has nothing left to do but to end.
+const endPatience = 5 * time.Second
+
+// AwaitEnd waits until the process of a team that was deleted has ended, so that the name can be used again.
+func AwaitEnd(ctx context.Context, p Places, name string) {
+	ctx, cancel := context.WithTimeout(ctx, endPatience)
+	defer cancel()
+	for look := time.NewTicker(2 * time.Millisecond); ; {
+		if free(p, name) {
+			look.Stop()
+			return
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			look.Stop()
+			return
+		}
+	}
 }
 
 func isFileAt(f *os.File, path string) bool {

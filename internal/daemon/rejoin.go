@@ -10,7 +10,12 @@ import (
 // rejoin takes members back whose NIC was gone and has returned, maybe under another ifindex. It
 // looks after every link event.
 func (s *session) rejoin(ctx context.Context) {
-	for range s.host.Changes(ctx) {
+	for changed := s.host.Changes(ctx); ; {
+		select {
+		case <-changed:
+		case <-ctx.Done(): // the channel is never closed
+			return
+		}
 		for _, m := range s.team.Status().Members {
 			if m.State == "absent" {
 				s.takeBack(ctx, m.Name)

@@ -13,6 +13,9 @@ import (
 // release gives everything back and ends adapter and journal. The members' frames go to the host's own stack again at the
 // moment they stop coming by the adapter.
 func (s *session) release() (steps []string, err error) {
+	for _, name := range s.host.GoingDown() {
+		_ = s.team.Leave(context.Background(), name, true) // one that never joined
+	}
 	back, err := s.host.ReleaseAll(func() {
 		_ = s.relay.Apply(&modes.Plan{})
 	})
