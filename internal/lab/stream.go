@@ -161,6 +161,9 @@ func (r *Running) begin(now int64) {
 	}
 }
 
+// Port is the receiver's.
+func (r *Running) Port() int { return r.port }
+
 // Stop ends the sending, waits for frames on their way, and returns what came of it all. Stopping
 // twice returns the same.
 func (r *Running) Stop() (Report, error) {
