@@ -142,7 +142,7 @@ func TestCableComesBack(t *testing.T) {
 				more = append(more, "--primary", "eth1", "--up-delay", "200ms")
 			}
 			w.create(nics(3), more...)
-			conn := w.connection()
+			conn := w.lifeline()
 			labtest.Must(t, w.wires["eth1"].Cut())
 			w.awaitMember("eth1", "down")
 			tr := w.traffic(lab.Stream{Rate: 5000})
@@ -167,7 +167,7 @@ func TestNICUnplugged(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, tt.world)
 			w.create(nics(3), "--mode", tt.mode)
-			before, conn := w.identity(), w.connection()
+			before, conn := w.identity(), w.lifeline()
 			tr := w.traffic(lab.Stream{Rate: 5000})
 			pulled, index := time.Now(), w.member("eth1").Index
 			labtest.Must(t, w.wires["eth1"].A.Unplug())
@@ -212,7 +212,7 @@ func TestNICSetDown(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, tt.world)
 			w.create(nics(3), "--mode", tt.mode)
-			conn := w.connection()
+			conn := w.lifeline()
 			labtest.Must(t, w.box.Down("eth1"))
 			s := w.awaitMember("eth1", "down")
 			if m := memberOf(t, s, "eth1"); m.Reason == "" || m.Link {

@@ -52,7 +52,7 @@ func TestAddAndRemoveUnderTraffic(t *testing.T) {
 			}
 			hold("p3", true)
 			w.create(nics(2), "--mode", tt.mode)
-			before, conn := w.identity(), w.connection()
+			before, conn := w.identity(), w.lifeline()
 			tr := w.traffic(lab.Stream{Rate: 5000, Flows: 8})
 			tr.flows(800)
 			check := func(what string) {

@@ -66,16 +66,16 @@ func (tr *traffic) gap(since time.Time) (out, in time.Duration) {
 	return o.Net, i.Net
 }
 
-// connection is an open TCP connection from box to an echo service of peer.
-type connection struct {
+// lifeline is an open TCP connection from box to an echo service of peer.
+type lifeline struct {
 	t testing.TB
 	c net.Conn
 	r *bufio.Reader
 	n int
 }
 
-// connection connects; the connection lives as long as the test.
-func (w *world) connection() *connection {
+// lifeline connects; the connection lives as long as the test.
+func (w *world) lifeline() *lifeline {
 	w.t.Helper()
 	l, err := w.peer.Listen("tcp", net.JoinHostPort(peer4.String(), "0"))
 	labtest.Must(w.t, err)
@@ -92,13 +92,13 @@ func (w *world) connection() *connection {
 	c, err := w.box.Dial(w.t.Context(), "tcp", l.Addr().String())
 	labtest.Must(w.t, err)
 	w.t.Cleanup(func() { l.Close(); c.Close(); <-done })
-	k := &connection{t: w.t, c: c, r: bufio.NewReader(c)}
+	k := &lifeline{t: w.t, c: c, r: bufio.NewReader(c)}
 	k.works("at first")
 	return k
 }
 
 // works exchanges a line by the connection.
-func (k *connection) works(when string) {
+func (k *lifeline) works(when string) {
 	k.t.Helper()
 	k.n++
 	line := fmt.Sprintf("line %d\n", k.n)
