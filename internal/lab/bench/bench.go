@@ -161,9 +161,9 @@ func number(f float64) string {
 		return fmt.Sprintf("%.0f", f)
 	case a >= 100:
 		return fmt.Sprintf("%.1f", f)
-	case a >= 0.1 || a == 0:
+	case a >= 1 || a == 0:
 		return fmt.Sprintf("%.2f", f)
 	default:
-		return fmt.Sprintf("%.4f", f)
+		return fmt.Sprintf("%.3f", f)
 	}
 }
