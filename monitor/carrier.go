@@ -3,6 +3,7 @@ package monitor
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,10 @@ const (
 const (
 	// readEvery is how late a loss may be noticed that nobody announces.
 	readEvery = 10 * time.Millisecond
+	// restEvery is the same at rest for who does not poke, and restAfter how long after a link event a
+	// rest begins: the kernel holds an event back for a second at most.
+	restEvery = time.Second
+	restAfter = 2 * time.Second
 	// pokeGap bounds what a data path that is refused frame after frame can cost.
 	pokeGap = time.Millisecond
 	// describeWait is how long a verdict waits for its reason. The carrier is read without the
@@ -25,7 +30,7 @@ const (
 )
 
 // Carrier is the link watch that is always on: one for all members of a team. It reads the
-// carrier of every member each 10 ms, at once after any link event, and at once when [Carrier.Poke]
+// carrier of every member each 10 ms (unless [Carrier.Rest] says that there is nothing to lose), at once after any link event, and at once when [Carrier.Poke]
 // says that the data path was refused a frame. Speed, duplex and the reason are read when the
 // carrier changes and after events.
 type Carrier struct {
@@ -33,6 +38,8 @@ type Carrier struct {
 	wake  chan struct{} // read all now
 	asked chan struct{} // the describer has work
 	found chan struct{} // the describer has done work
+
+	resting atomic.Bool
 
 	mu   sync.Mutex
 	nics []*nic
@@ -90,6 +97,23 @@ func (c *Carrier) Remove(index int) {
 // cable is pulled, others may be. It never blocks.
 func (c *Carrier) Poke(index int) { signal(c.wake) }
 
+// Rest says whether so few frames move that a late reading loses next to none. Then the watch wakes no
+// processor by itself, which is most of what an idle team costs; who calls Rest pokes instead, when it
+// is awake anyway.
+func (c *Carrier) Rest(on bool) {
+	if c.resting.Swap(on) && !on {
+		signal(c.wake)
+	}
+}
+
+// every is the time to the next reading.
+func (c *Carrier) every(event time.Time) time.Duration {
+	if c.resting.Load() && time.Since(event) >= restAfter {
+		return restEvery
+	}
+	return readEvery
+}
+
 // Watch reports the state of each NIC, and again whenever it changes, until ctx ends. Reports come
 // from one goroutine, in order; while report blocks, nothing is watched.
 func (c *Carrier) Watch(ctx context.Context, report func(LinkState)) error {
@@ -103,6 +127,7 @@ func (c *Carrier) Watch(ctx context.Context, report func(LinkState)) error {
 	timer := time.NewTimer(readEvery)
 	defer timer.Stop()
 	var poked time.Time
+	event := time.Now()
 	late := false // a poke waits for the timer
 	changes := c.src.Changes(ctx)
 	for {
@@ -113,7 +138,7 @@ func (c *Carrier) Watch(ctx context.Context, report func(LinkState)) error {
 			if late {
 				poked, late = time.Now(), false
 			}
-			timer.Reset(readEvery)
+			timer.Reset(c.every(event))
 		case <-c.wake:
 			now := time.Now()
 			if wait := pokeGap - now.Sub(poked); wait > 0 {
@@ -122,11 +147,14 @@ func (c *Carrier) Watch(ctx context.Context, report func(LinkState)) error {
 				continue
 			}
 			poked = now
+			timer.Reset(readEvery)
 		case _, ok := <-changes:
 			if !ok {
 				changes = nil // the reading goes on without events
 				continue
 			}
+			event = time.Now()
+			timer.Reset(readEvery)
 			c.askAll()
 		case <-c.found:
 		}

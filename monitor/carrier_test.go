@@ -164,6 +164,44 @@ func TestCarrierFindsLossWithoutEvent(t *testing.T) {
 }
 
 // One event has all NICs read: the event of the other is the one that is withheld.
+// At rest hardly anything is read, until there is an event, a poke or an end of the rest.
+func TestCarrierRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource(map[int]Link{1: gigabit})
+		c, reports := watching(t, s, 1)
+		time.Sleep(restAfter + time.Second)
+		reported(reports)
+		c.Rest(true)
+		time.Sleep(time.Second)
+		before := s.count()
+		time.Sleep(10 * time.Second)
+		if n := s.count() - before; n > 11 {
+			t.Errorf("%d readings in 10 s of rest", n)
+		}
+		s.set(1, pulled)
+		c.Poke(1)
+		time.Sleep(time.Millisecond)
+		if got := reported(reports); len(got) == 0 || got[0].Up {
+			t.Errorf("after a poke: %+v", got)
+		}
+		s.events <- struct{}{}
+		synctest.Wait()
+		before = s.count()
+		time.Sleep(time.Second)
+		if n := s.count() - before; n < 90 {
+			t.Errorf("%d readings in the second after an event: a second loss may be held back", n)
+		}
+		time.Sleep(2 * restAfter)
+		c.Rest(false)
+		synctest.Wait()
+		before = s.count()
+		time.Sleep(time.Second)
+		if n := s.count() - before; n < 90 {
+			t.Errorf("%d readings in the second after the rest", n)
+		}
+	})
+}
+
 func TestCarrierEventReadsAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource(map[int]Link{3: gigabit, 4: gigabit})

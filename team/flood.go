@@ -61,14 +61,22 @@ func (l *Loop) flooding(now time.Time, in Flooding, out *Output) {
 	l.event(out, now, "flooding", m.link.Name, "the switch sends it frames that are for another member")
 }
 
-// watchFlooding tells the control loop ten times a second which members were sent frames that the switch
-// should have sent by another. It has its own goroutine because a data path that is opening a NIC may
-// be slow to count.
-func (t *Team) watchFlooding(ctx context.Context) {
+const (
+	// restFrames between two looks are so few that the carrier watch may rest.
+	restFrames = 10
+	// restEvery is how often the counters and the carriers are read then.
+	restEvery = 200 * time.Millisecond
+)
+
+// watchCounters tells the control loop, ten times a second while frames move, which members were sent frames that the switch
+// should have sent by another, and the carrier watch whether there is anything to lose. It has its own
+// goroutine because a data path that is opening a NIC may be slow to count.
+func (t *Team) watchCounters(ctx context.Context) {
 	look := time.NewTicker(floodEvery)
 	defer look.Stop()
 	var c Counters
 	var was [modes.MaxMembers]uint64
+	var moved uint64
 	for {
 		select {
 		case <-ctx.Done():
@@ -76,6 +84,15 @@ func (t *Team) watchFlooding(ctx context.Context) {
 		case <-look.C:
 		}
 		t.o.Datapath.Counters(&c)
+		now := c.moved()
+		rest := less(now, moved) < restFrames
+		if moved = now; rest {
+			look.Reset(restEvery)
+			t.watch.Poke(0)
+		} else {
+			look.Reset(floodEvery)
+		}
+		t.watch.Rest(rest)
 		for id := range was {
 			n := c.Members[id].Flooded
 			if more := less(n, was[id]); n != was[id] && more > 0 {
@@ -84,4 +101,21 @@ func (t *Team) watchFlooding(ctx context.Context) {
 			was[id] = n
 		}
 	}
+}
+
+// moved is how many frames there were, delivered or not.
+func (c *Counters) moved() (n uint64) {
+	for i := range c.Members {
+		m := &c.Members[i]
+		for p := range m.RX {
+			n += m.RX[p].Frames + m.TX[p].Frames
+		}
+		for d := range m.TXDrop {
+			n += m.TXDrop[d]
+		}
+	}
+	for _, d := range c.Adapter.TXDrop {
+		n += d
+	}
+	return n
 }

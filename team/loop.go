@@ -29,8 +29,9 @@ type Loop struct {
 	warned  map[string]string
 
 	flooded   map[int]*flood
-	floodSeen time.Time // on any
-	moved     time.Time // when the Plan last changed who collects
+	floodSeen time.Time       // on any
+	collected modes.MemberSet // under the mode before, until the new one knows
+	moved     time.Time       // when the Plan last changed who collects
 
 	state, reason string
 	since         time.Time

@@ -35,6 +35,9 @@ func (l *Loop) change(now time.Time, next Config, out *Output) *Problem {
 			return modeProblem(next.Mode, err)
 		}
 		l.mode = m
+		if l.plan != nil {
+			l.collected |= l.plan.Collecting
+		}
 	}
 	// What only moves in with a new process stays as it is.
 	next.Team, next.Members = was.Team, was.Members

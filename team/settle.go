@@ -23,6 +23,7 @@ func (l *Loop) settle(now time.Time, out *Output) {
 	if l.dirty {
 		l.dirty = false
 		l.effects(now, l.mode.Handle(now, l.modeState(now)), out)
+		l.collected = 0
 	}
 	if p := l.mode.Plan(); p != l.plan {
 		if l.plan == nil || p.Collecting != l.plan.Collecting {
@@ -90,7 +91,7 @@ func (l *Loop) hurry() {
 
 // modeState is the State as the mode is to know it.
 func (l *Loop) modeState(now time.Time) modes.State {
-	s := modes.State{Adapter: l.adapter, Settings: l.settings(), Behind: l.behind.publish(now),
+	s := modes.State{Adapter: l.adapter, Settings: l.settings(), Behind: l.behind.publish(now), Collected: l.collected,
 		Flooding: !l.floodSeen.IsZero() && now.Sub(l.floodSeen) < floodingAge}
 	for _, m := range l.members {
 		if !m.vacant {

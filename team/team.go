@@ -108,7 +108,7 @@ func (t *Team) Run(ctx context.Context) error {
 	var watched error
 	done.Go(func() { t.keepCarrier(ctx) })
 	done.Go(func() { t.crier.run(ctx) })
-	done.Go(func() { t.watchFlooding(ctx) })
+	done.Go(func() { t.watchCounters(ctx) })
 	done.Go(func() {
 		watched = t.watch.Watch(ctx, func(s monitor.LinkState) {
 			select {

@@ -512,7 +512,7 @@ func TestTeamAnnouncementIsReplaced(t *testing.T) {
 		running(t, k, o, 1, 2)
 		time.Sleep(10 * time.Second)
 		k.cable(1, false)
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(2 * restEvery) // nobody tells of the loss
 		k.do(func() {
 			if len(k.sent[0]) != 1 || len(k.sent[1]) != 1 {
 				t.Errorf("%d by the first, %d by the second", len(k.sent[0]), len(k.sent[1]))
