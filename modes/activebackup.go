@@ -27,7 +27,7 @@ type activeBackup struct {
 	plan   *Plan
 	active int // -1 none
 
-	leaving MemberSet // were active a moment ago
+	leaving MemberSet // took frames in a moment ago
 	until   time.Time // when the last of leaving stops, but for those in a drain
 }
 
@@ -42,6 +42,7 @@ func (a *activeBackup) Handle(now time.Time, ev Event) Effects {
 	case State:
 		before, was := a.active, a.st
 		a.st = ev
+		a.leave(now, ev.Collected)
 		why := lost(&was, &a.st, before)
 		if why != "" {
 			a.active = -1
@@ -56,7 +57,9 @@ func (a *activeBackup) Handle(now time.Time, ev Event) Effects {
 		if why != "" {
 			eff.Reason = why + ", " + eff.Reason
 		}
-		a.leave(now, before)
+		if before >= 0 {
+			a.leave(now, MemberSet(0).With(before))
+		}
 	case Tick:
 		if a.leaving == 0 {
 			return eff
@@ -129,12 +132,12 @@ func lost(was, st *State, id int) string {
 	return ""
 }
 
-// leave begins the overlap of a member that is active no more.
-func (a *activeBackup) leave(now time.Time, id int) {
-	if id < 0 {
+// leave begins the overlap of members that are active no more.
+func (a *activeBackup) leave(now time.Time, set MemberSet) {
+	if set == 0 {
 		return
 	}
-	a.leaving = a.leaving.With(id)
+	a.leaving |= set
 	a.until = now.Add(Overlap)
 }
 

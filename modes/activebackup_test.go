@@ -143,6 +143,20 @@ func TestOverlap(t *testing.T) {
 	}
 }
 
+// Where every member took frames in before this mode came, the switch goes on for a moment to send by all of them.
+func TestOverlapAfterAnotherMode(t *testing.T) {
+	st := abState(3, nil)
+	st.Collected = 0b111
+	m := start(st)
+	if pl := m.Plan(); pl.Collecting != 0b111 || pl.Multicast != 0b001 || pl.Distributing != 0b001 || m.Deadline() != t0.Add(Overlap) {
+		t.Errorf("collecting %b, multicast %b, distributing %b, deadline %v", pl.Collecting, pl.Multicast, pl.Distributing, m.Deadline())
+	}
+	m.Handle(t0.Add(Overlap), Tick{})
+	if pl := m.Plan(); pl.Collecting != 0b001 || !m.Deadline().IsZero() {
+		t.Errorf("after the overlap: collecting %b, deadline %v", pl.Collecting, m.Deadline())
+	}
+}
+
 func TestOverlapIsSkipped(t *testing.T) {
 	for _, c := range []struct {
 		name string

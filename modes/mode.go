@@ -28,6 +28,10 @@ type State struct {
 	Members  []Member    // by id
 	Settings Settings
 
+	// Collected are the members that took frames in under the mode before this one. It stands in
+	// the first State of a mode only.
+	Collected MemberSet
+
 	// Flooding is whether the data path has seen unicast frames for the adapter's MAC arrive by
 	// a standby member: the switch does not learn, and whatever collects twice gets doubles.
 	Flooding bool

@@ -643,6 +643,33 @@ func TestLoopKnowsFloodingSoon(t *testing.T) {
 	}
 }
 
+// TestLoopModeHandsOver: who took frames in goes on for a moment when a mode comes that has one member do so.
+func TestLoopModeHandsOver(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Mode = modes.XOR })
+	for i := 1; i <= 3; i++ {
+		r.join(i)
+		r.link(i, true)
+	}
+	r.run(time.Second)
+	c := r.l.Config()
+	c.Mode = modes.ActiveBackup
+	r.do(Change{Config: c})
+	if n := r.plan.Collecting.Len(); n != 3 || r.plan.Distributing.Len() != 1 {
+		t.Errorf("%d members take frames in, %d send", n, r.plan.Distributing.Len())
+	}
+	r.run(2 * modes.Overlap)
+	if n := r.plan.Collecting.Len(); n != 1 {
+		t.Errorf("later %d members take frames in", n)
+	}
+	// Once the new mode knows, nobody needs to be told again.
+	c = r.l.Config()
+	c.Primary = "eth1"
+	r.do(Change{Config: c})
+	if n := r.plan.Collecting.Len(); n != 1 {
+		t.Errorf("after another setting %d members take frames in", n)
+	}
+}
+
 func TestLoopSuspect(t *testing.T) {
 	r := newRig(t, nil)
 	id := r.join(1)
