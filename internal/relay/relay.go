@@ -116,22 +116,40 @@ func (r *Relay) Join(id int, l team.Link) error {
 	if err := validID(id); err != nil {
 		return fmt.Errorf("join %s: %w", l.Name, err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return fmt.Errorf("join %s: %w", l.Name, nic.ErrClosed)
-	}
 	if r.members[id].Load() != nil {
 		return fmt.Errorf("join %s: member %d is there already: %w", l.Name, id, unix.EEXIST)
 	}
+	// Opening takes the kernel's configuration lock, which others may hold for long: a failover must not wait for that.
 	s, err := r.open(id, l)
+	if err == nil {
+		if err = r.enter(id, l, s); err != nil {
+			s.Close()
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("join %s: %w", l.Name, err)
 	}
-	u := r.rule.Load()
-	if err := errors.Join(s.SetFilter(u.Filter[id]), s.SetPromiscuous(u.Promiscuous)); err != nil {
-		s.Close()
-		return fmt.Errorf("join %s: %w", l.Name, err)
+	return nil
+}
+
+// enter makes an open socket member id.
+func (r *Relay) enter(id int, l team.Link, s *nic.Socket) error {
+	seen := r.rule.Load()
+	if err := admit(s, seen, id); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nic.ErrClosed
+	}
+	if r.members[id].Load() != nil {
+		return fmt.Errorf("member %d is there already: %w", id, unix.EEXIST)
+	}
+	if u := r.rule.Load(); u != seen {
+		if err := admit(s, u, id); err != nil {
+			return err
+		}
 	}
 	if a := &r.accounts[id]; a.name != l.Name {
 		a.rx.reset()
@@ -144,30 +162,44 @@ func (r *Relay) Join(id int, l team.Link) error {
 	return nil
 }
 
+// admit has the NIC take in what the rule wants of it.
+func admit(s *nic.Socket, u *rule, id int) error {
+	return errors.Join(s.SetFilter(u.Filter[id]), s.SetPromiscuous(u.Promiscuous))
+}
+
 // Leave closes member id and waits for its goroutine. Leaving twice is fine.
 func (r *Relay) Leave(id int) error {
 	if err := validID(id); err != nil {
 		return fmt.Errorf("leave: %w", err)
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.leave(id)
+	m := r.detach(id)
+	r.mu.Unlock()
+	return r.end(m)
 }
 
-func (r *Relay) leave(id int) error {
+// detach takes member id out of what Apply and the goroutines see; nil where there is none.
+func (r *Relay) detach(id int) *member {
 	m := r.members[id].Swap(nil)
+	if m != nil {
+		r.tx.epoch.wait()
+		st := m.socket.Stats()
+		a := &r.accounts[id]
+		a.rx.drops[team.DropSocket].Add(st.Drops)
+		a.segmented += st.Segmented
+	}
+	return m
+}
+
+// end closes a detached member, for which the kernel waits for all its processors.
+func (r *Relay) end(m *member) error {
 	if m == nil {
 		return nil
 	}
-	r.tx.epoch.wait()
-	st := m.socket.Stats()
 	err := m.socket.Close()
 	<-m.done
-	a := &r.accounts[id]
-	a.rx.drops[team.DropSocket].Add(st.Drops)
-	a.segmented += st.Segmented
 	if err != nil {
-		return fmt.Errorf("leave: member %d: %w", id, err)
+		return fmt.Errorf("leave: member %d: %w", m.id, err)
 	}
 	return nil
 }
@@ -317,7 +349,7 @@ func (r *Relay) Close() error {
 	errs := []error{q.Wake()}
 	<-r.txDone
 	for id := range r.members {
-		errs = append(errs, r.leave(id))
+		errs = append(errs, r.end(r.detach(id)))
 	}
 	close(r.news.to)
 	return errors.Join(errs...)
