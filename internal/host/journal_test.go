@@ -28,7 +28,7 @@ func sample(t testing.TB) (path string, records []record) {
 	address.set(unix.IFA_LOCAL, []byte{10, 9, 0, 1})
 	address.set(unix.IFA_LABEL, []byte("eth1\x00"))
 	records = []record{
-		{Kind: kindBegin, Done: true, Begin: &beginRecord{Team: teamName, Boot: "b", NetNS: 7, Floor: 3}},
+		{Kind: kindBegin, Done: true, Begin: &beginRecord{Team: teamName, Boot: "b", NetNS: 7, Links: []int{1, 3}}},
 		{Kind: kindAdapter, Done: true, Adapter: &adapterRecord{Name: teamName, Index: 4, MAC: 0x020000000001}},
 		{Kind: kindMember, Done: true, No: 1, Member: &Member{Identity: Identity{Name: "eth1", Index: 3, MAC: 2}, Up: true, MTU: 1500,
 			Sysctls: map[string]string{disableIPv6: "0"}, Features: map[string]bool{"rx-lro": true}, Addresses: []object{address}}},

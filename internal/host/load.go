@@ -92,7 +92,7 @@ func (h *Host) Begin() error {
 	}
 	begin := &beginRecord{Team: h.o.Team, Boot: boot, NetNS: netns}
 	for _, n := range list {
-		begin.Floor = max(begin.Floor, n.Index)
+		begin.Links = append(begin.Links, n.Index)
 	}
 	j, err := createJournal(journalPath(h.o.StateDir, h.o.Team), h.at)
 	if err == nil {

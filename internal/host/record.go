@@ -40,7 +40,7 @@ type beginRecord struct {
 	Team  string `json:"team"`
 	Boot  string `json:"boot"`  // boot id
 	NetNS uint64 `json:"netns"` // inode of the network namespace
-	Floor int    `json:"floor"` // the highest ifindex: the adapter's will be above
+	Links []int  `json:"links"` // the ifindexes of all links: the adapter is none of them
 }
 
 type adapterRecord struct {

@@ -3,6 +3,7 @@ package host
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -78,9 +79,10 @@ func (h *Host) adapter() (NIC, bool) {
 		if n.Kind != "tun" || !n.Ethernet {
 			continue
 		}
-		// A TAP whose index was not written down was made after Begin, which saw that the name was free.
+		// A TAP whose index was not written down was made after Begin, which saw that the name was free. Its index need
+		// not be above those of then: links that were moved here brought theirs along.
 		if s.adapter != nil && n.Index == s.adapter.Index ||
-			s.adapter == nil && n.Name == name && n.Index > s.begin.Floor {
+			s.adapter == nil && n.Name == name && !slices.Contains(s.begin.Links, n.Index) {
 			return n, true
 		}
 	}
