@@ -61,8 +61,11 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 		level, o.Ready = slog.LevelInfo, daemon.ReadyFile()
 	}
 	o.Config, o.Places, o.Log = l.Config, a.places, a.log(level)
-	for _, n := range l.Notes {
-		a.warn(n)
+	if o.Foreground { // else they come with the result: an error has three lines
+		for _, n := range l.Notes {
+			a.warn(n)
+		}
+		l.Notes = nil
 	}
 	o.Progress = func(step string) {
 		if !a.json && !a.quiet {
@@ -79,7 +82,7 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 	if a.json {
 		return a.document(created{"nicteam.created/v1", l.Config.Team, o.DryRun, orEmpty(done.Steps), append(orEmpty(l.Notes), done.Warnings...), done.Status})
 	}
-	for _, w := range done.Warnings {
+	for _, w := range append(orEmpty(l.Notes), done.Warnings...) {
 		a.warn(w)
 	}
 	if o.DryRun {
