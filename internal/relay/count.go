@@ -15,6 +15,14 @@ type tally struct {
 	other  uint64 // transmit: resent; receive: flooded
 }
 
+// bytes is what was moved.
+func (l *tally) bytes() (n uint64) {
+	for p := range l.moved {
+		n += l.moved[p].Bytes
+	}
+	return n
+}
+
 // totals are tallies of the past. Goroutines add with atomics once a batch.
 type totals struct {
 	moved  [frame.Protocols]struct{ bytes, frames atomic.Uint64 }

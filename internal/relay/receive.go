@@ -27,6 +27,8 @@ type member struct {
 
 	n, at int // the batch, and the frame in hand
 	tally tally
+
+	pace pace // the transmitter's goroutine's
 }
 
 func newMember(r *Relay, id int, s *nic.Socket) *member {

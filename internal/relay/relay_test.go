@@ -317,7 +317,7 @@ func TestPanicLosesOneFrame(t *testing.T) {
 	g.apply(pl)
 	host, peer := g.teamPort(), g.peerPort(0)
 	// A member without a socket makes each second frame panic.
-	m := g.relay.members[1].Swap(&member{done: make(chan struct{})})
+	m := g.relay.members[1].Swap(&member{done: make(chan struct{}), pace: pace{begin: time.Now().Add(time.Hour)}})
 	defer g.relay.members[1].Store(m)
 	const n = 6
 	for i := range n {

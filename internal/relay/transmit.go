@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -116,8 +117,12 @@ func (t *transmitter) batch() {
 		t.resend(u)
 		t.flush(u, false)
 	}
+	now := time.Now()
 	for ; t.used != 0; t.used = t.used.Without(t.used.First()) {
 		id := t.used.First()
+		if m := t.with[id]; m != nil {
+			m.paced(now, t.tallies[id].bytes())
+		}
 		t.r.accounts[id].tx.add(&t.tallies[id])
 		t.with[id] = nil
 	}
