@@ -120,9 +120,9 @@ func (w *world) showLog() {
 	}
 }
 
-// buildBinary compiles the program as `make build` does. It lies where only this test binary and
+// buildProgram compiles the program as `make build` does. It lies where only this test binary and
 // its hosts see it, and vanishes with them.
-var buildBinary = sync.OnceValues(func() (string, error) {
+var buildProgram = sync.OnceValues(func() (string, error) {
 	path := "/run/lab/bin/nicteam"
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err
@@ -135,11 +135,11 @@ var buildBinary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// binary is the path of the built program.
-func binary(t testing.TB) string {
+// program is the path of the built program.
+func program(t testing.TB) string {
 	t.Helper()
 	labtest.Root(t)
-	path, err := buildBinary()
+	path, err := buildProgram()
 	labtest.Must(t, err)
 	return path
 }
@@ -153,7 +153,7 @@ type result struct {
 // run runs the program in a host, with more environment if wanted, and returns what it gave.
 func run(t testing.TB, h *lab.Host, env []string, args ...string) result {
 	t.Helper()
-	cmd := h.Command(binary(t), args...)
+	cmd := h.Command(program(t), args...)
 	cmd.Env = append(os.Environ(), env...)
 	var out, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &stderr
