@@ -85,6 +85,12 @@ func (b *back) routes() error {
 		if hasRoute(all, o) || slices.ContainsFunc(all, taken) || !hasSource(addresses, o) || o.get(rtaNexthop) != nil {
 			continue
 		}
+		// From an IPv6 route the kernel takes a source that the host lost, and leaves the rest: it is in the way.
+		if bare := sourceless(o); o.family() == unix.AF_INET6 && hasRoute(all, bare) && !hasRoute(list, bare) {
+			if err := b.soften(b.h.deleteRoute(bare)); err != nil {
+				return err
+			}
+		}
 		if err := b.soften(b.h.addRoute(o)); err != nil {
 			return err
 		}
@@ -100,6 +106,13 @@ func (b *back) routes() error {
 		}
 	}
 	return nil
+}
+
+// sourceless is a route without the address that it gives packets.
+func sourceless(r object) object {
+	r = r.clone()
+	r.drop(unix.RTA_PREFSRC)
+	return r
 }
 
 // inherited reports whether a route is the subnet of an address that the NIC did not have before.

@@ -92,7 +92,7 @@ func (w *world) furnish() {
 		ip route add 10.24.0.0/16 dev na scope link
 		ip route append 10.24.0.0/16 dev nc scope link
 		ip -6 route add default via fe80::1 dev na metric 1024
-		ip -6 route add fd20::/32 via fd09::fe dev na
+		ip -6 route add fd20::/32 via fd09::fe dev na src fd09::2
 		ip -6 route add fd22::/32 nexthop via fd09::fd dev na nexthop via fd08::fd dev nb
 		ip rule add pref 100 iif na lookup 77
 		ip -6 rule add pref 101 oif nb lookup 78
