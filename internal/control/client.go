@@ -221,6 +221,8 @@ func (c *Client) problem(ctx context.Context, err error) error {
 		return &team.Problem{Kind: team.NotPermitted, What: "ask " + c.team, Why: "this user may not open " + c.path, Fix: "run it as root: sudo nicteam …", Err: err}
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return &team.Problem{Kind: team.NoAnswer, What: "ask " + c.team, Why: "its process is gone", Fix: "put the host back: nicteam restore " + c.team, Err: err}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return &team.Problem{Kind: team.NoAnswer, What: "ask " + c.team, Why: "its process ended before it answered", Fix: "put the host back: nicteam restore " + c.team, Err: err}
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.Canceled):
 		return &team.Problem{Kind: team.NoAnswer, What: "ask " + c.team, Why: "its process does not answer in time", Fix: "see what it does: nicteam list, or its log", Err: err}
 	default:

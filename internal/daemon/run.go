@@ -82,9 +82,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, o RunOption
 	case <-s.over:
 		deleted = true
 	case <-ctx.Done():
-	case err = <-s.teamDone:
-		s.teamDone <- nil
-		err = errors.Join(errors.New("the control loop ended"), err)
+	case err = <-s.broken:
 	}
 	cancel()
 	<-back

@@ -29,7 +29,8 @@ type session struct {
 	team    *team.Team
 
 	stopTeam context.CancelFunc
-	teamDone chan error
+	teamDone chan struct{} // closed when the control loop has ended
+	broken   chan error    // the control loop ended though nobody had asked it to
 
 	changing sync.Mutex // one change of members or settings at a time
 	lent     string     // the member whose MAC the adapter has, "" none
@@ -189,8 +190,13 @@ func (s *session) run(c team.Config) (err error) {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s.stopTeam, s.teamDone = cancel, make(chan error, 1)
-	go func() { s.teamDone <- s.team.Run(ctx) }()
+	s.stopTeam, s.teamDone, s.broken = cancel, make(chan struct{}), make(chan error, 1)
+	go func() {
+		defer close(s.teamDone)
+		if err := s.team.Run(ctx); ctx.Err() == nil {
+			s.broken <- errors.Join(errors.New("the control loop ended"), err)
+		}
+	}()
 	return nil
 }
 
