@@ -170,12 +170,11 @@ func (w *world) kill(pid int, sig unix.Signal) {
 	w.awaitEnd(pid)
 }
 
-// awaitEnd waits until a process is gone; one that its parent has not waited for is as good as gone.
+// awaitEnd waits until a process is gone. One that is only dead may still have threads, and they its descriptors.
 func (w *world) awaitEnd(pid int) {
 	w.t.Helper()
 	labtest.Eventually(w.t, patience, fmt.Sprintf("process %d ends", pid), func() bool {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		return err != nil || strings.Contains(string(b), ") Z ") || strings.Contains(string(b), ") X ")
+		return errors.Is(unix.Kill(pid, 0), unix.ESRCH)
 	})
 }
 
@@ -183,14 +182,22 @@ func (w *world) awaitEnd(pid int) {
 type supervised struct {
 	*lab.Command
 	done chan error
+	log  *strings.Builder // whole once done has delivered
+}
+
+// ended waits for the process and fails the test unless it ended in order.
+func (s *supervised) ended(t testing.TB, by string) {
+	t.Helper()
+	if err := <-s.done; err != nil {
+		t.Errorf("run, ended by %s: %v\n%s", by, err, s.log.String())
+	}
 }
 
 // supervise starts the team's process in the foreground and waits until it answers.
 func (w *world) supervise(more ...string) *supervised {
 	w.t.Helper()
-	s := &supervised{w.box.Command(binary(w.t), append([]string{"run", teamName}, more...)...), make(chan error, 1)}
-	var log strings.Builder
-	s.Stdout, s.Stderr = &log, &log
+	s := &supervised{w.box.Command(program(w.t), append([]string{"run", teamName}, more...)...), make(chan error, 1), &strings.Builder{}}
+	s.Stdout, s.Stderr = s.log, s.log
 	labtest.Must(w.t, s.Start())
 	ended := make(chan struct{})
 	go func() { s.done <- s.Wait(); close(ended) }()
@@ -198,7 +205,7 @@ func (w *world) supervise(more ...string) *supervised {
 	labtest.Eventually(w.t, patience, "the process answers", func() bool {
 		select {
 		case <-ended:
-			w.t.Fatalf("nicteam run ended: %s", log.String())
+			w.t.Fatalf("nicteam run ended: %s", s.log.String())
 		default:
 		}
 		return w.try("status", teamName, "-q").Code == 0

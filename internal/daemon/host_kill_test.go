@@ -1,0 +1,227 @@
+package daemon_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+)
+
+// foreign are the lines of a snapshot that a dead process must not leave: programs, filters, nft.
+func foreign(s lab.Snapshot) []string {
+	var out []string
+	for _, line := range s {
+		if strings.HasPrefix(line, "bpf ") || strings.HasPrefix(line, "filter ") || strings.HasPrefix(line, "nft ") ||
+			strings.HasPrefix(line, "qdisc ") && (strings.Contains(line, "clsact") || strings.Contains(line, "ingress")) {
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+// TestKilledAndRestored kills the process of a team at rest.
+func TestKilledAndRestored(t *testing.T) {
+	for _, options := range [][]string{nil, {"--address", "none"}, {"--address", "10.6.0.1/24,fd06::1/64", "--gateway", "10.6.0.254"}, {"--mac", "new"}} {
+		t.Run(strings.Join(options, " "), func(t *testing.T) {
+			w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+			w.furnish()
+			before := w.state()
+			w.create(nics(3), append([]string{"--mode", "active-backup"}, options...)...)
+			refused(t, w.try("restore", teamName), 5, "runs", "nicteam delete "+teamName)
+			if s := w.status(); s.State != "up" {
+				t.Errorf("after a restore that was refused the team is %s: %s", s.State, s.Reason)
+			}
+			w.kill(w.teamProcess(), unix.SIGKILL)
+			s, err := lab.TakeSnapshot(w.box)
+			labtest.Must(t, err)
+			if left := foreign(s); len(left) > 0 {
+				t.Errorf("the dead process left:\n%s", strings.Join(left, "\n"))
+			}
+			refused(t, w.try("status", teamName), 8, "nicteam restore "+teamName)
+			refused(t, w.try("delete", teamName), 8, "nicteam restore "+teamName)
+			refused(t, w.try(append([]string{"create", teamName}, nics(3)...)...), 5, "nicteam restore "+teamName)
+			w.nicteam("restore", teamName)
+			w.same("after restore", before)
+			refused(t, w.try("restore", teamName), 3)
+			if out := w.nicteam("restore"); !strings.Contains(strings.ToLower(out), "nothing to restore") {
+				t.Errorf("restore of nothing says %q", out)
+			}
+		})
+	}
+}
+
+// TestKilledAtAnyMoment kills the process at changes of the host while it makes, changes and ends a team.
+func TestKilledAtAnyMoment(t *testing.T) {
+	tests := []struct {
+		name    string
+		some    int // moments
+		prepare [][]string
+		dies    []string
+	}{
+		{"create", 24, nil, []string{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup"}},
+		{"create without addresses", 5, nil, []string{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup", "--address", "none"}},
+		{"create with addresses", 5, nil, []string{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup", "--address", "10.9.0.1/24", "--gateway", "10.9.0.2"}},
+		{"add", 6, [][]string{{"create", teamName, "eth1", "--mode", "active-backup"}}, []string{"add", teamName, "eth2", "eth3"}},
+		{"remove", 5, [][]string{{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup"}}, []string{"remove", teamName, "eth2", "eth1"}},
+		{"delete", 16, [][]string{{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup"}}, []string{"delete", teamName}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+			w.furnish()
+			before := w.state()
+			prepare := func() {
+				for _, c := range tt.prepare {
+					w.nicteam(c...)
+				}
+			}
+			doomed := func() result { return w.try(tt.dies...) }
+			prepare()
+			last := w.count(doomed)
+			if tt.name != "delete" {
+				w.nicteam("delete", teamName)
+			}
+			for _, n := range moments(t, last, tt.some) {
+				prepare()
+				died, r := w.dieAt(n, doomed)
+				if died && r.Code != 0 && (len(strings.Split(strings.TrimSpace(r.Err), "\n")) != 3 || !strings.Contains(r.Err, "nicteam restore "+teamName)) {
+					t.Errorf("died at change %d: exit %d and:\n%s", n, r.Code, r.Err)
+				}
+				if !died {
+					t.Logf("change %d of %d did not come", n, last)
+					if tt.name != "delete" {
+						w.nicteam("delete", teamName)
+					}
+					continue
+				}
+				w.nicteam("restore")
+				w.same(fmt.Sprintf("died at change %d of %d, restored", n, last), before)
+				if t.Failed() {
+					return
+				}
+			}
+		})
+	}
+}
+
+// TestKilledWhileRestoring kills the process, then kills restore, then restores.
+func TestKilledWhileRestoring(t *testing.T) {
+	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+	w.furnish()
+	before := w.state()
+	orphan := func() {
+		w.create(nics(3), "--mode", "active-backup")
+		w.kill(w.teamProcess(), unix.SIGKILL)
+		labtest.Must(t, os.Remove(w.box.Path("/run/nicteam/"+teamName+".lock"))) // it names a dead process
+	}
+	restore := func() result { return w.try("restore", teamName) }
+	orphan()
+	last := w.count(restore)
+	for _, n := range moments(t, last, 10) {
+		orphan()
+		w.dieAt(n, restore)
+		w.nicteam("restore")
+		w.same(fmt.Sprintf("restore died at change %d of %d, restored", n, last), before)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// TestRunGoesOnAfterDeathInCreate goes on with a team whose process died while it was made, and then deletes it.
+func TestRunGoesOnAfterDeathInCreate(t *testing.T) {
+	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+	w.furnish()
+	before := w.state()
+	create := func() result {
+		return w.try(append(append([]string{"create", teamName}, nics(3)...), "--mode", "active-backup")...)
+	}
+	last := w.count(create)
+	had := w.status().Adapter.Addresses
+	w.nicteam("delete", teamName)
+	for _, n := range moments(t, last, 8) {
+		if died, _ := w.dieAt(n, create); !died {
+			w.nicteam("delete", teamName)
+			continue
+		}
+		s := w.supervise("--config", "/run/nicteam/"+teamName+".yaml")
+		a := w.status().Adapter
+		if a.Addresses = slices.DeleteFunc(a.Addresses, linkLocal); !sameMembers(a.Addresses, slices.DeleteFunc(slices.Clone(had), linkLocal)) {
+			t.Errorf("died at change %d of %d: the adapter has %v, want %v", n, last, a.Addresses, had)
+		}
+		w.nicteam("delete", teamName)
+		s.ended(t, "delete")
+		w.same(fmt.Sprintf("died at change %d of %d, went on, deleted", n, last), before)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func linkLocal(prefix string) bool { return strings.HasPrefix(prefix, "fe80:") }
+
+func sameMembers(a, b []string) bool {
+	a, b = slices.Clone(a), slices.Clone(b)
+	slices.Sort(a)
+	slices.Sort(b)
+	return slices.Equal(a, b)
+}
+
+// TestRunGoesOn restarts the process of a team in every way there is: adapter, addresses and connections stay.
+func TestRunGoesOn(t *testing.T) {
+	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+	w.furnish()
+	before := w.state()
+	w.create(nics(3), "--mode", "active-backup")
+	was := w.status().Adapter
+	c := w.converse()
+	check := func(when string) {
+		t.Helper()
+		a := w.status().Adapter
+		if a.Index != was.Index || a.MAC != was.MAC || a.MTU != was.MTU || !sameMembers(a.Addresses, was.Addresses) {
+			t.Errorf("%s: the adapter was %+v and is %+v", when, was, a)
+		}
+		c.works(when)
+	}
+	held := func(when string) {
+		t.Helper()
+		if l := link(t, w.box, teamName); l.Index != was.Index || l.HardwareAddr.String() != was.MAC {
+			t.Errorf("%s: the adapter is %d %v", when, l.Index, l.HardwareAddr)
+		}
+		if shown := w.sh("ip addr show dev " + teamName); !strings.Contains(shown, "10.9.0.1/24") {
+			t.Errorf("%s: the adapter has lost its address:\n%s", when, shown)
+		}
+	}
+
+	w.kill(w.teamProcess(), unix.SIGKILL)
+	held("killed")
+	s := w.supervise()
+	check("killed and run")
+	refused(t, w.try("run", teamName), 5, "running")
+
+	labtest.Must(t, s.Process.Signal(unix.SIGTERM))
+	s.ended(t, "SIGTERM")
+	held("ended")
+	if r := w.try("status", teamName); r.Code != 3 {
+		t.Errorf("status of a team that was ended in order: exit %d: %s", r.Code, r.Err)
+	}
+	s = w.supervise()
+	check("ended and run")
+
+	labtest.Must(t, s.Process.Kill())
+	<-s.done
+	s = w.supervise("--config", "/run/nicteam/"+teamName+".yaml")
+	check("killed again and run from its own settings")
+
+	w.nicteam("delete", teamName)
+	s.ended(t, "delete")
+	c.works("after delete")
+	w.same("after delete", before)
+	w.nothingLeft("after delete")
+}
