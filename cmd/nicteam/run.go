@@ -12,13 +12,16 @@ import (
 
 func (a *app) runCmd() *cobra.Command {
 	var file string
+	var release bool
 	c := &cobra.Command{
 		Use:   "run TEAM",
 		Short: "Run a team's own process in the foreground",
 		Long: `Runs the process of a team; this is what a service manager starts. Without --config the
-settings are those in the configuration directory, TEAM.yaml.`,
-		Example: `  nicteam run team0 --config /etc/nicteam/team0.yaml`,
-		Args:    args(1, 1),
+settings are those in the configuration directory, TEAM.yaml. A process that
+starts where another one died goes on with its adapter and addresses.`,
+		Example: `  nicteam run team0 --release
+  nicteam run team0 --config /etc/nicteam/team0.yaml`,
+		Args: args(1, 1),
 		RunE: func(_ *cobra.Command, given []string) error {
 			if file == "" {
 				file = filepath.Join(a.places.ConfigDir, given[0]+".yaml")
@@ -27,9 +30,10 @@ settings are those in the configuration directory, TEAM.yaml.`,
 			if err != nil {
 				return err
 			}
-			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Places: a.places, Ready: daemon.ReadyFile(), Log: a.log(slog.LevelInfo)})
+			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Places: a.places, Ready: daemon.ReadyFile(), Release: release, Log: a.log(slog.LevelInfo)})
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "a file of settings: YAML, TOML or JSON")
+	c.Flags().BoolVar(&release, "release", false, "give everything back when stopped; without it the adapter stays for the next start")
 	return c
 }

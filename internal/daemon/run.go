@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"os/signal"
 	"syscall"
 
@@ -61,6 +62,7 @@ func run(ctx context.Context, o RunOptions, rep reporter) error {
 		return s.revert(name, err)
 	}
 	rep.send(report{Ready: true})
+	notify("READY=1")
 	if o.Ready != nil {
 		_ = o.Ready.Close()
 	}
@@ -84,6 +86,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, o RunOption
 	case <-ctx.Done():
 	case err = <-s.broken:
 	}
+	notify("STOPPING=1")
 	cancel()
 	<-back
 	err = errors.Join(err, <-served)
@@ -94,7 +97,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, o RunOption
 	defer s.changing.Unlock()
 	if o.Release {
 		_, e := s.release()
-		s.forget(name)
+		_ = os.Remove(o.running(name)) // TEAM.yaml stays: the team was stopped, not deleted
 		return errors.Join(err, e)
 	}
 	s.log.Info("stopped; the adapter stays", "team", name)
