@@ -39,12 +39,27 @@ func (b *bench) wants(names ...string) bool {
 }
 
 func (b *bench) all(ctx context.Context) {
+	b.report.BusyBefore = b.bystanders(ctx)
 	for _, g := range groups {
 		if !b.wants(g.measures...) || ctx.Err() != nil {
 			continue
 		}
 		g.run(b, ctx)
 	}
+	b.report.BusyAfter = b.bystanders(ctx)
+}
+
+// bystanders looks, while nothing of ours runs, at what else the machine does: it disturbs all figures, and most of
+// all those of short gaps.
+func (b *bench) bystanders(ctx context.Context) figure {
+	percent, err := busy(ctx, time.Second)
+	if err != nil {
+		return figure(math.NaN())
+	}
+	if percent > 5 {
+		b.warn("other programs take %.0f %% of the CPUs: figures are disturbed, gaps and small ratios most of all", percent)
+	}
+	return figure(percent)
 }
 
 // measure begins a measure.

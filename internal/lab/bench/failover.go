@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -17,6 +18,8 @@ const (
 	quiet = 1200 * time.Millisecond
 	// What a cut does shows within this time.
 	aftermath = 300 * time.Millisecond
+	// The time without a cut that it is compared with ends so long before.
+	calmBefore = 200 * time.Millisecond
 )
 
 // cutter is a team in mode active-backup on TAP NICs with a stream through it.
@@ -84,12 +87,18 @@ func (c *cutter) cut(active string) (time.Time, error) {
 	return at, c.lines[n-1].Cut()
 }
 
-// gap returns the longest gap of all flows around a cut.
-func (c *cutter) gap(ctx context.Context, cut time.Time) (lab.Gap, error) {
+// gap is the longest gap of all flows around a cut, and for comparison that of as long a time before.
+type gap struct {
+	lab.Gap
+	calm lab.Gap
+}
+
+func (c *cutter) gap(ctx context.Context, cut time.Time) (g gap, err error) {
 	if err := pause(ctx, aftermath); err != nil {
-		return lab.Gap{}, err
+		return g, err
 	}
-	g, _ := c.stream.GapWithin(cut, cut.Add(aftermath))
+	g.Gap, _ = c.stream.GapWithin(cut, cut.Add(aftermath))
+	g.calm, _ = c.stream.GapWithin(cut.Add(-aftermath-calmBefore), cut.Add(-calmBefore))
 	return g, nil
 }
 
@@ -120,24 +129,18 @@ func (b *bench) failover(ctx context.Context) {
 			b.absent(err, m)
 			continue
 		}
-		raw := 0.0
-		b.repeat(ctx, b.few(20), team1, m, func(ctx context.Context, _ int) (float64, error) {
+		b.gaps(ctx, b.few(20), m, func(ctx context.Context) (gap, error) {
 			active, err := c.ready(ctx)
 			if err != nil {
-				return math.NaN(), err
+				return gap{}, err
 			}
 			at, err := c.cut(active)
 			if err != nil {
-				return math.NaN(), err
+				return gap{}, err
 			}
 			g, err := c.gap(ctx, at)
-			if err != nil {
-				return math.NaN(), err
-			}
-			raw = max(raw, milliseconds(g.Length))
-			return milliseconds(g.Net), c.mend()
+			return g, errors.Join(err, c.mend())
 		})
-		m.Notes = append(m.Notes, fmt.Sprintf("longest with standstills: %s ms", number(raw)), "TAP NICs are carried by this program, so a busy machine's delays are in the gaps")
 		b.close(c.rig)
 	}
 }
@@ -151,34 +154,53 @@ func (b *bench) secondLoss(ctx context.Context) {
 		return
 	}
 	defer b.close(c.rig)
-	raw := 0.0
-	b.repeat(ctx, b.few(10), team1, m, func(ctx context.Context, _ int) (float64, error) {
+	b.gaps(ctx, b.few(10), m, func(ctx context.Context) (gap, error) {
 		first, err := c.ready(ctx)
 		if err != nil {
-			return math.NaN(), err
+			return gap{}, err
 		}
 		at, err := c.cut(first)
 		if err != nil {
-			return math.NaN(), err
+			return gap{}, err
 		}
 		st, err := c.awaitStatus(ctx, "another member is active", func(s *nicteam.Status) bool { return s.Active != "" && s.Active != first })
 		if err == nil {
 			err = pause(ctx, time.Until(at.Add(100*time.Millisecond)))
 		}
 		if err != nil {
-			return math.NaN(), err
+			return gap{}, err
 		}
 		if at, err = c.cut(st.Active); err != nil {
-			return math.NaN(), err
+			return gap{}, err
 		}
+		// The first cut is not in the time before.
 		g, err := c.gap(ctx, at)
-		if err != nil {
-			return math.NaN(), err
-		}
-		raw = max(raw, milliseconds(g.Length))
-		return milliseconds(g.Net), c.mend()
+		return g, errors.Join(err, c.mend())
 	})
-	m.Notes = append(m.Notes, fmt.Sprintf("longest with standstills: %s ms", number(raw)))
+}
+
+// gaps repeats cuts. Beside the gap of each stands what the machine does to the traffic without one.
+func (b *bench) gaps(ctx context.Context, n int, m *measure, cut func(context.Context) (gap, error)) {
+	with, without := m.add(team1), m.add(noCut)
+	longest := time.Duration(0)
+	for i := range n {
+		if ctx.Err() != nil || with.Missing != "" {
+			break
+		}
+		g, err := cut(ctx)
+		if err != nil {
+			with.fail(i, err)
+			without.fail(i, err)
+			b.say("%s %d/%d: %v", m.Name, i+1, n, err)
+			continue
+		}
+		with.set(i, milliseconds(g.Net))
+		without.set(i, milliseconds(g.calm.Net))
+		longest = max(longest, g.Length)
+		b.say("%s %d/%d %s  cut %v  no cut %v", m.Name, i+1, n, m.Unit, g.Gap, g.calm)
+	}
+	m.Notes = append(m.Notes, fmt.Sprintf("longest with standstills: %s ms", number(milliseconds(longest))),
+		"the wires are threads of this program, so what a busy machine does to them is in the gaps; \"no cut\" is the longest gap of as long a time before each cut")
 }
 
 // shares kills one of six members of a round-robin team and looks at what the others carry.

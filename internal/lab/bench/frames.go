@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -20,7 +21,7 @@ const (
 	frameFlows   = 4   // source ports
 	frameBatch   = 32  // frames of a flow at a time
 	frameWindow  = 896 // frames on their way, at most; the shortest queue on the way, a TAP's, holds 1000
-	// No frame is on its way for longer on a machine that runs; those that are have been lost.
+	// When nothing arrives for that long all that was on its way has been lost.
 	frameLost = 50 * time.Millisecond
 )
 
@@ -31,12 +32,14 @@ type mmsghdr struct {
 }
 
 // frames is a stream of small UDP frames as fast as they get through: never more than frameWindow are on their
-// way, so neither side is overrun and what is measured is what the way carries without loss.
+// way, so neither side is overrun and what is measured is what the way carries without loss. Each has
+// a number; what is numbered below one that arrived is not on its way any more.
 type frames struct {
 	out      [frameFlows]int
 	in       int
 	sent     int64 // of the sending thread
 	received atomic.Int64
+	arrived  atomic.Int64 // the highest number, which are from 1
 	stop     atomic.Bool
 }
 
@@ -119,40 +122,44 @@ func (f *frames) close() {
 }
 
 // messages are n headers with a buffer each.
-func messages(n, size int) []mmsghdr {
-	all, vectors := make([]mmsghdr, n), make([]unix.Iovec, n)
-	for i := range all {
-		vectors[i].Base = unsafe.SliceData(make([]byte, size))
+func messages(n, size int) (headers []mmsghdr, buffers [][]byte) {
+	headers, buffers = make([]mmsghdr, n), make([][]byte, n)
+	vectors := make([]unix.Iovec, n)
+	for i := range headers {
+		buffers[i] = make([]byte, size)
+		vectors[i].Base = unsafe.SliceData(buffers[i])
 		vectors[i].SetLen(size)
-		all[i].hdr.Iov = &vectors[i]
-		all[i].hdr.SetIovlen(1)
+		headers[i].hdr.Iov = &vectors[i]
+		headers[i].hdr.SetIovlen(1)
 	}
-	return all
+	return headers, buffers
 }
 
 func (f *frames) send() {
 	runtime.LockOSThread() // and ends with the goroutine: its timers are not as others'
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
-	batch := messages(frameBatch, framePayload)
-	var writtenOff int64
-	seen, moved := int64(0), time.Now()
-	for flow := 0; !f.stop.Load(); {
-		if got := f.received.Load(); got != seen {
-			seen, moved = got, time.Now()
-		}
-		if f.sent-seen-writtenOff > frameWindow-frameBatch {
+	headers, payloads := messages(frameBatch, framePayload)
+	lost, seen, moved := int64(0), int64(0), time.Now()
+	for flow := 0; !f.stop.Load(); flow = (flow + 1) % frameFlows {
+		for !f.stop.Load() {
+			if got := f.arrived.Load(); got != seen {
+				seen, moved = got, time.Now()
+			}
+			if f.sent-max(seen, lost) <= frameWindow-frameBatch {
+				break
+			}
 			if time.Since(moved) > frameLost {
-				writtenOff, moved = f.sent-seen, time.Now()
-				continue
+				lost, moved = f.sent, time.Now()
 			}
 			_ = unix.Nanosleep(&unix.Timespec{Nsec: 20_000}, nil)
-			continue
 		}
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(f.out[flow]), uintptr(unsafe.Pointer(unsafe.SliceData(batch))), frameBatch, 0, 0, 0)
+		for i, p := range payloads {
+			binary.NativeEndian.PutUint64(p, uint64(f.sent)+uint64(i)+1)
+		}
+		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(f.out[flow]), uintptr(unsafe.Pointer(unsafe.SliceData(headers))), frameBatch, 0, 0, 0)
 		if errno == 0 {
 			f.sent += int64(n)
 		}
-		flow = (flow + 1) % frameFlows
 	}
 }
 
@@ -160,11 +167,16 @@ func (f *frames) send() {
 func (f *frames) receive() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	batch := messages(64, 64)
+	headers, payloads := messages(64, framePayload)
+	highest := uint64(0)
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(f.in), uintptr(unsafe.Pointer(unsafe.SliceData(batch))), uintptr(len(batch)), unix.MSG_WAITFORONE, 0, 0)
+		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(f.in), uintptr(unsafe.Pointer(unsafe.SliceData(headers))), uintptr(len(headers)), unix.MSG_WAITFORONE, 0, 0)
 		switch {
 		case errno == 0:
+			for _, p := range payloads[:n] {
+				highest = max(highest, binary.NativeEndian.Uint64(p))
+			}
+			f.arrived.Store(int64(highest))
 			f.received.Add(int64(n))
 		case f.stop.Load() && errno == unix.EAGAIN:
 			return

@@ -26,6 +26,7 @@ const (
 const (
 	plain, relay, ovs, ovsTSO = "plain", "relay", "ovs", "ovs+tso"
 	team1, team2              = "team", "team of 2"
+	noCut                     = "no cut"
 )
 
 func ratioAtLeast(measure, of, to string, bound, aim float64) goal {

@@ -66,6 +66,51 @@ func cpuTime(pid int) (time.Duration, error) {
 	return sum, nil
 }
 
+// busy returns how much of all CPUs' time programs took for a while, in percent.
+func busy(ctx context.Context, d time.Duration) (float64, error) {
+	was, err := cpuTicks()
+	if err == nil {
+		err = pause(ctx, d)
+	}
+	if err != nil {
+		return 0, err
+	}
+	is, err := cpuTicks()
+	if err != nil {
+		return 0, err
+	}
+	total, idle := 0.0, 0.0
+	for i := range is {
+		total += is[i] - was[i]
+		if i == 3 || i == 4 { // idle, waiting for a disk
+			idle += is[i] - was[i]
+		}
+	}
+	if total == 0 {
+		return 0, errors.New("/proc/stat does not move")
+	}
+	return 100 * (1 - idle/total), nil
+}
+
+// cpuTicks reads user, nice, system, idle, iowait, irq, softirq and steal of all CPUs together.
+func cpuTicks() (ticks [8]float64, err error) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return ticks, err
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	fields := strings.Fields(line)
+	if len(fields) < 1+len(ticks) || fields[0] != "cpu" {
+		return ticks, fmt.Errorf("/proc/stat begins with %q", line)
+	}
+	for i := range ticks {
+		if ticks[i], err = strconv.ParseFloat(fields[1+i], 64); err != nil {
+			return ticks, err
+		}
+	}
+	return ticks, nil
+}
+
 // idle measures a team of two NICs through which nothing goes.
 func (b *bench) idle(ctx context.Context) {
 	cpu := b.measure("idle-cpu", "time that the process of a team of 2 takes of one CPU while nothing is sent", "%")

@@ -25,6 +25,8 @@ type report struct {
 	Kernel      string     `json:"kernel"`
 	CPUs        int        `json:"cpus"`
 	Load        string     `json:"load_average"` // before
+	BusyBefore  figure     `json:"busy_before"`  // by other programs, percent of all CPUs
+	BusyAfter   figure     `json:"busy_after"`
 	Nicteam     string     `json:"nicteam"`
 	OpenVSwitch string     `json:"open_vswitch"`
 	IPerf       string     `json:"iperf3"`
@@ -82,8 +84,9 @@ func (r *report) save(path string) error {
 
 // print writes the table.
 func (r *report) print(w io.Writer) {
-	fmt.Fprintf(w, "%s · %s · iperf3: %s\nLinux %s · %d CPUs · load before %s · %d rounds of %v turns · took %v\n\n",
-		r.Nicteam, r.OpenVSwitch, r.IPerf, r.Kernel, r.CPUs, r.Load, r.Rounds, time.Duration(r.Turn), time.Duration(r.Took).Round(time.Second))
+	load, _, _ := strings.Cut(r.Load, " ")
+	fmt.Fprintf(w, "%s · %s · iperf3: %s\nLinux %s · %d CPUs · load before %s, others busy before %s %%, after %s %% · %d rounds of %v turns · took %v\n\n",
+		r.Nicteam, r.OpenVSwitch, r.IPerf, r.Kernel, r.CPUs, load, number(float64(r.BusyBefore)), number(float64(r.BusyAfter)), r.Rounds, time.Duration(r.Turn), time.Duration(r.Took).Round(time.Second))
 	var table bytes.Buffer
 	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "measure\tunit\tmedians (lowest–highest)\tratios")
