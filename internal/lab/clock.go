@@ -1,7 +1,9 @@
 package lab
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -43,21 +45,31 @@ type Interval struct{ From, To int64 }
 
 func (i Interval) length() int64 { return i.To - i.From }
 
-// overlap returns how much of i the union of spans covers. The spans are sorted by From.
+// overlap returns how much of i the spans cover. They are a union.
 func (i Interval) overlap(spans []Interval) int64 {
 	var sum int64
-	at := i.From
-	for _, s := range spans {
+	first, _ := slices.BinarySearchFunc(spans, i.From, func(s Interval, at int64) int { return cmp.Compare(s.To, at) })
+	for _, s := range spans[first:] {
 		if s.From >= i.To {
 			break
 		}
-		from, to := max(s.From, at), min(s.To, i.To)
-		if from < to {
-			sum += to - from
-			at = to
-		}
+		sum += max(0, min(s.To, i.To)-max(s.From, i.From))
 	}
 	return sum
+}
+
+// union returns what spans cover as spans in order that do not touch. It reorders its argument.
+func union(spans []Interval) []Interval {
+	slices.SortFunc(spans, func(a, b Interval) int { return cmp.Compare(a.From, b.From) })
+	out := spans[:0]
+	for _, s := range spans {
+		if l := len(out); l > 0 && s.From <= out[l-1].To {
+			out[l-1].To = max(out[l-1].To, s.To)
+		} else {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 func duration(ns int64) time.Duration { return time.Duration(ns) }

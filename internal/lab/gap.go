@@ -54,7 +54,7 @@ func (g *gaps) arrive(at int64) {
 	g.last = max(g.last, at)
 }
 
-// worst returns the longest gap that touches a span. Standstills are sorted. The time since the last
+// worst returns the longest gap that touches a span. Standstills are a union. The time since the last
 // arrival counts up to end, so traffic that never came back is a gap.
 func (g *gaps) worst(within Interval, standstills []Interval, end int64) Gap {
 	var out Gap

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -161,6 +160,9 @@ func (r *Running) begin(now int64) {
 	}
 }
 
+// Received is how many different frames have arrived so far, the figure to wait for: a Report costs much.
+func (r *Running) Received() uint64 { return r.received() }
+
 // Port is the receiver's.
 func (r *Running) Port() int { return r.port }
 
@@ -270,7 +272,7 @@ func (r *Running) GapWithin(from, to time.Time) (all, flow Gap) {
 	return all, flow
 }
 
-// standstills are what the witness and the sender saw, sorted.
+// standstills are what the witness and the sender saw, as a union.
 func (r *Running) standstills() []Interval {
 	var out []Interval
 	if r.s.Witness != nil {
@@ -279,6 +281,5 @@ func (r *Running) standstills() []Interval {
 	r.lateMu.Lock()
 	out = append(out, r.late...)
 	r.lateMu.Unlock()
-	slices.SortFunc(out, func(a, b Interval) int { return int(a.From - b.From) })
-	return out
+	return union(out)
 }

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -107,7 +108,7 @@ func TestGap(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := g.worst(tt.within, tt.standstills, tt.end)
+			got := g.worst(tt.within, union(tt.standstills), tt.end)
 			if got.Length != tt.length || got.Net != tt.net || (tt.net > 0 && got.At.UnixNano() != tt.at*ms) {
 				t.Errorf("%v at %d, want %v net %v at %d ms", got, got.At.UnixNano()/ms, tt.length, tt.net, tt.at)
 			}
@@ -130,6 +131,27 @@ func FuzzMark(f *testing.F) {
 		m.put(again)
 		if got, ok := readMark(again); !ok || got != m {
 			t.Fatalf("%v became %v", m, got)
+		}
+	})
+}
+
+// TestOverlap compares with counting each nanosecond.
+func TestOverlap(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		bound := rapid.Int64Range(0, 60)
+		interval := rapid.Custom(func(t *rapid.T) Interval {
+			from := bound.Draw(t, "from")
+			return Interval{from, from + rapid.Int64Range(0, 20).Draw(t, "length")}
+		})
+		spans, of := rapid.SliceOf(interval).Draw(t, "spans"), interval.Draw(t, "of")
+		var want int64
+		for at := of.From; at < of.To; at++ {
+			if slices.ContainsFunc(spans, func(s Interval) bool { return s.From <= at && at < s.To }) {
+				want++
+			}
+		}
+		if got := of.overlap(union(slices.Clone(spans))); got != want {
+			t.Errorf("%v overlaps %v by %d, want %d", of, spans, got, want)
 		}
 	})
 }

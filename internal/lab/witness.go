@@ -101,7 +101,7 @@ func (w *Witness) Standstills() []Interval {
 
 // Within returns how much of a span the machine, or one of its CPUs, stood still.
 func (w *Witness) Within(from, to time.Time) time.Duration {
-	return duration(Interval{from.UnixNano(), to.UnixNano()}.overlap(w.Standstills()))
+	return duration(Interval{from.UnixNano(), to.UnixNano()}.overlap(union(w.Standstills())))
 }
 
 // Close ends the witness; what it saw stays readable. Closing twice is fine.
