@@ -35,9 +35,9 @@ func TestRoundRobinSurvivorsShareEvenly(t *testing.T) {
 	labtest.Must(t, w.wires["eth3"].Cut())
 	w.awaitMember("eth3", "down")
 	r := labtest.Start(t, lab.Stream{From: w.box, To: w.peer, Address: peer4, Rate: 10_000})
-	labtest.Eventually(t, patience, "traffic", func() bool { return r.Report().Received > 0 })
+	labtest.Eventually(t, patience, "traffic", func() bool { return r.Received() > 0 })
 	before := w.status()
-	labtest.Eventually(t, patience, "10000 frames", func() bool { return r.Report().Received > 10_000 })
+	labtest.Eventually(t, patience, "10000 frames", func() bool { return r.Received() > 10_000 })
 	by, sum := w.sentBy(before, inFrames)
 	for nic, n := range by {
 		want := 20.0
@@ -143,9 +143,9 @@ func TestXORSharesEvenly(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: members, LAG: true})
 	w.create(nics(members), "--mode", "xor")
 	r := labtest.Start(t, lab.Stream{From: w.box, To: w.peer, Address: peer4, Rate: 10_000, Flows: flows, FirstPort: firstPort, PortStep: portStep})
-	labtest.Eventually(t, patience, "traffic", func() bool { return r.Report().Received > 0 })
+	labtest.Eventually(t, patience, "traffic", func() bool { return r.Received() > 0 })
 	before := w.status()
-	labtest.Eventually(t, patience, "ten frames a flow", func() bool { return r.Report().Received > 10*flows })
+	labtest.Eventually(t, patience, "ten frames a flow", func() bool { return r.Received() > 10*flows })
 	by, sum := w.sentBy(before, inFrames)
 	for nic, n := range by {
 		// Five standard deviations of a fair draw are 9.6 points.

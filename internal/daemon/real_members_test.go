@@ -111,8 +111,8 @@ func TestFlowsThatStayKeepTheirOrder(t *testing.T) {
 	r := labtest.Start(t, lab.Stream{From: w.box, To: w.peer, Address: peer4, Rate: 5000, Flows: flows, FirstPort: firstPort, PortStep: portStep})
 	pass := func() {
 		t.Helper()
-		want := r.Report().Received + 2500
-		labtest.Eventually(t, patience, "2500 frames", func() bool { return r.Report().Received >= want })
+		want := r.Received() + 2500
+		labtest.Eventually(t, patience, "2500 frames", func() bool { return r.Received() >= want })
 	}
 	members := func() (list []string) {
 		t.Helper()

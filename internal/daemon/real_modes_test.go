@@ -37,7 +37,7 @@ func TestModesCarryTraffic(t *testing.T) {
 				running = append(running, labtest.Start(t, lab.Stream{From: s.from, To: s.to, Address: s.address, Flows: 6, Rate: 2000}))
 			}
 			for i, r := range running {
-				labtest.Eventually(t, patience, "1500 frames", func() bool { return r.Report().Received >= 1500 })
+				labtest.Eventually(t, patience, "1500 frames", func() bool { return r.Received() >= 1500 })
 				got, err := r.Stop()
 				labtest.Must(t, err)
 				name := []string{"IPv4 out", "IPv4 in", "IPv6 out", "IPv6 in"}[i]
@@ -83,7 +83,7 @@ func TestBroadcastOnSeparateNetworks(t *testing.T) {
 	before := link(t, peers[1], "eth0").Statistics.RxPackets
 	tr := w.traffic(lab.Stream{Rate: 5000})
 	tr.flows(2000)
-	seen := tr.out.Report().Received
+	seen := tr.out.Received()
 	labtest.Eventually(t, patience, "as much at the twin", func() bool {
 		return link(t, peers[1], "eth0").Statistics.RxPackets-before >= seen
 	})

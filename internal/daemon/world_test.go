@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -153,12 +154,14 @@ type result struct {
 // run runs the program in a host, with more environment if wanted, and returns what it gave.
 func run(t testing.TB, h *lab.Host, env []string, args ...string) result {
 	t.Helper()
-	cmd := h.Command(program(t), args...)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := h.CommandContext(ctx, program(t), args...)
 	cmd.Env = append(os.Environ(), env...)
 	var out, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &stderr
 	err := cmd.Run()
-	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+	if exit := (*exec.ExitError)(nil); ctx.Err() != nil || err != nil && !errors.As(err, &exit) {
 		t.Fatalf("nicteam %s: %v", strings.Join(args, " "), err)
 	}
 	return result{Out: out.String(), Err: stderr.String(), Code: cmd.ProcessState.ExitCode()}

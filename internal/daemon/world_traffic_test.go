@@ -39,8 +39,8 @@ func (w *world) traffic(s lab.Stream) *traffic {
 func (tr *traffic) flows(frames uint64) {
 	tr.t.Helper()
 	for name, r := range map[string]*lab.Running{"box to peer": tr.out, "peer to box": tr.in} {
-		want := r.Report().Received + frames
-		labtest.Eventually(tr.t, patience, fmt.Sprintf("%d frames from %s", frames, name), func() bool { return r.Report().Received >= want })
+		want := r.Received() + frames
+		labtest.Eventually(tr.t, patience, fmt.Sprintf("%d frames from %s", frames, name), func() bool { return r.Received() >= want })
 	}
 }
 
