@@ -10,6 +10,8 @@ LDFLAGS      = -s -w -X main.version=$(VERSION)
 PREFIX      ?= /usr/local
 TESTFLAGS   ?= -race -timeout 12m
 FUZZTIME    ?= 10s
+# For example: make bench BENCHFLAGS="-only tcp -rounds 9"
+BENCHFLAGS  ?=
 
 .PHONY: build install demo test test-unit bench fuzz lint fmt cover tools clean
 
@@ -32,7 +34,7 @@ test-unit:
 
 bench: build
 	packaging/need openvswitch-switch iperf3 iproute2
-	$(GO) run ./internal/lab/bench -binary bin/nicteam -o bench.json
+	$(GO) run ./internal/lab/bench -binary bin/nicteam -o bench.json $(BENCHFLAGS)
 
 fuzz:
 	@set -e; for p in $$($(GO) list ./...); do \

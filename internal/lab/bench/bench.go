@@ -98,6 +98,9 @@ func (b *bench) turns(ctx context.Context, rounds int, contestants []contestant,
 		}
 	}
 	for round := range rounds {
+		if ctx.Err() != nil {
+			break
+		}
 		var line strings.Builder
 		for i := range contestants {
 			at := (round + i) % len(contestants)
@@ -107,6 +110,9 @@ func (b *bench) turns(ctx context.Context, rounds int, contestants []contestant,
 				continue
 			}
 			figures, err := c.take(ctx)
+			if ctx.Err() != nil {
+				break // what was taken is cut short
+			}
 			for n, m := range measures {
 				if err != nil {
 					m.Cases[at].fail(round, err)

@@ -57,14 +57,14 @@ func (r *rig) iperf(ctx context.Context, d time.Duration, streams int, args ...s
 			} `json:"sum_received"`
 		}
 	}
-	if e := json.Unmarshal(out, &result); e != nil {
-		return 0, fmt.Errorf("iperf3: %w", errors.Join(err, e))
-	}
+	parsed := json.Unmarshal(out, &result)
 	switch {
 	case result.Error != "":
 		return 0, fmt.Errorf("iperf3: %s", result.Error)
 	case err != nil:
 		return 0, fmt.Errorf("iperf3: %w", err)
+	case parsed != nil:
+		return 0, fmt.Errorf("iperf3: read its result: %w", parsed)
 	case result.End.Received.BitsPerSecond <= 0:
 		return 0, errors.New("iperf3: nothing was received")
 	}

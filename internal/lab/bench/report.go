@@ -64,6 +64,14 @@ func (r *report) finish() {
 	r.Took = int64(time.Since(r.Time))
 	by := map[string]*measure{}
 	for _, m := range r.Measures {
+		for _, c := range m.Cases {
+			if len(c.Samples) == 0 && c.Missing == "" {
+				c.Missing = "interrupted"
+			}
+		}
+		if len(m.Cases) == 0 && m.Absent == "" {
+			m.Absent = "interrupted"
+		}
 		m.finish()
 		by[m.Name] = m
 	}

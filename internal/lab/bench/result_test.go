@@ -68,7 +68,9 @@ func TestJudge(t *testing.T) {
 	gone.fail(0, errors.New("no such switch"))
 	gone.fail(1, errors.New("no such switch"))
 	m.finish()
-	gaps := filled("failover-out", map[string][]float64{team1: {1, 2, 9}}, team1)
+	gaps := filled("failover-out", map[string][]float64{team1: {1, 2, 9}, noCut: {0.5, 1, 1.5}}, team1, noCut)
+	busy := filled("failover-out", map[string][]float64{team1: {1, 2, 9}, noCut: {0.5, 1, 7}}, team1, noCut)
+	busy.finish()
 	gaps.finish()
 	for _, tt := range []struct {
 		name string
@@ -83,6 +85,7 @@ func TestJudge(t *testing.T) {
 		{"one side is missing", ratioAtLeast("", relay, ovsTSO, 0.1, 0), m, "not taken: ovs+tso: no such switch"},
 		{"median", atMost("", team1, theMedian, 2), gaps, "met"},
 		{"highest", atMost("", team1, theHighest, 5), gaps, "missed"},
+		{"a machine that cannot tell", atMost("", team1, theHighest, 5), busy, "missed: without a cut 7.00 too"},
 		{"absent", atMost("", team1, theMedian, 2), &measure{Absent: "no TAP"}, "not taken: no TAP"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
