@@ -12,21 +12,22 @@ import (
 // allowed says, a room, which of our packages it may import directly. A room that is not
 // here may import nothing of ours.
 var allowed = map[string][]string{
-	"cmd/nicteam":      {"internal/config", "internal/daemon", "internal/control", "internal/tui", "team", "modes"},
-	"internal/daemon":  {"internal/config", "internal/control", "internal/tap", "internal/nic", "internal/relay", "internal/host", "internal/lab", "internal/frame", "team", "modes", "monitor"},
-	"internal/config":  {"team", "modes", "internal/frame"},
-	"internal/control": {"team", "modes", "monitor"},
-	"internal/host":    {"team", "monitor", "modes", "internal/frame"},
-	"internal/relay":   {"team", "modes", "internal/tap", "internal/nic", "internal/frame"},
-	"internal/tap":     {"internal/frame"},
-	"internal/nic":     {"internal/frame"},
-	"team":             {"modes", "modes/lacp", "monitor", "monitor/traffic", "internal/frame"},
-	"modes":            {"modes/lacp", "internal/frame"},
-	"modes/lacp":       {"internal/frame"},
-	"monitor":          {"internal/frame"},
-	"monitor/traffic":  {"internal/frame"},
-	"internal/frame":   {},
-	"internal/sim":     {"team", "modes", "modes/lacp", "monitor", "internal/frame"},
+	"cmd/nicteam":       {"internal/config", "internal/daemon", "internal/control", "internal/tui", "team", "modes"},
+	"internal/daemon":   {"internal/config", "internal/control", "internal/tap", "internal/nic", "internal/relay", "internal/host", "internal/lab", "internal/frame", "team", "modes", "monitor"},
+	"internal/config":   {"team", "modes", "internal/frame"},
+	"internal/control":  {"team", "modes", "monitor"},
+	"internal/host":     {"team", "monitor", "modes", "internal/frame"},
+	"internal/relay":    {"team", "modes", "internal/tap", "internal/nic", "internal/frame"},
+	"internal/tap":      {"internal/readable", "internal/frame"},
+	"internal/nic":      {"internal/readable", "internal/frame"},
+	"team":              {"modes", "modes/lacp", "monitor", "monitor/traffic", "internal/frame"},
+	"modes":             {"modes/lacp", "internal/frame"},
+	"modes/lacp":        {"internal/frame"},
+	"monitor":           {"internal/frame"},
+	"monitor/traffic":   {"internal/frame"},
+	"internal/frame":    {},
+	"internal/readable": {},
+	"internal/sim":      {"team", "modes", "modes/lacp", "monitor", "internal/frame"},
 }
 
 // labs are rooms for tests, benchmarks and the demo; they may import what they like of the

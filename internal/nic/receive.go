@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -36,9 +35,9 @@ type receiver struct {
 	buffers []byte
 	control []byte
 
-	read  func(fd uintptr) bool // made once: a closure a call would be an allocation a call
-	n     int
-	errno syscall.Errno
+	receive func(fd uintptr) // made once: a closure a call would be an allocation a call
+	n       int
+	errno   syscall.Errno
 }
 
 func (r *receiver) init() {
@@ -55,12 +54,17 @@ func (r *receiver) init() {
 		m.Control = &r.control[i*controlLen]
 		m.SetControllen(controlLen)
 	}
-	r.read = func(fd uintptr) bool {
-		for {
-			r.n, r.errno = receiveMessages(fd, r.msgs)
-			if r.errno != unix.EINTR {
-				return r.errno != unix.EAGAIN
-			}
+}
+
+// receive waits until frames have come and takes a batch of them.
+func (s *Socket) receive(fd uintptr) {
+	r := &s.in
+	for {
+		r.n, r.errno = receiveMessages(fd, r.msgs)
+		switch {
+		case r.errno == unix.EINTR:
+		case r.errno != unix.EAGAIN || !s.waiter.Wait():
+			return
 		}
 	}
 }
@@ -75,22 +79,8 @@ func (s *Socket) Receive() (n int, err error) {
 		r.msgs[i].SetControllen(controlLen)
 	}
 	r.n, r.errno = 0, 0
-	for {
-		err := s.raw.Read(r.read)
-		if s.closed.Load() {
-			return 0, ErrClosed
-		}
-		if err == nil {
-			break
-		}
-		// An error event of the kernel that comes while the send buffer is full makes the runtime's poller
-		// call the descriptor not pollable, until the next event. Take what is there, and else leave it some time.
-		s.raw.Control(func(fd uintptr) { r.read(fd) })
-		if r.errno != unix.EAGAIN {
-			break
-		}
-		r.n, r.errno = 0, 0
-		time.Sleep(10 * time.Millisecond)
+	if err := s.raw.Control(r.receive); err != nil || s.closed.Load() {
+		return 0, ErrClosed
 	}
 	if r.errno == 0 {
 		return r.n, nil

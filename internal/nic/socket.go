@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/readable"
 )
 
 var (
@@ -54,8 +56,9 @@ func (s *Socket) OnPanic(f func(value any, b []byte)) { s.out.panicked = f }
 // Frame), one transmits (Queue, Flush); the other methods may be called from any goroutine.
 type Socket struct {
 	opt    Options
-	conn   *packet.Conn
+	file   *os.File
 	raw    syscall.RawConn
+	waiter *readable.Waiter
 	closed atomic.Bool
 
 	in  receiver
@@ -76,17 +79,44 @@ func Open(o Options) (*Socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open member %s: %w", o.Name, err)
 	}
-	s.conn = conn
 	if s.raw, err = conn.SyscallConn(); err == nil {
 		err = s.control(s.configure)
 	}
+	if err == nil {
+		err = s.adopt()
+	}
+	// The socket lives on by a descriptor that the runtime's poller does not know.
+	conn.Close()
 	if err != nil {
-		conn.Close()
 		return nil, fmt.Errorf("open member %s: %w", o.Name, err)
 	}
 	s.in.init()
+	s.in.receive = s.receive
 	s.out.init(o.TSO, o.USO)
 	return s, nil
+}
+
+// adopt gives s a descriptor of its own.
+func (s *Socket) adopt() error {
+	fd := -1
+	err := s.control(func(old int) (err error) {
+		fd, err = unix.FcntlInt(uintptr(old), unix.F_DUPFD_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if s.file, err = readable.File(fd, s.opt.Name); err != nil {
+		unix.Close(fd)
+		return err
+	}
+	if s.raw, err = s.file.SyscallConn(); err == nil {
+		s.waiter, err = readable.NewWaiter(fd)
+	}
+	if err != nil {
+		s.file.Close()
+	}
+	return err
 }
 
 func (s *Socket) configure(fd int) error {
@@ -221,5 +251,5 @@ func (s *Socket) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
-	return s.conn.Close()
+	return errors.Join(s.waiter.Close(), s.file.Close())
 }

@@ -1,8 +1,6 @@
 package relay
 
 import (
-	"errors"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,8 +32,6 @@ type transmitter struct {
 	sizes   [nic.Batch]int
 	facts   [nic.Batch]fact
 	at      int // the frame in hand
-	readErr error
-	drain   func(fd uintptr) bool
 
 	touched modes.MemberSet                    // members with frames queued
 	used    modes.MemberSet                    // members met in the batch, with a tally
@@ -58,23 +54,21 @@ type refusal struct{ frame, member uint8 }
 
 func newTransmitter(r *Relay, q *tap.Queue) *transmitter {
 	t := &transmitter{r: r, queue: q, buffers: make([]byte, nic.Batch*slotLen), refused: make([]refusal, 0, nic.Batch)}
-	t.drain = t.read
 	return t
 }
 
 func (t *transmitter) run() {
 	for {
-		t.n, t.at, t.readErr = 0, 0, nil
-		err := t.queue.Raw().Read(t.drain)
+		t.n, t.at = 0, 0
+		err := t.read()
 		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed):
-			return
-		case err == nil && t.n == 0:
-			err = t.readErr
-		}
-		if t.n > 0 {
+		case t.n > 0:
 			t.batch()
-		} else if err != nil {
+		case err == unix.EAGAIN:
+			if !t.queue.Wait() {
+				return
+			}
+		default:
 			// The device was removed behind our back. The control loop hears of that by netlink.
 			t.r.log.Error("adapter cannot be read", "err", err)
 			return
@@ -82,8 +76,8 @@ func (t *transmitter) run() {
 	}
 }
 
-// read takes what the queue has, up to a batch; false when it has nothing.
-func (t *transmitter) read(uintptr) bool {
+// read takes what the queue has, up to a batch, without waiting.
+func (t *transmitter) read() error {
 	for total := 0; t.n < nic.Batch && total < batchBytes; {
 		n, err := t.queue.Read(t.buffers[t.n*slotLen:][:slotLen])
 		switch err {
@@ -92,14 +86,11 @@ func (t *transmitter) read(uintptr) bool {
 			t.n++
 			total += n
 		case unix.EINTR:
-		case unix.EAGAIN:
-			return t.n > 0
 		default:
-			t.readErr = err
-			return true
+			return err
 		}
 	}
-	return true
+	return nil
 }
 
 func (t *transmitter) frame(i int) []byte { return t.buffers[i*slotLen:][:t.sizes[i]] }

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/readable"
 )
 
 // HeaderLen is the length of the virtio-net header before each frame read or written.
@@ -18,9 +18,9 @@ const MaxFrame = 65535 + 14 + 8
 
 // Queue is a queue of the adapter. One goroutine reads; any number write.
 type Queue struct {
-	file *os.File
-	raw  syscall.RawConn
-	fd   int // file's; valid until close, which its users' owner orders after their end
+	file   *os.File
+	waiter *readable.Waiter
+	fd     int // file's; valid until close, which its users' owner orders after their end
 }
 
 // openQueue attaches a queue with the virtio header to the existing multi-queue device name.
@@ -52,23 +52,25 @@ func openQueue(name string, flags uint16) (q *Queue, err error) {
 	if err := unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, HeaderLen); err != nil {
 		return nil, fmt.Errorf("set the virtio header's length: %w", err)
 	}
-	// TUNSETIFF comes before os.NewFile: a descriptor without a device has no poll and would not enter the poller.
-	f := os.NewFile(uintptr(fd), "/dev/net/tun")
-	raw, err := f.SyscallConn()
+	f, err := readable.File(fd, "/dev/net/tun")
+	if err != nil {
+		return nil, fmt.Errorf("open /dev/net/tun: %w", err)
+	}
+	w, err := readable.NewWaiter(fd)
 	if err != nil {
 		return nil, err
 	}
-	return &Queue{file: f, raw: raw, fd: fd}, nil
+	return &Queue{file: f, waiter: w, fd: fd}, nil
 }
 
-// Raw gives the queue to a reader: its Read waits in the runtime's poller.
-func (q *Queue) Raw() syscall.RawConn { return q.raw }
+// Wait waits until there is a frame to read, or an error. It returns false when Wake ended it.
+func (q *Queue) Wait() bool { return q.waiter.Wait() }
 
-// Wake ends the wait of Raw's Read with os.ErrDeadlineExceeded, until Rest.
-func (q *Queue) Wake() error { return q.file.SetReadDeadline(time.Unix(1, 0)) }
+// Wake ends Wait, now and until Rest.
+func (q *Queue) Wake() error { return q.waiter.Wake() }
 
 // Rest takes Wake back.
-func (q *Queue) Rest() error { return q.file.SetReadDeadline(time.Time{}) }
+func (q *Queue) Rest() error { return q.waiter.Rest() }
 
 // Write hands the kernel one [virtio header][frame] as received. It neither blocks nor allocates, and
 // takes no lock. EIO says that the adapter is administratively down.
@@ -78,7 +80,7 @@ func (q *Queue) Write(b []byte) (int, error) { return unix.Write(q.fd, b) }
 func (q *Queue) Read(b []byte) (int, error) { return unix.Read(q.fd, b) }
 
 func (q *Queue) close() error {
-	if err := q.file.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+	if err := errors.Join(q.waiter.Close(), q.file.Close()); err != nil && !errors.Is(err, os.ErrClosed) {
 		return err
 	}
 	return nil

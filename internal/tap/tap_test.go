@@ -223,11 +223,12 @@ func TestQueueCarriesFrames(t *testing.T) {
 	}
 	// With carrier the kernel's IPv6 sends router solicitations or reports by itself.
 	in, n := make([]byte, HeaderLen+MaxFrame), 0
-	err := q.Raw().Read(func(uintptr) bool {
-		var err error
-		n, err = q.Read(in)
-		return !errors.Is(err, unix.EAGAIN)
-	})
+	var err error
+	for n, err = q.Read(in); errors.Is(err, unix.EAGAIN); n, err = q.Read(in) {
+		if !q.Wait() {
+			t.Fatal("Wait ended by itself")
+		}
+	}
 	if err != nil || n < HeaderLen+14 {
 		t.Fatalf("read %d bytes, %v", n, err)
 	}
@@ -239,20 +240,19 @@ func TestQueueCarriesFrames(t *testing.T) {
 func TestWake(t *testing.T) {
 	a := create(t, Options{Name: "team0"})
 	q := a.Queues()[0]
-	wait := func() error { return q.Raw().Read(func(uintptr) bool { return false }) }
-	done := make(chan error)
-	go func() { done <- wait() }()
+	done := make(chan bool)
+	go func() { done <- q.Wait() }()
 	q.Wake()
-	if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("woken with %v", err)
+	if <-done {
+		t.Error("Wake did not end Wait")
 	}
-	if err := wait(); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("wait after Wake: %v", err)
+	if q.Wait() {
+		t.Error("Wait after Wake waited")
 	}
 	if err := q.Rest(); err != nil {
 		t.Fatal(err)
 	}
-	go func() { done <- wait() }()
+	go func() { done <- q.Wait() }()
 	q.Wake()
 	<-done
 }
