@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sort"
-	"strings"
 	"time"
 
 	"nicteam/internal/config"
@@ -243,5 +242,3 @@ func contains(list []string, s string) bool {
 	}
 	return false
 }
-
-func isTeamName(s string) bool { return s != "" && !strings.ContainsAny(s, "/ ") }
