@@ -47,15 +47,11 @@ func (s *session) Explain(flow string) (*control.Explanation, error) {
 		Slot: x.Slot, Member: s.team.MemberName(x.Member), Why: x.Why, Next: s.team.MemberName(x.IfDead)}, nil
 }
 
-// Add takes NICs into the running team. If one cannot be taken, those before it stay and the error says which.
+// Add takes NICs into the running team, all of them or none.
 func (s *session) Add(ctx context.Context, names []string) (steps []string, err error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	c := s.team.Config()
-	want := c
-	for _, name := range names {
-		want.Members = append(want.Members, team.MemberConfig{Name: name, Weight: 1})
-	}
 	warnings, problem := s.host.CheckAdd(c, names, membersOfOthers(s.places, c.Team))
 	if problem != nil {
 		return nil, problem
@@ -65,9 +61,14 @@ func (s *session) Add(ctx context.Context, names []string) (steps []string, err 
 	}
 	// What was begun is ended: a caller that goes away must not leave a NIC half taken.
 	ctx = context.WithoutCancel(ctx)
-	for _, name := range names {
+	for i, name := range names {
 		if err := s.add(ctx, name); err != nil {
-			return steps, err
+			for _, before := range names[:i] {
+				if _, e := s.remove(ctx, before, true); e != nil {
+					err = errors.Join(err, e)
+				}
+			}
+			return nil, err
 		}
 		steps = append(steps, name+" joined "+c.Team)
 	}
@@ -193,14 +194,15 @@ func (s *session) Set(ctx context.Context, settings map[string]string) (steps []
 		}
 		steps = append(steps, k+"="+settings[k])
 	}
+	mtu := s.mtu()
 	if next.MTU != was.MTU && next.MTU != 0 {
 		if err := s.host.SetMTU(s.adapter.Index(), next.MTU); err != nil {
 			return nil, err
 		}
 	}
 	if err := s.team.Set(ctx, next); err != nil {
-		if next.MTU != was.MTU {
-			err = errors.Join(err, s.host.SetMTU(s.adapter.Index(), adapterMTU(was, nil)))
+		if s.mtu() != mtu {
+			err = errors.Join(err, s.host.SetMTU(s.adapter.Index(), mtu))
 		}
 		return nil, err
 	}
