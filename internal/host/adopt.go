@@ -8,7 +8,7 @@ import (
 )
 
 // Adopt moves what the recorded members of these names have to the adapter: addresses are added to it (and stay on
-// the members until Strip), routes of all tables are moved, the gateways' neighbour entries and the
+// the members until Strip), routes of all tables are moved, neighbour entries and the
 // policy rules are copied. The adapter must be up. Doing it again moves what has not moved yet.
 func (h *Host) Adopt(adapter int, members []string) error {
 	h.mu.Lock()
@@ -79,6 +79,9 @@ func (h *Host) adopt(list []*memberState, to NIC) error {
 		if err := h.adoptAddresses(m, n, to); err != nil {
 			return err
 		}
+		if err := h.adoptNeighbours(n, to); err != nil {
+			return err
+		}
 	}
 	if err := h.adoptRoutes(by); err != nil {
 		return err
@@ -119,6 +122,22 @@ func (h *Host) adoptAddresses(m *memberState, from, to NIC) error {
 		return err
 	}
 	return h.addInOrder(v6, to.Index, to.Name)
+}
+
+// adoptNeighbours tells the adapter whom a member knows, before traffic moves: nobody has to be asked for, and no packet waits
+// for an answer.
+func (h *Host) adoptNeighbours(from, to NIC) error {
+	list, err := h.learned(from.Index)
+	if err != nil {
+		return err
+	}
+	for _, n := range list {
+		// One that is not taken, such as IPv6's where that is off, is asked for when it is needed.
+		if err := h.setNeighbour(n, to.Index); dead(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 // forAdapter is a member's address as the adapter gets it. Its routes are moved, so the kernel must not make

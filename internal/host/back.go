@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -270,6 +271,36 @@ func (h *Host) awaitDAD(n NIC) {
 			return
 		}
 	}
+}
+
+// tellNeighbours tells NICs whom the adapter knows, before traffic moves: until the host sees a NIC's frames again, an
+// answer to its question would be lost, and the next question comes a second later.
+func (b *back) tellNeighbours() error {
+	if b.adapter == nil {
+		return nil
+	}
+	list, err := b.h.learned(b.adapter.Index)
+	if err != nil {
+		return err
+	}
+	for _, n := range list {
+		i := slices.IndexFunc(b.members, func(r *returning) bool { return r.m.Up && r.reaches(neighbourAddr(n)) })
+		if i < 0 {
+			continue
+		}
+		if err := b.h.setNeighbour(n, b.members[i].nic.Index); dead(err) {
+			return err // others: it is asked for when it is needed
+		}
+	}
+	return nil
+}
+
+// reaches reports whether an address is on a subnet of the NIC, or is a router of its.
+func (r *returning) reaches(a netip.Addr) bool {
+	if a.Is6() && a.IsLinkLocalUnicast() {
+		return slices.ContainsFunc(r.m.Routes, func(o object) bool { return slices.Contains(gateways(o, r.m.Index), a) })
+	}
+	return slices.ContainsFunc(r.m.Addresses, func(o object) bool { return addressPrefix(o).Contains(a) })
 }
 
 // neighbours puts permanent neighbours back, and lets NICs know what the adapter or they themselves knew of gateways.

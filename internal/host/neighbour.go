@@ -38,6 +38,25 @@ func (h *Host) neighboursOf(index int, keep []netip.Addr) ([]object, error) {
 	return list, nil
 }
 
+// learned lists the link's neighbours whose MAC the kernel has found out.
+func (h *Host) learned(index int) ([]object, error) {
+	all, err := h.rt.dump(unix.RTM_GETNEIGH, unix.AF_UNSPEC, otherHead)
+	if err != nil {
+		return nil, err
+	}
+	var list []object
+	for _, n := range all {
+		if f := n.family(); f != unix.AF_INET && f != unix.AF_INET6 || !known(n) || n.get(unix.NDA_LLADDR) == nil {
+			continue
+		}
+		if int(binary.NativeEndian.Uint32(n.head[ndIndex:])) == index {
+			n.drop(unix.NDA_CACHEINFO, unix.NDA_PROBES)
+			list = append(list, n)
+		}
+	}
+	return list, nil
+}
+
 func neighbourAddr(n object) netip.Addr {
 	a, _ := netip.AddrFromSlice(n.get(unix.NDA_DST))
 	return a

@@ -43,6 +43,7 @@ func (h *Host) releaseAll(still func()) (Restored, error) {
 	heir := b.heir()
 	err = together(
 		func() error { return b.base(false) },
+		b.tellNeighbours,
 		func() error { return b.moveRoutes(unix.AF_INET) },
 		b.giveAddresses,
 		func() error { return b.inheritAddresses(heir) },
