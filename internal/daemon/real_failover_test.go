@@ -154,7 +154,7 @@ func TestCableComesBack(t *testing.T) {
 			conn.works("after the cable came back")
 			tr.flows(1000)
 			out, in := tr.stop()
-			if out.Lost+in.Lost != 0 || out.Duplicated != 0 && tt.mode != "broadcast" || in.Duplicated != 0 {
+			if out.Lost != 0 || out.Duplicated != 0 && tt.mode != "broadcast" || in.Lost+in.Duplicated > tt.world.amiss(in) {
 				t.Error("frames lost or doubled")
 			}
 		})

@@ -27,21 +27,18 @@ func (w *world) explain(flow string) control.Explanation {
 }
 
 // TestAddAndRemoveUnderTraffic takes NICs in and lets them go, the active one too, while 5000 frames/s go each way in
-// 8 flows: none is lost or doubled, and flows keep their order where the mode promises it.
+// 8 flows: none is lost or doubled. That flows which stay keep their order is the next test.
 func TestAddAndRemoveUnderTraffic(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		mode  string
 		world worldOptions
-		order bool // every flow stays on its member or follows the active one
-		// amiss may be lost or doubled: what a flooding switch delivers twice, at the two members' own
-		// times, just when the active one changes.
-		amiss uint64
+		order bool // flows keep theirs but for a moment where the active member changes
 	}{
-		{"active-backup, learning switch", "active-backup", worldOptions{NICs: 3}, true, 0},
-		{"active-backup, flooding switch", "active-backup", worldOptions{NICs: 3, Flooding: true}, true, 25},
-		{"xor", "xor", worldOptions{NICs: 3, LAG: true}, false, 0},
-		{"round-robin", "round-robin", worldOptions{NICs: 3, LAG: true, Spread: lab.SpreadFrames}, false, 0},
+		{"active-backup, learning switch", "active-backup", worldOptions{NICs: 3}, true},
+		{"active-backup, flooding switch", "active-backup", worldOptions{NICs: 3, Flooding: true}, true},
+		{"xor", "xor", worldOptions{NICs: 3, LAG: true}, false},
+		{"round-robin", "round-robin", worldOptions{NICs: 3, LAG: true, Spread: lab.SpreadFrames}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, tt.world)
@@ -91,10 +88,10 @@ func TestAddAndRemoveUnderTraffic(t *testing.T) {
 			check("after the second add")
 
 			out, in := tr.stop()
-			if !out.Clean() && (tt.order || out.Lost+out.Refused+out.Duplicated+out.Corrupt != 0) {
+			if out.Lost+out.Refused+out.Duplicated+out.Corrupt != 0 || tt.order && out.Reordered > overtaken(out) {
 				t.Errorf("out: %v", out)
 			}
-			if in.Lost+in.Duplicated > tt.amiss || in.Refused+in.Corrupt != 0 || tt.order && in.Reordered != 0 {
+			if in.Lost+in.Duplicated > tt.world.amiss(in) || in.Refused+in.Corrupt != 0 || tt.order && in.Reordered > overtaken(in) {
 				t.Errorf("in: %v", in)
 			}
 		})

@@ -56,6 +56,20 @@ func (tr *traffic) stop() (out, in lab.Report) {
 	return out, in
 }
 
+// amiss is how many frames may be lost or doubled that box received while its active member changed as planned. A
+// switch that learns delivers each once, and then it is none. One that floods delivers each by both members, at each
+// one's own time: those that wait in one socket and not in the other at that moment are lost or come twice.
+func (o worldOptions) amiss(in lab.Report) uint64 {
+	if o.Flooding {
+		return in.Sent / 20
+	}
+	return 0
+}
+
+// overtaken is how many frames may be overtaken where the active member changes: what still waits in the old NIC, or for it,
+// when the new one works.
+func overtaken(r lab.Report) uint64 { return r.Sent / 50 }
+
 // gap is the longest net gap each way since a moment, once frames flow again.
 func (tr *traffic) gap(since time.Time) (out, in time.Duration) {
 	tr.t.Helper()
