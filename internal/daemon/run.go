@@ -44,6 +44,7 @@ func run(ctx context.Context, o RunOptions, rep reporter) error {
 		return err
 	}
 	defer mine.release()
+	prefer()
 	s, err := start(ctx, o, rep)
 	if err != nil {
 		return err
