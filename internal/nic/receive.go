@@ -11,11 +11,12 @@ import (
 	"nicteam/internal/frame"
 )
 
-// Batch is how many frames are received or sent by one system call at most.
+// Batch is how many frames are sent by one system call at most.
 const Batch = 64
 
-// receiveBatch is less than Batch: with super-frames each of them is 64 KiB of cache.
-const receiveBatch = 32
+// ReceiveBatch is how many frames are received by one system call at most. It is less than Batch: with
+// super-frames each of them is 64 KiB of cache.
+const ReceiveBatch = 32
 
 const (
 	// maxFrame is the longest that comes: 64 KiB of IP, Ethernet header, two tags.
@@ -41,10 +42,10 @@ type receiver struct {
 }
 
 func (r *receiver) init() {
-	r.msgs = make([]message, receiveBatch)
-	r.iovs = make([]unix.Iovec, receiveBatch)
-	r.buffers = make([]byte, receiveBatch*bufferLen)
-	r.control = make([]byte, receiveBatch*controlLen)
+	r.msgs = make([]message, ReceiveBatch)
+	r.iovs = make([]unix.Iovec, ReceiveBatch)
+	r.buffers = make([]byte, ReceiveBatch*bufferLen)
+	r.control = make([]byte, ReceiveBatch*controlLen)
 	for i := range r.msgs {
 		m := &r.msgs[i]
 		r.iovs[i].Base = &r.buffers[i*bufferLen+frame.TagLen]
@@ -112,7 +113,7 @@ func (s *Socket) gone() bool {
 }
 
 // Frame is frame i of the batch, virtio header in front, tags in place, nil for what is not a whole frame. It
-// is the caller's to change, in place, until the next Receive.
+// is the caller's to change, in place and up to its capacity, until the next Receive.
 func (s *Socket) Frame(i int) []byte {
 	r := &s.in
 	m := &r.msgs[i]
@@ -120,7 +121,7 @@ func (s *Socket) Frame(i int) []byte {
 		return nil
 	}
 	from := i * bufferLen
-	buf := r.buffers[from : from+frame.TagLen+int(m.n)]
+	buf := r.buffers[from : from+frame.TagLen+int(m.n) : from+bufferLen]
 	at := frame.TagLen
 	if tpid, tci, ok := outerTag(r.control[i*controlLen:][:min(controlLen, int(m.Controllen))]); ok {
 		if at, ok = frame.InsertVLAN(buf, at, tpid, tci); !ok {

@@ -25,15 +25,19 @@ type member struct {
 	epoch  epoch
 	done   chan struct{} // closed when run has ended
 
-	n, at int // the batch, and the frame in hand
-	tally tally
+	n, at  int                      // the batch, and the frame in hand
+	frames [nic.ReceiveBatch][]byte // what is for the adapter; nil: nothing, or part of an earlier one
+	facts  [nic.ReceiveBatch]fact
+	merger frame.Merger
+	merge  bool // the adapter takes UDP super-frames
+	tally  tally
 
 	pace pace // the transmitter's goroutine's
 }
 
 func newMember(r *Relay, id int, s *nic.Socket) *member {
 	s.OnPanic(r.panicked)
-	return &member{r: r, id: id, mac: s.MAC(), socket: s, queue: r.adapter.Queues()[0], done: make(chan struct{})}
+	return &member{r: r, id: id, mac: s.MAC(), socket: s, queue: r.adapter.Queues()[0], merge: r.adapter.Offloads().USO(), done: make(chan struct{})}
 }
 
 func (m *member) run() {
@@ -68,22 +72,23 @@ func (m *member) batch() {
 	defer m.epoch.leave()
 	u := m.r.rule.Load()
 	for m.at < m.n {
-		m.deliver(u)
+		m.choose(u)
+	}
+	m.merger.Finish()
+	for m.at = 0; m.at < m.n; {
+		m.deliver()
 	}
 	m.r.accounts[m.id].rx.add(&m.tally)
 }
 
-// deliver handles the frames from the one in hand on. It returns early when one panics: only that is lost.
-func (m *member) deliver(u *rule) {
-	defer func() {
-		if p := recover(); p != nil {
-			m.r.panicked(p, m.socket.Frame(m.at))
-			m.at++
-		}
-	}()
+// choose decides on the frames from the one in hand on, and joins those of UDP flows. It returns early when one
+// panics: only that is lost.
+func (m *member) choose(u *rule) {
+	defer m.recovered()
 	var h frame.Headers
 	var v frame.Vnet
 	for ; m.at < m.n; m.at++ {
+		m.frames[m.at] = nil
 		b := m.socket.Frame(m.at)
 		if b == nil || !frame.Parse(b[frame.VnetLen:], &h) {
 			m.tally.drops[team.DropMalformed]++
@@ -95,27 +100,70 @@ func (m *member) deliver(u *rule) {
 			m.tally.drops[team.DropReflected] += uint64(frames)
 			continue
 		}
+		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes)}
 		if h.EtherType == frame.TypeSlow && h.Dst == slowProtocols {
 			m.r.news.frame(m.id, b[frame.VnetLen:])
-		} else {
-			drop, ok := m.accept(u, &h)
-			if drop == team.DropStandby && !ok && h.Dst == u.Adapter {
-				m.tally.other += uint64(frames)
-			}
-			if ok && !nic.Prepare(b, &v, &h) {
-				drop, ok = team.DropMalformed, false
-			}
-			if ok {
-				drop, ok = m.write(u, b, &h)
-			}
-			if !ok {
-				m.tally.drops[drop] += uint64(frames)
+			m.moved(&f)
+			continue
+		}
+		drop, ok := m.accept(u, &h)
+		if drop == team.DropStandby && !ok && h.Dst == u.Adapter {
+			m.tally.other += uint64(frames)
+		}
+		if ok && !nic.Prepare(b, &v, &h) {
+			drop, ok = team.DropMalformed, false
+		}
+		if !ok {
+			m.tally.drops[drop] += uint64(frames)
+			continue
+		}
+		// The stack takes only what has the adapter's address, so what has the member's gets that: peers know
+		// the member's address from before it was in the team, or were told it to spread what they send.
+		if h.Dst == m.mac && h.Dst != u.Adapter && !u.isBehind(h.Dst) {
+			u.Adapter.Put(b, frame.VnetLen)
+		}
+		if h.Protocol == frame.UDP && m.merge {
+			if to, n := m.merger.Add(m.at, b, v, &h, 0); to >= 0 {
+				m.frames[to] = m.frames[to][:n]
+				m.facts[to].frames += f.frames
+				m.facts[to].bytes += f.bytes
 				continue
 			}
 		}
-		c := &m.tally.moved[h.Protocol]
-		c.Frames += uint64(frames)
-		c.Bytes += uint64(bytes)
+		m.frames[m.at], m.facts[m.at] = b, f
+	}
+}
+
+// deliver gives the adapter what is for it, from the frame in hand on. It returns early when one panics, as choose does.
+func (m *member) deliver() {
+	defer m.recovered()
+	for ; m.at < m.n; m.at++ {
+		b := m.frames[m.at]
+		if b == nil {
+			continue
+		}
+		f := &m.facts[m.at]
+		if drop, ok := m.write(b); !ok {
+			m.tally.drops[drop] += uint64(f.frames)
+			continue
+		}
+		m.moved(f)
+	}
+}
+
+// moved counts what has reached its end.
+func (m *member) moved(f *fact) {
+	c := &m.tally.moved[f.protocol]
+	c.Frames += uint64(f.frames)
+	c.Bytes += uint64(f.bytes)
+}
+
+// recovered ends the panic of the frame in hand, which is lost.
+func (m *member) recovered() {
+	if p := recover(); p != nil {
+		m.r.panicked(p, m.socket.Frame(m.at))
+		m.frames[m.at] = nil
+		m.at++
 	}
 }
 
@@ -132,22 +180,36 @@ func (m *member) accept(u *rule, h *frame.Headers) (team.Drop, bool) {
 	return team.DropNotOurs, false
 }
 
-// write gives a frame to the adapter. The stack takes only what has the adapter's address, so what has the
-// member's gets that: peers know the member's address from before it was in the team, or were told it to spread
-// what they send.
-func (m *member) write(u *rule, b []byte, h *frame.Headers) (team.Drop, bool) {
-	if h.Dst == m.mac && h.Dst != u.Adapter && !u.isBehind(h.Dst) {
-		u.Adapter.Put(b, frame.VnetLen)
-	}
+// write gives a frame to the adapter.
+func (m *member) write(b []byte) (team.Drop, bool) {
 	for {
 		switch _, err := m.queue.Write(b); err {
 		case nil:
 			return 0, true
 		case unix.EINTR:
 		case unix.EINVAL:
+			if b[1] == frame.GSOUDPL4 && m.segment(b) {
+				// The frame was good: some kernels refuse such as they should take.
+				m.merge = false
+				return 0, true
+			}
 			return team.DropMalformed, false
 		default:
 			return team.DropAdapter, false
 		}
 	}
+}
+
+// segment gives the adapter the super-frame b in pieces, and reports whether it took any.
+func (m *member) segment(b []byte) bool {
+	var v frame.Vnet
+	v.Unmarshal(b)
+	took := false
+	piece := make([]byte, frame.VnetLen, slotLen) // the pieces are finished: nothing is asked of the kernel
+	_ = frame.Segment(v, b[frame.VnetLen:], func(seg []byte) bool {
+		_, err := m.queue.Write(append(piece, seg...))
+		took = took || err == nil
+		return true
+	})
+	return took
 }

@@ -258,7 +258,8 @@ func TestBacklogIsBounded(t *testing.T) {
 		}
 		return g.counters().Members[0].TXDrop[team.DropBacklog] > before.TXDrop[team.DropBacklog]+100
 	})
-	if most > 128<<10+4096 || most < 64<<10 {
+	// The bound is checked before a frame, and datagrams may have become one of 64 KiB.
+	if most > (128+72)<<10 || most < 64<<10 {
 		t.Errorf("the backlog reached %d octets, bound %d", most, 128<<10)
 	}
 

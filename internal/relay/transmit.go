@@ -31,6 +31,8 @@ type transmitter struct {
 	n       int    // frames in the batch
 	sizes   [nic.Batch]int
 	facts   [nic.Batch]fact
+	picked  [nic.Batch]modes.MemberSet // by which each leaves; none when it is lost, or part of an earlier one
+	merger  frame.Merger
 	at      int // the frame in hand
 
 	touched modes.MemberSet                    // members with frames queued
@@ -93,7 +95,10 @@ func (t *transmitter) read() error {
 	return nil
 }
 
-func (t *transmitter) frame(i int) []byte { return t.buffers[i*slotLen:][:t.sizes[i]] }
+// frame is frame i of the batch. Its capacity is room for frames that are joined to it.
+func (t *transmitter) frame(i int) []byte {
+	return t.buffers[i*slotLen : i*slotLen+t.sizes[i] : (i+1)*slotLen]
+}
 
 // batch sends the frames that were read, by the rule in force.
 func (t *transmitter) batch() {
@@ -101,6 +106,10 @@ func (t *transmitter) batch() {
 	defer t.epoch.leave()
 	u := t.r.rule.Load()
 	for t.at < t.n {
+		t.pick(u)
+	}
+	t.merger.Finish()
+	for t.at = 0; t.at < t.n; {
 		t.spread(u)
 	}
 	t.flush(u, true)
@@ -119,17 +128,14 @@ func (t *transmitter) batch() {
 	}
 }
 
-// spread queues the frames from the one in hand on. It returns early when one panics: only that is lost.
-func (t *transmitter) spread(u *rule) {
-	defer func() {
-		if p := recover(); p != nil {
-			t.r.panicked(p, t.frame(t.at))
-			t.at++
-		}
-	}()
+// pick decides on the frames from the one in hand on, and joins those of UDP flows. It returns early when one
+// panics: only that is lost.
+func (t *transmitter) pick(u *rule) {
+	defer t.recovered()
 	var h frame.Headers
 	var v frame.Vnet
 	for ; t.at < t.n; t.at++ {
+		t.picked[t.at] = 0
 		b := t.frame(t.at)
 		if len(b) < frame.VnetLen || !frame.Parse(b[frame.VnetLen:], &h) {
 			t.r.noMember[team.DropMalformed].Add(1)
@@ -144,25 +150,58 @@ func (t *transmitter) spread(u *rule) {
 		if h.Src != u.Adapter && !u.isBehind(h.Src) {
 			t.met.met(t.r.news, u, h.Src)
 		}
-		t.facts[t.at] = fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes)}
+		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes)}
+		t.facts[t.at] = f
 		set := t.picker.Pick(u.Plan, &h, b[frame.VnetLen:], bytes)
 		if set == 0 {
 			t.r.noMember[team.DropNoMember].Add(uint64(frames))
 			continue
 		}
-		for ; set != 0; set = set.Without(set.First()) {
+		if h.Protocol == frame.UDP && u.Spread != modes.SpreadBroadcast {
+			id := set.First()
+			if m := t.meet(id); m != nil && m.socket.USO() {
+				if to, n := t.merger.Add(t.at, b, v, &h, id); to >= 0 {
+					t.sizes[to] = n
+					t.facts[to].frames += f.frames
+					t.facts[to].bytes += f.bytes
+					continue
+				}
+			}
+		}
+		t.picked[t.at] = set
+	}
+}
+
+// spread queues the frames from the one in hand on. It returns early when one panics, as pick does.
+func (t *transmitter) spread(u *rule) {
+	defer t.recovered()
+	for ; t.at < t.n; t.at++ {
+		for set := t.picked[t.at]; set != 0; set = set.Without(set.First()) {
 			t.put(u, t.at, set.First(), true)
 		}
 	}
 }
 
-// put queues frame i on member id. Where there is no such member that is a refusal.
-func (t *transmitter) put(u *rule, i, id int, first bool) {
+// recovered ends the panic of the frame in hand, which is lost.
+func (t *transmitter) recovered() {
+	if p := recover(); p != nil {
+		t.r.panicked(p, t.frame(t.at))
+		t.picked[t.at] = 0
+		t.at++
+	}
+}
+
+// meet returns member id, nil if it has not joined. A member that leaves meanwhile waits for the batch's end.
+func (t *transmitter) meet(id int) *member {
 	if !t.used.Has(id) {
-		// Once a batch: a member that leaves meanwhile waits for its end.
 		t.used, t.with[id] = t.used.With(id), t.r.members[id].Load()
 	}
-	m := t.with[id]
+	return t.with[id]
+}
+
+// put queues frame i on member id. Where there is no such member that is a refusal.
+func (t *transmitter) put(u *rule, i, id int, first bool) {
+	m := t.meet(id)
 	if m == nil {
 		t.refuse(u, i, id, first)
 		return
