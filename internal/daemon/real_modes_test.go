@@ -29,12 +29,15 @@ func TestModesCarryTraffic(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, tt.world)
 			w.create(nics(max(2, tt.world.NICs)), "--mode", tt.mode)
+			witness, err := lab.StartWitness()
+			labtest.Must(t, err)
+			t.Cleanup(func() { labtest.Check(t, witness.Close()) })
 			var running []*lab.Running
 			for _, s := range []struct {
 				from, to *lab.Host
 				address  netip.Addr
 			}{{w.box, w.peer, peer4}, {w.peer, w.box, box4}, {w.box, w.peer, peer6}, {w.peer, w.box, box6}} {
-				running = append(running, labtest.Start(t, lab.Stream{From: s.from, To: s.to, Address: s.address, Flows: 6, Rate: 2000}))
+				running = append(running, labtest.Start(t, lab.Stream{From: s.from, To: s.to, Address: s.address, Flows: 6, Rate: 2000, Witness: witness}))
 			}
 			for i, r := range running {
 				labtest.Eventually(t, patience, "1000 frames", func() bool { return r.Received() >= 1000 })

@@ -116,6 +116,9 @@ func (w *world) showLog() {
 	if !w.t.Failed() {
 		return
 	}
+	if r, err := w.box.Command(program(w.t), "status", teamName, "--json").Output(); err == nil {
+		w.t.Logf("status of %s: %s", teamName, r)
+	}
 	if b, err := os.ReadFile(w.box.Path("/var/lib/nicteam/" + teamName + ".log")); err == nil {
 		w.t.Logf("log of %s:\n%s", teamName, b)
 	}

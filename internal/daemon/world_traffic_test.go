@@ -56,7 +56,7 @@ func (tr *traffic) stop() (out, in lab.Report) {
 	return out, in
 }
 
-// amiss is how many frames may be lost or doubled that box received while its active member changed as planned. A
+// amiss is how many frames may be lost or doubled that box received while its active member changed. A
 // switch that learns delivers each once, and then it is none. One that floods delivers each by both members, at each
 // one's own time: those that wait in one socket and not in the other at that moment are lost or come twice.
 func (o worldOptions) amiss(in lab.Report) uint64 {
