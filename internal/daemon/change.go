@@ -52,7 +52,7 @@ func (s *session) Add(ctx context.Context, names []string) (steps []string, err 
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	c := s.team.Config()
-	warnings, problem := s.host.CheckAdd(c, names, membersOfOthers(s.places, c.Team))
+	warnings, problem := s.host.CheckAdd(c, names, owners(s.places, c.Team))
 	if problem != nil {
 		return nil, problem
 	}

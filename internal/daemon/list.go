@@ -51,17 +51,26 @@ func List(ctx context.Context, p Places) (*Listing, error) {
 	return l, nil
 }
 
-// membersOfOthers maps each NIC to the running team that has it, name's own left out.
-func membersOfOthers(p Places, name string) map[string]string {
-	of := map[string]string{}
+// owners maps links to the teams, name's own left out, that have them: those that run, as they say, and those whose
+// process does not answer, as their journals say.
+func owners(p Places, name string) map[string]host.Owner {
+	of := map[string]host.Owner{}
+	for _, other := range named(p.StateDir, ".journal") {
+		for _, nic := range host.Claimed(p.StateDir, other) {
+			if other != name {
+				of[nic] = host.Owner{Team: other, Dead: free(p, other)}
+			}
+		}
+	}
 	for _, other := range named(p.RunDir, ".sock") {
-		if other == name {
+		if other == name || free(p, other) {
 			continue
 		}
 		client := control.NewClient(p.RunDir, other)
 		if st, err := client.Status(context.Background()); err == nil {
+			of[st.Adapter.Name] = host.Owner{Team: other}
 			for _, m := range st.Members {
-				of[m.Name] = other
+				of[m.Name] = host.Owner{Team: other}
 			}
 		}
 		client.Close()

@@ -53,7 +53,7 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 	}
 	again := s.host.Journalled()
 	if !again {
-		warnings, problem := s.host.Check(c, membersOfOthers(o.Places, c.Team))
+		warnings, problem := s.host.Check(c, owners(o.Places, c.Team))
 		for _, w := range warnings {
 			rep.send(report{Warning: w})
 		}

@@ -19,10 +19,16 @@ const (
 	maxMTU     = 65535
 )
 
-// Check says what stands against making a team, and what is worth knowing before. It reads only. running has, for
-// each NIC that is a member of another team, that team's name.
-func (h *Host) Check(cfg team.Config, running map[string]string) (warnings []string, problem *team.Problem) {
-	c := &check{h: h, cfg: cfg, running: running, verb: "create"}
+// Owner is a team that has a NIC, as its member or its adapter.
+type Owner struct {
+	Team string
+	Dead bool // its process ended without giving the NIC back
+}
+
+// Check says what stands against making a team, and what is worth knowing before. It reads only. owners has
+// each link that belongs to another team.
+func (h *Host) Check(cfg team.Config, owners map[string]Owner) (warnings []string, problem *team.Problem) {
+	c := &check{h: h, cfg: cfg, owners: owners, verb: "create"}
 	var err error
 	if c.all, err = h.NICs(); err != nil {
 		return nil, &team.Problem{Kind: team.Failed, What: c.what("cannot read the NICs"), Why: err.Error(), Fix: "run it on a Linux host with netlink", Err: err}
@@ -40,13 +46,13 @@ func (h *Host) Check(cfg team.Config, running map[string]string) (warnings []str
 }
 
 // CheckAdd says what stands against taking more NICs into a running team.
-func (h *Host) CheckAdd(cfg team.Config, names []string, running map[string]string) (warnings []string, problem *team.Problem) {
+func (h *Host) CheckAdd(cfg team.Config, names []string, owners map[string]Owner) (warnings []string, problem *team.Problem) {
 	add := cfg
 	add.Members, add.Gateway = nil, netip.Addr{}
 	for _, n := range names {
 		add.Members = append(add.Members, team.MemberConfig{Name: n})
 	}
-	c := &check{h: h, cfg: add, running: running, verb: "add to"}
+	c := &check{h: h, cfg: add, owners: owners, verb: "add to"}
 	var err error
 	if c.all, err = h.NICs(); err != nil {
 		return nil, &team.Problem{Kind: team.Failed, What: c.what("cannot read the NICs"), Why: err.Error(), Fix: "run it on a Linux host with netlink", Err: err}
@@ -69,7 +75,7 @@ func (h *Host) CheckAdd(cfg team.Config, names []string, running map[string]stri
 type check struct {
 	h        *Host
 	cfg      team.Config
-	running  map[string]string
+	owners   map[string]Owner
 	verb     string
 	all      []NIC
 	chosen   []NIC
@@ -162,7 +168,7 @@ func (c *check) member(name string) (NIC, *team.Problem) {
 	refuse := func(kind team.ProblemKind, why, fix string) (NIC, *team.Problem) {
 		return n, &team.Problem{Kind: kind, What: fmt.Sprintf("NIC %s cannot be a member", name), Why: why, Fix: fix}
 	}
-	switch other := c.running[name]; {
+	switch other, owned := c.owners[name]; {
 	case n.Loopback:
 		return refuse(team.Usage, "it is the loopback", "choose one of: "+strings.Join(c.free(), ", "))
 	case name == c.cfg.Team:
@@ -171,8 +177,12 @@ func (c *check) member(name string) (NIC, *team.Problem) {
 		return refuse(team.Usage, fmt.Sprintf("it is no Ethernet NIC (%s)", kindText(n)), "choose one of: "+strings.Join(c.free(), ", "))
 	case slices.Contains([]string{"bridge", "bond", "team", "vrf"}, n.Kind):
 		return refuse(team.Usage, fmt.Sprintf("it is a %s itself", n.Kind), "choose one of: "+strings.Join(c.free(), ", "))
-	case other != "":
-		return refuse(team.Conflict, "it is a member of the team "+other, fmt.Sprintf("nicteam remove %s %s", other, name))
+	case owned && other.Team == name:
+		return refuse(team.Conflict, "it is the adapter of the team "+name, "choose one of: "+strings.Join(c.free(), ", "))
+	case owned && other.Dead:
+		return refuse(team.Conflict, fmt.Sprintf("it is a member of the team %s, whose process ended without giving it back", other.Team), "nicteam restore "+other.Team)
+	case owned:
+		return refuse(team.Conflict, "it is a member of the team "+other.Team, fmt.Sprintf("nicteam remove %s %s", other.Team, name))
 	case n.Master != "":
 		return refuse(team.Conflict, fmt.Sprintf("it belongs to the %s", n.Owner()), fmt.Sprintf("ip link set %s nomaster", name))
 	case len(n.Uppers) > 0:
@@ -208,7 +218,7 @@ func (c *check) unknown(name string) *team.Problem {
 func (c *check) free() []string {
 	var names []string
 	for _, n := range c.all {
-		if n.Ethernet && !n.Loopback && n.Master == "" && len(n.Uppers) == 0 && c.running[n.Name] == "" && n.Kind != "bridge" && n.Name != c.cfg.Team {
+		if n.Ethernet && !n.Loopback && n.Master == "" && len(n.Uppers) == 0 && c.owners[n.Name].Team == "" && n.Kind != "bridge" && n.Name != c.cfg.Team {
 			names = append(names, n.Name)
 		}
 	}

@@ -39,7 +39,7 @@ func TestCheckRefuses(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		config  team.Config
-		running map[string]string
+		running map[string]Owner
 		kind    team.ProblemKind
 		what    string // in What
 		why     string // in Why
@@ -54,7 +54,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"in a bridge", configOf("pnc"), nil, team.Conflict, "pnc", "bridge br9", "nomaster"},
 		{"a bridge", configOf("br9"), nil, team.Usage, "br9", "bridge", "na"},
 		{"macvlan on it", configOf("nc"), nil, team.Conflict, "nc", "mv9", "ip link del mv9"},
-		{"other team", configOf("na"), map[string]string{"na": "team7"}, team.Conflict, "na", "team7", "nicteam remove team7 na"},
+		{"other team", configOf("na"), map[string]Owner{"na": {Team: "team7"}}, team.Conflict, "na", "team7", "nicteam remove team7 na"},
 		{"nexthop object", configOf("nh9"), nil, team.Conflict, "nh9", "10.66.0.0/16 leads by it through nexthop object 77", "ip nexthop"},
 		{"long name", with(configOf("na"), func(c *team.Config) { c.Team = "abcdefghijklmnop" }), nil, team.Usage, "bad name", "16 bytes", "15"},
 		{"bad name", with(configOf("na"), func(c *team.Config) { c.Team = "a/b" }), nil, team.Usage, "bad name", "'/'", "team0"},

@@ -49,6 +49,30 @@ func (h *Host) load() error {
 	return nil
 }
 
+// Claimed lists the NICs that the journal of a team says belong to it, and its adapter, in this network namespace. It
+// changes nothing, and without a journal there are none.
+func Claimed(stateDir, name string) []string {
+	f, err := os.Open(journalPath(stateDir, name))
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	var s state
+	if readJournal(f, func(r record, _ int64) { s.apply(r) }) != nil || s.begin == nil {
+		return nil
+	}
+	if boot, netns, err := here(); err != nil || s.begin.Boot != boot || s.begin.NetNS != netns {
+		return nil
+	}
+	names := []string{name}
+	for _, m := range s.members {
+		if !m.left {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
+
 // discard puts a journal aside that means nothing any more. It is kept under another name for the curious.
 func (h *Host) discard(j *journal, path string) {
 	j.close()
