@@ -61,12 +61,7 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 		level, o.Ready = slog.LevelInfo, daemon.ReadyFile()
 	}
 	o.Config, o.Places, o.Log = l.Config, a.places, a.log(level)
-	if o.Foreground { // else they come with the result: an error has three lines
-		for _, n := range l.Notes {
-			a.warn(n)
-		}
-		l.Notes = nil
-	}
+	o.Notes, o.Warn = l.Notes, a.warn
 	o.Progress = func(step string) {
 		if !a.json && !a.quiet {
 			a.say("%s", step)
@@ -80,9 +75,9 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 		return nil
 	}
 	if a.json {
-		return a.document(created{"nicteam.created/v1", l.Config.Team, o.DryRun, orEmpty(done.Steps), append(orEmpty(l.Notes), done.Warnings...), done.Status})
+		return a.document(created{"nicteam.created/v1", l.Config.Team, o.DryRun, orEmpty(done.Steps), done.Warnings, done.Status})
 	}
-	for _, w := range append(orEmpty(l.Notes), done.Warnings...) {
+	for _, w := range done.Warnings {
 		a.warn(w)
 	}
 	if o.DryRun {

@@ -15,7 +15,9 @@ type CreateOptions struct {
 	DryRun     bool     // check and say the steps, change nothing
 	NoPersist  bool     // leave no TEAM.yaml in the configuration directory
 	Ready      *os.File // Foreground: where to report steps and readiness, nil for nowhere
+	Notes      []string // warnings that are known already
 	Progress   func(step string)
+	Warn       func(text string) // Foreground: before the team's process is begun; else warnings are in Created
 	Log        *slog.Logger
 }
 

@@ -2,8 +2,10 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 
 	"nicteam/internal/config"
 	"nicteam/internal/control"
@@ -21,9 +23,12 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
+	if o.Warn == nil {
+		o.Warn = func(string) {}
+	}
 	made := &Created{Steps: []string{}, Warnings: []string{}}
 	warnings, err := preflight(o)
-	made.Warnings = append(made.Warnings, warnings...)
+	made.Warnings = append(append(made.Warnings, o.Notes...), warnings...)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +40,10 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 		return nil, err
 	}
 	if o.Foreground {
-		return made, Run(ctx, RunOptions{Config: c, Places: o.Places, Ready: o.Ready, Log: o.Log, Release: true})
+		for _, w := range made.Warnings {
+			o.Warn(w)
+		}
+		return nil, Run(ctx, RunOptions{Config: c, Places: o.Places, Ready: o.Ready, Log: o.Log, Release: true})
 	}
 	path := o.running(c.Team)
 	if err := config.Save(path, c); err != nil {
@@ -51,6 +59,7 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 		}
 	})
 	if err != nil {
+		o.clean(err)
 		return nil, err
 	}
 	if !o.NoPersist {
@@ -60,8 +69,21 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	}
 	client := control.NewClient(o.RunDir, c.Team)
 	defer client.Close()
-	made.Status, err = client.Status(ctx)
+	made.Status, err = client.Status(context.WithoutCancel(ctx)) // the team is there: too late for an interrupt
 	return made, err
+}
+
+// clean takes away what a create that failed leaves beside the journal. Where there is a journal the settings are for
+// whoever goes on with the team, and the log of a process that died without a word is all there is to read.
+func (o CreateOptions) clean(err error) {
+	name := o.Config.Team
+	if _, e := os.Stat(o.journal(name)); e == nil {
+		return
+	}
+	_ = os.Remove(o.running(name))
+	if !errors.Is(err, errUnexplained) {
+		_ = os.Remove(o.log(name))
+	}
 }
 
 // preflight finds everything that can be wrong before anything is changed.
@@ -84,7 +106,7 @@ func preflight(o CreateOptions) (warnings []string, err error) {
 			Why: "an earlier process of the team ended without giving everything back",
 			Fix: fmt.Sprintf("nicteam restore %s puts the host back; nicteam run %s --config %s goes on with the team", c.Team, c.Team, o.config(c.Team))}
 	}
-	warnings, problem := h.Check(c, membersOfOthers(o.Places, c.Team))
+	warnings, problem := h.Check(c, owners(o.Places, c.Team))
 	if problem != nil {
 		return warnings, problem
 	}

@@ -38,6 +38,13 @@ func (w *world) changes(groups uint32) *changes {
 	return c
 }
 
+// await returns after n more events.
+func (c *changes) await(t testing.TB, n int) {
+	t.Helper()
+	labtest.Must(t, c.f.SetReadDeadline(time.Now().Add(patience)))
+	labtest.Must(t, c.each(func(uint16, []byte) bool { n--; return n > 0 }))
+}
+
 // each calls f with every event until it returns false or the events are closed.
 func (c *changes) each(f func(kind uint16, body []byte) bool) error {
 	buf := make([]byte, 256<<10)

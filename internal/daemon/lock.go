@@ -22,12 +22,18 @@ type lock struct{ file *os.File }
 func acquire(p Places, name string) (*lock, error) {
 	var f *os.File
 	var err error
-	for {
+	for patience := 50; ; patience-- {
 		f, err = os.OpenFile(p.lock(name), os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o640)
 		if err != nil {
 			return nil, fmt.Errorf("open lock: %w", err)
 		}
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if errors.Is(err, unix.EWOULDBLOCK) && patience > 0 {
+			// It may only be somebody who asks whether the team runs.
+			_ = f.Close()
+			time.Sleep(time.Millisecond)
+			continue
+		}
 		// Its holder removes the file when it ends: what we locked may not be the file of that name any more.
 		if err != nil || isFileAt(f, p.lock(name)) {
 			break

@@ -46,12 +46,12 @@ func (p Places) make() error {
 			err = writable(d.dir)
 		}
 		if err != nil {
-			kind := team.Failed
+			p := &team.Problem{Kind: team.Failed, What: "prepare " + d.dir, Why: err.Error(),
+				Fix: "make room there, or name another place with --" + d.flag, Err: err}
 			if os.IsPermission(err) {
-				kind = team.NotPermitted
+				p.Kind, p.Fix = team.NotPermitted, "run it as root: sudo nicteam …"
 			}
-			return &team.Problem{Kind: kind, What: "prepare " + d.dir, Why: err.Error(),
-				Fix: "make room or rights there, or name another place with --" + d.flag, Err: err}
+			return p
 		}
 	}
 	return nil

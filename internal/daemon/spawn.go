@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"nicteam/team"
 )
@@ -55,6 +58,9 @@ func ReadyFile() *os.File {
 	return os.NewFile(3, "ready")
 }
 
+// errUnexplained is a process that ended without a word but, maybe, in its log.
+var errUnexplained = errors.New("unexplained end")
+
 // spawn starts the team's process detached from this one's terminal, session and streams, and
 // waits until it reports that it forwards. ctx ending while it waits ends the new process in order.
 func spawn(ctx context.Context, p Places, name, configFile string, level slog.Level, progress func(report)) error {
@@ -77,6 +83,8 @@ func spawn(ctx context.Context, p Places, name, configFile string, level slog.Le
 	if level < slog.LevelInfo {
 		args = append(args, "-v")
 	}
+	// What the caller left open for us by accident is not for a process that stays. Kernels before 5.11 cannot.
+	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	cmd := exec.Command(exe, args...)
 	cmd.Dir = "/"
 	cmd.Env = append(withoutSettings(os.Environ()), readyEnv+"=3")
@@ -113,10 +121,20 @@ func spawn(ctx context.Context, p Places, name, configFile string, level slog.Le
 				return stopped
 			case !ok:
 				return &team.Problem{Kind: team.Failed, What: "start the process of " + name,
-					Why: exitReason(<-gone), Fix: "read " + p.log(name) + ", then: nicteam restore " + name}
+					Why: exitReason(<-gone), Fix: "read " + p.log(name) + ", then: nicteam restore " + name, Err: errUnexplained}
 			case line.Problem != nil:
 				<-gone
+				if stopped != nil && line.Problem.Kind == team.Reverted {
+					return stopped
+				}
 				return line.Problem
+			case line.Ready && stopped != nil:
+				// It has just become a team and ends as one, with the adapter left for the next start.
+				<-gone
+				if _, err := restore(p, name); err != nil {
+					return err
+				}
+				return stopped
 			case line.Ready:
 				return nil
 			default:
