@@ -31,7 +31,7 @@ type Loop struct {
 	flooded   map[int]*flood
 	floodSeen time.Time       // on any
 	collected modes.MemberSet // under the mode before, until the new one knows
-	moved     time.Time       // when the Plan last changed who collects
+	moved     time.Time       // when the Plan last had a member collect that did not before
 
 	state, reason string
 	since         time.Time

@@ -620,7 +620,7 @@ func TestLoopKnowsFloodingSoon(t *testing.T) {
 	}{
 		{"learning switch", 0, 2},
 		{"frames under way", modes.Overlap, 2},
-		{"flooding switch", 3 * modes.Overlap, 1},
+		{"flooding switch", floodingSettle, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t, nil)
@@ -629,6 +629,13 @@ func TestLoopKnowsFloodingSoon(t *testing.T) {
 			r.link(1, true)
 			r.link(2, true)
 			if tt.after > 0 {
+				// There and back, so that an overlap ends meanwhile.
+				c := r.l.Config()
+				c.Active = "eth2"
+				r.do(Change{Config: c})
+				r.run(time.Second)
+				c.Active = "eth1"
+				r.do(Change{Config: c})
 				r.run(tt.after)
 				r.do(Flooding{ID: b, Frames: 5})
 			}

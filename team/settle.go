@@ -26,7 +26,8 @@ func (l *Loop) settle(now time.Time, out *Output) {
 		l.collected = 0
 	}
 	if p := l.mode.Plan(); p != l.plan {
-		if l.plan == nil || p.Collecting != l.plan.Collecting {
+		// The end of an overlap is no change for the switch: it has learnt by then.
+		if l.plan == nil || p.Collecting&^l.plan.Collecting != 0 {
 			l.moved = now
 		}
 		l.plan, out.Plan = p, p
