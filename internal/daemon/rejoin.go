@@ -40,12 +40,14 @@ func (s *session) takeBack(ctx context.Context, name string) {
 }
 
 func (s *session) readmit(ctx context.Context, name string, n host.NIC) error {
+	// Before anything else, unlike with a NIC that joins: this one has no address that anybody misses, and what comes
+	// by it must not reach the host beside the team.
+	if err := s.host.Isolate(n.Index); err != nil {
+		return err
+	}
 	if err := s.host.Strip(name, s.mtu()); err != nil {
 		return err
 	}
 	l := team.Link{Name: name, Index: n.Index, MAC: n.MAC}
-	if err := s.team.Return(ctx, name, l, team.MemberInfo{Driver: n.Driver, MTU: n.MTU}); err != nil {
-		return err
-	}
-	return s.host.Isolate(n.Index)
+	return s.team.Return(ctx, name, l, team.MemberInfo{Driver: n.Driver, MTU: n.MTU})
 }

@@ -34,8 +34,8 @@ func (i *isolation) close() {
 	}
 }
 
-// Isolate hides the frames that a recorded member receives from the host's own stack. The member's packet socket must
-// be open by then. Doing it again is fine.
+// Isolate hides the frames that a recorded member receives from the host's own stack. Where anybody may miss them,
+// the member's packet socket must be open by then. Doing it again is fine.
 func (h *Host) Isolate(index int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
