@@ -91,7 +91,8 @@ func TestOneConnectionOverTwoNICs(t *testing.T) {
 // TestExplainNamesTheMember compares what `explain` says with what the NICs of box then send.
 func TestExplainNamesTheMember(t *testing.T) {
 	const count = 50
-	w := newWorld(t, worldOptions{NICs: 4, LAG: true})
+	// Without offload, so that a frame is one to the kernel, too.
+	w := newWorld(t, worldOptions{NICs: 4, LAG: true, NoOffload: true})
 	w.create(nics(4), "--mode", "xor")
 	sink, err := w.peer.ListenPacket("udp", net.JoinHostPort(peer4.String(), "0"))
 	labtest.Must(t, err)

@@ -136,7 +136,7 @@ func TestCableComesBack(t *testing.T) {
 			w := newWorld(t, tt.world)
 			more := []string{"--mode", tt.mode}
 			if tt.mode == "active-backup" {
-				more = append(more, "--primary", "eth1", "--up-delay", "200ms")
+				more = append(more, "--primary", "eth1", "--up-delay", "500ms")
 			}
 			w.create(nics(3), more...)
 			conn := w.lifeline()
