@@ -22,7 +22,8 @@ install: build
 	install -D -m 0755 bin/nicteam $(DESTDIR)$(PREFIX)/sbin/nicteam
 	install -D -m 0644 packaging/systemd/nicteam@.service $(DESTDIR)/lib/systemd/system/nicteam@.service
 
-demo: build tools
+demo: build
+	@packaging/need iproute2
 	bin/nicteam demo
 
 test: build tools
@@ -55,7 +56,7 @@ cover:
 
 # What the tests and the demo use besides Go, installed if missing.
 tools:
-	@packaging/need iproute2 gcc libc6-dev
+	@packaging/need iproute2 iputils-ping nftables ethtool gcc libc6-dev
 
 clean:
 	rm -rf bin bench.json

@@ -109,7 +109,7 @@ func (s *session) build(ctx context.Context, c team.Config, again bool, rep repo
 		return err
 	}
 	for _, name := range names {
-		if err := s.host.Strip(name, mtu); err != nil {
+		if err := s.host.Strip(name, host.Setup{MTU: mtu, GRO: c.GRO}); err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {

@@ -10,6 +10,9 @@ import (
 // apart again, so a member that forwards must not do it.
 const lro = "rx-lro"
 
+// gro is the kernel's name of generic receive offload: it merges frames into super-frames that pass whole.
+const gro = "rx-gro"
+
 // superFrame is the largest super-frame that fits the virtio header's lengths.
 const superFrame = 65536
 

@@ -34,14 +34,25 @@ func (i *isolation) close() {
 	}
 }
 
+// holds reports whether what drops the frames is still on the NIC: it goes with a NIC that goes, and another may
+// get the index.
+func (i *isolation) holds(index int) bool {
+	if i.link == nil {
+		return false // finding out costs as much as doing it again
+	}
+	info, err := i.link.Info()
+	return err == nil && info.TCX() != nil && int(info.TCX().Ifindex) == index
+}
+
 // Isolate hides the frames that a recorded member receives from the host's own stack. Where anybody may miss them,
 // the member's packet socket must be open by then. Doing it again is fine.
 func (h *Host) Isolate(index int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.isolated[index] != nil {
+	if i := h.isolated[index]; i != nil && i.holds(index) {
 		return nil
 	}
+	h.endTCX(index)
 	n, err := h.nicAt(index)
 	if err != nil {
 		return fmt.Errorf("isolate: %w", err)

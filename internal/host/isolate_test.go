@@ -1,6 +1,7 @@
 package host
 
 import (
+	"fmt"
 	"os/exec"
 	"testing"
 
@@ -115,4 +116,27 @@ func TestForeignFilters(t *testing.T) {
 	must(t, takeover(w, h))
 	must(t, finish(w, h))
 	compare(t, before, snapshot(t))
+}
+
+// TestIsolationOfAnotherNIC isolates a NIC that has the index of one that went.
+func TestIsolationOfAnotherNIC(t *testing.T) {
+	w := newWorld(t)
+	h := w.open(nil)
+	must(t, h.Begin())
+	n, err := h.nic("na")
+	must(t, err)
+	must(t, h.Isolate(n.Index))
+	first := h.isolated[n.Index]
+	must(t, h.Isolate(n.Index))
+	if h.isolated[n.Index] != first {
+		t.Error("what was isolated was isolated again")
+	}
+	run(t, fmt.Sprintf("ip link del na; ip link add na index %d type veth peer name pna", n.Index))
+	if first.holds(n.Index) {
+		t.Fatal("the drop seems to be on a NIC that has never had it")
+	}
+	must(t, h.Isolate(n.Index))
+	if !h.isolated[n.Index].holds(n.Index) {
+		t.Error("the second NIC is not isolated")
+	}
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"nicteam/team"
 )
 
 // memberSysctls are what a member gets. It has no addresses, but the weak host model would let it answer ARP
@@ -16,10 +18,16 @@ var memberSysctls = []struct{ key, value string }{
 	{disableIPv6, "1"},
 }
 
+// Setup is what a member is to be like.
+type Setup struct {
+	MTU int          // 0: as it is
+	GRO team.Offload // OffloadAuto: as it is
+}
+
 // Strip takes a recorded member's addresses and routes away (after Adopt has given them to the adapter, or for
 // good with --address none or CIDR), turns its IPv6 and LRO off, bounds its super-frames, gives it the MTU
 // (0: leaves it) and brings it up. Its MAC and promiscuity are never touched. Doing it again is fine.
-func (h *Host) Strip(nic string, mtu int) error {
+func (h *Host) Strip(nic string, want Setup) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	j, err := h.begun()
@@ -33,13 +41,13 @@ func (h *Host) Strip(nic string, mtu int) error {
 	if err := j.write(record{Kind: kindStrip, No: m.no}); err != nil {
 		return h.journalProblem(err)
 	}
-	if err := h.strip(m, mtu); err != nil {
+	if err := h.strip(m, want); err != nil {
 		return fmt.Errorf("strip NIC %s: %w", nic, err)
 	}
 	return j.write(record{Kind: kindStrip, No: m.no, Done: true})
 }
 
-func (h *Host) strip(m *memberState, mtu int) error {
+func (h *Host) strip(m *memberState, want Setup) error {
 	l, n, err := h.link(m)
 	if err != nil {
 		return err
@@ -77,13 +85,17 @@ func (h *Host) strip(m *memberState, mtu int) error {
 	if err := h.dropRoutes(n.Index); err != nil {
 		return err
 	}
-	if err := h.setFeatures(n.Name, map[string]bool{lro: false}); err != nil {
+	features := map[string]bool{lro: false}
+	if want.GRO != team.OffloadAuto {
+		features[gro] = want.GRO == team.OffloadOn
+	}
+	if err := h.setFeatures(n.Name, features); err != nil {
 		return err
 	}
 	if err := h.setSegment(l, segmentOf(l.Attrs()).bounded()); err != nil {
 		return err
 	}
-	if err := h.setMTU(l, mtu); err != nil {
+	if err := h.setMTU(l, want.MTU); err != nil {
 		return err
 	}
 	return h.setUp(l, true)

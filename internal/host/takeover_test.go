@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+
+	"nicteam/team"
 )
 
 // takeover does what the team's process does for create.
@@ -48,7 +50,7 @@ func (w *world) takeover(h *Host, policy string, nics ...string) error {
 		}
 	}
 	for _, n := range nics {
-		if err := h.Strip(n, 1400); err != nil {
+		if err := h.Strip(n, Setup{MTU: 1400, GRO: team.OffloadOff}); err != nil {
 			return err
 		}
 		if err := isolateNamed(h, n); err != nil {
@@ -82,7 +84,7 @@ func add(name string) func(*world, *Host) error {
 		if err := h.Adopt(l.Attrs().Index, []string{name}); err != nil {
 			return err
 		}
-		return h.Strip(name, 1400)
+		return h.Strip(name, Setup{MTU: 1400, GRO: team.OffloadOff})
 	}
 }
 
@@ -121,6 +123,9 @@ func TestTakeoverAndBack(t *testing.T) {
 			h := w.open(nil)
 			must(t, w.takeover(h, policy, w.nics...))
 			for _, n := range w.nics {
+				if h.features(n)[gro] {
+					t.Errorf("%s still merges what it receives", n)
+				}
 				if a := run(t, "ip addr show dev "+n+" | grep inet || true"); a != "" {
 					t.Errorf("%s still has addresses:\n%s", n, a)
 				}
