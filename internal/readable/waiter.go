@@ -1,11 +1,11 @@
 package readable
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,37 +29,47 @@ func File(fd int, name string) (*os.File, error) {
 
 // Waiter waits for one descriptor, in one goroutine. The other methods may be called from any.
 type Waiter struct {
-	set  [2]unix.PollFd // the descriptor, and wake
-	wake *os.File       // an event descriptor
-	raw  syscall.RawConn
-	poll func(wake uintptr) // made once: a closure a call would be an allocation a call
-	can  bool
+	fd    int
+	set   *os.File // an epoll set with nothing but fd
+	raw   syscall.RawConn
+	poll  func(set uintptr) bool // made once: a closure a call would be an allocation a call
+	armed bool
+	err   error // of arming
+	event [1]unix.EpollEvent
 }
 
 // NewWaiter makes a Waiter for fd, which stays the caller's and has to outlive Wait.
 func NewWaiter(fd int) (*Waiter, error) {
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	set, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
-		return nil, fmt.Errorf("make an event descriptor: %w", err)
+		return nil, fmt.Errorf("make an epoll set: %w", err)
 	}
-	w := &Waiter{set: [2]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(wake), Events: unix.POLLIN}}}
-	if w.wake, err = File(wake, "eventfd"); err != nil {
-		unix.Close(wake)
+	// The event is disarmed until Wait.
+	if err := unix.EpollCtl(set, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLONESHOT}); err != nil {
+		unix.Close(set)
+		return nil, fmt.Errorf("add to an epoll set: %w", err)
+	}
+	if err := unix.SetNonblock(set, true); err != nil {
+		unix.Close(set)
 		return nil, err
 	}
-	if w.raw, err = w.wake.SyscallConn(); err != nil {
-		w.wake.Close()
+	w := &Waiter{fd: fd, set: os.NewFile(uintptr(set), "epoll")}
+	if w.raw, err = w.set.SyscallConn(); err != nil {
+		w.set.Close()
 		return nil, err
 	}
-	w.poll = func(uintptr) {
-		for {
-			_, err := unix.Poll(w.set[:], -1)
-			if err != unix.EINTR {
-				// Errors of the descriptor are for its reader to see.
-				w.can = w.set[1].Revents == 0
-				return
-			}
+	w.poll = func(set uintptr) bool {
+		if w.armed {
+			// Taking the event out disarms it. Should there be none, the reader finds that there is nothing to read.
+			w.armed = false
+			_, _ = unix.EpollWait(int(set), w.event[:], 0)
+			return true
 		}
+		// What can be read already is an event as well.
+		w.armed = true
+		w.event[0] = unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT}
+		w.err = unix.EpollCtl(int(set), unix.EPOLL_CTL_MOD, w.fd, &w.event[0])
+		return w.err != nil
 	}
 	return w, nil
 }
@@ -67,34 +77,20 @@ func NewWaiter(fd int) (*Waiter, error) {
 // Wait returns true once the descriptor can be read or has an error to tell, and false from Wake on until
 // Rest, and after Close.
 func (w *Waiter) Wait() bool {
-	w.can = false
-	if err := w.raw.Control(w.poll); err != nil {
-		return false
-	}
-	return w.can
+	w.armed = false
+	return w.raw.Read(w.poll) == nil && w.err == nil
 }
 
 // Wake ends Wait.
-func (w *Waiter) Wake() error {
-	var one [8]byte
-	binary.NativeEndian.PutUint64(one[:], 1)
-	_, err := w.wake.Write(one[:])
-	return err
-}
+func (w *Waiter) Wake() error { return w.set.SetReadDeadline(time.Unix(1, 0)) }
 
 // Rest takes Wake back.
-func (w *Waiter) Rest() error {
-	var count [8]byte
-	if _, err := w.wake.Read(count[:]); err != nil && !errors.Is(err, unix.EAGAIN) {
-		return err
-	}
-	return nil
-}
+func (w *Waiter) Rest() error { return w.set.SetReadDeadline(time.Time{}) }
 
 // Close ends Wait for good. Closing twice is fine.
 func (w *Waiter) Close() error {
-	if err := w.Wake(); errors.Is(err, os.ErrClosed) {
-		return nil
+	if err := w.set.Close(); !errors.Is(err, os.ErrClosed) {
+		return err
 	}
-	return w.wake.Close()
+	return nil
 }
