@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"nicteam/internal/daemon"
+	"nicteam/team"
 )
 
 func (a *app) deleteCmd() *cobra.Command {
@@ -17,6 +20,10 @@ func (a *app) deleteCmd() *cobra.Command {
 			c := a.client(given[0])
 			defer c.Close()
 			steps, err := c.Delete(a.interruptible())
+			var p *team.Problem
+			if errors.As(err, &p) && p.Kind == team.NotFound && daemon.Restorable(a.places, given[0]) {
+				p.Fix = "its process was stopped and the adapter stayed; put the host back: nicteam restore " + given[0]
+			}
 			if err != nil {
 				return err
 			}

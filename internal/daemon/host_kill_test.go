@@ -173,6 +173,25 @@ func sameMembers(a, b []string) bool {
 	return slices.Equal(a, b)
 }
 
+// TestRunWithoutANIC starts the process of a team whose NIC has gone in the meantime: what is there is given back.
+func TestRunWithoutANIC(t *testing.T) {
+	w := newWorld(t, worldOptions{NICs: 3})
+	w.create(nics(3), "--mode", "active-backup")
+	w.kill(w.teamProcess(), unix.SIGKILL)
+	labtest.Must(t, w.wires["eth2"].A.Unplug())
+	refused(t, w.try("run", teamName), 6, "eth2", "put back")
+	if shown := w.sh("ip addr show dev eth1"); !strings.Contains(shown, "10.9.0.1/24") {
+		t.Errorf("the address did not come back:\n%s", shown)
+	}
+	if _, err := w.box.Handle().LinkByName(teamName); err == nil {
+		t.Error("the adapter is left")
+	}
+	refused(t, w.try("status", teamName), 3)
+	labtest.Must(t, w.wires["eth2"].A.Replug())
+	w.create(nics(3), "--mode", "active-backup")
+	w.nicteam("delete", teamName)
+}
+
 // TestRunGoesOn restarts the process of a team in every way there is: adapter, addresses and connections stay.
 func TestRunGoesOn(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -210,6 +229,10 @@ func TestRunGoesOn(t *testing.T) {
 	held("ended")
 	if r := w.try("status", teamName); r.Code != 3 {
 		t.Errorf("status of a team that was ended in order: exit %d: %s", r.Code, r.Err)
+	}
+	refused(t, w.try("delete", teamName), 3, "nicteam restore "+teamName)
+	if list := w.nicteam("list"); !strings.Contains(list, "not running") || !strings.Contains(list, "team "+teamName) {
+		t.Errorf("the list of a host whose team was ended:\n%s", list)
 	}
 	s = w.supervise()
 	check("ended and run")

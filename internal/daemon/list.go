@@ -20,16 +20,22 @@ func List(ctx context.Context, p Places) (*Listing, error) {
 	}
 	l := &Listing{Schema: "nicteam.list/v1", Teams: []ListedTeam{}, NICs: []ListedNIC{}}
 	owner, adapter := map[string]string{}, map[string]bool{}
-	for _, name := range named(p.RunDir, ".sock") {
+	for _, name := range p.teams() {
 		t := ListedTeam{Name: name, State: "not running", Members: []string{}}
+		if links := host.Claimed(p.StateDir, name); len(links) > 0 {
+			adapter[links[0]] = true
+			t.Members = append(t.Members, links[1:]...)
+		}
 		client := control.NewClient(p.RunDir, name)
 		if st, err := client.Status(ctx); err == nil {
-			t.Running, t.Mode, t.State = true, st.Mode, st.State
+			t.Running, t.Mode, t.State, t.Members = true, st.Mode, st.State, []string{}
 			adapter[st.Adapter.Name] = true
 			for _, m := range st.Members {
 				t.Members = append(t.Members, m.Name)
-				owner[m.Name] = "team " + name
 			}
+		}
+		for _, m := range t.Members {
+			owner[m] = "team " + name
 		}
 		client.Close()
 		l.Teams = append(l.Teams, t)
@@ -55,7 +61,7 @@ func List(ctx context.Context, p Places) (*Listing, error) {
 // process does not answer, as their journals say.
 func owners(p Places, name string) map[string]host.Owner {
 	of := map[string]host.Owner{}
-	for _, other := range named(p.StateDir, ".journal") {
+	for _, other := range p.teams() {
 		for _, nic := range host.Claimed(p.StateDir, other) {
 			if other != name {
 				of[nic] = host.Owner{Team: other, Dead: free(p, other)}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -74,6 +75,13 @@ func writable(dir string) error {
 		err = e
 	}
 	return err
+}
+
+// teams are the names of those that run or left something to restore.
+func (p Places) teams() []string {
+	names := append(named(p.RunDir, ".sock"), named(p.StateDir, ".journal")...)
+	sort.Strings(names)
+	return slices.Compact(names)
 }
 
 // named returns the teams that have a file with one of the suffixes in dir, sorted.

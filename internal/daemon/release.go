@@ -59,7 +59,11 @@ func (s *session) revert(name string, cause error) error {
 	} else {
 		_, back = s.release()
 	}
-	p := &team.Problem{Kind: team.Reverted, What: "create " + name, Why: cause.Error() + "; the host was put back as it was",
+	if back == nil { // nothing is left to ask or to go on with
+		_ = os.Remove(s.places.socket(name))
+		_ = os.Remove(s.places.running(name))
+	}
+	p := &team.Problem{Kind: team.Reverted, What: "start " + name, Why: cause.Error() + "; the host was put back as it was",
 		Fix: "mend the cause and repeat the command", Err: cause}
 	known := errors.As(cause, new(*team.Problem))
 	switch {

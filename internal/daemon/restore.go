@@ -33,6 +33,12 @@ func Restore(_ context.Context, p Places, name string) (steps []string, err erro
 	return steps, nil
 }
 
+// Restorable reports whether a team left something to restore and does not run.
+func Restorable(p Places, name string) bool {
+	_, err := os.Stat(p.journal(name))
+	return err == nil && free(p, name)
+}
+
 func restore(p Places, name string) (steps []string, err error) {
 	if !free(p, name) {
 		return nil, &team.Problem{Kind: team.Conflict, What: "restore " + name, Why: "the team's process runs",

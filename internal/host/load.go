@@ -49,8 +49,8 @@ func (h *Host) load() error {
 	return nil
 }
 
-// Claimed lists the NICs that the journal of a team says belong to it, and its adapter, in this network namespace. It
-// changes nothing, and without a journal there are none.
+// Claimed lists the adapter of a team and then its members, as its journal says, if that is of this network namespace.
+// It changes nothing, and without a journal there are none.
 func Claimed(stateDir, name string) []string {
 	f, err := os.Open(journalPath(stateDir, name))
 	if err != nil {
