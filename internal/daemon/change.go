@@ -9,6 +9,7 @@ import (
 
 	"nicteam/internal/config"
 	"nicteam/internal/control"
+	"nicteam/internal/host"
 	"nicteam/modes"
 	"nicteam/team"
 )
@@ -88,7 +89,7 @@ func (s *session) add(ctx context.Context, name string) error {
 			err = s.host.Adopt(s.adapter.Index(), []string{name})
 		}
 		if err == nil {
-			err = s.host.Strip(name, s.mtu())
+			err = s.host.Strip(name, s.setup())
 		}
 	}
 	if err == nil {
@@ -99,6 +100,9 @@ func (s *session) add(ctx context.Context, name string) error {
 	return &team.Problem{Kind: team.Reverted, What: fmt.Sprintf("add %s to %s", name, s.team.Config().Team),
 		Why: err.Error() + "; the NIC was given back", Fix: "nicteam list shows the NICs of this host", Err: errors.Join(err, back)}
 }
+
+// setup is what a NIC that joins is to be like.
+func (s *session) setup() host.Setup { return host.Setup{MTU: s.mtu(), GRO: s.team.Config().GRO} }
 
 // mtu is the adapter's.
 func (s *session) mtu() int { return s.adapterStatus().MTU }

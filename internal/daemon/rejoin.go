@@ -45,7 +45,7 @@ func (s *session) readmit(ctx context.Context, name string, n host.NIC) error {
 	if err := s.host.Isolate(n.Index); err != nil {
 		return err
 	}
-	if err := s.host.Strip(name, s.mtu()); err != nil {
+	if err := s.host.Strip(name, s.setup()); err != nil {
 		return err
 	}
 	l := team.Link{Name: name, Index: n.Index, MAC: n.MAC}
