@@ -36,6 +36,33 @@ func (b *back) adopted(o object) object {
 	return routed(o, to)
 }
 
+// living is a route without the next hops by NICs that go back down: the kernel keeps such hops when a NIC goes down, and takes
+// none in while it is. A route that leads nowhere else is left as it is.
+func (b *back) living(o object) object {
+	down := func(n []byte) bool {
+		return slices.ContainsFunc(b.members, func(r *returning) bool { return r.nic.Index == nextHopLink(n) && !r.m.Up })
+	}
+	hops := nextHops(o.get(unix.RTA_MULTIPATH))
+	if !slices.ContainsFunc(hops, down) {
+		return o
+	}
+	var live []byte
+	for _, n := range hops {
+		if !down(n) {
+			live = append(live, n...)
+			for len(live)%4 != 0 {
+				live = append(live, 0)
+			}
+		}
+	}
+	if live == nil {
+		return o
+	}
+	o = o.clone()
+	o.set(unix.RTA_MULTIPATH, live)
+	return o
+}
+
 // moveRoutes moves routes of a family that are on the adapter back to their NICs. IPv4's go before the addresses, so that the
 // kernel does not make prefix routes behind them; IPv6's name addresses that must be there.
 func (b *back) moveRoutes(family byte) error {
@@ -52,6 +79,10 @@ func (b *back) moveRoutes(family byte) error {
 		now := b.adopted(o)
 		if !hasRoute(all, now) {
 			continue
+		}
+		if live := b.living(o); !live.equal(o) {
+			b.note("a next hop of the %s is not given back: its NIC is down", routeText(o))
+			o = live
 		}
 		if hasRoute(all, o) {
 			err = b.h.deleteRoute(routed(now, nil))
@@ -82,6 +113,7 @@ func (b *back) routes() error {
 		taken := func(r object) bool {
 			return keyOf(r) == keyOf(o) && b.adapter != nil && slices.Contains(routeLinks(r), b.adapter.Index)
 		}
+		o = b.living(o)
 		if hasRoute(all, o) || slices.ContainsFunc(all, taken) || !hasSource(addresses, o) || o.get(rtaNexthop) != nil {
 			continue
 		}

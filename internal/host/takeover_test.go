@@ -164,6 +164,20 @@ func TestDownNIC(t *testing.T) {
 	compare(t, before, snapshot(t))
 }
 
+// TestDeadHop takes over a route with two next hops, one of them by a NIC that is down: the other comes back.
+func TestDeadHop(t *testing.T) {
+	w := newWorld(t)
+	run(t, `ip addr add 10.9.0.1/24 dev na; ip addr add 10.8.0.1/24 dev nb
+		ip route add 10.22.0.0/16 nexthop via 10.9.0.253 dev na weight 2 nexthop via 10.8.0.253 dev nb weight 3
+		ip link set na down`)
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	must(t, finish(w, h))
+	if got := run(t, "ip route show 10.22.0.0/16"); !strings.Contains(got, "via 10.8.0.253 dev nb") {
+		t.Errorf("the route is %q", got)
+	}
+}
+
 // TestChangesSince gives back what the adapter has at the end, not what it got at the beginning.
 func TestChangesSince(t *testing.T) {
 	w := newWorld(t)
