@@ -244,28 +244,31 @@ func TestOthersReadOnly(t *testing.T) {
 	w.nicteam("delete", teamName)
 }
 
-// The goals for a team at rest are 0.5 % of a CPU and 40 MB; the first is only held to what no busy machine exceeds.
+// The goals for a team at rest.
 const (
-	idleTime  = 2 * time.Second
-	idleShare = 0.02
+	idleShare = 0.005 // of a CPU
 	idleRSS   = 40 << 20
+	idleTime  = 1500 * time.Millisecond
 )
 
-// TestIdle measures a team that has nothing to do.
+// TestIdle measures a team that has nothing to do. The first moments are not rest yet, and a busy machine may spoil others.
 func TestIdle(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.create(nics(3), "--mode", "active-backup")
 	pid := w.teamProcess()
-	begin, used := time.Now(), cpuTime(t, pid)
-	time.Sleep(idleTime) // what it uses in a time is what is asked
-	share := float64(cpuTime(t, pid)-used) / float64(time.Since(begin))
+	best := 1.0
+	for try := 0; try < 5 && best > idleShare; try++ {
+		begin, used := time.Now(), cpuTime(t, pid)
+		time.Sleep(idleTime) // what it uses in a time is what is asked
+		best = min(best, float64(cpuTime(t, pid)-used)/float64(time.Since(begin)))
+	}
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	labtest.Must(t, err)
 	pages, _ := strconv.Atoi(strings.Fields(string(b))[1])
 	rss := pages * os.Getpagesize()
-	t.Logf("at rest: %.2f %% of a CPU, %.1f MB resident", share*100, float64(rss)/1e6)
-	if share > idleShare || rss > idleRSS {
-		t.Errorf("at rest: %.2f %% of a CPU, %.1f MB resident", share*100, float64(rss)/1e6)
+	t.Logf("at rest: %.2f %% of a CPU, %.1f MB resident", best*100, float64(rss)/1e6)
+	if best > idleShare || rss > idleRSS {
+		t.Errorf("at rest it takes more than %.1f %% of a CPU or %d MB", idleShare*100, idleRSS>>20)
 	}
 	w.nicteam("delete", teamName)
 }
