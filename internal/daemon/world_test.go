@@ -103,14 +103,6 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	return w
 }
 
-// line is what joins a NIC of box to the switch.
-func (w *world) line(nic string) lab.Line {
-	if c := w.cables[nic]; c != nil {
-		return c
-	}
-	return w.wires[nic]
-}
-
 // showLog prints the log of the team's process when the test has failed.
 func (w *world) showLog() {
 	if !w.t.Failed() {
