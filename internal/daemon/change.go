@@ -53,12 +53,18 @@ func (s *session) Add(ctx context.Context, names []string) (steps []string, err 
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	c := s.team.Config()
-	warnings, problem := s.host.CheckAdd(c, names, owners(s.places, c.Team))
-	if problem != nil {
-		return nil, problem
-	}
-	for _, w := range warnings {
-		steps = append(steps, "warning: "+w)
+	err = s.places.alone(func() error {
+		warnings, problem := s.host.CheckAdd(c, names, owners(s.places, c.Team))
+		if problem != nil {
+			return problem
+		}
+		for _, w := range warnings {
+			steps = append(steps, "warning: "+w)
+		}
+		return s.record(names)
+	})
+	if err != nil {
+		return nil, err
 	}
 	// What was begun is ended: a caller that goes away must not leave a NIC half taken.
 	ctx = context.WithoutCancel(ctx)
@@ -69,6 +75,11 @@ func (s *session) Add(ctx context.Context, names []string) (steps []string, err 
 					err = errors.Join(err, e)
 				}
 			}
+			for _, after := range names[i+1:] {
+				if _, e := s.host.Release(after, false); e != nil {
+					err = errors.Join(err, e)
+				}
+			}
 			return nil, err
 		}
 		steps = append(steps, name+" joined "+c.Team)
@@ -76,10 +87,8 @@ func (s *session) Add(ctx context.Context, names []string) (steps []string, err 
 	return steps, s.save()
 }
 
+// add takes in a NIC that is recorded.
 func (s *session) add(ctx context.Context, name string) error {
-	if _, err := s.host.Record(name); err != nil {
-		return err
-	}
 	n, err := s.host.NIC(name)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"nicteam/internal/config"
 	"nicteam/internal/control"
@@ -45,7 +46,9 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 		}
 		return nil, Run(ctx, RunOptions{Config: c, Places: o.Places, Ready: o.Ready, Log: o.Log, Release: true})
 	}
-	path := o.running(c.Team)
+	// Not the file of the running team: somebody else may be creating that at this moment.
+	path := filepath.Join(o.RunDir, fmt.Sprintf(".%s.%d.yaml", c.Team, os.Getpid()))
+	defer func() { _ = os.Remove(path) }()
 	if err := config.Save(path, c); err != nil {
 		return nil, &team.Problem{Kind: team.Failed, What: "save " + path, Why: err.Error(), Fix: "make room or rights there", Err: err}
 	}
@@ -73,11 +76,11 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	return made, err
 }
 
-// clean takes away what a create that failed leaves beside the journal. Where there is a journal the settings are for
-// whoever goes on with the team, and the log of a process that died without a word is all there is to read.
+// clean takes away what a create that failed leaves, unless another's team of that name runs. Where there is a journal the
+// settings are for whoever goes on with the team, and the log of a process that died without a word is all there is to read.
 func (o CreateOptions) clean(err error) {
 	name := o.Config.Team
-	if _, e := os.Stat(o.journal(name)); e == nil {
+	if _, e := os.Stat(o.journal(name)); e == nil || !free(o.Places, name) {
 		return
 	}
 	_ = os.Remove(o.running(name))

@@ -69,6 +69,26 @@ func free(p Places, name string) bool {
 	return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil
 }
 
+// alone runs f while no other team takes NICs: between the look whether a NIC is free and the record that it is taken, nobody
+// else may look. The lock is on the directory of the journals, so no file is left.
+func (p Places) alone(f func() error) error {
+	d, err := os.Open(p.StateDir)
+	if err != nil {
+		return fmt.Errorf("open state directory: %w", err)
+	}
+	defer func() { _ = d.Close() }()
+	for {
+		err = unix.Flock(int(d.Fd()), unix.LOCK_EX)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", p.StateDir, err)
+	}
+	return f()
+}
+
 // endPatience bounds the wait for a process that has nothing left to do but to end.
 const endPatience = 5 * time.Second
 

@@ -44,15 +44,15 @@ func run(ctx context.Context, o RunOptions, rep reporter) error {
 		return err
 	}
 	defer mine.release()
+	if err := config.Save(o.running(name), o.Config); err != nil {
+		return &team.Problem{Kind: team.Failed, What: "start " + name, Why: err.Error(), Fix: "make room or rights there", Err: err}
+	}
 	prefer()
 	s, err := start(ctx, o, rep)
 	if err != nil {
 		return err
 	}
 	server, err := control.Listen(o.socket(name), s, control.Options{Log: o.Log})
-	if err == nil {
-		err = config.Save(o.running(name), s.team.Config())
-	}
 	if err == nil {
 		err = dropPrivileges()
 	}

@@ -52,24 +52,40 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 		rep.send(report{Warning: note})
 	}
 	again := s.host.Journalled()
+	err = o.alone(func() error { return s.claim(c, again, rep) })
+	if err == nil {
+		err = s.build(ctx, c, again, rep)
+	}
+	if err != nil {
+		return nil, s.revert(c.Team, err)
+	}
+	return s, nil
+}
+
+// claim looks whether the NICs can be had and has the journal say whose they are.
+func (s *session) claim(c team.Config, again bool, rep reporter) error {
 	if !again {
-		warnings, problem := s.host.Check(c, owners(o.Places, c.Team))
+		warnings, problem := s.host.Check(c, owners(s.places, c.Team))
 		for _, w := range warnings {
 			rep.send(report{Warning: w})
 		}
 		if problem != nil {
-			_ = s.host.Close()
-			return nil, problem
+			return problem
 		}
 	}
-	if err = s.host.Begin(); err == nil {
-		err = s.build(ctx, c, again, rep)
+	if err := s.host.Begin(); err != nil {
+		return err
 	}
-	if err != nil {
-		err = s.revert(c.Team, err)
-		return nil, err
+	return s.record(memberNames(c))
+}
+
+func (s *session) record(names []string) error {
+	for _, name := range names {
+		if _, err := s.host.Record(name); err != nil {
+			return err
+		}
 	}
-	return s, nil
+	return nil
 }
 
 // build does what start says; what it leaves behind on an error is for revert.
@@ -77,9 +93,6 @@ func (s *session) build(ctx context.Context, c team.Config, again bool, rep repo
 	names := memberNames(c)
 	infos := make([]host.NIC, len(names))
 	for i, name := range names {
-		if _, err := s.host.Record(name); err != nil {
-			return err
-		}
 		var err error
 		if infos[i], err = s.host.NIC(name); err != nil {
 			return err

@@ -73,7 +73,7 @@ func spawn(ctx context.Context, p Places, name, configFile string, level slog.Le
 		return err
 	}
 	defer func() { _ = r.Close() }()
-	log, err := os.OpenFile(p.log(name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+	log, err := os.OpenFile(p.log(name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
 	if err != nil {
 		_ = w.Close()
 		return err
