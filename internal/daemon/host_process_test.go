@@ -246,7 +246,7 @@ func TestOthersReadOnly(t *testing.T) {
 
 // The goals for a team at rest.
 const (
-	idleShare = 0.005 // of a CPU
+	idleShare = 0.01 // of a CPU; the goal is half of it, which a busy machine can double
 	idleRSS   = 40 << 20
 	idleTime  = 1500 * time.Millisecond
 )
