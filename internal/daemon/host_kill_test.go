@@ -173,6 +173,41 @@ func sameMembers(a, b []string) bool {
 	return slices.Equal(a, b)
 }
 
+// TestKilledWhileGoingOn kills the process, then kills the next while it goes on with the team, then restores.
+func TestKilledWhileGoingOn(t *testing.T) {
+	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+	w.furnish()
+	before := w.state()
+	for _, n := range []int{1, 2, 3, 99} {
+		w.create(nics(3), "--mode", "active-backup")
+		w.kill(w.teamProcess(), unix.SIGKILL)
+		labtest.Must(t, os.Remove(w.box.Path("/run/nicteam/"+teamName+".lock"))) // it names a dead process
+		died, _ := w.dieAt(n, func() result {
+			cmd := w.box.Command(program(t), "run", teamName)
+			labtest.Must(t, cmd.Start())
+			ended := make(chan struct{})
+			go func() { _ = cmd.Wait(); close(ended) }()
+			labtest.Eventually(t, patience, "the process answers or ends", func() bool {
+				select {
+				case <-ended:
+					return true
+				default:
+					return w.try("status", teamName, "-q").Code == 0
+				}
+			})
+			_ = cmd.Process.Kill()
+			<-ended
+			return result{}
+		})
+		t.Logf("died at change %d: %v", n, died)
+		w.nicteam("restore", teamName)
+		w.same(fmt.Sprintf("died at change %d of going on, restored", n), before)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
 // TestRunWithoutANIC starts the process of a team whose NIC has gone in the meantime: what is there is given back.
 func TestRunWithoutANIC(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 3})
