@@ -119,6 +119,13 @@ func (g *rig) apply(pl *modes.Plan) {
 
 func (g *rig) counters() *team.Counters {
 	g.Helper()
+	// A batch is counted at its end, which may come after its frames have arrived.
+	g.relay.tx.epoch.wait()
+	for id := range g.relay.members {
+		if m := g.relay.members[id].Load(); m != nil {
+			m.epoch.wait()
+		}
+	}
 	c := new(team.Counters)
 	g.relay.Counters(c)
 	return c
