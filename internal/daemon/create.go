@@ -107,7 +107,7 @@ func preflight(o CreateOptions) (warnings []string, err error) {
 	if h.Journalled() {
 		return nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team,
 			Why: "an earlier process of the team ended without giving everything back",
-			Fix: fmt.Sprintf("nicteam restore %s puts the host back; nicteam run %s --config %s goes on with the team", c.Team, c.Team, o.config(c.Team))}
+			Fix: fmt.Sprintf("nicteam restore %s puts the host back; nicteam run %s --config %s goes on with the team", c.Team, c.Team, o.running(c.Team))}
 	}
 	warnings, problem := h.Check(c, owners(o.Places, c.Team))
 	if problem != nil {
