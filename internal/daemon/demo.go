@@ -277,11 +277,14 @@ func (d *demo) events(ctx context.Context) {
 		if e.Time.Before(begin) || !strings.HasPrefix(e.Event, "member-") {
 			return nil
 		}
-		took := ""
-		if e.Took > 0 {
-			took = fmt.Sprintf(", flows moved in %.2f ms", float64(e.Took)/1e6)
+		text := e.Event + " " + e.Member
+		if e.Reason != "" {
+			text += ": " + e.Reason
 		}
-		d.say("%s %s: %s%s", e.Event, e.Member, e.Reason, took)
+		if e.Took > 0 {
+			text += fmt.Sprintf(", flows moved in %.2f ms", float64(e.Took)/1e6)
+		}
+		d.say("%s", text)
 		return nil
 	})
 }
