@@ -82,6 +82,7 @@ func (s *session) Add(ctx context.Context, names []string) (steps []string, err 
 			}
 			return nil, err
 		}
+		s.awaitNoMore(ctx, name)
 		steps = append(steps, name+" joined "+c.Team)
 	}
 	return steps, s.save()
@@ -121,11 +122,23 @@ func (s *session) Remove(ctx context.Context, names []string, force bool) (steps
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	c := s.team.Config()
-	if problem := removable(c, names, force); problem != nil {
+	var members, awaited []string
+	for _, name := range names {
+		if s.awaits(name) {
+			awaited = append(awaited, name)
+		} else {
+			members = append(members, name)
+		}
+	}
+	if problem := removable(c, members, force); problem != nil {
 		return nil, problem
 	}
 	ctx = context.WithoutCancel(ctx)
-	for _, name := range names {
+	for _, name := range awaited {
+		s.awaitNoMore(ctx, name)
+		steps = append(steps, name+" is not there, and awaited no more")
+	}
+	for _, name := range members {
 		step, err := s.remove(ctx, name, force)
 		if err != nil {
 			return steps, err
@@ -152,7 +165,7 @@ func removable(c team.Config, names []string, force bool) *team.Problem {
 			return &team.Problem{Kind: team.NotFound, What: fmt.Sprintf("remove %s from %s", name, c.Team), Why: "it is no member", Fix: fix}
 		}
 	}
-	if len(names) == len(members) && !force {
+	if len(names) > 0 && len(names) == len(members) && !force {
 		return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("remove %s from %s", joined(names), c.Team),
 			Why: "no member would be left, and the host would have no network through " + c.Team,
 			Fix: "nicteam delete " + c.Team + " gives everything back; --force removes it all the same"}
@@ -240,6 +253,7 @@ func (s *session) Delete(ctx context.Context) (steps []string, err error) {
 // save keeps the configuration as it is for the next start.
 func (s *session) save() error {
 	c := s.team.Config()
+	c.Members = append(c.Members, s.awaited...)
 	for _, path := range s.places.saved(c.Team) {
 		if err := config.Save(path, c); err != nil {
 			return &team.Problem{Kind: team.Failed, What: "save " + path, Why: err.Error() + "; the change is in force until the team's process ends",

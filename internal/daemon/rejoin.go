@@ -7,10 +7,11 @@ import (
 	"nicteam/team"
 )
 
-// rejoin takes members back whose NIC was gone and has returned, maybe under another ifindex. It
-// looks after every link event.
+// rejoin takes members back whose NIC was gone and has returned, maybe under another ifindex, and those in that
+// were missing at the start. It looks after every link event.
 func (s *session) rejoin(ctx context.Context) {
 	for changed := s.host.Changes(ctx); ; {
+		s.takeAwaited(ctx)
 		select {
 		case <-changed:
 		case <-ctx.Done(): // the channel is never closed

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,8 +33,9 @@ type session struct {
 	teamDone chan struct{} // closed when the control loop has ended
 	broken   chan error    // the control loop ended though nobody had asked it to
 
-	changing sync.Mutex // one change of members or settings at a time
-	lent     string     // the member whose MAC the adapter has, "" none
+	changing sync.Mutex          // one change of members or settings at a time
+	awaited  []team.MemberConfig // configured, and not there
+	lent     string              // the member whose MAC the adapter has, "" none
 	over     chan struct{}
 	end      sync.Once
 }
@@ -51,6 +53,7 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 	if note := s.host.Note(); note != "" {
 		rep.send(report{Warning: note})
 	}
+	c.Members, s.awaited = s.present(c.Members)
 	again := s.host.Journalled()
 	err = o.alone(func() error { return s.claim(c, again, rep) })
 	if err == nil {
@@ -110,6 +113,9 @@ func (s *session) build(ctx context.Context, c team.Config, again bool, rep repo
 		return err
 	}
 	if err := s.run(c); err != nil {
+		return err
+	}
+	if err := s.warnAwaited(ctx); err != nil {
 		return err
 	}
 	for i, name := range names {
@@ -187,6 +193,7 @@ func (s *session) openAdapter(c team.Config, mac frame.MAC, mtu int, again bool)
 
 // run starts the data path and the control loop.
 func (s *session) run(c team.Config) (err error) {
+	c.Members = slices.Concat(c.Members, s.awaited) // for their weights
 	s.relay, err = relay.New(relay.Options{Adapter: s.adapter, Logger: s.log, Open: s.openMember(c)})
 	if err != nil {
 		return err
