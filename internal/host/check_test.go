@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/lab/labtest"
 	"nicteam/team"
 )
 
@@ -100,9 +101,7 @@ func TestCheckAccepts(t *testing.T) {
 	if warnings, p = h.Check(c, nil); p != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "one NIC only") {
 		t.Errorf("one NIC: %v, %q", p, warnings)
 	}
-	if _, err := exec.LookPath("nft"); err != nil {
-		t.Skip("needs nft: apt-get install nftables")
-	}
+	labtest.Tool(t, "nft", "nftables")
 	run(t, `nft add table inet f; nft 'add chain inet f in { type filter hook input priority 0; }'; nft 'add rule inet f in iifname "nb" drop'`)
 	if warnings, p = h.Check(configOf("na", "nb"), nil); p != nil || len(warnings) != 1 || !strings.Contains(warnings[0], `iifname "nb" drop`) {
 		t.Errorf("firewall rule: %v, %q", p, warnings)

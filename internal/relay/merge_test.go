@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -58,9 +57,7 @@ func onWire(t *testing.T, b []byte) string {
 // offloadsOff makes both ends of a cable NICs that take no super-frame and finish no checksum.
 func offloadsOff(t *testing.T, h *lab.Host, name string) {
 	t.Helper()
-	if _, err := exec.LookPath("ethtool"); err != nil {
-		t.Skip("ethtool is missing: apt-get install ethtool")
-	}
+	labtest.Tool(t, "ethtool", "ethtool")
 	out, err := h.Command("ethtool", "-K", name, "tso", "off", "gso", "off", "tx", "off", "sg", "off", "tx-udp-segmentation", "off").CombinedOutput()
 	if err != nil {
 		t.Fatalf("ethtool: %v: %s", err, out)
