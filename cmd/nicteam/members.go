@@ -31,9 +31,10 @@ func (a *app) removeCmd() *cobra.Command {
 		Use:     "remove TEAM NIC...",
 		Aliases: []string{"release"},
 		Short:   "Drain and release NICs of a running team",
-		Long: `Takes NICs out of a running team without losing a frame: first nothing more is sent by
-them, then they are released and get back what they had. The last NIC leaves only
-with --force.`,
+		Long: `Takes NICs out of a running team: first nothing more is sent by them and what is
+under way is taken in, then they are released and get back what they had. A switch with a
+static LAG does not know of it and sends on: take the port out of the group, or the cable
+out, before. The last NIC leaves only with --force.`,
 		Example: `  nicteam remove team0 eth2`,
 		Args:    args(2, -1),
 		RunE: func(_ *cobra.Command, given []string) error {

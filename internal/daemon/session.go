@@ -13,7 +13,6 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/host"
-	"nicteam/internal/nic"
 	"nicteam/internal/relay"
 	"nicteam/internal/tap"
 	"nicteam/team"
@@ -194,7 +193,7 @@ func (s *session) openAdapter(c team.Config, mac frame.MAC, mtu int, again bool)
 // run starts the data path and the control loop.
 func (s *session) run(c team.Config) (err error) {
 	c.Members = slices.Concat(c.Members, s.awaited) // for their weights
-	s.relay, err = relay.New(relay.Options{Adapter: s.adapter, Logger: s.log, Open: s.openMember(c)})
+	s.relay, err = relay.New(relay.Options{Adapter: s.adapter, TSO: c.TSO, USO: c.USO, Logger: s.log})
 	if err != nil {
 		return err
 	}
@@ -218,14 +217,6 @@ func (s *session) run(c team.Config) (err error) {
 		}
 	}()
 	return nil
-}
-
-func (s *session) openMember(c team.Config) func(int, team.Link) (*nic.Socket, error) {
-	return func(_ int, l team.Link) (*nic.Socket, error) {
-		return nic.Open(nic.Options{Name: l.Name, Index: l.Index, MAC: l.MAC,
-			TSO: nic.Offload(c.TSO), USO: nic.Offload(c.USO),
-			Backlog: relay.BacklogFor(s.host.Link(l.Index).SpeedBps)})
-	}
 }
 
 // join has the data path take a NIC's frames, then hides them from the host's own stack: in this order none is lost.

@@ -266,9 +266,6 @@ func (r *Relay) Backlog(id int) int {
 	return 0
 }
 
-// BacklogFor is the bound for a NIC of that speed (0: unknown).
-func BacklogFor(bitsPerSecond uint64) int { return nic.BacklogFor(bitsPerSecond) }
-
 // SetBacklog bounds the backlog of member id; nic.BacklogFor is what it was opened with.
 func (r *Relay) SetBacklog(id, bytes int) error {
 	m := r.member(id)
@@ -282,15 +279,6 @@ func (r *Relay) SetBacklog(id, bytes int) error {
 func (r *Relay) Offloads(id int) (tso, uso bool) {
 	m := r.member(id)
 	return m != nil && m.socket.TSO(), m != nil && m.socket.USO()
-}
-
-// JoinGroup makes member id's NIC take in frames to a group address until it leaves.
-func (r *Relay) JoinGroup(id int, group frame.MAC) error {
-	m := r.member(id)
-	if m == nil {
-		return fmt.Errorf("join group %v on member %d: %w", group, id, ErrNoMember)
-	}
-	return m.socket.JoinGroup(group)
 }
 
 // Counters fills c with the totals.
