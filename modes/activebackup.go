@@ -1,7 +1,7 @@
 package modes
 
 import (
-	"fmt"
+	"slices"
 	"time"
 )
 
@@ -12,16 +12,8 @@ const Overlap = 100 * time.Millisecond
 // activeBackup has one member send and receive everything while the others stand by. It is
 // also what every mode does with balance off.
 //
-// Who is active, first match wins:
-//
-//  1. the member named by Settings.Active, whenever it is usable: a wish by hand holds until it
-//     is taken back
-//  2. the primary, if nobody is active, or primary_reselect lets it take over
-//  3. the member that is active, as long as it is usable
-//  4. the first usable member in the order of ids, which is the order in which they joined
-//
-// A member in a drain counts as not usable here, but if it was active it receives until it
-// has left.
+// Who is active is told at the head of election.go. A member in a drain that was active receives
+// until it has left.
 type activeBackup struct {
 	st     State
 	plan   *Plan
@@ -47,13 +39,15 @@ func (a *activeBackup) Handle(now time.Time, ev Event) Effects {
 		if why != "" {
 			a.active = -1
 		}
-		a.active, eff.Reason = a.choose()
+		a.active, eff.Reason = choose(&a.st, a.active)
 		if a.active == before && why == "" {
 			eff.Reason = ""
 			break
 		}
 		eff.Active = true
-		eff.Announce = a.active >= 0
+		if a.active >= 0 {
+			eff.Tell = TellAll
+		}
 		if why != "" {
 			eff.Reason = why + ", " + eff.Reason
 		}
@@ -64,6 +58,8 @@ func (a *activeBackup) Handle(now time.Time, ev Event) Effects {
 		if a.leaving == 0 {
 			return eff
 		}
+	case Flooded:
+		return Effects{Tell: TellAll}
 	default:
 		return eff
 	}
@@ -80,56 +76,6 @@ func (a *activeBackup) Deadline() time.Time {
 		return time.Time{}
 	}
 	return a.until
-}
-
-// choose returns the member that is to be active, and why that one.
-func (a *activeBackup) choose() (int, string) {
-	s := &a.st.Settings
-	_, staying := sets(&a.st)
-	if !enough(&a.st, staying) {
-		if staying == 0 {
-			return -1, "no member is usable"
-		}
-		return -1, fmt.Sprintf("%d usable, min_members is %d", staying.Len(), s.MinMembers)
-	}
-	if m := a.named(s.Active); m != nil && staying.Has(m.ID) {
-		return m.ID, fmt.Sprintf("%s was chosen by hand", m.Name)
-	}
-	current := a.member(a.active)
-	if m := a.named(s.Primary); m != nil && staying.Has(m.ID) {
-		switch {
-		case current == nil:
-			return m.ID, fmt.Sprintf("%s is the primary", m.Name)
-		case m.ID == current.ID:
-			return m.ID, ""
-		case s.PrimaryReselect == ReselectAlways:
-			return m.ID, fmt.Sprintf("the primary %s is usable", m.Name)
-		case s.PrimaryReselect == ReselectBetter && m.SpeedBps > current.SpeedBps:
-			return m.ID, fmt.Sprintf("the primary %s is usable and faster than %s", m.Name, current.Name)
-		}
-	}
-	if current != nil {
-		return current.ID, ""
-	}
-	m := a.member(staying.First())
-	return m.ID, fmt.Sprintf("%s is the first usable member", m.Name)
-}
-
-// lost says what became of the member that was active, "" if it could have stayed so.
-func lost(was, st *State, id int) string {
-	m := find(was, id)
-	if m == nil {
-		return ""
-	}
-	switch n := find(st, id); {
-	case n == nil || n.Name != m.Name:
-		return fmt.Sprintf("%s has left", m.Name)
-	case n.Draining:
-		return fmt.Sprintf("%s is leaving", m.Name)
-	case !n.Usable:
-		return fmt.Sprintf("%s is not usable", m.Name)
-	}
-	return ""
 }
 
 // leave begins the overlap of members that are active no more.
@@ -175,35 +121,8 @@ func (a *activeBackup) replan(now time.Time) {
 
 // next returns the member that would be chosen if the active one died.
 func (a *activeBackup) next() int {
-	after := activeBackup{st: a.st, active: -1}
-	after.st.Members = make([]Member, 0, len(a.st.Members))
-	for _, m := range a.st.Members {
-		if m.ID != a.active {
-			after.st.Members = append(after.st.Members, m)
-		}
-	}
-	id, _ := after.choose()
+	after := a.st
+	after.Members = slices.DeleteFunc(slices.Clone(a.st.Members), func(m Member) bool { return m.ID == a.active })
+	id, _ := choose(&after, -1)
 	return id
-}
-
-func (a *activeBackup) member(id int) *Member { return find(&a.st, id) }
-
-// named returns the member of that name; no member has an empty one.
-func (a *activeBackup) named(name string) *Member {
-	for i := range a.st.Members {
-		if name != "" && a.st.Members[i].Name == name {
-			return &a.st.Members[i]
-		}
-	}
-	return nil
-}
-
-// find returns the member with that id, nil when there is none.
-func find(st *State, id int) *Member {
-	for i := range st.Members {
-		if st.Members[i].ID == id {
-			return &st.Members[i]
-		}
-	}
-	return nil
 }

@@ -111,8 +111,8 @@ func TestActiveBackupChooses(t *testing.T) {
 				if eff.Active != (s.reason != "") || !strings.Contains(eff.Reason, s.reason) || !eff.Active && eff.Reason != "" {
 					t.Errorf("step %d: %+v, want reason %q", i, eff, s.reason)
 				}
-				if eff.Announce != (eff.Active && s.active >= 0) {
-					t.Errorf("step %d: announce %v", i, eff.Announce)
+				if tell := eff.Tell == TellAll; tell != (eff.Active && s.active >= 0) {
+					t.Errorf("step %d: announce %v", i, tell)
 				}
 			}
 		})

@@ -18,7 +18,7 @@ type Mode interface {
 	isMode()
 }
 
-// Event is one of State, Tick and Received.
+// Event is one of State, Tick, Received, Measured and Flooded.
 type Event interface{ isEvent() }
 
 // State is the whole state of a team as the mode needs it; sent again whenever anything in it changed.
@@ -46,9 +46,20 @@ type Received struct {
 	Frame  []byte
 }
 
+// Measured is what the data path has seen since it began. It comes once a Settings.Rebalance while frames move.
+type Measured struct {
+	Flows *Flows // borrowed; nil where the Plan in force has no flow table
+	Heard *Heard // borrowed
+}
+
+// Flooded says that the switch goes on sending a member frames that are for another one.
+type Flooded struct{ Member int }
+
 func (State) isEvent()    {}
 func (Tick) isEvent()     {}
 func (Received) isEvent() {}
+func (Measured) isEvent() {}
+func (Flooded) isEvent()  {}
 
 // Member is a member as modes see it.
 type Member struct {
@@ -56,6 +67,7 @@ type Member struct {
 	Name     string
 	MAC      frame.MAC
 	Usable   bool    // link watches say up and delays are over
+	OwnMAC   bool    // takes in frames for its own address only, as a Wi-Fi station does
 	Draining bool    // leaves the team: still collects, sends nothing
 	Weight   float64 // from the user, 1 by default, > 0
 	SpeedBps uint64  // link speed, 0 unknown
@@ -63,11 +75,22 @@ type Member struct {
 
 // Effects is what a mode wants done after an event; the zero value is nothing.
 type Effects struct {
-	Send     []Send // frames to send, in order
-	Announce bool   // tell the neighbours where the adapter's addresses are: gratuitous ARP, NA, group reports, RARP for Behind
-	Active   bool   // the active member changed
-	Reason   string // why, in words, when Active
+	Send   []Send // frames to send, in order
+	Tell   Tell   // what the neighbours are to be told
+	Active bool   // the active member changed
+	Reason string // why, in words, when Active
 }
+
+// Tell is a set of what the adapter's neighbours can be told.
+type Tell uint8
+
+// The members of Tell.
+const (
+	TellAddresses Tell = 1 << iota // hosts, where the adapter's addresses are: gratuitous ARP, NA
+	TellGroups                     // switches and routers, which groups to send: IGMP, MLD
+	TellBehind                     // switches, where the MACs behind the adapter are: RARP
+	TellAll       = TellAddresses | TellGroups | TellBehind
+)
 
 // Send is a frame for the wire by one member.
 type Send struct {
@@ -86,4 +109,17 @@ type Settings struct {
 	Active           string // active member wished by hand, "" none
 	PacketsPerMember int
 	MinMembers       int
+
+	// Of elb.
+	ReceiveBalance bool
+	Gain           time.Duration // DefaultGain
+	Skew           time.Duration // DefaultSkew
+	Rebalance      time.Duration // DefaultRebalance; 0: flows that never pause stay where they are
 }
+
+// The defaults of elb's settings.
+const (
+	DefaultGain      = 100 * time.Microsecond
+	DefaultSkew      = 500 * time.Microsecond
+	DefaultRebalance = time.Second
+)

@@ -13,8 +13,8 @@ var ErrNotInBuild = errors.New("not in this build yet")
 // The error wraps ErrNotInBuild.
 func New(s Settings) (Mode, error) {
 	switch s.Kind {
-	case RoundRobin, ActiveBackup, XOR, Broadcast:
-	case ELB, LACP:
+	case ELB, RoundRobin, ActiveBackup, XOR, Broadcast:
+	case LACP:
 		return nil, fmt.Errorf("mode %v: %w", s.Kind, ErrNotInBuild)
 	default:
 		return nil, fmt.Errorf("%v: no such mode", s.Kind)
@@ -23,6 +23,8 @@ func New(s Settings) (Mode, error) {
 		return newActiveBackup(), nil
 	}
 	switch s.Kind {
+	case ELB:
+		return newELB(), nil
 	case RoundRobin:
 		return newSpreader(roundRobin{}), nil
 	case XOR:

@@ -2,6 +2,7 @@ package modes
 
 import (
 	"math/bits"
+	"time"
 
 	"nicteam/internal/frame"
 )
@@ -42,6 +43,7 @@ const (
 	SpreadSlots                    // flow hash → Plan.Slots
 	SpreadRoundRobin               // frame by frame, deficit weighted, Plan.Weights
 	SpreadBroadcast                // a copy by every distributing member
+	SpreadShortest                 // flow hash → flow table, whose rule is told at the head of flows.go
 )
 
 // NoMember stands in a slot that nobody serves.
@@ -59,15 +61,27 @@ type Plan struct {
 	Collecting   MemberSet // frames received here go to the adapter …
 	Multicast    MemberSet // … group-addressed ones only where this has the member too
 
-	Single int // SpreadSingle: the member
+	Single int // SpreadSingle: the member; SpreadShortest: the one that sends what is for groups but is no UDP
 	Next   int // SpreadSingle: the member that would be the next one, -1 none
 
-	Hash  HashPolicy // SpreadSlots: the fields that make a flow
-	Salt  uint64     // SpreadSlots: the team's own
-	Slots []uint8    // SpreadSlots: SlotCount member ids or NoMember
+	Hash  HashPolicy // SpreadSlots and SpreadShortest: the fields that make a flow
+	Salt  uint64     // the same: the team's own
+	Slots []uint8    // SpreadSlots: SlotCount member ids or NoMember; SpreadShortest: where MACs behind are pinned, see Pin
 
-	Weights          [MaxMembers]uint32 // SpreadRoundRobin and SpreadSlots: shares, the largest is MaxShare, 0 for members that do not distribute
+	Weights          [MaxMembers]uint32 // shares, the largest is MaxShare, 0 for members that do not distribute; SpreadShortest: scale Rates
 	PacketsPerMember int                // SpreadRoundRobin: super-frames in a row on one member; 0: random each
+
+	Rates [MaxMembers]uint64 // SpreadShortest: bit/s, as the link says or as assumed, before Weights
+	Known MemberSet          // SpreadShortest: members whose link says a speed
+	Gain  time.Duration      // SpreadShortest: the least that a flow must win to be moved
+	Skew  time.Duration      // SpreadShortest: the most that two members' ways to a peer differ
+	Moves []Move             // SpreadShortest: slots to be moved whatever is under way
+	Turn  uint64             // SpreadShortest: of Moves, > 0; each turn is carried out once
+
+	// PerMember: every member sends with its own address instead of the adapter's, and takes in what is
+	// for its own and for those of its Filter, nothing for another member's. ARP and ND that the adapter
+	// sends go to the control loop, which sends them on; of those that come in for one host it gets a copy.
+	PerMember bool
 
 	Adapter     frame.MAC   // the adapter's address
 	Own         []frame.MAC // adapter, members, behind: a received frame from one of these is our own come back
@@ -76,4 +90,20 @@ type Plan struct {
 
 	// Filter is, a member, the unicast addresses its NIC must take in besides its own.
 	Filter [MaxMembers][]frame.MAC
+}
+
+// A Move is an order to send a slot's flows by another member.
+type Move struct {
+	Slot uint16 // of the flow table
+	To   uint8  // member
+}
+
+// Pin returns the member by which a MAC behind the adapter sends and receives where PerMember is set, -1
+// when nobody may send.
+func (pl *Plan) Pin(m frame.MAC) int {
+	s := Slot(finish(mix(mix(hashStart, pl.Salt), uint64(m))))
+	if s >= len(pl.Slots) || pl.Slots[s] == NoMember {
+		return -1
+	}
+	return int(pl.Slots[s])
 }

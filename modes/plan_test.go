@@ -138,8 +138,8 @@ func TestSpreaderAnnouncesWhenItBegins(t *testing.T) {
 		st   State
 		want bool
 	}{{down, false}, {st, true}, {st, false}, {change(st, func(m []Member) { m[0].Usable = false }), false}, {down, false}, {st, true}} {
-		if eff := m.Handle(t0, c.st); eff.Announce != c.want {
-			t.Errorf("step %d: announce %v", i, eff.Announce)
+		if eff := m.Handle(t0, c.st); (eff.Tell == TellAll) != c.want {
+			t.Errorf("step %d: announce %v", i, eff.Tell)
 		}
 	}
 }

@@ -39,7 +39,10 @@ func (s *spreader) Handle(_ time.Time, ev Event) Effects {
 	}
 	up := s.plan.Spread == SpreadNone && pl.Spread != SpreadNone
 	s.plan = publish(s.plan, pl)
-	return Effects{Announce: up}
+	if up {
+		return Effects{Tell: TellAll}
+	}
+	return Effects{}
 }
 
 func (s *spreader) Plan() *Plan         { return s.plan }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/modes"
 )
 
 // Announcer knows what the adapter's neighbours are to be told; internal/host implements it.
@@ -48,8 +49,10 @@ const (
 
 // announcement is one order to announce.
 type announcement struct {
-	via      []int // members
-	behind   []frame.MAC
+	tell     modes.Tell
+	via      []int     // members
+	as       frame.MAC // of the adapter's addresses
+	behind   []Behind
 	count    int
 	interval time.Duration
 }
@@ -57,11 +60,10 @@ type announcement struct {
 // crier carries out announcements in its own goroutine. A newer order ends the one that runs, so
 // that however often a link flaps there is one stream of frames.
 type crier struct {
-	source  Announcer
-	adapter frame.MAC
-	send    func(id int, frame []byte) error
-	log     *slog.Logger
-	orders  *mailbox[announcement]
+	source Announcer
+	send   func(id int, frame []byte) error
+	log    *slog.Logger
+	orders *mailbox[announcement]
 }
 
 func (c *crier) run(ctx context.Context) {
@@ -82,21 +84,19 @@ func (c *crier) announce(ctx context.Context, a announcement) {
 			return
 		}
 		var what Announcement
-		if c.source != nil {
+		if c.source != nil && a.tell&^modes.TellBehind != 0 {
 			// Read each time: an address may have come or gone since.
 			var err error
 			if what, err = c.source.Announcement(ctx); err != nil && ctx.Err() == nil {
 				c.log.Warn("addresses could not be read, announcing what is known", "err", err)
 			}
 		}
-		for n, f := range announceFrames(c.adapter, what, a.behind) {
+		for n, s := range a.sends(what) {
 			if n > 0 && n%announceBatch == 0 && !c.pause(ctx, announceBreath) {
 				return
 			}
-			for _, id := range a.via {
-				if err := c.send(id, f); err != nil {
-					c.log.Debug("announcement not sent", "member", id, "err", err)
-				}
+			if err := c.send(s.Member, s.Frame); err != nil {
+				c.log.Debug("announcement not sent", "member", s.Member, "err", err)
 			}
 		}
 	}
@@ -118,47 +118,62 @@ func (c *crier) pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// announceFrames builds the frames: addresses first, because traffic waits for them.
-func announceFrames(adapter frame.MAC, a Announcement, behind []frame.MAC) (frames [][]byte) {
+// sends builds the frames: addresses first, because traffic waits for them.
+func (a *announcement) sends(what Announcement) (sends []modes.Send) {
 	add := func(f []byte) {
-		if f != nil {
-			frames = append(frames, f)
-		}
-	}
-	own := func(m frame.MAC) frame.MAC {
-		if m == 0 {
-			return adapter
-		}
-		return m
-	}
-	for _, ip := range a.Addresses {
-		if ip.IP.Unmap().Is4() {
-			add(frame.GratuitousARP(own(ip.MAC), ip.IP.Unmap(), ip.VLAN))
-		} else {
-			add(frame.UnsolicitedNA(own(ip.MAC), ip.IP.WithZone(""), ip.Router, ip.VLAN))
-		}
-	}
-	for _, m := range behind {
-		add(frame.RARP(m))
-	}
-	for _, g := range a.Groups {
-		var v4, v6 []netip.Addr
-		for _, ip := range g.Groups {
-			if ip.Is4() {
-				v4 = append(v4, ip)
-			} else {
-				v6 = append(v6, ip.WithZone(""))
+		for _, id := range a.via {
+			if f != nil {
+				sends = append(sends, modes.Send{Member: id, Frame: f})
 			}
 		}
-		mac := own(g.MAC)
-		for part := range slices.Chunk(v4, frame.MaxIGMPGroups) {
-			add(tagged(frame.IGMPReport(mac, ofFamily(g.Source, true), part), g.VLAN))
-		}
-		for part := range slices.Chunk(v6, frame.MaxMLDGroups) {
-			add(tagged(frame.MLDReport(mac, ofFamily(g.Source, false), part), g.VLAN))
+	}
+	if a.tell&modes.TellAddresses != 0 {
+		for _, ip := range what.Addresses {
+			if ip.IP.Unmap().Is4() {
+				add(frame.GratuitousARP(a.own(ip.MAC), ip.IP.Unmap(), ip.VLAN))
+			} else {
+				add(frame.UnsolicitedNA(a.own(ip.MAC), ip.IP.WithZone(""), ip.Router, ip.VLAN))
+			}
 		}
 	}
-	return frames
+	if a.tell&modes.TellBehind != 0 {
+		for _, b := range a.behind {
+			sends = append(sends, modes.Send{Member: b.Member, Frame: frame.RARP(b.MAC)})
+		}
+	}
+	if a.tell&modes.TellGroups != 0 {
+		for _, g := range what.Groups {
+			a.reports(g, add)
+		}
+	}
+	return sends
+}
+
+// own is a MAC as it is told: zero stands for the adapter's.
+func (a *announcement) own(m frame.MAC) frame.MAC {
+	if m == 0 {
+		return a.as
+	}
+	return m
+}
+
+// reports builds the group reports of one address.
+func (a *announcement) reports(g GroupReport, add func([]byte)) {
+	var v4, v6 []netip.Addr
+	for _, ip := range g.Groups {
+		if ip.Is4() {
+			v4 = append(v4, ip)
+		} else {
+			v6 = append(v6, ip.WithZone(""))
+		}
+	}
+	mac := a.own(g.MAC)
+	for part := range slices.Chunk(v4, frame.MaxIGMPGroups) {
+		add(tagged(frame.IGMPReport(mac, ofFamily(g.Source, true), part), g.VLAN))
+	}
+	for part := range slices.Chunk(v6, frame.MaxMLDGroups) {
+		add(tagged(frame.MLDReport(mac, ofFamily(g.Source, false), part), g.VLAN))
+	}
 }
 
 // ofFamily returns ip when it is of the family, else none.

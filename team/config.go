@@ -22,6 +22,9 @@ type Config struct {
 	Active           string // active member wished by hand, "" none; never kept over a restart
 	PacketsPerMember int
 	ReceiveBalance   bool
+	Gain             time.Duration // elb: the least that a flow must win to be moved
+	Skew             time.Duration // elb: the most that two NICs' ways to a peer differ
+	Rebalance        time.Duration // elb: how often flows that never pause are evened out; 0 never
 	MinMembers       int
 
 	UpDelay          time.Duration
@@ -81,6 +84,7 @@ const (
 func DefaultConfig() Config {
 	return Config{
 		Mode: modes.ActiveBackup, Balance: true, ReceiveBalance: true,
+		Gain: modes.DefaultGain, Skew: modes.DefaultSkew, Rebalance: modes.DefaultRebalance,
 		PacketsPerMember: 1, MinMembers: 1,
 		LinkWatch: []string{"carrier"}, AnnounceCount: 1, AnnounceInterval: 100 * time.Millisecond,
 		Datapath: "auto",

@@ -30,6 +30,12 @@ type Datapath interface {
 	Backlog(id int) int
 	// Counters fills c with the totals since the data path began.
 	Counters(c *Counters)
+	// Flows copies the flow table of modes.SpreadShortest to f. It returns false where the Plan in force
+	// has none.
+	Flows(f *modes.Flows) bool
+	// Heard fills h with the totals since the data path began of what was received while the Plan was
+	// PerMember, by modes.HeardSlot, in bytes.
+	Heard(h *modes.Heard)
 	// Control delivers frames and news meant for the control loop; closed by Close.
 	Control() <-chan Control
 	// Send sends a control frame (a whole Ethernet frame) by member id.

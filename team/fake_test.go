@@ -108,6 +108,9 @@ func (k *kernel) Counters(c *Counters) {
 	*c = k.counters
 }
 
+func (k *kernel) Flows(*modes.Flows) bool { return false }
+func (k *kernel) Heard(*modes.Heard)      {}
+
 func (k *kernel) Control() <-chan Control { return k.control }
 
 func (k *kernel) Send(id int, b []byte) error {

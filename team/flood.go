@@ -57,7 +57,7 @@ func (l *Loop) flooding(now time.Time, in Flooding, out *Output) {
 		return
 	}
 	f.told = now
-	out.Announce = true
+	l.effects(now, l.mode.Handle(now, modes.Flooded{Member: in.ID}), out)
 	l.event(out, now, "flooding", m.link.Name, "the switch sends it frames that are for another member")
 }
 

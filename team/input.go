@@ -1,6 +1,7 @@
 package team
 
 import (
+	"nicteam/modes"
 	"nicteam/monitor"
 )
 
@@ -69,6 +70,15 @@ type Flooding struct {
 	Frames uint64 // since the last time
 }
 
+// Measured is what the data path has seen; Flows and Heard are borrowed until Handle returns.
+type Measured struct {
+	Flows *modes.Flows // nil: the Plan in force has no flow table
+	Heard *modes.Heard
+}
+
+// AskPeers asks for the peers that the mode steers; they are in [Output.Peers].
+type AskPeers struct{}
+
 // Warn sets a warning that stands until it is cleared with an empty text. While one stands the
 // team is degraded.
 type Warn struct{ Key, Text string }
@@ -92,12 +102,15 @@ func (Returned) isInput()     {}
 func (Change) isInput()       {}
 func (FromDatapath) isInput() {}
 func (Flooding) isInput()     {}
+func (Measured) isInput()     {}
+func (AskPeers) isInput()     {}
 func (Warn) isInput()         {}
 func (Announce) isInput()     {}
 func (Tick) isInput()         {}
 
-// MemberInfo is what a member's status shows of its NIC and nothing decides by.
+// MemberInfo is what the host knows of a member's NIC.
 type MemberInfo struct {
 	Driver string
 	MTU    int
+	OwnMAC bool // takes in frames for its own address only, as a Wi-Fi station does; modes decide by this
 }

@@ -136,6 +136,10 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *Problem {
 		l.fromDatapath(now, in.Control, out)
 	case Flooding:
 		l.flooding(now, in, out)
+	case Measured:
+		l.measured(now, in, out)
+	case AskPeers:
+		out.Peers = modes.Peers(now, l.mode)
 	case Warn:
 		if in.Text == "" {
 			delete(l.warned, in.Key)
@@ -143,7 +147,7 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *Problem {
 			l.warned[in.Key] = in.Text
 		}
 	case Announce:
-		out.Announce = true
+		out.Tell = modes.TellAll
 	case Tick:
 	}
 	return nil
@@ -313,7 +317,8 @@ func (l *Loop) names() []string {
 func (l *Loop) settings() modes.Settings {
 	return modes.Settings{Kind: l.cfg.Mode, Balance: l.cfg.Balance, Hash: l.cfg.Hash, Salt: l.salt,
 		Primary: l.cfg.Primary, PrimaryReselect: l.cfg.PrimaryReselect, Active: l.cfg.Active,
-		PacketsPerMember: l.cfg.PacketsPerMember, MinMembers: l.cfg.MinMembers}
+		PacketsPerMember: l.cfg.PacketsPerMember, MinMembers: l.cfg.MinMembers,
+		ReceiveBalance: l.cfg.ReceiveBalance, Gain: l.cfg.Gain, Skew: l.cfg.Skew, Rebalance: l.cfg.Rebalance}
 }
 
 // event adds an event to what is to be done.

@@ -172,8 +172,8 @@ func TestLoopFailover(t *testing.T) {
 	r.wantEvents("joining", "member-added eth1", "member-added eth2")
 	r.link(1, true)
 	r.wantEvents("the first link", "member-up eth1", "active-changed eth1: eth1 is the first usable member", "team-up")
-	if !r.out.Carrier || !r.out.Announce || r.plan.Single != a {
-		t.Errorf("carrier %v, announce %v, plan %+v", r.out.Carrier, r.out.Announce, r.plan)
+	if !r.out.Carrier || r.out.Tell != modes.TellAll || r.plan.Single != a {
+		t.Errorf("carrier %v, announce %v, plan %+v", r.out.Carrier, r.out.Tell != 0, r.plan)
 	}
 	r.link(2, true)
 	r.wantEvents("the second link", "member-up eth2")
@@ -186,8 +186,8 @@ func TestLoopFailover(t *testing.T) {
 	r.link(1, false)
 	r.wantEvents("the loss", "member-down eth1: carrier lost",
 		"active-changed eth2: eth1 is not usable, eth2 is the first usable member", "team-degraded: eth1: carrier lost")
-	if r.plan.Single != b || !r.out.Cause.Equal(noticed) || !r.out.Announce {
-		t.Errorf("plan %+v, cause %v, announce %v", r.plan, r.out.Cause, r.out.Announce)
+	if r.plan.Single != b || !r.out.Cause.Equal(noticed) || r.out.Tell != modes.TellAll {
+		t.Errorf("plan %+v, cause %v, announce %v", r.plan, r.out.Cause, r.out.Tell != 0)
 	}
 	if diff := cmp.Diff([]int{b}, r.out.Via); diff != "" {
 		t.Errorf("announced by (-want +got):\n%s", diff)
@@ -195,8 +195,8 @@ func TestLoopFailover(t *testing.T) {
 	r.link(2, false)
 	r.wantEvents("the other loss", "member-down eth2: carrier lost", "active-changed: eth2 is not usable, no member is usable",
 		"team-down: eth1: carrier lost; eth2: carrier lost")
-	if r.out.Carrier || r.out.Announce || r.plan.Distributing != 0 {
-		t.Errorf("carrier %v, announce %v, plan %+v", r.out.Carrier, r.out.Announce, r.plan)
+	if r.out.Carrier || r.out.Tell != 0 || r.plan.Distributing != 0 {
+		t.Errorf("carrier %v, announce %v, plan %+v", r.out.Carrier, r.out.Tell != 0, r.plan)
 	}
 	r.link(1, true)
 	r.wantEvents("one is back", "member-up eth1", "active-changed eth1: eth1 is the first usable member", "team-degraded: eth2: carrier lost")
@@ -600,12 +600,12 @@ func TestLoopFlooding(t *testing.T) {
 	r.run(10 * time.Second)
 	r.do(Flooding{ID: b, Frames: 1000})
 	r.wantEvents("flooding", "flooding eth2: the switch sends it frames that are for another member")
-	if !r.out.Announce || r.state() != "up" {
-		t.Errorf("announce %v, state %s", r.out.Announce, r.state())
+	if r.out.Tell != modes.TellAll || r.state() != "up" {
+		t.Errorf("announce %v, state %s", r.out.Tell != 0, r.state())
 	}
 	r.run(time.Second)
 	r.do(Flooding{ID: b, Frames: 1000})
-	if r.out.Announce {
+	if r.out.Tell != 0 {
 		t.Error("a storm of announcements")
 	}
 }

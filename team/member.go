@@ -41,7 +41,7 @@ func (m *member) reset(now time.Time) {
 
 // mode is m as modes see it.
 func (m *member) mode() modes.Member {
-	return modes.Member{ID: m.id, Name: m.link.Name, MAC: m.link.MAC, Usable: m.usable, Draining: m.draining,
+	return modes.Member{ID: m.id, Name: m.link.Name, MAC: m.link.MAC, Usable: m.usable, Draining: m.draining, OwnMAC: m.info.OwnMAC,
 		Weight: m.weight, SpeedBps: m.state.Link.SpeedBps}
 }
 

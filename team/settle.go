@@ -34,9 +34,8 @@ func (l *Loop) settle(now time.Time, out *Output) {
 	}
 	l.assess(now, out)
 	out.Carrier = l.state != "down"
-	if out.Announce {
-		out.Via, out.Behind = l.via(), l.plan.Behind
-		out.Announce = len(out.Via) > 0
+	if out.Tell != 0 {
+		l.address(out)
 	}
 }
 
@@ -105,7 +104,7 @@ func (l *Loop) modeState(now time.Time) modes.State {
 // effects notes what the mode wants done.
 func (l *Loop) effects(now time.Time, e modes.Effects, out *Output) {
 	out.Send = append(out.Send, e.Send...)
-	out.Announce = out.Announce || e.Announce
+	out.Tell |= e.Tell
 	if e.Active {
 		l.event(out, now, "active-changed", l.name(activeOf(l.settings(), l.mode.Plan())), e.Reason)
 	}
@@ -161,6 +160,30 @@ func (l *Loop) word() (state, reason string) {
 		return "up", ""
 	}
 	return "degraded", strings.Join(reasons, "; ")
+}
+
+// address completes what the neighbours are to be told with the ways by which they are told.
+func (l *Loop) address(out *Output) {
+	if out.Via = l.via(); len(out.Via) == 0 {
+		out.Tell = 0
+		return
+	}
+	out.As = l.adapter
+	if m := l.byID(out.Via[0]); l.plan.PerMember && m != nil {
+		out.As = m.link.MAC
+	}
+	if out.Tell&modes.TellBehind == 0 {
+		return
+	}
+	for _, mac := range l.plan.Behind {
+		if !l.plan.PerMember {
+			for _, id := range out.Via {
+				out.Behind = append(out.Behind, Behind{MAC: mac, Member: id})
+			}
+		} else if id := l.plan.Pin(mac); id >= 0 {
+			out.Behind = append(out.Behind, Behind{MAC: mac, Member: id})
+		}
+	}
 }
 
 // via lists the members by which announcements go: the active one, every one in broadcast, else

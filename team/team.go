@@ -86,7 +86,7 @@ func New(o Options) (*Team, error) {
 	log := o.Log.With("team", o.Config.Team)
 	t := &Team{o: o, log: log, loop: loop, watch: monitor.NewCarrier(o.Source), requests: make(chan request),
 		links: make(chan monitor.LinkState), ended: make(chan struct{}), reopen: make(chan struct{}, 1), carrier: newMailbox[bool]()}
-	t.crier = &crier{source: o.Announcer, adapter: o.MAC, send: o.Datapath.Send, log: log, orders: newMailbox[announcement]()}
+	t.crier = &crier{source: o.Announcer, send: o.Datapath.Send, log: log, orders: newMailbox[announcement]()}
 	t.publish(map[int]*MemberCounters{})
 	return t, nil
 }
@@ -195,8 +195,8 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 		t.wanted = out.Carrier
 		t.carrier.put(out.Carrier)
 	}
-	if c := t.loop.cfg; out.Announce {
-		t.crier.orders.put(announcement{via: out.Via, behind: out.Behind, count: c.AnnounceCount, interval: c.AnnounceInterval})
+	if c := t.loop.cfg; out.Tell != 0 {
+		t.crier.orders.put(announcement{tell: out.Tell, via: out.Via, as: out.As, behind: out.Behind, count: c.AnnounceCount, interval: c.AnnounceInterval})
 	}
 	for i := range out.Events {
 		if e := &out.Events[i]; took > 0 && (e.Event == "member-down" || e.Event == "active-changed") {

@@ -693,16 +693,31 @@ func TestAnnounceFrames(t *testing.T) {
 	tag := func(b []byte, vlan byte) []byte {
 		return append(append(append([]byte{}, b[:12]...), 0x81, 0, 0, vlan), b[12:]...)
 	}
-	got := announceFrames(adapterMAC, Announcement{
+	what := Announcement{
 		Addresses: []Address{{IP: v4}, {IP: v6, Router: true}, {IP: v4, MAC: mac, VLAN: 5}},
 		Groups:    []GroupReport{{Source: v4, Groups: []netip.Addr{g4}}, {Source: ll, VLAN: 5, Groups: []netip.Addr{g6}}},
-	}, []frame.MAC{mac})
-	want := [][]byte{
-		frame.GratuitousARP(adapterMAC, v4, 0), frame.UnsolicitedNA(adapterMAC, v6, true, 0), frame.GratuitousARP(mac, v4, 5),
-		frame.RARP(mac),
-		frame.IGMPReport(adapterMAC, v4, []netip.Addr{g4}), tag(frame.MLDReport(adapterMAC, ll.WithZone(""), []netip.Addr{g6}), 5),
 	}
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	addresses := [][]byte{frame.GratuitousARP(adapterMAC, v4, 0), frame.UnsolicitedNA(adapterMAC, v6, true, 0), frame.GratuitousARP(mac, v4, 5)}
+	groups := [][]byte{frame.IGMPReport(adapterMAC, v4, []netip.Addr{g4}), tag(frame.MLDReport(adapterMAC, ll.WithZone(""), []netip.Addr{g6}), 5)}
+	by := func(id int, frames ...[]byte) (sends []modes.Send) {
+		for _, f := range frames {
+			sends = append(sends, modes.Send{Member: id, Frame: f})
+		}
+		return sends
+	}
+	behind := []Behind{{MAC: mac, Member: 7}}
+	for _, c := range []struct {
+		tell modes.Tell
+		want []modes.Send
+	}{
+		{modes.TellAll, slices.Concat(by(3, addresses...), by(7, frame.RARP(mac)), by(3, groups...))},
+		{modes.TellAddresses, by(3, addresses...)},
+		{modes.TellGroups, by(3, groups...)},
+		{modes.TellBehind, by(7, frame.RARP(mac))},
+	} {
+		a := announcement{tell: c.tell, via: []int{3}, as: adapterMAC, behind: behind}
+		if diff := cmp.Diff(c.want, a.sends(what), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%b (-want +got):\n%s", c.tell, diff)
+		}
 	}
 }

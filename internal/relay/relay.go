@@ -303,6 +303,12 @@ func (r *Relay) Counters(c *team.Counters) {
 	c.Adapter.Panics = r.panics.Load()
 }
 
+// Flows copies the flow table.
+func (r *Relay) Flows(*modes.Flows) bool { return false }
+
+// Heard fills h with the totals of what was received.
+func (r *Relay) Heard(*modes.Heard) {}
+
 // Control delivers frames and news for the control loop. What it does not take in time is lost.
 func (r *Relay) Control() <-chan team.Control { return r.news.to }
 

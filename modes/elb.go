@@ -1,0 +1,267 @@
+package modes
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"nicteam/internal/frame"
+)
+
+// assumedRate is taken for a NIC whose speed nobody tells, until it has shown what it carries.
+const assumedRate = 1_000_000_000
+
+// elb balances in both directions over any NICs on any switch, and keeps the order of each flow.
+//
+// What is sent goes by the flow table (flows.go), what is received comes by the member that each peer was told
+// (steering.go). Every member sends with its own MAC, so that a switch sees each MAC on one port.
+//
+// Each address that frames for us may carry has one home, the member that takes it in: a member's own MAC is at
+// home with the member while that can be used, else with an heir among the survivors; the adapter's is a
+// member's, or is inherited like that of a dead one; a MAC behind the adapter is at home where it is pinned.
+// Whenever a home changes, a learning frame tells the switch.
+//
+// What is for groups is taken in, and asked for, by the active member alone.
+type elb struct {
+	st     State
+	plan   *Plan
+	active int // -1 none
+
+	homes map[frame.MAC]int
+	left  map[frame.MAC]int // where they were until a moment ago; frames under way are still taken in there
+	until time.Time         // when left is forgotten
+	moves []Move
+	turn  uint64
+
+	steering steering
+	evening  evening
+}
+
+func newELB() *elb { return &elb{plan: emptyPlan(), active: -1} }
+
+func (*elb) isMode() {}
+
+// Handle takes in an event.
+func (e *elb) Handle(now time.Time, ev Event) (eff Effects) {
+	switch ev := ev.(type) {
+	case State:
+		return e.follow(now, ev)
+	case Tick:
+		if len(e.left) > 0 && !now.Before(e.until) {
+			e.left = nil
+			e.replan()
+		}
+		eff.Send = e.steering.tick(now)
+	case Received:
+		if ev.Member < 0 {
+			eff.Send = e.steering.sent(now, ev.Frame)
+		} else {
+			e.steering.received(now, ev.Member, ev.Frame)
+		}
+	case Measured:
+		if ev.Heard != nil {
+			eff.Send = e.steering.measured(now, ev.Heard)
+		}
+		if ev.Flows == nil || e.plan.Spread != SpreadShortest || e.st.Settings.Rebalance == 0 {
+			break
+		}
+		if moves := e.evening.measured(now, ev.Flows, &e.st, e.plan); len(moves) > 0 {
+			e.moves = moves
+			e.turn++
+			e.replan()
+		}
+	case Flooded:
+		eff.Send = e.teach(e.homes)
+		eff.Tell = TellBehind
+	}
+	return eff
+}
+
+// follow takes in a State.
+func (e *elb) follow(now time.Time, st State) (eff Effects) {
+	was, before := e.st, e.active
+	e.st = st
+	why := lost(&was, &e.st, before)
+	if why != "" {
+		e.active = -1
+	}
+	e.active, eff.Reason = choose(&e.st, e.active)
+	if e.active != before || why != "" {
+		eff.Active = true
+		if why != "" {
+			eff.Reason = why + ", " + eff.Reason
+		}
+		if e.active >= 0 {
+			eff.Tell |= TellGroups
+		}
+	} else {
+		eff.Reason = ""
+	}
+	pinned := e.plan.Slots
+	e.replan()
+	changed := e.settle(now)
+	if len(changed) > 0 {
+		e.replan() // with what homes have become
+	}
+	eff.Send = e.teach(changed)
+	if !slices.Equal(pinned, e.plan.Slots) && len(e.st.Behind) > 0 {
+		eff.Tell |= TellBehind
+	}
+	if len(was.Members) == 0 && e.active >= 0 || e.orphaned() {
+		eff.Tell |= TellAddresses
+	}
+	eff.Send = append(eff.Send, e.steering.follow(now, &e.st, e.plan, e.active)...)
+	return eff
+}
+
+// Plan returns the Plan in force.
+func (e *elb) Plan() *Plan { return e.plan }
+
+// Deadline is when frames under way to an old home have arrived, or a peer is to be told something.
+func (e *elb) Deadline() time.Time {
+	d := e.steering.deadline()
+	if len(e.left) > 0 && (d.IsZero() || e.until.Before(d)) {
+		d = e.until
+	}
+	return d
+}
+
+// settle finds every address its home, and returns those whose home has changed.
+func (e *elb) settle(now time.Time) map[frame.MAC]int {
+	homes := map[frame.MAC]int{}
+	for _, m := range e.st.Members {
+		if m.MAC == 0 {
+			continue
+		}
+		id := m.ID
+		if !m.Usable {
+			id = e.heir(m.MAC)
+		}
+		if id >= 0 {
+			homes[m.MAC] = id
+		}
+	}
+	if _, ok := homes[e.st.Adapter]; !ok && e.st.Adapter != 0 {
+		if id := e.heir(e.st.Adapter); id >= 0 {
+			homes[e.st.Adapter] = id
+		}
+	}
+	changed := map[frame.MAC]int{}
+	for m, id := range homes {
+		if old, ok := e.homes[m]; !ok || old != id {
+			changed[m] = id
+			if ok && !e.st.Flooding && find(&e.st, old) != nil {
+				if e.left == nil {
+					e.left = map[frame.MAC]int{}
+				}
+				e.left[m] = old
+				e.until = now.Add(Overlap)
+			}
+		}
+	}
+	if e.st.Flooding {
+		e.left = nil
+	}
+	e.homes = homes
+	return changed
+}
+
+// heir returns the member that takes in what is for an address whose own member cannot, -1 when none may.
+func (e *elb) heir(m frame.MAC) int {
+	id := e.plan.Pin(m)
+	if mem := find(&e.st, id); mem == nil || mem.OwnMAC {
+		return -1
+	}
+	return id
+}
+
+// orphaned reports whether an address of ours has no home though somebody could be reached.
+func (e *elb) orphaned() bool {
+	if e.active < 0 {
+		return false
+	}
+	for _, m := range e.st.Members {
+		if _, ok := e.homes[m.MAC]; !ok {
+			return true
+		}
+	}
+	return false
+}
+
+// teach returns learning frames, which show switches where addresses are.
+func (e *elb) teach(homes map[frame.MAC]int) (sends []Send) {
+	for _, m := range slices.Sorted(maps.Keys(homes)) {
+		sends = append(sends, Send{Member: homes[m], Frame: frame.RARP(m)})
+	}
+	return sends
+}
+
+// replan makes the Plan that follows from the state, the homes and the moves.
+func (e *elb) replan() {
+	pl := draft(&e.st)
+	pl.PerMember = true
+	for id := range pl.Filter {
+		pl.Filter[id] = nil
+	}
+	usable, staying := sets(&e.st)
+	if e.active >= 0 {
+		pl.Spread = SpreadShortest
+		pl.Distributing = staying
+		pl.Collecting = usable
+		pl.Multicast = MemberSet(0).With(e.active)
+		pl.Single = e.active
+		pl.Gain, pl.Skew = e.st.Settings.Gain, e.st.Settings.Skew
+		pl.Moves, pl.Turn = e.moves, e.turn
+		share(pl, &e.st, staying)
+		e.rates(pl)
+		pl.Slots = shareSlots(e.pins(pl))
+		for m, id := range e.homes {
+			pl.take(&e.st, m, id)
+		}
+		for m, id := range e.left {
+			pl.Collecting = pl.Collecting.With(id)
+			pl.take(&e.st, m, id)
+		}
+		for id := range pl.Filter {
+			slices.Sort(pl.Filter[id])
+		}
+	}
+	e.plan = publish(e.plan, pl)
+}
+
+// take has member id take in what is for m.
+func (pl *Plan) take(st *State, m frame.MAC, id int) {
+	if mem := find(st, id); mem != nil && mem.MAC != m && !slices.Contains(pl.Filter[id], m) {
+		pl.Filter[id] = append(pl.Filter[id], m)
+	}
+}
+
+// rates fills in what links say they carry.
+func (e *elb) rates(pl *Plan) {
+	for _, m := range e.st.Members {
+		switch {
+		case !pl.Distributing.Has(m.ID):
+		case m.SpeedBps > 0:
+			pl.Rates[m.ID] = m.SpeedBps
+			pl.Known = pl.Known.With(m.ID)
+		default:
+			pl.Rates[m.ID] = assumedRate
+		}
+	}
+}
+
+// pins are the shares of members in the addresses that are not their own: those that take in such.
+func (e *elb) pins(pl *Plan) *[MaxMembers]uint32 {
+	w := pl.Weights
+	any := false
+	for _, m := range e.st.Members {
+		if m.OwnMAC {
+			w[m.ID] = 0
+		}
+		any = any || w[m.ID] > 0
+	}
+	if !any {
+		w = pl.Weights
+	}
+	return &w
+}
