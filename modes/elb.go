@@ -27,11 +27,12 @@ type elb struct {
 	plan   *Plan
 	active int // -1 none
 
-	homes map[frame.MAC]int
-	left  map[frame.MAC]int // where they were until a moment ago; frames under way are still taken in there
-	until time.Time         // when left is forgotten
-	moves []Move
-	turn  uint64
+	homes   map[frame.MAC]int
+	orphans int                     // members whose address has no home
+	left    map[frame.MAC]MemberSet // where they were until a moment ago; frames under way are still taken in there
+	until   time.Time               // when left is forgotten
+	moves   []Move
+	turn    uint64 // of moves
 
 	steering steering
 	evening  evening
@@ -52,6 +53,8 @@ func (e *elb) Handle(now time.Time, ev Event) (eff Effects) {
 			e.replan()
 		}
 		eff.Send = e.steering.tick(now)
+	case Announced:
+		e.steering.announced(now)
 	case Received:
 		if ev.Member < 0 {
 			eff.Send = e.steering.sent(now, ev.Frame)
@@ -79,7 +82,7 @@ func (e *elb) Handle(now time.Time, ev Event) (eff Effects) {
 
 // follow takes in a State.
 func (e *elb) follow(now time.Time, st State) (eff Effects) {
-	was, before := e.st, e.active
+	was, before, orphans := e.st, e.active, e.orphans
 	e.st = st
 	why := lost(&was, &e.st, before)
 	if why != "" {
@@ -107,7 +110,13 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 	if !slices.Equal(pinned, e.plan.Slots) && len(e.st.Behind) > 0 {
 		eff.Tell |= TellBehind
 	}
-	if len(was.Members) == 0 && e.active >= 0 || e.orphaned() {
+	switch {
+	case e.active < 0:
+	case before < 0:
+		eff.Tell = TellAll
+	case e.orphans > orphans, leaves(&was, &e.st):
+		// Who was told of an address that nobody takes in, or soon will not, has to learn another; hosts that
+		// steering knows are told theirs after this.
 		eff.Tell |= TellAddresses
 	}
 	eff.Send = append(eff.Send, e.steering.follow(now, &e.st, e.plan, e.active)...)
@@ -126,9 +135,20 @@ func (e *elb) Deadline() time.Time {
 	return d
 }
 
+// leaves reports whether a member has begun a drain.
+func leaves(was, st *State) bool {
+	for _, m := range st.Members {
+		if old := find(was, m.ID); m.Draining && old != nil && !old.Draining {
+			return true
+		}
+	}
+	return false
+}
+
 // settle finds every address its home, and returns those whose home has changed.
 func (e *elb) settle(now time.Time) map[frame.MAC]int {
 	homes := map[frame.MAC]int{}
+	e.orphans = 0
 	for _, m := range e.st.Members {
 		if m.MAC == 0 {
 			continue
@@ -139,6 +159,8 @@ func (e *elb) settle(now time.Time) map[frame.MAC]int {
 		}
 		if id >= 0 {
 			homes[m.MAC] = id
+		} else {
+			e.orphans++
 		}
 	}
 	if _, ok := homes[e.st.Adapter]; !ok && e.st.Adapter != 0 {
@@ -148,22 +170,35 @@ func (e *elb) settle(now time.Time) map[frame.MAC]int {
 	}
 	changed := map[frame.MAC]int{}
 	for m, id := range homes {
-		if old, ok := e.homes[m]; !ok || old != id {
-			changed[m] = id
-			if ok && !e.st.Flooding && find(&e.st, old) != nil {
-				if e.left == nil {
-					e.left = map[frame.MAC]int{}
-				}
-				e.left[m] = old
-				e.until = now.Add(Overlap)
-			}
+		old, ok := e.homes[m]
+		if ok && old == id {
+			continue
+		}
+		changed[m] = id
+		if ok {
+			e.leave(now, m, MemberSet(0).With(old))
 		}
 	}
+	// The mode before this one took in the adapter's address where it liked.
+	e.leave(now, e.st.Adapter, e.st.Collected)
+	e.st.Collected = 0
 	if e.st.Flooding {
 		e.left = nil
 	}
 	e.homes = homes
 	return changed
+}
+
+// leave begins the overlap of members that took in what was for m.
+func (e *elb) leave(now time.Time, m frame.MAC, set MemberSet) {
+	if set == 0 {
+		return
+	}
+	if e.left == nil {
+		e.left = map[frame.MAC]MemberSet{}
+	}
+	e.left[m] |= set
+	e.until = now.Add(Overlap)
 }
 
 // heir returns the member that takes in what is for an address whose own member cannot, -1 when none may.
@@ -173,19 +208,6 @@ func (e *elb) heir(m frame.MAC) int {
 		return -1
 	}
 	return id
-}
-
-// orphaned reports whether an address of ours has no home though somebody could be reached.
-func (e *elb) orphaned() bool {
-	if e.active < 0 {
-		return false
-	}
-	for _, m := range e.st.Members {
-		if _, ok := e.homes[m.MAC]; !ok {
-			return true
-		}
-	}
-	return false
 }
 
 // teach returns learning frames, which show switches where addresses are.
@@ -218,9 +240,13 @@ func (e *elb) replan() {
 		for m, id := range e.homes {
 			pl.take(&e.st, m, id)
 		}
-		for m, id := range e.left {
-			pl.Collecting = pl.Collecting.With(id)
-			pl.take(&e.st, m, id)
+		for m, set := range e.left {
+			for _, old := range e.st.Members {
+				if set.Has(old.ID) {
+					pl.Collecting = pl.Collecting.With(old.ID)
+					pl.take(&e.st, m, old.ID)
+				}
+			}
 		}
 		for id := range pl.Filter {
 			slices.Sort(pl.Filter[id])
@@ -253,14 +279,14 @@ func (e *elb) rates(pl *Plan) {
 // pins are the shares of members in the addresses that are not their own: those that take in such.
 func (e *elb) pins(pl *Plan) *[MaxMembers]uint32 {
 	w := pl.Weights
-	any := false
+	none := true
 	for _, m := range e.st.Members {
 		if m.OwnMAC {
 			w[m.ID] = 0
 		}
-		any = any || w[m.ID] > 0
+		none = none && w[m.ID] == 0
 	}
-	if !any {
+	if none {
 		w = pl.Weights
 	}
 	return &w

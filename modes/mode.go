@@ -18,7 +18,7 @@ type Mode interface {
 	isMode()
 }
 
-// Event is one of State, Tick, Received, Measured and Flooded.
+// Event is one of State, Tick, Received, Measured, Flooded and Announced.
 type Event interface{ isEvent() }
 
 // State is the whole state of a team as the mode needs it; sent again whenever anything in it changed.
@@ -55,11 +55,15 @@ type Measured struct {
 // Flooded says that the switch goes on sending a member frames that are for another one.
 type Flooded struct{ Member int }
 
-func (State) isEvent()    {}
-func (Tick) isEvent()     {}
-func (Received) isEvent() {}
-func (Measured) isEvent() {}
-func (Flooded) isEvent()  {}
+// Announced says that the neighbours were just told the adapter's addresses, as Effects.Tell wanted.
+type Announced struct{}
+
+func (State) isEvent()     {}
+func (Tick) isEvent()      {}
+func (Received) isEvent()  {}
+func (Measured) isEvent()  {}
+func (Flooded) isEvent()   {}
+func (Announced) isEvent() {}
 
 // Member is a member as modes see it.
 type Member struct {
