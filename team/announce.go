@@ -62,6 +62,7 @@ type announcement struct {
 type crier struct {
 	source Announcer
 	send   func(id int, frame []byte) error
+	told   func(context.Context) // the addresses have been announced once
 	log    *slog.Logger
 	orders *mailbox[announcement]
 }
@@ -98,6 +99,9 @@ func (c *crier) announce(ctx context.Context, a announcement) {
 			if err := c.send(s.Member, s.Frame); err != nil {
 				c.log.Debug("announcement not sent", "member", s.Member, "err", err)
 			}
+		}
+		if a.tell&modes.TellAddresses != 0 {
+			c.told(ctx)
 		}
 	}
 }

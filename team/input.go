@@ -83,6 +83,9 @@ type AskPeers struct{}
 // team is degraded.
 type Warn struct{ Key, Text string }
 
+// Announced says that the adapter's addresses have been announced.
+type Announced struct{}
+
 // Announce asks for announcements, for instance after the adapter got its addresses.
 type Announce struct{}
 
@@ -103,6 +106,7 @@ func (Change) isInput()       {}
 func (FromDatapath) isInput() {}
 func (Flooding) isInput()     {}
 func (Measured) isInput()     {}
+func (Announced) isInput()    {}
 func (AskPeers) isInput()     {}
 func (Warn) isInput()         {}
 func (Announce) isInput()     {}

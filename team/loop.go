@@ -138,6 +138,8 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *Problem {
 		l.flooding(now, in, out)
 	case Measured:
 		l.measured(now, in, out)
+	case Announced:
+		l.effects(now, l.mode.Handle(now, modes.Announced{}), out)
 	case AskPeers:
 		out.Peers = modes.Peers(now, l.mode)
 	case Warn:

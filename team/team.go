@@ -86,7 +86,8 @@ func New(o Options) (*Team, error) {
 	log := o.Log.With("team", o.Config.Team)
 	t := &Team{o: o, log: log, loop: loop, watch: monitor.NewCarrier(o.Source), requests: make(chan request),
 		links: make(chan monitor.LinkState), ended: make(chan struct{}), reopen: make(chan struct{}, 1), carrier: newMailbox[bool]()}
-	t.crier = &crier{source: o.Announcer, send: o.Datapath.Send, log: log, orders: newMailbox[announcement]()}
+	told := func(ctx context.Context) { _, _ = t.post(ctx, request{in: Announced{}}) }
+	t.crier = &crier{source: o.Announcer, told: told, send: o.Datapath.Send, log: log, orders: newMailbox[announcement]()}
 	t.publish(map[int]*MemberCounters{})
 	return t, nil
 }
