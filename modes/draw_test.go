@@ -53,7 +53,7 @@ func drawState(t *rapid.T) State {
 	var st State
 	st.Adapter = adapterMAC
 	st.Settings = Settings{
-		Kind:             rapid.SampledFrom([]Kind{RoundRobin, ActiveBackup, XOR, Broadcast}).Draw(t, "kind"),
+		Kind:             rapid.SampledFrom([]Kind{ELB, RoundRobin, ActiveBackup, XOR, Broadcast}).Draw(t, "kind"),
 		Balance:          rapid.Bool().Draw(t, "balance"),
 		Hash:             rapid.SampledFrom(HashPolicies()).Draw(t, "hash"),
 		Salt:             rapid.Uint64().Draw(t, "salt"),

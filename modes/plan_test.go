@@ -93,7 +93,7 @@ func TestSpreaders(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		st := drawState(t)
 		st.Settings.Balance = true
-		if st.Settings.Kind == ActiveBackup {
+		if st.Settings.Kind == ActiveBackup || st.Settings.Kind == ELB {
 			st.Settings.Kind = XOR
 		}
 		pl := start(st).Plan()

@@ -1,0 +1,305 @@
+package modes
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"nicteam/internal/frame"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// taught are the learning frames among sends: an address, and the member that showed it.
+func taught(sends []Send) map[frame.MAC]int {
+	m := map[frame.MAC]int{}
+	for _, s := range sends {
+		var h frame.Headers
+		if frame.Parse(s.Frame, &h); h.EtherType == frame.TypeRARP && h.Dst == frame.Broadcast {
+			m[h.Src] = s.Member
+		}
+	}
+	return m
+}
+
+// takers are the members that take in what is for m.
+func takers(pl *Plan, st *State, m frame.MAC) (set MemberSet) {
+	for _, mem := range st.Members {
+		if pl.Collecting.Has(mem.ID) && (mem.MAC == m || slices.Contains(pl.Filter[mem.ID], m)) {
+			set = set.With(mem.ID)
+		}
+	}
+	return set
+}
+
+func elbState(n int) State {
+	st := state(ELB, n)
+	st.Adapter = st.Members[0].MAC
+	return st
+}
+
+func TestELBBegins(t *testing.T) {
+	st := elbState(3)
+	m, _ := New(st.Settings)
+	eff := m.Handle(t0, st)
+	pl := m.Plan()
+	all := MemberSet(0b111)
+	if pl.Spread != SpreadShortest || !pl.PerMember || pl.Distributing != all || pl.Collecting != all || pl.Multicast != 1 || pl.Single != 0 {
+		t.Errorf("%+v", pl)
+	}
+	if eff.Tell != TellAll || !eff.Active {
+		t.Errorf("%+v", eff)
+	}
+	want := map[frame.MAC]int{st.Members[0].MAC: 0, st.Members[1].MAC: 1, st.Members[2].MAC: 2}
+	if d := cmp.Diff(want, taught(eff.Send)); d != "" {
+		t.Errorf("learning frames, -want +got\n%s", d)
+	}
+	if eff := m.Handle(t0, st); len(eff.Send) > 0 || eff.Tell != 0 {
+		t.Errorf("again: %+v", eff)
+	}
+}
+
+func TestELBAdapterOfItsOwnMAC(t *testing.T) {
+	st := elbState(3)
+	st.Adapter = adapterMAC
+	m := start(st)
+	takes := takers(m.Plan(), &st, adapterMAC)
+	if takes.Len() != 1 {
+		t.Fatalf("taken in by %b, want one", takes)
+	}
+	was := takes.First()
+	down := change(st, func(m []Member) { m[was].Usable = false })
+	eff := m.Handle(t0, down)
+	now := taught(eff.Send)[adapterMAC]
+	if takes := takers(m.Plan(), &down, adapterMAC); !takes.Has(now) || now == was {
+		t.Errorf("taught at %d, taken in by %b, was at %d", now, takes, was)
+	}
+}
+
+func TestELBHeir(t *testing.T) {
+	st := elbState(4)
+	m := start(st)
+	dead := st.Members[2].MAC
+	down := change(st, func(m []Member) { m[2].Usable = false })
+	eff := m.Handle(t0, down)
+	pl := m.Plan()
+	if pl.Distributing != 0b1011 {
+		t.Errorf("distributing %b", pl.Distributing)
+	}
+	heir, ok := taught(eff.Send)[dead]
+	if !ok || len(eff.Send) != 1 || heir == 2 {
+		t.Fatalf("learning frames %v", taught(eff.Send))
+	}
+	if eff.Tell&TellAddresses != 0 {
+		t.Error("nobody needs a new address, and all were told")
+	}
+	// What came before the cut may still wait in the dead member's socket.
+	if got := takers(pl, &down, dead); got != MemberSet(0).With(2).With(heir) {
+		t.Errorf("during the overlap taken in by %b", got)
+	}
+	if want := t0.Add(Overlap); !m.Deadline().Equal(want) {
+		t.Errorf("deadline %v, want %v", m.Deadline(), want)
+	}
+	later := t0.Add(Overlap)
+	m.Handle(later, Tick{})
+	if got := takers(m.Plan(), &down, dead); got != MemberSet(0).With(heir) {
+		t.Errorf("after the overlap taken in by %b", got)
+	}
+	// It comes back and takes its address home.
+	eff = m.Handle(later, st)
+	if d := cmp.Diff(map[frame.MAC]int{dead: 2}, taught(eff.Send)); d != "" {
+		t.Errorf("learning frames, -want +got\n%s", d)
+	}
+	if got := takers(m.Plan(), &st, dead); got != MemberSet(0).With(2).With(heir) {
+		t.Errorf("on its way home taken in by %b", got)
+	}
+	m.Handle(later.Add(Overlap), Tick{})
+	if got := takers(m.Plan(), &st, dead); got != 1<<2 {
+		t.Errorf("home again, taken in by %b", got)
+	}
+}
+
+func TestELBFloodingSwitchHasNoOverlap(t *testing.T) {
+	st := elbState(3)
+	st.Flooding = true
+	m := start(st)
+	down := change(st, func(m []Member) { m[1].Usable = false })
+	for i, next := range []State{down, st} {
+		m.Handle(t0, next)
+		for _, mem := range st.Members {
+			if got := takers(m.Plan(), &next, mem.MAC); got.Len() != 1 {
+				t.Errorf("step %d: %v is taken in by %b", i, mem.MAC, got)
+			}
+		}
+	}
+	if d := m.Deadline(); !d.IsZero() {
+		t.Errorf("deadline %v", d)
+	}
+}
+
+func TestELBFollowsTheActiveMember(t *testing.T) {
+	st := elbState(3)
+	m := start(st)
+	eff := m.Handle(t0, change(st, func(m []Member) { m[0].Usable = false }))
+	if pl := m.Plan(); pl.Multicast != 1<<1 || pl.Single != 1 {
+		t.Errorf("multicast %b, single %d", pl.Multicast, pl.Single)
+	}
+	if !eff.Active || eff.Tell != TellGroups || eff.Reason != "eth0 is not usable, eth1 is the first usable member" {
+		t.Errorf("%+v", eff)
+	}
+	none := change(st, func(m []Member) { m[0].Usable, m[1].Usable, m[2].Usable = false, false, false })
+	m.Handle(t0, none)
+	if pl := m.Plan(); pl.Spread != SpreadNone || pl.Distributing != 0 {
+		t.Errorf("%+v", pl)
+	}
+	if eff := m.Handle(t0, st); eff.Tell != TellAll {
+		t.Errorf("back, and told %b", eff.Tell)
+	}
+}
+
+// A station of a Wi-Fi network takes in nothing that is not for its own address.
+func TestELBOwnMACIsNoHeir(t *testing.T) {
+	st := change(elbState(3), func(m []Member) { m[1].OwnMAC, m[2].OwnMAC = true, true })
+	st.Behind = []frame.MAC{0x020000000500, 0x020000000501, 0x020000000502, 0x020000000503}
+	m := start(st)
+	for _, b := range st.Behind {
+		if got := m.Plan().Pin(b); got != 0 {
+			t.Errorf("%v is pinned to %d", b, got)
+		}
+	}
+	eff := m.Handle(t0, change(st, func(m []Member) { m[1].Usable = false }))
+	if got := taught(eff.Send); got[st.Members[1].MAC] != 0 || eff.Tell&TellAddresses != 0 {
+		t.Errorf("taught %v, told %b", got, eff.Tell)
+	}
+	// Nobody is left to inherit: hosts are told another address instead.
+	down := change(st, func(m []Member) { m[0].Usable = false })
+	m = start(st)
+	eff = m.Handle(t0, down)
+	if len(taught(eff.Send)) != 0 || eff.Tell&TellAddresses == 0 {
+		t.Errorf("taught %v, told %b", taught(eff.Send), eff.Tell)
+	}
+	if eff := m.Handle(t0, down); eff.Tell != 0 {
+		t.Errorf("told again: %b", eff.Tell)
+	}
+}
+
+func TestELBDrain(t *testing.T) {
+	st := elbState(3)
+	m := start(st)
+	drain := change(st, func(m []Member) { m[0].Draining = true })
+	eff := m.Handle(t0, drain)
+	pl := m.Plan()
+	if pl.Distributing != 0b110 || !pl.Collecting.Has(0) || pl.Multicast != 1<<1 {
+		t.Errorf("distributing %b, collecting %b, multicast %b", pl.Distributing, pl.Collecting, pl.Multicast)
+	}
+	if got := takers(pl, &drain, st.Adapter); got != 1 {
+		t.Errorf("the leaver's address is taken in by %b", got)
+	}
+	if eff.Tell&TellAddresses == 0 {
+		t.Error("hosts were not told another address than the leaver's")
+	}
+	// When it has gone its address is the adapter's only.
+	left := drain
+	left.Members = drain.Members[1:]
+	eff = m.Handle(t0.Add(time.Second), left)
+	if got := taught(eff.Send); len(got) != 1 || got[st.Adapter] == 0 {
+		t.Errorf("taught %v", got)
+	}
+}
+
+func TestELBAfterAnotherMode(t *testing.T) {
+	st := elbState(3)
+	st.Collected = 1 << 2
+	m := start(st)
+	if got := takers(m.Plan(), &st, st.Adapter); got != 0b101 {
+		t.Errorf("taken in by %b", got)
+	}
+	m.Handle(t0.Add(Overlap), Tick{})
+	if got := takers(m.Plan(), &st, st.Adapter); got != 1 {
+		t.Errorf("after the overlap taken in by %b", got)
+	}
+}
+
+func TestELBPinsBehind(t *testing.T) {
+	st := elbState(3)
+	m := start(st)
+	for i := range 200 {
+		st.Behind = append(st.Behind, frame.MAC(0x020000000500+i))
+	}
+	eff := m.Handle(t0, st)
+	if eff.Tell != 0 || len(eff.Send) > 0 {
+		t.Errorf("their own frames have taught the switch already: %+v", eff)
+	}
+	var n [3]int
+	before := map[frame.MAC]int{}
+	for _, b := range st.Behind {
+		before[b] = m.Plan().Pin(b)
+		n[before[b]]++
+	}
+	for id, c := range n {
+		if c < 40 {
+			t.Errorf("member %d has %d of 200", id, c)
+		}
+	}
+	eff = m.Handle(t0, change(st, func(m []Member) { m[1].Usable = false }))
+	if eff.Tell&TellBehind == 0 {
+		t.Error("switches were not told of the moved pins")
+	}
+	for b, was := range before {
+		if is := m.Plan().Pin(b); was != 1 && is != was || is == 1 {
+			t.Errorf("%v was pinned to %d and is to %d", b, was, is)
+		}
+	}
+}
+
+// Whatever happens: every address of ours is taken in by one member, and by another besides only
+// while an overlap runs; whoever may send is usable and stays.
+func TestELBHomes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		st := elbState(1)
+		st.Settings.Salt = rapid.Uint64().Draw(t, "salt")
+		m, _ := New(st.Settings)
+		now := t0
+		for range rapid.IntRange(1, 8).Draw(t, "steps") {
+			drawMembers(t, &st)
+			if len(st.Members) > 0 && rapid.Bool().Draw(t, "keep") {
+				st.Adapter = st.Members[0].MAC
+			}
+			st.Flooding = rapid.Bool().Draw(t, "flooding")
+			eff := m.Handle(now, st)
+			pl := m.Plan()
+			usable, staying := sets(&st)
+			if pl.Distributing&^staying != 0 || staying != 0 && pl.Distributing != staying {
+				t.Fatalf("distributing %b, staying %b", pl.Distributing, staying)
+			}
+			for _, s := range eff.Send {
+				if !usable.Has(s.Member) {
+					t.Fatalf("a frame leaves by %d, which is not usable", s.Member)
+				}
+			}
+			if pl.Multicast.Len() > 1 {
+				t.Fatalf("multicast %b", pl.Multicast)
+			}
+			if staying == 0 {
+				continue
+			}
+			if !st.Flooding {
+				now = now.Add(Overlap)
+				m.Handle(now, Tick{})
+				pl = m.Plan()
+			}
+			for _, mem := range st.Members {
+				if got := takers(pl, &st, mem.MAC); got.Len() != 1 || mem.Usable && got.First() != mem.ID {
+					t.Fatalf("%v of member %d is taken in by %b, usable %b", mem.MAC, mem.ID, got, usable)
+				}
+			}
+			if got := takers(pl, &st, st.Adapter); got.Len() != 1 {
+				t.Fatalf("the adapter's is taken in by %b", got)
+			}
+			if d := m.Deadline(); !d.IsZero() {
+				t.Fatalf("deadline %v with nothing to do", d)
+			}
+		}
+	})
+}
