@@ -11,7 +11,14 @@ const arpLen = 28
 // Operations of ARP and RARP.
 const (
 	arpRequest  = 1
+	arpReply    = 2
 	rarpRequest = 3
+)
+
+// Where the hardware addresses are in an ARP packet.
+const (
+	arpSender = 8
+	arpTarget = 18
 )
 
 // GratuitousARP returns the ARP announcement (RFC 5227 clause 3) of ip at mac: a broadcast
@@ -25,8 +32,27 @@ func GratuitousARP(mac MAC, ip netip.Addr, vlan uint16) []byte {
 	b, at := newFrame(Broadcast, mac, vlan, TypeARP, arpLen)
 	putARP(b[at:], arpRequest)
 	a := ip.As4()
-	mac.Put(b, at+8)
+	mac.Put(b, at+arpSender)
 	copy(b[at+14:], a[:])
+	copy(b[at+24:], a[:])
+	return b
+}
+
+// UnicastARP returns what tells peer alone that ip is at mac: a gratuitous ARP reply, that is, one whose sender and
+// target are the same in both their addresses. Linux takes an answer that it did not ask for over a younger
+// entry only in this form (arp_is_garp in net/ipv4/arp.c). vlan 0 is untagged. It returns nil unless ip is an
+// IPv4 address.
+func UnicastARP(mac MAC, ip netip.Addr, peer MAC, vlan uint16) []byte {
+	ip = ip.Unmap()
+	if !ip.Is4() {
+		return nil
+	}
+	b, at := newFrame(peer, mac, vlan, TypeARP, arpLen)
+	putARP(b[at:], arpReply)
+	a := ip.As4()
+	mac.Put(b, at+arpSender)
+	copy(b[at+14:], a[:])
+	mac.Put(b, at+arpTarget)
 	copy(b[at+24:], a[:])
 	return b
 }
@@ -36,8 +62,8 @@ func GratuitousARP(mac MAC, ip netip.Addr, vlan uint16) []byte {
 func RARP(mac MAC) []byte {
 	b, at := newFrame(Broadcast, mac, 0, TypeRARP, arpLen)
 	putARP(b[at:], rarpRequest)
-	mac.Put(b, at+8)
-	mac.Put(b, at+18)
+	mac.Put(b, at+arpSender)
+	mac.Put(b, at+arpTarget)
 	return b
 }
 

@@ -7,14 +7,16 @@ import (
 
 // Types of ICMPv6 messages that are built here.
 const (
+	icmp6NeighborSolicitation  = 135
 	icmp6NeighborAdvertisement = 136
 	icmp6MLDv2Report           = 143
 )
 
 // Flags of a neighbour advertisement.
 const (
-	naRouter   = 0x80
-	naOverride = 0x20
+	naRouter    = 0x80
+	naSolicited = 0x40
+	naOverride  = 0x20
 )
 
 var (
@@ -27,13 +29,16 @@ var (
 // nodes that ip is at mac, whatever they have cached. router is whether this host forwards
 // IPv6. vlan 0 is untagged. It returns nil unless ip is an IPv6 address.
 func UnsolicitedNA(mac MAC, ip netip.Addr, router bool, vlan uint16) []byte {
-	if !ip.Is6() || ip.Is4In6() {
+	return UnicastNA(mac, ip, router, groupMAC(allNodes), allNodes, vlan)
+}
+
+// UnicastNA is UnsolicitedNA for one host, whose MAC and address are peer and to. Hosts believe its router flag,
+// too: one that is wrong takes away their route, or gives them none.
+func UnicastNA(mac MAC, ip netip.Addr, router bool, peer MAC, to netip.Addr, vlan uint16) []byte {
+	b, m := newND(mac, ip, peer, to, vlan)
+	if b == nil {
 		return nil
 	}
-	const n = 32 // message with one option
-	b, at := newFrame(groupMAC(allNodes), mac, vlan, TypeIPv6, 40+n)
-	putIPv6(b[at:], ip, allNodes, ProtoICMPv6, 255, n)
-	m := b[at+40:]
 	m[0] = icmp6NeighborAdvertisement
 	m[4] = naOverride
 	if router {
@@ -41,9 +46,43 @@ func UnsolicitedNA(mac MAC, ip netip.Addr, router bool, vlan uint16) []byte {
 	}
 	a := ip.As16()
 	copy(m[8:], a[:])
-	m[24], m[25] = 2, 1 // target link-layer address, one unit of 8 octets
+	m[24] = optTarget
+	return sealND(b, m)
+}
+
+// UnicastNS returns the neighbour solicitation by which peer alone, whose address is to, is asked whether it is
+// there (RFC 4861 clause 7.2.2) and so learns that ip is at mac. Unlike an advertisement it does not say whether
+// this host is a router. vlan 0 is untagged. It returns nil unless both are IPv6 addresses.
+func UnicastNS(mac MAC, ip netip.Addr, peer MAC, to netip.Addr, vlan uint16) []byte {
+	b, m := newND(mac, ip, peer, to, vlan)
+	if b == nil {
+		return nil
+	}
+	m[0] = icmp6NeighborSolicitation
+	a := to.As16()
+	copy(m[8:], a[:])
+	m[24] = optSource
+	return sealND(b, m)
+}
+
+// newND returns a frame with room for a message m with a target and one option that says mac.
+func newND(mac MAC, from netip.Addr, peer MAC, to netip.Addr, vlan uint16) (b, m []byte) {
+	if !from.Is6() || from.Is4In6() || !to.Is6() || to.Is4In6() {
+		return nil, nil
+	}
+	const n = 32
+	b, at := newFrame(peer, mac, vlan, TypeIPv6, 40+n)
+	putIPv6(b[at:], from, to, ProtoICMPv6, 255, n)
+	m = b[at+40:]
+	m[25] = optMACUnits
 	mac.Put(m, 26)
-	binary.BigEndian.PutUint16(m[2:], mangle(^Fold(Sum(PseudoSum(b, at, ProtoICMPv6, n), m[:n]))))
+	return b, m
+}
+
+// sealND writes the checksum of the message m, with which the frame b ends.
+func sealND(b, m []byte) []byte {
+	at := len(b) - len(m)
+	putICMPv6Sum(b, at-40, at, len(b))
 	return b
 }
 
