@@ -106,20 +106,20 @@ func (m *member) choose(u *rule) {
 			m.moved(&f)
 			continue
 		}
-		drop, ok := m.accept(u, &h)
-		if drop == team.DropStandby && !ok && h.Dst == u.Adapter {
+		whose, drop := u.accept(m.id, m.mac, h.Dst)
+		if whose == forNobody && u.astray(m.id, m.mac, h.Dst) {
 			m.tally.other += uint64(frames)
 		}
-		if ok && !nic.Prepare(b, &v, &h) {
-			drop, ok = team.DropMalformed, false
+		if whose != forNobody && !nic.Prepare(b, &v, &h) {
+			whose, drop = forNobody, team.DropMalformed
 		}
-		if !ok {
+		if whose == forNobody {
 			m.tally.drops[drop] += uint64(frames)
 			continue
 		}
-		// The stack takes only what has the adapter's address, so what has the member's gets that: peers know
-		// the member's address from before it was in the team, or were told it to spread what they send.
-		if h.Dst == m.mac && h.Dst != u.Adapter && !u.isBehind(h.Dst) {
+		// The stack takes only what has the adapter's address, so what has another of ours gets that: peers know
+		// a member's address from before it was in the team, or were told it to spread what they send.
+		if whose == forUs && h.Dst != u.Adapter {
 			u.Adapter.Put(b, frame.VnetLen)
 		}
 		if h.Protocol == frame.UDP && m.merge {
@@ -165,19 +165,6 @@ func (m *member) recovered() {
 		m.frames[m.at] = nil
 		m.at++
 	}
-}
-
-// accept decides whether a frame of others is the adapter's.
-func (m *member) accept(u *rule, h *frame.Headers) (team.Drop, bool) {
-	switch {
-	case !u.Collecting.Has(m.id):
-		return team.DropStandby, false
-	case h.Dst.Multicast():
-		return team.DropStandby, u.Multicast.Has(m.id)
-	case h.Dst == u.Adapter, h.Dst == m.mac, u.Promiscuous, u.isBehind(h.Dst):
-		return 0, true
-	}
-	return team.DropNotOurs, false
 }
 
 // write gives a frame to the adapter.

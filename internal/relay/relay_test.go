@@ -113,6 +113,12 @@ func TestAcceptRules(t *testing.T) {
 			change: func(pl *modes.Plan) { pl.Behind = []frame.MAC{behind}; pl.Own = append(pl.Own, behind) }},
 		{name: "promiscuous", frame: testFrame(stranger, peerMAC, 0), want: testFrame(stranger, peerMAC, 0),
 			change: func(pl *modes.Plan) { pl.Promiscuous = true }},
+		{name: "promiscuous, another member's", frame: testFrame(memberMAC(1), peerMAC, 0), drop: team.DropNotOurs,
+			change: func(pl *modes.Plan) { pl.Promiscuous = true }},
+		{name: "inherited", frame: testFrame(memberMAC(1), peerMAC, 0), want: testFrame(adapterMAC, peerMAC, 0),
+			change: func(pl *modes.Plan) { pl.Filter[0] = append(pl.Filter[0], memberMAC(1)) }},
+		{name: "the adapter's address is at home elsewhere", frame: testFrame(adapterMAC, peerMAC, 0), drop: team.DropNotOurs, flooded: true,
+			change: func(pl *modes.Plan) { pl.PerMember, pl.Filter[0] = true, nil }},
 	}
 	g := newRig(t, 2)
 	host, peer := g.teamPort(), g.peerPort(0)

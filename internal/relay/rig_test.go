@@ -107,6 +107,7 @@ func (g *rig) plan(spread modes.Spread) *modes.Plan {
 		pl.Collecting = pl.Collecting.With(id)
 		pl.Weights[id] = modes.MaxShare
 		pl.Own = append(pl.Own, memberMAC(id))
+		pl.Filter[id] = []frame.MAC{adapterMAC}
 	}
 	pl.Multicast = pl.Collecting
 	return pl

@@ -5,6 +5,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/modes"
+	"nicteam/team"
 )
 
 // rule is a Plan in force, and what is looked up in it a frame.
@@ -22,6 +23,52 @@ func newRule(pl *modes.Plan) *rule {
 func (u *rule) isOwn(m frame.MAC) bool {
 	_, ok := slices.BinarySearch(u.own, m)
 	return ok
+}
+
+// accepted says for whom a frame is that is to be taken in.
+type accepted uint8
+
+const (
+	forNobody accepted = iota // it is not taken in
+	forUs                     // the adapter's stack, by whatever address of ours
+	forOthers                 // a group, or who lives behind the adapter
+)
+
+// accept decides whether member id, whose own address is own, takes in a frame of others for dst.
+//
+// Where every member has its own address on the wire (PerMember) each address is taken in by one member only, so
+// that nothing is doubled by a switch that floods.
+func (u *rule) accept(id int, own, dst frame.MAC) (accepted, team.Drop) {
+	switch {
+	case !u.Collecting.Has(id):
+		return forNobody, team.DropStandby
+	case dst.Multicast():
+		if !u.Multicast.Has(id) {
+			return forNobody, team.DropStandby
+		}
+		return forOthers, 0
+	case u.isBehind(dst):
+		if u.PerMember && u.Pin(dst) != id {
+			return forNobody, team.DropNotOurs
+		}
+		return forOthers, 0
+	case dst == own, slices.Contains(u.Filter[id], dst):
+		return forUs, 0
+	case u.isOwn(dst):
+		return forNobody, team.DropNotOurs
+	case u.Promiscuous && (!u.PerMember || u.Multicast.Has(id)):
+		return forOthers, 0
+	}
+	return forNobody, team.DropNotOurs
+}
+
+// astray reports whether a unicast frame for dst, which the member did not take in, shows a switch that does not know
+// where our addresses are. A member that stands by may well be sent what is for its own address.
+func (u *rule) astray(id int, own, dst frame.MAC) bool {
+	if u.PerMember {
+		return dst != own && u.isOwn(dst) && !u.isBehind(dst)
+	}
+	return dst == u.Adapter && !u.Collecting.Has(id)
 }
 
 func (u *rule) isBehind(m frame.MAC) bool {
