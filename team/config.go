@@ -83,7 +83,7 @@ const (
 // DefaultConfig has the defaults; Team and Members are the caller's.
 func DefaultConfig() Config {
 	return Config{
-		Mode: modes.ActiveBackup, Balance: true, ReceiveBalance: true,
+		Mode: modes.ELB, Balance: true, ReceiveBalance: true,
 		Gain: modes.DefaultGain, Skew: modes.DefaultSkew, Rebalance: modes.DefaultRebalance,
 		PacketsPerMember: 1, MinMembers: 1,
 		LinkWatch: []string{"carrier"}, AnnounceCount: 1, AnnounceInterval: 100 * time.Millisecond,

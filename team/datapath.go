@@ -24,7 +24,8 @@ type Datapath interface {
 	Join(id int, l Link) error
 	// Leave closes member id; the Plan in force must not name it.
 	Leave(id int) error
-	// Apply puts a Plan in force and returns once no later frame follows the Plan before it.
+	// Apply puts a Plan in force and returns once no later frame follows the Plan before it. Where NICs refuse
+	// addresses of Plan.Filter the Plan is not in force, and the error wraps a *FilterError.
 	Apply(*modes.Plan) error
 	// Backlog is how many bytes member id has been given that have not left it.
 	Backlog(id int) int
@@ -43,6 +44,15 @@ type Datapath interface {
 	// Close ends all goroutines and closes all members. Closing twice is fine.
 	Close() error
 }
+
+// FilterError says that NICs do not take in frames for addresses besides their own.
+type FilterError struct {
+	Members []int // which
+	Err     error // of the first
+}
+
+func (e *FilterError) Error() string { return e.Err.Error() }
+func (e *FilterError) Unwrap() error { return e.Err }
 
 // Control is something that the data path tells the control loop. It is one of the three.
 type Control struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -29,7 +30,10 @@ type kernel struct {
 	sent     map[int][][]byte
 	joinHold time.Duration // how long Join takes
 	fail     map[string]error
-	bad      []string // what should not have happened
+	flows    *modes.Flows // nil: the Plan has none
+	heard    modes.Heard
+	ownMAC   map[int]bool // members whose NICs refuse other addresses
+	bad      []string     // what should not have happened
 }
 
 func newKernel() *kernel {
@@ -89,6 +93,16 @@ func (k *kernel) Apply(p *modes.Plan) error {
 			k.bad = append(k.bad, fmt.Sprintf("plan names %d, which is not open", id))
 		}
 	}
+	var refused []int
+	for id := range k.ownMAC {
+		if len(p.Filter[id]) > 0 {
+			refused = append(refused, id)
+		}
+	}
+	if len(refused) > 0 {
+		slices.Sort(refused)
+		return fmt.Errorf("apply: %w", &FilterError{refused, errors.New("operation not supported")})
+	}
 	if err := k.called("plan %b", p.Distributing); err != nil {
 		return err
 	}
@@ -108,8 +122,22 @@ func (k *kernel) Counters(c *Counters) {
 	*c = k.counters
 }
 
-func (k *kernel) Flows(*modes.Flows) bool { return false }
-func (k *kernel) Heard(*modes.Heard)      {}
+func (k *kernel) Flows(f *modes.Flows) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.calls = append(k.calls, "flows")
+	if k.flows == nil {
+		return false
+	}
+	*f = *k.flows
+	return true
+}
+
+func (k *kernel) Heard(h *modes.Heard) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	*h = k.heard
+}
 
 func (k *kernel) Control() <-chan Control { return k.control }
 
@@ -178,12 +206,18 @@ func (a *announcer) Announcement(ctx context.Context) (Announcement, error) {
 	return a.what, nil
 }
 
+// activeBackup is the configuration of most tests here: the loop is what they are about, and no mode is simpler.
+func activeBackup() Config {
+	c := DefaultConfig()
+	c.Team, c.Mode = "team0", modes.ActiveBackup
+	return c
+}
+
 // running runs a team with eth1 and eth2, both plugged in, in a bubble.
 func running(t *testing.T, k *kernel, o Options, nics ...int) *Team {
 	t.Helper()
 	if o.Config.Team == "" {
-		o.Config = DefaultConfig()
-		o.Config.Team = "team0"
+		o.Config = activeBackup()
 	}
 	o.MAC, o.Salt, o.Adapter, o.Datapath, o.Source = adapterMAC, 42, k, k, k
 	tm, err := New(o)

@@ -57,8 +57,8 @@ type Returned struct {
 }
 
 // Change gives the team another configuration. Only what is live counts: mode, balance, hash,
-// primary, primary_reselect, active, packets_per_member, min_members, receive_balance, delays,
-// announcements, and the weights of members. Nothing is changed when anything in it is wrong.
+// primary, primary_reselect, active, packets_per_member, min_members, receive_balance, gain, skew,
+// rebalance, delays, announcements, and the weights of members. Nothing is changed when anything in it is wrong.
 type Change struct{ Config Config }
 
 // FromDatapath is a frame or news from the data path.
@@ -74,6 +74,12 @@ type Flooding struct {
 type Measured struct {
 	Flows *modes.Flows // nil: the Plan in force has no flow table
 	Heard *modes.Heard
+}
+
+// Refused says that a member's NIC does not take in frames for other addresses than its own.
+type Refused struct {
+	ID  int
+	Err error // as the data path has it
 }
 
 // AskPeers asks for the peers that the mode steers; they are in [Output.Peers].
@@ -107,6 +113,7 @@ func (FromDatapath) isInput() {}
 func (Flooding) isInput()     {}
 func (Measured) isInput()     {}
 func (Announced) isInput()    {}
+func (Refused) isInput()      {}
 func (AskPeers) isInput()     {}
 func (Warn) isInput()         {}
 func (Announce) isInput()     {}

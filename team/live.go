@@ -1,6 +1,7 @@
 package team
 
 import (
+	"context"
 	"time"
 
 	"nicteam/modes"
@@ -133,6 +134,12 @@ func (t *Team) Explain(f modes.Flow) modes.Explanation {
 		return modes.Explanation{Member: -1, IfDead: -1, Why: "the team has no Plan yet", IfDeadWhy: "the team has no Plan yet"}
 	}
 	return modes.Explain(v.plan, v.name, f)
+}
+
+// Peers are the peers that the mode steers, by address; none in modes that steer none.
+func (t *Team) Peers(ctx context.Context) ([]modes.Peer, error) {
+	out, err := t.post(ctx, request{in: AskPeers{}})
+	return out.Peers, err
 }
 
 // MemberName is the name of the member with that id, "" when there is none.

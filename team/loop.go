@@ -33,6 +33,9 @@ type Loop struct {
 	collected modes.MemberSet // under the mode before, until the new one knows
 	moved     time.Time       // when the Plan last had a member collect that did not before
 
+	evened time.Time // when the mode was last shown the flow table
+	forced uint64    // moves of flows that do not pause
+
 	state, reason string
 	since         time.Time
 	dirty         bool // the mode does not know the State
@@ -138,6 +141,8 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *Problem {
 		l.flooding(now, in, out)
 	case Measured:
 		l.measured(now, in, out)
+	case Refused:
+		l.refused(now, in, out)
 	case Announced:
 		l.effects(now, l.mode.Handle(now, modes.Announced{}), out)
 	case AskPeers:
@@ -160,7 +165,9 @@ func (l *Loop) linkChanged(now time.Time, s monitor.LinkState) {
 		if m.link.Index != s.Index || m.vacant || s.At.Before(m.opened) {
 			continue
 		}
-		l.dirty = l.dirty || m.state.Link.SpeedBps != s.Link.SpeedBps
+		if m.state.Link.SpeedBps != s.Link.SpeedBps {
+			l.dirty, m.rate = true, rate{}
+		}
 		if m.state.Up && !s.Up {
 			m.lost = s.At
 		}

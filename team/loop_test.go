@@ -37,8 +37,7 @@ const adapterMAC = frame.MAC(0x0200_0000_00aa)
 
 func newRig(t testing.TB, change func(*Config)) *rig {
 	t.Helper()
-	c := DefaultConfig()
-	c.Team = "team0"
+	c := activeBackup()
 	if change != nil {
 		change(&c)
 	}

@@ -7,13 +7,117 @@ import (
 	"nicteam/modes"
 )
 
-// measured hands what the data path has seen to the mode, and keeps what a Status shows of it.
-func (l *Loop) measured(now time.Time, in Measured, out *Output) {
-	l.effects(now, l.mode.Handle(now, modes.Measured{Flows: in.Flows, Heard: in.Heard}), out)
+const (
+	// measureEvery is how often what every peer sends is looked at, and flows are where Rebalance is not shorter.
+	measureEvery = time.Second
+	// measureAfter is how many more times that happens after the last frame, so that averages come to rest.
+	measureAfter = 8
+)
+
+// rate is what a member was measured to carry; the zero value is not measured yet.
+type rate struct {
+	bps    uint64
+	source modes.RateSource
 }
 
-// Peers are the peers that the mode steers; none in modes that steer none.
-func (t *Team) Peers(ctx context.Context) ([]modes.Peer, error) {
-	out, err := t.post(ctx, request{in: AskPeers{}})
-	return out.Peers, err
+// measured hands what the data path has seen to the mode, the flow table only once a Rebalance, and keeps what a
+// Status shows of it.
+func (l *Loop) measured(now time.Time, in Measured, out *Output) {
+	flows := in.Flows
+	if flows != nil {
+		for _, m := range l.members {
+			q := &flows.Members[m.id]
+			m.rate = rate{q.Rate, q.Source}
+		}
+		l.forced = flows.Forced
+		// Timers are late by a little, and not by the same each time.
+		if late := measureInterval(l.cfg.Rebalance) / 2; l.cfg.Rebalance == 0 || now.Sub(l.evened) < l.cfg.Rebalance-late {
+			flows = nil
+		} else {
+			l.evened = now
+		}
+	}
+	l.effects(now, l.mode.Handle(now, modes.Measured{Flows: flows, Heard: in.Heard}), out)
+}
+
+// unmeasured forgets all that was measured under a mode.
+func (l *Loop) unmeasured() {
+	for _, m := range l.members {
+		m.rate = rate{}
+	}
+	l.forced, l.evened = 0, time.Time{}
+}
+
+// rateOf is what a member is taken to carry, and how that is known; 0 and "" where no mode asks or the member does not
+// send.
+func (l *Loop) rateOf(m *member) (bps uint64, source string) {
+	if !shortest(l.plan) || !l.plan.Distributing.Has(m.id) {
+		return 0, ""
+	}
+	if m.rate.bps > 0 {
+		return m.rate.bps, m.rate.source.String()
+	}
+	source = modes.RateAssumed.String()
+	if l.plan.Known.Has(m.id) {
+		source = modes.RateLink.String()
+	}
+	return l.plan.Rates[m.id] * uint64(l.plan.Weights[m.id]) / modes.MaxShare, source
+}
+
+// shortest reports whether p has a flow table.
+func shortest(p *modes.Plan) bool { return p != nil && p.Spread == modes.SpreadShortest }
+
+// measureInterval is how often to measure.
+func measureInterval(rebalance time.Duration) time.Duration {
+	if rebalance > 0 {
+		return min(rebalance, measureEvery)
+	}
+	return measureEvery
+}
+
+// measure shows the control loop, while frames move, what the data path has seen of flows and peers. It has its own
+// goroutine because the data path copies the table between two batches, which may take a moment.
+func (t *Team) measure(ctx context.Context) {
+	timer := time.NewTimer(measureEvery)
+	defer timer.Stop()
+	var seen *struct { // made when first wanted: most modes need none of it
+		flows    modes.Flows
+		heard    modes.Heard
+		counters Counters
+	}
+	var moved uint64
+	quiet := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		v := t.view.Load()
+		timer.Reset(measureInterval(v.config.Rebalance))
+		if v.plan == nil || !v.plan.PerMember {
+			continue
+		}
+		if seen == nil {
+			seen = new(struct {
+				flows    modes.Flows
+				heard    modes.Heard
+				counters Counters
+			})
+		}
+		t.o.Datapath.Counters(&seen.counters)
+		quiet++
+		if now := seen.counters.moved(); now != moved {
+			moved, quiet = now, 0
+		}
+		if quiet > measureAfter {
+			continue
+		}
+		in := Measured{Heard: &seen.heard}
+		if t.o.Datapath.Flows(&seen.flows) {
+			in.Flows = &seen.flows
+		}
+		t.o.Datapath.Heard(&seen.heard)
+		_, _ = t.post(ctx, request{in: in})
+	}
 }

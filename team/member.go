@@ -24,6 +24,7 @@ type member struct {
 	absent   bool              // its NIC is gone; its socket is dead even if the NIC comes back
 	vacant   bool              // the data path is opening it anew: no Plan may name it
 	draining bool
+	rate     rate // as last measured
 
 	usable   bool // what the mode was told
 	failures uint64
@@ -35,7 +36,7 @@ func (m *member) verdict() bool { return m.known && !m.absent && !m.vacant && m.
 // reset forgets what was seen of m's NIC before now.
 func (m *member) reset(now time.Time) {
 	m.opened, m.known, m.absent, m.vacant = now, false, false, false
-	m.state = monitor.LinkState{}
+	m.state, m.rate = monitor.LinkState{}, rate{}
 	m.debounce = monitor.Debounce{UpDelay: m.debounce.UpDelay, DownDelay: m.debounce.DownDelay}
 }
 

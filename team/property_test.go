@@ -164,9 +164,8 @@ func TestLoopProperties(t *testing.T) {
 		delay := func(label string) time.Duration {
 			return time.Duration(rapid.SampledFrom([]int{0, 0, 30, 200}).Draw(t, label)) * time.Millisecond
 		}
-		kinds := []modes.Kind{modes.RoundRobin, modes.ActiveBackup, modes.XOR, modes.Broadcast}
-		c := DefaultConfig()
-		c.Team = "team0"
+		kinds := []modes.Kind{modes.ELB, modes.RoundRobin, modes.ActiveBackup, modes.XOR, modes.Broadcast}
+		c := activeBackup()
 		c.Mode = rapid.SampledFrom(kinds).Draw(t, "mode")
 		c.UpDelay, c.DownDelay = delay("up-delay"), delay("down-delay")
 		c.MinMembers = rapid.SampledFrom([]int{0, 1, 1, 2}).Draw(t, "min_members")

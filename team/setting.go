@@ -35,6 +35,7 @@ func (l *Loop) change(now time.Time, next Config, out *Output) *Problem {
 			return modeProblem(next.Mode, err)
 		}
 		l.mode = m
+		l.unmeasured()
 		if l.plan != nil {
 			l.collected |= l.plan.Collecting
 		}
@@ -56,7 +57,7 @@ func (l *Loop) change(now time.Time, next Config, out *Output) *Problem {
 	for _, m := range l.members {
 		if w, ok := weights[m.link.Name]; ok && w != m.weight {
 			l.event(out, now, "setting-changed", m.link.Name, fmt.Sprintf("weight=%v, was %v", w, m.weight))
-			m.weight = w
+			m.weight, m.rate = w, rate{}
 		}
 	}
 	return nil
@@ -127,6 +128,9 @@ func checkLive(c Config) *Problem {
 		lasting("up_delay", c.UpDelay, time.Hour),
 		lasting("down_delay", c.DownDelay, time.Hour),
 		lasting("announce_interval", c.AnnounceInterval, time.Minute),
+		lasting("gain", c.Gain, time.Second),
+		lasting("skew", c.Skew, time.Second),
+		lasting("rebalance", c.Rebalance, time.Hour),
 	} {
 		if p != nil {
 			return p
@@ -140,13 +144,14 @@ func wrong(key, value, why string) *Problem {
 }
 
 func modeProblem(k modes.Kind, err error) *Problem {
-	return &Problem{Kind: Failed, What: fmt.Sprintf("mode %v cannot be used", k), Why: err.Error(), Fix: "use round-robin, active-backup, xor or broadcast", Err: err}
+	return &Problem{Kind: Failed, What: fmt.Sprintf("mode %v cannot be used", k), Why: err.Error(), Fix: "use elb, round-robin, active-backup, xor or broadcast", Err: err}
 }
 
 func settingsStatus(c Config) SettingsStatus {
 	return SettingsStatus{Hash: c.Hash.String(), Primary: c.Primary, PrimaryReselect: c.PrimaryReselect.String(),
 		UpDelay: c.UpDelay.Nanoseconds(), DownDelay: c.DownDelay.Nanoseconds(), PacketsPerMember: c.PacketsPerMember,
-		MinMembers: c.MinMembers, ReceiveBalance: c.ReceiveBalance, AnnounceCount: c.AnnounceCount,
+		MinMembers: c.MinMembers, ReceiveBalance: c.ReceiveBalance, Gain: c.Gain.Nanoseconds(), Skew: c.Skew.Nanoseconds(),
+		Rebalance: c.Rebalance.Nanoseconds(), AnnounceCount: c.AnnounceCount,
 		AnnounceInterval: c.AnnounceInterval.Nanoseconds(), LinkWatch: strings.Join(c.LinkWatch, ",")}
 }
 
@@ -162,6 +167,9 @@ func shown(c Config) []shownSetting {
 		{"active", c.Active},
 		{"packets_per_member", strconv.Itoa(c.PacketsPerMember)},
 		{"receive_balance", onOff(c.ReceiveBalance)},
+		{"gain", c.Gain.String()},
+		{"skew", c.Skew.String()},
+		{"rebalance", c.Rebalance.String()},
 		{"min_members", strconv.Itoa(c.MinMembers)},
 		{"up_delay", c.UpDelay.String()},
 		{"down_delay", c.DownDelay.String()},

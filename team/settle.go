@@ -245,12 +245,16 @@ func (l *Loop) Status() *Status {
 		st := MemberStatus{Name: m.link.Name, Index: m.link.Index, MAC: m.link.MAC.String(), Driver: m.info.Driver,
 			Link: m.known && m.state.Up && !m.absent, SpeedBps: m.state.Link.SpeedBps, Duplex: m.state.Link.Duplex,
 			MTU: m.info.MTU, Weight: m.weight, Failures: m.failures}
+		st.RateBps, st.RateSource = l.rateOf(m)
 		st.State, st.Reason = m.word(l.plan)
 		if l.plan != nil {
 			// Where all collect always, one without a link still cannot.
 			st.Collecting, st.Distributing = st.Link && l.plan.Collecting.Has(m.id), l.plan.Distributing.Has(m.id)
 		}
 		s.Members = append(s.Members, st)
+	}
+	if shortest(l.plan) {
+		s.FlowMoves = &FlowMoves{Forced: l.forced}
 	}
 	for _, key := range slices.Sorted(maps.Keys(l.warned)) {
 		s.Warnings = append(s.Warnings, l.warned[key])

@@ -20,7 +20,14 @@ type Status struct {
 	Members        []MemberStatus `json:"members"`
 	RX             Count          `json:"rx"`
 	TX             Count          `json:"tx"`
+	FlowMoves      *FlowMoves     `json:"flow_moves,omitempty"` // elb
 	Warnings       []string       `json:"warnings"`
+}
+
+// FlowMoves counts flows that were moved to another member though they did not pause; each may have cost
+// the order of a few frames.
+type FlowMoves struct {
+	Forced uint64 `json:"forced"`
 }
 
 // AdapterStatus is the adapter's part of a Status.
@@ -43,6 +50,9 @@ type SettingsStatus struct {
 	PacketsPerMember int    `json:"packets_per_member"`
 	MinMembers       int    `json:"min_members"`
 	ReceiveBalance   bool   `json:"receive_balance"`
+	Gain             int64  `json:"gain_ns"`
+	Skew             int64  `json:"skew_ns"`
+	Rebalance        int64  `json:"rebalance_ns"`
 	AnnounceCount    int    `json:"announce_count"`
 	AnnounceInterval int64  `json:"announce_interval_ns"`
 	LinkWatch        string `json:"link_watch"`
@@ -58,6 +68,8 @@ type MemberStatus struct {
 	Reason       string      `json:"reason"`
 	Link         bool        `json:"link"`
 	SpeedBps     uint64      `json:"speed_bps"`
+	RateBps      uint64      `json:"rate_bps,omitempty"`    // elb: what it is taken to carry, of members that send
+	RateSource   string      `json:"rate_source,omitempty"` // elb: link, measured, assumed
 	Duplex       string      `json:"duplex"`
 	MTU          int         `json:"mtu"`
 	Weight       float64     `json:"weight"`

@@ -110,6 +110,7 @@ func (t *Team) Run(ctx context.Context) error {
 	done.Go(func() { t.keepCarrier(ctx) })
 	done.Go(func() { t.crier.run(ctx) })
 	done.Go(func() { t.watchCounters(ctx) })
+	done.Go(func() { t.measure(ctx) })
 	done.Go(func() {
 		watched = t.watch.Watch(ctx, func(s monitor.LinkState) {
 			select {
@@ -212,9 +213,13 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 }
 
 // apply puts the pending Plan in force. A Plan that is refused is tried again, and a warning stands
-// until it is in force; who asked for what led to it is not told otherwise, for it was done.
+// until it is in force; who asked for what led to it is not told otherwise, for it was done. Where
+// NICs refuse addresses, a Plan without these takes its place at once.
 func (t *Team) apply(out *Output) {
 	err := t.o.Datapath.Apply(t.pending)
+	for err != nil && t.yield(err, out) {
+		err = t.o.Datapath.Apply(t.pending)
+	}
 	if err == nil {
 		t.pending, t.again = nil, 0
 		if t.loop.warned[warnApply] != "" {

@@ -114,8 +114,7 @@ func TestTeamFailoverTook(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()
 		slow := &slowApply{kernel: k}
-		o := Options{Config: DefaultConfig()}
-		o.Config.Team = "team0"
+		o := Options{Config: activeBackup()}
 		o.MAC, o.Adapter, o.Datapath, o.Source = adapterMAC, k, slow, k
 		tm, err := New(o)
 		if err != nil {
@@ -214,7 +213,7 @@ func TestTeamJoinRefused(t *testing.T) {
 func TestTeamRemove(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()
-		o := Options{Config: DefaultConfig()}
+		o := Options{Config: activeBackup()}
 		o.Config.Team, o.Config.Mode = "team0", modes.XOR
 		tm := running(t, k, o, 1, 2)
 		k.do(func() { k.backlog[0] = 1000 })
@@ -472,7 +471,7 @@ func TestTeamAnnouncementsAreNoStorm(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()
 		a := &announcer{what: Announcement{Addresses: []Address{{IP: netip.MustParseAddr("10.9.0.1")}, {IP: netip.MustParseAddr("fd09::1")}}}}
-		o := Options{Config: DefaultConfig(), Announcer: a}
+		o := Options{Config: activeBackup(), Announcer: a}
 		o.Config.Team, o.Config.AnnounceCount, o.Config.AnnounceInterval = "team0", 3, 100*time.Millisecond
 		tm := running(t, k, o, 1, 2)
 		time.Sleep(time.Second)
@@ -507,7 +506,7 @@ func TestTeamAnnouncementIsReplaced(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()
 		a := &announcer{what: Announcement{Addresses: []Address{{IP: netip.MustParseAddr("10.9.0.1")}}}}
-		o := Options{Config: DefaultConfig(), Announcer: a}
+		o := Options{Config: activeBackup(), Announcer: a}
 		o.Config.Team, o.Config.AnnounceCount, o.Config.AnnounceInterval = "team0", 5, time.Minute
 		running(t, k, o, 1, 2)
 		time.Sleep(10 * time.Second)
@@ -595,11 +594,10 @@ func TestHistorySince(t *testing.T) {
 func TestStatusGolden(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()
-		o := Options{Config: DefaultConfig(), DatapathName: "relay", DatapathReason: "not in this build yet: fastpath",
+		o := Options{Config: activeBackup(), DatapathName: "relay", DatapathReason: "not in this build yet: fastpath",
 			AdapterInfo: func() AdapterStatus {
 				return AdapterStatus{Name: "team0", Index: 7, MTU: 1500, Addresses: []string{"10.9.0.1/24"}}
 			}}
-		o.Config.Team = "team0"
 		tm := running(t, k, o, 1, 2)
 		k.do(func() {
 			m := &k.counters.Members[0]

@@ -19,7 +19,10 @@ type document struct {
 	Primary          string   `mapstructure:"primary" yaml:"primary,omitempty"`
 	PrimaryReselect  string   `mapstructure:"primary_reselect" yaml:"primary_reselect"`
 	PacketsPerMember int      `mapstructure:"packets_per_member" yaml:"packets_per_member"`
-	ReceiveBalance   onOff    `mapstructure:"receive_balance" yaml:"receive_balance"`
+	ReceiveBalance   unlessOn `mapstructure:"receive_balance" yaml:"receive_balance,omitempty"`
+	Gain             string   `mapstructure:"gain" yaml:"gain"`
+	Skew             string   `mapstructure:"skew" yaml:"skew"`
+	Rebalance        string   `mapstructure:"rebalance" yaml:"rebalance"`
 	MinMembers       int      `mapstructure:"min_members" yaml:"min_members"`
 	UpDelay          string   `mapstructure:"up_delay" yaml:"up_delay"`
 	DownDelay        string   `mapstructure:"down_delay" yaml:"down_delay"`
@@ -37,7 +40,7 @@ type document struct {
 	GRO              autoOn   `mapstructure:"gro" yaml:"gro"`
 
 	active       string // live only
-	receiveGiven bool   // receive_balance was said, not implied
+	receiveGiven bool   // receive_balance was said, not implied by the mode or left as it was
 }
 
 type member struct {
@@ -49,10 +52,14 @@ type member struct {
 type (
 	name     string // or a whole number
 	onOff    bool   // or a word for it
+	unlessOn bool   // the same, not written while on: it is refused in modes that have no such thing
 	autoOn   string // or a truth value
 	textList []string
 	nicList  []member
 )
+
+// IsZero has yaml leave it out.
+func (u unlessOn) IsZero() bool { return bool(u) }
 
 // lenient is the only conversion that decoding does: where two ways of writing are both right,
 // it makes them one. Everything else has to have its type.
@@ -68,7 +75,7 @@ func lenient(from, to reflect.Type, data any) (any, error) {
 		case v.CanFloat(): // JSON has only these; the tree has shown that it is whole
 			return itoa(int64(v.Float())), nil
 		}
-	case reflect.TypeFor[onOff]():
+	case reflect.TypeFor[onOff](), reflect.TypeFor[unlessOn]():
 		if s, ok := data.(string); ok {
 			if b, known := toggleWords[strings.ToLower(s)]; known {
 				return b, nil
@@ -109,7 +116,8 @@ func written(c team.Config) document {
 	d := document{
 		Team: c.Team, Mode: name(c.Mode.String()), Balance: onOff(c.Balance), Hash: name(c.Hash.String()),
 		Primary: c.Primary, PrimaryReselect: c.PrimaryReselect.String(),
-		PacketsPerMember: c.PacketsPerMember, ReceiveBalance: onOff(c.ReceiveBalance), MinMembers: c.MinMembers,
+		PacketsPerMember: c.PacketsPerMember, ReceiveBalance: unlessOn(c.ReceiveBalance), MinMembers: c.MinMembers,
+		Gain: c.Gain.String(), Skew: c.Skew.String(), Rebalance: c.Rebalance.String(),
 		UpDelay: c.UpDelay.String(), DownDelay: c.DownDelay.String(), LinkWatch: c.LinkWatch,
 		AnnounceCount: c.AnnounceCount, AnnounceInterval: c.AnnounceInterval.String(),
 		Address: addressWords(c), MAC: macWord(c), MTU: c.MTU, Datapath: c.Datapath,
@@ -144,6 +152,9 @@ func (d *document) config() (team.Config, *fault) {
 	var f *fault
 	c.Mode, f = parseMode(string(d.Mode), &c, d.receiveGiven)
 	note(f)
+	if f == nil && d.receiveGiven {
+		note(receiveFault(c))
+	}
 	c.Hash, f = parseHash(string(d.Hash))
 	note(f)
 	c.PrimaryReselect, f = parseReselect(d.PrimaryReselect)
@@ -151,7 +162,8 @@ func (d *document) config() (team.Config, *fault) {
 	for _, s := range []struct {
 		key, value string
 		to         *time.Duration
-	}{{"up_delay", d.UpDelay, &c.UpDelay}, {"down_delay", d.DownDelay, &c.DownDelay}, {"announce_interval", d.AnnounceInterval, &c.AnnounceInterval}} {
+	}{{"up_delay", d.UpDelay, &c.UpDelay}, {"down_delay", d.DownDelay, &c.DownDelay}, {"announce_interval", d.AnnounceInterval, &c.AnnounceInterval},
+		{"gain", d.Gain, &c.Gain}, {"skew", d.Skew, &c.Skew}, {"rebalance", d.Rebalance, &c.Rebalance}} {
 		*s.to, f = parseSpan(s.key, s.value)
 		note(f)
 	}

@@ -290,9 +290,6 @@ func (l *loader) where(o Options, key string) string {
 
 func (l *loader) notes(o Options, c team.Config) []string {
 	var notes []string
-	if o.New && !l.v.IsSet("mode") {
-		notes = append(notes, "mode "+c.Mode.String()+": elb, which is to be the default, is not in this build yet")
-	}
 	if o.New && len(c.Members) == 1 {
 		notes = append(notes, "one NIC only: nothing takes over when it fails; add another: nicteam add "+c.Team+" NIC")
 	}

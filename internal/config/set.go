@@ -58,6 +58,7 @@ func set(c team.Config, key, value string) (team.Config, *fault) {
 	if err == nil {
 		err = dec.Decode(map[string]any{s.key: v})
 	}
+	d.receiveGiven = k == "receive_balance"
 	if err != nil {
 		return c, &fault{key: k, what: fmt.Sprintf("%q cannot be taken", value), why: err.Error(), fix: "give " + s.shape.String()}
 	}

@@ -36,6 +36,14 @@ func TestSet(t *testing.T) {
 		{"mtu", "9000", func(c *team.Config) { c.MTU = 9000 }},
 		{"balance", "off", func(c *team.Config) { c.Balance = false }},
 		{"receive_balance", "off", func(c *team.Config) { c.ReceiveBalance = false }},
+		{"receive_balance", "on", func(c *team.Config) {}},
+		{"mode", "balance-tlb", func(c *team.Config) { c.ReceiveBalance = false }},
+		{"mode", "6", func(c *team.Config) {}},
+		{"gain", "0s", func(c *team.Config) { c.Gain = 0 }},
+		{"gain", "1s", func(c *team.Config) { c.Gain = time.Second }},
+		{"skew", "2ms", func(c *team.Config) { c.Skew = 2 * time.Millisecond }},
+		{"rebalance", "0s", func(c *team.Config) { c.Rebalance = 0 }},
+		{"rebalance", "100ms", func(c *team.Config) { c.Rebalance = 100 * time.Millisecond }},
 		{"up_delay", "1.5s", func(c *team.Config) { c.UpDelay = 1500 * time.Millisecond }},
 		{"packets_per_member", "0", func(c *team.Config) { c.PacketsPerMember = 0 }},
 		{"link_watch", "carrier", func(c *team.Config) {}},
@@ -68,12 +76,19 @@ func TestSetRefuses(t *testing.T) {
 		{"", "x", team.Usage, "unknown setting"},
 		{"mtu", "x", team.Usage, "whole number"},
 		{"mtu", "1", team.Usage, "out of range"},
-		{"mode", "elb", team.Failed, "not in this build yet"},
+		{"mode", "lacp", team.Failed, "not in this build yet"},
+		{"gain", "1.1s", team.Usage, "out of range"},
+		{"gain", "-1ns", team.Usage, "out of range"},
+		{"skew", "2s", team.Usage, "out of range"},
+		{"rebalance", "1ms", team.Usage, "100ms to 1h0m0s, or 0s for never"},
+		{"rebalance", "2h", team.Usage, "out of range"},
+		{"rebalance", "0", team.Usage, "no unit"},
 		{"mode", "roundrobbin", team.Usage, "did you mean"},
 		{"up_delay", "5", team.Usage, "no unit"},
 		{"active", "eth3", team.NotFound, "not a member"},
 		{"weight.eth3", "1", team.NotFound, "did you mean"},
 		{"weight.eth1", "0", team.Usage, "out of range"},
+		{"weight.eth1", "-1", team.Usage, "out of range"},
 		{"weight.eth1", "NaN", team.Usage, "out of range"},
 		{"weight", "2", team.Usage, "weight.NIC"},
 		{"members", "eth3", team.Usage, "nicteam add"},
@@ -98,6 +113,20 @@ func TestSetRefuses(t *testing.T) {
 	}
 }
 
+func TestSetReceiveBalanceElsewhere(t *testing.T) {
+	base := with(func(c *team.Config) { c.Mode, c.ReceiveBalance = modes.RoundRobin, false })
+	_, err := Set(base, "receive_balance", "on")
+	if p := problemOf(t, err); p.Kind != team.Usage || p.What != "receive_balance: on is not for mode round-robin" {
+		t.Errorf("%v", p)
+	}
+	base.ReceiveBalance = true // as it is by default: nobody asked
+	for key, value := range map[string]string{"receive_balance": "off", "mtu": "1400", "mode": "xor"} {
+		if _, err := Set(base, key, value); err != nil {
+			t.Errorf("%s=%s: %v", key, value, err)
+		}
+	}
+}
+
 // anyConfig draws valid configurations.
 func anyConfig(t *rapid.T) team.Config {
 	c := team.DefaultConfig()
@@ -108,12 +137,14 @@ func anyConfig(t *rapid.T) team.Config {
 	if len(c.Members) > 0 && rapid.Bool().Draw(t, "has primary") {
 		c.Primary = c.Members[0].Name
 	}
-	c.Mode = rapid.SampledFrom([]modes.Kind{modes.RoundRobin, modes.ActiveBackup, modes.XOR, modes.Broadcast}).Draw(t, "mode")
+	c.Mode = rapid.SampledFrom([]modes.Kind{modes.ELB, modes.RoundRobin, modes.ActiveBackup, modes.XOR, modes.Broadcast}).Draw(t, "mode")
 	c.Hash = rapid.SampledFrom(modes.HashPolicies()).Draw(t, "hash")
 	c.PrimaryReselect = modes.Reselect(rapid.IntRange(0, 2).Draw(t, "reselect"))
 	c.Balance, c.ReceiveBalance = rapid.Bool().Draw(t, "balance"), rapid.Bool().Draw(t, "receive")
 	c.PacketsPerMember, c.MinMembers = rapid.IntRange(0, 65535).Draw(t, "ppm"), rapid.IntRange(1, 64).Draw(t, "min")
 	c.UpDelay = time.Duration(rapid.Int64Range(0, int64(maxDelay)).Draw(t, "up"))
+	c.Gain, c.Skew = time.Duration(rapid.Int64Range(0, 1e9).Draw(t, "gain")), time.Duration(rapid.Int64Range(0, 1e9).Draw(t, "skew"))
+	c.Rebalance = rapid.SampledFrom([]time.Duration{0, minRebalance, time.Second, maxRebalance}).Draw(t, "rebalance")
 	c.AnnounceInterval = time.Duration(rapid.Int64Range(1e7, 6e10).Draw(t, "interval"))
 	c.MTU = rapid.SampledFrom([]int{0, minMTU, 1500, maxMTU}).Draw(t, "mtu")
 	c.TSO, c.GRO = team.Offload(rapid.IntRange(0, 2).Draw(t, "tso")), team.Offload(rapid.IntRange(0, 2).Draw(t, "gro"))

@@ -17,6 +17,11 @@ const (
 	maxMTU    = 65521 // the most that a TAP takes
 	maxWeight = 1e6
 	maxDelay  = time.Hour
+	maxGain   = time.Second
+	maxSkew   = time.Second
+
+	minRebalance = 100 * time.Millisecond // a quicker one would measure noise
+	maxRebalance = time.Hour
 )
 
 // Validate says what is wrong with a configuration, whatever it was made from, nil when it
@@ -155,10 +160,14 @@ func validateTimes(c team.Config) *fault {
 	}{
 		{"up_delay", c.UpDelay, 0, maxDelay}, {"down_delay", c.DownDelay, 0, maxDelay},
 		{"announce_interval", c.AnnounceInterval, 10 * time.Millisecond, time.Minute},
+		{"gain", c.Gain, 0, maxGain}, {"skew", c.Skew, 0, maxSkew},
 	} {
 		if s.d < s.low || s.d > s.high {
 			return &fault{key: s.key, what: fmt.Sprintf("%v is out of range", s.d), why: fmt.Sprintf("allowed is %v to %v", s.low, s.high), fix: "write a duration such as 200ms"}
 		}
+	}
+	if c.Rebalance != 0 && (c.Rebalance < minRebalance || c.Rebalance > maxRebalance) {
+		return &fault{key: "rebalance", what: fmt.Sprintf("%v is out of range", c.Rebalance), why: fmt.Sprintf("allowed is %v to %v, or 0s for never", minRebalance, maxRebalance), fix: "write a duration such as 1s"}
 	}
 	return between("announce_count", c.AnnounceCount, 0, 255, "0 announces nothing")
 }
@@ -257,8 +266,8 @@ func validateWire(c team.Config) *fault {
 
 // validateLanding refuses what is right and has not landed.
 func validateLanding(c team.Config) *fault {
-	if c.Mode == modes.ELB || c.Mode == modes.LACP {
-		return notYet("mode", c.Mode.String(), "use round-robin, active-backup, xor or broadcast")
+	if c.Mode == modes.LACP {
+		return notYet("mode", c.Mode.String(), "use elb, round-robin, active-backup, xor or broadcast")
 	}
 	for _, w := range c.LinkWatch {
 		if w != "carrier" {

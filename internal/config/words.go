@@ -40,6 +40,15 @@ func parseMode(s string, c *team.Config, receiveGiven bool) (modes.Kind, *fault)
 	return a.Kind, nil
 }
 
+// receiveFault refuses receive balancing that was asked for in a mode without it. That it is on by default
+// means nothing there.
+func receiveFault(c team.Config) *fault {
+	if c.Mode == modes.ELB || !c.ReceiveBalance {
+		return nil
+	}
+	return &fault{key: "receive_balance", what: fmt.Sprintf("on is not for mode %v", c.Mode), why: "only elb tells its peers by which NIC to reach it", fix: "use mode elb, or leave receive_balance out"}
+}
+
 func parseHash(s string) (modes.HashPolicy, *fault) {
 	h, err := modes.ParseHash(s)
 	if err != nil {
