@@ -257,7 +257,7 @@ func (e *elb) replan() {
 
 // take has member id take in what is for m.
 func (pl *Plan) take(st *State, m frame.MAC, id int) {
-	if mem := find(st, id); mem != nil && mem.MAC != m && !slices.Contains(pl.Filter[id], m) {
+	if mem := find(st, id); mem != nil && !mem.OwnMAC && mem.MAC != m && !slices.Contains(pl.Filter[id], m) {
 		pl.Filter[id] = append(pl.Filter[id], m)
 	}
 }
