@@ -63,6 +63,8 @@ var goals = []goal{
 	atMost("rss-idle", team1, theHighest, 40),
 	atMost("failover-out", team1, theMedian, 2),
 	atMost("failover-out", team1, theHighest, 5),
+	atMost("failover-in", team1, theMedian, 2),
+	atMost("failover-in", team1, theHighest, 5),
 	atMost("second-loss", team1, theHighest, 15),
 	{measure: "dead-of-six", of: "least", figure: theLowest, least: true, bound: 19},
 	atMost("dead-of-six", "most", theHighest, 21),

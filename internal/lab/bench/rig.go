@@ -83,10 +83,9 @@ func (b *bench) direct(name string, nics int) (*rig, error) {
 
 // network says how switched joins box and peer.
 type network struct {
-	nics  int
-	rate  uint64 // bit/s of each of box's NICs, 0 for no limit
-	lag   bool   // the switch knows box's NICs as one static group
-	wires bool   // TAP NICs instead of veth
+	nics int
+	rate uint64 // bit/s of each of box's NICs, 0 for no limit
+	lag  bool   // the switch knows box's NICs as one static group
 }
 
 // switched joins box to a switch, and that to peer.
@@ -114,18 +113,9 @@ func (r *rig) wire(name string, n network) error {
 	var ports []string
 	for i := range n.nics {
 		nic, port := fmt.Sprintf("eth%d", i+1), fmt.Sprintf("p%d", i+1)
-		var line lab.Line
-		if n.wires {
-			line, err = lab.NewWire(r.box, nic, sw, port, lab.WireOptions{})
-		} else {
-			line, err = lab.NewCable(r.box, nic, sw, port, lab.CableOptions{})
-		}
+		line, err := lab.NewCable(r.box, nic, sw, port, lab.CableOptions{})
 		if err != nil {
 			return err
-		}
-		if n.wires {
-			// Its goroutines end with it, and before the host does.
-			r.defers(line.Close)
 		}
 		r.lines = append(r.lines, line)
 		ports = append(ports, port)

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"nicteam/internal/lab"
+	nicteam "nicteam/team"
+)
+
+const (
+	failoverRate = 10_000 // frames a second
+	// The kernel tells of one link event a second; a cut after that long is a first event.
+	quiet = 1200 * time.Millisecond
+	// What a cut does shows within this time.
+	aftermath = 100 * time.Millisecond
+	// The time without a cut that it is compared with ends so long before.
+	calmBefore = 200 * time.Millisecond
+)
+
+// cutter is a team on veth NICs, whose frames the kernel alone carries, with a stream through it.
+type cutter struct {
+	*rig
+	stream   *lab.Running
+	witness  *lab.Witness
+	carriers []*carrier // by NIC
+	told     toldAt
+}
+
+func (b *bench) cutter(ctx context.Context, nics int, inwards bool, settings ...string) (c *cutter, err error) {
+	c = &cutter{}
+	if c.rig, err = b.switched("cut", network{nics: nics}); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			b.close(c.rig)
+		}
+	}()
+	var names []string
+	for i := range nics {
+		names = append(names, fmt.Sprintf("eth%d", i+1))
+	}
+	if c.carriers, err = carriers(c.box, names...); err != nil {
+		return nil, err
+	}
+	c.defers(func() error { closeCarriers(c.carriers); return nil })
+	if err := c.team(ctx, append(settings, names...)...); err != nil {
+		return nil, err
+	}
+	if err := c.listen(); err != nil {
+		return nil, err
+	}
+	if c.witness, err = lab.StartWitness(); err != nil {
+		return nil, err
+	}
+	c.defers(c.witness.Close)
+	s := lab.Stream{From: c.box, To: c.peer, Address: peerAddr, Rate: failoverRate, Witness: c.witness}
+	if inwards {
+		s.From, s.To, s.Address = c.peer, c.box, boxAddr
+	}
+	if c.stream, err = s.Start(); err != nil {
+		return nil, err
+	}
+	c.defers(func() error { _, err := c.stream.Stop(); return err })
+	return c, nil
+}
+
+// ready waits until all members can be used and link events are a while ago, and returns the active one.
+func (c *cutter) ready(ctx context.Context) (string, error) {
+	st, err := c.awaitStatus(ctx, "all members have a link", func(s *nicteam.Status) bool {
+		for _, m := range s.Members {
+			if !m.Link || m.State != "up" && m.State != "standby" {
+				return false
+			}
+		}
+		return s.Active != ""
+	})
+	if err != nil {
+		return "", err
+	}
+	return st.Active, pause(ctx, quiet)
+}
+
+// cut takes the carrier from a member and returns when it had gone.
+func (c *cutter) cut(member string) (time.Time, error) {
+	n, err := strconv.Atoi(member[len("eth"):])
+	if err != nil || n < 1 || n > len(c.lines) {
+		return time.Time{}, fmt.Errorf("member %q is none of ours", member)
+	}
+	return c.carriers[n-1].lost(c.lines[n-1].Cut)
+}
+
+// loss is what a cut did, and the kernel and the team about it; times are from when the carrier's flag went.
+type loss struct {
+	gap     lab.Gap       // longest since
+	calm    lab.Gap       // the longest in as long a time before the cut
+	kernel  time.Duration // until the kernel told
+	team    time.Duration // until the team noted the member down
+	took    time.Duration // by its own account, from when it knew until its new plan was in force
+	started time.Duration // until the longest gap began, 0 if it was under way
+}
+
+// loss cuts a member, looks at what that did, and mends all.
+func (c *cutter) loss(ctx context.Context, member string) (l loss, err error) {
+	defer func() { err = errors.Join(err, c.mend()) }()
+	c.told.forget()
+	at, err := c.cut(member)
+	if err == nil {
+		err = pause(ctx, aftermath)
+	}
+	if err != nil {
+		return l, err
+	}
+	l.gap = c.stream.GapAfter(at, at.Add(aftermath))
+	l.calm = c.stream.GapAfter(at.Add(-aftermath-calmBefore), at.Add(-calmBefore))
+	l.started = l.gap.At.Sub(at)
+	l.kernel = -1
+	if told := c.told.of(member); !told.IsZero() {
+		l.kernel = told.Sub(at)
+	}
+	err = c.client.Events(ctx, false, func(e *nicteam.Event) error {
+		if e.Event == "member-down" && e.Member == member {
+			l.team, l.took = e.Time.Sub(at), time.Duration(e.Took)
+		}
+		return nil
+	})
+	return l, err
+}
+
+func (c *cutter) mend() error {
+	for _, l := range c.lines {
+		if err := l.Mend(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// toldAt is when the kernel told of lost carriers first.
+type toldAt struct {
+	mu sync.Mutex
+	at map[string]time.Time
+}
+
+func (t *toldAt) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.at = map[string]time.Time{}
+}
+
+func (t *toldAt) of(name string) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.at[name]
+}
+
+func (t *toldAt) note(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.at != nil && t.at[name].IsZero() {
+		t.at[name] = time.Now()
+	}
+}
+
+// listen notes when the kernel tells box of lost carriers.
+func (c *cutter) listen() error {
+	events, done := make(chan netlink.LinkUpdate, 64), make(chan struct{})
+	if err := c.box.Do(func() error { return netlink.LinkSubscribe(events, done) }); err != nil {
+		return fmt.Errorf("listen to link events: %w", err)
+	}
+	c.defers(func() error { close(done); return nil })
+	go func() {
+		for e := range events {
+			if a := e.Attrs(); a != nil && a.OperState == netlink.OperDown {
+				c.told.note(a.Name)
+			}
+		}
+	}()
+	return nil
+}
+
+// gaps repeats losses. Beside the gap of each stands what the machine does to the traffic without one.
+func (b *bench) gaps(ctx context.Context, n int, m *measure, lose func(context.Context) (loss, error)) {
+	with, without := m.add(team1), m.add(noCut)
+	var all []loss
+	for i := range n {
+		if ctx.Err() != nil || with.Missing != "" {
+			break
+		}
+		l, err := lose(ctx)
+		if err != nil {
+			with.fail(i, err)
+			without.fail(i, err)
+			b.say("%s %d/%d: %v", m.Name, i+1, n, err)
+			continue
+		}
+		all = append(all, l)
+		with.set(i, milliseconds(l.gap.Net))
+		without.set(i, milliseconds(l.calm.Net))
+		b.say("%s %d/%d %s  cut %v from %v on, told by the kernel after %v, noted by the team after %v (took %v)  no cut %v", m.Name, i+1, n, m.Unit, l.gap, round(l.started), round(l.kernel), round(l.team), round(l.took), l.calm)
+	}
+	m.Notes = append(m.Notes, summary(all)...)
+}
+
+// summary is what the losses have besides the gap.
+func summary(all []loss) []string {
+	if len(all) == 0 {
+		return nil
+	}
+	figures := func(of func(loss) time.Duration) string {
+		var fs figures
+		for _, l := range all {
+			fs = append(fs, figure(milliseconds(of(l))))
+		}
+		known := fs.known()
+		return fmt.Sprintf("%s (%s–%s) ms", number(median(known)), number(known[0]), number(known[len(known)-1]))
+	}
+	longest := slices.MaxFunc(all, func(a, b loss) int { return int(a.gap.Length - b.gap.Length) })
+	late := 0
+	for _, l := range all {
+		if l.kernel < 0 || l.kernel > 10*time.Millisecond {
+			late++
+		}
+	}
+	return []string{
+		fmt.Sprintf("longest with standstills: %s ms", number(milliseconds(longest.gap.Length))),
+		fmt.Sprintf("from the flag until the team noted the loss: %s; from then until its plan was in force: %s", figures(func(l loss) time.Duration { return l.team }), figures(func(l loss) time.Duration { return l.took })),
+		fmt.Sprintf("the kernel told of %d of %d more than 10 ms late: it tells once a second of all links of the machine together", late, len(all)),
+	}
+}
+
+func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
