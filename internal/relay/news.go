@@ -44,12 +44,23 @@ func (n *news) suspected(id int) {
 	n.tell(team.Control{Kind: team.ControlSuspect, Member: id})
 }
 
-// frame hands a control frame over. A flood of them costs no copies once the control loop lags.
-func (n *news) frame(id int, b []byte) {
-	if len(n.to) < cap(n.to)/2 {
-		n.tell(team.Control{Kind: team.ControlFrame, Member: id, Frame: bytes.Clone(b)})
+// frame hands over a copy of the frame in b ([virtio header][frame]), its checksum made, and reports whether the
+// control loop gets it. A flood of them costs no copies once the control loop lags.
+func (n *news) frame(id int, b []byte) bool {
+	if len(n.to) >= cap(n.to)/2 {
+		return false
 	}
+	var v frame.Vnet
+	v.Unmarshal(b)
+	own := bytes.Clone(b[frame.VnetLen:])
+	if v.GSO() != frame.GSONone || frame.FinishChecksum(v, own) != nil {
+		return false
+	}
+	return n.tell(team.Control{Kind: team.ControlFrame, Member: id, Frame: own})
 }
+
+// neighbourhood reports whether a frame asks or tells where an address is.
+func neighbourhood(h *frame.Headers) bool { return h.Protocol == frame.ARP || h.Protocol == frame.ND }
 
 // strangers are the source addresses told of since the Plan in force came. It belongs to one goroutine.
 type strangers struct {

@@ -102,7 +102,7 @@ func (m *member) choose(u *rule) {
 		}
 		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes)}
 		if h.EtherType == frame.TypeSlow && h.Dst == slowProtocols {
-			m.r.news.frame(m.id, b[frame.VnetLen:])
+			m.r.news.frame(m.id, b)
 			m.moved(&f)
 			continue
 		}
@@ -116,6 +116,9 @@ func (m *member) choose(u *rule) {
 		if whose == forNobody {
 			m.tally.drops[drop] += uint64(frames)
 			continue
+		}
+		if whose == forUs && u.PerMember && neighbourhood(&h) {
+			m.r.news.frame(m.id, b)
 		}
 		// The stack takes only what has the adapter's address, so what has another of ours gets that: peers know
 		// a member's address from before it was in the team, or were told it to spread what they send.

@@ -7,7 +7,9 @@ package relay
 //  3. It takes the rule in force, once for the batch.
 //  4. Each frame is parsed once; modes.Picker says by which members it leaves; datagrams of a flow that
 //     leave by one member are joined to a super-frame in place (pick). Then they are queued on the members'
-//     sockets, and counted as the frames that they will be on the wire (spread).
+//     sockets, and counted as the frames that they will be on the wire (spread). Where the rule is PerMember the adapter's
+//     frames get the member's address then, and its ARP and ND have gone to the control loop instead, which sends
+//     them by Send.
 //  5. One sendmmsg a member (flush). The socket's send buffer is the bound of the member's backlog: what
 //     does not fit is dropped, for nothing may wait for one member while others are idle.
 //  6. What a member refused because it has no link goes to another one, once (resend).
@@ -18,9 +20,10 @@ package relay
 //     VLAN tags back in place.
 //  2. It takes the rule in force, once for the batch.
 //  3. Each frame is parsed once and accepted or not (accept): own frames come back, members that
-//     do not collect, addresses of others. Slow protocol frames go to the control loop instead.
-//  4. What is addressed to the member's own address gets the adapter's. Datagrams of a flow are joined to a
-//     super-frame in place (choose).
+//     do not collect, addresses of others. Slow protocol frames go to the control loop instead, where the
+//     rule is PerMember a copy of ARP and ND that is for us alone.
+//  4. What is addressed to the member's own address, or to one that it has inherited, gets the adapter's. Datagrams
+//     of a flow are joined to a super-frame in place (choose).
 //  5. One write into the adapter's queue (deliver): the kernel takes it through its stack there and then.
 //
 // All goroutines write through the one queue's descriptor by number, without a lock; Close ends them

@@ -18,6 +18,9 @@ const (
 	// batchBytes ends a batch of super-frames early: the first of them should leave while the last are
 	// still in the cache, and members should not fall idle while the adapter is read.
 	batchBytes = 256 << 10
+
+	// sourceAt is where the source address is behind a virtio header.
+	sourceAt = frame.VnetLen + 6
 )
 
 // transmitter moves frames from the adapter's queue to the members. One goroutine runs it.
@@ -50,6 +53,7 @@ type fact struct {
 	protocol frame.Protocol
 	frames   uint32
 	bytes    uint32
+	rename   bool // transmit: it has the adapter's address and leaves with the member's
 }
 
 type refusal struct{ frame, member uint8 }
@@ -150,7 +154,11 @@ func (t *transmitter) pick(u *rule) {
 		if h.Src != u.Adapter && !u.isBehind(h.Src) {
 			t.met.met(t.r.news, u, h.Src)
 		}
-		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes)}
+		rename := u.PerMember && h.Src == u.Adapter
+		if rename && u.Distributing != 0 && neighbourhood(&h) && t.r.news.frame(-1, b) {
+			continue // comes back by Send
+		}
+		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), rename: rename}
 		t.facts[t.at] = f
 		set := t.picker.Pick(u.Plan, &h, b[frame.VnetLen:], bytes)
 		if set == 0 {
@@ -206,9 +214,12 @@ func (t *transmitter) put(u *rule, i, id int, first bool) {
 		t.refuse(u, i, id, first)
 		return
 	}
+	f := &t.facts[i]
+	if f.rename {
+		m.mac.Put(t.frame(i), sourceAt)
+	}
 	t.order[id][m.socket.Queue(t.frame(i))] = uint8(i)
 	t.touched = t.touched.With(id)
-	f := &t.facts[i]
 	c := &t.tallies[id].moved[f.protocol]
 	c.Frames += uint64(f.frames)
 	c.Bytes += uint64(f.bytes)
