@@ -1,5 +1,20 @@
 package modes
 
+// How SpreadShortest works. A flow is a slot of the flow table, found by the hash of its headers. A member is a
+// queue: it has a rate, and a clock that tells when all it was given will have left. For a frame of a slot:
+//
+//  1. The slot's last frame may still be under way (until + skew has not come): it stays, for another member
+//     could overtake its own.
+//  2. The slot was used within the last second, and its member's clock is less than gain ahead of the
+//     earliest: it stays, for nothing would be won.
+//  3. Otherwise it goes where the frame would have left first. Where that is all the same, each slot has an order
+//     of its own, so that a team at rest spreads its flows.
+//  4. The member's clock moves on by what the frame takes, and is noted in the slot.
+//
+// A member sends in the order in which it was given, so nothing leaves later than its clock says: a clock that
+// a reading has set back counts at once. One that a reading has set forward shows that what was given
+// before will leave later than was noted.
+
 // FlowCount is the length of the flow table of SpreadShortest.
 const FlowCount = 16384
 
@@ -18,6 +33,14 @@ type Queue struct {
 	Rate     uint64     // bit/s by which the clock runs
 	Source   RateSource // of Rate
 	Capacity uint64     // bit/s as measured, 0 never shown
+
+	cost  uint64 // of a byte, in 1/costOne ns
+	given uint64 // bytes since the last reading
+	at    int64  // of the last batch that gave it anything
+	batch int    // bytes given by that batch
+
+	// What was noted in (lateFrom, lateTo] leaves at late, as a reading has shown.
+	lateFrom, lateTo, late int64
 }
 
 // RateSource says where a member's rate comes from.

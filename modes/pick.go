@@ -10,8 +10,13 @@ import "nicteam/internal/frame"
 // shares and equal frames that is strict alternation; a dead member's part falls to all others
 // alike. A member that comes starts at the clock of those that are there: it owes nothing and
 // is owed nothing.
+//
+// SpreadShortest is told at the head of flows.go. Its flow table is made when it is first met, and stays.
 type Picker struct {
 	Seed uint64
+	Now  int64 // ns of a clock that only moves forward; the owner sets it once a batch
+
+	shortest *shortest // nil until SpreadShortest was met
 
 	plan  *Plan              // whose shares are in cost
 	set   MemberSet          // that distribute in it
@@ -47,9 +52,32 @@ func (p *Picker) Pick(pl *Plan, h *frame.Headers, b []byte, bytes int) MemberSet
 		return p.next(pl, bytes)
 	case SpreadBroadcast:
 		return pl.Distributing
+	case SpreadShortest:
+		if p.shortest == nil {
+			p.shortest = &shortest{flows: &Flows{}}
+		}
+		return p.shortest.pick(pl, h, b, bytes, p.Now)
 	default:
 		return 0
 	}
+}
+
+// Measured takes in a reading of member id: bytes that it took since the last one, and bytes that wait now, as they
+// are on the wire. It is due every 20 ms while the member sends, with Now set just before.
+func (p *Picker) Measured(id int, sent uint64, waiting int) {
+	if p.shortest != nil {
+		p.shortest.measured(id, sent, waiting, p.Now)
+	}
+}
+
+// Flows returns the flow table as it is at Now, nil when SpreadShortest was never met. It is the Picker's own:
+// only its goroutine may read it.
+func (p *Picker) Flows() *Flows {
+	if p.shortest == nil {
+		return nil
+	}
+	p.shortest.flows.Now = p.Now
+	return p.shortest.flows
 }
 
 // Other returns a member by which a frame that those in tried have refused may be sent again, or -1:
@@ -68,7 +96,7 @@ func Other(pl *Plan, tried MemberSet) int {
 func (p *Picker) follow(pl *Plan) {
 	now := p.behind()
 	old := p.set
-	*p = Picker{Seed: p.Seed, plan: pl, clock: p.clock, turn: p.turn, left: p.left, state: p.state}
+	*p = Picker{Seed: p.Seed, Now: p.Now, shortest: p.shortest, plan: pl, clock: p.clock, turn: p.turn, left: p.left, state: p.state}
 	for id, share := range pl.Weights {
 		if share == 0 || !pl.Distributing.Has(id) {
 			continue

@@ -1,0 +1,240 @@
+package modes
+
+import (
+	"math"
+	"time"
+
+	"nicteam/internal/frame"
+)
+
+const (
+	// costOne is a ns of a byte's cost. Fractions matter: a byte takes 0.08 ns at 100 Gbit/s.
+	costOne = 1 << costBits
+	// costBits leaves room for a super-frame at leastRate.
+	costBits = 16
+	// leastRate keeps costs finite.
+	leastRate = 10_000
+	// farthest bounds a clock's way ahead of now, which a member can get only where nothing is read back.
+	farthest = int64(time.Hour)
+	// flowIdle is how long a slot keeps its member while unused.
+	flowIdle = int64(time.Second)
+	// lateWindow is how long before a reading frames may have been noted that still wait, besides
+	// the time that the waiting takes: two intervals of reading.
+	lateWindow = 2 * int64(20*time.Millisecond)
+	// freshFor is how long what a batch gave tells nothing about whether frames had to wait.
+	freshFor = int64(time.Millisecond)
+)
+
+// shortest is what a Picker keeps for SpreadShortest. The rule stands at the head of flows.go.
+type shortest struct {
+	flows    *Flows
+	capacity [MaxMembers]Capacity
+
+	plan       *Plan // taken over
+	turn       uint64
+	set        MemberSet         // that distribute in plan
+	ids        [MaxMembers]uint8 // the same
+	n          int               // how many of ids
+	gain, skew int64
+}
+
+// ns returns what bytes take at a cost.
+func ns(bytes, cost uint64) int64 { return int64(bytes * cost >> costBits) }
+
+// pick chooses for a frame, and notes it.
+func (s *shortest) pick(pl *Plan, h *frame.Headers, b []byte, bytes int, now int64) MemberSet {
+	if s.plan != pl {
+		s.follow(pl, now)
+	}
+	id, slot := s.fixed(pl, h), -1
+	if id < 0 {
+		slot = flowSlot(pl, h, b)
+		f := &s.flows.Slots[slot]
+		if s.n == 0 {
+			return 0
+		}
+		to, why, stays := s.decide(slot, uint64(bytes), now)
+		if !stays {
+			if f.Until == 0 || f.Member != uint8(to) {
+				f.Member, f.Since = uint8(to), now
+			}
+			f.Why = why
+		}
+		id = to
+	}
+	if uint(id) >= MaxMembers || !s.set.Has(id) {
+		return 0
+	}
+	q := &s.flows.Members[id]
+	q.charge(uint64(bytes), now)
+	if slot >= 0 {
+		f := &s.flows.Slots[slot]
+		f.Until = q.Clock
+		f.Bytes += uint64(bytes)
+	}
+	return 1 << uint(id)
+}
+
+// fixed returns the member of frames that are no flow's: of MACs behind the adapter, and those for groups by
+// which switches and routers learn who wants them. It returns -1 for all others, and MaxMembers where
+// nobody may send a fixed one.
+func (s *shortest) fixed(pl *Plan, h *frame.Headers) int {
+	switch {
+	case h.Src != pl.Adapter:
+		if id := pl.Pin(h.Src); id >= 0 {
+			return id
+		}
+		return MaxMembers
+	case h.Dst.Multicast() && h.IPProto != frame.ProtoUDP:
+		if pl.Single < 0 {
+			return MaxMembers
+		}
+		return pl.Single
+	}
+	return -1
+}
+
+// flowSlot returns the slot of a frame's flow.
+func flowSlot(pl *Plan, h *frame.Headers, b []byte) int {
+	return int(Hash(pl.Hash, pl.Salt, h, b) % FlowCount)
+}
+
+// decide returns the member for a frame of a slot: the slot's own if it stays, else the one where the frame leaves
+// first, and why. There must be a member.
+func (s *shortest) decide(slot int, bytes uint64, now int64) (id int, why FlowReason, stays bool) {
+	f := &s.flows.Slots[slot]
+	if f.Until != 0 && s.set.Has(int(f.Member)) && s.stays(f, now) {
+		return int(f.Member), f.Why, true
+	}
+	id, why = s.choose(slot, bytes, now)
+	return id, why, false
+}
+
+// stays is rules 1 and 2.
+func (s *shortest) stays(f *Flowing, now int64) bool {
+	q := &s.flows.Members[f.Member]
+	until := q.leaves(f.Until)
+	if now < until+s.skew {
+		return true
+	}
+	if now >= until+flowIdle {
+		return false
+	}
+	if q.Clock < now+s.gain {
+		return true // no clock is earlier than now
+	}
+	for _, id := range s.ids[:s.n] {
+		if q.Clock-max(s.flows.Members[id].Clock, now) >= s.gain {
+			return false
+		}
+	}
+	return true
+}
+
+// choose is rule 3. What differs by less than gain and less than an eighth of the time that the frame takes is all the
+// same, for measured rates of equal NICs are never quite equal.
+func (s *shortest) choose(slot int, bytes uint64, now int64) (int, FlowReason) {
+	best, least := int(s.ids[0]), int64(math.MaxInt64)
+	if s.n == 1 {
+		return best, FlowOnly
+	}
+	for _, id := range s.ids[:s.n] {
+		if t := s.flows.Members[id].finish(bytes, now); t < least {
+			best, least = int(id), t
+		}
+	}
+	near := least + min(s.gain, ns(bytes, s.flows.Members[best].cost)/8)
+	several, most := 0, uint64(0)
+	for _, id := range s.ids[:s.n] {
+		if s.flows.Members[id].finish(bytes, now) > near {
+			continue
+		}
+		several++
+		if r := flowRank(slot, int(id)); several == 1 || r > most {
+			best, most = int(id), r
+		}
+	}
+	if several > 1 {
+		return best, FlowRank
+	}
+	return best, FlowShortest
+}
+
+// flowRank is the rank of a member for a slot: any member is as likely to come first as any other.
+func flowRank(slot, id int) uint64 {
+	return finish(mix(hashStart, uint64(slot)<<8|uint64(id)))
+}
+
+// leaves returns when what was noted to leave at until really leaves.
+func (q *Queue) leaves(until int64) int64 {
+	if until <= q.lateTo && until > q.lateFrom {
+		until = q.late
+	}
+	return min(until, q.Clock)
+}
+
+// finish returns when a frame would have left.
+func (q *Queue) finish(bytes uint64, now int64) int64 {
+	return max(q.Clock, now) + ns(bytes, q.cost)
+}
+
+// charge is rule 4.
+func (q *Queue) charge(bytes uint64, now int64) {
+	q.Clock = min(q.finish(bytes, now), now+farthest) + 1 // never twice the same, and never 0
+	q.given += bytes
+	if q.at != now {
+		q.at, q.batch = now, 0
+	}
+	q.batch += int(bytes)
+}
+
+// follow takes over a Plan. A member that comes starts with an empty queue, and with nothing that an earlier one of
+// its number has shown.
+func (s *shortest) follow(pl *Plan, now int64) {
+	old := s.set
+	s.read(pl)
+	for _, id := range s.ids[:s.n] {
+		if !old.Has(int(id)) {
+			s.flows.Members[id] = Queue{Clock: now}
+			s.capacity[id] = Capacity{}
+		}
+		var link uint64
+		if pl.Known.Has(int(id)) {
+			link = pl.Rates[id]
+		}
+		s.capacity[id].Link(link)
+	}
+	s.rates()
+	if pl.Turn != s.turn {
+		s.turn = pl.Turn
+		for _, m := range pl.Moves {
+			s.force(m, now)
+		}
+	}
+}
+
+// read takes over what pl says of who may send and when slots stay.
+func (s *shortest) read(pl *Plan) {
+	s.plan, s.set, s.n = pl, pl.Distributing, 0
+	s.gain, s.skew = int64(pl.Gain), int64(pl.Skew)
+	for left := pl.Distributing; left != 0; left = left.Without(left.First()) {
+		s.ids[s.n] = uint8(left.First())
+		s.n++
+	}
+}
+
+// force carries out a move.
+func (s *shortest) force(m Move, now int64) {
+	if int(m.Slot) >= FlowCount || !s.set.Has(int(m.To)) {
+		return
+	}
+	f := &s.flows.Slots[m.Slot]
+	if f.Until == 0 || f.Member == m.To {
+		return
+	}
+	// The next frame finds the slot as if its last one left its new member just then, and so stays there.
+	q := &s.flows.Members[m.To]
+	q.Clock = max(q.Clock, now)
+	f.Until, f.Since, f.Member, f.Why = now, now, m.To, FlowForced
+	s.flows.Forced++
+}

@@ -1,0 +1,295 @@
+package modes
+
+import (
+	"testing"
+	"time"
+
+	"nicteam/internal/frame"
+
+	"pgregory.net/rapid"
+)
+
+const (
+	us = int64(time.Microsecond)
+	ms = int64(time.Millisecond)
+)
+
+// shortestPlan is a Plan of SpreadShortest for members of these speeds in Mbit/s; a negative one is not known, 0 is no member.
+func shortestPlan(mbps ...int) *Plan {
+	pl := emptyPlan()
+	pl.Spread, pl.PerMember, pl.Adapter, pl.Salt = SpreadShortest, true, adapterMAC, 7
+	pl.Gain, pl.Skew = DefaultGain, DefaultSkew
+	for id, r := range mbps {
+		switch {
+		case r == 0:
+			continue
+		case r > 0:
+			pl.Rates[id] = uint64(r) * 1e6
+			pl.Known = pl.Known.With(id)
+		default:
+			pl.Rates[id] = uint64(-r) * 1e6
+		}
+		pl.Weights[id] = MaxShare
+		pl.Distributing = pl.Distributing.With(id)
+	}
+	pl.Single = pl.Distributing.First()
+	pl.Collecting = pl.Distributing
+	pl.Slots = shareSlots(&pl.Weights)
+	return pl
+}
+
+// parsed is a frame with what Parse finds in it.
+type parsed struct {
+	b []byte
+	h frame.Headers
+}
+
+func flowFrame(i int) *parsed {
+	p := &parsed{b: ip{src: "10.0.0.1", dst: "10.0.0.2", proto: 17, sport: uint16(2*i + 1024), dport: uint16(i >> 15)}.frame()}
+	frame.Parse(p.b, &p.h)
+	return p
+}
+
+func (f *parsed) pick(p *Picker, pl *Plan, bytes int) int {
+	return p.Pick(pl, &f.h, f.b, bytes).First()
+}
+
+// slowShortest is the four rules in words, with a record of every frame instead of clocks.
+type slowShortest struct {
+	flows map[int]*slowFlow
+	free  [MaxMembers]float64 // ns, when all has left
+}
+
+type slowFlow struct {
+	member int
+	until  float64
+}
+
+func (s *slowShortest) pick(pl *Plan, slot, bytes int, now float64) int {
+	takes := func(id int) float64 { return float64(bytes) * 8e9 / float64(pl.Rates[id]) }
+	begins := func(id int) float64 { return max(s.free[id], now) }
+	f := s.flows[slot]
+	member := -1
+	if f != nil && pl.Distributing.Has(f.member) {
+		earliest := begins(f.member)
+		for id := range MaxMembers {
+			if pl.Distributing.Has(id) {
+				earliest = min(earliest, begins(id))
+			}
+		}
+		switch {
+		case now < f.until+float64(pl.Skew):
+			member = f.member
+		case now < f.until+1e9 && begins(f.member)-earliest < float64(pl.Gain):
+			member = f.member
+		}
+	}
+	if member < 0 {
+		first := -1
+		for id := range MaxMembers {
+			if pl.Distributing.Has(id) && (first < 0 || begins(id)+takes(id) < begins(first)+takes(first)) {
+				first = id
+			}
+		}
+		same := min(float64(pl.Gain), takes(first)/8)
+		var rank uint64
+		for id := range MaxMembers {
+			if pl.Distributing.Has(id) && begins(id)+takes(id) <= begins(first)+takes(first)+same {
+				if r := flowRank(slot, id); member < 0 || r > rank {
+					member, rank = id, r
+				}
+			}
+		}
+	}
+	s.free[member] = begins(member) + takes(member)
+	s.flows[slot] = &slowFlow{member, s.free[member]}
+	return member
+}
+
+// The Picker's choices are those of the rules in words. Where the two differ by the rounding of a ns the test goes on with
+// what the Picker chose, and that has to be rare.
+func TestShortestIsTheSlowOne(t *testing.T) {
+	var picks, differ int
+	rapid.Check(t, func(t *rapid.T) {
+		var speeds []int
+		for range rapid.IntRange(1, 5).Draw(t, "members") {
+			speeds = append(speeds, rapid.SampledFrom([]int{0, 10, 100, 500, 1000, 10000}).Draw(t, "speed"))
+		}
+		pl := shortestPlan(speeds...)
+		if pl.Distributing == 0 {
+			return
+		}
+		var p Picker
+		slow := slowShortest{flows: map[int]*slowFlow{}}
+		frames := make([]*parsed, 12)
+		for i := range frames {
+			frames[i] = flowFrame(i)
+		}
+		for range rapid.IntRange(1, 300).Draw(t, "frames") {
+			p.Now += rapid.SampledFrom([]int64{0, 0, 0, 1, 10 * us, 100 * us, 600 * us, 3 * ms, 2000 * ms}).Draw(t, "wait")
+			f := rapid.SampledFrom(frames).Draw(t, "flow")
+			bytes := rapid.SampledFrom([]int{64, 1514, 65000}).Draw(t, "bytes")
+			slot := flowSlot(pl, &f.h, f.b)
+			got := f.pick(&p, pl, bytes)
+			want := slow.pick(pl, slot, bytes, float64(p.Now))
+			picks++
+			if got != want {
+				differ++
+				q := p.Flows().Members
+				for id := range q {
+					slow.free[id] = float64(q[id].Clock)
+				}
+				slow.flows[slot] = &slowFlow{got, float64(p.Flows().Slots[slot].Until)}
+			}
+		}
+	})
+	if picks == 0 || differ*1000 > picks {
+		t.Errorf("%d of %d choices differ", differ, picks)
+	}
+}
+
+// Nothing overtakes: a flow changes members only when its last frame has left by the clock, and skew is over, as long as its
+// member may send. No other member than those that may send is ever used.
+func TestShortestNeverOvertakes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		plans := []*Plan{shortestPlan(100, 500, 1000), shortestPlan(0, 500, 1000), shortestPlan(100, 0, 0, -1000), shortestPlan(100, 500, 1000, 10000)}
+		pl := plans[0]
+		var p Picker
+		type last struct {
+			id int
+			at int64 // its last frame has left
+		}
+		was := map[int]last{}
+		frames := make([]*parsed, 20)
+		for i := range frames {
+			frames[i] = flowFrame(i)
+		}
+		for range rapid.IntRange(1, 400).Draw(t, "frames") {
+			p.Now += rapid.SampledFrom([]int64{0, 0, 0, 0, 5 * us, 50 * us, 700 * us, 5 * ms}).Draw(t, "wait")
+			if rapid.IntRange(0, 40).Draw(t, "another plan") == 0 {
+				pl = rapid.SampledFrom(plans).Draw(t, "plan")
+			}
+			i := rapid.IntRange(0, len(frames)-1).Draw(t, "flow")
+			set := p.Pick(pl, &frames[i].h, frames[i].b, 1514)
+			if set.Len() != 1 || set&^pl.Distributing != 0 {
+				t.Fatalf("by %b of %b", set, pl.Distributing)
+			}
+			id := set.First()
+			if w, ok := was[i]; ok && w.id != id && pl.Distributing.Has(w.id) && p.Now < w.at+int64(pl.Skew) {
+				t.Fatalf("flow %d went from %d to %d at %d, its last frame leaves at %d", i, w.id, id, p.Now, w.at)
+			}
+			was[i] = last{id, p.Flows().Members[id].Clock}
+			for i, w := range was { // a member that went and came back has an empty queue
+				if !pl.Distributing.Has(w.id) {
+					delete(was, i)
+				}
+			}
+		}
+	})
+}
+
+// A team at rest spreads its flows over equal members, each slot by an order of its own.
+func TestShortestSpreadsAtRest(t *testing.T) {
+	for _, n := range []int{2, 3, 4, 8} {
+		speeds := make([]int, n)
+		for i := range speeds {
+			speeds[i] = 1000 - i // as measured
+		}
+		pl := shortestPlan(speeds...)
+		var p Picker
+		var count [MaxMembers]int
+		const flows = 8000
+		for i := range flows {
+			p.Now += 10 * ms
+			count[flowFrame(i).pick(&p, pl, 1514)]++
+		}
+		for id := range n {
+			if mean := flows / n; count[id] < mean*9/10 || count[id] > mean*11/10 {
+				t.Errorf("%d members: %v", n, count[:n])
+				break
+			}
+		}
+	}
+}
+
+// Under load bytes follow rates, and every member is used.
+func TestShortestFollowsRates(t *testing.T) {
+	for _, speeds := range [][]int{{100, 500}, {1000, 1000, 1000}, {50, 100, 1000}} {
+		pl := shortestPlan(speeds...)
+		var p Picker
+		var load [MaxMembers]float64
+		total, rate := 0.0, 0.0
+		for _, s := range speeds {
+			rate += float64(s)
+		}
+		frames := make([]*parsed, 4000)
+		for i := range frames {
+			frames[i] = flowFrame(i)
+		}
+		gap := 0.9 * 1514 * 8 * 1000 / rate // ns: more than they carry
+		at := 0.0
+		for i := range 200_000 {
+			at += gap
+			p.Now = int64(at)
+			load[frames[i*7919%len(frames)].pick(&p, pl, 1514)] += 1514
+			total += 1514
+		}
+		for id, s := range speeds {
+			if got, want := load[id]/total, float64(s)/rate; got < want*0.97 || got > want*1.03 {
+				t.Errorf("%v: member %d has %.4f of the bytes, want %.4f", speeds, id, got, want)
+			}
+		}
+	}
+}
+
+func TestShortestAllocatesNothing(t *testing.T) {
+	a, b := shortestPlan(100, 500, -1), shortestPlan(100, 0, 1000)
+	f := flowFrame(3)
+	var p Picker
+	if p.Flows() != nil {
+		t.Error("a flow table before it is needed")
+	}
+	f.pick(&p, a, 1514)
+	table := p.Flows()
+	if n := testing.AllocsPerRun(100, func() {
+		for _, pl := range []*Plan{a, b} {
+			p.Now += 20 * ms
+			f.pick(&p, pl, 1514)
+			p.Measured(0, 1514, 64000)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	p.Pick(start(state(RoundRobin, 2)).Plan(), &f.h, f.b, 1514)
+	if p.Flows() != table {
+		t.Error("another mode lost the flow table")
+	}
+}
+
+func BenchmarkPickShortest(b *testing.B) {
+	frames := make([]*parsed, 1024)
+	for i := range frames {
+		frames[i] = flowFrame(i)
+	}
+	for _, c := range []struct {
+		name string
+		pl   *Plan
+		gap  int64 // ns
+	}{
+		{"stay", shortestPlan(1000, 1000, 1000, 1000), 100},
+		{"choose", shortestPlan(10000, 10000, 10000, 10000), 1_000_000},
+		{"rest", shortestPlan(10000, 10000, 10000, 10000), 2_000_000_000},
+		{"slots", start(state(XOR, 4)).Plan(), 100},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			var p Picker
+			i := 0
+			for b.Loop() {
+				f := frames[i&1023]
+				i++
+				p.Now += c.gap
+				p.Pick(c.pl, &f.h, f.b, 1514)
+			}
+		})
+	}
+}
