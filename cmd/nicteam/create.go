@@ -20,11 +20,13 @@ func (a *app) createCmd() *cobra.Command {
 		Long: `Makes a team: a new adapter called TEAM takes over the addresses and routes of the
 NICs, and the NICs carry its frames. It returns when the team forwards. Nothing
 on the host is changed before all input has been found valid, and a create that
-fails leaves the host as it was.
+fails leaves the host as it was. Without --mode the team balances both directions
+on any switch: nicteam help elb
 
 Flags win over NICTEAM_ variables, these over the file, and the file over
 defaults: nicteam help config`,
 		Example: `  nicteam create team0 eth1 eth2
+  nicteam create team0 eth1 eth2 --mode active-backup --primary eth1
   nicteam create team0 eth1 eth2 --mode round-robin --address 10.0.0.1/24 --gateway 10.0.0.254
   nicteam create team0 eth1 eth2 --dry-run
   nicteam create team0 --config team0.yaml`,

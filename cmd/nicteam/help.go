@@ -10,7 +10,7 @@ import (
 
 func (a *app) helpCmd() *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [COMMAND|modes|config]",
+		Use:   "help [COMMAND|modes|elb|config]",
 		Short: "Explain a command or a topic",
 		RunE: func(cmd *cobra.Command, given []string) error {
 			found, rest, err := cmd.Root().Find(given)
@@ -23,18 +23,19 @@ func (a *app) helpCmd() *cobra.Command {
 	}
 }
 
-// modesTopic is a topic: a command that only has help.
+// modesTopic is a topic: a command that only has help, of which cobra shows the long text.
 func modesTopic() *cobra.Command {
 	return &cobra.Command{
 		Use:   "modes",
 		Short: "How frames are spread, and what the switch must know",
 		Long: `Modes say how frames are spread over the NICs. In brackets what else a mode is called.
 
-  elb            balances both directions over mixed NICs, flow by flow; any switch.
-                 Not in this build yet. [balance-alb, 6; balance-tlb, 5 with receive_balance off]
+  elb            balances both directions over mixed NICs, flow by flow; any switch. The
+                 default: nicteam help elb. [balance-alb, 6; balance-tlb, 5 is it with
+                 receive_balance off]
   round-robin    frame by frame, by weight: one connection can use all NICs, frames may
                  overtake each other; the switch needs a static LAG. [balance-rr, 0]
-  active-backup  one NIC works, the others stand by; any switch. [1] The default for now.
+  active-backup  one NIC works, the others stand by; any switch. [1]
   xor            each flow keeps to a NIC, chosen by its hash; the switch needs a static
                  LAG. [balance-xor, 2]
   802.3ad        as xor, agreed with the switch by LACP. Not in this build yet. [lacp, 4]
@@ -42,7 +43,46 @@ func modesTopic() *cobra.Command {
 
 balance=off turns any mode into active-backup until balance=on.
 
-A NIC that loses its link is left at once, and its share goes to all others by weight.`,
+A NIC that loses its link is left at once, and its share goes to all others by weight.
+
+Examples:
+  nicteam create team0 eth1 eth2                        # elb
+  nicteam create team0 eth1 eth2 --mode active-backup --primary eth1
+  nicteam set team0 mode=xor hash=layer2+3`,
+	}
+}
+
+// elbTopic is the topic of the default mode.
+func elbTopic() *cobra.Command {
+	return &cobra.Command{
+		Use:   "elb",
+		Short: "The mode elb: what it does, its settings, what it cannot",
+		Long: `elb balances what is sent and what is received over any mix of NICs, and the switch need
+not know. Every NIC keeps its own MAC.
+
+Sending: a flow stays on its NIC while frames of it may be under way, so none is overtaken;
+when it pauses it goes to the NIC whose queue is shortest. How much a NIC carries is its link
+speed, or what it was measured to carry: nicteam status shows it and where it is known from.
+Flows that never pause are evened out once a rebalance.
+
+Receiving: each peer is told by ARP or neighbour discovery by which NIC to reach this host:
+nicteam peers. One peer uses one NIC to reach one address of ours; what comes through a router
+comes from one peer, the router.
+
+  gain=100us           a flow changes NICs only when it wins as much; 0s to 1s
+  skew=500us           the most that the ways by two NICs differ in time; 0s to 1s
+  rebalance=1s         how often flows that never pause are evened out; 100ms to 1h, 0s for never
+  receive_balance=on   off: every peer reaches this host by the active NIC
+  weight.NIC=1         scales what a NIC is taken to carry
+  balance=on           off: one active NIC, the others stand by
+
+Examples:
+  nicteam create team0 eth1 eth2 wlan0
+  nicteam create team0 eth1 eth2 --mode elb --skew 2ms --rebalance 5s
+  nicteam create team0 eth1 eth2 --mode balance-tlb     # balances only what is sent
+  nicteam set team0 weight.wlan0=0.5 gain=1ms
+  nicteam peers team0
+  nicteam explain team0 tcp 10.0.0.1:5000 10.0.0.2:80`,
 	}
 }
 
@@ -60,7 +100,7 @@ bare numbers for durations and values out of range are errors that name file and
 An example, which /etc/nicteam/team0.yaml could be:
 
   team: team0
-  mode: active-backup
+  mode: active-backup        # left out: elb
   members:
     - {name: eth1}
     - {name: eth2, weight: 2}

@@ -11,27 +11,6 @@ func notYet(what, fix string) error {
 	return &team.Problem{Kind: team.Failed, What: what + ": not in this build yet", Why: "the command is known, but its code has not landed", Fix: fix}
 }
 
-func (a *app) peersCmd() *cobra.Command {
-	return &cobra.Command{
-		Use:     "peers TEAM",
-		Short:   "elb: show which peer reaches us by which NIC (not in this build yet)",
-		Example: `  nicteam peers team0`,
-		Args:    args(1, 1),
-		RunE: func(_ *cobra.Command, given []string) error {
-			c := a.client(given[0])
-			defer c.Close()
-			s, err := c.Status(a.interruptible())
-			if err != nil {
-				return err
-			}
-			if s.Mode != "elb" {
-				return &team.Problem{Kind: team.Failed, What: "peers " + s.Team, Why: "only a team in mode elb steers its peers, this one is in mode " + s.Mode + "; elb is not in this build yet", Fix: "nicteam explain " + s.Team + " FLOW says where a flow goes"}
-			}
-			return notYet("peers "+s.Team, "nicteam status "+s.Team)
-		},
-	}
-}
-
 func (a *app) exportCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:                "export TEAM --last 1h --format svg|png|csv|json|md -o FILE",

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 	"nicteam/internal/config"
 	"nicteam/internal/control"
 	"nicteam/internal/frame"
+	"nicteam/modes"
 	"nicteam/team"
 )
 
@@ -30,7 +32,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the transcripts. They know two commands more:
 //
 //	exits CODE nicteam …   runs it and wants that exit code; an error has its three lines
-//	team NAME STATE        runs a pretended team in $NICTEAM_RUN_DIR until the script ends
+//	team NAME STATE [MODE] runs a pretended team in $NICTEAM_RUN_DIR until the script ends; active-backup, or elb
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "../../testdata/script",
@@ -84,10 +86,14 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func pretend(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) != 2 || neg {
-		ts.Fatalf("usage: team NAME STATE")
+	if len(args) < 2 || len(args) > 3 || neg {
+		ts.Fatalf("usage: team NAME STATE [MODE]")
 	}
-	stop, err := serveTeam(ts.Getenv("NICTEAM_RUN_DIR"), &pretended{name: args[0], state: args[1]})
+	p := &pretended{name: args[0], state: args[1]}
+	if len(args) == 3 {
+		p.mode = args[2]
+	}
+	stop, err := serveTeam(ts.Getenv("NICTEAM_RUN_DIR"), p)
 	ts.Check(err)
 	ts.Defer(stop)
 }
@@ -104,7 +110,7 @@ func serveTeam(runDir string, b control.Backend) (stop func(), err error) {
 }
 
 // pretended is a team that answers, but moves nothing.
-type pretended struct{ name, state string }
+type pretended struct{ name, state, mode string }
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 
@@ -122,7 +128,20 @@ func (p *pretended) Status() *team.Status {
 		s.Reason = "eth2 is down: carrier lost"
 		s.Members[1].State, s.Members[1].Link, s.Members[1].Reason = "down", false, "carrier lost"
 	}
+	if p.mode != "" {
+		s.Mode, s.Settings.ReceiveBalance, s.FlowMoves = p.mode, true, &team.FlowMoves{Forced: 12}
+		s.Members[0].RateBps, s.Members[0].RateSource = 2e8, "measured"
+	}
 	return s
+}
+
+func (p *pretended) Peers(context.Context) (*control.Peers, error) {
+	if p.mode == "" {
+		return control.PeersOf(p.Status(), nil, nil), nil
+	}
+	peer := modes.Peer{Address: netip.MustParseAddr("10.9.0.2"), Ours: netip.MustParseAddr("10.9.0.1"), MAC: 0x020000000002, Member: 1,
+		Since: epoch, Seen: epoch.Add(time.Minute), RxBps: 94_100_000, Told: 2}
+	return control.PeersOf(p.Status(), []modes.Peer{peer}, func(id int) string { return p.Status().Members[id].Name }), nil
 }
 
 func (p *pretended) Sample() *team.Sample {
@@ -171,6 +190,7 @@ func (p *pretended) Remove(_ context.Context, names []string, force bool) ([]str
 // Set really sets, so that what config says of a bad value is seen as a user sees it.
 func (p *pretended) Set(_ context.Context, settings map[string]string) ([]string, error) {
 	c := team.DefaultConfig()
+	c.Mode, _ = modes.ParseKind(p.Status().Mode)
 	c.Team, c.Members = p.name, []team.MemberConfig{{Name: "eth1", Weight: 1}, {Name: "eth2", Weight: 1}}
 	var steps, keys []string
 	for k := range settings {
@@ -195,7 +215,7 @@ func (p *pretended) Delete(context.Context) ([]string, error) {
 // TestInterrupt: a stream ends with 130 and without words when its user has enough.
 func TestInterrupt(t *testing.T) {
 	dir := t.TempDir()
-	stop, err := serveTeam(dir, &pretended{"team0", "up"})
+	stop, err := serveTeam(dir, &pretended{name: "team0", state: "up"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ func (a *app) setCmd() *cobra.Command {
 			strings.Join(config.LiveKeys(), ", ") + ".\n\nbalance=off leaves one NIC active and the others standing by, balance=on goes back.",
 		Example: `  nicteam set team0 mode=round-robin
   nicteam set team0 active=eth2
+  nicteam set team0 rebalance=5s receive_balance=off
   nicteam set team0 weight.eth1=2 hash=layer2+3
   nicteam set team0 balance=off`,
 		Args: args(2, -1),

@@ -59,18 +59,37 @@ func (a *app) showStatus(s *team.Status, now time.Time) {
 	if !s.Balance {
 		a.say("  balance off: one NIC works, the others stand by")
 	}
-	rows := [][]string{{"  NIC", "STATE", "SPEED", "IN", "OUT", "LOST", "WHY"}}
+	a.table(memberRows(s))
+	if f := s.FlowMoves; f != nil && f.Forced > 0 {
+		a.say("  flows moved to even out the NICs: %d", f.Forced)
+	}
+	for _, w := range s.Warnings {
+		a.say("  warning: %s", w)
+	}
+}
+
+// memberRows are the members as a table; what a NIC is taken to carry is a column in elb.
+func memberRows(s *team.Status) [][]string {
+	elb := s.FlowMoves != nil
+	row := func(name, state, speed, carries, in, out, lost, why string) []string {
+		if elb {
+			return []string{name, state, speed, carries, in, out, lost, why}
+		}
+		return []string{name, state, speed, in, out, lost, why}
+	}
+	rows := [][]string{row("  NIC", "STATE", "SPEED", "CARRIES", "IN", "OUT", "LOST", "WHY")}
 	for _, m := range s.Members {
 		mark := "  "
 		if m.Name == s.Active {
 			mark = "* "
 		}
-		rows = append(rows, []string{mark + m.Name, m.State, speed(m.SpeedBps, m.Link), volume(m.RX.Bytes), volume(m.TX.Bytes), lost(m), m.Reason})
+		carries := "-"
+		if m.RateBps > 0 {
+			carries = rate(float64(m.RateBps)) + " (" + m.RateSource + ")"
+		}
+		rows = append(rows, row(mark+m.Name, m.State, speed(m.SpeedBps, m.Link), carries, volume(m.RX.Bytes), volume(m.TX.Bytes), lost(m), m.Reason))
 	}
-	a.table(rows)
-	for _, w := range s.Warnings {
-		a.say("  warning: %s", w)
-	}
+	return rows
 }
 
 func lost(m team.MemberStatus) string {

@@ -9,12 +9,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"nicteam/internal/daemon"
+	"nicteam/team"
 )
 
 func TestShowStatus(t *testing.T) {
 	var b strings.Builder
 	a := &app{out: &b}
-	s := (&pretended{"team0", "degraded"}).Status()
+	s := (&pretended{name: "team0", state: "degraded"}).Status()
 	s.Balance = false
 	s.Warnings = []string{"speeds differ"}
 	a.showStatus(s, s.Since.Add(26*time.Hour+30*time.Minute))
@@ -25,6 +26,39 @@ func TestShowStatus(t *testing.T) {
 * eth1  up     1 Gbit/s  1.2 MB  0 B  -
   eth2  down   -         0 B     0 B  3     carrier lost
   warning: speeds differ
+`
+	if d := cmp.Diff(want, b.String()); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+func TestShowELB(t *testing.T) {
+	var b strings.Builder
+	a := &app{out: &b}
+	p := &pretended{name: "team0", state: "up", mode: "elb"}
+	s := p.Status()
+	s.Members[1].State, s.Members[1].RateBps, s.Members[1].RateSource = "up", 25e8, "link"
+	s.Members = append(s.Members, team.MemberStatus{Name: "wlan0", State: "down", Reason: "carrier lost"})
+	a.showStatus(s, s.Since.Add(90*time.Second))
+	doc, _ := p.Peers(t.Context())
+	vlan := doc.Peers[0]
+	vlan.Address, vlan.VLAN, vlan.Ours, vlan.RxBps = "fd09::2", 7, "fd09::1", 0
+	doc.Peers = append(doc.Peers, vlan)
+	a.showPeers(doc, epoch.Add(90*time.Second))
+	doc.Peers = nil
+	a.showPeers(doc, epoch)
+	want := `team0  elb  up  for 1m 30s
+  10.9.0.1/24  MAC 02:00:00:00:00:01  MTU 1500  data path relay
+  NIC    STATE  SPEED       CARRIES                IN      OUT  LOST  WHY
+* eth1   up     1 Gbit/s    200 Mbit/s (measured)  1.2 MB  0 B  -
+  eth2   up     2.5 Gbit/s  2.5 Gbit/s (link)      0 B     0 B  3
+  wlan0  down   -           -                      0 B     0 B  -     carrier lost
+  flows moved to even out the NICs: 12
+PEER            OURS      MAC                NIC   RX           SINCE   TOLD
+10.9.0.2        10.9.0.1  02:00:00:00:00:02  eth2  94.1 Mbit/s  1m 30s  2
+fd09::2 vlan 7  fd09::1   02:00:00:00:00:02  eth2  0 bit/s      1m 30s  2
+PEER  OURS  MAC  NIC  RX  SINCE  TOLD
+team0 has met no peer yet
 `
 	if d := cmp.Diff(want, b.String()); d != "" {
 		t.Errorf("(-want +got):\n%s", d)

@@ -18,6 +18,8 @@ type Backend interface {
 	Events(ctx context.Context, follow bool) <-chan team.Event
 	// Explain says which member carries the flow ("tcp 10.0.0.1:5000 10.0.0.2:80") and why.
 	Explain(flow string) (*Explanation, error)
+	// Peers lists the peers that the team steers; ctx bounds the wait for the control loop.
+	Peers(ctx context.Context) (*Peers, error)
 
 	// Those that change something return what was done in steps, for people to read.
 	Add(ctx context.Context, names []string) (steps []string, err error)

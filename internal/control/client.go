@@ -71,6 +71,15 @@ func (c *Client) Explain(ctx context.Context, flow string) (*Explanation, error)
 	return &e, nil
 }
 
+// Peers asks which peer reaches the team by which member.
+func (c *Client) Peers(ctx context.Context) (*Peers, error) {
+	var p Peers
+	if err := c.ask(ctx, c.wait, "GET", "/v1/peers", nil, &p); err != nil {
+		return nil, err
+	}
+	return &p, nil
+}
+
 // Add joins NICs. It returns what was done.
 func (c *Client) Add(ctx context.Context, names []string) ([]string, error) {
 	return c.change(ctx, "POST", "/v1/members", membersBody{names})

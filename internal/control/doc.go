@@ -5,6 +5,7 @@
 //	GET    /v1/rates?interval=1s       nicteam.rates/v1, one document a line, until the client goes
 //	GET    /v1/events?follow=1         nicteam.event/v1, one document a line
 //	GET    /v1/explain?flow=…          which member carries a flow, and why
+//	GET    /v1/peers                   nicteam.peers/v1
 //	POST   /v1/members                 {"names":["eth2"]}
 //	DELETE /v1/members/NIC?force=1
 //	PATCH  /v1/settings                {"hash":"layer2"}

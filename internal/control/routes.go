@@ -28,6 +28,7 @@ func (s *Server) table() []route {
 		{"GET", "/v1/rates", false, []string{"interval"}, s.rates},
 		{"GET", "/v1/events", false, []string{"follow"}, s.events},
 		{"GET", "/v1/explain", false, []string{"flow"}, s.explain},
+		{"GET", "/v1/peers", false, nil, s.peers},
 		{"POST", "/v1/members", true, nil, s.add},
 		{"DELETE", "/v1/members/{nic}", true, []string{"force", "also"}, s.remove},
 		{"PATCH", "/v1/settings", true, nil, s.set},

@@ -48,6 +48,15 @@ func (s *session) Explain(flow string) (*control.Explanation, error) {
 		Slot: x.Slot, Member: s.team.MemberName(x.Member), Why: x.Why, Next: s.team.MemberName(x.IfDead)}, nil
 }
 
+// Peers lists the peers that the mode steers.
+func (s *session) Peers(ctx context.Context) (*control.Peers, error) {
+	list, err := s.team.Peers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return control.PeersOf(s.team.Status(), list, s.team.MemberName), nil
+}
+
 // Add takes NICs into the running team, all of them or none.
 func (s *session) Add(ctx context.Context, names []string) (steps []string, err error) {
 	s.changing.Lock()
