@@ -50,5 +50,5 @@ func (s *session) readmit(ctx context.Context, name string, n host.NIC) error {
 		return err
 	}
 	l := team.Link{Name: name, Index: n.Index, MAC: n.MAC}
-	return s.team.Return(ctx, name, l, team.MemberInfo{Driver: n.Driver, MTU: n.MTU})
+	return s.team.Return(ctx, name, l, team.MemberInfo{Driver: n.Driver, MTU: n.MTU, OwnMAC: n.WiFi})
 }

@@ -159,7 +159,7 @@ func (h *Host) describe(n *NIC) {
 		}
 	}
 	n.SpeedBps, n.Duplex = h.speed(n.Name)
-	n.WiFi = n.Ethernet && h.probe.wireless(n.Name)
+	n.WiFi = n.Ethernet && h.wireless(n.Name, n.Index)
 }
 
 // virtualBus tells the words that virtual drivers write where a bus path belongs.

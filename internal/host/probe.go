@@ -119,7 +119,7 @@ func (p *prober) running(name [unix.IFNAMSIZ]byte) bool {
 	return e == 0 && req.flags&unix.IFF_UP != 0 && req.flags&unix.IFF_RUNNING != 0
 }
 
-// wireless reports whether the wireless stack knows the NIC.
+// wireless reports whether the wireless extensions know the NIC.
 func (p *prober) wireless(nic string) bool {
 	var req ifreq
 	copy(req.name[:unix.IFNAMSIZ-1], nic)

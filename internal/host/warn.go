@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/modes"
 	"nicteam/team"
 )
 
@@ -18,22 +19,13 @@ func (c *check) warn() {
 	if len(c.chosen) == 1 && c.verb == "create" {
 		add("the team has one NIC only: nothing is gained until a second joins (nicteam add %s NIC)", c.cfg.Team)
 	}
-	var speeds []string
-	differ := false
+	for _, text := range c.unfit() {
+		add("%s", text)
+	}
 	for _, n := range c.chosen {
-		if n.WiFi {
-			add("%s is a Wi-Fi NIC: access points take no frames from other MACs, so it can only stand in for others", n.Name)
-		}
-		if n.SpeedBps > 0 {
-			speeds = append(speeds, fmt.Sprintf("%s %d Mbit/s", n.Name, n.SpeedBps/1_000_000))
-			differ = differ || n.SpeedBps != firstSpeed(c.chosen)
-		}
 		if r := c.rulesOf(n.Name); r != "" {
 			add("firewall rules name %s and will not match what comes by the team: %s; name %s instead", n.Name, r, c.cfg.Team)
 		}
-	}
-	if differ {
-		add("the NICs' speeds differ (%s): modes that spread by hash do not know it", strings.Join(speeds, ", "))
 	}
 	if c.verb == "create" && c.cfg.Address == team.AddressAuto && len(c.futureAddresses()) == 0 {
 		add("none of the NICs has an address, so the adapter gets none; give it one with: ip addr add CIDR dev %s", c.cfg.Team)
@@ -41,6 +33,28 @@ func (c *check) warn() {
 	for _, m := range c.keepers() {
 		add("%s", m)
 	}
+}
+
+// unfit says which NICs are not for the mode. All are for elb, where each sends with its own MAC, and as much as it can.
+func (c *check) unfit() (out []string) {
+	if c.cfg.Mode == modes.ELB && c.cfg.Balance {
+		return nil
+	}
+	var speeds []string
+	differ := false
+	for _, n := range c.chosen {
+		if n.WiFi {
+			out = append(out, fmt.Sprintf("%s is a Wi-Fi NIC: access points take no frames from other MACs, so unless %s has its MAC it is of use in mode elb only", n.Name, c.cfg.Team))
+		}
+		if n.SpeedBps > 0 {
+			speeds = append(speeds, fmt.Sprintf("%s %d Mbit/s", n.Name, n.SpeedBps/1_000_000))
+			differ = differ || n.SpeedBps != firstSpeed(c.chosen)
+		}
+	}
+	if differ {
+		out = append(out, fmt.Sprintf("the NICs' speeds differ (%s): modes that spread by hash do not know it", strings.Join(speeds, ", ")))
+	}
+	return out
 }
 
 func firstSpeed(list []NIC) uint64 {
