@@ -1,0 +1,35 @@
+package sim
+
+import (
+	"fmt"
+
+	"nicteam/internal/frame"
+)
+
+// describe says in words what a frame is.
+func describe(p *Packet) string {
+	way := fmt.Sprintf("%v → %v", p.h.Src, p.h.Dst)
+	if a, ok := parseARP(p); ok {
+		what := fmt.Sprintf("ARP op %d", a.op)
+		switch a.op {
+		case opRequest:
+			what = fmt.Sprintf("ARP %v at %v asks for %v", a.spa, a.sha, a.tpa)
+		case opReply:
+			what = fmt.Sprintf("ARP %v is at %v, to %v at %v", a.spa, a.sha, a.tpa, a.tha)
+		}
+		return way + " " + what
+	}
+	if n, ok := parseND(p); ok {
+		if n.kind == typeNS {
+			return fmt.Sprintf("%s ND %v at %v asks for %v", way, n.from, n.linkLayer, n.target)
+		}
+		return fmt.Sprintf("%s ND %v is at %v, flags %#x, to %v", way, n.target, n.linkLayer, n.flags, n.to)
+	}
+	if p.h.EtherType == frame.TypeRARP && len(p.b) >= 38 {
+		return fmt.Sprintf("%s RARP %v is here", way, frame.MACAt(p.b, 22))
+	}
+	if p.flow != nil {
+		return fmt.Sprintf("%s %s frame %d", way, p.flow.Name, p.mark)
+	}
+	return fmt.Sprintf("%s ethertype %#04x, %d bytes", way, p.h.EtherType, p.size)
+}

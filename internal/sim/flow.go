@@ -1,0 +1,214 @@
+package sim
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"nicteam/internal/frame"
+)
+
+// Flow is data from one host to another, as UDP datagrams at a constant rate or as TCP would send it.
+type Flow struct {
+	Name string
+	Key  FlowKey
+
+	Sent, Got         uint64        // frames of data
+	Bytes             uint64        // arrived, headers included
+	Double, Reordered uint64        // frames that arrived twice, or after one that was sent later
+	Gap               time.Duration // the longest between two arrivals
+	Last              time.Duration // when the last one arrived
+
+	w        *World
+	from, to *Stack
+	size     int // of a frame of data
+	there    header
+	key      uint64
+
+	marks   uint64 // of frames of data sent
+	top     uint64 // the highest that has arrived
+	arrival [markWindow / 64]uint64
+	gapFrom time.Duration
+	excused time.Duration // until then order is not kept for a reason
+
+	calmSent, calmGot uint64 // while a count of calm frames runs
+	counting          bool
+	calmLate          bool // frames that were counted may still arrive
+	calmEnd           time.Duration
+	stopped           bool
+
+	tick     *timer // UDP
+	interval time.Duration
+	tcp      *tcp
+}
+
+// markWindow is how far back a frame is known to have arrived.
+const markWindow = 4096
+
+// FlowKey says what flows.
+type FlowKey struct {
+	V6           bool
+	TCP          bool
+	Sport, Dport uint16
+}
+
+// header is what all frames of a flow in one direction begin with.
+type header struct {
+	b    [headerRoom]byte
+	n    int
+	h    frame.Headers
+	from *Stack
+	to   *Stack
+}
+
+func newHeader(k FlowKey, from, to *Stack, size int) (t header) {
+	t.from, t.to = from, to
+	l4, proto := 8, byte(frame.ProtoUDP)
+	if k.TCP {
+		l4, proto = 20, frame.ProtoTCP
+	}
+	b, at := t.b[:], 14+20
+	if k.V6 {
+		at = 14 + 40
+		binary.BigEndian.PutUint16(b[12:], frame.TypeIPv6)
+		b[14], b[20], b[21] = 0x60, proto, 64
+		binary.BigEndian.PutUint16(b[18:], uint16(size-at))
+		copy(b[22:], from.IP6.AsSlice())
+		copy(b[38:], to.IP6.AsSlice())
+	} else {
+		binary.BigEndian.PutUint16(b[12:], frame.TypeIPv4)
+		b[14], b[22], b[23], b[20] = 0x45, 64, proto, 0x40
+		binary.BigEndian.PutUint16(b[16:], uint16(size-14))
+		copy(b[26:], from.IP4.AsSlice())
+		copy(b[30:], to.IP4.AsSlice())
+	}
+	binary.BigEndian.PutUint16(b[at:], k.Sport)
+	binary.BigEndian.PutUint16(b[at+2:], k.Dport)
+	if k.TCP {
+		b[at+12] = 5 << 4
+	} else {
+		binary.BigEndian.PutUint16(b[at+4:], uint16(size-at))
+	}
+	t.n = at + l4
+	frame.Parse(b[:t.n], &t.h)
+	return t
+}
+
+// packet returns a frame that begins so.
+func (t *header) packet(f *Flow, size int) *Packet {
+	p := &Packet{h: t.h, size: max(size, 60), flow: f}
+	p.room = t.b
+	p.b = p.room[:t.n]
+	return p
+}
+
+func (w *World) flow(k FlowKey, from, to *Stack, size int) *Flow {
+	name := "UDP"
+	if k.TCP {
+		name = "TCP"
+	}
+	if k.V6 {
+		name += "6"
+	}
+	f := &Flow{Name: fmt.Sprintf("%s %s:%d→%s:%d", name, from.Name, k.Sport, to.Name, k.Dport), Key: k, w: w, from: from, to: to,
+		size: size, gapFrom: never}
+	f.key = uint64(k.Sport)<<16 | uint64(k.Dport)
+	f.there = newHeader(k, from, to, size)
+	w.flows = append(w.flows, f)
+	return f
+}
+
+// UDP begins a flow of datagrams that are size bytes long as frames, one an interval.
+func (w *World) UDP(from, to *Stack, k FlowKey, size int, interval time.Duration) *Flow {
+	f := w.flow(k, from, to, size)
+	f.interval = interval
+	f.tick = newTimer(&w.clock, f.datagram)
+	f.tick.set(w.now + w.between(0, interval))
+	return f
+}
+
+// datagram sends one.
+func (f *Flow) datagram() {
+	if f.stopped {
+		return
+	}
+	f.transmit(f.there.packet(f, f.size))
+	f.tick.set(f.w.now + f.interval)
+}
+
+// Pace changes a UDP flow's rate.
+func (f *Flow) Pace(interval time.Duration) { f.interval = interval }
+
+// Stop ends the flow; what is under way arrives.
+func (f *Flow) Stop() { f.stopped = true }
+
+// transmit sends a frame of data.
+func (f *Flow) transmit(p *Packet) {
+	f.marks++
+	p.mark = f.marks
+	p.sent = f.w.now
+	f.Sent++
+	if f.counting {
+		f.calmSent++
+	}
+	f.pass(&f.there, p)
+}
+
+// pass hands a frame to its sender's stack.
+func (f *Flow) pass(t *header, p *Packet) {
+	to := t.to.Address(f.Key.V6)
+	if mac, ok := t.from.resolve(to, p); ok {
+		t.from.send(p, mac)
+	}
+}
+
+// arrived takes in a frame of the flow, or an acknowledgement of it.
+func (f *Flow) arrived(p *Packet) {
+	if p.back {
+		f.tcp.acknowledged(p)
+		return
+	}
+	if !f.note(p) {
+		return
+	}
+	if f.tcp != nil {
+		f.tcp.received(p)
+	}
+}
+
+// note counts a frame that has arrived, and reports whether it is the first time.
+func (f *Flow) note(p *Packet) bool {
+	now := f.w.now
+	word, bit := &f.arrival[p.mark/64%(markWindow/64)], uint64(1)<<(p.mark%64)
+	switch {
+	case p.mark > f.top:
+		for m := max(f.top, p.mark-min(p.mark, markWindow)) + 1; m <= p.mark; m++ {
+			f.arrival[m/64%(markWindow/64)] &^= 1 << (m % 64)
+		}
+		f.top = p.mark
+	case f.top-p.mark >= markWindow:
+	case *word&bit != 0:
+		f.Double++
+		f.doubled(p)
+		return false
+	default:
+		f.Reordered++
+		f.overtaken(p)
+	}
+	*word |= bit
+	f.Got++
+	f.Bytes += uint64(p.size)
+	if (f.counting || f.calmLate && p.sent <= f.calmEnd) && f.w.wasCalm(p.sent) {
+		f.calmGot++
+	}
+	if f.gapFrom != never {
+		f.Gap = max(f.Gap, now-f.gapFrom)
+	}
+	f.gapFrom, f.Last = now, now
+	return true
+}
+
+// Restart begins the counting of gaps, losses and the rest anew.
+func (f *Flow) Restart() {
+	f.Sent, f.Got, f.Bytes, f.Double, f.Reordered, f.Gap, f.gapFrom = 0, 0, 0, 0, 0, 0, f.w.now
+}

@@ -1,0 +1,167 @@
+package sim
+
+import (
+	"net/netip"
+	"time"
+
+	"nicteam/internal/frame"
+)
+
+// What a host knows of its neighbours, as Linux keeps it (net/core/neighbour.c, net/ipv4/arp.c, net/ipv6/ndisc.c):
+//
+//	none → incomplete (asks three times) → reachable (30 s) → stale → (used) delay (5 s) → probe (asks it alone, three
+//	times) → reachable, or none
+//
+// Who asks us is taken in; what others announce only changes what is there already.
+
+type reach uint8
+
+const (
+	incomplete reach = iota
+	reachable
+	stale
+	delay
+	probe
+)
+
+const (
+	reachableTime = 30 * time.Second
+	delayTime     = 5 * time.Second
+	retransTime   = time.Second
+	probesMax     = 3
+	lockTime      = time.Second // for so long ARP answers that are not gratuitous change nothing
+	unresolvedMax = 64          // frames that wait for an answer
+)
+
+type neighbour struct {
+	s         *Stack
+	ip        netip.Addr
+	mac       frame.MAC
+	state     reach
+	updated   time.Duration // mac, or state, was last changed
+	confirmed time.Duration
+	probes    int
+	waiting   []*Packet
+	timer     *timer
+}
+
+// lookup returns what is known of ip, nil nothing.
+func (s *Stack) lookup(ip netip.Addr) *neighbour { return s.neighbours[ip] }
+
+func (s *Stack) entry(ip netip.Addr) *neighbour {
+	n := s.neighbours[ip]
+	if n == nil {
+		n = &neighbour{s: s, ip: ip, updated: s.w.now - lockTime}
+		n.timer = newTimer(&s.w.clock, n.expired)
+		s.neighbours[ip] = n
+	}
+	return n
+}
+
+// NeighbourMAC is the MAC that the host has for ip, 0 none.
+func (s *Stack) NeighbourMAC(ip netip.Addr) frame.MAC {
+	if n := s.lookup(ip); n != nil && n.state != incomplete {
+		return n.mac
+	}
+	return 0
+}
+
+// Forgets empties the host's caches.
+func (s *Stack) ForgetNeighbours() {
+	for _, n := range s.neighbours {
+		n.timer.stop()
+	}
+	clear(s.neighbours)
+}
+
+// resolve returns the MAC for ip, or keeps the frame until it is known.
+func (s *Stack) resolve(ip netip.Addr, p *Packet) (frame.MAC, bool) {
+	n := s.lookup(ip)
+	if n == nil {
+		n = s.entry(ip)
+		n.ask()
+	}
+	switch n.state {
+	case incomplete:
+		if len(n.waiting) < unresolvedMax {
+			n.waiting = append(n.waiting, p)
+		}
+		return 0, false
+	case reachable:
+		if s.w.now-n.confirmed > reachableTime {
+			n.state = stale
+		}
+	}
+	if n.state == stale {
+		n.state = delay
+		n.timer.set(s.w.now + delayTime)
+	}
+	return n.mac, true
+}
+
+// ask asks everybody, or the one that the answer is to come from.
+func (n *neighbour) ask() {
+	n.probes++
+	n.timer.set(n.s.w.now + retransTime)
+	to := frame.MAC(0)
+	if n.state == probe {
+		to = n.mac
+	}
+	n.s.request(n.ip, to)
+}
+
+func (n *neighbour) expired() {
+	switch {
+	case n.state == delay && n.s.w.now-n.confirmed <= delayTime:
+		n.state = reachable
+		return
+	case n.state == delay:
+		n.state, n.probes = probe, 0
+	case n.state != incomplete && n.state != probe:
+		return
+	}
+	if n.probes == probesMax {
+		n.s.w.Tell("%s: no answer from %v", n.s.Name, n.ip)
+		delete(n.s.neighbours, n.ip)
+		return
+	}
+	n.ask()
+}
+
+// confirm says that packets of ip's show that it receives ours.
+func (s *Stack) confirm(ip netip.Addr) {
+	if n := s.lookup(ip); n != nil && n.state != incomplete {
+		n.confirmed = s.w.now
+		if n.state == probe || n.state == stale {
+			n.state = reachable
+		}
+	}
+}
+
+// update takes in that ip is at mac. What is only said does not change what is known otherwise, unless override.
+func (n *neighbour) update(mac frame.MAC, state reach, override bool) {
+	w := n.s.w
+	known := n.state != incomplete
+	if known && n.mac != mac && !override {
+		return
+	}
+	if known && n.mac == mac && state == stale {
+		return
+	}
+	if known && n.mac != mac {
+		w.Tell("%s: %v is at %v now, was at %v", n.s.Name, n.ip, mac, n.mac)
+	}
+	if !known || n.mac != mac || n.state != state {
+		n.updated = w.now
+	}
+	n.mac, n.state, n.probes = mac, state, 0
+	n.timer.stop()
+	if state == reachable {
+		n.confirmed = w.now
+	}
+	waiting := n.waiting
+	n.waiting = nil
+	for _, p := range waiting {
+		n.s.send(p, mac)
+	}
+}

@@ -1,0 +1,217 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"nicteam/internal/frame"
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+// The team's data path: internal/relay in virtual time. It reads the same Plan with the same Picker. What a frame meets,
+// in this order:
+//
+//	transmit: a stranger's MAC is reported → ARP and ND of the adapter go to the control loop (PerMember) → Picker →
+//	          source MAC → refused without a carrier, and sent by another → bound of the backlog → NIC
+//	receive:  own frames come back → taken in by this member? → copy of ARP and ND for the control loop →
+//	          destination MAC → adapter
+
+// transmit takes a frame from a host on or behind the adapter.
+func (t *Team) transmit(p *Packet) {
+	if t.bridged(p) {
+		return
+	}
+	if !t.carrier {
+		t.Drops[team.DropNoMember]++
+		return
+	}
+	pl := t.plan
+	if p.h.Src != pl.Adapter && !t.behind(p.h.Src) && !t.met[p.h.Src] {
+		t.met[p.h.Src] = t.report(team.Control{Kind: team.ControlBehind, Member: -1, MAC: p.h.Src})
+	}
+	if pl.PerMember && p.h.Src == pl.Adapter && pl.Distributing != 0 && neighbourhood(&p.h) {
+		if t.report(team.Control{Kind: team.ControlFrame, Member: -1, Frame: slices.Clone(p.b)}) {
+			return
+		}
+	}
+	t.picker.Now = t.monotonic()
+	set := t.picker.Pick(pl, &p.h, p.b, p.size)
+	if set == 0 {
+		t.Drops[team.DropNoMember]++
+		return
+	}
+	for several := set.Len() > 1; set != 0; set = set.Without(set.First()) {
+		own := p
+		if several {
+			own = p.clone()
+		}
+		t.put(own, set.First(), true)
+	}
+}
+
+// monotonic is the data path's clock.
+func (t *Team) monotonic() int64 { return int64(t.w.now + time.Second) }
+
+// bridged passes a frame between the hosts of this side, and reports whether that was all.
+func (t *Team) bridged(p *Packet) bool {
+	if len(t.local) == 1 {
+		return false
+	}
+	for _, s := range t.local {
+		if s != p.from && (p.h.Dst == s.MAC || p.h.Dst.Multicast()) {
+			s.in(p)
+		}
+		if p.h.Dst == s.MAC {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *Team) behind(m frame.MAC) bool {
+	_, ok := slices.BinarySearch(t.plan.Behind, m)
+	return ok
+}
+
+// put gives a frame to a member.
+func (t *Team) put(p *Packet, id int, first bool) {
+	pl, m := t.plan, t.members[id]
+	if !pl.Distributing.Has(id) && (first || id != pl.Next) {
+		t.w.breach("%s: member %d is given a frame and may not send: %s", t.Name, id, describe(p))
+		return
+	}
+	if m == nil {
+		t.resend(p, id, first)
+		return
+	}
+	if p.h.Src == pl.Adapter && pl.PerMember || !first && t.renamed(p.h.Src) {
+		p.address(0, m.nic.MAC)
+	}
+	if !m.nic.Up() && m.nic.Refuse {
+		t.suspect(m)
+		t.resend(p, id, first)
+		return
+	}
+	if m.nic.waiting()+p.size > m.bound {
+		t.Drops[team.DropBacklog]++
+		return
+	}
+	m.nic.send(p)
+	m.given += uint64(p.size)
+	m.Out += uint64(p.size)
+	t.active()
+}
+
+// renamed reports whether a frame has got a member's address as source.
+func (t *Team) renamed(m frame.MAC) bool {
+	return t.plan.PerMember && m != t.plan.Adapter && !t.behind(m)
+}
+
+// resend has another member send what one has refused, once.
+func (t *Team) resend(p *Packet, id int, first bool) {
+	other := -1
+	if first && t.plan.Spread != modes.SpreadBroadcast {
+		other = modes.Other(t.plan, modes.MemberSet(0).With(id))
+	}
+	if other < 0 {
+		t.Drops[team.DropRefused]++
+		return
+	}
+	t.put(p, other, false)
+}
+
+// suspect tells the loop that a member behaves like one without a link.
+func (t *Team) suspect(m *member) {
+	if m.suspected > t.w.now {
+		return
+	}
+	m.suspected = t.w.now + 10*time.Millisecond
+	t.report(team.Control{Kind: team.ControlSuspect, Member: m.id})
+}
+
+// report has the loop hear something soon, in order. It returns false when there is too much to be heard.
+func (t *Team) report(c team.Control) bool {
+	if t.news >= newsMost {
+		return false
+	}
+	t.news++
+	t.newsLast = max(t.newsLast, t.w.now+t.w.between(newsLate/10, newsLate))
+	t.w.at(t.newsLast, func() {
+		t.news--
+		t.handle(team.FromDatapath{Control: c})
+	})
+	return true
+}
+
+func neighbourhood(h *frame.Headers) bool { return h.Protocol == frame.ARP || h.Protocol == frame.ND }
+
+// receive takes a frame from a member's NIC.
+func (m *member) receive(p *Packet) {
+	t := m.t
+	pl := t.plan
+	t.active()
+	if t.own(p.h.Src) {
+		return
+	}
+	if p.h.EtherType == frame.TypeSlow && p.h.Dst == 0x0180c2000002 {
+		t.report(team.Control{Kind: team.ControlFrame, Member: m.id, Frame: slices.Clone(p.b)})
+		return
+	}
+	ours, others := t.accept(m, p.h.Dst)
+	if !ours && !others {
+		if astray := p.h.Dst == pl.Adapter && !pl.Collecting.Has(m.id); astray && !pl.PerMember ||
+			pl.PerMember && p.h.Dst != m.nic.MAC && t.own(p.h.Dst) && !t.behind(p.h.Dst) {
+			m.flooded++
+		}
+		return
+	}
+	m.arrived++
+	m.lastArrived = t.w.now
+	m.In += uint64(p.size)
+	if ours && pl.PerMember {
+		t.heard[modes.HeardSlot(&p.h, p.b)] += uint64(p.size)
+		if neighbourhood(&p.h) {
+			t.report(team.Control{Kind: team.ControlFrame, Member: m.id, Frame: slices.Clone(p.b)})
+		}
+	}
+	if ours && p.h.Dst != pl.Adapter {
+		p = p.clone()
+		p.address(pl.Adapter, 0)
+	}
+	t.deliver(p)
+}
+
+// accept reports whether the member takes in what is for dst, and whether that is the adapter's own.
+func (t *Team) accept(m *member, dst frame.MAC) (ours, others bool) {
+	pl, id := t.plan, m.id
+	switch {
+	case !pl.Collecting.Has(id):
+	case dst.Multicast():
+		return false, pl.Multicast.Has(id)
+	case t.behind(dst):
+		return false, !pl.PerMember || pl.Pin(dst) == id
+	case dst == m.nic.MAC || slices.Contains(pl.Filter[id], dst):
+		return true, false
+	case t.own(dst):
+	default:
+		return false, pl.Promiscuous && (!pl.PerMember || pl.Multicast.Has(id))
+	}
+	return false, false
+}
+
+func (t *Team) own(m frame.MAC) bool {
+	_, ok := slices.BinarySearch(t.plan.Own, m)
+	return ok
+}
+
+// deliver gives a frame to the adapter.
+func (t *Team) deliver(p *Packet) {
+	if p.from != nil && p.from.team == t || t.own(p.h.Src) {
+		t.w.breach("%s: its own frame has come back into the adapter: %s", t.Name, describe(p))
+		return
+	}
+	for _, s := range t.local {
+		s.in(p)
+	}
+}

@@ -1,0 +1,50 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// storyLines is how much of what happened is told.
+const storyLines = 200
+
+// story remembers what happened last, in words that are found only when it is told.
+type story struct {
+	lines [storyLines]line
+	n     int
+}
+
+type line struct {
+	at     time.Duration
+	format string
+	args   []any
+}
+
+func (s *story) add(at time.Duration, format string, args []any) {
+	s.lines[s.n%storyLines] = line{at, format, args}
+	s.n++
+}
+
+func (s *story) text() string {
+	var b strings.Builder
+	for i := max(0, s.n-storyLines); i < s.n; i++ {
+		l := &s.lines[i%storyLines]
+		fmt.Fprintf(&b, "%14.6f  ", l.at.Seconds()*1000)
+		fmt.Fprintf(&b, l.format, l.args...)
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// Failure is the breach of a rule. The same seed leads to it again.
+type Failure struct {
+	Seed  uint64
+	At    time.Duration
+	What  string
+	Story string // what happened before, times in ms
+}
+
+func (f *Failure) Error() string {
+	return fmt.Sprintf("seed %d, at %v: %s\n%s", f.Seed, f.At, f.What, f.Story)
+}

@@ -1,0 +1,128 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"nicteam/internal/frame"
+)
+
+// Switch joins wires. It learns, or it floods.
+type Switch struct {
+	Name   string
+	Floods bool          // learns nothing
+	Ageing time.Duration // of what was learnt
+	Flush  bool          // forgets what it has learnt at a port that loses its carrier
+
+	w     *World
+	ports []*Port
+	table map[frame.MAC]learnt
+	trunk uint64 // how many groups there are
+}
+
+// Port is where a wire goes in.
+type Port struct {
+	*End
+	Group int // ports of one static group (LAG) are one port to everybody else; 0: none
+	sw    *Switch
+}
+
+type learnt struct {
+	port *Port
+	at   time.Duration
+}
+
+// Switch adds a switch without ports.
+func (w *World) Switch(name string) *Switch {
+	s := &Switch{Name: name, w: w, Ageing: 300 * time.Second, Flush: true, table: map[frame.MAC]learnt{}}
+	w.switches = append(w.switches, s)
+	return s
+}
+
+// Port adds a port.
+func (s *Switch) Port() *Port {
+	p := &Port{sw: s}
+	p.End = s.w.end(fmt.Sprintf("%s/%d", s.Name, len(s.ports)+1))
+	p.take, p.carrier = p.in, p.turned
+	s.ports = append(s.ports, p)
+	return p
+}
+
+// Plug connects an end to a new port.
+func (s *Switch) Plug(e *End, l Line) (*Wire, *Port) {
+	p := s.Port()
+	return s.w.Cable(e, p.End, l), p
+}
+
+// Forget empties the table of what was learnt.
+func (s *Switch) Forget() {
+	s.w.Tell("%s forgets what it has learnt", s.Name)
+	clear(s.table)
+}
+
+func (p *Port) turned() {
+	if p.Up() || !p.sw.Flush {
+		return
+	}
+	for m, l := range p.sw.table {
+		if l.port == p {
+			delete(p.sw.table, m)
+		}
+	}
+}
+
+// in forwards a frame.
+func (p *Port) in(f *Packet) {
+	s := p.sw
+	if !s.Floods && !f.h.Src.Multicast() {
+		s.table[f.h.Src] = learnt{p, s.w.now}
+	}
+	if f.h.Dst&^0xf == 0x0180c2000000 {
+		return // for the switch itself
+	}
+	if !f.h.Dst.Multicast() && !s.Floods {
+		if l, ok := s.table[f.h.Dst]; ok && s.w.now-l.at < s.Ageing {
+			to := l.port
+			if to.Group != 0 {
+				to = s.of(to.Group, f)
+			}
+			if to != nil && to != p && (p.Group == 0 || to.Group != p.Group) {
+				to.send(f)
+			}
+			return
+		}
+	}
+	var done uint64 // groups that have had it
+	for _, to := range s.ports {
+		if to == p || to.Group != 0 && (to.Group == p.Group || done>>to.Group&1 != 0) {
+			continue
+		}
+		if to.Group != 0 {
+			done |= 1 << to.Group
+			if to = s.of(to.Group, f); to == nil {
+				continue
+			}
+		}
+		to.send(f)
+	}
+}
+
+// of returns the port of a group that carries a frame: the same for all frames between two addresses.
+func (s *Switch) of(group int, f *Packet) *Port {
+	var up [64]*Port
+	n := 0
+	for _, p := range s.ports {
+		if p.Group == group && p.Up() && n < len(up) {
+			up[n] = p
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	x := uint64(f.h.Dst)*0x9e3779b97f4a7c15 ^ uint64(f.h.Src)*0xff51afd7ed558ccd
+	if f.flow != nil {
+		x ^= f.flow.key
+	}
+	return up[(x^x>>29)*0xc4ceb9fe1a85ec53>>33%uint64(n)]
+}

@@ -1,0 +1,333 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"nicteam/internal/frame"
+	"nicteam/modes"
+	"nicteam/monitor"
+	"nicteam/team"
+)
+
+// Team is a host with a team: the real control loop, and in virtual time what is around it.
+//
+//	NIC.watch ──carrierLate──→ LinkChanged ┐
+//	data path ──newsLate─────→ FromDatapath┼→ Loop.Handle → execute: Plan, Send, Poke, carrier, announcements
+//	timers ──────────────────→ Tick, …     ┘
+type Team struct {
+	Name  string
+	Stack *Stack // of the host, on the adapter
+	Drops drops  // frames to be sent that nobody took, by reason
+
+	w      *World
+	loop   *team.Loop
+	config team.Config
+	local  []*Stack // Stack, and guests behind the adapter
+
+	plan    *modes.Plan
+	picker  modes.Picker
+	members [modes.MaxMembers]*member
+	ids     []int // of members
+	carrier bool
+	Plans   int // how many there were
+
+	deadline *timer
+	news     int           // on the way to the loop
+	newsLast time.Duration // when the last of them arrives
+	met      map[frame.MAC]bool
+
+	tells     uint64 // announcements that were begun
+	moved     uint64 // frames, in both directions
+	seen      uint64 // of moved, by measure
+	seenRest  uint64 // of moved, by watchFlooding
+	quiet     int
+	heard     modes.Heard
+	pacing    *timer
+	measuring *timer
+	flooding  *timer
+
+	steered    time.Duration // peers were last told another way
+	forcedSeen uint64
+	Steers     int // ARP and ND frames that the loop has sent
+}
+
+// member is a NIC in a team.
+type member struct {
+	t    *Team
+	id   int
+	nic  *NIC
+	link team.Link
+
+	told, toldUp bool // the loop has been told of its carrier
+	reading      bool // it is going to be
+	suspected    time.Duration
+	given        uint64 // bytes since it was last measured
+	pace         modes.Capacity
+	bound        int // bytes that may wait
+	flooded      uint64
+	arrived      uint64 // frames taken in
+	lastArrived  time.Duration
+	Out, In      uint64 // bytes
+	draining     bool
+}
+
+const (
+	carrierLate = 10 * time.Millisecond // the carrier is read so often
+	pokeLate    = time.Millisecond
+	newsLate    = 200 * time.Microsecond // the control goroutine wakes
+	newsMost    = 128
+)
+
+// Team adds a host with a team without members. mac is the adapter's, 0 for one of its own.
+func (w *World) Team(name string, c team.Config, mac frame.MAC) *Team {
+	if mac == 0 {
+		mac = w.number(0x2)
+	}
+	c.Team = name
+	t := &Team{Name: name, w: w, config: c, plan: &modes.Plan{Next: -1}, met: map[frame.MAC]bool{}, steered: -time.Hour}
+	loop, err := team.NewLoop(c, team.LoopOptions{Adapter: mac, Salt: w.rng.Uint64()})
+	if err != nil {
+		panic(fmt.Sprintf("sim: %v", err))
+	}
+	t.loop = loop
+	t.picker.Seed = w.rng.Uint64()
+	t.deadline = newTimer(&w.clock, func() { t.handle(team.Tick{}) })
+	t.pacing = newTimer(&w.clock, t.pace)
+	t.measuring = newTimer(&w.clock, t.measure)
+	t.flooding = newTimer(&w.clock, t.watchFlooding)
+	t.Stack = t.stack(name, mac)
+	w.teams = append(w.teams, t)
+	return t
+}
+
+func (t *Team) stack(name string, mac frame.MAC) *Stack {
+	s := t.w.stack(name, mac)
+	s.team, s.out = t, t.transmit
+	t.local = append(t.local, s)
+	return s
+}
+
+// Guest adds a host behind the adapter, as a bridge on it has.
+func (t *Team) Guest(name string) *Stack { return t.stack(name, t.w.number(0x3)) }
+
+// handle gives the loop an input and does what it wants.
+func (t *Team) handle(in team.Input) team.Output {
+	out := t.loop.Handle(t.w.time(), in)
+	t.config = t.loop.Config()
+	t.execute(&out)
+	if d := t.loop.Deadline(); d.IsZero() {
+		t.deadline.stop()
+	} else {
+		t.deadline.set(d.Sub(origin) + t.w.between(0, 50*time.Microsecond))
+	}
+	return out
+}
+
+// execute does what the loop wants, in the order of team.Team.
+func (t *Team) execute(out *team.Output) {
+	if out.Plan != nil {
+		t.apply(out.Plan)
+	}
+	for _, s := range out.Send {
+		t.control(s)
+	}
+	for _, index := range out.Poke {
+		_ = index // where one cable is pulled, others may be: all are read
+		for _, id := range t.ids {
+			t.members[id].read(pokeLate)
+		}
+	}
+	t.carrier = out.Carrier
+	if out.Tell != 0 {
+		t.tells++
+		t.tell(*out, t.tells, t.config.AnnounceCount)
+	}
+	for _, e := range out.Events {
+		t.w.Tell("%s: %s %s %s", t.Name, e.Event, e.Member, e.Reason)
+	}
+}
+
+// apply puts a Plan in force.
+func (t *Team) apply(pl *modes.Plan) {
+	t.Plans++
+	t.w.Tell("%s: plan: %s", t.Name, planWords{pl})
+	t.planned(pl)
+	t.plan = pl
+	clear(t.met)
+	for _, id := range t.ids {
+		n := t.members[id].nic
+		n.filter, n.promisc = pl.Filter[id], pl.Promiscuous
+	}
+}
+
+// planWords says what matters of a Plan, when it is told.
+type planWords struct{ *modes.Plan }
+
+func (p planWords) String() string {
+	s := fmt.Sprintf("spread %d, distributing %b, collecting %b, multicast %b", p.Spread, p.Distributing, p.Collecting, p.Multicast)
+	for id, f := range p.Filter {
+		if len(f) > 0 {
+			s += fmt.Sprintf(", %d takes in %v", id, f)
+		}
+	}
+	if len(p.Moves) > 0 {
+		s += fmt.Sprintf(", turn %d moves %v", p.Turn, p.Moves)
+	}
+	return s
+}
+
+// control sends a frame of the loop's.
+func (t *Team) control(s modes.Send) {
+	m := t.members[s.Member]
+	if m == nil {
+		t.w.Tell("%s: member %d, which is not there, was to send a frame", t.Name, s.Member)
+		return
+	}
+	p := newPacket(append([]byte(nil), s.Frame...))
+	t.w.Tell("%s: by %s: %s", t.Name, m.nic.Name, packetWords{p})
+	t.steers(&p.h)
+	m.nic.send(p)
+}
+
+type packetWords struct{ *Packet }
+
+func (p packetWords) String() string { return describe(p.Packet) }
+
+// tell announces, count times.
+func (t *Team) tell(out team.Output, order uint64, count int) {
+	if order != t.tells || count == 0 {
+		return
+	}
+	v6 := t.Stack.IP6
+	what := team.Announcement{
+		Addresses: []team.Address{{IP: t.Stack.IP4}, {IP: v6}},
+		Groups:    []team.GroupReport{{Source: v6, Groups: []netip.Addr{solicitedNode(v6)}}},
+	}
+	t.w.After(t.w.between(0, newsLate), func() {
+		if order != t.tells {
+			return
+		}
+		for _, s := range out.Tells(what) {
+			t.control(s)
+		}
+		if out.Tell&modes.TellAddresses != 0 {
+			t.w.After(t.w.between(0, newsLate), func() { t.handle(team.Announced{}) })
+		}
+		t.w.After(t.config.AnnounceInterval, func() { t.tell(out, order, count-1) })
+	})
+}
+
+// Add makes a NIC a member. Weight 0 is 1.
+func (t *Team) Add(n *NIC, weight float64) {
+	l := team.Link{Name: n.Name, Index: n.Index, MAC: n.MAC}
+	out := t.handle(team.Reserve{Link: l})
+	if out.Err != nil {
+		t.w.breach("%s: %v", t.Name, out.Err)
+		return
+	}
+	id := out.ID
+	m := &member{t: t, id: id, nic: n, link: l, bound: 256 << 10}
+	t.members[id] = m
+	t.ids = append(t.ids, id)
+	n.filter, n.promisc = t.plan.Filter[id], t.plan.Promiscuous
+	n.up, n.watch = m.receive, func() { m.read(carrierLate) }
+	t.handle(team.Joined{ID: id, Link: l, Weight: weight, Info: team.MemberInfo{Driver: "sim", MTU: 1500, OwnMAC: n.OwnMAC}})
+	m.read(pokeLate)
+}
+
+// read has the watch see a member's carrier, late by limit at most.
+func (m *member) read(limit time.Duration) {
+	if m.reading && limit >= carrierLate {
+		return
+	}
+	m.reading = true
+	m.t.w.After(m.t.w.between(limit/100, limit), m.report)
+}
+
+// report tells the loop the carrier as it is.
+func (m *member) report() {
+	m.reading = false
+	t := m.t
+	up := m.nic.Up()
+	if t.members[m.id] != m || m.told && m.toldUp == up {
+		return
+	}
+	m.told, m.toldUp = true, up
+	s := monitor.LinkState{Index: m.link.Index, Watch: "carrier", Up: up, At: t.w.time(),
+		Link: monitor.Link{Exists: true, AdminUp: true, Carrier: up, SpeedBps: m.nic.Speed, Duplex: "full"}}
+	if !up {
+		s.Reason, s.Link.SpeedBps = monitor.ReasonCarrier, 0
+	}
+	t.handle(team.LinkChanged{LinkState: s})
+}
+
+// Set changes the configuration of the running team.
+func (t *Team) Set(change func(*team.Config)) error {
+	c := t.loop.Config()
+	change(&c)
+	out := t.handle(team.Change{Config: c})
+	var p *team.Problem
+	if errors.As(out.Err, &p) {
+		return p
+	}
+	return nil
+}
+
+// Remove drains a member and takes it out, as team.Team does. then runs when it has left.
+func (t *Team) Remove(n *NIC, then func()) {
+	out := t.handle(team.Drain{Name: n.Name})
+	if out.Err != nil {
+		t.w.Tell("%s: %v", t.Name, out.Err)
+		return
+	}
+	m := t.members[out.ID]
+	m.draining = true
+	m.lastArrived = t.w.now
+	begin := t.w.now
+	var look func()
+	look = func() {
+		quiet := t.w.now-m.lastArrived >= 100*time.Millisecond && m.nic.waiting() == 0
+		if !quiet && t.w.now-begin < time.Second {
+			t.w.After(5*time.Millisecond, look)
+			return
+		}
+		t.leave(m)
+		if then != nil {
+			then()
+		}
+	}
+	t.w.After(5*time.Millisecond, look)
+}
+
+func (t *Team) leave(m *member) {
+	if out := t.handle(team.Leave{Name: m.nic.Name}); out.Err != nil {
+		t.handle(team.Undrain{Name: m.nic.Name})
+		m.draining = false
+		return
+	}
+	m.nic.up, m.nic.watch, m.nic.filter, m.nic.promisc = nil, nil, nil, false
+	t.members[m.id] = nil
+	for i, id := range t.ids {
+		if id == m.id {
+			t.ids = append(t.ids[:i:i], t.ids[i+1:]...)
+			break
+		}
+	}
+	t.handle(team.Released{ID: m.id})
+}
+
+// Status is the loop's.
+func (t *Team) Status() *team.Status { return t.loop.Status() }
+
+// Usable is how many members could carry frames just now.
+func (t *Team) Usable() (n int) {
+	for _, id := range t.ids {
+		if m := t.members[id]; m.nic.Up() && !m.draining {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,165 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+)
+
+// Line says what a wire is like.
+type Line struct {
+	Rate  uint64        // bit/s; 0: 1 Gbit/s
+	Delay time.Duration // from end to end; 0: 5 µs
+	Queue int           // bytes that may wait at either end; 0: 256 KiB
+}
+
+func (l Line) withDefaults() Line {
+	if l.Rate == 0 {
+		l.Rate = 1e9
+	}
+	if l.Delay == 0 {
+		l.Delay = 5 * time.Microsecond
+	}
+	if l.Queue == 0 {
+		l.Queue = 256 << 10
+	}
+	return l
+}
+
+// Wire is a cable between two ends, full duplex.
+type Wire struct {
+	Ends [2]*End
+	w    *World
+	up   bool
+}
+
+// End is one end of a wire, and the direction in which it sends.
+type End struct {
+	Line
+	Loss   float64 // of what it sends, 0 to 1
+	Silent bool    // what it sends vanishes while the carrier stays
+
+	name    string
+	wire    *Wire
+	far     *End
+	take    func(*Packet) // what arrives here
+	carrier func()        // the carrier has changed
+
+	busy    time.Duration // until when it is sending
+	flights []flight      // a ring: sent and not arrived
+	head, n int
+	arrive  func()
+	planned bool
+	sent    uint64 // bytes that have been given to it
+	dropped uint64 // frames
+}
+
+// flight is a frame under way.
+type flight struct {
+	at time.Duration
+	p  *Packet
+}
+
+func (w *World) end(name string) *End { return &End{name: name} }
+
+// Cable connects two ends that have none.
+func (w *World) Cable(a, b *End, l Line) *Wire {
+	c := &Wire{Ends: [2]*End{a, b}, w: w, up: true}
+	for i, e := range c.Ends {
+		if e.wire != nil {
+			panic(fmt.Sprintf("sim: %s has a wire", e.name))
+		}
+		e.Line, e.wire, e.far = l.withDefaults(), c, c.Ends[1-i]
+		e.arrive = e.arrived
+	}
+	w.wires = append(w.wires, c)
+	a.carrier()
+	b.carrier()
+	return c
+}
+
+// Pull takes the cable out of end e, to be put into another one or in again.
+func (c *Wire) Set(up bool) {
+	if c.up == up {
+		return
+	}
+	c.up = up
+	word := "cut"
+	if up {
+		word = "plugged in"
+	}
+	c.w.Tell("cable %s–%s is %s", c.Ends[0].name, c.Ends[1].name, word)
+	for _, e := range c.Ends {
+		if !up { // what is under way is lost
+			for ; e.n > 0; e.n-- {
+				e.flights[e.head].p = nil
+				e.head = (e.head + 1) % len(e.flights)
+			}
+			e.busy = c.w.now
+		}
+		e.carrier()
+	}
+}
+
+// Up reports whether there is a carrier.
+func (e *End) Up() bool { return e.wire != nil && e.wire.up }
+
+// waiting is how many bytes have not left.
+func (e *End) waiting() int {
+	if e.wire == nil || e.busy <= e.wire.w.now {
+		return 0
+	}
+	return int(uint64(e.busy-e.wire.w.now) * (e.Rate / 1000) / 8_000_000)
+}
+
+// send puts a frame on the wire, and returns false when its queue is full. What is sent without a carrier is lost.
+func (e *End) send(p *Packet) bool {
+	if !e.Up() {
+		return true
+	}
+	w := e.wire.w
+	if e.busy > w.now && e.waiting()+p.size > e.Queue {
+		e.dropped++
+		return false
+	}
+	e.sent += uint64(p.size)
+	e.busy = max(e.busy, w.now) + time.Duration(uint64(p.size)*8_000_000_000/e.Rate)
+	if e.Silent || e.Loss > 0 && w.rng.Float64() < e.Loss {
+		return true
+	}
+	if e.n == len(e.flights) {
+		e.grow()
+	}
+	e.flights[(e.head+e.n)%len(e.flights)] = flight{e.busy + e.Delay, p}
+	e.n++
+	e.plan()
+	return true
+}
+
+func (e *End) grow() {
+	next := make([]flight, max(16, 2*len(e.flights)))
+	for i := range e.n {
+		next[i] = e.flights[(e.head+i)%len(e.flights)]
+	}
+	e.flights, e.head = next, 0
+}
+
+// plan has the first frame under way arrive. There is one event a direction in the queue.
+func (e *End) plan() {
+	if !e.planned && e.n > 0 {
+		e.planned = true
+		e.wire.w.at(e.flights[e.head].at, e.arrive)
+	}
+}
+
+func (e *End) arrived() {
+	e.planned = false
+	if e.n > 0 && e.flights[e.head].at <= e.wire.w.now {
+		f := &e.flights[e.head]
+		p := f.p
+		f.p = nil
+		e.head = (e.head + 1) % len(e.flights)
+		e.n--
+		e.far.take(p)
+	}
+	e.plan()
+}
