@@ -59,11 +59,11 @@ func (e *elb) Handle(now time.Time, ev Event) (eff Effects) {
 		if ev.Member < 0 {
 			eff.Send = e.steering.sent(now, ev.Frame)
 		} else {
-			e.steering.received(now, ev.Member, ev.Frame)
+			e.steering.received(now, ev.Frame)
 		}
 	case Measured:
 		if ev.Heard != nil {
-			eff.Send = e.steering.measured(now, ev.Heard)
+			eff.Send = e.steering.measured(now, ev.Heard, ev.Flows)
 		}
 		if ev.Flows == nil || e.plan.Spread != SpreadShortest || e.st.Settings.Rebalance == 0 {
 			break

@@ -1,28 +1,165 @@
 package modes
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"nicteam/internal/frame"
+)
 
 // steering says by which member each peer is to reach us.
-type steering struct{}
+//
+// A host sends to whatever MAC its ARP or ND cache has for an address of ours, so each is given the MAC of one
+// member: in answers to what it asked, and unasked when that changes. A pair is such a host, known by its MAC,
+// and one of our addresses: that is one entry of a cache out there, and one class of what is heard.
+//
+//	adapter → sent ┬ to one host   → learn the pair → by its member, with its MAC
+//	               └ to all        → by the active member, with its MAC; pairs of the address are repaired
+//	network → received               an answer to what we asked all makes a pair, too
+//	follow, measured → move pairs  → tell
+//	tick → the agenda → frames for one host each
+//
+// A pair is learnt only from what our own stack sends, or asked for, never from what the network says by itself:
+// so two teams fall silent, and who forges ARP can only harm himself and whom he could harm without us.
+type steering struct {
+	base    time.Time // of all times kept here
+	on      bool      // receive_balance
+	pl      *Plan
+	adapter frame.MAC
+	active  int
+	members MemberSet // that peers may be given
+	macs    [MaxMembers]frame.MAC
+	rest    time.Duration // that a moved pair stays where it is
+
+	pairs  pairs
+	agenda agenda
+	asked  asked
+	router map[uint16]bool // by VLAN: whether our neighbour advertisements there say so
+
+	learns, tells allowance
+
+	load     load
+	heard    Heard // when it was measured last
+	measures int
+	at       time.Duration // of that
+	interval time.Duration // up to that
+}
+
+// The times of steering.
+const (
+	pairAge      = 10 * time.Minute
+	pairBusy     = time.Minute // a pair that sent something since then is not pushed out by new ones
+	repairDelay  = 50 * time.Millisecond
+	tellInterval = time.Second // of one pair
+)
+
+// clock returns now as a time since the first thing that happened.
+func (s *steering) clock(now time.Time) time.Duration {
+	if s.base.IsZero() {
+		s.base = now
+	}
+	return now.Sub(s.base)
+}
 
 // follow takes over who may be used. It returns what peers must be told because of it.
-func (s *steering) follow(now time.Time, st *State, pl *Plan, active int) []Send { return nil }
+func (s *steering) follow(now time.Time, st *State, pl *Plan, active int) []Send {
+	t := s.clock(now)
+	s.pl, s.adapter, s.active = pl, st.Adapter, active
+	s.rest = restIntervals * st.Settings.Rebalance
+	came := pl.Distributing &^ s.members
+	gone := s.members &^ pl.Distributing
+	s.members = pl.Distributing
+	s.load.rates(pl)
+	var moved MemberSet // whose MAC is another
+	for _, m := range st.Members {
+		if s.members.Has(m.ID) && !came.Has(m.ID) && s.macs[m.ID] != m.MAC {
+			moved = moved.With(m.ID)
+		}
+		s.macs[m.ID] = m.MAC
+	}
+	if s.members == 0 {
+		return nil
+	}
+	if on := st.Settings.ReceiveBalance; s.on != on {
+		s.on = on
+		if !on {
+			s.asked.clear()
+		}
+	}
+	if !s.on {
+		s.dismiss(t)
+		return s.run(t)
+	}
+	if moved != 0 {
+		for i := range s.pairs.all() {
+			if p := s.pairs.at(i); moved.Has(p.member) {
+				s.tell(t, i)
+			}
+		}
+	}
+	if gone != 0 || came != 0 {
+		s.rehouse(t)
+	}
+	if came != 0 {
+		s.welcome(t, came)
+	}
+	return s.run(t)
+}
 
-// sent takes in an ARP or ND frame of the adapter, which is ours to change, and returns it as it is to leave.
-func (s *steering) sent(now time.Time, b []byte) []Send { return nil }
-
-// received takes in a copy of an ARP or ND frame that came for us alone.
-func (s *steering) received(now time.Time, member int, b []byte) {}
-
-// measured takes in what every sender has sent.
-func (s *steering) measured(now time.Time, h *Heard) []Send { return nil }
+// dismiss gives all pairs to the active member. They are forgotten once they were told.
+func (s *steering) dismiss(t time.Duration) {
+	for i := range s.pairs.all() {
+		p := s.pairs.at(i)
+		switch {
+		case p.member == s.active && !s.agenda.has(pairItem(i)):
+			s.forget(i)
+		case p.member != s.active:
+			p.again = false
+			s.assign(t, i, s.active)
+			s.tell(t, i)
+		}
+	}
+}
 
 // tick sends what is due.
-func (s *steering) tick(now time.Time) []Send { return nil }
+func (s *steering) tick(now time.Time) []Send { return s.run(s.clock(now)) }
 
-func (s *steering) deadline() time.Time { return time.Time{} }
+// deadline is when somebody is to be told something.
+func (s *steering) deadline() time.Time {
+	it, at, ok := s.agenda.first()
+	if !ok || s.active < 0 {
+		return time.Time{}
+	}
+	if _, isPair := it.pair(); isPair {
+		at = max(at, s.tells.next())
+	}
+	return s.base.Add(at)
+}
 
-func (s *steering) list(now time.Time) []Peer { return nil }
+// list returns the pairs by address.
+func (s *steering) list(now time.Time) (peers []Peer) {
+	t := s.clock(now)
+	for i := range s.pairs.all() {
+		p := s.pairs.at(i)
+		if t-p.seen >= pairAge || !s.on {
+			continue
+		}
+		peers = append(peers, Peer{Address: p.address, Ours: p.ours, MAC: p.mac, VLAN: p.vlan, Member: p.member,
+			Since: s.base.Add(p.since), Seen: s.base.Add(p.seen), RxBps: s.rate(t, p), Told: p.tolds})
+	}
+	slices.SortFunc(peers, func(a, b Peer) int {
+		return cmp.Or(a.Address.Compare(b.Address), a.Ours.Compare(b.Ours), cmp.Compare(a.VLAN, b.VLAN), cmp.Compare(a.MAC, b.MAC))
+	})
+	return peers
+}
 
-// announced takes in that all peers were just told the active member's address.
-func (s *steering) announced(now time.Time) {}
+// rate returns what a pair sends. Nothing is measured while no frame moves, so what was is halved for every
+// interval that is missing.
+func (s *steering) rate(t time.Duration, p *pair) uint64 {
+	if s.interval <= 0 {
+		return p.bps
+	}
+	missing := (t - s.at) / s.interval
+	return p.bps >> min(max(missing-1, 0), 63)
+}

@@ -1,0 +1,209 @@
+package modes
+
+import (
+	"time"
+
+	"nicteam/internal/frame"
+)
+
+// sent takes in an ARP or ND frame of the adapter, which is ours to change, and returns it as it is to leave:
+// with the MAC of the member by which it leaves in place of the adapter's.
+func (s *steering) sent(now time.Time, b []byte) []Send {
+	if len(b) < frame.EtherLen || s.active < 0 {
+		return nil
+	}
+	t := s.clock(now)
+	var n frame.Neighbour
+	known := frame.ParseNeighbour(b, &n)
+	member := s.active
+	switch src := frame.MACAt(b, 6); {
+	case src != s.adapter:
+		// From behind the adapter: it has its own MAC, and its pin.
+		if pin := s.pl.Pin(src); pin >= 0 {
+			member = pin
+		}
+	case !known || !s.on || s.adapter == 0:
+	case n.Dst.Multicast():
+		s.toAll(t, &n)
+	default:
+		member = s.toOne(t, &n)
+	}
+	switch {
+	case s.adapter == 0:
+	case known:
+		n.Readdress(b, s.adapter, s.macs[member])
+	case frame.MACAt(b, 6) == s.adapter:
+		s.macs[member].Put(b, 6)
+	}
+	if known && n.Op == frame.NeighbourAdvertisement && n.Target == s.adapter {
+		s.routes(n.VLAN, n.Router)
+	}
+	return append([]Send{{Member: member, Frame: b}}, s.run(t)...)
+}
+
+// toAll takes in a frame that leaves for all hosts, or for a group of them. It gives whoever takes it in the active
+// member's MAC.
+func (s *steering) toAll(t time.Duration, n *frame.Neighbour) {
+	ours := n.From
+	switch n.Op {
+	case frame.ARPRequest:
+		if ours.IsUnspecified() || n.Sender != s.adapter {
+			return // a probe, which nobody takes in
+		}
+		if ours != n.To && n.Plain {
+			s.asked.add(t, question{n.VLAN, n.To, ours})
+		}
+	case frame.NeighbourSolicitation:
+		// Only the target listens to its group: it is repaired when its answer tells who it is.
+		if !ours.IsUnspecified() && n.Sender == s.adapter && n.Plain {
+			s.asked.add(t, question{n.VLAN, n.About, ours})
+		}
+		return
+	case frame.ARPReply, frame.RouterSolicitation, frame.RouterAdvertisement:
+		if n.Sender != s.adapter {
+			return
+		}
+	case frame.NeighbourAdvertisement:
+		if ours = n.About; n.Target != s.adapter {
+			return
+		}
+	default:
+		return
+	}
+	if n.Plain {
+		s.broadcast(t, s.pairs.findGroup(groupKey{n.VLAN, ours}))
+	}
+}
+
+// toOne takes in a frame that leaves for one host, and returns by which member. If it gives that host a MAC the two
+// are a pair.
+func (s *steering) toOne(t time.Duration, n *frame.Neighbour) int {
+	peer, ours, gives := n.To, n.From, n.Sender == s.adapter
+	switch n.Op {
+	case frame.ARPRequest, frame.ARPReply, frame.RouterAdvertisement:
+	case frame.NeighbourSolicitation:
+		peer = n.About
+		gives = gives || n.Sender == 0
+	case frame.NeighbourAdvertisement:
+		ours = n.About
+		gives = n.Target == s.adapter || n.Target == 0
+	default:
+		gives = false
+	}
+	k := pairKey{n.VLAN, n.Dst, ours}
+	i := s.pairs.find(k)
+	isNew := i < 0
+	if gives && n.Plain && peer != ours && one(peer) && one(ours) && s.isForeign(n.Dst) {
+		if i = s.learn(t, k); i >= 0 {
+			s.pairs.at(i).named(peer)
+		}
+	}
+	if i < 0 {
+		return s.active
+	}
+	if isNew && n.Op >= frame.RouterSolicitation && n.Sender == 0 && n.Target == 0 {
+		// Linux answers a unicast solicitation without the option: the host keeps whatever MAC it has.
+		s.repair(t+repairDelay, i)
+	}
+	return s.pairs.at(i).member
+}
+
+// received takes in a copy of an ARP or ND frame that came for us alone: an answer to what we asked all makes
+// a pair.
+func (s *steering) received(now time.Time, b []byte) {
+	var n frame.Neighbour
+	if !s.on || s.active < 0 || !frame.ParseNeighbour(b, &n) || !n.Plain {
+		return
+	}
+	peer, ours, mac := n.From, n.To, n.Sender
+	switch {
+	case n.Op == frame.ARPReply:
+	case n.Op == frame.NeighbourAdvertisement && n.Solicited:
+		if peer, mac = n.About, n.Target; mac == 0 {
+			mac = n.Src
+		}
+	default:
+		return
+	}
+	t := s.clock(now)
+	if mac != n.Src || peer == ours || !one(peer) || !one(ours) || !s.isForeign(mac) {
+		return
+	}
+	at, ok := s.asked.take(t, question{n.VLAN, peer, ours})
+	if !ok {
+		return
+	}
+	i := s.learn(t, pairKey{n.VLAN, mac, ours})
+	if i < 0 {
+		return
+	}
+	s.pairs.at(i).named(peer)
+	if s.pairs.at(i).member != s.active {
+		// The question gave it the active member's MAC.
+		s.repair(max(t, at+repairDelay), i)
+	}
+}
+
+// learn returns the pair of the key, which was seen; a new one if need be, -1 when there is no place for it.
+func (s *steering) learn(t time.Duration, k pairKey) int32 {
+	if i := s.pairs.find(k); i >= 0 {
+		s.pairs.touch(i, t)
+		return i
+	}
+	s.expire(t)
+	full := s.pairs.len() >= maxPairs
+	if full && s.pairs.idle.tail < 0 || !s.learns.take(t) {
+		return -1
+	}
+	if full {
+		s.forget(s.pairs.idle.tail)
+	}
+	i := s.pairs.add(k, t)
+	p := s.pairs.at(i)
+	p.fresh = freshMeasures
+	s.assign(t, i, s.load.choose(s.members))
+	return i
+}
+
+// expire forgets pairs that were not seen for long.
+func (s *steering) expire(t time.Duration) {
+	if s.pairs.len() == 0 {
+		return
+	}
+	for _, o := range []*order{&s.pairs.idle, &s.pairs.busy} {
+		for o.tail >= 0 && t-s.pairs.at(o.tail).seen >= pairAge {
+			s.forget(o.tail)
+		}
+	}
+}
+
+// forget takes a pair out of everything.
+func (s *steering) forget(i int32) {
+	p := s.pairs.at(i)
+	s.load.leave(p)
+	s.agenda.drop(pairItem(i))
+	if g := s.pairs.remove(i); g >= 0 {
+		s.agenda.drop(groupItem(g))
+	}
+}
+
+// routes notes whether our neighbour advertisements say that this host is a router.
+func (s *steering) routes(vlan uint16, router bool) {
+	if s.router == nil {
+		s.router = map[uint16]bool{}
+	}
+	s.router[vlan] = router
+}
+
+// isForeign reports whether a MAC can be a peer's: one host's, and none of ours.
+func (s *steering) isForeign(m frame.MAC) bool {
+	if m == 0 || m.Multicast() {
+		return false
+	}
+	for _, own := range s.pl.Own {
+		if own == m {
+			return false
+		}
+	}
+	return true
+}
