@@ -306,6 +306,26 @@ func TestDocuments(t *testing.T) {
 	read("nicteam.event/v1", "events", teamName)
 	read("nicteam.explain/v1", "explain", teamName, "tcp 10.9.0.1:5000 10.9.0.2:80")
 	read("nicteam.rates/v1", "watch", teamName, "--count", "2", "--interval", "100ms")
+	if d := read("nicteam.peers/v1", "peers", teamName); !strings.Contains(d["reason"].(string), "active-backup") || len(d["peers"].([]any)) != 0 {
+		t.Errorf("peers of a team that steers none: %v", d)
+	}
+	if d := read("nicteam.status/v1", "status", teamName); d["flow_moves"] != nil {
+		t.Errorf("flow_moves in active-backup: %v", d)
+	}
+	w.nicteam("set", teamName, "mode=elb")
+	if d := read("nicteam.peers/v1", "peers", teamName); d["reason"] != "" {
+		t.Errorf("peers: %v", d)
+	}
+	d := read("nicteam.status/v1", "status", teamName)
+	if _, ok := d["flow_moves"].(map[string]any)["forced"]; !ok {
+		t.Errorf("no flow_moves in elb: %v", d)
+	}
+	for _, m := range d["members"].([]any) {
+		// veth says 10 Gbit/s.
+		if m := m.(map[string]any); m["rate_source"] != "link" || m["rate_bps"] != m["speed_bps"] {
+			t.Errorf("member in elb: %v", m)
+		}
+	}
 	for _, change := range [][]string{{"add", teamName, "eth3"}, {"set", teamName, "mode=xor"}, {"remove", teamName, "eth3"}, {"delete", teamName}} {
 		d := read("nicteam.result/v1", change...)
 		if steps, ok := d["steps"].([]any); d["team"] != teamName || !ok || change[0] != "delete" && len(steps) == 0 {

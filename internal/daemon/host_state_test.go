@@ -48,6 +48,8 @@ func TestHostIsAsBefore(t *testing.T) {
 		{name: "address given", options: []string{"--mode", "broadcast", "--address", "10.6.0.1/24,fd06::1/64"}, want: "10.6.0.1/24"},
 		{name: "address and gateway given", options: []string{"--mode", "active-backup", "--address", "10.6.0.1/24", "--gateway", "10.6.0.254"}, want: "10.6.0.1/24"},
 		{name: "address given that a member has", options: []string{"--mode", "active-backup", "--address", "10.9.0.1/24", "--gateway", "10.9.0.2"}, want: "10.9.0.1/24"},
+		{name: "no mode given", nics: 3, want: "10.9.0.11/24"},
+		{name: "elb with a new MAC", nics: 3, options: []string{"--mode", "elb", "--mac", "new", "--gain", "0s", "--rebalance", "0s"}, want: "10.9.0.11/24"},
 		{name: "round-robin", nics: 3, options: []string{"--mode", "round-robin"}, want: "10.9.0.11/24"},
 		{name: "xor", nics: 3, options: []string{"--mode", "xor"}, want: "10.9.0.11/24"},
 		{name: "broadcast", options: []string{"--mode", "broadcast"}, want: "10.9.0.11/24"},
@@ -118,7 +120,8 @@ func TestHostIsAsBeforeAfterChanges(t *testing.T) {
 		{"remove the first with a new MAC", []string{"--mac", "new"}, [][]string{{"remove", teamName, "eth1"}}},
 		{"remove the last", nil, [][]string{{"remove", teamName, "eth1", "eth2", "--force"}}},
 		{"MTU", nil, [][]string{{"set", teamName, "mtu=1300"}, {"set", teamName, "mtu=1400"}}},
-		{"every mode", nil, [][]string{{"set", teamName, "mode=round-robin"}, {"set", teamName, "mode=xor"}, {"set", teamName, "mode=broadcast"}, {"set", teamName, "balance=off"}}},
+		{"every mode", nil, [][]string{{"set", teamName, "mode=round-robin"}, {"set", teamName, "mode=xor"}, {"set", teamName, "mode=broadcast"}, {"set", teamName, "mode=elb"},
+			{"set", teamName, "rebalance=100ms", "gain=1ms", "skew=0s", "receive_balance=off"}, {"set", teamName, "balance=off"}, {"set", teamName, "balance=on"}}},
 	}
 	furnished := shared(t)
 	for _, tt := range tests {
