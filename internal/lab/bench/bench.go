@@ -26,6 +26,12 @@ var groups = []group{
 	{[]string{"failover-out", "failover-in"}, (*bench).failover},
 	{[]string{"second-loss"}, (*bench).secondLoss},
 	{[]string{"dead-of-six"}, (*bench).shares},
+	{[]string{"elb-tcp-8-out", "elb-tcp-1-in", "elb-udp-64"}, (*bench).elbSpeed},
+	{[]string{"elb-8-flows", "elb-8-even", "elb-mixed"}, (*bench).elbFlows},
+	{[]string{"elb-lost", "elb-duplicated", "elb-reordered", "elb-forced"}, (*bench).elbOrder},
+	{[]string{"elb-in", "elb-in-ipv6"}, (*bench).elbReceive},
+	{[]string{"elb-repair"}, (*bench).elbRepair},
+	{[]string{"elb-failover-in"}, (*bench).elbFailover},
 }
 
 type bench struct {

@@ -35,13 +35,14 @@ type cutter struct {
 }
 
 func (b *bench) cutter(ctx context.Context, nics int, inwards bool, settings ...string) (c *cutter, err error) {
-	c = &cutter{}
-	if c.rig, err = b.switched("cut", network{nics: nics}); err != nil {
+	r, err := b.switched("cut", network{nics: nics})
+	if err != nil {
 		return nil, err
 	}
+	c = &cutter{rig: r}
 	defer func() {
 		if err != nil {
-			b.close(c.rig)
+			b.close(r)
 		}
 	}()
 	var names []string

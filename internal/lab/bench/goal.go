@@ -41,7 +41,7 @@ func atMost(measure, of string, k kind, bound float64) goal {
 	return goal{measure: measure, of: of, figure: k, bound: bound}
 }
 
-// goals are those of the relay; figures in the unit of the measure.
+// goals are those of the relay and of elb; figures in the unit of the measure.
 var goals = []goal{
 	ratioAtLeast("tcp-1-out", relay, plain, 0.65, 0.8),
 	ratioAtLeast("tcp-8-out", relay, plain, 0.65, 0.8),
@@ -68,6 +68,19 @@ var goals = []goal{
 	atMost("second-loss", team1, theHighest, 15),
 	{measure: "dead-of-six", of: "least", figure: theLowest, least: true, bound: 19},
 	atMost("dead-of-six", "most", theHighest, 21),
+	ratioAtLeast("elb-tcp-8-out", elb, xorMode, 0.95, 0),
+	ratioAtLeast("elb-tcp-1-in", elb, xorMode, 0.95, 0),
+	ratioAtLeast("elb-udp-64", elb, xorMode, 0.95, 0),
+	ratioAtLeast("elb-8-flows", team4, fourPlain, 0.95, 0),
+	atMost("elb-8-even", team4, theMedian, 1.05),
+	ratioAtLeast("elb-mixed", team2, alone, 0.93, 0),
+	atMost("elb-lost", team3, theHighest, 0),
+	atMost("elb-duplicated", team3, theHighest, 0),
+	atMost("elb-reordered", team3, theHighest, 1),
+	ratioAtLeast("elb-in", team4, fourPlain, 0.9, 0),
+	ratioAtLeast("elb-in-ipv6", team4, fourPlain, 0.9, 0),
+	atMost("elb-repair", team4, theHighest, 100),
+	atMost("elb-failover-in", team1, theHighest, 5),
 }
 
 // verdict is what came of a goal.

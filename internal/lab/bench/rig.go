@@ -15,15 +15,21 @@ import (
 )
 
 const (
-	boxCIDR, peerCIDR = "10.9.0.1/24", "10.9.0.2/24"
+	boxCIDR, boxCIDR6 = "10.9.0.1/24", "fd09::1/64"
+	peerCIDR          = "10.9.0.2/24"
 	teamName          = "team0"
 )
 
-var boxAddr, peerAddr = netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("10.9.0.2")
+var (
+	boxAddr, boxAddr6 = netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("fd09::1")
+	peerAddr          = netip.MustParseAddr("10.9.0.2")
+)
 
 // rig is two hosts: box, whose NICs are measured, and peer.
 type rig struct {
 	box, peer *lab.Host
+	crowd     []*lab.Host
+	addresses []string   // of box
 	lines     []lab.Line // of eth1, eth2, … of box
 	client    *control.Client
 	undo      []func() error
@@ -46,7 +52,7 @@ func (r *rig) Close() error {
 }
 
 func (b *bench) newRig(name string) (r *rig, err error) {
-	r = &rig{binary: b.binary}
+	r = &rig{binary: b.binary, addresses: []string{boxCIDR}}
 	if r.box, err = lab.NewHost(name); err != nil {
 		return nil, err
 	}
@@ -83,9 +89,10 @@ func (b *bench) direct(name string, nics int) (*rig, error) {
 
 // network says how switched joins box and peer.
 type network struct {
-	nics int
-	rate uint64 // bit/s of each of box's NICs, 0 for no limit
-	lag  bool   // the switch knows box's NICs as one static group
+	nics  int
+	rates []uint64 // bit/s of box's NICs, both ways; the last counts for the others too, none is no limit
+	lag   bool     // the switch knows box's NICs as one static group
+	crowd int      // how many more hosts the switch has; with any there is IPv6 too
 }
 
 // switched joins box to a switch, and that to peer.
@@ -119,14 +126,31 @@ func (r *rig) wire(name string, n network) error {
 		}
 		r.lines = append(r.lines, line)
 		ports = append(ports, port)
-		if n.rate > 0 {
-			if err := line.Shape(n.rate); err != nil {
+		if len(n.rates) > 0 {
+			if err := line.Shape(n.rates[min(i, len(n.rates)-1)]); err != nil {
 				return err
 			}
 		}
 	}
 	if _, err := lab.NewCable(sw, "uplink", r.peer, "eth1", lab.CableOptions{}); err != nil {
 		return err
+	}
+	if n.crowd > 0 {
+		r.addresses = append(r.addresses, boxCIDR6)
+	}
+	for i := range n.crowd {
+		h, err := lab.NewHost(fmt.Sprintf("%s-%d", name, i+1))
+		if err != nil {
+			return err
+		}
+		r.defers(h.Close)
+		if _, err := lab.NewCable(sw, fmt.Sprintf("c%d", i+1), h, "eth1", lab.CableOptions{}); err != nil {
+			return err
+		}
+		if err := h.SetAddr("eth1", fmt.Sprintf("10.9.0.%d/24", 11+i), fmt.Sprintf("fd09::%x/64", 0x11+i)); err != nil {
+			return err
+		}
+		r.crowd = append(r.crowd, h)
 	}
 	if n.lag {
 		if _, err := sw.LAG("lag", lab.SpreadFlow, ports...); err != nil {
@@ -138,7 +162,7 @@ func (r *rig) wire(name string, n network) error {
 
 // plain uses eth1 as it is.
 func (r *rig) plain(ctx context.Context) error {
-	if err := r.box.SetAddr("eth1", boxCIDR); err != nil {
+	if err := r.box.SetAddr("eth1", r.addresses...); err != nil {
 		return err
 	}
 	return r.await(ctx)
@@ -147,7 +171,7 @@ func (r *rig) plain(ctx context.Context) error {
 // team gives eth1 the address and has nicteam make a team of NICs, as a user would.
 func (r *rig) team(ctx context.Context, args ...string) error {
 	// No peer need answer yet: a switch that knows a group may answer by another NIC of it.
-	if err := r.box.SetAddr("eth1", boxCIDR); err != nil {
+	if err := r.box.SetAddr("eth1", r.addresses...); err != nil {
 		return err
 	}
 	if err := r.nicteam(ctx, append([]string{"create", teamName}, args...)...); err != nil {

@@ -19,43 +19,54 @@ func (b *bench) load(r *rig, flows int) lab.Load {
 	return lab.Load{From: r.box, To: r.peer, Address: peerAddr, Flows: flows, FirstPort: firstPort, PortStep: portStep}
 }
 
-// shaped makes contestants behind a switch: plain has one shaped NIC, team1 a team of one, team2 a team of two that
-// the switch knows as one group.
-func (b *bench) shaped(ctx context.Context, rate uint64, settings []string, take func(r *rig, name string) ([]float64, error), names ...string) (all []contestant, done func()) {
+// entrant is how a contestant is set up.
+type entrant struct {
+	name    string
+	network network
+	args    []string // of create; without any the NIC eth1 is used as it is
+}
+
+// entrants sets contestants up, each with hosts of its own.
+func (b *bench) entrants(ctx context.Context, all []entrant, take func(ctx context.Context, r *rig, name string) ([]float64, error)) (out []contestant, done func()) {
 	var rigs []*rig
-	for _, name := range names {
-		r, err := b.shapedRig(ctx, rate, settings, name)
-		if r != nil {
+	for _, e := range all {
+		r, err := b.switched("shaped", e.network)
+		if err == nil {
 			rigs = append(rigs, r)
+			if e.args == nil {
+				err = r.plain(ctx)
+			} else {
+				err = r.team(ctx, e.args...)
+			}
 		}
 		if err != nil {
-			b.say("%s cannot take part: %v", name, err)
+			b.say("%s cannot take part: %v", e.name, err)
 		}
-		all = append(all, contestant{name: name, missing: err, take: func(context.Context) ([]float64, error) { return take(r, name) }})
+		out = append(out, contestant{name: e.name, missing: err, take: func(ctx context.Context) ([]float64, error) { return take(ctx, r, e.name) }})
 	}
-	return all, func() {
+	return out, func() {
 		for _, r := range rigs {
-			if err := r.Close(); err != nil {
-				b.warn("close: %v", err)
-			}
+			b.close(r)
 		}
 	}
 }
 
-func (b *bench) shapedRig(ctx context.Context, rate uint64, settings []string, name string) (*rig, error) {
-	n := network{nics: 1, rate: rate}
-	members := []string{"eth1"}
-	if name == team2 {
-		n.nics, n.lag, members = 2, true, []string{"eth1", "eth2"}
+// shaped makes contestants behind a switch: plain has one shaped NIC, team1 a team of one, team2 a team of two that
+// the switch knows as one group.
+func (b *bench) shaped(ctx context.Context, rate uint64, settings []string, take func(r *rig, name string) ([]float64, error), names ...string) (all []contestant, done func()) {
+	var list []entrant
+	for _, name := range names {
+		e := entrant{name: name, network: network{nics: 1, rates: []uint64{rate}}}
+		switch name {
+		case team1:
+			e.args = append([]string{"eth1"}, settings...)
+		case team2:
+			e.network.nics, e.network.lag = 2, true
+			e.args = append([]string{"eth1", "eth2"}, settings...)
+		}
+		list = append(list, e)
 	}
-	r, err := b.switched("shaped", n)
-	if err != nil {
-		return nil, err
-	}
-	if name == plain {
-		return r, r.plain(ctx)
-	}
-	return r, r.team(ctx, append(members, settings...)...)
+	return b.entrants(ctx, list, func(_ context.Context, r *rig, name string) ([]float64, error) { return take(r, name) })
 }
 
 // sum compares the throughput of two shaped NICs with that of one.

@@ -36,7 +36,7 @@ func (b *bench) speed(ctx context.Context) {
 		make func(*rig) error
 	}{
 		{plain, 1, func(r *rig) error { return r.plain(ctx) }},
-		{relay, 1, func(r *rig) error { return r.team(ctx, "eth1", "--datapath", "relay") }},
+		{relay, 1, func(r *rig) error { return r.team(ctx, "eth1", "--mode", "active-backup", "--datapath", "relay") }},
 		{ovs, 2, func(r *rig) error { return r.openVSwitch(ctx, false) }},
 		{ovsTSO, 2, func(r *rig) error { return r.openVSwitch(ctx, true) }},
 	} {

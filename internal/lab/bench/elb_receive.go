@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"nicteam/internal/lab"
+)
+
+const crowdSize = 8
+
+// elbReceive has many hosts send to box at once: each talks to the member that it was told of.
+func (b *bench) elbReceive(ctx context.Context) {
+	four := b.measure("elb-in", "elb, 8 hosts send TCP to a team of 4 NICs of 200 Mbit/s, from the third second on, against four times 2 hosts to one plain NIC", "Mbit/s").
+		compare(team4, fourPlain)
+	six := b.measure("elb-in-ipv6", "the same by IPv6", "Mbit/s").
+		compare(team4, fourPlain)
+	for _, f := range []struct {
+		m    *measure
+		addr netip.Addr
+	}{{four, boxAddr}, {six, boxAddr6}} {
+		if !b.wants(f.m.Name) {
+			continue
+		}
+		contestants, done := b.entrants(ctx, []entrant{
+			{name: fourPlain, network: network{nics: 1, rates: []uint64{elbRate}, crowd: 2}},
+			{name: team4, network: network{nics: 4, rates: []uint64{elbRate}, crowd: crowdSize}, args: elbTeam(4)},
+		}, func(ctx context.Context, r *rig, name string) ([]float64, error) {
+			if name == fourPlain {
+				mbit, err := r.receive(ctx, f.addr, b.turn/4, b.turn)
+				return []float64{4 * mbit}, err
+			}
+			mbit, err := r.receive(ctx, f.addr, evenUntil, b.turn)
+			if err == nil {
+				var spread string
+				if spread, err = r.spread(f.addr); err == nil {
+					f.m.Notes = []string{"hosts by member after the last turn: " + spread}
+				}
+			}
+			return []float64{mbit}, err
+		})
+		b.turns(ctx, b.rounds, contestants, f.m)
+		done()
+	}
+}
+
+// receive has each host of the crowd send to an address of box and returns Mbit/s of all, from after on.
+func (r *rig) receive(ctx context.Context, to netip.Addr, after, d time.Duration) (float64, error) {
+	var all []*lab.RunningLoad
+	defer func() {
+		for _, l := range all {
+			l.Stop()
+		}
+	}()
+	for _, h := range r.crowd {
+		l, err := lab.Load{From: h, To: r.box, Address: to}.Start(ctx)
+		if err != nil {
+			return 0, err
+		}
+		all = append(all, l)
+	}
+	if err := pause(ctx, after); err != nil {
+		return 0, err
+	}
+	start := make([]lab.Rate, len(all))
+	for i, l := range all {
+		start[i] = l.Rate()
+	}
+	if err := pause(ctx, d); err != nil {
+		return 0, err
+	}
+	sum := 0.0
+	for i, l := range all {
+		sum += l.Rate().Less(start[i]).BitsPerSecond()
+	}
+	if sum == 0 {
+		return 0, errors.New("nothing arrived")
+	}
+	return sum / 1e6, nil
+}
+
+// believes is the MAC that a host has for an address, "" for none.
+func believes(h *lab.Host, addr netip.Addr) (string, error) {
+	l, err := h.Handle().LinkByName("eth1")
+	if err != nil {
+		return "", err
+	}
+	family := netlink.FAMILY_V4
+	if addr.Is6() {
+		family = netlink.FAMILY_V6
+	}
+	all, err := h.Handle().NeighList(l.Attrs().Index, family)
+	if err != nil {
+		return "", fmt.Errorf("list neighbours: %w", err)
+	}
+	for _, n := range all {
+		if ip, _ := netip.AddrFromSlice(n.IP); ip.Unmap() == addr && n.HardwareAddr != nil {
+			return n.HardwareAddr.String(), nil
+		}
+	}
+	return "", nil
+}
+
+// beliefs is the MAC that each host of the crowd has for an address.
+func (r *rig) beliefs(addr netip.Addr) (macs []string, err error) {
+	for _, h := range r.crowd {
+		mac, err := believes(h, addr)
+		if err != nil {
+			return nil, err
+		}
+		macs = append(macs, mac)
+	}
+	return macs, nil
+}
+
+// tallest is how many hosts the MAC has that most believe in.
+func tallest(macs []string) (most int) {
+	count := map[string]int{}
+	for _, m := range macs {
+		count[m]++
+		most = max(most, count[m])
+	}
+	return most
+}
+
+// spread says how many hosts talk to each MAC.
+func (r *rig) spread(addr netip.Addr) (string, error) {
+	macs, err := r.beliefs(addr)
+	if err != nil {
+		return "", err
+	}
+	count := map[string]int{}
+	for _, m := range macs {
+		count[m]++
+	}
+	var out []int
+	for _, n := range count {
+		out = append(out, n)
+	}
+	slices.Sort(out)
+	return fmt.Sprint(out), nil
+}
+
+// elbRepair has box ask the whole network for an address, as it does all the time by itself: hosts that know box take the
+// MAC they hear in that question for the right one, all the same.
+func (b *bench) elbRepair(ctx context.Context) {
+	m := b.measure("elb-repair", "elb, 8 hosts spread over a team of 4: after an ARP request of ours that all hear, how long more of them believe in one MAC than before", "ms")
+	r, err := b.switched("repair", network{nics: 4, crowd: crowdSize})
+	if err != nil {
+		b.absent(err, m)
+		return
+	}
+	defer b.close(r)
+	if err := r.team(ctx, elbTeam(4)...); err != nil {
+		b.absent(err, m)
+		return
+	}
+	witness, err := lab.StartWitness()
+	if err != nil {
+		b.absent(err, m)
+		return
+	}
+	defer witness.Close()
+	// What they send keeps their entries, and tells the team whom it has to tell.
+	for _, h := range r.crowd {
+		s, err := lab.Stream{From: h, To: r.box, Address: boxAddr, Flows: 1, Rate: 200, Witness: witness}.Start()
+		if err != nil {
+			b.absent(err, m)
+			return
+		}
+		defer s.Stop()
+	}
+	if err := pause(ctx, evenUntil); err != nil {
+		return
+	}
+	collapsed := 0
+	b.repeat(ctx, b.few(10), team4, m, func(ctx context.Context, i int) (float64, error) {
+		// A host does not take another MAC within a second of the last.
+		if err := pause(ctx, 2*quiet); err != nil {
+			return 0, err
+		}
+		took, most, err := r.collapse(ctx, i)
+		if most == crowdSize {
+			collapsed++
+		}
+		return milliseconds(took), err
+	})
+	m.Notes = append(m.Notes, fmt.Sprintf("all %d hosts believed in the same MAC after %d of the requests", crowdSize, collapsed))
+	if spread, err := r.spread(boxAddr); err == nil {
+		m.Notes = append(m.Notes, "hosts by member at the end: "+spread)
+	}
+}
+
+// collapse has box ask for an address that nobody has and returns how long the crowd was gathered, and how many of it.
+func (r *rig) collapse(ctx context.Context, i int) (took time.Duration, most int, err error) {
+	macs, err := r.beliefs(boxAddr)
+	if err != nil {
+		return 0, 0, err
+	}
+	if slices.Contains(macs, "") {
+		return 0, 0, fmt.Errorf("a host has no entry for %s", boxAddr)
+	}
+	before := tallest(macs)
+	if before == crowdSize {
+		return 0, 0, errors.New("the hosts were not spread before")
+	}
+	c, err := r.box.Dial(ctx, "udp", net.JoinHostPort(fmt.Sprintf("10.9.0.%d", 100+i), "9"))
+	if err != nil {
+		return 0, 0, err
+	}
+	defer c.Close()
+	start := time.Now()
+	if _, err := c.Write([]byte{0}); err != nil {
+		return 0, 0, err
+	}
+	// The kernel asks three times, a second apart; this is about the first.
+	for time.Since(start) < 900*time.Millisecond {
+		if macs, err = r.beliefs(boxAddr); err != nil {
+			return 0, 0, err
+		}
+		if n := tallest(macs); n > before {
+			took, most = time.Since(start), max(most, n)
+		}
+		if err := pause(ctx, 2*time.Millisecond); err != nil {
+			return 0, 0, err
+		}
+	}
+	if n := tallest(macs); n > before {
+		return 0, most, fmt.Errorf("%d of %d hosts believe in one MAC 900ms after the request, %d did before", n, crowdSize, before)
+	}
+	return took, most, nil
+}

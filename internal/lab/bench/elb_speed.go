@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	nicteam "nicteam/team"
+)
+
+const elb, xorMode = "elb", "xor"
+
+// elbSpeed compares what a NIC carries as the only member of teams in two modes: what elb does for each frame.
+func (b *bench) elbSpeed(ctx context.Context) {
+	out := b.measure("elb-tcp-8-out", "TCP, 8 streams from box to peer by a team of one unlimited NIC, iperf3", "Mbit/s").compare(elb, xorMode)
+	in := b.measure("elb-tcp-1-in", "the same, one stream from peer to box", "Mbit/s").compare(elb, xorMode)
+	small := b.measure("elb-udp-64", "the same, UDP frames of 64 octets from box that arrive a second", "frames/s").compare(elb, xorMode)
+	rigs := map[string]*rig{}
+	faults := map[string]error{}
+	for _, mode := range []string{xorMode, elb} {
+		r, err := b.direct(mode, 1)
+		if err == nil {
+			defer b.close(r)
+			rigs[mode] = r
+			err = r.team(ctx, "eth1", "--mode", mode)
+		}
+		if err == nil {
+			err = r.serve(ctx)
+		}
+		if faults[mode] = err; err != nil {
+			b.say("%s cannot take part: %v", mode, err)
+		}
+	}
+	turns := func(m *measure, take func(ctx context.Context, r *rig) (float64, error)) {
+		var all []contestant
+		for _, mode := range []string{xorMode, elb} {
+			all = append(all, contestant{name: mode, missing: faults[mode], take: func(ctx context.Context) ([]float64, error) {
+				f, err := take(ctx, rigs[mode])
+				return []float64{f}, err
+			}})
+		}
+		b.turns(ctx, b.rounds, all, m)
+	}
+	turns(out, func(ctx context.Context, r *rig) (float64, error) { return r.iperf(ctx, b.turn, 8) })
+	turns(in, func(ctx context.Context, r *rig) (float64, error) { return r.iperf(ctx, b.turn, 1, "-R") })
+	turns(small, func(ctx context.Context, r *rig) (float64, error) {
+		f, _, err := frameRate(ctx, r.box, r.peer, peerAddr, b.turn)
+		return f, err
+	})
+}
+
+// elbFailover cuts the member by which peer's frames come: its MAC is the one that peer knows, and stays so.
+func (b *bench) elbFailover(ctx context.Context) {
+	m := b.measure("elb-failover-in", "elb, the member of 3 (veth) by which peer's 10000 frames/s come loses its carrier: longest gap as above", "ms")
+	c, err := b.cutter(ctx, 3, true, "--mode", "elb")
+	if err != nil {
+		b.absent(err, m)
+		return
+	}
+	defer b.close(c.rig)
+	b.gaps(ctx, b.few(20), m, func(ctx context.Context) (loss, error) {
+		if _, err := c.ready(ctx); err != nil {
+			return loss{}, err
+		}
+		carries, err := c.receiver(ctx)
+		if err != nil {
+			return loss{}, err
+		}
+		return c.loss(ctx, carries)
+	})
+}
+
+// receiver is the member that takes in most.
+func (c *cutter) receiver(ctx context.Context) (string, error) {
+	before, err := c.client.Status(ctx)
+	if err == nil {
+		err = pause(ctx, 50*time.Millisecond)
+	}
+	if err != nil {
+		return "", err
+	}
+	after, err := c.client.Status(ctx)
+	if err != nil {
+		return "", err
+	}
+	var best nicteam.MemberStatus
+	most := uint64(0)
+	for _, m := range after.Members {
+		if n := m.RX.Frames - member(before, m.Name).RX.Frames; n >= most {
+			best, most = m, n
+		}
+	}
+	return best.Name, nil
+}
