@@ -27,13 +27,15 @@ func File(fd int, name string) (*os.File, error) {
 	return f, unix.SetNonblock(fd, true)
 }
 
-// Waiter waits for one descriptor, in one goroutine. The other methods may be called from any.
+// Waiter waits for one descriptor, in one goroutine. The other methods may be called from any; Rest is for the one that
+// waits, or while none does.
 type Waiter struct {
 	fd    int
 	set   *os.File // an epoll set with nothing but fd
 	raw   syscall.RawConn
 	poll  func(set uintptr) bool // made once: a closure a call would be an allocation a call
 	armed bool
+	stale bool  // the set may have an event that was told already
 	err   error // of arming
 	event [1]unix.EpollEvent
 }
@@ -62,8 +64,14 @@ func NewWaiter(fd int) (*Waiter, error) {
 		if w.armed {
 			// Taking the event out disarms it. Should there be none, the reader finds that there is nothing to read.
 			w.armed = false
-			_, _ = unix.EpollWait(int(set), w.event[:], 0)
+			n, _ := unix.EpollWait(int(set), w.event[:], 0)
+			w.stale = n <= 0
 			return true
+		}
+		// An event that came while nobody waited has woken nobody, and arming tells only of one that is not in
+		// the set yet (ep_modify in fs/eventpoll.c): it has to be taken out first.
+		if w.stale {
+			_, _ = unix.EpollWait(int(set), w.event[:], 0)
 		}
 		// What can be read already is an event as well.
 		w.armed = true
@@ -78,14 +86,19 @@ func NewWaiter(fd int) (*Waiter, error) {
 // Rest, and after Close.
 func (w *Waiter) Wait() bool {
 	w.armed = false
-	return w.raw.Read(w.poll) == nil && w.err == nil
+	if w.raw.Read(w.poll) == nil && w.err == nil {
+		return true
+	}
+	w.stale = true
+	return false
 }
 
-// Wake ends Wait.
+// Wake ends Wait, or the next one.
 func (w *Waiter) Wake() error { return w.set.SetReadDeadline(time.Unix(1, 0)) }
 
-// Rest takes Wake back.
-func (w *Waiter) Rest() error { return w.set.SetReadDeadline(time.Time{}) }
+// Rest takes Wake back. Who waits may be woken many times: it calls Rest, then looks for what it was woken for, which has
+// to be there before Wake, and waits again. On an error Wait will go on to return false.
+func (w *Waiter) Rest() error { return errors.Join(w.err, w.set.SetReadDeadline(time.Time{})) }
 
 // Close ends Wait for good. Closing twice is fine.
 func (w *Waiter) Close() error {

@@ -1,6 +1,9 @@
 package readable
 
 import (
+	"os"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -77,6 +80,112 @@ func TestWakeRestClose(t *testing.T) {
 	}
 	if <-done || w.Wait() {
 		t.Error("Wait returned true after Close")
+	}
+}
+
+// What can be read since before Wait began is seen, whatever was told of it while nobody waited.
+func TestWaitAfterWakeSeesWhatCameBetween(t *testing.T) {
+	r, p := pipe(t)
+	w := waiter(t, r)
+	b := []byte{1}
+	for i := range 200 {
+		waits := make(chan bool)
+		go func() { waits <- w.Wait() }()
+		for range i % 20 {
+			runtime.Gosched() // some are woken while they wait, some before
+		}
+		if err := w.Wake(); err != nil {
+			t.Fatal(err)
+		}
+		if <-waits {
+			t.Fatal("Wait returned true after Wake")
+		}
+		if err := w.Rest(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := unix.Write(p, b); err != nil {
+			t.Fatal(err)
+		}
+		poll(t)
+		go func() { waits <- w.Wait() }()
+		select {
+		case ok := <-waits:
+			if !ok {
+				t.Fatal("Wait returned false after Rest")
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatalf("round %d: Wait does not see what can be read", i)
+		}
+		if n, err := unix.Read(r, b); n != 1 || err != nil {
+			t.Fatalf("read %d, %v", n, err)
+		}
+	}
+}
+
+// poll returns once the runtime has taken in what the poller has to tell.
+func poll(t *testing.T) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	got := make(chan error)
+	go func() {
+		_, err := r.Read(make([]byte, 1))
+		got <- err
+	}()
+	runtime.Gosched()
+	if _, err := w.Write([]byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-got; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Who waits is woken to look for something, any number of times, and for good in the end.
+func TestWokenToServe(t *testing.T) {
+	r, _ := pipe(t)
+	w := waiter(t, r)
+	var asked, served atomic.Int64
+	var ending atomic.Bool
+	rounds := 0
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			served.Store(asked.Load())
+			rounds++
+			if !w.Wait() && (w.Rest() != nil || ending.Load()) {
+				return
+			}
+		}
+	}()
+	const n = 1000
+	for i := range int64(n) {
+		asked.Store(i + 1)
+		if err := w.Wake(); err != nil {
+			t.Fatal(err)
+		}
+		for began := time.Now(); served.Load() != i+1; runtime.Gosched() {
+			if time.Since(began) > 5*time.Second {
+				t.Fatalf("request %d is not served", i)
+			}
+		}
+	}
+	ending.Store(true)
+	if err := w.Wake(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		t.Fatal("the end was lost")
+	}
+	if rounds > 2*n+2 {
+		t.Errorf("%d rounds for %d requests", rounds, n)
 	}
 }
 

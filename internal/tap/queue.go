@@ -69,7 +69,7 @@ func (q *Queue) Wait() bool { return q.waiter.Wait() }
 // Wake ends Wait, now and until Rest.
 func (q *Queue) Wake() error { return q.waiter.Wake() }
 
-// Rest takes Wake back.
+// Rest takes Wake back. On an error Wait will go on to return false.
 func (q *Queue) Rest() error { return q.waiter.Rest() }
 
 // Write hands the kernel one [virtio header][frame] as received. It neither blocks nor allocates, and
