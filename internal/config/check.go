@@ -112,6 +112,9 @@ func (l lines) value(at string, n *node, s *setting) *fault {
 		_, isWord := triWords[strings.ToLower(n.text)]
 		ok = n.kind == boolNode || n.kind == textNode && isWord
 	case span:
+		if n.kind == wholeNode && n.text == "0" {
+			return nil
+		}
 		if n.kind == wholeNode || n.kind == numberNode {
 			return bareNumber(at, n.text)
 		}
@@ -162,8 +165,11 @@ func bareNumber(key, value string) *fault {
 	return &fault{key: key, what: fmt.Sprintf("%s has no unit", value), why: "a bare number could be any unit", fix: fmt.Sprintf("write its unit, such as %sms or %ss", value, value)}
 }
 
-// parseSpan reads a duration with its unit.
+// parseSpan reads a duration with its unit; 0 is the same in all of them.
 func parseSpan(key, value string) (time.Duration, *fault) {
+	if value == "0" {
+		return 0, nil
+	}
 	if _, err := strconv.ParseFloat(value, 64); err == nil {
 		return 0, bareNumber(key, value)
 	}

@@ -85,6 +85,10 @@ func lenient(from, to reflect.Type, data any) (any, error) {
 		if b, ok := data.(bool); ok {
 			return map[bool]string{true: "on", false: "off"}[b], nil
 		}
+	case reflect.TypeFor[string](): // 0, for a duration; the tree has shown that it is nothing else
+		if v.CanInt() && v.Int() == 0 || v.CanUint() && v.Uint() == 0 || v.CanFloat() && v.Float() == 0 {
+			return "0", nil
+		}
 	case reflect.TypeFor[textList]():
 		if s, ok := data.(string); ok {
 			return split(s), nil

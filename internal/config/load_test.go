@@ -200,6 +200,28 @@ func TestNotes(t *testing.T) {
 	}
 }
 
+// TestZeroNeedsNoUnit: 0 is the same in every unit, wherever it comes from.
+func TestZeroNeedsNoUnit(t *testing.T) {
+	for _, o := range []Options{
+		{Path: write(t, "c.yaml", "rebalance: 0\ngain: 0s\n")},
+		{Path: write(t, "c.yaml", "rebalance: '0'\ngain: 0\n")},
+		{Path: write(t, "c.toml", "rebalance = 0\ngain = \"0\"\n")},
+		{Path: write(t, "c.json", `{"rebalance": 0, "gain": "0us"}`)},
+		{Env: []string{"NICTEAM_REBALANCE=0"}, Flags: []Flag{{"gain", "0"}}},
+	} {
+		o.Team = "team0"
+		l, err := Load(o)
+		if err != nil || l.Config.Rebalance != 0 || l.Config.Gain != 0 || l.Config.Skew == 0 {
+			t.Errorf("%+v: %+v, %v", o, l, err)
+		}
+	}
+	for _, bad := range []string{"rebalance: 0.0\n", "gain: -0\n", "primary: 0\n", "mac: 0\n"} {
+		if l, err := Load(Options{Team: "team0", Path: write(t, "c.yaml", bad)}); err == nil {
+			t.Errorf("%q loads as %+v", bad, l.Config)
+		}
+	}
+}
+
 func TestFaultsNameTheirSource(t *testing.T) {
 	path := write(t, "c.yaml", "mode: xor\nmtu: 99\n")
 	for _, tt := range []struct {
