@@ -11,6 +11,9 @@ package modes
 //     of its own, so that a team at rest spreads its flows.
 //  4. The member's clock moves on by what the frame takes, and is noted in the slot.
 //
+// A slot that never pauses is moved by order (evening.go). Such a move waits a moment for a gap, in which it
+// costs no order.
+//
 // A member sends in the order in which it was given, so nothing leaves later than its clock says: a clock that
 // a reading has set back counts at once. One that a reading has set forward shows that what was given
 // before will leave later than was noted.
@@ -33,6 +36,7 @@ type Queue struct {
 	Rate     uint64     // bit/s by which the clock runs
 	Source   RateSource // of Rate
 	Capacity uint64     // bit/s as measured, 0 never shown
+	Fixed    uint64     // bytes sent, in all, that are of no slot
 
 	cost  uint64 // of a byte, in 1/costOne ns
 	given uint64 // bytes since the last reading
@@ -64,6 +68,8 @@ type Flowing struct {
 	Bytes  uint64     // sent, in all
 	Member uint8      // meaningless while Until is 0
 	Why    FlowReason // it is Member
+
+	to uint8 // the member that it is to be moved to, +1; 0 none
 }
 
 // FlowReason says why a slot has its member.

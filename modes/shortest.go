@@ -23,6 +23,8 @@ const (
 	lateWindow = 2 * int64(20*time.Millisecond)
 	// freshFor is how long what a batch gave tells nothing about whether frames had to wait.
 	freshFor = int64(time.Millisecond)
+	// forceWait is how long a move by order waits for a gap.
+	forceWait = 20 * int64(time.Millisecond)
 )
 
 // shortest is what a Picker keeps for SpreadShortest. The rule stands at the head of flows.go.
@@ -32,6 +34,7 @@ type shortest struct {
 
 	plan       *Plan // taken over
 	turn       uint64
+	forceBy    int64             // moves by order wait no longer
 	set        MemberSet         // that distribute in plan
 	ids        [MaxMembers]uint8 // the same
 	n          int               // how many of ids
@@ -58,7 +61,9 @@ func (s *shortest) pick(pl *Plan, h *frame.Headers, b []byte, bytes int, now int
 			if f.Until == 0 || f.Member != uint8(to) {
 				f.Member, f.Since = uint8(to), now
 			}
-			f.Why = why
+			if f.Why, f.to = why, 0; why == FlowForced {
+				s.flows.Forced++
+			}
 		}
 		id = to
 	}
@@ -71,6 +76,8 @@ func (s *shortest) pick(pl *Plan, h *frame.Headers, b []byte, bytes int, now int
 		f := &s.flows.Slots[slot]
 		f.Until = q.Clock
 		f.Bytes += uint64(bytes)
+	} else {
+		q.Fixed += uint64(bytes)
 	}
 	return 1 << uint(id)
 }
@@ -103,20 +110,26 @@ func flowSlot(pl *Plan, h *frame.Headers, b []byte) int {
 // first, and why. There must be a member.
 func (s *shortest) decide(slot int, bytes uint64, now int64) (id int, why FlowReason, stays bool) {
 	f := &s.flows.Slots[slot]
-	if f.Until != 0 && s.set.Has(int(f.Member)) && s.stays(f, now) {
-		return int(f.Member), f.Why, true
+	if f.Until != 0 && s.set.Has(int(f.Member)) {
+		until := s.flows.Members[f.Member].leaves(f.Until)
+		underWay := now < until+s.skew // rule 1
+		if to := int(f.to) - 1; to >= 0 && s.set.Has(to) {
+			if underWay && now < s.forceBy {
+				return int(f.Member), f.Why, true
+			}
+			return to, FlowForced, false
+		}
+		if underWay || s.stays(f, until, now) {
+			return int(f.Member), f.Why, true
+		}
 	}
 	id, why = s.choose(slot, bytes, now)
 	return id, why, false
 }
 
-// stays is rules 1 and 2.
-func (s *shortest) stays(f *Flowing, now int64) bool {
+// stays is rule 2.
+func (s *shortest) stays(f *Flowing, until, now int64) bool {
 	q := &s.flows.Members[f.Member]
-	until := q.leaves(f.Until)
-	if now < until+s.skew {
-		return true
-	}
 	if now >= until+flowIdle {
 		return false
 	}
@@ -206,9 +219,9 @@ func (s *shortest) follow(pl *Plan, now int64) {
 	}
 	s.rates()
 	if pl.Turn != s.turn {
-		s.turn = pl.Turn
+		s.turn, s.forceBy = pl.Turn, now+forceWait
 		for _, m := range pl.Moves {
-			s.force(m, now)
+			s.force(m)
 		}
 	}
 }
@@ -223,18 +236,12 @@ func (s *shortest) read(pl *Plan) {
 	}
 }
 
-// force carries out a move.
-func (s *shortest) force(m Move, now int64) {
+// force notes a move for the slot's next frame.
+func (s *shortest) force(m Move) {
 	if int(m.Slot) >= FlowCount || !s.set.Has(int(m.To)) {
 		return
 	}
-	f := &s.flows.Slots[m.Slot]
-	if f.Until == 0 || f.Member == m.To {
-		return
+	if f := &s.flows.Slots[m.Slot]; f.Until != 0 && f.Member != m.To {
+		f.to = m.To + 1
 	}
-	// The next frame finds the slot as if its last one left its new member just then, and so stays there.
-	q := &s.flows.Members[m.To]
-	q.Clock = max(q.Clock, now)
-	f.Until, f.Since, f.Member, f.Why = now, now, m.To, FlowForced
-	s.flows.Forced++
 }

@@ -242,6 +242,106 @@ func TestShortestFollowsRates(t *testing.T) {
 	}
 }
 
+// A move by order waits for a gap, but not for long; each turn is carried out once, whatever Plans follow.
+func TestShortestIsForced(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		gap  int64 // between frames
+		from int64 // ms after the order at which the slot may have moved
+		to   int64
+	}{
+		{"it never pauses", 100 * us, 20, 21},
+		{"it pauses", 2 * ms, 0, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			pl := shortestPlan(100, 100) // a frame takes 121 us
+			f := flowFrame(5)
+			slot := flowSlot(pl, &f.h, f.b)
+			var p Picker
+			was := f.pick(&p, pl, 1514)
+			for range 10 {
+				p.Now += 100 * us
+				f.pick(&p, pl, 1514)
+			}
+			ordered := *pl
+			ordered.Turn, ordered.Moves = 1, []Move{{Slot: uint16(slot), To: uint8(1 - was)}, {Slot: 9999, To: 7}, {Slot: 1, To: 1}}
+			begin := p.Now
+			for f.pick(&p, &ordered, 1514) == was {
+				if p.Now += c.gap; p.Now > begin+ms*c.to {
+					t.Fatalf("still on %d after %d us", was, (p.Now-begin)/us)
+				}
+			}
+			if p.Now < begin+ms*c.from {
+				t.Errorf("moved after %d us", (p.Now-begin)/us)
+			}
+			s := p.Flows()
+			if s.Forced != 1 || s.Slots[slot].Why != FlowForced || s.Slots[slot].Since != p.Now {
+				t.Errorf("forced %d, slot %+v", s.Forced, s.Slots[slot])
+			}
+			// The same turn in another Plan changes nothing, even where the slot is elsewhere by then.
+			s.Slots[slot].Member = uint8(was)
+			again := ordered
+			p.Now += 30 * ms
+			f.pick(&p, &again, 1514)
+			if s.Forced != 1 || s.Slots[slot].to != 0 {
+				t.Error("a turn was carried out twice")
+			}
+			next := ordered
+			next.Turn = 2
+			p.Now += 30 * ms
+			if f.pick(&p, &next, 1514) == was || s.Forced != 2 {
+				t.Error("the next turn was not carried out")
+			}
+		})
+	}
+}
+
+// What is of no flow goes where it must.
+func TestShortestFixed(t *testing.T) {
+	pl := shortestPlan(100, 100, 100)
+	pl.Single = 2
+	frames := map[string]ip{
+		"IGMP":      {src: "10.0.0.1", dst: "224.0.0.22", proto: frame.ProtoIGMP, dstMAC: 0x01005e000016},
+		"MLD":       {src: "fe80::1", dst: "ff02::16", proto: frame.ProtoICMPv6, dstMAC: 0x333300000016, options: true},
+		"multicast": {src: "10.0.0.1", dst: "239.1.1.1", proto: frame.ProtoUDP, sport: 5, dport: 6, dstMAC: 0x01005e010101},
+		"unicast":   {src: "10.0.0.1", dst: "10.0.0.2", proto: frame.ProtoIGMP, dstMAC: 0x020000000999},
+	}
+	for name, d := range frames {
+		f := &parsed{b: d.frame()}
+		frame.Parse(f.b, &f.h)
+		var p Picker
+		fixed := name == "IGMP" || name == "MLD"
+		if id := f.pick(&p, pl, 100); fixed && id != 2 || id < 0 {
+			t.Errorf("%s: by %d", name, id)
+		}
+		var slots, other uint64
+		for _, s := range p.Flows().Slots {
+			slots += s.Bytes
+		}
+		for _, q := range p.Flows().Members {
+			other += q.Fixed
+		}
+		if fixed && (slots != 0 || other != 100) || !fixed && (slots != 100 || other != 0) {
+			t.Errorf("%s: %d bytes of flows, %d of none", name, slots, other)
+		}
+		const behind frame.MAC = 0x020000000500
+		behind.Put(f.b, 6)
+		frame.Parse(f.b, &f.h)
+		for range 3 {
+			if id := f.pick(&p, pl, 100); id != pl.Pin(behind) {
+				t.Errorf("%s from behind: by %d, pinned to %d", name, id, pl.Pin(behind))
+			}
+		}
+		nobody := *pl
+		nobody.Distributing = 0
+		nobody.Slots = nil
+		nobody.Single = -1
+		if id := f.pick(&p, &nobody, 100); id != -1 {
+			t.Errorf("%s: by %d where nobody may send", name, id)
+		}
+	}
+}
+
 func TestShortestAllocatesNothing(t *testing.T) {
 	a, b := shortestPlan(100, 500, -1), shortestPlan(100, 0, 1000)
 	f := flowFrame(3)
