@@ -20,12 +20,13 @@ type Link struct {
 // Datapath moves frames between the adapter and the members as the Plan says, and counts.
 // internal/relay implements it. All methods may be called from any goroutine.
 type Datapath interface {
-	// Join opens member id on a NIC. It moves nothing until a Plan names the member.
+	// Join opens member id on a NIC. It moves nothing until a Plan names the member. Where the NIC refuses
+	// addresses that the Plan in force has for that id, the error wraps a *FilterError.
 	Join(id int, l Link) error
 	// Leave closes member id; the Plan in force must not name it.
 	Leave(id int) error
 	// Apply puts a Plan in force and returns once no later frame follows the Plan before it. Where NICs refuse
-	// addresses of Plan.Filter the Plan is not in force, and the error wraps a *FilterError.
+	// addresses of Plan.Filter the error wraps a *FilterError; the Plan is in force all the same.
 	Apply(*modes.Plan) error
 	// Backlog is how many bytes member id has been given that have not left it.
 	Backlog(id int) int
@@ -39,7 +40,7 @@ type Datapath interface {
 	Heard(h *modes.Heard)
 	// Control delivers frames and news meant for the control loop; closed by Close.
 	Control() <-chan Control
-	// Send sends a control frame (a whole Ethernet frame) by member id.
+	// Send sends a control frame (a whole Ethernet frame) by member id, and counts it.
 	Send(id int, frame []byte) error
 	// Close ends all goroutines and closes all members. Closing twice is fine.
 	Close() error
@@ -67,7 +68,7 @@ type ControlKind uint8
 
 // The kinds of Control.
 const (
-	ControlFrame   ControlKind = iota // a frame for the mode
+	ControlFrame   ControlKind = iota // a frame for the mode; of Member -1 one that is the control loop's to send
 	ControlBehind                     // a source MAC was seen behind the adapter that Plan.Behind does not have
 	ControlSuspect                    // the member refused a frame as one without link does: read its link at once
 )
@@ -113,7 +114,7 @@ type MemberCounters struct {
 	TXError        uint64        // send errors other than a full backlog
 	Resent         uint64        // tx: frames this member refused and another took
 	Segmented      uint64        // super-frames segmented in software because the NIC refused them
-	Flooded        uint64        // rx: unicast frames for the adapter where the Plan does not collect: a switch floods them
+	Flooded        uint64        // rx: unicast frames for an address of ours that is not at home here: a switch floods them
 }
 
 // Counters are the totals of a team. TXDrop with NoMember are the adapter's own.

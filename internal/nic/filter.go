@@ -10,31 +10,45 @@ import (
 	"nicteam/internal/frame"
 )
 
-// SetFilter makes the NIC take in these unicast addresses besides its own, and no more those of the call before.
+// SetFilter makes the NIC take in these unicast addresses besides its own, and no more those of calls before.
 // On error the rest is tried all the same.
 func (s *Socket) SetFilter(macs []frame.MAC) error {
+	return errors.Join(s.TrimFilter(macs), s.AddFilter(macs))
+}
+
+// AddFilter makes the NIC take in these unicast addresses as well. On error the rest is tried all the same.
+func (s *Socket) AddFilter(macs []frame.MAC) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	have := s.filter[:0:0]
 	var errs []error
-	for _, m := range s.filter {
-		if slices.Contains(macs, m) {
-			have = append(have, m)
-		} else if err := s.member(unix.PACKET_DROP_MEMBERSHIP, unix.PACKET_MR_UNICAST, m); err != nil {
-			errs = append(errs, fmt.Errorf("filter of %s: remove %v: %w", s.opt.Name, m, err))
-		}
-	}
 	for _, m := range macs {
-		if m == s.opt.MAC || slices.Contains(have, m) {
+		if m == s.opt.MAC || slices.Contains(s.filter, m) {
 			continue
 		}
 		if err := s.member(unix.PACKET_ADD_MEMBERSHIP, unix.PACKET_MR_UNICAST, m); err != nil {
 			errs = append(errs, fmt.Errorf("filter of %s: add %v: %w", s.opt.Name, m, err))
 			continue
 		}
-		have = append(have, m)
+		s.filter = append(s.filter, m)
 	}
-	s.filter = have
+	return errors.Join(errs...)
+}
+
+// TrimFilter makes the NIC no more take in the addresses of calls before that are not among these. On error the rest
+// is tried all the same.
+func (s *Socket) TrimFilter(macs []frame.MAC) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	s.filter = slices.DeleteFunc(s.filter, func(m frame.MAC) bool {
+		if slices.Contains(macs, m) {
+			return false
+		}
+		if err := s.member(unix.PACKET_DROP_MEMBERSHIP, unix.PACKET_MR_UNICAST, m); err != nil {
+			errs = append(errs, fmt.Errorf("filter of %s: remove %v: %w", s.opt.Name, m, err))
+		}
+		return true
+	})
 	return errors.Join(errs...)
 }
 

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"nicteam/internal/frame"
+	"nicteam/modes"
 	"nicteam/team"
 )
 
@@ -83,4 +84,5 @@ type account struct {
 	rx, tx    totals
 	segmented uint64 // of sockets closed since; the relay's mutex guards it
 	name      string // of the NIC counted here
+	heard     *modes.Heard
 }

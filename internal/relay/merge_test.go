@@ -67,17 +67,9 @@ func offloadsOff(t *testing.T, h *lab.Host, name string) {
 // hold keeps the relay from reading while f runs, so that what f sends is one batch.
 func (g *rig) hold(f func()) {
 	g.Helper()
-	q := g.adapter.Queues()[0]
-	labtest.Must(g, q.Wake())
-	<-g.relay.txDone
-	labtest.Must(g, q.Rest())
+	labtest.Must(g, g.relay.tx.end())
 	f()
-	tx := g.relay.tx
-	g.relay.txDone = make(chan struct{})
-	go func() {
-		defer close(g.relay.txDone)
-		tx.run()
-	}()
+	labtest.Must(g, g.relay.tx.start())
 }
 
 // What is joined on its way arrives as it was sent at a NIC without offloads, for many flows and sizes.

@@ -19,11 +19,11 @@ const suspectEvery = 10 * time.Millisecond
 // news goes to the control loop, and never waits for it.
 type news struct {
 	to      chan team.Control
-	suspect [modes.MaxMembers]atomic.Int64 // when it was last told, in ns of the relay's clock
-	began   time.Time
+	suspect [modes.MaxMembers]atomic.Int64 // when it was last told
+	clock   clock
 }
 
-func newNews() *news { return &news{to: make(chan team.Control, newsLength), began: time.Now()} }
+func newNews(c clock) *news { return &news{to: make(chan team.Control, newsLength), clock: c} }
 
 func (n *news) tell(c team.Control) bool {
 	select {
@@ -36,7 +36,7 @@ func (n *news) tell(c team.Control) bool {
 
 // suspected tells that a member refused frames, or went down.
 func (n *news) suspected(id int) {
-	now := int64(time.Since(n.began)) + 1
+	now := n.clock.now()
 	last := n.suspect[id].Load()
 	if last != 0 && now-last < int64(suspectEvery) || !n.suspect[id].CompareAndSwap(last, now) {
 		return
@@ -61,29 +61,3 @@ func (n *news) frame(id int, b []byte) bool {
 
 // neighbourhood reports whether a frame asks or tells where an address is.
 func neighbourhood(h *frame.Headers) bool { return h.Protocol == frame.ARP || h.Protocol == frame.ND }
-
-// strangers are the source addresses told of since the Plan in force came. It belongs to one goroutine.
-type strangers struct {
-	under *rule
-	macs  [64]frame.MAC
-	n     int
-}
-
-// met tells of m once a rule, and of so many a rule only: the control loop answers with a new Plan.
-func (s *strangers) met(n *news, u *rule, m frame.MAC) {
-	if s.under != u {
-		s.under, s.n = u, 0
-	}
-	for _, known := range s.macs[:s.n] {
-		if known == m {
-			return
-		}
-	}
-	if s.n == len(s.macs) || m.Multicast() || m == 0 {
-		return
-	}
-	if n.tell(team.Control{Kind: team.ControlBehind, Member: -1, MAC: m}) {
-		s.macs[s.n] = m
-		s.n++
-	}
-}

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -9,6 +10,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/nic"
 	"nicteam/internal/tap"
+	"nicteam/modes"
 	"nicteam/team"
 )
 
@@ -29,15 +31,19 @@ type member struct {
 	frames [nic.ReceiveBatch][]byte // what is for the adapter; nil: nothing, or part of an earlier one
 	facts  [nic.ReceiveBatch]fact
 	merger frame.Merger
-	merge  bool // the adapter takes UDP super-frames
+	merge  bool  // the adapter takes UDP super-frames
+	lately int64 // for guests
 	tally  tally
+	heard  *modes.Heard // bytes for us, atomics; of the account
 
 	pace pace // the transmitter's goroutine's
 }
 
+// newMember makes a member that is not running. The caller holds the relay's mutex.
 func newMember(r *Relay, id int, s *nic.Socket) *member {
 	s.OnPanic(r.panicked)
-	return &member{r: r, id: id, mac: s.MAC(), socket: s, queue: r.adapter.Queues()[0], merge: r.adapter.Offloads().USO(), done: make(chan struct{})}
+	return &member{r: r, id: id, mac: s.MAC(), socket: s, queue: r.adapter.Queues()[0], merge: r.adapter.Offloads().USO(),
+		heard: r.accounts[id].hearing(), done: make(chan struct{})}
 }
 
 func (m *member) run() {
@@ -71,6 +77,7 @@ func (m *member) batch() {
 	m.epoch.enter()
 	defer m.epoch.leave()
 	u := m.r.rule.Load()
+	m.lately = m.r.guests.lately(m.r.clock)
 	for m.at < m.n {
 		m.choose(u)
 	}
@@ -96,7 +103,7 @@ func (m *member) choose(u *rule) {
 		}
 		v.Unmarshal(b)
 		frames, bytes := frame.WireCount(v, &h, len(b)-frame.VnetLen)
-		if u.isOwn(h.Src) {
+		if u.isOwn(h.Src) || m.r.guests.has(m.lately, h.Src) {
 			m.tally.drops[team.DropReflected] += uint64(frames)
 			continue
 		}
@@ -106,7 +113,7 @@ func (m *member) choose(u *rule) {
 			m.moved(&f)
 			continue
 		}
-		whose, drop := u.accept(m.id, m.mac, h.Dst)
+		whose, drop := u.accept(m.id, m.mac, h.Dst, m.r.guests.has(m.lately, h.Dst))
 		if whose == forNobody && u.astray(m.id, m.mac, h.Dst) {
 			m.tally.other += uint64(frames)
 		}
@@ -117,8 +124,11 @@ func (m *member) choose(u *rule) {
 			m.tally.drops[drop] += uint64(frames)
 			continue
 		}
-		if whose == forUs && u.PerMember && neighbourhood(&h) {
-			m.r.news.frame(m.id, b)
+		if whose == forUs && u.PerMember {
+			if neighbourhood(&h) {
+				m.r.news.frame(m.id, b)
+			}
+			atomic.AddUint64(&m.heard[modes.HeardSlot(&h, b[frame.VnetLen:])], uint64(bytes))
 		}
 		// The stack takes only what has the adapter's address, so what has another of ours gets that: peers know
 		// a member's address from before it was in the team, or were told it to spread what they send.

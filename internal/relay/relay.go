@@ -19,8 +19,8 @@ package relay
 //  1. Frames come in by the NIC; the goroutine wakes (member.run) and takes a batch with one recvmmsg,
 //     VLAN tags back in place.
 //  2. It takes the rule in force, once for the batch.
-//  3. Each frame is parsed once and accepted or not (accept): own frames come back, members that
-//     do not collect, addresses of others. Slow protocol frames go to the control loop instead, where the
+//  3. Each frame is parsed once and accepted or not (rule.accept): own frames come back (rule.isOwn, guests), members
+//     that do not collect, addresses of others. Slow protocol frames go to the control loop instead, where the
 //     rule is PerMember a copy of ARP and ND that is for us alone.
 //  4. What is addressed to the member's own address, or to one that it has inherited, gets the adapter's. Datagrams
 //     of a flow are joined to a super-frame in place (choose).
@@ -33,7 +33,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -63,19 +62,21 @@ type Relay struct {
 	adapter *tap.Adapter
 	open    func(id int, l team.Link) (*nic.Socket, error)
 	log     *slog.Logger
+	clock   clock
 	news    *news
+	guests  guests
 
 	rule    atomic.Pointer[rule]
 	members [modes.MaxMembers]atomic.Pointer[member]
 	tx      *transmitter
-	txDone  chan struct{}
 
 	accounts  [modes.MaxMembers]account
 	noMember  [team.Drops]atomic.Uint64 // drops of the adapter's own
 	panics    atomic.Uint64
 	lastPanic atomic.Pointer[Panic]
 
-	mu     sync.Mutex // Join, Leave, Apply, Counters, Close
+	mu     sync.Mutex // Join, Leave, Apply, Counters, Heard, Close
+	flows  sync.Mutex // Flows: one copy at a time
 	closed bool
 }
 
@@ -87,7 +88,8 @@ func New(o Options) (*Relay, error) {
 	if n := len(o.Adapter.Queues()); n != 1 {
 		return nil, fmt.Errorf("start relay: adapter has %d queues, and a member's socket one writer: %w", n, unix.EINVAL)
 	}
-	r := &Relay{adapter: o.Adapter, open: o.Open, log: o.Logger, news: newNews(), txDone: make(chan struct{})}
+	r := &Relay{adapter: o.Adapter, open: o.Open, log: o.Logger, clock: newClock()}
+	r.news = newNews(r.clock)
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -97,14 +99,10 @@ func New(o Options) (*Relay, error) {
 		}
 	}
 	r.rule.Store(newRule(&modes.Plan{}))
-	if err := o.Adapter.Queues()[0].Rest(); err != nil {
+	r.tx = newTransmitter(r, o.Adapter.Queues()[0])
+	if err := r.tx.start(); err != nil {
 		return nil, fmt.Errorf("start relay: %w", err)
 	}
-	r.tx = newTransmitter(r, o.Adapter.Queues()[0])
-	go func() {
-		defer close(r.txDone)
-		r.tx.run()
-	}()
 	return r, nil
 }
 
@@ -167,11 +165,6 @@ func (r *Relay) enter(id int, l team.Link, s *nic.Socket) error {
 	return nil
 }
 
-// admit has the NIC take in what the rule wants of it.
-func admit(s *nic.Socket, u *rule, id int) error {
-	return errors.Join(s.SetFilter(u.Filter[id]), s.SetPromiscuous(u.Promiscuous))
-}
-
 // Leave closes member id and waits for its goroutine. Leaving twice is fine.
 func (r *Relay) Leave(id int) error {
 	if err := validID(id); err != nil {
@@ -205,51 +198,6 @@ func (r *Relay) end(m *member) error {
 	<-m.done
 	if err != nil {
 		return fmt.Errorf("leave: member %d: %w", m.id, err)
-	}
-	return nil
-}
-
-// Apply puts pl in force. Addresses that pl wants received are in the NICs' filters before, those it does
-// not want leave them after. On an error of those the Plan is in force all the same.
-func (r *Relay) Apply(pl *modes.Plan) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return fmt.Errorf("apply plan: %w", nic.ErrClosed)
-	}
-	var errs []error
-	old := r.rule.Load()
-	for id := range r.members {
-		if m := r.members[id].Load(); m != nil {
-			if !slices.Equal(old.Filter[id], pl.Filter[id]) {
-				errs = append(errs, m.socket.SetFilter(slices.Concat(old.Filter[id], pl.Filter[id])))
-			}
-			if pl.Promiscuous {
-				errs = append(errs, m.socket.SetPromiscuous(true))
-			}
-		}
-	}
-
-	r.rule.Store(newRule(pl))
-	r.tx.epoch.wait()
-	for id := range r.members {
-		if m := r.members[id].Load(); m != nil {
-			m.epoch.wait()
-		}
-	}
-
-	for id := range r.members {
-		if m := r.members[id].Load(); m != nil {
-			if !slices.Equal(old.Filter[id], pl.Filter[id]) {
-				errs = append(errs, m.socket.SetFilter(pl.Filter[id]))
-			}
-			errs = append(errs, m.socket.SetPromiscuous(pl.Promiscuous))
-		}
-	}
-	// A NIC that has just gone has no filter to set.
-	errs = slices.DeleteFunc(errs, func(err error) bool { return errors.Is(err, unix.ENODEV) })
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("apply plan: %w", err)
 	}
 	return nil
 }
@@ -306,12 +254,6 @@ func (r *Relay) Counters(c *team.Counters) {
 	c.Adapter.Panics = r.panics.Load()
 }
 
-// Flows copies the flow table.
-func (r *Relay) Flows(*modes.Flows) bool { return false }
-
-// Heard fills h with the totals of what was received.
-func (r *Relay) Heard(*modes.Heard) {}
-
 // Control delivers frames and news for the control loop. What it does not take in time is lost.
 func (r *Relay) Control() <-chan team.Control { return r.news.to }
 
@@ -344,9 +286,7 @@ func (r *Relay) Close() error {
 		return nil
 	}
 	r.closed = true
-	q := r.adapter.Queues()[0]
-	errs := []error{q.Wake()}
-	<-r.txDone
+	errs := []error{r.tx.end()}
 	for id := range r.members {
 		errs = append(errs, r.end(r.detach(id)))
 	}

@@ -34,11 +34,12 @@ const (
 	forOthers                 // a group, or who lives behind the adapter
 )
 
-// accept decides whether member id, whose own address is own, takes in a frame of others for dst.
+// accept decides whether member id, whose own address is own, takes in a frame of others for dst. guest
+// is whether dst lives behind the adapter though the Plan does not have it yet.
 //
 // Where every member has its own address on the wire (PerMember) each address is taken in by one member only, so
 // that nothing is doubled by a switch that floods.
-func (u *rule) accept(id int, own, dst frame.MAC) (accepted, team.Drop) {
+func (u *rule) accept(id int, own, dst frame.MAC, guest bool) (accepted, team.Drop) {
 	switch {
 	case !u.Collecting.Has(id):
 		return forNobody, team.DropStandby
@@ -47,7 +48,7 @@ func (u *rule) accept(id int, own, dst frame.MAC) (accepted, team.Drop) {
 			return forNobody, team.DropStandby
 		}
 		return forOthers, 0
-	case u.isBehind(dst):
+	case u.isBehind(dst), guest && u.PerMember:
 		if u.PerMember && u.Pin(dst) != id {
 			return forNobody, team.DropNotOurs
 		}

@@ -72,7 +72,7 @@ func TestEachAddressIsTakenInByOneMember(t *testing.T) {
 				if id == tt.by {
 					want = tt.whose
 				}
-				if got, _ := u.accept(id, memberMAC(id), tt.dst); got != want {
+				if got, _ := u.accept(id, memberMAC(id), tt.dst, false); got != want {
 					t.Errorf("member %d: %v, want %v", id, got, want)
 				}
 				astray := tt.astray && tt.dst != memberMAC(id)
@@ -119,7 +119,7 @@ func TestAcceptWithOneAddress(t *testing.T) {
 			}
 			u := newRule(pl)
 			var got verdict
-			got.Whose, got.Drop = u.accept(1, memberMAC(1), tt.dst)
+			got.Whose, got.Drop = u.accept(1, memberMAC(1), tt.dst, false)
 			got.Astray = got.Whose == forNobody && u.astray(1, memberMAC(1), tt.dst)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)

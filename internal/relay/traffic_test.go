@@ -2,6 +2,7 @@ package relay
 
 import (
 	"crypto/sha256"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -9,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
@@ -291,10 +294,7 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 	g := newRig(t, 2)
 	g.apply(g.plan(modes.SpreadRoundRobin))
 	host := g.teamPort()
-	q := g.adapter.Queues()[0]
-	labtest.Must(t, q.Wake())
-	<-g.relay.txDone // from here on the test is the transmitter
-	labtest.Must(t, q.Rest())
+	labtest.Must(t, g.relay.tx.end()) // from here on the test is the transmitter
 
 	tx := g.relay.tx
 	for i := range 3 {
@@ -417,6 +417,42 @@ func TestFilterAndPromiscuous(t *testing.T) {
 	if l.Attrs().Promisc != 0 {
 		t.Errorf("promiscuity %d after Leave", l.Attrs().Promisc)
 	}
+}
+
+// A NIC that takes in nothing but its own is named; the rest of the Plan is in force.
+func TestRefusedAddressesAreTold(t *testing.T) {
+	g := newRig(t, 2)
+	// A TUN device has no addresses: the kernel refuses to give it one to filter.
+	a := netlink.NewLinkAttrs()
+	a.Name = "m2"
+	labtest.Must(t, g.host.Do(func() error { return netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: a, Mode: netlink.TUNTAP_MODE_TUN}) }))
+	l, err := g.host.Handle().LinkByName("m2")
+	labtest.Must(t, err)
+	g.links = append(g.links, team.Link{Name: "m2", Index: l.Attrs().Index, MAC: memberMAC(2)})
+	g.join(2)
+	pl := g.plan(modes.SpreadSingle)
+	for range 2 {
+		var refused *team.FilterError
+		if err := g.relay.Apply(pl); !errors.As(err, &refused) {
+			t.Fatalf("Apply: %v", err)
+		}
+		if diff := cmp.Diff([]int{2}, refused.Members); diff != "" {
+			t.Errorf("members (-want +got):\n%s", diff)
+		}
+	}
+	host, peer := g.teamPort(), g.peerPort(0)
+	b := testFrame(peerMAC, adapterMAC, 1)
+	host.send(b)
+	peer.expect(b)
+
+	labtest.Must(t, g.relay.Leave(2))
+	err = g.host.Do(func() error { return g.relay.Join(2, g.links[2]) })
+	if refused := (*team.FilterError)(nil); !errors.As(err, &refused) {
+		t.Errorf("Join: %v", err)
+	}
+	pl.Filter[2] = nil
+	g.apply(pl)
+	g.join(2)
 }
 
 func TestAdapterDownDropsAndGoesOn(t *testing.T) {

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,9 +30,13 @@ type transmitter struct {
 	queue  *tap.Queue
 	epoch  epoch
 	picker modes.Picker
+	ending atomic.Bool                  // run is to return
+	done   chan struct{}                // closed when it has
+	asked  atomic.Pointer[flowsRequest] // of Flows
 
 	buffers []byte // nic.Batch slots
 	n       int    // frames in the batch
+	now     int64  // when it began
 	sizes   [nic.Batch]int
 	facts   [nic.Batch]fact
 	picked  [nic.Batch]modes.MemberSet // by which each leaves; none when it is lost, or part of an earlier one
@@ -63,15 +68,38 @@ func newTransmitter(r *Relay, q *tap.Queue) *transmitter {
 	return t
 }
 
+// start runs the transmitter until end.
+func (t *transmitter) start() error {
+	if err := t.queue.Rest(); err != nil {
+		return err
+	}
+	t.ending.Store(false)
+	t.done = make(chan struct{})
+	go func() {
+		defer close(t.done)
+		t.run()
+	}()
+	return nil
+}
+
+// end has run return, and waits until it has.
+func (t *transmitter) end() error {
+	t.ending.Store(true)
+	err := t.queue.Wake()
+	<-t.done
+	return err
+}
+
 func (t *transmitter) run() {
 	for {
+		t.serve()
 		t.n, t.at = 0, 0
 		err := t.read()
 		switch {
 		case t.n > 0:
 			t.batch()
 		case err == unix.EAGAIN:
-			if !t.queue.Wait() {
+			if !t.queue.Wait() && !t.woken() {
 				return
 			}
 		default:
@@ -81,6 +109,10 @@ func (t *transmitter) run() {
 		}
 	}
 }
+
+// woken reports whether Wait was ended for something to be served, and not for good. What was asked for meanwhile
+// wakes it again.
+func (t *transmitter) woken() bool { return t.queue.Rest() == nil && !t.ending.Load() }
 
 // read takes what the queue has, up to a batch, without waiting.
 func (t *transmitter) read() error {
@@ -109,6 +141,7 @@ func (t *transmitter) batch() {
 	t.epoch.enter()
 	defer t.epoch.leave()
 	u := t.r.rule.Load()
+	t.now = t.r.clock.now()
 	for t.at < t.n {
 		t.pick(u)
 	}
@@ -151,7 +184,8 @@ func (t *transmitter) pick(u *rule) {
 			t.r.noMember[team.DropMalformed].Add(uint64(frames))
 			continue
 		}
-		if h.Src != u.Adapter && !u.isBehind(h.Src) {
+		if h.Src != u.Adapter && !u.isBehind(h.Src) && !h.Src.Multicast() && h.Src != 0 {
+			t.r.guests.note(t.now, h.Src)
 			t.met.met(t.r.news, u, h.Src)
 		}
 		rename := u.PerMember && h.Src == u.Adapter

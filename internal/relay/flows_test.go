@@ -1,0 +1,140 @@
+package relay
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/lab/labtest"
+	"nicteam/modes"
+)
+
+// shortest is the plan of elb with members of 1 Gbit/s, the adapter's address being at home with member 0.
+func (g *rig) shortest() *modes.Plan {
+	pl := g.perMember(modes.SpreadShortest)
+	pl.Gain, pl.Skew = modes.DefaultGain, modes.DefaultSkew
+	for id := range g.links {
+		pl.Rates[id] = 1_000_000_000
+	}
+	return pl
+}
+
+func TestFlowsCopiesTheTable(t *testing.T) {
+	g := newRig(t, 2)
+	f := new(modes.Flows)
+	g.apply(g.plan(modes.SpreadSingle))
+	if g.relay.Flows(f) {
+		t.Error("there is a table under another rule")
+	}
+	g.apply(g.shortest())
+	host := g.teamPort()
+	const n = 50
+	for i := range n {
+		host.send(testFrame(peerMAC+frame.MAC(i), adapterMAC, i))
+	}
+	var bytes uint64
+	labtest.Eventually(t, 5*time.Second, "a table with all that was sent", func() bool {
+		bytes = 0
+		if !g.relay.Flows(f) {
+			return false
+		}
+		for i := range f.Slots {
+			bytes += f.Slots[i].Bytes
+		}
+		return bytes >= n*60
+	})
+	if bytes != n*60 || f.Now <= 0 || f.Members[0].Rate == 0 {
+		t.Errorf("%d bytes at %d, %+v", bytes, f.Now, f.Members[0])
+	}
+	was := f.Now
+	if !g.relay.Flows(f) || f.Now <= was {
+		t.Errorf("a later copy is of %d, the one before of %d", f.Now, was)
+	}
+	g.apply(g.plan(modes.SpreadSingle))
+	if g.relay.Flows(f) {
+		t.Error("there is a table under another rule")
+	}
+}
+
+// Nobody who asks is left waiting, whoever closes meanwhile, and a relay that serves does not miss its end.
+func TestFlowsWhileClosing(t *testing.T) {
+	g := newRig(t, 1)
+	for range 20 {
+		g.apply(g.shortest())
+		host := g.socket(g.host, "team0")
+		labtest.Must(t, host.Send(testFrame(peerMAC, adapterMAC, 0)))
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				f := new(modes.Flows)
+				for {
+					g.relay.Flows(f)
+					select {
+					case <-stop:
+						return
+					default:
+					}
+				}
+			})
+		}
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			labtest.Check(t, g.relay.Close())
+		}()
+		select {
+		case <-closed:
+		case <-time.After(5 * time.Second):
+			t.Fatal("Close hangs")
+		}
+		began := time.Now()
+		if g.relay.Flows(new(modes.Flows)) || time.Since(began) > flowsWait/2 {
+			t.Errorf("after Close there is a table, or %v of waiting for one", time.Since(began))
+		}
+		close(stop)
+		wg.Wait()
+		host.Close()
+		g.start()
+	}
+}
+
+func TestHeardCountsWhatIsForUs(t *testing.T) {
+	g := newRig(t, 2)
+	host, peers := g.teamPort(), []*port{g.peerPort(0), g.peerPort(1)}
+	g.apply(g.plan(modes.SpreadSingle))
+	b := testFrame(adapterMAC, peerMAC, 0)
+	peers[0].send(b)
+	host.expect(b)
+	g.apply(g.perMember(modes.SpreadSingle))
+	for range 3 {
+		for id, p := range peers {
+			b := testFrame(memberMAC(id), peerMAC, 1)
+			p.send(b)
+			adapterMAC.Put(b, 0)
+			host.expect(b)
+		}
+		labtest.Must(t, g.relay.Leave(1)) // what was heard stays
+		g.join(1)
+	}
+	b = testFrame(frame.Broadcast, peerMAC, 0)
+	peers[0].send(b)
+	host.expect(b)
+	peers[0].send(testFrame(strangerMAC, peerMAC, 0))
+
+	var h frame.Headers
+	frame.Parse(b, &h)
+	var got modes.Heard
+	labtest.Eventually(t, 5*time.Second, "what was heard", func() bool {
+		g.relay.Heard(&got)
+		return got[modes.HeardSlot(&h, b)] == 6*60
+	})
+	var sum uint64
+	for _, n := range got {
+		sum += n
+	}
+	if sum != 6*60 {
+		t.Errorf("%d bytes heard, %d of them from the peer", sum, 6*60)
+	}
+}

@@ -1,0 +1,128 @@
+package relay
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/lab/labtest"
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+func TestGuestsAreKnownForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g guests
+		c := newClock()
+		if g.lately(c) != 0 || g.has(g.lately(c), strangerMAC) {
+			t.Error("somebody is known from the beginning")
+		}
+		g.note(c.now(), strangerMAC)
+		time.Sleep(900 * time.Millisecond)
+		if !g.has(g.lately(c), strangerMAC) || g.has(g.lately(c), behindMAC) {
+			t.Error("who was noted is not known, or who was not is")
+		}
+		for range 10 { // each frame counts
+			g.note(c.now(), strangerMAC)
+			time.Sleep(500 * time.Millisecond)
+			if !g.has(g.lately(c), strangerMAC) {
+				t.Fatal("forgotten while it goes on sending")
+			}
+		}
+		for range 10 { // others make the time go on, not its
+			time.Sleep(500 * time.Millisecond)
+			g.note(c.now(), behindMAC)
+		}
+		if g.has(g.lately(c), strangerMAC) {
+			t.Error("known for ever")
+		}
+		time.Sleep(2 * time.Second)
+		if g.lately(c) != 0 || g.until.Load() != 0 {
+			t.Error("nobody came for a while, and the clock is still asked")
+		}
+	})
+}
+
+// As many as the control loop is told of at a time find room.
+func TestManyGuestsAreKnown(t *testing.T) {
+	var g guests
+	c := newClock()
+	for i := range 64 {
+		g.note(c.now(), strangerMAC+frame.MAC(i)*3)
+	}
+	for i := range 64 {
+		if !g.has(g.lately(c), strangerMAC+frame.MAC(i)*3) {
+			t.Errorf("%d of 64 is not known", i)
+		}
+	}
+}
+
+// A switch that floods brings all that a member sends to the others. What somebody new behind the adapter sends must
+// not come back in, though no Plan knows of him.
+func TestNothingOfAStrangerComesBack(t *testing.T) {
+	for _, per := range []bool{false, true} {
+		t.Run(fmt.Sprintf("per member %v", per), func(t *testing.T) {
+			g := newRig(t, 3)
+			g.flood()
+			pl := g.plan(modes.SpreadSingle)
+			if per {
+				pl = g.perMember(modes.SpreadSingle)
+			}
+			pl.Single, pl.Promiscuous = 1, true // member 0 takes in what is for groups
+			g.apply(pl)
+			host := g.teamPort()
+			const n = 100
+			for i := range n {
+				host.send(testFrame(frame.Broadcast, strangerMAC+frame.MAC(i), i))
+				if i%10 == 0 {
+					host.send(testFrame(peerMAC, strangerMAC+frame.MAC(i), i))
+				}
+			}
+			g.await("frames that came back", func(c *team.Counters) bool {
+				return c.Members[0].RXDrop[team.DropReflected]+c.Members[2].RXDrop[team.DropReflected] == 2*n*11/10
+			})
+			host.empty()
+		})
+	}
+}
+
+// flood makes the peer a switch that floods.
+func (g *rig) flood() {
+	g.Helper()
+	a := netlink.NewLinkAttrs()
+	a.Name = "br0"
+	no := false
+	h := g.peer.Handle()
+	br := &netlink.Bridge{LinkAttrs: a, AgeingTime: new(uint32), MulticastSnooping: &no}
+	labtest.Must(g, h.LinkAdd(br))
+	for id := range g.links {
+		l, err := h.LinkByName(fmt.Sprintf("p%d", id))
+		labtest.Must(g, err)
+		labtest.Must(g, h.LinkSetMaster(l, br))
+	}
+	labtest.Must(g, g.peer.Up("br0"))
+}
+
+// What answers somebody new behind the adapter is taken in where he is pinned, and nowhere else.
+func TestAnswerToAGuest(t *testing.T) {
+	g := newRig(t, 2)
+	pl := g.perMember(modes.SpreadSingle)
+	pl.Promiscuous = true
+	for i := range pl.Slots {
+		pl.Slots[i] = 1
+	}
+	g.apply(pl)
+	host, peers := g.teamPort(), []*port{g.peerPort(0), g.peerPort(1)}
+	host.send(testFrame(peerMAC, strangerMAC, 1))
+	peers[0].next()
+	before := g.counters().Members[0].RXDrop[team.DropNotOurs]
+	peers[0].send(testFrame(strangerMAC, peerMAC, 2))
+	g.await("drop", func(c *team.Counters) bool { return c.Members[0].RXDrop[team.DropNotOurs] == before+1 })
+	b := testFrame(strangerMAC, peerMAC, 3)
+	peers[1].send(b)
+	host.expect(b)
+}

@@ -1,0 +1,29 @@
+package relay
+
+import (
+	"sync/atomic"
+
+	"nicteam/modes"
+)
+
+// hearing is where a member's goroutine counts by modes.HeardSlot. The caller holds the relay's mutex.
+func (a *account) hearing() *modes.Heard {
+	if a.heard == nil {
+		a.heard = new(modes.Heard)
+	}
+	return a.heard
+}
+
+// Heard fills h with the totals of what was received.
+func (r *Relay) Heard(h *modes.Heard) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*h = modes.Heard{}
+	for id := range r.accounts {
+		if from := r.accounts[id].heard; from != nil {
+			for slot := range from {
+				h[slot] += atomic.LoadUint64(&from[slot])
+			}
+		}
+	}
+}
