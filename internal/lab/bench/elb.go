@@ -228,6 +228,7 @@ func (b *bench) elbOrder(ctx context.Context) {
 			}
 			figures[3] = float64(forced(st))
 			lost.Notes = append(lost.Notes, drops(st)...)
+			lost.Notes = append(lost.Notes, r.queues())
 		}
 		return figures, nil
 	})
@@ -245,6 +246,34 @@ func drops(st *nicteam.Status) (out []string) {
 	return out
 }
 
+// queues says what the kernel dropped in box, before the team and after it.
+func (r *rig) queues() string {
+	adapter, err := r.box.Handle().LinkByName(teamName)
+	if err != nil {
+		return err.Error()
+	}
+	out := fmt.Sprintf("frames that waited too long for the team's process, of the adapter's queue: %d; dropped by the queues of NICs:", adapter.Attrs().Statistics.TxDropped)
+	for i := range r.lines {
+		name := fmt.Sprintf("eth%d", i+1)
+		nic, err := r.box.Handle().LinkByName(name)
+		if err != nil {
+			return err.Error()
+		}
+		all, err := r.box.Handle().QdiscList(nic)
+		if err != nil {
+			return err.Error()
+		}
+		dropped := uint32(0)
+		for _, q := range all {
+			if s := q.Attrs().Statistics; s != nil && s.Queue != nil {
+				dropped += s.Queue.Drops
+			}
+		}
+		out += fmt.Sprintf(" %s %d", name, dropped)
+	}
+	return out
+}
+
 // order runs the load that changes and returns what came of all streams.
 func (r *rig) order(ctx context.Context, d time.Duration) (total lab.Report, err error) {
 	witness, err := lab.StartWitness()
@@ -252,6 +281,7 @@ func (r *rig) order(ctx context.Context, d time.Duration) (total lab.Report, err
 		return total, err
 	}
 	defer witness.Close()
+	start := time.Now()
 	for step := range max(1, int(d/orderStep)) {
 		var running []*lab.Running
 		stop := func() error {
@@ -279,6 +309,7 @@ func (r *rig) order(ctx context.Context, d time.Duration) (total lab.Report, err
 			return total, err
 		}
 	}
+	total.Took, total.Standstill = time.Since(start), witness.Within(start, time.Now())
 	return total, nil
 }
 
@@ -290,8 +321,6 @@ func add(total *lab.Report, r lab.Report) {
 	total.Duplicated += r.Duplicated
 	total.Reordered += r.Reordered
 	total.Corrupt += r.Corrupt
-	total.Standstill += r.Standstill
-	total.Took += r.Took
 	if r.Gap.Net > total.Gap.Net {
 		total.Gap = r.Gap
 	}
