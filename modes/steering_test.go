@@ -90,7 +90,7 @@ func peerMAC(i int) frame.MAC { return 0x020000aa0000 + frame.MAC(i) }
 func peer4(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 9, byte(1 + i>>8), byte(i)}) }
 
 func peer6(i int) netip.Addr {
-	return netip.AddrFrom16([16]byte{0xfd, 9, 12: byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)})
+	return netip.AddrFrom16([16]byte{0xfd, 9, 11: 1, byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)})
 }
 
 const (
