@@ -115,6 +115,26 @@ func TestSetRefuses(t *testing.T) {
 	}
 }
 
+// TestSetKernelModes: 5 and 6 differ in what is received, elb leaves that as it is.
+func TestSetKernelModes(t *testing.T) {
+	c := with(func(*team.Config) {})
+	for _, step := range []struct {
+		key, value string
+		want       bool
+	}{
+		{"mode", "5", false}, {"mode", "elb", false}, {"gain", "1ms", false}, {"mode", "6", true}, {"mode", "balance-tlb", false},
+		{"mode", "xor", false}, {"mode", "elb", false}, {"receive_balance", "on", true}, {"mode", "xor", true}, {"mode", "elb", true},
+	} {
+		next, err := Set(c, step.key, step.value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c = next; c.ReceiveBalance != step.want {
+			t.Errorf("after %s=%s receive_balance is %v", step.key, step.value, c.ReceiveBalance)
+		}
+	}
+}
+
 func TestSetReceiveBalanceElsewhere(t *testing.T) {
 	base := with(func(c *team.Config) { c.Mode, c.ReceiveBalance = modes.RoundRobin, false })
 	_, err := Set(base, "receive_balance", "on")

@@ -27,15 +27,15 @@ func known(key string, err error, more string) *fault {
 	return f
 }
 
-// parseMode reads a mode. The kernel's balance-tlb is elb that leaves receiving alone, unless
-// the user says otherwise.
+// parseMode reads a mode. The kernel's balance-tlb is elb that leaves receiving alone, and its balance-alb
+// elb that does not, unless the user says otherwise; elb by its own name says nothing of it.
 func parseMode(s string, c *team.Config, receiveGiven bool) (modes.Kind, *fault) {
 	a, err := modes.ParseAlias(s)
 	if err != nil {
 		return 0, known("mode", err, "; see: nicteam help modes")
 	}
-	if a.ReceiveBalanceOff && !receiveGiven {
-		c.ReceiveBalance = false
+	if a.Kind == modes.ELB && !receiveGiven && !strings.EqualFold(strings.TrimSpace(s), modes.ELB.String()) {
+		c.ReceiveBalance = !a.ReceiveBalanceOff
 	}
 	return a.Kind, nil
 }

@@ -326,6 +326,13 @@ func TestDocuments(t *testing.T) {
 			t.Errorf("member in elb: %v", m)
 		}
 	}
+	w.nicteam("set", teamName, "mode=balance-tlb")
+	if d := read("nicteam.status/v1", "status", teamName); d["mode"] != "elb" || d["settings"].(map[string]any)["receive_balance"] != false {
+		t.Errorf("balance-tlb: %v", d)
+	}
+	if d := read("nicteam.peers/v1", "peers", teamName); !strings.Contains(d["reason"].(string), "receive_balance is off") {
+		t.Errorf("peers of balance-tlb: %v", d)
+	}
 	for _, change := range [][]string{{"add", teamName, "eth3"}, {"set", teamName, "mode=xor"}, {"remove", teamName, "eth3"}, {"delete", teamName}} {
 		d := read("nicteam.result/v1", change...)
 		if steps, ok := d["steps"].([]any); d["team"] != teamName || !ok || change[0] != "delete" && len(steps) == 0 {
