@@ -1,0 +1,267 @@
+package modes
+
+import (
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"nicteam/internal/frame"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// told returns who is told by whom in frames, each with its member's MAC.
+func told(t testing.TB, sends []Send) map[frame.MAC]int {
+	t.Helper()
+	out := map[frame.MAC]int{}
+	for i := range sends {
+		out[frame.MACAt(sends[i].Frame, 0)] = by(t, sends[i:i+1])
+	}
+	return out
+}
+
+func TestSteeringMovesPairsOfTheDead(t *testing.T) {
+	for name, change := range map[string]func(m *Member){
+		"dead":    func(m *Member) { m.Usable = false },
+		"leaving": func(m *Member) { m.Draining = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := rig(t, 4)
+			for i := range 12 {
+				r.sent(answer(i))
+			}
+			was := r.members()
+			got := told(t, r.change(func(m []Member) { change(&m[2]) }))
+			if d := cmp.Diff([]int{4, 4, 0, 4}, r.counts()); d != "" {
+				t.Errorf("-want +got\n%s", d)
+			}
+			for i := range 12 {
+				a := peer4(i).String()
+				by, ok := got[peerMAC(i)]
+				if now := r.members()[a]; ok != (was[a] == 2) || was[a] != 2 && now != was[a] || ok && by != now {
+					t.Errorf("peer %d was %d's, is %d's, told %v by %d", i, was[a], now, ok, by)
+				}
+			}
+			// Once more, as an unasked answer can get lost; then silence.
+			if n := len(r.wait(time.Minute)); n != 3 {
+				t.Errorf("%d told later on", n)
+			}
+
+			before := r.members()
+			back := told(t, r.change(func(m []Member) { m[2] = member(2) }))
+			if d := cmp.Diff([]int{3, 3, 3, 3}, r.counts()); d != "" {
+				t.Errorf("-want +got\n%s", d)
+			}
+			if len(back) != 3 {
+				t.Errorf("%d told, want the surplus", len(back))
+			}
+			for a, m := range r.members() {
+				if m != before[a] && m != 2 {
+					t.Errorf("%s went from %d to %d", a, before[a], m)
+				}
+			}
+		})
+	}
+}
+
+func TestSteeringWithOneMemberLeft(t *testing.T) {
+	r := rig(t, 2)
+	for i := range 4 {
+		r.sent(answer(i))
+	}
+	r.change(func(m []Member) { m[0].Usable = false })
+	if d := cmp.Diff([]int{0, 4}, r.counts()); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+	r.change(func(m []Member) { m[1].Usable = false })
+	r.wait(time.Minute)
+	r.change(func(m []Member) { m[0].Usable = true })
+	if d := cmp.Diff([]int{4, 0}, r.counts()); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+	if n := len(r.wait(time.Minute)); n != 4 {
+		t.Errorf("%d told once more", n)
+	}
+}
+
+func TestSteeringIgnoresWhoIsActive(t *testing.T) {
+	r := rig(t, 3)
+	for i := range 6 {
+		r.sent(answer(i))
+	}
+	was := r.members()
+	r.st.Settings.Active = "eth2"
+	if got := r.handle(r.st); got != nil {
+		t.Errorf("sent %v", got)
+	}
+	if d := cmp.Diff(was, r.members()); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+	if m := by(t, r.sent(arp(request, frame.Broadcast, ours4, peer4(99)))); m != 2 {
+		t.Errorf("asked by %d", m)
+	}
+	// Now the first member's have to be told, and the third's not.
+	for _, s := range r.wait(time.Minute) {
+		if s.Member == 2 {
+			t.Errorf("told %v", s)
+		}
+	}
+}
+
+func TestSteeringTellsANewMAC(t *testing.T) {
+	r := rig(t, 2)
+	r.sent(answer(0))
+	r.sent(answer(1))
+	sends := r.change(func(m []Member) { m[1].MAC = stranger })
+	if len(sends) != 1 || sends[0].Member != 1 || frame.MACAt(sends[0].Frame, 6) != stranger || frame.MACAt(sends[0].Frame, 0) != peerMAC(1) {
+		t.Errorf("got %v", sends)
+	}
+}
+
+func TestSteeringWeighsRates(t *testing.T) {
+	r := rig(t, 2)
+	r.change(func(m []Member) { m[0].SpeedBps, m[1].SpeedBps = 1e8, 5e8 })
+	for i := range 12 {
+		r.sent(answer(i))
+	}
+	if d := cmp.Diff([]int{2, 10}, r.counts()); d != "" {
+		t.Errorf("by speed: -want +got\n%s", d)
+	}
+
+	r = rig(t, 3)
+	r.change(func(m []Member) { m[0].Weight = 4; m[1].Weight = 2 })
+	for i := range 14 {
+		r.sent(answer(i))
+	}
+	if d := cmp.Diff([]int{8, 4, 2}, r.counts()); d != "" {
+		t.Errorf("by weight: -want +got\n%s", d)
+	}
+}
+
+func TestSteeringSwitchedOffAndOn(t *testing.T) {
+	r := rig(t, 3)
+	for i := range 6 {
+		r.sent(answer(i))
+	}
+	r.sent(arp(request, frame.Broadcast, ours4, peer4(99)))
+	r.st.Settings.ReceiveBalance = false
+	got := told(t, r.handle(r.st))
+	want := map[frame.MAC]int{peerMAC(1): 0, peerMAC(2): 0, peerMAC(4): 0, peerMAC(5): 0}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+	if later := r.wait(time.Minute); later != nil || len(Peers(r.now, r.e)) != 0 || r.e.steering.pairs.len() != 0 {
+		t.Errorf("told %v, %d pairs are left", later, r.e.steering.pairs.len())
+	}
+	for i := range 3 {
+		if m := by(t, r.sent(answer(i))); m != 0 {
+			t.Errorf("peer %d was answered by %d", i, m)
+		}
+		if m := by(t, r.sent(advertise(i))); m != 0 {
+			t.Errorf("peer %d was answered by %d", i, m)
+		}
+	}
+	r.sent(arp(request, frame.Broadcast, ours4, peer4(1)))
+	r.handle(Received{Frame: arpFrom(peerMAC(1), reply, member(0).MAC, peer4(1), ours4)})
+	if told := r.wait(time.Minute); told != nil || r.e.steering.pairs.len() != 0 {
+		t.Errorf("told %v", told)
+	}
+
+	r.st.Settings.ReceiveBalance = true
+	r.handle(r.st)
+	for i := range 6 {
+		r.sent(answer(i))
+	}
+	if d := cmp.Diff([]int{2, 2, 2}, r.counts()); d != "" {
+		t.Errorf("on again: -want +got\n%s", d)
+	}
+}
+
+// The active member dies while those it does not have are still being told of the one that was active.
+func TestSteeringSwitchedOffWhileTheActiveDies(t *testing.T) {
+	r := rig(t, 3)
+	for i := range 3 {
+		r.sent(answer(i))
+	}
+	r.sent(arp(request, frame.Broadcast, ours4, peer4(99)))
+	r.wait(60 * time.Millisecond) // told: who must now wait a second
+	r.st.Settings.ReceiveBalance = false
+	r.handle(r.st)
+	r.change(func(m []Member) { m[0].Usable = false })
+	var macs []frame.MAC
+	for _, s := range r.wait(time.Minute) {
+		if s.Member != 1 {
+			t.Errorf("told %v", s)
+		}
+		macs = append(macs, s.Peer)
+	}
+	slices.Sort(macs)
+	if d := cmp.Diff([]frame.MAC{peerMAC(1), peerMAC(2)}, macs); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+	if n := r.e.steering.pairs.len(); n != 0 {
+		t.Errorf("%d pairs are left", n)
+	}
+}
+
+func TestSteeringRepairsAfterAnnouncements(t *testing.T) {
+	r := rig(t, 2)
+	r.sent(answer(0))
+	r.sent(answer(1))
+	r.sent(advertise(2))
+	r.sent(advertise(3))
+	r.handle(Announced{})
+	at := map[frame.MAC]int{}
+	for _, s := range r.wait(time.Minute) {
+		at[s.Peer]++
+	}
+	want := map[frame.MAC]int{peerMAC(1): 2, peerMAC(3): 2}
+	if d := cmp.Diff(want, at, cmp.Transformer("sorted", func(m map[frame.MAC]int) []frame.MAC { return slices.Sorted(maps.Keys(m)) })); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+}
+
+// Asked again and again, all still hear at most one a second.
+func TestSteeringRepairsAtMostOnceASecond(t *testing.T) {
+	r := rig(t, 2)
+	r.sent(answer(0))
+	r.sent(answer(1))
+	var at []time.Duration
+	for range 100 {
+		r.sent(arp(request, frame.Broadcast, ours4, peer4(99)))
+		for _, s := range r.wait(100 * time.Millisecond) {
+			at = append(at, s.At)
+		}
+	}
+	for _, s := range r.wait(time.Minute) {
+		at = append(at, s.At)
+	}
+	var want []time.Duration
+	for i := range 12 {
+		want = append(want, 50*time.Millisecond+time.Duration(i)*time.Second)
+	}
+	if d := cmp.Diff(want, at); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+	r.now = r.now.Add(time.Minute)
+	r.sent(arp(request, frame.Broadcast, ours4, peer4(99)))
+	if s := r.wait(time.Minute); len(s) != 2 {
+		t.Errorf("after a rest: %v", s)
+	}
+}
+
+func TestSteeringTellsInTheVLAN(t *testing.T) {
+	r := rig(t, 2)
+	tag := []byte{0x81, 0, 0x60, 7}
+	r.sent(answer(0))
+	r.sent(answer(1))
+	r.sent(tagged(answer(2), tag...))
+	r.sent(tagged(answer(3), tag...))
+	r.sent(tagged(arp(request, frame.Broadcast, ours4, peer4(99)), tag...))
+	r.now = r.e.Deadline()
+	s := r.handle(Tick{})
+	if by(t, s) != 1 || frame.MACAt(s[0].Frame, 0) != peerMAC(3) || s[0].Frame[12] != 0x81 || s[0].Frame[15] != 7 {
+		t.Errorf("told %x", s[0].Frame)
+	}
+}
