@@ -33,7 +33,7 @@ type Loop struct {
 	collected modes.MemberSet // under the mode before, until the new one knows
 	moved     time.Time       // when the Plan last had a member collect that did not before
 
-	evened time.Time // when the mode was last shown the flow table
+	evened time.Time // when the mode was last shown what the data path has seen
 	forced uint64    // moves of flows that do not pause
 
 	state, reason string

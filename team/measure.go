@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// measureEvery is how often what every peer sends is looked at, and flows are where Rebalance is not shorter.
+	// measureEvery is how often rates are looked at where Rebalance is not shorter.
 	measureEvery = time.Second
 	// measureAfter is how many more times that happens after the last frame, so that averages come to rest.
 	measureAfter = 8
@@ -20,24 +20,21 @@ type rate struct {
 	source modes.RateSource
 }
 
-// measured hands what the data path has seen to the mode, the flow table only once a Rebalance, and keeps what a
-// Status shows of it.
+// measured keeps what a Status shows of what the data path has seen, and hands it to the mode once a Rebalance.
 func (l *Loop) measured(now time.Time, in Measured, out *Output) {
-	flows := in.Flows
-	if flows != nil {
+	if in.Flows != nil {
 		for _, m := range l.members {
-			q := &flows.Members[m.id]
+			q := &in.Flows.Members[m.id]
 			m.rate = rate{q.Rate, q.Source}
 		}
-		l.forced = flows.Forced
-		// Timers are late by a little, and not by the same each time.
-		if late := measureInterval(l.cfg.Rebalance) / 2; l.cfg.Rebalance == 0 || now.Sub(l.evened) < l.cfg.Rebalance-late {
-			flows = nil
-		} else {
-			l.evened = now
-		}
+		l.forced = in.Flows.Forced
 	}
-	l.effects(now, l.mode.Handle(now, modes.Measured{Flows: flows, Heard: in.Heard}), out)
+	// Timers are late by a little, and not by the same each time.
+	if late := measureInterval(l.cfg.Rebalance) / 2; now.Sub(l.evened) < l.cfg.Rebalance-late {
+		return
+	}
+	l.evened = now
+	l.effects(now, l.mode.Handle(now, modes.Measured{Flows: in.Flows, Heard: in.Heard}), out)
 }
 
 // unmeasured forgets all that was measured under a mode.
