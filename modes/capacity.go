@@ -13,27 +13,31 @@ type Capacity struct {
 	lies bool   // it carries more than the link says
 
 	begun    bool
+	last     int64 // of the readings
 	begin    int64 // of the interval
 	sent     uint64
 	waited   int  // at the beginning
-	standing bool // frames had to wait at the beginning
+	standing bool // frames had to wait from the beginning on
 
-	run     int64  // beginning of a run of intervals
+	lower bool // the last interval has shown much less than the estimate
+
+	run     int64  // beginning of a run of readings
 	runSent uint64 // in it
 	runWait int    // at its beginning
 }
 
 const (
-	// capacityEvery is the least interval that says something.
-	capacityEvery = int64(10 * time.Millisecond)
+	// capacityEvery is the least interval that says something. What waits is known only about, so where much
+	// does an interval goes on until several times as much has left, or it is capacityMost.
+	capacityEvery, capacityMost = int64(10 * time.Millisecond), int64(60 * time.Millisecond)
+	capacityTimes               = 2
 	// capacityStale ends an interval that says nothing: hardly anything was sent, or the machine stood still.
 	capacityStale = int64(100 * time.Millisecond)
-	// capacityRun is the time in which a link is proved a liar. One interval is not enough: what waits is known
-	// only about, and queues hold something.
+	// capacityRun is the time in which a link is proved a liar. One interval is not enough: queues hold something.
 	capacityRun = int64(200 * time.Millisecond)
-	// What waits is a standing backlog from 1 ms of the rate on, within these bounds: less than that is there
-	// between one batch and the next on a member that has nothing to do most of the time.
-	standingLeast, standingMost = 16 << 10, 64 << 10
+	// standingLeast is a standing backlog, in bytes: frames that have waited for a ms or two. Less is there on a
+	// member that has nothing to do most of the time.
+	standingLeast = 16 << 10
 	// creepPart is the part of the estimate by which it grows in a second, 2 %.
 	creepPart = 50
 )
@@ -60,51 +64,58 @@ func (c *Capacity) rate() (uint64, RateSource) {
 }
 
 // Measure takes in a reading: bytes that were given to the member since the last one, and bytes that wait, of
-// which fresh were given just before and cannot have left. It reports whether the estimate has changed.
+// which fresh were given in the last ms or two. It reports whether the estimate has changed.
 func (c *Capacity) Measure(now int64, sent uint64, waiting, fresh int) bool {
-	took := now - c.begin
-	if c.begun && took < capacityEvery {
-		c.sent += sent
+	stands := waiting-fresh >= standingLeast
+	if !c.begun || now-c.last > capacityStale {
+		c.begun, c.run, c.runSent, c.runWait = true, now, 0, waiting
+		c.start(now, waiting, stands)
 		return false
 	}
-	sent += c.sent
-	begun, before, waited := c.begun, c.standing, c.waited
-	c.begun, c.begin, c.sent, c.waited = true, now, 0, waiting
-	c.standing = waiting-fresh >= c.standingFrom()
-	if !begun || took > capacityStale {
-		c.run, c.runSent, c.runWait = now, 0, waiting
-		return false
-	}
-	was, lied := c.bps, c.lies
+	c.last = now
+	c.sent += sent
 	c.runSent += sent
+	was, lied := c.bps, c.lies
 	if now-c.run >= capacityRun {
 		c.judge(now, waiting)
 	}
-	left := max(int64(sent)+int64(waited)-int64(waiting), 0)
-	seen := bitRate(uint64(left), took)
-	// Without a backlog at both ends all that is sure is what came and went.
-	least := min(seen, bitRate(sent, took))
+	took := now - c.begin
+	left := max(int64(c.sent)+int64(c.waited)-int64(waiting), 0)
+	full := c.standing && stands
+	if took >= capacityEvery && (!full || left >= capacityTimes*int64(waiting) || took >= capacityMost) {
+		c.take(bitRate(uint64(left), took), bitRate(c.sent, took), took, full)
+		c.start(now, waiting, stands)
+	}
+	return c.bps != was || c.lies != lied
+}
+
+// start begins an interval.
+func (c *Capacity) start(now int64, waiting int, stands bool) {
+	c.last, c.begin, c.sent, c.waited, c.standing = now, now, 0, waiting, stands
+}
+
+// take takes in what an interval has shown: bit/s that left, and that came.
+func (c *Capacity) take(left, came uint64, took int64, full bool) {
+	// Without a backlog all that is sure is what came and went.
+	least := min(left, came)
+	lower := full && left < c.bps/2
 	switch {
-	case before && c.standing && c.bps == 0:
-		c.bps = seen
-	case before && c.standing:
-		c.bps = (c.bps + seen) / 2 // small virtual machines stand still for some ms now and then
+	case full && (c.bps == 0 || lower && c.lower):
+		c.bps = left
+	case full && (left < c.bps/4*3 || left > c.bps/4*5):
+		c.bps = (c.bps + left) / 2 // small virtual machines stand still for some ms now and then
+	case full:
+		c.bps = (3*c.bps + left) / 4
 	case c.bps == 0:
 	case least > c.bps:
 		c.bps = least
 	case least >= c.bps/8*7:
 		c.bps += uint64(float64(c.bps) / creepPart * float64(took) / float64(time.Second))
 	}
+	c.lower = lower
 	if c.link > 0 && !c.lies {
 		c.bps = min(c.bps, c.link)
 	}
-	return c.bps != was || c.lies != lied
-}
-
-// standingFrom is the least that counts as a standing backlog.
-func (c *Capacity) standingFrom() int {
-	r, _ := c.rate()
-	return int(min(max(r/8/1000, standingLeast), standingMost))
 }
 
 // judge ends a run: did the member carry more than the link says?

@@ -21,6 +21,8 @@ const (
 	eveningRest, eveningRestMost = 10, 160
 	// eveningMoves bounds what one interval moves.
 	eveningMoves = 256
+	// eveningPauses is how often in a second a slot pauses that needs no order.
+	eveningPauses = 10
 	// eveningLeast is the part of its member's rate from which a slot is worth moving.
 	eveningLeast = 0.001
 )
@@ -28,7 +30,7 @@ const (
 // evening evens out flows that never pause: rule 1 of SpreadShortest would hold two of them on one member beside an
 // idle one. It looks at what each slot has sent, and moves slots from the busiest members to the idlest,
 // by utilisation. Members that are full are even, whatever waits for them. Slots that were not busy for two
-// intervals in a row are left alone: what pauses finds its member by itself.
+// intervals in a row, or pause often, are left alone: what pauses finds its member by itself.
 type evening struct {
 	at    int64              // of the last look, by the data path's clock
 	looks uint64             // made so far
@@ -40,9 +42,10 @@ type evening struct {
 
 // evenSlot is what was seen of a slot.
 type evenSlot struct {
-	bytes uint64  // sent in all
-	load  float64 // bit/s, smoothed
-	busy  uint8   // a bit for each of the last intervals, bit 0 for the last
+	bytes  uint64  // sent in all
+	load   float64 // bit/s, smoothed
+	pauses uint32  // in all
+	busy   uint8   // a bit for each of the last intervals, bit 0 for the last: it never paused
 }
 
 // resting is the rest of a slot that was moved.
@@ -98,9 +101,10 @@ func (e *evening) look(f *Flows) bool {
 		is := rate(f.Slots[i].Bytes, s.bytes)
 		s.bytes, s.load = f.Slots[i].Bytes, smooth(s.load, is, e.looks)
 		s.busy <<= 1
-		if is > s.load/4 {
+		if is > s.load/4 && float64(f.Slots[i].Pauses-s.pauses) < eveningPauses*took {
 			s.busy |= 1
 		}
+		s.pauses = f.Slots[i].Pauses
 	}
 	for id := range f.Members {
 		is := rate(f.Members[id].Fixed, e.fixed[id])

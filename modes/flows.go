@@ -38,10 +38,11 @@ type Queue struct {
 	Capacity uint64     // bit/s as measured, 0 never shown
 	Fixed    uint64     // bytes sent, in all, that are of no slot
 
-	cost  uint64 // of a byte, in 1/costOne ns
-	given uint64 // bytes since the last reading
-	at    int64  // of the last batch that gave it anything
-	batch int    // bytes given by that batch
+	cost   uint64 // of a byte, in 1/costOne ns
+	given  uint64 // bytes since the last reading
+	at     int64  // beginning of the last ms in which it was given anything
+	recent int    // bytes given in that ms
+	before int    // and in the one before
 
 	// What was noted in (lateFrom, lateTo] leaves at late, as a reading has shown.
 	lateFrom, lateTo, late int64
@@ -66,6 +67,7 @@ type Flowing struct {
 	Until  int64      // when its last frame leaves, 0 never used
 	Since  int64      // when Member became its member
 	Bytes  uint64     // sent, in all
+	Pauses uint32     // how often its last frame had left when the next one came
 	Member uint8      // meaningless while Until is 0
 	Why    FlowReason // it is Member
 

@@ -2,8 +2,8 @@ package modes
 
 // rates sets the rates by which the members' clocks run: what the link says and what was measured, whichever is
 // less, scaled by the weights, of which the largest counts as 1, so that no clock is faster than its member.
-// A member of which nobody knows anything is taken for the equal of the fastest one that is known: where that is too
-// much it shows its own capacity at once, where it is too little it might never.
+// A member of which nobody knows anything is taken for the equal of the fastest one, and no slower than what the
+// Plan assumes: where that is too much it shows its own capacity at once, where it is too little it might never.
 func (s *shortest) rates() {
 	var raw [MaxMembers]uint64
 	var most uint64
@@ -18,9 +18,7 @@ func (s *shortest) rates() {
 	for _, id := range s.ids[:s.n] {
 		q := &s.flows.Members[id]
 		if q.Source == RateAssumed {
-			if raw[id] = most; most == 0 {
-				raw[id] = s.plan.Rates[id]
-			}
+			raw[id] = max(most, s.plan.Rates[id])
 		}
 		q.Rate = max(scale(raw[id], s.plan.Weights[id]), leastRate)
 		q.cost = max(8_000_000_000*costOne/q.Rate, 1)
@@ -38,11 +36,7 @@ func (s *shortest) measured(id int, sent uint64, waiting int, now int64) {
 		return
 	}
 	q, c := &s.flows.Members[id], &s.capacity[id]
-	fresh := 0
-	if now-q.at < freshFor {
-		fresh = q.batch
-	}
-	if c.Measure(now, sent, waiting, fresh) {
+	if c.Measure(now, sent, waiting, q.fresh(now)) {
 		s.rates()
 	}
 	q.read(now, sent, uint64(max(waiting, 0)), s.plan.Weights[id])

@@ -21,7 +21,7 @@ const (
 	// lateWindow is how long before a reading frames may have been noted that still wait, besides
 	// the time that the waiting takes: two intervals of reading.
 	lateWindow = 2 * int64(20*time.Millisecond)
-	// freshFor is how long what a batch gave tells nothing about whether frames had to wait.
+	// freshFor is how long what was given tells nothing about whether frames have to wait.
 	freshFor = int64(time.Millisecond)
 	// forceWait is how long a move by order waits for a gap.
 	forceWait = 20 * int64(time.Millisecond)
@@ -56,15 +56,21 @@ func (s *shortest) pick(pl *Plan, h *frame.Headers, b []byte, bytes int, now int
 		if s.n == 0 {
 			return 0
 		}
-		to, why, stays := s.decide(slot, uint64(bytes), now)
-		if !stays {
-			if f.Until == 0 || f.Member != uint8(to) {
-				f.Member, f.Since = uint8(to), now
-			}
-			if f.Why, f.to = why, 0; why == FlowForced {
+		to, why, paused := s.decide(slot, uint64(bytes), now)
+		moves := f.Until == 0 || f.Member != uint8(to)
+		if paused {
+			f.Pauses++
+		}
+		if moves {
+			f.Member, f.Since = uint8(to), now
+			if why == FlowForced {
 				s.flows.Forced++
 			}
 		}
+		if moves || paused {
+			f.to = 0
+		}
+		f.Why = why
 		id = to
 	}
 	if uint(id) >= MaxMembers || !s.set.Has(id) {
@@ -107,24 +113,24 @@ func flowSlot(pl *Plan, h *frame.Headers, b []byte) int {
 }
 
 // decide returns the member for a frame of a slot: the slot's own if it stays, else the one where the frame leaves
-// first, and why. There must be a member.
-func (s *shortest) decide(slot int, bytes uint64, now int64) (id int, why FlowReason, stays bool) {
+// first; why, and whether the slot's last frame has left. There must be a member.
+func (s *shortest) decide(slot int, bytes uint64, now int64) (id int, why FlowReason, paused bool) {
 	f := &s.flows.Slots[slot]
 	if f.Until != 0 && s.set.Has(int(f.Member)) {
 		until := s.flows.Members[f.Member].leaves(f.Until)
-		underWay := now < until+s.skew // rule 1
+		paused = now >= until+s.skew // rule 1
 		if to := int(f.to) - 1; to >= 0 && s.set.Has(to) {
-			if underWay && now < s.forceBy {
-				return int(f.Member), f.Why, true
+			if !paused && now < s.forceBy {
+				return int(f.Member), f.Why, false
 			}
-			return to, FlowForced, false
+			return to, FlowForced, paused
 		}
-		if underWay || s.stays(f, until, now) {
-			return int(f.Member), f.Why, true
+		if !paused || s.stays(f, until, now) {
+			return int(f.Member), f.Why, paused
 		}
 	}
 	id, why = s.choose(slot, bytes, now)
-	return id, why, false
+	return id, why, paused
 }
 
 // stays is rule 2.
@@ -195,10 +201,22 @@ func (q *Queue) finish(bytes uint64, now int64) int64 {
 func (q *Queue) charge(bytes uint64, now int64) {
 	q.Clock = min(q.finish(bytes, now), now+farthest) + 1 // never twice the same, and never 0
 	q.given += bytes
-	if q.at != now {
-		q.at, q.batch = now, 0
+	if now-q.at >= freshFor {
+		q.before = q.fresh(now)
+		q.at, q.recent = now, 0
 	}
-	q.batch += int(bytes)
+	q.recent += int(bytes)
+}
+
+// fresh returns the bytes that the member was given in the last ms or two.
+func (q *Queue) fresh(now int64) int {
+	switch since := now - q.at; {
+	case since < freshFor:
+		return q.recent + q.before
+	case since < 2*freshFor:
+		return q.recent
+	}
+	return 0
 }
 
 // follow takes over a Plan. A member that comes starts with an empty queue, and with nothing that an earlier one of

@@ -1,0 +1,142 @@
+package modes
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// toyTeam is a Picker with the NICs it sends by.
+type toyTeam struct {
+	p    Picker
+	e    evening
+	pl   *Plan
+	nics []*toyNIC
+	rand *rand.Rand
+
+	frames    []*parsed
+	leaves    map[int]float64 // flow → when its last frame leaves
+	overtaken int             // frames that would leave more than skew before an earlier one of their flow
+	given     int
+	dropped   int
+	carried   []float64 // bytes, by member
+}
+
+func newToyTeam(pl *Plan, flows int, mbps ...float64) *toyTeam {
+	t := &toyTeam{pl: pl, rand: rand.New(rand.NewPCG(5, 6)), leaves: map[int]float64{}, carried: make([]float64, len(mbps))}
+	for _, r := range mbps {
+		t.nics = append(t.nics, &toyNIC{bps: r * 1e6, bound: bound10ms(0), error: 0.1})
+	}
+	for i := range flows {
+		t.frames = append(t.frames, flowFrame(i))
+	}
+	return t
+}
+
+// send offers load Mbit/s in batches at random times, and reads every 20 ms.
+func (t *toyTeam) send(d time.Duration, mbps float64, bytes int) {
+	end := t.p.Now + int64(d)
+	next := t.p.Now/(20*ms)*(20*ms) + 20*ms
+	owed := 0.0
+	for t.p.Now < end {
+		gap := int64(t.rand.ExpFloat64() * float64(100*us))
+		t.p.Now += gap
+		for _, n := range t.nics {
+			n.run(t.p.Now)
+		}
+		for owed += mbps / 8 / 1000 * float64(gap); owed >= float64(bytes); owed -= float64(bytes) {
+			i := t.rand.IntN(len(t.frames))
+			id := t.frames[i].pick(&t.p, t.pl, bytes)
+			n := t.nics[id]
+			was := n.sent
+			n.give(bytes)
+			t.given++
+			if n.sent == was {
+				t.dropped++
+				continue
+			}
+			t.carried[id] += float64(bytes)
+			at := float64(t.p.Now) + n.waiting*8e9/n.bps
+			if at < t.leaves[i]-float64(t.pl.Skew) {
+				t.overtaken++
+			}
+			t.leaves[i] = max(at, t.leaves[i])
+		}
+		if t.p.Now >= next {
+			next += 20 * ms
+			for id, n := range t.nics {
+				t.p.Measured(id, n.sent, int(n.waiting*(1+n.error*(2*t.rand.Float64()-1))))
+				n.sent = 0
+				n.bound = bound10ms(float64(t.p.Flows().Members[id].Capacity))
+			}
+			if next%(1000*ms) == 0 {
+				if moves := t.e.measured(t0, t.p.Flows(), nil, t.pl); len(moves) > 0 {
+					pl := *t.pl
+					pl.Moves, pl.Turn = moves, pl.Turn+1
+					t.pl = &pl
+				}
+			}
+		}
+	}
+}
+
+func (t *toyTeam) forget() {
+	t.overtaken, t.given, t.dropped = 0, 0, 0
+	clear(t.carried)
+}
+
+// NICs of which nobody knows anything, or what is told is not true, carry what they can, and flows keep their order.
+func TestRatesFindThemselves(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		pl   *Plan
+		mbps []float64
+	}{
+		{"unknown 100 and 500", shortestPlan(-1000, -1000), []float64{100, 500}},
+		{"four unknown of 200", shortestPlan(-1000, -1000, -1000, -1000), []float64{200, 200, 200, 200}},
+		{"fast links, shaped", shortestPlan(10000, 10000, 1000), []float64{200, 200, 400}},
+		{"one that says too little", shortestPlan(10, 1000), []float64{400, 1000}},
+		{"what links say is true", shortestPlan(100, 500), []float64{100, 500}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			team := newToyTeam(c.pl, 100, c.mbps...)
+			all := 0.0
+			for _, r := range c.mbps {
+				all += r
+			}
+			team.send(3*time.Second, all*1.2, 1514)
+			team.forget()
+			for _, load := range []float64{1.2, 0.9, 0.5, 0.9} {
+				const seconds = 2
+				was := team.p.Flows().Forced
+				team.send(seconds*time.Second, all*load, 1514)
+				sum := 0.0
+				for _, b := range team.carried {
+					sum += b * 8 / 1e6 / seconds
+				}
+				t.Logf("load %.1f: carried %.0f of %.0f, %v; dropped %d, overtaken %d of %d, %d forced", load, sum, all, rounded(team.carried, seconds), team.dropped, team.overtaken, team.given, team.p.Flows().Forced-was)
+				if sum < 0.97*all*min(load, 1) {
+					t.Errorf("load %.1f: carried %.0f of %.0f", load, sum, all*min(load, 1))
+				}
+				if load < 1 && team.dropped > team.given/1000 {
+					t.Errorf("load %.1f: dropped %d of %d", load, team.dropped, team.given)
+				}
+				if forced := int(team.p.Flows().Forced - was); load < 1 && team.overtaken > 0 || team.overtaken > 20*forced {
+					t.Errorf("load %.1f: overtaken %d of %d", load, team.overtaken, team.given)
+				}
+				team.forget()
+			}
+			for id, q := range team.p.Flows().Members[:len(c.mbps)] {
+				t.Logf("member %d: %d Mbit/s, %v", id, q.Rate/1e6, q.Source)
+			}
+		})
+	}
+}
+
+func rounded(carried []float64, seconds float64) (mbps []int) {
+	for _, b := range carried {
+		mbps = append(mbps, int(math.Round(b*8/1e6/seconds)))
+	}
+	return mbps
+}
