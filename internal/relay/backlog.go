@@ -1,14 +1,18 @@
 package relay
 
-import "time"
+import (
+	"time"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/nic"
+	"nicteam/modes"
+)
 
 // How much may wait for a member follows from what the member is seen to carry, for the speed that a NIC tells is
-// a lie wherever something behind it is slower: shaped lines, virtual NICs, Wi-Fi. Where frames wait at both ends of an
-// interval, what was given in between is what left, so the rate is known; 10 ms of it may wait.
+// a lie wherever something behind it is slower: shaped lines, virtual NICs, Wi-Fi. 10 ms of it may wait. The same
+// readings tell modes.Picker how long a member's queue really is.
 const (
 	paceEvery = 20 * time.Millisecond
-	// paceStale ends an interval in which hardly anything was sent: it says nothing about the rate.
-	paceStale = 5 * paceEvery
 	// backlogTime is what may wait. The senders' own limits hold some 10 ms of eight flows back on a
 	// plain NIC; here the TAP has taken their frames off their hands.
 	backlogTime = 10 * time.Millisecond
@@ -21,51 +25,76 @@ const (
 
 // pace is what a member was seen to carry. The transmitter's goroutine owns it.
 type pace struct {
-	begin    time.Time // of the interval
-	given    uint64    // bytes on the wire since then
-	standing bool      // frames waited at the beginning
-	rate     uint64    // bytes/s, 0 never seen
-	bound    int       // bytes as the kernel charges them, 0 as opened
+	begin    int64   // of the interval
+	given    uint64  // bytes on the wire since then
+	charged  uint64  // what the kernel charges for these
+	ratio    float64 // given to charged of the last interval in which anything was
+	capacity modes.Capacity
+	bound    int // bytes as the kernel charges them, 0 as opened
+}
+
+// reading is what is known of a member at the end of an interval.
+type reading struct {
+	sent    uint64 // bytes on the wire that it was given in the interval
+	waiting int    // bytes that wait, as they are on the wire
+	bound   int    // the new bound for its backlog, 0 for the one it has
 }
 
 // sent takes in what a batch gave to the member, and reports whether it is time to measure.
-func (p *pace) sent(now time.Time, bytes uint64) bool {
+func (p *pace) sent(now int64, bytes, charge uint64) bool {
 	p.given += bytes
-	return now.Sub(p.begin) >= paceEvery
+	p.charged += charge
+	return now-p.begin >= int64(paceEvery)
 }
 
-// measure ends an interval with so many bytes waiting. It returns the new bound for the member's backlog where
-// it should have another, else 0.
-func (p *pace) measure(now time.Time, waiting int) (bound int) {
-	took := now.Sub(p.begin)
-	waits := waiting >= backlogLeast/2
-	measured := p.standing && waits && took < paceStale
-	rate := uint64(float64(p.given) / took.Seconds())
-	p.begin, p.given, p.standing = now, 0, waits
-	switch {
-	case measured && p.rate == 0:
-		p.rate = rate
-	case measured:
-		p.rate = (p.rate + rate) / 2
-	case p.rate != 0 && rate > p.rate: // it carries more than was known
-		p.rate = rate
-	default:
-		return 0
+// measure ends an interval with so many bytes waiting, as the kernel charges them. The last batch has given fresh of
+// what was given.
+func (p *pace) measure(now int64, charged int, fresh uint64) reading {
+	if p.charged > 0 {
+		p.ratio = float64(p.given) / float64(p.charged)
 	}
-	next := max(backlogLeast, int(p.rate/uint64(time.Second/backlogTime))*chargeNum/chargeDen)
+	r := reading{sent: p.given, waiting: int(float64(charged) * p.ratio)}
+	p.begin, p.given, p.charged = now, 0, 0
+	if !p.capacity.Measure(now, r.sent, r.waiting, int(fresh)) {
+		return r
+	}
+	next := max(backlogLeast, int(p.capacity.Bps()/8/uint64(time.Second/backlogTime))*chargeNum/chargeDen)
 	if p.bound != 0 && next < p.bound*9/8 && next > p.bound*7/8 {
-		return 0
+		return r
 	}
-	p.bound = next
-	return next
+	p.bound, r.bound = next, next
+	return r
 }
 
-// paced takes in what a batch gave to the member, and bounds its backlog anew when it is time.
-func (m *member) paced(now time.Time, bytes uint64) {
-	if !m.pace.sent(now, bytes) {
+// chargeOf is what the kernel charges for a frame ([virtio header][frame]) that s sends whole or in pieces.
+func chargeOf(s *nic.Socket, b []byte, f *fact) int {
+	whole := true
+	switch b[1] &^ frame.GSOECN {
+	case frame.GSONone:
+	case frame.GSOUDPL4:
+		whole = s.USO()
+	default:
+		whole = s.TSO()
+	}
+	if whole || f.frames == 0 {
+		return nic.Charge(len(b) - frame.VnetLen)
+	}
+	return int(f.frames) * nic.Charge(int(f.bytes/f.frames))
+}
+
+// paced takes in what the batch gave to a member, and reads the member's backlog when it is time.
+func (t *transmitter) paced(u *rule, m *member, l *tally) {
+	fresh := l.bytes()
+	if !m.pace.sent(t.now, fresh, l.charge) {
 		return
 	}
-	if bound := m.pace.measure(now, m.socket.Backlog()); bound > 0 {
-		_ = m.socket.SetBacklog(bound) // it may just have been closed
+	charged, now := m.socket.Backlog(), t.r.clock.now()
+	r := m.pace.measure(now, charged, fresh)
+	if u.Spread == modes.SpreadShortest {
+		t.picker.Now = now
+		t.picker.Measured(m.id, r.sent, r.waiting)
+	}
+	if r.bound > 0 {
+		_ = m.socket.SetBacklog(r.bound) // it may just have been closed
 	}
 }

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -12,6 +13,9 @@ type line struct {
 	bound   float64
 }
 
+// charge is what the kernel charges for a byte.
+const charge = 1.5
+
 // run gives the line bytes a millisecond for d, and returns how much it took of them.
 func (l *line) run(p *pace, now *time.Time, d time.Duration, perMs float64) (taken float64) {
 	for ; d > 0; d -= time.Millisecond {
@@ -20,9 +24,14 @@ func (l *line) run(p *pace, now *time.Time, d time.Duration, perMs float64) (tak
 		took := max(0, min(perMs, l.bound-l.waiting))
 		l.waiting += took
 		taken += took
-		if p.sent(*now, uint64(took)) {
-			if b := p.measure(*now, int(l.waiting)); b > 0 {
-				l.bound = float64(b)
+		at := now.UnixNano()
+		if p.sent(at, uint64(took), uint64(took*charge)) {
+			r := p.measure(at, int(l.waiting*charge), uint64(took))
+			if d := float64(r.waiting) - l.waiting; d > 1+l.waiting/100 || d < -1-l.waiting/100 {
+				panic(fmt.Sprintf("%.0f bytes wait, %d are read", l.waiting, r.waiting))
+			}
+			if r.bound > 0 {
+				l.bound = float64(r.bound) / charge
 			}
 		}
 	}
@@ -41,7 +50,7 @@ func TestPaceFindsTheRate(t *testing.T) {
 			p := &pace{}
 			l := &line{rate: c.rate, bound: 12 << 20}
 			l.run(p, &now, 2*time.Second, 3*c.rate/1000)
-			if got := float64(p.rate) / c.rate; got < 0.9 || got > 1.1 {
+			if got := float64(p.capacity.Bps()) / 8 / c.rate; got < 0.9 || got > 1.1 {
 				t.Errorf("rate seen is %.2f of the true one", got)
 			}
 			if wait := l.waiting / c.rate; wait > 0.016 && l.waiting > backlogLeast {
@@ -49,12 +58,12 @@ func TestPaceFindsTheRate(t *testing.T) {
 			}
 			l.rate *= 4
 			l.run(p, &now, 2*time.Second, 3*l.rate/1000)
-			if got := float64(p.rate) / l.rate; got < 0.9 || got > 1.1 {
+			if got := float64(p.capacity.Bps()) / 8 / l.rate; got < 0.9 || got > 1.1 {
 				t.Errorf("after it has become faster, the rate seen is %.2f of the true one", got)
 			}
 			l.rate /= 16
 			l.run(p, &now, 4*time.Second, 3*l.rate/1000)
-			if got := float64(p.rate) / l.rate; got < 0.9 || got > 1.1 {
+			if got := float64(p.capacity.Bps()) / 8 / l.rate; got < 0.9 || got > 1.1 {
 				t.Errorf("after it has become slower, the rate seen is %.2f of the true one", got)
 			}
 		})
@@ -69,7 +78,7 @@ func TestPaceLeavesAnIdleMemberAlone(t *testing.T) {
 	l.run(p, &now, time.Second, 1000)
 	now = now.Add(time.Hour)
 	l.run(p, &now, time.Second, 1000)
-	if p.rate != 0 || p.bound != 0 {
-		t.Errorf("rate %d, bound %d", p.rate, p.bound)
+	if p.capacity.Bps() != 0 || p.bound != 0 {
+		t.Errorf("%d bit/s, bound %d", p.capacity.Bps(), p.bound)
 	}
 }

@@ -14,6 +14,7 @@ type tally struct {
 	drops  [team.Drops]uint64
 	errors uint64
 	other  uint64 // transmit: resent; receive: flooded
+	charge uint64 // transmit: of what was moved, as nic.Charge says; not added to the totals
 }
 
 // bytes is what was moved.

@@ -291,44 +291,64 @@ func TestBacklogIsBounded(t *testing.T) {
 
 // TestSteadyStateDoesNotAllocate runs the two batch functions by hand.
 func TestSteadyStateDoesNotAllocate(t *testing.T) {
-	g := newRig(t, 2)
-	g.apply(g.plan(modes.SpreadRoundRobin))
-	host := g.teamPort()
-	labtest.Must(t, g.relay.tx.end()) // from here on the test is the transmitter
+	for _, tt := range []struct {
+		name string
+		plan func(g *rig) *modes.Plan
+	}{
+		{"round-robin", func(g *rig) *modes.Plan { return g.plan(modes.SpreadRoundRobin) }},
+		{"shortest, per member", (*rig).shortest},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newRig(t, 2)
+			g.apply(tt.plan(g))
+			host := g.teamPort()
+			labtest.Must(t, g.relay.tx.end()) // from here on the test is the transmitter
 
-	tx := g.relay.tx
-	for i := range 3 {
-		host.send(testFrame(peerMAC, adapterMAC, i))
-	}
-	tx.n = 0
-	if err := tx.read(); err != unix.EAGAIN || tx.n != 3 {
-		t.Fatalf("read %d frames, %v", tx.n, err)
-	}
-	if allocs := testing.AllocsPerRun(1000, func() { tx.at = 0; tx.batch() }); allocs != 0 {
-		t.Errorf("transmit: %v allocations a batch", allocs)
-	}
+			tx := g.relay.tx
+			for i := range 3 {
+				host.send(testFrame(peerMAC, adapterMAC, i))
+			}
+			tx.n = 0
+			if err := tx.read(); err != unix.EAGAIN || tx.n != 3 {
+				t.Fatalf("read %d frames, %v", tx.n, err)
+			}
+			batch := func() {
+				for i := range tx.n {
+					adapterMAC.Put(tx.frame(i), sourceAt) // as it came
+				}
+				tx.at = 0
+				tx.batch()
+			}
+			batch()
+			if allocs := testing.AllocsPerRun(1000, batch); allocs != 0 {
+				t.Errorf("transmit: %v allocations a batch", allocs)
+			}
+			labtest.Must(t, tx.start())
 
-	labtest.Must(t, host.socket.Close()) // its own copies would count
-	labtest.Must(t, g.relay.Leave(1))
-	peer, s := g.socket(g.peer, "p1"), g.socket(g.host, "m1")
-	m := newMember(g.relay, 1, s)
-	b := append(make([]byte, frame.VnetLen), testFrame(adapterMAC, peerMAC, 1)...)
-	receive := func() {
-		peer.Queue(b)
-		peer.Flush()
-		var err error
-		if m.n, err = s.Receive(); err != nil {
-			t.Error(err)
-		}
-		m.at = 0
-		m.batch()
-	}
-	receive()
-	if allocs := testing.AllocsPerRun(1000, receive); allocs != 0 {
-		t.Errorf("receive: %v allocations a batch", allocs)
-	}
-	if c := g.counters().Members[1]; c.RX[frame.Other].Frames < 1000 {
-		t.Errorf("received %+v", c)
+			labtest.Must(t, host.socket.Close()) // its own copies would count
+			labtest.Must(t, g.relay.Leave(1))
+			peer, s := g.socket(g.peer, "p1"), g.socket(g.host, "m1")
+			m := newMember(g.relay, 1, s)
+			g.relay.guests.note(g.relay.clock.now(), strangerMAC)
+			b := append(make([]byte, frame.VnetLen), testFrame(memberMAC(1), peerMAC, 1)...)
+			receive := func() {
+				peer.Queue(b)
+				peer.Flush()
+				var err error
+				if m.n, err = s.Receive(); err != nil {
+					t.Error(err)
+				}
+				m.at = 0
+				m.batch()
+			}
+			receive()
+			if allocs := testing.AllocsPerRun(1000, receive); allocs != 0 {
+				t.Errorf("receive: %v allocations a batch", allocs)
+			}
+			if c := g.counters().Members[1]; c.RX[frame.Other].Frames < 1000 {
+				t.Errorf("received %+v", c)
+			}
+		})
 	}
 }
 

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -43,10 +42,11 @@ type transmitter struct {
 	merger  frame.Merger
 	at      int // the frame in hand
 
-	touched modes.MemberSet                    // members with frames queued
-	used    modes.MemberSet                    // members met in the batch, with a tally
-	with    [modes.MaxMembers]*member          // those, nil for one that has not joined
-	order   [modes.MaxMembers][nic.Batch]uint8 // a member: the frame of each of its socket's indices
+	touched modes.MemberSet                     // members with frames queued
+	used    modes.MemberSet                     // members met in the batch, with a tally
+	with    [modes.MaxMembers]*member           // those, nil for one that has not joined
+	order   [modes.MaxMembers][nic.Batch]uint8  // a member: the frame of each of its socket's indices
+	charges [modes.MaxMembers][nic.Batch]uint32 // what the kernel charges for those
 	tallies [modes.MaxMembers]tally
 	refused []refusal        // to be resent
 	origin  [nic.Batch]uint8 // a frame being resent: who refused it
@@ -142,6 +142,7 @@ func (t *transmitter) batch() {
 	defer t.epoch.leave()
 	u := t.r.rule.Load()
 	t.now = t.r.clock.now()
+	t.picker.Now = t.now
 	for t.at < t.n {
 		t.pick(u)
 	}
@@ -154,13 +155,14 @@ func (t *transmitter) batch() {
 		t.resend(u)
 		t.flush(u, false)
 	}
-	now := time.Now()
 	for ; t.used != 0; t.used = t.used.Without(t.used.First()) {
 		id := t.used.First()
+		l := &t.tallies[id]
 		if m := t.with[id]; m != nil {
-			m.paced(now, t.tallies[id].bytes())
+			t.paced(u, m, l)
 		}
-		t.r.accounts[id].tx.add(&t.tallies[id])
+		t.r.accounts[id].tx.add(l)
+		l.charge = 0
 		t.with[id] = nil
 	}
 }
@@ -252,9 +254,14 @@ func (t *transmitter) put(u *rule, i, id int, first bool) {
 	if f.rename {
 		m.mac.Put(t.frame(i), sourceAt)
 	}
-	t.order[id][m.socket.Queue(t.frame(i))] = uint8(i)
+	index := m.socket.Queue(t.frame(i))
+	t.order[id][index] = uint8(i)
 	t.touched = t.touched.With(id)
-	c := &t.tallies[id].moved[f.protocol]
+	l := &t.tallies[id]
+	charge := chargeOf(m.socket, t.frame(i), f)
+	t.charges[id][index] = uint32(charge)
+	l.charge += uint64(charge)
+	c := &l.moved[f.protocol]
 	c.Frames += uint64(f.frames)
 	c.Bytes += uint64(f.bytes)
 }
@@ -285,6 +292,7 @@ func (t *transmitter) flush(u *rule, first bool) {
 			fact := &t.facts[i]
 			l.moved[fact.protocol].Frames -= uint64(fact.frames)
 			l.moved[fact.protocol].Bytes -= uint64(fact.bytes)
+			l.charge -= uint64(t.charges[id][f.Index])
 			switch f.Reason {
 			case nic.Backlog:
 				l.drops[team.DropBacklog] += uint64(fact.frames)
