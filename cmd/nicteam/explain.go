@@ -31,8 +31,12 @@ side and the other side; ports are for tcp and udp.`,
 			}
 			a.say("%s: %s", e.Flow, member)
 			a.say("  %s", e.Why)
-			if e.Next != "" {
-				a.say("  without %s: %s", e.Member, e.Next)
+			switch {
+			case e.Member == "":
+			case e.Next != "":
+				a.say("  without %s: %s%s", e.Member, e.Next, parenthesis(e.NextWhy))
+			case e.NextWhy != "":
+				a.say("  without %s: %s", e.Member, e.NextWhy)
 			}
 			return nil
 		},

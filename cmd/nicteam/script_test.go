@@ -173,7 +173,7 @@ func (p *pretended) Explain(flow string) (*control.Explanation, error) {
 	if !strings.HasPrefix(flow, "tcp ") {
 		return nil, &team.Problem{Kind: team.Usage, What: "read the flow", Why: "it is not tcp", Fix: "tcp 10.0.0.1:5000 10.0.0.2:80"}
 	}
-	return &control.Explanation{Team: p.name, Flow: flow, Slot: -1, Member: "eth1", Why: "eth1 is the active member and carries everything", Next: "eth2"}, nil
+	return &control.Explanation{Team: p.name, Flow: flow, Slot: -1, Member: "eth1", Why: "eth1 is the active member and carries everything", Next: "eth2", NextWhy: "eth2 would become active"}, nil
 }
 
 func (p *pretended) Add(_ context.Context, names []string) ([]string, error) {

@@ -40,6 +40,7 @@ type Explanation struct {
 	Slot   int    `json:"slot"`           // -1 where the mode has no slots
 	Member string `json:"member"`         // "" when nobody carries it
 	Why    string `json:"why"`
-	// Next is the member that would carry the flow if Member died, "" for none.
-	Next string `json:"next,omitempty"`
+	// Next is the member that would carry the flow if Member died, "" for none, and NextWhy why.
+	Next    string `json:"next,omitempty"`
+	NextWhy string `json:"next_why,omitempty"`
 }

@@ -45,7 +45,7 @@ func (s *session) Explain(flow string) (*control.Explanation, error) {
 	}
 	st, x := s.team.Status(), s.team.Explain(f)
 	return &control.Explanation{Schema: "nicteam.explain/v1", Team: st.Team, Flow: flow, Mode: st.Mode, Hash: st.Settings.Hash,
-		Slot: x.Slot, Member: s.team.MemberName(x.Member), Why: x.Why, Next: s.team.MemberName(x.IfDead)}, nil
+		Slot: x.Slot, Member: s.team.MemberName(x.Member), Why: x.Why, Next: s.team.MemberName(x.IfDead), NextWhy: x.IfDeadWhy}, nil
 }
 
 // Peers lists the peers that the mode steers.
