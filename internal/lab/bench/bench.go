@@ -30,7 +30,7 @@ var groups = []group{
 	{[]string{"elb-8-flows", "elb-8-even", "elb-mixed"}, (*bench).elbFlows},
 	{[]string{"elb-lost", "elb-duplicated", "elb-reordered", "elb-forced"}, (*bench).elbOrder},
 	{[]string{"elb-in", "elb-in-ipv6"}, (*bench).elbReceive},
-	{[]string{"elb-repair"}, (*bench).elbRepair},
+	{[]string{"elb-repair", "elb-repair-absent"}, (*bench).elbRepair},
 	{[]string{"elb-failover-in"}, (*bench).elbFailover},
 }
 

@@ -80,6 +80,7 @@ var goals = []goal{
 	ratioAtLeast("elb-in", team4, fourPlain, 0.9, 0),
 	ratioAtLeast("elb-in-ipv6", team4, fourPlain, 0.9, 0),
 	atMost("elb-repair", team4, theHighest, 100),
+	atMost("elb-repair-absent", team4, theHighest, 100),
 	atMost("elb-failover-in", team1, theHighest, 5),
 }
 
