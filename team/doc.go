@@ -9,6 +9,7 @@
 //
 //	link watch ──LinkState──┐
 //	data path ──Control─────┤              ┌→ 1. Plan      → Datapath.Apply
+//	  tables  ──Measured────┤              │
 //	Join Drain Leave Set ───┼→ Loop.Handle ┼→ 2. frames    → Datapath.Send
 //	time ──Tick─────────────┘    │         ├→ 3. carrier   → Adapter (own goroutine)
 //	                             ↓         ├→ 4. announce  → Announcer, Datapath.Send (own goroutine)
