@@ -3,6 +3,7 @@ package modes
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"nicteam/internal/frame"
 )
@@ -14,23 +15,27 @@ type Explanation struct {
 
 	Hashed bool   // whether Hash and Slot decide
 	Hash   uint64 // of the flow
-	Slot   int    // of Plan.Slots
+	Slot   int    // of Plan.Slots, with SpreadShortest of the flow table
 
-	Why string // in words
+	Age time.Duration // how long Member has been the flow's, where that is known
+	Why string        // in words
 
 	IfDead    int    // who would carry the flow without Member; -1: nobody, or not one
 	IfDeadWhy string // in words
 }
 
 // Explain says where pl sends the flow. It makes a frame of the flow and runs on it what a data
-// path runs. names gives a member's name.
-func Explain(pl *Plan, names func(int) string, f Flow) Explanation {
+// path runs. names gives a member's name. flows is a copy of the data path's flow table, which Explain may change; nil
+// where there is none.
+func Explain(pl *Plan, flows *Flows, names func(int) string, f Flow) Explanation {
 	e := Explanation{Member: -1, IfDead: -1, All: pl.Distributing}
 	switch pl.Spread {
 	case SpreadSingle:
 		e.single(pl, names)
 	case SpreadSlots:
 		e.slots(pl, names, f)
+	case SpreadShortest:
+		e.shortest(pl, flows, names, f)
 	case SpreadRoundRobin:
 		e.Why = "round-robin: each frame goes to the member that has sent least for its share, whatever the flow; one of " + list(pl.Distributing, names)
 		if pl.PacketsPerMember == 0 {
@@ -59,10 +64,7 @@ func (e *Explanation) single(pl *Plan, names func(int) string) {
 }
 
 func (e *Explanation) slots(pl *Plan, names func(int) string, f Flow) {
-	if f.DstMAC == 0 && (pl.Hash == Layer2 || pl.Hash == Layer23) {
-		e.Why = fmt.Sprintf("hash %v looks at the next hop's MAC, which the flow does not say: add \"to MAC\"", pl.Hash)
-		e.IfDeadWhy = "it depends on the same MAC"
-		e.onlyOne()
+	if e.lacksMAC(pl, f) {
 		return
 	}
 	b := f.frame(pl.Adapter)
@@ -92,6 +94,17 @@ func (e *Explanation) slots(pl *Plan, names func(int) string, f Flow) {
 	} else {
 		e.IfDeadWhy = "no other member may send"
 	}
+}
+
+// lacksMAC reports whether the hash looks at something that the flow does not say.
+func (e *Explanation) lacksMAC(pl *Plan, f Flow) bool {
+	if f.DstMAC != 0 || pl.Hash != Layer2 && pl.Hash != Layer23 {
+		return false
+	}
+	e.Why = fmt.Sprintf("hash %v looks at the next hop's MAC, which the flow does not say: add \"to MAC\"", pl.Hash)
+	e.IfDeadWhy = "it depends on the same MAC"
+	e.onlyOne()
+	return true
 }
 
 // onlyOne makes the answer exact where there is no choice.

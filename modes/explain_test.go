@@ -59,7 +59,7 @@ func FuzzParseFlow(f *testing.F) {
 		if again, err := ParseFlow(flow.String()); err != nil || again != flow {
 			t.Fatalf("%q is %+v, its text %q is %+v, %v", s, flow, flow, again, err)
 		}
-		if e := Explain(pl, names, flow); e.Member < 0 || e.Why == "" {
+		if e := Explain(pl, nil, names, flow); e.Member < 0 || e.Why == "" {
 			t.Fatalf("%q: %+v", s, e)
 		}
 	})
@@ -102,7 +102,7 @@ func TestExplainIsExact(t *testing.T) {
 		var h frame.Headers
 		frame.Parse(b, &h)
 		var picker Picker
-		got := Explain(pl, names, f)
+		got := Explain(pl, nil, names, f)
 		if want := picker.Pick(pl, &h, b, len(b)); got.All != want || got.Member != want.First() {
 			t.Fatalf("explained %+v, picked %b", got, want)
 		}
@@ -110,7 +110,7 @@ func TestExplainIsExact(t *testing.T) {
 			t.Errorf("explained %+v", got)
 		}
 		m.Handle(t0, change(st, func(m []Member) { m[got.Member].Usable = false }))
-		if after := Explain(m.Plan(), names, f); after.Member != got.IfDead {
+		if after := Explain(m.Plan(), nil, names, f); after.Member != got.IfDead {
 			t.Errorf("%s was to become %d, became %d", f, got.IfDead, after.Member)
 		}
 	})
@@ -139,7 +139,7 @@ func TestExplainWords(t *testing.T) {
 		{"layer2 without the MAC", func() State { s := state(XOR, 2); s.Settings.Hash = Layer2; return s }(), -1, -1, `add "to MAC"`, "depends"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e := Explain(start(c.st).Plan(), names, flow)
+			e := Explain(start(c.st).Plan(), nil, names, flow)
 			if e.Member != c.member || e.IfDead != c.dead || !strings.Contains(e.Why, c.why) || !strings.Contains(e.IfDeadWhy, c.after) {
 				t.Errorf("%+v", e)
 			}

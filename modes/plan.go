@@ -101,9 +101,14 @@ type Move struct {
 // Pin returns the member by which a MAC behind the adapter sends and receives where PerMember is set, -1
 // when nobody may send.
 func (pl *Plan) Pin(m frame.MAC) int {
-	s := Slot(finish(mix(mix(hashStart, pl.Salt), uint64(m))))
+	s := pinSlot(pl, m)
 	if s >= len(pl.Slots) || pl.Slots[s] == NoMember {
 		return -1
 	}
 	return int(pl.Slots[s])
+}
+
+// pinSlot returns the entry of Slots that says where a MAC is pinned.
+func pinSlot(pl *Plan, m frame.MAC) int {
+	return Slot(finish(mix(mix(hashStart, pl.Salt), uint64(m))))
 }

@@ -133,7 +133,11 @@ func (t *Team) Explain(f modes.Flow) modes.Explanation {
 	if v.plan == nil {
 		return modes.Explanation{Member: -1, IfDead: -1, Why: "the team has no Plan yet", IfDeadWhy: "the team has no Plan yet"}
 	}
-	return modes.Explain(v.plan, v.name, f)
+	var flows *modes.Flows
+	if seen := new(modes.Flows); v.plan.Spread == modes.SpreadShortest && t.o.Datapath.Flows(seen) {
+		flows = seen
+	}
+	return modes.Explain(v.plan, flows, v.name, f)
 }
 
 // Peers are the peers that the mode steers, by address; none in modes that steer none.
