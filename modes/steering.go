@@ -11,8 +11,8 @@ import (
 // steering says by which member each peer is to reach us.
 //
 // A host sends to whatever MAC its ARP or ND cache has for an address of ours, so each is given the MAC of one
-// member: in answers to what it asked, and unasked when that changes. A pair is such a host, known by its MAC,
-// and one of our addresses: that is one entry of a cache out there, and one class of what is heard.
+// member: in answers to what it asked, and unasked when that changes. A pair is such a host and one of our
+// addresses, that is, one entry of a cache out there.
 //
 //	adapter → sent ┬ to one host   → learn the pair → by its member, with its MAC
 //	               └ to all        → by the active member, with its MAC; pairs of the address are repaired

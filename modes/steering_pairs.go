@@ -3,6 +3,7 @@ package modes
 import (
 	"iter"
 	"net/netip"
+	"slices"
 	"time"
 
 	"nicteam/internal/frame"
@@ -11,21 +12,22 @@ import (
 // maxPairs bounds the table of pairs.
 const maxPairs = 4096
 
-// pairKey says which pair: a cache entry of a host out there. The host's own address is not in it: a host has
-// several, above all in IPv6, and one entry for each of ours.
-type pairKey struct {
-	vlan uint16
-	mac  frame.MAC
-	ours netip.Addr
-}
+// maxNames is how many addresses of a host are remembered.
+const maxNames = 4
 
-// pair is a host and the address of ours that it talks to.
+// pair is a host and the address of ours that it talks to: one entry of the host's cache.
+//
+// A host is known by its addresses and by its MAC. Most have several addresses, above all in IPv6, and ask now
+// from this one and now from that one; teams have several MACs, and answer with this one and that one. What has
+// an address or else the MAC of a pair is that pair.
 type pair struct {
-	pairKey
+	groupKey
+	mac     frame.MAC    // the last it used
+	to      netip.Addr   // the same
+	address netip.Addr   // to show: a link-local one only if it has no other
+	names   []netip.Addr // at most maxNames, the one met first in front
 	used    bool
-	busy    bool       // which of the two orders it is in
-	to      netip.Addr // the host's address, the last it used
-	address netip.Addr // the same to show: a link-local one only if it has no other
+	busy    bool // which of the two orders it is in
 	member  int
 	slot    uint16 // of Heard
 
@@ -45,6 +47,18 @@ type pair struct {
 	again bool // to be told once more, a while after
 }
 
+// nameKey and macKey are what a pair is known by.
+type (
+	nameKey struct {
+		groupKey
+		peer netip.Addr
+	}
+	macKey struct {
+		groupKey
+		mac frame.MAC
+	}
+)
+
 // groupKey is an address of ours.
 type groupKey struct {
 	vlan uint16
@@ -58,23 +72,17 @@ type group struct {
 	mac   frame.MAC // which our last frame to all said
 }
 
-// named takes in by which address the host was last met.
-func (p *pair) named(to netip.Addr) {
-	p.to = to
-	if !p.address.IsValid() || p.address.IsLinkLocalUnicast() || !to.IsLinkLocalUnicast() {
-		p.address = to
-	}
-}
-
 // one reports whether an address is one host's.
 func one(a netip.Addr) bool { return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() }
 
 // pairs is the table of pairs. Each keeps its index as long as it is in, and nothing walks a map, so what
 // happens depends on the events alone.
 type pairs struct {
-	slab []pair
-	free []int32
-	keys map[pairKey]int32
+	slab  []pair
+	free  []int32
+	count int
+	names map[nameKey]int32
+	macs  map[macKey]int32
 
 	groups     []group
 	freeGroups []int32
@@ -85,7 +93,7 @@ type pairs struct {
 
 func (ps *pairs) at(i int32) *pair { return &ps.slab[i] }
 
-func (ps *pairs) len() int { return len(ps.keys) }
+func (ps *pairs) len() int { return ps.count }
 
 // all yields the index of each pair; the one at hand may be removed.
 func (ps *pairs) all() iter.Seq[int32] {
@@ -98,9 +106,12 @@ func (ps *pairs) all() iter.Seq[int32] {
 	}
 }
 
-// find returns a pair's index, -1 if it is not known.
-func (ps *pairs) find(k pairKey) int32 {
-	if i, ok := ps.keys[k]; ok {
+// find returns the index of the pair that a host with that address and MAC is, -1 if it is not known.
+func (ps *pairs) find(g groupKey, peer netip.Addr, mac frame.MAC) int32 {
+	if i, ok := ps.names[nameKey{g, peer}]; ok {
+		return i
+	}
+	if i, ok := ps.macs[macKey{g, mac}]; ok {
 		return i
 	}
 	return -1
@@ -115,9 +126,10 @@ func (ps *pairs) findGroup(k groupKey) int32 {
 }
 
 // add makes a pair, which was seen at t, and returns its index. There must be room.
-func (ps *pairs) add(k pairKey, t time.Duration) int32 {
-	if ps.keys == nil {
-		ps.keys = map[pairKey]int32{}
+func (ps *pairs) add(k groupKey, t time.Duration) int32 {
+	if ps.names == nil {
+		ps.names = map[nameKey]int32{}
+		ps.macs = map[macKey]int32{}
 		ps.groupKeys = map[groupKey]int32{}
 		ps.idle, ps.busy = order{-1, -1}, order{-1, -1}
 	}
@@ -128,30 +140,59 @@ func (ps *pairs) add(k pairKey, t time.Duration) int32 {
 		i = int32(len(ps.slab))
 		ps.slab = append(ps.slab, pair{})
 	}
-	var a [16]byte
-	ours := a[:0]
-	if k.ours.Is4() {
-		b := k.ours.As4()
-		ours = append(ours, b[:]...)
-	} else {
-		b := k.ours.As16()
-		ours = append(ours, b[:]...)
-	}
-	g := ps.joinGroup(groupKey{k.vlan, k.ours}, i)
-	ps.slab[i] = pair{pairKey: k, used: true, member: -1, slot: uint16(heardFrom(k.mac, ours)), group: g,
-		place: int32(len(ps.groups[g].pairs) - 1), next: -1, prev: -1, seen: t}
-	ps.keys[k] = i
+	ps.count++
+	g := ps.joinGroup(k, i)
+	ps.slab[i] = pair{groupKey: k, used: true, member: -1, group: g, place: int32(len(ps.groups[g].pairs) - 1),
+		next: -1, prev: -1, seen: t, names: ps.slab[i].names[:0]}
 	ps.idle.push(ps, i)
 	return i
+}
+
+// meet takes in by which address and MAC a host was met.
+func (ps *pairs) meet(i int32, peer netip.Addr, mac frame.MAC) {
+	p := &ps.slab[i]
+	p.to = peer
+	if !p.address.IsValid() || p.address.IsLinkLocalUnicast() || !peer.IsLinkLocalUnicast() {
+		p.address = peer
+	}
+	if !slices.Contains(p.names, peer) {
+		if len(p.names) == maxNames {
+			delete(ps.names, nameKey{p.groupKey, p.names[0]})
+			p.names = slices.Delete(p.names, 0, 1)
+		}
+		p.names = append(p.names, peer)
+		ps.names[nameKey{p.groupKey, peer}] = i
+	}
+	if p.mac == mac {
+		return
+	}
+	ps.unlearn(i, p)
+	p.mac = mac
+	p.slot = uint16(heardFrom(mac, p.ours.AsSlice()))
+	// A MAC that is another pair's stays that one's: whoever forges an answer moves nobody else by it.
+	if _, ok := ps.macs[macKey{p.groupKey, mac}]; !ok {
+		ps.macs[macKey{p.groupKey, mac}] = i
+	}
+}
+
+// unlearn gives up a pair's MAC.
+func (ps *pairs) unlearn(i int32, p *pair) {
+	if k := (macKey{p.groupKey, p.mac}); p.mac != 0 && ps.macs[k] == i {
+		delete(ps.macs, k)
+	}
 }
 
 // remove takes a pair out, and returns the group that went with it, -1 if others are left in it.
 func (ps *pairs) remove(i int32) int32 {
 	p := &ps.slab[i]
 	ps.order(p).cut(ps, i)
-	delete(ps.keys, p.pairKey)
+	for _, peer := range p.names {
+		delete(ps.names, nameKey{p.groupKey, peer})
+	}
+	ps.unlearn(i, p)
 	gone := ps.leaveGroup(p.group, p.place)
-	*p = pair{}
+	*p = pair{names: p.names[:0]}
+	ps.count--
 	ps.free = append(ps.free, i)
 	return gone
 }

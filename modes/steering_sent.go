@@ -1,6 +1,8 @@
 package modes
 
 import (
+	"net/netip"
+	"slices"
 	"time"
 
 	"nicteam/internal/frame"
@@ -90,13 +92,14 @@ func (s *steering) toOne(t time.Duration, n *frame.Neighbour) int {
 	default:
 		gives = false
 	}
-	k := pairKey{n.VLAN, n.Dst, ours}
-	i := s.pairs.find(k)
+	if !n.Plain {
+		return s.active
+	}
+	g := groupKey{n.VLAN, ours}
+	i := s.pairs.find(g, peer, n.Dst)
 	isNew := i < 0
-	if gives && n.Plain && peer != ours && one(peer) && one(ours) && s.isForeign(n.Dst) {
-		if i = s.learn(t, k); i >= 0 {
-			s.pairs.at(i).named(peer)
-		}
+	if gives && peer != ours && one(peer) && one(ours) && s.isForeign(n.Dst) {
+		i = s.learn(t, g, peer, n.Dst)
 	}
 	if i < 0 {
 		return s.active
@@ -133,20 +136,20 @@ func (s *steering) received(now time.Time, b []byte) {
 	if !ok {
 		return
 	}
-	i := s.learn(t, pairKey{n.VLAN, mac, ours})
+	i := s.learn(t, groupKey{n.VLAN, ours}, peer, mac)
 	if i < 0 {
 		return
 	}
-	s.pairs.at(i).named(peer)
 	if s.pairs.at(i).member != s.active {
 		// The question gave it the active member's MAC.
 		s.repair(max(t, at+repairDelay), i)
 	}
 }
 
-// learn returns the pair of the key, which was seen; a new one if need be, -1 when there is no place for it.
-func (s *steering) learn(t time.Duration, k pairKey) int32 {
-	if i := s.pairs.find(k); i >= 0 {
+// learn returns the pair of a host that was met; a new one if need be, -1 when there is no place for it.
+func (s *steering) learn(t time.Duration, g groupKey, peer netip.Addr, mac frame.MAC) int32 {
+	if i := s.pairs.find(g, peer, mac); i >= 0 {
+		s.pairs.meet(i, peer, mac)
 		s.pairs.touch(i, t)
 		return i
 	}
@@ -158,7 +161,8 @@ func (s *steering) learn(t time.Duration, k pairKey) int32 {
 	if full {
 		s.forget(s.pairs.idle.tail)
 	}
-	i := s.pairs.add(k, t)
+	i := s.pairs.add(g, t)
+	s.pairs.meet(i, peer, mac)
 	p := s.pairs.at(i)
 	p.fresh = freshMeasures
 	s.assign(t, i, s.load.choose(s.members))
@@ -200,10 +204,6 @@ func (s *steering) isForeign(m frame.MAC) bool {
 	if m == 0 || m.Multicast() {
 		return false
 	}
-	for _, own := range s.pl.Own {
-		if own == m {
-			return false
-		}
-	}
-	return true
+	_, own := slices.BinarySearch(s.pl.Own, m)
+	return !own
 }

@@ -265,19 +265,42 @@ func TestSteeringTellsTheTruthAboutRouters(t *testing.T) {
 	}
 }
 
-// A host is one cache entry, whatever addresses of its own it asks from.
-func TestSteeringKnowsHostsByMAC(t *testing.T) {
+// A host is one cache entry, whatever addresses of its own it asks from, and whatever MAC it has.
+func TestSteeringKnowsHosts(t *testing.T) {
 	r := rig(t, 4)
 	local := netip.MustParseAddr("fe80::2")
+	to := func(mac frame.MAC, peer netip.Addr) int {
+		return by(t, r.sent(nd(adapterMAC, mac, naType, ours6, peer, ours6, 0x60, adapterMAC)))
+	}
 	by(t, r.sent(advertise(1)))
 	m := by(t, r.sent(advertise(2)))
-	if got := by(t, r.sent(nd(adapterMAC, peerMAC(2), naType, ours6, local, ours6, 0x60, adapterMAC))); got != m {
-		t.Errorf("answered by %d and by %d", m, got)
+	for _, c := range []struct {
+		name string
+		mac  frame.MAC
+		peer netip.Addr
+	}{
+		{"its link-local address", peerMAC(2), local},
+		{"another MAC", peerMAC(200), local},
+		{"that MAC and the first address", peerMAC(200), peer6(2)},
+		{"a third MAC", peerMAC(201), peer6(2)},
+	} {
+		if got := to(c.mac, c.peer); got != m {
+			t.Errorf("%s: answered by %d, before by %d", c.name, got, m)
+		}
 	}
 	peers := Peers(r.now, r.e)
-	if len(peers) != 2 || peers[1].Address != peer6(2) {
+	if len(peers) != 2 || peers[1].Address != peer6(2) || peers[1].MAC != peerMAC(201) {
 		t.Errorf("%+v", peers)
 	}
+	for i := range 100 {
+		if got := to(peerMAC(201), peer6(1000+i)); got != m {
+			t.Errorf("address %d: answered by %d, before by %d", i, got, m)
+		}
+	}
+	if n := len(r.e.steering.pairs.names); n > 1+maxNames {
+		t.Errorf("%d addresses are remembered", n)
+	}
+	consistent(t, &r.e.steering)
 }
 
 func TestSteeringSendsNothingWithoutMembers(t *testing.T) {
