@@ -44,8 +44,15 @@ func (s *session) Explain(flow string) (*control.Explanation, error) {
 			Fix: "write it as: tcp 10.0.0.1:5000 10.0.0.2:80", Err: err}
 	}
 	st, x := s.team.Status(), s.team.Explain(f)
-	return &control.Explanation{Schema: "nicteam.explain/v1", Team: st.Team, Flow: flow, Mode: st.Mode, Hash: st.Settings.Hash,
-		Slot: x.Slot, Member: s.team.MemberName(x.Member), Why: x.Why, Next: s.team.MemberName(x.IfDead), NextWhy: x.IfDeadWhy}, nil
+	e := &control.Explanation{Schema: "nicteam.explain/v1", Team: st.Team, Flow: flow, Mode: st.Mode, Slot: -1,
+		Member: s.team.MemberName(x.Member), Why: x.Why, Next: s.team.MemberName(x.IfDead), NextWhy: x.IfDeadWhy}
+	if x.Hashed {
+		e.Hash, e.Slot = st.Settings.Hash, x.Slot
+	}
+	if x.Age > 0 {
+		e.Since = time.Now().Add(-x.Age)
+	}
+	return e, nil
 }
 
 // Peers lists the peers that the mode steers.
