@@ -82,11 +82,12 @@ func chargeOf(s *nic.Socket, b []byte, f *fact) int {
 	return int(f.frames) * nic.Charge(int(f.bytes/f.frames))
 }
 
-// paced takes in what the batch gave to a member, and reads the member's backlog when it is time.
-func (t *transmitter) paced(u *rule, m *member, l *tally) {
+// paced takes in what the batch gave to a member, and reads the member's backlog when it is time. It reports whether
+// nothing was given since it was read.
+func (t *transmitter) paced(u *rule, m *member, l *tally) bool {
 	fresh := l.bytes()
 	if !m.pace.sent(t.now, fresh, l.charge) {
-		return
+		return m.pace.given == 0
 	}
 	charged, now := m.socket.Backlog(), t.r.clock.now()
 	r := m.pace.measure(now, charged, fresh)
@@ -97,4 +98,5 @@ func (t *transmitter) paced(u *rule, m *member, l *tally) {
 	if r.bound > 0 {
 		_ = m.socket.SetBacklog(r.bound) // it may just have been closed
 	}
+	return true
 }

@@ -214,6 +214,17 @@ func TestAnswersAreCopiedToTheControlLoop(t *testing.T) {
 		default:
 		}
 	}
+	// A flood of them leaves room for what the adapter asks.
+	for i := range cap(g.relay.news.to) {
+		peers[0].send(arp(adapterMAC, peerMAC, i))
+		host.next()
+	}
+	if n, most := len(g.relay.Control()), cap(g.relay.news.to)/4; n != most {
+		t.Errorf("%d copies wait, want %d", n, most)
+	}
+	for len(g.relay.Control()) > 0 {
+		<-g.relay.Control()
+	}
 	// Only PerMember needs them.
 	pl = g.plan(modes.SpreadSingle)
 	g.apply(pl)

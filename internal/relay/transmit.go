@@ -44,6 +44,7 @@ type transmitter struct {
 
 	touched modes.MemberSet                     // members with frames queued
 	used    modes.MemberSet                     // members met in the batch, with a tally
+	unread  modes.MemberSet                     // members that were given something since their backlog was read
 	with    [modes.MaxMembers]*member           // those, nil for one that has not joined
 	order   [modes.MaxMembers][nic.Batch]uint8  // a member: the frame of each of its socket's indices
 	charges [modes.MaxMembers][nic.Batch]uint32 // what the kernel charges for those
@@ -155,11 +156,16 @@ func (t *transmitter) batch() {
 		t.resend(u)
 		t.flush(u, false)
 	}
+	// A member whose queue looked so long that it was given nothing is the one to look at.
+	for left := t.unread &^ t.used; left != 0; left = left.Without(left.First()) {
+		t.meet(left.First())
+	}
+	t.unread = 0
 	for ; t.used != 0; t.used = t.used.Without(t.used.First()) {
 		id := t.used.First()
 		l := &t.tallies[id]
-		if m := t.with[id]; m != nil {
-			t.paced(u, m, l)
+		if m := t.with[id]; m != nil && !t.paced(u, m, l) {
+			t.unread = t.unread.With(id)
 		}
 		t.r.accounts[id].tx.add(l)
 		l.charge = 0
