@@ -93,7 +93,8 @@ func (t *Team) put(p *Packet, id int, first bool) {
 		t.resend(p, id, first)
 		return
 	}
-	if m.nic.waiting()+p.size > m.bound {
+	// What the kernel charges for a frame differs from its bytes, and by batches at that.
+	if waiting := m.nic.waiting() + p.size; waiting > m.bound/2 && waiting > m.bound-t.w.rng.IntN(m.bound/4) {
 		t.Drops[team.DropBacklog]++
 		return
 	}
@@ -205,13 +206,16 @@ func (t *Team) own(m frame.MAC) bool {
 	return ok
 }
 
-// deliver gives a frame to the adapter.
+// deliver gives a frame to the adapter. The first frame of a guest may come back: until the control loop knows of it
+// nothing tells that it is ours.
 func (t *Team) deliver(p *Packet) {
-	if p.from != nil && p.from.team == t || t.own(p.h.Src) {
+	if t.own(p.h.Src) || p.from != nil && p.from.team == t && t.behind(p.from.MAC) {
 		t.w.breach("%s: its own frame has come back into the adapter: %s", t.Name, describe(p))
 		return
 	}
 	for _, s := range t.local {
-		s.in(p)
+		if s != p.from {
+			s.in(p)
+		}
 	}
 }

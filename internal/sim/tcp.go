@@ -102,7 +102,7 @@ func (t *tcp) push() {
 }
 
 func (t *tcp) arm() {
-	t.timer.set(t.f.w.now + max(rtoLeast, 2*t.rtt)<<min(t.backoff, 6))
+	t.timer.set(t.f.w.now + max(rtoLeast, 2*t.rtt)<<min(t.backoff, 3))
 }
 
 // timeout counts everything under way as lost.

@@ -49,6 +49,7 @@ type Team struct {
 	measuring *timer
 	flooding  *timer
 
+	overlap    time.Duration // until then two members may take in the same
 	steered    time.Duration // peers were last told another way
 	forcedSeen uint64
 	Steers     int // ARP and ND frames that the loop has sent
@@ -155,6 +156,7 @@ func (t *Team) apply(pl *modes.Plan) {
 	t.Plans++
 	t.w.Tell("%s: plan: %s", t.Name, planWords{pl})
 	t.planned(pl)
+	t.overlaps()
 	t.plan = pl
 	clear(t.met)
 	for _, id := range t.ids {

@@ -1,0 +1,248 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+// life is a random world: everything in it is drawn from its seed.
+type life struct {
+	*World
+	lag      bool // the switch knows each team as one static group
+	floods   bool
+	wifi     bool // some NICs take in what is for their own address only, with which only elb can live
+	switches []*Switch
+	teams    []*lived
+	peers    []*Stack
+	peerNICs []*NIC
+	udp, tcp []*Flow
+	loaded   bool // by flows that take what they get
+}
+
+// lived is a team in it, with all its NICs, those included that are not members at the moment.
+type lived struct {
+	*Team
+	nics  []*NIC
+	wires []*Wire
+}
+
+// Run lets a random world live for some seconds, and returns what went wrong in it.
+//
+// It goes through phases. In each something is broken or changed; where that leaves a way, traffic must go on soon; it
+// is mended; and when all has settled, no frame may be lost, doubled or overtaken.
+func Run(seed uint64) error {
+	l := build(seed)
+	if err := l.World.Run(400 * time.Millisecond); err != nil {
+		return err
+	}
+	l.traffic()
+	if err := l.settle(); err != nil {
+		return err
+	}
+	for range 2 + l.rng.IntN(4) {
+		if err := l.phase(); err != nil {
+			return err
+		}
+	}
+	return l.end()
+}
+
+// pick draws one.
+func pick[T any](w *World, from ...T) T { return from[w.rng.IntN(len(from))] }
+
+// chance is true once in n.
+func (w *World) chance(n int) bool { return w.rng.IntN(n) == 0 }
+
+func build(seed uint64) *life {
+	w := New(seed)
+	l := &life{World: w, lag: w.chance(3), loaded: w.chance(6)}
+	l.wifi = !l.lag && w.chance(5)
+	l.switches = []*Switch{w.Switch("sw1")}
+	if !l.lag && w.chance(4) {
+		l.switches = append(l.switches, w.Switch("sw2"))
+		a, b := l.switches[0].Port(), l.switches[1].Port()
+		w.Cable(a.End, b.End, Line{Rate: 40e9, Queue: 4 << 20})
+	}
+	l.floods = w.chance(3)
+	for _, s := range l.switches {
+		s.Floods, s.Flush = l.floods, !w.chance(4)
+		w.Tell("%s floods %v, flushes %v, group %v", s.Name, s.Floods, s.Flush, l.lag)
+	}
+	n := 1
+	if w.chance(3) {
+		n = 2
+	}
+	for i := range n {
+		l.team(i)
+	}
+	for i := range 1 + w.rng.IntN(6) {
+		nic := w.NIC(fmt.Sprintf("peer%d", i))
+		_, port := pick(w, l.switches...).Plug(nic.End, Line{Rate: 10e9, Queue: 4 << 20})
+		w.Tell("%s is at %v on %s", nic.Name, nic.MAC, port.sw.Name)
+		l.peers, l.peerNICs = append(l.peers, w.PeerOn(nic)), append(l.peerNICs, nic)
+	}
+	return l
+}
+
+// kinds are the modes that are right for the switches.
+func (l *life) kinds() []modes.Kind {
+	if l.lag {
+		return []modes.Kind{modes.XOR, modes.RoundRobin, modes.Broadcast}
+	}
+	if l.wifi {
+		return []modes.Kind{modes.ELB}
+	}
+	return []modes.Kind{modes.ELB, modes.ActiveBackup}
+}
+
+func (l *life) team(i int) {
+	w := l.World
+	c := team.DefaultConfig()
+	c.Mode = pick(w, l.kinds()...)
+	l.settings(&c)
+	t := &lived{}
+	rates := []uint64{100e6, 200e6, 1e9, 10e9}
+	if l.loaded {
+		rates = []uint64{5e6, 20e6} // what fills them costs an event a frame
+	}
+	rate := pick(w, rates...)
+	mixed := w.chance(3)
+	for k := range 1 + w.rng.IntN(pick(w, 3, 8)) {
+		n := w.NIC(fmt.Sprintf("t%deth%d", i, k))
+		if mixed {
+			rate = pick(w, rates...)
+		}
+		n.Speed = pick(w, rate, rate, 0, 10e6, 10e9)
+		n.Refuse = w.chance(2)
+		n.OwnMAC = l.wifi && w.chance(2)
+		sw := pick(w, l.switches...)
+		w.Tell("%s is at %v on %s, %d Mbit/s, tells %d, own MAC only %v", n.Name, n.MAC, sw.Name, rate/1e6, n.Speed/1e6, n.OwnMAC)
+		wire, port := sw.Plug(n.End, Line{Rate: rate, Delay: w.between(time.Microsecond, 50*time.Microsecond)})
+		if l.lag {
+			port.Group = i + 1
+		}
+		t.nics, t.wires = append(t.nics, n), append(t.wires, wire)
+	}
+	mac := t.nics[0].MAC
+	if w.chance(3) {
+		mac = 0
+	}
+	t.Team = w.Team(fmt.Sprintf("team%d", i), c, mac)
+	w.Tell("%s: %v, %d NICs", t.Name, c.Mode, len(t.nics))
+	for _, n := range t.nics {
+		t.Add(n, pick(w, 0, 0, 0, 1, 2.5))
+	}
+	if !l.wifi && w.chance(4) {
+		for g := range 1 + w.rng.IntN(3) {
+			t.Guest(fmt.Sprintf("t%dguest%d", i, g))
+		}
+	}
+	l.teams = append(l.teams, t)
+}
+
+// settings draws what a team may be told while it runs.
+func (l *life) settings(c *team.Config) {
+	w := l.World
+	c.Hash = pick(w, modes.HashPolicies()...)
+	c.UpDelay = pick(w, 0, 0, 50*time.Millisecond, 300*time.Millisecond)
+	c.DownDelay = pick(w, 0, 0, 0, 20*time.Millisecond)
+	c.PacketsPerMember = pick(w, 1, 1, 0, 4)
+	c.PrimaryReselect = pick(w, modes.ReselectAlways, modes.ReselectBetter, modes.ReselectFailure)
+	c.AnnounceCount = pick(w, 1, 1, 3)
+	c.Rebalance = pick(w, time.Second, time.Second, 200*time.Millisecond, 0)
+	c.ReceiveBalance = c.Mode == modes.ELB && !w.chance(4)
+	if !l.lag && !l.wifi {
+		c.Balance = !w.chance(6)
+	}
+}
+
+// traffic begins flows between all teams and peers, and among teams and guests.
+func (l *life) traffic() {
+	w := l.World
+	port := uint16(1000)
+	for _, t := range l.teams {
+		far := append([]*Stack{}, l.peers...)
+		for _, o := range l.teams {
+			if o != t {
+				far = append(far, o.local...)
+			}
+		}
+		for _, s := range t.local {
+			for range 1 + w.rng.IntN(3) {
+				port += uint16(1 + w.rng.IntN(3))
+				a, b := s, pick(w, far...)
+				if w.chance(2) {
+					a, b = b, a
+				}
+				k := FlowKey{V6: w.chance(3), Sport: port, Dport: pick(w, uint16(80), 443, port)}
+				l.udp = append(l.udp, w.UDP(a, b, k, 60+w.rng.IntN(540), w.between(2*time.Millisecond, 20*time.Millisecond)))
+				k.V6 = !k.V6
+				l.udp = append(l.udp, w.UDP(b, a, k, 60+w.rng.IntN(540), w.between(2*time.Millisecond, 20*time.Millisecond)))
+				switch {
+				case l.loaded && w.chance(2):
+					l.tcp = append(l.tcp, w.TCP(a, b, k, 0))
+				case w.chance(3):
+					l.tcp = append(l.tcp, w.TCP(a, b, k, 20+w.rng.IntN(200)))
+				}
+			}
+		}
+	}
+}
+
+// settleTime is how long it takes at most until nothing moves any more after everything is whole: a drain, an up-delay,
+// what peers are told again, flow tables that come to rest.
+const settleTime = 2500 * time.Millisecond
+
+// settle waits until all must be well, and holds the network to it.
+func (l *life) settle() error {
+	if err := l.World.Run(settleTime); err != nil {
+		return err
+	}
+	flows := l.udp
+	if l.loaded {
+		flows = nil // some are dropped where queues are full
+	}
+	return l.Calmly(l.between(50*time.Millisecond, 300*time.Millisecond), 100*time.Millisecond, flows...)
+}
+
+// progress holds that traffic of a team goes on: it has had time enough to find its way.
+func (l *life) progress(what string) {
+	for _, f := range l.udp {
+		for _, s := range []*Stack{f.from, f.to} {
+			if t := s.team; t != nil && (!t.carrier || t.config.MinMembers > t.Usable()) {
+				return
+			}
+		}
+		if quiet := l.now - f.Last; quiet > 2*f.interval+60*time.Millisecond && !l.loaded {
+			l.breach("%s: nothing has arrived for %v though %s leaves a way", f.Name, quiet, what)
+		}
+	}
+}
+
+// end stops all flows and holds that what was to be delivered was.
+func (l *life) end() error {
+	for _, f := range l.udp {
+		f.Stop()
+	}
+	if err := l.World.Run(4 * time.Second); err != nil {
+		return err
+	}
+	if l.loaded && l.floods {
+		return nil // what others are sent may fill a slow NIC
+	}
+	for _, f := range l.tcp {
+		if f.tcp.limit > 0 && !f.Done() {
+			l.breach("%s has brought %d of %d segments", f.Name, f.tcp.upTo, f.tcp.limit)
+		}
+		if f.tcp.limit == 0 && l.now-f.Last > 2*time.Second {
+			l.breach("%s has stood still for %v", f.Name, l.now-f.Last)
+		}
+	}
+	if l.fail != nil {
+		return l.fail
+	}
+	return nil
+}

@@ -1,0 +1,41 @@
+package sim
+
+import (
+	"flag"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+)
+
+var (
+	seeds = flag.Uint64("seeds", 100, "how many random worlds to run")
+	start = flag.Uint64("start", 1, "seed of the first one; 0: a random one")
+)
+
+// TestRandomWorlds runs worlds of which everything is drawn from a seed. A seed that fails prints what happened, and
+// goes into TestSeedsThatFailed.
+func TestRandomWorlds(t *testing.T) {
+	first := *start
+	if first == 0 {
+		first = rand.Uint64() >> 16
+	}
+	t.Logf("seeds %d to %d", first, first+*seeds-1)
+	parts := uint64(runtime.GOMAXPROCS(0))
+	failed := make(chan error, parts)
+	for part := range parts {
+		go func() {
+			for seed := first + part; seed < first+*seeds; seed += parts {
+				if err := Run(seed); err != nil {
+					failed <- err
+					return
+				}
+			}
+			failed <- nil
+		}()
+	}
+	for range parts {
+		if err := <-failed; err != nil {
+			t.Error(err)
+		}
+	}
+}
