@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// measureEvery is how often rates are looked at where Rebalance is not shorter.
+	// measureEvery is how often, at least, rates are looked at.
 	measureEvery = time.Second
 	// measureAfter is how many more times that happens after the last frame, so that averages come to rest.
 	measureAfter = 8
@@ -64,12 +64,12 @@ func (l *Loop) rateOf(m *member) (bps uint64, source string) {
 // shortest reports whether p has a flow table.
 func shortest(p *modes.Plan) bool { return p != nil && p.Spread == modes.SpreadShortest }
 
-// measureInterval is how often to measure.
+// measureInterval is how often to measure: a whole number of times in a Rebalance.
 func measureInterval(rebalance time.Duration) time.Duration {
-	if rebalance > 0 {
-		return min(rebalance, measureEvery)
+	if rebalance <= 0 {
+		return measureEvery
 	}
-	return measureEvery
+	return rebalance / ((rebalance + measureEvery - 1) / measureEvery)
 }
 
 // measure shows the control loop, while frames move, what the data path has seen of flows and peers. It has its own

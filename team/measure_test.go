@@ -17,7 +17,7 @@ func elb() Config {
 	return c
 }
 
-// TestRates: what a Status says of a member's rate before and after it is measured, and when that is forgotten.
+// TestRatesOfMembers: what a Status says of a member's rate before and after it is measured, and when that is forgotten.
 func TestRatesOfMembers(t *testing.T) {
 	r := newRig(t, func(c *Config) { *c = elb() })
 	r.join(1)
@@ -84,7 +84,9 @@ func TestEvened(t *testing.T) {
 		{time.Second, time.Second, 10},
 		{time.Second, 1010 * time.Millisecond, 10},
 		{time.Second, 990 * time.Millisecond, 10},
-		{3 * time.Second, time.Second, 4},
+		{3 * time.Second, measureInterval(3 * time.Second), 4},
+		{1500 * time.Millisecond, measureInterval(1500 * time.Millisecond), 5},
+		{2500 * time.Millisecond, measureInterval(2500 * time.Millisecond), 4},
 		{100 * time.Millisecond, 100 * time.Millisecond, 10},
 		{time.Hour, time.Second, 1},
 		{0, time.Second, 10},
