@@ -3,6 +3,7 @@ package relay
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -234,4 +235,51 @@ func TestAnswersAreCopiedToTheControlLoop(t *testing.T) {
 	if n := len(g.relay.Control()); n > 0 {
 		t.Errorf("%d copies under another rule", n)
 	}
+}
+
+// Who lives behind the adapter keeps his address and has one member, both ways; a dead member's address is the heir's.
+func TestWhoLivesBehindIsPinned(t *testing.T) {
+	g := newRig(t, 3)
+	dead := memberMAC(9)
+	pl := g.shortest()
+	pl.Behind, pl.Own, pl.Promiscuous = []frame.MAC{behindMAC}, append(pl.Own, behindMAC, dead), true
+	pl.Filter[1] = []frame.MAC{dead}
+	for i := range pl.Slots {
+		pl.Slots[i] = 2
+	}
+	g.apply(pl)
+	host, peers := g.teamPort(), []*port{g.peerPort(0), g.peerPort(1), g.peerPort(2)}
+	for i := range 20 {
+		b := testFrame(peerMAC+frame.MAC(i), behindMAC, i)
+		host.send(b)
+		peers[2].expect(b)
+	}
+	for _, tt := range []struct {
+		dst frame.MAC
+		by  int
+		to  frame.MAC // as the adapter gets it
+	}{
+		{dst: behindMAC, by: 2, to: behindMAC},
+		{dst: dead, by: 1, to: adapterMAC},
+		{dst: adapterMAC, by: 0, to: adapterMAC},
+		{dst: memberMAC(2), by: 2, to: adapterMAC},
+		{dst: strangerMAC, by: 0, to: strangerMAC},
+		{dst: frame.Broadcast, by: 0, to: frame.Broadcast},
+	} {
+		before := g.counters()
+		for _, p := range peers { // as a switch that floods does
+			p.send(testFrame(tt.dst, peerMAC, 1))
+		}
+		host.expect(testFrame(tt.to, peerMAC, 1))
+		for id := range peers {
+			if id == tt.by {
+				continue
+			}
+			g.await(fmt.Sprintf("drop of what is for %v by member %d", tt.dst, id), func(c *team.Counters) bool {
+				was, is := before.Members[id].RXDrop, c.Members[id].RXDrop
+				return is[team.DropNotOurs]+is[team.DropStandby] == was[team.DropNotOurs]+was[team.DropStandby]+1
+			})
+		}
+	}
+	host.empty()
 }
