@@ -28,6 +28,7 @@ type elb struct {
 	active int // -1 none
 
 	homes   map[frame.MAC]int
+	used    map[frame.MAC]bool      // addresses that were the adapter's or a usable member's: others send to no other
 	orphans int                     // members whose address has no home
 	left    map[frame.MAC]MemberSet // where they were until a moment ago; frames under way are still taken in there
 	until   time.Time               // when left is forgotten
@@ -147,12 +148,13 @@ func leaves(was, st *State) bool {
 
 // settle finds every address its home, and returns those whose home has changed.
 func (e *elb) settle(now time.Time) map[frame.MAC]int {
-	homes := map[frame.MAC]int{}
+	homes, used := map[frame.MAC]int{}, map[frame.MAC]bool{e.st.Adapter: true}
 	e.orphans = 0
 	for _, m := range e.st.Members {
 		if m.MAC == 0 {
 			continue
 		}
+		used[m.MAC] = used[m.MAC] || m.Usable || e.used[m.MAC]
 		id := m.ID
 		if !m.Usable {
 			id = e.heir(m.MAC)
@@ -175,7 +177,8 @@ func (e *elb) settle(now time.Time) map[frame.MAC]int {
 			continue
 		}
 		changed[m] = id
-		if ok {
+		// A member that joins is not usable at first: nothing is under way to its heir.
+		if ok && e.used[m] {
 			e.leave(now, m, MemberSet(0).With(old))
 		}
 	}
@@ -185,7 +188,7 @@ func (e *elb) settle(now time.Time) map[frame.MAC]int {
 	if e.st.Flooding {
 		e.left = nil
 	}
-	e.homes = homes
+	e.homes, e.used = homes, used
 	return changed
 }
 

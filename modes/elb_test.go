@@ -77,6 +77,18 @@ func TestELBAdapterOfItsOwnMAC(t *testing.T) {
 	}
 }
 
+// A member that joins is not usable for a moment. Nobody sent to its address yet, so nothing is taken in twice by a
+// switch that floods and is not known to.
+func TestELBJoinerHasNoOverlap(t *testing.T) {
+	st := elbState(3)
+	joining := change(st, func(m []Member) { m[2].Usable = false })
+	m := start(joining)
+	m.Handle(t0, st)
+	if got := takers(m.Plan(), &st, st.Members[2].MAC); got != 1<<2 {
+		t.Errorf("taken in by %b", got)
+	}
+}
+
 func TestELBHeir(t *testing.T) {
 	st := elbState(4)
 	m := start(st)
