@@ -49,6 +49,7 @@ type world struct {
 	wires     map[string]*lab.Wire // by NIC of box
 	cables    map[string]*lab.Cable
 	lag       *lab.LAG // nil without worldOptions.LAG
+	ear       *ear     // nil before listen
 }
 
 // worldOptions; the zero value is two TAP NICs on a switch that learns.

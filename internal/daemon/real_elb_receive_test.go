@@ -1,0 +1,165 @@
+package daemon_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/lab/labtest"
+)
+
+// repair bounds the time until peers that heard our own broadcast are where they belong again; a healthy one takes a
+// tenth of a second, or one second where a peer ignores news for so long.
+const repair = 5 * time.Second
+
+// TestELBSpreadsWhatItReceives has eight hosts send at once: two come by each of four members, and again so after a
+// broadcast of our own, which tells all of them one address.
+func TestELBSpreadsWhatItReceives(t *testing.T) {
+	for _, tt := range switches {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding})
+			heard := w.listen()
+			w.create(nics(4))
+			all := w.crowd(8)
+			four := w.sing(all, box4, 200)
+			four.awaitSpread(patience, "IPv4", 4)
+			list := w.peers()
+			for i, nic := range four.members() {
+				if p := peerOf(list, all[i].IP4); p == nil || p.Member != nic || p.Ours != box4.String() {
+					t.Errorf("%s comes by %s, peers says %+v", all[i].IP4, nic, p)
+				}
+			}
+			active := heard.macs[w.status().Active]
+			for _, nobody := range []string{"10.9.0.250", "10.9.0.251"} {
+				since := time.Now()
+				c, err := w.box.Dial(t.Context(), "udp", nobody+":9")
+				labtest.Must(t, err)
+				_, err = c.Write([]byte("anybody there?"))
+				labtest.Must(t, err)
+				labtest.Must(t, c.Close())
+				var asked []notice
+				labtest.Eventually(t, patience, "our question", func() bool {
+					asked = heard.notices(since, func(n notice) bool { return n.Kind == arpRequest && n.Target == netip.MustParseAddr(nobody) })
+					return len(asked) > 0
+				})
+				if asked[0].Says != active {
+					t.Errorf("%v, and the active member's address is %v", asked[0], active)
+				}
+				four.awaitSpread(repair, "after our own question for "+nobody, 4)
+			}
+			four.stop(0)
+
+			six := w.sing(all, box6, 200)
+			six.awaitSpread(patience, "IPv6", 4)
+			w.set("receive_balance=off")
+			six.awaitSpread(patience, "receive_balance=off", 1)
+			if got := six.members()[0]; got != w.status().Active {
+				t.Errorf("with receive_balance=off all come by %s, active is %s", got, w.status().Active)
+			}
+			w.set("receive_balance=on")
+			six.awaitSpread(patience, "receive_balance=on", 4)
+			six.stop(0)
+			heard.truthful()
+		})
+	}
+}
+
+// TestTwoELBHosts puts two balancing hosts on one switch: they talk to each other, nothing comes twice, and
+// what they tell each other ends.
+func TestTwoELBHosts(t *testing.T) {
+	const silence = 2 * time.Second
+	for _, tt := range switches {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{NICs: 3, Flooding: tt.flooding})
+			heard := w.listen()
+			w.create(nics(3))
+			w.twin(3)
+			all := w.crowd(2)
+			witness := w.sing(append([]*neighbour{}, all...), box4, 100)
+			there := w.sing([]*neighbour{{Host: w.peer, MAC: macOf(link(t, w.peer, teamName).HardwareAddr), IP4: peer4, IP6: peer6}}, box4, 500)
+			back := labtest.Start(t, streamTo(w.box, w.peer, peer4, 500))
+			six := labtest.Start(t, streamTo(w.peer, w.box, box6, 500))
+			settled := time.Now()
+			labtest.Eventually(t, patience, "silence of the balancing", func() bool {
+				told := heard.notices(settled, notice.unasked)
+				told = append(told, heard.heard(settled, notice.unasked)...)
+				if len(told) > 0 {
+					settled = told[len(told)-1].At.Add(time.Nanosecond)
+					for _, n := range told {
+						if n.At.After(settled) {
+							settled = n.At.Add(time.Nanosecond)
+						}
+					}
+				}
+				return time.Since(settled) > silence
+			})
+			for _, c := range []*choir{witness, there} {
+				c.stop(0)
+			}
+			for _, r := range []interface{ Received() uint64 }{back, six} {
+				if r.Received() == 0 {
+					t.Error("a stream between the two does not arrive")
+				}
+			}
+			for name, stop := range map[string]func() (string, bool){"back": stopped(back), "IPv6": stopped(six)} {
+				if got, clean := stop(); !clean {
+					t.Errorf("%s: %s", name, got)
+				}
+			}
+			heard.truthful()
+		})
+	}
+}
+
+// TestForgersMoveNobody has a host say of another's address, and of addresses of nobody, that they are with it.
+func TestForgersMoveNobody(t *testing.T) {
+	w := newWorld(t, worldOptions{NICs: 4})
+	w.listen()
+	w.create(nics(4))
+	all := w.crowd(5)
+	victim, forger, others := all[0], all[1], all[2:]
+	c := w.sing(others, box4, 300)
+	labtest.Eventually(t, patience, "peers", func() bool { return len(w.peers()) >= len(others) })
+	before := w.peers()
+	rss := memoryOf(t, w.status().PID)
+	s := w.raw(forger.Host, "eth0")
+	// Questions are few: each answered one becomes a neighbour of the kernel's, and all hosts of a machine share that table.
+	for i := range 400 {
+		lie := frame.MAC(0x02_66_00_00_00_00 + uint64(i))
+		for _, nic := range nics(4) {
+			to := macOf(w.wires[nic].A.MAC)
+			s.send(arp(2, to, lie, victim.IP4, to, box4))
+			s.send(arp(2, to, lie, victim.IP4, to, victim.IP4))
+			for j := range 20 {
+				n := i*20 + j
+				s.send(arp(2, to, lie, netip.AddrFrom4([4]byte{10, 9, byte(n >> 8), byte(n)}), to, box4))
+			}
+		}
+		if i%4 == 0 {
+			to := macOf(w.wires["eth1"].A.MAC)
+			s.send(arp(1, to, lie, netip.AddrFrom4([4]byte{10, 9, 0, byte(150 + i/4)}), 0, box4))
+		}
+	}
+	for i, r := range c.streams {
+		want := r.Received() + 200
+		labtest.Eventually(t, patience, "frames from "+others[i].Name, func() bool { return r.Received() >= want })
+	}
+	after := w.peers()
+	for _, p := range others {
+		was, is := peerOf(before, p.IP4), peerOf(after, p.IP4)
+		if was == nil || is == nil || was.Member != is.Member || was.MAC != is.MAC {
+			t.Errorf("%s was %+v and is %+v", p.IP4, was, is)
+		}
+	}
+	if len(after) > 4096 {
+		t.Errorf("%d peers", len(after))
+	}
+	grown := memoryOf(t, w.status().PID) - rss
+	t.Logf("%d peers were %d, %d KiB more", len(after), len(before), grown>>10)
+	if grown > 48<<20 {
+		t.Errorf("the process has grown by %d KiB", grown>>10)
+	}
+	c.stop(0)
+}

@@ -1,0 +1,256 @@
+package daemon_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+)
+
+// A neighbour is a host more on the switch.
+type neighbour struct {
+	*lab.Host
+	MAC      frame.MAC
+	IP4, IP6 netip.Addr
+}
+
+// crowd adds hosts to the switch: 10.9.0.11, fd09::11 and so on.
+func (w *world) crowd(n int) []*neighbour {
+	w.t.Helper()
+	var all []*neighbour
+	for i := 11; i < 11+n; i++ {
+		p := &neighbour{Host: labtest.Host(w.t, fmt.Sprintf("n%d", i)), IP4: netip.AddrFrom4([4]byte{10, 9, 0, byte(i)}), IP6: netip.MustParseAddr(fmt.Sprintf("fd09::%d", i))}
+		labtest.Cable(w.t, p.Host, "eth0", w.sw, fmt.Sprintf("n%d", i), lab.CableOptions{})
+		labtest.Must(w.t, p.SetAddr("eth0", p.IP4.String()+"/24", p.IP6.String()+"/64"))
+		p.MAC = macOf(link(w.t, p.Host, "eth0").HardwareAddr)
+		all = append(all, p)
+	}
+	return all
+}
+
+// choir is a stream from each neighbour to an address of box.
+type choir struct {
+	w       *world
+	of      []*neighbour
+	streams []*lab.Running
+}
+
+// sing starts so many frames a second from each.
+func (w *world) sing(of []*neighbour, to netip.Addr, rate int) *choir {
+	w.t.Helper()
+	witness, err := lab.StartWitness()
+	labtest.Must(w.t, err)
+	w.t.Cleanup(func() { labtest.Check(w.t, witness.Close()) })
+	c := &choir{w: w, of: of}
+	for _, p := range of {
+		c.streams = append(c.streams, labtest.Start(w.t, lab.Stream{From: p.Host, To: w.box, Address: to, Flows: 1, Rate: rate, Witness: witness}))
+	}
+	return c
+}
+
+// members are the NICs for whose own addresses each neighbour's next frames came, "" where that changed meanwhile.
+func (c *choir) members() []string {
+	c.w.t.Helper()
+	const frames = 20
+	before := make([]map[string]uint64, len(c.of))
+	for i, p := range c.of {
+		before[i] = c.w.ear.arrivals(p.MAC)
+	}
+	list := make([]string, len(c.of))
+	for i, p := range c.of {
+		by := map[string]uint64{}
+		labtest.Eventually(c.w.t, patience, fmt.Sprintf("%d frames from %s", frames, p.Name), func() bool {
+			var sum uint64
+			for nic, n := range c.w.ear.arrivals(p.MAC) {
+				by[nic] = n - before[i][nic]
+				sum += by[nic]
+			}
+			return sum >= frames
+		})
+		for nic, n := range by {
+			if n >= frames-1 {
+				list[i] = nic
+			}
+		}
+	}
+	return list
+}
+
+// awaitSpread waits until the neighbours are spread over so many members, evenly.
+func (c *choir) awaitSpread(within time.Duration, what string, over int) {
+	c.w.t.Helper()
+	var by map[string]int
+	end := time.Now().Add(within)
+	for {
+		by = map[string]int{}
+		for _, nic := range c.members() {
+			by[nic]++
+		}
+		even := len(by) == over
+		for nic, n := range by {
+			even = even && nic != "" && n == len(c.of)/over
+		}
+		if even {
+			return
+		}
+		if time.Now().After(end) {
+			c.w.t.Fatalf("%s: not within %v spread over %d members: %v; peers %+v", what, within, over, by, c.w.peers())
+		}
+	}
+}
+
+// stop ends all streams; nothing may have been doubled, and not more than so many lost.
+func (c *choir) stop(lost uint64) {
+	c.w.t.Helper()
+	for i, r := range c.streams {
+		got, err := r.Stop()
+		labtest.Must(c.w.t, err)
+		if got.Duplicated != 0 || got.Corrupt != 0 || got.Lost > lost {
+			c.w.t.Errorf("from %s: %v", c.of[i].Name, got)
+		}
+	}
+}
+
+// steered is an entry of `nicteam peers --json`.
+type steered struct {
+	Address, Ours string
+	MAC           string
+	VLAN          int
+	Member        string
+	Since, Seen   time.Time
+	RxBps         uint64 `json:"rx_bps"`
+	Told          uint64
+}
+
+// peers is what `nicteam peers --json` lists.
+func (w *world) peers() []steered {
+	w.t.Helper()
+	return peersOf(w.t, w.box)
+}
+
+func peersOf(t testing.TB, h *lab.Host) []steered {
+	t.Helper()
+	r := run(t, h, nil, "peers", teamName, "--json")
+	if r.Code != 0 {
+		t.Fatalf("nicteam peers: exit %d\n%s%s", r.Code, r.Out, r.Err)
+	}
+	var d struct {
+		Schema, Team string
+		Peers        []steered
+	}
+	labtest.Must(t, json.Unmarshal([]byte(r.Out), &d))
+	if d.Schema != "nicteam.peers/v1" || d.Team != teamName {
+		t.Errorf("peers: %s of %s", d.Schema, d.Team)
+	}
+	return d.Peers
+}
+
+// peer is the entry of one peer, nil when there is none.
+func peerOf(list []steered, address netip.Addr) *steered {
+	for i := range list {
+		if list[i].Address == address.String() {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// rate is how fast a member is taken to be, and why.
+type rate struct {
+	Name   string
+	Bps    uint64 `json:"rate_bps"`
+	Source string `json:"rate_source"`
+}
+
+// rates are the members' and how many flows were moved by order.
+func (w *world) rates() (by map[string]rate, forced uint64) {
+	w.t.Helper()
+	var d struct {
+		Members []rate
+		Moves   struct{ Forced uint64 } `json:"flow_moves"`
+	}
+	labtest.Must(w.t, json.Unmarshal([]byte(w.nicteam("status", teamName, "--json")), &d))
+	by = map[string]rate{}
+	for _, m := range d.Members {
+		by[m.Name] = m
+	}
+	return by, d.Moves.Forced
+}
+
+// used are the members that sent at least so many frames while f ran.
+func (w *world) used(frames uint64, f func()) []string {
+	w.t.Helper()
+	before := w.status()
+	f()
+	by, _ := w.sentBy(before, inFrames)
+	maps.DeleteFunc(by, func(_ string, n float64) bool { return n < float64(frames) })
+	return slices.Sorted(maps.Keys(by))
+}
+
+// learnt fails the test unless the switch knows each member's address at that member's port only.
+func (w *world) learnt() {
+	w.t.Helper()
+	list, err := w.sw.Handle().NeighList(0, unix.AF_BRIDGE)
+	labtest.Must(w.t, err)
+	for nic, wire := range w.wires {
+		port := link(w.t, w.sw.Host, wire.B.Name).Index
+		for _, n := range list {
+			if n.State&unix.NUD_PERMANENT == 0 && macOf(n.HardwareAddr) == macOf(wire.A.MAC) && n.LinkIndex != port {
+				w.t.Errorf("the switch has the address of %s at port %d, its own is %d", nic, n.LinkIndex, port)
+			}
+		}
+	}
+}
+
+// streamTo is a stream of eight flows.
+func streamTo(from, to *lab.Host, address netip.Addr, rate int) lab.Stream {
+	return lab.Stream{From: from, To: to, Address: address, Rate: rate}
+}
+
+// stopped ends a stream and says what came of it.
+func stopped(r *lab.Running) func() (string, bool) {
+	return func() (string, bool) {
+		got, err := r.Stop()
+		return fmt.Sprint(got, err), err == nil && got.Lost+got.Refused+got.Duplicated+got.Corrupt == 0 && got.Reordered <= 1+stray(got)
+	}
+}
+
+// twin makes a team of peer's own: eth0 and more NICs become team0, which has peer's addresses.
+func (w *world) twin(n int) {
+	w.t.Helper()
+	names := []string{"eth0"}
+	for i := 1; i < n; i++ {
+		nic := fmt.Sprintf("eth%d", i)
+		labtest.Wire(w.t, w.peer, nic, w.sw, fmt.Sprintf("twin%d", i), lab.WireOptions{})
+		names = append(names, nic)
+	}
+	if r := run(w.t, w.peer, nil, append([]string{"create", teamName}, names...)...); r.Code != 0 {
+		w.t.Fatalf("create in peer: exit %d\n%s%s", r.Code, r.Out, r.Err)
+	}
+}
+
+// memoryOf is how much memory a process of the machine has resident.
+func memoryOf(t testing.TB, pid int) int64 {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	labtest.Must(t, err)
+	for line := range strings.Lines(string(b)) {
+		var kib int64
+		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &kib); err == nil {
+			return kib << 10
+		}
+	}
+	t.Fatalf("no VmRSS of %d", pid)
+	return 0
+}
