@@ -24,9 +24,9 @@ func TestELBSpreadsWhatItReceives(t *testing.T) {
 			all := w.crowd(8)
 			four := w.sing(all, box4, 200)
 			four.awaitSpread(patience, "IPv4", 4)
-			list := w.peers()
+			list := w.peers().Peers
 			for i, nic := range four.members() {
-				if p := peerOf(list, all[i].IP4); p == nil || p.Member != nic || p.Ours != box4.String() {
+				if p := peerOf(list, all[i].IP4, box4); p == nil || p.Member != nic {
 					t.Errorf("%s comes by %s, peers says %+v", all[i].IP4, nic, p)
 				}
 			}
@@ -121,8 +121,8 @@ func TestForgersMoveNobody(t *testing.T) {
 	all := w.crowd(5)
 	victim, forger, others := all[0], all[1], all[2:]
 	c := w.sing(others, box4, 300)
-	labtest.Eventually(t, patience, "peers", func() bool { return len(w.peers()) >= len(others) })
-	before := w.peers()
+	labtest.Eventually(t, patience, "peers", func() bool { return len(w.peers().Peers) >= len(others) })
+	before := w.peers().Peers
 	rss := memoryOf(t, w.status().PID)
 	s := w.raw(forger.Host, "eth0")
 	// Questions are few: each answered one becomes a neighbour of the kernel's, and all hosts of a machine share that table.
@@ -146,9 +146,9 @@ func TestForgersMoveNobody(t *testing.T) {
 		want := r.Received() + 200
 		labtest.Eventually(t, patience, "frames from "+others[i].Name, func() bool { return r.Received() >= want })
 	}
-	after := w.peers()
+	after := w.peers().Peers
 	for _, p := range others {
-		was, is := peerOf(before, p.IP4), peerOf(after, p.IP4)
+		was, is := peerOf(before, p.IP4, box4), peerOf(after, p.IP4, box4)
 		if was == nil || is == nil || was.Member != is.Member || was.MAC != is.MAC {
 			t.Errorf("%s was %+v and is %+v", p.IP4, was, is)
 		}

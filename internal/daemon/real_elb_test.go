@@ -143,8 +143,8 @@ func TestELBTellsTheTruth(t *testing.T) {
 	for _, tt := range []struct{ ours, theirs netip.Addr }{{box4, peer4}, {box6, peer6}} {
 		r := labtest.Start(t, lab.Stream{From: w.peer, To: w.box, Address: tt.ours, Rate: 2000})
 		labtest.Eventually(t, patience, "a peer whose frames come as told", func() bool {
-			p := peerOf(w.peers(), tt.theirs)
-			if p == nil || p.Ours != tt.ours.String() || p.MAC != link(t, w.peer, "eth0").HardwareAddr.String() {
+			p := peerOf(w.peers().Peers, tt.theirs, tt.ours)
+			if p == nil || p.MAC != link(t, w.peer, "eth0").HardwareAddr.String() {
 				return false
 			}
 			before, seen := heard.arrivals(macOf(link(t, w.peer, "eth0").HardwareAddr)), r.Received()

@@ -37,10 +37,9 @@ func TestELBUsesEveryMember(t *testing.T) {
 				return len(by) == 4
 			})
 			labtest.Eventually(t, patience, "rates as measured, within a factor of two", func() bool {
-				by, _ := w.rates()
-				for _, r := range by {
-					if r.Source != "measured" || r.Bps < rate/2 || r.Bps > rate*2 {
-						t.Logf("%+v", by)
+				for _, m := range w.status().Members {
+					if !near(m, rate) {
+						t.Logf("%s: %d bit/s, %s", m.Name, m.RateBps, m.RateSource)
 						return false
 					}
 				}
@@ -48,6 +47,11 @@ func TestELBUsesEveryMember(t *testing.T) {
 			})
 		})
 	}
+}
+
+// near reports whether the rate of a member was measured, to within a factor of two.
+func near(m team.MemberStatus, rate uint64) bool {
+	return m.RateSource == "measured" && m.RateBps > rate/2 && m.RateBps < rate*2
 }
 
 // TestELBKnowsUnequalNICs has one NIC a quarter as fast as the other, with links that claim the same: the load is
@@ -62,16 +66,12 @@ func TestELBKnowsUnequalNICs(t *testing.T) {
 	labtest.Must(t, err)
 	t.Cleanup(func() { load.Stop() })
 	labtest.Eventually(t, patience, "a measured rate of both, within a factor of two", func() bool {
-		by, _ := w.rates()
-		one, two := by["eth1"], by["eth2"]
-		return one.Source == "measured" && one.Bps > slow/2 && one.Bps < slow*2 &&
-			two.Source == "measured" && two.Bps > fast/2 && two.Bps < fast*2
+		return near(w.member("eth1"), slow) && near(w.member("eth2"), fast)
 	})
 	before := load.Rate()
 	labtest.Eventually(t, patience, "16 MiB", func() bool { return load.Rate().Bytes-before.Bytes > 16<<20 })
 	got := load.Rate().Less(before).BitsPerSecond()
-	by, forced := w.rates()
-	t.Logf("%.0f Mbit/s by both; %+v, %d forced moves", got/1e6, by, forced)
+	t.Logf("%.0f Mbit/s by both; %+v", got/1e6, *w.status().FlowMoves)
 	// What a rule that knows nothing of the rates would get: twice the slower one.
 	if got < 3*slow {
 		t.Errorf("%.0f Mbit/s by NICs of %.0f and %.0f", got/1e6, slow/1e6, fast/1e6)

@@ -1,7 +1,6 @@
 package daemon_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -13,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/control"
 	"nicteam/internal/frame"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
@@ -105,7 +105,7 @@ func (c *choir) awaitSpread(within time.Duration, what string, over int) {
 			return
 		}
 		if time.Now().After(end) {
-			c.w.t.Fatalf("%s: not within %v spread over %d members: %v; peers %+v", what, within, over, by, c.w.peers())
+			c.w.t.Fatalf("%s: not within %v spread over %d members: %v; peers %+v", what, within, over, by, c.w.peers().Peers)
 		}
 	}
 }
@@ -122,70 +122,14 @@ func (c *choir) stop(lost uint64) {
 	}
 }
 
-// steered is an entry of `nicteam peers --json`.
-type steered struct {
-	Address, Ours string
-	MAC           string
-	VLAN          int
-	Member        string
-	Since, Seen   time.Time
-	RxBps         uint64 `json:"rx_bps"`
-	Told          uint64
-}
-
-// peers is what `nicteam peers --json` lists.
-func (w *world) peers() []steered {
-	w.t.Helper()
-	return peersOf(w.t, w.box)
-}
-
-func peersOf(t testing.TB, h *lab.Host) []steered {
-	t.Helper()
-	r := run(t, h, nil, "peers", teamName, "--json")
-	if r.Code != 0 {
-		t.Fatalf("nicteam peers: exit %d\n%s%s", r.Code, r.Out, r.Err)
-	}
-	var d struct {
-		Schema, Team string
-		Peers        []steered
-	}
-	labtest.Must(t, json.Unmarshal([]byte(r.Out), &d))
-	if d.Schema != "nicteam.peers/v1" || d.Team != teamName {
-		t.Errorf("peers: %s of %s", d.Schema, d.Team)
-	}
-	return d.Peers
-}
-
-// peer is the entry of one peer, nil when there is none.
-func peerOf(list []steered, address netip.Addr) *steered {
+// peerOf is the entry of a peer that talks to an address of ours, nil when there is none.
+func peerOf(list []control.Peer, theirs, ours netip.Addr) *control.Peer {
 	for i := range list {
-		if list[i].Address == address.String() {
+		if list[i].Address == theirs.String() && list[i].Ours == ours.String() {
 			return &list[i]
 		}
 	}
 	return nil
-}
-
-// rate is how fast a member is taken to be, and why.
-type rate struct {
-	Name   string
-	Bps    uint64 `json:"rate_bps"`
-	Source string `json:"rate_source"`
-}
-
-// rates are the members' and how many flows were moved by order.
-func (w *world) rates() (by map[string]rate, forced uint64) {
-	w.t.Helper()
-	var d struct {
-		Members []rate
-		Moves   struct{ Forced uint64 } `json:"flow_moves"`
-	}
-	labtest.Must(w.t, json.Unmarshal([]byte(w.nicteam("status", teamName, "--json")), &d))
-	by = map[string]rate{}
-	for _, m := range d.Members {
-		by[m.Name] = m
-	}
-	return by, d.Moves.Forced
 }
 
 // used are the members that sent at least so many frames while f ran.
