@@ -171,6 +171,7 @@ func TestEveningRests(t *testing.T) {
 		{"one on each, and the slow one could be left", []int{100, 500}, greedy(2), func(i int) int { return i }, 0.02},
 		{"hardly anything", []int{1000, 1000}, wanting(10, 10), func(int) int { return 0 }, 0.1},
 		{"one member", []int{1000}, greedy(10), func(int) int { return 0 }, 0.1},
+		{"a move would win 4 %", []int{100, 100}, []toyFlow{{wants: 45}, {wants: 45}, {wants: 44}}, func(i int) int { return i / 2 }, 0},
 		{"nearly even", []int{200, 200}, wanting(20, 15), func(i int) int { return i % 2 }, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -242,5 +243,32 @@ func TestEveningSeesWhatIsFixed(t *testing.T) {
 	}
 	if n.carried[0] > 21 || n.carried[1] < 59 {
 		t.Errorf("carried %.0f besides 60", n.carried[:2])
+	}
+}
+
+// Members that are full are even, whatever more they were given.
+func TestEveningOfFullMembers(t *testing.T) {
+	n := newToyNet([]int{200, 200}, greedy(20), func(i int) int { return i / 15 })
+	for range 5 {
+		n.f.Now += int64(time.Second)
+		for _, f := range n.flows {
+			n.f.Slots[f.slot].Bytes += 40e6 / 8
+		}
+		if m := n.e.measured(t0, &n.f, nil, n.pl); len(m) > 0 {
+			t.Errorf("3 and 1 times as much as they carry: %v", m)
+		}
+	}
+}
+
+// Another data path begins with an empty table, and a table is not looked at twice.
+func TestEveningOfAnotherTable(t *testing.T) {
+	n := newToyNet([]int{200, 200}, greedy(8), func(int) int { return 0 })
+	n.step()
+	if m := n.e.measured(t0, &n.f, nil, n.pl); len(m) > 0 {
+		t.Errorf("the same table again: %v", m)
+	}
+	n.f = Flows{Now: 5}
+	if m := n.e.measured(t0, &n.f, nil, n.pl); len(m) > 0 {
+		t.Errorf("an empty table: %v", m)
 	}
 }

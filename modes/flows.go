@@ -44,8 +44,8 @@ type Queue struct {
 	recent int    // bytes given in that ms
 	before int    // and in the one before
 
-	// What was noted in (lateFrom, lateTo] leaves at late, as a reading has shown.
-	lateFrom, lateTo, late int64
+	// What was noted up to lateTo leaves by lateBy later than that, as a reading has shown.
+	lateTo, lateBy int64
 }
 
 // RateSource says where a member's rate comes from.

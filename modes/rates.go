@@ -1,9 +1,12 @@
 package modes
 
+import "time"
+
 // rates sets the rates by which the members' clocks run: what the link says and what was measured, whichever is
 // less, scaled by the weights, of which the largest counts as 1, so that no clock is faster than its member.
 // A member of which nobody knows anything is taken for the equal of the fastest one, and no slower than what the
-// Plan assumes: where that is too much it shows its own capacity at once, where it is too little it might never.
+// Plan assumes: where that is too much it shows its own capacity at once, where it is too little it might never. One with
+// a smaller weight is not to be filled and shows nothing, so the fastest one's rate is its best guess.
 func (s *shortest) rates() {
 	var raw [MaxMembers]uint64
 	var most uint64
@@ -18,7 +21,9 @@ func (s *shortest) rates() {
 	for _, id := range s.ids[:s.n] {
 		q := &s.flows.Members[id]
 		if q.Source == RateAssumed {
-			raw[id] = max(most, s.plan.Rates[id])
+			if raw[id] = most; most == 0 || s.plan.Weights[id] == MaxShare {
+				raw[id] = max(most, s.plan.Rates[id])
+			}
 		}
 		q.Rate = max(scale(raw[id], s.plan.Weights[id]), leastRate)
 		q.cost = max(8_000_000_000*costOne/q.Rate, 1)
@@ -42,14 +47,21 @@ func (s *shortest) measured(id int, sent uint64, waiting int, now int64) {
 	q.read(now, sent, uint64(max(waiting, 0)), s.plan.Weights[id])
 }
 
+// virtualLead bounds how far the clock of a member whose weight is less than the largest is ahead of what really waits:
+// flows that never pause stay with it whatever the clock says.
+const virtualLead = 20 * int64(time.Millisecond)
+
 // read sets the clock straight.
 func (q *Queue) read(now int64, sent, waiting uint64, share uint32) {
 	wait := int64(scale(uint64(min(ns(waiting, q.cost), farthest)), share))
 	truth := now + wait
-	if truth > max(q.Clock, now) {
-		q.lateFrom, q.lateTo, q.late = now-lateWindow-2*wait, q.Clock, truth
-	} else {
-		q.lateTo, q.late = min(q.lateTo, truth), min(q.late, truth)
+	switch late := truth - max(q.Clock, now); {
+	case late <= 0:
+		q.lateTo, q.lateBy = min(q.lateTo, truth), max(q.lateBy+late, 0)
+	case sent >= waiting: // all that waits was given since the last reading
+		q.lateTo, q.lateBy = q.Clock, late
+	default:
+		q.lateTo, q.lateBy = q.Clock, q.lateBy+late
 	}
 	clock := truth
 	if share < MaxShare {
@@ -59,7 +71,7 @@ func (q *Queue) read(now int64, sent, waiting uint64, share uint32) {
 		if q.given > sent {
 			back = ns(q.given-sent, q.cost)
 		}
-		clock = max(truth, q.Clock-back)
+		clock = min(max(truth, q.Clock-back), truth+virtualLead)
 	}
 	q.Clock, q.given = clock, 0
 }

@@ -116,13 +116,13 @@ func TestRatesFindThemselves(t *testing.T) {
 					sum += b * 8 / 1e6 / seconds
 				}
 				t.Logf("load %.1f: carried %.0f of %.0f, %v; dropped %d, overtaken %d of %d, %d forced", load, sum, all, rounded(team.carried, seconds), team.dropped, team.overtaken, team.given, team.p.Flows().Forced-was)
-				if sum < 0.97*all*min(load, 1) {
+				if sum < 0.95*all*min(load, 1) {
 					t.Errorf("load %.1f: carried %.0f of %.0f", load, sum, all*min(load, 1))
 				}
 				if load < 1 && team.dropped > team.given/1000 {
 					t.Errorf("load %.1f: dropped %d of %d", load, team.dropped, team.given)
 				}
-				if forced := int(team.p.Flows().Forced - was); load < 1 && team.overtaken > 0 || team.overtaken > 20*forced {
+				if forced := int(team.p.Flows().Forced - was); team.overtaken > 20*forced {
 					t.Errorf("load %.1f: overtaken %d of %d", load, team.overtaken, team.given)
 				}
 				team.forget()
@@ -139,4 +139,60 @@ func rounded(carried []float64, seconds float64) (mbps []int) {
 		mbps = append(mbps, int(math.Round(b*8/1e6/seconds)))
 	}
 	return mbps
+}
+
+// A weight says how much of what the others carry a member is to carry when they are nearly full. Where there is less to do
+// it has less than its part, as slow members have.
+func TestRatesAreWeighted(t *testing.T) {
+	for _, weight := range []float64{0.5, 0.25} {
+		pl := shortestPlan(-1000, -1000, -1000)
+		pl.Weights[1] = uint32(weight * MaxShare)
+		team := newToyTeam(pl, 200, 200, 200, 200)
+		all := 200 * (2 + weight)
+		team.send(3*time.Second, all*1.1, 1514)
+		for _, load := range []float64{0.95, 0.5, 0.8} {
+			team.forget()
+			team.send(2*time.Second, all*load, 1514)
+			got := rounded(team.carried, 2)
+			part := team.carried[1] / team.carried[0]
+			t.Logf("weight %.2f, load %.2f: %v, overtaken %d, dropped %d of %d", weight, load, got, team.overtaken, team.dropped, team.given)
+			if load > 0.9 && part < weight*0.85 || part < weight*0.4 || part > weight*1.15 || team.overtaken > 0 || team.dropped > team.given/1000 {
+				t.Errorf("weight %.2f, load %.2f: %v, that is %.3f", weight, load, got, part)
+			}
+		}
+	}
+}
+
+// After an overload a member with a small weight is not shunned for long.
+func TestRatesForgetAnOverload(t *testing.T) {
+	pl := shortestPlan(-1000, -1000)
+	pl.Weights[1] = MaxShare / 4
+	team := newToyTeam(pl, 50, 200, 200)
+	team.send(2*time.Second, 1000, 1514)
+	q := team.p.Flows().Members[1]
+	if ahead := q.Clock - team.p.Now; ahead > 200*ms {
+		t.Errorf("the clock is %d ms ahead", ahead/ms)
+	}
+}
+
+// What a reading adds to what was noted before it counts on while that still waits, and no longer.
+func TestReadingsAddUp(t *testing.T) {
+	q := Queue{Clock: 100 * us, cost: 8 * costOne} // 8 ns a byte, as at 1 Gbit/s
+	noted := q.Clock
+	for _, c := range []struct {
+		now           int64
+		sent, waiting uint64
+		want          int64 // when what was noted leaves
+	}{
+		{0, 1000, 12500, 100 * us},            // nothing later than noted
+		{0, 1000, 125000, 1000 * us},          // 1 ms waits
+		{500 * us, 1000, 250000, 2500 * us},   // more of the same
+		{1000 * us, 250000, 250000, 600 * us}, // all that waits was given since then
+		{1200 * us, 1000, 0, 100 * us},        // nothing waits
+	} {
+		q.read(c.now, c.sent, c.waiting, MaxShare)
+		if got := q.leaves(noted); got != c.want {
+			t.Errorf("at %d us: what was noted at %d leaves at %d us, want %d", c.now/us, noted/us, got/us, c.want/us)
+		}
+	}
 }

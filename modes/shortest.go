@@ -18,9 +18,6 @@ const (
 	farthest = int64(time.Hour)
 	// flowIdle is how long a slot keeps its member while unused.
 	flowIdle = int64(time.Second)
-	// lateWindow is how long before a reading frames may have been noted that still wait, besides
-	// the time that the waiting takes: two intervals of reading.
-	lateWindow = 2 * int64(20*time.Millisecond)
 	// freshFor is how long what was given tells nothing about whether frames have to wait.
 	freshFor = int64(time.Millisecond)
 	// forceWait is how long a move by order waits for a gap.
@@ -186,8 +183,8 @@ func flowRank(slot, id int) uint64 {
 
 // leaves returns when what was noted to leave at until really leaves.
 func (q *Queue) leaves(until int64) int64 {
-	if until <= q.lateTo && until > q.lateFrom {
-		until = q.late
+	if until <= q.lateTo {
+		until += q.lateBy
 	}
 	return min(until, q.Clock)
 }

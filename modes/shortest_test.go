@@ -342,6 +342,105 @@ func TestShortestFixed(t *testing.T) {
 	}
 }
 
+// Slots of a member that may send no more choose anew at once; one that comes begins with an empty queue.
+func TestShortestFollowsThePlan(t *testing.T) {
+	pl := shortestPlan(100, 100, 100)
+	var p Picker
+	var before [200]int
+	for i := range before {
+		for range 5 {
+			before[i] = flowFrame(i).pick(&p, pl, 1514)
+		}
+	}
+	two := shortestPlan(100, 0, 100)
+	table := p.Flows()
+	moved := 0
+	for i, was := range before {
+		slot := flowSlot(pl, &flowFrame(i).h, flowFrame(i).b)
+		since := table.Slots[slot].Since
+		p.Now += 10 * us
+		switch id := flowFrame(i).pick(&p, two, 1514); {
+		case id == 1:
+			t.Fatal("by a member that may not send")
+		case was == 1:
+			if moved++; table.Slots[slot].Since != p.Now {
+				t.Errorf("flow %d moved at %d, since %d", i, p.Now, table.Slots[slot].Since)
+			}
+		case id != was || table.Slots[slot].Since != since:
+			t.Errorf("flow %d went from %d to %d though its frames are under way", i, was, id)
+		}
+	}
+	if moved < 30 {
+		t.Errorf("%d of %d flows moved", moved, len(before))
+	}
+	table.Members[1].Clock += 1000 * ms
+	p.Now += 10 * ms
+	flowFrame(0).pick(&p, pl, 64)
+	if c := table.Members[1].Clock; c > p.Now+ms {
+		t.Errorf("a member came back with %d ms in its queue", (c-p.Now)/ms)
+	}
+	// A reading of a member that does not send, or is none, changes nothing.
+	was := table.Members
+	flowFrame(0).pick(&p, two, 64)
+	for _, id := range []int{1, 5, -1, 64} {
+		p.Measured(id, 1e6, 1e6)
+	}
+	if table.Members[1] != was[1] {
+		t.Error("a member that may not send was measured")
+	}
+}
+
+// A reading that finds more waiting than was known holds back what was given before it.
+func TestShortestReadingsHoldBack(t *testing.T) {
+	pl := shortestPlan(1000, 1000)
+	f := flowFrame(1)
+	var p Picker
+	p.Now = ms
+	was := f.pick(&p, pl, 60000)
+	p.Measured(was, 60000, 60000*100) // 48 ms at 1 Gbit/s
+	for range 47 {
+		p.Now += ms
+		if id := f.pick(&p, pl, 64); id != was {
+			t.Fatalf("after %d ms by %d, though its frames wait with %d", p.Now/ms, id, was)
+		}
+	}
+	// One that finds nothing waiting lets it go.
+	p.Measured(was, 0, 0)
+	p.Now += 2 * ms
+	p.Flows().Members[was].Clock = p.Now + 10*ms
+	if id := f.pick(&p, pl, 64); id == was {
+		t.Error("it stays with a long queue though its frames have left")
+	}
+}
+
+// Whatever comes in, and whatever is read: nothing panics, frames leave by members that may send, and clocks stay sane.
+func FuzzShortest(f *testing.F) {
+	f.Add(flowFrame(1).b, int64(ms), uint64(1514), 1514, 3, uint64(MaxShare))
+	f.Add(ip{src: "10.0.0.1", dst: "224.0.0.22", proto: 2, dstMAC: 0x01005e000016}.frame(), int64(-1), uint64(1<<63), -1, 0, uint64(1))
+	f.Fuzz(func(t *testing.T, b []byte, wait int64, sent uint64, waiting, id int, weight uint64) {
+		pl := shortestPlan(100, -1000, 0, 10)
+		pl.Weights[0] = uint32(weight % (MaxShare + 1))
+		pl.Rates[3] = weight
+		var h frame.Headers
+		if !frame.Parse(b, &h) {
+			return
+		}
+		var p Picker
+		for i := range 20 {
+			p.Now += wait % (1000 * ms)
+			if set := p.Pick(pl, &h, b, 1+int(sent%(1<<24))); set.Len() > 1 || set&^pl.Distributing != 0 {
+				t.Fatalf("by %b", set)
+			}
+			p.Measured((id+i)%MaxMembers, sent, waiting)
+			for id, q := range p.Flows().Members {
+				if pl.Distributing.Has(id) && wait >= 0 && (q.Clock < 0 || q.Clock > p.Now+2*farthest || q.Rate == 0 || q.lateBy < 0) {
+					t.Fatalf("member %d: %+v at %d", id, q, p.Now)
+				}
+			}
+		}
+	})
+}
+
 func TestShortestAllocatesNothing(t *testing.T) {
 	a, b := shortestPlan(100, 500, -1), shortestPlan(100, 0, 1000)
 	f := flowFrame(3)
