@@ -2,7 +2,6 @@ package relay
 
 import (
 	"crypto/sha256"
-	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -10,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
@@ -388,9 +385,17 @@ func TestEverythingAtOnce(t *testing.T) {
 	loop(func() { g.relay.Send(0, testFrame(peerMAC, adapterMAC, 0)) })
 	loop(func() { peer.socket.Send(testFrame(adapterMAC, peerMAC, 0)) })
 	loop(func() { g.counters() })
+	loop(func() { g.relay.Flows(new(modes.Flows)); g.relay.Heard(new(modes.Heard)) })
+	loop(func() {
+		host.socket.Send(testFrame(frame.Broadcast, strangerMAC+frame.MAC(rand.IntN(100)), 0))
+		host.socket.Send(arp(frame.Broadcast, adapterMAC, 0))
+	})
 	loop(func() { g.relay.Backlog(1); g.relay.SetBacklog(1, 1<<20); g.relay.Offloads(0) })
 	loop(func() {
 		pl := g.plan(modes.SpreadRoundRobin)
+		if !g.relay.rule.Load().PerMember {
+			pl = g.shortest()
+		}
 		pl.Promiscuous = !g.relay.rule.Load().Promiscuous
 		pl.Filter[0] = []frame.MAC{adapterMAC, frame.MAC(0x020000000200 + uint64(rand.IntN(3)))}
 		g.relay.Apply(pl)
@@ -406,73 +411,6 @@ func TestEverythingAtOnce(t *testing.T) {
 	if g.relay.panics.Load() != 0 {
 		t.Errorf("panic: %+v", g.relay.LastPanic())
 	}
-}
-
-func TestFilterAndPromiscuous(t *testing.T) {
-	g := newRig(t, 1)
-	// A veth has no filter for unicast addresses: the kernel makes it promiscuous when one is wanted. So
-	// its promiscuity counts one for a filter that is not empty and one for Promiscuous.
-	apply := func(promiscuous bool, want int, filter ...frame.MAC) {
-		t.Helper()
-		pl := g.plan(modes.SpreadSingle)
-		pl.Promiscuous, pl.Filter[0] = promiscuous, filter
-		g.apply(pl)
-		l, err := g.host.Handle().LinkByName("m0")
-		labtest.Must(t, err)
-		if got := l.Attrs().Promisc; got != want {
-			t.Errorf("promiscuous %v, filter %v: promiscuity %d, want %d", promiscuous, filter, got, want)
-		}
-	}
-	apply(false, 0)
-	apply(true, 1)
-	apply(true, 2, adapterMAC, 0x020000000abc)
-	apply(true, 2, 0x020000000abc)
-	apply(false, 1, adapterMAC)
-	apply(false, 0, memberMAC(0))
-	apply(false, 0)
-	apply(true, 2, adapterMAC)
-	labtest.Must(t, g.relay.Leave(0))
-	l, err := g.host.Handle().LinkByName("m0")
-	labtest.Must(t, err)
-	if l.Attrs().Promisc != 0 {
-		t.Errorf("promiscuity %d after Leave", l.Attrs().Promisc)
-	}
-}
-
-// A NIC that takes in nothing but its own is named; the rest of the Plan is in force.
-func TestRefusedAddressesAreTold(t *testing.T) {
-	g := newRig(t, 2)
-	// A TUN device has no addresses: the kernel refuses to give it one to filter.
-	a := netlink.NewLinkAttrs()
-	a.Name = "m2"
-	labtest.Must(t, g.host.Do(func() error { return netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: a, Mode: netlink.TUNTAP_MODE_TUN}) }))
-	l, err := g.host.Handle().LinkByName("m2")
-	labtest.Must(t, err)
-	g.links = append(g.links, team.Link{Name: "m2", Index: l.Attrs().Index, MAC: memberMAC(2)})
-	g.join(2)
-	pl := g.plan(modes.SpreadSingle)
-	for range 2 {
-		var refused *team.FilterError
-		if err := g.relay.Apply(pl); !errors.As(err, &refused) {
-			t.Fatalf("Apply: %v", err)
-		}
-		if diff := cmp.Diff([]int{2}, refused.Members); diff != "" {
-			t.Errorf("members (-want +got):\n%s", diff)
-		}
-	}
-	host, peer := g.teamPort(), g.peerPort(0)
-	b := testFrame(peerMAC, adapterMAC, 1)
-	host.send(b)
-	peer.expect(b)
-
-	labtest.Must(t, g.relay.Leave(2))
-	err = g.host.Do(func() error { return g.relay.Join(2, g.links[2]) })
-	if refused := (*team.FilterError)(nil); !errors.As(err, &refused) {
-		t.Errorf("Join: %v", err)
-	}
-	pl.Filter[2] = nil
-	g.apply(pl)
-	g.join(2)
 }
 
 func TestAdapterDownDropsAndGoesOn(t *testing.T) {
