@@ -81,14 +81,10 @@ func (s *steering) follow(now time.Time, st *State, pl *Plan, active int) []Send
 	if s.members == 0 {
 		return nil
 	}
-	if on := st.Settings.ReceiveBalance; s.on != on {
-		s.on = on
-		if !on {
-			s.asked.clear()
-		}
-	}
+	switched := s.on != st.Settings.ReceiveBalance
+	s.on = st.Settings.ReceiveBalance
 	if !s.on {
-		s.dismiss(t)
+		s.gather(t, switched)
 		return s.run(t)
 	}
 	if moved != 0 {
@@ -101,22 +97,26 @@ func (s *steering) follow(now time.Time, st *State, pl *Plan, active int) []Send
 	if gone != 0 || came != 0 {
 		s.rehouse(t)
 	}
+	if switched {
+		came = s.members.Without(active)
+	}
 	if came != 0 {
 		s.welcome(t, came)
 	}
 	return s.run(t)
 }
 
-// dismiss gives all pairs to the active member. They are forgotten once they were told.
-func (s *steering) dismiss(t time.Duration) {
+// gather gives all pairs to the active member, for as long as receiving is not balanced. They are told so once: when
+// another becomes active, they still reach who was, or its heir.
+func (s *steering) gather(t time.Duration, tell bool) {
 	for i := range s.pairs.all() {
 		p := s.pairs.at(i)
-		switch {
-		case p.member == s.active && !s.agenda.has(pairItem(i)):
-			s.forget(i)
-		case p.member != s.active:
-			p.again = false
-			s.assign(t, i, s.active)
+		if p.member == s.active {
+			continue
+		}
+		p.again = false
+		s.assign(t, i, s.active)
+		if tell {
 			s.tell(t, i)
 		}
 	}
@@ -139,10 +139,13 @@ func (s *steering) deadline() time.Time {
 
 // list returns the pairs by address.
 func (s *steering) list(now time.Time) (peers []Peer) {
+	if !s.on {
+		return nil
+	}
 	t := s.clock(now)
 	for i := range s.pairs.all() {
 		p := s.pairs.at(i)
-		if t-p.seen >= pairAge || !s.on {
+		if t-p.seen >= pairAge {
 			continue
 		}
 		peers = append(peers, Peer{Address: p.address, Ours: p.ours, MAC: p.mac, VLAN: p.vlan, Member: p.member,

@@ -54,5 +54,3 @@ func (a *asked) take(t time.Duration, q question) (time.Duration, bool) {
 	delete(a.at, q)
 	return at, ok && t-at < askedAge
 }
-
-func (a *asked) clear() { *a = asked{} }

@@ -109,18 +109,26 @@ func (s *steering) rehouse(t time.Duration) {
 
 // welcome gives members that came their fair part of the pairs: only those move that others have too many.
 func (s *steering) welcome(t time.Duration, came MemberSet) {
-	for set := came; set != 0; set = set.Without(set.First()) {
-		to := set.First()
-		for {
-			from := s.load.crowded(s.members &^ came)
-			if from < 0 || float64(s.load.count[from])/s.load.rate[from] <= s.load.share(to) {
-				break
-			}
-			i := s.fitting(t, from, to)
-			s.assign(t, i, to)
-			s.repair(t, i)
+	for {
+		from, to := s.load.crowded(s.members&^came), s.load.lonely(came)
+		if from < 0 || float64(s.load.count[from])/s.load.rate[from] <= s.load.share(to) {
+			return
+		}
+		i := s.fitting(from, to)
+		s.assign(t, i, to)
+		s.repair(t, i)
+	}
+}
+
+// lonely returns the member with the fewest pairs for its rate.
+func (l *load) lonely(members MemberSet) int {
+	best := members.First()
+	for set := members; set != 0; set = set.Without(set.First()) {
+		if id := set.First(); l.share(id) < l.share(best) {
+			best = id
 		}
 	}
+	return best
 }
 
 // crowded returns the member with the most pairs for its rate, -1 if none has any.
@@ -135,7 +143,7 @@ func (l *load) crowded(members MemberSet) int {
 }
 
 // fitting returns the pair of a member that evens it out best with another one; of equal ones that which came last.
-func (s *steering) fitting(t time.Duration, from, to int) int32 {
+func (s *steering) fitting(from, to int) int32 {
 	best, at := int32(-1), 0.0
 	for i := range s.pairs.all() {
 		p := s.pairs.at(i)

@@ -24,7 +24,7 @@ func (s *steering) sent(now time.Time, b []byte) []Send {
 		if pin := s.pl.Pin(src); pin >= 0 {
 			member = pin
 		}
-	case !known || !s.on || s.adapter == 0:
+	case !known || s.adapter == 0:
 	case n.Dst.Multicast():
 		s.toAll(t, &n)
 	default:
@@ -104,7 +104,7 @@ func (s *steering) toOne(t time.Duration, n *frame.Neighbour) int {
 	if i < 0 {
 		return s.active
 	}
-	if isNew && n.Op >= frame.RouterSolicitation && n.Sender == 0 && n.Target == 0 {
+	if s.on && isNew && n.Op >= frame.RouterSolicitation && n.Sender == 0 && n.Target == 0 {
 		// Linux answers a unicast solicitation without the option: the host keeps whatever MAC it has.
 		s.repair(t+repairDelay, i)
 	}
@@ -115,7 +115,7 @@ func (s *steering) toOne(t time.Duration, n *frame.Neighbour) int {
 // a pair.
 func (s *steering) received(now time.Time, b []byte) {
 	var n frame.Neighbour
-	if !s.on || s.active < 0 || !frame.ParseNeighbour(b, &n) || !n.Plain {
+	if s.active < 0 || !frame.ParseNeighbour(b, &n) || !n.Plain {
 		return
 	}
 	peer, ours, mac := n.From, n.To, n.Sender
@@ -165,7 +165,11 @@ func (s *steering) learn(t time.Duration, g groupKey, peer netip.Addr, mac frame
 	s.pairs.meet(i, peer, mac)
 	p := s.pairs.at(i)
 	p.fresh = freshMeasures
-	s.assign(t, i, s.load.choose(s.members))
+	if s.on {
+		s.assign(t, i, s.load.choose(s.members))
+	} else {
+		s.assign(t, i, s.active)
+	}
 	return i
 }
 

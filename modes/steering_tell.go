@@ -71,13 +71,10 @@ func (s *steering) run(t time.Duration) (sends []Send) {
 		sends = append(sends, Send{Member: p.member, Frame: s.telling(p)})
 		p.told = t
 		p.tolds++
-		switch {
-		case !s.on:
-			s.forget(i)
-		case p.again:
+		if p.again {
 			p.again = false
 			s.agenda.set(it, t+tellInterval)
-		default:
+		} else {
 			s.agenda.drop(it)
 		}
 	}
