@@ -93,6 +93,9 @@ func (t *transmitter) end() error {
 
 func (t *transmitter) run() {
 	for {
+		if t.ending.Load() {
+			return
+		}
 		t.serve()
 		t.n, t.at = 0, 0
 		err := t.read()
