@@ -103,7 +103,8 @@ func (t *transmitter) run() {
 		case t.n > 0:
 			t.batch()
 		case err == unix.EAGAIN:
-			if !t.queue.Wait() && !t.woken() {
+			// It is woken to serve, or for good; what is asked for from here on wakes it again.
+			if !t.queue.Wait() && t.queue.Rest() != nil {
 				return
 			}
 		default:
@@ -113,10 +114,6 @@ func (t *transmitter) run() {
 		}
 	}
 }
-
-// woken reports whether Wait was ended for something to be served, and not for good. What was asked for meanwhile
-// wakes it again.
-func (t *transmitter) woken() bool { return t.queue.Rest() == nil && !t.ending.Load() }
 
 // read takes what the queue has, up to a batch, without waiting.
 func (t *transmitter) read() error {
