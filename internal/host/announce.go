@@ -59,7 +59,7 @@ func (h *Host) Announcement(adapter int) (team.Announcement, error) {
 type station struct {
 	index int
 	name  string
-	mac   frame.MAC
+	mac   frame.MAC // zero: the adapter's, which may leave a member as another
 	vlan  uint16
 }
 
@@ -67,6 +67,7 @@ type station struct {
 // announcement carries one tag.
 func behind(links []netlink.Link, adapter int) []station {
 	var out []station
+	var own frame.MAC
 	seen := map[int]bool{}
 	var visit func(index int, vlan uint16)
 	visit = func(index int, vlan uint16) {
@@ -76,7 +77,14 @@ func behind(links []netlink.Link, adapter int) []station {
 		}
 		seen[index] = true
 		a := links[i].Attrs()
-		out = append(out, station{index, a.Name, frame.MACFrom(a.HardwareAddr), vlan})
+		mac := frame.MACFrom(a.HardwareAddr)
+		if index == adapter {
+			own = mac
+		}
+		if mac == own {
+			mac = 0
+		}
+		out = append(out, station{index, a.Name, mac, vlan})
 		if a.MasterIndex != 0 {
 			visit(a.MasterIndex, vlan)
 		}

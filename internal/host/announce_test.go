@@ -3,7 +3,6 @@ package host
 import (
 	"net/netip"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,8 +16,6 @@ func TestAnnouncement(t *testing.T) {
 	run(t, `ip addr add 10.9.0.1/24 dev team0; ip -6 addr add fd09::1/64 dev team0 nodad
 		ip link add link team0 name mv9 address 02:00:00:00:00:99 type macvlan mode bridge; ip link set mv9 up; ip addr add 10.9.0.5/24 dev mv9`)
 	h := w.open(nil)
-	own, err := h.NICAt(adapter)
-	must(t, err)
 	got, err := h.Announcement(adapter)
 	must(t, err)
 	var addresses []string
@@ -26,7 +23,11 @@ func TestAnnouncement(t *testing.T) {
 		if a.IP.IsLinkLocalUnicast() {
 			continue
 		}
-		addresses = append(addresses, a.IP.String()+" "+strings.ReplaceAll(a.MAC.String(), own.MAC.String(), "own"))
+		mac := "own"
+		if a.MAC != 0 {
+			mac = a.MAC.String()
+		}
+		addresses = append(addresses, a.IP.String()+" "+mac)
 	}
 	slices.Sort(addresses)
 	want := []string{"10.9.0.1 own", "10.9.0.5 02:00:00:00:00:99", "fd09::1 own"}
@@ -35,7 +36,8 @@ func TestAnnouncement(t *testing.T) {
 	}
 	has := func(ip, source string) bool {
 		return slices.ContainsFunc(got.Groups, func(g team.GroupReport) bool {
-			return g.Source.String() == source && slices.Contains(g.Groups, netip.MustParseAddr(ip))
+			// The adapter's is what the member has by which the report leaves, or a switch would learn the adapter's there.
+			return (g.MAC == 0) == (source == "10.9.0.1") && g.Source.String() == source && slices.Contains(g.Groups, netip.MustParseAddr(ip))
 		})
 	}
 	if !has("224.0.0.1", "10.9.0.1") || !has("224.0.0.1", "10.9.0.5") {
