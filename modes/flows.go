@@ -14,9 +14,9 @@ package modes
 // A slot that never pauses is moved by order (evening.go). Such a move waits a moment for a gap, in which it
 // costs no order.
 //
-// A member sends in the order in which it was given, so nothing leaves later than its clock says: a clock that
-// a reading has set back counts at once. One that a reading has set forward shows that what was given
-// before will leave later than was noted.
+// A member sends in the order in which it was given. So when a reading shows how much waits, nothing given before
+// leaves later than that takes: a clock that is set back counts at once. One that is set forward shows by how
+// much later than noted leaves what was given before.
 
 // FlowCount is the length of the flow table of SpreadShortest.
 const FlowCount = 16384
@@ -44,8 +44,9 @@ type Queue struct {
 	recent int    // bytes given in that ms
 	before int    // and in the one before
 
-	// What was noted up to lateTo leaves by lateBy later than that, as a reading has shown.
-	lateTo, lateBy int64
+	// What was noted before the last reading leaves by lateBy later than that, and at all last.
+	reading     uint8
+	lateBy, all int64
 }
 
 // RateSource says where a member's rate comes from.
@@ -71,7 +72,8 @@ type Flowing struct {
 	Member uint8      // meaningless while Until is 0
 	Why    FlowReason // it is Member
 
-	to uint8 // the member that it is to be moved to, +1; 0 none
+	to      uint8 // the member that it is to be moved to, +1; 0 none
+	reading uint8 // of its member when Until was noted
 }
 
 // FlowReason says why a slot has its member.

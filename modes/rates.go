@@ -55,14 +55,11 @@ const virtualLead = 20 * int64(time.Millisecond)
 func (q *Queue) read(now int64, sent, waiting uint64, share uint32) {
 	wait := int64(scale(uint64(min(ns(waiting, q.cost), farthest)), share))
 	truth := now + wait
-	switch late := truth - max(q.Clock, now); {
-	case late <= 0:
-		q.lateTo, q.lateBy = min(q.lateTo, truth), max(q.lateBy+late, 0)
-	case sent >= waiting: // all that waits was given since the last reading
-		q.lateTo, q.lateBy = q.Clock, late
-	default:
-		q.lateTo, q.lateBy = q.Clock, q.lateBy+late
+	late := truth - max(q.Clock, now)
+	if sent < waiting { // what waited at the last reading still does
+		late += q.lateBy
 	}
+	q.reading, q.lateBy, q.all = q.reading+1, max(late, 0), truth
 	clock := truth
 	if share < MaxShare {
 		// Its queue is to be empty while that of its virtual, slower self is not. Only what was charged to

@@ -175,10 +175,10 @@ func TestRatesForgetAnOverload(t *testing.T) {
 	}
 }
 
-// What a reading adds to what was noted before it counts on while that still waits, and no longer.
+// What readings add to what was noted before them counts while that still waits, and no longer.
 func TestReadingsAddUp(t *testing.T) {
 	q := Queue{Clock: 100 * us, cost: 8 * costOne} // 8 ns a byte, as at 1 Gbit/s
-	noted := q.Clock
+	f := Flowing{Until: q.Clock}
 	for _, c := range []struct {
 		now           int64
 		sent, waiting uint64
@@ -191,8 +191,13 @@ func TestReadingsAddUp(t *testing.T) {
 		{1200 * us, 1000, 0, 100 * us},        // nothing waits
 	} {
 		q.read(c.now, c.sent, c.waiting, MaxShare)
-		if got := q.leaves(noted); got != c.want {
-			t.Errorf("at %d us: what was noted at %d leaves at %d us, want %d", c.now/us, noted/us, got/us, c.want/us)
+		if got := q.leaves(&f); got != c.want {
+			t.Errorf("at %d us: what was noted at %d leaves at %d us, want %d", c.now/us, f.Until/us, got/us, c.want/us)
 		}
+	}
+	f.Until = 9000 * us // noted just then, and wrong
+	q.read(2000*us, 1000, 0, MaxShare)
+	if got := q.leaves(&f); got != 2000*us {
+		t.Errorf("nothing waits, and it leaves at %d us", got/us)
 	}
 }

@@ -77,7 +77,7 @@ func (s *shortest) pick(pl *Plan, h *frame.Headers, b []byte, bytes int, now int
 	q.charge(uint64(bytes), now)
 	if slot >= 0 {
 		f := &s.flows.Slots[slot]
-		f.Until = q.Clock
+		f.Until, f.reading = q.Clock, q.reading
 		f.Bytes += uint64(bytes)
 	} else {
 		q.Fixed += uint64(bytes)
@@ -114,7 +114,7 @@ func flowSlot(pl *Plan, h *frame.Headers, b []byte) int {
 func (s *shortest) decide(slot int, bytes uint64, now int64) (id int, why FlowReason, paused bool) {
 	f := &s.flows.Slots[slot]
 	if f.Until != 0 && s.set.Has(int(f.Member)) {
-		until := s.flows.Members[f.Member].leaves(f.Until)
+		until := s.flows.Members[f.Member].leaves(f)
 		paused = now >= until+s.skew // rule 1
 		if to := int(f.to) - 1; to >= 0 && s.set.Has(to) {
 			if !paused && now < s.forceBy {
@@ -181,12 +181,12 @@ func flowRank(slot, id int) uint64 {
 	return finish(mix(hashStart, uint64(slot)<<8|uint64(id)))
 }
 
-// leaves returns when what was noted to leave at until really leaves.
-func (q *Queue) leaves(until int64) int64 {
-	if until <= q.lateTo {
-		until += q.lateBy
+// leaves returns when the last frame of a slot leaves.
+func (q *Queue) leaves(f *Flowing) int64 {
+	if f.reading == q.reading {
+		return min(f.Until, q.Clock)
 	}
-	return min(until, q.Clock)
+	return min(f.Until+q.lateBy, q.all)
 }
 
 // finish returns when a frame would have left.
@@ -223,7 +223,7 @@ func (s *shortest) follow(pl *Plan, now int64) {
 	s.read(pl)
 	for _, id := range s.ids[:s.n] {
 		if !old.Has(int(id)) {
-			s.flows.Members[id] = Queue{Clock: now}
+			s.flows.Members[id] = Queue{Clock: now, all: now}
 			s.capacity[id] = Capacity{}
 		}
 		var link uint64
