@@ -7,7 +7,8 @@
 //	frame.Parse → Picker.Pick(plan) ┬ SpreadSingle      the active member
 //	                                ├ SpreadSlots       Hash → Slot → plan.Slots
 //	                                ├ SpreadRoundRobin  least bytes by weight
-//	                                └ SpreadBroadcast   all distributing members
+//	                                ├ SpreadBroadcast   all distributing members
+//	                                └ SpreadShortest    Hash → flow table → the shortest queue (flows.go)
 //	refused by the member → Other(plan, tried)
 //
 // The way of an event through a Mode:

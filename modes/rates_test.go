@@ -64,20 +64,31 @@ func (t *toyTeam) send(d time.Duration, mbps float64, bytes int) {
 			t.leaves[i] = max(at, t.leaves[i])
 		}
 		if t.p.Now >= next {
+			t.read()
 			next += 20 * ms
-			for id, n := range t.nics {
-				t.p.Measured(id, n.sent, int(n.waiting*(1+n.error*(2*t.rand.Float64()-1))))
-				n.sent = 0
-				n.bound = bound10ms(float64(t.p.Flows().Members[id].Capacity))
-			}
 			if next%(1000*ms) == 0 {
-				if moves := t.e.measured(t0, t.p.Flows(), nil, t.pl); len(moves) > 0 {
-					pl := *t.pl
-					pl.Moves, pl.Turn = moves, pl.Turn+1
-					t.pl = &pl
-				}
+				t.even()
 			}
 		}
+	}
+}
+
+// read takes the readings that are due every 20 ms.
+func (t *toyTeam) read() {
+	for id, n := range t.nics {
+		n.run(t.p.Now)
+		t.p.Measured(id, n.sent, int(n.waiting*(1+n.error*(2*t.rand.Float64()-1))))
+		n.sent = 0
+		n.bound = bound10ms(float64(t.p.Flows().Members[id].Capacity))
+	}
+}
+
+// even has evening look, and orders what it wants.
+func (t *toyTeam) even() {
+	if moves := t.e.measured(t0, t.p.Flows(), nil, t.pl); len(moves) > 0 {
+		pl := *t.pl
+		pl.Moves, pl.Turn = moves, pl.Turn+1
+		t.pl = &pl
 	}
 }
 
