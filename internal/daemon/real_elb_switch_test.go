@@ -15,14 +15,14 @@ func TestELBSwitchesLive(t *testing.T) {
 			host := w.state()
 			w.create(nics(3))
 			before, conn := w.identity(), w.lifeline()
-			tr := w.traffic(lab.Stream{Rate: 3000})
+			tr := w.traffic(lab.Stream{Rate: 2000})
 			for _, change := range []string{
 				"balance=off", "balance=on", "receive_balance=off", "balance=off", "receive_balance=on", "balance=on",
 				"mode=active-backup", "mode=elb", "mode=balance-tlb", "mode=balance-alb",
 			} {
 				w.set(change)
 				conn.works("after " + change)
-				tr.flows(300)
+				tr.flows(200)
 				if s := w.status(); s.State != "up" {
 					t.Errorf("after %s: %s, %s", change, s.State, s.Reason)
 				}
@@ -49,7 +49,7 @@ func TestELBSwitchesLive(t *testing.T) {
 			for _, mode := range []string{"xor", "elb", "round-robin", "elb", "broadcast", "elb"} {
 				w.set("mode=" + mode)
 				conn.works("in mode " + mode)
-				all.flows(300)
+				all.flows(200)
 			}
 			if out, in := all.stop(); out.Lost > out.Sent/100 || in.Lost > in.Sent/100 || out.Corrupt+in.Corrupt != 0 || !tt.flooding && in.Duplicated != 0 {
 				t.Error("frames lost")

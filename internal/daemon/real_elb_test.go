@@ -42,12 +42,12 @@ func TestELBByDefault(t *testing.T) {
 					from, to *lab.Host
 					address  netip.Addr
 				}{{w.box, w.peer, peer4}, {w.peer, w.box, box4}, {w.box, w.peer, peer6}, {w.peer, w.box, box6}} {
-					running = append(running, labtest.Start(t, lab.Stream{From: s.from, To: s.to, Address: s.address, Flows: 8, Rate: 300, Size: size}))
+					running = append(running, labtest.Start(t, lab.Stream{From: s.from, To: s.to, Address: s.address, Flows: 8, Rate: 150, Size: size}))
 					names = append(names, fmt.Sprintf("%d octets from %s to %s", size, s.from.Name, s.address))
 				}
 			}
 			for _, r := range running {
-				labtest.Eventually(t, patience, "200 frames", func() bool { return r.Received() >= 200 })
+				labtest.Eventually(t, patience, "80 frames", func() bool { return r.Received() >= 80 })
 			}
 			for i, r := range running {
 				if got, err := r.Stop(); err != nil || got.Lost+got.Refused+got.Duplicated+got.Corrupt != 0 || got.Reordered > 1+stray(got) {
@@ -140,20 +140,20 @@ func TestELBTellsTheTruth(t *testing.T) {
 		t.Error("all flows are on one member")
 	}
 
-	for _, tt := range []struct{ ours, theirs netip.Addr }{{box4, peer4}, {box6, peer6}} {
-		r := labtest.Start(t, lab.Stream{From: w.peer, To: w.box, Address: tt.ours, Rate: 2000})
+	mac := macOf(link(t, w.peer, "eth0").HardwareAddr)
+	for _, ours := range []netip.Addr{box4, box6} {
+		r := labtest.Start(t, lab.Stream{From: w.peer, To: w.box, Address: ours, Rate: 2000})
 		labtest.Eventually(t, patience, "a peer whose frames come as told", func() bool {
-			p := peerOf(w.peers().Peers, tt.theirs, tt.ours)
-			if p == nil || p.MAC != link(t, w.peer, "eth0").HardwareAddr.String() {
+			p := peerOf(w.peers().Peers, mac, ours)
+			if p == nil {
 				return false
 			}
-			before, seen := heard.arrivals(macOf(link(t, w.peer, "eth0").HardwareAddr)), r.Received()
+			before, seen := heard.arrivals(mac), r.Received()
 			labtest.Eventually(t, patience, "200 frames", func() bool { return r.Received() >= seen+200 })
-			after := heard.arrivals(macOf(link(t, w.peer, "eth0").HardwareAddr))
-			return after[p.Member]-before[p.Member] >= 190
+			return heard.arrivals(mac)[p.Member]-before[p.Member] >= 190
 		})
 		if got, err := r.Stop(); err != nil || got.Duplicated+got.Corrupt != 0 {
-			t.Errorf("from %s: %v, %v", tt.theirs, got, err)
+			t.Errorf("to %s: %v, %v", ours, got, err)
 		}
 	}
 	heard.truthful()

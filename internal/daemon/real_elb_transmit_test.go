@@ -92,8 +92,8 @@ func TestELBKeepsOrder(t *testing.T) {
 			before, conn := w.identity(), w.lifeline()
 			heard.forget()
 
-			quiet := w.traffic(lab.Stream{Rate: 3000, Flows: 32})
-			used := w.used(100, func() { quiet.flows(3000) })
+			quiet := w.traffic(lab.Stream{Rate: 2000, Flows: 32})
+			used := w.used(50, func() { quiet.flows(1500) })
 			if !slices.Equal(used, nics(4)) {
 				t.Errorf("32 flows use %v", used)
 			}
@@ -101,7 +101,7 @@ func TestELBKeepsOrder(t *testing.T) {
 				t.Error("frames lost, doubled or overtaken while nothing happened")
 			}
 
-			tr := w.traffic(lab.Stream{Rate: 3000, Flows: 32})
+			tr := w.traffic(lab.Stream{Rate: 2000, Flows: 32})
 			labtest.Must(t, w.wires["eth2"].Cut())
 			w.awaitMember("eth2", "down")
 			if used := w.used(1, func() { tr.flows(500) }); slices.Contains(used, "eth2") {
@@ -111,7 +111,7 @@ func TestELBKeepsOrder(t *testing.T) {
 			labtest.Must(t, w.wires["eth2"].Mend())
 			w.await("all up", func(s *team.Status) bool { return s.State == "up" })
 			// Flows that are well off where they are stay there; new ones go everywhere.
-			fresh := w.traffic(lab.Stream{Rate: 3000, Flows: 32})
+			fresh := w.traffic(lab.Stream{Rate: 2000, Flows: 32})
 			labtest.Eventually(t, patience, "eth2 in use again", func() bool {
 				return slices.Contains(w.used(50, func() { fresh.flows(500) }), "eth2")
 			})
@@ -120,13 +120,13 @@ func TestELBKeepsOrder(t *testing.T) {
 				t.Error("frames doubled or corrupt when a NIC died and came back")
 			}
 
-			planned := w.traffic(lab.Stream{Rate: 3000, Flows: 32})
+			planned := w.traffic(lab.Stream{Rate: 2000, Flows: 32})
 			w.nicteam("remove", teamName, "eth3")
 			if used := w.used(1, func() { planned.flows(500) }); !slices.Equal(used, []string{"eth1", "eth2", "eth4"}) {
 				t.Errorf("without eth3 frames left by %v", used)
 			}
 			w.nicteam("add", teamName, "eth3")
-			again := w.traffic(lab.Stream{Rate: 3000, Flows: 32})
+			again := w.traffic(lab.Stream{Rate: 2000, Flows: 32})
 			labtest.Eventually(t, patience, "eth3 in use again", func() bool {
 				return slices.Contains(w.used(50, func() { again.flows(500) }), "eth3")
 			})

@@ -87,25 +87,24 @@ func (c *choir) members() []string {
 	return list
 }
 
-// awaitSpread waits until the neighbours are spread over so many members, evenly.
-func (c *choir) awaitSpread(within time.Duration, what string, over int) {
+// awaitTold waits until each neighbour's frames come by the member that `peers` names, and returns by how many each member
+// is used.
+func (c *choir) awaitTold(within time.Duration, what string, to netip.Addr) map[string]int {
 	c.w.t.Helper()
-	var by map[string]int
-	end := time.Now().Add(within)
-	for {
-		by = map[string]int{}
-		for _, nic := range c.members() {
+	for end := time.Now().Add(within); ; {
+		list := c.w.peers().Peers
+		by, wrong := map[string]int{}, []string{}
+		for i, nic := range c.members() {
 			by[nic]++
+			if p := peerOf(list, c.of[i].MAC, to); p == nil || p.Member != nic {
+				wrong = append(wrong, fmt.Sprintf("%s comes by %q and peers says %+v", c.of[i].Name, nic, p))
+			}
 		}
-		even := len(by) == over
-		for nic, n := range by {
-			even = even && nic != "" && n == len(c.of)/over
-		}
-		if even {
-			return
+		if len(wrong) == 0 {
+			return by
 		}
 		if time.Now().After(end) {
-			c.w.t.Fatalf("%s: not within %v spread over %d members: %v; peers %+v", what, within, over, by, c.w.peers().Peers)
+			c.w.t.Fatalf("%s: not within %v: %s", what, within, strings.Join(wrong, "\n"))
 		}
 	}
 }
@@ -122,10 +121,11 @@ func (c *choir) stop(lost uint64) {
 	}
 }
 
-// peerOf is the entry of a peer that talks to an address of ours, nil when there is none.
-func peerOf(list []control.Peer, theirs, ours netip.Addr) *control.Peer {
+// peerOf is the entry of a host that talks to an address of ours, nil when there is none. It is listed by the address that it
+// asked from: in IPv6 hosts have several.
+func peerOf(list []control.Peer, mac frame.MAC, ours netip.Addr) *control.Peer {
 	for i := range list {
-		if list[i].Address == theirs.String() && list[i].Ours == ours.String() {
+		if list[i].MAC == mac.String() && list[i].Ours == ours.String() {
 			return &list[i]
 		}
 	}

@@ -112,6 +112,13 @@ func (w *world) showLog() {
 	if r, err := w.box.Command(program(w.t), "status", teamName, "--json").Output(); err == nil {
 		w.t.Logf("status of %s: %s", teamName, r)
 	}
+	if list, err := w.box.Handle().LinkList(); err == nil {
+		for _, l := range list {
+			if s := l.Attrs().Statistics; s != nil && s.TxDropped+s.RxDropped > 0 {
+				w.t.Logf("%s: %d frames were lost in its queue, %d that came were dropped", l.Attrs().Name, s.TxDropped, s.RxDropped)
+			}
+		}
+	}
 	if b, err := os.ReadFile(w.box.Path("/var/lib/nicteam/" + teamName + ".log")); err == nil {
 		w.t.Logf("log of %s:\n%s", teamName, b)
 	}
