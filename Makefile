@@ -1,6 +1,6 @@
 # make demo   build and run the main job on private test hosts
 # make test   every test: unit, simulated, real (root)
-# The rest:   build install lint fmt test-unit bench fuzz cover
+# The rest:   build install lint fmt test-unit sim bench fuzz cover
 
 GO          ?= go
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -12,8 +12,10 @@ TESTFLAGS   ?= -race -timeout 12m
 FUZZTIME    ?= 10s
 # For example: make bench BENCHFLAGS="-only tcp -rounds 9"
 BENCHFLAGS  ?=
+SEEDS       ?= 1000
+START       ?= 0
 
-.PHONY: build install demo test test-unit bench fuzz lint fmt cover tools clean
+.PHONY: build install demo test test-unit sim bench fuzz lint fmt cover tools clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/nicteam ./cmd/nicteam
@@ -31,7 +33,11 @@ test: build tools
 
 # Without root: the tests that need network namespaces skip themselves and say so.
 test-unit:
-	$(GO) test -race -short ./internal/frame ./internal/config ./internal/control ./modes/... ./monitor/... ./team/... ./cmd/...
+	$(GO) test -race -short ./internal/frame ./internal/config ./internal/control ./modes/... ./monitor/... ./team/... ./internal/sim ./cmd/...
+
+# Random worlds of the simulated network: SEEDS of them, from START on (0: anywhere).
+sim:
+	$(GO) test -run 'RandomWorlds' -timeout 60m ./internal/sim -v -seeds $(SEEDS) -start $(START)
 
 bench: build
 	packaging/need openvswitch-switch iperf3 iproute2

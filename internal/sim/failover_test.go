@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/internal/frame"
 	"nicteam/modes"
 	"nicteam/team"
 )
@@ -24,6 +25,12 @@ type bench struct {
 // newBench returns a team of some NICs and some peers that have settled. The peers' wires carry 10 Gbit/s.
 func newBench(t *testing.T, mode modes.Kind, nics, peers int, l Line, change ...func(*team.Config)) *bench {
 	t.Helper()
+	return newBenchThatTells(t, 0, mode, nics, peers, l, change...)
+}
+
+// newBenchThatTells is newBench with NICs that tell a speed.
+func newBenchThatTells(t *testing.T, told uint64, mode modes.Kind, nics, peers int, l Line, change ...func(*team.Config)) *bench {
+	t.Helper()
 	w := New(1)
 	b := &bench{World: w, t: t, sw: w.Switch("sw")}
 	c := team.DefaultConfig()
@@ -33,13 +40,18 @@ func newBench(t *testing.T, mode modes.Kind, nics, peers int, l Line, change ...
 	}
 	for i := range nics {
 		n := w.NIC(fmt.Sprintf("eth%d", i))
+		n.Speed = told
 		wire, port := b.sw.Plug(n.End, l)
 		if lag(mode) {
 			port.Group = 1
 		}
 		b.nics, b.wires, b.ports = append(b.nics, n), append(b.wires, wire), append(b.ports, port)
 	}
-	b.team = w.Team("team0", c, b.nics[0].MAC)
+	var mac frame.MAC
+	if nics > 0 {
+		mac = b.nics[0].MAC
+	}
+	b.team = w.Team("team0", c, mac)
 	for _, n := range b.nics {
 		b.team.Add(n, 0)
 	}

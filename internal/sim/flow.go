@@ -16,6 +16,7 @@ type Flow struct {
 	Sent, Got         uint64        // frames of data
 	Bytes             uint64        // arrived, headers included
 	Double, Reordered uint64        // frames that arrived twice, or after one that was sent later
+	Disorders         uint64        // times at which order was lost, for however many frames
 	Gap               time.Duration // the longest between two arrivals
 	Last              time.Duration // when the last one arrived
 
@@ -25,11 +26,12 @@ type Flow struct {
 	there    header
 	key      uint64
 
-	marks   uint64 // of frames of data sent
-	top     uint64 // the highest that has arrived
-	arrival [markWindow / 64]uint64
-	gapFrom time.Duration
-	excused time.Duration // until then order is not kept for a reason
+	marks    uint64 // of frames of data sent
+	top      uint64 // the highest that has arrived
+	arrival  [markWindow / 64]uint64
+	gapFrom  time.Duration
+	disorder time.Duration // when order was last lost
+	excused  time.Duration // until then order is not kept for a reason
 
 	calmSent, calmGot uint64 // while a count of calm frames runs
 	counting          bool
@@ -111,7 +113,7 @@ func (w *World) flow(k FlowKey, from, to *Stack, size int) *Flow {
 		name += "6"
 	}
 	f := &Flow{Name: fmt.Sprintf("%s %s:%d→%s:%d", name, from.Name, k.Sport, to.Name, k.Dport), Key: k, w: w, from: from, to: to,
-		size: size, gapFrom: never}
+		size: size, gapFrom: never, disorder: -time.Hour}
 	f.key = uint64(k.Sport)<<16 | uint64(k.Dport)
 	f.there = newHeader(k, from, to, size)
 	w.flows = append(w.flows, f)
@@ -193,6 +195,10 @@ func (f *Flow) note(p *Packet) bool {
 		return false
 	default:
 		f.Reordered++
+		if now-f.disorder > 20*time.Millisecond {
+			f.Disorders++
+		}
+		f.disorder = now
 		f.overtaken(p)
 	}
 	*word |= bit
@@ -210,5 +216,5 @@ func (f *Flow) note(p *Packet) bool {
 
 // Restart begins the counting of gaps, losses and the rest anew.
 func (f *Flow) Restart() {
-	f.Sent, f.Got, f.Bytes, f.Double, f.Reordered, f.Gap, f.gapFrom = 0, 0, 0, 0, 0, 0, f.w.now
+	f.Sent, f.Got, f.Bytes, f.Double, f.Reordered, f.Disorders, f.Gap, f.gapFrom = 0, 0, 0, 0, 0, 0, 0, f.w.now
 }

@@ -40,7 +40,7 @@ func (t *Team) planned(pl *modes.Plan) {
 
 // doubled is met with a frame that has come a second time.
 func (f *Flow) doubled(p *Packet) {
-	if t := f.to.team; t != nil && !f.from.copies() && f.w.now >= t.overlap {
+	if t := f.to.team; t != nil && !t.twice(p) {
 		f.w.breach("%s: frame %d has come into the adapter twice", f.Name, p.mark)
 	}
 }
@@ -60,24 +60,15 @@ func (f *Flow) overtaken(p *Packet) {
 	w.breach("%s: frame %d of %v ago has been overtaken by frame %d", f.Name, p.mark, w.now-p.sent, f.top)
 }
 
-// overlapMost is how long a frame may come in by two members after a change of what each takes in, where a switch
-// floods: the overlap is there so that a switch that learns loses nothing, and copies of one frame wait in queues of
-// different length.
+// overlapMost is how long after a change of what members take in a frame that a switch has flooded may come in by two of
+// them: the overlap is there so that a switch that learns loses nothing.
 const overlapMost = modes.Overlap + 10*time.Millisecond
 
 // overlaps notes that what members take in may have changed.
-func (t *Team) overlaps() {
-	for _, s := range t.w.switches {
-		if s.Floods {
-			t.overlap = t.w.now + overlapMost
-		}
-	}
-}
+func (t *Team) overlaps() { t.overlap = t.w.now + overlapMost + t.w.jam }
 
-// copies reports whether the host sends each frame several times.
-func (s *Stack) copies() bool {
-	return s.team != nil && s.team.config.Balance && s.team.config.Mode == modes.Broadcast
-}
+// twice reports whether a frame may come into a team's adapter twice.
+func (t *Team) twice(p *Packet) bool { return p.copied || p.flooded && t.w.now < t.overlap }
 
 // scatters reports whether the host sends frames of one flow by several ways.
 func (s *Stack) scatters() bool {
@@ -97,6 +88,7 @@ func (t *Team) forgiven() bool {
 func (t *Team) steers(h *frame.Headers) {
 	if h.Protocol == frame.ARP || h.Protocol == frame.ND {
 		t.steered = t.w.now
+		t.Steers++
 	}
 }
 

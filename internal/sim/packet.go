@@ -21,6 +21,9 @@ type Packet struct {
 	from *Stack        // nil: of a control loop or a forger
 	sent time.Duration // by the stack
 
+	copied  bool // its sender has sent it by several members
+	flooded bool // a switch has sent it by several ports
+
 	flow  *Flow            // nil: no data
 	mark  uint64           // counts what the flow has sent
 	seq   uint32           // TCP: which segment

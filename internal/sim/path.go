@@ -45,6 +45,7 @@ func (t *Team) transmit(p *Packet) {
 		own := p
 		if several {
 			own = p.clone()
+			own.copied = true
 		}
 		t.put(own, set.First(), true)
 	}

@@ -59,6 +59,9 @@ func (w *World) chance(n int) bool { return w.rng.IntN(n) == 0 }
 func build(seed uint64) *life {
 	w := New(seed)
 	l := &life{World: w, lag: w.chance(3), loaded: w.chance(6)}
+	if l.loaded {
+		w.jam = 500 * time.Millisecond
+	}
 	l.wifi = !l.lag && w.chance(5)
 	l.switches = []*Switch{w.Switch("sw1")}
 	if !l.lag && w.chance(4) {

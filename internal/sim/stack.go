@@ -120,7 +120,7 @@ func (s *Stack) in(p *Packet) {
 	}
 	if p.id != 0 && s.double(p.id) {
 		s.Double++
-		if s.team != nil && p.from.team != s.team && !p.from.copies() && s.w.now >= s.team.overlap {
+		if s.team != nil && p.from.team != s.team && !s.team.twice(p) {
 			s.w.breach("%s has been given a frame twice: %s", s.Name, describe(p))
 		}
 	}

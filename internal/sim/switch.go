@@ -17,13 +17,13 @@ type Switch struct {
 	w     *World
 	ports []*Port
 	table map[frame.MAC]learnt
-	trunk uint64 // how many groups there are
 }
 
 // Port is where a wire goes in.
 type Port struct {
 	*End
-	Group int // ports of one static group (LAG) are one port to everybody else; 0: none
+	Group int  // ports of one static group (LAG) are one port to everybody else; 0: none
+	Out   bool // the group sends nothing by it
 	sw    *Switch
 }
 
@@ -92,6 +92,7 @@ func (p *Port) in(f *Packet) {
 			return
 		}
 	}
+	f.flooded = true
 	var done uint64 // groups that have had it
 	for _, to := range s.ports {
 		if to == p || to.Group != 0 && (to.Group == p.Group || done>>to.Group&1 != 0) {
@@ -112,7 +113,7 @@ func (s *Switch) of(group int, f *Packet) *Port {
 	var up [64]*Port
 	n := 0
 	for _, p := range s.ports {
-		if p.Group == group && p.Up() && n < len(up) {
+		if p.Group == group && p.Up() && !p.Out && n < len(up) {
 			up[n] = p
 			n++
 		}

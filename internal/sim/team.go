@@ -333,3 +333,6 @@ func (t *Team) Usable() (n int) {
 	}
 	return n
 }
+
+// peers are those that the mode steers.
+func (t *Team) peers() []modes.Peer { return t.handle(team.AskPeers{}).Peers }

@@ -25,6 +25,7 @@ type World struct {
 	packets  uint64 // how many were sent by stacks
 
 	calm  time.Duration // since when nothing disturbs; never while something does
+	jam   time.Duration // how much longer a frame may wait in one queue than in another
 	order bool          // while it is calm, frames of a flow keep their order
 }
 
