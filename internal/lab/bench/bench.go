@@ -26,7 +26,7 @@ var groups = []group{
 	{[]string{"failover-out", "failover-in"}, (*bench).failover},
 	{[]string{"second-loss"}, (*bench).secondLoss},
 	{[]string{"dead-of-six"}, (*bench).shares},
-	{[]string{"elb-tcp-8-out", "elb-tcp-1-in", "elb-udp-64"}, (*bench).elbSpeed},
+	{[]string{"elb-tcp-8-out", "elb-tcp-8-out-cpu", "elb-tcp-1-in", "elb-tcp-1-in-cpu", "elb-udp-64", "elb-udp-64-cpu"}, (*bench).elbSpeed},
 	{[]string{"elb-8-flows", "elb-8-even", "elb-mixed"}, (*bench).elbFlows},
 	{[]string{"elb-lost", "elb-duplicated", "elb-reordered", "elb-forced"}, (*bench).elbOrder},
 	{[]string{"elb-in", "elb-in-ipv6"}, (*bench).elbReceive},
