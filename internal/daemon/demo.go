@@ -15,19 +15,24 @@ import (
 	"nicteam/team"
 )
 
-// The demo's network. A switch knows the ports of box as one static LAG:
+// The demo's network. The switch knows nothing of a team:
 //
-//	box  eth1 ─┐
-//	     eth2 ─┤ LAG ── switch ── eth0  peer
-//	     eth3 ─┤
-//	    (eth4)─┘ no cable at first
+//	box  eth1 ─┐          ┌─ eth0  nas
+//	     eth2 ─┤          │
+//	     eth3 ─┼─ switch ─┼─ eth0  desk
+//	    (eth4)─┘          │
+//	     a spare          └─ eth0  laptop
 const (
-	demoBox, demoPeer = "10.9.0.1", "10.9.0.2"
-	demoTeam          = "team0"
-	demoLine          = 200_000_000 // bit/s of each NIC of box
-	demoFile          = 140 << 20   // octets
-	demoPace          = 15 << 20    // octets a second of the file: a stream on the same NIC must find room
+	demoBox  = "10.9.0.1"
+	demoTeam = "team0"
+	demoLine = 200_000_000 // bit/s of each NIC of box
+	demoFile = 140 << 20   // octets
+	demoPace = 15 << 20    // octets a second of the file: a stream on the same NIC must find room
+	demoRate = 2000        // frames/s of each stream
 )
+
+// demoPeers are the hosts that box talks to.
+var demoPeers = []struct{ name, address string }{{"nas", "10.9.0.2"}, {"desk", "10.9.0.3"}, {"laptop", "10.9.0.4"}}
 
 // Demo makes a team on simulated NICs in private namespaces, sends traffic through it both ways while cables are
 // pulled and NICs come and go, and prints what happens. It returns the exit code of the demo's own process; in that process itself done is
@@ -49,11 +54,12 @@ type demo struct {
 	begin time.Time
 	undo  []func() error
 
-	box, peer *lab.Host
-	wires     map[string]*lab.Wire
-	client    *control.Client
-	latest    *team.RatesDocument
-	pulled    string // the NIC whose cable is out
+	box    *lab.Host
+	peers  []*lab.Host // of demoPeers
+	wires  map[string]*lab.Wire
+	client *control.Client
+	latest *team.RatesDocument
+	pulled string // the NIC whose cable is out
 }
 
 func (d *demo) say(format string, args ...any) {
@@ -68,8 +74,8 @@ func (d *demo) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("two hosts on a switch: box has eth1, eth2, eth3 and a spare eth4, 200 Mbit/s each, and the address %s", demoBox)
-	if err := d.nicteam("create", demoTeam, "eth1", "eth2", "eth3", "--mode", "xor"); err != nil {
+	d.say("four hosts on a plain switch: box has eth1, eth2, eth3 and a spare eth4, 200 Mbit/s each, and the address %s", demoBox)
+	if err := d.nicteam("create", demoTeam, "eth1", "eth2", "eth3"); err != nil {
 		return err
 	}
 	d.client = control.NewClient(d.box.Path("/run/nicteam"), demoTeam)
@@ -97,20 +103,14 @@ func (d *demo) cable() (err error) {
 		return err
 	}
 	d.undo = append(d.undo, d.box.Close)
-	if d.peer, err = lab.NewHost("peer"); err != nil {
-		return err
-	}
-	d.undo = append(d.undo, d.peer.Close)
 	sw, err := lab.NewSwitch("switch", lab.SwitchOptions{})
 	if err != nil {
 		return err
 	}
 	d.undo = append(d.undo, sw.Close)
 	d.wires = map[string]*lab.Wire{}
-	var ports []string
 	for _, nic := range []string{"eth1", "eth2", "eth3", "eth4"} {
-		port := "p" + nic[3:]
-		wire, err := lab.NewWire(d.box, nic, sw, port, lab.WireOptions{SpeedMbit: 200})
+		wire, err := lab.NewWire(d.box, nic, sw, "p"+nic[3:], lab.WireOptions{SpeedMbit: 200})
 		if err != nil {
 			return err
 		}
@@ -119,18 +119,24 @@ func (d *demo) cable() (err error) {
 			return err
 		}
 		d.wires[nic] = wire
-		ports = append(ports, port)
 	}
-	up, err := lab.NewCable(d.peer, "eth0", sw, "uplink", lab.CableOptions{})
-	if err != nil {
-		return err
+	for _, p := range demoPeers {
+		host, err := lab.NewHost(p.name)
+		if err != nil {
+			return err
+		}
+		d.undo = append(d.undo, host.Close)
+		cable, err := lab.NewCable(host, "eth0", sw, p.name, lab.CableOptions{})
+		if err != nil {
+			return err
+		}
+		d.undo = append(d.undo, cable.Close)
+		if err := host.SetAddr("eth0", p.address+"/24"); err != nil {
+			return err
+		}
+		d.peers = append(d.peers, host)
 	}
-	d.undo = append(d.undo, up.Close)
-	if _, err := sw.LAG("lag", lab.SpreadFlow, ports...); err != nil {
-		return err
-	}
-	// The switch sends by every port of the group that has a link, so the spare has no cable yet.
-	return errors.Join(d.wires["eth4"].Cut(), d.box.SetAddr("eth1", demoBox+"/24", "fd09::1/64"), d.peer.SetAddr("eth0", demoPeer+"/24", "fd09::2/64"))
+	return d.box.SetAddr("eth1", demoBox+"/24", "fd09::1/64")
 }
 
 // nicteam runs the program in box as a user would.
@@ -155,21 +161,16 @@ func (d *demo) nicteam(args ...string) error {
 func (d *demo) traffic(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	boxAddr, peerAddr := netip.MustParseAddr(demoBox), netip.MustParseAddr(demoPeer)
-	out, err := lab.Stream{From: d.box, To: d.peer, Address: peerAddr, Flows: 12, Rate: 5000, Size: 1000}.Start()
+	streams, err := d.streams()
 	if err != nil {
 		return err
 	}
-	in, err := lab.Stream{From: d.peer, To: d.box, Address: boxAddr, Flows: 12, Rate: 5000, Size: 1000}.Start()
-	if err != nil {
-		return err
-	}
-	files, err := lab.ServeFiles(d.peer, demoPeer)
+	files, err := lab.ServeFiles(d.peers[0], demoPeers[0].address)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = files.Close() }()
-	d.say("5000 frames/s in 12 flows each way, and a file of %d MiB from peer to box", demoFile>>20)
+	d.say("%d frames/s in 4 flows to and from each host, and a file of %d MiB from %s to box", demoRate, demoFile>>20, demoPeers[0].name)
 
 	fetched := make(chan string, 1)
 	var fetchErr error
@@ -192,10 +193,11 @@ func (d *demo) traffic(ctx context.Context) error {
 	go d.events(ctx)
 
 	script := []func() error{
+		1: func() error { return d.nicteam("peers", demoTeam) },
 		2: d.pull,
 		4: d.mend,
 		6: d.join,
-		8: d.leave,
+		8: func() error { return d.nicteam("remove", demoTeam, "eth4") },
 	}
 	sha := ""
 	for tick := 0; sha == "" || tick < len(script); {
@@ -221,7 +223,32 @@ func (d *demo) traffic(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	return d.judge(out, in, sha, files.SHA256(1, demoFile))
+	return d.judge(streams, sha, files.SHA256(1, demoFile))
+}
+
+// stream is traffic in one direction.
+type stream struct {
+	name    string
+	running *lab.Running
+}
+
+// streams starts streams from and to every host.
+func (d *demo) streams() (list []stream, err error) {
+	for i, p := range demoPeers {
+		out := lab.Stream{From: d.box, To: d.peers[i], Address: netip.MustParseAddr(p.address), Flows: 4, Rate: demoRate, Size: 1000}
+		in := lab.Stream{From: d.peers[i], To: d.box, Address: netip.MustParseAddr(demoBox), Flows: 4, Rate: demoRate, Size: 1000}
+		for _, s := range []struct {
+			name string
+			lab.Stream
+		}{{"box → " + p.name, out}, {p.name + " → box", in}} {
+			running, err := s.Start()
+			if err != nil {
+				return list, err
+			}
+			list = append(list, stream{s.name, running})
+		}
+	}
+	return list, nil
 }
 
 // pace slows a reader to demoPace.
@@ -254,21 +281,7 @@ func (d *demo) mend() error {
 	return d.wires[d.pulled].Mend()
 }
 
-// join takes the spare into the team and plugs its cable in.
-func (d *demo) join() error {
-	if err := d.nicteam("add", demoTeam, "eth4"); err != nil {
-		return err
-	}
-	return d.wires["eth4"].Mend()
-}
-
-// leave is how a NIC leaves a group that the switch knows without a loss: the cable first.
-func (d *demo) leave() error {
-	if err := d.wires["eth4"].Cut(); err != nil {
-		return err
-	}
-	return d.nicteam("remove", demoTeam, "eth4")
-}
+func (d *demo) join() error { return d.nicteam("add", demoTeam, "eth4") }
 
 // events prints what the team says of itself.
 func (d *demo) events(ctx context.Context) {
@@ -290,27 +303,23 @@ func (d *demo) events(ctx context.Context) {
 }
 
 // judge ends the streams and says whether all is well.
-func (d *demo) judge(out, in *lab.Running, sha, want string) error {
-	reportOut, err := out.Stop()
-	if err != nil {
-		return err
+func (d *demo) judge(streams []stream, sha, want string) error {
+	var wrong error
+	for _, s := range streams {
+		r, err := s.running.Stop()
+		if err != nil {
+			return err
+		}
+		d.say("%s: %v", s.name, r)
+		if r.Duplicated > 0 || r.Corrupt > 0 || r.Lost > r.Sent/100 {
+			wrong = fmt.Errorf("more went wrong than a pulled cable explains: %s: %v", s.name, r)
+		}
 	}
-	reportIn, err := in.Stop()
-	if err != nil {
-		return err
-	}
-	d.say("box → peer: %v", reportOut)
-	d.say("peer → box: %v", reportIn)
 	if sha != want {
 		return fmt.Errorf("the file's SHA-256 is %s, it should be %s", sha, want)
 	}
 	d.say("SHA-256 of the file, sent and received: %s", sha)
-	for _, r := range []lab.Report{reportOut, reportIn} {
-		if r.Duplicated > 0 || r.Corrupt > 0 || r.Lost > r.Sent/100 {
-			return fmt.Errorf("more went wrong than a pulled cable explains: %v", r)
-		}
-	}
-	return nil
+	return wrong
 }
 
 // figures is a line of Mbit/s, a NIC each and their sum.
