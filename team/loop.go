@@ -278,7 +278,13 @@ func (l *Loop) leave(now time.Time, in Leave, out *Output) *Problem {
 func (l *Loop) fromDatapath(now time.Time, c Control, out *Output) {
 	switch c.Kind {
 	case ControlFrame:
-		if c.Member < 0 || l.byID(c.Member) != nil {
+		switch {
+		case c.Member < 0 && l.plan != nil && !l.plan.PerMember:
+			// The adapter sent it under a Plan that is no longer in force. It is not to be lost by that.
+			for _, id := range l.via() {
+				out.Send = append(out.Send, modes.Send{Member: id, Frame: c.Frame})
+			}
+		case c.Member < 0 || l.byID(c.Member) != nil:
 			l.effects(now, l.mode.Handle(now, modes.Received{Member: c.Member, Frame: c.Frame}), out)
 		}
 	case ControlBehind:
