@@ -168,6 +168,12 @@ func TestSteeringSwitchedOffAndOn(t *testing.T) {
 		t.Errorf("told %v", told)
 	}
 	consistent(t, &r.e.steering)
+	r.st.Settings.Active = "eth1"
+	if got := append(r.handle(r.st), r.handle(r.st)...); got != nil {
+		t.Errorf("told %v of another active member", got)
+	}
+	r.st.Settings.Active = "eth0"
+	r.handle(r.st)
 
 	// Whoever asked meanwhile need not ask again: hosts that talk all the time never do.
 	r.st.Settings.ReceiveBalance = true
@@ -246,6 +252,21 @@ func TestSteeringRepairsAtMostOnceASecond(t *testing.T) {
 	r.sent(arp(request, frame.Broadcast, ours4, peer4(99)))
 	if s := r.wait(time.Minute); len(s) != 2 {
 		t.Errorf("after a rest: %v", s)
+	}
+}
+
+// Whoever goes on asking does not put the repair off.
+func TestSteeringRepairsMeanwhile(t *testing.T) {
+	r := rig(t, 2)
+	r.sent(answer(0))
+	r.sent(answer(1))
+	var at []telling
+	for range 5 {
+		r.sent(arp(request, frame.Broadcast, ours4, peer4(99)))
+		at = append(at, r.wait(40*time.Millisecond)...)
+	}
+	if d := cmp.Diff([]telling{{50 * time.Millisecond, 1, peerMAC(1)}}, at); d != "" {
+		t.Errorf("-want +got\n%s", d)
 	}
 }
 

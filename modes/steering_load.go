@@ -12,7 +12,6 @@ const (
 	freshMeasures = 2    // measurements that a new pair is taken for an average one
 	restIntervals = 10   // that a moved pair rests
 	movesAtOnce   = 8    // in one interval
-	evenEnough    = 0.03 // difference in utilisation that is left alone
 	leastUse      = 0.02 // a member that is used less gives nothing away
 	leastGain     = 0.10 // of the busier member's utilisation that a move must win
 	coarse        = 0.02 // utilisations that differ by less are equal to a new pair
@@ -114,7 +113,10 @@ func (s *steering) welcome(t time.Duration, came MemberSet) {
 		if from < 0 || float64(s.load.count[from])/s.load.rate[from] <= s.load.share(to) {
 			return
 		}
-		i := s.fitting(from, to)
+		i, use := s.fitting(from, to)
+		if use >= leastUse && use > max(s.load.use(from), s.load.use(to)) {
+			return // an even number of pairs would be uneven work
+		}
 		s.assign(t, i, to)
 		s.repair(t, i)
 	}
@@ -142,20 +144,20 @@ func (l *load) crowded(members MemberSet) int {
 	return best
 }
 
-// fitting returns the pair of a member that evens it out best with another one; of equal ones that which came last.
-func (s *steering) fitting(from, to int) int32 {
-	best, at := int32(-1), 0.0
+// fitting returns the pair of a member that evens it out best with another one, and how much the busier of the two
+// would then be used.
+func (s *steering) fitting(from, to int) (best int32, use float64) {
+	best = -1
 	for i := range s.pairs.all() {
 		p := s.pairs.at(i)
 		if p.member != from {
 			continue
 		}
-		use := s.load.after(p, to)
-		if best < 0 || use < at || use == at && p.since >= s.pairs.at(best).since {
-			best, at = i, use
+		if after := s.load.after(p, to); best < 0 || after < use {
+			best, use = i, after
 		}
 	}
-	return best
+	return best, use
 }
 
 // after returns the utilisation of the busier of two members if a pair moved from the one to the other.

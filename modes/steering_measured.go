@@ -77,18 +77,13 @@ func (s *steering) weigh(t, took time.Duration, h *Heard) {
 // even moves the pair that evens out the busiest member best, and returns false when nothing is to be won.
 func (s *steering) even(t time.Duration) bool {
 	var ids []int
-	least := 0.0
 	for set := s.members; set != 0; set = set.Without(set.First()) {
-		id := set.First()
-		if use := s.load.use(id); len(ids) == 0 || use < least {
-			least = use
-		}
-		ids = append(ids, id)
+		ids = append(ids, set.First())
 	}
 	slices.SortStableFunc(ids, func(a, b int) int { return cmp.Compare(s.load.use(b), s.load.use(a)) })
 	for _, from := range ids {
 		use := s.load.use(from)
-		if use < leastUse || use-least < evenEnough*use {
+		if use < leastUse {
 			break
 		}
 		best, to, at := int32(-1), -1, use*(1-leastGain)

@@ -1,8 +1,11 @@
 package modes
 
 import (
+	"net/netip"
 	"testing"
 	"time"
+
+	"nicteam/internal/frame"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -182,5 +185,89 @@ func TestSteeringTakesNewPairsForAverageOnes(t *testing.T) {
 		if n < 4 || n > 6 {
 			t.Errorf("member %d has %d pairs", m, n)
 		}
+	}
+}
+
+// What cannot be told apart is shared, not counted twice.
+func TestPeersShareWhatCannotBeToldApart(t *testing.T) {
+	r := rig(t, 2)
+	other := 1
+	for heardFrom(peerMAC(other), ours4.AsSlice()) != heardFrom(peerMAC(0), ours4.AsSlice()) {
+		other++
+	}
+	r.sent(answer(0))
+	r.sent(answer(other))
+	var h Heard
+	for range 12 {
+		r.hear(&h, 80*mega)
+	}
+	for _, p := range Peers(r.now, r.e) {
+		if p.RxBps < 39*mega || p.RxBps > 41*mega {
+			t.Errorf("%+v", p)
+		}
+	}
+}
+
+// What the data path counts under is what is looked up.
+func TestHeardFromIsHeardSlot(t *testing.T) {
+	for _, b := range [][]byte{
+		Flow{Proto: frame.ProtoUDP, Src: netip.AddrPortFrom(peer4(1), 1), Dst: netip.AddrPortFrom(ours4, 2)}.frame(peerMAC(1)),
+		Flow{Proto: frame.ProtoUDP, Src: netip.AddrPortFrom(peer6(1), 1), Dst: netip.AddrPortFrom(ours6, 2)}.frame(peerMAC(1)),
+	} {
+		var f frame.Headers
+		frame.Parse(b, &f)
+		ours := ours4
+		if f.EtherType == frame.TypeIPv6 {
+			ours = ours6
+		}
+		if got, want := heardFrom(peerMAC(1), ours.AsSlice()), HeardSlot(&f, b); got != want {
+			t.Errorf("looked up at %d, counted at %d", got, want)
+		}
+	}
+}
+
+// sums returns what members get, in Mbit/s, of what peers send.
+func (r *rigging) sums(bits ...uint64) []uint64 {
+	out := make([]uint64, len(r.st.Members))
+	for _, p := range Peers(r.now, r.e) {
+		out[p.Member] += bits[p.Address.As4()[3]] / mega
+	}
+	return out
+}
+
+// Whoever dies leaves even work behind, and whoever comes back takes work, not numbers.
+func TestSteeringSharesWork(t *testing.T) {
+	r := rig(t, 3)
+	for i := range 9 {
+		r.sent(answer(i)) // 0, 3 and 6 are member 0's
+	}
+	bits := []uint64{100 * mega, 0, 0, 100 * mega, 0, 0, 200 * mega, 0, 0}
+	r.st.Settings.Rebalance = 0
+	r.handle(r.st)
+	var h Heard
+	for range 12 {
+		r.hear(&h, bits...)
+	}
+	if d := cmp.Diff([]uint64{400, 0, 0}, r.sums(bits...)); d != "" {
+		t.Fatalf("-want +got\n%s", d)
+	}
+	r.change(func(m []Member) { m[0].Usable = false })
+	if d := cmp.Diff([]uint64{0, 200, 200}, r.sums(bits...)); d != "" {
+		t.Errorf("after a death: -want +got\n%s", d)
+	}
+
+	r = rig(t, 2)
+	r.st.Settings.Rebalance = 0
+	r.change(func(m []Member) { m[0].Usable = false })
+	bits = []uint64{100 * mega, 100 * mega, 600 * mega, 100 * mega}
+	for i := range bits {
+		r.sent(answer(i))
+	}
+	for range 12 {
+		r.hear(&h, bits...)
+	}
+	r.change(func(m []Member) { m[0].Usable = true })
+	if d := cmp.Diff([]uint64{600, 300}, r.sums(bits...)); d != "" {
+		t.Errorf("after a return: -want +got\n%s", d)
 	}
 }

@@ -208,6 +208,16 @@ func TestSteeringAnswersToUs(t *testing.T) {
 			}
 			told := r.wait(c.after)
 			r.handle(Received{Member: 0, Frame: c.answer})
+			// Only the first answer counts.
+			if late := bytes.Clone(c.answer); c.learnt {
+				stranger.Put(late, 6)
+				if late[12] == 8 {
+					stranger.Put(late, 22)
+				} else if len(late) > 80 {
+					stranger.Put(late, 80)
+				}
+				r.handle(Received{Member: 0, Frame: late})
+			}
 			told = append(told, r.wait(10*time.Second)...)
 			if got := len(Peers(r.now, r.e)) == 2; got != c.learnt {
 				t.Fatalf("learnt: %v", got)
@@ -217,6 +227,11 @@ func TestSteeringAnswersToUs(t *testing.T) {
 					t.Errorf("told %v", told)
 				}
 				return
+			}
+			for _, p := range Peers(r.now, r.e) {
+				if p.MAC == stranger {
+					t.Errorf("a second answer counts: %+v", p)
+				}
 			}
 			at := max(50*time.Millisecond, c.after)
 			want := []telling{{at, 1, peerMAC(1)}, {at + time.Second, 1, peerMAC(1)}}
@@ -288,6 +303,7 @@ func TestSteeringKnowsHosts(t *testing.T) {
 			t.Errorf("%s: answered by %d, before by %d", c.name, got, m)
 		}
 	}
+	to(peerMAC(201), local)
 	peers := Peers(r.now, r.e)
 	if len(peers) != 2 || peers[1].Address != peer6(2) || peers[1].MAC != peerMAC(201) {
 		t.Errorf("%+v", peers)
@@ -301,6 +317,28 @@ func TestSteeringKnowsHosts(t *testing.T) {
 		t.Errorf("%d addresses are remembered", n)
 	}
 	consistent(t, &r.e.steering)
+}
+
+// A host that claims another's MAC, or address, does not become that host.
+func TestSteeringDoesNotMixUpHosts(t *testing.T) {
+	r := rig(t, 4)
+	var was [3]int
+	for i := range was {
+		was[i] = by(t, r.sent(answer(i)))
+	}
+	r.sent(arp(reply, peerMAC(1), ours4, peer4(2))) // who is at 1 says that it is 2
+	if m := by(t, r.sent(arp(reply, peerMAC(1), ours4, peer4(50)))); m != was[1] {
+		t.Errorf("who was answered by %d is answered by %d", was[1], m)
+	}
+	if m := by(t, r.sent(answer(2))); m != was[2] {
+		t.Errorf("who was answered by %d is answered by %d", was[2], m)
+	}
+	consistent(t, &r.e.steering)
+	// Whose MAC it was is nobody's.
+	r.sent(arp(reply, peerMAC(60), ours4, peer4(0)))
+	if m := by(t, r.sent(arp(reply, peerMAC(0), ours4, peer4(61)))); m == was[0] {
+		t.Error("a host is taken for another that had its MAC")
+	}
 }
 
 func TestSteeringSendsNothingWithoutMembers(t *testing.T) {
