@@ -54,12 +54,8 @@ func TestKernelTakesUnicastAnnouncements(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			k.forget(t, c.ip)
-			got := MAC(0)
-			for n := 0; n < 10 && got != mac1; n++ { // the first may be lost while the link comes up
-				k.send(t, c.first)
-				got = k.wait(t, c.ip, func(m MAC) bool { return m == mac1 })
-			}
-			if got != mac1 {
+			k.send(t, c.first)
+			if got := k.wait(t, c.ip, func(m MAC) bool { return m == mac1 }); got != mac1 {
 				t.Fatalf("%v is at %v to begin with", c.ip, got)
 			}
 			k.send(t, c.then)
@@ -119,6 +115,8 @@ func neighbourhood(t *testing.T) *kernel {
 		t.Fatal(err)
 	}
 	k.fd = fd
+	awaitUp(t, "nb0")
+	awaitUp(t, "nb1")
 	return k
 }
 

@@ -140,7 +140,24 @@ func wire(t *testing.T) (in, out int) {
 		}
 		fds[i] = fd
 	}
+	awaitUp(t, "seg0")
+	awaitUp(t, "seg1")
 	return fds[0], fds[1]
+}
+
+// awaitUp waits until a link sends: what it is given before the kernel has seen its carrier is lost.
+func awaitUp(t *testing.T, name string) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		l, err := netlink.LinkByName(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.Attrs().OperState == netlink.OperUp {
+			return
+		}
+	}
+	t.Fatalf("%s does not come up", name)
 }
 
 // receive returns the next frame with the MACs, its tag put back.
