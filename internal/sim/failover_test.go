@@ -96,6 +96,7 @@ func restart(flows []*Flow) {
 // TestCutAndHeal: in every mode and behind every switch that it is made for traffic goes on after a cable was cut,
 // and nobody notices that it is back.
 func TestCutAndHeal(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []modes.Kind{modes.ActiveBackup, modes.ELB, modes.XOR, modes.RoundRobin, modes.Broadcast} {
 		for _, floods := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%v floods %v", mode, floods), func(t *testing.T) {

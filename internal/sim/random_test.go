@@ -15,6 +15,7 @@ var (
 // TestRandomWorlds runs worlds of which everything is drawn from a seed. A seed that fails prints what happened, and
 // goes into TestSeedsThatFailed.
 func TestRandomWorlds(t *testing.T) {
+	t.Parallel()
 	first := *start
 	if first == 0 {
 		first = rand.Uint64() >> 16
