@@ -17,8 +17,8 @@ func (s *steering) announced(now time.Time) {
 }
 
 // broadcast takes in that all who talk to an address of ours were given the active member's MAC. Those who are
-// another's are told again soon, and once more: whoever had not yet handled the first frame then has the second
-// overtaken it, and an unasked answer can get lost.
+// another's are told again soon, and once more a second later, as an unasked answer can get lost. A broadcast that
+// follows meanwhile does not put that off.
 func (s *steering) broadcast(t time.Duration, g int32) {
 	if g < 0 || !s.on || s.active < 0 {
 		return
