@@ -147,7 +147,7 @@ func TestNICsThatRefuseAddresses(t *testing.T) {
 				b.sw.Floods = floods
 				for i := range 3 {
 					n := b.NIC(fmt.Sprintf("wlan%d", i))
-					n.OwnMAC = i >= own
+					n.OwnMAC, n.Hidden = i >= own, i%2 == 1
 					wire, _ := b.sw.Plug(n.End, Line{})
 					b.nics, b.wires = append(b.nics, n), append(b.wires, wire)
 					b.team.Add(n, 0)

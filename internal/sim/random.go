@@ -121,6 +121,7 @@ func (l *life) team(i int) {
 		n.Speed = pick(w, rate, rate, 0, 10e6, 10e9)
 		n.Refuse = w.chance(2)
 		n.OwnMAC = l.wifi && w.chance(2)
+		n.Hidden = n.OwnMAC && w.chance(2)
 		sw := pick(w, l.switches...)
 		w.Tell("%s is at %v on %s, %d Mbit/s, tells %d, own MAC only %v", n.Name, n.MAC, sw.Name, rate/1e6, n.Speed/1e6, n.OwnMAC)
 		wire, port := sw.Plug(n.End, Line{Rate: rate, Delay: w.between(time.Microsecond, 50*time.Microsecond)})

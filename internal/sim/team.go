@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"nicteam/internal/frame"
@@ -131,6 +132,7 @@ func (t *Team) handle(in team.Input) team.Output {
 func (t *Team) execute(out *team.Output) {
 	if out.Plan != nil {
 		t.apply(out.Plan)
+		defer t.refused(out.Plan)
 	}
 	for _, s := range out.Send {
 		t.control(s)
@@ -162,6 +164,16 @@ func (t *Team) apply(pl *modes.Plan) {
 	for _, id := range t.ids {
 		n := t.members[id].nic
 		n.filter, n.promisc = pl.Filter[id], pl.Promiscuous
+	}
+}
+
+// refused tells the loop which NICs did not take the addresses that a Plan gives them.
+func (t *Team) refused(pl *modes.Plan) {
+	for _, id := range slices.Clone(t.ids) {
+		if n := t.members[id].nic; n.Hidden && n.OwnMAC && len(pl.Filter[id]) > 0 {
+			n.Hidden = false
+			t.handle(team.Refused{ID: id, Err: errors.New("operation not supported")})
+		}
 	}
 }
 
@@ -236,7 +248,7 @@ func (t *Team) Add(n *NIC, weight float64) {
 	t.ids = append(t.ids, id)
 	n.filter, n.promisc = t.plan.Filter[id], t.plan.Promiscuous
 	n.up, n.watch = m.receive, func() { m.read(carrierLate) }
-	t.handle(team.Joined{ID: id, Link: l, Weight: weight, Info: team.MemberInfo{Driver: "sim", MTU: 1500, OwnMAC: n.OwnMAC}})
+	t.handle(team.Joined{ID: id, Link: l, Weight: weight, Info: team.MemberInfo{Driver: "sim", MTU: 1500, OwnMAC: n.OwnMAC && !n.Hidden}})
 	m.read(pokeLate)
 }
 
