@@ -32,6 +32,7 @@ type elb struct {
 	orphans int                     // members whose address has no home
 	left    map[frame.MAC]MemberSet // where they were until a moment ago; frames under way are still taken in there
 	until   time.Time               // when left is forgotten
+	back    homecoming
 	moves   []Move
 	turn    uint64 // of moves
 
@@ -53,7 +54,7 @@ func (e *elb) Handle(now time.Time, ev Event) (eff Effects) {
 			e.left = nil
 			e.replan()
 		}
-		eff.Send = e.steering.tick(now)
+		eff.Send = append(e.teach(e.back.due(now, e.homes)), e.steering.tick(now)...)
 	case Announced:
 		e.steering.announced(now)
 	case Received:
@@ -133,6 +134,9 @@ func (e *elb) Deadline() time.Time {
 	if len(e.left) > 0 && (d.IsZero() || e.until.Before(d)) {
 		d = e.until
 	}
+	if at := e.back.at; !at.IsZero() && (d.IsZero() || at.Before(d)) {
+		d = at
+	}
 	return d
 }
 
@@ -180,6 +184,9 @@ func (e *elb) settle(now time.Time) map[frame.MAC]int {
 		// A member that joins is not usable at first: nothing is under way to its heir.
 		if ok && e.used[m] {
 			e.leave(now, m, MemberSet(0).With(old))
+			if mem := find(&e.st, id); mem != nil && mem.MAC == m {
+				e.back.add(now, m)
+			}
 		}
 	}
 	// The mode before this one took in the adapter's address where it liked.

@@ -130,6 +130,19 @@ func TestELBHeir(t *testing.T) {
 	if got := takers(m.Plan(), &st, dead); got != 1<<2 {
 		t.Errorf("home again, taken in by %b", got)
 	}
+	// The switch's port may not have forwarded yet.
+	for _, after := range []time.Duration{homecomingFirst, homecomingSecond} {
+		at := later.Add(after)
+		if !m.Deadline().Equal(at) {
+			t.Errorf("deadline %v, want %v", m.Deadline(), at)
+		}
+		if d := cmp.Diff(map[frame.MAC]int{dead: 2}, taught(m.Handle(at, Tick{}).Send)); d != "" {
+			t.Errorf("learning frames %v later, -want +got\n%s", after, d)
+		}
+	}
+	if d := m.Deadline(); !d.IsZero() {
+		t.Errorf("there is nothing left to do, and the deadline is %v", d)
+	}
 }
 
 func TestELBFloodingSwitchHasNoOverlap(t *testing.T) {
@@ -145,7 +158,8 @@ func TestELBFloodingSwitchHasNoOverlap(t *testing.T) {
 			}
 		}
 	}
-	if d := m.Deadline(); !d.IsZero() {
+	// The next thing is to teach again where the address of who came home is.
+	if d := m.Deadline(); !d.Equal(t0.Add(homecomingFirst)) {
 		t.Errorf("deadline %v", d)
 	}
 }
@@ -309,9 +323,21 @@ func TestELBHomes(t *testing.T) {
 			if got := takers(pl, &st, st.Adapter); got.Len() != 1 {
 				t.Fatalf("the adapter's is taken in by %b", got)
 			}
-			if d := m.Deadline(); !d.IsZero() {
-				t.Fatalf("deadline %v with nothing to do", d)
+			if d := m.Deadline(); !d.IsZero() && (d.Before(now) || d.After(now.Add(homecomingSecond))) {
+				t.Fatalf("deadline %v at %v", d, now)
 			}
+		}
+		for range 2 { // who came home is taught again
+			if d := m.Deadline(); !d.IsZero() {
+				for _, s := range m.Handle(d, Tick{}).Send {
+					if usable, _ := sets(&st); !usable.Has(s.Member) {
+						t.Fatalf("a frame leaves by %d, which is not usable", s.Member)
+					}
+				}
+			}
+		}
+		if d := m.Deadline(); !d.IsZero() {
+			t.Fatalf("deadline %v with nothing to do", d)
 		}
 	})
 }
