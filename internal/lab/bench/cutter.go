@@ -128,7 +128,7 @@ func (c *cutter) loss(ctx context.Context, member string) (l loss, err error) {
 		l.kernel = told.Sub(at)
 	}
 	err = c.client.Events(ctx, false, func(e *nicteam.Event) error {
-		if e.Event == "member-down" && e.Member == member {
+		if e.Event == "member-down" && e.Member == member && e.Time.After(at.Add(-aftermath)) {
 			l.team, l.took = e.Time.Sub(at), time.Duration(e.Took)
 		}
 		return nil
