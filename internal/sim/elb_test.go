@@ -205,10 +205,10 @@ func TestSpreadComesBack(t *testing.T) {
 // learnt nothing.
 func TestMemberThatReceivesDies(t *testing.T) {
 	t.Parallel()
-	for _, floods := range []bool{false, true} {
-		t.Run(fmt.Sprintf("floods %v", floods), func(t *testing.T) {
+	for _, sort := range []Switch{{Name: "flushes", Flush: true}, {Name: "keeps"}, {Name: "floods", Floods: true}} {
+		t.Run(sort.Name, func(t *testing.T) {
 			b := newBench(t, modes.ELB, 4, 4, Line{Rate: 1e9})
-			b.sw.Floods = floods
+			b.sw.Floods, b.sw.Flush = sort.Floods, sort.Flush
 			var flows []*Flow
 			for i, p := range b.peers {
 				k := FlowKey{Sport: uint16(4000 + i), Dport: 9}

@@ -101,7 +101,7 @@ func TestCutAndHeal(t *testing.T) {
 		for _, floods := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%v floods %v", mode, floods), func(t *testing.T) {
 				b := newBench(t, mode, 3, 3, Line{})
-				b.sw.Floods = floods
+				b.sw.Floods, b.sw.Flush = floods, false
 				var flows []*Flow
 				for i := range 6 {
 					flows = append(flows, b.both(i%3, uint16(1000+i), 500, 2*time.Millisecond)...)

@@ -78,10 +78,9 @@ func (s *Stack) scatters() bool {
 // forgiven reports whether something has just happened that costs order once.
 func (t *Team) forgiven() bool {
 	if n := t.forced(); n > t.forcedSeen {
-		t.forcedSeen = n
-		return true
+		t.forcedSeen, t.forcedAt = n, t.w.now
 	}
-	return t.w.now < t.steered+time.Second
+	return t.w.now < t.steered+time.Second || t.w.now < t.forcedAt+time.Second
 }
 
 // steers notes what the control loop sends: peers that are told another member send by another way from then on.

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"math/rand/v2"
 	"runtime"
+	"sync"
 	"testing"
 )
 
@@ -23,20 +24,18 @@ func TestRandomWorlds(t *testing.T) {
 	t.Logf("seeds %d to %d", first, first+*seeds-1)
 	parts := uint64(runtime.GOMAXPROCS(0))
 	failed := make(chan error, parts)
+	var end sync.WaitGroup
 	for part := range parts {
-		go func() {
+		end.Go(func() {
 			for seed := first + part; seed < first+*seeds; seed += parts {
 				if err := Run(seed); err != nil {
 					failed <- err
-					return
 				}
 			}
-			failed <- nil
-		}()
+		})
 	}
-	for range parts {
-		if err := <-failed; err != nil {
-			t.Error(err)
-		}
+	go func() { end.Wait(); close(failed) }()
+	for err := range failed {
+		t.Error(err)
 	}
 }

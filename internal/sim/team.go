@@ -53,6 +53,7 @@ type Team struct {
 	overlap    time.Duration // until then two members may take in the same
 	steered    time.Duration // peers were last told another way
 	forcedSeen uint64
+	forcedAt   time.Duration
 	Steers     int // ARP and ND frames that the loop has sent
 }
 
@@ -89,7 +90,7 @@ func (w *World) Team(name string, c team.Config, mac frame.MAC) *Team {
 		mac = w.number(0x2)
 	}
 	c.Team = name
-	t := &Team{Name: name, w: w, config: c, plan: &modes.Plan{Next: -1}, met: map[frame.MAC]bool{}, steered: -time.Hour}
+	t := &Team{Name: name, w: w, config: c, plan: &modes.Plan{Next: -1}, met: map[frame.MAC]bool{}, steered: -time.Hour, forcedAt: -time.Hour}
 	loop, err := team.NewLoop(c, team.LoopOptions{Adapter: mac, Salt: w.rng.Uint64()})
 	if err != nil {
 		panic(fmt.Sprintf("sim: %v", err))
