@@ -116,6 +116,10 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 	case e.active < 0:
 	case before < 0:
 		eff.Tell = TellAll
+		if e.st.Settings.ReceiveBalance {
+			// Hosts with connections that go on ask nothing and are asked nothing, so nobody would get to know them.
+			eff.Tell |= TellAsk
+		}
 	case e.orphans > orphans, leaves(&was, &e.st):
 		// Who was told of an address that nobody takes in, or soon will not, has to learn another; hosts that
 		// steering knows are told theirs after this.

@@ -85,7 +85,7 @@ type Effects struct {
 	Reason string // why, in words, when Active
 }
 
-// Tell is a set of what the adapter's neighbours can be told.
+// Tell is a set of what the adapter's neighbours can be told, and its own stack.
 type Tell uint8
 
 // The members of Tell.
@@ -93,6 +93,7 @@ const (
 	TellAddresses Tell = 1 << iota // hosts, where the adapter's addresses are: gratuitous ARP, NA
 	TellGroups                     // switches and routers, which groups to send: IGMP, MLD
 	TellBehind                     // switches, where the MACs behind the adapter are: RARP
+	TellAsk                        // the adapter's own stack, to ask the hosts it knows once more: by that a mode gets to know them
 	TellAll       = TellAddresses | TellGroups | TellBehind
 )
 

@@ -16,6 +16,8 @@ import (
 type Announcer interface {
 	// Announcement reads the addresses and groups as they are. It may take its time.
 	Announcement(ctx context.Context) (Announcement, error)
+	// Ask has the adapter's stack ask every neighbour it knows whether it is still there.
+	Ask(ctx context.Context) error
 }
 
 // Announcement is what the adapter and the VLANs on it are reachable under.
@@ -85,7 +87,7 @@ func (c *crier) announce(ctx context.Context, a announcement) {
 			return
 		}
 		var what Announcement
-		if c.source != nil && a.tell&^modes.TellBehind != 0 {
+		if c.source != nil && a.tell&(modes.TellAddresses|modes.TellGroups) != 0 {
 			// Read each time: an address may have come or gone since.
 			var err error
 			if what, err = c.source.Announcement(ctx); err != nil && ctx.Err() == nil {
@@ -102,6 +104,11 @@ func (c *crier) announce(ctx context.Context, a announcement) {
 		}
 		if a.tell&modes.TellAddresses != 0 {
 			c.told(ctx)
+		}
+		if i == 0 && a.tell&modes.TellAsk != 0 && c.source != nil {
+			if err := c.source.Ask(ctx); err != nil && ctx.Err() == nil {
+				c.log.Warn("neighbours are not asked, they are steered when they ask", "err", err)
+			}
 		}
 	}
 }

@@ -192,6 +192,14 @@ type announcer struct {
 	what  Announcement
 	hold  time.Duration
 	reads int
+	asked int
+}
+
+func (a *announcer) Ask(context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asked++
+	return nil
 }
 
 func (a *announcer) Announcement(ctx context.Context) (Announcement, error) {

@@ -27,6 +27,9 @@ type announcer struct {
 	index int
 }
 
+// Ask has the adapter's stack ask whom it knows.
+func (a announcer) Ask(context.Context) error { return a.host.AskNeighbours(a.index) }
+
 // Announcement reads what the neighbours are to be told.
 func (a announcer) Announcement(context.Context) (team.Announcement, error) {
 	return a.host.Announcement(a.index)

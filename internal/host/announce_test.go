@@ -3,6 +3,7 @@ package host
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -42,6 +43,24 @@ func TestAnnouncement(t *testing.T) {
 	}
 	if !has("224.0.0.1", "10.9.0.1") || !has("224.0.0.1", "10.9.0.5") {
 		t.Errorf("groups: %+v", got.Groups)
+	}
+}
+
+func TestAskNeighbours(t *testing.T) {
+	w := newWorld(t)
+	adapter := w.tap()
+	run(t, `ip addr add 10.9.0.1/24 dev team0
+		ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev team0 nud stale
+		ip neigh add fd09::2 lladdr 02:00:00:00:00:02 router dev team0 nud stale
+		ip neigh add 10.9.0.3 lladdr 02:00:00:00:00:03 dev team0 nud permanent
+		ip neigh add 10.9.0.4 lladdr 02:00:00:00:00:04 dev na nud stale`)
+	must(t, w.open(nil).AskNeighbours(adapter))
+	got := run(t, "ip neigh show")
+	for _, want := range []string{"10.9.0.2 dev team0 lladdr 02:00:00:00:00:02 PROBE", "fd09::2 dev team0 lladdr 02:00:00:00:00:02 router PROBE",
+		"10.9.0.3 dev team0 lladdr 02:00:00:00:00:03 PERMANENT", "10.9.0.4 dev na lladdr 02:00:00:00:00:04 STALE"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package host
 
 import (
 	"encoding/binary"
+	"errors"
 	"net/netip"
 	"slices"
 
@@ -82,4 +83,32 @@ func (h *Host) setNeighbour(n object, index int) error {
 	}
 	n.head[ndFlags] &^= 1 << 7 // NTF_ROUTER is learnt by the kernel
 	return h.change("set neighbour "+neighbourAddr(n).String(), unix.RTM_NEWNEIGH, flags, n)
+}
+
+// AskNeighbours has the kernel ask all neighbours that it knows by the adapter, or by a link on it that shares the
+// adapter's MAC, whether they are still there: unicast, and nothing waits for the answers.
+func (h *Host) AskNeighbours(adapter int) error {
+	links, err := retry(h.nl.LinkList)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, b := range behind(links, adapter) {
+		if b.mac != 0 {
+			continue
+		}
+		list, err := h.learned(b.index)
+		errs = append(errs, err)
+		for _, n := range list {
+			if permanent(n) {
+				continue
+			}
+			binary.NativeEndian.PutUint16(n.head[ndState:], unix.NUD_PROBE)
+			err := h.change("ask neighbour "+neighbourAddr(n).String(), unix.RTM_NEWNEIGH, unix.NLM_F_REPLACE, n)
+			if !errors.Is(err, unix.ENOENT) { // forgotten meanwhile
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
