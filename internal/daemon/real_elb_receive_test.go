@@ -20,6 +20,7 @@ const repair = 5 * time.Second
 func TestELBSpreadsWhatItReceives(t *testing.T) {
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding})
 			heard := w.listen()
 			w.create(nics(4))

@@ -11,6 +11,7 @@ import (
 func TestELBSwitchesLive(t *testing.T) {
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, worldOptions{NICs: 3, Flooding: tt.flooding})
 			host := w.state()
 			w.create(nics(3))

@@ -30,7 +30,6 @@ func TestELBUsesEveryMember(t *testing.T) {
 				by, all := w.sentBy(before, inOctets)
 				for _, n := range by {
 					if n < all/4*0.7 || n > all/4*1.3 {
-						t.Logf("%v", by)
 						return false
 					}
 				}
@@ -39,7 +38,6 @@ func TestELBUsesEveryMember(t *testing.T) {
 			labtest.Eventually(t, patience, "rates as measured, within a factor of two", func() bool {
 				for _, m := range w.status().Members {
 					if !near(m, rate) {
-						t.Logf("%s: %d bit/s, %s", m.Name, m.RateBps, m.RateSource)
 						return false
 					}
 				}
@@ -86,6 +84,7 @@ func stray(r lab.Report) uint64 { return r.Sent / 200 }
 func TestELBKeepsOrder(t *testing.T) {
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding})
 			heard := w.listen()
 			w.create(nics(4))
