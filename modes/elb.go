@@ -108,7 +108,7 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 	if len(changed) > 0 {
 		e.replan() // with what homes have become
 	}
-	eff.Send = e.teach(changed)
+	eff.Send = append(e.teach(changed), e.teach(e.pinned(&was))...)
 	if !slices.Equal(pinned, e.plan.Slots) && len(e.st.Behind) > 0 {
 		eff.Tell |= TellBehind
 	}
@@ -127,6 +127,21 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 	}
 	eff.Send = append(eff.Send, e.steering.follow(now, &e.st, e.plan, e.active)...)
 	return eff
+}
+
+// pinned returns where the MACs behind the adapter are from now on that were not known before: until then the
+// active member has sent for them, and switches have learnt that.
+func (e *elb) pinned(was *State) map[frame.MAC]int {
+	homes := map[frame.MAC]int{}
+	for _, m := range e.st.Behind {
+		if _, known := slices.BinarySearch(was.Behind, m); known {
+			continue
+		}
+		if id := e.plan.Pin(m); id >= 0 && id != e.active {
+			homes[m] = id
+		}
+	}
+	return homes
 }
 
 // Plan returns the Plan in force.

@@ -254,8 +254,16 @@ func TestELBPinsBehind(t *testing.T) {
 		st.Behind = append(st.Behind, frame.MAC(0x020000000500+i))
 	}
 	eff := m.Handle(t0, st)
-	if eff.Tell != 0 || len(eff.Send) > 0 {
-		t.Errorf("their own frames have taught the switch already: %+v", eff)
+	if eff.Tell != 0 {
+		t.Errorf("all pins are told of though none has moved: %+v", eff)
+	}
+	for mac, id := range taught(eff.Send) {
+		if id == m.Plan().Single || id != m.Plan().Pin(mac) {
+			t.Errorf("%v is taught by %d, pinned to %d", mac, id, m.Plan().Pin(mac))
+		}
+	}
+	if again := m.Handle(t0, st); len(again.Send) > 0 {
+		t.Errorf("pins are taught again: %+v", again)
 	}
 	var n [3]int
 	before := map[frame.MAC]int{}
@@ -267,6 +275,9 @@ func TestELBPinsBehind(t *testing.T) {
 		if c < 40 {
 			t.Errorf("member %d has %d of 200", id, c)
 		}
+	}
+	if got := len(taught(eff.Send)); got != 200-n[m.Plan().Single] {
+		t.Errorf("%d of %d pins taught", got, 200-n[m.Plan().Single])
 	}
 	eff = m.Handle(t0, change(st, func(m []Member) { m[1].Usable = false }))
 	if eff.Tell&TellBehind == 0 {

@@ -2,6 +2,7 @@ package modes
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"nicteam/internal/frame"
@@ -91,10 +92,16 @@ func (s *shortest) pick(pl *Plan, h *frame.Headers, b []byte, bytes int, now int
 func (s *shortest) fixed(pl *Plan, h *frame.Headers) int {
 	switch {
 	case h.Src != pl.Adapter:
-		if id := pl.Pin(h.Src); id >= 0 {
-			return id
+		// One that nobody knows yet is sent for by the member that takes in what is for groups: by another its
+		// first question would come back in.
+		id := pl.Single
+		if _, known := slices.BinarySearch(pl.Behind, h.Src); known {
+			id = pl.Pin(h.Src)
 		}
-		return MaxMembers
+		if id < 0 {
+			return MaxMembers
+		}
+		return id
 	case h.Dst.Multicast() && h.IPProto != frame.ProtoUDP:
 		if pl.Single < 0 {
 			return MaxMembers

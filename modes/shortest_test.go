@@ -328,7 +328,14 @@ func TestShortestFixed(t *testing.T) {
 		behind.Put(f.b, 6)
 		frame.Parse(f.b, &f.h)
 		for range 3 {
-			if id := f.pick(&p, pl, 100); id != pl.Pin(behind) {
+			if id := f.pick(&p, pl, 100); id != pl.Single {
+				t.Errorf("%s from somebody unknown behind: by %d, active is %d", name, id, pl.Single)
+			}
+		}
+		known := *pl
+		known.Behind = []frame.MAC{behind}
+		for range 3 {
+			if id := f.pick(&p, &known, 100); id != pl.Pin(behind) {
 				t.Errorf("%s from behind: by %d, pinned to %d", name, id, pl.Pin(behind))
 			}
 		}
