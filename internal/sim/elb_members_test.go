@@ -136,6 +136,33 @@ func TestGuestsBehind(t *testing.T) {
 	}
 }
 
+// TestGuestsFirstWord: the first question of a guest that nobody knows does not come back to it, and is answered soon
+// once the NICs take in what is for guests.
+func TestGuestsFirstWord(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []modes.Kind{modes.ELB, modes.ActiveBackup} {
+		for _, floods := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%v floods %v", mode, floods), func(t *testing.T) {
+				b := newBench(t, mode, 4, 1, Line{})
+				b.sw.Floods = floods
+				for g := range 6 {
+					s := b.team.Guest(fmt.Sprintf("guest%d", g))
+					k := FlowKey{V6: g%2 == 1, Sport: uint16(g), Dport: 9}
+					there, back := b.UDP(s, b.peers[0], k, 100, 10*time.Millisecond), b.UDP(b.peers[0], s, k, 100, 10*time.Millisecond)
+					took, err := b.Until("guest and peer hear each other", 2*time.Second, func() bool { return there.Got > 0 && back.Got > 0 })
+					if err != nil {
+						t.Fatal(err)
+					}
+					if g > 0 && took > 30*time.Millisecond {
+						t.Errorf("guest %d is reached after %v", g, took)
+					}
+					b.pass(200 * time.Millisecond)
+				}
+			})
+		}
+	}
+}
+
 // TestNICsThatRefuseAddresses: NICs that take in what is for their own address only, as Wi-Fi does, carry traffic of
 // all peers again soon after one is lost.
 func TestNICsThatRefuseAddresses(t *testing.T) {

@@ -207,16 +207,13 @@ func (t *Team) own(m frame.MAC) bool {
 	return ok
 }
 
-// deliver gives a frame to the adapter. The first frame of a guest may come back: until the control loop knows of it
-// nothing tells that it is ours.
+// deliver gives a frame to the adapter.
 func (t *Team) deliver(p *Packet) {
-	if t.own(p.h.Src) || p.from != nil && p.from.team == t && t.behind(p.from.MAC) {
+	if t.own(p.h.Src) || p.from != nil && p.from.team == t {
 		t.w.breach("%s: its own frame has come back into the adapter: %s", t.Name, describe(p))
 		return
 	}
 	for _, s := range t.local {
-		if s != p.from {
-			s.in(p)
-		}
+		s.in(p)
 	}
 }
