@@ -165,6 +165,40 @@ func TestReceivingFromEight(t *testing.T) {
 	}
 }
 
+// TestElbTakesOver: a team that changes to elb under traffic spreads what peers send that have known it for long, and
+// loses nothing; nor when it changes back.
+func TestElbTakesOver(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, modes.ActiveBackup, 4, 8, Line{Rate: 1e9})
+	var flows []*Flow
+	for i := range 16 {
+		flows = append(flows, b.both(i%8, uint16(4000+i+i/8), 400, 3*time.Millisecond)...)
+	}
+	b.pass(2 * time.Second)
+	for _, mode := range []modes.Kind{modes.ELB, modes.ActiveBackup, modes.ELB} {
+		pause(b, flows)
+		restart(flows)
+		resume(b, flows)
+		if err := b.team.Set(func(c *team.Config) { c.Mode = mode }); err != nil {
+			t.Fatal(err)
+		}
+		b.pass(5 * time.Second)
+		pause(b, flows)
+		for _, f := range flows {
+			if f.Got != f.Sent || f.Double > 0 {
+				t.Errorf("to %v: %s: %d sent, %d arrived, %d doubled", mode, f.Name, f.Sent, f.Got, f.Double)
+			}
+		}
+		want := 1
+		if mode == modes.ELB {
+			want = 4
+		}
+		if is := b.homes(); len(is) != want {
+			t.Errorf("in %v peers reach the team at %v", mode, is)
+		}
+	}
+}
+
 // homes says by which member each peer reaches the team.
 func (b *bench) homes() map[frame.MAC]int {
 	n := map[frame.MAC]int{}

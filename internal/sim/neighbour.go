@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"nicteam/internal/frame"
@@ -108,6 +110,17 @@ func (n *neighbour) ask() {
 		to = n.mac
 	}
 	n.s.request(n.ip, to)
+}
+
+// AskAgain asks every neighbour that is known whether it is still there.
+func (s *Stack) AskAgain() {
+	known := slices.SortedFunc(maps.Values(s.neighbours), func(a, b *neighbour) int { return a.ip.Compare(b.ip) })
+	for _, n := range known {
+		if n.state != incomplete {
+			n.state, n.probes = probe, 0
+			n.ask()
+		}
+	}
 }
 
 func (n *neighbour) expired() {

@@ -231,6 +231,10 @@ func (t *Team) tell(out team.Output, order uint64, count int) {
 		if out.Tell&modes.TellAddresses != 0 {
 			t.w.After(t.w.between(0, newsLate), func() { t.handle(team.Announced{}) })
 		}
+		if out.Tell&modes.TellAsk != 0 {
+			out.Tell &^= modes.TellAsk // once
+			t.Stack.AskAgain()
+		}
 		t.w.After(t.config.AnnounceInterval, func() { t.tell(out, order, count-1) })
 	})
 }
