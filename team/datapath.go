@@ -20,13 +20,12 @@ type Link struct {
 // Datapath moves frames between the adapter and the members as the Plan says, and counts.
 // internal/relay implements it. All methods may be called from any goroutine.
 type Datapath interface {
-	// Join opens member id on a NIC. It moves nothing until a Plan names the member. Where the NIC refuses
-	// addresses that the Plan in force has for that id, the error wraps a *FilterError.
+	// Join opens member id on a NIC. It moves nothing until a Plan names the member.
 	Join(id int, l Link) error
 	// Leave closes member id; the Plan in force must not name it.
 	Leave(id int) error
-	// Apply puts a Plan in force and returns once no later frame follows the Plan before it. Where NICs refuse
-	// addresses of Plan.Filter the error wraps a *FilterError; the Plan is in force all the same.
+	// Apply puts a Plan in force and returns once no later frame follows the Plan before it. It does not wait
+	// until NICs take in what Plan.Filter and Plan.Promiscuous want, which is soon; one that refuses is told of.
 	Apply(*modes.Plan) error
 	// Backlog is how many bytes member id has been given that have not left it.
 	Backlog(id int) int
@@ -46,21 +45,13 @@ type Datapath interface {
 	Close() error
 }
 
-// FilterError says that NICs do not take in frames for addresses besides their own.
-type FilterError struct {
-	Members []int // which
-	Err     error // of the first
-}
-
-func (e *FilterError) Error() string { return e.Err.Error() }
-func (e *FilterError) Unwrap() error { return e.Err }
-
-// Control is something that the data path tells the control loop. It is one of the three.
+// Control is something that the data path tells the control loop. It is one of the four.
 type Control struct {
 	Kind   ControlKind
 	Member int       // -1: the adapter
 	MAC    frame.MAC // ControlBehind
 	Frame  []byte    // ControlFrame: a copy, the receiver's to keep
+	Err    error     // ControlRefused: why
 }
 
 // ControlKind says what a Control is.
@@ -71,6 +62,7 @@ const (
 	ControlFrame   ControlKind = iota // a frame for the mode; of Member -1 one that is the control loop's to send
 	ControlBehind                     // a source MAC was seen behind the adapter that Plan.Behind does not have
 	ControlSuspect                    // the member refused a frame as one without link does: read its link at once
+	ControlRefused                    // the member's NIC does not take in frames for other addresses than its own
 )
 
 // Count is frames on the wire's side of segmentation, and their bytes without FCS.

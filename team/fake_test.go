@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -93,15 +92,10 @@ func (k *kernel) Apply(p *modes.Plan) error {
 			k.bad = append(k.bad, fmt.Sprintf("plan names %d, which is not open", id))
 		}
 	}
-	var refused []int
 	for id := range k.ownMAC {
 		if len(p.Filter[id]) > 0 {
-			refused = append(refused, id)
+			k.control <- Control{Kind: ControlRefused, Member: id, Err: errors.New("operation not supported")}
 		}
-	}
-	if len(refused) > 0 {
-		slices.Sort(refused)
-		return fmt.Errorf("apply: %w", &FilterError{refused, errors.New("operation not supported")})
 	}
 	if err := k.called("plan %b", p.Distributing); err != nil {
 		return err

@@ -271,6 +271,7 @@ func (l *Loop) leave(now time.Time, in Leave, out *Output) *Problem {
 		l.cfg.Active = ""
 	}
 	delete(l.flooded, m.id)
+	delete(l.warned, "filter "+m.link.Name)
 	l.event(out, now, "member-removed", m.link.Name, "")
 	return nil
 }
@@ -295,6 +296,8 @@ func (l *Loop) fromDatapath(now time.Time, c Control, out *Output) {
 		if !own {
 			l.behind.add(now, c.MAC)
 		}
+	case ControlRefused:
+		l.refused(now, Refused{ID: c.Member, Err: c.Err}, out)
 	case ControlSuspect:
 		if m := l.byID(c.Member); m != nil {
 			out.Poke = append(out.Poke, m.link.Index)

@@ -197,7 +197,7 @@ func TestAddressesRefused(t *testing.T) {
 	})
 }
 
-// A refusal by a member that is known to refuse is no reason for another Plan, but a fault as any other.
+// A mode that has no other way wants what was refused: a warning stands until there is another mode.
 func TestAddressesRefusedAgain(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()
@@ -209,8 +209,12 @@ func TestAddressesRefusedAgain(t *testing.T) {
 		if len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "operation not supported") || s.State == "up" {
 			t.Errorf("%s with warnings %q", s.State, s.Warnings)
 		}
-		k.do(func() { k.ownMAC = nil })
-		time.Sleep(2 * applyAgainMax)
+		c = tm.Config()
+		c.Mode, c.Members = modes.ELB, nil
+		if err := tm.Set(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
 		if s := tm.Status(); s.State != "up" || len(s.Warnings) > 0 {
 			t.Errorf("%s with warnings %q", s.State, s.Warnings)
 		}

@@ -26,6 +26,8 @@ type member struct {
 	draining bool
 	rate     rate // as last measured
 
+	refusal string // why its NIC takes in nothing for other addresses, "" it does or nobody has tried
+
 	usable   bool // what the mode was told
 	failures uint64
 }
@@ -36,7 +38,7 @@ func (m *member) verdict() bool { return m.known && !m.absent && !m.vacant && m.
 // reset forgets what was seen of m's NIC before now.
 func (m *member) reset(now time.Time) {
 	m.opened, m.known, m.absent, m.vacant = now, false, false, false
-	m.state, m.rate = monitor.LinkState{}, rate{}
+	m.state, m.rate, m.refusal = monitor.LinkState{}, rate{}, ""
 	m.debounce = monitor.Debounce{UpDelay: m.debounce.UpDelay, DownDelay: m.debounce.DownDelay}
 }
 

@@ -32,6 +32,7 @@ func (l *Loop) settle(now time.Time, out *Output) {
 		}
 		l.plan, out.Plan = p, p
 	}
+	l.complain()
 	l.assess(now, out)
 	out.Carrier = l.state != "down"
 	if out.Tell != 0 {

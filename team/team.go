@@ -217,9 +217,6 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 // NICs refuse addresses, a Plan without these takes its place at once.
 func (t *Team) apply(out *Output) {
 	err := t.o.Datapath.Apply(t.pending)
-	for err != nil && t.yield(err, out) {
-		err = t.o.Datapath.Apply(t.pending)
-	}
 	if err == nil {
 		t.pending, t.again = nil, 0
 		if t.loop.warned[warnApply] != "" {

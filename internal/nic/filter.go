@@ -10,12 +10,6 @@ import (
 	"nicteam/internal/frame"
 )
 
-// SetFilter makes the NIC take in these unicast addresses besides its own, and no more those of calls before.
-// On error the rest is tried all the same.
-func (s *Socket) SetFilter(macs []frame.MAC) error {
-	return errors.Join(s.TrimFilter(macs), s.AddFilter(macs))
-}
-
 // AddFilter makes the NIC take in these unicast addresses as well. On error the rest is tried all the same.
 func (s *Socket) AddFilter(macs []frame.MAC) error {
 	s.mu.Lock()

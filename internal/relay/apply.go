@@ -3,7 +3,6 @@ package relay
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -12,58 +11,23 @@ import (
 	"nicteam/team"
 )
 
-// admit has the NIC of a member that joins take in what the rule wants of it.
-func admit(s *nic.Socket, u *rule, id int) error {
-	if err := s.SetFilter(u.Filter[id]); err != nil {
-		return &team.FilterError{Members: []int{id}, Err: err}
-	}
-	return s.SetPromiscuous(u.Promiscuous)
-}
-
-// Apply puts pl in force. Addresses that pl wants received are in the NICs' filters before, those it does
-// not want leave them after. On an error of those, which wraps a *team.FilterError where NICs refused an address, the
-// Plan is in force all the same.
+// Apply puts pl in force.
 func (r *Relay) Apply(pl *modes.Plan) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		return fmt.Errorf("apply plan: %w", nic.ErrClosed)
 	}
-	var errs, refusals []error
-	var refused []int
-	for m := range r.joined {
-		if err := m.socket.AddFilter(pl.Filter[m.id]); err != nil && !gone(err) {
-			refused = append(refused, m.id)
-			refusals = append(refusals, err)
-		}
-		if pl.Promiscuous {
-			errs = append(errs, m.socket.SetPromiscuous(true))
-		}
-	}
-
 	r.rule.Store(newRule(pl))
 	r.tx.epoch.wait()
 	for m := range r.joined {
 		m.epoch.wait()
 	}
-
-	for m := range r.joined {
-		errs = append(errs, m.socket.TrimFilter(pl.Filter[m.id]), m.socket.SetPromiscuous(pl.Promiscuous))
-	}
-	errs = slices.DeleteFunc(errs, gone)
-	if len(refused) > 0 {
-		errs = append(errs, &team.FilterError{Members: refused, Err: errors.Join(refusals...)})
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("apply plan: %w", err)
-	}
+	r.filters.due()
 	return nil
 }
 
-// gone reports whether err is that of a NIC that has just gone: it has nothing that could be set.
-func gone(err error) bool { return errors.Is(err, unix.ENODEV) }
-
-// joined yields the members that have joined. The caller holds the mutex.
+// joined yields the members that have joined.
 func (r *Relay) joined(yield func(*member) bool) {
 	for id := range r.members {
 		if m := r.members[id].Load(); m != nil && !yield(m) {
@@ -71,3 +35,63 @@ func (r *Relay) joined(yield func(*member) bool) {
 		}
 	}
 }
+
+// filters brings what NICs take in in line with the rule in force. It has a goroutine of its own: the kernel takes its
+// configuration lock for every address, and holds it itself for milliseconds just when a link is lost. What an
+// address leaves takes it in until what it comes to does.
+type filters struct {
+	wake chan struct{}
+	done chan struct{}
+}
+
+func newFilters() *filters {
+	return &filters{wake: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
+// due says that there is another rule, or another member.
+func (f *filters) due() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// end returns when the last filter has been set.
+func (f *filters) end() {
+	close(f.wake)
+	<-f.done
+}
+
+func (r *Relay) keepFilters() {
+	defer close(r.filters.done)
+	for range r.filters.wake {
+		u := r.rule.Load()
+		for m := range r.joined {
+			r.admit(m.socket, u, m.id)
+		}
+		for m := range r.joined {
+			r.settled(m.id, m.socket.TrimFilter(u.Filter[m.id]))
+			r.settled(m.id, m.socket.SetPromiscuous(u.Promiscuous))
+		}
+	}
+}
+
+// admit has the NIC of member id take in what the rule wants of it.
+func (r *Relay) admit(s *nic.Socket, u *rule, id int) {
+	if err := s.AddFilter(u.Filter[id]); err != nil && !gone(err) {
+		r.news.tell(team.Control{Kind: team.ControlRefused, Member: id, Err: err})
+	}
+	if u.Promiscuous {
+		r.settled(id, s.SetPromiscuous(true))
+	}
+}
+
+// settled logs what nothing can be done about.
+func (r *Relay) settled(id int, err error) {
+	if err != nil && !gone(err) {
+		r.log.Warn("NIC's filter not set", "member", id, "err", err)
+	}
+}
+
+// gone reports whether err is that of a NIC, or of a socket, that has just gone: there is nothing that could be set.
+func gone(err error) bool { return errors.Is(err, unix.ENODEV) || errors.Is(err, nic.ErrClosed) }

@@ -1,10 +1,10 @@
 package relay
 
 import (
-	"errors"
+	"fmt"
 	"testing"
+	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 
 	"nicteam/internal/frame"
@@ -22,11 +22,12 @@ func TestFilterAndPromiscuous(t *testing.T) {
 		pl := g.plan(modes.SpreadSingle)
 		pl.Promiscuous, pl.Filter[0] = promiscuous, filter
 		g.apply(pl)
-		l, err := g.host.Handle().LinkByName("m0")
-		labtest.Must(t, err)
-		if got := l.Attrs().Promisc; got != want {
-			t.Errorf("promiscuous %v, filter %v: promiscuity %d, want %d", promiscuous, filter, got, want)
-		}
+		what := fmt.Sprintf("promiscuity %d with promiscuous %v, filter %v", want, promiscuous, filter)
+		labtest.Eventually(t, 5*time.Second, what, func() bool {
+			l, err := g.host.Handle().LinkByName("m0")
+			labtest.Must(t, err)
+			return l.Attrs().Promisc == want
+		})
 	}
 	apply(false, 0)
 	apply(true, 1)
@@ -56,26 +57,33 @@ func TestRefusedAddressesAreTold(t *testing.T) {
 	g.links = append(g.links, team.Link{Name: "m2", Index: l.Attrs().Index, MAC: memberMAC(2)})
 	g.join(2)
 	pl := g.plan(modes.SpreadSingle)
-	for range 2 {
-		var refused *team.FilterError
-		if err := g.relay.Apply(pl); !errors.As(err, &refused) {
-			t.Fatalf("Apply: %v", err)
-		}
-		if diff := cmp.Diff([]int{2}, refused.Members); diff != "" {
-			t.Errorf("members (-want +got):\n%s", diff)
+	g.apply(pl)
+	told := func() {
+		t.Helper()
+		late := time.After(5 * time.Second)
+		for {
+			select {
+			case c := <-g.relay.Control():
+				if c.Kind != team.ControlRefused {
+					continue
+				}
+				if c.Member != 2 || c.Err == nil {
+					t.Errorf("told %+v", c)
+				}
+				return
+			case <-late:
+				t.Error("not told")
+				return
+			}
 		}
 	}
+	told()
 	host, peer := g.teamPort(), g.peerPort(0)
 	b := testFrame(peerMAC, adapterMAC, 1)
 	host.send(b)
 	peer.expect(b)
 
 	labtest.Must(t, g.relay.Leave(2))
-	err = g.host.Do(func() error { return g.relay.Join(2, g.links[2]) })
-	if refused := (*team.FilterError)(nil); !errors.As(err, &refused) {
-		t.Errorf("Join: %v", err)
-	}
-	pl.Filter[2] = nil
-	g.apply(pl)
 	g.join(2)
+	told()
 }

@@ -69,6 +69,7 @@ type Relay struct {
 	rule    atomic.Pointer[rule]
 	members [modes.MaxMembers]atomic.Pointer[member]
 	tx      *transmitter
+	filters *filters
 
 	accounts  [modes.MaxMembers]account
 	noMember  [team.Drops]atomic.Uint64 // drops of the adapter's own
@@ -103,6 +104,8 @@ func New(o Options) (*Relay, error) {
 	if err := r.tx.start(); err != nil {
 		return nil, fmt.Errorf("start relay: %w", err)
 	}
+	r.filters = newFilters()
+	go r.keepFilters()
 	return r, nil
 }
 
@@ -138,9 +141,7 @@ func (r *Relay) Join(id int, l team.Link) error {
 // enter makes an open socket member id.
 func (r *Relay) enter(id int, l team.Link, s *nic.Socket) error {
 	seen := r.rule.Load()
-	if err := admit(s, seen, id); err != nil {
-		return err
-	}
+	r.admit(s, seen, id)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -148,11 +149,6 @@ func (r *Relay) enter(id int, l team.Link, s *nic.Socket) error {
 	}
 	if r.members[id].Load() != nil {
 		return fmt.Errorf("member %d is there already: %w", id, unix.EEXIST)
-	}
-	if u := r.rule.Load(); u != seen {
-		if err := admit(s, u, id); err != nil {
-			return err
-		}
 	}
 	if a := &r.accounts[id]; a.name != l.Name {
 		a.rx.reset()
@@ -162,6 +158,9 @@ func (r *Relay) enter(id int, l team.Link, s *nic.Socket) error {
 	m := newMember(r, id, s)
 	r.members[id].Store(m)
 	go m.run()
+	if r.rule.Load() != seen {
+		r.filters.due()
+	}
 	return nil
 }
 
@@ -287,6 +286,7 @@ func (r *Relay) Close() error {
 	}
 	r.closed = true
 	errs := []error{r.tx.end()}
+	r.filters.end()
 	for id := range r.members {
 		errs = append(errs, r.end(r.detach(id)))
 	}
