@@ -7,7 +7,8 @@ import (
 	"nicteam/internal/frame"
 )
 
-// Move takes the peer's cable out and puts it into another switch, or another port of the same.
+// Move takes the peer's cable out and puts it into another switch, or another port of the same, where the peer shows
+// itself: a switch that keeps what it has learnt would not look for it.
 func (n *NIC) Move(to *Switch) {
 	old := n.End
 	old.wire.Set(false)
@@ -16,6 +17,7 @@ func (n *NIC) Move(to *Switch) {
 	line := old.Line
 	n.End.wire = nil
 	to.w.Cable(n.End, port.End, line)
+	n.send(newPacket(frame.RARP(n.MAC)))
 }
 
 // Break spoils what an end sends: a share of it, or all of it while the carrier stays.
