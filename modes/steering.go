@@ -52,6 +52,9 @@ const (
 	pairBusy     = time.Minute // a pair that sent something since then is not pushed out by new ones
 	repairDelay  = 50 * time.Millisecond
 	tellInterval = time.Second // of one pair
+	// repairInterval is the same for repairs. Linux asks three times, a second apart, for a host that is not there: what
+	// each of these has done is not to last until the next. Our own broadcasts bound how often there is one.
+	repairInterval = 200 * time.Millisecond
 )
 
 // clock returns now as a time since the first thing that happened.

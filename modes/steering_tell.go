@@ -32,14 +32,17 @@ func (s *steering) broadcast(t time.Duration, g int32) {
 // repair has a pair told at t, and once more after that.
 func (s *steering) repair(t time.Duration, i int32) {
 	s.pairs.at(i).again = true
-	s.tell(t, i)
+	s.due(t, i, repairInterval)
 }
 
 // tell has a pair told at t or as soon after that as its turn comes.
-func (s *steering) tell(t time.Duration, i int32) {
+func (s *steering) tell(t time.Duration, i int32) { s.due(t, i, tellInterval) }
+
+// due puts a pair on the agenda at t, and so long after it was last told.
+func (s *steering) due(t time.Duration, i int32, interval time.Duration) {
 	p := s.pairs.at(i)
 	if p.tolds > 0 {
-		t = max(t, p.told+tellInterval)
+		t = max(t, p.told+interval)
 	}
 	if it := pairItem(i); !s.agenda.has(it) || t < s.agenda.time[it] {
 		s.agenda.set(it, t)

@@ -206,7 +206,7 @@ func TestAddressesRefusedAgain(t *testing.T) {
 		tm := running(t, k, Options{Config: c}, 1, 2)
 		time.Sleep(time.Second)
 		s := tm.Status()
-		if len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "operation not supported") || s.State == "up" {
+		if len(s.Warnings) != 2 || !strings.Contains(s.Warnings[0], "operation not supported") || s.State == "up" {
 			t.Errorf("%s with warnings %q", s.State, s.Warnings)
 		}
 		c = tm.Config()
