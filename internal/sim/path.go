@@ -207,9 +207,10 @@ func (t *Team) own(m frame.MAC) bool {
 	return ok
 }
 
-// deliver gives a frame to the adapter.
+// deliver gives a frame to the adapter. What a member has sent that has left since may wait in a full queue for longer
+// than its address is known to have been ours.
 func (t *Team) deliver(p *Packet) {
-	if t.own(p.h.Src) || p.from != nil && p.from.team == t {
+	if t.own(p.h.Src) || p.from != nil && p.from.team == t && t.w.now >= t.left+t.w.jam {
 		t.w.breach("%s: its own frame has come back into the adapter: %s", t.Name, describe(p))
 		return
 	}

@@ -231,7 +231,7 @@ func (l *life) end() error {
 	for _, f := range l.udp {
 		f.Stop()
 	}
-	if err := l.World.Run(4 * time.Second); err != nil {
+	if err := l.World.Run(4*time.Second + 8*l.jam); err != nil {
 		return err
 	}
 	if l.loaded && l.floods {
@@ -241,7 +241,7 @@ func (l *life) end() error {
 		if f.tcp.limit > 0 && !f.Done() && !l.loaded {
 			l.breach("%s has brought %d of %d segments", f.Name, f.tcp.upTo, f.tcp.limit)
 		}
-		if f.tcp.limit == 0 && l.now-f.Last > 2*time.Second {
+		if f.tcp.limit == 0 && l.now-f.Last > 4*time.Second+8*l.jam {
 			l.breach("%s has stood still for %v", f.Name, l.now-f.Last)
 		}
 	}

@@ -13,6 +13,7 @@ const (
 	lateBy    = 3
 	lateByMax = 300
 	rtoLeast  = 200 * time.Millisecond
+	rtoMost   = 2 * time.Second
 	// windowMost is what the receiver allows to be under way.
 	windowMost = 2000
 )
@@ -102,7 +103,7 @@ func (t *tcp) push() {
 }
 
 func (t *tcp) arm() {
-	t.timer.set(t.f.w.now + max(rtoLeast, 2*t.rtt)<<min(t.backoff, 3))
+	t.timer.set(t.f.w.now + min(max(rtoLeast, 2*t.rtt)<<min(t.backoff, 6), rtoMost))
 }
 
 // timeout counts everything under way as lost.

@@ -50,6 +50,7 @@ type Team struct {
 	measuring *timer
 	flooding  *timer
 
+	left       time.Duration // when a member last left
 	overlap    time.Duration // until then two members may take in the same
 	steered    time.Duration // peers were last told another way
 	forcedSeen uint64
@@ -90,7 +91,7 @@ func (w *World) Team(name string, c team.Config, mac frame.MAC) *Team {
 		mac = w.number(0x2)
 	}
 	c.Team = name
-	t := &Team{Name: name, w: w, config: c, plan: &modes.Plan{Next: -1}, met: map[frame.MAC]bool{}, steered: -time.Hour, forcedAt: -time.Hour}
+	t := &Team{Name: name, w: w, config: c, plan: &modes.Plan{Next: -1}, met: map[frame.MAC]bool{}, steered: -time.Hour, forcedAt: -time.Hour, left: -time.Hour}
 	loop, err := team.NewLoop(c, team.LoopOptions{Adapter: mac, Salt: w.rng.Uint64()})
 	if err != nil {
 		panic(fmt.Sprintf("sim: %v", err))
@@ -327,6 +328,7 @@ func (t *Team) leave(m *member) {
 		m.draining = false
 		return
 	}
+	t.left = t.w.now
 	m.nic.up, m.nic.watch, m.nic.filter, m.nic.promisc = nil, nil, nil, false
 	t.members[m.id] = nil
 	for i, id := range t.ids {
