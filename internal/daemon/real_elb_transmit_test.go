@@ -12,7 +12,7 @@ import (
 // TestELBUsesEveryMember has eight connections over four slow NICs whose links claim more: all four work, about alike,
 // and each is known to be slow.
 func TestELBUsesEveryMember(t *testing.T) {
-	const rate, flows = 80e6, 8
+	const rate, flows = 30e6, 8
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding, Rate: rate})
@@ -23,9 +23,9 @@ func TestELBUsesEveryMember(t *testing.T) {
 			labtest.Eventually(t, patience, "four members that share evenly", func() bool {
 				before := w.status()
 				sum := uint64(0)
-				labtest.Eventually(t, patience, "16 MiB", func() bool {
+				labtest.Eventually(t, patience, "6 MiB", func() bool {
 					sum = w.status().TX.Bytes - before.TX.Bytes
-					return sum > 16<<20
+					return sum > 6<<20
 				})
 				by, all := w.sentBy(before, inOctets)
 				for _, n := range by {

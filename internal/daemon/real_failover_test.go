@@ -27,6 +27,7 @@ var teams = []struct {
 	{"xor", "xor", worldOptions{NICs: 3, LAG: true}},
 	{"round-robin", "round-robin", worldOptions{NICs: 3, LAG: true, Spread: lab.SpreadFrames}},
 	{"broadcast", "broadcast", worldOptions{NICs: 3, LAG: true}},
+	{"elb, learning switch", "elb", worldOptions{NICs: 3}},
 }
 
 // TestFileSurvivesPulledCables fetches a file through the team while one cable after the other is pulled and put back.

@@ -66,6 +66,8 @@ func TestNothingComesTwice(t *testing.T) {
 		{"active-backup, flooding switch", "active-backup", worldOptions{NICs: 3, Flooding: true}},
 		{"xor", "xor", worldOptions{NICs: 3, LAG: true}},
 		{"round-robin", "round-robin", worldOptions{NICs: 3, LAG: true, Spread: lab.SpreadFrames}},
+		{"elb, learning switch", "elb", worldOptions{NICs: 3}},
+		{"elb, flooding switch", "elb", worldOptions{NICs: 3, Flooding: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, tt.world)
@@ -112,6 +114,7 @@ func TestDuplicateAddressDetection(t *testing.T) {
 		{"active-backup, flooding switch", "active-backup", true},
 		{"xor, a switch without a group", "xor", true},
 		{"broadcast, a switch without a group", "broadcast", true},
+		{"elb, flooding switch", "elb", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
