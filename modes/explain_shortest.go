@@ -20,7 +20,7 @@ func (e *Explanation) shortest(pl *Plan, flows *Flows, names func(int) string, f
 	var h frame.Headers
 	frame.Parse(b, &h)
 	s := pickerOf(pl, flows)
-	if id := s.fixed(pl, &h); id >= 0 {
+	if id := s.fixed(pl, &h, b); id >= 0 {
 		e.fixed(pl, names, &h, id)
 		return
 	}

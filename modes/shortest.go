@@ -47,7 +47,7 @@ func (s *shortest) pick(pl *Plan, h *frame.Headers, b []byte, bytes int, now int
 	if s.plan != pl {
 		s.follow(pl, now)
 	}
-	id, slot := s.fixed(pl, h), -1
+	id, slot := s.fixed(pl, h, b), -1
 	if id < 0 {
 		slot = flowSlot(pl, h, b)
 		f := &s.flows.Slots[slot]
@@ -89,8 +89,14 @@ func (s *shortest) pick(pl *Plan, h *frame.Headers, b []byte, bytes int, now int
 // fixed returns the member of frames that are no flow's: of MACs behind the adapter, and those for groups by
 // which switches and routers learn who wants them. It returns -1 for all others, and MaxMembers where
 // nobody may send a fixed one.
-func (s *shortest) fixed(pl *Plan, h *frame.Headers) int {
+func (s *shortest) fixed(pl *Plan, h *frame.Headers, b []byte) int {
+	group := h.Dst.Multicast()
 	switch {
+	case group && (h.Src == pl.Adapter && h.IPProto != frame.ProtoUDP || GroupReport(h, b)):
+		if pl.Single < 0 {
+			return MaxMembers
+		}
+		return pl.Single
 	case h.Src != pl.Adapter:
 		// One that nobody knows yet is sent for by the member that takes in what is for groups: by another its
 		// first question would come back in.
@@ -102,11 +108,6 @@ func (s *shortest) fixed(pl *Plan, h *frame.Headers) int {
 			return MaxMembers
 		}
 		return id
-	case h.Dst.Multicast() && h.IPProto != frame.ProtoUDP:
-		if pl.Single < 0 {
-			return MaxMembers
-		}
-		return pl.Single
 	}
 	return -1
 }

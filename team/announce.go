@@ -55,6 +55,7 @@ type announcement struct {
 	via      []int     // members
 	as       frame.MAC // of the adapter's addresses
 	behind   []Behind
+	pin      func(frame.MAC) int // by which member MACs behind are told; nil: by via
 	count    int
 	interval time.Duration
 }
@@ -131,8 +132,8 @@ func (c *crier) pause(ctx context.Context, d time.Duration) bool {
 
 // sends builds the frames: addresses first, because traffic waits for them.
 func (a *announcement) sends(what Announcement) (sends []modes.Send) {
-	add := func(f []byte) {
-		for _, id := range a.via {
+	by := func(via []int, f []byte) {
+		for _, id := range via {
 			if f != nil {
 				sends = append(sends, modes.Send{Member: id, Frame: f})
 			}
@@ -140,10 +141,11 @@ func (a *announcement) sends(what Announcement) (sends []modes.Send) {
 	}
 	if a.tell&modes.TellAddresses != 0 {
 		for _, ip := range what.Addresses {
+			mac, via := a.own(ip.MAC)
 			if ip.IP.Unmap().Is4() {
-				add(frame.GratuitousARP(a.own(ip.MAC), ip.IP.Unmap(), ip.VLAN))
+				by(via, frame.GratuitousARP(mac, ip.IP.Unmap(), ip.VLAN))
 			} else {
-				add(frame.UnsolicitedNA(a.own(ip.MAC), ip.IP.WithZone(""), ip.Router, ip.VLAN))
+				by(via, frame.UnsolicitedNA(mac, ip.IP.WithZone(""), ip.Router, ip.VLAN))
 			}
 		}
 	}
@@ -154,18 +156,24 @@ func (a *announcement) sends(what Announcement) (sends []modes.Send) {
 	}
 	if a.tell&modes.TellGroups != 0 {
 		for _, g := range what.Groups {
-			a.reports(g, add)
+			a.reports(g, func(f []byte) { by(a.via, f) })
 		}
 	}
 	return sends
 }
 
-// own is a MAC as it is told: zero stands for the adapter's.
-func (a *announcement) own(m frame.MAC) frame.MAC {
-	if m == 0 {
-		return a.as
+// own is a MAC as it is told, and by which members: zero stands for the adapter's.
+func (a *announcement) own(m frame.MAC) (frame.MAC, []int) {
+	switch {
+	case m == 0:
+		return a.as, a.via
+	case a.pin == nil:
+		return m, a.via
 	}
-	return m
+	if id := a.pin(m); id >= 0 {
+		return m, []int{id}
+	}
+	return m, nil
 }
 
 // reports builds the group reports of one address.
@@ -178,7 +186,10 @@ func (a *announcement) reports(g GroupReport, add func([]byte)) {
 			v6 = append(v6, ip.WithZone(""))
 		}
 	}
-	mac := a.own(g.MAC)
+	mac := g.MAC
+	if mac == 0 || a.pin != nil {
+		mac = a.as // a switch is to send the group to where groups are taken in, and to learn nobody there who is elsewhere
+	}
 	for part := range slices.Chunk(v4, frame.MaxIGMPGroups) {
 		add(tagged(frame.IGMPReport(mac, ofFamily(g.Source, true), part), g.VLAN))
 	}

@@ -16,7 +16,8 @@ type Output struct {
 	Tell    modes.Tell // what the neighbours are to be told, by Via
 	As      frame.MAC  // of the adapter's addresses, as told
 	Via     []int
-	Behind  []Behind // whose switches must learn anew, when TellBehind
+	Pin     func(frame.MAC) int // by which member MACs behind are told; nil: by Via
+	Behind  []Behind            // whose switches must learn anew, when TellBehind
 	Events  []Event
 	Poke    []int // NICs (ifindex) whose link is to be read at once
 

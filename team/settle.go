@@ -170,6 +170,9 @@ func (l *Loop) address(out *Output) {
 		return
 	}
 	out.As = l.adapter
+	if l.plan.PerMember {
+		out.Pin = l.plan.Pin
+	}
 	if m := l.byID(out.Via[0]); l.plan.PerMember && m != nil {
 		out.As = m.link.MAC
 	}

@@ -198,7 +198,7 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 		t.carrier.put(out.Carrier)
 	}
 	if c := t.loop.cfg; out.Tell != 0 {
-		t.crier.orders.put(announcement{tell: out.Tell, via: out.Via, as: out.As, behind: out.Behind, count: c.AnnounceCount, interval: c.AnnounceInterval})
+		t.crier.orders.put(announcement{tell: out.Tell, via: out.Via, as: out.As, pin: out.Pin, behind: out.Behind, count: c.AnnounceCount, interval: c.AnnounceInterval})
 	}
 	for i := range out.Events {
 		if e := &out.Events[i]; took > 0 && (e.Event == "member-down" || e.Event == "active-changed") {

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,7 +108,8 @@ func (g *rig) flood() {
 	labtest.Must(g, g.peer.Up("br0"))
 }
 
-// What answers somebody new behind the adapter is taken in where he is pinned, and nowhere else.
+// What answers somebody new behind the adapter is taken in by the member that he is sent for by until the Plan has him,
+// and nowhere else.
 func TestAnswerToAGuest(t *testing.T) {
 	g := newRig(t, 2)
 	pl := g.perMember(modes.SpreadSingle)
@@ -119,10 +121,23 @@ func TestAnswerToAGuest(t *testing.T) {
 	host, peers := g.teamPort(), []*port{g.peerPort(0), g.peerPort(1)}
 	host.send(testFrame(peerMAC, strangerMAC, 1))
 	peers[0].next()
-	before := g.counters().Members[0].RXDrop[team.DropNotOurs]
-	peers[0].send(testFrame(strangerMAC, peerMAC, 2))
-	g.await("drop", func(c *team.Counters) bool { return c.Members[0].RXDrop[team.DropNotOurs] == before+1 })
+	before := g.counters().Members[1].RXDrop[team.DropNotOurs]
+	peers[1].send(testFrame(strangerMAC, peerMAC, 2))
+	g.await("drop", func(c *team.Counters) bool { return c.Members[1].RXDrop[team.DropNotOurs] == before+1 })
 	b := testFrame(strangerMAC, peerMAC, 3)
-	peers[1].send(b)
+	peers[0].send(b)
 	host.expect(b)
+}
+
+// A guest says which groups he wants with the address of the member by which groups come in: a switch must not
+// learn the guest there.
+func TestGroupReportOfAGuest(t *testing.T) {
+	g := newRig(t, 1)
+	g.apply(g.perMember(modes.SpreadSingle))
+	host := g.teamPort()
+	peer := g.port(g.peer, "p0", func(h *frame.Headers) bool { return h.IPProto == frame.ProtoIGMP })
+	report := frame.IGMPReport(strangerMAC, netip.MustParseAddr("10.9.0.7"), []netip.Addr{netip.MustParseAddr("239.1.1.1")})
+	host.send(report)
+	memberMAC(0).Put(report, 6)
+	peer.expect(report)
 }

@@ -48,8 +48,14 @@ func (u *rule) accept(id int, own, dst frame.MAC, guest bool) (accepted, team.Dr
 			return forNobody, team.DropStandby
 		}
 		return forOthers, 0
-	case u.isBehind(dst), guest && u.PerMember:
+	case u.isBehind(dst):
 		if u.PerMember && u.Pin(dst) != id {
+			return forNobody, team.DropNotOurs
+		}
+		return forOthers, 0
+	case guest && u.PerMember:
+		// Until the Plan has it, it is sent for by the member that takes in what is for groups.
+		if !u.Multicast.Has(id) {
 			return forNobody, team.DropNotOurs
 		}
 		return forOthers, 0

@@ -196,11 +196,11 @@ func (t *transmitter) pick(u *rule) {
 			t.r.guests.note(t.now, h.Src)
 			t.met.met(t.r.news, u, h.Src)
 		}
-		rename := u.PerMember && h.Src == u.Adapter
-		if rename && u.Distributing != 0 && neighbourhood(&h) && t.r.news.frame(-1, b) {
+		ours := u.PerMember && h.Src == u.Adapter
+		if ours && u.Distributing != 0 && neighbourhood(&h) && t.r.news.frame(-1, b) {
 			continue // comes back by Send
 		}
-		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), rename: rename}
+		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), rename: ours || u.PerMember && modes.GroupReport(&h, b[frame.VnetLen:])}
 		t.facts[t.at] = f
 		set := t.picker.Pick(u.Plan, &h, b[frame.VnetLen:], bytes)
 		if set == 0 {
