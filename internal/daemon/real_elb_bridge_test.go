@@ -93,6 +93,17 @@ func TestELBWithABridge(t *testing.T) {
 			}
 			ping(t, w.peer, box4, 56)
 			ping(t, w.box, peer4, 1472)
+			// Who is new behind the adapter speaks by the active member, until the team knows it.
+			labtest.Eventually(t, patience, "guests at their members", func() bool {
+				heard.forget()
+				settled := true
+				for _, g := range guests {
+					ping(t, g.Host, peer4, 56)
+					settled = settled && len(heard.ways(g.MAC)) == 1
+				}
+				return settled
+			})
+			heard.forget()
 
 			witness, err := lab.StartWitness()
 			labtest.Must(t, err)

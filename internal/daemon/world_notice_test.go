@@ -82,14 +82,13 @@ type ear struct {
 	mu       sync.Mutex
 	macs     map[string]frame.MAC            // of box's NICs
 	out, in  map[string]map[frame.MAC]uint64 // frames by NIC and source; in: those for the NIC's own address
-	foreign  map[string]map[frame.MAC]uint64 // frames that came for another one host
 	odd      map[frame.MAC][]byte            // the first frame of a source that left by a NIC with another address
 	outs, is []notice
 }
 
 // listen hears the wires from now on.
 func (w *world) listen() *ear {
-	e := &ear{t: w.t, macs: map[string]frame.MAC{}, out: map[string]map[frame.MAC]uint64{}, in: map[string]map[frame.MAC]uint64{}, foreign: map[string]map[frame.MAC]uint64{}, odd: map[frame.MAC][]byte{}}
+	e := &ear{t: w.t, macs: map[string]frame.MAC{}, out: map[string]map[frame.MAC]uint64{}, in: map[string]map[frame.MAC]uint64{}, odd: map[frame.MAC][]byte{}}
 	for nic := range w.wires {
 		e.hear(w, nic)
 	}
@@ -101,7 +100,7 @@ func (w *world) listen() *ear {
 func (e *ear) hear(w *world, nic string) {
 	e.mu.Lock()
 	e.macs[nic] = frame.MACFrom(w.wires[nic].A.MAC)
-	e.out[nic], e.in[nic], e.foreign[nic] = map[frame.MAC]uint64{}, map[frame.MAC]uint64{}, map[frame.MAC]uint64{}
+	e.out[nic], e.in[nic] = map[frame.MAC]uint64{}, map[frame.MAC]uint64{}
 	e.mu.Unlock()
 	w.wires[nic].A.Filter(func(b []byte) int { e.sent(nic, b); return 1 })
 	w.wires[nic].B.Filter(func(b []byte) int { e.came(nic, b); return 1 })
@@ -132,11 +131,8 @@ func (e *ear) came(nic string, b []byte) {
 		n.At, n.NIC = time.Now(), nic
 		e.is = append(e.is, n)
 	}
-	switch to := frame.MACAt(b, 0); {
-	case to == e.macs[nic]:
+	if frame.MACAt(b, 0) == e.macs[nic] {
 		e.in[nic][frame.MACAt(b, 6)]++
-	case to>>40&1 == 0:
-		e.foreign[nic][frame.MACAt(b, 6)]++
 	}
 }
 
@@ -193,7 +189,7 @@ func (e *ear) forget() {
 	defer e.mu.Unlock()
 	e.outs, e.is = nil, nil
 	clear(e.odd)
-	for _, by := range []map[string]map[frame.MAC]uint64{e.out, e.in, e.foreign} {
+	for _, by := range []map[string]map[frame.MAC]uint64{e.out, e.in} {
 		for nic := range by {
 			clear(by[nic])
 		}
