@@ -60,7 +60,8 @@ func build(seed uint64) *life {
 	w := New(seed)
 	l := &life{World: w, lag: w.chance(3), loaded: w.chance(6)}
 	if l.loaded {
-		w.jam = 500 * time.Millisecond
+		// Full NICs keep flows in order as far as their queues are known, which those of a liar are not.
+		w.jam, w.order = 500*time.Millisecond, w.chance(2)
 	}
 	l.wifi = !l.lag && w.chance(5)
 	l.switches = []*Switch{w.Switch("sw1")}
@@ -119,6 +120,9 @@ func (l *life) team(i int) {
 			rate = pick(w, rates...)
 		}
 		n.Speed = pick(w, rate, rate, 0, 10e6, 10e9)
+		if l.loaded && w.order {
+			n.Speed = rate
+		}
 		n.Refuse = w.chance(2)
 		n.OwnMAC = l.wifi && w.chance(2)
 		n.Hidden = n.OwnMAC && w.chance(2)
