@@ -165,13 +165,13 @@ func TestCarrierFindsLossWithoutEvent(t *testing.T) {
 
 // One event has all NICs read: the event of the other is the one that is withheld.
 // At rest hardly anything is read, until there is an event, a poke or an end of the rest.
-func TestCarrierRest(t *testing.T) {
+func TestCarrierPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource(map[int]Link{1: gigabit})
 		c, reports := watching(t, s, 1)
 		time.Sleep(restAfter + time.Second)
 		reported(reports)
-		c.Rest(true)
+		c.Pace(Rest)
 		time.Sleep(time.Second)
 		before := s.count()
 		time.Sleep(10 * time.Second)
@@ -192,12 +192,19 @@ func TestCarrierRest(t *testing.T) {
 			t.Errorf("%d readings in the second after an event: a second loss may be held back", n)
 		}
 		time.Sleep(2 * restAfter)
-		c.Rest(false)
+		c.Pace(Walk)
 		synctest.Wait()
 		before = s.count()
 		time.Sleep(time.Second)
-		if n := s.count() - before; n < 90 {
+		if n := s.count() - before; n < 90 || n > 110 {
 			t.Errorf("%d readings in the second after the rest", n)
+		}
+		c.Pace(Run)
+		time.Sleep(readEvery)
+		before = s.count()
+		time.Sleep(time.Second)
+		if n := s.count() - before; n < 300 || n > 350 {
+			t.Errorf("%d readings in a second of much traffic", n)
 		}
 	})
 }

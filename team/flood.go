@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"nicteam/modes"
+	"nicteam/monitor"
 )
 
 const (
@@ -64,6 +65,8 @@ func (l *Loop) flooding(now time.Time, in Flooding, out *Output) {
 const (
 	// restFrames between two looks are so few that the carrier watch may rest.
 	restFrames = 10
+	// runFrames between two looks are so many that every millisecond counts.
+	runFrames = 100
 	// restEvery is how often the counters and the carriers are read then.
 	restEvery = 200 * time.Millisecond
 )
@@ -85,14 +88,20 @@ func (t *Team) watchCounters(ctx context.Context) {
 		}
 		t.o.Datapath.Counters(&c)
 		now := c.moved()
-		rest := less(now, moved) < restFrames
-		if moved = now; rest {
+		n := less(now, moved)
+		moved = now
+		switch {
+		case n < restFrames:
 			look.Reset(restEvery)
+			t.watch.Pace(monitor.Rest)
 			t.watch.Poke(0)
-		} else {
+		case n < runFrames:
 			look.Reset(floodEvery)
+			t.watch.Pace(monitor.Walk)
+		default:
+			look.Reset(floodEvery)
+			t.watch.Pace(monitor.Run)
 		}
-		t.watch.Rest(rest)
 		for id := range was {
 			n := c.Members[id].Flooded
 			if more := less(n, was[id]); n != was[id] && more > 0 {
