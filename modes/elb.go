@@ -242,6 +242,9 @@ func (e *elb) heir(m frame.MAC) int {
 // teach returns learning frames, which show switches where addresses are.
 func (e *elb) teach(homes map[frame.MAC]int) (sends []Send) {
 	for _, m := range slices.Sorted(maps.Keys(homes)) {
+		if !e.used[m] && slices.ContainsFunc(e.st.Members, func(mem Member) bool { return mem.MAC == m }) {
+			continue // of a member that joins: its heir's frame could overtake its own
+		}
 		sends = append(sends, Send{Member: homes[m], Frame: frame.RARP(m)})
 	}
 	return sends

@@ -82,7 +82,10 @@ func TestELBAdapterOfItsOwnMAC(t *testing.T) {
 func TestELBJoinerHasNoOverlap(t *testing.T) {
 	st := elbState(3)
 	joining := change(st, func(m []Member) { m[2].Usable = false })
-	m := start(joining)
+	m, _ := New(joining.Settings)
+	if home, ok := taught(m.Handle(t0, joining).Send)[st.Members[2].MAC]; ok {
+		t.Errorf("its address was taught at %d before it came, a frame that can overtake its own", home)
+	}
 	m.Handle(t0, st)
 	if got := takers(m.Plan(), &st, st.Members[2].MAC); got != 1<<2 {
 		t.Errorf("taken in by %b", got)
