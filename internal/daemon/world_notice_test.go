@@ -115,7 +115,10 @@ func (e *ear) sent(nic string, b []byte) {
 		e.outs = append(e.outs, n)
 	}
 	if n.Kind != learning {
-		from := frame.MACAt(b, 6)
+		from, to := frame.MACAt(b, 6), frame.MACAt(b, 0)
+		if to.Multicast() && to != frame.Broadcast && !slices.Contains(slices.Collect(maps.Values(e.macs)), from) {
+			return // a report of who lives behind the adapter leaves by the member that takes groups in
+		}
 		e.out[nic][from]++
 		if from != e.macs[nic] && e.odd[from] == nil {
 			e.odd[from] = bytes.Clone(b[:min(len(b), 96)])
