@@ -1,7 +1,6 @@
 package modes
 
 import (
-	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -188,7 +187,7 @@ func TestSteeringRepairsAfterOurBroadcast(t *testing.T) {
 	}
 	for i := 1; i < 4; i++ {
 		if p := Peers(r.now, r.e)[i]; p.Told != 2 || p.Member != i {
-			t.Error(fmt.Sprintf("%+v", p))
+			t.Errorf("%+v", p)
 		}
 	}
 }
