@@ -25,6 +25,7 @@ type Event interface{ isEvent() }
 type State struct {
 	Adapter  frame.MAC
 	Behind   []frame.MAC // sorted
+	Ageing   []frame.MAC // sorted, those of Behind that are forgotten soon unless they send
 	Members  []Member    // by id
 	Settings Settings
 

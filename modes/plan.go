@@ -86,6 +86,7 @@ type Plan struct {
 	Adapter     frame.MAC   // the adapter's address
 	Own         []frame.MAC // adapter, members, behind: a received frame from one of these is our own come back
 	Behind      []frame.MAC // sorted: source addresses seen behind the adapter (bridge, VM, macvlan)
+	Ageing      []frame.MAC // sorted, of Behind: the control loop wants to hear when one of these sends
 	Promiscuous bool        // members receive for addresses that are not the adapter's (Behind is not empty)
 
 	// Filter is, a member, the unicast addresses its NIC must take in besides its own.

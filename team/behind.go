@@ -1,6 +1,7 @@
 package team
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -18,11 +19,11 @@ const (
 
 // behind is the table of the MACs that live behind the adapter (bridge, VM, macvlan).
 //
-// The data path reports a source MAC only while the Plan does not have it, so the table cannot see
-// that one is still in use. It is therefore kept in two generations. When the young one has lasted
-// half the age, it becomes the old one, and what was the old one leaves the Plan: who still sends
-// is reported again with the next frame, who does not is forgotten. A guest that has moved to
-// another host must be: until then its frames are taken for our own come back.
+// The data path reports a source MAC only where the Plan does not have it, or asks for it. The table is
+// therefore kept in two generations. When the young one has lasted half the age, it becomes the old one, of
+// which the Plan asks who still sends: those are young again with their next frame. What was the old one leaves
+// the Plan. A guest that has moved to another host must: until then its frames are taken for our own come
+// back. One that is still here must not, for it would be reached by another member for a moment.
 type behind struct {
 	young, old map[frame.MAC]bool
 	turned     time.Time // when old was young
@@ -32,7 +33,8 @@ type behind struct {
 
 // add takes in a MAC that the data path has seen.
 func (b *behind) add(now time.Time, m frame.MAC) {
-	if m == 0 || m.Multicast() || b.young[m] || b.old[m] || b.len() >= behindMax {
+	aged := b.old[m]
+	if m == 0 || m.Multicast() || b.young[m] || !aged && b.len() >= behindMax {
 		return
 	}
 	if b.young == nil {
@@ -41,6 +43,7 @@ func (b *behind) add(now time.Time, m frame.MAC) {
 	if b.len() == 0 {
 		b.turned = now
 	}
+	delete(b.old, m)
 	b.young[m] = true
 	b.fresh = true
 }
@@ -48,24 +51,19 @@ func (b *behind) add(now time.Time, m frame.MAC) {
 // tick turns the generations and returns whether the table is to be published.
 func (b *behind) tick(now time.Time) bool {
 	if b.len() > 0 && now.Sub(b.turned) >= behindAge/2 {
-		b.fresh = b.fresh || len(b.old) > 0
+		b.fresh = true
 		b.young, b.old, b.turned = nil, b.young, now
 	}
 	return b.fresh && now.Sub(b.published) >= behindGap
 }
 
-// publish returns the table, sorted.
-func (b *behind) publish(now time.Time) []frame.MAC {
+// publish returns the table and its old part, sorted.
+func (b *behind) publish(now time.Time) (all, old []frame.MAC) {
 	b.fresh, b.published = false, now
-	list := make([]frame.MAC, 0, b.len())
-	for m := range b.young {
-		list = append(list, m)
-	}
-	for m := range b.old {
-		list = append(list, m)
-	}
-	slices.Sort(list)
-	return list
+	old = slices.Sorted(maps.Keys(b.old))
+	all = slices.AppendSeq(slices.Clone(old), maps.Keys(b.young))
+	slices.Sort(all)
+	return all, old
 }
 
 func (b *behind) len() int { return len(b.young) + len(b.old) }

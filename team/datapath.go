@@ -60,7 +60,7 @@ type ControlKind uint8
 // The kinds of Control.
 const (
 	ControlFrame   ControlKind = iota // a frame for the mode; of Member -1 one that is the control loop's to send
-	ControlBehind                     // a source MAC was seen behind the adapter that Plan.Behind does not have
+	ControlBehind                     // a source MAC was seen behind the adapter that Plan.Behind does not have, or Plan.Ageing has
 	ControlSuspect                    // the member refused a frame as one without link does: read its link at once
 	ControlRefused                    // the member's NIC does not take in frames for other addresses than its own
 )

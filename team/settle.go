@@ -92,7 +92,8 @@ func (l *Loop) hurry() {
 
 // modeState is the State as the mode is to know it.
 func (l *Loop) modeState(now time.Time) modes.State {
-	s := modes.State{Adapter: l.adapter, Settings: l.settings(), Behind: l.behind.publish(now), Collected: l.collected,
+	behind, ageing := l.behind.publish(now)
+	s := modes.State{Adapter: l.adapter, Settings: l.settings(), Behind: behind, Ageing: ageing, Collected: l.collected,
 		Flooding: !l.floodSeen.IsZero() && now.Sub(l.floodSeen) < floodingAge}
 	for _, m := range l.members {
 		if !m.vacant {

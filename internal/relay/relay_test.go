@@ -282,6 +282,13 @@ func TestStrangersAreToldOnceAPlan(t *testing.T) {
 		t.Errorf("told again: %+v", c)
 	default:
 	}
+	asks := *pl
+	asks.Ageing = pl.Behind
+	g.apply(&asks)
+	host.send(b)
+	if diff := cmp.Diff(want, g.newsOf(team.ControlBehind)); diff != "" {
+		t.Errorf("a Plan that asks for it (-want +got):\n%s", diff)
+	}
 }
 
 func TestSlowProtocolGoesToControl(t *testing.T) {

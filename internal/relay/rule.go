@@ -78,10 +78,16 @@ func (u *rule) astray(id int, own, dst frame.MAC) bool {
 	return dst == u.Adapter && !u.Collecting.Has(id)
 }
 
-func (u *rule) isBehind(m frame.MAC) bool {
-	if len(u.Behind) == 0 {
+func (u *rule) isBehind(m frame.MAC) bool { return has(u.Behind, m) }
+
+// isAgeing reports whether the control loop wants to hear that m, which lives behind the adapter, still sends.
+func (u *rule) isAgeing(m frame.MAC) bool { return has(u.Ageing, m) }
+
+// has reports whether m is in a sorted list, which is empty most of the time.
+func has(list []frame.MAC, m frame.MAC) bool {
+	if len(list) == 0 {
 		return false
 	}
-	_, ok := slices.BinarySearch(u.Behind, m)
+	_, ok := slices.BinarySearch(list, m)
 	return ok
 }

@@ -192,9 +192,8 @@ func (t *transmitter) pick(u *rule) {
 			t.r.noMember[team.DropMalformed].Add(uint64(frames))
 			continue
 		}
-		if h.Src != u.Adapter && !u.isBehind(h.Src) && !h.Src.Multicast() && h.Src != 0 {
-			t.r.guests.note(t.now, h.Src)
-			t.met.met(t.r.news, u, h.Src)
+		if h.Src != u.Adapter && !h.Src.Multicast() && h.Src != 0 {
+			t.behind(u, h.Src)
 		}
 		ours := u.PerMember && h.Src == u.Adapter
 		if ours && u.Distributing != 0 && neighbourhood(&h) && t.r.news.frame(-1, b) {
@@ -219,6 +218,17 @@ func (t *transmitter) pick(u *rule) {
 			}
 		}
 		t.picked[t.at] = set
+	}
+}
+
+// behind has the control loop hear of who lives behind the adapter, where the Plan does not have m or forgets it soon.
+func (t *transmitter) behind(u *rule, m frame.MAC) {
+	known := u.isBehind(m)
+	if !known {
+		t.r.guests.note(t.now, m)
+	}
+	if !known || u.isAgeing(m) {
+		t.met.met(t.r.news, u, m)
 	}
 }
 

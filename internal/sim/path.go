@@ -27,7 +27,8 @@ func (t *Team) transmit(p *Packet) {
 		return
 	}
 	pl := t.plan
-	if p.h.Src != pl.Adapter && !t.behind(p.h.Src) && !t.met[p.h.Src] {
+	_, ageing := slices.BinarySearch(pl.Ageing, p.h.Src)
+	if p.h.Src != pl.Adapter && (ageing || !t.behind(p.h.Src)) && !t.met[p.h.Src] {
 		t.met[p.h.Src] = t.report(team.Control{Kind: team.ControlBehind, Member: -1, MAC: p.h.Src})
 	}
 	if pl.PerMember && p.h.Src == pl.Adapter && pl.Distributing != 0 && neighbourhood(&p.h) {
