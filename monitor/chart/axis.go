@@ -1,0 +1,226 @@
+package chart
+
+import (
+	"math"
+	"time"
+)
+
+// Axis is the memory of a y axis between two drawings: its ends are raised at once and lowered
+// only after what is shown has fitted into less for ten seconds, so that the scale does not
+// breathe with the traffic. The zero value has no memory.
+type Axis struct {
+	in, out  end
+	packets  bool
+	lastSeen time.Time
+}
+
+// end is the top of one half.
+type end struct {
+	top    float64
+	lesser float64   // the most that would have been needed since then
+	since  time.Time // when less began to be enough, zero when it is not
+}
+
+// patience is how long less must have been enough before an axis is lowered.
+const patience = 10 * time.Second
+
+// Follow is the axis for the next drawing of the data with these options, which need not hold
+// the axis. The clock is Data.End. After a jump back in time and a change between bits and
+// packets the memory begins anew.
+func (a Axis) Follow(d Data, o Options) Axis {
+	p := newPlot(&d, &o, plotDots(&o))
+	if a.packets != o.packets() || d.End.Before(a.lastSeen) {
+		a = Axis{}
+	}
+	a.packets, a.lastSeen = o.packets(), d.End
+	a.in = a.in.follow(d.End, niceTop(p.in.highest(), o.packets()))
+	a.out = a.out.follow(d.End, niceTop(p.out.highest(), o.packets()))
+	return a
+}
+
+func (e end) follow(now time.Time, need float64) end {
+	if need >= e.top {
+		return end{top: need}
+	}
+	if e.since.IsZero() {
+		e.since, e.lesser = now, need
+	}
+	e.lesser = max(e.lesser, need)
+	if now.Sub(e.since) >= patience {
+		return end{top: e.lesser}
+	}
+	return e
+}
+
+// tops are the values that an axis may end at, a decade of them; each is a multiple of a 1-2-5
+// step that leaves two to four steps.
+var tops = []float64{1, 1.5, 2, 3, 4, 5, 6, 8, 10}
+
+// niceTop is the smallest end of an axis that covers v.
+func niceTop(v float64, packets bool) float64 {
+	v = max(number(v), floor(packets))
+	decade := math.Pow(10, math.Floor(math.Log10(v)))
+	for _, t := range tops {
+		if top := t * decade; top >= v {
+			return top
+		}
+	}
+	return 20 * decade // the logarithm was rounded down
+}
+
+// floor is the least end of an axis and where a logarithmic one begins.
+func floor(packets bool) float64 {
+	if packets {
+		return 1
+	}
+	return 1e3
+}
+
+// yscale turns values into heights, the same in both directions.
+type yscale struct {
+	log         bool
+	lowest      float64 // of a logarithmic scale
+	top         float64 // ... and its end, at the rows of the smaller half
+	perRow      float64 // of a linear scale
+	inRows, out int     // rows of each half
+}
+
+// newScale divides rows between the halves and finds the value of a row. The halves are equal, or
+// two or three to one where that shows the bigger direction clearly larger. Rows are cells or, in
+// pictures, pixels.
+func newScale(p *plot, o *Options, rows int) yscale {
+	in, out := niceTop(p.in.highest(), o.packets()), niceTop(p.out.highest(), o.packets())
+	if o.Axis.packets == o.packets() {
+		in, out = max(in, o.Axis.in.top), max(out, o.Axis.out.top)
+	}
+	even := true
+	switch o.Scale.Kind {
+	case Log:
+		in = max(in, out, 10*floor(o.packets()))
+		out = in
+	case Fixed:
+		in = max(number(o.Scale.Value), 1)
+		out = in
+	case Link:
+		link, highest := p.link, max(p.in.highest(), p.out.highest())
+		switch {
+		case o.packets() || link == 0:
+			even = false
+		case highest > 1.05*link: // not a little more of a short second: the speed told is wrong
+			in = niceTop(highest, false)
+			out = in
+		default:
+			in, out = link, link
+		}
+	default:
+		even = false
+	}
+	s := yscale{inRows: (rows + 1) / 2, out: rows / 2, log: o.Scale.Kind == Log, top: in, lowest: floor(o.packets())}
+	if s.log {
+		return s
+	}
+	s.perRow = perRow(in, out, s.inRows, s.out)
+	for _, part := range []float64{2. / 3, 3. / 4} {
+		large := int(math.Round(part * float64(rows)))
+		if even || rows < 4 || large >= rows {
+			break
+		}
+		for _, split := range [][2]int{{large, rows - large}, {rows - large, large}} {
+			if v := perRow(in, out, split[0], split[1]); v < 0.85*s.perRow {
+				s.inRows, s.out, s.perRow = split[0], split[1], v
+			}
+		}
+	}
+	return s
+}
+
+// perRow is the value of a row with which both halves cover their ends. A half without rows (a
+// chart of one line) covers nothing.
+func perRow(in, out float64, inRows, outRows int) float64 {
+	v := in / float64(max(inRows, 1))
+	if outRows > 0 {
+		v = max(v, out/float64(outRows))
+	}
+	return v
+}
+
+// rows is the height of a value in rows, which may be more than there are.
+func (s *yscale) rows(v float64) float64 {
+	if !s.log {
+		return v / s.perRow
+	}
+	if v <= s.lowest {
+		return 0
+	}
+	least := s.inRows
+	if s.out > 0 {
+		least = min(least, s.out)
+	}
+	return math.Log(v/s.lowest) / math.Log(s.top/s.lowest) * float64(least)
+}
+
+// tickmark is a labelled value of the y axis.
+type tickmark struct{ value, rows float64 }
+
+// ticks are the labelled values of a half of so many rows, upwards without the zero; apart is how
+// many rows a label needs.
+func (s *yscale) ticks(half int, apart float64) []tickmark {
+	if half < 1 {
+		return nil
+	}
+	if s.log {
+		return s.decades(half, apart)
+	}
+	edge := s.perRow * float64(half)
+	step := step125(s.perRow * apart)
+	if step > edge*(1+1e-9) {
+		step = step125(edge / 2) // at most the edge: the steps grow by 2.5 at most, so halve if need be
+		for step > edge {
+			step = below125(step)
+		}
+		return []tickmark{{step, step / s.perRow}}
+	}
+	var all []tickmark
+	for i := 1; float64(i)*step <= edge*(1+1e-9); i++ {
+		all = append(all, tickmark{float64(i) * step, float64(i) * step / s.perRow})
+	}
+	return all
+}
+
+// decades are the powers of ten of a logarithmic half, all or each second, third...
+func (s *yscale) decades(half int, apart float64) []tickmark {
+	for every := 1; ; every++ {
+		by := math.Pow10(every)
+		if s.rows(s.lowest*by) < apart && s.lowest*by < s.top {
+			continue
+		}
+		var all []tickmark
+		for v := s.lowest * by; s.rows(v) <= float64(half)+1e-9; v *= by {
+			all = append(all, tickmark{v, s.rows(v)})
+		}
+		return all
+	}
+}
+
+// step125 is the smallest of 1, 2, 5 × 10^n that is not below v.
+func step125(v float64) float64 {
+	decade := math.Pow(10, math.Floor(math.Log10(v)))
+	for _, m := range []float64{1, 2, 5, 10} {
+		if m*decade >= v*(1-1e-9) {
+			return m * decade
+		}
+	}
+	return 10 * decade
+}
+
+// below125 is the 1-2-5 step before one.
+func below125(step float64) float64 {
+	decade := math.Pow(10, math.Floor(math.Log10(step)+1e-9))
+	switch m := math.Round(step / decade); m {
+	case 5:
+		return 2 * decade
+	case 2:
+		return decade
+	}
+	return decade / 2
+}

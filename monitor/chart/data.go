@@ -1,0 +1,154 @@
+package chart
+
+import (
+	"math"
+	"time"
+)
+
+// Bin is the traffic of one series in one direction during one step. The zero value is a gap.
+type Bin struct {
+	Known               bool
+	Bytes, Frames       float64 // average a second
+	MaxBytes, MaxFrames float64 // highest a second inside the bin; less than the average counts as the average
+}
+
+// Series is one line of history, oldest bin first. The last bin of both ends at Data.End.
+type Series struct {
+	Name    string
+	In, Out []Bin
+}
+
+// Member is a NIC of the team with its history.
+type Member struct {
+	Series
+	State string  // a word or two: "up", "link down", "standby"
+	Up    bool    // usable
+	Link  float64 // bits a second in one direction, 0 for unknown
+}
+
+// Event is a moment worth a mark on the time axis.
+type Event struct {
+	At   time.Time
+	Text string
+}
+
+// Data is what there is to draw. It is only read.
+type Data struct {
+	Name string        // what is shown: "team0 · elb · 2/2 up"
+	End  time.Time     // end of the last bin; its location is that of the time axis
+	Step time.Duration // length of a bin, 1 s for 0
+
+	// Total is the sum with its own peaks: the peak of a sum is not the sum of peaks. Without bins
+	// it is made of the layers, and its peaks are then the least that they can have been.
+	Total     Series
+	Members   []Member
+	Protocols []Series
+	Events    []Event
+}
+
+// most bounds every number, so that no sum or ratio of them overflows.
+const most = 1e18
+
+// number makes any float one that can be drawn.
+func number(v float64) float64 {
+	switch {
+	case math.IsNaN(v) || v <= 0:
+		return 0
+	case v > most:
+		return most
+	}
+	return v
+}
+
+// rate returns the average and the peak of a bin in bits or packets a second.
+func (b Bin) rate(packets bool) (avg, peak float64) {
+	if packets {
+		avg, peak = number(b.Frames), number(b.MaxFrames)
+	} else {
+		avg, peak = number(8*b.Bytes), number(8*b.MaxBytes)
+	}
+	return avg, max(avg, peak)
+}
+
+// add sums the averages; the peak of the sum is at least each of the peaks and at least the sum.
+func (b Bin) add(o Bin) Bin {
+	if !o.Known {
+		return b
+	}
+	if !b.Known {
+		return o
+	}
+	s := Bin{Known: true, Bytes: number(b.Bytes) + number(o.Bytes), Frames: number(b.Frames) + number(o.Frames)}
+	s.MaxBytes = max(s.Bytes, b.MaxBytes, o.MaxBytes)
+	s.MaxFrames = max(s.Frames, b.MaxFrames, o.MaxFrames)
+	return s
+}
+
+// sum adds series up, aligned at their ends.
+func sum(all []Series) Series {
+	var s Series
+	for _, one := range all {
+		s.In, s.Out = addBins(s.In, one.In), addBins(s.Out, one.Out)
+	}
+	return s
+}
+
+func addBins(a, b []Bin) []Bin {
+	if len(a) < len(b) {
+		a = append(make([]Bin, len(b)-len(a), len(b)), a...)
+	}
+	for i := range b {
+		j := len(a) - len(b) + i
+		a[j] = a[j].add(b[i])
+	}
+	return a
+}
+
+// total is the sum of everything in the best way it is known.
+func (d *Data) total() Series {
+	if len(d.Total.In)+len(d.Total.Out) > 0 {
+		return d.Total
+	}
+	if len(d.Members) > 0 {
+		return sum(d.memberSeries())
+	}
+	return sum(d.Protocols)
+}
+
+func (d *Data) memberSeries() []Series {
+	all := make([]Series, len(d.Members))
+	for i := range d.Members {
+		all[i] = d.Members[i].Series
+	}
+	return all
+}
+
+// bins is the length of the longest history.
+func (d *Data) bins() int {
+	n := max(len(d.Total.In), len(d.Total.Out))
+	for i := range d.Members {
+		n = max(n, len(d.Members[i].In), len(d.Members[i].Out))
+	}
+	for i := range d.Protocols {
+		n = max(n, len(d.Protocols[i].In), len(d.Protocols[i].Out))
+	}
+	return n
+}
+
+// links is the sum of the members' speeds, 0 when none is known.
+func (d *Data) links() (sum, highest float64) {
+	for i := range d.Members {
+		v := number(d.Members[i].Link)
+		sum, highest = sum+v, max(highest, v)
+	}
+	return sum, highest
+}
+
+// latest is the rate at the end of a history, 0 when it is a gap.
+func latest(bins []Bin, packets bool) float64 {
+	if len(bins) == 0 || !bins[len(bins)-1].Known {
+		return 0
+	}
+	avg, _ := bins[len(bins)-1].rate(packets)
+	return avg
+}

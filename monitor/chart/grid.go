@@ -1,0 +1,120 @@
+package chart
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Cell is one character place and what it shows.
+type Cell struct {
+	Rune rune
+	Role Role
+}
+
+// Grid is a picture in cells, rows from the top, all of one width.
+type Grid [][]Cell
+
+func newGrid(width, height int) Grid {
+	width, height = max(width, 0), max(height, 0)
+	g := make(Grid, height)
+	all := make([]Cell, width*height)
+	for i := range all {
+		all[i].Rune = ' '
+	}
+	for y := range g {
+		g[y] = all[y*width : (y+1)*width : (y+1)*width]
+	}
+	return g
+}
+
+// String is the grid without colours, each row ended by a newline and without blanks before it.
+func (g Grid) String() string {
+	var b strings.Builder
+	for _, row := range g {
+		end := len(row)
+		for end > 0 && row[end-1].Rune == ' ' {
+			end--
+		}
+		for _, c := range row[:end] {
+			b.WriteRune(c.Rune)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// put writes one cell where there is one.
+func (g Grid) put(x, y int, r rune, role Role) {
+	if y >= 0 && y < len(g) && x >= 0 && x < len(g[y]) {
+		g[y][x] = Cell{r, role}
+	}
+}
+
+// text writes a string that is already fit for the glyph set and returns the column behind it.
+func (g Grid) text(x, y int, s string, role Role) int {
+	for _, r := range s {
+		g.put(x, y, r, role)
+		x++
+	}
+	return x
+}
+
+// paste copies a picture into another.
+func (g Grid) paste(x, y int, from Grid) {
+	for dy, row := range from {
+		for dx, c := range row {
+			g.put(x+dx, y+dy, c.Rune, c.Role)
+		}
+	}
+}
+
+var ascii = strings.NewReplacer("→", "->", "←", "<-", "…", "...", "·", "-", "×", "x", "≥", ">=", "≤", "<=",
+	"–", "-", "—", "-", "▲", "^", "▼", "v", "▾", "v", "●", "*", "○", "o", "µ", "u")
+
+// clean makes foreign text (names, events) safe to print: each rune fills one cell, none controls
+// the terminal, and with ASCII glyphs none is outside of it.
+func (g Glyphs) clean(s string) string {
+	if g == ASCII {
+		s = ascii.Replace(s)
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= ' ' && r < 0x7f:
+			return r
+		case g == ASCII || r == utf8.RuneError:
+			return '?'
+		case r >= 0xa1 && r < 0x300 && r != 0xad, r >= 0x370 && r < 0x483, r >= 0x48a && r < 0x590,
+			r >= 0x2010 && r < 0x2028, r >= 0x2030 && r < 0x205f, r >= 0x20a0 && r < 0x20d0,
+			r >= 0x2100 && r < 0x231a, r >= 0x2500 && r < 0x25fd, r >= 0x2800 && r < 0x2900:
+			if unicode.IsPrint(r) {
+				return r
+			}
+		}
+		return '?'
+	}, s)
+}
+
+// clip shortens a string to width cells, with a sign that it did.
+func (g Glyphs) clip(s string, width int) string {
+	if utf8.RuneCountInString(s) <= width {
+		return s
+	}
+	if width <= 0 {
+		return ""
+	}
+	more := "…"
+	if g == ASCII {
+		more = "~"
+	}
+	r := []rune(s)
+	return string(r[:width-1]) + more
+}
+
+func cells(s string) int { return utf8.RuneCountInString(s) }
+
+// fill pads a string with blanks to width cells, or clips it.
+func (g Glyphs) fill(s string, width int) string {
+	s = g.clip(s, width)
+	return s + strings.Repeat(" ", max(0, width-cells(s)))
+}

@@ -1,0 +1,162 @@
+package chart
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Options say how to draw. The zero value is automatic units, fit to the data, by NIC, braille.
+type Options struct {
+	Width, Height int // cells; pixels for SVG and PNG, 0 there is 960 × 480
+	Glyphs        Glyphs
+	Unit          Unit
+	Scale         Scale
+	View          View
+	Last          time.Duration // the period to show at least; 0 is all there is
+
+	// Axis keeps the scale steady between drawings, see Axis.Follow. Zero fits at once.
+	Axis Axis
+	// OwnScales lets each member strip have its own scale instead of one for all.
+	OwnScales bool
+	// Solid fills all layers alike, for callers who colour them.
+	Solid bool
+	// Dark is for pictures on a dark ground.
+	Dark bool
+	// Footer is written into the last line of Screen.
+	Footer string
+}
+
+// Glyphs is the set of characters to draw with.
+type Glyphs uint8
+
+const (
+	Braille Glyphs = iota // 2 × 4 dots a cell
+	Block                 // eighths of a cell above the axis, thirds below
+	ASCII                 // thirds of a cell, nothing but ASCII in any text
+)
+
+// Unit is what rates are told in.
+type Unit uint8
+
+const (
+	Auto    Unit = iota // bits a second with the fitting SI prefix
+	Packets             // packets a second
+	Kbit
+	Mbit
+	Gbit
+)
+
+// View is what the layers of the area are.
+type View uint8
+
+const (
+	ByMember View = iota
+	ByProtocol
+	Total
+)
+
+// ScaleKind is how the top of the y axis is found.
+type ScaleKind uint8
+
+const (
+	Fit   ScaleKind = iota // the highest peak shown
+	Link                   // the speed of the NICs; Fit where that is unknown or packets are counted
+	Log                    // logarithmic, from 1 kbit/s or 1 packet/s
+	Fixed                  // Value; what is higher is cut off and marked
+)
+
+// Scale is the scale of the y axis.
+type Scale struct {
+	Kind  ScaleKind
+	Value float64 // of Fixed: bits a second, packets a second if these are the unit
+}
+
+var (
+	glyphNames = []string{"braille", "block", "ascii"}
+	unitNames  = []string{"auto", "packets", "kbit", "mbit", "gbit"}
+	viewNames  = []string{"nic", "protocol", "total"}
+	scaleNames = []string{"fit", "link", "log"}
+)
+
+func (g Glyphs) String() string { return name(glyphNames, int(g)) }
+func (u Unit) String() string   { return name(unitNames, int(u)) }
+func (v View) String() string   { return name(viewNames, int(v)) }
+
+func (s Scale) String() string {
+	if s.Kind == Fixed {
+		return strings.TrimSpace(compact(s.Value, 3))
+	}
+	return name(scaleNames, int(s.Kind))
+}
+
+// ParseGlyphs reads a name as String writes it.
+func ParseGlyphs(s string) (Glyphs, error) {
+	i, err := parse("glyphs", s, glyphNames)
+	return Glyphs(i), err
+}
+
+// ParseUnit reads a name as String writes it; pps and bit are understood too.
+func ParseUnit(s string) (Unit, error) {
+	switch strings.ToLower(s) {
+	case "pps", "pkt", "pkt/s", "packets/s":
+		return Packets, nil
+	case "bit", "bit/s", "bps":
+		return Auto, nil
+	}
+	i, err := parse("unit", strings.TrimSuffix(strings.ToLower(s), "/s"), unitNames)
+	return Unit(i), err
+}
+
+// ParseView reads a name as String writes it.
+func ParseView(s string) (View, error) {
+	if strings.EqualFold(s, "member") {
+		return ByMember, nil
+	}
+	i, err := parse("view", s, viewNames)
+	return View(i), err
+}
+
+// ParseScale reads fit, link, log or a fixed value such as 500M or 2.5G.
+func ParseScale(s string) (Scale, error) {
+	if v, ok := parseValue(s); ok {
+		return Scale{Kind: Fixed, Value: v}, nil
+	}
+	i, err := parse("scale", s, scaleNames)
+	if err != nil {
+		return Scale{}, fmt.Errorf("%w, or a value such as 500M or 2.5G", err)
+	}
+	return Scale{Kind: ScaleKind(i)}, nil
+}
+
+func parseValue(s string) (float64, bool) {
+	factor := 1.0
+	if s != "" {
+		if i := strings.IndexByte("kMGT", s[len(s)-1]); i >= 0 {
+			factor, s = math.Pow10(3*(i+1)), s[:len(s)-1]
+		}
+	}
+	v, err := strconv.ParseFloat(s, 64)
+	v *= factor
+	return v, err == nil && v >= 1 && v <= most
+}
+
+func parse(what, s string, names []string) (int, error) {
+	for i, n := range names {
+		if strings.EqualFold(n, s) {
+			return i, nil
+		}
+	}
+	return 0, fmt.Errorf("unknown %s %q: one of %s", what, s, strings.Join(names, ", "))
+}
+
+func name(names []string, i int) string {
+	if i < len(names) {
+		return names[i]
+	}
+	return strconv.Itoa(i)
+}
+
+func (o *Options) packets() bool { return o.Unit == Packets }

@@ -1,0 +1,84 @@
+package chart
+
+// half is one direction of a chart: layers from the axis outward and their sum.
+type half struct {
+	layers [][]sample // a layer, a column
+	sum    []sample   // avg is the sum of the layers, peak that of the total
+}
+
+// plot is everything a chart shows, before it becomes cells or pixels.
+type plot struct {
+	window
+	in, out      half
+	names        []string
+	inRole, outs []Role // a layer
+	link         float64
+	solid        bool
+}
+
+// newPlot lays the data out over so many columns.
+func newPlot(d *Data, o *Options, cols int) *plot {
+	p := &plot{window: newWindow(d, o.Last, cols)}
+	p.link, _ = d.links()
+	total := d.total()
+	var all []Series
+	switch o.View {
+	case ByMember:
+		all = d.memberSeries()
+		for i := range all {
+			p.inRole = append(p.inRole, MemberRole(i))
+		}
+		p.outs = p.inRole
+	case ByProtocol:
+		all = d.Protocols
+		for i := range all {
+			p.inRole = append(p.inRole, ProtocolRole(i))
+		}
+		p.outs = p.inRole
+	}
+	if len(all) == 0 {
+		all = []Series{total}
+		p.inRole, p.outs = []Role{In}, []Role{Out}
+	}
+	p.solid = o.Solid || len(all) == 1
+	ins, outs := make([][]Bin, len(all)), make([][]Bin, len(all))
+	for i, s := range all {
+		p.names = append(p.names, o.Glyphs.clean(s.Name))
+		ins[i], outs[i] = s.In, s.Out
+	}
+	p.in = newHalf(&p.window, ins, total.In, o.packets())
+	p.out = newHalf(&p.window, outs, total.Out, o.packets())
+	return p
+}
+
+func newHalf(w *window, layers [][]Bin, total []Bin, packets bool) half {
+	h := half{layers: make([][]sample, len(layers)), sum: w.columns(total, packets)}
+	for x := range h.sum {
+		h.sum[x].avg = 0
+	}
+	for i, bins := range layers {
+		h.layers[i] = w.columns(bins, packets)
+		for x, s := range h.layers[i] {
+			if !s.known {
+				continue
+			}
+			t := &h.sum[x]
+			t.known = true
+			t.avg += s.avg
+			t.peak = max(t.peak, t.avg, s.peak)
+		}
+	}
+	return h
+}
+
+// highest is the highest peak shown.
+func (h *half) highest() float64 {
+	top := 0.0
+	for _, s := range h.sum {
+		top = max(top, s.peak)
+	}
+	return top
+}
+
+// known says whether anything is known at a column.
+func (p *plot) known(x int) bool { return p.in.sum[x].known || p.out.sum[x].known }

@@ -1,0 +1,187 @@
+package chart
+
+import (
+	"strconv"
+	"time"
+)
+
+// frame is how a chart's rows and columns are used.
+type frame struct {
+	labels      int // width of the y labels, 0 for none
+	left, width int // of the plot
+	rows        int // of the plot without the axis
+	axis        bool
+	times       bool // a row of time labels
+	events      bool // a row of event text
+}
+
+// layout gives a chart what it has room for: the plot first, then its axis, the numbers on it,
+// times, the text of events.
+func layout(o *Options) frame {
+	f := frame{width: max(o.Width, 1), rows: max(o.Height, 1)}
+	if w := o.Unit.tickWidth(); o.Width >= w+9 {
+		f.labels = w
+		f.left = w + 1
+		f.width = o.Width - f.left
+	}
+	if f.axis = f.rows >= 3; f.axis {
+		f.rows--
+	}
+	if f.times = f.rows >= 6; f.times {
+		f.rows--
+	}
+	if f.events = f.rows >= 8; f.events {
+		f.rows--
+	}
+	return f
+}
+
+// plotDots is how many columns of data a chart of these options shows.
+func plotDots(o *Options) int {
+	x, _ := o.Glyphs.dots()
+	return layout(o).width * x
+}
+
+// Render draws the chart with its axes, exactly Width × Height cells.
+func Render(d Data, o Options) Grid {
+	g := newGrid(o.Width, o.Height)
+	if o.Width < 1 || o.Height < 1 {
+		return g
+	}
+	f := layout(&o)
+	x, y := o.Glyphs.dots()
+	p := newPlot(&d, &o, f.width*x)
+	r := raster{plot: p, scale: newScale(p, &o, f.rows), glyphs: o.Glyphs, x: x, y: y}
+	if !f.axis && f.rows == 1 {
+		r.scale.inRows, r.scale.out = 1, 0
+	}
+	axis := r.scale.inRows
+	below := axis
+	if f.axis {
+		below++
+		f.drawAxis(g, &r, axis)
+	}
+	r.draw(g, &p.in, p.inRole, f.left, axis-1, r.scale.inRows, true)
+	r.draw(g, &p.out, p.outs, f.left, below, r.scale.out, false)
+	f.drawLabels(g, &r, &o, axis, below)
+	next := below + r.scale.out
+	if f.times {
+		f.drawTimes(g, &r, axis, next)
+		next++
+	}
+	if f.axis {
+		f.drawEvents(g, &r, &d, axis, next)
+	}
+	return g
+}
+
+// Span is the period that Render shows with these options: a chart is filled, so it may be longer
+// than Options.Last. So much history is worth fetching.
+func Span(d Data, o Options) (from, to time.Time) {
+	w := newWindow(&d, o.Last, plotDots(&o))
+	return w.end.Add(-w.span()), w.end
+}
+
+func (f *frame) drawAxis(g Grid, r *raster, y int) {
+	line, gap := '─', '┄'
+	if r.glyphs == ASCII {
+		line, gap = '-', '.'
+	}
+	for cx := range f.width {
+		c := line
+		for dx := range r.x {
+			if !r.known(cx*r.x + dx) {
+				c = gap
+			}
+		}
+		g.put(f.left+cx, y, c, AxisRole)
+	}
+}
+
+func (f *frame) drawLabels(g Grid, r *raster, o *Options, axis, below int) {
+	if f.labels == 0 {
+		return
+	}
+	bar, tick, cross := '│', '┤', '┼'
+	if r.glyphs == ASCII {
+		bar, tick, cross = '|', '+', '+'
+	}
+	for y := 0; y < below+r.scale.out; y++ {
+		g.put(f.labels, y, bar, AxisRole)
+	}
+	label := func(y int, v float64, c rune) {
+		s := o.Unit.tick(v)
+		g.put(f.labels, y, c, AxisRole)
+		g.text(f.labels-cells(s), y, s, Label)
+	}
+	if f.axis {
+		label(axis, 0, cross)
+	}
+	for _, t := range r.scale.ticks(r.scale.inRows, 2) {
+		label(axis-rowOf(t.rows), t.value, tick)
+	}
+	for _, t := range r.scale.ticks(r.scale.out, 2) {
+		label(below+rowOf(t.rows)-1, t.value, tick)
+	}
+}
+
+// rowOf is the row, counted from 1 at the axis, that a height ends in.
+func rowOf(rows float64) int {
+	n := int(rows)
+	if rows-float64(n) > 1e-6 {
+		n++
+	}
+	return max(n, 1)
+}
+
+func (f *frame) drawTimes(g Grid, r *raster, axis, y int) {
+	tick := '┬'
+	if r.glyphs == ASCII {
+		tick = '+'
+	}
+	free := f.left + f.width
+	for _, m := range r.timeMarks(float64(r.x)) {
+		x := f.left + m.column/r.x
+		g.put(x, axis, tick, AxisRole)
+		from := min(x-len(m.text)/2, f.left+f.width-len(m.text))
+		if from < 0 || from+len(m.text) >= free && free != f.left+f.width {
+			continue
+		}
+		g.text(from, y, m.text, Label)
+		free = from
+	}
+}
+
+// drawEvents marks events on the axis and writes the newest one's text, if there is a row for it.
+func (f *frame) drawEvents(g Grid, r *raster, d *Data, axis, y int) {
+	mark := '▾'
+	if r.glyphs == ASCII {
+		mark = 'v'
+	}
+	var newest *Event
+	shown := 0
+	for i := range d.Events {
+		e := &d.Events[i]
+		x := r.at(e.At)
+		if x < 0 {
+			continue
+		}
+		g.put(f.left+x/r.x, axis, mark, EventRole)
+		shown++
+		if newest == nil || !e.At.Before(newest.At) {
+			newest = e
+		}
+	}
+	if newest == nil || !f.events {
+		return
+	}
+	s := newest.At.In(d.End.Location()).Format("15:04:05") + " " + r.glyphs.clean(newest.Text)
+	room := len(g[0]) - 2
+	if shown > 1 {
+		if more := " (+" + strconv.Itoa(shown-1) + ")"; room > 20 {
+			s = r.glyphs.clip(s, room-len(more)) + more
+		}
+	}
+	g.put(0, y, mark, EventRole)
+	g.text(2, y, r.glyphs.clip(s, room), EventRole)
+}

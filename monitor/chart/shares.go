@@ -1,0 +1,141 @@
+package chart
+
+import (
+	"math"
+	"slices"
+	"strconv"
+)
+
+// Shares divides whole parts among the values so that they add up to exactly total (Hare's method
+// of largest remainders; the first of equals wins). All are zero if the values are.
+func Shares(values []float64, total int) []int {
+	sum := 0.0
+	for _, v := range values {
+		sum += number(v)
+	}
+	parts := make([]int, len(values))
+	if sum == 0 || total <= 0 {
+		return parts
+	}
+	order := make([]int, len(values))
+	rest := make([]float64, len(values))
+	left := total
+	for i, v := range values {
+		exact := number(v) / sum * float64(total)
+		whole := math.Floor(exact)
+		parts[i], rest[i], order[i] = int(whole), exact-whole, i
+		left -= parts[i]
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		switch {
+		case rest[a] > rest[b]:
+			return -1
+		case rest[a] < rest[b]:
+			return 1
+		}
+		return 0
+	})
+	for i := 0; left > 0; i = (i + 1) % len(order) {
+		if number(values[order[i]]) > 0 {
+			parts[order[i]]++
+			left--
+		}
+	}
+	for i := len(order) - 1; left < 0; i = (i + len(order) - 1) % len(order) { // rounding of huge sums
+		if parts[order[i]] > 0 {
+			parts[order[i]]--
+			left++
+		}
+	}
+	return parts
+}
+
+// part is a protocol's share of what was carried.
+type part struct {
+	name     string
+	protocol int
+	amount   float64
+}
+
+// protocolParts sums each protocol over the period shown, both directions, those with nothing
+// left out.
+func protocolParts(d *Data, o *Options, cols int) []part {
+	w := newWindow(d, o.Last, cols)
+	var all []part
+	for i := range d.Protocols {
+		p := part{name: o.Glyphs.clean(d.Protocols[i].Name), protocol: i}
+		for _, bins := range [][]Bin{d.Protocols[i].In, d.Protocols[i].Out} {
+			for k := len(bins) - 1; k >= 0 && w.column(w.endBin-int64(len(bins)-k)) >= 0; k-- {
+				if bins[k].Known {
+					avg, _ := bins[k].rate(o.packets())
+					p.amount += avg
+				}
+			}
+		}
+		if p.amount > 0 {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// ShareLine tells in one row what part each protocol has had of the period shown, tenths of a
+// percent if there is room for them. What does not fit is summed up as "…", so that the line always
+// adds up to 100 %.
+func ShareLine(d Data, o Options) Grid {
+	g := newGrid(o.Width, min(1, max(o.Height, 1)))
+	if o.Width < 1 {
+		return g
+	}
+	parts := protocolParts(&d, &o, plotDots(&o))
+	if len(parts) == 0 {
+		g.text(0, 0, o.Glyphs.clip("no traffic", o.Width), Label)
+		return g
+	}
+	solid := o.Solid || o.View != ByProtocol
+	if !writeShares(g, parts, 1000, &o, solid) && !writeShares(g, parts, 100, &o, solid) {
+		for len(parts) > 1 {
+			n := len(parts)
+			rest := part{"…", parts[n-1].protocol, parts[n-1].amount + parts[n-2].amount}
+			if o.Glyphs == ASCII {
+				rest.name = "etc"
+			}
+			parts = append(parts[:n-2], rest)
+			if writeShares(g, parts, 100, &o, solid) {
+				break
+			}
+		}
+	}
+	return g
+}
+
+// writeShares writes the line if it fits.
+func writeShares(g Grid, parts []part, total int, o *Options, solid bool) bool {
+	amounts := make([]float64, len(parts))
+	for i, p := range parts {
+		amounts[i] = p.amount
+	}
+	shares := Shares(amounts, total)
+	texts := make([]string, len(parts))
+	width := 0
+	for i := range parts {
+		if total == 1000 {
+			texts[i] = strconv.Itoa(shares[i]/10) + "." + strconv.Itoa(shares[i]%10) + " %"
+			texts[i] = "      "[:max(0, 6-len(texts[i]))] + texts[i]
+		} else {
+			texts[i] = strconv.Itoa(shares[i]) + "%"
+			texts[i] = "   "[:max(0, 3-len(texts[i]))] + texts[i]
+		}
+		width += 2 + cells(parts[i].name) + 1 + len(texts[i]) + 2
+	}
+	if width-2 > len(g[0]) {
+		return false
+	}
+	x := 0
+	for i, p := range parts {
+		g.put(x, 0, o.Glyphs.swatch(p.protocol, solid), ProtocolRole(p.protocol))
+		x = g.text(x+2, 0, p.name, Title)
+		x = g.text(x+1, 0, texts[i], Text) + 2
+	}
+	return true
+}

@@ -1,0 +1,193 @@
+package chart
+
+import (
+	"math"
+	"strconv"
+)
+
+// Spark draws a history into one row: heights against top, blanks for gaps. Down hangs it from
+// the upper edge, as what goes out hangs from the axis.
+func Spark(bins []Bin, d Data, o Options, top float64, down bool) []Cell {
+	x, y := o.Glyphs.dots()
+	width := max(o.Width, 0)
+	row := newGrid(width, 1)
+	if width == 0 {
+		return row[0]
+	}
+	w := newWindow(&d, o.Last, width*x)
+	h := half{layers: [][]sample{w.columns(bins, o.packets())}}
+	h.sum = append([]sample(nil), h.layers[0]...)
+	for i := range h.sum { // one row has no room for peaks beside averages
+		h.sum[i].peak = h.sum[i].avg
+	}
+	p := &plot{window: w, in: h, solid: true}
+	r := raster{plot: p, glyphs: o.Glyphs, x: x, y: y, scale: yscale{perRow: max(number(top), 1), inRows: 1}}
+	if o.Scale.Kind == Log {
+		r.scale = yscale{log: true, lowest: floor(o.packets()), top: max(top, 10*floor(o.packets())), inRows: 1}
+	}
+	role := In
+	if down {
+		role = Out
+	}
+	r.draw(row, &h, []Role{role}, 0, 0, 1, !down)
+	return row[0]
+}
+
+// strip is how a member's line is used, from the left. Parts without room are left out.
+type strip struct {
+	name, state, link, util int // widths, 0 for none
+	rates                   int
+	spark                   int
+}
+
+const (
+	nameWidth  = 15 // IFNAMSIZ
+	stateWidth = 12
+)
+
+func stripLayout(d *Data, o *Options) strip {
+	s := strip{rates: o.Unit.shortWidth()}
+	longestState := 0
+	for i := range d.Members {
+		s.name = max(s.name, min(cells(d.Members[i].Name), nameWidth))
+		longestState = max(longestState, min(cells(d.Members[i].State), stateWidth))
+	}
+	// mark, name, two rates with their arrows
+	need := 2 + s.name + 2*(3+s.rates)
+	room := o.Width - need
+	take := func(width *int, want int) {
+		if want > 0 && room >= want+1 {
+			*width = want
+			room -= want + 1
+		}
+	}
+	dot := 0
+	take(&dot, 1)
+	take(&s.util, 4)
+	if room >= 8+longestState+6 {
+		take(&s.state, longestState)
+		take(&s.link, 4)
+	}
+	if dot > 0 {
+		s.state += 2
+	}
+	if s.spark = max(0, (room-2)/2); s.spark < 3 {
+		s.spark = 0
+	}
+	return s
+}
+
+// Strips draws a line a member: its sign, name, rate and history in both directions, state, link
+// speed and utilisation (of the busier direction). All share one scale unless OwnScales.
+func Strips(d Data, o Options) Grid {
+	g := newGrid(o.Width, len(d.Members))
+	if o.Width < 1 {
+		return g
+	}
+	lay := stripLayout(&d, &o)
+	tops := stripTops(&d, &o, lay.spark)
+	for i := range d.Members {
+		m := &d.Members[i]
+		in, out := latest(m.In, o.packets()), latest(m.Out, o.packets())
+		solid := o.View != ByMember || len(d.Members) == 1
+		g.put(0, i, o.Glyphs.swatch(i, solid || o.Solid), MemberRole(i))
+		x := g.text(2, i, o.Glyphs.fill(o.Glyphs.clean(m.Name), lay.name), Title)
+		x = lay.direction(g, x, i, &d, &o, m.In, in, tops[i], false)
+		x = lay.direction(g, x, i, &d, &o, m.Out, out, tops[i], true)
+		lay.status(g, x, i, &o, m)
+	}
+	return g
+}
+
+func (s *strip) direction(g Grid, x, y int, d *Data, o *Options, bins []Bin, now, top float64, down bool) int {
+	arrow, role := '▲', In
+	switch {
+	case down && o.Glyphs == ASCII:
+		arrow, role = 'v', Out
+	case down:
+		arrow, role = '▼', Out
+	case o.Glyphs == ASCII:
+		arrow = '^'
+	}
+	g.put(x+1, y, arrow, role)
+	x = g.text(x+2, y, " "[:min(1, max(0, s.rates-5))]+o.Unit.short(now), Text)
+	if s.spark > 0 {
+		own := *o
+		own.Width = s.spark
+		x++
+		for _, c := range Spark(bins, *d, own, top, down) {
+			g.put(x, y, c.Rune, c.Role)
+			x++
+		}
+	}
+	return x
+}
+
+func (s *strip) status(g Grid, x, y int, o *Options, m *Member) {
+	if s.state > 0 {
+		mark, role := '●', Good
+		switch {
+		case !m.Up && o.Glyphs == ASCII:
+			mark, role = '!', Bad
+		case !m.Up:
+			mark, role = '○', Bad
+		case o.Glyphs == ASCII:
+			mark = '*'
+		}
+		g.put(x+1, y, mark, role)
+		x += 2
+		if s.state > 2 {
+			x = g.text(x+1, y, o.Glyphs.fill(o.Glyphs.clean(m.State), s.state-2), role)
+		}
+	}
+	if s.link > 0 {
+		g.text(x+1, y, o.Glyphs.fill(speed(m.Link), s.link), Label)
+		x += 1 + s.link
+	}
+	if s.util > 0 {
+		g.text(x+1, y, utilisation(m), Text)
+	}
+}
+
+// utilisation is the load of the busier direction in four cells; links are full duplex, so the
+// two do not add up.
+func utilisation(m *Member) string {
+	link := number(m.Link)
+	if link == 0 {
+		return "  - "
+	}
+	use := 100 * max(latest(m.In, false), latest(m.Out, false)) / link
+	s := strconv.Itoa(int(min(math.Round(use), 999))) + "%"
+	return "    "[:max(0, 4-len(s))] + s
+}
+
+// stripTops is the scale of each member's sparks.
+func stripTops(d *Data, o *Options, width int) []float64 {
+	tops := make([]float64, len(d.Members))
+	x, _ := o.Glyphs.dots()
+	w := newWindow(d, o.Last, max(width, 1)*x)
+	shared := 0.0
+	for i := range d.Members {
+		m := &d.Members[i]
+		for _, bins := range [][]Bin{m.In, m.Out} {
+			for _, s := range w.columns(bins, o.packets()) {
+				tops[i] = max(tops[i], s.avg)
+			}
+		}
+		switch {
+		case o.Scale.Kind == Fixed:
+			tops[i] = max(number(o.Scale.Value), 1)
+		case o.Scale.Kind == Link && !o.packets() && m.Link > 0:
+			tops[i] = max(tops[i], number(m.Link))
+		default:
+			tops[i] = niceTop(tops[i], o.packets())
+		}
+		shared = max(shared, tops[i])
+	}
+	for i := range tops {
+		if !o.OwnScales {
+			tops[i] = shared
+		}
+	}
+	return tops
+}

@@ -1,0 +1,66 @@
+package chart
+
+// Summary is one row: what the whole carries at the end of the data, and the highest of the period
+// shown. Parts without room are left out from the right.
+func Summary(d Data, o Options) Grid {
+	g := newGrid(o.Width, 1)
+	if o.Width < 1 {
+		return g
+	}
+	p := newPlot(&d, &o, plotDots(&o))
+	total := d.total()
+	up, down := "▲", "▼"
+	if o.Glyphs == ASCII {
+		up, down = "^", "v"
+	}
+	in, out := o.Unit.long(latest(total.In, o.packets())), o.Unit.long(latest(total.Out, o.packets()))
+	inPeak, outPeak := "  peak "+o.Unit.short(p.in.highest()), "  peak "+o.Unit.short(p.out.highest())
+	other := o
+	other.Unit = Packets
+	if o.packets() {
+		other.Unit = Auto
+	}
+	more := other.Unit.long(latest(total.In, other.packets()) + latest(total.Out, other.packets()))
+
+	room := o.Width
+	need := cells(in+out) + 2*4 + 2
+	if room < need { // no more than two numbers
+		x := g.text(g.text(0, 0, up, In), 0, o.Unit.short(latest(total.In, o.packets())), Text)
+		x = g.text(x+1, 0, down, Out)
+		g.text(x, 0, o.Unit.short(latest(total.Out, o.packets())), Text)
+		return g
+	}
+	peaks := need+cells(inPeak+outPeak) <= room
+	words := need+cells("in out")+cells(inPeak+outPeak) <= room
+	write := func(x int, arrow, word, now, peak string, role Role) int {
+		x = g.text(x, 0, arrow, role) + 1
+		if words {
+			x = g.text(x, 0, word, Title) + 1
+		}
+		x = g.text(x, 0, now, Text)
+		if peaks {
+			x = g.text(x, 0, peak, Label)
+		}
+		return x
+	}
+	x := write(0, up, "in", in, inPeak, In) + 3
+	x = write(x, down, "out", out, outPeak, Out)
+	if x+3+cells(more) <= room {
+		g.text(x+3, 0, more, Label)
+	}
+	return g
+}
+
+// Line is the whole in one row, for a terminal with room for nothing else.
+func Line(d Data, o Options) Grid {
+	o.Height = 1
+	g := newGrid(o.Width, 1)
+	name := o.Glyphs.clean(d.Name)
+	if w := cells(name); w+2+2*(o.Unit.shortWidth()+2) < o.Width {
+		x := g.text(0, 0, name, Title) + 2
+		o.Width -= x
+		g.paste(x, 0, Summary(d, o))
+		return g
+	}
+	return Summary(d, o)
+}

@@ -1,0 +1,141 @@
+package chart
+
+import (
+	"math"
+	"time"
+)
+
+// window maps bins to the columns of a chart. A column is a whole number of bins, counted from
+// the epoch rather than from the end, so that a bin stays in its column while time goes on and
+// the picture moves by whole columns without changing its shape; or, close up, a bin is a whole
+// number of columns.
+type window struct {
+	end    time.Time
+	step   time.Duration
+	endBin int64 // number of the bin that begins at end
+	per    int64 // bins a column
+	wide   int   // columns a bin
+	cols   int
+}
+
+// longest bounds steps and periods, far from overflow.
+const longest = 100 * 365 * 24 * time.Hour
+
+func newWindow(d *Data, last time.Duration, cols int) window {
+	w := window{end: d.End, step: min(max(d.Step, 0), longest), per: 1, wide: 1, cols: max(cols, 1)}
+	if w.step == 0 {
+		w.step = time.Second
+	}
+	w.endBin = floorDiv(d.End.Unix(), 1) // seconds suffice to number bins of a second and more
+	if w.step >= time.Second {
+		w.endBin = floorDiv(w.endBin, int64(w.step/time.Second))
+	} else {
+		w.endBin = floorDiv(d.End.UnixMilli(), max(int64(w.step/time.Millisecond), 1))
+	}
+	want := int64(d.bins())
+	if last > 0 {
+		last = min(last, longest)
+		want = int64((last + w.step - 1) / w.step)
+	}
+	want = max(want, 1)
+	if n := int64(w.cols); want >= n {
+		w.per = (want + n - 1) / n
+	} else {
+		w.wide = int(n / want)
+	}
+	return w
+}
+
+// group is the number of the column that a bin is in, counted from the epoch.
+func (w *window) group(bin int64) int64 { return floorDiv(bin, w.per) }
+
+// column is where the left edge of a bin's column is; outside of 0 … cols-1 it is not shown.
+func (w *window) column(bin int64) int {
+	back := w.group(w.endBin-1) - w.group(bin) + 1
+	if back > int64(w.cols) {
+		return -1
+	}
+	return w.cols - int(max(back, -1))*w.wide
+}
+
+// at is the column of a time, -1 when it is not shown. What happened after the last bin, which is
+// not complete yet, stands at the last column.
+func (w *window) at(t time.Time) int {
+	bins := w.seconds(t) / w.step.Seconds()
+	switch {
+	case bins >= 0 && bins <= 2:
+		return w.cols - 1
+	case bins > 2 || bins < -float64(w.per)*float64(w.cols)-1:
+		return -1
+	}
+	whole := math.Floor(bins)
+	x := w.column(w.endBin+int64(whole)) + int((bins-whole)*float64(w.wide))
+	if x >= w.cols {
+		return -1
+	}
+	return x
+}
+
+// seconds is how far after the end a time is, without overflow.
+func (w *window) seconds(t time.Time) float64 {
+	return float64(t.Unix()) - float64(w.end.Unix()) + float64(t.Nanosecond()-w.end.Nanosecond())/1e9
+}
+
+// span is the time from the left edge to the end.
+func (w *window) span() time.Duration {
+	var bins int64
+	if w.wide > 1 {
+		bins = int64(w.cols / w.wide)
+	} else {
+		first := (w.group(w.endBin-1) - int64(w.cols) + 1) * w.per
+		bins = w.endBin - first
+	}
+	if s := float64(bins) * w.step.Seconds(); s < longest.Seconds() {
+		return time.Duration(bins) * w.step
+	}
+	return longest
+}
+
+// sample is one column of one series in one direction.
+type sample struct {
+	known     bool
+	avg, peak float64
+}
+
+// columns resamples a history: the average of the bins known in a column, the highest of their peaks.
+func (w *window) columns(bins []Bin, packets bool) []sample {
+	out := make([]sample, w.cols)
+	n := int64(0)
+	before := int64(math.MinInt64)
+	for i := len(bins) - 1; i >= 0; i-- {
+		bin := w.endBin - int64(len(bins)-i)
+		if g := w.group(bin); g != before {
+			before, n = g, 0
+		}
+		x := w.column(bin)
+		if x < 0 {
+			break
+		}
+		if !bins[i].Known {
+			continue
+		}
+		avg, peak := bins[i].rate(packets)
+		n++
+		s := &out[x]
+		s.known = true
+		s.avg += (avg - s.avg) / float64(n)
+		s.peak = max(s.peak, peak, s.avg)
+		for k := 1; k < w.wide; k++ {
+			out[x+k] = *s
+		}
+	}
+	return out
+}
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}
