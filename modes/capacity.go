@@ -89,6 +89,19 @@ func (c *Capacity) Measure(now int64, sent uint64, waiting, fresh int) bool {
 	return c.bps != was || c.lies != lied
 }
 
+// grow has the estimate grow for so many ns in which nothing confirmed it, up to what the link says or else most. It
+// reports whether it did.
+func (c *Capacity) grow(took int64, most uint64) bool {
+	if c.link > 0 {
+		most = c.link
+	}
+	if c.bps == 0 || c.bps >= most {
+		return false
+	}
+	c.bps = min(c.bps+uint64(float64(c.bps)/doubtPart*float64(took)/float64(doubtEvery))+1, most)
+	return true
+}
+
 // start begins an interval.
 func (c *Capacity) start(now int64, waiting int, stands bool) {
 	c.last, c.begin, c.sent, c.waited, c.standing = now, now, 0, waiting, stands

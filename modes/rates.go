@@ -45,6 +45,51 @@ func (s *shortest) measured(id int, sent uint64, waiting int, now int64) {
 		s.rates()
 	}
 	q.read(now, sent, uint64(max(waiting, 0)), s.plan.Weights[id])
+	s.unused[id].sent += sent
+	if s.doubt(now) {
+		s.rates()
+	}
+}
+
+// A member that stood still for a moment is taken for a slow one. Then it may be given nothing that could show more: its
+// frames would have left later than those of a member whose queue is full. So the estimate of one that is hardly
+// used grows, until what it is given shows the truth, or there is no reason to give it less than others.
+const (
+	doubtEvery = int64(time.Second)
+	doubtMost  = 10 * doubtEvery // counted at once, after a pause
+	doubtUse   = 4               // it carries less than this part of its rate
+	doubtPart  = 5               // of the estimate, by which it grows in a second: twice as much after 4 s
+)
+
+// usage is what a member was given in the second that passes.
+type usage struct {
+	since int64
+	sent  uint64
+}
+
+// doubt has estimates grow that nothing confirms, and reports whether any did.
+func (s *shortest) doubt(now int64) (grew bool) {
+	for _, id := range s.ids[:s.n] {
+		u, c := &s.unused[id], &s.capacity[id]
+		took := now - u.since
+		if took < doubtEvery {
+			continue
+		}
+		if bitRate(u.sent, took) < s.flows.Members[id].Rate/doubtUse && c.grow(min(took, doubtMost), s.fastest()) {
+			grew = true
+		}
+		*u = usage{since: now}
+	}
+	return grew
+}
+
+// fastest is the highest rate that a member was seen or said to have.
+func (s *shortest) fastest() (most uint64) {
+	for _, id := range s.ids[:s.n] {
+		bps, _ := s.capacity[id].rate()
+		most = max(most, bps)
+	}
+	return most
 }
 
 // virtualLead bounds how far the clock of a member whose weight is less than the largest is ahead of what really waits:

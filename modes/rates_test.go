@@ -186,6 +186,37 @@ func TestRatesForgetAnOverload(t *testing.T) {
 	}
 }
 
+// A member that stood nearly still for a while, and is given nothing for that, is not shunned for ever.
+func TestRatesRecoverFromAStandstill(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		pl    *Plan
+		bytes int
+		mbps  uint64 // that it seems to carry
+	}{
+		{"unknown", shortestPlan(-1000, -1000), 1514, 1},
+		{"known", shortestPlan(1000, 1000), 1514, 1},
+		{"super-frames", shortestPlan(-1000, -1000), 20000, 5},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			team := newToyTeam(c.pl, 4, 200, 200)
+			team.send(2*time.Second, 350, c.bytes)
+			team.p.shortest.capacity[1].bps = c.mbps * 1e6
+			team.p.shortest.rates()
+			clear(team.p.Flows().Slots[:])
+			for range 60 {
+				team.send(time.Second, 350, c.bytes)
+				team.send(20*time.Millisecond, 0, c.bytes) // flows pause
+			}
+			team.forget()
+			team.send(2*time.Second, 350, c.bytes)
+			if got := rounded(team.carried, 2); got[1] < 80 {
+				t.Errorf("carried %v Mbit/s, %d Mbit/s is what it is taken for", got, team.p.Flows().Members[1].Rate/1e6)
+			}
+		})
+	}
+}
+
 // What readings add to what was noted before them counts while that still waits, and no longer.
 func TestReadingsAddUp(t *testing.T) {
 	q := Queue{Clock: 100 * us, cost: 8 * costOne} // 8 ns a byte, as at 1 Gbit/s

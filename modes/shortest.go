@@ -29,6 +29,7 @@ const (
 type shortest struct {
 	flows    *Flows
 	capacity [MaxMembers]Capacity
+	unused   [MaxMembers]usage
 
 	plan       *Plan // taken over
 	turn       uint64
@@ -232,7 +233,7 @@ func (s *shortest) follow(pl *Plan, now int64) {
 	for _, id := range s.ids[:s.n] {
 		if !old.Has(int(id)) {
 			s.flows.Members[id] = Queue{Clock: now, all: now}
-			s.capacity[id] = Capacity{}
+			s.capacity[id], s.unused[id] = Capacity{}, usage{since: now}
 		}
 		var link uint64
 		if pl.Known.Has(int(id)) {
