@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"nicteam/internal/frame"
@@ -60,32 +61,84 @@ type announcement struct {
 	interval time.Duration
 }
 
+// with returns a with what an order before it wanted that was not told to the end.
+func (a announcement) with(old announcement) announcement {
+	if a.tell&modes.TellBehind == 0 {
+		a.behind = old.behind
+	}
+	a.tell |= old.tell
+	return a
+}
+
 // crier carries out announcements in its own goroutine. A newer order ends the one that runs, so
-// that however often a link flaps there is one stream of frames.
+// that however often a link flaps there is one stream of frames. What nobody was told yet is told with the newer one.
 type crier struct {
 	source Announcer
 	send   func(id int, frame []byte) error
 	told   func(context.Context) // the addresses have been announced once
 	log    *slog.Logger
-	orders *mailbox[announcement]
+	wake   chan struct{}
+
+	mu      sync.Mutex
+	waiting *announcement // ordered and not begun
+}
+
+// order hands over an announcement.
+func (c *crier) order(a announcement) {
+	c.mu.Lock()
+	if c.waiting != nil {
+		a = a.with(*c.waiting)
+	}
+	c.waiting = &a
+	c.mu.Unlock()
+	c.signal()
+}
+
+func (c *crier) signal() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what is to be announced next, with what was left of an order that a newer one ended.
+func (c *crier) take(left *announcement) *announcement {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.waiting
+	c.waiting = nil
+	if a != nil && left != nil {
+		both := a.with(*left)
+		return &both
+	}
+	return a
 }
 
 func (c *crier) run(ctx context.Context) {
+	var left *announcement
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.orders.wake:
+		case <-c.wake:
 		}
-		c.announce(ctx, c.orders.take())
+		a := c.take(left)
+		if a == nil {
+			continue
+		}
+		left = nil
+		if !c.announce(ctx, *a) {
+			left = a
+		}
 	}
 }
 
-// announce sends everything a.count times, until ctx ends or there is a newer order.
-func (c *crier) announce(ctx context.Context, a announcement) {
+// announce sends everything a.count times, until ctx ends or there is a newer order. It reports whether everything was
+// sent once.
+func (c *crier) announce(ctx context.Context, a announcement) bool {
 	for i := range a.count {
 		if i > 0 && !c.pause(ctx, a.interval) {
-			return
+			return true
 		}
 		var what Announcement
 		if c.source != nil && a.tell&(modes.TellAddresses|modes.TellGroups) != 0 {
@@ -97,7 +150,7 @@ func (c *crier) announce(ctx context.Context, a announcement) {
 		}
 		for n, s := range a.sends(what) {
 			if n > 0 && n%announceBatch == 0 && !c.pause(ctx, announceBreath) {
-				return
+				return i > 0
 			}
 			if err := c.send(s.Member, s.Frame); err != nil {
 				c.log.Debug("announcement not sent", "member", s.Member, "err", err)
@@ -112,6 +165,7 @@ func (c *crier) announce(ctx context.Context, a announcement) {
 			}
 		}
 	}
+	return true
 }
 
 // pause waits for d and returns whether to go on: not when there is a newer order, which must not
@@ -122,8 +176,8 @@ func (c *crier) pause(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-c.orders.wake:
-		c.orders.signal() // run is to see it too
+	case <-c.wake:
+		c.signal() // run is to see it too
 		return false
 	case <-t.C:
 		return true

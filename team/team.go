@@ -87,7 +87,7 @@ func New(o Options) (*Team, error) {
 	t := &Team{o: o, log: log, loop: loop, watch: monitor.NewCarrier(o.Source), requests: make(chan request),
 		links: make(chan monitor.LinkState), ended: make(chan struct{}), reopen: make(chan struct{}, 1), carrier: newMailbox[bool]()}
 	told := func(ctx context.Context) { _, _ = t.post(ctx, request{in: Announced{}}) }
-	t.crier = &crier{source: o.Announcer, told: told, send: o.Datapath.Send, log: log, orders: newMailbox[announcement]()}
+	t.crier = &crier{source: o.Announcer, told: told, send: o.Datapath.Send, log: log, wake: make(chan struct{}, 1)}
 	t.publish(map[int]*MemberCounters{})
 	return t, nil
 }
@@ -198,7 +198,7 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 		t.carrier.put(out.Carrier)
 	}
 	if c := t.loop.cfg; out.Tell != 0 {
-		t.crier.orders.put(announcement{tell: out.Tell, via: out.Via, as: out.As, pin: out.Pin, behind: out.Behind, count: c.AnnounceCount, interval: c.AnnounceInterval})
+		t.crier.order(announcement{tell: out.Tell, via: out.Via, as: out.As, pin: out.Pin, behind: out.Behind, count: c.AnnounceCount, interval: c.AnnounceInterval})
 	}
 	for i := range out.Events {
 		if e := &out.Events[i]; took > 0 && (e.Event == "member-down" || e.Event == "active-changed") {

@@ -1,0 +1,66 @@
+package team
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"nicteam/internal/frame"
+	"nicteam/modes"
+)
+
+// saying is an Announcer with one address.
+type saying struct{ asked int }
+
+func (s *saying) Announcement(context.Context) (Announcement, error) {
+	return Announcement{Addresses: []Address{{IP: netip.MustParseAddr("10.9.0.1")}}}, nil
+}
+
+func (s *saying) Ask(context.Context) error { s.asked++; return nil }
+
+// What an order wanted is told though a newer one, which wants something else, came before it was begun, or ended it.
+func TestNewerOrdersLoseNothing(t *testing.T) {
+	guests := make([]Behind, 3*announceBatch)
+	for i := range guests {
+		guests[i] = Behind{MAC: 0x0200_0000_1000 + frame.MAC(i), Member: 1}
+	}
+	first := announcement{tell: modes.TellAddresses | modes.TellBehind | modes.TellAsk, via: []int{0}, as: adapterMAC, behind: guests, count: 1}
+	for _, c := range []struct {
+		name  string
+		after time.Duration
+	}{
+		{"before the first was begun", 0},
+		{"while the first is told", announceBreath / 2},
+		{"after the first", time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				said, source, told := map[string]bool{}, &saying{}, 0
+				k := &crier{source: source, wake: make(chan struct{}, 1), told: func(context.Context) { told++ },
+					send: func(_ int, b []byte) error { said[string(b)] = true; return nil }}
+				ended := make(chan struct{})
+				k.order(first)
+				begin := func() { go func() { k.run(ctx); close(ended) }() }
+				if c.after > 0 {
+					begin()
+					time.Sleep(c.after)
+				}
+				k.order(announcement{tell: modes.TellGroups, via: []int{0}, as: adapterMAC, count: 1})
+				if c.after == 0 {
+					begin()
+				}
+				time.Sleep(time.Second)
+				cancel()
+				<-ended
+				missing := slices.IndexFunc(guests, func(b Behind) bool { return !said[string(frame.RARP(b.MAC))] })
+				if missing >= 0 || told != 1 || source.asked != 1 || len(said) != len(guests)+1 {
+					t.Errorf("guest %d was not told, addresses %d times, asked %d times, %d frames", missing, told, source.asked, len(said))
+				}
+			})
+		})
+	}
+}
