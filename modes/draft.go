@@ -35,7 +35,7 @@ func draft(st *State) *Plan {
 			pl.Filter[m.ID] = []frame.MAC{st.Adapter}
 		}
 	}
-	pl.Own = append(pl.Own, st.Behind...)
+	pl.Own = append(append(pl.Own, st.Vacant...), st.Behind...)
 	slices.Sort(pl.Own)
 	pl.Own = slices.Compact(pl.Own)
 	return pl

@@ -27,14 +27,13 @@ type elb struct {
 	plan   *Plan
 	active int // -1 none
 
-	homes   map[frame.MAC]int
-	used    map[frame.MAC]bool      // addresses that were the adapter's or a usable member's: others send to no other
-	orphans int                     // members whose address has no home
-	left    map[frame.MAC]MemberSet // where they were until a moment ago; frames under way are still taken in there
-	until   time.Time               // when left is forgotten
-	back    homecoming
-	moves   []Move
-	turn    uint64 // of moves
+	homes map[frame.MAC]int
+	used  map[frame.MAC]bool      // addresses that were the adapter's or a usable member's: others send to no other
+	left  map[frame.MAC]MemberSet // where they were until a moment ago; frames under way are still taken in there
+	until time.Time               // when left is forgotten
+	back  homecoming
+	moves []Move
+	turn  uint64 // of moves
 
 	steering steering
 	evening  evening
@@ -84,7 +83,7 @@ func (e *elb) Handle(now time.Time, ev Event) (eff Effects) {
 
 // follow takes in a State.
 func (e *elb) follow(now time.Time, st State) (eff Effects) {
-	was, before, orphans := e.st, e.active, e.orphans
+	was, before := e.st, e.active
 	e.st = st
 	why := lost(&was, &e.st, before)
 	if why != "" {
@@ -104,7 +103,7 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 	}
 	pinned := e.plan.Slots
 	e.replan()
-	changed := e.settle(now)
+	changed, deserted := e.settle(now, &was)
 	if len(changed) > 0 {
 		e.replan() // with what homes have become
 	}
@@ -120,7 +119,7 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 			// Hosts with connections that go on ask nothing and are asked nothing, so nobody would get to know them.
 			eff.Tell |= TellAsk
 		}
-	case e.orphans > orphans, leaves(&was, &e.st):
+	case deserted, leaves(&was, &e.st):
 		// Who was told of an address that nobody takes in, or soon will not, has to learn another; hosts that
 		// steering knows are told theirs after this.
 		eff.Tell |= TellAddresses
@@ -169,10 +168,10 @@ func leaves(was, st *State) bool {
 	return false
 }
 
-// settle finds every address its home, and returns those whose home has changed.
-func (e *elb) settle(now time.Time) map[frame.MAC]int {
+// settle finds every address its home. It returns those whose home has changed, and whether one that had a home has
+// none any more though nobody was told so by a drain.
+func (e *elb) settle(now time.Time, was *State) (changed map[frame.MAC]int, deserted bool) {
 	homes, used := map[frame.MAC]int{}, map[frame.MAC]bool{e.st.Adapter: true}
-	e.orphans = 0
 	for _, m := range e.st.Members {
 		if m.MAC == 0 {
 			continue
@@ -184,8 +183,14 @@ func (e *elb) settle(now time.Time) map[frame.MAC]int {
 		}
 		if id >= 0 {
 			homes[m.MAC] = id
-		} else {
-			e.orphans++
+		}
+	}
+	for _, m := range e.st.Vacant {
+		if used[m] = e.used[m]; !used[m] {
+			continue
+		}
+		if id := e.heir(m); id >= 0 {
+			homes[m] = id
 		}
 	}
 	if _, ok := homes[e.st.Adapter]; !ok && e.st.Adapter != 0 {
@@ -193,7 +198,12 @@ func (e *elb) settle(now time.Time) map[frame.MAC]int {
 			homes[e.st.Adapter] = id
 		}
 	}
-	changed := map[frame.MAC]int{}
+	for m := range e.homes {
+		if _, ok := homes[m]; !ok && e.used[m] && !drains(was, m) {
+			deserted = true
+		}
+	}
+	changed = map[frame.MAC]int{}
 	for m, id := range homes {
 		old, ok := e.homes[m]
 		if ok && old == id {
@@ -215,7 +225,12 @@ func (e *elb) settle(now time.Time) map[frame.MAC]int {
 		e.left = nil
 	}
 	e.homes, e.used = homes, used
-	return changed
+	return changed, deserted
+}
+
+// drains reports whether m is the address of a member in a drain.
+func drains(st *State, m frame.MAC) bool {
+	return slices.ContainsFunc(st.Members, func(mem Member) bool { return mem.MAC == m && mem.Draining })
 }
 
 // leave begins the overlap of members that took in what was for m.

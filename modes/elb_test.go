@@ -148,6 +148,47 @@ func TestELBHeir(t *testing.T) {
 	}
 }
 
+// While a dead member's NIC is opened anew its heir goes on taking in what is for it. When it comes back with another
+// address, nobody takes in what is for the old one, and all are told.
+func TestELBHeirOfAVacantMember(t *testing.T) {
+	st := elbState(3)
+	m := start(st)
+	dead := st.Members[2].MAC
+	heir := taught(m.Handle(t0, change(st, func(m []Member) { m[2].Usable = false })).Send)[dead]
+	m.Handle(t0.Add(Overlap), Tick{})
+	vacant := st
+	vacant.Members, vacant.Vacant = st.Members[:2], []frame.MAC{dead}
+	eff := m.Handle(t0.Add(time.Second), vacant)
+	pl := m.Plan()
+	if got := takers(pl, &vacant, dead); got != MemberSet(0).With(heir) || len(eff.Send) > 0 || eff.Tell != 0 {
+		t.Errorf("taken in by %b, want %d; %+v", got, heir, eff)
+	}
+	if (pl.Collecting | pl.Distributing).Has(2) || len(pl.Filter[2]) > 0 || !slices.Contains(pl.Own, dead) {
+		t.Errorf("%+v", pl)
+	}
+	eff = m.Handle(t0.Add(2*time.Second), change(st, func(m []Member) { m[2].MAC, m[2].Usable = 0x0200000000ee, false }))
+	if eff.Tell&TellAddresses == 0 {
+		t.Error("nobody takes in what is for the old address, and nobody is told")
+	}
+}
+
+// Who takes a member out without a drain has all told, too; after one they were.
+func TestELBMemberTakenOut(t *testing.T) {
+	for _, drain := range []bool{false, true} {
+		st := elbState(3)
+		m := start(st)
+		if drain {
+			if eff := m.Handle(t0, change(st, func(m []Member) { m[2].Draining = true })); eff.Tell&TellAddresses == 0 {
+				t.Error("nobody was told of a drain")
+			}
+		}
+		st.Members = st.Members[:2]
+		if eff := m.Handle(t0.Add(time.Second), st); eff.Tell&TellAddresses != 0 == drain {
+			t.Errorf("drain %v: told %b", drain, eff.Tell)
+		}
+	}
+}
+
 func TestELBFloodingSwitchHasNoOverlap(t *testing.T) {
 	st := elbState(3)
 	st.Flooding = true

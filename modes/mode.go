@@ -29,6 +29,9 @@ type State struct {
 	Members  []Member    // by id
 	Settings Settings
 
+	// Vacant are the addresses of members that are no members for a moment: their NIC is being opened anew.
+	Vacant []frame.MAC
+
 	// Collected are the members that took frames in under the mode before this one. It stands in
 	// the first State of a mode only.
 	Collected MemberSet

@@ -96,7 +96,9 @@ func (l *Loop) modeState(now time.Time) modes.State {
 	s := modes.State{Adapter: l.adapter, Settings: l.settings(), Behind: behind, Ageing: ageing, Collected: l.collected,
 		Flooding: !l.floodSeen.IsZero() && now.Sub(l.floodSeen) < floodingAge}
 	for _, m := range l.members {
-		if !m.vacant {
+		if m.vacant {
+			s.Vacant = append(s.Vacant, m.link.MAC)
+		} else {
 			s.Members = append(s.Members, m.mode())
 		}
 	}
