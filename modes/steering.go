@@ -35,7 +35,7 @@ type steering struct {
 	pairs  pairs
 	agenda agenda
 	asked  asked
-	router map[uint16]bool // by VLAN: whether our neighbour advertisements there say so
+	router map[uint16]bool // by VLAN: whether we are one, as our own advertisements there said last
 
 	learns, tells allowance
 

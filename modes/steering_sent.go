@@ -37,8 +37,12 @@ func (s *steering) sent(now time.Time, b []byte) []Send {
 	case frame.MACAt(b, 6) == s.adapter:
 		s.macs[member].Put(b, 6)
 	}
-	if known && n.Op == frame.NeighbourAdvertisement && n.Target == s.adapter {
+	switch {
+	case !known:
+	case n.Op == frame.NeighbourAdvertisement && n.Target == s.adapter:
 		s.routes(n.VLAN, n.Router)
+	case n.Op == frame.RouterAdvertisement && n.Src == s.adapter:
+		s.routes(n.VLAN, true) // though its last neighbour advertisement may be from before it was one
 	}
 	return append([]Send{{Member: member, Frame: b}}, s.run(t)...)
 }
@@ -195,7 +199,7 @@ func (s *steering) forget(i int32) {
 	}
 }
 
-// routes notes whether our neighbour advertisements say that this host is a router.
+// routes notes whether this host is a router.
 func (s *steering) routes(vlan uint16, router bool) {
 	if s.router == nil {
 		s.router = map[uint16]bool{}

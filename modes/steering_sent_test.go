@@ -278,6 +278,12 @@ func TestSteeringTellsTheTruthAboutRouters(t *testing.T) {
 	if n := told(learn(0xe0)); n.Op != frame.NeighbourAdvertisement || !n.Router {
 		t.Errorf("a router tells %+v", n)
 	}
+	// It began to forward since it last told where it is.
+	r := learn(0x60)
+	r.sent(nd(adapterMAC, 0x333300000001, 134, ours6, netip.MustParseAddr("ff02::1"), netip.IPv6Unspecified(), 0, adapterMAC))
+	if n := told(r); n.Op != frame.NeighbourAdvertisement || !n.Router {
+		t.Errorf("who has become a router tells %+v", n)
+	}
 }
 
 // A host is one cache entry, whatever addresses of its own it asks from, and whatever MAC it has.
