@@ -115,14 +115,14 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 	case e.active < 0:
 	case before < 0:
 		eff.Tell = TellAll
-		if e.st.Settings.ReceiveBalance {
-			// Hosts with connections that go on ask nothing and are asked nothing, so nobody would get to know them.
-			eff.Tell |= TellAsk
-		}
 	case deserted, leaves(&was, &e.st):
 		// Who was told of an address that nobody takes in, or soon will not, has to learn another; hosts that
 		// steering knows are told theirs after this.
 		eff.Tell |= TellAddresses
+	}
+	if steers := e.st.Settings.ReceiveBalance; steers && e.active >= 0 && (before < 0 || !was.Settings.ReceiveBalance) {
+		// Hosts with connections that go on ask nothing and are asked nothing, so nobody would get to know them.
+		eff.Tell |= TellAsk
 	}
 	eff.Send = append(eff.Send, e.steering.follow(now, &e.st, e.plan, e.active)...)
 	return eff

@@ -382,7 +382,7 @@ func TestELBHomes(t *testing.T) {
 				t.Fatalf("deadline %v at %v", d, now)
 			}
 		}
-		for range 2 { // who came home is taught again
+		for range 3 { // an overlap ends, who came home is taught again twice
 			if d := m.Deadline(); !d.IsZero() {
 				for _, s := range m.Handle(d, Tick{}).Send {
 					if usable, _ := sets(&st); !usable.Has(s.Member) {
@@ -395,4 +395,25 @@ func TestELBHomes(t *testing.T) {
 			t.Fatalf("deadline %v with nothing to do", d)
 		}
 	})
+}
+
+// TestELBAsksWhomTheHostKnows: whoever has talked to the host before elb steers asks nothing and is asked nothing, so steering
+// has the stack ask.
+func TestELBAsksWhomTheHostKnows(t *testing.T) {
+	st := elbState(2)
+	m, _ := New(st.Settings)
+	for _, tt := range []struct {
+		name  string
+		steer bool
+		want  Tell
+	}{{"begins without", false, TellAll}, {"turned on", true, TellAsk}, {"still on", true, 0}, {"off", false, 0}, {"on again", true, TellAsk}} {
+		st.Settings.ReceiveBalance = tt.steer
+		if eff := m.Handle(t0, st); eff.Tell != tt.want {
+			t.Errorf("%s: tells %b, want %b", tt.name, eff.Tell, tt.want)
+		}
+	}
+	m, _ = New(st.Settings)
+	if eff := m.Handle(t0, st); eff.Tell != TellAll|TellAsk {
+		t.Errorf("begins with it: tells %b", eff.Tell)
+	}
 }

@@ -141,8 +141,6 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *Problem {
 		l.flooding(now, in, out)
 	case Measured:
 		l.measured(now, in, out)
-	case Refused:
-		l.refused(now, in, out)
 	case Announced:
 		l.effects(now, l.mode.Handle(now, modes.Announced{}), out)
 	case AskPeers:
@@ -155,6 +153,9 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *Problem {
 		}
 	case Announce:
 		out.Tell = modes.TellAll
+		if l.plan != nil && l.plan.PerMember && l.cfg.ReceiveBalance {
+			out.Tell |= modes.TellAsk // the adapter's stack knows hosts since it got the addresses
+		}
 	case Tick:
 	}
 	return nil
@@ -297,7 +298,7 @@ func (l *Loop) fromDatapath(now time.Time, c Control, out *Output) {
 			l.behind.add(now, c.MAC)
 		}
 	case ControlRefused:
-		l.refused(now, Refused{ID: c.Member, Err: c.Err}, out)
+		l.refused(now, c, out)
 	case ControlSuspect:
 		if m := l.byID(c.Member); m != nil {
 			out.Poke = append(out.Poke, m.link.Index)

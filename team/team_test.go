@@ -2,12 +2,9 @@ package team
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -16,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"nicteam/internal/frame"
 	"nicteam/modes"
@@ -466,66 +462,6 @@ func TestTeamCarrierRefused(t *testing.T) {
 	})
 }
 
-// However often a link flaps, announcements stay one stream.
-func TestTeamAnnouncementsAreNoStorm(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		k := newKernel()
-		a := &announcer{what: Announcement{Addresses: []Address{{IP: netip.MustParseAddr("10.9.0.1")}, {IP: netip.MustParseAddr("fd09::1")}}}}
-		o := Options{Config: activeBackup(), Announcer: a}
-		o.Config.Team, o.Config.AnnounceCount, o.Config.AnnounceInterval = "team0", 3, 100*time.Millisecond
-		tm := running(t, k, o, 1, 2)
-		time.Sleep(time.Second)
-		sent := func() (n int) {
-			k.do(func() { n = len(k.sent[0]) + len(k.sent[1]) })
-			return n
-		}
-		if got := sent(); got != 6 {
-			t.Errorf("%d frames, want 2 addresses 3 times", got)
-		}
-		begin := sent()
-		for range 20 { // once each 20 ms, faster than announcements follow each other
-			k.cable(1, false)
-			time.Sleep(20 * time.Millisecond)
-			k.cable(1, true)
-			k.cable(2, false)
-			time.Sleep(20 * time.Millisecond)
-			k.cable(2, true)
-		}
-		time.Sleep(time.Second)
-		if got := sent() - begin; got > 2*(40+3) {
-			t.Errorf("%d frames for 40 changes", got)
-		}
-		if err := tm.Announce(t.Context()); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// A failover does not wait until the announcements of the one before have all gone out.
-func TestTeamAnnouncementIsReplaced(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		k := newKernel()
-		a := &announcer{what: Announcement{Addresses: []Address{{IP: netip.MustParseAddr("10.9.0.1")}}}}
-		o := Options{Config: activeBackup(), Announcer: a}
-		o.Config.Team, o.Config.AnnounceCount, o.Config.AnnounceInterval = "team0", 5, time.Minute
-		running(t, k, o, 1, 2)
-		time.Sleep(10 * time.Second)
-		k.cable(1, false)
-		time.Sleep(2 * restEvery) // nobody tells of the loss
-		k.do(func() {
-			if len(k.sent[0]) != 1 || len(k.sent[1]) != 1 {
-				t.Errorf("%d by the first, %d by the second", len(k.sent[0]), len(k.sent[1]))
-			}
-		})
-		time.Sleep(time.Hour)
-		k.do(func() {
-			if len(k.sent[0]) != 1 || len(k.sent[1]) != 5 {
-				t.Errorf("at the end %d by the first, %d by the second", len(k.sent[0]), len(k.sent[1]))
-			}
-		})
-	})
-}
-
 func TestTeamFlooding(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()
@@ -537,185 +473,4 @@ func TestTeamFlooding(t *testing.T) {
 			t.Errorf("event %+v", e)
 		}
 	})
-}
-
-func TestFollowersNeverDelay(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		k := newKernel()
-		tm := running(t, k, Options{}, 1)
-		ctx, cancel := context.WithCancel(t.Context())
-		lazy := tm.Follow(ctx)
-		for range 3 * historyLen {
-			tm.Record("takeover", "", "")
-		}
-		if n := len(tm.Events(time.Time{})); n != historyLen {
-			t.Errorf("%d events remembered, want %d", n, historyLen)
-		}
-		if n := len(lazy); n != followRoom {
-			t.Errorf("%d events wait, want %d", n, followRoom)
-		}
-		cancel()
-		n := 0
-		for range lazy {
-			n++
-		}
-		if n != followRoom {
-			t.Errorf("%d delivered", n)
-		}
-		// Replay has what was, and goes on.
-		tm.Record("restored", "", "")
-		replay := tm.Replay(t.Context(), time.Time{})
-		tm.Record("takeover", "eth7", "")
-		var last, before Event
-		for range historyLen + 1 {
-			before, last = last, <-replay
-		}
-		if before.Event != "restored" || last.Member != "eth7" {
-			t.Errorf("replayed %+v, %+v", before, last)
-		}
-	})
-}
-
-func TestHistorySince(t *testing.T) {
-	var h history
-	for i := range historyLen + 10 {
-		h.add([]Event{{Time: time.Unix(int64(i), 0)}})
-	}
-	got := h.since(time.Unix(historyLen+8, 0))
-	want := []Event{{Time: time.Unix(historyLen+8, 0)}, {Time: time.Unix(historyLen+9, 0)}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if first := h.since(time.Time{})[0]; first.Time != time.Unix(10, 0) {
-		t.Errorf("oldest %v", first.Time)
-	}
-}
-
-func TestStatusGolden(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		k := newKernel()
-		o := Options{Config: activeBackup(), DatapathName: "relay", DatapathReason: "not in this build yet: fastpath",
-			AdapterInfo: func() AdapterStatus {
-				return AdapterStatus{Name: "team0", Index: 7, MTU: 1500, Addresses: []string{"10.9.0.1/24"}}
-			}}
-		tm := running(t, k, o, 1, 2)
-		k.do(func() {
-			m := &k.counters.Members[0]
-			m.RX[frame.TCP] = Count{Bytes: 1000, Frames: 10}
-			m.RX[frame.ARP] = Count{Bytes: 60, Frames: 1}
-			m.TX[frame.UDP] = Count{Bytes: 500, Frames: 5}
-			m.TXDrop[DropBacklog], m.RXDrop[DropReflected], m.RXError = 3, 4, 5
-			k.counters.Members[1].RXDrop[DropStandby] = 9
-			k.counters.Members[9].RX[frame.TCP] = Count{Bytes: 7, Frames: 1} // a member that has left
-		})
-		k.cable(2, false)
-		time.Sleep(20 * time.Millisecond)
-		s := tm.Status()
-		s.PID, s.Since = 4242, time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
-		golden(t, "status.json", s)
-
-		// Every key of the contract is there.
-		var doc map[string]any
-		b, _ := json.Marshal(s)
-		if err := json.Unmarshal(b, &doc); err != nil {
-			t.Fatal(err)
-		}
-		member := doc["members"].([]any)[0].(map[string]any)
-		wantKeys(t, doc, "schema team mode state reason since pid datapath datapath_reason adapter active balance settings members rx tx warnings")
-		wantKeys(t, doc["adapter"].(map[string]any), "name index mac mtu carrier addresses")
-		wantKeys(t, doc["settings"].(map[string]any), "hash primary up_delay_ns down_delay_ns")
-		wantKeys(t, member, "name index mac driver state reason link speed_bps duplex mtu weight collecting distributing failures rx tx")
-		wantKeys(t, member["rx"].(map[string]any), "bytes frames drops errors")
-	})
-}
-
-func TestRatesGolden(t *testing.T) {
-	prev := &Sample{Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Team: "team0", Members: []MemberSample{{ID: 0, Name: "eth1", Link: true}, {ID: 1, Name: "eth2"}}}
-	now := &Sample{Time: prev.Time.Add(time.Second), Team: "team0", Members: prev.Members}
-	prev.Counters.Members[0].RX[frame.TCP] = Count{Bytes: 1000, Frames: 10}
-	prev.Counters.Members[1].TX[frame.UDP] = Count{Bytes: 1_000_000, Frames: 1000} // begins anew
-	now.Counters.Members[0].RX[frame.TCP] = Count{Bytes: 4000, Frames: 12}
-	now.Counters.Members[0].TX[frame.ARP] = Count{Bytes: 60, Frames: 1}
-	now.Counters.Members[1].TX[frame.UDP] = Count{Bytes: 200, Frames: 2}
-	now.Counters.Members[5].RX[frame.ND] = Count{Bytes: 86, Frames: 1} // of one that left
-	d := Rates(prev, now)
-	golden(t, "rates.json", d)
-	var rx, tx Count
-	for _, p := range d.Protocols {
-		rx.Add(p.RX)
-		tx.Add(p.TX)
-	}
-	if diff := cmp.Diff([]Count{d.RX, d.TX}, []Count{rx, tx}); diff != "" {
-		t.Errorf("protocols do not sum to the total (-want +got):\n%s", diff)
-	}
-}
-
-// golden compares v as JSON with a file of testdata.
-func golden(t *testing.T, name string, v any) {
-	t.Helper()
-	got, err := json.MarshalIndent(v, "", " ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, append(got, '\n'), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
-		t.Errorf("%s (-want +got; go test -update writes it):\n%s", name, diff)
-	}
-}
-
-func wantKeys(t *testing.T, m map[string]any, keys string) {
-	t.Helper()
-	for _, k := range strings.Fields(keys) {
-		if _, ok := m[k]; !ok {
-			t.Errorf("key %q is missing", k)
-		}
-	}
-}
-
-func TestAnnounceFrames(t *testing.T) {
-	v4, v6, mac := netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("fd09::1"), frame.MAC(0x0200_0000_00bb)
-	g4, g6 := netip.MustParseAddr("239.1.1.1"), netip.MustParseAddr("ff02::1:ff00:1")
-	ll := netip.MustParseAddr("fe80::1%7")
-	tag := func(b []byte, vlan byte) []byte {
-		return append(append(append([]byte{}, b[:12]...), 0x81, 0, 0, vlan), b[12:]...)
-	}
-	what := Announcement{
-		Addresses: []Address{{IP: v4}, {IP: v6, Router: true}, {IP: v4, MAC: mac, VLAN: 5}},
-		Groups:    []GroupReport{{Source: v4, Groups: []netip.Addr{g4}}, {Source: ll, VLAN: 5, Groups: []netip.Addr{g6}}},
-	}
-	addresses := [][]byte{frame.GratuitousARP(adapterMAC, v4, 0), frame.UnsolicitedNA(adapterMAC, v6, true, 0), frame.GratuitousARP(mac, v4, 5)}
-	groups := [][]byte{frame.IGMPReport(adapterMAC, v4, []netip.Addr{g4}), tag(frame.MLDReport(adapterMAC, ll.WithZone(""), []netip.Addr{g6}), 5)}
-	by := func(id int, frames ...[]byte) (sends []modes.Send) {
-		for _, f := range frames {
-			sends = append(sends, modes.Send{Member: id, Frame: f})
-		}
-		return sends
-	}
-	behind := []Behind{{MAC: mac, Member: 7}}
-	for _, c := range []struct {
-		tell modes.Tell
-		want []modes.Send
-	}{
-		{modes.TellAll, slices.Concat(by(3, addresses...), by(7, frame.RARP(mac)), by(3, groups...))},
-		{modes.TellAddresses, by(3, addresses...)},
-		{modes.TellGroups, by(3, groups...)},
-		{modes.TellBehind, by(7, frame.RARP(mac))},
-	} {
-		a := announcement{tell: c.tell, via: []int{3}, as: adapterMAC, behind: behind}
-		if diff := cmp.Diff(c.want, a.sends(what), cmpopts.EquateEmpty()); diff != "" {
-			t.Errorf("%b (-want +got):\n%s", c.tell, diff)
-		}
-	}
 }

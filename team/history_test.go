@@ -1,0 +1,61 @@
+package team
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestFollowersNeverDelay(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		k := newKernel()
+		tm := running(t, k, Options{}, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		lazy := tm.Follow(ctx)
+		for range 3 * historyLen {
+			tm.Record("takeover", "", "")
+		}
+		if n := len(tm.Events(time.Time{})); n != historyLen {
+			t.Errorf("%d events remembered, want %d", n, historyLen)
+		}
+		if n := len(lazy); n != followRoom {
+			t.Errorf("%d events wait, want %d", n, followRoom)
+		}
+		cancel()
+		n := 0
+		for range lazy {
+			n++
+		}
+		if n != followRoom {
+			t.Errorf("%d delivered", n)
+		}
+		// Replay has what was, and goes on.
+		tm.Record("restored", "", "")
+		replay := tm.Replay(t.Context(), time.Time{})
+		tm.Record("takeover", "eth7", "")
+		var last, before Event
+		for range historyLen + 1 {
+			before, last = last, <-replay
+		}
+		if before.Event != "restored" || last.Member != "eth7" {
+			t.Errorf("replayed %+v, %+v", before, last)
+		}
+	})
+}
+
+func TestHistorySince(t *testing.T) {
+	var h history
+	for i := range historyLen + 10 {
+		h.add([]Event{{Time: time.Unix(int64(i), 0)}})
+	}
+	got := h.since(time.Unix(historyLen+8, 0))
+	want := []Event{{Time: time.Unix(historyLen+8, 0)}, {Time: time.Unix(historyLen+9, 0)}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if first := h.since(time.Time{})[0]; first.Time != time.Unix(10, 0) {
+		t.Errorf("oldest %v", first.Time)
+	}
+}

@@ -1,0 +1,107 @@
+package team
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nicteam/internal/frame"
+)
+
+func TestStatusGolden(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		k := newKernel()
+		o := Options{Config: activeBackup(), DatapathName: "relay", DatapathReason: "not in this build yet: fastpath",
+			AdapterInfo: func() AdapterStatus {
+				return AdapterStatus{Name: "team0", Index: 7, MTU: 1500, Addresses: []string{"10.9.0.1/24"}}
+			}}
+		tm := running(t, k, o, 1, 2)
+		k.do(func() {
+			m := &k.counters.Members[0]
+			m.RX[frame.TCP] = Count{Bytes: 1000, Frames: 10}
+			m.RX[frame.ARP] = Count{Bytes: 60, Frames: 1}
+			m.TX[frame.UDP] = Count{Bytes: 500, Frames: 5}
+			m.TXDrop[DropBacklog], m.RXDrop[DropReflected], m.RXError = 3, 4, 5
+			k.counters.Members[1].RXDrop[DropStandby] = 9
+			k.counters.Members[9].RX[frame.TCP] = Count{Bytes: 7, Frames: 1} // a member that has left
+		})
+		k.cable(2, false)
+		time.Sleep(20 * time.Millisecond)
+		s := tm.Status()
+		s.PID, s.Since = 4242, time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+		golden(t, "status.json", s)
+
+		// Every key of the contract is there.
+		var doc map[string]any
+		b, _ := json.Marshal(s)
+		if err := json.Unmarshal(b, &doc); err != nil {
+			t.Fatal(err)
+		}
+		member := doc["members"].([]any)[0].(map[string]any)
+		wantKeys(t, doc, "schema team mode state reason since pid datapath datapath_reason adapter active balance settings members rx tx warnings")
+		wantKeys(t, doc["adapter"].(map[string]any), "name index mac mtu carrier addresses")
+		wantKeys(t, doc["settings"].(map[string]any), "hash primary up_delay_ns down_delay_ns")
+		wantKeys(t, member, "name index mac driver state reason link speed_bps duplex mtu weight collecting distributing failures rx tx")
+		wantKeys(t, member["rx"].(map[string]any), "bytes frames drops errors")
+	})
+}
+
+func TestRatesGolden(t *testing.T) {
+	prev := &Sample{Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Team: "team0", Members: []MemberSample{{ID: 0, Name: "eth1", Link: true}, {ID: 1, Name: "eth2"}}}
+	now := &Sample{Time: prev.Time.Add(time.Second), Team: "team0", Members: prev.Members}
+	prev.Counters.Members[0].RX[frame.TCP] = Count{Bytes: 1000, Frames: 10}
+	prev.Counters.Members[1].TX[frame.UDP] = Count{Bytes: 1_000_000, Frames: 1000} // begins anew
+	now.Counters.Members[0].RX[frame.TCP] = Count{Bytes: 4000, Frames: 12}
+	now.Counters.Members[0].TX[frame.ARP] = Count{Bytes: 60, Frames: 1}
+	now.Counters.Members[1].TX[frame.UDP] = Count{Bytes: 200, Frames: 2}
+	now.Counters.Members[5].RX[frame.ND] = Count{Bytes: 86, Frames: 1} // of one that left
+	d := Rates(prev, now)
+	golden(t, "rates.json", d)
+	var rx, tx Count
+	for _, p := range d.Protocols {
+		rx.Add(p.RX)
+		tx.Add(p.TX)
+	}
+	if diff := cmp.Diff([]Count{d.RX, d.TX}, []Count{rx, tx}); diff != "" {
+		t.Errorf("protocols do not sum to the total (-want +got):\n%s", diff)
+	}
+}
+
+// golden compares v as JSON with a file of testdata.
+func golden(t *testing.T, name string, v any) {
+	t.Helper()
+	got, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, append(got, '\n'), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
+		t.Errorf("%s (-want +got; go test -update writes it):\n%s", name, diff)
+	}
+}
+
+func wantKeys(t *testing.T, m map[string]any, keys string) {
+	t.Helper()
+	for _, k := range strings.Fields(keys) {
+		if _, ok := m[k]; !ok {
+			t.Errorf("key %q is missing", k)
+		}
+	}
+}
