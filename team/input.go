@@ -76,12 +76,6 @@ type Measured struct {
 	Heard *modes.Heard
 }
 
-// Refused says that a member's NIC does not take in frames for other addresses than its own.
-type Refused struct {
-	ID  int
-	Err error // as the data path has it
-}
-
 // AskPeers asks for the peers that the mode steers; they are in [Output.Peers].
 type AskPeers struct{}
 
@@ -113,7 +107,6 @@ func (FromDatapath) isInput() {}
 func (Flooding) isInput()     {}
 func (Measured) isInput()     {}
 func (Announced) isInput()    {}
-func (Refused) isInput()      {}
 func (AskPeers) isInput()     {}
 func (Warn) isInput()         {}
 func (Announce) isInput()     {}

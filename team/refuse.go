@@ -1,17 +1,15 @@
 package team
 
-import (
-	"time"
-)
+import "time"
 
 // refused notes that a member's NIC takes in nothing for other addresses than its own, as Wi-Fi does not, so that the
 // next Plan gives it none. The member is as good as before for everything else.
-func (l *Loop) refused(now time.Time, in Refused, out *Output) {
-	m := l.byID(in.ID)
+func (l *Loop) refused(now time.Time, c Control, out *Output) {
+	m := l.byID(c.Member)
 	if m == nil || m.refusal != "" {
 		return
 	}
-	m.info.OwnMAC, m.refusal, l.dirty = true, in.Err.Error(), true
+	m.info.OwnMAC, m.refusal, l.dirty = true, c.Err.Error(), true
 	l.event(out, now, "addresses-refused", m.link.Name, "it takes in frames for its own address only: "+m.refusal)
 }
 

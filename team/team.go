@@ -213,8 +213,7 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 }
 
 // apply puts the pending Plan in force. A Plan that is refused is tried again, and a warning stands
-// until it is in force; who asked for what led to it is not told otherwise, for it was done. Where
-// NICs refuse addresses, a Plan without these takes its place at once.
+// until it is in force; who asked for what led to it is not told otherwise, for it was done.
 func (t *Team) apply(out *Output) {
 	err := t.o.Datapath.Apply(t.pending)
 	if err == nil {

@@ -174,7 +174,7 @@ func (t *Team) refused(pl *modes.Plan) {
 	for _, id := range slices.Clone(t.ids) {
 		if n := t.members[id].nic; n.Hidden && n.OwnMAC && len(pl.Filter[id]) > 0 {
 			n.Hidden = false
-			t.handle(team.Refused{ID: id, Err: errors.New("operation not supported")})
+			t.handle(team.FromDatapath{Control: team.Control{Kind: team.ControlRefused, Member: id, Err: errors.New("operation not supported")}})
 		}
 	}
 }
