@@ -191,7 +191,8 @@ func (w *window) peaks(r *record, i int) {
 	}
 }
 
-// peakAtLeastAverage keeps a column that has only the beginning or the end of a busy record from being above its peak.
+// peakAtLeastAverage keeps a column that has only the beginning or the end of a busy record from being above its peak. A
+// frame in a few milliseconds is one in a second, not hundreds.
 func (w *window) peakAtLeastAverage() {
 	flows := []*Flow{&w.total}
 	for k := range w.protocols {
@@ -204,7 +205,7 @@ func (w *window) peakAtLeastAverage() {
 		for d := range directions {
 			s := f.direction(d)
 			for i := range s.Bytes {
-				s.raise(w.n, i, Count{s.Bytes[i], s.Frames[i]}.rate(w.covered[i]))
+				s.raise(w.n, i, Count{s.Bytes[i], s.Frames[i]}.rate(max(w.covered[i], 1000)))
 			}
 		}
 	}
