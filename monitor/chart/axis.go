@@ -104,7 +104,7 @@ func newScale(p *plot, o *Options, rows int) yscale {
 	case Link:
 		link, highest := p.link, max(p.in.highest(), p.out.highest())
 		switch {
-		case o.packets() || link == 0:
+		case o.packets() || link < floor(false):
 			even = false
 		case highest > 1.05*link: // not a little more of a short second: the speed told is wrong
 			in = niceTop(highest, false)
@@ -172,7 +172,7 @@ func (s *yscale) ticks(half int, apart float64) []tickmark {
 		return s.decades(half, apart)
 	}
 	edge := s.perRow * float64(half)
-	step := step125(s.perRow * apart)
+	step := step125(max(s.perRow*apart, edge/10)) // up to ten labels, so that two digits tell each
 	if step > edge*(1+1e-9) {
 		step = step125(edge / 2) // at most the edge: the steps grow by 2.5 at most, so halve if need be
 		for step > edge {
@@ -189,16 +189,20 @@ func (s *yscale) ticks(half int, apart float64) []tickmark {
 
 // decades are the powers of ten of a logarithmic half, all or each second, third...
 func (s *yscale) decades(half int, apart float64) []tickmark {
-	for every := 1; ; every++ {
-		by := math.Pow10(every)
-		if s.rows(s.lowest*by) < apart && s.lowest*by < s.top {
-			continue
+	every := 1.0
+	for s.rows(s.lowest*math.Pow(10, every)) < apart {
+		if s.lowest*math.Pow(10, every+1) > s.top*(1+1e-9) { // one label: the highest there is
+			break
 		}
-		var all []tickmark
-		for v := s.lowest * by; s.rows(v) <= float64(half)+1e-9; v *= by {
-			all = append(all, tickmark{v, s.rows(v)})
+		every++
+	}
+	var all []tickmark
+	for i := 1.0; ; i++ {
+		v := s.lowest * math.Pow(10, i*every)
+		if v > s.top*(1+1e-9) || s.rows(v) > float64(half)+1e-9 {
+			return all
 		}
-		return all
+		all = append(all, tickmark{v, s.rows(v)})
 	}
 }
 

@@ -144,11 +144,41 @@ func (d *Data) links() (sum, highest float64) {
 	return sum, highest
 }
 
-// latest is the rate at the end of a history, 0 when it is a gap.
+// latest is the rate at the end of a history, NaN when that is a gap.
 func latest(bins []Bin, packets bool) float64 {
 	if len(bins) == 0 || !bins[len(bins)-1].Known {
-		return 0
+		return math.NaN()
 	}
 	avg, _ := bins[len(bins)-1].rate(packets)
 	return avg
+}
+
+// recent is how many bins the numbers beside a chart speak of: those shown, all for 0.
+func (o *Options) recent(d *Data) int {
+	w := newWindow(d, o.Last, 1)
+	switch {
+	case o.shown > 0:
+		return int(min(o.shown, longest) / w.step)
+	case o.Last > 0:
+		return int((min(o.Last, longest) + w.step - 1) / w.step)
+	}
+	return d.bins()
+}
+
+// tail is the last n bins.
+func tail(bins []Bin, n int) []Bin { return bins[max(0, len(bins)-max(n, 1)):] }
+
+// highest is the highest peak of bins, NaN when none is known.
+func highest(bins []Bin, packets bool) float64 {
+	top, known := 0.0, false
+	for _, b := range bins {
+		if b.Known {
+			_, peak := b.rate(packets)
+			top, known = max(top, peak), true
+		}
+	}
+	if !known {
+		return math.NaN()
+	}
+	return top
 }

@@ -51,3 +51,29 @@ func TestRenderGolden(t *testing.T) {
 		}
 	}
 }
+
+// TestScreenGolden draws whole screens at the sizes that have a layout of their own.
+func TestScreenGolden(t *testing.T) {
+	d := sampleData()
+	for _, g := range []Glyphs{Braille, Block, ASCII} {
+		for _, size := range [][2]int{{40, 10}, {60, 16}, {80, 24}, {120, 30}} {
+			o := Options{Width: size[0], Height: size[1], Glyphs: g, Last: 2 * time.Minute,
+				Footer: "? help u unit s scale v view Tab NIC ␣ freeze +- zoom e export q quit"}
+			got := Screen(d, o).String()
+			o.View, o.Unit, o.Scale.Kind = ByProtocol, Mbit, Log
+			got += Screen(d, o).String()
+			golden(t, fmt.Sprintf("screen_%v_%d.txt", g, size[0]), got)
+		}
+	}
+	line := ""
+	for _, width := range []int{12, 20, 39, 79} {
+		line += Screen(d, Options{Width: width, Height: 1}).String()
+	}
+	golden(t, "line.txt", line+Screen(d, Options{Width: 39, Height: 9, Last: 5 * time.Minute}).String())
+}
+
+func TestPlainGolden(t *testing.T) {
+	d := sampleData()
+	d.Members[1].State, d.Members[1].Up = "down: carrier lost", false
+	golden(t, "plain.txt", Plain(d, Options{Last: 2 * time.Minute}))
+}

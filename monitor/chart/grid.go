@@ -70,7 +70,7 @@ func (g Grid) paste(x, y int, from Grid) {
 }
 
 var ascii = strings.NewReplacer("→", "->", "←", "<-", "…", "...", "·", "-", "×", "x", "≥", ">=", "≤", "<=",
-	"–", "-", "—", "-", "▲", "^", "▼", "v", "▾", "v", "●", "*", "○", "o", "µ", "u")
+	"–", "-", "—", "-", "▲", "^", "▼", "v", "▾", "v", "●", "*", "○", "o", "µ", "u", "␣", "Space")
 
 // clean makes foreign text (names, events) safe to print: each rune fills one cell, none controls
 // the terminal, and with ASCII glyphs none is outside of it.
@@ -86,7 +86,7 @@ func (g Glyphs) clean(s string) string {
 			return '?'
 		case r >= 0xa1 && r < 0x300 && r != 0xad, r >= 0x370 && r < 0x483, r >= 0x48a && r < 0x590,
 			r >= 0x2010 && r < 0x2028, r >= 0x2030 && r < 0x205f, r >= 0x20a0 && r < 0x20d0,
-			r >= 0x2100 && r < 0x231a, r >= 0x2500 && r < 0x25fd, r >= 0x2800 && r < 0x2900:
+			r >= 0x2100 && r < 0x231a, r == 0x2423, r >= 0x2500 && r < 0x25fd, r >= 0x2800 && r < 0x2900:
 			if unicode.IsPrint(r) {
 				return r
 			}

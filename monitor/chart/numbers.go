@@ -74,8 +74,13 @@ func (u Unit) divisor() (by float64, decimals int) {
 	return 1, 0
 }
 
-// long is a rate with its unit: "1.215 Gbit/s", "   1 214.6 Mbit/s"; always 12 cells, 17 in a fixed unit.
+// A rate that is not known (NaN) is a dash.
+
+// long is a rate with its unit: "1.215 Gbit/s", " 1 214.6 Mbit/s"; always 12 cells, 15 in a fixed unit.
 func (u Unit) long(v float64) string {
+	if math.IsNaN(v) {
+		return fmt.Sprintf("%*s %6s", u.shortWidth(), "-", u.unitName())
+	}
 	if u == Auto || u == Packets {
 		m, decimals, p := si(v, 4)
 		if p == 0 {
@@ -86,25 +91,38 @@ func (u Unit) long(v float64) string {
 	return u.short(v) + " " + u.unitName()
 }
 
-// short is a rate where the unit is told elsewhere: 5 cells, 10 in a fixed unit.
+// short is a rate where the unit is told elsewhere: 5 cells, 8 in a fixed unit.
 func (u Unit) short(v float64) string {
+	if math.IsNaN(v) {
+		return fmt.Sprintf("%*s", u.shortWidth(), "-")
+	}
 	if u == Auto || u == Packets {
 		return compact(v, 3)
 	}
 	by, decimals := u.divisor()
-	s := group(strconv.FormatFloat(number(v)/by, 'f', decimals, 64))
-	if len(s) > 10 {
-		s = compact(number(v)/by, 3)
+	v = number(v) / by
+	s := group(strconv.FormatFloat(v, 'f', decimals, 64))
+	if len(s) > fixedWidth {
+		s = group(strconv.FormatFloat(v, 'f', 0, 64))
 	}
-	return fmt.Sprintf("%10s", s)
+	if len(s) > fixedWidth {
+		s = strings.ReplaceAll(s, " ", "")
+	}
+	if len(s) > fixedWidth {
+		s = strings.TrimSpace(compact(v, 3))
+	}
+	return fmt.Sprintf("%*s", fixedWidth, s)
 }
+
+// fixedWidth holds 99 999.9 Mbit/s.
+const fixedWidth = 8
 
 // shortWidth is the width of short.
 func (u Unit) shortWidth() int {
 	if u == Auto || u == Packets {
 		return 5
 	}
-	return 10
+	return fixedWidth
 }
 
 // group parts thousands by blanks, as ISO 80000 writes them.
@@ -122,7 +140,7 @@ func group(s string) string {
 // tick is the label of a value on the y axis, at most tickWidth cells.
 func (u Unit) tick(v float64) string {
 	by, _ := u.divisor()
-	v = number(v) / by
+	v, _ = strconv.ParseFloat(strconv.FormatFloat(number(v)/by, 'e', 5, 64), 64) // 3 × 0.4 is not 1.2
 	if by > 1 {
 		if s := strconv.FormatFloat(v, 'f', -1, 64); len(s) <= u.tickWidth() {
 			return s

@@ -19,6 +19,9 @@ type Options struct {
 
 	// Axis keeps the scale steady between drawings, see Axis.Follow. Zero fits at once.
 	Axis Axis
+	// EventRows is how many rows of event texts Render has below the chart: 0 is one if there is room,
+	// less is none.
+	EventRows int
 	// OwnScales lets each member strip have its own scale instead of one for all.
 	OwnScales bool
 	// Solid fills all layers alike, for callers who colour them.
@@ -27,6 +30,8 @@ type Options struct {
 	Dark bool
 	// Footer is written into the last line of Screen.
 	Footer string
+
+	shown time.Duration // what the chart beside it shows, for the parts of a Screen
 }
 
 // Glyphs is the set of characters to draw with.

@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"slices"
 	"strconv"
 	"time"
 )
@@ -12,7 +13,7 @@ type frame struct {
 	rows        int // of the plot without the axis
 	axis        bool
 	times       bool // a row of time labels
-	events      bool // a row of event text
+	events      int  // rows of event text
 }
 
 // layout gives a chart what it has room for: the plot first, then its axis, the numbers on it,
@@ -30,8 +31,9 @@ func layout(o *Options) frame {
 	if f.times = f.rows >= 6; f.times {
 		f.rows--
 	}
-	if f.events = f.rows >= 8; f.events {
-		f.rows--
+	if o.EventRows >= 0 {
+		f.events = max(0, min(f.rows-7, max(o.EventRows, 1)))
+		f.rows -= f.events
 	}
 	return f
 }
@@ -152,36 +154,28 @@ func (f *frame) drawTimes(g Grid, r *raster, axis, y int) {
 	}
 }
 
-// drawEvents marks events on the axis and writes the newest one's text, if there is a row for it.
+// drawEvents marks events on the axis and writes the texts of the newest into the rows there are.
 func (f *frame) drawEvents(g Grid, r *raster, d *Data, axis, y int) {
 	mark := '▾'
 	if r.glyphs == ASCII {
 		mark = 'v'
 	}
-	var newest *Event
-	shown := 0
+	var shown []*Event
 	for i := range d.Events {
-		e := &d.Events[i]
-		x := r.at(e.At)
-		if x < 0 {
-			continue
-		}
-		g.put(f.left+x/r.x, axis, mark, EventRole)
-		shown++
-		if newest == nil || !e.At.Before(newest.At) {
-			newest = e
+		if x := r.at(d.Events[i].At); x >= 0 {
+			g.put(f.left+x/r.x, axis, mark, EventRole)
+			shown = append(shown, &d.Events[i])
 		}
 	}
-	if newest == nil || !f.events {
-		return
-	}
-	s := newest.At.In(d.End.Location()).Format("15:04:05") + " " + r.glyphs.clean(newest.Text)
+	slices.SortStableFunc(shown, func(a, b *Event) int { return b.At.Compare(a.At) })
 	room := len(g[0]) - 2
-	if shown > 1 {
-		if more := " (+" + strconv.Itoa(shown-1) + ")"; room > 20 {
-			s = r.glyphs.clip(s, room-len(more)) + more
+	for i := range min(f.events, len(shown)) {
+		s := shown[i].At.In(d.End.Location()).Format("15:04:05") + " " + r.glyphs.clean(shown[i].Text)
+		if more := len(shown) - f.events; more > 0 && i == f.events-1 && room > 20 {
+			n := " (+" + strconv.Itoa(more) + ")"
+			s = r.glyphs.clip(s, room-len(n)) + n
 		}
+		g.put(0, y+i, mark, EventRole)
+		g.text(2, y+i, r.glyphs.clip(s, room), EventRole)
 	}
-	g.put(0, y, mark, EventRole)
-	g.text(2, y, r.glyphs.clip(s, room), EventRole)
 }

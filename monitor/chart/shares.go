@@ -59,15 +59,15 @@ type part struct {
 
 // protocolParts sums each protocol over the period shown, both directions, those with nothing
 // left out.
-func protocolParts(d *Data, o *Options, cols int) []part {
-	w := newWindow(d, o.Last, cols)
+func protocolParts(d *Data, o *Options) []part {
+	n := o.recent(d)
 	var all []part
 	for i := range d.Protocols {
 		p := part{name: o.Glyphs.clean(d.Protocols[i].Name), protocol: i}
 		for _, bins := range [][]Bin{d.Protocols[i].In, d.Protocols[i].Out} {
-			for k := len(bins) - 1; k >= 0 && w.column(w.endBin-int64(len(bins)-k)) >= 0; k-- {
-				if bins[k].Known {
-					avg, _ := bins[k].rate(o.packets())
+			for _, b := range tail(bins, n) {
+				if b.Known {
+					avg, _ := b.rate(o.packets())
 					p.amount += avg
 				}
 			}
@@ -87,13 +87,12 @@ func ShareLine(d Data, o Options) Grid {
 	if o.Width < 1 {
 		return g
 	}
-	parts := protocolParts(&d, &o, plotDots(&o))
+	parts := protocolParts(&d, &o)
 	if len(parts) == 0 {
 		g.text(0, 0, o.Glyphs.clip("no traffic", o.Width), Label)
 		return g
 	}
-	solid := o.Solid || o.View != ByProtocol
-	if !writeShares(g, parts, 1000, &o, solid) && !writeShares(g, parts, 100, &o, solid) {
+	if !writeShares(g, parts, 1000, &o) && !writeShares(g, parts, 100, &o) {
 		for len(parts) > 1 {
 			n := len(parts)
 			rest := part{"…", parts[n-1].protocol, parts[n-1].amount + parts[n-2].amount}
@@ -101,7 +100,7 @@ func ShareLine(d Data, o Options) Grid {
 				rest.name = "etc"
 			}
 			parts = append(parts[:n-2], rest)
-			if writeShares(g, parts, 100, &o, solid) {
+			if writeShares(g, parts, 100, &o) {
 				break
 			}
 		}
@@ -110,14 +109,17 @@ func ShareLine(d Data, o Options) Grid {
 }
 
 // writeShares writes the line if it fits.
-func writeShares(g Grid, parts []part, total int, o *Options, solid bool) bool {
+func writeShares(g Grid, parts []part, total int, o *Options) bool {
 	amounts := make([]float64, len(parts))
 	for i, p := range parts {
 		amounts[i] = p.amount
 	}
 	shares := Shares(amounts, total)
 	texts := make([]string, len(parts))
-	width := 0
+	width, key := 0, 0 // with the sign of its layer when the chart has it
+	if o.View == ByProtocol {
+		key = 2
+	}
 	for i := range parts {
 		if total == 1000 {
 			texts[i] = strconv.Itoa(shares[i]/10) + "." + strconv.Itoa(shares[i]%10) + " %"
@@ -126,15 +128,17 @@ func writeShares(g Grid, parts []part, total int, o *Options, solid bool) bool {
 			texts[i] = strconv.Itoa(shares[i]) + "%"
 			texts[i] = "   "[:max(0, 3-len(texts[i]))] + texts[i]
 		}
-		width += 2 + cells(parts[i].name) + 1 + len(texts[i]) + 2
+		width += key + cells(parts[i].name) + 1 + len(texts[i]) + 2
 	}
 	if width-2 > len(g[0]) {
 		return false
 	}
 	x := 0
 	for i, p := range parts {
-		g.put(x, 0, o.Glyphs.swatch(p.protocol, solid), ProtocolRole(p.protocol))
-		x = g.text(x+2, 0, p.name, Title)
+		if key > 0 {
+			g.put(x, 0, o.Glyphs.swatch(p.protocol, o.Solid), ProtocolRole(p.protocol))
+		}
+		x = g.text(x+key, 0, p.name, Title)
 		x = g.text(x+1, 0, texts[i], Text) + 2
 	}
 	return true

@@ -14,7 +14,7 @@ func Spark(bins []Bin, d Data, o Options, top float64, down bool) []Cell {
 	if width == 0 {
 		return row[0]
 	}
-	w := newWindow(&d, o.Last, width*x)
+	w := newWindow(&d, max(o.Last, o.shown), width*x)
 	h := half{layers: [][]sample{w.columns(bins, o.packets())}}
 	h.sum = append([]sample(nil), h.layers[0]...)
 	for i := range h.sum { // one row has no room for peaks beside averages
@@ -42,15 +42,18 @@ type strip struct {
 
 const (
 	nameWidth  = 15 // IFNAMSIZ
-	stateWidth = 12
+	stateWidth = 12 // 24 on wide screens
 )
 
 func stripLayout(d *Data, o *Options) strip {
 	s := strip{rates: o.Unit.shortWidth()}
-	longestState := 0
+	longestState, widest := 0, stateWidth
+	if o.Width >= 100 {
+		widest = 2 * stateWidth
+	}
 	for i := range d.Members {
 		s.name = max(s.name, min(cells(d.Members[i].Name), nameWidth))
-		longestState = max(longestState, min(cells(d.Members[i].State), stateWidth))
+		longestState = max(longestState, min(cells(d.Members[i].State), widest))
 	}
 	// mark, name, two rates with their arrows
 	need := 2 + s.name + 2*(3+s.rates)
@@ -89,8 +92,9 @@ func Strips(d Data, o Options) Grid {
 	for i := range d.Members {
 		m := &d.Members[i]
 		in, out := latest(m.In, o.packets()), latest(m.Out, o.packets())
-		solid := o.View != ByMember || len(d.Members) == 1
-		g.put(0, i, o.Glyphs.swatch(i, solid || o.Solid), MemberRole(i))
+		if o.View == ByMember {
+			g.put(0, i, o.Glyphs.swatch(i, o.Solid || len(d.Members) == 1), MemberRole(i))
+		}
 		x := g.text(2, i, o.Glyphs.fill(o.Glyphs.clean(m.Name), lay.name), Title)
 		x = lay.direction(g, x, i, &d, &o, m.In, in, tops[i], false)
 		x = lay.direction(g, x, i, &d, &o, m.Out, out, tops[i], true)
@@ -153,10 +157,10 @@ func (s *strip) status(g Grid, x, y int, o *Options, m *Member) {
 // two do not add up.
 func utilisation(m *Member) string {
 	link := number(m.Link)
-	if link == 0 {
+	use := 100 * max(latest(m.In, false), latest(m.Out, false)) / link
+	if link == 0 || math.IsNaN(use) {
 		return "  - "
 	}
-	use := 100 * max(latest(m.In, false), latest(m.Out, false)) / link
 	s := strconv.Itoa(int(min(math.Round(use), 999))) + "%"
 	return "    "[:max(0, 4-len(s))] + s
 }
@@ -165,7 +169,7 @@ func utilisation(m *Member) string {
 func stripTops(d *Data, o *Options, width int) []float64 {
 	tops := make([]float64, len(d.Members))
 	x, _ := o.Glyphs.dots()
-	w := newWindow(d, o.Last, max(width, 1)*x)
+	w := newWindow(d, max(o.Last, o.shown), max(width, 1)*x)
 	shared := 0.0
 	for i := range d.Members {
 		m := &d.Members[i]

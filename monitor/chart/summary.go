@@ -1,5 +1,7 @@
 package chart
 
+import "strings"
+
 // Summary is one row: what the whole carries at the end of the data, and the highest of the period
 // shown. Parts without room are left out from the right.
 func Summary(d Data, o Options) Grid {
@@ -7,14 +9,14 @@ func Summary(d Data, o Options) Grid {
 	if o.Width < 1 {
 		return g
 	}
-	p := newPlot(&d, &o, plotDots(&o))
+	n := o.recent(&d)
 	total := d.total()
 	up, down := "▲", "▼"
 	if o.Glyphs == ASCII {
 		up, down = "^", "v"
 	}
 	in, out := o.Unit.long(latest(total.In, o.packets())), o.Unit.long(latest(total.Out, o.packets()))
-	inPeak, outPeak := "  peak "+o.Unit.short(p.in.highest()), "  peak "+o.Unit.short(p.out.highest())
+	inPeak, outPeak := "  peak "+o.Unit.short(highest(tail(total.In, n), o.packets())), "  peak "+o.Unit.short(highest(tail(total.Out, n), o.packets()))
 	other := o
 	other.Unit = Packets
 	if o.packets() {
@@ -24,10 +26,8 @@ func Summary(d Data, o Options) Grid {
 
 	room := o.Width
 	need := cells(in+out) + 2*4 + 2
-	if room < need { // no more than two numbers
-		x := g.text(g.text(0, 0, up, In), 0, o.Unit.short(latest(total.In, o.packets())), Text)
-		x = g.text(x+1, 0, down, Out)
-		g.text(x, 0, o.Unit.short(latest(total.Out, o.packets())), Text)
+	if room < need {
+		two(g, up+o.Unit.short(latest(total.In, o.packets())), down+o.Unit.short(latest(total.Out, o.packets())))
 		return g
 	}
 	peaks := need+cells(inPeak+outPeak) <= room
@@ -49,6 +49,21 @@ func Summary(d Data, o Options) Grid {
 		g.text(x+3, 0, more, Label)
 	}
 	return g
+}
+
+// two writes both numbers, or the first, never a part of one.
+func two(g Grid, in, out string) {
+	room := len(g[0])
+	if cells(in) > room {
+		in = strings.TrimSpace(strings.TrimLeft(in, "▲^"))
+	}
+	if cells(in) > room {
+		return
+	}
+	x := g.text(0, 0, in, Text)
+	if x+1+cells(out) <= room {
+		g.text(x+1, 0, out, Text)
+	}
 }
 
 // Line is the whole in one row, for a terminal with room for nothing else.

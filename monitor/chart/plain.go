@@ -1,0 +1,92 @@
+package chart
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Plain tells the same in sentences, for screen readers and logs: one line a sentence, no
+// character that controls a terminal. Peaks, shares and events are those of the last Options.Last.
+func Plain(d Data, o Options) string {
+	var b strings.Builder
+	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	rate := func(v float64) string {
+		if v != v {
+			return "unknown"
+		}
+		return strings.Join(strings.Fields(o.Unit.long(v)), " ")
+	}
+	n := o.recent(&d)
+	w := newWindow(&d, o.Last, 1)
+	from := d.End.Add(-time.Duration(min(float64(n)*float64(w.step), float64(longest))))
+	total := d.total()
+	say("%s at %s: in %s, out %s.", spoken(o.Glyphs, d.Name), d.End.Format(time.TimeOnly),
+		rate(latest(total.In, o.packets())), rate(latest(total.Out, o.packets())))
+	if in, out := highest(tail(total.In, n), o.packets()), highest(tail(total.Out, n), o.packets()); in == in || out == out {
+		say("Highest of the last %s: in %s, out %s.", spokenPeriod(d.End.Sub(from)), rate(in), rate(out))
+	}
+	for i := range d.Members {
+		m := &d.Members[i]
+		say("%s%s, %s: in %s, out %s%s.", spoken(o.Glyphs, m.Name), spokenLink(m.Link),
+			strings.ReplaceAll(spoken(o.Glyphs, m.State), ": ", ", "),
+			rate(latest(m.In, o.packets())), rate(latest(m.Out, o.packets())), spokenUse(m))
+	}
+	if parts := protocolParts(&d, &o); len(parts) > 0 {
+		amounts := make([]float64, len(parts))
+		for i := range parts {
+			amounts[i] = parts[i].amount
+		}
+		words := make([]string, len(parts))
+		for i, share := range Shares(amounts, 100) {
+			words[i] = parts[i].name + " " + strconv.Itoa(share) + " percent"
+		}
+		say("Protocols: %s.", strings.Join(words, ", "))
+	}
+	for _, e := range d.Events {
+		if !e.At.Before(from) && !e.At.After(d.End) {
+			say("At %s: %s.", e.At.In(d.End.Location()).Format(time.TimeOnly), strings.TrimSuffix(spoken(o.Glyphs, e.Text), "."))
+		}
+	}
+	return b.String()
+}
+
+// spoken is text without the signs that a screen reader would spell.
+func spoken(g Glyphs, s string) string {
+	return strings.NewReplacer(" · ", ", ", " → ", ": ", "→", " to ").Replace(strings.Map(func(r rune) rune {
+		if r == '→' || r == '·' {
+			return r
+		}
+		return []rune(g.clean(string(r)))[0]
+	}, s))
+}
+
+func spokenPeriod(d time.Duration) string {
+	number, unit, _ := strings.Cut(period(d), " ")
+	word := map[string]string{"s": "second", "min": "minute", "h": "hour", "d": "day"}[unit]
+	if number == "1" {
+		return word
+	}
+	return number + " " + word + "s"
+}
+
+func spokenLink(bps float64) string {
+	if number(bps) == 0 {
+		return ""
+	}
+	m, decimals, p := si(bps, 4)
+	s := strconv.FormatFloat(m, 'f', decimals, 64)
+	if strings.Contains(s, ".") {
+		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	}
+	return ", " + s + " " + strings.TrimSpace(prefixes[p:p+1]) + "bit/s"
+}
+
+func spokenUse(m *Member) string {
+	use := strings.TrimSpace(utilisation(m))
+	if use == "-" {
+		return ""
+	}
+	return ", " + strings.TrimSuffix(use, "%") + " percent used"
+}

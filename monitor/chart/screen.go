@@ -1,0 +1,151 @@
+package chart
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Screen is the whole picture for a size: what nicteam watch shows and what goes into a ticket.
+//
+//	≥ 100 × 28  frame, summary, chart with three rows of events, strips, shares
+//	≥ 60 × 16   the same with one row of events (80 × 24 too); at most a third of the rows are strips
+//	≥ 40 × 10   without frame and shares
+//	less        one line, and a bare chart below it if there is room
+func Screen(d Data, o Options) Grid {
+	g := newGrid(o.Width, o.Height)
+	switch {
+	case o.Width < 1 || o.Height < 1:
+	case o.Width >= 60 && o.Height >= 16:
+		framed(g, d, o)
+	case o.Width >= 40 && o.Height >= 10:
+		small(g, d, o)
+	default:
+		g.paste(0, 0, Line(d, o))
+		if o.Width >= 20 && o.Height >= 5 {
+			o.Height--
+			g.paste(0, 1, Render(d, o))
+		}
+	}
+	return g
+}
+
+func framed(g Grid, d Data, o Options) {
+	width, height := o.Width, o.Height
+	drawFrame(g, &d, &o)
+	in := o
+	in.Width = width - 2
+	if width >= 100 && height >= 28 {
+		in.EventRows = 3
+	}
+	strips := min(len(d.Members), (height-4)/3)
+	hasShares := 0
+	if len(d.Protocols) > 0 {
+		hasShares = 1
+	}
+	in.Height = height - 3 - strips - hasShares
+	in.shown = shown(&d, &in)
+	g.paste(1, 1, Summary(d, in))
+	g.paste(1, 2, Render(d, in))
+	y := 2 + in.Height
+	pasteStrips(g, 1, y, strips, d, in)
+	if hasShares > 0 {
+		g.paste(1, y+strips, ShareLine(d, in))
+	}
+}
+
+// pasteStrips writes so many strips; when members are left over the last says how many.
+func pasteStrips(g Grid, x, y, rows int, d Data, o Options) {
+	if rows < 1 {
+		return
+	}
+	all := Strips(d, o)
+	if len(all) <= rows {
+		g.paste(x, y, all)
+		return
+	}
+	g.paste(x, y, all[:rows-1])
+	down := 0
+	for _, m := range d.Members[rows-1:] {
+		if !m.Up {
+			down++
+		}
+	}
+	g.text(x, y+rows-1, o.Glyphs.clip(fmt.Sprintf("%d more, %d of them not up", len(all)-rows+1, down), o.Width), Label)
+}
+
+func small(g Grid, d Data, o Options) {
+	g.text(0, 0, o.Glyphs.clip(o.Glyphs.clean(d.Name), o.Width), Title)
+	in := o
+	strips := min(len(d.Members), max(o.Height-8, 0))
+	in.Height = o.Height - 2 - strips
+	in.shown = shown(&d, &in)
+	g.paste(0, 1, Summary(d, in))
+	g.paste(0, 2, Render(d, in))
+	pasteStrips(g, 0, 2+in.Height, strips, d, in)
+}
+
+// drawFrame writes the box with its title, what is shown and the caller's footer.
+func drawFrame(g Grid, d *Data, o *Options) {
+	box := []rune("┌┐└┘─│")
+	if o.Glyphs == ASCII {
+		box = []rune("++++-|")
+	}
+	w, h := o.Width-1, o.Height-1
+	for x := range o.Width {
+		g.put(x, 0, box[4], AxisRole)
+		g.put(x, h, box[4], AxisRole)
+	}
+	for y := range o.Height {
+		g.put(0, y, box[5], AxisRole)
+		g.put(w, y, box[5], AxisRole)
+	}
+	g.put(0, 0, box[0], AxisRole)
+	g.put(w, 0, box[1], AxisRole)
+	g.put(0, h, box[2], AxisRole)
+	g.put(w, h, box[3], AxisRole)
+
+	name := o.Glyphs.clean(d.Name)
+	about := ""
+	for _, part := range o.about(d, w-1) { // what does not fit beside the name is left out
+		part = o.Glyphs.clean(part)
+		if longer := about + part; cells(longer)+cells(name)+6 <= w {
+			about = longer
+		}
+	}
+	g.text(1, 0, " "+o.Glyphs.clip(name, w-4)+" ", Title)
+	if about != "" {
+		about = " " + strings.TrimPrefix(strings.TrimPrefix(about, o.Glyphs.clean(" · ")), " ") + " "
+		g.text(w-cells(about), 0, about, Label)
+	}
+	if o.Footer != "" {
+		g.text(1, h, o.Glyphs.clip(" "+o.Glyphs.clean(o.Footer)+" ", w-2), Label)
+	}
+}
+
+// about says in words how a chart of this width is drawn, in parts.
+func (o *Options) about(d *Data, width int) []string {
+	view := map[View]string{ByMember: "in+out by NIC", ByProtocol: "in+out by protocol", Total: "in+out"}[o.View]
+	in := *o
+	in.Width = width
+	return []string{view, " · " + o.Unit.unitName(), " · " + o.Scale.String(), " · last " + period(shown(d, &in))}
+}
+
+// shown is the period that a chart of these options shows when it is full.
+func shown(d *Data, o *Options) time.Duration {
+	w := newWindow(d, o.Last, plotDots(o))
+	return time.Duration(min(float64(w.cols)*float64(w.per)/float64(w.wide)*float64(w.step), float64(longest)))
+}
+
+// period is a duration in its largest fitting unit, rounded down: never more than there is.
+func period(d time.Duration) string {
+	switch {
+	case d >= 2*day:
+		return fmt.Sprintf("%d d", d/day)
+	case d >= 2*time.Hour || d == time.Hour:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	case d >= 2*time.Minute || d == time.Minute:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	}
+	return fmt.Sprintf("%d s", d/time.Second)
+}
