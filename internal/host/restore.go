@@ -61,6 +61,7 @@ func (h *Host) releaseAll(still func()) (Restored, error) {
 		b.settle,
 		b.dropRules,
 		b.clearAdapter,
+		b.announce,
 	)
 	out := Restored{Notes: b.notes}
 	for _, r := range b.members {
