@@ -25,6 +25,7 @@ func TestParseFlow(t *testing.T) {
 		{in: "tcp 10.0.0.1:99999 10.0.0.2:80", err: "want an address and a port"},
 		{in: "icmp 10.0.0.1:1 10.0.0.2", err: "want an address"},
 		{in: "tcp 10.0.0.1:1 [fd00::1]:2", err: "one end is IPv4"},
+		{in: "tcp 10.0.0.1:1 10.0.0.2:2 extra", err: "unknown word \"extra\""},
 		{in: "tcp 10.0.0.1:1 10.0.0.2:2 vlan", err: "nothing follows"},
 		{in: "tcp 10.0.0.1:1 10.0.0.2:2 vlan 4095", err: "want 1 to 4094"},
 		{in: "tcp 10.0.0.1:1 10.0.0.2:2 to 5", err: "parse MAC"},

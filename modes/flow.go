@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -87,6 +88,9 @@ func parseEnd(s string, port bool) (netip.AddrPort, error) {
 
 func (f *Flow) parseRest(words []string) error {
 	for len(words) > 0 {
+		if known := []string{"to", "from", "vlan"}; !slices.Contains(known, words[0]) {
+			return unknown("word", words[0], known, nil)
+		}
 		if len(words) < 2 {
 			return fmt.Errorf("%q: nothing follows it", words[0])
 		}
@@ -102,8 +106,6 @@ func (f *Flow) parseRest(words []string) error {
 				err = fmt.Errorf("vlan %q: want 1 to 4094", words[1])
 			}
 			f.VLAN = uint16(n)
-		default:
-			err = unknown("word", words[0], []string{"to", "from", "vlan"}, nil)
 		}
 		if err != nil {
 			return err

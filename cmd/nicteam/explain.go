@@ -11,9 +11,11 @@ func (a *app) explainCmd() *cobra.Command {
 		Use:   "explain TEAM FLOW",
 		Short: "Say which NIC carries a flow, and why",
 		Long: `Says which NIC carries a flow that this host sends, and why. A flow is a protocol, this
-side and the other side; ports are for tcp and udp.`,
+side and the other side; ports are for tcp and udp. What may follow: "to MAC", the next hop's,
+which hashes of layer 2 look at; "from MAC", of a guest behind the adapter; "vlan ID".`,
 		Example: `  nicteam explain team0 tcp 10.0.0.1:5000 10.0.0.2:80
-  nicteam explain team0 icmp 10.0.0.1 10.0.0.2`,
+  nicteam explain team0 icmp 10.0.0.1 10.0.0.2
+  nicteam explain team0 udp [fd00::1]:5000 [fd00::2]:53 from 52:54:00:00:00:01 vlan 5`,
 		Args: args(2, -1),
 		RunE: func(_ *cobra.Command, given []string) error {
 			c := a.client(given[0])
@@ -33,7 +35,7 @@ side and the other side; ports are for tcp and udp.`,
 			a.say("  %s", e.Why)
 			switch {
 			case e.Member == "":
-			case e.Next != "":
+			case e.Next != "" && !strings.Contains(e.NextWhy, e.Next):
 				a.say("  without %s: %s%s", e.Member, e.Next, parenthesis(e.NextWhy))
 			case e.NextWhy != "":
 				a.say("  without %s: %s", e.Member, e.NextWhy)
