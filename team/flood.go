@@ -72,8 +72,8 @@ const (
 )
 
 // watchCounters tells the control loop, ten times a second while frames move, which members were sent frames that the switch
-// should have sent by another, and the carrier watch whether there is anything to lose. It has its own
-// goroutine because a data path that is opening a NIC may be slow to count.
+// should have sent by another, and the carrier watch whether there is anything to lose; and once a second the history what was
+// carried, which so needs no wake-up of its own. It has its own goroutine because a data path that is opening a NIC may be slow to count.
 func (t *Team) watchCounters(ctx context.Context) {
 	look := time.NewTicker(floodEvery)
 	defer look.Stop()
@@ -87,6 +87,7 @@ func (t *Team) watchCounters(ctx context.Context) {
 		case <-look.C:
 		}
 		t.o.Datapath.Counters(&c)
+		t.recorder.look(time.Now(), t.view.Load(), &c)
 		now := c.moved()
 		n := less(now, moved)
 		moved = now

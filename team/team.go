@@ -50,6 +50,7 @@ type Team struct {
 	carrierOn atomic.Bool // as the adapter has it
 	crier     *crier
 	events    history
+	recorder  *recorder
 	view      atomic.Pointer[view]
 
 	// Of Run's goroutine.
@@ -85,7 +86,7 @@ func New(o Options) (*Team, error) {
 	}
 	log := o.Log.With("team", o.Config.Team)
 	t := &Team{o: o, log: log, loop: loop, watch: monitor.NewCarrier(o.Source), requests: make(chan request),
-		links: make(chan monitor.LinkState), ended: make(chan struct{}), reopen: make(chan struct{}, 1), carrier: newMailbox[bool]()}
+		links: make(chan monitor.LinkState), ended: make(chan struct{}), reopen: make(chan struct{}, 1), carrier: newMailbox[bool](), recorder: newRecorder()}
 	told := func(ctx context.Context) { _, _ = t.post(ctx, request{in: Announced{}}) }
 	t.crier = &crier{source: o.Announcer, told: told, send: o.Datapath.Send, log: log, wake: make(chan struct{}, 1)}
 	t.publish(map[int]*MemberCounters{})

@@ -1,0 +1,121 @@
+package team
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"nicteam/monitor/traffic"
+)
+
+// recorder keeps the history of what members carried.
+type recorder struct {
+	begun  time.Time // for its monotonic reading
+	second int64     // of the last reading, since 1970
+	totals []traffic.Totals
+
+	mu      sync.Mutex // for history
+	history *traffic.History
+}
+
+func newRecorder() *recorder { return &recorder{begun: time.Now(), history: traffic.New()} }
+
+// look takes the totals in when a new second has begun since it last did. Only one goroutine calls it.
+func (r *recorder) look(now time.Time, v *view, c *Counters) {
+	if now.Unix() == r.second {
+		return
+	}
+	r.second = now.Unix()
+	r.totals = r.totals[:0]
+	for i, id := range v.ids {
+		m := &c.Members[id]
+		t := traffic.Totals{Name: v.status.Members[i].Name}
+		for p := range m.RX {
+			t.RX[p], t.TX[p] = traffic.Count(m.RX[p]), traffic.Count(m.TX[p])
+		}
+		r.totals = append(r.totals, t)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.history.Add(now, now.Sub(r.begun), r.totals)
+}
+
+func (r *recorder) snapshot() *traffic.Snapshot {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.history.Snapshot()
+}
+
+// Recall makes what a process before this one kept the past of the team: what WriteHistory wrote, nil for nothing, and its
+// events. It is called before Run. On an error the history is empty; the events are taken all the same.
+func (t *Team) Recall(history []byte, events []Event) error {
+	t.events.add(events)
+	if history == nil {
+		return nil
+	}
+	h, err := traffic.Read(history)
+	if err != nil {
+		return fmt.Errorf("read traffic history: %w", err)
+	}
+	t.recorder.history = h
+	return nil
+}
+
+// WriteHistory writes the history of what the team carried, for Recall.
+func (t *Team) WriteHistory(w io.Writer) error {
+	_, err := t.recorder.snapshot().WriteTo(w)
+	if err != nil {
+		return fmt.Errorf("write traffic history: %w", err)
+	}
+	return nil
+}
+
+// HistoryQuery asks for the traffic of From..To in columns of Step; of one member, or of all with "".
+type HistoryQuery struct {
+	From, To time.Time
+	Step     time.Duration
+	Member   string
+}
+
+const (
+	// MaxColumns bounds the columns of a HistoryDocument: a day by ten seconds and a little.
+	MaxColumns = 9000
+	// maxCells bounds its values: columns × (team, members, protocols).
+	maxCells = 160_000
+)
+
+// History says what was carried when. The error is a *Problem.
+func (t *Team) History(q HistoryQuery) (*HistoryDocument, error) {
+	s := t.recorder.snapshot()
+	v := t.view.Load()
+	names := s.Members()
+	for _, m := range v.status.Members {
+		names = append(names, m.Name)
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if q.Member != "" && !slices.Contains(names, q.Member) {
+		return nil, &Problem{Kind: NotFound, What: "history of " + q.Member, Why: "no member of that name is known, now or in what is kept",
+			Fix: "members are: " + namesOf(names)}
+	}
+	ask := traffic.Query{From: q.From, To: q.To, Step: q.Step, Member: q.Member}
+	n := ask.Columns()
+	bad := func(why, fix string) error {
+		return &Problem{Kind: Usage, What: fmt.Sprintf("history in steps of %v", q.Step), Why: why, Fix: fix, Err: errors.New(why)}
+	}
+	switch {
+	case q.Step < time.Second || q.Step%time.Millisecond != 0:
+		return nil, bad("a step is at least 1s and whole milliseconds", "write step=10s")
+	case n <= 0:
+		return nil, bad("the period ends before it begins", "give an end that is later, or last=1h")
+	case n > MaxColumns:
+		return nil, bad(fmt.Sprintf("that is %d columns; at most %d are answered", n, MaxColumns), "take a longer step or a shorter period")
+	case q.Member == "" && n*(len(names)+1+len(traffic.Window{}.Protocols)) > maxCells:
+		return nil, bad(fmt.Sprintf("%d columns of %d members are too much for one answer", n, len(names)), "take a longer step, a shorter period or one member")
+	}
+	w := s.Query(ask)
+	return historyDocument(v.status.Team, q, w, t.events.since(w.From)), nil
+}
