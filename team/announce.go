@@ -136,7 +136,11 @@ func (c *crier) run(ctx context.Context) {
 // announce sends everything a.count times, until ctx ends or there is a newer order. It reports whether everything was
 // sent once.
 func (c *crier) announce(ctx context.Context, a announcement) bool {
-	for i := range a.count {
+	// Addresses are told as often as the settings say, the rest once at least.
+	if a.count == 0 {
+		a.tell &^= modes.TellAddresses
+	}
+	for i := range max(a.count, 1) {
 		if i > 0 && !c.pause(ctx, a.interval) {
 			return true
 		}

@@ -64,3 +64,20 @@ func TestNewerOrdersLoseNothing(t *testing.T) {
 		})
 	}
 }
+
+// announce_count=0 is about addresses: switches still have to learn where guests are, and neighbours are still asked.
+func TestNoAnnouncementsButTheRest(t *testing.T) {
+	const guest frame.MAC = 0x0200_0000_1000
+	source, sent := &saying{}, 0
+	k := &crier{source: source, wake: make(chan struct{}, 1), told: func(context.Context) { t.Error("addresses were told") },
+		send: func(_ int, b []byte) error {
+			if string(b) == string(frame.RARP(guest)) {
+				sent++
+			}
+			return nil
+		}}
+	a := announcement{tell: modes.TellAll | modes.TellAsk, via: []int{0}, as: adapterMAC, behind: []Behind{{MAC: guest}}}
+	if !k.announce(t.Context(), a) || sent != 1 || source.asked != 1 {
+		t.Errorf("told of the guest %d times, asked %d times", sent, source.asked)
+	}
+}

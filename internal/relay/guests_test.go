@@ -108,6 +108,25 @@ func (g *rig) flood() {
 	labtest.Must(g, g.peer.Up("br0"))
 }
 
+// Somebody behind the adapter who has moved to another host is heard from there at once, though the Plan still has him.
+func TestGuestThatMovedAwayIsHeard(t *testing.T) {
+	g := newRig(t, 2)
+	pl := g.perMember(modes.SpreadSingle)
+	pl.Promiscuous = true
+	pl.Behind, pl.Own = []frame.MAC{behindMAC}, append(pl.Own, behindMAC)
+	g.apply(pl)
+	host, peer := g.teamPort(), g.peerPort(0)
+	moved := testFrame(frame.Broadcast, behindMAC, 1)
+	peer.send(moved)
+	host.expect(moved)
+	// While he sends from here it is his own come back.
+	host.send(testFrame(peerMAC, behindMAC, 2))
+	peer.next()
+	peer.send(testFrame(frame.Broadcast, behindMAC, 3))
+	g.await("reflected", func(c *team.Counters) bool { return c.Members[0].RXDrop[team.DropReflected] == 1 })
+	host.empty()
+}
+
 // What answers somebody new behind the adapter is taken in by the member that he is sent for by until the Plan has him,
 // and nowhere else.
 func TestAnswerToAGuest(t *testing.T) {

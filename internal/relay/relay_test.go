@@ -109,7 +109,7 @@ func TestAcceptRules(t *testing.T) {
 			change: func(pl *modes.Plan) { pl.Multicast = 0 }},
 		{name: "behind", frame: testFrame(behind, peerMAC, 0), want: testFrame(behind, peerMAC, 0),
 			change: func(pl *modes.Plan) { pl.Behind = []frame.MAC{behind}; pl.Own = append(pl.Own, behind) }},
-		{name: "reflected from behind", frame: testFrame(frame.Broadcast, behind, 0), drop: team.DropReflected,
+		{name: "from behind, and moved away", frame: testFrame(frame.Broadcast, behind, 0), want: testFrame(frame.Broadcast, behind, 0),
 			change: func(pl *modes.Plan) { pl.Behind = []frame.MAC{behind}; pl.Own = append(pl.Own, behind) }},
 		{name: "promiscuous", frame: testFrame(stranger, peerMAC, 0), want: testFrame(stranger, peerMAC, 0),
 			change: func(pl *modes.Plan) { pl.Promiscuous = true }},

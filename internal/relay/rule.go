@@ -11,11 +11,11 @@ import (
 // rule is a Plan in force, and what is looked up in it a frame.
 type rule struct {
 	*modes.Plan
-	own []frame.MAC // Plan.Own, sorted
+	own []frame.MAC // Plan.Own without Behind, sorted
 }
 
 func newRule(pl *modes.Plan) *rule {
-	own := slices.Clone(pl.Own)
+	own := slices.DeleteFunc(slices.Clone(pl.Own), func(m frame.MAC) bool { return has(pl.Behind, m) })
 	slices.Sort(own)
 	return &rule{Plan: pl, own: own}
 }

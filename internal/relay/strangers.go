@@ -35,19 +35,19 @@ func (s *strangers) met(n *news, u *rule, m frame.MAC) {
 }
 
 const (
-	// guestTime is how long an address is ours that the adapter sent from: the control loop's next Plan has it
-	// long before.
+	// guestTime is how long an address is ours that the adapter sent from.
 	guestTime = time.Second
 	// guestUnit is the shift that makes ns the unit in which that is measured, a quarter of a second.
 	guestUnit = 28
 	guestWays = 4
-	guestSets = 256
+	guestSets = 2048 // more than the control loop remembers have room
 )
 
-// guests are the addresses behind the adapter that the Plan does not have yet. A switch that floods brings the very
-// first broadcast of one back by the other members, before the control loop has so much as heard of it. So the
-// transmitter's goroutine notes an address here before it sends, and those that receive look here besides in the Plan, for as
-// long as somebody was noted lately.
+// guests are the addresses behind the adapter that have sent lately. What a switch that floods brings back of theirs
+// by another member is told by this, and not by the Plan: the very first broadcast of one comes back before the
+// control loop has so much as heard of it, and one that has moved to another host is to be heard from there at once. So
+// the transmitter's goroutine notes an address here before it sends, and those that receive look here, for as long as
+// somebody was noted lately.
 type guests struct {
 	until atomic.Int64                        // ns of the relay's clock, 0: nobody was noted lately
 	seen  [guestSets][guestWays]atomic.Uint64 // address and moment
@@ -108,4 +108,4 @@ func (g *guests) has(now int64, m frame.MAC) bool {
 	return false
 }
 
-func guestSet(m frame.MAC) uint64 { return uint64(m) * 0x9e3779b97f4a7c15 >> 56 }
+func guestSet(m frame.MAC) uint64 { return uint64(m) * 0x9e3779b97f4a7c15 >> 53 }

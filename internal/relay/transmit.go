@@ -223,11 +223,8 @@ func (t *transmitter) pick(u *rule) {
 
 // behind has the control loop hear of who lives behind the adapter, where the Plan does not have m or forgets it soon.
 func (t *transmitter) behind(u *rule, m frame.MAC) {
-	known := u.isBehind(m)
-	if !known {
-		t.r.guests.note(t.now, m)
-	}
-	if !known || u.isAgeing(m) {
+	t.r.guests.note(t.now, m)
+	if !u.isBehind(m) || u.isAgeing(m) {
 		t.met.met(t.r.news, u, m)
 	}
 }
