@@ -14,6 +14,8 @@ type Backend interface {
 	Status() *team.Status
 	// Sample reads the totals of all members.
 	Sample() *team.Sample
+	// History says what was carried when.
+	History(team.HistoryQuery) (*team.HistoryDocument, error)
 	// Events delivers the events remembered, oldest first; with follow the later ones too, until
 	// ctx ends. The channel is closed at the end. A receiver that is slow loses events.
 	Events(ctx context.Context, follow bool) <-chan team.Event

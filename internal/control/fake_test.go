@@ -23,6 +23,7 @@ type fake struct {
 	block   chan struct{} // changes wait for it, nil does not
 	entered chan struct{} // a change has begun
 	ticks   uint64
+	asked   team.HistoryQuery
 }
 
 func (f *fake) Status() *team.Status {
@@ -38,6 +39,16 @@ func (f *fake) Sample() *team.Sample {
 	s.Counters.Members[0].RX[frame.TCP] = team.Count{Bytes: 1000 * f.ticks, Frames: 10 * f.ticks}
 	s.Counters.Members[0].TX[frame.ARP] = team.Count{Bytes: 60 * f.ticks, Frames: f.ticks}
 	return s
+}
+
+func (f *fake) History(q team.HistoryQuery) (*team.HistoryDocument, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = q
+	if q.Member == "eth9" {
+		return nil, &team.Problem{Kind: team.NotFound, What: "history of eth9", Why: "no such member"}
+	}
+	return &team.HistoryDocument{Schema: "nicteam.history/v1", Team: "team0", Step: int64(q.Step), RX: team.SeriesColumns{Bytes: []uint64{1}}}, nil
 }
 
 func (f *fake) Events(ctx context.Context, follow bool) <-chan team.Event {

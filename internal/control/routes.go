@@ -26,6 +26,7 @@ func (s *Server) table() []route {
 	return []route{
 		{"GET", "/v1/status", false, nil, s.status},
 		{"GET", "/v1/rates", false, []string{"interval"}, s.rates},
+		{"GET", "/v1/history", false, []string{"last", "from", "to", "step", "member"}, s.history},
 		{"GET", "/v1/events", false, []string{"follow"}, s.events},
 		{"GET", "/v1/explain", false, []string{"flow"}, s.explain},
 		{"GET", "/v1/peers", false, nil, s.peers},
@@ -33,7 +34,6 @@ func (s *Server) table() []route {
 		{"DELETE", "/v1/members/{nic}", true, []string{"force", "also"}, s.remove},
 		{"PATCH", "/v1/settings", true, nil, s.set},
 		{"DELETE", "/v1/team", true, nil, s.delete},
-		{"GET", "/v1/history", false, []string{"last"}, later("history")},
 		{"GET", "/metrics", false, nil, later("metrics")},
 	}
 }

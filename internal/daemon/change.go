@@ -22,6 +22,11 @@ func (s *session) Status() *team.Status { return s.team.Status() }
 // Sample reads the totals.
 func (s *session) Sample() *team.Sample { return s.team.Sample() }
 
+// History says what was carried when.
+func (s *session) History(q team.HistoryQuery) (*team.HistoryDocument, error) {
+	return s.team.History(q)
+}
+
 // Events delivers what is remembered, and with follow what comes.
 func (s *session) Events(ctx context.Context, follow bool) <-chan team.Event {
 	if follow {

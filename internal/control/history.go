@@ -1,0 +1,136 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"nicteam/team"
+)
+
+// The period of a history: what is answered when nothing is asked for, and the longest.
+const (
+	defaultPeriod = time.Hour
+	longestPeriod = 366 * 24 * time.Hour
+)
+
+// niceSteps are the steps that are taken when none is asked for: the first that gives at most niceColumns.
+var niceSteps = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second,
+	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour}
+
+const niceColumns = 500
+
+// HistoryOptions say what of a team's history is wanted. The zero value is the last hour of all members.
+type HistoryOptions struct {
+	Last     time.Duration // before To; 0: an hour, unless From is given
+	From, To time.Time     // zero To: now
+	Step     time.Duration // 0: one that makes a few hundred columns
+	Member   string        // "": the team and all members
+}
+
+func (s *Server) history(_ http.ResponseWriter, _ *http.Request, q url.Values) (any, error) {
+	ask, err := historyQuery(q, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	doc, err := s.b.History(ask)
+	if err != nil {
+		return nil, err
+	}
+	return doc, nil
+}
+
+func historyQuery(q url.Values, now time.Time) (ask team.HistoryQuery, err error) {
+	bad := func(name, why, fix string) error {
+		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%s=%.40q", name, q.Get(name)), Why: why, Fix: fix}
+	}
+	duration := func(name string, least, most time.Duration) (time.Duration, error) {
+		if !q.Has(name) {
+			return 0, nil
+		}
+		d, err := time.ParseDuration(q.Get(name))
+		if err != nil || d < least || d > most {
+			return 0, bad(name, fmt.Sprintf("%s is a duration from %v to %v", name, least, most), "write "+name+"=10m")
+		}
+		return d, nil
+	}
+	at := func(name string) (time.Time, error) {
+		if !q.Has(name) {
+			return time.Time{}, nil
+		}
+		t, err := time.Parse(time.RFC3339Nano, q.Get(name))
+		if err != nil {
+			return t, bad(name, name+" is a time in RFC 3339", "write "+name+"="+now.UTC().Format(time.RFC3339))
+		}
+		return t, nil
+	}
+	last, err := duration("last", time.Second, longestPeriod)
+	if err != nil {
+		return ask, err
+	}
+	if ask.Step, err = duration("step", time.Second, longestPeriod); err != nil {
+		return ask, err
+	}
+	if ask.From, err = at("from"); err != nil {
+		return ask, err
+	}
+	if ask.To, err = at("to"); err != nil {
+		return ask, err
+	}
+	if !q.Has("to") {
+		ask.To = now
+	}
+	switch {
+	case last > 0 && q.Has("from"):
+		return ask, bad("last", "last and from both say where the period begins", "leave one of them out")
+	case last > 0:
+		ask.From = ask.To.Add(-last)
+	case !q.Has("from"):
+		ask.From = ask.To.Add(-defaultPeriod)
+	}
+	period := ask.To.Sub(ask.From)
+	if period <= 0 || period > longestPeriod {
+		return ask, bad("from", fmt.Sprintf("a period begins before it ends, and at most %v before", longestPeriod), "write last=1h")
+	}
+	if ask.Member = q.Get("member"); len(ask.Member) > 15 || q.Has("member") && ask.Member == "" {
+		return ask, bad("member", "a name has 1 to 15 bytes", "nicteam status shows the members")
+	}
+	if ask.Step == 0 {
+		ask.Step = niceStep(period)
+	}
+	return ask, nil
+}
+
+func niceStep(period time.Duration) time.Duration {
+	for _, step := range niceSteps {
+		if period <= niceColumns*step {
+			return step
+		}
+	}
+	return (period/niceColumns + time.Hour).Truncate(time.Hour)
+}
+
+// History asks for what was carried when.
+func (c *Client) History(ctx context.Context, o HistoryOptions) (*team.HistoryDocument, error) {
+	q := url.Values{}
+	for name, d := range map[string]time.Duration{"last": o.Last, "step": o.Step} {
+		if d != 0 {
+			q.Set(name, d.String())
+		}
+	}
+	for name, t := range map[string]time.Time{"from": o.From, "to": o.To} {
+		if !t.IsZero() {
+			q.Set(name, t.Format(time.RFC3339Nano))
+		}
+	}
+	if o.Member != "" {
+		q.Set("member", o.Member)
+	}
+	var d team.HistoryDocument
+	if err := c.ask(ctx, c.wait, "GET", "/v1/history?"+q.Encode(), nil, &d); err != nil {
+		return nil, err
+	}
+	return &d, nil
+}
