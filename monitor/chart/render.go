@@ -1,7 +1,6 @@
 package chart
 
 import (
-	"slices"
 	"strconv"
 	"time"
 )
@@ -160,14 +159,10 @@ func (f *frame) drawEvents(g Grid, r *raster, d *Data, axis, y int) {
 	if r.glyphs == ASCII {
 		mark = 'v'
 	}
-	var shown []*Event
-	for i := range d.Events {
-		if x := r.at(d.Events[i].At); x >= 0 {
-			g.put(f.left+x/r.x, axis, mark, EventRole)
-			shown = append(shown, &d.Events[i])
-		}
+	shown := r.events(d)
+	for _, e := range shown {
+		g.put(f.left+r.at(e.At)/r.x, axis, mark, EventRole)
 	}
-	slices.SortStableFunc(shown, func(a, b *Event) int { return b.At.Compare(a.At) })
 	room := len(g[0]) - 2
 	for i := range min(f.events, len(shown)) {
 		s := shown[i].At.In(d.End.Location()).Format("15:04:05") + " " + r.glyphs.clean(shown[i].Text)

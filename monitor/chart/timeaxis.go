@@ -1,6 +1,9 @@
 package chart
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // timeSteps are the distances of labels on the time axis, with how the label is written.
 var timeSteps = []struct {
@@ -54,4 +57,16 @@ func alignDown(t time.Time, step time.Duration) time.Time {
 	s := int64(step / time.Second)
 	wall := t.Unix() + int64(zone)
 	return time.Unix(floorDiv(wall, s)*s-int64(zone), 0).In(t.Location())
+}
+
+// events are those inside of the window, newest first.
+func (w *window) events(d *Data) []*Event {
+	var shown []*Event
+	for i := range d.Events {
+		if w.at(d.Events[i].At) >= 0 {
+			shown = append(shown, &d.Events[i])
+		}
+	}
+	slices.SortStableFunc(shown, func(a, b *Event) int { return b.At.Compare(a.At) })
+	return shown
 }
