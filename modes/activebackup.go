@@ -21,6 +21,7 @@ type activeBackup struct {
 
 	leaving MemberSet // took frames in a moment ago
 	until   time.Time // when the last of leaving stops, but for those in a drain
+	before  *Plan     // of another mode, by which leaving take frames in
 }
 
 func newActiveBackup() *activeBackup { return &activeBackup{plan: emptyPlan(), active: -1} }
@@ -34,7 +35,10 @@ func (a *activeBackup) Handle(now time.Time, ev Event) Effects {
 	case State:
 		before, was := a.active, a.st
 		a.st = ev
-		a.leave(now, ev.Collected)
+		if ev.Before != nil {
+			a.before = ev.Before
+			a.leave(now, ev.Before.Collecting)
+		}
 		why := lost(&was, &a.st, before)
 		if why != "" {
 			a.active = -1
@@ -105,7 +109,13 @@ func (a *activeBackup) replan(now time.Time) {
 	// Members in a drain stay until they are gone, which no deadline ends.
 	a.leaving = lingering | stopping
 	if stopping == 0 {
-		a.until = time.Time{}
+		a.until, a.before = time.Time{}, nil
+	}
+	if a.before != nil {
+		// What they did not take in then they would only double now.
+		for left := a.leaving; left != 0; left = left.Without(left.First()) {
+			pl.Filter[left.First()] = a.before.Filter[left.First()]
+		}
 	}
 	pl.Collecting = lingering | stopping
 	if a.active >= 0 {

@@ -146,7 +146,7 @@ func TestOverlap(t *testing.T) {
 // Where every member took frames in before this mode came, the switch goes on for a moment to send by all of them.
 func TestOverlapAfterAnotherMode(t *testing.T) {
 	st := abState(3, nil)
-	st.Collected = 0b111
+	st.Before = &Plan{Collecting: 0b111}
 	m := start(st)
 	if pl := m.Plan(); pl.Collecting != 0b111 || pl.Multicast != 0b001 || pl.Distributing != 0b001 || m.Deadline() != t0.Add(Overlap) {
 		t.Errorf("collecting %b, multicast %b, distributing %b, deadline %v", pl.Collecting, pl.Multicast, pl.Distributing, m.Deadline())
@@ -156,6 +156,27 @@ func TestOverlapAfterAnotherMode(t *testing.T) {
 		t.Errorf("after the overlap: collecting %b, deadline %v", pl.Collecting, m.Deadline())
 	}
 }
+
+// In elb an address is taken in by one member. A switch may have flooded without anybody noticing, so those that linger
+// after it take in no more than they did.
+func TestOverlapAfterELB(t *testing.T) {
+	e := elbState(3)
+	before := start(e).Plan()
+	st := abState(3, func(s *Settings) { s.Primary = "eth1" })
+	st.Adapter, st.Before = e.Adapter, before
+	m := start(st)
+	if got := takers(m.Plan(), &st, st.Adapter); got != 0b011 {
+		t.Errorf("the adapter's address is taken in by %b, want its home and the active member", got)
+	}
+	if pl := m.Plan(); pl.Collecting != 0b111 {
+		t.Errorf("collecting %b", pl.Collecting)
+	}
+	m.Handle(t0.Add(Overlap), Tick{})
+	if got := takers(m.Plan(), &st, st.Adapter); got != 0b010 {
+		t.Errorf("after the overlap taken in by %b", got)
+	}
+}
+
 
 func TestOverlapIsSkipped(t *testing.T) {
 	for _, c := range []struct {

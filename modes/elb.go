@@ -219,8 +219,10 @@ func (e *elb) settle(now time.Time, was *State) (changed map[frame.MAC]int, dese
 		}
 	}
 	// The mode before this one took in the adapter's address where it liked.
-	e.leave(now, e.st.Adapter, e.st.Collected)
-	e.st.Collected = 0
+	if e.st.Before != nil {
+		e.leave(now, e.st.Adapter, e.st.Before.takers(e.st.Members, e.st.Adapter))
+		e.st.Before = nil
+	}
 	if e.st.Flooding {
 		e.left = nil
 	}

@@ -280,7 +280,8 @@ func TestELBDrain(t *testing.T) {
 
 func TestELBAfterAnotherMode(t *testing.T) {
 	st := elbState(3)
-	st.Collected = 1 << 2
+	st.Before = &Plan{Collecting: 0b110}
+	st.Before.Filter[2] = []frame.MAC{st.Adapter}
 	m := start(st)
 	if got := takers(m.Plan(), &st, st.Adapter); got != 0b101 {
 		t.Errorf("taken in by %b", got)

@@ -32,9 +32,9 @@ type State struct {
 	// Vacant are the addresses of members that are no members for a moment: their NIC is being opened anew.
 	Vacant []frame.MAC
 
-	// Collected are the members that took frames in under the mode before this one. It stands in
-	// the first State of a mode only.
-	Collected MemberSet
+	// Before is the Plan that was in force under the mode before this one: frames under way may still arrive as it had
+	// them. It stands in the first State of a mode only, and may be nil.
+	Before *Plan
 
 	// Flooding is whether the data path has seen unicast frames for the adapter's MAC arrive by
 	// a standby member: the switch does not learn, and whatever collects twice gets doubles.

@@ -2,6 +2,7 @@ package modes
 
 import (
 	"math/bits"
+	"slices"
 	"time"
 
 	"nicteam/internal/frame"
@@ -97,6 +98,16 @@ type Plan struct {
 type Move struct {
 	Slot uint16 // of the flow table
 	To   uint8  // member
+}
+
+// takers are the members that take in what is for m.
+func (pl *Plan) takers(members []Member, m frame.MAC) (set MemberSet) {
+	for _, mem := range members {
+		if pl.Collecting.Has(mem.ID) && (mem.MAC == m || slices.Contains(pl.Filter[mem.ID], m)) {
+			set = set.With(mem.ID)
+		}
+	}
+	return set
 }
 
 // Pin returns the member by which a MAC behind the adapter sends and receives where PerMember is set, -1

@@ -29,9 +29,9 @@ type Loop struct {
 	warned  map[string]string
 
 	flooded   map[int]*flood
-	floodSeen time.Time       // on any
-	collected modes.MemberSet // under the mode before, until the new one knows
-	moved     time.Time       // when the Plan last had a member collect that did not before
+	floodSeen time.Time   // on any
+	before    *modes.Plan // of the mode before, until the new one knows
+	moved     time.Time   // when the Plan last had a member collect that did not before
 
 	evened time.Time // when the mode was last shown what the data path has seen
 	forced uint64    // moves of flows that do not pause

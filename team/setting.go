@@ -37,7 +37,7 @@ func (l *Loop) change(now time.Time, next Config, out *Output) *Problem {
 		l.mode = m
 		l.unmeasured()
 		if l.plan != nil {
-			l.collected |= l.plan.Collecting
+			l.before = l.plan
 		}
 	}
 	// What only moves in with a new process stays as it is.

@@ -23,7 +23,7 @@ func (l *Loop) settle(now time.Time, out *Output) {
 	if l.dirty {
 		l.dirty = false
 		l.effects(now, l.mode.Handle(now, l.modeState(now)), out)
-		l.collected = 0
+		l.before = nil
 	}
 	if p := l.mode.Plan(); p != l.plan {
 		// The end of an overlap is no change for the switch: it has learnt by then.
@@ -93,7 +93,7 @@ func (l *Loop) hurry() {
 // modeState is the State as the mode is to know it.
 func (l *Loop) modeState(now time.Time) modes.State {
 	behind, ageing := l.behind.publish(now)
-	s := modes.State{Adapter: l.adapter, Settings: l.settings(), Behind: behind, Ageing: ageing, Collected: l.collected,
+	s := modes.State{Adapter: l.adapter, Settings: l.settings(), Behind: behind, Ageing: ageing, Before: l.before,
 		Flooding: !l.floodSeen.IsZero() && now.Sub(l.floodSeen) < floodingAge}
 	for _, m := range l.members {
 		if m.vacant {
