@@ -177,7 +177,6 @@ func TestOverlapAfterELB(t *testing.T) {
 	}
 }
 
-
 func TestOverlapIsSkipped(t *testing.T) {
 	for _, c := range []struct {
 		name string
