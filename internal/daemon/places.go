@@ -13,7 +13,7 @@ import (
 // Places are the directories of nicteam; all three must be set.
 type Places struct {
 	RunDir    string // sockets and locks
-	StateDir  string // journals and logs
+	StateDir  string // journals, logs and the past
 	ConfigDir string // TEAM.yaml
 }
 

@@ -83,4 +83,5 @@ func (s *session) forget(name string) {
 		_ = os.Remove(path)
 	}
 	_ = os.Remove(s.places.log(name))
+	s.dropPast(name)
 }

@@ -74,5 +74,8 @@ func restore(p Places, name string) (steps []string, err error) {
 	}
 	_ = os.Remove(p.socket(name))
 	_ = os.Remove(p.running(name))
+	if !p.comesBack(name) {
+		p.forgetPast(name)
+	}
 	return steps, nil
 }

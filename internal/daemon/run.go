@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"nicteam/internal/config"
@@ -76,8 +77,9 @@ func (s *session) serve(ctx context.Context, server *control.Server, o RunOption
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(work) }()
-	back := make(chan struct{})
-	go func() { defer close(back); s.rejoin(work) }()
+	var back sync.WaitGroup
+	back.Go(func() { s.rejoin(work) })
+	back.Go(func() { s.keep(work) })
 
 	var err error
 	deleted := false
@@ -89,7 +91,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, o RunOption
 	}
 	notify("STOPPING=1")
 	cancel()
-	<-back
+	back.Wait()
 	err = errors.Join(err, <-served)
 	if deleted {
 		return err
@@ -99,10 +101,16 @@ func (s *session) serve(ctx context.Context, server *control.Server, o RunOption
 	if o.Release {
 		_, e := s.release()
 		_ = os.Remove(o.running(name)) // TEAM.yaml stays: the team was stopped, not deleted
+		if o.comesBack(name) {
+			s.writePast()
+		} else {
+			s.dropPast(name)
+		}
 		return errors.Join(err, e)
 	}
 	s.log.Info("stopped; the adapter stays", "team", name)
 	s.stop()
+	s.writePast()
 	return errors.Join(err, s.host.Close())
 }
 

@@ -37,6 +37,9 @@ type session struct {
 	lent     string              // the member whose MAC the adapter has, "" none
 	over     chan struct{}
 	end      sync.Once
+
+	keeping sync.Mutex // the files of the past, and gone
+	gone    bool       // the team is no more: nothing is kept
 }
 
 // start takes the NICs over and returns when the team forwards, or when it would if a cable were in. On an error the host is as it was.
@@ -208,6 +211,7 @@ func (s *session) run(c team.Config) (err error) {
 	if err != nil {
 		return err
 	}
+	s.recall(c.Team)
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stopTeam, s.teamDone, s.broken = cancel, make(chan struct{}), make(chan error, 1)
 	go func() {
