@@ -15,7 +15,7 @@ type Options struct {
 	Unit          Unit
 	Scale         Scale
 	View          View
-	Last          time.Duration // the period to show at least; 0 is all there is
+	Last          time.Duration // the period to show, but for a part of one column; 0 is all there is
 
 	// Axis keeps the scale steady between drawings, see Axis.Follow. Zero fits at once.
 	Axis Axis

@@ -3,6 +3,7 @@ package chart
 import (
 	"image/color"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -41,6 +42,7 @@ type pen struct {
 	o           *Options
 	w, h        float64
 	lw, lh      float64 // a letter
+	cw          float64 // a column of data
 	left, right float64 // of the plot
 	top, axis   float64
 	bottom      float64
@@ -82,8 +84,13 @@ func (g *pen) layout() {
 	if g.bottom-g.top < 4*g.lh { // small: the plot before its words
 		g.top, g.bottom = g.lh/2, g.h-math.Ceil(2*g.lh)
 	}
-	cols := max(int(g.right-g.left), 1)
-	g.p = newPlot(g.d, g.o, cols)
+	// A picture does not move: it shows what was asked for and no more, in columns of any width.
+	w := newWindow(g.d, g.o.Last, 1)
+	want, room := w.want(g.d, g.o.Last), int64(max(g.right-g.left, 1))
+	per := (want + room - 1) / room
+	cols := (want + per - 1) / per
+	g.cw = (g.right - g.left) / float64(cols)
+	g.p = newPlot(g.d, g.o, int(cols))
 	g.scale = newScale(g.p, g.o, max(int(g.bottom-g.top), 2))
 	g.axis = g.top + float64(g.scale.inRows)
 	g.bottom = g.axis + float64(g.scale.out)
@@ -108,17 +115,11 @@ func (g *pen) heads() {
 	}
 	words := *g.o
 	words.Width = room
-	x := g.lw
-	for _, cell := range Summary(*g.d, words)[0] {
-		if cell.Rune != ' ' {
-			g.text(x, g.lh/2+line, string(cell.Rune), g.color(cell.Role))
-		}
-		x += g.lw
-	}
+	g.cells(g.lw, g.lh/2+line, Summary(*g.d, words)[0])
 	if len(g.p.names) < 2 {
 		return
 	}
-	x = g.lw
+	x := g.lw
 	for i, n := range g.p.names {
 		if x+float64(cells(n)+3)*g.lw > g.w {
 			break
@@ -128,6 +129,27 @@ func (g *pen) heads() {
 		g.text(x+g.lh+g.lw/2, y, n, g.color(Title))
 		x += g.lh + float64(cells(n)+2)*g.lw
 	}
+}
+
+// cells writes a row of a grid, what has one role in one go.
+func (g *pen) cells(x, y float64, row []Cell) {
+	from, run := 0, []rune(nil)
+	flush := func() {
+		if s := strings.TrimRight(string(run), " "); s != "" {
+			g.text(x+float64(from)*g.lw, y, s, g.color(row[from].Role))
+		}
+		run = run[:0]
+	}
+	for i, c := range row {
+		if c.Rune != ' ' && (len(run) == 0 || c.Role != row[from].Role) {
+			flush()
+			from = i
+		}
+		if c.Rune != ' ' || len(run) > 0 {
+			run = append(run, c.Rune)
+		}
+	}
+	flush()
 }
 
 // grid draws the labelled lines of both axes.
@@ -145,16 +167,16 @@ func (g *pen) grid() {
 	for _, t := range g.scale.ticks(g.scale.out, 2.5*g.lh) {
 		label(g.axis+t.rows, t.value)
 	}
-	for _, m := range g.p.timeMarks(g.lw) {
-		x, n := g.left+float64(m.column), float64(len(m.text))*g.lw
+	for _, m := range g.p.timeMarks(g.lw / g.cw) {
+		x, n := g.left+float64(m.column)*g.cw, float64(len(m.text))*g.lw
 		g.rect(x-0.5, g.top, x+0.5, g.bottom, faint)
 		if from := x - n/2; from >= 0 && from+n <= g.w {
 			g.text(from, g.bottom+g.lh/2, m.text, g.color(Label))
 		}
 	}
 	if g.scale.inRows > int(3*g.lh) && g.scale.out > int(3*g.lh) {
-		g.text(g.lw/2, g.top+g.lh/2, "in", g.color(Title))
-		g.text(g.lw/2, g.bottom-1.5*g.lh, "out", g.color(Title))
+		g.text(g.lw/2, g.axis-1.75*g.lh, "in", g.color(Title))
+		g.text(g.lw/2, g.axis+0.75*g.lh, "out", g.color(Title))
 	}
 }
 
@@ -178,9 +200,9 @@ func (g *pen) half(h *half, roles []Role, rows int, up bool) {
 			total[x] += h.layers[i][x].avg
 			edge[x] = place(total[x])
 		}
-		g.area(g.left, 1, below, edge, g.color(roles[i]))
+		g.area(g.left, g.cw, below, edge, g.color(roles[i]))
 		if i+1 < len(h.layers) { // a thin line parts layers for eyes that see no colours
-			g.area(g.left, 1, shifted(edge, below, 1), edge, mix(g.color(roles[i]), ground(g.o.Dark), 0.6))
+			g.area(g.left, g.cw, shifted(edge, below, 1), edge, mix(g.color(roles[i]), ground(g.o.Dark), 0.6))
 		}
 		below = edge
 	}
@@ -191,7 +213,7 @@ func (g *pen) half(h *half, roles []Role, rows int, up bool) {
 			peaks[x] = place(s.peak)
 		}
 	}
-	g.area(g.left, 1, shifted(peaks, below, 1.5), peaks, g.color(Peak))
+	g.area(g.left, g.cw, shifted(peaks, below, 1.5), peaks, g.color(Peak))
 }
 
 // shifted is edge moved by so much towards the axis, but not below the layer's lower edge.
@@ -213,11 +235,11 @@ func (g *pen) baseline() {
 	lo, hi := make([]float64, n), make([]float64, n)
 	for x := range lo {
 		lo[x], hi[x] = g.axis-0.75, g.axis-0.75
-		if g.p.known(x) || x%6 < 2 {
+		if g.p.known(x) || int(float64(x)*g.cw)%6 < 2 {
 			hi[x] = g.axis + 0.75
 		}
 	}
-	g.area(g.left, 1, lo, hi, g.color(AxisRole))
+	g.area(g.left, g.cw, lo, hi, g.color(AxisRole))
 }
 
 // events marks moments through the whole plot and writes the newest below it.
@@ -226,7 +248,7 @@ func (g *pen) events() {
 	y := g.bottom + 2*g.lh
 	shown := g.p.events(g.d)
 	for i, e := range shown {
-		x := g.left + float64(g.p.at(e.At))
+		x := g.left + float64(g.p.at(e.At))*g.cw
 		for from := g.top; from < g.bottom; from += 6 {
 			g.rect(x-0.5, from, x+0.5, min(from+3, g.bottom), c)
 		}

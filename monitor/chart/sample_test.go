@@ -39,6 +39,7 @@ func sampleData() Data {
 			d.Members[m].In, d.Members[m].Out = append(d.Members[m].In, bi), append(d.Members[m].Out, bo)
 			ti, to = ti.add(bi), to.add(bo)
 		}
+		ti.MaxBytes, to.MaxBytes = ti.Bytes*(1+0.25*r.Float64()), to.Bytes*(1+0.15*r.Float64())
 		d.Total.In, d.Total.Out = append(d.Total.In, ti), append(d.Total.Out, to)
 		for p := range d.Protocols {
 			bi, bo := bin(ti.Bytes*share[p], 0), bin(to.Bytes*share[p], 0)

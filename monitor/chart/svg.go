@@ -17,7 +17,7 @@ func SVG(w io.Writer, d Data, o Options) error {
 	}
 	width, height := o.pictureSize()
 	s := &svg{}
-	fmt.Fprintf(&s.Buffer, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" font-family="ui-monospace,DejaVu Sans Mono,Menlo,Consolas,monospace" font-size="12">`+"\n",
+	fmt.Fprintf(&s.Buffer, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" font-family="ui-monospace,DejaVu Sans Mono,Menlo,Consolas,monospace" font-size="12" xml:space="preserve">`+"\n",
 		width, height, width, height)
 	s.element("title", o.Glyphs.clean(d.Name))
 	s.element("desc", Plain(d, o))
@@ -45,7 +45,7 @@ func (s *svg) rect(x0, y0, x1, y1 float64, c color.RGBA) {
 }
 
 func (s *svg) text(x, y float64, text string, c color.RGBA) {
-	fmt.Fprintf(&s.Buffer, `<text x="%s" y="%s" fill="%s" xml:space="preserve">`, short(x), short(y+10), hex(c))
+	fmt.Fprintf(&s.Buffer, `<text x="%s" y="%s" fill="%s">`, short(x), short(y+10), hex(c))
 	_ = xml.EscapeText(&s.Buffer, []byte(text))
 	s.WriteString("</text>\n")
 }

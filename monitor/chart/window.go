@@ -32,18 +32,21 @@ func newWindow(d *Data, last time.Duration, cols int) window {
 	} else {
 		w.endBin = floorDiv(d.End.UnixMilli(), max(int64(w.step/time.Millisecond), 1))
 	}
-	want := int64(d.bins())
-	if last > 0 {
-		last = min(last, longest)
-		want = int64((last + w.step - 1) / w.step)
-	}
-	want = max(want, 1)
+	want := w.want(d, last)
 	if n := int64(w.cols); want >= n {
 		w.per = (want + n - 1) / n
 	} else {
 		w.wide = int(n / want)
 	}
 	return w
+}
+
+// want is how many bins there are to show.
+func (w *window) want(d *Data, last time.Duration) int64 {
+	if last > 0 {
+		return max(1, int64((min(last, longest)+w.step-1)/w.step))
+	}
+	return int64(max(1, d.bins()))
 }
 
 // group is the number of the column that a bin is in, counted from the epoch.
