@@ -32,7 +32,7 @@ func (r *recorder) look(now time.Time, v *view, c *Counters) {
 	r.totals = r.totals[:0]
 	for i, id := range v.ids {
 		m := &c.Members[id]
-		t := traffic.Totals{Name: v.status.Members[i].Name}
+		t := traffic.Totals{Name: v.status.Members[i].Name, Account: id}
 		for p := range m.RX {
 			t.RX[p], t.TX[p] = traffic.Count(m.RX[p]), traffic.Count(m.TX[p])
 		}

@@ -30,16 +30,24 @@ type HistoryOptions struct {
 	Member   string        // "": the team and all members
 }
 
-func (s *Server) history(_ http.ResponseWriter, _ *http.Request, q url.Values) (any, error) {
+// history answers few at a time, for an answer may be megabytes: many clients that do not take theirs would be many of these.
+func (s *Server) history(w http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
 	ask, err := historyQuery(q, time.Now())
 	if err != nil {
 		return nil, err
+	}
+	select {
+	case s.histories <- struct{}{}:
+		defer func() { <-s.histories }()
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
 	}
 	doc, err := s.b.History(ask)
 	if err != nil {
 		return nil, err
 	}
-	return doc, nil
+	s.answer(w, http.StatusOK, doc)
+	return nil, nil
 }
 
 func historyQuery(q url.Values, now time.Time) (ask team.HistoryQuery, err error) {

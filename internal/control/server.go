@@ -50,6 +50,8 @@ type Server struct {
 	b Backend
 	l *listener
 	o Options
+
+	histories chan struct{} // a place for each history that may be answered at a time
 }
 
 // Listen makes the socket at path; from then on clients wait for Serve rather than see nobody.
@@ -60,7 +62,7 @@ func Listen(path string, b Backend, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{b: b, l: l, o: o}, nil
+	return &Server{b: b, l: l, o: o, histories: make(chan struct{}, 2)}, nil
 }
 
 // Serve answers until ctx ends; answers begun are finished, streams are ended. It takes the

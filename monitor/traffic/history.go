@@ -28,8 +28,9 @@ const (
 
 // Totals are what the data path has counted of a member, since any time.
 type Totals struct {
-	Name   string
-	RX, TX [frame.Protocols]Count
+	Name    string
+	Account int // which of the data path's accounts it is: those of different ones are not compared
+	RX, TX  [frame.Protocols]Count
 }
 
 // History is what a team carried. The zero value is not one; see New and Read.
@@ -48,8 +49,9 @@ type History struct {
 
 // base is a reading of a member to compare the next one with.
 type base struct {
-	sample uint64 // when it was read; one that is not of the last reading is worth nothing
-	at     counts
+	sample  uint64 // when it was read; one that is not of the last reading is worth nothing
+	account int
+	at      counts
 }
 
 // New returns a history of nothing.
@@ -115,7 +117,7 @@ func (h *History) rebase(at int64, up time.Duration, members []Totals) {
 	h.sample++
 	for i := range members {
 		if m := h.member(members[i].Name); m >= 0 {
-			h.bases[m] = base{h.sample, counts{members[i].RX, members[i].TX}}
+			h.bases[m] = base{h.sample, members[i].Account, counts{members[i].RX, members[i].TX}}
 		}
 	}
 }
@@ -123,7 +125,7 @@ func (h *History) rebase(at int64, up time.Duration, members []Totals) {
 // moved puts into r what a member has carried since the last reading.
 func (h *History) moved(r *record, t *Totals) {
 	m := slices.Index(h.names, t.Name)
-	if m < 0 || h.bases[m].sample != h.sample {
+	if m < 0 || h.bases[m].sample != h.sample || h.bases[m].account != t.Account {
 		return
 	}
 	diff := counts{t.RX, t.TX}

@@ -105,6 +105,9 @@ func TestTotalsThatBeginAnewMakeNoPeak(t *testing.T) {
 	add()
 	m.carry(0, frame.UDP, Count{4000, 4}, Count{})
 	add()
+	m.members[0].Account = 7 // that had counted this NIC before
+	m.carry(0, frame.UDP, Count{1e15, 5}, Count{})
+	add()
 	w := all(h, "")
 	if got := total(w.Total.RX.Bytes); got != 7000 {
 		t.Errorf("%d bytes, want 7000", got)
