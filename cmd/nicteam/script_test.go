@@ -144,6 +144,10 @@ func (p *pretended) Peers(context.Context) (*control.Peers, error) {
 	return control.PeersOf(p.Status(), []modes.Peer{peer}, func(id int) string { return p.Status().Members[id].Name }), nil
 }
 
+func (p *pretended) History(team.HistoryQuery) (*team.HistoryDocument, error) {
+	return &team.HistoryDocument{Schema: "nicteam.history/v1", Team: "team0"}, nil
+}
+
 func (p *pretended) Sample() *team.Sample {
 	s := &team.Sample{Time: time.Now(), Team: p.name, Members: []team.MemberSample{{ID: 0, Name: "eth1", Link: true}, {ID: 1, Name: "eth2"}}}
 	s.Counters.Members[0].RX[frame.TCP] = team.Count{Bytes: uint64(s.Time.UnixNano()), Frames: 1}
