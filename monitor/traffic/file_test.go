@@ -49,6 +49,39 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
+// What has a right sum and cannot be is refused too.
+func TestReadRefusesWhatCannotBe(t *testing.T) {
+	h, _ := busy(1, 3, true)
+	head := written(h)[:len(magic)+2]
+	for _, tt := range []struct {
+		name string
+		b    []byte
+		ok   bool
+	}{
+		{"nothing", []byte{0, 0, 0}, true},
+		{"one idle second", []byte{0, 0, 1, 5, 3, 0, 10, 0}, true},
+		{"a member", []byte{1, 1, 'a', 0, 1, 5, 8, 0, 10, 1, 0, 1, 2, 120, 0}, true},
+		{"a member without a name", []byte{1, 1, 'a', 0, 1, 5, 8, 0, 10, 1, 1, 1, 2, 120, 0}, false},
+		{"a member twice", []byte{1, 1, 'a', 0, 1, 5, 13, 0, 10, 2, 0, 1, 2, 120, 0, 0, 1, 2, 120, 0}, false},
+		{"more members than there can be", []byte{1, 1, 'a', 0, 1, 5, 9, 0, 10, 1, 200, 2, 1, 2, 120, 0}, false},
+		{"an eighth protocol", []byte{1, 1, 'a', 0, 1, 5, 8, 0, 10, 1, 0, 128, 2, 120, 0}, false},
+		{"a second of no length", []byte{0, 0, 1, 5, 3, 0, 0, 0}, false},
+		{"a block without records", []byte{0, 0, 1, 5, 0}, false},
+		{"a block that begins before its first record", []byte{0, 0, 1, 5, 3, 1, 10, 0}, false},
+		{"a block before the end of the one before", []byte{0, 0, 2, 5, 3, 0, 10, 0, 14, 3, 0, 10, 0}, false},
+		{"two blocks", []byte{0, 0, 2, 5, 3, 0, 10, 0, 15, 3, 0, 10, 0}, true},
+		{"a name twice", []byte{2, 1, 'a', 1, 'a', 0, 0}, false},
+		{"a block longer than all", []byte{0, 0, 1, 5, 4, 0, 10, 0}, false},
+		{"something behind it", []byte{0, 0, 0, 0}, false},
+	} {
+		b := append(append([]byte{}, head...), tt.b...)
+		b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+		if _, err := Read(b); (err == nil) != tt.ok || err != nil && !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
 // Whatever bytes stand between a right head and a right sum, nothing panics, and what is taken is in order, can be asked, goes
 // on and is written as it can be read.
 func FuzzRead(f *testing.F) {

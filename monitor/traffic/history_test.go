@@ -80,6 +80,25 @@ func TestSecondsAreToldAsTheyWere(t *testing.T) {
 	}
 }
 
+// A busy second that two columns share is the peak of the one that has more of it.
+func TestPeakStandsWhereItWas(t *testing.T) {
+	h, m := New(), newMeter("eth1")
+	at := 700 * time.Millisecond
+	for i := range 5 {
+		if i == 2 {
+			m.carry(0, frame.TCP, Count{1000, 10}, Count{})
+		}
+		h.Add(begin.Add(at), at, m.members)
+		at += time.Second
+	}
+	// From 1.7 to 2.7 s.
+	got := h.Snapshot().Query(Query{From: begin, To: begin.Add(5 * time.Second), Step: time.Second}).Total.RX
+	want := Series{[]uint64{0, 300, 700, 0, 0}, []uint64{0, 3, 7, 0, 0}, []uint64{0, 300, 1000, 0, 0}, []uint64{0, 3, 10, 0, 0}}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
 // A member that comes, goes, begins anew or changes its id makes neither peaks nor negative values.
 func TestTotalsThatBeginAnewMakeNoPeak(t *testing.T) {
 	h, m := New(), newMeter("eth1")

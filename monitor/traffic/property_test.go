@@ -171,6 +171,11 @@ func TestWrittenHistoryIsReadBack(t *testing.T) {
 		if again := written(back); !bytes.Equal(b, again) {
 			t.Fatalf("written again it is not the same: %d and %d bytes", len(b), len(again))
 		}
+		coarse := *back
+		coarse.fine = ring{keep: 1, budget: fineBudget}
+		if want, got := sums(all(h, "")), sums(all(&coarse, "")); want != got {
+			t.Fatalf("tens of seconds have not all that seconds have (-seconds +tens):\n%s", cmp.Diff(want, got))
+		}
 		m := newMeter("eth0", "new")
 		later := begin.Add(3 * time.Hour)
 		back.Add(later, 0, m.members)
