@@ -199,6 +199,38 @@ unknown view "": one of nic, protocol, total`
 	}
 }
 
+func TestShares(t *testing.T) {
+	for _, c := range []struct {
+		in   []float64
+		want []int
+	}{
+		{nil, []int{}},
+		{[]float64{0, 0}, []int{0, 0}},
+		{[]float64{1, 1, 1}, []int{34, 33, 33}},
+		{[]float64{91.2, 6.8, 0.1, 0.1, 1.8}, []int{91, 7, 0, 0, 2}},
+		{[]float64{0.4, 0.7, 98.9}, []int{0, 1, 99}},
+		{[]float64{1e300, 0, 1e300}, []int{50, 0, 50}},
+	} {
+		if diff := cmp.Diff(c.want, Shares(c.in, 100)); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", c.in, diff)
+		}
+	}
+}
+
+func TestGlyphsFor(t *testing.T) {
+	for _, c := range []struct {
+		term, locale string
+		want         Glyphs
+	}{
+		{"xterm-256color", "de_DE.UTF-8", Braille}, {"screen", "C.utf8", Braille}, {"linux", "C.UTF-8", ASCII},
+		{"xterm", "C", ASCII}, {"xterm", "", ASCII}, {"dumb", "C.UTF-8", ASCII}, {"", "C.UTF-8", ASCII},
+	} {
+		if got := GlyphsFor(c.term, c.locale); got != c.want {
+			t.Errorf("%s in %q: %v", c.term, c.locale, got)
+		}
+	}
+}
+
 func TestNumbers(t *testing.T) {
 	for _, c := range []struct {
 		u           Unit

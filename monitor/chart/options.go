@@ -86,6 +86,18 @@ var (
 	scaleNames = []string{"fit", "link", "log"}
 )
 
+// GlyphsFor is the set for a terminal: braille where characters are UTF-8, ASCII elsewhere and on
+// Linux' own console, whose font has neither braille nor eighths. Term is $TERM; locale is the first
+// of $LC_ALL, $LC_CTYPE and $LANG that is not empty.
+func GlyphsFor(term, locale string) Glyphs {
+	locale = strings.ToLower(locale)
+	utf8 := strings.Contains(locale, "utf-8") || strings.Contains(locale, "utf8")
+	if !utf8 || term == "linux" || term == "dumb" || term == "" {
+		return ASCII
+	}
+	return Braille
+}
+
 func (g Glyphs) String() string { return name(glyphNames, int(g)) }
 func (u Unit) String() string   { return name(unitNames, int(u)) }
 func (v View) String() string   { return name(viewNames, int(v)) }

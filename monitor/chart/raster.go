@@ -37,10 +37,7 @@ func (r *raster) columns(h *half, rows int) []column {
 		c := &all[x]
 		c.tops, tops = tops[:len(h.layers):len(h.layers)], tops[len(h.layers):]
 		c.peak = -1
-		s := h.sum[x]
-		if !s.known {
-			continue
-		}
+		s := h.sum[x] // all zero when not known
 		total := 0.0
 		for i := range h.layers {
 			total += h.layers[i][x].avg
