@@ -9,9 +9,10 @@
 // no record covers is a gap: the process was down, the machine stood still or its clock jumped. A gap is
 // not a time without traffic.
 //
-// Both rings keep their records as bytes (block.go): as arrays of integers eight members would need 40 MB. The rings together
-// take at most 7.9 MB, whatever the number of members. Eight members of gigabits have their whole hour and day in it. What does not fit
-// is the oldest: 64 members that are all busy with all protocols have 9 minutes of seconds and 2½ hours of ten seconds.
+// Both rings keep their records as bytes (block.go): as arrays of integers eight members would need 37 MB. The rings together
+// take at most 7.9 MB, whatever the number of members; what does not fit is the oldest. Eight members with gigabits of TCP and
+// UDP each have their whole hour and day in it, and 22 hours of the day if all other protocols are there in every second
+// too; 64 such members have 9 minutes of seconds and 2½ hours of ten seconds.
 //
 // Nothing in here reads a clock, waits or does I/O. A History is for one goroutine at a time; a Snapshot may be used by any.
 package traffic
