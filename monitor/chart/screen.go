@@ -142,9 +142,9 @@ func period(d time.Duration) string {
 	switch {
 	case d >= 2*day:
 		return fmt.Sprintf("%d d", d/day)
-	case d >= 2*time.Hour || d == time.Hour:
+	case d >= 2*time.Hour || d >= time.Hour && d%time.Hour < 5*time.Minute:
 		return fmt.Sprintf("%d h", d/time.Hour)
-	case d >= 2*time.Minute || d == time.Minute:
+	case d >= 2*time.Minute || d >= time.Minute && d%time.Minute < 5*time.Second:
 		return fmt.Sprintf("%d min", d/time.Minute)
 	}
 	return fmt.Sprintf("%d s", d/time.Second)

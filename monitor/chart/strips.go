@@ -114,7 +114,7 @@ func (s *strip) direction(g Grid, x, y int, d *Data, o *Options, bins []Bin, now
 		arrow = '^'
 	}
 	g.put(x+1, y, arrow, role)
-	x = g.text(x+2, y, " "[:min(1, max(0, s.rates-5))]+o.Unit.short(now), Text)
+	x = g.text(x+2, y, " "+o.Unit.short(now), Text)
 	if s.spark > 0 {
 		own := *o
 		own.Width = s.spark
