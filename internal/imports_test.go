@@ -12,10 +12,12 @@ import (
 // allowed says, a room, which of our packages it may import directly. A room that is not
 // here may import nothing of ours.
 var allowed = map[string][]string{
-	"cmd/nicteam":       {"internal/config", "internal/daemon", "internal/control", "internal/tui", "team", "modes"},
-	"internal/daemon":   {"internal/config", "internal/control", "internal/tap", "internal/nic", "internal/relay", "internal/host", "internal/lab", "internal/frame", "team", "modes", "monitor"},
+	"cmd/nicteam":       {"internal/config", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "team", "modes"},
+	"internal/daemon":   {"internal/config", "internal/control", "internal/metrics", "internal/tap", "internal/nic", "internal/relay", "internal/host", "internal/lab", "internal/frame", "team", "modes", "monitor"},
 	"internal/config":   {"team", "modes", "internal/frame"},
-	"internal/control":  {"team", "modes", "monitor"},
+	"internal/control":  {"internal/metrics", "team", "modes", "monitor"},
+	"internal/metrics":  {"team", "internal/frame"},
+	"internal/export":   {"team", "monitor/chart"},
 	"internal/host":     {"team", "monitor", "modes", "internal/frame"},
 	"internal/relay":    {"team", "modes", "internal/tap", "internal/nic", "internal/frame"},
 	"internal/tap":      {"internal/readable", "internal/frame"},
@@ -41,6 +43,7 @@ var onlyUser = map[string]string{
 	"github.com/songgao/water":    "internal/tap",
 	"github.com/mdlayher/packet":  "internal/nic",
 	"github.com/safchain/ethtool": "internal/host",
+	"github.com/prometheus":       "internal/metrics",
 }
 
 // pure are the rooms that do no I/O: none of these may be reached from them, however far.

@@ -64,6 +64,7 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 	}
 	o.Config, o.Places, o.Log = l.Config, a.places, a.log(level)
 	o.Notes, o.Warn = l.Notes, a.warn
+	o.Version, _ = built()
 	o.Progress = func(step string) {
 		if !a.json && !a.quiet {
 			a.say("%s", step)

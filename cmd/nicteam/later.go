@@ -22,15 +22,3 @@ func (a *app) exportCmd() *cobra.Command {
 		},
 	}
 }
-
-func (a *app) metricsCmd() *cobra.Command {
-	return &cobra.Command{
-		Use:                "metrics",
-		Short:              "Serve the teams' counters to Prometheus (not in this build yet)",
-		Example:            `  nicteam metrics --listen 127.0.0.1:9000`,
-		DisableFlagParsing: true,
-		RunE: func(*cobra.Command, []string) error {
-			return notYet("metrics", "nicteam status --json has the counters")
-		},
-	}
-}

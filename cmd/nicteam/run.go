@@ -30,7 +30,8 @@ starts where another one died goes on with its adapter and addresses.`,
 			if err != nil {
 				return err
 			}
-			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Places: a.places, Ready: daemon.ReadyFile(), Release: release, Log: a.log(slog.LevelInfo)})
+			v, _ := built()
+			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Places: a.places, Ready: daemon.ReadyFile(), Release: release, Version: v, Log: a.log(slog.LevelInfo)})
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "a file of settings: YAML, TOML or JSON")

@@ -132,24 +132,33 @@ func (c *Client) Events(ctx context.Context, follow bool, each func(*team.Event)
 
 // ask sends one request and reads one document.
 func (c *Client) ask(ctx context.Context, wait time.Duration, method, path string, body, answer any) error {
-	limited, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	res, err := c.send(limited, method, path, body)
+	b, err := c.fetch(ctx, wait, method, path, body)
 	if err != nil {
-		return c.problem(ctx, err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-	if err != nil {
-		return c.problem(ctx, err)
-	}
-	if res.StatusCode != http.StatusOK {
-		return c.said(res, b)
+		return err
 	}
 	if err := json.Unmarshal(b, answer); err != nil {
 		return c.problem(ctx, fmt.Errorf("its answer cannot be read: %w", err))
 	}
 	return nil
+}
+
+// fetch sends one request and reads the answer.
+func (c *Client) fetch(ctx context.Context, wait time.Duration, method, path string, body any) ([]byte, error) {
+	limited, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	res, err := c.send(limited, method, path, body)
+	if err != nil {
+		return nil, c.problem(ctx, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return nil, c.problem(ctx, err)
+	}
+	if res.StatusCode != http.StatusOK {
+		return nil, c.said(res, b)
+	}
+	return b, nil
 }
 
 func (c *Client) send(ctx context.Context, method, path string, body any) (*http.Response, error) {

@@ -159,7 +159,7 @@ func TestRefusals(t *testing.T) {
 		{"GET", "/v1/history?member=", "", 400, team.Usage, "15 bytes"},
 		{"GET", "/v1/history?member=eth9", "", 404, team.NotFound, "no such member"},
 		{"GET", "/v1/history?period=1h", "", 400, team.Usage, "last, from, to, step, member"},
-		{"GET", "/metrics", "", 404, team.NotFound, "not in this build yet"},
+		{"GET", "/metrics?team=x", "", 400, team.Usage, "no parameter"},
 		{"POST", "/v1/members", "", 400, team.Usage, "EOF"},
 		{"POST", "/v1/members", `{"names":["eth1"],"force":true}`, 400, team.Usage, "unknown field"},
 		{"POST", "/v1/members", `{"names":[]}`, 400, team.Usage, "0 NICs"},

@@ -34,7 +34,7 @@ func (s *Server) table() []route {
 		{"DELETE", "/v1/members/{nic}", true, []string{"force", "also"}, s.remove},
 		{"PATCH", "/v1/settings", true, nil, s.set},
 		{"DELETE", "/v1/team", true, nil, s.delete},
-		{"GET", "/metrics", false, nil, later("metrics")},
+		{"GET", "/metrics", false, nil, s.metrics},
 	}
 }
 
@@ -128,11 +128,4 @@ func flag(q url.Values, name string) (bool, error) {
 		return false, nil
 	}
 	return false, &team.Problem{Kind: team.Usage, What: name + "=" + q.Get(name), Why: name + " is 1 or 0", Fix: "write " + name + "=1"}
-}
-
-// later answers for what the contract names and this build has not.
-func later(name string) handler {
-	return func(http.ResponseWriter, *http.Request, url.Values) (any, error) {
-		return nil, &team.Problem{Kind: team.NotFound, What: name + " is not in this build yet", Why: "it is part of the API, but its code has not landed", Fix: "use /v1/status and /v1/rates"}
-	}
 }

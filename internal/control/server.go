@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"nicteam/internal/metrics"
 	"nicteam/team"
 )
 
@@ -18,6 +19,9 @@ type Options struct {
 	Log     *slog.Logger
 	Writers int // connections of those who may change things, 32
 	Readers int // connections of others, 32
+
+	Failovers *metrics.Failovers // counted elsewhere; nil: none
+	Version   string             // of this process, "" for what the Go command noted
 
 	readTime  time.Duration // for a request to arrive, 5 s
 	writeTime time.Duration // for a piece of an answer to be taken, 5 s
@@ -52,6 +56,7 @@ type Server struct {
 	o Options
 
 	histories chan struct{} // a place for each history that may be answered at a time
+	scrapes   http.Handler
 }
 
 // Listen makes the socket at path; from then on clients wait for Serve rather than see nobody.
@@ -62,7 +67,7 @@ func Listen(path string, b Backend, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{b: b, l: l, o: o, histories: make(chan struct{}, 2)}, nil
+	return &Server{b: b, l: l, o: o, histories: make(chan struct{}, 2), scrapes: scrapes(b, o)}, nil
 }
 
 // Serve answers until ctx ends; answers begun are finished, streams are ended. It takes the

@@ -18,6 +18,7 @@ type CreateOptions struct {
 	Notes      []string // warnings that are known already
 	Progress   func(step string)
 	Warn       func(text string) // Foreground: before the team's process is begun; else warnings are in Created
+	Version    string            // Foreground: told by GET /metrics
 	Log        *slog.Logger
 }
 
@@ -34,6 +35,7 @@ type RunOptions struct {
 	Places
 	Ready   *os.File // where to report steps and readiness, nil for nowhere
 	Release bool     // give everything back when ctx ends
+	Version string   // told by GET /metrics
 	Log     *slog.Logger
 }
 

@@ -44,7 +44,7 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 		for _, w := range made.Warnings {
 			o.Warn(w)
 		}
-		return nil, Run(ctx, RunOptions{Config: c, Places: o.Places, Ready: o.Ready, Log: o.Log, Release: true})
+		return nil, Run(ctx, RunOptions{Config: c, Places: o.Places, Ready: o.Ready, Log: o.Log, Release: true, Version: o.Version})
 	}
 	// Not the file of the running team: somebody else may be creating that at this moment.
 	path := filepath.Join(o.RunDir, fmt.Sprintf(".%s.%d.yaml", c.Team, os.Getpid()))

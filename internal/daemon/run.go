@@ -11,6 +11,7 @@ import (
 
 	"nicteam/internal/config"
 	"nicteam/internal/control"
+	"nicteam/internal/metrics"
 	"nicteam/team"
 )
 
@@ -53,7 +54,8 @@ func run(ctx context.Context, o RunOptions, rep reporter) error {
 	if err != nil {
 		return err
 	}
-	server, err := control.Listen(o.socket(name), s, control.Options{Log: o.Log})
+	var failovers metrics.Failovers
+	server, err := control.Listen(o.socket(name), s, control.Options{Log: o.Log, Failovers: &failovers, Version: o.Version})
 	if err == nil {
 		err = dropPrivileges()
 	}
@@ -68,11 +70,11 @@ func run(ctx context.Context, o RunOptions, rep reporter) error {
 	if o.Ready != nil {
 		_ = o.Ready.Close()
 	}
-	return s.serve(ctx, server, o)
+	return s.serve(ctx, server, &failovers, o)
 }
 
 // serve works until the team is deleted or ctx ends.
-func (s *session) serve(ctx context.Context, server *control.Server, o RunOptions) error {
+func (s *session) serve(ctx context.Context, server *control.Server, failovers *metrics.Failovers, o RunOptions) error {
 	name := o.Config.Team
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
@@ -80,6 +82,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, o RunOption
 	var back sync.WaitGroup
 	back.Go(func() { s.rejoin(work) })
 	back.Go(func() { s.keep(work) })
+	back.Go(func() { failovers.Follow(s.team.Follow(work), s) })
 
 	var err error
 	deleted := false

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"nicteam/internal/control"
+	"nicteam/internal/metrics"
+	"nicteam/team"
+)
+
+func (a *app) metricsCmd() *cobra.Command {
+	var listen string
+	c := &cobra.Command{
+		Use:   "metrics",
+		Short: "Tell Prometheus of all teams of this host",
+		Long: `Writes the figures of all teams of this host in Prometheus' text format, once. With --listen it
+answers scrapes of http://ADDR/metrics until it is interrupted, with the teams that there are at
+that moment. A team whose process does not answer is nicteam_up 0.
+
+Whoever reaches the address can read the figures: 127.0.0.1 is this host, :9779 everybody.
+packaging/ has alerts for Prometheus and a dashboard for Grafana.`,
+		Example: `  nicteam metrics
+  nicteam metrics --listen 127.0.0.1:9779
+  nicteam metrics --listen [::1]:9779
+  nicteam metrics | grep nicteam_member_up`,
+		Args: args(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("listen") {
+				return a.serveMetrics(listen)
+			}
+			h := a.hostMetrics(func(name string, err error) { a.warn(a.problem(err).What + ": " + a.problem(err).Why) })
+			if len(h.Teams()) == 0 {
+				a.warn("no team runs on this host")
+			}
+			return metrics.Write(a.out, h)
+		},
+	}
+	c.Flags().StringVar(&listen, "listen", "", "answer scrapes at this address, for example 127.0.0.1:9779")
+	return c
+}
+
+// hostMetrics gathers from the sockets of all teams.
+func (a *app) hostMetrics(failed func(name string, err error)) metrics.Host {
+	return metrics.Host{
+		Context: a.interruptible(),
+		Teams:   func() []string { return control.Running(a.places.RunDir) },
+		Ask: func(ctx context.Context, name string) ([]byte, error) {
+			c := a.client(name)
+			defer c.Close()
+			return c.Metrics(ctx)
+		},
+		Failed: failed,
+	}
+}
+
+// serveMetrics answers scrapes until a signal comes. Its end by a service manager is no failure.
+func (a *app) serveMetrics(address string) error {
+	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
+		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("--listen: %q is no address with a port", address), Why: "scrapes come to an address and a port", Fix: "write --listen 127.0.0.1:9779"}
+	}
+	ctx := a.interruptible()
+	a.stream = true
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return &team.Problem{Kind: listenKind(err), What: "listen at " + address, Why: err.Error(), Fix: "take an address of this host and a port that is free", Err: err}
+	}
+	log := a.log(slog.LevelInfo)
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics.Handler(a.hostMetrics(func(name string, err error) { log.Debug("no answer", "team", name, "err", err) }), log))
+	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
+	defer stop()
+	log.Info("scrapes are answered", "at", "http://"+l.Addr().String()+"/metrics")
+	if err := s.Serve(l); ctx.Err() == nil {
+		return err
+	}
+	var sig interrupted
+	if errors.As(context.Cause(ctx), &sig) && sig.sig == syscall.SIGTERM {
+		return nil
+	}
+	return context.Cause(ctx)
+}
+
+func listenKind(err error) team.ProblemKind {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return team.Conflict
+	case errors.Is(err, syscall.EACCES):
+		return team.NotPermitted
+	}
+	return team.Failed
+}

@@ -1,0 +1,30 @@
+package control
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"nicteam/internal/metrics"
+	"nicteam/team"
+)
+
+// metrics answers as Prometheus wants it rather than in JSON.
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
+	if s.b.Status() == nil {
+		return nil, &team.Problem{Kind: team.NoAnswer, What: "metrics", Why: "the team is being made", Fix: "ask again in a moment"}
+	}
+	s.deadline(w)
+	s.scrapes.ServeHTTP(w, r)
+	return nil, nil
+}
+
+// scrapes makes the handler once, for it counts how many scrapes are going on.
+func scrapes(b Backend, o Options) http.Handler {
+	return metrics.Handler(metrics.Of(metrics.Team{Source: b, Failovers: o.Failovers, Version: o.Version}), o.Log)
+}
+
+// Metrics asks for the team's figures in Prometheus' text format.
+func (c *Client) Metrics(ctx context.Context) ([]byte, error) {
+	return c.fetch(ctx, c.wait, "GET", "/metrics", nil)
+}

@@ -1,0 +1,71 @@
+package metrics
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"nicteam/team"
+)
+
+// bounds are those of the histogram, in seconds. A failover takes from some tenths of a millisecond to what an
+// up-delay or a busy machine make of it.
+var bounds = [...]float64{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1}
+
+// Failovers counts how often traffic had to leave a member that was lost, and how long that took. The zero value
+// has counted none.
+type Failovers struct {
+	mu      sync.Mutex
+	count   uint64
+	seconds float64
+	within  [len(bounds)]uint64 // how many took at most bounds[i]
+	last    team.Event          // counted
+}
+
+// Count takes the next event of the team; single says that one member carries everything, so that
+// only its loss is a failover. One loss makes several events, and counts once.
+func (f *Failovers) Count(e team.Event, single bool) {
+	if e.Took <= 0 || e.Event != "active-changed" && (single || e.Event != "member-down") {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e.Time.Equal(f.last.Time) && e.Took == f.last.Took {
+		return
+	}
+	f.last = e
+	took := time.Duration(e.Took).Seconds()
+	f.count++
+	f.seconds += took
+	for i, b := range bounds {
+		if took <= b {
+			f.within[i]++
+		}
+	}
+}
+
+// Follow counts the events of a team until they end.
+func (f *Failovers) Follow(events <-chan team.Event, of Source) {
+	for e := range events {
+		single := false
+		if st := of.Status(); st != nil {
+			single = st.Mode == "active-backup" || !st.Balance
+		}
+		f.Count(e, single)
+	}
+}
+
+func (f *Failovers) collect(out sender) {
+	if f == nil {
+		f = &Failovers{}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	within := make(map[float64]uint64, len(bounds))
+	for i, b := range bounds {
+		within[b] = f.within[i]
+	}
+	out.counter(failoversDesc, f.count)
+	out.to <- prometheus.MustNewConstHistogram(durationDesc, f.count, f.seconds, within, out.team)
+}

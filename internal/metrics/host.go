@@ -1,0 +1,85 @@
+package metrics
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// Host gathers the figures of all teams of this host by what their processes tell. A team that does not answer, or not
+// in a way that can be read, is nicteam_up 0; the others are told of all the same.
+type Host struct {
+	Context context.Context
+	Teams   func() []string                                               // those that have a socket, asked for each time
+	Ask     func(ctx context.Context, name string) (text []byte, _ error) // GET /metrics; it bounds its own time
+	Failed  func(name string, err error)                                  // told of those that do not answer; nil for nobody
+}
+
+// Gather implements prometheus.Gatherer.
+func (h Host) Gather() ([]*dto.MetricFamily, error) {
+	names := h.Teams()
+	answers := make([]map[string]*dto.MetricFamily, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() {
+			var err error
+			if answers[i], err = h.ask(name); err != nil && h.Failed != nil {
+				h.Failed(name, err)
+			}
+		})
+	}
+	all.Wait()
+	var teams prometheus.Gatherers
+	for i, name := range names {
+		if answers[i] == nil {
+			teams = append(teams, gone(name))
+			continue
+		}
+		teams = append(teams, prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+			list := make([]*dto.MetricFamily, 0, len(answers[i]))
+			for _, f := range answers[i] {
+				list = append(list, f)
+			}
+			return list, nil
+		}))
+	}
+	return teams.Gather()
+}
+
+// ask is the answer of one team.
+func (h Host) ask(name string) (map[string]*dto.MetricFamily, error) {
+	text, err := h.Ask(h.Context, name)
+	if err != nil {
+		return nil, err
+	}
+	p := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := p.TextToMetricFamilies(bytes.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("read the metrics of %s: %w", name, err)
+	}
+	for name, f := range families { // a process of another version may word it otherwise
+		if text, ok := helps[name]; ok {
+			f.Help = &text
+		}
+	}
+	return families, nil
+}
+
+// gone tells of a team that does not answer.
+func gone(name string) prometheus.Gatherer {
+	r := prometheus.NewRegistry()
+	r.MustRegister(absent(name))
+	return r
+}
+
+type absent string
+
+func (a absent) Describe(to chan<- *prometheus.Desc) { to <- upDesc }
+
+func (a absent) Collect(to chan<- prometheus.Metric) { sender{to, string(a)}.gauge(upDesc, 0) }

@@ -1,0 +1,203 @@
+package metrics
+
+import (
+	"runtime"
+	"runtime/debug"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"nicteam/internal/frame"
+	"nicteam/team"
+)
+
+// Source is a running team.
+type Source interface {
+	Status() *team.Status // nil while the team is being made
+	Sample() *team.Sample
+}
+
+// Team collects the figures of one team. Failovers may be nil: none have been counted.
+type Team struct {
+	Source    Source
+	Failovers *Failovers
+	Version   string // of the team's process; "" is what the Go command noted in it
+}
+
+// The directions, seen from this host.
+const (
+	rx = iota
+	tx
+)
+
+var directions = [2]string{rx: "receive", tx: "transmit"}
+
+// helps is the help of each name.
+var helps = map[string]string{}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	helps["nicteam_"+name] = help
+	return prometheus.NewDesc("nicteam_"+name, help, append([]string{"team"}, labels...), nil)
+}
+
+func both(name, help string, labels ...string) (d [2]*prometheus.Desc) {
+	for i, direction := range directions {
+		d[i] = desc(direction+"_"+name, help, labels...)
+	}
+	return d
+}
+
+var (
+	upDesc        = desc("up", "Whether the team's process answers.")
+	buildDesc     = desc("build_info", "What the team's process was built from.", "version", "goversion")
+	infoDesc      = desc("team_info", "The team's mode, data path and adapter, and the member that stands for the team, if one does.", "mode", "datapath", "adapter", "active")
+	membersDesc   = desc("team_members", "Members of the team.")
+	activeDesc    = desc("team_members_active", "Members that are usable: up, or standing by.")
+	memberDesc    = desc("member_up", "Whether the member is usable: up, or standing by.", "member")
+	speedDesc     = desc("member_speed_bytes", "Speed of the member's link in bytes per second; left out where it is unknown.", "member")
+	failuresDesc  = desc("member_link_failures_total", "How often the member became unusable.", "member")
+	bytesDesc     = both("bytes_total", "Bytes on the wire without FCS, since the member joined.", "member")
+	packetsDesc   = both("packets_total", "Frames on the wire's side of segmentation, since the member joined.", "member")
+	dropsDesc     = both("drops_total", "Frames that were not delivered. Of not-ours, standby and reflected a healthy team has many; without member it is the adapter.", "member", "reason")
+	protoBytes    = desc("protocol_bytes_total", "Bytes on the wire without FCS, of members that have left too.", "direction", "protocol")
+	protoPackets  = desc("protocol_packets_total", "Frames on the wire's side of segmentation, of members that have left too.", "direction", "protocol")
+	failoversDesc = desc("failovers_total", "How often a member that carried traffic was lost.")
+	durationDesc  = desc("failover_duration_seconds", "From when the loss of a member was noticed until its traffic went elsewhere.")
+	movesDesc     = desc("flow_moves_total", "Flows that were moved to another member though they did not pause.", "kind")
+)
+
+// descs are all there are.
+var descs = []*prometheus.Desc{upDesc, buildDesc, infoDesc, membersDesc, activeDesc, memberDesc, speedDesc, failuresDesc, bytesDesc[rx], bytesDesc[tx],
+	packetsDesc[rx], packetsDesc[tx], dropsDesc[rx], dropsDesc[tx], protoBytes, protoPackets, failoversDesc, durationDesc, movesDesc}
+
+// The reasons for which each drops.
+var (
+	memberReasons = [2][]team.Drop{
+		rx: {team.DropMalformed, team.DropNotOurs, team.DropStandby, team.DropReflected, team.DropAdapter, team.DropSocket},
+		tx: {team.DropBacklog, team.DropRefused, team.DropMalformed},
+	}
+	adapterReasons = []team.Drop{team.DropNoMember, team.DropMalformed}
+)
+
+// Describe implements prometheus.Collector.
+func (t Team) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range descs {
+		to <- d
+	}
+}
+
+// Collect implements prometheus.Collector: all that it says is of one reading.
+func (t Team) Collect(to chan<- prometheus.Metric) {
+	st := t.Source.Status()
+	if st == nil {
+		return
+	}
+	s := t.Source.Sample()
+	out := sender{to, st.Team}
+	out.gauge(upDesc, 1)
+	out.gauge(buildDesc, 1, t.version(), runtime.Version())
+	out.gauge(infoDesc, 1, st.Mode, st.Datapath, st.Adapter.Name, st.Active)
+
+	usable := 0
+	for i := range st.Members {
+		m := &st.Members[i]
+		up := m.State == "up" || m.State == "standby"
+		out.gauge(memberDesc, count(up), m.Name)
+		usable += int(count(up))
+		if m.SpeedBps > 0 {
+			out.gauge(speedDesc, float64(m.SpeedBps)/8, m.Name)
+		}
+		out.counter(failuresDesc, m.Failures, m.Name)
+	}
+	out.gauge(membersDesc, float64(len(st.Members)))
+	out.gauge(activeDesc, float64(usable))
+
+	for i := range s.Members {
+		c := &s.Members[i].Counters
+		out.traffic(s.Members[i].Name, [2]*[frame.Protocols]team.Count{&c.RX, &c.TX})
+		out.drops(rx, s.Members[i].Name, &c.RXDrop, memberReasons[rx])
+		out.drops(tx, s.Members[i].Name, &c.TXDrop, memberReasons[tx])
+	}
+	out.drops(tx, "", &s.Counters.Adapter.TXDrop, adapterReasons)
+	out.protocols(&s.Counters)
+
+	t.Failovers.collect(out)
+	if st.FlowMoves != nil {
+		out.counter(movesDesc, st.FlowMoves.Forced, "forced")
+	}
+}
+
+func (t Team) version() string {
+	if t.Version != "" {
+		return t.Version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}
+
+func count(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// sender sends the figures of one team.
+type sender struct {
+	to   chan<- prometheus.Metric
+	team string
+}
+
+func (s sender) send(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
+	s.to <- prometheus.MustNewConstMetric(d, kind, v, append([]string{s.team}, labels...)...)
+}
+
+func (s sender) gauge(d *prometheus.Desc, v float64, labels ...string) {
+	s.send(d, prometheus.GaugeValue, v, labels...)
+}
+
+func (s sender) counter(d *prometheus.Desc, v uint64, labels ...string) {
+	s.send(d, prometheus.CounterValue, float64(v), labels...)
+}
+
+// traffic is what a member carried.
+func (s sender) traffic(member string, of [2]*[frame.Protocols]team.Count) {
+	for d := range of {
+		var sum team.Count
+		for _, c := range of[d] {
+			sum.Add(c)
+		}
+		s.counter(bytesDesc[d], sum.Bytes, member)
+		s.counter(packetsDesc[d], sum.Frames, member)
+	}
+}
+
+// drops tells of the usual reasons from zero on, so that the first drop is a rise; of others, which should
+// not be, only when there are some.
+func (s sender) drops(d int, member string, n *[team.Drops]uint64, usual []team.Drop) {
+	var told [team.Drops]bool
+	for _, r := range usual {
+		told[r] = true
+		s.counter(dropsDesc[d], n[r], member, r.String())
+	}
+	for r := range n {
+		if n[r] > 0 && !told[r] {
+			s.counter(dropsDesc[d], n[r], member, team.Drop(r).String())
+		}
+	}
+}
+
+func (s sender) protocols(c *team.Counters) {
+	for p := range frame.Protocols {
+		var sum [2]team.Count
+		for id := range c.Members {
+			sum[rx].Add(c.Members[id].RX[p])
+			sum[tx].Add(c.Members[id].TX[p])
+		}
+		for d, direction := range directions {
+			s.counter(protoBytes, sum[d].Bytes, direction, frame.Protocol(p).String())
+			s.counter(protoPackets, sum[d].Frames, direction, frame.Protocol(p).String())
+		}
+	}
+}

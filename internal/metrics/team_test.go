@@ -1,0 +1,174 @@
+package metrics
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nicteam/internal/frame"
+	"nicteam/team"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// still is a team of which nothing changes.
+type still struct {
+	status *team.Status
+	sample *team.Sample
+}
+
+func (s still) Status() *team.Status { return s.status }
+func (s still) Sample() *team.Sample { return s.sample }
+
+func example(name string) still {
+	s := still{
+		status: &team.Status{Team: name, Mode: "elb", State: "degraded", Datapath: "relay", Active: "eth1", Balance: true,
+			Adapter:   team.AdapterStatus{Name: name},
+			FlowMoves: &team.FlowMoves{Forced: 12},
+			Members: []team.MemberStatus{
+				{Name: "eth1", State: "up", SpeedBps: 1e9},
+				{Name: "eth2", State: "standby", SpeedBps: 25e8, Failures: 1},
+				{Name: "wlan0", State: "down", Failures: 3},
+				{Name: "eth3", State: "draining"},
+			}},
+		sample: &team.Sample{Team: name},
+	}
+	for id, m := range s.status.Members {
+		s.sample.Members = append(s.sample.Members, team.MemberSample{ID: id, Name: m.Name})
+	}
+	c := &s.sample.Counters
+	c.Members[0].RX[frame.TCP] = team.Count{Bytes: 1000, Frames: 10}
+	c.Members[0].RX[frame.ARP] = team.Count{Bytes: 60, Frames: 1}
+	c.Members[0].TX[frame.UDP] = team.Count{Bytes: 500, Frames: 5}
+	c.Members[0].TXDrop[team.DropBacklog], c.Members[0].RXDrop[team.DropReflected] = 3, 4
+	c.Members[0].RXDrop[team.DropRefused] = 2 // should not be, and is told all the same
+	c.Members[9].RX[frame.TCP] = team.Count{Bytes: 7, Frames: 1}
+	c.Adapter.TXDrop[team.DropNoMember] = 6
+	s.sample.Members[0].Counters = c.Members[0]
+	s.sample.Members[0].Counters.RX[frame.TCP] = team.Count{Bytes: 400, Frames: 4} // it joined later
+	return s
+}
+
+func failovers() *Failovers {
+	f := &Failovers{}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+	for _, e := range []team.Event{
+		{Time: at, Event: "member-down", Member: "eth1", Took: 420_000},
+		{Time: at, Event: "active-changed", Member: "eth2", Took: 420_000}, // of the same loss
+		{Time: at.Add(time.Second), Event: "active-changed", Member: "eth1"},
+		{Time: at.Add(2 * time.Second), Event: "member-down", Member: "eth1", Took: 30_000_000},
+	} {
+		f.Count(e, false)
+	}
+	return f
+}
+
+// exposition is what a team tells.
+func exposition(t *testing.T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := Write(&b, Of(Team{Source: example("team0"), Failovers: failovers(), Version: "v1"})); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestTeamGolden(t *testing.T) {
+	var lines []string
+	for l := range strings.Lines(string(exposition(t))) { // the Go version is the machine's
+		if i := strings.Index(l, `goversion="`); i >= 0 {
+			l = l[:i] + `goversion="` + l[i+len(`goversion="`)+strings.IndexByte(l[i+len(`goversion="`):], '"'):]
+		}
+		lines = append(lines, l)
+	}
+	got := strings.Join(lines, "")
+	path := filepath.Join("testdata", "team.prom")
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("%s (-want +got; go test -update writes it):\n%s", path, d)
+	}
+}
+
+// TestNothingYet: a team that is being made tells nothing, and nothing breaks.
+func TestNothingYet(t *testing.T) {
+	families, err := Of(Team{Source: still{}}).Gather()
+	if err != nil || len(families) != 0 {
+		t.Errorf("%v %v", families, err)
+	}
+}
+
+func TestFailovers(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+	down := team.Event{Time: at, Event: "member-down", Took: 1}
+	changed := team.Event{Time: at, Event: "active-changed", Took: 1}
+	for _, tt := range []struct {
+		name   string
+		single bool
+		events []team.Event
+		want   uint64
+	}{
+		{"one loss, two events", false, []team.Event{down, changed}, 1},
+		{"one loss of the active one", true, []team.Event{down, changed}, 1},
+		{"one that stood by", true, []team.Event{down}, 0},
+		{"one of several at work", false, []team.Event{down}, 1},
+		{"chosen by the user", false, []team.Event{{Time: at, Event: "active-changed"}}, 0},
+		{"other events", false, []team.Event{{Time: at, Event: "team-down", Took: 1}}, 0},
+		{"two losses", false, []team.Event{down, {Time: at.Add(1), Event: "member-down", Took: 1}}, 2},
+	} {
+		var f Failovers
+		events := make(chan team.Event, len(tt.events))
+		for _, e := range tt.events {
+			events <- e
+		}
+		close(events)
+		mode := "elb"
+		if tt.single {
+			mode = "active-backup"
+		}
+		f.Follow(events, still{status: &team.Status{Mode: mode, Balance: true}})
+		if f.count != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, f.count, tt.want)
+		}
+	}
+}
+
+// promtool is the path of Prometheus' own checker, or skips the test; with CI set it must be there.
+func promtool(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("promtool")
+	switch {
+	case err == nil:
+		return path
+	case os.Getenv("CI") != "":
+		t.Fatal("promtool is missing: packaging/need prometheus")
+	default:
+		t.Skip("promtool is missing; to run this: packaging/need prometheus")
+	}
+	return ""
+}
+
+func TestPromtoolLikesIt(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), promtool(t), "check", "metrics")
+	cmd.Stdin = bytes.NewReader(exposition(t))
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) != 0 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
