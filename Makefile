@@ -35,7 +35,7 @@ test: build tools
 
 # Without root: the tests that need network namespaces skip themselves and say so.
 test-unit:
-	$(GO) test -race -short ./internal/frame ./internal/config ./internal/control ./modes/... ./monitor/... ./team/... ./internal/sim ./cmd/...
+	$(GO) test -race -short ./internal/frame ./internal/config ./internal/control ./internal/tui ./modes/... ./monitor/... ./team/... ./internal/sim ./cmd/...
 
 # Random worlds of the simulated network: SEEDS of them, from START on (0: anywhere).
 sim:
@@ -64,7 +64,7 @@ cover:
 
 # What the tests and the demo use besides Go, installed if missing.
 tools:
-	@packaging/need iproute2 iputils-ping nftables ethtool gcc libc6-dev
+	@packaging/need iproute2 iputils-ping nftables ethtool gcc libc6-dev tmux
 
 clean:
 	rm -rf bin bench.json

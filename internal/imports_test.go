@@ -17,6 +17,7 @@ var allowed = map[string][]string{
 	"internal/config":   {"team", "modes", "internal/frame"},
 	"internal/control":  {"internal/metrics", "team", "modes", "monitor"},
 	"internal/metrics":  {"team", "internal/frame"},
+	"internal/tui":      {"internal/control", "team", "monitor/chart"},
 	"internal/export":   {"team", "monitor/chart"},
 	"internal/host":     {"team", "monitor", "modes", "internal/frame"},
 	"internal/relay":    {"team", "modes", "internal/tap", "internal/nic", "internal/frame"},
@@ -44,6 +45,8 @@ var onlyUser = map[string]string{
 	"github.com/mdlayher/packet":  "internal/nic",
 	"github.com/safchain/ethtool": "internal/host",
 	"github.com/prometheus":       "internal/metrics",
+	"charm.land":                  "internal/tui",
+	"github.com/charmbracelet":    "internal/tui",
 }
 
 // pure are the rooms that do no I/O: none of these may be reached from them, however far.

@@ -144,8 +144,24 @@ func (p *pretended) Peers(context.Context) (*control.Peers, error) {
 	return control.PeersOf(p.Status(), []modes.Peer{peer}, func(id int) string { return p.Status().Members[id].Name }), nil
 }
 
-func (p *pretended) History(team.HistoryQuery) (*team.HistoryDocument, error) {
-	return &team.HistoryDocument{Schema: "nicteam.history/v1", Team: "team0"}, nil
+// History is of a team that has carried the same all the time: 8 Gbit/s to eth1.
+func (p *pretended) History(q team.HistoryQuery) (*team.HistoryDocument, error) {
+	d := &team.HistoryDocument{Schema: "nicteam.history/v1", Team: p.name, Member: q.Member, From: q.From.UTC().Truncate(q.Step), Step: int64(q.Step)}
+	carried := team.SeriesColumns{}
+	for d.To = d.From; d.To.Before(q.To); d.To = d.To.Add(q.Step) {
+		d.Columns++
+		d.Covered = append(d.Covered, d.Step)
+		carried.Bytes, carried.Frames = append(carried.Bytes, uint64(d.Step)), append(carried.Frames, uint64(d.Step/1000))
+		carried.BytesPeak, carried.FramesPeak = append(carried.BytesPeak, 1e9), append(carried.FramesPeak, 1e6)
+	}
+	if q.Member != "eth2" {
+		d.RX = carried
+	}
+	if q.Member == "" {
+		d.Members = []team.NamedColumns{{Name: "eth1", RX: carried}}
+	}
+	d.Protocols = []team.NamedColumns{{Name: "tcp", RX: d.RX}, {Name: "udp"}}
+	return d, nil
 }
 
 func (p *pretended) Sample() *team.Sample {

@@ -1,35 +1,49 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
+	"nicteam/internal/tui"
 	"nicteam/team"
 )
 
+// watching is what the flags of watch say.
+type watching struct {
+	plain, once bool
+	count       int
+	interval    time.Duration
+	words       tui.Words
+}
+
 func (a *app) watchCmd() *cobra.Command {
-	var plain, once bool
-	var count int
-	var interval time.Duration
+	var w watching
 	c := &cobra.Command{
 		Use:   "watch [TEAM[/NIC]]",
 		Short: "Show the traffic of a team as it flows",
-		Long: `Shows what moved in each interval, a line each; with --json a document (nicteam.rates/v1) a
-line. The live graph is not in this build yet.`,
-		Example: `  nicteam watch team0
-  nicteam watch team0/eth1 --interval 500ms
+		Long: `Shows the traffic of a team, or of one of its NICs, as a live graph: what comes in above the
+axis, what goes out below it, with what happened to the NICs on the same axis. ? lists the keys.
+
+Where stdout is no terminal, and with --once, the graph is written once as text. With --plain,
+--count or --interval a line says what moved in each interval; with --json a document
+(nicteam.rates/v1) does.`,
+		Example: `  nicteam watch
+  nicteam watch team0/eth1 --unit packets --last 10m
+  nicteam watch team0 --once > ticket.txt
   nicteam watch team0 --json --count 10`,
 		Args: args(0, 1),
-		RunE: func(_ *cobra.Command, given []string) error {
-			if count < 0 {
-				return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("--count: %d is out of range", count), Why: "one cannot show fewer than none", Fix: "leave it out to go on until interrupted"}
-			}
-			if once {
-				count = 1
+		RunE: func(cmd *cobra.Command, given []string) error {
+			o, err := w.options(a)
+			if err != nil {
+				return err
 			}
 			nic := ""
 			if len(given) == 1 {
@@ -39,81 +53,96 @@ line. The live graph is not in this build yet.`,
 			if err != nil {
 				return err
 			}
-			return a.watch(name, nic, interval, count)
+			o.Team, o.NIC = name, nic
+			inLines := a.json || cmd.Flags().Changed("count") || cmd.Flags().Changed("interval")
+			switch {
+			case inLines || w.plain && !w.once:
+				if w.once {
+					w.count = 1
+				}
+				return a.watch(name, nic, w.interval, w.count)
+			case w.plain:
+				return a.watchOnce(o, tui.Plain)
+			case w.once || !terminal(a.out) || !terminal(os.Stdin):
+				return a.watchOnce(o, tui.Once)
+			case a.getenv("TERM") == "dumb":
+				return a.watch(name, nic, w.interval, 0)
+			}
+			return a.watchLive(o)
 		},
 	}
-	c.Flags().BoolVar(&plain, "plain", false, "lines of text (always, in this build)")
-	c.Flags().BoolVar(&once, "once", false, "one interval")
-	c.Flags().IntVar(&count, "count", 0, "end after so many intervals")
-	c.Flags().DurationVar(&interval, "interval", time.Second, "length of an interval")
+	f := c.Flags()
+	f.BoolVar(&w.plain, "plain", false, "sentences, for screen readers and logs")
+	f.BoolVar(&w.once, "once", false, "write the graph once, as text")
+	f.IntVar(&w.count, "count", 0, "end after so many intervals")
+	f.DurationVar(&w.interval, "interval", time.Second, "length of an interval of --plain and --json")
+	f.DurationVar(&w.words.Last, "last", 2*time.Minute, "the period to show, 10s to 24h")
+	f.StringVar(&w.words.Glyphs, "glyphs", "", "draw with braille, block or ascii (what the terminal can)")
+	f.StringVar(&w.words.Unit, "unit", "auto", "auto, packets, kbit, mbit or gbit")
+	f.StringVar(&w.words.View, "view", "nic", "nic, protocol or total")
+	f.StringVar(&w.words.Scale, "scale", "fit", "fit, link, log, or a value such as 500M")
 	return c
 }
 
-var errEnough = errors.New("enough")
+// options settles what the flags leave to the environment.
+func (w *watching) options(a *app) (o tui.Options, err error) {
+	if w.count < 0 {
+		return o, &team.Problem{Kind: team.Usage, What: fmt.Sprintf("--count: %d is out of range", w.count), Why: "one cannot show fewer than none", Fix: "leave it out to go on until interrupted"}
+	}
+	w.words.Term = a.getenv("TERM")
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if w.words.Locale == "" {
+			w.words.Locale = a.getenv(name)
+		}
+	}
+	o.Dir = "."
+	o.Draw, err = w.words.Draw()
+	return o, err
+}
 
-func (a *app) watch(name, nic string, interval time.Duration, count int) error {
+// terminal says whether a stream is one.
+func terminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// size is that of the terminal, 80 × 24 where there is none.
+func size(out io.Writer) (width, height int) {
+	if f, ok := out.(*os.File); ok {
+		if ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && ws.Col > 0 && ws.Row > 0 {
+			return int(ws.Col), int(ws.Row)
+		}
+	}
+	return 80, 24
+}
+
+// watchLive is the screen.
+func (a *app) watchLive(o tui.Options) error {
 	ctx := a.interruptible()
-	c := a.client(name)
-	defer c.Close()
 	a.stream = true
-	n := 0
-	err := c.Rates(ctx, interval, func(r *team.RatesDocument) error {
-		if nic != "" && !only(r, nic) {
-			return &team.Problem{Kind: team.NotFound, What: fmt.Sprintf("watch %s/%s", name, nic), Why: name + " has no such member", Fix: "nicteam status " + name + " shows its members"}
-		}
-		if a.json {
-			if err := a.document(r); err != nil {
-				return err
-			}
-		} else {
-			a.say("%s", sentence(r, nic))
-		}
-		if n++; n == count {
-			return errEnough
-		}
-		return nil
-	})
-	switch {
-	case errors.Is(err, errEnough):
-		return nil
-	case err == nil:
-		return &team.Problem{Kind: team.Failed, What: "watch " + name, Why: "the team has ended", Fix: "nicteam list shows the teams"}
+	c := a.client(o.Team)
+	defer c.Close()
+	o.Draw.Width, o.Draw.Height = size(a.out)
+	err := tui.Run(ctx, c, o, tui.Terminal{In: os.Stdin, Out: a.out, Env: a.env})
+	if errors.Is(err, tui.ErrInterrupted) {
+		return exitCode(interruptedCode)
 	}
 	return err
 }
 
-// only keeps one member of the document; the protocols are the team's and go.
-func only(r *team.RatesDocument, nic string) bool {
-	for _, m := range r.Members {
-		if m.Name == nic {
-			r.Members, r.RX, r.TX = []team.MemberRates{m}, m.RX, m.TX
-			r.Protocols = []team.ProtocolRates{}
-			return true
-		}
+// watchOnce writes what the screen would show.
+func (a *app) watchOnce(o tui.Options, text func(context.Context, tui.Source, tui.Options) (string, error)) error {
+	c := a.client(o.Team)
+	defer c.Close()
+	o.Draw.Width, o.Draw.Height = size(a.out)
+	s, err := text(a.interruptible(), c, o)
+	if err != nil {
+		return err
 	}
-	return false
-}
-
-// sentence is a line of plain text.
-func sentence(r *team.RatesDocument, nic string) string {
-	seconds := float64(r.Interval) / 1e9
-	if seconds <= 0 {
-		seconds = 1
-	}
-	flow := func(rx, tx team.Count) string {
-		return fmt.Sprintf("in %s out %s", rate(float64(rx.Bytes)*8/seconds), rate(float64(tx.Bytes)*8/seconds))
-	}
-	parts := []string{fmt.Sprintf("%s %s %s, %.0f and %.0f frames/s", r.Time.Format(time.TimeOnly), r.Team, flow(r.RX, r.TX), float64(r.RX.Frames)/seconds, float64(r.TX.Frames)/seconds)}
-	for _, m := range r.Members {
-		state := ""
-		if !m.Link {
-			state = " no link"
-		}
-		if nic == "" {
-			parts = append(parts, m.Name+state+" "+flow(m.RX, m.TX))
-		} else {
-			parts[0] = strings.Replace(parts[0], r.Team, r.Team+"/"+nic+state, 1)
-		}
-	}
-	return strings.Join(parts, "; ")
+	_, err = io.WriteString(a.out, s)
+	return err
 }

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"nicteam/team"
+)
+
+var errEnough = errors.New("enough")
+
+func (a *app) watch(name, nic string, interval time.Duration, count int) error {
+	ctx := a.interruptible()
+	c := a.client(name)
+	defer c.Close()
+	a.stream = true
+	n := 0
+	err := c.Rates(ctx, interval, func(r *team.RatesDocument) error {
+		if nic != "" && !only(r, nic) {
+			return &team.Problem{Kind: team.NotFound, What: fmt.Sprintf("watch %s/%s", name, nic), Why: name + " has no such member", Fix: "nicteam status " + name + " shows its members"}
+		}
+		if a.json {
+			if err := a.document(r); err != nil {
+				return err
+			}
+		} else {
+			a.say("%s", sentence(r, nic))
+		}
+		if n++; n == count {
+			return errEnough
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errEnough):
+		return nil
+	case err == nil:
+		return &team.Problem{Kind: team.Failed, What: "watch " + name, Why: "the team has ended", Fix: "nicteam list shows the teams"}
+	}
+	return err
+}
+
+// only keeps one member of the document; the protocols are the team's and go.
+func only(r *team.RatesDocument, nic string) bool {
+	for _, m := range r.Members {
+		if m.Name == nic {
+			r.Members, r.RX, r.TX = []team.MemberRates{m}, m.RX, m.TX
+			r.Protocols = []team.ProtocolRates{}
+			return true
+		}
+	}
+	return false
+}
+
+// sentence is a line of plain text.
+func sentence(r *team.RatesDocument, nic string) string {
+	seconds := float64(r.Interval) / 1e9
+	if seconds <= 0 {
+		seconds = 1
+	}
+	flow := func(rx, tx team.Count) string {
+		return fmt.Sprintf("in %s out %s", rate(float64(rx.Bytes)*8/seconds), rate(float64(tx.Bytes)*8/seconds))
+	}
+	parts := []string{fmt.Sprintf("%s %s %s, %.0f and %.0f frames/s", r.Time.Format(time.TimeOnly), r.Team, flow(r.RX, r.TX), float64(r.RX.Frames)/seconds, float64(r.TX.Frames)/seconds)}
+	for _, m := range r.Members {
+		state := ""
+		if !m.Link {
+			state = " no link"
+		}
+		if nic == "" {
+			parts = append(parts, m.Name+state+" "+flow(m.RX, m.TX))
+		} else {
+			parts[0] = strings.Replace(parts[0], r.Team, r.Team+"/"+nic+state, 1)
+		}
+	}
+	return strings.Join(parts, "; ")
+}

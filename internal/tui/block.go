@@ -1,0 +1,316 @@
+package tui
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"nicteam/monitor/chart"
+	"nicteam/team"
+)
+
+// mostColumns bounds what a live block remembers.
+const mostColumns = 4000
+
+// block is the traffic of a team, or of one NIC, in columns of equal length. All series have the
+// same number of columns; the first is the column that begins first steps after 1970.
+type block struct {
+	who       string // "" for the team
+	step      time.Duration
+	first     int64
+	known     []int // seconds known of each column
+	total     chart.Series
+	members   []chart.Series
+	protocols []chart.Series
+}
+
+// ofHistory reads a document; a column that it does not cover is a gap.
+func ofHistory(d *team.HistoryDocument) *block {
+	n := max(d.Columns, 0)
+	b := &block{who: d.Member, step: max(time.Duration(d.Step), time.Second).Truncate(time.Second), known: make([]int, n)}
+	b.first = d.From.Unix() / b.seconds()
+	for i := range min(n, len(d.Covered)) {
+		if d.Covered[i] > 0 {
+			b.known[i] = int(max((time.Duration(d.Covered[i])+time.Second/2)/time.Second, 1))
+		}
+	}
+	series := func(name string, rx, tx team.SeriesColumns) chart.Series {
+		return chart.Series{Name: name, In: b.bins(d.Covered, rx), Out: b.bins(d.Covered, tx)}
+	}
+	b.total = series("", d.RX, d.TX)
+	for _, m := range d.Members {
+		b.members = append(b.members, series(m.Name, m.RX, m.TX))
+	}
+	for _, p := range d.Protocols {
+		b.protocols = append(b.protocols, series(p.Name, p.RX, p.TX))
+	}
+	return b
+}
+
+func (b *block) seconds() int64 { return int64(b.step / time.Second) }
+
+func (b *block) bins(covered []int64, c team.SeriesColumns) []chart.Bin {
+	bins := make([]chart.Bin, len(b.known))
+	at := func(list []uint64, i int) float64 {
+		if i < len(list) {
+			return float64(list[i])
+		}
+		return 0
+	}
+	for i := range bins {
+		if b.known[i] == 0 {
+			continue
+		}
+		s := max(time.Duration(covered[i]).Seconds(), 1)
+		bins[i] = chart.Bin{Known: true, Bytes: at(c.Bytes, i) / s, Frames: at(c.Frames, i) / s, MaxBytes: at(c.BytesPeak, i), MaxFrames: at(c.FramesPeak, i)}
+	}
+	return bins
+}
+
+// end is when the last column ends.
+func (b *block) end() time.Time {
+	return time.Unix((b.first+int64(len(b.known)))*b.seconds(), 0)
+}
+
+// add counts what moved in the second of that number.
+func (b *block) add(second int64, r *team.RatesDocument) {
+	if second < 0 {
+		return
+	}
+	col := second / b.seconds()
+	if len(b.known) == 0 {
+		b.first = col
+	}
+	i := int(min(col-b.first, 1<<40))
+	if i < 0 {
+		return
+	}
+	if over := i + 1 - len(b.known); over > 0 {
+		b.grow(min(over, mostColumns), i)
+		i = int(col - b.first)
+	}
+	interval := time.Duration(r.Interval).Seconds()
+	if interval <= 0 {
+		interval = 1
+	}
+	had := b.known[i]
+	if had >= int(b.seconds()) { // a second that is known already is told anew
+		had = int(b.seconds()) - 1
+	}
+	b.known[i] = had + 1
+	rx, tx, members, protocols := r.RX, r.TX, r.Members, r.Protocols
+	if b.who != "" {
+		rx, tx, members, protocols = team.Count{}, team.Count{}, nil, nil
+		for _, m := range r.Members {
+			if m.Name == b.who {
+				rx, tx = m.RX, m.TX
+			}
+		}
+	}
+	put(&b.total, i, had, rx, tx, interval)
+	for j := range b.members { // those that are not told any more moved nothing
+		put(&b.members[j], i, had, team.Count{}, team.Count{}, interval)
+	}
+	for _, m := range members {
+		put(b.series(&b.members, m.Name), i, had, m.RX, m.TX, interval)
+	}
+	for _, p := range protocols {
+		put(b.series(&b.protocols, p.Name), i, had, p.RX, p.TX, interval)
+	}
+}
+
+// grow appends gaps so that index i exists, and forgets the oldest.
+func (b *block) grow(over, i int) {
+	if i >= len(b.known)+over { // so far after the last that nothing of it is left
+		b.first += int64(i + 1 - over)
+		b.cut(len(b.known))
+	}
+	b.known = append(b.known, make([]int, over)...)
+	b.each(func(s *chart.Series) {
+		s.In, s.Out = append(s.In, make([]chart.Bin, over)...), append(s.Out, make([]chart.Bin, over)...)
+	})
+	if old := len(b.known) - mostColumns; old > 0 {
+		b.cut(old)
+		b.first += int64(old)
+	}
+}
+
+func (b *block) cut(n int) {
+	b.known = slices.Clone(b.known[n:])
+	b.each(func(s *chart.Series) { s.In, s.Out = slices.Clone(s.In[n:]), slices.Clone(s.Out[n:]) })
+}
+
+func (b *block) each(f func(*chart.Series)) {
+	f(&b.total)
+	for i := range b.members {
+		f(&b.members[i])
+	}
+	for i := range b.protocols {
+		f(&b.protocols[i])
+	}
+}
+
+// series finds the one of a name; a new one has carried nothing in what is known.
+func (b *block) series(list *[]chart.Series, name string) *chart.Series {
+	for i := range *list {
+		if (*list)[i].Name == name {
+			return &(*list)[i]
+		}
+	}
+	s := chart.Series{Name: name, In: make([]chart.Bin, len(b.known)), Out: make([]chart.Bin, len(b.known))}
+	for i := range b.total.In {
+		s.In[i].Known, s.Out[i].Known = b.total.In[i].Known, b.total.Out[i].Known
+	}
+	*list = append(*list, s)
+	return &(*list)[len(*list)-1]
+}
+
+// put makes column i the average of the seconds it had and this one.
+func put(s *chart.Series, i, had int, rx, tx team.Count, interval float64) {
+	for _, d := range []struct {
+		bin *chart.Bin
+		c   team.Count
+	}{{&s.In[i], rx}, {&s.Out[i], tx}} {
+		bytes, frames := float64(d.c.Bytes)/interval, float64(d.c.Frames)/interval
+		if had == 0 {
+			*d.bin = chart.Bin{}
+		}
+		n := float64(had + 1)
+		d.bin.Known = true
+		d.bin.Bytes += (bytes - d.bin.Bytes) / n
+		d.bin.Frames += (frames - d.bin.Frames) / n
+		d.bin.MaxBytes, d.bin.MaxFrames = max(d.bin.MaxBytes, bytes), max(d.bin.MaxFrames, frames)
+	}
+}
+
+// keep adds the columns that live knows and b, a history that came later, does not.
+func (b *block) keep(live *block) {
+	if live == nil || live.who != b.who || live.step != b.step || len(b.known) == 0 {
+		return
+	}
+	if last := live.first + int64(len(live.known)) - b.first; last > int64(len(b.known)) && last-int64(len(b.known)) < mostColumns {
+		b.grow(int(last)-len(b.known), int(last)-1)
+	}
+	for i := range b.known {
+		j := b.first + int64(i) - live.first
+		if b.known[i] > 0 || j < 0 || j >= int64(len(live.known)) || live.known[j] == 0 {
+			continue
+		}
+		b.known[i] = live.known[j]
+		copyColumn := func(to, from *chart.Series) { to.In[i], to.Out[i] = from.In[j], from.Out[j] }
+		copyColumn(&b.total, &live.total)
+		for k := range live.members {
+			copyColumn(b.series(&b.members, live.members[k].Name), &live.members[k])
+		}
+		for k := range live.protocols {
+			copyColumn(b.series(&b.protocols, live.protocols[k].Name), &live.protocols[k])
+		}
+	}
+}
+
+// only is the part of one NIC, until its own history is there.
+func (b *block) only(nic string) *block {
+	o := &block{who: nic, step: b.step, first: b.first, known: slices.Clone(b.known)}
+	o.total = *b.series(&b.members, nic)
+	o.total.Name = ""
+	o.total.In, o.total.Out = slices.Clone(o.total.In), slices.Clone(o.total.Out)
+	return o
+}
+
+// until is the block without the columns that begin at t or later; it shares its columns with b.
+func (b *block) until(t time.Time) *block {
+	secs := b.seconds()
+	n := int(min(max((t.Unix()+secs-1)/secs-b.first, 0), int64(len(b.known))))
+	o := *b
+	o.known = b.known[:n]
+	o.members, o.protocols = slices.Clone(b.members), slices.Clone(b.protocols)
+	o.each(func(s *chart.Series) { s.In, s.Out = s.In[:n], s.Out[:n] })
+	return &o
+}
+
+// has says whether a name carried anything in the block.
+func has(s *chart.Series) bool {
+	busy := func(b chart.Bin) bool { return b.Bytes > 0 }
+	return slices.ContainsFunc(s.In, busy) || slices.ContainsFunc(s.Out, busy)
+}
+
+// data is what the chart draws of a block: the team's NICs in their order, then those that have left.
+func (b *block) data(st *team.Status, events []team.Event) chart.Data {
+	d := chart.Data{End: b.end(), Step: b.step, Total: b.total}
+	for i := range b.protocols {
+		p := b.protocols[i]
+		p.Name = protocolName(p.Name)
+		d.Protocols = append(d.Protocols, p)
+	}
+	find := func(name string) chart.Series {
+		if b.who != "" {
+			s := b.total
+			s.Name = name
+			return s
+		}
+		return *b.series(&b.members, name)
+	}
+	present := map[string]bool{}
+	for _, m := range st.Members {
+		present[m.Name] = true
+		if b.who == "" || b.who == m.Name {
+			d.Members = append(d.Members, chart.Member{Series: find(m.Name), State: stateOf(&m), Up: m.State == "up" || m.State == "standby", Link: float64(m.SpeedBps)})
+		}
+	}
+	for i := range b.members {
+		if m := &b.members[i]; !present[m.Name] && has(m) {
+			d.Members = append(d.Members, chart.Member{Series: *m, State: "left"})
+		}
+	}
+	for i := range events {
+		if e := &events[i]; b.who == "" || e.Member == "" || e.Member == b.who {
+			d.Events = append(d.Events, chart.Event{At: e.Time, Text: eventText(e)})
+		}
+	}
+	return d
+}
+
+func stateOf(m *team.MemberStatus) string {
+	if m.State == "down" && !m.Link {
+		return "link down"
+	}
+	return m.State
+}
+
+func protocolName(s string) string {
+	if s == "other" {
+		return s
+	}
+	return strings.ToUpper(s)
+}
+
+// eventText is an event in words: "eth1 down: carrier lost, 0.4 ms".
+func eventText(e *team.Event) string {
+	what := strings.ReplaceAll(e.Event, "-", " ")
+	if e.Member != "" {
+		what = e.Member + " " + strings.TrimPrefix(what, "member ")
+	}
+	if e.Reason != "" {
+		what += ": " + e.Reason
+	}
+	if e.Took > 0 {
+		what += ", " + time.Duration(e.Took).Round(time.Microsecond).String()
+	}
+	return what
+}
+
+// mend puts the columns that a later history knows into b, which has them all.
+func (b *block) mend(h *block) {
+	for j := range h.known {
+		i := h.first + int64(j) - b.first
+		if i < 0 || i >= int64(len(b.known)) || h.known[j] == 0 || h.known[j] < b.known[i] {
+			continue
+		}
+		b.known[i] = h.known[j]
+		b.total.In[i], b.total.Out[i] = h.total.In[j], h.total.Out[j]
+		for k := range h.protocols {
+			p := b.series(&b.protocols, h.protocols[k].Name)
+			p.In[i], p.Out[i] = h.protocols[k].In[j], h.protocols[k].Out[j]
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package tui
+
+import (
+	"strings"
+
+	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/colorprofile"
+
+	"nicteam/monitor/chart"
+)
+
+// ansi are the layers' colours where there are only sixteen: they differ on a dark and a light ground.
+var ansi = []string{"4", "3", "2", "5", "6", "1", "11", "8"}
+
+// palette is how roles look on a terminal.
+type palette struct {
+	layers  bool // the layers have colours and need no patterns
+	styled  bool
+	profile colorprofile.Profile
+	cache   map[chart.Role]lipgloss.Style
+}
+
+// newPalette is the colours of a terminal: 16 million, 256, 16, or none at all.
+func newPalette(p colorprofile.Profile) palette {
+	return palette{layers: p >= colorprofile.ANSI, styled: p >= colorprofile.ASCII, profile: p, cache: map[chart.Role]lipgloss.Style{}}
+}
+
+// style is the look of a role. Texts keep the terminal's own colour, which is readable on its ground.
+func (p palette) style(r chart.Role) lipgloss.Style {
+	if s, ok := p.cache[r]; ok {
+		return s
+	}
+	s := lipgloss.NewStyle()
+	switch r {
+	case chart.Text, chart.Peak:
+	case chart.Title:
+		s = s.Bold(true)
+	case chart.AxisRole, chart.Label:
+		if p.profile >= colorprofile.ANSI256 {
+			s = s.Foreground(lipgloss.Color("245"))
+		}
+	default:
+		c := r.Color(true)
+		basic := map[chart.Role]string{chart.In: "4", chart.Out: "3", chart.Good: "2", chart.Bad: "1", chart.EventRole: "1"}[r]
+		if i, ok := r.Layer(); ok {
+			basic = ansi[i%len(ansi)]
+		}
+		s = s.Foreground(lipgloss.Complete(p.profile)(lipgloss.Color(basic), c, c))
+	}
+	p.cache[r] = s
+	return s
+}
+
+// paint writes the grid as the terminal takes it.
+func (p palette) paint(g chart.Grid) string {
+	var b strings.Builder
+	var run []rune
+	for y, row := range g {
+		if y > 0 {
+			b.WriteByte('\n')
+		}
+		for x := 0; x < len(row); {
+			role := row[x].Role
+			run = run[:0]
+			for ; x < len(row) && (row[x].Role == role || row[x].Rune == ' '); x++ {
+				run = append(run, row[x].Rune)
+			}
+			if p.styled {
+				b.WriteString(p.style(role).Render(string(run)))
+			} else {
+				b.WriteString(string(run))
+			}
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,131 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"nicteam/internal/control"
+	"nicteam/monitor/chart"
+	"nicteam/team"
+)
+
+// ErrInterrupted is that Ctrl-C was typed.
+var ErrInterrupted = errors.New("interrupted")
+
+// Terminal is where the view is shown.
+type Terminal struct {
+	In  io.Reader
+	Out io.Writer
+	Env []string
+}
+
+// Run shows the view until it is left or ctx ends, and leaves the terminal as it was. What it asks
+// at the beginning must be answered: a team that is not there is an error, not an empty screen.
+func Run(ctx context.Context, src Source, o Options, t Terminal) error {
+	st, h, err := Open(ctx, src, &o)
+	if err != nil {
+		return err
+	}
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	m := newModel(inner, src, o, st, h, time.Now())
+	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(t.In), tea.WithOutput(t.Out), tea.WithEnvironment(t.Env), tea.WithoutSignalHandler(), tea.WithFPS(30))
+	done := make(chan struct{})
+	go func() { defer close(done); follow(inner, src, p.Send) }()
+	_, err = p.Run()
+	cancel()
+	<-done
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, tea.ErrInterrupted):
+		return ErrInterrupted
+	}
+	return err
+}
+
+// Open asks what the view begins with, and settles what was left open in o.
+func Open(ctx context.Context, src Source, o *Options) (*team.Status, *team.HistoryDocument, error) {
+	if o.Draw.Last == 0 {
+		o.Draw.Last = 2 * time.Minute
+	}
+	st, err := src.Status(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if o.NIC != "" && !member(st, o.NIC) {
+		return nil, nil, &team.Problem{Kind: team.NotFound, What: fmt.Sprintf("watch %s/%s", o.Team, o.NIC), Why: o.Team + " has no such member", Fix: "nicteam status " + o.Team + " shows its members"}
+	}
+	step := stepFor(o.Draw.Last)
+	wide := o.Draw
+	wide.Width = max(wide.Width, 200) // the terminal says later how wide it is
+	from, to := chart.Span(chart.Data{End: time.Now(), Step: step}, wide)
+	h, err := src.History(ctx, control.HistoryOptions{Member: o.NIC, Step: step, Last: (max(to.Sub(from), o.Draw.Last) + 4*step).Truncate(time.Second)})
+	if err != nil {
+		return nil, nil, err
+	}
+	return st, h, nil
+}
+
+func member(st *team.Status, nic string) bool {
+	for i := range st.Members {
+		if st.Members[i].Name == nic {
+			return true
+		}
+	}
+	return false
+}
+
+// Once is the screen as text, as the team is now.
+func Once(ctx context.Context, src Source, o Options) (string, error) {
+	d, err := now(ctx, src, &o)
+	if err != nil {
+		return "", err
+	}
+	return chart.Screen(d, o.Draw).String(), nil
+}
+
+// Plain is the same in sentences.
+func Plain(ctx context.Context, src Source, o Options) (string, error) {
+	d, err := now(ctx, src, &o)
+	if err != nil {
+		return "", err
+	}
+	return chart.Plain(d, o.Draw), nil
+}
+
+// now is the data of this moment. The last column is left out while it is not complete.
+func now(ctx context.Context, src Source, o *Options) (chart.Data, error) {
+	st, h, err := Open(ctx, src, o)
+	if err != nil {
+		return chart.Data{}, err
+	}
+	m := newModel(ctx, src, *o, st, h, time.Now())
+	b := m.live()
+	for n := len(b.known); n > 1 && b.known[n-1] < int(b.seconds()) && b.known[n-2] > 0; n = len(b.known) {
+		b = b.until(b.end().Add(-b.step))
+	}
+	d := b.data(st, m.events)
+	d.End = d.End.Local()
+	d.Name = m.header()
+	return d, nil
+}
+
+// save writes a picture into a new file.
+func save(file string, d chart.Data, o chart.Options) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	if err := chart.SVG(f, d, o); err != nil {
+		_ = f.Close()
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	return f.Close()
+}

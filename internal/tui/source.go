@@ -1,0 +1,118 @@
+package tui
+
+import (
+	"context"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"nicteam/internal/control"
+	"nicteam/team"
+)
+
+// Source is where the view learns of a team; *control.Client is one.
+type Source interface {
+	Status(context.Context) (*team.Status, error)
+	History(context.Context, control.HistoryOptions) (*team.HistoryDocument, error)
+	Rates(ctx context.Context, interval time.Duration, each func(*team.RatesDocument) error) error
+	Events(ctx context.Context, follow bool, each func(*team.Event) error) error
+	Add(ctx context.Context, names []string) ([]string, error)
+	Remove(ctx context.Context, names []string, force bool) ([]string, error)
+}
+
+// What the team says, as messages.
+type (
+	statusMsg struct {
+		status *team.Status
+		back   bool // the first after the connection was lost
+	}
+	ratesMsg struct{ rates *team.RatesDocument }
+	eventMsg struct {
+		event *team.Event
+		first bool // what was remembered before begins anew
+	}
+	lostMsg struct{ why string }
+	tickMsg time.Time
+)
+
+// againAfter is how long the view waits before it asks a team again that did not answer.
+const againAfter = 500 * time.Millisecond
+
+// statusEvery is how old the state of the NICs gets when nothing happens.
+const statusEvery = 5 * time.Second
+
+// follow sends what the team says until ctx ends. A team that goes away is reported and waited for.
+func follow(ctx context.Context, src Source, send func(tea.Msg)) {
+	for back := false; ctx.Err() == nil; back = true {
+		err := connected(ctx, src, send, back)
+		if ctx.Err() != nil {
+			return
+		}
+		send(lostMsg{why(err)})
+		select {
+		case <-ctx.Done():
+		case <-time.After(againAfter):
+		}
+	}
+}
+
+// connected follows one connection; it returns when any of its streams ends.
+func connected(ctx context.Context, src Source, send func(tea.Msg), back bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	st, err := src.Status(ctx)
+	if err != nil {
+		return err
+	}
+	send(statusMsg{st, back})
+	done := make(chan error, 3)
+	go func() {
+		done <- src.Rates(ctx, time.Second, func(r *team.RatesDocument) error { send(ratesMsg{r}); return nil })
+	}()
+	happened := make(chan struct{}, 1)
+	go func() {
+		first := true
+		done <- src.Events(ctx, true, func(e *team.Event) error {
+			send(eventMsg{e, first})
+			first = false
+			select {
+			case happened <- struct{}{}:
+			default:
+			}
+			return nil
+		})
+	}()
+	go func() {
+		for {
+			select {
+			case <-happened:
+			case <-time.After(statusEvery):
+			case <-ctx.Done():
+				done <- nil
+				return
+			}
+			st, err := src.Status(ctx)
+			if err != nil {
+				done <- err
+				return
+			}
+			send(statusMsg{status: st})
+		}
+	}()
+	err = <-done
+	cancel()
+	<-done
+	<-done
+	return err
+}
+
+// why is an error in the words that fit into a header.
+func why(err error) string {
+	if p, ok := err.(*team.Problem); ok {
+		return p.Why
+	}
+	if err == nil {
+		return "it has ended"
+	}
+	return err.Error()
+}

@@ -1,0 +1,49 @@
+package tui
+
+import (
+	"fmt"
+	"time"
+
+	"nicteam/monitor/chart"
+	"nicteam/team"
+)
+
+// The longest and the shortest period to watch; a team remembers a day.
+const (
+	shortest = 10 * time.Second
+	longest  = oldest
+)
+
+// Words are the settings of a view as a user gives them. Glyphs may be "": what the terminal can.
+type Words struct {
+	Glyphs, Unit, View, Scale string
+	Last                      time.Duration
+	Term, Locale              string // $TERM, and the first of $LC_ALL, $LC_CTYPE and $LANG that says something
+}
+
+// Draw reads them. An error says what is allowed.
+func (w Words) Draw() (o chart.Options, err error) {
+	bad := func(flag, value string, err error, fix string) error {
+		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("--%s: %q", flag, value), Why: err.Error(), Fix: fix, Err: err}
+	}
+	if w.Last < shortest || w.Last > longest {
+		return o, bad("last", w.Last.String(), fmt.Errorf("a period to watch is from %v to %v", shortest, longest), "write --last 10m")
+	}
+	o.Last = w.Last.Truncate(time.Second)
+	o.Glyphs = chart.GlyphsFor(w.Term, w.Locale)
+	if w.Glyphs != "" {
+		if o.Glyphs, err = chart.ParseGlyphs(w.Glyphs); err != nil {
+			return o, bad("glyphs", w.Glyphs, err, "write --glyphs braille")
+		}
+	}
+	if o.Unit, err = chart.ParseUnit(w.Unit); err != nil {
+		return o, bad("unit", w.Unit, err, "write --unit mbit")
+	}
+	if o.View, err = chart.ParseView(w.View); err != nil {
+		return o, bad("view", w.View, err, "write --view nic")
+	}
+	if o.Scale, err = chart.ParseScale(w.Scale); err != nil {
+		return o, bad("scale", w.Scale, err, "write --scale fit")
+	}
+	return o, nil
+}
