@@ -1,0 +1,89 @@
+package export
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"nicteam/monitor/chart"
+	"nicteam/team"
+)
+
+// Format is what to write.
+type Format string
+
+// The formats.
+const (
+	SVG  Format = "svg"
+	PNG  Format = "png"
+	CSV  Format = "csv"
+	JSON Format = "json"
+	MD   Format = "md"
+)
+
+var formats = []Format{SVG, PNG, CSV, JSON, MD}
+
+// Formats are the names of all formats, for people.
+func Formats() string {
+	var names []string
+	for _, f := range formats {
+		names = append(names, string(f))
+	}
+	return strings.Join(names, ", ")
+}
+
+// ParseFormat reads the name of a format; markdown is understood too.
+func ParseFormat(s string) (Format, error) {
+	name := Format(strings.ToLower(s))
+	if name == "markdown" {
+		name = MD
+	}
+	for _, f := range formats {
+		if f == name {
+			return f, nil
+		}
+	}
+	return "", fmt.Errorf("there is no format %q; the formats are %s", s, Formats())
+}
+
+// Traffic is what to write of: a history and the state of the team at its end.
+type Traffic struct {
+	History  *team.HistoryDocument
+	Status   *team.Status
+	Location *time.Location // of the times in pictures and texts; tables and documents are in UTC
+	Chart    chart.Options  // of pictures
+}
+
+// Known is how much of the period something is known of.
+func (t *Traffic) Known() time.Duration {
+	var sum int64
+	for _, c := range t.History.Covered {
+		sum += c
+	}
+	return time.Duration(sum)
+}
+
+// Write writes it.
+func Write(w io.Writer, f Format, t Traffic) error {
+	switch f {
+	case SVG:
+		return chart.SVG(w, t.data(), t.Chart)
+	case PNG:
+		return chart.PNG(w, t.data(), t.Chart)
+	case CSV:
+		return t.csv(w)
+	case MD:
+		return t.markdown(w)
+	case JSON:
+		e := json.NewEncoder(w)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(t.History); err != nil {
+			return fmt.Errorf("write json: %w", err)
+		}
+		return nil
+	}
+	_, err := ParseFormat(string(f))
+	return err
+}

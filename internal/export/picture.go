@@ -1,0 +1,124 @@
+package export
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"nicteam/monitor/chart"
+	"nicteam/team"
+)
+
+// data is what the chart draws: the team's members in their order, then those that have left.
+func (t *Traffic) data() chart.Data {
+	h := t.History
+	d := chart.Data{Name: t.title(), End: h.To.In(t.Location), Step: time.Duration(h.Step), Total: t.series("", h.RX, h.TX)}
+	for _, m := range t.members() {
+		d.Members = append(d.Members, chart.Member{Series: t.series(m.Name, m.RX, m.TX), State: m.state, Up: m.up, Link: m.bps})
+	}
+	for _, p := range h.Protocols {
+		d.Protocols = append(d.Protocols, t.series(protocol(p.Name), p.RX, p.TX))
+	}
+	for i := range h.Events {
+		d.Events = append(d.Events, chart.Event{At: h.Events[i].Time, Text: words(&h.Events[i])})
+	}
+	return d
+}
+
+func (t *Traffic) title() string {
+	usable := 0
+	for _, m := range t.Status.Members {
+		if m.State == "up" || m.State == "standby" {
+			usable++
+		}
+	}
+	name := t.History.Team
+	if t.History.Member != "" {
+		name += "/" + t.History.Member
+	}
+	return fmt.Sprintf("%s · %s · %d/%d up", name, t.Status.Mode, usable, len(t.Status.Members))
+}
+
+func (t *Traffic) series(name string, rx, tx team.SeriesColumns) chart.Series {
+	return chart.Series{Name: name, In: t.bins(rx), Out: t.bins(tx)}
+}
+
+func (t *Traffic) bins(c team.SeriesColumns) []chart.Bin {
+	bins := make([]chart.Bin, len(t.History.Covered))
+	for i, covered := range t.History.Covered {
+		if covered <= 0 {
+			continue
+		}
+		s := max(time.Duration(covered).Seconds(), 1)
+		bins[i] = chart.Bin{Known: true, Bytes: float64(at(c.Bytes, i)) / s, Frames: float64(at(c.Frames, i)) / s,
+			MaxBytes: float64(at(c.BytesPeak, i)), MaxFrames: float64(at(c.FramesPeak, i))}
+	}
+	return bins
+}
+
+// at is zero where a list is left out because nothing moved.
+func at(list []uint64, i int) uint64 {
+	if i < len(list) {
+		return list[i]
+	}
+	return 0
+}
+
+// member is one with what is known of it now.
+type member struct {
+	team.NamedColumns
+	state string
+	up    bool
+	bps   float64
+}
+
+func (t *Traffic) members() (all []member) {
+	carried := map[string]team.NamedColumns{}
+	for _, m := range t.History.Members {
+		carried[m.Name] = m
+	}
+	if name := t.History.Member; name != "" {
+		carried[name] = team.NamedColumns{Name: name, RX: t.History.RX, TX: t.History.TX}
+	}
+	present := map[string]bool{}
+	for _, m := range t.Status.Members {
+		present[m.Name] = true
+		if t.History.Member != "" && t.History.Member != m.Name {
+			continue
+		}
+		c := carried[m.Name]
+		c.Name = m.Name
+		all = append(all, member{c, m.State, m.State == "up" || m.State == "standby", float64(m.SpeedBps)})
+	}
+	for _, m := range t.History.Members {
+		if !present[m.Name] {
+			all = append(all, member{NamedColumns: m, state: "left"})
+		}
+	}
+	if name := t.History.Member; name != "" && !present[name] {
+		all = append(all, member{NamedColumns: carried[name], state: "left"})
+	}
+	return all
+}
+
+func protocol(name string) string {
+	if name == "other" {
+		return name
+	}
+	return strings.ToUpper(name)
+}
+
+// words are an event's: "eth1 down: carrier lost, 420µs".
+func words(e *team.Event) string {
+	what := strings.ReplaceAll(e.Event, "-", " ")
+	if e.Member != "" {
+		what = e.Member + " " + strings.TrimPrefix(what, "member ")
+	}
+	if e.Reason != "" {
+		what += ": " + e.Reason
+	}
+	if e.Took > 0 {
+		what += ", " + time.Duration(e.Took).Round(time.Microsecond).String()
+	}
+	return what
+}
