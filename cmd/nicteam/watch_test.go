@@ -6,7 +6,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -33,7 +35,7 @@ func onScreen(t *testing.T, width, height int, env string, args ...string) *scre
 	}
 	s := &screen{t, filepath.Join(bin, "tmux")}
 	command := fmt.Sprintf("stty -g >%[1]s/before; echo first; %[2]s %[1]s/nicteam %[3]s; echo \"left with $?\"; stty -g >%[1]s/after; cmp %[1]s/before %[1]s/after && echo as before; cat", bin, env, strings.Join(args, " "))
-	s.tmux("new-session", "-d", "-x", fmt.Sprint(width), "-y", fmt.Sprint(height), "sh", "-c", command)
+	s.tmux("new-session", "-d", "-x", fmt.Sprint(width), "-y", fmt.Sprint(height), "bash", "-m", "-c", command)
 	t.Cleanup(func() { s.tmux("kill-server") })
 	return s
 }
@@ -113,4 +115,47 @@ func TestWatchOnTerminals(t *testing.T) {
 			s.shows(fmt.Sprintf(`(?s)first\s+left with %d\s+as before`, c.code))
 		})
 	}
+}
+
+// TestWatchAndItsTeam: a new size is followed, a team that goes away is told and waited for, and a
+// signal leaves the terminal as it was, too.
+func TestWatchAndItsTeam(t *testing.T) {
+	dir := t.TempDir()
+	serve := func() func() {
+		stop, err := serveTeam(dir, &pretended{name: "team0", state: "up"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stop
+	}
+	stop := serve()
+	s := onScreen(t, 100, 30, "", "watch", "--run-dir="+dir, "& echo $! >"+dir+"/pid; fg >/dev/null")
+	s.shows(`(?s)┌ team0 .*eth1 ▲`)
+	for _, size := range [][2]string{{"60", "16"}, {"140", "45"}, {"50", "12"}, {"80", "24"}} {
+		s.tmux("resize-window", "-x", size[0], "-y", size[1])
+	}
+	text, _ := s.shows(`(?s)┌ team0 [^\n]*last 2 min ┐\n.*q quit ─*┘\n$`)
+	for _, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
+		if n := len([]rune(line)); n != 80 {
+			t.Errorf("a line of %d cells: %q", n, line)
+		}
+	}
+	stop()
+	s.shows(`team0 · lost at .*, waiting: `)
+	stop = serve()
+	s.shows(`team0 · active-backup · 2/2 up `)
+	stop()
+	s.shows(`team0 · lost at .*, waiting: `)
+	b, err := os.ReadFile(filepath.Join(dir, "pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	s.shows(`(?s)left with 130\s+as before`)
 }

@@ -78,17 +78,15 @@ func (b *block) add(second int64, r *team.RatesDocument) {
 		return
 	}
 	col := second / b.seconds()
-	if len(b.known) == 0 {
+	if len(b.known) == 0 || col-b.first >= int64(len(b.known)+mostColumns) { // or so much later that nothing of it is kept
+		b.cut(len(b.known))
 		b.first = col
 	}
-	i := int(min(col-b.first, 1<<40))
-	if i < 0 {
+	if col < b.first {
 		return
 	}
-	if over := i + 1 - len(b.known); over > 0 {
-		b.grow(min(over, mostColumns), i)
-		i = int(col - b.first)
-	}
+	b.grow(int(col-b.first) + 1 - len(b.known))
+	i := int(col - b.first)
 	interval := time.Duration(r.Interval).Seconds()
 	if interval <= 0 {
 		interval = 1
@@ -108,22 +106,25 @@ func (b *block) add(second int64, r *team.RatesDocument) {
 		}
 	}
 	put(&b.total, i, had, rx, tx, interval)
-	for j := range b.members { // those that are not told any more moved nothing
-		put(&b.members[j], i, had, team.Count{}, team.Count{}, interval)
-	}
+	told := map[string]bool{}
 	for _, m := range members {
+		told[m.Name] = true
 		put(b.series(&b.members, m.Name), i, had, m.RX, m.TX, interval)
+	}
+	for j := range b.members { // who is not told any more has moved nothing
+		if s := &b.members[j]; !told[s.Name] {
+			put(s, i, had, team.Count{}, team.Count{}, interval)
+		}
 	}
 	for _, p := range protocols {
 		put(b.series(&b.protocols, p.Name), i, had, p.RX, p.TX, interval)
 	}
 }
 
-// grow appends gaps so that index i exists, and forgets the oldest.
-func (b *block) grow(over, i int) {
-	if i >= len(b.known)+over { // so far after the last that nothing of it is left
-		b.first += int64(i + 1 - over)
-		b.cut(len(b.known))
+// grow appends gaps, and forgets the oldest columns when there are too many.
+func (b *block) grow(over int) {
+	if over <= 0 {
+		return
 	}
 	b.known = append(b.known, make([]int, over)...)
 	b.each(func(s *chart.Series) {
@@ -183,17 +184,17 @@ func put(s *chart.Series, i, had int, rx, tx team.Count, interval float64) {
 	}
 }
 
-// keep adds the columns that live knows and b, a history that came later, does not.
+// keep adds the columns of which live knows more than b, a history that came later.
 func (b *block) keep(live *block) {
 	if live == nil || live.who != b.who || live.step != b.step || len(b.known) == 0 {
 		return
 	}
 	if last := live.first + int64(len(live.known)) - b.first; last > int64(len(b.known)) && last-int64(len(b.known)) < mostColumns {
-		b.grow(int(last)-len(b.known), int(last)-1)
+		b.grow(int(last) - len(b.known))
 	}
 	for i := range b.known {
 		j := b.first + int64(i) - live.first
-		if b.known[i] > 0 || j < 0 || j >= int64(len(live.known)) || live.known[j] == 0 {
+		if j < 0 || j >= int64(len(live.known)) || b.known[i] >= live.known[j] {
 			continue
 		}
 		b.known[i] = live.known[j]

@@ -82,7 +82,9 @@ func newModel(ctx context.Context, src Source, o Options, st *team.Status, h *te
 	} else {
 		m.nic, m.team = b, &block{step: b.step}
 	}
-	m.resize(max(o.Draw.Width, 80), max(o.Draw.Height, 24))
+	if o.Draw.Width == 0 || o.Draw.Height == 0 {
+		m.resize(80, 24)
+	}
 	m.follow()
 	return m
 }

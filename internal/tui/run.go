@@ -63,10 +63,8 @@ func Open(ctx context.Context, src Source, o *Options) (*team.Status, *team.Hist
 		return nil, nil, &team.Problem{Kind: team.NotFound, What: fmt.Sprintf("watch %s/%s", o.Team, o.NIC), Why: o.Team + " has no such member", Fix: "nicteam status " + o.Team + " shows its members"}
 	}
 	step := stepFor(o.Draw.Last)
-	wide := o.Draw
-	wide.Width = max(wide.Width, 200) // the terminal says later how wide it is
-	from, to := chart.Span(chart.Data{End: time.Now(), Step: step}, wide)
-	h, err := src.History(ctx, control.HistoryOptions{Member: o.NIC, Step: step, Last: (max(to.Sub(from), o.Draw.Last) + 4*step).Truncate(time.Second)})
+	// A chart is filled, which is less than twice its period at any width.
+	h, err := src.History(ctx, control.HistoryOptions{Member: o.NIC, Step: step, Last: 2*o.Draw.Last + 4*step})
 	if err != nil {
 		return nil, nil, err
 	}
