@@ -17,19 +17,30 @@ type palette struct {
 	layers  bool // the layers have colours and need no patterns
 	styled  bool
 	profile colorprofile.Profile
-	cache   map[chart.Role]lipgloss.Style
+	cache   map[chart.Role]pen
 }
 
 // newPalette is the colours of a terminal: 16 million, 256, 16, or none at all.
 func newPalette(p colorprofile.Profile) palette {
-	return palette{layers: p >= colorprofile.ANSI, styled: p >= colorprofile.ASCII, profile: p, cache: map[chart.Role]lipgloss.Style{}}
+	return palette{layers: p >= colorprofile.ANSI, styled: p >= colorprofile.ASCII, profile: p, cache: map[chart.Role]pen{}}
+}
+
+// pen is what a style writes before and after a text. Cells are of one width each and need no
+// layout, which is most of what a style does.
+type pen struct{ before, after string }
+
+func (p palette) pen(r chart.Role) pen {
+	if one, ok := p.cache[r]; ok {
+		return one
+	}
+	var one pen
+	one.before, one.after, _ = strings.Cut(p.style(r).Render("x"), "x")
+	p.cache[r] = one
+	return one
 }
 
 // style is the look of a role. Texts keep the terminal's own colour, which is readable on its ground.
 func (p palette) style(r chart.Role) lipgloss.Style {
-	if s, ok := p.cache[r]; ok {
-		return s
-	}
 	s := lipgloss.NewStyle()
 	switch r {
 	case chart.Text, chart.Peak:
@@ -47,29 +58,27 @@ func (p palette) style(r chart.Role) lipgloss.Style {
 		}
 		s = s.Foreground(lipgloss.Complete(p.profile)(lipgloss.Color(basic), c, c))
 	}
-	p.cache[r] = s
 	return s
 }
 
 // paint writes the grid as the terminal takes it.
 func (p palette) paint(g chart.Grid) string {
 	var b strings.Builder
-	var run []rune
 	for y, row := range g {
 		if y > 0 {
 			b.WriteByte('\n')
 		}
 		for x := 0; x < len(row); {
+			var one pen
 			role := row[x].Role
-			run = run[:0]
-			for ; x < len(row) && (row[x].Role == role || row[x].Rune == ' '); x++ {
-				run = append(run, row[x].Rune)
-			}
 			if p.styled {
-				b.WriteString(p.style(role).Render(string(run)))
-			} else {
-				b.WriteString(string(run))
+				one = p.pen(role)
 			}
+			b.WriteString(one.before)
+			for ; x < len(row) && (row[x].Role == role || row[x].Rune == ' '); x++ {
+				b.WriteRune(row[x].Rune)
+			}
+			b.WriteString(one.after)
 		}
 	}
 	return b.String()
