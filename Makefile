@@ -64,7 +64,7 @@ cover:
 
 # What the tests and the demo use besides Go, installed if missing.
 tools:
-	@packaging/need iproute2 iputils-ping nftables ethtool gcc libc6-dev tmux
+	@packaging/need iproute2 iputils-ping nftables ethtool gcc libc6-dev tmux prometheus
 
 clean:
 	rm -rf bin bench.json

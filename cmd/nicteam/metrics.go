@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -17,6 +19,9 @@ import (
 	"nicteam/team"
 )
 
+// scrapesAt is the address when none is given.
+const scrapesAt = "127.0.0.1:9779"
+
 func (a *app) metricsCmd() *cobra.Command {
 	var listen string
 	c := &cobra.Command{
@@ -26,15 +31,22 @@ func (a *app) metricsCmd() *cobra.Command {
 answers scrapes of http://ADDR/metrics until it is interrupted, with the teams that there are at
 that moment. A team whose process does not answer is nicteam_up 0.
 
-Whoever reaches the address can read the figures: 127.0.0.1 is this host, :9779 everybody.
-packaging/ has alerts for Prometheus and a dashboard for Grafana.`,
+Without an address that is 127.0.0.1:9779. Whoever reaches the address can read the figures; a port
+alone is on 127.0.0.1, which is this host only, 0.0.0.0 and [::] are everybody. packaging/ has alerts for Prometheus and a dashboard for Grafana.`,
 		Example: `  nicteam metrics
-  nicteam metrics --listen 127.0.0.1:9779
-  nicteam metrics --listen [::1]:9779
+  nicteam metrics --listen
+  nicteam metrics --listen 192.0.2.1:9779
   nicteam metrics | grep nicteam_member_up`,
-		Args: args(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if cmd.Flags().Changed("listen") {
+		Args: args(0, 1),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			asked := cmd.Flags().Changed("listen")
+			if len(given) == 1 { // a flag that may stand alone leaves a word after it to the arguments
+				if !asked || listen != scrapesAt {
+					return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%s: %q is one too many", cmd.CommandPath(), given[0]), Why: "the figures are those of all teams", Fix: "nicteam metrics, or nicteam metrics --listen ADDR"}
+				}
+				listen = given[0]
+			}
+			if asked {
 				return a.serveMetrics(listen)
 			}
 			h := a.hostMetrics(func(name string, err error) { a.warn(a.problem(err).What + ": " + a.problem(err).Why) })
@@ -44,7 +56,8 @@ packaging/ has alerts for Prometheus and a dashboard for Grafana.`,
 			return metrics.Write(a.out, h)
 		},
 	}
-	c.Flags().StringVar(&listen, "listen", "", "answer scrapes at this address, for example 127.0.0.1:9779")
+	c.Flags().StringVar(&listen, "listen", "", "answer scrapes at this address")
+	c.Flags().Lookup("listen").NoOptDefVal = scrapesAt
 	return c
 }
 
@@ -64,8 +77,9 @@ func (a *app) hostMetrics(failed func(name string, err error)) metrics.Host {
 
 // serveMetrics answers scrapes until a signal comes. Its end by a service manager is no failure.
 func (a *app) serveMetrics(address string) error {
-	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
-		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("--listen: %q is no address with a port", address), Why: "scrapes come to an address and a port", Fix: "write --listen 127.0.0.1:9779"}
+	address, err := scrapeAddress(address)
+	if err != nil {
+		return err
 	}
 	ctx := a.interruptible()
 	a.stream = true
@@ -89,6 +103,22 @@ func (a *app) serveMetrics(address string) error {
 		return nil
 	}
 	return context.Cause(ctx)
+}
+
+// scrapeAddress reads an address; nobody but this host is let in unless that is said.
+func scrapeAddress(text string) (string, error) {
+	if !strings.Contains(text, ":") {
+		text = ":" + text
+	}
+	host, port, err := net.SplitHostPort(text)
+	n, e := strconv.ParseUint(port, 10, 16)
+	if err != nil || e != nil {
+		return "", &team.Problem{Kind: team.Usage, What: fmt.Sprintf("--listen: %q is no address with a port", text), Why: "scrapes come to an address and a port", Fix: "write --listen " + scrapesAt}
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, strconv.FormatUint(n, 10)), nil
 }
 
 func listenKind(err error) team.ProblemKind {

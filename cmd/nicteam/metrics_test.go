@@ -25,7 +25,7 @@ func TestServeMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	for sig, want := range map[syscall.Signal]int{syscall.SIGTERM: 0, syscall.SIGINT: 130} {
-		cmd := &exec.Cmd{Path: exe, Args: []string{"nicteam", "--run-dir", dir, "metrics", "--listen", "127.0.0.1:0"}}
+		cmd := &exec.Cmd{Path: exe, Args: []string{"nicteam", "--run-dir", dir, "metrics", "--listen", "0"}}
 		stderr, err := cmd.StderrPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -92,4 +92,16 @@ func leaveSocket(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	_ = syscall.Close(fd)
+}
+
+func TestScrapeAddress(t *testing.T) {
+	for text, want := range map[string]string{
+		scrapesAt: scrapesAt, "9000": "127.0.0.1:9000", ":9000": "127.0.0.1:9000", "0.0.0.0:9000": "0.0.0.0:9000", "[::]:9000": "[::]:9000", "[::1]:1": "[::1]:1",
+		"": "", "127.0.0.1": "", "host": "", ":": "", "::1": "", "127.0.0.1:99999": "", "127.0.0.1:http": "", "a:b:c": "",
+	} {
+		got, err := scrapeAddress(text)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q %v", text, got, err)
+		}
+	}
 }
