@@ -42,7 +42,7 @@ func (a *app) table(rows [][]string) {
 }
 
 // showStatus is a team's state for people.
-func (a *app) showStatus(s *team.Status, now time.Time) {
+func (a *app) showStatus(s *team.Status, l lately, now time.Time) {
 	head := fmt.Sprintf("%s  %s  %s", s.Team, s.Mode, s.State)
 	if s.Reason != "" {
 		head += " (" + s.Reason + ")"
@@ -59,7 +59,8 @@ func (a *app) showStatus(s *team.Status, now time.Time) {
 	if !s.Balance {
 		a.say("  balance off: one NIC works, the others stand by")
 	}
-	a.table(memberRows(s))
+	a.table(memberRows(s, l))
+	a.say("  in all  in %s  out %s", volume(s.RX.Bytes), volume(s.TX.Bytes))
 	if f := s.FlowMoves; f != nil && f.Forced > 0 {
 		a.say("  flows moved to even out the NICs: %d", f.Forced)
 	}
@@ -69,15 +70,15 @@ func (a *app) showStatus(s *team.Status, now time.Time) {
 }
 
 // memberRows are the members as a table; what a NIC is taken to carry is a column in elb.
-func memberRows(s *team.Status) [][]string {
+func memberRows(s *team.Status, l lately) [][]string {
 	elb := s.FlowMoves != nil
-	row := func(name, state, speed, carries, in, out, lost, why string) []string {
+	row := func(name, state, speed, carries, in, out, share, lost, why string) []string {
 		if elb {
-			return []string{name, state, speed, carries, in, out, lost, why}
+			return []string{name, state, speed, carries, in, out, share, lost, why}
 		}
-		return []string{name, state, speed, in, out, lost, why}
+		return []string{name, state, speed, in, out, share, lost, why}
 	}
-	rows := [][]string{row("  NIC", "STATE", "SPEED", "CARRIES", "IN", "OUT", "LOST", "WHY")}
+	rows := [][]string{row("  NIC", "STATE", "SPEED", "CARRIES", "IN", "OUT", "SHARE", "LOST", "WHY")}
 	for _, m := range s.Members {
 		mark := "  "
 		if m.Name == s.Active {
@@ -87,7 +88,11 @@ func memberRows(s *team.Status) [][]string {
 		if m.RateBps > 0 {
 			carries = rate(float64(m.RateBps)) + " (" + m.RateSource + ")"
 		}
-		rows = append(rows, row(mark+m.Name, m.State, speed(m.SpeedBps, m.Link), carries, volume(m.RX.Bytes), volume(m.TX.Bytes), lost(m), m.Reason))
+		in, out, share := l.cells(m.Name)
+		rows = append(rows, row(mark+m.Name, m.State, speed(m.SpeedBps, m.Link), carries, in, out, share, lost(m), m.Reason))
+	}
+	if l.known && len(s.Members) > 1 {
+		rows = append(rows, row("  all", "", "", "", rate(l.in), rate(l.out), "", "", ""))
 	}
 	return rows
 }

@@ -18,13 +18,15 @@ func TestShowStatus(t *testing.T) {
 	s := (&pretended{name: "team0", state: "degraded"}).Status()
 	s.Balance = false
 	s.Warnings = []string{"speeds differ"}
-	a.showStatus(s, s.Since.Add(26*time.Hour+30*time.Minute))
+	a.showStatus(s, lately{known: true, in: 1e6, out: 3e6, members: map[string][2]float64{"eth1": {1e6, 2e6}, "eth2": {0, 1e6}}}, s.Since.Add(26*time.Hour+30*time.Minute))
 	want := `team0  active-backup  degraded (eth2 is down: carrier lost)  for 1d 2h
   10.9.0.1/24  MAC 02:00:00:00:00:01  MTU 1500  data path relay
   balance off: one NIC works, the others stand by
-  NIC   STATE  SPEED     IN      OUT  LOST  WHY
-* eth1  up     1 Gbit/s  1.2 MB  0 B  -
-  eth2  down   -         0 B     0 B  3     carrier lost
+  NIC   STATE  SPEED     IN        OUT       SHARE  LOST  WHY
+* eth1  up     1 Gbit/s  1 Mbit/s  2 Mbit/s  75 %   -
+  eth2  down   -         0 bit/s   1 Mbit/s  25 %   3     carrier lost
+  all                    1 Mbit/s  3 Mbit/s
+  in all  in 0 B  out 0 B
   warning: speeds differ
 `
 	if d := cmp.Diff(want, b.String()); d != "" {
@@ -39,7 +41,7 @@ func TestShowELB(t *testing.T) {
 	s := p.Status()
 	s.Members[1].State, s.Members[1].RateBps, s.Members[1].RateSource = "up", 25e8, "link"
 	s.Members = append(s.Members, team.MemberStatus{Name: "wlan0", State: "down", Reason: "carrier lost"})
-	a.showStatus(s, s.Since.Add(90*time.Second))
+	a.showStatus(s, lately{}, s.Since.Add(90*time.Second))
 	doc, _ := p.Peers(t.Context())
 	vlan := doc.Peers[0]
 	vlan.Address, vlan.VLAN, vlan.Ours, vlan.RxBps = "fd09::2", 7, "fd09::1", 0
@@ -49,10 +51,11 @@ func TestShowELB(t *testing.T) {
 	a.showPeers(doc, epoch)
 	want := `team0  elb  up  for 1m 30s
   10.9.0.1/24  MAC 02:00:00:00:00:01  MTU 1500  data path relay
-  NIC    STATE  SPEED       CARRIES                IN      OUT  LOST  WHY
-* eth1   up     1 Gbit/s    200 Mbit/s (measured)  1.2 MB  0 B  -
-  eth2   up     2.5 Gbit/s  2.5 Gbit/s (link)      0 B     0 B  3
-  wlan0  down   -           -                      0 B     0 B  -     carrier lost
+  NIC    STATE  SPEED       CARRIES                IN  OUT  SHARE  LOST  WHY
+* eth1   up     1 Gbit/s    200 Mbit/s (measured)  -   -    -      -
+  eth2   up     2.5 Gbit/s  2.5 Gbit/s (link)      -   -    -      3
+  wlan0  down   -           -                      -   -    -      -     carrier lost
+  in all  in 0 B  out 0 B
   flows moved to even out the NICs: 12
 PEER            OURS      MAC                NIC   RX           SINCE   TOLD
 10.9.0.2        10.9.0.1  02:00:00:00:00:02  eth2  94.1 Mbit/s  1m 30s  2
@@ -131,4 +134,18 @@ func TestEveryCommandHasHelp(t *testing.T) {
 		}
 	}
 	walk((&app{}).root())
+}
+
+func TestLately(t *testing.T) {
+	second := time.Second.Nanoseconds()
+	h := &team.HistoryDocument{Covered: []int64{second, 0, second}, RX: team.SeriesColumns{Bytes: []uint64{1000, 0, 3000}},
+		Members: []team.NamedColumns{{Name: "eth1", RX: team.SeriesColumns{Bytes: []uint64{1000, 0, 1000}}}, {Name: "eth2", RX: team.SeriesColumns{Bytes: []uint64{0, 0, 2000}}}}}
+	l := latelyOf(h)
+	in, out, share := l.cells("eth1")
+	if !l.known || l.in != 16000 || in != "8 kbit/s" || out != "0 bit/s" || share != "50 %" {
+		t.Errorf("%+v: %s %s %s", l, in, out, share)
+	}
+	if l := latelyOf(&team.HistoryDocument{Covered: []int64{0, 0}}); l.known {
+		t.Error("rates of a gap are known")
+	}
 }

@@ -16,7 +16,7 @@ func (a *app) statusCmd() *cobra.Command {
 		Short: "Show the state of a team, or of all",
 		Long: `Shows the state of a team and of its NICs, of all teams when none is named. With --json
 there is one document (nicteam.status/v1) a line. With --check it ends with exit code 7 when a
-team is degraded or down.`,
+team is degraded or down. IN, OUT and SHARE are of the last five seconds.`,
 		Example: `  nicteam status
   nicteam status team0 --json
   nicteam status team0 --check -q`,
@@ -45,6 +45,10 @@ func (a *app) status(named []string, check bool) error {
 	for i, name := range names {
 		c := a.client(name)
 		s, err := c.Status(a.interruptible())
+		var now lately
+		if err == nil && !a.json && !a.quiet {
+			now = a.lately(c)
+		}
 		c.Close()
 		if err != nil {
 			failed = errors.Join(failed, err)
@@ -59,7 +63,7 @@ func (a *app) status(named []string, check bool) error {
 			if i > 0 {
 				a.say("")
 			}
-			a.showStatus(s, time.Now())
+			a.showStatus(s, now, time.Now())
 		}
 		if s.State != "up" && worst == nil {
 			worst = s
