@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/control"
 	"nicteam/internal/tui"
 	"nicteam/team"
 )
@@ -65,7 +66,7 @@ Where stdout is no terminal, and with --once, the graph is written once as text.
 				return a.watchOnce(o, tui.Plain)
 			case w.once || !terminal(a.out) || !terminal(os.Stdin):
 				return a.watchOnce(o, tui.Once)
-			case a.getenv("TERM") == "dumb":
+			case !a.live():
 				return a.watch(name, nic, w.interval, 0)
 			}
 			return a.watchLive(o)
@@ -76,12 +77,17 @@ Where stdout is no terminal, and with --once, the graph is written once as text.
 	f.BoolVar(&w.once, "once", false, "write the graph once, as text")
 	f.IntVar(&w.count, "count", 0, "end after so many intervals")
 	f.DurationVar(&w.interval, "interval", time.Second, "length of an interval of --plain and --json")
-	f.DurationVar(&w.words.Last, "last", 2*time.Minute, "the period to show, 10s to 24h")
+	std := standardWords()
+	f.DurationVar(&w.words.Last, "last", std.Last, "the period to show, 10s to 24h")
 	f.StringVar(&w.words.Glyphs, "glyphs", "", "draw with braille, block or ascii (what the terminal can)")
-	f.StringVar(&w.words.Unit, "unit", "auto", "auto, packets, kbit, mbit or gbit")
-	f.StringVar(&w.words.View, "view", "nic", "nic, protocol or total")
-	f.StringVar(&w.words.Scale, "scale", "fit", "fit, link, log, or a value such as 500M")
+	f.StringVar(&w.words.Unit, "unit", std.Unit, "auto, packets, kbit, mbit or gbit")
+	f.StringVar(&w.words.View, "view", std.View, "nic, protocol or total")
+	f.StringVar(&w.words.Scale, "scale", std.Scale, "fit, link, log, or a value such as 500M")
 	return c
+}
+
+func standardWords() tui.Words {
+	return tui.Words{Unit: "auto", View: "nic", Scale: "fit", Last: 2 * time.Minute}
 }
 
 // options settles what the flags leave to the environment.
@@ -110,6 +116,11 @@ func terminal(stream any) bool {
 	return err == nil
 }
 
+// live says whether a screen can be shown and steered.
+func (a *app) live() bool {
+	return terminal(a.out) && terminal(os.Stdin) && a.getenv("TERM") != "dumb" && !a.json
+}
+
 // size is that of the terminal, 80 × 24 where there is none.
 func size(out io.Writer) (width, height int) {
 	if f, ok := out.(*os.File); ok {
@@ -126,6 +137,10 @@ func (a *app) watchLive(o tui.Options) error {
 	a.stream = true
 	c := a.client(o.Team)
 	defer c.Close()
+	return a.showLive(ctx, c, o)
+}
+
+func (a *app) showLive(ctx context.Context, c *control.Client, o tui.Options) error {
 	o.Draw.Width, o.Draw.Height = size(a.out)
 	err := tui.Run(ctx, c, o, tui.Terminal{In: os.Stdin, Out: a.out, Env: a.env})
 	if errors.Is(err, tui.ErrInterrupted) {

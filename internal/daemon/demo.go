@@ -35,13 +35,14 @@ const (
 var demoPeers = []struct{ name, address string }{{"nas", "10.9.0.2"}, {"desk", "10.9.0.3"}, {"laptop", "10.9.0.4"}}
 
 // Demo makes a team on simulated NICs in private namespaces, sends traffic through it both ways while cables are
-// pulled and NICs come and go, and prints what happens. It returns the exit code of the demo's own process; in that process itself done is
-// false and err says how it went.
-func Demo(ctx context.Context, w io.Writer) (code int, done bool, err error) {
+// pulled and NICs come and go, and prints what happens; with a view that shows it, and the story is printed when that is left. It returns the
+// exit code of the demo's own process; in that process itself done is false and err says how it went.
+func Demo(ctx context.Context, w io.Writer, view View) (code int, done bool, err error) {
 	if code, done, err = lab.Isolate(); done || err != nil {
 		return code, true, err
 	}
-	d := &demo{w: w, begin: time.Now()}
+	told := &story{w: w}
+	d := &demo{w: told, told: told, view: view, begin: time.Now()}
 	err = d.run(ctx)
 	for i := len(d.undo) - 1; i >= 0; i-- {
 		err = errors.Join(err, d.undo[i]())
@@ -50,7 +51,9 @@ func Demo(ctx context.Context, w io.Writer) (code int, done bool, err error) {
 }
 
 type demo struct {
-	w     io.Writer
+	w     io.Writer // told
+	told  *story
+	view  View // nil for none
 	begin time.Time
 	undo  []func() error
 
@@ -59,7 +62,8 @@ type demo struct {
 	wires  map[string]*lab.Wire
 	client *control.Client
 	latest *team.RatesDocument
-	pulled string // the NIC whose cable is out
+	pulled  string // the NIC whose cable is out
+	arrived bool   // the file
 }
 
 func (d *demo) say(format string, args ...any) {
@@ -200,23 +204,45 @@ func (d *demo) traffic(ctx context.Context) error {
 		8: func() error { return d.nicteam("remove", demoTeam, "eth4") },
 	}
 	sha := ""
-	for tick := 0; sha == "" || tick < len(script); {
+	viewed := d.open(ctx)
+	defer func() { // the terminal is the view's until it ends
+		if viewed != nil {
+			cancel()
+			<-viewed
+		}
+	}()
+	for tick := 0; sha == "" || tick < len(script) || viewed != nil || d.pulled != ""; {
 		select {
+		case err := <-viewed:
+			viewed = nil
+			if err != nil {
+				return err
+			}
 		case sha = <-fetched:
 			if fetchErr != nil {
 				return fmt.Errorf("the file did not arrive: %w", fetchErr)
 			}
+			d.arrived = true
 			d.say("the file has arrived")
 		case r, ok := <-rates:
 			if !ok {
 				return errors.New("the team no longer tells its rates")
 			}
 			d.latest = r
-			d.say("%s", figures(r))
-			if tick < len(script) && script[tick] != nil {
-				if err := script[tick](); err != nil {
-					return err
-				}
+			if viewed == nil {
+				d.say("%s", figures(r))
+			}
+			next := func() error { return nil }
+			switch again := tick - len(script); {
+			case again < 0 && script[tick] != nil:
+				next = script[tick]
+			case again >= 0 && d.pulled != "" && again%10 == 4:
+				next = d.mend
+			case again >= 0 && d.pulled == "" && again%10 == 0 && viewed != nil:
+				next = d.pull
+			}
+			if err := next(); err != nil {
+				return err
 			}
 			tick++
 		case <-ctx.Done():
@@ -263,7 +289,7 @@ func pace(ctx context.Context) func(octets int64) {
 	}
 }
 
-// pull takes the cable out of the NIC that the file comes by.
+// pull takes the cable out of the NIC that the file comes by, which is the busiest.
 func (d *demo) pull() error {
 	busiest := d.latest.Members[0]
 	for _, m := range d.latest.Members {
@@ -271,14 +297,20 @@ func (d *demo) pull() error {
 			busiest = m
 		}
 	}
-	d.say("── the cable of %s is pulled, the one that the file comes by ──", busiest.Name)
+	what := "the one that the file comes by"
+	if d.arrived {
+		what = "the busiest"
+	}
+	d.say("── the cable of %s is pulled, %s ──", busiest.Name, what)
 	d.pulled = busiest.Name
 	return d.wires[d.pulled].Cut()
 }
 
 func (d *demo) mend() error {
 	d.say("── the cable of %s is put back ──", d.pulled)
-	return d.wires[d.pulled].Mend()
+	nic := d.pulled
+	d.pulled = ""
+	return d.wires[nic].Mend()
 }
 
 func (d *demo) join() error { return d.nicteam("add", demoTeam, "eth4") }

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -279,13 +280,16 @@ func stateOf(m *team.MemberStatus) string {
 }
 
 func protocolName(s string) string {
-	if s == "other" {
+	switch s {
+	case "other":
 		return s
+	case "ipv6-nd":
+		return "IPv6-ND"
 	}
 	return strings.ToUpper(s)
 }
 
-// eventText is an event in words: "eth1 down: carrier lost, 0.4 ms".
+// eventText is an event in words: "eth1 down: carrier lost, flows moved in 0.42 ms".
 func eventText(e *team.Event) string {
 	what := strings.ReplaceAll(e.Event, "-", " ")
 	if e.Member != "" {
@@ -295,7 +299,11 @@ func eventText(e *team.Event) string {
 		what += ": " + e.Reason
 	}
 	if e.Took > 0 {
-		what += ", " + time.Duration(e.Took).Round(time.Microsecond).String()
+		took := "took"
+		if e.Event == "member-down" {
+			took = "flows moved in"
+		}
+		what += fmt.Sprintf(", %s %.3g ms", took, float64(e.Took)/1e6)
 	}
 	return what
 }
