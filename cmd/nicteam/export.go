@@ -15,19 +15,15 @@ import (
 
 	"nicteam/internal/control"
 	"nicteam/internal/export"
-	"nicteam/monitor/chart"
 	"nicteam/team"
 )
 
 // exporting is what the flags of export say.
 type exporting struct {
-	format, file      string
-	last, step        time.Duration
-	width, height     int
-	unit, view, scale string
-	dark              bool
-	as                export.Format
-	chart             chart.Options
+	format, file string
+	last, step   time.Duration
+	picture      export.Picture
+	as           export.Format
 }
 
 func (a *app) exportCmd() *cobra.Command {
@@ -58,20 +54,14 @@ A team remembers each second of the last hour and ten seconds each of the last d
 	f.StringVar(&e.format, "format", "", export.Formats()+" (the end of the file's name)")
 	f.DurationVar(&e.last, "last", time.Hour, "the period before now")
 	f.DurationVar(&e.step, "step", 0, "length of a column, 1s or more (one that makes a few hundred)")
-	f.IntVar(&e.width, "width", 0, "of a picture in pixels (960)")
-	f.IntVar(&e.height, "height", 0, "of a picture in pixels (480)")
-	f.StringVar(&e.unit, "unit", "auto", "of a picture: auto, packets, kbit, mbit or gbit")
-	f.StringVar(&e.view, "view", "nic", "of a picture: nic, protocol or total")
-	f.StringVar(&e.scale, "scale", "fit", "of a picture: fit, link, log, or a value such as 500M")
-	f.BoolVar(&e.dark, "dark", false, "a picture on a dark ground")
+	f.IntVar(&e.picture.Width, "width", 0, "of a picture in pixels (960)")
+	f.IntVar(&e.picture.Height, "height", 0, "of a picture in pixels (480)")
+	f.StringVar(&e.picture.Unit, "unit", "auto", "of a picture: auto, packets, kbit, mbit or gbit")
+	f.StringVar(&e.picture.View, "view", "nic", "of a picture: nic, protocol or total")
+	f.StringVar(&e.picture.Scale, "scale", "fit", "of a picture: fit, link, log, or a value such as 500M")
+	f.BoolVar(&e.picture.Dark, "dark", false, "a picture on a dark ground")
 	return c
 }
-
-// The size of pictures.
-const (
-	leastPixels = 160
-	mostPixels  = 8192
-)
 
 // settle reads the words.
 func (e *exporting) settle() (err error) {
@@ -90,23 +80,9 @@ func (e *exporting) settle() (err error) {
 	if e.as, err = export.ParseFormat(format); err != nil {
 		return bad("format", format, err.Error(), "write --format svg")
 	}
-	for _, p := range []struct {
-		flag string
-		v    int
-	}{{"width", e.width}, {"height", e.height}} {
-		if p.v != 0 && (p.v < leastPixels || p.v > mostPixels) {
-			return bad(p.flag, fmt.Sprint(p.v), fmt.Sprintf("a picture has %d to %d pixels", leastPixels, mostPixels), "write --"+p.flag+" 960")
-		}
-	}
-	e.chart = chart.Options{Width: e.width, Height: e.height, Dark: e.dark}
-	if e.chart.Unit, err = chart.ParseUnit(e.unit); err != nil {
-		return bad("unit", e.unit, err.Error(), "write --unit mbit")
-	}
-	if e.chart.View, err = chart.ParseView(e.view); err != nil {
-		return bad("view", e.view, err.Error(), "write --view nic")
-	}
-	if e.chart.Scale, err = chart.ParseScale(e.scale); err != nil {
-		return bad("scale", e.scale, err.Error(), "write --scale fit")
+	var b *export.BadOption
+	if errors.As(e.picture.Check(), &b) {
+		return bad(b.Name, b.Value, b.Err.Error(), "write --"+b.Name+" "+b.Instead)
 	}
 	return nil
 }
@@ -145,7 +121,7 @@ func (a *app) export(name, nic string, e *exporting) error {
 func (a *app) traffic(ctx context.Context, name, nic string, e *exporting) (t export.Traffic, err error) {
 	c := a.client(name)
 	defer c.Close()
-	t = export.Traffic{Location: time.Local, Chart: e.chart}
+	t = export.Traffic{Location: time.Local, Picture: e.picture}
 	if t.Status, err = c.Status(ctx); err != nil {
 		return t, err
 	}

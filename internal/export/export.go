@@ -53,7 +53,7 @@ type Traffic struct {
 	History  *team.HistoryDocument
 	Status   *team.Status
 	Location *time.Location // of the times in pictures and texts; tables and documents are in UTC
-	Chart    chart.Options  // of pictures
+	Picture  Picture
 }
 
 // Known is how much of the period something is known of.
@@ -68,10 +68,15 @@ func (t *Traffic) Known() time.Duration {
 // Write writes it.
 func Write(w io.Writer, f Format, t Traffic) error {
 	switch f {
-	case SVG:
-		return chart.SVG(w, t.data(), t.Chart)
-	case PNG:
-		return chart.PNG(w, t.data(), t.Chart)
+	case SVG, PNG:
+		o, err := t.Picture.options()
+		if err != nil {
+			return err
+		}
+		if f == SVG {
+			return chart.SVG(w, t.data(), o)
+		}
+		return chart.PNG(w, t.data(), o)
 	case CSV:
 		return t.csv(w)
 	case MD:

@@ -149,7 +149,7 @@ func TestPicturesAreWellFormed(t *testing.T) {
 		if first != "svg" {
 			t.Errorf("the root is %q", first)
 		}
-		tr.Chart.Width, tr.Chart.Height = 640, 320
+		tr.Picture.Width, tr.Picture.Height = 640, 320
 		p, err := png.Decode(bytes.NewReader(written(t, PNG, tr)))
 		if err != nil || p.Bounds().Dx() != 640 || p.Bounds().Dy() != 320 {
 			t.Errorf("png: %v %v", err, p.Bounds())
@@ -170,6 +170,23 @@ func TestParseFormat(t *testing.T) {
 		if f, err := ParseFormat(s); err == nil || !strings.Contains(err.Error(), Formats()) {
 			t.Errorf("%q: %v %v", s, f, err)
 		}
+	}
+}
+
+func TestPictureWords(t *testing.T) {
+	for name, p := range map[string]Picture{
+		"": {Width: 160, Height: 8192, Unit: "packets", View: "protocol", Scale: "500M", Dark: true}, "width": {Width: 159}, "height": {Height: 8193},
+		"unit": {Unit: "furlong"}, "view": {View: "sideways"}, "scale": {Scale: "wide"},
+	} {
+		var b *BadOption
+		if err := p.Check(); errors.As(err, &b) != (name != "") || b != nil && (b.Name != name || b.Err == nil || b.Instead == "") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	bad := example()
+	bad.Picture.Unit = "furlong"
+	if err := Write(io.Discard, SVG, bad); err == nil {
+		t.Error("drawn all the same")
 	}
 }
 

@@ -1,0 +1,64 @@
+package export
+
+import (
+	"fmt"
+
+	"nicteam/monitor/chart"
+)
+
+// Picture says how to draw, in a user's words. The zero value of each is its default.
+type Picture struct {
+	Width, Height     int    // pixels
+	Unit, View, Scale string // as the names of monitor/chart
+	Dark              bool
+}
+
+// The size of pictures.
+const (
+	leastPixels = 160
+	mostPixels  = 8192
+)
+
+// BadOption is a word of a Picture that is not understood.
+type BadOption struct {
+	Name, Value, Instead string
+	Err                  error
+}
+
+func (b *BadOption) Error() string { return fmt.Sprintf("%s %q: %v", b.Name, b.Value, b.Err) }
+func (b *BadOption) Unwrap() error { return b.Err }
+
+// options reads the words.
+func (p Picture) options() (o chart.Options, err error) {
+	for _, size := range []struct {
+		name string
+		v    int
+	}{{"width", p.Width}, {"height", p.Height}} {
+		if size.v != 0 && (size.v < leastPixels || size.v > mostPixels) {
+			return o, &BadOption{size.name, fmt.Sprint(size.v), "960", fmt.Errorf("a picture has %d to %d pixels a side", leastPixels, mostPixels)}
+		}
+	}
+	o = chart.Options{Width: p.Width, Height: p.Height, Dark: p.Dark}
+	if p.Unit != "" {
+		if o.Unit, err = chart.ParseUnit(p.Unit); err != nil {
+			return o, &BadOption{"unit", p.Unit, "mbit", err}
+		}
+	}
+	if p.View != "" {
+		if o.View, err = chart.ParseView(p.View); err != nil {
+			return o, &BadOption{"view", p.View, "nic", err}
+		}
+	}
+	if p.Scale != "" {
+		if o.Scale, err = chart.ParseScale(p.Scale); err != nil {
+			return o, &BadOption{"scale", p.Scale, "fit", err}
+		}
+	}
+	return o, nil
+}
+
+// Check returns a *BadOption for the first word that is not understood.
+func (p Picture) Check() error {
+	_, err := p.options()
+	return err
+}
