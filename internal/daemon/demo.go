@@ -57,11 +57,11 @@ type demo struct {
 	begin time.Time
 	undo  []func() error
 
-	box    *lab.Host
-	peers  []*lab.Host // of demoPeers
-	wires  map[string]*lab.Wire
-	client *control.Client
-	latest *team.RatesDocument
+	box     *lab.Host
+	peers   []*lab.Host // of demoPeers
+	wires   map[string]*lab.Wire
+	client  *control.Client
+	latest  *team.RatesDocument
 	pulled  string // the NIC whose cable is out
 	arrived bool   // the file
 }
