@@ -51,6 +51,7 @@ type Model struct {
 	noticed time.Time
 	dir     string
 	colours palette
+	frame   string // what View shows; made anew when something has changed
 }
 
 // historyMsg answers what the view asked for.
@@ -85,7 +86,7 @@ func newModel(ctx context.Context, src Source, o Options, st *team.Status, h *te
 	if o.Draw.Width == 0 || o.Draw.Height == 0 {
 		m.resize(80, 24)
 	}
-	m.follow()
+	m.show()
 	return m
 }
 
@@ -102,6 +103,7 @@ func later() tea.Cmd { return tea.Tick(2*time.Second, func(time.Time) tea.Msg { 
 // Update takes a message in.
 func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	var cmd tea.Cmd
+	changed := true
 	switch msg := msg.(type) {
 	case tea.KeyPressMsg:
 		m, cmd = m.key(msg)
@@ -112,10 +114,12 @@ func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.colours = newPalette(msg.Profile)
 		m.draw.Solid = m.colours.layers
 	case tickMsg:
+		was, notice := m.header(), m.notice
 		m.now = time.Time(msg)
-		if m.notice != "" && m.now.Sub(m.noticed) > 8*time.Second {
+		if m.now.Sub(m.noticed) > 8*time.Second {
 			m.notice = ""
 		}
+		changed = was != m.header() || notice != m.notice
 		cmd = tick()
 	case seamMsg:
 		cmd = m.fetch()
@@ -154,8 +158,17 @@ func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case noticeMsg:
 		m.say(string(msg))
 	}
-	m.follow()
+	if changed {
+		m.show()
+	}
 	return m, cmd
+}
+
+// show makes the screen of what is known.
+func (m *Model) show() {
+	d := m.data()
+	m.draw.Axis = m.draw.Axis.Follow(d, m.draw) // the scale keeps in step with what is shown
+	m.frame = m.colours.paint(m.grid(d))
 }
 
 // say shows a line for a while.
@@ -277,12 +290,6 @@ func (m *Model) choose(nic string) tea.Cmd {
 
 func (m *Model) resize(width, height int) {
 	m.draw.Width, m.draw.Height = max(width, 1), max(height, 1)
-}
-
-// follow keeps the scale in step with what is shown.
-func (m *Model) follow() {
-	d := m.data()
-	m.draw.Axis = m.draw.Axis.Follow(d, m.draw)
 }
 
 // data is what is to be drawn, with its header.

@@ -19,14 +19,16 @@ var footers = []string{
 
 // View is the screen.
 func (m Model) View() tea.View {
-	v := tea.NewView(m.colours.paint(m.Grid()))
+	v := tea.NewView(m.frame)
 	v.AltScreen = true
 	v.WindowTitle = "nicteam " + m.name
 	return v
 }
 
 // Grid is the screen without colours.
-func (m Model) Grid() chart.Grid {
+func (m Model) Grid() chart.Grid { return m.grid(m.data()) }
+
+func (m *Model) grid(d chart.Data) chart.Grid {
 	if m.help {
 		return m.helpGrid()
 	}
@@ -39,7 +41,7 @@ func (m Model) Grid() chart.Grid {
 	if o.Width < 60 || o.Height < 16 {
 		o.Footer = ""
 	}
-	g := chart.Screen(m.data(), o)
+	g := chart.Screen(d, o)
 	if line != "" && o.Footer == "" { // no frame to write into
 		write(g, len(g)-1, line, o.Glyphs, chart.EventRole)
 	}
