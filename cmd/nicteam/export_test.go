@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -205,6 +206,37 @@ func TestReplace(t *testing.T) {
 		t.Errorf("the pipe had %q", got)
 	}
 	if got := names(t, dir); got != "file link pipe" {
+		t.Errorf("files: %s", got)
+	}
+}
+
+// TestReplaceLeavesNothingHalfWritten: the disk is full, as far as the process can tell, in the middle.
+func TestReplaceLeavesNothingHalfWritten(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	signal.Ignore(syscall.SIGXFSZ)
+	defer signal.Reset(syscall.SIGXFSZ)
+	var was syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &was); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 4, Max: was.Max}); err != nil {
+		t.Fatal(err)
+	}
+	err := replace(file, []byte("longer than that"))
+	if e := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &was); e != nil {
+		t.Fatal(e)
+	}
+	if !errors.Is(err, syscall.EFBIG) {
+		t.Errorf("error %v", err)
+	}
+	if b, _ := os.ReadFile(file); string(b) != "old" {
+		t.Errorf("the file is %q", b)
+	}
+	if got := names(t, dir); got != "file" {
 		t.Errorf("files: %s", got)
 	}
 }
