@@ -182,8 +182,15 @@ func (p *pretended) Events(ctx context.Context, follow bool) <-chan team.Event {
 				return
 			}
 		}
-		if follow {
-			<-ctx.Done()
+		for follow && ctx.Err() == nil { // something happens every now and then
+			select {
+			case ch <- team.Event{Schema: "nicteam.event/v1", Time: time.Now(), Team: p.name, Event: "member-up", Member: "eth2"}:
+			case <-ctx.Done():
+			}
+			select {
+			case <-time.After(50 * time.Millisecond):
+			case <-ctx.Done():
+			}
 		}
 	}()
 	return ch

@@ -34,8 +34,8 @@ func (a *app) watchCmd() *cobra.Command {
 axis, what goes out below it, with what happened to the NICs on the same axis. ? lists the keys.
 
 Where stdout is no terminal, and with --once, the graph is written once as text. With --plain,
---count or --interval a line says what moved in each interval; with --json a document
-(nicteam.rates/v1) does.`,
+--count or --interval a line says what moved in each interval, with --plain also what happened to
+the team meanwhile; with --json a document (nicteam.rates/v1) does.`,
 		Example: `  nicteam watch
   nicteam watch team0/eth1 --unit packets --last 10m
   nicteam watch team0 --once > ticket.txt
@@ -61,13 +61,13 @@ Where stdout is no terminal, and with --once, the graph is written once as text.
 				if w.once {
 					w.count = 1
 				}
-				return a.watch(name, nic, w.interval, w.count)
+				return a.watch(name, nic, w.interval, w.count, w.plain && !a.json)
 			case w.plain:
 				return a.watchOnce(o, tui.Plain)
 			case w.once || !terminal(a.out) || !terminal(os.Stdin):
 				return a.watchOnce(o, tui.Once)
 			case !a.live():
-				return a.watch(name, nic, w.interval, 0)
+				return a.watch(name, nic, w.interval, 0, true)
 			}
 			return a.watchLive(o)
 		},

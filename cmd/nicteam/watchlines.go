@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"nicteam/team"
@@ -11,16 +13,36 @@ import (
 
 var errEnough = errors.New("enough")
 
-func (a *app) watch(name, nic string, interval time.Duration, count int) error {
-	ctx := a.interruptible()
+// watch writes a line an interval; with events also what happens to the team meanwhile.
+func (a *app) watch(name, nic string, interval time.Duration, count int, events bool) error {
+	ctx, cancel := context.WithCancel(a.interruptible())
 	c := a.client(name)
 	defer c.Close()
 	a.stream = true
+	var writing sync.Mutex
+	var told sync.WaitGroup
+	defer told.Wait()
+	defer cancel()
+	if events {
+		told.Go(func() {
+			begin := time.Now()
+			_ = c.Events(ctx, true, func(e *team.Event) error { // that it ends is seen by the rates, too
+				if e.Time.After(begin) && (nic == "" || e.Member == "" || e.Member == nic) {
+					writing.Lock()
+					defer writing.Unlock()
+					a.say("%s", eventLine(e))
+				}
+				return nil
+			})
+		})
+	}
 	n := 0
 	err := c.Rates(ctx, interval, func(r *team.RatesDocument) error {
 		if nic != "" && !only(r, nic) {
 			return &team.Problem{Kind: team.NotFound, What: fmt.Sprintf("watch %s/%s", name, nic), Why: name + " has no such member", Fix: "nicteam status " + name + " shows its members"}
 		}
+		writing.Lock()
+		defer writing.Unlock()
 		if a.json {
 			if err := a.document(r); err != nil {
 				return err
