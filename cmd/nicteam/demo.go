@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -11,26 +12,35 @@ import (
 
 func (a *app) demoCmd() *cobra.Command {
 	var plain bool
+	var picture string
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Show a team at work on simulated NICs",
 		Long: `Makes test hosts in private namespaces, a team between them and traffic through it, pulls a
 cable, adds and removes a NIC, and shows what that does: on a terminal in the live graph (nicteam
 watch) until that is left, else and with --plain in lines. This host is not touched. Needs root.`,
-		Example: `  sudo nicteam demo`,
-		Args:    args(0, 0),
+		Example: `  sudo nicteam demo
+  sudo nicteam demo --plain --picture demo.svg`,
+		Args: args(0, 0),
 		RunE: func(*cobra.Command, []string) error {
-			var view daemon.View
+			var o daemon.DemoOptions
 			if !plain && a.live() {
-				view = a.demoView
+				o.View = a.demoView
 			}
-			code, done, err := daemon.Demo(a.interruptible(), a.out, view)
+			if picture != "" {
+				var err error
+				if o.Picture, err = filepath.Abs(picture); err != nil {
+					return err
+				}
+			}
+			code, done, err := daemon.Demo(a.interruptible(), a.out, o)
 			if err == nil && done && code != 0 {
 				err = exitCode(code) // the demo's own process has said why
 			}
 			return err
 		},
 	}
+	c.Flags().StringVar(&picture, "picture", "", "save the traffic as a picture: FILE.svg or FILE.png")
 	c.Flags().BoolVar(&plain, "plain", false, "lines of text on a terminal, too")
 	return c
 }

@@ -34,15 +34,21 @@ const (
 // demoPeers are the hosts that box talks to.
 var demoPeers = []struct{ name, address string }{{"nas", "10.9.0.2"}, {"desk", "10.9.0.3"}, {"laptop", "10.9.0.4"}}
 
+// DemoOptions are what the demo does besides; the zero value is nothing.
+type DemoOptions struct {
+	View    View   // has the terminal while there is traffic
+	Picture string // an absolute path: where the traffic is saved as a picture
+}
+
 // Demo makes a team on simulated NICs in private namespaces, sends traffic through it both ways while cables are
 // pulled and NICs come and go, and prints what happens; with a view that shows it, and the story is printed when that is left. It returns the
 // exit code of the demo's own process; in that process itself done is false and err says how it went.
-func Demo(ctx context.Context, w io.Writer, view View) (code int, done bool, err error) {
+func Demo(ctx context.Context, w io.Writer, o DemoOptions) (code int, done bool, err error) {
 	if code, done, err = lab.Isolate(); done || err != nil {
 		return code, true, err
 	}
 	told := &story{w: w}
-	d := &demo{w: told, told: told, view: view, begin: time.Now()}
+	d := &demo{w: told, told: told, view: o.View, picture: o.Picture, begin: time.Now()}
 	err = d.run(ctx)
 	for i := len(d.undo) - 1; i >= 0; i-- {
 		err = errors.Join(err, d.undo[i]())
@@ -56,6 +62,8 @@ type demo struct {
 	view  View // nil for none
 	begin time.Time
 	undo  []func() error
+
+	picture string // where to save the traffic, "" nowhere
 
 	box     *lab.Host
 	peers   []*lab.Host // of demoPeers
@@ -86,6 +94,11 @@ func (d *demo) run(ctx context.Context) error {
 	defer d.client.Close()
 	if err := d.traffic(ctx); err != nil {
 		return err
+	}
+	if d.picture != "" {
+		if err := d.nicteam("export", demoTeam, "--last", "15s", "-o", d.picture); err != nil {
+			return err
+		}
 	}
 	if err := d.nicteam("delete", demoTeam); err != nil {
 		return err
