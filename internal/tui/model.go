@@ -133,11 +133,11 @@ func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		if m.nic != nil {
 			cmd = m.recent()
 		}
-	case eventMsg:
+	case eventsMsg:
 		if msg.first {
 			m.events = nil
 		}
-		m.events = append(m.events, *msg.event)
+		m.events = append(m.events, msg.events...)
 		if len(m.events) > mostEvents {
 			m.events = append([]team.Event(nil), m.events[len(m.events)-mostEvents:]...)
 		}

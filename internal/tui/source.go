@@ -26,10 +26,10 @@ type (
 		status *team.Status
 		back   bool // the first after the connection was lost
 	}
-	ratesMsg struct{ rates *team.RatesDocument }
-	eventMsg struct {
-		event *team.Event
-		first bool // what was remembered before begins anew
+	ratesMsg  struct{ rates *team.RatesDocument }
+	eventsMsg struct {
+		events []team.Event
+		first  bool // the memory of events begins anew
 	}
 	lostMsg struct{ why string }
 	tickMsg time.Time
@@ -40,6 +40,9 @@ const againAfter = 500 * time.Millisecond
 
 // statusEvery is how old the state of the NICs gets when nothing happens.
 const statusEvery = 5 * time.Second
+
+// gather is how long events are gathered: a team tells all that it remembers at once.
+const gather = 30 * time.Millisecond
 
 // follow sends what the team says until ctx ends. A team that goes away is reported and waited for.
 func follow(ctx context.Context, src Source, send func(tea.Msg)) {
@@ -69,41 +72,52 @@ func connected(ctx context.Context, src Source, send func(tea.Msg), back bool) e
 	go func() {
 		done <- src.Rates(ctx, time.Second, func(r *team.RatesDocument) error { send(ratesMsg{r}); return nil })
 	}()
-	happened := make(chan struct{}, 1)
+	events := make(chan *team.Event)
 	go func() {
-		first := true
 		done <- src.Events(ctx, true, func(e *team.Event) error {
-			send(eventMsg{e, first})
-			first = false
 			select {
-			case happened <- struct{}{}:
-			default:
+			case events <- e:
+			case <-ctx.Done():
 			}
 			return nil
 		})
 	}()
-	go func() {
-		for {
-			select {
-			case <-happened:
-			case <-time.After(statusEvery):
-			case <-ctx.Done():
-				done <- nil
-				return
-			}
-			st, err := src.Status(ctx)
-			if err != nil {
-				done <- err
-				return
-			}
-			send(statusMsg{status: st})
-		}
-	}()
+	go func() { done <- gathered(ctx, src, events, send) }()
 	err = <-done
 	cancel()
 	<-done
 	<-done
 	return err
+}
+
+// gathered sends events, and the state that the team is in after them or when some time has passed.
+func gathered(ctx context.Context, src Source, events <-chan *team.Event, send func(tea.Msg)) error {
+	next := eventsMsg{first: true}
+	wait := time.NewTimer(statusEvery)
+	defer wait.Stop()
+	for {
+		select {
+		case e := <-events:
+			if len(next.events) == 0 {
+				wait.Reset(gather)
+			}
+			next.events = append(next.events, *e)
+			continue
+		case <-wait.C:
+		case <-ctx.Done():
+			return nil
+		}
+		if len(next.events) > 0 {
+			send(next)
+			next = eventsMsg{}
+		}
+		st, err := src.Status(ctx)
+		if err != nil {
+			return err
+		}
+		send(statusMsg{status: st})
+		wait.Reset(statusEvery)
+	}
 }
 
 // why is an error in the words that fit into a header.
