@@ -156,6 +156,18 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// TestQuestionsAreSeen at any size that has room for their first words.
+func TestQuestionsAreSeen(t *testing.T) {
+	for _, size := range [][2]int{{120, 40}, {80, 24}, {60, 16}, {59, 16}, {50, 12}, {30, 5}, {30, 1}} {
+		m, _ := opened(t)
+		m = run(t, m, tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+		m = run(t, m, press("a", "e")...)
+		if got := m.Grid().String(); !strings.Contains(got, "add which NIC? e_") {
+			t.Errorf("%v:\n%s", size, got)
+		}
+	}
+}
+
 // TestLost: a team that goes away is told in the header, waited for, and asked for what was missed.
 func TestLost(t *testing.T) {
 	m, f := opened(t)
@@ -236,7 +248,11 @@ func TestOneQuestionAtATime(t *testing.T) {
 	if len(pending) != 1 {
 		t.Fatalf("%d questions at once", len(pending))
 	}
-	m = run(t, m, pending[0]()) // the answer is stale: the one that is wanted is asked for
+	stale := pending[0]()
+	if next, _ := m.Update(stale); next.(Model).past != nil {
+		t.Error("an answer to a question that stands no more is shown")
+	}
+	m = run(t, m, stale) // the answer is stale: the one that is wanted is asked for
 	if m.past == nil || len(f.asked) != before+2 || !f.asked[len(f.asked)-1].To.Equal(m.until) {
 		t.Errorf("asked %d times, the last %v", len(f.asked)-before, f.asked[len(f.asked)-1])
 	}
