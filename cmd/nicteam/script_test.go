@@ -188,7 +188,7 @@ func (p *pretended) Events(ctx context.Context, follow bool) <-chan team.Event {
 			case <-ctx.Done():
 			}
 			select {
-			case <-time.After(50 * time.Millisecond):
+			case <-time.After(time.Second):
 			case <-ctx.Done():
 			}
 		}

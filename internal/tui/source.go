@@ -41,8 +41,12 @@ const againAfter = 500 * time.Millisecond
 // statusEvery is how old the state of the NICs gets when nothing happens.
 const statusEvery = 5 * time.Second
 
-// gather is how long events are gathered: a team tells all that it remembers at once.
-const gather = 30 * time.Millisecond
+// How long events are gathered: a team tells all that it remembers at once, and a cable that
+// flutters makes many.
+const (
+	gatherFirst = 30 * time.Millisecond
+	gather      = 200 * time.Millisecond
+)
 
 // follow sends what the team says until ctx ends. A team that goes away is reported and waited for.
 func follow(ctx context.Context, src Source, send func(tea.Msg)) {
@@ -98,7 +102,11 @@ func gathered(ctx context.Context, src Source, events <-chan *team.Event, send f
 	for {
 		select {
 		case e := <-events:
-			if len(next.events) == 0 {
+			switch {
+			case len(next.events) > 0:
+			case next.first:
+				wait.Reset(gatherFirst)
+			default:
 				wait.Reset(gather)
 			}
 			next.events = append(next.events, *e)
