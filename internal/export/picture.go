@@ -46,10 +46,11 @@ func (t *Traffic) series(name string, rx, tx team.SeriesColumns) chart.Series {
 func (t *Traffic) bins(c team.SeriesColumns) []chart.Bin {
 	bins := make([]chart.Bin, len(t.History.Covered))
 	for i, covered := range t.History.Covered {
-		if covered <= 0 {
+		// What a few ms carried is no rate: the last column has often just begun.
+		if time.Duration(covered) < time.Second/2 {
 			continue
 		}
-		s := max(time.Duration(covered).Seconds(), 1)
+		s := time.Duration(covered).Seconds()
 		bins[i] = chart.Bin{Known: true, Bytes: float64(at(c.Bytes, i)) / s, Frames: float64(at(c.Frames, i)) / s,
 			MaxBytes: float64(at(c.BytesPeak, i)), MaxFrames: float64(at(c.FramesPeak, i))}
 	}

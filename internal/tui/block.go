@@ -25,15 +25,14 @@ type block struct {
 	protocols []chart.Series
 }
 
-// ofHistory reads a document; a column that it does not cover is a gap.
+// ofHistory reads a document; a column of which it covers next to nothing is a gap. The last one has often just
+// begun: what a few ms carried is no rate, and the second's own rate is soon told.
 func ofHistory(d *team.HistoryDocument) *block {
 	n := max(d.Columns, 0)
 	b := &block{who: d.Member, step: max(time.Duration(d.Step), time.Second).Truncate(time.Second), known: make([]int, n)}
 	b.first = d.From.Unix() / b.seconds()
 	for i := range min(n, len(d.Covered)) {
-		if d.Covered[i] > 0 {
-			b.known[i] = int(max((time.Duration(d.Covered[i])+time.Second/2)/time.Second, 1))
-		}
+		b.known[i] = int((time.Duration(d.Covered[i]) + time.Second/2) / time.Second)
 	}
 	series := func(name string, rx, tx team.SeriesColumns) chart.Series {
 		return chart.Series{Name: name, In: b.bins(d.Covered, rx), Out: b.bins(d.Covered, tx)}
@@ -62,7 +61,7 @@ func (b *block) bins(covered []int64, c team.SeriesColumns) []chart.Bin {
 		if b.known[i] == 0 {
 			continue
 		}
-		s := max(time.Duration(covered[i]).Seconds(), 1)
+		s := time.Duration(covered[i]).Seconds()
 		bins[i] = chart.Bin{Known: true, Bytes: at(c.Bytes, i) / s, Frames: at(c.Frames, i) / s, MaxBytes: at(c.BytesPeak, i), MaxFrames: at(c.FramesPeak, i)}
 	}
 	return bins

@@ -106,3 +106,22 @@ func TestKeep(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// The last column of a history has often just begun. What it has so far is neither a second's rate nor to be averaged with one.
+func TestAColumnThatHasJustBegun(t *testing.T) {
+	begun := func(ms int64) *block {
+		return ofHistory(&team.HistoryDocument{From: time.Unix(100, 0), Step: 1e9, Columns: 2, Covered: []int64{1e9, ms * 1e6},
+			RX: team.SeriesColumns{Bytes: []uint64{8000, uint64(8 * ms)}}})
+	}
+	b := begun(91)
+	if b.known[1] != 0 || b.total.In[1].Known {
+		t.Errorf("91 ms of a second are known: %+v", b.total.In[1])
+	}
+	b.add(101, &team.RatesDocument{Interval: 1e9, RX: team.Count{Bytes: 8000}})
+	if got := b.total.In[1].Bytes; got != 8000 {
+		t.Errorf("%v octets/s, want 8000", got)
+	}
+	if got := begun(800).total.In[1].Bytes; got != 8000 {
+		t.Errorf("after 0.8 s %v octets/s, want 8000", got)
+	}
+}
