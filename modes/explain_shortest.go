@@ -79,7 +79,7 @@ func pickerOf(pl *Plan, flows *Flows) *shortest {
 	}
 	s := &shortest{flows: flows}
 	s.read(pl)
-	s.forceBy = flows.Now
+	flows.ForceBy = flows.Now
 	return s
 }
 

@@ -25,6 +25,7 @@ const FlowCount = 16384
 // path's own clock.
 type Flows struct {
 	Now     int64 // when this copy was made
+	ForceBy int64 // moves by order wait no longer for a gap
 	Members [MaxMembers]Queue
 	Slots   [FlowCount]Flowing
 	Forced  uint64 // moves by order that were carried out
@@ -41,8 +42,8 @@ type Queue struct {
 	cost   uint64 // of a byte, in 1/costOne ns
 	given  uint64 // bytes since the last reading
 	at     int64  // beginning of the last ms in which it was given anything
-	recent int    // bytes given in that ms
-	before int    // and in the one before
+	recent int64  // bytes given in that ms
+	before int64  // and in the one before
 
 	// What was noted before the last reading leaves by lateBy later than that, and at all last.
 	reading     uint8
@@ -74,6 +75,8 @@ type Flowing struct {
 
 	to      uint8 // the member that it is to be moved to, +1; 0 none
 	reading uint8 // of its member when Until was noted
+
+	_ uint32 // the kernel's programs lock it here
 }
 
 // FlowReason says why a slot has its member.

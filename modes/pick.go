@@ -16,22 +16,16 @@ type Picker struct {
 	Seed uint64
 	Now  int64 // ns of a clock that only moves forward; the owner sets it once a batch
 
+	ledger   *Ledger   // nil until there is anything to keep
 	shortest *shortest // nil until SpreadShortest was met
 
 	plan  *Plan              // whose shares are in cost
 	set   MemberSet          // that distribute in it
-	cost  [MaxMembers]uint64 // a byte's, MaxShare for the largest share
-	clock [MaxMembers]uint64 // of members in set
-	turn  int                // whose units follow each other
-	left  int                // how many more of them
+	cost  [MaxMembers]uint64 // a byte's, see TurnCost
 	total uint64             // of all shares
-	state uint64             // of the random numbers
 	ids   [MaxMembers]uint8  // members in set
 	n     int                // how many of ids
 }
-
-// clockLimit is where the clocks are set back, long before they wrap.
-const clockLimit = 1 << 60
 
 // Pick returns the members by which the frame b, which is bytes long on the wire, leaves: one,
 // several for broadcast, none when nobody may send. h is what frame.Parse found in b.
@@ -53,10 +47,7 @@ func (p *Picker) Pick(pl *Plan, h *frame.Headers, b []byte, bytes int) MemberSet
 	case SpreadBroadcast:
 		return pl.Distributing
 	case SpreadShortest:
-		if p.shortest == nil {
-			p.shortest = &shortest{flows: &Flows{}}
-		}
-		return p.shortest.pick(pl, h, b, bytes, p.Now)
+		return p.table().pick(pl, h, b, bytes, p.Now)
 	default:
 		return 0
 	}
@@ -92,11 +83,49 @@ func Other(pl *Plan, tried MemberSet) int {
 	return (pl.Distributing &^ tried).First()
 }
 
+// Follow takes over a Plan; Pick does so by itself.
+func (p *Picker) Follow(pl *Plan) {
+	switch pl.Spread {
+	case SpreadRoundRobin:
+		if p.plan != pl {
+			p.follow(pl)
+		}
+	case SpreadShortest:
+		if t := p.table(); t.plan != pl {
+			t.follow(pl, p.Now)
+		}
+	}
+}
+
+// Keep has the Picker keep its Ledger in l from now on, as it is.
+func (p *Picker) Keep(l *Ledger) {
+	*l = *p.kept()
+	p.ledger = l
+	if p.shortest != nil {
+		p.shortest.flows = &l.Flows
+	}
+}
+
+func (p *Picker) kept() *Ledger {
+	if p.ledger == nil {
+		p.ledger = &Ledger{}
+	}
+	return p.ledger
+}
+
+func (p *Picker) table() *shortest {
+	if p.shortest == nil {
+		p.shortest = &shortest{flows: &p.kept().Flows}
+	}
+	return p.shortest
+}
+
 // follow takes over a new Plan's members and shares.
 func (p *Picker) follow(pl *Plan) {
+	t := &p.kept().Turns
 	now := p.behind()
 	old := p.set
-	*p = Picker{Seed: p.Seed, Now: p.Now, shortest: p.shortest, plan: pl, clock: p.clock, turn: p.turn, left: p.left, state: p.state}
+	p.plan, p.set, p.total, p.n = pl, 0, 0, 0
 	for id, share := range pl.Weights {
 		if share == 0 || !pl.Distributing.Has(id) {
 			continue
@@ -104,17 +133,17 @@ func (p *Picker) follow(pl *Plan) {
 		p.set = p.set.With(id)
 		p.ids[p.n] = uint8(id)
 		p.n++
-		p.cost[id] = MaxShare * MaxShare / uint64(share)
+		p.cost[id] = TurnCost(share)
 		p.total += uint64(share)
 		if !old.Has(id) {
-			p.clock[id] = now
+			t.Clock[id] = now
 		}
 	}
-	if !p.set.Has(p.turn) {
-		p.left = 0
+	if !p.set.Has(int(t.Turn)) {
+		t.Left = 0
 	}
-	if p.state == 0 {
-		p.state = finish(mix(pl.Salt, p.Seed)) | 1
+	if t.State == 0 {
+		t.State = finish(mix(pl.Salt, p.Seed)) | 1
 	}
 }
 
@@ -122,7 +151,7 @@ func (p *Picker) follow(pl *Plan) {
 func (p *Picker) behind() uint64 {
 	var least uint64
 	for i, id := range p.ids[:p.n] {
-		if c := p.clock[id]; i == 0 || c < least {
+		if c := p.ledger.Turns.Clock[id]; i == 0 || c < least {
 			least = c
 		}
 	}
@@ -137,22 +166,24 @@ func (p *Picker) next(pl *Plan, bytes int) MemberSet {
 	if pl.PacketsPerMember == 0 {
 		return 1 << uint(p.random())
 	}
-	if p.left <= 0 {
-		p.turn, p.left = p.furthest(), pl.PacketsPerMember
+	t := &p.ledger.Turns
+	if t.Left <= 0 {
+		t.Turn, t.Left = uint32(p.furthest()), int32(pl.PacketsPerMember)
 	}
-	p.left--
-	p.clock[p.turn] += uint64(max(bytes, 1)) * p.cost[p.turn]
-	if p.clock[p.turn] > clockLimit {
+	t.Left--
+	t.Clock[t.Turn] += uint64(max(bytes, 1)) * p.cost[t.Turn]
+	if t.Clock[t.Turn] > turnsLimit {
 		p.setBack()
 	}
-	return 1 << uint(p.turn)
+	return 1 << t.Turn
 }
 
 // furthest returns the member that is furthest behind, the lowest id of several.
 func (p *Picker) furthest() int {
+	clock := &p.ledger.Turns.Clock
 	best := int(p.ids[0])
 	for _, id := range p.ids[1:p.n] {
-		if p.clock[id] < p.clock[best] {
+		if clock[id] < clock[best] {
 			best = int(id)
 		}
 	}
@@ -163,15 +194,16 @@ func (p *Picker) furthest() int {
 func (p *Picker) setBack() {
 	least := p.behind()
 	for _, id := range p.ids[:p.n] {
-		p.clock[id] -= least
+		p.ledger.Turns.Clock[id] -= least
 	}
 }
 
 // random returns a member, each with the probability of its share.
 func (p *Picker) random() int {
-	p.state += hashWord
+	t := &p.ledger.Turns
+	t.State += hashWord
 	// The high half times the range is uniform to one part in 2^32 over the range.
-	r := finish(p.state) >> 32 * p.total >> 32
+	r := finish(t.State) >> 32 * p.total >> 32
 	for _, id := range p.ids[:p.n] {
 		share := uint64(p.plan.Weights[id])
 		if r < share {

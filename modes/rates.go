@@ -41,7 +41,7 @@ func (s *shortest) measured(id int, sent uint64, waiting int, now int64) {
 		return
 	}
 	q, c := &s.flows.Members[id], &s.capacity[id]
-	if c.Measure(now, sent, waiting, q.fresh(now)) {
+	if c.Measure(now, sent, waiting, int(q.fresh(now))) {
 		s.rates()
 	}
 	q.read(now, sent, uint64(max(waiting, 0)), s.plan.Weights[id])
@@ -104,7 +104,9 @@ func (q *Queue) read(now int64, sent, waiting uint64, share uint32) {
 	if sent < waiting { // what waited at the last reading still does
 		late += q.lateBy
 	}
-	q.reading, q.lateBy, q.all = q.reading+1, max(late, 0), truth
+	// In this order: a program of the kernel may be looking on.
+	q.lateBy, q.all = max(late, 0), truth
+	q.reading++
 	clock := truth
 	if share < MaxShare {
 		// Its queue is to be empty while that of its virtual, slower self is not. Only what was charged to

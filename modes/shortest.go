@@ -33,7 +33,6 @@ type shortest struct {
 
 	plan       *Plan // taken over
 	turn       uint64
-	forceBy    int64             // moves by order wait no longer
 	set        MemberSet         // that distribute in plan
 	ids        [MaxMembers]uint8 // the same
 	n          int               // how many of ids
@@ -126,7 +125,7 @@ func (s *shortest) decide(slot int, bytes uint64, now int64) (id int, why FlowRe
 		until := s.flows.Members[f.Member].leaves(f)
 		paused = now >= until+s.skew // rule 1
 		if to := int(f.to) - 1; to >= 0 && s.set.Has(to) {
-			if !paused && now < s.forceBy {
+			if !paused && now < s.flows.ForceBy {
 				return int(f.Member), f.Why, false
 			}
 			return to, FlowForced, paused
@@ -211,11 +210,11 @@ func (q *Queue) charge(bytes uint64, now int64) {
 		q.before = q.fresh(now)
 		q.at, q.recent = now, 0
 	}
-	q.recent += int(bytes)
+	q.recent += int64(bytes)
 }
 
 // fresh returns the bytes that the member was given in the last ms or two.
-func (q *Queue) fresh(now int64) int {
+func (q *Queue) fresh(now int64) int64 {
 	switch since := now - q.at; {
 	case since < freshFor:
 		return q.recent + q.before
@@ -243,7 +242,7 @@ func (s *shortest) follow(pl *Plan, now int64) {
 	}
 	s.rates()
 	if pl.Turn != s.turn {
-		s.turn, s.forceBy = pl.Turn, now+forceWait
+		s.turn, s.flows.ForceBy = pl.Turn, now+forceWait
 		for _, m := range pl.Moves {
 			s.force(m)
 		}

@@ -1,10 +1,21 @@
 package relay
 
-import "time"
+import (
+	"time"
 
-// clock tells the relay's time, in ns since it began; never 0.
-type clock struct{ began time.Time }
+	"golang.org/x/sys/unix"
+)
 
-func newClock() clock { return clock{time.Now()} }
+// clock tells the relay's time: ns of CLOCK_MONOTONIC, as programs in the kernel read it; never 0.
+type clock struct {
+	began time.Time
+	then  int64
+}
 
-func (c clock) now() int64 { return int64(time.Since(c.began)) + 1 }
+func newClock() clock {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // never fails
+	return clock{began: time.Now(), then: ts.Nano()}
+}
+
+func (c clock) now() int64 { return c.then + int64(time.Since(c.began)) + 1 }
