@@ -165,7 +165,7 @@ func TestClocksAreSetBack(t *testing.T) {
 	var p Picker
 	units(&p, pl, 3, always(100))
 	for id := range 3 {
-		p.clock[id] += clockLimit - 1000*MaxShare
+		p.ledger.Turns.Clock[id] += turnsLimit - 1000*MaxShare
 	}
 	_, order := units(&p, pl, 300, always(100))
 	for i, id := range order {
@@ -173,7 +173,7 @@ func TestClocksAreSetBack(t *testing.T) {
 			t.Fatalf("unit %d by %d", i, id)
 		}
 	}
-	if p.clock[0] > clockLimit/2 {
+	if p.ledger.Turns.Clock[0] > turnsLimit/2 {
 		t.Error("the clocks were not set back: the test tests nothing")
 	}
 }
