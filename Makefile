@@ -12,10 +12,11 @@ TESTFLAGS   ?= -race -timeout 12m
 FUZZTIME    ?= 10s
 # For example: make bench BENCHFLAGS="-only tcp -rounds 9"
 BENCHFLAGS  ?=
+KERNELFLAGS ?=
 SEEDS       ?= 1000
 START       ?= 0
 
-.PHONY: build install demo test test-unit sim bench fuzz lint fmt cover tools clean
+.PHONY: build install demo test test-unit test-kernels sim bench fuzz lint fmt cover tools clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/nicteam ./cmd/nicteam
@@ -44,6 +45,12 @@ sim:
 bench: build
 	packaging/need openvswitch-switch iperf3 iproute2
 	$(GO) run ./internal/lab/bench -binary bin/nicteam -o bench.json $(BENCHFLAGS)
+
+# The real tests on Debian's own kernel, in a machine that QEMU emulates; no KVM. docs/kernels.md says more.
+# For example: make test-kernels KERNELFLAGS="-packages host -run Isolation"
+test-kernels: build
+	@packaging/need qemu-system-x86 seabios kmod iproute2 iputils-ping nftables ethtool procps util-linux
+	$(GO) run ./internal/lab/kernels -binary bin/nicteam $(KERNELFLAGS)
 
 fuzz:
 	@set -e; for p in $$($(GO) list ./...); do \

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// A kernel is what boots: its image, its modules, and its release, such as 6.1.0-56-amd64.
+type kernel struct {
+	Image, Modules, Release string
+}
+
+// unpacked is what of a kernel package is unpacked: 150 of 400 MB.
+var unpacked = []string{
+	"./boot",
+	"./lib/modules/*/modules.*",
+	"./lib/modules/*/kernel/net",
+	"./lib/modules/*/kernel/lib",
+	"./lib/modules/*/kernel/crypto",
+	"./lib/modules/*/kernel/fs/overlayfs",
+	"./lib/modules/*/kernel/drivers/net",
+	"./lib/modules/*/kernel/arch",
+}
+
+// fetchKernel finds the kernel to boot. given is a kernel image, whose modules are then below modules; a kernel
+// package in a file; or empty for the package that apt has by that name, or its first dependency if it has no kernel itself.
+func fetchKernel(given, modules, name, cache string) (kernel, error) {
+	switch {
+	case strings.HasSuffix(given, ".deb"):
+		return unpackKernel(given, filepath.Join(cache, strings.TrimSuffix(filepath.Base(given), ".deb")))
+	case given != "":
+		return localKernel(given, modules)
+	}
+	deb, err := download(name, cache)
+	if err != nil {
+		return kernel{}, err
+	}
+	return unpackKernel(deb, filepath.Join(cache, strings.TrimSuffix(filepath.Base(deb), ".deb")))
+}
+
+func localKernel(image, modules string) (kernel, error) {
+	if modules == "" {
+		return kernel{}, errors.New("a kernel image needs its modules: the directory /lib/modules/RELEASE")
+	}
+	if _, err := os.Stat(image); err != nil {
+		return kernel{}, err
+	}
+	if _, err := os.Stat(filepath.Join(modules, "modules.builtin")); err != nil {
+		return kernel{}, fmt.Errorf("modules of %s: %w", image, err)
+	}
+	modules, err := filepath.Abs(modules)
+	return kernel{Image: image, Modules: modules, Release: filepath.Base(modules)}, err
+}
+
+// download has apt fetch a package into the cache unless it is there, and returns the file.
+func download(name, cache string) (string, error) {
+	real, version, err := candidate(name)
+	if err != nil {
+		// A machine that never updated has no lists, and only root may fetch them.
+		if update := exec.Command("apt-get", "update", "-qq"); update.Run() != nil {
+			return "", err
+		}
+		if real, version, err = candidate(name); err != nil {
+			return "", err
+		}
+	}
+	// apt escapes the colon of an epoch; kernels have none.
+	file := filepath.Join(cache, fmt.Sprintf("%s_%s_amd64.deb", real, version))
+	if _, err := os.Stat(file); err == nil {
+		return file, nil
+	}
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp(cache, "download-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	fmt.Printf("fetch %s %s\n", real, version)
+	get := func() error {
+		// The user to which apt gives up root may not be able to write here.
+		cmd := exec.Command("apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", real+"="+version)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("download %s: %w\n%s", real, err, out)
+		}
+		return nil
+	}
+	if err := get(); err != nil {
+		// The archive has moved on since the lists were fetched.
+		if exec.Command("apt-get", "update", "-qq").Run() != nil {
+			return "", err
+		}
+		return download(name, cache)
+	}
+	got, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	if err != nil || len(got) != 1 {
+		return "", fmt.Errorf("download %s: got %v", real, got)
+	}
+	return file, os.Rename(got[0], file)
+}
+
+// candidate returns the package with the kernel and its version: linux-image-amd64 only depends on it.
+func candidate(name string) (real, version string, err error) {
+	out, err := exec.Command("apt-cache", "show", "--no-all-versions", name).Output()
+	if err != nil {
+		return "", "", fmt.Errorf("find package %s: apt knows none: run apt-get update", name)
+	}
+	field := func(key string) string {
+		for l := range strings.Lines(string(out)) {
+			if v, ok := strings.CutPrefix(l, key+": "); ok {
+				return strings.TrimSpace(v)
+			}
+		}
+		return ""
+	}
+	dependency, _, _ := strings.Cut(field("Depends"), " ")
+	if strings.HasPrefix(dependency, "linux-image-") {
+		return candidate(strings.TrimSuffix(dependency, ","))
+	}
+	return name, field("Version"), nil
+}
+
+// unpackKernel unpacks what is needed of a kernel package into dir, which is complete if it exists.
+func unpackKernel(deb, dir string) (kernel, error) {
+	if _, err := os.Stat(dir); err != nil {
+		part := dir + ".part"
+		if err := os.RemoveAll(part); err != nil {
+			return kernel{}, err
+		}
+		if err := unpack(deb, part); err != nil {
+			os.RemoveAll(part)
+			return kernel{}, fmt.Errorf("unpack %s: %w", deb, err)
+		}
+		if err := os.Rename(part, dir); err != nil {
+			return kernel{}, err
+		}
+	}
+	images, _ := filepath.Glob(filepath.Join(dir, "boot/vmlinuz-*"))
+	if len(images) != 1 {
+		return kernel{}, fmt.Errorf("kernel package %s: images %v, want one", deb, images)
+	}
+	release := strings.TrimPrefix(filepath.Base(images[0]), "vmlinuz-")
+	return kernel{Image: images[0], Modules: filepath.Join(dir, "lib/modules", release), Release: release}, nil
+}
+
+func unpack(deb, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	from := exec.Command("dpkg-deb", "--fsys-tarfile", deb)
+	to := exec.Command("tar", append([]string{"-x", "--no-same-owner", "--wildcards", "-C", dir}, unpacked...)...)
+	from.Stderr, to.Stderr = os.Stderr, os.Stderr
+	pipe, err := from.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	to.Stdin = pipe
+	if err := from.Start(); err != nil {
+		return err
+	}
+	return errors.Join(to.Run(), from.Wait())
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+func main() {
+	if os.Getpid() == 1 {
+		guest()
+	}
+	// Qemu is tied to the thread that starts it, so this one must last.
+	runtime.LockOSThread()
+	o, err := parse(os.Args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return
+	case err == nil:
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		err = run(ctx, o)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "error: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// options are the flags.
+type options struct {
+	program, cache       string
+	kernel, modules, apt string
+	packages             *regexp.Regexp
+	run                  string
+	limit                time.Duration
+	verbose, listing     bool
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	f := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	f.StringVar(&o.program, "binary", "bin/nicteam", "the nicteam that the scenarios start")
+	f.StringVar(&o.cache, "cache", "bin/kernels", "where fetched kernels are kept")
+	f.StringVar(&o.kernel, "kernel", "", "a kernel image, or a Debian kernel package in a file; empty: fetch one")
+	f.StringVar(&o.modules, "modules", "", "the modules of the kernel image, as in /lib/modules/RELEASE")
+	f.StringVar(&o.apt, "package", "linux-image-amd64", "the package to fetch")
+	packages := f.String("packages", "", "run the packages that match this regular expression")
+	f.StringVar(&o.run, "run", "", "run the tests that match this regular expression instead of those of the table")
+	f.DurationVar(&o.limit, "limit", 25*time.Minute, "switch the machine off after this time")
+	f.BoolVar(&o.verbose, "v", false, "show what the kernel wrote")
+	f.BoolVar(&o.listing, "list", false, "say what is left out and why, and stop")
+	if err := f.Parse(args[1:]); err != nil {
+		return o, flagError(err)
+	}
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	if _, err := regexp.Compile(o.run); err != nil {
+		return o, fmt.Errorf("-run: %w", err)
+	}
+	var err error
+	if o.packages, err = regexp.Compile(*packages); err != nil {
+		return o, fmt.Errorf("-packages: %w", err)
+	}
+	if o.listing {
+		list()
+		return o, flag.ErrHelp
+	}
+	return o, nil
+}
+
+// flagError has a refused flag end with code 1, and a call for help with 0.
+func flagError(err error) error {
+	if errors.Is(err, flag.ErrHelp) {
+		return err
+	}
+	return fmt.Errorf("arguments: %w", err)
+}
+
+func list() {
+	for _, s := range suites {
+		fmt.Println(s.Package)
+		for _, l := range s.Left {
+			for _, t := range l.Tests {
+				fmt.Printf("  without %s: %s\n", t, l.Why)
+			}
+		}
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	var chosen []suite
+	var packages []string
+	for _, s := range suites {
+		if o.packages.MatchString(s.Package) {
+			chosen, packages = append(chosen, s), append(packages, s.Package)
+		}
+	}
+	if len(chosen) == 0 {
+		return errors.New("-packages matches none")
+	}
+	k, err := fetchKernel(o.kernel, o.modules, o.apt, o.cache)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "nicteam-kernels-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	image, err := makeImage(o, k, chosen, dir)
+	if err != nil {
+		return err
+	}
+
+	began, r, console := time.Now(), &reader{out: os.Stdout}, filepath.Join(dir, "console")
+	err = boot(ctx, k, image, console, o.limit, r)
+	text, alarm := readConsole(console)
+	verdict := r.verdict(packages)
+	if alarm || o.verbose || err != nil || r.kernel == "" {
+		fmt.Printf("the kernel wrote:\n%s\n", text)
+	}
+	fmt.Printf("%d tests passed, %d failed, %d skipped, %d left out, on %s, in %v\n",
+		r.passed, r.failed, len(r.skipped), leftOut(chosen), r.release(), time.Since(began).Round(time.Second))
+	if alarm && err == nil && verdict == nil {
+		verdict = errors.New("the kernel complained of itself")
+	}
+	return errors.Join(err, verdict)
+}
+
+func leftOut(run []suite) int {
+	n := 0
+	for _, s := range run {
+		n += len(s.leftOut())
+	}
+	return n
+}
+
+// makeImage builds everything that runs in the guest and packs it; it returns the file.
+func makeImage(o options, k kernel, chosen []suite, dir string) (string, error) {
+	fmt.Printf("build the tests of %d packages for %s\n", len(chosen), k.Release)
+	tests, root := filepath.Join(dir, "tests"), filepath.Join(dir, "root")
+	for _, d := range []string{tests, root} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			return "", err
+		}
+	}
+	if err := compile(chosen, tests); err != nil {
+		return "", err
+	}
+	for _, s := range chosen {
+		have, err := listTests(filepath.Join(tests, s.name()+".test"))
+		if err != nil {
+			return "", err
+		}
+		if err := s.check(have); err != nil {
+			return "", err
+		}
+	}
+	modules, err := findModules(k)
+	if err != nil {
+		return "", err
+	}
+	c := content{Kernel: k, Modules: modules, Program: o.program, Suites: chosen, Tests: tests, Run: o.run}
+	if err := c.build(root); err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, "image")
+	f, err := os.Create(file)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	if err := writeCPIO(f, root); err != nil {
+		return "", err
+	}
+	if info, err := f.Stat(); err == nil {
+		fmt.Printf("boot %s with %d modules in an image of %d MB\n", k.Release, len(modules.Files), info.Size()>>20)
+	}
+	return file, f.Close()
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// An event is what the guest itself says between the lines of the tests: a line of JSON after a byte that no test writes.
+type event struct {
+	Kind    string
+	Text    string  `json:",omitempty"`
+	Package string  `json:",omitempty"`
+	Code    int     `json:",omitempty"`
+	Seconds float64 `json:",omitempty"`
+}
+
+const (
+	eventMark   = "\x1e"
+	kindKernel  = "kernel"  // Text: which one runs
+	kindBegin   = "begin"   // Text: the package
+	kindEnd     = "end"     // of a package
+	kindModules = "modules" // Text: those that are loaded in the end
+	kindTrouble = "trouble" // Text: why the guest could not go on
+	kindDone    = "done"    // the last line; a report without it is not whole
+)
+
+func tell(w io.Writer, e event) {
+	b, err := json.Marshal(e)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Fprintf(w, "\n%s%s\n", eventMark, b)
+}
+
+// A reader follows the guest's report and prints what a user wants to see of it: a line for each test, and everything
+// that a test wrote once it has failed.
+type reader struct {
+	out io.Writer
+
+	kernel, modules string
+	done            bool
+	trouble         []string
+	ended           []event
+	passed, failed  int
+	skipped         []string
+	held            []string // output of the running test
+	empty           bool     // the package has run no test so far
+}
+
+// read reads until the report ends.
+func (r *reader) read(from io.Reader) error {
+	s := bufio.NewScanner(from)
+	s.Buffer(nil, 4<<20)
+	for s.Scan() {
+		line := strings.TrimSuffix(s.Text(), "\r")
+		if text, ok := strings.CutPrefix(line, eventMark); ok {
+			var e event
+			if err := json.Unmarshal([]byte(text), &e); err != nil {
+				return fmt.Errorf("report of the guest: %w: %q", err, line)
+			}
+			r.event(e)
+			continue
+		}
+		r.line(line)
+	}
+	return s.Err()
+}
+
+func (r *reader) event(e event) {
+	switch e.Kind {
+	case kindKernel:
+		r.kernel = e.Text
+		fmt.Fprintf(r.out, "kernel %s\n", e.Text)
+	case kindBegin:
+		r.held, r.empty = nil, true
+		fmt.Fprintf(r.out, "%s\n", e.Text)
+	case kindEnd:
+		if e.Code != 0 {
+			// What a test wrote that did not come to its end: a panic, or the time ran out.
+			r.dump()
+			fmt.Fprintf(r.out, "FAIL\tnicteam/%s\t%.1fs\t%s\n", e.Package, e.Seconds, e.Text)
+		} else if r.empty {
+			e.Code, e.Text = 1, "no test ran"
+			fmt.Fprintf(r.out, "FAIL\tnicteam/%s\t%s\n", e.Package, e.Text)
+		} else {
+			fmt.Fprintf(r.out, "ok  \tnicteam/%s\t%.1fs\n", e.Package, e.Seconds)
+		}
+		r.ended, r.held = append(r.ended, e), nil
+	case kindModules:
+		r.modules = e.Text
+	case kindTrouble:
+		r.trouble = append(r.trouble, e.Text)
+		fmt.Fprintf(r.out, "the guest: %s\n", e.Text)
+	case kindDone:
+		r.done = true
+	}
+}
+
+// line takes in a line of a test binary with -test.v. The results of a test's parts follow its own.
+func (r *reader) line(l string) {
+	result := strings.TrimLeft(l, " ")
+	if !strings.HasPrefix(result, "--- ") {
+		switch {
+		case strings.HasPrefix(l, "=== RUN") && !strings.Contains(l, "/"):
+			r.held = nil
+		case strings.HasPrefix(l, "=== PAUSE"), strings.HasPrefix(l, "=== CONT"), l == "PASS", l == "FAIL":
+		case l != "":
+			r.held = append(r.held, l)
+		}
+		return
+	}
+	whole := result == l
+	if whole {
+		r.empty = false
+	}
+	switch {
+	case strings.HasPrefix(result, "--- FAIL: "):
+		if whole {
+			r.failed++
+			r.dump()
+		}
+		fmt.Fprintln(r.out, l)
+	case strings.HasPrefix(result, "--- PASS: "):
+		if whole {
+			r.passed++
+			r.held = nil
+			fmt.Fprintln(r.out, l)
+		}
+	case strings.HasPrefix(result, "--- SKIP: "):
+		name, _, _ := strings.Cut(strings.TrimPrefix(result, "--- SKIP: "), " ")
+		r.skipped = append(r.skipped, name)
+		why := ""
+		if whole {
+			why = r.reason()
+			r.held = nil
+		}
+		fmt.Fprintln(r.out, strings.TrimRight(l+" "+why, " "))
+	default:
+		r.held = append(r.held, l)
+	}
+}
+
+// reason is what a test wrote, in a line.
+func (r *reader) reason() string {
+	var words []string
+	for _, l := range r.held {
+		if !strings.HasPrefix(l, "===") {
+			words = append(words, strings.TrimSpace(l))
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+func (r *reader) dump() {
+	for _, l := range r.held {
+		fmt.Fprintln(r.out, l)
+	}
+	r.held = nil
+}
+
+// verdict is an error unless every suite ran to its end and no test failed.
+func (r *reader) verdict(packages []string) error {
+	if len(r.trouble) > 0 {
+		return fmt.Errorf("the guest could not go on: %s", strings.Join(r.trouble, "; "))
+	}
+	var bad []string
+	for _, p := range packages {
+		end := event{Code: 1}
+		for _, e := range r.ended {
+			if e.Package == p {
+				end = e
+			}
+		}
+		if end.Code != 0 {
+			bad = append(bad, p)
+		}
+	}
+	switch {
+	case r.kernel == "":
+		return fmt.Errorf("the kernel did not come to run the tests")
+	case !r.done:
+		return fmt.Errorf("the guest ended before its tests did")
+	case len(bad) > 0 || r.failed > 0:
+		return fmt.Errorf("failed on %s: %s", r.release(), strings.Join(bad, ", "))
+	}
+	return nil
+}
+
+func (r *reader) release() string {
+	release, _, _ := strings.Cut(r.kernel, " ")
+	return release
+}
