@@ -37,6 +37,7 @@ type receiver struct {
 	control []byte
 
 	receive func(fd uintptr) // made once: a closure a call would be an allocation a call
+	waits   bool             // receive waits until something has come
 	n       int
 	errno   syscall.Errno
 }
@@ -57,29 +58,40 @@ func (r *receiver) init() {
 	}
 }
 
-// receive waits until frames have come and takes a batch of them.
+// receive takes a batch of the frames that have come, and where it waits does so until some have.
 func (s *Socket) receive(fd uintptr) {
 	r := &s.in
 	for {
 		r.n, r.errno = receiveMessages(fd, r.msgs)
 		switch {
 		case r.errno == unix.EINTR:
-		case r.errno != unix.EAGAIN || !s.waiter.Wait():
+		case r.errno != unix.EAGAIN || !r.waits || !s.waiter.Wait():
 			return
 		}
 	}
 }
 
-// Receive waits until frames have come and takes a batch of them; Frame gives them. ErrDown and other
-// errors of the system concern a moment or one frame: receive again. After ErrGone and ErrClosed there is
+// Receive waits until frames have come and takes a batch of them; Frame gives them. It takes none when Wake ended it. ErrDown
+// and other errors of the system concern a moment or one frame: receive again. After ErrGone and ErrClosed there is
 // nothing more.
-func (s *Socket) Receive() (n int, err error) {
+func (s *Socket) Receive() (n int, err error) { return s.take(true) }
+
+// Poll is Receive that does not wait: it takes none when none have come.
+func (s *Socket) Poll() (n int, err error) { return s.take(false) }
+
+// Wake ends a Receive that waits, and each that would wait, until Rest.
+func (s *Socket) Wake() error { return s.waiter.Wake() }
+
+// Rest takes Wake back; it is for the goroutine that receives. On an error Receive will not wait any more.
+func (s *Socket) Rest() error { return s.waiter.Rest() }
+
+func (s *Socket) take(waits bool) (n int, err error) {
 	r := &s.in
 	// The kernel has written there what it used.
 	for i := range r.n {
 		r.msgs[i].SetControllen(controlLen)
 	}
-	r.n, r.errno = 0, 0
+	r.n, r.errno, r.waits = 0, 0, waits
 	if err := s.raw.Control(r.receive); err != nil || s.closed.Load() {
 		return 0, ErrClosed
 	}
@@ -88,6 +100,8 @@ func (s *Socket) Receive() (n int, err error) {
 	}
 	r.n = 0
 	switch r.errno {
+	case unix.EAGAIN:
+		return 0, nil
 	case unix.ENETDOWN:
 		if s.gone() {
 			return 0, ErrGone

@@ -52,8 +52,8 @@ type Options struct {
 // is to be called before the first Flush.
 func (s *Socket) OnPanic(f func(value any, b []byte)) { s.out.panicked = f }
 
-// Socket receives all frames that come in by a NIC and sends by it. One goroutine receives (Receive,
-// Frame), one transmits (Queue, Flush); the other methods may be called from any goroutine.
+// Socket receives all frames that come in by a NIC and sends by it. One goroutine receives (Receive, Poll,
+// Rest, Frame), one transmits (Queue, Flush); the other methods may be called from any goroutine.
 type Socket struct {
 	opt    Options
 	file   *os.File

@@ -47,6 +47,9 @@ func (p *pace) sent(now int64, bytes, charge uint64) bool {
 	return now-p.begin >= int64(paceEvery)
 }
 
+// rest begins an interval anew, for another has given to the member as well.
+func (p *pace) rest(now int64) { p.begin, p.given, p.charged = now, 0, 0 }
+
 // measure ends an interval with so many bytes waiting, as the kernel charges them. The last batch has given fresh of
 // what was given.
 func (p *pace) measure(now int64, charged int, fresh uint64) reading {
@@ -54,7 +57,7 @@ func (p *pace) measure(now int64, charged int, fresh uint64) reading {
 		p.ratio = float64(p.given) / float64(p.charged)
 	}
 	r := reading{sent: p.given, waiting: int(float64(charged) * p.ratio)}
-	p.begin, p.given, p.charged = now, 0, 0
+	p.rest(now)
 	if !p.capacity.Measure(now, r.sent, r.waiting, int(fresh)) {
 		return r
 	}
@@ -85,6 +88,10 @@ func chargeOf(s *nic.Socket, b []byte, f *fact) int {
 // paced takes in what the batch gave to a member, and reads the member's backlog when it is time. It reports whether
 // nothing was given since it was read.
 func (t *transmitter) paced(u *rule, m *member, l *tally) bool {
+	if t.yielded {
+		m.pace.rest(t.now)
+		return true
+	}
 	fresh := l.bytes()
 	if !m.pace.sent(t.now, fresh, l.charge) {
 		return m.pace.given == 0

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +22,9 @@ type news struct {
 	to      chan team.Control
 	suspect [modes.MaxMembers]atomic.Int64 // when it was last told
 	clock   clock
+
+	mu    sync.Mutex // Tell, end
+	ended bool
 }
 
 func newNews(c clock) *news { return &news{to: make(chan team.Control, newsLength), clock: c} }
@@ -32,6 +36,22 @@ func (n *news) tell(c team.Control) bool {
 	default:
 		return false
 	}
+}
+
+// Tell puts news before the control loop, and reports whether it gets them.
+func (r *Relay) Tell(c team.Control) bool {
+	n := r.news
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return !n.ended && n.tell(c)
+}
+
+// end has nothing more told. The relay's own goroutines have ended.
+func (n *news) end() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ended = true
+	close(n.to)
 }
 
 // suspected tells that a member refused frames, or went down.

@@ -26,6 +26,10 @@ type member struct {
 	queue  *tap.Queue
 	epoch  epoch
 	done   chan struct{} // closed when run has ended
+	failed int           // receptions in a row
+
+	errands  errands
+	handover *handover // nil: none is under way
 
 	n, at  int                      // the batch, and the frame in hand
 	frames [nic.ReceiveBatch][]byte // what is for the adapter; nil: nothing, or part of an earlier one
@@ -42,34 +46,73 @@ type member struct {
 // newMember makes a member that is not running. The caller holds the relay's mutex.
 func newMember(r *Relay, id int, s *nic.Socket) *member {
 	s.OnPanic(r.panicked)
-	return &member{r: r, id: id, mac: s.MAC(), socket: s, queue: r.adapter.Queues()[0], merge: r.adapter.Offloads().USO(),
+	m := &member{r: r, id: id, mac: s.MAC(), socket: s, queue: r.adapter.Queues()[0], merge: r.adapter.Offloads().USO(),
 		heard: r.accounts[id].hearing(), done: make(chan struct{})}
+	m.errands.begin()
+	return m
 }
 
 func (m *member) run() {
 	defer close(m.done)
-	for failed := 0; ; {
-		n, err := m.socket.Receive()
-		switch {
-		case err == nil:
-			failed = 0
-			m.n, m.at = n, 0
-			m.batch()
-		case errors.Is(err, nic.ErrClosed):
-			return
-		case errors.Is(err, nic.ErrGone):
-			m.r.news.suspected(m.id)
-			return
-		case errors.Is(err, nic.ErrDown):
-			m.r.news.suspected(m.id)
-		default:
-			// One bad frame, usually. Should it go on, it must not take the processor.
-			m.r.accounts[m.id].rx.errors.Add(1)
-			if failed++; failed > 100 {
-				time.Sleep(10 * time.Millisecond)
-			}
+	for m.next() {
+	}
+	m.errands.end()
+	if m.handover != nil {
+		m.handover.end(nic.ErrClosed)
+	}
+}
+
+// next waits for frames and moves a batch of them, and reports whether there can be more.
+func (m *member) next() bool {
+	m.errands.run()
+	if m.handover != nil {
+		if over, err := m.handover.step(m.poll); over {
+			m.handover.end(err)
+			m.handover = nil
+		}
+		return true
+	}
+	switch err := m.take(m.socket.Receive()); err {
+	case nil:
+	case unix.EAGAIN:
+		// It was woken for an errand; what is asked for from here on wakes it again.
+		if err := m.socket.Rest(); err != nil {
+			return m.take(0, err) == nil
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// poll moves a batch of what has come: EAGAIN when there is nothing.
+func (m *member) poll() error { return m.take(m.socket.Poll()) }
+
+// take moves n frames that were received, or deals with what went wrong. It returns EAGAIN when there was nothing, and
+// any other error when there never will be.
+func (m *member) take(n int, err error) error {
+	switch {
+	case err == nil && n == 0:
+		return unix.EAGAIN
+	case err == nil:
+		m.failed = 0
+		m.n, m.at = n, 0
+		m.batch()
+	case errors.Is(err, nic.ErrClosed):
+		return err
+	case errors.Is(err, nic.ErrGone):
+		m.r.news.suspected(m.id)
+		return err
+	case errors.Is(err, nic.ErrDown):
+		m.r.news.suspected(m.id)
+	default:
+		// One bad frame, usually. Should it go on, it must not take the processor.
+		m.r.accounts[m.id].rx.errors.Add(1)
+		if m.failed++; m.failed > 100 {
+			time.Sleep(10 * time.Millisecond)
 		}
 	}
+	return nil
 }
 
 // batch hands the frames that came to the adapter, by the rule in force.

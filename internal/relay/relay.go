@@ -77,7 +77,6 @@ type Relay struct {
 	lastPanic atomic.Pointer[Panic]
 
 	mu     sync.Mutex // Join, Leave, Apply, Counters, Heard, Close
-	flows  sync.Mutex // Flows: one copy at a time
 	closed bool
 }
 
@@ -290,6 +289,6 @@ func (r *Relay) Close() error {
 	for id := range r.members {
 		errs = append(errs, r.end(r.detach(id)))
 	}
-	close(r.news.to)
+	r.news.end()
 	return errors.Join(errs...)
 }

@@ -29,9 +29,12 @@ type transmitter struct {
 	queue  *tap.Queue
 	epoch  epoch
 	picker modes.Picker
-	ending atomic.Bool                  // run is to return
-	done   chan struct{}                // closed when it has
-	asked  atomic.Pointer[flowsRequest] // of Flows
+	ending atomic.Bool   // run is to return
+	done   chan struct{} // closed when it has
+
+	errands  errands
+	handover *handover // nil: none is under way
+	yielded  bool      // programs transmit, by the same Ledger, and measure what members carry
 
 	buffers []byte // nic.Batch slots
 	n       int    // frames in the batch
@@ -76,9 +79,15 @@ func (t *transmitter) start() error {
 	}
 	t.ending.Store(false)
 	t.done = make(chan struct{})
+	t.errands.begin()
 	go func() {
 		defer close(t.done)
 		t.run()
+		t.errands.end()
+		if t.handover != nil {
+			t.handover.end(nic.ErrClosed)
+			t.handover = nil
+		}
 	}()
 	return nil
 }
@@ -92,18 +101,16 @@ func (t *transmitter) end() error {
 }
 
 func (t *transmitter) run() {
-	for {
-		if t.ending.Load() {
-			return
+	for !t.ending.Load() {
+		t.errands.run()
+		if t.handover != nil {
+			t.handOver()
+			continue
 		}
-		t.serve()
-		t.n, t.at = 0, 0
-		err := t.read()
-		switch {
-		case t.n > 0:
-			t.batch()
-		case err == unix.EAGAIN:
-			// It is woken to serve, or for good; what is asked for from here on wakes it again.
+		switch err := t.take(); err {
+		case nil:
+		case unix.EAGAIN:
+			// It is woken for an errand, or for good; what is asked for from here on wakes it again.
 			if !t.queue.Wait() && t.queue.Rest() != nil {
 				return
 			}
@@ -112,6 +119,26 @@ func (t *transmitter) run() {
 			t.r.log.Error("adapter cannot be read", "err", err)
 			return
 		}
+	}
+}
+
+// take moves a batch of what has come: EAGAIN when there is nothing.
+func (t *transmitter) take() error {
+	t.n, t.at = 0, 0
+	err := t.read()
+	if t.n == 0 {
+		return err
+	}
+	t.batch()
+	return nil
+}
+
+// handOver goes on with a handover.
+func (t *transmitter) handOver() {
+	if over, err := t.handover.step(t.take); over {
+		t.yielded = err == nil
+		t.handover.end(err)
+		t.handover = nil
 	}
 }
 

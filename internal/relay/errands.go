@@ -1,0 +1,88 @@
+package relay
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"nicteam/internal/nic"
+	"nicteam/modes"
+)
+
+// errands are functions that a goroutine runs for others between two of its batches. They must not wait for anything,
+// nor call the relay. The zero value takes none.
+type errands struct {
+	due  atomic.Bool // list is not empty; all that the goroutine looks at otherwise
+	mu   sync.Mutex
+	open bool
+	list []errand
+}
+
+type errand struct {
+	f    func()
+	done chan bool // whether f was run
+}
+
+// begin has errands taken from now on.
+func (e *errands) begin() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.open = true
+}
+
+// do has f run by the goroutine, which wake ends the waiting of, and reports whether it was: not when the goroutine ended
+// before.
+func (e *errands) do(f func(), wake func() error) bool {
+	x := errand{f: f, done: make(chan bool, 1)}
+	e.mu.Lock()
+	if !e.open {
+		e.mu.Unlock()
+		return false
+	}
+	e.list = append(e.list, x)
+	e.due.Store(true)
+	e.mu.Unlock()
+	_ = wake() // who cannot be woken has ended, or is about to
+	return <-x.done
+}
+
+// run runs what was asked for.
+func (e *errands) run() {
+	if e.due.Load() {
+		for _, x := range e.take(true) {
+			x.f()
+			x.done <- true
+		}
+	}
+}
+
+// end has no more errands run.
+func (e *errands) end() {
+	for _, x := range e.take(false) {
+		x.done <- false
+	}
+}
+
+func (e *errands) take(open bool) []errand {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	list := e.list
+	e.list, e.open = nil, open
+	e.due.Store(false)
+	return list
+}
+
+// Do has f run by the transmitter's goroutine between two batches, and returns when it was. p is that goroutine's
+// Picker, and p.Now is now, ns of the relay's clock, which is CLOCK_MONOTONIC. Frames wait meanwhile. f must not
+// keep p, wait for anything, or call the relay.
+func (r *Relay) Do(f func(p *modes.Picker, now int64)) error {
+	t := r.tx
+	ran := t.errands.do(func() {
+		t.picker.Now = r.clock.now()
+		f(&t.picker, t.picker.Now)
+	}, t.queue.Wake)
+	if !ran {
+		return fmt.Errorf("ask the transmitter: %w", nic.ErrClosed)
+	}
+	return nil
+}

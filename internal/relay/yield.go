@@ -1,0 +1,82 @@
+package relay
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"nicteam/internal/nic"
+	"nicteam/modes"
+)
+
+// Yield hands transmission over, as gate.go tells: on success gate is GateFast, else GateSlow and the relay goes on. What
+// programs let pass nevertheless the relay goes on to transmit, but it does not measure what members carry.
+func (r *Relay) Yield(gate *uint32) error {
+	h := newHandover(gate, r.clock)
+	err := r.Do(func(*modes.Picker, int64) { h.begin(&r.tx.handover) })
+	if err == nil {
+		err = <-h.done
+	}
+	if err != nil {
+		return fmt.Errorf("hand over transmission: %w", err)
+	}
+	return nil
+}
+
+// Regain takes transmission back. On error, which there is only when the relay is closed, gate is GateSlow as well.
+func (r *Relay) Regain(gate *uint32) error {
+	atomic.StoreUint32(gate, GateSlow)
+	if err := r.Do(func(*modes.Picker, int64) { r.tx.yielded = false }); err != nil {
+		return fmt.Errorf("take transmission back: %w", err)
+	}
+	return nil
+}
+
+// YieldMember hands over what member id receives, as Yield does what is transmitted.
+func (r *Relay) YieldMember(id int, gate *uint32) error {
+	h := newHandover(gate, r.clock)
+	m, err := r.ask(id, func(m *member) { h.begin(&m.handover) })
+	if err == nil {
+		err = <-h.done
+	}
+	if err != nil {
+		return fmt.Errorf("hand over what %s receives: %w", m, err)
+	}
+	return nil
+}
+
+// RegainMember takes back what member id receives. On error, which there is when the member has left, gate is GateSlow as
+// well.
+func (r *Relay) RegainMember(id int, gate *uint32) error {
+	m, err := r.ask(id, func(*member) {
+		atomic.StoreUint32(gate, GateSlow)
+		time.Sleep(settleTime)
+	})
+	if err != nil {
+		atomic.StoreUint32(gate, GateSlow)
+		return fmt.Errorf("take back what %s receives: %w", m, err)
+	}
+	return nil
+}
+
+// Listen has the socket filter with descriptor fd decide what member id's socket takes in; fd < 0: everything again.
+func (r *Relay) Listen(id int, fd int) error {
+	m := r.member(id)
+	if m == nil {
+		return fmt.Errorf("set socket filter of member %d: %w", id, ErrNoMember)
+	}
+	return m.socket.Listen(fd)
+}
+
+// ask has f run by member id's goroutine between two batches.
+func (r *Relay) ask(id int, f func(m *member)) (name string, err error) {
+	name = fmt.Sprintf("member %d", id)
+	m := r.member(id)
+	if m == nil {
+		return name, ErrNoMember
+	}
+	if !m.errands.do(func() { f(m) }, m.socket.Wake) {
+		return name, nic.ErrClosed
+	}
+	return name, nil
+}

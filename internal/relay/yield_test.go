@@ -1,0 +1,289 @@
+package relay
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/lab/labtest"
+	"nicteam/internal/nic"
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+// program does what a program in the kernel does for a direction: it sends numbered frames as the gate says.
+type program struct {
+	testing.TB
+	gate       *uint32
+	slow, fast func(b []byte) error
+	frame      func(n int) []byte
+	seen       *port
+
+	sent    int
+	dropped map[int]bool
+	// Numbers of frames that took longer than strayTime from the look at the gate to the end of their sending. In the
+	// kernel nothing comes in between; here the machine does, and such a frame may be overtaken.
+	stray map[int]bool
+	fasts int
+
+	moved atomic.Int64 // frames that have arrived or were dropped
+	stop  atomic.Bool
+	all   sync.WaitGroup
+	order []int // as they arrived
+}
+
+// window is how many frames are under way at most, so that none is lost for want of room.
+const window = 250
+
+// begin has frames sent, by the ms or without a pause, and looks at what arrives.
+func (p *program) begin(pauses bool) {
+	p.dropped, p.stray = map[int]bool{}, map[int]bool{}
+	p.all.Go(func() {
+		for !p.stop.Load() {
+			for range 20 {
+				p.send()
+			}
+			if pauses {
+				time.Sleep(time.Millisecond)
+			}
+		}
+	})
+	p.all.Go(func() {
+		for {
+			select {
+			case b := <-p.seen.seen:
+				p.order = append(p.order, number(b[frame.VnetLen:]))
+				p.moved.Add(1)
+			case <-time.After(time.Second):
+				if p.stop.Load() {
+					return
+				}
+			}
+		}
+	})
+}
+
+func (p *program) send() {
+	for p.sent-int(p.moved.Load()) >= window {
+		if p.stop.Load() {
+			return
+		}
+		runtime.Gosched()
+	}
+	n, b := p.sent, p.frame(p.sent)
+	p.sent++
+	began := time.Now()
+	switch g := atomic.LoadUint32(p.gate); {
+	case g == GateShut:
+		p.dropped[n] = true
+		p.moved.Add(1)
+		return
+	case g == GateFast, g == GateHold && !atomic.CompareAndSwapUint32(p.gate, GateHold, GateSlow) && atomic.LoadUint32(p.gate) == GateFast:
+		p.fasts++
+		labtest.Check(p, p.fast(b))
+		return
+	}
+	labtest.Check(p, p.slow(b))
+	if time.Since(began) >= strayTime {
+		p.stray[n] = true
+	}
+}
+
+// end stops sending and wants everything in order that was sent.
+func (p *program) end() {
+	p.Helper()
+	p.stop.Store(true)
+	p.all.Wait()
+	arrived := map[int]bool{}
+	last, overtaken := -1, 0
+	for _, n := range p.order {
+		if arrived[n] {
+			p.Fatalf("frame %d arrived twice", n)
+		}
+		arrived[n] = true
+		if n < last && !p.stray[n] {
+			overtaken++
+			p.Errorf("frame %d arrived after frame %d", n, last)
+		}
+		last = max(last, n)
+	}
+	for n := range p.sent {
+		if arrived[n] == p.dropped[n] {
+			p.Fatalf("frame %d of %d: arrived %v, dropped %v", n, p.sent, arrived[n], p.dropped[n])
+		}
+	}
+	p.Logf("%d frames, %d of them by the program, %d dropped, %d strays", p.sent, p.fasts, len(p.dropped), len(p.stray))
+}
+
+// transmission is the program that transmits by member 0.
+func (g *rig) transmission() *program {
+	host, direct := g.socket(g.host, "team0"), g.socket(g.host, "m0")
+	return &program{TB: g.TB, gate: new(uint32), seen: g.peerPort(0), slow: host.Send, fast: direct.Send,
+		frame: func(n int) []byte { return testFrame(peerMAC, adapterMAC, n) }}
+}
+
+// reception is the program that receives by member 0.
+func (g *rig) reception() *program {
+	peer := g.socket(g.peer, "p0")
+	return &program{TB: g.TB, gate: new(uint32), seen: g.teamPort(), slow: peer.Send,
+		fast: func(b []byte) error {
+			_, err := g.adapter.Queues()[0].Write(append(make([]byte, frame.VnetLen), b...))
+			return err
+		},
+		frame: func(n int) []byte { return testFrame(adapterMAC, peerMAC, n) }}
+}
+
+var directions = []struct {
+	name          string
+	program       func(g *rig) *program
+	yield, regain func(r *Relay, gate *uint32) error
+}{
+	{"transmit", (*rig).transmission, (*Relay).Yield, (*Relay).Regain},
+	{"receive", (*rig).reception,
+		func(r *Relay, gate *uint32) error { return r.YieldMember(0, gate) },
+		func(r *Relay, gate *uint32) error { return r.RegainMember(0, gate) }},
+}
+
+// Frames are neither lost nor doubled nor overtaken when a direction goes to the programs and comes back, at 20 000 a
+// second and at as many as there can be.
+func TestYieldUnderLoad(t *testing.T) {
+	for _, d := range directions {
+		for _, load := range []string{"20000 a second", "without pauses"} {
+			t.Run(d.name+" "+load, func(t *testing.T) {
+				g := newRig(t, 1)
+				g.apply(g.plan(modes.SpreadSingle))
+				p := d.program(g)
+				p.begin(load != "without pauses")
+				for range 50 {
+					labtest.Must(t, d.yield(g.relay, p.gate))
+					if got := atomic.LoadUint32(p.gate); got != GateFast {
+						t.Fatalf("the gate is %d", got)
+					}
+					p.passes()
+					labtest.Must(t, d.regain(g.relay, p.gate))
+					if got := atomic.LoadUint32(p.gate); got != GateSlow {
+						t.Fatalf("the gate is %d", got)
+					}
+					p.passes()
+				}
+				p.end()
+			})
+		}
+	}
+}
+
+// passes waits until some frames have gone by.
+func (p *program) passes() {
+	p.Helper()
+	want := p.moved.Load() + 60
+	labtest.Eventually(p, 5*time.Second, "frames that pass", func() bool { return p.moved.Load() >= want })
+}
+
+// shut hands over as where no pause was found in time.
+func (g *rig) shut(name string, gate *uint32) error {
+	h := newHandover(gate, g.relay.clock)
+	late := func(of **handover) {
+		h.begin(of)
+		h.until, h.tries = 0, leastTries
+	}
+	if name == "transmit" {
+		labtest.Must(g, g.relay.Do(func(*modes.Picker, int64) { late(&g.relay.tx.handover) }))
+	} else {
+		_, err := g.relay.ask(0, func(m *member) { late(&m.handover) })
+		labtest.Must(g, err)
+	}
+	return <-h.done
+}
+
+// A load in which there is no pause loses what passes while the gate is shut, and no more.
+func TestYieldWithoutAnyPause(t *testing.T) {
+	for _, d := range directions {
+		t.Run(d.name, func(t *testing.T) {
+			g := newRig(t, 1)
+			g.apply(g.plan(modes.SpreadSingle))
+			p := d.program(g)
+			p.begin(false)
+			for range 50 {
+				labtest.Must(t, g.shut(d.name, p.gate))
+				p.passes()
+				labtest.Must(t, d.regain(g.relay, p.gate))
+				p.passes()
+			}
+			p.end()
+		})
+	}
+}
+
+func TestYieldOfWhatIsNotThere(t *testing.T) {
+	g := newRig(t, 1)
+	r := g.relay
+	gate := GateSlow
+	for _, id := range []int{-1, 1, modes.MaxMembers} {
+		if err := r.YieldMember(id, &gate); !errors.Is(err, ErrNoMember) {
+			t.Errorf("member %d: %v", id, err)
+		}
+		if err := r.Listen(id, -1); !errors.Is(err, ErrNoMember) {
+			t.Errorf("member %d: %v", id, err)
+		}
+	}
+	labtest.Must(t, r.Close())
+	for name, f := range map[string]func() error{
+		"Yield":        func() error { return r.Yield(&gate) },
+		"Regain":       func() error { return r.Regain(&gate) },
+		"YieldMember":  func() error { return r.YieldMember(0, &gate) },
+		"RegainMember": func() error { return r.RegainMember(0, &gate) },
+		"Do":           func() error { return r.Do(func(*modes.Picker, int64) { t.Error("it was done") }) },
+	} {
+		if err := f(); err == nil || gate != GateSlow {
+			t.Errorf("%s of a relay that is closed: %v, gate %d", name, err, gate)
+		}
+	}
+	if r.Tell(team.Control{}) {
+		t.Error("news reach a control loop that has ended")
+	}
+}
+
+// Close ends handovers that are under way, and whoever waits for one.
+func TestCloseWhileYielding(t *testing.T) {
+	g := newRig(t, 2)
+	for range 20 {
+		r := g.relay
+		var all sync.WaitGroup
+		gates := new([4]uint32)
+		var end atomic.Bool
+		for i := range gates {
+			all.Go(func() {
+				for !end.Load() { // no pause, ever
+					atomic.CompareAndSwapUint32(&gates[i], GateHold, GateSlow)
+					runtime.Gosched()
+				}
+			})
+		}
+		results := make(chan error, 4)
+		go func() { results <- r.Yield(&gates[0]) }()
+		go func() { results <- r.Yield(&gates[1]) }()
+		go func() { results <- r.YieldMember(0, &gates[2]) }()
+		go func() { results <- r.YieldMember(1, &gates[3]) }()
+		labtest.Must(t, r.Leave(1))
+		labtest.Must(t, r.Close())
+		for range gates {
+			select {
+			case err := <-results:
+				if err != nil && !errors.Is(err, nic.ErrClosed) && !errors.Is(err, unix.EBUSY) && !errors.Is(err, ErrNoMember) {
+					t.Error(err)
+				}
+			case <-time.After(5 * time.Second):
+				t.Fatal("it hangs")
+			}
+		}
+		end.Store(true)
+		all.Wait()
+		g.start()
+	}
+}
