@@ -13,7 +13,7 @@ import (
 // here may import nothing of ours.
 var allowed = map[string][]string{
 	"cmd/nicteam":       {"internal/config", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "team", "modes"},
-	"internal/daemon":   {"internal/config", "internal/control", "internal/metrics", "internal/tap", "internal/nic", "internal/relay", "internal/host", "internal/lab", "internal/frame", "team", "modes", "monitor"},
+	"internal/daemon":   {"internal/config", "internal/control", "internal/metrics", "internal/tap", "internal/nic", "internal/relay", "internal/fastpath", "internal/host", "internal/lab", "internal/frame", "team", "modes", "monitor"},
 	"internal/config":   {"team", "modes", "internal/frame"},
 	"internal/control":  {"internal/metrics", "team", "modes", "monitor"},
 	"internal/metrics":  {"team", "internal/frame"},
@@ -21,6 +21,7 @@ var allowed = map[string][]string{
 	"internal/export":   {"team", "monitor/chart"},
 	"internal/host":     {"team", "monitor", "modes", "internal/frame"},
 	"internal/relay":    {"team", "modes", "internal/tap", "internal/nic", "internal/frame"},
+	"internal/fastpath": {"team", "modes", "internal/relay", "internal/tap", "internal/frame"},
 	"internal/tap":      {"internal/readable", "internal/frame"},
 	"internal/nic":      {"internal/readable", "internal/frame"},
 	"team":              {"modes", "modes/lacp", "monitor", "monitor/traffic", "internal/frame"},

@@ -1,0 +1,19 @@
+/* Who moves the frames of a direction: the relay or these programs. internal/relay/gate.go tells how they agree. */
+#pragma once
+
+#include "layout.h"
+
+enum { GATE_SLOW, GATE_HOLD, GATE_FAST, GATE_SHUT };
+
+/* A frame has come: the gate as it counts for it. */
+static __always_inline __u32 gate_pass(__u32 *gate)
+{
+	__u32 g = *(volatile __u32 *)gate;
+
+	if (g == GATE_HOLD) {
+		g = __sync_val_compare_and_swap(gate, GATE_HOLD, GATE_SLOW);
+		if (g == GATE_HOLD)
+			g = GATE_SLOW;
+	}
+	return g;
+}

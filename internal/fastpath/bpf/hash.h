@@ -1,0 +1,145 @@
+/* modes.Hash: the same words in the same order. */
+#pragma once
+
+#include "parse.h"
+
+#define HASH_START 0x6e69637465616d31ULL
+#define HASH_WORD 0x9e3779b97f4a7c15ULL
+
+enum { LAYER34, LAYER2, LAYER23, VLAN_SRCMAC };
+
+static __always_inline __u64 mix(__u64 x, __u64 w)
+{
+	x = (x ^ w) * HASH_WORD;
+	return x ^ x >> 32;
+}
+
+static __always_inline __u64 finish(__u64 x)
+{
+	x = (x ^ x >> 33) * 0xff51afd7ed558ccdULL;
+	x = (x ^ x >> 33) * 0xc4ceb9fe1a85ec53ULL;
+	return x ^ x >> 33;
+}
+
+static __always_inline __u64 word_at(struct __sk_buff *skb, __u32 off)
+{
+	__be64 w = 0;
+	bpf_skb_load_bytes(skb, off, &w, sizeof(w));
+	return bpf_be64_to_cpu(w);
+}
+
+static __always_inline __u32 half_at(struct __sk_buff *skb, __u32 off)
+{
+	__be32 w = 0;
+	bpf_skb_load_bytes(skb, off, &w, sizeof(w));
+	return bpf_ntohl(w);
+}
+
+static __always_inline int has_ports(const struct headers *h)
+{
+	if (h->l4 == 0 || h->fragment)
+		return 0;
+	switch (h->ip_proto) {
+	case PROTO_TCP:
+	case PROTO_UDP:
+	case 33:
+	case 132:
+	case 136:
+		return 1;
+	}
+	return 0;
+}
+
+static __always_inline int is_error(const struct headers *h)
+{
+	if (h->l4 == 0 || h->fragment)
+		return 0;
+	if (h->ip_proto == PROTO_ICMP && h->ethertype == TYPE_IPV4)
+		return h->type == 3 || h->type == 4 || h->type == 5 || h->type == 11 || h->type == 12;
+	if (h->ip_proto == PROTO_ICMPV6 && h->ethertype == TYPE_IPV6)
+		return h->type < 128 && h->type != 0;
+	return 0;
+}
+
+static __always_inline __u64 mix_quoted(__u64 x, struct __sk_buff *skb, const struct headers *q, int ports)
+{
+	if (q->ethertype == TYPE_IPV4) {
+		__u64 w = word_at(skb, q->l3 + 12);
+		x = mix(x, w << 32 | w >> 32);
+	} else {
+		x = mix(x, word_at(skb, q->l3 + 24));
+		x = mix(x, word_at(skb, q->l3 + 32));
+		x = mix(x, word_at(skb, q->l3 + 8));
+		x = mix(x, word_at(skb, q->l3 + 16));
+	}
+	if (ports && has_ports(q)) {
+		__u32 w = half_at(skb, q->l4);
+		x = mix(x, (__u64)(w << 16 | w >> 16) << 8 | q->ip_proto);
+	}
+	return x;
+}
+
+static __always_inline __u64 mix_ip(struct __sk_buff *skb, const struct headers *h, __u64 x, int ports)
+{
+	if (is_error(h)) {
+		struct headers q;
+		if (parse_quoted(skb, h->l4 + 8, &q))
+			return mix_quoted(x, skb, &q, ports);
+	}
+	if (h->ethertype == TYPE_IPV4) {
+		x = mix(x, word_at(skb, h->l3 + 12));
+	} else {
+		x = mix(x, word_at(skb, h->l3 + 8));
+		x = mix(x, word_at(skb, h->l3 + 16));
+		x = mix(x, word_at(skb, h->l3 + 24));
+		x = mix(x, word_at(skb, h->l3 + 32));
+	}
+	if (ports && has_ports(h))
+		x = mix(x, (__u64)half_at(skb, h->l4) << 8 | h->ip_proto);
+	return x;
+}
+
+static __always_inline __u64 mix_layer2(__u64 x, const struct headers *h)
+{
+	return mix(mix(x, h->src << 16 | h->ethertype), h->dst);
+}
+
+__noinline __u64 flow_hash(struct __sk_buff *skb, const struct headers *h, __u64 salt, __u32 policy)
+{
+	if (!h)
+		return 0;
+
+	__u64 x = mix(HASH_START, salt);
+	int ip = h->l3 != 0 && h->ethertype != TYPE_ARP;
+
+	switch (policy) {
+	case LAYER34:
+		x = ip ? mix_ip(skb, h, x, 1) : mix_layer2(x, h);
+		break;
+	case LAYER23:
+		x = mix_layer2(x, h);
+		if (ip)
+			x = mix_ip(skb, h, x, 0);
+		break;
+	case VLAN_SRCMAC:
+		x = mix(x, (__u64)(h->tci & 0xfff) << 48 | h->src);
+		break;
+	default:
+		x = mix_layer2(x, h);
+	}
+	return finish(x);
+}
+
+/* modes.HeardSlot */
+static __always_inline __u32 heard_slot(struct __sk_buff *skb, const struct headers *h)
+{
+	__u64 x = mix(HASH_START, h->src);
+
+	if (h->l3 != 0 && h->ethertype == TYPE_IPV4) {
+		x = mix(x, half_at(skb, h->l3 + 16));
+	} else if (h->l3 != 0 && h->ethertype == TYPE_IPV6) {
+		x = mix(x, word_at(skb, h->l3 + 24));
+		x = mix(x, word_at(skb, h->l3 + 32));
+	}
+	return finish(x) % HEARD_COUNT;
+}

@@ -1,0 +1,251 @@
+/* frame.Parse: the same walk with the same bounds. Offsets count from the frame as the kernel holds it, that is, without
+ * the outer tag where the kernel has that aside. */
+#pragma once
+
+#include "layout.h"
+
+enum { TCP, UDP, ICMP, ARP, ND, LACP, OTHER };
+
+#define TYPE_IPV4 0x0800
+#define TYPE_ARP 0x0806
+#define TYPE_VLAN 0x8100
+#define TYPE_IPV6 0x86dd
+#define TYPE_QINQ 0x88a8
+#define TYPE_SLOW 0x8809
+
+#define PROTO_ICMP 1
+#define PROTO_IGMP 2
+#define PROTO_TCP 6
+#define PROTO_UDP 17
+#define PROTO_ICMPV6 58
+
+#define MAX_TAGS 8
+#define MAX_EXTENSIONS 8
+#define ETHER_LEN 14
+#define TAG_LEN 4
+
+struct headers {
+	__u64 dst, src;
+	__u32 l3, l4, payload;
+	__u32 frames, bytes; /* on the wire; of wire_count */
+	__u16 ethertype, tci;
+	__u8 vlans;
+	__u8 ip_proto;
+	__u8 fragment;
+	__u8 protocol;
+	__u8 type; /* first octet at l4 */
+};
+
+static __always_inline __u64 mac_at(const __u8 *b)
+{
+	return (__u64)b[0] << 40 | (__u64)b[1] << 32 | (__u64)b[2] << 24 | (__u64)b[3] << 16 | (__u64)b[4] << 8 | b[5];
+}
+
+static __always_inline int multicast(__u64 mac) { return mac >> 40 & 1; }
+
+static __always_inline __u32 tag_length(struct __sk_buff *skb) { return skb->vlan_present ? TAG_LEN : 0; }
+
+/* first: this is the frame that has the transport header. quoted: by an ICMP error, and cut off somewhere. */
+static __always_inline void parse_transport(struct __sk_buff *skb, __u32 at, int first, struct headers *h, int quoted)
+{
+	__s32 have = first ? (__s32)(skb->len - at) : 0;
+	__u8 b = 0;
+
+	if (quoted) {
+		if (have >= 4)
+			h->l4 = at;
+		return;
+	}
+	switch (h->ip_proto) {
+	case PROTO_TCP:
+		h->protocol = TCP;
+		if (have < 20 || bpf_skb_load_bytes(skb, at + 12, &b, 1) < 0)
+			return;
+		__u32 n = (b >> 4) * 4;
+		if (n >= 20 && (__s32)n <= have)
+			h->payload = at + n;
+		break;
+	case PROTO_UDP:
+		h->protocol = UDP;
+		if (have < 8)
+			return;
+		h->payload = at + 8;
+		break;
+	case PROTO_ICMP:
+		if (h->ethertype == TYPE_IPV4)
+			h->protocol = ICMP;
+		if (have < 8)
+			return;
+		break;
+	case PROTO_ICMPV6:
+		if (h->ethertype == TYPE_IPV6)
+			h->protocol = ICMP;
+		if (have < 8 || bpf_skb_load_bytes(skb, at, &b, 1) < 0)
+			return;
+		if (h->ethertype == TYPE_IPV6 && b >= 133 && b <= 137)
+			h->protocol = ND;
+		break;
+	default:
+		if (have < 4)
+			return;
+	}
+	if (bpf_skb_load_bytes(skb, at, &h->type, 1) < 0)
+		return;
+	h->l4 = at;
+}
+
+static __always_inline void parse_ipv4(struct __sk_buff *skb, __u32 off, struct headers *h, int quoted)
+{
+	__u8 b[20];
+
+	if (bpf_skb_load_bytes(skb, off, b, sizeof(b)) < 0 || b[0] >> 4 != 4)
+		return;
+	__u32 ihl = (b[0] & 0xf) * 4;
+	if (ihl < 20 || skb->len < off + ihl)
+		return;
+	h->l3 = off;
+	h->ip_proto = b[9];
+	__u16 frag = (__u16)b[6] << 8 | b[7];
+	h->fragment = (frag & 0x3fff) != 0;
+	parse_transport(skb, off + ihl, (frag & 0x1fff) == 0, h, quoted);
+}
+
+static __always_inline void parse_ipv6(struct __sk_buff *skb, __u32 off, struct headers *h, int quoted)
+{
+	__u8 b[8];
+
+	/* The whole fixed header must be there. */
+	if (skb->len < off + 40 || bpf_skb_load_bytes(skb, off, b, sizeof(b)) < 0 || b[0] >> 4 != 6)
+		return;
+	h->l3 = off;
+	__u8 next = b[6];
+	__u32 at = off + 40;
+	for (int i = 0; i < MAX_EXTENSIONS; i++) {
+		int first = 1;
+		__u32 n;
+
+		if (next != 0 && next != 43 && next != 44 && next != 51 && next != 60) {
+			h->ip_proto = next;
+			parse_transport(skb, at, 1, h, quoted);
+			return;
+		}
+		if (bpf_skb_load_bytes(skb, at, b, sizeof(b)) < 0) {
+			h->ip_proto = next;
+			return;
+		}
+		if (next == 44) {
+			__u16 frag = (__u16)b[2] << 8 | b[3];
+			h->fragment = (frag & 0xfff9) != 0;
+			first = (frag & 0xfff8) == 0;
+			n = 8;
+		} else if (next == 51) {
+			n = (__u32)b[1] * 4 + 8;
+		} else {
+			n = (__u32)b[1] * 8 + 8;
+		}
+		next = b[0];
+		at += n;
+		if (!first) {
+			h->ip_proto = next;
+			parse_transport(skb, at, 0, h, quoted);
+			return;
+		}
+	}
+	h->ip_proto = next;
+}
+
+/* Functions that are not static are verified once, by themselves. */
+__noinline int parse(struct __sk_buff *skb, struct headers *h)
+{
+	__u8 b[ETHER_LEN];
+
+	if (!h)
+		return 0;
+	__builtin_memset(h, 0, sizeof(*h));
+	h->protocol = OTHER;
+	if (bpf_skb_load_bytes(skb, 0, b, sizeof(b)) < 0)
+		return 0;
+	h->dst = mac_at(b);
+	h->src = mac_at(b + 6);
+	h->ethertype = (__u16)b[12] << 8 | b[13];
+	if (skb->vlan_present) {
+		h->tci = skb->vlan_tci;
+		h->vlans = 1;
+	}
+	__u32 off = ETHER_LEN;
+	for (int i = 0; i <= MAX_TAGS; i++) {
+		if (h->ethertype != TYPE_VLAN && h->ethertype != TYPE_QINQ)
+			break;
+		if (h->vlans >= MAX_TAGS || bpf_skb_load_bytes(skb, off, b, TAG_LEN) < 0)
+			return 1;
+		if (h->vlans == 0)
+			h->tci = (__u16)b[0] << 8 | b[1];
+		h->vlans++;
+		h->ethertype = (__u16)b[2] << 8 | b[3];
+		off += TAG_LEN;
+	}
+	switch (h->ethertype) {
+	case TYPE_IPV4:
+		parse_ipv4(skb, off, h, 0);
+		break;
+	case TYPE_IPV6:
+		parse_ipv6(skb, off, h, 0);
+		break;
+	case TYPE_ARP:
+		h->protocol = ARP;
+		if (skb->len >= off + 28)
+			h->l3 = off;
+		break;
+	case TYPE_SLOW:
+		if (bpf_skb_load_bytes(skb, off, b, 1) == 0 && (b[0] == 1 || b[0] == 2))
+			h->protocol = LACP;
+		break;
+	}
+	return 1;
+}
+
+/* frame.ParseQuoted: the IP packet at off as an ICMP error quotes it. */
+__noinline int parse_quoted(struct __sk_buff *skb, __u32 off, struct headers *h)
+{
+	__u8 version;
+
+	if (!h)
+		return 0;
+	__builtin_memset(h, 0, sizeof(*h));
+	h->protocol = OTHER;
+	if (bpf_skb_load_bytes(skb, off, &version, 1) < 0)
+		return 0;
+	switch (version >> 4) {
+	case 4:
+		h->ethertype = TYPE_IPV4;
+		parse_ipv4(skb, off, h, 1);
+		break;
+	case 6:
+		h->ethertype = TYPE_IPV6;
+		parse_ipv6(skb, off, h, 1);
+		break;
+	}
+	return h->l3 != 0;
+}
+
+/* relay.neighbourhood and the slow protocols: what the relay moves also while the programs move the rest. */
+static __always_inline int for_the_relay(const struct headers *h)
+{
+	return h->protocol == ARP || h->protocol == ND || h->ethertype == TYPE_SLOW;
+}
+
+/* frame.WireCount */
+static __always_inline void wire_count(struct __sk_buff *skb, struct headers *h)
+{
+	__u32 n = skb->len + tag_length(skb), size = skb->gso_size, header = h->payload;
+
+	h->frames = 1;
+	h->bytes = n;
+	if (size == 0 || header == 0)
+		return;
+	header += tag_length(skb);
+	if (header >= n)
+		return;
+	h->frames = (n - header + size - 1) / size;
+	h->bytes = n + (h->frames - 1) * header;
+}

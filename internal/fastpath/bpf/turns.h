@@ -1,0 +1,72 @@
+/* Round-robin: modes.Picker.next. */
+#pragma once
+
+#include "hash.h"
+
+#define TURNS_LIMIT (1ULL << 60)
+
+static __always_inline __u32 furthest(const struct plan *pl, const struct turns *t)
+{
+	__u32 best = pl->ids[0] & 63;
+	__u64 least = t->clock[best];
+
+	for (__u32 i = 1; i < MAX_MEMBERS; i++) {
+		if (i >= pl->n)
+			break;
+		__u32 id = pl->ids[i] & 63;
+		__u64 c = t->clock[id];
+		if (c < least) {
+			least = c;
+			best = id;
+		}
+	}
+	return best;
+}
+
+static __always_inline void set_back(const struct plan *pl, struct turns *t)
+{
+	__u64 least = t->clock[furthest(pl, t) & 63];
+
+	for (__u32 i = 0; i < MAX_MEMBERS; i++) {
+		if (i >= pl->n)
+			break;
+		__sync_fetch_and_sub(&t->clock[pl->ids[i] & 63], least);
+	}
+}
+
+static __always_inline __u32 random_turn(const struct plan *pl, struct turns *t)
+{
+	__u64 state = __sync_fetch_and_add(&t->state, HASH_WORD) + HASH_WORD;
+	__u64 r = (finish(state) >> 32) * pl->total >> 32;
+
+	for (__u32 i = 0; i < MAX_MEMBERS; i++) {
+		if (i >= pl->n)
+			break;
+		__u32 id = pl->ids[i] & 63;
+		__u64 share = pl->weight[id];
+		if (r < share)
+			return id;
+		r -= share;
+	}
+	return pl->ids[0] & 63;
+}
+
+__noinline __u32 next_turn(const struct plan *pl, struct turns *t, __u32 bytes)
+{
+	if (!pl || !t)
+		return NO_MEMBER;
+	if (pl->packets_per_member == 0)
+		return random_turn(pl, t);
+	if (t->left <= 0) {
+		t->turn = furthest(pl, t);
+		t->left = pl->packets_per_member;
+	}
+	__u32 id = t->turn & 63;
+	__sync_fetch_and_add(&t->left, -1);
+	if (bytes == 0)
+		bytes = 1;
+	__sync_fetch_and_add(&t->clock[id], bytes * pl->turn_cost[id]);
+	if (t->clock[id] > TURNS_LIMIT)
+		set_back(pl, t);
+	return id;
+}

@@ -1,0 +1,155 @@
+package fastpath
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cilium/ebpf"
+
+	"nicteam/internal/relay"
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+// Engage has the programs move frames. On an error the relay goes on as if nothing had been tried.
+func (p *Path) Engage() error {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	if p.closed {
+		return errors.New("the data path is closed")
+	}
+	if p.Engaged() {
+		return nil
+	}
+	k, err := load()
+	if err != nil {
+		return err
+	}
+	k.control.Adapter = uint32(p.o.Adapter.Index())
+	if err := p.attach(k); err != nil {
+		return errors.Join(err, p.disengage())
+	}
+	if err := p.yield(k); err != nil {
+		return errors.Join(err, p.disengage())
+	}
+	return nil
+}
+
+// attach puts the programs where frames come by. They let everything pass as yet.
+func (p *Path) attach(k *kernel) (err error) {
+	p.mu.Lock()
+	p.kernel = k
+	err = p.Relay.Do(func(pk *modes.Picker, _ int64) { pk.Keep(k.ledger) })
+	if err == nil {
+		err = p.put()
+	}
+	links := p.links
+	p.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	for id, l := range links {
+		if l == nil {
+			continue
+		}
+		if err := p.enter(k, id, l); err != nil {
+			return fmt.Errorf("member %s: %w", l.Name, err)
+		}
+	}
+	if p.egress, err = p.o.Hooks.Attach(p.o.Adapter.Index(), ebpf.AttachTCXEgress, k.Transmit); err != nil {
+		return fmt.Errorf("adapter: %w", err)
+	}
+	return nil
+}
+
+// enter has the programs see what a member receives.
+func (p *Path) enter(k *kernel, id int, l *team.Link) (err error) {
+	p.mu.Lock()
+	err = p.put()
+	p.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := k.Members.Put(uint32(l.Index), uint32(id)); err != nil {
+		return fmt.Errorf("note member: %w", err)
+	}
+	// The filter first: receive obeys what it has decided.
+	if err := p.Relay.Listen(id, k.Listen.FD()); err != nil {
+		return err
+	}
+	p.hooks[id], err = p.o.Hooks.Attach(l.Index, ebpf.AttachTCXIngress, k.Receive)
+	return err
+}
+
+// exit has the programs forget a member, whose frames are the relay's again.
+func (p *Path) exit(k *kernel, id int, l *team.Link) error {
+	atomic.StoreUint32(&k.control.ReceiveGate[id], relay.GateSlow)
+	k.settle()
+	var errs []error
+	if h := p.hooks[id]; h != nil {
+		errs = append(errs, h.Close())
+		p.hooks[id] = nil
+	}
+	if err := p.Relay.Listen(id, -1); err != nil && !errors.Is(err, relay.ErrNoMember) {
+		errs = append(errs, err)
+	}
+	if err := k.Members.Delete(uint32(l.Index)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// yield hands over what the relay moves, a direction at a time.
+func (p *Path) yield(k *kernel) error {
+	errs := make([]error, modes.MaxMembers+1)
+	var all sync.WaitGroup
+	for id, l := range p.links {
+		if l != nil {
+			all.Go(func() { errs[id] = p.YieldMember(id, &k.control.ReceiveGate[id]) })
+		}
+	}
+	errs[modes.MaxMembers] = p.Yield(&k.control.TransmitGate)
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// Disengage has the relay move everything, and takes the programs away.
+func (p *Path) Disengage() error {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	return p.disengage()
+}
+
+func (p *Path) disengage() error {
+	p.mu.Lock()
+	k, links := p.kernel, p.links
+	p.mu.Unlock()
+	if k == nil {
+		return nil
+	}
+	atomic.StoreUint32(&k.control.TransmitGate, relay.GateSlow)
+	var errs []error
+	for id, l := range links {
+		if l != nil {
+			errs = append(errs, p.exit(k, id, l))
+		}
+	}
+	if p.egress != nil {
+		errs = append(errs, p.egress.Close())
+		p.egress = nil
+	}
+	k.settle()
+	// The table goes on as it is, in memory of this process.
+	kept := new(modes.Ledger)
+	if err := p.Relay.Do(func(pk *modes.Picker, _ int64) { pk.Keep(kept) }); err != nil {
+		errs = append(errs, err)
+	}
+	p.mu.Lock()
+	p.past.read(k)
+	p.heardBefore(k)
+	p.kernel = nil
+	p.mu.Unlock()
+	return errors.Join(append(errs, k.close())...)
+}

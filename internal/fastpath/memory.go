@@ -1,0 +1,77 @@
+package fastpath
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"nicteam/modes"
+)
+
+// kernel is the programs as they are loaded, and the memory that they share with this process.
+type kernel struct {
+	programObjects
+
+	ledger  *modes.Ledger
+	plans   *[2]programPlan
+	control *programControl
+	rows    []programRow // a processor's each
+	heard   *modes.Heard
+
+	addresses addresses
+	mapped    [][]byte // to be unmapped
+}
+
+// load has the kernel check the programs, which attaches nothing.
+func load() (*kernel, error) {
+	spec, err := loadProgram()
+	if err != nil {
+		return nil, fmt.Errorf("read programs: %w", err)
+	}
+	processors, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, fmt.Errorf("count processors: %w", err)
+	}
+	spec.Maps[programMapRows].MaxEntries = uint32(processors)
+	k := &kernel{}
+	if err := spec.LoadAndAssign(&k.programObjects, nil); err != nil {
+		return nil, fmt.Errorf("load programs: %w", err)
+	}
+	k.addresses.of = k.Addresses
+	err = errors.Join(
+		share(k, k.Ledgers, 1, &k.ledger),
+		share(k, k.Plans, 2, &k.plans),
+		share(k, k.Controls, 1, &k.control),
+		share(k, k.Heard, modes.HeardCount, &k.heard),
+	)
+	var first *programRow
+	if err = errors.Join(err, share(k, k.Rows, processors, &first)); err != nil {
+		return nil, errors.Join(err, k.close())
+	}
+	k.rows = unsafe.Slice(first, processors)
+	return k, nil
+}
+
+// share maps an array's entries, so many as it has, and has to point at the first.
+func share[T any](k *kernel, m *ebpf.Map, entries int, to **T) error {
+	size := (int(m.ValueSize()) + 7) &^ 7 * entries
+	b, err := unix.Mmap(m.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("map %v: %w", m, err)
+	}
+	k.mapped = append(k.mapped, b)
+	*to = (*T)(unsafe.Pointer(&b[0]))
+	return nil
+}
+
+// close lets go of programs and memory. Nobody may use the memory any more.
+func (k *kernel) close() error {
+	var errs []error
+	for _, b := range k.mapped {
+		errs = append(errs, unix.Munmap(b))
+	}
+	return errors.Join(append(errs, k.programObjects.Close())...)
+}

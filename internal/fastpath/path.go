@@ -1,0 +1,193 @@
+package fastpath
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+
+	"github.com/cilium/ebpf"
+
+	"nicteam/internal/relay"
+	"nicteam/internal/tap"
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+var _ team.Datapath = (*Path)(nil)
+
+// Attacher attaches programs; internal/host implements it.
+type Attacher interface {
+	// Attach puts a tc program before all others at a hook of a NIC, ebpf.AttachTCXIngress or ebpf.AttachTCXEgress, until the
+	// Closer is closed.
+	Attach(index int, hook ebpf.AttachType, p *ebpf.Program) (io.Closer, error)
+}
+
+// Options are what a Path works with.
+type Options struct {
+	Relay   *relay.Relay // the Path's to close from now on
+	Adapter *tap.Adapter
+	Hooks   Attacher
+	Logger  *slog.Logger // nil: silent
+}
+
+// Path is a team.Datapath: the relay, and over it the programs while it is engaged. Its methods may be called from any goroutine.
+type Path struct {
+	*relay.Relay // what it does by itself while the Path is not engaged
+	o            Options
+	log          *slog.Logger
+	lost         chan error
+
+	changing sync.Mutex // Join, Leave, Engage, Disengage, Close: held for long
+	closed   bool
+
+	mu     sync.Mutex // held shortly
+	kernel *kernel    // nil: not engaged
+	plan   *modes.Plan
+	links  [modes.MaxMembers]*team.Link
+	hooks  [modes.MaxMembers]io.Closer
+	egress io.Closer
+	past   counts // of programs that are no more
+	heard  modes.Heard
+	base   counts // when the NIC that is counted came
+	names  [modes.MaxMembers]string
+}
+
+// New returns a Path that is not engaged.
+func New(o Options) *Path {
+	p := &Path{Relay: o.Relay, o: o, log: o.Logger, plan: &modes.Plan{Single: -1, Next: -1}, lost: make(chan error, 1)}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	return p
+}
+
+// Lost tells why the Path went back to the relay by itself.
+func (p *Path) Lost() <-chan error { return p.lost }
+
+// Engaged reports whether the programs move frames.
+func (p *Path) Engaged() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.kernel != nil
+}
+
+// Join opens member id on a NIC. Where the programs cannot be on it the relay moves everything from then on.
+func (p *Path) Join(id int, l team.Link) error {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	if err := p.Relay.Join(id, l); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.links[id] = &l
+	if p.names[id] != l.Name {
+		p.names[id] = l.Name
+		now := p.counted()
+		p.base.members[id] = now.members[id]
+	}
+	k := p.kernel
+	p.mu.Unlock()
+	if k == nil {
+		return nil
+	}
+	err := p.enter(k, id, &l)
+	if err == nil {
+		err = p.YieldMember(id, &k.control.ReceiveGate[id])
+	}
+	if err != nil {
+		p.fallBack(fmt.Errorf("member %s: %w", l.Name, err))
+	}
+	return nil
+}
+
+// fallBack goes back to the relay and tells why.
+func (p *Path) fallBack(why error) {
+	p.log.Warn("back to the relay", "err", why)
+	if err := p.disengage(); err != nil {
+		p.log.Error("programs not removed", "err", err)
+	}
+	select {
+	case p.lost <- why:
+	default:
+	}
+}
+
+// Leave closes member id.
+func (p *Path) Leave(id int) error {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	if id < 0 || id >= modes.MaxMembers {
+		return p.Relay.Leave(id)
+	}
+	var errs []error
+	p.mu.Lock()
+	l, k := p.links[id], p.kernel
+	p.links[id] = nil
+	p.mu.Unlock()
+	if k != nil && l != nil {
+		errs = append(errs, p.exit(k, id, l))
+	}
+	return errors.Join(append(errs, p.Relay.Leave(id))...)
+}
+
+// Apply puts a Plan in force.
+func (p *Path) Apply(pl *modes.Plan) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.Relay.Apply(pl); err != nil {
+		return err
+	}
+	p.plan = pl
+	if p.kernel == nil {
+		return nil
+	}
+	return p.put()
+}
+
+// put has the programs follow the Plan in force, and the members as they are. The caller holds mu.
+func (p *Path) put() error {
+	// What is kept from frame to frame first: members that come need a clock.
+	if err := p.Relay.Do(func(pk *modes.Picker, now int64) { pk.Now = now; pk.Follow(p.plan) }); err != nil {
+		return fmt.Errorf("apply plan: %w", err)
+	}
+	if err := p.kernel.put(p.plan, &p.links); err != nil {
+		return fmt.Errorf("apply plan: %w", err)
+	}
+	return nil
+}
+
+// counted is what all programs have counted. The caller holds mu.
+func (p *Path) counted() *counts {
+	c := p.past
+	if p.kernel != nil {
+		c.read(p.kernel)
+	}
+	return &c
+}
+
+// Counters fills c with the totals of both.
+func (p *Path) Counters(c *team.Counters) {
+	p.Relay.Counters(c)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.counted()
+	for id := range now.members {
+		add(&c.Members[id], &now.members[id], &p.base.members[id])
+	}
+	for d := range now.noMember {
+		c.Adapter.TXDrop[d] += now.noMember[d]
+	}
+}
+
+// Close ends everything and closes all members; the adapter stays open.
+func (p *Path) Close() error {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	if p.closed {
+		return nil
+	}
+	p.closed = true
+	return errors.Join(p.disengage(), p.Relay.Close())
+}

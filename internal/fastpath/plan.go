@@ -1,0 +1,66 @@
+package fastpath
+
+import (
+	"sync/atomic"
+
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+// put puts a Plan in force, with the NICs that the members are, and returns when no program follows the one before it.
+func (k *kernel) put(pl *modes.Plan, links *[modes.MaxMembers]*team.Link) error {
+	next := 1 - k.control.Active
+	k.plans[next] = planOf(pl, links)
+	table, err := k.addresses.prepare(pl)
+	if err != nil {
+		return err
+	}
+	k.plans[next].Addresses = table
+	atomic.StoreUint32(&k.control.Active, next)
+	k.settle()
+	return k.addresses.trim(table)
+}
+
+// planOf is a Plan as the programs read it.
+func planOf(pl *modes.Plan, links *[modes.MaxMembers]*team.Link) programPlan {
+	p := programPlan{
+		Adapter: uint64(pl.Adapter), Salt: pl.Salt,
+		Distributing: uint64(pl.Distributing), Collecting: uint64(pl.Collecting), Multicast: uint64(pl.Multicast),
+		Gain: int64(pl.Gain), Skew: int64(pl.Skew), PacketsPerMember: uint32(pl.PacketsPerMember),
+		Spread: uint8(pl.Spread), Hash: uint8(pl.Hash), Single: modes.NoMember,
+		PerMember: bit(pl.PerMember), Promiscuous: bit(pl.Promiscuous), Weight: pl.Weights,
+	}
+	if pl.Single >= 0 && pl.Single < modes.MaxMembers {
+		p.Single = uint8(pl.Single)
+	}
+	for i := range p.Slots {
+		p.Slots[i] = modes.NoMember
+	}
+	copy(p.Slots[:], pl.Slots)
+	for id, l := range links {
+		if l == nil {
+			continue
+		}
+		p.Mac[id], p.Ifindex[id] = uint64(l.MAC), uint32(l.Index)
+	}
+	for left := pl.Distributing; left != 0; left = left.Without(left.First()) {
+		id, share := left.First(), pl.Weights[left.First()]
+		if pl.Spread == modes.SpreadRoundRobin {
+			if share == 0 {
+				continue
+			}
+			p.TurnCost[id] = modes.TurnCost(share)
+			p.Total += uint64(share)
+		}
+		p.Ids[p.N] = uint8(id)
+		p.N++
+	}
+	return p
+}
+
+func bit(b bool) uint8 {
+	if b {
+		return 1
+	}
+	return 0
+}
