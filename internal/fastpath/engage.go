@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 
@@ -85,9 +84,10 @@ func (p *Path) enter(k *kernel, id int, l *team.Link) (err error) {
 
 // exit has the programs forget a member, whose frames are the relay's again.
 func (p *Path) exit(k *kernel, id int, l *team.Link) error {
-	atomic.StoreUint32(&k.control.ReceiveGate[id], relay.GateSlow)
-	k.settle()
 	var errs []error
+	if err := p.RegainMember(id, &k.control.ReceiveGate[id]); err != nil && !errors.Is(err, relay.ErrNoMember) {
+		errs = append(errs, err)
+	}
 	if h := p.hooks[id]; h != nil {
 		errs = append(errs, h.Close())
 		p.hooks[id] = nil
@@ -129,8 +129,7 @@ func (p *Path) disengage() error {
 	if k == nil {
 		return nil
 	}
-	atomic.StoreUint32(&k.control.TransmitGate, relay.GateSlow)
-	var errs []error
+	errs := []error{p.Regain(&k.control.TransmitGate)}
 	for id, l := range links {
 		if l != nil {
 			errs = append(errs, p.exit(k, id, l))
