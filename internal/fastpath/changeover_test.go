@@ -1,0 +1,61 @@
+package fastpath
+
+import (
+	"net/netip"
+	"testing"
+
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+	"nicteam/modes"
+)
+
+var (
+	hostAddress = netip.MustParseAddr("10.9.0.1")
+	peerAddress = netip.MustParseAddr("10.9.0.2")
+)
+
+// TestChangeOver changes between relay and programs under traffic in both directions. What is received over two members may be
+// reordered by the peer's bridge, which learns the adapter's address now here, now there; so it is one member there.
+func TestChangeOver(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		members int
+		spread  modes.Spread
+		rate    int
+	}{
+		{"single", 1, modes.SpreadSingle, 10000},
+		{"slots", 2, modes.SpreadSlots, 5000},
+		{"shortest", 1, modes.SpreadShortest, 10000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newRig(t, c.members)
+			labtest.Must(t, g.path.Apply(g.plan(c.spread)))
+			out := labtest.Start(t, lab.Stream{From: g.host, To: g.peer, Address: peerAddress, Rate: c.rate})
+			in := labtest.Start(t, lab.Stream{From: g.peer, To: g.host, Address: hostAddress, Rate: c.rate})
+			more := func(frames uint64) {
+				t.Helper()
+				wantOut, wantIn := out.Received()+frames, in.Received()+frames
+				labtest.Eventually(t, waitFor, "frames", func() bool { return out.Received() >= wantOut && in.Received() >= wantIn })
+			}
+			more(500)
+			for range 8 {
+				labtest.Must(t, g.path.Engage())
+				more(500)
+				labtest.Must(t, g.path.Disengage())
+				more(500)
+			}
+			for name, r := range map[string]*lab.Running{"out": out, "in": in} {
+				rep, err := r.Stop()
+				labtest.Must(t, err)
+				t.Logf("%s: %v", name, rep)
+				if rep.Duplicated > 0 || rep.Corrupt > 0 || rep.Reordered > 0 && (name == "out" || c.members == 1) {
+					t.Errorf("%s: %v", name, rep)
+				}
+				// Eight times there and back, 20 each time at 20 000 frames a second.
+				if rep.Lost > 8*10 {
+					t.Errorf("%s: lost %d", name, rep.Lost)
+				}
+			}
+		})
+	}
+}
