@@ -58,7 +58,7 @@ type Returned struct {
 
 // Change gives the team another configuration. Only what is live counts: mode, balance, hash,
 // primary, primary_reselect, active, packets_per_member, min_members, receive_balance, gain, skew,
-// rebalance, delays, announcements, and the weights of members. Nothing is changed when anything in it is wrong.
+// rebalance, delays, announcements, datapath (whoever owns the data path changes that), and the weights of members. Nothing is changed when anything in it is wrong.
 type Change struct{ Config Config }
 
 // FromDatapath is a frame or news from the data path.
@@ -83,6 +83,9 @@ type AskPeers struct{}
 // team is degraded.
 type Warn struct{ Key, Text string }
 
+// OnDatapath says which data path moves the frames from now on, relay or fastpath, and why that one.
+type OnDatapath struct{ Name, Reason string }
+
 // Announced says that the adapter's addresses have been announced.
 type Announced struct{}
 
@@ -106,6 +109,7 @@ func (Change) isInput()       {}
 func (FromDatapath) isInput() {}
 func (Flooding) isInput()     {}
 func (Measured) isInput()     {}
+func (OnDatapath) isInput()   {}
 func (Announced) isInput()    {}
 func (AskPeers) isInput()     {}
 func (Warn) isInput()         {}

@@ -36,6 +36,8 @@ type Loop struct {
 	evened time.Time // when the mode was last shown what the data path has seen
 	forced uint64    // moves of flows that do not pause
 
+	path, pathReason string // the data path that moves the frames, and why that one
+
 	state, reason string
 	since         time.Time
 	dirty         bool // the mode does not know the State
@@ -47,6 +49,8 @@ type LoopOptions struct {
 	Adapter frame.MAC
 	Salt    uint64                                   // of the flow hash, the team's own
 	NewMode func(modes.Settings) (modes.Mode, error) // nil: modes.New
+
+	Datapath, DatapathReason string // that moves the frames at first
 }
 
 // NewLoop returns the loop of a team without members. cfg.Members are only looked at for weights.
@@ -57,7 +61,7 @@ func NewLoop(cfg Config, o LoopOptions) (*Loop, error) {
 	}
 	l := &Loop{cfg: cfg, adapter: o.Adapter, salt: o.Salt, newMode: o.NewMode, lastID: -1,
 		joining: map[int]Link{}, warned: map[string]string{}, flooded: map[int]*flood{},
-		state: "down", reason: "no members", dirty: true}
+		path: o.Datapath, pathReason: o.DatapathReason, state: "down", reason: "no members", dirty: true}
 	if p := checkLive(cfg); p != nil {
 		return nil, p
 	}
@@ -141,6 +145,11 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *Problem {
 		l.flooding(now, in, out)
 	case Measured:
 		l.measured(now, in, out)
+	case OnDatapath:
+		if in.Name != l.path {
+			l.event(out, now, "datapath-changed", "", fmt.Sprintf("%s, was %s: %s", in.Name, l.path, in.Reason))
+		}
+		l.path, l.pathReason = in.Name, in.Reason
 	case Announced:
 		l.effects(now, l.mode.Handle(now, modes.Announced{}), out)
 	case AskPeers:

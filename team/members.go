@@ -151,6 +151,12 @@ func (t *Team) Warn(ctx context.Context, key, text string) error {
 	return err
 }
 
+// OnDatapath says which data path moves the frames from now on, and why that one.
+func (t *Team) OnDatapath(ctx context.Context, name, reason string) error {
+	_, err := t.post(ctx, request{in: OnDatapath{Name: name, Reason: reason}})
+	return err
+}
+
 // Config is the configuration in force, with the members as they are.
 func (t *Team) Config() Config { return t.view.Load().config }
 

@@ -152,7 +152,8 @@ func settingsStatus(c Config) SettingsStatus {
 		UpDelay: c.UpDelay.Nanoseconds(), DownDelay: c.DownDelay.Nanoseconds(), PacketsPerMember: c.PacketsPerMember,
 		MinMembers: c.MinMembers, ReceiveBalance: c.ReceiveBalance, Gain: c.Gain.Nanoseconds(), Skew: c.Skew.Nanoseconds(),
 		Rebalance: c.Rebalance.Nanoseconds(), AnnounceCount: c.AnnounceCount,
-		AnnounceInterval: c.AnnounceInterval.Nanoseconds(), LinkWatch: strings.Join(c.LinkWatch, ",")}
+		AnnounceInterval: c.AnnounceInterval.Nanoseconds(), LinkWatch: strings.Join(c.LinkWatch, ","),
+		Datapath: c.Datapath}
 }
 
 type shownSetting struct{ key, value string }
@@ -175,6 +176,7 @@ func shown(c Config) []shownSetting {
 		{"down_delay", c.DownDelay.String()},
 		{"announce_count", strconv.Itoa(c.AnnounceCount)},
 		{"announce_interval", c.AnnounceInterval.String()},
+		{"datapath", c.Datapath},
 	}
 }
 

@@ -245,6 +245,7 @@ func (l *Loop) name(id int) string {
 func (l *Loop) Status() *Status {
 	s := &Status{Schema: "nicteam.status/v1", Team: l.cfg.Team, Mode: l.cfg.Mode.String(), State: l.state, Reason: l.reason,
 		Since: l.since, Active: l.name(activeOf(l.settings(), l.plan)), Balance: l.cfg.Balance,
+		Datapath: l.path, DatapathReason: l.pathReason,
 		Settings: settingsStatus(l.cfg), Members: []MemberStatus{}, Warnings: []string{}}
 	s.Adapter.MAC = l.adapter.String()
 	s.Adapter.Addresses = []string{}

@@ -56,6 +56,7 @@ type SettingsStatus struct {
 	AnnounceCount    int    `json:"announce_count"`
 	AnnounceInterval int64  `json:"announce_interval_ns"`
 	LinkWatch        string `json:"link_watch"`
+	Datapath         string `json:"datapath"` // as wished: auto, relay, fastpath
 }
 
 // MemberStatus is a member's part of a Status.

@@ -27,7 +27,7 @@ type Options struct {
 	Announcer   Announcer            // nil: only MACs behind the adapter are announced
 	AdapterInfo func() AdapterStatus // index, MTU, addresses; read when a Status is asked for
 
-	DatapathName, DatapathReason string // for the Status
+	DatapathName, DatapathReason string // for the Status, until OnDatapath says otherwise
 
 	NewMode func(modes.Settings) (modes.Mode, error) // nil: modes.New
 	Log     *slog.Logger                             // nil: nowhere
@@ -77,7 +77,7 @@ type request struct {
 
 // New returns a team without members. The error is a *Problem.
 func New(o Options) (*Team, error) {
-	loop, err := NewLoop(o.Config, LoopOptions{Adapter: o.MAC, Salt: o.Salt, NewMode: o.NewMode})
+	loop, err := NewLoop(o.Config, LoopOptions{Adapter: o.MAC, Salt: o.Salt, NewMode: o.NewMode, Datapath: o.DatapathName, DatapathReason: o.DatapathReason})
 	if err != nil {
 		return nil, err
 	}
@@ -284,7 +284,6 @@ func (t *Team) publish(base map[int]*MemberCounters) {
 		v.ids = append(v.ids, m.id)
 	}
 	v.status.PID = os.Getpid()
-	v.status.Datapath, v.status.DatapathReason = t.o.DatapathName, t.o.DatapathReason
 	t.view.Store(v)
 }
 

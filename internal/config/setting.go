@@ -76,7 +76,7 @@ var settings = []setting{
 	{key: "gateway", shape: text, help: "the default route, with --address ADDR/LEN"},
 	{key: "mac", shape: text, help: "keep, new, or a MAC for the adapter"},
 	{key: "mtu", shape: whole, live: true, help: "the adapter's MTU; left out, the smallest of the NICs'"},
-	{key: "datapath", shape: text, help: "auto, relay or fastpath"},
+	{key: "datapath", shape: text, live: true, help: "who moves the frames: fastpath (the kernel), relay (this process), or auto"},
 	{key: "tso", shape: tri, help: "TCP super-frames from the host: auto, on or off"},
 	{key: "uso", shape: tri, help: "UDP super-frames from the host: auto, on or off"},
 	{key: "gro", shape: tri, help: "merged super-frames to the host: auto, on or off"},

@@ -274,8 +274,5 @@ func validateLanding(c team.Config) *fault {
 			return notYet("link_watch", w, "use carrier")
 		}
 	}
-	if c.Datapath == "fastpath" {
-		return notYet("datapath", c.Datapath, "use auto or relay")
-	}
 	return nil
 }
