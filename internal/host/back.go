@@ -227,6 +227,12 @@ func (h *Host) addInOrder(want []object, index int, name string) error {
 func (b *back) admit() error {
 	var errs []error
 	for _, r := range b.members {
+		b.h.endPrograms(r.m.Index)
+		err := b.h.vacate(b.j, r.m.no, &r.m.clsactState, r.nic)
+		if dead(err) {
+			return err
+		}
+		errs = append(errs, err)
 		b.h.endTCX(r.m.Index)
 		b.h.endTCX(r.nic.Index)
 		if err := b.h.admit(b.j, r.m, r.nic); err != nil {

@@ -4,24 +4,46 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
-// filterName is how our filter is found again.
-const filterName = "nicteam_isolate"
+// A filter is a cls_bpf filter of ours in direct action: its name finds it again, its preference says when it has its turn, and
+// its handle keeps it apart from one of the same preference. It outlives the process.
+type filter struct {
+	name   string
+	parent uint32
+	pref   uint16
+	handle uint16
+}
 
-// isolateClsact drops ingress by a cls_bpf filter. It outlives the process.
-func (h *Host) isolateClsact(j *journal, m *memberState, n NIC) error {
+// Ours that may redirect come before the one that drops.
+var (
+	receiveFilter  = filter{"nicteam_receive", netlink.HANDLE_MIN_INGRESS, 1, 2}
+	transmitFilter = filter{"nicteam_transmit", netlink.HANDLE_MIN_EGRESS, 1, 2}
+	isolateFilter  = filter{"nicteam_isolate", netlink.HANDLE_MIN_INGRESS, 2, 1}
+)
+
+// is reports whether a filter of the kernel's list is f. tc says so where a program was loaded from a file.
+func (f filter) is(o netlink.Filter) bool {
+	b, ok := o.(*netlink.BpfFilter)
+	return ok && (b.Name == f.name || b.Name == f.name+":[*fsobj]")
+}
+
+// addFilter puts a filter on a NIC, with clsact if that is not there. intend writes down first what is going to be done, and
+// whether clsact is part of it. A filter that is there already is left as it is.
+func (h *Host) addFilter(n NIC, f filter, p *ebpf.Program, intend func(qdisc bool) error) error {
 	l, err := h.nl.LinkByIndex(n.Index)
 	if err != nil {
 		return err
 	}
-	there, err := h.clsact(l)
+	kind, err := h.ingressQdisc(l)
 	if err != nil {
 		return err
 	}
-	if err := j.write(record{Kind: kindIsolate, No: m.no, Method: byClsact, Qdisc: !there}); err != nil {
+	there := kind == clsactKind
+	if err := intend(!there); err != nil {
 		return err
 	}
 	if !there {
@@ -32,24 +54,19 @@ func (h *Host) isolateClsact(j *journal, m *memberState, n NIC) error {
 			return fmt.Errorf("add clsact: %w", err)
 		}
 	}
-	old, err := h.ourFilter(l)
+	old, err := h.findFilter(l, f)
 	if err != nil || old != nil {
 		return err
 	}
-	p, err := dropAll()
-	if err != nil {
-		return fmt.Errorf("load program: %w", err)
-	}
-	defer p.Close()
 	if err := h.at("add filter to " + n.Name); err != nil {
 		return err
 	}
 	err = h.nl.FilterAdd(&netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{
-			LinkIndex: n.Index, Parent: netlink.HANDLE_MIN_INGRESS,
-			Handle: netlink.MakeHandle(0, 1), Protocol: unix.ETH_P_ALL, Priority: 1,
+			LinkIndex: n.Index, Parent: f.parent,
+			Handle: netlink.MakeHandle(0, f.handle), Protocol: unix.ETH_P_ALL, Priority: f.pref,
 		},
-		Fd: p.FD(), Name: filterName, DirectAction: true,
+		Fd: p.FD(), Name: f.name, DirectAction: true,
 	})
 	if err != nil {
 		return fmt.Errorf("add filter: %w", err)
@@ -63,54 +80,69 @@ func clsactOf(index int) *netlink.Clsact {
 	}}
 }
 
-func (h *Host) clsact(l netlink.Link) (bool, error) {
+// The qdiscs that may stand where filters see what a NIC receives. Only clsact sees what it sends.
+const (
+	clsactKind  = "clsact"
+	ingressKind = "ingress"
+)
+
+// ingressQdisc is which of them a NIC has, "" for none.
+func (h *Host) ingressQdisc(l netlink.Link) (string, error) {
 	list, err := retry(func() ([]netlink.Qdisc, error) { return h.nl.QdiscList(l) })
 	for _, q := range list {
-		if q.Type() == "clsact" {
-			return true, err
+		if kind := q.Type(); kind == clsactKind || kind == ingressKind {
+			return kind, err
 		}
 	}
-	return false, err
+	return "", err
 }
 
-func (h *Host) ourFilter(l netlink.Link) (netlink.Filter, error) {
-	list, err := retry(func() ([]netlink.Filter, error) { return h.nl.FilterList(l, netlink.HANDLE_MIN_INGRESS) })
-	for _, f := range list {
-		if b, ok := f.(*netlink.BpfFilter); ok && (b.Name == filterName || b.Name == filterName+":[*fsobj]") {
-			return f, nil
+// filters lists everybody's filters on a hook of a NIC.
+func (h *Host) filters(l netlink.Link, parent uint32) ([]netlink.Filter, error) {
+	list, err := retry(func() ([]netlink.Filter, error) { return h.nl.FilterList(l, parent) })
+	if err != nil {
+		return nil, fmt.Errorf("list filters: %w", err)
+	}
+	return list, nil
+}
+
+func (h *Host) findFilter(l netlink.Link, f filter) (netlink.Filter, error) {
+	list, err := h.filters(l, f.parent)
+	for _, o := range list {
+		if f.is(o) {
+			return o, nil
 		}
 	}
 	return nil, err
 }
 
-// admitClsact takes our filter away, and clsact too if it is ours and nobody else has come to use it.
-func (h *Host) admitClsact(m *memberState, n NIC) error {
+// dropFilter takes a filter away, and clsact too if it is ours and nobody else has come to use it.
+func (h *Host) dropFilter(n NIC, f filter, qdisc bool) error {
 	l, err := h.nl.LinkByIndex(n.Index)
 	if err != nil {
 		return err
 	}
-	there, err := h.clsact(l)
-	if err != nil || !there {
+	kind, err := h.ingressQdisc(l)
+	if err != nil || kind != clsactKind {
 		return err
 	}
-	f, err := h.ourFilter(l)
+	old, err := h.findFilter(l, f)
 	if err != nil {
 		return err
 	}
-	if f != nil {
+	if old != nil {
 		if err := h.at("remove filter from " + n.Name); err != nil {
 			return err
 		}
-		if err := h.nl.FilterDel(f); err != nil && !errors.Is(err, unix.ENOENT) {
+		if err := h.nl.FilterDel(old); err != nil && !errors.Is(err, unix.ENOENT) {
 			return fmt.Errorf("remove filter: %w", err)
 		}
 	}
-	if !m.qdisc {
+	if !qdisc {
 		return nil
 	}
 	for _, parent := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
-		list, err := retry(func() ([]netlink.Filter, error) { return h.nl.FilterList(l, parent) })
-		if err != nil || len(list) > 0 {
+		if list, err := h.filters(l, parent); err != nil || len(list) > 0 {
 			return err
 		}
 	}

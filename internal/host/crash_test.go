@@ -46,12 +46,20 @@ var lives = []struct {
 	{"delete", []func(*world, *Host) error{takeover, finish}},
 	{"create by clsact", []func(*world, *Host) error{by(byClsact), takeover}},
 	{"delete by clsact", []func(*world, *Host) error{by(byClsact), takeover, finish}},
+	{"attach", []func(*world, *Host) error{takeover, attachAll}},
+	{"delete attached", []func(*world, *Host) error{takeover, attachAll, finish}},
+	{"attach by clsact", []func(*world, *Host) error{by(byClsact), takeover, attachAll}},
+	{"attach by clsact, isolated by nft", []func(*world, *Host) error{by(byNft), takeover, by(byClsact), attachAll}},
+	{"remove attached by clsact", []func(*world, *Host) error{by(byClsact), takeover, attachAll, remove("nb")}},
+	{"delete attached by clsact", []func(*world, *Host) error{by(byClsact), takeover, attachAll, finish}},
+	{"take up attached by clsact", []func(*world, *Host) error{by(byClsact), takeover, attachAll, takeUp}},
+	{"attach again by clsact", []func(*world, *Host) error{by(byClsact), takeover, attachAll, takeUp, attachAll}},
 	{"create by nft", []func(*world, *Host) error{by(byNft), takeover}},
 	{"delete by nft", []func(*world, *Host) error{by(byNft), takeover, finish}},
 }
 
 func by(m method) func(*world, *Host) error {
-	return func(_ *world, h *Host) error { h.o.isolation = m; return nil }
+	return func(_ *world, h *Host) error { h.o.method = m; return nil }
 }
 
 var everywhere = flag.Bool("everywhere", false, "TestDeathAnywhere: die at every point, not at every seventh (minutes)")

@@ -16,8 +16,11 @@ type Options struct {
 	Team     string
 	Logger   *slog.Logger // nil: none
 
-	isolation method                   // tests: only this method
-	at        func(point string) error // tests: called before every change of host or journal; an error stops there, as death would
+	NoTCX bool // tests: do as on kernels before 6.6
+
+	method  method                   // tests: only this way of isolating and attaching
+	backlog string                   // tests: the file of net.core.netdev_max_backlog
+	at      func(point string) error // tests: called before every change of host or journal; an error stops there, as death would
 }
 
 // Host is the machine as one team sees it, in the network namespace of the thread that called Open.
@@ -37,13 +40,14 @@ type Host struct {
 	note     string     // why a journal that was found is not used
 	foreign  error      // a journal was found that must not be used here
 	isolated map[int]*isolation
+	attached map[place]*attached
 
 	handles sync.Once // closes them
 }
 
 // Open opens handles to the kernel and reads the team's journal, if there is one. Nothing is changed.
 func Open(o Options) (*Host, error) {
-	h := &Host{o: o, log: o.Logger, isolated: map[int]*isolation{}}
+	h := &Host{o: o, log: o.Logger, isolated: map[int]*isolation{}, attached: map[place]*attached{}}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
@@ -73,7 +77,7 @@ func (h *Host) open() (err error) {
 	return h.load()
 }
 
-// Close closes handles and ends isolation by tcx; everything else stays as it is, for the next
+// Close closes handles and ends isolation and programs by tcx; everything else stays as it is, for the next
 // process or for Restore. Closing twice is fine.
 func (h *Host) Close() error {
 	h.mu.Lock()
@@ -82,6 +86,10 @@ func (h *Host) Close() error {
 		i.close()
 	}
 	clear(h.isolated)
+	for _, a := range h.attached {
+		a.close()
+	}
+	clear(h.attached)
 	if h.journal != nil {
 		h.journal.close()
 		h.journal = nil

@@ -34,14 +34,12 @@ func (i *isolation) close() {
 	}
 }
 
-// holds reports whether what drops the frames is still on the NIC: it goes with a NIC that goes, and another may
-// get the index.
+// holds reports whether what drops the frames is still on the NIC.
 func (i *isolation) holds(index int) bool {
 	if i.link == nil {
 		return false // finding out costs as much as doing it again
 	}
-	info, err := i.link.Info()
-	return err == nil && info.TCX() != nil && int(info.TCX().Ifindex) == index
+	return onNIC(i.link, index)
 }
 
 // Isolate hides the frames that a recorded member receives from the host's own stack. Where anybody may miss them,
@@ -59,8 +57,11 @@ func (h *Host) Isolate(index int) error {
 	}
 	var errs []error
 	for _, m := range methods {
-		if h.o.isolation != "" && m != h.o.isolation {
+		if h.o.method != "" && m != h.o.method {
 			continue
+		}
+		if a := h.attached[place{index, ebpf.AttachTCXIngress}]; m == byTCX && a != nil && a.link == nil {
+			continue // tcx comes before filters, and ours must see the frames first
 		}
 		i, err := h.isolate(n, m)
 		if err == nil {
@@ -132,7 +133,7 @@ func (h *Host) admit(j *journal, m *memberState, n NIC) error {
 	var err error
 	switch m.method {
 	case byClsact:
-		err = h.admitClsact(m, n)
+		err = h.dropFilter(n, isolateFilter, m.qdisc)
 	case byNft:
 		err = h.admitNft(n.Index)
 	default:
@@ -147,26 +148,43 @@ func (h *Host) admit(j *journal, m *memberState, n NIC) error {
 // dropAll is a tc program that drops every frame.
 func dropAll() (*ebpf.Program, error) {
 	const drop = 2 // TC_ACT_SHOT
-	return ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name:         "nicteam_isolate",
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name:         isolateFilter.name,
 		Type:         ebpf.SchedCLS,
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, drop), asm.Return()},
 	})
-}
-
-func (h *Host) isolateTCX(n NIC) (*isolation, error) {
-	p, err := dropAll()
 	if err != nil {
 		return nil, fmt.Errorf("load program: %w", err)
 	}
-	defer p.Close()
-	if err := h.at("attach tcx to " + n.Name); err != nil {
+	return p, nil
+}
+
+// isolateTCX drops before programs of others: they shall not redirect what is not the host's. Only our own goes first.
+func (h *Host) isolateTCX(n NIC) (*isolation, error) {
+	p, err := dropAll()
+	if err != nil {
 		return nil, err
 	}
-	// Before programs of others: they shall not redirect what is not the host's.
-	l, err := link.AttachTCX(link.TCXOptions{Interface: n.Index, Program: p, Attach: ebpf.AttachTCXIngress, Anchor: link.Head()})
+	defer p.Close()
+	where := link.Head()
+	if a := h.attached[place{n.Index, ebpf.AttachTCXIngress}]; a != nil && a.link != nil && onNIC(a.link, n.Index) {
+		where = link.AfterLink(a.link)
+	}
+	l, err := h.attachTCX(n, ebpf.AttachTCXIngress, p, where, 0)
 	if err != nil {
 		return nil, err
 	}
 	return &isolation{method: byTCX, link: l}, nil
+}
+
+// isolateClsact drops by a filter, which outlives the process.
+func (h *Host) isolateClsact(j *journal, m *memberState, n NIC) error {
+	p, err := dropAll()
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	return h.addFilter(n, isolateFilter, p, func(qdisc bool) error {
+		return j.write(record{Kind: kindIsolate, No: m.no, Method: byClsact, Qdisc: qdisc})
+	})
 }

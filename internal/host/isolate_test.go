@@ -53,7 +53,7 @@ func TestIsolation(t *testing.T) {
 			run(t, "ip addr add 10.9.0.1/24 dev na")
 			before := snapshot(t)
 			h := w.open(nil)
-			h.o.isolation = m
+			h.o.method = m
 			must(t, h.Begin())
 			_, err := h.Record("na")
 			must(t, err)
@@ -112,7 +112,7 @@ func TestForeignFilters(t *testing.T) {
 	run(t, "tc qdisc add dev na clsact; tc filter add dev na ingress pref 7 protocol ip u32 match u32 0 0 flowid 1:1")
 	before := snapshot(t)
 	h := w.open(nil)
-	h.o.isolation = byClsact
+	h.o.method = byClsact
 	must(t, takeover(w, h))
 	must(t, finish(w, h))
 	compare(t, before, snapshot(t))

@@ -36,6 +36,10 @@ func sample(t testing.TB) (path string, records []record) {
 		{Kind: kindGive, Given: []string{"10.0.0.1/8"}, Gateway: "10.0.0.2"},
 		{Kind: kindStrip, No: 1},
 		{Kind: kindIsolate, No: 1, Method: byClsact, Qdisc: true},
+		{Kind: kindHook, No: 1, Hook: "ingress"},
+		{Kind: kindHook, Hook: "egress", Qdisc: true},
+		{Kind: kindUnhook, No: 1, Hook: "ingress", Done: true},
+		{Kind: kindBacklog, Backlog: &backlogRecord{Was: 1000, Set: 10_000}},
 		{Kind: kindLeft, No: 1, Done: true, Down: true, Lent: true},
 	}
 	for i := range records {

@@ -13,11 +13,12 @@ import (
 // victimVariable makes a copy of the test binary take the NICs over and kill itself at a point.
 const victimVariable = "HOST_TEST_VICTIM"
 
-// victim is the life of such a copy: "DIR POINT".
+// victim is the life of such a copy: "DIR POINT [METHOD]". At point −1 it has its programs attached.
 func victim(spec string) {
 	var dir string
 	var n int
-	fmt.Sscan(spec, &dir, &n)
+	var m method
+	fmt.Sscan(spec, &dir, &n, &m)
 	count := 0
 	die := func(string) error {
 		if count++; count == n {
@@ -26,10 +27,18 @@ func victim(spec string) {
 		}
 		return nil
 	}
-	h, err := Open(Options{StateDir: dir, Team: teamName, at: die})
+	h, err := Open(Options{StateDir: dir, Team: teamName, method: m, at: die})
 	if err == nil {
 		w := &world{t: &testing.T{}, dir: dir, nics: []string{"na", "nb"}}
-		if err = takeover(w, h); err == nil {
+		err = takeover(w, h)
+		if err == nil {
+			err = attachAll(w, h)
+		}
+		if err == nil && n < 0 {
+			syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+		if err == nil {
 			err = finish(w, h)
 		}
 	}

@@ -52,16 +52,8 @@ func (h *Host) load() error {
 // Claimed lists the adapter of a team and then its members, as its journal says, if that is of this network namespace.
 // It changes nothing, and without a journal there are none.
 func Claimed(stateDir, name string) []string {
-	f, err := os.Open(journalPath(stateDir, name))
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	var s state
-	if readJournal(f, func(r record, _ int64) { s.apply(r) }) != nil || s.begin == nil {
-		return nil
-	}
-	if boot, netns, err := here(); err != nil || s.begin.Boot != boot || s.begin.NetNS != netns {
+	s := readState(journalPath(stateDir, name))
+	if s == nil {
 		return nil
 	}
 	names := []string{name}
@@ -71,6 +63,23 @@ func Claimed(stateDir, name string) []string {
 		}
 	}
 	return names
+}
+
+// readState reads what a journal says, nil if it is none of this boot and network namespace.
+func readState(path string) *state {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	s := &state{}
+	if readJournal(f, func(r record, _ int64) { s.apply(r) }) != nil || s.begin == nil {
+		return nil
+	}
+	if boot, netns, err := here(); err != nil || s.begin.Boot != boot || s.begin.NetNS != netns {
+		return nil
+	}
+	return s
 }
 
 // discard puts a journal aside that means nothing any more. It is kept under another name for the curious.
@@ -96,7 +105,8 @@ func here() (boot string, netns uint64, err error) {
 }
 
 // Begin opens the team's journal, or goes on with the one that is there, before anything is changed. The
-// adapter is named like the team; from here on a new TAP of that name is ours.
+// adapter is named like the team; from here on a new TAP of that name is ours. What programs of a process that was
+// killed are still on hooks are taken off.
 func (h *Host) Begin() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -104,6 +114,9 @@ func (h *Host) Begin() error {
 		return h.foreignProblem()
 	}
 	if h.journal != nil {
+		if len(h.attached) == 0 {
+			return h.sweep()
+		}
 		return nil
 	}
 	boot, netns, err := here()

@@ -1,6 +1,10 @@
 package host
 
-import "nicteam/internal/frame"
+import (
+	"slices"
+
+	"nicteam/internal/frame"
+)
 
 // A record is one line of the journal. What it says is done by state.apply.
 type record struct {
@@ -11,14 +15,16 @@ type record struct {
 	Begin   *beginRecord   `json:"begin,omitempty"`
 	Adapter *adapterRecord `json:"adapter,omitempty"`
 	Member  *Member        `json:"member,omitempty"`  // kindMember
-	No      int            `json:"no,omitempty"`      // of the member meant
+	No      int            `json:"no,omitempty"`      // of the member meant; kindHook, kindUnhook: 0 is the adapter
 	Members []int          `json:"members,omitempty"` // kindAdopt
 	Method  method         `json:"method,omitempty"`  // kindIsolate
-	Qdisc   bool           `json:"qdisc,omitempty"`   // kindIsolate: clsact was not there before
+	Hook    string         `json:"hook,omitempty"`    // kindHook, kindUnhook: "ingress" or "egress"
+	Qdisc   bool           `json:"qdisc,omitempty"`   // kindIsolate, kindHook: clsact was not there before
 	Down    bool           `json:"down,omitempty"`    // kindLeft: given back down
 	Lent    bool           `json:"lent,omitempty"`    // kindLeft: its addresses stay on the adapter
 	Given   []string       `json:"given,omitempty"`   // kindGive: the adapter's own addresses
 	Gateway string         `json:"gateway,omitempty"` // kindGive: the adapter's own gateway
+	Backlog *backlogRecord `json:"backlog,omitempty"` // kindBacklog; Done: no longer this team's
 }
 
 type recordKind string
@@ -33,6 +39,9 @@ const (
 	kindStrip   recordKind = "strip"   // a member loses addresses, IPv6, …
 	kindIsolate recordKind = "isolate" // a member's ingress is dropped by something that outlives the process
 	kindAdmit   recordKind = "admit"   // the opposite
+	kindHook    recordKind = "hook"    // a program that outlives the process is attached to a member or the adapter
+	kindUnhook  recordKind = "unhook"  // the opposite
+	kindBacklog recordKind = "backlog" // the kernel's queues of received frames become longer
 	kindLeft    recordKind = "left"    // a member left the team; the team goes on
 )
 
@@ -47,6 +56,11 @@ type adapterRecord struct {
 	Name  string    `json:"name"`
 	Index int       `json:"index"`
 	MAC   frame.MAC `json:"mac"`
+}
+
+type backlogRecord struct {
+	Was int `json:"was"`
+	Set int `json:"set"`
 }
 
 // Member is a NIC as it was before the team took it.
@@ -97,18 +111,26 @@ type segmentSizes struct {
 type state struct {
 	begin   *beginRecord
 	adapter *adapterRecord // nil: not made yet, as far as we know
+	onTAP   clsactState    // of the adapter
+	backlog *backlogRecord // nil: none of this team
 	members []*memberState // by the order in which they were recorded
 	given   []string
 	gateway string
 }
 
+// clsactState is what outlives the process on a NIC's clsact, the isolation left out.
+type clsactState struct {
+	qdisc bool // clsact was not there before
+	hooks []string
+}
+
 type memberState struct {
 	Member
+	clsactState
 	no      int
 	adopted bool // what it had is, or may be, on the adapter
 	strip   bool // begun
 	method  method
-	qdisc   bool
 	left    bool
 	down    bool
 	lent    bool
@@ -123,7 +145,15 @@ func (s *state) apply(r record) {
 			s.begin = r.Begin
 		}
 	case kindAdapter:
+		if s.adapter != nil && r.Adapter != nil && s.adapter.Index != r.Adapter.Index {
+			s.onTAP = clsactState{} // it went with the one before
+		}
 		s.adapter = r.Adapter
+	case kindBacklog:
+		s.backlog = r.Backlog
+		if r.Done {
+			s.backlog = nil
+		}
 	case kindMember:
 		if r.Member != nil && r.No > 0 {
 			s.remember(r.No, *r.Member)
@@ -136,10 +166,29 @@ func (s *state) apply(r record) {
 		}
 	case kindGive:
 		s.given, s.gateway = append(s.given, r.Given...), r.Gateway
+	case kindHook, kindUnhook:
+		if r.No == 0 {
+			s.onTAP.apply(r)
+			break
+		}
+		fallthrough
 	default:
 		if m != nil {
 			m.apply(r)
 		}
+	}
+}
+
+func (c *clsactState) apply(r record) {
+	switch {
+	case r.Kind == kindHook:
+		c.qdisc = c.qdisc || r.Qdisc
+		if !slices.Contains(c.hooks, r.Hook) {
+			c.hooks = append(c.hooks, r.Hook)
+		}
+	case r.Done:
+		c.hooks = slices.DeleteFunc(c.hooks, func(hook string) bool { return hook == r.Hook })
+		c.qdisc = c.qdisc && len(c.hooks) > 0
 	}
 }
 
@@ -151,8 +200,12 @@ func (m *memberState) apply(r record) {
 		m.method, m.qdisc = r.Method, m.qdisc || r.Qdisc
 	case kindAdmit:
 		if r.Done {
-			m.method, m.qdisc = "", false
+			m.method, m.qdisc = "", m.qdisc && len(m.hooks) > 0
 		}
+	case kindHook, kindUnhook:
+		qdisc := m.qdisc && m.method == byClsact
+		m.clsactState.apply(r)
+		m.qdisc = m.qdisc || qdisc
 	case kindLeft:
 		if r.Done {
 			m.left, m.down, m.lent, m.strip = true, r.Down, r.Lent, false

@@ -54,9 +54,9 @@ func (h *Host) releaseAll(still func()) (Restored, error) {
 		b.neighbours,
 		func() error {
 			if still != nil {
-				still()
+				h.apart(still)
 			}
-			return b.admit()
+			return together(b.admit, func() error { return h.vacateAdapter(j) })
 		},
 		b.settle,
 		b.dropRules,
@@ -71,6 +71,13 @@ func (h *Host) releaseAll(still func()) (Restored, error) {
 		return out, fmt.Errorf("release members: %w", err)
 	}
 	return out, nil
+}
+
+// apart runs f while others may use h: whoever f waits for may be waiting to detach a program.
+func (h *Host) apart(f func()) {
+	h.mu.Unlock()
+	defer h.mu.Lock()
+	f()
 }
 
 // gather finds the members that have something to get back.
@@ -205,6 +212,9 @@ func (h *Host) finish() (adapter string, err error) {
 			return "", fmt.Errorf("delete adapter %s: %w", a.Name, err)
 		}
 		adapter = a.Name
+	}
+	if err := h.restoreBacklog(j); err != nil {
+		return adapter, fmt.Errorf("end team: %w", err)
 	}
 	if err := j.remove(); err != nil {
 		return adapter, fmt.Errorf("end team: %w", err)

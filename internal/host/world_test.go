@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 
@@ -141,7 +142,7 @@ func snapshot(t testing.TB) map[string]string {
 		"neigh":    "ip -j -d neigh show nud permanent",
 		"gateway":  "ip -j -d neigh show 10.9.0.254 | grep -o '\"lladdr\":\"[^\"]*\"\\|\"dev\":\"[^\"]*\"' || true",
 		"features": "for n in na nb nc; do ethtool -k $n; done",
-		"tc":       "for n in na nb nc; do tc qdisc show dev $n; tc filter show dev $n ingress; done",
+		"tc":       "for n in na nb nc; do tc qdisc show dev $n; tc filter show dev $n ingress; tc filter show dev $n egress; done",
 		"nft":      "nft list ruleset 2>/dev/null || true",
 		"sysctl":   "cd /proc/sys/net; for n in na nb nc; do grep -rs . ipv4/conf/$n ipv6/conf/$n || true; done",
 	} {
@@ -151,7 +152,18 @@ func snapshot(t testing.TB) map[string]string {
 			s[name] = sorted(s[name])
 		}
 	}
+	for _, n := range []string{"na", "nb", "nc"} {
+		s["tcx"] += fmt.Sprintln(n, tcxPrograms(t, n, ebpf.AttachTCXIngress), tcxPrograms(t, n, ebpf.AttachTCXEgress))
+	}
 	return s
+}
+
+func interfaceIndex(name string) (int, error) {
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		return 0, err
+	}
+	return l.Attrs().Index, nil
 }
 
 // volatile are keys whose values change by themselves.

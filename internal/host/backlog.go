@@ -1,0 +1,149 @@
+package host
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Frames that a program redirects to the adapter's ingress wait in a queue of the CPU, of net.core.netdev_max_backlog
+// frames. The setting is the whole machine's and stands in the initial network namespace only.
+const (
+	backlogPath = "/proc/sys/net/core/netdev_max_backlog"
+	backlogWant = 10_000 // frames
+)
+
+// RaiseBacklog makes the kernel's queues of received frames 10 000 long where they are shorter; where there is no such setting it
+// does nothing. The end of the team puts the old length back, with this rule:
+//
+//   - Whoever raises it records the length it had; a team that comes while another has raised it records the same, so
+//     whichever goes last knows it.
+//   - A team that goes while the journal of another says that this one needs it too leaves it, and so does one that finds a length
+//     that teams did not set: the user's.
+func (h *Host) RaiseBacklog() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	j, err := h.begun()
+	if err != nil {
+		return fmt.Errorf("raise backlog: %w", err)
+	}
+	err = h.withBacklog(func(s setting) error {
+		now, err := s.read()
+		if err != nil {
+			return err
+		}
+		mine := j.state.backlog
+		if mine == nil {
+			switch theirs := h.othersBacklog(); {
+			case now < backlogWant:
+				mine = &backlogRecord{Was: now, Set: backlogWant}
+			case theirs != nil && theirs.Set == now:
+				mine = theirs
+			default:
+				return nil
+			}
+			if err := j.write(record{Kind: kindBacklog, Backlog: mine}); err != nil {
+				return err
+			}
+		}
+		if now != mine.Was || now >= mine.Set {
+			return nil // raised before, or the user's own by now
+		}
+		return h.setBacklog(s, mine.Set)
+	})
+	if err != nil {
+		return fmt.Errorf("raise backlog: %w", err)
+	}
+	return nil
+}
+
+// restoreBacklog puts the length back if nobody else needs or has changed it.
+func (h *Host) restoreBacklog(j *journal) error {
+	mine := j.state.backlog
+	if mine == nil {
+		return nil
+	}
+	err := h.withBacklog(func(s setting) error {
+		now, err := s.read()
+		if err != nil {
+			return err
+		}
+		if h.othersBacklog() == nil && now == mine.Set && now != mine.Was {
+			if err := h.setBacklog(s, mine.Was); err != nil {
+				return err
+			}
+		}
+		return j.write(record{Kind: kindBacklog, Done: true})
+	})
+	if err != nil {
+		return fmt.Errorf("put backlog back: %w", err)
+	}
+	return nil
+}
+
+// othersBacklog is what another team of this host has recorded, nil for nothing.
+func (h *Host) othersBacklog() *backlogRecord {
+	paths, _ := filepath.Glob(filepath.Join(h.o.StateDir, "*.journal"))
+	for _, path := range paths {
+		if path == journalPath(h.o.StateDir, h.o.Team) {
+			continue
+		}
+		if s := readState(path); s != nil && s.backlog != nil {
+			return s.backlog
+		}
+	}
+	return nil
+}
+
+// withBacklog runs f while no other team looks at the setting or changes it; without the setting not at all. The lock is on the
+// setting itself: that is one for teams with different state directories too, and leaves no file.
+func (h *Host) withBacklog(f func(setting) error) error {
+	file, err := os.OpenFile(cmp.Or(h.o.backlog, backlogPath), os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	for {
+		if err = unix.Flock(int(file.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", file.Name(), err)
+	}
+	return f(setting{file})
+}
+
+func (h *Host) setBacklog(s setting, frames int) error {
+	if err := h.at(fmt.Sprintf("set backlog to %d", frames)); err != nil {
+		return err
+	}
+	return s.write(frames)
+}
+
+// setting is a sysctl that is a number.
+type setting struct{ file *os.File }
+
+func (s setting) read() (int, error) {
+	b := make([]byte, 32)
+	n, err := s.file.ReadAt(b, 0)
+	if n == 0 && err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(b[:n])))
+}
+
+// write writes the number with one system call, from the beginning, as the kernel wants it.
+func (s setting) write(v int) error {
+	_, err := s.file.WriteAt([]byte(strconv.Itoa(v)+"\n"), 0)
+	return err
+}

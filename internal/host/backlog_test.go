@@ -1,0 +1,152 @@
+package host
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"nicteam/internal/lab/labtest"
+)
+
+// teams are hosts of several teams with one state directory and a file in place of the setting.
+type teams struct {
+	t    *testing.T
+	dir  string
+	file string
+	of   map[string]*Host
+}
+
+func newTeams(t *testing.T, frames int) *teams {
+	labtest.Root(t)
+	ts := &teams{t: t, dir: t.TempDir(), file: filepath.Join(t.TempDir(), "netdev_max_backlog"), of: map[string]*Host{}}
+	ts.set(frames)
+	return ts
+}
+
+func (ts *teams) set(frames int) {
+	ts.t.Helper()
+	must(ts.t, os.WriteFile(ts.file, []byte(strconv.Itoa(frames)+"\n"), 0o600))
+}
+
+func (ts *teams) get() int {
+	ts.t.Helper()
+	b, err := os.ReadFile(ts.file)
+	must(ts.t, err)
+	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	must(ts.t, err)
+	return n
+}
+
+func (ts *teams) open(name string) *Host {
+	ts.t.Helper()
+	h, err := Open(Options{StateDir: ts.dir, Team: name, backlog: ts.file})
+	must(ts.t, err)
+	ts.t.Cleanup(func() { h.Close() })
+	must(ts.t, h.Begin())
+	ts.of[name] = h
+	return h
+}
+
+// TestBacklog has teams come and go in words: "+a" raises, "-a" ends, "~a" is killed and restored, "=N" is the user.
+func TestBacklog(t *testing.T) {
+	tests := []struct {
+		name, life string
+		begin      int
+		want       []int // after each word
+	}{
+		{"one", "+a -a", 1000, []int{10_000, 1000}},
+		{"twice", "+a +a -a", 1000, []int{10_000, 10_000, 1000}},
+		{"killed", "+a ~a", 1000, []int{10_000, 1000}},
+		{"long enough", "+a -a", 20_000, []int{20_000, 20_000}},
+		{"just long enough", "+a -a", 10_000, []int{10_000, 10_000}},
+		{"two, the first goes first", "+a +b -a -b", 1000, []int{10_000, 10_000, 10_000, 1000}},
+		{"two, the first goes last", "+a +b -b -a", 1000, []int{10_000, 10_000, 10_000, 1000}},
+		{"two, killed", "+a +b ~b ~a", 1000, []int{10_000, 10_000, 10_000, 1000}},
+		{"back again", "+a +b -a +a -b -a", 1000, []int{10_000, 10_000, 10_000, 10_000, 10_000, 1000}},
+		{"the user makes it longer", "+a =20000 -a", 1000, []int{10_000, 20_000, 20_000}},
+		{"the user makes it shorter", "+a =5000 +a -a", 1000, []int{10_000, 5000, 5000, 5000}},
+		{"the user between two", "+a =20000 +b -a -b", 1000, []int{10_000, 20_000, 20_000, 20_000, 20_000}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			ts := newTeams(t, tt.begin)
+			for i, word := range strings.Fields(tt.life) {
+				name := word[1:]
+				h := ts.of[name]
+				if h == nil && word[0] != '=' {
+					h = ts.open(name)
+				}
+				switch word[0] {
+				case '+':
+					must(t, h.RaiseBacklog())
+				case '-':
+					_, err := h.Finish()
+					must(t, err)
+					delete(ts.of, name)
+				case '~':
+					h.Close()
+					_, err := ts.open(name).Restore()
+					must(t, err)
+					delete(ts.of, name)
+				case '=':
+					n, err := strconv.Atoi(name)
+					must(t, err)
+					ts.set(n)
+				}
+				if got := ts.get(); got != tt.want[i] {
+					t.Errorf("after %s: %d, want %d", word, got, tt.want[i])
+				}
+			}
+		})
+	}
+}
+
+// TestBacklogDeath dies at every point of raising it and of putting it back.
+func TestBacklogDeath(t *testing.T) {
+	for n := 1; ; n++ {
+		ts := newTeams(t, 1000)
+		h := ts.open("a")
+		at, where := dieAt(n)
+		h.mortal(at)
+		err := h.RaiseBacklog()
+		if err == nil {
+			_, err = h.Finish()
+		}
+		if (*where != "") != errors.Is(err, errDead) {
+			t.Fatalf("point %d %q: %v", n, *where, err)
+		}
+		h.Close()
+		if *where == "" {
+			if n < 5 {
+				t.Errorf("only %d points", n)
+			}
+			return
+		}
+		h, err = Open(Options{StateDir: ts.dir, Team: "a", backlog: ts.file})
+		must(t, err)
+		_, err = h.Restore()
+		must(t, err)
+		h.Close()
+		if got := ts.get(); got != 1000 {
+			t.Errorf("died at point %d %q: %d is left", n, *where, got)
+		}
+	}
+}
+
+// TestBacklogAbsent does nothing where the namespace has no such setting.
+func TestBacklogAbsent(t *testing.T) {
+	ts := newTeams(t, 1000)
+	h := ts.open("a")
+	h.o.backlog = filepath.Join(ts.dir, "none")
+	seq := h.journal.seq
+	must(t, h.RaiseBacklog())
+	if h.journal.seq != seq {
+		t.Error("something was journalled")
+	}
+	if _, err := os.Stat(backlogPath); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s in a namespace of its own: %v", backlogPath, err)
+	}
+}

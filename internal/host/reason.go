@@ -1,0 +1,111 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// WhyNoPrograms says in a few words, for a status line, why a program could not be loaded or attached. What it does not know
+// it says as the error does; for nil it is "".
+//
+// kernel.unprivileged_bpf_disabled is never the reason: it is for those without CAP_BPF and CAP_SYS_ADMIN, whom the kernel
+// refuses tc programs anyway.
+func WhyNoPrograms(err error) string {
+	var held *HookHeld
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &held):
+		return held.Error()
+	case errors.Is(err, unix.ENOSYS):
+		return "this kernel has no bpf()"
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return whyNotPermitted(mayLoad(), lockdown(), initialUser())
+	case errors.Is(err, unix.EEXIST):
+		return "somebody else's qdisc is where clsact would be"
+	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINVAL):
+		return fmt.Sprintf("this kernel has neither tcx (6.6) nor clsact with cls_bpf as it is needed: %v", last(err))
+	}
+	return err.Error()
+}
+
+// whyNotPermitted finds the most likely of the reasons for EPERM.
+func whyNotPermitted(capable bool, lockdown string, initial bool) string {
+	switch {
+	case !capable:
+		return "this process has neither CAP_BPF nor CAP_SYS_ADMIN"
+	case !initial:
+		return "capabilities of a user namespace (a container without privileges) do not let programs be loaded"
+	case lockdown != "":
+		return fmt.Sprintf("the kernel is locked down (%s)", lockdown)
+	}
+	return "the kernel refuses programs, though this process has CAP_BPF: a seccomp filter or security module, or on kernels before 5.11 RLIMIT_MEMLOCK"
+}
+
+// mayLoad reports whether the process has a capability that loads programs.
+func mayLoad() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if unix.Capget(&header, &data[0]) != nil {
+		return true
+	}
+	has := func(bit uint) bool { return data[bit/32].Effective>>(bit%32)&1 != 0 }
+	return has(unix.CAP_BPF) || has(unix.CAP_SYS_ADMIN)
+}
+
+// lockdown is the kernel's mode of it, "" for none.
+func lockdown() string {
+	b, err := os.ReadFile("/sys/kernel/security/lockdown")
+	if err != nil {
+		return ""
+	}
+	return lockdownMode(string(b))
+}
+
+// lockdownMode reads "none [integrity] confidentiality".
+func lockdownMode(s string) string {
+	_, s, _ = strings.Cut(s, "[")
+	s, _, _ = strings.Cut(s, "]")
+	if s == "none" {
+		return ""
+	}
+	return s
+}
+
+// initialUser reports whether the process is in the user namespace that the kernel asks for.
+func initialUser() bool {
+	b, err := os.ReadFile("/proc/self/uid_map")
+	return err != nil || wholeMap(string(b))
+}
+
+// wholeMap tells the map of the initial user namespace: all users are themselves.
+func wholeMap(s string) bool {
+	f := strings.Fields(s)
+	return len(f) == 3 && f[0] == "0" && f[1] == "0" && f[2] == "4294967295"
+}
+
+// last is the innermost error of a chain, or the last of those that are joined.
+func last(err error) error {
+	for {
+		switch e := err.(type) {
+		case interface{ Unwrap() error }:
+			if e.Unwrap() == nil {
+				return err
+			}
+			err = e.Unwrap()
+		case interface{ Unwrap() []error }:
+			list := e.Unwrap()
+			if len(list) == 0 {
+				return err
+			}
+			err = list[len(list)-1]
+		default:
+			return err
+		}
+	}
+}
