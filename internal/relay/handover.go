@@ -17,9 +17,9 @@ const (
 	strayTime = 30 * time.Microsecond
 	// shutTime is how long nothing has come through a gate that is shut until there is nothing left.
 	shutTime = 50 * time.Microsecond
-	// shutMost is longer than all takes that may wait for the relay. Who still finds something then has a
-	// gate that nobody obeys.
-	shutMost = 250 * time.Millisecond
+	// shutMost and shutTakes are more than all that may wait for the relay takes. Who still finds something then has
+	// a gate that nobody obeys.
+	shutMost, shutTakes = 250 * time.Millisecond, 4096
 	// settleTime is longer than what programs have received takes to the adapter's stack.
 	settleTime = time.Millisecond
 )
@@ -96,12 +96,14 @@ func (h *handover) hold(take func() error) (over bool, err error) {
 func (h *handover) shut(take func() error) error {
 	atomic.StoreUint32(h.gate, GateShut)
 	began := h.clock.now()
+	taken := 0
 	for until := began + int64(shutTime); ; {
 		now := h.clock.now()
 		switch err := take(); {
-		case err == nil && now-began > int64(shutMost):
-			return errGate
 		case err == nil:
+			if taken++; taken > shutTakes && now-began > int64(shutMost) {
+				return errGate
+			}
 			until = h.clock.now() + int64(shutTime)
 		case err != unix.EAGAIN:
 			return err

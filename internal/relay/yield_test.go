@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
@@ -173,6 +175,9 @@ func TestYieldUnderLoad(t *testing.T) {
 					p.passes()
 				}
 				p.end()
+				if n := len(p.dropped); n > 0 && load != "without pauses" {
+					t.Errorf("%d frames dropped, with a pause every ms", n)
+				}
 			})
 		}
 	}
@@ -246,6 +251,72 @@ func TestYieldOfWhatIsNotThere(t *testing.T) {
 	}
 	if r.Tell(team.Control{}) {
 		t.Error("news reach a control loop that has ended")
+	}
+}
+
+// While programs transmit, it is not the relay that tells the Picker what members carry.
+func TestYieldedRelayDoesNotMeasure(t *testing.T) {
+	g := newRig(t, 2)
+	pl := g.shortest()
+	pl.Rates[0], pl.Rates[1] = 10_000, 10_000 // a frame takes 48 ms; in truth nothing waits
+	g.apply(pl)
+	gate := GateSlow
+	labtest.Must(t, g.relay.Yield(&gate))
+	host := g.teamPort()
+	var f modes.Flows
+	ahead := func() (n int) {
+		if !g.relay.Flows(&f) {
+			return 0
+		}
+		for id := range 2 {
+			if f.Members[id].Clock > f.Now+int64(time.Second) {
+				n++
+			}
+		}
+		return n
+	}
+	send := func() {
+		for i := range 20 {
+			host.send(testFrame(peerMAC+frame.MAC(i), adapterMAC, i))
+		}
+	}
+	labtest.Eventually(t, 5*time.Second, "clocks that are ahead", func() bool { send(); return ahead() == 2 })
+	for began := time.Now(); time.Since(began) < 3*paceEvery; {
+		send()
+		if ahead() != 2 {
+			t.Fatal("a clock was set")
+		}
+	}
+	labtest.Must(t, g.relay.Do(func(p *modes.Picker, now int64) {
+		if p.Now != now {
+			t.Errorf("it is %d for the Picker, and %d", p.Now, now)
+		}
+		p.Measured(0, 1<<20, 0)
+	}))
+	if ahead() != 1 {
+		t.Error("the clock is not as it was measured")
+	}
+	labtest.Must(t, g.relay.Regain(&gate))
+	labtest.Eventually(t, 5*time.Second, "both clocks set straight", func() bool { send(); return ahead() == 0 })
+}
+
+// A member takes in what its filter wants, whoever moves the rest.
+func TestListen(t *testing.T) {
+	g := newRig(t, 1)
+	g.apply(g.plan(modes.SpreadSingle))
+	peer, host := g.peerPort(0), g.teamPort()
+	refuse, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
+	labtest.Must(t, err)
+	defer refuse.Close()
+	labtest.Must(t, g.relay.Listen(0, refuse.FD()))
+	peer.send(testFrame(adapterMAC, peerMAC, 1))
+	labtest.Must(t, g.relay.Listen(0, -1))
+	b := testFrame(adapterMAC, peerMAC, 2)
+	peer.send(b)
+	host.expect(b)
+	if err := g.relay.Listen(0, 1<<20); err == nil {
+		t.Error("what is no program is a filter")
 	}
 }
 

@@ -1,0 +1,62 @@
+package relay
+
+import (
+	"sync"
+	"testing"
+
+	"nicteam/internal/lab/labtest"
+	"nicteam/modes"
+)
+
+// Many ask at once, and each is served once, one after the other, whatever else the goroutine has to do.
+func TestDo(t *testing.T) {
+	g := newRig(t, 1)
+	g.apply(g.plan(modes.SpreadSingle))
+	host := g.teamPort()
+	const callers, each = 8, 200
+	served := 0 // by one goroutine: the race detector looks on
+	var all sync.WaitGroup
+	for range callers {
+		all.Go(func() {
+			for range each {
+				var mine int
+				labtest.Check(t, g.relay.Do(func(*modes.Picker, int64) { served++; mine++ }))
+				if mine != 1 {
+					t.Errorf("served %d times", mine)
+				}
+			}
+		})
+	}
+	for i := range 1000 {
+		host.send(testFrame(peerMAC, adapterMAC, i))
+	}
+	all.Wait()
+	if served != callers*each {
+		t.Errorf("%d were served of %d", served, callers*each)
+	}
+}
+
+// What is asked for while the goroutine ends is either done, or said not to be.
+func TestErrandsWhileEnding(t *testing.T) {
+	for range 200 {
+		var e errands
+		if e.do(func() { t.Error("it was done") }, func() error { return nil }) {
+			t.Error("it was done before the beginning")
+		}
+		e.begin()
+		var ran, told [8]bool
+		var all sync.WaitGroup
+		for i := range ran {
+			all.Go(func() { told[i] = e.do(func() { ran[i] = true }, func() error { return nil }) })
+		}
+		e.run()
+		e.end()
+		all.Wait()
+		if ran != told {
+			t.Fatalf("done %v, told %v", ran, told)
+		}
+		if e.due.Load() || len(e.list) != 0 {
+			t.Fatal("something is left")
+		}
+	}
+}
