@@ -18,7 +18,7 @@ func (r *Relay) Apply(pl *modes.Plan) error {
 	if r.closed {
 		return fmt.Errorf("apply plan: %w", nic.ErrClosed)
 	}
-	r.rule.Store(newRule(pl))
+	r.rule.Store(NewRule(pl))
 	r.tx.epoch.wait()
 	for m := range r.joined {
 		m.epoch.wait()
@@ -77,7 +77,7 @@ func (r *Relay) keepFilters() {
 }
 
 // admit has the NIC of member id take in what the rule wants of it.
-func (r *Relay) admit(s *nic.Socket, u *rule, id int) {
+func (r *Relay) admit(s *nic.Socket, u *Rule, id int) {
 	if err := s.AddFilter(u.Filter[id]); err != nil && !gone(err) {
 		r.news.tell(team.Control{Kind: team.ControlRefused, Member: id, Err: err})
 	}

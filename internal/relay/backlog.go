@@ -87,7 +87,7 @@ func chargeOf(s *nic.Socket, b []byte, f *fact) int {
 
 // paced takes in what the batch gave to a member, and reads the member's backlog when it is time. It reports whether
 // nothing was given since it was read.
-func (t *transmitter) paced(u *rule, m *member, l *tally) bool {
+func (t *transmitter) paced(u *Rule, m *member, l *tally) bool {
 	if t.yielded {
 		m.pace.rest(t.now)
 		return true

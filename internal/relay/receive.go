@@ -133,7 +133,7 @@ func (m *member) batch() {
 
 // choose decides on the frames from the one in hand on, and joins those of UDP flows. It returns early when one
 // panics: only that is lost.
-func (m *member) choose(u *rule) {
+func (m *member) choose(u *Rule) {
 	defer m.recovered()
 	var h frame.Headers
 	var v frame.Vnet
@@ -146,7 +146,7 @@ func (m *member) choose(u *rule) {
 		}
 		v.Unmarshal(b)
 		frames, bytes := frame.WireCount(v, &h, len(b)-frame.VnetLen)
-		if u.isOwn(h.Src) || m.r.guests.has(m.lately, h.Src) {
+		if u.IsOwn(h.Src) || m.r.guests.has(m.lately, h.Src) {
 			m.tally.drops[team.DropReflected] += uint64(frames)
 			continue
 		}
@@ -156,18 +156,18 @@ func (m *member) choose(u *rule) {
 			m.moved(&f)
 			continue
 		}
-		whose, drop := u.accept(m.id, m.mac, h.Dst, m.r.guests.has(m.lately, h.Dst))
-		if whose == forNobody && u.astray(m.id, m.mac, h.Dst) {
+		whose, drop := u.Accept(m.id, m.mac, h.Dst, m.r.guests.has(m.lately, h.Dst))
+		if whose == ForNobody && u.Astray(m.id, m.mac, h.Dst) {
 			m.tally.other += uint64(frames)
 		}
-		if whose != forNobody && !nic.Prepare(b, &v, &h) {
-			whose, drop = forNobody, team.DropMalformed
+		if whose != ForNobody && !nic.Prepare(b, &v, &h) {
+			whose, drop = ForNobody, team.DropMalformed
 		}
-		if whose == forNobody {
+		if whose == ForNobody {
 			m.tally.drops[drop] += uint64(frames)
 			continue
 		}
-		if whose == forUs && u.PerMember {
+		if whose == ForUs && u.PerMember {
 			if neighbourhood(&h) {
 				m.r.news.frame(m.id, b)
 			}
@@ -175,7 +175,7 @@ func (m *member) choose(u *rule) {
 		}
 		// The stack takes only what has the adapter's address, so what has another of ours gets that: peers know
 		// a member's address from before it was in the team, or were told it to spread what they send.
-		if whose == forUs && h.Dst != u.Adapter {
+		if whose == ForUs && h.Dst != u.Adapter {
 			u.Adapter.Put(b, frame.VnetLen)
 		}
 		if h.Protocol == frame.UDP && m.merge {

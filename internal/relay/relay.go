@@ -19,7 +19,7 @@ package relay
 //  1. Frames come in by the NIC; the goroutine wakes (member.run) and takes a batch with one recvmmsg,
 //     VLAN tags back in place.
 //  2. It takes the rule in force, once for the batch.
-//  3. Each frame is parsed once and accepted or not (rule.accept): own frames come back (rule.isOwn, guests), members
+//  3. Each frame is parsed once and accepted or not (Rule.Accept): own frames come back (Rule.IsOwn, guests), members
 //     that do not collect, addresses of others. Slow protocol frames go to the control loop instead, where the
 //     rule is PerMember a copy of ARP and ND that is for us alone.
 //  4. What is addressed to the member's own address, or to one that it has inherited, gets the adapter's. Datagrams
@@ -66,7 +66,7 @@ type Relay struct {
 	news    *news
 	guests  guests
 
-	rule    atomic.Pointer[rule]
+	rule    atomic.Pointer[Rule]
 	members [modes.MaxMembers]atomic.Pointer[member]
 	tx      *transmitter
 	filters *filters
@@ -98,7 +98,7 @@ func New(o Options) (*Relay, error) {
 			return nic.Open(nic.Options{Name: l.Name, Index: l.Index, MAC: l.MAC, TSO: nic.Offload(o.TSO), USO: nic.Offload(o.USO)})
 		}
 	}
-	r.rule.Store(newRule(&modes.Plan{}))
+	r.rule.Store(NewRule(&modes.Plan{}))
 	r.tx = newTransmitter(r, o.Adapter.Queues()[0])
 	if err := r.tx.start(); err != nil {
 		return nil, fmt.Errorf("start relay: %w", err)

@@ -11,10 +11,10 @@ import (
 )
 
 func TestRuleLookups(t *testing.T) {
-	u := newRule(&modes.Plan{Own: []frame.MAC{5, 1, 3}, Behind: []frame.MAC{2, 7}})
+	u := NewRule(&modes.Plan{Own: []frame.MAC{5, 1, 3}, Behind: []frame.MAC{2, 7}})
 	for m := range frame.MAC(9) {
-		if got, want := u.isOwn(m), m == 1 || m == 3 || m == 5; got != want {
-			t.Errorf("isOwn(%d) = %v", m, got)
+		if got, want := u.IsOwn(m), m == 1 || m == 3 || m == 5; got != want {
+			t.Errorf("IsOwn(%d) = %v", m, got)
 		}
 		if got, want := u.isBehind(m), m == 2 || m == 7; got != want {
 			t.Errorf("isBehind(%d) = %v", m, got)
@@ -47,16 +47,16 @@ func TestEachAddressIsTakenInByOneMember(t *testing.T) {
 		dst    frame.MAC
 		change func(pl *modes.Plan)
 		by     int
-		whose  accepted
+		whose  Accepted
 		astray bool // at members that it is not for
 	}{
-		{name: "adapter", dst: adapterMAC, by: 0, whose: forUs, astray: true},
-		{name: "member", dst: memberMAC(1), by: 1, whose: forUs, astray: true},
-		{name: "inherited", dst: memberMAC(3), by: 1, whose: forUs, astray: true},
-		{name: "behind", dst: behindMAC, by: 2, whose: forOthers},
+		{name: "adapter", dst: adapterMAC, by: 0, whose: ForUs, astray: true},
+		{name: "member", dst: memberMAC(1), by: 1, whose: ForUs, astray: true},
+		{name: "inherited", dst: memberMAC(3), by: 1, whose: ForUs, astray: true},
+		{name: "behind", dst: behindMAC, by: 2, whose: ForOthers},
 		{name: "behind, nobody pinned", dst: behindMAC, by: nobody, change: func(pl *modes.Plan) { pl.Slots = nil }},
-		{name: "group", dst: frame.Broadcast, by: 0, whose: forOthers},
-		{name: "unknown", dst: strangerMAC, by: 0, whose: forOthers},
+		{name: "group", dst: frame.Broadcast, by: 0, whose: ForOthers},
+		{name: "unknown", dst: strangerMAC, by: 0, whose: ForOthers},
 		{name: "unknown, nobody behind", dst: strangerMAC, by: nobody, change: func(pl *modes.Plan) { pl.Promiscuous = false }},
 		{name: "orphan", dst: memberMAC(3), by: nobody, astray: true, change: func(pl *modes.Plan) { pl.Filter[1] = nil }},
 		{name: "of one that may not receive", dst: memberMAC(1), by: nobody, astray: true, change: func(pl *modes.Plan) { pl.Collecting = 5 }},
@@ -66,17 +66,17 @@ func TestEachAddressIsTakenInByOneMember(t *testing.T) {
 			if tt.change != nil {
 				tt.change(pl)
 			}
-			u := newRule(pl)
+			u := NewRule(pl)
 			for id := range 3 {
-				want := forNobody
+				want := ForNobody
 				if id == tt.by {
 					want = tt.whose
 				}
-				if got, _ := u.accept(id, memberMAC(id), tt.dst, false); got != want {
+				if got, _ := u.Accept(id, memberMAC(id), tt.dst, false); got != want {
 					t.Errorf("member %d: %v, want %v", id, got, want)
 				}
 				astray := tt.astray && tt.dst != memberMAC(id)
-				if got := u.astray(id, memberMAC(id), tt.dst); id != tt.by && got != astray {
+				if got := u.Astray(id, memberMAC(id), tt.dst); id != tt.by && got != astray {
 					t.Errorf("member %d: astray %v, want %v", id, got, astray)
 				}
 			}
@@ -87,7 +87,7 @@ func TestEachAddressIsTakenInByOneMember(t *testing.T) {
 // Where the members have no addresses of their own on the wire, all of them take in the adapter's.
 func TestAcceptWithOneAddress(t *testing.T) {
 	type verdict struct {
-		Whose  accepted
+		Whose  Accepted
 		Drop   team.Drop
 		Astray bool
 	}
@@ -97,13 +97,13 @@ func TestAcceptWithOneAddress(t *testing.T) {
 		change func(pl *modes.Plan)
 		want   verdict
 	}{
-		{name: "adapter", dst: adapterMAC, want: verdict{Whose: forUs}},
-		{name: "own", dst: memberMAC(1), want: verdict{Whose: forUs}},
+		{name: "adapter", dst: adapterMAC, want: verdict{Whose: ForUs}},
+		{name: "own", dst: memberMAC(1), want: verdict{Whose: ForUs}},
 		{name: "another member's", dst: memberMAC(2), want: verdict{Drop: team.DropNotOurs}},
-		{name: "behind", dst: behindMAC, want: verdict{Whose: forOthers}},
-		{name: "unknown", dst: strangerMAC, want: verdict{Whose: forOthers}},
+		{name: "behind", dst: behindMAC, want: verdict{Whose: ForOthers}},
+		{name: "unknown", dst: strangerMAC, want: verdict{Whose: ForOthers}},
 		{name: "unknown, nobody behind", dst: strangerMAC, want: verdict{Drop: team.DropNotOurs}, change: func(pl *modes.Plan) { pl.Promiscuous = false }},
-		{name: "group", dst: frame.Broadcast, want: verdict{Whose: forOthers}},
+		{name: "group", dst: frame.Broadcast, want: verdict{Whose: ForOthers}},
 		{name: "group where not wanted", dst: frame.Broadcast, want: verdict{Drop: team.DropStandby}, change: func(pl *modes.Plan) { pl.Multicast = 1 }},
 		{name: "adapter, at a standby", dst: adapterMAC, want: verdict{Drop: team.DropStandby, Astray: true}, change: func(pl *modes.Plan) { pl.Collecting = 1 }},
 		{name: "own, at a standby", dst: memberMAC(1), want: verdict{Drop: team.DropStandby}, change: func(pl *modes.Plan) { pl.Collecting = 1 }},
@@ -117,10 +117,10 @@ func TestAcceptWithOneAddress(t *testing.T) {
 			if tt.change != nil {
 				tt.change(pl)
 			}
-			u := newRule(pl)
+			u := NewRule(pl)
 			var got verdict
-			got.Whose, got.Drop = u.accept(1, memberMAC(1), tt.dst, false)
-			got.Astray = got.Whose == forNobody && u.astray(1, memberMAC(1), tt.dst)
+			got.Whose, got.Drop = u.Accept(1, memberMAC(1), tt.dst, false)
+			got.Astray = got.Whose == ForNobody && u.Astray(1, memberMAC(1), tt.dst)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

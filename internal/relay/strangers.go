@@ -10,13 +10,13 @@ import (
 
 // strangers are the source addresses told of since the Plan in force came. It belongs to one goroutine.
 type strangers struct {
-	under *rule
+	under *Rule
 	macs  [64]frame.MAC
 	n     int
 }
 
 // met tells of m, a unicast address, once a rule, and of so many a rule only: the control loop answers with a new Plan.
-func (s *strangers) met(n *news, u *rule, m frame.MAC) {
+func (s *strangers) met(n *news, u *Rule, m frame.MAC) {
 	if s.under != u {
 		s.under, s.n = u, 0
 	}

@@ -202,7 +202,7 @@ func (t *transmitter) batch() {
 
 // pick decides on the frames from the one in hand on, and joins those of UDP flows. It returns early when one
 // panics: only that is lost.
-func (t *transmitter) pick(u *rule) {
+func (t *transmitter) pick(u *Rule) {
 	defer t.recovered()
 	var h frame.Headers
 	var v frame.Vnet
@@ -249,7 +249,7 @@ func (t *transmitter) pick(u *rule) {
 }
 
 // behind has the control loop hear of who lives behind the adapter, where the Plan does not have m or forgets it soon.
-func (t *transmitter) behind(u *rule, m frame.MAC) {
+func (t *transmitter) behind(u *Rule, m frame.MAC) {
 	t.r.guests.note(t.now, m)
 	if !u.isBehind(m) || u.isAgeing(m) {
 		t.met.met(t.r.news, u, m)
@@ -257,7 +257,7 @@ func (t *transmitter) behind(u *rule, m frame.MAC) {
 }
 
 // spread queues the frames from the one in hand on. It returns early when one panics, as pick does.
-func (t *transmitter) spread(u *rule) {
+func (t *transmitter) spread(u *Rule) {
 	defer t.recovered()
 	for ; t.at < t.n; t.at++ {
 		for set := t.picked[t.at]; set != 0; set = set.Without(set.First()) {
@@ -284,7 +284,7 @@ func (t *transmitter) meet(id int) *member {
 }
 
 // put queues frame i on member id. Where there is no such member that is a refusal.
-func (t *transmitter) put(u *rule, i, id int, first bool) {
+func (t *transmitter) put(u *Rule, i, id int, first bool) {
 	m := t.meet(id)
 	if m == nil {
 		t.refuse(u, i, id, first)
@@ -308,7 +308,7 @@ func (t *transmitter) put(u *rule, i, id int, first bool) {
 
 // refuse notes that member id did not take frame i. The first time it is to be sent by another, and lost the
 // second time. A copy of a broadcast is lost at once: the other members have theirs.
-func (t *transmitter) refuse(u *rule, i, id int, first bool) {
+func (t *transmitter) refuse(u *Rule, i, id int, first bool) {
 	frames := uint64(t.facts[i].frames)
 	switch {
 	case !first:
@@ -323,7 +323,7 @@ func (t *transmitter) refuse(u *rule, i, id int, first bool) {
 }
 
 // flush sends what is queued, each member's by one system call.
-func (t *transmitter) flush(u *rule, first bool) {
+func (t *transmitter) flush(u *Rule, first bool) {
 	for ; t.touched != 0; t.touched = t.touched.Without(t.touched.First()) {
 		id := t.touched.First()
 		l := &t.tallies[id]
@@ -355,7 +355,7 @@ func (t *transmitter) flush(u *rule, first bool) {
 }
 
 // resend queues what members refused on others.
-func (t *transmitter) resend(u *rule) {
+func (t *transmitter) resend(u *Rule) {
 	for _, f := range t.refused {
 		i, id := int(f.frame), int(f.member)
 		l, frames := &t.tallies[id], uint64(t.facts[i].frames)

@@ -1,4 +1,4 @@
-/* Which received frames are taken in: relay.rule.accept, and the relay's guard against own frames come back. */
+/* Which received frames are taken in: relay.Rule.Accept, and the relay's guard against own frames come back. */
 #pragma once
 
 #include "shortest.h"
