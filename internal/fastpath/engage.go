@@ -26,6 +26,9 @@ func (p *Path) Engage() error {
 	if err != nil {
 		return err
 	}
+	if err := k.try(); err != nil {
+		return errors.Join(err, k.close())
+	}
 	k.control.Adapter = uint32(p.o.Adapter.Index())
 	if err := p.attach(k); err != nil {
 		return errors.Join(err, p.disengage())

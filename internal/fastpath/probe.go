@@ -1,0 +1,80 @@
+package fastpath
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/cilium/ebpf"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/relay"
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+// Probe tells whether this kernel would let this process have the programs move frames: it loads them, which has the
+// kernel verify them, and has them decide on a frame in each direction. It attaches nothing and no frame is sent. Whether
+// the hooks of the NICs are to be had is not looked at.
+func Probe() error {
+	k, err := load()
+	if err != nil {
+		return err
+	}
+	return errors.Join(k.try(), k.close())
+}
+
+const (
+	tryIndex    = 1 // of lo, which is in every network namespace; nothing is sent by it
+	actRedirect = 7 // TC_ACT_REDIRECT
+)
+
+// try has the programs decide on a frame in each direction by the Plan of a team of one member, while they are attached nowhere. It
+// leaves that Plan for the first one to replace, and nothing else.
+func (k *kernel) try() (err error) {
+	const adapter, member, peer = frame.MAC(0x020000000001), frame.MAC(0x020000000002), frame.MAC(0x020000000003)
+	id := modes.MemberSet(0).With(0)
+	pl := &modes.Plan{Spread: modes.SpreadSingle, Adapter: adapter, Own: []frame.MAC{adapter, member}, PerMember: true,
+		Distributing: id, Collecting: id, Multicast: id, Next: -1}
+	links := [modes.MaxMembers]*team.Link{0: {Name: "lo", Index: tryIndex, MAC: member}}
+	k.control.Adapter = tryIndex
+	if err := k.put(pl, &links); err != nil {
+		return fmt.Errorf("try programs: %w", err)
+	}
+	if err := k.Members.Put(uint32(tryIndex), uint32(0)); err != nil {
+		return fmt.Errorf("try programs: %w", err)
+	}
+	defer func() {
+		atomic.StoreUint32(&k.control.TransmitGate, relay.GateSlow)
+		clear(k.rows)
+		*k.heard = modes.Heard{}
+		err = errors.Join(err, k.Members.Delete(uint32(tryIndex)))
+	}()
+	atomic.StoreUint32(&k.control.TransmitGate, relay.GateFast)
+	for i := range k.rows {
+		k.rows[i].Decided = relay.GateFast // as listen notes it before receive
+	}
+	for _, way := range []struct {
+		name             string
+		program          *ebpf.Program
+		dst, src         frame.MAC
+		wantDst, wantSrc frame.MAC
+	}{
+		{"transmit", k.Transmit, peer, adapter, peer, member},
+		{"receive", k.Receive, member, peer, adapter, peer},
+	} {
+		in := make([]byte, 60)
+		way.dst.Put(in, 0)
+		way.src.Put(in, 6)
+		in[12], in[13] = 0x88, 0xb5 // for local experiments: no protocol is meant
+		out := make([]byte, 256)
+		got, err := way.program.Run(&ebpf.RunOptions{Data: in, DataOut: out})
+		if err != nil {
+			return fmt.Errorf("try program %s: %w", way.name, err)
+		}
+		if dst, src := frame.MACAt(out, 0), frame.MACAt(out, 6); int32(got) != actRedirect || dst != way.wantDst || src != way.wantSrc {
+			return fmt.Errorf("try program %s: it returns %d for a frame from %v to %v", way.name, int32(got), src, dst)
+		}
+	}
+	return nil
+}
