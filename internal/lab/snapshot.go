@@ -259,13 +259,8 @@ func (t *taker) perLink() error {
 			t.add("feature %s %s %v", name, f, on)
 		}
 		for what, at := range map[string]ebpf.AttachType{"ingress": ebpf.AttachTCXIngress, "egress": ebpf.AttachTCXEgress} {
-			// Kernels before 6.6 have none.
-			got, err := link.QueryPrograms(link.QueryOptions{Target: int(index), Attach: at})
-			if err != nil {
-				continue
-			}
-			for _, p := range got.Programs {
-				t.add("bpf %s tcx %s program %d", name, what, p.ID)
+			if err := t.programs(index, what, at); err != nil {
+				return err
 			}
 		}
 		for _, parent := range []uint32{0, 0xffff_0000, 0xffff_fff2, 0xffff_fff3, 0x0001_0000} {
@@ -275,6 +270,34 @@ func (t *taker) perLink() error {
 		}
 	}
 	return nil
+}
+
+// programs lists a device's tcx programs in their order; kernels before 6.6 have none.
+func (t *taker) programs(index uint32, hook string, at ebpf.AttachType) error {
+	got, err := link.QueryPrograms(link.QueryOptions{Target: int(index), Attach: at})
+	if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("list programs of %s: %w", t.name(index), err)
+	}
+	for i, p := range got.Programs {
+		t.add("bpf %s tcx %s %d: program %d %q", t.name(index), hook, i, p.ID, programName(p.ID))
+	}
+	return nil
+}
+
+func programName(id ebpf.ProgramID) string {
+	p, err := ebpf.NewProgramFromID(id)
+	if err != nil {
+		return "" // it may just have gone
+	}
+	defer p.Close()
+	info, err := p.Info()
+	if err != nil {
+		return ""
+	}
+	return info.Name
 }
 
 func (t *taker) nft(h *Host) error {

@@ -1,10 +1,14 @@
 package lab_test
 
 import (
+	"errors"
 	"net"
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -43,6 +47,24 @@ func TestSnapshotSeesChanges(t *testing.T) {
 	route := &netlink.Route{LinkIndex: index, Dst: dst, Gw: net.IPv4(10, 9, 0, 2), Table: 77, Priority: 5, MTU: 1400}
 	rule := netlink.NewRule()
 	rule.Table, rule.Priority, rule.IifName = 77, 100, "eth0"
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "passes", Type: ebpf.SchedCLS, Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
+	labtest.Must(t, err)
+	t.Cleanup(func() { p.Close() })
+	var program link.Link
+	attach := func() error {
+		return a.Do(func() (err error) {
+			program, err = link.AttachTCX(link.TCXOptions{Interface: index, Program: p, Attach: ebpf.AttachTCXIngress})
+			return err
+		})
+	}
+	clsact := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT}}
+	filter := func(parent uint32) func() error {
+		return func() error {
+			f := &netlink.BpfFilter{Fd: p.FD(), Name: "passes", DirectAction: true,
+				FilterAttrs: netlink.FilterAttrs{LinkIndex: index, Parent: parent, Handle: 1, Protocol: unix.ETH_P_ALL, Priority: 1}}
+			return errors.Join(h.QdiscAdd(clsact), h.FilterAdd(f))
+		}
+	}
 	tests := []struct {
 		name     string
 		do, undo func() error
@@ -56,6 +78,10 @@ func TestSnapshotSeesChanges(t *testing.T) {
 		{"promiscuous", func() error { return h.SetPromiscOn(dev) }, func() error { return h.SetPromiscOff(dev) }, "+ link eth0 promiscuity 1"},
 		{"sysctl", setIgnore, unsetIgnore, "+ sysctl net/ipv4/conf/eth0/arp_ignore = 1"},
 		{"qdisc", func() error { return a.Shape("eth0", 1e8) }, func() error { return a.Shape("eth0", 0) }, "+ qdisc eth0"},
+		{"tcx program", attach, func() error { return program.Close() }, `+ bpf eth0 tcx ingress 0: program `},
+		{"clsact", func() error { return h.QdiscAdd(clsact) }, func() error { return h.QdiscDel(clsact) }, "+ qdisc eth0 handle 0xffff0000"},
+		{"filter on ingress", filter(netlink.HANDLE_MIN_INGRESS), func() error { return h.QdiscDel(clsact) }, "+ filter eth0 handle 0x1 parent 0xfffffff2"},
+		{"filter on egress", filter(netlink.HANDLE_MIN_EGRESS), func() error { return h.QdiscDel(clsact) }, "+ filter eth0 handle 0x1 parent 0xfffffff3"},
 		{"nft", nft("add", "table", "netdev", "x"), nft("delete", "table", "netdev", "x"), "+ nft 0000 table netdev x"},
 	}
 	before := labtest.Settled(t, a)
