@@ -124,9 +124,10 @@ type programRow struct {
 			Bytes  uint64
 			Frames uint64
 		}
-		RxDrop  [9]uint64
-		TxDrop  [9]uint64
-		Flooded uint64
+		RxDrop   [9]uint64
+		TxDrop   [9]uint64
+		Flooded  uint64
+		TxOctets uint64
 	}
 	NoMember [9]uint64
 }

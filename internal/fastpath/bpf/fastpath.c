@@ -79,6 +79,7 @@ __noinline int spread_copies(struct __sk_buff *skb, struct plan *pl, struct row 
 			break;
 		__u32 id = pl->ids[i] & 63;
 		count(row->members[id].tx, h);
+		row->members[id].tx_octets += skb->len;
 		if (i + 1 == pl->n)
 			last = pl->ifindex[id];
 		else
@@ -132,6 +133,7 @@ static __always_inline int move_out(struct __sk_buff *skb, struct control *c, st
 	if (pl->per_member && (h.src == pl->adapter || group_report(&h)) && pl->mac[id] != h.src)
 		put_mac(skb, 6, pl->mac[id]);
 	count(row->members[id].tx, &h);
+	row->members[id].tx_octets += skb->len;
 	return bpf_redirect(to, 0);
 }
 

@@ -107,6 +107,7 @@ struct tally {
 	__u64 rx_drop[DROPS];
 	__u64 tx_drop[DROPS];
 	__u64 flooded;
+	__u64 tx_octets; /* as given to the member: a super-frame is one frame, with one header */
 };
 
 /* A row is one processor's. The programs run with softirqs off, so none interrupts another on the same row. */
