@@ -398,3 +398,42 @@ func TestKilledWithPrograms(t *testing.T) {
 		})
 	}
 }
+
+// TestCapabilities attaches with those capabilities that a running team keeps, and says which one it misses without.
+func TestCapabilities(t *testing.T) {
+	labtest.Tool(t, "setpriv", "util-linux")
+	self, err := os.Executable()
+	must(t, err)
+	const kept = "+net_admin,+net_raw"
+	tests := []struct {
+		name, caps string
+		foreign    bool // a program of somebody else is on na
+		want       string
+	}{
+		{name: "those of a team", caps: kept + ",+bpf,+perfmon"},
+		{name: "no CAP_BPF", caps: kept, want: "reason: this process has neither CAP_BPF nor CAP_SYS_ADMIN"},
+		{name: "hook held", caps: kept + ",+bpf,+perfmon", foreign: true, want: "reason: ingress of na is held by tcx program (id "},
+	}
+	for _, m := range attachMethods {
+		for _, tt := range tests {
+			t.Run(string(m)+", "+tt.name, func(t *testing.T) {
+				w := newWorld(t)
+				if tt.foreign {
+					index, err := interfaceIndex("na")
+					must(t, err)
+					l, err := link.AttachTCX(link.TCXOptions{Interface: index, Program: verdict(t, "cil_from_netdev", next), Attach: ebpf.AttachTCXIngress})
+					must(t, err)
+					defer l.Close()
+				}
+				c := exec.Command("setpriv", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all,"+tt.caps, self)
+				c.Env = append(os.Environ(), victimVariable+"="+w.dir+" -1 "+string(m))
+				out, _ := c.CombinedOutput()
+				if c.ProcessState.Exited() != (tt.want != "") || !strings.Contains(string(out), tt.want) {
+					t.Errorf("%v, want %q:\n%s", c.ProcessState, tt.want, out)
+				}
+				_, err := w.open(nil).Restore()
+				must(t, err)
+			})
+		}
+	}
+}

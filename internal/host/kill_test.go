@@ -43,6 +43,7 @@ func victim(spec string) {
 		}
 	}
 	fmt.Fprintln(os.Stderr, err)
+	fmt.Fprintln(os.Stderr, "reason:", WhyNoPrograms(err))
 	os.Exit(3)
 }
 
