@@ -31,7 +31,8 @@ starts where another one died goes on with its adapter and addresses.`,
 				return err
 			}
 			v, _ := built()
-			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Places: a.places, Ready: daemon.ReadyFile(), Release: release, Version: v, Log: a.log(slog.LevelInfo)})
+			ready := daemon.ReadyFile()
+			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Places: a.places, Ready: ready, Insist: ready != nil, Release: release, Version: v, Log: a.log(slog.LevelInfo)})
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "a file of settings: YAML, TOML or JSON")

@@ -35,6 +35,7 @@ type RunOptions struct {
 	Places
 	Ready   *os.File // where to report steps and readiness, nil for nowhere
 	Release bool     // give everything back when ctx ends
+	Insist  bool     // Config.Datapath is fastpath and nothing else will do: somebody makes the team now and waits
 	Version string   // told by GET /metrics
 	Log     *slog.Logger
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"nicteam/internal/config"
@@ -89,6 +91,7 @@ func (s *session) Add(ctx context.Context, names []string) (steps []string, err 
 	}
 	// What was begun is ended: a caller that goes away must not leave a NIC half taken.
 	ctx = context.WithoutCancel(ctx)
+	fast := s.path.Engaged()
 	for i, name := range names {
 		if err := s.add(ctx, name); err != nil {
 			for _, before := range names[:i] {
@@ -105,6 +108,10 @@ func (s *session) Add(ctx context.Context, names []string) (steps []string, err 
 		}
 		s.awaitNoMore(ctx, name)
 		steps = append(steps, name+" joined "+c.Team)
+		if fast && !s.path.Engaged() {
+			fast = false
+			steps = append(steps, "warning: the relay moves the frames from now on, because of "+name+": nicteam status "+c.Team+" says why")
+		}
 	}
 	return steps, s.save()
 }
@@ -166,6 +173,7 @@ func (s *session) Remove(ctx context.Context, names []string, force bool) (steps
 		}
 		steps = append(steps, step...)
 	}
+	s.choice.retry()
 	return steps, s.save()
 }
 
@@ -241,19 +249,36 @@ func (s *session) Set(ctx context.Context, settings map[string]string) (steps []
 		}
 		steps = append(steps, k+"="+settings[k])
 	}
+	chosen := slices.ContainsFunc(keys, func(k string) bool { return strings.EqualFold(k, "datapath") })
+	if chosen {
+		if err := s.choice.set(next.Datapath); err != nil {
+			return nil, noFastpath("set datapath="+next.Datapath+" of "+was.Team, err)
+		}
+	}
+	if err := s.set(ctx, was, next); err != nil {
+		if chosen {
+			err = errors.Join(err, s.choice.set(was.Datapath))
+		}
+		return nil, err
+	}
+	return steps, s.save()
+}
+
+// set changes the MTU and what the control loop decides by.
+func (s *session) set(ctx context.Context, was, next team.Config) error {
 	mtu := s.mtu()
 	if next.MTU != was.MTU && next.MTU != 0 {
 		if err := s.host.SetMTU(s.adapter.Index(), next.MTU); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := s.team.Set(ctx, next); err != nil {
 		if s.mtu() != mtu {
 			err = errors.Join(err, s.host.SetMTU(s.adapter.Index(), mtu))
 		}
-		return nil, err
+		return err
 	}
-	return steps, s.save()
+	return nil
 }
 
 // Delete gives everything back. The process ends after that, and only then.

@@ -44,7 +44,7 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 		for _, w := range made.Warnings {
 			o.Warn(w)
 		}
-		return nil, Run(ctx, RunOptions{Config: c, Places: o.Places, Ready: o.Ready, Log: o.Log, Release: true, Version: o.Version})
+		return nil, Run(ctx, RunOptions{Config: c, Places: o.Places, Ready: o.Ready, Log: o.Log, Release: true, Insist: true, Version: o.Version})
 	}
 	// Not the file of the running team: somebody else may be creating that at this moment.
 	path := filepath.Join(o.RunDir, fmt.Sprintf(".%s.%d.yaml", c.Team, os.Getpid()))
@@ -112,6 +112,11 @@ func preflight(o CreateOptions) (warnings []string, err error) {
 	warnings, problem := h.Check(c, owners(o.Places, c.Team))
 	if problem != nil {
 		return warnings, problem
+	}
+	if c.Datapath == pathFast {
+		if err := probeFastpath(h, memberNames(c)); err != nil {
+			return warnings, noFastpath("create "+c.Team, err)
+		}
 	}
 	return warnings, nil
 }

@@ -13,14 +13,17 @@ import (
 // release gives everything back and ends adapter and journal. The members' frames go to the host's own stack again at the
 // moment they stop coming by the adapter.
 func (s *session) release() (steps []string, err error) {
+	// The members' frames are the host's again by taking the Plan away, and programs would hold them back.
+	s.choice.suspend()
 	for _, name := range s.host.GoingDown() {
 		_ = s.team.Leave(context.Background(), name, true) // one that never joined
 	}
 	back, err := s.host.ReleaseAll(func() {
-		_ = s.relay.Apply(&modes.Plan{})
+		_ = s.path.Apply(&modes.Plan{})
 	})
 	steps = append(steps, back.Notes...)
 	if err != nil {
+		s.choice.resume()
 		return steps, err
 	}
 	s.stop()
@@ -40,8 +43,8 @@ func (s *session) stop() {
 		<-s.teamDone
 		s.stopTeam = nil
 	}
-	if s.relay != nil {
-		_ = s.relay.Close()
+	if s.path != nil {
+		_ = s.path.Close()
 	}
 	if s.adapter != nil {
 		_ = s.adapter.Close()
@@ -52,7 +55,7 @@ func (s *session) stop() {
 func (s *session) revert(name string, cause error) error {
 	changed := s.adapter != nil
 	var back error
-	if s.relay == nil || s.team == nil {
+	if s.path == nil || s.team == nil {
 		s.stop()
 		_, back = s.host.Restore()
 		_ = s.host.Close()

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"nicteam/internal/fastpath"
 	"nicteam/internal/frame"
 	"nicteam/internal/host"
 	"nicteam/internal/relay"
@@ -25,7 +26,8 @@ type session struct {
 
 	host    *host.Host
 	adapter *tap.Adapter
-	relay   *relay.Relay
+	path    *fastpath.Path
+	choice  *choice
 	team    *team.Team
 
 	stopTeam context.CancelFunc
@@ -60,6 +62,9 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 	err = o.alone(func() error { return s.claim(c, again, rep) })
 	if err == nil {
 		err = s.build(ctx, c, again, rep)
+	}
+	if err == nil {
+		err = s.choose(c, o.Insist, rep)
 	}
 	if err != nil {
 		return nil, s.revert(c.Team, err)
@@ -196,21 +201,25 @@ func (s *session) openAdapter(c team.Config, mac frame.MAC, mtu int, again bool)
 // run starts the data path and the control loop.
 func (s *session) run(c team.Config) (err error) {
 	c.Members = slices.Concat(c.Members, s.awaited) // for their weights
-	s.relay, err = relay.New(relay.Options{Adapter: s.adapter, TSO: c.TSO, USO: c.USO, Logger: s.log})
+	r, err := relay.New(relay.Options{Adapter: s.adapter, TSO: c.TSO, USO: c.USO, Logger: s.log})
 	if err != nil {
 		return err
 	}
+	s.path = fastpath.New(fastpath.Options{Relay: r, Adapter: s.adapter, Hooks: hooks{s.host}, Logger: s.log})
 	var salt [8]byte
 	_, _ = rand.Read(salt[:])
 	s.team, err = team.New(team.Options{
 		Config: c, MAC: s.adapter.MAC(), Salt: binary.NativeEndian.Uint64(salt[:]),
-		Adapter: s.adapter, Datapath: s.relay, Source: s.host,
+		Adapter: s.adapter, Datapath: s.path, Source: s.host,
 		Announcer: announcer{s.host, s.adapter.Index()}, AdapterInfo: s.adapterStatus,
-		DatapathName: "relay", DatapathReason: "the fast path is not in this build yet", Log: s.log,
+		DatapathName: pathRelay, DatapathReason: whyStarts, Log: s.log,
 	})
 	if err != nil {
 		return err
 	}
+	s.choice = &choice{path: s.path, log: s.log.With("team", c.Team),
+		tell: func(name, reason string) { _ = s.team.OnDatapath(context.Background(), name, reason) },
+		warn: func(text string) { _ = s.team.Warn(context.Background(), "datapath", text) }}
 	s.recall(c.Team)
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stopTeam, s.teamDone, s.broken = cancel, make(chan struct{}), make(chan error, 1)
@@ -220,6 +229,16 @@ func (s *session) run(c team.Config) (err error) {
 			s.broken <- errors.Join(errors.New("the control loop ended"), err)
 		}
 	}()
+	return nil
+}
+
+// choose has the programs move the frames where they are wished and can. Frames pass before that.
+func (s *session) choose(c team.Config, insist bool, rep reporter) error {
+	if err := s.choice.begin(c.Datapath, insist); err != nil {
+		return noFastpath("start "+c.Team, err)
+	}
+	st := s.team.Status()
+	rep.step("data path %s: %s", st.Datapath, st.DatapathReason)
 	return nil
 }
 

@@ -50,6 +50,7 @@ type world struct {
 	cables    map[string]*lab.Cable
 	lag       *lab.LAG // nil without worldOptions.LAG
 	ear       *ear     // nil before listen
+	datapath  string   // of worldOptions
 }
 
 // worldOptions; the zero value is two TAP NICs on a switch that learns.
@@ -63,13 +64,14 @@ type worldOptions struct {
 	SpeedMbit uint32     // what ethtool shows; 1000
 	NoOffload bool       // TAP NICs that take no super-frames
 	NoAddress bool       // eth1 has none
+	Datapath  string     // of teams that are made here; auto
 }
 
 func newWorld(t testing.TB, o worldOptions) *world {
 	t.Helper()
 	labtest.Root(t)
 	w := &world{t: t, box: labtest.Host(t, "box"), peer: labtest.Host(t, "peer"),
-		wires: map[string]*lab.Wire{}, cables: map[string]*lab.Cable{}}
+		wires: map[string]*lab.Wire{}, cables: map[string]*lab.Cable{}, datapath: o.Datapath}
 	w.sw = labtest.Switch(t, "switch", lab.SwitchOptions{Flooding: o.Flooding})
 	if o.NICs == 0 {
 		o.NICs = 2
@@ -173,7 +175,11 @@ func run(t testing.TB, h *lab.Host, env []string, args ...string) result {
 // try runs the program in box.
 func (w *world) try(args ...string) result {
 	w.t.Helper()
-	return run(w.t, w.box, nil, args...)
+	var env []string
+	if w.datapath != "" {
+		env = append(env, "NICTEAM_DATAPATH="+w.datapath)
+	}
+	return run(w.t, w.box, env, args...)
 }
 
 // nicteam runs the program in box and ends the test unless it succeeds.

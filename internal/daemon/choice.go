@@ -1,0 +1,189 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"nicteam/internal/fastpath"
+	"nicteam/internal/host"
+	"nicteam/team"
+)
+
+// engine is a data path that moves frames by itself or has programs in the kernel move them; *fastpath.Path is one.
+type engine interface {
+	Engage() error
+	Disengage() error
+	Engaged() bool
+	Lost() <-chan error
+}
+
+var _ engine = (*fastpath.Path)(nil)
+
+// The data paths as a configuration wishes and a status tells them.
+const (
+	pathAuto  = "auto"
+	pathRelay = "relay"
+	pathFast  = "fastpath"
+)
+
+const (
+	whyStarts = "the team starts"
+	whyRelay  = "asked for by datapath=relay"
+	whyFast   = "the kernel moves the frames (tc programs)"
+)
+
+// againAfter is how long what stands in the way of the programs may have gone without being noticed.
+const againAfter = 30 * time.Second
+
+// choice decides which data path moves the frames: it knows what is wished and tries what can be had. Whatever happens, the
+// relay moves what programs do not.
+type choice struct {
+	path engine
+	tell func(name, reason string) // for the status
+	warn func(text string)         // stands while a wish for the programs cannot be met; "" ends it
+	log  *slog.Logger
+
+	mu    sync.Mutex
+	wish  string
+	again bool   // what stands in the way may go away by itself
+	why   string // the relay moves the frames, as last logged
+}
+
+// begin is the first choice, once the members have joined. With insist a wish for the programs that cannot be met is an error;
+// otherwise the team must not be without network for it.
+func (c *choice) begin(wish string, insist bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if wish == pathRelay {
+		c.wish = wish
+		c.tell(pathRelay, whyRelay)
+		return nil
+	}
+	err := c.path.Engage()
+	if err != nil && insist && wish == pathFast {
+		return err
+	}
+	c.wish = wish
+	c.settle(err)
+	return nil
+}
+
+// set changes the wish under traffic. On an error nothing has changed.
+func (c *choice) set(wish string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if wish == pathRelay {
+		c.wish, c.again = wish, false
+		if c.path.Engaged() {
+			if err := c.path.Disengage(); err != nil {
+				c.log.Error("programs not removed", "err", err)
+			}
+		}
+		c.tell(pathRelay, whyRelay)
+		c.warn("")
+		return nil
+	}
+	err := c.path.Engage()
+	if err != nil && wish == pathFast {
+		return err
+	}
+	c.wish = wish
+	c.settle(err)
+	return nil
+}
+
+func (c *choice) lost(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wish == pathRelay || c.path.Engaged() {
+		return // somebody has decided since
+	}
+	c.settle(err)
+	c.again = true // it was the last NIC that came, and NICs go
+}
+
+// retry tries again what could not be had, where there is hope.
+func (c *choice) retry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.again || c.path.Engaged() {
+		return
+	}
+	c.settle(c.path.Engage())
+}
+
+// settle tells how an attempt has ended. The caller holds mu.
+func (c *choice) settle(err error) {
+	if err == nil {
+		c.again, c.why = false, ""
+		c.tell(pathFast, whyFast)
+		c.warn("")
+		return
+	}
+	c.again = errors.As(err, new(*host.HookHeld))
+	why := host.WhyNoPrograms(err)
+	if why != c.why {
+		c.log.Info("the relay moves the frames", "reason", why, "err", err)
+	}
+	c.why = why
+	c.tell(pathRelay, why)
+	if c.wish == pathFast {
+		c.warn("datapath=fastpath cannot be had, the relay moves the frames: " + why)
+	}
+}
+
+// suspend has the relay move everything until resume.
+func (c *choice) suspend() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.path.Disengage(); err != nil {
+		c.log.Error("programs not removed", "err", err)
+	}
+}
+
+// resume goes back to what is wished.
+func (c *choice) resume() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wish == pathAuto || c.wish == pathFast {
+		c.settle(c.path.Engage())
+	}
+}
+
+// follow keeps to the wish until ctx ends.
+func (c *choice) follow(ctx context.Context) {
+	tick := time.NewTicker(againAfter)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case err := <-c.path.Lost():
+			c.lost(err)
+		case <-tick.C:
+			c.retry()
+		}
+	}
+}
+
+// noFastpath is the error of a wish for the programs that cannot be met.
+func noFastpath(what string, err error) *team.Problem {
+	p := &team.Problem{Kind: team.Failed, What: what + ": the fast path cannot run", Why: host.WhyNoPrograms(err), Err: err,
+		Fix: "use datapath=auto, which takes the relay where the fast path cannot run, or mend the cause"}
+	if errors.As(err, new(*host.HookHeld)) {
+		p.Fix = "take that program away; or use datapath=auto or relay, which leave it alone"
+	}
+	return p
+}
+
+// probeFastpath finds before anything is changed why the programs could not be had on NICs. What the adapter refuses
+// only shows when there is one.
+func probeFastpath(h *host.Host, names []string) error {
+	if err := fastpath.Probe(); err != nil {
+		return err
+	}
+	return h.Unheld(names)
+}
