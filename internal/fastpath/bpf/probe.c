@@ -1,0 +1,71 @@
+/* For tests: what the programs find in a frame. */
+#include "gate.h"
+#include "turns.h"
+#include "shortest.h"
+#include "accept.h"
+
+struct finding {
+	struct headers headers;
+	__u64 hash[4]; /* by policy */
+	__u32 heard;
+	__u32 parsed;
+	__u32 quoted;
+	__u8 report;
+	__u8 relays;
+	__u16 unused;
+};
+
+/* What is to be done before. */
+struct question {
+	__u64 salt;
+	__u32 tpid; /* not 0: the frame gets this tag, which the kernel has aside */
+	__u32 tci;
+	__u32 len; /* not 0: the frame ends here */
+	__u32 unused;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct question);
+} questions SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct finding);
+} findings SEC(".maps");
+
+SEC("tc")
+int probe(struct __sk_buff *skb)
+{
+	__u32 zero = 0;
+	struct question *q = bpf_map_lookup_elem(&questions, &zero);
+	struct finding *f = bpf_map_lookup_elem(&findings, &zero);
+	struct headers h, inner;
+
+	if (!q || !f)
+		return -1;
+	if (q->len != 0 && bpf_skb_change_tail(skb, q->len, 0) < 0)
+		return -1;
+	if (q->tpid != 0 && bpf_skb_vlan_push(skb, bpf_htons(q->tpid), q->tci) < 0)
+		return -1;
+	f->parsed = parse(skb, &h);
+	if (!f->parsed)
+		return 0;
+	wire_count(skb, &h);
+	f->headers = h;
+	f->hash[LAYER34] = flow_hash(skb, &h, q->salt, LAYER34);
+	f->hash[LAYER2] = flow_hash(skb, &h, q->salt, LAYER2);
+	f->hash[LAYER23] = flow_hash(skb, &h, q->salt, LAYER23);
+	f->hash[VLAN_SRCMAC] = flow_hash(skb, &h, q->salt, VLAN_SRCMAC);
+	f->heard = heard_slot(skb, &h);
+	f->report = group_report(&h);
+	f->relays = for_the_relay(&h);
+	f->quoted = h.l4 != 0 && parse_quoted(skb, h.l4 + 8, &inner);
+	return 0;
+}
+
+char _license[] SEC("license") = "GPL";

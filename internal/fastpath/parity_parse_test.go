@@ -1,0 +1,173 @@
+package fastpath
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/lab/labtest"
+	"nicteam/modes"
+)
+
+// found is all that the programs and package frame both say of a frame.
+type found struct {
+	Dst, Src        frame.MAC
+	VLANs           uint8
+	TCI, EtherType  uint16
+	L3, L4, Payload int
+	IPProto         uint8
+	Fragment        bool
+	Protocol        frame.Protocol
+	Frames, Bytes   int
+	Hash            [4]uint64 // by policy
+	Heard           int
+	Report, Relays  bool
+	Quoted          bool
+}
+
+// goFinds is what Go finds.
+func goFinds(b []byte, salt uint64, gso uint16) (f found, ok bool) {
+	var h, q frame.Headers
+	if !frame.Parse(b, &h) {
+		return f, false
+	}
+	f = found{Dst: h.Dst, Src: h.Src, VLANs: h.VLANs, TCI: h.TCI, EtherType: h.EtherType, L3: h.L3, L4: h.L4, Payload: h.Payload,
+		IPProto: h.IPProto, Fragment: h.Fragment, Protocol: h.Protocol}
+	var v frame.Vnet
+	if gso != 0 {
+		v.GSOType, v.GSOSize = frame.GSOTCPv4, gso
+	}
+	f.Frames, f.Bytes = frame.WireCount(v, &h, len(b))
+	if gso != 0 && h.Payload == 0 {
+		f.Frames, f.Bytes = 1, len(b) // no hint of where the headers end
+	}
+	for p := range f.Hash {
+		f.Hash[p] = modes.Hash(modes.HashPolicy(p), salt, &h, b)
+	}
+	f.Heard = modes.HeardSlot(&h, b)
+	f.Report = modes.GroupReport(&h, b)
+	f.Relays = h.Protocol == frame.ARP || h.Protocol == frame.ND || h.EtherType == frame.TypeSlow
+	f.Quoted = h.L4 != 0 && frame.ParseQuoted(b, h.L4+8, &q)
+	return f, true
+}
+
+// programsFind is what the programs find. Where aside is set the kernel has the outer tag aside, as drivers do that take it
+// out in hardware.
+func (p *prober) programsFind(b []byte, salt uint64, gso uint16, aside bool) (found, bool) {
+	q, shift := probeQuestion{Salt: salt}, 0
+	if aside {
+		q.Tpid, q.Tci = uint32(binary.BigEndian.Uint16(b[12:])), uint32(binary.BigEndian.Uint16(b[14:]))
+		b = slices.Concat(b[:12], b[16:])
+		shift = frame.TagLen
+	}
+	got := p.ask(b, q, skBuff{GSOSize: uint32(gso)})
+	h := &got.Headers
+	at := func(off uint32) int {
+		if off == 0 {
+			return 0
+		}
+		return int(off) + shift
+	}
+	f := found{Dst: frame.MAC(h.Dst), Src: frame.MAC(h.Src), VLANs: h.Vlans, TCI: h.Tci, EtherType: h.Ethertype, L3: at(h.L3), L4: at(h.L4),
+		Payload: at(h.Payload), IPProto: h.IpProto, Fragment: h.Fragment != 0, Protocol: frame.Protocol(h.Protocol), Frames: int(h.Frames),
+		Bytes: int(h.Bytes), Hash: got.Hash, Heard: int(got.Heard), Report: got.Report != 0, Relays: got.Relays != 0, Quoted: got.Quoted != 0}
+	return f, got.Parsed != 0
+}
+
+// compare compares the two on a frame, with the outer tag aside as well.
+func (p *prober) compare(b []byte, salt uint64, gso uint16) error {
+	want, wantOK := goFinds(b, salt, gso)
+	tagged := len(b) >= frame.EtherLen+frame.TagLen && (binary.BigEndian.Uint16(b[12:]) == frame.TypeVLAN || binary.BigEndian.Uint16(b[12:]) == frame.TypeQinQ)
+	if len(b) < least+frame.TagLen {
+		gso = 0 // to be cut off it must be none
+		want, wantOK = goFinds(b, salt, gso)
+	}
+	for _, aside := range []bool{false, true} {
+		if aside && !tagged {
+			continue
+		}
+		got, ok := p.programsFind(b, salt, gso, aside)
+		if ok != wantOK {
+			return fmt.Errorf("frame %x: parsed %v, Go says %v", b, ok, wantOK)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			return fmt.Errorf("frame %x, tag aside %v, super-frame of %d (-Go +program):\n%s", b, aside, gso, diff)
+		}
+	}
+	return nil
+}
+
+func TestProgramsParseAsGo(t *testing.T) {
+	p := newProber(t)
+	seen := map[frame.Protocol]bool{}
+	for _, v := range vectors() {
+		t.Run(v.name, func(t *testing.T) {
+			var h frame.Headers
+			frame.Parse(v.b, &h)
+			seen[h.Protocol] = true
+			for _, gso := range []uint16{0, 1, 7, 1448} {
+				labtest.Check(t, p.compare(v.b, 7, gso))
+			}
+			for n := frame.EtherLen; n < len(v.b); n++ {
+				if err := p.compare(v.b[:n], 7, 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+	for k := range frame.Protocol(frame.Protocols) {
+		if !seen[k] {
+			t.Errorf("no vector of %v", k)
+		}
+	}
+}
+
+// What fuzzing has found in other packages.
+func TestProgramsParseTheCorporaAsGo(t *testing.T) {
+	p := newProber(t)
+	files := 0
+	for _, dir := range []string{"../frame/testdata/fuzz", "../../modes/testdata/fuzz", "../nic/testdata/fuzz"} {
+		paths, _ := filepath.Glob(filepath.Join(dir, "*", "*"))
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			labtest.Must(t, err)
+			for _, line := range strings.Split(string(text), "\n") {
+				quoted, isBytes := strings.CutPrefix(strings.TrimSuffix(line, ")"), "[]byte(")
+				if !isBytes {
+					continue
+				}
+				s, err := strconv.Unquote(quoted)
+				labtest.Must(t, err)
+				files++
+				for _, b := range [][]byte{[]byte(s), []byte(s)[min(len(s), frame.VnetLen):]} {
+					if len(b) >= frame.EtherLen && len(b) < 3000 {
+						labtest.Check(t, p.compare(b, 7, 0))
+					}
+				}
+			}
+		}
+	}
+	t.Logf("%d inputs", files)
+}
+
+func TestProgramsParseAnythingAsGo(t *testing.T) {
+	p := newProber(t)
+	macs := []frame.MAC{adapterMAC, peerMAC, groupMAC, frame.Broadcast, 0}
+	rapid.Check(t, func(t *rapid.T) {
+		for range 50 {
+			b := drawFrame(t, macs, macs)
+			if err := p.compare(b, rapid.Uint64().Draw(t, "salt"), rapid.SampledFrom([]uint16{0, 0, 1, 100, 1448, 65535}).Draw(t, "gso")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
