@@ -48,9 +48,9 @@ bench: build
 
 # The real tests on Debian's own kernel, in a machine that QEMU emulates; no KVM. docs/kernels.md says more.
 # For example: make test-kernels KERNELFLAGS="-packages host -run Isolation"
-test-kernels: build
+test-kernels:
 	@packaging/need qemu-system-x86 seabios kmod iproute2 iputils-ping nftables ethtool procps util-linux
-	$(GO) run ./internal/lab/kernels -binary bin/nicteam $(KERNELFLAGS)
+	$(GO) run ./internal/lab/kernels $(KERNELFLAGS)
 
 fuzz:
 	@set -e; for p in $$($(GO) list ./...); do \

@@ -52,6 +52,7 @@ func TestAttachBeforeIsolation(t *testing.T) {
 	for _, m := range attachMethods {
 		for _, first := range []string{"attached", "isolated"} {
 			t.Run(fmt.Sprintf("%s, %s first", m, first), func(t *testing.T) {
+				kernelHas(t, m)
 				w := newWorld(t)
 				farEnd(t)
 				run(t, "ip addr add 10.9.0.1/24 dev na")
@@ -97,7 +98,7 @@ func tcxPrograms(t testing.TB, nic string, at ebpf.AttachType) (names []string) 
 	index, err := interfaceIndex(nic)
 	must(t, err)
 	got, err := link.QueryPrograms(link.QueryOptions{Target: index, Attach: at})
-	if errors.Is(err, ebpf.ErrNotSupported) {
+	if noTCX(err) {
 		return nil
 	}
 	must(t, err)
@@ -193,6 +194,7 @@ func TestHookHeld(t *testing.T) {
 	for _, m := range attachMethods {
 		for _, tt := range tests {
 			t.Run(string(m)+", "+tt.name, func(t *testing.T) {
+				kernelHas(t, m)
 				if m == byClsact && tt.own && tt.want == "" {
 					t.Skip("clsact and ingress exclude each other")
 				}
@@ -207,6 +209,7 @@ func TestHookHeld(t *testing.T) {
 					run(t, strings.ReplaceAll(tt.script, "qdisc add dev na clsact", "qdisc replace dev na clsact"))
 				}
 				if tt.tcx != 0 {
+					kernelHas(t, byTCX)
 					l, err := link.AttachTCX(link.TCXOptions{Interface: index, Program: verdict(t, "cil_from_netdev", next), Attach: tt.tcx})
 					must(t, err)
 					defer l.Close()
@@ -240,6 +243,7 @@ func TestHookHeld(t *testing.T) {
 func TestAttachRefuses(t *testing.T) {
 	for _, m := range attachMethods {
 		t.Run(string(m), func(t *testing.T) {
+			kernelHas(t, m)
 			w := newWorld(t)
 			h := w.open(nil)
 			h.o.method = m
@@ -283,6 +287,7 @@ func TestAttachRefuses(t *testing.T) {
 func TestAttachGone(t *testing.T) {
 	for _, m := range attachMethods {
 		t.Run(string(m), func(t *testing.T) {
+			kernelHas(t, m)
 			w := newWorld(t)
 			h := w.open(nil)
 			h.o.method = m
@@ -317,6 +322,7 @@ func TestAttachGone(t *testing.T) {
 func TestReleaseDetaches(t *testing.T) {
 	for _, m := range attachMethods {
 		t.Run(string(m), func(t *testing.T) {
+			kernelHas(t, m)
 			w := newWorld(t)
 			before := snapshot(t)
 			h := w.open(nil)
@@ -357,6 +363,7 @@ func TestKilledWithPrograms(t *testing.T) {
 	must(t, err)
 	for _, m := range attachMethods {
 		t.Run(string(m), func(t *testing.T) {
+			kernelHas(t, m)
 			w := newWorld(t)
 			w.furnish()
 			before := snapshot(t)
@@ -417,8 +424,10 @@ func TestCapabilities(t *testing.T) {
 	for _, m := range attachMethods {
 		for _, tt := range tests {
 			t.Run(string(m)+", "+tt.name, func(t *testing.T) {
+				kernelHas(t, m)
 				w := newWorld(t)
 				if tt.foreign {
+					kernelHas(t, byTCX)
 					index, err := interfaceIndex("na")
 					must(t, err)
 					l, err := link.AttachTCX(link.TCXOptions{Interface: index, Program: verdict(t, "cil_from_netdev", next), Attach: ebpf.AttachTCXIngress})

@@ -44,6 +44,7 @@ func containsAny(s string, words ...string) bool {
 func TestIsolation(t *testing.T) {
 	for _, m := range methods {
 		t.Run(string(m), func(t *testing.T) {
+			kernelHas(t, m)
 			if m == byNft {
 				labtest.Tool(t, "nft", "nftables")
 			}
@@ -120,6 +121,7 @@ func TestForeignFilters(t *testing.T) {
 
 // TestIsolationOfAnotherNIC isolates a NIC that has the index of one that went.
 func TestIsolationOfAnotherNIC(t *testing.T) {
+	kernelHas(t, byTCX)
 	w := newWorld(t)
 	h := w.open(nil)
 	must(t, h.Begin())

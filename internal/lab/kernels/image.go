@@ -70,7 +70,6 @@ func static(args ...string) error {
 type content struct {
 	Kernel  kernel
 	Modules moduleSet
-	Program string // nicteam
 	Suites  []suite
 	Tests   string // the directory of the test binaries
 	Run     string // overrides the suites' own choice
@@ -113,11 +112,10 @@ func (c content) build(root string) error {
 			return err
 		}
 	}
-	if err := copyFile(c.Program, filepath.Join(root, "nicteam")); err != nil {
-		return err
-	}
-	if err := static("build", "-ldflags=-s -w", "-o", filepath.Join(root, "init"), "./internal/lab/kernels"); err != nil {
-		return err
+	for name, of := range map[string]string{"nicteam": "./cmd/nicteam", "init": "./internal/lab/kernels"} {
+		if err := static("build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(root, name), of); err != nil {
+			return err
+		}
 	}
 	if err := writeModules(c.Kernel, c.Modules, root); err != nil {
 		return err
@@ -138,7 +136,7 @@ func (c content) writeTasks(root string) error {
 		}
 		tasks = append(tasks, task{
 			Package: s.Package, Binary: filepath.Join(dir, s.name()+".test"), Dir: dir,
-			Arguments: s.arguments(c.Run), Seconds: int(s.Timeout.Seconds()) + 30,
+			Arguments: s.arguments(c.Kernel.Release, c.Run), Seconds: int(s.Timeout.Seconds()) + 30,
 		})
 	}
 	b, err := json.Marshal(tasks)

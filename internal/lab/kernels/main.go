@@ -48,7 +48,6 @@ type options struct {
 func parse(args []string) (options, error) {
 	var o options
 	f := flag.NewFlagSet(args[0], flag.ContinueOnError)
-	f.StringVar(&o.program, "binary", "bin/nicteam", "the nicteam that the scenarios start")
 	f.StringVar(&o.cache, "cache", "bin/kernels", "where fetched kernels are kept")
 	f.StringVar(&o.kernel, "kernel", "", "a kernel image, or a Debian kernel package in a file; empty: fetch one")
 	f.StringVar(&o.modules, "modules", "", "the modules of the kernel image, as in /lib/modules/RELEASE")
@@ -91,7 +90,11 @@ func list() {
 		fmt.Println(s.Package)
 		for _, l := range s.Left {
 			for _, t := range l.Tests {
-				fmt.Printf("  without %s: %s\n", t, l.Why)
+				on := ""
+				if l.Below != "" {
+					on = " before Linux " + l.Below
+				}
+				fmt.Printf("  without %s%s: %s\n", t, on, l.Why)
 			}
 		}
 	}
@@ -129,20 +132,16 @@ func run(ctx context.Context, o options) error {
 	if alarm || o.verbose || err != nil || r.kernel == "" {
 		fmt.Printf("the kernel wrote:\n%s\n", text)
 	}
+	left := 0
+	for _, s := range chosen {
+		left += len(s.leftOut(k.Release))
+	}
 	fmt.Printf("%d tests passed, %d failed, %d skipped, %d left out, on %s, in %v\n",
-		r.passed, r.failed, len(r.skipped), leftOut(chosen), r.release(), time.Since(began).Round(time.Second))
+		r.passed, r.failed, len(r.skipped), left, k.Release, time.Since(began).Round(time.Second))
 	if alarm && err == nil && verdict == nil {
 		verdict = errors.New("the kernel complained of itself")
 	}
 	return errors.Join(err, verdict)
-}
-
-func leftOut(run []suite) int {
-	n := 0
-	for _, s := range run {
-		n += len(s.leftOut())
-	}
-	return n
 }
 
 // makeImage builds everything that runs in the guest and packs it; it returns the file.
@@ -170,7 +169,7 @@ func makeImage(o options, k kernel, chosen []suite, dir string) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	c := content{Kernel: k, Modules: modules, Program: o.program, Suites: chosen, Tests: tests, Run: o.run}
+	c := content{Kernel: k, Modules: modules, Suites: chosen, Tests: tests, Run: o.run}
 	if err := c.build(root); err != nil {
 		return "", err
 	}

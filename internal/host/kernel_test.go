@@ -1,0 +1,24 @@
+package host
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// noTCX reports that an error says that the kernel has no tcx.
+func noTCX(err error) bool {
+	return errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, unix.EINVAL)
+}
+
+// kernelHas skips a test of a method that only newer kernels have.
+func kernelHas(t testing.TB, m method) {
+	t.Helper()
+	const loopback = 1
+	if _, err := link.QueryPrograms(link.QueryOptions{Target: loopback, Attach: ebpf.AttachTCXIngress}); m == byTCX && noTCX(err) {
+		t.Skip("needs Linux 6.6 for tcx")
+	}
+}
