@@ -11,8 +11,9 @@ import (
 const (
 	// pauseTime is how long a handover waits for a pause in what comes.
 	pauseTime = 20 * time.Millisecond
-	// leastTries are made to find one, for the machine may stand still as long as that.
-	leastTries = 16
+	// leastTries are made to find one, for a machine that has too much to do lets the goroutine stand still as long
+	// as that. It would do so with the gate shut as well.
+	leastTries = 64
 	// strayTime is longer than a frame takes from a program to where the relay reads it.
 	strayTime = 30 * time.Microsecond
 	// shutTime is how long nothing has come through a gate that is shut until there is nothing left.

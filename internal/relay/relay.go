@@ -26,6 +26,9 @@ package relay
 //     of a flow are joined to a super-frame in place (choose).
 //  5. One write into the adapter's queue (deliver): the kernel takes it through its stack there and then.
 //
+// Programs in the kernel may move the frames of a direction instead; gate.go tells how the goroutine that moves them hands
+// them over. Between two batches a goroutine runs what others want of it (errands).
+//
 // All goroutines write through the one queue's descriptor by number, without a lock; Close ends them
 // before anybody can close the adapter.
 

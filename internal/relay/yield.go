@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -52,11 +53,16 @@ func (r *Relay) RegainMember(id int, gate *uint32) error {
 		atomic.StoreUint32(gate, GateSlow)
 		time.Sleep(settleTime)
 	})
-	if err != nil {
-		atomic.StoreUint32(gate, GateSlow)
-		return fmt.Errorf("take back what %s receives: %w", m, err)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, nic.ErrClosed):
+		err = nil // with its NIC, by which nothing comes any more
+	default:
+		err = fmt.Errorf("take back what %s receives: %w", m, err)
 	}
-	return nil
+	atomic.StoreUint32(gate, GateSlow)
+	return err
 }
 
 // Listen has the socket filter with descriptor fd decide what member id's socket takes in; fd < 0: everything again.

@@ -225,6 +225,23 @@ func TestYieldWithoutAnyPause(t *testing.T) {
 	}
 }
 
+// A member that receives no more hands nothing over, and what it had is taken back.
+func TestYieldOfAMemberThatHasEnded(t *testing.T) {
+	g := newRig(t, 1)
+	g.apply(g.plan(modes.SpreadSingle))
+	gate := GateSlow
+	labtest.Must(t, g.relay.YieldMember(0, &gate))
+	m := g.relay.member(0)
+	labtest.Must(t, m.socket.Close()) // as with a NIC that is gone
+	<-m.done
+	if err := g.relay.RegainMember(0, &gate); err != nil || gate != GateSlow {
+		t.Errorf("taken back: %v, gate %d", err, gate)
+	}
+	if err := g.relay.YieldMember(0, &gate); !errors.Is(err, nic.ErrClosed) || gate != GateSlow {
+		t.Errorf("handed over: %v, gate %d", err, gate)
+	}
+}
+
 func TestYieldOfWhatIsNotThere(t *testing.T) {
 	g := newRig(t, 1)
 	r := g.relay
