@@ -186,6 +186,8 @@ func TestPrivileges(t *testing.T) {
 	// What changes the host still works with so little.
 	w.sh(program(t) + " add team0 eth3" + places)
 	w.sh(program(t) + " set team0 mtu=1400 mode=xor" + places)
+	w.sh(program(t) + " set team0 datapath=relay" + places)
+	w.sh(program(t) + " set team0 datapath=fastpath" + places)
 	w.sh(program(t) + " remove team0 eth3" + places)
 
 	for _, dir := range []string{"/run/nicteam/r", "/var/lib/nicteam/s", "/etc/nicteam/c"} {
