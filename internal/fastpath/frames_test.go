@@ -105,8 +105,8 @@ func udp(sport, dport uint16) part {
 	}
 }
 
-// message is 8 octets of ICMP, ICMPv6 or IGMP, or of any transport whose first octets are these.
-func message(kind, code uint8) part {
+// typed is 8 octets of ICMP, ICMPv6 or IGMP, or of any transport whose first octets are these.
+func typed(kind, code uint8) part {
 	return func(in []byte) []byte { return append([]byte{kind, code, 1, 2, 3, 4, 5, 6}, in...) }
 }
 
@@ -158,19 +158,19 @@ func vectors() []vector {
 	all := []vector{
 		{"TCP", v4(frame.ProtoTCP, tcp(1000, 80, 0))},
 		{"TCP with options", v4(frame.ProtoTCP, tcp(1000, 80, 10))},
-		{"TCP of a wrong length", v4(frame.ProtoTCP, message(1, 2), message(3, 0x40), message(0x20, 0))},
+		{"TCP of a wrong length", v4(frame.ProtoTCP, typed(1, 2), typed(3, 0x40), typed(0x20, 0))},
 		{"TCP without payload", stack(nil, eth(frame.TypeIPv4), ipv4(frame.ProtoTCP, 0, 0), tcp(1, 2, 0))},
 		{"TCP behind IP options", stack(text, eth(frame.TypeIPv4), ipv4(frame.ProtoTCP, 0, 10), tcp(1, 2, 0))},
 		{"UDP", v4(frame.ProtoUDP, udp(1000, 53))},
 		{"UDP-Lite", v4(136, udp(1000, 53))},
-		{"DCCP", v4(33, message(4, 5))},
-		{"SCTP", v4(132, message(4, 5))},
-		{"GRE", v4(47, message(0, 0))},
-		{"ESP", v4(50, message(9, 9))},
-		{"IGMP query", v4(frame.ProtoIGMP, message(0x11, 0))},
-		{"ICMP echo", v4(frame.ProtoICMP, message(8, 0))},
-		{"ICMPv6 in IPv4", v4(frame.ProtoICMPv6, message(135, 0))},
-		{"ICMP in IPv6", v6(frame.ProtoICMP, message(3, 0))},
+		{"DCCP", v4(33, typed(4, 5))},
+		{"SCTP", v4(132, typed(4, 5))},
+		{"GRE", v4(47, typed(0, 0))},
+		{"ESP", v4(50, typed(9, 9))},
+		{"IGMP query", v4(frame.ProtoIGMP, typed(0x11, 0))},
+		{"ICMP echo", v4(frame.ProtoICMP, typed(8, 0))},
+		{"ICMPv6 in IPv4", v4(frame.ProtoICMPv6, typed(135, 0))},
+		{"ICMP in IPv6", v6(frame.ProtoICMP, typed(3, 0))},
 		{"first fragment", stack(text, eth(frame.TypeIPv4), ipv4(frame.ProtoUDP, 0x2000, 0), udp(1000, 53))},
 		{"later fragment", stack(text, eth(frame.TypeIPv4), ipv4(frame.ProtoUDP, 0x00b9, 0))},
 		{"do not fragment", stack(text, eth(frame.TypeIPv4), ipv4(frame.ProtoUDP, 0x4000, 0), udp(1000, 53))},
@@ -178,14 +178,15 @@ func vectors() []vector {
 		{"IPv4 of a short header", slices.Concat(stack(nil, eth(frame.TypeIPv4)), []byte{0x44}, v4(6, tcp(1, 2, 0))[15:])},
 		{"TCP over IPv6", v6(frame.ProtoTCP, tcp(1000, 80, 0))},
 		{"UDP over IPv6", v6(frame.ProtoUDP, udp(1000, 53))},
-		{"neighbour solicitation", v6(frame.ProtoICMPv6, message(135, 0))},
-		{"neighbour advertisement", v6(frame.ProtoICMPv6, message(136, 0))},
-		{"router advertisement", v6(frame.ProtoICMPv6, message(134, 0))},
-		{"redirect", v6(frame.ProtoICMPv6, message(137, 0))},
-		{"echo over IPv6", v6(frame.ProtoICMPv6, message(128, 0))},
-		{"solicitation behind extensions", v6(0, extension(60, 0), extension(frame.ProtoICMPv6, 1), message(135, 0))},
-		{"solicitation in an atomic fragment", v6(44, fragment(frame.ProtoICMPv6, 0), message(135, 0))},
-		{"solicitation in a first fragment", v6(44, fragment(frame.ProtoICMPv6, 1), message(135, 0))},
+		{"neighbour solicitation", v6(frame.ProtoICMPv6, typed(135, 0))},
+		{"neighbour advertisement", v6(frame.ProtoICMPv6, typed(136, 0))},
+		{"router solicitation", v6(frame.ProtoICMPv6, typed(133, 0))},
+		{"router advertisement", v6(frame.ProtoICMPv6, typed(134, 0))},
+		{"redirect", v6(frame.ProtoICMPv6, typed(137, 0))},
+		{"echo over IPv6", v6(frame.ProtoICMPv6, typed(128, 0))},
+		{"solicitation behind extensions", v6(0, extension(60, 0), extension(frame.ProtoICMPv6, 1), typed(135, 0))},
+		{"solicitation in an atomic fragment", v6(44, fragment(frame.ProtoICMPv6, 0), typed(135, 0))},
+		{"solicitation in a first fragment", v6(44, fragment(frame.ProtoICMPv6, 1), typed(135, 0))},
 		{"IPv6 first fragment", v6(44, fragment(frame.ProtoUDP, 1), udp(1000, 53))},
 		{"IPv6 later fragment", v6(44, fragment(frame.ProtoUDP, 0x100), udp(1000, 53))},
 		{"IPv6 last fragment of extensions", v6(44, fragment(60, 0x108), extension(frame.ProtoUDP, 0), udp(1, 2))},
@@ -196,20 +197,20 @@ func vectors() []vector {
 		{"routing header", v6(43, extension(frame.ProtoTCP, 2), tcp(1000, 80, 0))},
 		{"no next header", v6(59)},
 		{"extension beyond the end", slices.Concat(stack(nil, eth(frame.TypeIPv6), ipv6(0)), []byte{6, 255, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4})},
-		{"MLD report", v6(0, extension(frame.ProtoICMPv6, 0), message(143, 0))},
-		{"unreachable", v4(frame.ProtoICMP, message(3, 1), bytesOf(quoted))},
-		{"unreachable, quoting 8 octets", v4(frame.ProtoICMP, message(3, 1))[:42+0]},
-		{"time exceeded about IPv6", v6(frame.ProtoICMPv6, message(3, 0), bytesOf(quoted6))},
-		{"too big", v6(frame.ProtoICMPv6, message(2, 0), bytesOf(quoted6))},
-		{"error behind extensions", v6(60, extension(frame.ProtoICMPv6, 0), message(1, 4), bytesOf(quoted6))},
-		{"ICMPv6 type 0", v6(frame.ProtoICMPv6, message(0, 0), bytesOf(quoted6))},
-		{"error about IPv6 in IPv4", v4(frame.ProtoICMP, message(3, 1), bytesOf(quoted6))},
-		{"error about a fragment", v4(frame.ProtoICMP, message(11, 1), ipv4(frame.ProtoUDP, 0x2000, 0), udp(7, 8))},
-		{"error about a later fragment", v4(frame.ProtoICMP, message(11, 1), ipv4(frame.ProtoUDP, 0x0010, 0))},
-		{"error about an IPv6 fragment", v6(frame.ProtoICMPv6, message(3, 1), ipv6(44), fragment(frame.ProtoUDP, 1), udp(7, 8))},
-		{"error about extensions", v6(frame.ProtoICMPv6, message(3, 1), ipv6(60), extension(frame.ProtoUDP, 0), udp(7, 8))},
-		{"error about an error", v4(frame.ProtoICMP, message(3, 1), ipv4(frame.ProtoICMP, 0, 0), message(3, 1))},
-		{"error about nothing", stack(nil, eth(frame.TypeIPv4), ipv4(frame.ProtoICMP, 0, 0), message(3, 1))},
+		{"MLD report", v6(0, extension(frame.ProtoICMPv6, 0), typed(143, 0))},
+		{"unreachable", v4(frame.ProtoICMP, typed(3, 1), bytesOf(quoted))},
+		{"unreachable, quoting 8 octets", v4(frame.ProtoICMP, typed(3, 1))[:42+0]},
+		{"time exceeded about IPv6", v6(frame.ProtoICMPv6, typed(3, 0), bytesOf(quoted6))},
+		{"too big", v6(frame.ProtoICMPv6, typed(2, 0), bytesOf(quoted6))},
+		{"error behind extensions", v6(60, extension(frame.ProtoICMPv6, 0), typed(1, 4), bytesOf(quoted6))},
+		{"ICMPv6 type 0", v6(frame.ProtoICMPv6, typed(0, 0), bytesOf(quoted6))},
+		{"error about IPv6 in IPv4", v4(frame.ProtoICMP, typed(3, 1), bytesOf(quoted6))},
+		{"error about a fragment", v4(frame.ProtoICMP, typed(11, 1), ipv4(frame.ProtoUDP, 0x2000, 0), udp(7, 8))},
+		{"error about a later fragment", v4(frame.ProtoICMP, typed(11, 1), ipv4(frame.ProtoUDP, 0x0010, 0))},
+		{"error about an IPv6 fragment", v6(frame.ProtoICMPv6, typed(3, 1), ipv6(44), fragment(frame.ProtoUDP, 1), udp(7, 8))},
+		{"error about extensions", v6(frame.ProtoICMPv6, typed(3, 1), ipv6(60), extension(frame.ProtoUDP, 0), udp(7, 8))},
+		{"error about an error", v4(frame.ProtoICMP, typed(3, 1), ipv4(frame.ProtoICMP, 0, 0), typed(3, 1))},
+		{"error about nothing", stack(nil, eth(frame.TypeIPv4), ipv4(frame.ProtoICMP, 0, 0), typed(3, 1))},
 		{"ARP", stack(make([]byte, 28), eth(frame.TypeARP))},
 		{"short ARP", stack(make([]byte, 27), eth(frame.TypeARP))},
 		{"RARP", stack(make([]byte, 28), eth(frame.TypeRARP))},
@@ -228,10 +229,10 @@ func vectors() []vector {
 		all = append(all, vector{"tags", stack(text, many(n, frame.TypeVLAN)...)}, vector{"extensions", stack(text, chain(n)...)})
 	}
 	for _, kind := range []uint8{0x12, 0x16, 0x17, 0x22, 0x11} {
-		all = append(all, vector{"IGMP", stack(text, ether(groupMAC, adapterMAC, frame.TypeIPv4), ipv4(frame.ProtoIGMP, 0, 1), message(kind, 0))})
+		all = append(all, vector{"IGMP", stack(text, ether(groupMAC, adapterMAC, frame.TypeIPv4), ipv4(frame.ProtoIGMP, 0, 1), typed(kind, 0))})
 	}
 	for _, kind := range []uint8{130, 131, 132, 143} {
-		all = append(all, vector{"MLD", stack(text, ether(0x333300000016, adapterMAC, frame.TypeIPv6), ipv6(0), extension(58, 0), message(kind, 0))})
+		all = append(all, vector{"MLD", stack(text, ether(0x333300000016, adapterMAC, frame.TypeIPv6), ipv6(0), extension(58, 0), typed(kind, 0))})
 	}
 	return all
 }

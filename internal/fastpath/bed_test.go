@@ -1,0 +1,237 @@
+package fastpath
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+	"pgregory.net/rapid"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/lab/labtest"
+	"nicteam/internal/relay"
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+// What programs answer.
+const (
+	verdictNext     = -1
+	verdictShot     = 2
+	verdictRedirect = 7
+)
+
+// loopback is the NIC that all frames come by, whichever member it is for the moment.
+const loopback = 1
+
+// bed is the programs, on no NIC, with every gate open.
+type bed struct {
+	testing.TB
+	*kernel
+	links [modes.MaxMembers]*team.Link
+}
+
+func newBed(t testing.TB) *bed {
+	t.Helper()
+	labtest.Root(t)
+	k, err := load()
+	labtest.Must(t, err)
+	t.Cleanup(func() { labtest.Check(t, k.close()) })
+	b := &bed{TB: t, kernel: k}
+	b.gates(relay.GateFast)
+	for i := range k.rows {
+		k.rows[i].Decided = relay.GateFast
+	}
+	return b
+}
+
+func (b *bed) gates(to uint32) {
+	b.control.TransmitGate = to
+	for id := range b.control.ReceiveGate {
+		b.control.ReceiveGate[id] = to
+	}
+}
+
+// outcome is all that can be seen of a run.
+type outcome struct {
+	Verdict int
+	Frame   []byte // as it goes on, where it does
+	Counts  counts
+	Heard   map[int]uint64 // bytes, by slot
+}
+
+// run has a program deal with b, a super-frame where gso is not 0.
+func (b *bed) run(p *ebpf.Program, f []byte, gso uint16) (o outcome, err error) {
+	var before counts
+	before.read(b.kernel)
+	heard := *b.heard
+	opts := ebpf.RunOptions{Data: f, DataOut: make([]byte, len(f)+64), Context: skBuff{Ifindex: loopback, GSOSize: uint32(gso)}}
+	code, err := p.Run(&opts)
+	if err != nil {
+		return o, err
+	}
+	o.Verdict = int(int32(code))
+	if o.Verdict == verdictRedirect {
+		o.Frame = opts.DataOut
+	}
+	var after counts
+	after.read(b.kernel)
+	o.Counts = since(&after, &before)
+	for slot, n := range b.heard {
+		if n != heard[slot] {
+			if o.Heard == nil {
+				o.Heard = map[int]uint64{}
+			}
+			o.Heard[slot] = n - heard[slot]
+		}
+	}
+	return o, nil
+}
+
+func since(now, base *counts) (c counts) {
+	for id := range c.members {
+		var to team.MemberCounters
+		add(&to, &now.members[id], &base.members[id])
+		c.members[id] = to
+	}
+	for d := range c.noMember {
+		c.noMember[d] = now.noMember[d] - base.noMember[d]
+	}
+	return c
+}
+
+// receives makes the loopback NIC that of a member.
+func (b *bed) receives(id int) error { return b.Members.Put(uint32(loopback), uint32(id)) }
+
+// sentBy has it that the adapter sent from these MACs just now, and from no others.
+func (b *bed) sentBy(pl *modes.Plan, macs []frame.MAC) error {
+	now := monotonic()
+	b.control.GuestsUntil = 0
+	var old []uint64
+	var mac uint64
+	for all := b.Guests.Iterate(); all.Next(&mac, new(uint64)); {
+		old = append(old, mac)
+	}
+	for _, m := range old {
+		if err := b.Guests.Delete(m); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return err
+		}
+	}
+	for _, m := range pl.Behind {
+		var a programAddress
+		if err := b.Addresses.Lookup(addressKey(b.addresses.table, m), &a); err != nil {
+			return err
+		}
+		a.Sent = 0
+		if slices.Contains(macs, m) {
+			a.Sent = now
+		}
+		if err := b.Addresses.Put(addressKey(b.addresses.table, m), a); err != nil {
+			return err
+		}
+	}
+	for _, m := range macs {
+		if !slices.Contains(pl.Behind, m) {
+			if err := b.Guests.Put(uint64(m), now); err != nil {
+				return err
+			}
+			b.control.GuestsUntil = now + 1e9
+		}
+	}
+	return nil
+}
+
+func monotonic() uint64 {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
+	return uint64(ts.Nano())
+}
+
+// cast is whose addresses there are.
+type cast struct {
+	members modes.MemberSet
+	mac     [modes.MaxMembers]frame.MAC
+	behind  []frame.MAC
+	others  []frame.MAC
+}
+
+func (c *cast) all() []frame.MAC {
+	all := append(slices.Clone(c.behind), c.others...)
+	for set := c.members; set != 0; set = set.Without(set.First()) {
+		all = append(all, c.mac[set.First()])
+	}
+	return append(all, adapterMAC)
+}
+
+func drawCast(t *rapid.T) *cast {
+	c := &cast{others: []frame.MAC{peerMAC, 0x0200000000cc, 0}}
+	for range rapid.IntRange(1, 5).Draw(t, "members") {
+		id := rapid.SampledFrom([]int{0, 1, 2, 3, 31, 32, 62, 63}).Draw(t, "member")
+		c.members, c.mac[id] = c.members.With(id), memberMAC(id)
+	}
+	if rapid.IntRange(0, 3).Draw(t, "MAC of its own") == 0 {
+		c.mac[c.members.First()] = adapterMAC
+	}
+	for i := range rapid.SampledFrom([]int{0, 0, 1, 3}).Draw(t, "behind") {
+		c.behind = append(c.behind, frame.MAC(0x0200000000d0+uint64(i)))
+	}
+	return c
+}
+
+func drawSet(t *rapid.T, of modes.MemberSet, name string) modes.MemberSet {
+	if rapid.Bool().Draw(t, "all "+name) {
+		return of
+	}
+	return of & modes.MemberSet(rapid.Uint64().Draw(t, name))
+}
+
+// drawPlan is a Plan such as no mode would make, but for what programs and relay take for granted.
+func drawPlan(t *rapid.T, c *cast, spreads ...modes.Spread) *modes.Plan {
+	pl := &modes.Plan{
+		Spread: rapid.SampledFrom(spreads).Draw(t, "spread"), Hash: rapid.SampledFrom(modes.HashPolicies()).Draw(t, "hash"), Salt: rapid.Uint64().Draw(t, "salt"),
+		Distributing: drawSet(t, c.members, "distributing"), Collecting: drawSet(t, c.members, "collecting"), Multicast: drawSet(t, c.members, "multicast"),
+		Single: -1, Next: -1, PerMember: rapid.Bool().Draw(t, "per member"), Promiscuous: rapid.Bool().Draw(t, "promiscuous"),
+		Adapter: adapterMAC, Behind: c.behind, PacketsPerMember: rapid.IntRange(0, 3).Draw(t, "packets per member"),
+	}
+	if pl.Distributing != 0 {
+		pl.Single = pl.Distributing.First()
+		if rapid.IntRange(0, 7).Draw(t, "single") == 0 {
+			pl.Single = 5 // one that may not send
+		}
+	}
+	pl.Own = append([]frame.MAC{adapterMAC}, c.behind...)
+	for set := c.members; set != 0; set = set.Without(set.First()) {
+		id := set.First()
+		pl.Own = append(pl.Own, c.mac[id])
+		pl.Weights[id] = rapid.SampledFrom([]uint32{modes.MaxShare, modes.MaxShare / 2, 1000, 1}).Draw(t, "share")
+		pl.Rates[id] = rapid.SampledFrom([]uint64{10e6, 100e6, 1e9, 10e9}).Draw(t, "rate")
+		for range rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "heirs") {
+			pl.Filter[id] = append(pl.Filter[id], rapid.SampledFrom(c.all()).Draw(t, "heir of"))
+		}
+	}
+	pl.Known = drawSet(t, c.members, "known")
+	if rapid.IntRange(0, 7).Draw(t, "no slots") != 0 {
+		pl.Slots = make([]uint8, modes.SlotCount)
+		ids := []uint8{modes.NoMember}
+		for set := c.members; set != 0; set = set.Without(set.First()) {
+			ids = append(ids, uint8(set.First()), uint8(set.First()))
+		}
+		seed := rapid.IntRange(1, 1000).Draw(t, "slots")
+		for i := range pl.Slots {
+			pl.Slots[i] = ids[(i*seed+i*i)%len(ids)]
+		}
+	}
+	return pl
+}
+
+// apply puts a Plan in force, as the relay's Picker p follows it at now.
+func (b *bed) apply(pl *modes.Plan, c *cast) error {
+	b.links = [modes.MaxMembers]*team.Link{}
+	for set := c.members; set != 0; set = set.Without(set.First()) {
+		id := set.First()
+		b.links[id] = &team.Link{Index: 100 + id, MAC: c.mac[id]}
+	}
+	return b.put(pl, &b.links)
+}

@@ -1,0 +1,185 @@
+package fastpath
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/relay"
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+// goReceives is what the relay does with a frame that member id has received: see member.choose there. guests are the
+// addresses that the adapter sent from lately.
+func goReceives(u *relay.Rule, id int, own frame.MAC, b []byte, gso uint16, guests []frame.MAC) (o outcome) {
+	f, _ := goFinds(b, 0, gso)
+	m := &o.Counts.members[id]
+	drop := func(why team.Drop) outcome {
+		o.Verdict = verdictShot
+		m.RXDrop[why] += uint64(f.Frames)
+		return o
+	}
+	switch {
+	case f.Relays:
+		o.Verdict = verdictNext
+		return o
+	case u.IsOwn(f.Src), slices.Contains(guests, f.Src):
+		return drop(team.DropReflected)
+	}
+	whose, why := u.Accept(id, own, f.Dst, slices.Contains(guests, f.Dst))
+	if whose == relay.ForNobody {
+		if u.Astray(id, own, f.Dst) {
+			m.Flooded += uint64(f.Frames)
+		}
+		return drop(why)
+	}
+	o.Verdict, o.Frame = verdictRedirect, slices.Clone(b)
+	if whose == relay.ForUs {
+		u.Adapter.Put(o.Frame, 0)
+		if u.PerMember {
+			o.Heard = map[int]uint64{f.Heard: uint64(f.Bytes)}
+		}
+	}
+	m.RX[f.Protocol] = team.Count{Bytes: uint64(f.Bytes), Frames: uint64(f.Frames)}
+	return o
+}
+
+func compareOutcomes(want, got outcome) string {
+	return cmp.Diff(want, got, cmp.AllowUnexported(counts{}))
+}
+
+func TestProgramReceivesAsTheRelay(t *testing.T) {
+	b := newBed(t)
+	seen := map[string]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		c := drawCast(t)
+		pl := drawPlan(t, c, modes.SpreadSlots)
+		if err := b.apply(pl, c); err != nil {
+			t.Fatal(err)
+		}
+		u := relay.NewRule(pl)
+		macs := append(c.all(), frame.Broadcast, groupMAC)
+		var ids []int
+		for set := c.members; set != 0; set = set.Without(set.First()) {
+			ids = append(ids, set.First())
+		}
+		for range 40 {
+			f := drawFrame(t, macs, macs)
+			if len(f) < least {
+				f = slices.Concat(f, make([]byte, least-len(f)))
+			}
+			var guests []frame.MAC
+			if rapid.IntRange(0, 2).Draw(t, "guests") == 0 {
+				guests = rapid.SliceOfN(rapid.SampledFrom(append(slices.Clone(c.others), c.behind...)), 1, 3).Draw(t, "guest")
+				guests = slices.DeleteFunc(guests, func(m frame.MAC) bool { return m == 0 })
+			}
+			id := rapid.SampledFrom(ids).Draw(t, "by")
+			gso := rapid.SampledFrom([]uint16{0, 0, 100, 1448}).Draw(t, "gso")
+			if err := b.receives(id); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.sentBy(pl, guests); err != nil {
+				t.Fatal(err)
+			}
+			want := goReceives(u, id, c.mac[id], f, gso, guests)
+			got, err := b.run(b.Receive, f, gso)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := compareOutcomes(want, got); diff != "" {
+				t.Fatalf("frame %x by member %d, guests %v, plan %+v\n(-relay +program):\n%s", f, id, guests, pl, diff)
+			}
+			note(seen, &want, id)
+		}
+	})
+	for _, what := range []string{"next", "taken", "astray", "heard", "not-ours", "standby", "reflected"} {
+		if seen[what] < 10 {
+			t.Errorf("%d frames %s", seen[what], what)
+		}
+	}
+}
+
+// note notes what was met.
+func note(seen map[string]int, o *outcome, id int) {
+	m := &o.Counts.members[id]
+	switch o.Verdict {
+	case verdictNext:
+		seen["next"]++
+	case verdictRedirect:
+		seen["taken"]++
+	}
+	if m.Flooded != 0 {
+		seen["astray"]++
+	}
+	if o.Heard != nil {
+		seen["heard"]++
+	}
+	for d, n := range m.RXDrop {
+		if n != 0 {
+			seen[team.Drop(d).String()]++
+		}
+	}
+}
+
+// What the filter decides for a frame and what the program does with it go together: one of the relay and the program moves
+// it, or the gate is shut and nobody does.
+func TestListenAndReceiveAgree(t *testing.T) {
+	b := newBed(t)
+	c := &cast{members: 1}
+	c.mac[0] = memberMAC(0)
+	pl := &modes.Plan{Spread: modes.SpreadSingle, Single: 0, Next: -1, Adapter: adapterMAC, Own: []frame.MAC{adapterMAC, memberMAC(0)},
+		Distributing: 1, Collecting: 1, Multicast: 1}
+	if err := b.apply(pl, c); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.receives(0); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range vectors() {
+		f := slices.Clone(v.b)
+		memberMAC(0).Put(f, 0)
+		peerMAC.Put(f, 6)
+		if len(f) < least {
+			f = slices.Concat(f, make([]byte, least-len(f)))
+		}
+		found, _ := goFinds(f, 0, 0)
+		for gate, want := range map[uint32]struct {
+			takes   bool
+			verdict int
+			after   uint32
+		}{
+			relay.GateSlow: {true, verdictNext, relay.GateSlow},
+			relay.GateHold: {true, verdictNext, relay.GateSlow},
+			relay.GateFast: {found.Relays, verdictRedirect, relay.GateFast},
+			relay.GateShut: {false, verdictShot, relay.GateShut},
+		} {
+			if gate == relay.GateFast && found.Relays {
+				want.verdict = verdictNext
+			}
+			b.gates(gate)
+			// A test gives a socket's filter the frame without its Ethernet header, whereas a packet socket does not.
+			listened, err := b.run(b.Listen, stack(f, ether(0, 0, 0x88b5)), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := listened.Verdict != 0; got != want.takes {
+				t.Errorf("%s at gate %d: the relay takes it %v, want %v", v.name, gate, got, want.takes)
+			}
+			if got := b.control.ReceiveGate[0]; got != want.after {
+				t.Errorf("%s at gate %d: now %d, want %d", v.name, gate, got, want.after)
+			}
+			b.gates(relay.GateFast) // the program must not look again
+			got, err := b.run(b.Receive, f, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Verdict != want.verdict {
+				t.Errorf("%s at gate %d: %d, want %d", v.name, gate, got.Verdict, want.verdict)
+			}
+		}
+	}
+}
