@@ -23,6 +23,9 @@ on the host is changed before all input has been found valid, and a create that
 fails leaves the host as it was. Without --mode the team balances both directions
 on any switch: nicteam help elb
 
+The kernel moves the frames where it can, else the team's process does; nicteam
+status says which and why. --datapath fastpath fails where the kernel cannot.
+
 Flags win over NICTEAM_ variables, these over the file, and the file over
 defaults: nicteam help config`,
 		Example: `  nicteam create team0 eth1 eth2
