@@ -36,6 +36,7 @@ func (p *Path) Engage() error {
 	if err := p.yield(k); err != nil {
 		return errors.Join(err, p.disengage())
 	}
+	p.meter.begin(p, k)
 	return nil
 }
 
@@ -132,6 +133,7 @@ func (p *Path) disengage() error {
 	if k == nil {
 		return nil
 	}
+	p.meter.end()
 	errs := []error{p.Regain(&k.control.TransmitGate)}
 	for id, l := range links {
 		if l != nil {

@@ -99,7 +99,7 @@ func (g *gauge) traffic(of *nics, to *[modes.MaxMembers]traffic) error {
 	if answers == 0 {
 		return nil
 	}
-	err := g.talk(func(m message) bool {
+	err := g.talk(func(m answer) bool {
 		if at := m.seq - first; at < modes.MaxMembers {
 			to[at].take(m)
 			answers--
@@ -123,7 +123,7 @@ func (g *gauge) queues(of *nics, to *[modes.MaxMembers]queue) error {
 	g.out = g.out[:0]
 	g.seq++
 	g.ask(unix.RTM_GETQDISC, unix.NLM_F_DUMP, tcLen)
-	err := g.talk(func(m message) bool {
+	err := g.talk(func(m answer) bool {
 		if m.seq != g.seq {
 			return true
 		}
@@ -157,7 +157,7 @@ func (g *gauge) ask(kind, flags uint16, n int) []byte {
 var noQuestion [headerLen + tcLen]byte
 
 // talk sends the questions and has f see the messages that come, while it wants more.
-func (g *gauge) talk(f func(message) bool) error {
+func (g *gauge) talk(f func(answer) bool) error {
 	if _, err := unix.Write(g.fd, g.out); err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ func (g *gauge) talk(f func(message) bool) error {
 			return err
 		}
 		for b := g.in[:n]; more; {
-			m, rest, ok := cutMessage(b)
+			m, rest, ok := cutAnswer(b)
 			if !ok {
 				break
 			}

@@ -146,7 +146,7 @@ func FuzzReading(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var r traffic
 		for n := 0; ; n++ {
-			m, rest, ok := cutMessage(b)
+			m, rest, ok := cutAnswer(b)
 			if !ok {
 				return
 			}

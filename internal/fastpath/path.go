@@ -52,6 +52,8 @@ type Path struct {
 	heard  modes.Heard
 	base   counts // when the NIC that is counted came
 	names  [modes.MaxMembers]string
+
+	meter meter
 }
 
 // New returns a Path that is not engaged.
@@ -77,6 +79,12 @@ func (p *Path) Engaged() bool {
 func (p *Path) Join(id int, l team.Link) error {
 	p.changing.Lock()
 	defer p.changing.Unlock()
+	p.mu.Lock()
+	err := p.meter.open()
+	p.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	if err := p.Relay.Join(id, l); err != nil {
 		return err
 	}
@@ -86,13 +94,14 @@ func (p *Path) Join(id int, l team.Link) error {
 		p.names[id] = l.Name
 		now := p.counted()
 		p.base.members[id] = now.members[id]
+		p.meter.forget(id)
 	}
 	k := p.kernel
 	p.mu.Unlock()
 	if k == nil {
 		return nil
 	}
-	err := p.enter(k, id, &l)
+	err = p.enter(k, id, &l)
 	if err == nil {
 		err = p.YieldMember(id, &k.control.ReceiveGate[id])
 	}
@@ -170,6 +179,7 @@ func (p *Path) counted() *counts {
 // Counters fills c with the totals of both.
 func (p *Path) Counters(c *team.Counters) {
 	p.Relay.Counters(c)
+	p.meter.lost(c)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.counted()
@@ -189,5 +199,5 @@ func (p *Path) Close() error {
 		return nil
 	}
 	p.closed = true
-	return errors.Join(p.disengage(), p.Relay.Close())
+	return errors.Join(p.disengage(), p.meter.close(), p.Relay.Close())
 }

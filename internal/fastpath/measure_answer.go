@@ -6,15 +6,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// message is a netlink message; body is after its header.
-type message struct {
+// answer is a netlink message; body is after its header.
+type answer struct {
 	kind, flags uint16
 	seq         uint32
 	body        []byte
 }
 
-// cutMessage takes the first message off b.
-func cutMessage(b []byte) (m message, rest []byte, ok bool) {
+// cutAnswer takes the first message off b.
+func cutAnswer(b []byte) (m answer, rest []byte, ok bool) {
 	e := binary.NativeEndian
 	if len(b) < headerLen {
 		return m, nil, false
@@ -23,7 +23,7 @@ func cutMessage(b []byte) (m message, rest []byte, ok bool) {
 	if n < headerLen || n > uint64(len(b)) {
 		return m, nil, false
 	}
-	m = message{kind: e.Uint16(b[4:]), flags: e.Uint16(b[6:]), seq: e.Uint32(b[8:]), body: b[headerLen:n]}
+	m = answer{kind: e.Uint16(b[4:]), flags: e.Uint16(b[6:]), seq: e.Uint32(b[8:]), body: b[headerLen:n]}
 	return m, b[min((n+3)&^3, uint64(len(b))):], true
 }
 
@@ -66,8 +66,8 @@ const (
 	statsLink64   = 1 // struct rtnl_link_stats64
 )
 
-// take notes what a message says of a NIC.
-func (t *traffic) take(m message) {
+// take notes what an answer says of a NIC.
+func (t *traffic) take(m answer) {
 	if m.kind != unix.RTM_NEWSTATS || len(m.body) < statsLen {
 		return
 	}
@@ -77,8 +77,8 @@ func (t *traffic) take(m message) {
 	}
 }
 
-// rootQueue returns what a message says of the queueing discipline of a NIC as a whole.
-func rootQueue(m message) (index int32, q queue, ok bool) {
+// rootQueue returns what an answer says of the queueing discipline of a NIC as a whole.
+func rootQueue(m answer) (index int32, q queue, ok bool) {
 	e := binary.NativeEndian
 	if m.kind != unix.RTM_NEWQDISC || len(m.body) < tcLen || e.Uint32(m.body[12:]) != tcRoot {
 		return 0, q, false

@@ -1,0 +1,77 @@
+package fastpath
+
+import (
+	"slices"
+	"time"
+
+	"nicteam/internal/frame"
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+// ageing tells the control loop of MACs of Plan.Ageing that send. Programs note in the table of addresses when each last
+// sent, which nobody need look at more often than every ageingEvery.
+type ageing struct {
+	path   *Path
+	kernel *kernel
+
+	at   time.Time
+	plan *modes.Plan
+	asks []asked
+}
+
+// asked is a MAC that the control loop asks about.
+type asked struct {
+	mac   frame.MAC
+	since uint64 // of CLOCK_MONOTONIC: when it was first asked about
+}
+
+const ageingEvery = time.Second
+
+// look looks once for each MAC that is asked about.
+func (a *ageing) look(pl *modes.Plan) {
+	if pl != a.plan {
+		a.follow(pl)
+	}
+	if len(a.asks) == 0 || time.Since(a.at) < ageingEvery {
+		return
+	}
+	a.at = time.Now()
+	table := a.table()
+	a.asks = slices.DeleteFunc(a.asks, func(x asked) bool {
+		return table.sent(x.mac) >= x.since && a.path.Relay.Tell(team.Control{Kind: team.ControlBehind, Member: -1, MAC: x.mac})
+	})
+}
+
+// follow takes over what another Plan asks about. What was told of already is told of again if it still asks: the
+// control loop has not heard.
+func (a *ageing) follow(pl *modes.Plan) {
+	now := uint64(monotonic())
+	old := a.asks
+	a.plan, a.asks = pl, make([]asked, 0, len(pl.Ageing))
+	for _, m := range pl.Ageing {
+		x := asked{mac: m, since: now}
+		// Both are sorted.
+		if i, known := slices.BinarySearchFunc(old, m, func(o asked, m frame.MAC) int { return compare(o.mac, m) }); known {
+			x.since = old[i].since
+		}
+		a.asks = append(a.asks, x)
+	}
+}
+
+func compare(a, b frame.MAC) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// table is the table of addresses in force. When another comes into force meanwhile nothing is found in this one.
+func (a *ageing) table() addresses {
+	a.path.mu.Lock()
+	defer a.path.mu.Unlock()
+	return addresses{of: a.kernel.addresses.of, table: a.kernel.addresses.table}
+}

@@ -1,0 +1,283 @@
+package fastpath
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+// meter knows what waits for the members while programs move frames, and tells modes.Picker how long their queues really are, as the
+// relay does of its own sockets. It has one goroutine of its own: asking the kernel can take long, and nobody's frames may
+// wait for that. The members are looked at
+//
+//   - every paceEvery while much is given or waits, or as seldom as the host's many queueing disciplines demand,
+//   - every restEvery else, which then is a look into memory that the programs share.
+type meter struct {
+	gauge *gauge // nil until a member has joined
+
+	mu      sync.Mutex // held shortly, never while the kernel is asked
+	outlets [modes.MaxMembers]outlet
+	of      nics                     // the NICs that the outlets are of
+	losses  [modes.MaxMembers]uint64 // frames that were dropped after they were given
+
+	stop, done chan struct{} // of the goroutine; nil: there is none
+}
+
+const (
+	paceEvery = 20 * time.Millisecond
+	restEvery = 100 * time.Millisecond
+	// little is so little in restEvery that there is no hurry.
+	little = 16 << 10
+	// atOnce is how long reading what NICs have sent may take to count as done at one instant.
+	atOnce = time.Millisecond
+	// queuesPart is the part of a processor that reading all queueing disciplines of the host may take.
+	queuesPart = 200
+	// queuesMost is the longest time from one reading of them to the next.
+	queuesMost = time.Second
+	// paceMost is the longest from one reading to the next that says anything of what a member carries.
+	paceMost = 80 * time.Millisecond
+)
+
+// begin has the Path's members measured from now on. The caller holds changing.
+func (m *meter) begin(p *Path, k *kernel) {
+	if m.gauge == nil {
+		return
+	}
+	m.mu.Lock()
+	for id := range m.outlets {
+		m.outlets[id].begun = false
+	}
+	m.mu.Unlock()
+	m.stop, m.done = make(chan struct{}), make(chan struct{})
+	go m.run(&watch{meter: m, path: p, kernel: k, queues: true, ageing: ageing{path: p, kernel: k}}, m.stop, m.done)
+}
+
+// end ends that. The caller holds changing.
+func (m *meter) end() {
+	if m.stop != nil {
+		close(m.stop)
+		<-m.done
+		m.stop, m.done = nil, nil
+	}
+}
+
+// open opens the gauge, in the calling thread's network namespace.
+func (m *meter) open() (err error) {
+	if m.gauge == nil {
+		m.gauge, err = openGauge()
+	}
+	return err
+}
+
+func (m *meter) close() error {
+	if m.gauge == nil {
+		return nil
+	}
+	return m.gauge.Close()
+}
+
+// lost adds the frames that were dropped behind the programs to c.
+func (m *meter) lost(c *team.Counters) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, n := range m.losses {
+		c.Members[id].TXDrop[team.DropBacklog] += n
+	}
+}
+
+// forget begins member id's losses anew, for it is another NIC.
+func (m *meter) forget(id int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.losses[id] = 0
+}
+
+func (m *meter) run(w *watch, stop, done chan struct{}) {
+	defer close(done)
+	next := time.NewTimer(restEvery)
+	defer next.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-next.C:
+			next.Reset(w.look())
+		}
+	}
+}
+
+// watch is what the meter's goroutine keeps from one look to the next.
+type watch struct {
+	*meter
+	path   *Path
+	kernel *kernel
+	ageing ageing
+
+	counters team.Counters
+	totals   [modes.MaxMembers]given // at the last look
+	plan     *modes.Plan
+	ids      modes.MemberSet // that there are
+	now      nics
+
+	traffic [modes.MaxMembers]traffic
+	queue   [modes.MaxMembers]queue
+	before  [modes.MaxMembers]given
+	queues  bool            // to be read with the next look
+	read    time.Time       // when they were
+	takes   time.Duration   // for reading them
+	busy    modes.MemberSet // something waits for these
+
+	news [modes.MaxMembers]taken // since the Picker was told
+}
+
+// look looks at all members once, and returns how long to wait for the next time.
+func (w *watch) look() time.Duration {
+	w.members()
+	w.ageing.look(w.plan)
+	moved := w.totalsNow(&w.before)
+	if moved == 0 && w.busy == 0 {
+		return restEvery
+	}
+	began := time.Now()
+	at, err := w.sent()
+	if err != nil {
+		return restEvery // the next time it may be better
+	}
+	queued := false
+	if began.Sub(w.read) >= min(queuesPart*w.takes, queuesMost)-paceEvery/2 {
+		start := time.Now()
+		queued = w.gauge.queues(&w.now, &w.queue) == nil
+		w.timed(time.Since(start))
+		w.read = began
+	}
+	w.weigh(at, queued)
+	if w.plan.Spread == modes.SpreadShortest {
+		w.tell(at)
+	}
+	if moved < little && w.busy == 0 {
+		return restEvery
+	}
+	return min(max(paceEvery, queuesPart*w.takes), paceMost)
+}
+
+// sent reads what the members' NICs have sent, and returns when. A reading that took long says little: it is repeated.
+func (w *watch) sent() (at int64, err error) {
+	for tries := 0; ; tries++ {
+		start := monotonic()
+		if err := w.gauge.traffic(&w.now, &w.traffic); err != nil {
+			return 0, err
+		}
+		at = monotonic()
+		if at-start < int64(atOnce) || tries == 2 {
+			return at, nil
+		}
+		w.totalsNow(&w.before)
+	}
+}
+
+// timed takes in how long it took to read all queueing disciplines. The least of the last readings tells: others wait for the
+// kernel's lock, or for a processor.
+func (w *watch) timed(took time.Duration) {
+	if w.takes == 0 || took < w.takes {
+		w.takes = took
+		return
+	}
+	w.takes += (took - w.takes) / 16
+}
+
+// members takes in who there is and what is in force.
+func (w *watch) members() {
+	p := w.path
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w.plan, w.ids, w.now = p.plan, 0, nics{}
+	for id, l := range p.links {
+		if l != nil {
+			w.ids, w.now[id] = w.ids.With(id), int32(l.Index)
+		}
+	}
+}
+
+// totalsNow fills to with what the members were given in all, and returns how much that is since it was last asked.
+func (w *watch) totalsNow(to *[modes.MaxMembers]given) (moved uint64) {
+	w.path.Relay.Counters(&w.counters)
+	for left := w.ids; left != 0; left = left.Without(left.First()) {
+		id := left.First()
+		to[id] = w.kernel.given(id)
+		to[id].add(&w.counters.Members[id])
+		moved += to[id].bytes - w.totals[id].bytes
+		w.totals[id] = to[id]
+	}
+	return moved
+}
+
+// given is what the programs have given a member.
+func (k *kernel) given(id int) (g given) {
+	for i := range k.rows {
+		m := &k.rows[i].Members[id]
+		for p := range m.Tx {
+			g.bytes += atomic.LoadUint64(&m.Tx[p].Bytes)
+		}
+		g.octets += atomic.LoadUint64(&m.TxOctets)
+	}
+	return g
+}
+
+// add adds what the relay has given, which is hardly anything.
+func (g *given) add(c *team.MemberCounters) {
+	for p := range c.TX {
+		g.bytes += c.TX[p].Bytes
+		g.octets += c.TX[p].Bytes
+	}
+}
+
+// weigh has the outlets take in what was read.
+func (w *watch) weigh(at int64, queued bool) {
+	var after [modes.MaxMembers]given
+	was := w.totals
+	w.totalsNow(&after)
+	w.totals = was // what came meanwhile counts as moved at the next look
+	w.meter.mu.Lock()
+	defer w.meter.mu.Unlock()
+	w.busy = 0
+	for left := w.ids; left != 0; left = left.Without(left.First()) {
+		id := left.First()
+		o := &w.outlets[id]
+		if w.of[id] != w.now[id] {
+			*o, w.of[id] = outlet{}, w.now[id]
+		}
+		t := o.look(&sight{at: at, before: w.before[id], after: after[id], traffic: w.traffic[id], queue: w.queue[id], queued: queued})
+		w.losses[id] += t.losses
+		w.news[id].bytes += t.bytes
+		w.news[id].waiting = t.waiting
+		if t.waiting > 0 {
+			w.busy = w.busy.With(id)
+		}
+	}
+}
+
+// tell tells the Picker of members that were given anything.
+func (w *watch) tell(at int64) {
+	var set modes.MemberSet
+	for left := w.ids; left != 0; left = left.Without(left.First()) {
+		if id := left.First(); w.news[id].bytes > 0 || w.busy.Has(id) {
+			set = set.With(id)
+		}
+	}
+	if set == 0 {
+		return
+	}
+	// An error says that the relay is closed, and so is the Path soon.
+	_ = w.path.Relay.Do(func(pk *modes.Picker, now int64) {
+		pk.Now = at
+		for left := set; left != 0; left = left.Without(left.First()) {
+			id := left.First()
+			pk.Measured(id, w.news[id].bytes, w.news[id].waiting)
+			w.news[id].bytes = 0
+		}
+		pk.Now = now
+	})
+}
