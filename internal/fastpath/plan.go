@@ -43,6 +43,22 @@ func planOf(pl *modes.Plan, links *[modes.MaxMembers]*team.Link) programPlan {
 		}
 		p.Mac[id], p.Ifindex[id] = uint64(l.MAC), uint32(l.Index)
 	}
+	all := entries(pl)
+	for m := range all {
+		bit := uint64(m) * knownFactor >> 54
+		p.Known[bit/64] |= 1 << (bit % 64)
+	}
+	for id, l := range links {
+		if l == nil {
+			continue
+		}
+		if all[l.MAC].kind != kindBehind {
+			p.Plainly |= 1 << id
+		}
+		if e := all[pl.Adapter]; e.kind != kindBehind && (l.MAC == pl.Adapter || e.takers.Has(id)) {
+			p.ForAll |= 1 << id
+		}
+	}
 	for left := pl.Distributing; left != 0; left = left.Without(left.First()) {
 		id, share := left.First(), pl.Weights[left.First()]
 		if pl.Spread == modes.SpreadRoundRobin {
@@ -57,6 +73,9 @@ func planOf(pl *modes.Plan, links *[modes.MaxMembers]*team.Link) programPlan {
 	}
 	return p
 }
+
+// knownFactor spreads addresses over the bits of programPlan.Known.
+const knownFactor = 0x9e3779b97f4a7c15
 
 func bit(b bool) uint8 {
 	if b {

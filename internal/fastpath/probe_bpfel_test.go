@@ -115,6 +115,9 @@ type probePlan struct {
 	Distributing     uint64
 	Collecting       uint64
 	Multicast        uint64
+	Plainly          uint64
+	ForAll           uint64
+	Known            [16]uint64
 	Gain             int64
 	Skew             int64
 	Total            uint64
@@ -149,6 +152,8 @@ type probeRow struct {
 	Transmitting uint32
 	Receiving    uint32
 	Decided      uint32
+	Member       uint32
+	Ifindex      uint32
 	Unused       uint32
 	Members      [64]struct {
 		_  structs.HostLayout
@@ -162,9 +167,10 @@ type probeRow struct {
 			Bytes  uint64
 			Frames uint64
 		}
-		RxDrop  [9]uint64
-		TxDrop  [9]uint64
-		Flooded uint64
+		RxDrop   [9]uint64
+		TxDrop   [9]uint64
+		Flooded  uint64
+		TxOctets uint64
 	}
 	NoMember [9]uint64
 }

@@ -86,6 +86,9 @@ type programPlan struct {
 	Distributing     uint64
 	Collecting       uint64
 	Multicast        uint64
+	Plainly          uint64
+	ForAll           uint64
+	Known            [16]uint64
 	Gain             int64
 	Skew             int64
 	Total            uint64
@@ -111,6 +114,8 @@ type programRow struct {
 	Transmitting uint32
 	Receiving    uint32
 	Decided      uint32
+	Member       uint32
+	Ifindex      uint32
 	Unused       uint32
 	Members      [64]struct {
 		_  structs.HostLayout

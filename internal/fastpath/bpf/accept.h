@@ -65,6 +65,9 @@ __noinline __u32 accept_frame(struct control *c, struct plan *pl, struct tally *
 	if (multicast(dst))
 		return collecting && several ? FOR_OTHERS : refuse(t, DROP_STANDBY, frames);
 
+	if (collecting && ((dst == own && has(pl->plainly, id)) || (dst == pl->adapter && has(pl->for_all, id))) &&
+	    !(pl->per_member && guest_lately(c, 0, dst)))
+		return FOR_US;
 	struct address *a = address_of(pl, dst);
 	int behind = a && a->kind == BEHIND, ours = a && a->kind == OWN;
 	int astray = pl->per_member ? dst != own && ours : dst == pl->adapter && !collecting;

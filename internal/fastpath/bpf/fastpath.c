@@ -157,16 +157,23 @@ int listen(struct __sk_buff *skb)
 	struct control *c = the_control();
 	struct row *row = the_row();
 	__u32 ifindex = skb->ifindex;
-	__u32 *id = bpf_map_lookup_elem(&members, &ifindex);
+	__u32 *found = bpf_map_lookup_elem(&members, &ifindex);
 	struct headers h;
 
-	if (!c || !row || !id || *id >= MAX_MEMBERS)
+	if (!c || !row || !found)
 		return -1;
-	row->decided = gate_pass(&c->receive_gate[*id]);
+	__u32 id = seen(*found);
+	if (id >= MAX_MEMBERS)
+		return -1;
+	row->ifindex = ifindex;
+	row->member = id;
+	row->decided = gate_pass(&c->receive_gate[id]);
 	if (row->decided == GATE_SHUT)
 		return 0;
 	if (row->decided != GATE_FAST)
 		return -1;
+	if (surely_not_for_the_relay(skb))
+		return 0;
 	return parse(skb, &h) && for_the_relay(&h) ? -1 : 0;
 }
 
@@ -210,12 +217,21 @@ int receive(struct __sk_buff *skb)
 	struct control *c = the_control();
 	struct row *row = the_row();
 	__u32 ifindex = skb->ifindex;
-	__u32 *id = bpf_map_lookup_elem(&members, &ifindex);
 
-	if (!c || !row || !id || *id >= MAX_MEMBERS)
+	if (!c || !row)
+		return NEXT;
+	/* Listen has just seen the same frame. */
+	__u32 id = row->member;
+	if (row->ifindex != ifindex) {
+		__u32 *found = bpf_map_lookup_elem(&members, &ifindex);
+		if (!found)
+			return NEXT;
+		id = *found;
+	}
+	if (id >= MAX_MEMBERS)
 		return NEXT;
 	__sync_fetch_and_add(&row->receiving, 1);
-	int verdict = move_in(skb, c, row, *id);
+	int verdict = move_in(skb, c, row, id);
 	__sync_fetch_and_add(&row->receiving, 1);
 	return verdict;
 }

@@ -12,6 +12,8 @@
 #define HEARD_COUNT 4096
 #define PROTOCOLS 7
 #define DROPS 9
+#define KNOWN_WORDS 16
+#define KNOWN_FACTOR 0x9e3779b97f4a7c15ULL
 
 /* modes.Ledger */
 struct queue {
@@ -69,6 +71,9 @@ struct plan {
 	__u64 distributing;
 	__u64 collecting;
 	__u64 multicast;
+	__u64 plainly;    /* members that take in what is for their own address, and it is nobody's behind the adapter */
+	__u64 for_all;    /* the same of the adapter's address */
+	__u64 known[KNOWN_WORDS]; /* has a bit for each address that the plan speaks of, so few others need be looked up */
 	__s64 gain;
 	__s64 skew;
 	__u64 total;
@@ -115,6 +120,8 @@ struct row {
 	__u32 transmitting; /* odd while a program is at work */
 	__u32 receiving;
 	__u32 decided; /* by listen, for the frame that receive sees next */
+	__u32 member;  /* whose frame that is */
+	__u32 ifindex; /* that member's */
 	__u32 unused;
 	struct tally members[MAX_MEMBERS];
 	__u64 no_member[DROPS];
@@ -234,6 +241,9 @@ static __always_inline int has(__u64 set, __u32 id)
 
 static __always_inline struct address *address_of(struct plan *pl, __u64 mac)
 {
+	__u32 bit = mac * KNOWN_FACTOR >> 54;
+	if (!(pl->known[bit / 64 % KNOWN_WORDS] >> bit % 64 & 1))
+		return 0;
 	__u64 key = mac | (__u64)pl->addresses << 56;
 	return bpf_map_lookup_elem(&addresses, &key);
 }
