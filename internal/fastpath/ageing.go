@@ -46,7 +46,7 @@ func (a *ageing) look(pl *modes.Plan) {
 // follow takes over what another Plan asks about. What was told of already is told of again if it still asks: the
 // control loop has not heard.
 func (a *ageing) follow(pl *modes.Plan) {
-	now := uint64(monotonic())
+	now := uint64(clockNow())
 	old := a.asks
 	a.plan, a.asks = pl, make([]asked, 0, len(pl.Ageing))
 	for _, m := range pl.Ageing {

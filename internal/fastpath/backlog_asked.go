@@ -7,8 +7,8 @@ import (
 	"nicteam/team"
 )
 
-// monotonic is the time of CLOCK_MONOTONIC, as the programs and the relay have it, in ns.
-func monotonic() int64 {
+// clockNow is the time of CLOCK_MONOTONIC, as the programs and the relay have it, in ns.
+func clockNow() int64 {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
 		panic(err) // the clock is always there
@@ -23,7 +23,7 @@ func (p *Path) Backlog(id int) int {
 	if id < 0 || id >= modes.MaxMembers {
 		return relayed
 	}
-	s := sight{at: monotonic(), queued: true}
+	s := sight{at: clockNow(), queued: true}
 	var of nics
 	var g *gauge
 	if !p.given(id, &s.before, &of, &g) {

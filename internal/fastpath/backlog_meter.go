@@ -166,11 +166,11 @@ func (w *watch) look() time.Duration {
 // sent reads what the members' NICs have sent, and returns when. A reading that took long says little: it is repeated.
 func (w *watch) sent() (at int64, err error) {
 	for tries := 0; ; tries++ {
-		start := monotonic()
+		start := clockNow()
 		if err := w.gauge.traffic(&w.now, &w.traffic); err != nil {
 			return 0, err
 		}
-		at = monotonic()
+		at = clockNow()
 		if at-start < int64(atOnce) || tries == 2 {
 			return at, nil
 		}
