@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
 	"nicteam/internal/frame"
@@ -26,20 +25,23 @@ const (
 // loopback is the NIC that all frames come by, whichever member it is for the moment.
 const loopback = 1
 
-// bed is the programs, on no NIC, with every gate open.
+// bed is the programs, on no NIC, with every gate open and a clock of the test's own.
 type bed struct {
 	testing.TB
 	*kernel
+	now   int64 // ns
 	links [modes.MaxMembers]*team.Link
 }
 
 func newBed(t testing.TB) *bed {
 	t.Helper()
 	labtest.Root(t)
-	k, err := load()
+	spec, err := loadProbe()
+	labtest.Must(t, err)
+	k, err := loadFrom(spec)
 	labtest.Must(t, err)
 	t.Cleanup(func() { labtest.Check(t, k.close()) })
-	b := &bed{TB: t, kernel: k}
+	b := &bed{TB: t, kernel: k, now: 1e12}
 	b.gates(relay.GateFast)
 	for i := range k.rows {
 		k.rows[i].Decided = relay.GateFast
@@ -64,6 +66,7 @@ type outcome struct {
 
 // run has a program deal with b, a super-frame where gso is not 0.
 func (b *bed) run(p *ebpf.Program, f []byte, gso uint16) (o outcome, err error) {
+	b.ledger.Flows.Now = b.now
 	var before counts
 	before.read(b.kernel)
 	heard := *b.heard
@@ -107,7 +110,7 @@ func (b *bed) receives(id int) error { return b.Members.Put(uint32(loopback), ui
 
 // sentBy has it that the adapter sent from these MACs just now, and from no others.
 func (b *bed) sentBy(pl *modes.Plan, macs []frame.MAC) error {
-	now := monotonic()
+	now := uint64(b.now)
 	b.control.GuestsUntil = 0
 	var old []uint64
 	var mac uint64
@@ -141,12 +144,6 @@ func (b *bed) sentBy(pl *modes.Plan, macs []frame.MAC) error {
 		}
 	}
 	return nil
-}
-
-func monotonic() uint64 {
-	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
-	return uint64(ts.Nano())
 }
 
 // cast is whose addresses there are.
@@ -226,7 +223,7 @@ func drawPlan(t *rapid.T, c *cast, spreads ...modes.Spread) *modes.Plan {
 	return pl
 }
 
-// apply puts a Plan in force, as the relay's Picker p follows it at now.
+// apply puts a Plan in force.
 func (b *bed) apply(pl *modes.Plan, c *cast) error {
 	b.links = [modes.MaxMembers]*team.Link{}
 	for set := c.members; set != 0; set = set.Without(set.First()) {

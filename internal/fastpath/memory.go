@@ -31,6 +31,10 @@ func load() (*kernel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read programs: %w", err)
 	}
+	return loadFrom(spec)
+}
+
+func loadFrom(spec *ebpf.CollectionSpec) (*kernel, error) {
 	processors, err := ebpf.PossibleCPU()
 	if err != nil {
 		return nil, fmt.Errorf("count processors: %w", err)

@@ -1,6 +1,8 @@
 package fastpath
 
 import (
+	"bytes"
+	"maps"
 	"slices"
 	"testing"
 
@@ -49,6 +51,9 @@ func goReceives(u *relay.Rule, id int, own frame.MAC, b []byte, gso uint16, gues
 }
 
 func compareOutcomes(want, got outcome) string {
+	if want.Verdict == got.Verdict && want.Counts == got.Counts && bytes.Equal(want.Frame, got.Frame) && maps.Equal(want.Heard, got.Heard) {
+		return "" // most of the time, and much faster
+	}
 	return cmp.Diff(want, got, cmp.AllowUnexported(counts{}))
 }
 
@@ -84,6 +89,11 @@ func TestProgramReceivesAsTheRelay(t *testing.T) {
 			}
 			if err := b.sentBy(pl, guests); err != nil {
 				t.Fatal(err)
+			}
+			if wait := rapid.SampledFrom([]int64{0, 0, 1e9 - 1, 1e9}).Draw(t, "wait"); wait > 0 {
+				if b.now += wait; wait == 1e9 {
+					guests = nil // long ago
+				}
 			}
 			want := goReceives(u, id, c.mac[id], f, gso, guests)
 			got, err := b.run(b.Receive, f, gso)

@@ -13,24 +13,6 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type probeAddress struct {
-	_      structs.HostLayout
-	Takers uint64
-	Sent   uint64
-	Kind   uint32
-	Unused uint32
-}
-
-type probeControl struct {
-	_            structs.HostLayout
-	TransmitGate uint32
-	Active       uint32
-	GuestsUntil  uint64
-	Adapter      uint32
-	ReceiveGate  [64]uint32
-	_            [4]byte
-}
-
 type probeFinding struct {
 	_       structs.HostLayout
 	Headers struct {
@@ -60,84 +42,6 @@ type probeFinding struct {
 	Unused uint16
 }
 
-type probeLedger struct {
-	_     structs.HostLayout
-	Turns struct {
-		_     structs.HostLayout
-		Clock [64]uint64
-		State uint64
-		Turn  uint32
-		Left  int32
-	}
-	Flows struct {
-		_       structs.HostLayout
-		Now     int64
-		ForceBy int64
-		Members [64]struct {
-			_        structs.HostLayout
-			Clock    int64
-			Rate     uint64
-			Source   uint8
-			_        [7]byte
-			Capacity uint64
-			Fixed    uint64
-			Cost     uint64
-			Given    uint64
-			At       int64
-			Recent   int64
-			Before   int64
-			Reading  uint8
-			_        [7]byte
-			LateBy   int64
-			All      int64
-		}
-		Slots [16384]struct {
-			_       structs.HostLayout
-			Until   int64
-			Since   int64
-			Bytes   uint64
-			Pauses  uint32
-			Member  uint8
-			Why     uint8
-			To      uint8
-			Reading uint8
-			Lock    uint32
-			_       [4]byte
-		}
-		Forced uint64
-	}
-}
-
-type probePlan struct {
-	_                structs.HostLayout
-	Adapter          uint64
-	Salt             uint64
-	Distributing     uint64
-	Collecting       uint64
-	Multicast        uint64
-	Plainly          uint64
-	ForAll           uint64
-	Known            [16]uint64
-	Gain             int64
-	Skew             int64
-	Total            uint64
-	Mac              [64]uint64
-	TurnCost         [64]uint64
-	Weight           [64]uint32
-	Ifindex          [64]uint32
-	PacketsPerMember uint32
-	Ids              [64]uint8
-	Slots            [1024]uint8
-	Spread           uint8
-	Hash             uint8
-	Single           uint8
-	N                uint8
-	PerMember        uint8
-	Promiscuous      uint8
-	Addresses        uint8
-	_                [5]byte
-}
-
 type probeQuestion struct {
 	_      structs.HostLayout
 	Salt   uint64
@@ -145,34 +49,6 @@ type probeQuestion struct {
 	Tci    uint32
 	Len    uint32
 	Unused uint32
-}
-
-type probeRow struct {
-	_            structs.HostLayout
-	Transmitting uint32
-	Receiving    uint32
-	Decided      uint32
-	Member       uint32
-	Ifindex      uint32
-	Unused       uint32
-	Members      [64]struct {
-		_  structs.HostLayout
-		Rx [7]struct {
-			_      structs.HostLayout
-			Bytes  uint64
-			Frames uint64
-		}
-		Tx [7]struct {
-			_      structs.HostLayout
-			Bytes  uint64
-			Frames uint64
-		}
-		RxDrop   [9]uint64
-		TxDrop   [9]uint64
-		Flooded  uint64
-		TxOctets uint64
-	}
-	NoMember [9]uint64
 }
 
 // Names of all BPF objects in the ELF.
@@ -189,7 +65,10 @@ const (
 	probeMapPlans     = "plans"
 	probeMapQuestions = "questions"
 	probeMapRows      = "rows"
+	probeProgListen   = "listen"
 	probeProgProbe    = "probe"
+	probeProgReceive  = "receive"
+	probeProgTransmit = "transmit"
 )
 
 // loadProbe returns the embedded CollectionSpec for probe.
@@ -234,7 +113,10 @@ type probeSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type probeProgramSpecs struct {
-	Probe *ebpf.ProgramSpec `ebpf:"probe"`
+	Listen   *ebpf.ProgramSpec `ebpf:"listen"`
+	Probe    *ebpf.ProgramSpec `ebpf:"probe"`
+	Receive  *ebpf.ProgramSpec `ebpf:"receive"`
+	Transmit *ebpf.ProgramSpec `ebpf:"transmit"`
 }
 
 // probeMapSpecs contains maps before they are loaded into the kernel.
@@ -316,12 +198,18 @@ type probeVariables struct {
 //
 // It can be passed to loadProbeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type probePrograms struct {
-	Probe *ebpf.Program `ebpf:"probe"`
+	Listen   *ebpf.Program `ebpf:"listen"`
+	Probe    *ebpf.Program `ebpf:"probe"`
+	Receive  *ebpf.Program `ebpf:"receive"`
+	Transmit *ebpf.Program `ebpf:"transmit"`
 }
 
 func (p *probePrograms) Close() error {
 	return _ProbeClose(
+		p.Listen,
 		p.Probe,
+		p.Receive,
+		p.Transmit,
 	)
 }
 

@@ -70,22 +70,27 @@ static __always_inline __u32 pick(struct __sk_buff *skb, const struct plan *pl, 
 
 __noinline int spread_copies(struct __sk_buff *skb, struct plan *pl, struct row *row, const struct headers *h)
 {
-	__u32 last = 0;
-
 	if (!pl || !row || !h)
 		return SHOT;
 	for (__u32 i = 0; i < MAX_MEMBERS; i++) {
 		if (i >= pl->n)
 			break;
-		__u32 id = pl->ids[i] & 63;
-		count(row->members[id].tx, h);
-		row->members[id].tx_octets += skb->len;
-		if (i + 1 == pl->n)
-			last = pl->ifindex[id];
+		__u32 id = pl->ids[i] & 63, to = pl->ifindex[id];
+		struct tally *t = &row->members[id];
+		if (to != 0 && i + 1 == pl->n) {
+			count(t->tx, h);
+			return bpf_redirect(to, 0);
+		}
+		/* 1: its queue is full. More is no loss. */
+		int sent = to != 0 ? bpf_clone_redirect(skb, to, 0) : -1;
+		if (sent == 1)
+			t->tx_drop[DROP_BACKLOG] += h->frames;
+		else if (sent < 0)
+			t->tx_drop[DROP_REFUSED] += h->frames;
 		else
-			bpf_clone_redirect(skb, pl->ifindex[id], 0);
+			count(t->tx, h);
 	}
-	return last ? bpf_redirect(last, 0) : lost(row, DROP_NO_MEMBER, h->frames);
+	return pl->n ? SHOT : lost(row, DROP_NO_MEMBER, h->frames);
 }
 
 static __always_inline int move_out(struct __sk_buff *skb, struct control *c, struct row *row)
@@ -107,19 +112,21 @@ static __always_inline int move_out(struct __sk_buff *skb, struct control *c, st
 	}
 	if (!parse(skb, &h))
 		return lost(row, DROP_MALFORMED, 1);
-	if (for_the_relay(&h))
-		return NEXT;
+	int relays = for_the_relay(&h);
 	if (h.src != pl->adapter && !multicast(h.src) && h.src != 0) {
 		__u64 now = bpf_ktime_get_ns();
 		struct address *a = address_of(pl, h.src);
-		if (!a || a->kind != BEHIND) {
+		if (a && a->kind == BEHIND) {
+			a->sent = now;
+			behind = 1;
+		} else {
 			/* The relay has the control loop hear of it. */
 			note_guest(c, h.src, now);
-			return NEXT;
+			relays = 1;
 		}
-		a->sent = now;
-		behind = 1;
 	}
+	if (relays)
+		return NEXT;
 	wire_count(skb, &h);
 	if (pl->spread == SPREAD_BROADCAST)
 		return spread_copies(skb, pl, row, &h);

@@ -5,6 +5,7 @@
 
 #define TURNS_LIMIT (1ULL << 60)
 
+/* Clocks are compared by their difference: two processors that set them back at once set all of them back twice. */
 static __always_inline __u32 furthest(const struct plan *pl, const struct turns *t)
 {
 	__u32 best = pl->ids[0] & 63;
@@ -15,7 +16,7 @@ static __always_inline __u32 furthest(const struct plan *pl, const struct turns 
 			break;
 		__u32 id = pl->ids[i] & 63;
 		__u64 c = t->clock[id];
-		if (c < least) {
+		if ((__s64)(c - least) < 0) {
 			least = c;
 			best = id;
 		}
@@ -57,7 +58,8 @@ __noinline __u32 next_turn(const struct plan *pl, struct turns *t, __u32 bytes)
 		return NO_MEMBER;
 	if (pl->packets_per_member == 0)
 		return random_turn(pl, t);
-	if (t->left <= 0) {
+	/* One that has left may have been put back by who still followed the plan before. */
+	if (t->left <= 0 || pl->turn_cost[t->turn & 63] == 0) {
 		t->turn = furthest(pl, t);
 		t->left = pl->packets_per_member;
 	}

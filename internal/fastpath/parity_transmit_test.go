@@ -1,0 +1,256 @@
+package fastpath
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"pgregory.net/rapid"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/lab/labtest"
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+// sender is a bed beside what the relay would do: a Picker of its own, and one that has the programs' memory, as the relay's
+// has while programs transmit.
+type sender struct {
+	*bed
+	ref, over *modes.Picker
+	kept      *modes.Ledger // ref's
+	plan      *modes.Plan
+	cast      *cast
+}
+
+func newSender(b *bed) *sender {
+	s := &sender{bed: b, ref: &modes.Picker{Seed: 3}, over: &modes.Picker{Seed: 3}, kept: &modes.Ledger{}}
+	*b.ledger = modes.Ledger{}
+	s.ref.Keep(s.kept)
+	s.over.Keep(b.ledger)
+	return s
+}
+
+// follow puts a Plan in force for all.
+func (s *sender) follow(pl *modes.Plan, c *cast) error {
+	s.plan, s.cast = pl, c
+	for _, p := range []*modes.Picker{s.ref, s.over} {
+		p.Now = s.now
+		p.Follow(pl)
+	}
+	return s.apply(pl, c)
+}
+
+// measured has all read what a member has sent.
+func (s *sender) measured(id int, sent uint64, waiting int) {
+	for _, p := range []*modes.Picker{s.ref, s.over} {
+		p.Now = s.now
+		p.Measured(id, sent, waiting)
+	}
+}
+
+// goTransmits is what the relay does with a frame of the adapter: see transmitter.pick there.
+func (s *sender) goTransmits(b []byte, gso uint16) (o outcome) {
+	f, _ := goFinds(b, s.plan.Salt, gso)
+	pl := s.plan
+	stranger := f.Src != pl.Adapter && !f.Src.Multicast() && f.Src != 0 && !slices.Contains(pl.Behind, f.Src)
+	if f.Relays || stranger {
+		o.Verdict = verdictNext
+		return o
+	}
+	var h frame.Headers
+	frame.Parse(b, &h)
+	s.ref.Now = s.now
+	set := s.ref.Pick(pl, &h, b, f.Bytes)
+	if set == 0 {
+		o.Verdict = verdictShot
+		o.Counts.noMember[team.DropNoMember] += uint64(f.Frames)
+		return o
+	}
+	o.Verdict, o.Frame = verdictRedirect, slices.Clone(b)
+	for ; set != 0; set = set.Without(set.First()) {
+		id := set.First()
+		if pl.PerMember && (f.Src == pl.Adapter || f.Report) {
+			s.cast.mac[id].Put(o.Frame, 6)
+		}
+		o.Counts.members[id].TX[f.Protocol] = team.Count{Bytes: uint64(f.Bytes), Frames: uint64(f.Frames)}
+	}
+	return o
+}
+
+// compare has the program and the relay deal with a frame.
+func (s *sender) compare(b []byte, gso uint16) (outcome, error) {
+	want := s.goTransmits(b, gso)
+	got, err := s.run(s.Transmit, b, gso)
+	if err != nil {
+		return want, err
+	}
+	if diff := compareOutcomes(want, got); diff != "" {
+		return want, fmt.Errorf("frame %x, super-frame of %d (-relay +program):\n%s", b, gso, diff)
+	}
+	return want, s.same(false)
+}
+
+// same compares what is kept, all of it or what every frame changes.
+func (s *sender) same(all bool) error {
+	s.kept.Flows.Now = s.ledger.Flows.Now // the test's clock
+	if s.kept.Turns != s.ledger.Turns {
+		return fmt.Errorf("turns %+v, want %+v", s.ledger.Turns, s.kept.Turns)
+	}
+	if s.kept.Flows.Members != s.ledger.Flows.Members {
+		for id := range s.kept.Flows.Members {
+			if got, want := s.ledger.Flows.Members[id], s.kept.Flows.Members[id]; got != want {
+				return fmt.Errorf("queue of member %d at %d: %+v, want %+v", id, s.now, got, want)
+			}
+		}
+	}
+	if all && octets(s.kept) != octets(s.ledger) {
+		for slot := range s.kept.Flows.Slots {
+			if got, want := s.ledger.Flows.Slots[slot], s.kept.Flows.Slots[slot]; got != want {
+				return fmt.Errorf("slot %d at %d: %+v, want %+v", slot, s.now, got, want)
+			}
+		}
+		return fmt.Errorf("forced %d by %d, want %d by %d, or an octet in between", s.ledger.Flows.Forced, s.ledger.Flows.ForceBy, s.kept.Flows.Forced, s.kept.Flows.ForceBy)
+	}
+	return nil
+}
+
+// octets are what a Ledger consists of, unexported fields and all.
+func octets(l *modes.Ledger) string {
+	return unsafe.String((*byte)(unsafe.Pointer(l)), unsafe.Sizeof(*l))
+}
+
+func TestProgramTransmitsAsTheRelay(t *testing.T) {
+	b := newBed(t)
+	seen := map[string]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		s := newSender(b)
+		for range rapid.IntRange(1, 3).Draw(t, "plans") {
+			c := drawCast(t)
+			pl := drawPlan(t, c, modes.SpreadNone, modes.SpreadSingle, modes.SpreadSlots, modes.SpreadRoundRobin)
+			if err := s.follow(pl, c); err != nil {
+				t.Fatal(err)
+			}
+			src := append(slices.Clone(c.behind), adapterMAC, adapterMAC, adapterMAC, adapterMAC, peerMAC, groupMAC, 0)
+			dst := []frame.MAC{peerMAC, peerMAC, groupMAC, frame.Broadcast}
+			for range rapid.IntRange(1, 60).Draw(t, "frames") {
+				b.now += rapid.SampledFrom([]int64{0, 1000, 1e9}).Draw(t, "wait")
+				f := drawFrame(t, dst, src)
+				if len(f) < least {
+					f = slices.Concat(f, make([]byte, least-len(f)))
+				}
+				o, err := s.compare(f, rapid.SampledFrom([]uint16{0, 0, 10, 1448}).Draw(t, "gso"))
+				if err != nil {
+					t.Fatalf("%v\nplan %+v", err, pl)
+				}
+				if err := s.sources(f); err != nil {
+					t.Fatal(err)
+				}
+				noteSent(seen, pl, f, &o)
+			}
+		}
+	})
+	for _, what := range []string{"by the relay", "lost", "single", "slots", "round-robin", "random", "renamed"} {
+		if seen[what] < 10 {
+			t.Errorf("%d frames %s", seen[what], what)
+		}
+	}
+}
+
+func noteSent(seen map[string]int, pl *modes.Plan, f []byte, o *outcome) {
+	switch {
+	case o.Verdict == verdictNext:
+		seen["by the relay"]++
+	case o.Verdict == verdictShot:
+		seen["lost"]++
+	case pl.Spread == modes.SpreadSingle:
+		seen["single"]++
+	case pl.Spread == modes.SpreadSlots:
+		seen["slots"]++
+	case pl.Spread == modes.SpreadRoundRobin && pl.PacketsPerMember == 0:
+		seen["random"]++
+	case pl.Spread == modes.SpreadRoundRobin:
+		seen["round-robin"]++
+	}
+	if o.Verdict == verdictRedirect && !slices.Equal(f, o.Frame) {
+		seen["renamed"]++
+	}
+}
+
+// sources looks whether the program has noted who sent a frame: what comes back of theirs is to be known.
+func (s *sender) sources(f []byte) error {
+	src := frame.MACAt(f, 6)
+	if src == s.plan.Adapter || src.Multicast() || src == 0 {
+		return nil
+	}
+	var sent uint64
+	if slices.Contains(s.plan.Behind, src) {
+		sent = s.addresses.sent(src)
+	} else if err := s.Guests.Lookup(uint64(src), &sent); err != nil {
+		return fmt.Errorf("guest %v: %w", src, err)
+	}
+	if sent != uint64(s.now) {
+		return fmt.Errorf("%v sent at %d, noted %d", src, s.now, sent)
+	}
+	return nil
+}
+
+// A gate that is not open has the relay transmit, or nobody.
+func TestTransmitObeysItsGate(t *testing.T) {
+	b := newBed(t)
+	s := newSender(b)
+	c := &cast{members: 1}
+	c.mac[0] = memberMAC(0)
+	labtest.Must(t, s.follow(&modes.Plan{Spread: modes.SpreadSingle, Adapter: adapterMAC, Distributing: 1}, c))
+	f := vectors()[0].b
+	for gate, want := range []struct {
+		verdict int
+		after   uint32
+		lost    uint64
+	}{{verdictNext, 0, 0}, {verdictNext, 0, 0}, {verdictRedirect, 2, 0}, {verdictShot, 3, 1}} {
+		b.gates(uint32(gate))
+		o, err := b.run(b.Transmit, f, 0)
+		labtest.Must(t, err)
+		if got := b.control.TransmitGate; o.Verdict != want.verdict || got != want.after || o.Counts.noMember[team.DropBacklog] != want.lost {
+			t.Errorf("gate %d: verdict %d, gate %d afterwards, %d lost, want %+v", gate, o.Verdict, got, o.Counts.noMember[team.DropBacklog], want)
+		}
+	}
+}
+
+// The product's own object does what the tests' object does, whose clock is another.
+func TestProductTransmitsAndReceives(t *testing.T) {
+	labtest.Root(t)
+	k, err := load()
+	labtest.Must(t, err)
+	t.Cleanup(func() { labtest.Check(t, k.close()) })
+	b := &bed{TB: t, kernel: k}
+	b.gates(2)
+	for i := range k.rows {
+		k.rows[i].Decided = 2
+	}
+	c := &cast{members: 6}
+	c.mac[1], c.mac[2] = memberMAC(1), memberMAC(2)
+	pl := &modes.Plan{Spread: modes.SpreadShortest, Adapter: adapterMAC, PerMember: true, Distributing: 6, Collecting: 6, Multicast: 2, Single: 1,
+		Own: []frame.MAC{adapterMAC, memberMAC(1), memberMAC(2)}, Gain: modes.DefaultGain, Skew: modes.DefaultSkew}
+	for id := 1; id < 3; id++ {
+		pl.Weights[id], pl.Rates[id] = modes.MaxShare, 1e9
+	}
+	s := &sender{bed: b, ref: &modes.Picker{}, over: &modes.Picker{}}
+	s.over.Keep(k.ledger)
+	labtest.Must(t, s.follow(pl, c))
+	labtest.Must(t, b.receives(2))
+	for name, p := range map[string]*ebpf.Program{"transmit": k.Transmit, "receive": k.Receive} {
+		f := slices.Clone(vectors()[0].b)
+		if p == k.Receive {
+			memberMAC(2).Put(f, 0)
+			peerMAC.Put(f, 6)
+		}
+		o, err := b.run(p, f, 0)
+		labtest.Must(t, err)
+		if o.Verdict != verdictRedirect {
+			t.Errorf("%s: %d", name, o.Verdict)
+		}
+	}
+}
