@@ -6,6 +6,12 @@ import (
 	"nicteam/internal/lab"
 )
 
+// on has teams made on a data path.
+func (o worldOptions) on(path string) worldOptions {
+	o.Datapath = path
+	return o
+}
+
 // bothPaths runs a scenario where the relay moves the frames, and where programs in the kernel do.
 func bothPaths(t *testing.T, scenario func(t *testing.T, path string)) {
 	for _, path := range []string{"relay", "fastpath"} {

@@ -81,96 +81,98 @@ func TestELBByDefault(t *testing.T) {
 
 // TestELBTellsTheTruth compares what `explain` and `peers` say with the NICs' own counters.
 func TestELBTellsTheTruth(t *testing.T) {
-	const count = 50
-	// Without offload, so that a frame is one to the kernel, too.
-	w := newWorld(t, worldOptions{NICs: 4, NoOffload: true})
-	heard := w.listen()
-	w.create(nics(4))
-	sink, err := w.peer.ListenPacket("udp", net.JoinHostPort(peer4.String(), "0"))
-	labtest.Must(t, err)
-	t.Cleanup(func() { sink.Close() })
-	to := sink.LocalAddr().(*net.UDPAddr)
-	arrived := func() {
-		t.Helper()
-		labtest.Must(t, sink.SetReadDeadline(time.Now().Add(patience)))
-		_, _, err := sink.ReadFrom(make([]byte, 64))
+	bothPaths(t, func(t *testing.T, path string) {
+		const count = 50
+		// Without offload, so that a frame is one to the kernel, too.
+		w := newWorld(t, worldOptions{NICs: 4, NoOffload: true}.on(path))
+		heard := w.listen()
+		w.create(nics(4))
+		sink, err := w.peer.ListenPacket("udp", net.JoinHostPort(peer4.String(), "0"))
 		labtest.Must(t, err)
-	}
-	sent := func() map[string]uint64 {
-		by := map[string]uint64{}
-		for _, nic := range nics(4) {
-			by[nic] = link(t, w.box, nic).Statistics.TxPackets
-		}
-		return by
-	}
-	named := map[string]int{}
-	for i := range 8 {
-		var c *net.UDPConn
-		from := firstPort + i*portStep
-		labtest.Must(t, w.box.Do(func() (err error) {
-			c, err = net.DialUDP("udp4", &net.UDPAddr{Port: from}, to)
-			return err
-		}))
-		defer c.Close()
-		// A flow that has rested for a second may go anywhere; one that a slow machine made rest is asked for again.
-		for attempt := 0; ; attempt++ {
-			_, err := c.Write([]byte("which way?"))
+		t.Cleanup(func() { sink.Close() })
+		to := sink.LocalAddr().(*net.UDPAddr)
+		arrived := func() {
+			t.Helper()
+			labtest.Must(t, sink.SetReadDeadline(time.Now().Add(patience)))
+			_, _, err := sink.ReadFrom(make([]byte, 64))
 			labtest.Must(t, err)
-			arrived() // not waiting for an answer to ARP
-			asked := time.Now()
-			e := w.explain(udpFlow(from, to.Port))
-			if e.Why == "" || e.Next == "" || e.Next == e.Member || e.Slot < 0 {
-				t.Errorf("flow from port %d: %+v", from, e)
+		}
+		sent := func() map[string]uint64 {
+			by := map[string]uint64{}
+			for _, nic := range nics(4) {
+				by[nic] = link(t, w.box, nic).Statistics.TxPackets
 			}
-			before := sent()
-			for range count {
+			return by
+		}
+		named := map[string]int{}
+		for i := range 8 {
+			var c *net.UDPConn
+			from := firstPort + i*portStep
+			labtest.Must(t, w.box.Do(func() (err error) {
+				c, err = net.DialUDP("udp4", &net.UDPAddr{Port: from}, to)
+				return err
+			}))
+			defer c.Close()
+			// A flow that has rested for a second may go anywhere; one that a slow machine made rest is asked for again.
+			for attempt := 0; ; attempt++ {
 				_, err := c.Write([]byte("which way?"))
 				labtest.Must(t, err)
-			}
-			for range count {
-				arrived()
-			}
-			rested := time.Since(asked) > 800*time.Millisecond
-			var after map[string]uint64
-			labtest.Eventually(t, patience, fmt.Sprintf("%d frames", count), func() bool {
-				after = sent()
-				sum := 0
-				for nic := range after {
-					sum += int(after[nic] - before[nic])
+				arrived() // not waiting for an answer to ARP
+				asked := time.Now()
+				e := w.explain(udpFlow(from, to.Port))
+				if e.Why == "" || e.Next == "" || e.Next == e.Member || e.Slot < 0 {
+					t.Errorf("flow from port %d: %+v", from, e)
 				}
-				return sum >= count
-			})
-			if after[e.Member]-before[e.Member] >= count {
-				named[e.Member]++
-				break
-			}
-			if !rested || attempt == 5 {
-				t.Fatalf("flow from port %d is on %s because %s, and the NICs sent %v after %v", from, e.Member, e.Why, after, before)
+				before := sent()
+				for range count {
+					_, err := c.Write([]byte("which way?"))
+					labtest.Must(t, err)
+				}
+				for range count {
+					arrived()
+				}
+				rested := time.Since(asked) > 800*time.Millisecond
+				var after map[string]uint64
+				labtest.Eventually(t, patience, fmt.Sprintf("%d frames", count), func() bool {
+					after = sent()
+					sum := 0
+					for nic := range after {
+						sum += int(after[nic] - before[nic])
+					}
+					return sum >= count
+				})
+				if after[e.Member]-before[e.Member] >= count {
+					named[e.Member]++
+					break
+				}
+				if !rested || attempt == 5 {
+					t.Fatalf("flow from port %d is on %s because %s, and the NICs sent %v after %v", from, e.Member, e.Why, after, before)
+				}
 			}
 		}
-	}
-	t.Logf("8 flows: %v", named)
-	if len(named) < 2 {
-		t.Error("all flows are on one member")
-	}
+		t.Logf("8 flows: %v", named)
+		if len(named) < 2 {
+			t.Error("all flows are on one member")
+		}
 
-	mac := macOf(link(t, w.peer, "eth0").HardwareAddr)
-	for _, ours := range []netip.Addr{box4, box6} {
-		r := labtest.Start(t, lab.Stream{From: w.peer, To: w.box, Address: ours, Rate: 2000})
-		labtest.Eventually(t, patience, "a peer whose frames come as told", func() bool {
-			p := peerOf(w.peers().Peers, mac, ours)
-			if p == nil {
-				return false
+		mac := macOf(link(t, w.peer, "eth0").HardwareAddr)
+		for _, ours := range []netip.Addr{box4, box6} {
+			r := labtest.Start(t, lab.Stream{From: w.peer, To: w.box, Address: ours, Rate: 2000})
+			labtest.Eventually(t, patience, "a peer whose frames come as told", func() bool {
+				p := peerOf(w.peers().Peers, mac, ours)
+				if p == nil {
+					return false
+				}
+				before, seen := heard.arrivals(mac), r.Received()
+				labtest.Eventually(t, patience, "200 frames", func() bool { return r.Received() >= seen+200 })
+				return heard.arrivals(mac)[p.Member]-before[p.Member] >= 190
+			})
+			if got, err := r.Stop(); err != nil || got.Duplicated+got.Corrupt != 0 {
+				t.Errorf("to %s: %v, %v", ours, got, err)
 			}
-			before, seen := heard.arrivals(mac), r.Received()
-			labtest.Eventually(t, patience, "200 frames", func() bool { return r.Received() >= seen+200 })
-			return heard.arrivals(mac)[p.Member]-before[p.Member] >= 190
-		})
-		if got, err := r.Stop(); err != nil || got.Duplicated+got.Corrupt != 0 {
-			t.Errorf("to %s: %v, %v", ours, got, err)
 		}
-	}
-	heard.truthful()
+		heard.truthful()
+	})
 }
 
 // TestELBAnswersByTheMemberItNames looks at what peer is told when it asks, again and again: one answer, from the

@@ -102,32 +102,34 @@ func TestFileSurvivesPulledCables(t *testing.T) {
 // TestFailoverGap pulls the cable of the active member, and 100 ms later that of its heir: the kernel
 // keeps the second loss from listeners for up to a second.
 func TestFailoverGap(t *testing.T) {
-	for _, tt := range teams {
-		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t, tt.world)
-			w.create(nics(3), "--mode", tt.mode)
-			tr := w.traffic(lab.Stream{Rate: 10_000})
-			first := time.Now()
-			labtest.Must(t, w.wires["eth1"].Cut())
-			time.Sleep(100 * time.Millisecond) // the distance is what the test is about
-			second := time.Now()
-			labtest.Must(t, w.wires["eth2"].Cut())
-			s := w.awaitMember("eth2", "down")
-			if memberOf(t, s, "eth1").State != "down" || tt.mode == "active-backup" && s.Active != "eth3" {
-				t.Errorf("active %q, members %+v", s.Active, s.Members)
-			}
-			out, in := tr.gap(first)
-			secondOut, secondIn := tr.gap(second)
-			t.Logf("gap after both: out %v, in %v; after the second: out %v, in %v", out, in, secondOut, secondIn)
-			if worst := max(out, in); worst > gapBound {
-				t.Errorf("gap of %v, want at most %v", worst, gapBound)
-			}
-			o, i := tr.stop()
-			if o.Duplicated != 0 && tt.mode != "broadcast" || i.Duplicated > tt.world.amiss(i) || o.Corrupt+i.Corrupt != 0 {
-				t.Error("frames doubled or corrupt")
-			}
-		})
-	}
+	bothPaths(t, func(t *testing.T, path string) {
+		for _, tt := range teams {
+			t.Run(tt.name, func(t *testing.T) {
+				w := newWorld(t, tt.world.on(path))
+				w.create(nics(3), "--mode", tt.mode)
+				tr := w.traffic(lab.Stream{Rate: 10_000})
+				first := time.Now()
+				labtest.Must(t, w.wires["eth1"].Cut())
+				time.Sleep(100 * time.Millisecond) // the distance is what the test is about
+				second := time.Now()
+				labtest.Must(t, w.wires["eth2"].Cut())
+				s := w.awaitMember("eth2", "down")
+				if memberOf(t, s, "eth1").State != "down" || tt.mode == "active-backup" && s.Active != "eth3" {
+					t.Errorf("active %q, members %+v", s.Active, s.Members)
+				}
+				out, in := tr.gap(first)
+				secondOut, secondIn := tr.gap(second)
+				t.Logf("gap after both: out %v, in %v; after the second: out %v, in %v", out, in, secondOut, secondIn)
+				if worst := max(out, in); worst > gapBound {
+					t.Errorf("gap of %v, want at most %v", worst, gapBound)
+				}
+				o, i := tr.stop()
+				if o.Duplicated != 0 && tt.mode != "broadcast" || i.Duplicated > tt.world.amiss(i) || o.Corrupt+i.Corrupt != 0 {
+					t.Error("frames doubled or corrupt")
+				}
+			})
+		}
+	})
 }
 
 // TestCableComesBack has the primary return under traffic, which is a planned change: nothing is lost.

@@ -29,126 +29,130 @@ func (w *world) explain(flow string) control.Explanation {
 // TestAddAndRemoveUnderTraffic takes NICs in and lets them go, the active one too, while 5000 frames/s go each way in
 // 8 flows: none is lost or doubled. That flows which stay keep their order is the next test.
 func TestAddAndRemoveUnderTraffic(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		mode  string
-		world worldOptions
-		order bool // flows keep theirs but for a moment where the active member changes
-	}{
-		{"active-backup, learning switch", "active-backup", worldOptions{NICs: 3}, true},
-		{"active-backup, flooding switch", "active-backup", worldOptions{NICs: 3, Flooding: true}, true},
-		{"xor", "xor", worldOptions{NICs: 3, LAG: true}, false},
-		{"round-robin", "round-robin", worldOptions{NICs: 3, LAG: true, Spread: lab.SpreadFrames}, false},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t, tt.world)
-			hold := func(port string, on bool) {
-				if w.lag != nil {
-					labtest.Must(t, w.lag.Hold(port, on))
+	bothPaths(t, func(t *testing.T, path string) {
+		for _, tt := range []struct {
+			name  string
+			mode  string
+			world worldOptions
+			order bool // flows keep theirs but for a moment where the active member changes
+		}{
+			{"active-backup, learning switch", "active-backup", worldOptions{NICs: 3}, true},
+			{"active-backup, flooding switch", "active-backup", worldOptions{NICs: 3, Flooding: true}, true},
+			{"xor", "xor", worldOptions{NICs: 3, LAG: true}, false},
+			{"round-robin", "round-robin", worldOptions{NICs: 3, LAG: true, Spread: lab.SpreadFrames}, false},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				w := newWorld(t, tt.world.on(path))
+				hold := func(port string, on bool) {
+					if w.lag != nil {
+						labtest.Must(t, w.lag.Hold(port, on))
+					}
 				}
-			}
-			hold("p3", true)
-			w.create(nics(2), "--mode", tt.mode)
-			before, conn := w.identity(), w.lifeline()
-			tr := w.traffic(lab.Stream{Rate: 5000, Flows: 8})
-			tr.flows(800)
-			check := func(what string) {
-				t.Helper()
+				hold("p3", true)
+				w.create(nics(2), "--mode", tt.mode)
+				before, conn := w.identity(), w.lifeline()
+				tr := w.traffic(lab.Stream{Rate: 5000, Flows: 8})
 				tr.flows(800)
-				conn.works(what)
-				if got := w.identity(); got != before {
-					t.Errorf("%s: adapter is %s, was %s", what, got, before)
+				check := func(what string) {
+					t.Helper()
+					tr.flows(800)
+					conn.works(what)
+					if got := w.identity(); got != before {
+						t.Errorf("%s: adapter is %s, was %s", what, got, before)
+					}
+					out, in := tr.out.Report(), tr.in.Report()
+					t.Logf("%s: %d lost or under way out, %d in; reordered %d, %d; doubled %d, %d", what, out.Lost, in.Lost, out.Reordered, in.Reordered, out.Duplicated, in.Duplicated)
 				}
-				out, in := tr.out.Report(), tr.in.Report()
-				t.Logf("%s: %d lost or under way out, %d in; reordered %d, %d; doubled %d, %d", what, out.Lost, in.Lost, out.Reordered, in.Reordered, out.Duplicated, in.Duplicated)
-			}
 
-			w.nicteam("add", teamName, "eth3")
-			hold("p3", false)
-			check("after add")
-			if m := w.member("eth3"); m.State != "up" && m.State != "standby" {
-				t.Errorf("eth3 is %s: %s", m.State, m.Reason)
-			}
+				w.nicteam("add", teamName, "eth3")
+				hold("p3", false)
+				check("after add")
+				if m := w.member("eth3"); m.State != "up" && m.State != "standby" {
+					t.Errorf("eth3 is %s: %s", m.State, m.Reason)
+				}
 
-			hold("p1", true)
-			w.nicteam("remove", teamName, "eth1")
-			check("after remove of the first")
-			s := w.status()
-			if len(s.Members) != 2 || tt.mode == "active-backup" && s.Active == "eth1" {
-				t.Errorf("active %q, members %+v", s.Active, s.Members)
-			}
-			tr.flows(800)
+				hold("p1", true)
+				w.nicteam("remove", teamName, "eth1")
+				check("after remove of the first")
+				s := w.status()
+				if len(s.Members) != 2 || tt.mode == "active-backup" && s.Active == "eth1" {
+					t.Errorf("active %q, members %+v", s.Active, s.Members)
+				}
+				tr.flows(800)
 
-			hold("p3", true)
-			w.nicteam("remove", teamName, "eth3")
-			check("after remove of the added one")
+				hold("p3", true)
+				w.nicteam("remove", teamName, "eth3")
+				check("after remove of the added one")
 
-			w.nicteam("add", teamName, "eth3")
-			hold("p3", false)
-			check("after the second add")
+				w.nicteam("add", teamName, "eth3")
+				hold("p3", false)
+				check("after the second add")
 
-			out, in := tr.stop()
-			if out.Lost+out.Refused+out.Duplicated+out.Corrupt != 0 || tt.order && out.Reordered > overtaken(out) {
-				t.Errorf("out: %v", out)
-			}
-			if in.Lost+in.Duplicated > tt.world.amiss(in) || in.Refused+in.Corrupt != 0 || tt.order && in.Reordered > overtaken(in) {
-				t.Errorf("in: %v", in)
-			}
-		})
-	}
+				out, in := tr.stop()
+				if out.Lost+out.Refused+out.Duplicated+out.Corrupt != 0 || tt.order && out.Reordered > overtaken(out) {
+					t.Errorf("out: %v", out)
+				}
+				if in.Lost+in.Duplicated > tt.world.amiss(in) || in.Refused+in.Corrupt != 0 || tt.order && in.Reordered > overtaken(in) {
+					t.Errorf("in: %v", in)
+				}
+			})
+		}
+	})
 }
 
 // TestFlowsThatStayKeepTheirOrder adds and removes a NIC in mode xor: only flows that change the member may be
 // reordered, and those are about the share that the new member needs.
 func TestFlowsThatStayKeepTheirOrder(t *testing.T) {
-	const flows = 24
-	w := newWorld(t, worldOptions{NICs: 3, LAG: true})
-	labtest.Must(t, w.lag.Hold("p3", true))
-	w.create(nics(2), "--mode", "xor")
-	r := labtest.Start(t, lab.Stream{From: w.box, To: w.peer, Address: peer4, Rate: 5000, Flows: flows, FirstPort: firstPort, PortStep: portStep})
-	pass := func() {
-		t.Helper()
-		want := r.Received() + 2500
-		labtest.Eventually(t, patience, "2500 frames", func() bool { return r.Received() >= want })
-	}
-	members := func() (list []string) {
-		t.Helper()
-		for i := range flows {
-			list = append(list, w.explain(udpFlow(firstPort+i*portStep, r.Port())).Member)
+	bothPaths(t, func(t *testing.T, path string) {
+		const flows = 24
+		w := newWorld(t, worldOptions{NICs: 3, LAG: true}.on(path))
+		labtest.Must(t, w.lag.Hold("p3", true))
+		w.create(nics(2), "--mode", "xor")
+		r := labtest.Start(t, lab.Stream{From: w.box, To: w.peer, Address: peer4, Rate: 5000, Flows: flows, FirstPort: firstPort, PortStep: portStep})
+		pass := func() {
+			t.Helper()
+			want := r.Received() + 2500
+			labtest.Eventually(t, patience, "2500 frames", func() bool { return r.Received() >= want })
 		}
-		return list
-	}
-	pass()
-	before := members()
-	w.nicteam("add", teamName, "eth3")
-	pass()
-	with := members()
-	w.nicteam("remove", teamName, "eth3")
-	pass()
-	if again := members(); !slices.Equal(again, before) {
-		t.Errorf("after add and remove flows are on %v, were on %v", again, before)
-	}
-	got, err := r.Stop()
-	labtest.Must(t, err)
-	t.Log(got)
-	moved := 0
-	for i, f := range got.Flows {
-		if f.Lost+f.Duplicated != 0 {
-			t.Errorf("flow %d: %+v", i, f)
-		}
-		switch {
-		case before[i] == with[i]:
-			if f.Reordered != 0 {
-				t.Errorf("flow %d stayed on %s and %d of its frames were overtaken", i, with[i], f.Reordered)
+		members := func() (list []string) {
+			t.Helper()
+			for i := range flows {
+				list = append(list, w.explain(udpFlow(firstPort+i*portStep, r.Port())).Member)
 			}
-		case with[i] != "eth3":
-			t.Errorf("flow %d moved from %s to %s", i, before[i], with[i])
-		default:
-			moved++
+			return list
 		}
-	}
-	t.Logf("%d of %d flows moved", moved, flows)
-	if moved == 0 || moved > flows*2/3 {
-		t.Errorf("%d of %d flows moved, want about a third", moved, flows)
-	}
+		pass()
+		before := members()
+		w.nicteam("add", teamName, "eth3")
+		pass()
+		with := members()
+		w.nicteam("remove", teamName, "eth3")
+		pass()
+		if again := members(); !slices.Equal(again, before) {
+			t.Errorf("after add and remove flows are on %v, were on %v", again, before)
+		}
+		got, err := r.Stop()
+		labtest.Must(t, err)
+		t.Log(got)
+		moved := 0
+		for i, f := range got.Flows {
+			if f.Lost+f.Duplicated != 0 {
+				t.Errorf("flow %d: %+v", i, f)
+			}
+			switch {
+			case before[i] == with[i]:
+				if f.Reordered != 0 {
+					t.Errorf("flow %d stayed on %s and %d of its frames were overtaken", i, with[i], f.Reordered)
+				}
+			case with[i] != "eth3":
+				t.Errorf("flow %d moved from %s to %s", i, before[i], with[i])
+			default:
+				moved++
+			}
+		}
+		t.Logf("%d of %d flows moved", moved, flows)
+		if moved == 0 || moved > flows*2/3 {
+			t.Errorf("%d of %d flows moved, want about a third", moved, flows)
+		}
+	})
 }
