@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -70,7 +71,10 @@ func (h *handover) step(take func() error) (over bool, err error) {
 		return true, h.shut(take)
 	}
 	h.tries++
-	return h.hold(take)
+	if over, err = h.hold(take); !over {
+		runtime.Gosched() // it waits for nothing, and others have something to do
+	}
+	return over, err
 }
 
 // hold is points 1 to 4.
