@@ -1,6 +1,7 @@
 package fastpath
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"testing"
@@ -40,6 +41,9 @@ func (g *rig) Attach(index int, hook ebpf.AttachType, p *ebpf.Program) (c io.Clo
 		c, err = link.AttachTCX(link.TCXOptions{Interface: index, Program: p, Attach: hook, Anchor: link.Head()})
 		return err
 	})
+	if errors.Is(err, ebpf.ErrNotSupported) {
+		return g.attachFilter(index, hook, p)
+	}
 	return c, err
 }
 
