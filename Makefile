@@ -1,6 +1,6 @@
 # make demo   build and run the main job on private test hosts
 # make test   every test: unit, simulated, real (root)
-# The rest:   build install lint fmt test-unit sim bench fuzz cover
+# The rest:   build install lint generate fmt test-unit sim bench fuzz cover
 
 GO          ?= go
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -16,7 +16,7 @@ KERNELFLAGS ?=
 SEEDS       ?= 1000
 START       ?= 0
 
-.PHONY: build install demo test test-unit test-kernels sim bench fuzz lint fmt cover tools clean
+.PHONY: build install demo test test-unit test-kernels sim bench fuzz lint generate fmt cover tools clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/nicteam ./cmd/nicteam
@@ -62,6 +62,12 @@ lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run: make fmt'; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+	@GO=$(GO) packaging/generated
+
+# The programs of the fast path anew from internal/fastpath/bpf. What comes of it is committed, so nobody needs clang to build.
+generate:
+	@packaging/need clang-14 llvm-14 libbpf-dev
+	$(GO) generate ./...
 
 fmt:
 	gofmt -w .
