@@ -10,14 +10,11 @@ type Ledger struct {
 
 // Turns is what round-robin keeps.
 type Turns struct {
-	Clock [MaxMembers]uint64 // bytes over share, of members that distribute
+	Clock [MaxMembers]uint64 // bytes over share, of members that distribute; they wrap, and are never far apart
 	State uint64             // of the random numbers
 	Turn  uint32             // whose units follow each other
 	Left  int32              // how many more of them
 }
-
-// turnsLimit is where round-robin's clocks are set back, long before they wrap.
-const turnsLimit = 1 << 60
 
 // TurnCost is by how much a byte moves round-robin's clock of a member with a share: by MaxShare for the largest.
 func TurnCost(share uint32) uint64 { return MaxShare * MaxShare / uint64(share) }

@@ -149,13 +149,10 @@ func (p *Picker) follow(pl *Plan) {
 
 // behind returns the clock of the member that is furthest behind.
 func (p *Picker) behind() uint64 {
-	var least uint64
-	for i, id := range p.ids[:p.n] {
-		if c := p.ledger.Turns.Clock[id]; i == 0 || c < least {
-			least = c
-		}
+	if p.n == 0 {
+		return 0
 	}
-	return least
+	return p.ledger.Turns.Clock[p.furthest()]
 }
 
 // next chooses for one unit.
@@ -166,16 +163,16 @@ func (p *Picker) next(pl *Plan, bytes int) MemberSet {
 	if pl.PacketsPerMember == 0 {
 		return 1 << uint(p.random())
 	}
+	// Programs may change it meanwhile, and those of the Plan before may have left a member that is no more.
 	t := &p.ledger.Turns
-	if t.Left <= 0 {
-		t.Turn, t.Left = uint32(p.furthest()), int32(pl.PacketsPerMember)
+	turn := int(t.Turn)
+	if t.Left <= 0 || turn >= MaxMembers || !p.set.Has(turn) {
+		turn = p.furthest()
+		t.Turn, t.Left = uint32(turn), int32(pl.PacketsPerMember)
 	}
 	t.Left--
-	t.Clock[t.Turn] += uint64(max(bytes, 1)) * p.cost[t.Turn]
-	if t.Clock[t.Turn] > turnsLimit {
-		p.setBack()
-	}
-	return 1 << t.Turn
+	t.Clock[turn] += uint64(max(bytes, 1)) * p.cost[turn]
+	return 1 << uint(turn)
 }
 
 // furthest returns the member that is furthest behind, the lowest id of several.
@@ -183,19 +180,11 @@ func (p *Picker) furthest() int {
 	clock := &p.ledger.Turns.Clock
 	best := int(p.ids[0])
 	for _, id := range p.ids[1:p.n] {
-		if clock[id] < clock[best] {
+		if int64(clock[id]-clock[best]) < 0 {
 			best = int(id)
 		}
 	}
 	return best
-}
-
-// setBack moves all clocks back by the same time.
-func (p *Picker) setBack() {
-	least := p.behind()
-	for _, id := range p.ids[:p.n] {
-		p.ledger.Turns.Clock[id] -= least
-	}
 }
 
 // random returns a member, each with the probability of its share.

@@ -159,22 +159,36 @@ func TestPickerIsTheSlowRoundRobin(t *testing.T) {
 	})
 }
 
-// Clocks that are set back keep the order.
-func TestClocksAreSetBack(t *testing.T) {
+// Clocks that wrap keep the order.
+func TestClocksWrap(t *testing.T) {
 	pl := start(state(RoundRobin, 3)).Plan()
 	var p Picker
 	units(&p, pl, 3, always(100))
 	for id := range 3 {
-		p.ledger.Turns.Clock[id] += turnsLimit - 1000*MaxShare
+		p.ledger.Turns.Clock[id] -= 1000 * MaxShare
 	}
+	first := p.ledger.Turns.Clock[0]
 	_, order := units(&p, pl, 300, always(100))
 	for i, id := range order {
 		if id != i%3 {
 			t.Fatalf("unit %d by %d", i, id)
 		}
 	}
-	if p.ledger.Turns.Clock[0] > turnsLimit/2 {
-		t.Error("the clocks were not set back: the test tests nothing")
+	if p.ledger.Turns.Clock[0] > first {
+		t.Error("the clocks have not wrapped: the test tests nothing")
+	}
+}
+
+// Whatever programs have left in the Ledger, the member is one of the Plan.
+func TestTurnOfAMemberThatIsNoMore(t *testing.T) {
+	pl := start(state(RoundRobin, 3)).Plan()
+	for _, turn := range []uint32{3, 63, 64, 1 << 31} {
+		var p Picker
+		units(&p, pl, 1, always(100))
+		p.ledger.Turns.Turn, p.ledger.Turns.Left = turn, 7
+		if set := p.Pick(pl, &frame.Headers{}, nil, 100); set == 0 || set&^pl.Distributing != 0 {
+			t.Errorf("turn %d: by %b", turn, set)
+		}
 	}
 }
 

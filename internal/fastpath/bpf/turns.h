@@ -3,9 +3,7 @@
 
 #include "hash.h"
 
-#define TURNS_LIMIT (1ULL << 60)
-
-/* Clocks are compared by their difference: two processors that set them back at once set all of them back twice. */
+/* Clocks wrap: they are compared by their difference. */
 static __always_inline __u32 furthest(const struct plan *pl, const struct turns *t)
 {
 	__u32 best = pl->ids[0] & 63;
@@ -22,17 +20,6 @@ static __always_inline __u32 furthest(const struct plan *pl, const struct turns 
 		}
 	}
 	return best;
-}
-
-static __always_inline void set_back(const struct plan *pl, struct turns *t)
-{
-	__u64 least = t->clock[furthest(pl, t) & 63];
-
-	for (__u32 i = 0; i < MAX_MEMBERS; i++) {
-		if (i >= pl->n)
-			break;
-		__sync_fetch_and_sub(&t->clock[pl->ids[i] & 63], least);
-	}
 }
 
 static __always_inline __u32 random_turn(const struct plan *pl, struct turns *t)
@@ -59,16 +46,15 @@ __noinline __u32 next_turn(const struct plan *pl, struct turns *t, __u32 bytes)
 	if (pl->packets_per_member == 0)
 		return random_turn(pl, t);
 	/* One that has left may have been put back by who still followed the plan before. */
-	if (t->left <= 0 || pl->turn_cost[t->turn & 63] == 0) {
-		t->turn = furthest(pl, t);
+	__u32 id = *(volatile __u32 *)&t->turn & 63;
+	if (t->left <= 0 || pl->turn_cost[id] == 0) {
+		id = furthest(pl, t) & 63;
+		t->turn = id;
 		t->left = pl->packets_per_member;
 	}
-	__u32 id = t->turn & 63;
 	__sync_fetch_and_add(&t->left, -1);
 	if (bytes == 0)
 		bytes = 1;
 	__sync_fetch_and_add(&t->clock[id], bytes * pl->turn_cost[id]);
-	if (t->clock[id] > TURNS_LIMIT)
-		set_back(pl, t);
 	return id;
 }
