@@ -51,6 +51,10 @@ func TestChangeOver(t *testing.T) {
 				if rep.Duplicated > 0 || rep.Corrupt > 0 || rep.Reordered > 0 && (name == "out" || c.members == 1) {
 					t.Errorf("%s: %v", name, rep)
 				}
+				// The relay may not have run for so long that the adapter's queue was full.
+				if name == "out" {
+					rep.Lost -= min(rep.Lost, g.overrun())
+				}
 				// Eight times there and back, 20 each time at 20 000 frames a second.
 				if rep.Lost > 8*10 {
 					t.Errorf("%s: lost %d", name, rep.Lost)
@@ -58,4 +62,12 @@ func TestChangeOver(t *testing.T) {
 			}
 		})
 	}
+}
+
+// overrun is how many frames the adapter's queue had no room for.
+func (g *rig) overrun() uint64 {
+	g.Helper()
+	l, err := g.host.Handle().LinkByName("team0")
+	labtest.Must(g, err)
+	return l.Attrs().Statistics.TxDropped
 }
