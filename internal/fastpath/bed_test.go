@@ -61,7 +61,8 @@ type outcome struct {
 	Verdict int
 	Frame   []byte // as it goes on, where it does
 	Counts  counts
-	Heard   map[int]uint64 // bytes, by slot
+	Octets  [modes.MaxMembers]uint64 // that members were given, a super-frame as it is
+	Heard   map[int]uint64           // bytes, by slot
 }
 
 // run has a program deal with b, a super-frame where gso is not 0.
@@ -69,7 +70,7 @@ func (b *bed) run(p *ebpf.Program, f []byte, gso uint16) (o outcome, err error) 
 	b.ledger.Flows.Now = b.now
 	var before counts
 	before.read(b.kernel)
-	heard := *b.heard
+	heard, octets := *b.heard, b.octets()
 	opts := ebpf.RunOptions{Data: f, DataOut: make([]byte, len(f)+64), Context: skBuff{Ifindex: loopback, GSOSize: uint32(gso)}}
 	code, err := p.Run(&opts)
 	if err != nil {
@@ -81,7 +82,10 @@ func (b *bed) run(p *ebpf.Program, f []byte, gso uint16) (o outcome, err error) 
 	}
 	var after counts
 	after.read(b.kernel)
-	o.Counts = since(&after, &before)
+	o.Counts, o.Octets = since(&after, &before), b.octets()
+	for id, n := range octets {
+		o.Octets[id] -= n
+	}
 	for slot, n := range b.heard {
 		if n != heard[slot] {
 			if o.Heard == nil {
@@ -91,6 +95,15 @@ func (b *bed) run(p *ebpf.Program, f []byte, gso uint16) (o outcome, err error) 
 		}
 	}
 	return o, nil
+}
+
+func (b *bed) octets() (all [modes.MaxMembers]uint64) {
+	for i := range b.rows {
+		for id := range all {
+			all[id] += b.rows[i].Members[id].TxOctets
+		}
+	}
+	return all
 }
 
 func since(now, base *counts) (c counts) {

@@ -51,7 +51,7 @@ func goReceives(u *relay.Rule, id int, own frame.MAC, b []byte, gso uint16, gues
 }
 
 func compareOutcomes(want, got outcome) string {
-	if want.Verdict == got.Verdict && want.Counts == got.Counts && bytes.Equal(want.Frame, got.Frame) && maps.Equal(want.Heard, got.Heard) {
+	if want.Verdict == got.Verdict && want.Counts == got.Counts && want.Octets == got.Octets && bytes.Equal(want.Frame, got.Frame) && maps.Equal(want.Heard, got.Heard) {
 		return "" // most of the time, and much faster
 	}
 	return cmp.Diff(want, got, cmp.AllowUnexported(counts{}))

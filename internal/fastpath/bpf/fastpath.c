@@ -37,6 +37,13 @@ static __always_inline void count(struct count *to, const struct headers *h)
 	to[h->protocol].bytes += h->bytes;
 }
 
+/* A member is given a frame of so many octets. */
+static __always_inline void sent_by(struct tally *t, __u64 octets, const struct headers *h)
+{
+	count(t->tx, h);
+	t->tx_octets += octets;
+}
+
 static __always_inline void put_mac(struct __sk_buff *skb, __u32 at, __u64 mac)
 {
 	__be64 b = bpf_cpu_to_be64(mac << 16);
@@ -72,13 +79,14 @@ __noinline int spread_copies(struct __sk_buff *skb, struct plan *pl, struct row 
 {
 	if (!pl || !row || !h)
 		return SHOT;
+	__u64 octets = seen(skb->len);
 	for (__u32 i = 0; i < MAX_MEMBERS; i++) {
 		if (i >= pl->n)
 			break;
 		__u32 id = pl->ids[i] & 63, to = pl->ifindex[id];
 		struct tally *t = &row->members[id];
 		if (to != 0 && i + 1 == pl->n) {
-			count(t->tx, h);
+			sent_by(t, octets, h);
 			return bpf_redirect(to, 0);
 		}
 		/* 1: its queue is full. More is no loss. */
@@ -88,7 +96,7 @@ __noinline int spread_copies(struct __sk_buff *skb, struct plan *pl, struct row 
 		else if (sent < 0)
 			t->tx_drop[DROP_REFUSED] += h->frames;
 		else
-			count(t->tx, h);
+			sent_by(t, octets, h);
 	}
 	return pl->n ? SHOT : lost(row, DROP_NO_MEMBER, h->frames);
 }
@@ -139,8 +147,7 @@ static __always_inline int move_out(struct __sk_buff *skb, struct control *c, st
 		return lost(row, DROP_NO_MEMBER, h.frames);
 	if (pl->per_member && (h.src == pl->adapter || group_report(&h)) && pl->mac[id] != h.src)
 		put_mac(skb, 6, pl->mac[id]);
-	count(row->members[id].tx, &h);
-	row->members[id].tx_octets += skb->len;
+	sent_by(&row->members[id], skb->len, &h);
 	return bpf_redirect(to, 0);
 }
 

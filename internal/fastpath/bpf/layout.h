@@ -239,11 +239,13 @@ static __always_inline int has(__u64 set, __u32 id)
 	return id < MAX_MEMBERS && (set >> id & 1);
 }
 
+#define TABLE_SHIFT 56
+
 static __always_inline struct address *address_of(struct plan *pl, __u64 mac)
 {
 	__u32 bit = mac * KNOWN_FACTOR >> 54;
 	if (!(pl->known[bit / 64 % KNOWN_WORDS] >> bit % 64 & 1))
 		return 0;
-	__u64 key = mac | (__u64)pl->addresses << 56;
+	__u64 key = mac | (__u64)pl->addresses << TABLE_SHIFT;
 	return bpf_map_lookup_elem(&addresses, &key);
 }

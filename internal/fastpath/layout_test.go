@@ -1,0 +1,195 @@
+package fastpath
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/relay"
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+// place is where a number lies.
+type place struct{ Offset, Size uintptr }
+
+// places are where the numbers in a type lie, by name. Of an array it is the first element, and where the second begins.
+func places(t reflect.Type, at uintptr, name string, to map[string]place) {
+	switch t.Kind() {
+	case reflect.Struct:
+		for f := range t.Fields() {
+			if f.Name != "_" {
+				places(f.Type, at+f.Offset, name+"."+strings.ToLower(f.Name), to)
+			}
+		}
+	case reflect.Array:
+		to[name+"[]"] = place{t.Elem().Size(), uintptr(t.Len())}
+		places(t.Elem(), at, name+"[0]", to)
+	default:
+		to[name] = place{at, t.Size()}
+	}
+}
+
+func placesOf[T any]() map[string]place {
+	to := map[string]place{}
+	places(reflect.TypeFor[T](), 0, "", to)
+	to["all"] = place{0, reflect.TypeFor[T]().Size()}
+	return to
+}
+
+func TestLedgerIsThePrograms(t *testing.T) {
+	want, got := placesOf[modes.Ledger](), placesOf[programLedger]()
+	const lock = ".flows.slots[0].lock"
+	at := got[lock]
+	delete(got, lock)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-Go +programs):\n%s", diff)
+	}
+	slot := reflect.TypeFor[modes.Flowing]()
+	free, slots := slot.Field(slot.NumField()-1), want[".flows.slots[0].until"].Offset
+	if free.Name != "_" || free.Offset+slots != at.Offset || free.Type.Size() != at.Size {
+		t.Errorf("the lock is %+v, Go leaves %d octets free at %d", at, free.Type.Size(), free.Offset+slots)
+	}
+}
+
+// lockOf is the word by which programs lock a slot.
+func lockOf(b *bed, slot int) *uint32 {
+	return &(*programLedger)(unsafe.Pointer(b.ledger)).Flows.Slots[slot].Lock
+}
+
+// In memory that is shared no word may be torn, and Go wants 64-bit words where they are.
+func TestSharedWordsAreAligned(t *testing.T) {
+	for name, all := range map[string]map[string]place{
+		"ledger": placesOf[programLedger](), "plan": placesOf[programPlan](), "control": placesOf[programControl](), "row": placesOf[programRow](),
+		"address": placesOf[programAddress](),
+	} {
+		for field, p := range all {
+			if !strings.HasSuffix(field, "[]") && field != "all" && p.Offset%p.Size != 0 {
+				t.Errorf("%s%s: %+v", name, field, p)
+			}
+		}
+		if all["all"].Size%8 != 0 {
+			t.Errorf("%s has %d octets: entries of arrays lie at multiples of 8", name, all["all"].Size)
+		}
+	}
+}
+
+var (
+	defined    = regexp.MustCompile(`(?m)^#define ([A-Z0-9_]+) (\(?[0-9a-zA-Z <]+\)?)$`)
+	enumerated = regexp.MustCompile(`enum \{([^}]*)\}`)
+)
+
+// constants are what the sources of the programs define.
+func constants(t *testing.T) map[string]uint64 {
+	all := map[string]uint64{}
+	for _, pattern := range []string{"bpf/*.h", "bpf/*.c"} {
+		paths, _ := filepath.Glob(pattern)
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range defined.FindAllStringSubmatch(string(text), -1) {
+				all[m[1]] = number(m[2])
+			}
+			for _, m := range enumerated.FindAllStringSubmatch(string(text), -1) {
+				next := uint64(0)
+				for name := range strings.SplitSeq(m[1], ",") {
+					name, value, given := strings.Cut(strings.TrimSpace(name), " = ")
+					if name == "" {
+						continue
+					}
+					if given {
+						next = number(value)
+					}
+					all[name] = next
+					next++
+				}
+			}
+		}
+	}
+	return all
+}
+
+// number reads a C constant such as 7, 0x2aULL or (1ULL << 60).
+func number(s string) uint64 {
+	s = strings.Trim(s, "()")
+	a, b, shifted := strings.Cut(s, " << ")
+	n, _ := strconv.ParseUint(strings.TrimRight(a, "UL"), 0, 64)
+	if shifted {
+		by, _ := strconv.Atoi(b)
+		n <<= by
+	}
+	return n
+}
+
+func TestConstantsAreThePrograms(t *testing.T) {
+	want := map[string]uint64{
+		"MAX_MEMBERS": modes.MaxMembers, "NO_MEMBER": modes.NoMember, "SLOT_COUNT": modes.SlotCount, "FLOW_COUNT": modes.FlowCount,
+		"HEARD_COUNT": modes.HeardCount, "PROTOCOLS": uint64(frame.Protocols), "DROPS": uint64(team.Drops), "ETHER_LEN": frame.EtherLen, "TAG_LEN": frame.TagLen,
+
+		"TYPE_IPV4": frame.TypeIPv4, "TYPE_ARP": frame.TypeARP, "TYPE_VLAN": frame.TypeVLAN, "TYPE_IPV6": frame.TypeIPv6, "TYPE_QINQ": frame.TypeQinQ, "TYPE_SLOW": frame.TypeSlow,
+		"PROTO_ICMP": frame.ProtoICMP, "PROTO_IGMP": frame.ProtoIGMP, "PROTO_TCP": frame.ProtoTCP, "PROTO_UDP": frame.ProtoUDP, "PROTO_ICMPV6": frame.ProtoICMPv6,
+
+		"TCP": uint64(frame.TCP), "UDP": uint64(frame.UDP), "ICMP": uint64(frame.ICMP), "ARP": uint64(frame.ARP), "ND": uint64(frame.ND), "LACP": uint64(frame.LACP), "OTHER": uint64(frame.Other),
+
+		"LAYER34": uint64(modes.Layer34), "LAYER2": uint64(modes.Layer2), "LAYER23": uint64(modes.Layer23), "VLAN_SRCMAC": uint64(modes.VLANSrcMAC),
+
+		"SPREAD_NONE": uint64(modes.SpreadNone), "SPREAD_SINGLE": uint64(modes.SpreadSingle), "SPREAD_SLOTS": uint64(modes.SpreadSlots),
+		"SPREAD_ROUND_ROBIN": uint64(modes.SpreadRoundRobin), "SPREAD_BROADCAST": uint64(modes.SpreadBroadcast), "SPREAD_SHORTEST": uint64(modes.SpreadShortest),
+
+		"WHY_SHORTEST": uint64(modes.FlowShortest), "WHY_RANK": uint64(modes.FlowRank), "WHY_FORCED": uint64(modes.FlowForced), "WHY_ONLY": uint64(modes.FlowOnly),
+
+		"GATE_SLOW": uint64(relay.GateSlow), "GATE_HOLD": uint64(relay.GateHold), "GATE_FAST": uint64(relay.GateFast), "GATE_SHUT": uint64(relay.GateShut),
+
+		"DROP_NO_MEMBER": uint64(team.DropNoMember), "DROP_BACKLOG": uint64(team.DropBacklog), "DROP_REFUSED": uint64(team.DropRefused),
+		"DROP_MALFORMED": uint64(team.DropMalformed), "DROP_NOT_OURS": uint64(team.DropNotOurs), "DROP_STANDBY": uint64(team.DropStandby),
+		"DROP_REFLECTED": uint64(team.DropReflected), "DROP_ADAPTER": uint64(team.DropAdapter), "DROP_SOCKET": uint64(team.DropSocket),
+
+		"KNOWN_FACTOR": knownFactor, "KNOWN_WORDS": uint64(len(programPlan{}.Known)), "OWN": kindOwn, "BEHIND": kindBehind, "TABLE_SHIFT": tableShift,
+	}
+	all := constants(t)
+	got := maps.Clone(all)
+	maps.DeleteFunc(got, func(name string, _ uint64) bool { _, known := want[name]; return !known })
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-Go +programs):\n%s", diff)
+	}
+	// An enum that has grown is to be looked at.
+	for name := range all {
+		for _, prefix := range []string{"SPREAD_", "WHY_", "GATE_", "DROP_"} {
+			if _, known := want[name]; strings.HasPrefix(name, prefix) && !known {
+				t.Errorf("%s is not compared", name)
+			}
+		}
+	}
+}
+
+func TestPlanOf(t *testing.T) {
+	pl := &modes.Plan{Spread: modes.SpreadRoundRobin, Distributing: 0b1011, Collecting: 2, Multicast: 3, Single: 64, Hash: modes.Layer23, Salt: 9,
+		PacketsPerMember: 4, Gain: 5, Skew: 6, PerMember: true, Adapter: adapterMAC, Slots: []uint8{3, 1}}
+	pl.Weights = [modes.MaxMembers]uint32{modes.MaxShare, 0, 7, 100}
+	got := planOf(pl, &[modes.MaxMembers]*team.Link{3: {Index: 8, MAC: memberMAC(3)}})
+	want := programPlan{Adapter: uint64(adapterMAC), Salt: 9, Distributing: 0b1011, Collecting: 2, Multicast: 3, Gain: 5, Skew: 6,
+		Total: modes.MaxShare + 100, Weight: pl.Weights, PacketsPerMember: 4, Spread: uint8(modes.SpreadRoundRobin), Hash: uint8(modes.Layer23),
+		Single: modes.NoMember, N: 2, PerMember: 1}
+	want.Plainly = 1 << 3
+	want.Mac[3], want.Ifindex[3] = uint64(memberMAC(3)), 8
+	want.TurnCost[0], want.TurnCost[3] = modes.TurnCost(modes.MaxShare), modes.TurnCost(100)
+	want.Ids[1] = 3
+	for i := range want.Slots {
+		want.Slots[i] = modes.NoMember
+	}
+	want.Slots[0], want.Slots[1] = 3, 1
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(programPlan{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,172 @@
+package fastpath
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/lab/labtest"
+	"nicteam/modes"
+)
+
+// flowsOf are frames of so many flows of the adapter.
+func flowsOf(n int) (all [][]byte) {
+	for i := range n {
+		all = append(all, stack(make([]byte, 1000), ether(peerMAC, adapterMAC, frame.TypeIPv4), ipv4(frame.ProtoTCP, 0, 0), tcp(uint16(1000+i), 80, 3)))
+	}
+	return all
+}
+
+// drawShortest is a Plan of SpreadShortest. Orders to move name slots in use.
+func (s *sender) drawShortest(t *rapid.T, c *cast, flows [][]byte) *modes.Plan {
+	pl := drawPlan(t, c, modes.SpreadShortest)
+	pl.Gain = rapid.SampledFrom([]time.Duration{modes.DefaultGain, modes.DefaultGain, 0, time.Hour}).Draw(t, "gain")
+	pl.Skew = rapid.SampledFrom([]time.Duration{modes.DefaultSkew, modes.DefaultSkew, 0, 10 * time.Millisecond}).Draw(t, "skew")
+	if s.plan == nil || rapid.IntRange(0, 3).Draw(t, "same salt") > 0 {
+		pl.Salt, pl.Hash = 7, modes.Layer34
+	}
+	if s.plan != nil {
+		pl.Turn = s.plan.Turn
+	}
+	if rapid.Bool().Draw(t, "orders") {
+		pl.Turn++
+		var to []uint8
+		for set := c.members; set != 0; set = set.Without(set.First()) {
+			to = append(to, uint8(set.First()))
+		}
+		for range 8 {
+			var h frame.Headers
+			b := rapid.SampledFrom(flows).Draw(t, "flow to move")
+			frame.Parse(b, &h)
+			pl.Moves = append(pl.Moves, modes.Move{Slot: uint16(modes.Hash(pl.Hash, pl.Salt, &h, b) % modes.FlowCount),
+				To: rapid.SampledFrom(to).Draw(t, "to")})
+		}
+	}
+	return pl
+}
+
+// The flow table and the queues are the same after every frame, whoever keeps them, whatever is read meanwhile and
+// whichever Plans follow each other.
+func TestProgramSpreadsFlowsAsTheRelay(t *testing.T) {
+	b := newBed(t)
+	flows := flowsOf(12)
+	seen := map[string]uint64{}
+	rapid.Check(t, func(t *rapid.T) {
+		s := newSender(b)
+		waits := rapid.SampledFrom([][]int64{
+			{0, 0, 1, 1000, 10_000, 100_000, 600_000, 3_000_000, 21_000_000, 1_100_000_000}, {0, 0, 1000, 20_000, 100_000}, {1_000_000_000 - 1, 1_000_000_000},
+		}).Draw(t, "waits")
+		var was modes.Ledger
+		for range rapid.IntRange(2, 4).Draw(t, "plans") {
+			c := drawCast(t)
+			if s.cast != nil && rapid.Bool().Draw(t, "same members") {
+				c = s.cast
+			}
+			pl := s.drawShortest(t, c, flows)
+			if err := s.follow(pl, c); err != nil {
+				t.Fatal(err)
+			}
+			src := append(slices.Clone(c.behind), adapterMAC, adapterMAC, groupMAC)
+			dst := []frame.MAC{peerMAC, groupMAC, frame.Broadcast}
+			for range rapid.IntRange(60, 200).Draw(t, "frames") {
+				b.now += rapid.SampledFrom(waits).Draw(t, "wait")
+				if rapid.IntRange(0, 7).Draw(t, "reading") == 0 {
+					s.measured(rapid.IntRange(0, modes.MaxMembers-1).Draw(t, "of"), rapid.Uint64Range(0, 1<<20).Draw(t, "sent"),
+						rapid.SampledFrom([]int{0, 0, 1500, 64 << 10, 1 << 20, 8 << 20}).Draw(t, "waiting"))
+				}
+				f, gso := rapid.SampledFrom(flows).Draw(t, "flow"), uint16(rapid.SampledFrom([]int{0, 0, 10, 300}).Draw(t, "gso"))
+				if rapid.IntRange(0, 7).Draw(t, "other") == 0 {
+					if f = drawFrame(t, dst, src); len(f) < least {
+						f = slices.Concat(f, make([]byte, least-len(f)))
+					}
+				}
+				was.Flows.Forced = s.kept.Flows.Forced
+				if _, err := s.compare(f, gso); err != nil {
+					t.Fatalf("%v\nplan %+v", err, pl)
+				}
+				s.noteSlot(seen, pl, f, was.Flows.Forced)
+			}
+			if err := s.same(true); err != nil {
+				t.Fatalf("%v\nplan %+v", err, pl)
+			}
+		}
+	})
+	for _, what := range []string{"shortest", "rank", "forced", "only", "stays", "paused", "late", "fixed"} {
+		if seen[what] < 10 {
+			t.Errorf("%d frames %s", seen[what], what)
+		}
+	}
+	t.Log(seen)
+}
+
+// noteSlot notes what the rule came to for a frame.
+func (s *sender) noteSlot(seen map[string]uint64, pl *modes.Plan, f []byte, forced uint64) {
+	var h frame.Headers
+	frame.Parse(f, &h)
+	fl := &s.kept.Flows
+	slot := &fl.Slots[modes.Hash(pl.Hash, pl.Salt, &h, f)%modes.FlowCount]
+	if h.Src != pl.Adapter || h.Dst.Multicast() {
+		seen["fixed"]++
+		return
+	}
+	if slot.Until == 0 {
+		return
+	}
+	if slot.Since == s.now {
+		seen[[]string{"shortest", "rank", "forced", "only"}[slot.Why]]++
+	} else {
+		seen["stays"]++
+	}
+	if fl.Forced != forced {
+		seen["carried out"]++
+	}
+	if slot.Pauses > 0 {
+		seen["paused"]++
+	}
+	if slot.Until > s.now+int64(time.Second) {
+		seen["late"]++
+	}
+}
+
+// A slot that somebody holds is sent for nevertheless, by its own member where that may send.
+func TestSlotThatIsHeld(t *testing.T) {
+	b := newBed(t)
+	s := newSender(b)
+	c := &cast{members: 6}
+	c.mac[1], c.mac[2] = memberMAC(1), memberMAC(2)
+	pl := &modes.Plan{Spread: modes.SpreadShortest, Adapter: adapterMAC, PerMember: true, Distributing: 6, Gain: modes.DefaultGain, Skew: modes.DefaultSkew, Single: 1}
+	for id := 1; id < 3; id++ {
+		pl.Weights[id], pl.Rates[id] = modes.MaxShare, 1e9
+	}
+	labtest.Must(t, s.follow(pl, c))
+	f := flowsOf(1)[0]
+	_, err := s.compare(f, 0)
+	labtest.Must(t, err)
+	var h frame.Headers
+	frame.Parse(f, &h)
+	slot := modes.Hash(pl.Hash, pl.Salt, &h, f) % modes.FlowCount
+	member := b.ledger.Flows.Slots[slot].Member
+	l := lockOf(b, int(slot))
+	*l = 1
+	for _, distributing := range []modes.MemberSet{6, modes.MemberSet(6).Without(int(member))} {
+		next := *pl
+		next.Distributing = distributing
+		labtest.Must(t, s.follow(&next, c))
+		was := b.ledger.Flows.Slots[slot]
+		o, err := b.run(b.Transmit, f, 0)
+		labtest.Must(t, err)
+		want := int(member)
+		if !distributing.Has(want) {
+			want = distributing.First()
+		}
+		if o.Verdict != verdictRedirect || o.Counts.members[want].TX[frame.TCP].Frames != 1 {
+			t.Errorf("with %b: %d, by member %d: %d", distributing, o.Verdict, want, o.Counts.members[want].TX[frame.TCP].Frames)
+		}
+		if got := b.ledger.Flows.Slots[slot]; got != was || *l != 1 {
+			t.Errorf("with %b: slot %+v, was %+v", distributing, got, was)
+		}
+	}
+}
