@@ -27,7 +27,8 @@ type sight struct {
 //     it is shows in the long run.
 //   - Others may send by the NIC. Less than what the queueing discipline says does not wait, so the estimate is never too small for
 //     long by more than what is in the NIC.
-//   - What is dropped never leaves. Of how many bytes that were nobody tells, so the NIC is taken to hold what it held before.
+//   - What is dropped never leaves, and nobody tells how many bytes that were. Then the NIC holds what it held before, and what has
+//     passed from the queueing discipline to it since and not left.
 //   - Some NICs tell what they have sent once a second only. Then what waits in the queueing discipline is all that is known.
 //   - When nothing is given, and nothing leaves, nothing waits.
 //
@@ -44,13 +45,12 @@ type outlet struct {
 	losses uint64
 	dirty  bool  // frames were dropped since queue was read
 	held   int64 // bytes that wait, as it counts; under 0 by what was given during the reading
-	inside inside
+	inside int64 // of these in the NIC, when queue was read
 
 	still, stands int64 // since when nothing moves, and since when nothing is said to leave though something is given; 0 not
 	lazy          int64 // until when it is taken for one that tells seldom
 
-	sumGiven given // since it was last looked how it counts
-	sumSent  int64 // that left its queueing discipline, or was dropped
+	counting counting
 }
 
 const (
@@ -58,27 +58,10 @@ const (
 	stillFor = int64(50 * time.Millisecond)
 	// standsFor is longer than a NIC that is not stopped sends nothing, lazyFor than one that tells seldom is silent.
 	standsFor, lazyFor = int64(60 * time.Millisecond), int64(10 * time.Second)
-	// tellsApart are bytes by which the two ways to count differ when they are told apart.
-	tellsApart = 512 << 10
+	// tellsApart are bytes by which the two ways to count differ when they are told apart, after countsFor at the earliest:
+	// in that time far more is sent than a NIC holds.
+	tellsApart, countsFor = 512 << 10, int64(4 * time.Second)
 )
-
-// inside is what was in the NIC itself at the last readings, in bytes. The two numbers of which it is the difference are not read
-// at one instant, so it is the least that counts.
-type inside struct {
-	now, before int64
-	n           int
-}
-
-func (in *inside) add(bytes int64) {
-	if in.n++; in.n > 8 {
-		in.before, in.n = in.now, 1
-	}
-	if bytes = max(bytes, 0); in.n == 1 || bytes < in.now {
-		in.now = bytes
-	}
-}
-
-func (in *inside) least() int64 { return min(in.now, in.before) }
 
 // taken is what a member has done since it was last looked at.
 type taken struct {
@@ -94,7 +77,7 @@ func (o *outlet) begin(s *sight) {
 		o.queue = s.queue
 		o.held = int64(s.queue.waiting)
 	}
-	o.sumSent = -int64(o.queue.waiting)
+	o.counting.since = s.at
 }
 
 // look takes in what was seen.
@@ -117,23 +100,38 @@ func (o *outlet) look(s *sight) (t taken) {
 	o.dirty = o.dirty || losses > 0
 	o.gauge(gave)
 	now := o.held + int64(o.unit(gave)) - left
-	dropped := int64(0)
 	o.held = now
+	o.counting.add(gave, left)
+	o.doubt(s, gave, left)
 	if s.queued {
-		queued := int64(float64(s.queue.waiting) / o.scale)
-		if o.dirty {
-			o.held = min(o.held, queued+o.inside.least())
-			dropped = now - o.held
-		}
-		o.held = max(o.held, queued-between)
-		o.inside.add(o.held - queued)
-		o.queue, o.dirty = s.queue, false
+		o.weigh(s, between)
 	}
 	o.held = max(o.held, -between)
-	o.doubt(gave, left)
-	adjusted := o.held - now
-	o.count(gave, left+dropped)
-	return taken{bytes: o.took(gave, adjusted), waiting: o.waiting(), losses: losses}
+	if o.lazy > o.at {
+		o.held, o.inside = int64(float64(o.queue.waiting)/o.scale), 0
+	}
+	return taken{bytes: o.took(gave, o.held-now), waiting: o.waiting(), losses: losses}
+}
+
+// weigh takes in what waits in the queueing discipline.
+func (o *outlet) weigh(s *sight, between int64) {
+	q := s.queue
+	queued := int64(float64(q.waiting) / o.scale)
+	if o.dirty {
+		in := o.inside
+		if q.passed > 0 {
+			in += int64(float64(q.passed-o.queue.passed)/o.scale) - o.counting.left
+		}
+		o.held = min(o.held, queued+max(in, 0))
+		o.given = s.after // what was given before queue was read is in it
+	}
+	o.held = max(o.held, queued-between)
+	o.inside = max(o.held-queued, 0)
+	whole, known := o.counting.whole(int64(q.waiting)-int64(o.queue.waiting), o.dirty || o.lazy > o.at, o.at)
+	if known && whole != o.whole {
+		o.whole, o.inside, o.held = whole, 0, queued
+	}
+	o.queue, o.dirty = q, false
 }
 
 // unit is what was given, as the NIC counts.
@@ -166,18 +164,23 @@ func (o *outlet) took(gave given, adjusted int64) uint64 {
 }
 
 // doubt looks whether what the NIC says can be.
-func (o *outlet) doubt(gave given, left int64) {
-	silent := left == 0 && o.queue.waiting == 0
-	lasting(&o.still, silent && gave.bytes == 0, o.at)
-	lasting(&o.stands, silent && o.held > 0 && (gave.bytes > 0 || o.stands != 0), o.at)
+func (o *outlet) doubt(s *sight, gave given, left int64) {
+	waits := o.queue.waiting > 0
+	passes := gave.bytes > 0
+	if s.queued {
+		// Where something waits in the queueing discipline the NIC may be stopped, unless that goes on giving.
+		waits = s.queue.waiting > 0
+		passes = passes && !waits || s.queue.passed != o.queue.passed
+	} else if waits {
+		passes = false
+	}
+	lasting(&o.still, left == 0 && !waits && gave.bytes == 0, o.at)
+	lasting(&o.stands, left == 0 && o.held > 0 && (passes || o.stands != 0), o.at)
 	switch {
 	case o.still != 0 && o.at-o.still >= stillFor:
-		o.held, o.inside = 0, inside{}
-	case o.stands != 0 && o.at-o.stands >= standsFor:
+		o.held, o.inside = 0, 0
+	case o.stands != 0 && o.at-o.stands >= standsFor && passes:
 		o.lazy = o.at + lazyFor
-	}
-	if o.lazy > o.at {
-		o.held, o.inside = int64(float64(o.queue.waiting)/o.scale), inside{}
 	}
 }
 
@@ -191,28 +194,40 @@ func lasting(from *int64, so bool, now int64) {
 	}
 }
 
-// count finds out how the NIC counts super-frames: by what it says to have sent, of what was given and waits no more.
-func (o *outlet) count(gave given, left int64) {
-	o.sumGiven.bytes += gave.bytes
-	o.sumGiven.octets += gave.octets
-	o.sumSent += left
-	if o.lazy > o.at || o.sumGiven.bytes-o.sumGiven.octets < tellsApart {
-		return
+// counting finds out how a NIC counts super-frames: by what it says to have sent of what was given.
+type counting struct {
+	since   int64 // of the sums
+	given   given
+	sent    int64 // or waits
+	pending given // since the queueing discipline was last read
+	left    int64
+}
+
+func (c *counting) add(gave given, left int64) {
+	c.pending.bytes += gave.bytes
+	c.pending.octets += gave.octets
+	c.left += left
+}
+
+// whole reports whether it counts the frames that a super-frame becomes, as soon as that is known. In the queueing
+// discipline wait so many bytes more than the last time; unclear says that there were drops.
+func (c *counting) whole(more int64, unclear bool, now int64) (whole, known bool) {
+	if !unclear {
+		c.given.bytes += c.pending.bytes
+		c.given.octets += c.pending.octets
+		c.sent += c.left + more
 	}
-	sent := o.sumSent + int64(o.queue.waiting)
-	whole := apart(sent, o.sumGiven.bytes) < apart(sent, o.sumGiven.octets)
-	if whole != o.whole {
-		o.whole, o.inside = whole, inside{}
-		o.held = int64(o.queue.waiting)
+	c.pending, c.left = given{}, 0
+	if now-c.since < countsFor || c.given.bytes-c.given.octets < tellsApart {
+		return false, false
 	}
-	o.sumGiven, o.sumSent = given{}, -int64(o.queue.waiting)
+	whole = apart(c.sent, c.given.bytes) < apart(c.sent, c.given.octets)
+	*c = counting{since: now}
+	return whole, true
 }
 
 // apart is how far apart two sums are.
-func apart(a int64, b uint64) uint64 {
-	if d := a - int64(b); d < 0 {
-		return uint64(-d)
-	} else {
-		return uint64(d)
-	}
+func apart(a int64, b uint64) int64 {
+	d := a - int64(b)
+	return max(d, -d)
 }

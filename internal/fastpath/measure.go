@@ -31,6 +31,7 @@ type traffic struct {
 
 // queue is what the kernel has counted of a NIC's queueing discipline.
 type queue struct {
+	passed  uint64 // bytes that have left it
 	waiting uint32 // bytes
 	dropped uint32 // frames; wraps
 }

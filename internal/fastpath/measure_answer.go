@@ -62,6 +62,7 @@ const typeMask = 0x3fff
 const (
 	tcRoot        = 0xffffffff
 	tcaStats2     = 7
+	tcaStatsBasic = 1 // struct gnet_stats_basic
 	tcaStatsQueue = 3 // struct gnet_stats_queue
 	statsLink64   = 1 // struct rtnl_link_stats64
 )
@@ -83,9 +84,10 @@ func rootQueue(m answer) (index int32, q queue, ok bool) {
 	if m.kind != unix.RTM_NEWQDISC || len(m.body) < tcLen || e.Uint32(m.body[12:]) != tcRoot {
 		return 0, q, false
 	}
-	b := attribute(attribute(m.body[tcLen:], tcaStats2), tcaStatsQueue)
-	if len(b) < 12 {
+	stats := attribute(m.body[tcLen:], tcaStats2)
+	passed, b := attribute(stats, tcaStatsBasic), attribute(stats, tcaStatsQueue)
+	if len(passed) < 8 || len(b) < 12 {
 		return 0, q, false
 	}
-	return int32(e.Uint32(m.body[4:])), queue{waiting: e.Uint32(b[4:]), dropped: e.Uint32(b[8:])}, true
+	return int32(e.Uint32(m.body[4:])), queue{passed: e.Uint64(passed), waiting: e.Uint32(b[4:]), dropped: e.Uint32(b[8:])}, true
 }
