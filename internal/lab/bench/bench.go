@@ -18,12 +18,12 @@ type group struct {
 
 // groups are in the order in which they run.
 var groups = []group{
-	{[]string{"tcp-1-out", "tcp-8-out", "tcp-1-in", "udp-64", "ping-flood", "rss-loaded"}, (*bench).speed},
+	{[]string{"tcp-1-out", "tcp-8-out", "tcp-1-in", "udp-64", "ping-flood", "cpu-loaded", "rss-loaded"}, (*bench).speed},
 	{[]string{"ping-loaded", "ping-loaded-p99"}, (*bench).latency},
 	{[]string{"xor", "round-robin"}, (*bench).sum},
 	{[]string{"create"}, (*bench).create},
 	{[]string{"idle-cpu", "rss-idle"}, (*bench).idle},
-	{[]string{"failover-out", "failover-in"}, (*bench).failover},
+	{[]string{"failover-out", "failover-in", "fastpath-failover-out", "fastpath-failover-out-late", "fastpath-failover-in", "fastpath-failover-in-late"}, (*bench).failover},
 	{[]string{"second-loss"}, (*bench).secondLoss},
 	{[]string{"dead-of-six"}, (*bench).shares},
 	{[]string{"elb-tcp-8-out", "elb-tcp-8-out-cpu", "elb-tcp-1-in", "elb-tcp-1-in-cpu", "elb-udp-64", "elb-udp-64-cpu"}, (*bench).elbSpeed},
@@ -31,7 +31,9 @@ var groups = []group{
 	{[]string{"elb-lost", "elb-duplicated", "elb-reordered", "elb-forced"}, (*bench).elbOrder},
 	{[]string{"elb-in", "elb-in-ipv6"}, (*bench).elbReceive},
 	{[]string{"elb-repair", "elb-repair-absent"}, (*bench).elbRepair},
-	{[]string{"elb-failover-in"}, (*bench).elbFailover},
+	{[]string{"elb-failover-in", "fastpath-elb-failover-in"}, (*bench).elbFailover},
+	{[]string{"fastpath-cost-udp-out", "fastpath-cost-udp-in", "fastpath-cost-tcp-out", "fastpath-cost-tcp-in"}, (*bench).costs},
+	{[]string{"fastpath-change-lost", "fastpath-change-duplicated", "fastpath-change-reordered", "fastpath-change-gap"}, (*bench).change},
 }
 
 type bench struct {
@@ -39,9 +41,18 @@ type bench struct {
 	report *report
 }
 
-// wants reports whether a measure was asked for.
+// alsoFast are measures that have the fast path among others.
+var alsoFast = []string{
+	"tcp-1-out", "tcp-8-out", "tcp-1-in", "udp-64", "ping-flood", "cpu-loaded", "rss-loaded", "ping-loaded", "ping-loaded-p99", "xor", "round-robin",
+	"create", "idle-cpu", "rss-idle", "dead-of-six", "elb-8-flows", "elb-8-even", "elb-mixed", "elb-lost", "elb-duplicated", "elb-reordered", "elb-forced",
+	"elb-in", "elb-in-ipv6",
+}
+
+// wants reports whether a measure was asked for, by its name or, as "fastpath", by a contestant.
 func (b *bench) wants(names ...string) bool {
-	return slices.ContainsFunc(names, b.only.MatchString)
+	return slices.ContainsFunc(names, func(n string) bool {
+		return b.only.MatchString(n) || slices.Contains(alsoFast, n) && b.only.MatchString(fast)
+	})
 }
 
 func (b *bench) all(ctx context.Context) {

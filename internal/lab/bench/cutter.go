@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,7 +35,7 @@ type cutter struct {
 	told     toldAt
 }
 
-func (b *bench) cutter(ctx context.Context, nics int, inwards bool, settings ...string) (c *cutter, err error) {
+func (b *bench) cutter(ctx context.Context, nics int, inwards bool, path string, settings ...string) (c *cutter, err error) {
 	r, err := b.switched("cut", network{nics: nics})
 	if err != nil {
 		return nil, err
@@ -53,7 +54,7 @@ func (b *bench) cutter(ctx context.Context, nics int, inwards bool, settings ...
 		return nil, err
 	}
 	c.defers(func() error { closeCarriers(c.carriers); return nil })
-	if err := c.team(ctx, append(settings, names...)...); err != nil {
+	if err := c.team(ctx, path, append(settings, names...)...); err != nil {
 		return nil, err
 	}
 	if err := c.listen(); err != nil {
@@ -118,6 +119,9 @@ func (c *cutter) loss(ctx context.Context, member string) (l loss, err error) {
 		err = pause(ctx, aftermath)
 	}
 	if err != nil {
+		return l, err
+	}
+	if err := c.kept(ctx); err != nil {
 		return l, err
 	}
 	l.gap = c.stream.GapAfter(at, at.Add(aftermath))
@@ -188,9 +192,20 @@ func (c *cutter) listen() error {
 	return nil
 }
 
-// gaps repeats losses. Beside the gap of each stands what the machine does to the traffic without one.
-func (b *bench) gaps(ctx context.Context, n int, m *measure, lose func(context.Context) (loss, error)) {
-	with, without := m.add(team1), m.add(noCut)
+// late is how much of the gap came after the team had noted the loss: what the data path took, and not the watch.
+func (l loss) late() time.Duration { return max(0, l.gap.Net-l.team) }
+
+// gaps repeats losses. Beside the gap of each stands what the machine does to the traffic without one. Where late is
+// given it gets what of each gap was not the watch's.
+func (b *bench) gaps(ctx context.Context, n int, m, late *measure, lose func(context.Context) (loss, error)) {
+	of := team1
+	if strings.HasPrefix(m.Name, fast) {
+		of = fast
+	}
+	with, without, after := m.add(of), m.add(noCut), &row{}
+	if late != nil {
+		after = late.add(of)
+	}
 	var all []loss
 	for i := range n {
 		if ctx.Err() != nil || with.Missing != "" {
@@ -200,12 +215,14 @@ func (b *bench) gaps(ctx context.Context, n int, m *measure, lose func(context.C
 		if err != nil {
 			with.fail(i, err)
 			without.fail(i, err)
+			after.fail(i, err)
 			b.say("%s %d/%d: %v", m.Name, i+1, n, err)
 			continue
 		}
 		all = append(all, l)
 		with.set(i, milliseconds(l.gap.Net))
 		without.set(i, milliseconds(l.calm.Net))
+		after.set(i, milliseconds(l.late()))
 		b.say("%s %d/%d %s  cut %v from %v on, told by the kernel after %v, noted by the team after %v (took %v)  no cut %v", m.Name, i+1, n, m.Unit, l.gap, round(l.started), round(l.kernel), round(l.team), round(l.took), l.calm)
 	}
 	m.Notes = append(m.Notes, summary(all)...)

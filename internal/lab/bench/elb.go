@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 )
 
 const (
-	team3, team4  = "team of 3", "team of 4"
+	team3, team4  = "relay of 3", "relay of 4"
+	fast3, fast4  = "fastpath of 3", "fastpath of 4"
 	fourPlain     = "4 × plain"
 	alone         = "alone"
 	elbRate       = 200_000_000
@@ -95,13 +97,14 @@ func (l loadOf) sent(ctx context.Context) (bytes []float64, err error) {
 // the rates: a veth says 10 Gbit/s.
 func (b *bench) elbFlows(ctx context.Context) {
 	sum := b.measure("elb-8-flows", "elb, TCP from consecutive even ports over NICs of 200 Mbit/s that say 10 Gbit/s: 8 flows over a team of 4 from the third second on, against four times 2 flows over one plain NIC", "Mbit/s").
-		compare(team4, fourPlain)
+		compare(team4, fourPlain).compare(fast4, fourPlain)
 	even := b.measure("elb-8-even", "the same: what the busiest member carries, of the mean", "")
 	if b.wants(sum.Name, even.Name) {
 		round := map[string]int{}
 		contestants, done := b.entrants(ctx, []entrant{
 			{name: fourPlain, network: network{nics: 1, rates: []uint64{elbRate}}},
-			{name: team4, network: network{nics: 4, rates: []uint64{elbRate}}, args: elbTeam(4)},
+			{name: team4, network: network{nics: 4, rates: []uint64{elbRate}}, path: relay, args: elbTeam(4)},
+			{name: fast4, network: network{nics: 4, rates: []uint64{elbRate}}, path: fast, args: elbTeam(4)},
 		}, func(ctx context.Context, r *rig, name string) ([]float64, error) {
 			n := round[name]
 			round[name]++
@@ -111,17 +114,16 @@ func (b *bench) elbFlows(ctx context.Context) {
 			}
 			mbit, busiest, err := loadOf{r, 8}.measure(ctx, n, evenUntil, b.turn)
 			if err == nil {
-				sum.Notes = append(sum.Notes, r.rates(ctx))
+				sum.Notes = lastOf(name, sum.Notes, r.rates(ctx))
 			}
 			return []float64{mbit, busiest}, err
 		})
 		b.turns(ctx, b.rounds, contestants, sum, even)
 		done()
-		sum.Notes = lastOf(sum.Notes)
 	}
 
 	mixed := b.measure("elb-mixed", "the same over a NIC of 100 and one of 500 Mbit/s: 12 flows over a team of both, against the sum of what each carries alone with 2 and 10 of them", "Mbit/s").
-		compare(team2, alone)
+		compare(team2, alone).compare(fast2, alone)
 	if !b.wants(mixed.Name) {
 		return
 	}
@@ -137,7 +139,8 @@ func (b *bench) elbFlows(ctx context.Context) {
 	round := map[string]int{}
 	contestants, done := b.entrants(ctx, []entrant{
 		{name: alone, network: network{nics: 1, rates: []uint64{500_000_000}}},
-		{name: team2, network: network{nics: 2, rates: []uint64{100_000_000, 500_000_000}}, args: elbTeam(2)},
+		{name: team2, network: network{nics: 2, rates: []uint64{100_000_000, 500_000_000}}, path: relay, args: elbTeam(2)},
+		{name: fast2, network: network{nics: 2, rates: []uint64{100_000_000, 500_000_000}}, path: fast, args: elbTeam(2)},
 	}, func(ctx context.Context, r *rig, name string) ([]float64, error) {
 		n := round[name]
 		round[name]++
@@ -151,17 +154,19 @@ func (b *bench) elbFlows(ctx context.Context) {
 		}
 		mbit, _, err := loadOf{r, 12}.measure(ctx, n, evenUntil, b.turn)
 		if err == nil {
-			mixed.Notes = append(mixed.Notes, r.rates(ctx))
+			mixed.Notes = lastOf(name, mixed.Notes, r.rates(ctx))
 		}
 		return []float64{mbit}, err
 	})
 	defer done()
 	b.turns(ctx, b.rounds, contestants, mixed)
-	mixed.Notes = lastOf(mixed.Notes)
 }
 
-// lastOf keeps a note that later ones replace.
-func lastOf(notes []string) []string { return notes[max(0, len(notes)-1):] }
+// lastOf adds a contestant's note to those of others, in place of its one before.
+func lastOf(name string, notes []string, note string) []string {
+	notes = slices.DeleteFunc(notes, func(n string) bool { return strings.HasPrefix(n, name+": ") })
+	return append(notes, name+": "+note)
+}
 
 // rates says what the team takes its members to carry.
 func (r *rig) rates(ctx context.Context) string {
@@ -213,7 +218,8 @@ func (b *bench) elbOrder(ctx context.Context) {
 	}
 	contestants, done := b.entrants(ctx, []entrant{
 		{name: plain, network: network{nics: 1, rates: []uint64{3 * elbRate}}},
-		{name: team3, network: network{nics: 3, rates: []uint64{elbRate}}, args: elbTeam(3)},
+		{name: team3, network: network{nics: 3, rates: []uint64{elbRate}}, path: relay, args: elbTeam(3)},
+		{name: fast3, network: network{nics: 3, rates: []uint64{elbRate}}, path: fast, args: elbTeam(3)},
 	}, func(ctx context.Context, r *rig, name string) ([]float64, error) {
 		total, err := r.order(ctx, d)
 		if err != nil {
@@ -227,8 +233,9 @@ func (b *bench) elbOrder(ctx context.Context) {
 				return nil, err
 			}
 			figures[3] = float64(forced(st))
-			lost.Notes = append(lost.Notes, drops(st)...)
-			lost.Notes = append(lost.Notes, r.queues())
+			for _, note := range append(drops(st), r.queues()) {
+				lost.Notes = append(lost.Notes, name+": "+note)
+			}
 		}
 		return figures, nil
 	})

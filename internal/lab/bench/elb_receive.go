@@ -19,9 +19,9 @@ const crowdSize = 8
 // elbReceive has many hosts send to box at once: each talks to the member that it was told of.
 func (b *bench) elbReceive(ctx context.Context) {
 	four := b.measure("elb-in", "elb, 8 hosts send TCP to a team of 4 NICs of 200 Mbit/s, from the third second on, against four times 2 hosts to one plain NIC", "Mbit/s").
-		compare(team4, fourPlain)
+		compare(team4, fourPlain).compare(fast4, fourPlain)
 	six := b.measure("elb-in-ipv6", "the same by IPv6", "Mbit/s").
-		compare(team4, fourPlain)
+		compare(team4, fourPlain).compare(fast4, fourPlain)
 	for _, f := range []struct {
 		m    *measure
 		addr netip.Addr
@@ -31,7 +31,8 @@ func (b *bench) elbReceive(ctx context.Context) {
 		}
 		contestants, done := b.entrants(ctx, []entrant{
 			{name: fourPlain, network: network{nics: 1, rates: []uint64{elbRate}, crowd: 2}},
-			{name: team4, network: network{nics: 4, rates: []uint64{elbRate}, crowd: crowdSize}, args: elbTeam(4)},
+			{name: team4, network: network{nics: 4, rates: []uint64{elbRate}, crowd: crowdSize}, path: relay, args: elbTeam(4)},
+			{name: fast4, network: network{nics: 4, rates: []uint64{elbRate}, crowd: crowdSize}, path: fast, args: elbTeam(4)},
 		}, func(ctx context.Context, r *rig, name string) ([]float64, error) {
 			if name == fourPlain {
 				mbit, err := r.receive(ctx, f.addr, b.turn/4, b.turn)
@@ -41,7 +42,7 @@ func (b *bench) elbReceive(ctx context.Context) {
 			if err == nil {
 				var spread string
 				if spread, err = r.spread(f.addr); err == nil {
-					f.m.Notes = []string{"hosts by member after the last turn: " + spread}
+					f.m.Notes = lastOf(name, f.m.Notes, "hosts by member after the last turn: "+spread)
 				}
 			}
 			return []float64{mbit}, err
@@ -159,7 +160,7 @@ func (b *bench) elbRepair(ctx context.Context) {
 		return
 	}
 	defer b.close(r)
-	if err := r.team(ctx, elbTeam(4)...); err != nil {
+	if err := r.team(ctx, relay, elbTeam(4)...); err != nil {
 		b.absent(err, once, thrice)
 		return
 	}

@@ -18,7 +18,7 @@ func (b *bench) elbSpeed(ctx context.Context) {
 			b.measure(name+"-cpu", "the same: what the team's process ran for it", cost).compare(elb, xorMode),
 		}
 	}
-	out := pair("elb-tcp-8-out", "TCP, 8 streams from box to peer by a team of one unlimited NIC, iperf3", "Mbit/s", "ms/Gbit")
+	out := pair("elb-tcp-8-out", "TCP, 8 streams from box to peer by a team of one unlimited NIC in the relay, iperf3", "Mbit/s", "ms/Gbit")
 	in := pair("elb-tcp-1-in", "the same, one stream from peer to box", "Mbit/s", "ms/Gbit")
 	small := pair("elb-udp-64", "the same, UDP frames of 64 octets from box that arrive a second", "frames/s", "ns/frame")
 	rigs := map[string]*rig{}
@@ -28,7 +28,7 @@ func (b *bench) elbSpeed(ctx context.Context) {
 		if err == nil {
 			defer b.close(r)
 			rigs[mode] = r
-			err = r.team(ctx, "eth1", "--mode", mode)
+			err = r.team(ctx, relay, "eth1", "--mode", mode)
 		}
 		if err == nil {
 			err = r.serve(ctx)
@@ -75,14 +75,22 @@ func (r *rig) ran(ctx context.Context) (time.Duration, error) {
 
 // elbFailover cuts the member by which peer's frames come: its MAC is the one that peer knows, and stays so.
 func (b *bench) elbFailover(ctx context.Context) {
-	m := b.measure("elb-failover-in", "elb, the member of 3 (veth) by which peer's 10000 frames/s come loses its carrier: longest gap as above", "ms")
-	c, err := b.cutter(ctx, 3, true, "--mode", "elb")
+	for _, p := range []struct{ path, prefix string }{{relay, ""}, {fast, "fastpath-"}} {
+		m := b.measure(p.prefix+"elb-failover-in", "elb, the member of 3 (veth) by which peer's 10000 frames/s come loses its carrier: longest gap as above", "ms")
+		if b.wants(m.Name) {
+			b.elbCuts(ctx, p.path, m)
+		}
+	}
+}
+
+func (b *bench) elbCuts(ctx context.Context, path string, m *measure) {
+	c, err := b.cutter(ctx, 3, true, path, "--mode", "elb")
 	if err != nil {
 		b.absent(err, m)
 		return
 	}
 	defer b.close(c.rig)
-	b.gaps(ctx, b.few(20), m, func(ctx context.Context) (loss, error) {
+	b.gaps(ctx, b.few(20), m, nil, func(ctx context.Context) (loss, error) {
 		if _, err := c.ready(ctx); err != nil {
 			return loss{}, err
 		}

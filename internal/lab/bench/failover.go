@@ -14,20 +14,30 @@ func (b *bench) failover(ctx context.Context) {
 	for _, d := range []struct {
 		name, what string
 		inwards    bool
+		path       string
 	}{
-		{"failover-out", "box to peer", false},
-		{"failover-in", "peer to box", true},
+		{"failover-out", "box to peer", false, relay},
+		{"failover-in", "peer to box", true, relay},
+		{"fastpath-failover-out", "box to peer", false, fast},
+		{"fastpath-failover-in", "peer to box", true, fast},
 	} {
 		m := b.measure(d.name, fmt.Sprintf("carrier lost on the active one of 2 NICs (veth), 10000 frames/s from %s: longest gap from the moment the flag goes, without the machine's standstills", d.what), "ms")
-		if !b.wants(d.name) {
+		var late *measure
+		if d.path == fast {
+			late = b.measure(d.name+"-late", "the same: what of the gap came after the team had noted the loss", "ms")
+		}
+		if !b.wants(d.name, d.name+"-late") {
 			continue
 		}
-		c, err := b.cutter(ctx, 2, d.inwards, "--mode", "active-backup")
+		c, err := b.cutter(ctx, 2, d.inwards, d.path, "--mode", "active-backup")
 		if err != nil {
 			b.absent(err, m)
+			if late != nil {
+				b.absent(err, late)
+			}
 			continue
 		}
-		b.gaps(ctx, b.few(20), m, func(ctx context.Context) (loss, error) {
+		b.gaps(ctx, b.few(20), m, late, func(ctx context.Context) (loss, error) {
 			active, err := c.ready(ctx)
 			if err != nil {
 				return loss{}, err
@@ -41,13 +51,13 @@ func (b *bench) failover(ctx context.Context) {
 // secondLoss cuts the active one of three NICs and, 100 ms later, the one that took over.
 func (b *bench) secondLoss(ctx context.Context) {
 	m := b.measure("second-loss", "the member that took over loses its carrier 100 ms after the first did, which the kernel tells up to 1 s late: longest gap as above", "ms")
-	c, err := b.cutter(ctx, 3, false, "--mode", "active-backup")
+	c, err := b.cutter(ctx, 3, false, relay, "--mode", "active-backup")
 	if err != nil {
 		b.absent(err, m)
 		return
 	}
 	defer b.close(c.rig)
-	b.gaps(ctx, b.few(10), m, func(ctx context.Context) (loss, error) {
+	b.gaps(ctx, b.few(10), m, nil, func(ctx context.Context) (loss, error) {
 		first, err := c.ready(ctx)
 		if err != nil {
 			return loss{}, err

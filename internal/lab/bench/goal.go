@@ -25,7 +25,8 @@ const (
 
 const (
 	plain, relay, ovs, ovsTSO = "plain", "relay", "ovs", "ovs+tso"
-	team1, team2              = "team", "team of 2"
+	team1, team2              = "relay", "relay of 2" // teams by their data path, of one NIC unless said
+	fast, fast2               = "fastpath", "fastpath of 2"
 	noCut                     = "no cut"
 )
 
@@ -41,8 +42,48 @@ func atMost(measure, of string, k kind, bound float64) goal {
 	return goal{measure: measure, of: of, figure: k, bound: bound}
 }
 
-// goals are those of the relay and of elb; figures in the unit of the measure.
+// goals are those of the relay, of the fast path and of elb; figures in the unit of the measure.
 var goals = []goal{
+	ratioAtLeast("tcp-1-out", fast, plain, 0.97, 0),
+	ratioAtLeast("tcp-8-out", fast, plain, 0.97, 0),
+	ratioAtLeast("tcp-1-in", fast, plain, 0.97, 0),
+	ratioAtLeast("tcp-1-out", fast, ovsTSO, 1.5, 0),
+	ratioAtLeast("tcp-8-out", fast, ovsTSO, 1.5, 0),
+	ratioAtLeast("tcp-1-in", fast, ovsTSO, 1.5, 0),
+	ratioAtLeast("udp-64", fast, plain, 0.97, 0),
+	ratioAtMost("ping-flood", fast, plain, 1.15),
+	ratioAtMost("ping-loaded", fast, plain, 1.2),
+	ratioAtMost("ping-loaded", fast2, plain, 1.2),
+	ratioAtMost("ping-loaded-p99", fast, plain, 1.2),
+	ratioAtMost("ping-loaded-p99", fast2, plain, 1.2),
+	ratioAtLeast("xor", fast2, plain, 1.94, 0),
+	ratioAtLeast("round-robin", fast2, plain, 1.8, 0),
+	atMost("create", fast, theMedian, 300),
+	atMost("idle-cpu", fast, theMedian, 0.5),
+	atMost("cpu-loaded", fast, theMedian, 1),
+	atMost("rss-loaded", fast, theHighest, 40),
+	atMost("rss-idle", fast, theHighest, 40),
+	atMost("fastpath-failover-out", fast, theMedian, 2),
+	atMost("fastpath-failover-out-late", fast, theHighest, 1),
+	atMost("fastpath-failover-in", fast, theMedian, 2),
+	atMost("fastpath-failover-in-late", fast, theHighest, 1),
+	{measure: "dead-of-six", of: "fastpath least", figure: theLowest, least: true, bound: 19},
+	atMost("dead-of-six", "fastpath most", theHighest, 21),
+	atMost("fastpath-change-lost", "out", theHighest, 20),
+	atMost("fastpath-change-lost", "in", theHighest, 20),
+	atMost("fastpath-change-duplicated", "out", theHighest, 0),
+	atMost("fastpath-change-duplicated", "in", theHighest, 0),
+	atMost("fastpath-change-reordered", "out", theHighest, 0),
+	atMost("fastpath-change-reordered", "in", theHighest, 0),
+	ratioAtLeast("elb-8-flows", fast4, fourPlain, 0.97, 0),
+	atMost("elb-8-even", fast4, theMedian, 1.05),
+	ratioAtLeast("elb-mixed", fast2, alone, 0.93, 0),
+	atMost("elb-lost", fast3, theHighest, 0),
+	atMost("elb-duplicated", fast3, theHighest, 0),
+	atMost("elb-reordered", fast3, theHighest, 1),
+	ratioAtLeast("elb-in", fast4, fourPlain, 0.9, 0),
+	ratioAtLeast("elb-in-ipv6", fast4, fourPlain, 0.9, 0),
+	atMost("fastpath-elb-failover-in", fast, theHighest, 5),
 	ratioAtLeast("tcp-1-out", relay, plain, 0.65, 0.8),
 	ratioAtLeast("tcp-8-out", relay, plain, 0.65, 0.8),
 	ratioAtLeast("tcp-1-in", relay, plain, 0.65, 0.8),
@@ -66,8 +107,8 @@ var goals = []goal{
 	atMost("failover-in", team1, theMedian, 2),
 	atMost("failover-in", team1, theHighest, 5),
 	atMost("second-loss", team1, theHighest, 15),
-	{measure: "dead-of-six", of: "least", figure: theLowest, least: true, bound: 19},
-	atMost("dead-of-six", "most", theHighest, 21),
+	{measure: "dead-of-six", of: "relay least", figure: theLowest, least: true, bound: 19},
+	atMost("dead-of-six", "relay most", theHighest, 21),
 	ratioAtLeast("elb-tcp-8-out", elb, xorMode, 0.95, 0),
 	ratioAtLeast("elb-tcp-1-in", elb, xorMode, 0.95, 0),
 	ratioAtLeast("elb-udp-64", elb, xorMode, 0.95, 0),

@@ -115,15 +115,24 @@ func cpuTicks() (ticks [8]float64, err error) {
 func (b *bench) idle(ctx context.Context) {
 	cpu := b.measure("idle-cpu", "time that the process of a team of 2 takes of one CPU while nothing is sent", "%")
 	rss := b.measure("rss-idle", "its memory (VmRSS)", "MB")
+	for _, path := range []string{relay, fast} {
+		if err := b.idleOf(ctx, path, cpu, rss); err != nil {
+			for _, m := range []*measure{cpu, rss} {
+				m.add(path).Missing = err.Error()
+			}
+			b.say("idle: %s: not taken: %v", path, err)
+		}
+	}
+}
+
+func (b *bench) idleOf(ctx context.Context, path string, cpu, rss *measure) error {
 	r, err := b.switched("idle", network{nics: 2})
 	if err != nil {
-		b.absent(err, cpu, rss)
-		return
+		return err
 	}
 	defer b.close(r)
-	if err := r.team(ctx, "eth1", "eth2", "--mode", "active-backup"); err != nil {
-		b.absent(err, cpu, rss)
-		return
+	if err := r.team(ctx, path, "eth1", "eth2", "--mode", "active-backup"); err != nil {
+		return err
 	}
 	st, err := r.client.Status(ctx)
 	if err == nil {
@@ -131,10 +140,9 @@ func (b *bench) idle(ctx context.Context) {
 		err = pause(ctx, 2*time.Second)
 	}
 	if err != nil {
-		b.absent(err, cpu, rss)
-		return
+		return err
 	}
-	b.repeat(ctx, b.few(5), team1, cpu, func(ctx context.Context, _ int) (float64, error) {
+	b.repeat(ctx, b.few(5), path, cpu, func(ctx context.Context, _ int) (float64, error) {
 		was, err := cpuTime(st.PID)
 		if err != nil {
 			return 0, err
@@ -146,10 +154,11 @@ func (b *bench) idle(ctx context.Context) {
 		is, err := cpuTime(st.PID)
 		return 100 * (is - was).Seconds() / time.Since(at).Seconds(), err
 	})
-	b.repeat(ctx, 1, team1, rss, func(context.Context, int) (float64, error) {
+	b.repeat(ctx, 1, path, rss, func(context.Context, int) (float64, error) {
 		now, _, err := resident(st.PID)
 		return now, err
 	})
+	return nil
 }
 
 // create measures how long it takes until a new team forwards.
@@ -165,14 +174,20 @@ func (b *bench) create(ctx context.Context) {
 		b.absent(err, m)
 		return
 	}
-	b.repeat(ctx, b.few(10), team1, m, func(ctx context.Context, _ int) (float64, error) {
+	for _, path := range []string{relay, fast} {
+		b.createOf(ctx, r, path, m)
+	}
+}
+
+func (b *bench) createOf(ctx context.Context, r *rig, path string, m *measure) {
+	b.repeat(ctx, b.few(10), path, m, func(ctx context.Context, _ int) (float64, error) {
 		p, err := newPinger(r.box, peerAddr)
 		if err != nil {
 			return 0, err
 		}
 		defer p.close()
 		start := time.Now()
-		if err := r.nicteam(ctx, "create", teamName, "eth1", "eth2", "--mode", "active-backup", "--no-persist"); err != nil {
+		if err := r.nicteam(ctx, "create", teamName, "eth1", "eth2", "--mode", "active-backup", "--datapath", path, "--no-persist"); err != nil {
 			return 0, err
 		}
 		returned := time.Since(start)
@@ -187,7 +202,7 @@ func (b *bench) create(ctx context.Context) {
 		}
 		took := time.Since(start)
 		if tries > 0 {
-			m.Notes = append(m.Notes, fmt.Sprintf("create returned after %v, %d echoes before the answered one were lost", returned.Round(time.Millisecond), tries))
+			m.Notes = append(m.Notes, fmt.Sprintf("%s: create returned after %v, %d echoes before the answered one were lost", path, returned.Round(time.Millisecond), tries))
 		}
 		if err := r.nicteam(ctx, "delete", teamName); err != nil {
 			return 0, err

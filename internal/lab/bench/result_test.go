@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -116,6 +117,19 @@ func TestGoalsHaveMeasures(t *testing.T) {
 	}
 }
 
+// Whoever asks for the fast path gets all measures that it has goals in.
+func TestOnlyFastpath(t *testing.T) {
+	b := &bench{options: options{only: regexp.MustCompile("fastpath")}}
+	for _, g := range goals {
+		if (strings.HasPrefix(g.of, fast) || strings.HasPrefix(g.measure, fast)) && !b.wants(g.measure) {
+			t.Errorf("-only fastpath leaves %s out", g.measure)
+		}
+	}
+	if b.wants("second-loss") {
+		t.Error("-only fastpath runs second-loss, which has only the relay")
+	}
+}
+
 func TestFailEndsAtTwo(t *testing.T) {
 	var r row
 	r.set(0, 1)
@@ -145,7 +159,7 @@ func TestReportSaysWhatIsMissing(t *testing.T) {
 	}
 	var out bytes.Buffer
 	r.print(&out)
-	for _, want := range []string{"ovs        not taken: not installed", "not taken: no namespaces", "goals: 0 met, 0 missed, 2 not taken"} {
+	for _, want := range []string{"ovs        not taken: not installed", "not taken: no namespaces", "goals: 0 met, 0 missed, 4 not taken"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in:\n%s", want, out.String())
 		}

@@ -34,6 +34,7 @@ type rig struct {
 	client    *control.Client
 	undo      []func() error
 	binary    string
+	path      string // the data path that the team is to have
 
 	serving  bool  // iperf3's server runs
 	noServer error // why not
@@ -168,18 +169,34 @@ func (r *rig) plain(ctx context.Context) error {
 	return r.await(ctx)
 }
 
-// team gives eth1 the address and has nicteam make a team of NICs, as a user would.
-func (r *rig) team(ctx context.Context, args ...string) error {
+// team gives eth1 the address and has nicteam make a team of NICs with a data path, as a user would.
+func (r *rig) team(ctx context.Context, path string, args ...string) error {
 	// No peer need answer yet: a switch that knows a group may answer by another NIC of it.
 	if err := r.box.SetAddr("eth1", r.addresses...); err != nil {
 		return err
 	}
-	if err := r.nicteam(ctx, append([]string{"create", teamName}, args...)...); err != nil {
+	if err := r.nicteam(ctx, append([]string{"create", teamName, "--datapath", path}, args...)...); err != nil {
 		return err
 	}
+	r.path = path
 	r.client = control.NewClient(r.box.Path("/run/nicteam"), teamName)
 	r.defers(func() error { r.client.Close(); return nil })
 	return r.await(ctx)
+}
+
+// kept returns an error where the team has not the data path that is measured, as it goes back to the relay by itself.
+func (r *rig) kept(ctx context.Context) error {
+	if r.client == nil {
+		return nil
+	}
+	st, err := r.client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if st.Datapath != r.path {
+		return fmt.Errorf("datapath %s, want %s: %s", st.Datapath, r.path, st.DatapathReason)
+	}
+	return nil
 }
 
 // nicteam runs the measured program in box.

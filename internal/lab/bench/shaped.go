@@ -23,6 +23,7 @@ func (b *bench) load(r *rig, flows int) lab.Load {
 type entrant struct {
 	name    string
 	network network
+	path    string   // the team's data path
 	args    []string // of create; without any the NIC eth1 is used as it is
 }
 
@@ -36,13 +37,19 @@ func (b *bench) entrants(ctx context.Context, all []entrant, take func(ctx conte
 			if e.args == nil {
 				err = r.plain(ctx)
 			} else {
-				err = r.team(ctx, e.args...)
+				err = r.team(ctx, e.path, e.args...)
 			}
 		}
 		if err != nil {
 			b.say("%s cannot take part: %v", e.name, err)
 		}
-		out = append(out, contestant{name: e.name, missing: err, take: func(ctx context.Context) ([]float64, error) { return take(ctx, r, e.name) }})
+		out = append(out, contestant{name: e.name, missing: err, take: func(ctx context.Context) ([]float64, error) {
+			figures, err := take(ctx, r, e.name)
+			if err == nil {
+				err = r.kept(ctx)
+			}
+			return figures, err
+		}})
 	}
 	return out, func() {
 		for _, r := range rigs {
@@ -51,18 +58,21 @@ func (b *bench) entrants(ctx context.Context, all []entrant, take func(ctx conte
 	}
 }
 
-// shaped makes contestants behind a switch: plain has one shaped NIC, team1 a team of one, team2 a team of two that
-// the switch knows as one group.
+// shaped makes contestants behind a switch: plain has one shaped NIC, team1 and fast a team of one, team2 and fast2 a team of two
+// that the switch knows as one group.
 func (b *bench) shaped(ctx context.Context, rate uint64, settings []string, take func(r *rig, name string) ([]float64, error), names ...string) (all []contestant, done func()) {
 	var list []entrant
 	for _, name := range names {
 		e := entrant{name: name, network: network{nics: 1, rates: []uint64{rate}}}
 		switch name {
-		case team1:
+		case team1, fast:
 			e.args = append([]string{"eth1"}, settings...)
-		case team2:
+		case team2, fast2:
 			e.network.nics, e.network.lag = 2, true
 			e.args = append([]string{"eth1", "eth2"}, settings...)
+		}
+		if e.path = relay; name == fast || name == fast2 {
+			e.path = fast
 		}
 		list = append(list, e)
 	}
@@ -73,9 +83,9 @@ func (b *bench) shaped(ctx context.Context, rate uint64, settings []string, take
 func (b *bench) sum(ctx context.Context) {
 	const rate = 500_000_000
 	xor := b.measure("xor", "TCP from consecutive even ports over NICs of 500 Mbit/s: 8 flows over a team of 2 in mode xor, 4 over one plain NIC", "Mbit/s").
-		compare(team2, plain)
+		compare(team2, plain).compare(fast2, plain)
 	turn := b.measure("round-robin", "TCP, one stream over NICs of 500 Mbit/s: a team of 2 in mode round-robin, one plain NIC", "Mbit/s").
-		compare(team2, plain)
+		compare(team2, plain).compare(fast2, plain)
 	for _, s := range []struct {
 		m           *measure
 		mode        string
@@ -86,7 +96,7 @@ func (b *bench) sum(ctx context.Context) {
 		}
 		contestants, done := b.shaped(ctx, rate, []string{"--mode", s.mode}, func(r *rig, name string) ([]float64, error) {
 			flows := s.one
-			if name == team2 {
+			if name != plain {
 				flows = s.ofTeam
 			}
 			got, err := b.load(r, flows).Measure(ctx, b.turn)
@@ -94,7 +104,7 @@ func (b *bench) sum(ctx context.Context) {
 				err = fmt.Errorf("nothing arrived")
 			}
 			return []float64{float64(got.Bytes) * 8 / got.Took.Seconds() / 1e6}, err
-		}, plain, team2)
+		}, plain, team2, fast2)
 		b.turns(ctx, b.rounds, contestants, s.m)
 		done()
 	}

@@ -12,17 +12,25 @@ import (
 
 // shares kills one of six members of a round-robin team and looks at what the others carry.
 func (b *bench) shares(ctx context.Context) {
-	const least, most = "least", "most"
 	m := b.measure("dead-of-six", "round-robin, one of 6 members without a carrier: the share of frames of the survivor that carries least, and of the one that carries most", "%")
+	for _, path := range []string{relay, fast} {
+		if err := b.sharesOf(ctx, path, m); err != nil {
+			for _, of := range []string{" least", " most"} {
+				m.add(path + of).Missing = err.Error()
+			}
+			b.say("%s: %s: not taken: %v", m.Name, path, err)
+		}
+	}
+}
+
+func (b *bench) sharesOf(ctx context.Context, path string, m *measure) error {
 	r, err := b.switched("six", network{nics: 6, lag: true})
 	if err != nil {
-		b.absent(err, m)
-		return
+		return err
 	}
 	defer b.close(r)
-	if err := r.team(ctx, "eth1", "eth2", "eth3", "eth4", "eth5", "eth6", "--mode", "round-robin"); err != nil {
-		b.absent(err, m)
-		return
+	if err := r.team(ctx, path, "eth1", "eth2", "eth3", "eth4", "eth5", "eth6", "--mode", "round-robin"); err != nil {
+		return err
 	}
 	const dead = "eth3"
 	err = r.lines[2].Cut()
@@ -30,28 +38,27 @@ func (b *bench) shares(ctx context.Context) {
 		_, err = r.awaitStatus(ctx, dead+" is down", func(s *nicteam.Status) bool { return member(s, dead).State == "down" })
 	}
 	if err != nil {
-		b.absent(err, m)
-		return
+		return err
 	}
 	var low, high []float64
 	for range b.few(5) {
 		l, h, err := r.share(ctx, b.turn, dead)
 		if err != nil {
-			b.absent(err, m)
-			return
+			return err
 		}
 		low, high = append(low, l), append(high, h)
-		b.say("%s: %s–%s %%", m.Name, number(l), number(h))
+		b.say("%s: %s %s–%s %%", m.Name, path, number(l), number(h))
 	}
 	for _, s := range []struct {
 		name    string
 		figures []float64
-	}{{least, low}, {most, high}} {
+	}{{path + " least", low}, {path + " most", high}} {
 		row := m.add(s.name)
 		for i, f := range s.figures {
 			row.set(i, f)
 		}
 	}
+	return r.kept(ctx)
 }
 
 // share sends for a time and returns the least and the greatest part of a survivor, in percent.

@@ -9,16 +9,18 @@ import (
 	"time"
 )
 
-// speed compares what goes through box's one NIC as it is, as a team's only member, and through Open vSwitch's bond.
+// speed compares what goes through box's one NIC as it is, as the only member of teams of either data path, and through Open
+// vSwitch's bond.
 func (b *bench) speed(ctx context.Context) {
 	oneOut := b.measure("tcp-1-out", "TCP, one stream from box to peer, iperf3", "Mbit/s")
 	eightOut := b.measure("tcp-8-out", "TCP, 8 streams from box to peer, iperf3", "Mbit/s")
 	oneIn := b.measure("tcp-1-in", "TCP, one stream from peer to box, iperf3", "Mbit/s")
 	small := b.measure("udp-64", fmt.Sprintf("UDP frames of 64 octets from box that arrive a second, in %d flows, never more than %d on their way", frameFlows, frameWindow), "frames/s")
 	flood := b.measure("ping-flood", "ICMP echo, the next as soon as the last is answered: median round trip", "µs")
+	cpu := b.measure("cpu-loaded", "time that the team's process takes of one CPU while 8 TCP streams go out as fast as they can", "%")
 	rss := b.measure("rss-loaded", "memory of the team's process after all this (VmRSS; VmHWM is the most it had)", "MB")
 	for _, m := range []*measure{oneOut, eightOut, oneIn, small, flood} {
-		m.compare(relay, plain, ovsTSO, ovs).compare(ovsTSO, plain)
+		m.compare(fast, plain, ovsTSO, ovs).compare(relay, plain, ovsTSO, ovs).compare(ovsTSO, plain)
 	}
 
 	rigs := map[string]*rig{}
@@ -36,7 +38,8 @@ func (b *bench) speed(ctx context.Context) {
 		make func(*rig) error
 	}{
 		{plain, 1, func(r *rig) error { return r.plain(ctx) }},
-		{relay, 1, func(r *rig) error { return r.team(ctx, "eth1", "--mode", "active-backup", "--datapath", "relay") }},
+		{relay, 1, func(r *rig) error { return r.team(ctx, relay, "eth1", "--mode", "active-backup") }},
+		{fast, 1, func(r *rig) error { return r.team(ctx, fast, "eth1", "--mode", "active-backup") }},
 		{ovs, 2, func(r *rig) error { return r.openVSwitch(ctx, false) }},
 		{ovsTSO, 2, func(r *rig) error { return r.openVSwitch(ctx, true) }},
 	} {
@@ -50,15 +53,24 @@ func (b *bench) speed(ctx context.Context) {
 			b.say("%s cannot take part: %v", c.name, err)
 		}
 	}
-	contestants := func(take func(*rig, string) ([]float64, error)) []contestant {
+	some := func(names []string, take func(*rig, string) ([]float64, error)) []contestant {
 		var all []contestant
-		for _, name := range []string{plain, relay, ovs, ovsTSO} {
+		for _, name := range names {
 			r := rigs[name]
-			all = append(all, contestant{name: name, missing: faults[name], take: func(context.Context) ([]float64, error) { return take(r, name) }})
+			all = append(all, contestant{name: name, missing: faults[name], take: func(ctx context.Context) ([]float64, error) {
+				figures, err := take(r, name)
+				if err == nil {
+					err = r.kept(ctx)
+				}
+				return figures, err
+			}})
 		}
 		return all
 	}
-	iperf := func(streams int, args ...string) []contestant {
+	contestants := func(take func(*rig, string) ([]float64, error)) []contestant {
+		return some([]string{plain, relay, fast, ovs, ovsTSO}, take)
+	}
+	serve := func() {
 		for name, r := range rigs {
 			if faults[name] == nil && !r.serving {
 				if r.noServer = r.serve(ctx); r.noServer == nil {
@@ -66,6 +78,9 @@ func (b *bench) speed(ctx context.Context) {
 				}
 			}
 		}
+	}
+	iperf := func(streams int, args ...string) []contestant {
+		serve()
 		return contestants(func(r *rig, _ string) ([]float64, error) {
 			if r.noServer != nil {
 				return nil, r.noServer
@@ -91,24 +106,36 @@ func (b *bench) speed(ctx context.Context) {
 		return []float64{microseconds(times.Quantile(0.5))}, err
 	}), flood)
 
-	if err := faults[relay]; err != nil {
-		b.absent(err, rss)
-		return
-	}
-	b.repeat(ctx, 1, relay, rss, func(ctx context.Context, _ int) (float64, error) {
-		r := rigs[relay]
+	serve()
+	b.turns(ctx, min(3, b.rounds), some([]string{relay, fast}, func(r *rig, _ string) ([]float64, error) {
+		if r.noServer != nil {
+			return nil, r.noServer
+		}
+		was, err := r.ran(ctx)
+		if err != nil {
+			return nil, err
+		}
+		start := time.Now()
+		if _, err := r.iperf(ctx, b.turn, 8); err != nil {
+			return nil, err
+		}
+		took := time.Since(start)
+		is, err := r.ran(ctx)
+		return []float64{100 * (is - was).Seconds() / took.Seconds()}, err
+	}), cpu)
+	b.turns(ctx, 1, some([]string{relay, fast}, func(r *rig, _ string) ([]float64, error) {
 		// So that it is loaded whichever measures were asked for.
 		if _, err := b.load(r, 8).Measure(ctx, time.Second); err != nil {
-			return 0, err
+			return nil, err
 		}
 		st, err := r.client.Status(ctx)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		now, most, err := resident(st.PID)
 		rss.Notes = append(rss.Notes, fmt.Sprintf("mode %s, datapath %s, most memory %s MB", st.Mode, st.Datapath, number(most)))
-		return now, err
-	})
+		return []float64{now}, err
+	}), rss)
 	if faults[ovs] == nil || faults[ovsTSO] == nil {
 		oneIn.Notes = append(oneIn.Notes, "ovs without TSO: peer's NIC has its transmit offloads off, as that bond takes in finished frames only")
 	}
@@ -118,9 +145,9 @@ func (b *bench) speed(ctx context.Context) {
 func (b *bench) latency(ctx context.Context) {
 	const rate = 200_000_000
 	median := b.measure("ping-loaded", "ICMP echo each 5 ms while 8 TCP flows from box fill NICs of 200 Mbit/s: median round trip", "ms").
-		compare(team1, plain).compare(team2, plain)
+		compare(team1, plain).compare(team2, plain).compare(fast, plain).compare(fast2, plain)
 	p99 := b.measure("ping-loaded-p99", "the same: 99th percentile", "ms").
-		compare(team1, plain).compare(team2, plain)
+		compare(team1, plain).compare(team2, plain).compare(fast, plain).compare(fast2, plain)
 	contestants, done := b.shaped(ctx, rate, []string{"--mode", "xor"}, func(r *rig, _ string) ([]float64, error) {
 		load, err := b.load(r, 8).Start(ctx)
 		if err != nil {
@@ -138,7 +165,7 @@ func (b *bench) latency(ctx context.Context) {
 			return nil, fmt.Errorf("the load did not flow")
 		}
 		return []float64{milliseconds(times.Quantile(0.5)), milliseconds(times.Quantile(0.99))}, nil
-	}, plain, team1, team2)
+	}, plain, team1, team2, fast, fast2)
 	defer done()
 	b.turns(ctx, b.rounds, contestants, median, p99)
 }

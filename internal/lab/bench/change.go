@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"nicteam/internal/lab"
+)
+
+const (
+	changeRate   = 20_000 // frames a second
+	changeMargin = 200 * time.Millisecond
+)
+
+// change has a team change its data path under traffic, to and fro.
+func (b *bench) change(ctx context.Context) {
+	what := fmt.Sprintf("%d frames/s by a team of 2 while nicteam set changes the data path, relay to fastpath and back in turn: frames", changeRate)
+	lost := b.measure("fastpath-change-lost", what+" lost at a change", "frames")
+	twice := b.measure("fastpath-change-duplicated", what+" that came twice", "frames")
+	late := b.measure("fastpath-change-reordered", what+" that came after a later one of their flow", "frames")
+	gap := b.measure("fastpath-change-gap", "the same: longest gap, without the machine's standstills", "ms")
+	all := []*measure{lost, twice, late, gap}
+	if !b.wants(lost.Name, twice.Name, late.Name, gap.Name) {
+		return
+	}
+	r, err := b.switched("change", network{nics: 2})
+	if err == nil {
+		defer b.close(r)
+		err = r.team(ctx, fast, "eth1", "eth2", "--mode", "active-backup")
+	}
+	if err != nil {
+		b.absent(err, all...)
+		return
+	}
+	witness, err := lab.StartWitness()
+	if err != nil {
+		b.absent(err, all...)
+		return
+	}
+	defer witness.Close()
+	turn := func(name string, s lab.Stream) contestant {
+		s.Rate, s.Witness = changeRate, witness
+		return contestant{name: name, take: func(ctx context.Context) ([]float64, error) {
+			report, err := r.changed(ctx, s)
+			lost.Notes = append(lost.Notes, fmt.Sprintf("%s, to %s: %v", name, r.path, report))
+			return []float64{float64(report.Lost), float64(report.Duplicated), float64(report.Reordered), milliseconds(report.Gap.Net)}, err
+		}}
+	}
+	b.turns(ctx, b.few(20), []contestant{
+		turn("out", lab.Stream{From: r.box, To: r.peer, Address: peerAddr}),
+		turn("in", lab.Stream{From: r.peer, To: r.box, Address: boxAddr}),
+	}, all...)
+}
+
+// changed changes the data path in the middle of a stream.
+func (r *rig) changed(ctx context.Context, s lab.Stream) (report lab.Report, err error) {
+	running, err := s.Start()
+	if err != nil {
+		return report, err
+	}
+	to := map[string]string{relay: fast, fast: relay}[r.path]
+	err = pause(ctx, changeMargin)
+	if err == nil {
+		err = r.nicteam(ctx, "set", teamName, "datapath="+to)
+	}
+	if err == nil {
+		r.path = to
+		err = r.kept(ctx)
+	}
+	if err == nil {
+		err = pause(ctx, changeMargin)
+	}
+	report, stopped := running.Stop()
+	if err == nil {
+		err = stopped
+	}
+	return report, err
+}
