@@ -24,6 +24,7 @@ type meter struct {
 	losses  [modes.MaxMembers]uint64 // frames that were dropped after they were given
 
 	stop, done chan struct{} // of the goroutine; nil: there is none
+	joined     chan struct{} // a member has
 }
 
 const (
@@ -47,12 +48,10 @@ func (m *meter) begin(p *Path, k *kernel) {
 		return
 	}
 	m.mu.Lock()
-	for id := range m.outlets {
-		m.outlets[id].begun = false
-	}
+	m.of = nics{}
 	m.mu.Unlock()
-	m.stop, m.done = make(chan struct{}), make(chan struct{})
-	go m.run(&watch{meter: m, path: p, kernel: k, queues: true, ageing: ageing{path: p, kernel: k}}, m.stop, m.done)
+	m.stop, m.done, m.joined = make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
+	go m.run(&watch{meter: m, path: p, kernel: k, ageing: ageing{path: p, kernel: k}}, m.stop, m.done, m.joined)
 }
 
 // end ends that. The caller holds changing.
@@ -61,6 +60,16 @@ func (m *meter) end() {
 		close(m.stop)
 		<-m.done
 		m.stop, m.done = nil, nil
+	}
+}
+
+// join has a member that has joined looked at before it is given anything.
+func (m *meter) join() {
+	if m.stop != nil {
+		select {
+		case m.joined <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -95,14 +104,17 @@ func (m *meter) forget(id int) {
 	m.losses[id] = 0
 }
 
-func (m *meter) run(w *watch, stop, done chan struct{}) {
+func (m *meter) run(w *watch, stop, done, joined chan struct{}) {
 	defer close(done)
-	next := time.NewTimer(restEvery)
+	next := time.NewTimer(0)
 	defer next.Stop()
 	for {
 		select {
 		case <-stop:
+			w.look() // at what was dropped at last
 			return
+		case <-joined:
+			next.Reset(0)
 		case <-next.C:
 			next.Reset(w.look())
 		}
@@ -138,7 +150,7 @@ func (w *watch) look() time.Duration {
 	w.members()
 	w.ageing.look(w.plan)
 	moved := w.totalsNow(&w.before)
-	if moved == 0 && w.busy == 0 {
+	if moved == 0 && w.busy == 0 && w.now == w.of {
 		return restEvery
 	}
 	began := time.Now()
@@ -147,7 +159,7 @@ func (w *watch) look() time.Duration {
 		return restEvery // the next time it may be better
 	}
 	queued := false
-	if began.Sub(w.read) >= min(queuesPart*w.takes, queuesMost)-paceEvery/2 {
+	if w.now != w.of || began.Sub(w.read) >= min(queuesPart*w.takes, queuesMost)-paceEvery/2 {
 		start := time.Now()
 		queued = w.gauge.queues(&w.now, &w.queue) == nil
 		w.timed(time.Since(start))
@@ -247,7 +259,7 @@ func (w *watch) weigh(at int64, queued bool) {
 		id := left.First()
 		o := &w.outlets[id]
 		if w.of[id] != w.now[id] {
-			*o, w.of[id] = outlet{}, w.now[id]
+			o.begun = false
 		}
 		t := o.look(&sight{at: at, before: w.before[id], after: after[id], traffic: w.traffic[id], queue: w.queue[id], queued: queued})
 		w.losses[id] += t.losses
@@ -257,6 +269,7 @@ func (w *watch) weigh(at int64, queued bool) {
 			w.busy = w.busy.With(id)
 		}
 	}
+	w.of = w.now
 }
 
 // tell tells the Picker of members that were given anything.

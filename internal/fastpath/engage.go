@@ -133,8 +133,8 @@ func (p *Path) disengage() error {
 	if k == nil {
 		return nil
 	}
-	p.meter.end()
 	errs := []error{p.Regain(&k.control.TransmitGate)}
+	p.meter.end()
 	for id, l := range links {
 		if l != nil {
 			errs = append(errs, p.exit(k, id, l))

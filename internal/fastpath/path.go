@@ -101,6 +101,7 @@ func (p *Path) Join(id int, l team.Link) error {
 	if k == nil {
 		return nil
 	}
+	p.meter.join()
 	err = p.enter(k, id, &l)
 	if err == nil {
 		err = p.YieldMember(id, &k.control.ReceiveGate[id])

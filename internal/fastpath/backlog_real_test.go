@@ -1,0 +1,179 @@
+package fastpath
+
+import (
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+	"nicteam/modes"
+	"nicteam/team"
+)
+
+// elb is a Plan of that mode.
+func (g *rig) elb() *modes.Plan {
+	pl := g.plan(modes.SpreadShortest)
+	pl.Gain, pl.Hash = time.Millisecond, modes.Layer34
+	return pl
+}
+
+func (g *rig) totals() *team.Counters {
+	c := new(team.Counters)
+	g.path.Counters(c)
+	return c
+}
+
+// Members whose links tell a lie are found out, and used by what they carry.
+func TestMembersCarryWhatTheyCan(t *testing.T) {
+	g := newRig(t, 2)
+	rates := []float64{40e6, 120e6}
+	for id, rate := range rates {
+		labtest.Must(t, g.host.Shape(fmt.Sprintf("m%d", id), uint64(rate)))
+	}
+	labtest.Must(t, g.path.Apply(g.elb()))
+	labtest.Must(t, g.path.Engage())
+	load, err := lab.Load{From: g.host, To: g.peer, Address: peerAddress, Flows: 12}.Start(t.Context())
+	labtest.Must(t, err)
+	t.Cleanup(func() { load.Stop() })
+	f := new(modes.Flows)
+	measured := func() bool {
+		if !g.path.Flows(f) {
+			return false
+		}
+		for id, rate := range rates {
+			q := &f.Members[id]
+			if c := float64(q.Capacity); q.Source != modes.RateMeasured || c < rate*0.85 || c > rate*1.15 {
+				return false
+			}
+		}
+		return true
+	}
+	labtest.Eventually(t, 15*time.Second, "measured capacities", measured)
+	before, began := load.Rate(), g.totals()
+	labtest.Eventually(t, 15*time.Second, "32 MiB", func() bool { return load.Rate().Bytes-before.Bytes > 32<<20 })
+	got, after := load.Rate().Less(before).BitsPerSecond(), g.totals()
+	for id := range rates {
+		m := &after.Members[id]
+		t.Logf("member %d: %d bytes, %d dropped", id, m.TX[frame.TCP].Bytes-began.Members[id].TX[frame.TCP].Bytes,
+			m.TXDrop[team.DropBacklog]-began.Members[id].TXDrop[team.DropBacklog])
+	}
+	if want := rates[0] + rates[1]; got < want*0.8 {
+		t.Errorf("%.1f Mbit/s in all of %.0f", got/1e6, want/1e6)
+	} else {
+		t.Logf("%.1f Mbit/s in all of %.0f", got/1e6, want/1e6)
+	}
+}
+
+// What was given and has not left is told while it waits; when all has left nothing waits. What did not fit is counted.
+func TestBacklogEnds(t *testing.T) {
+	g := newRig(t, 1)
+	labtest.Must(t, g.host.Shape("m0", 2e6))
+	labtest.Must(t, g.path.Apply(g.plan(modes.SpreadSingle)))
+	labtest.Must(t, g.path.Engage())
+	// One socket may have less under way than waits at most.
+	var conns [4]net.Conn
+	for i := range conns {
+		labtest.Must(t, g.host.Do(func() (err error) {
+			conns[i], err = net.Dial("udp", "10.9.0.2:9")
+			return err
+		}))
+		defer conns[i].Close()
+	}
+	send := func() {
+		for i := range 40 {
+			_, _ = conns[i%len(conns)].Write(make([]byte, 1400)) // the peer refuses them
+		}
+	}
+	labtest.Eventually(t, waitFor, "a backlog", func() bool { send(); return g.path.Backlog(0) > 100<<10 })
+	labtest.Eventually(t, waitFor, "drops that are counted", func() bool {
+		send()
+		return g.totals().Members[0].TXDrop[team.DropBacklog] > 20
+	})
+	if g.path.Backlog(0) == 0 {
+		t.Error("nothing waits")
+	}
+	labtest.Eventually(t, waitFor, "no backlog", func() bool { return g.path.Backlog(0) == 0 })
+	l, err := g.host.Handle().LinkByName("m0")
+	labtest.Must(t, err)
+	m := g.totals().Members[0]
+	given, lost := uint64(0), m.TXDrop[team.DropBacklog]
+	for _, c := range m.TX {
+		given += c.Frames
+	}
+	if left := l.Attrs().Statistics.TxPackets; left != given-lost {
+		t.Errorf("%d frames were given and %d dropped, and %d have left", given, lost, left)
+	}
+	labtest.Must(t, g.path.Disengage())
+	if was, is := m.TXDrop[team.DropBacklog], g.totals().Members[0].TXDrop[team.DropBacklog]; is != was {
+		t.Errorf("%d drops, %d before the programs went", is, was)
+	}
+	if n := g.path.Backlog(0); n != 0 {
+		t.Errorf("%d bytes wait in the relay", n)
+	}
+}
+
+// A MAC behind the adapter that the control loop asks about is told of when it sends, once a Plan.
+func TestAgeingMACsAreTold(t *testing.T) {
+	const guest, silent = frame.MAC(0x020000000b01), frame.MAC(0x020000000b02)
+	g := newRig(t, 1)
+	pl := g.plan(modes.SpreadSingle)
+	pl.Behind, pl.Promiscuous = []frame.MAC{guest, silent}, true
+	labtest.Must(t, g.path.Apply(pl))
+	labtest.Must(t, g.path.Engage())
+	fd := -1
+	labtest.Must(t, g.host.Do(func() (err error) {
+		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+		return err
+	}))
+	defer unix.Close(fd)
+	b := make([]byte, 60)
+	memberMAC(9).Put(b, 0)
+	guest.Put(b, 6)
+	b[12], b[13] = 0x88, 0xb5
+	send := func() {
+		t.Helper()
+		labtest.Must(t, unix.Sendto(fd, b, 0, &unix.SockaddrLinklayer{Ifindex: g.adapter.Index()}))
+	}
+	told := func() (n int) {
+		t.Helper()
+		for {
+			select {
+			case c := <-g.path.Control():
+				if c.Kind == team.ControlBehind {
+					if c.MAC != guest {
+						t.Fatalf("told of %v", c.MAC)
+					}
+					n++
+				}
+			default:
+				return n
+			}
+		}
+	}
+	send()
+	labtest.Eventually(t, waitFor, "a frame that the program saw", func() bool { return g.totals().Members[0].TX[frame.Other].Frames > 0 })
+	if n := told(); n != 0 {
+		t.Fatalf("told %d times unasked", n)
+	}
+	for range 2 {
+		asks := *pl
+		asks.Ageing = pl.Behind
+		labtest.Must(t, g.path.Apply(&asks))
+		n := 0
+		labtest.Eventually(t, waitFor, "news of the guest", func() bool {
+			send()
+			n += told()
+			return n > 0
+		})
+		looked := time.Now()
+		labtest.Eventually(t, waitFor, "another look", func() bool { send(); return time.Since(looked) > 3*ageingEvery/2 })
+		if n += told(); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+	}
+}
