@@ -238,10 +238,14 @@ func drawPlan(t *rapid.T, c *cast, spreads ...modes.Spread) *modes.Plan {
 
 // apply puts a Plan in force.
 func (b *bed) apply(pl *modes.Plan, c *cast) error {
-	b.links = [modes.MaxMembers]*team.Link{}
+	b.links = linksOf(c)
+	return b.put(pl, &b.links)
+}
+
+func linksOf(c *cast) (links [modes.MaxMembers]*team.Link) {
 	for set := c.members; set != 0; set = set.Without(set.First()) {
 		id := set.First()
-		b.links[id] = &team.Link{Index: 100 + id, MAC: c.mac[id]}
+		links[id] = &team.Link{Index: 100 + id, MAC: c.mac[id]}
 	}
-	return b.put(pl, &b.links)
+	return links
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"pgregory.net/rapid"
 
@@ -78,6 +79,9 @@ func TestProgramSpreadsFlowsAsTheRelay(t *testing.T) {
 						rapid.SampledFrom([]int{0, 0, 1500, 64 << 10, 1 << 20, 8 << 20}).Draw(t, "waiting"))
 				}
 				f, gso := rapid.SampledFrom(flows).Draw(t, "flow"), uint16(rapid.SampledFrom([]int{0, 0, 10, 300}).Draw(t, "gso"))
+				if rapid.IntRange(0, 3).Draw(t, "aim") == 0 {
+					s.aim(t, f)
+				}
 				if rapid.IntRange(0, 7).Draw(t, "other") == 0 {
 					if f = drawFrame(t, dst, src); len(f) < least {
 						f = slices.Concat(f, make([]byte, least-len(f)))
@@ -100,6 +104,21 @@ func TestProgramSpreadsFlowsAsTheRelay(t *testing.T) {
 		}
 	}
 	t.Log(seen)
+}
+
+// aim waits until the very moment when something about a frame's slot changes, or until just before it.
+func (s *sender) aim(t *rapid.T, f []byte) {
+	var h frame.Headers
+	frame.Parse(f, &h)
+	fl := &(*programLedger)(unsafe.Pointer(s.kept)).Flows
+	slot := &fl.Slots[modes.Hash(s.plan.Hash, s.plan.Salt, &h, f)%modes.FlowCount]
+	q := &fl.Members[slot.Member%modes.MaxMembers]
+	at := rapid.SampledFrom([]int64{slot.Until, slot.Until + int64(s.plan.Skew), slot.Until + int64(time.Second), slot.Until + q.LateBy + int64(s.plan.Skew), q.All,
+		fl.ForceBy, q.Clock - int64(s.plan.Gain), q.At + int64(time.Millisecond), q.At + int64(2*time.Millisecond), s.now}).Draw(t, "moment")
+	at -= rapid.Int64Range(0, 1).Draw(t, "before")
+	if s.now < at && at < s.now+int64(10*time.Second) {
+		s.now = at
+	}
 }
 
 // noteSlot notes what the rule came to for a frame.

@@ -89,9 +89,9 @@ __noinline int spread_copies(struct __sk_buff *skb, struct plan *pl, struct row 
 			sent_by(t, octets, h);
 			return bpf_redirect(to, 0);
 		}
-		/* 1: its queue is full. More is no loss. */
+		/* Its queue has dropped the copy, or an earlier one in its favour, or the NIC is down. */
 		int sent = to != 0 ? bpf_clone_redirect(skb, to, 0) : -1;
-		if (sent == 1)
+		if (sent > 0)
 			t->tx_drop[DROP_BACKLOG] += h->frames;
 		else if (sent < 0)
 			t->tx_drop[DROP_REFUSED] += h->frames;

@@ -1,0 +1,75 @@
+package fastpath
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/cilium/ebpf"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/lab/labtest"
+	"nicteam/modes"
+)
+
+// What a program takes for a frame, without what is done for a test's frame besides.
+func BenchmarkPrograms(b *testing.B) {
+	labtest.Root(b)
+	k, err := load()
+	labtest.Must(b, err)
+	b.Cleanup(func() { k.close() })
+	d := &bed{TB: b, kernel: k}
+	d.gates(2)
+	for i := range k.rows {
+		k.rows[i].Decided = 2
+	}
+	c := &cast{members: 0b1111, behind: []frame.MAC{0x0200000000d0}}
+	pl := &modes.Plan{Adapter: adapterMAC, Distributing: 15, Collecting: 15, Multicast: 15, Gain: modes.DefaultGain, Skew: modes.DefaultSkew,
+		PacketsPerMember: 1, Own: []frame.MAC{adapterMAC}, Slots: make([]uint8, modes.SlotCount)}
+	for id := range 4 {
+		c.mac[id], pl.Weights[id], pl.Rates[id] = memberMAC(id), modes.MaxShare, 1e9
+		pl.Own = append(pl.Own, memberMAC(id))
+		pl.Filter[id] = []frame.MAC{adapterMAC}
+	}
+	d.links = linksOf(c)
+	labtest.Must(b, d.receives(2))
+	in := func(dst frame.MAC, f []byte) []byte {
+		f = slices.Clone(f)
+		dst.Put(f, 0)
+		peerMAC.Put(f, 6)
+		return f
+	}
+	tcp4 := flowsOf(1)[0]
+	tcp6 := stack(make([]byte, 1000), ether(peerMAC, adapterMAC, frame.TypeIPv6), ipv6(frame.ProtoTCP), tcp(1, 2, 0))
+	for _, v := range []struct {
+		name    string
+		program *ebpf.Program
+		spread  modes.Spread
+		f       []byte
+	}{
+		{"transmit/single", k.Transmit, modes.SpreadSingle, tcp4},
+		{"transmit/slots", k.Transmit, modes.SpreadSlots, tcp4},
+		{"transmit/slots6", k.Transmit, modes.SpreadSlots, tcp6},
+		{"transmit/round-robin", k.Transmit, modes.SpreadRoundRobin, tcp4},
+		{"transmit/elb", k.Transmit, modes.SpreadShortest, tcp4},
+		{"receive/adapter", k.Receive, modes.SpreadSlots, in(adapterMAC, tcp4)},
+		{"receive/own", k.Receive, modes.SpreadShortest, in(memberMAC(2), tcp4)},
+		{"receive/own6", k.Receive, modes.SpreadShortest, in(memberMAC(2), tcp6)},
+		{"receive/refused", k.Receive, modes.SpreadSlots, in(0x0200000000ee, tcp4)},
+		{"listen", k.Listen, modes.SpreadSlots, stack(in(adapterMAC, tcp4), ether(0, 0, 0x88b5))},
+	} {
+		b.Run(v.name, func(b *testing.B) {
+			pl := *pl
+			pl.Spread, pl.PerMember = v.spread, v.program == k.Receive && v.spread == modes.SpreadShortest // a frame that was renamed is another one
+			p := &modes.Picker{}
+			p.Keep(k.ledger)
+			p.Follow(&pl)
+			labtest.Must(b, k.put(&pl, &d.links))
+			for b.Loop() {
+				const repeat = 10000
+				_, took, err := v.program.Benchmark(v.f, repeat, nil)
+				labtest.Must(b, err)
+				b.ReportMetric(float64(took.Nanoseconds()), "ns/frame")
+			}
+		})
+	}
+}

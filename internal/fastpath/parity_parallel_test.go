@@ -1,0 +1,83 @@
+package fastpath
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/cilium/ebpf"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/lab/labtest"
+	"nicteam/modes"
+)
+
+// Several processors send frames of the same flows at once, while readings come in: nothing is lost from what is counted,
+// no lock stays, and clocks stay sane.
+func TestProcessorsShareTheTable(t *testing.T) {
+	b := newBed(t)
+	const senders, rounds, repeat = 4, 20, 200
+	flows := flowsOf(3)
+	for _, spread := range []modes.Spread{modes.SpreadShortest, modes.SpreadRoundRobin} {
+		s := newSender(b)
+		c := &cast{members: 0b1110}
+		pl := &modes.Plan{Spread: spread, Adapter: adapterMAC, Distributing: c.members, Single: 1, PacketsPerMember: 2,
+			Gain: modes.DefaultGain, Skew: modes.DefaultSkew}
+		for id := 1; id < 4; id++ {
+			c.mac[id], pl.Weights[id], pl.Rates[id] = memberMAC(id), modes.MaxShare, 1e9
+		}
+		labtest.Must(t, s.follow(pl, c))
+		b.ledger.Flows.Now = b.now
+		// The same frame is run again and again, so it must not be changed.
+		var before, after counts
+		before.read(b.kernel)
+		var all sync.WaitGroup
+		for i := range senders {
+			all.Go(func() {
+				for range rounds {
+					_, err := b.Transmit.Run(&ebpf.RunOptions{Data: flows[i%len(flows)], Context: skBuff{Ifindex: loopback}, Repeat: repeat})
+					labtest.Check(t, err)
+				}
+			})
+		}
+		if spread == modes.SpreadShortest {
+			for range 200 {
+				s.over.Now = b.now
+				s.over.Measured(2, 1500, 64<<10)
+			}
+		}
+		all.Wait()
+		after.read(b.kernel)
+		got := since(&after, &before)
+		var frames, bytes, slotted uint64
+		for id := range got.members {
+			frames += got.members[id].TX[frame.TCP].Frames
+			bytes += got.members[id].TX[frame.TCP].Bytes
+		}
+		if want := uint64(senders * rounds * repeat); frames < want || frames > want+want/10 || bytes != frames*uint64(len(flows[0])) {
+			t.Errorf("spread %d: %d frames of %d bytes, want %d or a few more", spread, frames, bytes, want)
+		}
+		if spread == modes.SpreadRoundRobin {
+			for id := 1; id < 4; id++ {
+				if n := got.members[id].TX[frame.TCP].Frames; n < frames/4 || n > frames/2 {
+					t.Errorf("member %d got %d of %d frames", id, n, frames)
+				}
+			}
+			continue
+		}
+		for slot := range b.ledger.Flows.Slots {
+			slotted += b.ledger.Flows.Slots[slot].Bytes
+			if *lockOf(b, slot) != 0 {
+				t.Errorf("slot %d is locked", slot)
+			}
+		}
+		// Who finds a slot held for long sends without it.
+		if slotted > bytes || slotted < bytes-bytes/100 {
+			t.Errorf("%d bytes by slots, %d by members", slotted, bytes)
+		}
+		for id := 1; id < 4; id++ {
+			if q := b.ledger.Flows.Members[id]; q.Clock < b.now || q.Clock > b.now+int64(bytes)*8+2e9 {
+				t.Errorf("member %d: clock %d at %d", id, q.Clock, b.now)
+			}
+		}
+	}
+}
