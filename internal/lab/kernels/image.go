@@ -72,6 +72,7 @@ type content struct {
 	Modules moduleSet
 	Suites  []suite
 	Tests   string // the directory of the test binaries
+	Quick   bool
 	Run     string // overrides the suites' own choice
 }
 
@@ -124,19 +125,27 @@ func (c content) build(root string) error {
 }
 
 func (c content) writeTasks(root string) error {
+	for _, pattern := range []string{"*/testdata", "*/*/testdata"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return err
+		}
+		for _, d := range found {
+			if err := copyTree(d, filepath.Join(root, "tests", d)); err != nil {
+				return err
+			}
+		}
+	}
 	var tasks []task
 	for _, s := range c.Suites {
-		// A test runs in its package's directory, as go test has it, and finds its testdata there.
+		// A test runs in its package's directory, as go test has it, and finds testdata there and beside it.
 		dir := filepath.Join("/tests", s.Package)
 		if err := copyFile(filepath.Join(c.Tests, s.name()+".test"), filepath.Join(root, dir, s.name()+".test")); err != nil {
 			return err
 		}
-		if err := copyTree(filepath.Join(s.Package, "testdata"), filepath.Join(root, dir, "testdata")); err != nil {
-			return err
-		}
 		tasks = append(tasks, task{
 			Package: s.Package, Binary: filepath.Join(dir, s.name()+".test"), Dir: dir,
-			Arguments: s.arguments(c.Kernel.Release, c.Run), Seconds: int(s.Timeout.Seconds()) + 30,
+			Arguments: s.arguments(c.Kernel.Release, c.Quick, c.Run), Seconds: int(s.Timeout.Seconds()) + 30,
 		})
 	}
 	b, err := json.Marshal(tasks)

@@ -37,12 +37,12 @@ func main() {
 
 // options are the flags.
 type options struct {
-	program, cache       string
-	kernel, modules, apt string
-	packages             *regexp.Regexp
-	run                  string
-	limit                time.Duration
-	verbose, listing     bool
+	program, cache          string
+	kernel, modules, apt    string
+	packages                *regexp.Regexp
+	run                     string
+	limit                   time.Duration
+	quick, verbose, listing bool
 }
 
 func parse(args []string) (options, error) {
@@ -55,6 +55,7 @@ func parse(args []string) (options, error) {
 	packages := f.String("packages", "", "run the packages that match this regular expression")
 	f.StringVar(&o.run, "run", "", "run the tests that match this regular expression instead of those of the table")
 	f.DurationVar(&o.limit, "limit", 25*time.Minute, "switch the machine off after this time")
+	f.BoolVar(&o.quick, "quick", false, "some tests of each kind")
 	f.BoolVar(&o.verbose, "v", false, "show what the kernel wrote")
 	f.BoolVar(&o.listing, "list", false, "say what is left out and why, and stop")
 	if err := f.Parse(args[1:]); err != nil {
@@ -169,7 +170,7 @@ func makeImage(o options, k kernel, chosen []suite, dir string) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	c := content{Kernel: k, Modules: modules, Suites: chosen, Tests: tests, Run: o.run}
+	c := content{Kernel: k, Modules: modules, Suites: chosen, Tests: tests, Quick: o.quick, Run: o.run}
 	if err := c.build(root); err != nil {
 		return "", err
 	}

@@ -15,8 +15,11 @@ type suite struct {
 	Package string // below the module
 	// Only are the tests that run; empty: every one that is not left out.
 	Only []string
-	// Left are the tests that do not run. Together with Only, if that is not empty, it names every test.
-	Left    []left
+	// Left are the tests that do not run. Together with Only, if that is not empty, it names every test. A name may go
+	// on with a pattern of parts: TestDeathAnywhere/nft.
+	Left []left
+	// Quick are the tests that run with -quick; empty: the same ones.
+	Quick   []string
 	Timeout time.Duration
 }
 
@@ -30,14 +33,18 @@ type left struct {
 // name is the package's last word, which is also its test binary's.
 func (s suite) name() string { return path.Base(s.Package) }
 
-// arguments are those of the test binary on a kernel of that release.
-func (s suite) arguments(release, run string) []string {
+// arguments are those of the test binary on a kernel of that release. run overrides the table.
+func (s suite) arguments(release string, quick bool, run string) []string {
 	args := []string{"-test.v", "-test.timeout=" + s.Timeout.String()}
-	if run == "" && len(s.Only) > 0 {
-		run = exactly(s.Only)
-	}
 	if run != "" {
 		return append(args, "-test.run="+run)
+	}
+	only := s.Only
+	if quick && len(s.Quick) > 0 {
+		only = s.Quick
+	}
+	if len(only) > 0 {
+		args = append(args, "-test.run="+exactly(only))
 	}
 	if skip := s.leftOut(release); len(skip) > 0 {
 		args = append(args, "-test.skip="+exactly(skip))
@@ -45,7 +52,19 @@ func (s suite) arguments(release, run string) []string {
 	return args
 }
 
-func exactly(tests []string) string { return "^(" + strings.Join(tests, "|") + ")$" }
+// exactly is a pattern of these tests, or parts of them.
+func exactly(tests []string) string {
+	var all []string
+	for _, t := range tests {
+		test, parts, whole := strings.Cut(t, "/")
+		p := "^" + test + "$"
+		if whole {
+			p += "/" + parts
+		}
+		all = append(all, p)
+	}
+	return strings.Join(all, "|")
+}
 
 // leftOut are the tests that do not run on a kernel of that release.
 func (s suite) leftOut(release string) []string {
@@ -71,9 +90,12 @@ func older(release, than string) bool {
 func (s suite) check(have []string) error {
 	var named []string
 	for _, l := range s.Left {
-		named = append(named, l.Tests...)
+		for _, t := range l.Tests {
+			test, _, _ := strings.Cut(t, "/")
+			named = append(named, test)
+		}
 	}
-	for _, t := range slices.Concat(s.Only, named) {
+	for _, t := range slices.Concat(s.Only, s.Quick, named) {
 		if !slices.Contains(have, t) {
 			return fmt.Errorf("table of %s: there is no %s", s.Package, t)
 		}
@@ -101,29 +123,4 @@ func listTests(binary string) ([]string, error) {
 		}
 	}
 	return tests, nil
-}
-
-// suites is the table.
-var suites = []suite{
-	{Package: "internal/tap", Timeout: 5 * time.Minute},
-	{Package: "internal/nic", Timeout: 5 * time.Minute},
-	{Package: "internal/host", Timeout: 10 * time.Minute},
-	{
-		Package: "internal/relay", Timeout: 10 * time.Minute,
-		Left: []left{
-			{
-				Why: "a TAP takes no datagrams in super-frames (USO)", Below: "6.2",
-				Tests: []string{"TestJoinedDatagramsArriveAsTheyWere", "TestJoinedDatagramsAreReceived", "TestSuperFramesGetTheMembersAddress"},
-			},
-			{
-				Why:   "a bound in milliseconds",
-				Tests: []string{"TestFlowsWhileClosing"},
-			},
-			{
-				Why:   "rates of shaped members, which an emulated processor does not fill evenly",
-				Tests: []string{"TestMembersAreUsedByWhatTheyCarry"},
-			},
-		},
-	},
-	{Package: "internal/daemon", Timeout: 28 * time.Minute},
 }

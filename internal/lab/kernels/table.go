@@ -1,0 +1,48 @@
+package main
+
+import "time"
+
+// Reasons that tests of several packages have.
+const (
+	noTCX     = "it is about tcx"
+	noUSO     = "a TAP takes no datagrams in super-frames (USO)"
+	tooSoon   = "what it bounds is a time, or frames lost in a time, and an emulated processor needs longer"
+	tooMuch   = "it wants more traffic than an emulated processor carries"
+	tooLong   = "its many rounds take longer than everything else together"
+	anyKernel = "nothing in it depends on the kernel"
+)
+
+// suites is the table.
+var suites = []suite{
+	{Package: "internal/tap", Timeout: 5 * time.Minute},
+	{Package: "internal/nic", Timeout: 5 * time.Minute},
+	{
+		Package: "internal/host", Timeout: 12 * time.Minute,
+		Left: []left{
+			{Why: tooLong, Tests: []string{
+				"TestDeathAnywhere/^(create|create_without_addresses|create_with_addresses|add|remove|remove_lender|add_again|delete_after_remove|delete|attach|delete_attached|create_by_nft|delete_by_nft)$",
+				"TestAddressesNeverAbsent",
+			}},
+			{Why: anyKernel, Tests: []string{"TestCheckRefuses", "TestJournalFlippedBit", "TestJournalCutAnywhere"}},
+		},
+		Quick: []string{"TestIsolation", "TestAttachBeforeIsolation", "TestKilledWithPrograms", "TestTakeoverAndBack"},
+	},
+	{
+		Package: "internal/relay", Timeout: 8 * time.Minute,
+		Left: []left{
+			{Why: noUSO, Below: "6.2", Tests: []string{
+				"TestJoinedDatagramsArriveAsTheyWere", "TestJoinedDatagramsAreReceived", "TestSuperFramesGetTheMembersAddress",
+			}},
+			{Why: tooSoon, Tests: []string{"TestFlowsWhileClosing"}},
+			{Why: tooMuch, Tests: []string{"TestMembersAreUsedByWhatTheyCarry"}},
+		},
+		Quick: []string{"TestFramesPassBothWays", "TestTagsAreKept", "TestAcceptRules", "TestSuperFramesPassWhole", "TestStreamsPassClean", "TestNICGoneAndBack"},
+	},
+	{
+		Package: "internal/fastpath", Timeout: 8 * time.Minute,
+		Left: []left{
+			{Why: tooMuch, Tests: []string{"TestChangeOver"}},
+			{Why: "it reads the programs' sources, which are not in the guest", Tests: []string{"TestConstantsAreThePrograms"}},
+		},
+	},
+}
