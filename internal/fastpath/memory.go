@@ -41,7 +41,7 @@ func loadFrom(spec *ebpf.CollectionSpec) (*kernel, error) {
 	}
 	spec.Maps[programMapRows].MaxEntries = uint32(processors)
 	k := &kernel{}
-	if err := spec.LoadAndAssign(&k.programObjects, nil); err != nil {
+	if err := aside(func() error { return spec.LoadAndAssign(&k.programObjects, nil) }); err != nil {
 		return nil, fmt.Errorf("load programs: %w", err)
 	}
 	k.addresses.of = k.Addresses
