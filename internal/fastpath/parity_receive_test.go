@@ -3,13 +3,16 @@ package fastpath
 import (
 	"bytes"
 	"maps"
+	"runtime"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/lab/labtest"
 	"nicteam/internal/relay"
 	"nicteam/modes"
 	"nicteam/team"
@@ -139,6 +142,7 @@ func note(seen map[string]int, o *outcome, id int) {
 // it, or the gate is shut and nobody does.
 func TestListenAndReceiveAgree(t *testing.T) {
 	b := newBed(t)
+	onOneProcessor(t)
 	c := &cast{members: 1}
 	c.mac[0] = memberMAC(0)
 	pl := &modes.Plan{Spread: modes.SpreadSingle, Single: 0, Next: -1, Adapter: adapterMAC, Own: []frame.MAC{adapterMAC, memberMAC(0)},
@@ -192,4 +196,22 @@ func TestListenAndReceiveAgree(t *testing.T) {
 			}
 		}
 	}
+}
+
+// onOneProcessor has the rest of a test run by one thread on one processor, as a frame is received.
+func onOneProcessor(t *testing.T) {
+	t.Helper()
+	runtime.LockOSThread()
+	var was, one unix.CPUSet
+	labtest.Must(t, unix.SchedGetaffinity(0, &was))
+	for cpu := 0; one.Count() == 0; cpu++ {
+		if was.IsSet(cpu) {
+			one.Set(cpu)
+		}
+	}
+	labtest.Must(t, unix.SchedSetaffinity(0, &one))
+	t.Cleanup(func() {
+		labtest.Check(t, unix.SchedSetaffinity(0, &was))
+		runtime.UnlockOSThread()
+	})
 }
