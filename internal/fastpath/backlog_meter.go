@@ -136,11 +136,12 @@ type watch struct {
 
 	traffic [modes.MaxMembers]traffic
 	queue   [modes.MaxMembers]queue
-	before  [modes.MaxMembers]given
-	queues  bool            // to be read with the next look
-	read    time.Time       // when they were
-	takes   time.Duration   // for reading them
-	busy    modes.MemberSet // something waits for these
+	before  [modes.MaxMembers]given // totals when the kernel was asked
+	after   [modes.MaxMembers]given // and when it had answered
+	queues  bool                    // to be read with the next look
+	read    time.Time               // when they were
+	takes   time.Duration           // for reading them
+	busy    modes.MemberSet         // something waits for these
 
 	news [modes.MaxMembers]taken // since the Picker was told
 }
@@ -149,7 +150,8 @@ type watch struct {
 func (w *watch) look() time.Duration {
 	w.members()
 	w.ageing.look(w.plan)
-	moved := w.totalsNow(&w.before)
+	w.totalsNow(&w.before)
+	moved := w.moved()
 	if moved == 0 && w.busy == 0 && w.now == w.of {
 		return restEvery
 	}
@@ -213,17 +215,21 @@ func (w *watch) members() {
 	}
 }
 
-// totalsNow fills to with what the members were given in all, and returns how much that is since it was last asked.
-func (w *watch) totalsNow(to *[modes.MaxMembers]given) (moved uint64) {
-	w.path.Relay.Counters(&w.counters)
+// totalsNow fills to with what the programs have given the members in all.
+func (w *watch) totalsNow(to *[modes.MaxMembers]given) {
+	for left := w.ids; left != 0; left = left.Without(left.First()) {
+		to[left.First()] = w.kernel.given(left.First())
+	}
+}
+
+// moved is how many bytes that is more than at the last look.
+func (w *watch) moved() (bytes uint64) {
 	for left := w.ids; left != 0; left = left.Without(left.First()) {
 		id := left.First()
-		to[id] = w.kernel.given(id)
-		to[id].add(&w.counters.Members[id])
-		moved += to[id].bytes - w.totals[id].bytes
-		w.totals[id] = to[id]
+		bytes += w.before[id].bytes - w.totals[id].bytes
 	}
-	return moved
+	w.totals = w.before
+	return bytes
 }
 
 // given is what the programs have given a member.
@@ -248,10 +254,8 @@ func (g *given) add(c *team.MemberCounters) {
 
 // weigh has the outlets take in what was read.
 func (w *watch) weigh(at int64, queued bool) {
-	var after [modes.MaxMembers]given
-	was := w.totals
-	w.totalsNow(&after)
-	w.totals = was // what came meanwhile counts as moved at the next look
+	w.totalsNow(&w.after)
+	w.path.Relay.Counters(&w.counters)
 	w.meter.mu.Lock()
 	defer w.meter.mu.Unlock()
 	w.busy = 0
@@ -261,7 +265,9 @@ func (w *watch) weigh(at int64, queued bool) {
 		if w.of[id] != w.now[id] {
 			o.begun = false
 		}
-		t := o.look(&sight{at: at, before: w.before[id], after: after[id], traffic: w.traffic[id], queue: w.queue[id], queued: queued})
+		w.before[id].add(&w.counters.Members[id])
+		w.after[id].add(&w.counters.Members[id])
+		t := o.look(&sight{at: at, before: w.before[id], after: w.after[id], traffic: w.traffic[id], queue: w.queue[id], queued: queued})
 		w.losses[id] += t.losses
 		w.news[id].bytes += t.bytes
 		w.news[id].waiting = t.waiting
