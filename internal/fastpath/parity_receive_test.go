@@ -82,8 +82,8 @@ func TestProgramReceivesAsTheRelay(t *testing.T) {
 			}
 			var guests []frame.MAC
 			if rapid.IntRange(0, 2).Draw(t, "guests") == 0 {
-				guests = rapid.SliceOfN(rapid.SampledFrom(append(slices.Clone(c.others), c.behind...)), 1, 3).Draw(t, "guest")
-				guests = slices.DeleteFunc(guests, func(m frame.MAC) bool { return m == 0 })
+				guests = rapid.SliceOfN(rapid.SampledFrom(c.all()), 1, 3).Draw(t, "guest")
+				guests = slices.DeleteFunc(guests, func(m frame.MAC) bool { return m == 0 || m == adapterMAC })
 			}
 			id := rapid.SampledFrom(ids).Draw(t, "by")
 			gso := rapid.SampledFrom([]uint16{0, 0, 100, 1448}).Draw(t, "gso")
