@@ -193,7 +193,7 @@ func (c *cutter) listen() error {
 }
 
 // late is how much of the gap came after the team had noted the loss: what the data path took, and not the watch.
-func (l loss) late() time.Duration { return max(0, l.gap.Net-l.team) }
+func (l loss) late() time.Duration { return max(0, l.gap.Net-max(0, l.team)) }
 
 // gaps repeats losses. Beside the gap of each stands what the machine does to the traffic without one. Where late is
 // given it gets what of each gap was not the watch's.
