@@ -177,3 +177,79 @@ func TestAgeingMACsAreTold(t *testing.T) {
 		}
 	}
 }
+
+// Orders to move flows that never pause are carried out by the programs.
+func TestOrderedMoves(t *testing.T) {
+	g := newRig(t, 2)
+	for id := range 2 {
+		labtest.Must(t, g.host.Shape(fmt.Sprintf("m%d", id), 100e6))
+	}
+	pl := g.elb()
+	labtest.Must(t, g.path.Apply(pl))
+	labtest.Must(t, g.path.Engage())
+	load, err := lab.Load{From: g.host, To: g.peer, Address: peerAddress, Flows: 8}.Start(t.Context())
+	labtest.Must(t, err)
+	t.Cleanup(func() { load.Stop() })
+	f := new(modes.Flows)
+	busy := func(id int) (slots []int) {
+		labtest.Eventually(t, waitFor, "a flow table", func() bool { return g.path.Flows(f) })
+		for s := range f.Slots {
+			if x := &f.Slots[s]; x.Until != 0 && int(x.Member) == id && x.Bytes > 1<<20 {
+				slots = append(slots, s)
+			}
+		}
+		return slots
+	}
+	labtest.Eventually(t, waitFor, "busy flows on both members", func() bool { return len(busy(0)) >= 2 && len(busy(1)) >= 2 })
+	before := f.Forced
+	order := *pl
+	order.Turn = 1
+	for _, s := range busy(0) {
+		order.Moves = append(order.Moves, modes.Move{Slot: uint16(s), To: 1})
+	}
+	if len(order.Moves) == 0 {
+		t.Fatal("nothing to move")
+	}
+	labtest.Must(t, g.path.Apply(&order))
+	labtest.Eventually(t, waitFor, "moves by order", func() bool {
+		busy(0)
+		return f.Forced > before // a flow that has just paused has moved by itself
+	})
+	if n := f.Forced - before; n > uint64(len(order.Moves)) {
+		t.Errorf("%d moves, %d were ordered", n, len(order.Moves))
+	}
+}
+
+// Who puts a Plan in force does not wait while the kernel lets the meter wait for its answer.
+func TestApplyDoesNotWaitForTheMeter(t *testing.T) {
+	g := newRig(t, 2)
+	labtest.Must(t, g.path.Apply(g.elb()))
+	labtest.Must(t, g.path.Engage())
+	load, err := lab.Load{From: g.host, To: g.peer, Address: peerAddress, Flows: 4}.Start(t.Context())
+	labtest.Must(t, err)
+	t.Cleanup(func() { load.Stop() })
+	f := new(modes.Flows)
+	labtest.Eventually(t, waitFor, "measuring", func() bool { return g.path.Flows(f) && f.Members[0].Capacity+f.Members[1].Capacity > 0 })
+
+	held := &g.path.meter.gauge.mu // as long as the kernel may have its lock
+	held.Lock()
+	done := make(chan error, 1)
+	go func() {
+		for range 20 {
+			if err := g.path.Apply(g.elb()); err != nil {
+				done <- err
+				return
+			}
+			g.path.Counters(new(team.Counters))
+		}
+		done <- nil
+	}()
+	select {
+	case err := <-done:
+		held.Unlock()
+		labtest.Must(t, err)
+	case <-time.After(waitFor):
+		held.Unlock()
+		t.Fatal("a Plan waits for the meter")
+	}
+}
