@@ -131,6 +131,27 @@ func TestProgramsParseAsGo(t *testing.T) {
 	}
 }
 
+// Of what is sent the kernel has counted already. Where the super-frame is in a tunnel nobody else could.
+func TestSuperFrameInATunnel(t *testing.T) {
+	p := newProber(t)
+	for _, v := range vectors() {
+		if v.name != "GRE" {
+			continue
+		}
+		for _, q := range []probeQuestion{{}, {Tpid: frame.TypeVLAN, Tci: 7}} {
+			tag := 0
+			if q.Tpid != 0 {
+				tag = frame.TagLen
+			}
+			n := len(v.b)
+			got := p.ask(v.b, q, skBuff{GSOSize: 20, GSOSegs: 3, WireLen: uint32(n + 2*54)})
+			if h := got.Headers; h.Frames != 3 || int(h.Bytes) != n+2*54+3*tag {
+				t.Errorf("%d frames of %d bytes, want 3 of %d", h.Frames, h.Bytes, n+2*54+3*tag)
+			}
+		}
+	}
+}
+
 // What fuzzing has found in other packages.
 func TestProgramsParseTheCorporaAsGo(t *testing.T) {
 	p := newProber(t)

@@ -175,8 +175,7 @@ func TestListenAndReceiveAgree(t *testing.T) {
 				want.verdict = verdictNext
 			}
 			b.gates(gate)
-			// A test gives a socket's filter the frame without its Ethernet header, whereas a packet socket does not.
-			listened, err := b.run(b.Listen, stack(f, ether(0, 0, 0x88b5)), 0)
+			listened, err := b.run(b.Listen, forAFilter(f), 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -196,6 +195,34 @@ func TestListenAndReceiveAgree(t *testing.T) {
 			}
 		}
 	}
+}
+
+// forAFilter is a frame for the filter of a socket, which a test gives it without its Ethernet header. A packet socket does not.
+func forAFilter(f []byte) []byte { return slices.Concat(f[:frame.EtherLen], f) }
+
+// Every frame is moved by one of the two.
+func TestEitherTheRelayOrTheProgram(t *testing.T) {
+	b := newBed(t)
+	onOneProcessor(t)
+	labtest.Must(t, b.receives(0))
+	macs := []frame.MAC{adapterMAC, memberMAC(0), peerMAC, groupMAC}
+	rapid.Check(t, func(t *rapid.T) {
+		f := drawFrame(t, macs, macs)
+		if len(f) < least {
+			f = slices.Concat(f, make([]byte, least-len(f)))
+		}
+		listened, err := b.run(b.Listen, forAFilter(f), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		received, err := b.run(b.Receive, f, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if taken, left := listened.Verdict != 0, received.Verdict == verdictNext; taken != left {
+			t.Fatalf("frame %x: the relay has it %v, the program leaves it %v", f, taken, left)
+		}
+	})
 }
 
 // onOneProcessor has the rest of a test run by one thread on one processor, as a frame is received.

@@ -289,14 +289,21 @@ static __always_inline int surely_not_for_the_relay(struct __sk_buff *skb)
 	       (next == PROTO_TCP || next == PROTO_UDP);
 }
 
-/* frame.WireCount */
+/* frame.WireCount. Of what is sent the kernel knows by itself, also of super-frames in tunnels. */
 static __always_inline void wire_count(struct __sk_buff *skb, struct headers *h)
 {
 	__u32 n = skb->len + tag_length(skb), size = skb->gso_size, header = h->payload;
 
 	h->frames = 1;
 	h->bytes = n;
-	if (size == 0 || header == 0)
+	if (size == 0)
+		return;
+	if (skb->gso_segs > 1 && skb->wire_len > skb->len) {
+		h->frames = skb->gso_segs;
+		h->bytes = skb->wire_len + h->frames * tag_length(skb);
+		return;
+	}
+	if (header == 0)
 		return;
 	header += tag_length(skb);
 	if (header >= n)
