@@ -138,8 +138,7 @@ type watch struct {
 	queue   [modes.MaxMembers]queue
 	before  [modes.MaxMembers]given // totals when the kernel was asked
 	after   [modes.MaxMembers]given // and when it had answered
-	queues  bool                    // to be read with the next look
-	read    time.Time               // when they were
+	read    time.Time               // when the queueing disciplines were read
 	takes   time.Duration           // for reading them
 	busy    modes.MemberSet         // something waits for these
 

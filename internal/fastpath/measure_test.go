@@ -1,8 +1,10 @@
 package fastpath
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -140,9 +142,65 @@ func BenchmarkGauge(b *testing.B) {
 	})
 }
 
+// attr is a netlink attribute.
+func attr(kind uint16, value []byte) []byte {
+	b := binary.NativeEndian.AppendUint16(nil, uint16(4+len(value)))
+	b = append(binary.NativeEndian.AppendUint16(b, kind), value...)
+	return append(b, make([]byte, -len(b)&3)...)
+}
+
+// told is a message of that kind.
+func told(kind uint16, head, attrs []byte) []byte {
+	b := binary.NativeEndian.AppendUint32(nil, uint32(headerLen+len(head)+len(attrs)))
+	b = binary.NativeEndian.AppendUint16(b, kind)
+	b = append(b, make([]byte, headerLen-len(b))...)
+	return append(append(b, head...), attrs...)
+}
+
+// answers are what the kernel says of a NIC and of a queueing discipline.
+func answers() (all [2][]byte) {
+	e := binary.NativeEndian
+	stats := make([]byte, 24*8)
+	e.PutUint64(stats[24:], 1<<40)
+	e.PutUint64(stats[56:], 5)
+	all[0] = told(unix.RTM_NEWSTATS, make([]byte, statsLen), attr(statsLink64, stats))
+	head := make([]byte, tcLen)
+	e.PutUint32(head[4:], 7)
+	e.PutUint32(head[12:], tcRoot)
+	passed := e.AppendUint64(nil, 1<<35)
+	q := make([]byte, 20)
+	e.PutUint32(q[4:], 65536)
+	e.PutUint32(q[8:], 9)
+	all[1] = told(unix.RTM_NEWQDISC, head, slices.Concat(attr(1, []byte("tbf\x00")),
+		attr(1<<15|tcaStats2, slices.Concat(attr(tcaStatsBasic, append(passed, 0, 0, 0, 0)), attr(tcaStatsQueue, q)))))
+	return all
+}
+
+func TestAnswersAreRead(t *testing.T) {
+	b := answers()
+	m, rest, ok := cutAnswer(slices.Concat(b[0], b[1]))
+	var got traffic
+	got.take(m)
+	if want := (traffic{sent: 1 << 40, abandoned: 5, known: true}); !ok || got != want {
+		t.Errorf("%v, %+v, want %+v", ok, got, want)
+	}
+	m, rest, ok = cutAnswer(rest)
+	index, q, root := rootQueue(m)
+	if want := (queue{passed: 1 << 35, waiting: 65536, dropped: 9}); !ok || !root || index != 7 || q != want || len(rest) > 0 {
+		t.Errorf("%v, %v, of %d: %+v, want %+v", ok, root, index, q, want)
+	}
+	for n := range b[1] {
+		if m, _, ok := cutAnswer(b[1][:n]); ok {
+			t.Errorf("of %d bytes: %+v", n, m)
+		}
+	}
+}
+
 // Whatever comes in an answer, reading it ends and touches nothing else.
 func FuzzReading(f *testing.F) {
-	f.Add([]byte{20, 0, 0, 0, 36, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4})
+	for _, b := range answers() {
+		f.Add(b)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var r traffic
 		for n := 0; ; n++ {
