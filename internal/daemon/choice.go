@@ -44,6 +44,7 @@ type choice struct {
 	path engine
 	tell func(name, reason string) // for the status
 	warn func(text string)         // stands while a wish for the programs cannot be met; "" ends it
+	held func() error              // says whether others hold a hook, which takes far less than finding out by Engage
 	log  *slog.Logger
 
 	mu    sync.Mutex
@@ -112,7 +113,11 @@ func (c *choice) retry() {
 	if !c.again || c.path.Engaged() {
 		return
 	}
-	c.settle(c.path.Engage())
+	err := c.held()
+	if !errors.As(err, new(*host.HookHeld)) {
+		err = c.path.Engage()
+	}
+	c.settle(err)
 }
 
 // settle tells how an attempt has ended. The caller holds mu.

@@ -22,6 +22,7 @@ type fakeEngine struct {
 	wrong   error
 	engaged bool
 	tries   int
+	looks   int // whether others hold a hook
 	lost    chan error
 }
 
@@ -49,6 +50,12 @@ func newChooser(wrong error) *chooser {
 	e := &fakeEngine{wrong: wrong, lost: make(chan error, 1)}
 	c := &chooser{engine: e}
 	c.choice = &choice{path: e, log: slog.New(slog.DiscardHandler),
+		held: func() error {
+			if e.looks++; errors.As(e.wrong, new(*host.HookHeld)) {
+				return e.wrong
+			}
+			return nil
+		},
 		tell: func(name, reason string) { c.status = name + ": " + reason },
 		warn: func(text string) { c.warning = text }}
 	return c
@@ -139,11 +146,11 @@ func TestLostAndFound(t *testing.T) {
 	for _, tt := range []struct {
 		wish, warning string
 		wrong         error // when it is tried again
-		tries         int   // in two minutes
+		looks, tries  int   // in two minutes
 	}{
-		{wish: "auto", wrong: errHeld, tries: 4},
-		{wish: "auto", wrong: errVerdict, tries: 1},
-		{wish: "fastpath", warning: "datapath=fastpath cannot be had, the relay moves the frames: ingress of eth1 is held by tcx program \"x\" (id 12)", wrong: errHeld, tries: 4},
+		{wish: "auto", wrong: errHeld, looks: 4},
+		{wish: "auto", wrong: errVerdict, looks: 1, tries: 1},
+		{wish: "fastpath", warning: "datapath=fastpath cannot be had, the relay moves the frames: ingress of eth1 is held by tcx program \"x\" (id 12)", wrong: errHeld, looks: 4},
 	} {
 		t.Run(tt.wish+" "+tt.wrong.Error(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -169,13 +176,13 @@ func TestLostAndFound(t *testing.T) {
 					}
 				})
 				after(4*againAfter, func() {
-					if c.engine.tries != tt.tries {
-						t.Errorf("tried %d times, want %d", c.engine.tries, tt.tries)
+					if c.engine.looks != tt.looks || c.engine.tries != tt.tries {
+						t.Errorf("looked %d times and tried %d times, want %d and %d", c.engine.looks, c.engine.tries, tt.looks, tt.tries)
 					}
 					c.engine.wrong = nil
 				})
 				after(againAfter, func() {
-					if want := tt.tries > 1; c.engine.engaged != want || (c.status == fastWhy) != want || want && c.warning != "" {
+					if want := tt.looks > 1; c.engine.engaged != want || (c.status == fastWhy) != want || want && c.warning != "" {
 						t.Errorf("nothing in the way: engaged %v, status %q, warning %q", c.engine.engaged, c.status, c.warning)
 					}
 				})

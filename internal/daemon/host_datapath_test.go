@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	tc "github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/lab/labtest"
@@ -28,6 +29,9 @@ type bystander struct {
 
 func (w *world) bystander(nic string) *bystander {
 	w.t.Helper()
+	if !hasTCX(w.t) {
+		w.t.Skip("needs Linux 6.6 for tcx")
+	}
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "bystander", Type: ebpf.SchedCLS, License: "GPL",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, -1), asm.Return()}})
 	labtest.Must(w.t, err)
@@ -55,10 +59,27 @@ func (b *bystander) undisturbed() {
 	}
 }
 
-// programs are those on a hook of a NIC of box, by tcx.
+func hasTCX(t testing.TB) bool { return !labtest.KernelBefore(t, 6, 6) }
+
+// parents are the places of filters on a NIC.
+var parents = map[ebpf.AttachType]uint32{ebpf.AttachTCXIngress: netlink.HANDLE_MIN_INGRESS, ebpf.AttachTCXEgress: netlink.HANDLE_MIN_EGRESS}
+
+// programs are those on a hook of a NIC of box, by tcx, or on kernels without it by filters.
 func (w *world) programs(nic string, hook ebpf.AttachType) (ids []ebpf.ProgramID) {
 	w.t.Helper()
 	index := link(w.t, w.box, nic).Index
+	if !hasTCX(w.t) {
+		l, err := w.box.Handle().LinkByIndex(index)
+		labtest.Must(w.t, err)
+		list, err := w.box.Handle().FilterList(l, parents[hook])
+		labtest.Must(w.t, err)
+		for _, f := range list {
+			if b, ok := f.(*netlink.BpfFilter); ok {
+				ids = append(ids, ebpf.ProgramID(b.Id))
+			}
+		}
+		return ids
+	}
 	labtest.Must(w.t, w.box.Do(func() error {
 		got, err := tc.QueryPrograms(tc.QueryOptions{Target: index, Attach: hook})
 		if err == nil {
@@ -178,8 +199,8 @@ func TestWithoutCapability(t *testing.T) {
 	w.same("after delete", before)
 }
 
-// TestProgramsEndWithTheProcess kills the process while programs move the frames: nothing of them stays. The
-// next process has them again.
+// TestProgramsEndWithTheProcess kills the process while programs move the frames: by tcx nothing of them stays, and filters
+// go with a restore. The next process has them again.
 func TestProgramsEndWithTheProcess(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
@@ -208,21 +229,24 @@ func TestProgramsEndWithTheProcess(t *testing.T) {
 		})
 	}
 	w.kill(w.teamProcess(), unix.SIGKILL)
-	gone("after the death")
-	for nic, hook := range map[string]ebpf.AttachType{"eth1": ebpf.AttachTCXIngress, "eth2": ebpf.AttachTCXIngress, teamName: ebpf.AttachTCXEgress} {
-		if left := w.programs(nic, hook); len(left) > 0 {
-			t.Errorf("%s has programs %v", nic, left)
+	if hasTCX(t) {
+		gone("after the death")
+		for nic, hook := range map[string]ebpf.AttachType{"eth1": ebpf.AttachTCXIngress, "eth2": ebpf.AttachTCXIngress, teamName: ebpf.AttachTCXEgress} {
+			if left := w.programs(nic, hook); len(left) > 0 {
+				t.Errorf("%s has programs %v", nic, left)
+			}
 		}
 	}
 	// The adapter is still there, and the process that goes on with it has programs of its own.
 	s := w.supervise("--config", "/run/nicteam/"+teamName+".yaml")
 	w.onPath("fastpath")
 	conn.works("after the death")
+	gone("when there are others")
 	programs, maps = w.loaded()
 	labtest.Must(t, s.Process.Kill())
 	<-s.done
-	gone("after the second death")
 	w.nicteam("restore", teamName)
+	gone("after restore")
 	w.same("after restore", before)
 }
 

@@ -217,7 +217,7 @@ func (s *session) run(c team.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	s.choice = &choice{path: s.path, log: s.log.With("team", c.Team),
+	s.choice = &choice{path: s.path, log: s.log.With("team", c.Team), held: s.held,
 		tell: func(name, reason string) { _ = s.team.OnDatapath(context.Background(), name, reason) },
 		warn: func(text string) { _ = s.team.Warn(context.Background(), "datapath", text) }}
 	s.recall(c.Team)
@@ -240,6 +240,17 @@ func (s *session) choose(c team.Config, insist bool, rep reporter) error {
 	st := s.team.Status()
 	rep.step("data path %s: %s", st.Datapath, st.DatapathReason)
 	return nil
+}
+
+// held says whether others hold a hook that the programs need.
+func (s *session) held() error {
+	var names []string
+	for _, m := range s.team.Status().Members {
+		if m.State != "absent" {
+			names = append(names, m.Name)
+		}
+	}
+	return s.host.Unheld(names)
 }
 
 // join has the data path take a NIC's frames, then hides them from the host's own stack: in this order none is lost.
