@@ -189,3 +189,68 @@ func TestSlotThatIsHeld(t *testing.T) {
 		}
 	}
 }
+
+// An order waits for a gap as long as it may and no longer. One to a member that has gone is forgotten in the next gap.
+func TestOrdersToMove(t *testing.T) {
+	b := newBed(t)
+	f := flowsOf(1)[0]
+	var h frame.Headers
+	frame.Parse(f, &h)
+	c := &cast{members: 7}
+	first := &modes.Plan{Spread: modes.SpreadShortest, Adapter: adapterMAC, Distributing: 7, Gain: time.Hour, Skew: modes.DefaultSkew}
+	for id := range 3 {
+		c.mac[id], first.Weights[id], first.Rates[id] = memberMAC(id), modes.MaxShare, 10e6
+	}
+	slot := modes.Hash(first.Hash, first.Salt, &h, f) % modes.FlowCount
+	for _, v := range []struct {
+		name   string
+		gone   bool  // the member that it is to go to
+		until  int64 // ns before or after the moment from which orders do not wait
+		paused bool
+		moves  bool
+	}{
+		{name: "not yet", until: -1},
+		{name: "no longer", until: 0, moves: true},
+		{name: "in a gap", until: -1, paused: true, moves: true},
+		{name: "gone", until: 0, gone: true},
+		{name: "gone, in a gap", until: 0, gone: true, paused: true},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			s := newSender(b)
+			labtest.Must(t, s.follow(first, c))
+			for range 60 { // 50 ms
+				_, err := s.compare(f, 0)
+				labtest.Must(t, err)
+			}
+			was := s.kept.Flows.Slots[slot]
+			order := *first
+			order.Turn, order.Moves = 1, []modes.Move{{Slot: uint16(slot), To: (was.Member + 1) % 3}}
+			labtest.Must(t, s.follow(&order, c))
+			if v.gone {
+				less := order
+				less.Distributing = less.Distributing.Without(int(order.Moves[0].To))
+				labtest.Must(t, s.follow(&less, c))
+			}
+			s.now = s.kept.Flows.ForceBy + v.until
+			if v.paused {
+				s.now = was.Until + int64(first.Skew)
+			}
+			_, err := s.compare(f, 0)
+			labtest.Must(t, err)
+			labtest.Must(t, s.same(true))
+			if got := b.ledger.Flows.Slots[slot]; (got.Member != was.Member) != v.moves || (got.Pauses > was.Pauses) != v.paused {
+				t.Errorf("%+v, was %+v", got, was)
+			}
+			if v.gone { // and has come again
+				labtest.Must(t, s.follow(&order, c))
+				s.now += int64(30 * time.Millisecond)
+				_, err := s.compare(f, 0)
+				labtest.Must(t, err)
+				labtest.Must(t, s.same(true))
+				if moved := b.ledger.Flows.Forced != 0; moved == v.paused {
+					t.Errorf("moved by order %v", moved)
+				}
+			}
+		})
+	}
+}
