@@ -31,7 +31,11 @@ type probeFinding struct {
 		Fragment  uint8
 		Protocol  uint8
 		Type      uint8
-		_         [3]byte
+		Common    uint8
+		_         [2]byte
+		Ends      uint64
+		Ports     uint32
+		_         [4]byte
 	}
 	Hash   [4]uint64
 	Heard  uint32

@@ -81,6 +81,10 @@ static __always_inline __u64 mix_quoted(__u64 x, struct __sk_buff *skb, const st
 
 static __always_inline __u64 mix_ip(struct __sk_buff *skb, const struct headers *h, __u64 x, int ports)
 {
+	if (h->common) {
+		x = mix(x, h->ends);
+		return ports ? mix(x, (__u64)h->ports << 8 | h->ip_proto) : x;
+	}
 	if (is_error(h)) {
 		struct headers q;
 		if (parse_quoted(skb, h->l4 + 8, &q))

@@ -34,6 +34,9 @@ struct headers {
 	__u8 fragment;
 	__u8 protocol;
 	__u8 type; /* first octet at l4 */
+	__u8 common; /* ends and ports are known */
+	__u64 ends;  /* IPv4: source and destination */
+	__u32 ports;
 };
 
 static __always_inline __u64 mac_at(const __u8 *b)
@@ -188,7 +191,11 @@ static __always_inline int parse_common(struct __sk_buff *skb, struct headers *h
 	h->ip_proto = proto;
 	h->l3 = ETHER_LEN;
 	h->l4 = ETHER_LEN + 20;
-	h->type = bpf_be64_to_cpu(b[4]) >> 40;
+	__u64 w4 = bpf_be64_to_cpu(b[4]);
+	h->type = w4 >> 40;
+	h->ends = bpf_be64_to_cpu(b[3]) << 16 | w4 >> 48;
+	h->ports = w4 >> 16;
+	h->common = 1;
 	if (skb->vlan_present) {
 		h->tci = skb->vlan_tci;
 		h->vlans = 1;
