@@ -135,9 +135,11 @@ func (c *choice) settle(err error) {
 	}
 	c.why = why
 	c.tell(pathRelay, why)
+	warning := ""
 	if c.wish == pathFast {
-		c.warn("datapath=fastpath cannot be had, the relay moves the frames: " + why)
+		warning = "datapath=fastpath cannot be had, the relay moves the frames: " + why
 	}
+	c.warn(warning)
 }
 
 // suspend has the relay move everything until resume.

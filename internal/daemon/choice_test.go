@@ -191,6 +191,19 @@ func TestLostAndFound(t *testing.T) {
 	}
 }
 
+// TestWishEndsWarning: who takes the wish back for what cannot be had is warned no more.
+func TestWishEndsWarning(t *testing.T) {
+	for _, wish := range []string{"auto", "relay"} {
+		c := newChooser(errHeld)
+		if err := c.begin("fastpath", false); err != nil || c.warning == "" {
+			t.Fatalf("error %v, warning %q", err, c.warning)
+		}
+		if err := c.set(wish); err != nil || c.warning != "" {
+			t.Errorf("datapath=%s: error %v, warning %q", wish, err, c.warning)
+		}
+	}
+}
+
 // TestLostLate: news that a wish has overtaken means nothing.
 func TestLostLate(t *testing.T) {
 	for _, wish := range []string{"relay", "fastpath"} {
