@@ -162,8 +162,12 @@ func makeImage(o options, k kernel, chosen []suite, dir string) (string, error) 
 		if err != nil {
 			return "", err
 		}
-		if err := s.check(have); err != nil {
+		unmentioned, err := s.check(have)
+		if err != nil {
 			return "", err
+		}
+		for _, t := range unmentioned {
+			fmt.Printf("not run, for the table of %s does not mention it: %s\n", s.Package, t)
 		}
 	}
 	modules, err := findModules(k)

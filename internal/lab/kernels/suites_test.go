@@ -37,17 +37,19 @@ func TestArguments(t *testing.T) {
 
 func TestTableIsChecked(t *testing.T) {
 	for _, tt := range []struct {
-		name string
-		have []string
-		ok   bool
+		name        string
+		have        []string
+		unmentioned []string
+		ok          bool
 	}{
-		{"as it is", []string{"TestA", "TestB", "TestC"}, true},
-		{"one is gone", []string{"TestA", "TestC"}, false},
-		{"one that is left out is gone", []string{"TestA", "TestB"}, false},
-		{"a new one", []string{"TestA", "TestB", "TestC", "TestD"}, false},
+		{"as it is", []string{"TestA", "TestB", "TestC"}, nil, true},
+		{"one is gone", []string{"TestA", "TestC"}, nil, false},
+		{"one that is left out is gone", []string{"TestA", "TestB"}, nil, false},
+		{"a new one", []string{"TestA", "TestB", "TestC", "TestD"}, []string{"TestD"}, true},
 	} {
-		if err := example.check(tt.have); (err == nil) != tt.ok {
-			t.Errorf("%s: %v", tt.name, err)
+		unmentioned, err := example.check(tt.have)
+		if d := cmp.Diff(tt.unmentioned, unmentioned); (err == nil) != tt.ok || d != "" {
+			t.Errorf("%s: %v (-want +got)\n%s", tt.name, err, d)
 		}
 	}
 }

@@ -45,4 +45,39 @@ var suites = []suite{
 			{Why: "it reads the programs' sources, which are not in the guest", Tests: []string{"TestConstantsAreThePrograms"}},
 		},
 	},
+	{
+		Package: "internal/daemon", Timeout: 20 * time.Minute,
+		Only: []string{
+			"TestBegin", "TestSetDatapath", "TestLostAndFound", "TestLostLate", "TestWishEndsWarning", "TestNoFastpath",
+			"TestWithoutCapability", "TestDatapathWithoutANIC", "TestELBIsShown", "TestKilledAndRestored", "TestRunGoesOn",
+			"TestPrivileges", "TestCheck", "TestDryRun", "TestHostIsAsBefore", "TestProgramsOfOthers", "TestProgramsEndWithTheProcess",
+			"TestExplainNamesTheMember", "TestELBAdoptsADeadMembersAddress", "TestELBUsesEveryMember", "TestFileSurvivesPulledCables",
+			"TestNICUnplugged", "TestNICSetDown", "TestTagsPass", "TestNothingComesTwice", "TestDuplicateAddressDetection",
+			"TestCountersTellTheTruth", "TestModesCarryTraffic", "TestBroadcastOnSeparateNetworks", "TestModeChangesLive",
+		},
+		Left: []left{
+			{Why: noTCX, Below: "6.6", Tests: []string{"TestProgramsOfOthers"}},
+			{Why: tooSoon, Tests: []string{
+				"TestTrafficSurvivesCreateAndDelete", "TestIdle", "TestFailoverGap", "TestCableComesBack", "TestMetricsOfAFailover",
+				"TestAStoppedWatcherDelaysNothing", "TestSilentTeam", "TestDatapathChangesLive", "TestDatapathChangesUnderLoad", "TestAddAndRemoveUnderTraffic",
+				"TestBalanceOffAndOn", "TestSettingsLive", "TestActiveByHand", "TestELBSwitchesLive",
+			}},
+			{Why: tooMuch, Tests: []string{
+				"TestRoundRobinSurvivorsShareEvenly", "TestRoundRobinByWeight", "TestOneConnectionOverTwoNICs", "TestXORSharesEvenly",
+				"TestELBKnowsUnequalNICs", "TestELBKeepsOrder", "TestRatesAddUp", "TestHistoryIsWhatThePeerCounted", "TestFlowsThatStayKeepTheirOrder",
+				"TestELBWithABridge", "TestELBSteersAwayFromTheDead", "TestELBWithoutTheLender", "TestELBSpreadsWhatItReceives", "TestTwoELBHosts",
+				"TestForgersMoveNobody", "TestELBByDefault", "TestELBTellsTheTruth", "TestELBAnswersByTheMemberItNames", "TestDatapathChangesUnderLoad",
+			}},
+			{Why: tooLong, Tests: []string{
+				"TestAddressesNeverAbsent", "TestKilledAtAnyMoment", "TestKilledWhileRestoring", "TestRunGoesOnAfterDeathInCreate", "TestKilledWhileGoingOn",
+				"TestHostIsAsBeforeAfterChanges", "TestRemovedNICHasWhatItHad", "TestCreateKilled", "TestInterruptedCreate",
+			}},
+			{Why: anyKernel, Tests: []string{
+				"TestStoryWaitsForView", "TestRunWithoutANIC", "TestPastIsKept", "TestProcessIsDetached", "TestOneProcessATeam", "TestOthersReadOnly",
+				"TestTwoTeams", "TestNICsOfADeadTeam", "TestBadInput", "TestBadPlace", "TestDocuments", "TestRivals", "TestForeground",
+				"TestStoppedAndRestored", "TestDeleteWithoutANIC", "TestNotify", "TestReplaceIsWholeOrNotAtAll", "TestReadPastRefuses", "TestEventsOf",
+			}},
+		},
+		Quick: []string{"TestWithoutCapability", "TestModesCarryTraffic", "TestTagsPass", "TestNothingComesTwice"},
+	},
 }
