@@ -142,7 +142,7 @@ type watch struct {
 	takes   time.Duration           // for reading them
 	busy    modes.MemberSet         // something waits for these
 
-	news [modes.MaxMembers]taken // since the Picker was told
+	news [modes.MaxMembers]news // since the Picker was told
 }
 
 // look looks at all members once, and returns how long to wait for the next time.
@@ -168,7 +168,7 @@ func (w *watch) look() time.Duration {
 	}
 	w.weigh(at, queued)
 	if w.plan.Spread == modes.SpreadShortest {
-		w.tell(at)
+		w.tell()
 	}
 	if moved < little && w.busy == 0 {
 		return restEvery
@@ -268,7 +268,7 @@ func (w *watch) weigh(at int64, queued bool) {
 		w.after[id].add(&w.counters.Members[id])
 		t := o.look(&sight{at: at, before: w.before[id], after: w.after[id], traffic: w.traffic[id], queue: w.queue[id], queued: queued})
 		w.losses[id] += t.losses
-		w.news[id].bytes += t.bytes
+		w.news[id].bytes += int64(t.bytes)
 		w.news[id].waiting = t.waiting
 		if t.waiting > 0 {
 			w.busy = w.busy.With(id)
@@ -277,8 +277,15 @@ func (w *watch) weigh(at int64, queued bool) {
 	w.of = w.now
 }
 
-// tell tells the Picker of members that were given anything.
-func (w *watch) tell(at int64) {
+// news is what the Picker is to be told of a member.
+type news struct {
+	bytes   int64 // that it has taken since; negative where the Picker was told of them before their time
+	waiting int   // bytes that wait now
+}
+
+// tell tells the Picker of members that were given anything. What they were given since the reading has been charged to their clocks
+// meanwhile and hardly left: the Picker is told of it, too, or it would take it off the clocks again.
+func (w *watch) tell() {
 	var set modes.MemberSet
 	for left := w.ids; left != 0; left = left.Without(left.First()) {
 		if id := left.First(); w.news[id].bytes > 0 || w.busy.Has(id) {
@@ -289,13 +296,15 @@ func (w *watch) tell(at int64) {
 		return
 	}
 	// An error says that the relay is closed, and so is the Path soon.
-	_ = w.path.Relay.Do(func(pk *modes.Picker, now int64) {
-		pk.Now = at
+	_ = w.path.Relay.Do(func(pk *modes.Picker, _ int64) {
 		for left := set; left != 0; left = left.Without(left.First()) {
 			id := left.First()
-			pk.Measured(id, w.news[id].bytes, w.news[id].waiting)
-			w.news[id].bytes = 0
+			now := w.kernel.given(id)
+			now.add(&w.counters.Members[id])
+			n, late := &w.news[id], int64(now.bytes-w.after[id].bytes)
+			told := max(n.bytes+late, 0)
+			pk.Measured(id, uint64(told), n.waiting+int(late))
+			n.bytes -= told
 		}
-		pk.Now = now
 	})
 }
