@@ -106,9 +106,12 @@ func (b *bench) turns(ctx context.Context, rounds int, contestants []contestant,
 	if !slices.ContainsFunc(measures, func(m *measure) bool { return b.wants(m.Name) }) {
 		return
 	}
-	for _, m := range measures {
+	// Others may have had their turns at these measures before.
+	rows := make([][]*row, len(measures))
+	for n, m := range measures {
 		for _, c := range contestants {
 			row := m.add(c.name)
+			rows[n] = append(rows[n], row)
 			if c.missing != nil {
 				row.Missing = c.missing.Error()
 			}
@@ -123,18 +126,18 @@ func (b *bench) turns(ctx context.Context, rounds int, contestants []contestant,
 			at := (round + i) % len(contestants)
 			c := contestants[at]
 			// Twice without a figure is enough.
-			if ctx.Err() != nil || measures[0].Cases[at].Missing != "" {
+			if ctx.Err() != nil || rows[0][at].Missing != "" {
 				continue
 			}
 			figures, err := c.take(ctx)
 			if ctx.Err() != nil {
 				break // what was taken is cut short
 			}
-			for n, m := range measures {
+			for n := range measures {
 				if err != nil {
-					m.Cases[at].fail(round, err)
+					rows[n][at].fail(round, err)
 				} else {
-					m.Cases[at].set(round, figures[n])
+					rows[n][at].set(round, figures[n])
 				}
 			}
 			if err != nil {
