@@ -70,6 +70,9 @@ type worldOptions struct {
 func newWorld(t testing.TB, o worldOptions) *world {
 	t.Helper()
 	labtest.Root(t)
+	if o.LAG && !hasTCX(t) {
+		t.Skip("needs Linux 6.6 for tcx, of which a static group of the lab's switch is made")
+	}
 	w := &world{t: t, box: labtest.Host(t, "box"), peer: labtest.Host(t, "peer"),
 		wires: map[string]*lab.Wire{}, cables: map[string]*lab.Cable{}, datapath: o.Datapath}
 	w.sw = labtest.Switch(t, "switch", lab.SwitchOptions{Flooding: o.Flooding})
