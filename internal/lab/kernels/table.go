@@ -66,7 +66,7 @@ var suites = []suite{
 				"TestRoundRobinSurvivorsShareEvenly", "TestRoundRobinByWeight", "TestOneConnectionOverTwoNICs", "TestXORSharesEvenly",
 				"TestELBKnowsUnequalNICs", "TestELBKeepsOrder", "TestRatesAddUp", "TestHistoryIsWhatThePeerCounted", "TestFlowsThatStayKeepTheirOrder",
 				"TestELBWithABridge", "TestELBSteersAwayFromTheDead", "TestELBWithoutTheLender", "TestELBSpreadsWhatItReceives", "TestTwoELBHosts",
-				"TestForgersMoveNobody", "TestELBByDefault", "TestELBTellsTheTruth", "TestELBAnswersByTheMemberItNames", "TestDatapathChangesUnderLoad",
+				"TestForgersMoveNobody", "TestELBByDefault", "TestELBTellsTheTruth", "TestELBAnswersByTheMemberItNames",
 			}},
 			{Why: tooLong, Tests: []string{
 				"TestAddressesNeverAbsent", "TestKilledAtAnyMoment", "TestKilledWhileRestoring", "TestRunGoesOnAfterDeathInCreate", "TestKilledWhileGoingOn",
