@@ -93,10 +93,12 @@ static __always_inline __u64 mix_ip(struct __sk_buff *skb, const struct headers 
 	if (h->ethertype == TYPE_IPV4) {
 		x = mix(x, word_at(skb, h->l3 + 12));
 	} else {
-		x = mix(x, word_at(skb, h->l3 + 8));
-		x = mix(x, word_at(skb, h->l3 + 16));
-		x = mix(x, word_at(skb, h->l3 + 24));
-		x = mix(x, word_at(skb, h->l3 + 32));
+		__be64 w[4] = {};
+		bpf_skb_load_bytes(skb, h->l3 + 8, w, sizeof(w));
+		x = mix(x, bpf_be64_to_cpu(w[0]));
+		x = mix(x, bpf_be64_to_cpu(w[1]));
+		x = mix(x, bpf_be64_to_cpu(w[2]));
+		x = mix(x, bpf_be64_to_cpu(w[3]));
 	}
 	if (ports && has_ports(h))
 		x = mix(x, (__u64)half_at(skb, h->l4) << 8 | h->ip_proto);

@@ -203,6 +203,46 @@ static __always_inline int parse_common(struct __sk_buff *skb, struct headers *h
 	return 1;
 }
 
+#define COMMON6_LEN 72
+
+/* The same of TCP and UDP in IPv6 without extensions. */
+static __always_inline int parse_common6(struct __sk_buff *skb, struct headers *h)
+{
+	__be64 b[COMMON6_LEN / 8];
+	__u32 have = skb->len - (ETHER_LEN + 40);
+
+	if (skb->protocol != bpf_htons(TYPE_IPV6) || bpf_skb_load_bytes(skb, 0, b, sizeof(b)) < 0)
+		return 0;
+	__u64 w0 = bpf_be64_to_cpu(b[0]), w1 = bpf_be64_to_cpu(b[1]);
+	if ((w1 >> 12 & 0xfffff) != (TYPE_IPV6 << 4 | 6))
+		return 0;
+	__u8 next = bpf_be64_to_cpu(b[2]) >> 24;
+	if (next == PROTO_TCP) {
+		__u32 n = (bpf_be64_to_cpu(b[8]) >> 44 & 0xf) * 4;
+		if (have < 20 || n < 20 || n > have)
+			return 0;
+		h->protocol = TCP;
+		h->payload = ETHER_LEN + 40 + n;
+	} else if (next == PROTO_UDP) {
+		h->protocol = UDP;
+		h->payload = ETHER_LEN + 40 + 8;
+	} else {
+		return 0;
+	}
+	h->dst = w0 >> 16;
+	h->src = (w0 & 0xffff) << 32 | w1 >> 32;
+	h->ethertype = TYPE_IPV6;
+	h->ip_proto = next;
+	h->l3 = ETHER_LEN;
+	h->l4 = ETHER_LEN + 40;
+	h->type = bpf_be64_to_cpu(b[6]) >> 8;
+	if (skb->vlan_present) {
+		h->tci = skb->vlan_tci;
+		h->vlans = 1;
+	}
+	return 1;
+}
+
 /* Functions that are not static are verified once, by themselves. */
 __noinline int parse(struct __sk_buff *skb, struct headers *h)
 {
@@ -211,7 +251,7 @@ __noinline int parse(struct __sk_buff *skb, struct headers *h)
 	if (!h)
 		return 0;
 	__builtin_memset(h, 0, sizeof(*h));
-	if (parse_common(skb, h))
+	if (parse_common(skb, h) || parse_common6(skb, h))
 		return 1;
 	h->protocol = OTHER;
 	if (bpf_skb_load_bytes(skb, 0, b, sizeof(b)) < 0)
