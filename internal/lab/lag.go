@@ -3,13 +3,13 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -43,14 +43,14 @@ type LAG struct {
 	mu      sync.Mutex
 	ports   []string
 	held    map[string]bool
-	ingress map[string]link.Link
+	ingress map[string]io.Closer
 	closers []func() error
 	live    []uint32 // ifindexes in the slots
 }
 
-// LAG makes one link of ports that are plugged in already. It needs tcx, so Linux 6.6.
+// LAG makes one link of ports that are plugged in already.
 func (s *Switch) LAG(name string, spread Spread, ports ...string) (*LAG, error) {
-	g := &LAG{sw: s, name: name, ports: ports, held: map[string]bool{}, ingress: map[string]link.Link{}}
+	g := &LAG{sw: s, name: name, ports: ports, held: map[string]bool{}, ingress: map[string]io.Closer{}}
 	if err := g.build(spread); err != nil {
 		g.Close()
 		return nil, fmt.Errorf("group ports %v as %s: %w", ports, name, err)
@@ -136,11 +136,8 @@ func (g *LAG) Hold(port string, on bool) error {
 }
 
 // attach has the program see what a device of the switch receives.
-func (g *LAG) attach(index int, p *ebpf.Program) (l link.Link, err error) {
-	err = g.sw.Do(func() error {
-		l, err = link.AttachTCX(link.TCXOptions{Interface: index, Program: p, Attach: ebpf.AttachTCXIngress})
-		return err
-	})
+func (g *LAG) attach(index int, p *ebpf.Program) (io.Closer, error) {
+	l, err := g.sw.attachIngress(index, p)
 	if err != nil {
 		return nil, fmt.Errorf("attach program to device %d: %w", index, err)
 	}

@@ -41,7 +41,9 @@ var suites = []suite{
 	{
 		Package: "internal/fastpath", Timeout: 8 * time.Minute,
 		Left: []left{
-			{Why: tooMuch, Tests: []string{"TestChangeOver"}},
+			{Why: tooMuch, Tests: []string{"TestChangeOver", "TestMembersCarryWhatTheyCan"}},
+			{Why: tooSoon, Tests: []string{"TestApplyDoesNotWaitForTheMeter"}},
+			{Why: "an emulated processor that has a slot's lock may stand still for long, and others send without it", Tests: []string{"TestProcessorsShareTheTable"}},
 			{Why: "it reads the programs' sources, which are not in the guest", Tests: []string{"TestConstantsAreThePrograms"}},
 		},
 	},
@@ -49,7 +51,7 @@ var suites = []suite{
 		Package: "internal/daemon", Timeout: 20 * time.Minute,
 		Only: []string{
 			"TestBegin", "TestSetDatapath", "TestLostAndFound", "TestLostLate", "TestWishEndsWarning", "TestNoFastpath",
-			"TestWithoutCapability", "TestDatapathWithoutANIC", "TestELBIsShown", "TestKilledAndRestored", "TestRunGoesOn",
+			"TestWithoutCapability", "TestDatapathWithoutANIC", "TestELBIsShown", "TestKilledAndRestored",
 			"TestPrivileges", "TestCheck", "TestDryRun", "TestHostIsAsBefore", "TestProgramsOfOthers", "TestProgramsEndWithTheProcess",
 			"TestExplainNamesTheMember", "TestELBAdoptsADeadMembersAddress", "TestELBUsesEveryMember", "TestFileSurvivesPulledCables",
 			"TestNICUnplugged", "TestNICSetDown", "TestTagsPass", "TestNothingComesTwice", "TestDuplicateAddressDetection",
@@ -59,7 +61,7 @@ var suites = []suite{
 			{Why: noTCX, Below: "6.6", Tests: []string{"TestProgramsOfOthers"}},
 			{Why: tooSoon, Tests: []string{
 				"TestTrafficSurvivesCreateAndDelete", "TestIdle", "TestFailoverGap", "TestCableComesBack", "TestMetricsOfAFailover",
-				"TestAStoppedWatcherDelaysNothing", "TestSilentTeam", "TestDatapathChangesLive", "TestDatapathChangesUnderLoad", "TestAddAndRemoveUnderTraffic",
+				"TestAStoppedWatcherDelaysNothing", "TestSilentTeam", "TestRunGoesOn", "TestDatapathChangesLive", "TestDatapathChangesUnderLoad", "TestAddAndRemoveUnderTraffic",
 				"TestBalanceOffAndOn", "TestSettingsLive", "TestActiveByHand", "TestELBSwitchesLive",
 			}},
 			{Why: tooMuch, Tests: []string{
