@@ -140,7 +140,7 @@ func TestOutletSeesWhatWaits(t *testing.T) {
 			for range 10 {
 				// Loads come and go; between them the estimate comes right.
 				n.run(2*time.Second, c.gives*n.rate, look)
-				n.run(time.Duration(rand.IntN(200))*time.Millisecond/20*20, 0, look)
+				n.run(time.Duration(rand.IntN(10))*20*time.Millisecond, 0, look)
 			}
 			if off /= float64(looks); off > c.off {
 				t.Errorf("off by %.0f bytes on average", off)
