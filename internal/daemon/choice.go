@@ -45,6 +45,7 @@ type choice struct {
 	tell func(name, reason string) // for the status
 	warn func(text string)         // stands while a wish for the programs cannot be met; "" ends it
 	held func() error              // says whether others hold a hook, which takes far less than finding out by Engage
+	room func(fast bool) error     // gives the kernel's queues the length that the path needs
 	log  *slog.Logger
 
 	mu    sync.Mutex
@@ -60,7 +61,7 @@ func (c *choice) begin(wish string, insist bool) error {
 	defer c.mu.Unlock()
 	if wish == pathRelay {
 		c.wish = wish
-		c.tell(pathRelay, whyRelay)
+		c.runs(pathRelay, whyRelay)
 		return nil
 	}
 	err := c.path.Engage()
@@ -83,7 +84,7 @@ func (c *choice) set(wish string) error {
 				c.log.Error("programs not removed", "err", err)
 			}
 		}
-		c.tell(pathRelay, whyRelay)
+		c.runs(pathRelay, whyRelay)
 		c.warn("")
 		return nil
 	}
@@ -124,7 +125,7 @@ func (c *choice) retry() {
 func (c *choice) settle(err error) {
 	if err == nil {
 		c.again, c.why = false, ""
-		c.tell(pathFast, whyFast)
+		c.runs(pathFast, whyFast)
 		c.warn("")
 		return
 	}
@@ -134,12 +135,21 @@ func (c *choice) settle(err error) {
 		c.log.Info("the relay moves the frames", "reason", why, "err", err)
 	}
 	c.why = why
-	c.tell(pathRelay, why)
+	c.runs(pathRelay, why)
 	warning := ""
 	if c.wish == pathFast {
 		warning = "datapath=fastpath cannot be had, the relay moves the frames: " + why
 	}
 	c.warn(warning)
+}
+
+// runs says which path moves the frames from now on. One that is short of room drops more under load, which is no reason to go
+// without it.
+func (c *choice) runs(name, reason string) {
+	if err := c.room(name == pathFast); err != nil {
+		c.log.Warn("the processors' queues of received frames stay as they are", "err", err)
+	}
+	c.tell(name, reason)
 }
 
 // suspend has the relay move everything until resume.

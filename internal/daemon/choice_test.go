@@ -44,6 +44,7 @@ type chooser struct {
 	engine  *fakeEngine
 	status  string
 	warning string
+	long    bool // the kernel's queues
 }
 
 func newChooser(wrong error) *chooser {
@@ -56,6 +57,7 @@ func newChooser(wrong error) *chooser {
 			}
 			return nil
 		},
+		room: func(fast bool) error { c.long = fast; return errors.New("read-only file system") },
 		tell: func(name, reason string) { c.status = name + ": " + reason },
 		warn: func(text string) { c.warning = text }}
 	return c
@@ -103,6 +105,9 @@ func TestBegin(t *testing.T) {
 			if got, want := c.engine.engaged, tt.status == fastWhy; got != want {
 				t.Errorf("engaged %v, want %v", got, want)
 			}
+			if c.long != c.engine.engaged {
+				t.Errorf("long queues: %v, engaged %v", c.long, c.engine.engaged)
+			}
 		})
 	}
 }
@@ -134,8 +139,8 @@ func TestSetDatapath(t *testing.T) {
 		if want := s.wish; c.wish != want && !s.refused || s.refused && c.wish != was {
 			t.Errorf("datapath=%s: wished is %q", s.wish, c.wish)
 		}
-		if c.engine.engaged != strings.HasPrefix(c.status, "fastpath") {
-			t.Errorf("datapath=%s: engaged %v, status %q", s.wish, c.engine.engaged, c.status)
+		if c.engine.engaged != strings.HasPrefix(c.status, "fastpath") || c.long != c.engine.engaged {
+			t.Errorf("datapath=%s: engaged %v, status %q, long queues %v", s.wish, c.engine.engaged, c.status, c.long)
 		}
 	}
 }

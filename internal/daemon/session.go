@@ -217,7 +217,7 @@ func (s *session) run(c team.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	s.choice = &choice{path: s.path, log: s.log.With("team", c.Team), held: s.held,
+	s.choice = &choice{path: s.path, log: s.log.With("team", c.Team), held: s.held, room: s.room,
 		tell: func(name, reason string) { _ = s.team.OnDatapath(context.Background(), name, reason) },
 		warn: func(text string) { _ = s.team.Warn(context.Background(), "datapath", text) }}
 	s.recall(c.Team)
@@ -251,6 +251,14 @@ func (s *session) held() error {
 		}
 	}
 	return s.host.Unheld(names)
+}
+
+// room has the kernel's queues of received frames be as long as the programs need them, or as they were.
+func (s *session) room(fast bool) error {
+	if fast {
+		return s.host.RaiseBacklog()
+	}
+	return s.host.LowerBacklog()
 }
 
 // join has the data path take a NIC's frames, then hides them from the host's own stack: in this order none is lost.

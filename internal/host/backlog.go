@@ -63,6 +63,17 @@ func (h *Host) RaiseBacklog() error {
 	return nil
 }
 
+// LowerBacklog is the end of RaiseBacklog while the team goes on: its frames do not wait in those queues any more.
+func (h *Host) LowerBacklog() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	j, err := h.begun()
+	if err != nil {
+		return fmt.Errorf("put backlog back: %w", err)
+	}
+	return h.restoreBacklog(j)
+}
+
 // restoreBacklog puts the length back if nobody else needs or has changed it.
 func (h *Host) restoreBacklog(j *journal) error {
 	mine := j.state.backlog

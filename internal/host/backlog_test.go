@@ -50,7 +50,7 @@ func (ts *teams) open(name string) *Host {
 	return h
 }
 
-// TestBacklog has teams come and go in words: "+a" raises, "-a" ends, "~a" is killed and restored, "=N" is the user.
+// TestBacklog has teams come and go in words: "+a" raises, "_a" lowers, "-a" ends, "~a" is killed and restored, "=N" is the user.
 func TestBacklog(t *testing.T) {
 	tests := []struct {
 		name, life string
@@ -59,6 +59,8 @@ func TestBacklog(t *testing.T) {
 	}{
 		{"one", "+a -a", 1000, []int{10_000, 1000}},
 		{"twice", "+a +a -a", 1000, []int{10_000, 10_000, 1000}},
+		{"lowered and raised", "_a +a _a _a +a -a", 1000, []int{1000, 10_000, 1000, 1000, 10_000, 1000}},
+		{"two, one lowers", "+a +b _a _b", 1000, []int{10_000, 10_000, 10_000, 1000}},
 		{"killed", "+a ~a", 1000, []int{10_000, 1000}},
 		{"long enough", "+a -a", 20_000, []int{20_000, 20_000}},
 		{"just long enough", "+a -a", 10_000, []int{10_000, 10_000}},
@@ -82,6 +84,8 @@ func TestBacklog(t *testing.T) {
 				switch word[0] {
 				case '+':
 					must(t, h.RaiseBacklog())
+				case '_':
+					must(t, h.LowerBacklog())
 				case '-':
 					_, err := h.Finish()
 					must(t, err)

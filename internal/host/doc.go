@@ -12,7 +12,7 @@
 //	Adopt | Give          addresses added to the adapter, routes moved, the gateway's neighbour copied
 //	Strip                 addresses off the member, IPv6 off, LRO off, MTU, link up
 //	Isolate               ingress of the member dropped behind the packet socket
-//	Attach                a program of the data path ahead of that, or on the adapter's egress; RaiseBacklog for its sake
+//	Attach                a program of the data path ahead of that, or on the adapter's egress; RaiseBacklog and LowerBacklog for its sake
 //
 // and back: Release for one member, ReleaseAll for all, Finish for the adapter and the journal, Restore for
 // everything when the team's process is gone. An address is on the adapter before it is taken off the
