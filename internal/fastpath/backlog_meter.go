@@ -13,7 +13,7 @@ import (
 // relay does of its own sockets. It has one goroutine of its own: asking the kernel can take long, and nobody's frames may
 // wait for that. The members are looked at
 //
-//   - every paceEvery while much is given or waits, or as seldom as the host's many queueing disciplines demand,
+//   - every paceEvery while much is given or waits and the Plan makes use of it, or as seldom as the host's many queueing disciplines demand,
 //   - every restEvery else, which then is a look into memory that the programs share.
 type meter struct {
 	gauge *gauge // nil until a member has joined
@@ -167,9 +167,10 @@ func (w *watch) look() time.Duration {
 		w.read = began
 	}
 	w.weigh(at, queued)
-	if w.plan.Spread == modes.SpreadShortest {
-		w.tell()
+	if w.plan.Spread != modes.SpreadShortest {
+		return restEvery // nobody but who removes a NIC wants to know, and asks
 	}
+	w.tell()
 	if moved < little && w.busy == 0 {
 		return restEvery
 	}
