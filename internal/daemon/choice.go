@@ -190,8 +190,11 @@ func (c *choice) follow(ctx context.Context) {
 func noFastpath(what string, err error) *team.Problem {
 	p := &team.Problem{Kind: team.Failed, What: what + ": the fast path cannot run", Why: host.WhyNoPrograms(err), Err: err,
 		Fix: "use datapath=auto, which takes the relay where the fast path cannot run, or mend the cause"}
-	if errors.As(err, new(*host.HookHeld)) {
+	switch {
+	case errors.As(err, new(*host.HookHeld)):
 		p.Fix = "take that program away; or use datapath=auto or relay, which leave it alone"
+	case host.Unprivileged(err):
+		p.Kind, p.Fix = team.NotPermitted, "give it CAP_BPF and CAP_PERFMON, as root has them; or use datapath=auto, which does without"
 	}
 	return p
 }

@@ -182,7 +182,7 @@ func TestWithoutCapability(t *testing.T) {
 		}
 		return result{Out: out.String(), Err: stderr.String(), Code: cmd.ProcessState.ExitCode()}
 	}
-	refused(t, weak("create", teamName, "eth1", "eth2", "--datapath", "fastpath"), 1, "CAP_BPF", "datapath=auto")
+	refused(t, weak("create", teamName, "eth1", "eth2", "--datapath", "fastpath"), 4, "CAP_BPF", "datapath=auto")
 	w.same("after a create that was refused", before)
 	w.nothingLeft("after a create that was refused")
 	if r := weak("create", teamName, "eth1", "eth2"); r.Code != 0 {
@@ -192,7 +192,7 @@ func TestWithoutCapability(t *testing.T) {
 	if s := w.onPath("relay", "CAP_BPF"); s.State != "up" || len(s.Warnings) > 0 {
 		t.Errorf("state %s, warnings %q", s.State, s.Warnings)
 	}
-	refused(t, w.try("set", teamName, "datapath=fastpath"), 1, "CAP_BPF")
+	refused(t, w.try("set", teamName, "datapath=fastpath"), 4, "CAP_BPF")
 	w.onPath("relay", "CAP_BPF")
 	conn.works("by the relay")
 	w.nicteam("delete", teamName)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -17,11 +18,18 @@ import (
 // refuses tc programs anyway.
 func WhyNoPrograms(err error) string {
 	var held *HookHeld
+	var verdict *ebpf.VerifierError
 	switch {
 	case err == nil:
 		return ""
 	case errors.As(err, &held):
 		return held.Error()
+	// The verifier has read the programs, so what it says and not the number of the error is the reason.
+	case errors.As(err, &verdict) && len(verdict.Log) > 0:
+		if !mayRead() {
+			return noPerfmon
+		}
+		return "the kernel's verifier refuses the programs: " + verdictOf(verdict.Log)
 	case errors.Is(err, unix.ENOSYS):
 		return "this kernel has no bpf()"
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
@@ -34,11 +42,32 @@ func WhyNoPrograms(err error) string {
 	return err.Error()
 }
 
+// Unprivileged reports whether programs could not be loaded for want of a capability.
+func Unprivileged(err error) bool {
+	why := WhyNoPrograms(err)
+	return why == noBPF || why == noPerfmon
+}
+
+const (
+	noBPF     = "this process has neither CAP_BPF nor CAP_SYS_ADMIN"
+	noPerfmon = "this process has neither CAP_PERFMON nor CAP_SYS_ADMIN"
+)
+
+// verdictOf finds what the verifier objects to: what it says last that is not about its work.
+func verdictOf(log []string) string {
+	for _, line := range slices.Backward(log) {
+		if !strings.HasPrefix(line, "processed ") && !strings.HasPrefix(line, "verification time ") && !strings.HasPrefix(line, "stack depth ") {
+			return line
+		}
+	}
+	return log[0]
+}
+
 // whyNotPermitted finds the most likely of the reasons for EPERM.
 func whyNotPermitted(capable bool, lockdown string, initial bool) string {
 	switch {
 	case !capable:
-		return "this process has neither CAP_BPF nor CAP_SYS_ADMIN"
+		return noBPF
 	case !initial:
 		return "capabilities of a user namespace (a container without privileges) do not let programs be loaded"
 	case lockdown != "":
@@ -48,14 +77,20 @@ func whyNotPermitted(capable bool, lockdown string, initial bool) string {
 }
 
 // mayLoad reports whether the process has a capability that loads programs.
-func mayLoad() bool {
+func mayLoad() bool { return mightHave(unix.CAP_BPF) }
+
+// mayRead reports whether its programs may read memory as freely as compilers have it.
+func mayRead() bool { return mightHave(unix.CAP_PERFMON) }
+
+// mightHave reports whether the process has a capability or CAP_SYS_ADMIN, which includes it, or that cannot be found out.
+func mightHave(capability uint) bool {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if unix.Capget(&header, &data[0]) != nil {
 		return true
 	}
 	has := func(bit uint) bool { return data[bit/32].Effective>>(bit%32)&1 != 0 }
-	return has(unix.CAP_BPF) || has(unix.CAP_SYS_ADMIN)
+	return has(capability) || has(unix.CAP_SYS_ADMIN)
 }
 
 // lockdown is the kernel's mode of it, "" for none.

@@ -23,6 +23,10 @@ func TestWhyNoPrograms(t *testing.T) {
 		{wrapped(unix.EEXIST), "somebody else's qdisc is where clsact would be"},
 		{wrapped(ebpf.ErrNotSupported), "this kernel has neither tcx (6.6) nor clsact with cls_bpf as it is needed: not supported"},
 		{wrapped(fmt.Errorf("add clsact: %w", unix.ENOENT)), "this kernel has neither tcx (6.6) nor clsact with cls_bpf as it is needed: no such file or directory"},
+		{wrapped(&ebpf.VerifierError{Cause: unix.EINVAL, Log: []string{"78: (85) call pc+16", "invalid read from stack R2 off -72+8 size 64", "processed 68 insns (limit 1000000)"}}),
+			"the kernel's verifier refuses the programs: invalid read from stack R2 off -72+8 size 64"},
+		{wrapped(&ebpf.VerifierError{Cause: unix.EACCES, Log: []string{"R1 is no pointer"}}), "the kernel's verifier refuses the programs: R1 is no pointer"},
+		{wrapped(&ebpf.VerifierError{Cause: unix.ENOSYS}), "this kernel has no bpf()"},
 		{wrapped(unix.ENOMEM), "attach program to ingress of eth0: cannot allocate memory"},
 	}
 	for _, tt := range tests {
