@@ -37,7 +37,7 @@ func main() {
 
 // options are the flags.
 type options struct {
-	program, cache          string
+	cache                   string
 	kernel, modules, apt    string
 	packages                *regexp.Regexp
 	run                     string
