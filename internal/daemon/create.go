@@ -95,7 +95,7 @@ func preflight(o CreateOptions) (warnings []string, err error) {
 	if problem := config.Validate(c); problem != nil {
 		return nil, problem
 	}
-	if !free(o.Places, c.Team) {
+	if runs(o.Places, c.Team) {
 		return nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team, Why: "a team of that name runs",
 			Fix: "nicteam status " + c.Team + ", nicteam add " + c.Team + " NIC, or choose another name"}
 	}

@@ -58,6 +58,24 @@ func TestKilledAndRestored(t *testing.T) {
 	}
 }
 
+// TestRestoreWhileItDies: a process that was killed takes a while to let go of what it held. Neither a restore at once nor the next
+// process takes it for one that runs.
+func TestRestoreWhileItDies(t *testing.T) {
+	w := newWorld(t, worldOptions{Cables: true})
+	before := w.state()
+	w.create(nics(2))
+	labtest.Must(t, unix.Kill(w.teamProcess(), unix.SIGKILL))
+	w.nicteam("restore")
+	w.same("after restore", before)
+
+	w.create(nics(2))
+	labtest.Must(t, unix.Kill(w.teamProcess(), unix.SIGKILL))
+	next := w.supervise("--release", "--config", "/etc/nicteam/"+teamName+".yaml")
+	labtest.Must(t, next.Process.Signal(unix.SIGTERM))
+	next.ended(t, "SIGTERM")
+	w.same("after the end of the next process", before)
+}
+
 // TestKilledAtAnyMoment kills the process at changes of the host while it makes, changes and ends a team.
 func TestKilledAtAnyMoment(t *testing.T) {
 	tests := []struct {

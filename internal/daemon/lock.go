@@ -28,7 +28,7 @@ func acquire(p Places, name string) (*lock, error) {
 			return nil, fmt.Errorf("open lock: %w", err)
 		}
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if errors.Is(err, unix.EWOULDBLOCK) && patience > 0 {
+		if errors.Is(err, unix.EWOULDBLOCK) && (patience > 0 || patience > -5000 && ending(f)) {
 			// It may only be somebody who asks whether the team runs.
 			_ = f.Close()
 			time.Sleep(time.Millisecond)
@@ -67,6 +67,52 @@ func free(p Places, name string) bool {
 	}
 	defer func() { _ = f.Close() }()
 	return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil
+}
+
+// runs reports whether a process of the team runs. One that was killed may take a tenth of a second to be gone, for the kernel waits
+// for every socket and program that it held; who comes then waits too.
+func runs(p Places, name string) bool {
+	for end := time.Now().Add(endPatience); ; time.Sleep(2 * time.Millisecond) {
+		if free(p, name) {
+			return false
+		}
+		f, err := os.Open(p.lock(name))
+		if err != nil {
+			continue // it has just ended
+		}
+		dying := ending(f)
+		_ = f.Close()
+		if !dying || time.Now().After(end) {
+			return true
+		}
+	}
+}
+
+// ending reports whether the holder of a lock has been killed or has exited, and only has to let go of what it holds.
+func ending(f *os.File) bool {
+	b := make([]byte, 32)
+	n, _ := f.ReadAt(b, 0)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b[:n])))
+	if err != nil {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && exiting(string(stat))
+}
+
+// exiting reads a line of /proc/PID/stat, in whose second place is a name that may have spaces and parentheses.
+func exiting(stat string) bool {
+	const state, flags, signals = 0, 6, 28 // places after the name
+	const pfExiting, sigKill = 1 << 2, 1 << (unix.SIGKILL - 1)
+	f := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(f) <= signals {
+		return false
+	}
+	has := func(place int, bit uint64) bool {
+		v, err := strconv.ParseUint(f[place], 10, 64)
+		return err == nil && v&bit != 0
+	}
+	return f[state] == "Z" || f[state] == "X" || has(flags, pfExiting) || has(signals, sigKill)
 }
 
 // alone runs f while no other team takes NICs: between the look whether a NIC is free and the record that it is taken, nobody

@@ -15,7 +15,7 @@ func Restore(_ context.Context, p Places, name string) (steps []string, err erro
 	if name == "" {
 		names = nil
 		for _, n := range named(p.StateDir, ".journal") {
-			if free(p, n) {
+			if !runs(p, n) {
 				names = append(names, n)
 			}
 		}
@@ -36,11 +36,11 @@ func Restore(_ context.Context, p Places, name string) (steps []string, err erro
 // Restorable reports whether a team left something to restore and does not run.
 func Restorable(p Places, name string) bool {
 	_, err := os.Stat(p.journal(name))
-	return err == nil && free(p, name)
+	return err == nil && !runs(p, name)
 }
 
 func restore(p Places, name string) (steps []string, err error) {
-	if !free(p, name) {
+	if runs(p, name) {
 		return nil, &team.Problem{Kind: team.Conflict, What: "restore " + name, Why: "the team's process runs",
 			Fix: "nicteam delete " + name + " ends it and gives everything back"}
 	}
