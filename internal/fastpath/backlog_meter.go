@@ -63,13 +63,15 @@ func (m *meter) end() {
 	}
 }
 
-// join has a member that has joined looked at before it is given anything.
-func (m *meter) join() {
-	if m.stop != nil {
-		select {
-		case m.joined <- struct{}{}:
-		default:
-		}
+// join has a member that has joined looked at before it is given anything. The caller holds changing.
+func (m *meter) join(p *Path, k *kernel) {
+	if m.stop == nil {
+		m.begin(p, k) // there was nobody to measure before
+		return
+	}
+	select {
+	case m.joined <- struct{}{}:
+	default:
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"nicteam/internal/relay"
 	"nicteam/modes"
@@ -33,7 +34,7 @@ func (p *Path) Engage() error {
 	if err := p.attach(k); err != nil {
 		return errors.Join(err, p.disengage())
 	}
-	if err := p.yield(k); err != nil {
+	if err := errors.Join(p.yield(k), p.fit()); err != nil {
 		return errors.Join(err, p.disengage())
 	}
 	p.meter.begin(p, k)
@@ -82,8 +83,20 @@ func (p *Path) enter(k *kernel, id int, l *team.Link) (err error) {
 	if err := p.Relay.Listen(id, k.Listen.FD()); err != nil {
 		return err
 	}
-	p.hooks[id], err = p.o.Hooks.Attach(l.Index, ebpf.AttachTCXIngress, k.Receive)
+	h, err := p.o.Hooks.Attach(l.Index, ebpf.AttachTCXIngress, k.Receive)
+	if errors.Is(err, unix.ENODEV) {
+		return nil // nothing comes by a NIC that is gone; when it is back it joins anew
+	}
+	p.hooks[id] = h
 	return err
+}
+
+// yieldMember hands over what a member receives. By a NIC that is gone nothing comes.
+func (p *Path) yieldMember(k *kernel, id int) error {
+	if err := p.YieldMember(id, &k.control.ReceiveGate[id]); err != nil && !relay.Ended(err) {
+		return err
+	}
+	return nil
 }
 
 // exit has the programs forget a member, whose frames are the relay's again.
@@ -111,7 +124,7 @@ func (p *Path) yield(k *kernel) error {
 	var all sync.WaitGroup
 	for id, l := range p.links {
 		if l != nil {
-			all.Go(func() { errs[id] = p.YieldMember(id, &k.control.ReceiveGate[id]) })
+			all.Go(func() { errs[id] = p.yieldMember(k, id) })
 		}
 	}
 	errs[modes.MaxMembers] = p.Yield(&k.control.TransmitGate)
@@ -153,7 +166,7 @@ func (p *Path) disengage() error {
 	p.mu.Lock()
 	p.past.read(k)
 	p.heardBefore(k)
-	p.kernel = nil
+	p.kernel, p.unfit = nil, nil
 	p.mu.Unlock()
 	return errors.Join(append(errs, k.close())...)
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 
@@ -52,6 +53,7 @@ type Path struct {
 	heard  modes.Heard
 	base   counts // when the NIC that is counted came
 	names  [modes.MaxMembers]string
+	unfit  error // the programs do not follow the Plan in force; nil: they do
 
 	meter meter
 }
@@ -101,10 +103,10 @@ func (p *Path) Join(id int, l team.Link) error {
 	if k == nil {
 		return nil
 	}
-	p.meter.join()
+	p.meter.join(p, k)
 	err = p.enter(k, id, &l)
 	if err == nil {
-		err = p.YieldMember(id, &k.control.ReceiveGate[id])
+		err = p.yieldMember(k, id)
 	}
 	if err != nil {
 		p.fallBack(fmt.Errorf("member %s: %w", l.Name, err))
@@ -142,7 +144,7 @@ func (p *Path) Leave(id int) error {
 	return errors.Join(append(errs, p.Relay.Leave(id))...)
 }
 
-// Apply puts a Plan in force.
+// Apply puts a Plan in force. Where the programs do not take it the relay moves everything from then on.
 func (p *Path) Apply(pl *modes.Plan) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -153,7 +155,29 @@ func (p *Path) Apply(pl *modes.Plan) error {
 	if p.kernel == nil {
 		return nil
 	}
-	return p.put()
+	if err := p.put(); err != nil && p.unfit == nil {
+		p.unfit = err
+		// At once what leaves, for it may do so by a member that is dead. The rest takes its time.
+		atomic.StoreUint32(&p.kernel.control.TransmitGate, relay.GateSlow)
+		go p.giveUp()
+	}
+	return nil
+}
+
+// giveUp goes back to the relay where the programs do not follow the Plan in force.
+func (p *Path) giveUp() {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	if err := p.fit(); err != nil {
+		p.fallBack(err)
+	}
+}
+
+// fit says why the programs are not to go on.
+func (p *Path) fit() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.unfit
 }
 
 // put has the programs follow the Plan in force, and the members as they are. The caller holds mu.

@@ -46,6 +46,9 @@ func (r *Relay) YieldMember(id int, gate *uint32) error {
 	return nil
 }
 
+// Ended reports whether an error of YieldMember says that the member's NIC is gone, or is closed: nothing comes by it any more.
+func Ended(err error) bool { return errors.Is(err, nic.ErrClosed) || errors.Is(err, nic.ErrGone) }
+
 // RegainMember takes back what member id receives. On error, which there is when the member has left, gate is GateSlow as
 // well.
 func (r *Relay) RegainMember(id int, gate *uint32) error {

@@ -1,0 +1,129 @@
+package fastpath
+
+import (
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/lab/labtest"
+	"nicteam/modes"
+)
+
+// Everything that may happen at once does, under traffic: nobody sees memory that is gone, counters never go back, and each frame
+// is counted once.
+func TestAllAtOnce(t *testing.T) {
+	g := newRig(t, 2)
+	labtest.Must(t, g.path.Apply(g.elb()))
+	before := g.arrived(0)
+	began := g.totals()
+	out, in := g.streams(3000)
+	end := time.Now().Add(3 * time.Second)
+	var all sync.WaitGroup
+	again := func(name string, f func() error) {
+		all.Go(func() {
+			n := 0
+			for ; time.Now().Before(end); n++ {
+				if err := f(); err != nil {
+					t.Errorf("%s: %v", name, err)
+					return
+				}
+				time.Sleep(rand.N(3 * time.Millisecond))
+			}
+			t.Logf("%s: %d times", name, n)
+		})
+	}
+	again("engage", func() error {
+		if err := g.path.Engage(); err != nil {
+			return err
+		}
+		time.Sleep(rand.N(30 * time.Millisecond))
+		return g.path.Disengage()
+	})
+	again("leave and join", func() error {
+		if err := g.path.Leave(1); err != nil {
+			return err
+		}
+		time.Sleep(rand.N(10 * time.Millisecond))
+		return g.host.Do(func() error { return g.path.Join(1, g.links[1]) })
+	})
+	turn := uint64(0)
+	plans := []func() *modes.Plan{g.elb, func() *modes.Plan { return g.plan(modes.SpreadSlots) }, func() *modes.Plan { return g.plan(modes.SpreadRoundRobin) },
+		func() *modes.Plan { return g.plan(modes.SpreadSingle) }}
+	again("apply", func() error {
+		pl := plans[rand.N(len(plans))]()
+		turn++
+		pl.Turn = turn
+		if rand.N(2) == 0 {
+			pl.Distributing = 1
+		}
+		return g.path.Apply(pl)
+	})
+	last := g.totals()
+	again("counters", func() error {
+		now := g.totals()
+		for id := range 2 {
+			was, is := &last.Members[id], &now.Members[id]
+			for p := range was.TX {
+				if is.TX[p].Frames < was.TX[p].Frames || is.RX[p].Frames < was.RX[p].Frames || is.TX[p].Bytes < was.TX[p].Bytes || is.RX[p].Bytes < was.RX[p].Bytes {
+					t.Errorf("member %d: counters go back: %+v, %+v", id, was, is)
+				}
+			}
+			for d := range was.TXDrop {
+				if is.TXDrop[d] < was.TXDrop[d] || is.RXDrop[d] < was.RXDrop[d] {
+					t.Errorf("member %d: drops go back: %+v, %+v", id, was, is)
+				}
+			}
+		}
+		last = now
+		return nil
+	})
+	heard, flows := new(modes.Heard), new(modes.Flows)
+	again("heard", func() error { g.path.Heard(heard); return nil })
+	again("flows", func() error { g.path.Flows(flows); return nil })
+	again("backlog", func() error { g.path.Backlog(0); g.path.Backlog(1); return nil })
+	all.Wait()
+	labtest.Must(t, g.path.Disengage())
+	ro, err := out.Stop()
+	labtest.Must(t, err)
+	ri, err := in.Stop()
+	labtest.Must(t, err)
+	t.Logf("out %v\nin %v", ro, ri)
+	if ro.Duplicated+ri.Duplicated+ro.Corrupt+ri.Corrupt > 0 {
+		t.Errorf("out %v\nin %v", ro, ri)
+	}
+	after, now := g.arrived(0), g.totals()
+	sent, taken := uint64(0), uint64(0)
+	for id := range 2 {
+		sent += now.Members[id].TX[frame.UDP].Frames - began.Members[id].TX[frame.UDP].Frames
+	}
+	m, was := &now.Members[0], &began.Members[0]
+	for p := range m.RX {
+		taken += m.RX[p].Frames - was.RX[p].Frames
+	}
+	for d := range m.RXDrop {
+		taken += m.RXDrop[d] - was.RXDrop[d]
+	}
+	t.Logf("sent %d, received %d; taken %d of %d", sent, ro.Received, taken, after-before)
+	// A stream's first frames are not numbered.
+	if warm := sent - ro.Received; warm > 64 {
+		t.Errorf("%d frames are counted that %d arrived of", sent, ro.Received)
+	}
+	if taken != after-before {
+		t.Errorf("%d frames are counted of %d that the NIC has received", taken, after-before)
+	}
+	select {
+	case err := <-g.path.Lost():
+		t.Errorf("lost: %v", err)
+	default:
+	}
+}
+
+// arrived is how many frames a member's NIC has received.
+func (g *rig) arrived(id int) uint64 {
+	g.Helper()
+	l, err := g.host.Handle().LinkByName(g.links[id].Name)
+	labtest.Must(g, err)
+	return l.Attrs().Statistics.RxPackets
+}
