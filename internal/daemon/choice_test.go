@@ -112,6 +112,18 @@ func TestBegin(t *testing.T) {
 	}
 }
 
+// TestInterruptedWhileChoosing: a start that is ended while programs are loaded has not come to its end.
+func TestInterruptedWhileChoosing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, wish := range []string{"auto", "relay"} {
+		s := &session{choice: newChooser(nil).choice}
+		if err := s.choose(ctx, team.Config{Team: "team0", Datapath: wish}, true, reporter{}); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: error %v", wish, err)
+		}
+	}
+}
+
 // TestSetDatapath: wishes while the team runs; one that cannot be met changes nothing.
 func TestSetDatapath(t *testing.T) {
 	c := newChooser(nil)

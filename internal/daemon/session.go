@@ -64,7 +64,7 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 		err = s.build(ctx, c, again, rep)
 	}
 	if err == nil {
-		err = s.choose(c, o.Insist, rep)
+		err = s.choose(ctx, c, o.Insist, rep)
 	}
 	if err != nil {
 		return nil, s.revert(c.Team, err)
@@ -233,9 +233,13 @@ func (s *session) run(c team.Config) (err error) {
 }
 
 // choose has the programs move the frames where they are wished and can. Frames pass before that.
-func (s *session) choose(c team.Config, insist bool, rep reporter) error {
+func (s *session) choose(ctx context.Context, c team.Config, insist bool, rep reporter) error {
 	if err := s.choice.begin(c.Datapath, insist); err != nil {
 		return noFastpath("start "+c.Team, err)
+	}
+	// That takes most of the time of a start, and who ends it meanwhile must not get a team that ends and leaves its adapter.
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	st := s.team.Status()
 	rep.step("data path %s: %s", st.Datapath, st.DatapathReason)
