@@ -70,7 +70,7 @@ func whyNotPermitted(capable bool, lockdown string, initial bool) string {
 		return noBPF
 	case !initial:
 		return "capabilities of a user namespace (a container without privileges) do not let programs be loaded"
-	case lockdown != "":
+	case lockdown == "confidentiality": // integrity, as with Secure Boot, lets programs be loaded
 		return fmt.Sprintf("the kernel is locked down (%s)", lockdown)
 	}
 	return "the kernel refuses programs, though this process has CAP_BPF: a seccomp filter or security module, or on kernels before 5.11 RLIMIT_MEMLOCK"

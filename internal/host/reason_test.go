@@ -46,6 +46,7 @@ func TestWhyNotPermitted(t *testing.T) {
 		{false, "integrity", true, "this process has neither CAP_BPF nor CAP_SYS_ADMIN"},
 		{true, "", false, "capabilities of a user namespace (a container without privileges) do not let programs be loaded"},
 		{true, "confidentiality", true, "the kernel is locked down (confidentiality)"},
+		{true, "integrity", true, "the kernel refuses programs, though this process has CAP_BPF: a seccomp filter or security module, or on kernels before 5.11 RLIMIT_MEMLOCK"},
 		{true, "", true, "the kernel refuses programs, though this process has CAP_BPF: a seccomp filter or security module, or on kernels before 5.11 RLIMIT_MEMLOCK"},
 	}
 	for _, tt := range tests {
