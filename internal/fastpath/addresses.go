@@ -11,13 +11,13 @@ import (
 	"nicteam/modes"
 )
 
-// addresses are the MACs that a Plan speaks of. There are two tables of them, one of them in force, as there are two Plans: they
-// change at one instant. Both lie in one map, told apart by the highest octet of the key.
+// addresses are the MACs that a Plan speaks of. What is noted of each has two views, as there are two Plans: they change at one
+// instant. Between two changes both views are the same, so that a change takes no longer than what is different in it.
 type addresses struct {
-	of    *ebpf.Map
-	table uint8               // in force
-	has   map[frame.MAC]entry // what is in it
-	next  map[frame.MAC]entry // what is in the other one, to come into force
+	of   *ebpf.Map
+	view uint8               // in force
+	has  map[frame.MAC]entry // what it says
+	next map[frame.MAC]entry // what the other one says, to come into force
 }
 
 // entry is what a Plan says of a MAC.
@@ -31,11 +31,6 @@ const (
 	kindOwn    = 1
 	kindBehind = 2
 )
-
-// tableShift is where a key says of which table it is.
-const tableShift = 56
-
-func addressKey(table uint8, m frame.MAC) uint64 { return uint64(m) | uint64(table)<<tableShift }
 
 // entries are all MACs that a Plan speaks of.
 func entries(pl *modes.Plan) map[frame.MAC]entry {
@@ -56,47 +51,63 @@ func entries(pl *modes.Plan) map[frame.MAC]entry {
 	return all
 }
 
-// prepare fills the other table for a Plan, and says which is to be in force: the same where nothing is different.
-func (a *addresses) prepare(pl *modes.Plan) (table uint8, err error) {
-	all := entries(pl)
+// prepare has the other view say what a Plan does, and says which is to be in force: the same where nothing is different.
+func (a *addresses) prepare(all map[frame.MAC]entry) (view uint8, err error) {
 	if maps.Equal(all, a.has) {
-		return a.table, nil
-	}
-	if err := a.clear(1-a.table, a.next); err != nil {
-		return 0, err
+		return a.view, nil
 	}
 	a.next = all
-	for m, e := range all {
-		v := programAddress{Takers: uint64(e.takers), Kind: e.kind}
-		if a.has[m].kind == e.kind {
-			v.Sent = a.sent(m)
-		}
-		if err := a.of.Put(addressKey(1-a.table, m), v); err != nil {
-			return 0, fmt.Errorf("note address %v: %w", m, err)
-		}
-	}
-	return 1 - a.table, nil
+	return 1 - a.view, a.write(1 - a.view)
 }
 
-// trim forgets the table that was in force before.
-func (a *addresses) trim(table uint8) error {
-	if table == a.table {
+// trim has the view that was in force before say what is in force.
+func (a *addresses) trim(view uint8) error {
+	if view == a.view {
 		return nil
 	}
-	old, was := a.table, a.has
-	a.table, a.has, a.next = table, a.next, was
-	if err := a.clear(old, was); err != nil {
+	if err := a.write(a.view); err != nil {
 		return err
 	}
-	a.next = nil
+	a.view, a.has, a.next = view, a.next, nil
 	return nil
 }
 
-func (a *addresses) clear(table uint8, all map[frame.MAC]entry) error {
-	for m := range all {
-		if err := a.of.Delete(addressKey(table, m)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("forget address %v: %w", m, err)
+// write changes a view from has to next.
+func (a *addresses) write(view uint8) error {
+	for m, e := range a.next {
+		if a.has[m] != e {
+			if err := a.note(view, m, e); err != nil {
+				return err
+			}
 		}
+	}
+	for m := range a.has {
+		if _, stays := a.next[m]; !stays {
+			if err := a.note(view, m, entry{}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// note changes what a view says of a MAC. One of which neither says anything is forgotten.
+func (a *addresses) note(view uint8, m frame.MAC, e entry) error {
+	var v programAddress
+	if err := a.of.Lookup(uint64(m), &v); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("look up address %v: %w", m, err)
+	}
+	v.Views[view].Takers, v.Views[view].Kind = uint64(e.takers), e.kind
+	err := error(nil)
+	if v.Views == (programAddress{}).Views {
+		if err = a.of.Delete(uint64(m)); errors.Is(err, ebpf.ErrKeyNotExist) {
+			err = nil
+		}
+	} else {
+		err = a.of.Put(uint64(m), v)
+	}
+	if err != nil {
+		return fmt.Errorf("note address %v: %w", m, err)
 	}
 	return nil
 }
@@ -104,7 +115,7 @@ func (a *addresses) clear(table uint8, all map[frame.MAC]entry) error {
 // sent is when the adapter last sent from m, which lives behind it, in ns of CLOCK_MONOTONIC; 0 never.
 func (a *addresses) sent(m frame.MAC) uint64 {
 	var v programAddress
-	if a.of.Lookup(addressKey(a.table, m), &v) != nil {
+	if a.of.Lookup(uint64(m), &v) != nil {
 		return 0
 	}
 	return v.Sent

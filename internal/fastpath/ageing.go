@@ -37,9 +37,8 @@ func (a *ageing) look(pl *modes.Plan) {
 		return
 	}
 	a.at = time.Now()
-	table := a.table()
 	a.asks = slices.DeleteFunc(a.asks, func(x asked) bool {
-		return table.sent(x.mac) >= x.since && a.path.Relay.Tell(team.Control{Kind: team.ControlBehind, Member: -1, MAC: x.mac})
+		return a.kernel.addresses.sent(x.mac) >= x.since && a.path.Relay.Tell(team.Control{Kind: team.ControlBehind, Member: -1, MAC: x.mac})
 	})
 }
 
@@ -67,11 +66,4 @@ func compare(a, b frame.MAC) int {
 		return 1
 	}
 	return 0
-}
-
-// table is the table of addresses in force. When another comes into force meanwhile nothing is found in this one.
-func (a *ageing) table() addresses {
-	a.path.mu.Lock()
-	defer a.path.mu.Unlock()
-	return addresses{of: a.kernel.addresses.of, table: a.kernel.addresses.table}
 }

@@ -137,14 +137,14 @@ func (b *bed) sentBy(pl *modes.Plan, macs []frame.MAC) error {
 	}
 	for _, m := range pl.Behind {
 		var a programAddress
-		if err := b.Addresses.Lookup(addressKey(b.addresses.table, m), &a); err != nil {
+		if err := b.Addresses.Lookup(uint64(m), &a); err != nil {
 			return err
 		}
 		a.Sent = 0
 		if slices.Contains(macs, m) {
 			a.Sent = now
 		}
-		if err := b.Addresses.Put(addressKey(b.addresses.table, m), a); err != nil {
+		if err := b.Addresses.Put(uint64(m), a); err != nil {
 			return err
 		}
 	}

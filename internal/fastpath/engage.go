@@ -166,7 +166,7 @@ func (p *Path) disengage() error {
 	p.mu.Lock()
 	p.past.read(k)
 	p.heardBefore(k)
-	p.kernel, p.unfit = nil, nil
+	p.kernel, p.inForce, p.unfit = nil, nil, nil
 	p.mu.Unlock()
 	return errors.Join(append(errs, k.close())...)
 }

@@ -155,7 +155,7 @@ func TestConstantsAreThePrograms(t *testing.T) {
 		"DROP_MALFORMED": uint64(team.DropMalformed), "DROP_NOT_OURS": uint64(team.DropNotOurs), "DROP_STANDBY": uint64(team.DropStandby),
 		"DROP_REFLECTED": uint64(team.DropReflected), "DROP_ADAPTER": uint64(team.DropAdapter), "DROP_SOCKET": uint64(team.DropSocket),
 
-		"KNOWN_FACTOR": knownFactor, "KNOWN_WORDS": uint64(len(programPlan{}.Known)), "OWN": kindOwn, "BEHIND": kindBehind, "TABLE_SHIFT": tableShift,
+		"KNOWN_FACTOR": knownFactor, "KNOWN_WORDS": uint64(len(programPlan{}.Known)), "OWN": kindOwn, "BEHIND": kindBehind,
 	}
 	all := constants(t)
 	got := maps.Clone(all)
@@ -177,7 +177,7 @@ func TestPlanOf(t *testing.T) {
 	pl := &modes.Plan{Spread: modes.SpreadRoundRobin, Distributing: 0b1011, Collecting: 2, Multicast: 3, Single: 64, Hash: modes.Layer23, Salt: 9,
 		PacketsPerMember: 4, Gain: 5, Skew: 6, PerMember: true, Adapter: adapterMAC, Slots: []uint8{3, 1}}
 	pl.Weights = [modes.MaxMembers]uint32{modes.MaxShare, 0, 7, 100}
-	got := planOf(pl, &[modes.MaxMembers]*team.Link{3: {Index: 8, MAC: memberMAC(3)}})
+	got := planOf(pl, &[modes.MaxMembers]*team.Link{3: {Index: 8, MAC: memberMAC(3)}}, entries(pl))
 	want := programPlan{Adapter: uint64(adapterMAC), Salt: 9, Distributing: 0b1011, Collecting: 2, Multicast: 3, Gain: 5, Skew: 6,
 		Total: modes.MaxShare + 100, Weight: pl.Weights, PacketsPerMember: 4, Spread: uint8(modes.SpreadRoundRobin), Hash: uint8(modes.Layer23),
 		Single: modes.NoMember, N: 2, PerMember: 1}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -43,17 +44,18 @@ type Path struct {
 	changing sync.Mutex // Join, Leave, Engage, Disengage, Close: held for long
 	closed   bool
 
-	mu     sync.Mutex // held shortly
-	kernel *kernel    // nil: not engaged
-	plan   *modes.Plan
-	links  [modes.MaxMembers]*team.Link
-	hooks  [modes.MaxMembers]io.Closer
-	egress io.Closer
-	past   counts // of programs that are no more
-	heard  modes.Heard
-	base   counts // when the NIC that is counted came
-	names  [modes.MaxMembers]string
-	unfit  error // the programs do not follow the Plan in force; nil: they do
+	mu      sync.Mutex // held shortly
+	kernel  *kernel    // nil: not engaged
+	plan    *modes.Plan
+	links   [modes.MaxMembers]*team.Link
+	hooks   [modes.MaxMembers]io.Closer
+	egress  io.Closer
+	past    counts // of programs that are no more
+	heard   modes.Heard
+	base    counts // when the NIC that is counted came
+	names   [modes.MaxMembers]string
+	inForce *modes.Plan // that the programs follow; nil: none
+	unfit   error       // the programs do not follow the Plan in force; nil: they do
 
 	meter meter
 }
@@ -182,14 +184,24 @@ func (p *Path) fit() error {
 
 // put has the programs follow the Plan in force, and the members as they are. The caller holds mu.
 func (p *Path) put() error {
-	// What is kept from frame to frame first: members that come need a clock.
-	if err := p.Relay.Do(func(pk *modes.Picker, now int64) { pk.Now = now; pk.Follow(p.plan) }); err != nil {
-		return fmt.Errorf("apply plan: %w", err)
+	// Members that come need a clock first. Where none does a member may have died, and the programs are not to wait
+	// for a goroutine to wake.
+	steps := []func() error{p.follow, func() error { return p.kernel.put(p.plan, &p.links) }}
+	if was := p.inForce; was != nil && was.Spread == p.plan.Spread && p.plan.Distributing&^was.Distributing == 0 {
+		slices.Reverse(steps)
 	}
-	if err := p.kernel.put(p.plan, &p.links); err != nil {
-		return fmt.Errorf("apply plan: %w", err)
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return fmt.Errorf("apply plan: %w", err)
+		}
 	}
+	p.inForce = p.plan
 	return nil
+}
+
+// follow has what is kept from frame to frame follow the Plan in force.
+func (p *Path) follow() error {
+	return p.Relay.Do(func(pk *modes.Picker, now int64) { pk.Now = now; pk.Follow(p.plan) })
 }
 
 // counted is what all programs have counted. The caller holds mu.

@@ -3,6 +3,7 @@ package fastpath
 import (
 	"sync/atomic"
 
+	"nicteam/internal/frame"
 	"nicteam/modes"
 	"nicteam/team"
 )
@@ -10,19 +11,20 @@ import (
 // put puts a Plan in force, with the NICs that the members are, and returns when no program follows the one before it.
 func (k *kernel) put(pl *modes.Plan, links *[modes.MaxMembers]*team.Link) error {
 	next := 1 - k.control.Active
-	k.plans[next] = planOf(pl, links)
-	table, err := k.addresses.prepare(pl)
+	all := entries(pl)
+	k.plans[next] = planOf(pl, links, all)
+	view, err := k.addresses.prepare(all)
 	if err != nil {
 		return err
 	}
-	k.plans[next].Addresses = table
+	k.plans[next].View = view
 	atomic.StoreUint32(&k.control.Active, next)
 	k.settle()
-	return k.addresses.trim(table)
+	return k.addresses.trim(view)
 }
 
-// planOf is a Plan as the programs read it.
-func planOf(pl *modes.Plan, links *[modes.MaxMembers]*team.Link) programPlan {
+// planOf is a Plan as the programs read it; all are its entries.
+func planOf(pl *modes.Plan, links *[modes.MaxMembers]*team.Link, all map[frame.MAC]entry) programPlan {
 	p := programPlan{
 		Adapter: uint64(pl.Adapter), Salt: pl.Salt,
 		Distributing: uint64(pl.Distributing), Collecting: uint64(pl.Collecting), Multicast: uint64(pl.Multicast),
@@ -43,7 +45,6 @@ func planOf(pl *modes.Plan, links *[modes.MaxMembers]*team.Link) programPlan {
 		}
 		p.Mac[id], p.Ifindex[id] = uint64(l.MAC), uint32(l.Index)
 	}
-	all := entries(pl)
 	for m := range all {
 		bit := uint64(m) * knownFactor >> 54
 		p.Known[bit/64] |= 1 << (bit % 64)

@@ -14,11 +14,14 @@ import (
 )
 
 type programAddress struct {
-	_      structs.HostLayout
-	Takers uint64
-	Sent   uint64
-	Kind   uint32
-	Unused uint32
+	_     structs.HostLayout
+	Views [2]struct {
+		_      structs.HostLayout
+		Takers uint64
+		Kind   uint32
+		Unused uint32
+	}
+	Sent uint64
 }
 
 type programControl struct {
@@ -105,7 +108,7 @@ type programPlan struct {
 	N                uint8
 	PerMember        uint8
 	Promiscuous      uint8
-	Addresses        uint8
+	View             uint8
 	_                [5]byte
 }
 

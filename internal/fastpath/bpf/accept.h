@@ -26,12 +26,12 @@ static __always_inline void note_guest(struct control *c, __u64 mac, __u64 now)
 	c->guests_until = now + GUEST_TIME;
 }
 
-/* Whether the adapter has sent from mac lately; a is what the plan has of it. */
-static __always_inline int guest_lately(struct control *c, const struct address *a, __u64 mac)
+/* Whether the adapter has sent from mac lately; behind is what the plan has of it, where it lives behind the adapter. */
+static __always_inline int guest_lately(struct control *c, const struct address *behind, __u64 mac)
 {
 	__u64 until = c->guests_until;
 
-	if (a && a->kind == BEHIND && a->sent != 0 && bpf_ktime_get_ns() - a->sent < GUEST_TIME)
+	if (behind && behind->sent != 0 && bpf_ktime_get_ns() - behind->sent < GUEST_TIME)
 		return 1;
 	if (until == 0)
 		return 0;
@@ -56,7 +56,8 @@ __noinline __u32 accept_frame(struct control *c, struct plan *pl, struct tally *
 		return FOR_NOBODY;
 	__u32 frames = h->frames;
 	struct address *src = address_of(pl, h->src);
-	if ((src && src->kind == OWN) || guest_lately(c, src, h->src))
+	__u32 from = src ? view_of(pl, src)->kind : 0;
+	if (from == OWN || guest_lately(c, from == BEHIND ? src : 0, h->src))
 		return refuse(t, DROP_REFLECTED, frames);
 
 	id = seen(id) & (MAX_MEMBERS - 1);
@@ -69,7 +70,8 @@ __noinline __u32 accept_frame(struct control *c, struct plan *pl, struct tally *
 	    !(pl->per_member && guest_lately(c, 0, dst)))
 		return FOR_US;
 	struct address *a = address_of(pl, dst);
-	int behind = a && a->kind == BEHIND, ours = a && a->kind == OWN;
+	const struct view *v = a ? view_of(pl, a) : 0;
+	int behind = v && v->kind == BEHIND, ours = v && v->kind == OWN;
 	int astray = pl->per_member ? dst != own && ours : dst == pl->adapter && !collecting;
 	__u32 drop = DROP_NOT_OURS;
 	if (!collecting) {
@@ -77,10 +79,10 @@ __noinline __u32 accept_frame(struct control *c, struct plan *pl, struct tally *
 	} else if (behind) {
 		if (!pl->per_member || pin(pl, dst) == id)
 			return FOR_OTHERS;
-	} else if (pl->per_member && guest_lately(c, a, dst)) {
+	} else if (pl->per_member && guest_lately(c, 0, dst)) {
 		if (several)
 			return FOR_OTHERS;
-	} else if (dst == own || (a && has(a->takers, id))) {
+	} else if (dst == own || (v && has(v->takers, id))) {
 		return FOR_US;
 	} else if (!ours && pl->promiscuous && (!pl->per_member || several)) {
 		return FOR_OTHERS;

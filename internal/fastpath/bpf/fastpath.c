@@ -124,7 +124,7 @@ static __always_inline int move_out(struct __sk_buff *skb, struct control *c, st
 	if (h.src != pl->adapter && !multicast(h.src) && h.src != 0) {
 		__u64 now = bpf_ktime_get_ns();
 		struct address *a = address_of(pl, h.src);
-		if (a && a->kind == BEHIND) {
+		if (a && view_of(pl, a)->kind == BEHIND) {
 			a->sent = now;
 			behind = 1;
 		} else {

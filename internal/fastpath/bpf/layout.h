@@ -90,7 +90,7 @@ struct plan {
 	__u8 n;      /* of ids */
 	__u8 per_member;
 	__u8 promiscuous;
-	__u8 addresses; /* which of the two tables of addresses is in force */
+	__u8 view; /* of addresses */
 };
 
 struct control {
@@ -127,12 +127,16 @@ struct row {
 	__u64 no_member[DROPS];
 };
 
-/* address of addresses.go */
-struct address {
+/* What a plan says of an address: entry of addresses.go. */
+struct view {
 	__u64 takers; /* members that take in what is for it, besides that whose own it is */
-	__u64 sent;   /* behind: when the adapter last sent from it */
 	__u32 kind;
 	__u32 unused;
+};
+
+struct address {
+	struct view views[2];
+	__u64 sent; /* behind: when the adapter last sent from it */
 };
 
 enum { OWN = 1, BEHIND = 2 };
@@ -186,7 +190,7 @@ struct {
 	__type(value, __u32);
 } members SEC(".maps");
 
-/* By MAC, with the number of the table in the highest octet. */
+/* By MAC. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
@@ -239,13 +243,15 @@ static __always_inline int has(__u64 set, __u32 id)
 	return id < MAX_MEMBERS && (set >> id & 1);
 }
 
-#define TABLE_SHIFT 56
-
 static __always_inline struct address *address_of(struct plan *pl, __u64 mac)
 {
 	__u32 bit = mac * KNOWN_FACTOR >> 54;
 	if (!(pl->known[bit / 64 % KNOWN_WORDS] >> bit % 64 & 1))
 		return 0;
-	__u64 key = mac | (__u64)pl->addresses << TABLE_SHIFT;
-	return bpf_map_lookup_elem(&addresses, &key);
+	return bpf_map_lookup_elem(&addresses, &mac);
+}
+
+static __always_inline const struct view *view_of(const struct plan *pl, const struct address *a)
+{
+	return &a->views[pl->view & 1];
 }

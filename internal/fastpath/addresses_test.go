@@ -1,0 +1,93 @@
+package fastpath
+
+import (
+	"maps"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"pgregory.net/rapid"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/lab/labtest"
+	"nicteam/modes"
+)
+
+// Whatever Plans follow each other, both views say what the last one does, of nobody else, and when guests have sent is not
+// forgotten. A change that concerns two MACs of thousands asks the kernel about no others.
+func TestAddressesFollow(t *testing.T) {
+	b := newBed(t)
+	asked := 0
+	sent := map[frame.MAC]uint64{}
+	rapid.Check(t, func(t *rapid.T) {
+		for range rapid.IntRange(1, 5).Draw(t, "plans") {
+			c := drawCast(t)
+			pl := drawPlan(t, c, modes.SpreadSlots)
+			labtest.Must(b, b.apply(pl, c))
+			want := entries(pl)
+			got := map[frame.MAC]entry{}
+			var mac uint64
+			var v programAddress
+			for all := b.Addresses.Iterate(); all.Next(&mac, &v); {
+				m := frame.MAC(mac)
+				got[m] = entry{modes.MemberSet(v.Views[0].Takers), v.Views[0].Kind}
+				if v.Views[0] != v.Views[1] {
+					t.Fatalf("%v: %+v", m, v)
+				}
+				if was, known := sent[m]; known && v.Sent != was {
+					t.Fatalf("%v: sent at %d, noted %d", m, was, v.Sent)
+				}
+			}
+			if !maps.Equal(want, got) {
+				t.Fatalf("want %v, got %v", want, got)
+			}
+			clear(sent)
+			for _, m := range pl.Behind {
+				asked++
+				labtest.Must(b, b.Addresses.Lookup(uint64(m), &v))
+				v.Sent = uint64(asked)
+				labtest.Must(b, b.Addresses.Update(uint64(m), v, ebpf.UpdateExist))
+				sent[m] = v.Sent
+			}
+		}
+	})
+}
+
+// A failover among thousands of MACs behind the adapter writes what is different in it only.
+func TestFailoverAmongManyMACs(t *testing.T) {
+	const many = 4096
+	b := newBed(t)
+	c := &cast{members: 3}
+	pl := &modes.Plan{Spread: modes.SpreadSingle, Adapter: adapterMAC, Own: []frame.MAC{adapterMAC}, Distributing: 3, Collecting: 3, Multicast: 1, Next: -1}
+	for id := range 2 {
+		c.mac[id] = memberMAC(id)
+		pl.Own = append(pl.Own, c.mac[id])
+	}
+	for i := range many {
+		pl.Behind = append(pl.Behind, frame.MAC(0x020000010000+uint64(i)))
+	}
+	pl.Own = append(pl.Own, pl.Behind...)
+	labtest.Must(t, b.apply(pl, c))
+	// Were any other written, this would be taken back.
+	odd := programAddress{Sent: 1}
+	for _, m := range pl.Behind {
+		labtest.Must(t, b.Addresses.Put(uint64(m), odd))
+	}
+	other := *pl
+	other.Distributing, other.Collecting, other.Multicast = 2, 2, 2
+	other.Filter[1] = []frame.MAC{memberMAC(0), adapterMAC}
+	labtest.Must(t, b.apply(&other, c))
+	for _, m := range pl.Behind {
+		var v programAddress
+		labtest.Must(t, b.Addresses.Lookup(uint64(m), &v))
+		if v != odd {
+			t.Fatalf("%v was written", m)
+		}
+	}
+	var v programAddress
+	labtest.Must(t, b.Addresses.Lookup(uint64(adapterMAC), &v))
+	for _, w := range v.Views {
+		if w.Takers != 2 || w.Kind != kindOwn {
+			t.Errorf("adapter: %+v", v)
+		}
+	}
+}
