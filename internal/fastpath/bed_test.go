@@ -69,7 +69,7 @@ type outcome struct {
 func (b *bed) run(p *ebpf.Program, f []byte, gso uint16) (o outcome, err error) {
 	b.ledger.Flows.Now = b.now
 	var before counts
-	before.read(b.kernel)
+	before.read(b.kernel, ^modes.MemberSet(0))
 	heard, octets := *b.heard, b.octets()
 	opts := ebpf.RunOptions{Data: f, DataOut: make([]byte, len(f)+64), Context: skBuff{Ifindex: loopback, GSOSize: uint32(gso)}}
 	code, err := p.Run(&opts)
@@ -81,7 +81,7 @@ func (b *bed) run(p *ebpf.Program, f []byte, gso uint16) (o outcome, err error) 
 		o.Frame = opts.DataOut
 	}
 	var after counts
-	after.read(b.kernel)
+	after.read(b.kernel, ^modes.MemberSet(0))
 	o.Counts, o.Octets = since(&after, &before), b.octets()
 	for id, n := range octets {
 		o.Octets[id] -= n

@@ -13,11 +13,12 @@ type counts struct {
 	noMember [team.Drops]uint64
 }
 
-// read adds what the programs have counted so far.
-func (c *counts) read(k *kernel) {
+// read adds what the programs have counted so far of these members. There may be many processors, and a failover that waits.
+func (c *counts) read(k *kernel, of modes.MemberSet) {
 	for i := range k.rows {
 		row := &k.rows[i]
-		for id := range row.Members {
+		for left := of; left != 0; left = left.Without(left.First()) {
+			id := left.First()
 			from, to := &row.Members[id], &c.members[id]
 			for p := range from.Rx {
 				addCount(&to.RX[p], &from.Rx[p].Bytes, &from.Rx[p].Frames)

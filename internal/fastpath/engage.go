@@ -43,6 +43,13 @@ func (p *Path) Engage() error {
 
 // attach puts the programs where frames come by. They let everything pass as yet.
 func (p *Path) attach(k *kernel) (err error) {
+	// Most of the Plan before anybody has to wait for it: there may be thousands of MACs.
+	p.mu.Lock()
+	pl, now := p.plan, p.links
+	p.mu.Unlock()
+	if err := k.put(pl, &now); err != nil {
+		return errors.Join(fmt.Errorf("take over the plan: %w", err), k.close())
+	}
 	p.mu.Lock()
 	p.kernel = k
 	err = p.Relay.Do(func(pk *modes.Picker, _ int64) { pk.Keep(k.ledger) })
@@ -164,7 +171,7 @@ func (p *Path) disengage() error {
 		errs = append(errs, err)
 	}
 	p.mu.Lock()
-	p.past.read(k)
+	p.past.read(k, p.met)
 	p.heardBefore(k)
 	p.kernel, p.inForce, p.unfit = nil, nil, nil
 	p.mu.Unlock()

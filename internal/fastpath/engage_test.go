@@ -205,3 +205,22 @@ func TestPlanThatIsNotTaken(t *testing.T) {
 	labtest.Must(t, g.path.Engage())
 	g.flow(out, in)
 }
+
+// A NIC, or the adapter, that goes down and comes back moves frames as before, and the relay none of them.
+func TestDownAndUp(t *testing.T) {
+	g := newRig(t, 1)
+	labtest.Must(t, g.path.Apply(g.plan(modes.SpreadSingle)))
+	labtest.Must(t, g.path.Engage())
+	out, in := g.streams(2000)
+	for _, name := range []string{"m0", "team0"} {
+		g.flow(out, in)
+		labtest.Must(t, g.host.Down(name))
+		labtest.Must(t, g.host.Up(name))
+	}
+	g.flow(out, in)
+	var slow team.Counters
+	g.path.Relay.Counters(&slow)
+	if m := &slow.Members[0]; m.TX[frame.UDP].Frames+m.RX[frame.UDP].Frames > 0 {
+		t.Errorf("the relay has moved %d and %d frames", m.TX[frame.UDP].Frames, m.RX[frame.UDP].Frames)
+	}
+}

@@ -29,7 +29,7 @@ func TestProcessorsShareTheTable(t *testing.T) {
 		b.ledger.Flows.Now = b.now
 		// The same frame is run again and again, so it must not be changed.
 		var before, after counts
-		before.read(b.kernel)
+		before.read(b.kernel, ^modes.MemberSet(0))
 		var all sync.WaitGroup
 		for i := range senders {
 			all.Go(func() {
@@ -46,7 +46,7 @@ func TestProcessorsShareTheTable(t *testing.T) {
 			}
 		}
 		all.Wait()
-		after.read(b.kernel)
+		after.read(b.kernel, ^modes.MemberSet(0))
 		got := since(&after, &before)
 		var frames, bytes, slotted uint64
 		for id := range got.members {

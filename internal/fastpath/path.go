@@ -54,8 +54,9 @@ type Path struct {
 	heard   modes.Heard
 	base    counts // when the NIC that is counted came
 	names   [modes.MaxMembers]string
-	inForce *modes.Plan // that the programs follow; nil: none
-	unfit   error       // the programs do not follow the Plan in force; nil: they do
+	met     modes.MemberSet // that have ever joined
+	inForce *modes.Plan     // that the programs follow; nil: none
+	unfit   error           // the programs do not follow the Plan in force; nil: they do
 
 	meter meter
 }
@@ -93,7 +94,7 @@ func (p *Path) Join(id int, l team.Link) error {
 		return err
 	}
 	p.mu.Lock()
-	p.links[id] = &l
+	p.links[id], p.met = &l, p.met.With(id)
 	if p.names[id] != l.Name {
 		p.names[id] = l.Name
 		now := p.counted()
@@ -208,7 +209,7 @@ func (p *Path) follow() error {
 func (p *Path) counted() *counts {
 	c := p.past
 	if p.kernel != nil {
-		c.read(p.kernel)
+		c.read(p.kernel, p.met)
 	}
 	return &c
 }
