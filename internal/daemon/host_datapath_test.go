@@ -15,6 +15,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
 	"nicteam/team"
 )
@@ -303,4 +304,42 @@ func TestDatapathWithoutANIC(t *testing.T) {
 	w.awaitMember("eth3", "down")
 	w.onPath("fastpath")
 	conn.works("by eth1 alone")
+}
+
+// TestNICLeavesNamespace: whoever gets a member's NIC in another network namespace gets it without the team's programs, and when it
+// comes back, under another index, the programs can be had as before.
+func TestNICLeavesNamespace(t *testing.T) {
+	if !hasTCX(t) {
+		t.Skip("needs Linux 6.6: filters stay behind by themselves")
+	}
+	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+	w.create(nics(3), "--datapath", "fastpath")
+	was := link(t, w.box, "eth3").Index
+	move := func(from, to *lab.Host) {
+		t.Helper()
+		l, err := from.Handle().LinkByName("eth3")
+		labtest.Must(t, err)
+		labtest.Must(t, from.Handle().LinkSetNsFd(l, to.NetNS()))
+	}
+	// What has the index there makes the kernel choose another.
+	labtest.Must(t, w.peer.Handle().LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "taken", Index: was}}))
+	move(w.box, w.peer)
+	labtest.Eventually(t, patience, "no program is on eth3", func() bool {
+		index, there := link(t, w.peer, "eth3").Index, -1
+		labtest.Must(t, w.peer.Do(func() error {
+			got, err := tc.QueryPrograms(tc.QueryOptions{Target: index, Attach: ebpf.AttachTCXIngress})
+			if err == nil {
+				there = len(got.Programs)
+			}
+			return err
+		}))
+		return there == 0
+	})
+	move(w.peer, w.box)
+	labtest.Must(t, w.peer.Handle().LinkDel(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "taken", Index: was}}))
+	w.await("eth3 usable", func(s *team.Status) bool { return s.State == "up" })
+	w.onPath("fastpath")
+	if got := link(t, w.box, "eth3").Index; got == was {
+		t.Errorf("eth3 has index %d again", got)
+	}
 }

@@ -17,6 +17,7 @@ func (s *session) rejoin(ctx context.Context) {
 		case <-ctx.Done(): // the channel is never closed
 			return
 		}
+		s.host.EndGone()
 		for _, m := range s.team.Status().Members {
 			if m.State == "absent" {
 				s.takeBack(ctx, m.Name)

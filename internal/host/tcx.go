@@ -5,6 +5,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,6 +25,34 @@ func (h *Host) attachTCX(n NIC, hook ebpf.AttachType, p *ebpf.Program, where lin
 func onNIC(l link.Link, index int) bool {
 	info, err := l.Info()
 	return err == nil && info.TCX() != nil && int(info.TCX().Ifindex) == index
+}
+
+// EndGone takes the team's programs off NICs that have left for another network namespace: those by tcx have gone along and
+// would keep its frames from whoever has the NIC now. Filters stay behind by themselves.
+func (h *Host) EndGone() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	gone := func(l link.Link, index int) bool {
+		if l == nil {
+			return false
+		}
+		if !onNIC(l, index) {
+			return true
+		}
+		_, err := h.nl.LinkByIndex(index)
+		return errors.As(err, new(netlink.LinkNotFoundError))
+	}
+	for index, i := range h.isolated {
+		if gone(i.link, index) {
+			h.endTCX(index)
+		}
+	}
+	for at, a := range h.attached {
+		if gone(a.link, at.index) {
+			a.close()
+			delete(h.attached, at)
+		}
+	}
 }
 
 // queryTCX lists everybody's programs on a hook of a NIC; kernels before 6.6 have none.
