@@ -184,6 +184,7 @@ func TestBadPlace(t *testing.T) {
 		{"no CAP_NET_ADMIN", "exec setpriv --bounding-set -net_admin " + create, 4, []string{"CAP_NET_ADMIN", "root"}},
 		{"no CAP_NET_RAW", "exec setpriv --bounding-set -net_raw " + create, 4, []string{"CAP_NET_RAW", "root"}},
 		{"no CAP_PERFMON", "exec setpriv --bounding-set -perfmon,-sys_admin " + create + " --datapath fastpath", 4, []string{"CAP_PERFMON", "datapath=auto"}},
+		{"user namespace", "exec unshare -Ur " + create, 4, []string{"user namespace", "root"}},
 		{"nobody", "exec setpriv --reuid 65534 --regid 65534 --clear-groups " + create, 4, []string{"root"}},
 		{"full disk", "exec unshare -m sh -c 'mount -t tmpfs -o size=64k none /var/lib/nicteam; head -c 65536 /dev/zero >/var/lib/nicteam/full; exec " + create + "'", 1, []string{"/var/lib/nicteam", "no space"}},
 		{"no room for the journal", "exec unshare -m sh -c 'mount -t tmpfs -o size=128k none /var/lib/nicteam; exec " + create + "'", 1, []string{"journal", "no space", "nothing was changed"}},

@@ -9,7 +9,7 @@ import (
 	"nicteam/team"
 )
 
-// capable checks the capabilities that a team cannot do without.
+// capable checks the capabilities that a team cannot do without, and that they are not those of a user namespace.
 func capable() *team.Problem {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -24,6 +24,11 @@ func capable() *team.Problem {
 			return &team.Problem{Kind: team.NotPermitted, What: "not permitted",
 				Why: fmt.Sprintf("this process has no %s", c.name), Fix: "run it as root: sudo nicteam …", Err: os.ErrPermission}
 		}
+	}
+	if !initialUser() {
+		return &team.Problem{Kind: team.NotPermitted, What: "not permitted",
+			Why: "this process is root in a user namespace only (a container without privileges), and there the kernel lets nobody set how much a packet socket holds",
+			Fix: "run it as root of the host, or in a container that has the host's users", Err: os.ErrPermission}
 	}
 	return nil
 }
