@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
@@ -223,4 +224,27 @@ func TestDownAndUp(t *testing.T) {
 	if m := &slow.Members[0]; m.TX[frame.UDP].Frames+m.RX[frame.UDP].Frames > 0 {
 		t.Errorf("the relay has moved %d and %d frames", m.TX[frame.UDP].Frames, m.RX[frame.UDP].Frames)
 	}
+}
+
+// Programs leave a member that has died before the relay's goroutine, which has something else to do, is through with it.
+func TestFailoverWaitsForNoGoroutine(t *testing.T) {
+	g := newRig(t, 2)
+	labtest.Must(t, g.path.Apply(g.elb()))
+	labtest.Must(t, g.path.Engage())
+	begun, wait := make(chan struct{}), make(chan struct{})
+	busy := make(chan error, 1)
+	go func() { busy <- g.path.Do(func(*modes.Picker, int64) { close(begun); <-wait }) }()
+	<-begun
+	applied := make(chan error, 1)
+	pl := g.elb()
+	pl.Distributing = 2
+	go func() { applied <- g.path.Apply(pl) }()
+	select {
+	case err := <-applied:
+		labtest.Check(t, err)
+	case <-time.After(waitFor):
+		t.Error("it waits")
+	}
+	close(wait)
+	labtest.Must(t, <-busy)
 }

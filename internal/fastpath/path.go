@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -54,9 +53,10 @@ type Path struct {
 	heard   modes.Heard
 	base    counts // when the NIC that is counted came
 	names   [modes.MaxMembers]string
-	met     modes.MemberSet // that have ever joined
-	inForce *modes.Plan     // that the programs follow; nil: none
-	unfit   error           // the programs do not follow the Plan in force; nil: they do
+	newest  atomic.Pointer[modes.Plan] // that put was called for
+	met     modes.MemberSet            // that have ever joined
+	inForce *modes.Plan                // that the programs follow; nil: none
+	unfit   error                      // the programs do not follow the Plan in force; nil: they do
 
 	meter meter
 }
@@ -185,24 +185,29 @@ func (p *Path) fit() error {
 
 // put has the programs follow the Plan in force, and the members as they are. The caller holds mu.
 func (p *Path) put() error {
-	// Members that come need a clock first. Where none does a member may have died, and the programs are not to wait
-	// for a goroutine to wake.
-	steps := []func() error{p.follow, func() error { return p.kernel.put(p.plan, &p.links) }}
-	if was := p.inForce; was != nil && was.Spread == p.plan.Spread && p.plan.Distributing&^was.Distributing == 0 {
-		slices.Reverse(steps)
-	}
-	for _, step := range steps {
-		if err := step(); err != nil {
-			return fmt.Errorf("apply plan: %w", err)
+	pl := p.plan
+	p.newest.Store(pl)
+	follow := func(pk *modes.Picker, now int64) {
+		if p.newest.Load() == pl { // the relay may follow a later one already
+			pk.Now = now
+			pk.Follow(pl)
 		}
 	}
-	p.inForce = p.plan
+	give := func() error { return p.kernel.put(pl, &p.links) }
+	var err error
+	if was := p.inForce; was != nil && was.Spread == pl.Spread && pl.Distributing&^was.Distributing == 0 {
+		// A member may have died: nobody is to wait for a goroutine to wake.
+		if err = give(); err == nil {
+			err = p.Relay.Post(follow)
+		}
+	} else if err = p.Relay.Do(follow); err == nil { // members that come need a clock first
+		err = give()
+	}
+	if err != nil {
+		return fmt.Errorf("apply plan: %w", err)
+	}
+	p.inForce = pl
 	return nil
-}
-
-// follow has what is kept from frame to frame follow the Plan in force.
-func (p *Path) follow() error {
-	return p.Relay.Do(func(pk *modes.Picker, now int64) { pk.Now = now; pk.Follow(p.plan) })
 }
 
 // counted is what all programs have counted. The caller holds mu.

@@ -33,17 +33,23 @@ func (e *errands) begin() {
 // do has f run by the goroutine, which wake ends the waiting of, and reports whether it was: not when the goroutine ended
 // before.
 func (e *errands) do(f func(), wake func() error) bool {
+	done, ok := e.post(f, wake)
+	return ok && <-done
+}
+
+// post is do that does not wait: done gets what do returns. ok is whether the goroutine has not ended yet.
+func (e *errands) post(f func(), wake func() error) (done <-chan bool, ok bool) {
 	x := errand{f: f, done: make(chan bool, 1)}
 	e.mu.Lock()
 	if !e.open {
 		e.mu.Unlock()
-		return false
+		return nil, false
 	}
 	e.list = append(e.list, x)
 	e.due.Store(true)
 	e.mu.Unlock()
 	_ = wake() // who cannot be woken has ended, or is about to
-	return <-x.done
+	return x.done, true
 }
 
 // run runs what was asked for.
@@ -76,13 +82,26 @@ func (e *errands) take(open bool) []errand {
 // Picker, and p.Now is now, ns of the relay's clock, which is CLOCK_MONOTONIC. Frames wait meanwhile. f must not
 // keep p, wait for anything, or call the relay.
 func (r *Relay) Do(f func(p *modes.Picker, now int64)) error {
-	t := r.tx
-	ran := t.errands.do(func() {
-		t.picker.Now = r.clock.now()
-		f(&t.picker, t.picker.Now)
-	}, t.queue.Wake)
-	if !ran {
-		return fmt.Errorf("ask the transmitter: %w", nic.ErrClosed)
+	if done, ok := r.post(f); !ok || !<-done {
+		return errNoTransmitter
 	}
 	return nil
 }
+
+// Post is Do that does not wait: f is run after all that was posted before, or never where the relay is closed meanwhile.
+func (r *Relay) Post(f func(p *modes.Picker, now int64)) error {
+	if _, ok := r.post(f); !ok {
+		return errNoTransmitter
+	}
+	return nil
+}
+
+func (r *Relay) post(f func(p *modes.Picker, now int64)) (done <-chan bool, ok bool) {
+	t := r.tx
+	return t.errands.post(func() {
+		t.picker.Now = r.clock.now()
+		f(&t.picker, t.picker.Now)
+	}, t.queue.Wake)
+}
+
+var errNoTransmitter = fmt.Errorf("ask the transmitter: %w", nic.ErrClosed)

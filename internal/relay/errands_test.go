@@ -1,10 +1,13 @@
 package relay
 
 import (
+	"errors"
+	"slices"
 	"sync"
 	"testing"
 
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/nic"
 	"nicteam/modes"
 )
 
@@ -33,6 +36,27 @@ func TestDo(t *testing.T) {
 	all.Wait()
 	if served != callers*each {
 		t.Errorf("%d were served of %d", served, callers*each)
+	}
+}
+
+// What is posted is done before what is asked for later, and nobody waits for it.
+func TestPost(t *testing.T) {
+	g := newRig(t, 1)
+	var got []int
+	begun, wait := make(chan struct{}), make(chan struct{})
+	labtest.Must(t, g.relay.Post(func(*modes.Picker, int64) { close(begun); <-wait }))
+	<-begun
+	for i := range 10 {
+		labtest.Must(t, g.relay.Post(func(*modes.Picker, int64) { got = append(got, i) }))
+	}
+	close(wait)
+	labtest.Must(t, g.relay.Do(func(*modes.Picker, int64) { got = append(got, 10) }))
+	if want := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}; !slices.Equal(got, want) {
+		t.Errorf("done %v", got)
+	}
+	labtest.Must(t, g.relay.Close())
+	if err := g.relay.Post(func(*modes.Picker, int64) { t.Error("it was done") }); !errors.Is(err, nic.ErrClosed) {
+		t.Errorf("after the end: %v", err)
 	}
 }
 
