@@ -51,6 +51,7 @@ type choice struct {
 	mu    sync.Mutex
 	wish  string
 	again bool   // what stands in the way may go away by itself
+	still bool   // suspended
 	why   string // the relay moves the frames, as last logged
 }
 
@@ -100,7 +101,7 @@ func (c *choice) set(wish string) error {
 func (c *choice) lost(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.wish == pathRelay || c.path.Engaged() {
+	if c.wish == pathRelay || c.still || c.path.Engaged() {
 		return // somebody has decided since
 	}
 	c.settle(err)
@@ -111,7 +112,7 @@ func (c *choice) lost(err error) {
 func (c *choice) retry() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.again || c.path.Engaged() {
+	if !c.again || c.still || c.path.Engaged() {
 		return
 	}
 	err := c.held()
@@ -156,6 +157,7 @@ func (c *choice) runs(name, reason string) {
 func (c *choice) suspend() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.still = true
 	if err := c.path.Disengage(); err != nil {
 		c.log.Error("programs not removed", "err", err)
 	}
@@ -165,6 +167,7 @@ func (c *choice) suspend() {
 func (c *choice) resume() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.still = false
 	if c.wish == pathAuto || c.wish == pathFast {
 		c.settle(c.path.Engage())
 	}

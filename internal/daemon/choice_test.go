@@ -236,6 +236,26 @@ func TestLostLate(t *testing.T) {
 	}
 }
 
+// TestSuspended: while everything is given back no program comes between, even if what was in its way goes.
+func TestSuspended(t *testing.T) {
+	c := newChooser(errHeld)
+	if err := c.begin("auto", true); err != nil {
+		t.Fatal(err)
+	}
+	c.suspend()
+	c.engine.wrong = nil
+	c.retry()
+	c.lost(errHeld)
+	c.retry()
+	if c.engine.engaged || c.status != heldWhy {
+		t.Errorf("suspended: engaged %v, status %q", c.engine.engaged, c.status)
+	}
+	c.resume()
+	if !c.engine.engaged || c.status != fastWhy {
+		t.Errorf("resumed: engaged %v, status %q", c.engine.engaged, c.status)
+	}
+}
+
 // TestNoFastpath: who wishes what cannot be had is told what, why and what helps.
 func TestNoFastpath(t *testing.T) {
 	for _, tt := range []struct {
