@@ -21,6 +21,24 @@ func bothPaths(t *testing.T, scenario func(t *testing.T, path string)) {
 	}
 }
 
+// crossing is a switch that knows no team, and a data path.
+type crossing struct {
+	name, path string
+	flooding   bool
+}
+
+// crossed has each kind of switch met by one data path: one that learns by this one, one that floods by the other.
+func crossed(learning string) []crossing {
+	flooding := "relay"
+	if learning == flooding {
+		flooding = "fastpath"
+	}
+	return []crossing{
+		{learning + ", learning switch", learning, false},
+		{flooding + ", flooding switch", flooding, true},
+	}
+}
+
 // TestDatapathChangesLive goes from the relay to the programs and back under numbered frames both ways and with a
 // connection at work.
 func TestDatapathChangesLive(t *testing.T) {

@@ -24,73 +24,71 @@ func nail(t testing.TB, h *lab.Host, address netip.Addr, at net.HardwareAddr) {
 // TestELBAdoptsADeadMembersAddress has peers that know box by one address for good. The member with that address dies,
 // and its heir: what they send arrives all the same, and by the member itself once it is back.
 func TestELBAdoptsADeadMembersAddress(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
-		for _, tt := range switches {
-			t.Run(tt.name, func(t *testing.T) {
-				t.Parallel()
-				w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding}.on(path))
-				heard := w.listen()
-				w.create(nics(4))
-				nail(t, w.peer, box4, w.wires["eth2"].A.MAC)
-				nail(t, w.peer, box6, w.wires["eth2"].A.MAC)
-				tr := w.traffic(lab.Stream{Rate: 3000})
-				six := labtest.Start(t, streamTo(w.peer, w.box, box6, 500))
-				tr.flows(1500) // by now the team knows a switch that floods
+	for _, tt := range crossed("relay") {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding}.on(tt.path))
+			heard := w.listen()
+			w.create(nics(4))
+			nail(t, w.peer, box4, w.wires["eth2"].A.MAC)
+			nail(t, w.peer, box6, w.wires["eth2"].A.MAC)
+			tr := w.traffic(lab.Stream{Rate: 3000})
+			six := labtest.Start(t, streamTo(w.peer, w.box, box6, 500))
+			tr.flows(1500) // by now the team knows a switch that floods
 
-				cut := time.Now()
-				labtest.Must(t, w.wires["eth2"].Cut())
-				s := w.awaitMember("eth2", "down")
-				out, in := tr.gap(cut)
-				t.Logf("gap: out %v, in %v", out, in)
-				if worst := max(out, in); worst > gapBound {
-					t.Errorf("gap of %v, want at most %v", worst, gapBound)
+			cut := time.Now()
+			labtest.Must(t, w.wires["eth2"].Cut())
+			s := w.awaitMember("eth2", "down")
+			out, in := tr.gap(cut)
+			t.Logf("gap: out %v, in %v", out, in)
+			if worst := max(out, in); worst > gapBound {
+				t.Errorf("gap of %v, want at most %v", worst, gapBound)
+			}
+			before := w.status()
+			tr.flows(500)
+			heir := ""
+			for _, m := range w.status().Members {
+				if m.RX.Frames-memberOf(t, before, m.Name).RX.Frames >= 400 {
+					heir = m.Name
 				}
-				before := w.status()
-				tr.flows(500)
-				heir := ""
-				for _, m := range w.status().Members {
-					if m.RX.Frames-memberOf(t, before, m.Name).RX.Frames >= 400 {
-						heir = m.Name
-					}
-				}
-				if heir == "" || heir == "eth2" {
-					t.Fatalf("no heir of eth2 in %+v", s.Members)
-				}
+			}
+			if heir == "" || heir == "eth2" {
+				t.Fatalf("no heir of eth2 in %+v", s.Members)
+			}
 
-				cut = time.Now()
-				labtest.Must(t, w.wires[heir].Cut())
-				w.awaitMember(heir, "down")
-				out, in = tr.gap(cut)
-				t.Logf("gap after %s, the heir, has died too: out %v, in %v", heir, out, in)
-				if worst := max(out, in); worst > gapBound {
-					t.Errorf("gap of %v without the heir, want at most %v", worst, gapBound)
-				}
-				seen := six.Received() + 100
-				labtest.Eventually(t, patience, "IPv6 frames", func() bool { return six.Received() >= seen })
+			cut = time.Now()
+			labtest.Must(t, w.wires[heir].Cut())
+			w.awaitMember(heir, "down")
+			out, in = tr.gap(cut)
+			t.Logf("gap after %s, the heir, has died too: out %v, in %v", heir, out, in)
+			if worst := max(out, in); worst > gapBound {
+				t.Errorf("gap of %v without the heir, want at most %v", worst, gapBound)
+			}
+			seen := six.Received() + 100
+			labtest.Eventually(t, patience, "IPv6 frames", func() bool { return six.Received() >= seen })
 
-				labtest.Must(t, w.wires["eth2"].Mend())
-				labtest.Must(t, w.wires[heir].Mend())
-				w.awaitMember("eth2", "up")
-				w.awaitMember(heir, "up")
-				labtest.Eventually(t, patience, "eth2 to have its address again", func() bool {
-					before := w.member("eth2").RX.Frames
-					tr.flows(300)
-					return w.member("eth2").RX.Frames-before >= 290
-				})
-				o, i := tr.stop()
-				if o.Duplicated+o.Corrupt+i.Corrupt != 0 || i.Duplicated > i.Sent/100 {
-					t.Error("frames doubled or corrupt")
-				}
-				got, err := six.Stop()
-				labtest.Must(t, err)
-				t.Logf("IPv6: %v", got)
-				heard.truthful()
-				if !tt.flooding {
-					w.learnt()
-				}
+			labtest.Must(t, w.wires["eth2"].Mend())
+			labtest.Must(t, w.wires[heir].Mend())
+			w.awaitMember("eth2", "up")
+			w.awaitMember(heir, "up")
+			labtest.Eventually(t, patience, "eth2 to have its address again", func() bool {
+				before := w.member("eth2").RX.Frames
+				tr.flows(300)
+				return w.member("eth2").RX.Frames-before >= 290
 			})
-		}
-	})
+			o, i := tr.stop()
+			if o.Duplicated+o.Corrupt+i.Corrupt != 0 || i.Duplicated > i.Sent/100 {
+				t.Error("frames doubled or corrupt")
+			}
+			got, err := six.Stop()
+			labtest.Must(t, err)
+			t.Logf("IPv6: %v", got)
+			heard.truthful()
+			if !tt.flooding {
+				w.learnt()
+			}
+		})
+	}
 }
 
 // TestELBSteersAwayFromTheDead has eight peers that ask as hosts do: after a member has died they come by the

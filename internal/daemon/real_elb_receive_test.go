@@ -18,58 +18,56 @@ const repair = 5 * time.Second
 // TestELBSpreadsWhatItReceives has eight hosts send at once: two come by each of four members, and again so after a
 // broadcast of our own, which tells all of them one address.
 func TestELBSpreadsWhatItReceives(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
-		for _, tt := range switches {
-			t.Run(tt.name, func(t *testing.T) {
-				t.Parallel()
-				w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding}.on(path))
-				heard := w.listen()
-				w.create(nics(4))
-				all := w.crowd(8)
-				four := w.sing(all, box4, 200)
-				evenly := map[string]int{"eth1": 2, "eth2": 2, "eth3": 2, "eth4": 2}
-				if diff := cmp.Diff(evenly, four.awaitTold(patience, "IPv4", box4)); diff != "" {
-					t.Errorf("IPv4 (-want +got):\n%s", diff)
-				}
-				nobody, since := netip.MustParseAddr("10.9.0.250"), time.Now()
-				c, err := w.box.Dial(t.Context(), "udp", nobody.String()+":9")
-				labtest.Must(t, err)
-				_, err = c.Write([]byte("anybody there?"))
-				labtest.Must(t, err)
-				labtest.Must(t, c.Close())
-				var asked []notice
-				labtest.Eventually(t, patience, "our question", func() bool {
-					asked = heard.notices(since, func(n notice) bool { return n.Kind == arpRequest && n.Target == nobody })
-					return len(asked) > 0
-				})
-				if active := heard.macs[w.status().Active]; asked[0].Says != active {
-					t.Errorf("%v, and the active member's address is %v", asked[0], active)
-				}
-				if diff := cmp.Diff(evenly, four.awaitTold(repair, "after our own question", box4)); diff != "" {
-					t.Errorf("after our own question (-want +got):\n%s", diff)
-				}
-				four.stop(0)
-
-				// Hosts talk to box's other addresses, too, and these small loads count as nothing: all pairs are spread, and some of them sing.
-				six := w.sing(all, box6, 200)
-				if by := six.awaitTold(patience, "IPv6", box6); len(by) < 3 {
-					t.Errorf("IPv6: %v", by)
-				}
-				w.set("receive_balance=off")
-				labtest.Eventually(t, patience, "all by the active member", func() bool {
-					by := six.members()
-					return distinct(by) == 1 && by[0] == w.status().Active
-				})
-				if !tt.flooding {
-					// Who was moved just now asks again in some seconds, as hosts do. The others do so later.
-					w.set("receive_balance=on")
-					labtest.Eventually(t, patience, "a spread with receive_balance=on", func() bool { return distinct(six.members()) > 2 })
-				}
-				six.stop(0)
-				heard.truthful()
+	for _, tt := range crossed("fastpath") {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding}.on(tt.path))
+			heard := w.listen()
+			w.create(nics(4))
+			all := w.crowd(8)
+			four := w.sing(all, box4, 200)
+			evenly := map[string]int{"eth1": 2, "eth2": 2, "eth3": 2, "eth4": 2}
+			if diff := cmp.Diff(evenly, four.awaitTold(patience, "IPv4", box4)); diff != "" {
+				t.Errorf("IPv4 (-want +got):\n%s", diff)
+			}
+			nobody, since := netip.MustParseAddr("10.9.0.250"), time.Now()
+			c, err := w.box.Dial(t.Context(), "udp", nobody.String()+":9")
+			labtest.Must(t, err)
+			_, err = c.Write([]byte("anybody there?"))
+			labtest.Must(t, err)
+			labtest.Must(t, c.Close())
+			var asked []notice
+			labtest.Eventually(t, patience, "our question", func() bool {
+				asked = heard.notices(since, func(n notice) bool { return n.Kind == arpRequest && n.Target == nobody })
+				return len(asked) > 0
 			})
-		}
-	})
+			if active := heard.macs[w.status().Active]; asked[0].Says != active {
+				t.Errorf("%v, and the active member's address is %v", asked[0], active)
+			}
+			if diff := cmp.Diff(evenly, four.awaitTold(repair, "after our own question", box4)); diff != "" {
+				t.Errorf("after our own question (-want +got):\n%s", diff)
+			}
+			four.stop(0)
+
+			// Hosts talk to box's other addresses, too, and these small loads count as nothing: all pairs are spread, and some of them sing.
+			six := w.sing(all, box6, 200)
+			if by := six.awaitTold(patience, "IPv6", box6); len(by) < 3 {
+				t.Errorf("IPv6: %v", by)
+			}
+			w.set("receive_balance=off")
+			labtest.Eventually(t, patience, "all by the active member", func() bool {
+				by := six.members()
+				return distinct(by) == 1 && by[0] == w.status().Active
+			})
+			if !tt.flooding {
+				// Who was moved just now asks again in some seconds, as hosts do. The others do so later.
+				w.set("receive_balance=on")
+				labtest.Eventually(t, patience, "a spread with receive_balance=on", func() bool { return distinct(six.members()) > 2 })
+			}
+			six.stop(0)
+			heard.truthful()
+		})
+	}
 }
 
 // TestTwoELBHosts puts two balancing hosts on one switch: they talk to each other, nothing comes twice, and

@@ -29,75 +29,73 @@ func (w *world) explain(flow string) control.Explanation {
 // TestAddAndRemoveUnderTraffic takes NICs in and lets them go, the active one too, while 5000 frames/s go each way in
 // 8 flows: none is lost or doubled. That flows which stay keep their order is the next test.
 func TestAddAndRemoveUnderTraffic(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
-		for _, tt := range []struct {
-			name  string
-			mode  string
-			world worldOptions
-			order bool // flows keep theirs but for a moment where the active member changes
-		}{
-			{"active-backup, learning switch", "active-backup", worldOptions{NICs: 3}, true},
-			{"active-backup, flooding switch", "active-backup", worldOptions{NICs: 3, Flooding: true}, true},
-			{"xor", "xor", worldOptions{NICs: 3, LAG: true}, false},
-			{"round-robin", "round-robin", worldOptions{NICs: 3, LAG: true, Spread: lab.SpreadFrames}, false},
-		} {
-			t.Run(tt.name, func(t *testing.T) {
-				w := newWorld(t, tt.world.on(path))
-				hold := func(port string, on bool) {
-					if w.lag != nil {
-						labtest.Must(t, w.lag.Hold(port, on))
-					}
+	for _, tt := range []struct {
+		name  string
+		mode  string
+		world worldOptions
+		order bool // flows keep theirs but for a moment where the active member changes
+	}{
+		{"relay, active-backup, learning switch", "active-backup", worldOptions{Datapath: "relay", NICs: 3}, true},
+		{"fastpath, active-backup, flooding switch", "active-backup", worldOptions{Datapath: "fastpath", NICs: 3, Flooding: true}, true},
+		{"fastpath, xor", "xor", worldOptions{Datapath: "fastpath", NICs: 3, LAG: true}, false},
+		{"relay, round-robin", "round-robin", worldOptions{Datapath: "relay", NICs: 3, LAG: true, Spread: lab.SpreadFrames}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, tt.world)
+			hold := func(port string, on bool) {
+				if w.lag != nil {
+					labtest.Must(t, w.lag.Hold(port, on))
 				}
-				hold("p3", true)
-				w.create(nics(2), "--mode", tt.mode)
-				before, conn := w.identity(), w.lifeline()
-				tr := w.traffic(lab.Stream{Rate: 5000, Flows: 8})
+			}
+			hold("p3", true)
+			w.create(nics(2), "--mode", tt.mode)
+			before, conn := w.identity(), w.lifeline()
+			tr := w.traffic(lab.Stream{Rate: 5000, Flows: 8})
+			tr.flows(800)
+			check := func(what string) {
+				t.Helper()
 				tr.flows(800)
-				check := func(what string) {
-					t.Helper()
-					tr.flows(800)
-					conn.works(what)
-					if got := w.identity(); got != before {
-						t.Errorf("%s: adapter is %s, was %s", what, got, before)
-					}
-					out, in := tr.out.Report(), tr.in.Report()
-					t.Logf("%s: %d lost or under way out, %d in; reordered %d, %d; doubled %d, %d", what, out.Lost, in.Lost, out.Reordered, in.Reordered, out.Duplicated, in.Duplicated)
+				conn.works(what)
+				if got := w.identity(); got != before {
+					t.Errorf("%s: adapter is %s, was %s", what, got, before)
 				}
+				out, in := tr.out.Report(), tr.in.Report()
+				t.Logf("%s: %d lost or under way out, %d in; reordered %d, %d; doubled %d, %d", what, out.Lost, in.Lost, out.Reordered, in.Reordered, out.Duplicated, in.Duplicated)
+			}
 
-				w.nicteam("add", teamName, "eth3")
-				hold("p3", false)
-				check("after add")
-				if m := w.member("eth3"); m.State != "up" && m.State != "standby" {
-					t.Errorf("eth3 is %s: %s", m.State, m.Reason)
-				}
+			w.nicteam("add", teamName, "eth3")
+			hold("p3", false)
+			check("after add")
+			if m := w.member("eth3"); m.State != "up" && m.State != "standby" {
+				t.Errorf("eth3 is %s: %s", m.State, m.Reason)
+			}
 
-				hold("p1", true)
-				w.nicteam("remove", teamName, "eth1")
-				check("after remove of the first")
-				s := w.status()
-				if len(s.Members) != 2 || tt.mode == "active-backup" && s.Active == "eth1" {
-					t.Errorf("active %q, members %+v", s.Active, s.Members)
-				}
-				tr.flows(800)
+			hold("p1", true)
+			w.nicteam("remove", teamName, "eth1")
+			check("after remove of the first")
+			s := w.status()
+			if len(s.Members) != 2 || tt.mode == "active-backup" && s.Active == "eth1" {
+				t.Errorf("active %q, members %+v", s.Active, s.Members)
+			}
+			tr.flows(800)
 
-				hold("p3", true)
-				w.nicteam("remove", teamName, "eth3")
-				check("after remove of the added one")
+			hold("p3", true)
+			w.nicteam("remove", teamName, "eth3")
+			check("after remove of the added one")
 
-				w.nicteam("add", teamName, "eth3")
-				hold("p3", false)
-				check("after the second add")
+			w.nicteam("add", teamName, "eth3")
+			hold("p3", false)
+			check("after the second add")
 
-				out, in := tr.stop()
-				if out.Lost+out.Refused+out.Duplicated+out.Corrupt != 0 || tt.order && out.Reordered > overtaken(out) {
-					t.Errorf("out: %v", out)
-				}
-				if in.Lost+in.Duplicated > tt.world.amiss(in) || in.Refused+in.Corrupt != 0 || tt.order && in.Reordered > overtaken(in) {
-					t.Errorf("in: %v", in)
-				}
-			})
-		}
-	})
+			out, in := tr.stop()
+			if out.Lost+out.Refused+out.Duplicated+out.Corrupt != 0 || tt.order && out.Reordered > overtaken(out) {
+				t.Errorf("out: %v", out)
+			}
+			if in.Lost+in.Duplicated > tt.world.amiss(in) || in.Refused+in.Corrupt != 0 || tt.order && in.Reordered > overtaken(in) {
+				t.Errorf("in: %v", in)
+			}
+		})
+	}
 }
 
 // TestFlowsThatStayKeepTheirOrder adds and removes a NIC in mode xor: only flows that change the member may be
