@@ -14,7 +14,8 @@ import (
 // wait for that. The members are looked at
 //
 //   - every paceEvery while much is given or waits and the Plan makes use of it, or as seldom as the host's many queueing disciplines demand,
-//   - every restEvery else, which then is a look into memory that the programs share.
+//   - every walkEvery while anything is given,
+//   - once somebody who reads the counters finds that something was (nudge), and every restEvery, at rest: then it wakes hardly ever.
 type meter struct {
 	gauge *gauge // nil until a member has joined
 
@@ -24,13 +25,15 @@ type meter struct {
 	losses  [modes.MaxMembers]uint64 // frames that were dropped after they were given
 
 	stop, done chan struct{} // of the goroutine; nil: there is none
-	joined     chan struct{} // a member has
+	due        chan struct{} // the members are to be looked at; made with the Path
+	nudged     atomic.Uint64 // bytes given in all when they last were for that
 }
 
 const (
 	paceEvery = 20 * time.Millisecond
-	restEvery = 100 * time.Millisecond
-	// little is so little in restEvery that there is no hurry.
+	walkEvery = 100 * time.Millisecond
+	restEvery = time.Second
+	// little is so little that there is no hurry.
 	little = 16 << 10
 	// atOnce is how long reading what NICs have sent may take to count as done at one instant.
 	atOnce = time.Millisecond
@@ -50,8 +53,8 @@ func (m *meter) begin(p *Path, k *kernel) {
 	m.mu.Lock()
 	m.of = nics{}
 	m.mu.Unlock()
-	m.stop, m.done, m.joined = make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
-	go m.run(&watch{meter: m, path: p, kernel: k, ageing: ageing{path: p, kernel: k}}, m.stop, m.done, m.joined)
+	m.stop, m.done = make(chan struct{}), make(chan struct{})
+	go m.run(&watch{meter: m, path: p, kernel: k, ageing: ageing{path: p, kernel: k}}, m.stop, m.done)
 }
 
 // end ends that. The caller holds changing.
@@ -69,9 +72,22 @@ func (m *meter) join(p *Path, k *kernel) {
 		m.begin(p, k) // there was nobody to measure before
 		return
 	}
+	m.wake()
+}
+
+// wake has the goroutine look at the members now, if there is one.
+func (m *meter) wake() {
 	select {
-	case m.joined <- struct{}{}:
+	case m.due <- struct{}{}:
 	default:
+	}
+}
+
+// nudge tells that the members were given so many bytes in all.
+func (m *meter) nudge(bytes uint64) {
+	if was := m.nudged.Load(); bytes-was >= little {
+		m.nudged.Store(bytes)
+		m.wake()
 	}
 }
 
@@ -106,7 +122,7 @@ func (m *meter) forget(id int) {
 	m.losses[id] = 0
 }
 
-func (m *meter) run(w *watch, stop, done, joined chan struct{}) {
+func (m *meter) run(w *watch, stop, done chan struct{}) {
 	defer close(done)
 	next := time.NewTimer(0)
 	defer next.Stop()
@@ -115,7 +131,7 @@ func (m *meter) run(w *watch, stop, done, joined chan struct{}) {
 		case <-stop:
 			w.look() // at what was dropped at last
 			return
-		case <-joined:
+		case <-m.due:
 			next.Reset(0)
 		case <-next.C:
 			next.Reset(w.look())
@@ -159,7 +175,7 @@ func (w *watch) look() time.Duration {
 	began := time.Now()
 	at, err := w.sent()
 	if err != nil {
-		return restEvery // the next time it may be better
+		return walkEvery // the next time it may be better
 	}
 	queued := false
 	if w.now != w.of || began.Sub(w.read) >= min(queuesPart*w.takes, queuesMost)-paceEvery/2 {
@@ -170,11 +186,11 @@ func (w *watch) look() time.Duration {
 	}
 	w.weigh(at, queued)
 	if w.plan.Spread != modes.SpreadShortest {
-		return restEvery // nobody but who removes a NIC wants to know, and asks
+		return walkEvery // nobody but who removes a NIC wants to know, and asks
 	}
 	w.tell()
 	if moved < little && w.busy == 0 {
-		return restEvery
+		return walkEvery
 	}
 	return min(max(paceEvery, queuesPart*w.takes), paceMost)
 }

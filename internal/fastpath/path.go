@@ -64,6 +64,7 @@ type Path struct {
 // New returns a Path that is not engaged.
 func New(o Options) *Path {
 	p := &Path{Relay: o.Relay, o: o, log: o.Logger, plan: &modes.Plan{Single: -1, Next: -1}, lost: make(chan error, 1)}
+	p.meter.due = make(chan struct{}, 1)
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
@@ -226,9 +227,14 @@ func (p *Path) Counters(c *team.Counters) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.counted()
+	given := uint64(0)
 	for id := range now.members {
 		add(&c.Members[id], &now.members[id], &p.base.members[id])
+		for _, n := range now.members[id].TX {
+			given += n.Bytes
+		}
 	}
+	p.meter.nudge(given)
 	for d := range now.noMember {
 		c.Adapter.TXDrop[d] += now.noMember[d]
 	}
