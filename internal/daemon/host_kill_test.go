@@ -84,12 +84,12 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		prepare [][]string
 		dies    []string
 	}{
-		{"create", 16, nil, []string{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup"}},
+		{"create", 12, nil, []string{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup"}},
 		{"create without addresses", 5, nil, []string{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup", "--address", "none"}},
 		{"create with addresses", 5, nil, []string{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup", "--address", "10.9.0.1/24", "--gateway", "10.9.0.2"}},
 		{"add", 6, [][]string{{"create", teamName, "eth1", "--mode", "active-backup"}}, []string{"add", teamName, "eth2", "eth3"}},
 		{"remove", 5, [][]string{{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup"}}, []string{"remove", teamName, "eth2", "eth1"}},
-		{"delete", 10, [][]string{{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup"}}, []string{"delete", teamName}},
+		{"delete", 8, [][]string{{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup"}}, []string{"delete", teamName}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -104,6 +104,9 @@ func TestFileSurvivesPulledCables(t *testing.T) {
 func TestFailoverGap(t *testing.T) {
 	bothPaths(t, func(t *testing.T, path string) {
 		for _, tt := range teams {
+			if path == "relay" && tt.world.LAG && tt.mode != "xor" {
+				continue // modes of a static group differ in nothing that the relay does when a NIC dies
+			}
 			t.Run(tt.name, func(t *testing.T) {
 				w := newWorld(t, tt.world.on(path))
 				w.create(nics(3), "--mode", tt.mode)

@@ -27,6 +27,9 @@ func TestModesCarryTraffic(t *testing.T) {
 			{"round-robin", worldOptions{NICs: 3, LAG: true, Spread: lab.SpreadFrames}, "round-robin", false, 1},
 			{"broadcast", worldOptions{LAG: true}, "broadcast", false, 2},
 		} {
+			if path == "relay" && (tt.world.Flooding || tt.world.Cables) {
+				continue // the relay meets these in all scenarios of failover
+			}
 			t.Run(tt.name, func(t *testing.T) {
 				w := newWorld(t, tt.world.on(path))
 				w.create(nics(max(2, tt.world.NICs)), "--mode", tt.mode)
