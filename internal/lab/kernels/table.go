@@ -42,7 +42,7 @@ var suites = []suite{
 	{
 		Package: "internal/fastpath", Timeout: 8 * time.Minute,
 		Left: []left{
-			{Why: tooMuch, Tests: []string{"TestChangeOver", "TestMembersCarryWhatTheyCan"}},
+			{Why: tooMuch, Tests: []string{"TestChangeOver", "TestMembersCarryWhatTheyCan", "TestAllAtOnce"}},
 			{Why: tooSoon, Tests: []string{"TestApplyDoesNotWaitForTheMeter"}},
 			{Why: "an emulated processor that has a slot's lock may stand still for long, and others send without it", Tests: []string{"TestProcessorsShareTheTable"}},
 			{Why: "it reads the programs' sources, which are not in the guest", Tests: []string{"TestConstantsAreThePrograms"}},
