@@ -13,8 +13,8 @@ import (
 // here may import nothing of ours.
 var allowed = map[string][]string{
 	"cmd/nicteam":       {"internal/config", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "team", "modes"},
-	"internal/daemon":   {"internal/config", "internal/control", "internal/metrics", "internal/tap", "internal/nic", "internal/relay", "internal/fastpath", "internal/host", "internal/lab", "internal/frame", "team", "modes", "monitor"},
-	"internal/config":   {"team", "modes", "internal/frame"},
+	"internal/daemon":   {"modes/lacp", "internal/config", "internal/control", "internal/metrics", "internal/tap", "internal/nic", "internal/relay", "internal/fastpath", "internal/host", "internal/lab", "internal/frame", "team", "modes", "monitor"},
+	"internal/config":   {"team", "modes", "modes/lacp", "internal/frame"},
 	"internal/control":  {"internal/metrics", "team", "modes", "monitor"},
 	"internal/metrics":  {"team", "internal/frame"},
 	"internal/tui":      {"internal/control", "team", "monitor/chart"},
@@ -51,7 +51,7 @@ var onlyUser = map[string]string{
 }
 
 // pure are the rooms that do no I/O: none of these may be reached from them, however far.
-var pure = []string{"modes", "team", "monitor"}
+var pure = []string{"modes", "modes/lacp", "team", "monitor"}
 var unclean = []string{"net/http", "os/exec", "golang.org/x/sys/unix", "github.com/cilium/ebpf",
 	"github.com/songgao/water", "github.com/mdlayher/packet", "github.com/vishvananda/netlink", "github.com/spf13/viper"}
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/modes/lacp"
 )
 
 // Mode decides how frames are spread. It is called from one goroutine, never blocks, does no
@@ -18,7 +19,7 @@ type Mode interface {
 	isMode()
 }
 
-// Event is one of State, Tick, Received, Measured, Flooded and Announced.
+// Event is one of State, Tick, Received, Measured, Flooded, Announced and Ending.
 type Event interface{ isEvent() }
 
 // State is the whole state of a team as the mode needs it; sent again whenever anything in it changed.
@@ -35,6 +36,10 @@ type State struct {
 	// Before is the Plan that was in force under the mode before this one: frames under way may still arrive as it had
 	// them. It stands in the first State of a mode only, and may be nil.
 	Before *Plan
+
+	// Memory is what 802.3ad remembers of a process that moved these members' frames before. It stands in the first
+	// State of a mode only, and may be nil.
+	Memory *lacp.Memory
 
 	// Flooding is whether the data path has seen unicast frames for the adapter's MAC arrive by
 	// a standby member: the switch does not learn, and whatever collects twice gets doubles.
@@ -62,12 +67,16 @@ type Flooded struct{ Member int }
 // Announced says that the neighbours were just told the adapter's addresses, as Effects.Tell wanted.
 type Announced struct{}
 
+// Ending says that the mode's time is over, because another one takes its place or the team ends for good.
+type Ending struct{}
+
 func (State) isEvent()     {}
 func (Tick) isEvent()      {}
 func (Received) isEvent()  {}
 func (Measured) isEvent()  {}
 func (Flooded) isEvent()   {}
 func (Announced) isEvent() {}
+func (Ending) isEvent()    {}
 
 // Member is a member as modes see it.
 type Member struct {
@@ -79,6 +88,9 @@ type Member struct {
 	Draining bool    // leaves the team: still collects, sends nothing
 	Weight   float64 // from the user, 1 by default, > 0
 	SpeedBps uint64  // link speed, 0 unknown
+
+	HalfDuplex   bool   // 802.3ad cannot use it
+	PortPriority uint16 // of 802.3ad, the lower the better
 }
 
 // Effects is what a mode wants done after an event; the zero value is nothing.
@@ -87,6 +99,14 @@ type Effects struct {
 	Tell   Tell   // what the neighbours are to be told
 	Active bool   // the active member changed
 	Reason string // why, in words, when Active
+	Notes  []Note // for who reads events
+}
+
+// Note is something that happened, for who reads events.
+type Note struct {
+	Event  string // partner-changed, aggregator-changed, loop, churn
+	Member int    // -1 none
+	Reason string
 }
 
 // Tell is a set of what the adapter's neighbours can be told, and its own stack.
@@ -124,7 +144,31 @@ type Settings struct {
 	Gain           time.Duration // DefaultGain
 	Skew           time.Duration // DefaultSkew
 	Rebalance      time.Duration // DefaultRebalance; 0: flows that never pause stay where they are
+
+	LACP LACPSettings
 }
+
+// LACPSettings are those of 802.3ad.
+type LACPSettings struct {
+	Fast           bool // the partner is to send a PDU a second, not one each 30 s
+	Active         bool // speaks without being spoken to
+	Fallback       bool // while nobody answers one member works alone, as on a switch without LACP
+	Select         lacp.Select
+	System         frame.MAC // 0: the adapter's address, as it was when the team began
+	SystemPriority uint16
+	Key            uint16 // of the user, 0 to 1023
+}
+
+// DefaultLACP has the defaults of 802.3ad.
+func DefaultLACP() LACPSettings {
+	return LACPSettings{Active: true, Fallback: true, SystemPriority: DefaultPriority}
+}
+
+// The defaults of priorities are the kernel's.
+const (
+	DefaultPriority     = 65535
+	DefaultPortPriority = 255
+)
 
 // The defaults of elb's settings.
 const (

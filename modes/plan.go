@@ -69,15 +69,21 @@ type Plan struct {
 	Salt  uint64     // the same: the team's own
 	Slots []uint8    // SpreadSlots: SlotCount member ids or NoMember; SpreadShortest: where MACs behind are pinned, see Pin
 
+	// From is SpreadSlots as it was before, while slots go from member to member; nil: none does. A slot goes over when
+	// nothing of it can be under way by its old member any more, see slots_moving.go.
+	From    []uint8
+	Mark    uint32             // From: number of this Plan among those of the Turn, from 1 on
+	Cleared [MaxMembers]uint32 // From: what was sent by the member under Plans of the Turn before this Mark has arrived
+
 	Weights          [MaxMembers]uint32 // shares, the largest is MaxShare, 0 for members that do not distribute; SpreadShortest: scale Rates
 	PacketsPerMember int                // SpreadRoundRobin: super-frames in a row on one member; 0: random each
 
 	Rates [MaxMembers]uint64 // SpreadShortest: bit/s, as the link says or as assumed, before Weights
 	Known MemberSet          // SpreadShortest: members whose link says a speed
 	Gain  time.Duration      // SpreadShortest: the least that a flow must win to be moved
-	Skew  time.Duration      // SpreadShortest: the most that two members' ways to a peer differ
+	Skew  time.Duration      // SpreadShortest: the most that two members' ways to a peer differ; From: the pause after which a slot goes over
 	Moves []Move             // SpreadShortest: slots to be moved whatever is under way
-	Turn  uint64             // SpreadShortest: of Moves, > 0; each turn is carried out once
+	Turn  uint64             // SpreadShortest: of Moves, > 0; each turn is carried out once. From: which going over of slots it is
 
 	// PerMember: every member sends with its own address instead of the adapter's, and takes in what is
 	// for its own and for those of its Filter, nothing for another member's. ARP and ND that the adapter

@@ -26,6 +26,7 @@ type Config struct {
 	Skew             time.Duration // elb: the most that two NICs' ways to a peer differ
 	Rebalance        time.Duration // elb: how often flows that never pause are evened out; 0 never
 	MinMembers       int
+	LACP             modes.LACPSettings
 
 	UpDelay          time.Duration
 	DownDelay        time.Duration
@@ -46,8 +47,9 @@ type Config struct {
 
 // MemberConfig is a member as configured.
 type MemberConfig struct {
-	Name   string
-	Weight float64
+	Name         string
+	Weight       float64
+	PortPriority uint16 // of 802.3ad
 }
 
 // AddressPolicy says where the adapter's addresses come from.
@@ -85,7 +87,7 @@ func DefaultConfig() Config {
 	return Config{
 		Mode: modes.ELB, Balance: true, ReceiveBalance: true,
 		Gain: modes.DefaultGain, Skew: modes.DefaultSkew, Rebalance: modes.DefaultRebalance,
-		PacketsPerMember: 1, MinMembers: 1,
+		PacketsPerMember: 1, MinMembers: 1, LACP: modes.DefaultLACP(),
 		LinkWatch: []string{"carrier"}, AnnounceCount: 1, AnnounceInterval: 100 * time.Millisecond,
 		Datapath: "auto",
 	}

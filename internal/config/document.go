@@ -132,7 +132,7 @@ func written(c team.Config) document {
 		d.Gateway = c.Gateway.String()
 	}
 	for _, m := range c.Members {
-		d.Members = append(d.Members, member(m))
+		d.Members = append(d.Members, member{Name: m.Name, Weight: m.Weight})
 	}
 	return d
 }
@@ -145,7 +145,7 @@ func (d *document) config() (team.Config, *fault) {
 		AnnounceCount: d.AnnounceCount, MTU: d.MTU, Datapath: d.Datapath, Active: d.active,
 	}
 	for _, m := range d.Members {
-		c.Members = append(c.Members, team.MemberConfig(m))
+		c.Members = append(c.Members, team.MemberConfig{Name: m.Name, Weight: m.Weight})
 	}
 	first := (*fault)(nil)
 	note := func(f *fault) {

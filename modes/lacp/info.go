@@ -1,0 +1,70 @@
+package lacp
+
+import "nicteam/internal/frame"
+
+// SystemID says which system a port belongs to.
+type SystemID struct {
+	Priority uint16
+	MAC      frame.MAC
+}
+
+// Info is what a PDU says of one end of a link.
+type Info struct {
+	System       SystemID
+	Key          uint16 // ports of a system with the same key can be aggregated
+	PortPriority uint16
+	Port         uint16 // number
+	State        State
+}
+
+// State is the octet of flags in an Info.
+type State uint8
+
+// The flags of State, from bit 0 on.
+const (
+	Activity        State = 1 << iota // sends without being spoken to
+	ShortTimeout                      // wants a PDU a second; else one each 30 s
+	Aggregation                       // can be aggregated with other ports
+	Synchronization                   // is in the right aggregator
+	Collecting                        // receives
+	Distributing                      // sends
+	Defaulted                         // nobody has been heard
+	Expired                           // nobody is heard any more
+)
+
+var stateNames = [8]string{"activity", "timeout", "aggregation", "synchronization", "collecting", "distributing", "defaulted", "expired"}
+
+// Has reports whether all flags of f are set.
+func (s State) Has(f State) bool { return s&f == f }
+
+// Names lists the flags that are set, from bit 0 on.
+func (s State) Names() []string {
+	names := []string{}
+	for i, n := range stateNames {
+		if s>>i&1 != 0 {
+			names = append(names, n)
+		}
+	}
+	return names
+}
+
+// infoLen is the length of an Info on the wire, without type and length.
+const infoLen = 15
+
+// put writes an Info to b.
+func (i *Info) put(b []byte) {
+	put16(b[0:], i.System.Priority)
+	i.System.MAC.Put(b, 2)
+	put16(b[8:], i.Key)
+	put16(b[10:], i.PortPriority)
+	put16(b[12:], i.Port)
+	b[14] = byte(i.State)
+}
+
+// infoAt reads an Info.
+func infoAt(b []byte) Info {
+	return Info{System: SystemID{Priority: get16(b[0:]), MAC: frame.MACAt(b, 2)}, Key: get16(b[8:]), PortPriority: get16(b[10:]), Port: get16(b[12:]), State: State(b[14])}
+}
+
+func put16(b []byte, v uint16) { b[0], b[1] = byte(v>>8), byte(v) }
+func get16(b []byte) uint16    { return uint16(b[0])<<8 | uint16(b[1]) }

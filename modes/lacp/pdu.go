@@ -1,0 +1,85 @@
+package lacp
+
+import (
+	"errors"
+
+	"nicteam/internal/frame"
+)
+
+// Group is where LACPDUs and markers are sent to. No bridge forwards it.
+const Group frame.MAC = 0x0180c2000002
+
+// FrameLen is the length of a LACPDU's or marker's frame, without FCS.
+const FrameLen = 124
+
+// Subtypes of slow protocols.
+const (
+	subtypeLACP   = 1
+	subtypeMarker = 2
+)
+
+// Version is the version of the PDUs that are sent. Those of higher versions are understood as far as this one goes.
+const Version = 1
+
+// ErrMalformed says that a frame is neither a LACPDU nor a marker.
+var ErrMalformed = errors.New("malformed")
+
+// PDU is a LACPDU.
+type PDU struct {
+	Version  uint8
+	Actor    Info   // who sends it
+	Partner  Info   // what it knows of who receives it
+	MaxDelay uint16 // of the sender's collector, 10 µs
+}
+
+// Offsets in a frame.
+const (
+	atSubtype = 14
+	atVersion = 15
+	atActor   = 16
+	atPartner = 36
+	atDelay   = 56
+)
+
+// Frame returns the PDU as a frame from src.
+func (p *PDU) Frame(src frame.MAC) []byte {
+	b := slowFrame(src, subtypeLACP)
+	b[atVersion] = p.Version
+	b[atActor], b[atActor+1] = 1, 20
+	p.Actor.put(b[atActor+2:])
+	b[atPartner], b[atPartner+1] = 2, 20
+	p.Partner.put(b[atPartner+2:])
+	b[atDelay], b[atDelay+1] = 3, 16
+	put16(b[atDelay+2:], p.MaxDelay)
+	return b
+}
+
+// ParsePDU reads a LACPDU's frame. The error is ErrMalformed.
+func ParsePDU(b []byte) (PDU, error) {
+	if len(b) < FrameLen || subtype(b) != subtypeLACP || b[atVersion] < Version ||
+		!tlv(b, atActor, 1, 20) || !tlv(b, atPartner, 2, 20) || !tlv(b, atDelay, 3, 16) {
+		return PDU{}, ErrMalformed
+	}
+	return PDU{Version: b[atVersion], Actor: infoAt(b[atActor+2:]), Partner: infoAt(b[atPartner+2:]), MaxDelay: get16(b[atDelay+2:])}, nil
+}
+
+// slowFrame returns an empty frame of a slow protocol.
+func slowFrame(src frame.MAC, subtype byte) []byte {
+	b := make([]byte, FrameLen)
+	Group.Put(b, 0)
+	src.Put(b, 6)
+	put16(b[12:], frame.TypeSlow)
+	b[atSubtype] = subtype
+	return b
+}
+
+// subtype is that of a slow protocol's frame, 0 where b is none.
+func subtype(b []byte) byte {
+	if len(b) <= atSubtype || get16(b[12:]) != frame.TypeSlow || frame.MACAt(b, 0) != Group {
+		return 0
+	}
+	return b[atSubtype]
+}
+
+// tlv reports whether a field has the type and the length that are wanted.
+func tlv(b []byte, at int, kind, length byte) bool { return b[at] == kind && b[at+1] == length }
