@@ -1,0 +1,218 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// OVS is Open vSwitch's user-space (netdev) switch in a host. Its daemons are the host's own, with all their files in
+// a directory of their own; nothing of an installed service is touched, and the kernel's part of it is not used. What
+// the host's NICs take part in is said to it as one says it to ovs-vsctl.
+//
+//	ovsdb-server ── conf.db
+//	ovs-vswitchd ── packet sockets ── eth1, eth2, …  of the host
+type OVS struct {
+	host    *Host
+	dir, db string
+
+	mu       sync.Mutex
+	database *daemon
+	switchd  *daemon // nil while it is stopped
+}
+
+// OVSOptions; the zero value is a switch that takes finished frames only.
+type OVSOptions struct {
+	// TSO has super-frames and frames whose checksum is still to be computed go through. Without it whoever sends to the
+	// switch has to send finished frames.
+	TSO bool
+}
+
+// ovsTools are what it takes, all of Debian's openvswitch-switch.
+var ovsTools = []string{"ovsdb-tool", "ovsdb-server", "ovs-vswitchd", "ovs-vsctl", "ovs-appctl"}
+
+// HasOVS returns an error that says what is missing and where it comes from.
+func HasOVS() error {
+	for _, tool := range ovsTools {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Errorf("open vswitch: %w (apt-get install openvswitch-switch)", err)
+		}
+	}
+	return nil
+}
+
+// NewOVS starts the switch, without a bridge, in a host. It ends with Close, or with the host.
+func NewOVS(ctx context.Context, h *Host, o OVSOptions) (*OVS, error) {
+	if err := HasOVS(); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("/run/lab", "ovs-")
+	if err != nil {
+		return nil, fmt.Errorf("open vswitch: %w", err)
+	}
+	s := &OVS{host: h, dir: dir, db: "unix:" + filepath.Join(dir, "db.sock")}
+	if err := s.start(ctx, o); err != nil {
+		return nil, fmt.Errorf("open vswitch: %w", errors.Join(err, s.Close()))
+	}
+	h.defers(s.Close)
+	return s, nil
+}
+
+func (o *OVS) start(ctx context.Context, options OVSOptions) (err error) {
+	conf := filepath.Join(o.dir, "conf.db")
+	if _, err := o.run(ctx, "ovsdb-tool", "create", conf, "/usr/share/openvswitch/vswitch.ovsschema"); err != nil {
+		return err
+	}
+	if o.database, err = o.daemon("ovsdb-server", conf, "--remote=p"+o.db, "--unixctl="+filepath.Join(o.dir, "ovsdb.ctl"),
+		"--log-file="+filepath.Join(o.dir, "ovsdb.log")); err != nil {
+		return err
+	}
+	if err := o.listens(ctx, filepath.Join(o.dir, "db.sock"), o.database); err != nil {
+		return err
+	}
+	if err := o.Set(ctx, "--no-wait", "init"); err != nil {
+		return err
+	}
+	// Read once, when the switch starts.
+	if err := o.Set(ctx, "--no-wait", "set", "Open_vSwitch", ".", fmt.Sprintf("other_config:userspace-tso-enable=%v", options.TSO)); err != nil {
+		return err
+	}
+	return o.Resume(ctx)
+}
+
+// Set calls ovs-vsctl, which returns when the switch does what it was told, or after 20 s.
+func (o *OVS) Set(ctx context.Context, args ...string) error {
+	_, err := o.run(ctx, "ovs-vsctl", append([]string{"--db=" + o.db, "--timeout=20"}, args...)...)
+	return err
+}
+
+// Ask calls ovs-appctl and returns what the switch says.
+func (o *OVS) Ask(ctx context.Context, args ...string) (string, error) {
+	return o.run(ctx, "ovs-appctl", append([]string{"--timeout=5", "--target=" + o.control()}, args...)...)
+}
+
+func (o *OVS) control() string { return filepath.Join(o.dir, "vswitchd.ctl") }
+
+// Kill ends the switch as a crash does: it says no farewell. The database stays.
+func (o *OVS) Kill() { o.end(unix.SIGKILL) }
+
+// Stop ends the switch as a service manager does. The database stays.
+func (o *OVS) Stop() { o.end(unix.SIGTERM) }
+
+func (o *OVS) end(s syscall.Signal) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.switchd.end(s)
+	o.switchd = nil
+	_ = os.Remove(o.control())
+}
+
+// Resume starts the switch that was stopped with what the database says.
+func (o *OVS) Resume(ctx context.Context) (err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.switchd != nil {
+		return nil
+	}
+	if o.switchd, err = o.daemon("ovs-vswitchd", o.db, "--disable-system", "--unixctl="+o.control(), "--log-file="+o.logFile()); err != nil {
+		return err
+	}
+	return o.listens(ctx, o.control(), o.switchd)
+}
+
+// Log is the end of what the switch wrote.
+func (o *OVS) Log() string {
+	b, _ := os.ReadFile(o.logFile())
+	return string(b[max(0, len(b)-4096):])
+}
+
+func (o *OVS) logFile() string { return filepath.Join(o.dir, "vswitchd.log") }
+
+// Close ends the daemons and removes their files. Closing twice is fine.
+func (o *OVS) Close() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.switchd.end(unix.SIGTERM)
+	o.database.end(unix.SIGTERM)
+	o.switchd, o.database = nil, nil
+	return os.RemoveAll(o.dir)
+}
+
+// listens waits until a daemon has made its socket.
+func (o *OVS) listens(ctx context.Context, socket string, d *daemon) error {
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		if _, err := os.Stat(socket); err == nil {
+			return nil
+		}
+		select {
+		case <-d.ended:
+			return fmt.Errorf("%s ended: %s", d.name, oneLine(d.said.Bytes()))
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(2 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s does not listen after 10s", d.name)
+		}
+	}
+}
+
+func (o *OVS) run(ctx context.Context, name string, args ...string) (string, error) {
+	cmd := o.host.CommandContext(ctx, name, args...)
+	cmd.Env = o.environ()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w: %s", name, err, oneLine(out))
+	}
+	return string(out), nil
+}
+
+// environ keeps all of it from the places of an installed service.
+func (o *OVS) environ() []string {
+	return append(os.Environ(), "OVS_RUNDIR="+o.dir, "OVS_LOGDIR="+o.dir, "OVS_DBDIR="+o.dir, "OVS_SYSCONFDIR="+o.dir)
+}
+
+// daemon is a process that runs until it is ended.
+type daemon struct {
+	name  string
+	cmd   *Command
+	said  bytes.Buffer // to be read after ended
+	ended chan struct{}
+}
+
+func (o *OVS) daemon(name string, args ...string) (*daemon, error) {
+	d := &daemon{name: name, cmd: o.host.Command(name, append(args, "-vconsole:off")...), ended: make(chan struct{})}
+	d.cmd.Env = o.environ()
+	d.cmd.Stdout, d.cmd.Stderr = &d.said, &d.said
+	if err := d.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { defer close(d.ended); _ = d.cmd.Wait() }()
+	return d, nil
+}
+
+// end returns when the process has ended. One that ignores the signal for 3 s is killed.
+func (d *daemon) end(s syscall.Signal) {
+	if d == nil {
+		return
+	}
+	_ = d.cmd.Process.Signal(s)
+	select {
+	case <-d.ended:
+	case <-time.After(3 * time.Second):
+		_ = d.cmd.Process.Kill()
+		<-d.ended
+	}
+}
+
+func oneLine(b []byte) string { return strings.Join(strings.Fields(string(b)), " ") }
