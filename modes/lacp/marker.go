@@ -9,17 +9,38 @@ type Marker struct {
 	Port        uint16    // of who asks
 	System      frame.MAC // of who asks
 	Transaction uint32
+	length      byte // of the field, 0 is markerLen
 }
 
-const atMarker = 16
+// Offsets in a marker's frame.
+const (
+	atMarker    = 16
+	atEndMarker = 32
+)
+
+// Types of its only field.
+const (
+	markerQuestion = 1
+	markerAnswer   = 2
+)
+
+// The length of the field is 16, with its type and itself, and some partners take no other. The Linux bonding driver and
+// others say 22 all the same; an answer to them has the length they asked with.
+const (
+	markerLen    = 16
+	markerLenOld = 22
+)
 
 // Frame returns the marker as a frame from src.
 func (m *Marker) Frame(src frame.MAC) []byte {
 	b := slowFrame(src, subtypeMarker)
 	b[atVersion] = 1
-	b[atMarker], b[atMarker+1] = 1, 22
+	b[atMarker], b[atMarker+1] = markerQuestion, markerLen
 	if m.Response {
-		b[atMarker] = 2
+		b[atMarker] = markerAnswer
+	}
+	if m.length != 0 {
+		b[atMarker+1] = m.length
 	}
 	put16(b[18:], m.Port)
 	m.System.Put(b, 20)
@@ -30,8 +51,10 @@ func (m *Marker) Frame(src frame.MAC) []byte {
 
 // ParseMarker reads a marker's frame. The error is ErrMalformed.
 func ParseMarker(b []byte) (Marker, error) {
-	if len(b) < FrameLen || subtype(b) != subtypeMarker || b[atVersion] < 1 || !(tlv(b, atMarker, 1, 22) || tlv(b, atMarker, 2, 22)) {
+	if len(b) < FrameLen || subtype(b) != subtypeMarker || b[atMarker] != markerQuestion && b[atMarker] != markerAnswer ||
+		b[atMarker+1] != markerLen && b[atMarker+1] != markerLenOld || b[atEndMarker] == 0 && b[atEndMarker+1] != 0 {
 		return Marker{}, ErrMalformed
 	}
-	return Marker{Response: b[atMarker] == 2, Port: get16(b[18:]), System: frame.MACAt(b, 20), Transaction: uint32(get16(b[26:]))<<16 | uint32(get16(b[28:]))}, nil
+	return Marker{Response: b[atMarker] == markerAnswer, Port: get16(b[18:]), System: frame.MACAt(b, 20),
+		Transaction: uint32(get16(b[26:]))<<16 | uint32(get16(b[28:])), length: b[atMarker+1]}, nil
 }

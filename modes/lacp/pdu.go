@@ -39,6 +39,7 @@ const (
 	atActor   = 16
 	atPartner = 36
 	atDelay   = 56
+	atEnd     = 72
 )
 
 // Frame returns the PDU as a frame from src.
@@ -54,10 +55,12 @@ func (p *PDU) Frame(src frame.MAC) []byte {
 	return b
 }
 
-// ParsePDU reads a LACPDU's frame. The error is ErrMalformed.
+// ParsePDU reads a LACPDU's frame. The error is ErrMalformed. Of each field the length is checked; clause 6.4.12 lets
+// a receiver do that and forbids it to look at the version, at the types of the fields and at what is reserved, so that
+// it understands versions to come. Those have fields of their own where version 1 ends.
 func ParsePDU(b []byte) (PDU, error) {
-	if len(b) < FrameLen || subtype(b) != subtypeLACP || b[atVersion] < Version ||
-		!tlv(b, atActor, 1, 20) || !tlv(b, atPartner, 2, 20) || !tlv(b, atDelay, 3, 16) {
+	if len(b) < FrameLen || subtype(b) != subtypeLACP || b[atActor+1] != 20 || b[atPartner+1] != 20 || b[atDelay+1] != 16 ||
+		b[atEnd] == 0 && b[atEnd+1] != 0 {
 		return PDU{}, ErrMalformed
 	}
 	return PDU{Version: b[atVersion], Actor: infoAt(b[atActor+2:]), Partner: infoAt(b[atPartner+2:]), MaxDelay: get16(b[atDelay+2:])}, nil
@@ -80,6 +83,3 @@ func subtype(b []byte) byte {
 	}
 	return b[atSubtype]
 }
-
-// tlv reports whether a field has the type and the length that are wanted.
-func tlv(b []byte, at int, kind, length byte) bool { return b[at] == kind && b[at+1] == length }
