@@ -87,7 +87,7 @@ const (
 	DropStandby               // rx: the Plan does not collect here, or not group-addressed frames
 	DropReflected             // rx: our own frame come back
 	DropAdapter               // rx: the adapter did not take it (down, or its queue is full)
-	DropSocket                // rx: the socket's buffer was full
+	DropSocket                // rx: the socket's buffer was full, or there were more control frames than the control loop takes
 	Drops         int  = iota
 )
 

@@ -1,8 +1,6 @@
 package nic
 
 import (
-	"errors"
-	"fmt"
 	"sync/atomic"
 	"syscall"
 
@@ -252,25 +250,4 @@ func (o *sender) segment(fd uintptr, i int) (reason Reason, errno syscall.Errno)
 		return 0, 0
 	}
 	return o.reason(fd, failed), failed
-}
-
-// Send sends one whole Ethernet frame outside of batches.
-func (s *Socket) Send(b []byte) error {
-	if len(b) < frame.EtherLen {
-		return fmt.Errorf("send by %s: %d bytes are no frame: %w", s.opt.Name, len(b), unix.EINVAL)
-	}
-	err := s.control(func(fd int) error {
-		_, err := unix.SendmsgBuffers(fd, [][]byte{make([]byte, frame.VnetLen), b}, nil, nil, unix.MSG_DONTWAIT)
-		return err
-	})
-	switch {
-	case errors.Is(err, unix.ENETDOWN):
-		err = ErrDown
-	case errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENODEV):
-		err = ErrGone
-	}
-	if err != nil {
-		return fmt.Errorf("send by %s: %w", s.opt.Name, err)
-	}
-	return nil
 }

@@ -53,7 +53,8 @@ type Options struct {
 func (s *Socket) OnPanic(f func(value any, b []byte)) { s.out.panicked = f }
 
 // Socket receives all frames that come in by a NIC and sends by it. One goroutine receives (Receive, Poll,
-// Rest, Frame), one transmits (Queue, Flush); the other methods may be called from any goroutine.
+// Rest, Frame), one transmits (Queue, Flush); the other methods may be called from any goroutine. Send and SendInOrder
+// have a queue of their own, which what is transmitted does not fill.
 type Socket struct {
 	opt    Options
 	file   *os.File
@@ -61,8 +62,9 @@ type Socket struct {
 	waiter *readable.Waiter
 	closed atomic.Bool
 
-	in  receiver
-	out sender
+	in     receiver
+	out    sender
+	urgent urgent
 
 	mu          sync.Mutex // filter
 	filter      []frame.MAC
@@ -87,6 +89,12 @@ func Open(o Options) (*Socket, error) {
 	}
 	// The socket lives on by a descriptor that the runtime's poller does not know.
 	conn.Close()
+	if err == nil {
+		if err = s.urgent.open(o); err != nil {
+			s.waiter.Close()
+			s.file.Close()
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open member %s: %w", o.Name, err)
 	}
@@ -251,5 +259,8 @@ func (s *Socket) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
-	return errors.Join(s.waiter.Close(), s.file.Close())
+	// The kernel waits for all its processors for each of the two, which takes some ms: for both at once.
+	urgent := make(chan error, 1)
+	go func() { urgent <- s.urgent.conn.Close() }()
+	return errors.Join(s.waiter.Close(), s.file.Close(), <-urgent)
 }

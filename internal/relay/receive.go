@@ -14,9 +14,6 @@ import (
 	"nicteam/team"
 )
 
-// slowProtocols is the group address of LACP, which no bridge forwards.
-const slowProtocols frame.MAC = 0x0180c2000002
-
 // member moves frames from a NIC to the adapter. One goroutine runs it.
 type member struct {
 	r      *Relay
@@ -31,14 +28,15 @@ type member struct {
 	errands  errands
 	handover *handover // nil: none is under way
 
-	n, at  int                      // the batch, and the frame in hand
-	frames [nic.ReceiveBatch][]byte // what is for the adapter; nil: nothing, or part of an earlier one
-	facts  [nic.ReceiveBatch]fact
-	merger frame.Merger
-	merge  bool  // the adapter takes UDP super-frames
-	lately int64 // for guests
-	tally  tally
-	heard  *modes.Heard // bytes for us, atomics; of the account
+	n, at   int                      // the batch, and the frame in hand
+	frames  [nic.ReceiveBatch][]byte // what is for the adapter; nil: nothing, or part of an earlier one
+	facts   [nic.ReceiveBatch]fact
+	merger  frame.Merger
+	merge   bool  // the adapter takes UDP super-frames
+	lately  int64 // for guests
+	allowed allowance
+	tally   tally
+	heard   *modes.Heard // bytes for us, atomics; of the account
 
 	pace pace // the transmitter's goroutine's
 }
@@ -146,14 +144,13 @@ func (m *member) choose(u *Rule) {
 		}
 		v.Unmarshal(b)
 		frames, bytes := frame.WireCount(v, &h, len(b)-frame.VnetLen)
-		if u.IsOwn(h.Src) || m.r.guests.has(m.lately, h.Src) {
-			m.tally.drops[team.DropReflected] += uint64(frames)
+		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes)}
+		if isSlow(&h) {
+			m.slow(b, &h, &f)
 			continue
 		}
-		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes)}
-		if h.EtherType == frame.TypeSlow && h.Dst == slowProtocols {
-			m.r.news.frame(m.id, b)
-			m.moved(&f)
+		if u.IsOwn(h.Src) || m.r.guests.has(m.lately, h.Src) {
+			m.tally.drops[team.DropReflected] += uint64(frames)
 			continue
 		}
 		whose, drop := u.Accept(m.id, m.mac, h.Dst, m.r.guests.has(m.lately, h.Dst))

@@ -19,9 +19,9 @@ package relay
 //  1. Frames come in by the NIC; the goroutine wakes (member.run) and takes a batch with one recvmmsg,
 //     VLAN tags back in place.
 //  2. It takes the rule in force, once for the batch.
-//  3. Each frame is parsed once and accepted or not (Rule.Accept): own frames come back (Rule.IsOwn, guests), members
-//     that do not collect, addresses of others. Slow protocol frames go to the control loop instead, where the
-//     rule is PerMember a copy of ARP and ND that is for us alone.
+//  3. Each frame is parsed once. Slow protocol frames go to the control loop, so many and no more (slow.go). The others are
+//     accepted or not (Rule.Accept): own frames come back (Rule.IsOwn, guests), members that do not collect, addresses
+//     of others. Where the rule is PerMember the control loop gets a copy of ARP and ND that is for us alone.
 //  4. What is addressed to the member's own address, or to one that it has inherited, gets the adapter's. Datagrams
 //     of a flow are joined to a super-frame in place (choose).
 //  5. One write into the adapter's queue (deliver): the kernel takes it through its stack there and then.
@@ -41,7 +41,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nicteam/internal/frame"
 	"nicteam/internal/nic"
 	"nicteam/internal/tap"
 	"nicteam/modes"
@@ -143,6 +142,7 @@ func (r *Relay) Join(id int, l team.Link) error {
 // enter makes an open socket member id.
 func (r *Relay) enter(id int, l team.Link, s *nic.Socket) error {
 	seen := r.rule.Load()
+	r.settled(id, s.JoinGroup(slowProtocols))
 	r.admit(s, seen, id)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -257,27 +257,6 @@ func (r *Relay) Counters(c *team.Counters) {
 
 // Control delivers frames and news for the control loop. What it does not take in time is lost.
 func (r *Relay) Control() <-chan team.Control { return r.news.to }
-
-// Send sends a control frame by member id, whatever the Plan says.
-func (r *Relay) Send(id int, b []byte) error {
-	m := r.member(id)
-	if m == nil {
-		return fmt.Errorf("send by member %d: %w", id, ErrNoMember)
-	}
-	var h frame.Headers
-	frame.Parse(b, &h)
-	tx := &r.accounts[id].tx
-	if err := m.socket.Send(b); err != nil {
-		tx.errors.Add(1)
-		if errors.Is(err, nic.ErrDown) || errors.Is(err, nic.ErrGone) {
-			r.news.suspected(id)
-		}
-		return err
-	}
-	tx.moved[h.Protocol].frames.Add(1)
-	tx.moved[h.Protocol].bytes.Add(uint64(len(b)))
-	return nil
-}
 
 // Close ends all goroutines and closes all members; the adapter stays open. Closing twice is fine.
 func (r *Relay) Close() error {

@@ -1,0 +1,215 @@
+package relay
+
+import (
+	"encoding/binary"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+	"pgregory.net/rapid"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/lab/labtest"
+	"nicteam/internal/nic"
+	"nicteam/modes"
+	"nicteam/modes/lacp"
+	"nicteam/team"
+)
+
+// slowFrame is a frame of a slow protocol with a number.
+func slowFrame(src frame.MAC, subtype uint8, n int) []byte {
+	b := make([]byte, 124)
+	slowProtocols.Put(b, 0)
+	src.Put(b, 6)
+	binary.BigEndian.PutUint16(b[12:], frame.TypeSlow)
+	b[14] = subtype
+	binary.BigEndian.PutUint32(b[20:], uint32(n))
+	return b
+}
+
+// From an address of ours, by a member that nothing is taken in by: the protocol hears it all the same.
+func TestSlowFramesAlwaysComeToControl(t *testing.T) {
+	g := newRig(t, 2)
+	peer := g.peerPort(1)
+	for name, pl := range map[string]*modes.Plan{"collecting": g.plan(modes.SpreadSlots), "no plan": {}} {
+		g.apply(pl)
+		for i, src := range []frame.MAC{peerMAC, memberMAC(0), memberMAC(1), adapterMAC} {
+			b := slowFrame(src, 1, i)
+			peer.send(b)
+			if diff := cmp.Diff(team.Control{Kind: team.ControlFrame, Member: 1, Frame: b}, g.newsOf(team.ControlFrame)); diff != "" {
+				t.Errorf("%s, from %v (-want +got):\n%s", name, src, diff)
+			}
+		}
+	}
+	if c := g.counters().Members[1]; c.RX[frame.LACP].Frames != 8 || c.RXDrop[team.DropReflected] != 0 {
+		t.Errorf("counted %+v, reflected %d", c.RX[frame.LACP], c.RXDrop[team.DropReflected])
+	}
+}
+
+// Neighbours speak other slow protocols too, and nobody here wants to know.
+func TestOtherSlowProtocolsEndHere(t *testing.T) {
+	g := newRig(t, 1)
+	g.apply(g.plan(modes.SpreadSlots))
+	host, peer := g.port(g.host, "team0", func(h *frame.Headers) bool { return h.EtherType == frame.TypeSlow }), g.peerPort(0)
+	for n := range 200 {
+		peer.send(slowFrame(peerMAC, 3, n))
+	}
+	b := slowFrame(peerMAC, 2, 0)
+	peer.send(b)
+	if diff := cmp.Diff(team.Control{Kind: team.ControlFrame, Frame: b}, g.newsOf(team.ControlFrame)); diff != "" {
+		t.Errorf("control (-want +got):\n%s", diff)
+	}
+	host.empty()
+}
+
+func TestMembersTakeInSlowProtocols(t *testing.T) {
+	g := newRig(t, 1)
+	joined := func() (found bool) {
+		labtest.Must(t, g.host.Do(func() error {
+			all, err := os.ReadFile("/proc/thread-self/net/dev_mcast")
+			for line := range strings.Lines(string(all)) {
+				found = found || strings.Contains(line, "m0") && strings.Contains(line, "0180c2000002")
+			}
+			return err
+		}))
+		return found
+	}
+	if !joined() {
+		t.Error("the NIC does not take in what is for 01:80:c2:00:00:02")
+	}
+	labtest.Must(t, g.relay.Leave(0))
+	if joined() {
+		t.Error("it does so after the member has left")
+	}
+}
+
+func TestAllowance(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var a allowance
+		now, took := int64(1), []int64(nil)
+		for range 2000 {
+			now += rapid.Int64Range(0, 3*slowEvery).Draw(t, "wait")
+			if a.take(now) {
+				took = append(took, now)
+			} else if len(took) == 0 || now-took[len(took)-1] > slowEvery {
+				t.Fatalf("refused at %d though the last was at %v", now, took[max(0, len(took)-1):])
+			}
+		}
+		// In no second more than a burst and what comes of the rate.
+		for i, from := range took {
+			end, _ := slices.BinarySearch(took, from+1e9)
+			if n := end - i; n > slowBurst+1e9/slowEvery {
+				t.Fatalf("%d in a second", n)
+			}
+		}
+	})
+}
+
+func TestRefusedSlowFramesAllocateNothing(t *testing.T) {
+	g := newRig(t, 1)
+	m := g.relay.members[0].Load()
+	labtest.Must(t, g.relay.Leave(0))
+	b := append(make([]byte, frame.VnetLen), slowFrame(peerMAC, 1, 0)...)
+	var h frame.Headers
+	frame.Parse(b[frame.VnetLen:], &h)
+	m.allowed.full = m.r.clock.now() + 3600e9
+	if n := testing.AllocsPerRun(100, func() { m.slow(b, &h, &fact{protocol: h.Protocol, frames: 1}) }); n != 0 || m.tally.drops[team.DropSocket] == 0 {
+		t.Errorf("%v allocations, %d counted", n, m.tally.drops[team.DropSocket])
+	}
+}
+
+// A member that is flooded keeps nobody's partner from being heard.
+func TestSlowFloodOfOneMember(t *testing.T) {
+	g := newRig(t, 2)
+	g.apply(g.plan(modes.SpreadSlots))
+	flooder, quiet := g.peerPort(0), g.peerPort(1)
+	b := append(make([]byte, frame.VnetLen), slowFrame(peerMAC, 1, 0)...)
+	stop, done, sent := make(chan struct{}), make(chan struct{}), 0
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			for range nic.Batch {
+				flooder.socket.Queue(b)
+			}
+			sent += nic.Batch - len(flooder.socket.Flush())
+			time.Sleep(600 * time.Microsecond)
+		}
+	}()
+	var heard, flood int
+	began, busy := time.Now(), processTime()
+	for n := range 20 {
+		labtest.Must(t, quiet.socket.Send(slowFrame(peerMAC, 1, n)))
+		for next := time.After(25 * time.Millisecond); next != nil; {
+			select {
+			case c := <-g.relay.Control():
+				if c.Kind == team.ControlFrame && c.Member == 1 {
+					heard++
+				} else {
+					flood++
+				}
+			case <-next:
+				next = nil
+			}
+		}
+	}
+	took, busy := time.Since(began), processTime()-busy
+	close(stop)
+	<-done
+	t.Logf("%.0f frames a second, %d of them told in %v; %.0f %% of a processor with their sender's", float64(sent)/took.Seconds(), flood, took, 100*busy.Seconds()/took.Seconds())
+	if heard != 20 {
+		t.Errorf("%d of 20 frames of the other member are heard", heard)
+	}
+	if most := slowBurst + int(took/slowEvery) + 1; flood > most || flood < slowBurst {
+		t.Errorf("%d frames of the flood in %v, want %d", flood, took, most)
+	}
+	g.await("every frame is counted", func(c *team.Counters) bool {
+		m := &c.Members[0]
+		return m.RX[frame.LACP].Frames+m.RXDrop[team.DropSocket] == uint64(sent)
+	})
+}
+
+// processTime is what this process has used of processors.
+func processTime() time.Duration {
+	var u unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// What fills a member's queue neither delays nor loses an answer; a marker stays behind it.
+func TestSendPassesBulk(t *testing.T) {
+	g := newRig(t, 1)
+	g.apply(g.plan(modes.SpreadSingle))
+	labtest.Must(t, g.host.Shape("m0", 20e6))
+	labtest.Must(t, g.relay.SetBacklog(0, 128<<10))
+	marker := lacp.Marker{Port: 1, System: adapterMAC, Transaction: 5}
+	answer := marker
+	answer.Response = true
+	peer := g.port(g.peer, "p0", func(h *frame.Headers) bool { return h.EtherType == frame.TypeSlow })
+	host, bulk := g.teamPort(), make([]byte, frame.VnetLen+1400)
+	copy(bulk[frame.VnetLen:], testFrame(peerMAC, adapterMAC, 0))
+	overflow := func() {
+		before := g.counters().Members[0].TXDrop[team.DropBacklog]
+		labtest.Eventually(t, 5*time.Second, "drops", func() bool {
+			for range nic.Batch {
+				host.socket.Queue(bulk)
+			}
+			host.socket.Flush()
+			return g.counters().Members[0].TXDrop[team.DropBacklog] > before
+		})
+	}
+	for _, m := range []lacp.Marker{marker, answer} {
+		overflow()
+		b := m.Frame(memberMAC(0))
+		labtest.Must(t, g.relay.Send(0, b))
+		peer.expect(b)
+	}
+}
