@@ -10,13 +10,24 @@ import (
 )
 
 // SwallowFromA loses what A transmits, without a sign at A: an eBPF program at B drops it, before
-// anything but a packet socket sees it.
-func (c *Cable) SwallowFromA(on bool) error { return c.swallow(&c.fromA, ebpf.AttachTCXIngress, on) }
+// anything sees it, packet sockets too.
+func (c *Cable) SwallowFromA(on bool) error {
+	// A program of the generic kind leaves the NIC's offloads, and so A's, as they are.
+	return c.swallow(&c.fromA, ebpf.XDP, xdpDrop, on, func(index int, drop *ebpf.Program) (link.Link, error) {
+		return link.AttachXDP(link.XDPOptions{Interface: index, Program: drop, Flags: link.XDPGenericMode})
+	})
+}
 
-// SwallowFromB loses what B transmits, without a sign at A.
-func (c *Cable) SwallowFromB(on bool) error { return c.swallow(&c.fromB, ebpf.AttachTCXEgress, on) }
+// SwallowFromB loses what B transmits, without a sign at A. B's own packet sockets may still see it.
+func (c *Cable) SwallowFromB(on bool) error {
+	return c.swallow(&c.fromB, ebpf.SchedCLS, tcDrop, on, func(index int, drop *ebpf.Program) (link.Link, error) {
+		return link.AttachTCX(link.TCXOptions{Interface: index, Program: drop, Attach: ebpf.AttachTCXEgress, Anchor: link.Head()})
+	})
+}
 
-func (c *Cable) swallow(held *link.Link, at ebpf.AttachType, on bool) error {
+const xdpDrop = 1
+
+func (c *Cable) swallow(held *link.Link, kind ebpf.ProgramType, verdict int32, on bool, attach func(index int, drop *ebpf.Program) (link.Link, error)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if on == (*held != nil) {
@@ -32,8 +43,8 @@ func (c *Cable) swallow(held *link.Link, at ebpf.AttachType, on bool) error {
 	if err != nil {
 		return fmt.Errorf("swallow on %s: %w", c.B.Name, err)
 	}
-	drop, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, Instructions: asm.Instructions{
-		asm.Mov.Imm(asm.R0, tcDrop),
+	drop, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: kind, Instructions: asm.Instructions{
+		asm.Mov.Imm(asm.R0, verdict),
 		asm.Return(),
 	}})
 	if err != nil {
@@ -41,8 +52,7 @@ func (c *Cable) swallow(held *link.Link, at ebpf.AttachType, on bool) error {
 	}
 	defer drop.Close()
 	err = h.Do(func() error {
-		// Before a LAG's program, which would take the frame away.
-		l, err := link.AttachTCX(link.TCXOptions{Interface: dev.Attrs().Index, Program: drop, Attach: at, Anchor: link.Head()})
+		l, err := attach(dev.Attrs().Index, drop)
 		if err == nil {
 			*held = l
 		}
