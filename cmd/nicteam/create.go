@@ -31,6 +31,7 @@ defaults: nicteam help config`,
 		Example: `  nicteam create team0 eth1 eth2
   nicteam create team0 eth1 eth2 --mode active-backup --primary eth1
   nicteam create team0 eth1 eth2 --mode round-robin --address 10.0.0.1/24 --gateway 10.0.0.254
+  nicteam create team0 eth1 eth2 --mode 802.3ad --lacp-rate fast
   nicteam create team0 eth1 eth2 --dry-run
   nicteam create team0 --config team0.yaml`,
 		Args: func(cmd *cobra.Command, given []string) error {

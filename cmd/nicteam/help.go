@@ -10,7 +10,7 @@ import (
 
 func (a *app) helpCmd() *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [COMMAND|modes|elb|config]",
+		Use:   "help [COMMAND|modes|elb|802.3ad|config]",
 		Short: "Explain a command or a topic",
 		RunE: func(cmd *cobra.Command, given []string) error {
 			found, rest, err := cmd.Root().Find(given)
@@ -38,7 +38,8 @@ func modesTopic() *cobra.Command {
   active-backup  one NIC works, the others stand by; any switch. [1]
   xor            each flow keeps to a NIC, chosen by its hash; the switch needs a static
                  LAG. [balance-xor, 2]
-  802.3ad        as xor, agreed with the switch by LACP. Not in this build yet. [lacp, 4]
+  802.3ad        as xor, agreed with the switch by LACP, which must know it: nicteam help
+                 802.3ad. [lacp, 4]
   broadcast      every frame by every NIC; for two networks that must both get it. [3]
 
 balance=off turns any mode into active-backup until balance=on.
@@ -48,6 +49,7 @@ A NIC that loses its link is left at once, and its share goes to all others by w
 Examples:
   nicteam create team0 eth1 eth2                        # elb
   nicteam create team0 eth1 eth2 --mode active-backup --primary eth1
+  nicteam create team0 eth1 eth2 --mode 802.3ad --lacp-rate fast
   nicteam set team0 mode=xor hash=layer2+3`,
 	}
 }
@@ -83,6 +85,50 @@ Examples:
   nicteam set team0 weight.wlan0=0.5 gain=1ms
   nicteam peers team0
   nicteam explain team0 tcp 10.0.0.1:5000 10.0.0.2:80`,
+	}
+}
+
+// lacpTopic is the topic of 802.3ad.
+func lacpTopic() *cobra.Command {
+	return &cobra.Command{
+		Use:     "802.3ad",
+		Aliases: []string{"lacp"},
+		Short:   "The mode 802.3ad: what both sides agree, its settings, what status says",
+		Long: `In 802.3ad host and switch agree by LACP which NICs belong together; a NIC whose other end
+has not agreed is not used. The switch needs a LACP group on these ports, active, with the same
+speed. Frames are spread as in xor: each flow keeps to a NIC, chosen by its hash.
+
+NICs that see another switch, another group of it or that have another speed make a group of
+their own. One group is used, the others stand by and take over. While nobody answers at all
+one NIC works alone, so that the host is reached before its switch is configured.
+
+  lacp_rate=slow          fast: the switch is asked to speak once a second, not each 30 s, and
+                          its silence is noticed within 3 s, not 90 s
+  lacp_active=on          off: speaks when spoken to; one side has to be on
+  lacp_fallback=on        off: nobody answers, nobody works
+  ad_select=stable        which group is used: stable keeps the one that works; bandwidth, count
+                          and port-priority take the best
+  min_members=1           with fewer NICs in use the adapter has no carrier
+  lacp_system=auto        who we are to the switch: the adapter's MAC, random, or a MAC
+  lacp_system_priority=65535
+                          0 to 65535, the lower the better
+  lacp_key=0              0 to 1023: upper bits of the ports' keys
+  port_priority.NIC=255   0 to 65535, the lower the better
+  balance=on              off: one NIC of those that agreed is active, the others stand by
+
+All of them can be changed while the team runs. nicteam status shows who is at the other end and
+what each NIC waits for, with -v also the counters. STATE bits there: A active, T short timeout,
+G can be aggregated, S in sync, C collecting, D distributing, F nobody heard, E expired; a dash
+stands for a bit that is not set, and ATGSCD-- or A-GSCD-- is how it should be.
+
+Examples:
+  nicteam create team0 eth1 eth2 --mode 802.3ad --lacp-rate fast
+  nicteam create team0 eth1 eth2 --mode 802.3ad --lacp-fallback off --min-members 2
+  nicteam create team0 eth1 eth2 eth3 --mode lacp --ad-select port-priority --port-priority eth3=100
+  nicteam set team0 lacp_rate=fast ad_select=bandwidth
+  nicteam set team0 mode=802.3ad lacp_system=random
+  nicteam status team0 -v
+  nicteam events team0 --follow`,
 	}
 }
 

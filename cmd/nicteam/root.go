@@ -53,7 +53,7 @@ the one command to run.`,
 	for _, verb := range []func() *cobra.Command{
 		a.createCmd, a.addCmd, a.removeCmd, a.deleteCmd, a.setCmd,
 		a.statusCmd, a.listCmd, a.watchCmd, a.eventsCmd, a.explainCmd, a.peersCmd, a.exportCmd, a.metricsCmd,
-		a.runCmd, a.restoreCmd, a.demoCmd, a.versionCmd, a.completionCmd, modesTopic, elbTopic, configTopic,
+		a.runCmd, a.restoreCmd, a.demoCmd, a.versionCmd, a.completionCmd, modesTopic, elbTopic, lacpTopic, configTopic,
 	} {
 		c.AddCommand(verb())
 	}

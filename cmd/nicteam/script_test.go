@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sort"
 	"strconv"
 	"strings"
 	"syscall"
@@ -219,20 +218,11 @@ func (p *pretended) Set(_ context.Context, settings map[string]string) ([]string
 	c := team.DefaultConfig()
 	c.Mode, _ = modes.ParseKind(p.Status().Mode)
 	c.Team, c.Members = p.name, []team.MemberConfig{{Name: "eth1", Weight: 1}, {Name: "eth2", Weight: 1}}
-	var steps, keys []string
-	for k := range settings {
-		keys = append(keys, k)
+	_, done, err := config.SetAll(c, settings)
+	for i, s := range done {
+		done[i] = "set " + strings.Replace(s, "=", " to ", 1)
 	}
-	sort.Strings(keys)
-	for _, k := range keys {
-		next, err := config.Set(c, k, settings[k])
-		if err != nil {
-			return nil, err
-		}
-		c = next
-		steps = append(steps, "set "+k+" to "+settings[k])
-	}
-	return steps, nil
+	return done, err
 }
 
 func (p *pretended) Delete(context.Context) ([]string, error) {

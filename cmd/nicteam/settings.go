@@ -23,6 +23,7 @@ func settingFlags(cmd *cobra.Command) {
 		}
 	}
 	f.StringArray("weight", nil, "a NIC's share as NIC=N; may be given several times")
+	f.StringArray("port-priority", nil, "802.3ad: a NIC's priority as NIC=N, 0 to 65535, the lower the better; may be given several times")
 	f.SortFlags = false
 }
 
@@ -48,5 +49,6 @@ func givenSettings(cmd *cobra.Command) []config.Flag {
 		}
 	}
 	add("weight", "weight", true)
+	add("port_priority", "port-priority", true)
 	return list
 }

@@ -1,51 +1,61 @@
 package config
 
 import (
+	"maps"
 	"reflect"
 	"strings"
 	"time"
 
+	"nicteam/modes"
 	"nicteam/team"
 )
 
 // document is a configuration as it is written, before its words are understood. Its
 // values have the plainest types that a file can give.
 type document struct {
-	Team             string   `mapstructure:"team" yaml:"team"`
-	Members          nicList  `mapstructure:"members" yaml:"members"`
-	Mode             name     `mapstructure:"mode" yaml:"mode"`
-	Balance          onOff    `mapstructure:"balance" yaml:"balance"`
-	Hash             name     `mapstructure:"hash" yaml:"hash"`
-	Primary          string   `mapstructure:"primary" yaml:"primary,omitempty"`
-	PrimaryReselect  string   `mapstructure:"primary_reselect" yaml:"primary_reselect"`
-	PacketsPerMember int      `mapstructure:"packets_per_member" yaml:"packets_per_member"`
-	ReceiveBalance   unlessOn `mapstructure:"receive_balance" yaml:"receive_balance,omitempty"`
-	Gain             string   `mapstructure:"gain" yaml:"gain"`
-	Skew             string   `mapstructure:"skew" yaml:"skew"`
-	Rebalance        string   `mapstructure:"rebalance" yaml:"rebalance"`
-	MinMembers       int      `mapstructure:"min_members" yaml:"min_members"`
-	UpDelay          string   `mapstructure:"up_delay" yaml:"up_delay"`
-	DownDelay        string   `mapstructure:"down_delay" yaml:"down_delay"`
-	LinkWatch        textList `mapstructure:"link_watch" yaml:"link_watch"`
-	AnnounceCount    int      `mapstructure:"announce_count" yaml:"announce_count"`
-	AnnounceInterval string   `mapstructure:"announce_interval" yaml:"announce_interval"`
-	LACPRate         string   `mapstructure:"lacp_rate" yaml:"lacp_rate,omitempty"`
-	Address          textList `mapstructure:"address" yaml:"address"`
-	Gateway          string   `mapstructure:"gateway" yaml:"gateway,omitempty"`
-	MAC              string   `mapstructure:"mac" yaml:"mac"`
-	MTU              int      `mapstructure:"mtu" yaml:"mtu,omitempty"`
-	Datapath         string   `mapstructure:"datapath" yaml:"datapath"`
-	TSO              autoOn   `mapstructure:"tso" yaml:"tso"`
-	USO              autoOn   `mapstructure:"uso" yaml:"uso"`
-	GRO              autoOn   `mapstructure:"gro" yaml:"gro"`
+	Team               string   `mapstructure:"team" yaml:"team"`
+	Members            nicList  `mapstructure:"members" yaml:"members"`
+	Mode               name     `mapstructure:"mode" yaml:"mode"`
+	Balance            onOff    `mapstructure:"balance" yaml:"balance"`
+	Hash               name     `mapstructure:"hash" yaml:"hash"`
+	Primary            string   `mapstructure:"primary" yaml:"primary,omitempty"`
+	PrimaryReselect    string   `mapstructure:"primary_reselect" yaml:"primary_reselect"`
+	PacketsPerMember   int      `mapstructure:"packets_per_member" yaml:"packets_per_member"`
+	ReceiveBalance     unlessOn `mapstructure:"receive_balance" yaml:"receive_balance,omitempty"`
+	Gain               string   `mapstructure:"gain" yaml:"gain"`
+	Skew               string   `mapstructure:"skew" yaml:"skew"`
+	Rebalance          string   `mapstructure:"rebalance" yaml:"rebalance"`
+	MinMembers         int      `mapstructure:"min_members" yaml:"min_members"`
+	UpDelay            string   `mapstructure:"up_delay" yaml:"up_delay"`
+	DownDelay          string   `mapstructure:"down_delay" yaml:"down_delay"`
+	LinkWatch          textList `mapstructure:"link_watch" yaml:"link_watch"`
+	AnnounceCount      int      `mapstructure:"announce_count" yaml:"announce_count"`
+	AnnounceInterval   string   `mapstructure:"announce_interval" yaml:"announce_interval"`
+	LACPRate           name     `mapstructure:"lacp_rate" yaml:"lacp_rate"`
+	LACPActive         onOff    `mapstructure:"lacp_active" yaml:"lacp_active"`
+	LACPFallback       onOff    `mapstructure:"lacp_fallback" yaml:"lacp_fallback"`
+	ADSelect           name     `mapstructure:"ad_select" yaml:"ad_select"`
+	LACPSystem         string   `mapstructure:"lacp_system" yaml:"lacp_system"`
+	LACPSystemPriority int      `mapstructure:"lacp_system_priority" yaml:"lacp_system_priority"`
+	LACPKey            int      `mapstructure:"lacp_key" yaml:"lacp_key"`
+	Address            textList `mapstructure:"address" yaml:"address"`
+	Gateway            string   `mapstructure:"gateway" yaml:"gateway,omitempty"`
+	MAC                string   `mapstructure:"mac" yaml:"mac"`
+	MTU                int      `mapstructure:"mtu" yaml:"mtu,omitempty"`
+	Datapath           string   `mapstructure:"datapath" yaml:"datapath"`
+	TSO                autoOn   `mapstructure:"tso" yaml:"tso"`
+	USO                autoOn   `mapstructure:"uso" yaml:"uso"`
+	GRO                autoOn   `mapstructure:"gro" yaml:"gro"`
 
 	active       string // live only
 	receiveGiven bool   // receive_balance was said, not implied by the mode or left as it was
+	lacpGiven    string // a setting of 802.3ad that was said, "" none
 }
 
 type member struct {
-	Name   string  `mapstructure:"name" yaml:"name"`
-	Weight float64 `mapstructure:"weight" yaml:"weight"`
+	Name         string  `mapstructure:"name" yaml:"name"`
+	Weight       float64 `mapstructure:"weight" yaml:"weight"`
+	PortPriority int     `mapstructure:"port_priority" yaml:"port_priority"`
 }
 
 // Types of their own, so that the hook below knows what may become what.
@@ -96,11 +106,11 @@ func lenient(from, to reflect.Type, data any) (any, error) {
 	case reflect.TypeFor[member]():
 		switch m := data.(type) {
 		case string:
-			return map[string]any{"name": m, "weight": 1.0}, nil
+			return map[string]any{"name": m, "weight": 1.0, portPriority: modes.DefaultPortPriority}, nil
 		case map[string]any:
-			if _, given := m["weight"]; !given {
-				return map[string]any{"name": m["name"], "weight": 1.0}, nil
-			}
+			whole := map[string]any{"weight": 1.0, portPriority: modes.DefaultPortPriority}
+			maps.Copy(whole, m)
+			return whole, nil
 		}
 	}
 	return data, nil
@@ -126,13 +136,16 @@ func written(c team.Config) document {
 		AnnounceCount: c.AnnounceCount, AnnounceInterval: c.AnnounceInterval.String(),
 		Address: addressWords(c), MAC: macWord(c), MTU: c.MTU, Datapath: c.Datapath,
 		TSO: triName(c.TSO), USO: triName(c.USO), GRO: triName(c.GRO), active: c.Active,
+		LACPRate: rateWord(c.LACP.Fast), LACPActive: onOff(c.LACP.Active), LACPFallback: onOff(c.LACP.Fallback),
+		ADSelect: name(c.LACP.Select.String()), LACPSystem: systemWord(c.LACP.System),
+		LACPSystemPriority: int(c.LACP.SystemPriority), LACPKey: int(c.LACP.Key),
 		Members: nicList{},
 	}
 	if c.Gateway.IsValid() {
 		d.Gateway = c.Gateway.String()
 	}
 	for _, m := range c.Members {
-		d.Members = append(d.Members, member{Name: m.Name, Weight: m.Weight})
+		d.Members = append(d.Members, member{Name: m.Name, Weight: m.Weight, PortPriority: int(m.PortPriority)})
 	}
 	return d
 }
@@ -145,7 +158,7 @@ func (d *document) config() (team.Config, *fault) {
 		AnnounceCount: d.AnnounceCount, MTU: d.MTU, Datapath: d.Datapath, Active: d.active,
 	}
 	for _, m := range d.Members {
-		c.Members = append(c.Members, team.MemberConfig{Name: m.Name, Weight: m.Weight})
+		c.Members = append(c.Members, team.MemberConfig{Name: m.Name, Weight: m.Weight, PortPriority: uint16(m.PortPriority)})
 	}
 	first := (*fault)(nil)
 	note := func(f *fault) {
@@ -158,6 +171,9 @@ func (d *document) config() (team.Config, *fault) {
 	note(f)
 	if f == nil && d.receiveGiven {
 		note(receiveFault(c))
+	}
+	if f == nil {
+		note(lacpFault(c, d.lacpGiven))
 	}
 	c.Hash, f = parseHash(string(d.Hash))
 	note(f)
@@ -182,8 +198,6 @@ func (d *document) config() (team.Config, *fault) {
 	note(parseAddress(d.Address, &c))
 	note(parseGateway(d.Gateway, &c))
 	note(parseMAC(d.MAC, &c))
-	if d.LACPRate != "" {
-		note(notYet("lacp_rate", d.LACPRate, "leave lacp_rate out"))
-	}
+	note(parseLACP(d, &c))
 	return c, first
 }

@@ -6,14 +6,16 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/spf13/viper"
 
+	"nicteam/modes"
 	"nicteam/team"
 )
 
@@ -44,7 +46,7 @@ type Loaded struct {
 
 // Load reads, merges and validates. Its errors are *team.Problem.
 func Load(o Options) (*Loaded, error) {
-	l := loader{v: newViper(), origin: map[string]string{}, weights: map[string]float64{}}
+	l := loader{v: newViper(), origin: map[string]string{}, weights: map[string]float64{}, priorities: map[string]int{}}
 	for _, step := range []func(Options) *team.Problem{l.file, l.env, l.flags} {
 		if p := step(o); p != nil {
 			return nil, p
@@ -57,7 +59,7 @@ func Load(o Options) (*Loaded, error) {
 	if p := l.weigh(&d); p != nil {
 		return nil, p
 	}
-	d.receiveGiven = l.v.IsSet("receive_balance")
+	d.receiveGiven, d.lacpGiven = l.v.IsSet("receive_balance"), l.lacpGiven()
 	c, f := d.config()
 	if f == nil {
 		f = validate(c)
@@ -76,11 +78,12 @@ func newViper() *viper.Viper { return viper.NewWithOptions(viper.KeyDelimiter(":
 
 // loader is one load. Its viper is fresh and ends with it.
 type loader struct {
-	v       *viper.Viper
-	lines   lines
-	origin  map[string]string // top key → flag or variable
-	weights map[string]float64
-	below   document // what the file and the environment say without the command line
+	v          *viper.Viper
+	lines      lines
+	origin     map[string]string // top key → flag or variable
+	weights    map[string]float64
+	priorities map[string]int
+	below      document // what the file and the environment say without the command line
 }
 
 func (l *loader) file(o Options) *team.Problem {
@@ -164,12 +167,10 @@ func (l *loader) env(o Options) *team.Problem {
 		}
 		key := strings.ToLower(rest)
 		l.origin[key] = name
-		if key == "weight" {
-			w, f := parseWeights(value)
+		if f, ok := l.perNIC(key, value); ok {
 			if f != nil {
 				return f.problem(name)
 			}
-			l.weights = w
 			continue
 		}
 		s := find(settings, key)
@@ -196,15 +197,11 @@ func (l *loader) flags(o Options) *team.Problem {
 	}
 	for _, fl := range o.Flags {
 		name := "--" + strings.ReplaceAll(fl.Key, "_", "-")
-		if fl.Key == "weight" {
-			w, f := parseWeights(fl.Value)
+		if f, ok := l.perNIC(fl.Key, fl.Value); ok {
 			if f != nil {
 				return f.problem(name)
 			}
-			for nic, n := range w {
-				l.weights[nic] = n
-			}
-			l.origin["weight"] = name
+			l.origin[fl.Key] = name
 			continue
 		}
 		s := find(settings, fl.Key)
@@ -225,13 +222,13 @@ func (l *loader) flags(o Options) *team.Problem {
 	if len(o.Members) > 0 {
 		list := []any{}
 		for _, n := range o.Members {
-			w := 1.0
+			w, p := 1.0, modes.DefaultPortPriority
 			for _, m := range l.below.Members {
 				if m.Name == n {
-					w = m.Weight
+					w, p = m.Weight, m.PortPriority
 				}
 			}
-			list = append(list, map[string]any{"name": n, "weight": w})
+			list = append(list, map[string]any{"name": n, "weight": w, portPriority: p})
 		}
 		l.v.Set("members", list)
 		l.origin["members"] = ""
@@ -248,30 +245,58 @@ func (l *loader) decode(d *document) error {
 	})
 }
 
-// weigh gives weights from flags and variables to the members they name.
+// perNIC takes in what flags and variables say of single NICs. It reports whether the key is of that kind.
+func (l *loader) perNIC(key, value string) (*fault, bool) {
+	switch key {
+	case "weight":
+		w, f := parseWeights(value)
+		maps.Copy(l.weights, w)
+		return f, true
+	case portPriority:
+		p, f := parsePriorities(value)
+		maps.Copy(l.priorities, p)
+		return f, true
+	}
+	return nil, false
+}
+
+// weigh gives what flags and variables say of single NICs to the members they name.
 func (l *loader) weigh(d *document) *team.Problem {
-	var nics, names []string
-	for _, m := range d.Members {
-		names = append(names, m.Name)
-	}
-	for nic := range l.weights {
-		nics = append(nics, nic)
-	}
-	sort.Strings(nics)
-	for _, nic := range nics {
-		found := false
-		for i := range d.Members {
-			if d.Members[i].Name == nic {
-				d.Members[i].Weight, found = l.weights[nic], true
-			}
+	for _, nic := range sortedKeys(l.weights) {
+		m := d.member(nic)
+		if m == nil {
+			return stranger("weight", nic, d).problem(l.origin["weight"])
 		}
-		if !found {
-			f := &fault{kind: team.NotFound, key: "weight", what: fmt.Sprintf("%q is not a member", nic), why: "the members are " + orNone(names) + meant(nic, names), fix: "name a member"}
-			return f.problem(l.origin["weight"])
+		m.Weight = l.weights[nic]
+	}
+	for _, nic := range sortedKeys(l.priorities) {
+		m := d.member(nic)
+		if m == nil {
+			return stranger(portPriority, nic, d).problem(l.origin[portPriority])
+		}
+		m.PortPriority = l.priorities[nic]
+	}
+	return nil
+}
+
+func (d *document) member(nic string) *member {
+	for i := range d.Members {
+		if d.Members[i].Name == nic {
+			return &d.Members[i]
 		}
 	}
 	return nil
 }
+
+func stranger(key, nic string, d *document) *fault {
+	var names []string
+	for _, m := range d.Members {
+		names = append(names, m.Name)
+	}
+	return &fault{kind: team.NotFound, key: key, what: fmt.Sprintf("%q is not a member", nic), why: "the members are " + orNone(names) + meant(nic, names), fix: "name a member"}
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // where is the place that a setting came from.
 func (l *loader) where(o Options, key string) string {

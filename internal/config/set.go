@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/go-viper/mapstructure/v2"
@@ -9,8 +11,8 @@ import (
 	"nicteam/team"
 )
 
-// Set returns c with one live setting changed, validated. Keys are those of a file, active, and
-// weight.NIC; the kernel's names of them do too. c itself is not changed. An empty value or none
+// Set returns c with one live setting changed, validated. Keys are those of a file, active,
+// weight.NIC and port_priority.NIC; the kernel's names of them do too. c itself is not changed. An empty value or none
 // takes primary and active back. Its errors are *team.Problem.
 func Set(c team.Config, key, value string) (team.Config, error) {
 	next, f := set(c, key, value)
@@ -23,12 +25,39 @@ func Set(c team.Config, key, value string) (team.Config, error) {
 	return next, nil
 }
 
+// SetAll is Set of several settings, all or none of them. The mode is changed first, for what else is allowed depends on
+// it. It returns what was set, in order, as KEY=VALUE.
+func SetAll(c team.Config, settings map[string]string) (next team.Config, done []string, err error) {
+	keys := slices.SortedFunc(maps.Keys(settings), func(a, b string) int {
+		if am, bm := canonical(a) == "mode", canonical(b) == "mode"; am != bm {
+			if am {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a, b)
+	})
+	next = c
+	for _, k := range keys {
+		if next, err = Set(next, k, settings[k]); err != nil {
+			return c, nil, err
+		}
+		done = append(done, k+"="+settings[k])
+	}
+	return next, done, nil
+}
+
 func set(c team.Config, key, value string) (team.Config, *fault) {
 	d := written(c)
-	if strings.HasPrefix(strings.ToLower(key), "weight.") {
-		return setWeight(c, key, value)
-	}
 	k := canonical(key)
+	if isLACP(k) {
+		d.lacpGiven = k
+	}
+	for _, per := range []string{"weight", portPriority} {
+		if strings.HasPrefix(k, per+".") {
+			return setMember(c, d, per, key, value)
+		}
+	}
 	if (k == "active" || k == "primary") && value == "none" && !contains(memberNames(c), "none") {
 		value = ""
 	}
@@ -38,8 +67,8 @@ func set(c team.Config, key, value string) (team.Config, *fault) {
 	}
 	s := find(settings, k)
 	switch {
-	case s == nil && k == "weight":
-		return c, &fault{key: key, what: "names no NIC", why: "a weight belongs to a NIC", fix: "write weight.NIC=" + value}
+	case s == nil && (k == "weight" || k == portPriority):
+		return c, &fault{key: key, what: "names no NIC", why: "a " + strings.ReplaceAll(k, "_", " ") + " belongs to a NIC", fix: "write " + k + ".NIC=" + value}
 	case s == nil:
 		list := LiveKeys()
 		return c, &fault{what: fmt.Sprintf("unknown setting %q", key), why: "there is no such setting" + meant(k, list), fix: "settings are " + oneOf(list)}
@@ -65,19 +94,31 @@ func set(c team.Config, key, value string) (team.Config, *fault) {
 	return d.config()
 }
 
-func setWeight(c team.Config, key, value string) (team.Config, *fault) {
-	nic := key[len("weight."):]
-	w, f := parseWeight(key, nic, value)
+// setMember changes a setting of one NIC; key is as it was typed, for a NIC's name may have capitals.
+func setMember(c team.Config, d document, per, key, value string) (team.Config, *fault) {
+	_, nic, _ := strings.Cut(key, ".")
+	var w float64
+	var p int
+	var f *fault
+	if per == "weight" {
+		w, f = parseWeight(key, nic, value)
+	} else if p, f = parsePriority(key, nic, value); f == nil {
+		f = lacpFault(c, key)
+	}
 	if f != nil {
 		return c, f
 	}
 	c.Members = append([]team.MemberConfig(nil), c.Members...)
 	for i := range c.Members {
-		if c.Members[i].Name == nic {
-			c.Members[i].Weight = w
-			return c, nil
+		if c.Members[i].Name != nic {
+			continue
 		}
+		if per == "weight" {
+			c.Members[i].Weight = w
+		} else {
+			c.Members[i].PortPriority = uint16(p)
+		}
+		return c, nil
 	}
-	names := memberNames(c)
-	return c, &fault{kind: team.NotFound, key: key, what: fmt.Sprintf("%q is not a member", nic), why: "the members are " + orNone(names) + meant(nic, names), fix: "name a member"}
+	return c, stranger(key, nic, &d)
 }

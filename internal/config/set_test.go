@@ -12,6 +12,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/modes"
+	"nicteam/modes/lacp"
 	"nicteam/team"
 )
 
@@ -77,7 +78,6 @@ func TestSetRefuses(t *testing.T) {
 		{"", "x", team.Usage, "unknown setting"},
 		{"mtu", "x", team.Usage, "whole number"},
 		{"mtu", "1", team.Usage, "out of range"},
-		{"mode", "lacp", team.Failed, "not in this build yet"},
 		{"gain", "1.1s", team.Usage, "out of range"},
 		{"gain", "-1ns", team.Usage, "out of range"},
 		{"skew", "2s", team.Usage, "out of range"},
@@ -97,7 +97,12 @@ func TestSetRefuses(t *testing.T) {
 		{"address", "none", team.Usage, "while the team runs"},
 		{"team", "x", team.Usage, "while the team runs"},
 		{"balance", "1", team.Usage, "on or off"},
-		{"lacp_rate", "fast", team.Failed, "not in this build yet"},
+		{"link_watch", "probe", team.Failed, "not in this build yet"},
+		{"lacp_rate", "fast", team.Usage, "is not for mode elb"},
+		{"lacp_fallback", "on", team.Usage, "is not for mode elb"},
+		{"ad_actor_sys_prio", "1", team.Usage, "lacp_system_priority: is not for mode elb"},
+		{"port_priority.eth1", "1", team.Usage, "is not for mode elb"},
+		{"port_priority", "1", team.Usage, "port_priority.NIC"},
 	} {
 		t.Run(tt.key+"="+tt.value, func(t *testing.T) {
 			got, err := Set(base, tt.key, tt.value)
@@ -154,12 +159,15 @@ func anyConfig(t *rapid.T) team.Config {
 	c := team.DefaultConfig()
 	c.Team = rapid.StringMatching(`[A-Za-z0-9][A-Za-z0-9._-]{0,14}`).Filter(func(s string) bool { return badTeamName(s) == "" }).Draw(t, "team")
 	for _, n := range rapid.SliceOfNDistinct(rapid.StringMatching(`[!-.0-9;-~]{1,15}`).Filter(func(s string) bool { return badLinkName(s) == "" && s != c.Team }), 0, 8, rapid.ID).Draw(t, "members") {
-		c.Members = append(c.Members, team.MemberConfig{Name: n, Weight: rapid.Float64Range(1e-9, maxWeight).Draw(t, "weight")})
+		c.Members = append(c.Members, team.MemberConfig{Name: n, Weight: rapid.Float64Range(1e-9, maxWeight).Draw(t, "weight"), PortPriority: modes.DefaultPortPriority})
 	}
 	if len(c.Members) > 0 && rapid.Bool().Draw(t, "has primary") {
 		c.Primary = c.Members[0].Name
 	}
-	c.Mode = rapid.SampledFrom([]modes.Kind{modes.ELB, modes.RoundRobin, modes.ActiveBackup, modes.XOR, modes.Broadcast}).Draw(t, "mode")
+	c.Mode = rapid.SampledFrom([]modes.Kind{modes.ELB, modes.RoundRobin, modes.ActiveBackup, modes.XOR, modes.LACP, modes.Broadcast}).Draw(t, "mode")
+	if c.Mode == modes.LACP {
+		anyLACP(t, &c)
+	}
 	c.Hash = rapid.SampledFrom(modes.HashPolicies()).Draw(t, "hash")
 	c.PrimaryReselect = modes.Reselect(rapid.IntRange(0, 2).Draw(t, "reselect"))
 	c.Balance, c.ReceiveBalance = rapid.Bool().Draw(t, "balance"), rapid.Bool().Draw(t, "receive")
@@ -175,6 +183,18 @@ func anyConfig(t *rapid.T) team.Config {
 		c.MAC = frame.MAC(0x020000000000 | rapid.Uint64Range(0, 1<<40-1).Draw(t, "mac"))
 	}
 	return c
+}
+
+// anyLACP draws settings of 802.3ad.
+func anyLACP(t *rapid.T, c *team.Config) {
+	c.LACP = modes.LACPSettings{Fast: rapid.Bool().Draw(t, "fast"), Active: rapid.Bool().Draw(t, "active"), Fallback: rapid.Bool().Draw(t, "fallback"),
+		Select: rapid.SampledFrom(lacp.Selects()).Draw(t, "select"), SystemPriority: rapid.Uint16().Draw(t, "system priority"), Key: rapid.Uint16Range(0, maxKey).Draw(t, "key")}
+	if rapid.Bool().Draw(t, "has system") {
+		c.LACP.System = frame.MAC(0x020000000000 | rapid.Uint64Range(0, 1<<40-1).Draw(t, "system"))
+	}
+	for i := range c.Members {
+		c.Members[i].PortPriority = rapid.Uint16().Draw(t, "port priority")
+	}
 }
 
 func TestSaveLoad(t *testing.T) {

@@ -71,7 +71,13 @@ var settings = []setting{
 	{key: "link_watch", shape: texts, live: true, help: "what tells whether a NIC works: carrier, arp:IP, nd:IP, probe"},
 	{key: "announce_count", shape: whole, live: true, other: "num_grat_arp", help: "how often addresses are announced after a change"},
 	{key: "announce_interval", shape: span, live: true, other: "peer_notif_delay", help: "the time between two announcements"},
-	{key: "lacp_rate", shape: text, live: true, help: "802.3ad: slow or fast"},
+	{key: "lacp_rate", shape: word, live: true, help: "802.3ad: how often the switch is asked to speak: slow (30 s) or fast (1 s)"},
+	{key: "lacp_active", shape: toggle, live: true, help: "802.3ad: off: speak only when spoken to"},
+	{key: "lacp_fallback", shape: toggle, live: true, help: "802.3ad: on: one NIC works alone while nobody answers"},
+	{key: "ad_select", shape: word, live: true, help: "802.3ad: which group is used of several: stable, bandwidth, count or port-priority"},
+	{key: "lacp_system", shape: text, live: true, other: "ad_actor_system", help: "802.3ad: who we are to the switch: auto, random or a MAC"},
+	{key: "lacp_system_priority", shape: whole, live: true, other: "ad_actor_sys_prio", help: "802.3ad: 0 to 65535, the lower the better"},
+	{key: "lacp_key", shape: whole, live: true, other: "ad_user_port_key", help: "802.3ad: upper bits of the ports' keys, 0 to 1023"},
 	{key: "address", shape: texts, help: "auto (the NICs' own move to the adapter), none, or ADDR/LEN,…"},
 	{key: "gateway", shape: text, help: "the default route, with --address ADDR/LEN"},
 	{key: "mac", shape: text, help: "keep, new, or a MAC for the adapter"},
@@ -83,7 +89,7 @@ var settings = []setting{
 }
 
 // memberSettings are the keys of an entry of members.
-var memberSettings = []setting{{key: "name", shape: text}, {key: "weight", shape: number}}
+var memberSettings = []setting{{key: "name", shape: text}, {key: "weight", shape: number}, {key: portPriority, shape: whole}}
 
 // find returns the row of a key, or nil.
 func find(table []setting, key string) *setting {
@@ -106,6 +112,9 @@ func canonical(key string) string {
 	}
 	if k == "active_slave" {
 		return "active"
+	}
+	if nic, ok := strings.CutPrefix(k, "ad_actor_port_prio"); ok && (nic == "" || nic[0] == '.') {
+		return portPriority + nic
 	}
 	return k
 }
@@ -139,7 +148,7 @@ func keys(table []setting) []string {
 
 // LiveKeys lists what Set takes.
 func LiveKeys() []string {
-	list := []string{"active", "weight.NIC"}
+	list := []string{"active", portPriority + ".NIC", "weight.NIC"}
 	for _, s := range settings {
 		if s.live {
 			list = append(list, s.key)

@@ -39,7 +39,7 @@ func validate(c team.Config) *fault {
 	if why := badTeamName(c.Team); why != "" {
 		return &fault{key: "team", what: fmt.Sprintf("%q cannot be the name of a team", c.Team), why: why, fix: "choose a name such as team0"}
 	}
-	checks := []func(team.Config) *fault{validateMembers, validateModes, validateTimes, validateAddresses, validateWire, validateLanding}
+	checks := []func(team.Config) *fault{validateMembers, validateModes, validateTimes, validateAddresses, validateWire, validateLACP, validateLanding}
 	for _, check := range checks {
 		if f := check(c); f != nil {
 			return f
@@ -266,9 +266,6 @@ func validateWire(c team.Config) *fault {
 
 // validateLanding refuses what is right and has not landed.
 func validateLanding(c team.Config) *fault {
-	if c.Mode == modes.LACP {
-		return notYet("mode", c.Mode.String(), "use elb, round-robin, active-backup, xor or broadcast")
-	}
 	for _, w := range c.LinkWatch {
 		if w != "carrier" {
 			return notYet("link_watch", w, "use carrier")

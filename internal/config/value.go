@@ -61,6 +61,31 @@ func parseWeights(value string) (map[string]float64, *fault) {
 	return weights, nil
 }
 
+// parsePriorities reads NIC=N[,NIC=N].
+func parsePriorities(value string) (map[string]int, *fault) {
+	priorities := map[string]int{}
+	for _, part := range split(value) {
+		nic, n, ok := strings.Cut(part, "=")
+		if !ok || nic == "" {
+			return nil, &fault{key: portPriority, what: fmt.Sprintf("%q is not NIC=N", part), why: "a port priority belongs to a NIC", fix: "write it as eth1=100"}
+		}
+		p, f := parsePriority(portPriority, nic, n)
+		if f != nil {
+			return nil, f
+		}
+		priorities[nic] = p
+	}
+	return priorities, nil
+}
+
+func parsePriority(key, nic, value string) (int, *fault) {
+	n, err := strconv.ParseInt(value, 10, 32)
+	if err != nil {
+		return 0, &fault{key: key, what: fmt.Sprintf("%q of %s is not a whole number", value, nic), why: fmt.Sprintf("allowed is 0 to %d; the lower the better", maxPriority), fix: fmt.Sprintf("write a number from 0 to %d", maxPriority)}
+	}
+	return int(n), priorityFault(key, nic, int(n))
+}
+
 func parseWeight(key, nic, value string) (float64, *fault) {
 	w, err := strconv.ParseFloat(value, 64)
 	if err != nil || !(w > 0 && w <= maxWeight) || math.IsNaN(w) {

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -233,23 +233,15 @@ func (s *session) index(name string) int {
 }
 
 // Set changes live settings, all or none of them.
-func (s *session) Set(ctx context.Context, settings map[string]string) (steps []string, err error) {
+func (s *session) Set(ctx context.Context, settings map[string]string) ([]string, error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	was := s.team.Config()
-	next := was
-	keys := make([]string, 0, len(settings))
-	for k := range settings {
-		keys = append(keys, k)
+	next, steps, err := config.SetAll(was, settings)
+	if err != nil {
+		return nil, err
 	}
-	sort.Strings(keys)
-	for _, k := range keys {
-		if next, err = config.Set(next, k, settings[k]); err != nil {
-			return nil, err
-		}
-		steps = append(steps, k+"="+settings[k])
-	}
-	chosen := slices.ContainsFunc(keys, func(k string) bool { return strings.EqualFold(k, "datapath") })
+	chosen := slices.ContainsFunc(slices.Collect(maps.Keys(settings)), func(k string) bool { return strings.EqualFold(k, "datapath") })
 	if chosen {
 		if err := s.choice.set(next.Datapath); err != nil {
 			return nil, noFastpath("set datapath="+next.Datapath+" of "+was.Team, err)
