@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"nicteam/internal/frame"
+	"nicteam/modes/lacp"
 )
 
 // describe says in words what a frame is.
@@ -28,8 +29,23 @@ func describe(p *Packet) string {
 	if p.h.EtherType == frame.TypeRARP && len(p.b) >= 38 {
 		return fmt.Sprintf("%s RARP %v is here", way, frame.MACAt(p.b, 22))
 	}
+	if pdu, err := lacp.ParsePDU(p.b); err == nil && isPDU(p) {
+		return fmt.Sprintf("%v LACPDU port %d key %d %v, of %v port %d key %d %v", p.h.Src, pdu.Actor.Port, pdu.Actor.Key, stateWords(pdu.Actor.State),
+			pdu.Partner.System.MAC, pdu.Partner.Port, pdu.Partner.Key, stateWords(pdu.Partner.State))
+	}
 	if p.flow != nil {
 		return fmt.Sprintf("%s %s frame %d", way, p.flow.Name, p.mark)
 	}
 	return fmt.Sprintf("%s ethertype %#04x, %d bytes", way, p.h.EtherType, p.size)
+}
+
+// stateWords writes the flags as letters, in their order.
+func stateWords(s lacp.State) string {
+	b := []byte("ATGSCDFE")
+	for i := range b {
+		if s>>i&1 == 0 {
+			b[i] = '-'
+		}
+	}
+	return string(b)
 }

@@ -29,7 +29,7 @@ func (e *End) Break(loss float64) {
 // Mend ends a Break.
 func (e *End) Mend() {
 	e.wire.w.Tell("%s loses nothing any more", e.name)
-	e.Loss, e.Silent = 0, false
+	e.Loss, e.Silent, e.hurt = 0, false, e.wire.w.now
 }
 
 // Flap cuts and heals a wire some times, and leaves it whole. It returns how long that takes.

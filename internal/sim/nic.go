@@ -15,6 +15,7 @@ type NIC struct {
 	Speed  uint64 // bit/s that it tells, whatever its wire carries; 0: none
 	OwnMAC bool   // takes in frames for its own address only, as a Wi-Fi station does
 	Hidden bool   // nobody knows of OwnMAC until the NIC is given an address more
+	Half   bool   // it has agreed on half duplex
 	Refuse bool   // says so when it is given a frame without a carrier; else the frame is lost
 
 	filter  []frame.MAC // that it takes in besides its own
@@ -45,4 +46,11 @@ func (n *NIC) turned() {
 	if n.watch != nil {
 		n.watch()
 	}
+}
+
+func (n *NIC) duplex() string {
+	if n.Half {
+		return "half"
+	}
+	return "full"
 }

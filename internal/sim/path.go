@@ -14,7 +14,7 @@ import (
 //
 //	transmit: a stranger's MAC is reported → ARP and ND of the adapter go to the control loop (PerMember) → Picker →
 //	          source MAC → refused without a carrier, and sent by another → bound of the backlog → NIC
-//	receive:  own frames come back → taken in by this member? → copy of ARP and ND for the control loop →
+//	receive:  frames of slow protocols go to the control loop → own frames come back → taken in by this member? → copy of ARP and ND for the control loop →
 //	          destination MAC → adapter
 
 // transmit takes a frame from a host on or behind the adapter.
@@ -87,6 +87,10 @@ func (t *Team) put(p *Packet, id int, first bool) {
 		t.resend(p, id, first)
 		return
 	}
+	if m.denies() && t.config.Mode == modes.LACP {
+		t.w.breach("%s: is given to %s, whose partner has said %v ago that it does not collect", describe(p), m.nic.Name, t.w.now-m.denied)
+		return
+	}
 	if p.h.Src == pl.Adapter && pl.PerMember || !first && t.renamed(p.h.Src) {
 		p.address(0, m.nic.MAC)
 	}
@@ -140,12 +144,33 @@ func (t *Team) report(c team.Control) bool {
 	}
 	t.news++
 	t.newsLast = max(t.newsLast, t.w.now+t.w.between(newsLate/10, newsLate))
+	life := t.life
 	t.w.at(t.newsLast, func() {
 		t.news--
+		if t.life != life {
+			return
+		}
 		t.handle(team.FromDatapath{Control: c})
 	})
 	return true
 }
+
+// slow hands a frame of a slow protocol to the control loop, not more than a hundred a second.
+func (m *member) slow(p *Packet) {
+	t := m.t
+	if t.w.now-m.slowSince > time.Second {
+		m.slowSince, m.slowN = t.w.now, 0
+	}
+	if m.slowN++; m.slowN > slowMost {
+		return
+	}
+	if t.report(team.Control{Kind: team.ControlFrame, Member: m.id, Frame: slices.Clone(p.b)}) {
+		m.hears(p)
+	}
+}
+
+// slowMost is how many frames of slow protocols a member hands on in a second.
+const slowMost = 100
 
 func neighbourhood(h *frame.Headers) bool { return h.Protocol == frame.ARP || h.Protocol == frame.ND }
 
@@ -154,14 +179,17 @@ func (m *member) receive(p *Packet) {
 	t := m.t
 	pl := t.plan
 	t.active()
+	if slow(p) {
+		m.slow(p)
+		return
+	}
 	if t.own(p.h.Src) {
 		return
 	}
-	if p.h.EtherType == frame.TypeSlow && p.h.Dst == 0x0180c2000002 {
-		t.report(team.Control{Kind: team.ControlFrame, Member: m.id, Frame: slices.Clone(p.b)})
-		return
-	}
 	ours, others := t.accept(m, p.h.Dst)
+	if !pl.Collecting.Has(m.id) && p.h.Dst == pl.Adapter {
+		m.refused(p)
+	}
 	if !ours && !others {
 		if astray := p.h.Dst == pl.Adapter && !pl.Collecting.Has(m.id); astray && !pl.PerMember ||
 			pl.PerMember && p.h.Dst != m.nic.MAC && t.own(p.h.Dst) && !t.behind(p.h.Dst) {

@@ -14,17 +14,19 @@ type Switch struct {
 	Ageing time.Duration // of what was learnt
 	Flush  bool          // forgets what it has learnt at a port that loses its carrier
 
-	w     *World
-	ports []*Port
-	table map[frame.MAC]learnt
+	w      *World
+	ports  []*Port
+	groups int // by LACP
+	table  map[frame.MAC]learnt
 }
 
 // Port is where a wire goes in.
 type Port struct {
 	*End
-	Group int  // ports of one static group (LAG) are one port to everybody else; 0: none
+	Group int  // ports of one group (LAG), static or a Partner's, are one port to everybody else; 0: none
 	Out   bool // the group sends nothing by it
 	sw    *Switch
+	agreement
 }
 
 type learnt struct {
@@ -61,6 +63,7 @@ func (s *Switch) Forget() {
 }
 
 func (p *Port) turned() {
+	p.relinked()
 	if p.Up() || !p.sw.Flush {
 		return
 	}
@@ -74,6 +77,9 @@ func (p *Port) turned() {
 // in forwards a frame.
 func (p *Port) in(f *Packet) {
 	s := p.sw
+	if p.partner != nil && p.agreed(f) {
+		return
+	}
 	if !s.Floods && !f.h.Src.Multicast() {
 		s.table[f.h.Src] = learnt{p, s.w.now}
 	}
@@ -113,7 +119,7 @@ func (s *Switch) of(group int, f *Packet) *Port {
 	var up [64]*Port
 	n := 0
 	for _, p := range s.ports {
-		if p.Group == group && p.Up() && !p.Out && n < len(up) {
+		if p.Group == group && p.Up() && !p.Out && p.sends() && n < len(up) {
 			up[n] = p
 			n++
 		}

@@ -26,6 +26,8 @@ type Team struct {
 	w      *World
 	loop   *team.Loop
 	config team.Config
+	mac    frame.MAC // the adapter's
+	salt   uint64
 	local  []*Stack // Stack, and guests behind the adapter
 
 	plan    *modes.Plan
@@ -56,6 +58,8 @@ type Team struct {
 	forcedSeen uint64
 	forcedAt   time.Duration
 	Steers     int // ARP and ND frames that the loop has sent
+
+	aggregation
 }
 
 // member is a NIC in a team.
@@ -76,6 +80,8 @@ type member struct {
 	lastArrived  time.Duration
 	Out, In      uint64 // bytes
 	draining     bool
+	weight       float64
+	spoken
 }
 
 const (
@@ -92,11 +98,8 @@ func (w *World) Team(name string, c team.Config, mac frame.MAC) *Team {
 	}
 	c.Team = name
 	t := &Team{Name: name, w: w, config: c, plan: &modes.Plan{Next: -1}, met: map[frame.MAC]bool{}, steered: -time.Hour, forcedAt: -time.Hour, left: -time.Hour}
-	loop, err := team.NewLoop(c, team.LoopOptions{Adapter: mac, Salt: w.rng.Uint64()})
-	if err != nil {
-		panic(fmt.Sprintf("sim: %v", err))
-	}
-	t.loop = loop
+	t.mac, t.salt, t.turned = mac, w.rng.Uint64(), never
+	t.newLoop(nil)
 	t.picker.Seed = w.rng.Uint64()
 	t.deadline = newTimer(&w.clock, func() { t.handle(team.Tick{}) })
 	t.pacing = newTimer(&w.clock, t.pace)
@@ -127,6 +130,7 @@ func (t *Team) handle(in team.Input) team.Output {
 	} else {
 		t.deadline.set(d.Sub(origin) + t.w.between(0, 50*time.Microsecond))
 	}
+	t.agrees()
 	return out
 }
 
@@ -161,10 +165,15 @@ func (t *Team) apply(pl *modes.Plan) {
 	t.w.Tell("%s: plan: %s", t.Name, planWords{pl})
 	t.planned(pl)
 	t.overlaps()
+	t.turns(pl)
+	old := t.plan
 	t.plan = pl
 	clear(t.met)
 	for _, id := range t.ids {
 		n := t.members[id].nic
+		if old.Collecting.Has(id) && !pl.Collecting.Has(id) {
+			t.members[id].closed = t.w.now
+		}
 		n.filter, n.promisc = pl.Filter[id], pl.Promiscuous
 	}
 }
@@ -182,7 +191,10 @@ func (t *Team) refused(pl *modes.Plan) {
 // planWords says what matters of a Plan, when it is told.
 type planWords struct{ *modes.Plan }
 
-func (p planWords) String() string {
+func (p planWords) String() (said string) {
+	if p.From != nil {
+		defer func() { said += fmt.Sprintf(", turn %d mark %d", p.Turn, p.Mark) }()
+	}
 	s := fmt.Sprintf("spread %d, distributing %b, collecting %b, multicast %b", p.Spread, p.Distributing, p.Collecting, p.Multicast)
 	for id, f := range p.Filter {
 		if len(f) > 0 {
@@ -205,6 +217,9 @@ func (t *Team) control(s modes.Send) {
 	p := newPacket(append([]byte(nil), s.Frame...))
 	t.w.Tell("%s: by %s: %s", t.Name, m.nic.Name, packetWords{p})
 	t.steers(&p.h)
+	if isPDU(p) {
+		m.paced.note(t.w.now)
+	}
 	m.nic.send(p)
 }
 
@@ -249,7 +264,7 @@ func (t *Team) Add(n *NIC, weight float64) {
 		return
 	}
 	id := out.ID
-	m := &member{t: t, id: id, nic: n, link: l, bound: 256 << 10}
+	m := &member{t: t, id: id, nic: n, link: l, bound: 256 << 10, weight: weight, spoken: spoken{denied: never}}
 	t.members[id] = m
 	t.ids = append(t.ids, id)
 	n.filter, n.promisc = t.plan.Filter[id], t.plan.Promiscuous
@@ -277,7 +292,7 @@ func (m *member) report() {
 	}
 	m.told, m.toldUp = true, up
 	s := monitor.LinkState{Index: m.link.Index, Watch: "carrier", Up: up, At: t.w.time(),
-		Link: monitor.Link{Exists: true, AdminUp: true, Carrier: up, SpeedBps: m.nic.Speed, Duplex: "full"}}
+		Link: monitor.Link{Exists: true, AdminUp: true, Carrier: up, SpeedBps: m.nic.Speed, Duplex: m.nic.duplex()}}
 	if !up {
 		s.Reason, s.Link.SpeedBps = monitor.ReasonCarrier, 0
 	}
@@ -307,8 +322,12 @@ func (t *Team) Remove(n *NIC, then func()) {
 	m.draining = true
 	m.lastArrived = t.w.now
 	begin := t.w.now
+	life := t.life
 	var look func()
 	look = func() {
+		if t.life != life {
+			return
+		}
 		quiet := t.w.now-m.lastArrived >= 100*time.Millisecond && m.nic.waiting() == 0
 		if !quiet && t.w.now-begin < time.Second {
 			t.w.After(5*time.Millisecond, look)

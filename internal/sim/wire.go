@@ -49,8 +49,9 @@ type End struct {
 	head, n int
 	arrive  func()
 	planned bool
-	sent    uint64 // bytes that have been given to it
-	dropped uint64 // frames
+	sent    uint64        // bytes that have been given to it
+	dropped uint64        // frames
+	hurt    time.Duration // when the wire was last not whole in this direction; 0: never
 }
 
 // flight is a frame under way.
@@ -89,6 +90,7 @@ func (c *Wire) Set(up bool) {
 	}
 	c.w.Tell("cable %s–%s is %s", c.Ends[0].name, c.Ends[1].name, word)
 	for _, e := range c.Ends {
+		e.hurt = c.w.now
 		if !up { // what is under way is lost
 			for ; e.n > 0; e.n-- {
 				e.flights[e.head].p = nil
@@ -117,13 +119,17 @@ func (e *End) send(p *Packet) bool {
 		return true
 	}
 	w := e.wire.w
-	if e.busy > w.now && e.full(e.waiting()+p.size) {
+	if e.busy > w.now && !isPDU(p) && e.full(e.waiting()+p.size) {
 		e.dropped++
 		return false
 	}
 	e.sent += uint64(p.size)
+	if isPDU(p) {
+		e.urgent(p)
+		return true
+	}
 	e.busy = max(e.busy, w.now) + time.Duration(uint64(p.size)*8_000_000_000/e.Rate)
-	if e.Silent || e.Loss > 0 && w.rng.Float64() < e.Loss {
+	if e.lost() {
 		return true
 	}
 	if e.n == len(e.flights) {
@@ -133,6 +139,30 @@ func (e *End) send(p *Packet) bool {
 	e.n++
 	e.plan()
 	return true
+}
+
+// urgent has a frame pass by all that wait.
+func (e *End) urgent(p *Packet) {
+	w, c := e.wire.w, e.wire
+	if e.lost() {
+		return
+	}
+	w.After(time.Duration(uint64(p.size)*8_000_000_000/e.Rate)+e.Delay, func() {
+		if e.wire == c && c.up {
+			e.far.take(p)
+		}
+	})
+}
+
+// lost draws whether a frame vanishes on its way.
+func (e *End) lost() bool { return e.Silent || e.Loss > 0 && e.wire.w.rng.Float64() < e.Loss }
+
+// whole reports since when frames do not vanish on their way from e, never if they do.
+func (e *End) whole() time.Duration {
+	if !e.Up() || e.Silent || e.Loss > 0 {
+		return never
+	}
+	return e.hurt
 }
 
 // full reports whether a frame more is too many. From the half on some are refused by chance: where time is exact a queue

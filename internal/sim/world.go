@@ -18,6 +18,7 @@ type World struct {
 
 	wires    []*Wire
 	switches []*Switch
+	partners []*Partner
 	stacks   []*Stack
 	teams    []*Team
 	flows    []*Flow

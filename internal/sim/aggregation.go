@@ -1,0 +1,102 @@
+package sim
+
+import (
+	"time"
+
+	"nicteam/modes"
+	"nicteam/modes/lacp"
+	"nicteam/team"
+)
+
+// aggregation is what a team's host keeps while its mode is 802.3ad.
+type aggregation struct {
+	mode    modes.Mode
+	life    int           // how often the team's process began
+	began   time.Duration // the last time
+	Refused uint64        // frames of data that came by members on which it did not collect
+	turned  time.Duration // when slots began to go over; never: none does
+	Forced  int           // how often some of them may have had to
+}
+
+// spoken is what a member's host notes of the PDUs that it has heard and said.
+type spoken struct {
+	partner lacp.Info     // heard last
+	denied  time.Duration // since when the partner is known not to collect; never: it collects
+	closed  time.Duration // since when the Plan does not collect
+	heard   pacedHeard
+	paced   pacedPDUs
+
+	slowSince time.Duration
+	slowN     int
+}
+
+// pacedHeard counts PDUs: more than ten in a second are not looked at.
+type pacedHeard struct {
+	since time.Duration
+	n     int
+}
+
+func (c *pacedHeard) note(now time.Duration) {
+	if now-c.since > 2*time.Second {
+		c.since, c.n = now, 0
+	}
+	c.n++
+}
+
+// many reports whether some PDUs may not have been looked at.
+func (c *pacedHeard) many() bool { return c.n > 8 }
+
+// newLoop begins the team's process. memory is what one before has left, nil nothing.
+func (t *Team) newLoop(memory *lacp.Memory) {
+	t.life++
+	t.began = t.w.now
+	loop, err := team.NewLoop(t.config, team.LoopOptions{Adapter: t.mac, Salt: t.salt, NewMode: func(s modes.Settings) (modes.Mode, error) {
+		m, err := modes.New(s)
+		t.mode = m
+		return m, err
+	}})
+	if err != nil {
+		panic("sim: " + err.Error())
+	}
+	t.loop = loop
+}
+
+// Agreed is what the team has agreed with its partners, nil in other modes than 802.3ad.
+func (t *Team) Agreed() *modes.Agreement { return modes.Agreed(t.mode) }
+
+// turns notes whether slots go over under a new Plan.
+func (t *Team) turns(pl *modes.Plan) {
+	switch {
+	case pl.From != nil && (t.turned == never || pl.Turn != t.plan.Turn):
+		t.turned = t.w.now
+	case pl.From == nil && t.turned != never:
+		if t.w.now-t.turned >= turnMost {
+			t.Forced++
+			t.forcedAt = t.w.now
+		}
+		t.turned = never
+	}
+}
+
+// turnMost is after how long slots go over by force, or nearly.
+const turnMost = 190 * time.Millisecond
+
+// hears notes a frame of a slow protocol that a member is about to be told of.
+func (m *member) hears(f *Packet) {
+	pdu, err := lacp.ParsePDU(f.b)
+	if err != nil {
+		return
+	}
+	now := m.t.w.now
+	m.heard.note(now)
+	if a := m.t.Agreed(); a == nil || pdu.Actor.System.MAC == a.System.MAC {
+		return
+	}
+	m.partner = pdu.Actor
+	switch {
+	case pdu.Actor.State.Has(lacp.Collecting):
+		m.denied = never
+	case m.denied == never:
+		m.denied = now
+	}
+}

@@ -1,0 +1,113 @@
+package sim
+
+import (
+	"time"
+
+	"nicteam/modes"
+	"nicteam/modes/lacp"
+)
+
+// What holds at any moment in 802.3ad, and where it is looked at:
+//
+//	the Plan is what the Mux machines say                                 Team.agrees
+//	no frame leaves by a port whose partner has said that it does not collect   Team.denies
+//	no frame comes in where nobody collects for longer than a PDU's way   Port.refused, member.refused
+//
+// A wire that loses frames and an end that is away are no breach: nobody can tell of them.
+
+// agrees holds the Plan in force against the machines.
+func (t *Team) agrees() {
+	a := t.Agreed()
+	if a == nil || t.config.Mode != modes.LACP {
+		return
+	}
+	pl := t.plan
+	var sends, takes, leaving modes.MemberSet
+	for i := range a.Ports {
+		p := &a.Ports[i]
+		m := t.members[p.ID]
+		if m == nil {
+			continue
+		}
+		if p.Distributing() && p.Aggregator == a.Active {
+			sends = sends.With(p.ID)
+		}
+		if p.Collecting() {
+			takes = takes.With(p.ID)
+		}
+		if m.draining {
+			leaving = leaving.With(p.ID)
+		}
+		if p.Mux >= lacp.MuxCollecting && p.Selected != lacp.InUse && !m.draining {
+			t.w.breach("%s: %s is %v and %v", t.Name, m.nic.Name, p.Selected, p.Mux)
+		}
+	}
+	if a.Alone >= 0 {
+		sends, takes = sends.With(a.Alone), takes.With(a.Alone)
+	}
+	if over := pl.Distributing &^ sends; over != 0 {
+		t.w.breach("%s: the Plan sends by %b, by which LACP does not distribute", t.Name, over)
+	}
+	if t.config.Balance && sends.Len() >= max(1, t.config.MinMembers) && sends&^leaving&^pl.Distributing != 0 {
+		t.w.breach("%s: LACP distributes by %b, the Plan sends by %b", t.Name, sends, pl.Distributing)
+	}
+	if over := pl.Collecting &^ takes &^ leaving; over != 0 && t.w.now >= t.overlap {
+		t.w.breach("%s: the Plan takes in what comes by %b, on which LACP does not collect", t.Name, over)
+	}
+	if pl.Distributing&^pl.Collecting != 0 {
+		t.w.breach("%s: the Plan sends by %b and takes in by %b", t.Name, pl.Distributing, pl.Collecting)
+	}
+}
+
+// denies reports whether the member's partner has said long enough ago that it does not collect.
+func (m *member) denies() bool {
+	if m.denied == never || m.t.w.now <= m.denied+wayMost || m.heard.many() {
+		return false
+	}
+	a := m.t.Agreed()
+	return a != nil && a.Alone != m.id
+}
+
+// refused is met with a frame that came by a port on which its partner does not collect.
+func (p *Port) refused(f *Packet) {
+	w := p.sw.w
+	since := max(p.closed, p.End.whole(), p.far.whole(), p.troubled)
+	if f.from == nil || f.from.team == nil || since == never || p.closed < since || p.partner.machines == nil || p.partner.Deaf {
+		return
+	}
+	if t := f.from.team; t.config.Mode != modes.LACP || t.began == never || t.began+time.Second > p.closed {
+		return
+	}
+	if f.sent > p.closed+p.paced.way(p.closed) {
+		w.breach("%s: has not collected for %v when %s was sent to it", p.name, f.sent-p.closed, describe(f))
+	}
+}
+
+// refused is met with a frame that came by a member on which the Plan does not collect.
+func (m *member) refused(f *Packet) {
+	t := m.t
+	far := t.w.port(m.nic.far)
+	if f.from == nil || far == nil || far.partner == nil || far.partner.Habits.Coupled {
+		return
+	}
+	t.Refused++
+	since := max(m.closed, m.nic.whole(), far.whole(), far.troubled, t.began+time.Second)
+	if since == never || t.began == never || m.closed < since {
+		return
+	}
+	if f.sent > m.closed+m.paced.way(m.closed) {
+		t.w.breach("%s: %s has not collected for %v when %s was sent to it", t.Name, m.nic.Name, f.sent-m.closed, describe(f))
+	}
+}
+
+// port is the port of a switch that an end belongs to, nil none.
+func (w *World) port(e *End) *Port {
+	for _, s := range w.switches {
+		for _, p := range s.ports {
+			if p.End == e {
+				return p
+			}
+		}
+	}
+	return nil
+}
