@@ -58,8 +58,16 @@ type Returned struct {
 
 // Change gives the team another configuration. Only what is live counts: mode, balance, hash,
 // primary, primary_reselect, active, packets_per_member, min_members, receive_balance, gain, skew,
-// rebalance, delays, announcements, datapath (whoever owns the data path changes that), and the weights of members. Nothing is changed when anything in it is wrong.
+// rebalance, what is LACP's, delays, announcements, datapath (whoever owns the data path changes that), and the weights
+// and port priorities of members. Nothing is changed when anything in it is wrong.
 type Change struct{ Config Config }
+
+// End says that the team ends for good: whoever is to be told farewell is, and then nothing more is sent. A Resume takes
+// it back.
+type End struct{}
+
+// Resume says that the team does not end after all.
+type Resume struct{}
 
 // FromDatapath is a frame or news from the data path.
 type FromDatapath struct{ Control }
@@ -106,6 +114,8 @@ func (Absent) isInput()       {}
 func (Vacate) isInput()       {}
 func (Returned) isInput()     {}
 func (Change) isInput()       {}
+func (End) isInput()          {}
+func (Resume) isInput()       {}
 func (FromDatapath) isInput() {}
 func (Flooding) isInput()     {}
 func (Measured) isInput()     {}

@@ -8,6 +8,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/modes"
+	"nicteam/modes/lacp"
 	"nicteam/monitor"
 )
 
@@ -36,6 +37,12 @@ type Loop struct {
 	evened time.Time // when the mode was last shown what the data path has seen
 	forced uint64    // moves of flows that do not pause
 
+	agreed    func(modes.Mode) *modes.Agreement
+	agreement *modes.Agreement // of the mode, nil for one that agrees nothing
+	memory    *lacp.Memory     // as last handed out
+	handed    *lacp.Memory     // for the mode, until it knows
+	ended     bool             // the team has said farewell
+
 	path, pathReason string // the data path that moves the frames, and why that one
 
 	state, reason string
@@ -50,6 +57,9 @@ type LoopOptions struct {
 	Salt    uint64                                   // of the flow hash, the team's own
 	NewMode func(modes.Settings) (modes.Mode, error) // nil: modes.New
 
+	// Memory is what 802.3ad is to go on with: what a process before this one handed out last in Output.Memory, nil nothing.
+	Memory *lacp.Memory
+
 	Datapath, DatapathReason string // that moves the frames at first
 }
 
@@ -61,6 +71,7 @@ func NewLoop(cfg Config, o LoopOptions) (*Loop, error) {
 	}
 	l := &Loop{cfg: cfg, adapter: o.Adapter, salt: o.Salt, newMode: o.NewMode, lastID: -1,
 		joining: map[int]Link{}, warned: map[string]string{}, flooded: map[int]*flood{},
+		agreed: modes.Agreed, memory: o.Memory,
 		path: o.Datapath, pathReason: o.DatapathReason, state: "down", reason: "no members", dirty: true}
 	if p := checkLive(cfg); p != nil {
 		return nil, p
@@ -69,7 +80,10 @@ func NewLoop(cfg Config, o LoopOptions) (*Loop, error) {
 	if err != nil {
 		return nil, modeProblem(cfg.Mode, err)
 	}
-	l.mode = m
+	if cfg.Mode != modes.LACP {
+		l.memory = identity(l.memory)
+	}
+	l.mode, l.handed = m, l.memory
 	return l, nil
 }
 
@@ -88,7 +102,10 @@ func (l *Loop) Handle(now time.Time, in Input) Output {
 
 // Deadline is when the Loop wants the next Tick; zero for never.
 func (l *Loop) Deadline() time.Time {
-	d := earlier(l.mode.Deadline(), l.behind.deadline())
+	d := l.behind.deadline()
+	if !l.ended {
+		d = earlier(d, l.mode.Deadline())
+	}
 	for _, m := range l.members {
 		d = earlier(d, m.debounce.Deadline())
 	}
@@ -139,6 +156,13 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *Problem {
 		}
 	case Change:
 		return l.change(now, in.Config, out)
+	case End:
+		if !l.ended {
+			l.ended = true
+			l.end(now, out)
+		}
+	case Resume:
+		return l.resume()
 	case FromDatapath:
 		l.fromDatapath(now, in.Control, out)
 	case Flooding:
@@ -177,6 +201,9 @@ func (l *Loop) linkChanged(now time.Time, s monitor.LinkState) {
 		}
 		if m.state.Link.SpeedBps != s.Link.SpeedBps {
 			l.dirty, m.rate = true, rate{}
+		}
+		if m.state.Link.Duplex != s.Link.Duplex {
+			l.dirty = true
 		}
 		if m.state.Up && !s.Up {
 			m.lost = s.At
@@ -223,9 +250,13 @@ func (l *Loop) joined(now time.Time, in Joined, out *Output) {
 	}
 	delete(l.joining, in.ID)
 	out.ID, out.Link = in.ID, in.Link
-	m := &member{id: in.ID, link: in.Link, weight: in.Weight, info: in.Info, fresh: true}
+	m := &member{id: in.ID, link: in.Link, weight: in.Weight, priority: modes.DefaultPortPriority, info: in.Info, fresh: true}
 	for _, c := range l.cfg.Members {
-		if m.weight <= 0 && c.Name == in.Link.Name {
+		if c.Name != in.Link.Name {
+			continue
+		}
+		m.priority = c.PortPriority
+		if m.weight <= 0 {
 			m.weight = c.Weight
 		}
 	}
@@ -295,6 +326,7 @@ func (l *Loop) fromDatapath(now time.Time, c Control, out *Output) {
 			for _, id := range l.via() {
 				out.Send = append(out.Send, modes.Send{Member: id, Frame: c.Frame})
 			}
+		case l.ended:
 		case c.Member < 0 || l.byID(c.Member) != nil:
 			l.effects(now, l.mode.Handle(now, modes.Received{Member: c.Member, Frame: c.Frame}), out)
 		}
@@ -346,7 +378,7 @@ func (l *Loop) settings() modes.Settings {
 	return modes.Settings{Kind: l.cfg.Mode, Balance: l.cfg.Balance, Hash: l.cfg.Hash, Salt: l.salt,
 		Primary: l.cfg.Primary, PrimaryReselect: l.cfg.PrimaryReselect, Active: l.cfg.Active,
 		PacketsPerMember: l.cfg.PacketsPerMember, MinMembers: l.cfg.MinMembers,
-		ReceiveBalance: l.cfg.ReceiveBalance, Gain: l.cfg.Gain, Skew: l.cfg.Skew, Rebalance: l.cfg.Rebalance}
+		ReceiveBalance: l.cfg.ReceiveBalance, Gain: l.cfg.Gain, Skew: l.cfg.Skew, Rebalance: l.cfg.Rebalance, LACP: l.cfg.LACP}
 }
 
 // event adds an event to what is to be done.

@@ -10,11 +10,12 @@ import (
 
 // member is a member as the Loop keeps it.
 type member struct {
-	id     int
-	link   Link
-	weight float64
-	info   MemberInfo
-	opened time.Time // on link; what was seen before is about another socket
+	id       int
+	link     Link
+	weight   float64
+	priority uint16 // of its port in 802.3ad
+	info     MemberInfo
+	opened   time.Time // on link; what was seen before is about another socket
 
 	debounce monitor.Debounce
 	state    monitor.LinkState // as last reported
@@ -45,7 +46,7 @@ func (m *member) reset(now time.Time) {
 // mode is m as modes see it.
 func (m *member) mode() modes.Member {
 	return modes.Member{ID: m.id, Name: m.link.Name, MAC: m.link.MAC, Usable: m.usable, Draining: m.draining, OwnMAC: m.info.OwnMAC,
-		Weight: m.weight, SpeedBps: m.state.Link.SpeedBps}
+		Weight: m.weight, SpeedBps: m.state.Link.SpeedBps, HalfDuplex: m.state.Link.Duplex == "half", PortPriority: m.priority}
 }
 
 // word is m's state under a Plan, with the reason in words.

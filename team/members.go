@@ -139,6 +139,20 @@ func (t *Team) Set(ctx context.Context, c Config) error {
 	return err
 }
 
+// End says farewell to whoever is to be told that the team ends for good, and returns when it is on its way; the members
+// must still be open. From then on frames go as they went, whatever happens, until Resume or the end of Run.
+func (t *Team) End(ctx context.Context) error {
+	_, err := t.post(ctx, request{in: End{}})
+	return err
+}
+
+// Resume takes an End back: the team works as before, and what its data path was told meanwhile is told anew. Without an
+// End it does nothing.
+func (t *Team) Resume(ctx context.Context) error {
+	_, err := t.post(ctx, request{in: Resume{}})
+	return err
+}
+
 // Announce tells the neighbours where the adapter's addresses are, for instance after it got them.
 func (t *Team) Announce(ctx context.Context) error {
 	_, err := t.post(ctx, request{in: Announce{}})

@@ -5,6 +5,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/modes"
+	"nicteam/modes/lacp"
 )
 
 // Output is what is to be done after an [Input], in the order of the fields. The zero value is
@@ -25,6 +26,10 @@ type Output struct {
 	Cause time.Time
 
 	Peers []modes.Peer // AskPeers
+
+	// Memory is what is to be remembered from now on for a process that takes this one's place; nil: as before. It is
+	// nobody's to change.
+	Memory *lacp.Memory
 
 	// Err is why an input was refused, as a *Problem; then nothing was changed.
 	Err error

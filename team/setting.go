@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nicteam/modes"
+	"nicteam/modes/lacp"
 )
 
 // change puts another configuration in force, or refuses it before anything is changed.
@@ -14,7 +15,7 @@ func (l *Loop) change(now time.Time, next Config, out *Output) *Problem {
 	if p := checkLive(next); p != nil {
 		return p
 	}
-	weights, p := l.weights(next)
+	of, p := l.settingsOf(next)
 	if p != nil {
 		return p
 	}
@@ -34,11 +35,7 @@ func (l *Loop) change(now time.Time, next Config, out *Output) *Problem {
 			l.cfg = was
 			return modeProblem(next.Mode, err)
 		}
-		l.mode = m
-		l.unmeasured()
-		if l.plan != nil {
-			l.before = l.plan
-		}
+		l.replaceMode(now, m, out)
 	}
 	// What only moves in with a new process stays as it is.
 	next.Team, next.Members = was.Team, was.Members
@@ -55,17 +52,22 @@ func (l *Loop) change(now time.Time, next Config, out *Output) *Problem {
 		}
 	}
 	for _, m := range l.members {
-		if w, ok := weights[m.link.Name]; ok && w != m.weight {
-			l.event(out, now, "setting-changed", m.link.Name, fmt.Sprintf("weight=%v, was %v", w, m.weight))
-			m.weight, m.rate = w, rate{}
+		c, ok := of[m.link.Name]
+		if ok && c.Weight != m.weight {
+			l.event(out, now, "setting-changed", m.link.Name, fmt.Sprintf("weight=%v, was %v", c.Weight, m.weight))
+			m.weight, m.rate = c.Weight, rate{}
+		}
+		if ok && c.PortPriority != m.priority {
+			l.event(out, now, "setting-changed", m.link.Name, fmt.Sprintf("port_priority=%d, was %d", c.PortPriority, m.priority))
+			m.priority = c.PortPriority
 		}
 	}
 	return nil
 }
 
-// weights are those that next gives to members.
-func (l *Loop) weights(next Config) (map[string]float64, *Problem) {
-	w := map[string]float64{}
+// settingsOf are those that next gives to single members.
+func (l *Loop) settingsOf(next Config) (map[string]MemberConfig, *Problem) {
+	of := map[string]MemberConfig{}
 	for _, m := range next.Members {
 		if l.byName(m.Name) == nil {
 			return nil, noMember(m.Name, l.names())
@@ -73,9 +75,9 @@ func (l *Loop) weights(next Config) (map[string]float64, *Problem) {
 		if !(m.Weight > 0 && m.Weight <= 1e6) { // written so that NaN is refused
 			return nil, wrong("weight."+m.Name, fmt.Sprint(m.Weight), "a weight is above 0 and at most 1000000")
 		}
-		w[m.Name] = m.Weight
+		of[m.Name] = m
 	}
-	return w, nil
+	return of, nil
 }
 
 // checkNames refuses names of members that are none. What was there before may stay: a primary
@@ -119,11 +121,16 @@ func checkLive(c Config) *Problem {
 		}
 		return nil
 	}
+	if m := c.LACP.System; m.Multicast() {
+		return wrong("lacp_system", m.String(), "a system has the address of one station")
+	}
 	for _, p := range []*Problem{
 		between("min_members", c.MinMembers, 0, modes.MaxMembers),
 		between("packets_per_member", c.PacketsPerMember, 0, 65535),
 		between("announce_count", c.AnnounceCount, 0, 255),
 		between("hash", int(c.Hash), 0, int(modes.VLANSrcMAC)),
+		between("ad_select", int(c.LACP.Select), 0, int(lacp.PortPriority)),
+		between("lacp_key", int(c.LACP.Key), 0, 1023),
 		between("primary_reselect", int(c.PrimaryReselect), 0, int(modes.ReselectFailure)),
 		lasting("up_delay", c.UpDelay, time.Hour),
 		lasting("down_delay", c.DownDelay, time.Hour),
@@ -144,7 +151,7 @@ func wrong(key, value, why string) *Problem {
 }
 
 func modeProblem(k modes.Kind, err error) *Problem {
-	return &Problem{Kind: Failed, What: fmt.Sprintf("mode %v cannot be used", k), Why: err.Error(), Fix: "use elb, round-robin, active-backup, xor or broadcast", Err: err}
+	return &Problem{Kind: Failed, What: fmt.Sprintf("mode %v cannot be used", k), Why: err.Error(), Fix: "see: nicteam help modes", Err: err}
 }
 
 func settingsStatus(c Config) SettingsStatus {
@@ -153,7 +160,9 @@ func settingsStatus(c Config) SettingsStatus {
 		MinMembers: c.MinMembers, ReceiveBalance: c.ReceiveBalance, Gain: c.Gain.Nanoseconds(), Skew: c.Skew.Nanoseconds(),
 		Rebalance: c.Rebalance.Nanoseconds(), AnnounceCount: c.AnnounceCount,
 		AnnounceInterval: c.AnnounceInterval.Nanoseconds(), LinkWatch: strings.Join(c.LinkWatch, ","),
-		Datapath: c.Datapath}
+		Datapath: c.Datapath,
+		LACPRate: lacpRate(c.LACP), LACPActive: c.LACP.Active, LACPFallback: c.LACP.Fallback, ADSelect: c.LACP.Select.String(),
+		LACPSystem: lacpSystemWord(c.LACP), LACPSystemPriority: c.LACP.SystemPriority, LACPKey: c.LACP.Key}
 }
 
 type shownSetting struct{ key, value string }
@@ -176,8 +185,29 @@ func shown(c Config) []shownSetting {
 		{"down_delay", c.DownDelay.String()},
 		{"announce_count", strconv.Itoa(c.AnnounceCount)},
 		{"announce_interval", c.AnnounceInterval.String()},
+		{"lacp_rate", lacpRate(c.LACP)},
+		{"lacp_active", onOff(c.LACP.Active)},
+		{"lacp_fallback", onOff(c.LACP.Fallback)},
+		{"ad_select", c.LACP.Select.String()},
+		{"lacp_system", lacpSystemWord(c.LACP)},
+		{"lacp_system_priority", strconv.Itoa(int(c.LACP.SystemPriority))},
+		{"lacp_key", strconv.Itoa(int(c.LACP.Key))},
 		{"datapath", c.Datapath},
 	}
+}
+
+func lacpRate(s modes.LACPSettings) string {
+	if s.Fast {
+		return "fast"
+	}
+	return "slow"
+}
+
+func lacpSystemWord(s modes.LACPSettings) string {
+	if s.System == 0 {
+		return "auto"
+	}
+	return s.System.String()
 }
 
 func onOff(b bool) string {

@@ -17,13 +17,27 @@ func (l *Loop) settle(now time.Time, out *Output) {
 	if l.behind.tick(now) {
 		l.dirty = true
 	}
+	if !l.ended {
+		l.plans(now, out)
+	}
+	l.complain()
+	l.agree(out)
+	l.assess(now, out)
+	out.Carrier = l.state != "down"
+	if out.Tell != 0 {
+		l.address(out)
+	}
+}
+
+// plans has the mode do what is due, and takes its Plan.
+func (l *Loop) plans(now time.Time, out *Output) {
 	if d := l.mode.Deadline(); !d.IsZero() && !now.Before(d) {
 		l.effects(now, l.mode.Handle(now, modes.Tick{}), out)
 	}
 	if l.dirty {
 		l.dirty = false
 		l.effects(now, l.mode.Handle(now, l.modeState(now)), out)
-		l.before = nil
+		l.before, l.handed = nil, nil
 	}
 	if p := l.mode.Plan(); p != l.plan {
 		// The end of an overlap is no change for the switch: it has learnt by then.
@@ -31,12 +45,6 @@ func (l *Loop) settle(now time.Time, out *Output) {
 			l.moved = now
 		}
 		l.plan, out.Plan = p, p
-	}
-	l.complain()
-	l.assess(now, out)
-	out.Carrier = l.state != "down"
-	if out.Tell != 0 {
-		l.address(out)
 	}
 }
 
@@ -93,7 +101,7 @@ func (l *Loop) hurry() {
 // modeState is the State as the mode is to know it.
 func (l *Loop) modeState(now time.Time) modes.State {
 	behind, ageing := l.behind.publish(now)
-	s := modes.State{Adapter: l.adapter, Settings: l.settings(), Behind: behind, Ageing: ageing, Before: l.before,
+	s := modes.State{Adapter: l.adapter, Settings: l.settings(), Behind: behind, Ageing: ageing, Before: l.before, Memory: l.handed,
 		Flooding: !l.floodSeen.IsZero() && now.Sub(l.floodSeen) < floodingAge}
 	for _, m := range l.members {
 		if m.vacant {
@@ -109,6 +117,7 @@ func (l *Loop) modeState(now time.Time) modes.State {
 func (l *Loop) effects(now time.Time, e modes.Effects, out *Output) {
 	out.Send = append(out.Send, e.Send...)
 	out.Tell |= e.Tell
+	l.note(now, e.Notes, out)
 	if e.Active {
 		l.event(out, now, "active-changed", l.name(activeOf(l.settings(), l.mode.Plan())), e.Reason)
 	}
@@ -152,11 +161,12 @@ func (l *Loop) word() (state, reason string) {
 	case usable < need:
 		return "down", fmt.Sprintf("%d of %d members usable, min_members is %d", usable, staying, need)
 	case l.plan == nil || l.plan.Distributing == 0:
-		return "down", "no member may send"
+		return "down", l.unspoken()
 	}
 	if len(not) == 0 {
 		reasons = nil
 	}
+	reasons = append(reasons, l.faults()...)
 	for _, key := range slices.Sorted(maps.Keys(l.warned)) {
 		reasons = append(reasons, l.warned[key])
 	}
@@ -255,11 +265,20 @@ func (l *Loop) Status() *Status {
 			MTU: m.info.MTU, Weight: m.weight, Failures: m.failures}
 		st.RateBps, st.RateSource = l.rateOf(m)
 		st.State, st.Reason = m.word(l.plan)
+		if p := l.port(m); p != nil {
+			st.LACP = memberLACP(p)
+			if m.usable && !m.draining && !m.absent && !m.vacant {
+				st.State, st.Reason = l.agreedWord(m, p)
+			}
+		}
 		if l.plan != nil {
 			// Where all collect always, one without a link still cannot.
 			st.Collecting, st.Distributing = st.Link && l.plan.Collecting.Has(m.id), l.plan.Distributing.Has(m.id)
 		}
 		s.Members = append(s.Members, st)
+	}
+	if l.agreement != nil {
+		s.LACP = lacpStatus(l.agreement)
 	}
 	if shortest(l.plan) {
 		s.FlowMoves = &FlowMoves{Forced: l.forced}
@@ -275,7 +294,7 @@ func (l *Loop) Config() Config {
 	c := l.cfg
 	c.Members = nil
 	for _, m := range l.members {
-		c.Members = append(c.Members, MemberConfig{Name: m.link.Name, Weight: m.weight})
+		c.Members = append(c.Members, MemberConfig{Name: m.link.Name, Weight: m.weight, PortPriority: m.priority})
 	}
 	c.LinkWatch, c.Addresses = slices.Clone(c.LinkWatch), slices.Clone(c.Addresses)
 	return c

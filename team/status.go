@@ -21,6 +21,7 @@ type Status struct {
 	RX             Count          `json:"rx"`
 	TX             Count          `json:"tx"`
 	FlowMoves      *FlowMoves     `json:"flow_moves,omitempty"` // elb
+	LACP           *LACPStatus    `json:"lacp,omitempty"`       // 802.3ad
 	Warnings       []string       `json:"warnings"`
 }
 
@@ -57,6 +58,15 @@ type SettingsStatus struct {
 	AnnounceInterval int64  `json:"announce_interval_ns"`
 	LinkWatch        string `json:"link_watch"`
 	Datapath         string `json:"datapath"` // as wished: auto, relay, fastpath
+
+	// Of 802.3ad.
+	LACPRate           string `json:"lacp_rate"`
+	LACPActive         bool   `json:"lacp_active"`
+	LACPFallback       bool   `json:"lacp_fallback"`
+	ADSelect           string `json:"ad_select"`
+	LACPSystem         string `json:"lacp_system"` // auto, or a MAC
+	LACPSystemPriority uint16 `json:"lacp_system_priority"`
+	LACPKey            uint16 `json:"lacp_key"`
 }
 
 // MemberStatus is a member's part of a Status.
@@ -81,6 +91,7 @@ type MemberStatus struct {
 	TX           MemberCount `json:"tx"`
 	// DropReasons has the drops by reason, healthy ones (standby, reflected, …) included; only non-zero ones.
 	DropReasons map[string]uint64 `json:"drop_reasons,omitempty"`
+	LACP        *MemberLACP       `json:"lacp,omitempty"` // 802.3ad
 }
 
 // MemberCount is a member's traffic in one direction.

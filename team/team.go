@@ -11,6 +11,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/modes"
+	"nicteam/modes/lacp"
 	"nicteam/monitor"
 )
 
@@ -23,6 +24,11 @@ type Options struct {
 	Adapter  Adapter
 	Datapath Datapath // stays the caller's to close, after Run
 	Source   monitor.Source
+
+	// Memory is what 802.3ad is to go on with after a process before this one, nil nothing. Remember is given what a next
+	// one is to go on with, whenever that changes, the last of it before Run returns; it may take its time. nil: nobody remembers.
+	Memory   *lacp.Memory
+	Remember func(*lacp.Memory)
 
 	Announcer   Announcer            // nil: only MACs behind the adapter are announced
 	AdapterInfo func() AdapterStatus // index, MTU, addresses; read when a Status is asked for
@@ -49,6 +55,7 @@ type Team struct {
 	carrier   *mailbox[bool]
 	carrierOn atomic.Bool // as the adapter has it
 	crier     *crier
+	memory    *mailbox[*lacp.Memory]
 	events    history
 	recorder  *recorder
 	view      atomic.Pointer[view]
@@ -77,7 +84,7 @@ type request struct {
 
 // New returns a team without members. The error is a *Problem.
 func New(o Options) (*Team, error) {
-	loop, err := NewLoop(o.Config, LoopOptions{Adapter: o.MAC, Salt: o.Salt, NewMode: o.NewMode, Datapath: o.DatapathName, DatapathReason: o.DatapathReason})
+	loop, err := NewLoop(o.Config, LoopOptions{Adapter: o.MAC, Salt: o.Salt, Memory: o.Memory, NewMode: o.NewMode, Datapath: o.DatapathName, DatapathReason: o.DatapathReason})
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +93,7 @@ func New(o Options) (*Team, error) {
 	}
 	log := o.Log.With("team", o.Config.Team)
 	t := &Team{o: o, log: log, loop: loop, watch: monitor.NewCarrier(o.Source), requests: make(chan request),
-		links: make(chan monitor.LinkState), ended: make(chan struct{}), reopen: make(chan struct{}, 1), carrier: newMailbox[bool](), recorder: newRecorder()}
+		links: make(chan monitor.LinkState), ended: make(chan struct{}), reopen: make(chan struct{}, 1), carrier: newMailbox[bool](), memory: newMailbox[*lacp.Memory](), recorder: newRecorder()}
 	told := func(ctx context.Context) { _, _ = t.post(ctx, request{in: Announced{}}) }
 	t.crier = &crier{source: o.Announcer, told: told, send: o.Datapath.Send, log: log, wake: make(chan struct{}, 1)}
 	t.publish(map[int]*MemberCounters{})
@@ -110,6 +117,7 @@ func (t *Team) Run(ctx context.Context) error {
 	var watched error
 	done.Go(func() { t.keepCarrier(ctx) })
 	done.Go(func() { t.crier.run(ctx) })
+	done.Go(t.keepMemory)
 	done.Go(func() { t.watchCounters(ctx) })
 	done.Go(func() { t.measure(ctx) })
 	done.Go(func() {
@@ -191,6 +199,9 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 			t.log.Debug("control frame not sent", "member", s.Member, "err", err)
 		}
 	}
+	if out.Memory != nil {
+		t.memory.put(out.Memory)
+	}
 	for _, index := range out.Poke {
 		t.watch.Poke(index)
 	}
@@ -261,6 +272,26 @@ func (t *Team) keepCarrier(ctx context.Context) {
 			continue
 		}
 		t.carrierOn.Store(up)
+	}
+}
+
+// keepMemory has the owner remember what partners must not notice the end of this process by. It has its own goroutine
+// because a file may be slow to write.
+func (t *Team) keepMemory() {
+	for ended := false; !ended; {
+		select {
+		case <-t.memory.wake:
+		case <-t.ended:
+			ended = true
+			select {
+			case <-t.memory.wake:
+			default:
+				return
+			}
+		}
+		if t.o.Remember != nil {
+			t.o.Remember(t.memory.take())
+		}
 	}
 }
 
