@@ -1,12 +1,10 @@
 package lacp
 
-import "nicteam/internal/frame"
-
 // Status is the state of a System.
 type Status struct {
 	System  SystemID
 	Active  int    // number of the active aggregator, 0 none
-	Key     uint16 // of its ports
+	Key     uint16 // of its ports, of the first port where none is active
 	Partner Info   // of the active aggregator: system and key; zero where nobody was heard
 	Ports   []PortStatus
 	Hints   []string // what who operates the system should look at, in whole sentences
@@ -16,7 +14,7 @@ type Status struct {
 type PortStatus struct {
 	ID             int
 	Actor, Partner Info
-	Aggregator     int // number, 1 or more; that of the active one where the port is in use
+	Aggregator     int // number, 0 none: nobody was heard
 	Selected       Selected
 	Receive        Receive
 	Periodic       Periodic
@@ -111,41 +109,25 @@ func (m Mux) String() string {
 
 func (c Churn) String() string { return [...]string{"CHURN_MONITOR", "NO_CHURN", "CHURN"}[c] }
 
-// Memory is what outlives a process: what partners must not notice its end by. It changes only when a partner, the
-// selection or a Mux does.
-type Memory struct {
-	System SystemID     `json:"system"`
-	Ports  []PortMemory `json:"ports"`
-}
-
-// PortMemory is a port's part of a Memory.
-type PortMemory struct {
-	Name       string `json:"name"`
-	Number     uint16 `json:"number"`
-	Key        uint16 `json:"key"`
-	Aggregator int    `json:"aggregator"`
-	Mux        Mux    `json:"mux"`
-	Selected   bool   `json:"selected"`
-	Heard      bool   `json:"heard"`
-	Partner    Info   `json:"partner"`
-}
-
-// Own is the number that a NIC had, 0 none.
-func (m *Memory) Own(name string) uint16 {
-	if m != nil {
-		for i := range m.Ports {
-			if m.Ports[i].Name == name {
-				return m.Ports[i].Number
+// Status is the state.
+func (s *System) Status() Status {
+	st := Status{System: s.config.System, Active: s.active, Ports: make([]PortStatus, len(s.ports)), Hints: s.hints()}
+	for i := range s.ports {
+		p := &s.ports[i]
+		st.Ports[i] = PortStatus{
+			ID: p.ID, Actor: s.actorOf(p), Partner: p.partner, Aggregator: p.agg, Selected: p.selected,
+			Receive: p.receive, Periodic: p.periodic, Mux: p.mux, ActorChurn: p.actor.state, PartnerChurn: p.other.state,
+			Counters: p.counters, Heard: p.heard(), Answers: p.answers, Why: s.why(p),
+		}
+		switch {
+		case s.active != 0 && p.agg == s.active:
+			st.Key = p.key
+			if st.Partner.System.MAC == 0 || p.heard() {
+				st.Partner = Info{System: p.partner.System, Key: p.partner.Key}
 			}
+		case s.active == 0 && st.Key == 0:
+			st.Key = p.key
 		}
 	}
-	return 0
-}
-
-// MAC is the address of the system that remembered, 0 none.
-func (m *Memory) MAC() frame.MAC {
-	if m == nil {
-		return 0
-	}
-	return m.System.MAC
+	return st
 }

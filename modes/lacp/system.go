@@ -1,10 +1,30 @@
 package lacp
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // System is one end of the protocol, with all its ports. One goroutine uses it.
+//
+// Whatever happens first changes the variables of a port (receive.go), or of all (Configure); then settle runs the
+// Selection Logic and the Mux machines until nothing changes any more, and sends what follows from it.
 type System struct {
 	config Config
+	memory *Memory   // of a process before this one, nil none; not changed
+	began  time.Time // when the first Configure was
+	now    time.Time // the last time that was heard of
+	ports  []port    // by ID
+
+	active  int       // number of the active Aggregator, 0 none
+	coming  int       // of the one that is to take its place when it works, 0 none
+	proven  bool      // the active one has worked
+	told    lag       // what the last note about it said
+	blocked time.Time // since when the partner uses another Aggregator than we do
+	lonely  time.Time // since when nobody answers on any port
+
+	transaction uint32 // of the last marker
 }
 
 // Out is what is to be done. Frames are to be sent when what Status says is in force.
@@ -40,29 +60,194 @@ const (
 
 // New returns a system without ports. memory is what one before it remembered, nil nothing: ports of a name that is
 // in it go on as if nothing had happened, if their partners still speak within 3 s.
-func New(c Config, memory *Memory) *System { return &System{config: c} }
+func New(c Config, memory *Memory) *System { return &System{config: c, memory: memory} }
 
 // Configure has the system and its ports be as c and ports (by ID) say. Ports that are not in it any more say
 // farewell.
-func (s *System) Configure(now time.Time, c Config, ports []PortConfig) Out { return Out{} }
+func (s *System) Configure(now time.Time, c Config, ports []PortConfig) Out {
+	var out Out
+	s.now = now
+	if s.began.IsZero() {
+		s.began = now
+	}
+	renamed := c.System != s.config.System
+	gone := func(p port) bool {
+		return !slices.ContainsFunc(ports, func(q PortConfig) bool { return q.ID == p.ID && q.Name == p.Name })
+	}
+	for i := range s.ports {
+		if gone(s.ports[i]) {
+			s.farewell(now, &s.ports[i], &out)
+		}
+	}
+	s.config = c
+	s.ports = slices.DeleteFunc(s.ports, gone)
+	for _, pc := range ports {
+		p := s.port(pc.ID)
+		if p == nil {
+			s.ports = append(s.ports, port{untried: true})
+			p = &s.ports[len(s.ports)-1]
+			p.reset()
+		}
+		s.configure(now, p, pc)
+		if renamed && p.agg != 0 {
+			p.detach()
+		}
+	}
+	slices.SortFunc(s.ports, func(a, b port) int { return cmp.Compare(a.ID, b.ID) })
+	s.settle(now, &out)
+	return out
+}
+
+// configure has a port be as it is to be.
+func (s *System) configure(now time.Time, p *port, pc PortConfig) {
+	p.PortConfig = pc
+	if pc.SpeedBps != 0 {
+		p.class = classOf(pc.SpeedBps)
+	}
+	if p.untried && p.enabled() {
+		p.untried = false
+		if s.resume(now, p) {
+			return
+		}
+	}
+	if k := keyOf(s.config.UserKey, p.class, p.HalfDuplex); k != p.key {
+		p.key = k
+		p.detach()
+	}
+	p.enable(now)
+}
 
 // Receive takes in a frame of Group that came by a port. Whatever is in it, it costs little.
-func (s *System) Receive(now time.Time, port int, frame []byte) Out { return Out{} }
+func (s *System) Receive(now time.Time, port int, frame []byte) Out {
+	var out Out
+	s.now = now
+	p := s.port(port)
+	if p == nil || !p.enabled() {
+		return out
+	}
+	switch subtype(frame) {
+	case subtypeLACP:
+		d, err := ParsePDU(frame)
+		if err != nil || d.Actor.System.MAC == 0 || !p.pdus.take(now, bucketRate) {
+			p.counters.Bad++
+			return out
+		}
+		p.counters.PDUsIn++
+		s.hear(now, p, &d, &out)
+	case subtypeMarker:
+		m, err := ParseMarker(frame)
+		if err != nil || !p.markers.take(now, bucketRate) {
+			p.counters.Bad++
+			return out
+		}
+		s.mark(now, p, m, &out)
+		return out
+	default:
+		return out // of another slow protocol
+	}
+	s.settle(now, &out)
+	return out
+}
 
 // Tick does what time has come for.
-func (s *System) Tick(now time.Time) Out { return Out{} }
+func (s *System) Tick(now time.Time) Out {
+	var out Out
+	s.now = now
+	for i := range s.ports {
+		if p := &s.ports[i]; !p.expires.IsZero() && !now.Before(p.expires) {
+			s.expire(now, p, &out)
+		}
+	}
+	s.settle(now, &out)
+	return out
+}
 
 // Deadline is when the next Tick is wanted, zero never.
-func (s *System) Deadline() time.Time { return time.Time{} }
+func (s *System) Deadline() time.Time {
+	var d time.Time
+	sooner := func(t time.Time) {
+		if !t.IsZero() && (d.IsZero() || t.Before(d)) {
+			d = t
+		}
+	}
+	for i := range s.ports {
+		p := &s.ports[i]
+		sooner(p.expires)
+		sooner(p.actor.until)
+		sooner(p.other.until)
+		if p.mux == MuxWaiting {
+			sooner(s.ready(p))
+		}
+		sooner(s.next(p))
+	}
+	if !s.blocked.IsZero() {
+		sooner(s.blocked.Add(insistence))
+	}
+	if at := s.lonely.Add(loneliness); !s.lonely.IsZero() && s.now.Before(at) {
+		sooner(at)
+	}
+	return d
+}
 
 // Leave has all ports say farewell; the system ends with it.
-func (s *System) Leave(now time.Time) Out { return Out{} }
+func (s *System) Leave(now time.Time) Out {
+	var out Out
+	s.now = now
+	for i := range s.ports {
+		s.farewell(now, &s.ports[i], &out)
+	}
+	s.ports, s.active, s.coming = nil, 0, 0
+	return out
+}
 
-// Flush sends a marker by a port.
-func (s *System) Flush(now time.Time, port int) Out { return Out{} }
+// settle does what follows from the state of the ports.
+func (s *System) settle(now time.Time, out *Out) {
+	// A step can only follow from another one a few times; the bound is for what nobody thought of.
+	for range 8 + 8*len(s.ports) {
+		changed := s.selection(now)
+		for i := range s.ports {
+			changed = s.runMux(now, &s.ports[i]) || changed
+		}
+		if !changed {
+			break
+		}
+	}
+	s.announce(out)
+	alone := false
+	for i := range s.ports {
+		p := &s.ports[i]
+		s.monitor(now, p, out)
+		s.transmit(now, p, out)
+		alone = alone || p.enabled()
+	}
+	alone = alone && !slices.ContainsFunc(s.ports, func(p port) bool { return p.enabled() && p.heard() })
+	switch {
+	case !alone:
+		s.lonely = time.Time{}
+	case s.lonely.IsZero():
+		s.lonely = now
+	}
+}
 
-// Status is the state.
-func (s *System) Status() Status { return Status{} }
+// port finds a port by its ID.
+func (s *System) port(id int) *port {
+	i := slices.IndexFunc(s.ports, func(p port) bool { return p.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &s.ports[i]
+}
 
-// Memory is what a system that takes this one's place has to know.
-func (s *System) Memory() Memory { return Memory{} }
+// note notes something about a port. What a partner can bring about as often as it likes is noted now and then only.
+func (s *System) note(now time.Time, p *port, out *Out, k NoteKind, reason string) {
+	if p.notes.take(now, 0.1) {
+		out.Notes = append(out.Notes, Note{Kind: k, Port: p.ID, Reason: reason})
+	}
+}
+
+// clone returns a copy that goes its own way.
+func (s *System) clone() *System {
+	c := *s
+	c.ports = slices.Clone(s.ports)
+	return &c
+}

@@ -1,0 +1,103 @@
+package lacp
+
+import (
+	"slices"
+	"time"
+
+	"nicteam/internal/frame"
+)
+
+// Memory is what outlives a process: what partners must not notice its end by. It changes only when a partner, the
+// selection or a Mux does.
+type Memory struct {
+	System SystemID     `json:"system"`
+	Ports  []PortMemory `json:"ports"`
+}
+
+// PortMemory is a port's part of a Memory.
+type PortMemory struct {
+	Name       string `json:"name"`
+	Number     uint16 `json:"number"`
+	Key        uint16 `json:"key"`
+	Aggregator int    `json:"aggregator"`
+	Mux        Mux    `json:"mux"`
+	Selected   bool   `json:"selected"`
+	Heard      bool   `json:"heard"`
+	Partner    Info   `json:"partner"`
+}
+
+// Own is the number that a NIC had, 0 none.
+func (m *Memory) Own(name string) uint16 {
+	if p := m.of(name); p != nil {
+		return p.Number
+	}
+	return 0
+}
+
+// of is a NIC's part, nil none.
+func (m *Memory) of(name string) *PortMemory {
+	if m == nil {
+		return nil
+	}
+	i := slices.IndexFunc(m.Ports, func(p PortMemory) bool { return p.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &m.Ports[i]
+}
+
+// Memory is what a system that takes this one's place has to know.
+func (s *System) Memory() Memory {
+	m := Memory{System: s.config.System, Ports: make([]PortMemory, len(s.ports))}
+	for i := range s.ports {
+		p := &s.ports[i]
+		m.Ports[i] = PortMemory{
+			Name: p.Name, Number: p.Number, Key: p.key, Aggregator: p.agg, Mux: p.mux,
+			Selected: p.selected == InUse, Heard: p.heard(), Partner: p.partner,
+		}
+	}
+	return m
+}
+
+// resume has a port be where it was in the process before. Its partner is asked to speak at once by the wish for the
+// short timeout, and has 3 s for it. It reports whether the port was remembered as it is; else it starts as any other.
+func (s *System) resume(now time.Time, p *port) bool {
+	m := s.memory.of(p.Name)
+	if m == nil || now.After(s.began.Add(shortTimeout)) || s.memory.System != s.config.System || !m.Heard || m.Aggregator < 1 ||
+		m.Number != p.Number || m.Partner.System.MAC == s.config.System.MAC || p.HalfDuplex || m.Mux > MuxDistributing {
+		return false
+	}
+	if p.class == 0 {
+		// Its speed was not read yet; that alone makes it no other port.
+		p.class = classIn(m.Key)
+	}
+	if p.key = keyOf(s.config.UserKey, p.class, false); p.key != m.Key {
+		return false
+	}
+	p.partner, p.defaulted, p.resumed = m.Partner, false, true
+	p.receive = ReceiveCurrent
+	p.expires = now.Add(shortTimeout)
+	p.agg = m.Aggregator
+	p.changed = now
+	p.sent = Info{}
+	if m.Mux >= MuxAttached {
+		p.mux, p.selected = m.Mux, Standby
+		if m.Selected {
+			p.selected = InUse
+		}
+	}
+	if m.Selected && !p.Standby && !p.Leaving && s.active == 0 {
+		s.active, s.proven = p.agg, true
+		s.told = lagOf(p)
+	}
+	p.seen = s.actorOf(p)
+	return true
+}
+
+// MAC is the address of the system that remembered, 0 none.
+func (m *Memory) MAC() frame.MAC {
+	if m == nil {
+		return 0
+	}
+	return m.System.MAC
+}

@@ -1,0 +1,84 @@
+package lacp
+
+import "time"
+
+// port is one port with the variables of its machines. It has no pointers and no maps, so that copying it is all it
+// takes to try what would happen to it.
+type port struct {
+	PortConfig
+
+	class    uint8  // of the speed; the last one known, because drivers forget it while a link comes up
+	key      uint16 // Actor_Oper_Port_Key
+	agg      int    // number of the Aggregator, 0 none
+	selected Selected
+	receive  Receive
+	periodic Periodic
+	mux      Mux
+
+	partner   Info          // Partner_Oper
+	defaulted bool          // partner is what we assume of somebody we never heard
+	seen      Info          // what the partner's last PDU said of this port
+	resumed   bool          // goes on where a process before this one was; its partner was not heard yet
+	untried   bool          // had no carrier yet in this process
+	silence   time.Duration // how long nothing had been heard when the port expired
+	looped    time.Time     // when it last heard its own system
+	warned    time.Time     // when that was last noted
+
+	expires  time.Time // current_while_timer
+	waited   time.Time // wait_while_timer
+	patience time.Time // when it stops waiting for ports that come and go
+	speaks   time.Time // periodic_timer
+	actor    churn
+	other    churn // the partner
+
+	ntt     urgency      // Need To Transmit, for other reasons than that sent is not true any more
+	sent    Info         // what the last PDU said of this port
+	changed time.Time    // when that last became something else that matters to the partner
+	said    [3]time.Time // when the last PDUs were sent, the latest first
+
+	asked   uint32 // transaction of the last marker, 0 none is open
+	answers bool   // the partner answers markers
+
+	pdus, markers, questions, notes bucket // what is processed of each, at most
+	counters                        Counters
+}
+
+// enabled reports whether the port can take part: port_enabled and LACP_Enabled.
+func (p *port) enabled() bool { return p.Up && !p.HalfDuplex }
+
+// heard reports whether a partner is known and speaks.
+func (p *port) heard() bool { return p.receive == ReceiveCurrent }
+
+// usable reports whether the Aggregator can do anything with the port.
+func (p *port) usable() bool { return p.heard() && !p.Standby && !p.Leaving }
+
+// detach takes the port out of its Aggregator: it is another one that it belongs to.
+func (p *port) detach() {
+	p.agg, p.selected, p.mux = 0, Unselected, MuxDetached
+	p.waited, p.patience = time.Time{}, time.Time{}
+}
+
+// bucket limits how often something is done: 5 times at once, and 5 times a second. So it is never more than 10
+// times in any second, without a record of each time.
+type bucket struct {
+	level float64 // taken
+	at    time.Time
+}
+
+const (
+	bucketSize = 5
+	bucketRate = 5 // a second
+)
+
+// take reports whether it may be done once more.
+func (b *bucket) take(now time.Time, rate float64) bool {
+	if d := now.Sub(b.at).Seconds(); d > 0 {
+		b.level = max(0, b.level-d*rate)
+		b.at = now
+	}
+	if b.level > bucketSize-1 {
+		return false
+	}
+	b.level++
+	return true
+}

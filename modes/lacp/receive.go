@@ -1,0 +1,169 @@
+package lacp
+
+import (
+	"fmt"
+	"time"
+)
+
+// The times of clause 6.4.4.
+const (
+	fastPeriodic  = time.Second
+	slowPeriodic  = 30 * time.Second
+	shortTimeout  = 3 * time.Second
+	longTimeout   = 90 * time.Second
+	churnTime     = 60 * time.Second
+	aggregateWait = 2 * time.Second
+)
+
+// nobody is the partner that is assumed where none was heard: it asks for a PDU a second, because two systems that
+// both fell to the slow rate would need half a minute to find each other again.
+var nobody = Info{State: ShortTimeout}
+
+// reset begins anew, without a partner: INITIALIZE.
+func (p *port) reset() {
+	p.receive = ReceiveInitialize
+	p.partner, p.seen, p.defaulted, p.resumed = nobody, Info{}, true, false
+	p.expires = time.Time{}
+	p.answers, p.asked = false, 0
+	p.detach()
+}
+
+// enable follows port_enabled and LACP_Enabled.
+func (p *port) enable(now time.Time) {
+	switch {
+	case !p.Up:
+		if p.receive != ReceivePortDisabled {
+			p.receive = ReceivePortDisabled
+			p.silent(time.Time{})
+			p.detach()
+		}
+	case p.HalfDuplex:
+		if p.receive != ReceiveLACPDisabled {
+			p.reset()
+			p.silent(time.Time{})
+			p.partner.State &^= Aggregation
+			p.receive = ReceiveLACPDisabled
+		}
+	case p.receive == ReceiveInitialize || p.receive == ReceivePortDisabled || p.receive == ReceiveLACPDisabled:
+		p.receive = ReceiveExpired
+		p.partner.State |= ShortTimeout
+		p.silent(now.Add(shortTimeout))
+		p.sent = Info{} // whatever it said before the link came up, it says it again at once
+	}
+}
+
+// silent has the partner be one that does not speak, until a time if it is not zero.
+func (p *port) silent(until time.Time) {
+	p.partner.State &^= Synchronization
+	p.expires = until
+	p.resumed = false
+	p.looped = time.Time{}
+	p.asked = 0
+}
+
+// expire is what happens when current_while_timer has run out.
+func (s *System) expire(now time.Time, p *port, out *Out) {
+	switch p.receive {
+	case ReceiveCurrent:
+		p.silence = p.timeout(&s.config)
+		p.receive = ReceiveExpired
+		looped := p.looped
+		p.silent(now.Add(shortTimeout))
+		p.looped = looped
+		p.partner.State |= ShortTimeout
+		s.note(now, p, out, PartnerChanged, "partner "+p.partner.System.MAC.String()+" silent for "+seconds(p.silence))
+	case ReceiveExpired:
+		p.receive = ReceiveDefaulted
+		p.expires = time.Time{}
+		p.partner, p.seen, p.defaulted = nobody, Info{}, true
+		p.answers = false
+		p.detach()
+	default:
+		p.expires = time.Time{}
+	}
+}
+
+// timeout is for how long the partner may say nothing.
+func (p *port) timeout(c *Config) time.Duration {
+	if c.Fast || p.resumed {
+		return shortTimeout
+	}
+	return longTimeout
+}
+
+// hear takes in a PDU: CURRENT.
+func (s *System) hear(now time.Time, p *port, d *PDU, out *Out) {
+	if d.Actor.System.MAC == s.config.System.MAC {
+		p.looped = now
+		if p.warned.IsZero() || now.Sub(p.warned) >= time.Minute {
+			p.warned = now
+			out.Notes = append(out.Notes, Note{Kind: Looped, Port: p.ID, Reason: "it hears its own system: its link is a loop, or leads to another port of this team"})
+		}
+		return
+	}
+	p.looped = time.Time{}
+	was, known := p.partner, !p.defaulted
+	other := different(&was, &d.Actor) // update_Selected
+	if other {
+		p.detach()
+		p.answers = false
+	}
+	switch {
+	case !known:
+		s.note(now, p, out, PartnerChanged, "partner "+name(&d.Actor)+" answers")
+	case other:
+		s.note(now, p, out, PartnerChanged, "partner is "+name(&d.Actor)+", was "+name(&was))
+	case !p.heard():
+		s.note(now, p, out, PartnerChanged, "partner "+name(&d.Actor)+" answers again")
+	}
+
+	me := s.actorOf(p)
+	p.seen = d.Partner
+	if stale(&p.seen, &me) { // update_NTT
+		p.ntt = max(p.ntt, calm)
+	}
+	if d.Actor.State.Has(ShortTimeout) && !was.State.Has(ShortTimeout) {
+		p.ntt = soon
+	}
+
+	// recordPDU
+	p.partner, p.defaulted, p.resumed = d.Actor, false, false
+	if !maintained(&me, d) || !matched(&me, d) {
+		p.partner.State &^= Synchronization
+	}
+	if p.mux >= MuxCollecting && p.heard() {
+		switch {
+		case !p.partner.State.Has(Synchronization):
+			s.note(now, p, out, PartnerChanged, "partner "+name(&p.partner)+" is not in sync any more")
+		case p.mux == MuxDistributing && !p.partner.State.Has(Collecting):
+			s.note(now, p, out, PartnerChanged, "partner "+name(&p.partner)+" does not collect any more")
+		}
+	}
+	p.receive = ReceiveCurrent
+	p.expires = now.Add(p.timeout(&s.config))
+}
+
+// different reports whether a partner's port is another one, or belongs into another Aggregator.
+func different(a, b *Info) bool {
+	return a.System != b.System || a.Key != b.Key || a.Port != b.Port || a.PortPriority != b.PortPriority || (a.State^b.State)&Aggregation != 0
+}
+
+// matched reports whether the partner knows us as we are; where it cannot aggregate it need not.
+func matched(me *Info, d *PDU) bool {
+	return !different(me, &d.Partner) || !d.Actor.State.Has(Aggregation)
+}
+
+// maintained reports whether one of both sides speaks without being spoken to.
+func maintained(me *Info, d *PDU) bool {
+	return d.Actor.State.Has(Activity) || me.State.Has(Activity) && d.Partner.State.Has(Activity)
+}
+
+// stale reports whether a partner has to be told again who we are. The standard leaves Collecting out: a lost PDU
+// would then have it wait for up to 30 s.
+func stale(seen, me *Info) bool {
+	return different(seen, me) || (seen.State^me.State)&(Activity|ShortTimeout|Synchronization|Collecting) != 0
+}
+
+func name(i *Info) string { return fmt.Sprintf("%v (key %d, port %d)", i.System.MAC, i.Key, i.Port) }
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%d s", int(d.Seconds())) }
