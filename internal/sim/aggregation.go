@@ -13,6 +13,7 @@ type aggregation struct {
 	mode    modes.Mode
 	life    int           // how often the team's process began
 	began   time.Duration // the last time
+	memory  *lacp.Memory  // what the process wants to be remembered
 	Refused uint64        // frames of data that came by members on which it did not collect
 	turned  time.Duration // when slots began to go over; never: none does
 	Forced  int           // how often some of them may have had to
@@ -50,7 +51,7 @@ func (c *pacedHeard) many() bool { return c.n > 8 }
 func (t *Team) newLoop(memory *lacp.Memory) {
 	t.life++
 	t.began = t.w.now
-	loop, err := team.NewLoop(t.config, team.LoopOptions{Adapter: t.mac, Salt: t.salt, NewMode: func(s modes.Settings) (modes.Mode, error) {
+	loop, err := team.NewLoop(t.config, team.LoopOptions{Adapter: t.mac, Salt: t.salt, Memory: memory, NewMode: func(s modes.Settings) (modes.Mode, error) {
 		m, err := modes.New(s)
 		t.mode = m
 		return m, err

@@ -150,6 +150,9 @@ func (t *Team) execute(out *team.Output) {
 		}
 	}
 	t.carrier = out.Carrier
+	if out.Memory != nil {
+		t.memory = out.Memory
+	}
 	if out.Tell != 0 {
 		t.tells++
 		t.tell(*out, t.tells, t.config.AnnounceCount)

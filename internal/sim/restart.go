@@ -1,0 +1,54 @@
+package sim
+
+import (
+	"time"
+
+	"nicteam/modes"
+	"nicteam/modes/lacp"
+	"nicteam/team"
+)
+
+// Restart kills the team's process, and has another one take its place after some time, with what the first one
+// remembered if it may. The adapter stays, and so do the hosts on it.
+func (t *Team) Restart(after time.Duration, remembers bool) {
+	t.w.Tell("%s: its process is killed", t.Name)
+	var memory *lacp.Memory
+	if remembers {
+		memory = t.memory
+	}
+	nics, weights := t.stop()
+	t.w.After(after, func() {
+		t.w.Tell("%s: its process begins anew, remembers %v", t.Name, memory != nil)
+		t.newLoop(memory)
+		for i, n := range nics {
+			t.Add(n, weights[i])
+		}
+	})
+}
+
+// stop ends the process: nothing is said to anybody.
+func (t *Team) stop() (nics []*NIC, weights []float64) {
+	t.life++
+	t.tells++
+	t.deadline.stop()
+	t.pacing.stop()
+	t.measuring.stop()
+	t.flooding.stop()
+	for _, id := range t.ids {
+		m := t.members[id]
+		m.nic.up, m.nic.watch, m.nic.filter, m.nic.promisc = nil, nil, nil, false
+		nics, weights = append(nics, m.nic), append(weights, m.weight)
+		t.members[id] = nil
+	}
+	t.ids, t.plan, t.carrier = nil, &modes.Plan{Next: -1}, false
+	t.picker = modes.Picker{Seed: t.picker.Seed}
+	t.began, t.turned = never, never
+	clear(t.met)
+	return nics, weights
+}
+
+// Delete ends the team for good.
+func (t *Team) Delete() {
+	t.handle(team.End{})
+	t.stop()
+}
