@@ -16,6 +16,9 @@ KERNELFLAGS ?=
 SEEDS       ?= 1000
 START       ?= 0
 
+# A program with the race detector waits at its end for a second, unless told not to; tests start hundreds.
+export GORACE ?= atexit_sleep_ms=0
+
 .PHONY: build install demo test test-unit test-kernels sim bench fuzz lint generate fmt cover tools clean
 
 build:

@@ -31,7 +31,7 @@ func (w *world) furnish() {
 	w.t.Helper()
 	labtest.Tool(w.t, "ip", "iproute2")
 	w.sh(`
-		for n in eth1 eth2; do echo 0 >/proc/sys/net/ipv6/conf/$n/accept_dad; done
+		if [ -e /proc/sys/net/ipv6/conf/eth3 ]; then echo 1 >/proc/sys/net/ipv6/conf/eth3/accept_dad; fi
 		ip link set eth1 mtu 1450
 		ip addr add 10.9.0.11/24 dev eth1 label eth1:web
 		ip addr add 10.9.0.12/24 dev eth1

@@ -79,6 +79,8 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	if o.NICs == 0 {
 		o.NICs = 2
 	}
+	// The kernel's check of new addresses for duplicates takes up to two seconds. What is made later has it.
+	labtest.Must(t, w.box.Sysctl("ipv6/conf/default/accept_dad", "0"))
 	var ports []string
 	for i := 1; i <= o.NICs; i++ {
 		nic, port := fmt.Sprintf("eth%d", i), fmt.Sprintf("p%d", i)
@@ -95,6 +97,7 @@ func newWorld(t testing.TB, o worldOptions) *world {
 			labtest.Must(t, line.Shape(o.Rate))
 		}
 	}
+	labtest.Must(t, w.box.Sysctl("ipv6/conf/default/accept_dad", "1"))
 	labtest.Cable(t, w.peer, "eth0", w.sw, "uplink", lab.CableOptions{})
 	if o.LAG {
 		var err error
