@@ -15,7 +15,7 @@ import (
 
 // agree notes what the mode has agreed after everything else has been decided, and has the owner remember what
 // partners must not notice the end of this process by.
-func (l *Loop) agree(out *Output) {
+func (l *Loop) agree(now time.Time, out *Output) {
 	for key := range l.warned {
 		if strings.HasPrefix(key, warnAgreement) {
 			delete(l.warned, key)
@@ -31,7 +31,37 @@ func (l *Loop) agree(out *Output) {
 	for i, hint := range l.agreement.Hints {
 		l.warned[fmt.Sprintf("%s%02d", warnAgreement, i)] = hint
 	}
-	l.remember(&l.agreement.Memory, out)
+	l.remember(l.withInherited(now, l.agreement.Memory), out)
+}
+
+// inheritFor is how long what a process before this one left of members that have not joined yet is worth keeping:
+// after that their partners have given us up.
+const inheritFor = 3 * time.Second
+
+// withInherited adds to a memory the members of the process before this one that have not joined yet: this one may die
+// as soon as that one. Later only their numbers are left, which never change.
+func (l *Loop) withInherited(now time.Time, m lacp.Memory) *lacp.Memory {
+	if l.inherited == nil || l.inherited.System != m.System {
+		return &m
+	}
+	left := l.inherited
+	if now.Sub(l.born) > inheritFor {
+		left = identity(left)
+	}
+	m.Ports = slices.Clone(m.Ports)
+	for _, p := range left.Ports {
+		if m.Own(p.Name) == 0 {
+			m.Ports = append(m.Ports, p)
+		}
+	}
+	return &m
+}
+
+// disown forgets what was inherited of a member that has left.
+func (l *Loop) disown(name string) {
+	if l.inherited != nil {
+		l.inherited.Ports = slices.DeleteFunc(l.inherited.Ports, func(p lacp.PortMemory) bool { return p.Name == name })
+	}
 }
 
 // warnAgreement begins the keys of warnings that stand while the mode's hints do.
@@ -42,8 +72,12 @@ func (l *Loop) remember(m *lacp.Memory, out *Output) {
 	if was := l.memory; was != nil && was.System == m.System && slices.Equal(was.Ports, m.Ports) {
 		return
 	}
-	l.memory = &lacp.Memory{System: m.System, Ports: slices.Clone(m.Ports)}
+	l.memory = kept(m)
 	out.Memory = l.memory
+}
+
+func kept(m *lacp.Memory) *lacp.Memory {
+	return &lacp.Memory{System: m.System, Ports: slices.Clone(m.Ports)}
 }
 
 // identity is what is left of a memory when partners have been told farewell, or nobody knows what they think: who we
@@ -63,7 +97,7 @@ func identity(m *lacp.Memory) *lacp.Memory {
 // mode it says farewell.
 func (l *Loop) replaceMode(now time.Time, m modes.Mode, out *Output) {
 	if a := l.agreed(l.mode); a != nil {
-		l.remember(&a.Memory, out)
+		l.remember(l.withInherited(now, a.Memory), out)
 		if l.cfg.Mode != modes.LACP {
 			l.end(now, out)
 		}

@@ -41,7 +41,9 @@ type Loop struct {
 	agreement *modes.Agreement // of the mode, nil for one that agrees nothing
 	memory    *lacp.Memory     // as last handed out
 	handed    *lacp.Memory     // for the mode, until it knows
-	ended     bool             // the team has said farewell
+	inherited *lacp.Memory     // of the process before this one
+	born      time.Time
+	ended     bool // the team has said farewell
 
 	path, pathReason string // the data path that moves the frames, and why that one
 
@@ -84,13 +86,16 @@ func NewLoop(cfg Config, o LoopOptions) (*Loop, error) {
 		l.memory = identity(l.memory)
 	}
 	l.mode, l.handed = m, l.memory
+	if l.memory != nil {
+		l.inherited = kept(l.memory)
+	}
 	return l, nil
 }
 
 // Handle takes in what happened at now and says what is to be done. now never goes back.
 func (l *Loop) Handle(now time.Time, in Input) Output {
 	if !l.begun {
-		l.begun, l.since = true, now
+		l.begun, l.since, l.born = true, now, now
 	}
 	var out Output
 	if p := l.take(now, in, &out); p != nil {
@@ -312,6 +317,7 @@ func (l *Loop) leave(now time.Time, in Leave, out *Output) *Problem {
 		l.cfg.Active = ""
 	}
 	delete(l.flooded, m.id)
+	l.disown(m.link.Name)
 	delete(l.warned, "filter "+m.link.Name)
 	l.event(out, now, "member-removed", m.link.Name, "")
 	return nil

@@ -21,7 +21,7 @@ func (l *Loop) settle(now time.Time, out *Output) {
 		l.plans(now, out)
 	}
 	l.complain()
-	l.agree(out)
+	l.agree(now, out)
 	l.assess(now, out)
 	out.Carrier = l.state != "down"
 	if out.Tell != 0 {

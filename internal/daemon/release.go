@@ -19,14 +19,18 @@ func (s *session) release() (steps []string, err error) {
 		_ = s.team.Leave(context.Background(), name, true) // one that never joined
 	}
 	back, err := s.host.ReleaseAll(func() {
+		_ = s.team.End(context.Background()) // while there is a way to say so
 		_ = s.path.Apply(&modes.Plan{})
 	})
 	steps = append(steps, back.Notes...)
 	if err != nil {
+		_ = s.team.Resume(context.Background())
 		s.choice.resume()
 		return steps, err
 	}
+	name := s.team.Config().Team
 	s.stop()
+	s.places.forgetMemory(name)
 	if _, err := s.host.Finish(); err != nil {
 		return steps, err
 	}
@@ -65,6 +69,7 @@ func (s *session) revert(name string, cause error) error {
 	if back == nil { // nothing is left to ask or to go on with
 		_ = os.Remove(s.places.socket(name))
 		_ = os.Remove(s.places.running(name))
+		s.places.forgetMemory(name)
 	}
 	p := &team.Problem{Kind: team.Reverted, What: "start " + name, Why: cause.Error() + "; the host was put back as it was",
 		Fix: "mend the cause and repeat the command", Err: cause}

@@ -74,6 +74,7 @@ func restore(p Places, name string) (steps []string, err error) {
 	}
 	_ = os.Remove(p.socket(name))
 	_ = os.Remove(p.running(name))
+	p.forgetMemory(name)
 	if !p.comesBack(name) {
 		p.forgetPast(name)
 	}

@@ -119,7 +119,7 @@ func (s *session) build(ctx context.Context, c team.Config, again bool, rep repo
 	if err := s.host.Up(s.adapter.Index()); err != nil {
 		return err
 	}
-	if err := s.run(c); err != nil {
+	if err := s.run(c, again); err != nil {
 		return err
 	}
 	if err := s.warnAwaited(ctx); err != nil {
@@ -145,8 +145,8 @@ func (s *session) build(ctx context.Context, c team.Config, again bool, rep repo
 	if err := s.team.Announce(ctx); err != nil {
 		return err
 	}
-	if !s.awaitForwarding(ctx) {
-		rep.send(report{Warning: "no member has a link yet: the team forwards as soon as one has"})
+	if why := s.awaitForwarding(ctx); why != "" {
+		rep.send(report{Warning: why})
 	}
 	s.team.Record("takeover", "", "members "+joined(names))
 	return ctx.Err()
@@ -199,8 +199,8 @@ func (s *session) openAdapter(c team.Config, mac frame.MAC, mtu int, again bool)
 }
 
 // run starts the data path and the control loop.
-func (s *session) run(c team.Config) (err error) {
-	c.Members = slices.Concat(c.Members, s.awaited) // for their weights
+func (s *session) run(c team.Config, again bool) (err error) {
+	c.Members = slices.Concat(c.Members, s.awaited) // for their weights and priorities
 	r, err := relay.New(relay.Options{Adapter: s.adapter, TSO: c.TSO, USO: c.USO, Logger: s.log})
 	if err != nil {
 		return err
@@ -211,6 +211,7 @@ func (s *session) run(c team.Config) (err error) {
 	s.team, err = team.New(team.Options{
 		Config: c, MAC: s.adapter.MAC(), Salt: binary.NativeEndian.Uint64(salt[:]),
 		Adapter: s.adapter, Datapath: s.path, Source: s.host,
+		Memory: s.remembered(c.Team, again), Remember: s.remember(c.Team),
 		Announcer: announcer{s.host, s.adapter.Index()}, AdapterInfo: s.adapterStatus,
 		DatapathName: pathRelay, DatapathReason: whyStarts, Log: s.log,
 	})
@@ -292,20 +293,34 @@ func (s *session) addresses(c team.Config, names []string, rep reporter) error {
 	return nil
 }
 
-// awaitForwarding waits until a member may send, while there is hope.
-func (s *session) awaitForwarding(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	for look := time.NewTicker(2 * time.Millisecond); ; {
-		if st := s.team.Status(); st.State != "down" && st.Adapter.Carrier {
-			look.Stop()
-			return true
+const (
+	// forwardsIn is how long a team with a link needs at most until it forwards …
+	forwardsIn = time.Second
+	// … and agreesIn where it must first agree with a partner, or give up to find one.
+	agreesIn = 8 * time.Second
+)
+
+// awaitForwarding waits until a member may send, while there is hope. It returns why none may, "" when one does.
+func (s *session) awaitForwarding(ctx context.Context) (why string) {
+	begun := time.Now()
+	look := time.NewTicker(2 * time.Millisecond)
+	defer look.Stop()
+	for {
+		st := s.team.Status()
+		if st.State != "down" && st.Adapter.Carrier {
+			return ""
+		}
+		linked := slices.ContainsFunc(st.Members, func(m team.MemberStatus) bool { return m.Link })
+		switch waited := time.Since(begun); {
+		case !linked && waited > forwardsIn:
+			return "no member has a link yet: the team forwards as soon as one has"
+		case linked && waited > forwardsIn && (st.LACP == nil || waited > agreesIn):
+			return "the team does not forward yet: " + st.Reason
 		}
 		select {
 		case <-look.C:
 		case <-ctx.Done():
-			look.Stop()
-			return false
+			return "the team does not forward yet: " + st.Reason
 		}
 	}
 }

@@ -1,0 +1,84 @@
+package daemon
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"nicteam/modes"
+	"nicteam/modes/lacp"
+)
+
+// memory is what 802.3ad goes on with when another process takes this one's place. It lies beside the socket: what
+// partners think of us does not outlive a boot.
+func (p Places) memory(name string) string { return filepath.Join(p.RunDir, name+".lacp") }
+
+// forgetMemory removes it: partners have been told farewell, or will find a new team there.
+func (p Places) forgetMemory(name string) {
+	_ = os.Remove(p.memory(name))
+	_ = os.Remove(p.memory(name) + unfinished)
+}
+
+// memorySchema names the document in the file.
+const memorySchema = "nicteam.lacp-memory/v1"
+
+type memoryDocument struct {
+	Schema string `json:"schema"`
+	lacp.Memory
+}
+
+// remembered is what the process before this one left, nil nothing. Only one that goes on with its adapter may use it.
+// What cannot be read is worth a word in the log, not more: the partners are negotiated with anew.
+func (s *session) remembered(name string, again bool) *lacp.Memory {
+	if !again {
+		s.places.forgetMemory(name)
+		return nil
+	}
+	b, err := readPast(s.places.memory(name))
+	if b == nil && err == nil {
+		return nil
+	}
+	m := &lacp.Memory{}
+	if err == nil {
+		m, err = memoryOf(b)
+	}
+	if err != nil {
+		s.log.Warn("LACP begins anew", "team", name, "err", err)
+		return nil
+	}
+	return m
+}
+
+// errMemory is a file that was not written by a team's process.
+var errMemory = errors.New("what is remembered makes no sense")
+
+// memoryOf reads a memory that makes sense.
+func memoryOf(b []byte) (*lacp.Memory, error) {
+	var d memoryDocument
+	if err := json.Unmarshal(b, &d); err != nil {
+		return nil, errors.Join(errMemory, err)
+	}
+	names, numbers := map[string]bool{}, map[uint16]bool{}
+	for _, p := range d.Ports {
+		if p.Name == "" || names[p.Name] || p.Number == 0 || numbers[p.Number] || p.Mux > lacp.MuxDistributing || p.Aggregator < 0 || p.Aggregator > modes.MaxMembers {
+			return nil, errMemory
+		}
+		names[p.Name], numbers[p.Number] = true, true
+	}
+	if d.Schema != memorySchema || len(d.Ports) > 0 && (d.System.MAC == 0 || d.System.MAC.Multicast()) {
+		return nil, errMemory
+	}
+	return &d.Memory, nil
+}
+
+// remember keeps a memory for the next process.
+func (s *session) remember(name string) func(*lacp.Memory) {
+	return func(m *lacp.Memory) {
+		err := replace(s.places.memory(name), func(w io.Writer) error { return json.NewEncoder(w).Encode(memoryDocument{memorySchema, *m}) })
+		if err != nil {
+			s.log.Warn("LACP is not remembered: partners will notice the next start", "team", name, "err", err)
+		}
+	}
+}
