@@ -60,8 +60,11 @@ func enough(st *State, staying MemberSet) bool {
 	return staying.Len() >= max(st.Settings.MinMembers, 1)
 }
 
-// share fills Weights for the members of the set, in proportion to what the user gave them.
-func share(pl *Plan, st *State, set MemberSet) {
+// share fills Weights for the members of the set.
+func share(pl *Plan, st *State, set MemberSet) { pl.Weights = shares(st, set) }
+
+// shares are those of the members of the set, in proportion to what the user gave them.
+func shares(st *State, set MemberSet) (w [MaxMembers]uint32) {
 	var most float64
 	for _, m := range st.Members {
 		if set.Has(m.ID) {
@@ -70,9 +73,10 @@ func share(pl *Plan, st *State, set MemberSet) {
 	}
 	for _, m := range st.Members {
 		if set.Has(m.ID) {
-			pl.Weights[m.ID] = uint32(max(math.Round(weight(m)/most*MaxShare), 1))
+			w[m.ID] = uint32(max(math.Round(weight(m)/most*MaxShare), 1))
 		}
 	}
+	return w
 }
 
 // weight is a member's weight, 1 when it makes no sense.

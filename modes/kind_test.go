@@ -99,15 +99,16 @@ func TestNamesComeBack(t *testing.T) {
 }
 
 func TestNew(t *testing.T) {
-	for _, k := range []Kind{LACP} {
-		for _, balance := range []bool{true, false} {
-			_, err := New(Settings{Kind: k, Balance: balance})
-			if !errors.Is(err, ErrNotInBuild) || !strings.Contains(err.Error(), "not in this build yet") {
-				t.Errorf("%v: got %v", k, err)
-			}
+	for _, balance := range []bool{true, false} {
+		m, err := New(Settings{Kind: LACP, Balance: balance})
+		if _, ok := m.(*aggregation); !ok || err != nil {
+			t.Errorf("balance %v: got %T, %v", balance, m, err)
+		}
+		if pl := m.Plan(); pl.Spread != SpreadNone || pl.Collecting != 0 || !m.Deadline().IsZero() {
+			t.Errorf("plans before it has a state: %+v", pl)
 		}
 	}
-	if m, err := New(Settings{Kind: 77, Balance: true}); err == nil || errors.Is(err, ErrNotInBuild) {
+	if m, err := New(Settings{Kind: 77, Balance: true}); err == nil {
 		t.Errorf("mode 77: got %v, %v", m, err)
 	}
 	for _, k := range []Kind{ELB, RoundRobin, ActiveBackup, XOR, Broadcast} {

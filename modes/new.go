@@ -1,21 +1,15 @@
 package modes
 
-import (
-	"errors"
-	"fmt"
-)
-
-// ErrNotInBuild says that a mode is known but not made yet.
-var ErrNotInBuild = errors.New("not in this build yet")
+import "fmt"
 
 // New returns the mode that the settings ask for. It plans nothing until it has been handed a
-// State. Changing Kind or Balance takes another New; all other settings come with the State.
-// The error wraps ErrNotInBuild.
+// State. Changing Kind takes another New, and so does changing Balance but in 802.3ad, which would have to begin anew
+// with its partners; all other settings come with the State.
 func New(s Settings) (Mode, error) {
 	switch s.Kind {
-	case ELB, RoundRobin, ActiveBackup, XOR, Broadcast:
 	case LACP:
-		return nil, fmt.Errorf("mode %v: %w", s.Kind, ErrNotInBuild)
+		return newAggregation(), nil
+	case ELB, RoundRobin, ActiveBackup, XOR, Broadcast:
 	default:
 		return nil, fmt.Errorf("%v: no such mode", s.Kind)
 	}

@@ -1,6 +1,8 @@
 package team
 
 import (
+	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -128,10 +130,15 @@ func TestLoopDrainAndLeave(t *testing.T) {
 	r.link(1, true)
 	r.link(2, true)
 	r.events()
+	r.run(time.Second)
 
 	r.do(Drain{Name: "eth3"})
 	r.wantProblem(NotFound, `no member "eth3": the members are eth1, eth2`)
 	out := r.do(Drain{Name: "eth1"})
+	if !r.plan.Distributing.Has(a) || r.plan.From == nil || slices.Contains(r.plan.Slots, uint8(a)) {
+		t.Errorf("its slots do not go over: plan %+v", r.plan)
+	}
+	r.run(drainQuiet)
 	if out.ID != a || r.plan.Distributing.Has(a) || !r.plan.Collecting.Has(a) {
 		t.Errorf("drain of %d: id %d, plan %+v", a, out.ID, r.plan)
 	}
@@ -265,11 +272,12 @@ func TestLoopChange(t *testing.T) {
 			t.Errorf("plan %+v", r.plan)
 		}
 	})
-	t.Run("mode not in this build", func(t *testing.T) {
+	t.Run("refused mode", func(t *testing.T) {
 		r := start(t)
 		was := r.l.Config()
+		r.l.newMode = func(modes.Settings) (modes.Mode, error) { return nil, errors.New("no such mode") }
 		set(r, func(c *Config) { c.Mode = modes.LACP; c.Hash = modes.Layer2 })
-		r.wantProblem(Failed, "not in this build yet")
+		r.wantProblem(Failed, "no such mode")
 		if diff := cmp.Diff(was, r.l.Config(), cmpopts.EquateComparable(was.Gateway)); diff != "" {
 			t.Errorf("refused, and changed (-want +got):\n%s", diff)
 		}

@@ -1,0 +1,152 @@
+package modes
+
+import (
+	"fmt"
+	"slices"
+
+	"nicteam/modes/lacp"
+)
+
+// choice is who works for all where not all work together. It is chosen as in active-backup (election.go), among those
+// by which somebody answers:
+//
+//   - with balance off. The others stand by, agreed with the partner, so that one exchange of PDUs puts them in use. Of
+//     two that work the new one is in use before the old one stands by.
+//   - while nobody answers by any port, if Settings.LACP.Fallback is on: that is a switch without LACP, for which the
+//     member is like any NIC. What is heard on a port ends it.
+type choice struct {
+	active int       // who works for all, or is to as soon as it may; -1 none
+	reason string    // why, in words
+	left   string    // what became of one that is no member any more, in words
+	alone  bool      // nobody answers, so active works without a partner's consent
+	wanted MemberSet // who is not to stand by
+	shown  int       // who was last said to be active, unsaid if that is no member any more
+}
+
+// unsaid is nobody that anybody was told of.
+const unsaid = -2
+
+// follow takes in the next State: an id may be another NIC's now.
+func (c *choice) follow(was, st *State) {
+	m, n := find(was, c.active), find(st, c.active)
+	if m != nil && (n == nil || n.Name != m.Name) {
+		c.left = lost(was, st, c.active)
+		c.active, c.shown = -1, unsaid
+	}
+}
+
+// choose decides who works for all.
+func (a *aggregation) choose() {
+	c, was := &a.choice, a.choice.alone
+	c.alone, c.wanted = a.unanswered(), 0
+	if a.st.Settings.Balance && !c.alone {
+		if c.active >= 0 || c.shown != -1 {
+			c.active, c.reason, c.left = -1, "all work together", ""
+			if was {
+				c.reason = "a partner answers"
+			}
+		}
+		return
+	}
+	to, reason := choose(a.candidates(), c.active)
+	if to >= 0 {
+		c.wanted = c.wanted.With(to)
+	}
+	if to == c.active && c.left == "" {
+		if c.alone && !was {
+			c.reason = "nobody answers"
+		}
+		return
+	}
+	if !c.alone && a.gradual(c.active, to) {
+		c.wanted = c.wanted.With(c.active)
+		return
+	}
+	why := c.left
+	if why == "" {
+		why = a.lost(c.active)
+	}
+	c.active, c.reason, c.left = to, reason, ""
+	if why != "" {
+		c.reason = why + ", " + c.reason
+	}
+	if c.alone {
+		c.reason = "nobody answers, " + c.reason
+	}
+}
+
+// unanswered reports whether a member is to work alone. It begins when every port has waited in vain, and lasts until
+// one hears something; a port that has just come up is still waiting.
+func (a *aggregation) unanswered() bool {
+	if !a.st.Settings.LACP.Fallback {
+		return false
+	}
+	up, waiting := false, false
+	for i := range a.status.Ports {
+		p := &a.status.Ports[i]
+		if m := find(&a.st, p.ID); m == nil || !m.Usable {
+			continue
+		}
+		if p.Heard {
+			return false
+		}
+		up = true
+		waiting = waiting || p.Receive != lacp.ReceiveDefaulted && p.Receive != lacp.ReceiveLACPDisabled
+	}
+	return a.choice.alone || up && !waiting
+}
+
+// candidates is the State as the election is to see it: members by which nobody answers are not usable where somebody
+// answers by another one.
+func (a *aggregation) candidates() *State {
+	var heard MemberSet
+	for i := range a.status.Ports {
+		if a.status.Ports[i].Heard {
+			heard = heard.With(a.status.Ports[i].ID)
+		}
+	}
+	if heard == 0 {
+		return &a.st
+	}
+	st := a.st
+	st.Members = slices.Clone(a.st.Members)
+	for i := range st.Members {
+		st.Members[i].Usable = st.Members[i].Usable && heard.Has(st.Members[i].ID)
+	}
+	return &st
+}
+
+// gradual reports whether one that works goes on until another one may send.
+func (a *aggregation) gradual(from, to int) bool {
+	p, q := a.port(from), a.port(to)
+	return p != nil && q != nil && a.may().Has(from) && !q.Distributing() && p.Aggregator == q.Aggregator
+}
+
+// lost says why the active member is so no more, "" if it could be.
+func (a *aggregation) lost(id int) string {
+	if why := lost(&a.st, &a.st, id); why != "" {
+		return why
+	}
+	if m, p := find(&a.st, id), a.port(id); m != nil && p != nil && !p.Distributing() && p.Why != "" {
+		return fmt.Sprintf("%s: %s", m.Name, p.Why)
+	}
+	return ""
+}
+
+// next returns the member that would be chosen if the active one died.
+func (a *aggregation) next() int {
+	after := *a.candidates()
+	after.Members = slices.DeleteFunc(slices.Clone(after.Members), func(m Member) bool { return m.ID == a.choice.active })
+	id, _ := choose(&after, -1)
+	return id
+}
+
+// port returns the state of a member's port, nil where there is none.
+func (a *aggregation) port(id int) *lacp.PortStatus {
+	for i := range a.status.Ports {
+		if a.status.Ports[i].ID == id {
+			return &a.status.Ports[i]
+		}
+	}
+	return nil
+}

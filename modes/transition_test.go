@@ -1,0 +1,316 @@
+package modes
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// step is where the slots of two Plans differ.
+func moved(a, b []uint8) (slots []int) {
+	for s := range a {
+		if a[s] != b[s] {
+			slots = append(slots, s)
+		}
+	}
+	return slots
+}
+
+func TestSlotsGoOverToOneThatJoins(t *testing.T) {
+	st := state(XOR, 2)
+	m := start(st)
+	was := m.Plan()
+	if was.From != nil || !m.Deadline().IsZero() {
+		t.Fatal("slots that nobody had go over")
+	}
+	st.Members = append(st.Members, member(2))
+	m.Handle(t0, st)
+	pl := m.Plan()
+	if !slices.Equal(pl.From, was.Slots) || pl.Mark != 1 || pl.Turn == 0 || pl.Skew != DefaultSkew || pl.Distributing != 0b111 {
+		t.Errorf("%+v", pl)
+	}
+	gone := moved(pl.From, pl.Slots)
+	if len(gone) < 200 || len(gone) > 500 {
+		t.Errorf("%d slots go over, want about a third of %d", len(gone), SlotCount)
+	}
+	for _, s := range gone {
+		if pl.Slots[s] != 2 {
+			t.Errorf("slot %d goes over to %d", s, pl.Slots[s])
+		}
+	}
+	if want := t0.Add(goingOver); !m.Deadline().Equal(want) {
+		t.Errorf("deadline %v, want %v", m.Deadline(), want)
+	}
+	m.Handle(t0.Add(goingOver-1), Tick{})
+	if m.Plan() != pl {
+		t.Error("a tick before the end made another Plan")
+	}
+	m.Handle(t0.Add(goingOver), Tick{})
+	end := m.Plan()
+	if end.From != nil || end.Mark != 0 || end.Turn != 0 || !slices.Equal(end.Slots, pl.Slots) || !m.Deadline().IsZero() {
+		t.Errorf("at the end: %+v", end)
+	}
+}
+
+func TestSlotsOfDeadMembersGoAtOnce(t *testing.T) {
+	st := state(XOR, 3)
+	m := start(st)
+	was := m.Plan()
+	m.Handle(t0, change(st, func(m []Member) { m[1].Usable = false }))
+	pl := m.Plan()
+	if pl.From != nil || pl.Distributing != 0b101 || slices.Contains(pl.Slots, 1) {
+		t.Errorf("%+v", pl)
+	}
+	for _, s := range moved(was.Slots, pl.Slots) {
+		if was.Slots[s] != 1 {
+			t.Errorf("slot %d of a survivor moved", s)
+		}
+	}
+}
+
+func TestSlotsLeaveInADrain(t *testing.T) {
+	st := state(XOR, 3)
+	m := start(st)
+	was := m.Plan()
+	m.Handle(t0, change(st, func(m []Member) { m[1].Draining = true }))
+	pl := m.Plan()
+	if !slices.Equal(pl.From, was.Slots) || slices.Contains(pl.Slots, 1) || pl.Distributing != 0b111 || pl.Weights[1] != 0 {
+		t.Errorf("%+v", pl)
+	}
+	m.Handle(t0.Add(goingOverDrain), Tick{})
+	if pl := m.Plan(); pl.From != nil || pl.Distributing != 0b101 || !pl.Collecting.Has(1) {
+		t.Errorf("after it: %+v", pl)
+	}
+}
+
+// While slots go over, nothing else moves them but death.
+func TestSlotsGoOverOneAfterTheOther(t *testing.T) {
+	one, two, three, four := state(XOR, 1), state(XOR, 2), state(XOR, 3), state(XOR, 4)
+	m := start(one)
+	m.Handle(t0, two)
+	first := m.Plan()
+	m.Handle(t0.Add(time.Millisecond), three)
+	pl := m.Plan()
+	if !slices.Equal(pl.Slots, first.Slots) || !slices.Equal(pl.From, first.From) || pl.Turn != first.Turn {
+		t.Error("slots were sent elsewhere on their way")
+	}
+	if pl.Distributing != 0b111 || pl.Weights[2] != 0 {
+		t.Errorf("the third one: distributing %b, weights %v", pl.Distributing, pl.Weights)
+	}
+	m.Handle(t0.Add(goingOver), Tick{})
+	second := m.Plan()
+	if !slices.Equal(second.From, first.Slots) || second.Turn == first.Turn || !slices.Contains(second.Slots, 2) {
+		t.Errorf("the third one's turn did not come: %+v", second)
+	}
+	m.Handle(t0.Add(2*goingOver), Tick{})
+	if m.Plan().From != nil {
+		t.Error("the second turn does not end")
+	}
+
+	// One that is leaving does not wait for long.
+	m.Handle(t0.Add(time.Second), four)
+	m.Handle(t0.Add(time.Second), change(four, func(m []Member) { m[0].Draining = true }))
+	if d := m.Deadline().Sub(t0.Add(time.Second)); d != goingOverDrain/2 {
+		t.Errorf("its turn comes after %v", d)
+	}
+	m.Handle(m.Deadline(), Tick{})
+	m.Handle(m.Deadline(), Tick{})
+	if pl := m.Plan(); pl.From != nil || pl.Distributing != 0b1110 {
+		t.Errorf("after the drain: %+v", pl)
+	}
+}
+
+func TestSlotsStayWithAnotherModeThatHashesAlike(t *testing.T) {
+	st := state(XOR, 3)
+	st.Before = start(state(XOR, 2)).Plan()
+	if pl := start(st).Plan(); !slices.Equal(pl.From, st.Before.Slots) {
+		t.Errorf("%+v", pl)
+	}
+	st.Settings.Salt++
+	if pl := start(st).Plan(); pl.From != nil {
+		t.Error("slots of another hash went over")
+	}
+}
+
+// Marks and what they clear, as slots_moving.go has it.
+func TestMarkers(t *testing.T) {
+	var over transition
+	w := func(ids ...int) (w [MaxMembers]uint32) {
+		for _, id := range ids {
+			w[id] = MaxShare
+		}
+		return w
+	}
+	put := func() *Plan {
+		pl := emptyPlan()
+		over.put(pl, 0, 0)
+		return pl
+	}
+	a, ab := w(0, 1), w(0, 1, 2)
+	over.aim(t0, &a, 0b11, 0)
+	if over.ask(t0) != 0 {
+		t.Error("asks for nothing")
+	}
+	over.aim(t0, &ab, 0b111, 0)
+	if got := over.ask(t0); got != 0b11 {
+		t.Errorf("asks %b, want the old members", got)
+	}
+	if pl := put(); pl.Mark != 1 || pl.Cleared != [MaxMembers]uint32{} {
+		t.Errorf("mark %d, cleared %v", pl.Mark, pl.Cleared)
+	}
+	over.flushed(1)
+	if pl := put(); pl.Cleared[1] != 1 || pl.Cleared[0] != 0 {
+		t.Errorf("cleared %v", pl.Cleared)
+	}
+	if over.ask(t0.Add(askAgain-1)) != 0 {
+		t.Error("asks too soon")
+	}
+	// Only who has answered is asked again; a late answer is to the mark that was asked under.
+	if got := over.ask(t0.Add(askAgain)); got != 0b10 {
+		t.Errorf("asks %b", got)
+	}
+	over.flushed(0)
+	if pl := put(); pl.Mark != 2 || pl.Cleared[0] != 1 || pl.Cleared[1] != 1 {
+		t.Errorf("mark %d, cleared %v", pl.Mark, pl.Cleared)
+	}
+	over.flushed(1)
+	over.flushed(2)
+	if pl := put(); pl.Cleared[1] != 2 || pl.Cleared[2] != 0 {
+		t.Errorf("cleared %v", pl.Cleared)
+	}
+	over.aim(t0.Add(goingOver), &ab, 0b111, 0)
+	if over.flushed(0); over.ask(t0.Add(time.Hour)) != 0 || !over.asks().IsZero() {
+		t.Error("asks when nothing goes over")
+	}
+}
+
+// Whatever happens: a slot names only who may send; it moves only if it must, that is, its member may not send or the
+// shares are others; while slots go over none goes anywhere else; and it ends in time.
+func TestGoingOver(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		st := state(XOR, rapid.IntRange(1, 5).Draw(t, "members"))
+		m, err := New(st.Settings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := t0
+		was := m.Plan()
+		var since time.Time
+		var dead MemberSet
+		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+			ev := Event(Tick{})
+			if rapid.Bool().Draw(t, "wait") {
+				now = now.Add(time.Duration(rapid.IntRange(1, 150).Draw(t, "ms")) * time.Millisecond)
+				if d := m.Deadline(); !d.IsZero() && d.Before(now) {
+					now = d
+				}
+			} else {
+				dead = 0
+				st = change(st, func(m []Member) {
+					i := rapid.IntRange(0, len(m)-1).Draw(t, "which")
+					switch rapid.IntRange(0, 3).Draw(t, "what") {
+					case 0:
+						m[i].Usable = !m[i].Usable
+					case 1:
+						m[i].Draining = !m[i].Draining
+					case 2:
+						m[i].Weight = rapid.Float64Range(0.1, 10).Draw(t, "weight")
+					}
+				})
+				ev = st
+			}
+			for _, mem := range st.Members {
+				if !mem.Usable {
+					dead = dead.With(mem.ID)
+				}
+			}
+			m.Handle(now, ev)
+			pl := m.Plan()
+			check(t, pl)
+			if pl.Distributing&dead != 0 {
+				t.Fatalf("%b may not send, %b do", dead, pl.Distributing)
+			}
+			if pl.Spread == SpreadSlots && was.Spread == SpreadSlots {
+				for s := range pl.Slots {
+					from := pl.Slots[s]
+					if pl.From != nil {
+						from = pl.From[s]
+					}
+					at := was.Slots[s]
+					if was.From != nil && pl.Turn == was.Turn {
+						at = was.From[s]
+					}
+					if from != at && !dead.Has(int(at)) {
+						t.Fatalf("slot %d went from %d to %d at once", s, at, from)
+					}
+					if pl.Turn != 0 && pl.Turn == was.Turn && pl.Slots[s] != was.Slots[s] && !dead.Has(int(was.Slots[s])) {
+						t.Fatalf("slot %d was sent elsewhere on its way", s)
+					}
+				}
+			}
+			if pl.From == nil {
+				since = time.Time{}
+			} else if pl.Turn != was.Turn {
+				since = now
+			}
+			if !since.IsZero() && !now.Before(since.Add(goingOver)) {
+				t.Fatalf("slots still go over after %v", now.Sub(since))
+			}
+			was = pl
+		}
+		for range 4 {
+			if d := m.Deadline(); !d.IsZero() {
+				m.Handle(d, Tick{})
+			}
+		}
+		pl := m.Plan()
+		if pl.From != nil || !m.Deadline().IsZero() {
+			t.Fatal("it does not end")
+		}
+		if pl.Spread == SpreadSlots && !slices.Equal(pl.Slots, shareSlots(&pl.Weights)) {
+			t.Fatal("slots are not where shares have them")
+		}
+	})
+}
+
+// check looks for what no Plan may have.
+func check(t interface{ Fatalf(string, ...any) }, pl *Plan) {
+	if (pl.Spread == SpreadNone) != (pl.Distributing == 0) {
+		t.Fatalf("spread %d with %b distributing", pl.Spread, pl.Distributing)
+	}
+	if pl.Spread == SpreadSingle && pl.Distributing != MemberSet(0).With(pl.Single) {
+		t.Fatalf("single %d with %b distributing", pl.Single, pl.Distributing)
+	}
+	if pl.Spread != SpreadSlots {
+		if pl.Slots != nil || pl.From != nil || pl.Weights != [MaxMembers]uint32{} {
+			t.Fatalf("slots with spread %d", pl.Spread)
+		}
+		return
+	}
+	for id, w := range pl.Weights {
+		if w > 0 && !pl.Distributing.Has(id) {
+			t.Fatalf("%d has a share and may not send", id)
+		}
+	}
+	for s, id := range pl.Slots {
+		if id == NoMember || !pl.Distributing.Has(int(id)) || pl.Weights[id] == 0 {
+			t.Fatalf("slot %d is %d's, of %b with shares %v", s, id, pl.Distributing, pl.Weights)
+		}
+	}
+	if pl.From == nil {
+		if pl.Mark != 0 || pl.Turn != 0 || pl.Skew != 0 {
+			t.Fatalf("mark %d, turn %d, skew %v of nothing", pl.Mark, pl.Turn, pl.Skew)
+		}
+		return
+	}
+	if pl.Mark == 0 || pl.Turn == 0 || pl.Skew <= 0 || slices.Equal(pl.From, pl.Slots) {
+		t.Fatalf("mark %d, turn %d, skew %v", pl.Mark, pl.Turn, pl.Skew)
+	}
+	for s, id := range pl.From {
+		if !pl.Distributing.Has(int(id)) {
+			t.Fatalf("slot %d comes from %d, which may not send", s, id)
+		}
+	}
+}
