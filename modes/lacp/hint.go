@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// loneliness is how long nobody answers until that is worth a hint.
+// loneliness is how long nobody answers on a port until that is worth a hint.
 const loneliness = 10 * time.Second
 
 // why says in words why a port does not distribute, "" if it does.
@@ -58,8 +58,10 @@ func (s *System) hints() []string {
 		hints = append(hints, list(looped)+plural(looped, " hears its", " hear their")+
 			" own LACPDUs: the cable is a loop or leads to another port of this team. Connect each port to the switch, none to another")
 	}
-	silent := s.names(func(p *port) bool { return p.enabled() && !s.loops(p) })
-	if len(silent) > 0 && !s.lonely.IsZero() && s.now.Sub(s.lonely) >= loneliness {
+	silent := s.names(func(p *port) bool {
+		return !p.quiet.IsZero() && s.now.Sub(p.quiet) >= loneliness && !s.loops(p)
+	})
+	if len(silent) > 0 {
 		h := "no LACPDU has come by " + list(silent) + ": the switch's ports are not in a LACP group. Put them into one, or use another mode"
 		if s.config.Passive {
 			h = "no LACPDU has come by " + list(silent) + ": either the switch's ports are not in a LACP group, or both sides are passive and wait for each other to begin. Make this side active (lacp_active on)"

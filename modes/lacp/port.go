@@ -21,6 +21,7 @@ type port struct {
 	resumed   bool          // goes on where a process before this one was; its partner was not heard yet
 	untried   bool          // had no carrier yet in this process
 	silence   time.Duration // how long nothing had been heard when the port expired
+	quiet     time.Time     // since when nobody is heard
 	looped    time.Time     // when it last heard its own system
 	warned    time.Time     // when that was last noted
 

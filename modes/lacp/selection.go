@@ -35,9 +35,11 @@ type group struct {
 	partner    SystemID
 }
 
-// insistence is how long the better one of two systems, each of which uses another one of the Aggregators between
-// them, insists on its own. The other one gives in at once; so they do not both change over at the same time.
-const insistence = 3 * time.Second
+// How long a system stays with its choice of an Aggregator though the partner made another one.
+const (
+	grace      = time.Second     // the partner's ports may only be late
+	insistence = 3 * time.Second // of the better one of two systems: the other one has given in by then, if it can
+)
 
 // selection runs the Selection Logic: it gives ports their Aggregators, chooses the active one, and says of each port
 // whether it is in use. It reports whether anything changed.
@@ -159,31 +161,45 @@ func (s *System) choose(now time.Time, groups []group) (active, coming int) {
 		}).number, 0
 	}
 	cur := groups[i]
-	if !cur.answered && cur.attached {
-		// The partner does not follow us; is there another one where it waits for us to?
-		other := slices.MinFunc(groups, func(a, b group) int { return cmp.Or(first(a.answered, b.answered), s.compare(a, b)) })
-		if other.answered {
+	if cur.attached && !cur.answered {
+		// The partner does not follow us. Is there another Aggregator where it waits for us to?
+		other := slices.MinFunc(groups, func(a, b group) int {
+			return cmp.Or(first(a.attached && a.answered, b.attached && b.answered), s.compare(a, b))
+		})
+		if other.attached && other.answered {
 			if blocked.IsZero() {
 				blocked = now
 			}
-			if other.partner != cur.partner || other.partner.better(s.config.System) || now.Sub(blocked) >= insistence {
-				return other.number, 0
+			if until := blocked.Add(s.patience(cur, other)); now.Before(until) {
+				s.blocked, s.yields = blocked, until
+				return cur.number, 0
 			}
-			s.blocked = blocked
-			return cur.number, 0
+			return other.number, 0
 		}
 	}
 	switch {
 	case want.number == cur.number:
 		return cur.number, 0
-	case !cur.works && !cur.answered && !s.proven:
+	case !s.proven && !(cur.attached && cur.answered):
 		return want.number, 0 // nothing is lost by it
 	case s.config.Select == Stable || s.primary(want, cur) >= 0:
 		return cur.number, 0
-	case !cur.works && !cur.answered && want.answered || want.works:
+	case want.works:
 		return want.number, 0
 	}
 	return cur.number, want.number
+}
+
+// patience is for how long the active Aggregator may be one that the partner does not use while it is in sync on
+// another one. Two systems that chose differently must not both change over at the same time: the better one insists.
+func (s *System) patience(cur, other group) time.Duration {
+	switch {
+	case cur.partner == other.partner && s.config.System.better(cur.partner):
+		return insistence
+	case s.proven:
+		return 0
+	}
+	return grace
 }
 
 // primary compares Aggregators by what ad_select names, negative where a is better.
@@ -230,7 +246,7 @@ func (s *System) announce(out *Out) {
 	switch {
 	case s.active == 0 && s.told != lag{}:
 		s.told = lag{}
-		out.Notes = append(out.Notes, Note{Kind: AggregatorChanged, Port: -1, Reason: "no aggregator is active: no partner is left"})
+		out.Notes = append(out.Notes, Note{Kind: AggregatorChanged, Port: -1, Reason: "no aggregator is active any more"})
 	case s.active != 0 && s.proven:
 		i := slices.IndexFunc(s.ports, func(p port) bool { return p.agg == s.active })
 		l := lagOf(&s.ports[i])

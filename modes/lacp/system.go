@@ -22,7 +22,7 @@ type System struct {
 	proven  bool      // the active one has worked
 	told    lag       // what the last note about it said
 	blocked time.Time // since when the partner uses another Aggregator than we do
-	lonely  time.Time // since when nobody answers on any port
+	yields  time.Time // when we give in
 
 	transaction uint32 // of the last marker
 }
@@ -87,11 +87,10 @@ func (s *System) Configure(now time.Time, c Config, ports []PortConfig) Out {
 			s.ports = append(s.ports, port{untried: true})
 			p = &s.ports[len(s.ports)-1]
 			p.reset()
-		}
-		s.configure(now, p, pc)
-		if renamed && p.agg != 0 {
+		} else if renamed {
 			p.detach()
 		}
+		s.configure(now, p, pc)
 	}
 	slices.SortFunc(s.ports, func(a, b port) int { return cmp.Compare(a.ID, b.ID) })
 	s.settle(now, &out)
@@ -179,12 +178,12 @@ func (s *System) Deadline() time.Time {
 			sooner(s.ready(p))
 		}
 		sooner(s.next(p))
+		if at := p.quiet.Add(loneliness); !p.quiet.IsZero() && s.now.Before(at) {
+			sooner(at)
+		}
 	}
 	if !s.blocked.IsZero() {
-		sooner(s.blocked.Add(insistence))
-	}
-	if at := s.lonely.Add(loneliness); !s.lonely.IsZero() && s.now.Before(at) {
-		sooner(at)
+		sooner(s.yields)
 	}
 	return d
 }
@@ -213,19 +212,16 @@ func (s *System) settle(now time.Time, out *Out) {
 		}
 	}
 	s.announce(out)
-	alone := false
 	for i := range s.ports {
 		p := &s.ports[i]
 		s.monitor(now, p, out)
 		s.transmit(now, p, out)
-		alone = alone || p.enabled()
-	}
-	alone = alone && !slices.ContainsFunc(s.ports, func(p port) bool { return p.enabled() && p.heard() })
-	switch {
-	case !alone:
-		s.lonely = time.Time{}
-	case s.lonely.IsZero():
-		s.lonely = now
+		switch {
+		case !p.enabled() || p.heard():
+			p.quiet = time.Time{}
+		case p.quiet.IsZero():
+			p.quiet = now
+		}
 	}
 }
 
