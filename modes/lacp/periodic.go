@@ -37,8 +37,12 @@ func (p *port) period() time.Duration {
 
 // unsettled reports whether more PDUs are due than the partner asks for: it may have missed one.
 func (s *System) unsettled(now time.Time, p *port, me *Info) bool {
-	if !p.heard() || now.Sub(p.changed) >= insist {
+	since := now.Sub(p.changed)
+	switch {
+	case !p.heard() || since >= insist:
 		return false
+	case (p.seen.State^me.State)&Distributing != 0 && since < shortTimeout:
+		return true // no partner answers to that, so it is only said a few times
 	}
 	return p.resumed || stale(&p.seen, me) || p.selected == InUse && p.mux >= MuxAttached && p.mux < MuxDistributing
 }

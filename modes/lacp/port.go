@@ -34,7 +34,7 @@ type port struct {
 
 	ntt     urgency      // Need To Transmit, for other reasons than that sent is not true any more
 	sent    Info         // what the last PDU said of this port
-	changed time.Time    // when that last became something else that matters to the partner
+	changed time.Time    // when that last became something else
 	said    [3]time.Time // when the last PDUs were sent, the latest first
 
 	asked   uint32 // transaction of the last marker, 0 none is open

@@ -51,7 +51,7 @@ func (s *System) transmit(now time.Time, p *port, out *Out) {
 	if u == never || now.Before(p.allowed(u)) {
 		return
 	}
-	if stale(&p.sent, &me) {
+	if p.sent != me {
 		p.changed = now
 		s.pace(now, p, &me)
 	}
