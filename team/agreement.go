@@ -93,14 +93,10 @@ func identity(m *lacp.Memory) *lacp.Memory {
 	return id
 }
 
-// replaceMode puts m in the place of the mode. One 802.3ad after another goes on where the other was; before another
-// mode it says farewell.
+// replaceMode puts m in the place of the mode, which says farewell first.
 func (l *Loop) replaceMode(now time.Time, m modes.Mode, out *Output) {
-	if a := l.agreed(l.mode); a != nil {
-		l.remember(l.withInherited(now, a.Memory), out)
-		if l.cfg.Mode != modes.LACP {
-			l.end(now, out)
-		}
+	if !l.ended {
+		l.end(now, out)
 	}
 	l.mode, l.handed = m, l.memory
 	l.unmeasured()

@@ -27,8 +27,8 @@ func (l *Loop) change(now time.Time, next Config, out *Output) *Problem {
 		next.Active = ""
 	}
 	was := l.cfg
-	other := next.Mode != was.Mode || next.Balance != was.Balance
-	if other {
+	// 802.3ad takes balance as it comes: partners are not to notice.
+	if next.Mode != was.Mode || next.Balance != was.Balance && next.Mode != modes.LACP {
 		l.cfg = next
 		m, err := l.newMode(l.settings())
 		if err != nil {
