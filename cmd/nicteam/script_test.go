@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the transcripts. They know two commands more:
 //
 //	exits CODE nicteam …   runs it and wants that exit code; an error has its three lines
-//	team NAME STATE [MODE] runs a pretended team in $NICTEAM_RUN_DIR until the script ends; active-backup, or elb
+//	team NAME STATE [MODE] runs a pretended team in $NICTEAM_RUN_DIR until the script ends; active-backup, elb or 802.3ad
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "../../testdata/script",
@@ -129,11 +129,37 @@ func (p *pretended) Status() *team.Status {
 		s.Reason = "eth2 is down: carrier lost"
 		s.Members[1].State, s.Members[1].Link, s.Members[1].Reason = "down", false, "carrier lost"
 	}
+	if p.mode == "802.3ad" {
+		s.Mode, s.Active = p.mode, ""
+		p.agree(s)
+		return s
+	}
 	if p.mode != "" {
 		s.Mode, s.Settings.ReceiveBalance, s.FlowMoves = p.mode, true, &team.FlowMoves{Forced: 12}
 		s.Members[0].RateBps, s.Members[0].RateSource = 2e8, "measured"
 	}
 	return s
+}
+
+// agree is what 802.3ad has agreed by eth1; eth2 stands by, or has no partner.
+func (p *pretended) agree(s *team.Status) {
+	we, they := team.LACPSystem{System: "02:00:00:00:00:01", SystemPriority: 65535, Key: 9}, team.LACPSystem{System: "02:00:00:00:00:99", SystemPriority: 4096, Key: 21}
+	s.LACP = &team.LACPStatus{Aggregator: 1, Actor: we, Partner: they}
+	works := []string{"activity", "aggregation", "synchronization", "collecting", "distributing"}
+	s.Members[0].LACP = &team.MemberLACP{Actor: team.LACPPort{LACPSystem: we, Port: 1, PortPriority: 255, State: works},
+		Partner: team.LACPPort{LACPSystem: they, Port: 7, PortPriority: 1, State: append([]string{"timeout"}, works...)}, Aggregator: 1,
+		Receive: "CURRENT", Periodic: "FAST", Mux: "DISTRIBUTING", Selected: "SELECTED", ActorChurn: "NO_CHURN", PartnerChurn: "NO_CHURN",
+		Counters: team.LACPCounters{PDUsIn: 12, PDUsOut: 34, MarkersIn: 1, MarkersOut: 2, Bad: 3}}
+	other := *s.Members[0].LACP
+	other.Aggregator, other.Mux, other.Selected, other.Why = 2, "ATTACHED", "STANDBY", "aggregator 2 stands by"
+	other.Actor.State, other.Actor.Port = []string{"activity", "aggregation"}, 2
+	if p.state != "up" {
+		other.Receive, other.Mux, other.Selected, other.Why = "DEFAULTED", "DETACHED", "UNSELECTED", "nobody answers"
+		other.Actor.State = []string{"activity", "aggregation", "defaulted"}
+		other.Partner = team.LACPPort{LACPSystem: team.LACPSystem{System: nobody}, State: []string{"timeout"}}
+		s.Members[1].Link, s.Members[1].Reason = true, other.Why
+	}
+	s.Members[1].LACP = &other
 }
 
 func (p *pretended) Peers(context.Context) (*control.Peers, error) {

@@ -61,6 +61,9 @@ func (a *app) showStatus(s *team.Status, l lately, now time.Time) {
 	}
 	a.table(memberRows(s, l))
 	a.say("  in all  in %s  out %s", volume(s.RX.Bytes), volume(s.TX.Bytes))
+	if s.LACP != nil {
+		a.showLACP(s)
+	}
 	if f := s.FlowMoves; f != nil && f.Forced > 0 {
 		a.say("  flows moved to even out the NICs: %d", f.Forced)
 	}

@@ -68,6 +68,42 @@ team0 has met no peer yet
 	}
 }
 
+func TestShowLACP(t *testing.T) {
+	var b strings.Builder
+	a := &app{out: &b}
+	s := (&pretended{name: "team0", state: "up", mode: "802.3ad"}).Status()
+	a.showStatus(s, lately{}, s.Since.Add(90*time.Second))
+	a.verbose = true
+	s = (&pretended{name: "team0", state: "degraded", mode: "802.3ad"}).Status()
+	a.showLACP(s)
+	s.LACP.Aggregator = 0
+	a.verbose = false
+	a.showLACP(s)
+	want := `team0  802.3ad  up  for 1m 30s
+  10.9.0.1/24  MAC 02:00:00:00:00:01  MTU 1500  data path relay
+  NIC   STATE    SPEED       IN  OUT  SHARE  LOST  WHY
+  eth1  up       1 Gbit/s    -   -    -      -
+  eth2  standby  2.5 Gbit/s  -   -    -      3
+  in all  in 0 B  out 0 B
+  LACP: we are 02:00:00:00:00:01, priority 65535, key 9; aggregator 1 with 02:00:00:00:00:99, priority 4096, key 21
+  PORT  AGG  RECEIVE  MUX           STATE     PARTNER'S  PARTNER
+  eth1  1    CURRENT  DISTRIBUTING  A-GSCD--  ATGSCD--   02:00:00:00:00:99 key 21 port 7
+  eth2  2    CURRENT  ATTACHED      A-G-----  ATGSCD--   02:00:00:00:00:99 key 21 port 7
+  LACP: we are 02:00:00:00:00:01, priority 65535, key 9; aggregator 1 with 02:00:00:00:00:99, priority 4096, key 21
+  PORT  AGG  RECEIVE    MUX           STATE     PARTNER'S  PARTNER                          PERIODIC  SELECTED    CHURN              PDUS IN  OUT  MARKERS IN  OUT  BAD
+  eth1  1    CURRENT    DISTRIBUTING  A-GSCD--  ATGSCD--   02:00:00:00:00:99 key 21 port 7  FAST      SELECTED    NO_CHURN/NO_CHURN  12       34   1           2    3
+  eth2  2    DEFAULTED  DETACHED      A-G---F-  -T------   -                                FAST      UNSELECTED  NO_CHURN/NO_CHURN  12       34   1           2    3
+  STATE: A active, T short timeout, G can be aggregated, S in sync, C collecting, D distributing, F nobody heard, E expired
+  LACP: we are 02:00:00:00:00:01, priority 65535, key 9; no aggregator is in use
+  PORT  AGG  RECEIVE    MUX           STATE     PARTNER'S  PARTNER
+  eth1  1    CURRENT    DISTRIBUTING  A-GSCD--  ATGSCD--   02:00:00:00:00:99 key 21 port 7
+  eth2  2    DEFAULTED  DETACHED      A-G---F-  -T------   -
+`
+	if d := cmp.Diff(want, b.String()); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
 func TestShowList(t *testing.T) {
 	var b strings.Builder
 	a := &app{out: &b}

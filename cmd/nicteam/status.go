@@ -16,7 +16,8 @@ func (a *app) statusCmd() *cobra.Command {
 		Short: "Show the state of a team, or of all",
 		Long: `Shows the state of a team and of its NICs, of all teams when none is named. With --json
 there is one document (nicteam.status/v1) a line. With --check it ends with exit code 7 when a
-team is degraded or down. IN, OUT and SHARE are of the last five seconds.`,
+team is degraded or down. IN, OUT and SHARE are of the last five seconds. What is shown of a team
+in mode 802.3ad is told by nicteam help 802.3ad; -v shows more of it.`,
 		Example: `  nicteam status
   nicteam status team0 --json
   nicteam status team0 --check -q`,

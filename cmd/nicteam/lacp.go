@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+
+	"nicteam/team"
+)
+
+// showLACP is what both sides have agreed, for people; with -v counters too.
+func (a *app) showLACP(s *team.Status) {
+	of := s.LACP
+	head := fmt.Sprintf("  LACP: we are %s", end(of.Actor))
+	switch {
+	case of.Aggregator == 0:
+		head += "; no aggregator is in use"
+	default:
+		head += fmt.Sprintf("; aggregator %d with %s", of.Aggregator, end(of.Partner))
+	}
+	a.say("%s", head)
+	rows := [][]string{{"  PORT", "AGG", "RECEIVE", "MUX", "STATE", "PARTNER'S", "PARTNER"}}
+	if a.verbose {
+		rows[0] = append(rows[0], "PERIODIC", "SELECTED", "CHURN", "PDUS IN", "OUT", "MARKERS IN", "OUT", "BAD")
+	}
+	for i := range s.Members {
+		m := s.Members[i].LACP
+		if m == nil {
+			continue
+		}
+		row := []string{"  " + s.Members[i].Name, number(m.Aggregator), m.Receive, m.Mux, bits(m.Actor.State), bits(m.Partner.State), partnerCell(m)}
+		if a.verbose {
+			c := m.Counters
+			row = append(row, m.Periodic, m.Selected, m.ActorChurn+"/"+m.PartnerChurn, fmt.Sprint(c.PDUsIn), fmt.Sprint(c.PDUsOut), fmt.Sprint(c.MarkersIn), fmt.Sprint(c.MarkersOut), fmt.Sprint(c.Bad))
+		}
+		rows = append(rows, row)
+	}
+	a.table(rows)
+	if a.verbose {
+		a.say("  STATE: A active, T short timeout, G can be aggregated, S in sync, C collecting, D distributing, F nobody heard, E expired")
+	}
+}
+
+func end(s team.LACPSystem) string {
+	return fmt.Sprintf("%s, priority %d, key %d", s.System, s.SystemPriority, s.Key)
+}
+
+// partnerCell is who is at the other end of a port, as far as it was heard.
+func partnerCell(m *team.MemberLACP) string {
+	if m.Partner.System == nobody {
+		return "-"
+	}
+	return fmt.Sprintf("%s key %d port %d", m.Partner.System, m.Partner.Key, m.Partner.Port)
+}
+
+// nobody is the system of a partner that was not heard.
+const nobody = "00:00:00:00:00:00"
+
+func number(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return fmt.Sprint(n)
+}
+
+// stateBits are the flags of a LACPDU from bit 0 on, and the letters that stand for them.
+var stateBits = []struct {
+	name   string
+	letter byte
+}{{"activity", 'A'}, {"timeout", 'T'}, {"aggregation", 'G'}, {"synchronization", 'S'}, {"collecting", 'C'}, {"distributing", 'D'}, {"defaulted", 'F'}, {"expired", 'E'}}
+
+// bits writes flags as letters, a dash for one that is not set.
+func bits(names []string) string {
+	set := map[string]bool{}
+	for _, n := range names {
+		set[n] = true
+	}
+	b := make([]byte, len(stateBits))
+	for i, s := range stateBits {
+		b[i] = '-'
+		if set[s.name] {
+			b[i] = s.letter
+		}
+	}
+	return string(b)
+}
