@@ -51,31 +51,3 @@ func TestCarrierLossActsAtOnce(t *testing.T) {
 	w.carrier(1, true)
 	agree(t, w, a, b, 3200*time.Millisecond, 0, 1)
 }
-
-func TestMemoryKeepsPartnersCalm(t *testing.T) {
-	w, a, b := linked(t, 2, func(a, b *side) { b.config.Fast = false; a.config.Fast = false })
-	agree(t, w, a, b, 4*time.Second, 0, 1)
-	w.run(time.Minute)
-	w.after = func() {
-		if !uses(b.System, 0, 1) || !uses(a.System, 0, 1) {
-			t.Fatalf("at %v: uses %v %v", w.now.Sub(start), distributing(a.System), distributing(b.System))
-		}
-	}
-	m := a.Memory()
-	w.run(2 * time.Second)
-	since := w.now
-	notes := len(w.notes[1])
-	a.restart(&m)
-	for i := range 2 {
-		if w.count(0, i, since) != 1 || !w.last(0, i).Actor.State.Has(ShortTimeout) {
-			t.Errorf("port %d: the first PDU does not ask for a quick answer: %+v", i, w.last(0, i))
-		}
-	}
-	w.run(3 * time.Minute)
-	if got := w.notes[1][notes:]; len(got) > 0 {
-		t.Errorf("the partner noticed: %v", got)
-	}
-	if w.last(0, 0).Actor.State != 0x3d {
-		t.Errorf("state %#x", w.last(0, 0).Actor.State)
-	}
-}
