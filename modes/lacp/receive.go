@@ -91,16 +91,22 @@ func (p *port) timeout(c *Config) time.Duration {
 	return longTimeout
 }
 
+// loop reports whether a PDU is one of our own, and notes it. It is not counted with what the partner says: however
+// many of them go round, the partner is heard.
+func (s *System) loop(now time.Time, p *port, d *PDU, out *Out) bool {
+	if d.Actor.System.MAC != s.config.System.MAC {
+		return false
+	}
+	p.looped = now
+	if p.warned.IsZero() || now.Sub(p.warned) >= time.Minute {
+		p.warned = now
+		out.Notes = append(out.Notes, Note{Kind: Looped, Port: p.ID, Reason: "it hears its own system: its link is a loop, or leads to another port of this team"})
+	}
+	return true
+}
+
 // hear takes in a PDU: CURRENT.
 func (s *System) hear(now time.Time, p *port, d *PDU, out *Out) {
-	if d.Actor.System.MAC == s.config.System.MAC {
-		p.looped = now
-		if p.warned.IsZero() || now.Sub(p.warned) >= time.Minute {
-			p.warned = now
-			out.Notes = append(out.Notes, Note{Kind: Looped, Port: p.ID, Reason: "it hears its own system: its link is a loop, or leads to another port of this team"})
-		}
-		return
-	}
 	p.looped = time.Time{}
 	was, known := p.partner, !p.defaulted
 	other := different(&was, &d.Actor) // update_Selected

@@ -127,7 +127,7 @@ func (s *System) Receive(now time.Time, port int, frame []byte) Out {
 	switch subtype(frame) {
 	case subtypeLACP:
 		d, err := ParsePDU(frame)
-		if err != nil || d.Actor.System.MAC == 0 || !p.pdus.take(now, bucketRate) {
+		if err != nil || d.Actor.System.MAC == 0 || s.loop(now, p, &d, &out) || !p.pdus.take(now, bucketRate) {
 			p.counters.Bad++
 			return out
 		}

@@ -1,0 +1,5 @@
+//go:build race
+
+package lacp
+
+func init() { underRace = true }
