@@ -137,6 +137,10 @@ func (s *System) hear(now time.Time, p *port, d *PDU, out *Out) {
 	if !maintained(&me, d) || !matched(&me, d) {
 		p.partner.State &^= Synchronization
 	}
+	if d.Actor.State.Has(Expired) {
+		// It hears nothing from us. One that couples collecting and distributing goes on saying both until it gives up.
+		p.partner.State &^= Collecting
+	}
 	if p.mux >= MuxCollecting && p.heard() {
 		switch {
 		case !p.partner.State.Has(Synchronization):
