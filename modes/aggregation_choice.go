@@ -48,7 +48,11 @@ func (a *aggregation) choose() {
 		}
 		return
 	}
-	to, reason := choose(a.candidates(), c.active)
+	st, from := a.candidates(), c.active
+	if lost(st, st, from) != "" {
+		from = -1
+	}
+	to, reason := choose(st, from)
 	if to >= 0 {
 		c.wanted = c.wanted.With(to)
 	}

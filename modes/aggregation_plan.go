@@ -62,7 +62,7 @@ func (a *aggregation) replan(now time.Time) {
 	switch {
 	case a.choice.alone && id >= 0:
 		a.single(pl, id)
-		collect, group = collect.With(id), group.With(id)
+		collect, group = collect.With(id)|a.home(), group.With(id)
 	case a.choice.alone:
 	case !a.st.Settings.Balance && id >= 0 && may.Has(id):
 		a.single(pl, id)
@@ -78,6 +78,18 @@ func (a *aggregation) replan(now time.Time) {
 func (a *aggregation) single(pl *Plan, id int) {
 	pl.Spread, pl.Single, pl.Next = SpreadSingle, id, a.next()
 	pl.Distributing = MemberSet(0).With(id)
+}
+
+// home is the member that has the adapter's address. The LACPDUs that it goes on sending teach a switch without LACP
+// that this address is to be found there.
+func (a *aggregation) home() (set MemberSet) {
+	for _, m := range a.st.Members {
+		// Where the switch floods, it teaches nothing, and what both take in comes twice.
+		if m.Usable && m.MAC == a.st.Adapter && !a.st.Flooding {
+			set = set.With(m.ID)
+		}
+	}
+	return set
 }
 
 // lingering are members that receive for a moment more: their partners do not know yet that they are not to be sent to,
