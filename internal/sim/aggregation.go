@@ -15,8 +15,7 @@ type aggregation struct {
 	began   time.Duration // the last time
 	memory  *lacp.Memory  // what the process wants to be remembered
 	Refused uint64        // frames of data that came by members on which it did not collect
-	turned  time.Duration // when slots began to go over; never: none does
-	Forced  int           // how often some of them may have had to
+	ended   bool          // its team is given up
 }
 
 // spoken is what a member's host notes of the PDUs that it has heard and said.
@@ -24,6 +23,7 @@ type spoken struct {
 	partner lacp.Info     // heard last
 	denied  time.Duration // since when the partner is known not to collect; never: it collects
 	closed  time.Duration // since when the Plan does not collect
+	took    time.Duration // when LACP last collected
 	heard   pacedHeard
 	paced   pacedPDUs
 
@@ -64,23 +64,6 @@ func (t *Team) newLoop(memory *lacp.Memory) {
 
 // Agreed is what the team has agreed with its partners, nil in other modes than 802.3ad.
 func (t *Team) Agreed() *modes.Agreement { return modes.Agreed(t.mode) }
-
-// turns notes whether slots go over under a new Plan.
-func (t *Team) turns(pl *modes.Plan) {
-	switch {
-	case pl.From != nil && (t.turned == never || pl.Turn != t.plan.Turn):
-		t.turned = t.w.now
-	case pl.From == nil && t.turned != never:
-		if t.w.now-t.turned >= turnMost {
-			t.Forced++
-			t.forcedAt = t.w.now
-		}
-		t.turned = never
-	}
-}
-
-// turnMost is after how long slots go over by force, or nearly.
-const turnMost = 190 * time.Millisecond
 
 // hears notes a frame of a slow protocol that a member is about to be told of.
 func (m *member) hears(f *Packet) {

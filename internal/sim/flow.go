@@ -141,6 +141,15 @@ func (f *Flow) datagram() {
 // Pace changes a UDP flow's rate.
 func (f *Flow) Pace(interval time.Duration) { f.interval = interval }
 
+// pause has a UDP flow send nothing for a while.
+func (f *Flow) pause(on bool) {
+	if on {
+		f.tick.stop()
+	} else if !f.stopped && !f.tick.armed() {
+		f.tick.set(f.w.now + f.w.between(0, f.interval))
+	}
+}
+
 // Stop ends the flow; what is under way arrives.
 func (f *Flow) Stop() { f.stopped = true }
 

@@ -18,7 +18,7 @@ import (
 // agrees holds the Plan in force against the machines.
 func (t *Team) agrees() {
 	a := t.Agreed()
-	if a == nil || t.config.Mode != modes.LACP {
+	if a == nil || t.config.Mode != modes.LACP || t.ended {
 		return
 	}
 	pl := t.plan
@@ -44,6 +44,11 @@ func (t *Team) agrees() {
 	}
 	if a.Alone >= 0 {
 		sends, takes = sends.With(a.Alone), takes.With(a.Alone)
+		for _, id := range t.ids { // its LACPDUs teach switches that the adapter is there
+			if t.members[id].nic.MAC == pl.Adapter {
+				takes = takes.With(id)
+			}
+		}
 	}
 	if over := pl.Distributing &^ sends; over != 0 {
 		t.w.breach("%s: the Plan sends by %b, by which LACP does not distribute", t.Name, over)
@@ -51,8 +56,13 @@ func (t *Team) agrees() {
 	if t.config.Balance && sends.Len() >= max(1, t.config.MinMembers) && sends&^leaving&^pl.Distributing != 0 {
 		t.w.breach("%s: LACP distributes by %b, the Plan sends by %b", t.Name, sends, pl.Distributing)
 	}
-	if over := pl.Collecting &^ takes &^ leaving; over != 0 && t.w.now >= t.overlap {
-		t.w.breach("%s: the Plan takes in what comes by %b, on which LACP does not collect", t.Name, over)
+	for _, id := range t.ids {
+		m := t.members[id]
+		if takes.Has(id) || leaving.Has(id) {
+			m.took = t.w.now
+		} else if pl.Collecting.Has(id) && t.w.now > max(m.took+overlapMost, t.overlap) {
+			t.w.breach("%s: the Plan takes in what comes by %s, on which LACP has not collected for %v", t.Name, m.nic.Name, t.w.now-m.took)
+		}
 	}
 	if pl.Distributing&^pl.Collecting != 0 {
 		t.w.breach("%s: the Plan sends by %b and takes in by %b", t.Name, pl.Distributing, pl.Collecting)

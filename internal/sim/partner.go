@@ -41,6 +41,7 @@ type Partner struct {
 	Habits Habits
 
 	w        *World
+	sw       *Switch
 	group    int
 	ports    []*Port
 	system   lacp.SystemID
@@ -69,7 +70,7 @@ const partnerLate = 200 * time.Microsecond
 func (s *Switch) Partner(h Habits) *Partner {
 	s.groups++
 	w := s.w
-	p := &Partner{Name: fmt.Sprintf("%s group %d", s.Name, s.groups), Habits: h, w: w, group: groupsByLACP + s.groups,
+	p := &Partner{Name: fmt.Sprintf("%s group %d", s.Name, s.groups), Habits: h, w: w, sw: s, group: groupsByLACP + s.groups,
 		system: lacp.SystemID{Priority: 32768, MAC: w.number(0x4)}}
 	p.timer = newTimer(&w.clock, func() { p.do(p.machines.tick(w.time())) })
 	p.begin()

@@ -15,6 +15,9 @@ func (l *life) phase() error {
 	phases := []func(*lived) error{
 		l.cutOne, l.cutOne, l.cutAll, l.flap, l.silence, l.loss, l.leaves, l.reconfigure, l.reconfigure, l.forgetful, l.moves, l.forges, l.probes,
 	}
+	if l.lacp {
+		phases = l.aggregated()
+	}
 	if err := pick(l.World, phases...)(t); err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ type life struct {
 	peerNICs []*NIC
 	udp, tcp []*Flow
 	loaded   bool // by flows that take what they get
+	lacp     bool // all teams are in 802.3ad
 }
 
 // lived is a team in it, with all its NICs, those included that are not members at the moment.
@@ -93,6 +94,9 @@ func build(seed uint64) *life {
 
 // kinds are the modes that are right for the switches.
 func (l *life) kinds() []modes.Kind {
+	if l.lacp {
+		return []modes.Kind{modes.LACP}
+	}
 	if l.lag {
 		return []modes.Kind{modes.XOR, modes.RoundRobin, modes.Broadcast}
 	}
@@ -165,6 +169,9 @@ func (l *life) settings(c *team.Config) {
 	if !l.lag && !l.wifi {
 		c.Balance = !w.chance(6)
 	}
+	if l.lacp {
+		l.aggregate(c)
+	}
 }
 
 // traffic begins flows between all teams and peers, and among teams and guests.
@@ -206,6 +213,11 @@ const settleTime = 2500 * time.Millisecond
 
 // settle waits until all must be well, and holds the network to it.
 func (l *life) settle() error {
+	if l.lacp {
+		if err := l.agree(); err != nil {
+			return err
+		}
+	}
 	if err := l.World.Run(settleTime); err != nil {
 		return err
 	}

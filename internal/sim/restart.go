@@ -42,13 +42,14 @@ func (t *Team) stop() (nics []*NIC, weights []float64) {
 	}
 	t.ids, t.plan, t.carrier = nil, &modes.Plan{Next: -1}, false
 	t.picker = modes.Picker{Seed: t.picker.Seed}
-	t.began, t.turned = never, never
+	t.began = never
 	clear(t.met)
 	return nics, weights
 }
 
 // Delete ends the team for good.
 func (t *Team) Delete() {
+	t.ended = true
 	t.handle(team.End{})
 	t.stop()
 }

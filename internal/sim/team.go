@@ -98,7 +98,7 @@ func (w *World) Team(name string, c team.Config, mac frame.MAC) *Team {
 	}
 	c.Team = name
 	t := &Team{Name: name, w: w, config: c, plan: &modes.Plan{Next: -1}, met: map[frame.MAC]bool{}, steered: -time.Hour, forcedAt: -time.Hour, left: -time.Hour}
-	t.mac, t.salt, t.turned = mac, w.rng.Uint64(), never
+	t.mac, t.salt = mac, w.rng.Uint64()
 	t.newLoop(nil)
 	t.picker.Seed = w.rng.Uint64()
 	t.deadline = newTimer(&w.clock, func() { t.handle(team.Tick{}) })
@@ -168,7 +168,6 @@ func (t *Team) apply(pl *modes.Plan) {
 	t.w.Tell("%s: plan: %s", t.Name, planWords{pl})
 	t.planned(pl)
 	t.overlaps()
-	t.turns(pl)
 	old := t.plan
 	t.plan = pl
 	clear(t.met)
