@@ -180,15 +180,15 @@ func anyHeard(a *modes.Agreement) bool {
 	return slices.ContainsFunc(a.Ports, func(p lacp.PortStatus) bool { return p.Heard })
 }
 
-// faults are the members that have a link and stay, and neither work nor stand by because of their partners, each with
-// why.
+// faults are the members that have a link and stay, and neither work nor stand by because of their partners, and the
+// one that works though it has none, each with why.
 func (l *Loop) faults() (reasons []string) {
 	for _, m := range l.members {
 		p := l.port(m)
 		if p == nil || !m.usable || m.draining {
 			continue
 		}
-		if state, why := l.agreedWord(m, p); state == "down" {
+		if state, why := l.agreedWord(m, p); state == "down" || state == "up" && m.id == l.agreement.Alone {
 			reasons = append(reasons, m.link.Name+": "+why)
 		}
 	}

@@ -160,10 +160,11 @@ func TestStateOfPorts(t *testing.T) {
 				g.do(LinkChanged{monitor.LinkState{Index: 12, Up: true, At: g.now, Link: monitor.Link{Carrier: true, Duplex: "half"}}})
 			}},
 		{name: "nobody answers", one: silent(0), two: silent(1), state: "down", reason: "eth1: nobody answers; eth2: nobody answers", word: "down", why: "nobody answers"},
-		{name: "one works alone", set: 1, one: silent(0), two: silent(1), state: "degraded", reason: "no LACPDU has come", word: "standby", why: "nobody answers", warnings: []string{"no LACPDU has come"},
+		{name: "one works alone", set: 1, one: silent(0), two: silent(1), state: "degraded", reason: "eth1: nobody answers; no LACPDU has come", word: "standby", why: "nobody answers", warnings: []string{"no LACPDU has come"},
 			change: func(g *lacpRig) {
 				a := g.last().agree
 				a.Alone, a.Hints = 0, []string{"no LACPDU has come"}
+				g.last().plan.Spread = modes.SpreadSingle
 			}},
 		{name: "a hint", set: 3, one: working(0), two: working(1), state: "degraded", reason: "one; other", word: "up", warnings: []string{"one", "other"},
 			change: func(g *lacpRig) { g.last().agree.Hints = []string{"one", "other"} }},
@@ -185,6 +186,9 @@ func TestStateOfPorts(t *testing.T) {
 			s := g.l.Status()
 			if s.State != tt.state || s.Reason != tt.reason {
 				t.Errorf("team %s (%s), want %s (%s)", s.State, s.Reason, tt.state, tt.reason)
+			}
+			if active := map[bool]string{true: "eth1"}[g.last().agree.Alone == 0]; s.Active != active {
+				t.Errorf("active is %q, want %q", s.Active, active)
 			}
 			if m := s.Members[1]; m.State != tt.word || m.Reason != tt.why {
 				t.Errorf("eth2 %s (%s), want %s (%s)", m.State, m.Reason, tt.word, tt.why)

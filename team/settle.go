@@ -225,14 +225,14 @@ func (l *Loop) via() (ids []int) {
 }
 
 // activeOf is the member that stands for the team, -1 where none does: the one that sends
-// everything, or in elb the one that takes in what is for groups.
+// everything, in 802.3ad also one that works alone because nobody answers, or in elb the one that takes in what is for groups.
 func activeOf(s modes.Settings, p *modes.Plan) int {
 	if p == nil {
 		return -1
 	}
 	single := s.Kind == modes.ActiveBackup || !s.Balance
 	switch {
-	case single && p.Spread == modes.SpreadSingle:
+	case (single || s.Kind == modes.LACP) && p.Spread == modes.SpreadSingle:
 		return p.Single
 	case !single && s.Kind == modes.ELB:
 		for id := range modes.MaxMembers {

@@ -298,17 +298,24 @@ const (
 	forwardsIn = time.Second
 	// … and agreesIn where it must first agree with a partner, or give up to find one.
 	agreesIn = 8 * time.Second
+	// togetherIn is how long after the first port of an aggregator the others may send.
+	togetherIn = 300 * time.Millisecond
 )
 
 // awaitForwarding waits until a member may send, while there is hope. It returns why none may, "" when one does.
 func (s *session) awaitForwarding(ctx context.Context) (why string) {
-	begun := time.Now()
+	begun, first := time.Now(), time.Time{}
 	look := time.NewTicker(2 * time.Millisecond)
 	defer look.Stop()
 	for {
 		st := s.team.Status()
 		if st.State != "down" && st.Adapter.Carrier {
-			return ""
+			if first.IsZero() {
+				first = time.Now()
+			}
+			if st.State == "up" || st.LACP == nil || st.LACP.Aggregator == 0 || time.Since(first) > togetherIn {
+				return ""
+			}
 		}
 		linked := slices.ContainsFunc(st.Members, func(m team.MemberStatus) bool { return m.Link })
 		switch waited := time.Since(begun); {
