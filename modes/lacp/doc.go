@@ -1,3 +1,81 @@
-// Package lacp is the Link Aggregation Control Protocol of IEEE 802.1AX-2014, clause 6.4, and the
-// Marker protocol of its clause 6.5. It is pure: PDUs and time in, PDUs and state out.
+// Package lacp is the Link Aggregation Control Protocol of IEEE 802.1AX-2014, clause 6.4, and the Marker protocol of
+// its clause 6.5. It is pure: PDUs and time in, PDUs and state out. A System is one end with all its ports. Clauses
+// named below are of that standard.
+//
+// A frame's way through it:
+//
+//	Receive → subtype ┬ LACPDU → bucket → hear (Receive machine) → settle ┬ selection ⇄ runMux, until nothing changes
+//	                  └ marker → bucket → mark (answer, or Flushed)       ├ monitor (churn)
+//	                                                                      └ transmit
+//
+// Configure and Tick change ports in other ways, and end in settle too.
+//
+// # Receive machine (6.4.12): receive.go
+//
+//	INITIALIZE ──▶ PORT_DISABLED ◀── carrier lost, in any state
+//	                 │         │
+//	             up, │         │ up,
+//	     full duplex ▼         ▼ half duplex
+//	 ┌───────────▶ EXPIRED   LACP_DISABLED
+//	 │              │    │
+//	 │ silent, 3 s  │    │ 3 s
+//	 │ or 90 s  PDU │    │
+//	 │              ▼    ▼
+//	 └────────── CURRENT ◀── DEFAULTED
+//	              ▲   │  PDU
+//	              └───┘ PDU
+//
+// In EXPIRED the partner counts as not in sync and as wanting a PDU a second; in DEFAULTED it is an assumed one that
+// wants the same. A PDU that shows our own system is a loop and is no PDU to this machine.
+//
+// # Periodic transmission (6.4.13): periodic.go
+//
+//	NO_PERIODIC ◀──▶ FAST ◀──▶ SLOW
+//
+// NO_PERIODIC where both sides are passive, or the port is disabled; else the partner's Timeout says which. Beyond the
+// standard the rate is fast too for some seconds after a change that the partner does not show to know.
+//
+// # Selection Logic (6.4.14): selection.go
+//
+// Ports with the same own key, partner system and partner key have the same Aggregator. One Aggregator is active, by
+// ad_select; ports of the others are STANDBY. So are ports that expired, that leave, and that are told to.
+//
+//	       the first, or the active one is lost:
+//	       what works at once, else the best
+//	 none ──────────────────────────────────────▶ active ◀──────────────────────┐
+//	                                              │  ▲ │                         │ the other one
+//	                the partner is in sync only   └──┘ │ another one is better   │ distributes
+//	                on another one: that, after        │ (not stable)            │
+//	                patience                           ▼                         │
+//	                                              active, and the other one coming: in sync as well
+//
+// # Mux machine with independent control (6.4.15): mux.go
+//
+//	DETACHED ──▶ WAITING ──────▶ ATTACHED ────────▶ COLLECTING ────────▶ DISTRIBUTING
+//	 │  has an      2 s, all that   │  ▲  SELECTED,     │  ▲   partner        │
+//	 │  Aggregator  wait for it     │  │  partner in    │  │   collects       │
+//	 │              together        │  │  sync          │  │                  │
+//	 │                              │  └────────────────┘  └──────────────────┘
+//	 └◀── UNSELECTED, from anywhere ┘   not so any more      not so any more
+//
+// Synchronization is shown from ATTACHED on, but by SELECTED ports only: a port that stands by is attached without
+// saying so, and has nothing to wait for when it is needed. In the standard it would be DETACHED.
+//
+// # Transmit machine (6.4.16): transmit.go
+//
+// A PDU is due when what the last one said is not true any more, when the partner shows something else than what is
+// true (update_NTT), and when periodic_timer has run out. No more than three go out in any second.
+//
+// # Churn detection (6.4.17): churn.go, one machine for each side
+//
+//	CHURN_MONITOR ── 60 s ──▶ CHURN
+//	     │  ▲                   │
+//	sync │  │ not in sync       │ sync
+//	     ▼  │                   │
+//	    NO_CHURN ◀──────────────┘
+//
+// # What is no part of the standard
+//
+// A port that leaves says so in a last PDU (transmit.go, farewell). A process that takes the place of another one goes
+// on where that one was (memory.go). Why and Hints say in words what is wrong (hint.go).
 package lacp
