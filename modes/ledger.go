@@ -4,8 +4,9 @@ package modes
 // memory that programs in the kernel share, which keep it by the same rules. Sizes and offsets of its fields are
 // theirs, too.
 type Ledger struct {
-	Turns Turns
-	Flows Flows
+	Turns  Turns
+	Flows  Flows
+	Moving Moving
 }
 
 // Turns is what round-robin keeps.

@@ -11,7 +11,8 @@ import "nicteam/internal/frame"
 // alike. A member that comes starts at the clock of those that are there: it owes nothing and
 // is owed nothing.
 //
-// SpreadShortest is told at the head of flows.go. Its flow table is made when it is first met, and stays.
+// SpreadShortest is told at the head of flows.go. Its flow table is made when it is first met, and stays. How slots go from
+// member to member is told at the head of slots_moving.go.
 type Picker struct {
 	Seed uint64
 	Now  int64 // ns of a clock that only moves forward; the owner sets it once a batch
@@ -35,10 +36,14 @@ func (p *Picker) Pick(pl *Plan, h *frame.Headers, b []byte, bytes int) MemberSet
 		return 1 << uint(pl.Single) & pl.Distributing
 	case SpreadSlots:
 		s := Slot(Hash(pl.Hash, pl.Salt, h, b))
-		if s >= len(pl.Slots) || pl.Slots[s] == NoMember {
+		if s >= len(pl.Slots) {
 			return 0
 		}
-		return 1 << uint(pl.Slots[s]) & pl.Distributing
+		id := pl.Slots[s]
+		if pl.From != nil {
+			id = p.moving(pl).member(pl, s, p.Now)
+		}
+		return 1 << uint(id) & pl.Distributing
 	case SpreadRoundRobin:
 		if p.plan != pl {
 			p.follow(pl)
@@ -83,8 +88,12 @@ func Other(pl *Plan, tried MemberSet) int {
 	return (pl.Distributing &^ tried).First()
 }
 
-// Follow takes over a Plan; Pick does so by itself.
+// Follow takes over a Plan; Pick does so by itself. Where slots go from member to member the pause that they wait for
+// begins with it.
 func (p *Picker) Follow(pl *Plan) {
+	if pl.From != nil || p.ledger != nil {
+		p.kept().Moving.follow(pl, p.Now)
+	}
 	switch pl.Spread {
 	case SpreadRoundRobin:
 		if p.plan != pl {
@@ -111,6 +120,15 @@ func (p *Picker) kept() *Ledger {
 		p.ledger = &Ledger{}
 	}
 	return p.ledger
+}
+
+// moving is what is kept of slots that go from member to member by pl.
+func (p *Picker) moving(pl *Plan) *Moving {
+	m := &p.kept().Moving
+	if m.Turn != pl.Turn {
+		m.follow(pl, p.Now)
+	}
+	return m
 }
 
 func (p *Picker) table() *shortest {

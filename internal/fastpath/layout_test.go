@@ -155,7 +155,7 @@ func TestConstantsAreThePrograms(t *testing.T) {
 		"DROP_MALFORMED": uint64(team.DropMalformed), "DROP_NOT_OURS": uint64(team.DropNotOurs), "DROP_STANDBY": uint64(team.DropStandby),
 		"DROP_REFLECTED": uint64(team.DropReflected), "DROP_ADAPTER": uint64(team.DropAdapter), "DROP_SOCKET": uint64(team.DropSocket),
 
-		"KNOWN_FACTOR": knownFactor, "KNOWN_WORDS": uint64(len(programPlan{}.Known)), "OWN": kindOwn, "BEHIND": kindBehind,
+		"MARK_BITS": modes.MarkBits, "KNOWN_FACTOR": knownFactor, "KNOWN_WORDS": uint64(len(programPlan{}.Known)), "OWN": kindOwn, "BEHIND": kindBehind,
 	}
 	all := constants(t)
 	got := maps.Clone(all)
@@ -191,5 +191,14 @@ func TestPlanOf(t *testing.T) {
 	want.Slots[0], want.Slots[1] = 3, 1
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(programPlan{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	// Slots that go from member to member.
+	pl.From, pl.Turn, pl.Mark = []uint8{3, 0, 1}, 7, 4
+	pl.Cleared[3] = 2
+	want.From[0], want.From[2], want.Moving, want.Turn, want.Mark = 3, 1, 1, 7, 4
+	want.Cleared[3] = 2
+	got = planOf(pl, &[modes.MaxMembers]*team.Link{3: {Index: 8, MAC: memberMAC(3)}}, entries(pl))
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(programPlan{})); diff != "" {
+		t.Errorf("slots that go over (-want +got):\n%s", diff)
 	}
 }

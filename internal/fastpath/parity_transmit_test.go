@@ -100,6 +100,15 @@ func (s *sender) same(all bool) error {
 	if s.kept.Turns != s.ledger.Turns {
 		return fmt.Errorf("turns %+v, want %+v", s.ledger.Turns, s.kept.Turns)
 	}
+	if s.kept.Moving != s.ledger.Moving {
+		for slot := range s.kept.Moving.Slots {
+			if got, want := s.ledger.Moving.Slots[slot], s.kept.Moving.Slots[slot]; got != want {
+				return fmt.Errorf("slot %d at %d: %+v, want %+v", slot, s.now, got, want)
+			}
+		}
+		return fmt.Errorf("turn %d of %d since %d, want %d of %d since %d", s.ledger.Moving.Turn, s.ledger.Moving.Turns, s.ledger.Moving.Since,
+			s.kept.Moving.Turn, s.kept.Moving.Turns, s.kept.Moving.Since)
+	}
 	if s.kept.Flows.Members != s.ledger.Flows.Members {
 		for id := range s.kept.Flows.Members {
 			if got, want := s.ledger.Flows.Members[id], s.kept.Flows.Members[id]; got != want {

@@ -39,6 +39,10 @@ func planOf(pl *modes.Plan, links *[modes.MaxMembers]*team.Link, all map[frame.M
 		p.Slots[i] = modes.NoMember
 	}
 	copy(p.Slots[:], pl.Slots)
+	if pl.From != nil {
+		p.Moving, p.Turn, p.Mark, p.Cleared = 1, pl.Turn, pl.Mark, pl.Cleared
+		copy(p.From[:], pl.From)
+	}
 	for id, l := range links {
 		if l == nil {
 			continue

@@ -80,6 +80,18 @@ type programLedger struct {
 		}
 		Forced uint64
 	}
+	Moving struct {
+		_     structs.HostLayout
+		Turn  uint64
+		Since int64
+		Turns uint32
+		_     [4]byte
+		Slots [1024]struct {
+			_     structs.HostLayout
+			Last  int64
+			State uint64
+		}
+	}
 }
 
 type programPlan struct {
@@ -95,13 +107,17 @@ type programPlan struct {
 	Gain             int64
 	Skew             int64
 	Total            uint64
+	Turn             uint64
 	Mac              [64]uint64
 	TurnCost         [64]uint64
 	Weight           [64]uint32
 	Ifindex          [64]uint32
 	PacketsPerMember uint32
+	Mark             uint32
+	Cleared          [64]uint32
 	Ids              [64]uint8
 	Slots            [1024]uint8
+	From             [1024]uint8
 	Spread           uint8
 	Hash             uint8
 	Single           uint8
@@ -109,7 +125,7 @@ type programPlan struct {
 	PerMember        uint8
 	Promiscuous      uint8
 	View             uint8
-	_                [5]byte
+	Moving           uint8
 }
 
 type programRow struct {

@@ -18,13 +18,26 @@ func (r *Relay) Apply(pl *modes.Plan) error {
 	if r.closed {
 		return fmt.Errorf("apply plan: %w", nic.ErrClosed)
 	}
-	r.rule.Store(NewRule(pl))
+	was := r.rule.Swap(NewRule(pl))
 	r.tx.epoch.wait()
+	if pl.From != nil || was.From != nil {
+		r.beginTurn(pl)
+	}
 	for m := range r.joined {
 		m.epoch.wait()
 	}
 	r.filters.due()
 	return nil
+}
+
+// beginTurn has the Picker know when slots begin to go over, which is now and not when the next frame comes.
+func (r *Relay) beginTurn(pl *modes.Plan) {
+	// A relay that is about to be closed moves nothing any more.
+	_ = r.Post(func(p *modes.Picker, _ int64) {
+		if r.rule.Load().Plan == pl {
+			p.Follow(pl)
+		}
+	})
 }
 
 // joined yields the members that have joined.

@@ -15,6 +15,7 @@
  */
 #include "gate.h"
 #include "turns.h"
+#include "moving.h"
 #include "shortest.h"
 #include "accept.h"
 
@@ -56,8 +57,10 @@ static __always_inline __u32 pick(struct __sk_buff *skb, const struct plan *pl, 
 	switch (pl->spread) {
 	case SPREAD_SINGLE:
 		return pl->single;
-	case SPREAD_SLOTS:
-		return pl->slots[flow_hash(skb, h, pl->salt, pl->hash) % SLOT_COUNT];
+	case SPREAD_SLOTS: {
+		__u32 slot = flow_hash(skb, h, pl->salt, pl->hash) % SLOT_COUNT;
+		return pl->moving ? moving_member(pl, &l->moving, slot, bpf_ktime_get_ns()) : pl->slots[slot];
+	}
 	case SPREAD_ROUND_ROBIN:
 		return pl->n == 0 ? NO_MEMBER : next_turn(pl, &l->turns, h->bytes);
 	case SPREAD_SHORTEST: {

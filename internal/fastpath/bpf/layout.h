@@ -59,9 +59,22 @@ struct turns {
 	__s32 left;
 };
 
+struct slot_moving {
+	__s64 last;
+	__u64 state;
+};
+
+struct moving {
+	__u64 turn;
+	__s64 since;
+	__u32 turns;
+	struct slot_moving slots[SLOT_COUNT];
+};
+
 struct ledger {
 	struct turns turns;
 	struct flows flows;
+	struct moving moving;
 };
 
 /* plan of memory.go: a modes.Plan as the programs look things up in it. */
@@ -77,13 +90,17 @@ struct plan {
 	__s64 gain;
 	__s64 skew;
 	__u64 total;
+	__u64 turn;
 	__u64 mac[MAX_MEMBERS];
 	__u64 turn_cost[MAX_MEMBERS];
 	__u32 weight[MAX_MEMBERS];
 	__u32 ifindex[MAX_MEMBERS];
 	__u32 packets_per_member;
+	__u32 mark;
+	__u32 cleared[MAX_MEMBERS];
 	__u8 ids[MAX_MEMBERS]; /* that distribute */
 	__u8 slots[SLOT_COUNT];
+	__u8 from[SLOT_COUNT]; /* where moving is set */
 	__u8 spread;
 	__u8 hash;
 	__u8 single; /* NO_MEMBER: none */
@@ -91,6 +108,7 @@ struct plan {
 	__u8 per_member;
 	__u8 promiscuous;
 	__u8 view; /* of addresses */
+	__u8 moving; /* slots go from from to slots */
 };
 
 struct control {
