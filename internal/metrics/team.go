@@ -67,7 +67,8 @@ var (
 
 // descs are all there are.
 var descs = []*prometheus.Desc{upDesc, buildDesc, infoDesc, membersDesc, activeDesc, memberDesc, speedDesc, failuresDesc, bytesDesc[rx], bytesDesc[tx],
-	packetsDesc[rx], packetsDesc[tx], dropsDesc[rx], dropsDesc[tx], protoBytes, protoPackets, failoversDesc, durationDesc, movesDesc}
+	packetsDesc[rx], packetsDesc[tx], dropsDesc[rx], dropsDesc[tx], protoBytes, protoPackets, failoversDesc, durationDesc, movesDesc,
+	lacpStateDesc, lacpPDUsDesc, lacpMarkersDesc, lacpBadDesc}
 
 // The reasons for which each drops.
 var (
@@ -107,6 +108,7 @@ func (t Team) Collect(to chan<- prometheus.Metric) {
 			out.gauge(speedDesc, float64(m.SpeedBps)/8, m.Name)
 		}
 		out.counter(failuresDesc, m.Failures, m.Name)
+		out.lacp(m)
 	}
 	out.gauge(membersDesc, float64(len(st.Members)))
 	out.gauge(activeDesc, float64(usable))

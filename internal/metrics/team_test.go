@@ -88,8 +88,34 @@ func TestTeamGolden(t *testing.T) {
 		}
 		lines = append(lines, l)
 	}
-	got := strings.Join(lines, "")
-	path := filepath.Join("testdata", "team.prom")
+	golden(t, "team.prom", strings.Join(lines, ""))
+}
+
+// TestLACPGolden: a team in mode 802.3ad tells of every bit of both ends.
+func TestLACPGolden(t *testing.T) {
+	s := example("team0")
+	s.status.Mode, s.status.FlowMoves = "802.3ad", nil
+	s.status.Members[0].LACP = &team.MemberLACP{
+		Actor:    team.LACPPort{State: []string{"activity", "aggregation", "synchronization", "collecting", "distributing"}},
+		Partner:  team.LACPPort{State: []string{"timeout", "defaulted", "expired"}},
+		Counters: team.LACPCounters{PDUsIn: 1, PDUsOut: 2, MarkersIn: 3, MarkersOut: 4, Bad: 5}}
+	var b bytes.Buffer
+	if err := Write(&b, Of(Team{Source: s, Version: "v1"})); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for l := range strings.Lines(b.String()) {
+		if strings.Contains(l, "_lacp_") {
+			lines = append(lines, l)
+		}
+	}
+	golden(t, "lacp.prom", strings.Join(lines, ""))
+}
+
+// golden compares text with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
 	if *update {
 		if err := os.MkdirAll("testdata", 0o755); err != nil {
 			t.Fatal(err)
