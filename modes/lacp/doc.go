@@ -40,14 +40,14 @@
 // Ports with the same own key, partner system and partner key have the same Aggregator. One Aggregator is active, by
 // ad_select; ports of the others are STANDBY. So are ports that expired, that leave, and that are told to.
 //
-//	       the first, or the active one is lost:
-//	       what works at once, else the best
-//	 none ──────────────────────────────────────▶ active ◀──────────────────────┐
-//	                                              │  ▲ │                         │ the other one
-//	                the partner is in sync only   └──┘ │ another one is better   │ distributes
-//	                on another one: that, after        │ (not stable)            │
-//	                patience                           ▼                         │
-//	                                              active, and the other one coming: in sync as well
+//	      the first, or the active one is lost:
+//	      what works at once, else the best
+//	none ──────────────────────────────────────▶ active ◀──────────────────────┐
+//	                                             │  ▲ │                         │ the other one
+//	               the partner is in sync only   └──┘ │ another one is better   │ distributes
+//	               on another one: that, after        │ (not stable)            │
+//	               patience                           ▼                         │
+//	                                             active, and the other one coming: in sync as well
 //
 // # Mux machine with independent control (6.4.15): mux.go
 //

@@ -74,7 +74,14 @@ func (s *System) resume(now time.Time, p *port) bool {
 	if p.key = keyOf(s.config.UserKey, p.class, false); p.key != m.Key {
 		return false
 	}
-	p.partner, p.defaulted, p.resumed = m.Partner, false, true
+	p.partner = m.Partner
+	for i := range s.ports {
+		if q := &s.ports[i]; q.agg == m.Aggregator && lagOf(q) != lagOf(p) {
+			p.partner = nobody
+			return false // whoever wrote that down was wrong
+		}
+	}
+	p.defaulted, p.resumed = false, true
 	p.receive = ReceiveCurrent
 	p.expires = now.Add(shortTimeout)
 	p.agg = m.Aggregator
@@ -86,9 +93,12 @@ func (s *System) resume(now time.Time, p *port) bool {
 			p.selected = InUse
 		}
 	}
-	if m.Selected && !p.Standby && !p.Leaving && s.active == 0 {
-		s.active, s.proven = p.agg, true
-		s.told = lagOf(p)
+	// While one Aggregator takes the place of another one both are selected; the one that works is active.
+	if works := m.Mux == MuxDistributing; m.Selected && p.usable() && (s.active == 0 || works && !s.proven) {
+		s.active, s.proven = p.agg, works
+		if works {
+			s.told = lagOf(p)
+		}
 	}
 	p.seen = s.actorOf(p)
 	return true

@@ -103,6 +103,12 @@ func TestWhatIsNotRememberedStartsAnew(t *testing.T) {
 		{"another number", func(s *side, _ *Memory) { s.ports[0].Number = 9 }},
 		{"another user key", func(s *side, _ *Memory) { s.config.UserKey = 3 }},
 		{"another speed", func(s *side, _ *Memory) { s.ports[0].SpeedBps = 10e9 }},
+		{"a number that another one has", func(s *side, m *Memory) {
+			m.Ports = append([]PortMemory{m.Ports[0]}, m.Ports...)
+			m.Ports[0].Name, m.Ports[0].Partner.Key = "eth1", 77
+			s.ports = append([]PortConfig{s.ports[0]}, s.ports...)
+			s.ports[0].ID, s.ports[0].Name = 1, "eth1"
+		}},
 		{"another system", func(s *side, _ *Memory) { s.config.System.MAC++ }},
 		{"half duplex", func(s *side, _ *Memory) { s.ports[0].HalfDuplex = true }},
 		{"no carrier", func(s *side, _ *Memory) { s.ports[0].Up = false }},
@@ -116,9 +122,22 @@ func TestWhatIsNotRememberedStartsAnew(t *testing.T) {
 		m := kept(t, a.System)
 		tt.change(a, m)
 		a.restart(m)
-		if got := status(t, a.System, 0); got.Mux != MuxDetached || a.Status().Active != 0 {
+		if got := status(t, a.System, 0); got.Mux != MuxDetached || got.Aggregator != 0 {
 			t.Errorf("%s: %+v", tt.name, got)
 		}
+	}
+}
+
+func TestRestartInTheMiddleOfAChangeOver(t *testing.T) {
+	m := &Memory{System: newSide(0, 2).config.System}
+	for i, mux := range []Mux{MuxCollecting, MuxDistributing} {
+		p := newPartner(i)
+		p.Key, p.State = uint16(i), healthy
+		m.Ports = append(m.Ports, PortMemory{Name: []string{"eth0", "eth1"}[i], Number: uint16(i + 1), Key: 9, Aggregator: 7 + i, Mux: mux, Selected: true, Heard: true, Partner: p.Info})
+	}
+	s := alone(2, func(s *side) { s.System = New(s.config, m) })
+	if st := s.Status(); st.Active != 8 || !uses(s.System, 1) {
+		t.Errorf("%+v", st)
 	}
 }
 
