@@ -32,7 +32,7 @@ starts where another one died goes on with its adapter and addresses.`,
 			}
 			v, _ := built()
 			ready := daemon.ReadyFile()
-			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Places: a.places, Ready: ready, Insist: ready != nil, Release: release, Version: v, Log: a.log(slog.LevelInfo)})
+			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Places: a.places, Ready: ready, Insist: ready != nil, Release: release, RandomSystem: l.RandomSystem, Version: v, Log: a.log(slog.LevelInfo)})
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "a file of settings: YAML, TOML or JSON")

@@ -115,8 +115,12 @@ func TestRandomSystem(t *testing.T) {
 		t.Fatal(err)
 	}
 	back, err := Load(Options{Path: path})
-	if err != nil || back.Config.LACP.System != one.LACP.System {
+	if err != nil || back.Config.LACP.System != one.LACP.System || back.RandomSystem {
 		t.Errorf("%v, want %v; %v", back, one.LACP.System, err)
+	}
+	drawn, err := Load(Options{Team: "team0", Flags: []Flag{{"mode", "4"}, {"lacp_system", "random"}}})
+	if err != nil || !drawn.RandomSystem || drawn.Config.LACP.System == 0 {
+		t.Errorf("%+v; %v", drawn, err)
 	}
 }
 

@@ -42,6 +42,9 @@ type Flag struct {
 type Loaded struct {
 	Config team.Config
 	Notes  []string
+
+	// RandomSystem says that lacp_system was asked to be random, and drawn just now.
+	RandomSystem bool
 }
 
 // Load reads, merges and validates. Its errors are *team.Problem.
@@ -70,7 +73,7 @@ func Load(o Options) (*Loaded, error) {
 	if f != nil {
 		return nil, f.problem(l.where(o, f.key))
 	}
-	return &Loaded{c, l.notes(o, c)}, nil
+	return &Loaded{Config: c, Notes: l.notes(o, c), RandomSystem: strings.EqualFold(d.LACPSystem, "random")}, nil
 }
 
 // newViper has a delimiter that no key has: names of NICs have dots.

@@ -38,6 +38,10 @@ type RunOptions struct {
 	Insist  bool     // Config.Datapath is fastpath and nothing else will do: somebody makes the team now and waits
 	Version string   // told by GET /metrics
 	Log     *slog.Logger
+
+	// RandomSystem says that Config.LACP.System was drawn just now; the one that was drawn for a process before this one
+	// stays in its place.
+	RandomSystem bool
 }
 
 // Listing is the document nicteam.list/v1.

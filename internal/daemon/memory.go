@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"nicteam/internal/config"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
 )
@@ -80,5 +81,14 @@ func (s *session) remember(name string) func(*lacp.Memory) {
 		if err != nil {
 			s.log.Warn("LACP is not remembered: partners will notice the next start", "team", name, "err", err)
 		}
+	}
+}
+
+// keepSystem has a system id that is drawn anew with each reading of a file stay what it was: partners are not to notice
+// a new start.
+func (o *RunOptions) keepSystem() {
+	was, err := config.Load(config.Options{Path: o.running(o.Config.Team)})
+	if err == nil && was.Config.LACP.System != 0 {
+		o.Config.LACP.System = was.Config.LACP.System
 	}
 }

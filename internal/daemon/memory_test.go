@@ -9,7 +9,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nicteam/internal/config"
+	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/team"
 )
 
 func someMemory() *lacp.Memory {
@@ -85,5 +88,30 @@ func TestBadMemoryIsIgnored(t *testing.T) {
 	}
 	if _, err := memoryOf([]byte(`{"schema":"nicteam.lacp-memory/v1","system":{"MAC":"02:00:00:00:00:01"},"ports":[{"name":"eth1","number":1}]}`)); err != nil {
 		t.Errorf("a good one: %v", err)
+	}
+}
+
+// TestRandomSystemStays: a file that says random is read at each start, and partners notice none.
+func TestRandomSystemStays(t *testing.T) {
+	c := team.DefaultConfig()
+	c.Team, c.Mode, c.LACP.System = "team0", modes.LACP, 0x020000000005
+	o := RunOptions{Config: c, Places: Places{RunDir: t.TempDir()}}
+	o.Config.LACP.System = 0x020000000006
+	if o.keepSystem(); o.Config.LACP.System != 0x020000000006 {
+		t.Errorf("%v, though none was before", o.Config.LACP.System)
+	}
+	if err := config.Save(o.running("team0"), c); err != nil {
+		t.Fatal(err)
+	}
+	if o.keepSystem(); o.Config.LACP.System != 0x020000000005 {
+		t.Errorf("%v, want the one before", o.Config.LACP.System)
+	}
+	c.LACP.System = 0 // auto then: it was asked to be another one
+	if err := config.Save(o.running("team0"), c); err != nil {
+		t.Fatal(err)
+	}
+	o.Config.LACP.System = 0x020000000007
+	if o.keepSystem(); o.Config.LACP.System != 0x020000000007 {
+		t.Errorf("%v, want the one drawn", o.Config.LACP.System)
 	}
 }

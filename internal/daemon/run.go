@@ -46,6 +46,9 @@ func run(ctx context.Context, o RunOptions, rep reporter) error {
 		return err
 	}
 	defer mine.release()
+	if o.RandomSystem {
+		o.keepSystem()
+	}
 	if err := config.Save(o.running(name), o.Config); err != nil {
 		return &team.Problem{Kind: team.Failed, What: "start " + name, Why: err.Error(), Fix: "make room or rights there", Err: err}
 	}
