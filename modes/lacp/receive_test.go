@@ -63,6 +63,18 @@ func TestSlowPartnerHas90Seconds(t *testing.T) {
 	}
 }
 
+func TestProcessThatWasStoppedHearsBeforeItJudges(t *testing.T) {
+	s, p := joined(t, 2)
+	s.w.now = s.w.now.Add(10 * time.Second)
+	if out := s.Tick(s.w.now); len(out.Notes) > 0 || !uses(s.System, 0, 1) {
+		t.Errorf("uses %v, notes %v", distributing(s.System), out.Notes)
+	}
+	p[0].says(s.System, s.w.now, 0, healthy)
+	if s.tick(catchUp); !uses(s.System, 0) {
+		t.Errorf("uses %v", distributing(s.System))
+	}
+}
+
 func TestPartnerIsInSyncOnlyIfItKnowsUs(t *testing.T) {
 	s := alone(1)
 	me := status(t, s.System, 0).Actor
