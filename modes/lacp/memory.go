@@ -94,7 +94,7 @@ func (s *System) resume(now time.Time, p *port) bool {
 		}
 	}
 	// While one Aggregator takes the place of another one both are selected; the one that works is active.
-	if works := m.Mux == MuxDistributing; m.Selected && p.usable() && (s.active == 0 || works && !s.proven) {
+	if works := m.Mux == MuxDistributing; m.Selected && p.usable() && (s.active == 0 || s.active == p.agg || works && !s.proven) {
 		s.active, s.proven = p.agg, works
 		if works {
 			s.told = lagOf(p)
@@ -102,6 +102,32 @@ func (s *System) resume(now time.Time, p *port) bool {
 	}
 	p.seen = s.actorOf(p)
 	return true
+}
+
+// comeback is how long ports of the Aggregator that a process before this one used may take until they are known to
+// have a carrier. Until then no other one takes its place.
+const comeback = time.Second
+
+// awaited is the number of that Aggregator while not all of its ports have come back, 0 otherwise.
+func (s *System) awaited(now time.Time) int {
+	if s.memory == nil || s.memory.System != s.config.System || !now.Before(s.began.Add(comeback)) {
+		return 0
+	}
+	for i := range s.memory.Ports {
+		m := &s.memory.Ports[i]
+		if !m.Selected || !m.Heard || m.Mux != MuxDistributing || m.Aggregator < 1 {
+			continue
+		}
+		if !slices.ContainsFunc(s.ports, func(p port) bool { return p.Name == m.Name && (p.Up || !p.untried) }) {
+			return m.Aggregator
+		}
+	}
+	return 0
+}
+
+// remembers reports whether a process before this one gave a number to an Aggregator.
+func (s *System) remembers(n int) bool {
+	return slices.ContainsFunc(s.memory.Ports, func(m PortMemory) bool { return m.Aggregator == n })
 }
 
 // MAC is the address of the system that remembered, 0 none.

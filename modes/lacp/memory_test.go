@@ -83,6 +83,49 @@ func TestRestartWithAStandbyAggregator(t *testing.T) {
 	agree(t, w, a, b, time.Second, 0, 1)
 }
 
+// TestPortsComeBackOneByOne: carriers are known one after the other, and that of a port that stood by first. What is in
+// use stays in use.
+func TestPortsComeBackOneByOne(t *testing.T) {
+	for _, policy := range []Select{Stable, Bandwidth, Count, PortPriority} {
+		w, a, b := linked(t, 4, bySpeed(policy, 1, 10, 10, 10))
+		agree(t, w, a, b, 4*time.Second, 1, 2, 3)
+		w.run(5 * time.Second)
+		m := kept(t, a.System)
+		was := a.Status().Active
+		for i := range a.ports {
+			a.ports[i].Up = false
+		}
+		a.restart(m)
+		w.after = func() {
+			if !uses(b.System, 1, 2, 3) {
+				t.Fatalf("%v: the partner uses %v", policy, distributing(b.System))
+			}
+		}
+		for i := range a.ports {
+			a.ports[i].Up = true
+			a.apply()
+			w.run(time.Millisecond)
+		}
+		if got := a.Status().Active; got != was || !uses(a.System, 1, 2, 3) {
+			t.Errorf("%v: aggregator %d was active, %d is with %v", policy, was, got, distributing(a.System))
+		}
+		w.run(5 * time.Second)
+	}
+}
+
+// TestOtherPortsServeWhereNoneComesBack: what is awaited is not for ever.
+func TestOtherPortsServeWhereNoneComesBack(t *testing.T) {
+	w, a, b := linked(t, 2, bySpeed(Stable, 1, 10))
+	agree(t, w, a, b, 4*time.Second, 1)
+	w.run(5 * time.Second)
+	m := kept(t, a.System)
+	w.carrier(1, false)
+	a.restart(m)
+	if took := w.until(4*time.Second, func() bool { return uses(a.System, 0) }); took > 1100*time.Millisecond {
+		t.Errorf("after %v", took)
+	}
+}
+
 func TestPartnerThatIsGoneIsNoticedAfterARestart(t *testing.T) {
 	w, a, b := linked(t, 2, func(a, b *side) { a.config.Fast, b.config.Fast = false, false })
 	agree(t, w, a, b, 4*time.Second, 0, 1)

@@ -44,7 +44,7 @@ const (
 // selection runs the Selection Logic: it gives ports their Aggregators, chooses the active one, and says of each port
 // whether it is in use. It reports whether anything changed.
 func (s *System) selection(now time.Time) bool {
-	changed := s.aggregate()
+	changed := s.aggregate(now)
 	groups := s.groups()
 	active, coming := s.choose(now, groups)
 	if active != s.active {
@@ -72,7 +72,7 @@ func (s *System) selection(now time.Time) bool {
 
 // aggregate gives ports that have a partner the number of their Aggregator and takes it from those without. A port
 // that expired keeps it for as long as the partner is remembered, but is not selected.
-func (s *System) aggregate() bool {
+func (s *System) aggregate(now time.Time) bool {
 	changed := false
 	for i := range s.ports {
 		p := &s.ports[i]
@@ -81,9 +81,10 @@ func (s *System) aggregate() bool {
 			changed = true
 		}
 	}
+	awaited := s.awaited(now)
 	// Before numbers are given out again: whoever gets that of the active one would be it.
 	for _, n := range []*int{&s.active, &s.coming} {
-		if *n != 0 && !slices.ContainsFunc(s.ports, func(p port) bool { return p.agg == *n }) {
+		if *n != 0 && *n != awaited && !slices.ContainsFunc(s.ports, func(p port) bool { return p.agg == *n }) {
 			*n = 0
 			changed = true
 		}
@@ -93,21 +94,22 @@ func (s *System) aggregate() bool {
 		if p.agg != 0 || !p.enabled() || !p.heard() {
 			continue
 		}
-		p.agg = s.number(lagOf(p))
+		p.agg = s.number(lagOf(p), awaited != 0)
 		changed = true
 	}
 	return changed
 }
 
-// number is that of an Aggregator: the one it has, else the smallest that is free.
-func (s *System) number(l lag) int {
+// number is that of an Aggregator: the one it has, else the smallest that is free, also of those remembered if some are
+// awaited.
+func (s *System) number(l lag, awaited bool) int {
 	for i := range s.ports {
 		if q := &s.ports[i]; q.agg != 0 && lagOf(q) == l {
 			return q.agg
 		}
 	}
 	n := 1
-	for slices.ContainsFunc(s.ports, func(p port) bool { return p.agg == n }) {
+	for slices.ContainsFunc(s.ports, func(p port) bool { return p.agg == n }) || awaited && s.remembers(n) {
 		n++
 	}
 	return n
@@ -149,6 +151,9 @@ func (s *System) groups() []group {
 func (s *System) choose(now time.Time, groups []group) (active, coming int) {
 	blocked := s.blocked
 	s.blocked = time.Time{}
+	if n := s.awaited(now); n != 0 && (s.active == 0 || s.active == n) {
+		return n, 0
+	}
 	if len(groups) == 0 {
 		return 0, 0
 	}
@@ -249,6 +254,9 @@ func (s *System) announce(out *Out) {
 		out.Notes = append(out.Notes, Note{Kind: AggregatorChanged, Port: -1, Reason: "no aggregator is active any more"})
 	case s.active != 0 && s.proven:
 		i := slices.IndexFunc(s.ports, func(p port) bool { return p.agg == s.active })
+		if i < 0 {
+			return // it is awaited
+		}
 		l := lagOf(&s.ports[i])
 		if l == s.told {
 			return

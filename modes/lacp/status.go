@@ -111,7 +111,7 @@ func (c Churn) String() string { return [...]string{"CHURN_MONITOR", "NO_CHURN",
 
 // Status is the state.
 func (s *System) Status() Status {
-	st := Status{System: s.config.System, Active: s.active, Ports: make([]PortStatus, len(s.ports)), Hints: s.hints()}
+	st := Status{System: s.config.System, Ports: make([]PortStatus, len(s.ports)), Hints: s.hints()}
 	for i := range s.ports {
 		p := &s.ports[i]
 		st.Ports[i] = PortStatus{
@@ -121,7 +121,7 @@ func (s *System) Status() Status {
 		}
 		switch {
 		case s.active != 0 && p.agg == s.active:
-			st.Key = p.key
+			st.Active, st.Key = s.active, p.key
 			if st.Partner.System.MAC == 0 || p.heard() {
 				st.Partner = Info{System: p.partner.System, Key: p.partner.Key}
 			}

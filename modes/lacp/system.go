@@ -197,6 +197,9 @@ func (s *System) Deadline() time.Time {
 	if !s.blocked.IsZero() {
 		sooner(s.yields)
 	}
+	if s.awaited(s.now) != 0 {
+		sooner(s.began.Add(comeback))
+	}
 	return d
 }
 
