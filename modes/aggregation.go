@@ -103,6 +103,7 @@ func (a *aggregation) begin(st *State) {
 	a.numbering = numberingOf(st)
 	a.config = a.configOf(st)
 	a.system = lacp.New(a.config, st.Memory)
+	a.choice.resume(st)
 	a.over.resume(st.Before, &st.Settings)
 	a.lingering.resume(st.Before)
 }

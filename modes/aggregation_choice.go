@@ -1,7 +1,6 @@
 package modes
 
 import (
-	"fmt"
 	"slices"
 
 	"nicteam/modes/lacp"
@@ -18,6 +17,7 @@ type choice struct {
 	active int       // who works for all, or is to as soon as it may; -1 none
 	reason string    // why, in words
 	left   string    // what became of one that is no member any more, in words
+	home   string    // who worked for all in the mode or the process before, "" nobody known
 	alone  bool      // nobody answers, so active works without a partner's consent
 	wanted MemberSet // who is not to stand by
 	shown  int       // who was last said to be active, unsaid if that is no member any more
@@ -35,24 +35,60 @@ func (c *choice) follow(was, st *State) {
 	}
 }
 
+// resume begins where a mode or a process before left.
+func (c *choice) resume(st *State) {
+	if st.Before != nil && st.Before.Spread == SpreadSingle {
+		if m := find(st, st.Before.Single); m != nil {
+			c.home = m.Name
+		}
+	}
+	if st.Memory == nil {
+		return
+	}
+	heard, known := false, false
+	for _, p := range st.Memory.Ports {
+		if p.Mux == lacp.MuxDistributing && c.home == "" {
+			c.home = p.Name
+		}
+		heard = heard || p.Heard
+		known = known || p.Key != 0 // else only its number is remembered
+	}
+	// Nobody answered that process, and it would be a wonder if somebody answered this one.
+	c.alone = known && !heard
+}
+
+// elect chooses who is to work for all, and says why.
+func (a *aggregation) elect() (int, string) {
+	st, c := a.candidates(), &a.choice
+	current := c.active
+	if m := named(st, c.home); m != nil && current < 0 {
+		current = m.ID
+	}
+	if _, staying := sets(st); !staying.Has(current) {
+		current = -1
+	}
+	to, reason := choose(st, current)
+	if to >= 0 && to != c.active && reason == "" {
+		reason = a.name(to) + " was active before"
+	}
+	return to, reason
+}
+
 // choose decides who works for all.
 func (a *aggregation) choose() {
 	c, was := &a.choice, a.choice.alone
 	c.alone, c.wanted = a.unanswered(), 0
 	if a.st.Settings.Balance && !c.alone {
-		if c.active >= 0 || c.shown != -1 {
-			c.active, c.reason, c.left = -1, "all work together", ""
-			if was {
-				c.reason = "a partner answers"
-			}
+		switch {
+		case was:
+			c.reason = "a partner answers"
+		case c.active >= 0:
+			c.shown = -1 // that all work together is no change of the active member
 		}
+		c.active, c.left = -1, ""
 		return
 	}
-	st, from := a.candidates(), c.active
-	if lost(st, st, from) != "" {
-		from = -1
-	}
-	to, reason := choose(st, from)
+	to, reason := a.elect()
 	if to >= 0 {
 		c.wanted = c.wanted.With(to)
 	}
@@ -131,8 +167,8 @@ func (a *aggregation) lost(id int) string {
 	if why := lost(&a.st, &a.st, id); why != "" {
 		return why
 	}
-	if m, p := find(&a.st, id), a.port(id); m != nil && p != nil && !p.Distributing() && p.Why != "" {
-		return fmt.Sprintf("%s: %s", m.Name, p.Why)
+	if p := a.port(id); p != nil && !p.Distributing() && p.Why != "" {
+		return a.name(id) + ": " + p.Why
 	}
 	return ""
 }
@@ -143,6 +179,13 @@ func (a *aggregation) next() int {
 	after.Members = slices.DeleteFunc(slices.Clone(after.Members), func(m Member) bool { return m.ID == a.choice.active })
 	id, _ := choose(&after, -1)
 	return id
+}
+
+func (a *aggregation) name(id int) string {
+	if m := find(&a.st, id); m != nil {
+		return m.Name
+	}
+	return ""
 }
 
 // port returns the state of a member's port, nil where there is none.

@@ -58,18 +58,18 @@ func (a *aggregation) replan(now time.Time) {
 			group = group.With(p.ID)
 		}
 	}
-	may, id := a.may(), a.choice.active
+	may, id, lan := a.may(), a.choice.active, a.status.Active
 	switch {
 	case a.choice.alone && id >= 0:
 		a.single(pl, id)
-		collect, group = collect.With(id)|a.home(), group.With(id)
+		collect, group, lan = collect.With(id)|a.home(), group.With(id), -1-id
 	case a.choice.alone:
 	case !a.st.Settings.Balance && id >= 0 && may.Has(id):
 		a.single(pl, id)
 	case a.over.slots != nil:
 		a.over.put(pl, may&^a.draining(), a.st.Settings.Skew)
 	}
-	pl.Collecting, pl.Multicast = a.lingering.follow(now, &a.st, collect, group, a.status.Active)
+	pl.Collecting, pl.Multicast = a.lingering.follow(now, &a.st, collect, group, lan)
 	a.lingering.filter(pl)
 	a.plan = publish(a.plan, pl)
 }
@@ -100,7 +100,7 @@ type lingering struct {
 	timed   bool      // there are such
 	collect MemberSet // who received last because the protocol said so
 	group   MemberSet // who took in what is for groups last
-	active  int       // aggregator
+	lan     int       // by what what is for groups comes: the active aggregator, or -1-id of one that works alone
 	before  *Plan     // of another mode, by which those of set take frames in
 }
 
@@ -111,15 +111,14 @@ func (l *lingering) resume(before *Plan) {
 	}
 }
 
-// follow returns who is to receive, and who of them what is for groups, if the protocol says collect and group and
-// active is the active aggregator's number.
-func (l *lingering) follow(now time.Time, st *State, collect, group MemberSet, active int) (all, groups MemberSet) {
+// follow returns who is to receive, and who of them what is for groups, if the protocol says collect and group.
+func (l *lingering) follow(now time.Time, st *State, collect, group MemberSet, lan int) (all, groups MemberSet) {
 	if stopped := l.collect &^ collect; stopped != 0 {
 		l.set |= stopped
 		l.until = now.Add(Overlap)
 	}
-	if active != l.active {
-		// It has members by which all of that comes.
+	if lan != l.lan {
+		// All of that comes by others.
 		l.group = 0
 	}
 	var kept MemberSet
@@ -134,7 +133,7 @@ func (l *lingering) follow(now time.Time, st *State, collect, group MemberSet, a
 			kept, l.timed = kept.With(m.ID), true
 		}
 	}
-	l.set, l.collect, l.active = kept, collect, active
+	l.set, l.collect, l.lan = kept, collect, lan
 	l.group = group | kept&l.group
 	return collect | kept, l.group
 }

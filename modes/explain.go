@@ -73,6 +73,9 @@ func (e *Explanation) slots(pl *Plan, names func(int) string, f Flow) {
 	e.Hashed = true
 	e.Hash = Hash(pl.Hash, pl.Salt, &h, b)
 	e.Slot = Slot(e.Hash)
+	if e.goesOver(pl, names) {
+		return
+	}
 	var p Picker
 	got := p.Pick(pl, &h, b, len(b))
 	if got == 0 {
@@ -81,9 +84,16 @@ func (e *Explanation) slots(pl *Plan, names func(int) string, f Flow) {
 		return
 	}
 	e.Member, e.All = got.First(), got
+	// Others that distribute only carry what has not gone over yet, or are to get slots soon.
+	var sharers MemberSet
+	for id, w := range pl.Weights {
+		if w > 0 {
+			sharers = sharers.With(id)
+		}
+	}
 	e.Why = fmt.Sprintf("hash %v of the flow names slot %d of %d, which is %s's by its rank among %s",
-		pl.Hash, e.Slot, SlotCount, names(e.Member), list(pl.Distributing, names))
-	if pl.Distributing.Len() == 1 {
+		pl.Hash, e.Slot, SlotCount, names(e.Member), list(sharers, names))
+	if sharers.Len() == 1 {
 		e.Why = names(e.Member) + " is the only member that may send"
 	}
 	left := pl.Weights
@@ -94,6 +104,20 @@ func (e *Explanation) slots(pl *Plan, names func(int) string, f Flow) {
 	} else {
 		e.IfDeadWhy = "no other member may send"
 	}
+}
+
+// goesOver explains a slot that goes from one member to another, if it does. Only the data path knows whether it has:
+// Member is where it stays until it may go.
+func (e *Explanation) goesOver(pl *Plan, names func(int) string) bool {
+	if pl.From == nil || pl.From[e.Slot] == pl.Slots[e.Slot] || !pl.Distributing.Has(int(pl.From[e.Slot])) {
+		return false
+	}
+	from, to := int(pl.From[e.Slot]), int(pl.Slots[e.Slot])
+	e.Member, e.All = from, MemberSet(0).With(from).With(to)
+	e.Why = fmt.Sprintf("hash %v of the flow names slot %d of %d, which goes over from %s to %s: as soon as nothing of it can be under way by %s, in %v at the latest",
+		pl.Hash, e.Slot, SlotCount, names(from), names(to), names(from), goingOver)
+	e.IfDead, e.IfDeadWhy = to, fmt.Sprintf("slot %d goes over to %s at once", e.Slot, names(to))
+	return true
 }
 
 // lacksMAC reports whether the hash looks at something that the flow does not say.

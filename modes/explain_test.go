@@ -147,3 +147,27 @@ func TestExplainWords(t *testing.T) {
 		})
 	}
 }
+
+func TestExplainSlotsThatGoOver(t *testing.T) {
+	flow, err := ParseFlow("tcp 10.0.0.1:5000 10.0.0.2:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := state(XOR, 3)
+	m := start(st)
+	was := Explain(m.Plan(), nil, names, flow)
+	m.Handle(t0, change(st, func(m []Member) { m[was.Member].Draining = true }))
+	e := Explain(m.Plan(), nil, names, flow)
+	if e.Member != was.Member || e.IfDead != was.IfDead || e.All != MemberSet(0).With(was.Member).With(was.IfDead) || !e.Hashed || e.Slot != was.Slot {
+		t.Errorf("%+v, was %+v", e, was)
+	}
+	for _, s := range []string{"goes over from " + names(was.Member) + " to " + names(was.IfDead), "200ms at the latest"} {
+		if !strings.Contains(e.Why, s) {
+			t.Errorf("%q lacks %q", e.Why, s)
+		}
+	}
+	m.Handle(m.Deadline(), Tick{})
+	if e := Explain(m.Plan(), nil, names, flow); e.Member != was.IfDead || strings.Contains(e.Why, "goes over") || strings.Contains(e.Why, names(was.Member)) {
+		t.Errorf("after it: %+v", e)
+	}
+}

@@ -29,11 +29,16 @@ func (w *world) check() {
 	if p == nil {
 		w.t.Fatal("no Plan")
 	}
-	var may, known modes.MemberSet
+	var may, known, old modes.MemberSet
+	for s, id := range p.From { // who leaves sends on what has not gone over yet
+		if id != p.Slots[s] {
+			old = old.With(int(id))
+		}
+	}
 	for n, id := range w.ids {
 		known = known.With(id)
 		down := !w.up[n] && w.l.cfg.DownDelay == 0
-		if !w.absent[n] && !w.draining[n] && !down {
+		if !w.absent[n] && (!w.draining[n] || old.Has(id)) && !down {
 			may = may.With(id)
 		}
 	}
@@ -64,7 +69,7 @@ func (w *world) check() {
 	// The state of the team follows from those of its members.
 	usable, sends, bad := 0, 0, 0
 	for _, m := range st.Members {
-		if m.Distributing != (m.State == "up") {
+		if m.Distributing != (m.State == "up") && !(m.State == "draining" && old != 0) {
 			w.t.Fatalf("%s is %s, distributing %v", m.Name, m.State, m.Distributing)
 		}
 		if (m.State == "down" || m.State == "absent") && m.Reason == "" {
