@@ -17,6 +17,7 @@ import (
 // TestAddressesNeverAbsent follows the kernel's own account of addresses while a team is made and deleted: each is on a
 // NIC or on the adapter at every moment, and there is a default route.
 func TestAddressesNeverAbsent(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.furnish()
 	before := w.state()

@@ -108,6 +108,7 @@ func (w *world) onPath(path string, words ...string) *team.Status {
 // TestProgramsOfOthers: where somebody else's program is on a member, auto stays with the relay and says whose it is, fastpath
 // is refused, and that program stays as it was. When it is gone the programs can be had.
 func TestProgramsOfOthers(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3})
 	other := w.bystander("eth2")
 	before := w.state()
@@ -168,6 +169,7 @@ func TestProgramsOfOthers(t *testing.T) {
 
 // TestWithoutCapability: a process that may not load programs has the relay, and says why.
 func TestWithoutCapability(t *testing.T) {
+	t.Parallel()
 	labtest.Tool(t, "setpriv", "util-linux")
 	labtest.Tool(t, "nft", "nftables") // what hides the members then
 	w := newWorld(t, worldOptions{Cables: true})
@@ -203,6 +205,7 @@ func TestWithoutCapability(t *testing.T) {
 // TestProgramsEndWithTheProcess kills the process while programs move the frames: by tcx nothing of them stays, and filters
 // go with a restore. The next process has them again.
 func TestProgramsEndWithTheProcess(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
 	w.create(nics(2), "--datapath", "fastpath")
@@ -287,6 +290,7 @@ func mapsOf(t testing.TB, id ebpf.ProgramID) []ebpf.MapID {
 
 // TestDatapathWithoutANIC changes the data path while a member's NIC is gone.
 func TestDatapathWithoutANIC(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3})
 	w.create(nics(3), "--mode", "active-backup")
 	conn := w.lifeline()
@@ -309,6 +313,7 @@ func TestDatapathWithoutANIC(t *testing.T) {
 // TestNICLeavesNamespace: whoever gets a member's NIC in another network namespace gets it without the team's programs, and when it
 // comes back, under another index, the programs can be had as before.
 func TestNICLeavesNamespace(t *testing.T) {
+	t.Parallel()
 	if !hasTCX(t) {
 		t.Skip("needs Linux 6.6: filters stay behind by themselves")
 	}

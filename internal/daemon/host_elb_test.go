@@ -20,6 +20,7 @@ func (w *world) peers() (p control.Peers) {
 
 // TestELBIsShown makes a team without a mode given and looks at what a user is told of it: peers, rates, flows.
 func TestELBIsShown(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.create(nics(3))
 	if s := w.status(); s.Mode != "elb" || s.State != "up" || s.Active == "" || s.FlowMoves == nil {

@@ -28,6 +28,7 @@ func foreign(s lab.Snapshot) []string {
 
 // TestKilledAndRestored kills the process of a team at rest.
 func TestKilledAndRestored(t *testing.T) {
+	t.Parallel()
 	for _, options := range [][]string{nil, {"--address", "none"}, {"--address", "10.6.0.1/24,fd06::1/64", "--gateway", "10.6.0.254"}, {"--mac", "new"}} {
 		t.Run(strings.Join(options, " "), func(t *testing.T) {
 			w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -61,6 +62,7 @@ func TestKilledAndRestored(t *testing.T) {
 // TestRestoreWhileItDies: a process that was killed takes a while to let go of what it held. Neither a restore at once nor the next
 // process takes it for one that runs.
 func TestRestoreWhileItDies(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
 	w.create(nics(2))
@@ -78,6 +80,7 @@ func TestRestoreWhileItDies(t *testing.T) {
 
 // TestKilledAtAnyMoment kills the process at changes of the host while it makes, changes and ends a team.
 func TestKilledAtAnyMoment(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name    string
 		some    int // moments
@@ -132,6 +135,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 
 // TestKilledWhileRestoring kills the process, then kills restore, then restores.
 func TestKilledWhileRestoring(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.furnish()
 	before := w.state()
@@ -156,6 +160,7 @@ func TestKilledWhileRestoring(t *testing.T) {
 
 // TestRunGoesOnAfterDeathInCreate goes on with a team whose process died while it was made, and then deletes it.
 func TestRunGoesOnAfterDeathInCreate(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.furnish()
 	before := w.state()
@@ -195,6 +200,7 @@ func sameMembers(a, b []string) bool {
 
 // TestKilledWhileGoingOn kills the process, then kills the next while it goes on with the team, then restores.
 func TestKilledWhileGoingOn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.furnish()
 	before := w.state()
@@ -231,6 +237,7 @@ func TestKilledWhileGoingOn(t *testing.T) {
 // TestRunWithoutANIC starts the process of a team one of whose NICs has gone in the meantime: the team works with those
 // that are there, says who is missing, and takes it in when it comes or forgets it when it is told to.
 func TestRunWithoutANIC(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3})
 	w.create(nics(3), "--mode", "active-backup", "--weight", "eth2=3")
 	was := w.status().Adapter.Index
@@ -268,6 +275,7 @@ func TestRunWithoutANIC(t *testing.T) {
 
 // TestRunGoesOn restarts the process of a team in every way there is: adapter, addresses and connections stay.
 func TestRunGoesOn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.furnish()
 	before := w.state()

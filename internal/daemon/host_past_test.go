@@ -22,6 +22,7 @@ func received(d *team.HistoryDocument) (bytes uint64) {
 
 // TestPastIsKept ends a team in order and starts it again: it knows what it carried and what happened before. It ends with the team.
 func TestPastIsKept(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 2, Cables: true})
 	w.create(nics(2), "--mode", "active-backup")
 	c := w.converse()

@@ -22,6 +22,7 @@ const places = " --run-dir /run/nicteam/r --state-dir /var/lib/nicteam/s --confi
 
 // TestProcessIsDetached starts a team from a shell whose streams are pipes, and ends the shell.
 func TestProcessIsDetached(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
 	nicteam := program(t)
 	in, callerIn, err := os.Pipe()
@@ -79,6 +80,7 @@ func TestProcessIsDetached(t *testing.T) {
 
 // TestCreateKilled kills the caller of create: the team comes up or is not there, and restore or delete puts all back.
 func TestCreateKilled(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.furnish()
 	before := w.state()
@@ -104,6 +106,7 @@ func TestCreateKilled(t *testing.T) {
 
 // TestInterruptedCreate sends create the signal of Ctrl-C: nothing of the team is left.
 func TestInterruptedCreate(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.furnish()
 	before := w.state()
@@ -133,6 +136,7 @@ func TestInterruptedCreate(t *testing.T) {
 
 // TestOneProcessATeam refuses a second process, and heeds no lock that nobody holds.
 func TestOneProcessATeam(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	labtest.Must(t, os.WriteFile(w.box.Path("/run/nicteam/team0.lock"), []byte("99999\n"), 0o640))
 	labtest.Must(t, os.WriteFile(w.box.Path("/run/nicteam/team0.yaml"), []byte("what is this"), 0o640))
@@ -154,6 +158,7 @@ func TestOneProcessATeam(t *testing.T) {
 
 // TestPrivileges reads what a running team may do, thread by thread, and what it leaves in the file system.
 func TestPrivileges(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	old := unix.Umask(0) // of this process, and so of the program
 	defer unix.Umask(old)
@@ -217,6 +222,7 @@ func TestPrivileges(t *testing.T) {
 
 // TestOthersReadOnly asks as a user who is neither root nor the team's.
 func TestOthersReadOnly(t *testing.T) {
+	t.Parallel()
 	labtest.Tool(t, "setpriv", "util-linux")
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.create(nics(2), "--mode", "active-backup")
@@ -291,6 +297,7 @@ func cpuTime(t testing.TB, pid int) (sum time.Duration) {
 
 // TestTwoTeams has two teams in a host that know nothing of each other, but for whose NIC is whose.
 func TestTwoTeams(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 5, Cables: true})
 	w.sh("ip addr add 10.8.0.1/24 dev eth3")
 	before := w.state()
@@ -320,6 +327,7 @@ func TestTwoTeams(t *testing.T) {
 
 // TestNICsOfADeadTeam belong to it until it is restored.
 func TestNICsOfADeadTeam(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	before := w.state()
 	w.create(nics(2), "--mode", "active-backup")

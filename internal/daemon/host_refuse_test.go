@@ -42,6 +42,7 @@ func (w *world) unharmed(before lab.Snapshot) {
 // TestBadInput gives the program all that can be wrong. Each is refused in three lines, and in an object with
 // --json, by its exit code, and changes nothing.
 func TestBadInput(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 5, Cables: true})
 	w.sh(`
 		ip link add br0 type bridge; ip link set eth3 master br0
@@ -170,6 +171,7 @@ func TestBadInput(t *testing.T) {
 
 // TestBadPlace runs the program where the machine itself lacks something.
 func TestBadPlace(t *testing.T) {
+	t.Parallel()
 	labtest.Tool(t, "unshare", "util-linux")
 	labtest.Tool(t, "setpriv", "util-linux")
 	w := newWorld(t, worldOptions{Cables: true})
@@ -212,6 +214,7 @@ func TestBadPlace(t *testing.T) {
 
 // TestSilentTeam asks a team whose process stands still.
 func TestSilentTeam(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.create(nics(2), "--mode", "active-backup")
 	pid := w.teamProcess()
@@ -235,6 +238,7 @@ func TestSilentTeam(t *testing.T) {
 
 // TestCheck ends with 7 while a team is degraded or down.
 func TestCheck(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
 	w.create(nics(2), "--mode", "active-backup")
 	if r := w.try("status", teamName, "--check"); r.Code != 0 {
@@ -258,6 +262,7 @@ func TestCheck(t *testing.T) {
 
 // TestDryRun says what would be done and does nothing.
 func TestDryRun(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
 	for _, options := range [][]string{{"--mode", "active-backup"}, {"--mode", "xor", "--address", "none"}, {"--mode", "xor", "--address", "10.6.0.1/24", "--gateway", "10.6.0.2"}} {
@@ -284,6 +289,7 @@ func TestDryRun(t *testing.T) {
 
 // TestDocuments reads every document of --json while a team runs.
 func TestDocuments(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	read := func(schema string, args ...string) map[string]any {
 		t.Helper()

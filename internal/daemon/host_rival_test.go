@@ -40,6 +40,7 @@ func oneWins(t testing.TB, r []result) int {
 
 // TestRivals has two commands at the same time want what only one can have.
 func TestRivals(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 5, Cables: true})
 	before := w.state()
 	rounds := 4
@@ -97,6 +98,7 @@ func TestRivals(t *testing.T) {
 
 // TestForeground makes a team in the foreground, which ends it with itself.
 func TestForeground(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.furnish()
 	before := w.state()
@@ -115,6 +117,7 @@ func TestForeground(t *testing.T) {
 
 // TestStoppedAndRestored ends the process in order, which leaves the adapter, and then restores.
 func TestStoppedAndRestored(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.furnish()
 	before := w.state()
@@ -129,6 +132,7 @@ func TestStoppedAndRestored(t *testing.T) {
 
 // TestDeleteWithoutANIC deletes a team one of whose NICs is not there, and comes back later.
 func TestDeleteWithoutANIC(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3})
 	before := w.sh("ip -br addr show dev eth1; ip route; ip -6 route show default")
 	w.create(nics(3), "--mode", "active-backup")

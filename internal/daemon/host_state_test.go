@@ -35,6 +35,7 @@ func shared(parent *testing.T) func(t *testing.T, alone bool, o worldOptions) (*
 
 // TestHostIsAsBefore makes and deletes teams of every kind on a host that has much to lose.
 func TestHostIsAsBefore(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name    string
 		nics    int
@@ -107,6 +108,7 @@ func TestHostIsAsBefore(t *testing.T) {
 
 // TestHostIsAsBeforeAfterChanges deletes a team that has had NICs added and removed.
 func TestHostIsAsBeforeAfterChanges(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name    string
 		options []string
@@ -140,6 +142,7 @@ func TestHostIsAsBeforeAfterChanges(t *testing.T) {
 
 // TestRemovedNICHasWhatItHad looks at a NIC that left while the team goes on.
 func TestRemovedNICHasWhatItHad(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.furnish()
 	show := func(nic string) string {

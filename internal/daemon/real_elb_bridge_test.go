@@ -61,7 +61,7 @@ func TestELBWithABridge(t *testing.T) {
 	}{{2, true}, {4, true}, {8, true}, {3, false}} {
 		name := fmt.Sprintf("%d members, %s", tt.members, map[bool]string{true: "flooding", false: "learning"}[tt.flooding])
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+			inPairs(t)
 			w := newWorld(t, worldOptions{NICs: tt.members, Flooding: tt.flooding})
 			heard := w.listen()
 			w.create(nics(tt.members))

@@ -26,7 +26,7 @@ func nail(t testing.TB, h *lab.Host, address netip.Addr, at net.HardwareAddr) {
 func TestELBAdoptsADeadMembersAddress(t *testing.T) {
 	for _, tt := range crossed("relay") {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
+			inPairs(t)
 			w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding}.on(tt.path))
 			heard := w.listen()
 			w.create(nics(4))
@@ -120,7 +120,7 @@ func distinct(list []string) int {
 func TestELBWithoutTheLender(t *testing.T) {
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
+			inPairs(t)
 			w := newWorld(t, worldOptions{NICs: 3, Flooding: tt.flooding})
 			w.create(nics(3))
 			before, conn := w.identity(), w.lifeline()

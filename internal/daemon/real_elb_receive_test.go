@@ -20,7 +20,7 @@ const repair = 5 * time.Second
 func TestELBSpreadsWhatItReceives(t *testing.T) {
 	for _, tt := range crossed("fastpath") {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
+			inPairs(t)
 			w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding}.on(tt.path))
 			heard := w.listen()
 			w.create(nics(4))
@@ -76,7 +76,7 @@ func TestTwoELBHosts(t *testing.T) {
 	const silence = 2 * time.Second
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
+			inPairs(t)
 			w := newWorld(t, worldOptions{NICs: 3, Flooding: tt.flooding})
 			heard := w.listen()
 			w.create(nics(3))

@@ -11,7 +11,7 @@ import (
 func TestELBSwitchesLive(t *testing.T) {
 	for _, tt := range crossed("relay") {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
+			inPairs(t)
 			w := newWorld(t, worldOptions{NICs: 3, Flooding: tt.flooding}.on(tt.path))
 			host := w.state()
 			w.create(nics(3))

@@ -22,7 +22,7 @@ var switches = []struct {
 func TestELBByDefault(t *testing.T) {
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
+			inPairs(t)
 			w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding})
 			heard := w.listen()
 			w.create(nics(4))
@@ -180,7 +180,7 @@ func TestELBTellsTheTruth(t *testing.T) {
 func TestELBAnswersByTheMemberItNames(t *testing.T) {
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
+			inPairs(t)
 			w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding})
 			heard := w.listen()
 			w.create(nics(4))

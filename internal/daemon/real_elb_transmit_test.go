@@ -93,7 +93,7 @@ func stray(r lab.Report) uint64 { return r.Sent / 200 }
 func TestELBKeepsOrder(t *testing.T) {
 	for _, tt := range crossed("fastpath") {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
+			inPairs(t)
 			w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding}.on(tt.path))
 			heard := w.listen()
 			w.create(nics(4))

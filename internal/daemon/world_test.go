@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -22,7 +24,25 @@ import (
 	"nicteam/team"
 )
 
-func TestMain(m *testing.M) { labtest.Main(m) }
+// beside is how many worlds without traffic there are at a time. They mostly wait, for the kernel or for processes.
+const beside = 4
+
+func TestMain(m *testing.M) {
+	if f := flag.Lookup("test.parallel"); f != nil {
+		_ = f.Value.Set(strconv.Itoa(beside))
+	}
+	labtest.Main(m)
+}
+
+// pair holds the tests that may have traffic at the same time.
+var pair = make(chan struct{}, 2)
+
+// inPairs has a test with traffic run beside one more such test at most: each processor has one.
+func inPairs(t *testing.T) {
+	t.Parallel()
+	pair <- struct{}{}
+	t.Cleanup(func() { <-pair })
+}
 
 const teamName = "team0"
 
