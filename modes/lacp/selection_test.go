@@ -149,24 +149,32 @@ func kinds(notes []Note, k NoteKind) int {
 	return n
 }
 
-// TestSidesThatChooseDifferentlyComeTogether has one side prefer the many ports, the other one the fast one.
+// TestSidesThatChooseDifferentlyComeTogether has one side prefer the first ports, the other one the last.
 func TestSidesThatChooseDifferentlyComeTogether(t *testing.T) {
-	for _, first := range []Select{Count, Bandwidth} {
-		second := Bandwidth + Count - first
-		w, a, b := linked(t, 4, bySpeed(Stable, 1, 1, 1, 10), func(a, b *side) {
-			a.config.Select, b.config.Select = first, second
+	many := func(s *side) { s.config.Select = Count; speeds(s, 1, 1, 1, 10) }
+	fast := func(s *side) { s.config.Select = Bandwidth; speeds(s, 1, 1, 1, 10) }
+	stable := func(s *side) { speeds(s, 1, 1, 1, 10) }
+	other := func(s *side) { speeds(s, 10, 10, 10, 1) }
+	for _, tt := range []struct {
+		name   string
+		change [2]func(*side)
+		want   []int
+	}{
+		{"count, bandwidth", [2]func(*side){many, fast}, []int{0, 1, 2}},
+		{"bandwidth, count", [2]func(*side){fast, many}, []int{3}},
+		{"both stable", [2]func(*side){stable, other}, []int{3}},
+		{"both stable, the other way round", [2]func(*side){other, stable}, []int{0, 1, 2}},
+		{"count, stable", [2]func(*side){many, stable}, []int{0, 1, 2}},
+		{"bandwidth, stable", [2]func(*side){fast, other}, []int{3}},
+	} {
+		w, a, b := linked(t, 4, func(a, b *side) {
+			tt.change[0](a)
+			tt.change[1](b)
 		})
-		same := func() bool {
-			da, db := distributing(a.System), distributing(b.System)
-			return len(da) > 0 && slices.Equal(da, db)
-		}
-		if took := w.until(8*time.Second, same); took > 8*time.Second {
-			t.Fatalf("%v against %v: %v and %v\n%+v", first, second, distributing(a.System), distributing(b.System), a.Status())
-		}
-		was := distributing(a.System)
+		agree(t, w, a, b, 5*time.Second, tt.want...)
 		w.after = func() {
-			if !uses(a.System, was...) || !uses(b.System, was...) {
-				t.Fatalf("%v against %v: %v and %v at %v, after %v", first, second, distributing(a.System), distributing(b.System), w.now.Sub(start), was)
+			if !uses(a.System, tt.want...) || !uses(b.System, tt.want...) {
+				t.Fatalf("%s: %v and %v at %v", tt.name, distributing(a.System), distributing(b.System), w.now.Sub(start))
 			}
 		}
 		w.run(5 * time.Minute)
