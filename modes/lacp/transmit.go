@@ -73,6 +73,11 @@ func (s *System) next(p *port) time.Time {
 // send sends a PDU.
 func (p *port) send(now time.Time, me Info, out *Out) {
 	d := PDU{Version: Version, Actor: me, Partner: p.partner}
+	if p.resumed {
+		// Who reads something wrong of itself has to answer at once (update_NTT), and not each partner does when it is asked
+		// for the short timeout: some let the 30 s run out first. Nothing else goes by this flag.
+		d.Partner.State ^= ShortTimeout
+	}
 	out.Send = append(out.Send, Send{Port: p.ID, Frame: d.Frame(p.MAC)})
 	p.counters.PDUsOut++
 	p.sent, p.ntt = me, never
