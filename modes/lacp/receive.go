@@ -105,6 +105,15 @@ func (s *System) loop(now time.Time, p *port, d *PDU, out *Out) bool {
 	return true
 }
 
+// relax gives partners that are about to be asked for the slow rate the time that they have then.
+func (s *System) relax() {
+	for i := range s.ports {
+		if p := &s.ports[i]; p.heard() && !p.resumed {
+			p.expires = p.expires.Add(longTimeout - shortTimeout)
+		}
+	}
+}
+
 // hear takes in a PDU: CURRENT.
 func (s *System) hear(now time.Time, p *port, d *PDU, out *Out) {
 	p.looped = time.Time{}

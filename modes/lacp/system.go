@@ -79,6 +79,9 @@ func (s *System) Configure(now time.Time, c Config, ports []PortConfig) Out {
 			s.farewell(now, &s.ports[i], &out)
 		}
 	}
+	if s.config.Fast && !c.Fast {
+		s.relax()
+	}
 	s.config = c
 	s.ports = slices.DeleteFunc(s.ports, gone)
 	for _, pc := range ports {
