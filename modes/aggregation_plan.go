@@ -76,7 +76,10 @@ func (a *aggregation) replan(now time.Time) {
 
 // single has one member send everything.
 func (a *aggregation) single(pl *Plan, id int) {
-	pl.Spread, pl.Single, pl.Next = SpreadSingle, id, a.next()
+	pl.Spread, pl.Single = SpreadSingle, id
+	if a.choice.alone {
+		pl.Next = a.next() // any other port's partner takes in nothing before it is told
+	}
 	pl.Distributing = MemberSet(0).With(id)
 }
 
