@@ -52,7 +52,7 @@ func (*aggregation) isMode() {}
 func (a *aggregation) Handle(now time.Time, ev Event) Effects {
 	var eff Effects
 	if st, ok := ev.(State); ok {
-		a.begin(&st)
+		a.begin(now, &st)
 		a.choice.follow(&a.st, &st)
 		a.st = st
 	}
@@ -92,18 +92,21 @@ func (a *aggregation) Deadline() time.Time {
 		return time.Time{}
 	}
 	d := earlier(a.system.Deadline(), a.lingering.deadline())
+	if !a.st.Settings.Balance || a.choice.alone {
+		d = earlier(d, a.choice.await)
+	}
 	return earlier(d, earlier(a.over.deadline(), a.over.asks()))
 }
 
 // begin makes the System with the first State.
-func (a *aggregation) begin(st *State) {
+func (a *aggregation) begin(now time.Time, st *State) {
 	if a.system != nil {
 		return
 	}
 	a.numbering = numberingOf(st)
 	a.config = a.configOf(st)
 	a.system = lacp.New(a.config, st.Memory)
-	a.choice.resume(st)
+	a.choice.resume(now, st)
 	a.over.resume(st.Before, &st.Settings)
 	a.lingering.resume(st.Before)
 }
@@ -117,7 +120,7 @@ func (a *aggregation) settle(now time.Time, eff *Effects) {
 	// What the ports are to be follows from what they are, and what they are from that: once more in balance with one
 	// that stands by, and in a drain. It ends by itself; the bound is for what nobody has thought of.
 	for i := 0; ; i++ {
-		a.choose()
+		a.choose(now)
 		a.aim(now)
 		if i == settled || !a.configure(now, eff) {
 			break

@@ -2,6 +2,7 @@ package modes
 
 import (
 	"slices"
+	"time"
 
 	"nicteam/modes/lacp"
 )
@@ -18,6 +19,7 @@ type choice struct {
 	reason string    // why, in words
 	left   string    // what became of one that is no member any more, in words
 	home   string    // who worked for all in the mode or the process before, "" nobody known
+	await  time.Time // until then nobody takes home's place; zero: somebody has
 	alone  bool      // nobody answers, so active works without a partner's consent
 	wanted MemberSet // who is not to stand by
 	shown  int       // who was last said to be active, unsaid if that is no member any more
@@ -35,8 +37,11 @@ func (c *choice) follow(was, st *State) {
 	}
 }
 
+// comeback is how long the member that worked for all in the process before may take until it is known to have a carrier.
+const comeback = time.Second
+
 // resume begins where a mode or a process before left.
-func (c *choice) resume(st *State) {
+func (c *choice) resume(now time.Time, st *State) {
 	if st.Before != nil && st.Before.Spread == SpreadSingle {
 		if m := find(st, st.Before.Single); m != nil {
 			c.home = m.Name
@@ -48,7 +53,7 @@ func (c *choice) resume(st *State) {
 	heard, known := false, false
 	for _, p := range st.Memory.Ports {
 		if p.Mux == lacp.MuxDistributing && c.home == "" {
-			c.home = p.Name
+			c.home, c.await = p.Name, now.Add(comeback)
 		}
 		heard = heard || p.Heard
 		known = known || p.Key != 0 // else only its number is remembered
@@ -58,8 +63,15 @@ func (c *choice) resume(st *State) {
 }
 
 // elect chooses who is to work for all, and says why.
-func (a *aggregation) elect() (int, string) {
+func (a *aggregation) elect(now time.Time) (int, string) {
 	st, c := a.candidates(), &a.choice
+	if now.Before(c.await) {
+		if m := named(&a.st, c.home); m == nil || !m.Usable {
+			return -1, c.home + ", which was active before, is awaited"
+		}
+		st = &a.st // its port goes on where it was, but is only about to
+	}
+	c.await = time.Time{}
 	current := c.active
 	if m := named(st, c.home); m != nil && current < 0 {
 		current = m.ID
@@ -75,7 +87,7 @@ func (a *aggregation) elect() (int, string) {
 }
 
 // choose decides who works for all.
-func (a *aggregation) choose() {
+func (a *aggregation) choose(now time.Time) {
 	c, was := &a.choice, a.choice.alone
 	c.alone, c.wanted = a.unanswered(), 0
 	if a.st.Settings.Balance && !c.alone {
@@ -88,7 +100,7 @@ func (a *aggregation) choose() {
 		c.active, c.left = -1, ""
 		return
 	}
-	to, reason := a.elect()
+	to, reason := a.elect(now)
 	if to >= 0 {
 		c.wanted = c.wanted.With(to)
 	}

@@ -110,7 +110,7 @@ func TestAggregationWithBalanceOff(t *testing.T) {
 	w.want(4*time.Second, 0)
 	w.run(5 * time.Second)
 	pl := w.m.Plan()
-	if pl.Spread != SpreadSingle || pl.Next != 1 || pl.Collecting != 0b001 || pl.Multicast != 0b001 || w.told != 1 {
+	if pl.Spread != SpreadSingle || pl.Next != -1 || pl.Collecting != 0b001 || pl.Multicast != 0b001 || w.told != 1 {
 		t.Errorf("%+v, told %d times", pl, w.told)
 	}
 	for _, p := range Agreed(w.m).Ports[1:] {

@@ -103,6 +103,38 @@ func TestAggregationGoesOnInAnotherProcess(t *testing.T) {
 	}
 }
 
+// Carriers become known one after the other; whoever is first does not work for all because of that.
+func TestAggregationAwaitsWhoWasActive(t *testing.T) {
+	for _, comes := range []bool{true, false} {
+		w := wire(t, 3, 1, off)
+		w.want(4*time.Second, 0)
+		w.link(0, false)
+		w.run(5 * time.Second)
+		w.link(0, true)
+		w.run(5 * time.Second)
+		w.want(0, 1)
+		memory := Agreed(w.m).Memory
+		w.m, _ = New(w.st.Settings)
+		w.state(func(st *State) {
+			st.Memory = &memory
+			for i := range st.Members {
+				st.Members[i].Usable = i == 0
+			}
+		})
+		w.want(0)
+		if !comes {
+			w.want(4*time.Second, 0)
+			continue
+		}
+		w.state(func(st *State) { find(st, 2).Usable = true })
+		w.want(0)
+		w.state(func(st *State) { find(st, 1).Usable = true })
+		w.want(0, 1)
+		w.run(5 * time.Second)
+		w.want(0, 1)
+	}
+}
+
 func TestAggregationIsNotNoticedToBegin(t *testing.T) {
 	w := wire(t, 3, 1, nil)
 	w.want(4*time.Second, 0, 1, 2)
