@@ -13,6 +13,7 @@ type aggregation struct {
 	mode    modes.Mode
 	life    int           // how often the team's process began
 	began   time.Duration // the last time
+	entered time.Duration // when its mode was last changed
 	memory  *lacp.Memory  // what the process wants to be remembered
 	Refused uint64        // frames of data that came by members on which it did not collect
 	ended   bool          // its team is given up
@@ -23,7 +24,8 @@ type spoken struct {
 	partner lacp.Info     // heard last
 	denied  time.Duration // since when the partner is known not to collect; never: it collects
 	closed  time.Duration // since when the Plan does not collect
-	took    time.Duration // when LACP last collected
+	takes   bool          // LACP collects
+	took    time.Duration // when it last did
 	heard   pacedHeard
 	paced   pacedPDUs
 
@@ -53,7 +55,7 @@ func (t *Team) newLoop(memory *lacp.Memory) {
 	t.began = t.w.now
 	loop, err := team.NewLoop(t.config, team.LoopOptions{Adapter: t.mac, Salt: t.salt, Memory: memory, NewMode: func(s modes.Settings) (modes.Mode, error) {
 		m, err := modes.New(s)
-		t.mode = m
+		t.mode, t.entered = m, t.w.now
 		return m, err
 	}})
 	if err != nil {

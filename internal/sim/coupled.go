@@ -39,6 +39,13 @@ const (
 )
 
 func (c *coupled) configure(now time.Time, h Habits, ports []lacp.PortConfig) lacp.Out {
+	if c.habits.Fast && !h.Fast {
+		for i := range c.ports {
+			if p := &c.ports[i]; p.receive == lacp.ReceiveCurrent {
+				p.silent = now.Add(coupledMiss * coupledSlow)
+			}
+		}
+	}
 	c.habits = h
 	for i, config := range ports {
 		if i == len(c.ports) {

@@ -58,9 +58,12 @@ func (t *Team) agrees() {
 	}
 	for _, id := range t.ids {
 		m := t.members[id]
-		if takes.Has(id) || leaving.Has(id) {
+		takes := takes.Has(id) || leaving.Has(id)
+		if m.takes && !takes {
 			m.took = t.w.now
-		} else if pl.Collecting.Has(id) && t.w.now > max(m.took+overlapMost, t.overlap) {
+		}
+		m.takes = takes
+		if !takes && pl.Collecting.Has(id) && t.w.now > max(m.took+overlapMost, t.overlap) {
 			t.w.breach("%s: the Plan takes in what comes by %s, on which LACP has not collected for %v", t.Name, m.nic.Name, t.w.now-m.took)
 		}
 	}
@@ -81,16 +84,28 @@ func (m *member) denies() bool {
 // refused is met with a frame that came by a port on which its partner does not collect.
 func (p *Port) refused(f *Packet) {
 	w := p.sw.w
-	since := max(p.closed, p.End.whole(), p.far.whole(), p.troubled)
-	if f.from == nil || f.from.team == nil || since == never || p.closed < since || p.partner.machines == nil || p.partner.Deaf {
+	if f.from == nil || f.from.team == nil || p.partner.machines == nil || p.partner.Deaf {
 		return
 	}
-	if t := f.from.team; t.config.Mode != modes.LACP || t.began == never || t.began+time.Second > p.closed {
+	t := f.from.team
+	whole := max(p.End.whole(), p.far.whole())
+	if p.partner.Habits.Coupled && whole > 0 && whole != never {
+		whole += 91 * time.Second // it does not say at once that it hears nothing any more
+	}
+	if since := max(whole, p.troubled, t.since()); p.closed < since {
 		return
 	}
 	if f.sent > p.closed+p.paced.way(p.closed) {
 		w.breach("%s: has not collected for %v when %s was sent to it", p.name, f.sent-p.closed, describe(f))
 	}
+}
+
+// since is when the team began to be held to what LACP has agreed; never while nobody holds it to anything.
+func (t *Team) since() time.Duration {
+	if t.began == never || t.config.Mode != modes.LACP {
+		return never
+	}
+	return max(t.began, t.entered) + time.Second
 }
 
 // refused is met with a frame that came by a member on which the Plan does not collect.
@@ -101,8 +116,7 @@ func (m *member) refused(f *Packet) {
 		return
 	}
 	t.Refused++
-	since := max(m.closed, m.nic.whole(), far.whole(), far.troubled, t.began+time.Second)
-	if since == never || t.began == never || m.closed < since {
+	if since := max(m.nic.whole(), far.whole(), far.troubled, t.since()); m.closed < since {
 		return
 	}
 	if f.sent > m.closed+m.paced.way(m.closed) {

@@ -155,6 +155,36 @@ func TestKeyChanges(t *testing.T) {
 	}
 }
 
+// TestRatesChange: either end wants another rate, and nobody notices.
+func TestRatesChange(t *testing.T) {
+	t.Parallel()
+	for _, h := range habitual {
+		t.Run(fmt.Sprint(h), func(t *testing.T) {
+			b := newBonded(t, 3, h, fast)
+			b.plug()
+			b.talk(4, 20*time.Millisecond)
+			ours := true
+			for range 6 {
+				if ours = !ours; b.chance(2) {
+					h.Fast = !h.Fast
+					b.partner.Set(h)
+				}
+				if err := b.team.Set(func(c *team.Config) { c.LACP.Fast = ours }); err != nil {
+					t.Fatal(err)
+				}
+				end := b.Now() + b.between(time.Second, 40*time.Second)
+				b.until("time passes", time.Minute, func() bool { return b.Now() >= end || !b.whole() })
+				if !b.whole() {
+					b.breach("we distribute by %b, the partner by %d, though only rates were changed", b.team.plan.Distributing, b.partner.Distributing())
+					t.Fatal(b.fail)
+				}
+			}
+			b.calmly(2*time.Second, b.flows...)
+			b.ordered()
+		})
+	}
+}
+
 // TestOtherLinksRestart: other ports of the partner, and ours, come and go 200 times; the rest never flaps.
 func TestOtherLinksRestart(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"nicteam/modes"
+	"nicteam/modes/lacp"
 	"nicteam/team"
 )
 
@@ -29,7 +30,7 @@ func (l *life) cutPort(t *lived) error {
 		return err
 	}
 	if rest != 0 {
-		if t.config.DownDelay == 0 && rest&^t.plan.Distributing != 0 {
+		if t.config.LACP.Select == lacp.Stable && rest&^t.plan.Distributing != 0 {
 			l.breach("%s: distributes by %b, by %b of that no more since another cable was cut", t.Name, t.plan.Distributing, rest)
 		}
 		l.progress("a cable that is cut")

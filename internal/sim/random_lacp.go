@@ -93,7 +93,7 @@ func (l *life) bond(i int) {
 		}
 		n := w.NIC(fmt.Sprintf("t%deth%d", i, k))
 		n.Speed = pick(w, rate, rate, rate, rate, rate, 0)
-		n.Half = w.chance(20)
+		n.Half = w.chance(20) && k > 0
 		n.Refuse = w.chance(2)
 		p := pick(w, partners...)
 		wire, port := p.sw.Plug(n.End, Line{Rate: rate, Delay: w.between(time.Microsecond, 50*time.Microsecond)})

@@ -17,18 +17,23 @@ var (
 // goes into TestSeedsThatFailed.
 func TestRandomWorlds(t *testing.T) {
 	t.Parallel()
+	runSeeds(t, *seeds, Run)
+}
+
+// runSeeds runs some worlds of a kind.
+func runSeeds(t *testing.T, n uint64, run func(uint64) error) {
 	first := *start
 	if first == 0 {
 		first = rand.Uint64() >> 16
 	}
-	t.Logf("seeds %d to %d", first, first+*seeds-1)
+	t.Logf("seeds %d to %d", first, first+n-1)
 	parts := uint64(runtime.GOMAXPROCS(0))
 	failed := make(chan error, parts)
 	var end sync.WaitGroup
 	for part := range parts {
 		end.Go(func() {
-			for seed := first + part; seed < first+*seeds; seed += parts {
-				if err := Run(seed); err != nil {
+			for seed := first + part; seed < first+n; seed += parts {
+				if err := run(seed); err != nil {
 					failed <- err
 				}
 			}
@@ -38,4 +43,10 @@ func TestRandomWorlds(t *testing.T) {
 	for err := range failed {
 		t.Error(err)
 	}
+}
+
+// TestRandomAggregations runs worlds in which all teams are in 802.3ad.
+func TestRandomAggregations(t *testing.T) {
+	t.Parallel()
+	runSeeds(t, *seeds, RunAggregated)
 }
