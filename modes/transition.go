@@ -22,6 +22,9 @@ const (
 	// A drain must be over sooner: its member leaves as soon as nothing has come by it for a moment, and a partner is
 	// to be told before.
 	goingOverDrain = 50 * time.Millisecond // what goes over when it begins is given half of that
+	// queueTime is the most that waits for a member as a rule, and so for how long what it was given last may be on its way
+	// before it so much as leaves: data paths bound it to some 15 ms of what the member carries.
+	queueTime = 20 * time.Millisecond
 	// askAgain is the pause between two markers by a member. Partners answer but a few a second.
 	askAgain = 40 * time.Millisecond
 )
@@ -189,10 +192,10 @@ func (t *transition) put(pl *Plan, also MemberSet, skew time.Duration) {
 		return
 	}
 	pl.From, pl.Turn, pl.Mark, pl.Cleared = t.from, t.turn, max(t.mark, 1), t.cleared
-	pl.Skew = skew
 	if skew <= 0 {
-		pl.Skew = DefaultSkew
+		skew = DefaultSkew
 	}
+	pl.Skew = skew + queueTime
 }
 
 // deadline is when aim is wanted again, zero for never.

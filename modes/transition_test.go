@@ -28,7 +28,7 @@ func TestSlotsGoOverToOneThatJoins(t *testing.T) {
 	st.Members = append(st.Members, member(2))
 	m.Handle(t0, st)
 	pl := m.Plan()
-	if !slices.Equal(pl.From, was.Slots) || pl.Mark != 1 || pl.Turn == 0 || pl.Skew != DefaultSkew || pl.Distributing != 0b111 {
+	if !slices.Equal(pl.From, was.Slots) || pl.Mark != 1 || pl.Turn == 0 || pl.Skew != DefaultSkew+queueTime || pl.Distributing != 0b111 {
 		t.Errorf("%+v", pl)
 	}
 	gone := moved(pl.From, pl.Slots)
