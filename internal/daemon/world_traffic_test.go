@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -117,6 +118,8 @@ func (w *world) lifeline() *lifeline {
 		if err != nil {
 			return
 		}
+		// Also when nobody carries the other end's farewell any more.
+		defer context.AfterFunc(w.t.Context(), func() { c.Close() })()
 		defer c.Close()
 		_, _ = io.Copy(c, c)
 	}()
