@@ -39,11 +39,10 @@ func (p *Picker) Pick(pl *Plan, h *frame.Headers, b []byte, bytes int) MemberSet
 		if s >= len(pl.Slots) {
 			return 0
 		}
-		id := pl.Slots[s]
 		if pl.From != nil {
-			id = p.moving(pl).member(pl, s, p.Now)
+			return p.moving(pl, s)
 		}
-		return 1 << uint(id) & pl.Distributing
+		return 1 << uint(pl.Slots[s]) & pl.Distributing
 	case SpreadRoundRobin:
 		if p.plan != pl {
 			p.follow(pl)
@@ -122,13 +121,16 @@ func (p *Picker) kept() *Ledger {
 	return p.ledger
 }
 
-// moving is what is kept of slots that go from member to member by pl.
-func (p *Picker) moving(pl *Plan) *Moving {
+// moving returns the member for a frame of slot s where slots go from member to member. It stands by itself so that
+// others do not pay for it.
+//
+//go:noinline
+func (p *Picker) moving(pl *Plan, s int) MemberSet {
 	m := &p.kept().Moving
 	if m.Turn != pl.Turn {
 		m.follow(pl, p.Now)
 	}
-	return m
+	return 1 << uint(m.member(pl, s, p.Now)) & pl.Distributing
 }
 
 func (p *Picker) table() *shortest {

@@ -72,6 +72,7 @@ type Relay struct {
 	members [modes.MaxMembers]atomic.Pointer[member]
 	tx      *transmitter
 	filters *filters
+	markers *markers
 
 	accounts  [modes.MaxMembers]account
 	noMember  [team.Drops]atomic.Uint64 // drops of the adapter's own
@@ -105,8 +106,9 @@ func New(o Options) (*Relay, error) {
 	if err := r.tx.start(); err != nil {
 		return nil, fmt.Errorf("start relay: %w", err)
 	}
-	r.filters = newFilters()
+	r.filters, r.markers = newFilters(), newMarkers()
 	go r.keepFilters()
+	go r.markers.run(r)
 	return r, nil
 }
 
@@ -268,6 +270,7 @@ func (r *Relay) Close() error {
 	r.closed = true
 	errs := []error{r.tx.end()}
 	r.filters.end()
+	r.markers.end()
 	for id := range r.members {
 		errs = append(errs, r.end(r.detach(id)))
 	}

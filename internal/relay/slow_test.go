@@ -2,6 +2,7 @@ package relay
 
 import (
 	"encoding/binary"
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -184,17 +185,18 @@ func processTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// What fills a member's queue neither delays nor loses an answer; a marker stays behind it.
+// What fills a member's queue neither delays nor loses an answer; a marker comes behind all of it.
 func TestSendPassesBulk(t *testing.T) {
 	g := newRig(t, 1)
 	g.apply(g.plan(modes.SpreadSingle))
-	labtest.Must(t, g.host.Shape("m0", 20e6))
+	labtest.Must(t, g.host.Shape("m0", 50e6))
 	labtest.Must(t, g.relay.SetBacklog(0, 128<<10))
-	marker := lacp.Marker{Port: 1, System: adapterMAC, Transaction: 5}
-	answer := marker
-	answer.Response = true
-	peer := g.port(g.peer, "p0", func(h *frame.Headers) bool { return h.EtherType == frame.TypeSlow })
+	answer := lacp.Marker{Port: 1, System: adapterMAC, Transaction: 5, Response: true}
+	marker := answer
+	marker.Response = false
+	isSlow := func(b []byte) bool { return binary.BigEndian.Uint16(b[12:]) == frame.TypeSlow }
 	host, bulk := g.teamPort(), make([]byte, frame.VnetLen+1400)
+	peer := g.port(g.peer, "p0", func(h *frame.Headers) bool { return h.EtherType == frame.TypeSlow || h.EtherType == testType })
 	copy(bulk[frame.VnetLen:], testFrame(peerMAC, adapterMAC, 0))
 	overflow := func() {
 		before := g.counters().Members[0].TXDrop[team.DropBacklog]
@@ -206,10 +208,47 @@ func TestSendPassesBulk(t *testing.T) {
 			return g.counters().Members[0].TXDrop[team.DropBacklog] > before
 		})
 	}
-	for _, m := range []lacp.Marker{marker, answer} {
+	for _, m := range []lacp.Marker{answer, marker} {
 		overflow()
-		b := m.Frame(memberMAC(0))
+		b, began := m.Frame(memberMAC(0)), time.Now()
 		labtest.Must(t, g.relay.Send(0, b))
-		peer.expect(b)
+		behind, got := 0, peer.next()
+		for ; !isSlow(got); got = peer.next() {
+			behind++
+		}
+		if diff := cmp.Diff(b, got); diff != "" {
+			t.Errorf("(-sent +got):\n%s", diff)
+		}
+		took := time.Since(began)
+		t.Logf("answer %v: after %v, behind %d frames", m.Response, took, behind)
+		if !m.Response && took < markerWait {
+			t.Errorf("a marker was sent after %v", took)
+		}
+		labtest.Eventually(t, 5*time.Second, "the queue is empty", func() bool { return g.relay.Backlog(0) == 0 })
+		if n := len(peer.seen); n > 0 && !m.Response {
+			t.Errorf("%d frames come behind the marker that were sent before", n)
+		}
+	}
+	if c := g.await("both are counted", func(c *team.Counters) bool { return c.Members[0].TX[frame.LACP].Frames == 2 }); c.Members[0].TXError != 0 {
+		t.Errorf("%d errors", c.Members[0].TXError)
+	}
+}
+
+// Markers that nobody will send any more keep nobody waiting.
+func TestMarkersWhileClosing(t *testing.T) {
+	g := newRig(t, 1)
+	marker := lacp.Marker{Port: 1, System: adapterMAC}
+	b, refused := marker.Frame(memberMAC(0)), 0
+	for range 3 * markersMost {
+		if g.relay.Send(0, b) != nil {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Errorf("%d markers were taken at once", 3*markersMost)
+	}
+	labtest.Must(t, g.relay.Close())
+	if err := g.relay.Send(0, b); !errors.Is(err, ErrNoMember) {
+		t.Errorf("a closed relay takes a marker: %v", err)
 	}
 }
