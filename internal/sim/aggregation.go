@@ -80,7 +80,7 @@ func (m *member) hears(f *Packet) {
 	}
 	m.partner = pdu.Actor
 	switch {
-	case pdu.Actor.State.Has(lacp.Collecting):
+	case pdu.Actor.State&(lacp.Collecting|lacp.Expired) == lacp.Collecting:
 		m.denied = never
 	case m.denied == never:
 		m.denied = now

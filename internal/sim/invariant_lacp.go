@@ -84,15 +84,13 @@ func (m *member) denies() bool {
 // refused is met with a frame that came by a port on which its partner does not collect.
 func (p *Port) refused(f *Packet) {
 	w := p.sw.w
-	if f.from == nil || f.from.team == nil || p.partner.machines == nil || p.partner.Deaf {
+	// One that couples collecting and distributing says that it does before it does, and not always that it does no more:
+	// it is enough that nothing is sent to it when it has said so (denies).
+	if f.from == nil || f.from.team == nil || p.partner.machines == nil || p.partner.Deaf || p.partner.Habits.Coupled {
 		return
 	}
 	t := f.from.team
-	whole := max(p.End.whole(), p.far.whole())
-	if p.partner.Habits.Coupled && whole > 0 && whole != never {
-		whole += 91 * time.Second // it does not say at once that it hears nothing any more
-	}
-	if since := max(whole, p.troubled, t.since()); p.closed < since {
+	if since := max(p.End.whole(), p.far.whole(), p.troubled, t.since()); p.closed < since {
 		return
 	}
 	if f.sent > p.closed+p.paced.way(p.closed) {

@@ -28,8 +28,8 @@ func newTrunk(t *testing.T, wires int, a, b Habits) *trunk {
 		x.ends[1].Join(q)
 	}
 	for i := range uint16(4) {
-		x.flows = append(x.flows, w.UDP(peers[0], peers[1], FlowKey{Sport: i, Dport: 7}, 200, 2*time.Millisecond),
-			w.UDP(peers[1], peers[0], FlowKey{Sport: i, Dport: 8}, 200, 2*time.Millisecond))
+		x.flows = append(x.flows, w.UDP(peers[0], peers[1], FlowKey{Sport: i, Dport: 7}, 200, 5*time.Millisecond),
+			w.UDP(peers[1], peers[0], FlowKey{Sport: i, Dport: 8}, 200, 5*time.Millisecond))
 	}
 	return x
 }

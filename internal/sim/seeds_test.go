@@ -17,9 +17,21 @@ func TestSeedsThatFailed(t *testing.T) {
 	}
 }
 
+// TestAggregationSeedsThatFailed is the same for worlds in 802.3ad.
+func TestAggregationSeedsThatFailed(t *testing.T) {
+	for _, seed := range []uint64{116, 121, 182, 187, 218, 219, 325, 400, 521, 839, 935, 943, 950, 3115, 3400, 4965, 6831} {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			if err := RunAggregated(seed); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestSeedsReplay: a seed leads to the same world, to the last frame.
 func TestSeedsReplay(t *testing.T) {
-	trace := func(seed uint64) string {
+	trace := func(seed uint64, build func(uint64) *life) string {
 		l := build(seed)
 		if err := l.World.Run(1e9); err != nil {
 			return err.Error()
@@ -34,8 +46,10 @@ func TestSeedsReplay(t *testing.T) {
 		return s
 	}
 	for seed := range uint64(20) {
-		if a, b := trace(seed), trace(seed); a != b {
-			t.Fatalf("seed %d goes two ways:\n%s\nand\n%s", seed, a, b)
+		for _, build := range []func(uint64) *life{build, buildAggregated} {
+			if a, b := trace(seed, build), trace(seed, build); a != b {
+				t.Fatalf("seed %d goes two ways:\n%s\nand\n%s", seed, a, b)
+			}
 		}
 	}
 }
