@@ -32,6 +32,12 @@ var groups = []group{
 	{[]string{"elb-in", "elb-in-ipv6"}, (*bench).elbReceive},
 	{[]string{"elb-repair", "elb-repair-absent"}, (*bench).elbRepair},
 	{[]string{"elb-failover-in", "fastpath-elb-failover-in"}, (*bench).elbFailover},
+	{[]string{"lacp-agreed"}, (*bench).agreed},
+	{[]string{"lacp-silence"}, (*bench).silence},
+	{[]string{"lacp-change-over"}, (*bench).changeOver},
+	{[]string{"lacp-pdu-gap", "lacp-pdu-gap-p99"}, (*bench).onTime},
+	{[]string{"lacp-32-flows"}, (*bench).lacpFlows},
+	{[]string{"lacp-flaps"}, (*bench).flaps},
 	{[]string{"fastpath-cost-udp-out", "fastpath-cost-udp-in", "fastpath-cost-tcp-out", "fastpath-cost-tcp-in"}, (*bench).costs},
 	{[]string{"fastpath-change-lost", "fastpath-change-duplicated", "fastpath-change-reordered", "fastpath-change-gap"}, (*bench).change},
 }
@@ -45,7 +51,7 @@ type bench struct {
 var alsoFast = []string{
 	"tcp-1-out", "tcp-8-out", "tcp-1-in", "udp-64", "ping-flood", "cpu-loaded", "rss-loaded", "ping-loaded", "ping-loaded-p99", "xor", "round-robin",
 	"create", "idle-cpu", "rss-idle", "dead-of-six", "elb-8-flows", "elb-8-even", "elb-mixed", "elb-lost", "elb-duplicated", "elb-reordered", "elb-forced",
-	"elb-in", "elb-in-ipv6",
+	"elb-in", "elb-in-ipv6", "lacp-change-over", "lacp-pdu-gap", "lacp-pdu-gap-p99", "lacp-32-flows", "lacp-flaps",
 }
 
 // wants reports whether a measure was asked for, by its name or, as "fastpath", by a contestant.

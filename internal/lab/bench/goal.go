@@ -42,7 +42,7 @@ func atMost(measure, of string, k kind, bound float64) goal {
 	return goal{measure: measure, of: of, figure: k, bound: bound}
 }
 
-// goals are those of the relay, of the fast path and of elb; figures in the unit of the measure.
+// goals are those of the relay, of the fast path, of elb and of 802.3ad; figures in the unit of the measure.
 var goals = []goal{
 	ratioAtLeast("tcp-1-out", fast, plain, 0.97, 0),
 	ratioAtLeast("tcp-8-out", fast, plain, 0.97, 0),
@@ -123,6 +123,17 @@ var goals = []goal{
 	atMost("elb-repair", team4, theHighest, 100),
 	atMost("elb-repair-absent", team4, theHighest, 100),
 	atMost("elb-failover-in", team1, theHighest, 5),
+	atMost("lacp-agreed", byOVS, theHighest, 4000),
+	atMost("lacp-agreed", byTwin, theHighest, 3200),
+	atMost("lacp-silence", byOVS, theHighest, 3100),
+	atMost("lacp-change-over", relay, theHighest, 50),
+	atMost("lacp-change-over", fast, theHighest, 50),
+	atMost("lacp-pdu-gap-p99", relay, theHighest, 1200),
+	atMost("lacp-pdu-gap-p99", fast, theHighest, 1200),
+	ratioAtLeast("lacp-32-flows", team4, fourPlain, 0.9, 0),
+	ratioAtLeast("lacp-32-flows", fast4, fourPlain, 0.9, 0),
+	atMost("lacp-flaps", relay, theHighest, 0),
+	atMost("lacp-flaps", fast, theHighest, 0),
 }
 
 // verdict is what came of a goal.

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"nicteam/internal/control"
+	"nicteam/internal/lab"
+	nicteam "nicteam/team"
+)
+
+const byOVS, byTwin = "open vswitch", "nicteam"
+
+// lacpTeam is the arguments for a team of 802.3ad of eth1 … ethN that wants a LACPDU a second.
+func lacpTeam(n int) []string {
+	args := []string{"--mode", "802.3ad", "--lacp-rate", "fast"}
+	for i := range n {
+		args = append(args, fmt.Sprintf("eth%d", i+1))
+	}
+	return args
+}
+
+// agreeing is a team of 802.3ad and who it agrees with.
+type agreeing struct {
+	*rig
+	far   *lab.Host         // where the other ends of the cables are
+	ovs   *lab.OVS          // what runs there, or
+	twin  *control.Client   // a team of peer
+	bonds map[string]string // of the switch, by NIC of box
+	all   []*lab.Cable      // of eth1, eth2, …
+	nics  []string
+}
+
+// withOVS joins box to an Open vSwitch by cables in groups of some, and peer to that. Each group is another partner.
+//
+//	box  eth1 ── p1 ┐
+//	     eth2 ── p2 ├ Open vSwitch ── uplink ── eth1  peer
+//	     …          ┘
+func (b *bench) withOVS(ctx context.Context, path string, groups ...int) (a *agreeing, err error) {
+	r, err := b.newRig("lacp")
+	if err != nil {
+		return nil, err
+	}
+	a = &agreeing{rig: r, bonds: map[string]string{}}
+	defer func() {
+		if err != nil {
+			b.close(r)
+		}
+	}()
+	if a.far, err = lab.NewHost("lacp-switch"); err != nil {
+		return nil, err
+	}
+	r.defers(a.far.Close)
+	var bonds []lab.OVSBond
+	for i, n := range groups {
+		bond := lab.OVSBond{Name: fmt.Sprintf("bond%d", i+1), Fast: true, System: fmt.Sprintf("02:00:00:00:0b:%02x", i+1)}
+		for range n {
+			nic, port := fmt.Sprintf("eth%d", len(a.nics)+1), fmt.Sprintf("p%d", len(a.nics)+1)
+			if err := a.cable(nic, port); err != nil {
+				return nil, err
+			}
+			a.bonds[nic] = bond.Name
+			bond.Ports = append(bond.Ports, port)
+		}
+		bonds = append(bonds, bond)
+	}
+	if _, err := lab.NewCable(a.far, "uplink", r.peer, "eth1", lab.CableOptions{EagerCarrier: true}); err != nil {
+		return nil, err
+	}
+	if err := r.peer.SetAddr("eth1", peerCIDR); err != nil {
+		return nil, err
+	}
+	if a.ovs, err = lab.NewOVS(ctx, a.far, lab.OVSOptions{TSO: true}); err != nil {
+		return nil, err
+	}
+	r.defers(a.ovs.Close)
+	if err := a.ovs.Bridge(ctx, "br0", bonds, "uplink"); err != nil {
+		return nil, err
+	}
+	return a, r.team(ctx, path, lacpTeam(len(a.nics))...)
+}
+
+// withTwin joins box to a team of peer by cables alone, which may be shaped.
+func (b *bench) withTwin(ctx context.Context, path string, n int, rate uint64) (a *agreeing, err error) {
+	r, err := b.newRig("lacp")
+	if err != nil {
+		return nil, err
+	}
+	a = &agreeing{rig: r, far: r.peer}
+	defer func() {
+		if err != nil {
+			b.close(r)
+		}
+	}()
+	for i := range n {
+		nic := fmt.Sprintf("eth%d", i+1)
+		if err := a.cable(nic, nic); err != nil {
+			return nil, err
+		}
+		if rate > 0 {
+			if err := a.all[i].Shape(rate); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := r.peer.SetAddr("eth1", peerCIDR); err != nil {
+		return nil, err
+	}
+	args := append([]string{"create", teamName, "--datapath", fast}, lacpTeam(n)...)
+	if out, err := r.peer.CommandContext(ctx, r.binary, args...).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("nicteam %s in peer: %w: %s", strings.Join(args, " "), err, oneLine(out))
+	}
+	a.twin = control.NewClient(r.peer.Path("/run/nicteam"), teamName)
+	r.defers(func() error { a.twin.Close(); return nil })
+	return a, r.team(ctx, path, lacpTeam(n)...)
+}
+
+// cable joins a NIC of box to a port, both of which see at once what becomes of the carrier: what is measured is the protocol.
+func (a *agreeing) cable(nic, port string) error {
+	c, err := lab.NewCable(a.box, nic, a.far, port, lab.CableOptions{EagerCarrier: true})
+	if err != nil {
+		return err
+	}
+	a.nics, a.all = append(a.nics, nic), append(a.all, c)
+	a.lines = append(a.lines, c)
+	return nil
+}
+
+// distributing are the members of a team that send.
+func distributing(s *nicteam.Status) (nics []string) {
+	for _, m := range s.Members {
+		if m.Distributing {
+			nics = append(nics, m.Name)
+		}
+	}
+	slices.Sort(nics)
+	return nics
+}
+
+// uses waits until both ends send by exactly these NICs, and returns when that was seen.
+func (a *agreeing) uses(ctx context.Context, nics ...string) (at time.Time, err error) {
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		s, err := a.client.Status(ctx)
+		if err != nil {
+			return at, err
+		}
+		ours := slices.Equal(distributing(s), nics)
+		theirs, err := a.farUses(ctx, nics)
+		if err != nil {
+			return at, err
+		}
+		if at = time.Now(); ours && theirs {
+			return at, nil
+		}
+		if at.After(deadline) {
+			return at, fmt.Errorf("not both send by %v after 20s: box by %v", nics, distributing(s))
+		}
+		if err := pause(ctx, 5*time.Millisecond); err != nil {
+			return at, err
+		}
+	}
+}
+
+func (a *agreeing) farUses(ctx context.Context, nics []string) (bool, error) {
+	if a.twin != nil {
+		s, err := a.twin.Status(ctx)
+		return err == nil && slices.Equal(distributing(s), nics), err
+	}
+	var used []string
+	for i, nic := range a.nics {
+		// Asked for by bond, once for each.
+		if i > 0 && a.bonds[nic] == a.bonds[a.nics[i-1]] {
+			continue
+		}
+		members, err := a.ovs.LACP(ctx, a.bonds[nic])
+		if err != nil {
+			return false, err
+		}
+		for _, m := range members {
+			if m.Works() {
+				used = append(used, "eth"+strings.TrimPrefix(m.Name, "p"))
+			}
+		}
+	}
+	slices.Sort(used)
+	return slices.Equal(used, nics), nil
+}
+
+// each does something to the cables of NICs.
+func (a *agreeing) each(nics []string, do func(*lab.Cable) error) error {
+	var errs []error
+	for i, nic := range a.nics {
+		if slices.Contains(nics, nic) {
+			errs = append(errs, do(a.all[i]))
+		}
+	}
+	return errors.Join(errs...)
+}

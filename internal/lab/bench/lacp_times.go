@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"nicteam/internal/lab"
+	nicteam "nicteam/team"
+)
+
+// agreed measures how long the two ends take to agree.
+func (b *bench) agreed(ctx context.Context) {
+	m := b.measure("lacp-agreed", "802.3ad, 2 NICs, LACPDUs each second: from the moment both cables have a carrier until both ends send by both", "ms")
+	for _, of := range []string{byOVS, byTwin} {
+		a, err := b.agreeingWith(ctx, of, 2)
+		if err != nil {
+			m.add(of).Missing = err.Error()
+			b.say("%s: %s: not taken: %v", m.Name, of, err)
+			continue
+		}
+		b.repeat(ctx, b.few(5), of, m, func(ctx context.Context, _ int) (float64, error) {
+			if err := a.each(a.nics, (*lab.Cable).Cut); err != nil {
+				return 0, err
+			}
+			if _, err := a.uses(ctx); err != nil {
+				return 0, err
+			}
+			// No end has said so much a moment ago that it may say nothing now.
+			if err := pause(ctx, quiet); err != nil {
+				return 0, err
+			}
+			if err := a.each(a.nics, (*lab.Cable).Mend); err != nil {
+				return 0, err
+			}
+			plugged := time.Now()
+			at, err := a.uses(ctx, a.nics...)
+			return milliseconds(at.Sub(plugged)), err
+		})
+		b.close(a.rig)
+	}
+}
+
+func (b *bench) agreeingWith(ctx context.Context, whom string, n int) (a *agreeing, err error) {
+	if whom == byOVS {
+		a, err = b.withOVS(ctx, fast, n)
+	} else {
+		a, err = b.withTwin(ctx, fast, n, 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, err = a.uses(ctx, a.nics...); err != nil {
+		b.close(a.rig)
+		return nil, err
+	}
+	return a, nil
+}
+
+// silence measures how long a partner is believed in that has fallen silent on one of two links, with its light on.
+func (b *bench) silence(ctx context.Context) {
+	m := b.measure("lacp-silence", "802.3ad with Open vSwitch, 2 cables, LACPDUs each second: from the last LACPDU that comes by one of them until nothing is sent by it any more", "ms")
+	if err := b.silenceOf(ctx, m); err != nil {
+		b.absent(err, m)
+	}
+}
+
+func (b *bench) silenceOf(ctx context.Context, m *measure) error {
+	a, err := b.agreeingWith(ctx, byOVS, 2)
+	if err != nil {
+		return err
+	}
+	defer b.close(a.rig)
+	e, err := hear(a.box, "eth2")
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	b.repeat(ctx, b.few(5), byOVS, m, func(ctx context.Context, _ int) (float64, error) {
+		if _, err := a.uses(ctx, a.nics...); err != nil {
+			return 0, err
+		}
+		for since := len(e.heard()); len(e.heard()) == since; {
+			if err := pause(ctx, 10*time.Millisecond); err != nil {
+				return 0, err
+			}
+		}
+		if err := a.all[1].SwallowFromB(true); err != nil {
+			return 0, err
+		}
+		defer a.all[1].SwallowFromB(false)
+		if _, err := a.awaitStatus(ctx, "nothing is sent by eth2", func(s *nicteam.Status) bool { return slices.Equal(distributing(s), a.nics[:1]) }); err != nil {
+			return 0, err
+		}
+		at, heard := time.Now(), e.heard()
+		return milliseconds(at.Sub(heard[len(heard)-1])), nil
+	})
+	return nil
+}
+
+// changeOver takes one of two partners away under traffic.
+func (b *bench) changeOver(ctx context.Context) {
+	m := b.measure("lacp-change-over", "802.3ad with two partners of 2 cables each (Open vSwitch): all cables to the one that is used lose their carrier, 10000 frames/s from box to peer: longest gap from then on, without the machine's standstills", "ms")
+	for _, path := range []string{relay, fast} {
+		if err := b.changeOverOf(ctx, path, m); err != nil {
+			m.add(path).Missing = err.Error()
+			b.say("%s: %s: not taken: %v", m.Name, path, err)
+		}
+	}
+}
+
+func (b *bench) changeOverOf(ctx context.Context, path string, m *measure) error {
+	a, err := b.withOVS(ctx, path, 2, 2)
+	if err != nil {
+		return err
+	}
+	defer b.close(a.rig)
+	witness, err := lab.StartWitness()
+	if err != nil {
+		return err
+	}
+	defer witness.Close()
+	stream, err := lab.Stream{From: a.box, To: a.peer, Address: peerAddr, Rate: failoverRate, Witness: witness}.Start()
+	if err != nil {
+		return err
+	}
+	defer stream.Stop()
+	groups := [][]string{a.nics[:2], a.nics[2:]}
+	b.repeat(ctx, b.few(10), path, m, func(ctx context.Context, i int) (float64, error) {
+		st, err := a.awaitStatus(ctx, "one group is used and the other stands by", func(s *nicteam.Status) bool {
+			used := distributing(s)
+			if !slices.Equal(used, groups[0]) && !slices.Equal(used, groups[1]) {
+				return false
+			}
+			for _, m := range s.Members {
+				// One that has just got its cable back waits first, as the standard has it.
+				if !m.Distributing && (m.LACP == nil || m.LACP.Mux != "ATTACHED") {
+					return false
+				}
+			}
+			return true
+		})
+		if err != nil {
+			return 0, err
+		}
+		used := distributing(st)
+		other := groups[0]
+		if slices.Equal(used, other) {
+			other = groups[1]
+		}
+		if err := pause(ctx, quiet); err != nil {
+			return 0, err
+		}
+		at := time.Now()
+		if err := a.each(used, (*lab.Cable).Cut); err != nil {
+			return 0, err
+		}
+		_, err = a.uses(ctx, other...)
+		if err == nil {
+			err = pause(ctx, aftermath)
+		}
+		gap := stream.GapAfter(at, time.Now())
+		b.say("%s %s %d: from %v to %v: %v", m.Name, path, i+1, used, other, gap)
+		if err := a.each(used, (*lab.Cable).Mend); err != nil {
+			return 0, err
+		}
+		return milliseconds(gap.Net), err
+	})
+	return a.kept(ctx)
+}
