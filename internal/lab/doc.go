@@ -30,6 +30,9 @@
 // Both behave as NICs do when the carrier goes: the kernel may tell of it a second later. A veth pair
 // made by `ip link add` does so or not, as its ifindexes happen to be.
 //
+// A Switch swallows LACPDUs, as bridges do. OVS is one that speaks LACP: Open vSwitch, in a Host that is joined to
+// others by cables; for it alone a package has to be installed.
+//
 // Isolate re-executes the program in private namespaces, so whatever happens to it the kernel
 // removes what it made. What is made is closed in reverse order all the same; closing twice is fine.
 package lab

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -80,7 +81,10 @@ func (b *bench) silenceOf(ctx context.Context, m *measure) error {
 		if _, err := a.uses(ctx, a.nics...); err != nil {
 			return 0, err
 		}
-		for since := len(e.heard()); len(e.heard()) == since; {
+		for since, began := len(e.heard()), time.Now(); len(e.heard()) == since; {
+			if time.Since(began) > 5*time.Second {
+				return 0, errors.New("no LACPDU was heard for 5s")
+			}
 			if err := pause(ctx, 10*time.Millisecond); err != nil {
 				return 0, err
 			}
