@@ -30,7 +30,7 @@ func inOctets(c team.Count) uint64 { return c.Bytes }
 
 // TestRoundRobinSurvivorsShareEvenly: one of six is dead, and no neighbour of it gets its part.
 func TestRoundRobinSurvivorsShareEvenly(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	pathsInPairs(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 6, LAG: true, Spread: lab.SpreadFrames}.on(path))
 		w.create(nics(6), "--mode", "round-robin")
 		labtest.Must(t, w.wires["eth3"].Cut())
@@ -55,7 +55,7 @@ func TestRoundRobinSurvivorsShareEvenly(t *testing.T) {
 
 // TestRoundRobinByWeight sends large and small frames in turn: weights are of octets, not of frames.
 func TestRoundRobinByWeight(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	pathsInPairs(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{LAG: true, Spread: lab.SpreadFrames}.on(path))
 		w.create(nics(2), "--mode", "round-robin", "--weight", "eth2=3")
 		for _, size := range []int{100, 1200} {
@@ -94,7 +94,7 @@ func TestOneConnectionOverTwoNICs(t *testing.T) {
 
 // TestExplainNamesTheMember compares what `explain` says with what the NICs of box then send.
 func TestExplainNamesTheMember(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	pathsInPairs(t, func(t *testing.T, path string) {
 		const count = 50
 		// Without offload, so that a frame is one to the kernel, too.
 		w := newWorld(t, worldOptions{NICs: 4, LAG: true, NoOffload: true}.on(path))
@@ -146,7 +146,7 @@ func TestExplainNamesTheMember(t *testing.T) {
 
 // TestXORSharesEvenly has as many flows as clients make: source ports that are even and follow one another.
 func TestXORSharesEvenly(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	pathsInPairs(t, func(t *testing.T, path string) {
 		const flows, members = 512, 4
 		w := newWorld(t, worldOptions{NICs: members, LAG: true}.on(path))
 		w.create(nics(members), "--mode", "xor")

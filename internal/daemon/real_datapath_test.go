@@ -21,6 +21,14 @@ func bothPaths(t *testing.T, scenario func(t *testing.T, path string)) {
 	}
 }
 
+// pathsInPairs is bothPaths for scenarios that have no parts, with both at the same time.
+func pathsInPairs(t *testing.T, scenario func(t *testing.T, path string)) {
+	bothPaths(t, func(t *testing.T, path string) {
+		inPairs(t)
+		scenario(t, path)
+	})
+}
+
 // crossing is a switch that knows no team, and a data path.
 type crossing struct {
 	name, path string

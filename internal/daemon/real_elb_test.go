@@ -81,7 +81,7 @@ func TestELBByDefault(t *testing.T) {
 
 // TestELBTellsTheTruth compares what `explain` and `peers` say with the NICs' own counters.
 func TestELBTellsTheTruth(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	pathsInPairs(t, func(t *testing.T, path string) {
 		const count = 50
 		// Without offload, so that a frame is one to the kernel, too.
 		w := newWorld(t, worldOptions{NICs: 4, NoOffload: true}.on(path))

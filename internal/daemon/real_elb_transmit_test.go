@@ -16,6 +16,7 @@ func TestELBUsesEveryMember(t *testing.T) {
 		const rate, flows = 30e6, 8
 		for _, tt := range switches {
 			t.Run(tt.name, func(t *testing.T) {
+				inPairs(t)
 				w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding, Rate: rate}.on(path))
 				w.create(nics(4))
 				load, err := lab.Load{From: w.box, To: w.peer, Address: peer4, Flows: flows, FirstPort: firstPort, PortStep: portStep}.Start(t.Context())

@@ -34,6 +34,7 @@ var teams = []struct {
 func TestFileSurvivesPulledCables(t *testing.T) {
 	for _, tt := range teams {
 		t.Run(tt.name, func(t *testing.T) {
+			inPairs(t)
 			tt.world.Rate = 300e6
 			w := newWorld(t, tt.world)
 			w.create(nics(3), "--mode", tt.mode)
@@ -108,6 +109,7 @@ func TestFailoverGap(t *testing.T) {
 				continue // modes of a static group differ in nothing that the relay does when a NIC dies
 			}
 			t.Run(tt.name, func(t *testing.T) {
+				inPairs(t)
 				w := newWorld(t, tt.world.on(path))
 				w.create(nics(3), "--mode", tt.mode)
 				tr := w.traffic(lab.Stream{Rate: 10_000})
@@ -139,6 +141,7 @@ func TestFailoverGap(t *testing.T) {
 func TestCableComesBack(t *testing.T) {
 	for _, tt := range teams {
 		t.Run(tt.name, func(t *testing.T) {
+			inPairs(t)
 			w := newWorld(t, tt.world)
 			more := []string{"--mode", tt.mode}
 			if tt.mode == "active-backup" {
@@ -168,6 +171,7 @@ func TestCableComesBack(t *testing.T) {
 func TestNICUnplugged(t *testing.T) {
 	for _, tt := range teams {
 		t.Run(tt.name, func(t *testing.T) {
+			inPairs(t)
 			w := newWorld(t, tt.world)
 			w.create(nics(3), "--mode", tt.mode)
 			before, conn := w.identity(), w.lifeline()
@@ -213,6 +217,7 @@ func TestNICUnplugged(t *testing.T) {
 func TestNICSetDown(t *testing.T) {
 	for _, tt := range teams[:3] {
 		t.Run(tt.name, func(t *testing.T) {
+			inPairs(t)
 			w := newWorld(t, tt.world)
 			w.create(nics(3), "--mode", tt.mode)
 			conn := w.lifeline()

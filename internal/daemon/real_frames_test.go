@@ -23,6 +23,7 @@ func TestTagsPass(t *testing.T) {
 	bothPaths(t, func(t *testing.T, path string) {
 		for _, mode := range []string{"active-backup", "xor"} {
 			t.Run(mode, func(t *testing.T) {
+				inPairs(t)
 				w := newWorld(t, worldOptions{LAG: mode == "xor"}.on(path))
 				w.create(nics(2), "--mode", mode)
 				inBox, inPeer := w.raw(w.box, teamName), w.raw(w.peer, "eth0")
@@ -73,6 +74,7 @@ func TestNothingComesTwice(t *testing.T) {
 			{"elb, flooding switch", "elb", worldOptions{NICs: 3, Flooding: true}},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
+				inPairs(t)
 				w := newWorld(t, tt.world.on(path))
 				w.create(nics(3), "--mode", tt.mode)
 				inBox, inPeer := w.raw(w.box, teamName), w.raw(w.peer, "eth0")
@@ -174,7 +176,7 @@ func (w *world) kernelCount(names []string) (rx, tx team.Count) {
 // TestCountersTellTheTruth compares the status with the kernel's counters of the NICs, which have no offload
 // so that each frame is one there, and with those of peer.
 func TestCountersTellTheTruth(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	pathsInPairs(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 2, LAG: true, NoOffload: true}.on(path))
 		w.create(nics(2), "--mode", "xor")
 		type figures struct{ team, kernel, peer [2]team.Count }

@@ -33,6 +33,7 @@ func figure(t *testing.T, text, name string) float64 {
 func TestMetricsOfAFailover(t *testing.T) {
 	for _, mode := range []string{"active-backup", "elb"} {
 		t.Run(mode, func(t *testing.T) {
+			inPairs(t)
 			w := newWorld(t, worldOptions{NICs: 3})
 			w.create(nics(3), "--mode", mode)
 			tr := w.traffic(lab.Stream{Rate: 1000})

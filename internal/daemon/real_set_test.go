@@ -10,7 +10,7 @@ import (
 // TestModeChangesLive goes through all modes while frames flow both ways. The switch knows no team: what
 // reaches box comes by the port that it has learnt last.
 func TestModeChangesLive(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	pathsInPairs(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 3}.on(path))
 		w.create(nics(3), "--mode", "active-backup")
 		before, conn := w.identity(), w.lifeline()
@@ -51,6 +51,7 @@ func TestActiveByHand(t *testing.T) {
 			{"flooding switch", worldOptions{NICs: 3, Flooding: true}},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
+				inPairs(t)
 				w := newWorld(t, tt.world.on(path))
 				w.create(nics(3), "--mode", "active-backup")
 				conn := w.lifeline()
@@ -75,7 +76,7 @@ func TestActiveByHand(t *testing.T) {
 
 // TestBalanceOffAndOn is the load-balancing switch: with it off one NIC works and the others stand by.
 func TestBalanceOffAndOn(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	pathsInPairs(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 3}.on(path))
 		w.create(nics(3), "--mode", "round-robin")
 		tr := w.traffic(lab.Stream{Rate: 5000})
