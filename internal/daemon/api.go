@@ -35,7 +35,7 @@ type RunOptions struct {
 	Places
 	Ready   *os.File // where to report steps and readiness, nil for nowhere
 	Release bool     // give everything back when ctx ends
-	Insist  bool     // Config.Datapath is fastpath and nothing else will do: somebody makes the team now and waits
+	Insist  bool     // somebody makes the team now and waits: what cannot be as wished is an error, as Config.Datapath fastpath, or a team out of reach
 	Version string   // told by GET /metrics
 	Log     *slog.Logger
 

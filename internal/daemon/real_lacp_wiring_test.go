@@ -119,3 +119,14 @@ func TestLACPNobodyAnswers(t *testing.T) {
 	labtest.Must(t, w.cables[w.agreed().distributing()[0]].Cut())
 	conn.works("after the member that worked alone lost its carrier")
 }
+
+// TestLACPOutOfReach has create give a host's NICs back where no NIC may work alone and nobody at the other end agrees: who makes the
+// team may be on the other side.
+func TestLACPOutOfReach(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})
+	before, err := lab.SettledSnapshot(t.Context(), w.box)
+	labtest.Must(t, err)
+	refused(t, w.try("create", teamName, "eth1", "eth2", "--mode", "802.3ad", "--lacp-fallback", "off"), 6, "out of reach", "nobody answers", "--lacp-fallback on")
+	w.unharmed(before)
+}

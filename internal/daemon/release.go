@@ -73,12 +73,15 @@ func (s *session) revert(name string, cause error) error {
 	}
 	p := &team.Problem{Kind: team.Reverted, What: "start " + name, Why: cause.Error() + "; the host was put back as it was",
 		Fix: "mend the cause and repeat the command", Err: cause}
-	known := errors.As(cause, new(*team.Problem))
+	why := new(team.Problem)
+	known := errors.As(cause, &why)
 	switch {
 	case back != nil:
 		p.Kind, p.Why, p.Fix = team.Failed, fmt.Sprintf("%v; and the host could not be put back: %v", cause, back), "nicteam restore "+name
 	case known && !changed:
 		return cause
+	case known && why.Kind == team.Reverted:
+		p.What, p.Why, p.Fix = why.What, why.Why+"; the host was put back as it was", why.Fix
 	case errors.Is(cause, context.Canceled):
 		p.Why, p.Fix = "it was interrupted; the host was put back as it was", "repeat the command"
 	}

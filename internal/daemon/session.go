@@ -61,7 +61,7 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 	again := s.host.Journalled()
 	err = o.alone(func() error { return s.claim(c, again, rep) })
 	if err == nil {
-		err = s.build(ctx, c, again, rep)
+		err = s.build(ctx, c, again, o.Insist, rep)
 	}
 	if err == nil {
 		err = s.choose(ctx, c, o.Insist, rep)
@@ -99,7 +99,7 @@ func (s *session) record(names []string) error {
 }
 
 // build does what start says; what it leaves behind on an error is for revert.
-func (s *session) build(ctx context.Context, c team.Config, again bool, rep reporter) error {
+func (s *session) build(ctx context.Context, c team.Config, again, insist bool, rep reporter) error {
 	names := memberNames(c)
 	infos := make([]host.NIC, len(names))
 	for i, name := range names {
@@ -146,6 +146,9 @@ func (s *session) build(ctx context.Context, c team.Config, again bool, rep repo
 		return err
 	}
 	if why := s.awaitForwarding(ctx); why != "" {
+		if p := s.stranded(infos); p != nil && insist && !again && ctx.Err() == nil {
+			return p
+		}
 		rep.send(report{Warning: why})
 	}
 	s.team.Record("takeover", "", "members "+joined(names))
