@@ -41,6 +41,8 @@ type Flow struct {
 
 	tick     *timer // UDP
 	interval time.Duration
+	burst    uint64 // frames that follow each other closely, then a pause of interval; 0: one
+	close    time.Duration
 	tcp      *tcp
 }
 
@@ -135,8 +137,15 @@ func (f *Flow) datagram() {
 		return
 	}
 	f.transmit(f.there.packet(f, f.size))
+	if f.burst > 0 && f.marks%f.burst != 0 {
+		f.tick.set(f.w.now + f.close)
+		return
+	}
 	f.tick.set(f.w.now + f.interval)
 }
+
+// Burst has a UDP flow send some frames closely one after the other before it pauses.
+func (f *Flow) Burst(frames uint64, close time.Duration) { f.burst, f.close = frames, close }
 
 // Pace changes a UDP flow's rate.
 func (f *Flow) Pace(interval time.Duration) { f.interval = interval }
