@@ -159,12 +159,16 @@ func (b *bench) changeOverOf(ctx context.Context, path string, m *measure) error
 		if err := a.each(used, (*lab.Cable).Cut); err != nil {
 			return 0, err
 		}
-		_, err = a.uses(ctx, other...)
+		_, err = a.awaitStatus(ctx, "the other group is used", func(s *nicteam.Status) bool { return slices.Equal(distributing(s), other) })
+		ours := time.Since(at)
+		if err == nil {
+			_, err = a.uses(ctx, other...)
+		}
 		if err == nil {
 			err = pause(ctx, aftermath)
 		}
 		gap := stream.GapAfter(at, time.Now())
-		b.say("%s %s %d: from %v to %v: %v", m.Name, path, i+1, used, other, gap)
+		b.say("%s %s %d: from %v to %v: %v; box sends by them after %v", m.Name, path, i+1, used, other, gap, round(ours))
 		if err := a.each(used, (*lab.Cable).Mend); err != nil {
 			return 0, err
 		}
