@@ -48,9 +48,6 @@ func (s State) Names() []string {
 	return names
 }
 
-// infoLen is the length of an Info on the wire, without type and length.
-const infoLen = 15
-
 // put writes an Info to b.
 func (i *Info) put(b []byte) {
 	put16(b[0:], i.System.Priority)
