@@ -53,8 +53,9 @@ type Options struct {
 func (s *Socket) OnPanic(f func(value any, b []byte)) { s.out.panicked = f }
 
 // Socket receives all frames that come in by a NIC and sends by it. One goroutine receives (Receive, Poll,
-// Rest, Frame), one transmits (Queue, Flush); the other methods may be called from any goroutine. Send and SendInOrder
-// have a queue of their own, which what is transmitted does not fill.
+// Rest, Frame), one the slow protocols (ReceiveSlow), one transmits (Queue, Flush); the other methods may be called from
+// any goroutine. Send and SendInOrder have a queue of their own, which what is transmitted does not fill, and
+// ReceiveSlow has one that what is received does not.
 type Socket struct {
 	opt    Options
 	file   *os.File
@@ -65,6 +66,7 @@ type Socket struct {
 	in     receiver
 	out    sender
 	urgent urgent
+	ear    ear
 
 	mu          sync.Mutex // filter
 	filter      []frame.MAC
@@ -90,7 +92,7 @@ func Open(o Options) (*Socket, error) {
 	// The socket lives on by a descriptor that the runtime's poller does not know.
 	conn.Close()
 	if err == nil {
-		if err = s.urgent.open(o); err != nil {
+		if err = s.openOthers(); err != nil {
 			s.waiter.Close()
 			s.file.Close()
 		}
@@ -102,6 +104,18 @@ func Open(o Options) (*Socket, error) {
 	s.in.receive = s.receive
 	s.out.init(o.TSO, o.USO)
 	return s, nil
+}
+
+// openOthers opens the two ways of control frames.
+func (s *Socket) openOthers() error {
+	if err := s.urgent.open(s.opt); err != nil {
+		return err
+	}
+	if err := s.ear.open(s.opt); err != nil {
+		s.urgent.conn.Close()
+		return err
+	}
+	return nil
 }
 
 // adopt gives s a descriptor of its own.
@@ -238,7 +252,7 @@ func (s *Socket) Stats() Stats {
 	s.control(func(fd int) error {
 		st, err := unix.GetsockoptTpacketStats(fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
 		if err == nil {
-			s.drops.Add(uint64(st.Drops))
+			s.drops.Add(uint64(st.Drops) + s.ear.missedSlow())
 		}
 		return err
 	})
@@ -259,8 +273,9 @@ func (s *Socket) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
-	// The kernel waits for all its processors for each of the two, which takes some ms: for both at once.
-	urgent := make(chan error, 1)
-	go func() { urgent <- s.urgent.conn.Close() }()
-	return errors.Join(s.waiter.Close(), s.file.Close(), <-urgent)
+	// The kernel waits for all its processors for each of them, which takes some ms: for all at once.
+	others := make(chan error, 2)
+	go func() { others <- s.urgent.conn.Close() }()
+	go func() { others <- s.ear.conn.Close() }()
+	return errors.Join(s.waiter.Close(), s.file.Close(), <-others, <-others)
 }

@@ -54,14 +54,15 @@ func (r *Relay) joined(yield func(*member) bool) {
 // address leaves takes it in until what it comes to does.
 type filters struct {
 	wake chan struct{}
+	stop chan struct{}
 	done chan struct{}
 }
 
 func newFilters() *filters {
-	return &filters{wake: make(chan struct{}, 1), done: make(chan struct{})}
+	return &filters{wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 }
 
-// due says that there is another rule, or another member.
+// due says that there is another rule, or another member, or that one is to listen otherwise.
 func (f *filters) due() {
 	select {
 	case f.wake <- struct{}{}:
@@ -71,13 +72,18 @@ func (f *filters) due() {
 
 // end returns when the last filter has been set.
 func (f *filters) end() {
-	close(f.wake)
+	close(f.stop)
 	<-f.done
 }
 
 func (r *Relay) keepFilters() {
 	defer close(r.filters.done)
-	for range r.filters.wake {
+	for {
+		select {
+		case <-r.filters.wake:
+		case <-r.filters.stop:
+			return
+		}
 		u := r.rule.Load()
 		for m := range r.joined {
 			r.admit(m.socket, u, m.id)
@@ -85,6 +91,7 @@ func (r *Relay) keepFilters() {
 		for m := range r.joined {
 			r.settled(m.id, m.socket.TrimFilter(u.Filter[m.id]))
 			r.settled(m.id, m.socket.SetPromiscuous(u.Promiscuous))
+			r.settled(m.id, m.ear.settle())
 		}
 	}
 }

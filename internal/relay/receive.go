@@ -23,7 +23,8 @@ type member struct {
 	queue  *tap.Queue
 	epoch  epoch
 	done   chan struct{} // closed when run has ended
-	failed int           // receptions in a row
+	ear    ear
+	failed int // receptions in a row
 
 	errands  errands
 	handover *handover // nil: none is under way
@@ -46,6 +47,7 @@ func newMember(r *Relay, id int, s *nic.Socket) *member {
 	s.OnPanic(r.panicked)
 	m := &member{r: r, id: id, mac: s.MAC(), socket: s, queue: r.adapter.Queues()[0], merge: r.adapter.Offloads().USO(),
 		heard: r.accounts[id].hearing(), done: make(chan struct{})}
+	m.ear.m, m.ear.done = m, make(chan struct{})
 	m.errands.begin()
 	return m
 }
@@ -144,15 +146,15 @@ func (m *member) choose(u *Rule) {
 		}
 		v.Unmarshal(b)
 		frames, bytes := frame.WireCount(v, &h, len(b)-frame.VnetLen)
-		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes)}
 		if isSlow(&h) {
-			m.slow(b, &h, &f)
+			m.slow(b, &h)
 			continue
 		}
 		if u.IsOwn(h.Src) || m.r.guests.has(m.lately, h.Src) {
 			m.tally.drops[team.DropReflected] += uint64(frames)
 			continue
 		}
+		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes)}
 		whose, drop := u.Accept(m.id, m.mac, h.Dst, m.r.guests.has(m.lately, h.Dst))
 		if whose == ForNobody && u.Astray(m.id, m.mac, h.Dst) {
 			m.tally.other += uint64(frames)

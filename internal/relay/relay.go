@@ -14,7 +14,7 @@ package relay
 //     does not fit is dropped, for nothing may wait for one member while others are idle.
 //  6. What a member refused because it has no link goes to another one, once (resend).
 //
-// Receive, one goroutine a member:
+// Receive, one goroutine a member, and one besides where somebody speaks LACP (ear):
 //
 //  1. Frames come in by the NIC; the goroutine wakes (member.run) and takes a batch with one recvmmsg,
 //     VLAN tags back in place.
@@ -162,6 +162,7 @@ func (r *Relay) enter(id int, l team.Link, s *nic.Socket) error {
 	m := newMember(r, id, s)
 	r.members[id].Store(m)
 	go m.run()
+	go m.ear.run()
 	if r.rule.Load() != seen {
 		r.filters.due()
 	}
@@ -199,6 +200,7 @@ func (r *Relay) end(m *member) error {
 	}
 	err := m.socket.Close()
 	<-m.done
+	<-m.ear.done
 	if err != nil {
 		return fmt.Errorf("leave: member %d: %w", m.id, err)
 	}

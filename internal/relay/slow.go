@@ -1,7 +1,12 @@
 package relay
 
 import (
+	"errors"
+	"sync/atomic"
+	"time"
+
 	"nicteam/internal/frame"
+	"nicteam/internal/nic"
 	"nicteam/team"
 )
 
@@ -36,13 +41,113 @@ func (a *allowance) take(now int64) bool {
 	return true
 }
 
-// slow hands the control loop a frame of a slow protocol. Who sent it is not asked: from an address of ours it shows that a
-// cable leads back to us, which the protocol wants to know.
-func (m *member) slow(b []byte, h *frame.Headers, f *fact) {
+// heardSlow hands the control loop a frame of a slow protocol ([virtio header][frame]), and counts it in l. Who sent it is not asked:
+// from an address of ours it shows that a cable leads back to us, which the protocol wants to know. It reports whether the
+// frame was for anybody.
+func (m *member) heardSlow(b []byte, h *frame.Headers, a *allowance, l *tally) bool {
 	// Other protocols than LACP and its markers are nobody's here.
-	if h.Protocol == frame.LACP && !(m.allowed.take(m.r.clock.now()) && m.r.news.frame(m.id, b)) {
-		m.tally.drops[team.DropSocket]++
+	if h.Protocol == frame.LACP && !(a.take(m.r.clock.now()) && m.r.news.frame(m.id, b)) {
+		l.drops[team.DropSocket]++
+		return false
+	}
+	c := &l.moved[h.Protocol]
+	c.Frames++
+	c.Bytes += uint64(len(b) - frame.VnetLen)
+	return true
+}
+
+// slow takes in such a frame that came among the others. Once one has come the ear is to hear the next.
+func (m *member) slow(b []byte, h *frame.Headers) {
+	if m.ear.on.Load() {
+		return // and does
+	}
+	m.heardSlow(b, h, &m.allowed, &m.tally)
+	if h.Protocol == frame.LACP && !m.ear.spoken.Load() {
+		m.ear.spoken.Store(true)
+		m.r.filters.due()
+	}
+}
+
+// ear hears the slow protocols of a member that somebody speaks LACP to. It has a goroutine and a buffer of its own, for what
+// floods the member is not to keep a partner from being heard. While programs move what the member receives, nothing
+// floods the relay, and what is for it comes among the little that the others are.
+type ear struct {
+	m       *member
+	allowed allowance
+	tally   tally
+	refused int           // frames in a row
+	done    chan struct{} // closed when run has ended
+
+	spoken   atomic.Bool // to: a frame of LACP has come
+	programs atomic.Bool // decide what the relay receives
+	on       atomic.Bool // it hears
+}
+
+// settle has the ear hear, or not. One goroutine calls it.
+func (e *ear) settle() error {
+	want := e.spoken.Load() && !e.programs.Load()
+	if want == e.on.Load() {
+		return nil
+	}
+	// Better twice than not at all: nobody minds a frame that comes twice.
+	if !want {
+		e.on.Store(false)
+		return e.m.socket.Hear(false)
+	}
+	if err := e.m.socket.Hear(true); err != nil {
+		return err
+	}
+	e.on.Store(true)
+	return nil
+}
+
+// restAfter frames that are refused in a row the ear rests for restFor: the kernel drops cheaper.
+const (
+	restAfter = 64
+	restFor   = 2 * time.Millisecond
+)
+
+func (e *ear) run() {
+	defer close(e.done)
+	b := make([]byte, frame.VnetLen+slowLen)
+	for {
+		switch n, err := e.m.socket.ReceiveSlow(b[frame.VnetLen:]); {
+		case err == nil:
+			e.hear(b[:frame.VnetLen+n])
+		case errors.Is(err, nic.ErrClosed):
+			return
+		default:
+			// Who moves the member's frames tells of a link that is lost. Should it go on, it must not take the processor.
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+}
+
+// slowLen is the longest frame of a slow protocol: version 2 of LACP has some that are longer than 802.3 allows.
+const slowLen = 1514
+
+// hear hands a frame ([virtio header][frame]) to the control loop.
+func (e *ear) hear(b []byte) {
+	defer e.recovered(b)
+	var h frame.Headers
+	if !frame.Parse(b[frame.VnetLen:], &h) || !isSlow(&h) {
 		return
 	}
-	m.moved(f)
+	if e.m.heardSlow(b, &h, &e.allowed, &e.tally) {
+		e.refused = 0
+	} else {
+		e.refused++
+	}
+	e.m.r.accounts[e.m.id].rx.add(&e.tally)
+	if e.refused >= restAfter {
+		e.refused = 0
+		time.Sleep(restFor)
+	}
+}
+
+// recovered ends the panic of a frame, which is lost.
+func (e *ear) recovered(b []byte) {
+	if p := recover(); p != nil {
+		e.m.r.panicked(p, b)
+	}
 }

@@ -115,11 +115,10 @@ func TestRefusedSlowFramesAllocateNothing(t *testing.T) {
 	m := g.relay.members[0].Load()
 	labtest.Must(t, g.relay.Leave(0))
 	b := append(make([]byte, frame.VnetLen), slowFrame(peerMAC, 1, 0)...)
-	var h frame.Headers
-	frame.Parse(b[frame.VnetLen:], &h)
-	m.allowed.full = m.r.clock.now() + 3600e9
-	if n := testing.AllocsPerRun(100, func() { m.slow(b, &h, &fact{protocol: h.Protocol, frames: 1}) }); n != 0 || m.tally.drops[team.DropSocket] == 0 {
-		t.Errorf("%v allocations, %d counted", n, m.tally.drops[team.DropSocket])
+	m.ear.allowed.full = m.r.clock.now() + 3600e9
+	n := testing.AllocsPerRun(100, func() { m.ear.hear(b) })
+	if drops := g.counters().Members[0].RXDrop[team.DropSocket]; n != 0 || drops != 101 {
+		t.Errorf("%v allocations, %d counted", n, drops)
 	}
 }
 
@@ -251,4 +250,58 @@ func TestMarkersWhileClosing(t *testing.T) {
 	if err := g.relay.Send(0, b); !errors.Is(err, ErrNoMember) {
 		t.Errorf("a closed relay takes a marker: %v", err)
 	}
+}
+
+// More comes than anybody can move, and the partner is heard all the same.
+func TestPartnerIsHeardInAFlood(t *testing.T) {
+	g := newRig(t, 1)
+	g.apply(g.plan(modes.SpreadSlots))
+	flooder, peer := g.peerPort(0), g.peerPort(0)
+	peer.send(slowFrame(peerMAC, 1, 1000))
+	g.newsOf(team.ControlFrame)
+	labtest.Eventually(t, 5*time.Second, "the ear hears", g.relay.members[0].Load().ear.on.Load)
+	bulk := append(make([]byte, frame.VnetLen), testFrame(adapterMAC, peerMAC, 0)...)
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			for range nic.Batch {
+				flooder.socket.Queue(bulk)
+			}
+			flooder.socket.Flush()
+		}
+	}()
+	overrun := func(c *team.Counters) bool { return c.Members[0].RXDrop[team.DropSocket] > 0 }
+	// A machine that keeps up has nothing to show here.
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end) && !overrun(g.counters()); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	before := g.counters().Members[0].RXDrop[team.DropSocket]
+	const n = 50
+	heard, next := 0, 0
+	timeout := time.After(5 * time.Second)
+	for tick := time.Tick(10 * time.Millisecond); heard < n; {
+		select {
+		case <-tick:
+			if next < n {
+				labtest.Must(t, peer.socket.Send(slowFrame(peerMAC, 1, next)))
+				next++
+			}
+		case c := <-g.relay.Control():
+			if c.Kind == team.ControlFrame {
+				heard++
+			}
+			continue
+		case <-timeout:
+			t.Fatalf("%d of %d were heard", heard, n)
+		}
+	}
+	close(stop)
+	<-done
+	t.Logf("all %d heard, while %d other frames found no room", n, g.counters().Members[0].RXDrop[team.DropSocket]-before)
 }

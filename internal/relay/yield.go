@@ -74,7 +74,12 @@ func (r *Relay) Listen(id int, fd int) error {
 	if m == nil {
 		return fmt.Errorf("set socket filter of member %d: %w", id, ErrNoMember)
 	}
-	return m.socket.Listen(fd)
+	if err := m.socket.Listen(fd); err != nil {
+		return err
+	}
+	m.ear.programs.Store(fd >= 0)
+	r.filters.due()
+	return nil
 }
 
 // ask has f run by member id's goroutine between two batches.

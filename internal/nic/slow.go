@@ -1,0 +1,135 @@
+package nic
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+
+	"github.com/mdlayher/packet"
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/frame"
+)
+
+// ear is a Socket's second way in, for the frames of slow protocols alone: those that the two ends of a link agree by. A
+// flood that nobody can keep up with fills the buffer of the first one, and a link whose partner is lost in that is a link
+// that fails when it is used most. Here there is always room, unless the flood is of such frames. That the kernel looks at
+// each frame for it costs some 100 ns a frame, so it hears only while it is asked to.
+type ear struct {
+	conn *packet.Conn
+	raw  syscall.RawConn
+
+	read  func(fd uintptr) bool // made once: a closure a call would be an allocation a call
+	into  []byte
+	n     int
+	errno error
+}
+
+// slowOnly takes in what has 802.3's type of slow protocols and their group address, and is not tagged. It is run for
+// every frame that comes in by the NIC, so the type is first.
+var slowOnly = []unix.SockFilter{
+	{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, K: 12},
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: frame.TypeSlow, Jf: 7},
+	{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0},
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x0180c200, Jf: 5},
+	{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, K: 4},
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x0002, Jf: 3},
+	// The kernel has a tag aside.
+	{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0xfffff000 + 48}, // SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT of linux/filter.h
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0, Jf: 1},
+	{Code: unix.BPF_RET | unix.BPF_K, K: 0xffff},
+	{Code: unix.BPF_RET | unix.BPF_K, K: 0},
+}
+
+// open opens it on the same NIC.
+func (e *ear) open(o Options) error {
+	conn, err := packet.Listen(&net.Interface{Index: o.Index, Name: o.Name, HardwareAddr: o.MAC.HardwareAddr()}, packet.Raw, 0, nil)
+	if err != nil {
+		return err
+	}
+	if e.raw, err = conn.SyscallConn(); err == nil {
+		var failed error
+		err = e.raw.Control(func(fd uintptr) { failed = configureEar(int(fd)) })
+		err = errors.Join(err, failed)
+	}
+	if err != nil {
+		conn.Close()
+		return err
+	}
+	e.conn, e.read = conn, e.once
+	return nil
+}
+
+func configureEar(fd int) error {
+	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(slowOnly)), Filter: &slowOnly[0]}); err != nil {
+		return fmt.Errorf("set SO_ATTACH_FILTER: %w", err)
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
+		return fmt.Errorf("set PACKET_IGNORE_OUTGOING: %w", err)
+	}
+	return nil
+}
+
+// Hear has ReceiveSlow hear from now on, or no more. At first it does not. What it has heard before it still gives.
+func (s *Socket) Hear(on bool) error {
+	// A bound socket stays bound, be it to what the filter never lets pass.
+	protocol := htons(silence)
+	if on {
+		protocol = htons(unix.ETH_P_ALL)
+	}
+	var err error
+	cerr := s.ear.raw.Control(func(fd uintptr) {
+		err = unix.Bind(int(fd), &unix.SockaddrLinklayer{Protocol: protocol, Ifindex: s.opt.Index})
+	})
+	switch err = errors.Join(cerr, err); {
+	case err == nil:
+		return nil
+	case s.closed.Load():
+		err = ErrClosed
+	}
+	return fmt.Errorf("hear slow protocols by %s: %w", s.opt.Name, err)
+}
+
+// silence is IEEE's second type for local experiments.
+const silence = 0x88b6
+
+func (e *ear) once(fd uintptr) bool {
+	for {
+		e.n, e.errno = unix.Read(int(fd), e.into)
+		if e.errno != unix.EINTR {
+			return e.errno != unix.EAGAIN
+		}
+	}
+}
+
+// ReceiveSlow waits for a frame of a slow protocol and copies it into b, as much as fits. Receive gives such frames
+// as well, whatever Hear says. One goroutine calls it. Errors are those of Receive; after ErrDown it waits until the NIC is up, and where that
+// is gone until Close.
+func (s *Socket) ReceiveSlow(b []byte) (n int, err error) {
+	e := &s.ear
+	e.into = b
+	err = e.raw.Read(e.read)
+	e.into = nil
+	switch {
+	case s.closed.Load():
+		return 0, ErrClosed
+	case err != nil:
+		return 0, fmt.Errorf("receive slow protocols by %s: %w", s.opt.Name, err)
+	case e.errno == unix.ENETDOWN:
+		return 0, ErrDown
+	case e.errno != nil:
+		return 0, fmt.Errorf("receive slow protocols by %s: %w", s.opt.Name, e.errno)
+	}
+	return e.n, nil
+}
+
+// missedSlow is how many frames of slow protocols there was no room for since it was last asked.
+func (e *ear) missedSlow() (n uint64) {
+	_ = e.raw.Control(func(fd uintptr) {
+		if st, err := unix.GetsockoptTpacketStats(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
+			n = uint64(st.Drops)
+		}
+	})
+	return n
+}

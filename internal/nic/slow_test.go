@@ -1,0 +1,97 @@
+package nic
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/lab/labtest"
+)
+
+// slowFrame is a frame of a slow protocol with a number.
+func slowFrame(n int) []byte {
+	b := testFrame(n)
+	frame.MAC(0x0180c2000002).Put(b, 0)
+	binary.BigEndian.PutUint16(b[12:], frame.TypeSlow)
+	return b
+}
+
+// heard are the frames that a socket's ear gives until the one that ends it.
+func heard(t *testing.T, s *Socket, last []byte) (all [][]byte) {
+	t.Helper()
+	timer := time.AfterFunc(5*time.Second, func() { s.Close() })
+	defer timer.Stop()
+	for b := make([]byte, 2000); ; {
+		n, err := s.ReceiveSlow(b)
+		labtest.Must(t, err)
+		all = append(all, bytes.Clone(b[:n]))
+		if bytes.Equal(b[:n], last) {
+			return all
+		}
+	}
+}
+
+func TestEarHearsSlowProtocolsOnly(t *testing.T) {
+	p := newPair(t, Options{})
+	other, tagged, third := slowFrame(3), slowFrame(4), slowFrame(5)
+	frame.MAC(0x0180c200000e).Put(other, 0)
+	tagged = append(append(bytes.Clone(tagged[:12]), 0x81, 0, 0, 7), tagged[12:]...)
+	send := func(frames ...[]byte) {
+		for _, b := range frames {
+			labtest.Must(t, p.b.Send(b))
+		}
+	}
+	send(slowFrame(0)) // before it is asked to hear
+	labtest.Must(t, p.a.Hear(true))
+	labtest.Must(t, p.a.Send(slowFrame(9))) // our own
+	send(testFrame(1), slowFrame(2), other, tagged, third)
+	if diff := cmp.Diff([][]byte{slowFrame(2), third}, heard(t, p.a, third)); diff != "" {
+		t.Errorf("heard (-want +got):\n%s", diff)
+	}
+	labtest.Must(t, p.a.Hear(false))
+	send(slowFrame(6))
+	labtest.Must(t, p.a.Hear(true))
+	send(slowFrame(7))
+	if diff := cmp.Diff([][]byte{slowFrame(7)}, heard(t, p.a, slowFrame(7))); diff != "" {
+		t.Errorf("heard again (-want +got):\n%s", diff)
+	}
+	// The first way in has all of them.
+	if got := collect(t, p.a, 8); !bytes.Equal(got[0][frame.VnetLen:], slowFrame(0)) {
+		t.Errorf("received %x first", got[0])
+	}
+}
+
+func TestEarOfANICThatGoesDownAndAway(t *testing.T) {
+	p := newPair(t, Options{})
+	labtest.Must(t, p.a.Hear(true))
+	labtest.Must(t, p.host.Down("a"))
+	b := make([]byte, 2000)
+	if _, err := p.a.ReceiveSlow(b); !errors.Is(err, ErrDown) {
+		t.Errorf("hear by a NIC that went down: %v", err)
+	}
+	labtest.Must(t, p.host.Up("a"))
+	labtest.Eventually(t, 5*time.Second, "carrier", p.b.Carrier)
+	labtest.Must(t, p.b.Send(slowFrame(1)))
+	heard(t, p.a, slowFrame(1))
+
+	l, err := p.host.Handle().LinkByName("a")
+	labtest.Must(t, err)
+	labtest.Must(t, p.host.Handle().LinkDel(l))
+	if err := p.a.Hear(false); err == nil {
+		t.Error("a NIC that is gone is heard")
+	}
+	time.AfterFunc(50*time.Millisecond, func() { p.a.Close() })
+	for {
+		if _, err := p.a.ReceiveSlow(b); errors.Is(err, ErrClosed) {
+			break
+		}
+	}
+	if err := p.a.Hear(true); !errors.Is(err, ErrClosed) {
+		t.Errorf("a closed socket hears: %v", err)
+	}
+}
