@@ -10,6 +10,9 @@ LDFLAGS      = -s -w -X main.version=$(VERSION)
 PREFIX      ?= /usr/local
 TESTFLAGS   ?= -race -timeout 12m
 FUZZTIME    ?= 10s
+MODULE       = nicteam
+# Packages of which nothing, tests included, shares memory between goroutines.
+ALONE        = ./internal/sim ./modes/... ./monitor/chart
 # For example: make bench BENCHFLAGS="-only tcp -rounds 9"
 BENCHFLAGS  ?=
 KERNELFLAGS ?=
@@ -33,7 +36,9 @@ demo: build
 	bin/nicteam demo
 
 test: build tools
-	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -v '/internal/daemon$$')
+	# Each of these runs in one goroutine, in which there are no races to find, and is ten times as fast without the search.
+	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) $(ALONE)
+	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -vxF -e '$(MODULE)/internal/daemon' $$($(GO) list $(ALONE) | sed 's/^/-e /'))
 	# By itself: its hosts have traffic, which wants both processors.
 	$(GO) test $(TESTFLAGS) ./internal/daemon
 
