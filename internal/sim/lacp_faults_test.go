@@ -16,7 +16,7 @@ func TestLinksAreCut(t *testing.T) {
 	for _, h := range []Habits{{}, {Coupled: true, Fast: true}} {
 		t.Run(fmt.Sprint(h), func(t *testing.T) {
 			b := newTalking(t, 4, h, fast)
-			for i, w := range b.wires {
+			for i, w := range b.wires[:3] {
 				restart(b.flows)
 				w.Set(false)
 				b.pass(time.Second)

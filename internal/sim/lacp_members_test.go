@@ -21,7 +21,7 @@ func TestPortsComeAndGo(t *testing.T) {
 		close       time.Duration // between frames of a burst
 		disorders   uint64
 	}{
-		{"pauses", 25 * time.Millisecond, 500 * time.Microsecond, 200, 75 * time.Microsecond, 0},
+		{"pauses", 25 * time.Millisecond, 500 * time.Microsecond, 100, 140 * time.Microsecond, 0},
 		{"markers", 8 * time.Millisecond, 300 * time.Millisecond, 30, 50 * time.Microsecond, 2},
 		{"force", 200 * time.Microsecond, 500 * time.Microsecond, 30, 200 * time.Microsecond, 2},
 	} {
@@ -32,11 +32,11 @@ func TestPortsComeAndGo(t *testing.T) {
 			}
 			b.order = tt.disorders == 0
 			b.plug()
-			b.talk(12, tt.pause)
+			b.talk(8, tt.pause)
 			for _, f := range b.flows {
 				f.Burst(tt.burst, tt.close)
 			}
-			for i := range 3 {
+			for i := range 2 {
 				restart(b.flows)
 				lost := b.calmlyLost(func() {
 					left := false
@@ -175,7 +175,7 @@ func TestOneSends(t *testing.T) {
 				w.Set(true)
 			}
 			b.until("the primary works", 4*time.Second, func() bool { return b.team.plan.Distributing == 0b010 && b.partner.Distributing() == 1 })
-			b.talk(6, 2*time.Millisecond)
+			b.talk(5, 4*time.Millisecond)
 			b.pass(time.Second)
 			restart(b.flows)
 			b.wires[1].Set(false)

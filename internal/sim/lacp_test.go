@@ -97,7 +97,7 @@ func newTalking(t *testing.T, nics int, h Habits, change ...func(*team.Config)) 
 	t.Helper()
 	b := newBonded(t, nics, h, change...)
 	b.plug()
-	b.talk(8, 2*time.Millisecond)
+	b.talk(5, 4*time.Millisecond)
 	return b
 }
 
@@ -226,9 +226,9 @@ func TestNobodyAnswers(t *testing.T) {
 				}
 				took := b.until("one works alone", 5*time.Second, func() bool { return b.team.plan.Distributing.Len() == 1 })
 				t.Logf("one works alone after %v", took)
-				b.talk(6, 2*time.Millisecond)
+				b.talk(5, 4*time.Millisecond)
 				b.pass(10 * time.Second)
-				b.calmly(35*time.Second, b.flows...)
+				b.calmly(5*time.Second, b.flows...)
 				b.ordered()
 				b.warned("LACPDU")
 				if s := b.team.Status(); s.State != "degraded" {

@@ -38,7 +38,7 @@ func TestTwoSwitches(t *testing.T) {
 	for _, h := range habitual {
 		t.Run(fmt.Sprint(h), func(t *testing.T) {
 			b, other := newSplit(t, 2, h, fast)
-			b.talk(8, 2*time.Millisecond)
+			b.talk(5, 4*time.Millisecond)
 			b.pass(15 * time.Second)
 			b.calmly(2*time.Second, b.flows...)
 			b.ordered()
@@ -56,7 +56,7 @@ func TestChangeOver(t *testing.T) {
 	for _, h := range habitual {
 		t.Run(fmt.Sprint(h), func(t *testing.T) {
 			b, _ := newSplit(t, 2, h, fast)
-			b.talk(8, 2*time.Millisecond)
+			b.talk(5, 4*time.Millisecond)
 			for range 3 {
 				restart(b.flows)
 				used := b.team.plan.Distributing
@@ -98,7 +98,7 @@ func TestBetterSwitch(t *testing.T) {
 	for _, h := range habitual {
 		t.Run(fmt.Sprint(h), func(t *testing.T) {
 			b, _ := newSplit(t, 3, h, fast, func(c *team.Config) { c.LACP.Select = lacp.Count })
-			b.talk(8, 2*time.Millisecond)
+			b.talk(5, 4*time.Millisecond)
 			used := b.team.plan.Distributing
 			restart(b.flows)
 			b.wires[used.First()].Set(false)
@@ -122,7 +122,12 @@ func TestNothingIsLostWhenABetterSwitchTakesOver(t *testing.T) {
 	for _, h := range habitual {
 		t.Run(fmt.Sprint(h), func(t *testing.T) {
 			b, _ := newSplit(t, 3, h, fast, func(c *team.Config) { c.LACP.Select = lacp.Bandwidth })
-			b.talk(8, 300*time.Microsecond)
+			b.talk(8, 4*time.Millisecond)
+			for _, f := range b.flows {
+				f.Pace(300 * time.Microsecond)
+			}
+			b.pass(10 * time.Millisecond)
+			restart(b.flows)
 			used := b.team.plan.Distributing
 			b.order = false // the ways by the two switches differ
 			lost := b.calmlyLost(func() {
@@ -165,9 +170,9 @@ func TestLoopBack(t *testing.T) {
 			}
 			two := modes.MemberSet(0b0011)
 			b.until("the others are used", 4*time.Second, func() bool { return b.team.plan.Distributing == two && b.partner.Distributing() == 2 })
-			b.talk(6, 2*time.Millisecond)
+			b.talk(5, 4*time.Millisecond)
 			b.pass(5 * time.Second)
-			b.calmly(10*time.Second, b.flows...)
+			b.calmly(3*time.Second, b.flows...)
 			b.ordered()
 			if b.team.plan.Distributing != two {
 				t.Errorf("distributing %b", b.team.plan.Distributing)
@@ -204,7 +209,7 @@ func TestSpeedsDiffer(t *testing.T) {
 				return b.partner.Distributing() == 2 && (d == 0b1100 || h.Coupled && d == 0b0011)
 			})
 			t.Logf("%b after %v", b.team.plan.Distributing, took)
-			b.talk(6, 2*time.Millisecond)
+			b.talk(5, 4*time.Millisecond)
 			b.pass(10 * time.Second)
 			b.calmly(2*time.Second, b.flows...)
 			b.warned("speed")

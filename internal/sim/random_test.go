@@ -48,5 +48,5 @@ func runSeeds(t *testing.T, n uint64, run func(uint64) error) {
 // TestRandomAggregations runs worlds in which all teams are in 802.3ad.
 func TestRandomAggregations(t *testing.T) {
 	t.Parallel()
-	runSeeds(t, (*seeds+1)/2, RunAggregated)
+	runSeeds(t, (*seeds+2)/3, RunAggregated)
 }
