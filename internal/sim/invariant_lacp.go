@@ -86,7 +86,7 @@ func (p *Port) refused(f *Packet) {
 	w := p.sw.w
 	// One that couples collecting and distributing says that it does before it does, and not always that it does no more:
 	// it is enough that nothing is sent to it when it has said so (denies).
-	if f.from == nil || f.from.team == nil || p.partner.machines == nil || p.partner.Deaf || p.partner.Habits.Coupled {
+	if f.from == nil || f.from.team == nil || p.partner.machines == nil || p.partner.Habits.Coupled {
 		return
 	}
 	t := f.from.team

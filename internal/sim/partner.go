@@ -37,7 +37,6 @@ func (h Habits) String() string {
 type Partner struct {
 	Name   string
 	Lost   uint64 // frames of data that came by ports on which it did not collect
-	Deaf   bool   // takes in no PDU
 	Habits Habits
 
 	w        *World
@@ -136,9 +135,6 @@ func (p *Partner) configure() {
 
 // hear takes in a frame of a slow protocol.
 func (p *Partner) hear(port *Port, f *Packet) {
-	if p.Deaf {
-		return
-	}
 	w, life := p.w, p.lives
 	p.last = max(p.last, w.now+w.between(partnerLate/20, partnerLate))
 	w.at(p.last, func() {
