@@ -93,7 +93,7 @@ func (a *aggregation) Deadline() time.Time {
 	}
 	d := earlier(a.system.Deadline(), a.lingering.deadline())
 	if !a.st.Settings.Balance || a.choice.alone {
-		d = earlier(d, a.choice.await)
+		d = earlier(d, earlier(a.choice.await, a.choice.yields))
 	}
 	return earlier(d, earlier(a.over.deadline(), a.over.asks()))
 }

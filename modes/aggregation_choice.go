@@ -20,6 +20,7 @@ type choice struct {
 	left   string    // what became of one that is no member any more, in words
 	home   string    // who worked for all in the mode or the process before, "" nobody known
 	await  time.Time // until then nobody takes home's place; zero: somebody has
+	yields time.Time // when active is given up, because its partner uses another member; zero: it does not
 	alone  bool      // nobody answers, so active works without a partner's consent
 	wanted MemberSet // who is not to stand by
 	shown  int       // who was last said to be active, unsaid if that is no member any more
@@ -64,7 +65,7 @@ func (c *choice) resume(now time.Time, st *State) {
 
 // elect chooses who is to work for all, and says why.
 func (a *aggregation) elect(now time.Time) (int, string) {
-	st, c := a.candidates(), &a.choice
+	st, c := a.candidates(now), &a.choice
 	if now.Before(c.await) {
 		if m := named(&a.st, c.home); m == nil || !m.Usable {
 			return -1, c.home + ", which was active before, is awaited"
@@ -148,30 +149,94 @@ func (a *aggregation) unanswered() bool {
 	return a.choice.alone || up && !waiting
 }
 
+// readiness is how far a port is on its way to where it may send.
+type readiness int
+
+const (
+	silent   readiness = iota // nobody answers
+	heard                     // has to wait
+	attached                  // has to agree
+	ready                     // and its partner does
+	works
+)
+
+// readinessOf is that of a port; may are those that may send.
+func readinessOf(p *lacp.PortStatus, may MemberSet) readiness {
+	switch {
+	case !p.Heard:
+		return silent
+	case may.Has(p.ID):
+		return works
+	case p.Mux < lacp.MuxAttached:
+		return heard
+	case !p.Partner.State.Has(lacp.Synchronization):
+		return attached
+	}
+	return ready
+}
+
 // candidates is the State as the election is to see it: members by which nobody answers are not usable where somebody
-// answers by another one.
-func (a *aggregation) candidates() *State {
-	var heard MemberSet
+// answers by another one. Nor are those that are not as far as they have to be where nobody works who could go on until
+// they are: none that takes the place of one that is further, and of others those only that are furthest.
+func (a *aggregation) candidates(now time.Time) *State {
+	_, staying := sets(&a.st)
+	var far [MaxMembers]readiness
+	var most readiness
+	answered, may := MemberSet(0), a.may()
 	for i := range a.status.Ports {
-		if a.status.Ports[i].Heard {
-			heard = heard.With(a.status.Ports[i].ID)
+		p := &a.status.Ports[i]
+		far[p.ID] = readinessOf(p, may)
+		if far[p.ID] != silent {
+			answered = answered.With(p.ID)
+		}
+		if staying.Has(p.ID) {
+			most = max(most, far[p.ID])
 		}
 	}
-	if heard == 0 {
+	active := a.choice.active
+	least := most
+	stays := active >= 0 && staying.Has(active) && far[active] != silent
+	if !stays || far[active] != attached || most < ready {
+		a.choice.yields = time.Time{}
+	} else if a.yields(now, slices.Index(far[:], most)) {
+		stays = false
+	}
+	if stays {
+		if least = far[active]; least == works {
+			least = heard
+		}
+	}
+	if answered == 0 {
 		return &a.st
 	}
 	st := a.st
+	if enough(&st, staying&answered) {
+		st.Settings.MinMembers = 1 // the others are there as well, only not to be chosen
+	} else {
+		least = heard
+	}
 	st.Members = slices.Clone(a.st.Members)
 	for i := range st.Members {
-		st.Members[i].Usable = st.Members[i].Usable && heard.Has(st.Members[i].ID)
+		m := &st.Members[i]
+		m.Usable = m.Usable && answered.Has(m.ID) && far[m.ID] >= least
 	}
 	return &st
+}
+
+// yields reports whether who works for all is given up: its partner is not in sync there, but by another member, and
+// that for long enough. Otherwise nobody might ever work.
+func (a *aggregation) yields(now time.Time, other int) bool {
+	c := &a.choice
+	if c.yields.IsZero() {
+		c.yields = now.Add(lacp.Patience(a.config.System, a.port(c.active).Partner.System, a.port(other).Partner.System, c.shown == c.active))
+	}
+	return !now.Before(c.yields)
 }
 
 // gradual reports whether one that works goes on until another one may send.
 func (a *aggregation) gradual(from, to int) bool {
 	p, q := a.port(from), a.port(to)
-	return p != nil && q != nil && a.may().Has(from) && !q.Distributing() && p.Aggregator == q.Aggregator
+	return p != nil && q != nil && a.may().Has(from) && !q.Distributing()
 }
 
 // lost says why the active member is so no more, "" if it could be.
@@ -187,7 +252,7 @@ func (a *aggregation) lost(id int) string {
 
 // next returns the member that would be chosen if the active one died.
 func (a *aggregation) next() int {
-	after := *a.candidates()
+	after := a.st
 	after.Members = slices.DeleteFunc(slices.Clone(after.Members), func(m Member) bool { return m.ID == a.choice.active })
 	id, _ := choose(&after, -1)
 	return id

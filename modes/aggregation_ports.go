@@ -69,7 +69,8 @@ func (a *aggregation) portsOf() []lacp.PortConfig {
 		m := &a.st.Members[i]
 		ports = append(ports, lacp.PortConfig{ID: m.ID, Name: m.Name, MAC: m.MAC, Number: a.numbering.number(m), Priority: m.PortPriority,
 			Up: m.Usable, HalfDuplex: m.HalfDuplex, SpeedBps: m.SpeedBps,
-			Standby: !a.st.Settings.Balance && !a.choice.wanted.Has(m.ID), Leaving: m.Draining && !a.sending().Has(m.ID)})
+			Standby:   !a.st.Settings.Balance && !a.choice.wanted.Has(m.ID),
+			Preferred: a.choice.wanted.Has(m.ID) && m.ID != a.choice.active, Leaving: m.Draining && !a.sending().Has(m.ID)})
 	}
 	return ports
 }

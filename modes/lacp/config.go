@@ -26,6 +26,7 @@ type PortConfig struct {
 	HalfDuplex bool   // then it cannot be aggregated
 	SpeedBps   uint64 // 0 unknown
 	Standby    bool   // is to stand by though it could be used
+	Preferred  bool   // its aggregator is to be the active one, whatever Select says
 	Leaving    bool   // is about to go: sends nothing more and says so, but still receives
 }
 

@@ -32,6 +32,7 @@ type group struct {
 	attached   bool     // a usable port needs to wait for nothing
 	answered   bool     // the partner is in sync on a usable port
 	works      bool     // a port distributes
+	preferred  bool     // a port is
 	partner    SystemID
 }
 
@@ -140,6 +141,7 @@ func (s *System) groups() []group {
 		g.attached = g.attached || p.mux >= MuxAttached
 		g.answered = g.answered || p.partner.State.Has(Synchronization)
 		g.works = g.works || p.mux == MuxDistributing
+		g.preferred = g.preferred || p.Preferred
 	}
 	for i := range groups {
 		slices.Sort(groups[i].priorities)
@@ -175,7 +177,7 @@ func (s *System) choose(now time.Time, groups []group) (active, coming int) {
 			if blocked.IsZero() {
 				blocked = now
 			}
-			if until := blocked.Add(s.patience(cur, other)); now.Before(until) {
+			if until := blocked.Add(Patience(s.config.System, cur.partner, other.partner, s.proven)); now.Before(until) {
 				s.blocked, s.yields = blocked, until
 				return cur.number, 0
 			}
@@ -187,7 +189,7 @@ func (s *System) choose(now time.Time, groups []group) (active, coming int) {
 		return cur.number, 0
 	case !s.proven && !(cur.attached && cur.answered):
 		return want.number, 0 // nothing is lost by it
-	case s.config.Select == Stable || s.primary(want, cur) >= 0:
+	case s.primary(want, cur) >= 0:
 		return cur.number, 0
 	case want.works:
 		return want.number, 0
@@ -195,21 +197,27 @@ func (s *System) choose(now time.Time, groups []group) (active, coming int) {
 	return cur.number, want.number
 }
 
-// patience is for how long the active Aggregator may be one that the partner does not use while it is in sync on
-// another one. Two systems that chose differently must not both change over at the same time: the better one insists.
-func (s *System) patience(cur, other group) time.Duration {
+// Patience is for how long a system stays with what it has chosen though that partner does not use it while another one
+// is in sync elsewhere; proven is whether its choice has worked. Two systems that chose differently must not both change
+// over at the same time: the better one insists.
+func Patience(own, partner, other SystemID, proven bool) time.Duration {
 	switch {
-	case cur.partner == other.partner && s.config.System.better(cur.partner):
+	case partner == other && own.better(partner):
 		return insistence
-	case s.proven:
+	case proven:
 		return 0
 	}
 	return grace
 }
 
-// primary compares Aggregators by what ad_select names, negative where a is better.
+// primary compares Aggregators by what makes one take the place of another one that works, negative where a is better.
 func (s *System) primary(a, b group) int {
+	if d := first(a.preferred, b.preferred); d != 0 {
+		return d
+	}
 	switch s.config.Select {
+	case Stable:
+		return 0
 	case Count:
 		return cmp.Compare(b.usable, a.usable)
 	case PortPriority:

@@ -1,0 +1,211 @@
+package modes
+
+import (
+	"testing"
+	"time"
+
+	"nicteam/internal/frame"
+	"nicteam/modes/lacp"
+)
+
+// A primary that comes back by another switch, or with another speed, has to wait and to agree before it may send. Until
+// then who works goes on.
+func TestAggregationPrimaryComesBackByAnotherAggregator(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		choose lacp.Select
+	}{{"stable", lacp.Stable}, {"bandwidth", lacp.Bandwidth}, {"count", lacp.Count}, {"port-priority", lacp.PortPriority}} {
+		t.Run(c.name, func(t *testing.T) {
+			w := wire(t, 2, 2, func(st *State) {
+				off(st)
+				st.Settings.Primary = "eth1"
+				st.Settings.LACP.Select = c.choose
+				st.Members[1].SpeedBps = 1e8
+			})
+			w.plug(1, 1)
+			w.run(5 * time.Second)
+			w.want(0, 1)
+			w.link(1, false)
+			w.want(time.Second, 0)
+			w.run(5 * time.Second)
+			w.link(1, true)
+			w.until(10*time.Second, func() bool {
+				if w.m.Plan().Distributing == 0 {
+					t.Fatalf("nobody sends while the primary agrees; %s", w.words())
+				}
+				return w.sent(1)()
+			})
+			w.want(0, 1)
+			w.run(10 * time.Second)
+			w.want(0, 1)
+		})
+	}
+}
+
+// Balance is switched off while the first member is not ready.
+func TestAggregationBalanceGoesOffWhileSomeAreNotReady(t *testing.T) {
+	w := wire(t, 2, 2, nil)
+	w.plug(0, 1) // stands by: it agrees later
+	w.run(5 * time.Second)
+	w.link(0, false)
+	w.want(time.Second, 1)
+	w.run(time.Second)
+	w.link(0, true)
+	w.run(time.Second)
+	w.want(0, 1)
+	w.state(off)
+	w.until(5*time.Second, func() bool {
+		if w.m.Plan().Distributing == 0 {
+			t.Fatalf("nobody sends; %s", w.words())
+		}
+		return false
+	})
+}
+
+// A partner that has us use one of two ports, as a switch with hot standby ports does, is followed.
+func TestAggregationWithBalanceOffFollowsThePartner(t *testing.T) {
+	w := wire(t, 2, 1, off)
+	w.ports[0][0].Standby = true
+	w.configure(0)
+	w.want(8*time.Second, 1)
+	w.run(5 * time.Second)
+	w.want(0, 1)
+	w.ports[0][0].Standby, w.ports[0][1].Standby = false, true
+	w.configure(0)
+	w.want(8*time.Second, 0)
+}
+
+// Two teams without balance that want different members come together, whoever has the say, and also where one of both
+// does not hear the other one on a link.
+func TestAggregationTwoWithBalanceOffComeTogether(t *testing.T) {
+	for _, far := range []frame.MAC{0x000000000001, 0xfe0000000000} {
+		p := couple(t, 2, far)
+		p.primary("eth0", "eth1")
+		p.run(8 * time.Second)
+		p.agreed()
+		for range 10 {
+			p.run(time.Second)
+			p.agreed()
+		}
+	}
+	for dead := range 2 {
+		p := couple(t, 2, 0xfe0000000000)
+		p.primary("eth0", "eth0")
+		p.run(8 * time.Second)
+		p.agreed()
+		p.drop = func(to, id int) bool { return id == 0 && to == dead }
+		p.run(10 * time.Second)
+		p.agreed()
+		p.drop = nil
+		p.run(10 * time.Second)
+		p.agreed()
+	}
+}
+
+// coupled are two teams whose members of the same id are wired to each other.
+type coupled struct {
+	t    *testing.T
+	now  time.Time
+	m    [2]Mode
+	st   [2]State
+	wire []flying
+	drop func(to, id int) bool
+}
+
+func couple(t *testing.T, n int, far frame.MAC) *coupled {
+	p := &coupled{t: t, now: t0}
+	for k := range p.m {
+		p.st[k] = state(LACP, n)
+		off(&p.st[k])
+		p.st[k].Settings.LACP = DefaultLACP()
+		p.st[k].Settings.LACP.Fast = true
+		for i := range p.st[k].Members {
+			p.st[k].Members[i].SpeedBps, p.st[k].Members[i].PortPriority = 1e9, DefaultPortPriority
+		}
+		m, err := New(p.st[k].Settings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.m[k] = m
+	}
+	p.st[1].Adapter = far
+	return p
+}
+
+func (p *coupled) primary(a, b string) {
+	p.st[0].Settings.Primary, p.st[1].Settings.Primary = a, b
+	p.handle(0, p.st[0])
+	p.handle(1, p.st[1])
+}
+
+func (p *coupled) handle(k int, ev Event) {
+	for _, s := range p.m[k].Handle(p.now, ev).Send {
+		if p.drop == nil || !p.drop(1-k, s.Member) {
+			p.wire = append(p.wire, flying{p.now.Add(50 * time.Microsecond), s.Member, 1 - k, s.Frame})
+		}
+	}
+}
+
+func (p *coupled) run(d time.Duration) {
+	end := p.now.Add(d)
+	for n := 0; ; n++ {
+		if n > 100_000 {
+			p.t.Fatal("it does not come to rest")
+		}
+		next, who := end, -1
+		if len(p.wire) > 0 && p.wire[0].at.Before(next) {
+			next, who = p.wire[0].at, 2
+		}
+		for k, m := range p.m {
+			if t := m.Deadline(); !t.IsZero() && t.Before(next) {
+				next, who = t, k
+			}
+		}
+		if next.After(p.now) {
+			p.now = next
+		}
+		switch who {
+		case -1:
+			return
+		case 2:
+			f := p.wire[0]
+			p.wire = p.wire[1:]
+			p.handle(f.to, Received{Member: f.id, Frame: f.b})
+		default:
+			p.handle(who, Tick{})
+		}
+	}
+}
+
+// agreed fails unless both send by the same member.
+func (p *coupled) agreed() {
+	p.t.Helper()
+	a, b := p.m[0].Plan().Distributing, p.m[1].Plan().Distributing
+	if a != b || a.Len() != 1 {
+		p.t.Errorf("at %v %b and %b distribute", p.now.Sub(t0), a, b)
+		for k := range p.m {
+			for _, s := range Agreed(p.m[k]).Ports {
+				p.t.Logf("%d %d: %v %v %v %q", k, s.ID, s.Receive, s.Selected, s.Mux, s.Why)
+			}
+		}
+	}
+}
+
+// A time that has passed is no deadline any more, whatever becomes of the member that was about to be given up.
+func TestAggregationGivesUpNobodyTwice(t *testing.T) {
+	for _, then := range []func(w *wired){
+		func(w *wired) { w.drop, w.flying = func(int, int) bool { return true }, nil },
+		func(w *wired) { w.drain(0) },
+		func(w *wired) { w.state(func(st *State) { st.Settings.MinMembers = 3 }) },
+		func(w *wired) { w.state(func(st *State) { st.Settings.Balance = true }) },
+		func(w *wired) { w.link(0, false); w.link(1, false) },
+	} {
+		w := wire(t, 2, 1, func(st *State) { off(st); st.Settings.LACP.Fast = true })
+		w.ports[0][0].Standby = true
+		w.configure(0)
+		w.until(5*time.Second, func() bool { return !w.m.Deadline().IsZero() && Agreed(w.m).Ports[0].Why == "partner not in sync" })
+		w.run(100 * time.Millisecond)
+		then(w)
+		w.run(20 * time.Second)
+	}
+}
