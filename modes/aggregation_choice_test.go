@@ -209,3 +209,18 @@ func TestAggregationChangesBalance(t *testing.T) {
 		t.Errorf("%+v", pl)
 	}
 }
+
+// The member with the adapter's address goes on sending LACPDUs, and so draws what is for the adapter to itself.
+func TestAggregationAloneReceivesByTheAdaptersAddress(t *testing.T) {
+	w := wire(t, 3, 0, func(st *State) { st.Adapter, st.Settings.Active = st.Members[2].MAC, "eth1" })
+	w.want(4*time.Second, 1)
+	w.run(time.Second)
+	if pl := w.m.Plan(); pl.Collecting != 0b110 || pl.Multicast != 0b010 {
+		t.Errorf("collecting %b, multicast %b", pl.Collecting, pl.Multicast)
+	}
+	w.state(func(st *State) { st.Flooding = true })
+	w.run(time.Second)
+	if pl := w.m.Plan(); pl.Collecting != 0b010 {
+		t.Errorf("where the switch floods: collecting %b", pl.Collecting)
+	}
+}

@@ -219,3 +219,25 @@ func TestAggregationAsksByMarkers(t *testing.T) {
 		t.Errorf("again: mark %d, cleared %v, asked %d times", pl.Mark, pl.Cleared[1], w.asked)
 	}
 }
+
+// The answer to a marker of the turn before says nothing of this one, in which none could be sent any more.
+func TestAggregationAsksNotTooOften(t *testing.T) {
+	w := wire(t, 3, 1, nil)
+	w.want(4*time.Second, 0, 1, 2)
+	w.run(2 * time.Second)
+	w.asked = 0
+	w.state(func(st *State) { st.Members[0].Weight = 0.2 })
+	first := w.m.Plan().Turn
+	w.run(4*askAgain - time.Millisecond)
+	w.delay = 20 * time.Millisecond
+	w.run(2 * time.Millisecond)
+	w.drain(0)
+	w.run(goingOverDrain/2 + time.Millisecond)
+	if pl := w.m.Plan(); pl.Turn == first || pl.From == nil || w.asked != 5 {
+		t.Fatalf("turn %d after %d, asked %d times", pl.Turn, first, w.asked)
+	}
+	w.run(20 * time.Millisecond)
+	if pl := w.m.Plan(); pl.From == nil || w.asked != 5 || pl.Cleared[0] != 0 {
+		t.Errorf("asked %d times, cleared %v", w.asked, pl.Cleared[0])
+	}
+}
