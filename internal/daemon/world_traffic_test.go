@@ -3,6 +3,7 @@ package daemon_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -61,10 +62,15 @@ func (w *world) overrun() uint64 {
 // against the team.
 func (tr *traffic) stop() (out, in lab.Report) {
 	tr.t.Helper()
+	// Both wait for a while where frames were lost.
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		in, err = tr.in.Stop()
+		ended <- err
+	}()
 	out, err := tr.out.Stop()
-	labtest.Must(tr.t, err)
-	in, err = tr.in.Stop()
-	labtest.Must(tr.t, err)
+	labtest.Must(tr.t, errors.Join(err, <-ended))
 	tr.t.Logf("box → peer: %v", out)
 	if n := min(tr.w.overrun()-tr.overrun, out.Lost); n > 0 {
 		tr.t.Logf("%d of those lost never reached the team: the adapter's queue was full", n)
