@@ -62,7 +62,8 @@ func (t *Team) Drain(ctx context.Context, name string, force bool) error {
 		if n := t.received(out.ID); n != arrived {
 			arrived, last = n, now
 		}
-		quiet := now.Sub(last) >= drainQuiet && t.o.Datapath.Backlog(out.ID) == 0
+		sends := t.view.Load().plan.Distributing.Has(out.ID) // flows that are still under way by it
+		quiet := !sends && now.Sub(last) >= drainQuiet && t.o.Datapath.Backlog(out.ID) == 0
 		if quiet || now.Sub(begin) >= drainMax {
 			return nil
 		}

@@ -21,6 +21,7 @@ type world struct {
 	leaving  map[int]int // eth number → id of those whose socket is still open
 	state    string
 	clock    time.Time // of the last event
+	other    *lacpPartner
 }
 
 // check holds everything that is true at any moment.
@@ -29,16 +30,11 @@ func (w *world) check() {
 	if p == nil {
 		w.t.Fatal("no Plan")
 	}
-	var may, known, old modes.MemberSet
-	for s, id := range p.From { // who leaves sends on what has not gone over yet
-		if id != p.Slots[s] {
-			old = old.With(int(id))
-		}
-	}
-	for n, id := range w.ids {
+	var may, known modes.MemberSet
+	for n, id := range w.ids { // who leaves goes on sending until all has gone over
 		known = known.With(id)
 		down := !w.up[n] && w.l.cfg.DownDelay == 0
-		if !w.absent[n] && (!w.draining[n] || old.Has(id)) && !down {
+		if !w.absent[n] && (!w.draining[n] || p.From != nil) && !down {
 			may = may.With(id)
 		}
 	}
@@ -69,7 +65,7 @@ func (w *world) check() {
 	// The state of the team follows from those of its members.
 	usable, sends, bad := 0, 0, 0
 	for _, m := range st.Members {
-		if m.Distributing != (m.State == "up") && !(m.State == "draining" && old != 0) {
+		if m.Distributing != (m.State == "up") && !(m.State == "draining" && p.From != nil) {
 			w.t.Fatalf("%s is %s, distributing %v", m.Name, m.State, m.Distributing)
 		}
 		if (m.State == "down" || m.State == "absent") && m.Reason == "" {
@@ -92,7 +88,8 @@ func (w *world) check() {
 			w.t.Fatalf("team is up: %+v", st.Members)
 		}
 	case "degraded":
-		if !enough || bad == 0 || st.Reason == "" {
+		// In 802.3ad warnings are a reason too, and a member that works alone.
+		if !enough || bad == 0 && st.LACP == nil || st.Reason == "" {
 			w.t.Fatalf("team is degraded, %q: %+v", st.Reason, st.Members)
 		}
 	case "down":
@@ -130,22 +127,24 @@ func (w *world) check() {
 func (w *world) do(in Input) Output {
 	out := w.rig.do(in)
 	w.check()
+	w.other.hear(w, out.Send)
 	return out
 }
 
 func (w *world) pass(d time.Duration) {
 	end := w.now.Add(d)
 	for i := 0; ; i++ {
-		next := w.l.Deadline()
+		next := earlier(w.l.Deadline(), w.other.deadline(w))
 		if next.IsZero() || next.After(end) {
 			break
 		}
-		if i > 1000 {
+		if i > 5000 {
 			w.t.Fatal("deadlines without end")
 		}
 		if next.After(w.now) {
 			w.now = next
 		}
+		w.other.speak(w)
 		w.do(Tick{})
 	}
 	w.now = end
@@ -169,7 +168,7 @@ func TestLoopProperties(t *testing.T) {
 		delay := func(label string) time.Duration {
 			return time.Duration(rapid.SampledFrom([]int{0, 0, 30, 200}).Draw(t, label)) * time.Millisecond
 		}
-		kinds := []modes.Kind{modes.ELB, modes.RoundRobin, modes.ActiveBackup, modes.XOR, modes.Broadcast}
+		kinds := []modes.Kind{modes.ELB, modes.RoundRobin, modes.ActiveBackup, modes.XOR, modes.LACP, modes.Broadcast}
 		c := activeBackup()
 		c.Mode = rapid.SampledFrom(kinds).Draw(t, "mode")
 		c.UpDelay, c.DownDelay = delay("up-delay"), delay("down-delay")
@@ -179,7 +178,7 @@ func TestLoopProperties(t *testing.T) {
 			t.Fatal(err)
 		}
 		w := &world{rig: &rig{t: t, l: l, now: time.Unix(1_700_000_000, 0)}, t: t, up: map[int]bool{}, absent: map[int]bool{},
-			draining: map[int]bool{}, ids: map[int]int{}, leaving: map[int]int{}, state: "down"}
+			draining: map[int]bool{}, ids: map[int]int{}, leaving: map[int]int{}, state: "down", other: newLACPPartner()}
 		w.do(Tick{})
 
 		t.Repeat(map[string]func(*rapid.T){
@@ -188,6 +187,10 @@ func TestLoopProperties(t *testing.T) {
 				n := w.pick("nic")
 				w.up[n] = !w.up[n]
 				w.tell(n)
+			},
+			"switch": func(t *rapid.T) {
+				w.t = t
+				w.other.silent = !w.other.silent
 			},
 			"told again": func(t *rapid.T) { w.t = t; w.tell(w.pick("nic")) },
 			"time": func(t *rapid.T) {
@@ -322,7 +325,8 @@ func TestLoopProperties(t *testing.T) {
 			w.up[n] = true
 			w.tell(n)
 		}
-		w.pass(time.Minute)
+		w.other.silent = false
+		w.pass(3 * time.Minute)
 		end := w.l.Config()
 		if len(w.ids) < max(1, end.MinMembers) {
 			return
