@@ -161,8 +161,8 @@ func (s *System) choose(now time.Time, groups []group) (active, coming int) {
 	}
 	want := slices.MinFunc(groups, s.compare)
 	i := slices.IndexFunc(groups, func(g group) bool { return g.number == s.active })
-	if i < 0 {
-		// What works at once comes before what would be better.
+	if i < 0 || s.proven && !groups[i].attached {
+		// What works at once comes before what would be better, and before what has only ports that have to wait.
 		return slices.MinFunc(groups, func(a, b group) int {
 			return cmp.Or(first(a.attached, b.attached), first(a.answered, b.answered), s.compare(a, b))
 		}).number, 0
@@ -187,7 +187,7 @@ func (s *System) choose(now time.Time, groups []group) (active, coming int) {
 	switch {
 	case want.number == cur.number:
 		return cur.number, 0
-	case !s.proven && !(cur.attached && cur.answered):
+	case !s.proven && !(cur.attached && cur.answered) && (want.attached || !cur.attached):
 		return want.number, 0 // nothing is lost by it
 	case s.primary(want, cur) >= 0:
 		return cur.number, 0

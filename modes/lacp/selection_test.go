@@ -336,3 +336,19 @@ func TestNoPartnerNoActiveAggregator(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 }
+
+// An aggregator whose only ready port is lost does not keep one that stands by from taking over.
+func TestAggregatorThatHasToWaitIsReplaced(t *testing.T) {
+	w, a, b := linked(t, 3, func(a, b *side) {
+		b.ports[2].SpeedBps = 1e8
+		a.ports[1].Up, b.ports[1].Up = false, false
+	})
+	agree(t, w, a, b, 5*time.Second, 0)
+	w.run(5 * time.Second)
+	w.carrier(1, true)
+	w.run(500 * time.Millisecond)
+	w.carrier(0, false)
+	if took := agree(t, w, a, b, 5*time.Second, 2); took > 10*time.Millisecond {
+		t.Errorf("took over after %v", took)
+	}
+}
