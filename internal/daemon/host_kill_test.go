@@ -31,6 +31,7 @@ func TestKilledAndRestored(t *testing.T) {
 	t.Parallel()
 	for _, options := range [][]string{nil, {"--address", "none"}, {"--address", "10.6.0.1/24,fd06::1/64", "--gateway", "10.6.0.254"}, {"--mac", "new"}} {
 		t.Run(strings.Join(options, " "), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 			w.furnish()
 			before := w.state()
@@ -96,6 +97,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 			w.furnish()
 			before := w.state()
