@@ -30,12 +30,16 @@ const content = time.Duration(-1)
 // maxSteps is by far more than any world takes until it is in a state for the second time.
 const maxSteps = 50000
 
-// heal gives back all carriers and reports whether one was missing.
+// heal gives back all carriers and ways and reports whether one was missing.
 func (p *plan) heal(w *world) (any bool) {
 	for i := range w.cables {
 		if w.cables[i].cut {
 			p.apply(w, event{carrier, i})
 			any = true
+		}
+		for j := range w.cables[i].ways {
+			any = any || w.cables[i].ways[j].dead
+			w.cables[i].ways[j].dead = false
 		}
 	}
 	return any
@@ -131,16 +135,16 @@ func (w *world) together() bool {
 			return false
 		}
 		used = used || a
-		usable = usable || !w.cables[i].cut
+		usable = usable || w.cables[i].works()
 	}
 	return used == usable
 }
 
-// all reports whether both ends of each cable distribute that has a carrier.
+// all reports whether both ends of each cable distribute that works, and none of the others.
 func (w *world) all() bool {
 	for i := range w.cables {
 		for _, e := range w.cables[i].ends {
-			if (w.mux(e) == MuxDistributing) == w.cables[i].cut {
+			if (w.mux(e) == MuxDistributing) != w.cables[i].works() {
 				return false
 			}
 		}

@@ -22,6 +22,7 @@ type cable struct {
 // way is one direction of a cable. Frames arrive in the order they were sent in, if they do.
 type way struct {
 	waits [][]byte // not yet delivered
+	dead  bool     // loses all, and neither end has lost its carrier
 	lost  bool     // the last that was sent did not arrive, so its sender's state is not known at the other end
 }
 
@@ -60,10 +61,11 @@ const (
 	reset                    // a system, without
 	leave                    // a system says farewell and begins anew
 	carrier                  // of a cable goes or comes
+	mute                     // a way dies or comes alive again
 )
 
 func (e event) String() string {
-	return fmt.Sprint([...]string{"deliver ", "wait ", "lose ", "restart ", "reset ", "leave ", "carrier "}[e.kind], e.which)
+	return fmt.Sprint([...]string{"deliver ", "wait ", "lose ", "restart ", "reset ", "leave ", "carrier ", "mute "}[e.kind], e.which)
 }
 
 // fault reports whether an event is something that does not happen to a network in good order.
@@ -133,7 +135,7 @@ func (w *world) key(buf []byte) (uint64, []byte) {
 		b = append(b, octet(w.cables[i].cut))
 		for j := range w.cables[i].ways {
 			y := &w.cables[i].ways[j]
-			b = append(b, octet(y.lost), byte(len(y.waits)))
+			b = append(b, octet(y.dead), octet(y.lost), byte(len(y.waits)))
 			for _, f := range y.waits {
 				b = append(b, f[:60]...)
 			}
@@ -173,6 +175,8 @@ func (w *world) events(kinds []eventKind) (all []event) {
 			continue
 		case carrier:
 			n = len(w.cables)
+		case mute:
+			n = 2 * len(w.cables)
 		}
 		for i := range n {
 			all = append(all, event{k, i})
@@ -207,13 +211,19 @@ func (p *plan) apply(w *world, e event) {
 		c := &w.cables[e.which]
 		c.cut = !c.cut
 		for i := range c.ways {
-			c.ways[i] = way{}
+			c.ways[i] = way{dead: c.ways[i].dead}
 		}
 		for _, at := range c.ends {
 			w.send(at.system, w.systems[at.system].Configure(w.now, p.systems[at.system], p.ports(w, at.system)))
 		}
+	case mute:
+		y := &w.cables[e.which>>1].ways[e.which&1]
+		y.dead = !y.dead
 	}
 }
+
+// works reports whether frames go by a cable both ways.
+func (c *cable) works() bool { return !c.cut && !c.ways[0].dead && !c.ways[1].dead }
 
 func (y *way) take() []byte {
 	f := y.waits[0]
@@ -243,7 +253,7 @@ func (w *world) send(system int, out Out) {
 					continue
 				}
 				y := &w.cables[i].ways[j]
-				if y.lost = len(y.waits) == wayCapacity; !y.lost {
+				if y.lost = y.dead || len(y.waits) == wayCapacity; !y.lost {
 					y.waits = append(y.waits, s.Frame)
 				}
 			}
