@@ -174,3 +174,17 @@ func TestHalfDuplexPortsAreNotUsed(t *testing.T) {
 	a.apply()
 	agree(t, w, a, b, 4*time.Second, 0, 1)
 }
+
+func TestSpeedUnknownForAMomentChangesNoChoice(t *testing.T) {
+	w, a, b := linked(t, 3, func(a, b *side) {
+		a.config.Select = Bandwidth
+		b.ports[2].SpeedBps = 1e8 // another aggregator than that of the first two
+	})
+	agree(t, w, a, b, 5*time.Second, 0, 1)
+	w.run(5 * time.Second)
+	a.ports[0].SpeedBps, a.ports[1].SpeedBps = 0, 0
+	a.apply()
+	if s := status(t, a.System, 2); s.Selected != Standby || !uses(a.System, 0, 1) {
+		t.Errorf("port 2 is %v, %v are used", s.Selected, distributing(a.System))
+	}
+}

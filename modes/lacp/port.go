@@ -7,7 +7,7 @@ import "time"
 type port struct {
 	PortConfig
 
-	class    uint8  // of the speed; the last one known, because drivers forget it while a link comes up
+	class    uint8  // of the speed; the last one known
 	key      uint16 // Actor_Oper_Port_Key
 	agg      int    // number of the Aggregator, 0 none
 	selected Selected

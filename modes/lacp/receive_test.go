@@ -269,3 +269,19 @@ func changed(b []byte, at int, v byte) []byte {
 	c[at] = v
 	return c
 }
+
+// Also where it stood still for so short a time that the partner noticed nothing.
+func TestProcessThatWasStoppedForAMomentHearsBeforeItJudges(t *testing.T) {
+	w, a, b := linked(t, 2)
+	agree(t, w, a, b, 5*time.Second, 0, 1)
+	for i := range a.System.ports {
+		w.now = later(w.now, a.System.ports[i].expires)
+	}
+	w.now = w.now.Add(2 * lateness)
+	if w.take(0, a.Tick(w.now)); !uses(a.System, 0, 1) {
+		t.Errorf("uses %v", distributing(a.System))
+	}
+	if w.take(0, a.Tick(w.now.Add(catchUp))); len(distributing(a.System)) != 0 {
+		t.Errorf("goes on with %v", distributing(a.System))
+	}
+}

@@ -102,9 +102,14 @@ func (s *System) Configure(now time.Time, c Config, ports []PortConfig) Out {
 
 // configure has a port be as it is to be.
 func (s *System) configure(now time.Time, p *port, pc PortConfig) {
-	p.PortConfig = pc
-	if pc.SpeedBps != 0 {
+	if pc.SpeedBps == 0 {
+		pc.SpeedBps = p.SpeedBps // drivers forget it while a link comes up
+	} else {
 		p.class = classOf(pc.SpeedBps)
+	}
+	p.PortConfig = pc
+	if s.config.Passive && !p.partner.State.Has(Activity) {
+		p.partner.State &^= Synchronization // as in maintained
 	}
 	if p.untried && p.enabled() {
 		p.untried = false
@@ -154,7 +159,7 @@ func (s *System) Receive(now time.Time, port int, frame []byte) Out {
 // A process that nobody let run for longer than lateness may have PDUs waiting that came in the meantime: before it
 // finds its partners silent it takes in what there is.
 const (
-	lateness = time.Second
+	lateness = 50 * time.Millisecond
 	catchUp  = 100 * time.Millisecond
 )
 

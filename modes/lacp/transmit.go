@@ -40,7 +40,7 @@ func (p *port) need(me *Info) urgency {
 func (s *System) transmit(now time.Time, p *port, out *Out) {
 	me := s.actorOf(p)
 	s.pace(now, p, &me)
-	if p.periodic == PeriodicNone {
+	if p.mute() {
 		p.ntt = never
 		return
 	}
@@ -58,9 +58,14 @@ func (s *System) transmit(now time.Time, p *port, out *Out) {
 	p.send(now, me, out)
 }
 
+// mute reports whether the port says nothing. One that turns passive says that first.
+func (p *port) mute() bool {
+	return p.periodic == PeriodicNone && !(p.enabled() && p.sent.State.Has(Activity))
+}
+
 // next is when the port has something to send, zero never.
 func (s *System) next(p *port) time.Time {
-	if p.periodic == PeriodicNone {
+	if p.mute() {
 		return time.Time{}
 	}
 	me := s.actorOf(p)

@@ -193,3 +193,20 @@ func TestSinglePortIsAggregatable(t *testing.T) {
 		t.Errorf("state %v", got.Names())
 	}
 }
+
+// Who falls silent because both sides are passive does not leave a partner that goes on sending to it.
+func TestTurningPassive(t *testing.T) {
+	w, a, b := linked(t, 2, func(a, b *side) { b.config.Passive, a.config.Fast, b.config.Fast = true, false, false })
+	agree(t, w, a, b, 5*time.Second, 0, 1)
+	w.run(20 * time.Second)
+	a.config.Passive = true
+	a.apply()
+	w.run(2 * time.Second)
+	if len(distributing(a.System)) != 0 || len(distributing(b.System)) != 0 {
+		t.Errorf("%v and %v are used", distributing(a.System), distributing(b.System))
+	}
+	w.run(200 * time.Second)
+	a.config.Passive = false
+	a.apply()
+	agree(t, w, a, b, 5*time.Second, 0, 1)
+}
