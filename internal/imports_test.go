@@ -16,7 +16,7 @@ var allowed = map[string][]string{
 	"internal/daemon":   {"modes/lacp", "internal/config", "internal/control", "internal/metrics", "internal/tap", "internal/nic", "internal/relay", "internal/fastpath", "internal/host", "internal/lab", "internal/frame", "team", "modes", "monitor"},
 	"internal/config":   {"team", "modes", "modes/lacp", "internal/frame"},
 	"internal/control":  {"internal/metrics", "team", "modes", "monitor"},
-	"internal/metrics":  {"team", "internal/frame"},
+	"internal/metrics":  {"team", "modes/lacp", "internal/frame"},
 	"internal/tui":      {"internal/control", "team", "monitor/chart"},
 	"internal/export":   {"team", "monitor/chart"},
 	"internal/host":     {"team", "monitor", "modes", "internal/frame"},

@@ -25,8 +25,7 @@ type wired struct {
 	delay    time.Duration
 
 	flying []flying
-	begins []time.Time // when the team began to send
-	sends  MemberSet   // by whom it does
+	sends  MemberSet // by whom it does
 	told   int
 	active []string
 	notes  []string
