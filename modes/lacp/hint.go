@@ -88,23 +88,22 @@ func (s *System) apart() []string {
 			if !p.heard() || !q.heard() {
 				continue
 			}
-			both := p.Name + " and " + q.Name
 			switch {
 			case p.partner.System != q.partner.System:
 				if !partner {
-					hints = append(hints, fmt.Sprintf("%s are connected to two different systems, %v and %v: only one of them is used. Connect both to the same switch, or make the two switches one to LACP (stack, MLAG)",
-						both, p.partner.System.MAC, q.partner.System.MAC))
+					hints = append(hints, fmt.Sprintf("%s and %s are connected to two different systems, %v and %v: only one of them is used. Connect both to the same switch, or make the two switches one to LACP (stack, MLAG)",
+						p.Name, q.Name, p.partner.System.MAC, q.partner.System.MAC))
 				}
 				partner = true
 			case p.key != q.key:
 				if !own {
-					hints = append(hints, fmt.Sprintf("%s differ in speed (%s and %s): LACP uses only ports of the same speed together", both, speed(p.class), speed(q.class)))
+					hints = append(hints, fmt.Sprintf("%s and %s differ in speed (%s and %s): LACP uses only ports of the same speed together", p.Name, q.Name, speed(p.class), speed(q.class)))
 				}
 				own = true
 			case p.partner.Key != q.partner.Key:
 				if !theirs {
-					hints = append(hints, fmt.Sprintf("%s are in two different groups of %v (keys %d and %d): only one of them is used. Put the switch's ports into one LACP group",
-						both, p.partner.System.MAC, p.partner.Key, q.partner.Key))
+					hints = append(hints, fmt.Sprintf("%s and %s are in two different groups of %v (keys %d and %d): only one of them is used. Put the switch's ports into one LACP group",
+						p.Name, q.Name, p.partner.System.MAC, p.partner.Key, q.partner.Key))
 				}
 				theirs = true
 			}
