@@ -1,11 +1,15 @@
 package modes
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"nicteam/internal/frame"
 	"nicteam/modes/lacp"
+
+	"pgregory.net/rapid"
 )
 
 // A primary that comes back by another switch, or with another speed, has to wait and to agree before it may send. Until
@@ -104,7 +108,7 @@ func TestAggregationTwoWithBalanceOffComeTogether(t *testing.T) {
 
 // coupled are two teams whose members of the same id are wired to each other.
 type coupled struct {
-	t    *testing.T
+	t    failer
 	now  time.Time
 	m    [2]Mode
 	st   [2]State
@@ -112,7 +116,7 @@ type coupled struct {
 	drop func(to, id int) bool
 }
 
-func couple(t *testing.T, n int, far frame.MAC) *coupled {
+func couple(t failer, n int, far frame.MAC) *coupled {
 	p := &coupled{t: t, now: t0}
 	for k := range p.m {
 		p.st[k] = state(LACP, n)
@@ -124,7 +128,7 @@ func couple(t *testing.T, n int, far frame.MAC) *coupled {
 		}
 		m, err := New(p.st[k].Settings)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%v", err)
 		}
 		p.m[k] = m
 	}
@@ -150,7 +154,7 @@ func (p *coupled) run(d time.Duration) {
 	end := p.now.Add(d)
 	for n := 0; ; n++ {
 		if n > 100_000 {
-			p.t.Fatal("it does not come to rest")
+			p.t.Fatalf("it does not come to rest")
 		}
 		next, who := end, -1
 		if len(p.wire) > 0 && p.wire[0].at.Before(next) {
@@ -182,12 +186,13 @@ func (p *coupled) agreed() {
 	p.t.Helper()
 	a, b := p.m[0].Plan().Distributing, p.m[1].Plan().Distributing
 	if a != b || a.Len() != 1 {
-		p.t.Errorf("at %v %b and %b distribute", p.now.Sub(t0), a, b)
+		var ports []string
 		for k := range p.m {
 			for _, s := range Agreed(p.m[k]).Ports {
-				p.t.Logf("%d %d: %v %v %v %q", k, s.ID, s.Receive, s.Selected, s.Mux, s.Why)
+				ports = append(ports, fmt.Sprintf("%d of %d: %v %v %v %q", s.ID, k, s.Receive, s.Selected, s.Mux, s.Why))
 			}
 		}
+		p.t.Fatalf("at %v %b and %b distribute\n%s", p.now.Sub(t0), a, b, strings.Join(ports, "\n"))
 	}
 }
 
@@ -208,4 +213,62 @@ func TestAggregationGivesUpNobodyTwice(t *testing.T) {
 		then(w)
 		w.run(20 * time.Second)
 	}
+}
+
+// Whatever two teams wish and whatever their links do, both send by the same member when all is well again.
+func TestAggregationTwoAlwaysComeTogether(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(2, 3).Draw(t, "members")
+		p := couple(t, n, rapid.SampledFrom([]frame.MAC{1, 0xfe0000000000}).Draw(t, "far"))
+		for k := range p.st {
+			p.st[k].Settings.Balance = rapid.Bool().Draw(t, "balance") && k == 1
+			p.st[k].Settings.LACP.Select = rapid.SampledFrom(lacp.Selects()).Draw(t, "select")
+			p.handle(k, p.st[k])
+		}
+		var lost [2]MemberSet
+		p.drop = func(to, id int) bool { return lost[to].Has(id) }
+		for range rapid.IntRange(1, 12).Draw(t, "steps") {
+			id, k := rapid.IntRange(0, n-1).Draw(t, "which"), rapid.IntRange(0, 1).Draw(t, "team")
+			switch rapid.IntRange(0, 5).Draw(t, "what") {
+			case 0:
+				for k := range p.st {
+					p.change(k, func(st *State) { st.Members[id].Usable = !st.Members[id].Usable })
+				}
+			case 1:
+				lost[k] ^= 1 << id
+			case 2:
+				p.change(k, func(st *State) { st.Settings.Primary = names(id) })
+			case 3:
+				p.change(k, func(st *State) { st.Settings.Active = rapid.SampledFrom([]string{"", names(id)}).Draw(t, "active") })
+			case 4:
+				for k := range p.st {
+					p.change(k, func(st *State) { st.Members[id].SpeedBps = 1e9 + 1e10 - st.Members[id].SpeedBps })
+				}
+			case 5:
+				p.change(k, func(st *State) { st.Members[id].Draining = !st.Members[id].Draining })
+			}
+			p.run(rapid.SampledFrom([]time.Duration{0, 20 * time.Microsecond, time.Millisecond, time.Second, 5 * time.Second}).Draw(t, "wait"))
+		}
+		lost = [2]MemberSet{}
+		for k := range p.st {
+			p.change(k, func(st *State) {
+				for i := range st.Members {
+					st.Members[i].Usable, st.Members[i].Draining = true, false
+				}
+			})
+		}
+		p.run(30 * time.Second)
+		was := p.m[0].Plan().Distributing
+		p.agreed()
+		p.run(30 * time.Second)
+		if p.agreed(); p.m[0].Plan().Distributing != was {
+			t.Fatalf("%b distributes, and then %b", was, p.m[0].Plan().Distributing)
+		}
+	})
+}
+
+func (p *coupled) change(k int, f func(*State)) {
+	p.st[k] = change(p.st[k], func([]Member) {})
+	f(&p.st[k])
+	p.handle(k, p.st[k])
 }
