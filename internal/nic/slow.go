@@ -16,6 +16,9 @@ import (
 // flood that nobody can keep up with fills the buffer of the first one, and a link whose partner is lost in that is a link
 // that fails when it is used most. Here there is always room, unless the flood is of such frames. That the kernel looks at
 // each frame for it costs some 100 ns a frame, so it hears only while it is asked to.
+//
+// The questions of the Marker protocol are not for it: what such a one asks is whether all that was sent before has
+// arrived, and this only who takes in the one after the other can tell.
 type ear struct {
 	conn *packet.Conn
 	raw  syscall.RawConn
@@ -26,18 +29,22 @@ type ear struct {
 	errno error
 }
 
-// slowOnly takes in what has 802.3's type of slow protocols and their group address, and is not tagged. It is run for
-// every frame that comes in by the NIC, so the type is first.
+// slowOnly takes in what has 802.3's type of slow protocols and their group address, is not tagged, and is no question of
+// the Marker protocol. It is run for every frame that comes in by the NIC, so the type is first.
 var slowOnly = []unix.SockFilter{
 	{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, K: 12},
-	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: frame.TypeSlow, Jf: 7},
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: frame.TypeSlow, Jf: 11},
 	{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0},
-	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x0180c200, Jf: 5},
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x0180c200, Jf: 9},
 	{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, K: 4},
-	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x0002, Jf: 3},
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x0002, Jf: 7},
 	// The kernel has a tag aside.
 	{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0xfffff000 + 48}, // SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT of linux/filter.h
-	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0, Jf: 1},
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0, Jf: 5},
+	{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 14},
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 2, Jf: 2}, // subtype: markers
+	{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 16},
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 1, Jt: 1}, // a question
 	{Code: unix.BPF_RET | unix.BPF_K, K: 0xffff},
 	{Code: unix.BPF_RET | unix.BPF_K, K: 0},
 }
@@ -103,9 +110,9 @@ func (e *ear) once(fd uintptr) bool {
 	}
 }
 
-// ReceiveSlow waits for a frame of a slow protocol and copies it into b, as much as fits. Receive gives such frames
-// as well, whatever Hear says. One goroutine calls it. Errors are those of Receive; after ErrDown it waits until the NIC is up, and where that
-// is gone until Close.
+// ReceiveSlow waits for a frame of a slow protocol, but for a question of the Marker protocol, and copies it into b, as
+// much as fits. Receive gives such frames as well, whatever Hear says. One goroutine calls it. Errors are those of
+// Receive; after ErrDown it waits until the NIC is up, and where that is gone until Close.
 func (s *Socket) ReceiveSlow(b []byte) (n int, err error) {
 	e := &s.ear
 	e.into = b

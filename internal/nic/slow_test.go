@@ -41,6 +41,9 @@ func TestEarHearsSlowProtocolsOnly(t *testing.T) {
 	other, tagged, third := slowFrame(3), slowFrame(4), slowFrame(5)
 	frame.MAC(0x0180c200000e).Put(other, 0)
 	tagged = append(append(bytes.Clone(tagged[:12]), 0x81, 0, 0, 7), tagged[12:]...)
+	question, answer := slowFrame(10), slowFrame(11)
+	question[14], question[15], question[16] = 2, 1, 1
+	answer[14], answer[15], answer[16] = 2, 1, 2
 	send := func(frames ...[]byte) {
 		for _, b := range frames {
 			labtest.Must(t, p.b.Send(b))
@@ -49,8 +52,8 @@ func TestEarHearsSlowProtocolsOnly(t *testing.T) {
 	send(slowFrame(0)) // before it is asked to hear
 	labtest.Must(t, p.a.Hear(true))
 	labtest.Must(t, p.a.Send(slowFrame(9))) // our own
-	send(testFrame(1), slowFrame(2), other, tagged, third)
-	if diff := cmp.Diff([][]byte{slowFrame(2), third}, heard(t, p.a, third)); diff != "" {
+	send(testFrame(1), slowFrame(2), other, tagged, question, answer, third)
+	if diff := cmp.Diff([][]byte{slowFrame(2), answer, third}, heard(t, p.a, third)); diff != "" {
 		t.Errorf("heard (-want +got):\n%s", diff)
 	}
 	labtest.Must(t, p.a.Hear(false))
@@ -61,7 +64,7 @@ func TestEarHearsSlowProtocolsOnly(t *testing.T) {
 		t.Errorf("heard again (-want +got):\n%s", diff)
 	}
 	// The first way in has all of them.
-	if got := collect(t, p.a, 8); !bytes.Equal(got[0][frame.VnetLen:], slowFrame(0)) {
+	if got := collect(t, p.a, 10); !bytes.Equal(got[0][frame.VnetLen:], slowFrame(0)) {
 		t.Errorf("received %x first", got[0])
 	}
 }
