@@ -272,3 +272,20 @@ func (p *coupled) change(k int, f func(*State)) {
 	f(&p.st[k])
 	p.handle(k, p.st[k])
 }
+
+// A partner that goes by bandwidth does not insist on what it wants to leave anyway.
+func TestAggregationPrimaryBecomesFaster(t *testing.T) {
+	p := couple(t, 2, 1)
+	p.st[1].Settings.Balance, p.st[1].Settings.LACP.Select = true, lacp.Bandwidth
+	p.primary("eth0", "")
+	p.primary("eth1", "")
+	p.run(5 * time.Second)
+	for k := range p.st {
+		p.change(k, func(st *State) { st.Members[1].SpeedBps = 1e10 })
+	}
+	p.run(4 * time.Second) // of which it waits 2 s for other ports
+	for range 10 {
+		p.agreed()
+		p.run(time.Second)
+	}
+}

@@ -177,7 +177,7 @@ func (s *System) choose(now time.Time, groups []group) (active, coming int) {
 			if blocked.IsZero() {
 				blocked = now
 			}
-			if until := blocked.Add(Patience(s.config.System, cur.partner, other.partner, s.proven)); now.Before(until) {
+			if until := blocked.Add(Patience(s.config.System, cur.partner, other.partner, s.proven)); now.Before(until) && s.primary(other, cur) >= 0 {
 				s.blocked, s.yields = blocked, until
 				return cur.number, 0
 			}
