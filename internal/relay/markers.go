@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -24,7 +25,7 @@ type markers struct {
 
 type marker struct {
 	at    int64 // ns of the relay's clock
-	id    int
+	by    *member
 	frame []byte
 }
 
@@ -39,13 +40,13 @@ func newMarkers() *markers {
 	return &markers{due: make(chan marker, markersMost), stop: make(chan struct{}), done: make(chan struct{})}
 }
 
-// add has a copy of the marker in b sent by member id when it is time.
-func (k *markers) add(now int64, id int, b []byte) error {
+// add has a copy of the marker in b sent by a member when it is time, if that is still there.
+func (k *markers) add(now int64, by *member, b []byte) error {
 	select {
-	case k.due <- marker{at: now + int64(markerWait), id: id, frame: bytes.Clone(b)}:
+	case k.due <- marker{at: now + int64(markerWait), by: by, frame: bytes.Clone(b)}:
 		return nil
 	default:
-		return fmt.Errorf("send marker by member %d: too many at once: %w", id, unix.ENOBUFS)
+		return fmt.Errorf("send marker by member %d: too many at once: %w", by.id, unix.ENOBUFS)
 	}
 }
 
@@ -69,8 +70,8 @@ func (k *markers) run(r *Relay) {
 			case <-k.stop:
 				return
 			}
-			if to := r.member(m.id); to != nil {
-				_ = r.sent(m.id, m.frame, to.socket.SendInOrder(m.frame)) // it is counted, and suspected where it tells of a dead link
+			if id := m.by.id; r.member(id) == m.by {
+				_ = r.sent(id, m.frame, m.by.socket.SendInOrder(m.frame)) // it is counted, and suspected where it tells of a dead link
 			}
 		case <-k.stop:
 			return
@@ -79,6 +80,6 @@ func (k *markers) run(r *Relay) {
 }
 
 // isMarker reports whether b is a marker, and not the answer to one: subtype 2, type 1 (802.1AX clause 6.5.3.3).
-func isMarker(h *frame.Headers, b []byte) bool {
-	return h.EtherType == frame.TypeSlow && h.VLANs == 0 && len(b) > 16 && b[14] == 2 && b[16] == 1
+func isMarker(b []byte) bool {
+	return len(b) > 16 && binary.BigEndian.Uint16(b[12:]) == frame.TypeSlow && b[14] == 2 && b[16] == 1
 }

@@ -147,7 +147,7 @@ func (m *member) choose(u *Rule) {
 		v.Unmarshal(b)
 		frames, bytes := frame.WireCount(v, &h, len(b)-frame.VnetLen)
 		if isSlow(&h) {
-			m.slow(b, &h)
+			m.frames[m.at], m.facts[m.at] = b, fact{protocol: h.Protocol, slow: true}
 			continue
 		}
 		if u.IsOwn(h.Src) || m.r.guests.has(m.lately, h.Src) {
@@ -189,7 +189,7 @@ func (m *member) choose(u *Rule) {
 	}
 }
 
-// deliver gives the adapter what is for it, from the frame in hand on. It returns early when one panics, as choose does.
+// deliver gives the adapter what is for it, and the control loop slow protocols, from the frame in hand on. It returns early when one panics, as choose does.
 func (m *member) deliver() {
 	defer m.recovered()
 	for ; m.at < m.n; m.at++ {
@@ -198,6 +198,10 @@ func (m *member) deliver() {
 			continue
 		}
 		f := &m.facts[m.at]
+		if f.slow {
+			m.slow(b, f.protocol)
+			continue
+		}
 		if drop, ok := m.write(b); !ok {
 			m.tally.drops[drop] += uint64(f.frames)
 			continue

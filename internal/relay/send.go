@@ -15,9 +15,8 @@ func (r *Relay) Send(id int, b []byte) error {
 	if m == nil {
 		return fmt.Errorf("send by member %d: %w", id, ErrNoMember)
 	}
-	var h frame.Headers
-	if frame.Parse(b, &h) && isMarker(&h, b) {
-		return r.markers.add(r.clock.now(), id, b)
+	if isMarker(b) {
+		return r.markers.add(r.clock.now(), m, b)
 	}
 	return r.sent(id, b, m.socket.Send(b))
 }

@@ -15,7 +15,7 @@ import (
 const slowProtocols frame.MAC = 0x0180c2000002
 
 const (
-	// slowEvery and slowBurst bound the frames of slow protocols that a member hands to the control loop. The standard
+	// slowEvery and slowBurst bound the frames of slow protocols that a member hands to the control loop, and its ear. The standard
 	// allows ten a second, and modes/lacp processes no more; a neighbour that floods must not cost more than looking.
 	slowEvery = 10_000_000 // ns
 	slowBurst = 30
@@ -44,25 +44,26 @@ func (a *allowance) take(now int64) bool {
 // heardSlow hands the control loop a frame of a slow protocol ([virtio header][frame]), and counts it in l. Who sent it is not asked:
 // from an address of ours it shows that a cable leads back to us, which the protocol wants to know. It reports whether the
 // frame was for anybody.
-func (m *member) heardSlow(b []byte, h *frame.Headers, a *allowance, l *tally) bool {
+func (m *member) heardSlow(b []byte, p frame.Protocol, a *allowance, l *tally) bool {
 	// Other protocols than LACP and its markers are nobody's here.
-	if h.Protocol == frame.LACP && !(a.take(m.r.clock.now()) && m.r.news.frame(m.id, b)) {
+	if p == frame.LACP && !(a.take(m.r.clock.now()) && m.r.news.frame(m.id, b)) {
 		l.drops[team.DropSocket]++
 		return false
 	}
-	c := &l.moved[h.Protocol]
+	c := &l.moved[p]
 	c.Frames++
 	c.Bytes += uint64(len(b) - frame.VnetLen)
 	return true
 }
 
-// slow takes in such a frame that came among the others. Once one has come the ear is to hear the next.
-func (m *member) slow(b []byte, h *frame.Headers) {
-	if m.ear.on.Load() {
+// slow takes in such a frame that came among the others, all of which that came before it have been delivered. Once one
+// has come the ear is to hear the next.
+func (m *member) slow(b []byte, p frame.Protocol) {
+	if m.ear.on.Load() && !isMarker(b[frame.VnetLen:]) {
 		return // and does
 	}
-	m.heardSlow(b, h, &m.allowed, &m.tally)
-	if h.Protocol == frame.LACP && !m.ear.spoken.Load() {
+	m.heardSlow(b, p, &m.allowed, &m.tally)
+	if p == frame.LACP && !m.ear.spoken.Load() {
 		m.ear.spoken.Store(true)
 		m.r.filters.due()
 	}
@@ -70,7 +71,7 @@ func (m *member) slow(b []byte, h *frame.Headers) {
 
 // ear hears the slow protocols of a member that somebody speaks LACP to. It has a goroutine and a buffer of its own, for what
 // floods the member is not to keep a partner from being heard. While programs move what the member receives, nothing
-// floods the relay, and what is for it comes among the little that the others are.
+// floods the relay, and what is for it comes among the little that the others are. Markers that ask something always do.
 type ear struct {
 	m       *member
 	allowed allowance
@@ -80,7 +81,7 @@ type ear struct {
 
 	spoken   atomic.Bool // to: a frame of LACP has come
 	programs atomic.Bool // decide what the relay receives
-	on       atomic.Bool // it hears
+	on       atomic.Bool // it hears, and has heard all that waits for the member's goroutine
 }
 
 // settle has the ear hear, or not. One goroutine calls it.
@@ -97,8 +98,18 @@ func (e *ear) settle() error {
 	if err := e.m.socket.Hear(true); err != nil {
 		return err
 	}
-	e.on.Store(true)
+	e.m.errands.do(e.begin, e.m.socket.Wake)
 	return nil
+}
+
+// begin leaves to the ear what comes from now on. What waits came before it heard, it may be. The member's goroutine calls it.
+func (e *ear) begin() {
+	for range shutTakes {
+		if e.m.poll() != nil {
+			break
+		}
+	}
+	e.on.Store(true)
 }
 
 // restAfter frames that are refused in a row the ear rests for restFor: the kernel drops cheaper.
@@ -133,7 +144,7 @@ func (e *ear) hear(b []byte) {
 	if !frame.Parse(b[frame.VnetLen:], &h) || !isSlow(&h) {
 		return
 	}
-	if e.m.heardSlow(b, &h, &e.allowed, &e.tally) {
+	if e.m.heardSlow(b, h.Protocol, &e.allowed, &e.tally) {
 		e.refused = 0
 	} else {
 		e.refused++

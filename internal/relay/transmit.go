@@ -63,6 +63,7 @@ type fact struct {
 	frames   uint32
 	bytes    uint32
 	rename   bool // transmit: it has the adapter's address and leaves with the member's
+	slow     bool // receive: it is for the control loop, but not before all that came before it is delivered
 }
 
 type refusal struct{ frame, member uint8 }

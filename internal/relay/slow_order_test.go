@@ -1,0 +1,155 @@
+package relay
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/lab/labtest"
+	"nicteam/modes"
+	"nicteam/modes/lacp"
+	"nicteam/team"
+)
+
+// held has the member's goroutine stand still until the function that it returns is called.
+func (g *rig) held(id int) (release func()) {
+	g.Helper()
+	m := g.relay.members[id].Load()
+	stands, goOn, over := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		m.errands.do(func() { close(stands); <-goOn }, m.socket.Wake)
+	}()
+	<-stands
+	return func() { close(goOn); <-over }
+}
+
+// receivedByStack is how many frames the adapter's stack was given.
+func (g *rig) receivedByStack() uint64 {
+	g.Helper()
+	l, err := g.host.Handle().LinkByName("team0")
+	labtest.Must(g, err)
+	return l.Attrs().Statistics.RxPackets
+}
+
+func question() []byte {
+	m := lacp.Marker{Port: 7, System: peerMAC, Transaction: 1}
+	return m.Frame(peerMAC)
+}
+
+// hearing has the ear of member id hear.
+func (g *rig) hearing(id int, peer *port) {
+	g.Helper()
+	m := g.relay.members[id].Load()
+	for n := 900; !m.ear.on.Load(); n++ {
+		peer.send(slowFrame(peerMAC, 1, n))
+		g.newsOf(team.ControlFrame)
+	}
+	// What was heard twice.
+	labtest.Eventually(g, 5*time.Second, "no more news", func() bool {
+		select {
+		case <-g.relay.Control():
+			return false
+		case <-time.After(20 * time.Millisecond):
+			return true
+		}
+	})
+}
+
+// A partner asks whether all has arrived that it sent before, so that what it sends next may come by another member. What
+// waits for the member's goroutine has not.
+func TestMarkersDoNotOvertakeWhatWaits(t *testing.T) {
+	g := newRig(t, 1)
+	g.apply(g.plan(modes.SpreadSlots))
+	peer := g.peerPort(0)
+	g.hearing(0, peer)
+	release, before := g.held(0), g.receivedByStack()
+	const n = 100
+	for i := range n {
+		peer.send(testFrame(adapterMAC, peerMAC, i))
+	}
+	marker, pdu := question(), slowFrame(peerMAC, 1, 5)
+	peer.send(marker)
+	peer.send(pdu)
+	if diff := cmp.Diff(team.Control{Kind: team.ControlFrame, Frame: pdu}, g.newsOf(team.ControlFrame)); diff != "" {
+		t.Errorf("while data waits (-want +got):\n%s", diff)
+	}
+	release()
+	if diff := cmp.Diff(team.Control{Kind: team.ControlFrame, Frame: marker}, g.newsOf(team.ControlFrame)); diff != "" {
+		t.Errorf("afterwards (-want +got):\n%s", diff)
+	}
+	if got := g.receivedByStack() - before; got < n {
+		t.Errorf("the marker was told of when %d of %d frames before it had arrived", got, n)
+	}
+}
+
+// Nor has what is in the same batch.
+func TestMarkersDoNotOvertakeTheirBatch(t *testing.T) {
+	g := newRig(t, 1)
+	g.apply(g.plan(modes.SpreadSlots))
+	peer, m := g.peerPort(0), g.relay.members[0].Load()
+	before := g.receivedByStack()
+	for _, b := range [][]byte{testFrame(adapterMAC, peerMAC, 0), question()} {
+		peer.socket.Queue(append(make([]byte, frame.VnetLen), b...))
+	}
+	early, told := 0, 0
+	m.errands.do(func() {
+		peer.socket.Flush()
+		u := g.relay.rule.Load()
+		for end := time.Now().Add(5 * time.Second); told == 0 && time.Now().Before(end); {
+			m.n, _ = m.socket.Poll()
+			for m.at = 0; m.at < m.n; {
+				m.choose(u)
+			}
+			early += len(g.relay.news.to)
+			for m.at = 0; m.at < m.n; {
+				m.deliver()
+			}
+			told = len(g.relay.news.to)
+		}
+	}, m.socket.Wake)
+	if delivered := g.receivedByStack() - before; early != 0 || told != 1 || delivered < 1 {
+		t.Errorf("told of %d markers, of %d before what came before was delivered; %d frames were", told, early, delivered)
+	}
+}
+
+// What came before the ear began to hear is not lost, though the ear did not hear it.
+func TestNothingIsLostWhenTheEarBegins(t *testing.T) {
+	g := newRig(t, 1)
+	g.apply(g.plan(modes.SpreadSlots))
+	peer, m := g.peerPort(0), g.relay.members[0].Load()
+	release := g.held(0)
+	b := slowFrame(peerMAC, 1, 1)
+	peer.send(b)
+	m.ear.spoken.Store(true)
+	g.relay.filters.due()
+	labtest.Eventually(t, 5*time.Second, "the ear hears", func() bool {
+		peer.send(slowFrame(peerMAC, 1, 2))
+		return len(g.relay.news.to) > 0
+	})
+	g.newsOf(team.ControlFrame)
+	release()
+	for !cmp.Equal(b, g.newsOf(team.ControlFrame).Frame) {
+	}
+}
+
+// A marker that is held back is for the member that was to send it, not for another that has its id by then.
+func TestMarkersOfWhoHasLeft(t *testing.T) {
+	g := newRig(t, 1)
+	peer := g.port(g.peer, "p0", func(h *frame.Headers) bool { return h.EtherType == frame.TypeSlow })
+	ask := func(transaction uint32) []byte {
+		m := lacp.Marker{Port: 1, System: adapterMAC, Transaction: transaction}
+		b := m.Frame(memberMAC(0))
+		labtest.Must(t, g.relay.markers.add(g.relay.clock.now()+100e6, g.relay.members[0].Load(), b))
+		return b
+	}
+	ask(1)
+	labtest.Must(t, g.relay.Leave(0))
+	g.join(0)
+	peer.expect(ask(2))
+	if c := g.counters().Members[0]; c.TX[frame.LACP].Frames != 1 || c.TXError != 0 {
+		t.Errorf("%d sent, %d errors", c.TX[frame.LACP].Frames, c.TXError)
+	}
+}
