@@ -196,8 +196,9 @@ func (p *Path) put() error {
 	}
 	give := func() error { return p.kernel.put(pl, &p.links) }
 	var err error
-	if was := p.inForce; was != nil && was.Spread == pl.Spread && pl.Distributing&^was.Distributing == 0 {
-		// A member may have died: nobody is to wait for a goroutine to wake.
+	if was := p.inForce; was != nil && was.Spread == pl.Spread && (pl.Distributing&^was.Distributing == 0 || pl.Spread == modes.SpreadSlots) {
+		// A member may have died: nobody is to wait for a goroutine to wake. Nor is the table to be at another Turn than
+		// that of the programs' Plan, for slots would go back then; one that it has not begun they wait for.
 		if err = give(); err == nil {
 			err = p.Relay.Post(follow)
 		}

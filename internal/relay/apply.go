@@ -30,11 +30,12 @@ func (r *Relay) Apply(pl *modes.Plan) error {
 	return nil
 }
 
-// beginTurn has the Picker know when slots begin to go over, which is now and not when the next frame comes.
+// beginTurn has the Picker know when slots begin to go over, which is now and not when the next frame comes. Where
+// programs transmit it is not now: they follow the Plan in a moment only, and the table is theirs.
 func (r *Relay) beginTurn(pl *modes.Plan) {
 	// A relay that is about to be closed moves nothing any more.
 	_ = r.Post(func(p *modes.Picker, _ int64) {
-		if r.rule.Load().Plan == pl {
+		if r.rule.Load().Plan == pl && !r.tx.yielded {
 			p.Follow(pl)
 		}
 	})

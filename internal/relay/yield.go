@@ -11,7 +11,8 @@ import (
 )
 
 // Yield hands transmission over, as gate.go tells: on success gate is GateFast, else GateSlow and the relay goes on. What
-// programs let pass nevertheless the relay goes on to transmit, but it does not measure what members carry.
+// programs let pass nevertheless the relay goes on to transmit, but it does not measure what members carry, nor say when slots
+// begin to go over.
 func (r *Relay) Yield(gate *uint32) error {
 	h := newHandover(gate, r.clock)
 	err := r.Do(func(*modes.Picker, int64) { h.begin(&r.tx.handover) })
