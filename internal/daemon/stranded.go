@@ -19,8 +19,19 @@ func (s *session) stranded(members []host.NIC) *team.Problem {
 		return nil
 	}
 	return &team.Problem{Kind: team.Reverted, What: "create " + st.Team,
-		Why: "its NICs' addresses would be out of reach: " + st.Reason,
-		Fix: "put the switch's ports into a LACP group first, or let a NIC work alone meanwhile: --lacp-fallback on"}
+		Why: "its NICs' addresses would be out of reach: " + st.Reason, Fix: strandedFix(st)}
+}
+
+// strandedFix is what helps: a fallback does where nobody answers, and else only the other end can.
+func strandedFix(st *team.Status) string {
+	heard := func(m team.MemberStatus) bool { return m.LACP != nil && m.LACP.Receive == "CURRENT" }
+	if slices.ContainsFunc(st.Members, heard) {
+		return "have the switch use these ports, all in one LACP group and not more than it takes; its own status says what it waits for"
+	}
+	if st.Settings.LACPFallback {
+		return "put the switch's ports into a LACP group first"
+	}
+	return "put the switch's ports into a LACP group first, or let a NIC work alone meanwhile: --lacp-fallback on"
 }
 
 func beyondLink(p netip.Prefix) bool { return !p.Addr().IsLinkLocalUnicast() }

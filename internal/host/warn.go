@@ -52,7 +52,11 @@ func (c *check) unfit() (out []string) {
 		}
 	}
 	if differ {
-		out = append(out, fmt.Sprintf("the NICs' speeds differ (%s): modes that spread by hash do not know it", strings.Join(speeds, ", ")))
+		what := "modes that spread by hash do not know it"
+		if c.cfg.Mode == modes.LACP {
+			what = "LACP uses only ports of the same speed together"
+		}
+		out = append(out, fmt.Sprintf("the NICs' speeds differ (%s): %s", strings.Join(speeds, ", "), what))
 	}
 	return out
 }

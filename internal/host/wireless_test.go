@@ -22,6 +22,8 @@ func TestUnfit(t *testing.T) {
 		{modes.ELB, false, nics, []string{"wlan0 is a Wi-Fi NIC", "eth1 1000 Mbit/s, eth2 2500 Mbit/s"}},
 		{modes.XOR, true, nics, []string{"wlan0 is a Wi-Fi NIC", "eth1 1000 Mbit/s, eth2 2500 Mbit/s"}},
 		{modes.XOR, true, nics[1:3], nil},
+		{modes.XOR, true, nics[:2], []string{"modes that spread by hash"}},
+		{modes.LACP, true, nics[:2], []string{"only ports of the same speed"}},
 	} {
 		c := &check{chosen: tt.nics}
 		c.cfg.Team, c.cfg.Mode, c.cfg.Balance = "team0", tt.mode, tt.balance
