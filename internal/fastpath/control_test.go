@@ -17,6 +17,7 @@ import (
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/nic"
 	"nicteam/modes"
+	"nicteam/modes/lacp"
 	"nicteam/team"
 )
 
@@ -203,6 +204,24 @@ func TestOwnSlowFramesComeToControl(t *testing.T) {
 		labtest.Must(t, peer.Send(slowFrame(src, i)))
 		if got := next(); !slices.Equal(got, slowFrame(src, i)) {
 			t.Errorf("from %v: %x", src, got)
+		}
+	}
+}
+
+// A marker asks whether all before it has arrived, and what the programs have received may be on its way to the adapter's
+// stack for a moment.
+func TestMarkersWaitForWhatProgramsReceived(t *testing.T) {
+	g := newRig(t, 1)
+	labtest.Must(t, g.path.Apply(g.plan(modes.SpreadSlots)))
+	labtest.Must(t, g.path.Engage())
+	peer, next := g.peerSocket(0), controlFrames(g.path)
+	marker := lacp.Marker{Port: 1, System: peerMAC}
+	for n := range uint32(5) {
+		marker.Transaction = n
+		b, began := marker.Frame(peerMAC), time.Now()
+		labtest.Must(t, peer.Send(b))
+		if got, took := next(), time.Since(began); !slices.Equal(got, b) || took < time.Millisecond {
+			t.Errorf("after %v: %x", took, got)
 		}
 	}
 }

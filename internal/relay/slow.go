@@ -46,7 +46,7 @@ func (a *allowance) take(now int64) bool {
 // frame was for anybody.
 func (m *member) heardSlow(b []byte, p frame.Protocol, a *allowance, l *tally) bool {
 	// Other protocols than LACP and its markers are nobody's here.
-	if p == frame.LACP && !(a.take(m.r.clock.now()) && m.r.news.frame(m.id, b)) {
+	if p == frame.LACP && !m.told(b, a) {
 		l.drops[team.DropSocket]++
 		return false
 	}
@@ -54,6 +54,18 @@ func (m *member) heardSlow(b []byte, p frame.Protocol, a *allowance, l *tally) b
 	c.Frames++
 	c.Bytes += uint64(len(b) - frame.VnetLen)
 	return true
+}
+
+// told reports whether the control loop gets a frame.
+func (m *member) told(b []byte, a *allowance) bool {
+	if !a.take(m.r.clock.now()) {
+		return false
+	}
+	// What programs have received before a marker may be on its way to the adapter's stack.
+	if m.ear.programs.Load() && isMarker(b[frame.VnetLen:]) {
+		time.Sleep(settleTime)
+	}
+	return m.r.news.frame(m.id, b)
 }
 
 // slow takes in such a frame that came among the others, all of which that came before it have been delivered. Once one
