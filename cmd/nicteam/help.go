@@ -116,7 +116,9 @@ one NIC works alone, so that the host is reached before its switch is configured
   port_priority.NIC=255   0 to 65535, the lower the better
   balance=on              off: one NIC of those that agreed is active, the others stand by
 
-All of them can be changed while the team runs. nicteam status shows who is at the other end and
+All of them can be changed while the team runs. lacp_system, lacp_system_priority and lacp_key have
+the group agreed on anew, and nothing passes for two seconds; port_priority has its NIC alone
+stop for as long. The rest costs nothing. nicteam status shows who is at the other end and
 what each NIC waits for, with -v also the counters. STATE bits there: A active, T short timeout,
 G can be aggregated, S in sync, C collecting, D distributing, F nobody heard, E expired; a dash
 stands for a bit that is not set, and ATGSCD-- or A-GSCD-- is how it should be.
