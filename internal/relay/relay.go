@@ -14,15 +14,15 @@ package relay
 //     does not fit is dropped, for nothing may wait for one member while others are idle.
 //  6. What a member refused because it has no link goes to another one, once (resend).
 //
-// Receive, one goroutine a member, and one besides where somebody speaks LACP (ear):
+// Receive, one goroutine a member, and one besides that sleeps where nobody speaks LACP (ear):
 //
 //  1. Frames come in by the NIC; the goroutine wakes (member.run) and takes a batch with one recvmmsg,
 //     VLAN tags back in place.
 //  2. It takes the rule in force, once for the batch.
 //  3. Each frame is parsed once. Slow protocol frames go to the control loop when it is their turn, so many and no more
-//     (slow.go). The others are
-//     accepted or not (Rule.Accept): own frames come back (Rule.IsOwn, guests), members that do not collect, addresses
-//     of others. Where the rule is PerMember the control loop gets a copy of ARP and ND that is for us alone.
+//     (slow.go). The others are accepted or not (Rule.Accept): own frames come back (Rule.IsOwn, guests), members that do
+//     not collect, addresses of others. Where the rule is PerMember the control loop gets a copy of ARP and ND that is for
+//     us alone.
 //  4. What is addressed to the member's own address, or to one that it has inherited, gets the adapter's. Datagrams
 //     of a flow are joined to a super-frame in place (choose).
 //  5. One write into the adapter's queue (deliver): the kernel takes it through its stack there and then.
