@@ -207,7 +207,7 @@ func (a *aggregation) candidates(now time.Time) *State {
 		}
 	}
 	if answered == 0 {
-		return &a.st
+		return a.unlooped(staying)
 	}
 	st := a.st
 	if enough(&st, staying&answered) {
@@ -219,6 +219,30 @@ func (a *aggregation) candidates(now time.Time) *State {
 	for i := range st.Members {
 		m := &st.Members[i]
 		m.Usable = m.Usable && answered.Has(m.ID) && far[m.ID] >= least
+	}
+	return &st
+}
+
+// unlooped is the State without the members that hear their own team, unless all that stay do: a cable between two of them
+// leads nowhere, but a switch without LACP may pass LACPDUs on.
+func (a *aggregation) unlooped(staying MemberSet) *State {
+	var loops MemberSet
+	for i := range a.status.Ports {
+		if p := &a.status.Ports[i]; p.Looped {
+			loops = loops.With(p.ID)
+		}
+	}
+	if staying&loops == 0 || staying&^loops == 0 {
+		return &a.st
+	}
+	st := a.st
+	if enough(&st, staying) {
+		st.Settings.MinMembers = 1 // the others are there as well, only not to be chosen
+	}
+	st.Members = slices.Clone(a.st.Members)
+	for i := range st.Members {
+		m := &st.Members[i]
+		m.Usable = m.Usable && !loops.Has(m.ID)
 	}
 	return &st
 }

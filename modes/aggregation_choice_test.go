@@ -78,6 +78,21 @@ func TestAggregationAloneEndsWithAnAnswer(t *testing.T) {
 	noted(t, w.active, "eth0: nobody answers")
 }
 
+// A member that hears its own team works alone only where all do: a switch without LACP may pass LACPDUs on.
+func TestAggregationAloneOnALoop(t *testing.T) {
+	w := wire(t, 3, 0, nil)
+	w.loop = map[int]int{0: 1, 1: 0}
+	w.run(time.Minute)
+	w.want(0, 2)
+	w.link(2, false)
+	w.want(time.Second, 0)
+	w.run(time.Minute)
+	w.want(0, 0)
+	w.link(2, true)
+	w.run(time.Minute)
+	w.want(0, 2)
+}
+
 func TestAggregationWithoutFallback(t *testing.T) {
 	w := wire(t, 2, 0, func(st *State) { st.Settings.LACP.Fallback = false })
 	w.run(time.Minute)

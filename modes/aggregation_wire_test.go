@@ -21,6 +21,7 @@ type wired struct {
 	configs  []lacp.Config
 	ports    [][]lacp.PortConfig
 	at       [MaxMembers]int       // switch that a member's cable leads to, -1 none
+	loop     map[int]int           // members by which what others send comes back to the team
 	drop     func(id, to int) bool // nil: nothing is lost. to is a switch, -1 for the team
 	delay    time.Duration
 
@@ -156,6 +157,9 @@ func (w *wired) handle(ev Event) {
 			}
 		} else if m, err := lacp.ParseMarker(s.Frame); err == nil && !m.Response {
 			w.asked++
+		}
+		if to, ok := w.loop[s.Member]; ok {
+			w.flying = append(w.flying, flying{w.now.Add(w.delay), to, -1, s.Frame})
 		}
 		if k := w.at[s.Member]; k >= 0 && (w.drop == nil || !w.drop(s.Member, k)) {
 			w.flying = append(w.flying, flying{w.now.Add(w.delay), s.Member, k, s.Frame})

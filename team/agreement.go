@@ -173,7 +173,8 @@ func (l *Loop) standsBy(m *member, p *lacp.PortStatus) bool {
 	case p.Distributing() || p.Selected == lacp.Standby && p.Heard: // the first is held back by min_members
 		return true
 	}
-	return l.agreement.Alone >= 0 && !anyHeard(l.agreement)
+	i := slices.IndexFunc(l.agreement.Ports, func(q lacp.PortStatus) bool { return q.ID == l.agreement.Alone })
+	return i >= 0 && !anyHeard(l.agreement) && (!p.Looped || l.agreement.Ports[i].Looped)
 }
 
 func anyHeard(a *modes.Agreement) bool {

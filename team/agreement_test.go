@@ -140,6 +140,14 @@ func standing(id int) lacp.PortStatus {
 func TestStateOfPorts(t *testing.T) {
 	attached := working(1)
 	attached.Mux, attached.Why = lacp.MuxAttached, "partner not in sync"
+	loop := func(id int) lacp.PortStatus {
+		p := silent(id)
+		p.Looped, p.Why = true, "hears its own system"
+		return p
+	}
+	alone := func(g *lacpRig) {
+		g.last().agree.Alone, g.last().plan.Spread = 0, modes.SpreadSingle
+	}
 	half := standing(1)
 	half.Why = "half duplex: LACP cannot use it"
 	for _, tt := range []struct {
@@ -166,6 +174,10 @@ func TestStateOfPorts(t *testing.T) {
 				a.Alone, a.Hints = 0, []string{"no LACPDU has come"}
 				g.last().plan.Spread = modes.SpreadSingle
 			}},
+		{name: "a loop", set: 1, one: silent(0), two: loop(1), change: alone, state: "degraded",
+			reason: "eth1: nobody answers; eth2: hears its own system", word: "down", why: "hears its own system"},
+		{name: "both hear themselves", set: 1, one: loop(0), two: loop(1), change: alone, state: "degraded",
+			reason: "eth1: hears its own system", word: "standby", why: "hears its own system"},
 		{name: "a hint", set: 3, one: working(0), two: working(1), state: "degraded", reason: "one; other", word: "up", warnings: []string{"one", "other"},
 			change: func(g *lacpRig) { g.last().agree.Hints = []string{"one", "other"} }},
 		{name: "no carrier", set: 1, one: working(0), two: silent(1), state: "degraded", reason: "eth2: carrier lost", word: "down", why: "carrier lost",

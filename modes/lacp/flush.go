@@ -31,10 +31,15 @@ func (s *System) mark(now time.Time, p *port, m Marker, out *Out) {
 		p.counters.MarkersOut++
 		return
 	}
-	if p.asked == 0 || m.Transaction != p.asked || m.Port != p.Number || m.System != s.config.System.MAC {
+	if !s.answers(p, &m) {
 		return
 	}
 	p.asked = 0
 	p.answers = true
 	out.Flushed = append(out.Flushed, p.ID)
+}
+
+// answers reports whether a marker is the answer to the last question.
+func (s *System) answers(p *port, m *Marker) bool {
+	return m.Response && p.asked != 0 && m.Transaction == p.asked && m.Port == p.Number && m.System == s.config.System.MAC
 }

@@ -19,6 +19,26 @@ func TestMarkerIsAnsweredAndTold(t *testing.T) {
 	}
 }
 
+// Two that move flows at the same time ask each other as often as they may, and hear every answer.
+func TestBothAskAtOnce(t *testing.T) {
+	w, a, b := linked(t, 1)
+	agree(t, w, a, b, 4*time.Second, 0)
+	asked := 0
+	for range 10 {
+		w.take(0, a.Flush(w.now, 0))
+		w.take(1, b.Flush(w.now, 0))
+		asked++
+		w.run(10 * w.delay)
+		if len(w.flush[0]) < asked {
+			asked--
+			break
+		}
+	}
+	if x, y := status(t, a.System, 0).Counters, status(t, b.System, 0).Counters; asked < 5 || len(w.flush[0]) != asked || len(w.flush[1]) != asked || x.Bad+y.Bad != 0 {
+		t.Errorf("of %d flushes %d and %d were told of, %d and %d frames were refused", asked, len(w.flush[0]), len(w.flush[1]), x.Bad, y.Bad)
+	}
+}
+
 func TestOnlyTheAnswerToTheLastMarkerCounts(t *testing.T) {
 	s, _ := joined(t, 1)
 	ask := func() Marker {

@@ -56,7 +56,7 @@ func (s *System) hints() []string {
 	looped := s.names(s.loops)
 	if len(looped) > 0 {
 		hints = append(hints, list(looped)+plural(looped, " hears its", " hear their")+
-			" own LACPDUs: the cable is a loop or leads to another port of this team. Connect each port to the switch, none to another")
+			" own LACPDUs: the cable is a loop, or leads to another port of this team or to a switch without LACP that passes them on. Connect each port to a switch with LACP, none to another")
 	}
 	silent := s.names(func(p *port) bool {
 		return !p.quiet.IsZero() && s.now.Sub(p.quiet) >= loneliness && !s.loops(p)

@@ -143,7 +143,8 @@ func (s *System) Receive(now time.Time, port int, frame []byte) Out {
 		s.hear(now, p, &d, &out)
 	case subtypeMarker:
 		m, err := ParseMarker(frame)
-		if err != nil || !p.markers.take(now, bucketRate) {
+		// Answers to what was asked are bounded by the questions.
+		if err != nil || !s.answers(p, &m) && !p.markers.take(now, bucketRate) {
 			p.counters.Bad++
 			return out
 		}
