@@ -22,6 +22,9 @@ func TestRandomWorlds(t *testing.T) {
 
 // runSeeds runs some worlds of a kind.
 func runSeeds(t *testing.T, n uint64, run func(uint64) error) {
+	if testing.Short() {
+		n = min(n, 10)
+	}
 	first := *start
 	if first == 0 {
 		first = rand.Uint64() >> 16

@@ -45,7 +45,11 @@ func TestSeedsReplay(t *testing.T) {
 		}
 		return s
 	}
-	for seed := range uint64(20) {
+	n := uint64(20)
+	if testing.Short() {
+		n = 4
+	}
+	for seed := range n {
 		for _, build := range []func(uint64) *life{build, buildAggregated} {
 			if a, b := trace(seed, build), trace(seed, build); a != b {
 				t.Fatalf("seed %d goes two ways:\n%s\nand\n%s", seed, a, b)
