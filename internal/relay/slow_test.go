@@ -44,6 +44,7 @@ func TestSlowFramesAlwaysComeToControl(t *testing.T) {
 			if diff := cmp.Diff(team.Control{Kind: team.ControlFrame, Member: 1, Frame: b}, g.newsOf(team.ControlFrame)); diff != "" {
 				t.Errorf("%s, from %v (-want +got):\n%s", name, src, diff)
 			}
+			g.hearing(1) // while it begins frames may come twice
 		}
 	}
 	if c := g.counters().Members[1]; c.RX[frame.LACP].Frames != 8 || c.RXDrop[team.DropReflected] != 0 {
@@ -127,6 +128,8 @@ func TestSlowFloodOfOneMember(t *testing.T) {
 	g := newRig(t, 2)
 	g.apply(g.plan(modes.SpreadSlots))
 	flooder, quiet := g.peerPort(0), g.peerPort(1)
+	g.hearing(0)
+	g.hearing(1)
 	b := append(make([]byte, frame.VnetLen), slowFrame(peerMAC, 1, 0)...)
 	stop, done, sent := make(chan struct{}), make(chan struct{}), 0
 	go func() {
@@ -168,8 +171,7 @@ func TestSlowFloodOfOneMember(t *testing.T) {
 	if heard != 20 {
 		t.Errorf("%d of 20 frames of the other member are heard", heard)
 	}
-	// The member's burst, and then its ear's.
-	if most := 2*slowBurst + int(took/slowEvery) + 1; flood > most || flood < slowBurst {
+	if most := slowBurst + int(took/slowEvery) + 1; flood > most || flood < slowBurst {
 		t.Errorf("%d frames of the flood in %v, want %d", flood, took, most)
 	}
 	g.await("every frame is counted", func(c *team.Counters) bool {
