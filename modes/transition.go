@@ -23,7 +23,7 @@ const (
 	// to be told before.
 	goingOverDrain = 50 * time.Millisecond // what goes over when it begins is given half of that
 	// queueTime is the most that waits for a member as a rule, and so for how long what it was given last may be on its way
-	// before it so much as leaves: data paths bound it to some 15 ms of what the member carries.
+	// before it so much as leaves: the relay bounds it to some 15 ms of what the member carries, NICs by their own queues.
 	queueTime = 20 * time.Millisecond
 	// askAgain is the pause between two markers by a member. Partners answer but a few a second.
 	askAgain = 40 * time.Millisecond
