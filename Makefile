@@ -36,7 +36,7 @@ demo: build
 	bin/nicteam demo
 
 test: build tools
-	# Each of these runs in one goroutine and is ten times as fast without the race detector: the long searches go without it.
+	# Without the race detector these are ten times as fast, and their long searches have nothing for it: with it they go in short.
 	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) $(ALONE)
 	$(GO) test $(TESTFLAGS) -short $(ALONE)
 	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -vxF -e '$(MODULE)/internal/daemon' $$($(GO) list $(ALONE) | sed 's/^/-e /'))
