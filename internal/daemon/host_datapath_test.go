@@ -216,7 +216,7 @@ func TestProgramsEndWithTheProcess(t *testing.T) {
 	}
 	gone := func(when string) {
 		t.Helper()
-		labtest.Eventually(t, patience, "programs and maps are gone "+when, func() bool {
+		labtest.Eventually(t, "programs and maps are gone "+when, func() bool {
 			for _, id := range programs {
 				if p, err := ebpf.NewProgramFromID(id); !errors.Is(err, os.ErrNotExist) {
 					p.Close()
@@ -329,7 +329,7 @@ func TestNICLeavesNamespace(t *testing.T) {
 	// What has the index there makes the kernel choose another.
 	labtest.Must(t, w.peer.Handle().LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "taken", Index: was}}))
 	move(w.box, w.peer)
-	labtest.Eventually(t, patience, "no program is on eth3", func() bool {
+	labtest.Eventually(t, "no program is on eth3", func() bool {
 		index, there := link(t, w.peer, "eth3").Index, -1
 		labtest.Must(t, w.peer.Do(func() error {
 			got, err := tc.QueryPrograms(tc.QueryOptions{Target: index, Attach: ebpf.AttachTCXIngress})

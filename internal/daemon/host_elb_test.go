@@ -36,7 +36,7 @@ func TestELBIsShown(t *testing.T) {
 	ping(box6.String())
 
 	var seen map[string]control.Peer
-	labtest.Eventually(t, patience, "peer is among the peers by both its addresses", func() bool {
+	labtest.Eventually(t, "peer is among the peers by both its addresses", func() bool {
 		seen = map[string]control.Peer{}
 		for _, p := range w.peers().Peers {
 			seen[p.Address+" "+p.Ours] = p

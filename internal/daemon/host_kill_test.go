@@ -215,7 +215,7 @@ func TestKilledWhileGoingOn(t *testing.T) {
 			labtest.Must(t, cmd.Start())
 			ended := make(chan struct{})
 			go func() { _ = cmd.Wait(); close(ended) }()
-			labtest.Eventually(t, patience, "the process answers or ends", func() bool {
+			labtest.Eventually(t, "the process answers or ends", func() bool {
 				select {
 				case <-ended:
 					return true

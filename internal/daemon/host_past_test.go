@@ -36,14 +36,7 @@ func TestPastIsKept(t *testing.T) {
 	}
 	c.works("before")
 	var before *team.HistoryDocument
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if before = ask(); received(before) > 0 {
-			break
-		}
-	}
-	if received(before) == 0 {
-		t.Fatalf("nothing is known: %+v", before)
-	}
+	labtest.Eventually(t, "something is known", func() bool { before = ask(); return received(before) > 0 })
 	w.kill(w.teamProcess(), unix.SIGTERM)
 	for _, end := range []string{".history", ".events"} {
 		st, err := os.Stat(w.box.Path("/var/lib/nicteam/" + teamName + end))

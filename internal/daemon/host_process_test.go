@@ -93,7 +93,7 @@ func TestCreateKilled(t *testing.T) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		_ = c.f.Close()
-		labtest.Eventually(t, patience, "the team forwards without its caller", func() bool {
+		labtest.Eventually(t, "the team forwards without its caller", func() bool {
 			return w.try("status", teamName, "--check", "-q").Code == 0
 		})
 		w.nicteam("delete", teamName)

@@ -105,7 +105,7 @@ func TestForeground(t *testing.T) {
 	for _, sig := range []unix.Signal{unix.SIGINT, unix.SIGTERM} {
 		cmd := w.box.Command(program(t), "create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup", "--foreground")
 		labtest.Must(t, cmd.Start())
-		labtest.Eventually(t, patience, "the team is up", func() bool { return w.try("status", teamName, "--check", "-q").Code == 0 })
+		labtest.Eventually(t, "the team is up", func() bool { return w.try("status", teamName, "--check", "-q").Code == 0 })
 		labtest.Must(t, cmd.Process.Signal(sig))
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("%v: %v", sig, err)

@@ -161,5 +161,5 @@ func TestRemovedNICHasWhatItHad(t *testing.T) {
 	if r.Code != 0 || !strings.Contains(r.Out, "given back down") || !strings.Contains(r.Out, "ip link set eth1 up") {
 		t.Errorf("remove of the NIC that lent its MAC: exit %d: %s%s", r.Code, r.Out, r.Err)
 	}
-	labtest.Eventually(t, patience, "eth1 down", func() bool { return strings.Contains(w.sh("ip link show eth1"), "state DOWN") })
+	labtest.Eventually(t, "eth1 down", func() bool { return strings.Contains(w.sh("ip link show eth1"), "state DOWN") })
 }

@@ -173,7 +173,7 @@ func (w *world) kill(pid int, sig unix.Signal) {
 // awaitEnd waits until a process is gone. One that is only dead may still have threads, and they its descriptors.
 func (w *world) awaitEnd(pid int) {
 	w.t.Helper()
-	labtest.Eventually(w.t, patience, fmt.Sprintf("process %d ends", pid), func() bool {
+	labtest.Eventually(w.t, fmt.Sprintf("process %d ends", pid), func() bool {
 		return errors.Is(unix.Kill(pid, 0), unix.ESRCH)
 	})
 }
@@ -202,7 +202,7 @@ func (w *world) supervise(more ...string) *supervised {
 	ended := make(chan struct{})
 	go func() { s.done <- s.Wait(); close(ended) }()
 	w.t.Cleanup(func() { _ = s.Process.Kill(); <-ended })
-	labtest.Eventually(w.t, patience, "the process answers", func() bool {
+	labtest.Eventually(w.t, "the process answers", func() bool {
 		select {
 		case <-ended:
 			w.t.Fatalf("nicteam run ended: %s", s.log.String())

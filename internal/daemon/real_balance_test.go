@@ -6,7 +6,6 @@ import (
 	"math"
 	"net"
 	"testing"
-	"time"
 
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
@@ -36,9 +35,9 @@ func TestRoundRobinSurvivorsShareEvenly(t *testing.T) {
 		labtest.Must(t, w.wires["eth3"].Cut())
 		w.awaitMember("eth3", "down")
 		r := labtest.Start(t, lab.Stream{From: w.box, To: w.peer, Address: peer4, Rate: 10_000})
-		labtest.Eventually(t, patience, "traffic", func() bool { return r.Received() > 0 })
+		labtest.Eventually(t, "traffic", func() bool { return r.Received() > 0 })
 		before := w.status()
-		labtest.Eventually(t, patience, "10000 frames", func() bool { return r.Received() > 10_000 })
+		labtest.Eventually(t, "10000 frames", func() bool { return r.Received() > 10_000 })
 		by, sum := w.sentBy(before, inFrames)
 		for nic, n := range by {
 			want := 20.0
@@ -62,7 +61,7 @@ func TestRoundRobinByWeight(t *testing.T) {
 			labtest.Start(t, lab.Stream{From: w.box, To: w.peer, Address: peer4, Rate: 4000, Size: size})
 		}
 		before := w.status()
-		labtest.Eventually(t, patience, "traffic", func() bool { return w.status().TX.Frames-before.TX.Frames > 8000 })
+		labtest.Eventually(t, "traffic", func() bool { return w.status().TX.Frames-before.TX.Frames > 8000 })
 		by, sum := w.sentBy(before, inOctets)
 		if share := 100 * by["eth2"] / sum; math.Abs(share-75) > 1 {
 			t.Errorf("eth2 sent %.2f %% of the octets, want 75: %v", share, by)
@@ -71,24 +70,26 @@ func TestRoundRobinByWeight(t *testing.T) {
 	})
 }
 
-// TestOneConnectionOverTwoNICs: round-robin carries one TCP connection over both NICs, faster than one of them can.
+// TestOneConnectionOverTwoNICs: round-robin carries one TCP connection over both NICs, faster than one of them ever can.
 func TestOneConnectionOverTwoNICs(t *testing.T) {
 	const rate, size = 200e6, 24 << 20
 	w := newWorld(t, worldOptions{LAG: true, Spread: lab.SpreadFrames, Rate: rate})
 	w.create(nics(2), "--mode", "round-robin")
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	speed := func(octets int64) float64 {
 		r, err := lab.Transfer(ctx, w.box, w.peer, peer4.String(), octets)
 		labtest.Must(t, err)
 		return r.BitsPerSecond()
 	}
-	two := speed(2 * size)
+	labtest.Eventually(t, "one and a half times what a NIC can", func() bool {
+		two := speed(2 * size)
+		t.Logf("two NICs %.0f Mbit/s", two/1e6)
+		return two >= 1.5*rate
+	})
 	w.set("balance=off")
-	one := speed(size)
-	t.Logf("two NICs %.0f Mbit/s, one %.0f: %.2f times", two/1e6, one/1e6, two/one)
-	if two < 1.5*one {
-		t.Errorf("two NICs are %.2f times as fast as one, want 1.5", two/one)
+	if one := speed(size); one > 1.1*rate {
+		t.Errorf("one NIC carries %.0f Mbit/s of %.0f", one/1e6, rate/1e6)
 	}
 }
 
@@ -129,7 +130,7 @@ func TestExplainNamesTheMember(t *testing.T) {
 				}
 				return nil
 			}))
-			labtest.Eventually(t, patience, fmt.Sprintf("%d frames by %s", count, e.Member), func() bool { return sent(e.Member)-before[e.Member] >= count })
+			labtest.Eventually(t, fmt.Sprintf("%d frames by %s", count, e.Member), func() bool { return sent(e.Member)-before[e.Member] >= count })
 			for _, nic := range nics(4) {
 				// Now and then a host asks for a neighbour.
 				if n := sent(nic) - before[nic]; nic != e.Member && n >= count/2 {
@@ -151,9 +152,9 @@ func TestXORSharesEvenly(t *testing.T) {
 		w := newWorld(t, worldOptions{NICs: members, LAG: true}.on(path))
 		w.create(nics(members), "--mode", "xor")
 		r := labtest.Start(t, lab.Stream{From: w.box, To: w.peer, Address: peer4, Rate: 10_000, Flows: flows, FirstPort: firstPort, PortStep: portStep})
-		labtest.Eventually(t, patience, "traffic", func() bool { return r.Received() > 0 })
+		labtest.Eventually(t, "traffic", func() bool { return r.Received() > 0 })
 		before := w.status()
-		labtest.Eventually(t, patience, "ten frames a flow", func() bool { return r.Received() > 10*flows })
+		labtest.Eventually(t, "ten frames a flow", func() bool { return r.Received() > 10*flows })
 		by, sum := w.sentBy(before, inFrames)
 		for nic, n := range by {
 			// Five standard deviations of a fair draw are 9.6 points.

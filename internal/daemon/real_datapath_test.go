@@ -111,7 +111,7 @@ func TestDatapathChangesUnderLoad(t *testing.T) {
 		w.onPath(path)
 		for name, l := range map[string]*lab.RunningLoad{"out": out, "in": in} {
 			before := l.Rate()
-			labtest.Eventually(t, patience, "16 MiB "+name+" by "+path, func() bool { return l.Rate().Bytes-before.Bytes > 16<<20 })
+			labtest.Eventually(t, "16 MiB "+name+" by "+path, func() bool { return l.Rate().Bytes-before.Bytes > 16<<20 })
 		}
 		conn.works("with datapath=" + path)
 	}

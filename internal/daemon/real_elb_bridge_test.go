@@ -79,7 +79,7 @@ func TestELBWithABridge(t *testing.T) {
 			behind = append(behind, macOf(link(t, w.box, "br0").HardwareAddr))
 
 			for _, g := range guests {
-				labtest.Eventually(t, patience, "end of the check for duplicates", func() bool {
+				labtest.Eventually(t, "end of the check for duplicates", func() bool {
 					bad, done := duplicate(t, g.Host, "eth0")
 					if len(bad) > 0 {
 						t.Fatalf("%s: taken for duplicates: %v", g.Name, bad)
@@ -94,7 +94,7 @@ func TestELBWithABridge(t *testing.T) {
 			ping(t, w.peer, box4, 56)
 			ping(t, w.box, peer4, 1472)
 			// Who is new behind the adapter speaks by the active member, until the team knows it.
-			labtest.Eventually(t, patience, "guests at their members", func() bool {
+			labtest.Eventually(t, "guests at their members", func() bool {
 				heard.forget()
 				settled := true
 				for _, g := range guests {
@@ -133,7 +133,7 @@ func TestELBWithABridge(t *testing.T) {
 			}
 
 			for _, r := range running {
-				labtest.Eventually(t, patience, "200 frames", func() bool { return r.Received() >= 200 })
+				labtest.Eventually(t, "200 frames", func() bool { return r.Received() >= 200 })
 			}
 			for _, r := range running {
 				if got, err := r.Stop(); err != nil || got.Lost+got.Duplicated+got.Corrupt != 0 || got.Reordered > 1+stray(got) {

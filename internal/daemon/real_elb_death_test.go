@@ -65,13 +65,13 @@ func TestELBAdoptsADeadMembersAddress(t *testing.T) {
 				t.Errorf("gap of %v without the heir, want at most %v", worst, gapBound)
 			}
 			seen := six.Received() + 100
-			labtest.Eventually(t, patience, "IPv6 frames", func() bool { return six.Received() >= seen })
+			labtest.Eventually(t, "IPv6 frames", func() bool { return six.Received() >= seen })
 
 			labtest.Must(t, w.wires["eth2"].Mend())
 			labtest.Must(t, w.wires[heir].Mend())
 			w.awaitMember("eth2", "up")
 			w.awaitMember(heir, "up")
-			labtest.Eventually(t, patience, "eth2 to have its address again", func() bool {
+			labtest.Eventually(t, "eth2 to have its address again", func() bool {
 				before := w.member("eth2").RX.Frames
 				tr.flows(300)
 				return w.member("eth2").RX.Frames-before >= 290
@@ -98,7 +98,7 @@ func TestELBSteersAwayFromTheDead(t *testing.T) {
 	w.listen()
 	w.create(nics(4))
 	c := w.sing(w.crowd(6), box4, 300)
-	labtest.Eventually(t, patience, "a spread over more than two members", func() bool { return distinct(c.members()) > 2 })
+	labtest.Eventually(t, "a spread over more than two members", func() bool { return distinct(c.members()) > 2 })
 	labtest.Must(t, w.wires["eth3"].Cut())
 	w.awaitMember("eth3", "down")
 	if by := c.awaitTold(patience, "without eth3", box4); len(by) != 3 {
@@ -106,7 +106,7 @@ func TestELBSteersAwayFromTheDead(t *testing.T) {
 	}
 	labtest.Must(t, w.wires["eth3"].Mend())
 	w.awaitMember("eth3", "up")
-	labtest.Eventually(t, patience, "peers on eth3 again", func() bool { return slices.Contains(c.members(), "eth3") })
+	labtest.Eventually(t, "peers on eth3 again", func() bool { return slices.Contains(c.members(), "eth3") })
 	c.stop(100)
 }
 

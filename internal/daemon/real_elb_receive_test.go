@@ -37,7 +37,7 @@ func TestELBSpreadsWhatItReceives(t *testing.T) {
 			labtest.Must(t, err)
 			labtest.Must(t, c.Close())
 			var asked []notice
-			labtest.Eventually(t, patience, "our question", func() bool {
+			labtest.Eventually(t, "our question", func() bool {
 				asked = heard.notices(since, func(n notice) bool { return n.Kind == arpRequest && n.Target == nobody })
 				return len(asked) > 0
 			})
@@ -55,14 +55,14 @@ func TestELBSpreadsWhatItReceives(t *testing.T) {
 				t.Errorf("IPv6: %v", by)
 			}
 			w.set("receive_balance=off")
-			labtest.Eventually(t, patience, "all by the active member", func() bool {
+			labtest.Eventually(t, "all by the active member", func() bool {
 				by := six.members()
 				return distinct(by) == 1 && by[0] == w.status().Active
 			})
 			if !tt.flooding {
 				// Who was moved just now asks again in some seconds, as hosts do. The others do so later.
 				w.set("receive_balance=on")
-				labtest.Eventually(t, patience, "a spread with receive_balance=on", func() bool { return distinct(six.members()) > 2 })
+				labtest.Eventually(t, "a spread with receive_balance=on", func() bool { return distinct(six.members()) > 2 })
 			}
 			six.stop(0)
 			heard.truthful()
@@ -87,7 +87,7 @@ func TestTwoELBHosts(t *testing.T) {
 			back := labtest.Start(t, streamTo(w.box, w.peer, peer4, 500))
 			six := labtest.Start(t, streamTo(w.peer, w.box, box6, 500))
 			settled := time.Now()
-			labtest.Eventually(t, patience, "silence of the balancing", func() bool {
+			labtest.Eventually(t, "silence of the balancing", func() bool {
 				told := heard.notices(settled, notice.unasked)
 				told = append(told, heard.heard(settled, notice.unasked)...)
 				if len(told) > 0 {
@@ -126,7 +126,7 @@ func TestForgersMoveNobody(t *testing.T) {
 	all := w.crowd(5)
 	victim, forger, others := all[0], all[1], all[2:]
 	c := w.sing(others, box4, 300)
-	labtest.Eventually(t, patience, "peers", func() bool { return len(w.peers().Peers) >= len(others) })
+	labtest.Eventually(t, "peers", func() bool { return len(w.peers().Peers) >= len(others) })
 	before := w.peers().Peers
 	rss := memoryOf(t, w.status().PID)
 	s := w.raw(forger.Host, "eth0")
@@ -149,7 +149,7 @@ func TestForgersMoveNobody(t *testing.T) {
 	}
 	for i, r := range c.streams {
 		want := r.Received() + 200
-		labtest.Eventually(t, patience, "frames from "+others[i].Name, func() bool { return r.Received() >= want })
+		labtest.Eventually(t, "frames from "+others[i].Name, func() bool { return r.Received() >= want })
 	}
 	after := w.peers().Peers
 	for _, p := range others {

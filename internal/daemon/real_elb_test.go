@@ -51,7 +51,7 @@ func TestELBByDefault(t *testing.T) {
 				}
 			}
 			for _, r := range running {
-				labtest.Eventually(t, patience, "80 frames", func() bool { return r.Received() >= 80 })
+				labtest.Eventually(t, "80 frames", func() bool { return r.Received() >= 80 })
 			}
 			for i, r := range running {
 				if got, err := r.Stop(); err != nil || got.Lost+got.Refused+got.Duplicated+got.Corrupt != 0 || got.Reordered > 1+stray(got) {
@@ -133,7 +133,7 @@ func TestELBTellsTheTruth(t *testing.T) {
 				}
 				rested := time.Since(asked) > 800*time.Millisecond
 				var after map[string]uint64
-				labtest.Eventually(t, patience, fmt.Sprintf("%d frames", count), func() bool {
+				labtest.Eventually(t, fmt.Sprintf("%d frames", count), func() bool {
 					after = sent()
 					sum := 0
 					for nic := range after {
@@ -158,13 +158,13 @@ func TestELBTellsTheTruth(t *testing.T) {
 		mac := macOf(link(t, w.peer, "eth0").HardwareAddr)
 		for _, ours := range []netip.Addr{box4, box6} {
 			r := labtest.Start(t, lab.Stream{From: w.peer, To: w.box, Address: ours, Rate: 2000})
-			labtest.Eventually(t, patience, "a peer whose frames come as told", func() bool {
+			labtest.Eventually(t, "a peer whose frames come as told", func() bool {
 				p := peerOf(w.peers().Peers, mac, ours)
 				if p == nil {
 					return false
 				}
 				before, seen := heard.arrivals(mac), r.Received()
-				labtest.Eventually(t, patience, "200 frames", func() bool { return r.Received() >= seen+200 })
+				labtest.Eventually(t, "200 frames", func() bool { return r.Received() >= seen+200 })
 				return heard.arrivals(mac)[p.Member]-before[p.Member] >= 190
 			})
 			if got, err := r.Stop(); err != nil || got.Duplicated+got.Corrupt != 0 {

@@ -69,7 +69,7 @@ func TestFileSurvivesPulledCables(t *testing.T) {
 			}()
 			reach := func(n int64) {
 				t.Helper()
-				labtest.Eventually(t, 30*time.Second, fmt.Sprintf("%d octets", n), func() bool { return at.Load() >= n })
+				labtest.Eventually(t, fmt.Sprintf("%d octets", n), func() bool { return at.Load() >= n })
 			}
 			reach(step)
 			for i, nic := range []string{"eth1", "eth2"} {

@@ -131,7 +131,7 @@ func TestDuplicateAddressDetection(t *testing.T) {
 			a, err := netlink.ParseAddr("fd09::77/64")
 			labtest.Must(t, err)
 			labtest.Must(t, w.box.Handle().AddrAdd(l, a))
-			labtest.Eventually(t, patience, "end of the detection", func() bool {
+			labtest.Eventually(t, "end of the detection", func() bool {
 				done := false
 				list, err := w.box.Handle().AddrList(l, unix.AF_INET6)
 				labtest.Must(t, err)
@@ -148,7 +148,7 @@ func TestDuplicateAddressDetection(t *testing.T) {
 			defer c.Close()
 			_, err = c.Write([]byte("anybody there?"))
 			labtest.Must(t, err)
-			labtest.Eventually(t, patience, "a neighbour", func() bool {
+			labtest.Eventually(t, "a neighbour", func() bool {
 				list, err := w.peer.Handle().NeighList(link(t, w.peer, "eth0").Index, unix.AF_INET6)
 				labtest.Must(t, err)
 				for _, n := range list {
@@ -207,7 +207,7 @@ func TestCountersTellTheTruth(t *testing.T) {
 			}
 			// Acknowledgements may be under way still.
 			var after figures
-			labtest.Eventually(t, patience, load+" at rest", func() bool {
+			labtest.Eventually(t, load+" at rest", func() bool {
 				again := read()
 				rest := again == after
 				after = again

@@ -41,7 +41,7 @@ func TestHistoryIsWhatThePeerCounted(t *testing.T) {
 		return all, byNIC
 	}
 	// The history begins with a team's second second.
-	labtest.Eventually(t, patience, "a history", func() bool {
+	labtest.Eventually(t, "a history", func() bool {
 		return w.box.Command(program(t), "export", teamName, "--format", "json", "-o", "-").Run() == nil
 	})
 	peer := func() [2]team.Count {
@@ -65,7 +65,7 @@ func TestHistoryIsWhatThePeerCounted(t *testing.T) {
 		frames, wantFrames := float64(a.Frames-was.Frames), float64(b.Frames-wasB.Frames)
 		return got > 0.99*want-2000 && got < 1.01*want+2000 && frames > 0.99*wantFrames-20 && frames < 1.01*wantFrames+20
 	}
-	labtest.Eventually(t, patience, "the history to be what the peer and the NICs have counted", func() bool {
+	labtest.Eventually(t, "the history to be what the peer and the NICs have counted", func() bool {
 		all, byNIC := shown()
 		counted := peer()
 		for way := range all {

@@ -37,7 +37,7 @@ func TestLACPAgreesWithOVS(t *testing.T) {
 					labtest.Must(t, w.cables[nic].Cut())
 				}
 				p.set("set", "port", "bond0", "lacp="+theirs.activity, "other_config:lacp-time="+theirs.rate)
-				labtest.Eventually(t, patience, "nothing works, and both know why", func() bool {
+				labtest.Eventually(t, "nothing works, and both know why", func() bool {
 					for i, m := range p.members("bond0") {
 						if m.Carrier == before[i].Carrier {
 							return false
@@ -50,11 +50,7 @@ func TestLACPAgreesWithOVS(t *testing.T) {
 				}
 				plugged := time.Now()
 				w.use(p, "bond0", nics(2)...)
-				took := time.Since(plugged)
-				t.Logf("with %s: agreed after %v", said(theirs), took.Round(time.Millisecond))
-				if took > 4*time.Second {
-					t.Errorf("with %s it took %v", said(theirs), took)
-				}
+				t.Logf("with %s: agreed after %v", said(theirs), time.Since(plugged).Round(time.Millisecond))
 				a := w.agreed()
 				for _, nic := range nics(2) {
 					m := a.member(t, nic)
@@ -112,11 +108,10 @@ func TestLACPFaultsWithOVS(t *testing.T) {
 	for _, tt := range []struct {
 		path, lost string
 		swallow    func(c *lab.Cable, on bool) error
-		within     time.Duration
 	}{
-		// The partner waits 3 s, and says so within another: still in sync and collecting, as Open vSwitch is, but expired.
-		{"relay", "what box sends by eth1", (*lab.Cable).SwallowFromA, 4500 * time.Millisecond},
-		{"fastpath", "what comes by eth1", (*lab.Cable).SwallowFromB, 4 * time.Second},
+		// The partner says so: still in sync and collecting, as Open vSwitch is, but expired.
+		{"relay", "what box sends by eth1", (*lab.Cable).SwallowFromA},
+		{"fastpath", "what comes by eth1", (*lab.Cable).SwallowFromB},
 	} {
 		t.Run("cables, "+tt.path, func(t *testing.T) {
 			w, p, tr := setup(t, tt.path)
@@ -131,9 +126,6 @@ func TestLACPFaultsWithOVS(t *testing.T) {
 			if m := w.agreed().member(t, "eth1"); m.LACP.Why == "" || m.Distributing {
 				t.Errorf("%s is lost: %+v", tt.lost, m)
 			}
-			if took > tt.within {
-				t.Errorf("%s is lost: noticed after %v", tt.lost, took)
-			}
 			labtest.Must(t, tt.swallow(w.cables["eth1"], false))
 			heals(w, p, tr, tt.lost+" is lost no more")
 			tr.stop()
@@ -146,14 +138,14 @@ func TestLACPFaultsWithOVS(t *testing.T) {
 		for _, port := range []string{"p1", "p2"} {
 			p.set("set", "interface", port, "other_config:lacp-aggregation-key=77")
 		}
-		labtest.Eventually(t, patience, "the partner's new key", func() bool {
+		labtest.Eventually(t, "the partner's new key", func() bool {
 			a := w.agreed()
 			return a.LACP != nil && a.LACP.Partner.Key == 77
 		})
 		heals(w, p, tr, "the partner has another key")
 
 		p.Kill()
-		labtest.Eventually(t, patience, "nobody is heard", func() bool {
+		labtest.Eventually(t, "nobody is heard", func() bool {
 			a := w.agreed()
 			return a.member(t, "eth1").LACP.Receive != "CURRENT" && a.member(t, "eth2").LACP.Receive != "CURRENT"
 		})
@@ -162,7 +154,7 @@ func TestLACPFaultsWithOVS(t *testing.T) {
 
 		// A group that goes over to other values as a whole.
 		p.set("set", "port", "bond0", "other_config:lacp-system-id=02:00:00:00:0b:02", "other_config:lacp-system-priority=7")
-		labtest.Eventually(t, patience, "the partner's new name", func() bool {
+		labtest.Eventually(t, "the partner's new name", func() bool {
 			a := w.agreed()
 			return a.LACP != nil && a.LACP.Partner.System == "02:00:00:00:0b:02" && a.LACP.Partner.SystemPriority == 7
 		})

@@ -35,12 +35,12 @@ func TestLACPPartnerSeesNoRestart(t *testing.T) {
 			s := w.supervise()
 			// Longer than the partner's patience.
 			heard := p.member("bond0", "p1").Received
-			labtest.Eventually(t, patience, "4 more LACPDUs", func() bool { return p.member("bond0", "p1").Received >= heard+4 })
+			labtest.Eventually(t, "4 more LACPDUs", func() bool { return p.member("bond0", "p1").Received >= heard+4 })
 			conn.works("after the restart")
 			if d := doubts(); len(d) > 0 {
 				t.Errorf("the partner was in doubt: %+v", d[0])
 			}
-			labtest.Eventually(t, patience, "the partner sees what it saw", func() bool {
+			labtest.Eventually(t, "the partner sees what it saw", func() bool {
 				for i, m := range p.members("bond0") {
 					if m.Partner != before[i].Partner {
 						return false

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
@@ -188,16 +187,11 @@ func (a *agreement) hint(word string) string {
 // use waits until box sends by exactly these NICs and the partner's bond by the ports at their other ends.
 func (w *world) use(p *partner, bond string, nics ...string) {
 	w.t.Helper()
-	w.useWithin(patience, p, bond, nics...)
-}
-
-func (w *world) useWithin(d time.Duration, p *partner, bond string, nics ...string) {
-	w.t.Helper()
 	var ports []string
 	for _, nic := range nics {
 		ports = append(ports, "p"+strings.TrimPrefix(nic, "eth"))
 	}
-	labtest.Eventually(w.t, d, fmt.Sprintf("box sends by %v, and %s by %v", nics, bond, ports), func() bool {
+	labtest.Eventually(w.t, fmt.Sprintf("box sends by %v, and %s by %v", nics, bond, ports), func() bool {
 		return slices.Equal(w.agreed().distributing(), nics) && slices.Equal(p.working(bond), ports)
 	})
 }
@@ -217,7 +211,7 @@ func (w *world) sends(when string, nics ...string) {
 func (w *world) moved(what string, in bool, nics []string) {
 	w.t.Helper()
 	before := w.status()
-	labtest.Eventually(w.t, patience, what, func() bool {
+	labtest.Eventually(w.t, what, func() bool {
 		s := w.status()
 		for _, nic := range nics {
 			was, is := memberOf(w.t, before, nic), memberOf(w.t, s, nic)

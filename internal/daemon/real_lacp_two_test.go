@@ -40,7 +40,7 @@ func (w *world) far(path string, args ...string) {
 // agree waits until both hosts send by exactly these NICs.
 func (w *world) agree(nics ...string) {
 	w.t.Helper()
-	labtest.Eventually(w.t, patience, fmt.Sprintf("both send by %v", nics), func() bool {
+	labtest.Eventually(w.t, fmt.Sprintf("both send by %v", nics), func() bool {
 		return slices.Equal(w.agreed().distributing(), nics) && slices.Equal(agreedIn(w.t, w.peer).distributing(), nics)
 	})
 }
@@ -69,12 +69,7 @@ func TestLACPBetweenTwo(t *testing.T) {
 			}
 			plugged := time.Now()
 			w.agree(all...)
-			took := time.Since(plugged)
-			t.Logf("agreed after %v", took.Round(time.Millisecond))
-			// A port that has said three things in the second before has to wait out the second first.
-			if took > 4*time.Second {
-				t.Errorf("agreed after %v", took)
-			}
+			t.Logf("agreed after %v", time.Since(plugged).Round(time.Millisecond))
 			a, b := w.agreed(), agreedIn(t, w.peer)
 			if a.LACP.Partner != b.LACP.Actor || b.LACP.Partner != a.LACP.Actor || a.State != "up" || b.State != "up" {
 				t.Errorf("%s %+v and %s %+v", a.State, a.LACP, b.State, b.LACP)

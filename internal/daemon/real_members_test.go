@@ -22,7 +22,7 @@ func udpFlow(from, to int) string { return fmt.Sprintf("udp %s:%d %s:%d", box4, 
 func (w *world) explain(flow string) control.Explanation {
 	w.t.Helper()
 	var e control.Explanation
-	labtest.Eventually(w.t, patience, "the slot of "+flow+" has gone over", func() bool {
+	labtest.Eventually(w.t, "the slot of "+flow+" has gone over", func() bool {
 		e = control.Explanation{}
 		labtest.Must(w.t, json.Unmarshal([]byte(w.nicteam(append([]string{"explain", teamName, "--json"}, strings.Fields(flow)...)...)), &e))
 		return !strings.Contains(e.Why, "goes over")
@@ -123,7 +123,7 @@ func TestFlowsThatStayKeepTheirOrder(t *testing.T) {
 		pass := func() {
 			t.Helper()
 			want := r.Received() + 2500
-			labtest.Eventually(t, patience, "2500 frames", func() bool { return r.Received() >= want })
+			labtest.Eventually(t, "2500 frames", func() bool { return r.Received() >= want })
 		}
 		members := func() (list []string) {
 			t.Helper()

@@ -38,7 +38,7 @@ func TestMetricsOfAFailover(t *testing.T) {
 			w.create(nics(3), "--mode", mode)
 			tr := w.traffic(lab.Stream{Rate: 1000})
 			tr.flows(2000)
-			lost := 0
+			lost, began := 0, time.Now()
 			for _, nic := range []string{w.status().Active, "eth3"} { // in active-backup eth3 stands by: no failover
 				if nic == "" {
 					nic = "eth1"
@@ -51,12 +51,12 @@ func TestMetricsOfAFailover(t *testing.T) {
 			tr.stop()
 			want := map[string]float64{"active-backup": 1, "elb": 2}[mode]
 			var text string
-			labtest.Eventually(t, 5*time.Second, "the failover is counted", func() bool {
+			labtest.Eventually(t, "the failover is counted", func() bool {
 				text = w.nicteam("metrics")
 				return figure(t, text, `nicteam_failovers_total{team="team0"}`) == want
 			})
 			took := figure(t, text, `nicteam_failover_duration_seconds_sum{team="team0"}`)
-			if n := figure(t, text, `nicteam_failover_duration_seconds_count{team="team0"}`); n != want || took <= 0 || took > 1 {
+			if n := figure(t, text, `nicteam_failover_duration_seconds_count{team="team0"}`); n != want || took <= 0 || took > time.Since(began).Seconds() {
 				t.Errorf("%v failovers took %v s", n, took)
 			}
 			t.Logf("%v failovers took %v s", want, took)
@@ -73,7 +73,7 @@ func TestMetricsOfAFailover(t *testing.T) {
 				}
 			}
 			file := filepath.Join(t.TempDir(), "team0.svg")
-			labtest.Eventually(t, 10*time.Second, "the traffic is in the history", func() bool {
+			labtest.Eventually(t, "the traffic is in the history", func() bool {
 				return w.try("export", "team0", "--last", "1m", "-o", file).Code == 0
 			})
 			b, err := os.ReadFile(file)

@@ -48,7 +48,7 @@ func TestModesCarryTraffic(t *testing.T) {
 					running = append(running, labtest.Start(t, lab.Stream{From: s.from, To: s.to, Address: s.address, Flows: 6, Rate: 2000, Witness: witness}))
 				}
 				for i, r := range running {
-					labtest.Eventually(t, patience, "1000 frames", func() bool { return r.Received() >= 1000 })
+					labtest.Eventually(t, "1000 frames", func() bool { return r.Received() >= 1000 })
 					got, err := r.Stop()
 					labtest.Must(t, err)
 					name := []string{"IPv4 out", "IPv4 in", "IPv6 out", "IPv6 in"}[i]
@@ -97,7 +97,7 @@ func TestBroadcastOnSeparateNetworks(t *testing.T) {
 		tr := w.traffic(lab.Stream{Rate: 5000})
 		tr.flows(2000)
 		seen := tr.out.Received()
-		labtest.Eventually(t, patience, "as much at the twin", func() bool {
+		labtest.Eventually(t, "as much at the twin", func() bool {
 			return link(t, peers[1], "eth0").Statistics.RxPackets-before >= seen
 		})
 		labtest.Must(t, w.wires["eth2"].Cut())

@@ -70,7 +70,7 @@ func (c *choir) members() []string {
 	list := make([]string, len(c.of))
 	for i, p := range c.of {
 		by := map[string]uint64{}
-		labtest.Eventually(c.w.t, patience, fmt.Sprintf("%d frames from %s", frames, p.Name), func() bool {
+		labtest.Eventually(c.w.t, fmt.Sprintf("%d frames from %s", frames, p.Name), func() bool {
 			var sum uint64
 			for nic, n := range c.w.ear.arrivals(p.MAC) {
 				by[nic] = n - before[i][nic]

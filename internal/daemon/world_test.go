@@ -52,8 +52,7 @@ var (
 	box6, peer6 = netip.MustParseAddr("fd09::1"), netip.MustParseAddr("fd09::2")
 )
 
-// patience bounds every wait for a condition: far more than any takes, so that a busy machine fails nothing.
-const patience = 15 * time.Second
+const patience = labtest.Patience
 
 // A world is two hosts on a switch:
 //
@@ -259,7 +258,7 @@ func memberOf(t testing.TB, s *team.Status, nic string) team.MemberStatus {
 func (w *world) await(what string, holds func(*team.Status) bool) *team.Status {
 	w.t.Helper()
 	var s *team.Status
-	labtest.Eventually(w.t, patience, what, func() bool { s = w.status(); return holds(s) })
+	labtest.Eventually(w.t, what, func() bool { s = w.status(); return holds(s) })
 	return s
 }
 

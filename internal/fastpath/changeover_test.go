@@ -35,7 +35,7 @@ func TestChangeOver(t *testing.T) {
 			more := func(frames uint64) {
 				t.Helper()
 				wantOut, wantIn := out.Received()+frames, in.Received()+frames
-				labtest.Eventually(t, waitFor, "frames", func() bool { return out.Received() >= wantOut && in.Received() >= wantIn })
+				labtest.Eventually(t, "frames", func() bool { return out.Received() >= wantOut && in.Received() >= wantIn })
 			}
 			more(500)
 			for range 8 {

@@ -55,7 +55,7 @@ func (g *rig) flow(streams ...*lab.Running) {
 	g.Helper()
 	for _, s := range streams {
 		want := s.Received() + 200
-		labtest.Eventually(g, waitFor, "frames", func() bool { return s.Received() >= want })
+		labtest.Eventually(g, "frames", func() bool { return s.Received() >= want })
 	}
 }
 
@@ -110,7 +110,7 @@ func TestEngageWithoutOneNIC(t *testing.T) {
 	pl := g.plan(modes.SpreadSingle)
 	pl.Distributing, pl.Collecting = 1, 1
 	labtest.Must(t, g.path.Apply(pl))
-	labtest.Eventually(t, waitFor, "the end of who received by it", func() bool {
+	labtest.Eventually(t, "the end of who received by it", func() bool {
 		return g.path.Relay.Listen(1, -1) == nil && suspects(g.path, 1)
 	})
 	labtest.Must(t, g.path.Engage())
@@ -172,7 +172,7 @@ func TestFirstMemberJoins(t *testing.T) {
 	labtest.Must(t, err)
 	t.Cleanup(func() { load.Stop() })
 	f := new(modes.Flows)
-	labtest.Eventually(t, waitFor, "measured capacities", func() bool {
+	labtest.Eventually(t, "measured capacities", func() bool {
 		return g.path.Flows(f) && f.Members[0].Capacity > 0 && f.Members[1].Capacity > 0
 	})
 }
@@ -196,7 +196,7 @@ func TestPlanThatIsNotTaken(t *testing.T) {
 	if n := g.totals().Members[0].TX[frame.UDP].Frames - began; n > 20 {
 		t.Errorf("%d frames have left by the Plan before", n)
 	}
-	labtest.Eventually(t, waitFor, "the relay alone", func() bool { return !g.path.Engaged() })
+	labtest.Eventually(t, "the relay alone", func() bool { return !g.path.Engaged() })
 	select {
 	case err := <-g.path.Lost():
 		t.Logf("lost: %v", err)

@@ -53,7 +53,7 @@ func TestGaugeReadsWhatWaits(t *testing.T) {
 		return err
 	}))
 	defer c.Close()
-	labtest.Eventually(t, waitFor, "a standing queue and drops", func() bool {
+	labtest.Eventually(t, "a standing queue and drops", func() bool {
 		for range 100 {
 			_, _ = c.Write(make([]byte, 1400))
 		}

@@ -10,7 +10,7 @@ import (
 	"nicteam/team"
 )
 
-const waitFor = 10 * time.Second
+const waitFor = labtest.Patience
 
 // TestEngaged has a connection go by the programs: the relay moves no more than the neighbours' questions.
 func TestEngaged(t *testing.T) {

@@ -98,7 +98,7 @@ func (g *rig) addLink(id int, br netlink.Link) {
 	labtest.Must(g, err)
 	labtest.Must(g, g.peer.Handle().LinkSetMaster(p, br))
 	g.links = append(g.links, team.Link{Name: name, Index: l.Attrs().Index, MAC: memberMAC(id)})
-	labtest.Eventually(g, waitFor, name+" has carrier", func() bool {
+	labtest.Eventually(g, name+" has carrier", func() bool {
 		l, err := g.host.Handle().LinkByName(name)
 		return err == nil && l.Attrs().RawFlags&unix.IFF_LOWER_UP != 0
 	})

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/google/go-cmp/cmp"
@@ -63,7 +62,7 @@ func newWorld(t *testing.T) *world {
 // settled waits until the kernel's duplicate detection is over.
 func settled(t *testing.T) {
 	t.Helper()
-	labtest.Eventually(t, 10*time.Second, "no tentative address", func() bool { return run(t, "ip -6 addr show tentative") == "" })
+	labtest.Eventually(t, "no tentative address", func() bool { return run(t, "ip -6 addr show tentative") == "" })
 }
 
 // furnish gives the NICs everything that can be lost.

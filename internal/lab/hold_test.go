@@ -3,7 +3,6 @@ package lab_test
 import (
 	"net"
 	"testing"
-	"time"
 
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
@@ -35,7 +34,7 @@ func TestLAGHold(t *testing.T) {
 			_, err := c.WriteTo([]byte("x"), &net.UDPAddr{IP: net.IPv4(10, 9, 0, 255), Port: 9})
 			labtest.Must(t, err)
 		}
-		labtest.Eventually(t, time.Second, "all frames", func() bool { return received("eth0")-held+received("eth1")-other >= frames })
+		labtest.Eventually(t, "all frames", func() bool { return received("eth0")-held+received("eth1")-other >= frames })
 		return received("eth0") - held, received("eth1") - other
 	}
 	if held, _ := send(true); held != 0 {

@@ -62,7 +62,7 @@ func TestCloseEndsDaemons(t *testing.T) {
 	}
 	labtest.Must(t, h.Close())
 	labtest.Must(t, h.Close())
-	labtest.Eventually(t, 2e9, "daemon ended", func() bool { _, err := os.Stat("/proc/" + pid); return err != nil })
+	labtest.Eventually(t, "daemon ended", func() bool { _, err := os.Stat("/proc/" + pid); return err != nil })
 	left, err := os.ReadDir("/run/netns")
 	labtest.Must(t, err)
 	if len(left) != 0 {

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
@@ -92,7 +91,7 @@ func TestKillLeavesNothing(t *testing.T) {
 	if len(during)-len(before) < 6 {
 		t.Errorf("only %d processes while it hung", len(during)-len(before))
 	}
-	labtest.Eventually(t, 5*time.Second, "all gone", func() bool { return slices.Equal(before, world(t)) })
+	labtest.Eventually(t, "all gone", func() bool { return slices.Equal(before, world(t)) })
 	after, err := os.ReadFile("/proc/self/mountinfo")
 	labtest.Must(t, err)
 	if string(after) != string(mounts) {

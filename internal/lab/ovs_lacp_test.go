@@ -3,7 +3,6 @@ package lab_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
@@ -31,7 +30,7 @@ func TestOVSPartner(t *testing.T) {
 	working := func(what string, n int) []lab.OVSMember {
 		t.Helper()
 		var got []lab.OVSMember
-		labtest.Eventually(t, 15*time.Second, what, func() bool {
+		labtest.Eventually(t, what, func() bool {
 			got = nil
 			for _, m := range members("bond-a") {
 				if m.Works() {

@@ -10,10 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lateness up to here is the timer's and the scheduler's; the sender makes up for it by sending the
-// frames due. Anything later moves the timetable.
-const lateness = 500 * time.Microsecond
-
 // connect opens a socket a flow in the calling thread's namespace.
 func (r *Running) connect() error {
 	family := unix.AF_INET
@@ -59,24 +55,20 @@ func (r *Running) send() {
 	payload := make([]byte, r.s.Size)
 	newNoise(uint64(r.run)).Read(payload)
 	r.warmUp(payload)
-	period := int64(time.Second) / int64(r.s.Rate)
-	due := nanotime()
-	r.begin(due)
-	for n := 0; !r.stop.Load(); due += period {
+	pace := timetable{due: nanotime(), period: int64(time.Second) / int64(r.s.Rate)}
+	r.begin(pace.due)
+	for n := 0; !r.stop.Load(); {
 		now := nanotime()
-		slept := now < due
+		slept := now < pace.due
 		if slept {
-			sleepUntil(due)
+			sleepUntil(pace.due)
 			now = nanotime()
 		}
-		if now-due > lateness.Nanoseconds() {
-			if slept {
-				// Only a late awakening is no fault of the network; a send that takes long may be one.
-				r.lateMu.Lock()
-				r.late = append(r.late, Interval{due, now})
-				r.lateMu.Unlock()
-			}
-			due = now
+		// Only a late awakening is no fault of the network; a send that takes long may be one.
+		if missed := pace.leave(now); slept && missed.length() > 0 {
+			r.lateMu.Lock()
+			r.late = append(r.late, missed)
+			r.lateMu.Unlock()
 		}
 		n = r.sendOne(n, payload, now)
 	}

@@ -30,16 +30,16 @@ func TestStreamClean(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r, err := lab.Stream{From: a, To: b, Address: to, Rate: 10_000, FirstPort: 20_000, PortStep: 2}.Start()
 			labtest.Must(t, err)
-			time.Sleep(500 * time.Millisecond)
+			labtest.Eventually(t, "1000 frames", func() bool { return r.Received() >= 1000 })
 			got, err := r.Stop()
 			labtest.Must(t, err)
 			t.Log(got)
 			if !got.Clean() {
 				t.Error("not clean")
 			}
-			// What the sender missed in a standstill it does not make up for.
-			if rate := float64(got.Sent) / (got.Took - got.Standstill).Seconds(); rate < 8_000 || rate > 10_500 {
-				t.Errorf("rate is %.0f frames/s", rate)
+			// What the sender missed in a standstill it does not make up for: never is one early.
+			if least := time.Duration(got.Sent-1) * 100 * time.Microsecond; got.Sent < 1000 || got.Took < least {
+				t.Errorf("%d frames in %v, want at least %v", got.Sent, got.Took, least)
 			}
 			if len(got.Flows) != 8 || got.Flows[3].SourcePort != 20_006 {
 				t.Errorf("flows %+v", got.Flows)
@@ -78,7 +78,7 @@ func TestStreamSeesFaults(t *testing.T) {
 				})
 				r, err := lab.Stream{From: a, To: b, Address: to}.Start()
 				labtest.Must(t, err)
-				labtest.Eventually(t, 10*time.Second, "20 faults", func() bool { return hit.Load() >= 20 })
+				labtest.Eventually(t, "20 faults", func() bool { return hit.Load() >= 20 })
 				got, err := r.Stop()
 				labtest.Must(t, err)
 				w.A.Filter(nil)
@@ -111,7 +111,7 @@ func TestStreamSeesCorruption(t *testing.T) {
 	})
 	r, err := lab.Stream{From: a, To: b, Address: addresses["IPv4"]}.Start()
 	labtest.Must(t, err)
-	labtest.Eventually(t, 10*time.Second, "5 faults", func() bool { return hit.Load() >= 5 })
+	labtest.Eventually(t, "5 faults", func() bool { return hit.Load() >= 5 })
 	got, err := r.Stop()
 	labtest.Must(t, err)
 	if got.Corrupt != hit.Load() {
@@ -124,13 +124,13 @@ func TestStreamMeasuresGap(t *testing.T) {
 	r, err := lab.Stream{From: a, To: b, Address: addresses["IPv4"]}.Start()
 	labtest.Must(t, err)
 	received := func(n uint64) func() bool { return func() bool { return r.Report().Received >= n } }
-	labtest.Eventually(t, 5*time.Second, "traffic", received(1000))
+	labtest.Eventually(t, "traffic", received(1000))
 	start := time.Now()
 	w.A.SwallowTx(true)
 	time.Sleep(50 * time.Millisecond)
 	w.A.SwallowTx(false)
 	took := time.Since(start)
-	labtest.Eventually(t, 5*time.Second, "traffic again", received(r.Report().Received+1000))
+	labtest.Eventually(t, "traffic again", received(r.Report().Received+1000))
 	all, flow := r.GapWithin(start, start.Add(took))
 	got, err := r.Stop()
 	labtest.Must(t, err)
@@ -152,7 +152,7 @@ func TestStreamFast(t *testing.T) {
 	labtest.Must(t, b.SetAddr("eth0", "10.9.0.2/24"))
 	r, err := lab.Stream{From: a, To: b, Address: addresses["IPv4"], Rate: 50_000, Size: 64}.Start()
 	labtest.Must(t, err)
-	time.Sleep(500 * time.Millisecond)
+	labtest.Eventually(t, "10000 frames", func() bool { return r.Received() >= 10_000 })
 	got, err := r.Stop()
 	labtest.Must(t, err)
 	t.Logf("%.0f frames/s: %v", float64(got.Sent)/got.Took.Seconds(), got)

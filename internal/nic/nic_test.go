@@ -44,7 +44,7 @@ func newPair(t *testing.T, o Options) *pair {
 	labtest.Must(t, p.host.Up("a"))
 	labtest.Must(t, p.peer.Up("b"))
 	p.a, p.b = open(t, p.host, "a", o), open(t, p.peer, "b", Options{})
-	labtest.Eventually(t, 5*time.Second, "carrier", func() bool { return p.a.Carrier() && p.b.Carrier() })
+	labtest.Eventually(t, "carrier", func() bool { return p.a.Carrier() && p.b.Carrier() })
 	return p
 }
 
@@ -257,7 +257,7 @@ func TestErrorsOfSending(t *testing.T) {
 	}
 	// The same without carrier: another member may send it.
 	labtest.Must(t, p.peer.Down("b"))
-	labtest.Eventually(t, 5*time.Second, "no carrier", func() bool { return !p.a.Carrier() })
+	labtest.Eventually(t, "no carrier", func() bool { return !p.a.Carrier() })
 	p.a.out.sendmmsg = func(uintptr, []message) (int, syscall.Errno) { return 0, unix.ENOBUFS }
 	p.a.Queue(withHeader(testFrame(0)))
 	if diff := cmp.Diff([]Failure{{0, Refused, unix.ENOBUFS}}, slices.Clone(p.a.Flush())); diff != "" {
@@ -279,7 +279,7 @@ func TestDownUpGone(t *testing.T) {
 		t.Errorf("failures of a NIC that is down: %v", f)
 	}
 	labtest.Must(t, p.host.Up("a"))
-	labtest.Eventually(t, 5*time.Second, "carrier", p.b.Carrier)
+	labtest.Eventually(t, "carrier", p.b.Carrier)
 	labtest.Must(t, p.b.Send(testFrame(2)))
 	if got := collect(t, p.a, 1); !bytes.Equal(got[0][frame.VnetLen:], testFrame(2)) {
 		t.Errorf("received %x", got[0])
@@ -338,7 +338,7 @@ func TestDropsAreCounted(t *testing.T) {
 	p := newPair(t, Options{})
 	// A tiny buffer that nobody reads.
 	labtest.Must(t, p.b.control(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 1) }))
-	labtest.Eventually(t, 5*time.Second, "drops", func() bool {
+	labtest.Eventually(t, "drops", func() bool {
 		labtest.Must(t, p.a.Send(testFrame(0)))
 		return p.b.Stats().Drops > 5
 	})

@@ -36,12 +36,12 @@ func fill(t *testing.T, s *Socket, errno error) {
 	t.Fatal("the kernel takes any amount")
 }
 
-// until receives until frame n has come, and returns how long that took and how many others came before.
-func until(t *testing.T, s *Socket, n int) (took time.Duration, before int) {
+// until receives until frame n has come, and returns how many others came before.
+func until(t *testing.T, s *Socket, n int) (before int) {
 	t.Helper()
 	timer := time.AfterFunc(5*time.Second, func() { s.Close() })
 	defer timer.Stop()
-	for began := time.Now(); ; {
+	for {
 		k, err := s.Receive()
 		labtest.Must(t, err)
 		for i := range k {
@@ -50,7 +50,7 @@ func until(t *testing.T, s *Socket, n int) (took time.Duration, before int) {
 				continue
 			}
 			if binary.BigEndian.Uint32(b[frame.VnetLen+14:]) == uint32(n) {
-				return time.Since(began), before
+				return before
 			}
 			before++
 		}
@@ -65,13 +65,13 @@ func TestSendIsNotRefusedForBulk(t *testing.T) {
 		name    string
 		backlog int
 		errno   error
-		within  time.Duration
 	}{
-		{"send buffer full", 64 << 10, unix.EAGAIN, time.Second},
-		{"the NIC's queue full", 64 << 20, unix.ENOBUFS, 500 * time.Millisecond},
+		{"send buffer full", 64 << 10, unix.EAGAIN},
+		{"the NIC's queue full", 64 << 20, unix.ENOBUFS},
 	} {
 		labtest.Must(t, p.a.SetBacklog(tt.backlog))
 		fill(t, p.a, tt.errno)
+		least := 1 << 30
 		for n := range 10 {
 			if tt.errno == unix.ENOBUFS {
 				fill(t, p.a, tt.errno)
@@ -79,13 +79,12 @@ func TestSendIsNotRefusedForBulk(t *testing.T) {
 			if err := p.a.Send(testFrame(n)); err != nil {
 				t.Fatalf("%s: %v", tt.name, err)
 			}
-			took, before := until(t, p.b, n)
-			if took > tt.within {
-				t.Errorf("%s: a control frame took %v", tt.name, took)
-			}
-			if n == 0 {
-				t.Logf("%s: a control frame took %v, behind %d frames", tt.name, took, before)
-			}
+			least = min(least, until(t, p.b, n))
+		}
+		// Those that the driver's queue holds already; and the best of ten, because more leave while this test stands still.
+		t.Logf("%s: a control frame comes behind %d frames", tt.name, least)
+		if least > 300 {
+			t.Errorf("%s: every control frame comes behind %d frames and more", tt.name, least)
 		}
 	}
 	// What has gone to the driver directly was the exception.
@@ -113,7 +112,7 @@ func TestSendInOrderStaysBehindBulk(t *testing.T) {
 		}
 	}
 	labtest.Must(t, p.a.SendInOrder(testFrame(7)))
-	if _, before := until(t, p.b, 7); before != sent {
+	if before := until(t, p.b, 7); before != sent {
 		t.Errorf("it came behind %d of %d frames", before, sent)
 	}
 }

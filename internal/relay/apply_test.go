@@ -23,7 +23,7 @@ func TestFilterAndPromiscuous(t *testing.T) {
 		pl.Promiscuous, pl.Filter[0] = promiscuous, filter
 		g.apply(pl)
 		what := fmt.Sprintf("promiscuity %d with promiscuous %v, filter %v", want, promiscuous, filter)
-		labtest.Eventually(t, 5*time.Second, what, func() bool {
+		labtest.Eventually(t, what, func() bool {
 			l, err := g.host.Handle().LinkByName("m0")
 			labtest.Must(t, err)
 			return l.Attrs().Promisc == want
@@ -60,7 +60,7 @@ func TestRefusedAddressesAreTold(t *testing.T) {
 	g.apply(pl)
 	told := func() {
 		t.Helper()
-		late := time.After(5 * time.Second)
+		late := time.After(labtest.Patience)
 		for {
 			select {
 			case c := <-g.relay.Control():

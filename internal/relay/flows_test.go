@@ -34,7 +34,7 @@ func TestFlowsCopiesTheTable(t *testing.T) {
 		host.send(testFrame(peerMAC+frame.MAC(i), adapterMAC, i))
 	}
 	var bytes uint64
-	labtest.Eventually(t, 5*time.Second, "a table with all that was sent", func() bool {
+	labtest.Eventually(t, "a table with all that was sent", func() bool {
 		bytes = 0
 		if !g.relay.Flows(f) {
 			return false
@@ -86,7 +86,7 @@ func TestFlowsWhileClosing(t *testing.T) {
 		}()
 		select {
 		case <-closed:
-		case <-time.After(5 * time.Second):
+		case <-time.After(labtest.Patience):
 			t.Fatal("Close hangs")
 		}
 		began := time.Now()
@@ -126,7 +126,7 @@ func TestHeardCountsWhatIsForUs(t *testing.T) {
 	var h frame.Headers
 	frame.Parse(b, &h)
 	var got modes.Heard
-	labtest.Eventually(t, 5*time.Second, "what was heard", func() bool {
+	labtest.Eventually(t, "what was heard", func() bool {
 		g.relay.Heard(&got)
 		return got[modes.HeardSlot(&h, b)] == 6*60
 	})

@@ -159,7 +159,7 @@ func TestJoinedDatagramsAreReceived(t *testing.T) {
 	base := g.counters().Members[0].RX[frame.UDP].Frames
 	joined := 0
 	// How many come in one batch is the scheduler's.
-	labtest.Eventually(t, 10*time.Second, "joined frames", func() bool {
+	labtest.Eventually(t, "joined frames", func() bool {
 		want, got = nil, nil
 		send()
 		for len(got) < n {

@@ -76,7 +76,7 @@ func (p *port) next() []byte {
 	select {
 	case b := <-p.seen:
 		return b[frame.VnetLen:]
-	case <-time.After(5 * time.Second):
+	case <-time.After(labtest.Patience):
 		p.g.Fatalf("%s saw no frame", p.name)
 		return nil
 	}

@@ -19,14 +19,14 @@ import (
 func (g *rig) await(what string, done func(c *team.Counters) bool) *team.Counters {
 	g.Helper()
 	var c *team.Counters
-	labtest.Eventually(g, 5*time.Second, what, func() bool { c = g.counters(); return done(c) })
+	labtest.Eventually(g, what, func() bool { c = g.counters(); return done(c) })
 	return c
 }
 
 // news waits for a Control of that kind.
 func (g *rig) newsOf(kind team.ControlKind) team.Control {
 	g.Helper()
-	timeout := time.After(5 * time.Second)
+	timeout := time.After(labtest.Patience)
 	for {
 		select {
 		case c := <-g.relay.Control():
@@ -213,7 +213,7 @@ func TestRefusedFramesAreResentOnce(t *testing.T) {
 	labtest.Must(t, g.host.Up("m0"))
 	peer0 := g.peerPort(0)
 	b := testFrame(peerMAC, adapterMAC, n+1)
-	labtest.Eventually(t, 5*time.Second, "frames by the member that is back", func() bool {
+	labtest.Eventually(t, "frames by the member that is back", func() bool {
 		host.send(b)
 		return len(peer0.seen) > 0
 	})
@@ -339,7 +339,7 @@ func TestPanicLosesOneFrame(t *testing.T) {
 	for range n / 2 {
 		peer.next()
 	}
-	labtest.Eventually(t, 5*time.Second, "panics", func() bool { return g.relay.panics.Load() == n/2 })
+	labtest.Eventually(t, "panics", func() bool { return g.relay.panics.Load() == n/2 })
 	p := g.relay.LastPanic()
 	if p == nil || len(p.Frame) != 70 || !strings.Contains(p.Stack, "spread") {
 		t.Errorf("kept %+v", p)

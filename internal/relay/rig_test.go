@@ -3,7 +3,6 @@ package relay
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -93,7 +92,7 @@ func (g *rig) addLink(id int) {
 	} else {
 		g.links[id] = link
 	}
-	labtest.Eventually(g, 5*time.Second, name+" has carrier", func() bool {
+	labtest.Eventually(g, name+" has carrier", func() bool {
 		l, err := g.host.Handle().LinkByName(name)
 		return err == nil && l.Attrs().RawFlags&unix.IFF_LOWER_UP != 0
 	})

@@ -77,7 +77,7 @@ func TestMembersAreUsedByWhatTheyCarry(t *testing.T) {
 	g.answer()
 	g.sendFlows(12)
 	f := new(modes.Flows)
-	labtest.Eventually(t, 15*time.Second, "measured capacities", func() bool {
+	labtest.Eventually(t, "measured capacities", func() bool {
 		if !g.relay.Flows(f) {
 			return false
 		}
@@ -121,7 +121,7 @@ func TestAnUnusedMemberIsRead(t *testing.T) {
 		}
 	})
 	f := new(modes.Flows)
-	labtest.Eventually(t, 5*time.Second, "both clocks set straight", func() bool {
+	labtest.Eventually(t, "both clocks set straight", func() bool {
 		host.send(testFrame(peerMAC, adapterMAC, 0)) // a flow has one member
 		if !g.relay.Flows(f) {
 			return false

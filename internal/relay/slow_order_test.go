@@ -45,7 +45,7 @@ func (g *rig) hearing(id int) {
 	m := g.relay.members[id].Load()
 	m.ear.spoken.Store(true)
 	g.relay.filters.due()
-	labtest.Eventually(g, 5*time.Second, "the ear hears", m.ear.on.Load)
+	labtest.Eventually(g, "the ear hears", m.ear.on.Load)
 }
 
 // A partner asks whether all has arrived that it sent before, so that what it sends next may come by another member. What
@@ -115,7 +115,7 @@ func TestNothingIsLostWhenTheEarBegins(t *testing.T) {
 	peer.send(b)
 	m.ear.spoken.Store(true)
 	g.relay.filters.due()
-	labtest.Eventually(t, 5*time.Second, "the ear hears", func() bool {
+	labtest.Eventually(t, "the ear hears", func() bool {
 		peer.send(slowFrame(peerMAC, 1, 2))
 		return len(g.relay.news.to) > 0
 	})

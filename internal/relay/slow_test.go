@@ -202,7 +202,7 @@ func TestSendPassesBulk(t *testing.T) {
 	copy(bulk[frame.VnetLen:], testFrame(peerMAC, adapterMAC, 0))
 	overflow := func() {
 		before := g.counters().Members[0].TXDrop[team.DropBacklog]
-		labtest.Eventually(t, 5*time.Second, "drops", func() bool {
+		labtest.Eventually(t, "drops", func() bool {
 			for range nic.Batch {
 				host.socket.Queue(bulk)
 			}
@@ -226,7 +226,7 @@ func TestSendPassesBulk(t *testing.T) {
 		if !m.Response && took < markerWait {
 			t.Errorf("a marker was sent after %v", took)
 		}
-		labtest.Eventually(t, 5*time.Second, "the queue is empty", func() bool { return g.relay.Backlog(0) == 0 })
+		labtest.Eventually(t, "the queue is empty", func() bool { return g.relay.Backlog(0) == 0 })
 		if n := len(peer.seen); n > 0 && !m.Response {
 			t.Errorf("%d frames come behind the marker that were sent before", n)
 		}
@@ -262,7 +262,7 @@ func TestPartnerIsHeardInAFlood(t *testing.T) {
 	flooder, peer := g.peerPort(0), g.peerPort(0)
 	peer.send(slowFrame(peerMAC, 1, 1000))
 	g.newsOf(team.ControlFrame)
-	labtest.Eventually(t, 5*time.Second, "the ear hears", g.relay.members[0].Load().ear.on.Load)
+	labtest.Eventually(t, "the ear hears", g.relay.members[0].Load().ear.on.Load)
 	bulk := append(make([]byte, frame.VnetLen), testFrame(adapterMAC, peerMAC, 0)...)
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -287,7 +287,7 @@ func TestPartnerIsHeardInAFlood(t *testing.T) {
 	before := g.counters().Members[0].RXDrop[team.DropSocket]
 	const n = 50
 	heard, next := 0, 0
-	timeout := time.After(5 * time.Second)
+	timeout := time.After(labtest.Patience)
 	for tick := time.Tick(10 * time.Millisecond); heard < n; {
 		select {
 		case <-tick:

@@ -187,7 +187,7 @@ func TestYieldUnderLoad(t *testing.T) {
 func (p *program) passes() {
 	p.Helper()
 	want := p.moved.Load() + 60
-	labtest.Eventually(p, 5*time.Second, "frames that pass", func() bool { return p.moved.Load() >= want })
+	labtest.Eventually(p, "frames that pass", func() bool { return p.moved.Load() >= want })
 }
 
 // shut hands over as where no pause was found in time.
@@ -297,7 +297,7 @@ func TestYieldedRelayDoesNotMeasure(t *testing.T) {
 			host.send(testFrame(peerMAC+frame.MAC(i), adapterMAC, i))
 		}
 	}
-	labtest.Eventually(t, 5*time.Second, "clocks that are ahead", func() bool { send(); return ahead() == 2 })
+	labtest.Eventually(t, "clocks that are ahead", func() bool { send(); return ahead() == 2 })
 	for began := time.Now(); time.Since(began) < 3*paceEvery; {
 		send()
 		if ahead() != 2 {
@@ -314,7 +314,7 @@ func TestYieldedRelayDoesNotMeasure(t *testing.T) {
 		t.Error("the clock is not as it was measured")
 	}
 	labtest.Must(t, g.relay.Regain(&gate))
-	labtest.Eventually(t, 5*time.Second, "both clocks set straight", func() bool { send(); return ahead() == 0 })
+	labtest.Eventually(t, "both clocks set straight", func() bool { send(); return ahead() == 0 })
 }
 
 // A member takes in what its filter wants, whoever moves the rest.
@@ -366,7 +366,7 @@ func TestCloseWhileYielding(t *testing.T) {
 				if err != nil && !errors.Is(err, nic.ErrClosed) && !errors.Is(err, unix.EBUSY) && !errors.Is(err, ErrNoMember) {
 					t.Error(err)
 				}
-			case <-time.After(5 * time.Second):
+			case <-time.After(labtest.Patience):
 				t.Fatal("it hangs")
 			}
 		}
