@@ -48,7 +48,7 @@ func (l *Loop) change(now time.Time, next Config, out *Output) *Problem {
 	}
 	for i, s := range shown(next) {
 		if old := shown(was)[i]; s != old {
-			l.event(out, now, "setting-changed", "", fmt.Sprintf("%s=%s, was %s", s.key, s.value, orNothing(old.value)))
+			l.event(out, now, "setting-changed", "", fmt.Sprintf("%s=%s, was %s", s.key, orNothing(s.value), orNothing(old.value)))
 		}
 	}
 	for _, m := range l.members {

@@ -4,17 +4,17 @@ import "nicteam/internal/frame"
 
 // SystemID says which system a port belongs to.
 type SystemID struct {
-	Priority uint16
-	MAC      frame.MAC
+	Priority uint16    `json:"priority"`
+	MAC      frame.MAC `json:"mac"`
 }
 
 // Info is what a PDU says of one end of a link.
 type Info struct {
-	System       SystemID
-	Key          uint16 // ports of a system with the same key can be aggregated
-	PortPriority uint16
-	Port         uint16 // number
-	State        State
+	System       SystemID `json:"system"`
+	Key          uint16   `json:"key"` // ports of a system with the same key can be aggregated
+	PortPriority uint16   `json:"port_priority"`
+	Port         uint16   `json:"port"` // number
+	State        State    `json:"state"`
 }
 
 // State is the octet of flags in an Info.
