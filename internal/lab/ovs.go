@@ -127,7 +127,11 @@ func (o *OVS) Resume(ctx context.Context) (err error) {
 	if o.switchd, err = o.daemon("ovs-vswitchd", o.db, "--disable-system", "--unixctl="+o.control(), "--log-file="+o.logFile()); err != nil {
 		return err
 	}
-	return o.listens(ctx, o.control(), o.switchd)
+	if err := o.listens(ctx, o.control(), o.switchd); err != nil {
+		return err
+	}
+	// It listens before it has read the database; this waits until it has.
+	return o.Set(ctx, "set", "Open_vSwitch", ".", "external_ids:resumed=true")
 }
 
 // Log is the end of what the switch wrote.
