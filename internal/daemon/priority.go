@@ -13,6 +13,7 @@ const niceness = -10
 // prefer raises the priority of all threads; those that come later inherit it. Where that is not permitted the team
 // works all the same.
 func prefer() {
+	preferSession()
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return
@@ -22,4 +23,19 @@ func prefer() {
 			_ = unix.Setpriority(unix.PRIO_PROCESS, tid, niceness)
 		}
 	}
+}
+
+// preferSession raises the priority of the session among others: kernels that group processes by session (autogroup)
+// compare niceness only within one. The session of somebody else, a shell that has the process in the foreground, stays as
+// it is.
+func preferSession() {
+	if sid, err := unix.Getsid(0); err != nil || sid != os.Getpid() {
+		return
+	}
+	f, err := os.OpenFile("/proc/self/autogroup", os.O_WRONLY, 0)
+	if err != nil {
+		return // a kernel without
+	}
+	defer f.Close()
+	_, _ = f.WriteString(strconv.Itoa(niceness))
 }
