@@ -10,6 +10,7 @@ const (
 	tooMuch   = "it wants more traffic than an emulated processor carries"
 	tooLong   = "its many rounds take longer than everything else together"
 	untried   = "it has not been seen to pass there to its end; -run runs it"
+	noSwitch  = "Open vSwitch is not in the guest"
 	anyKernel = "nothing in it depends on the kernel"
 )
 
@@ -55,7 +56,8 @@ var suites = []suite{
 			"TestWithoutCapability", "TestDatapathWithoutANIC", "TestELBIsShown", "TestKilledAndRestored",
 			"TestPrivileges", "TestCheck", "TestDryRun", "TestProgramsOfOthers", "TestProgramsEndWithTheProcess",
 			"TestNICSetDown", "TestTagsPass", "TestNothingComesTwice", "TestDuplicateAddressDetection",
-			"TestModesCarryTraffic", "TestBroadcastOnSeparateNetworks",
+			"TestModesCarryTraffic", "TestBroadcastOnSeparateNetworks", "TestLACPBetweenTwo", "TestLACPNobodyAnswers", "TestLACPOutOfReach",
+			"TestNetworkComesFirst",
 		},
 		Left: []left{
 			{Why: noTCX, Below: "6.6", Tests: []string{"TestProgramsOfOthers"}},
@@ -76,9 +78,11 @@ var suites = []suite{
 			}},
 			{Why: untried, Tests: []string{
 				"TestHostIsAsBefore", "TestExplainNamesTheMember", "TestELBAdoptsADeadMembersAddress", "TestELBUsesEveryMember",
-				"TestFileSurvivesPulledCables", "TestNICUnplugged", "TestCountersTellTheTruth", "TestModeChangesLive",
+				"TestNICLeavesNamespace", "TestRestoreWhileItDies", "TestFileSurvivesPulledCables", "TestNICUnplugged", "TestCountersTellTheTruth", "TestModeChangesLive",
 			}},
+			{Why: noSwitch, Tests: []string{"TestLACPAgreesWithOVS", "TestLACPFaultsWithOVS", "TestLACPPartnerSeesNoRestart", "TestLACPTwoPartners"}},
 			{Why: anyKernel, Tests: []string{
+				"TestInterruptedWhileChoosing", "TestSuspended", "TestExiting", "TestMemoryIsKept", "TestBadMemoryIsIgnored", "TestRandomSystemStays",
 				"TestStoryWaitsForView", "TestRunWithoutANIC", "TestPastIsKept", "TestProcessIsDetached", "TestOneProcessATeam", "TestOthersReadOnly",
 				"TestTwoTeams", "TestNICsOfADeadTeam", "TestBadInput", "TestBadPlace", "TestDocuments", "TestRivals", "TestForeground",
 				"TestStoppedAndRestored", "TestDeleteWithoutANIC", "TestNotify", "TestReplaceIsWholeOrNotAtAll", "TestReadPastRefuses", "TestEventsOf",
