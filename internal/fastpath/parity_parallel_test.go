@@ -11,12 +11,12 @@ import (
 	"nicteam/modes"
 )
 
-// Several processors send frames of the same flows at once, while readings come in: nothing is lost from what is counted,
+// Several processors send frames of one flow at once, while readings come in: nothing is lost from what is counted,
 // no lock stays, and clocks stay sane.
 func TestProcessorsShareTheTable(t *testing.T) {
 	b := newBed(t)
-	const senders, rounds, repeat = 4, 20, 200
-	flows := flowsOf(3)
+	const senders, rounds, repeat = 4, 20, 5000
+	flow := flowsOf(1)[0]
 	for _, spread := range []modes.Spread{modes.SpreadShortest, modes.SpreadRoundRobin} {
 		s := newSender(b)
 		c := &cast{members: 0b1110}
@@ -27,14 +27,14 @@ func TestProcessorsShareTheTable(t *testing.T) {
 		}
 		labtest.Must(t, s.follow(pl, c))
 		b.ledger.Flows.Now = b.now
-		// The same frame is run again and again, so it must not be changed.
 		var before, after counts
 		before.read(b.kernel, ^modes.MemberSet(0))
 		var all sync.WaitGroup
-		for i := range senders {
+		for range senders {
 			all.Go(func() {
 				for range rounds {
-					_, err := b.Transmit.Run(&ebpf.RunOptions{Data: flows[i%len(flows)], Context: skBuff{Ifindex: loopback}, Repeat: repeat})
+					// The same frame is run again and again, so it must not be changed.
+					_, err := b.Transmit.Run(&ebpf.RunOptions{Data: flow, Context: skBuff{Ifindex: loopback}, Repeat: repeat})
 					labtest.Check(t, err)
 				}
 			})
@@ -53,7 +53,7 @@ func TestProcessorsShareTheTable(t *testing.T) {
 			frames += got.members[id].TX[frame.TCP].Frames
 			bytes += got.members[id].TX[frame.TCP].Bytes
 		}
-		if want := uint64(senders * rounds * repeat); frames < want || frames > want+want/10 || bytes != frames*uint64(len(flows[0])) {
+		if want := uint64(senders * rounds * repeat); frames < want || frames > want+want/10 || bytes != frames*uint64(len(flow)) {
 			t.Errorf("spread %d: %d frames of %d bytes, want %d or a few more", spread, frames, bytes, want)
 		}
 		if spread == modes.SpreadRoundRobin {
@@ -70,8 +70,8 @@ func TestProcessorsShareTheTable(t *testing.T) {
 				t.Errorf("slot %d is locked", slot)
 			}
 		}
-		// Who finds a slot held for long sends without it.
-		if slotted > bytes || slotted < bytes-bytes/100 {
+		// Who finds a slot held for long sends without it, and is counted.
+		if slotted != bytes {
 			t.Errorf("%d bytes by slots, %d by members", slotted, bytes)
 		}
 		for id := 1; id < 4; id++ {

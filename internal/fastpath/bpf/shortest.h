@@ -173,6 +173,7 @@ __noinline __u32 decide(const struct plan *pl, struct flows *fl, __u32 slot, __u
 		if (!has(pl->distributing, id))
 			id = pl->ids[0] & 63;
 		charge(&fl->members[id & 63], bytes, now);
+		__sync_fetch_and_add(&f->bytes, bytes);
 		return id;
 	}
 	had = f->member & 63;
@@ -213,7 +214,7 @@ __noinline __u32 decide(const struct plan *pl, struct flows *fl, __u32 slot, __u
 	__u8 reading = *(volatile __u8 *)&q->reading;
 	f->until = charge(q, bytes, now);
 	f->reading = reading;
-	f->bytes += bytes;
+	__sync_fetch_and_add(&f->bytes, bytes); /* others may send without the lock */
 	__sync_lock_test_and_set(&f->lock, 0);
 	return id;
 }
