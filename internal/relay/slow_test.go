@@ -131,22 +131,7 @@ func TestSlowFloodOfOneMember(t *testing.T) {
 	g.hearing(0)
 	g.hearing(1)
 	b := append(make([]byte, frame.VnetLen), slowFrame(peerMAC, 1, 0)...)
-	stop, done, sent := make(chan struct{}), make(chan struct{}), 0
-	go func() {
-		defer close(done)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			for range nic.Batch {
-				flooder.socket.Queue(b)
-			}
-			sent += nic.Batch - len(flooder.socket.Flush())
-			time.Sleep(600 * time.Microsecond)
-		}
-	}()
+	stop := flooded(flooder.socket, b, 600*time.Microsecond)
 	var heard, flood int
 	began, busy := time.Now(), processTime()
 	for n := range 20 {
@@ -165,8 +150,7 @@ func TestSlowFloodOfOneMember(t *testing.T) {
 		}
 	}
 	took, busy := time.Since(began), processTime()-busy
-	close(stop)
-	<-done
+	sent := stop()
 	t.Logf("%.0f frames a second, %d of them told in %v; %.0f %% of a processor with their sender's", float64(sent)/took.Seconds(), flood, took, 100*busy.Seconds()/took.Seconds())
 	if heard != 20 {
 		t.Errorf("%d of 20 frames of the other member are heard", heard)
@@ -178,6 +162,28 @@ func TestSlowFloodOfOneMember(t *testing.T) {
 		m := &c.Members[0]
 		return m.RX[frame.LACP].Frames+m.RXDrop[team.DropSocket] == uint64(sent)
 	})
+}
+
+// flooded sends b in batches with a pause between them until it is stopped, which tells how many there were.
+func flooded(s *nic.Socket, b []byte, pause time.Duration) (stop func() (sent int)) {
+	end, sent := make(chan struct{}), make(chan int)
+	go func() {
+		n := 0
+		for {
+			select {
+			case <-end:
+				sent <- n
+				return
+			default:
+			}
+			for range nic.Batch {
+				s.Queue(b)
+			}
+			n += nic.Batch - len(s.Flush())
+			time.Sleep(pause)
+		}
+	}()
+	return func() int { close(end); return <-sent }
 }
 
 // processTime is what this process has used of processors.
@@ -264,21 +270,7 @@ func TestPartnerIsHeardInAFlood(t *testing.T) {
 	g.newsOf(team.ControlFrame)
 	labtest.Eventually(t, "the ear hears", g.relay.members[0].Load().ear.on.Load)
 	bulk := append(make([]byte, frame.VnetLen), testFrame(adapterMAC, peerMAC, 0)...)
-	stop, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			for range nic.Batch {
-				flooder.socket.Queue(bulk)
-			}
-			flooder.socket.Flush()
-		}
-	}()
+	stop := flooded(flooder.socket, bulk, 0)
 	overrun := func(c *team.Counters) bool { return c.Members[0].RXDrop[team.DropSocket] > 0 }
 	// A machine that keeps up has nothing to show here.
 	for end := time.Now().Add(2 * time.Second); time.Now().Before(end) && !overrun(g.counters()); {
@@ -304,7 +296,6 @@ func TestPartnerIsHeardInAFlood(t *testing.T) {
 			t.Fatalf("%d of %d were heard", heard, n)
 		}
 	}
-	close(stop)
-	<-done
+	stop()
 	t.Logf("all %d heard, while %d other frames found no room", n, g.counters().Members[0].RXDrop[team.DropSocket]-before)
 }
