@@ -41,7 +41,7 @@ func (w *world) changes(groups uint32) *changes {
 // await returns after n more events.
 func (c *changes) await(t testing.TB, n int) {
 	t.Helper()
-	labtest.Must(t, c.f.SetReadDeadline(time.Now().Add(patience)))
+	labtest.Must(t, c.f.SetReadDeadline(time.Now().Add(labtest.Patience)))
 	labtest.Must(t, c.each(func(uint16, []byte) bool { n--; return n > 0 }))
 }
 

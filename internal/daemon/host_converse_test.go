@@ -31,7 +31,7 @@ func (w *world) converse() *conversation {
 		defer c.Close()
 		_, _ = io.Copy(c, c)
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), labtest.Patience)
 	defer cancel()
 	c, err := w.box.Dial(ctx, "tcp", l.Addr().String())
 	labtest.Must(w.t, err)
@@ -52,7 +52,7 @@ func (k *conversation) works(when string) {
 // echo is how long an octet takes there and back.
 func (k *conversation) echo() (time.Duration, error) {
 	begin := time.Now()
-	_ = k.c.SetDeadline(begin.Add(patience))
+	_ = k.c.SetDeadline(begin.Add(labtest.Patience))
 	b := []byte{42}
 	if _, err := k.c.Write(b); err != nil {
 		return 0, err

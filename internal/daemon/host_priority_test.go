@@ -48,8 +48,8 @@ func preferred(t *testing.T, pid int) {
 	for _, task := range tasks {
 		tid, err := strconv.Atoi(filepath.Base(task))
 		labtest.Must(t, err)
-		// The system call returns 20 less.
-		if n, err := unix.Getpriority(unix.PRIO_PROCESS, tid); err == nil && n != 20+10 {
+		// The system call returns 20 less the niceness.
+		if n, err := unix.Getpriority(unix.PRIO_PROCESS, tid); err == nil && n != 20-(-10) {
 			t.Errorf("thread %d of %d has niceness %d", tid, pid, 20-n)
 		}
 	}

@@ -39,7 +39,7 @@ func TestProcessIsDetached(t *testing.T) {
 	out.Close()
 	said := make(chan []byte, 1)
 	go func() { b, _ := io.ReadAll(callerOut); said <- b }()
-	within(t, patience, "create in a pipe returns and leaves no pipe open", func() {
+	within(t, labtest.Patience, "create in a pipe returns and leaves no pipe open", func() {
 		if b := <-said; !bytes.Contains(b, []byte("done")) {
 			t.Errorf("said %q", b)
 		}

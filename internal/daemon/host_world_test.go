@@ -76,7 +76,7 @@ type state struct {
 
 func (w *world) state() state {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), labtest.Patience)
 	defer cancel()
 	s, err := lab.SettledSnapshot(ctx, w.box)
 	labtest.Must(w.t, err)

@@ -75,7 +75,7 @@ func TestOneConnectionOverTwoNICs(t *testing.T) {
 	const rate, size = 200e6, 24 << 20
 	w := newWorld(t, worldOptions{LAG: true, Spread: lab.SpreadFrames, Rate: rate})
 	w.create(nics(2), "--mode", "round-robin")
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*labtest.Patience)
 	defer cancel()
 	speed := func(octets int64) float64 {
 		r, err := lab.Transfer(ctx, w.box, w.peer, peer4.String(), octets)

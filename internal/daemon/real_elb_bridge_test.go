@@ -126,7 +126,7 @@ func TestELBWithABridge(t *testing.T) {
 					n, ok := readNotice(b)
 					return ok && n.Kind == arpAnswer && n.Sender == of.IP4 && !n.unasked()
 				}
-				got := asker.collect(1, patience, answers)
+				got := asker.collect(1, labtest.Patience, answers)
 				if got = append(got, asker.collect(1, 50*time.Millisecond, answers)...); len(got) != 1 {
 					t.Errorf("%d answers about %s", len(got), of.IP4)
 				}

@@ -101,7 +101,7 @@ func TestELBSteersAwayFromTheDead(t *testing.T) {
 	labtest.Eventually(t, "a spread over more than two members", func() bool { return distinct(c.members()) > 2 })
 	labtest.Must(t, w.wires["eth3"].Cut())
 	w.awaitMember("eth3", "down")
-	if by := c.awaitTold(patience, "without eth3", box4); len(by) != 3 {
+	if by := c.awaitTold(labtest.Patience, "without eth3", box4); len(by) != 3 {
 		t.Errorf("without eth3: %v", by)
 	}
 	labtest.Must(t, w.wires["eth3"].Mend())

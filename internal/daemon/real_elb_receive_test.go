@@ -27,7 +27,7 @@ func TestELBSpreadsWhatItReceives(t *testing.T) {
 			all := w.crowd(8)
 			four := w.sing(all, box4, 200)
 			evenly := map[string]int{"eth1": 2, "eth2": 2, "eth3": 2, "eth4": 2}
-			if diff := cmp.Diff(evenly, four.awaitTold(patience, "IPv4", box4)); diff != "" {
+			if diff := cmp.Diff(evenly, four.awaitTold(labtest.Patience, "IPv4", box4)); diff != "" {
 				t.Errorf("IPv4 (-want +got):\n%s", diff)
 			}
 			nobody, since := netip.MustParseAddr("10.9.0.250"), time.Now()
@@ -51,7 +51,7 @@ func TestELBSpreadsWhatItReceives(t *testing.T) {
 
 			// Hosts talk to box's other addresses, too, and these small loads count as nothing: all pairs are spread, and some of them sing.
 			six := w.sing(all, box6, 200)
-			if by := six.awaitTold(patience, "IPv6", box6); len(by) < 3 {
+			if by := six.awaitTold(labtest.Patience, "IPv6", box6); len(by) < 3 {
 				t.Errorf("IPv6: %v", by)
 			}
 			w.set("receive_balance=off")

@@ -93,7 +93,7 @@ func TestELBTellsTheTruth(t *testing.T) {
 		to := sink.LocalAddr().(*net.UDPAddr)
 		arrived := func() {
 			t.Helper()
-			labtest.Must(t, sink.SetReadDeadline(time.Now().Add(patience)))
+			labtest.Must(t, sink.SetReadDeadline(time.Now().Add(labtest.Patience)))
 			_, _, err := sink.ReadFrom(make([]byte, 64))
 			labtest.Must(t, err)
 		}
@@ -198,7 +198,7 @@ func TestELBAnswersByTheMemberItNames(t *testing.T) {
 						n, ok := readNotice(b)
 						return ok && n.Kind == arpAnswer && n.Sender == box4 && !n.unasked()
 					}
-					got := s.collect(1, patience, answers)
+					got := s.collect(1, labtest.Patience, answers)
 					got = append(got, s.collect(1, 50*time.Millisecond, answers)...)
 					if len(got) != 1 {
 						t.Errorf("%s asked once and got %d answers", p.Name, len(got))

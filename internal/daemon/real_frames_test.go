@@ -41,7 +41,7 @@ func TestTagsPass(t *testing.T) {
 							payload := fmt.Sprintf("%s %s %s %s", mode, name, way, kind)
 							want := tagged(to, s.from.MAC, tags, payload)
 							s.from.send(want)
-							got := s.to.collect(1, patience, func(f []byte) bool { return bytes.Contains(f, []byte(payload)) })
+							got := s.to.collect(1, labtest.Patience, func(f []byte) bool { return bytes.Contains(f, []byte(payload)) })
 							if len(got) != 1 {
 								t.Errorf("%s: not received", payload)
 								continue
@@ -87,7 +87,7 @@ func TestNothingComesTwice(t *testing.T) {
 				}
 				// After all have come, a moment for what should not.
 				for who, s := range map[string]*rawSocket{"peer": inBox, "box": inPeer} {
-					frames := s.collect(count, patience, ours)
+					frames := s.collect(count, labtest.Patience, ours)
 					frames = append(frames, s.collect(count, 200*time.Millisecond, ours)...)
 					seen := map[string]int{}
 					for _, f := range frames {

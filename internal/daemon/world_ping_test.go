@@ -46,7 +46,7 @@ func answers(t testing.TB, from *lab.Host, to netip.Addr, octets int) bool {
 	}
 	labtest.Must(t, unix.Sendto(fd, request, 0, at))
 	buf := make([]byte, 1<<16)
-	for end := time.Now().Add(patience); time.Now().Before(end); {
+	for end := time.Now().Add(labtest.Patience); time.Now().Before(end); {
 		n, _, err := unix.Recvfrom(fd, buf, 0)
 		if err == unix.EAGAIN || err == unix.EINTR {
 			continue

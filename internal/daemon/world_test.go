@@ -52,8 +52,6 @@ var (
 	box6, peer6 = netip.MustParseAddr("fd09::1"), netip.MustParseAddr("fd09::2")
 )
 
-const patience = labtest.Patience
-
 // A world is two hosts on a switch:
 //
 //	box  eth1 ── p1 ┐

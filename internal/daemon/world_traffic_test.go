@@ -142,7 +142,7 @@ func (k *lifeline) works(when string) {
 	k.t.Helper()
 	k.n++
 	line := fmt.Sprintf("line %d\n", k.n)
-	labtest.Must(k.t, k.c.SetDeadline(time.Now().Add(patience)))
+	labtest.Must(k.t, k.c.SetDeadline(time.Now().Add(labtest.Patience)))
 	_, err := io.WriteString(k.c, line)
 	if err == nil {
 		var got string

@@ -249,7 +249,7 @@ func TestApplyDoesNotWaitForTheMeter(t *testing.T) {
 	case err := <-done:
 		held.Unlock()
 		labtest.Must(t, err)
-	case <-time.After(waitFor):
+	case <-time.After(labtest.Patience):
 		held.Unlock()
 		t.Fatal("a Plan waits for the meter")
 	}

@@ -124,7 +124,7 @@ func (g *rig) peerSocket(id int) (s *nic.Socket) {
 func slowFrames(s *nic.Socket) func() []byte {
 	at, n := 0, 0
 	return func() []byte {
-		timer := time.AfterFunc(waitFor, func() { s.Close() })
+		timer := time.AfterFunc(labtest.Patience, func() { s.Close() })
 		defer timer.Stop()
 		for {
 			for ; at < n; at++ {
@@ -145,7 +145,7 @@ func slowFrames(s *nic.Socket) func() []byte {
 // controlFrames returns the next frame that the control loop is handed, nil when none comes any more.
 func controlFrames(p *Path) func() []byte {
 	return func() []byte {
-		for timeout := time.After(waitFor); ; {
+		for timeout := time.After(labtest.Patience); ; {
 			select {
 			case c := <-p.Control():
 				if c.Kind == team.ControlFrame && len(c.Frame) > 12 && binary.BigEndian.Uint16(c.Frame[12:]) == frame.TypeSlow {
@@ -251,7 +251,7 @@ func TestSlowFlood(t *testing.T) {
 	})
 	heard, flood := 0, 0
 	all.Go(func() {
-		timeout := time.After(waitFor)
+		timeout := time.After(labtest.Patience)
 		for heard < 20 {
 			select {
 			case c := <-g.path.Control():

@@ -242,7 +242,7 @@ func TestFailoverWaitsForNoGoroutine(t *testing.T) {
 	select {
 	case err := <-applied:
 		labtest.Check(t, err)
-	case <-time.After(waitFor):
+	case <-time.After(labtest.Patience):
 		t.Error("it waits")
 	}
 	close(wait)

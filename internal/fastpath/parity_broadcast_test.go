@@ -24,7 +24,7 @@ func listenTo(t *testing.T, h *lab.Host, name string) (fd int) {
 		if err != nil {
 			return err
 		}
-		wait := unix.NsecToTimeval(int64(waitFor))
+		wait := unix.NsecToTimeval(int64(labtest.Patience))
 		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait); err != nil {
 			return err
 		}

@@ -10,8 +10,6 @@ import (
 	"nicteam/team"
 )
 
-const waitFor = labtest.Patience
-
 // TestEngaged has a connection go by the programs: the relay moves no more than the neighbours' questions.
 func TestEngaged(t *testing.T) {
 	g := newRig(t, 1)
@@ -41,7 +39,7 @@ func TestEngaged(t *testing.T) {
 	labtest.Must(t, err)
 	defer c.Close()
 	b := make([]byte, 1<<20)
-	labtest.Must(t, c.SetDeadline(time.Now().Add(waitFor)))
+	labtest.Must(t, c.SetDeadline(time.Now().Add(labtest.Patience)))
 	for range 20 {
 		_, err := c.Write(b)
 		labtest.Must(t, err)

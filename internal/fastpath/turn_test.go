@@ -64,7 +64,7 @@ func TestTurnBeginsAfterThePrograms(t *testing.T) {
 		if k := g.path.kernel; k.plans[k.control.Active].Turn != 1 {
 			t.Error("the programs do not follow the Plan")
 		}
-	case <-time.After(waitFor):
+	case <-time.After(labtest.Patience):
 		t.Error("the programs wait for the relay")
 	}
 	close(goOn)
