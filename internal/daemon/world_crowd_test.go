@@ -142,8 +142,23 @@ func (w *world) used(frames uint64, f func()) []string {
 	return slices.Sorted(maps.Keys(by))
 }
 
-// learnt fails the test unless the switch knows each member's address at that member's port only.
+// learnt waits until the switch knows each member's address at that member's port only: one that has just come back
+// says where it is more than once, for a switch's port may be late.
 func (w *world) learnt() {
+	w.t.Helper()
+	told := ""
+	labtest.Eventually(w.t, "the switch knows each address at its own port", func() bool {
+		wrong := w.misplaced()
+		if wrong != "" && wrong != told {
+			w.t.Log(wrong)
+		}
+		told = wrong
+		return wrong == ""
+	})
+}
+
+// misplaced is which member's address the switch knows at another port than that member's, empty for none.
+func (w *world) misplaced() string {
 	w.t.Helper()
 	list, err := w.sw.Handle().NeighList(0, unix.AF_BRIDGE)
 	labtest.Must(w.t, err)
@@ -151,10 +166,11 @@ func (w *world) learnt() {
 		port := link(w.t, w.sw.Host, wire.B.Name).Index
 		for _, n := range list {
 			if n.State&unix.NUD_PERMANENT == 0 && macOf(n.HardwareAddr) == macOf(wire.A.MAC) && n.LinkIndex != port {
-				w.t.Errorf("the switch has the address of %s at port %d, its own is %d", nic, n.LinkIndex, port)
+				return fmt.Sprintf("the switch has the address of %s at port %d, its own is %d", nic, n.LinkIndex, port)
 			}
 		}
 	}
+	return ""
 }
 
 // streamTo is a stream of eight flows.
