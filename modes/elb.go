@@ -279,7 +279,7 @@ func (e *elb) replan() {
 		pl.Spread = SpreadShortest
 		pl.Distributing = staying
 		pl.Collecting = usable
-		pl.Multicast = MemberSet(0).With(e.active)
+		pl.receiveGroupsBy(e.active, &e.st)
 		pl.Single = e.active
 		pl.Gain, pl.Skew = e.st.Settings.Gain, e.st.Settings.Skew
 		pl.Moves, pl.Turn = e.moves, e.turn

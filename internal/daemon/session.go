@@ -229,6 +229,10 @@ func (s *session) run(c team.Config, again bool) (err error) {
 	s.stopTeam, s.teamDone, s.broken = cancel, make(chan struct{}), make(chan error, 1)
 	go func() {
 		defer close(s.teamDone)
+		var follows sync.WaitGroup
+		defer follows.Wait()
+		defer cancel()
+		follows.Go(func() { s.followRxMode(ctx) })
 		if err := s.team.Run(ctx); ctx.Err() == nil {
 			s.broken <- errors.Join(errors.New("the control loop ended"), err)
 		}

@@ -330,9 +330,10 @@ func TestPanicLosesOneFrame(t *testing.T) {
 	g.apply(pl)
 	host, peer := g.teamPort(), g.peerPort(0)
 	// A member without a socket makes each second frame panic. Nobody is left who would set what its NIC takes in.
-	g.relay.filters.end()
-	g.relay.filters = newFilters()
-	close(g.relay.filters.done)
+	for _, b := range []**background{&g.relay.filters, &g.relay.groups} {
+		(*b).end()
+		*b = runInBackground(func() {})
+	}
 	m := g.relay.members[1].Swap(&member{done: make(chan struct{}), pace: pace{begin: 1 << 62}})
 	defer g.relay.members[1].Store(m)
 	const n = 6
