@@ -85,7 +85,7 @@ func NewCable(a Node, nameA string, b Node, nameB string, o CableOptions) (*Cabl
 
 // filter has the NICs of hosts filter what they receive.
 func (c *Cable) filter(o CableOptions) (err error) {
-	if !c.A.Node.isPort() {
+	if !c.A.Node.isPort() && o.HardwareA.filters() {
 		if c.rxA, err = c.filterOf(c.A, c.B, o.HardwareA); err != nil {
 			return err
 		}
@@ -95,7 +95,9 @@ func (c *Cable) filter(o CableOptions) (err error) {
 		if o.HardwareB != nil {
 			hw = *o.HardwareB
 		}
-		c.rxB, err = c.filterOf(c.B, c.A, hw)
+		if hw.filters() {
+			c.rxB, err = c.filterOf(c.B, c.A, hw)
+		}
 	}
 	return err
 }

@@ -31,6 +31,9 @@ const (
 	LosesRest
 )
 
+// filters reports whether a NIC needs a receive filter at all.
+func (hw Hardware) filters() bool { return !hw.HearsAll }
+
 func (hw Hardware) rules() rxRules {
 	r := rxRules{
 		Slots: math.MaxUint32, HearsAll: hw.HearsAll, Overflows: hw.Overflow == TakesAll,

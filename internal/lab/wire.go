@@ -120,7 +120,7 @@ func newNIC(node Node, name string, mac net.HardwareAddr, o WireOptions) *NIC {
 
 // filterAs loads the receive filter.
 func (n *NIC) filterAs(hw Hardware) (err error) {
-	if !n.node.isPort() {
+	if !n.node.isPort() && hw.filters() {
 		if n.rx, err = newRxFilter(rxWire, hw); err != nil {
 			err = fmt.Errorf("NIC %s: %w", n.Name, err)
 		}

@@ -129,10 +129,21 @@ static __always_inline __u32 vid_of(struct __sk_buff *skb)
 	return bpf_ntohs(head[1]) & VLAN_VID;
 }
 
+/* Almost all frames go to the device's own address or to all, so those are looked at first, and need no list. */
+static __always_inline int for_each_or_own(const struct net_device *dev, const struct mac *dst)
+{
+	struct mac own = {};
+
+	if (dst->octets[0] & 1)
+		return (*(const __u64 *)dst | 0xffffULL << 48) == ~0ULL;
+	bpf_probe_read_kernel(&own, ETH_ALEN, BPF_CORE_READ(dev, dev_addr));
+	return same(dst, &own);
+}
+
 static __always_inline int passes(struct __sk_buff *skb)
 {
 	struct net_device *dev = (void *)rules.device;
-	struct mac dst = {}, own = {};
+	struct mac dst = {};
 
 	if (rules.deaf)
 		return 0;
@@ -141,30 +152,30 @@ static __always_inline int passes(struct __sk_buff *skb)
 	if (!dev || bpf_skb_load_bytes(skb, 0, &dst, ETH_ALEN) < 0)
 		return 0;
 
-	__u32 slots = rules.slots, uc = BPF_CORE_READ(dev, uc.count), mc = BPF_CORE_READ(dev, mc.count);
+	int ours = for_each_or_own(dev, &dst);
+	__u32 vid = rules.vlans ? vid_of(skb) : 0;
+	int foreign = vid && !(rules.vids[vid / 64] >> (vid % 64) & 1);
+
+	if (ours && !foreign)
+		return 1;
+
+	__u32 slots = rules.slots, uc = rules.one_mac ? 0 : BPF_CORE_READ(dev, uc.count);
 	/* The kernel makes a device that says it has no filter for unicast promiscuous once, for its list. */
 	int promisc = BPF_CORE_READ(dev, promiscuity) > BPF_CORE_READ(dev, uc_promisc);
 
-	if (rules.one_mac)
-		uc = 0;
 	promisc |= rules.overflows && uc > slots;
 	if (promisc && !rules.no_promisc)
 		return 1;
-	if (rules.vlans) {
-		__u32 vid = vid_of(skb);
+	if (foreign)
+		return 0;
+	if (!(dst.octets[0] & 1))
+		return uc && holds(&dev->uc, &dst, slots);
+	if (BPF_CORE_READ(dev, allmulti))
+		return 1;
 
-		if (vid && !(rules.vids[vid / 64] >> (vid % 64) & 1))
-			return 0;
-	}
-	if (dst.octets[0] & 1) {
-		__u32 left = slots > uc ? slots - uc : 0;
+	__u32 left = slots > uc ? slots - uc : 0;
 
-		if ((*(__u64 *)&dst | 0xffffULL << 48) == ~0ULL || BPF_CORE_READ(dev, allmulti))
-			return 1;
-		return (rules.overflows && mc > left) || holds(&dev->mc, &dst, left);
-	}
-	bpf_probe_read_kernel(&own, ETH_ALEN, BPF_CORE_READ(dev, dev_addr));
-	return same(&dst, &own) || (uc && holds(&dev->uc, &dst, slots));
+	return (rules.overflows && BPF_CORE_READ(dev, mc.count) > left) || holds(&dev->mc, &dst, left);
 }
 
 /* Where the far end of a veth pair transmits. Stolen, not shot: a sender must not be told. */
