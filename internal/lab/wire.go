@@ -19,6 +19,8 @@ type WireOptions struct {
 	SpeedMbit uint32
 	// NoOffload makes NICs that segment nothing and compute no checksum, so no super-frame crosses.
 	NoOffload bool
+	// HardwareA and HardwareB are what the NICs are like.
+	HardwareA, HardwareB Hardware
 }
 
 // Wire joins two TAP NICs; this process carries the frames:
@@ -41,6 +43,9 @@ func NewWire(a Node, nameA string, b Node, nameB string, o WireOptions) (*Wire, 
 		o.SpeedMbit = 1000
 	}
 	w := &Wire{A: newNIC(a, nameA, o.MACA, o), B: newNIC(b, nameB, o.MACB, o)}
+	if err := errors.Join(w.A.filterAs(o.HardwareA), w.B.filterAs(o.HardwareB)); err != nil {
+		return nil, err
+	}
 	w.A.far, w.B.far = w.B, w.A
 	for _, n := range []*NIC{w.A, w.B} {
 		if err := n.Replug(); err != nil {
@@ -72,7 +77,15 @@ func (w *Wire) Shape(bitsPerSecond uint64) error {
 }
 
 // Close unplugs both NICs.
-func (w *Wire) Close() error { return errors.Join(w.A.Unplug(), w.B.Unplug()) }
+func (w *Wire) Close() error {
+	err := errors.Join(w.A.Unplug(), w.B.Unplug())
+	for _, n := range []*NIC{w.A, w.B} {
+		if n.rx != nil {
+			n.rx.Close()
+		}
+	}
+	return err
+}
 
 // NIC is one end of a Wire.
 type NIC struct {
@@ -88,6 +101,7 @@ type NIC struct {
 	filter               atomic.Pointer[func([]byte) int]
 	file                 atomic.Pointer[os.File]
 	lost                 atomic.Uint64
+	rx                   *rxFilter // of what it receives; nil for a port of a switch
 
 	mu   sync.Mutex // plugging
 	done chan struct{}
@@ -102,6 +116,16 @@ func newNIC(node Node, name string, mac net.HardwareAddr, o WireOptions) *NIC {
 	n := &NIC{Name: name, MAC: mac, node: node, o: o}
 	n.carrier.Store(true)
 	return n
+}
+
+// filterAs loads the receive filter.
+func (n *NIC) filterAs(hw Hardware) (err error) {
+	if !n.node.isPort() && hw.filters() {
+		if n.rx, err = newRxFilter(rxWire, hw); err != nil {
+			err = fmt.Errorf("NIC %s: %w", n.Name, err)
+		}
+	}
+	return err
 }
 
 // SetCarrier is what the NIC's host sees at this end. Without it no frame passes the wire either way.
@@ -154,7 +178,11 @@ func (n *NIC) Unplug() error {
 		n.mu.Unlock()
 		return nil
 	}
-	err := f.Close()
+	var err error
+	if n.rx != nil {
+		err = n.rx.change(func(r *rxRules) { r.Device = 0 })
+	}
+	err = errors.Join(err, f.Close())
 	<-n.done
 	n.mu.Unlock()
 	n.far.mu.Lock()
@@ -184,6 +212,10 @@ func (n *NIC) plug() error {
 	if err != nil {
 		return err
 	}
+	if err := n.putFilters(f); err != nil {
+		f.Close()
+		return err
+	}
 	// Without a carrier first, as hardware has none when its driver loads: a TAP that never lost it
 	// stays in operational state "unknown".
 	if err := errors.Join(setCarrier(f, false), n.configure(h)); err != nil {
@@ -198,6 +230,21 @@ func (n *NIC) plug() error {
 	}
 	n.done = make(chan struct{})
 	go n.carry(f, n.done)
+	return nil
+}
+
+// putFilters has the new device's lists count, and puts the far NIC's filter where this one transmits.
+func (n *NIC) putFilters(f *os.File) error {
+	if n.rx != nil {
+		if err := n.rx.filterFor(n.node.base(), n.Name); err != nil {
+			return err
+		}
+	}
+	if n.far.rx != nil {
+		if err := setFilter(f, n.far.rx.program.FD()); err != nil {
+			return fmt.Errorf("set filter for %s: %w", n.far.Name, err)
+		}
+	}
 	return nil
 }
 
