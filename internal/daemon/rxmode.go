@@ -14,8 +14,8 @@ const (
 	rxModeEvery = 100 * time.Millisecond
 	// rxModeGap is the least time between two readings, however often groups are joined and left …
 	rxModeGap = 10 * time.Millisecond
-	// … and rxModeShare the part of the time that reading may take: a list of thousands takes milliseconds.
-	rxModeShare = 100
+	// … and so much more a group, which takes a hundredth of that to read: thousands must not cost a processor.
+	rxModeGroupGap = 50 * time.Microsecond
 )
 
 // followRxMode tells the team what the adapter's stack wants to receive, until ctx ends.
@@ -23,7 +23,6 @@ func (s *session) followRxMode(ctx context.Context) {
 	changed := s.host.RxModeChanges(ctx)
 	var told modes.RxMode
 	for {
-		begin := time.Now()
 		rx, err := s.host.RxMode(s.adapter.Index())
 		switch {
 		case err != nil:
@@ -32,7 +31,7 @@ func (s *session) followRxMode(ctx context.Context) {
 			told = rx
 		}
 		select {
-		case <-time.After(max(rxModeGap, rxModeShare*time.Since(begin))):
+		case <-time.After(rxModeGap + time.Duration(len(rx.Groups))*rxModeGroupGap):
 		case <-ctx.Done():
 			return
 		}
