@@ -60,11 +60,17 @@ type End struct {
 
 // NewCable joins a and b by devices of these names and sets both up.
 func NewCable(a Node, nameA string, b Node, nameB string, o CableOptions) (*Cable, error) {
+	if o.HardwareB == nil {
+		o.HardwareB = &Hardware{HearsAll: !a.isPort()}
+	}
+	if err := errors.Join(o.HardwareA.suitsVeth(), o.HardwareB.suitsVeth()); err != nil {
+		return nil, fmt.Errorf("cable %s to %s: %w", nameA, nameB, err)
+	}
 	c := &Cable{A: End{a, nameA}, B: End{b, nameB}}
 	if err := a.base().Do(func() error { return addVeth(c, o) }); err != nil {
 		return nil, fmt.Errorf("cable %s %s to %s %s: %w", a.base().Name, nameA, b.base().Name, nameB, err)
 	}
-	if err := c.filter(o); err != nil {
+	if err := c.furnish(o); err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -75,7 +81,7 @@ func NewCable(a Node, nameA string, b Node, nameB string, o CableOptions) (*Cabl
 		}
 	}
 	for _, e := range []End{c.A, c.B} {
-		if err := e.Node.base().awaitUp(e.Name); err != nil {
+		if err := e.Node.base().awaitUp(e.Name, settleTime); err != nil {
 			c.Close()
 			return nil, err
 		}
@@ -83,27 +89,22 @@ func NewCable(a Node, nameA string, b Node, nameB string, o CableOptions) (*Cabl
 	return c, nil
 }
 
-// filter has the NICs of hosts filter what they receive.
-func (c *Cable) filter(o CableOptions) (err error) {
-	if !c.A.Node.isPort() && o.HardwareA.filters() {
-		if c.rxA, err = c.filterOf(c.A, c.B, o.HardwareA); err != nil {
-			return err
-		}
+// furnish makes the ends the NICs that are asked for.
+func (c *Cable) furnish(o CableOptions) (err error) {
+	if c.rxA, err = c.filterOf(c.A, c.B, o.HardwareA); err != nil {
+		return err
 	}
-	if !c.B.Node.isPort() && (o.HardwareB != nil || c.A.Node.isPort()) {
-		hw := Hardware{}
-		if o.HardwareB != nil {
-			hw = *o.HardwareB
-		}
-		if hw.filters() {
-			c.rxB, err = c.filterOf(c.B, c.A, hw)
-		}
+	if c.rxB, err = c.filterOf(c.B, c.A, *o.HardwareB); err != nil {
+		return err
 	}
-	return err
+	return errors.Join(offloads(c.A, o.HardwareA, *o.HardwareB), offloads(c.B, *o.HardwareB, o.HardwareA))
 }
 
-// filterOf puts a filter for e where its far end transmits.
+// filterOf puts a filter for e where its far end transmits. It is nil where e hears all.
 func (c *Cable) filterOf(e, far End, hw Hardware) (*rxFilter, error) {
+	if e.Node.isPort() || hw.HearsAll {
+		return nil, nil
+	}
 	f, err := newRxFilter(rxCable, hw)
 	if err != nil {
 		return nil, fmt.Errorf("cable %s: %w", e.Name, err)

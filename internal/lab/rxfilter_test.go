@@ -40,7 +40,7 @@ const testType = 0x88b5
 // A bench is a NIC eth0 of host a, and eth0 of host b from which frames go to it.
 type bench struct {
 	*testing.T
-	a       *lab.Host
+	a, b    *lab.Host
 	in, out *packet.Conn
 	sent    uint64
 }
@@ -49,7 +49,7 @@ func newBench(t *testing.T, line string, hw lab.Hardware) *bench {
 	t.Helper()
 	a, b := labtest.Host(t, "a"), labtest.Host(t, "b")
 	hardwareLines[line](t, a, b, hw)
-	return &bench{T: t, a: a, in: listenRaw(t, a, "eth0"), out: listenRaw(t, b, "eth0")}
+	return &bench{T: t, a: a, b: b, in: listenRaw(t, a, "eth0"), out: listenRaw(t, b, "eth0")}
 }
 
 // listenRaw opens a packet socket that sees all that a device gives its host.

@@ -121,6 +121,7 @@ func TestAcceptRules(t *testing.T) {
 			change: func(pl *modes.Plan) { pl.PerMember, pl.Filter[0] = true, nil }},
 	}
 	g := newRig(t, 2)
+	g.hearAll()
 	host, peer := g.teamPort(), g.peerPort(0)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

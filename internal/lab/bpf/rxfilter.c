@@ -140,6 +140,16 @@ static __always_inline int for_each_or_own(const struct net_device *dev, const s
 	return same(dst, &own);
 }
 
+static __always_inline int is_member(__u32 vid)
+{
+	__u32 word = vid / 64;
+
+	/* The verifier of Linux 6.1 does not see that word is small, the compiler does: it must not know. */
+	asm volatile("" : "+r"(word));
+	word &= VLAN_VID / 64;
+	return rules.vids[word] >> (vid % 64) & 1;
+}
+
 static __always_inline int passes(struct __sk_buff *skb)
 {
 	struct net_device *dev = (void *)rules.device;
@@ -154,7 +164,7 @@ static __always_inline int passes(struct __sk_buff *skb)
 
 	int ours = for_each_or_own(dev, &dst);
 	__u32 vid = rules.vlans ? vid_of(skb) : 0;
-	int foreign = vid && !(rules.vids[vid / 64] >> (vid % 64) & 1);
+	int foreign = vid && !is_member(vid);
 
 	if (ours && !foreign)
 		return 1;
