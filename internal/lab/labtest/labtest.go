@@ -101,6 +101,15 @@ func Wire(t testing.TB, a lab.Node, nameA string, b lab.Node, nameB string, o la
 	return w
 }
 
+// Udev gives new devices of a host addresses of its own as long as the test lives.
+func Udev(t testing.TB, h *lab.Host, delay time.Duration) *lab.Udev {
+	t.Helper()
+	u, err := lab.NewUdev(h, delay)
+	Must(t, err)
+	t.Cleanup(func() { Check(t, u.Close()) })
+	return u
+}
+
 // Start starts a stream; it stops with the test at the latest.
 func Start(t testing.TB, s lab.Stream) *lab.Running {
 	t.Helper()
