@@ -28,7 +28,8 @@ func (s *session) followMAC(ctx context.Context) {
 				s.log.Warn("adapter's MAC not put back", "mac", mac, "is", now, "err", err)
 				continue
 			}
-			s.team.Record("adapter-mac-restored", "", "the new device was given "+now.String()+" by somebody else, as udev does")
+			s.team.Record("adapter-mac-restored", "",
+				"the new device was given "+now.String()+" by somebody else, as udev does")
 		}
 		if err == nil && now != mac { // else it is as it was, or the adapter is gone
 			mac = now

@@ -57,7 +57,8 @@ func (h *Host) PutBackMAC(adapter int, mac, wrong frame.MAC) error {
 		return nil
 	}
 	right := eui64Address(made, mac)
-	return h.change(fmt.Sprintf("add address %v", addressPrefix(right)), unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, right)
+	what := fmt.Sprintf("add address %v", addressPrefix(right))
+	return h.change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, right)
 }
 
 // eui64Address is the link-local address a with another MAC in it.

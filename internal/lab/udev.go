@@ -153,7 +153,8 @@ func (u *Udev) announced(m *syscall.NetlinkMessage) error {
 }
 
 func (u *Udev) named(index int, name string) error {
-	if kind, err := os.ReadFile("/sys/class/net/" + name + "/addr_assign_type"); err != nil || !bytes.Equal(kind, addressIsRandom) {
+	kind, err := os.ReadFile("/sys/class/net/" + name + "/addr_assign_type")
+	if err != nil || !bytes.Equal(kind, addressIsRandom) {
 		return nil // gone, renamed, or somebody has said what it is to be
 	}
 	select {

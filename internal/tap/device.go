@@ -17,7 +17,8 @@ import (
 // persistent one of its own, at some time after the device was announced (MACAddressPolicy in 99-default.link, in
 // systemd's src/udev/net/link-config.c), and tun can only announce a device first and be given its address then. So
 // the device is made in a network namespace where nobody sees it, and comes into ours with an address that somebody
-// has set: that one udev leaves alone. Like a device that is new here, it has then met no setting but this namespace's defaults.
+// has set: that one udev leaves alone. Like a device that is new here, it has then met no setting but this namespace's
+// defaults.
 
 // errSeen says that a device cannot be made out of sight.
 var errSeen = errors.New("no network namespace of its own")
@@ -61,7 +62,8 @@ func makeUnseen(o Options, into int) error {
 	return nil
 }
 
-// makeHere makes the device in the namespace of the calling thread and gives it its address. Nothing is left of it on error.
+// makeHere makes the device in the namespace of the calling thread and gives it its address. Nothing is left of it on
+// error.
 func makeHere(o Options) error {
 	w, err := water.New(water.Config{
 		DeviceType: water.TAP,
