@@ -55,7 +55,7 @@ bench: build
 	packaging/need openvswitch-switch iperf3 iproute2
 	$(GO) run ./internal/lab/bench -binary bin/nicteam -o bench.json $(BENCHFLAGS)
 
-# The real tests on Debian's own kernel, in a machine that QEMU emulates; no KVM. docs/kernels.md says more.
+# The real tests on Debian's own kernels, in machines that QEMU emulates; no KVM. docs/kernels.md says more.
 # For example: make test-kernels KERNELFLAGS="-packages host -run Isolation"
 test-kernels:
 	@packaging/need qemu-system-x86 seabios kmod iproute2 iputils-ping nftables ethtool procps util-linux

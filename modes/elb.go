@@ -103,8 +103,9 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 	}
 	pinned := e.plan.Slots
 	e.replan()
+	had := e.homes
 	changed, deserted := e.settle(now, &was)
-	if len(changed) > 0 {
+	if !maps.Equal(had, e.homes) {
 		e.replan() // with what homes have become
 	}
 	eff.Send = append(e.teach(changed), e.teach(e.pinned(&was))...)

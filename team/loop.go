@@ -196,13 +196,20 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *Problem {
 			l.warned[in.Key] = in.Text
 		}
 	case Announce:
-		out.Tell = modes.TellAll
-		if l.plan != nil && l.plan.PerMember && l.cfg.ReceiveBalance {
-			out.Tell |= modes.TellAsk // the adapter's stack knows hosts since it got the addresses
-		}
+		l.announce(out)
+	case AdapterMAC:
+		l.adapterMAC(now, in.MAC, out)
 	case Tick:
 	}
 	return nil
+}
+
+// announce has everything told that the neighbours must know of the adapter.
+func (l *Loop) announce(out *Output) {
+	out.Tell = modes.TellAll
+	if l.plan != nil && l.plan.PerMember && l.cfg.ReceiveBalance {
+		out.Tell |= modes.TellAsk // the adapter's stack knows hosts since it got the addresses
+	}
 }
 
 func (l *Loop) linkChanged(now time.Time, s monitor.LinkState) {

@@ -77,7 +77,8 @@ var suites = []suite{
 			"TestPrivileges", "TestCheck", "TestDryRun", "TestProgramsOfOthers", "TestProgramsEndWithTheProcess",
 			"TestNICSetDown", "TestTagsPass", "TestNothingComesTwice", "TestDuplicateAddressDetection",
 			"TestModesCarryTraffic", "TestBroadcastOnSeparateNetworks", "TestLACPBetweenTwo", "TestLACPNobodyAnswers", "TestLACPOutOfReach",
-			"TestNetworkComesFirst",
+			"TestNetworkComesFirst", "TestIPv6AloneOverVirtioNICs",
+			"TestUdevLeavesTheAdapterAlone", "TestUdevIsUndone", "TestAdapterMACByHand",
 		},
 		Left: []left{
 			{Why: noTCX, Below: "6.6", Tests: []string{"TestProgramsOfOthers"}},
@@ -108,6 +109,9 @@ var suites = []suite{
 				"TestStoppedAndRestored", "TestDeleteWithoutANIC", "TestNotify", "TestReplaceIsWholeOrNotAtAll", "TestReadPastRefuses", "TestEventsOf",
 			}},
 		},
-		Quick: []string{"TestWithoutCapability", "TestModesCarryTraffic", "TestTagsPass", "TestNothingComesTwice"},
+		Quick: []string{
+			"TestWithoutCapability", "TestModesCarryTraffic", "TestTagsPass", "TestNothingComesTwice",
+			"TestIPv6AloneOverVirtioNICs",
+		},
 	},
 }
