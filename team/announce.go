@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"nicteam/internal/frame"
@@ -78,6 +79,7 @@ type crier struct {
 	told   func(context.Context) // the addresses have been announced once
 	log    *slog.Logger
 	wake   chan struct{}
+	plan   atomic.Pointer[modes.Plan] // in force; nil: none has been
 
 	mu      sync.Mutex
 	waiting *announcement // ordered and not begun
@@ -152,7 +154,9 @@ func (c *crier) announce(ctx context.Context, a announcement) bool {
 				c.log.Warn("addresses could not be read, announcing what is known", "err", err)
 			}
 		}
-		for n, s := range a.sends(what) {
+		now := a
+		now.behind = c.here(a.behind)
+		for n, s := range now.sends(what) {
 			if n > 0 && n%announceBatch == 0 && !c.pause(ctx, announceBreath) {
 				return i > 0
 			}
@@ -170,6 +174,18 @@ func (c *crier) announce(ctx context.Context, a announcement) bool {
 		}
 	}
 	return true
+}
+
+// here returns those of guests that have not been heard elsewhere since they were to be announced.
+func (c *crier) here(guests []Behind) []Behind {
+	pl := c.plan.Load()
+	if pl == nil {
+		return guests
+	}
+	return slices.DeleteFunc(slices.Clone(guests), func(b Behind) bool {
+		_, known := slices.BinarySearch(pl.Stations, b.Station)
+		return !known
+	})
 }
 
 // pause waits for d and returns whether to go on: not when there is a newer order, which must not
@@ -209,7 +225,7 @@ func (a *announcement) sends(what Announcement) (sends []modes.Send) {
 	}
 	if a.tell&modes.TellBehind != 0 {
 		for _, b := range a.behind {
-			sends = append(sends, modes.Send{Member: b.Member, Frame: frame.RARP(b.MAC)})
+			sends = append(sends, modes.Send{Member: b.Member, Frame: frame.RARP(b.Station.MAC(), b.Station.VLAN())})
 		}
 	}
 	if a.tell&modes.TellGroups != 0 {

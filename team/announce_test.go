@@ -92,15 +92,15 @@ func TestAnnounceFrames(t *testing.T) {
 		}
 		return sends
 	}
-	behind := []Behind{{MAC: mac, Member: 7}}
+	behind := []Behind{{Station: frame.StationOf(mac, 0), Member: 7}, {Station: frame.StationOf(mac, 5), Member: 7}}
 	for _, c := range []struct {
 		tell modes.Tell
 		want []modes.Send
 	}{
-		{modes.TellAll, slices.Concat(by(3, addresses...), by(7, frame.RARP(mac)), by(3, groups...))},
+		{modes.TellAll, slices.Concat(by(3, addresses...), by(7, frame.RARP(mac, 0), frame.RARP(mac, 5)), by(3, groups...))},
 		{modes.TellAddresses, by(3, addresses...)},
 		{modes.TellGroups, by(3, groups...)},
-		{modes.TellBehind, by(7, frame.RARP(mac))},
+		{modes.TellBehind, by(7, frame.RARP(mac, 0), frame.RARP(mac, 5))},
 	} {
 		a := announcement{tell: c.tell, via: []int{3}, as: adapterMAC, behind: behind}
 		if diff := cmp.Diff(c.want, a.sends(what), cmpopts.EquateEmpty()); diff != "" {

@@ -34,7 +34,13 @@ func TestAnnouncements(t *testing.T) {
 		{"gratuitous ARP in a VLAN", GratuitousARP(mac1, netip.MustParseAddr("::ffff:10.9.0.1"), 100),
 			"ffffffffffff" + "020000000001" + "81000064" + "0806" + "0001" + "0800" + "0604" + "0001" +
 				"020000000001" + "0a090001" + "000000000000" + "0a090001" + zeros(14)},
-		{"RARP", RARP(mac1),
+		{"RARP in a VLAN", RARP(mac1, 7),
+			"ffffffffffff" + "020000000001" + "81000007" + "8035" + "0001" + "0800" + "0604" + "0003" +
+				"020000000001" + "00000000" + "020000000001" + "00000000" + zeros(14)},
+		{"RARP in a service VLAN", RARP(mac1, 7|ServiceTag),
+			"ffffffffffff" + "020000000001" + "88a80007" + "8035" + "0001" + "0800" + "0604" + "0003" +
+				"020000000001" + "00000000" + "020000000001" + "00000000" + zeros(14)},
+		{"RARP", RARP(mac1, 0),
 			"ffffffffffff" + "020000000001" + "8035" + "0001" + "0800" + "0604" + "0003" +
 				"020000000001" + "00000000" + "020000000001" + "00000000" + zeros(18)},
 		{"neighbour advertisement", UnsolicitedNA(mac1, netip.MustParseAddr("fd09::1"), false, 0),
