@@ -36,12 +36,12 @@ type Address struct {
 	Router bool      // IPv6: this host forwards
 }
 
-// GroupReport are the multicast groups that one address reports.
+// GroupReport are the multicast groups of one family that one address reports.
 type GroupReport struct {
-	Source netip.Addr // may be zero
-	MAC    frame.MAC  // zero: the adapter's
-	VLAN   uint16     // 0: untagged
-	Groups []netip.Addr
+	Source  netip.Addr // may be zero
+	VLAN    uint16     // 0: untagged
+	Version int        // of IGMP or MLD; 0: the newest
+	Groups  []netip.Addr
 }
 
 const (
@@ -250,7 +250,8 @@ func (a *announcement) own(m frame.MAC) (frame.MAC, []int) {
 	return m, nil
 }
 
-// reports builds the group reports of one address.
+// reports builds the group reports of one address. They come from the adapter's own MAC, whosever the groups are: a
+// switch is to send a group to where groups are taken in, and to learn nobody there who is elsewhere.
 func (a *announcement) reports(g GroupReport, add func([]byte)) {
 	var v4, v6 []netip.Addr
 	for _, ip := range g.Groups {
@@ -260,15 +261,11 @@ func (a *announcement) reports(g GroupReport, add func([]byte)) {
 			v6 = append(v6, ip.WithZone(""))
 		}
 	}
-	mac := g.MAC
-	if mac == 0 || a.pin != nil {
-		mac = a.as // a switch is to send the group to where groups are taken in, and to learn nobody there who is elsewhere
+	for _, f := range frame.IGMPReports(a.as, ofFamily(g.Source, true), g.Version, v4) {
+		add(tagged(f, g.VLAN))
 	}
-	for part := range slices.Chunk(v4, frame.MaxIGMPGroups) {
-		add(tagged(frame.IGMPReport(mac, ofFamily(g.Source, true), part), g.VLAN))
-	}
-	for part := range slices.Chunk(v6, frame.MaxMLDGroups) {
-		add(tagged(frame.MLDReport(mac, ofFamily(g.Source, false), part), g.VLAN))
+	for _, f := range frame.MLDReports(a.as, ofFamily(g.Source, false), g.Version, v6) {
+		add(tagged(f, g.VLAN))
 	}
 }
 

@@ -82,10 +82,12 @@ func TestAnnounceFrames(t *testing.T) {
 	}
 	what := Announcement{
 		Addresses: []Address{{IP: v4}, {IP: v6, Router: true}, {IP: v4, MAC: mac, VLAN: 5}},
-		Groups:    []GroupReport{{Source: v4, Groups: []netip.Addr{g4}}, {Source: ll, VLAN: 5, Groups: []netip.Addr{g6}}},
+		Groups: []GroupReport{{Source: v4, Groups: []netip.Addr{g4}}, {Source: ll, VLAN: 5, Groups: []netip.Addr{g6}},
+			{Source: v4, VLAN: 5, Version: 2, Groups: []netip.Addr{g4}}, {Source: ll, Version: 1, Groups: []netip.Addr{g6}}},
 	}
 	addresses := [][]byte{frame.GratuitousARP(adapterMAC, v4, 0), frame.UnsolicitedNA(adapterMAC, v6, true, 0), frame.GratuitousARP(mac, v4, 5)}
-	groups := [][]byte{frame.IGMPReport(adapterMAC, v4, []netip.Addr{g4}), tag(frame.MLDReport(adapterMAC, ll.WithZone(""), []netip.Addr{g6}), 5)}
+	groups := [][]byte{frame.IGMPReport(adapterMAC, v4, []netip.Addr{g4}), tag(frame.MLDReport(adapterMAC, ll.WithZone(""), []netip.Addr{g6}), 5),
+		tag(frame.IGMPReports(adapterMAC, v4, 2, []netip.Addr{g4})[0], 5), frame.MLDReports(adapterMAC, ll.WithZone(""), 1, []netip.Addr{g6})[0]}
 	by := func(id int, frames ...[]byte) (sends []modes.Send) {
 		for _, f := range frames {
 			sends = append(sends, modes.Send{Member: id, Frame: f})
