@@ -20,7 +20,7 @@ import (
 
 // goReceives is what the relay does with a frame that member id has received: see member.choose there. guests are the
 // addresses that the adapter sent from lately.
-func goReceives(u *relay.Rule, id int, own frame.MAC, b []byte, gso uint16, guests []frame.MAC) (o outcome) {
+func goReceives(u *relay.Rule, id int, b []byte, gso uint16, guests []frame.MAC) (o outcome) {
 	f, _ := goFinds(b, 0, gso)
 	m := &o.Counts.members[id]
 	drop := func(why team.Drop) outcome {
@@ -35,9 +35,9 @@ func goReceives(u *relay.Rule, id int, own frame.MAC, b []byte, gso uint16, gues
 	case u.IsOwn(f.Src), slices.Contains(guests, f.Src):
 		return drop(team.DropReflected)
 	}
-	whose, why := u.Accept(id, own, f.Dst, slices.Contains(guests, f.Dst))
+	whose, why := u.Accept(id, f.Dst, slices.Contains(guests, f.Dst))
 	if whose == relay.ForNobody {
-		if u.Astray(id, own, f.Dst) {
+		if u.Astray(id, f.Dst) {
 			m.Flooded += uint64(f.Frames)
 		}
 		return drop(why)
@@ -98,7 +98,7 @@ func TestProgramReceivesAsTheRelay(t *testing.T) {
 					guests = nil // long ago
 				}
 			}
-			want := goReceives(u, id, c.mac[id], f, gso, guests)
+			want := goReceives(u, id, f, gso, guests)
 			got, err := b.run(b.Receive, f, gso)
 			if err != nil {
 				t.Fatal(err)

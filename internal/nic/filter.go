@@ -16,7 +16,7 @@ func (s *Socket) AddFilter(macs []frame.MAC) error {
 	defer s.mu.Unlock()
 	var errs []error
 	for _, m := range macs {
-		if m == s.opt.MAC || slices.Contains(s.filter, m) {
+		if slices.Contains(s.filter, m) {
 			continue
 		}
 		if err := s.member(unix.PACKET_ADD_MEMBERSHIP, unix.PACKET_MR_UNICAST, m); err != nil {
