@@ -119,6 +119,7 @@ func (Resume) isInput()       {}
 func (FromDatapath) isInput() {}
 func (Flooding) isInput()     {}
 func (Measured) isInput()     {}
+func (Observed) isInput()     {}
 func (OnDatapath) isInput()   {}
 func (Announced) isInput()    {}
 func (AskPeers) isInput()     {}

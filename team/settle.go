@@ -53,12 +53,16 @@ func (l *Loop) judge(now time.Time, out *Output) {
 	others := 0 // members that can be used whatever becomes of those whose delay runs
 	for _, m := range l.members {
 		m.debounce.Tick(now)
+	}
+	l.judgeFitness(now)
+	for _, m := range l.members {
 		if m.verdict() && !m.draining {
 			others++
 		}
 	}
 	if others == 0 {
 		l.hurry()
+		l.judgeFitness(now)
 	}
 	for _, m := range l.members {
 		was := m.usable
