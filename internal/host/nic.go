@@ -219,7 +219,8 @@ type Identity struct {
 }
 
 // Same reports whether o is the same NIC. A real one is known by its permanent MAC, bus and driver, so it may come
-// back with another ifindex or name; a virtual one by its MAC, driver, and ifindex or name.
+// back with another ifindex or name; a virtual one by its driver and two of MAC, ifindex and name, any of which may have
+// been changed while the NIC was there.
 func (i Identity) Same(o Identity) bool {
 	if i.Driver != o.Driver || i.Bus != o.Bus || i.PermanentMAC != o.PermanentMAC {
 		return false
@@ -227,7 +228,8 @@ func (i Identity) Same(o Identity) bool {
 	if i.PermanentMAC != 0 {
 		return true
 	}
-	return i.MAC == o.MAC && (i.Index == o.Index || i.Name == o.Name)
+	mac, index, name := i.MAC == o.MAC, i.Index == o.Index, i.Name == o.Name
+	return mac && index || mac && name || index && name
 }
 
 // Find looks for a NIC that went away and may be back with another ifindex or name.
