@@ -32,6 +32,9 @@ func (s *session) follow(ctx context.Context) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	a, err := s.host.Facts(s.adapter.Index())
+	if errors.Is(err, host.ErrNoNIC) {
+		return nil // without an adapter there is nothing to follow
+	}
 	if err != nil {
 		return err
 	}

@@ -113,14 +113,23 @@ func TestMTUByHand(t *testing.T) {
 func TestMTUThatANICCannotHave(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
-	// A macvlan has no larger MTU than the NIC it stands on, and its driver does not say so before.
+	// A macvlan has no larger MTU than the NIC it stands on.
 	w.ip("link add link eth3 name small type macvlan mode bridge; ip link set small up")
+	w.ip("link set eth1 mtu 9000")
 	before := w.state()
+	refused(t, w.try("create", teamName, "eth1", "small"), 5, "cannot have MTU 9000", "eth1 has it", "--mtu 1500")
+	w.same("refused", before)
+	w.ip("link set eth1 mtu 1500; ip link set eth3 mtu 1200")
+	before = w.state()
+	refused(t, w.try("create", teamName, "eth1", "small"), 5, "cannot have MTU 1500", "leave small out: IPv6")
+	w.same("refused for IPv6", before)
+	w.ip("link set eth3 mtu 1500; ip link set small mtu 1500")
+	before = w.state()
 	w.create([]string{"eth1", "small"}, "--mode", "active-backup")
 	conn := w.lifeline()
 	w.ip("link set team0 mtu 9000")
 	s := w.await("a warning", func(s *team.Status) bool { return len(s.Warnings) > 0 })
-	if !strings.Contains(s.Warnings[0], "was set to 9000 and is put back to 1500") || !strings.Contains(s.Warnings[0], "small") || s.State != "degraded" {
+	if !strings.Contains(s.Warnings[0], "was set to 9000 and is put back to 1500: bad MTU 9000: NIC small takes") || s.State != "degraded" {
 		t.Errorf("%s, warnings %q", s.State, s.Warnings)
 	}
 	w.awaitMTU(1500, "eth1", "small")
@@ -128,7 +137,7 @@ func TestMTUThatANICCannotHave(t *testing.T) {
 		t.Errorf("events %q", said)
 	}
 	conn.works("after that")
-	refused(t, w.try("set", teamName, "mtu=9000"), 1, "small")
+	refused(t, w.try("set", teamName, "mtu=9000"), 2, "NIC small takes", "remove small first")
 	refused(t, w.try("set", teamName, "mtu=1200"), 2, "IPv6", "1280")
 	w.awaitMTU(1500, "eth1", "small")
 	w.set("mtu=1300")

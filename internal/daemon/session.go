@@ -182,18 +182,16 @@ func (s *session) adapterMAC(c team.Config, members []host.NIC) frame.MAC {
 	return lender.MAC
 }
 
-// adapterMTU is what adapter and members are to have: what an adapter that a process before this left has, as far as the
-// NICs still can, for somebody may have changed it since.
+// adapterMTU is what adapter and members are to have. The adapter of a process before this keeps its own, which somebody
+// may have changed by hand, but not one that no member followed while nobody looked.
 func (s *session) adapterMTU(c team.Config, members []host.NIC, again bool) int {
 	if again {
 		if a, err := s.host.NIC(c.Team); err == nil {
-			mtu := a.MTU
+			followed := c.MTU
 			for _, m := range members {
-				if m.MaxMTU > 0 {
-					mtu = min(mtu, m.MaxMTU)
-				}
+				followed = max(followed, m.MTU)
 			}
-			return mtu
+			return min(a.MTU, followed)
 		}
 	}
 	if c.MTU != 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -56,9 +57,13 @@ func (c *check) mtu() *team.Problem {
 		if n.takesMTU(mtu) {
 			continue
 		}
-		return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, mtu),
+		p := &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, mtu),
 			Why: fmt.Sprintf("%s has it, and %s takes %d to %d", c.nicsOf(mtu), n.Name, n.MinMTU, n.MaxMTU),
 			Fix: fmt.Sprintf("leave %s out, or have all use less, which breaks connections with larger frames: --mtu %d", n.Name, n.MaxMTU)}
+		if c.mtuForIPv6(n.MaxMTU) != nil {
+			p.Fix = fmt.Sprintf("leave %s out: IPv6, which the adapter gets, needs at least %d", n.Name, minMTUIPv6)
+		}
+		return p
 	}
 	if p := c.mtuForIPv6(mtu); p != nil {
 		return p
@@ -227,12 +232,28 @@ func (h *Host) SetMTU(adapter, mtu int) (err error) {
 		err := h.setMTU(l, mtu)
 		if err == nil && l != a {
 			err = h.keepIPv6Off(l, mtu)
+			h.awaitLink(l)
 		}
 		if err != nil && !errors.Is(err, unix.ENODEV) {
 			return errors.Join(err, h.backToMTUs(links[:i+1]))
 		}
 	}
 	return nil
+}
+
+// resetTime bounds the wait for a NIC to come back that has begun anew. Copper takes two to four seconds to agree.
+const resetTime = 5 * time.Second
+
+// awaitLink waits until a NIC has a link again that had one: many drivers begin anew with another MTU, and not all
+// members are to be without a link at once.
+func (h *Host) awaitLink(was netlink.Link) {
+	a := was.Attrs()
+	if a.RawFlags&unix.IFF_LOWER_UP == 0 {
+		return
+	}
+	for end := time.Now().Add(resetTime); !h.probe.carrier(a.Index) && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // backToMTUs gives links the MTU that they had when they were read.

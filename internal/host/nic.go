@@ -113,6 +113,9 @@ func (h *Host) links() ([]NIC, error) {
 		}
 		if below, ok := byIndex[a.ParentIndex]; ok && standsOn(l) {
 			list[below].Uppers = append(list[below].Uppers, a.Name)
+			if k := l.Type(); k == "vlan" || k == "macvlan" {
+				list[i].MaxMTU = list[below].MTU // which the kernel tells nobody
+			}
 		}
 	}
 	slices.SortFunc(list, func(a, b NIC) int { return cmp.Compare(a.Index, b.Index) })

@@ -47,3 +47,25 @@ func TestNICsGetOtherMACs(t *testing.T) {
 		})
 	}
 }
+
+// TestPortsGetOtherMACs: a partner notices nothing of a port whose NIC gets another address, the one that the adapter has
+// among them. What comes by that until the NIC was given the adapter's is lost, as its own filter drops it.
+func TestPortsGetOtherMACs(t *testing.T) {
+	t.Parallel()
+	b := newTalking(t, 3, Habits{Fast: true}, fast)
+	for _, nic := range b.nics {
+		b.team.Readdress(nic)
+		b.pass(2 * pokeLate)
+		lost := b.calmlyLost(func() {
+			for end := b.Now() + 5*time.Second; b.Now() < end; b.pass(10 * time.Millisecond) {
+				if !b.whole() {
+					t.Fatalf("%s: we distribute by %b, the partner by %d", nic.Name, b.team.plan.Distributing, b.partner.Distributing())
+				}
+			}
+		})
+		if lost > 0 {
+			t.Errorf("%s: %d frames lost", nic.Name, lost)
+		}
+	}
+	b.ordered()
+}
