@@ -43,7 +43,9 @@ func TestAMemberOfSmallerMTUIsNotUsed(t *testing.T) {
 	if d := cmp.Diff(want, r.events()); d != "" {
 		t.Errorf("events (-want +got):\n%s", d)
 	}
-	if m := r.member(2); m.State != "down" || m.MTU != 1200 || m.Reason != "MTU 1200 is below the adapter's 1500" || r.plan.Distributing.Has(1) {
+	m := r.member(2)
+	if m.State != "down" || m.MTU != 1200 || m.Reason != "MTU 1200 is below the adapter's 1500" ||
+		r.plan.Distributing.Has(1) {
 		t.Errorf("%+v, distributing %b", m, r.plan.Distributing)
 	}
 	// The others die: it is better than nothing, and takes over at once.
@@ -101,7 +103,8 @@ func TestAMembersMACChanges(t *testing.T) {
 	if d := cmp.Diff([]string{"mac-changed eth2: 02:00:00:00:ee:01, was 02:00:00:00:00:02"}, r.events()); d != "" {
 		t.Errorf("events (-want +got):\n%s", d)
 	}
-	if r.member(2).MAC != other.String() || out.Plan == nil || out.Plan.MACs[1] != other || !slices.Contains(out.Plan.Own, other) {
+	if r.member(2).MAC != other.String() || out.Plan == nil || out.Plan.MACs[1] != other ||
+		!slices.Contains(out.Plan.Own, other) {
 		t.Errorf("status %s, plan %+v", r.member(2).MAC, out.Plan)
 	}
 	if out := r.sees(0, 2, 1500, other); out.Plan != nil || len(out.Events) != 0 {
@@ -154,7 +157,8 @@ func TestTwinMembers(t *testing.T) {
 		switch refused := errors.As(out.Err, &p); {
 		case refused == !balance:
 			t.Errorf("mode elb, balance %v: %v", balance, out.Err)
-		case refused && (p.Kind != Conflict || !strings.Contains(p.Why, "eth1 and eth3 both have the MAC") || !strings.Contains(p.Fix, "ip link set eth3 address")):
+		case refused && (p.Kind != Conflict || !strings.Contains(p.Why, "eth1 and eth3 both have the MAC") ||
+			!strings.Contains(p.Fix, "ip link set eth3 address")):
 			t.Errorf("%+v", p)
 		}
 	}

@@ -54,7 +54,7 @@ func (l *Loop) judge(now time.Time, out *Output) {
 	for _, m := range l.members {
 		m.debounce.Tick(now)
 	}
-	l.judgeFitness(now)
+	l.judgeFitness()
 	for _, m := range l.members {
 		if m.verdict() && !m.draining {
 			others++
@@ -62,7 +62,7 @@ func (l *Loop) judge(now time.Time, out *Output) {
 	}
 	if others == 0 {
 		l.hurry()
-		l.judgeFitness(now)
+		l.judgeFitness()
 	}
 	for _, m := range l.members {
 		was := m.usable
@@ -77,6 +77,9 @@ func (l *Loop) judge(now time.Time, out *Output) {
 		}
 		if !m.vacant {
 			m.failures++
+		}
+		if m.unfit != "" {
+			m.lost = now
 		}
 		l.event(out, now, "member-down", m.link.Name, m.why())
 		if m.lost.After(out.Cause) {

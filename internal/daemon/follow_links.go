@@ -59,7 +59,8 @@ func (s *session) followMTU(ctx context.Context, a host.LinkFacts) error {
 		return s.team.Warn(ctx, mtuKey, why)
 	}
 	if a.MTU < leastIPv6 {
-		return s.team.Warn(ctx, mtuKey, fmt.Sprintf("the MTU of %s was set to %d, and below %d there is no IPv6", a.Name, a.MTU, leastIPv6))
+		text := fmt.Sprintf("the MTU of %s was set to %d, and below %d there is no IPv6", a.Name, a.MTU, leastIPv6)
+		return s.team.Warn(ctx, mtuKey, text)
 	}
 	return nil
 }

@@ -60,8 +60,8 @@ func (w *world) awaitMTU(mtu int, members ...string) *team.Status {
 	})
 }
 
-// TestMTUByHand gives the adapter of a running team another MTU as one does on a bond: the NICs come along, connections go
-// on, and a process that is started again leaves it so. A NIC that is too small is not used.
+// TestMTUByHand gives the adapter of a running team another MTU as one does on a bond: the NICs come along, connections
+// go on, and a process that is started again leaves it so. A NIC that is too small is not used.
 func TestMTUByHand(t *testing.T) {
 	pathsInPairs(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{Cables: true}.on(path))
@@ -90,7 +90,8 @@ func TestMTUByHand(t *testing.T) {
 			t.Errorf("%+v", m)
 		}
 		labtest.Must(t, w.cables["eth1"].Cut())
-		if s := w.awaitMember("eth2", "up"); len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "ip link set eth2 mtu 2000") {
+		s = w.awaitMember("eth2", "up")
+		if len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "ip link set eth2 mtu 2000") {
 			t.Errorf("the only one: warnings %q", s.Warnings)
 		}
 		conn.works("by the NIC that is too small")
@@ -109,7 +110,8 @@ func TestMTUByHand(t *testing.T) {
 	})
 }
 
-// TestMTUThatANICCannotHave puts the adapter's MTU back where a member does not come along, and says so until the next one.
+// TestMTUThatANICCannotHave puts the adapter's MTU back where a member does not come along, and says so until the next
+// one.
 func TestMTUThatANICCannotHave(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -129,7 +131,8 @@ func TestMTUThatANICCannotHave(t *testing.T) {
 	conn := w.lifeline()
 	w.ip("link set team0 mtu 9000")
 	s := w.await("a warning", func(s *team.Status) bool { return len(s.Warnings) > 0 })
-	if !strings.Contains(s.Warnings[0], "was set to 9000 and is put back to 1500: bad MTU 9000: NIC small takes") || s.State != "degraded" {
+	why := "was set to 9000 and is put back to 1500: bad MTU 9000: NIC small takes"
+	if !strings.Contains(s.Warnings[0], why) || s.State != "degraded" {
 		t.Errorf("%s, warnings %q", s.State, s.Warnings)
 	}
 	w.awaitMTU(1500, "eth1", "small")
@@ -148,7 +151,8 @@ func TestMTUThatANICCannotHave(t *testing.T) {
 	w.same("after delete", before)
 }
 
-// TestNICsOfDifferentMTU makes teams of NICs that differ: those in use keep theirs, the others come to it, and it is said.
+// TestNICsOfDifferentMTU makes teams of NICs that differ: those in use keep theirs, the others come to it, and it is
+// said.
 func TestNICsOfDifferentMTU(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 4, Cables: true})
@@ -206,8 +210,8 @@ func (w *world) known(of netip.Addr) string {
 	return ""
 }
 
-// TestMACByHand gives NICs other addresses under traffic, that which lent the adapter its own, too: no frame is lost, peers
-// are told, and the NICs are given back with what they lent.
+// TestMACByHand gives NICs other addresses under traffic, that which lent the adapter its own, too: no frame is lost,
+// peers are told, and the NICs are given back with what they lent.
 func TestMACByHand(t *testing.T) {
 	for _, mode := range []string{"elb", "active-backup"} {
 		t.Run(mode, func(t *testing.T) {
@@ -223,7 +227,9 @@ func TestMACByHand(t *testing.T) {
 					l, err := w.box.Handle().LinkByName(nic)
 					labtest.Must(t, err)
 					labtest.Must(t, w.box.Handle().LinkSetHardwareAddr(l, next))
-					w.await("status has "+nic+"'s new MAC", func(s *team.Status) bool { return memberOf(t, s, nic).MAC == next.String() })
+					w.await("status has "+nic+"'s new MAC", func(s *team.Status) bool {
+						return memberOf(t, s, nic).MAC == next.String()
+					})
 					if said := w.said("mac-changed"); len(said) != i+1 || said[i] != nic+" "+next.String()+", was "+was {
 						t.Errorf("events %q", said)
 					}
@@ -244,7 +250,8 @@ func TestMACByHand(t *testing.T) {
 					})
 				}
 				w.nicteam("delete", teamName)
-				if shown := w.sh("ip addr show dev eth1"); !strings.Contains(shown, box4.String()+"/24") || !strings.Contains(shown, box6.String()+"/64") {
+				shown := w.sh("ip addr show dev eth1")
+				if !strings.Contains(shown, box4.String()+"/24") || !strings.Contains(shown, box6.String()+"/64") {
 					t.Errorf("eth1, whose MAC has changed, did not get back what it lent:\n%s", shown)
 				}
 				w.nothingLeft("after delete")
@@ -253,14 +260,15 @@ func TestMACByHand(t *testing.T) {
 	}
 }
 
-// TestTwinNICs makes teams of NICs with one MAC: refused where each sends with its own, fine elsewhere; one that becomes so
-// stands back.
+// TestTwinNICs makes teams of NICs with one MAC: refused where each sends with its own, fine elsewhere; one that
+// becomes so stands back.
 func TestTwinNICs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.ip("link set eth2 address " + w.mac("eth1"))
 	before := w.state()
-	refused(t, w.try("create", teamName, "eth1", "eth2"), 5, "eth1 and eth2 have one MAC", "ip link set eth2 address", "active-backup")
+	r := w.try("create", teamName, "eth1", "eth2")
+	refused(t, r, 5, "eth1 and eth2 have one MAC", "ip link set eth2 address", "active-backup")
 	w.same("refused", before)
 	w.create(nics(2), "--mode", "active-backup")
 	conn := w.lifeline()
@@ -279,7 +287,8 @@ func TestTwinNICs(t *testing.T) {
 	refused(t, w.try("add", teamName, "eth3"), 5, "eth2 and eth3 have one MAC")
 	w.ip("link set eth2 address " + w.mac("eth1"))
 	s := w.awaitMember("eth2", "down")
-	if m := memberOf(t, s, "eth2"); !strings.Contains(m.Reason, "has the MAC "+w.mac("eth1")+" of eth1") || s.State != "degraded" {
+	m := memberOf(t, s, "eth2")
+	if !strings.Contains(m.Reason, "has the MAC "+w.mac("eth1")+" of eth1") || s.State != "degraded" {
 		t.Errorf("%s, %+v", s.State, m)
 	}
 	conn.works("with a twin that stands back")

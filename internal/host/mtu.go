@@ -39,7 +39,9 @@ func AutoMTU(nics []NIC) int {
 
 // inUse reports whether the NIC has an address other than the one that the kernel gives every NIC.
 func (n NIC) inUse() bool {
-	return slices.ContainsFunc(n.Addresses, func(p netip.Prefix) bool { return !(p.Addr().Is6() && p.Addr().IsLinkLocalUnicast()) })
+	return slices.ContainsFunc(n.Addresses, func(p netip.Prefix) bool {
+		return p.Addr().Is4() || !p.Addr().IsLinkLocalUnicast()
+	})
 }
 
 // takesMTU reports whether the NIC says that it can have that MTU. Not all drivers say what they can.
@@ -59,7 +61,8 @@ func (c *check) mtu() *team.Problem {
 		}
 		p := &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, mtu),
 			Why: fmt.Sprintf("%s has it, and %s takes %d to %d", c.nicsOf(mtu), n.Name, n.MinMTU, n.MaxMTU),
-			Fix: fmt.Sprintf("leave %s out, or have all use less, which breaks connections with larger frames: --mtu %d", n.Name, n.MaxMTU)}
+			Fix: fmt.Sprintf("leave %s out, or have all use less, which breaks connections with larger frames: --mtu %d",
+				n.Name, n.MaxMTU)}
 		if c.mtuForIPv6(n.MaxMTU) != nil {
 			p.Fix = fmt.Sprintf("leave %s out: IPv6, which the adapter gets, needs at least %d", n.Name, minMTUIPv6)
 		}
@@ -70,8 +73,7 @@ func (c *check) mtu() *team.Problem {
 	}
 	for _, n := range c.chosen {
 		if n.MTU != mtu {
-			c.warnings = append(c.warnings, fmt.Sprintf("the MTU of %s goes from %d to %d, as %s has; its switch port must carry such frames (--mtu N chooses another for all)",
-				n.Name, n.MTU, mtu, c.nicsOf(mtu)))
+			c.warnings = append(c.warnings, comesTo(n, mtu, c.nicsOf(mtu))+" (--mtu N chooses another for all)")
 		}
 	}
 	return nil
@@ -102,7 +104,8 @@ func (c *check) givenMTU() *team.Problem {
 	}
 	for _, n := range c.chosen {
 		if !n.takesMTU(mtu) {
-			return badMTU(mtu, fmt.Sprintf("NIC %s takes %d to %d", n.Name, n.MinMTU, n.MaxMTU), fmt.Sprintf("--mtu %d", min(max(mtu, n.MinMTU), n.MaxMTU)))
+			return badMTU(mtu, fmt.Sprintf("NIC %s takes %d to %d", n.Name, n.MinMTU, n.MaxMTU),
+				fmt.Sprintf("--mtu %d", min(max(mtu, n.MinMTU), n.MaxMTU)))
 		}
 	}
 	return c.mtuForIPv6(mtu)
@@ -145,10 +148,16 @@ func (c *check) memberMTU() *team.Problem {
 				Fix: fmt.Sprintf("nicteam set %s mtu=%d first, which breaks connections with larger frames", c.cfg.Team, n.MaxMTU)}
 		}
 		if n.MTU != a.MTU {
-			c.warnings = append(c.warnings, fmt.Sprintf("the MTU of %s goes from %d to %d, as %s has; its switch port must carry such frames", n.Name, n.MTU, a.MTU, a.Name))
+			c.warnings = append(c.warnings, comesTo(n, a.MTU, a.Name))
 		}
 	}
 	return nil
+}
+
+// comesTo says that a NIC gets the MTU of others.
+func comesTo(n NIC, mtu int, others string) string {
+	return fmt.Sprintf("the MTU of %s goes from %d to %d, as %s has; its switch port must carry such frames",
+		n.Name, n.MTU, mtu, others)
 }
 
 func badMTU(mtu int, why, fix string) *team.Problem {
@@ -164,8 +173,10 @@ func (c *check) twins() *team.Problem {
 	for _, n := range slices.Concat(c.joined, c.chosen) {
 		if name, ok := by[n.MAC]; ok && name != n.Name {
 			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("%s and %s have one MAC, %v", name, n.Name, n.MAC),
-				Why: fmt.Sprintf("in mode %v each NIC sends with its own, and a switch sends what is for a MAC to one port only", c.cfg.Mode),
-				Fix: fmt.Sprintf("give one another, ip link set %s address MAC, or choose a mode with one MAC for all: --mode active-backup", n.Name)}
+				Why: fmt.Sprintf("in mode %v each NIC sends with its own, and a switch sends what is for a MAC to one port only",
+					c.cfg.Mode),
+				Fix: fmt.Sprintf("give one another, ip link set %s address MAC, or choose a mode with one MAC for all: "+
+					"--mode active-backup", n.Name)}
 		}
 		by[n.MAC] = n.Name
 	}
@@ -280,8 +291,10 @@ func (h *Host) keepsIPv6(a netlink.Link, mtu int) *team.Problem {
 	}
 	for _, o := range have {
 		if o.family() == unix.AF_INET6 {
-			return badMTU(mtu, fmt.Sprintf("IPv6 needs at least %d, and %s has %s", minMTUIPv6, a.Attrs().Name, addressPrefix(o)),
-				fmt.Sprintf("choose %d or more, or do without IPv6 first: sysctl -w net.ipv6.conf.%s.disable_ipv6=1", minMTUIPv6, a.Attrs().Name))
+			name := a.Attrs().Name
+			return badMTU(mtu, fmt.Sprintf("IPv6 needs at least %d, and %s has %s", minMTUIPv6, name, addressPrefix(o)),
+				fmt.Sprintf("choose %d or more, or do without IPv6 first: sysctl -w net.ipv6.conf.%s.disable_ipv6=1",
+					minMTUIPv6, name))
 		}
 	}
 	return nil

@@ -140,9 +140,13 @@ func TestSetMTUIsRefusedBefore(t *testing.T) {
 	h := w.open(nil)
 	adapter := w.teamOf(h)
 	run(t, "ip -6 addr add fe80::7/64 dev "+teamName+" nodad")
-	for mtu, why := range map[int]string{1501: "NIC mv9 takes", 1279: "IPv6 needs at least 1280, and team0 has fe80::7/64"} {
+	for mtu, why := range map[int]string{
+		1501: "NIC mv9 takes",
+		1279: "IPv6 needs at least 1280, and team0 has fe80::7/64",
+	} {
 		var p *team.Problem
-		if err := h.SetMTU(adapter, mtu); !errors.As(err, &p) || p.Kind != team.Usage || !strings.Contains(p.Why, why) || p.Fix == "" {
+		err := h.SetMTU(adapter, mtu)
+		if !errors.As(err, &p) || p.Kind != team.Usage || !strings.Contains(p.Why, why) || p.Fix == "" {
 			t.Errorf("%d: %v", mtu, err)
 		}
 		for _, n := range append(w.nics, teamName) {
@@ -190,17 +194,25 @@ func TestCheckMTU(t *testing.T) {
 		kind   team.ProblemKind
 		words  []string // of the problem, or of the warnings where kind is 0
 	}{
-		{"cannot", "ip link set na mtu 9000", configOf("na", "mv9"), team.Conflict, []string{"NIC mv9 cannot have MTU 9000", "na has it", "--mtu 1500"}},
-		{"cannot, for IPv6", "ip link set nc mtu 1200; ip -6 addr add fd09::1/64 dev na nodad", configOf("na", "mv9"), team.Conflict, []string{"leave mv9 out: IPv6"}},
-		{"raised", "ip link set na mtu 9000; ip addr add 10.9.0.1/24 dev na", configOf("nb", "na"), 0, []string{"the MTU of nb goes from 1500 to 9000, as na has"}},
-		{"lowered", "ip link set nb mtu 9000; ip addr add 10.9.0.1/24 dev na", configOf("nb", "na"), 0, []string{"the MTU of nb goes from 9000 to 1500, as na has"}},
-		{"link-local of a NIC in use", "ip addr add 10.9.0.1/24 dev na", with(configOf("na"), small), team.Usage, []string{"fe80:", "--mtu 1280", "disable_ipv6"}},
-		{"IPv6 of a NIC that nobody uses", "ip addr add 10.9.0.1/24 dev na; echo 1 >/proc/sys/net/ipv6/conf/na/disable_ipv6", with(configOf("na", "nb"), small), 0, nil},
+		{"cannot", "ip link set na mtu 9000", configOf("na", "mv9"), team.Conflict,
+			[]string{"NIC mv9 cannot have MTU 9000", "na has it", "--mtu 1500"}},
+		{"cannot, for IPv6", "ip link set nc mtu 1200; ip -6 addr add fd09::1/64 dev na nodad", configOf("na", "mv9"),
+			team.Conflict, []string{"leave mv9 out: IPv6"}},
+		{"raised", "ip link set na mtu 9000; ip addr add 10.9.0.1/24 dev na", configOf("nb", "na"), 0,
+			[]string{"the MTU of nb goes from 1500 to 9000, as na has"}},
+		{"lowered", "ip link set nb mtu 9000; ip addr add 10.9.0.1/24 dev na", configOf("nb", "na"), 0,
+			[]string{"the MTU of nb goes from 9000 to 1500, as na has"}},
+		{"link-local of a NIC in use", "ip addr add 10.9.0.1/24 dev na", with(configOf("na"), small), team.Usage,
+			[]string{"fe80:", "--mtu 1280", "disable_ipv6"}},
+		{"IPv6 of a NIC that nobody uses", "ip addr add 10.9.0.1/24 dev na; echo 1 >/proc/sys/net/ipv6/conf/na/disable_ipv6",
+			with(configOf("na", "nb"), small), 0, nil},
 		{"IPv6 given", "", with(configOf("na"), func(c *team.Config) {
 			c.Address, c.Addresses, c.MTU = team.AddressGiven, []netip.Prefix{netip.MustParsePrefix("fd09::7/64")}, 1000
 		}), team.Usage, []string{"fd09::7/64"}},
-		{"one MAC", "ip link set nb address $(cat /sys/class/net/na/address)", configOf("na", "nb"), team.Conflict, []string{"na and nb have one MAC", "ip link set nb address"}},
-		{"one MAC for all", "ip link set nb address $(cat /sys/class/net/na/address)", with(configOf("na", "nb"), func(c *team.Config) { c.Mode = modes.XOR }), 0, nil},
+		{"one MAC", "ip link set nb address $(cat /sys/class/net/na/address)", configOf("na", "nb"), team.Conflict,
+			[]string{"na and nb have one MAC", "ip link set nb address"}},
+		{"one MAC for all", "ip link set nb address $(cat /sys/class/net/na/address)",
+			with(configOf("na", "nb"), func(c *team.Config) { c.Mode = modes.XOR }), 0, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			mac := strings.TrimSpace(run(t, "cat /sys/class/net/nb/address"))

@@ -48,8 +48,8 @@ func TestNICsGetOtherMACs(t *testing.T) {
 	}
 }
 
-// TestPortsGetOtherMACs: a partner notices nothing of a port whose NIC gets another address, the one that the adapter has
-// among them. What comes by that until the NIC was given the adapter's is lost, as its own filter drops it.
+// TestPortsGetOtherMACs: a partner notices nothing of a port whose NIC gets another address, the one that the adapter
+// has among them. What comes by that until the NIC was given the adapter's is lost, as its own filter drops it.
 func TestPortsGetOtherMACs(t *testing.T) {
 	t.Parallel()
 	b := newTalking(t, 3, Habits{Fast: true}, fast)
@@ -59,7 +59,8 @@ func TestPortsGetOtherMACs(t *testing.T) {
 		lost := b.calmlyLost(func() {
 			for end := b.Now() + 5*time.Second; b.Now() < end; b.pass(10 * time.Millisecond) {
 				if !b.whole() {
-					t.Fatalf("%s: we distribute by %b, the partner by %d", nic.Name, b.team.plan.Distributing, b.partner.Distributing())
+					t.Fatalf("%s: we distribute by %b, the partner by %d",
+						nic.Name, b.team.plan.Distributing, b.partner.Distributing())
 				}
 			}
 		})
