@@ -249,11 +249,19 @@ func TestNICThatGetsAnotherMAC(t *testing.T) {
 	run(t, "ip addr add 10.9.0.1/24 dev na")
 	h := w.open(nil)
 	must(t, takeover(w, h))
+	must(t, lend("na")(w, h))
 	run(t, "ip link set na address 02:00:00:00:ee:01")
 	labtest.Eventually(t, "the change is seen", func() bool {
 		f, err := h.Facts(indexOf(t, h, "na"))
 		return err == nil && f.MAC.String() == "02:00:00:00:ee:01" && f.Name == "na" && f.MTU == 1400
 	})
+	// It lent the adapter the MAC that it has no more: nothing stands against its being up.
+	if note, err := h.Release("na", true); err != nil || note != "" {
+		t.Errorf("release: %q, %v", note, err)
+	}
+	if n, err := h.NIC("na"); err != nil || !n.AdminUp {
+		t.Errorf("released it is %+v, %v", n, err)
+	}
 	must(t, finish(w, h))
 	if got := run(t, "ip -4 addr show dev na"); !strings.Contains(got, "10.9.0.1/24") {
 		t.Errorf("after give-back:\n%s", got)
