@@ -29,6 +29,7 @@ func draft(st *State) *Plan {
 		pl.Own = append(pl.Own, st.Adapter)
 	}
 	for _, m := range st.Members {
+		pl.MACs[m.ID] = m.MAC
 		if m.MAC != 0 {
 			pl.Own = append(pl.Own, m.MAC)
 		}

@@ -123,6 +123,7 @@ func (FromDatapath) isInput()  {}
 func (Flooding) isInput()      {}
 func (Measured) isInput()      {}
 func (AdapterRxMode) isInput() {}
+func (Observed) isInput()      {}
 func (OnDatapath) isInput()    {}
 func (Announced) isInput()     {}
 func (AskPeers) isInput()      {}

@@ -53,12 +53,16 @@ func (l *Loop) judge(now time.Time, out *Output) {
 	others := 0 // members that can be used whatever becomes of those whose delay runs
 	for _, m := range l.members {
 		m.debounce.Tick(now)
+	}
+	l.judgeFitness()
+	for _, m := range l.members {
 		if m.verdict() && !m.draining {
 			others++
 		}
 	}
 	if others == 0 {
 		l.hurry()
+		l.judgeFitness()
 	}
 	for _, m := range l.members {
 		was := m.usable
@@ -73,6 +77,9 @@ func (l *Loop) judge(now time.Time, out *Output) {
 		}
 		if !m.vacant {
 			m.failures++
+		}
+		if m.unfit != "" {
+			m.lost = now
 		}
 		l.event(out, now, "member-down", m.link.Name, m.why())
 		if m.lost.After(out.Cause) {

@@ -98,6 +98,9 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err := h.setMTU(l, want.MTU); err != nil {
 		return err
 	}
+	if err := h.keepIPv6Off(l, want.MTU); err != nil {
+		return err
+	}
 	return h.setUp(l, true)
 }
 

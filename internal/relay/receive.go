@@ -18,7 +18,6 @@ import (
 type member struct {
 	r      *Relay
 	id     int
-	mac    frame.MAC
 	socket *nic.Socket
 	queue  *tap.Queue
 	epoch  epoch
@@ -48,7 +47,7 @@ type member struct {
 // newMember makes a member that is not running. The caller holds the relay's mutex.
 func newMember(r *Relay, id int, s *nic.Socket) *member {
 	s.OnPanic(r.panicked)
-	m := &member{r: r, id: id, mac: s.MAC(), socket: s, queue: r.adapter.Queues()[0], merge: r.adapter.Offloads().USO(), tunnel: r.adapter.Offloads().Tunnel(),
+	m := &member{r: r, id: id, socket: s, queue: r.adapter.Queues()[0], merge: r.adapter.Offloads().USO(), tunnel: r.adapter.Offloads().Tunnel(),
 		heard: r.accounts[id].hearing(), done: make(chan struct{})}
 	m.ear.m, m.ear.done = m, make(chan struct{})
 	m.errands.begin()
@@ -159,8 +158,8 @@ func (m *member) choose(u *Rule) {
 			continue
 		}
 		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), tunnel: tunnel}
-		whose, drop := u.Accept(m.id, m.mac, h.Dst, m.r.guests.has(m.lately, h.In(h.Dst, b[frame.VnetLen:])))
-		if whose == ForNobody && u.Astray(m.id, m.mac, h.Dst) {
+		whose, drop := u.Accept(m.id, h.Dst, m.r.guests.has(m.lately, h.In(h.Dst, b[frame.VnetLen:])))
+		if whose == ForNobody && u.Astray(m.id, h.Dst) {
 			m.tally.other += uint64(frames)
 		}
 		if whose != ForNobody && !tunnel && !nic.Prepare(b, &v, &h) {

@@ -295,7 +295,7 @@ func (t *transmitter) put(u *Rule, i, id int, first bool) {
 	}
 	f := &t.facts[i]
 	if f.rename {
-		m.mac.Put(t.frame(i), sourceAt)
+		u.MACs[id].Put(t.frame(i), sourceAt)
 	}
 	index := m.socket.Queue(t.frame(i))
 	t.order[id][index] = uint8(i)
