@@ -24,6 +24,7 @@ type member struct {
 	epoch  epoch
 	done   chan struct{} // closed when run has ended
 	ear    ear
+	groups groupFilter
 	failed int // receptions in a row
 
 	errands  errands
