@@ -173,3 +173,23 @@ func TestMalformedTunnelsAreDropped(t *testing.T) {
 	host.expect(good)
 	g.await("both dropped", func(c *team.Counters) bool { return c.Members[0].RXDrop[team.DropMalformed] == 2*15 })
 }
+
+func TestWholeTunnelFramesAllocateNothing(t *testing.T) {
+	g := newRig(t, 1)
+	if !g.adapter.Offloads().Tunnel() {
+		t.Skip("needs Linux 6.17 for super-frames of tunnels in TAPs")
+	}
+	m := newMember(g.relay, 1, g.relay.members[0].Load().socket)
+	k := tunnels[0]
+	b := tunnelFrame(k.proto, k.lead, k.ethernet, 20000, 1398)
+	var v frame.Vnet
+	v.Unmarshal(b)
+	if n := testing.AllocsPerRun(200, func() {
+		if _, ok := m.write(b, true); !ok {
+			t.Fatal("not written")
+		}
+		v.Marshal(b) // the TAP's header lies in its place
+	}); n != 0 {
+		t.Errorf("%v allocations a frame", n)
+	}
+}
