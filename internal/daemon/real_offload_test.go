@@ -101,6 +101,8 @@ func (c carrier) open(w *world) (done func(), ok bool) {
 			w.t.Fatalf("add %s: %v", c.name, err)
 		}
 		undo = append(undo, func() error { return h.Handle().LinkDel(l) })
+		// There is room for tags inside.
+		labtest.Must(w.t, h.Handle().LinkSetMTU(l, 1400))
 		labtest.Must(w.t, h.Up("tun"))
 		address, bits := []string{c.box, c.peer}[i], "/24"
 		if strings.Contains(address, ":") {
@@ -189,7 +191,16 @@ func TestOffloadMatrix(t *testing.T) {
 					if tg.tags != nil && c.name != "IPv4" && c.name != "VXLAN" {
 						continue
 					}
-					w.transfersClean(fmt.Sprintf("%s, %s, %s", nics.name, tg.name, c.name), c, tg.tags)
+					what := fmt.Sprintf("%s, %s, %s", nics.name, tg.name, c.name)
+					undo := w.tagAll(map[*lab.Host]string{w.box: teamName, w.peer: "eth0"}, tg.tags)
+					w.transfersClean(what, c)
+					undo()
+					if c.name == "VXLAN" && tg.tags != nil {
+						// The same tags inside.
+						undo := w.tagAll(map[*lab.Host]string{w.box: "tun", w.peer: "tun"}, tg.tags)
+						w.transfersClean(what+" with the tags inside", c)
+						undo()
+					}
 				}
 				done()
 			}
@@ -200,13 +211,19 @@ func TestOffloadMatrix(t *testing.T) {
 	})
 }
 
-// transfersClean sends a file each way over the carrier, everything with these tags.
-func (w *world) transfersClean(what string, c carrier, tags []tag) {
+// tagAll has both hosts tag what they send by a device each.
+func (w *world) tagAll(devices map[*lab.Host]string, tags []tag) (undo func()) {
 	w.t.Helper()
-	if tags != nil {
-		defer tagAll(w.t, w.box, teamName, tags)()
-		defer tagAll(w.t, w.peer, "eth0", tags)()
+	if tags == nil {
+		return func() {}
 	}
+	box, peer := tagAll(w.t, w.box, devices[w.box], tags), tagAll(w.t, w.peer, devices[w.peer], tags)
+	return func() { box(); peer() }
+}
+
+// transfersClean sends a file each way over the carrier.
+func (w *world) transfersClean(what string, c carrier) {
+	w.t.Helper()
 	const size = 1 << 20
 	for way, e := range map[string]struct {
 		from, to *lab.Host
