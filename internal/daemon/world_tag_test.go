@@ -30,7 +30,8 @@ func tagAll(t testing.TB, h *lab.Host, name string, tags []tag) (undo func()) {
 		pop = append(pop, asm.Mov.Reg(asm.R1, asm.R6), asm.FnSkbVlanPop.Call())
 	}
 	var links []tcx.Link
-	for attach, body := range map[ebpf.AttachType]asm.Instructions{ebpf.AttachTCXEgress: push, ebpf.AttachTCXIngress: pop} {
+	bodies := map[ebpf.AttachType]asm.Instructions{ebpf.AttachTCXEgress: push, ebpf.AttachTCXIngress: pop}
+	for attach, body := range bodies {
 		p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, License: "Dual MIT/GPL",
 			Instructions: append(body, asm.Mov.Imm(asm.R0, -1), asm.Return())}) // TCX_NEXT
 		labtest.Must(t, err)

@@ -12,9 +12,9 @@ import (
 // long sends frames that a packet socket refuses for their length. It allows for the MTU and one tag of 802.1Q
 // (packet_snd), while a frame that fills the MTU may have a tag of 802.1ad or two tags, and NICs do send these.
 //
-// What is to be segmented it lets pass at any length. So such a frame is to be segmented, into pieces as long as it is: the
-// kernel finds that there is one and takes the request back (virtio_net_hdr_to_skb). In tagged frames it wants an unfinished
-// checksum for that, so a finished one is begun again. That is for TCP and UDP.
+// What is to be segmented it lets pass at any length. So such a frame asks to be segmented, into pieces as long as it is:
+// the kernel finds that there is one and takes the request back (virtio_net_hdr_to_skb). In tagged frames it wants an
+// unfinished checksum for that, so a finished one is begun again. That is for TCP and UDP.
 type long struct {
 	msg    [1]message
 	iov    [2]unix.Iovec

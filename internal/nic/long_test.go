@@ -21,8 +21,8 @@ func withTags(t *testing.T, b []byte, tpids ...uint16) []byte {
 	return b
 }
 
-// A frame that fills the MTU and has more than one tag of 802.1Q is longer than a packet socket takes, but not than a NIC
-// does: TCP and UDP are sent, and arrive as they are on the wire.
+// A frame that fills the MTU and has more than one tag of 802.1Q is longer than a packet socket takes, but not than a
+// NIC does: TCP and UDP are sent, and arrive as they are on the wire.
 func TestTagsOnFullFrames(t *testing.T) {
 	single := func(n int, finished bool) []byte {
 		b := superFrame(n, 0)

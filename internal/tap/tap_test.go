@@ -80,7 +80,8 @@ func TestCreateMakesWhatIsAskedFor(t *testing.T) {
 	if !a.Offloads().TSO() || !strings.Contains(a.Offloads().String(), "checksum tso4 tso6") {
 		t.Errorf("offloads are %v", a.Offloads())
 	}
-	if want := !labtest.KernelBefore(t, 6, 17); a.Offloads().Tunnel() != want || strings.HasSuffix(a.Offloads().String(), " tunnel") != want {
+	tunnels, named := a.Offloads().Tunnel(), strings.HasSuffix(a.Offloads().String(), " tunnel")
+	if want := !labtest.KernelBefore(t, 6, 17); tunnels != want || named != want {
 		t.Errorf("offloads are %v, want those of tunnels: %v", a.Offloads(), want)
 	}
 	if flags, err := unix.FcntlInt(uintptr(a.queues[0].fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
