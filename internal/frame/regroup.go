@@ -7,13 +7,18 @@ var superBuffers = sync.Pool{New: func() any { b := make([]byte, 0, VnetLen+Ethe
 
 // Regroup is Segment, but for a super-frame of a tunnel by UDP it makes UDP super-frames of the segments, which are the
 // tunnel's datagrams: few know of tunnels, and more of these. What is emitted is [virtio header][frame], and
-// emit's to change. Where the outer header has no checksum it is Segment all the same: a UDP super-frame always has one.
+// emit's to change. It joins nothing where the outer header has no checksum, which a UDP super-frame always has, nor where
+// the outer IP header has options or extensions.
 func Regroup(v Vnet, b []byte, emit func(b []byte) bool) error {
 	buf := superBuffers.Get().(*[]byte)
 	defer superBuffers.Put(buf)
 	var h Headers
-	join := Parse(b, &h) && v.Tunnelled(&h) && h.IPProto == ProtoUDP &&
-		b[h.L4+udpChecksum]|b[h.L4+udpChecksum+1] != 0 && (h.EtherType == TypeIPv6) != (h.L4-h.L3 == 20)
+	join := Parse(b, &h) && v.Tunnelled(&h) && h.IPProto == ProtoUDP && b[h.L4+udpChecksum]|b[h.L4+udpChecksum+1] != 0
+	if h.EtherType == TypeIPv4 {
+		join = join && h.L4-h.L3 == 20
+	} else {
+		join = join && h.L4-h.L3 == 40
+	}
 	r := run{b: (*buf)[:VnetLen], l3: h.L3, l4: h.L4, data: h.Payload}
 	stopped := false
 	err := Segment(v, b, func(seg []byte) bool {
@@ -36,7 +41,8 @@ func Regroup(v Vnet, b []byte, emit func(b []byte) bool) error {
 	return err
 }
 
-// append puts seg, which is a finished segment of what r's first was one of, behind r. It returns false where it does not fit.
+// append puts seg, which is a finished segment of what r's first was one of, behind r. It returns false where it does not
+// fit.
 func (r *run) append(seg []byte) bool {
 	payload := seg[r.data:]
 	if r.parts == 0 || r.parts == maxParts || r.ended || len(payload) > r.size || r.end+len(payload)-r.l3 > 65535 ||

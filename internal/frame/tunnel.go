@@ -93,7 +93,10 @@ const (
 func (v Vnet) MarshalTunnel(b []byte) bool {
 	var h, in Headers
 	f := b[VnetLen:]
-	if !Parse(f, &h) || !v.Tunnelled(&h) || h.IPProto != ProtoUDP || !parseInner(v, f, &h, &in) || segmentable(v, &in) != nil {
+	if !Parse(f, &h) || !v.Tunnelled(&h) || h.IPProto != ProtoUDP {
+		return false
+	}
+	if !parseInner(v, f, &h, &in) || segmentable(v, &in) != nil {
 		return false
 	}
 	v.GSOType &^= GSOTunnel

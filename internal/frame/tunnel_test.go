@@ -24,8 +24,8 @@ var tunnelKinds = []string{"vxlan", "geneve", "gre", "gre key", "gre checksum", 
 
 func (k tunnel) byUDP() bool { return k.kind == "vxlan" || k.kind == "geneve" }
 
-// build returns the frame; a super-frame has its outer checksum as the kernel's have it, which is the pseudo-header's sum in
-// UDP and whatever it was in GRE.
+// build returns the frame; a super-frame has its outer checksum as the kernel's have it, which is the pseudo-header's
+// sum in UDP and whatever it was in GRE.
 func (k tunnel) build(super bool) (b []byte, outerL4, innerL3, innerL4, payload int) {
 	frame, l3, l4, at := k.inner.build()
 	is4 := k.inner.src.Is4()
@@ -94,7 +94,8 @@ func (k tunnel) segments(size int) [][]byte {
 // header is the virtio header of the super-frame as a packet socket gives it.
 func (k tunnel) header(size int) Vnet {
 	_, _, _, l4, at := k.build(true)
-	v := Vnet{Flags: NeedsCsum, GSOType: GSOTCPv4, HdrLen: uint16(at), GSOSize: uint16(size), CsumStart: uint16(l4), CsumOffset: 16}
+	v := Vnet{Flags: NeedsCsum, GSOType: GSOTCPv4, HdrLen: uint16(at), GSOSize: uint16(size),
+		CsumStart: uint16(l4), CsumOffset: 16}
 	switch {
 	case k.inner.proto == ProtoUDP:
 		v.GSOType, v.CsumOffset = GSOUDPL4, 6
@@ -175,8 +176,8 @@ func TestTunnelSegmentsAreTheSuperFrame(t *testing.T) {
 		want := k.segments(int(v.GSOSize))
 		checkSegments(t, k, got, want)
 		frames, octets := WireCount(v, &h, len(b))
-		if frames != len(want) || octets != len(slices.Concat(want...)) {
-			t.Errorf("WireCount says %d frames with %d octets, want %d with %d", frames, octets, len(want), len(slices.Concat(want...)))
+		if n := len(slices.Concat(want...)); frames != len(want) || octets != n {
+			t.Errorf("WireCount says %d frames with %d octets, want %d with %d", frames, octets, len(want), n)
 		}
 	})
 }
@@ -192,10 +193,19 @@ func TestRegroupedTunnelIsTheSuperFrame(t *testing.T) {
 			groups++
 			var v Vnet
 			v.Unmarshal(g)
+			f, l3 := g[VnetLen:], 14+4*len(k.outer.tags)
+			length, header := int(binary.BigEndian.Uint16(f[l3+2:])), 0
+			if !k.outer.src.Is4() {
+				length, header = int(binary.BigEndian.Uint16(f[l3+4:])), 40
+			}
+			if want := len(f) - l3 - header; length != want {
+				t.Errorf("length of the group's IP header is %d, want %d", length, want)
+			}
 			if v.GSO() != GSONone && v.GSO() != GSOUDPL4 {
 				t.Errorf("group of type %#x", v.GSOType)
 			}
-			if err := Segment(v, g[VnetLen:], func(s []byte) bool { got = append(got, bytes.Clone(s)); return true }); err != nil {
+			err := Segment(v, f, func(s []byte) bool { got = append(got, bytes.Clone(s)); return true })
+			if err != nil {
 				t.Fatal(err)
 			}
 			return true
@@ -224,8 +234,8 @@ func TestRegroupStops(t *testing.T) {
 func vxlan(octets int) tunnel {
 	return tunnel{kind: "vxlan",
 		outer: packet{src: netip.MustParseAddr("10.9.0.1"), dst: netip.MustParseAddr("10.9.0.2"), id: 0xfffe},
-		inner: packet{src: netip.MustParseAddr("10.77.0.1"), dst: netip.MustParseAddr("10.77.0.2"), proto: ProtoTCP, flags: 0x18,
-			options: 12, partial: true, payload: make([]byte, octets)}}
+		inner: packet{src: netip.MustParseAddr("10.77.0.1"), dst: netip.MustParseAddr("10.77.0.2"), proto: ProtoTCP,
+			flags: 0x18, options: 12, partial: true, payload: make([]byte, octets)}}
 }
 
 func TestTunnelHeaderOfATAP(t *testing.T) {
@@ -234,7 +244,8 @@ func TestTunnelHeaderOfATAP(t *testing.T) {
 		k    func(*tunnel)
 		want []byte // struct virtio_net_hdr_v1_hash_tunnel; nil: there is none
 	}{
-		{"as it is", func(*tunnel) {}, []byte{9, 0x21, 116, 0, 100, 0, 84, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 34, 0, 64, 0}},
+		{"as it is", func(*tunnel) {},
+			[]byte{9, 0x21, 116, 0, 100, 0, 84, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 34, 0, 64, 0}},
 		{"no outer checksum", func(k *tunnel) { k.outer.noCsum = true },
 			[]byte{1, 0x21, 116, 0, 100, 0, 84, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 34, 0, 64, 0}},
 		{"IPv6 outside, a tag inside", func(k *tunnel) {

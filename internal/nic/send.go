@@ -39,6 +39,7 @@ type sender struct {
 	noTSO, noUSO atomic.Bool
 	segmented    atomic.Uint64
 
+	long     long
 	index    int
 	panicked func(value any, b []byte)
 	flush    func(fd uintptr)
@@ -146,6 +147,12 @@ func (o *sender) run(fd uintptr) {
 			}
 			i++
 		default:
+			if errno == unix.EMSGSIZE {
+				if errno = o.sendLong(fd, i); errno == 0 {
+					i++
+					continue
+				}
+			}
 			reason := o.reason(fd, errno)
 			if final(errno) {
 				o.failRest(i, reason, errno)
@@ -155,6 +162,13 @@ func (o *sender) run(fd uintptr) {
 			i++
 		}
 	}
+}
+
+// sendLong sends frame i, which was refused for its length.
+func (o *sender) sendLong(fd uintptr, i int) syscall.Errno {
+	var v frame.Vnet
+	v.Unmarshal(o.frames[i])
+	return o.long.send(o, fd, v, o.frames[i][frame.VnetLen:])
 }
 
 // final reports whether the rest of a batch will fare as the frame that errno was for.
@@ -273,6 +287,9 @@ func (s *segments) one(header, f []byte) bool {
 	s.failed = unix.EINTR
 	for s.failed == unix.EINTR {
 		_, s.failed = s.o.sendmmsg(s.fd, s.msg)
+	}
+	if s.failed == unix.EMSGSIZE && header[1] == frame.GSONone {
+		s.failed = s.o.long.send(s.o, s.fd, frame.Vnet{}, f)
 	}
 	if s.failed == 0 {
 		s.sent++

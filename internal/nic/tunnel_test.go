@@ -32,7 +32,8 @@ func tunnelFrame(n, size int, check bool) []byte {
 	}
 	udp[8] = 8 // VXLAN: there is an identifier
 	b = append(b, inner...)
-	v := frame.Vnet{Flags: frame.NeedsCsum, GSOType: frame.GSOTCPv4 | 0x20, HdrLen: 104, GSOSize: uint16(size), CsumStart: 84, CsumOffset: 16}
+	v := frame.Vnet{Flags: frame.NeedsCsum, GSOType: frame.GSOTCPv4 | 0x20, HdrLen: 104, GSOSize: uint16(size),
+		CsumStart: 84, CsumOffset: 16}
 	out := withHeader(b)
 	v.Marshal(out)
 	return out
@@ -50,8 +51,8 @@ func segmentsOf(t *testing.T, b []byte) (all []string) {
 	return all
 }
 
-// No packet socket takes a tunnel's super-frame: it leaves as UDP super-frames of the tunnel's datagrams where the NIC has
-// these, and arrives as what the sender's kernel would have made of it.
+// No packet socket takes a tunnel's super-frame: it leaves as UDP super-frames of the tunnel's datagrams where the NIC
+// has these, and arrives as what the sender's kernel would have made of it.
 func TestTunnelSuperFrameIsSent(t *testing.T) {
 	for _, tt := range []struct {
 		name    string

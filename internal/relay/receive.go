@@ -47,7 +47,8 @@ type member struct {
 // newMember makes a member that is not running. The caller holds the relay's mutex.
 func newMember(r *Relay, id int, s *nic.Socket) *member {
 	s.OnPanic(r.panicked)
-	m := &member{r: r, id: id, socket: s, queue: r.adapter.Queues()[0], merge: r.adapter.Offloads().USO(), tunnel: r.adapter.Offloads().Tunnel(),
+	takes := r.adapter.Offloads()
+	m := &member{r: r, id: id, socket: s, queue: r.adapter.Queues()[0], merge: takes.USO(), tunnel: takes.Tunnel(),
 		heard: r.accounts[id].hearing(), done: make(chan struct{})}
 	m.ear.m, m.ear.done = m, make(chan struct{})
 	m.errands.begin()

@@ -15,8 +15,8 @@ import (
 	"nicteam/team"
 )
 
-// tunnelFrame is [virtio header][TCP of n octets in a tunnel], to be cut at size, as a member's socket gives it. lead is
-// what lies between the outer IP header, which says proto, and the inner packet, or before the inner frame.
+// tunnelFrame is [virtio header][TCP of n octets in a tunnel], to be cut at size, as a member's socket gives it. lead
+// is what lies between the outer IP header, which says proto, and the inner packet or frame.
 func tunnelFrame(proto uint8, lead []byte, ethernet bool, n, size int) []byte {
 	inner := make([]byte, 54+n)
 	adapterMAC.Put(inner, 0)
@@ -63,7 +63,8 @@ var tunnels = []struct {
 }{
 	{"VXLAN", frame.ProtoUDP, []byte{0xc3, 0x50, 0x12, 0xb5, 0, 0, 1, 1, 8, 0, 0, 0, 0, 0, 7, 0}, true, true},
 	{"VXLAN, no checksum", frame.ProtoUDP, []byte{0xc3, 0x50, 0x12, 0xb5, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 7, 0}, true, true},
-	{"Geneve", frame.ProtoUDP, []byte{0xc3, 0x50, 0x17, 0xc1, 0, 0, 1, 1, 1, 0, 0x65, 0x58, 0, 0, 7, 0, 1, 2, 3, 0}, true, true},
+	{"Geneve", frame.ProtoUDP, []byte{0xc3, 0x50, 0x17, 0xc1, 0, 0, 1, 1, 1, 0, 0x65, 0x58, 0, 0, 7, 0, 1, 2, 3, 0},
+		true, true},
 	{"GRE", 47, []byte{0, 0, 8, 0}, false, false},
 	{"GRE, key and checksum", 47, []byte{0xa0, 0, 8, 0, 0, 0, 0, 0, 1, 2, 3, 4}, false, false},
 	{"GRETAP", 47, []byte{0, 0, 0x65, 0x58}, true, false},
@@ -86,8 +87,8 @@ func (g *rig) tapNIC() *tap.Queue {
 	return a.Queues()[0]
 }
 
-// A NIC's super-frame of a tunnel reaches the adapter whole where the kernel has a header for it, and otherwise as what it is on
-// the wire; by UDP in few frames.
+// A NIC's super-frame of a tunnel reaches the adapter whole where the kernel has a header for it, and otherwise as what
+// it is on the wire; by UDP in few frames.
 func TestTunnelSuperFramesReachTheAdapter(t *testing.T) {
 	g := newRig(t, 0)
 	nic := g.tapNIC()
@@ -172,4 +173,24 @@ func TestMalformedTunnelsAreDropped(t *testing.T) {
 	}
 	host.expect(good)
 	g.await("both dropped", func(c *team.Counters) bool { return c.Members[0].RXDrop[team.DropMalformed] == 2*15 })
+}
+
+func TestWholeTunnelFramesAllocateNothing(t *testing.T) {
+	g := newRig(t, 1)
+	if !g.adapter.Offloads().Tunnel() {
+		t.Skip("needs Linux 6.17 for super-frames of tunnels in TAPs")
+	}
+	m := newMember(g.relay, 1, g.relay.members[0].Load().socket)
+	k := tunnels[0]
+	b := tunnelFrame(k.proto, k.lead, k.ethernet, 20000, 1398)
+	var v frame.Vnet
+	v.Unmarshal(b)
+	if n := testing.AllocsPerRun(200, func() {
+		if _, ok := m.write(b, true); !ok {
+			t.Fatal("not written")
+		}
+		v.Marshal(b) // the TAP's header lies in its place
+	}); n != 0 {
+		t.Errorf("%v allocations a frame", n)
+	}
 }

@@ -34,7 +34,7 @@ func (o Offloads) String() string {
 		name string
 	}{
 		{unix.TUN_F_CSUM, "checksum"}, {unix.TUN_F_TSO4, "tso4"}, {unix.TUN_F_TSO6, "tso6"},
-		{unix.TUN_F_USO4, "uso4"}, {unix.TUN_F_USO6, "uso6"},
+		{unix.TUN_F_USO4, "uso4"}, {unix.TUN_F_USO6, "uso6"}, {offloadTunnel, "tunnel"},
 	} {
 		if o&f.bit != 0 {
 			s = append(s, f.name)

@@ -70,8 +70,8 @@ func (q *Queue) Wake() error { return q.waiter.Wake() }
 // Rest takes Wake back. On an error Wait will go on to return false.
 func (q *Queue) Rest() error { return q.waiter.Rest() }
 
-// The device's header is longer than struct virtio_net_hdr and begins with it: see frame.VnetLen. What follows that is read
-// of tunnels' super-frames only.
+// The device's header is longer than struct virtio_net_hdr and begins with it: see frame.VnetLen. The kernel reads what
+// follows that in super-frames of tunnels only.
 
 // Write hands the kernel one [virtio header][frame] as received. It neither blocks nor allocates, and
 // takes no lock; it uses the header's room. EIO says that the adapter is administratively down.

@@ -80,6 +80,10 @@ func TestCreateMakesWhatIsAskedFor(t *testing.T) {
 	if !a.Offloads().TSO() || !strings.Contains(a.Offloads().String(), "checksum tso4 tso6") {
 		t.Errorf("offloads are %v", a.Offloads())
 	}
+	tunnels, named := a.Offloads().Tunnel(), strings.HasSuffix(a.Offloads().String(), " tunnel")
+	if want := !labtest.KernelBefore(t, 6, 17); tunnels != want || named != want {
+		t.Errorf("offloads are %v, want those of tunnels: %v", a.Offloads(), want)
+	}
 	if flags, err := unix.FcntlInt(uintptr(a.queues[0].fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
 		t.Errorf("descriptor flags %#x, %v: not close-on-exec", flags, err)
 	}

@@ -17,7 +17,10 @@ const (
 // suites is the table.
 var suites = []suite{
 	{Package: "internal/tap", Timeout: 5 * time.Minute},
-	{Package: "internal/nic", Timeout: 5 * time.Minute},
+	{
+		Package: "internal/nic", Timeout: 5 * time.Minute,
+		Left: []left{{Why: noUSO, Below: "6.2", Tests: []string{"TestTunnelSuperFrameIsSent"}}},
+	},
 	{
 		Package: "internal/lab", Timeout: 5 * time.Minute,
 		Only: []string{
@@ -100,6 +103,7 @@ var suites = []suite{
 			{Why: untried, Tests: []string{
 				"TestHostIsAsBefore", "TestExplainNamesTheMember", "TestELBAdoptsADeadMembersAddress", "TestELBUsesEveryMember",
 				"TestNICLeavesNamespace", "TestRestoreWhileItDies", "TestFileSurvivesPulledCables", "TestNICUnplugged", "TestCountersTellTheTruth", "TestModeChangesLive",
+				"TestOffloadMatrix",
 			}},
 			{Why: noSwitch, Tests: []string{"TestLACPAgreesWithOVS", "TestLACPFaultsWithOVS", "TestLACPPartnerSeesNoRestart", "TestLACPTwoPartners"}},
 			{Why: anyKernel, Tests: []string{
