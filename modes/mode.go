@@ -90,6 +90,7 @@ type Member struct {
 	Weight   float64 // from the user, 1 by default, > 0
 	SpeedBps uint64  // link speed, 0 unknown
 
+	VLANFilter   bool   // drops tagged frames unless promiscuous
 	HalfDuplex   bool   // 802.3ad cannot use it
 	PortPriority uint16 // of 802.3ad, the lower the better
 }

@@ -49,7 +49,7 @@ func (m *member) reset(now time.Time) {
 
 // mode is m as modes see it.
 func (m *member) mode() modes.Member {
-	return modes.Member{ID: m.id, Name: m.link.Name, MAC: m.link.MAC, Usable: m.usable, Draining: m.draining, OwnMAC: m.info.OwnMAC,
+	return modes.Member{ID: m.id, Name: m.link.Name, MAC: m.link.MAC, Usable: m.usable, Draining: m.draining, OwnMAC: m.info.OwnMAC, VLANFilter: m.info.VLANFilter,
 		Weight: m.weight, SpeedBps: m.state.Link.SpeedBps, HalfDuplex: m.state.Link.Duplex == "half", PortPriority: m.priority}
 }
 
