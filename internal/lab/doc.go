@@ -30,8 +30,8 @@
 // Both behave as NICs do when the carrier goes: the kernel may tell of it a second later. A veth pair
 // made by `ip link add` does so or not, as its ifindexes happen to be.
 //
-// The NICs of hosts filter what they receive by the kernel's own lists, as hardware does. A test that listens on a device
-// asks the device for what it wants to receive:
+// The NICs of hosts filter what they receive by the kernel's own lists, as hardware does. A test that listens on a
+// device asks it for what it wants to receive:
 //
 //	own address, broadcast                always received
 //	another unicast address, a group      PACKET_ADD_MEMBERSHIP, a macvlan, an IP multicast group
