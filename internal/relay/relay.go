@@ -25,7 +25,8 @@ package relay
 //     us alone.
 //  4. What is addressed to the member's own address, or to one that it has inherited, gets the adapter's. Datagrams
 //     of a flow are joined to a super-frame in place (choose).
-//  5. One write into the adapter's queue (deliver): the kernel takes it through its stack there and then.
+//  5. One write into the adapter's queue (deliver): the kernel takes it through its stack there and then. Super-frames of
+//     tunnels, which its TAPs do not all take, go by tunnel.go.
 //
 // Programs in the kernel may move the frames of a direction instead; gate.go tells how the goroutine that moves them hands
 // them over. Between two batches a goroutine runs what others want of it (errands).
