@@ -136,3 +136,20 @@ func TestRelayKnowsWhatProgramsSent(t *testing.T) {
 		t.Errorf("told of %v", s)
 	}
 }
+
+// What announces a guest is its own frame, for the programs that see it come back.
+func TestAnnouncementOfAGuestIsNoted(t *testing.T) {
+	g := withGuest(t)
+	known, other := frame.StationOf(guestMAC, 7), frame.StationOf(guestMAC+1, 9)
+	for _, s := range []frame.Station{known, other} {
+		began := uint64(clockNow())
+		labtest.Must(t, g.path.Send(0, frame.RARP(s.MAC(), s.VLAN())))
+		at := g.path.kernel.stations.sent(s)
+		if s == other {
+			labtest.Must(t, g.path.kernel.Guests.Lookup(uint64(s), &at))
+		}
+		if at < began {
+			t.Errorf("%v was announced after %d, noted at %d", s, began, at)
+		}
+	}
+}
