@@ -102,8 +102,8 @@ func speaks(s frame.Station) []byte {
 // calls it back, and return, whereupon it is at home here at once. Others stay, one of them in a VLAN: they are announced,
 // in that VLAN.
 func TestGuestMoves(t *testing.T) {
-	for _, mode := range []string{"active-backup", "elb"} {
-		bothPaths(t, func(t *testing.T, path string) {
+	bothPaths(t, func(t *testing.T, path string) {
+		for _, mode := range []string{"active-backup", "elb"} {
 			t.Run(mode, func(t *testing.T) {
 				inPairs(t)
 				w := newWorld(t, worldOptions{Datapath: path})
@@ -169,15 +169,15 @@ func TestGuestMoves(t *testing.T) {
 
 				here("back", guest)
 			})
-		})
-	}
+		}
+	})
 }
 
 // TestVirtualRouter has VRRP's virtual MAC go to another router and come back, as keepalived's use_vmac does it: both have a
 // macvlan with it, and the master has the virtual address and says so.
 func TestVirtualRouter(t *testing.T) {
-	for _, mode := range []string{"active-backup", "elb"} {
-		bothPaths(t, func(t *testing.T, path string) {
+	bothPaths(t, func(t *testing.T, path string) {
+		for _, mode := range []string{"active-backup", "elb"} {
 			t.Run(mode, func(t *testing.T) {
 				inPairs(t)
 				w := newWorld(t, worldOptions{Datapath: path})
@@ -232,8 +232,8 @@ func TestVirtualRouter(t *testing.T) {
 					must(t, w.peer, "ip", "addr", "del", address, "dev", "vrrp7")
 				}
 			})
-		})
-	}
+		}
+	})
 }
 
 // reaches waits until an address answers, asked again and again: a frame may be lost while a cable is pulled.
