@@ -61,7 +61,11 @@ func (e *elb) Handle(now time.Time, ev Event) (eff Effects) {
 			}
 			e.replan()
 		}
-		eff.Send = append(e.teach(e.back.due(now, e.homes)), e.steering.tick(now)...)
+		home := e.back.due(now, e.homes)
+		if len(home) > 0 && len(e.st.Behind) > 0 {
+			eff.Tell = TellBehind // those that are pinned to a member that is back
+		}
+		eff.Send = append(e.teach(home), e.steering.tick(now)...)
 	case Announced:
 		e.steering.announced(now)
 	case Received:

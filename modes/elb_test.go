@@ -370,6 +370,31 @@ func TestELBTeachesInVLANs(t *testing.T) {
 	}
 }
 
+// The port of a member that is back may be late: guests that are pinned there again are announced again, as its own
+// address is.
+func TestELBAnnouncesGuestsThatComeHomeAgain(t *testing.T) {
+	for _, guests := range []int{0, 1} {
+		st := elbState(3)
+		for i := range guests {
+			st.Behind = append(st.Behind, stations(7, frame.MAC(0x020000000500+i))...)
+		}
+		m := start(st)
+		m.Handle(t0, change(st, func(m []Member) { m[1].Usable = false }))
+		m.Handle(t0, st)
+		told := 0
+		for now := t0; now.Before(t0.Add(time.Minute)); now = now.Add(100 * time.Millisecond) {
+			if d := m.Deadline(); !d.IsZero() && !now.Before(d) {
+				if m.Handle(now, Tick{}).Tell&TellBehind != 0 {
+					told++
+				}
+			}
+		}
+		if told != 2*guests {
+			t.Errorf("%d guests were announced %d times more", guests, told)
+		}
+	}
+}
+
 // Whatever happens: every address of ours is taken in by one member, and by another besides only
 // while an overlap runs; whoever may send is usable and stays.
 func TestELBHomes(t *testing.T) {

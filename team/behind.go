@@ -17,9 +17,10 @@ const (
 	behindAge = 300 * time.Second
 	// behindGap is the least time between two Plans that only learn MACs.
 	behindGap = 10 * time.Millisecond
-	// behindHold is the least time between two times that a station is forgotten because it was heard elsewhere. One that
-	// speaks from both sides, as a forger has it, costs no more Plans than that.
-	behindHold = 10 * time.Second
+	// behindMoves is how often in behindHold a station is forgotten because it was heard elsewhere. One that speaks from
+	// both sides, as a forger has it, costs no more Plans than that.
+	behindMoves = 6
+	behindHold  = time.Minute
 )
 
 // behind is the table of the stations that live behind the adapter (bridge, VM, macvlan): those of which was heard from
@@ -33,11 +34,17 @@ const (
 // member for a moment.
 type behind struct {
 	young, old map[frame.Station]bool
-	away       map[frame.Station]time.Time // when it was last forgotten because it was heard elsewhere, for behindHold
-	vlans      map[frame.MAC]int           // in how many each MAC is known
-	turned     time.Time                   // when old was young
-	fresh      bool                        // has what is not published
+	away       map[frame.Station]moves // that were heard elsewhere, for behindHold
+	vlans      map[frame.MAC]int       // in how many each MAC is known
+	turned     time.Time               // when old was young
+	fresh      bool                    // has what is not published
 	published  time.Time
+}
+
+// moves is how often a station has been heard elsewhere since a moment.
+type moves struct {
+	since time.Time
+	n     int
 }
 
 // add takes in a station that the adapter has sent from.
@@ -77,14 +84,19 @@ func (b *behind) elsewhere(now time.Time, s frame.Station) {
 	if !b.young[s] && !b.old[s] {
 		return
 	}
-	maps.DeleteFunc(b.away, func(_ frame.Station, at time.Time) bool { return now.Sub(at) >= behindHold })
-	if _, contested := b.away[s]; contested || len(b.away) >= behindMax {
+	maps.DeleteFunc(b.away, func(_ frame.Station, m moves) bool { return now.Sub(m.since) >= behindHold })
+	m, moved := b.away[s]
+	if m.n >= behindMoves || !moved && len(b.away) >= behindMax {
 		return // told of again if it goes on
 	}
 	if b.away == nil {
-		b.away = map[frame.Station]time.Time{}
+		b.away = map[frame.Station]moves{}
 	}
-	b.away[s] = now
+	if !moved {
+		m.since = now
+	}
+	m.n++
+	b.away[s] = m
 	delete(b.young, s)
 	delete(b.old, s)
 	b.uncount(s)

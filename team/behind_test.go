@@ -168,7 +168,7 @@ func TestContestedGuest(t *testing.T) {
 		}
 		r.run(100 * time.Millisecond)
 	}
-	if most := 2*seconds/int(behindHold/time.Second) + 2; plans > most {
+	if most := 2*behindMoves*(seconds/int(behindHold/time.Second)+1) + 1; plans > most {
 		t.Errorf("%d Plans in %d s, want %d at most", plans, seconds, most)
 	}
 	if !slices.Contains(r.plan.Stations, s) {

@@ -213,6 +213,18 @@ func (p *Path) put() error {
 	return nil
 }
 
+// Send sends a control frame by member id.
+func (p *Path) Send(id int, b []byte) error {
+	if s, ok := p.Relay.GuestIn(b); ok {
+		p.mu.Lock()
+		if p.kernel != nil {
+			p.kernel.noteSent(s)
+		}
+		p.mu.Unlock()
+	}
+	return p.Relay.Send(id, b)
+}
+
 // counted is what all programs have counted. The caller holds mu.
 func (p *Path) counted() *counts {
 	c := p.past

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -75,4 +76,14 @@ func (s *stations) lately() map[frame.Station]int64 {
 		}
 	}
 	return all
+}
+
+// noteSent has programs know that a frame is sent in the name of a station, which is not by them. What cannot be noted is
+// taken for the station's own word from elsewhere when it comes back, and the station speaks again.
+func (k *kernel) noteSent(x frame.Station) {
+	now := uint64(clockNow())
+	if k.Stations.Update(uint64(x), programStation{Sent: now}, ebpf.UpdateExist) != nil {
+		_ = k.Guests.Put(uint64(x), now)
+		atomic.StoreUint64(&k.control.GuestsUntil, now+uint64(relay.GuestTime))
+	}
 }

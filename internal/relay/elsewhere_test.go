@@ -190,3 +190,23 @@ func (g *rig) toldElsewhere() (all []frame.Station) {
 		}
 	}
 }
+
+// What announces a guest comes back from a switch that floods, too. It is not the guest, and must not come in: a bridge
+// would look for the guest there.
+func TestAnnouncementOfAGuestComesBack(t *testing.T) {
+	g := newRig(t, 3)
+	g.flood()
+	pl := g.plan(modes.SpreadSingle)
+	lives(pl, frame.StationOf(behindMAC, 0))
+	g.apply(pl)
+	host := g.teamPort()
+	labtest.Must(t, g.relay.Send(1, frame.RARP(behindMAC, 0)))
+	labtest.Must(t, g.relay.Send(1, frame.RARP(strangerMAC, 7)))
+	g.await("frames that came back", func(c *team.Counters) bool {
+		return c.Members[0].RXDrop[team.DropReflected]+c.Members[2].RXDrop[team.DropReflected] == 4
+	})
+	host.empty()
+	if got := g.toldElsewhere(); len(got) > 0 {
+		t.Errorf("told of %v", got)
+	}
+}

@@ -22,7 +22,7 @@ const (
 // guests are the stations behind the adapter that have sent lately. What a switch that floods brings back of theirs
 // by another member is told by this, and not by the Plan: the very first broadcast of one comes back before the
 // control loop has so much as heard of it, and one that has moved to another host is to be heard from there soon. So
-// the transmitter's goroutine notes a station here before it sends, and those that receive look here, for as long as
+// whoever sends in the name of a station notes it here before, and those that receive look here, for as long as
 // somebody was noted lately.
 type guests struct {
 	until atomic.Int64                        // ns of the relay's clock, 0: nobody was noted lately
@@ -37,33 +37,40 @@ func guestKey(s frame.Station) uint64 {
 
 func guestSet(key uint64) uint64 { return key * 0x9e3779b97f4a7c15 >> 53 }
 
-// note takes in that the adapter has sent from s at now. One goroutine calls it.
+// note takes in that the adapter has sent from s at now. Any goroutine may call it.
 func (g *guests) note(now int64, s frame.Station) {
 	key := guestKey(s)
 	set := &g.seen[guestSet(key)]
 	moment := uint16(now >> guestUnit)
-	way, oldest := 0, -1
+	for e := key<<16 | uint64(moment); ; {
+		way, was := place(set, key, moment)
+		if was == e || set[way].CompareAndSwap(was, e) {
+			break
+		}
+	}
+	if g.until.Load() < now+int64(GuestTime)-1<<guestUnit {
+		g.until.Store(now + int64(GuestTime))
+	}
+}
+
+// place returns where a station stands in its set, and what stands there: its own, or the place of nobody, or of the one that
+// was noted longest ago.
+func place(set *[guestWays]atomic.Uint64, key uint64, moment uint16) (way int, was uint64) {
+	oldest := -1
 	for i := range set {
 		e := set[i].Load()
 		if e>>16 == key {
-			way = i
-			break
+			return i, e
 		}
-		// Otherwise it takes the place of nobody, or of the one that was noted longest ago.
 		age := int(moment - uint16(e))
 		if e == 0 {
 			age = 1 << 16
 		}
 		if age > oldest {
-			way, oldest = i, age
+			way, was, oldest = i, e, age
 		}
 	}
-	if e := key<<16 | uint64(moment); set[way].Load() != e {
-		set[way].Store(e)
-	}
-	if g.until.Load() < now+int64(GuestTime)-1<<guestUnit {
-		g.until.Store(now + int64(GuestTime))
-	}
+	return way, was
 }
 
 // lately returns the time for since, 0 when that would find nobody.
@@ -86,7 +93,8 @@ func (g *guests) since(now int64, s frame.Station) time.Duration {
 	}
 	key := guestKey(s)
 	set := &g.seen[guestSet(key)]
-	for i := range set {
+	least := GuestTime
+	for i := range set { // two that noted it at once may have taken a place each
 		e := set[i].Load()
 		if e>>16 != key || e == 0 {
 			continue
@@ -95,13 +103,13 @@ func (g *guests) since(now int64, s frame.Station) time.Duration {
 		if units == 0 || units == 1<<16-1 { // it may have been noted after now was read
 			return 0
 		}
-		if d := time.Duration(units-1) << guestUnit; d < GuestTime {
-			return d
+		d := time.Duration(units-1) << guestUnit
+		if d >= GuestTime {
+			set[i].CompareAndSwap(e, 0) // or it would look young again when the moments have come round
 		}
-		set[i].CompareAndSwap(e, 0) // or it would look young again when the moments have come round
-		break
+		least = min(least, d)
 	}
-	return GuestTime
+	return least
 }
 
 // has reports whether the adapter has sent from s lately.

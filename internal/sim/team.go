@@ -229,6 +229,9 @@ func (t *Team) control(s modes.Send) {
 	if isPDU(p) {
 		m.paced.note(t.w.now)
 	}
+	if !t.own(p.h.Src) || t.behind(p.h.Src) {
+		t.guests[p.h.In(p.h.Src, p.b)] = t.w.now
+	}
 	m.nic.send(p)
 }
 
