@@ -22,7 +22,7 @@ func draft(st *State) *Plan {
 	pl.PacketsPerMember = max(st.Settings.PacketsPerMember, 0)
 	pl.Adapter = st.Adapter
 	pl.Behind, pl.Ageing = slices.Clone(st.Behind), slices.Clone(st.Ageing)
-	pl.Promiscuous = len(st.Behind) > 0
+	pl.receive(st)
 	pl.Own = make([]frame.MAC, 0, 1+len(st.Members)+len(st.Behind))
 	if st.Adapter != 0 {
 		pl.Own = append(pl.Own, st.Adapter)

@@ -112,8 +112,9 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 	renamed := e.old.follow(now, &was, &e.st)
 	pinned := e.plan.Slots
 	e.replan()
+	had := e.homes
 	changed, deserted := e.settle(now, &was)
-	if len(changed) > 0 {
+	if !maps.Equal(had, e.homes) {
 		e.replan() // with what homes have become
 	}
 	eff.Send = append(e.teach(changed), e.teach(e.pinned(&was))...)
@@ -301,7 +302,7 @@ func (e *elb) replan() {
 		pl.Spread = SpreadShortest
 		pl.Distributing = staying
 		pl.Collecting = usable
-		pl.Multicast = MemberSet(0).With(e.active)
+		pl.receiveGroupsBy(e.active, &e.st)
 		pl.Single = e.active
 		pl.Gain, pl.Skew = e.st.Settings.Gain, e.st.Settings.Skew
 		pl.Moves, pl.Turn = e.moves, e.turn

@@ -27,6 +27,7 @@ type State struct {
 	Adapter  frame.MAC
 	Behind   []frame.MAC // sorted
 	Ageing   []frame.MAC // sorted, those of Behind that are forgotten soon unless they send
+	RxMode   RxMode      // of the adapter
 	Members  []Member    // by id
 	Settings Settings
 

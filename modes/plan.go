@@ -95,10 +95,16 @@ type Plan struct {
 	Own         []frame.MAC           // adapter, members, behind: a received frame from one of these is our own come back
 	Behind      []frame.MAC           // sorted: source addresses seen behind the adapter (bridge, VM, macvlan)
 	Ageing      []frame.MAC           // sorted, of Behind: the control loop wants to hear when one of these sends
-	Promiscuous bool                  // members receive for addresses that are not the adapter's (Behind is not empty)
+	Promiscuous bool                  // members receive what is for any address
 
 	// Filter is, a member, the unicast addresses its NIC must take in besides its own.
 	Filter [MaxMembers][]frame.MAC
+
+	// GroupMembers are the members whose NICs take in Groups: those of Multicast, and those that may take their place,
+	// because a failover must not wait until a NIC's filter is set.
+	GroupMembers MemberSet
+	Groups       []frame.MAC // sorted: the groups that the adapter is in
+	AllMulti     bool        // all groups instead
 }
 
 // A Move is an order to send a slot's flows by another member.

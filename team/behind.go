@@ -48,6 +48,12 @@ func (b *behind) add(now time.Time, m frame.MAC) {
 	b.fresh = true
 }
 
+// forget takes a MAC out that is the adapter's.
+func (b *behind) forget(m frame.MAC) {
+	delete(b.young, m)
+	delete(b.old, m)
+}
+
 // tick turns the generations and returns whether the table is to be published.
 func (b *behind) tick(now time.Time) bool {
 	if b.len() > 0 && now.Sub(b.turned) >= behindAge/2 {

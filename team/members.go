@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"nicteam/modes"
 )
 
 // The methods here may be called from any goroutine while Run runs; they wait until it does. What
@@ -169,6 +171,12 @@ func (t *Team) Observe(ctx context.Context, o Observed) error {
 // Warn sets a warning that stands in the Status until it is cleared with an empty text.
 func (t *Team) Warn(ctx context.Context, key, text string) error {
 	_, err := t.post(ctx, request{in: Warn{Key: key, Text: text}})
+	return err
+}
+
+// SetRxMode says what the adapter's stack wants to receive besides frames to the adapter's address. rx stays as it is.
+func (t *Team) SetRxMode(ctx context.Context, rx modes.RxMode) error {
+	_, err := t.post(ctx, request{in: AdapterRxMode{rx}})
 	return err
 }
 

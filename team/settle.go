@@ -108,7 +108,7 @@ func (l *Loop) hurry() {
 // modeState is the State as the mode is to know it.
 func (l *Loop) modeState(now time.Time) modes.State {
 	behind, ageing := l.behind.publish(now)
-	s := modes.State{Adapter: l.adapter, Settings: l.settings(), Behind: behind, Ageing: ageing, Before: l.before, Memory: l.handed,
+	s := modes.State{Adapter: l.adapter, Settings: l.settings(), Behind: behind, Ageing: ageing, RxMode: l.rxMode, Before: l.before, Memory: l.handed,
 		Flooding: !l.floodSeen.IsZero() && now.Sub(l.floodSeen) < floodingAge}
 	for _, m := range l.members {
 		if m.vacant {

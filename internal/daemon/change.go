@@ -206,12 +206,12 @@ func (s *session) remove(ctx context.Context, name string, force bool) (steps []
 	if err := s.team.Drain(ctx, name, force); err != nil {
 		return nil, err
 	}
-	index := s.index(name)
+	index, lends := s.index(name), s.lends(name)
 	// While it is isolated nothing of it reaches the host, so the order here cannot double a frame.
 	if err := s.team.Leave(ctx, name, force); err != nil {
 		return nil, err
 	}
-	note, err := s.host.Release(name, name == s.lent)
+	note, err := s.host.Release(name, lends)
 	if err != nil && index != 0 {
 		return nil, fmt.Errorf("give %s back: %w", name, err)
 	}

@@ -31,14 +31,13 @@ type session struct {
 	team    *team.Team
 
 	stopTeam context.CancelFunc
-	teamDone chan struct{} // closed when the control loop has ended
+	teamDone chan struct{} // closed when the control loop and what feeds it have ended
 	broken   chan error    // the control loop ended though nobody had asked it to
 
 	changing sync.Mutex          // one change of members or settings at a time
 	awaited  []team.MemberConfig // configured, and not there
 	mtu      int                 // the adapter's, which the members have, too …
 	told     int                 // … as the control loop was told
-	lent     string              // the member whose MAC the adapter has, "" none
 	over     chan struct{}
 	end      sync.Once
 
@@ -160,7 +159,7 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 	return ctx.Err()
 }
 
-// adapterMAC chooses the adapter's address, and remembers who lent it.
+// adapterMAC chooses the adapter's address.
 func (s *session) adapterMAC(c team.Config, members []host.NIC) frame.MAC {
 	switch c.MACPolicy {
 	case team.MACGiven:
@@ -178,7 +177,6 @@ func (s *session) adapterMAC(c team.Config, members []host.NIC) frame.MAC {
 			lender = m
 		}
 	}
-	s.lent = lender.Name
 	return lender.MAC
 }
 
@@ -239,11 +237,17 @@ func (s *session) run(c team.Config, again bool) (err error) {
 	s.recall(c.Team)
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stopTeam, s.teamDone, s.broken = cancel, make(chan struct{}), make(chan error, 1)
-	go func() {
-		defer close(s.teamDone)
+	var work sync.WaitGroup
+	work.Go(func() {
 		if err := s.team.Run(ctx); ctx.Err() == nil {
 			s.broken <- errors.Join(errors.New("the control loop ended"), err)
 		}
+	})
+	work.Go(func() { s.followMAC(ctx) })
+	work.Go(func() { s.followRxMode(ctx) })
+	go func() {
+		work.Wait()
+		close(s.teamDone)
 	}()
 	return nil
 }

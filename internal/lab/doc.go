@@ -1,6 +1,6 @@
 // Package lab makes hosts, switches, cables and NICs out of network namespaces, bridges, veth pairs
 // and TAPs, and sends traffic between them. Tests and `nicteam demo` run on it; nothing of
-// it touches the machine's own network. It needs root and Linux 6.6, and no program beside itself.
+// it touches the machine's own network. It needs root and Linux 6.6 with BTF, and no program beside itself.
 //
 //	func TestMain(m *testing.M) { labtest.Main(m) } // private namespaces for the whole test binary
 //
@@ -29,6 +29,18 @@
 //
 // Both behave as NICs do when the carrier goes: the kernel may tell of it a second later. A veth pair
 // made by `ip link add` does so or not, as its ifindexes happen to be.
+//
+// The NICs of hosts filter what they receive as hardware does, by the kernel's own lists: a host gets what is for its
+// device's address, for all, and for the addresses and groups that somebody asked the device for, or everything while it is
+// promiscuous. So a test that listens on a device asks for what it wants to hear:
+//
+//	own address, broadcast                  always
+//	another address, a group, all of it     PACKET_ADD_MEMBERSHIP, a bridge, a macvlan, an IP group, `ip link set promisc on`
+//	ports of a Switch                       hear all
+//	end B of a Cable between two hosts      hears all unless CableOptions.HardwareB is set
+//
+// Hardware says what else a NIC is like: few filter slots, one MAC only, deaf to promiscuity, VLANs filtered, no segmentation,
+// and on a Wire a carrier that is late, that a change of MTU or MAC takes, or after which frames or the speed come later.
 //
 // A Switch swallows LACPDUs, as bridges do. OVS is one that speaks LACP: Open vSwitch, in a Host that is joined to
 // others by cables; for it alone a package has to be installed.

@@ -23,6 +23,7 @@ type member struct {
 	epoch  epoch
 	done   chan struct{} // closed when run has ended
 	ear    ear
+	groups groupFilter
 	failed int // receptions in a row
 
 	errands  errands
@@ -33,6 +34,7 @@ type member struct {
 	facts   [nic.ReceiveBatch]fact
 	merger  frame.Merger
 	merge   bool  // the adapter takes UDP super-frames
+	tunnel  bool  // the adapter takes super-frames of tunnels by UDP
 	lately  int64 // for guests
 	allowed allowance
 	tally   tally
@@ -44,7 +46,7 @@ type member struct {
 // newMember makes a member that is not running. The caller holds the relay's mutex.
 func newMember(r *Relay, id int, s *nic.Socket) *member {
 	s.OnPanic(r.panicked)
-	m := &member{r: r, id: id, socket: s, queue: r.adapter.Queues()[0], merge: r.adapter.Offloads().USO(),
+	m := &member{r: r, id: id, socket: s, queue: r.adapter.Queues()[0], merge: r.adapter.Offloads().USO(), tunnel: r.adapter.Offloads().Tunnel(),
 		heard: r.accounts[id].hearing(), done: make(chan struct{})}
 	m.ear.m, m.ear.done = m, make(chan struct{})
 	m.errands.begin()
@@ -144,6 +146,7 @@ func (m *member) choose(u *Rule) {
 			continue
 		}
 		v.Unmarshal(b)
+		tunnel := v.Tunnelled(&h) && frame.FindInner(v, b[frame.VnetLen:], &h)
 		frames, bytes := frame.WireCount(v, &h, len(b)-frame.VnetLen)
 		if isSlow(&h) {
 			m.frames[m.at], m.facts[m.at] = b, fact{protocol: h.Protocol, slow: true}
@@ -153,12 +156,12 @@ func (m *member) choose(u *Rule) {
 			m.tally.drops[team.DropReflected] += uint64(frames)
 			continue
 		}
-		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes)}
+		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), tunnel: tunnel}
 		whose, drop := u.Accept(m.id, h.Dst, m.r.guests.has(m.lately, h.Dst))
 		if whose == ForNobody && u.Astray(m.id, h.Dst) {
 			m.tally.other += uint64(frames)
 		}
-		if whose != ForNobody && !nic.Prepare(b, &v, &h) {
+		if whose != ForNobody && !tunnel && !nic.Prepare(b, &v, &h) {
 			whose, drop = ForNobody, team.DropMalformed
 		}
 		if whose == ForNobody {
@@ -201,7 +204,7 @@ func (m *member) deliver() {
 			m.slow(b, f.protocol)
 			continue
 		}
-		if drop, ok := m.write(b); !ok {
+		if drop, ok := m.write(b, f.tunnel); !ok {
 			m.tally.drops[drop] += uint64(f.frames)
 			continue
 		}
@@ -226,14 +229,17 @@ func (m *member) recovered() {
 }
 
 // write gives a frame to the adapter.
-func (m *member) write(b []byte) (team.Drop, bool) {
+func (m *member) write(b []byte, tunnel bool) (team.Drop, bool) {
+	if tunnel {
+		return m.writeTunnel(b)
+	}
 	for {
 		switch _, err := m.queue.Write(b); err {
 		case nil:
 			return 0, true
 		case unix.EINTR:
 		case unix.EINVAL:
-			if b[1] == frame.GSOUDPL4 && m.segment(b) {
+			if frame.GSOAt(b) == frame.GSOUDPL4 && m.segment(b) {
 				// The frame was good: some kernels refuse such as they should take.
 				m.merge = false
 				return 0, true

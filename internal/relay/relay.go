@@ -72,7 +72,8 @@ type Relay struct {
 	rule    atomic.Pointer[Rule]
 	members [modes.MaxMembers]atomic.Pointer[member]
 	tx      *transmitter
-	filters *filters
+	filters *background
+	groups  *background
 	markers *markers
 
 	accounts  [modes.MaxMembers]account
@@ -107,8 +108,7 @@ func New(o Options) (*Relay, error) {
 	if err := r.tx.start(); err != nil {
 		return nil, fmt.Errorf("start relay: %w", err)
 	}
-	r.filters, r.markers = newFilters(), newMarkers()
-	go r.keepFilters()
+	r.filters, r.groups, r.markers = runInBackground(r.setFilters), runInBackground(r.setGroups), newMarkers()
 	go r.markers.run(r)
 	return r, nil
 }
@@ -166,6 +166,7 @@ func (r *Relay) enter(id int, l team.Link, s *nic.Socket) error {
 	go m.ear.run()
 	if r.rule.Load() != seen {
 		r.filters.due()
+		r.groups.due()
 	}
 	return nil
 }
@@ -273,6 +274,7 @@ func (r *Relay) Close() error {
 	r.closed = true
 	errs := []error{r.tx.end()}
 	r.filters.end()
+	r.groups.end()
 	r.markers.end()
 	for id := range r.members {
 		errs = append(errs, r.end(r.detach(id)))

@@ -19,6 +19,26 @@ var suites = []suite{
 	{Package: "internal/tap", Timeout: 5 * time.Minute},
 	{Package: "internal/nic", Timeout: 5 * time.Minute},
 	{
+		Package: "internal/lab", Timeout: 5 * time.Minute,
+		Only: []string{
+			"TestNICsFilter", "TestNICsFilterAtOnce", "TestNICsFilterManyGroups", "TestNICFiltersInAnotherSlot", "TestHardware",
+			"TestFilteredFrameIsNoError", "TestPortsOfSwitchesHearAll", "TestCableRefusesWhatVethCannot",
+			"TestNICResets", "TestNICStaysInReset", "TestSpeedComesLater", "TestNICLosesFirstFrames", "TestCarrierIsLate",
+			"TestLateCarrierMissesABlink", "TestOffloads", "TestTagInsertion", "TestLinesCarryAndCut", "TestNICLooksReal", "TestNICFaults",
+		},
+		Left: []left{
+			{Why: noTCX, Below: "6.6", Tests: []string{"TestCableSwallows", "TestLAG", "TestLAGHold"}},
+			{Why: tooMuch, Tests: []string{"TestShape", "TestStreamFast", "TestSwitch"}},
+			{Why: tooSoon, Tests: []string{"TestStreamClean", "TestStreamSeesFaults", "TestStreamSeesCorruption", "TestStreamMeasuresGap", "TestWitness"}},
+			{Why: noSwitch, Tests: []string{"TestOVSPartner"}},
+			{Why: anyKernel, Tests: []string{
+				"TestClippedGaps", "TestTally", "TestTallyAgainstSets", "TestGap", "TestOverlap", "TestTimetable", "TestIsolatedNamespaces", "TestHostSeparation",
+				"TestCloseEndsDaemons", "TestKillLeavesNothing", "TestClosedHostIsDead", "TestSnapshotSeesChanges", "TestDiff", "TestFetch", "TestTransferEnds", "TestLoadAndEcho",
+			}},
+		},
+		Quick: []string{"TestNICsFilter", "TestHardware"},
+	},
+	{
 		Package: "internal/host", Timeout: 12 * time.Minute,
 		Left: []left{
 			{Why: tooLong, Tests: []string{
@@ -57,7 +77,8 @@ var suites = []suite{
 			"TestPrivileges", "TestCheck", "TestDryRun", "TestProgramsOfOthers", "TestProgramsEndWithTheProcess",
 			"TestNICSetDown", "TestTagsPass", "TestNothingComesTwice", "TestDuplicateAddressDetection",
 			"TestModesCarryTraffic", "TestBroadcastOnSeparateNetworks", "TestLACPBetweenTwo", "TestLACPNobodyAnswers", "TestLACPOutOfReach",
-			"TestNetworkComesFirst",
+			"TestNetworkComesFirst", "TestIPv6AloneOverVirtioNICs",
+			"TestUdevLeavesTheAdapterAlone", "TestUdevIsUndone", "TestAdapterMACByHand",
 		},
 		Left: []left{
 			{Why: noTCX, Below: "6.6", Tests: []string{"TestProgramsOfOthers"}},
@@ -88,6 +109,9 @@ var suites = []suite{
 				"TestStoppedAndRestored", "TestDeleteWithoutANIC", "TestNotify", "TestReplaceIsWholeOrNotAtAll", "TestReadPastRefuses", "TestEventsOf",
 			}},
 		},
-		Quick: []string{"TestWithoutCapability", "TestModesCarryTraffic", "TestTagsPass", "TestNothingComesTwice"},
+		Quick: []string{
+			"TestWithoutCapability", "TestModesCarryTraffic", "TestTagsPass", "TestNothingComesTwice",
+			"TestIPv6AloneOverVirtioNICs",
+		},
 	},
 }
