@@ -117,7 +117,7 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 	if !maps.Equal(had, e.homes) {
 		e.replan() // with what homes have become
 	}
-	eff.Send = append(e.teach(changed), e.teach(e.pinned(&was))...)
+	eff.Send = append(e.teach(changed), e.pinned(&was)...)
 	if !slices.Equal(pinned, e.plan.Slots) && len(e.st.Behind) > 0 {
 		eff.Tell |= TellBehind
 	}
@@ -138,19 +138,18 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 	return eff
 }
 
-// pinned returns where the MACs behind the adapter are from now on that were not known before: until then the
-// active member has sent for them, and switches have learnt that.
-func (e *elb) pinned(was *State) map[frame.MAC]int {
-	homes := map[frame.MAC]int{}
-	for _, m := range e.st.Behind {
-		if _, known := slices.BinarySearch(was.Behind, m); known {
+// pinned returns learning frames of who is behind the adapter and was not known before: until then the active member
+// has sent for them, and switches have learnt that.
+func (e *elb) pinned(was *State) (sends []Send) {
+	for _, s := range e.st.Behind {
+		if _, known := slices.BinarySearch(was.Behind, s); known {
 			continue
 		}
-		if id := e.plan.Pin(m); id >= 0 && id != e.active {
-			homes[m] = id
+		if id := e.plan.Pin(s.MAC()); id >= 0 && id != e.active {
+			sends = append(sends, Send{Member: id, Frame: frame.RARP(s.MAC(), s.VLAN())})
 		}
 	}
-	return homes
+	return sends
 }
 
 // Plan returns the Plan in force.
@@ -285,7 +284,7 @@ func (e *elb) teach(homes map[frame.MAC]int) (sends []Send) {
 		if !e.used[m] && slices.ContainsFunc(e.st.Members, func(mem Member) bool { return mem.MAC == m }) {
 			continue // of a member that joins: its heir's frame could overtake its own
 		}
-		sends = append(sends, Send{Member: homes[m], Frame: frame.RARP(m)})
+		sends = append(sends, Send{Member: homes[m], Frame: frame.RARP(m, 0)})
 	}
 	return sends
 }

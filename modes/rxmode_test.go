@@ -74,7 +74,7 @@ func TestRxMode(t *testing.T) {
 	tests := []struct {
 		name   string
 		rx     RxMode
-		behind []frame.MAC
+		behind []frame.Station
 		want   Plan // Groups, AllMulti, Promiscuous
 	}{
 		{name: "nothing"},
@@ -82,7 +82,7 @@ func TestRxMode(t *testing.T) {
 		{name: "too long a list", rx: RxMode{Groups: many}, want: Plan{AllMulti: true}},
 		{name: "allmulti", rx: RxMode{Groups: many[:1], AllMulti: true}, want: Plan{AllMulti: true}},
 		{name: "promiscuous", rx: RxMode{Promiscuous: true}, want: Plan{Promiscuous: true}},
-		{name: "guests", behind: []frame.MAC{0x020000000500}, want: Plan{Promiscuous: true}},
+		{name: "guests", behind: []frame.Station{frame.StationOf(0x020000000500, 0)}, want: Plan{Promiscuous: true}},
 	}
 	for _, kind := range []Kind{ELB, ActiveBackup, XOR, RoundRobin, Broadcast, LACP} {
 		for _, tt := range tests {

@@ -355,13 +355,16 @@ func (l *Loop) fromDatapath(now time.Time, c Control, out *Output) {
 			l.effects(now, l.mode.Handle(now, modes.Received{Member: c.Member, Frame: c.Frame}), out)
 		}
 	case ControlBehind:
-		own := c.MAC == l.adapter
+		mac := c.Station.MAC()
+		own := mac == l.adapter
 		for _, m := range l.members {
-			own = own || c.MAC == m.link.MAC
+			own = own || mac == m.link.MAC
 		}
 		if !own {
-			l.behind.add(now, c.MAC)
+			l.behind.add(now, c.Station)
 		}
+	case ControlElsewhere:
+		l.behind.elsewhere(now, c.Station)
 	case ControlRefused:
 		l.refused(now, c, out)
 	case ControlGroups:

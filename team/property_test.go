@@ -313,7 +313,11 @@ func TestLoopProperties(t *testing.T) {
 			},
 			"guest": func(t *rapid.T) {
 				w.t = t
-				w.do(FromDatapath{Control{Kind: ControlBehind, Member: -1, MAC: frame.MAC(0x0200_0000_5000 + uint64(w.pick("guest")))}})
+				w.do(FromDatapath{Control{Kind: ControlBehind, Member: -1, Station: frame.StationOf(0x0200_0000_5000+frame.MAC(w.pick("guest")), uint16(w.pick("VLAN")%2))}})
+			},
+			"guest moves": func(t *rapid.T) {
+				w.t = t
+				w.do(FromDatapath{Control{Kind: ControlElsewhere, Member: -1, Station: frame.StationOf(0x0200_0000_5000+frame.MAC(w.pick("guest")), uint16(w.pick("VLAN")%2))}})
 			},
 			"seen": func(t *rapid.T) {
 				w.t = t

@@ -199,13 +199,13 @@ func (l *Loop) address(out *Output) {
 	if out.Tell&modes.TellBehind == 0 {
 		return
 	}
-	for _, mac := range l.plan.Behind {
+	for _, s := range l.plan.Stations {
 		if !l.plan.PerMember {
 			for _, id := range out.Via {
-				out.Behind = append(out.Behind, Behind{MAC: mac, Member: id})
+				out.Behind = append(out.Behind, Behind{Station: s, Member: id})
 			}
-		} else if id := l.plan.Pin(mac); id >= 0 {
-			out.Behind = append(out.Behind, Behind{MAC: mac, Member: id})
+		} else if id := l.plan.Pin(s.MAC()); id >= 0 {
+			out.Behind = append(out.Behind, Behind{Station: s, Member: id})
 		}
 	}
 }

@@ -70,7 +70,7 @@ func lockOf(b *bed, slot int) *uint32 {
 func TestSharedWordsAreAligned(t *testing.T) {
 	for name, all := range map[string]map[string]place{
 		"ledger": placesOf[programLedger](), "plan": placesOf[programPlan](), "control": placesOf[programControl](), "row": placesOf[programRow](),
-		"address": placesOf[programAddress](),
+		"address": placesOf[programAddress](), "station": placesOf[programStation](),
 	} {
 		for field, p := range all {
 			if !strings.HasSuffix(field, "[]") && field != "all" && p.Offset%p.Size != 0 {
@@ -156,6 +156,9 @@ func TestConstantsAreThePrograms(t *testing.T) {
 		"DROP_REFLECTED": uint64(team.DropReflected), "DROP_ADAPTER": uint64(team.DropAdapter), "DROP_SOCKET": uint64(team.DropSocket),
 
 		"MARK_BITS": modes.MarkBits, "KNOWN_FACTOR": knownFactor, "KNOWN_WORDS": uint64(len(programPlan{}.Known)), "OWN": kindOwn, "BEHIND": kindBehind,
+
+		"GUEST_TIME": uint64(relay.GuestTime), "ELSEWHERE_AFTER": uint64(relay.ElsewhereAfter), "TELL_EVERY": uint64(tellEvery),
+		"SERVICE_TAG": frame.ServiceTag, "VLAN_BITS": frame.VLANBits,
 	}
 	all := constants(t)
 	got := maps.Clone(all)

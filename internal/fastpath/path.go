@@ -49,6 +49,7 @@ type Path struct {
 	links   [modes.MaxMembers]*team.Link
 	hooks   [modes.MaxMembers]io.Closer
 	egress  io.Closer
+	moves   *elsewhere
 	past    counts // of programs that are no more
 	heard   modes.Heard
 	base    counts // when the NIC that is counted came

@@ -1,6 +1,7 @@
 package fastpath
 
 import (
+	"errors"
 	"sync/atomic"
 
 	"nicteam/internal/frame"
@@ -17,10 +18,13 @@ func (k *kernel) put(pl *modes.Plan, links *[modes.MaxMembers]*team.Link) error 
 	if err != nil {
 		return err
 	}
+	if err := k.stations.add(pl.Stations); err != nil {
+		return err
+	}
 	k.plans[next].View = view
 	atomic.StoreUint32(&k.control.Active, next)
 	k.settle()
-	return k.addresses.trim(view)
+	return errors.Join(k.addresses.trim(view), k.stations.trim(pl.Stations))
 }
 
 // planOf is a Plan as the programs read it; all are its entries.

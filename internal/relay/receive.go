@@ -29,16 +29,17 @@ type member struct {
 	errands  errands
 	handover *handover // nil: none is under way
 
-	n, at   int                      // the batch, and the frame in hand
-	frames  [nic.ReceiveBatch][]byte // what is for the adapter; nil: nothing, or part of an earlier one
-	facts   [nic.ReceiveBatch]fact
-	merger  frame.Merger
-	merge   bool  // the adapter takes UDP super-frames
-	tunnel  bool  // the adapter takes super-frames of tunnels by UDP
-	lately  int64 // for guests
-	allowed allowance
-	tally   tally
-	heard   *modes.Heard // bytes for us, atomics; of the account
+	n, at     int                      // the batch, and the frame in hand
+	frames    [nic.ReceiveBatch][]byte // what is for the adapter; nil: nothing, or part of an earlier one
+	facts     [nic.ReceiveBatch]fact
+	merger    frame.Merger
+	merge     bool  // the adapter takes UDP super-frames
+	tunnel    bool  // the adapter takes super-frames of tunnels by UDP
+	lately    int64 // for guests
+	sightings Sightings
+	allowed   allowance
+	tally     tally
+	heard     *modes.Heard // bytes for us, atomics; of the account
 
 	pace pace // the transmitter's goroutine's
 }
@@ -152,12 +153,12 @@ func (m *member) choose(u *Rule) {
 			m.frames[m.at], m.facts[m.at] = b, fact{protocol: h.Protocol, slow: true}
 			continue
 		}
-		if u.IsOwn(h.Src) || m.r.guests.has(m.lately, h.Src) {
+		if u.IsOwn(h.Src) || m.reflected(u, h.In(h.Src, b[frame.VnetLen:])) {
 			m.tally.drops[team.DropReflected] += uint64(frames)
 			continue
 		}
 		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), tunnel: tunnel}
-		whose, drop := u.Accept(m.id, h.Dst, m.r.guests.has(m.lately, h.Dst))
+		whose, drop := u.Accept(m.id, h.Dst, m.r.guests.has(m.lately, h.In(h.Dst, b[frame.VnetLen:])))
 		if whose == ForNobody && u.Astray(m.id, h.Dst) {
 			m.tally.other += uint64(frames)
 		}
@@ -189,6 +190,16 @@ func (m *member) choose(u *Rule) {
 		}
 		m.frames[m.at], m.facts[m.at] = b, f
 	}
+}
+
+// reflected reports whether a frame from s is taken for one that the adapter has sent, come back. What comes from a guest
+// later than that is a sign that it has moved.
+func (m *member) reflected(u *Rule, s frame.Station) bool {
+	since := m.r.guests.since(m.lately, s)
+	if since >= ElsewhereAfter && u.isStation(s) && m.sightings.New(m.r.clock.now(), s) {
+		m.r.Elsewhere(s)
+	}
+	return since < GuestTime
 }
 
 // deliver gives the adapter what is for it, and the control loop slow protocols, from the frame in hand on. It returns early when one panics, as choose does.

@@ -82,11 +82,14 @@ func (u *Rule) Astray(id int, dst frame.MAC) bool {
 
 func (u *Rule) isBehind(m frame.MAC) bool { return has(u.Behind, m) }
 
-// isAgeing reports whether the control loop wants to hear that m, which lives behind the adapter, still sends.
-func (u *Rule) isAgeing(m frame.MAC) bool { return has(u.Ageing, m) }
+// isStation reports whether s is known to live behind the adapter.
+func (u *Rule) isStation(s frame.Station) bool { return has(u.Stations, s) }
+
+// isAgeing reports whether the control loop wants to hear that s, which lives behind the adapter, still sends.
+func (u *Rule) isAgeing(s frame.Station) bool { return has(u.Ageing, s) }
 
 // has reports whether m is in a sorted list, which is empty most of the time.
-func has(list []frame.MAC, m frame.MAC) bool {
+func has[T frame.MAC | frame.Station](list []T, m T) bool {
 	if len(list) == 0 {
 		return false
 	}
