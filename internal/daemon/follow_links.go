@@ -53,7 +53,7 @@ const mtuKey = "adapter mtu"
 // followMTU takes the members along to the MTU that somebody gave the adapter, or puts the adapter's back.
 func (s *session) followMTU(ctx context.Context, a host.LinkFacts) error {
 	if err := s.setMTU(ctx, a.MTU); err != nil {
-		err = errors.Join(err, s.host.SetMTU(s.adapter.Index(), s.mtu))
+		err = errors.Join(err, s.host.SetMTU(s.adapter.Index(), s.mtu, nil))
 		why := fmt.Sprintf("the MTU of %s was set to %d and is put back to %d: %v", a.Name, a.MTU, s.mtu, err)
 		s.team.Record("mtu-refused", "", why)
 		return s.team.Warn(ctx, mtuKey, why)
@@ -65,12 +65,15 @@ func (s *session) followMTU(ctx context.Context, a host.LinkFacts) error {
 	return nil
 }
 
-// setMTU gives adapter and members an MTU, all or none of them. The caller holds changing.
+// setMTU gives adapter and members an MTU, all or none of them. The control loop knows of each member as it comes: one
+// that is too small yet is not used once another can carry. The caller holds changing.
 func (s *session) setMTU(ctx context.Context, mtu int) error {
-	if err := s.host.SetMTU(s.adapter.Index(), mtu); err != nil {
-		return err
-	}
+	was := s.mtu
 	s.mtu = mtu
+	if err := s.host.SetMTU(s.adapter.Index(), mtu, func() { _ = s.observe(ctx) }); err != nil {
+		s.mtu = was
+		return errors.Join(err, s.observe(ctx))
+	}
 	return errors.Join(s.observe(ctx), s.team.Warn(ctx, mtuKey, ""))
 }
 

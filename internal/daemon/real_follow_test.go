@@ -2,11 +2,13 @@ package daemon_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -108,6 +110,32 @@ func TestMTUByHand(t *testing.T) {
 		run.ended(t, "delete")
 		w.same("after delete", before)
 	})
+}
+
+// TestMTUOfNICsThatReset: NICs that lose their link with another MTU do so one after the other, by hand and by set.
+func TestMTUOfNICsThatReset(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 3, Hardware: lab.Hardware{Reset: 300 * time.Millisecond}})
+	w.create(nics(3))
+	conn := w.lifeline()
+	for _, mtu := range []string{"9000", "1500"} {
+		w.ip("link set team0 mtu " + mtu)
+		want := fmt.Sprintf("[%[1]s %[1]s %[1]s %[1]s]", mtu)
+		w.await("all came to "+mtu, func(s *team.Status) bool {
+			return s.State == "up" && fmt.Sprint(w.mtus(append(nics(3), teamName)...)) == want
+		})
+		conn.works("by hand with " + mtu)
+	}
+	w.set("mtu=2000")
+	w.awaitMTU(2000, nics(3)...)
+	w.await("all are back", func(s *team.Status) bool { return s.State == "up" })
+	conn.works("by set")
+	if said := w.said("team-down"); len(said) != 0 {
+		t.Errorf("all were without a link at once: %q", said)
+	}
+	if said := w.said("member-down"); len(said) < 9 {
+		t.Errorf("members did not lose their links: %q", said)
+	}
 }
 
 // TestMTUThatANICCannotHave puts the adapter's MTU back where a member does not come along, and says so until the next
@@ -217,8 +245,8 @@ func (tr *traffic) both() []lab.Report {
 }
 
 // TestMACByHand gives NICs other addresses under traffic, that which lent the adapter its own, too: connections go on,
-// nothing is doubled, peers are told, and the NICs are given back with what they lent. A NIC that filters loses what comes
-// for an address that it has no more, until it is given that to take in.
+// nothing is doubled, peers are told, and the NICs are given back with what they lent. A NIC that filters loses what
+// comes for an address that it has no more, until it is given that to take in.
 func TestMACByHand(t *testing.T) {
 	for _, mode := range []string{"elb", "active-backup"} {
 		t.Run(mode, func(t *testing.T) {

@@ -204,8 +204,10 @@ func (h *Host) Facts(index int) (LinkFacts, error) {
 }
 
 // SetMTU gives the adapter and the members another MTU, or none of them. While they differ the members' is never the
-// smaller one, so no frame is too large for its member. The error is a *team.Problem where nothing was tried.
-func (h *Host) SetMTU(adapter, mtu int) (err error) {
+// smaller one, so no frame is too large for its member. Members are changed one after the other, each once the one
+// before has its link again; came, when not nil, is called after each. The error is a *team.Problem where nothing was
+// tried.
+func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	j, err := h.begun()
@@ -243,7 +245,12 @@ func (h *Host) SetMTU(adapter, mtu int) (err error) {
 		err := h.setMTU(l, mtu)
 		if err == nil && l != a {
 			err = h.keepIPv6Off(l, mtu)
-			h.awaitLink(l)
+			if i+1 < len(links) && links[i+1] != a && l.Attrs().MTU != mtu {
+				h.awaitLink(l)
+			}
+			if came != nil {
+				came()
+			}
 		}
 		if err != nil && !errors.Is(err, unix.ENODEV) {
 			return errors.Join(err, h.backToMTUs(links[:i+1]))
@@ -252,8 +259,12 @@ func (h *Host) SetMTU(adapter, mtu int) (err error) {
 	return nil
 }
 
-// resetTime bounds the wait for a NIC to come back that has begun anew. Copper takes two to four seconds to agree.
-const resetTime = 5 * time.Second
+const (
+	// resetBegins is how soon after a change a NIC that begins anew has no link.
+	resetBegins = 50 * time.Millisecond
+	// resetTime bounds the wait until it has one again. Copper takes two to four seconds to agree.
+	resetTime = 5 * time.Second
+)
 
 // awaitLink waits until a NIC has a link again that had one: many drivers begin anew with another MTU, and not all
 // members are to be without a link at once.
@@ -262,7 +273,11 @@ func (h *Host) awaitLink(was netlink.Link) {
 	if a.RawFlags&unix.IFF_LOWER_UP == 0 {
 		return
 	}
-	for end := time.Now().Add(resetTime); !h.probe.carrier(a.Index) && time.Now().Before(end); {
+	linked := func() bool { return h.probe.carrier(a.Index) }
+	for end := time.Now().Add(resetBegins); linked() && time.Now().Before(end); {
+		time.Sleep(2 * time.Millisecond)
+	}
+	for end := time.Now().Add(resetTime); !linked() && time.Now().Before(end); {
 		time.Sleep(10 * time.Millisecond)
 	}
 }

@@ -80,15 +80,15 @@ func TestSetMTU(t *testing.T) {
 			}
 		}
 	}
-	must(t, h.SetMTU(adapter, 3000))
+	must(t, h.SetMTU(adapter, 3000, nil))
 	is("larger", 3000)
-	must(t, h.SetMTU(adapter, 1400))
+	must(t, h.SetMTU(adapter, 1400, nil))
 	is("smaller", 1400)
 
 	// A driver refuses without having said so before.
 	for _, mtu := range []int{9000, 1300} {
 		broken = "of nb to "
-		err := h.SetMTU(adapter, mtu)
+		err := h.SetMTU(adapter, mtu, nil)
 		broken = "nothing"
 		if err == nil || !strings.Contains(err.Error(), "nb") {
 			t.Errorf("to %d: %v", mtu, err)
@@ -97,7 +97,7 @@ func TestSetMTU(t *testing.T) {
 	}
 	// It was the adapter that somebody set.
 	run(t, "ip link set "+teamName+" mtu 2000")
-	must(t, h.SetMTU(adapter, 2000))
+	must(t, h.SetMTU(adapter, 2000, nil))
 	is("after the adapter", 2000)
 
 	must(t, finish(w, h))
@@ -123,7 +123,7 @@ func TestSetMTUOneNICAfterTheOther(t *testing.T) {
 		}
 		return nil
 	}
-	must(t, h.SetMTU(adapter, 4000))
+	must(t, h.SetMTU(adapter, 4000, nil))
 	must(t, <-back)
 	h.o.at = nil
 	if !met {
@@ -145,7 +145,7 @@ func TestSetMTUIsRefusedBefore(t *testing.T) {
 		1279: "IPv6 needs at least 1280, and team0 has fe80::7/64",
 	} {
 		var p *team.Problem
-		err := h.SetMTU(adapter, mtu)
+		err := h.SetMTU(adapter, mtu, nil)
 		if !errors.As(err, &p) || p.Kind != team.Usage || !strings.Contains(p.Why, why) || p.Fix == "" {
 			t.Errorf("%d: %v", mtu, err)
 		}
@@ -173,8 +173,8 @@ func TestStripKeepsIPv6Off(t *testing.T) {
 	}
 	off("stripped")
 	run(t, "echo 1 >/proc/sys/net/ipv6/conf/"+teamName+"/disable_ipv6")
-	must(t, h.SetMTU(adapter, 1000))
-	must(t, h.SetMTU(adapter, 1500))
+	must(t, h.SetMTU(adapter, 1000, nil))
+	must(t, h.SetMTU(adapter, 1500, nil))
 	off("and set")
 	must(t, finish(w, h))
 	compare(t, before, snapshot(t))
