@@ -21,10 +21,10 @@ var suites = []suite{
 	{
 		Package: "internal/lab", Timeout: 5 * time.Minute,
 		Only: []string{
-			"TestNICsFilter", "TestNICsFilterAtOnce", "TestNICsFilterManyGroups", "TestNICFiltersInAnotherSlot", "TestHardware",
+			"TestNICsFilter", "TestNICsFilterAtOnce", "TestNICsFilterManyGroups", "TestNICFiltersInAnotherSlot", "TestHardware", "TestVLANsOfASwitch",
 			"TestFilteredFrameIsNoError", "TestPortsOfSwitchesHearAll", "TestCableRefusesWhatVethCannot",
 			"TestNICResets", "TestNICStaysInReset", "TestSpeedComesLater", "TestNICLosesFirstFrames", "TestCarrierIsLate",
-			"TestLateCarrierMissesABlink", "TestOffloads", "TestTagInsertion", "TestLinesCarryAndCut", "TestNICLooksReal", "TestNICFaults",
+			"TestLateCarrierMissesABlink", "TestLateCarrierStartsAgain", "TestOffloads", "TestTagInsertion", "TestLinesCarryAndCut", "TestNICLooksReal", "TestNICFaults",
 		},
 		Left: []left{
 			{Why: noTCX, Below: "6.6", Tests: []string{"TestCableSwallows", "TestLAG", "TestLAGHold"}},
