@@ -31,6 +31,7 @@ var suites = []suite{
 			{Why: tooMuch, Tests: []string{"TestShape", "TestStreamFast", "TestSwitch"}},
 			{Why: tooSoon, Tests: []string{"TestStreamClean", "TestStreamSeesFaults", "TestStreamSeesCorruption", "TestStreamMeasuresGap", "TestWitness"}},
 			{Why: noSwitch, Tests: []string{"TestOVSPartner"}},
+			{Why: untried, Tests: []string{"TestUdevGivesAddresses"}},
 			{Why: anyKernel, Tests: []string{
 				"TestClippedGaps", "TestTally", "TestTallyAgainstSets", "TestGap", "TestOverlap", "TestTimetable", "TestIsolatedNamespaces", "TestHostSeparation",
 				"TestCloseEndsDaemons", "TestKillLeavesNothing", "TestClosedHostIsDead", "TestSnapshotSeesChanges", "TestDiff", "TestFetch", "TestTransferEnds", "TestLoadAndEcho",
