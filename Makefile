@@ -1,6 +1,6 @@
 # make demo   build and run the main job on private test hosts
 # make test   every test: unit, simulated, real (root)
-# The rest:   build install lint generate fmt test-unit sim bench fuzz cover
+# The rest:   build install lint generate fmt test-unit sim soak bench fuzz cover
 
 GO          ?= go
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -16,13 +16,16 @@ ALONE        = ./internal/sim ./modes/... ./monitor/chart
 # For example: make bench BENCHFLAGS="-only tcp -rounds 9"
 BENCHFLAGS  ?=
 KERNELFLAGS ?=
+ROUNDS      ?= 5
+# Tests that judge more with -soak.
+SOAK        ?= FailoverGap|NICUnplugged|ELBAdoptsADeadMembersAddress|ELBSwitchesLive
 SEEDS       ?= 1000
 START       ?= 0
 
 # A program with the race detector waits at its end for a second, unless told not to; tests start hundreds.
 export GORACE ?= atexit_sleep_ms=0
 
-.PHONY: build install demo test test-unit test-kernels sim bench fuzz lint generate fmt cover tools clean
+.PHONY: build install demo test test-unit test-kernels sim soak bench fuzz lint generate fmt cover tools clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/nicteam ./cmd/nicteam
@@ -50,6 +53,11 @@ test-unit:
 # Random worlds of the simulated network: SEEDS of them, from START on (0: anywhere).
 sim:
 	$(GO) test -run 'RandomWorlds' -timeout 60m ./internal/sim -v -seeds $(SEEDS) -start $(START)
+
+# What a machine full of other work decides and `make test` only tells: gaps and losses of failovers and changes, ROUNDS
+# times. The machine should have nothing else to do.
+soak: build tools
+	$(GO) test -timeout 120m -count $(ROUNDS) -run '$(SOAK)' ./internal/daemon -soak
 
 bench: build
 	packaging/need openvswitch-switch iperf3 iproute2

@@ -90,11 +90,13 @@ type Plan struct {
 	// sends go to the control loop, which sends them on; of those that come in for one host it gets a copy.
 	PerMember bool
 
-	Adapter     frame.MAC   // the adapter's address
-	Own         []frame.MAC // adapter, members, behind: a received frame from one of these is our own come back
-	Behind      []frame.MAC // sorted: source addresses seen behind the adapter (bridge, VM, macvlan)
-	Ageing      []frame.MAC // sorted, of Behind: the control loop wants to hear when one of these sends
-	Promiscuous bool        // members receive what is for any address
+	Adapter     frame.MAC             // the adapter's address
+	MACs        [MaxMembers]frame.MAC // the members' own addresses, 0 for ids that are no member's
+	Own         []frame.MAC           // adapter, members, behind: a received frame from one of these is our own come back
+	Behind      []frame.MAC           // sorted: source addresses seen behind the adapter (bridge, VM, macvlan)
+	Stations    []frame.Station       // sorted: those addresses in the VLANs that they were seen in; the control loop wants to hear of others
+	Ageing      []frame.Station       // sorted, of Stations: the control loop wants to hear when one of these sends
+	Promiscuous bool                  // members receive what is for any address
 
 	// Filter is, a member, the unicast addresses its NIC must take in besides its own.
 	Filter [MaxMembers][]frame.MAC

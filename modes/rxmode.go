@@ -12,6 +12,7 @@ type RxMode struct {
 	Groups      []frame.MAC // sorted
 	AllMulti    bool
 	Promiscuous bool
+	VLANs       bool // there are VLANs on the adapter
 }
 
 // MaxGroups is how many groups a NIC is asked for one by one; of more it is asked for all. NICs have filters for some
@@ -23,9 +24,10 @@ const MaxGroups = 256
 func (pl *Plan) receive(st *State) {
 	for _, m := range st.Members {
 		pl.GroupMembers = pl.GroupMembers.With(m.ID)
+		pl.Promiscuous = pl.Promiscuous || st.RxMode.VLANs && m.VLANFilter
 	}
 	// Frames to a MAC behind the adapter are addressed to none of ours.
-	pl.Promiscuous = st.RxMode.Promiscuous || len(st.Behind) > 0
+	pl.Promiscuous = pl.Promiscuous || st.RxMode.Promiscuous || len(st.Behind) > 0
 	if pl.AllMulti = st.RxMode.AllMulti || len(st.RxMode.Groups) > MaxGroups; !pl.AllMulti {
 		pl.Groups = slices.Clone(st.RxMode.Groups)
 	}

@@ -74,7 +74,8 @@ func TestRxMode(t *testing.T) {
 	tests := []struct {
 		name   string
 		rx     RxMode
-		behind []frame.MAC
+		behind []frame.Station
+		filter bool // members filter VLANs
 		want   Plan // Groups, AllMulti, Promiscuous
 	}{
 		{name: "nothing"},
@@ -82,13 +83,19 @@ func TestRxMode(t *testing.T) {
 		{name: "too long a list", rx: RxMode{Groups: many}, want: Plan{AllMulti: true}},
 		{name: "allmulti", rx: RxMode{Groups: many[:1], AllMulti: true}, want: Plan{AllMulti: true}},
 		{name: "promiscuous", rx: RxMode{Promiscuous: true}, want: Plan{Promiscuous: true}},
-		{name: "guests", behind: []frame.MAC{0x020000000500}, want: Plan{Promiscuous: true}},
+		{name: "VLANs", rx: RxMode{VLANs: true}},
+		{name: "VLANs on NICs that filter them", rx: RxMode{VLANs: true}, filter: true, want: Plan{Promiscuous: true}},
+		{name: "none on NICs that filter VLANs", filter: true},
+		{name: "guests", behind: []frame.Station{frame.StationOf(0x020000000500, 0)}, want: Plan{Promiscuous: true}},
 	}
 	for _, kind := range []Kind{ELB, ActiveBackup, XOR, RoundRobin, Broadcast, LACP} {
 		for _, tt := range tests {
 			t.Run(kind.String()+": "+tt.name, func(t *testing.T) {
 				st := state(kind, 2)
 				st.RxMode, st.Behind = tt.rx, tt.behind
+				for i := range st.Members {
+					st.Members[i].VLANFilter = tt.filter
+				}
 				pl := start(st).Plan()
 				if d := cmp.Diff(tt.want, Plan{Groups: pl.Groups, AllMulti: pl.AllMulti, Promiscuous: pl.Promiscuous}); d != "" {
 					t.Errorf("-want +got\n%s", d)

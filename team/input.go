@@ -123,6 +123,7 @@ func (FromDatapath) isInput()  {}
 func (Flooding) isInput()      {}
 func (Measured) isInput()      {}
 func (AdapterRxMode) isInput() {}
+func (Observed) isInput()      {}
 func (OnDatapath) isInput()    {}
 func (Announced) isInput()     {}
 func (AskPeers) isInput()      {}
@@ -132,7 +133,8 @@ func (Tick) isInput()          {}
 
 // MemberInfo is what the host knows of a member's NIC.
 type MemberInfo struct {
-	Driver string
-	MTU    int
-	OwnMAC bool // takes in frames for its own address only, as a Wi-Fi station does; modes decide by this
+	Driver     string
+	MTU        int
+	OwnMAC     bool // takes in frames for its own address only, as a Wi-Fi station does; modes decide by this
+	VLANFilter bool // drops frames with a VLAN tag unless it is promiscuous, and cannot do otherwise
 }

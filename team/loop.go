@@ -18,6 +18,7 @@ import (
 type Loop struct {
 	cfg     Config
 	adapter frame.MAC
+	mtu     int // the adapter's, 0 unknown
 	salt    uint64
 	newMode func(modes.Settings) (modes.Mode, error)
 
@@ -180,6 +181,8 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *Problem {
 	case AdapterRxMode:
 		l.dirty = l.dirty || !reflect.DeepEqual(in.RxMode, l.rxMode)
 		l.rxMode = in.RxMode
+	case Observed:
+		l.observed(now, in, out)
 	case OnDatapath:
 		if in.Name != l.path {
 			l.event(out, now, "datapath-changed", "", fmt.Sprintf("%s, was %s: %s", in.Name, l.path, in.Reason))
@@ -333,6 +336,7 @@ func (l *Loop) leave(now time.Time, in Leave, out *Output) *Problem {
 	l.disown(m.link.Name)
 	delete(l.warned, "filter "+m.link.Name)
 	delete(l.warned, "groups "+m.link.Name)
+	delete(l.warned, "mtu "+m.link.Name)
 	l.event(out, now, "member-removed", m.link.Name, "")
 	return nil
 }
@@ -351,13 +355,16 @@ func (l *Loop) fromDatapath(now time.Time, c Control, out *Output) {
 			l.effects(now, l.mode.Handle(now, modes.Received{Member: c.Member, Frame: c.Frame}), out)
 		}
 	case ControlBehind:
-		own := c.MAC == l.adapter
+		mac := c.Station.MAC()
+		own := mac == l.adapter
 		for _, m := range l.members {
-			own = own || c.MAC == m.link.MAC
+			own = own || mac == m.link.MAC
 		}
 		if !own {
-			l.behind.add(now, c.MAC)
+			l.behind.add(now, c.Station)
 		}
+	case ControlElsewhere:
+		l.behind.elsewhere(now, c.Station)
 	case ControlRefused:
 		l.refused(now, c, out)
 	case ControlGroups:

@@ -162,6 +162,12 @@ func (t *Team) Announce(ctx context.Context) error {
 	return err
 }
 
+// Observe says what the kernel says of the adapter and of members' NICs.
+func (t *Team) Observe(ctx context.Context, o Observed) error {
+	_, err := t.post(ctx, request{in: o})
+	return err
+}
+
 // Warn sets a warning that stands in the Status until it is cleared with an empty text.
 func (t *Team) Warn(ctx context.Context, key, text string) error {
 	_, err := t.post(ctx, request{in: Warn{Key: key, Text: text}})

@@ -71,7 +71,6 @@ func TestDatapathChangesLive(t *testing.T) {
 				tr.flows(4000)
 			}
 			out, in := tr.stop()
-			in.Lost -= min(in.Lost, w.noRoom())
 			for name, r := range map[string]lab.Report{"out": out, "in": in} {
 				if r.Lost > 20*uint64(len(changes)) || r.Duplicated+r.Reordered+r.Corrupt != 0 {
 					t.Errorf("%s: lost %d, doubled %d, overtaken %d, corrupt %d", name, r.Lost, r.Duplicated, r.Reordered, r.Corrupt)
@@ -82,17 +81,6 @@ func TestDatapathChangesLive(t *testing.T) {
 			}
 		})
 	}
-}
-
-// noRoom is how many frames the members' sockets had no room for: they hold what some 100 ms of a test's traffic are, so the
-// machine has let the team's process stand still for so long.
-func (w *world) noRoom() (n uint64) {
-	w.t.Helper()
-	for _, m := range w.status().Members {
-		n += m.DropReasons["socket"]
-	}
-	w.t.Logf("%d frames that box received never reached the team: the members' sockets were full", n)
-	return n
 }
 
 // TestDatapathChangesUnderLoad changes it while connections send as fast as they can, both ways.

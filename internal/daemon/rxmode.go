@@ -14,7 +14,7 @@ const (
 	rxModeEvery = 100 * time.Millisecond
 	// rxModeGap is the least time between two readings, however often groups are joined and left …
 	rxModeGap = 10 * time.Millisecond
-	// … and so much more a group, which takes a hundredth of that to read: thousands must not cost a processor.
+	// … and so much more a group, of which thousands must not cost a processor.
 	rxModeGroupGap = 50 * time.Microsecond
 )
 

@@ -19,7 +19,7 @@ import (
 type traffic struct {
 	t       testing.TB
 	w       *world
-	overrun uint64       // at the beginning
+	room    room         // at the beginning
 	out, in *lab.Running // out: box → peer
 }
 
@@ -30,7 +30,7 @@ func (w *world) traffic(s lab.Stream) *traffic {
 	s.Witness, err = lab.StartWitness()
 	labtest.Must(w.t, err)
 	w.t.Cleanup(func() { labtest.Check(w.t, s.Witness.Close()) })
-	tr := &traffic{t: w.t, w: w, overrun: w.overrun()}
+	tr := &traffic{t: w.t, w: w, room: w.noRoom()}
 	s.From, s.To, s.Address = w.box, w.peer, peer4
 	tr.out = labtest.Start(w.t, s)
 	s.From, s.To, s.Address = w.peer, w.box, box4
@@ -48,18 +48,7 @@ func (tr *traffic) flows(frames uint64) {
 	}
 }
 
-// overrun is how many frames the adapter's queue had no room for: it holds what some 100 ms of a test's traffic are, so
-// the machine has let the team's process stand still for so long.
-func (w *world) overrun() uint64 {
-	l, err := w.box.Handle().LinkByName(teamName)
-	if err != nil || l.Attrs().Statistics == nil {
-		return 0
-	}
-	return l.Attrs().Statistics.TxDropped
-}
-
-// stop ends both streams and returns what came of them. Frames that the adapter's queue had no room for are not held
-// against the team.
+// stop ends both streams and returns what came of them. Frames that queues had no room for are not held against the team.
 func (tr *traffic) stop() (out, in lab.Report) {
 	tr.t.Helper()
 	// Both wait for a while where frames were lost.
@@ -71,12 +60,17 @@ func (tr *traffic) stop() (out, in lab.Report) {
 	}()
 	out, err := tr.out.Stop()
 	labtest.Must(tr.t, errors.Join(err, <-ended))
+	r := tr.w.noRoom().less(tr.room)
 	tr.t.Logf("box → peer: %v", out)
-	if n := min(tr.w.overrun()-tr.overrun, out.Lost); n > 0 {
-		tr.t.Logf("%d of those lost never reached the team: the adapter's queue was full", n)
+	if n := min(r.adapter+r.nics, out.Lost); n > 0 {
+		tr.t.Logf("%d of those lost are not the team's: %d had no room in the adapter's queue, %d in the NICs'", n, r.adapter, r.nics)
 		out.Lost -= n
 	}
 	tr.t.Logf("peer → box: %v", in)
+	if n := min(r.ports+r.sockets, in.Lost); n > 0 {
+		tr.t.Logf("%d of those lost never reached the team: %d had no room in the switch's NICs, %d in the members' sockets", n, r.ports, r.sockets)
+		in.Lost -= n
+	}
 	return out, in
 }
 
@@ -85,14 +79,14 @@ func (tr *traffic) stop() (out, in lab.Report) {
 // one's own time: those that wait in one socket and not in the other at that moment are lost or come twice.
 func (o worldOptions) amiss(in lab.Report) uint64 {
 	if o.Flooding {
-		return in.Sent / 20
+		return in.Sent/20 + waited(in)
 	}
-	return 0
+	return waited(in)
 }
 
 // overtaken is how many frames may be overtaken where the active member changes: what still waits in the old NIC, or for it,
 // when the new one works.
-func overtaken(r lab.Report) uint64 { return r.Sent / 50 }
+func overtaken(r lab.Report) uint64 { return r.Sent/50 + waited(r) }
 
 // gap is the longest net gap each way since a moment, once frames flow again.
 func (tr *traffic) gap(since time.Time) (out, in time.Duration) {

@@ -103,6 +103,7 @@ func (g *rig) plan(spread modes.Spread) *modes.Plan {
 		pl.Collecting = pl.Collecting.With(id)
 		pl.Weights[id] = modes.MaxShare
 		pl.Rates[id] = 1e9
+		pl.MACs[id] = memberMAC(id)
 		pl.Own = append(pl.Own, memberMAC(id))
 		pl.Filter[id] = []frame.MAC{adapterMAC}
 	}

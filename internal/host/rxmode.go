@@ -35,6 +35,10 @@ func (h *Host) RxMode(adapter int) (rx modes.RxMode, err error) {
 	rx.Promiscuous = l.get32(unix.IFLA_PROMISCUITY) > 0 || flags&unix.IFF_PROMISC != 0
 	rx.AllMulti = l.get32(iflaAllMulti) > 0 || flags&unix.IFF_ALLMULTI != 0
 	rx.Groups = parseMulticastList(b, adapter)
+	// Where no VLAN was ever made there is no such file.
+	if b, err := os.ReadFile("/proc/thread-self/net/vlan/config"); err == nil {
+		rx.VLANs = parseVLANs(b, string(bytes.TrimRight(l.get(unix.IFLA_IFNAME), "\x00")))
+	}
 	return rx, nil
 }
 
@@ -82,4 +86,15 @@ func parseMulticastList(b []byte, index int) (groups []frame.MAC) {
 	}
 	slices.Sort(groups)
 	return slices.Compact(groups)
+}
+
+// parseVLANs reports whether /proc/net/vlan/config has a VLAN on a link. After two lines of heading a line is: VLAN device,
+// id and link, between bars.
+func parseVLANs(b []byte, link string) bool {
+	for line := range bytes.Lines(b) {
+		if f := bytes.Split(line, []byte("|")); len(f) == 3 && string(bytes.TrimSpace(f[2])) == link {
+			return true
+		}
+	}
+	return false
 }

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"testing"
@@ -30,6 +31,28 @@ func TestMulticastList(t *testing.T) {
 	if got := parseMulticastList(list, 2); got != nil {
 		t.Errorf("groups %v of a link that is not there", got)
 	}
+}
+
+func TestVLANs(t *testing.T) {
+	config := []byte(`VLAN Dev name	 | VLAN ID
+Name-Type: VLAN_NAME_TYPE_RAW_PLUS_VID_NO_PAD
+team0.100      | 100  | team0
+eth1.7         | 7  | eth1
+`)
+	for link, want := range map[string]bool{"team0": true, "eth1": true, "team": false, "team0.100": false, "": false} {
+		if got := parseVLANs(config, link); got != want {
+			t.Errorf("VLANs on %q: %v", link, got)
+		}
+	}
+}
+
+func FuzzVLANs(f *testing.F) {
+	f.Add([]byte("team0.100      | 100  | team0\n"), "team0")
+	f.Fuzz(func(t *testing.T, b []byte, link string) {
+		if parseVLANs(b, link) && !bytes.Contains(b, []byte(link)) {
+			t.Fatalf("%q is not there", link)
+		}
+	})
 }
 
 func FuzzMulticastList(f *testing.F) {

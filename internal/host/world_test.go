@@ -55,6 +55,11 @@ func newWorld(t *testing.T) *world {
 			ip link set p%[1]s up
 			ip link set %[1]s up`, l))
 	}
+	// The kernel makes them when it gets to know of the carrier.
+	labtest.Eventually(t, "link-local addresses", func() bool {
+		have := run(t, "ip -6 -o addr show scope link")
+		return strings.Contains(have, ": na ") && strings.Contains(have, ": nb ") && strings.Contains(have, ": nc ")
+	})
 	settled(t)
 	return w
 }

@@ -31,8 +31,8 @@ type CableOptions struct {
 	MTU        int
 	// EagerCarrier has the kernel tell of a lost carrier at once, as it does for veth only.
 	EagerCarrier bool
-	// HardwareA and HardwareB are what the NICs are like. Without HardwareB, B hears all where A is a host:
-	// its filter would stand on A.
+	// HardwareA and HardwareB describe the NICs. A nil HardwareB has no filter if A is a host, because the filter
+	// of B stands on A.
 	HardwareA Hardware
 	HardwareB *Hardware
 }
@@ -42,8 +42,8 @@ type CableOptions struct {
 // them for NICs (iflink equals ifindex) and may keep the news of a lost carrier for up to a second, as
 // it does for hardware.
 //
-// A's receive filter stands where B transmits, before its queue. What B sends around that (PACKET_QDISC_BYPASS) is not
-// filtered; a Wire filters all.
+// A's receive filter stands at B's tc egress. Frames that B sends with PACKET_QDISC_BYPASS pass it; a Wire filters
+// these too.
 type Cable struct {
 	A, B End
 
@@ -61,7 +61,7 @@ type End struct {
 // NewCable joins a and b by devices of these names and sets both up.
 func NewCable(a Node, nameA string, b Node, nameB string, o CableOptions) (*Cable, error) {
 	if o.HardwareB == nil {
-		o.HardwareB = &Hardware{HearsAll: !a.isPort()}
+		o.HardwareB = &Hardware{NoFilter: !a.isPort()}
 	}
 	if err := errors.Join(o.HardwareA.suitsVeth(), o.HardwareB.suitsVeth()); err != nil {
 		return nil, fmt.Errorf("cable %s to %s: %w", nameA, nameB, err)
@@ -89,7 +89,7 @@ func NewCable(a Node, nameA string, b Node, nameB string, o CableOptions) (*Cabl
 	return c, nil
 }
 
-// furnish makes the ends the NICs that are asked for.
+// furnish gives both ends their hardware.
 func (c *Cable) furnish(o CableOptions) (err error) {
 	if c.rxA, err = c.filterOf(c.A, c.B, o.HardwareA); err != nil {
 		return err
@@ -100,9 +100,9 @@ func (c *Cable) furnish(o CableOptions) (err error) {
 	return errors.Join(offloads(c.A, o.HardwareA, *o.HardwareB), offloads(c.B, *o.HardwareB, o.HardwareA))
 }
 
-// filterOf puts a filter for e where its far end transmits. It is nil where e hears all.
+// filterOf attaches e's receive filter to the far end. It is nil for an end without a filter.
 func (c *Cable) filterOf(e, far End, hw Hardware) (*rxFilter, error) {
-	if e.Node.isPort() || hw.HearsAll {
+	if e.Node.isPort() || hw.NoFilter {
 		return nil, nil
 	}
 	f, err := newRxFilter(rxCable, hw)

@@ -30,17 +30,17 @@
 // Both behave as NICs do when the carrier goes: the kernel may tell of it a second later. A veth pair
 // made by `ip link add` does so or not, as its ifindexes happen to be.
 //
-// The NICs of hosts filter what they receive as hardware does, by the kernel's own lists: a host gets what is for its
-// device's address, for all, and for the addresses and groups that somebody asked the device for, or everything while it is
-// promiscuous. So a test that listens on a device asks for what it wants to hear:
+// The NICs of hosts filter what they receive by the kernel's own lists, as hardware does. A test that listens on a
+// device asks it for what it wants to receive:
 //
-//	own address, broadcast                  always
-//	another address, a group, all of it     PACKET_ADD_MEMBERSHIP, a bridge, a macvlan, an IP group, `ip link set promisc on`
-//	ports of a Switch                       hear all
-//	end B of a Cable between two hosts      hears all unless CableOptions.HardwareB is set
+//	own address, broadcast                always received
+//	another unicast address, a group      PACKET_ADD_MEMBERSHIP, a macvlan, an IP multicast group
+//	everything                            promiscuity: PACKET_MR_PROMISC, a bridge, `ip link set eth0 promisc on`
+//	a port of a Switch                    receives everything
+//	end B of a Cable between two hosts    receives everything, unless CableOptions.HardwareB is set
 //
-// Hardware says what else a NIC is like: few filter slots, one MAC only, deaf to promiscuity, VLANs filtered, no segmentation,
-// and on a Wire a carrier that is late, that a change of MTU or MAC takes, or after which frames or the speed come later.
+// Hardware adds weaknesses: few filter slots, a single MAC, no promiscuity, filtered VLANs, no segmentation or
+// coalescing, and on a Wire a carrier that is late, is lost by a change of MTU or MAC, or precedes frames or the speed.
 //
 // A Switch swallows LACPDUs, as bridges do. OVS is one that speaks LACP: Open vSwitch, in a Host that is joined to
 // others by cables; for it alone a package has to be installed.

@@ -10,59 +10,60 @@ import (
 	"github.com/safchain/ethtool"
 )
 
-// Hardware is what a NIC is like. The zero value is a good one: it filters what it receives, as a real NIC
-// does and veth and TAP do not, for as many addresses as it is told.
+// Hardware describes a NIC. The zero value filters what it receives, as a real NIC does and veth and TAP do not, for
+// any number of addresses, and has no weakness.
 type Hardware struct {
-	// HearsAll hands every frame of the wire to the host, as if the NIC were promiscuous for good.
-	HearsAll bool
-	// Slots is how many addresses besides its own the filter has room for, unicast before multicast; 0 is no limit.
+	// NoFilter hands every frame of the wire to the host. The NIC has no filter to be limited by the fields below.
+	NoFilter bool
+	// Slots is the number of addresses besides its own that the filter holds, unicast before multicast. 0: no limit.
 	Slots int
-	// Overflow is what happens when more are asked for.
+	// Overflow is the reaction to more addresses than Slots.
 	Overflow Overflow
-	// OneMAC is a virtual function that may use its own address only: it ignores further unicast addresses.
+	// OneMAC is a virtual function that may use its own MAC only: further unicast addresses are ignored.
 	OneMAC bool
-	// NoPromisc ignores promiscuity, silently as virtual functions without the right to it do.
+	// NoPromisc ignores promiscuity without an error, as virtual functions do that are not trusted.
 	NoPromisc bool
-	// FilterVLANs drops tagged frames except those of VLANs, and of VID 0, unless the NIC is promiscuous.
+	// FilterVLANs drops tagged frames, except VID 0 and those of VLANs, unless the NIC is promiscuous.
 	FilterVLANs bool
 	VLANs       []uint16
 
-	// NoSegmentation has the host cut super-frames up before the NIC transmits them.
+	// NoSegmentation has the host segment super-frames before the NIC transmits them.
 	NoSegmentation bool
-	// NoCoalescing hands received frames to the host one by one, never as super-frames.
+	// NoCoalescing delivers received frames one by one, never as super-frames.
 	NoCoalescing bool
-	// NoTagInsertion has the host write VLAN tags into the frames that the NIC transmits. What is received the
-	// kernel strips of its outer tag in any case, before packet sockets.
+	// NoTagInsertion has the host write VLAN tags into the frames that the NIC transmits. Received frames lose
+	// their outer tag in the kernel, before packet sockets see them, whatever the NIC does.
 	NoTagInsertion bool
 
-	// The rest takes a NIC of a Wire; a Cable with it is refused.
+	// The fields below need a Wire. NewCable refuses them.
 
-	// Reset is how long the NIC has no carrier after its MTU or its MAC has been changed.
+	// Reset is how long the carrier is lost after a change of MTU or MAC.
 	Reset time.Duration
 	// SpeedUnknown is how long after the carrier came ethtool shows no speed.
 	SpeedUnknown time.Duration
-	// LosesFirst is how long after the carrier came frames vanish both ways; NIC.Lost counts them.
+	// LosesFirst is how long after the carrier came frames vanish both ways. NIC.Lost counts them.
 	LosesFirst time.Duration
-	// LateCarrier is how long after the line was cut or mended the carrier goes or comes. No frame passes
-	// meanwhile. Copper takes 350 to 750 ms.
+	// LateCarrier is how long after Cut or Mend the carrier changes; no frame passes meanwhile. Copper takes
+	// 350 to 750 ms.
 	LateCarrier time.Duration
 }
 
-// Overflow is what a NIC does that is to filter more addresses than it has room for.
+// Overflow is what a NIC does with more addresses than it has slots.
 type Overflow uint8
 
 const (
-	// TakesAll has it take in all of a kind, as most drivers do: every multicast frame, or where
-	// the unicast addresses alone are too many every frame.
+	// TakesAll receives all frames of a kind, as most drivers do: every multicast frame, or every frame where
+	// the unicast addresses alone are too many.
 	TakesAll Overflow = iota
-	// LosesRest has it filter for those that came first and lose frames for the rest without a sign.
+	// LosesRest filters for the addresses that came first and drops frames for the rest without a sign.
 	LosesRest
 )
 
-// errUnlikeVeth is of what a veth pair cannot be.
-var errUnlikeVeth = errors.New("the carrier of a veth pair is that of the kernel: Reset, SpeedUnknown, LosesFirst and LateCarrier need a Wire")
+// errUnlikeVeth is the refusal of what a veth pair cannot do.
+var errUnlikeVeth = errors.New("the kernel owns the carrier of a veth pair: " +
+	"Reset, SpeedUnknown, LosesFirst and LateCarrier need a Wire")
 
-// suitsVeth returns an error for a NIC that only a Wire can have.
+// suitsVeth returns an error for hardware that only a Wire can have.
 func (hw Hardware) suitsVeth() error {
 	if hw.Reset|hw.SpeedUnknown|hw.LosesFirst|hw.LateCarrier != 0 {
 		return errUnlikeVeth
@@ -72,7 +73,7 @@ func (hw Hardware) suitsVeth() error {
 
 func (hw Hardware) rules() rxRules {
 	r := rxRules{
-		Slots: math.MaxUint32, HearsAll: hw.HearsAll, Overflows: hw.Overflow == TakesAll,
+		Slots: math.MaxUint32, Overflows: hw.Overflow == TakesAll,
 		OneMAC: hw.OneMAC, NoPromisc: hw.NoPromisc, VLANs: hw.FilterVLANs,
 	}
 	if hw.Slots > 0 {
@@ -84,8 +85,8 @@ func (hw Hardware) rules() rxRules {
 	return r
 }
 
-// offloads sets what a device does for its host. Its NIC is hw, and far's hardware is at the other end of the line:
-// that gets super-frames only from here.
+// offloads turns off the features that hw, the NIC of a device, lacks, and the super-frames that far, the NIC at the
+// other end of the line, does not deliver.
 func offloads(e End, hw, far Hardware) error {
 	return featuresOff(e, func(f string) bool {
 		switch {

@@ -14,13 +14,13 @@ import (
 // speedUnknown is SPEED_UNKNOWN of linux/ethtool.h.
 const speedUnknown = math.MaxUint32
 
-// linkState is what a NIC's host sees of the carrier, and what that costs frames. All but the atomics is under NIC.mu.
+// linkState is the carrier of a NIC as its host sees it. NIC.mu guards all but the atomics.
 type linkState struct {
 	up   atomic.Bool // as the kernel was told
 	deaf atomic.Bool // frames vanish
 
-	resets  int    // how many resets are under way
-	changes uint64 // of what the carrier is to be; what was planned before one does not happen
+	resets  int    // under way
+	changes uint64 // of the carrier that is wanted; each cancels the delayed ones before it
 	ups     uint64 // how often the carrier came
 }
 
@@ -31,11 +31,11 @@ func (s *linkState) clear() {
 	s.resets = 0
 }
 
-// passes reports whether frames pass the NIC: at once not where the carrier has gone, and not before it came.
+// passes reports whether frames pass the NIC: not once the line is cut, not before the carrier has come.
 func (n *NIC) passes() bool { return n.carrier.Load() && n.link.up.Load() }
 
-// SetCarrier is what the NIC's host sees at this end, at once or when its hardware notices. Without it no frame passes
-// the wire either way.
+// SetCarrier gives or takes the carrier at this end, for the host at once or after Hardware.LateCarrier. Without it no
+// frame passes the wire either way.
 func (n *NIC) SetCarrier(on bool) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -43,10 +43,10 @@ func (n *NIC) SetCarrier(on bool) error {
 	return n.showCarrier()
 }
 
-// wanted is what the carrier comes to: there is none either while the far NIC is out of its slot.
+// wanted is the carrier without delays. There is none while the far NIC is out of its slot.
 func (n *NIC) wanted() bool { return n.carrier.Load() && n.far.file.Load() != nil }
 
-// showCarrier tells the kernel, as late as the hardware is. The caller holds mu.
+// showCarrier updates the carrier in the kernel, after Hardware.LateCarrier. The caller holds mu.
 func (n *NIC) showCarrier() error {
 	n.link.changes++
 	if n.hw.LateCarrier == 0 || n.link.resets > 0 {
@@ -56,7 +56,7 @@ func (n *NIC) showCarrier() error {
 	return nil
 }
 
-// tellCarrier tells the kernel what the carrier is. The caller holds mu.
+// tellCarrier updates the carrier in the kernel now. The caller holds mu.
 func (n *NIC) tellCarrier() error {
 	f := n.file.Load()
 	if f == nil {
@@ -76,7 +76,7 @@ func (n *NIC) tellCarrier() error {
 	return nil
 }
 
-// starts does what a NIC does when its carrier comes, before anybody can see that it did. The caller holds mu.
+// starts begins what follows a carrier, before the host can see it. The caller holds mu.
 func (n *NIC) starts() error {
 	n.link.ups++
 	if n.hw.LosesFirst > 0 {
@@ -99,8 +99,8 @@ func (n *NIC) showSpeed(mbit uint32) error {
 	return nil
 }
 
-// later calls f with mu held after some time, unless the NIC was unplugged or what is counted has changed again. What
-// f cannot do then, for the device is gone, nobody needs any more.
+// later calls f with mu held after d, unless the NIC was unplugged or count has changed meanwhile. An error of f means
+// that the device is gone, and is ignored.
 func (n *NIC) later(d time.Duration, count *uint64, f func() error) {
 	plugged, planned := n.file.Load(), *count
 	time.AfterFunc(d, func() {
@@ -112,7 +112,7 @@ func (n *NIC) later(d time.Duration, count *uint64, f func() error) {
 	})
 }
 
-// watchSettings resets the NIC when its MTU or its MAC is changed, where the hardware does that.
+// watchSettings resets the NIC when its MTU or its MAC changes, if Hardware.Reset is set.
 func (n *NIC) watchSettings() error {
 	if n.hw.Reset == 0 {
 		return nil
@@ -124,7 +124,8 @@ func (n *NIC) watchSettings() error {
 	}
 	ns := netns.NsHandle(h.net)
 	events := make(chan netlink.LinkUpdate, 64)
-	if err := netlink.LinkSubscribeWithOptions(events, n.unplugged, netlink.LinkSubscribeOptions{Namespace: &ns}); err != nil {
+	o := netlink.LinkSubscribeOptions{Namespace: &ns}
+	if err := netlink.LinkSubscribeWithOptions(events, n.unplugged, o); err != nil {
 		return fmt.Errorf("watch %s: %w", n.Name, err)
 	}
 	index, mtu, mac := l.Attrs().Index, l.Attrs().MTU, l.Attrs().HardwareAddr.String()
@@ -142,7 +143,7 @@ func (n *NIC) watchSettings() error {
 	return nil
 }
 
-// reset takes the carrier for a while.
+// reset takes the carrier for Hardware.Reset, if the NIC is still the one that was plugged in.
 func (n *NIC) reset(plugged *os.File) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -150,7 +151,7 @@ func (n *NIC) reset(plugged *os.File) {
 		return
 	}
 	n.link.resets++
-	_ = n.tellCarrier() // it fails where the device is gone
+	_ = n.tellCarrier() // fails only for a device that is gone
 	always := uint64(0)
 	n.later(n.hw.Reset, &always, func() error {
 		n.link.resets--

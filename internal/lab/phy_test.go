@@ -118,7 +118,8 @@ func TestNICLosesFirstFrames(t *testing.T) {
 	labtest.Eventually(t, "a frame of the NIC is lost", func() bool { return w.B.Lost() > lostB })
 
 	c, d := labtest.Host(t, "c"), labtest.Host(t, "d")
-	labtest.Wire(t, c, "eth0", d, "eth0", lab.WireOptions{MACA: ownMAC, HardwareA: lab.Hardware{LosesFirst: time.Millisecond}})
+	soon := lab.Hardware{LosesFirst: time.Millisecond}
+	labtest.Wire(t, c, "eth0", d, "eth0", lab.WireOptions{MACA: ownMAC, HardwareA: soon})
 	labtest.Must(t, c.SetAddr("eth0", "10.9.0.1/24"))
 	labtest.Must(t, d.SetAddr("eth0", "10.9.0.2/24"))
 	labtest.Eventually(t, "frames pass in the end", func() bool { return reachable(t, d, c, "10.9.0.1") })

@@ -9,13 +9,13 @@ import (
 
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel,bpfeb -no-global-types -cflags "-O2 -g -Wall -Werror -mcpu=v3" rxfilter bpf/rxfilter.c -- -I/usr/include/x86_64-linux-gnu
 
-// rxFilter is the receive filter of a device: an eBPF program at the far end of its line, before which no
-// frame has reached the device's host. It reads the kernel's own lists with each frame, so it is never
-// behind them: an address counts as soon as the call that asked for it has returned.
+// rxFilter is the receive filter of a device: an eBPF program at the far end of its line, so that a filtered frame
+// never reaches the device's host. The program reads the kernel's own lists with each frame. It cannot lag: an address
+// counts as soon as the call that asked for it has returned.
 //
 //	far end transmits ── tc egress of the veth, or the TAP's filter ── unless filtered: device
 //
-// Nothing of it can be seen on the host, super-frames stay whole, and packet sockets see what the NIC lets through.
+// The host cannot see the filter, super-frames stay whole, and packet sockets see what the NIC lets through.
 type rxFilter struct {
 	program *ebpf.Program
 	shared  *ebpf.Variable
@@ -28,13 +28,10 @@ type rxFilter struct {
 type rxRules struct {
 	Device    uint64 // address of the net_device, 0 for none
 	Slots     uint32
-	HearsAll  bool
 	Overflows bool
 	OneMAC    bool
 	NoPromisc bool
 	VLANs     bool
-	Deaf      bool
-	_         [6]uint8
 	VIDs      [4096 / 64]uint64
 }
 
@@ -48,7 +45,7 @@ const (
 
 var rxSpec = sync.OnceValues(loadRxfilter)
 
-// newRxFilter loads a filter that lets nothing pass until it has a device.
+// newRxFilter loads a filter. It passes nothing until filterFor has set its device.
 func newRxFilter(kind rxKind, hw Hardware) (*rxFilter, error) {
 	spec, err := rxSpec()
 	if err != nil {
@@ -70,7 +67,7 @@ func newRxFilter(kind rxKind, hw Hardware) (*rxFilter, error) {
 	return f, f.change(func(*rxRules) {})
 }
 
-// change has f change the rules; frames go by them when it returns.
+// change edits the rules. They are in force when it returns.
 func (f *rxFilter) change(by func(*rxRules)) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -81,7 +78,7 @@ func (f *rxFilter) change(by func(*rxRules)) error {
 	return nil
 }
 
-// filterFor sets the device whose lists count.
+// filterFor sets the device whose lists the filter reads.
 func (f *rxFilter) filterFor(h *Host, name string) error {
 	address, err := netDevice(h, name)
 	if err != nil {
@@ -90,7 +87,7 @@ func (f *rxFilter) filterFor(h *Host, name string) error {
 	return f.change(func(r *rxRules) { r.Device = address })
 }
 
-// Close lets go of the program; where it is attached it stays.
+// Close releases the program. Where it is attached it stays.
 func (f *rxFilter) Close() error { return f.program.Close() }
 
 // finder is the program that finds a net_device, one at a time.

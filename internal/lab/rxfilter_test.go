@@ -37,7 +37,7 @@ var (
 // testType is of frames that only these tests send.
 const testType = 0x88b5
 
-// A bench is a NIC eth0 of host a, and eth0 of host b from which frames go to it.
+// A bench is a NIC, eth0 of host a, and eth0 of host b, which sends frames to it.
 type bench struct {
 	*testing.T
 	a, b    *lab.Host
@@ -67,8 +67,8 @@ func listenRaw(t *testing.T, h *lab.Host, name string) (c *packet.Conn) {
 	return c
 }
 
-// hears sends a frame to dst and reports whether the NIC hands it to its host. A broadcast frame goes after it, so
-// nothing needs to be waited for that does not come.
+// hears sends a frame to dst and reports whether the NIC hands it to its host. A broadcast follows it, so the answer no
+// needs no waiting.
 func (b *bench) hears(dst net.HardwareAddr, vlan ...uint16) bool {
 	b.Helper()
 	b.send(dst, vlan...)
@@ -110,7 +110,7 @@ func (b *bench) send(dst net.HardwareAddr, vlan ...uint16) uint64 {
 	return b.sent
 }
 
-// want checks who is heard: of own, otherMAC, slowGroup and someGroup, by name.
+// want checks by name which destinations are heard.
 func (b *bench) want(when string, names ...string) {
 	b.Helper()
 	var got []string
@@ -261,7 +261,7 @@ func TestHardware(t *testing.T) {
 		hw   lab.Hardware
 		f    func(b *bench)
 	}{
-		{"hears all", lab.Hardware{HearsAll: true}, func(b *bench) {
+		{"no filter", lab.Hardware{NoFilter: true}, func(b *bench) {
 			b.want("as it is", "own", "other", "third", "slow", "group")
 		}},
 		{"one address more", lab.Hardware{Slots: 1, Overflow: lab.LosesRest}, func(b *bench) {

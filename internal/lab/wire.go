@@ -19,7 +19,7 @@ type WireOptions struct {
 	SpeedMbit uint32
 	// NoOffload makes NICs that segment nothing and compute no checksum, so no super-frame crosses.
 	NoOffload bool
-	// HardwareA and HardwareB are what the NICs are like.
+	// HardwareA and HardwareB describe the NICs.
 	HardwareA, HardwareB Hardware
 }
 
@@ -97,13 +97,13 @@ type NIC struct {
 	o    WireOptions
 	hw   Hardware
 
-	carrier              atomic.Bool // what SetCarrier said
-	link                 linkState   // what comes of it
+	carrier              atomic.Bool // as SetCarrier wants it
+	link                 linkState   // as the host sees it
 	swallowTx, swallowRx atomic.Bool
 	filter               atomic.Pointer[func([]byte) int]
 	file                 atomic.Pointer[os.File]
 	lost                 atomic.Uint64
-	rx                   *rxFilter // of what it receives; nil for a port of a switch
+	rx                   *rxFilter // nil without a filter
 
 	mu              sync.Mutex // plugging
 	done, unplugged chan struct{}
@@ -120,9 +120,9 @@ func newNIC(node Node, name string, mac net.HardwareAddr, o WireOptions, hw Hard
 	return n
 }
 
-// loadFilter loads the receive filter, unless the NIC has none.
+// loadFilter loads the receive filter, if the NIC has one.
 func (n *NIC) loadFilter() (err error) {
-	if n.node.isPort() || n.hw.HearsAll {
+	if n.node.isPort() || n.hw.NoFilter {
 		return nil
 	}
 	if n.rx, err = newRxFilter(rxWire, n.hw); err != nil {
@@ -148,8 +148,8 @@ func (n *NIC) Filter(f func(frame []byte) (copies int)) {
 	n.filter.Store(&f)
 }
 
-// Lost is how many frames on their way to this NIC its host did not get, because the device was
-// down or gone, or for Hardware.LosesFirst.
+// Lost counts frames to this NIC that its host did not get, because the device was down or gone, or within
+// Hardware.LosesFirst.
 func (n *NIC) Lost() uint64 { return n.lost.Load() }
 
 // Unplug removes the device from its host; the far end loses its carrier.
@@ -219,7 +219,7 @@ func (n *NIC) plug() error {
 	return nil
 }
 
-// putFilters has the new device's lists count, and puts the far NIC's filter where this one transmits.
+// putFilters points the NIC's filter to its new device, and attaches the far NIC's filter to that.
 func (n *NIC) putFilters(f *os.File) error {
 	if n.rx != nil {
 		if err := n.rx.filterFor(n.node.base(), n.Name); err != nil {

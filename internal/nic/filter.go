@@ -35,7 +35,7 @@ func (s *Socket) add(list *memberships, macs []frame.MAC) error {
 	defer s.mu.Unlock()
 	var errs []error
 	for _, m := range macs {
-		if m == s.opt.MAC || slices.Contains(list.macs, m) {
+		if slices.Contains(list.macs, m) {
 			continue
 		}
 		if err := s.member(unix.PACKET_ADD_MEMBERSHIP, list.kind, m); err != nil {

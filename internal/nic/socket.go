@@ -266,9 +266,6 @@ func (s *Socket) TSO() bool { return !s.out.noTSO.Load() }
 // USO reports whether UDP super-frames are given to the NIC whole at present.
 func (s *Socket) USO() bool { return !s.out.noUSO.Load() }
 
-// MAC is the NIC's own address, as Options named it.
-func (s *Socket) MAC() frame.MAC { return s.opt.MAC }
-
 // Close ends a Receive that waits and undoes all that the socket asked of the NIC. Closing twice is fine.
 func (s *Socket) Close() error {
 	if s.closed.Swap(true) {

@@ -18,7 +18,6 @@ import (
 type member struct {
 	r      *Relay
 	id     int
-	mac    frame.MAC
 	socket *nic.Socket
 	queue  *tap.Queue
 	epoch  epoch
@@ -30,16 +29,17 @@ type member struct {
 	errands  errands
 	handover *handover // nil: none is under way
 
-	n, at   int                      // the batch, and the frame in hand
-	frames  [nic.ReceiveBatch][]byte // what is for the adapter; nil: nothing, or part of an earlier one
-	facts   [nic.ReceiveBatch]fact
-	merger  frame.Merger
-	merge   bool  // the adapter takes UDP super-frames
-	tunnel  bool  // the adapter takes super-frames of tunnels by UDP
-	lately  int64 // for guests
-	allowed allowance
-	tally   tally
-	heard   *modes.Heard // bytes for us, atomics; of the account
+	n, at     int                      // the batch, and the frame in hand
+	frames    [nic.ReceiveBatch][]byte // what is for the adapter; nil: nothing, or part of an earlier one
+	facts     [nic.ReceiveBatch]fact
+	merger    frame.Merger
+	merge     bool  // the adapter takes UDP super-frames
+	tunnel    bool  // the adapter takes super-frames of tunnels by UDP
+	lately    int64 // for guests
+	sightings Sightings
+	allowed   allowance
+	tally     tally
+	heard     *modes.Heard // bytes for us, atomics; of the account
 
 	pace pace // the transmitter's goroutine's
 }
@@ -48,7 +48,7 @@ type member struct {
 func newMember(r *Relay, id int, s *nic.Socket) *member {
 	s.OnPanic(r.panicked)
 	takes := r.adapter.Offloads()
-	m := &member{r: r, id: id, mac: s.MAC(), socket: s, queue: r.adapter.Queues()[0], merge: takes.USO(), tunnel: takes.Tunnel(),
+	m := &member{r: r, id: id, socket: s, queue: r.adapter.Queues()[0], merge: takes.USO(), tunnel: takes.Tunnel(),
 		heard: r.accounts[id].hearing(), done: make(chan struct{})}
 	m.ear.m, m.ear.done = m, make(chan struct{})
 	m.errands.begin()
@@ -154,13 +154,13 @@ func (m *member) choose(u *Rule) {
 			m.frames[m.at], m.facts[m.at] = b, fact{protocol: h.Protocol, slow: true}
 			continue
 		}
-		if u.IsOwn(h.Src) || m.r.guests.has(m.lately, h.Src) {
+		if u.IsOwn(h.Src) || m.reflected(u, h.In(h.Src, b[frame.VnetLen:])) {
 			m.tally.drops[team.DropReflected] += uint64(frames)
 			continue
 		}
 		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), tunnel: tunnel}
-		whose, drop := u.Accept(m.id, m.mac, h.Dst, m.r.guests.has(m.lately, h.Dst))
-		if whose == ForNobody && u.Astray(m.id, m.mac, h.Dst) {
+		whose, drop := u.Accept(m.id, h.Dst, m.r.guests.has(m.lately, h.In(h.Dst, b[frame.VnetLen:])))
+		if whose == ForNobody && u.Astray(m.id, h.Dst) {
 			m.tally.other += uint64(frames)
 		}
 		if whose != ForNobody && !tunnel && !nic.Prepare(b, &v, &h) {
@@ -191,6 +191,16 @@ func (m *member) choose(u *Rule) {
 		}
 		m.frames[m.at], m.facts[m.at] = b, f
 	}
+}
+
+// reflected reports whether a frame from s is taken for one that the adapter has sent, come back. What comes from a guest
+// later than that is a sign that it has moved.
+func (m *member) reflected(u *Rule, s frame.Station) bool {
+	since := m.r.guests.since(m.lately, s)
+	if since >= ElsewhereAfter && u.isStation(s) && m.sightings.New(m.r.clock.now(), s) {
+		m.r.Elsewhere(s)
+	}
+	return since < GuestTime
 }
 
 // deliver gives the adapter what is for it, and the control loop slow protocols, from the frame in hand on. It returns early when one panics, as choose does.

@@ -43,6 +43,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/frame"
 	"nicteam/internal/nic"
 	"nicteam/internal/tap"
 	"nicteam/modes"
@@ -69,6 +70,7 @@ type Relay struct {
 	clock   clock
 	news    *news
 	guests  guests
+	also    atomic.Pointer[func(frame.Station) bool] // AlsoSent
 
 	rule    atomic.Pointer[Rule]
 	members [modes.MaxMembers]atomic.Pointer[member]

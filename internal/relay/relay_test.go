@@ -268,12 +268,12 @@ func TestStrangersAreToldOnceAPlan(t *testing.T) {
 		host.send(b)
 		peer.expect(b)
 	}
-	want := team.Control{Kind: team.ControlBehind, Member: -1, MAC: stranger}
+	want := team.Control{Kind: team.ControlBehind, Member: -1, Station: frame.StationOf(stranger, 0)}
 	if diff := cmp.Diff(want, g.newsOf(team.ControlBehind)); diff != "" {
 		t.Errorf("news (-want +got):\n%s", diff)
 	}
 	pl := g.plan(modes.SpreadSingle)
-	pl.Behind = []frame.MAC{stranger}
+	lives(pl, frame.StationOf(stranger, 0))
 	g.apply(pl)
 	b := testFrame(peerMAC, stranger, 4)
 	host.send(b)
@@ -284,11 +284,22 @@ func TestStrangersAreToldOnceAPlan(t *testing.T) {
 	default:
 	}
 	asks := *pl
-	asks.Ageing = pl.Behind
+	asks.Ageing = pl.Stations
 	g.apply(&asks)
 	host.send(b)
 	if diff := cmp.Diff(want, g.newsOf(team.ControlBehind)); diff != "" {
 		t.Errorf("a Plan that asks for it (-want +got):\n%s", diff)
+	}
+	// In a VLAN it is somebody else, for a switch.
+	for _, tpid := range []uint16{frame.TypeVLAN, frame.TypeQinQ} {
+		in := uint16(7)
+		if tpid == frame.TypeQinQ {
+			in |= frame.ServiceTag
+		}
+		host.send(inVLAN(testFrame(peerMAC, stranger, 5), tpid, 7))
+		if diff := cmp.Diff(frame.StationOf(stranger, in), g.newsOf(team.ControlBehind).Station); diff != "" {
+			t.Errorf("in a VLAN (-want +got):\n%s", diff)
+		}
 	}
 }
 

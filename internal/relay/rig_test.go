@@ -95,6 +95,7 @@ func (g *rig) plan(spread modes.Spread) *modes.Plan {
 		pl.Distributing = pl.Distributing.With(id)
 		pl.Collecting = pl.Collecting.With(id)
 		pl.Weights[id] = modes.MaxShare
+		pl.MACs[id] = memberMAC(id)
 		pl.Own = append(pl.Own, memberMAC(id))
 		pl.Filter[id] = []frame.MAC{adapterMAC}
 	}

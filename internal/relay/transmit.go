@@ -223,7 +223,7 @@ func (t *transmitter) pick(u *Rule) {
 			continue
 		}
 		if h.Src != u.Adapter && !h.Src.Multicast() && h.Src != 0 {
-			t.behind(u, h.Src)
+			t.behind(u, h.In(h.Src, b[frame.VnetLen:]))
 		}
 		ours := u.PerMember && h.Src == u.Adapter
 		if ours && u.Distributing != 0 && neighbourhood(&h) && t.r.news.frame(-1, b) {
@@ -251,11 +251,11 @@ func (t *transmitter) pick(u *Rule) {
 	}
 }
 
-// behind has the control loop hear of who lives behind the adapter, where the Plan does not have m or forgets it soon.
-func (t *transmitter) behind(u *Rule, m frame.MAC) {
-	t.r.guests.note(t.now, m)
-	if !u.isBehind(m) || u.isAgeing(m) {
-		t.met.met(t.r.news, u, m)
+// behind has the control loop hear of who lives behind the adapter, where the Plan does not have s or forgets it soon.
+func (t *transmitter) behind(u *Rule, s frame.Station) {
+	t.r.guests.note(t.now, s)
+	if !u.isStation(s) || u.isAgeing(s) {
+		t.met.met(t.r.news, u, s)
 	}
 }
 
@@ -295,7 +295,7 @@ func (t *transmitter) put(u *Rule, i, id int, first bool) {
 	}
 	f := &t.facts[i]
 	if f.rename {
-		m.mac.Put(t.frame(i), sourceAt)
+		u.MACs[id].Put(t.frame(i), sourceAt)
 	}
 	index := m.socket.Queue(t.frame(i))
 	t.order[id][index] = uint8(i)

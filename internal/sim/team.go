@@ -38,9 +38,10 @@ type Team struct {
 	Plans   int // how many there were
 
 	deadline *timer
-	news     int           // on the way to the loop
-	newsLast time.Duration // when the last of them arrives
-	met      map[frame.MAC]bool
+	news     int                             // on the way to the loop
+	newsLast time.Duration                   // when the last of them arrives
+	met      map[frame.Station]bool          // told of since the Plan in force came
+	guests   map[frame.Station]time.Duration // when they last sent
 
 	tells     uint64 // announcements that were begun
 	moved     uint64 // frames, in both directions
@@ -97,7 +98,7 @@ func (w *World) Team(name string, c team.Config, mac frame.MAC) *Team {
 		mac = w.number(0x2)
 	}
 	c.Team = name
-	t := &Team{Name: name, w: w, config: c, plan: &modes.Plan{Next: -1}, met: map[frame.MAC]bool{}, steered: -time.Hour, forcedAt: -time.Hour, left: -time.Hour}
+	t := &Team{Name: name, w: w, config: c, plan: &modes.Plan{Next: -1}, met: map[frame.Station]bool{}, guests: map[frame.Station]time.Duration{}, steered: -time.Hour, forcedAt: -time.Hour, left: -time.Hour}
 	t.mac, t.salt = mac, w.rng.Uint64()
 	t.newLoop(nil)
 	t.picker.Seed = w.rng.Uint64()
@@ -227,6 +228,9 @@ func (t *Team) control(s modes.Send) {
 	t.steers(&p.h)
 	if isPDU(p) {
 		m.paced.note(t.w.now)
+	}
+	if !t.own(p.h.Src) || t.behind(p.h.Src) {
+		t.guests[p.h.In(p.h.Src, p.b)] = t.w.now
 	}
 	m.nic.send(p)
 }

@@ -19,9 +19,9 @@ func TestUdevLeavesTheMAC(t *testing.T) {
 		t.Run(delay.String(), func(t *testing.T) {
 			h := labtest.Host(t, "box")
 			udev := labtest.Udev(t, h, delay)
-			const mac = frame.MAC(0x020000000042)
+			const mac, adapters = frame.MAC(0x020000000042), 4
 			labtest.Must(t, h.Do(func() error {
-				for i := range 10 {
+				for i := range adapters {
 					o := Options{Name: fmt.Sprintf("team%d", i), MAC: mac + frame.MAC(i), MTU: 1400}
 					a, err := Create(o)
 					if err != nil {
@@ -33,7 +33,7 @@ func TestUdevLeavesTheMAC(t *testing.T) {
 					}
 				}
 				awaitUdev(t, udev)
-				for i := range 10 {
+				for i := range adapters {
 					if got, want := frame.MACFrom(link(t, fmt.Sprintf("team%d", i)).Attrs().HardwareAddr), mac+frame.MAC(i); got != want {
 						t.Errorf("team%d has %v, want %v", i, got, want)
 					}

@@ -27,7 +27,7 @@ var (
 
 // unfiltered cables are what rates are measured on: the lab's filter is a program with each frame, where a real NIC has
 // a circuit. What LACP takes is measured on cables that filter.
-var unfiltered = lab.CableOptions{HardwareA: lab.Hardware{HearsAll: true}, HardwareB: &lab.Hardware{HearsAll: true}}
+var unfiltered = lab.CableOptions{HardwareA: lab.Hardware{NoFilter: true}, HardwareB: &lab.Hardware{NoFilter: true}}
 
 // rig is two hosts: box, whose NICs are measured, and peer.
 type rig struct {

@@ -1,7 +1,7 @@
-/* The receive filter of a NIC: which frames of the wire its host gets. rxfilter.go tells where the programs stand.
+/* The receive filter of a NIC: which frames of the wire its host gets. rxfilter.go says where the programs stand.
  *
- * What a NIC is told to let through its driver reads in ndo_set_rx_mode from net_device: dev_addr, uc, mc, promiscuity and
- * allmulti. These programs read the same, with each frame, so they are never behind the kernel. */
+ * A driver reads the filter from net_device in ndo_set_rx_mode: dev_addr, uc, mc, promiscuity and allmulti. These
+ * programs read the same fields with each frame, so they never lag behind the kernel. */
 #include <linux/bpf.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
@@ -52,15 +52,12 @@ struct task_struct {
 
 /* Written by Go: rxRules. */
 struct rules {
-	__u64 device;	/* of which net_device; 0: there is none, so nobody hears */
+	__u64 device;	/* address of the net_device; 0: none, nothing passes */
 	__u32 slots;	/* addresses that fit besides the device's own */
-	__u8 hears_all;
-	__u8 overflows; /* what does not fit makes it take all, rather than being lost */
+	__u8 overflows; /* addresses that do not fit make it take all; else they are lost */
 	__u8 one_mac;
 	__u8 no_promisc;
 	__u8 vlans; /* tagged frames pass only with a VID of vids */
-	__u8 deaf;
-	__u8 unused[6];
 	__u64 vids[4096 / 64];
 };
 
@@ -155,10 +152,6 @@ static __always_inline int passes(struct __sk_buff *skb)
 	struct net_device *dev = (void *)rules.device;
 	struct mac dst = {};
 
-	if (rules.deaf)
-		return 0;
-	if (rules.hears_all)
-		return 1;
 	if (!dev || bpf_skb_load_bytes(skb, 0, &dst, ETH_ALEN) < 0)
 		return 0;
 

@@ -90,6 +90,9 @@ var suites = []suite{
 				"TestAStoppedWatcherDelaysNothing", "TestSilentTeam", "TestRunGoesOn", "TestDatapathChangesLive", "TestDatapathChangesUnderLoad", "TestAddAndRemoveUnderTraffic",
 				"TestBalanceOffAndOn", "TestSettingsLive", "TestActiveByHand", "TestELBSwitchesLive",
 			}},
+			{Why: "four teams at a time by 802.3ad want more of an emulated processor than it has", Tests: []string{
+				"TestAdapterMACByHand/^(fastpath|relay)$/802.3ad",
+			}},
 			{Why: tooMuch, Tests: []string{
 				"TestRoundRobinSurvivorsShareEvenly", "TestRoundRobinByWeight", "TestOneConnectionOverTwoNICs", "TestXORSharesEvenly",
 				"TestELBKnowsUnequalNICs", "TestELBKeepsOrder", "TestRatesAddUp", "TestHistoryIsWhatThePeerCounted", "TestFlowsThatStayKeepTheirOrder",
