@@ -55,7 +55,7 @@ bench: build
 	packaging/need openvswitch-switch iperf3 iproute2
 	$(GO) run ./internal/lab/bench -binary bin/nicteam -o bench.json $(BENCHFLAGS)
 
-# The real tests on Debian's own kernel, in a machine that QEMU emulates; no KVM. docs/kernels.md says more.
+# The real tests on Debian's own kernels, in machines that QEMU emulates; no KVM. docs/kernels.md says more.
 # For example: make test-kernels KERNELFLAGS="-packages host -run Isolation"
 test-kernels:
 	@packaging/need qemu-system-x86 seabios kmod iproute2 iputils-ping nftables ethtool procps util-linux
@@ -73,7 +73,7 @@ lint:
 	$(GO) run $(STATICCHECK) ./...
 	@GO=$(GO) packaging/generated
 
-# The programs of the fast path anew from internal/fastpath/bpf. What comes of it is committed, so nobody needs clang to build.
+# The programs of the fast path and of the lab anew from their bpf/. What comes of it is committed, so nobody needs clang to build.
 generate:
 	@packaging/need clang-14 llvm-14 libbpf-dev
 	$(GO) generate ./...

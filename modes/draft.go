@@ -23,12 +23,13 @@ func draft(st *State) *Plan {
 	pl.Adapter = st.Adapter
 	pl.Stations, pl.Ageing = slices.Clone(st.Behind), slices.Clone(st.Ageing)
 	pl.Behind = macsOf(st.Behind)
-	pl.Promiscuous = len(st.Behind) > 0
+	pl.receive(st)
 	pl.Own = make([]frame.MAC, 0, 1+len(st.Members)+len(pl.Behind))
 	if st.Adapter != 0 {
 		pl.Own = append(pl.Own, st.Adapter)
 	}
 	for _, m := range st.Members {
+		pl.MACs[m.ID] = m.MAC
 		if m.MAC != 0 {
 			pl.Own = append(pl.Own, m.MAC)
 		}

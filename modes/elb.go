@@ -32,6 +32,7 @@ type elb struct {
 	left  map[frame.MAC]MemberSet // where they were until a moment ago; frames under way are still taken in there
 	until time.Time               // when left is forgotten
 	back  homecoming
+	old   formers
 	moves []Move
 	turn  uint64 // of moves
 
@@ -39,7 +40,7 @@ type elb struct {
 	evening  evening
 }
 
-func newELB() *elb { return &elb{plan: emptyPlan(), active: -1} }
+func newELB() *elb { return &elb{plan: emptyPlan(), active: -1, old: formers{}} }
 
 func (*elb) isMode() {}
 
@@ -51,6 +52,13 @@ func (e *elb) Handle(now time.Time, ev Event) (eff Effects) {
 	case Tick:
 		if len(e.left) > 0 && !now.Before(e.until) {
 			e.left = nil
+			e.replan()
+		}
+		if gone := e.old.expire(now, e.st.Adapter); len(gone) > 0 {
+			for _, m := range gone {
+				delete(e.homes, m)
+				delete(e.used, m)
+			}
 			e.replan()
 		}
 		home := e.back.due(now, e.homes)
@@ -105,10 +113,12 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 	} else {
 		eff.Reason = ""
 	}
+	renamed := e.old.follow(now, &was, &e.st)
 	pinned := e.plan.Slots
 	e.replan()
+	had := e.homes
 	changed, deserted := e.settle(now, &was)
-	if len(changed) > 0 {
+	if !maps.Equal(had, e.homes) {
 		e.replan() // with what homes have become
 	}
 	eff.Send = append(e.teach(changed), e.pinned(&was)...)
@@ -119,7 +129,7 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 	case e.active < 0:
 	case before < 0:
 		eff.Tell = TellAll
-	case deserted, leaves(&was, &e.st):
+	case deserted, renamed, leaves(&was, &e.st):
 		// Who was told of an address that nobody takes in, or soon will not, has to learn another; hosts that
 		// steering knows are told theirs after this.
 		eff.Tell |= TellAddresses
@@ -155,8 +165,10 @@ func (e *elb) Deadline() time.Time {
 	if len(e.left) > 0 && (d.IsZero() || e.until.Before(d)) {
 		d = e.until
 	}
-	if at := e.back.at; !at.IsZero() && (d.IsZero() || at.Before(d)) {
-		d = at
+	for _, at := range []time.Time{e.back.at, e.old.deadline(e.st.Adapter)} {
+		if !at.IsZero() && (d.IsZero() || at.Before(d)) {
+			d = at
+		}
 	}
 	return d
 }
@@ -176,16 +188,17 @@ func leaves(was, st *State) bool {
 func (e *elb) settle(now time.Time, was *State) (changed map[frame.MAC]int, deserted bool) {
 	homes, used := map[frame.MAC]int{}, map[frame.MAC]bool{e.st.Adapter: true}
 	for _, m := range e.st.Members {
-		if m.MAC == 0 {
+		if m.MAC == 0 || m.Usable {
 			continue
 		}
-		used[m.MAC] = used[m.MAC] || m.Usable || e.used[m.MAC]
-		id := m.ID
-		if !m.Usable {
-			id = e.heir(m.MAC)
-		}
-		if id >= 0 {
+		used[m.MAC] = used[m.MAC] || e.used[m.MAC]
+		if id := e.heir(m.MAC); id >= 0 {
 			homes[m.MAC] = id
+		}
+	}
+	for _, m := range e.st.Members { // last: of two NICs with one address the usable one has it
+		if m.MAC != 0 && m.Usable {
+			homes[m.MAC], used[m.MAC] = m.ID, true
 		}
 	}
 	for _, m := range e.st.Vacant {
@@ -193,6 +206,16 @@ func (e *elb) settle(now time.Time, was *State) (changed map[frame.MAC]int, dese
 			continue
 		}
 		if id := e.heir(m); id >= 0 {
+			homes[m] = id
+		}
+	}
+	for m, old := range e.old {
+		used[m] = e.used[m]
+		id := e.heir(m)
+		if mem := find(&e.st, old.member); mem.Usable && !mem.OwnMAC {
+			id = mem.ID
+		}
+		if used[m] && id >= 0 {
 			homes[m] = id
 		}
 	}
@@ -282,7 +305,7 @@ func (e *elb) replan() {
 		pl.Spread = SpreadShortest
 		pl.Distributing = staying
 		pl.Collecting = usable
-		pl.Multicast = MemberSet(0).With(e.active)
+		pl.receiveGroupsBy(e.active, &e.st)
 		pl.Single = e.active
 		pl.Gain, pl.Skew = e.st.Settings.Gain, e.st.Settings.Skew
 		pl.Moves, pl.Turn = e.moves, e.turn

@@ -71,6 +71,14 @@ func (b *behind) add(now time.Time, s frame.Station) {
 	b.fresh = true
 }
 
+// forget takes a MAC out that is the adapter's.
+func (b *behind) forget(m frame.MAC) {
+	ours := func(s frame.Station, _ bool) bool { return s.MAC() == m }
+	maps.DeleteFunc(b.young, ours)
+	maps.DeleteFunc(b.old, ours)
+	delete(b.vlans, m)
+}
+
 // elsewhere takes in that a station is heard from elsewhere, and the adapter does not send from it any more.
 func (b *behind) elsewhere(now time.Time, s frame.Station) {
 	if !b.young[s] && !b.old[s] {

@@ -25,7 +25,8 @@ type Datapath interface {
 	// Leave closes member id; the Plan in force must not name it.
 	Leave(id int) error
 	// Apply puts a Plan in force and returns once no later frame follows the Plan before it. It does not wait
-	// until NICs take in what Plan.Filter and Plan.Promiscuous want, which is soon; one that refuses is told of.
+	// until NICs take in what Plan.Filter, Groups, AllMulti and Promiscuous want, which is soon; one that refuses is
+	// told of.
 	Apply(*modes.Plan) error
 	// Backlog is how many bytes member id has been given that have not left it.
 	Backlog(id int) int
@@ -51,7 +52,7 @@ type Control struct {
 	Member  int           // -1: the adapter
 	Station frame.Station // ControlBehind, ControlElsewhere
 	Frame   []byte        // ControlFrame: a copy, the receiver's to keep
-	Err     error         // ControlRefused: why
+	Err     error         // ControlRefused: why; ControlGroups: how, and why
 }
 
 // ControlKind says what a Control is.
@@ -64,6 +65,7 @@ const (
 	ControlElsewhere                    // a station of Plan.Stations is heard from elsewhere, and the adapter does not send from it
 	ControlSuspect                      // the member refused a frame as one without link does: read its link at once
 	ControlRefused                      // the member's NIC does not take in frames for other addresses than its own
+	ControlGroups                       // the member's NIC takes in groups otherwise than the Plan wants, as Err says; nil: as the Plan wants
 )
 
 // Count is frames on the wire's side of segmentation, and their bytes without FCS.

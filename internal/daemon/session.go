@@ -31,12 +31,13 @@ type session struct {
 	team    *team.Team
 
 	stopTeam context.CancelFunc
-	teamDone chan struct{} // closed when the control loop has ended
+	teamDone chan struct{} // closed when the control loop and what feeds it have ended
 	broken   chan error    // the control loop ended though nobody had asked it to
 
 	changing sync.Mutex          // one change of members or settings at a time
 	awaited  []team.MemberConfig // configured, and not there
-	lent     string              // the member whose MAC the adapter has, "" none
+	mtu      int                 // the adapter's, which the members have, too …
+	told     int                 // … as the control loop was told
 	over     chan struct{}
 	end      sync.Once
 
@@ -108,7 +109,7 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 			return err
 		}
 	}
-	mac, mtu := s.adapterMAC(c, infos), adapterMTU(c, infos)
+	mac, mtu := s.adapterMAC(c, infos), s.adapterMTU(c, infos, again)
 	if err := s.openAdapter(c, mac, mtu, again); err != nil {
 		return err
 	}
@@ -142,6 +143,9 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 			return context.Cause(ctx)
 		}
 	}
+	if err := s.beginFollowing(ctx, mtu); err != nil {
+		return err
+	}
 	if err := s.team.Announce(ctx); err != nil {
 		return err
 	}
@@ -155,7 +159,7 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 	return ctx.Err()
 }
 
-// adapterMAC chooses the adapter's address, and remembers who lent it.
+// adapterMAC chooses the adapter's address.
 func (s *session) adapterMAC(c team.Config, members []host.NIC) frame.MAC {
 	switch c.MACPolicy {
 	case team.MACGiven:
@@ -173,19 +177,25 @@ func (s *session) adapterMAC(c team.Config, members []host.NIC) frame.MAC {
 			lender = m
 		}
 	}
-	s.lent = lender.Name
 	return lender.MAC
 }
 
-func adapterMTU(c team.Config, members []host.NIC) int {
+// adapterMTU is what adapter and members are to have. The adapter of a process before this keeps its own, which somebody
+// may have changed by hand, but not one that no member followed while nobody looked.
+func (s *session) adapterMTU(c team.Config, members []host.NIC, again bool) int {
+	if again {
+		if a, err := s.host.NIC(c.Team); err == nil {
+			followed := c.MTU
+			for _, m := range members {
+				followed = max(followed, m.MTU)
+			}
+			return min(a.MTU, followed)
+		}
+	}
 	if c.MTU != 0 {
 		return c.MTU
 	}
-	mtu := members[0].MTU
-	for _, m := range members {
-		mtu = min(mtu, m.MTU)
-	}
-	return mtu
+	return host.AutoMTU(members)
 }
 
 // openAdapter makes the adapter, or takes up the one that a process before this left: then its MAC
@@ -227,11 +237,17 @@ func (s *session) run(c team.Config, again bool) (err error) {
 	s.recall(c.Team)
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stopTeam, s.teamDone, s.broken = cancel, make(chan struct{}), make(chan error, 1)
-	go func() {
-		defer close(s.teamDone)
+	var work sync.WaitGroup
+	work.Go(func() {
 		if err := s.team.Run(ctx); ctx.Err() == nil {
 			s.broken <- errors.Join(errors.New("the control loop ended"), err)
 		}
+	})
+	work.Go(func() { s.followMAC(ctx) })
+	work.Go(func() { s.followRxMode(ctx) })
+	go func() {
+		work.Wait()
+		close(s.teamDone)
 	}()
 	return nil
 }
@@ -272,7 +288,7 @@ func (s *session) room(fast bool) error {
 // join has the data path take a NIC's frames, then hides them from the host's own stack: in this order none is lost.
 func (s *session) join(ctx context.Context, name string, weight float64, n host.NIC) error {
 	l := team.Link{Name: name, Index: n.Index, MAC: n.MAC}
-	if _, err := s.team.Join(ctx, l, weight, team.MemberInfo{Driver: n.Driver, MTU: n.MTU, OwnMAC: n.WiFi}); err != nil {
+	if _, err := s.team.Join(ctx, l, weight, team.MemberInfo{Driver: n.Driver, MTU: n.MTU, OwnMAC: n.WiFi, VLANFilter: n.VLANFilter}); err != nil {
 		return err
 	}
 	return s.host.Isolate(n.Index)

@@ -254,16 +254,16 @@ func drawPlan(t *rapid.T, c *cast, spreads ...modes.Spread) *modes.Plan {
 	return pl
 }
 
-// apply puts a Plan in force.
+// apply puts a Plan in force among a cast's members.
 func (b *bed) apply(pl *modes.Plan, c *cast) error {
-	b.links = linksOf(c)
+	b.links, pl.MACs = linksOf(c), c.mac
 	return b.put(pl, &b.links)
 }
 
 func linksOf(c *cast) (links [modes.MaxMembers]*team.Link) {
 	for set := c.members; set != 0; set = set.Without(set.First()) {
 		id := set.First()
-		links[id] = &team.Link{Index: 100 + id, MAC: c.mac[id]}
+		links[id] = &team.Link{Index: 100 + id}
 	}
 	return links
 }

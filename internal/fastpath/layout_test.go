@@ -180,7 +180,8 @@ func TestPlanOf(t *testing.T) {
 	pl := &modes.Plan{Spread: modes.SpreadRoundRobin, Distributing: 0b1011, Collecting: 2, Multicast: 3, Single: 64, Hash: modes.Layer23, Salt: 9,
 		PacketsPerMember: 4, Gain: 5, Skew: 6, PerMember: true, Adapter: adapterMAC, Slots: []uint8{3, 1}}
 	pl.Weights = [modes.MaxMembers]uint32{modes.MaxShare, 0, 7, 100}
-	got := planOf(pl, &[modes.MaxMembers]*team.Link{3: {Index: 8, MAC: memberMAC(3)}}, entries(pl))
+	pl.MACs[3] = memberMAC(3)
+	got := planOf(pl, &[modes.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))
 	want := programPlan{Adapter: uint64(adapterMAC), Salt: 9, Distributing: 0b1011, Collecting: 2, Multicast: 3, Gain: 5, Skew: 6,
 		Total: modes.MaxShare + 100, Weight: pl.Weights, PacketsPerMember: 4, Spread: uint8(modes.SpreadRoundRobin), Hash: uint8(modes.Layer23),
 		Single: modes.NoMember, N: 2, PerMember: 1}
@@ -200,7 +201,7 @@ func TestPlanOf(t *testing.T) {
 	pl.Cleared[3] = 2
 	want.From[0], want.From[2], want.Moving, want.Turn, want.Mark = 3, 1, 1, 7, 4
 	want.Cleared[3] = 2
-	got = planOf(pl, &[modes.MaxMembers]*team.Link{3: {Index: 8, MAC: memberMAC(3)}}, entries(pl))
+	got = planOf(pl, &[modes.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(programPlan{})); diff != "" {
 		t.Errorf("slots that go over (-want +got):\n%s", diff)
 	}

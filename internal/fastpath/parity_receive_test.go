@@ -21,7 +21,7 @@ import (
 
 // goReceives is what the relay does with a frame that member id has received: see member.choose there. guests are the
 // stations that the adapter sent from, at some time that long ago.
-func goReceives(u *relay.Rule, id int, own frame.MAC, b []byte, gso uint16, guests []frame.Station, ago time.Duration) (o outcome) {
+func goReceives(u *relay.Rule, id int, b []byte, gso uint16, guests []frame.Station, ago time.Duration) (o outcome) {
 	f, _ := goFinds(b, 0, gso)
 	m := &o.Counts.members[id]
 	drop := func(why team.Drop) outcome {
@@ -44,9 +44,9 @@ func goReceives(u *relay.Rule, id int, own frame.MAC, b []byte, gso uint16, gues
 	if lately(src, relay.GuestTime) {
 		return drop(team.DropReflected)
 	}
-	whose, why := u.Accept(id, own, f.Dst, lately(frame.StationOf(f.Dst, f.VLAN), relay.GuestTime))
+	whose, why := u.Accept(id, f.Dst, lately(frame.StationOf(f.Dst, f.VLAN), relay.GuestTime))
 	if whose == relay.ForNobody {
-		if u.Astray(id, own, f.Dst) {
+		if u.Astray(id, f.Dst) {
 			m.Flooded += uint64(f.Frames)
 		}
 		return drop(why)
@@ -107,7 +107,7 @@ func TestProgramReceivesAsTheRelay(t *testing.T) {
 			}
 			wait := rapid.SampledFrom([]int64{0, 0, 4e8 - 1, 4e8, 1e9 - 1, 1e9}).Draw(t, "wait")
 			b.now += wait
-			want := goReceives(u, id, c.mac[id], f, gso, guests, time.Duration(wait))
+			want := goReceives(u, id, f, gso, guests, time.Duration(wait))
 			got, err := b.run(b.Receive, f, gso)
 			if err != nil {
 				t.Fatal(err)

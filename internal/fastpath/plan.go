@@ -51,7 +51,7 @@ func planOf(pl *modes.Plan, links *[modes.MaxMembers]*team.Link, all map[frame.M
 		if l == nil {
 			continue
 		}
-		p.Mac[id], p.Ifindex[id] = uint64(l.MAC), uint32(l.Index)
+		p.Mac[id], p.Ifindex[id] = uint64(pl.MACs[id]), uint32(l.Index)
 	}
 	for m := range all {
 		bit := uint64(m) * knownFactor >> 54
@@ -61,10 +61,11 @@ func planOf(pl *modes.Plan, links *[modes.MaxMembers]*team.Link, all map[frame.M
 		if l == nil {
 			continue
 		}
-		if all[l.MAC].kind != kindBehind {
+		own := pl.MACs[id]
+		if all[own].kind != kindBehind {
 			p.Plainly |= 1 << id
 		}
-		if e := all[pl.Adapter]; e.kind != kindBehind && (l.MAC == pl.Adapter || e.takers.Has(id)) {
+		if e := all[pl.Adapter]; e.kind != kindBehind && (own == pl.Adapter || e.takers.Has(id)) {
 			p.ForAll |= 1 << id
 		}
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	slotLen = (tap.HeaderLen + tap.MaxFrame + 63) &^ 63
+	slotLen = (frame.VnetLen + tap.MaxFrame + 63) &^ 63
 
 	// batchBytes ends a batch of super-frames early: the first of them should leave while the last are
 	// still in the cache, and members should not fall idle while the adapter is read.
@@ -64,6 +64,7 @@ type fact struct {
 	bytes    uint32
 	rename   bool // transmit: it has the adapter's address and leaves with the member's
 	slow     bool // receive: it is for the control loop, but not before all that came before it is delivered
+	tunnel   bool // receive: it is a super-frame of a tunnel, to be given to the adapter in segments
 }
 
 type refusal struct{ frame, member uint8 }
@@ -215,8 +216,9 @@ func (t *transmitter) pick(u *Rule) {
 			continue
 		}
 		v.Unmarshal(b)
+		tunnel := v.GSOType&frame.GSOTunnel != 0 && v.Tunnelled(&h) && frame.FindInner(v, b[frame.VnetLen:], &h)
 		frames, bytes := frame.WireCount(v, &h, len(b)-frame.VnetLen)
-		if !nic.Prepare(b, &v, &h) {
+		if !tunnel && !nic.Prepare(b, &v, &h) {
 			t.r.noMember[team.DropMalformed].Add(uint64(frames))
 			continue
 		}
@@ -293,7 +295,7 @@ func (t *transmitter) put(u *Rule, i, id int, first bool) {
 	}
 	f := &t.facts[i]
 	if f.rename {
-		m.mac.Put(t.frame(i), sourceAt)
+		u.MACs[id].Put(t.frame(i), sourceAt)
 	}
 	index := m.socket.Queue(t.frame(i))
 	t.order[id][index] = uint8(i)

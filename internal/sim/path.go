@@ -91,7 +91,7 @@ func (t *Team) put(p *Packet, id int, first bool) {
 		return
 	}
 	if p.h.Src == pl.Adapter && pl.PerMember || !first && t.renamed(p.h.Src) {
-		p.address(0, m.nic.MAC)
+		p.address(0, pl.MACs[id])
 	}
 	if !m.nic.Up() && m.nic.Refuse {
 		t.suspect(m)
@@ -191,7 +191,7 @@ func (m *member) receive(p *Packet) {
 	}
 	if !ours && !others {
 		if astray := p.h.Dst == pl.Adapter && !pl.Collecting.Has(m.id); astray && !pl.PerMember ||
-			pl.PerMember && p.h.Dst != m.nic.MAC && t.own(p.h.Dst) && !t.behind(p.h.Dst) {
+			pl.PerMember && p.h.Dst != pl.MACs[m.id] && t.own(p.h.Dst) && !t.behind(p.h.Dst) {
 			m.flooded++
 		}
 		return
@@ -221,7 +221,7 @@ func (t *Team) accept(m *member, dst frame.MAC) (ours, others bool) {
 		return false, pl.Multicast.Has(id)
 	case t.behind(dst):
 		return false, !pl.PerMember || pl.Pin(dst) == id
-	case dst == m.nic.MAC || slices.Contains(pl.Filter[id], dst):
+	case dst == pl.MACs[id] || slices.Contains(pl.Filter[id], dst):
 		return true, false
 	case t.own(dst):
 	default:

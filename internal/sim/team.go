@@ -107,6 +107,7 @@ func (w *World) Team(name string, c team.Config, mac frame.MAC) *Team {
 	t.measuring = newTimer(&w.clock, t.measure)
 	t.flooding = newTimer(&w.clock, t.watchFlooding)
 	t.Stack = t.stack(name, mac)
+	t.tellRxMode()
 	w.teams = append(w.teams, t)
 	return t
 }
@@ -119,7 +120,11 @@ func (t *Team) stack(name string, mac frame.MAC) *Stack {
 }
 
 // Guest adds a host behind the adapter, as a bridge on it has.
-func (t *Team) Guest(name string) *Stack { return t.stack(name, t.w.number(0x3)) }
+func (t *Team) Guest(name string) *Stack {
+	s := t.stack(name, t.w.number(0x3))
+	t.tellRxMode()
+	return s
+}
 
 // handle gives the loop an input and does what it wants.
 func (t *Team) handle(in team.Input) team.Output {
@@ -179,6 +184,7 @@ func (t *Team) apply(pl *modes.Plan) {
 		}
 		n.filter, n.promisc = pl.Filter[id], pl.Promiscuous
 	}
+	t.setGroups()
 }
 
 // refused tells the loop which NICs did not take the addresses that a Plan gives them.
@@ -273,7 +279,7 @@ func (t *Team) Add(n *NIC, weight float64) {
 	m := &member{t: t, id: id, nic: n, link: l, bound: 256 << 10, weight: weight, spoken: spoken{denied: never}}
 	t.members[id] = m
 	t.ids = append(t.ids, id)
-	n.filter, n.promisc = t.plan.Filter[id], t.plan.Promiscuous
+	n.filter, n.promisc, n.groups = t.plan.Filter[id], t.plan.Promiscuous, groupFilter{}
 	n.up, n.watch = m.receive, func() { m.read(carrierLate) }
 	t.handle(team.Joined{ID: id, Link: l, Weight: weight, Info: team.MemberInfo{Driver: "sim", MTU: 1500, OwnMAC: n.OwnMAC && !n.Hidden}})
 	m.read(pokeLate)

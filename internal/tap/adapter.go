@@ -6,7 +6,6 @@ import (
 	"net"
 	"sync"
 
-	"github.com/songgao/water"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -46,6 +45,7 @@ type Adapter struct {
 	name     string
 	index    int
 	mac      frame.MAC
+	settled  bool
 	offloads Offloads
 	queues   []*Queue
 
@@ -65,29 +65,18 @@ func Create(o Options) (*Adapter, error) {
 	case !errors.As(err, new(netlink.LinkNotFoundError)):
 		return nil, fmt.Errorf("create adapter %s: look the name up: %w", o.Name, err)
 	}
-	w, err := water.New(water.Config{
-		DeviceType: water.TAP,
-		PlatformSpecificParams: water.PlatformSpecificParams{
-			Name:       o.Name,
-			MultiQueue: true,
-			Persist:    true,
-			// Without an owner any local user could attach a queue.
-			Permissions: &water.DevicePermissions{Owner: 0, Group: 0},
-		},
-	})
+	settled, err := makeDevice(o)
 	if err != nil {
-		return nil, fmt.Errorf("create adapter %s: %w", o.Name, err)
-	}
-	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("create adapter %s: close the first queue: %w", o.Name, err)
-	}
-	a, err := attach(o)
-	if err != nil {
-		if l, lerr := netlink.LinkByName(o.Name); lerr == nil {
-			err = errors.Join(err, netlink.LinkDel(l))
+		if errors.Is(err, unix.EEXIST) {
+			err = ErrExists // it came in between
 		}
 		return nil, fmt.Errorf("create adapter %s: %w", o.Name, err)
 	}
+	a, err := attach(o)
+	if err != nil {
+		return nil, fmt.Errorf("create adapter %s: %w", o.Name, errors.Join(err, removeDevice(o.Name)))
+	}
+	a.settled = settled
 	return a, nil
 }
 
@@ -129,7 +118,7 @@ func attach(o Options) (a *Adapter, err error) {
 			q.close()
 		}
 	}()
-	a = &Adapter{name: o.Name, queues: []*Queue{q}}
+	a = &Adapter{name: o.Name, settled: true, queues: []*Queue{q}}
 	if a.offloads, err = q.setOffloads(); err != nil {
 		return nil, err
 	}
@@ -149,8 +138,8 @@ func (a *Adapter) configure(o Options) error {
 		return ErrBusy
 	}
 	if o.MAC != 0 {
-		if err := netlink.LinkSetHardwareAddr(l, o.MAC.HardwareAddr()); err != nil {
-			return fmt.Errorf("set MAC %v: %w", o.MAC, err)
+		if err := setMAC(l, o.MAC); err != nil {
+			return err
 		}
 	}
 	if o.MTU != 0 {
@@ -168,7 +157,10 @@ func (a *Adapter) configure(o Options) error {
 	if l, err = netlink.LinkByIndex(l.Attrs().Index); err != nil {
 		return err
 	}
-	a.index, a.mac = l.Attrs().Index, frame.MACFrom(net.HardwareAddr(l.Attrs().HardwareAddr))
+	a.index, a.mac = l.Attrs().Index, o.MAC
+	if o.MAC == 0 {
+		a.mac = frame.MACFrom(net.HardwareAddr(l.Attrs().HardwareAddr))
+	}
 	return nil
 }
 
@@ -178,8 +170,12 @@ func (a *Adapter) Name() string { return a.name }
 // Index is the device's ifindex.
 func (a *Adapter) Index() int { return a.index }
 
-// MAC is the device's address as it was at Create or Open.
+// MAC is the device's address as Create or Open were to set it, or found it.
 func (a *Adapter) MAC() frame.MAC { return a.mac }
+
+// MACSettled reports whether whoever gives the device another address from here on means it: it is not one of the new
+// devices to which udev gives addresses.
+func (a *Adapter) MACSettled() bool { return a.settled }
 
 // Offloads says what the kernel hands over unfinished.
 func (a *Adapter) Offloads() Offloads { return a.offloads }

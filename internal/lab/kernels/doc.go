@@ -5,7 +5,8 @@
 //	tools.go      finds the programs that the tests start, and their libraries
 //	suites.go     which tests run there, and which do not and why
 //	image.go      packs it all into an initial file system (cpio.go writes it)
-//	boot.go       starts it under QEMU, which emulates a machine, so neither KVM nor root is needed
+//	boot.go       starts it under QEMU, which emulates a machine, so neither KVM nor root is needed, and joins its
+//	              virtio NICs two by two: cables for tests that want NICs which filter
 //	guest.go      is process 1 of that machine: this same program; runs the tests, tells their output, switches off
 //	report.go     reads what the guest tells and sums it up
 //

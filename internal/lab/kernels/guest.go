@@ -14,6 +14,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/lab"
 )
 
 // mounts are what a Debian machine has mounted when services start.
@@ -87,7 +89,26 @@ func prepare() (*os.File, error) {
 	if b, err := exec.Command("modprobe", "tun").CombinedOutput(); err != nil {
 		return out, fmt.Errorf("modprobe tun: %w: %s", err, b)
 	}
-	return out, nil
+	return out, virtio()
+}
+
+// network is where the tests find the machine's own network namespace, which has the virtio NICs.
+const network = "/mnt/network"
+
+// virtio loads what drives the virtio NICs and shows tests where they are. A kernel without a driver for them has none.
+func virtio() error {
+	for _, m := range []string{"virtio_pci", "virtio_net"} {
+		if err := exec.Command("modprobe", m).Run(); err != nil {
+			return nil
+		}
+	}
+	if err := os.WriteFile(network, nil, 0o444); err != nil {
+		return err
+	}
+	if err := unix.Mount("/proc/self/ns/net", network, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount %s: %w", network, err)
+	}
+	return os.Setenv(lab.VirtioVariable, network)
 }
 
 // raw has a serial line pass bytes as they are.

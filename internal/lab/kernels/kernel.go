@@ -23,6 +23,7 @@ var unpacked = []string{
 	"./lib/modules/*/kernel/crypto",
 	"./lib/modules/*/kernel/fs/overlayfs",
 	"./lib/modules/*/kernel/drivers/net",
+	"./lib/modules/*/kernel/drivers/virtio",
 	"./lib/modules/*/kernel/arch",
 }
 
@@ -31,7 +32,7 @@ var unpacked = []string{
 func fetchKernel(given, modules, name, cache string) (kernel, error) {
 	switch {
 	case strings.HasSuffix(given, ".deb"):
-		return unpackKernel(given, filepath.Join(cache, strings.TrimSuffix(filepath.Base(given), ".deb")))
+		return unpackKernel(given, unpackedAt(given, cache))
 	case given != "":
 		return localKernel(given, modules)
 	}
@@ -39,7 +40,13 @@ func fetchKernel(given, modules, name, cache string) (kernel, error) {
 	if err != nil {
 		return kernel{}, err
 	}
-	return unpackKernel(deb, filepath.Join(cache, strings.TrimSuffix(filepath.Base(deb), ".deb")))
+	return unpackKernel(deb, unpackedAt(deb, cache))
+}
+
+// unpackedAt is where a package is unpacked. The directory's name changes with what of it is unpacked, so that an older
+// one is not taken for complete.
+func unpackedAt(deb, cache string) string {
+	return filepath.Join(cache, strings.TrimSuffix(filepath.Base(deb), ".deb")+".2")
 }
 
 func localKernel(image, modules string) (kernel, error) {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -38,7 +39,8 @@ func main() {
 // options are the flags.
 type options struct {
 	cache                   string
-	kernel, modules, apt    string
+	kernel, modules         string
+	apt                     []string
 	packages                *regexp.Regexp
 	run                     string
 	limit                   time.Duration
@@ -51,7 +53,8 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.cache, "cache", "bin/kernels", "where fetched kernels are kept")
 	f.StringVar(&o.kernel, "kernel", "", "a kernel image, or a Debian kernel package in a file; empty: fetch one")
 	f.StringVar(&o.modules, "modules", "", "the modules of the kernel image, as in /lib/modules/RELEASE")
-	f.StringVar(&o.apt, "package", "linux-image-amd64", "the package to fetch")
+	apt := f.String("package", "linux-image-amd64,linux-image-6.12-amd64",
+		"the packages to fetch, separated by commas, each for a machine of its own")
 	packages := f.String("packages", "", "run the packages that match this regular expression")
 	f.StringVar(&o.run, "run", "", "run the tests that match this regular expression instead of those of the table")
 	f.DurationVar(&o.limit, "limit", 25*time.Minute, "switch the machine off after this time")
@@ -63,6 +66,10 @@ func parse(args []string) (options, error) {
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	o.apt = strings.Split(*apt, ",")
+	if o.kernel != "" {
+		o.apt = []string{""}
 	}
 	if _, err := regexp.Compile(o.run); err != nil {
 		return o, fmt.Errorf("-run: %w", err)
@@ -112,10 +119,22 @@ func run(ctx context.Context, o options) error {
 	if len(chosen) == 0 {
 		return errors.New("-packages matches none")
 	}
-	k, err := fetchKernel(o.kernel, o.modules, o.apt, o.cache)
-	if err != nil {
-		return err
+	var errs []error
+	for _, name := range o.apt {
+		k, err := fetchKernel(o.kernel, o.modules, name, o.cache)
+		if err == nil {
+			err = runOn(ctx, o, k, chosen, packages)
+		}
+		errs = append(errs, err)
+		if ctx.Err() != nil {
+			break
+		}
 	}
+	return errors.Join(errs...)
+}
+
+// runOn runs the tests on one kernel.
+func runOn(ctx context.Context, o options, k kernel, chosen []suite, packages []string) error {
 	dir, err := os.MkdirTemp("", "nicteam-kernels-")
 	if err != nil {
 		return err
@@ -142,7 +161,10 @@ func run(ctx context.Context, o options) error {
 	if alarm && err == nil && verdict == nil {
 		verdict = errors.New("the kernel complained of itself")
 	}
-	return errors.Join(err, verdict)
+	if err = errors.Join(err, verdict); err != nil {
+		return fmt.Errorf("on %s: %w", k.Release, err)
+	}
+	return nil
 }
 
 // makeImage builds everything that runs in the guest and packs it; it returns the file.

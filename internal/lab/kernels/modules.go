@@ -10,9 +10,10 @@ import (
 )
 
 // wanted are the modules that the tests may need. The kernel loads them by itself when a device, a queue or a
-// filter of that kind is made, as on any machine; only tun is loaded by the guest, as udev does.
+// filter of that kind is made, as on any machine; only tun and what drives the virtio NICs are loaded by the guest, as udev does.
 var wanted = []string{
-	"tun", "veth", "bridge", "dummy", "bonding", "macvlan", "macvtap", "vxlan", "8021q", "team", "vrf", "ifb", "netdevsim",
+	"tun", "virtio_pci", "virtio_net",
+	"veth", "bridge", "dummy", "bonding", "macvlan", "macvtap", "vxlan", "8021q", "team", "vrf", "ifb", "netdevsim",
 	"sch_ingress", "sch_tbf", "sch_htb", "sch_netem", "sch_fq_codel", "sch_fq",
 	"cls_bpf", "cls_u32", "cls_matchall", "act_mirred", "act_gact", "act_police",
 	"nf_tables", "nf_tables_netdev", "nft_chain_filter", "nft_ct", "nft_counter", "nft_log", "nft_reject", "nft_masq", "nft_dup_netdev", "nft_fwd_netdev",

@@ -92,6 +92,20 @@ func Cable(t testing.TB, a lab.Node, nameA string, b lab.Node, nameB string, o l
 	return c
 }
 
+// VirtioCable joins two nodes by virtio NICs as long as the test lives. It skips the test where the machine has none of
+// them, which is everywhere but in one that internal/lab/kernels has started.
+func VirtioCable(t testing.TB, a lab.Node, nameA string, b lab.Node, nameB string) *lab.VirtioCable {
+	t.Helper()
+	Root(t)
+	if os.Getenv(lab.VirtioVariable) == "" {
+		t.Skip("needs virtio NICs of QEMU: make test-kernels has them")
+	}
+	c, err := lab.NewVirtioCable(a, nameA, b, nameB)
+	Must(t, err)
+	t.Cleanup(func() { Check(t, c.Close()) })
+	return c
+}
+
 // Wire joins two nodes by TAP NICs as long as the test lives.
 func Wire(t testing.TB, a lab.Node, nameA string, b lab.Node, nameB string, o lab.WireOptions) *lab.Wire {
 	t.Helper()
@@ -99,6 +113,15 @@ func Wire(t testing.TB, a lab.Node, nameA string, b lab.Node, nameB string, o la
 	Must(t, err)
 	t.Cleanup(func() { Check(t, w.Close()) })
 	return w
+}
+
+// Udev gives new devices of a host addresses of its own as long as the test lives.
+func Udev(t testing.TB, h *lab.Host, delay time.Duration) *lab.Udev {
+	t.Helper()
+	u, err := lab.NewUdev(h, delay)
+	Must(t, err)
+	t.Cleanup(func() { Check(t, u.Close()) })
+	return u
 }
 
 // Start starts a stream; it stops with the test at the latest.

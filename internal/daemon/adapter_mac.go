@@ -1,0 +1,55 @@
+package daemon
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// udevWithin is how long after it was made udev may give an adapter another MAC, where it could see it being made …
+	udevWithin = 30 * time.Second
+	// … and putBacks how often that is undone: whoever insists is not udev.
+	putBacks = 3
+)
+
+// followMAC has the team's adapter MAC be the one that the adapter has, until ctx ends: somebody changes it by hand. A
+// change that may be udev's is undone.
+func (s *session) followMAC(ctx context.Context) {
+	index, mac, left := s.adapter.Index(), s.adapter.MAC(), putBacks
+	if s.adapter.MACSettled() {
+		left = 0
+	}
+	made := time.Now()
+	for changed := s.host.Changes(ctx); ; {
+		now, err := s.host.MAC(index)
+		for ; err == nil && now != mac && left > 0 && time.Since(made) < udevWithin; now, err = s.host.MAC(index) {
+			left--
+			if err := s.host.PutBackMAC(index, mac, now); err != nil {
+				s.log.Warn("adapter's MAC not put back", "mac", mac, "is", now, "err", err)
+				continue
+			}
+			s.team.Record("adapter-mac-restored", "",
+				"the new device was given "+now.String()+" by somebody else, as udev does")
+		}
+		if err == nil && now != mac { // else it is as it was, or the adapter is gone
+			mac = now
+			_ = s.team.AdapterMAC(ctx, mac)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done(): // the channel is never closed
+			return
+		}
+	}
+}
+
+// lends reports whether the adapter has a member's MAC: then the member must not be on the LAN by itself.
+func (s *session) lends(member string) bool {
+	st := s.team.Status()
+	for _, m := range st.Members {
+		if m.Name == member {
+			return m.MAC == st.Adapter.MAC
+		}
+	}
+	return false
+}

@@ -1,0 +1,114 @@
+package tap
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+
+	"github.com/songgao/water"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/frame"
+)
+
+// udev on a systemd host gives every new device whose address the kernel made up (addr_assign_type NET_ADDR_RANDOM) a
+// persistent one of its own, at some time after the device was announced (MACAddressPolicy in 99-default.link, in
+// systemd's src/udev/net/link-config.c), and tun can only announce a device first and be given its address then. So
+// the device is made in a network namespace where nobody sees it, and comes into ours with an address that somebody
+// has set: that one udev leaves alone. Like a device that is new here, it has then met no setting but this namespace's
+// defaults.
+
+// errSeen says that a device cannot be made out of sight.
+var errSeen = errors.New("no network namespace of its own")
+
+// makeDevice makes the persistent multi-queue device of o, down and without a queue. settled is false where the process
+// may make no network namespace: udev has then seen the device with a random address, and may yet give it another.
+func makeDevice(o Options) (settled bool, err error) {
+	ours, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false, fmt.Errorf("open network namespace: %w", err)
+	}
+	defer unix.Close(ours)
+	made := make(chan error)
+	go func() {
+		// Never unlocked: the thread ends with the goroutine, and its namespace with whatever is left there.
+		runtime.LockOSThread()
+		made <- makeUnseen(o, ours)
+	}()
+	err = <-made
+	if errors.Is(err, errSeen) {
+		return false, makeHere(o)
+	}
+	return err == nil, err
+}
+
+// makeUnseen makes the device in a new network namespace of the calling thread and moves it into another.
+func makeUnseen(o Options, into int) error {
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("%w: %w", errSeen, err)
+	}
+	if err := makeHere(o); err != nil {
+		return err
+	}
+	l, err := netlink.LinkByName(o.Name)
+	if err != nil {
+		return err
+	}
+	if err := netlink.LinkSetNsFd(l, into); err != nil {
+		return fmt.Errorf("move it into the namespace of the team: %w", err)
+	}
+	return nil
+}
+
+// makeHere makes the device in the namespace of the calling thread and gives it its address. Nothing is left of it on
+// error.
+func makeHere(o Options) error {
+	w, err := water.New(water.Config{
+		DeviceType: water.TAP,
+		PlatformSpecificParams: water.PlatformSpecificParams{
+			Name:       o.Name,
+			MultiQueue: true,
+			Persist:    true,
+			// Without an owner any local user could attach a queue.
+			Permissions: &water.DevicePermissions{Owner: 0, Group: 0},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return errors.Join(fmt.Errorf("close the first queue: %w", err), removeDevice(o.Name))
+	}
+	l, err := netlink.LinkByName(o.Name)
+	if err != nil {
+		return err
+	}
+	if err := setMAC(l, o.MAC); err != nil {
+		return errors.Join(err, removeDevice(o.Name))
+	}
+	return nil
+}
+
+// setMAC gives a link an address, or says that the one it has, where mac is 0, is as it is to be.
+func setMAC(l netlink.Link, mac frame.MAC) error {
+	if mac == 0 {
+		mac = frame.MACFrom(net.HardwareAddr(l.Attrs().HardwareAddr))
+	}
+	if err := netlink.LinkSetHardwareAddr(l, mac.HardwareAddr()); err != nil {
+		return fmt.Errorf("set MAC %v: %w", mac, err)
+	}
+	return nil
+}
+
+func removeDevice(name string) error {
+	l, err := netlink.LinkByName(name)
+	if errors.As(err, new(netlink.LinkNotFoundError)) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return netlink.LinkDel(l)
+}
