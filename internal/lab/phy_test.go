@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/safchain/ethtool"
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
@@ -146,30 +144,48 @@ func TestCarrierIsLate(t *testing.T) {
 	}
 }
 
+// late is long enough for two calls to be over before it is.
+const late = 500 * time.Millisecond
+
 func TestLateCarrierMissesABlink(t *testing.T) {
 	a, b := labtest.Host(t, "a"), labtest.Host(t, "b")
-	w := labtest.Wire(t, a, "eth0", b, "eth0", lab.WireOptions{HardwareA: lab.Hardware{LateCarrier: time.Second}})
-	events, done := make(chan netlink.LinkUpdate, 64), make(chan struct{})
-	defer close(done)
-	labtest.Must(t, a.Do(func() error { return netlink.LinkSubscribe(events, done) }))
-	blinked := time.Now()
-	labtest.Must(t, w.Cut())
-	labtest.Must(t, w.Mend())
-	if time.Since(blinked) >= time.Second {
-		t.Skip("the machine stood still for a second")
-	}
-	labtest.Eventually(t, "the time is over", func() bool { return time.Since(blinked) > 2*time.Second })
-	nic, err := a.Handle().LinkByName("eth0")
-	labtest.Must(t, err)
-	labtest.Must(t, a.Handle().LinkSetAlias(nic, "last"))
-	for e := range events {
-		if e.Attrs().RawFlags&unix.IFF_LOWER_UP == 0 {
-			t.Fatal("the host saw a line that was cut for less than its NIC takes to notice")
+	w := labtest.Wire(t, a, "eth0", b, "eth0", lab.WireOptions{HardwareA: lab.Hardware{LateCarrier: late}})
+	losses := func() string { return labtest.Run(t, a, "cat", "/sys/class/net/eth0/carrier_down_count") }
+	labtest.Eventually(t, "a blink that the machine did not prolong", func() bool {
+		labtest.Eventually(t, "a carrier", func() bool { return lowerUp(t, a, "eth0") })
+		before, cut := losses(), time.Now()
+		labtest.Must(t, w.Cut())
+		labtest.Must(t, w.Mend())
+		if time.Since(cut) >= late {
+			return false
 		}
-		if e.Attrs().Alias == "last" {
-			return
+		labtest.Eventually(t, "the end of both delays", func() bool { return time.Since(cut) > 2*late })
+		if losses() != before {
+			t.Error("the host saw a cut that was shorter than its NIC takes to notice")
 		}
-	}
+		return true
+	})
+}
+
+func TestLateCarrierStartsAgain(t *testing.T) {
+	a, b := labtest.Host(t, "a"), labtest.Host(t, "b")
+	w := labtest.Wire(t, a, "eth0", b, "eth0", lab.WireOptions{HardwareA: lab.Hardware{LateCarrier: late}})
+	labtest.Eventually(t, "a second cut before the carrier is back", func() bool {
+		labtest.Must(t, w.Cut())
+		labtest.Eventually(t, "no carrier", func() bool { return !lowerUp(t, a, "eth0") })
+		mended := time.Now()
+		labtest.Must(t, w.Mend())
+		labtest.Eventually(t, "half of the delay", func() bool { return time.Since(mended) > late/2 })
+		again := time.Now()
+		labtest.Must(t, w.Cut())
+		labtest.Must(t, w.Mend())
+		inTime := time.Since(mended) < late
+		labtest.Eventually(t, "a carrier", func() bool { return lowerUp(t, a, "eth0") })
+		if took := time.Since(again); inTime && took < late {
+			t.Errorf("carrier %v after the line was mended again, want %v or more", took, late)
+		}
+		return inTime
+	})
 }
 
 func TestOffloads(t *testing.T) {

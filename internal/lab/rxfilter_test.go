@@ -304,6 +304,10 @@ func TestHardware(t *testing.T) {
 		}},
 		{"VLANs", lab.Hardware{FilterVLANs: true, VLANs: []uint16{5, 4094}}, func(b *bench) {
 			wantVLANs(b, "as it is", true, false, true, false)
+			b.join(someGroup)
+			if b.hears(someGroup, 1) || !b.hears(someGroup, 5) {
+				b.Error("of a group's frames only those of VLANs that pass must be heard")
+			}
 			b.ask(unix.PACKET_MR_PROMISC, nil)
 			wantVLANs(b, "promiscuous", true, true, true, true)
 		}},
@@ -312,6 +316,19 @@ func TestHardware(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) { onLines(t, tt.hw, tt.f) })
+	}
+}
+
+// A bridge forwards a frame with its tag aside, not in the frame.
+func TestVLANsOfASwitch(t *testing.T) {
+	for line, join := range hardwareLines {
+		t.Run(line, func(t *testing.T) {
+			a, b, sw := labtest.Host(t, "a"), labtest.Host(t, "b"), labtest.Switch(t, "switch", lab.SwitchOptions{})
+			join(t, a, sw, lab.Hardware{FilterVLANs: true, VLANs: []uint16{5}})
+			labtest.Cable(t, b, "eth0", sw, "b", lab.CableOptions{MACA: otherMAC})
+			x := &bench{T: t, a: a, b: b, in: listenRaw(t, a, "eth0"), out: listenRaw(t, b, "eth0")}
+			wantVLANs(x, "behind a switch", true, false, true, false)
+		})
 	}
 }
 

@@ -184,9 +184,11 @@ func (r *Running) Stop() (Report, error) {
 	return r.report, r.err
 }
 
-// settle waits until all frames are there or none has come for a while.
+// settle waits until all frames are there or none has come for a while: for longer than the machine has let frames wait
+// before.
 func (r *Running) settle() {
-	const quiet, longest = 150 * time.Millisecond, 3 * time.Second
+	const least, most, longest = 150 * time.Millisecond, 3 * time.Second, 10 * time.Second
+	quiet := min(most, least+4*r.Report().Gap.Length)
 	start, changed, before := time.Now(), time.Now(), uint64(0)
 	for {
 		got := r.received()

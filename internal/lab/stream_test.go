@@ -119,6 +119,33 @@ func TestStreamSeesCorruption(t *testing.T) {
 	}
 }
 
+// TestStreamWaitsForTheLate has frames under way when a stream ends, as on a machine that lets nobody run for a while.
+func TestStreamWaitsForTheLate(t *testing.T) {
+	a, b, w := wired(t)
+	var seen atomic.Uint64
+	var ends, held atomic.Bool
+	w.A.Filter(func(frame []byte) int {
+		switch {
+		case !udp(frame):
+		case seen.Add(1) == 200:
+			time.Sleep(300 * time.Millisecond)
+		case ends.Load() && !held.Swap(true):
+			time.Sleep(900 * time.Millisecond)
+		}
+		return 1
+	})
+	r, err := lab.Stream{From: a, To: b, Address: addresses["IPv4"]}.Start()
+	labtest.Must(t, err)
+	labtest.Eventually(t, "traffic", func() bool { return r.Received() >= 500 })
+	ends.Store(true)
+	labtest.Eventually(t, "a frame that is late", held.Load)
+	got, err := r.Stop()
+	labtest.Must(t, err)
+	if got.Lost != 0 {
+		t.Error(got)
+	}
+}
+
 func TestStreamMeasuresGap(t *testing.T) {
 	a, b, w := wired(t)
 	r, err := lab.Stream{From: a, To: b, Address: addresses["IPv4"]}.Start()

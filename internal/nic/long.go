@@ -35,7 +35,7 @@ func (l *long) send(o *sender, fd uintptr, v frame.Vnet, f []byte) (errno syscal
 	}
 	switch {
 	case v.CsumOffset != 16: // not h's protocol: in a tunnel the checksum is another's
-		v.GSOType = frame.GSOUDPL4
+		v.GSOType = frame.GSOUDP // fragmentation: that kernels before 6.2 know, too
 	case h.EtherType == frame.TypeIPv4:
 		v.GSOType = frame.GSOTCPv4
 	default:

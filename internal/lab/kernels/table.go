@@ -24,16 +24,17 @@ var suites = []suite{
 	{
 		Package: "internal/lab", Timeout: 5 * time.Minute,
 		Only: []string{
-			"TestNICsFilter", "TestNICsFilterAtOnce", "TestNICsFilterManyGroups", "TestNICFiltersInAnotherSlot", "TestHardware",
+			"TestNICsFilter", "TestNICsFilterAtOnce", "TestNICsFilterManyGroups", "TestNICFiltersInAnotherSlot", "TestHardware", "TestVLANsOfASwitch",
 			"TestFilteredFrameIsNoError", "TestPortsOfSwitchesHearAll", "TestCableRefusesWhatVethCannot",
 			"TestNICResets", "TestNICStaysInReset", "TestSpeedComesLater", "TestNICLosesFirstFrames", "TestCarrierIsLate",
-			"TestLateCarrierMissesABlink", "TestOffloads", "TestTagInsertion", "TestLinesCarryAndCut", "TestNICLooksReal", "TestNICFaults",
+			"TestLateCarrierMissesABlink", "TestLateCarrierStartsAgain", "TestOffloads", "TestTagInsertion", "TestLinesCarryAndCut", "TestNICLooksReal", "TestNICFaults",
 		},
 		Left: []left{
 			{Why: noTCX, Below: "6.6", Tests: []string{"TestCableSwallows", "TestLAG", "TestLAGHold"}},
 			{Why: tooMuch, Tests: []string{"TestShape", "TestStreamFast", "TestSwitch"}},
 			{Why: tooSoon, Tests: []string{"TestStreamClean", "TestStreamSeesFaults", "TestStreamSeesCorruption", "TestStreamMeasuresGap", "TestWitness"}},
 			{Why: noSwitch, Tests: []string{"TestOVSPartner"}},
+			{Why: untried, Tests: []string{"TestUdevGivesAddresses"}},
 			{Why: anyKernel, Tests: []string{
 				"TestClippedGaps", "TestTally", "TestTallyAgainstSets", "TestGap", "TestOverlap", "TestTimetable", "TestIsolatedNamespaces", "TestHostSeparation",
 				"TestCloseEndsDaemons", "TestKillLeavesNothing", "TestClosedHostIsDead", "TestSnapshotSeesChanges", "TestDiff", "TestFetch", "TestTransferEnds", "TestLoadAndEcho",
