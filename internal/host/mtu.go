@@ -261,7 +261,7 @@ func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 
 const (
 	// resetBegins is how soon after a change a NIC that begins anew has no link.
-	resetBegins = 50 * time.Millisecond
+	resetBegins = 100 * time.Millisecond
 	// resetTime bounds the wait until it has one again. Copper takes two to four seconds to agree.
 	resetTime = 5 * time.Second
 )
