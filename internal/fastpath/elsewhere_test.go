@@ -174,3 +174,26 @@ func TestAnnouncementOfAGuestIsNoted(t *testing.T) {
 		}
 	}
 }
+
+// What a guest has sent lately may come back though the Plan has forgotten the guest.
+func TestForgottenGuestIsNoted(t *testing.T) {
+	g := withGuest(t)
+	labtest.Eventually(t, "a Plan without the guest that comes at once", func() bool {
+		s := frame.StationOf(guestMAC, 0)
+		pl := *g.path.plan
+		began := time.Now()
+		send(t, g.host, "team0", says(frame.TypeRARP))
+		sent := g.path.kernel.stations.sent(s)
+		pl.Stations, pl.Behind = nil, nil
+		labtest.Must(t, g.path.Apply(&pl))
+		if time.Since(began) >= relay.GuestTime {
+			return false
+		}
+		var noted uint64
+		labtest.Must(t, g.path.kernel.Guests.Lookup(uint64(s), &noted))
+		if sent == 0 || noted != sent {
+			t.Errorf("sent at %d, noted at %d", sent, noted)
+		}
+		return true
+	})
+}

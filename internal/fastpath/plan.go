@@ -24,7 +24,7 @@ func (k *kernel) put(pl *modes.Plan, links *[modes.MaxMembers]*team.Link) error 
 	k.plans[next].View = view
 	atomic.StoreUint32(&k.control.Active, next)
 	k.settle()
-	return errors.Join(k.addresses.trim(view), k.stations.trim(pl.Stations))
+	return errors.Join(k.addresses.trim(view), k.stations.trim(pl.Stations, k.noteGuest))
 }
 
 // planOf is a Plan as the programs read it; all are its entries.

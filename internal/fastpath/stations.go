@@ -29,9 +29,14 @@ func (s *stations) add(all []frame.Station) error {
 	return s.each(all, s.has, func(x frame.Station) error { return s.of.Update(uint64(x), v, ebpf.UpdateNoExist) })
 }
 
-// trim has programs know no others.
-func (s *stations) trim(all []frame.Station) error {
-	err := s.each(s.has, all, func(x frame.Station) error { return s.of.Delete(uint64(x)) })
+// trim has programs know no others. Of what others have sent lately left knows when, first: it may still come back.
+func (s *stations) trim(all []frame.Station, left func(x frame.Station, sent uint64)) error {
+	err := s.each(s.has, all, func(x frame.Station) error {
+		if at := s.sent(x); at != 0 && clockNow()-int64(at) < int64(relay.GuestTime) {
+			left(x, at)
+		}
+		return s.of.Delete(uint64(x))
+	})
 	s.has = all
 	return err
 }
@@ -83,7 +88,12 @@ func (s *stations) lately() map[frame.Station]int64 {
 func (k *kernel) noteSent(x frame.Station) {
 	now := uint64(clockNow())
 	if k.Stations.Update(uint64(x), programStation{Sent: now}, ebpf.UpdateExist) != nil {
-		_ = k.Guests.Put(uint64(x), now)
-		atomic.StoreUint64(&k.control.GuestsUntil, now+uint64(relay.GuestTime))
+		k.noteGuest(x, now)
 	}
+}
+
+// noteGuest has programs know when a station that the Plan does not have has sent.
+func (k *kernel) noteGuest(x frame.Station, at uint64) {
+	_ = k.Guests.Put(uint64(x), at)
+	atomic.StoreUint64(&k.control.GuestsUntil, uint64(clockNow())+uint64(relay.GuestTime))
 }

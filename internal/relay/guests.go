@@ -15,8 +15,10 @@ const (
 	ElsewhereAfter = 400 * time.Millisecond
 	// guestUnit is the shift that makes ns the unit in which that is measured, 34 ms.
 	guestUnit = 25
-	guestWays = 4
-	guestSets = 2048 // more than the control loop remembers have room
+	// guestAhead is so many units that one may have been noted in after somebody has read the clock: it may stand still.
+	guestAhead = 128
+	guestWays  = 4
+	guestSets  = 2048 // more than the control loop remembers have room
 )
 
 // guests are the stations behind the adapter that have sent lately. What a switch that floods brings back of theirs
@@ -100,7 +102,7 @@ func (g *guests) since(now int64, s frame.Station) time.Duration {
 			continue
 		}
 		units := uint16(now>>guestUnit) - uint16(e)
-		if units == 0 || units == 1<<16-1 { // it may have been noted after now was read
+		if units == 0 || -units <= guestAhead {
 			return 0
 		}
 		d := time.Duration(units-1) << guestUnit
