@@ -81,7 +81,7 @@ lint:
 	$(GO) run $(STATICCHECK) ./...
 	@GO=$(GO) packaging/generated
 
-# The programs of the fast path anew from internal/fastpath/bpf. What comes of it is committed, so nobody needs clang to build.
+# The programs of the fast path and of the lab anew from their bpf/. What comes of it is committed, so nobody needs clang to build.
 generate:
 	@packaging/need clang-14 llvm-14 libbpf-dev
 	$(GO) generate ./...

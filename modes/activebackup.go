@@ -1,9 +1,6 @@
 package modes
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // Overlap is how long the member that was active goes on receiving unicast frames after a
 // change: what was under way to it is not lost, and switches have learnt the new way by then.
@@ -123,16 +120,8 @@ func (a *activeBackup) replan(now time.Time) {
 		pl.Single = a.active
 		pl.Distributing = MemberSet(0).With(a.active)
 		pl.Collecting = pl.Collecting.With(a.active)
-		pl.Multicast = MemberSet(0).With(a.active)
-		pl.Next = a.next()
+		pl.Next = successor(&a.st, a.active)
+		pl.receiveGroupsBy(a.active, &a.st)
 	}
 	a.plan = publish(a.plan, pl)
-}
-
-// next returns the member that would be chosen if the active one died.
-func (a *activeBackup) next() int {
-	after := a.st
-	after.Members = slices.DeleteFunc(slices.Clone(a.st.Members), func(m Member) bool { return m.ID == a.active })
-	id, _ := choose(&after, -1)
-	return id
 }

@@ -274,14 +274,6 @@ func (a *aggregation) lost(id int) string {
 	return ""
 }
 
-// next returns the member that would be chosen if the active one died.
-func (a *aggregation) next() int {
-	after := a.st
-	after.Members = slices.DeleteFunc(slices.Clone(after.Members), func(m Member) bool { return m.ID == a.choice.active })
-	id, _ := choose(&after, -1)
-	return id
-}
-
 func (a *aggregation) name(id int) string {
 	if m := find(&a.st, id); m != nil {
 		return m.Name

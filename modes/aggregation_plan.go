@@ -78,7 +78,7 @@ func (a *aggregation) replan(now time.Time) {
 func (a *aggregation) single(pl *Plan, id int) {
 	pl.Spread, pl.Single = SpreadSingle, id
 	if a.choice.alone {
-		pl.Next = a.next() // any other port's partner takes in nothing before it is told
+		pl.Next = successor(&a.st, a.choice.active) // any other port's partner takes in nothing before it is told
 	}
 	pl.Distributing = MemberSet(0).With(id)
 }

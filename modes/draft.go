@@ -21,13 +21,15 @@ func draft(st *State) *Plan {
 	pl.Salt = st.Settings.Salt
 	pl.PacketsPerMember = max(st.Settings.PacketsPerMember, 0)
 	pl.Adapter = st.Adapter
-	pl.Behind, pl.Ageing = slices.Clone(st.Behind), slices.Clone(st.Ageing)
-	pl.Promiscuous = len(st.Behind) > 0
-	pl.Own = make([]frame.MAC, 0, 1+len(st.Members)+len(st.Behind))
+	pl.Stations, pl.Ageing = slices.Clone(st.Behind), slices.Clone(st.Ageing)
+	pl.Behind = macsOf(st.Behind)
+	pl.receive(st)
+	pl.Own = make([]frame.MAC, 0, 1+len(st.Members)+len(pl.Behind))
 	if st.Adapter != 0 {
 		pl.Own = append(pl.Own, st.Adapter)
 	}
 	for _, m := range st.Members {
+		pl.MACs[m.ID] = m.MAC
 		if m.MAC != 0 {
 			pl.Own = append(pl.Own, m.MAC)
 		}
@@ -35,10 +37,18 @@ func draft(st *State) *Plan {
 			pl.Filter[m.ID] = []frame.MAC{st.Adapter}
 		}
 	}
-	pl.Own = append(append(pl.Own, st.Vacant...), st.Behind...)
+	pl.Own = append(append(pl.Own, st.Vacant...), pl.Behind...)
 	slices.Sort(pl.Own)
 	pl.Own = slices.Compact(pl.Own)
 	return pl
+}
+
+// macsOf returns the MACs of sorted stations, sorted, each once.
+func macsOf(stations []frame.Station) (macs []frame.MAC) {
+	for _, s := range stations {
+		macs = append(macs, s.MAC())
+	}
+	return slices.Compact(macs)
 }
 
 // sets returns who is usable, and who of them stays.

@@ -32,6 +32,7 @@ type elb struct {
 	left  map[frame.MAC]MemberSet // where they were until a moment ago; frames under way are still taken in there
 	until time.Time               // when left is forgotten
 	back  homecoming
+	old   formers
 	moves []Move
 	turn  uint64 // of moves
 
@@ -39,7 +40,7 @@ type elb struct {
 	evening  evening
 }
 
-func newELB() *elb { return &elb{plan: emptyPlan(), active: -1} }
+func newELB() *elb { return &elb{plan: emptyPlan(), active: -1, old: formers{}} }
 
 func (*elb) isMode() {}
 
@@ -53,7 +54,18 @@ func (e *elb) Handle(now time.Time, ev Event) (eff Effects) {
 			e.left = nil
 			e.replan()
 		}
-		eff.Send = append(e.teach(e.back.due(now, e.homes)), e.steering.tick(now)...)
+		if gone := e.old.expire(now, e.st.Adapter); len(gone) > 0 {
+			for _, m := range gone {
+				delete(e.homes, m)
+				delete(e.used, m)
+			}
+			e.replan()
+		}
+		home := e.back.due(now, e.homes)
+		if len(home) > 0 && len(e.st.Behind) > 0 {
+			eff.Tell = TellBehind // those that are pinned to a member that is back
+		}
+		eff.Send = append(e.teach(home), e.steering.tick(now)...)
 	case Announced:
 		e.steering.announced(now)
 	case Received:
@@ -101,6 +113,7 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 	} else {
 		eff.Reason = ""
 	}
+	renamed := e.old.follow(now, &was, &e.st)
 	pinned := e.plan.Slots
 	e.replan()
 	had := e.homes
@@ -108,7 +121,7 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 	if !maps.Equal(had, e.homes) {
 		e.replan() // with what homes have become
 	}
-	eff.Send = append(e.teach(changed), e.teach(e.pinned(&was))...)
+	eff.Send = append(e.teach(changed), e.pinned(&was)...)
 	if !slices.Equal(pinned, e.plan.Slots) && len(e.st.Behind) > 0 {
 		eff.Tell |= TellBehind
 	}
@@ -116,7 +129,7 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 	case e.active < 0:
 	case before < 0:
 		eff.Tell = TellAll
-	case deserted, leaves(&was, &e.st):
+	case deserted, renamed, leaves(&was, &e.st):
 		// Who was told of an address that nobody takes in, or soon will not, has to learn another; hosts that
 		// steering knows are told theirs after this.
 		eff.Tell |= TellAddresses
@@ -129,19 +142,18 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 	return eff
 }
 
-// pinned returns where the MACs behind the adapter are from now on that were not known before: until then the
-// active member has sent for them, and switches have learnt that.
-func (e *elb) pinned(was *State) map[frame.MAC]int {
-	homes := map[frame.MAC]int{}
-	for _, m := range e.st.Behind {
-		if _, known := slices.BinarySearch(was.Behind, m); known {
+// pinned returns learning frames of who is behind the adapter and was not known before: until then the active member
+// has sent for them, and switches have learnt that.
+func (e *elb) pinned(was *State) (sends []Send) {
+	for _, s := range e.st.Behind {
+		if _, known := slices.BinarySearch(was.Behind, s); known {
 			continue
 		}
-		if id := e.plan.Pin(m); id >= 0 && id != e.active {
-			homes[m] = id
+		if id := e.plan.Pin(s.MAC()); id >= 0 && id != e.active {
+			sends = append(sends, Send{Member: id, Frame: frame.RARP(s.MAC(), s.VLAN())})
 		}
 	}
-	return homes
+	return sends
 }
 
 // Plan returns the Plan in force.
@@ -153,8 +165,10 @@ func (e *elb) Deadline() time.Time {
 	if len(e.left) > 0 && (d.IsZero() || e.until.Before(d)) {
 		d = e.until
 	}
-	if at := e.back.at; !at.IsZero() && (d.IsZero() || at.Before(d)) {
-		d = at
+	for _, at := range []time.Time{e.back.at, e.old.deadline(e.st.Adapter)} {
+		if !at.IsZero() && (d.IsZero() || at.Before(d)) {
+			d = at
+		}
 	}
 	return d
 }
@@ -174,16 +188,17 @@ func leaves(was, st *State) bool {
 func (e *elb) settle(now time.Time, was *State) (changed map[frame.MAC]int, deserted bool) {
 	homes, used := map[frame.MAC]int{}, map[frame.MAC]bool{e.st.Adapter: true}
 	for _, m := range e.st.Members {
-		if m.MAC == 0 {
+		if m.MAC == 0 || m.Usable {
 			continue
 		}
-		used[m.MAC] = used[m.MAC] || m.Usable || e.used[m.MAC]
-		id := m.ID
-		if !m.Usable {
-			id = e.heir(m.MAC)
-		}
-		if id >= 0 {
+		used[m.MAC] = used[m.MAC] || e.used[m.MAC]
+		if id := e.heir(m.MAC); id >= 0 {
 			homes[m.MAC] = id
+		}
+	}
+	for _, m := range e.st.Members { // last: of two NICs with one address the usable one has it
+		if m.MAC != 0 && m.Usable {
+			homes[m.MAC], used[m.MAC] = m.ID, true
 		}
 	}
 	for _, m := range e.st.Vacant {
@@ -191,6 +206,16 @@ func (e *elb) settle(now time.Time, was *State) (changed map[frame.MAC]int, dese
 			continue
 		}
 		if id := e.heir(m); id >= 0 {
+			homes[m] = id
+		}
+	}
+	for m, old := range e.old {
+		used[m] = e.used[m]
+		id := e.heir(m)
+		if mem := find(&e.st, old.member); mem.Usable && !mem.OwnMAC {
+			id = mem.ID
+		}
+		if used[m] && id >= 0 {
 			homes[m] = id
 		}
 	}
@@ -263,7 +288,7 @@ func (e *elb) teach(homes map[frame.MAC]int) (sends []Send) {
 		if !e.used[m] && slices.ContainsFunc(e.st.Members, func(mem Member) bool { return mem.MAC == m }) {
 			continue // of a member that joins: its heir's frame could overtake its own
 		}
-		sends = append(sends, Send{Member: homes[m], Frame: frame.RARP(m)})
+		sends = append(sends, Send{Member: homes[m], Frame: frame.RARP(m, 0)})
 	}
 	return sends
 }
@@ -280,7 +305,7 @@ func (e *elb) replan() {
 		pl.Spread = SpreadShortest
 		pl.Distributing = staying
 		pl.Collecting = usable
-		pl.Multicast = MemberSet(0).With(e.active)
+		pl.receiveGroupsBy(e.active, &e.st)
 		pl.Single = e.active
 		pl.Gain, pl.Skew = e.st.Settings.Gain, e.st.Settings.Skew
 		pl.Moves, pl.Turn = e.moves, e.turn

@@ -23,6 +23,14 @@ func taught(sends []Send) map[frame.MAC]int {
 	return m
 }
 
+// stations are MACs in a VLAN.
+func stations(vlan uint16, macs ...frame.MAC) (all []frame.Station) {
+	for _, m := range macs {
+		all = append(all, frame.StationOf(m, vlan))
+	}
+	return all
+}
+
 // takers are the members that take in what is for m.
 func takers(pl *Plan, st *State, m frame.MAC) (set MemberSet) {
 	for _, mem := range st.Members {
@@ -231,9 +239,9 @@ func TestELBFollowsTheActiveMember(t *testing.T) {
 // A station of a Wi-Fi network takes in nothing that is not for its own address.
 func TestELBOwnMACIsNoHeir(t *testing.T) {
 	st := change(elbState(3), func(m []Member) { m[1].OwnMAC, m[2].OwnMAC = true, true })
-	st.Behind = []frame.MAC{0x020000000500, 0x020000000501, 0x020000000502, 0x020000000503}
+	st.Behind = stations(0, 0x020000000500, 0x020000000501, 0x020000000502, 0x020000000503)
 	m := start(st)
-	for _, b := range st.Behind {
+	for _, b := range m.Plan().Behind {
 		if got := m.Plan().Pin(b); got != 0 {
 			t.Errorf("%v is pinned to %d", b, got)
 		}
@@ -296,7 +304,7 @@ func TestELBPinsBehind(t *testing.T) {
 	st := elbState(3)
 	m := start(st)
 	for i := range 200 {
-		st.Behind = append(st.Behind, frame.MAC(0x020000000500+i))
+		st.Behind = append(st.Behind, stations(0, frame.MAC(0x020000000500+i))...)
 	}
 	eff := m.Handle(t0, st)
 	if eff.Tell != 0 {
@@ -312,7 +320,7 @@ func TestELBPinsBehind(t *testing.T) {
 	}
 	var n [3]int
 	before := map[frame.MAC]int{}
-	for _, b := range st.Behind {
+	for _, b := range m.Plan().Behind {
 		before[b] = m.Plan().Pin(b)
 		n[before[b]]++
 	}
@@ -331,6 +339,58 @@ func TestELBPinsBehind(t *testing.T) {
 	for b, was := range before {
 		if is := m.Plan().Pin(b); was != 1 && is != was || is == 1 {
 			t.Errorf("%v was pinned to %d and is to %d", b, was, is)
+		}
+	}
+}
+
+// Who is new in a VLAN is taught there, and once.
+func TestELBTeachesInVLANs(t *testing.T) {
+	st := elbState(3)
+	m := start(st)
+	mac := frame.MAC(0x020000000500)
+	for m.Plan().Pin(mac) == m.Plan().Single {
+		mac++
+	}
+	by := func(vlans ...uint16) (sends []Send) {
+		for _, v := range vlans {
+			sends = append(sends, Send{Member: m.Plan().Pin(mac), Frame: frame.RARP(mac, v)})
+		}
+		return sends
+	}
+	st.Behind = stations(7, mac)
+	if diff := cmp.Diff(by(7), m.Handle(t0, st).Send); diff != "" {
+		t.Errorf("new (-want +got):\n%s", diff)
+	}
+	st.Behind = []frame.Station{frame.StationOf(mac, 0), frame.StationOf(mac, 7), frame.StationOf(mac, 9|frame.ServiceTag)}
+	if diff := cmp.Diff(by(0, 9|frame.ServiceTag), m.Handle(t0, st).Send); diff != "" {
+		t.Errorf("in more VLANs (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]frame.MAC{mac}, m.Plan().Behind); diff != "" {
+		t.Errorf("the Plan's MACs (-want +got):\n%s", diff)
+	}
+}
+
+// The port of a member that is back may be late: guests that are pinned there again are announced again, as its own
+// address is.
+func TestELBAnnouncesGuestsThatComeHomeAgain(t *testing.T) {
+	for _, guests := range []int{0, 1} {
+		st := elbState(3)
+		for i := range guests {
+			st.Behind = append(st.Behind, stations(7, frame.MAC(0x020000000500+i))...)
+		}
+		m := start(st)
+		m.Handle(t0, change(st, func(m []Member) { m[1].Usable = false }))
+		m.Handle(t0, st)
+		told := 0
+		for now := t0; now.Before(t0.Add(time.Minute)); now = now.Add(100 * time.Millisecond) {
+			if d := m.Deadline(); !d.IsZero() && !now.Before(d) {
+				if m.Handle(now, Tick{}).Tell&TellBehind != 0 {
+					told++
+				}
+			}
+		}
+		if told != 2*guests {
+			t.Errorf("%d guests were announced %d times more", guests, told)
 		}
 	}
 }

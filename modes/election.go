@@ -1,6 +1,9 @@
 package modes
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Who is active, first match wins:
 //
@@ -43,6 +46,25 @@ func choose(st *State, active int) (int, string) {
 	}
 	m := find(st, staying.First())
 	return m.ID, fmt.Sprintf("%s is the first usable member", m.Name)
+}
+
+// successor returns the member that would be chosen if the active one died, -1 when none would.
+func successor(st *State, active int) int {
+	after := *st
+	after.Members = slices.DeleteFunc(slices.Clone(st.Members), func(m Member) bool { return m.ID == active })
+	id, _ := choose(&after, -1)
+	return id
+}
+
+// preferred returns the member that would be chosen if all were usable, -1 when none would.
+func preferred(st *State, active int) int {
+	all := *st
+	all.Members = slices.Clone(st.Members)
+	for i := range all.Members {
+		all.Members[i].Usable = true
+	}
+	id, _ := choose(&all, active)
+	return id
 }
 
 // lost says what became of the member that was active, "" if it could have stayed so.

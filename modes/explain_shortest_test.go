@@ -131,9 +131,9 @@ func TestExplainShortestWords(t *testing.T) {
 func TestExplainPinsIsExact(t *testing.T) {
 	for i := range 50 {
 		st := state(ELB, 4)
-		st.Behind = []frame.MAC{0x020000000500 + frame.MAC(i)}
+		st.Behind = stations(0, 0x020000000500+frame.MAC(i))
 		st.Members[1].OwnMAC = i%2 == 0
-		f := Flow{Proto: 17, Src: addrPort("10.0.0.7", 5), Dst: addrPort("10.0.0.2", 7), SrcMAC: st.Behind[0]}
+		f := Flow{Proto: 17, Src: addrPort("10.0.0.7", 5), Dst: addrPort("10.0.0.2", 7), SrcMAC: st.Behind[0].MAC()}
 		m := start(st)
 		e := Explain(m.Plan(), nil, names, f)
 		m.Handle(t0, change(st, func(m []Member) { m[e.Member].Usable = false }))

@@ -25,9 +25,10 @@ type Event interface{ isEvent() }
 // State is the whole state of a team as the mode needs it; sent again whenever anything in it changed.
 type State struct {
 	Adapter  frame.MAC
-	Behind   []frame.MAC // sorted
-	Ageing   []frame.MAC // sorted, those of Behind that are forgotten soon unless they send
-	Members  []Member    // by id
+	Behind   []frame.Station // sorted: who has sent from behind the adapter (bridge, VM, macvlan), and not from elsewhere since
+	Ageing   []frame.Station // sorted, those of Behind that are forgotten soon unless they send
+	RxMode   RxMode          // of the adapter
+	Members  []Member        // by id
 	Settings Settings
 
 	// Vacant are the addresses of members that are no members for a moment: their NIC is being opened anew.
@@ -89,6 +90,7 @@ type Member struct {
 	Weight   float64 // from the user, 1 by default, > 0
 	SpeedBps uint64  // link speed, 0 unknown
 
+	VLANFilter   bool   // drops tagged frames unless promiscuous
 	HalfDuplex   bool   // 802.3ad cannot use it
 	PortPriority uint16 // of 802.3ad, the lower the better
 }

@@ -90,14 +90,22 @@ type Plan struct {
 	// sends go to the control loop, which sends them on; of those that come in for one host it gets a copy.
 	PerMember bool
 
-	Adapter     frame.MAC   // the adapter's address
-	Own         []frame.MAC // adapter, members, behind: a received frame from one of these is our own come back
-	Behind      []frame.MAC // sorted: source addresses seen behind the adapter (bridge, VM, macvlan)
-	Ageing      []frame.MAC // sorted, of Behind: the control loop wants to hear when one of these sends
-	Promiscuous bool        // members receive for addresses that are not the adapter's (Behind is not empty)
+	Adapter     frame.MAC             // the adapter's address
+	MACs        [MaxMembers]frame.MAC // the members' own addresses, 0 for ids that are no member's
+	Own         []frame.MAC           // adapter, members, behind: a received frame from one of these is our own come back
+	Behind      []frame.MAC           // sorted: source addresses seen behind the adapter (bridge, VM, macvlan)
+	Stations    []frame.Station       // sorted: those addresses in the VLANs that they were seen in; the control loop wants to hear of others
+	Ageing      []frame.Station       // sorted, of Stations: the control loop wants to hear when one of these sends
+	Promiscuous bool                  // members receive what is for any address
 
 	// Filter is, a member, the unicast addresses its NIC must take in besides its own.
 	Filter [MaxMembers][]frame.MAC
+
+	// GroupMembers are the members whose NICs take in Groups: those of Multicast, and those that may take their place,
+	// because a failover must not wait until a NIC's filter is set.
+	GroupMembers MemberSet
+	Groups       []frame.MAC // sorted: the groups that the adapter is in
+	AllMulti     bool        // all groups instead
 }
 
 // A Move is an order to send a slot's flows by another member.

@@ -41,7 +41,7 @@ func TestPlanInEveryMode(t *testing.T) {
 		t.Run(kind.String(), func(t *testing.T) {
 			st := state(kind, 3)
 			st.Adapter = st.Members[1].MAC // the adapter has a member's MAC
-			st.Behind = []frame.MAC{0x020000000500, 0x020000000501}
+			st.Behind = append(stations(0, 0x020000000500), stations(7, 0x020000000500, 0x020000000501)...)
 			st.Settings.Salt, st.Settings.Hash = 99, Layer23
 			pl := start(st).Plan()
 			a, b, c := st.Members[0].MAC, st.Members[1].MAC, st.Members[2].MAC
@@ -51,11 +51,11 @@ func TestPlanInEveryMode(t *testing.T) {
 			if d := cmp.Diff([][]frame.MAC{{b}, nil, {b}, nil}, pl.Filter[:4]); d != "" {
 				t.Errorf("filter, -want +got\n%s", d)
 			}
-			if !pl.Promiscuous || !slices.Equal(pl.Behind, st.Behind) || pl.Adapter != b || pl.Salt != 99 || pl.Hash != Layer23 {
+			if !pl.Promiscuous || !slices.Equal(pl.Stations, st.Behind) || !slices.Equal(pl.Behind, []frame.MAC{0x020000000500, 0x020000000501}) || pl.Adapter != b || pl.Salt != 99 || pl.Hash != Layer23 {
 				t.Errorf("%+v", pl)
 			}
 			st.Behind[0] = 1
-			if pl.Behind[0] == 1 {
+			if pl.Stations[0] == 1 {
 				t.Error("the Plan shares memory with the state")
 			}
 			st.Behind = nil

@@ -23,7 +23,7 @@ func TestGroupReportsOfGuestsLeaveByTheActiveMember(t *testing.T) {
 	reports["IGMP leave"] = leave
 
 	st := elbState(4)
-	st.Behind = []frame.MAC{guest}
+	st.Behind = stations(0, guest)
 	for salt := uint64(0); ; salt++ {
 		st.Settings.Salt = salt
 		if start(st).Plan().Pin(guest) != 0 {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"nicteam/internal/frame"
@@ -35,12 +36,12 @@ type Address struct {
 	Router bool      // IPv6: this host forwards
 }
 
-// GroupReport are the multicast groups that one address reports.
+// GroupReport are the multicast groups of one family that one address reports.
 type GroupReport struct {
-	Source netip.Addr // may be zero
-	MAC    frame.MAC  // zero: the adapter's
-	VLAN   uint16     // 0: untagged
-	Groups []netip.Addr
+	Source  netip.Addr // may be zero
+	VLAN    uint16     // 0: untagged
+	Version int        // of IGMP or MLD; 0: the newest
+	Groups  []netip.Addr
 }
 
 const (
@@ -78,6 +79,7 @@ type crier struct {
 	told   func(context.Context) // the addresses have been announced once
 	log    *slog.Logger
 	wake   chan struct{}
+	plan   atomic.Pointer[modes.Plan] // in force; nil: none has been
 
 	mu      sync.Mutex
 	waiting *announcement // ordered and not begun
@@ -152,7 +154,9 @@ func (c *crier) announce(ctx context.Context, a announcement) bool {
 				c.log.Warn("addresses could not be read, announcing what is known", "err", err)
 			}
 		}
-		for n, s := range a.sends(what) {
+		now := a
+		now.behind = c.here(a.behind)
+		for n, s := range now.sends(what) {
 			if n > 0 && n%announceBatch == 0 && !c.pause(ctx, announceBreath) {
 				return i > 0
 			}
@@ -170,6 +174,18 @@ func (c *crier) announce(ctx context.Context, a announcement) bool {
 		}
 	}
 	return true
+}
+
+// here returns those of guests that have not been heard elsewhere since they were to be announced.
+func (c *crier) here(guests []Behind) []Behind {
+	pl := c.plan.Load()
+	if pl == nil {
+		return guests
+	}
+	return slices.DeleteFunc(slices.Clone(guests), func(b Behind) bool {
+		_, known := slices.BinarySearch(pl.Stations, b.Station)
+		return !known
+	})
 }
 
 // pause waits for d and returns whether to go on: not when there is a newer order, which must not
@@ -209,7 +225,7 @@ func (a *announcement) sends(what Announcement) (sends []modes.Send) {
 	}
 	if a.tell&modes.TellBehind != 0 {
 		for _, b := range a.behind {
-			sends = append(sends, modes.Send{Member: b.Member, Frame: frame.RARP(b.MAC)})
+			sends = append(sends, modes.Send{Member: b.Member, Frame: frame.RARP(b.Station.MAC(), b.Station.VLAN())})
 		}
 	}
 	if a.tell&modes.TellGroups != 0 {
@@ -234,7 +250,8 @@ func (a *announcement) own(m frame.MAC) (frame.MAC, []int) {
 	return m, nil
 }
 
-// reports builds the group reports of one address.
+// reports builds the group reports of one address. They come from the adapter's own MAC, whosever the groups are: a
+// switch is to send a group to where groups are taken in, and to learn nobody there who is elsewhere.
 func (a *announcement) reports(g GroupReport, add func([]byte)) {
 	var v4, v6 []netip.Addr
 	for _, ip := range g.Groups {
@@ -244,15 +261,11 @@ func (a *announcement) reports(g GroupReport, add func([]byte)) {
 			v6 = append(v6, ip.WithZone(""))
 		}
 	}
-	mac := g.MAC
-	if mac == 0 || a.pin != nil {
-		mac = a.as // a switch is to send the group to where groups are taken in, and to learn nobody there who is elsewhere
+	for _, f := range frame.IGMPReports(a.as, ofFamily(g.Source, true), g.Version, v4) {
+		add(tagged(f, g.VLAN))
 	}
-	for part := range slices.Chunk(v4, frame.MaxIGMPGroups) {
-		add(tagged(frame.IGMPReport(mac, ofFamily(g.Source, true), part), g.VLAN))
-	}
-	for part := range slices.Chunk(v6, frame.MaxMLDGroups) {
-		add(tagged(frame.MLDReport(mac, ofFamily(g.Source, false), part), g.VLAN))
+	for _, f := range frame.MLDReports(a.as, ofFamily(g.Source, false), g.Version, v6) {
+		add(tagged(f, g.VLAN))
 	}
 }
 

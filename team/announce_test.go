@@ -82,25 +82,27 @@ func TestAnnounceFrames(t *testing.T) {
 	}
 	what := Announcement{
 		Addresses: []Address{{IP: v4}, {IP: v6, Router: true}, {IP: v4, MAC: mac, VLAN: 5}},
-		Groups:    []GroupReport{{Source: v4, Groups: []netip.Addr{g4}}, {Source: ll, VLAN: 5, Groups: []netip.Addr{g6}}},
+		Groups: []GroupReport{{Source: v4, Groups: []netip.Addr{g4}}, {Source: ll, VLAN: 5, Groups: []netip.Addr{g6}},
+			{Source: v4, VLAN: 5, Version: 2, Groups: []netip.Addr{g4}}, {Source: ll, Version: 1, Groups: []netip.Addr{g6}}},
 	}
 	addresses := [][]byte{frame.GratuitousARP(adapterMAC, v4, 0), frame.UnsolicitedNA(adapterMAC, v6, true, 0), frame.GratuitousARP(mac, v4, 5)}
-	groups := [][]byte{frame.IGMPReport(adapterMAC, v4, []netip.Addr{g4}), tag(frame.MLDReport(adapterMAC, ll.WithZone(""), []netip.Addr{g6}), 5)}
+	groups := [][]byte{frame.IGMPReport(adapterMAC, v4, []netip.Addr{g4}), tag(frame.MLDReport(adapterMAC, ll.WithZone(""), []netip.Addr{g6}), 5),
+		tag(frame.IGMPReports(adapterMAC, v4, 2, []netip.Addr{g4})[0], 5), frame.MLDReports(adapterMAC, ll.WithZone(""), 1, []netip.Addr{g6})[0]}
 	by := func(id int, frames ...[]byte) (sends []modes.Send) {
 		for _, f := range frames {
 			sends = append(sends, modes.Send{Member: id, Frame: f})
 		}
 		return sends
 	}
-	behind := []Behind{{MAC: mac, Member: 7}}
+	behind := []Behind{{Station: frame.StationOf(mac, 0), Member: 7}, {Station: frame.StationOf(mac, 5), Member: 7}}
 	for _, c := range []struct {
 		tell modes.Tell
 		want []modes.Send
 	}{
-		{modes.TellAll, slices.Concat(by(3, addresses...), by(7, frame.RARP(mac)), by(3, groups...))},
+		{modes.TellAll, slices.Concat(by(3, addresses...), by(7, frame.RARP(mac, 0), frame.RARP(mac, 5)), by(3, groups...))},
 		{modes.TellAddresses, by(3, addresses...)},
 		{modes.TellGroups, by(3, groups...)},
-		{modes.TellBehind, by(7, frame.RARP(mac))},
+		{modes.TellBehind, by(7, frame.RARP(mac, 0), frame.RARP(mac, 5))},
 	} {
 		a := announcement{tell: c.tell, via: []int{3}, as: adapterMAC, behind: behind}
 		if diff := cmp.Diff(c.want, a.sends(what), cmpopts.EquateEmpty()); diff != "" {

@@ -11,60 +11,121 @@ import (
 const (
 	// behindMax bounds what a guest can make us remember.
 	behindMax = 4096
+	// behindVLANs is the most VLANs in which one MAC is remembered.
+	behindVLANs = 16
 	// behindAge is the longest that a MAC stays without being seen.
 	behindAge = 300 * time.Second
 	// behindGap is the least time between two Plans that only learn MACs.
 	behindGap = 10 * time.Millisecond
+	// behindMoves is how often in behindHold a station is forgotten because it was heard elsewhere. One that speaks from
+	// both sides, as a forger has it, costs no more Plans than that.
+	behindMoves = 6
+	behindHold  = time.Minute
 )
 
-// behind is the table of the MACs that live behind the adapter (bridge, VM, macvlan).
+// behind is the table of the stations that live behind the adapter (bridge, VM, macvlan): those of which was heard from
+// there last.
 //
-// The data path reports a source MAC only where the Plan does not have it, or asks for it. The table is
-// therefore kept in two generations. When the young one has lasted half the age, it becomes the old one, of
+// The data path reports a station that the adapter sends from only where the Plan does not have it, or asks for it. The
+// table is therefore kept in two generations. When the young one has lasted half the age, it becomes the old one, of
 // which the Plan asks who still sends: those are young again with their next frame. What was the old one leaves
-// the Plan. A guest that has moved to another host must: until then its frames are taken for our own come
-// back. One that is still here must not, for it would be reached by another member for a moment.
+// the Plan. One that is heard from elsewhere, and not from here meanwhile, has moved there, and leaves the Plan at once:
+// nothing of it is to be claimed from its new place. One that is still here must not, for it would be reached by another
+// member for a moment.
 type behind struct {
-	young, old map[frame.MAC]bool
-	turned     time.Time // when old was young
-	fresh      bool      // has what is not published
+	young, old map[frame.Station]bool
+	away       map[frame.Station]moves // that were heard elsewhere, for behindHold
+	vlans      map[frame.MAC]int       // in how many each MAC is known
+	turned     time.Time               // when old was young
+	fresh      bool                    // has what is not published
 	published  time.Time
 }
 
-// add takes in a MAC that the data path has seen.
-func (b *behind) add(now time.Time, m frame.MAC) {
-	aged := b.old[m]
-	if m == 0 || m.Multicast() || b.young[m] || !aged && b.len() >= behindMax {
+// moves is how often a station has been heard elsewhere since a moment.
+type moves struct {
+	since time.Time
+	n     int
+}
+
+// add takes in a station that the adapter has sent from.
+func (b *behind) add(now time.Time, s frame.Station) {
+	m, aged := s.MAC(), b.old[s]
+	if m == 0 || m.Multicast() || b.young[s] || !aged && (b.len() >= behindMax || b.vlans[m] >= behindVLANs) {
 		return
 	}
 	if b.young == nil {
-		b.young = map[frame.MAC]bool{}
+		b.young = map[frame.Station]bool{}
+	}
+	if b.vlans == nil {
+		b.vlans = map[frame.MAC]int{}
 	}
 	if b.len() == 0 {
 		b.turned = now
 	}
-	delete(b.old, m)
-	b.young[m] = true
+	if aged {
+		delete(b.old, s)
+	} else {
+		b.vlans[m]++
+	}
+	b.young[s] = true
 	b.fresh = true
 }
 
 // forget takes a MAC out that is the adapter's.
 func (b *behind) forget(m frame.MAC) {
-	delete(b.young, m)
-	delete(b.old, m)
+	ours := func(s frame.Station, _ bool) bool { return s.MAC() == m }
+	maps.DeleteFunc(b.young, ours)
+	maps.DeleteFunc(b.old, ours)
+	delete(b.vlans, m)
+}
+
+// elsewhere takes in that a station is heard from elsewhere, and the adapter does not send from it any more.
+func (b *behind) elsewhere(now time.Time, s frame.Station) {
+	if !b.young[s] && !b.old[s] {
+		return
+	}
+	maps.DeleteFunc(b.away, func(_ frame.Station, m moves) bool { return now.Sub(m.since) >= behindHold })
+	m, moved := b.away[s]
+	if m.n >= behindMoves || !moved && len(b.away) >= behindMax {
+		return // told of again if it goes on
+	}
+	if b.away == nil {
+		b.away = map[frame.Station]moves{}
+	}
+	if !moved {
+		m.since = now
+	}
+	m.n++
+	b.away[s] = m
+	delete(b.young, s)
+	delete(b.old, s)
+	b.uncount(s)
+	b.fresh = true
+}
+
+// uncount takes a station that has left the table off its MAC's VLANs.
+func (b *behind) uncount(s frame.Station) {
+	if m := s.MAC(); b.vlans[m] > 1 {
+		b.vlans[m]--
+	} else {
+		delete(b.vlans, m)
+	}
 }
 
 // tick turns the generations and returns whether the table is to be published.
 func (b *behind) tick(now time.Time) bool {
 	if b.len() > 0 && now.Sub(b.turned) >= behindAge/2 {
 		b.fresh = true
+		for s := range b.old {
+			b.uncount(s)
+		}
 		b.young, b.old, b.turned = nil, b.young, now
 	}
 	return b.fresh && now.Sub(b.published) >= behindGap
 }
 
 // publish returns the table and its old part, sorted.
-func (b *behind) publish(now time.Time) (all, old []frame.MAC) {
+func (b *behind) publish(now time.Time) (all, old []frame.Station) {
 	b.fresh, b.published = false, now
 	old = slices.Sorted(maps.Keys(b.old))
 	all = slices.AppendSeq(slices.Clone(old), maps.Keys(b.young))

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nicteam/internal/frame"
+	"nicteam/modes"
 )
 
 func TestLoopBehind(t *testing.T) {
@@ -15,7 +16,7 @@ func TestLoopBehind(t *testing.T) {
 	r.join(1)
 	r.link(1, true)
 	seen := func(m frame.MAC) Output {
-		return r.do(FromDatapath{Control{Kind: ControlBehind, Member: -1, MAC: m}})
+		return r.do(FromDatapath{Control{Kind: ControlBehind, Member: -1, Station: frame.StationOf(m, 0)}})
 	}
 	const vm = frame.MAC(0x0200_0000_1000)
 	seen(adapterMAC)
@@ -47,7 +48,7 @@ func TestLoopBehind(t *testing.T) {
 		if !slices.Contains(r.plan.Behind, vm) {
 			t.Fatal("a guest that goes on sending was forgotten")
 		}
-		if slices.Contains(r.plan.Ageing, vm) {
+		if slices.Contains(r.plan.Ageing, frame.StationOf(vm, 0)) {
 			seen(vm)
 		}
 	}
@@ -72,7 +73,7 @@ func TestLoopBehindIsForgottenInTime(t *testing.T) {
 	r := newRig(t, nil)
 	r.join(1)
 	r.link(1, true)
-	r.do(FromDatapath{Control{Kind: ControlBehind, Member: -1, MAC: 0x0200_0000_1000}})
+	r.do(FromDatapath{Control{Kind: ControlBehind, Member: -1, Station: frame.StationOf(0x0200_0000_1000, 0)}})
 	r.run(behindAge / 2)
 	if len(r.plan.Behind) != 1 {
 		t.Error("forgotten too early")
@@ -80,5 +81,127 @@ func TestLoopBehindIsForgottenInTime(t *testing.T) {
 	r.run(behindAge / 2)
 	if len(r.plan.Behind) != 0 {
 		t.Error("kept beyond its age")
+	}
+}
+
+// says has the data path tell of a station.
+func (r *rig) says(kind ControlKind, s frame.Station) Output {
+	return r.do(FromDatapath{Control{Kind: kind, Member: -1, Station: s}})
+}
+
+// twoMembers is a rig whose active member is the first of two.
+func twoMembers(t *testing.T) *rig {
+	r := newRig(t, nil)
+	for n := 1; n <= 2; n++ {
+		r.join(n)
+		r.link(n, true)
+	}
+	r.run(time.Second)
+	return r
+}
+
+// A guest that was heard elsewhere is not claimed back by a failover, in the VLAN that it was heard in, and is announced
+// again once it has sent from here again.
+func TestGuestThatMovedIsNotClaimed(t *testing.T) {
+	const vm = frame.MAC(0x0200_0000_1000)
+	plain, in5, in7 := frame.StationOf(vm, 0), frame.StationOf(vm, 5), frame.StationOf(vm, 7)
+	r := twoMembers(t)
+	// A failover from the first to the second, and back again.
+	announced := func() (all []frame.Station) {
+		t.Helper()
+		for n := 1; n <= 2; n++ {
+			out := r.link(n, false)
+			if out.Tell&modes.TellBehind == 0 {
+				t.Fatal("no failover")
+			}
+			all = nil
+			for _, b := range out.Behind {
+				all = append(all, b.Station)
+			}
+			r.run(time.Second)
+			r.link(n, true)
+			r.run(time.Second)
+		}
+		return all
+	}
+	for _, s := range []frame.Station{plain, in5, in7} {
+		r.says(ControlBehind, s)
+	}
+	r.run(time.Second)
+	if diff := cmp.Diff([]frame.Station{plain, in5, in7}, announced()); diff != "" {
+		t.Errorf("at home (-want +got):\n%s", diff)
+	}
+	out := r.says(ControlElsewhere, in5)
+	if out.Plan == nil || slices.Contains(out.Plan.Stations, in5) || !slices.Contains(out.Plan.Behind, vm) {
+		t.Fatalf("one that moved away in a VLAN is not forgotten there at once: %+v", out.Plan)
+	}
+	if diff := cmp.Diff([]frame.Station{plain, in7}, announced()); diff != "" {
+		t.Errorf("moved away in a VLAN (-want +got):\n%s", diff)
+	}
+	r.says(ControlElsewhere, plain)
+	r.says(ControlElsewhere, in7)
+	r.run(behindGap)
+	if got := announced(); len(got) != 0 || len(r.plan.Behind) != 0 || r.plan.Promiscuous {
+		t.Errorf("moved away, and %v announced, %v behind", got, r.plan.Behind)
+	}
+	if out := r.says(ControlBehind, plain); out.Plan == nil || !slices.Contains(out.Plan.Behind, vm) {
+		t.Fatal("one that came back is not known at once")
+	}
+	if diff := cmp.Diff([]frame.Station{plain}, announced()); diff != "" {
+		t.Errorf("back (-want +got):\n%s", diff)
+	}
+}
+
+// Who speaks from both sides, as a forger has it, does not have the table go to and fro.
+func TestContestedGuest(t *testing.T) {
+	s := frame.StationOf(0x0200_0000_1000, 0)
+	r := twoMembers(t)
+	const seconds = 100
+	plans := 0
+	for range seconds * 10 {
+		for range 20 {
+			for _, kind := range []ControlKind{ControlElsewhere, ControlBehind} {
+				if r.says(kind, s).Plan != nil {
+					plans++
+				}
+			}
+		}
+		r.run(100 * time.Millisecond)
+	}
+	if most := 2*behindMoves*(seconds/int(behindHold/time.Second)+1) + 1; plans > most {
+		t.Errorf("%d Plans in %d s, want %d at most", plans, seconds, most)
+	}
+	if !slices.Contains(r.plan.Stations, s) {
+		t.Error("one that goes on sending is not known")
+	}
+	if len(r.l.behind.away) > 1 {
+		t.Errorf("%d remembered as contested", len(r.l.behind.away))
+	}
+}
+
+// What is remembered of guests is bounded, whatever they do.
+func TestGuestsInManyVLANs(t *testing.T) {
+	r := twoMembers(t)
+	const vm = frame.MAC(0x0200_0000_1000)
+	for round := range 3 {
+		for v := range uint16(4094) {
+			r.says(ControlBehind, frame.StationOf(vm, v+1))
+		}
+		r.run(behindGap)
+		if n := len(r.plan.Stations); n != behindVLANs || len(r.plan.Behind) != 1 {
+			t.Fatalf("round %d: one MAC has %d stations", round, n)
+		}
+		for _, s := range r.plan.Stations {
+			r.says(ControlElsewhere, s)
+		}
+		r.run(behindHold)
+		if n := len(r.plan.Stations) + len(r.l.behind.vlans); n != 0 {
+			t.Fatalf("round %d: %d are left", round, n)
+		}
+	}
+	r.says(ControlBehind, frame.StationOf(vm, 1))
+	r.run(behindAge)
+	if n := len(r.plan.Stations) + len(r.l.behind.vlans); n != 0 {
+		t.Errorf("%d are left after their age", n)
 	}
 }

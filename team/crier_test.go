@@ -25,7 +25,7 @@ func (s *saying) Ask(context.Context) error { s.asked++; return nil }
 func TestNewerOrdersLoseNothing(t *testing.T) {
 	guests := make([]Behind, 3*announceBatch)
 	for i := range guests {
-		guests[i] = Behind{MAC: 0x0200_0000_1000 + frame.MAC(i), Member: 1}
+		guests[i] = Behind{Station: frame.StationOf(0x0200_0000_1000+frame.MAC(i), 0), Member: 1}
 	}
 	first := announcement{tell: modes.TellAddresses | modes.TellBehind | modes.TellAsk, via: []int{0}, as: adapterMAC, behind: guests, count: 1}
 	for _, c := range []struct {
@@ -56,7 +56,7 @@ func TestNewerOrdersLoseNothing(t *testing.T) {
 				time.Sleep(time.Second)
 				cancel()
 				<-ended
-				missing := slices.IndexFunc(guests, func(b Behind) bool { return !said[string(frame.RARP(b.MAC))] })
+				missing := slices.IndexFunc(guests, func(b Behind) bool { return !said[string(frame.RARP(b.Station.MAC(), 0))] })
 				if missing >= 0 || told != 1 || source.asked != 1 || len(said) != len(guests)+1 {
 					t.Errorf("guest %d was not told, addresses %d times, asked %d times, %d frames", missing, told, source.asked, len(said))
 				}
@@ -71,13 +71,30 @@ func TestNoAnnouncementsButTheRest(t *testing.T) {
 	source, sent := &saying{}, 0
 	k := &crier{source: source, wake: make(chan struct{}, 1), told: func(context.Context) { t.Error("addresses were told") },
 		send: func(_ int, b []byte) error {
-			if string(b) == string(frame.RARP(guest)) {
+			if string(b) == string(frame.RARP(guest, 0)) {
 				sent++
 			}
 			return nil
 		}}
-	a := announcement{tell: modes.TellAll | modes.TellAsk, via: []int{0}, as: adapterMAC, behind: []Behind{{MAC: guest}}}
+	a := announcement{tell: modes.TellAll | modes.TellAsk, via: []int{0}, as: adapterMAC, behind: []Behind{{Station: frame.StationOf(guest, 0)}}}
 	if !k.announce(t.Context(), a) || sent != 1 || source.asked != 1 {
 		t.Errorf("told of the guest %d times, asked %d times", sent, source.asked)
+	}
+}
+
+// A guest that moves away while it is announced is not announced again.
+func TestGuestThatMovedIsNotAnnouncedAgain(t *testing.T) {
+	stay, moved := frame.StationOf(0x0200_0000_1000, 0), frame.StationOf(0x0200_0000_1001, 7)
+	sent := map[string]int{}
+	k := &crier{wake: make(chan struct{}, 1), told: func(context.Context) {}}
+	k.plan.Store(&modes.Plan{Stations: []frame.Station{stay, moved}})
+	k.send = func(_ int, b []byte) error {
+		sent[string(b)]++
+		k.plan.Store(&modes.Plan{Stations: []frame.Station{stay}})
+		return nil
+	}
+	a := announcement{tell: modes.TellBehind, via: []int{0}, as: adapterMAC, behind: []Behind{{Station: stay}, {Station: moved}}, count: 3}
+	if !k.announce(t.Context(), a) || sent[string(frame.RARP(stay.MAC(), 0))] != 3 || sent[string(frame.RARP(moved.MAC(), 7))] != 1 {
+		t.Errorf("%v", sent)
 	}
 }

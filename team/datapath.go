@@ -25,7 +25,8 @@ type Datapath interface {
 	// Leave closes member id; the Plan in force must not name it.
 	Leave(id int) error
 	// Apply puts a Plan in force and returns once no later frame follows the Plan before it. It does not wait
-	// until NICs take in what Plan.Filter and Plan.Promiscuous want, which is soon; one that refuses is told of.
+	// until NICs take in what Plan.Filter, Groups, AllMulti and Promiscuous want, which is soon; one that refuses is
+	// told of.
 	Apply(*modes.Plan) error
 	// Backlog is how many bytes member id has been given that have not left it.
 	Backlog(id int) int
@@ -45,13 +46,13 @@ type Datapath interface {
 	Close() error
 }
 
-// Control is something that the data path tells the control loop. It is one of the four.
+// Control is something that the data path tells the control loop. It is one of the kinds.
 type Control struct {
-	Kind   ControlKind
-	Member int       // -1: the adapter
-	MAC    frame.MAC // ControlBehind
-	Frame  []byte    // ControlFrame: a copy, the receiver's to keep
-	Err    error     // ControlRefused: why
+	Kind    ControlKind
+	Member  int           // -1: the adapter
+	Station frame.Station // ControlBehind, ControlElsewhere
+	Frame   []byte        // ControlFrame: a copy, the receiver's to keep
+	Err     error         // ControlRefused: why; ControlGroups: how, and why
 }
 
 // ControlKind says what a Control is.
@@ -59,10 +60,12 @@ type ControlKind uint8
 
 // The kinds of Control.
 const (
-	ControlFrame   ControlKind = iota // a frame for the mode; of Member -1 one that is the control loop's to send
-	ControlBehind                     // a source MAC was seen behind the adapter that Plan.Behind does not have, or Plan.Ageing has
-	ControlSuspect                    // the member refused a frame as one without link does: read its link at once
-	ControlRefused                    // the member's NIC does not take in frames for other addresses than its own
+	ControlFrame     ControlKind = iota // a frame for the mode; of Member -1 one that is the control loop's to send
+	ControlBehind                       // the adapter sends from a station that Plan.Stations does not have, or Plan.Ageing has
+	ControlElsewhere                    // a station of Plan.Stations is heard from elsewhere, and the adapter does not send from it
+	ControlSuspect                      // the member refused a frame as one without link does: read its link at once
+	ControlRefused                      // the member's NIC does not take in frames for other addresses than its own
+	ControlGroups                       // the member's NIC takes in groups otherwise than the Plan wants, as Err says; nil: as the Plan wants
 )
 
 // Count is frames on the wire's side of segmentation, and their bytes without FCS.

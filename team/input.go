@@ -91,6 +91,9 @@ type AskPeers struct{}
 // team is degraded.
 type Warn struct{ Key, Text string }
 
+// AdapterRxMode says what the adapter's stack wants to receive besides frames to the adapter's address.
+type AdapterRxMode struct{ modes.RxMode }
+
 // OnDatapath says which data path moves the frames from now on, relay or fastpath, and why that one.
 type OnDatapath struct{ Name, Reason string }
 
@@ -103,32 +106,35 @@ type Announce struct{}
 // Tick says that [Loop.Deadline] may have passed.
 type Tick struct{}
 
-func (LinkChanged) isInput()  {}
-func (Reserve) isInput()      {}
-func (Joined) isInput()       {}
-func (Released) isInput()     {}
-func (Drain) isInput()        {}
-func (Undrain) isInput()      {}
-func (Leave) isInput()        {}
-func (Absent) isInput()       {}
-func (Vacate) isInput()       {}
-func (Returned) isInput()     {}
-func (Change) isInput()       {}
-func (End) isInput()          {}
-func (Resume) isInput()       {}
-func (FromDatapath) isInput() {}
-func (Flooding) isInput()     {}
-func (Measured) isInput()     {}
-func (OnDatapath) isInput()   {}
-func (Announced) isInput()    {}
-func (AskPeers) isInput()     {}
-func (Warn) isInput()         {}
-func (Announce) isInput()     {}
-func (Tick) isInput()         {}
+func (LinkChanged) isInput()   {}
+func (Reserve) isInput()       {}
+func (Joined) isInput()        {}
+func (Released) isInput()      {}
+func (Drain) isInput()         {}
+func (Undrain) isInput()       {}
+func (Leave) isInput()         {}
+func (Absent) isInput()        {}
+func (Vacate) isInput()        {}
+func (Returned) isInput()      {}
+func (Change) isInput()        {}
+func (End) isInput()           {}
+func (Resume) isInput()        {}
+func (FromDatapath) isInput()  {}
+func (Flooding) isInput()      {}
+func (Measured) isInput()      {}
+func (AdapterRxMode) isInput() {}
+func (Observed) isInput()      {}
+func (OnDatapath) isInput()    {}
+func (Announced) isInput()     {}
+func (AskPeers) isInput()      {}
+func (Warn) isInput()          {}
+func (Announce) isInput()      {}
+func (Tick) isInput()          {}
 
 // MemberInfo is what the host knows of a member's NIC.
 type MemberInfo struct {
-	Driver string
-	MTU    int
-	OwnMAC bool // takes in frames for its own address only, as a Wi-Fi station does; modes decide by this
+	Driver     string
+	MTU        int
+	OwnMAC     bool // takes in frames for its own address only, as a Wi-Fi station does; modes decide by this
+	VLANFilter bool // drops frames with a VLAN tag unless it is promiscuous, and cannot do otherwise
 }

@@ -42,6 +42,11 @@ func (t *Team) Status() *Status {
 	return &s
 }
 
+// Members are the members as the control loop knows them, without counters.
+func (t *Team) Members() []MemberStatus {
+	return append([]MemberStatus{}, t.view.Load().status.Members...)
+}
+
 // counters reads the totals of the data path.
 func (t *Team) counters() *Counters {
 	var c Counters

@@ -2,6 +2,7 @@ package team
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 type Loop struct {
 	cfg     Config
 	adapter frame.MAC
+	mtu     int // the adapter's, 0 unknown
 	salt    uint64
 	newMode func(modes.Settings) (modes.Mode, error)
 
@@ -27,6 +29,7 @@ type Loop struct {
 	joining map[int]Link    // those that join
 	lastID  int
 	behind  behind
+	rxMode  modes.RxMode // of the adapter
 	warned  map[string]string
 
 	flooded   map[int]*flood
@@ -156,6 +159,7 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *Problem {
 		out.ID, out.Link = m.id, m.link
 	case Returned:
 		if m := l.byID(in.ID); m != nil && m.vacant {
+			delete(l.warned, "groups "+m.link.Name)
 			m.link, m.info, l.dirty = in.Link, in.Info, true
 			m.reset(now)
 		}
@@ -174,6 +178,11 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *Problem {
 		l.flooding(now, in, out)
 	case Measured:
 		l.measured(now, in, out)
+	case AdapterRxMode:
+		l.dirty = l.dirty || !reflect.DeepEqual(in.RxMode, l.rxMode)
+		l.rxMode = in.RxMode
+	case Observed:
+		l.observed(now, in, out)
 	case OnDatapath:
 		if in.Name != l.path {
 			l.event(out, now, "datapath-changed", "", fmt.Sprintf("%s, was %s: %s", in.Name, l.path, in.Reason))
@@ -326,6 +335,8 @@ func (l *Loop) leave(now time.Time, in Leave, out *Output) *Problem {
 	delete(l.flooded, m.id)
 	l.disown(m.link.Name)
 	delete(l.warned, "filter "+m.link.Name)
+	delete(l.warned, "groups "+m.link.Name)
+	delete(l.warned, "mtu "+m.link.Name)
 	l.event(out, now, "member-removed", m.link.Name, "")
 	return nil
 }
@@ -344,15 +355,20 @@ func (l *Loop) fromDatapath(now time.Time, c Control, out *Output) {
 			l.effects(now, l.mode.Handle(now, modes.Received{Member: c.Member, Frame: c.Frame}), out)
 		}
 	case ControlBehind:
-		own := c.MAC == l.adapter
+		mac := c.Station.MAC()
+		own := mac == l.adapter
 		for _, m := range l.members {
-			own = own || c.MAC == m.link.MAC
+			own = own || mac == m.link.MAC
 		}
 		if !own {
-			l.behind.add(now, c.MAC)
+			l.behind.add(now, c.Station)
 		}
+	case ControlElsewhere:
+		l.behind.elsewhere(now, c.Station)
 	case ControlRefused:
 		l.refused(now, c, out)
+	case ControlGroups:
+		l.groupsRefused(c)
 	case ControlSuspect:
 		if m := l.byID(c.Member); m != nil {
 			out.Poke = append(out.Poke, m.link.Index)

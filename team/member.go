@@ -27,14 +27,18 @@ type member struct {
 	draining bool
 	rate     rate // as last measured
 
+	unfit   string // why it is not used though its link is up, "" nothing speaks against it
 	refusal string // why its NIC takes in nothing for other addresses, "" it does or nobody has tried
 
 	usable   bool // what the mode was told
 	failures uint64
 }
 
-// verdict is whether m may be used by its link watches.
-func (m *member) verdict() bool { return m.known && !m.absent && !m.vacant && m.debounce.Up() }
+// linked is whether m may be used by its link watches.
+func (m *member) linked() bool { return m.known && !m.absent && !m.vacant && m.debounce.Up() }
+
+// verdict is whether m may be used.
+func (m *member) verdict() bool { return m.linked() && m.unfit == "" }
 
 // reset forgets what was seen of m's NIC before now.
 func (m *member) reset(now time.Time) {
@@ -45,7 +49,7 @@ func (m *member) reset(now time.Time) {
 
 // mode is m as modes see it.
 func (m *member) mode() modes.Member {
-	return modes.Member{ID: m.id, Name: m.link.Name, MAC: m.link.MAC, Usable: m.usable, Draining: m.draining, OwnMAC: m.info.OwnMAC,
+	return modes.Member{ID: m.id, Name: m.link.Name, MAC: m.link.MAC, Usable: m.usable, Draining: m.draining, OwnMAC: m.info.OwnMAC, VLANFilter: m.info.VLANFilter,
 		Weight: m.weight, SpeedBps: m.state.Link.SpeedBps, HalfDuplex: m.state.Link.Duplex == "half", PortPriority: m.priority}
 }
 
@@ -71,6 +75,8 @@ func (m *member) why() string {
 		return monitor.ReasonGone
 	case !m.known:
 		return "link not read yet"
+	case m.unfit != "":
+		return m.unfit
 	case m.state.Up:
 		return fmt.Sprintf("link is up, waits for up_delay of %v", m.debounce.UpDelay)
 	}

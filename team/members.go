@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"nicteam/modes"
 )
 
 // The methods here may be called from any goroutine while Run runs; they wait until it does. What
@@ -160,9 +162,21 @@ func (t *Team) Announce(ctx context.Context) error {
 	return err
 }
 
+// Observe says what the kernel says of the adapter and of members' NICs.
+func (t *Team) Observe(ctx context.Context, o Observed) error {
+	_, err := t.post(ctx, request{in: o})
+	return err
+}
+
 // Warn sets a warning that stands in the Status until it is cleared with an empty text.
 func (t *Team) Warn(ctx context.Context, key, text string) error {
 	_, err := t.post(ctx, request{in: Warn{Key: key, Text: text}})
+	return err
+}
+
+// SetRxMode says what the adapter's stack wants to receive besides frames to the adapter's address. rx stays as it is.
+func (t *Team) SetRxMode(ctx context.Context, rx modes.RxMode) error {
+	_, err := t.post(ctx, request{in: AdapterRxMode{rx}})
 	return err
 }
 

@@ -18,7 +18,7 @@ type Output struct {
 	As      frame.MAC  // of the adapter's addresses, as told
 	Via     []int
 	Pin     func(frame.MAC) int // by which member MACs behind are told; nil: by Via
-	Behind  []Behind            // whose switches must learn anew, when TellBehind
+	Behind  []Behind            // who switches must learn anew, when TellBehind
 	Events  []Event
 	Poke    []int // NICs (ifindex) whose link is to be read at once
 
@@ -38,8 +38,8 @@ type Output struct {
 	Link Link // the same: its NIC
 }
 
-// Behind is a MAC behind the adapter, and the member by which switches are to reach it.
+// Behind is a station behind the adapter, and the member by which switches are to reach it.
 type Behind struct {
-	MAC    frame.MAC
-	Member int
+	Station frame.Station
+	Member  int
 }

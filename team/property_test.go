@@ -62,6 +62,17 @@ func (w *world) check() {
 		w.t.Fatalf("single member %d may not send", p.Single)
 	}
 
+	// Where each sends with its own MAC no two have the same one.
+	macs := map[string]string{}
+	for _, m := range st.Members {
+		if other, twin := macs[m.MAC]; p.PerMember && m.Distributing && twin {
+			w.t.Fatalf("%s and %s send with %s", other, m.Name, m.MAC)
+		}
+		if m.Distributing {
+			macs[m.MAC] = m.Name
+		}
+	}
+
 	// The state of the team follows from those of its members.
 	usable, sends, bad := 0, 0, 0
 	for _, m := range st.Members {
@@ -89,7 +100,7 @@ func (w *world) check() {
 		}
 	case "degraded":
 		// In 802.3ad warnings are a reason too, and a member that works alone.
-		if !enough || bad == 0 && st.LACP == nil || st.Reason == "" {
+		if !enough || bad == 0 && st.LACP == nil && len(st.Warnings) == 0 || st.Reason == "" {
 			w.t.Fatalf("team is degraded, %q: %+v", st.Reason, st.Members)
 		}
 	case "down":
@@ -302,7 +313,18 @@ func TestLoopProperties(t *testing.T) {
 			},
 			"guest": func(t *rapid.T) {
 				w.t = t
-				w.do(FromDatapath{Control{Kind: ControlBehind, Member: -1, MAC: frame.MAC(0x0200_0000_5000 + uint64(w.pick("guest")))}})
+				w.do(FromDatapath{Control{Kind: ControlBehind, Member: -1, Station: frame.StationOf(0x0200_0000_5000+frame.MAC(w.pick("guest")), uint16(w.pick("VLAN")%2))}})
+			},
+			"guest moves": func(t *rapid.T) {
+				w.t = t
+				w.do(FromDatapath{Control{Kind: ControlElsewhere, Member: -1, Station: frame.StationOf(0x0200_0000_5000+frame.MAC(w.pick("guest")), uint16(w.pick("VLAN")%2))}})
+			},
+			"seen": func(t *rapid.T) {
+				w.t = t
+				n := w.pick("nic")
+				mac := linkOf(w.pick("MAC")).MAC
+				w.do(Observed{MTU: rapid.SampledFrom([]int{0, 1500, 1200}).Draw(t, "MTU"), NICs: []ObservedNIC{{
+					Link: Link{Name: linkOf(n).Name, Index: linkOf(n).Index, MAC: mac}, MTU: rapid.SampledFrom([]int{1500, 1200, 900}).Draw(t, "MTU of it")}}})
 			},
 			"flooding": func(t *rapid.T) {
 				w.t = t
@@ -324,6 +346,7 @@ func TestLoopProperties(t *testing.T) {
 			}
 			w.up[n] = true
 			w.tell(n)
+			w.do(Observed{MTU: 1500, NICs: []ObservedNIC{{Link: linkOf(n), MTU: 1500}}})
 		}
 		w.other.silent = false
 		w.pass(3 * time.Minute)

@@ -27,3 +27,15 @@ func (l *Loop) complain() {
 		}
 	}
 }
+
+// groupsRefused has a warning stand while a member's NIC takes in groups otherwise than the Plan wants.
+func (l *Loop) groupsRefused(c Control) {
+	m := l.byID(c.Member)
+	if m == nil {
+		return
+	}
+	delete(l.warned, "groups "+m.link.Name)
+	if c.Err != nil {
+		l.warned["groups "+m.link.Name] = m.link.Name + " " + c.Err.Error()
+	}
+}

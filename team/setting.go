@@ -22,6 +22,9 @@ func (l *Loop) change(now time.Time, next Config, out *Output) *Problem {
 	if p := l.checkNames(next); p != nil {
 		return p
 	}
+	if p := l.checkTwins(next); p != nil {
+		return p
+	}
 	// A wish for an active member ends with the mode that has one.
 	if next.Active == l.cfg.Active && !single(next) {
 		next.Active = ""

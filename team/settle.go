@@ -53,12 +53,16 @@ func (l *Loop) judge(now time.Time, out *Output) {
 	others := 0 // members that can be used whatever becomes of those whose delay runs
 	for _, m := range l.members {
 		m.debounce.Tick(now)
+	}
+	l.judgeFitness()
+	for _, m := range l.members {
 		if m.verdict() && !m.draining {
 			others++
 		}
 	}
 	if others == 0 {
 		l.hurry()
+		l.judgeFitness()
 	}
 	for _, m := range l.members {
 		was := m.usable
@@ -73,6 +77,9 @@ func (l *Loop) judge(now time.Time, out *Output) {
 		}
 		if !m.vacant {
 			m.failures++
+		}
+		if m.unfit != "" {
+			m.lost = now
 		}
 		l.event(out, now, "member-down", m.link.Name, m.why())
 		if m.lost.After(out.Cause) {
@@ -101,7 +108,7 @@ func (l *Loop) hurry() {
 // modeState is the State as the mode is to know it.
 func (l *Loop) modeState(now time.Time) modes.State {
 	behind, ageing := l.behind.publish(now)
-	s := modes.State{Adapter: l.adapter, Settings: l.settings(), Behind: behind, Ageing: ageing, Before: l.before, Memory: l.handed,
+	s := modes.State{Adapter: l.adapter, Settings: l.settings(), Behind: behind, Ageing: ageing, RxMode: l.rxMode, Before: l.before, Memory: l.handed,
 		Flooding: !l.floodSeen.IsZero() && now.Sub(l.floodSeen) < floodingAge}
 	for _, m := range l.members {
 		if m.vacant {
@@ -192,13 +199,13 @@ func (l *Loop) address(out *Output) {
 	if out.Tell&modes.TellBehind == 0 {
 		return
 	}
-	for _, mac := range l.plan.Behind {
+	for _, s := range l.plan.Stations {
 		if !l.plan.PerMember {
 			for _, id := range out.Via {
-				out.Behind = append(out.Behind, Behind{MAC: mac, Member: id})
+				out.Behind = append(out.Behind, Behind{Station: s, Member: id})
 			}
-		} else if id := l.plan.Pin(mac); id >= 0 {
-			out.Behind = append(out.Behind, Behind{MAC: mac, Member: id})
+		} else if id := l.plan.Pin(s.MAC()); id >= 0 {
+			out.Behind = append(out.Behind, Behind{Station: s, Member: id})
 		}
 	}
 }

@@ -186,6 +186,7 @@ func (t *Team) wait() time.Duration {
 func (t *Team) execute(out *Output, base *MemberCounters) {
 	if out.Plan != nil {
 		t.pending = out.Plan
+		t.crier.plan.Store(out.Plan)
 	}
 	if t.pending != nil {
 		t.apply(out)

@@ -81,7 +81,7 @@ var settings = []setting{
 	{key: "address", shape: texts, help: "auto (the NICs' own move to the adapter), none, or ADDR/LEN,…"},
 	{key: "gateway", shape: text, help: "the default route, with --address ADDR/LEN"},
 	{key: "mac", shape: text, help: "keep, new, or a MAC for the adapter"},
-	{key: "mtu", shape: whole, live: true, help: "the adapter's MTU; left out, the smallest of the NICs'"},
+	{key: "mtu", shape: whole, live: true, help: "the adapter's and the NICs' MTU; left out, the largest of the NICs with addresses"},
 	{key: "datapath", shape: text, live: true, help: "who moves the frames: fastpath (the kernel), relay (this process), or auto"},
 	{key: "tso", shape: tri, help: "TCP super-frames from the host: auto, on or off"},
 	{key: "uso", shape: tri, help: "UDP super-frames from the host: auto, on or off"},

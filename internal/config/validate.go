@@ -232,7 +232,7 @@ func lastOf(p netip.Prefix) netip.Addr {
 
 func validateWire(c team.Config) *fault {
 	if c.MTU != 0 && (c.MTU < minMTU || c.MTU > maxMTU) {
-		return &fault{key: "mtu", what: fmt.Sprintf("%d is out of range", c.MTU), why: fmt.Sprintf("an MTU is %d to %d bytes", minMTU, maxMTU), fix: "leave mtu out: it is then the smallest of the members'"}
+		return &fault{key: "mtu", what: fmt.Sprintf("%d is out of range", c.MTU), why: fmt.Sprintf("an MTU is %d to %d bytes", minMTU, maxMTU), fix: "leave mtu out: it is then that of the NICs with addresses"}
 	}
 	if c.MACPolicy == team.MACGiven && (c.MAC == 0 || c.MAC.Multicast()) {
 		return &fault{key: "mac", what: fmt.Sprintf("%q cannot be the adapter's MAC", c.MAC), why: "it is not the address of one station", fix: "use a locally administered one such as 02:00:00:00:00:01, or new"}

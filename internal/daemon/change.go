@@ -131,6 +131,9 @@ func (s *session) add(ctx context.Context, name string) error {
 		}
 	}
 	if err == nil {
+		err = s.observe(ctx)
+	}
+	if err == nil {
 		return nil
 	}
 	_ = s.team.Leave(ctx, name, true)
@@ -140,10 +143,7 @@ func (s *session) add(ctx context.Context, name string) error {
 }
 
 // setup is what a NIC that joins is to be like.
-func (s *session) setup() host.Setup { return host.Setup{MTU: s.mtu(), GRO: s.team.Config().GRO} }
-
-// mtu is the adapter's.
-func (s *session) mtu() int { return s.adapterStatus().MTU }
+func (s *session) setup() host.Setup { return host.Setup{MTU: s.mtu, GRO: s.team.Config().GRO} }
 
 // Remove drains NICs and gives them back.
 func (s *session) Remove(ctx context.Context, names []string, force bool) (steps []string, err error) {
@@ -241,13 +241,16 @@ func (s *session) Set(ctx context.Context, settings map[string]string) ([]string
 	if err != nil {
 		return nil, err
 	}
-	chosen := slices.ContainsFunc(slices.Collect(maps.Keys(settings)), func(k string) bool { return strings.EqualFold(k, "datapath") })
+	named := func(key string) bool {
+		return slices.ContainsFunc(slices.Collect(maps.Keys(settings)), func(k string) bool { return strings.EqualFold(k, key) })
+	}
+	chosen := named("datapath")
 	if chosen {
 		if err := s.choice.set(next.Datapath); err != nil {
 			return nil, noFastpath("set datapath="+next.Datapath+" of "+was.Team, err)
 		}
 	}
-	if err := s.set(ctx, was, next); err != nil {
+	if err := s.set(ctx, next, named("mtu")); err != nil {
 		if chosen {
 			err = errors.Join(err, s.choice.set(was.Datapath))
 		}
@@ -256,17 +259,17 @@ func (s *session) Set(ctx context.Context, settings map[string]string) ([]string
 	return steps, s.save()
 }
 
-// set changes the MTU and what the control loop decides by.
-func (s *session) set(ctx context.Context, was, next team.Config) error {
-	mtu := s.mtu()
-	if next.MTU != was.MTU && next.MTU != 0 {
-		if err := s.host.SetMTU(s.adapter.Index(), next.MTU); err != nil {
+// set changes the MTU, where it is named, and what the control loop decides by.
+func (s *session) set(ctx context.Context, next team.Config, named bool) error {
+	mtu := s.mtu
+	if named && next.MTU != 0 {
+		if err := s.setMTU(ctx, next.MTU); err != nil {
 			return err
 		}
 	}
 	if err := s.team.Set(ctx, next); err != nil {
-		if s.mtu() != mtu {
-			err = errors.Join(err, s.host.SetMTU(s.adapter.Index(), mtu))
+		if s.mtu != mtu {
+			err = errors.Join(err, s.setMTU(ctx, mtu))
 		}
 		return err
 	}

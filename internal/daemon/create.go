@@ -17,7 +17,6 @@ import (
 // Create checks everything, then starts the team's process and returns when the team forwards. On an
 // error the host is as it was.
 func Create(ctx context.Context, o CreateOptions) (*Created, error) {
-	c := o.Config
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -28,7 +27,7 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 		o.Warn = func(string) {}
 	}
 	made := &Created{Steps: []string{}, Warnings: []string{}}
-	warnings, err := preflight(o)
+	c, warnings, err := preflight(o)
 	made.Warnings = append(append(made.Warnings, o.Notes...), warnings...)
 	if err != nil {
 		return nil, err
@@ -89,36 +88,57 @@ func (o CreateOptions) clean(err error) {
 	}
 }
 
-// preflight finds everything that can be wrong before anything is changed.
-func preflight(o CreateOptions) (warnings []string, err error) {
-	c := o.Config
+// preflight finds everything that can be wrong before anything is changed. It returns the configuration with what is
+// decided here for good, whatever the NICs are like at the next start.
+func preflight(o CreateOptions) (c team.Config, warnings []string, err error) {
+	c = o.Config
 	if problem := config.Validate(c); problem != nil {
-		return nil, problem
+		return c, nil, problem
 	}
 	if runs(o.Places, c.Team) {
-		return nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team, Why: "a team of that name runs",
+		return c, nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team, Why: "a team of that name runs",
 			Fix: "nicteam status " + c.Team + ", nicteam add " + c.Team + " NIC, or choose another name"}
 	}
 	h, err := host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log})
 	if err != nil {
-		return nil, err
+		return c, nil, err
 	}
 	defer func() { _ = h.Close() }()
 	if h.Journalled() {
-		return nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team,
+		return c, nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team,
 			Why: "an earlier process of the team ended without giving everything back",
 			Fix: fmt.Sprintf("nicteam restore %s puts the host back; nicteam run %s --config %s goes on with the team", c.Team, c.Team, o.running(c.Team))}
 	}
 	warnings, problem := h.Check(c, owners(o.Places, c.Team))
 	if problem != nil {
-		return warnings, problem
+		return c, warnings, problem
+	}
+	if err := decideMTU(h, &c); err != nil {
+		return c, warnings, err
 	}
 	if c.Datapath == pathFast {
 		if err := probeFastpath(h, memberNames(c)); err != nil {
-			return warnings, noFastpath("create "+c.Team, err)
+			return c, warnings, noFastpath("create "+c.Team, err)
 		}
 	}
-	return warnings, nil
+	return c, warnings, nil
+}
+
+// decideMTU writes down the MTU of NICs that differ in it, as the check has said it.
+func decideMTU(h *host.Host, c *team.Config) error {
+	nics := make([]host.NIC, len(c.Members))
+	differ := false
+	for i, m := range c.Members {
+		var err error
+		if nics[i], err = h.NIC(m.Name); err != nil {
+			return err
+		}
+		differ = differ || nics[i].MTU != nics[0].MTU
+	}
+	if c.MTU == 0 && differ {
+		c.MTU = host.AutoMTU(nics)
+	}
+	return nil
 }
 
 // intended says what create would do.

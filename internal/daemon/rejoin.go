@@ -50,6 +50,9 @@ func (s *session) readmit(ctx context.Context, name string, n host.NIC) error {
 	if err := s.host.Strip(name, s.setup()); err != nil {
 		return err
 	}
+	if now, err := s.host.NICAt(n.Index); err == nil {
+		n = now // with another MTU, maybe
+	}
 	l := team.Link{Name: name, Index: n.Index, MAC: n.MAC}
-	return s.team.Return(ctx, name, l, team.MemberInfo{Driver: n.Driver, MTU: n.MTU, OwnMAC: n.WiFi})
+	return s.team.Return(ctx, name, l, team.MemberInfo{Driver: n.Driver, MTU: n.MTU, OwnMAC: n.WiFi, VLANFilter: n.VLANFilter})
 }

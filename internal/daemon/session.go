@@ -36,6 +36,8 @@ type session struct {
 
 	changing sync.Mutex          // one change of members or settings at a time
 	awaited  []team.MemberConfig // configured, and not there
+	mtu      int                 // the adapter's, which the members have, too …
+	told     int                 // … as the control loop was told
 	over     chan struct{}
 	end      sync.Once
 
@@ -107,7 +109,7 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 			return err
 		}
 	}
-	mac, mtu := s.adapterMAC(c, infos), adapterMTU(c, infos)
+	mac, mtu := s.adapterMAC(c, infos), s.adapterMTU(c, infos, again)
 	if err := s.openAdapter(c, mac, mtu, again); err != nil {
 		return err
 	}
@@ -140,6 +142,9 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
+	}
+	if err := s.beginFollowing(ctx, mtu); err != nil {
+		return err
 	}
 	if err := s.team.Announce(ctx); err != nil {
 		return err
@@ -175,15 +180,22 @@ func (s *session) adapterMAC(c team.Config, members []host.NIC) frame.MAC {
 	return lender.MAC
 }
 
-func adapterMTU(c team.Config, members []host.NIC) int {
+// adapterMTU is what adapter and members are to have. The adapter of a process before this keeps its own, which somebody
+// may have changed by hand, but not one that no member followed while nobody looked.
+func (s *session) adapterMTU(c team.Config, members []host.NIC, again bool) int {
+	if again {
+		if a, err := s.host.NIC(c.Team); err == nil {
+			followed := c.MTU
+			for _, m := range members {
+				followed = max(followed, m.MTU)
+			}
+			return min(a.MTU, followed)
+		}
+	}
 	if c.MTU != 0 {
 		return c.MTU
 	}
-	mtu := members[0].MTU
-	for _, m := range members {
-		mtu = min(mtu, m.MTU)
-	}
-	return mtu
+	return host.AutoMTU(members)
 }
 
 // openAdapter makes the adapter, or takes up the one that a process before this left: then its MAC
@@ -232,6 +244,7 @@ func (s *session) run(c team.Config, again bool) (err error) {
 		}
 	})
 	work.Go(func() { s.followMAC(ctx) })
+	work.Go(func() { s.followRxMode(ctx) })
 	go func() {
 		work.Wait()
 		close(s.teamDone)
@@ -275,7 +288,7 @@ func (s *session) room(fast bool) error {
 // join has the data path take a NIC's frames, then hides them from the host's own stack: in this order none is lost.
 func (s *session) join(ctx context.Context, name string, weight float64, n host.NIC) error {
 	l := team.Link{Name: name, Index: n.Index, MAC: n.MAC}
-	if _, err := s.team.Join(ctx, l, weight, team.MemberInfo{Driver: n.Driver, MTU: n.MTU, OwnMAC: n.WiFi}); err != nil {
+	if _, err := s.team.Join(ctx, l, weight, team.MemberInfo{Driver: n.Driver, MTU: n.MTU, OwnMAC: n.WiFi, VLANFilter: n.VLANFilter}); err != nil {
 		return err
 	}
 	return s.host.Isolate(n.Index)

@@ -77,16 +77,17 @@ type world struct {
 
 // worldOptions; the zero value is two TAP NICs on a switch that learns.
 type worldOptions struct {
-	NICs      int        // of box; 2
-	Flooding  bool       // the switch forgets all addresses at once
-	LAG       bool       // the switch knows the ports of box as one static group
-	Spread    lab.Spread // of the group
-	Cables    bool       // veth instead of TAP NICs
-	Rate      uint64     // bit/s of each NIC of box, each way; 0 unshaped
-	SpeedMbit uint32     // what ethtool shows; 1000
-	NoOffload bool       // TAP NICs that take no super-frames
-	NoAddress bool       // eth1 has none
-	Datapath  string     // of teams that are made here; auto
+	NICs      int          // of box; 2
+	Flooding  bool         // the switch forgets all addresses at once
+	LAG       bool         // the switch knows the ports of box as one static group
+	Spread    lab.Spread   // of the group
+	Cables    bool         // veth instead of TAP NICs
+	Rate      uint64       // bit/s of each NIC of box, each way; 0 unshaped
+	SpeedMbit uint32       // what ethtool shows; 1000
+	NoOffload bool         // TAP NICs that take no super-frames
+	NoAddress bool         // eth1 has none
+	Hardware  lab.Hardware // what box's TAP NICs are like
+	Datapath  string       // of teams that are made here; auto
 }
 
 func newWorld(t testing.TB, o worldOptions) *world {
@@ -112,7 +113,7 @@ func newWorld(t testing.TB, o worldOptions) *world {
 			w.cables[nic] = labtest.Cable(t, w.box, nic, w.sw, port, lab.CableOptions{})
 			line = w.cables[nic]
 		} else {
-			w.wires[nic] = labtest.Wire(t, w.box, nic, w.sw, port, lab.WireOptions{SpeedMbit: o.SpeedMbit, NoOffload: o.NoOffload})
+			w.wires[nic] = labtest.Wire(t, w.box, nic, w.sw, port, lab.WireOptions{SpeedMbit: o.SpeedMbit, NoOffload: o.NoOffload, HardwareA: o.Hardware})
 			line = w.wires[nic]
 		}
 		if o.Rate != 0 {

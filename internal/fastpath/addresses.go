@@ -111,12 +111,3 @@ func (a *addresses) note(view uint8, m frame.MAC, e entry) error {
 	}
 	return nil
 }
-
-// sent is when the adapter last sent from m, which lives behind it, in ns of CLOCK_MONOTONIC; 0 never.
-func (a *addresses) sent(m frame.MAC) uint64 {
-	var v programAddress
-	if a.of.Lookup(uint64(m), &v) != nil {
-		return 0
-	}
-	return v.Sent
-}

@@ -2,6 +2,7 @@ package fastpath
 
 import (
 	"maps"
+	"slices"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -13,11 +14,11 @@ import (
 )
 
 // Whatever Plans follow each other, both views say what the last one does, of nobody else, and when guests have sent is not
-// forgotten. A change that concerns two MACs of thousands asks the kernel about no others.
+// forgotten, nor kept of others. A change that concerns two MACs of thousands asks the kernel about no others.
 func TestAddressesFollow(t *testing.T) {
 	b := newBed(t)
 	asked := 0
-	sent := map[frame.MAC]uint64{}
+	sent := map[frame.Station]uint64{}
 	rapid.Check(t, func(t *rapid.T) {
 		for range rapid.IntRange(1, 5).Draw(t, "plans") {
 			c := drawCast(t)
@@ -33,20 +34,29 @@ func TestAddressesFollow(t *testing.T) {
 				if v.Views[0] != v.Views[1] {
 					t.Fatalf("%v: %+v", m, v)
 				}
-				if was, known := sent[m]; known && v.Sent != was {
-					t.Fatalf("%v: sent at %d, noted %d", m, was, v.Sent)
-				}
 			}
 			if !maps.Equal(want, got) {
 				t.Fatalf("want %v, got %v", want, got)
 			}
+			var known []frame.Station
+			var n programStation
+			for all := b.Stations.Iterate(); all.Next(&mac, &n); {
+				s := frame.Station(mac)
+				known = append(known, s)
+				if n.Sent != sent[s] {
+					t.Fatalf("%v: sent at %d, noted %d", s, sent[s], n.Sent)
+				}
+			}
+			slices.Sort(known)
+			if !slices.Equal(known, pl.Stations) {
+				t.Fatalf("stations %v, want %v", known, pl.Stations)
+			}
 			clear(sent)
-			for _, m := range pl.Behind {
+			for _, s := range pl.Stations {
 				asked++
-				labtest.Must(b, b.Addresses.Lookup(uint64(m), &v))
-				v.Sent = uint64(asked)
-				labtest.Must(b, b.Addresses.Update(uint64(m), v, ebpf.UpdateExist))
-				sent[m] = v.Sent
+				n := programStation{Sent: uint64(asked)}
+				labtest.Must(b, b.Stations.Update(uint64(s), n, ebpf.UpdateExist))
+				sent[s] = n.Sent
 			}
 		}
 	})
@@ -64,11 +74,13 @@ func TestFailoverAmongManyMACs(t *testing.T) {
 	}
 	for i := range many {
 		pl.Behind = append(pl.Behind, frame.MAC(0x020000010000+uint64(i)))
+		pl.Stations = append(pl.Stations, frame.StationOf(pl.Behind[i], 0))
 	}
 	pl.Own = append(pl.Own, pl.Behind...)
 	labtest.Must(t, b.apply(pl, c))
 	// Were any other written, this would be taken back.
-	odd := programAddress{Sent: 1}
+	odd := programAddress{}
+	odd.Views[0].Unused = 1
 	for _, m := range pl.Behind {
 		labtest.Must(t, b.Addresses.Put(uint64(m), odd))
 	}

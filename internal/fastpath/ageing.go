@@ -1,6 +1,7 @@
 package fastpath
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -9,7 +10,7 @@ import (
 	"nicteam/team"
 )
 
-// ageing tells the control loop of MACs of Plan.Ageing that send. Programs note in the table of addresses when each last
+// ageing tells the control loop of stations of Plan.Ageing that send. Programs note in the table of stations when each last
 // sent, which nobody need look at more often than every ageingEvery.
 type ageing struct {
 	path   *Path
@@ -20,15 +21,15 @@ type ageing struct {
 	asks []asked
 }
 
-// asked is a MAC that the control loop asks about.
+// asked is a station that the control loop asks about.
 type asked struct {
-	mac   frame.MAC
-	since uint64 // of CLOCK_MONOTONIC: when it was first asked about
+	station frame.Station
+	since   uint64 // of CLOCK_MONOTONIC: when it was first asked about
 }
 
 const ageingEvery = time.Second
 
-// look looks once for each MAC that is asked about.
+// look looks once for each station that is asked about.
 func (a *ageing) look(pl *modes.Plan) {
 	if pl != a.plan {
 		a.follow(pl)
@@ -38,7 +39,7 @@ func (a *ageing) look(pl *modes.Plan) {
 	}
 	a.at = time.Now()
 	a.asks = slices.DeleteFunc(a.asks, func(x asked) bool {
-		return a.kernel.addresses.sent(x.mac) >= x.since && a.path.Relay.Tell(team.Control{Kind: team.ControlBehind, Member: -1, MAC: x.mac})
+		return a.kernel.stations.sent(x.station) >= x.since && a.path.Relay.Tell(team.Control{Kind: team.ControlBehind, Member: -1, Station: x.station})
 	})
 }
 
@@ -48,22 +49,12 @@ func (a *ageing) follow(pl *modes.Plan) {
 	now := uint64(clockNow())
 	old := a.asks
 	a.plan, a.asks = pl, make([]asked, 0, len(pl.Ageing))
-	for _, m := range pl.Ageing {
-		x := asked{mac: m, since: now}
+	for _, s := range pl.Ageing {
+		x := asked{station: s, since: now}
 		// Both are sorted.
-		if i, known := slices.BinarySearchFunc(old, m, func(o asked, m frame.MAC) int { return compare(o.mac, m) }); known {
+		if i, known := slices.BinarySearchFunc(old, s, func(o asked, s frame.Station) int { return cmp.Compare(o.station, s) }); known {
 			x.since = old[i].since
 		}
 		a.asks = append(a.asks, x)
 	}
-}
-
-func compare(a, b frame.MAC) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }

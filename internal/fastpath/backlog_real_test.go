@@ -124,6 +124,7 @@ func TestAgeingMACsAreTold(t *testing.T) {
 	g := newRig(t, 1)
 	pl := g.plan(modes.SpreadSingle)
 	pl.Behind, pl.Promiscuous = []frame.MAC{guest, silent}, true
+	pl.Stations = []frame.Station{frame.StationOf(guest, 0), frame.StationOf(silent, 0)}
 	labtest.Must(t, g.path.Apply(pl))
 	labtest.Must(t, g.path.Engage())
 	fd := -1
@@ -146,8 +147,8 @@ func TestAgeingMACsAreTold(t *testing.T) {
 			select {
 			case c := <-g.path.Control():
 				if c.Kind == team.ControlBehind {
-					if c.MAC != guest {
-						t.Fatalf("told of %v", c.MAC)
+					if c.Station.MAC() != guest {
+						t.Fatalf("told of %v", c.Station)
 					}
 					n++
 				}
@@ -163,7 +164,7 @@ func TestAgeingMACsAreTold(t *testing.T) {
 	}
 	for range 2 {
 		asks := *pl
-		asks.Ageing = pl.Behind
+		asks.Ageing = pl.Stations
 		labtest.Must(t, g.path.Apply(&asks))
 		n := 0
 		labtest.Eventually(t, "news of the guest", func() bool {

@@ -63,6 +63,8 @@ type outcome struct {
 	Counts  counts
 	Octets  [modes.MaxMembers]uint64 // that members were given, a super-frame as it is
 	Heard   map[int]uint64           // bytes, by slot
+
+	Elsewhere frame.Station // who is heard from elsewhere, of receive
 }
 
 // run has a program deal with b, a super-frame where gso is not 0.
@@ -121,8 +123,8 @@ func since(now, base *counts) (c counts) {
 // receives makes the loopback NIC that of a member.
 func (b *bed) receives(id int) error { return b.Members.Put(uint32(loopback), uint32(id)) }
 
-// sentBy has it that the adapter sent from these MACs just now, and from no others.
-func (b *bed) sentBy(pl *modes.Plan, macs []frame.MAC) error {
+// sentBy has it that the adapter sent from these stations just now, and from no others.
+func (b *bed) sentBy(pl *modes.Plan, sent []frame.Station) error {
 	now := uint64(b.now)
 	b.control.GuestsUntil = 0
 	var old []uint64
@@ -135,28 +137,38 @@ func (b *bed) sentBy(pl *modes.Plan, macs []frame.MAC) error {
 			return err
 		}
 	}
-	for _, m := range pl.Behind {
-		var a programAddress
-		if err := b.Addresses.Lookup(uint64(m), &a); err != nil {
-			return err
+	for _, s := range pl.Stations {
+		var v programStation
+		if slices.Contains(sent, s) {
+			v.Sent = now
 		}
-		a.Sent = 0
-		if slices.Contains(macs, m) {
-			a.Sent = now
-		}
-		if err := b.Addresses.Put(uint64(m), a); err != nil {
+		if err := b.Stations.Update(uint64(s), v, ebpf.UpdateExist); err != nil {
 			return err
 		}
 	}
-	for _, m := range macs {
-		if !slices.Contains(pl.Behind, m) {
-			if err := b.Guests.Put(uint64(m), now); err != nil {
+	for _, s := range sent {
+		if !slices.Contains(pl.Stations, s) {
+			if err := b.Guests.Put(uint64(s), now); err != nil {
 				return err
 			}
 			b.control.GuestsUntil = now + 1e9
 		}
 	}
 	return nil
+}
+
+// told is the station of which the program has just told that it is heard from elsewhere; 0 none.
+func (b *bed) told(pl *modes.Plan) (s frame.Station, err error) {
+	for _, x := range pl.Stations {
+		var v programStation
+		if err := b.Stations.Lookup(uint64(x), &v); err != nil {
+			return 0, err
+		}
+		if v.Told == uint64(b.now) {
+			s = x
+		}
+	}
+	return s, nil
 }
 
 // cast is whose addresses there are.
@@ -211,6 +223,12 @@ func drawPlan(t *rapid.T, c *cast, spreads ...modes.Spread) *modes.Plan {
 			pl.Single = 5 // one that may not send
 		}
 	}
+	for _, m := range c.behind {
+		pl.Stations = append(pl.Stations, frame.StationOf(m, 0))
+		if rapid.Bool().Draw(t, "in a VLAN") {
+			pl.Stations = append(pl.Stations, frame.StationOf(m, 7), frame.StationOf(m, 7|frame.ServiceTag))
+		}
+	}
 	pl.Own = append([]frame.MAC{adapterMAC}, c.behind...)
 	for set := c.members; set != 0; set = set.Without(set.First()) {
 		id := set.First()
@@ -236,16 +254,16 @@ func drawPlan(t *rapid.T, c *cast, spreads ...modes.Spread) *modes.Plan {
 	return pl
 }
 
-// apply puts a Plan in force.
+// apply puts a Plan in force among a cast's members.
 func (b *bed) apply(pl *modes.Plan, c *cast) error {
-	b.links = linksOf(c)
+	b.links, pl.MACs = linksOf(c), c.mac
 	return b.put(pl, &b.links)
 }
 
 func linksOf(c *cast) (links [modes.MaxMembers]*team.Link) {
 	for set := c.members; set != 0; set = set.Without(set.First()) {
 		id := set.First()
-		links[id] = &team.Link{Index: 100 + id, MAC: c.mac[id]}
+		links[id] = &team.Link{Index: 100 + id}
 	}
 	return links
 }

@@ -30,7 +30,7 @@ func BenchmarkPrograms(b *testing.B) {
 		pl.Own = append(pl.Own, memberMAC(id))
 		pl.Filter[id] = []frame.MAC{adapterMAC}
 	}
-	d.links = linksOf(c)
+	d.links, pl.MACs = linksOf(c), c.mac
 	labtest.Must(b, d.receives(2))
 	in := func(dst frame.MAC, f []byte) []byte {
 		f = slices.Clone(f)

@@ -37,6 +37,9 @@ func (p *Path) Engage() error {
 	if err := errors.Join(p.yield(k), p.fit()); err != nil {
 		return errors.Join(err, p.disengage())
 	}
+	if p.moves, err = hearElsewhere(p.Relay, k); err != nil {
+		return errors.Join(err, p.disengage())
+	}
 	p.meter.begin(p, k)
 	return nil
 }
@@ -52,6 +55,7 @@ func (p *Path) attach(k *kernel) (err error) {
 	}
 	p.mu.Lock()
 	p.kernel = k
+	p.Relay.AlsoSent(k.stations.sentLately)
 	err = p.Relay.Do(func(pk *modes.Picker, _ int64) { pk.Keep(k.ledger) })
 	if err == nil {
 		err = p.put()
@@ -155,6 +159,13 @@ func (p *Path) disengage() error {
 	}
 	errs := []error{p.Regain(&k.control.TransmitGate)}
 	p.meter.end()
+	errs = append(errs, p.moves.close())
+	p.moves = nil
+	p.mu.Lock()
+	sent := k.stations.lately()
+	p.mu.Unlock()
+	p.Relay.NoteSent(sent) // before it receives what comes back of that
+	p.Relay.AlsoSent(nil)
 	for id, l := range links {
 		if l != nil {
 			errs = append(errs, p.exit(k, id, l))

@@ -240,6 +240,17 @@ func vectors() []vector {
 func bytesOf(b []byte) part { return func([]byte) []byte { return b } }
 
 // drawFrame is a frame as anybody might send it, broken now and then.
+// drawTagged puts a tag into a frame, or none.
+func drawTagged(t *rapid.T, f []byte) []byte {
+	switch rapid.IntRange(0, 5).Draw(t, "tag") {
+	case 0:
+		return slices.Concat(f[:12], []byte{0x81, 0, 0x60, 7}, f[12:])
+	case 1:
+		return slices.Concat(f[:12], []byte{0x88, 0xa8, 0, 7}, f[12:])
+	}
+	return f
+}
+
 func drawFrame(t *rapid.T, dst, src []frame.MAC) []byte {
 	all := vectors()
 	b := slices.Clone(rapid.SampledFrom(all).Draw(t, "like").b)

@@ -70,7 +70,7 @@ func lockOf(b *bed, slot int) *uint32 {
 func TestSharedWordsAreAligned(t *testing.T) {
 	for name, all := range map[string]map[string]place{
 		"ledger": placesOf[programLedger](), "plan": placesOf[programPlan](), "control": placesOf[programControl](), "row": placesOf[programRow](),
-		"address": placesOf[programAddress](),
+		"address": placesOf[programAddress](), "station": placesOf[programStation](),
 	} {
 		for field, p := range all {
 			if !strings.HasSuffix(field, "[]") && field != "all" && p.Offset%p.Size != 0 {
@@ -156,6 +156,9 @@ func TestConstantsAreThePrograms(t *testing.T) {
 		"DROP_REFLECTED": uint64(team.DropReflected), "DROP_ADAPTER": uint64(team.DropAdapter), "DROP_SOCKET": uint64(team.DropSocket),
 
 		"MARK_BITS": modes.MarkBits, "KNOWN_FACTOR": knownFactor, "KNOWN_WORDS": uint64(len(programPlan{}.Known)), "OWN": kindOwn, "BEHIND": kindBehind,
+
+		"GUEST_TIME": uint64(relay.GuestTime), "ELSEWHERE_AFTER": uint64(relay.ElsewhereAfter), "TELL_EVERY": uint64(tellEvery),
+		"SERVICE_TAG": frame.ServiceTag, "VLAN_BITS": frame.VLANBits,
 	}
 	all := constants(t)
 	got := maps.Clone(all)
@@ -177,7 +180,8 @@ func TestPlanOf(t *testing.T) {
 	pl := &modes.Plan{Spread: modes.SpreadRoundRobin, Distributing: 0b1011, Collecting: 2, Multicast: 3, Single: 64, Hash: modes.Layer23, Salt: 9,
 		PacketsPerMember: 4, Gain: 5, Skew: 6, PerMember: true, Adapter: adapterMAC, Slots: []uint8{3, 1}}
 	pl.Weights = [modes.MaxMembers]uint32{modes.MaxShare, 0, 7, 100}
-	got := planOf(pl, &[modes.MaxMembers]*team.Link{3: {Index: 8, MAC: memberMAC(3)}}, entries(pl))
+	pl.MACs[3] = memberMAC(3)
+	got := planOf(pl, &[modes.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))
 	want := programPlan{Adapter: uint64(adapterMAC), Salt: 9, Distributing: 0b1011, Collecting: 2, Multicast: 3, Gain: 5, Skew: 6,
 		Total: modes.MaxShare + 100, Weight: pl.Weights, PacketsPerMember: 4, Spread: uint8(modes.SpreadRoundRobin), Hash: uint8(modes.Layer23),
 		Single: modes.NoMember, N: 2, PerMember: 1}
@@ -197,7 +201,7 @@ func TestPlanOf(t *testing.T) {
 	pl.Cleared[3] = 2
 	want.From[0], want.From[2], want.Moving, want.Turn, want.Mark = 3, 1, 1, 7, 4
 	want.Cleared[3] = 2
-	got = planOf(pl, &[modes.MaxMembers]*team.Link{3: {Index: 8, MAC: memberMAC(3)}}, entries(pl))
+	got = planOf(pl, &[modes.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(programPlan{})); diff != "" {
 		t.Errorf("slots that go over (-want +got):\n%s", diff)
 	}

@@ -3,6 +3,7 @@ package fastpath
 import (
 	"errors"
 	"fmt"
+	"os"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -22,6 +23,7 @@ type kernel struct {
 	heard   *modes.Heard
 
 	addresses addresses
+	stations  stations
 	mapped    [][]byte // to be unmapped
 }
 
@@ -40,11 +42,12 @@ func loadFrom(spec *ebpf.CollectionSpec) (*kernel, error) {
 		return nil, fmt.Errorf("count processors: %w", err)
 	}
 	spec.Maps[programMapRows].MaxEntries = uint32(processors)
+	spec.Maps[programMapElsewhere].MaxEntries = uint32(os.Getpagesize())
 	k := &kernel{}
 	if err := aside(func() error { return spec.LoadAndAssign(&k.programObjects, nil) }); err != nil {
 		return nil, fmt.Errorf("load programs: %w", err)
 	}
-	k.addresses.of = k.Addresses
+	k.addresses.of, k.stations.of = k.Addresses, k.Stations
 	err = errors.Join(
 		share(k, k.Ledgers, 1, &k.ledger),
 		share(k, k.Plans, 2, &k.plans),

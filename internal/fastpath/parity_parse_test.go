@@ -31,6 +31,7 @@ type found struct {
 	Hash            [4]uint64 // by policy
 	Heard           int
 	Report, Relays  bool
+	VLAN            uint16 // of a station
 	Quoted          bool
 }
 
@@ -54,6 +55,7 @@ func goFinds(b []byte, salt uint64, gso uint16) (f found, ok bool) {
 		f.Hash[p] = modes.Hash(modes.HashPolicy(p), salt, &h, b)
 	}
 	f.Heard = modes.HeardSlot(&h, b)
+	f.VLAN = h.In(h.Src, b).VLAN()
 	f.Report = modes.GroupReport(&h, b)
 	f.Relays = h.Protocol == frame.ARP || h.Protocol == frame.ND || h.EtherType == frame.TypeSlow
 	f.Quoted = h.L4 != 0 && frame.ParseQuoted(b, h.L4+8, &q)
@@ -79,7 +81,8 @@ func (p *prober) programsFind(b []byte, salt uint64, gso uint16, aside bool) (fo
 	}
 	f := found{Dst: frame.MAC(h.Dst), Src: frame.MAC(h.Src), VLANs: h.Vlans, TCI: h.Tci, EtherType: h.Ethertype, L3: at(h.L3), L4: at(h.L4),
 		Payload: at(h.Payload), IPProto: h.IpProto, Fragment: h.Fragment != 0, Protocol: frame.Protocol(h.Protocol), Frames: int(h.Frames),
-		Bytes: int(h.Bytes), Hash: got.Hash, Heard: int(got.Heard), Report: got.Report != 0, Relays: got.Relays != 0, Quoted: got.Quoted != 0}
+		Bytes: int(h.Bytes), Hash: got.Hash, Heard: int(got.Heard), Report: got.Report != 0, Relays: got.Relays != 0, Quoted: got.Quoted != 0,
+		VLAN: h.Vlan}
 	return f, got.Parsed != 0
 }
 

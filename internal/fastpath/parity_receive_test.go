@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -19,8 +20,8 @@ import (
 )
 
 // goReceives is what the relay does with a frame that member id has received: see member.choose there. guests are the
-// addresses that the adapter sent from lately.
-func goReceives(u *relay.Rule, id int, own frame.MAC, b []byte, gso uint16, guests []frame.MAC) (o outcome) {
+// stations that the adapter sent from, at some time that long ago.
+func goReceives(u *relay.Rule, id int, b []byte, gso uint16, guests []frame.Station, ago time.Duration) (o outcome) {
 	f, _ := goFinds(b, 0, gso)
 	m := &o.Counts.members[id]
 	drop := func(why team.Drop) outcome {
@@ -32,12 +33,20 @@ func goReceives(u *relay.Rule, id int, own frame.MAC, b []byte, gso uint16, gues
 	case f.Relays:
 		o.Verdict = verdictNext
 		return o
-	case u.IsOwn(f.Src), slices.Contains(guests, f.Src):
+	case u.IsOwn(f.Src):
 		return drop(team.DropReflected)
 	}
-	whose, why := u.Accept(id, own, f.Dst, slices.Contains(guests, f.Dst))
+	src := frame.StationOf(f.Src, f.VLAN)
+	lately := func(s frame.Station, most time.Duration) bool { return ago < most && slices.Contains(guests, s) }
+	if slices.Contains(u.Stations, src) && !lately(src, relay.ElsewhereAfter) {
+		o.Elsewhere = src
+	}
+	if lately(src, relay.GuestTime) {
+		return drop(team.DropReflected)
+	}
+	whose, why := u.Accept(id, f.Dst, lately(frame.StationOf(f.Dst, f.VLAN), relay.GuestTime))
 	if whose == relay.ForNobody {
-		if u.Astray(id, own, f.Dst) {
+		if u.Astray(id, f.Dst) {
 			m.Flooded += uint64(f.Frames)
 		}
 		return drop(why)
@@ -54,7 +63,7 @@ func goReceives(u *relay.Rule, id int, own frame.MAC, b []byte, gso uint16, gues
 }
 
 func compareOutcomes(want, got outcome) string {
-	if want.Verdict == got.Verdict && want.Counts == got.Counts && want.Octets == got.Octets && bytes.Equal(want.Frame, got.Frame) && maps.Equal(want.Heard, got.Heard) {
+	if want.Verdict == got.Verdict && want.Counts == got.Counts && want.Elsewhere == got.Elsewhere && want.Octets == got.Octets && bytes.Equal(want.Frame, got.Frame) && maps.Equal(want.Heard, got.Heard) {
 		return "" // most of the time, and much faster
 	}
 	return cmp.Diff(want, got, cmp.AllowUnexported(counts{}))
@@ -76,14 +85,17 @@ func TestProgramReceivesAsTheRelay(t *testing.T) {
 			ids = append(ids, set.First())
 		}
 		for range 40 {
-			f := drawFrame(t, macs, macs)
+			f := drawTagged(t, drawFrame(t, macs, macs))
 			if len(f) < least {
 				f = slices.Concat(f, make([]byte, least-len(f)))
 			}
-			var guests []frame.MAC
+			var guests []frame.Station
 			if rapid.IntRange(0, 2).Draw(t, "guests") == 0 {
-				guests = rapid.SliceOfN(rapid.SampledFrom(c.all()), 1, 3).Draw(t, "guest")
-				guests = slices.DeleteFunc(guests, func(m frame.MAC) bool { return m == 0 || m == adapterMAC })
+				for _, m := range rapid.SliceOfN(rapid.SampledFrom(c.all()), 1, 3).Draw(t, "guest") {
+					if m != 0 && m != adapterMAC {
+						guests = append(guests, frame.StationOf(m, rapid.SampledFrom([]uint16{0, 0, 7}).Draw(t, "VLAN")))
+					}
+				}
 			}
 			id := rapid.SampledFrom(ids).Draw(t, "by")
 			gso := rapid.SampledFrom([]uint16{0, 0, 100, 1448}).Draw(t, "gso")
@@ -93,14 +105,14 @@ func TestProgramReceivesAsTheRelay(t *testing.T) {
 			if err := b.sentBy(pl, guests); err != nil {
 				t.Fatal(err)
 			}
-			if wait := rapid.SampledFrom([]int64{0, 0, 1e9 - 1, 1e9}).Draw(t, "wait"); wait > 0 {
-				if b.now += wait; wait == 1e9 {
-					guests = nil // long ago
-				}
-			}
-			want := goReceives(u, id, c.mac[id], f, gso, guests)
+			wait := rapid.SampledFrom([]int64{0, 0, 4e8 - 1, 4e8, 1e9 - 1, 1e9}).Draw(t, "wait")
+			b.now += wait
+			want := goReceives(u, id, f, gso, guests, time.Duration(wait))
 			got, err := b.run(b.Receive, f, gso)
 			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Elsewhere, err = b.told(pl); err != nil {
 				t.Fatal(err)
 			}
 			if diff := compareOutcomes(want, got); diff != "" {
@@ -109,7 +121,7 @@ func TestProgramReceivesAsTheRelay(t *testing.T) {
 			note(seen, &want, id)
 		}
 	})
-	for _, what := range []string{"next", "taken", "astray", "heard", "not-ours", "standby", "reflected"} {
+	for _, what := range []string{"next", "taken", "astray", "heard", "elsewhere", "not-ours", "standby", "reflected"} {
 		if seen[what] < 10 {
 			t.Errorf("%d frames %s", seen[what], what)
 		}
@@ -124,6 +136,9 @@ func note(seen map[string]int, o *outcome, id int) {
 		seen["next"]++
 	case verdictRedirect:
 		seen["taken"]++
+	}
+	if o.Elsewhere != 0 {
+		seen["elsewhere"]++
 	}
 	if m.Flooded != 0 {
 		seen["astray"]++

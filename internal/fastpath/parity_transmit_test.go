@@ -55,7 +55,7 @@ func (s *sender) measured(id int, sent uint64, waiting int) {
 func (s *sender) goTransmits(b []byte, gso uint16) (o outcome) {
 	f, _ := goFinds(b, s.plan.Salt, gso)
 	pl := s.plan
-	stranger := f.Src != pl.Adapter && !f.Src.Multicast() && f.Src != 0 && !slices.Contains(pl.Behind, f.Src)
+	stranger := f.Src != pl.Adapter && !f.Src.Multicast() && f.Src != 0 && !slices.Contains(pl.Stations, frame.StationOf(f.Src, f.VLAN))
 	if f.Relays || stranger {
 		o.Verdict = verdictNext
 		return o
@@ -147,7 +147,7 @@ func TestProgramTransmitsAsTheRelay(t *testing.T) {
 			dst := []frame.MAC{peerMAC, peerMAC, groupMAC, frame.Broadcast}
 			for range rapid.IntRange(1, 60).Draw(t, "frames") {
 				b.now += rapid.SampledFrom([]int64{0, 1000, 1e9}).Draw(t, "wait")
-				f := drawFrame(t, dst, src)
+				f := drawTagged(t, drawFrame(t, dst, src))
 				if len(f) < least {
 					f = slices.Concat(f, make([]byte, least-len(f)))
 				}
@@ -191,18 +191,20 @@ func noteSent(seen map[string]int, pl *modes.Plan, f []byte, o *outcome) {
 
 // sources looks whether the program has noted who sent a frame: what comes back of theirs is to be known.
 func (s *sender) sources(f []byte) error {
-	src := frame.MACAt(f, 6)
+	var h frame.Headers
+	frame.Parse(f, &h)
+	src, station := h.Src, h.In(h.Src, f)
 	if src == s.plan.Adapter || src.Multicast() || src == 0 {
 		return nil
 	}
 	var sent uint64
-	if slices.Contains(s.plan.Behind, src) {
-		sent = s.addresses.sent(src)
-	} else if err := s.Guests.Lookup(uint64(src), &sent); err != nil {
-		return fmt.Errorf("guest %v: %w", src, err)
+	if slices.Contains(s.plan.Stations, station) {
+		sent = s.stations.sent(station)
+	} else if err := s.Guests.Lookup(uint64(station), &sent); err != nil {
+		return fmt.Errorf("guest %v: %w", station, err)
 	}
 	if sent != uint64(s.now) {
-		return fmt.Errorf("%v sent at %d, noted %d", src, s.now, sent)
+		return fmt.Errorf("%v sent at %d, noted %d", station, s.now, sent)
 	}
 	return nil
 }

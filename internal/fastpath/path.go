@@ -49,6 +49,7 @@ type Path struct {
 	links   [modes.MaxMembers]*team.Link
 	hooks   [modes.MaxMembers]io.Closer
 	egress  io.Closer
+	moves   *elsewhere
 	past    counts // of programs that are no more
 	heard   modes.Heard
 	base    counts // when the NIC that is counted came
@@ -210,6 +211,18 @@ func (p *Path) put() error {
 	}
 	p.inForce = pl
 	return nil
+}
+
+// Send sends a control frame by member id.
+func (p *Path) Send(id int, b []byte) error {
+	if s, ok := p.Relay.GuestIn(b); ok {
+		p.mu.Lock()
+		if p.kernel != nil {
+			p.kernel.noteSent(s)
+		}
+		p.mu.Unlock()
+	}
+	return p.Relay.Send(id, b)
 }
 
 // counted is what all programs have counted. The caller holds mu.

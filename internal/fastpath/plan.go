@@ -1,6 +1,7 @@
 package fastpath
 
 import (
+	"errors"
 	"sync/atomic"
 
 	"nicteam/internal/frame"
@@ -17,10 +18,13 @@ func (k *kernel) put(pl *modes.Plan, links *[modes.MaxMembers]*team.Link) error 
 	if err != nil {
 		return err
 	}
+	if err := k.stations.add(pl.Stations); err != nil {
+		return err
+	}
 	k.plans[next].View = view
 	atomic.StoreUint32(&k.control.Active, next)
 	k.settle()
-	return k.addresses.trim(view)
+	return errors.Join(k.addresses.trim(view), k.stations.trim(pl.Stations))
 }
 
 // planOf is a Plan as the programs read it; all are its entries.
@@ -47,7 +51,7 @@ func planOf(pl *modes.Plan, links *[modes.MaxMembers]*team.Link, all map[frame.M
 		if l == nil {
 			continue
 		}
-		p.Mac[id], p.Ifindex[id] = uint64(l.MAC), uint32(l.Index)
+		p.Mac[id], p.Ifindex[id] = uint64(pl.MACs[id]), uint32(l.Index)
 	}
 	for m := range all {
 		bit := uint64(m) * knownFactor >> 54
@@ -57,10 +61,11 @@ func planOf(pl *modes.Plan, links *[modes.MaxMembers]*team.Link, all map[frame.M
 		if l == nil {
 			continue
 		}
-		if all[l.MAC].kind != kindBehind {
+		own := pl.MACs[id]
+		if all[own].kind != kindBehind {
 			p.Plainly |= 1 << id
 		}
-		if e := all[pl.Adapter]; e.kind != kindBehind && (l.MAC == pl.Adapter || e.takers.Has(id)) {
+		if e := all[pl.Adapter]; e.kind != kindBehind && (own == pl.Adapter || e.takers.Has(id)) {
 			p.ForAll |= 1 << id
 		}
 	}

@@ -35,8 +35,8 @@ func (k *kernel) try() (err error) {
 	const adapter, member, peer = frame.MAC(0x020000000001), frame.MAC(0x020000000002), frame.MAC(0x020000000003)
 	id := modes.MemberSet(0).With(0)
 	pl := &modes.Plan{Spread: modes.SpreadSingle, Adapter: adapter, Own: []frame.MAC{adapter, member}, PerMember: true,
-		Distributing: id, Collecting: id, Multicast: id, Next: -1}
-	links := [modes.MaxMembers]*team.Link{0: {Name: "lo", Index: tryIndex, MAC: member}}
+		Distributing: id, Collecting: id, Multicast: id, Next: -1, MACs: [modes.MaxMembers]frame.MAC{member}}
+	links := [modes.MaxMembers]*team.Link{0: {Name: "lo", Index: tryIndex}}
 	k.control.Adapter = tryIndex
 	if err := k.put(pl, &links); err != nil {
 		return fmt.Errorf("try programs: %w", err)

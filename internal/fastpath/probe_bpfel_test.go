@@ -32,7 +32,7 @@ type probeFinding struct {
 		Protocol  uint8
 		Type      uint8
 		Common    uint8
-		_         [2]byte
+		Vlan      uint16
 		Ends      uint64
 		Ports     uint32
 		_         [4]byte
@@ -61,6 +61,7 @@ type probeQuestion struct {
 const (
 	probeMapAddresses = "addresses"
 	probeMapControls  = "controls"
+	probeMapElsewhere = "elsewhere"
 	probeMapFindings  = "findings"
 	probeMapGuests    = "guests"
 	probeMapHeard     = "heard"
@@ -69,6 +70,7 @@ const (
 	probeMapPlans     = "plans"
 	probeMapQuestions = "questions"
 	probeMapRows      = "rows"
+	probeMapStations  = "stations"
 	probeProgListen   = "listen"
 	probeProgProbe    = "probe"
 	probeProgReceive  = "receive"
@@ -129,6 +131,7 @@ type probeProgramSpecs struct {
 type probeMapSpecs struct {
 	Addresses *ebpf.MapSpec `ebpf:"addresses"`
 	Controls  *ebpf.MapSpec `ebpf:"controls"`
+	Elsewhere *ebpf.MapSpec `ebpf:"elsewhere"`
 	Findings  *ebpf.MapSpec `ebpf:"findings"`
 	Guests    *ebpf.MapSpec `ebpf:"guests"`
 	Heard     *ebpf.MapSpec `ebpf:"heard"`
@@ -137,6 +140,7 @@ type probeMapSpecs struct {
 	Plans     *ebpf.MapSpec `ebpf:"plans"`
 	Questions *ebpf.MapSpec `ebpf:"questions"`
 	Rows      *ebpf.MapSpec `ebpf:"rows"`
+	Stations  *ebpf.MapSpec `ebpf:"stations"`
 }
 
 // probeVariableSpecs contains global variables before they are loaded into the kernel.
@@ -167,6 +171,7 @@ func (o *probeObjects) Close() error {
 type probeMaps struct {
 	Addresses *ebpf.Map `ebpf:"addresses"`
 	Controls  *ebpf.Map `ebpf:"controls"`
+	Elsewhere *ebpf.Map `ebpf:"elsewhere"`
 	Findings  *ebpf.Map `ebpf:"findings"`
 	Guests    *ebpf.Map `ebpf:"guests"`
 	Heard     *ebpf.Map `ebpf:"heard"`
@@ -175,12 +180,14 @@ type probeMaps struct {
 	Plans     *ebpf.Map `ebpf:"plans"`
 	Questions *ebpf.Map `ebpf:"questions"`
 	Rows      *ebpf.Map `ebpf:"rows"`
+	Stations  *ebpf.Map `ebpf:"stations"`
 }
 
 func (m *probeMaps) Close() error {
 	return _ProbeClose(
 		m.Addresses,
 		m.Controls,
+		m.Elsewhere,
 		m.Findings,
 		m.Guests,
 		m.Heard,
@@ -189,6 +196,7 @@ func (m *probeMaps) Close() error {
 		m.Plans,
 		m.Questions,
 		m.Rows,
+		m.Stations,
 	)
 }
 

@@ -21,7 +21,6 @@ type programAddress struct {
 		Kind   uint32
 		Unused uint32
 	}
-	Sent uint64
 }
 
 type programControl struct {
@@ -156,18 +155,26 @@ type programRow struct {
 	NoMember [9]uint64
 }
 
+type programStation struct {
+	_    structs.HostLayout
+	Sent uint64
+	Told uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	programMapAddresses = "addresses"
 	programMapControls  = "controls"
+	programMapElsewhere = "elsewhere"
 	programMapGuests    = "guests"
 	programMapHeard     = "heard"
 	programMapLedgers   = "ledgers"
 	programMapMembers   = "members"
 	programMapPlans     = "plans"
 	programMapRows      = "rows"
+	programMapStations  = "stations"
 	programProgListen   = "listen"
 	programProgReceive  = "receive"
 	programProgTransmit = "transmit"
@@ -226,12 +233,14 @@ type programProgramSpecs struct {
 type programMapSpecs struct {
 	Addresses *ebpf.MapSpec `ebpf:"addresses"`
 	Controls  *ebpf.MapSpec `ebpf:"controls"`
+	Elsewhere *ebpf.MapSpec `ebpf:"elsewhere"`
 	Guests    *ebpf.MapSpec `ebpf:"guests"`
 	Heard     *ebpf.MapSpec `ebpf:"heard"`
 	Ledgers   *ebpf.MapSpec `ebpf:"ledgers"`
 	Members   *ebpf.MapSpec `ebpf:"members"`
 	Plans     *ebpf.MapSpec `ebpf:"plans"`
 	Rows      *ebpf.MapSpec `ebpf:"rows"`
+	Stations  *ebpf.MapSpec `ebpf:"stations"`
 }
 
 // programVariableSpecs contains global variables before they are loaded into the kernel.
@@ -262,24 +271,28 @@ func (o *programObjects) Close() error {
 type programMaps struct {
 	Addresses *ebpf.Map `ebpf:"addresses"`
 	Controls  *ebpf.Map `ebpf:"controls"`
+	Elsewhere *ebpf.Map `ebpf:"elsewhere"`
 	Guests    *ebpf.Map `ebpf:"guests"`
 	Heard     *ebpf.Map `ebpf:"heard"`
 	Ledgers   *ebpf.Map `ebpf:"ledgers"`
 	Members   *ebpf.Map `ebpf:"members"`
 	Plans     *ebpf.Map `ebpf:"plans"`
 	Rows      *ebpf.Map `ebpf:"rows"`
+	Stations  *ebpf.Map `ebpf:"stations"`
 }
 
 func (m *programMaps) Close() error {
 	return _ProgramClose(
 		m.Addresses,
 		m.Controls,
+		m.Elsewhere,
 		m.Guests,
 		m.Heard,
 		m.Ledgers,
 		m.Members,
 		m.Plans,
 		m.Rows,
+		m.Stations,
 	)
 }
 

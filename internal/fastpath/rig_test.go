@@ -9,7 +9,6 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
 	"nicteam/internal/lab"
@@ -82,26 +81,17 @@ func newRig(t testing.TB, members int) *rig {
 	return g
 }
 
-// addLink makes the pair m<id>, p<id>, both ends up.
+// addLink makes the cable from m<id>, which filters, to p<id> in the bridge.
 func (g *rig) addLink(id int, br netlink.Link) {
 	g.Helper()
 	name, peer := fmt.Sprintf("m%d", id), fmt.Sprintf("p%d", id)
-	v := &netlink.Veth{PeerName: peer, PeerNamespace: netlink.NsFd(g.peer.NetNS())}
-	v.LinkAttrs = netlink.NewLinkAttrs()
-	v.Name, v.HardwareAddr = name, memberMAC(id).HardwareAddr()
-	labtest.Must(g, g.host.Handle().LinkAdd(v))
-	labtest.Must(g, g.host.Up(name))
-	labtest.Must(g, g.peer.Up(peer))
+	labtest.Cable(g, g.host, name, g.peer, peer, lab.CableOptions{MACA: memberMAC(id).HardwareAddr(), EagerCarrier: true})
 	l, err := g.host.Handle().LinkByName(name)
 	labtest.Must(g, err)
 	p, err := g.peer.Handle().LinkByName(peer)
 	labtest.Must(g, err)
 	labtest.Must(g, g.peer.Handle().LinkSetMaster(p, br))
 	g.links = append(g.links, team.Link{Name: name, Index: l.Attrs().Index, MAC: memberMAC(id)})
-	labtest.Eventually(g, name+" has carrier", func() bool {
-		l, err := g.host.Handle().LinkByName(name)
-		return err == nil && l.Attrs().RawFlags&unix.IFF_LOWER_UP != 0
-	})
 }
 
 // plan is one with all joined members in use, as active-backup's where spread is single.
@@ -113,6 +103,7 @@ func (g *rig) plan(spread modes.Spread) *modes.Plan {
 		pl.Collecting = pl.Collecting.With(id)
 		pl.Weights[id] = modes.MaxShare
 		pl.Rates[id] = 1e9
+		pl.MACs[id] = memberMAC(id)
 		pl.Own = append(pl.Own, memberMAC(id))
 		pl.Filter[id] = []frame.MAC{adapterMAC}
 	}

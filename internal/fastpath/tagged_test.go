@@ -64,10 +64,10 @@ func send(t *testing.T, h *lab.Host, name string, f []byte) {
 // rewritten is the address before it.
 func TestTaggedFrames(t *testing.T) {
 	g := newRig(t, 1)
-	const guestMAC = frame.MAC(0x0200000000dd)
 	pl := g.plan(modes.SpreadSingle)
 	pl.Single, pl.PerMember, pl.Promiscuous = 0, true, true
 	pl.Behind, pl.Own = []frame.MAC{guestMAC}, append(pl.Own, guestMAC)
+	pl.Stations = []frame.Station{frame.StationOf(guestMAC, 7)}
 	labtest.Must(t, g.path.Apply(pl))
 	labtest.Must(t, g.path.Engage())
 	text := make([]byte, 100)

@@ -57,10 +57,10 @@ func UnicastARP(mac MAC, ip netip.Addr, peer MAC, vlan uint16) []byte {
 	return b
 }
 
-// RARP returns a broadcast by which switches learn where mac is. It asks for mac's own
+// RARP returns a broadcast by which switches learn where mac is in a VLAN, as a Station has it. It asks for mac's own
 // address (RFC 903), which nobody answers: hosts do not listen to RARP.
-func RARP(mac MAC) []byte {
-	b, at := newFrame(Broadcast, mac, 0, TypeRARP, arpLen)
+func RARP(mac MAC, vlan uint16) []byte {
+	b, at := newFrame(Broadcast, mac, vlan, TypeRARP, arpLen)
 	putARP(b[at:], rarpRequest)
 	mac.Put(b, at+arpSender)
 	mac.Put(b, at+arpTarget)

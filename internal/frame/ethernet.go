@@ -6,7 +6,7 @@ import "encoding/binary"
 const minFrame = 60
 
 // newFrame returns a frame with room octets of zeros behind its header, and the offset of
-// those; the header has an 802.1Q tag when vlan is not 0.
+// those; the header has a tag when vlan, as a Station has it, is not 0.
 func newFrame(dst, src MAC, vlan, etherType uint16, room int) (b []byte, at int) {
 	at = EtherLen
 	if vlan != 0 {
@@ -16,7 +16,11 @@ func newFrame(dst, src MAC, vlan, etherType uint16, room int) (b []byte, at int)
 	dst.Put(b, 0)
 	src.Put(b, 6)
 	if vlan != 0 {
-		binary.BigEndian.PutUint16(b[12:], TypeVLAN)
+		tpid := uint16(TypeVLAN)
+		if vlan&ServiceTag != 0 {
+			tpid = TypeQinQ
+		}
+		binary.BigEndian.PutUint16(b[12:], tpid)
 		binary.BigEndian.PutUint16(b[14:], vlan&0xfff)
 	}
 	binary.BigEndian.PutUint16(b[at-2:], etherType)

@@ -59,6 +59,9 @@ type Headers struct {
 	// Payload is the offset of what a TCP or UDP header carries (it may be the frame's end),
 	// 0 when L4 is 0, for other protocols, and when TCP's data offset is wrong.
 	Payload int
+	// Inner is what Payload is of the packet inside of a tunnel, where the frame is a super-frame of one: FindInner
+	// sets it, Parse does not.
+	Inner int
 
 	IPProto  uint8 // after IPv6 extension headers
 	Fragment bool  // one of several, the first included

@@ -3,6 +3,7 @@ package frame
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 )
 
 // How many groups one report can have at an MTU of 1500 and 1280.
@@ -10,6 +11,38 @@ const (
 	MaxIGMPGroups = (1500 - 24 - 8) / 8
 	MaxMLDGroups  = (1280 - 40 - 8 - 8) / 20
 )
+
+// IGMPReports returns the reports by which a host joins groups in the version of IGMP that it uses: of 1 and 2 (RFC 1112,
+// RFC 2236) one a group, else those of IGMPReport, as many as it takes.
+func IGMPReports(mac MAC, src netip.Addr, version int, groups []netip.Addr) (frames [][]byte) {
+	kind := map[int]uint8{1: igmpReport1, 2: igmpReport2}[version]
+	if kind == 0 {
+		for part := range slices.Chunk(groups, MaxIGMPGroups) {
+			if b := IGMPReport(mac, src, part); b != nil {
+				frames = append(frames, b)
+			}
+		}
+		return frames
+	}
+	for _, g := range reported(groups, netip.Addr.Is4, allHosts, len(groups)) {
+		const n = 8
+		b, at := newFrame(groupMAC(g), mac, 0, TypeIPv4, igmpHeader+n)
+		putIGMPHeader(b[at:at+igmpHeader], src, g, n)
+		m := b[at+igmpHeader : at+igmpHeader+n]
+		m[0] = kind
+		a := g.As4()
+		copy(m[4:], a[:])
+		binary.BigEndian.PutUint16(m[2:], Checksum(m))
+		frames = append(frames, b)
+	}
+	return frames
+}
+
+// Types of IGMP messages.
+const igmpReport1, igmpReport2, igmpReport3 = 0x12, 0x16, 0x22
+
+// allHosts is never reported: everybody is in it.
+var allHosts = netip.AddrFrom4([4]byte{224, 0, 0, 1})
 
 // toExclude is the record type with which a host joins a group for all sources.
 const toExclude = 4
@@ -20,30 +53,16 @@ const toExclude = 4
 // those that are no IPv4 group are left out, as are more than MaxIGMPGroups: pass them in
 // portions. It returns nil when none is left.
 func IGMPReport(mac MAC, src netip.Addr, groups []netip.Addr) []byte {
-	groups = reported(groups, netip.Addr.Is4, netip.AddrFrom4([4]byte{224, 0, 0, 1}), MaxIGMPGroups)
+	groups = reported(groups, netip.Addr.Is4, allHosts, MaxIGMPGroups)
 	if len(groups) == 0 {
 		return nil
 	}
-	const ihl = 24
 	n := 8 + 8*len(groups)
-	b, at := newFrame(groupMAC(allIGMPRouters), mac, 0, TypeIPv4, ihl+n)
-	ip := b[at : at+ihl]
-	ip[0] = 4<<4 | ihl/4
-	ip[1] = 0xc0 // internetwork control
-	binary.BigEndian.PutUint16(ip[2:], uint16(ihl+n))
-	ip[6] = 0x40 // don't fragment
-	ip[8], ip[9] = 1, ProtoIGMP
-	if src = src.Unmap(); src.Is4() {
-		a := src.As4()
-		copy(ip[12:], a[:])
-	}
-	a := allIGMPRouters.As4()
-	copy(ip[16:], a[:])
-	ip[20], ip[21] = 0x94, 4 // router alert (RFC 2113)
-	binary.BigEndian.PutUint16(ip[10:], Checksum(ip))
+	b, at := newFrame(groupMAC(allIGMPRouters), mac, 0, TypeIPv4, igmpHeader+n)
+	putIGMPHeader(b[at:at+igmpHeader], src, allIGMPRouters, n)
 
-	m := b[at+ihl : at+ihl+n]
-	m[0] = 0x22
+	m := b[at+igmpHeader : at+igmpHeader+n]
+	m[0] = igmpReport3
 	binary.BigEndian.PutUint16(m[6:], uint16(len(groups)))
 	for i, g := range groups {
 		r := m[8+8*i:]
@@ -53,6 +72,26 @@ func IGMPReport(mac MAC, src netip.Addr, groups []netip.Addr) []byte {
 	}
 	binary.BigEndian.PutUint16(m[2:], Checksum(m))
 	return b
+}
+
+// igmpHeader is the length of an IPv4 header with the router alert option.
+const igmpHeader = 24
+
+// putIGMPHeader writes the IPv4 header of an IGMP message of n octets.
+func putIGMPHeader(ip []byte, src, dst netip.Addr, n int) {
+	ip[0] = 4<<4 | igmpHeader/4
+	ip[1] = 0xc0 // internetwork control
+	binary.BigEndian.PutUint16(ip[2:], uint16(igmpHeader+n))
+	ip[6] = 0x40 // don't fragment
+	ip[8], ip[9] = 1, ProtoIGMP
+	if src = src.Unmap(); src.Is4() {
+		a := src.As4()
+		copy(ip[12:], a[:])
+	}
+	a := dst.As4()
+	copy(ip[16:], a[:])
+	ip[20], ip[21] = 0x94, 4 // router alert (RFC 2113)
+	binary.BigEndian.PutUint16(ip[10:], Checksum(ip))
 }
 
 // reported returns the groups of one family that are to be reported, at most limit.

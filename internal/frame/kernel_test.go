@@ -70,7 +70,7 @@ func TestSegmentDoesWhatTheKernelDoes(t *testing.T) {
 			}
 			head := make([]byte, VnetLen)
 			v.Marshal(head)
-			if _, err := unix.Write(in, append(head, b...)); err != nil {
+			if _, err := unix.Write(in, append(head, b...)[VnetRoom:]); err != nil {
 				t.Fatalf("send: %v", err)
 			}
 			var got []string

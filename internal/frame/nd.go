@@ -9,6 +9,7 @@ import (
 const (
 	icmp6NeighborSolicitation  = 135
 	icmp6NeighborAdvertisement = 136
+	icmp6MLDReport             = 131
 	icmp6MLDv2Report           = 143
 )
 

@@ -49,9 +49,9 @@ type packet struct {
 	noCsum   bool // UDP without a checksum
 }
 
-// build returns the frame and where its headers are.
-func (p packet) build() (b []byte, l3, l4, payload int) {
-	b = []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2}
+// ether returns the Ethernet header up to the ethertype.
+func (p packet) ether() []byte {
+	b := []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2}
 	for i, t := range p.tags {
 		if i == 0 && len(p.tags) > 1 {
 			b = append(b, 0x88, 0xa8)
@@ -60,6 +60,12 @@ func (p packet) build() (b []byte, l3, l4, payload int) {
 		}
 		b = binary.BigEndian.AppendUint16(b, t)
 	}
+	return b
+}
+
+// build returns the frame and where its headers are.
+func (p packet) build() (b []byte, l3, l4, payload int) {
+	b = p.ether()
 	t := make([]byte, 8)
 	if p.proto == ProtoTCP {
 		t = make([]byte, 20+p.options)
@@ -86,6 +92,13 @@ func (p packet) build() (b []byte, l3, l4, payload int) {
 			binary.BigEndian.PutUint16(t[at:], ^slowSum(append(pseudo, t...)))
 		}
 	}
+	b, l3 = p.ip(b, p.proto, t)
+	l4 = len(b) - len(t)
+	return b, l3, l4, len(b) - len(p.payload)
+}
+
+// ip appends the ethertype and an IP packet that carries t.
+func (p packet) ip(b []byte, proto uint8, t []byte) (_ []byte, l3 int) {
 	if p.src.Is4() {
 		b = append(b, 0x08, 0x00)
 		l3 = len(b)
@@ -97,7 +110,7 @@ func (p packet) build() (b []byte, l3, l4, payload int) {
 		binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)+len(t)))
 		binary.BigEndian.PutUint16(ip[4:], p.id)
 		ip[6] = 0x40
-		ip[8], ip[9] = 64, p.proto
+		ip[8], ip[9] = 64, proto
 		copy(ip[12:], p.src.AsSlice())
 		copy(ip[16:], p.dst.AsSlice())
 		binary.BigEndian.PutUint16(ip[10:], ^slowSum(ip))
@@ -106,21 +119,19 @@ func (p packet) build() (b []byte, l3, l4, payload int) {
 		b = append(b, 0x86, 0xdd)
 		l3 = len(b)
 		ip := make([]byte, 40)
-		ip[0], ip[6], ip[7] = 0x60, p.proto, 64
+		ip[0], ip[6], ip[7] = 0x60, proto, 64
 		binary.BigEndian.PutUint16(ip[4:], uint16(p.ext+len(t)))
 		copy(ip[8:], p.src.AsSlice())
 		copy(ip[24:], p.dst.AsSlice())
 		if p.ext > 0 {
 			ip[6] = 60
 			e := make([]byte, p.ext)
-			e[0], e[1] = p.proto, byte(p.ext/8-1)
+			e[0], e[1] = proto, byte(p.ext/8-1)
 			ip = append(ip, e...)
 		}
 		b = append(b, ip...)
 	}
-	l4 = len(b)
-	b = append(b, t...)
-	return b, l3, l4, len(b) - len(p.payload)
+	return append(b, t...), l3
 }
 
 // verify fails the test unless all checksums and lengths of a TCP or UDP frame are right;

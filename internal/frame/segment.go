@@ -29,7 +29,8 @@ var segmentBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 2048); ret
 // It does what tcp_gso_segment and __udp_gso_segment do: sequence numbers and IPv4 ids count
 // up, FIN and PSH are on the last segment and CWR on the first only. Where v has NeedsCsum the
 // checksum is derived from the pseudo-header's sum that the frame brings, so that
-// source-routed packets come out right as well.
+// source-routed packets come out right as well. Inside of a tunnel it does the same, and each
+// segment gets the tunnel's headers: see Tunnelled.
 func Segment(v Vnet, b []byte, emit func(seg []byte) bool) error {
 	buf := segmentBuffers.Get().(*[]byte)
 	defer segmentBuffers.Put(buf)
@@ -46,19 +47,26 @@ func Segment(v Vnet, b []byte, emit func(seg []byte) bool) error {
 		emit(*buf)
 		return nil
 	}
-	if err := segmentable(v, &h); err != nil {
+	s := segmenter{v: v, h: &h, b: b}
+	var inner Headers
+	if v.Tunnelled(&h) {
+		if !parseInner(v, b, &h, &inner) {
+			return ErrSegment
+		}
+		s.h, s.tunnel = &inner, true
+		s.outer.begin(b, &h)
+	}
+	if err := segmentable(v, s.h); err != nil {
 		return err
 	}
-
-	s := segmenter{v: v, h: &h, b: b}
 	s.begin()
-	size := int(v.GSOSize)
-	for at, i := h.Payload, 0; ; i++ {
+	size, payload := int(v.GSOSize), s.h.Payload
+	for at, i := payload, 0; ; i++ {
 		end := min(at+size, len(b))
-		seg := append((*buf)[:0], b[:h.Payload]...)
+		seg := append((*buf)[:0], b[:payload]...)
 		seg = append(seg, b[at:end]...)
 		*buf = seg
-		s.finish(seg, i, at-h.Payload, end == len(b))
+		s.finish(seg, i, at-payload, end == len(b))
 		if !emit(seg) || end == len(b) {
 			return nil
 		}
@@ -96,8 +104,11 @@ func segmentable(v Vnet, h *Headers) error {
 // segmenter holds what the segments of one super-frame have in common.
 type segmenter struct {
 	v Vnet
-	h *Headers
+	h *Headers // of what is segmented: inside of a tunnel the inner ones
 	b []byte
+
+	tunnel bool
+	outer  wrapper
 
 	csumAt int    // offset of the transport checksum
 	pseudo uint64 // sum of the pseudo-header without the length
@@ -132,15 +143,7 @@ func (s *segmenter) begin() {
 func (s *segmenter) finish(seg []byte, i, done int, last bool) {
 	h := s.h
 	l4 := len(seg) - h.L4
-	if h.EtherType == TypeIPv4 {
-		ip := seg[h.L3:h.L4]
-		binary.BigEndian.PutUint16(ip[2:], uint16(len(seg)-h.L3))
-		binary.BigEndian.PutUint16(ip[4:], s.id+uint16(i))
-		ip[10], ip[11] = 0, 0
-		binary.BigEndian.PutUint16(ip[10:], Checksum(ip))
-	} else {
-		binary.BigEndian.PutUint16(seg[h.L3+4:], uint16(len(seg)-h.L3-40))
-	}
+	putLength(seg, h, s.id+uint16(i))
 	if h.IPProto == ProtoTCP {
 		binary.BigEndian.PutUint32(seg[h.L4+4:], s.seq+uint32(done))
 		if !last {
@@ -156,6 +159,24 @@ func (s *segmenter) finish(seg []byte, i, done int, last bool) {
 		return
 	}
 	seg[s.csumAt], seg[s.csumAt+1] = 0, 0
-	sum := Sum(addSum(s.pseudo, uint64(l4)), seg[h.L4:])
-	binary.BigEndian.PutUint16(seg[s.csumAt:], mangle(^Fold(sum)))
+	pseudo := addSum(s.pseudo, uint64(l4))
+	binary.BigEndian.PutUint16(seg[s.csumAt:], mangle(^Fold(Sum(pseudo, seg[h.L4:]))))
+	if s.tunnel {
+		// A message with its checksum sums to the complement of its pseudo-header's sum.
+		s.outer.finish(seg, i, h.L4, ^Fold(pseudo))
+	}
+}
+
+// putLength makes the IP header of h that of a packet which ends where the frame b does; id is for IPv4 only.
+func putLength(b []byte, h *Headers, id uint16) {
+	if h.EtherType == TypeIPv6 {
+		binary.BigEndian.PutUint16(b[h.L3+4:], uint16(len(b)-h.L3-40))
+		return
+	}
+	ip := b[h.L3:]
+	ip = ip[:int(ip[0]&0xf)*4]
+	binary.BigEndian.PutUint16(ip[2:], uint16(len(b)-h.L3))
+	binary.BigEndian.PutUint16(ip[4:], id)
+	ip[10], ip[11] = 0, 0
+	binary.BigEndian.PutUint16(ip[10:], Checksum(ip))
 }

@@ -202,6 +202,13 @@ func FuzzSegment(f *testing.F) {
 	f.Add(append(bytes.Clone(head), tcp...))
 	Vnet{GSOType: GSOUDPL4, GSOSize: 10, Flags: NeedsCsum, CsumStart: uint16(l4), CsumOffset: 6}.Marshal(head)
 	f.Add(append(bytes.Clone(head), udp...))
+	for _, kind := range tunnelKinds {
+		k := vxlan(300)
+		k.kind = kind
+		b, _, _, _, _ := k.build(true)
+		k.header(100).Marshal(head)
+		f.Add(append(bytes.Clone(head), b...))
+	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if len(in) < VnetLen {
 			return
@@ -212,10 +219,32 @@ func FuzzSegment(f *testing.F) {
 		keep := bytes.Clone(b)
 		var h Headers
 		Parse(b, &h)
+		tunnel := v.Tunnelled(&h)
+		found := tunnel && FindInner(v, b, &h)
 		frames, octets := WireCount(v, &h, len(b))
 		n, sum := 0, 0
-		err := Segment(v, b, func(s []byte) bool { n++; sum += len(s); return true })
-		if !bytes.Equal(b, keep) {
+		var all []byte
+		err := Segment(v, b, func(s []byte) bool { n++; sum += len(s); all = append(all, s...); return true })
+		if tunnel && found != (err == nil) {
+			t.Fatalf("found %v, but segmented with %v", found, err)
+		}
+		var again []byte
+		regrouped := Regroup(v, b, func(g []byte) bool {
+			var v Vnet
+			v.Unmarshal(g)
+			if err := Segment(v, g[VnetLen:], func(s []byte) bool { again = append(again, s...); return true }); err != nil {
+				t.Fatalf("group %x: %v", g, err)
+			}
+			return true
+		})
+		if (regrouped == nil) != (err == nil) || !bytes.Equal(all, again) {
+			t.Fatalf("segmented (%v)\n%x, regrouped (%v)\n%x", err, all, regrouped, again)
+		}
+		whole := bytes.Clone(in)
+		if v.MarshalTunnel(whole) && !found {
+			t.Fatal("a header for what is no tunnel's")
+		}
+		if !bytes.Equal(whole[VnetLen:], b) || !bytes.Equal(b, keep) {
 			t.Fatal("input changed")
 		}
 		if err == nil && (n != frames || sum != octets) {

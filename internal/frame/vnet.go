@@ -2,8 +2,13 @@ package frame
 
 import "encoding/binary"
 
-// VnetLen is the length of a Vnet in front of a frame.
-const VnetLen = 10
+// What lies in front of a frame in memory: VnetRoom octets of no meaning, then struct virtio_net_hdr, which a packet
+// socket takes and gives. A TAP's header is VnetLen long, for it has more to say of tunnels: the room is there for it.
+const (
+	VnetLen   = 24
+	VnetRoom  = VnetLen - virtioLen
+	virtioLen = 10
+)
 
 // Flags of a Vnet.
 const (
@@ -11,7 +16,7 @@ const (
 	DataValid uint8 = 2 // whoever received the frame has verified its checksum
 )
 
-// GSO types of a Vnet; GSOECN is a bit beside a TCP type.
+// GSO types of a Vnet; GSOECN is a bit beside a TCP type, those of GSOTunnel are beside any.
 const (
 	GSONone  uint8 = 0
 	GSOTCPv4 uint8 = 1
@@ -19,6 +24,9 @@ const (
 	GSOTCPv6 uint8 = 4
 	GSOUDPL4 uint8 = 5
 	GSOECN   uint8 = 0x80
+
+	// One of the two bits is set where a TAP gives a super-frame of a tunnel by UDP. A packet socket does not tell.
+	GSOTunnel uint8 = gsoTunnel4 | gsoTunnel6
 )
 
 // Vnet is struct virtio_net_hdr: what the sender of a frame left for others to do. The
@@ -30,12 +38,13 @@ type Vnet struct {
 	CsumStart, CsumOffset uint16
 }
 
-// Unmarshal reads the header from b[:VnetLen]; shorter input gives the zero Vnet.
+// Unmarshal reads the header from b[VnetRoom:VnetLen]; shorter input gives the zero Vnet.
 func (v *Vnet) Unmarshal(b []byte) {
 	if len(b) < VnetLen {
 		*v = Vnet{}
 		return
 	}
+	b = b[VnetRoom:VnetLen]
 	v.Flags, v.GSOType = b[0], b[1]
 	v.HdrLen = binary.LittleEndian.Uint16(b[2:])
 	v.GSOSize = binary.LittleEndian.Uint16(b[4:])
@@ -43,9 +52,11 @@ func (v *Vnet) Unmarshal(b []byte) {
 	v.CsumOffset = binary.LittleEndian.Uint16(b[8:])
 }
 
-// Marshal writes the header to b[:VnetLen]; b must be long enough.
-func (v Vnet) Marshal(b []byte) {
-	_ = b[VnetLen-1]
+// Marshal writes the header to b[VnetRoom:VnetLen]; b must be long enough.
+func (v Vnet) Marshal(b []byte) { v.marshal(b[VnetRoom:VnetLen]) }
+
+func (v Vnet) marshal(b []byte) {
+	_ = b[virtioLen-1]
 	b[0], b[1] = v.Flags, v.GSOType
 	binary.LittleEndian.PutUint16(b[2:], v.HdrLen)
 	binary.LittleEndian.PutUint16(b[4:], v.GSOSize)
@@ -53,8 +64,11 @@ func (v Vnet) Marshal(b []byte) {
 	binary.LittleEndian.PutUint16(b[8:], v.CsumOffset)
 }
 
-// GSO returns the GSO type without the ECN bit.
-func (v Vnet) GSO() uint8 { return v.GSOType &^ GSOECN }
+// GSOAt returns the GSO type, without the ECN bit, of the Vnet in b[:VnetLen].
+func GSOAt(b []byte) uint8 { return b[VnetRoom+1] &^ GSOECN }
+
+// GSO returns the GSO type without the ECN bit and those of GSOTunnel.
+func (v Vnet) GSO() uint8 { return v.GSOType &^ (GSOECN | GSOTunnel) }
 
 // WireCount returns how many frames, and bytes without FCS, a frame of n bytes with the
 // headers h is on the wire's side of segmentation. What is not a super-frame is itself.
@@ -63,6 +77,9 @@ func WireCount(v Vnet, h *Headers, n int) (frames, bytes int) {
 		return 1, n
 	}
 	hdr := h.Payload
+	if h.Inner != 0 {
+		hdr = h.Inner
+	}
 	if hdr == 0 {
 		hdr = int(v.HdrLen)
 	}

@@ -1,11 +1,6 @@
 package host
 
-import (
-	"errors"
-	"fmt"
-
-	"golang.org/x/sys/unix"
-)
+import "fmt"
 
 // NIC reads the link of that name.
 func (h *Host) NIC(name string) (NIC, error) { return h.withAddresses(h.nic(name)) }
@@ -51,55 +46,4 @@ func (h *Host) Up(adapter int) error {
 		return fmt.Errorf("bring up adapter: %w", err)
 	}
 	return h.setUp(l, true)
-}
-
-// SetMTU gives the adapter and the members another MTU, or none of them. While they differ the members' is
-// never the smaller one, so no frame is too large for its member.
-func (h *Host) SetMTU(adapter, mtu int) (err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	j, err := h.begun()
-	if err != nil {
-		return err
-	}
-	links := []int{adapter}
-	for _, m := range j.state.members {
-		if !m.strip {
-			continue
-		}
-		if _, n, err := h.link(m); err == nil {
-			links = append(links, n.Index)
-		}
-	}
-	a, err := h.nl.LinkByIndex(adapter)
-	if err != nil {
-		return fmt.Errorf("set MTU: %w", err)
-	}
-	if mtu > a.Attrs().MTU { // the adapter last
-		links = append(links[1:], adapter)
-	}
-	was := map[int]int{}
-	for _, index := range links {
-		l, err := h.nl.LinkByIndex(index)
-		if err == nil {
-			was[index] = l.Attrs().MTU
-			err = h.setMTU(l, mtu)
-		}
-		if err != nil && !errors.Is(err, unix.ENODEV) {
-			return errors.Join(err, h.setMTUs(was))
-		}
-	}
-	return nil
-}
-
-func (h *Host) setMTUs(of map[int]int) error {
-	var errs []error
-	for index, mtu := range of {
-		l, err := h.nl.LinkByIndex(index)
-		if err == nil {
-			err = h.setMTU(l, mtu)
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
 }

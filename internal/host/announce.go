@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -23,7 +24,7 @@ func (h *Host) Announcement(adapter int) (team.Announcement, error) {
 	if err != nil {
 		return out, err
 	}
-	groups := listening()
+	listening := readListening()
 	for _, b := range behind(links, adapter) {
 		list, err := h.addresses(b.index)
 		if err != nil {
@@ -42,14 +43,19 @@ func (h *Host) Announcement(adapter int) (team.Announcement, error) {
 		}
 		for _, source := range []netip.Addr{source4, source6} {
 			var mine []netip.Addr
-			for _, g := range groups[b.name] {
+			for _, g := range listening.groups[b.name] {
 				if g.Is4() == source.Is4() {
 					mine = append(mine, g)
 				}
 			}
-			if source.IsValid() && len(mine) > 0 {
-				out.Groups = append(out.Groups, team.GroupReport{Source: source, MAC: b.mac, VLAN: b.vlan, Groups: mine})
+			if !source.IsValid() || len(mine) == 0 {
+				continue
 			}
+			version := listening.igmp[b.name]
+			if source.Is6() {
+				version = mldVersion(b.name)
+			}
+			out.Groups = append(out.Groups, team.GroupReport{Source: source, VLAN: b.vlan, Version: version, Groups: mine})
 		}
 	}
 	return out, nil
@@ -111,21 +117,26 @@ func forwards(nic string) bool {
 	return v == "1"
 }
 
-// listening maps each link to the multicast groups it listens to.
-func listening() map[string][]netip.Addr {
-	groups := map[string][]netip.Addr{}
-	if b, err := os.ReadFile("/proc/thread-self/net/igmp"); err == nil {
-		parseIGMP(b, groups)
-	}
-	if b, err := os.ReadFile("/proc/thread-self/net/igmp6"); err == nil {
-		parseIGMP6(b, groups)
-	}
-	return groups
+// listening is what the host's links listen to.
+type listening struct {
+	groups map[string][]netip.Addr // by link
+	igmp   map[string]int          // the version that a link uses, as its querier and the host's settings want
 }
 
-// parseIGMP reads /proc/net/igmp: a line a link, then an indented line a group, whose address is printed as the word that
-// it is in memory.
-func parseIGMP(b []byte, groups map[string][]netip.Addr) {
+func readListening() listening {
+	l := listening{groups: map[string][]netip.Addr{}, igmp: map[string]int{}}
+	if b, err := os.ReadFile("/proc/thread-self/net/igmp"); err == nil {
+		l.parseIGMP(b)
+	}
+	if b, err := os.ReadFile("/proc/thread-self/net/igmp6"); err == nil {
+		l.parseIGMP6(b)
+	}
+	return l
+}
+
+// parseIGMP reads /proc/net/igmp: a line a link with the version, then an indented line a group, whose address is printed as
+// the word that it is in memory. A link's name of ten characters and more has the colon after it.
+func (l *listening) parseIGMP(b []byte) {
 	nic := ""
 	for s := bufio.NewScanner(bytes.NewReader(b)); s.Scan(); {
 		line := s.Text()
@@ -133,7 +144,10 @@ func parseIGMP(b []byte, groups map[string][]netip.Addr) {
 		switch {
 		case len(f) < 2:
 		case line[0] != '\t':
-			nic = f[1]
+			nic = strings.TrimSuffix(f[1], ":")
+			if version, found := strings.CutPrefix(f[len(f)-1], "V"); found {
+				l.igmp[nic], _ = strconv.Atoi(version)
+			}
 		default:
 			raw, err := hex.DecodeString(f[0])
 			if err != nil || len(raw) != 4 {
@@ -143,14 +157,14 @@ func parseIGMP(b []byte, groups map[string][]netip.Addr) {
 				slices.Reverse(raw)
 			}
 			if a, ok := netip.AddrFromSlice(raw); ok && a.IsMulticast() {
-				groups[nic] = append(groups[nic], a)
+				l.groups[nic] = append(l.groups[nic], a)
 			}
 		}
 	}
 }
 
 // parseIGMP6 reads /proc/net/igmp6: index, link, group, …
-func parseIGMP6(b []byte, groups map[string][]netip.Addr) {
+func (l *listening) parseIGMP6(b []byte) {
 	for s := bufio.NewScanner(bytes.NewReader(b)); s.Scan(); {
 		f := strings.Fields(s.Text())
 		if len(f) < 3 {
@@ -161,7 +175,19 @@ func parseIGMP6(b []byte, groups map[string][]netip.Addr) {
 			continue
 		}
 		if a, ok := netip.AddrFromSlice(raw); ok && a.IsMulticast() {
-			groups[f[1]] = append(groups[f[1]], a)
+			l.groups[f[1]] = append(l.groups[f[1]], a)
 		}
 	}
+}
+
+// mldVersion is the version of MLD that the host's settings force on a link, 0 none: those for all links first, as the kernel
+// has it (mld_force_mld_version in net/ipv6/mcast.c). Which version a querier speaks the kernel tells nobody.
+func mldVersion(nic string) int {
+	for _, of := range []string{"all", nic} {
+		v, _ := readSysctl(of, "ipv6/force_mld_version")
+		if n, err := strconv.Atoi(v); err == nil && n != 0 {
+			return n
+		}
+	}
+	return 0
 }

@@ -12,13 +12,6 @@ import (
 	"nicteam/team"
 )
 
-// MTUs that Ethernet's IPv4 and IPv6 can live with.
-const (
-	minMTU     = 68
-	minMTUIPv6 = 1280
-	maxMTU     = 65535
-)
-
 // Owner is a team that has a NIC, as its member or its adapter.
 type Owner struct {
 	Team string
@@ -34,7 +27,7 @@ func (h *Host) Check(cfg team.Config, owners map[string]Owner) (warnings []strin
 		return nil, &team.Problem{Kind: team.Failed, What: c.what("cannot read the NICs"), Why: err.Error(), Fix: "run it on a Linux host with netlink", Err: err}
 	}
 	for _, step := range []func() *team.Problem{
-		capable, c.device, c.adapterName, c.members, c.mtu, c.addresses, c.nexthops, c.remoteRoot,
+		capable, c.device, c.adapterName, c.members, c.twins, c.mtu, c.addresses, c.nexthops, c.remoteRoot,
 	} {
 		if p := step(); p != nil {
 			p.What = c.what(p.What)
@@ -62,7 +55,12 @@ func (h *Host) CheckAdd(cfg team.Config, names []string, owners map[string]Owner
 			return nil, &team.Problem{Kind: team.Conflict, What: c.what("NIC " + name), Why: "it is a member already", Fix: "nicteam status " + cfg.Team}
 		}
 	}
-	for _, step := range []func() *team.Problem{capable, c.members, c.mtu, c.nexthops, c.remoteRoot} {
+	for _, n := range c.all {
+		if slices.ContainsFunc(cfg.Members, func(m team.MemberConfig) bool { return m.Name == n.Name }) {
+			c.joined = append(c.joined, n)
+		}
+	}
+	for _, step := range []func() *team.Problem{capable, c.members, c.twins, c.memberMTU, c.nexthops, c.remoteRoot} {
 		if p := step(); p != nil {
 			p.What = c.what(p.What)
 			return nil, p
@@ -79,6 +77,7 @@ type check struct {
 	verb     string
 	all      []NIC
 	chosen   []NIC
+	joined   []NIC // of add: members already
 	warnings []string
 }
 
@@ -223,32 +222,6 @@ func (c *check) free() []string {
 		}
 	}
 	return names
-}
-
-func (c *check) mtu() *team.Problem {
-	mtu := c.cfg.MTU
-	if mtu == 0 {
-		return nil
-	}
-	bad := func(why, fix string) *team.Problem {
-		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("bad MTU %d", mtu), Why: why, Fix: fix}
-	}
-	if mtu < minMTU || mtu > maxMTU {
-		return bad(fmt.Sprintf("an MTU is between %d and %d", minMTU, maxMTU), "--mtu 1500")
-	}
-	for _, n := range c.chosen {
-		if n.MinMTU > 0 && mtu < n.MinMTU || n.MaxMTU > 0 && mtu > n.MaxMTU {
-			return bad(fmt.Sprintf("NIC %s takes %d to %d", n.Name, n.MinMTU, n.MaxMTU), fmt.Sprintf("--mtu %d", min(max(mtu, n.MinMTU), n.MaxMTU)))
-		}
-	}
-	if mtu < minMTUIPv6 {
-		for _, p := range c.futureAddresses() {
-			if p.Addr().Is6() {
-				return bad(fmt.Sprintf("IPv6 needs at least %d, and the adapter gets %s", minMTUIPv6, p), fmt.Sprintf("--mtu %d", minMTUIPv6))
-			}
-		}
-	}
-	return nil
 }
 
 // futureAddresses are those that the adapter will have.

@@ -158,6 +158,8 @@ func TestIdentity(t *testing.T) {
 		{"replugged, renamed", real, with(real, func(i *Identity) { i.Index, i.Name, i.MAC = 9, "eth7", 5 }), true},
 		{"another card in the slot", real, with(real, func(i *Identity) { i.PermanentMAC = 9 }), false},
 		{"another slot", real, with(real, func(i *Identity) { i.Bus = "0000:04:00.0" }), false},
+		{"virtual with another MAC", virtual, with(virtual, func(i *Identity) { i.MAC = 9 }), true},
+		{"virtual renamed and with another MAC", virtual, with(virtual, func(i *Identity) { i.Name, i.MAC = "v2", 9 }), false},
 		{"virtual renamed", virtual, with(virtual, func(i *Identity) { i.Name = "v2" }), true},
 		{"virtual made anew with its MAC", virtual, with(virtual, func(i *Identity) { i.Index = 9 }), true},
 		{"virtual made anew", virtual, with(virtual, func(i *Identity) { i.Index, i.MAC = 9, frame.MAC(7) }), false},

@@ -13,6 +13,20 @@ const lro = "rx-lro"
 // gro is the kernel's name of generic receive offload: it merges frames into super-frames that pass whole.
 const gro = "rx-gro"
 
+// The kernel's names of filters that drop frames with a VLAN tag whose id nobody has asked for. A member is asked for none:
+// VLANs are made on the adapter.
+const (
+	vlanFilter        = "rx-vlan-filter"
+	serviceVLANFilter = "rx-vlan-stag-filter"
+)
+
+// filtersVLANs reports whether a NIC has such a filter that cannot be turned off. Only promiscuity gets past it.
+func (h *Host) filtersVLANs(name string) bool {
+	list, err := h.tool.FeaturesWithState(name)
+	f := list[vlanFilter]
+	return err == nil && f.Active && (!f.Available || f.NeverChanged)
+}
+
 // superFrame is the largest super-frame that fits the virtio header's lengths.
 const superFrame = 65536
 

@@ -27,6 +27,7 @@ type NIC struct {
 	Ethernet     bool
 	Loopback     bool
 	WiFi         bool
+	VLANFilter   bool // drops tagged frames of VLANs that nobody has asked for, unless promiscuous
 	AdminUp      bool
 	Carrier      bool
 	SpeedBps     uint64 // 0 unknown
@@ -113,6 +114,9 @@ func (h *Host) links() ([]NIC, error) {
 		}
 		if below, ok := byIndex[a.ParentIndex]; ok && standsOn(l) {
 			list[below].Uppers = append(list[below].Uppers, a.Name)
+			if k := l.Type(); k == "vlan" || k == "macvlan" {
+				list[i].MaxMTU = list[below].MTU // which the kernel tells nobody
+			}
 		}
 	}
 	slices.SortFunc(list, func(a, b NIC) int { return cmp.Compare(a.Index, b.Index) })
@@ -160,6 +164,7 @@ func (h *Host) describe(n *NIC) {
 	}
 	n.SpeedBps, n.Duplex = h.speed(n.Name)
 	n.WiFi = n.Ethernet && h.wireless(n.Name, n.Index)
+	n.VLANFilter = h.filtersVLANs(n.Name)
 }
 
 // virtualBus tells the words that virtual drivers write where a bus path belongs.
@@ -219,7 +224,8 @@ type Identity struct {
 }
 
 // Same reports whether o is the same NIC. A real one is known by its permanent MAC, bus and driver, so it may come
-// back with another ifindex or name; a virtual one by its MAC, driver, and ifindex or name.
+// back with another ifindex or name; a virtual one by its driver and two of MAC, ifindex and name, any of which may have
+// been changed while the NIC was there.
 func (i Identity) Same(o Identity) bool {
 	if i.Driver != o.Driver || i.Bus != o.Bus || i.PermanentMAC != o.PermanentMAC {
 		return false
@@ -227,7 +233,8 @@ func (i Identity) Same(o Identity) bool {
 	if i.PermanentMAC != 0 {
 		return true
 	}
-	return i.MAC == o.MAC && (i.Index == o.Index || i.Name == o.Name)
+	mac, index, name := i.MAC == o.MAC, i.Index == o.Index, i.Name == o.Name
+	return mac && index || mac && name || index && name
 }
 
 // Find looks for a NIC that went away and may be back with another ifindex or name.

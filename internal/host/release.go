@@ -33,7 +33,7 @@ func (h *Host) Release(nic string, lender bool) (note string, err error) {
 	}
 	var notes []string
 	a, there := h.adapter()
-	if lender = lender || there && a.MAC == n.MAC; lender && m.Up {
+	if lender = lender && !there || there && a.MAC == n.MAC; lender && m.Up {
 		left.Down = true
 		notes = append(notes, fmt.Sprintf("%s is given back down: the adapter has its MAC %s, and two NICs with one MAC on a LAN take each other's traffic; "+
 			"bring it up on another LAN with: ip link set %s up (create --mac new avoids this)", n.Name, n.MAC, n.Name))

@@ -38,14 +38,34 @@ func (h *Host) Link(index int) monitor.Link {
 // Changes subscribes to link events until ctx ends. The subscription is made before Changes returns, in the
 // namespace of the calling thread.
 func (h *Host) Changes(ctx context.Context) <-chan struct{} {
+	return changes(ctx, []uint{unix.RTNLGRP_LINK}, func(ctx context.Context, f *os.File, signal func()) {
+		h.probe.forget()
+		h.probe.listeners.Add(1)
+		defer func() {
+			h.probe.listeners.Add(-1)
+			h.probe.forget()
+		}()
+		readEvents(ctx, f, func() { h.probe.forget(); signal() })
+	})
+}
+
+// changes subscribes to groups of rtnetlink events until ctx ends. listen calls signal for every event, until the socket
+// breaks; then there is a new one, and a signal for what was missed.
+func changes(ctx context.Context, groups []uint, listen func(ctx context.Context, f *os.File, signal func())) <-chan struct{} {
 	changed := make(chan struct{}, 1)
-	first, err := subscribe()
+	signal := func() {
+		select {
+		case changed <- struct{}{}:
+		default: // one is waiting already, and it stands for this one too
+		}
+	}
+	first, err := subscribe(groups)
 	go func() {
-		for f := first; ctx.Err() == nil; f, err = subscribe() {
+		for f := first; ctx.Err() == nil; f, err = subscribe(groups) {
 			if err == nil {
-				h.listen(ctx, f, changed)
+				listen(ctx, f, signal)
 			}
-			signal(changed)
+			signal()
 			select {
 			case <-ctx.Done():
 			case <-time.After(reopenGap):
@@ -55,36 +75,39 @@ func (h *Host) Changes(ctx context.Context) <-chan struct{} {
 	return changed
 }
 
-func signal(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default: // one is waiting already, and it stands for this one too
-	}
-}
-
-// subscribe opens a socket that receives link events.
-func subscribe() (*os.File, error) {
+// subscribe opens a socket that receives events of these groups, as far as the kernel has them.
+func subscribe(groups []uint) (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, err
 	}
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, eventBuffer)
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: unix.RTMGRP_LINK}); err != nil {
+	err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+	for _, g := range groups {
+		if err == nil {
+			err = join(fd, g)
+		}
+	}
+	if err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), "link events"), nil
+	return os.NewFile(uintptr(fd), "rtnetlink events"), nil
 }
 
-// listen signals every event until ctx ends or the socket breaks. The events' content is not
+func join(fd int, group uint) error {
+	err := unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, int(group))
+	if errors.Is(err, unix.EINVAL) {
+		return nil // an older kernel
+	}
+	return err
+}
+
+// readEvents signals every event until ctx ends or the socket breaks. The events' content is not
 // looked at: whoever is told reads the state as it is then.
-func (h *Host) listen(ctx context.Context, f *os.File, changed chan<- struct{}) {
+func readEvents(ctx context.Context, f *os.File, signal func()) {
 	stop := context.AfterFunc(ctx, func() { f.Close() })
-	h.probe.forget()
-	h.probe.listeners.Add(1)
 	defer func() {
-		h.probe.listeners.Add(-1)
-		h.probe.forget()
 		stop()
 		f.Close()
 	}()
@@ -94,7 +117,6 @@ func (h *Host) listen(ctx context.Context, f *os.File, changed chan<- struct{}) 
 		if err != nil && !errors.Is(err, unix.ENOBUFS) {
 			return
 		}
-		h.probe.forget()
-		signal(changed)
+		signal()
 	}
 }

@@ -92,10 +92,19 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err := h.setFeatures(n.Name, features); err != nil {
 		return err
 	}
+	switch err := h.setFeatures(n.Name, map[string]bool{vlanFilter: false, serviceVLANFilter: false}); {
+	case dead(err):
+		return err
+	case err != nil:
+		h.log.Warn("NIC goes on filtering VLANs: those on the adapter do not come in by it", "nic", n.Name, "err", err)
+	}
 	if err := h.setSegment(l, segmentOf(l.Attrs()).bounded()); err != nil {
 		return err
 	}
 	if err := h.setMTU(l, want.MTU); err != nil {
+		return err
+	}
+	if err := h.keepIPv6Off(l, want.MTU); err != nil {
 		return err
 	}
 	return h.setUp(l, true)

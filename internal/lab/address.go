@@ -85,8 +85,8 @@ func (h *Host) inGroup(name, group string) (joined bool, err error) {
 
 // awaitUp waits until the kernel has finished setting a device up: until then it drops what is sent
 // and its bridge does not forward. The carrier's work is queued there, and takes a second at worst.
-func (h *Host) awaitUp(name string) error {
-	deadline := time.Now().Add(settleTime)
+func (h *Host) awaitUp(name string, limit time.Duration) error {
+	deadline := time.Now().Add(limit)
 	for {
 		l, err := h.handle.LinkByName(name)
 		if err != nil {

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -30,17 +31,25 @@ type CableOptions struct {
 	MTU        int
 	// EagerCarrier has the kernel tell of a lost carrier at once, as it does for veth only.
 	EagerCarrier bool
+	// HardwareA and HardwareB describe the NICs. A nil HardwareB has no filter if A is a host, because the filter
+	// of B stands on A.
+	HardwareA Hardware
+	HardwareB *Hardware
 }
 
 // Cable is a veth pair between two nodes. No process carries its frames, so it is what to measure gaps
 // and rates on. Both ends have the same ifindex, each in its namespace: the kernel then takes
 // them for NICs (iflink equals ifindex) and may keep the news of a lost carrier for up to a second, as
 // it does for hardware.
+//
+// A's receive filter stands at B's tc egress. Frames that B sends with PACKET_QDISC_BYPASS pass it; a Wire filters
+// these too.
 type Cable struct {
 	A, B End
 
 	mu           sync.Mutex
 	fromA, fromB link.Link // programs that swallow
+	rxA, rxB     *rxFilter // nil for a port of a switch
 }
 
 // End is a device in a node.
@@ -51,9 +60,19 @@ type End struct {
 
 // NewCable joins a and b by devices of these names and sets both up.
 func NewCable(a Node, nameA string, b Node, nameB string, o CableOptions) (*Cable, error) {
+	if o.HardwareB == nil {
+		o.HardwareB = &Hardware{NoFilter: !a.isPort()}
+	}
+	if err := errors.Join(o.HardwareA.suitsVeth(), o.HardwareB.suitsVeth()); err != nil {
+		return nil, fmt.Errorf("cable %s to %s: %w", nameA, nameB, err)
+	}
 	c := &Cable{A: End{a, nameA}, B: End{b, nameB}}
 	if err := a.base().Do(func() error { return addVeth(c, o) }); err != nil {
 		return nil, fmt.Errorf("cable %s %s to %s %s: %w", a.base().Name, nameA, b.base().Name, nameB, err)
+	}
+	if err := c.furnish(o); err != nil {
+		c.Close()
+		return nil, err
 	}
 	for _, e := range []End{c.A, c.B} {
 		if err := e.Node.plugged(e.Name); err != nil {
@@ -62,12 +81,46 @@ func NewCable(a Node, nameA string, b Node, nameB string, o CableOptions) (*Cabl
 		}
 	}
 	for _, e := range []End{c.A, c.B} {
-		if err := e.Node.base().awaitUp(e.Name); err != nil {
+		if err := e.Node.base().awaitUp(e.Name, settleTime); err != nil {
 			c.Close()
 			return nil, err
 		}
 	}
 	return c, nil
+}
+
+// furnish gives both ends their hardware.
+func (c *Cable) furnish(o CableOptions) (err error) {
+	if c.rxA, err = c.filterOf(c.A, c.B, o.HardwareA); err != nil {
+		return err
+	}
+	if c.rxB, err = c.filterOf(c.B, c.A, *o.HardwareB); err != nil {
+		return err
+	}
+	return errors.Join(offloads(c.A, o.HardwareA, *o.HardwareB), offloads(c.B, *o.HardwareB, o.HardwareA))
+}
+
+// filterOf attaches e's receive filter to the far end. It is nil for an end without a filter.
+func (c *Cable) filterOf(e, far End, hw Hardware) (*rxFilter, error) {
+	if e.Node.isPort() || hw.NoFilter {
+		return nil, nil
+	}
+	f, err := newRxFilter(rxCable, hw)
+	if err != nil {
+		return nil, fmt.Errorf("cable %s: %w", e.Name, err)
+	}
+	if err := f.filterFor(e.Node.base(), e.Name); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	h := far.Node.base()
+	l, err := h.handle.LinkByName(far.Name)
+	if err == nil {
+		_, err = h.attachEgress(l.Attrs().Index, f.program)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("filter for %s: %w", e.Name, err), f.Close())
+	}
+	return f, nil
 }
 
 // cableIndex numbers devices; what the kernel numbers by itself is far below.
@@ -146,6 +199,11 @@ func (c *Cable) Shape(bitsPerSecond uint64) error {
 func (c *Cable) Close() error {
 	if err := c.swallowNothing(); err != nil {
 		return err
+	}
+	for _, f := range []*rxFilter{c.rxA, c.rxB} {
+		if f != nil {
+			f.Close()
+		}
 	}
 	h := c.A.Node.base()
 	l, err := h.handle.LinkByName(c.A.Name)

@@ -1,6 +1,6 @@
 // Package lab makes hosts, switches, cables and NICs out of network namespaces, bridges, veth pairs
 // and TAPs, and sends traffic between them. Tests and `nicteam demo` run on it; nothing of
-// it touches the machine's own network. It needs root and Linux 6.6, and no program beside itself.
+// it touches the machine's own network. It needs root and Linux 6.6 with BTF, and no program beside itself.
 //
 //	func TestMain(m *testing.M) { labtest.Main(m) } // private namespaces for the whole test binary
 //
@@ -29,6 +29,18 @@
 //
 // Both behave as NICs do when the carrier goes: the kernel may tell of it a second later. A veth pair
 // made by `ip link add` does so or not, as its ifindexes happen to be.
+//
+// The NICs of hosts filter what they receive by the kernel's own lists, as hardware does. A test that listens on a
+// device asks it for what it wants to receive:
+//
+//	own address, broadcast                always received
+//	another unicast address, a group      PACKET_ADD_MEMBERSHIP, a macvlan, an IP multicast group
+//	everything                            promiscuity: PACKET_MR_PROMISC, a bridge, `ip link set eth0 promisc on`
+//	a port of a Switch                    receives everything
+//	end B of a Cable between two hosts    receives everything, unless CableOptions.HardwareB is set
+//
+// Hardware adds weaknesses: few filter slots, a single MAC, no promiscuity, filtered VLANs, no segmentation or
+// coalescing, and on a Wire a carrier that is late, is lost by a change of MTU or MAC, or precedes frames or the speed.
 //
 // A Switch swallows LACPDUs, as bridges do. OVS is one that speaks LACP: Open vSwitch, in a Host that is joined to
 // others by cables; for it alone a package has to be installed.

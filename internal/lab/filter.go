@@ -20,13 +20,24 @@ func (h *Host) attachIngress(index int, p *ebpf.Program) (c io.Closer, err error
 	if !errors.Is(err, ebpf.ErrNotSupported) {
 		return c, err
 	}
-	err = h.handle.QdiscAdd(&netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
+	if err := h.addClsact(index); err != nil {
+		return nil, err
+	}
+	return h.addFilter(index, netlink.HANDLE_MIN_INGRESS, p)
+}
+
+func (h *Host) addClsact(index int) error {
+	err := h.handle.QdiscAdd(&netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
 		LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT}})
 	if err != nil && !errors.Is(err, unix.EEXIST) {
-		return nil, fmt.Errorf("add clsact: %w", err)
+		return fmt.Errorf("add clsact: %w", err)
 	}
+	return nil
+}
+
+func (h *Host) addFilter(index int, parent uint32, p *ebpf.Program) (io.Closer, error) {
 	f := &netlink.BpfFilter{
-		FilterAttrs: netlink.FilterAttrs{LinkIndex: index, Parent: netlink.HANDLE_MIN_INGRESS, Priority: 1, Handle: 1, Protocol: unix.ETH_P_ALL},
+		FilterAttrs: netlink.FilterAttrs{LinkIndex: index, Parent: parent, Priority: 1, Handle: 1, Protocol: unix.ETH_P_ALL},
 		Fd:          p.FD(), Name: "lab", DirectAction: true,
 	}
 	if err := h.handle.FilterAdd(f); err != nil {
@@ -46,4 +57,13 @@ func (f filter) Close() error {
 		return fmt.Errorf("remove filter: %w", err)
 	}
 	return nil
+}
+
+// attachEgress has a program see what a device of the host transmits. As a filter on any kernel: by tcx it
+// could not take a frame without the sender being told.
+func (h *Host) attachEgress(index int, p *ebpf.Program) (io.Closer, error) {
+	if err := h.addClsact(index); err != nil {
+		return nil, err
+	}
+	return h.addFilter(index, netlink.HANDLE_MIN_EGRESS, p)
 }

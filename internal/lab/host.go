@@ -24,6 +24,8 @@ type Node interface {
 	plugged(name string) error
 	// changed is called when a line took or gave a device's carrier.
 	changed(name string)
+	// isPort reports that devices in the node are ports of a switch, which hear all, and no NICs.
+	isPort() bool
 }
 
 // Host is a network namespace that stands for a machine: own devices, own loopback, own sysctls,
@@ -157,6 +159,8 @@ func (h *Host) base() *Host { return h }
 func (h *Host) plugged(name string) error { return h.Up(name) }
 
 func (h *Host) changed(string) {}
+
+func (h *Host) isPort() bool { return false }
 
 // Handle speaks rtnetlink in the host. It is closed by Close.
 func (h *Host) Handle() *netlink.Handle { return h.handle }

@@ -118,7 +118,7 @@ func (g *LAG) build(spread Spread) (err error) {
 		return err
 	}
 	for _, name := range append([]string{outer, inner}, g.ports...) {
-		if err := h.awaitUp(name); err != nil {
+		if err := h.awaitUp(name, settleTime); err != nil {
 			return err
 		}
 	}

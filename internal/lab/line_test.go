@@ -217,6 +217,9 @@ func TestSwitch(t *testing.T) {
 					hosts = append(hosts, h)
 				}
 				labtest.Eventually(t, "reachable", func() bool { return reachable(t, hosts[0], hosts[1], "10.9.0.2") })
+				third, err := hosts[2].Handle().LinkByName("eth0")
+				labtest.Must(t, err)
+				labtest.Must(t, hosts[2].Handle().SetPromiscOn(third))
 				received := func() uint64 {
 					l, err := hosts[2].Handle().LinkByName("eth0")
 					labtest.Must(t, err)

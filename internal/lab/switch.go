@@ -78,6 +78,8 @@ func (s *Switch) changed(name string) {
 	}
 }
 
+func (s *Switch) isPort() bool { return true }
+
 func (s *Switch) enslave(name string) error {
 	br, err := s.handle.LinkByName(bridgeName)
 	if err != nil {

@@ -52,6 +52,17 @@ func setTAP(fd int, name string, offload bool) error {
 	return nil
 }
 
+// setFilter has a program see what the host transmits on a TAP; it answers how much of a frame to keep.
+func setFilter(f *os.File, program int) error {
+	rc, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var errno error
+	err = rc.Control(func(fd uintptr) { errno = unix.IoctlSetPointerInt(int(fd), unix.TUNSETFILTEREBPF, program) })
+	return errors.Join(err, errno)
+}
+
 func setCarrier(f *os.File, on bool) error {
 	value := 0
 	if on {

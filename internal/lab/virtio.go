@@ -49,7 +49,7 @@ func NewVirtioCable(a Node, nameA string, b Node, nameB string) (*VirtioCable, e
 	}
 	for _, e := range []End{c.A, c.B} {
 		if err == nil {
-			err = e.Node.base().awaitUp(e.Name)
+			err = e.Node.base().awaitUp(e.Name, settleTime)
 		}
 	}
 	if err != nil {

@@ -19,6 +19,8 @@ type WireOptions struct {
 	SpeedMbit uint32
 	// NoOffload makes NICs that segment nothing and compute no checksum, so no super-frame crosses.
 	NoOffload bool
+	// HardwareA and HardwareB describe the NICs.
+	HardwareA, HardwareB Hardware
 }
 
 // Wire joins two TAP NICs; this process carries the frames:
@@ -40,7 +42,10 @@ func NewWire(a Node, nameA string, b Node, nameB string, o WireOptions) (*Wire, 
 	if o.SpeedMbit == 0 {
 		o.SpeedMbit = 1000
 	}
-	w := &Wire{A: newNIC(a, nameA, o.MACA, o), B: newNIC(b, nameB, o.MACB, o)}
+	w := &Wire{A: newNIC(a, nameA, o.MACA, o, o.HardwareA), B: newNIC(b, nameB, o.MACB, o, o.HardwareB)}
+	if err := errors.Join(w.A.loadFilter(), w.B.loadFilter()); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
 	w.A.far, w.B.far = w.B, w.A
 	for _, n := range []*NIC{w.A, w.B} {
 		if err := n.Replug(); err != nil {
@@ -49,7 +54,7 @@ func NewWire(a Node, nameA string, b Node, nameB string, o WireOptions) (*Wire, 
 		}
 	}
 	for _, n := range []*NIC{w.A, w.B} {
-		if err := n.node.base().awaitUp(n.Name); err != nil {
+		if err := n.node.base().awaitUp(n.Name, settleTime+n.hw.LateCarrier); err != nil {
 			w.Close()
 			return nil, err
 		}
@@ -72,7 +77,15 @@ func (w *Wire) Shape(bitsPerSecond uint64) error {
 }
 
 // Close unplugs both NICs.
-func (w *Wire) Close() error { return errors.Join(w.A.Unplug(), w.B.Unplug()) }
+func (w *Wire) Close() error {
+	err := errors.Join(w.A.Unplug(), w.B.Unplug())
+	for _, n := range []*NIC{w.A, w.B} {
+		if n.rx != nil {
+			n.rx.Close()
+		}
+	}
+	return err
+}
 
 // NIC is one end of a Wire.
 type NIC struct {
@@ -82,46 +95,39 @@ type NIC struct {
 	node Node
 	far  *NIC
 	o    WireOptions
+	hw   Hardware
 
-	carrier              atomic.Bool
+	carrier              atomic.Bool // as SetCarrier wants it
+	link                 linkState   // as the host sees it
 	swallowTx, swallowRx atomic.Bool
 	filter               atomic.Pointer[func([]byte) int]
 	file                 atomic.Pointer[os.File]
 	lost                 atomic.Uint64
+	rx                   *rxFilter // nil without a filter
 
-	mu   sync.Mutex // plugging
-	done chan struct{}
+	mu              sync.Mutex // plugging
+	done, unplugged chan struct{}
 }
 
-func newNIC(node Node, name string, mac net.HardwareAddr, o WireOptions) *NIC {
+func newNIC(node Node, name string, mac net.HardwareAddr, o WireOptions, hw Hardware) *NIC {
 	if mac == nil {
 		mac = make(net.HardwareAddr, 6)
 		rand.Read(mac)
 		mac[0] = mac[0]&^1 | 2
 	}
-	n := &NIC{Name: name, MAC: mac, node: node, o: o}
+	n := &NIC{Name: name, MAC: mac, node: node, o: o, hw: hw}
 	n.carrier.Store(true)
 	return n
 }
 
-// SetCarrier is what the NIC's host sees at this end. Without it no frame passes the wire either way.
-func (n *NIC) SetCarrier(on bool) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.carrier.Store(on)
-	return n.showCarrier()
-}
-
-// showCarrier tells the kernel: there is none either while the far NIC is out of its slot.
-func (n *NIC) showCarrier() error {
-	f := n.file.Load()
-	if f == nil {
+// loadFilter loads the receive filter, if the NIC has one.
+func (n *NIC) loadFilter() (err error) {
+	if n.node.isPort() || n.hw.NoFilter {
 		return nil
 	}
-	if err := setCarrier(f, n.carrier.Load() && n.far.file.Load() != nil); err != nil {
-		return fmt.Errorf("set carrier of %s: %w", n.Name, err)
+	if n.rx, err = newRxFilter(rxWire, n.hw); err != nil {
+		return fmt.Errorf("NIC %s: %w", n.Name, err)
 	}
-	n.node.changed(n.Name)
 	return nil
 }
 
@@ -142,8 +148,8 @@ func (n *NIC) Filter(f func(frame []byte) (copies int)) {
 	n.filter.Store(&f)
 }
 
-// Lost is how many frames on their way to this NIC its host did not take, because the device was
-// down or gone.
+// Lost counts frames to this NIC that its host did not get, because the device was down or gone, or within
+// Hardware.LosesFirst.
 func (n *NIC) Lost() uint64 { return n.lost.Load() }
 
 // Unplug removes the device from its host; the far end loses its carrier.
@@ -154,7 +160,12 @@ func (n *NIC) Unplug() error {
 		n.mu.Unlock()
 		return nil
 	}
-	err := f.Close()
+	var err error
+	if n.rx != nil {
+		err = n.rx.change(func(r *rxRules) { r.Device = 0 })
+	}
+	err = errors.Join(err, f.Close())
+	close(n.unplugged)
 	<-n.done
 	n.mu.Unlock()
 	n.far.mu.Lock()
@@ -184,20 +195,42 @@ func (n *NIC) plug() error {
 	if err != nil {
 		return err
 	}
-	// Without a carrier first, as hardware has none when its driver loads: a TAP that never lost it
-	// stays in operational state "unknown".
-	if err := errors.Join(setCarrier(f, false), n.configure(h)); err != nil {
+	if err := n.putFilters(f); err != nil {
 		f.Close()
 		return err
 	}
-	n.file.Store(f)
-	if err := n.showCarrier(); err != nil {
+	// Without a carrier first, as hardware has none when its driver loads: a TAP that never lost it
+	// stays in operational state "unknown".
+	n.unplugged = make(chan struct{})
+	err = errors.Join(setCarrier(f, false), n.configure(h))
+	if err == nil {
+		n.link.clear()
+		n.file.Store(f)
+		err = errors.Join(n.watchSettings(), n.showCarrier())
+	}
+	if err != nil {
 		n.file.Store(nil)
+		close(n.unplugged)
 		f.Close()
 		return err
 	}
 	n.done = make(chan struct{})
 	go n.carry(f, n.done)
+	return nil
+}
+
+// putFilters points the NIC's filter to its new device, and attaches the far NIC's filter to that.
+func (n *NIC) putFilters(f *os.File) error {
+	if n.rx != nil {
+		if err := n.rx.filterFor(n.node.base(), n.Name); err != nil {
+			return err
+		}
+	}
+	if n.far.rx != nil {
+		if err := setFilter(f, n.far.rx.program.FD()); err != nil {
+			return fmt.Errorf("set filter for %s: %w", n.far.Name, err)
+		}
+	}
 	return nil
 }
 
@@ -218,6 +251,9 @@ func (n *NIC) configure(h *Host) error {
 	}
 	if err := h.Do(func() error { return setSpeed(n.Name, n.o.SpeedMbit) }); err != nil {
 		return fmt.Errorf("set speed: %w", err)
+	}
+	if err := offloads(End{n.node, n.Name}, n.hw, n.far.hw); err != nil {
+		return err
 	}
 	return n.node.plugged(n.Name)
 }
@@ -240,7 +276,11 @@ func (n *NIC) carry(from *os.File, done chan<- struct{}) {
 			}
 			continue
 		}
-		if size < vnetHeader+14 || !n.carrier.Load() || !n.far.carrier.Load() || n.swallowTx.Load() || n.far.swallowRx.Load() {
+		if size < vnetHeader+14 || !n.passes() || !n.far.passes() || n.swallowTx.Load() || n.far.swallowRx.Load() {
+			continue
+		}
+		if n.link.deaf.Load() || n.far.link.deaf.Load() {
+			n.far.lost.Add(1)
 			continue
 		}
 		copies := 1

@@ -10,35 +10,52 @@ import (
 	"nicteam/internal/frame"
 )
 
+// memberships are addresses of one kind that a socket has its NIC take in. The kernel ends them with the socket.
+type memberships struct {
+	kind uint16
+	macs []frame.MAC
+}
+
 // AddFilter makes the NIC take in these unicast addresses as well. On error the rest is tried all the same.
-func (s *Socket) AddFilter(macs []frame.MAC) error {
+func (s *Socket) AddFilter(macs []frame.MAC) error { return s.add(&s.unicast, macs) }
+
+// TrimFilter makes the NIC no more take in the addresses of calls before that are not among these. On error the rest
+// is tried all the same.
+func (s *Socket) TrimFilter(macs []frame.MAC) error { return s.trim(&s.unicast, macs) }
+
+// AddGroups makes the NIC take in these groups as well. On error the rest is tried all the same.
+func (s *Socket) AddGroups(groups []frame.MAC) error { return s.add(&s.groups, groups) }
+
+// TrimGroups makes the NIC no more take in the groups of AddGroups that are not among these. On error the rest is tried
+// all the same.
+func (s *Socket) TrimGroups(groups []frame.MAC) error { return s.trim(&s.groups, groups) }
+
+func (s *Socket) add(list *memberships, macs []frame.MAC) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
 	for _, m := range macs {
-		if m == s.opt.MAC || slices.Contains(s.filter, m) {
+		if slices.Contains(list.macs, m) {
 			continue
 		}
-		if err := s.member(unix.PACKET_ADD_MEMBERSHIP, unix.PACKET_MR_UNICAST, m); err != nil {
+		if err := s.member(unix.PACKET_ADD_MEMBERSHIP, list.kind, m); err != nil {
 			errs = append(errs, fmt.Errorf("filter of %s: add %v: %w", s.opt.Name, m, err))
 			continue
 		}
-		s.filter = append(s.filter, m)
+		list.macs = append(list.macs, m)
 	}
 	return errors.Join(errs...)
 }
 
-// TrimFilter makes the NIC no more take in the addresses of calls before that are not among these. On error the rest
-// is tried all the same.
-func (s *Socket) TrimFilter(macs []frame.MAC) error {
+func (s *Socket) trim(list *memberships, macs []frame.MAC) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
-	s.filter = slices.DeleteFunc(s.filter, func(m frame.MAC) bool {
+	list.macs = slices.DeleteFunc(list.macs, func(m frame.MAC) bool {
 		if slices.Contains(macs, m) {
 			return false
 		}
-		if err := s.member(unix.PACKET_DROP_MEMBERSHIP, unix.PACKET_MR_UNICAST, m); err != nil {
+		if err := s.member(unix.PACKET_DROP_MEMBERSHIP, list.kind, m); err != nil {
 			errs = append(errs, fmt.Errorf("filter of %s: remove %v: %w", s.opt.Name, m, err))
 		}
 		return true
@@ -48,19 +65,28 @@ func (s *Socket) TrimFilter(macs []frame.MAC) error {
 
 // SetPromiscuous makes the NIC take in everything, or takes that back.
 func (s *Socket) SetPromiscuous(on bool) error {
+	return s.set(&s.promiscuous, unix.PACKET_MR_PROMISC, "promiscuous", on)
+}
+
+// SetAllMulti makes the NIC take in all groups, or takes that back.
+func (s *Socket) SetAllMulti(on bool) error {
+	return s.set(&s.allMulti, unix.PACKET_MR_ALLMULTI, "allmulti", on)
+}
+
+func (s *Socket) set(state *bool, kind uint16, name string, on bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.promiscuous == on {
+	if *state == on {
 		return nil
 	}
 	op := unix.PACKET_DROP_MEMBERSHIP
 	if on {
 		op = unix.PACKET_ADD_MEMBERSHIP
 	}
-	if err := s.member(op, unix.PACKET_MR_PROMISC, 0); err != nil {
-		return fmt.Errorf("set %s promiscuous %v: %w", s.opt.Name, on, err)
+	if err := s.member(op, kind, 0); err != nil {
+		return fmt.Errorf("set %s %s %v: %w", s.opt.Name, name, on, err)
 	}
-	s.promiscuous = on
+	*state = on
 	return nil
 }
 

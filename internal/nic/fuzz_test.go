@@ -63,20 +63,20 @@ func FuzzOuterTag(f *testing.F) {
 // FuzzFrame gives any octets as a received message: the virtio header and the frame are the kernel's, but
 // a header that does not fit must not end in a panic nor in a frame outside of its buffer.
 func FuzzFrame(f *testing.F) {
-	f.Add(superFrame(3000, 1000), auxdata(unix.TP_STATUS_VLAN_VALID, 7, 0x8100))
-	f.Add(withHeader(testFrame(1)), auxdata(unix.TP_STATUS_VLAN_VALID|unix.TP_STATUS_VLAN_TPID_VALID, 7, 0x88a8))
-	f.Add(withHeader(testFrame(1))[:20], []byte{})
+	f.Add(superFrame(3000, 1000)[frame.VnetRoom:], auxdata(unix.TP_STATUS_VLAN_VALID, 7, 0x8100))
+	f.Add(withHeader(testFrame(1))[frame.VnetRoom:], auxdata(unix.TP_STATUS_VLAN_VALID|unix.TP_STATUS_VLAN_TPID_VALID, 7, 0x88a8))
+	f.Add(withHeader(testFrame(1))[frame.VnetRoom:][:20], []byte{})
 	s := new(Socket)
 	s.in.init()
 	f.Fuzz(func(t *testing.T, b, control []byte) {
 		m := &s.in.msgs[0]
-		m.n = uint32(copy(s.in.buffers[frame.TagLen:bufferLen], b))
+		m.n = uint32(copy(s.in.buffers[bufferStart:bufferLen], b))
 		m.SetControllen(copy(s.in.control[:controlLen], control))
 		got := s.Frame(0)
 		if got == nil {
 			return
 		}
-		if n := len(got) - int(m.n); n != 0 && n != frame.TagLen {
+		if n := len(got) - frame.VnetRoom - int(m.n); n != 0 && n != frame.TagLen {
 			t.Fatalf("%d octets became %d", m.n, len(got))
 		}
 		var h frame.Headers

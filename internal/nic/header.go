@@ -13,6 +13,9 @@ import (
 // The header's length is a hint of how much the kernel lays in one piece. Linux itself sometimes says
 // the whole linear part, which costs an allocation of 64 KiB, or leaves it out.
 func Prepare(b []byte, v *frame.Vnet, h *frame.Headers) bool {
+	if v.GSOType&frame.GSOTunnel != 0 || v.Tunnelled(h) {
+		return false
+	}
 	switch v.GSO() {
 	case frame.GSONone:
 	case frame.GSOTCPv4:
@@ -35,7 +38,7 @@ func Prepare(b []byte, v *frame.Vnet, h *frame.Headers) bool {
 	}
 	if want := uint16(h.Payload); v.HdrLen != want {
 		v.HdrLen = want
-		binary.LittleEndian.PutUint16(b[2:], want)
+		binary.LittleEndian.PutUint16(b[frame.VnetRoom+2:], want)
 	}
 	return true
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
@@ -24,7 +23,7 @@ func TestMain(m *testing.M) { labtest.Main(m) }
 
 const testType = 0x88b5 // IEEE: local experiments
 
-// pair is a veth pair, a in one namespace and b in another, and a socket on each end.
+// pair is a cable, a, which filters, in one namespace and b in another, and a socket on each end.
 type pair struct {
 	host, peer *lab.Host
 	a, b       *Socket
@@ -37,12 +36,7 @@ func newPair(t *testing.T, o Options) *pair {
 	for _, h := range []*lab.Host{p.host, p.peer} {
 		labtest.Must(t, h.Sysctl("ipv6/conf/default/disable_ipv6", "1"))
 	}
-	v := &netlink.Veth{PeerName: "b", PeerNamespace: netlink.NsFd(p.peer.NetNS())}
-	v.LinkAttrs = netlink.NewLinkAttrs()
-	v.Name = "a"
-	labtest.Must(t, p.host.Handle().LinkAdd(v))
-	labtest.Must(t, p.host.Up("a"))
-	labtest.Must(t, p.peer.Up("b"))
+	labtest.Cable(t, p.host, "a", p.peer, "b", lab.CableOptions{EagerCarrier: true})
 	p.a, p.b = open(t, p.host, "a", o), open(t, p.peer, "b", Options{})
 	labtest.Eventually(t, "carrier", func() bool { return p.a.Carrier() && p.b.Carrier() })
 	return p
@@ -406,7 +400,7 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 func TestBadFramesAreNil(t *testing.T) {
 	s := new(Socket)
 	s.in.init()
-	s.in.msgs[0].n = frame.VnetLen + 13
+	s.in.msgs[0].n = frame.VnetLen - frame.VnetRoom + frame.EtherLen - 1
 	s.in.msgs[1].n = 100
 	s.in.msgs[1].Flags = unix.MSG_TRUNC
 	s.in.msgs[2].n = 100

@@ -23,13 +23,15 @@ const (
 	maxFrame = 65535 + frame.EtherLen + 2*frame.TagLen
 	// A buffer has room for the tag that may be put back in front.
 	bufferLen = (frame.TagLen + frame.VnetLen + maxFrame + 63) &^ 63
+	// Where the kernel writes in a buffer.
+	bufferStart = frame.TagLen + frame.VnetRoom
 
 	auxLen     = 20 // struct tpacket_auxdata
 	controlLen = 64 // CMSG_SPACE(auxLen) and to spare
 )
 
 // receiver holds a batch of received frames. Frames lie each in a buffer of its own, the virtio header
-// TagLen behind the buffer's start.
+// bufferStart behind the buffer's start.
 type receiver struct {
 	msgs    []message
 	iovs    []unix.Iovec
@@ -49,8 +51,8 @@ func (r *receiver) init() {
 	r.control = make([]byte, ReceiveBatch*controlLen)
 	for i := range r.msgs {
 		m := &r.msgs[i]
-		r.iovs[i].Base = &r.buffers[i*bufferLen+frame.TagLen]
-		r.iovs[i].SetLen(bufferLen - frame.TagLen)
+		r.iovs[i].Base = &r.buffers[i*bufferLen+bufferStart]
+		r.iovs[i].SetLen(bufferLen - bufferStart)
 		m.Iov = &r.iovs[i]
 		m.SetIovlen(1)
 		m.Control = &r.control[i*controlLen]
@@ -131,11 +133,11 @@ func (s *Socket) gone() bool {
 func (s *Socket) Frame(i int) []byte {
 	r := &s.in
 	m := &r.msgs[i]
-	if m.Flags&unix.MSG_TRUNC != 0 || m.n < frame.VnetLen+frame.EtherLen {
+	if m.Flags&unix.MSG_TRUNC != 0 || m.n < frame.VnetLen-frame.VnetRoom+frame.EtherLen {
 		return nil
 	}
 	from := i * bufferLen
-	buf := r.buffers[from : from+frame.TagLen+int(m.n) : from+bufferLen]
+	buf := r.buffers[from : from+bufferStart+int(m.n) : from+bufferLen]
 	at := frame.TagLen
 	if tpid, tci, ok := outerTag(r.control[i*controlLen:][:min(controlLen, int(m.Controllen))]); ok {
 		if at, ok = frame.InsertVLAN(buf, at, tpid, tci); !ok {

@@ -39,6 +39,7 @@ type sender struct {
 	noTSO, noUSO atomic.Bool
 	segmented    atomic.Uint64
 
+	long     long
 	index    int
 	panicked func(value any, b []byte)
 	flush    func(fd uintptr)
@@ -66,18 +67,18 @@ func (s *Socket) Queue(b []byte) int {
 	o := &s.out
 	i := o.n
 	o.frames[i] = b
-	o.iovs[i].Base = &b[0]
-	o.iovs[i].SetLen(len(b))
-	switch b[1] &^ frame.GSOECN {
-	case frame.GSONone:
-	case frame.GSOUDPL4:
+	o.iovs[i].Base = &b[frame.VnetRoom]
+	o.iovs[i].SetLen(len(b) - frame.VnetRoom)
+	switch t := frame.GSOAt(b); {
+	case t == frame.GSONone:
+	case t&frame.GSOTunnel != 0:
+		o.soft |= 1 << i
+	case t == frame.GSOUDPL4:
 		if o.noUSO.Load() {
 			o.soft |= 1 << i
 		}
-	default:
-		if o.noTSO.Load() {
-			o.soft |= 1 << i
-		}
+	case o.noTSO.Load():
+		o.soft |= 1 << i
 	}
 	o.n++
 	return i
@@ -146,6 +147,12 @@ func (o *sender) run(fd uintptr) {
 			}
 			i++
 		default:
+			if errno == unix.EMSGSIZE {
+				if errno = o.sendLong(fd, i); errno == 0 {
+					i++
+					continue
+				}
+			}
 			reason := o.reason(fd, errno)
 			if final(errno) {
 				o.failRest(i, reason, errno)
@@ -155,6 +162,13 @@ func (o *sender) run(fd uintptr) {
 			i++
 		}
 	}
+}
+
+// sendLong sends frame i, which was refused for its length.
+func (o *sender) sendLong(fd uintptr, i int) syscall.Errno {
+	var v frame.Vnet
+	v.Unmarshal(o.frames[i])
+	return o.long.send(o, fd, v, o.frames[i][frame.VnetLen:])
 }
 
 // final reports whether the rest of a batch will fare as the frame that errno was for.
@@ -183,7 +197,7 @@ func (o *sender) reason(fd uintptr, errno syscall.Errno) Reason {
 	return Rejected
 }
 
-func (o *sender) superFrame(i int) bool { return o.frames[i][1]&^frame.GSOECN != frame.GSONone }
+func (o *sender) superFrame(i int) bool { return frame.GSOAt(o.frames[i]) != frame.GSONone }
 
 // segmentable reports whether errno is one with which kernels and drivers refuse super-frames that are well made.
 func segmentable(errno syscall.Errno) bool {
@@ -196,7 +210,7 @@ func segmentable(errno syscall.Errno) bool {
 
 // giveUp stops giving super-frames of frame i's kind to the NIC, unless the user wants it.
 func (o *sender) giveUp(i int) {
-	udp := o.frames[i][1]&^frame.GSOECN == frame.GSOUDPL4
+	udp := frame.GSOAt(o.frames[i]) == frame.GSOUDPL4
 	if udp && o.uso == OffloadAuto {
 		o.noUSO.Store(true)
 	}
@@ -218,36 +232,67 @@ func (o *sender) segment(fd uintptr, i int) (reason Reason, errno syscall.Errno)
 			reason, errno = Rejected, unix.EINVAL
 		}
 	}()
-	var v frame.Vnet
-	v.Unmarshal(b)
-	var failed syscall.Errno
-	sent := 0
-	var iov [2]unix.Iovec
-	header := [frame.VnetLen]byte{} // the segments are finished: nothing is asked of the kernel
-	iov[0].Base, iov[0].Len = &header[0], uint64(len(header))
-	msg := make([]message, 1)
-	msg[0].Iov = &iov[0]
-	msg[0].SetIovlen(2)
-	err := frame.Segment(v, b[frame.VnetLen:], func(seg []byte) bool {
-		iov[1].Base = &seg[0]
-		iov[1].SetLen(len(seg))
-		for {
-			_, failed = o.sendmmsg(fd, msg)
-			if failed != unix.EINTR {
-				break
-			}
-		}
-		if failed == 0 {
-			sent++
-		}
-		return failed == 0
-	})
+	s := segments{o: o, fd: fd, msg: make([]message, 1)}
+	err := s.send(b)
 	switch {
 	case err != nil:
 		return Rejected, unix.EINVAL
-	case sent > 0:
+	case s.sent > 0:
 		o.segmented.Add(1)
 		return 0, 0
 	}
-	return o.reason(fd, failed), failed
+	return o.reason(fd, s.failed), s.failed
+}
+
+// segments sends what a super-frame is cut into, until one fails.
+type segments struct {
+	o      *sender
+	fd     uintptr
+	msg    []message
+	iov    [2]unix.Iovec
+	header [frame.VnetLen - frame.VnetRoom]byte // finished segments ask nothing of the kernel
+	sent   int
+	failed syscall.Errno
+}
+
+// send cuts b: one of a tunnel, which no NIC can be asked for by a virtio header, into UDP super-frames where the NIC
+// takes these.
+func (s *segments) send(b []byte) error {
+	var v frame.Vnet
+	v.Unmarshal(b)
+	if frame.GSOAt(b)&frame.GSOTunnel == 0 || s.o.noUSO.Load() {
+		return frame.Segment(v, b[frame.VnetLen:], func(seg []byte) bool { return s.one(s.header[:], seg) })
+	}
+	return frame.Regroup(v, b[frame.VnetLen:], func(group []byte) bool {
+		if s.one(group[frame.VnetRoom:frame.VnetLen], group[frame.VnetLen:]) {
+			return true
+		}
+		if frame.GSOAt(group) == frame.GSONone || !segmentable(s.failed) {
+			return false
+		}
+		if s.o.uso == OffloadAuto {
+			s.o.noUSO.Store(true)
+		}
+		s.failed = 0
+		return s.send(group) == nil && s.failed == 0
+	})
+}
+
+func (s *segments) one(header, f []byte) bool {
+	s.iov[0].Base, s.iov[1].Base = &header[0], &f[0]
+	s.iov[0].SetLen(len(header))
+	s.iov[1].SetLen(len(f))
+	s.msg[0].Iov = &s.iov[0]
+	s.msg[0].SetIovlen(2)
+	s.failed = unix.EINTR
+	for s.failed == unix.EINTR {
+		_, s.failed = s.o.sendmmsg(s.fd, s.msg)
+	}
+	if s.failed == unix.EMSGSIZE && header[1] == frame.GSONone {
+		s.failed = s.o.long.send(s.o, s.fd, frame.Vnet{}, f)
+	}
+	if s.failed == 0 {
+		s.sent++
+	}
+	return s.failed == 0
 }

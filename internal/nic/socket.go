@@ -68,16 +68,17 @@ type Socket struct {
 	urgent urgent
 	ear    ear
 
-	mu          sync.Mutex // filter
-	filter      []frame.MAC
-	promiscuous bool
+	mu              sync.Mutex // of what the NIC takes in
+	unicast, groups memberships
+	promiscuous     bool
+	allMulti        bool
 
 	drops atomic.Uint64 // from PACKET_STATISTICS, which forgets what it told
 }
 
 // Open opens a socket on the NIC, which may be down. Frames that come in from then on are received.
 func Open(o Options) (*Socket, error) {
-	s := &Socket{opt: o}
+	s := &Socket{opt: o, unicast: memberships{kind: unix.PACKET_MR_UNICAST}, groups: memberships{kind: unix.PACKET_MR_MULTICAST}}
 	// Protocol 0 receives nothing: the options are in force before the first frame, and no frame of another NIC slips in.
 	conn, err := packet.Listen(&net.Interface{Index: o.Index, Name: o.Name, HardwareAddr: o.MAC.HardwareAddr()}, packet.Raw, 0, nil)
 	if err != nil {
@@ -264,9 +265,6 @@ func (s *Socket) TSO() bool { return !s.out.noTSO.Load() }
 
 // USO reports whether UDP super-frames are given to the NIC whole at present.
 func (s *Socket) USO() bool { return !s.out.noUSO.Load() }
-
-// MAC is the NIC's own address, as Options named it.
-func (s *Socket) MAC() frame.MAC { return s.opt.MAC }
 
 // Close ends a Receive that waits and undoes all that the socket asked of the NIC. Closing twice is fine.
 func (s *Socket) Close() error {

@@ -1,14 +1,10 @@
 package relay
 
 import (
-	"errors"
 	"fmt"
-
-	"golang.org/x/sys/unix"
 
 	"nicteam/internal/nic"
 	"nicteam/modes"
-	"nicteam/team"
 )
 
 // Apply puts pl in force.
@@ -27,6 +23,7 @@ func (r *Relay) Apply(pl *modes.Plan) error {
 		m.epoch.wait()
 	}
 	r.filters.due()
+	r.groups.due()
 	return nil
 }
 
@@ -49,70 +46,3 @@ func (r *Relay) joined(yield func(*member) bool) {
 		}
 	}
 }
-
-// filters brings what NICs take in in line with the rule in force. It has a goroutine of its own: the kernel takes its
-// configuration lock for every address, and holds it itself for milliseconds just when a link is lost. What an
-// address leaves takes it in until what it comes to does.
-type filters struct {
-	wake chan struct{}
-	stop chan struct{}
-	done chan struct{}
-}
-
-func newFilters() *filters {
-	return &filters{wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
-}
-
-// due says that there is another rule, or another member, or that one is to listen otherwise.
-func (f *filters) due() {
-	select {
-	case f.wake <- struct{}{}:
-	default:
-	}
-}
-
-// end returns when the last filter has been set.
-func (f *filters) end() {
-	close(f.stop)
-	<-f.done
-}
-
-func (r *Relay) keepFilters() {
-	defer close(r.filters.done)
-	for {
-		select {
-		case <-r.filters.wake:
-		case <-r.filters.stop:
-			return
-		}
-		u := r.rule.Load()
-		for m := range r.joined {
-			r.admit(m.socket, u, m.id)
-		}
-		for m := range r.joined {
-			r.settled(m.id, m.socket.TrimFilter(u.Filter[m.id]))
-			r.settled(m.id, m.socket.SetPromiscuous(u.Promiscuous))
-			r.settled(m.id, m.ear.settle())
-		}
-	}
-}
-
-// admit has the NIC of member id take in what the rule wants of it.
-func (r *Relay) admit(s *nic.Socket, u *Rule, id int) {
-	if err := s.AddFilter(u.Filter[id]); err != nil && !gone(err) {
-		r.news.tell(team.Control{Kind: team.ControlRefused, Member: id, Err: err})
-	}
-	if u.Promiscuous {
-		r.settled(id, s.SetPromiscuous(true))
-	}
-}
-
-// settled logs what nothing can be done about.
-func (r *Relay) settled(id int, err error) {
-	if err != nil && !gone(err) {
-		r.log.Warn("NIC's filter not set", "member", id, "err", err)
-	}
-}
-
-// gone reports whether err is that of a NIC, or of a socket, that has just gone: there is nothing that could be set.
-func gone(err error) bool { return errors.Is(err, unix.ENODEV) || errors.Is(err, nic.ErrClosed) }

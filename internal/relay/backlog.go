@@ -72,9 +72,9 @@ func (p *pace) measure(now int64, charged int, fresh uint64) reading {
 // chargeOf is what the kernel charges for a frame ([virtio header][frame]) that s sends whole or in pieces.
 func chargeOf(s *nic.Socket, b []byte, f *fact) int {
 	whole := true
-	switch b[1] &^ frame.GSOECN {
-	case frame.GSONone:
-	case frame.GSOUDPL4:
+	switch t := frame.GSOAt(b); {
+	case t == frame.GSONone:
+	case t&frame.GSOTunnel != 0, t == frame.GSOUDPL4:
 		whole = s.USO()
 	default:
 		whole = s.TSO()

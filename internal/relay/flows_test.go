@@ -102,6 +102,7 @@ func TestFlowsWhileClosing(t *testing.T) {
 
 func TestHeardCountsWhatIsForUs(t *testing.T) {
 	g := newRig(t, 2)
+	g.hearAll()
 	host, peers := g.teamPort(), []*port{g.peerPort(0), g.peerPort(1)}
 	g.apply(g.plan(modes.SpreadSingle))
 	b := testFrame(adapterMAC, peerMAC, 0)

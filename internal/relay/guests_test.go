@@ -19,26 +19,27 @@ func TestGuestsAreKnownForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g guests
 		c := newClock()
-		if g.lately(c) != 0 || g.has(g.lately(c), strangerMAC) {
+		stranger, behind := frame.StationOf(strangerMAC, 0), frame.StationOf(behindMAC, 0)
+		if g.lately(c) != 0 || g.has(g.lately(c), stranger) {
 			t.Error("somebody is known from the beginning")
 		}
-		g.note(c.now(), strangerMAC)
+		g.note(c.now(), stranger)
 		time.Sleep(900 * time.Millisecond)
-		if !g.has(g.lately(c), strangerMAC) || g.has(g.lately(c), behindMAC) {
+		if !g.has(g.lately(c), stranger) || g.has(g.lately(c), behind) {
 			t.Error("who was noted is not known, or who was not is")
 		}
 		for range 10 { // each frame counts
-			g.note(c.now(), strangerMAC)
+			g.note(c.now(), stranger)
 			time.Sleep(500 * time.Millisecond)
-			if !g.has(g.lately(c), strangerMAC) {
+			if !g.has(g.lately(c), stranger) {
 				t.Fatal("forgotten while it goes on sending")
 			}
 		}
 		for range 10 { // others make the time go on, not its
 			time.Sleep(500 * time.Millisecond)
-			g.note(c.now(), behindMAC)
+			g.note(c.now(), behind)
 		}
-		if g.has(g.lately(c), strangerMAC) {
+		if g.has(g.lately(c), stranger) {
 			t.Error("known for ever")
 		}
 		time.Sleep(2 * time.Second)
@@ -53,10 +54,10 @@ func TestManyGuestsAreKnown(t *testing.T) {
 	var g guests
 	c := newClock()
 	for i := range 64 {
-		g.note(c.now(), strangerMAC+frame.MAC(i)*3)
+		g.note(c.now(), frame.StationOf(strangerMAC+frame.MAC(i/8)*3, uint16(i%8)))
 	}
 	for i := range 64 {
-		if !g.has(g.lately(c), strangerMAC+frame.MAC(i)*3) {
+		if !g.has(g.lately(c), frame.StationOf(strangerMAC+frame.MAC(i/8)*3, uint16(i%8))) {
 			t.Errorf("%d of 64 is not known", i)
 		}
 	}
@@ -112,8 +113,7 @@ func (g *rig) flood() {
 func TestGuestThatMovedAwayIsHeard(t *testing.T) {
 	g := newRig(t, 2)
 	pl := g.perMember(modes.SpreadSingle)
-	pl.Promiscuous = true
-	pl.Behind, pl.Own = []frame.MAC{behindMAC}, append(pl.Own, behindMAC)
+	lives(pl, frame.StationOf(behindMAC, 0))
 	g.apply(pl)
 	host, peer := g.teamPort(), g.peerPort(0)
 	moved := testFrame(frame.Broadcast, behindMAC, 1)

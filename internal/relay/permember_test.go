@@ -90,6 +90,41 @@ func TestMembersSendWithTheirOwnAddress(t *testing.T) {
 	peers[0].expect(readdressed(b, memberMAC(0)))
 }
 
+// A member whose NIC gets another address sends with that and takes in what is for it from the next Plan on, without being
+// opened anew; what is for the one before is taken in while the Plan says so.
+func TestMembersAddressFollowsThePlan(t *testing.T) {
+	g := newRig(t, 2)
+	host, peer := g.teamPort(), g.peerPort(1)
+	const next = frame.MAC(0x0200_0000_0b01)
+	l, err := g.host.Handle().LinkByName("m1")
+	labtest.Must(t, err)
+	labtest.Must(t, g.host.Handle().LinkSetHardwareAddr(l, next.HardwareAddr()))
+	pl := g.perMember(modes.SpreadSingle)
+	pl.Single, pl.MACs[1], pl.Own = 1, next, append(pl.Own, next)
+	pl.Filter[1] = []frame.MAC{memberMAC(1)}
+	g.apply(pl)
+	b := testFrame(peerMAC, adapterMAC, 1)
+	host.send(b)
+	peer.expect(readdressed(b, next))
+	arrives := func(dst frame.MAC, n int) {
+		t.Helper()
+		peer.send(testFrame(dst, peerMAC, n))
+		host.expect(testFrame(adapterMAC, peerMAC, n))
+	}
+	labtest.Eventually(t, "m1's NIC takes in its address from before", func() bool {
+		l, err := g.host.Handle().LinkByName("m1")
+		labtest.Must(t, err)
+		return l.Attrs().Promisc > 0
+	})
+	arrives(next, 2)
+	arrives(memberMAC(1), 3)
+	later := *pl
+	later.Filter[1], later.Own = nil, []frame.MAC{adapterMAC, memberMAC(0), next}
+	g.apply(&later)
+	peer.send(testFrame(memberMAC(1), peerMAC, 4)) // not taken in
+	arrives(next, 5)
+}
+
 func TestSuperFramesGetTheMembersAddress(t *testing.T) {
 	for _, off := range []bool{false, true} {
 		g := newRig(t, 1)

@@ -73,9 +73,15 @@ func (p *port) send(b []byte) {
 // next is the next frame seen, without virtio header.
 func (p *port) next() []byte {
 	p.g.Helper()
+	return p.nextWhole()[frame.VnetLen:]
+}
+
+// nextWhole is the next frame seen, with its virtio header.
+func (p *port) nextWhole() []byte {
+	p.g.Helper()
 	select {
 	case b := <-p.seen:
-		return b[frame.VnetLen:]
+		return b
 	case <-time.After(labtest.Patience):
 		p.g.Fatalf("%s saw no frame", p.name)
 		return nil

@@ -18,26 +18,28 @@ import (
 type member struct {
 	r      *Relay
 	id     int
-	mac    frame.MAC
 	socket *nic.Socket
 	queue  *tap.Queue
 	epoch  epoch
 	done   chan struct{} // closed when run has ended
 	ear    ear
+	groups groupFilter
 	failed int // receptions in a row
 
 	errands  errands
 	handover *handover // nil: none is under way
 
-	n, at   int                      // the batch, and the frame in hand
-	frames  [nic.ReceiveBatch][]byte // what is for the adapter; nil: nothing, or part of an earlier one
-	facts   [nic.ReceiveBatch]fact
-	merger  frame.Merger
-	merge   bool  // the adapter takes UDP super-frames
-	lately  int64 // for guests
-	allowed allowance
-	tally   tally
-	heard   *modes.Heard // bytes for us, atomics; of the account
+	n, at     int                      // the batch, and the frame in hand
+	frames    [nic.ReceiveBatch][]byte // what is for the adapter; nil: nothing, or part of an earlier one
+	facts     [nic.ReceiveBatch]fact
+	merger    frame.Merger
+	merge     bool  // the adapter takes UDP super-frames
+	tunnel    bool  // the adapter takes super-frames of tunnels by UDP
+	lately    int64 // for guests
+	sightings Sightings
+	allowed   allowance
+	tally     tally
+	heard     *modes.Heard // bytes for us, atomics; of the account
 
 	pace pace // the transmitter's goroutine's
 }
@@ -45,7 +47,8 @@ type member struct {
 // newMember makes a member that is not running. The caller holds the relay's mutex.
 func newMember(r *Relay, id int, s *nic.Socket) *member {
 	s.OnPanic(r.panicked)
-	m := &member{r: r, id: id, mac: s.MAC(), socket: s, queue: r.adapter.Queues()[0], merge: r.adapter.Offloads().USO(),
+	takes := r.adapter.Offloads()
+	m := &member{r: r, id: id, socket: s, queue: r.adapter.Queues()[0], merge: takes.USO(), tunnel: takes.Tunnel(),
 		heard: r.accounts[id].hearing(), done: make(chan struct{})}
 	m.ear.m, m.ear.done = m, make(chan struct{})
 	m.errands.begin()
@@ -145,21 +148,22 @@ func (m *member) choose(u *Rule) {
 			continue
 		}
 		v.Unmarshal(b)
+		tunnel := v.Tunnelled(&h) && frame.FindInner(v, b[frame.VnetLen:], &h)
 		frames, bytes := frame.WireCount(v, &h, len(b)-frame.VnetLen)
 		if isSlow(&h) {
 			m.frames[m.at], m.facts[m.at] = b, fact{protocol: h.Protocol, slow: true}
 			continue
 		}
-		if u.IsOwn(h.Src) || m.r.guests.has(m.lately, h.Src) {
+		if u.IsOwn(h.Src) || m.reflected(u, h.In(h.Src, b[frame.VnetLen:])) {
 			m.tally.drops[team.DropReflected] += uint64(frames)
 			continue
 		}
-		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes)}
-		whose, drop := u.Accept(m.id, m.mac, h.Dst, m.r.guests.has(m.lately, h.Dst))
-		if whose == ForNobody && u.Astray(m.id, m.mac, h.Dst) {
+		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), tunnel: tunnel}
+		whose, drop := u.Accept(m.id, h.Dst, m.r.guests.has(m.lately, h.In(h.Dst, b[frame.VnetLen:])))
+		if whose == ForNobody && u.Astray(m.id, h.Dst) {
 			m.tally.other += uint64(frames)
 		}
-		if whose != ForNobody && !nic.Prepare(b, &v, &h) {
+		if whose != ForNobody && !tunnel && !nic.Prepare(b, &v, &h) {
 			whose, drop = ForNobody, team.DropMalformed
 		}
 		if whose == ForNobody {
@@ -189,6 +193,16 @@ func (m *member) choose(u *Rule) {
 	}
 }
 
+// reflected reports whether a frame from s is taken for one that the adapter has sent, come back. What comes from a guest
+// later than that is a sign that it has moved.
+func (m *member) reflected(u *Rule, s frame.Station) bool {
+	since := m.r.guests.since(m.lately, s)
+	if since >= ElsewhereAfter && u.isStation(s) && m.sightings.New(m.r.clock.now(), s) {
+		m.r.Elsewhere(s)
+	}
+	return since < GuestTime
+}
+
 // deliver gives the adapter what is for it, and the control loop slow protocols, from the frame in hand on. It returns early when one panics, as choose does.
 func (m *member) deliver() {
 	defer m.recovered()
@@ -202,7 +216,7 @@ func (m *member) deliver() {
 			m.slow(b, f.protocol)
 			continue
 		}
-		if drop, ok := m.write(b); !ok {
+		if drop, ok := m.write(b, f.tunnel); !ok {
 			m.tally.drops[drop] += uint64(f.frames)
 			continue
 		}
@@ -227,14 +241,17 @@ func (m *member) recovered() {
 }
 
 // write gives a frame to the adapter.
-func (m *member) write(b []byte) (team.Drop, bool) {
+func (m *member) write(b []byte, tunnel bool) (team.Drop, bool) {
+	if tunnel {
+		return m.writeTunnel(b)
+	}
 	for {
 		switch _, err := m.queue.Write(b); err {
 		case nil:
 			return 0, true
 		case unix.EINTR:
 		case unix.EINVAL:
-			if b[1] == frame.GSOUDPL4 && m.segment(b) {
+			if frame.GSOAt(b) == frame.GSOUDPL4 && m.segment(b) {
 				// The frame was good: some kernels refuse such as they should take.
 				m.merge = false
 				return 0, true

@@ -25,7 +25,8 @@ package relay
 //     us alone.
 //  4. What is addressed to the member's own address, or to one that it has inherited, gets the adapter's. Datagrams
 //     of a flow are joined to a super-frame in place (choose).
-//  5. One write into the adapter's queue (deliver): the kernel takes it through its stack there and then.
+//  5. One write into the adapter's queue (deliver): the kernel takes it through its stack there and then. Super-frames of
+//     tunnels, which its TAPs do not all take, go by tunnel.go.
 //
 // Programs in the kernel may move the frames of a direction instead; gate.go tells how the goroutine that moves them hands
 // them over. Between two batches a goroutine runs what others want of it (errands).
@@ -42,6 +43,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/frame"
 	"nicteam/internal/nic"
 	"nicteam/internal/tap"
 	"nicteam/modes"
@@ -68,11 +70,13 @@ type Relay struct {
 	clock   clock
 	news    *news
 	guests  guests
+	also    atomic.Pointer[func(frame.Station) bool] // AlsoSent
 
 	rule    atomic.Pointer[Rule]
 	members [modes.MaxMembers]atomic.Pointer[member]
 	tx      *transmitter
-	filters *filters
+	filters *background
+	groups  *background
 	markers *markers
 
 	accounts  [modes.MaxMembers]account
@@ -107,8 +111,7 @@ func New(o Options) (*Relay, error) {
 	if err := r.tx.start(); err != nil {
 		return nil, fmt.Errorf("start relay: %w", err)
 	}
-	r.filters, r.markers = newFilters(), newMarkers()
-	go r.keepFilters()
+	r.filters, r.groups, r.markers = runInBackground(r.setFilters), runInBackground(r.setGroups), newMarkers()
 	go r.markers.run(r)
 	return r, nil
 }
@@ -166,6 +169,7 @@ func (r *Relay) enter(id int, l team.Link, s *nic.Socket) error {
 	go m.ear.run()
 	if r.rule.Load() != seen {
 		r.filters.due()
+		r.groups.due()
 	}
 	return nil
 }
@@ -273,6 +277,7 @@ func (r *Relay) Close() error {
 	r.closed = true
 	errs := []error{r.tx.end()}
 	r.filters.end()
+	r.groups.end()
 	r.markers.end()
 	for id := range r.members {
 		errs = append(errs, r.end(r.detach(id)))

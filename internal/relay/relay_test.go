@@ -121,6 +121,7 @@ func TestAcceptRules(t *testing.T) {
 			change: func(pl *modes.Plan) { pl.PerMember, pl.Filter[0] = true, nil }},
 	}
 	g := newRig(t, 2)
+	g.hearAll()
 	host, peer := g.teamPort(), g.peerPort(0)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -267,12 +268,12 @@ func TestStrangersAreToldOnceAPlan(t *testing.T) {
 		host.send(b)
 		peer.expect(b)
 	}
-	want := team.Control{Kind: team.ControlBehind, Member: -1, MAC: stranger}
+	want := team.Control{Kind: team.ControlBehind, Member: -1, Station: frame.StationOf(stranger, 0)}
 	if diff := cmp.Diff(want, g.newsOf(team.ControlBehind)); diff != "" {
 		t.Errorf("news (-want +got):\n%s", diff)
 	}
 	pl := g.plan(modes.SpreadSingle)
-	pl.Behind = []frame.MAC{stranger}
+	lives(pl, frame.StationOf(stranger, 0))
 	g.apply(pl)
 	b := testFrame(peerMAC, stranger, 4)
 	host.send(b)
@@ -283,11 +284,22 @@ func TestStrangersAreToldOnceAPlan(t *testing.T) {
 	default:
 	}
 	asks := *pl
-	asks.Ageing = pl.Behind
+	asks.Ageing = pl.Stations
 	g.apply(&asks)
 	host.send(b)
 	if diff := cmp.Diff(want, g.newsOf(team.ControlBehind)); diff != "" {
 		t.Errorf("a Plan that asks for it (-want +got):\n%s", diff)
+	}
+	// In a VLAN it is somebody else, for a switch.
+	for _, tpid := range []uint16{frame.TypeVLAN, frame.TypeQinQ} {
+		in := uint16(7)
+		if tpid == frame.TypeQinQ {
+			in |= frame.ServiceTag
+		}
+		host.send(inVLAN(testFrame(peerMAC, stranger, 5), tpid, 7))
+		if diff := cmp.Diff(frame.StationOf(stranger, in), g.newsOf(team.ControlBehind).Station); diff != "" {
+			t.Errorf("in a VLAN (-want +got):\n%s", diff)
+		}
 	}
 }
 
@@ -330,9 +342,10 @@ func TestPanicLosesOneFrame(t *testing.T) {
 	g.apply(pl)
 	host, peer := g.teamPort(), g.peerPort(0)
 	// A member without a socket makes each second frame panic. Nobody is left who would set what its NIC takes in.
-	g.relay.filters.end()
-	g.relay.filters = newFilters()
-	close(g.relay.filters.done)
+	for _, b := range []**background{&g.relay.filters, &g.relay.groups} {
+		(*b).end()
+		*b = runInBackground(func() {})
+	}
 	m := g.relay.members[1].Swap(&member{done: make(chan struct{}), pace: pace{begin: 1 << 62}})
 	defer g.relay.members[1].Store(m)
 	const n = 6
@@ -344,7 +357,7 @@ func TestPanicLosesOneFrame(t *testing.T) {
 	}
 	labtest.Eventually(t, "panics", func() bool { return g.relay.panics.Load() == n/2 })
 	p := g.relay.LastPanic()
-	if p == nil || len(p.Frame) != 70 || !strings.Contains(p.Stack, "spread") {
+	if p == nil || len(p.Frame) != frame.VnetLen+60 || !strings.Contains(p.Stack, "spread") {
 		t.Errorf("kept %+v", p)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
 	"nicteam/internal/lab"
@@ -74,16 +73,11 @@ func (g *rig) join(id int) {
 	labtest.Must(g, g.host.Do(func() error { return g.relay.Join(id, g.links[id]) }))
 }
 
-// addLink makes the pair m<id>, p<id>, both ends up.
+// addLink makes the cable from m<id>, which filters, to p<id>.
 func (g *rig) addLink(id int) {
 	g.Helper()
 	name, peer := fmt.Sprintf("m%d", id), fmt.Sprintf("p%d", id)
-	v := &netlink.Veth{PeerName: peer, PeerNamespace: netlink.NsFd(g.peer.NetNS())}
-	v.LinkAttrs = netlink.NewLinkAttrs()
-	v.Name, v.HardwareAddr = name, memberMAC(id).HardwareAddr()
-	labtest.Must(g, g.host.Handle().LinkAdd(v))
-	labtest.Must(g, g.host.Up(name))
-	labtest.Must(g, g.peer.Up(peer))
+	labtest.Cable(g, g.host, name, g.peer, peer, lab.CableOptions{MACA: memberMAC(id).HardwareAddr(), EagerCarrier: true})
 	l, err := g.host.Handle().LinkByName(name)
 	labtest.Must(g, err)
 	link := team.Link{Name: name, Index: l.Attrs().Index, MAC: memberMAC(id)}
@@ -92,10 +86,6 @@ func (g *rig) addLink(id int) {
 	} else {
 		g.links[id] = link
 	}
-	labtest.Eventually(g, name+" has carrier", func() bool {
-		l, err := g.host.Handle().LinkByName(name)
-		return err == nil && l.Attrs().RawFlags&unix.IFF_LOWER_UP != 0
-	})
 }
 
 // plan is one with all joined members in use.
@@ -105,6 +95,7 @@ func (g *rig) plan(spread modes.Spread) *modes.Plan {
 		pl.Distributing = pl.Distributing.With(id)
 		pl.Collecting = pl.Collecting.With(id)
 		pl.Weights[id] = modes.MaxShare
+		pl.MACs[id] = memberMAC(id)
 		pl.Own = append(pl.Own, memberMAC(id))
 		pl.Filter[id] = []frame.MAC{adapterMAC}
 	}
@@ -115,6 +106,17 @@ func (g *rig) plan(spread modes.Spread) *modes.Plan {
 func (g *rig) apply(pl *modes.Plan) {
 	g.Helper()
 	labtest.Must(g, g.relay.Apply(pl))
+}
+
+// hearAll has members' NICs hand up every frame, for tests of what the relay does with those for others, or before
+// the filters have followed the Plan.
+func (g *rig) hearAll() {
+	g.Helper()
+	for _, l := range g.links {
+		dev, err := g.host.Handle().LinkByName(l.Name)
+		labtest.Must(g, err)
+		labtest.Must(g, g.host.Handle().SetPromiscOn(dev))
+	}
 }
 
 func (g *rig) counters() *team.Counters {

@@ -37,12 +37,11 @@ const (
 	ForOthers                 // a group, or who lives behind the adapter
 )
 
-// Accept decides whether member id, whose own address is own, takes in a frame of others for dst. guest
-// is whether dst lives behind the adapter though the Plan does not have it yet.
+// Accept decides whether member id takes in a frame of others for dst. guest is whether dst lives behind the adapter though the Plan does not have it yet.
 //
 // Where every member has its own address on the wire (PerMember) each address is taken in by one member only, so
 // that nothing is doubled by a switch that floods.
-func (u *Rule) Accept(id int, own, dst frame.MAC, guest bool) (Accepted, team.Drop) {
+func (u *Rule) Accept(id int, dst frame.MAC, guest bool) (Accepted, team.Drop) {
 	switch {
 	case !u.Collecting.Has(id):
 		return ForNobody, team.DropStandby
@@ -62,7 +61,7 @@ func (u *Rule) Accept(id int, own, dst frame.MAC, guest bool) (Accepted, team.Dr
 			return ForNobody, team.DropNotOurs
 		}
 		return ForOthers, 0
-	case dst == own, slices.Contains(u.Filter[id], dst):
+	case dst == u.MACs[id], slices.Contains(u.Filter[id], dst):
 		return ForUs, 0
 	case u.IsOwn(dst):
 		return ForNobody, team.DropNotOurs
@@ -74,20 +73,23 @@ func (u *Rule) Accept(id int, own, dst frame.MAC, guest bool) (Accepted, team.Dr
 
 // Astray reports whether a unicast frame for dst, which the member did not take in, shows a switch that does not know
 // where our addresses are. A member that stands by may well be sent what is for its own address.
-func (u *Rule) Astray(id int, own, dst frame.MAC) bool {
+func (u *Rule) Astray(id int, dst frame.MAC) bool {
 	if u.PerMember {
-		return dst != own && u.IsOwn(dst) && !u.isBehind(dst)
+		return dst != u.MACs[id] && u.IsOwn(dst) && !u.isBehind(dst)
 	}
 	return dst == u.Adapter && !u.Collecting.Has(id)
 }
 
 func (u *Rule) isBehind(m frame.MAC) bool { return has(u.Behind, m) }
 
-// isAgeing reports whether the control loop wants to hear that m, which lives behind the adapter, still sends.
-func (u *Rule) isAgeing(m frame.MAC) bool { return has(u.Ageing, m) }
+// isStation reports whether s is known to live behind the adapter.
+func (u *Rule) isStation(s frame.Station) bool { return has(u.Stations, s) }
+
+// isAgeing reports whether the control loop wants to hear that s, which lives behind the adapter, still sends.
+func (u *Rule) isAgeing(s frame.Station) bool { return has(u.Ageing, s) }
 
 // has reports whether m is in a sorted list, which is empty most of the time.
-func has(list []frame.MAC, m frame.MAC) bool {
+func has[T frame.MAC | frame.Station](list []T, m T) bool {
 	if len(list) == 0 {
 		return false
 	}

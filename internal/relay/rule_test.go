@@ -32,6 +32,9 @@ const (
 func perMember() *modes.Plan {
 	pl := &modes.Plan{Spread: modes.SpreadShortest, Adapter: adapterMAC, PerMember: true, Multicast: 1, Collecting: 7, Distributing: 7,
 		Own: []frame.MAC{adapterMAC, memberMAC(0), memberMAC(1), memberMAC(2), memberMAC(3), behindMAC}, Behind: []frame.MAC{behindMAC}, Promiscuous: true}
+	for id := range 3 {
+		pl.MACs[id] = memberMAC(id)
+	}
 	pl.Filter[0] = []frame.MAC{adapterMAC}
 	pl.Filter[1] = []frame.MAC{memberMAC(3)}
 	for range modes.SlotCount {
@@ -72,11 +75,11 @@ func TestEachAddressIsTakenInByOneMember(t *testing.T) {
 				if id == tt.by {
 					want = tt.whose
 				}
-				if got, _ := u.Accept(id, memberMAC(id), tt.dst, false); got != want {
+				if got, _ := u.Accept(id, tt.dst, false); got != want {
 					t.Errorf("member %d: %v, want %v", id, got, want)
 				}
 				astray := tt.astray && tt.dst != memberMAC(id)
-				if got := u.Astray(id, memberMAC(id), tt.dst); id != tt.by && got != astray {
+				if got := u.Astray(id, tt.dst); id != tt.by && got != astray {
 					t.Errorf("member %d: astray %v, want %v", id, got, astray)
 				}
 			}
@@ -119,8 +122,8 @@ func TestAcceptWithOneAddress(t *testing.T) {
 			}
 			u := NewRule(pl)
 			var got verdict
-			got.Whose, got.Drop = u.Accept(1, memberMAC(1), tt.dst, false)
-			got.Astray = got.Whose == ForNobody && u.Astray(1, memberMAC(1), tt.dst)
+			got.Whose, got.Drop = u.Accept(1, tt.dst, false)
+			got.Astray = got.Whose == ForNobody && u.Astray(1, tt.dst)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

@@ -18,7 +18,20 @@ func (r *Relay) Send(id int, b []byte) error {
 	if isMarker(b) {
 		return r.markers.add(r.clock.now(), m, b)
 	}
+	if s, ok := r.GuestIn(b); ok {
+		r.guests.note(r.clock.now(), s)
+	}
 	return r.sent(id, b, m.socket.Send(b))
+}
+
+// GuestIn returns the guest that a control frame is sent in the name of, if any: a switch that floods brings it back as it
+// does the guest's own.
+func (r *Relay) GuestIn(b []byte) (s frame.Station, ok bool) {
+	var h frame.Headers
+	if !frame.Parse(b, &h) || h.Src == 0 || h.Src.Multicast() || r.rule.Load().IsOwn(h.Src) {
+		return 0, false
+	}
+	return h.In(h.Src, b), true
 }
 
 // sent counts a control frame that was sent, or not: err says why.

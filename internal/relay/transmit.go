@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	slotLen = (tap.HeaderLen + tap.MaxFrame + 63) &^ 63
+	slotLen = (frame.VnetLen + tap.MaxFrame + 63) &^ 63
 
 	// batchBytes ends a batch of super-frames early: the first of them should leave while the last are
 	// still in the cache, and members should not fall idle while the adapter is read.
@@ -64,6 +64,7 @@ type fact struct {
 	bytes    uint32
 	rename   bool // transmit: it has the adapter's address and leaves with the member's
 	slow     bool // receive: it is for the control loop, but not before all that came before it is delivered
+	tunnel   bool // receive: it is a super-frame of a tunnel, to be given to the adapter in segments
 }
 
 type refusal struct{ frame, member uint8 }
@@ -215,13 +216,14 @@ func (t *transmitter) pick(u *Rule) {
 			continue
 		}
 		v.Unmarshal(b)
+		tunnel := v.GSOType&frame.GSOTunnel != 0 && v.Tunnelled(&h) && frame.FindInner(v, b[frame.VnetLen:], &h)
 		frames, bytes := frame.WireCount(v, &h, len(b)-frame.VnetLen)
-		if !nic.Prepare(b, &v, &h) {
+		if !tunnel && !nic.Prepare(b, &v, &h) {
 			t.r.noMember[team.DropMalformed].Add(uint64(frames))
 			continue
 		}
 		if h.Src != u.Adapter && !h.Src.Multicast() && h.Src != 0 {
-			t.behind(u, h.Src)
+			t.behind(u, h.In(h.Src, b[frame.VnetLen:]))
 		}
 		ours := u.PerMember && h.Src == u.Adapter
 		if ours && u.Distributing != 0 && neighbourhood(&h) && t.r.news.frame(-1, b) {
@@ -249,11 +251,11 @@ func (t *transmitter) pick(u *Rule) {
 	}
 }
 
-// behind has the control loop hear of who lives behind the adapter, where the Plan does not have m or forgets it soon.
-func (t *transmitter) behind(u *Rule, m frame.MAC) {
-	t.r.guests.note(t.now, m)
-	if !u.isBehind(m) || u.isAgeing(m) {
-		t.met.met(t.r.news, u, m)
+// behind has the control loop hear of who lives behind the adapter, where the Plan does not have s or forgets it soon.
+func (t *transmitter) behind(u *Rule, s frame.Station) {
+	t.r.guests.note(t.now, s)
+	if !u.isStation(s) || u.isAgeing(s) {
+		t.met.met(t.r.news, u, s)
 	}
 }
 
@@ -293,7 +295,7 @@ func (t *transmitter) put(u *Rule, i, id int, first bool) {
 	}
 	f := &t.facts[i]
 	if f.rename {
-		m.mac.Put(t.frame(i), sourceAt)
+		u.MACs[id].Put(t.frame(i), sourceAt)
 	}
 	index := m.socket.Queue(t.frame(i))
 	t.order[id][index] = uint8(i)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/internal/frame"
 	"nicteam/modes"
 )
 
@@ -160,6 +161,47 @@ func TestGuestsFirstWord(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestGuestMovesAway: a guest that speaks from another host is not called back by a failover, and others are announced as
+// before. When it is back it is announced again.
+func TestGuestMovesAway(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []modes.Kind{modes.ELB, modes.ActiveBackup} {
+		t.Run(mode.String(), func(t *testing.T) {
+			b := newBench(t, mode, 3, 2, Line{})
+			guest, stays := b.team.Guest("guest"), b.team.Guest("stays")
+			says := func() { guest.out(newPacket(frame.RARP(guest.MAC, 0))); b.pass(100 * time.Millisecond) }
+			stays.out(newPacket(frame.RARP(stays.MAC, 0)))
+			says()
+			other := b.NIC("other host")
+			_, port := b.sw.Plug(other.End, Line{})
+			failover := func(want bool) {
+				t.Helper()
+				for _, wire := range b.wires {
+					wire.Set(false)
+					b.pass(500 * time.Millisecond)
+					for _, s := range []*Stack{guest, stays} {
+						there := b.sw.table[s.MAC].port == port
+						if elsewhere := s == guest && want; there != elsewhere {
+							t.Errorf("%s: the switch has it at the other host: %v", s.Name, there)
+						}
+					}
+					wire.Set(true)
+					b.pass(4 * time.Second)
+				}
+			}
+			failover(false)
+			for range 3 {
+				b.pass(guestTime)
+				other.send(newPacket(frame.RARP(guest.MAC, 0)))
+			}
+			b.pass(100 * time.Millisecond)
+			failover(true)
+			says()
+			failover(false)
+		})
 	}
 }
 

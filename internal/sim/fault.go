@@ -17,7 +17,7 @@ func (n *NIC) Move(to *Switch) {
 	line := old.Line
 	n.End.wire = nil
 	to.w.Cable(n.End, port.End, line)
-	n.send(newPacket(frame.RARP(n.MAC)))
+	n.send(newPacket(frame.RARP(n.MAC, 0)))
 }
 
 // Break spoils what an end sends: a share of it, or all of it while the carrier stays.

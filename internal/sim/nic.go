@@ -19,6 +19,7 @@ type NIC struct {
 	Refuse bool   // says so when it is given a frame without a carrier; else the frame is lost
 
 	filter  []frame.MAC // that it takes in besides its own
+	groups  groupFilter
 	promisc bool
 	up      func(*Packet) // who gets what it takes in
 	watch   func()        // hears when the carrier has changed
@@ -37,7 +38,7 @@ func (n *NIC) taken(p *Packet) {
 	if n.up == nil {
 		return
 	}
-	if d := p.h.Dst; d == n.MAC || d.Multicast() || !n.OwnMAC && (n.promisc || slices.Contains(n.filter, d)) {
+	if d := p.h.Dst; d == n.MAC || d.Multicast() && n.groups.has(d) || !n.OwnMAC && (n.promisc || slices.Contains(n.filter, d)) {
 		n.up(p)
 	}
 }

@@ -27,9 +27,8 @@ func (t *Team) transmit(p *Packet) {
 		return
 	}
 	pl := t.plan
-	_, ageing := slices.BinarySearch(pl.Ageing, p.h.Src)
-	if p.h.Src != pl.Adapter && (ageing || !t.behind(p.h.Src)) && !t.met[p.h.Src] {
-		t.met[p.h.Src] = t.report(team.Control{Kind: team.ControlBehind, Member: -1, MAC: p.h.Src})
+	if p.h.Src != pl.Adapter {
+		t.guest(p)
 	}
 	if pl.PerMember && p.h.Src == pl.Adapter && pl.Distributing != 0 && neighbourhood(&p.h) {
 		if t.report(team.Control{Kind: team.ControlFrame, Member: -1, Frame: slices.Clone(p.b)}) {
@@ -92,7 +91,7 @@ func (t *Team) put(p *Packet, id int, first bool) {
 		return
 	}
 	if p.h.Src == pl.Adapter && pl.PerMember || !first && t.renamed(p.h.Src) {
-		p.address(0, m.nic.MAC)
+		p.address(0, pl.MACs[id])
 	}
 	if !m.nic.Up() && m.nic.Refuse {
 		t.suspect(m)
@@ -183,7 +182,7 @@ func (m *member) receive(p *Packet) {
 		m.slow(p)
 		return
 	}
-	if t.own(p.h.Src) {
+	if t.own(p.h.Src) && (!t.behind(p.h.Src) || !t.movedAway(p)) {
 		return
 	}
 	ours, others := t.accept(m, p.h.Dst)
@@ -192,7 +191,7 @@ func (m *member) receive(p *Packet) {
 	}
 	if !ours && !others {
 		if astray := p.h.Dst == pl.Adapter && !pl.Collecting.Has(m.id); astray && !pl.PerMember ||
-			pl.PerMember && p.h.Dst != m.nic.MAC && t.own(p.h.Dst) && !t.behind(p.h.Dst) {
+			pl.PerMember && p.h.Dst != pl.MACs[m.id] && t.own(p.h.Dst) && !t.behind(p.h.Dst) {
 			m.flooded++
 		}
 		return
@@ -222,7 +221,7 @@ func (t *Team) accept(m *member, dst frame.MAC) (ours, others bool) {
 		return false, pl.Multicast.Has(id)
 	case t.behind(dst):
 		return false, !pl.PerMember || pl.Pin(dst) == id
-	case dst == m.nic.MAC || slices.Contains(pl.Filter[id], dst):
+	case dst == pl.MACs[id] || slices.Contains(pl.Filter[id], dst):
 		return true, false
 	case t.own(dst):
 	default:
@@ -230,6 +229,32 @@ func (t *Team) accept(m *member, dst frame.MAC) (ours, others bool) {
 	}
 	return false, false
 }
+
+// guest notes who has sent from behind the adapter, and tells of one that the Plan does not have or asks for.
+func (t *Team) guest(p *Packet) {
+	s, pl := p.h.In(p.h.Src, p.b), t.plan
+	t.guests[s] = t.w.now
+	_, known := slices.BinarySearch(pl.Stations, s)
+	_, ageing := slices.BinarySearch(pl.Ageing, s)
+	if (ageing || !known) && !t.met[s] {
+		t.met[s] = t.report(team.Control{Kind: team.ControlBehind, Member: -1, Station: s})
+	}
+}
+
+// movedAway reports whether a guest's frame that has come in is not its own come back, and tells of the guest.
+func (t *Team) movedAway(p *Packet) bool {
+	s := p.h.In(p.h.Src, p.b)
+	if at, sent := t.guests[s]; sent && t.w.now-at < guestTime+t.w.jam {
+		return false
+	}
+	if _, known := slices.BinarySearch(t.plan.Stations, s); known && !t.met[s] {
+		t.met[s] = t.report(team.Control{Kind: team.ControlElsewhere, Member: -1, Station: s})
+	}
+	return true
+}
+
+// guestTime is how long what comes in from a guest is taken for its own come back.
+const guestTime = time.Second
 
 func (t *Team) own(m frame.MAC) bool {
 	_, ok := slices.BinarySearch(t.plan.Own, m)
@@ -239,7 +264,7 @@ func (t *Team) own(m frame.MAC) bool {
 // deliver gives a frame to the adapter. What a member has sent that has left since may wait in a full queue for longer
 // than its address is known to have been ours.
 func (t *Team) deliver(p *Packet) {
-	if t.own(p.h.Src) || p.from != nil && p.from.team == t && t.w.now >= t.left+t.w.jam {
+	if t.own(p.h.Src) && !t.behind(p.h.Src) || p.from != nil && p.from.team == t && t.w.now >= t.left+t.w.jam {
 		t.w.breach("%s: its own frame has come back into the adapter: %s", t.Name, describe(p))
 		return
 	}

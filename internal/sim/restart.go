@@ -20,6 +20,7 @@ func (t *Team) Restart(after time.Duration, remembers bool) {
 	t.w.After(after, func() {
 		t.w.Tell("%s: its process begins anew, remembers %v", t.Name, memory != nil)
 		t.newLoop(memory)
+		t.tellRxMode()
 		for i, n := range nics {
 			t.Add(n, weights[i])
 		}

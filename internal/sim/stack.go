@@ -49,7 +49,7 @@ func (w *World) Peer(name string, sw *Switch, l Line) *Stack {
 func (w *World) PeerOn(n *NIC) *Stack {
 	s := w.stack(n.Name, n.MAC)
 	s.out = func(p *Packet) { n.send(p) }
-	n.up = s.in
+	n.up, n.groups.all = s.in, true
 	return s
 }
 

@@ -38,9 +38,10 @@ type Team struct {
 	Plans   int // how many there were
 
 	deadline *timer
-	news     int           // on the way to the loop
-	newsLast time.Duration // when the last of them arrives
-	met      map[frame.MAC]bool
+	news     int                             // on the way to the loop
+	newsLast time.Duration                   // when the last of them arrives
+	met      map[frame.Station]bool          // told of since the Plan in force came
+	guests   map[frame.Station]time.Duration // when they last sent
 
 	tells     uint64 // announcements that were begun
 	moved     uint64 // frames, in both directions
@@ -97,7 +98,7 @@ func (w *World) Team(name string, c team.Config, mac frame.MAC) *Team {
 		mac = w.number(0x2)
 	}
 	c.Team = name
-	t := &Team{Name: name, w: w, config: c, plan: &modes.Plan{Next: -1}, met: map[frame.MAC]bool{}, steered: -time.Hour, forcedAt: -time.Hour, left: -time.Hour}
+	t := &Team{Name: name, w: w, config: c, plan: &modes.Plan{Next: -1}, met: map[frame.Station]bool{}, guests: map[frame.Station]time.Duration{}, steered: -time.Hour, forcedAt: -time.Hour, left: -time.Hour}
 	t.mac, t.salt = mac, w.rng.Uint64()
 	t.newLoop(nil)
 	t.picker.Seed = w.rng.Uint64()
@@ -106,6 +107,7 @@ func (w *World) Team(name string, c team.Config, mac frame.MAC) *Team {
 	t.measuring = newTimer(&w.clock, t.measure)
 	t.flooding = newTimer(&w.clock, t.watchFlooding)
 	t.Stack = t.stack(name, mac)
+	t.tellRxMode()
 	w.teams = append(w.teams, t)
 	return t
 }
@@ -118,7 +120,11 @@ func (t *Team) stack(name string, mac frame.MAC) *Stack {
 }
 
 // Guest adds a host behind the adapter, as a bridge on it has.
-func (t *Team) Guest(name string) *Stack { return t.stack(name, t.w.number(0x3)) }
+func (t *Team) Guest(name string) *Stack {
+	s := t.stack(name, t.w.number(0x3))
+	t.tellRxMode()
+	return s
+}
 
 // handle gives the loop an input and does what it wants.
 func (t *Team) handle(in team.Input) team.Output {
@@ -178,6 +184,7 @@ func (t *Team) apply(pl *modes.Plan) {
 		}
 		n.filter, n.promisc = pl.Filter[id], pl.Promiscuous
 	}
+	t.setGroups()
 }
 
 // refused tells the loop which NICs did not take the addresses that a Plan gives them.
@@ -221,6 +228,9 @@ func (t *Team) control(s modes.Send) {
 	t.steers(&p.h)
 	if isPDU(p) {
 		m.paced.note(t.w.now)
+	}
+	if !t.own(p.h.Src) || t.behind(p.h.Src) {
+		t.guests[p.h.In(p.h.Src, p.b)] = t.w.now
 	}
 	m.nic.send(p)
 }
@@ -269,7 +279,7 @@ func (t *Team) Add(n *NIC, weight float64) {
 	m := &member{t: t, id: id, nic: n, link: l, bound: 256 << 10, weight: weight, spoken: spoken{denied: never}}
 	t.members[id] = m
 	t.ids = append(t.ids, id)
-	n.filter, n.promisc = t.plan.Filter[id], t.plan.Promiscuous
+	n.filter, n.promisc, n.groups = t.plan.Filter[id], t.plan.Promiscuous, groupFilter{}
 	n.up, n.watch = m.receive, func() { m.read(carrierLate) }
 	t.handle(team.Joined{ID: id, Link: l, Weight: weight, Info: team.MemberInfo{Driver: "sim", MTU: 1500, OwnMAC: n.OwnMAC && !n.Hidden}})
 	m.read(pokeLate)

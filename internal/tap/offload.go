@@ -14,10 +14,15 @@ type Offloads uint
 const (
 	offloadTSO = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6
 	offloadUSO = unix.TUN_F_USO4 | unix.TUN_F_USO6 // Linux ≥ 6.2
+	// TUN_F_UDP_TUNNEL_GSO and TUN_F_UDP_TUNNEL_GSO_CSUM of linux/if_tun.h, Linux ≥ 6.17
+	offloadTunnel = 0x80 | 0x100
 )
 
 // TSO reports whether TCP super-frames are handed over whole.
 func (o Offloads) TSO() bool { return o&unix.TUN_F_TSO4 != 0 }
+
+// Tunnel reports whether the kernel takes super-frames of tunnels by UDP whole.
+func (o Offloads) Tunnel() bool { return o&offloadTunnel != 0 }
 
 // USO reports whether UDP super-frames are handed over whole.
 func (o Offloads) USO() bool { return o&unix.TUN_F_USO4 != 0 }
@@ -29,7 +34,7 @@ func (o Offloads) String() string {
 		name string
 	}{
 		{unix.TUN_F_CSUM, "checksum"}, {unix.TUN_F_TSO4, "tso4"}, {unix.TUN_F_TSO6, "tso6"},
-		{unix.TUN_F_USO4, "uso4"}, {unix.TUN_F_USO6, "uso6"},
+		{unix.TUN_F_USO4, "uso4"}, {unix.TUN_F_USO6, "uso6"}, {offloadTunnel, "tunnel"},
 	} {
 		if o&f.bit != 0 {
 			s = append(s, f.name)
@@ -41,9 +46,9 @@ func (o Offloads) String() string {
 	return strings.Join(s, " ")
 }
 
-// setOffloads asks for all, and for what kernels before 6.2 have when they refuse.
+// setOffloads asks for all, and for what older kernels have when they refuse.
 func (q *Queue) setOffloads() (Offloads, error) {
-	for _, set := range []int{offloadTSO | offloadUSO, offloadTSO} {
+	for _, set := range []int{offloadTSO | offloadUSO | offloadTunnel, offloadTSO | offloadUSO, offloadTSO} {
 		err := unix.IoctlSetInt(q.fd, unix.TUNSETOFFLOAD, set)
 		if err == nil {
 			return Offloads(set), nil

@@ -7,11 +7,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/frame"
 	"nicteam/internal/readable"
 )
-
-// HeaderLen is the length of the virtio-net header before each frame read or written.
-const HeaderLen = 10
 
 // MaxFrame is the longest frame that a super-frame can be: 64 KiB of IP, Ethernet header, two tags.
 const MaxFrame = 65535 + 14 + 8
@@ -49,7 +47,7 @@ func openQueue(name string, flags uint16) (q *Queue, err error) {
 	if req.Uint16()&unix.IFF_VNET_HDR == 0 {
 		return nil, fmt.Errorf("attach a queue with virtio header: %w", ErrBusy)
 	}
-	if err := unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, HeaderLen); err != nil {
+	if err := unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, frame.VnetLen); err != nil {
 		return nil, fmt.Errorf("set the virtio header's length: %w", err)
 	}
 	f, err := readable.File(fd, "/dev/net/tun")
@@ -72,12 +70,28 @@ func (q *Queue) Wake() error { return q.waiter.Wake() }
 // Rest takes Wake back. On an error Wait will go on to return false.
 func (q *Queue) Rest() error { return q.waiter.Rest() }
 
+// The device's header is longer than struct virtio_net_hdr and begins with it: see frame.VnetLen. The kernel reads what
+// follows that in super-frames of tunnels only.
+
 // Write hands the kernel one [virtio header][frame] as received. It neither blocks nor allocates, and
-// takes no lock. EIO says that the adapter is administratively down.
-func (q *Queue) Write(b []byte) (int, error) { return unix.Write(q.fd, b) }
+// takes no lock; it uses the header's room. EIO says that the adapter is administratively down.
+func (q *Queue) Write(b []byte) (int, error) {
+	copy(b[:frame.VnetLen-frame.VnetRoom], b[frame.VnetRoom:frame.VnetLen])
+	return unix.Write(q.fd, b)
+}
+
+// WriteTunnel is Write of the super-frame of a tunnel, whose header frame.Vnet.MarshalTunnel made. It is for Offloads
+// that have Tunnel.
+func (q *Queue) WriteTunnel(b []byte) (int, error) { return unix.Write(q.fd, b) }
 
 // Read reads one [virtio header][frame] without waiting: EAGAIN when there is none.
-func (q *Queue) Read(b []byte) (int, error) { return unix.Read(q.fd, b) }
+func (q *Queue) Read(b []byte) (int, error) {
+	n, err := unix.Read(q.fd, b)
+	if err == nil {
+		copy(b[frame.VnetRoom:frame.VnetLen], b[:frame.VnetLen-frame.VnetRoom])
+	}
+	return n, err
+}
 
 func (q *Queue) close() error {
 	if err := errors.Join(q.waiter.Close(), q.file.Close()); err != nil && !errors.Is(err, os.ErrClosed) {

@@ -80,6 +80,10 @@ func TestCreateMakesWhatIsAskedFor(t *testing.T) {
 	if !a.Offloads().TSO() || !strings.Contains(a.Offloads().String(), "checksum tso4 tso6") {
 		t.Errorf("offloads are %v", a.Offloads())
 	}
+	tunnels, named := a.Offloads().Tunnel(), strings.HasSuffix(a.Offloads().String(), " tunnel")
+	if want := !labtest.KernelBefore(t, 6, 17); tunnels != want || named != want {
+		t.Errorf("offloads are %v, want those of tunnels: %v", a.Offloads(), want)
+	}
 	if flags, err := unix.FcntlInt(uintptr(a.queues[0].fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
 		t.Errorf("descriptor flags %#x, %v: not close-on-exec", flags, err)
 	}
@@ -205,7 +209,7 @@ func TestOpenRefusesForeign(t *testing.T) {
 func TestQueueCarriesFrames(t *testing.T) {
 	a := create(t, Options{Name: "team0"})
 	q := a.Queues()[0]
-	out := append(make([]byte, HeaderLen), bytes.Repeat([]byte{2}, 60)...)
+	out := append(make([]byte, frame.VnetLen), bytes.Repeat([]byte{2}, 60)...)
 	if _, err := q.Write(out); !errors.Is(err, unix.EIO) {
 		t.Errorf("write to an adapter that is down: %v, want EIO", err)
 	}
@@ -222,17 +226,17 @@ func TestQueueCarriesFrames(t *testing.T) {
 		t.Fatal(err)
 	}
 	// With carrier the kernel's IPv6 sends router solicitations or reports by itself.
-	in, n := make([]byte, HeaderLen+MaxFrame), 0
+	in, n := make([]byte, frame.VnetLen+MaxFrame), 0
 	var err error
 	for n, err = q.Read(in); errors.Is(err, unix.EAGAIN); n, err = q.Read(in) {
 		if !q.Wait() {
 			t.Fatal("Wait ended by itself")
 		}
 	}
-	if err != nil || n < HeaderLen+14 {
+	if err != nil || n < frame.VnetLen+14 {
 		t.Fatalf("read %d bytes, %v", n, err)
 	}
-	if src := frame.MACAt(in[HeaderLen:], 6); src != a.MAC() {
+	if src := frame.MACAt(in[frame.VnetLen:], 6); src != a.MAC() {
 		t.Errorf("source of the read frame is %v, want %v", src, a.MAC())
 	}
 }

@@ -127,12 +127,17 @@ static __always_inline int move_out(struct __sk_buff *skb, struct control *c, st
 	if (h.src != pl->adapter && !multicast(h.src) && h.src != 0) {
 		__u64 now = bpf_ktime_get_ns();
 		struct address *a = address_of(pl, h.src);
+		__u64 station = station_of(&h, h.src);
+		struct station *known = 0;
 		if (a && view_of(pl, a)->kind == BEHIND) {
-			a->sent = now;
+			known = bpf_map_lookup_elem(&stations, &station);
 			behind = 1;
+		}
+		if (known) {
+			known->sent = now;
 		} else {
 			/* The relay has the control loop hear of it. */
-			note_guest(c, h.src, now);
+			note_guest(c, station, now);
 			relays = 1;
 		}
 	}

@@ -154,7 +154,12 @@ struct view {
 
 struct address {
 	struct view views[2];
-	__u64 sent; /* behind: when the adapter last sent from it */
+};
+
+/* What is noted of a station that the plan has. */
+struct station {
+	__u64 sent; /* when the adapter last sent from it */
+	__u64 told; /* when it was last told that it is heard from elsewhere */
 };
 
 enum { OWN = 1, BEHIND = 2 };
@@ -217,7 +222,22 @@ struct {
 	__type(value, struct address);
 } addresses SEC(".maps");
 
-/* When the adapter last sent from a MAC that the plan does not have. */
+/* By station: those of the plan. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct station);
+} stations SEC(".maps");
+
+/* Stations of the plan that are heard from elsewhere, for Go. It has a page, of which Go knows the size. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} elsewhere SEC(".maps");
+
+/* When the adapter last sent from a station that the plan does not have. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);

@@ -35,9 +35,34 @@ struct headers {
 	__u8 protocol;
 	__u8 type; /* first octet at l4 */
 	__u8 common; /* ends and ports are known */
+	__u16 vlan;  /* as frame.Station has it */
 	__u64 ends;  /* IPv4: source and destination */
 	__u32 ports;
 };
+
+#define SERVICE_TAG 0x1000
+#define VLAN_BITS 13
+
+/* The outer tag. */
+static __always_inline void take_tag(struct headers *h, __u16 tpid, __u16 tci)
+{
+	h->tci = tci;
+	h->vlan = tci & 0xfff;
+	if (h->vlan != 0 && tpid == TYPE_QINQ)
+		h->vlan |= SERVICE_TAG;
+}
+
+/* The outer tag where the kernel has it aside. */
+static __always_inline void take_aside(struct __sk_buff *skb, struct headers *h)
+{
+	if (!skb->vlan_present)
+		return;
+	take_tag(h, bpf_ntohs(skb->vlan_proto), skb->vlan_tci);
+	h->vlans = 1;
+}
+
+/* frame.StationOf */
+static __always_inline __u64 station_of(const struct headers *h, __u64 mac) { return mac << VLAN_BITS | h->vlan; }
 
 static __always_inline __u64 mac_at(const __u8 *b)
 {
@@ -196,10 +221,7 @@ static __always_inline int parse_common(struct __sk_buff *skb, struct headers *h
 	h->ends = bpf_be64_to_cpu(b[3]) << 16 | w4 >> 48;
 	h->ports = w4 >> 16;
 	h->common = 1;
-	if (skb->vlan_present) {
-		h->tci = skb->vlan_tci;
-		h->vlans = 1;
-	}
+	take_aside(skb, h);
 	return 1;
 }
 
@@ -236,10 +258,7 @@ static __always_inline int parse_common6(struct __sk_buff *skb, struct headers *
 	h->l3 = ETHER_LEN;
 	h->l4 = ETHER_LEN + 40;
 	h->type = bpf_be64_to_cpu(b[6]) >> 8;
-	if (skb->vlan_present) {
-		h->tci = skb->vlan_tci;
-		h->vlans = 1;
-	}
+	take_aside(skb, h);
 	return 1;
 }
 
@@ -259,10 +278,7 @@ __noinline int parse(struct __sk_buff *skb, struct headers *h)
 	h->dst = mac_at(b);
 	h->src = mac_at(b + 6);
 	h->ethertype = (__u16)b[12] << 8 | b[13];
-	if (skb->vlan_present) {
-		h->tci = skb->vlan_tci;
-		h->vlans = 1;
-	}
+	take_aside(skb, h);
 	__u32 off = ETHER_LEN;
 	for (int i = 0; i <= MAX_TAGS; i++) {
 		if (h->ethertype != TYPE_VLAN && h->ethertype != TYPE_QINQ)
@@ -270,7 +286,7 @@ __noinline int parse(struct __sk_buff *skb, struct headers *h)
 		if (h->vlans >= MAX_TAGS || bpf_skb_load_bytes(skb, off, b, TAG_LEN) < 0)
 			return 1;
 		if (h->vlans == 0)
-			h->tci = (__u16)b[0] << 8 | b[1];
+			take_tag(h, h->ethertype, (__u16)b[0] << 8 | b[1]);
 		h->vlans++;
 		h->ethertype = (__u16)b[2] << 8 | b[3];
 		off += TAG_LEN;

@@ -25,6 +25,10 @@ var (
 	peerAddr          = netip.MustParseAddr("10.9.0.2")
 )
 
+// unfiltered cables are what rates are measured on: the lab's filter is a program with each frame, where a real NIC has
+// a circuit. What LACP takes is measured on cables that filter.
+var unfiltered = lab.CableOptions{HardwareA: lab.Hardware{NoFilter: true}, HardwareB: &lab.Hardware{NoFilter: true}}
+
 // rig is two hosts: box, whose NICs are measured, and peer.
 type rig struct {
 	box, peer *lab.Host
@@ -76,7 +80,7 @@ func (b *bench) direct(name string, nics int) (*rig, error) {
 	}
 	for i := range nics {
 		nic := fmt.Sprintf("eth%d", i+1)
-		c, err := lab.NewCable(r.box, nic, r.peer, nic, lab.CableOptions{})
+		c, err := lab.NewCable(r.box, nic, r.peer, nic, unfiltered)
 		if err != nil {
 			return nil, errors.Join(err, r.Close())
 		}
@@ -121,7 +125,7 @@ func (r *rig) wire(name string, n network) error {
 	var ports []string
 	for i := range n.nics {
 		nic, port := fmt.Sprintf("eth%d", i+1), fmt.Sprintf("p%d", i+1)
-		line, err := lab.NewCable(r.box, nic, sw, port, lab.CableOptions{})
+		line, err := lab.NewCable(r.box, nic, sw, port, unfiltered)
 		if err != nil {
 			return err
 		}
@@ -133,7 +137,7 @@ func (r *rig) wire(name string, n network) error {
 			}
 		}
 	}
-	if _, err := lab.NewCable(sw, "uplink", r.peer, "eth1", lab.CableOptions{}); err != nil {
+	if _, err := lab.NewCable(sw, "uplink", r.peer, "eth1", unfiltered); err != nil {
 		return err
 	}
 	if n.crowd > 0 {
@@ -145,7 +149,7 @@ func (r *rig) wire(name string, n network) error {
 			return err
 		}
 		r.defers(h.Close)
-		if _, err := lab.NewCable(sw, fmt.Sprintf("c%d", i+1), h, "eth1", lab.CableOptions{}); err != nil {
+		if _, err := lab.NewCable(sw, fmt.Sprintf("c%d", i+1), h, "eth1", unfiltered); err != nil {
 			return err
 		}
 		if err := h.SetAddr("eth1", fmt.Sprintf("10.9.0.%d/24", 11+i), fmt.Sprintf("fd09::%x/64", 0x11+i)); err != nil {

@@ -17,7 +17,31 @@ const (
 // suites is the table.
 var suites = []suite{
 	{Package: "internal/tap", Timeout: 5 * time.Minute},
-	{Package: "internal/nic", Timeout: 5 * time.Minute},
+	{
+		Package: "internal/nic", Timeout: 5 * time.Minute,
+		Left: []left{{Why: noUSO, Below: "6.2", Tests: []string{"TestTunnelSuperFrameIsSent"}}},
+	},
+	{
+		Package: "internal/lab", Timeout: 5 * time.Minute,
+		Only: []string{
+			"TestNICsFilter", "TestNICsFilterAtOnce", "TestNICsFilterManyGroups", "TestNICFiltersInAnotherSlot", "TestHardware", "TestVLANsOfASwitch",
+			"TestFilteredFrameIsNoError", "TestPortsOfSwitchesHearAll", "TestCableRefusesWhatVethCannot",
+			"TestNICResets", "TestNICStaysInReset", "TestSpeedComesLater", "TestNICLosesFirstFrames", "TestCarrierIsLate",
+			"TestLateCarrierMissesABlink", "TestLateCarrierStartsAgain", "TestOffloads", "TestTagInsertion", "TestLinesCarryAndCut", "TestNICLooksReal", "TestNICFaults",
+		},
+		Left: []left{
+			{Why: noTCX, Below: "6.6", Tests: []string{"TestCableSwallows", "TestLAG", "TestLAGHold"}},
+			{Why: tooMuch, Tests: []string{"TestShape", "TestStreamFast", "TestSwitch"}},
+			{Why: tooSoon, Tests: []string{"TestStreamClean", "TestStreamSeesFaults", "TestStreamSeesCorruption", "TestStreamMeasuresGap", "TestWitness"}},
+			{Why: noSwitch, Tests: []string{"TestOVSPartner"}},
+			{Why: untried, Tests: []string{"TestUdevGivesAddresses"}},
+			{Why: anyKernel, Tests: []string{
+				"TestClippedGaps", "TestTally", "TestTallyAgainstSets", "TestGap", "TestOverlap", "TestTimetable", "TestIsolatedNamespaces", "TestHostSeparation",
+				"TestCloseEndsDaemons", "TestKillLeavesNothing", "TestClosedHostIsDead", "TestSnapshotSeesChanges", "TestDiff", "TestFetch", "TestTransferEnds", "TestLoadAndEcho",
+			}},
+		},
+		Quick: []string{"TestNICsFilter", "TestHardware"},
+	},
 	{
 		Package: "internal/host", Timeout: 12 * time.Minute,
 		Left: []left{
@@ -83,6 +107,7 @@ var suites = []suite{
 			{Why: untried, Tests: []string{
 				"TestHostIsAsBefore", "TestExplainNamesTheMember", "TestELBAdoptsADeadMembersAddress", "TestELBUsesEveryMember",
 				"TestNICLeavesNamespace", "TestRestoreWhileItDies", "TestFileSurvivesPulledCables", "TestNICUnplugged", "TestCountersTellTheTruth", "TestModeChangesLive",
+				"TestOffloadMatrix",
 			}},
 			{Why: noSwitch, Tests: []string{"TestLACPAgreesWithOVS", "TestLACPFaultsWithOVS", "TestLACPPartnerSeesNoRestart", "TestLACPTwoPartners"}},
 			{Why: anyKernel, Tests: []string{

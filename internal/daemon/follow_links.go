@@ -1,0 +1,106 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"nicteam/internal/host"
+	"nicteam/team"
+)
+
+// followLinks keeps the team in step with what becomes of the adapter's MTU and of members' MTU and MAC by other hands.
+// It looks after every link event, at the state and not at the event.
+//
+//	the adapter's MTU    members come along; where one cannot, the adapter's is put back and a warning says why
+//	a member's MTU       the control loop is told: one that is too small is not used while another can carry
+//	a member's MAC       the control loop is told: the Plan has the new one, peers hear of it
+func (s *session) followLinks(ctx context.Context) {
+	for changed := s.host.Changes(ctx); ; {
+		if err := s.follow(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("links not followed", "err", err)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done(): // the channel is never closed
+			return
+		}
+	}
+}
+
+func (s *session) follow(ctx context.Context) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	a, err := s.host.Facts(s.adapter.Index())
+	if errors.Is(err, host.ErrNoNIC) {
+		return nil // without an adapter there is nothing to follow
+	}
+	if err != nil {
+		return err
+	}
+	if a.MTU != s.mtu {
+		if err := s.followMTU(ctx, a); err != nil {
+			return err
+		}
+	}
+	return s.observe(ctx)
+}
+
+// mtuKey is the warning that the adapter does not have the MTU that somebody gave it, or has no IPv6 by it. It stands
+// until the next change.
+const mtuKey = "adapter mtu"
+
+// followMTU takes the members along to the MTU that somebody gave the adapter, or puts the adapter's back.
+func (s *session) followMTU(ctx context.Context, a host.LinkFacts) error {
+	if err := s.setMTU(ctx, a.MTU); err != nil {
+		err = errors.Join(err, s.host.SetMTU(s.adapter.Index(), s.mtu, nil))
+		why := fmt.Sprintf("the MTU of %s was set to %d and is put back to %d: %v", a.Name, a.MTU, s.mtu, err)
+		s.team.Record("mtu-refused", "", why)
+		return s.team.Warn(ctx, mtuKey, why)
+	}
+	if a.MTU < leastIPv6 {
+		text := fmt.Sprintf("the MTU of %s was set to %d, and below %d there is no IPv6", a.Name, a.MTU, leastIPv6)
+		return s.team.Warn(ctx, mtuKey, text)
+	}
+	return nil
+}
+
+// setMTU gives adapter and members an MTU, all or none of them. The control loop knows of each member as it comes: one
+// that is too small yet is not used once another can carry. The caller holds changing.
+func (s *session) setMTU(ctx context.Context, mtu int) error {
+	was := s.mtu
+	s.mtu = mtu
+	if err := s.host.SetMTU(s.adapter.Index(), mtu, func() { _ = s.observe(ctx) }); err != nil {
+		s.mtu = was
+		return errors.Join(err, s.observe(ctx))
+	}
+	return errors.Join(s.observe(ctx), s.team.Warn(ctx, mtuKey, ""))
+}
+
+// leastIPv6 is the smallest MTU of a link with IPv6 (RFC 8200, section 5).
+const leastIPv6 = 1280
+
+// beginFollowing has the control loop know the adapter's MTU, now that the members have it.
+func (s *session) beginFollowing(ctx context.Context, mtu int) error {
+	s.mtu = mtu
+	return s.observe(ctx)
+}
+
+// observe tells the control loop what the kernel says of the links, where it believes otherwise.
+func (s *session) observe(ctx context.Context) error {
+	o := team.Observed{MTU: s.mtu}
+	for _, m := range s.team.Members() {
+		n, err := s.host.Facts(m.Index)
+		if err != nil {
+			continue // gone: its link watch tells
+		}
+		if n.MAC.String() != m.MAC || n.MTU != m.MTU {
+			o.NICs = append(o.NICs, team.ObservedNIC{Link: team.Link{Name: m.Name, Index: m.Index, MAC: n.MAC}, MTU: n.MTU})
+		}
+	}
+	if len(o.NICs) == 0 && s.told == s.mtu {
+		return nil
+	}
+	s.told = s.mtu
+	return s.team.Observe(ctx, o)
+}

@@ -1,0 +1,45 @@
+package daemon
+
+import (
+	"context"
+	"reflect"
+	"time"
+
+	"nicteam/modes"
+)
+
+const (
+	// rxModeEvery is how often the adapter's multicast list and flags are read, besides after each event: no kernel tells of
+	// all that changes them, and those before 6.14 of little.
+	rxModeEvery = 100 * time.Millisecond
+	// rxModeGap is the least time between two readings, however often groups are joined and left …
+	rxModeGap = 10 * time.Millisecond
+	// … and so much more a group, of which thousands must not cost a processor.
+	rxModeGroupGap = 50 * time.Microsecond
+)
+
+// followRxMode tells the team what the adapter's stack wants to receive, until ctx ends.
+func (s *session) followRxMode(ctx context.Context) {
+	changed := s.host.RxModeChanges(ctx)
+	var told modes.RxMode
+	for {
+		rx, err := s.host.RxMode(s.adapter.Index())
+		switch {
+		case err != nil:
+			s.log.Debug("adapter's multicast list not read", "err", err) // it may be gone: others tell of that
+		case !reflect.DeepEqual(rx, told) && s.team.SetRxMode(ctx, rx) == nil:
+			told = rx
+		}
+		select {
+		case <-time.After(rxModeGap + time.Duration(len(rx.Groups))*rxModeGroupGap):
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-changed:
+		case <-time.After(rxModeEvery):
+		case <-ctx.Done():
+			return
+		}
+	}
+}

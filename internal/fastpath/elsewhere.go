@@ -1,0 +1,53 @@
+package fastpath
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/cilium/ebpf/ringbuf"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/relay"
+)
+
+// elsewhere hears from the programs of stations that are heard from elsewhere, and has the relay tell of them. It has a
+// goroutine, which sleeps where no guest moves.
+type elsewhere struct {
+	reader *ringbuf.Reader
+	done   chan struct{}
+}
+
+func hearElsewhere(r *relay.Relay, k *kernel) (*elsewhere, error) {
+	reader, err := ringbuf.NewReader(k.Elsewhere)
+	if err != nil {
+		return nil, fmt.Errorf("hear of guests that move: %w", err)
+	}
+	e := &elsewhere{reader: reader, done: make(chan struct{})}
+	go e.run(r)
+	return e, nil
+}
+
+func (e *elsewhere) run(r *relay.Relay) {
+	defer close(e.done)
+	var record ringbuf.Record
+	var seen relay.Sightings
+	for e.reader.ReadInto(&record) == nil {
+		if len(record.RawSample) < 8 {
+			continue
+		}
+		s := frame.Station(binary.NativeEndian.Uint64(record.RawSample))
+		if seen.New(clockNow(), s) {
+			r.Elsewhere(s)
+		}
+	}
+}
+
+// close ends that; nil is fine.
+func (e *elsewhere) close() error {
+	if e == nil {
+		return nil
+	}
+	err := e.reader.Close()
+	<-e.done
+	return err
+}

@@ -1,0 +1,89 @@
+package fastpath
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/relay"
+)
+
+// stations are those that a Plan has behind the adapter, with what programs note of them: when the adapter last sent from each.
+type stations struct {
+	of  *ebpf.Map
+	has []frame.Station // sorted
+}
+
+// tellEvery is how often programs tell of a station that is heard from elsewhere.
+const tellEvery = time.Second
+
+// add has programs know the stations of a Plan, sorted, before it comes into force. Of one that is new nobody is told while
+// what was sent from it before may still come back.
+func (s *stations) add(all []frame.Station) error {
+	v := programStation{Told: uint64(clockNow() - int64(tellEvery) + int64(relay.ElsewhereAfter))}
+	return s.each(all, s.has, func(x frame.Station) error { return s.of.Update(uint64(x), v, ebpf.UpdateNoExist) })
+}
+
+// trim has programs know no others.
+func (s *stations) trim(all []frame.Station) error {
+	err := s.each(s.has, all, func(x frame.Station) error { return s.of.Delete(uint64(x)) })
+	s.has = all
+	return err
+}
+
+// each calls f for those of a list that are not in another, both sorted. That an entry is as it is to be is no error.
+func (s *stations) each(of, not []frame.Station, f func(frame.Station) error) error {
+	for _, x := range of {
+		for len(not) > 0 && not[0] < x {
+			not = not[1:]
+		}
+		if len(not) > 0 && not[0] == x {
+			continue
+		}
+		if err := f(x); err != nil && !errors.Is(err, ebpf.ErrKeyExist) && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("note station %v: %w", x, err)
+		}
+	}
+	return nil
+}
+
+// sent is when the adapter last sent from x, in ns of CLOCK_MONOTONIC; 0 never.
+func (s *stations) sent(x frame.Station) uint64 {
+	var v programStation
+	if s.of.Lookup(uint64(x), &v) != nil {
+		return 0
+	}
+	return v.Sent
+}
+
+// sentLately reports whether that is too recent for the station to be elsewhere.
+func (s *stations) sentLately(x frame.Station) bool {
+	at := s.sent(x)
+	return at != 0 && clockNow()-int64(at) < int64(relay.ElsewhereAfter)
+}
+
+// lately are the moments when the adapter last sent from stations, as far as a frame may still come back.
+func (s *stations) lately() map[frame.Station]int64 {
+	now, all := clockNow(), map[frame.Station]int64{}
+	for _, x := range slices.Clone(s.has) {
+		if at := int64(s.sent(x)); at != 0 && now-at < int64(relay.GuestTime) {
+			all[x] = at
+		}
+	}
+	return all
+}
+
+// noteSent has programs know that a frame is sent in the name of a station, which is not by them. What cannot be noted is
+// taken for the station's own word from elsewhere when it comes back, and the station speaks again.
+func (k *kernel) noteSent(x frame.Station) {
+	now := uint64(clockNow())
+	if k.Stations.Update(uint64(x), programStation{Sent: now}, ebpf.UpdateExist) != nil {
+		_ = k.Guests.Put(uint64(x), now)
+		atomic.StoreUint64(&k.control.GuestsUntil, now+uint64(relay.GuestTime))
+	}
+}

@@ -1,0 +1,130 @@
+package frame
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// In every version the kernel reports a group that it joins as is done here, but for the number of the IPv4 packet.
+func TestReportsAreTheKernels(t *testing.T) {
+	if testing.Short() || os.Getuid() != 0 {
+		t.Skip("needs root for a network namespace of its own: run make test as root")
+	}
+	// The thread stays locked, so it and its namespace end with the test's goroutine.
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Fatalf("unshare network namespace: %v", err)
+	}
+	_, out := wire(t)
+	l, err := netlink.LinkByName("seg0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mac := MACFrom(l.Attrs().HardwareAddr)
+	own4, own6 := netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("fe80::9")
+	list, err := netlink.AddrList(l, netlink.FAMILY_V6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range list { // reports come from one that is no link-local address of the kernel's own
+		if err := netlink.AddrDel(l, &a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, s := range []string{"10.9.0.1/24", "fe80::9/64"} {
+		a, err := netlink.ParseAddr(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.IP.To4() == nil {
+			a.Flags = unix.IFA_F_NODAD
+		}
+		if err := netlink.AddrAdd(l, a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name, setting string
+		group         string
+		want          func(groups []netip.Addr) [][]byte
+	}{
+		{"IGMPv3", "ipv4/conf/seg0/force_igmp_version", "239.1.2.3", func(g []netip.Addr) [][]byte { return IGMPReports(mac, own4, 3, g) }},
+		{"IGMPv2", "ipv4/conf/seg0/force_igmp_version", "239.129.2.4", func(g []netip.Addr) [][]byte { return IGMPReports(mac, own4, 2, g) }},
+		{"IGMPv1", "ipv4/conf/seg0/force_igmp_version", "239.1.2.5", func(g []netip.Addr) [][]byte { return IGMPReports(mac, own4, 1, g) }},
+		{"MLDv2", "ipv6/conf/seg0/force_mld_version", "ff05::1:2", func(g []netip.Addr) [][]byte { return MLDReports(mac, own6, 2, g) }},
+		{"MLDv1", "ipv6/conf/seg0/force_mld_version", "ff05::1:3", func(g []netip.Addr) [][]byte { return MLDReports(mac, own6, 1, g) }},
+	} {
+		// The thread's namespace is not that of a goroutine of its own.
+		if err := os.WriteFile("/proc/sys/net/"+c.setting, []byte(c.name[len(c.name)-1:]), 0); err != nil {
+			t.Fatal(err)
+		}
+		g := netip.MustParseAddr(c.group)
+		want := c.want([]netip.Addr{g})
+		if len(want) != 1 {
+			t.Fatalf("%s: %d reports of one group", c.name, len(want))
+		}
+		join(t, g, l.Attrs().Index)
+		got := receive(t, out, want[0][:12])
+		for !slices.Equal(group(got), g.AsSlice()) { // another was joined at about that time
+			got = receive(t, out, want[0][:12])
+		}
+		if diff := cmp.Diff(unnumbered(got), unnumbered(want[0])); diff != "" {
+			t.Errorf("%s: -kernel +ours\n%s", c.name, diff)
+		}
+	}
+}
+
+// join joins a group on a link until the test ends.
+func join(t *testing.T, g netip.Addr, index int) {
+	t.Helper()
+	family := unix.AF_INET
+	if g.Is6() {
+		family = unix.AF_INET6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if g.Is6() {
+		err = unix.SetsockoptIPv6Mreq(fd, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, &unix.IPv6Mreq{Multiaddr: g.As16(), Interface: uint32(index)})
+	} else {
+		err = unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, &unix.IPMreqn{Multiaddr: g.As4(), Ifindex: int32(index)})
+	}
+	if err != nil {
+		t.Fatalf("join %v: %v", g, err)
+	}
+}
+
+// group is the last group that a report names.
+func group(b []byte) []byte {
+	var h Headers
+	Parse(b, &h)
+	if h.EtherType == TypeIPv4 {
+		end := h.L3 + int(binary.BigEndian.Uint16(b[h.L3+2:]))
+		return b[end-4 : end]
+	}
+	return b[len(b)-16:]
+}
+
+// unnumbered is a frame without the number of its IPv4 packet, and without the sum over that and without padding.
+func unnumbered(b []byte) string {
+	b = slices.Clone(b)
+	var h Headers
+	Parse(b, &h)
+	if h.EtherType == TypeIPv4 {
+		copy(b[h.L3+4:], []byte{0, 0})
+		copy(b[h.L3+10:], []byte{0, 0})
+		b = b[:h.L3+int(binary.BigEndian.Uint16(b[h.L3+2:]))]
+	}
+	return hex.EncodeToString(b)
+}

@@ -1,0 +1,100 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/frame"
+	"nicteam/modes"
+)
+
+const (
+	iflaAllMulti = 0x3d   // IFLA_ALLMULTI, since Linux 6.0
+	skipStats    = 1 << 3 // RTEXT_FILTER_SKIP_STATS
+)
+
+// RxMode reads what the adapter's stack wants to receive: what the kernel would program into a NIC.
+func (h *Host) RxMode(adapter int) (rx modes.RxMode, err error) {
+	l, err := h.rawLink(adapter)
+	if err != nil {
+		return rx, fmt.Errorf("read flags of the adapter: %w", err)
+	}
+	b, err := os.ReadFile("/proc/thread-self/net/dev_mcast")
+	if err != nil {
+		return rx, fmt.Errorf("read multicast lists: %w", err)
+	}
+	flags := binary.NativeEndian.Uint32(l.head[8:])
+	rx.Promiscuous = l.get32(unix.IFLA_PROMISCUITY) > 0 || flags&unix.IFF_PROMISC != 0
+	rx.AllMulti = l.get32(iflaAllMulti) > 0 || flags&unix.IFF_ALLMULTI != 0
+	rx.Groups = parseMulticastList(b, adapter)
+	// Where no VLAN was ever made there is no such file.
+	if b, err := os.ReadFile("/proc/thread-self/net/vlan/config"); err == nil {
+		rx.VLANs = parseVLANs(b, string(bytes.TrimRight(l.get(unix.IFLA_IFNAME), "\x00")))
+	}
+	return rx, nil
+}
+
+// RxModeChanges signals whatever may have changed what the adapter's stack wants to receive, until ctx ends. Kernels before
+// 6.14 do not tell of groups that are joined and left, none tells of those that a socket or a link on the adapter
+// asks for: who has to know looks from time to time.
+func (h *Host) RxModeChanges(ctx context.Context) <-chan struct{} {
+	return changes(ctx, []uint{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_MCADDR, unix.RTNLGRP_IPV6_MCADDR}, readEvents)
+}
+
+// rawLink reads a link with the attributes that package netlink leaves out.
+func (h *Host) rawLink(index int) (object, error) {
+	ask := object{head: make([]byte, linkHead)}
+	binary.NativeEndian.PutUint32(ask.head[4:], uint32(index))
+	ask.set32(unix.IFLA_EXT_MASK, skipStats)
+	bodies, err := h.rt.request(unix.RTM_GETLINK, 0, ask).Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
+	if err != nil {
+		return object{}, err
+	}
+	if len(bodies) != 1 {
+		return object{}, errObject
+	}
+	return parseObject(bodies[0], linkHead)
+}
+
+// parseMulticastList reads a link's list from /proc/net/dev_mcast, sorted. A line is: index, name, references of all
+// and of those that stand for good, address.
+func parseMulticastList(b []byte, index int) (groups []frame.MAC) {
+	want := []byte(strconv.Itoa(index))
+	for line := range bytes.Lines(b) {
+		f := bytes.Fields(line)
+		if len(f) != 5 || !bytes.Equal(f[0], want) {
+			continue
+		}
+		var mac [6]byte
+		if len(f[4]) != 2*len(mac) {
+			continue
+		}
+		if _, err := hex.Decode(mac[:], f[4]); err != nil {
+			continue
+		}
+		if m := frame.MACAt(mac[:], 0); m.Multicast() {
+			groups = append(groups, m)
+		}
+	}
+	slices.Sort(groups)
+	return slices.Compact(groups)
+}
+
+// parseVLANs reports whether /proc/net/vlan/config has a VLAN on a link. After two lines of heading a line is: VLAN device,
+// id and link, between bars.
+func parseVLANs(b []byte, link string) bool {
+	for line := range bytes.Lines(b) {
+		if f := bytes.Split(line, []byte("|")); len(f) == 3 && string(bytes.TrimSpace(f[2])) == link {
+			return true
+		}
+	}
+	return false
+}
