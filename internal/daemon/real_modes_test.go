@@ -40,6 +40,7 @@ func TestModesCarryTraffic(t *testing.T) {
 				witness, err := lab.StartWitness()
 				labtest.Must(t, err)
 				t.Cleanup(func() { labtest.Check(t, witness.Close()) })
+				room, lost := w.noRoom(), map[bool]uint64{} // lost by whether it is out
 				var running []*lab.Running
 				for _, s := range []struct {
 					from, to *lab.Host
@@ -56,16 +57,21 @@ func TestModesCarryTraffic(t *testing.T) {
 					if strings.HasSuffix(name, "out") {
 						copies = tt.copies
 					}
-					if got.Lost != 0 || got.Refused != 0 || got.Corrupt != 0 || got.Duplicated != (copies-1)*got.Sent || tt.order && got.Reordered != 0 {
+					lost[strings.HasSuffix(name, "out")] += got.Lost
+					if got.Refused != 0 || got.Corrupt != 0 || got.Duplicated != (copies-1)*got.Received || tt.order && got.Reordered != 0 {
 						t.Errorf("%s: %v; want %d of each", name, got, copies)
 					}
+				}
+				room = w.noRoom().less(room)
+				if lost[true] > room.adapter+room.nics || lost[false] > room.ports+room.sockets {
+					t.Errorf("lost %d out and %d in; there was no room for %+v", lost[true], lost[false], room)
 				}
 				s := w.status()
 				if s.State != "up" || s.RX.Frames < 2000 || s.TX.Frames < 2000*tt.copies {
 					t.Errorf("state %s, %d frames in, %d out", s.State, s.RX.Frames, s.TX.Frames)
 				}
 				for _, m := range s.Members {
-					if m.RX.Drops+m.TX.Drops+m.RX.Errors+m.TX.Errors != 0 {
+					if m.RX.Drops-m.DropReasons["socket"]+m.TX.Drops+m.RX.Errors+m.TX.Errors != 0 {
 						t.Errorf("%s: %+v", m.Name, m)
 					}
 					if tt.mode != "active-backup" && m.TX.Frames == 0 {
