@@ -306,6 +306,7 @@ func (e *elb) replan() {
 		pl.Distributing = staying
 		pl.Collecting = usable
 		pl.receiveGroupsBy(e.active, &e.st)
+		pl.watchEachOther(&e.st, e.active, successor(&e.st, e.active))
 		pl.Single = e.active
 		pl.Gain, pl.Skew = e.st.Settings.Gain, e.st.Settings.Skew
 		pl.Moves, pl.Turn = e.moves, e.turn
@@ -335,6 +336,15 @@ func (pl *Plan) take(st *State, m frame.MAC, id int) {
 	if mem := find(st, id); mem != nil && !mem.OwnMAC && mem.MAC != m && !slices.Contains(pl.Filter[id], m) {
 		pl.Filter[id] = append(pl.Filter[id], m)
 	}
+}
+
+// watchEachOther has two members take in what is for the other. One of any two is where most hosts send to sooner or later.
+func (pl *Plan) watchEachOther(st *State, a, b int) {
+	m, n := find(st, a), find(st, b)
+	if m == nil || n == nil || m.OwnMAC || n.OwnMAC || m.MAC == n.MAC {
+		return
+	}
+	pl.Watched[a], pl.Watched[b] = n.MAC, m.MAC
 }
 
 // rates fills in what links say they carry.

@@ -101,6 +101,10 @@ type Plan struct {
 	// Filter is, a member, the unicast addresses its NIC must take in besides its own.
 	Filter [MaxMembers][]frame.MAC
 
+	// Watched is, a member, the address of another one whose frames its NIC takes in as well, 0 none. They are not for it:
+	// by them a switch that floods is found out, which NICs' filters hide.
+	Watched [MaxMembers]frame.MAC
+
 	// GroupMembers are the members whose NICs take in Groups: those of Multicast, and those that may take their place,
 	// because a failover must not wait until a NIC's filter is set.
 	GroupMembers MemberSet

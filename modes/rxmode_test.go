@@ -128,3 +128,38 @@ func TestGroupsAreThereBefore(t *testing.T) {
 		}
 	})
 }
+
+// Two members of elb watch each other's address; none watches what it has itself, or cannot take in.
+func TestWatchedAddresses(t *testing.T) {
+	tests := []struct {
+		name   string
+		kind   Kind
+		change func(*State)
+		want   map[int]int // member: whose address
+	}{
+		{name: "the active one and the next", kind: ELB, want: map[int]int{0: 1, 1: 0}},
+		{name: "the next is dead", kind: ELB, change: func(st *State) { st.Members[1].Usable = false }, want: map[int]int{0: 2, 2: 0}},
+		{name: "one is left", kind: ELB, change: func(st *State) { st.Members[1].Usable, st.Members[2].Usable = false, false }},
+		{name: "one takes in its own only", kind: ELB, change: func(st *State) { st.Members[1].OwnMAC = true }},
+		{name: "members stand by with the adapter's address anyway", kind: ActiveBackup},
+		{name: "a switch that knows the team", kind: XOR},
+	}
+	for _, tt := range tests {
+		t.Run(tt.kind.String()+": "+tt.name, func(t *testing.T) {
+			st := state(tt.kind, 3)
+			if tt.change != nil {
+				tt.change(&st)
+			}
+			pl := start(st).Plan()
+			for id := range st.Members {
+				want := frame.MAC(0)
+				if other, ok := tt.want[id]; ok {
+					want = st.Members[other].MAC
+				}
+				if pl.Watched[id] != want {
+					t.Errorf("member %d watches %v, want %v", id, pl.Watched[id], want)
+				}
+			}
+		})
+	}
+}

@@ -2,9 +2,11 @@ package relay
 
 import (
 	"errors"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/frame"
 	"nicteam/internal/nic"
 	"nicteam/team"
 )
@@ -56,7 +58,7 @@ func (r *Relay) setFilters() {
 		r.admit(m.socket, u, m.id)
 	}
 	for m := range r.joined {
-		r.settled(m.id, m.socket.TrimFilter(u.Filter[m.id]))
+		r.settled(m.id, m.socket.TrimFilter(u.filterOf(m.id)))
 		r.settled(m.id, m.socket.SetPromiscuous(u.Promiscuous))
 		r.settled(m.id, m.ear.settle())
 	}
@@ -64,12 +66,20 @@ func (r *Relay) setFilters() {
 
 // admit has the NIC of member id take in what the rule wants of it.
 func (r *Relay) admit(s *nic.Socket, u *Rule, id int) {
-	if err := s.AddFilter(u.Filter[id]); err != nil && !gone(err) {
+	if err := s.AddFilter(u.filterOf(id)); err != nil && !gone(err) {
 		r.news.tell(team.Control{Kind: team.ControlRefused, Member: id, Err: err})
 	}
 	if u.Promiscuous {
 		r.settled(id, s.SetPromiscuous(true))
 	}
+}
+
+// filterOf are the unicast addresses besides its own that member id's NIC is to take in.
+func (u *Rule) filterOf(id int) []frame.MAC {
+	if u.Watched[id] == 0 {
+		return u.Filter[id]
+	}
+	return append(slices.Clone(u.Filter[id]), u.Watched[id])
 }
 
 // settled logs what nothing can be done about.

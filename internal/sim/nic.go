@@ -20,6 +20,7 @@ type NIC struct {
 
 	filter  []frame.MAC // that it takes in besides its own
 	groups  groupFilter
+	watched frame.MAC // the same
 	promisc bool
 	up      func(*Packet) // who gets what it takes in
 	watch   func()        // hears when the carrier has changed
@@ -38,7 +39,7 @@ func (n *NIC) taken(p *Packet) {
 	if n.up == nil {
 		return
 	}
-	if d := p.h.Dst; d == n.MAC || d.Multicast() && n.groups.has(d) || !n.OwnMAC && (n.promisc || slices.Contains(n.filter, d)) {
+	if d := p.h.Dst; d == n.MAC || d.Multicast() && n.groups.has(d) || !n.OwnMAC && (n.promisc || d == n.watched || slices.Contains(n.filter, d)) {
 		n.up(p)
 	}
 }

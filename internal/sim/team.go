@@ -182,7 +182,7 @@ func (t *Team) apply(pl *modes.Plan) {
 		if old.Collecting.Has(id) && !pl.Collecting.Has(id) {
 			t.members[id].closed = t.w.now
 		}
-		n.filter, n.promisc = pl.Filter[id], pl.Promiscuous
+		n.filter, n.watched, n.promisc = pl.Filter[id], pl.Watched[id], pl.Promiscuous
 	}
 	t.setGroups()
 }
@@ -279,7 +279,7 @@ func (t *Team) Add(n *NIC, weight float64) {
 	m := &member{t: t, id: id, nic: n, link: l, bound: 256 << 10, weight: weight, spoken: spoken{denied: never}}
 	t.members[id] = m
 	t.ids = append(t.ids, id)
-	n.filter, n.promisc, n.groups = t.plan.Filter[id], t.plan.Promiscuous, groupFilter{}
+	n.filter, n.watched, n.promisc, n.groups = t.plan.Filter[id], t.plan.Watched[id], t.plan.Promiscuous, groupFilter{}
 	n.up, n.watch = m.receive, func() { m.read(carrierLate) }
 	t.handle(team.Joined{ID: id, Link: l, Weight: weight, Info: team.MemberInfo{Driver: "sim", MTU: 1500, OwnMAC: n.OwnMAC && !n.Hidden}})
 	m.read(pokeLate)
