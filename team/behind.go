@@ -17,8 +17,8 @@ const (
 	behindAge = 300 * time.Second
 	// behindGap is the least time between two Plans that only learn MACs.
 	behindGap = 10 * time.Millisecond
-	// behindMoves is how often in behindHold a station is forgotten because it was heard elsewhere. One that speaks from
-	// both sides, as a forger has it, costs no more Plans than that.
+	// behindMoves is how often in behindHold a station is forgotten because it was heard elsewhere. One that speaks
+	// from both sides, as a forger has it, costs no more Plans than that.
 	behindMoves = 6
 	behindHold  = time.Minute
 )
@@ -28,10 +28,10 @@ const (
 //
 // The data path reports a station that the adapter sends from only where the Plan does not have it, or asks for it. The
 // table is therefore kept in two generations. When the young one has lasted half the age, it becomes the old one, of
-// which the Plan asks who still sends: those are young again with their next frame. What was the old one leaves
-// the Plan. One that is heard from elsewhere, and not from here meanwhile, has moved there, and leaves the Plan at once:
-// nothing of it is to be claimed from its new place. One that is still here must not, for it would be reached by another
-// member for a moment.
+// which the Plan asks who still sends: those are young again with their next frame. What was the old one leaves the
+// Plan. One that is heard from elsewhere, and not from here meanwhile, has moved there, and leaves the Plan at once:
+// nothing of it is to be claimed from its new place. One that is still here must not, for it would be reached by
+// another member for a moment.
 type behind struct {
 	young, old map[frame.Station]bool
 	away       map[frame.Station]moves // that were heard elsewhere, for behindHold

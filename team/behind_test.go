@@ -100,8 +100,8 @@ func twoMembers(t *testing.T) *rig {
 	return r
 }
 
-// A guest that was heard elsewhere is not claimed back by a failover, in the VLAN that it was heard in, and is announced
-// again once it has sent from here again.
+// A guest that was heard elsewhere is not claimed back by a failover, in the VLAN that it was heard in, and is
+// announced again once it has sent from here again.
 func TestGuestThatMovedIsNotClaimed(t *testing.T) {
 	const vm = frame.MAC(0x0200_0000_1000)
 	plain, in5, in7 := frame.StationOf(vm, 0), frame.StationOf(vm, 5), frame.StationOf(vm, 7)

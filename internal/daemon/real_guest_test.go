@@ -98,9 +98,9 @@ func speaks(s frame.Station) []byte {
 	return b
 }
 
-// TestGuestMoves has a guest behind the adapter move to another host, where it is heard at once and from where no failover
-// calls it back, and return, whereupon it is at home here at once. Others stay, one of them in a VLAN: they are announced,
-// in that VLAN.
+// TestGuestMoves has a guest behind the adapter move to another host, where it is heard at once and from where no
+// failover calls it back, and return, whereupon it is at home here at once. Others stay, one of them in a VLAN: they
+// are announced, in that VLAN.
 func TestGuestMoves(t *testing.T) {
 	bothPaths(t, func(t *testing.T, path string) {
 		for _, mode := range []string{"active-backup", "elb"} {
@@ -110,7 +110,8 @@ func TestGuestMoves(t *testing.T) {
 				w.create(nics(2), "--mode", mode)
 				heard := w.teachings()
 				inside, far := w.raw(w.box, teamName), w.raw(w.peer, "eth0")
-				guest, stays, tagged := frame.StationOf(0x0200_0000_0a01, 0), frame.StationOf(0x0200_0000_0a02, 0), frame.StationOf(0x0200_0000_0a03, 7)
+				guest, stays := frame.StationOf(0x0200_0000_0a01, 0), frame.StationOf(0x0200_0000_0a02, 0)
+				tagged := frame.StationOf(0x0200_0000_0a03, 7)
 				all := []frame.Station{guest, stays, tagged}
 
 				// failover takes the active member's cable away until done, and returns who was announced.
@@ -127,7 +128,8 @@ func TestGuestMoves(t *testing.T) {
 					})
 					return heard.of(all...)
 				}
-				// here has stations speak. The team knows them a moment later, and announces them in each failover after that.
+				// here has stations speak. The team knows them a moment later, and announces them in each failover
+				// after that.
 				here := func(when string, speak ...frame.Station) {
 					t.Helper()
 					for _, s := range speak {
@@ -180,8 +182,8 @@ func TestGuestMoves(t *testing.T) {
 	})
 }
 
-// TestVirtualRouter has VRRP's virtual MAC go to another router and come back, as keepalived's use_vmac does it: both have a
-// macvlan with it, and the master has the virtual address and says so.
+// TestVirtualRouter has VRRP's virtual MAC go to another router and come back, as keepalived's use_vmac does it: both
+// have a macvlan with it, and the master has the virtual address and says so.
 func TestVirtualRouter(t *testing.T) {
 	bothPaths(t, func(t *testing.T, path string) {
 		for _, mode := range []string{"active-backup", "elb"} {
@@ -194,8 +196,10 @@ func TestVirtualRouter(t *testing.T) {
 				vip := netip.MustParsePrefix(address).Addr()
 				for on, h := range map[string]*lab.Host{teamName: w.box, "eth0": w.peer} {
 					labtest.Must(t, h.Sysctl("ipv4/conf/all/arp_ignore", "1"))
-					labtest.Must(t, h.Sysctl("ipv4/conf/all/arp_announce", "2")) // or it says that the virtual address is at its own MAC
-					must(t, h, "ip", "link", "add", "vrrp7", "link", on, "address", vmac.String(), "type", "macvlan", "mode", "private")
+					// Or it says that the virtual address is at its own MAC.
+					labtest.Must(t, h.Sysctl("ipv4/conf/all/arp_announce", "2"))
+					must(t, h, "ip", "link", "add", "vrrp7", "link", on, "address", vmac.String(),
+						"type", "macvlan", "mode", "private")
 					labtest.Must(t, h.Sysctl("ipv6/conf/vrrp7/disable_ipv6", "1")) // one that stands by says nothing
 					must(t, h, "ip", "link", "set", "vrrp7", "up")
 				}
@@ -204,7 +208,9 @@ func TestVirtualRouter(t *testing.T) {
 					t.Helper()
 					active := w.status().Active
 					labtest.Must(t, w.wires[active].Cut())
-					w.await("another active member", func(s *team.Status) bool { return s.Active != "" && s.Active != active })
+					w.await("another active member", func(s *team.Status) bool {
+						return s.Active != "" && s.Active != active
+					})
 					labtest.Must(t, w.wires[active].Mend())
 					w.await(active+" usable", func(s *team.Status) bool {
 						st := memberOf(t, s, active).State
@@ -213,10 +219,14 @@ func TestVirtualRouter(t *testing.T) {
 				}
 				inside, far := w.raw(w.box, teamName), w.raw(w.peer, "vrrp7")
 				advert := frame.GratuitousARP(vmac, vip, 0)
+				its := func(b []byte) bool { return frame.MACAt(b, 6) == vmac }
 				for range 2 {
 					must(t, w.box, "ip", "addr", "add", address, "dev", "vrrp7")
 					w.raw(w.box, "vrrp7").send(advert)
-					labtest.Eventually(t, "the virtual MAC is here", func() bool { p := w.portOf(vmac); return p == "p1" || p == "p2" })
+					labtest.Eventually(t, "the virtual MAC is here", func() bool {
+						p := w.portOf(vmac)
+						return p == "p1" || p == "p2"
+					})
 					reaches(t, client.Host, vip)
 					failover()
 					reaches(t, client.Host, vip)
@@ -227,7 +237,7 @@ func TestVirtualRouter(t *testing.T) {
 					}
 					labtest.Eventually(t, "box hears the other router", func() bool {
 						far.send(advert)
-						return len(inside.collect(1, labtest.Patience/100, func(b []byte) bool { return frame.MACAt(b, 6) == vmac })) > 0
+						return len(inside.collect(1, labtest.Patience/100, its)) > 0
 					})
 					labtest.Eventually(t, "the virtual MAC is there", func() bool { return w.portOf(vmac) == "uplink" })
 					failover()

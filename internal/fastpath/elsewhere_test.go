@@ -52,7 +52,8 @@ func (g *rig) elsewhereSoFar() (all []frame.Station) {
 	}
 }
 
-// A guest that is heard from another host is told of, whether programs move the frame or the relay does, and in its VLAN.
+// A guest that is heard from another host is told of, whether programs move the frame or the relay does, and in its
+// VLAN.
 func TestGuestThatMovedIsToldOf(t *testing.T) {
 	for name, c := range map[string]struct {
 		frame []byte
@@ -82,8 +83,8 @@ func TestGuestThatMovedIsToldOf(t *testing.T) {
 	}
 }
 
-// Whoever the adapter sends from is here: nobody is told of, by whichever of the two it sends and whichever of the two hears
-// a forger, and nothing of it comes in.
+// Whoever the adapter sends from is here: nobody is told of, by whichever of the two it sends and whichever of the two
+// hears a forger, and nothing of it comes in.
 func TestForgerOfASendingGuest(t *testing.T) {
 	for name, c := range map[string]struct{ own, forged []byte }{
 		"programs and programs": {says(frame.TypeRARP), says(frame.TypeRARP)},

@@ -13,7 +13,8 @@ import (
 	"nicteam/internal/relay"
 )
 
-// stations are those that a Plan has behind the adapter, with what programs note of them: when the adapter last sent from each.
+// stations are those that a Plan has behind the adapter, with what programs note of them: when the adapter last sent
+// from each.
 type stations struct {
 	of  *ebpf.Map
 	has []frame.Station // sorted
@@ -22,8 +23,8 @@ type stations struct {
 // tellEvery is how often programs tell of a station that is heard from elsewhere.
 const tellEvery = time.Second
 
-// add has programs know the stations of a Plan, sorted, before it comes into force. Of one that is new nobody is told while
-// what was sent from it before may still come back.
+// add has programs know the stations of a Plan, sorted, before it comes into force. Of one that is new nobody is told
+// while what was sent from it before may still come back.
 func (s *stations) add(all []frame.Station) error {
 	v := programStation{Told: uint64(clockNow() - int64(tellEvery) + int64(relay.ElsewhereAfter))}
 	return s.each(all, s.has, func(x frame.Station) error { return s.of.Update(uint64(x), v, ebpf.UpdateNoExist) })
@@ -83,8 +84,8 @@ func (s *stations) lately() map[frame.Station]int64 {
 	return all
 }
 
-// noteSent has programs know that a frame is sent in the name of a station, which is not by them. What cannot be noted is
-// taken for the station's own word from elsewhere when it comes back, and the station speaks again.
+// noteSent has programs know that a frame is sent in the name of a station, which is not by them. What cannot be noted
+// is taken for the station's own word from elsewhere when it comes back, and the station speaks again.
 func (k *kernel) noteSent(x frame.Station) {
 	now := uint64(clockNow())
 	if k.Stations.Update(uint64(x), programStation{Sent: now}, ebpf.UpdateExist) != nil {

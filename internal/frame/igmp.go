@@ -12,8 +12,8 @@ const (
 	MaxMLDGroups  = (1280 - 40 - 8 - 8) / 20
 )
 
-// IGMPReports returns the reports by which a host joins groups in the version of IGMP that it uses: of 1 and 2 (RFC 1112,
-// RFC 2236) one a group, else those of IGMPReport, as many as it takes.
+// IGMPReports returns the reports by which a host joins groups in the version of IGMP that it uses: of 1 and 2 (RFC
+// 1112, RFC 2236) one a group, else those of IGMPReport, as many as it takes.
 func IGMPReports(mac MAC, src netip.Addr, version int, groups []netip.Addr) (frames [][]byte) {
 	kind := map[int]uint8{1: igmpReport1, 2: igmpReport2}[version]
 	if kind == 0 {

@@ -53,22 +53,23 @@ func TestReportsAreTheKernels(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		name, setting string
-		group         string
-		want          func(groups []netip.Addr) [][]byte
+		name, setting, group string
+		report               func(mac MAC, src netip.Addr, version int, groups []netip.Addr) [][]byte
+		src                  netip.Addr
 	}{
-		{"IGMPv3", "ipv4/conf/seg0/force_igmp_version", "239.1.2.3", func(g []netip.Addr) [][]byte { return IGMPReports(mac, own4, 3, g) }},
-		{"IGMPv2", "ipv4/conf/seg0/force_igmp_version", "239.129.2.4", func(g []netip.Addr) [][]byte { return IGMPReports(mac, own4, 2, g) }},
-		{"IGMPv1", "ipv4/conf/seg0/force_igmp_version", "239.1.2.5", func(g []netip.Addr) [][]byte { return IGMPReports(mac, own4, 1, g) }},
-		{"MLDv2", "ipv6/conf/seg0/force_mld_version", "ff05::1:2", func(g []netip.Addr) [][]byte { return MLDReports(mac, own6, 2, g) }},
-		{"MLDv1", "ipv6/conf/seg0/force_mld_version", "ff05::1:3", func(g []netip.Addr) [][]byte { return MLDReports(mac, own6, 1, g) }},
+		{"IGMPv3", "ipv4/conf/seg0/force_igmp_version", "239.1.2.3", IGMPReports, own4},
+		{"IGMPv2", "ipv4/conf/seg0/force_igmp_version", "239.129.2.4", IGMPReports, own4},
+		{"IGMPv1", "ipv4/conf/seg0/force_igmp_version", "239.1.2.5", IGMPReports, own4},
+		{"MLDv2", "ipv6/conf/seg0/force_mld_version", "ff05::1:2", MLDReports, own6},
+		{"MLDv1", "ipv6/conf/seg0/force_mld_version", "ff05::1:3", MLDReports, own6},
 	} {
 		// The thread's namespace is not that of a goroutine of its own.
-		if err := os.WriteFile("/proc/sys/net/"+c.setting, []byte(c.name[len(c.name)-1:]), 0); err != nil {
+		version := c.name[len(c.name)-1:]
+		if err := os.WriteFile("/proc/sys/net/"+c.setting, []byte(version), 0); err != nil {
 			t.Fatal(err)
 		}
 		g := netip.MustParseAddr(c.group)
-		want := c.want([]netip.Addr{g})
+		want := c.report(mac, c.src, int(version[0]-'0'), []netip.Addr{g})
 		if len(want) != 1 {
 			t.Fatalf("%s: %d reports of one group", c.name, len(want))
 		}
@@ -96,9 +97,11 @@ func join(t *testing.T, g netip.Addr, index int) {
 	}
 	t.Cleanup(func() { unix.Close(fd) })
 	if g.Is6() {
-		err = unix.SetsockoptIPv6Mreq(fd, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, &unix.IPv6Mreq{Multiaddr: g.As16(), Interface: uint32(index)})
+		to := unix.IPv6Mreq{Multiaddr: g.As16(), Interface: uint32(index)}
+		err = unix.SetsockoptIPv6Mreq(fd, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, &to)
 	} else {
-		err = unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, &unix.IPMreqn{Multiaddr: g.As4(), Ifindex: int32(index)})
+		to := unix.IPMreqn{Multiaddr: g.As4(), Ifindex: int32(index)}
+		err = unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, &to)
 	}
 	if err != nil {
 		t.Fatalf("join %v: %v", g, err)

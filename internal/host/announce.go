@@ -134,8 +134,8 @@ func readListening() listening {
 	return l
 }
 
-// parseIGMP reads /proc/net/igmp: a line a link with the version, then an indented line a group, whose address is printed as
-// the word that it is in memory. A link's name of ten characters and more has the colon after it.
+// parseIGMP reads /proc/net/igmp: a line a link with the version, then an indented line a group, whose address is
+// printed as the word that it is in memory. A link's name of ten characters and more has the colon after it.
 func (l *listening) parseIGMP(b []byte) {
 	nic := ""
 	for s := bufio.NewScanner(bytes.NewReader(b)); s.Scan(); {
@@ -180,8 +180,8 @@ func (l *listening) parseIGMP6(b []byte) {
 	}
 }
 
-// mldVersion is the version of MLD that the host's settings force on a link, 0 none: those for all links first, as the kernel
-// has it (mld_force_mld_version in net/ipv6/mcast.c). Which version a querier speaks the kernel tells nobody.
+// mldVersion is the version of MLD that the host's settings force on a link, 0 none: those for all links first, as the
+// kernel has it (mld_force_mld_version in net/ipv6/mcast.c). Which version a querier speaks the kernel tells nobody.
 func mldVersion(nic string) int {
 	for _, of := range []string{"all", nic} {
 		v, _ := readSysctl(of, "ipv6/force_mld_version")

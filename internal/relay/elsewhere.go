@@ -40,17 +40,18 @@ func (l *Sightings) New(now int64, s frame.Station) bool {
 // elsewhereTakes are more than all that may wait in the adapter's queue takes.
 const elsewhereTakes = 128
 
-// confirmAfter is how long whoever is here has to say so. After a standstill of the machine frames that came back are as
-// old as that took, and whoever goes on sending does so in a moment.
+// confirmAfter is how long whoever is here has to say so. After a standstill of the machine frames that came back are
+// as old as that took, and whoever goes on sending does so in a moment.
 const confirmAfter = 50 * time.Millisecond
 
-// Elsewhere takes in that a frame has come from s, a station of the Plan in force, and the adapter has not sent from it for
-// ElsewhereAfter. Whoever the adapter sends from in the next moment is here.
+// Elsewhere takes in that a frame has come from s, a station of the Plan in force, and the adapter has not sent from it
+// for ElsewhereAfter. Whoever the adapter sends from in the next moment is here.
 func (r *Relay) Elsewhere(s frame.Station) {
 	time.AfterFunc(confirmAfter, func() { r.confirm(s) })
 }
 
-// confirm tells that a station is elsewhere unless it is here. The transmitter first takes what the adapter has sent meanwhile.
+// confirm tells that a station is elsewhere unless it is here. The transmitter first takes what the adapter has sent
+// meanwhile.
 func (r *Relay) confirm(s frame.Station) {
 	t := r.tx
 	_, _ = t.errands.post(func() { // a relay that is about to be closed tells nobody
@@ -67,8 +68,8 @@ func (r *Relay) confirm(s frame.Station) {
 	}, t.queue.Wake)
 }
 
-// AlsoSent says who else knows whom the adapter has sent from, f: whether it has from a station within ElsewhereAfter. It is
-// called by the transmitter's goroutine and must not wait; nil: nobody does.
+// AlsoSent says who else knows whom the adapter has sent from, f: whether it has from a station within ElsewhereAfter.
+// It is called by the transmitter's goroutine and must not wait; nil: nobody does.
 func (r *Relay) AlsoSent(f func(frame.Station) bool) {
 	if f == nil {
 		r.also.Store(nil)

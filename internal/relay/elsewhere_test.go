@@ -110,7 +110,11 @@ func TestGuestIsToldOfElsewhere(t *testing.T) {
 	}
 	want := []frame.Station{frame.StationOf(behindMAC, 0)}
 	var got []frame.Station
-	labtest.Eventually(t, "news of the guest", func() bool { got = append(got, g.toldElsewhere()...); return len(got) > 0 })
+	told := func() bool {
+		got = append(got, g.toldElsewhere()...)
+		return len(got) > 0
+	}
+	labtest.Eventually(t, "news of the guest", told)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -120,7 +124,7 @@ func TestGuestIsToldOfElsewhere(t *testing.T) {
 	peer.send(inVLAN(testFrame(frame.Broadcast, behindMAC, 1), frame.TypeVLAN, 7))
 	want = []frame.Station{frame.StationOf(behindMAC, 7)}
 	got = nil
-	labtest.Eventually(t, "news of the guest in a VLAN", func() bool { got = append(got, g.toldElsewhere()...); return len(got) > 0 })
+	labtest.Eventually(t, "news of the guest in a VLAN", told)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -8,14 +8,16 @@ import (
 )
 
 const (
-	// GuestTime is how long after the adapter has sent from a station what comes in from it is taken for that come back.
+	// GuestTime is how long after the adapter has sent from a station what comes in from it is taken for that come
+	// back.
 	GuestTime = time.Second
 	// ElsewhereAfter is how long after that what comes in from it is a sign that it has moved. No switch holds a
 	// frame for so long, but the relay may: what comes between the two is not taken in all the same.
 	ElsewhereAfter = 400 * time.Millisecond
 	// guestUnit is the shift that makes ns the unit in which that is measured, 34 ms.
 	guestUnit = 25
-	// guestAhead is so many units that one may have been noted in after somebody has read the clock: it may stand still.
+	// guestAhead is so many units that one may have been noted in after somebody has read the clock: it may stand
+	// still.
 	guestAhead = 128
 	guestWays  = 4
 	guestSets  = 2048 // more than the control loop remembers have room
@@ -55,8 +57,8 @@ func (g *guests) note(now int64, s frame.Station) {
 	}
 }
 
-// place returns where a station stands in its set, and what stands there: its own, or the place of nobody, or of the one that
-// was noted longest ago.
+// place returns where a station stands in its set, and what stands there: its own, or the place of nobody, or of the
+// one that was noted longest ago.
 func place(set *[guestWays]atomic.Uint64, key uint64, moment uint16) (way int, was uint64) {
 	oldest := -1
 	for i := range set {

@@ -12,7 +12,8 @@ type strangers struct {
 	n        int
 }
 
-// met tells of s, whose address is unicast, once a rule, and of so many a rule only: the control loop answers with a new Plan.
+// met tells of s, whose address is unicast, once a rule, and of so many a rule only: the control loop answers with a
+// new Plan.
 func (l *strangers) met(n *news, u *Rule, s frame.Station) {
 	if l.under != u {
 		l.under, l.n = u, 0
