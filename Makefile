@@ -18,7 +18,7 @@ BENCHFLAGS  ?=
 KERNELFLAGS ?=
 ROUNDS      ?= 5
 # Tests that judge more with -soak.
-SOAK        ?= FailoverGap|NICUnplugged|ELBAdoptsADeadMembersAddress|ELBSwitchesLive
+SOAK        ?= FailoverGap|GroupsGap|RouterForTenLifetimes|NICUnplugged|ELBAdoptsADeadMembersAddress|ELBSwitchesLive
 SEEDS       ?= 1000
 START       ?= 0
 

@@ -35,7 +35,9 @@ func (t *Team) rxMode() modes.RxMode {
 // setGroups has NICs take in what the Plan in force at that time wants of groups, in a moment.
 func (t *Team) setGroups() {
 	life := t.life
-	t.w.After(t.w.between(0, groupsLate), func() {
+	// Not by the world's random numbers: with or without this a seed is the same story.
+	late := time.Duration(uint64(t.w.now)*0x9e3779b97f4a7c15>>32) % groupsLate
+	t.w.After(late, func() {
 		if t.life != life {
 			return
 		}
