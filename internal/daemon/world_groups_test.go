@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -118,7 +119,8 @@ func (l *groupListener) send() error {
 	if err != nil {
 		return err
 	}
-	to := &net.UDPAddr{IP: net.ParseIP(group), Port: 5353, Zone: "eth0"}
+	// Package net keeps the indexes of names for all namespaces in one.
+	to := &net.UDPAddr{IP: net.ParseIP(group), Port: 5353, Zone: strconv.Itoa(eth0.Index)}
 	if network == "udp6" {
 		c, err := net.DialUDP(network, nil, to)
 		if err != nil {
