@@ -163,21 +163,14 @@ func TestManyGroups(t *testing.T) {
 		before := w.multicastLists()
 		w.create(nics(2), "--mode", "active-backup")
 		tr := w.traffic(lab.Stream{Rate: 2000})
-		var fd int
-		labtest.Must(t, w.box.Do(func() (err error) {
-			fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-			return err
-		}))
-		defer unix.Close(fd)
-		index := link(t, w.box, teamName).Index
-		membership := func(op, n int) {
+		fd, index := packetSocket(t, w.box), link(t, w.box, teamName).Index
+		set := func(op, n int) {
 			t.Helper()
-			mreq := unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_MULTICAST, Alen: 6, Address: [8]byte{1, 0, 0x5e, 1, byte(n >> 8), byte(n)}}
-			labtest.Must(t, unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, op, &mreq))
+			labtest.Must(t, membership(fd, index, op, n))
 		}
 		const many = 4000
 		for n := range many {
-			membership(unix.PACKET_ADD_MEMBERSHIP, n)
+			set(unix.PACKET_ADD_MEMBERSHIP, n)
 		}
 		allmulti := func(nic string, want bool) {
 			t.Helper()
@@ -189,18 +182,18 @@ func TestManyGroups(t *testing.T) {
 			allmulti(nic, true)
 		}
 		for range 2 * many {
-			membership(unix.PACKET_DROP_MEMBERSHIP, many-1)
-			membership(unix.PACKET_ADD_MEMBERSHIP, many-1)
+			set(unix.PACKET_DROP_MEMBERSHIP, many-1)
+			set(unix.PACKET_ADD_MEMBERSHIP, many-1)
 		}
 		for n := range many {
-			membership(unix.PACKET_DROP_MEMBERSHIP, n)
+			set(unix.PACKET_DROP_MEMBERSHIP, n)
 		}
 		for _, nic := range nics(2) {
 			allmulti(nic, false)
 		}
 		for range 2 * many {
-			membership(unix.PACKET_ADD_MEMBERSHIP, 1)
-			membership(unix.PACKET_DROP_MEMBERSHIP, 1)
+			set(unix.PACKET_ADD_MEMBERSHIP, 1)
+			set(unix.PACKET_DROP_MEMBERSHIP, 1)
 		}
 		tr.flows(500)
 		if out, in := tr.stop(); !out.Clean() || !in.Clean() {
@@ -212,4 +205,63 @@ func TestManyGroups(t *testing.T) {
 		w.nicteam("delete", teamName)
 		labtest.Eventually(t, "multicast lists as before", func() bool { return w.multicastLists() == before })
 	})
+}
+
+// TestNICGoneWhileItsListIsWritten takes out the NIC that receives groups while hundreds are joined: the others take over,
+// with all groups, and the NIC gets them when it is back.
+func TestNICGoneWhileItsListIsWritten(t *testing.T) {
+	pathsInPairs(t, func(t *testing.T, path string) {
+		w := newWorld(t, worldOptions{NICs: 3}.on(path))
+		w.create(nics(3))
+		tr := w.traffic(lab.Stream{Rate: 2000})
+		const many = 200
+		fd := packetSocket(t, w.box)
+		joined := make(chan error, 1)
+		index := link(t, w.box, teamName).Index
+		gone := w.status().Active
+		go func() {
+			var err error
+			for n := 0; n < many && err == nil; n++ {
+				err = membership(fd, index, unix.PACKET_ADD_MEMBERSHIP, n)
+			}
+			joined <- err
+		}()
+		labtest.Must(t, w.wires[gone].A.Unplug())
+		labtest.Must(t, <-joined)
+		w.awaitMember(gone, "absent")
+		tr.flows(500)
+		complete := func(nic string) bool { return strings.Count(w.multicastLists(), nic+" 1 0 01005e01") == many }
+		labtest.Eventually(t, "all groups by another NIC", func() bool { return complete(w.status().Active) })
+		labtest.Must(t, w.wires[gone].A.Replug())
+		w.awaitMember(gone, "up")
+		tr.flows(500)
+		for _, nic := range nics(3) {
+			if nic != gone {
+				labtest.Must(t, w.wires[nic].Cut())
+				w.awaitMember(nic, "down")
+			}
+		}
+		labtest.Eventually(t, "all groups by the NIC that is back", func() bool { return complete(gone) })
+		tr.flows(500)
+		if s := w.status(); len(s.Warnings) > 0 {
+			t.Errorf("warnings %q", s.Warnings)
+		}
+	})
+}
+
+// packetSocket opens a socket that receives nothing.
+func packetSocket(t *testing.T, h *lab.Host) (fd int) {
+	t.Helper()
+	labtest.Must(t, h.Do(func() (err error) {
+		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+		return err
+	}))
+	t.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
+// membership joins or leaves the nth group of a test.
+func membership(fd, index, op, n int) error {
+	mreq := unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_MULTICAST, Alen: 6, Address: [8]byte{1, 0, 0x5e, 1, byte(n >> 8), byte(n)}}
+	return unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, op, &mreq)
 }
