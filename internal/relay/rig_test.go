@@ -106,6 +106,10 @@ func (g *rig) plan(spread modes.Spread) *modes.Plan {
 func (g *rig) apply(pl *modes.Plan) {
 	g.Helper()
 	labtest.Must(g, g.relay.Apply(pl))
+	// The NICs' filters follow in a moment, and what comes before that they drop.
+	for m := range g.relay.joined {
+		_ = m.socket.AddFilter(g.relay.rule.Load().filterOf(m.id)) // a NIC that refuses is told of by the relay
+	}
 }
 
 // hearAll has members' NICs hand up every frame, for tests of what the relay does with those for others, or before
