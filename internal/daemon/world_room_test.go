@@ -23,8 +23,8 @@ func (w *world) noRoom() (r room) {
 	w.t.Helper()
 	r.adapter = txDropped(w.box, teamName)
 	for _, wire := range w.wires {
-		r.nics += txDropped(w.box, wire.A.Name)
-		r.ports += txDropped(w.sw.Host, wire.B.Name)
+		r.nics += txDropped(wire.A.Host(), wire.A.Name)
+		r.ports += txDropped(wire.B.Host(), wire.B.Name)
 	}
 	s := team.Status{}
 	if got := w.try("status", teamName, "--json"); got.Code == 0 && json.Unmarshal([]byte(got.Out), &s) == nil {

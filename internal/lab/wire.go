@@ -131,6 +131,9 @@ func (n *NIC) loadFilter() (err error) {
 	return nil
 }
 
+// Host is where the NIC is plugged in: a host, or what a switch is made of.
+func (n *NIC) Host() *Host { return n.node.base() }
+
 // SwallowTx loses what the host transmits on the NIC, without a sign.
 func (n *NIC) SwallowTx(on bool) { n.swallowTx.Store(on) }
 
