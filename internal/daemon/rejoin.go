@@ -54,5 +54,5 @@ func (s *session) readmit(ctx context.Context, name string, n host.NIC) error {
 		n = now // with another MTU, maybe
 	}
 	l := team.Link{Name: name, Index: n.Index, MAC: n.MAC}
-	return s.team.Return(ctx, name, l, team.MemberInfo{Driver: n.Driver, MTU: n.MTU, OwnMAC: n.WiFi, VLANFilter: n.VLANFilter})
+	return s.team.Return(ctx, name, l, team.MemberInfo{Driver: n.Driver, MTU: n.MTU, OwnMAC: n.WiFi, VLANFilter: s.host.FiltersVLANs(name)})
 }

@@ -5,13 +5,16 @@ import (
 	"reflect"
 	"time"
 
+	"nicteam/internal/host"
 	"nicteam/modes"
 )
 
 const (
 	// rxModeEvery is how often the adapter's multicast list and flags are read, besides after each event: no kernel tells of
-	// all that changes them, and those before 6.14 of little.
-	rxModeEvery = 100 * time.Millisecond
+	// all that changes them …
+	rxModeEvery = time.Second
+	// … and those before 6.14 do not tell of groups that programs join.
+	rxModeOften = 200 * time.Millisecond
 	// rxModeGap is the least time between two readings, however often groups are joined and left …
 	rxModeGap = 10 * time.Millisecond
 	// … and so much more a group, of which thousands must not cost a processor.
@@ -20,7 +23,10 @@ const (
 
 // followRxMode tells the team what the adapter's stack wants to receive, until ctx ends.
 func (s *session) followRxMode(ctx context.Context) {
-	changed := s.host.RxModeChanges(ctx)
+	changed, every := s.host.RxModeChanges(ctx), rxModeEvery
+	if !host.TellsOfGroups() {
+		every = rxModeOften
+	}
 	var told modes.RxMode
 	for {
 		rx, err := s.host.RxMode(s.adapter.Index())
@@ -37,7 +43,7 @@ func (s *session) followRxMode(ctx context.Context) {
 		}
 		select {
 		case <-changed:
-		case <-time.After(rxModeEvery):
+		case <-time.After(every):
 		case <-ctx.Done():
 			return
 		}

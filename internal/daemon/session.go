@@ -288,7 +288,7 @@ func (s *session) room(fast bool) error {
 // join has the data path take a NIC's frames, then hides them from the host's own stack: in this order none is lost.
 func (s *session) join(ctx context.Context, name string, weight float64, n host.NIC) error {
 	l := team.Link{Name: name, Index: n.Index, MAC: n.MAC}
-	if _, err := s.team.Join(ctx, l, weight, team.MemberInfo{Driver: n.Driver, MTU: n.MTU, OwnMAC: n.WiFi, VLANFilter: n.VLANFilter}); err != nil {
+	if _, err := s.team.Join(ctx, l, weight, team.MemberInfo{Driver: n.Driver, MTU: n.MTU, OwnMAC: n.WiFi, VLANFilter: s.host.FiltersVLANs(name)}); err != nil {
 		return err
 	}
 	return s.host.Isolate(n.Index)

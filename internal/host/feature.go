@@ -20,8 +20,8 @@ const (
 	serviceVLANFilter = "rx-vlan-stag-filter"
 )
 
-// filtersVLANs reports whether a NIC has such a filter that cannot be turned off. Only promiscuity gets past it.
-func (h *Host) filtersVLANs(name string) bool {
+// FiltersVLANs reports whether a NIC has such a filter that cannot be turned off. Only promiscuity gets past it.
+func (h *Host) FiltersVLANs(name string) bool {
 	list, err := h.tool.FeaturesWithState(name)
 	f := list[vlanFilter]
 	return err == nil && f.Active && (!f.Available || f.NeverChanged)

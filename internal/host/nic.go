@@ -27,7 +27,6 @@ type NIC struct {
 	Ethernet     bool
 	Loopback     bool
 	WiFi         bool
-	VLANFilter   bool // drops tagged frames of VLANs that nobody has asked for, unless promiscuous
 	AdminUp      bool
 	Carrier      bool
 	SpeedBps     uint64 // 0 unknown
@@ -164,7 +163,6 @@ func (h *Host) describe(n *NIC) {
 	}
 	n.SpeedBps, n.Duplex = h.speed(n.Name)
 	n.WiFi = n.Ethernet && h.wireless(n.Name, n.Index)
-	n.VLANFilter = h.filtersVLANs(n.Name)
 }
 
 // virtualBus tells the words that virtual drivers write where a bus path belongs.

@@ -49,6 +49,16 @@ func (h *Host) RxModeChanges(ctx context.Context) <-chan struct{} {
 	return changes(ctx, []uint{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_MCADDR, unix.RTNLGRP_IPV6_MCADDR}, readEvents)
 }
 
+// TellsOfGroups reports whether the kernel tells of groups that the IP stack joins and leaves.
+func TellsOfGroups() bool {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	return unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, unix.RTNLGRP_IPV6_MCADDR) == nil
+}
+
 // rawLink reads a link with the attributes that package netlink leaves out.
 func (h *Host) rawLink(index int) (object, error) {
 	ask := object{head: make([]byte, linkHead)}

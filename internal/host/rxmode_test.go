@@ -3,8 +3,10 @@ package host
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -92,6 +94,16 @@ func TestRxMode(t *testing.T) {
 	case <-changed:
 	default:
 		t.Error("no event of an address")
+	}
+	if TellsOfGroups() {
+		conn, err := net.ListenMulticastUDP("udp4", &net.Interface{Index: index, Name: teamName}, &net.UDPAddr{IP: net.IPv4(224, 0, 0, 251), Port: 5353})
+		labtest.Must(t, err)
+		defer conn.Close()
+		select {
+		case <-changed:
+		case <-time.After(labtest.Patience):
+			t.Error("no event of a group that a program has joined")
+		}
 	}
 	if rx := read(); rx.AllMulti || rx.Promiscuous {
 		t.Errorf("%+v", rx)

@@ -85,18 +85,21 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err := h.dropRoutes(n.Index); err != nil {
 		return err
 	}
-	features := map[string]bool{lro: false}
+	features := map[string]bool{lro: false, vlanFilter: false, serviceVLANFilter: false}
 	if want.GRO != team.OffloadAuto {
 		features[gro] = want.GRO == team.OffloadOn
 	}
-	if err := h.setFeatures(n.Name, features); err != nil {
-		return err
+	err = h.setFeatures(n.Name, features)
+	if err != nil && !dead(err) {
+		// Some drivers insist on filtering VLANs.
+		delete(features, vlanFilter)
+		delete(features, serviceVLANFilter)
+		if err = h.setFeatures(n.Name, features); err == nil {
+			h.log.Warn("NIC goes on filtering VLANs: those on the adapter do not come in by it", "nic", n.Name)
+		}
 	}
-	switch err := h.setFeatures(n.Name, map[string]bool{vlanFilter: false, serviceVLANFilter: false}); {
-	case dead(err):
+	if err != nil {
 		return err
-	case err != nil:
-		h.log.Warn("NIC goes on filtering VLANs: those on the adapter do not come in by it", "nic", n.Name, "err", err)
 	}
 	if err := h.setSegment(l, segmentOf(l.Attrs()).bounded()); err != nil {
 		return err
