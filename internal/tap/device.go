@@ -26,22 +26,38 @@ var errSeen = errors.New("no network namespace of its own")
 // makeDevice makes the persistent multi-queue device of o, down and without a queue. settled is false where the process
 // may make no network namespace: udev has then seen the device with a random address, and may yet give it another.
 func makeDevice(o Options) (settled bool, err error) {
-	ours, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	ours, err := openNamespace()
 	if err != nil {
-		return false, fmt.Errorf("open network namespace: %w", err)
+		return false, err
 	}
 	defer unix.Close(ours)
 	made := make(chan error)
 	go func() {
-		// Never unlocked: the thread ends with the goroutine, and its namespace with whatever is left there.
 		runtime.LockOSThread()
-		made <- makeUnseen(o, ours)
+		// A thread that cannot go back stays locked and ends with the goroutine. The main one never ends.
+		own, err := openNamespace()
+		if err == nil {
+			err = makeUnseen(o, ours)
+			if unix.Setns(own, unix.CLONE_NEWNET) == nil {
+				runtime.UnlockOSThread()
+			}
+			unix.Close(own)
+		}
+		made <- err
 	}()
 	err = <-made
 	if errors.Is(err, errSeen) {
 		return false, makeHere(o)
 	}
 	return err == nil, err
+}
+
+// openNamespace opens the network namespace of the calling thread.
+func openNamespace() (fd int, err error) {
+	if fd, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+		return -1, fmt.Errorf("open network namespace: %w", err)
+	}
+	return fd, nil
 }
 
 // makeUnseen makes the device in a new network namespace of the calling thread and moves it into another.

@@ -2,6 +2,9 @@ package tap
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -56,4 +59,30 @@ func awaitUdev(t *testing.T, u *lab.Udev) {
 		gave := u.Gave()
 		return len(gave) > 0 && gave[len(gave)-1].Name == "last0"
 	})
+}
+
+// The namespace in which an adapter is made is nobody's afterwards. The main thread does not end with a goroutine that is
+// locked to it: it would be in there for good, and with it what others see as the namespace of the process.
+func TestNoThreadStaysInAnotherNamespace(t *testing.T) {
+	labtest.Root(t)
+	namespaces := func() (all []string) {
+		t.Helper()
+		tasks, err := filepath.Glob("/proc/self/task/*/ns/net")
+		labtest.Must(t, err)
+		for _, task := range tasks {
+			if ns, err := os.Readlink(task); err == nil { // the thread may have ended
+				all = append(all, ns)
+			}
+		}
+		return all
+	}
+	before := namespaces()
+	for range 50 {
+		a, err := Create(Options{Name: "thread0"})
+		labtest.Must(t, err)
+		labtest.Must(t, a.Delete())
+		labtest.Eventually(t, "no thread in a namespace that is new", func() bool {
+			return !slices.ContainsFunc(namespaces(), func(ns string) bool { return !slices.Contains(before, ns) })
+		})
+	}
 }
