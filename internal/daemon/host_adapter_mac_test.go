@@ -109,7 +109,7 @@ func TestUdevIsUndone(t *testing.T) {
 	w.await("the team follows", func(s *team.Status) bool {
 		return s.Adapter.MAC == wrong(9).String() && strings.Contains(w.nicteam("events", teamName), "adapter-mac-changed")
 	})
-	ping(t, w.peer, box4, 100)
+	reach(t, w.peer, box4)
 }
 
 // TestAdapterMACByHand changes the adapter's MAC while the team works.
@@ -130,6 +130,8 @@ func TestAdapterMACByHand(t *testing.T) {
 					labtest.Eventually(t, "the team knows", func() bool {
 						return strings.Contains(w.nicteam("events", teamName), mac+", was")
 					})
+					reach(t, w.peer, box4)
+					reach(t, w.peer, box6)
 					for range 3 {
 						ping(t, w.peer, box4, 100)
 						ping(t, w.peer, box6, 100)

@@ -22,8 +22,22 @@ func ping(t testing.TB, from *lab.Host, to netip.Addr, octets int) {
 	}
 }
 
+// reach waits until one of many echo requests is answered: what comes in the moment in which NICs' filters follow another
+// address of the adapter is lost.
+func reach(t testing.TB, from *lab.Host, to netip.Addr) {
+	t.Helper()
+	labtest.Eventually(t, "an answer to "+from.Name+" from "+to.String(), func() bool {
+		return answersWithin(t, from, to, 100, 200*time.Millisecond)
+	})
+}
+
 // answers reports whether an echo request is answered.
 func answers(t testing.TB, from *lab.Host, to netip.Addr, octets int) bool {
+	t.Helper()
+	return answersWithin(t, from, to, octets, labtest.Patience)
+}
+
+func answersWithin(t testing.TB, from *lab.Host, to netip.Addr, octets int, patience time.Duration) bool {
 	t.Helper()
 	family, protocol, ask, answer := unix.AF_INET6, unix.IPPROTO_ICMPV6, byte(128), byte(129)
 	var at unix.Sockaddr = &unix.SockaddrInet6{Addr: to.As16()}
@@ -46,7 +60,7 @@ func answers(t testing.TB, from *lab.Host, to netip.Addr, octets int) bool {
 	}
 	labtest.Must(t, unix.Sendto(fd, request, 0, at))
 	buf := make([]byte, 1<<16)
-	for end := time.Now().Add(labtest.Patience); time.Now().Before(end); {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		n, _, err := unix.Recvfrom(fd, buf, 0)
 		if err == unix.EAGAIN || err == unix.EINTR {
 			continue
