@@ -139,7 +139,11 @@ type agreedMember struct {
 // agreedIn is what a host's team says of LACP.
 func agreedIn(t testing.TB, h *lab.Host) *agreement {
 	t.Helper()
-	r := run(t, h, nil, "status", teamName, "--json")
+	var r result
+	labtest.Eventually(t, "an answer to nicteam status", func() bool {
+		r = run(t, h, nil, "status", teamName, "--json")
+		return r.Code != noAnswer
+	})
 	a := &agreement{}
 	if err := json.Unmarshal([]byte(r.Out), a); err != nil {
 		t.Fatalf("nicteam status: exit %d: %v\n%s%s", r.Code, err, r.Out, r.Err)

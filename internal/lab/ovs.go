@@ -92,7 +92,7 @@ func (o *OVS) start(ctx context.Context, options OVSOptions) (err error) {
 
 // Set calls ovs-vsctl, which returns when the switch does what it was told, or after 20 s.
 func (o *OVS) Set(ctx context.Context, args ...string) error {
-	_, err := o.run(ctx, "ovs-vsctl", append([]string{"--db=" + o.db, "--timeout=20"}, args...)...)
+	_, err := o.run(ctx, "ovs-vsctl", append([]string{"--db=" + o.db, "--retry", "--timeout=20"}, args...)...)
 	return err
 }
 
