@@ -21,18 +21,18 @@ func (s *session) followMAC(ctx context.Context) {
 	}
 	made := time.Now()
 	for changed := s.host.Changes(ctx); ; {
-		now, err := s.host.MAC(index)
-		for ; err == nil && now != mac && left > 0 && time.Since(made) < udevWithin; now, err = s.host.MAC(index) {
+		adapter, err := s.host.Facts(index)
+		for ; err == nil && adapter.MAC != mac && left > 0 && time.Since(made) < udevWithin; adapter, err = s.host.Facts(index) {
 			left--
-			if err := s.host.PutBackMAC(index, mac, now); err != nil {
-				s.log.Warn("adapter's MAC not put back", "mac", mac, "is", now, "err", err)
+			if err := s.host.PutBackMAC(index, mac, adapter.MAC); err != nil {
+				s.log.Warn("adapter's MAC not put back", "mac", mac, "is", adapter.MAC, "err", err)
 				continue
 			}
 			s.team.Record("adapter-mac-restored", "",
-				"the new device was given "+now.String()+" by somebody else, as udev does")
+				"the new device was given "+adapter.MAC.String()+" by somebody else, as udev does")
 		}
-		if err == nil && now != mac { // else it is as it was, or the adapter is gone
-			mac = now
+		if err == nil && adapter.MAC != mac { // else it is as it was, or the adapter is gone
+			mac = adapter.MAC
 			_ = s.team.AdapterMAC(ctx, mac)
 		}
 		select {

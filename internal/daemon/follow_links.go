@@ -58,8 +58,8 @@ func (s *session) followMTU(ctx context.Context, a host.LinkFacts) error {
 		s.team.Record("mtu-refused", "", why)
 		return s.team.Warn(ctx, mtuKey, why)
 	}
-	if a.MTU < leastIPv6 {
-		text := fmt.Sprintf("the MTU of %s was set to %d, and below %d there is no IPv6", a.Name, a.MTU, leastIPv6)
+	if a.MTU < host.MinMTUIPv6 {
+		text := fmt.Sprintf("the MTU of %s was set to %d, and below %d there is no IPv6", a.Name, a.MTU, host.MinMTUIPv6)
 		return s.team.Warn(ctx, mtuKey, text)
 	}
 	return nil
@@ -76,9 +76,6 @@ func (s *session) setMTU(ctx context.Context, mtu int) error {
 	}
 	return errors.Join(s.observe(ctx), s.team.Warn(ctx, mtuKey, ""))
 }
-
-// leastIPv6 is the smallest MTU of a link with IPv6 (RFC 8200, section 5).
-const leastIPv6 = 1280
 
 // beginFollowing has the control loop know the adapter's MTU, now that the members have it.
 func (s *session) beginFollowing(ctx context.Context, mtu int) error {

@@ -12,15 +12,6 @@ import (
 // protocolKernelLL is IFAPROT_KERNEL_LL: an address that the kernel makes for every link.
 const protocolKernelLL = 3
 
-// MAC reads a link's address.
-func (h *Host) MAC(index int) (frame.MAC, error) {
-	l, err := h.nl.LinkByIndex(index)
-	if err != nil {
-		return 0, fmt.Errorf("read MAC: %w", err)
-	}
-	return frame.MACFrom(l.Attrs().HardwareAddr), nil
-}
-
 // PutBackMAC gives the adapter its address again after somebody has given it another. The IPv6 addresses that the kernel
 // has made of that one meanwhile go; a link-local one of its own address comes in place of theirs, as the kernel makes one
 // only when a link comes up.

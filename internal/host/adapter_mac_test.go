@@ -34,7 +34,7 @@ func TestPutBackMAC(t *testing.T) {
 		if err := h.PutBackMAC(adapter, right, wrong); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := h.MAC(adapter); got != right || err != nil {
+		if got, err := h.Facts(adapter); got.MAC != right || err != nil {
 			t.Errorf("MAC is %v, %v", got, err)
 		}
 		if got, want := addresses(), "10.9.0.1/24 fd09::7/64 fe80::ff:fe00:42/64"; got != want {

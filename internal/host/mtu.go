@@ -15,11 +15,13 @@ import (
 	"nicteam/team"
 )
 
-// MTUs that Ethernet's IPv4 and IPv6 can live with.
+// MinMTUIPv6 is the smallest MTU of a link with IPv6 (RFC 8200, section 5).
+const MinMTUIPv6 = 1280
+
+// MTUs that Ethernet's IPv4 can live with.
 const (
-	minMTU     = 68
-	minMTUIPv6 = 1280
-	maxMTU     = 65535
+	minMTU = 68
+	maxMTU = 65535
 )
 
 // AutoMTU is the MTU that an adapter gets when nobody names one: the largest of the NICs that have addresses, whose
@@ -64,7 +66,7 @@ func (c *check) mtu() *team.Problem {
 			Fix: fmt.Sprintf("leave %s out, or have all use less, which breaks connections with larger frames: --mtu %d",
 				n.Name, n.MaxMTU)}
 		if c.mtuForIPv6(n.MaxMTU) != nil {
-			p.Fix = fmt.Sprintf("leave %s out: IPv6, which the adapter gets, needs at least %d", n.Name, minMTUIPv6)
+			p.Fix = fmt.Sprintf("leave %s out: IPv6, which the adapter gets, needs at least %d", n.Name, MinMTUIPv6)
 		}
 		return p
 	}
@@ -113,7 +115,7 @@ func (c *check) givenMTU() *team.Problem {
 
 // mtuForIPv6 refuses an MTU with which the kernel would turn IPv6 off, where the adapter would have it.
 func (c *check) mtuForIPv6(mtu int) *team.Problem {
-	if mtu >= minMTUIPv6 {
+	if mtu >= MinMTUIPv6 {
 		return nil
 	}
 	have := c.futureAddresses()
@@ -126,8 +128,8 @@ func (c *check) mtuForIPv6(mtu int) *team.Problem {
 	}
 	for _, p := range have {
 		if p.Addr().Is6() {
-			return badMTU(mtu, fmt.Sprintf("IPv6 needs at least %d, and the adapter gets %s", minMTUIPv6, p),
-				fmt.Sprintf("--mtu %d; or do without IPv6 first: sysctl -w net.ipv6.conf.NIC.disable_ipv6=1", minMTUIPv6))
+			return badMTU(mtu, fmt.Sprintf("IPv6 needs at least %d, and the adapter gets %s", MinMTUIPv6, p),
+				fmt.Sprintf("--mtu %d; or do without IPv6 first: sysctl -w net.ipv6.conf.NIC.disable_ipv6=1", MinMTUIPv6))
 		}
 	}
 	return nil
@@ -297,7 +299,7 @@ func (h *Host) backToMTUs(links []netlink.Link) error {
 
 // keepsIPv6 refuses an MTU with which the adapter would lose the IPv6 addresses that it has.
 func (h *Host) keepsIPv6(a netlink.Link, mtu int) *team.Problem {
-	if mtu >= minMTUIPv6 {
+	if mtu >= MinMTUIPv6 {
 		return nil
 	}
 	have, err := h.addresses(a.Attrs().Index)
@@ -307,9 +309,9 @@ func (h *Host) keepsIPv6(a netlink.Link, mtu int) *team.Problem {
 	for _, o := range have {
 		if o.family() == unix.AF_INET6 {
 			name := a.Attrs().Name
-			return badMTU(mtu, fmt.Sprintf("IPv6 needs at least %d, and %s has %s", minMTUIPv6, name, addressPrefix(o)),
+			return badMTU(mtu, fmt.Sprintf("IPv6 needs at least %d, and %s has %s", MinMTUIPv6, name, addressPrefix(o)),
 				fmt.Sprintf("choose %d or more, or do without IPv6 first: sysctl -w net.ipv6.conf.%s.disable_ipv6=1",
-					minMTUIPv6, name))
+					MinMTUIPv6, name))
 		}
 	}
 	return nil
@@ -318,7 +320,7 @@ func (h *Host) keepsIPv6(a netlink.Link, mtu int) *team.Problem {
 // keepIPv6Off turns IPv6 off again on a member that came from l's MTU to mtu: with IPv6's minimum the kernel begins
 // IPv6 anew, with the defaults of this host.
 func (h *Host) keepIPv6Off(l netlink.Link, mtu int) error {
-	if l.Attrs().MTU >= minMTUIPv6 || mtu < minMTUIPv6 {
+	if l.Attrs().MTU >= MinMTUIPv6 || mtu < MinMTUIPv6 {
 		return nil
 	}
 	return h.writeSysctl(l.Attrs().Name, disableIPv6, "1")

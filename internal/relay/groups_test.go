@@ -20,10 +20,9 @@ import (
 )
 
 const (
-	solicited  frame.MAC = 0x3333ff000001
-	mdns       frame.MAC = 0x01005e0000fb
-	routers    frame.MAC = 0x333300000002
-	lacpsGroup           = slowProtocols
+	solicited frame.MAC = 0x3333ff000001
+	mdns      frame.MAC = 0x01005e0000fb
+	routers   frame.MAC = 0x333300000002
 )
 
 // NICs have the groups of the Plan in their lists, those only that may receive them, and nothing of it is left.
@@ -48,7 +47,7 @@ func TestGroups(t *testing.T) {
 						return false
 					}
 				}
-				return strings.Contains(have, hex(lacpsGroup)) && strings.Contains(labtest.Run(t, g.host, "ip", "-d", "link", "show", name), "allmulti 1") == (all && members.Has(id))
+				return strings.Contains(have, hex(slowProtocols)) && strings.Contains(labtest.Run(t, g.host, "ip", "-d", "link", "show", name), "allmulti 1") == (all && members.Has(id))
 			})
 		}
 	}
@@ -63,7 +62,7 @@ func TestGroups(t *testing.T) {
 	}
 	// The members of the rig were open before as well, and in LACP's group.
 	for i, name := range []string{"m0", "m1"} {
-		want := slices.DeleteFunc(strings.Split(before[i], "\n"), func(l string) bool { return strings.Contains(l, hex(lacpsGroup)) })
+		want := slices.DeleteFunc(strings.Split(before[i], "\n"), func(l string) bool { return strings.Contains(l, hex(slowProtocols)) })
 		if d := cmp.Diff(strings.Join(want, "\n"), g.groupsOf(name)); d != "" {
 			t.Errorf("groups of %s after Leave, -before +after\n%s", name, d)
 		}
