@@ -88,8 +88,11 @@ type Measured struct {
 type AskPeers struct{}
 
 // Warn sets a warning that stands until it is cleared with an empty text. While one stands the
-// team is degraded.
-type Warn struct{ Key, Text string }
+// team is degraded, unless it is an advice.
+type Warn struct {
+	Key, Text string
+	Advice    bool
+}
 
 // AdapterRxMode says what the adapter's stack wants to receive besides frames to the adapter's address.
 type AdapterRxMode struct{ modes.RxMode }

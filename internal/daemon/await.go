@@ -36,16 +36,13 @@ func (s *session) warnAwaited(ctx context.Context) error {
 	return nil
 }
 
-// takeAwaited takes those in that have come.
+// takeAwaited takes those in that have come. The caller holds changing.
 func (s *session) takeAwaited(ctx context.Context) {
-	s.changing.Lock()
-	awaited := slices.Clone(s.awaited)
-	s.changing.Unlock()
-	for _, m := range awaited {
+	for _, m := range slices.Clone(s.awaited) {
 		if _, err := s.host.NIC(m.Name); err != nil {
 			continue
 		}
-		if _, err := s.Add(ctx, []string{m.Name}); err != nil {
+		if _, err := s.addAll(ctx, []string{m.Name}); err != nil {
 			s.log.Warn("NIC has come but cannot be taken", "member", m.Name, "err", err)
 			_ = s.team.Warn(ctx, awaitKey(m.Name), m.Name+" has come but cannot be taken: "+err.Error())
 		}

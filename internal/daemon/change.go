@@ -75,6 +75,12 @@ func (s *session) Peers(ctx context.Context) (*control.Peers, error) {
 func (s *session) Add(ctx context.Context, names []string) (steps []string, err error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
+	return s.addAll(ctx, names)
+}
+
+// addAll is Add for who holds changing.
+func (s *session) addAll(ctx context.Context, names []string) (steps []string, err error) {
+	defer s.tellFollower()
 	c := s.team.Config()
 	err = s.places.alone(func() error {
 		warnings, problem := s.host.CheckAdd(c, names, owners(s.places, c.Team))
@@ -162,6 +168,7 @@ func (s *session) Remove(ctx context.Context, names []string, force bool) (steps
 		return nil, problem
 	}
 	ctx = context.WithoutCancel(ctx)
+	defer s.tellFollower()
 	for _, name := range awaited {
 		s.awaitNoMore(ctx, name)
 		steps = append(steps, name+" is not there, and awaited no more")

@@ -83,8 +83,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(work) }()
 	var back sync.WaitGroup
-	back.Go(func() { s.rejoin(work) })
-	back.Go(func() { s.followLinks(work) })
+	back.Go(func() { s.follow(work) })
 	back.Go(func() { s.keep(work) })
 	back.Go(func() { s.choice.follow(work) })
 	back.Go(func() { failovers.Follow(s.team.Follow(work), s) })
@@ -106,7 +105,11 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 	}
 	s.changing.Lock() // a change that is going on is ended first
 	defer s.changing.Unlock()
-	if o.Release {
+	lost := errors.Is(err, errLost)
+	if lost {
+		_ = s.adapter.SetPersist(false) // wherever it is
+	}
+	if o.Release || lost {
 		_, e := s.release()
 		_ = os.Remove(o.running(name)) // TEAM.yaml stays: the team was stopped, not deleted
 		if o.comesBack(name) {

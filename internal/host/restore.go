@@ -165,8 +165,10 @@ func (b *back) dropRules() error {
 		if !m.adopted {
 			continue
 		}
-		if err := b.soften(b.h.dropRules(m.Rules, m.Name, b.j.state.begin.Team)); err != nil {
-			return err
+		for _, adapter := range b.j.state.adapterNames() {
+			if err := b.soften(b.h.dropCopies(m, m.Rules, adapter)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -39,6 +39,15 @@ func openRTNetlink() (*rtnetlink, error) {
 	return &rtnetlink{&nl.SocketHandle{Socket: s}}, nil
 }
 
+// openStrict opens one whose dumps the kernel filters (NETLINK_GET_STRICT_CHK, Linux 4.20).
+func openStrict() (*rtnetlink, error) {
+	r, err := openRTNetlink()
+	if err == nil {
+		_ = unix.SetsockoptInt(r.socket.Socket.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
+	}
+	return r, err
+}
+
 func (r *rtnetlink) close() { r.socket.Close() }
 
 func (r *rtnetlink) request(kind, flags int, body nl.NetlinkRequestData) *nl.NetlinkRequest {
@@ -52,6 +61,11 @@ func (r *rtnetlink) request(kind, flags int, body nl.NetlinkRequestData) *nl.Net
 func (r *rtnetlink) dump(kind int, family byte, head int) ([]object, error) {
 	ask := object{head: make([]byte, head)}
 	ask.head[0] = family
+	return r.dumpOf(kind, ask, head)
+}
+
+// dumpOf lists objects of a kind that are like ask, where the socket is a strict one; all of the family where it is not.
+func (r *rtnetlink) dumpOf(kind int, ask object, head int) ([]object, error) {
 	list, err := retry(func() ([]object, error) {
 		// RTM_NEWx is RTM_GETx − 2 for every kind.
 		bodies, err := r.request(kind, unix.NLM_F_DUMP, ask).Execute(unix.NETLINK_ROUTE, uint16(kind-2))

@@ -1,0 +1,118 @@
+package host
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// belongings are what a link has besides its own settings.
+type belongings struct {
+	Addresses  []object `json:"addresses,omitempty"`
+	Routes     []object `json:"routes,omitempty"`
+	Rules      []object `json:"rules,omitempty"`
+	Neighbours []object `json:"neighbours,omitempty"`
+}
+
+func (b *belongings) empty() bool {
+	return len(b.Addresses)+len(b.Routes)+len(b.Rules)+len(b.Neighbours) == 0
+}
+
+// wellFormed reports whether every object has the header of its kind.
+func (b *belongings) wellFormed() bool {
+	long := func(n int) func(object) bool { return func(o object) bool { return len(o.head) != n } }
+	return !slices.ContainsFunc(b.Addresses, long(addressHead)) &&
+		!slices.ContainsFunc(slices.Concat(b.Routes, b.Rules, b.Neighbours), long(otherHead))
+}
+
+func without(list []object, gone []object, same func(a, b object) bool) []object {
+	return slices.DeleteFunc(slices.Clone(list), func(o object) bool {
+		return slices.ContainsFunc(gone, func(g object) bool { return same(o, g) })
+	})
+}
+
+// with is a list with o in place of the one that is the same, or at the end.
+func with(list []object, o object, same func(a, b object) bool) []object {
+	list = slices.Clone(list)
+	if i := slices.IndexFunc(list, func(p object) bool { return same(p, o) }); i >= 0 {
+		list[i] = o
+		return list
+	}
+	return append(list, o)
+}
+
+// take changes what a link had at a time (CLOCK_BOOTTIME) by one event about it. Routes are those that were set by hand,
+// neighbours permanent ones.
+func (b *belongings) take(m message, index int, at int64) {
+	head, same := otherHead, sameRoute
+	switch m.kind {
+	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
+		head, same = addressHead, sameAddress
+	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
+		same = sameNeighbour
+	}
+	o, err := parseObject(m.body, head)
+	if err != nil {
+		return
+	}
+	one := []object{o}
+	switch m.kind {
+	case unix.RTM_NEWADDR:
+		b.Addresses = with(b.Addresses, asOf(o, bootTime(), at), same)
+	case unix.RTM_DELADDR:
+		b.Addresses = without(b.Addresses, one, same)
+	case unix.RTM_NEWROUTE:
+		if m.flags&unix.NLM_F_REPLACE != 0 {
+			if i := slices.IndexFunc(b.Routes, func(r object) bool { return keyOf(r) == keyOf(o) }); i >= 0 {
+				b.Routes = slices.Delete(slices.Clone(b.Routes), i, i+1)
+			}
+		}
+		if handSet(o) && slices.Contains(routeLinks(o), index) {
+			b.Routes = with(b.Routes, o, same)
+		}
+	case unix.RTM_DELROUTE:
+		b.Routes = without(b.Routes, one, same)
+	case unix.RTM_NEWNEIGH:
+		if permanent(o) {
+			b.Neighbours = with(b.Neighbours, o, same)
+		}
+	case unix.RTM_DELNEIGH:
+		b.Neighbours = without(b.Neighbours, one, same)
+	}
+}
+
+// belongings reads what a link has: addresses, the routes that were set by hand, permanent neighbours.
+func (h *Host) belongings(index int) (b belongings, err error) {
+	if b.Addresses, err = h.addresses(index); err != nil {
+		return b, err
+	}
+	routes, err := h.routesBy(index)
+	if err != nil {
+		return b, err
+	}
+	b.Routes = slices.DeleteFunc(routes, func(r object) bool { return !handSet(r) })
+	b.Neighbours, err = h.neighboursOf(index, nil)
+	return b, err
+}
+
+// routesBy lists the routes that name a link. The kernel looks through its tables itself, so that a host with very
+// many routes is not asked for all of them; kernels before 4.20 give all.
+func (h *Host) routesBy(index int) ([]object, error) {
+	var list []object
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		ask := object{head: make([]byte, otherHead)}
+		ask.head[0] = family
+		ask.set(unix.RTA_OIF, binary.NativeEndian.AppendUint32(nil, uint32(index)))
+		all, err := h.strict.dumpOf(unix.RTM_GETROUTE, ask, otherHead)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range all {
+			if r.family() == family && !kernelKeeps(r) && slices.Contains(routeLinks(r), index) {
+				list = append(list, r)
+			}
+		}
+	}
+	return list, nil
+}

@@ -1,0 +1,394 @@
+package host
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Late is something that came to a member while the team runs.
+type Late struct {
+	NIC     string
+	Address netip.Prefix  // zero: routes, with their NIC
+	Left    time.Duration // how long the address is valid; 0 for ever
+	New     bool          // the adapter does not have it
+}
+
+// LateOn lists what members have that is the adapter's by the rule of address auto: addresses but for the kernel's own, and
+// for each NIC with routes one Late without an address.
+func (h *Host) LateOn(members []string) ([]Late, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	j, err := h.begun()
+	if err != nil {
+		return nil, err
+	}
+	var out []Late
+	for _, name := range members {
+		m, err := h.member(j, name)
+		if err != nil {
+			continue
+		}
+		n, err := h.Find(m.Identity)
+		if err != nil {
+			continue // gone meanwhile
+		}
+		have, err := h.addresses(n.Index)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range have {
+			if !linkLocal(a) {
+				out = append(out, lateOf(n.Name, a))
+			}
+		}
+		routes, err := h.routesBy(n.Index)
+		if err != nil {
+			return nil, err
+		}
+		if len(routes) > 0 {
+			out = append(out, Late{NIC: n.Name})
+		}
+	}
+	return out, nil
+}
+
+func lateOf(nic string, a object) Late {
+	l := Late{NIC: nic, Address: addressPrefix(a)}
+	if _, valid := lifetimes(a); valid != forever {
+		l.Left = time.Duration(valid) * time.Second
+	}
+	return l
+}
+
+// AdoptLate moves what came to members late to the adapter, as Adopt does when the team begins, each thing that allow
+// says: the journal has it first, so that this NIC gets it in the end. An address that the adapter has already gets the
+// lifetimes of the one that came.
+func (h *Host) AdoptLate(adapter int, members []string, allow func(Late) bool) (moved []Late, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	j, err := h.begun()
+	if err != nil {
+		return nil, err
+	}
+	to, err := h.nicAt(adapter)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, name := range members {
+		m, err := h.member(j, name)
+		if err != nil || m.left {
+			continue
+		}
+		n, err := h.Find(m.Identity)
+		if err != nil {
+			continue // gone meanwhile
+		}
+		list, err := h.adoptLate(j, m, n, to, allow)
+		moved = append(moved, list...)
+		if dead(err) {
+			return moved, err
+		}
+		errs = append(errs, err)
+	}
+	return moved, errors.Join(errs...)
+}
+
+func (h *Host) adoptLate(j *journal, m *memberState, n, to NIC, allow func(Late) bool) (moved []Late, err error) {
+	have, err := h.addresses(n.Index)
+	if err != nil {
+		return nil, err
+	}
+	there, err := h.addresses(to.Index)
+	if err != nil {
+		return nil, err
+	}
+	routes, err := h.routesBy(n.Index)
+	if err != nil {
+		return nil, err
+	}
+	on6 := slices.ContainsFunc(have, func(a object) bool { return a.family() == unix.AF_INET6 })
+	var mine []object
+	for _, a := range have {
+		l := lateOf(n.Name, a)
+		l.New = !hasAddress(there, a)
+		if !linkLocal(a) && allow(l) {
+			mine, moved = append(mine, a), append(moved, l)
+		}
+	}
+	if len(routes) > 0 && (len(mine) > 0 || allow(Late{NIC: n.Name})) {
+		if len(mine) == 0 {
+			moved = append(moved, Late{NIC: n.Name})
+		}
+	} else {
+		routes = nil
+	}
+	if len(mine)+len(routes) > 0 {
+		if err := h.journalLate(j, m, belongings{Addresses: mine, Routes: routes}); err != nil {
+			return nil, err
+		}
+	}
+	for _, a := range mine {
+		next := forAdapter(a, n, to)
+		what := fmt.Sprintf("add %s to %s", addressPrefix(a), to.Name)
+		if err := h.change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, next); err != nil {
+			return nil, err
+		}
+	}
+	if len(mine)+len(routes) > 0 {
+		if err := h.adoptNeighbours(n, to); err != nil {
+			return nil, err
+		}
+	}
+	if len(routes) > 0 {
+		if err := h.adoptRoutes(map[int]int{n.Index: to.Index}); err != nil {
+			return nil, err
+		}
+	}
+	for _, a := range slices.Backward(mine) {
+		if err := h.deleteAddress(a, n.Name); err != nil {
+			return nil, err
+		}
+	}
+	if on6 && m.strip && allow(Late{NIC: n.Name, Address: anyIPv6}) {
+		// Somebody turned IPv6 on, and the NIC would speak for itself.
+		return moved, h.writeSysctl(n.Name, disableIPv6, "1")
+	}
+	return moved, nil
+}
+
+// anyIPv6 stands for the kernel's own addresses.
+var anyIPv6 = netip.MustParsePrefix("::/0")
+
+// journalLate writes down what came to a member, but for what is known to be its own.
+func (h *Host) journalLate(j *journal, m *memberState, b belongings) error {
+	now := bootTime()
+	var new belongings
+	for _, a := range b.Addresses {
+		a = asOf(forLink(a, m.Index, 0), now, m.At)
+		known := slices.ContainsFunc(m.Addresses, func(o object) bool { return equalButTime(o, a) })
+		if !known {
+			new.Addresses = append(new.Addresses, a)
+		}
+	}
+	n, err := h.Find(m.Identity)
+	if err != nil {
+		return err
+	}
+	for _, r := range b.Routes {
+		if r = routed(r, map[int]int{n.Index: m.Index}); !hasRoute(m.Routes, r) {
+			new.Routes = append(new.Routes, r)
+		}
+	}
+	new.Rules, new.Neighbours = b.Rules, b.Neighbours
+	if new.empty() && m.adopted {
+		return nil
+	}
+	if err := j.write(record{Kind: kindLate, Done: true, No: m.no, Late: &new}); err != nil {
+		return h.journalProblem(err)
+	}
+	return nil
+}
+
+// equalButTime reports whether two addresses differ in their lifetimes at most, and in what the kernel says of them.
+func equalButTime(a, b object) bool {
+	strip := func(o object) object {
+		o = forLink(o, addressIndex(o), 0)
+		o.drop(unix.IFA_CACHEINFO, ifaProtocol)
+		return o
+	}
+	return strip(a).equal(strip(b))
+}
+
+// AdoptRules copies rules and permanent neighbours that came to members, and takes away the copies of rules that are no more.
+func (h *Host) AdoptRules(adapter int, members []string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	j, err := h.begun()
+	if err != nil {
+		return err
+	}
+	to, err := h.nicAt(adapter)
+	if err != nil {
+		return err
+	}
+	for _, name := range members {
+		m, err := h.member(j, name)
+		if err != nil || m.left || !m.adopted {
+			continue
+		}
+		n, err := h.Find(m.Identity)
+		if err != nil {
+			continue
+		}
+		if err := h.followRules(j, m, n, to); err != nil {
+			return err
+		}
+		if err := h.followNeighbours(j, m, n, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
+	var have []object
+	for _, name := range named(m.named, n.Name) {
+		list, err := h.rulesNaming(name)
+		if err != nil {
+			return err
+		}
+		have = append(have, without(list, have, sameRule)...)
+	}
+	came := without(have, m.Rules, sameRule)
+	went := without(m.Rules, have, sameRule)
+	if len(came) > 0 {
+		if err := h.journalLate(j, m, belongings{Rules: came}); err != nil {
+			return err
+		}
+		if err := h.copyRules(naming(came, n.Name), n.Name, to.Name); err != nil {
+			return err
+		}
+	}
+	if len(went) == 0 {
+		return nil
+	}
+	if err := h.dropCopies(m, went, to.Name); err != nil {
+		return err
+	}
+	return j.write(record{Kind: kindForget, Done: true, No: m.no, Late: &belongings{Rules: went}})
+}
+
+// dropCopies takes the adapter's copies of a member's rules away, whatever the member was called when it was told them.
+func (h *Host) dropCopies(m *memberState, rules []object, adapter string) error {
+	for _, name := range m.named {
+		if err := h.dropRules(naming(rules, name), name, adapter); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// naming are those of rules that match a NIC's name.
+func naming(rules []object, nic string) []object {
+	return slices.DeleteFunc(slices.Clone(rules), func(r object) bool {
+		return !ruleNames(r, unix.FRA_IIFNAME, nic) && !ruleNames(r, fraOutName, nic)
+	})
+}
+
+// sameRule compares rules but for whether their NIC is there.
+func sameRule(a, b object) bool { return ruled(a, "", "").equal(ruled(b, "", "")) }
+
+func (h *Host) followNeighbours(j *journal, m *memberState, n, to NIC) error {
+	have, err := h.neighboursOf(n.Index, nil)
+	if err != nil {
+		return err
+	}
+	came := without(have, m.Neighbours, func(a, b object) bool {
+		return sameNeighbour(a, b) && slices.Equal(a.get(unix.NDA_LLADDR), b.get(unix.NDA_LLADDR))
+	})
+	if len(came) == 0 {
+		return nil
+	}
+	if err := h.journalLate(j, m, belongings{Neighbours: came}); err != nil {
+		return err
+	}
+	for _, o := range came {
+		if err := h.setNeighbour(o, to.Index); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forget has the journal forget what left the adapter by other hands: nobody gets it back.
+func (h *Host) forget(adapter int, gone belongings) error {
+	if gone.empty() {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	j, err := h.begun()
+	if err != nil {
+		return err
+	}
+	for _, m := range j.state.members {
+		var b belongings
+		for _, a := range m.Addresses {
+			if hasAddress(gone.Addresses, a) {
+				b.Addresses = append(b.Addresses, a)
+			}
+		}
+		for _, r := range m.Routes {
+			if hasRoute(gone.Routes, j.state.onAdapter(r, adapter)) {
+				b.Routes = append(b.Routes, r)
+			}
+		}
+		if b.empty() {
+			continue
+		}
+		if err := j.write(record{Kind: kindForget, Done: true, No: m.no, Late: &b}); err != nil {
+			return h.journalProblem(err)
+		}
+	}
+	return nil
+}
+
+// onAdapter is what a member's route became on the adapter.
+func (s *state) onAdapter(r object, adapter int) object {
+	to := map[int]int{}
+	for _, m := range s.members {
+		to[m.Index] = adapter
+	}
+	return routed(r, to)
+}
+
+// recordedAs reports whether a route of the adapter is one of the members'.
+func (s *state) recordedRoute(r object, adapter int) bool {
+	return slices.ContainsFunc(s.members, func(m *memberState) bool {
+		return slices.ContainsFunc(m.Routes, func(o object) bool { return sameRoute(s.onAdapter(o, adapter), r) })
+	})
+}
+
+// recordedAddress reports whether an address is one of the members'.
+func (s *state) recordedAddress(a object) bool {
+	return slices.ContainsFunc(s.members, func(m *memberState) bool { return hasAddress(m.Addresses, a) })
+}
+
+// came takes in what came to a member late: it is nobody else's from here on.
+func (s *state) came(to *memberState, b *belongings) {
+	to.adopted = true
+	for _, m := range s.members {
+		if m != to {
+			m.Addresses = without(m.Addresses, b.Addresses, sameAddress)
+		}
+	}
+	for _, a := range b.Addresses {
+		to.Addresses = with(to.Addresses, a, sameAddress)
+	}
+	for _, r := range b.Routes {
+		to.Routes = with(to.Routes, r, sameRoute)
+	}
+	for _, r := range b.Rules {
+		to.Rules = with(to.Rules, r, sameRule)
+	}
+	for _, n := range b.Neighbours {
+		to.Neighbours = with(to.Neighbours, n, sameNeighbour)
+	}
+}
+
+// went takes in what is no longer a member's.
+func (m *memberState) went(b *belongings) {
+	m.Addresses = without(m.Addresses, b.Addresses, sameAddress)
+	m.Routes = without(m.Routes, b.Routes, sameRoute)
+	m.Rules = without(m.Rules, b.Rules, sameRule)
+	m.Neighbours = without(m.Neighbours, b.Neighbours, sameNeighbour)
+}
+
+func native32(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }
