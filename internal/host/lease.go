@@ -2,7 +2,10 @@ package host
 
 import (
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -73,5 +76,22 @@ var renewers = []string{"udhcpc", "dhclient", "dhcpcd", "dhcp6c", "udhcpc6", "od
 // Renews reports whether a program runs in this network namespace that could renew leases. It takes all rights to find out:
 // where programs hide, there is none.
 func (h *Host) Renews() bool {
-	return slices.ContainsFunc(running(), func(comm string) bool { return slices.Contains(renewers, comm) })
+	return slices.ContainsFunc(running(), func(comm string) bool { return slices.Contains(renewers, comm) }) || busyboxRenews()
+}
+
+// busyboxRenews finds those that busybox is: it is called by its own name, then.
+func busyboxRenews() bool {
+	list, _ := filepath.Glob("/proc/[1-9]*/cmdline")
+	return slices.ContainsFunc(list, func(path string) bool {
+		b, err := os.ReadFile(path)
+		args := strings.Split(string(b), "\x00")
+		return err == nil && len(args) > 1 && filepath.Base(args[0]) == "busybox" && slices.Contains(renewers, args[1]) &&
+			hereToo(filepath.Dir(path))
+	})
+}
+
+// hereToo reports whether a process is in this network namespace.
+func hereToo(proc string) bool {
+	var here, there unix.Stat_t
+	return unix.Stat("/proc/thread-self/ns/net", &here) == nil && unix.Stat(proc+"/ns/net", &there) == nil && here.Ino == there.Ino
 }
