@@ -1,7 +1,9 @@
 package team
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -30,13 +32,14 @@ func (l *Loop) observed(now time.Time, in Observed, out *Output) {
 		}
 		l.mtu = in.MTU
 	}
+	names := map[string]string{} // old to new
 	for _, n := range in.NICs {
 		m := l.byIndex(n.Index)
 		if m == nil || m.absent || m.vacant {
 			continue
 		}
 		if n.Name != m.link.Name {
-			l.renamed(now, m, n.Name, out)
+			names[m.link.Name], m.link.Name = n.Name, n.Name
 		}
 		if n.MAC != m.link.MAC {
 			l.event(out, now, "mac-changed", n.Name, fmt.Sprintf("%v, was %v", n.MAC, m.link.MAC))
@@ -49,6 +52,7 @@ func (l *Loop) observed(now time.Time, in Observed, out *Output) {
 			m.info.MTU = n.MTU
 		}
 	}
+	l.rename(now, names, out)
 }
 
 func (l *Loop) byIndex(index int) *member {
@@ -60,26 +64,31 @@ func (l *Loop) byIndex(index int) *member {
 	return nil
 }
 
-// renamed follows a member's NIC to its new name, by which it is managed from here on.
-func (l *Loop) renamed(now time.Time, m *member, name string, out *Output) {
-	was := m.link.Name
-	l.event(out, now, "member-renamed", name, "was "+was)
-	m.link.Name, l.dirty = name, true
-	for _, s := range []*string{&l.cfg.Primary, &l.cfg.Active} {
-		if *s == was {
-			*s = name
-		}
+// rename follows members' NICs to new names, by which they are managed from here on: all at once, as two may have changed
+// names.
+func (l *Loop) rename(now time.Time, names map[string]string, out *Output) {
+	if len(names) == 0 {
+		return
 	}
-	for i, c := range l.cfg.Members {
-		if c.Name == was {
-			l.cfg.Members = slices.Clone(l.cfg.Members) // it is published
-			l.cfg.Members[i].Name = name
-		}
+	l.dirty = true
+	for _, was := range slices.Sorted(maps.Keys(names)) {
+		l.event(out, now, "member-renamed", names[was], "was "+was)
 	}
-	for _, kind := range []string{"filter ", "groups ", "mtu "} {
-		if text, ok := l.warned[kind+was]; ok {
-			delete(l.warned, kind+was)
-			l.warned[kind+name] = strings.Replace(text, was, name, 1)
-		}
+	renamed := func(s string) string { return cmp.Or(names[s], s) }
+	l.cfg.Primary, l.cfg.Active = renamed(l.cfg.Primary), renamed(l.cfg.Active)
+	l.cfg.Members = slices.Clone(l.cfg.Members) // it is published
+	for i := range l.cfg.Members {
+		l.cfg.Members[i].Name = renamed(l.cfg.Members[i].Name)
 	}
+	warned := map[string]string{}
+	for key, text := range l.warned {
+		if kind, was, ok := strings.Cut(key, " "); ok && names[was] != "" && slices.Contains(ofMembers, kind) {
+			key, text = kind+" "+names[was], strings.Replace(text, was, names[was], 1)
+		}
+		warned[key] = text
+	}
+	l.warned = warned
 }
+
+// ofMembers are the kinds of warnings that are about one member.
+var ofMembers = []string{"filter", "groups", "mtu"}

@@ -179,6 +179,7 @@ func (s *session) Remove(ctx context.Context, names []string, force bool) (steps
 			return steps, err
 		}
 		steps = append(steps, step...)
+		_ = s.team.Warn(ctx, rejoinKey(name), "")
 	}
 	s.choice.retry()
 	return steps, s.save()

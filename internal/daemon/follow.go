@@ -54,7 +54,10 @@ func (s *session) follow(ctx context.Context) {
 		case <-news.C():
 			changed = news.Take()
 		case <-timer.C:
-			changed = host.AdapterHas | host.MemberHas
+			changed = 0
+			if at := s.leases.next; !at.IsZero() && !time.Now().Before(at) {
+				changed = host.AdapterHas
+			}
 		case <-ctx.Done(): // the channel is never closed
 			timer.Stop()
 			return
@@ -67,7 +70,7 @@ func (s *session) follow(ctx context.Context) {
 // may move.
 func (s *session) followAgain(now time.Time) time.Duration {
 	wait := time.Hour
-	for _, at := range []time.Time{s.leases.next, s.moves.next} {
+	for _, at := range []time.Time{s.leases.next, s.moves.next, s.moves.due} {
 		if !at.IsZero() {
 			wait = min(wait, max(at.Sub(now), 0))
 		}
@@ -84,8 +87,10 @@ func (s *session) reconcile(ctx context.Context, changed host.Change) error {
 		return nil
 	}
 	var errs []error
-	// What came to members first: what has gone there from the adapter and comes back has not left.
 	if changed&(host.MemberHas|host.MemberLink) != 0 {
+		s.moves.come(time.Now())
+	}
+	if s.moves.ready(time.Now()) {
 		errs = append(errs, s.adoptLate(ctx))
 	}
 	if changed&(host.MemberHas|host.Rules) != 0 && s.team.Config().Address == team.AddressAuto {

@@ -20,8 +20,20 @@ const (
 	alongFor = 2 * time.Second
 )
 
-// moves bounds how often things move.
+const (
+	// lateQuiet is for how long nothing has come to members before it is moved: who configures a NIC adds an address and then
+	// what needs it, such as a route by a gateway …
+	lateQuiet = 100 * time.Millisecond
+	// … but nothing waits longer than this.
+	lateMax = time.Second
+)
+
+// moves decides when what came to members moves, and bounds how often.
 type moves struct {
+	first time.Time            // when something came that has not been moved yet …
+	due   time.Time            // … and when it is to be
+	on6   map[string]time.Time // since when NICs have IPv6
+
 	past  map[string][]time.Time
 	along map[string]time.Time // by NIC: until then its routes are an address's
 	lease map[string]lastMove
@@ -35,11 +47,53 @@ type lastMove struct {
 	valid time.Duration
 }
 
+// come takes in that something came to a member.
+func (m *moves) come(now time.Time) {
+	if m.first.IsZero() {
+		m.first = now
+	}
+	m.due = now.Add(lateQuiet)
+	if last := m.first.Add(lateMax); last.Before(m.due) {
+		m.due = last
+	}
+}
+
+// ready reports whether it is time to move what came.
+func (m *moves) ready(now time.Time) bool {
+	for _, at := range []time.Time{m.due, m.next} {
+		if !at.IsZero() && !now.Before(at) {
+			m.first, m.due = time.Time{}, time.Time{}
+			return true
+		}
+	}
+	return false
+}
+
+// again says that there is to be another look at a time.
+func (m *moves) again(at time.Time) {
+	if m.next.IsZero() || at.Before(m.next) {
+		m.next = at
+	}
+}
+
 // allow reports whether something may move now, and counts it. A DHCP client that renews an address when a good part of
 // its time is over wants nothing else than what it was given.
 func (m *moves) allow(now time.Time, l host.Late) bool {
 	if m.past == nil {
-		m.past, m.along, m.lease = map[string][]time.Time{}, map[string]time.Time{}, map[string]lastMove{}
+		m.past, m.along, m.lease, m.on6 = map[string][]time.Time{}, map[string]time.Time{}, map[string]lastMove{}, map[string]time.Time{}
+	}
+	if l.Address == host.IPv6 {
+		// Whoever turned it on has an address for it.
+		since, known := m.on6[l.NIC]
+		if !known {
+			since = now
+			m.on6[l.NIC] = now
+		}
+		if now.Sub(since) < lateMax {
+			m.again(since.Add(lateMax))
+			return false
+		}
+		delete(m.on6, l.NIC)
 	}
 	if !l.Address.IsValid() && now.Before(m.along[l.NIC]) {
 		return true
@@ -57,9 +111,7 @@ func (m *moves) allow(now time.Time, l host.Late) bool {
 	m.past[key] = past
 	if len(past) >= movesMost {
 		m.held = append(m.held, l)
-		if again := past[0].Add(movesIn); m.next.IsZero() || again.Before(m.next) {
-			m.next = again
-		}
+		m.again(past[0].Add(movesIn))
 		return false
 	}
 	m.past[key] = append(past, now)
@@ -97,8 +149,11 @@ const heldKey = "late held"
 func (s *session) warnHeld(ctx context.Context) {
 	text := ""
 	for _, l := range s.moves.held {
-		what := "routes"
-		if l.Address.IsValid() {
+		what := "a route"
+		switch {
+		case l.Address == host.IPv6:
+			what = "IPv6"
+		case l.Address.IsValid():
 			what = l.Address.String()
 		}
 		text = fmt.Sprintf("%s came to %s more than %d times a minute and is left there for now: somebody else configures %s, have it configure %s instead",

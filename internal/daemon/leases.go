@@ -68,7 +68,7 @@ func (s *session) followLeases(ctx context.Context, a host.Adapter) error {
 		old, known := was[l.Address]
 		if !s.leases.began && s.leases.nobody {
 			next.orphan = next.ends
-		} else if known && !old.orphan.IsZero() && next.ends.Sub(old.orphan) < ranOutWithin {
+		} else if known && !old.orphan.IsZero() && next.ends.Sub(old.orphan).Abs() < ranOutWithin {
 			next.orphan = old.orphan
 		}
 		stage, at := stageOf(now, l)

@@ -56,6 +56,7 @@ type Follower struct {
 	kept    belongings
 	at      int64     // CLOCK_BOOTTIME of kept's lifetimes
 	before  *past     // what it had before it went down, until that has been put back
+	fallen  *past     // the same with all that goes while it is down, unless somebody has looked: it may be going for good
 	since   []message // events about the adapter since a reading began
 	reading bool
 
@@ -118,15 +119,21 @@ func (f *Follower) News(of Change) *News {
 	return n
 }
 
-// Members says which links are members. What is not told of those that come new is told at the next look.
+// Members says which links are members. Of those that are new nobody was told anything so far, so that there is news.
 func (f *Follower) Members(indexes []int) {
 	next := map[int]bool{}
 	for _, i := range indexes {
 		next[i] = true
 	}
 	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range next {
+		if !f.members[i] {
+			f.tell(MemberLink | MemberHas)
+			break
+		}
+	}
 	f.members = next
-	f.mu.Unlock()
 }
 
 // Run reads events until ctx ends.
@@ -283,6 +290,7 @@ func (f *Follower) turned(up bool) {
 		f.downs++
 		if f.before == nil {
 			f.before = &past{f.kept, f.at}
+			f.fallen = &past{f.kept, f.at}
 		}
 	}
 	f.up = up

@@ -156,15 +156,15 @@ func (h *Host) adoptLate(j *journal, m *memberState, n, to NIC, allow func(Late)
 			return nil, err
 		}
 	}
-	if on6 && m.strip && allow(Late{NIC: n.Name, Address: anyIPv6}) {
+	if on6 && m.strip && allow(Late{NIC: n.Name, Address: IPv6}) {
 		// Somebody turned IPv6 on, and the NIC would speak for itself.
 		return moved, h.writeSysctl(n.Name, disableIPv6, "1")
 	}
 	return moved, nil
 }
 
-// anyIPv6 stands for the kernel's own addresses.
-var anyIPv6 = netip.MustParsePrefix("::/0")
+// IPv6 is the Late.Address of a member on which IPv6 was turned on: it does not move, it is turned off again.
+var IPv6 = netip.MustParsePrefix("::/0")
 
 // journalLate writes down what came to a member, but for what is known to be its own.
 func (h *Host) journalLate(j *journal, m *memberState, b belongings) error {

@@ -43,6 +43,7 @@ func (f *Follower) Look() (a Adapter, err error) {
 	if !a.Up {
 		// IPv4 addresses stay while a link is down, the rest comes back with it.
 		removed = nil
+		f.fellWithout(have.Addresses)
 		went = slices.DeleteFunc(went, func(o object) bool { return o.family() == unix.AF_INET6 })
 		have.Routes = f.known.Routes
 		have.Addresses = append(have.Addresses, without(only6(f.known.Addresses), have.Addresses, sameAddress)...)
@@ -66,8 +67,8 @@ func only6(list []object) []object {
 func (f *Follower) last() (belongings, int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.before != nil {
-		return f.before.belongings, f.before.at
+	if f.fallen != nil {
+		return f.fallen.belongings, f.fallen.at
 	}
 	return f.kept, f.at
 }
@@ -101,6 +102,16 @@ func (f *Follower) readAdapter() (have belongings, clean bool, err error) {
 	return have, true, nil
 }
 
+// fellWithout takes in which addresses the adapter has while it is down.
+func (f *Follower) fellWithout(have []object) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fallen != nil {
+		gone := slices.DeleteFunc(without(f.fallen.Addresses, have, sameAddress), func(o object) bool { return o.family() == unix.AF_INET6 })
+		f.fallen.Addresses = without(f.fallen.Addresses, gone, sameAddress)
+	}
+}
+
 // takeBefore is what the adapter had before it went down, once it is up again.
 func (f *Follower) takeBefore(up bool) *past {
 	f.mu.Lock()
@@ -109,7 +120,7 @@ func (f *Follower) takeBefore(up bool) *past {
 		return nil
 	}
 	b := f.before
-	f.before = nil
+	f.before, f.fallen = nil, nil
 	return b
 }
 
