@@ -17,7 +17,7 @@ const (
 	// … and a look may take this part of the time at most, …
 	followShare = 20
 	// … but nobody waits longer than this for the next one.
-	followMax = 500 * time.Millisecond
+	followMax = time.Second
 )
 
 // errLost ends the team's process when somebody took its adapter away.

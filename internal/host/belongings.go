@@ -2,6 +2,7 @@ package host
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -26,31 +27,68 @@ func (b *belongings) wellFormed() bool {
 		!slices.ContainsFunc(slices.Concat(b.Routes, b.Rules, b.Neighbours), long(otherHead))
 }
 
-func without(list []object, gone []object, same func(a, b object) bool) []object {
-	return slices.DeleteFunc(slices.Clone(list), func(o object) bool {
-		return slices.ContainsFunc(gone, func(g object) bool { return same(o, g) })
-	})
+// without is a list less those that are the same as one of gone.
+func without(list, gone []object, id func(object) string) []object {
+	if len(gone) == 0 {
+		return slices.Clone(list)
+	}
+	ids := make(map[string]bool, len(gone))
+	for _, o := range gone {
+		ids[id(o)] = true
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(o object) bool { return ids[id(o)] })
 }
 
 // with is a list with o in place of the one that is the same, or at the end.
-func with(list []object, o object, same func(a, b object) bool) []object {
+func with(list []object, o object, id func(object) string) []object {
 	list = slices.Clone(list)
-	if i := slices.IndexFunc(list, func(p object) bool { return same(p, o) }); i >= 0 {
+	if i := slices.IndexFunc(list, func(p object) bool { return id(p) == id(o) }); i >= 0 {
 		list[i] = o
 		return list
 	}
 	return append(list, o)
 }
 
+// What is the same for sameAddress, sameRoute, sameNeighbour and sameRule has one id.
+
+func addressID(a object) string {
+	if a.family() == unix.AF_INET6 {
+		return string(addressPrefix(a).Addr().AsSlice())
+	}
+	return fmt.Sprintf("%v %x", addressPrefix(a), peer(a))
+}
+
+func routeID(r object) string {
+	k := keyOf(r)
+	b := []byte{k.family, k.dstLen, k.srcLen, k.tos, r.head[rtType], r.head[rtProto]}
+	b = binary.NativeEndian.AppendUint32(b, k.table)
+	b = binary.NativeEndian.AppendUint32(b, k.metric)
+	b = append(append(b, k.dst...), k.src...)
+	for _, kind := range []uint16{unix.RTA_OIF, unix.RTA_GATEWAY, unix.RTA_PREFSRC, unix.RTA_METRICS} {
+		v := r.get(kind)
+		b = append(append(b, byte(len(v))), v...)
+	}
+	for _, n := range nextHops(r.get(unix.RTA_MULTIPATH)) {
+		n = slices.Clone(n)
+		n[2] = 0 // the flags say how the hop fares
+		b = append(b, n...)
+	}
+	return string(b)
+}
+
+func neighbourID(n object) string { return string(n.get(unix.NDA_DST)) }
+
+func ruleID(r object) string { return string(ruled(r, "", "").Serialize()) }
+
 // take changes what a link had at a time (CLOCK_BOOTTIME) by one event about it. Routes are those that were set by hand,
 // neighbours permanent ones.
 func (b *belongings) take(m message, index int, at int64) {
-	head, same := otherHead, sameRoute
+	head, id := otherHead, routeID
 	switch m.kind {
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
-		head, same = addressHead, sameAddress
+		head, id = addressHead, addressID
 	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
-		same = sameNeighbour
+		id = neighbourID
 	}
 	o, err := parseObject(m.body, head)
 	if err != nil {
@@ -59,9 +97,9 @@ func (b *belongings) take(m message, index int, at int64) {
 	one := []object{o}
 	switch m.kind {
 	case unix.RTM_NEWADDR:
-		b.Addresses = with(b.Addresses, asOf(o, bootTime(), at), same)
+		b.Addresses = with(b.Addresses, asOf(o, bootTime(), at), id)
 	case unix.RTM_DELADDR:
-		b.Addresses = without(b.Addresses, one, same)
+		b.Addresses = without(b.Addresses, one, id)
 	case unix.RTM_NEWROUTE:
 		if m.flags&unix.NLM_F_REPLACE != 0 {
 			if i := slices.IndexFunc(b.Routes, func(r object) bool { return keyOf(r) == keyOf(o) }); i >= 0 {
@@ -69,16 +107,16 @@ func (b *belongings) take(m message, index int, at int64) {
 			}
 		}
 		if handSet(o) && slices.Contains(routeLinks(o), index) {
-			b.Routes = with(b.Routes, o, same)
+			b.Routes = with(b.Routes, o, id)
 		}
 	case unix.RTM_DELROUTE:
-		b.Routes = without(b.Routes, one, same)
+		b.Routes = without(b.Routes, one, id)
 	case unix.RTM_NEWNEIGH:
 		if permanent(o) {
-			b.Neighbours = with(b.Neighbours, o, same)
+			b.Neighbours = with(b.Neighbours, o, id)
 		}
 	case unix.RTM_DELNEIGH:
-		b.Neighbours = without(b.Neighbours, one, same)
+		b.Neighbours = without(b.Neighbours, one, id)
 	}
 }
 

@@ -50,15 +50,14 @@ type Follower struct {
 	members map[int]bool
 	news    []*News
 
-	up      bool // the adapter is, as far as events have been read
-	downs   int  // how often it went down
-	missed  int  // how often events were lost
-	kept    belongings
-	at      int64     // CLOCK_BOOTTIME of kept's lifetimes
-	before  *past     // what it had before it went down, until that has been put back
-	fallen  *past     // the same with all that goes while it is down, unless somebody has looked: it may be going for good
-	since   []message // events about the adapter since a reading began
-	reading bool
+	up     bool // the adapter is, as far as events have been read
+	downs  int  // how often it went down
+	missed int  // how often events were lost
+	kept   belongings
+	at     int64     // CLOCK_BOOTTIME of kept's lifetimes
+	before *past     // what it had before it went down, until that has been put back
+	fallen *past     // the same with all that goes while it is down, unless somebody has looked: it may be going for good
+	since  []message // events about the adapter since kept was read
 
 	look  sync.Mutex // one at a time
 	known belongings // what the adapter had when it was last looked at
@@ -211,7 +210,7 @@ func (f *Follower) catchUp() {
 // drain reads the events that wait; the error is what a broken socket says.
 func (f *Follower) drain(fd int) error {
 	for {
-		n, from, err := unix.Recvfrom(fd, f.buf, unix.MSG_DONTWAIT)
+		n, err := unix.Read(fd, f.buf)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
 			return nil
@@ -222,9 +221,6 @@ func (f *Follower) drain(fd int) error {
 			continue
 		case err != nil:
 			return err
-		}
-		if k, ok := from.(*unix.SockaddrNetlink); !ok || k.Pid != 0 {
-			continue // not the kernel's word
 		}
 		eachMessage(f.buf[:n], f.take)
 	}
@@ -284,10 +280,14 @@ func (f *Follower) takeLink(m message, index int) {
 	}
 }
 
-// turned takes in whether the adapter is up. When it goes down, what it had is what is kept of it now.
+// turned takes in whether the adapter is up. When it goes down, what it had is what was read last with what has come since.
 func (f *Follower) turned(up bool) {
 	if f.up && !up {
 		f.downs++
+		for _, m := range f.since {
+			f.kept.take(m, f.adapter, f.at)
+		}
+		f.since = nil
 		if f.before == nil {
 			f.before = &past{f.kept, f.at}
 			f.fallen = &past{f.kept, f.at}
@@ -297,36 +297,60 @@ func (f *Follower) turned(up bool) {
 }
 
 func (f *Follower) takeRoute(m message) {
-	r, err := parseObject(m.body, otherHead)
-	if err != nil {
-		return
-	}
-	links := routeLinks(r)
-	adapter := slices.Contains(links, f.adapter)
+	adapter, member := false, false
+	eventLinks(m.body, func(index int) {
+		adapter = adapter || index == f.adapter
+		member = member || f.members[index]
+	})
 	if adapter || m.flags&unix.NLM_F_REPLACE != 0 {
 		f.keep(m)
 	}
 	switch {
 	case adapter:
 		f.tell(AdapterHas)
-	case m.kind == unix.RTM_NEWROUTE && slices.ContainsFunc(links, func(i int) bool { return f.members[i] }):
+	case member && m.kind == unix.RTM_NEWROUTE:
 		f.tell(MemberHas)
 	}
 }
 
+// eventLinks calls f with each ifindex that a route's event names. It copies nothing: there may be very many.
+func eventLinks(body []byte, f func(index int)) {
+	if len(body) < otherHead {
+		return
+	}
+	for b := body[otherHead:]; len(b) >= attributeHead; {
+		n := int(binary.NativeEndian.Uint16(b))
+		if n < attributeHead || n > len(b) {
+			return
+		}
+		value := b[attributeHead:n]
+		switch binary.NativeEndian.Uint16(b[2:]) & kindMask {
+		case unix.RTA_OIF:
+			if len(value) >= 4 {
+				f(int(binary.NativeEndian.Uint32(value)))
+			}
+		case unix.RTA_MULTIPATH:
+			for _, hop := range nextHops(value) {
+				f(nextHopLink(hop))
+			}
+		}
+		b = b[min(align(n), len(b)):]
+	}
+}
+
+// sinceMost is how many events are kept between two readings. In a flood the first of them have to do.
+const sinceMost = 256
+
 // keep takes in what became of the adapter's belongings. While it is down the kernel takes them away, all but IPv4
 // addresses: those that go are taken by somebody.
 func (f *Follower) keep(m message) {
-	if f.reading {
-		m.body = slices.Clone(m.body)
-		f.since = append(f.since, m)
-	}
-	f.kept.take(m, f.adapter, f.at)
-	if f.before == nil {
-		return
+	if f.up {
+		if len(f.since) < sinceMost {
+			f.since = append(f.since, message{m.kind, m.flags, slices.Clone(m.body)})
+		}
 	}
 	v4 := m.body[0] == unix.AF_INET && (m.kind == unix.RTM_NEWADDR || m.kind == unix.RTM_DELADDR)
-	if f.up || v4 {
+	if f.before != nil && (f.up || v4) {
 		f.before.take(m, f.adapter, f.before.at)
 	}
 }

@@ -244,10 +244,10 @@ func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
 		if err != nil {
 			return err
 		}
-		have = append(have, without(list, have, sameRule)...)
+		have = append(have, without(list, have, ruleID)...)
 	}
-	came := without(have, m.Rules, sameRule)
-	went := without(m.Rules, have, sameRule)
+	came := without(have, m.Rules, ruleID)
+	went := without(m.Rules, have, ruleID)
 	if len(came) > 0 {
 		if err := h.journalLate(j, m, belongings{Rules: came}); err != nil {
 			return err
@@ -282,17 +282,12 @@ func naming(rules []object, nic string) []object {
 	})
 }
 
-// sameRule compares rules but for whether their NIC is there.
-func sameRule(a, b object) bool { return ruled(a, "", "").equal(ruled(b, "", "")) }
-
 func (h *Host) followNeighbours(j *journal, m *memberState, n, to NIC) error {
 	have, err := h.neighboursOf(n.Index, nil)
 	if err != nil {
 		return err
 	}
-	came := without(have, m.Neighbours, func(a, b object) bool {
-		return sameNeighbour(a, b) && slices.Equal(a.get(unix.NDA_LLADDR), b.get(unix.NDA_LLADDR))
-	})
+	came := without(have, m.Neighbours, func(o object) string { return neighbourID(o) + string(o.get(unix.NDA_LLADDR)) })
 	if len(came) == 0 {
 		return nil
 	}
@@ -366,29 +361,29 @@ func (s *state) came(to *memberState, b *belongings) {
 	to.adopted = true
 	for _, m := range s.members {
 		if m != to {
-			m.Addresses = without(m.Addresses, b.Addresses, sameAddress)
+			m.Addresses = without(m.Addresses, b.Addresses, addressID)
 		}
 	}
 	for _, a := range b.Addresses {
-		to.Addresses = with(to.Addresses, a, sameAddress)
+		to.Addresses = with(to.Addresses, a, addressID)
 	}
 	for _, r := range b.Routes {
-		to.Routes = with(to.Routes, r, sameRoute)
+		to.Routes = with(to.Routes, r, routeID)
 	}
 	for _, r := range b.Rules {
-		to.Rules = with(to.Rules, r, sameRule)
+		to.Rules = with(to.Rules, r, ruleID)
 	}
 	for _, n := range b.Neighbours {
-		to.Neighbours = with(to.Neighbours, n, sameNeighbour)
+		to.Neighbours = with(to.Neighbours, n, neighbourID)
 	}
 }
 
 // went takes in what is no longer a member's.
 func (m *memberState) went(b *belongings) {
-	m.Addresses = without(m.Addresses, b.Addresses, sameAddress)
-	m.Routes = without(m.Routes, b.Routes, sameRoute)
-	m.Rules = without(m.Rules, b.Rules, sameRule)
-	m.Neighbours = without(m.Neighbours, b.Neighbours, sameNeighbour)
+	m.Addresses = without(m.Addresses, b.Addresses, addressID)
+	m.Routes = without(m.Routes, b.Routes, routeID)
+	m.Rules = without(m.Rules, b.Rules, ruleID)
+	m.Neighbours = without(m.Neighbours, b.Neighbours, neighbourID)
 }
 
 func native32(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }

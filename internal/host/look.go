@@ -31,22 +31,22 @@ func (f *Follower) Look() (a Adapter, err error) {
 	if err != nil || !clean {
 		return a, err // an event has come that leads to another look
 	}
-	removed := without(f.known.Routes, have.Routes, sameRoute)
+	removed := without(f.known.Routes, have.Routes, routeID)
 	if before := f.takeBefore(a.Up); before != nil {
-		removed = without(f.known.Routes, before.Routes, sameRoute)
+		removed = without(f.known.Routes, before.Routes, routeID)
 		a.Back, a.Lost = f.h.putBack(f.adapter, a, before, have)
 		if have, clean, err = f.readAdapter(); err != nil || !clean {
 			return a, err
 		}
 	}
-	went := without(f.known.Addresses, have.Addresses, sameAddress)
+	went := without(f.known.Addresses, have.Addresses, addressID)
 	if !a.Up {
 		// IPv4 addresses stay while a link is down, the rest comes back with it.
 		removed = nil
 		f.fellWithout(have.Addresses)
 		went = slices.DeleteFunc(went, func(o object) bool { return o.family() == unix.AF_INET6 })
 		have.Routes = f.known.Routes
-		have.Addresses = append(have.Addresses, without(only6(f.known.Addresses), have.Addresses, sameAddress)...)
+		have.Addresses = append(have.Addresses, without(only6(f.known.Addresses), have.Addresses, addressID)...)
 	}
 	f.known = have
 	for _, o := range have.Addresses {
@@ -70,6 +70,10 @@ func (f *Follower) last() (belongings, int64) {
 	if f.fallen != nil {
 		return f.fallen.belongings, f.fallen.at
 	}
+	for _, m := range f.since {
+		f.kept.take(m, f.adapter, f.at)
+	}
+	f.since = nil
 	return f.kept, f.at
 }
 
@@ -79,7 +83,7 @@ func (f *Follower) readAdapter() (have belongings, clean bool, err error) {
 	f.mu.Lock()
 	f.catchUp()
 	downs, missed := f.downs, f.missed
-	f.since, f.reading = nil, true
+	begun := len(f.since)
 	f.mu.Unlock()
 
 	at := bootTime()
@@ -88,16 +92,12 @@ func (f *Follower) readAdapter() (have belongings, clean bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.catchUp()
-	f.reading = false
 	if err != nil || downs != f.downs || missed != f.missed {
 		return have, false, err
 	}
-	for _, m := range f.since {
-		have.take(m, f.adapter, at)
-	}
-	f.since = nil
 	if f.up {
 		f.kept, f.at = have, at
+		f.since = slices.Clone(f.since[min(begun, len(f.since)):])
 	}
 	return have, true, nil
 }
@@ -107,8 +107,8 @@ func (f *Follower) fellWithout(have []object) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fallen != nil {
-		gone := slices.DeleteFunc(without(f.fallen.Addresses, have, sameAddress), func(o object) bool { return o.family() == unix.AF_INET6 })
-		f.fallen.Addresses = without(f.fallen.Addresses, gone, sameAddress)
+		gone := slices.DeleteFunc(without(f.fallen.Addresses, have, addressID), func(o object) bool { return o.family() == unix.AF_INET6 })
+		f.fallen.Addresses = without(f.fallen.Addresses, gone, addressID)
 	}
 }
 
@@ -137,7 +137,7 @@ func (h *Host) putBack(adapter int, a Adapter, was *past, have belongings) (back
 		back = append(back, what)
 	}
 	gone := (bootTime() - was.at) / int64(time.Second)
-	for _, o := range without(only6(was.Addresses), have.Addresses, sameAddress) {
+	for _, o := range without(only6(was.Addresses), have.Addresses, addressID) {
 		later, ok := aged(o, gone)
 		if !ok || autoconfigured(o) || linkLocal(o) && kernelMade(o, a) || addressFlags(o)&unix.IFA_F_DADFAILED != 0 {
 			continue
@@ -148,15 +148,19 @@ func (h *Host) putBack(adapter int, a Adapter, was *past, have belongings) (back
 	if err != nil {
 		return back, append(lost, err.Error())
 	}
-	routes := without(was.Routes, all, sameRoute)
+	routes := without(was.Routes, all, routeID)
 	byDependence(routes)
+	taken := map[routeKey]bool{}
+	for _, r := range all {
+		taken[keyOf(r)] = true
+	}
 	for _, r := range routes {
-		if slices.ContainsFunc(all, func(o object) bool { return keyOf(o) == keyOf(r) }) {
+		if taken[keyOf(r)] {
 			continue // somebody has set another one meanwhile
 		}
 		tell(routeText(r), h.addRoute(routed(r, nil)))
 	}
-	for _, n := range without(was.Neighbours, have.Neighbours, sameNeighbour) {
+	for _, n := range without(was.Neighbours, have.Neighbours, neighbourID) {
 		tell("neighbour "+neighbourAddr(n).String(), h.setNeighbour(n, adapter))
 	}
 	return back, lost
