@@ -56,7 +56,7 @@ func (h *Host) releaseAll(still func()) (Restored, error) {
 			if still != nil {
 				h.apart(still)
 			}
-			return together(b.admit, func() error { return h.vacateAdapter(j) })
+			return together(b.admit, b.teachRoutes, func() error { return h.vacateAdapter(j) })
 		},
 		b.settle,
 		b.dropRules,
@@ -105,7 +105,7 @@ func (b *back) heir() *returning {
 	for _, want := range []func(*Member) bool{
 		(*Member).ownsDefault,
 		func(m *Member) bool {
-			return slices.ContainsFunc(m.Addresses, func(a object) bool { return !linkLocal(a) })
+			return slices.ContainsFunc(m.Addresses, func(a object) bool { return !m.kernelLinkLocal(a) })
 		},
 		func(*Member) bool { return true },
 	} {
@@ -131,11 +131,11 @@ func (b *back) giveAddresses() error {
 	return nil
 }
 
-// inheritAddresses gives the heir the adapter's addresses that are no member's, were not given with the
-// team, and were not made by the kernel.
+// inheritAddresses gives the heir the adapter's addresses that are no member's and were not given with the team. Those
+// that the kernel made from advertisements are good as long as they are on the adapter.
 func (b *back) inheritAddresses(heir *returning) error {
 	for _, a := range b.held {
-		if linkLocal(a) || autoconfigured(a) || b.original(a) || slices.Contains(b.j.state.given, addressPrefix(a).String()) {
+		if b.adapter.kernelLinkLocal(a) || b.original(a) || slices.Contains(b.j.state.given, addressPrefix(a).String()) {
 			continue
 		}
 		if heir == nil {
@@ -178,7 +178,7 @@ func (b *back) clearAdapter() error {
 		return nil
 	}
 	for _, a := range slices.Backward(b.held) {
-		if linkLocal(a) {
+		if b.adapter.kernelLinkLocal(a) {
 			continue
 		}
 		if err := b.h.deleteAddress(a, b.adapter.Name); err != nil {

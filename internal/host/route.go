@@ -30,21 +30,27 @@ const (
 )
 
 // allRoutes lists the routes of both families and all tables but for those that the kernel keeps by
-// itself as addresses and links come and go.
+// itself as addresses, links and router advertisements come and go.
 func (h *Host) allRoutes() ([]object, error) {
-	var list []object
-	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		all, err := h.rt.dump(unix.RTM_GETROUTE, family, otherHead)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range all {
-			if r.family() == family && !kernelKeeps(r) {
-				list = append(list, r)
-			}
-		}
+	list, err := h.routesOfFamily(unix.AF_INET)
+	if err != nil {
+		return nil, err
 	}
-	return list, nil
+	six, err := h.routesOfFamily(unix.AF_INET6)
+	if err != nil {
+		return nil, err
+	}
+	made, _, err := h.splitAdvertised(six)
+	return append(list, made...), err
+}
+
+// routesOfFamily lists the routes of all tables that the kernel does not keep by itself for addresses and links.
+func (h *Host) routesOfFamily(family byte) ([]object, error) {
+	all, err := h.rt.dump(unix.RTM_GETROUTE, family, otherHead)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(r object) bool { return r.family() != family || kernelKeeps(r) }), nil
 }
 
 func kernelKeeps(r object) bool {
