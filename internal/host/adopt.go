@@ -84,6 +84,9 @@ func (h *Host) adopt(list []*memberState, to NIC) error {
 		if err := h.adoptNeighbours(n, to); err != nil {
 			return err
 		}
+		if err := h.adoptProxies(n, to); err != nil {
+			return err
+		}
 	}
 	if err := h.adoptRoutes(by); err != nil {
 		return err
@@ -97,11 +100,8 @@ func (h *Host) adopt(list []*memberState, to NIC) error {
 				return err
 			}
 		}
-		if err := h.copyRules(m.Rules, m.Name, to.Name); err != nil {
-			return err
-		}
 	}
-	return nil
+	return h.adoptRules(list, to.Name)
 }
 
 func (h *Host) adoptAddresses(m *memberState, from, to NIC) error {

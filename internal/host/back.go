@@ -148,7 +148,7 @@ func (b *back) own(down bool) error {
 			return err
 		}
 	}
-	return together(b.routes, b.neighbours)
+	return together(b.routes, b.neighbours, func() error { return b.proxies(nil) })
 }
 
 // returnable are the member's addresses that are to be given back: those it has on the adapter or on itself. One that

@@ -63,6 +63,7 @@ func (m *Member) inherit(known *memberState) {
 		m.Order = union(known.Order, m.Order, sameRoute)
 		m.Rules = union(known.Rules, m.Rules, object.equal)
 		m.Neighbours = union(known.Neighbours, m.Neighbours, sameNeighbour)
+		m.Proxies = union(known.Proxies, m.Proxies, sameNeighbour)
 	}
 	if known.down {
 		m.Up = known.Up
@@ -121,7 +122,10 @@ func (h *Host) look(n NIC) (Member, error) {
 	for _, r := range slices.Concat(m.Routes, m.Advertised) {
 		keep = append(keep, gateways(r, n.Index)...)
 	}
-	m.Neighbours, err = h.neighboursOf(n.Index, keep)
+	if m.Neighbours, err = h.neighboursOf(n.Index, keep); err != nil {
+		return Member{}, err
+	}
+	m.Proxies, err = h.proxiesOf(n.Index)
 	return m, err
 }
 

@@ -82,7 +82,8 @@ type Member struct {
 	Says       linkSays `json:"says"`                 // what else its routers said
 	Order      []object `json:"order"`                // IPv4 routes of any link that share a destination and metric with one of these
 	Rules      []object `json:"rules"`
-	Neighbours []object `json:"neighbours"` // permanent ones, and the gateways'
+	Neighbours []object `json:"neighbours"`        // permanent ones, and the gateways'
+	Proxies    []object `json:"proxies,omitempty"` // addresses for which the NIC answers
 }
 
 // wellFormed reports whether every object has the header of its kind.
@@ -92,7 +93,7 @@ func (m *Member) wellFormed() bool {
 			return false
 		}
 	}
-	for _, list := range [][]object{m.Routes, m.Advertised, m.Order, m.Rules, m.Neighbours} {
+	for _, list := range [][]object{m.Routes, m.Advertised, m.Order, m.Rules, m.Neighbours, m.Proxies} {
 		for _, o := range list {
 			if len(o.head) != otherHead {
 				return false

@@ -52,6 +52,7 @@ func (h *Host) releaseAll(still func()) (Restored, error) {
 		func() error { return b.inheritRoutes(heir) },
 		b.reorder,
 		b.neighbours,
+		func() error { return b.proxies(heir) },
 		func() error {
 			if still != nil {
 				h.apart(still)
@@ -59,7 +60,7 @@ func (h *Host) releaseAll(still func()) (Restored, error) {
 			return together(b.admit, b.teachRoutes, func() error { return h.vacateAdapter(j) })
 		},
 		b.settle,
-		b.dropRules,
+		b.rules,
 		b.clearAdapter,
 		b.announce,
 	)
@@ -158,18 +159,6 @@ func (b *back) original(a object) bool {
 		}
 	}
 	return false
-}
-
-func (b *back) dropRules() error {
-	for _, m := range b.j.state.members {
-		if !m.adopted {
-			continue
-		}
-		if err := b.soften(b.h.dropRules(m.Rules, m.Name, b.j.state.begin.Team)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // clearAdapter takes the adapter's addresses away, now that they are where they belong.

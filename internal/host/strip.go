@@ -85,6 +85,9 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err := h.dropRoutes(n.Index); err != nil {
 		return err
 	}
+	if err := h.dropProxies(n.Index); err != nil {
+		return err
+	}
 	features := map[string]bool{lro: false, vlanFilter: false, serviceVLANFilter: false}
 	if want.GRO != team.OffloadAuto {
 		features[gro] = want.GRO == team.OffloadOn
