@@ -13,6 +13,7 @@ import (
 
 // Address attributes and flags that x/sys does not name.
 const (
+	ifaMetric   = 9  // IFA_RT_PRIORITY
 	ifaProtocol = 11 // IFA_PROTO
 
 	protocolKernelRA = 2 // IFAPROT_KERNEL_RA

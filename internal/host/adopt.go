@@ -109,14 +109,18 @@ func (h *Host) adoptAddresses(m *memberState, from, to NIC) error {
 	if err != nil {
 		return err
 	}
+	routes, err := h.allRoutes()
+	if err != nil {
+		return err
+	}
 	var v4, v6 []object
 	for _, a := range have {
 		switch {
 		case m.kernelLinkLocal(a):
 		case a.family() == unix.AF_INET:
-			v4 = append(v4, forAdapter(a, from, to))
+			v4 = append(v4, forAdapter(a, from, to, routes))
 		default:
-			v6 = append(v6, forAdapter(a, from, to))
+			v6 = append(v6, forAdapter(a, from, to, routes))
 		}
 	}
 	if err := h.needIPv6(to, len(v6) > 0); err != nil {
@@ -183,12 +187,11 @@ func (h *Host) adoptNeighbours(from, to NIC) error {
 	return nil
 }
 
-// forAdapter is a member's address as the adapter gets it. Its routes are moved, so the kernel must not make
-// them; where the member was down it has none, and the kernel makes them. An address that was verified
+// forAdapter is a member's address as the adapter gets it. routes are the member's. An address that was verified
 // on this LAN a moment ago needs no duplicate detection.
-func forAdapter(a object, from, to NIC) object {
+func forAdapter(a object, from, to NIC, routes []object) object {
 	flags := uint32(0)
-	if from.AdminUp {
+	if from.AdminUp && connects(a) && !slices.ContainsFunc(routes, func(r object) bool { return connectedBy(r, a) }) {
 		flags |= unix.IFA_F_NOPREFIXROUTE
 	}
 	if a.family() == unix.AF_INET6 && addressFlags(a)&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0 {

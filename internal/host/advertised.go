@@ -208,14 +208,6 @@ func hopLimit(r object) uint8 {
 	return uint8(object{attrs: metrics}.get32(rtaxHopLimit))
 }
 
-func destination(r object) netip.Prefix {
-	a, ok := netip.AddrFromSlice(r.get(unix.RTA_DST))
-	if !ok {
-		a = netip.IPv6Unspecified()
-	}
-	return netip.PrefixFrom(a, int(r.head[rtDstLen]))
-}
-
 // nobody is the sender of an advertisement that has no router. Its lifetime as a router is 0, so no route is made by it.
 var nobody = netip.MustParseAddr("fe80::ffff:ffff:ffff:ffff")
 
