@@ -18,6 +18,8 @@ const (
 	followShare = 20
 	// … but nobody waits longer than this for the next one.
 	followMax = time.Second
+	// followEvery is how often the host is looked at though nothing was told: no kernel tells of proxy neighbours.
+	followEvery = 10 * time.Second
 )
 
 // errLost ends the team's process when somebody took its adapter away.
@@ -37,9 +39,12 @@ var errLost = errors.New("the adapter is gone")
 //	           rules, neighbours       moved to the adapter or copied, as when the team began (late.go)
 func (s *session) follow(ctx context.Context) {
 	news := s.follower.News(host.AnyChange &^ (host.AdapterGroups | host.OtherHas))
-	changed := host.AnyChange
+	changed, looked := host.AnyChange, time.Time{}
 	for {
 		began := time.Now()
+		if changed&host.MemberHas != 0 {
+			looked = began
+		}
 		if err := s.reconcile(ctx, changed); err != nil && ctx.Err() == nil {
 			s.log.Warn("host not followed", "err", err)
 		}
@@ -55,8 +60,8 @@ func (s *session) follow(ctx context.Context) {
 			changed = news.Take()
 		case <-timer.C:
 			changed = 0
-			if at := s.leases.next; !at.IsZero() && !time.Now().Before(at) {
-				changed = host.AdapterHas
+			if at := s.leases.next; !at.IsZero() && !time.Now().Before(at) || time.Since(looked) >= followEvery {
+				changed = host.AdapterHas | host.MemberHas
 			}
 		case <-ctx.Done(): // the channel is never closed
 			timer.Stop()
@@ -69,7 +74,7 @@ func (s *session) follow(ctx context.Context) {
 // followAgain is when to look though nothing has happened: an address is about to run out, or something that was held back
 // may move.
 func (s *session) followAgain(now time.Time) time.Duration {
-	wait := time.Hour
+	wait := followEvery
 	for _, at := range []time.Time{s.leases.next, s.moves.next, s.moves.due} {
 		if !at.IsZero() {
 			wait = min(wait, max(at.Sub(now), 0))

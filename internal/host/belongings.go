@@ -14,17 +14,20 @@ type belongings struct {
 	Routes     []object `json:"routes,omitempty"`
 	Rules      []object `json:"rules,omitempty"`
 	Neighbours []object `json:"neighbours,omitempty"`
+	Proxies    []object `json:"proxies,omitempty"`
+
+	connected []object // routes that the kernel makes of the addresses, as read last
 }
 
 func (b *belongings) empty() bool {
-	return len(b.Addresses)+len(b.Routes)+len(b.Rules)+len(b.Neighbours) == 0
+	return len(b.Addresses)+len(b.Routes)+len(b.Rules)+len(b.Neighbours)+len(b.Proxies) == 0
 }
 
 // wellFormed reports whether every object has the header of its kind.
 func (b *belongings) wellFormed() bool {
 	long := func(n int) func(object) bool { return func(o object) bool { return len(o.head) != n } }
 	return !slices.ContainsFunc(b.Addresses, long(addressHead)) &&
-		!slices.ContainsFunc(slices.Concat(b.Routes, b.Rules, b.Neighbours), long(otherHead))
+		!slices.ContainsFunc(slices.Concat(b.Routes, b.Rules, b.Neighbours, b.Proxies), long(otherHead))
 }
 
 // without is a list less those that are the same as one of gone.
@@ -78,7 +81,7 @@ func routeID(r object) string {
 
 func neighbourID(n object) string { return string(n.get(unix.NDA_DST)) }
 
-func ruleID(r object) string { return string(ruled(r, "", "").Serialize()) }
+func ruleID(r object) string { return string(ruled(r).Serialize()) }
 
 // take changes what a link had at a time (CLOCK_BOOTTIME) by one event about it. Routes are those that were set by hand,
 // neighbours permanent ones.
@@ -120,7 +123,8 @@ func (b *belongings) take(m message, index int, at int64) {
 	}
 }
 
-// belongings reads what a link has: addresses, the routes that were set by hand, permanent neighbours.
+// belongings reads what a link has: addresses, the routes that were set by hand, permanent neighbours,
+// proxies.
 func (h *Host) belongings(index int) (b belongings, err error) {
 	if b.Addresses, err = h.addresses(index); err != nil {
 		return b, err
@@ -129,8 +133,16 @@ func (h *Host) belongings(index int) (b belongings, err error) {
 	if err != nil {
 		return b, err
 	}
+	for _, r := range routes {
+		if r.head[rtProto] == unix.RTPROT_KERNEL {
+			b.connected = append(b.connected, r)
+		}
+	}
 	b.Routes = slices.DeleteFunc(routes, func(r object) bool { return !handSet(r) })
-	b.Neighbours, err = h.neighboursOf(index, nil)
+	if b.Neighbours, err = h.neighboursOf(index, nil); err != nil {
+		return b, err
+	}
+	b.Proxies, err = h.proxiesOf(index)
 	return b, err
 }
 
@@ -142,7 +154,7 @@ func (h *Host) routesBy(index int) ([]object, error) {
 		ask := object{head: make([]byte, otherHead)}
 		ask.head[0] = family
 		ask.set(unix.RTA_OIF, binary.NativeEndian.AppendUint32(nil, uint32(index)))
-		all, err := h.strict.dumpOf(unix.RTM_GETROUTE, ask, otherHead)
+		all, err := h.strict.list(unix.RTM_GETROUTE, ask, otherHead)
 		if err != nil {
 			return nil, err
 		}

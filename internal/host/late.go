@@ -43,7 +43,7 @@ func (h *Host) LateOn(members []string) ([]Late, error) {
 			return nil, err
 		}
 		for _, a := range have {
-			if !linkLocal(a) {
+			if !m.kernelLinkLocal(a) {
 				out = append(out, lateOf(n.Name, a))
 			}
 		}
@@ -113,12 +113,13 @@ func (h *Host) adoptLate(j *journal, m *memberState, n, to NIC, allow func(Late)
 	if err != nil {
 		return nil, err
 	}
+	connected := routes
 	on6 := slices.ContainsFunc(have, func(a object) bool { return a.family() == unix.AF_INET6 })
 	var mine []object
 	for _, a := range have {
 		l := lateOf(n.Name, a)
 		l.New = !hasAddress(there, a)
-		if !linkLocal(a) && allow(l) {
+		if !m.kernelLinkLocal(a) && allow(l) {
 			mine, moved = append(mine, a), append(moved, l)
 		}
 	}
@@ -134,8 +135,12 @@ func (h *Host) adoptLate(j *journal, m *memberState, n, to NIC, allow func(Late)
 			return nil, err
 		}
 	}
+	six := slices.ContainsFunc(mine, func(a object) bool { return a.family() == unix.AF_INET6 })
+	if err := h.needIPv6(to, six); err != nil {
+		return nil, err
+	}
 	for _, a := range mine {
-		next := forAdapter(a, n, to)
+		next := forAdapter(a, n, to, connected)
 		what := fmt.Sprintf("add %s to %s", addressPrefix(a), to.Name)
 		if err := h.change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, next); err != nil {
 			return nil, err
@@ -186,7 +191,7 @@ func (h *Host) journalLate(j *journal, m *memberState, b belongings) error {
 			new.Routes = append(new.Routes, r)
 		}
 	}
-	new.Rules, new.Neighbours = b.Rules, b.Neighbours
+	new.Rules, new.Neighbours, new.Proxies = b.Rules, b.Neighbours, b.Proxies
 	if new.empty() && m.adopted {
 		return nil
 	}
@@ -246,40 +251,32 @@ func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
 		}
 		have = append(have, without(list, have, ruleID)...)
 	}
-	came := without(have, m.Rules, ruleID)
-	went := without(m.Rules, have, ruleID)
-	if len(came) > 0 {
+	if came := without(have, m.Rules, ruleID); len(came) > 0 {
 		if err := h.journalLate(j, m, belongings{Rules: came}); err != nil {
 			return err
 		}
-		if err := h.copyRules(naming(came, n.Name), n.Name, to.Name); err != nil {
+		new := &memberState{Member: Member{Identity: m.Identity, Rules: came}, named: m.named}
+		if err := h.adoptRules([]*memberState{new}, to.Name); err != nil {
 			return err
 		}
 	}
+	// The member's own is not there where the copy has taken its place.
+	went := slices.DeleteFunc(without(m.Rules, have, ruleID), inverted)
 	if len(went) == 0 {
 		return nil
 	}
-	if err := h.dropCopies(m, went, to.Name); err != nil {
+	copies, err := h.rulesNaming(to.Name)
+	if err != nil {
 		return err
 	}
-	return j.write(record{Kind: kindForget, Done: true, No: m.no, Late: &belongings{Rules: went}})
-}
-
-// dropCopies takes the adapter's copies of a member's rules away, whatever the member was called when it was told them.
-func (h *Host) dropCopies(m *memberState, rules []object, adapter string) error {
-	for _, name := range m.named {
-		if err := h.dropRules(naming(rules, name), name, adapter); err != nil {
-			return err
+	for _, r := range went {
+		if next := ruleOf(r, h.lenders(nil), to.Name); hasRule(copies, next) {
+			if err := h.change("remove rule of "+to.Name, unix.RTM_DELRULE, 0, next); err != nil {
+				return err
+			}
 		}
 	}
-	return nil
-}
-
-// naming are those of rules that match a NIC's name.
-func naming(rules []object, nic string) []object {
-	return slices.DeleteFunc(slices.Clone(rules), func(r object) bool {
-		return !ruleNames(r, unix.FRA_IIFNAME, nic) && !ruleNames(r, fraOutName, nic)
-	})
+	return j.write(record{Kind: kindForget, Done: true, No: m.no, Late: &belongings{Rules: went}})
 }
 
 func (h *Host) followNeighbours(j *journal, m *memberState, n, to NIC) error {
@@ -287,15 +284,27 @@ func (h *Host) followNeighbours(j *journal, m *memberState, n, to NIC) error {
 	if err != nil {
 		return err
 	}
-	came := without(have, m.Neighbours, func(o object) string { return neighbourID(o) + string(o.get(unix.NDA_LLADDR)) })
-	if len(came) == 0 {
-		return nil
-	}
-	if err := h.journalLate(j, m, belongings{Neighbours: came}); err != nil {
+	proxies, err := h.proxiesOf(n.Index)
+	if err != nil {
 		return err
 	}
-	for _, o := range came {
+	came := belongings{
+		Neighbours: without(have, m.Neighbours, func(o object) string { return neighbourID(o) + string(o.get(unix.NDA_LLADDR)) }),
+		Proxies:    without(proxies, m.Proxies, neighbourID),
+	}
+	if came.empty() {
+		return nil
+	}
+	if err := h.journalLate(j, m, came); err != nil {
+		return err
+	}
+	for _, o := range came.Neighbours {
 		if err := h.setNeighbour(o, to.Index); err != nil {
+			return err
+		}
+	}
+	for _, o := range came.Proxies {
+		if err := h.addProxy(o, to.Index); err != nil {
 			return err
 		}
 	}
@@ -376,6 +385,9 @@ func (s *state) came(to *memberState, b *belongings) {
 	for _, n := range b.Neighbours {
 		to.Neighbours = with(to.Neighbours, n, neighbourID)
 	}
+	for _, n := range b.Proxies {
+		to.Proxies = with(to.Proxies, n, neighbourID)
+	}
 }
 
 // went takes in what is no longer a member's.
@@ -384,6 +396,7 @@ func (m *memberState) went(b *belongings) {
 	m.Routes = without(m.Routes, b.Routes, routeID)
 	m.Rules = without(m.Rules, b.Rules, ruleID)
 	m.Neighbours = without(m.Neighbours, b.Neighbours, neighbourID)
+	m.Proxies = without(m.Proxies, b.Proxies, neighbourID)
 }
 
 func native32(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }

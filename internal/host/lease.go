@@ -24,7 +24,7 @@ func (h *Host) leases(list []object) (leases []Lease) {
 	defer h.mu.Unlock()
 	for _, o := range list {
 		_, valid := lifetimes(o)
-		if valid == forever || autoconfigured(o) {
+		if valid == forever || autoconfigured(o) || temporary(o) {
 			continue
 		}
 		left := time.Duration(valid) * time.Second

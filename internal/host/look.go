@@ -139,7 +139,7 @@ func (h *Host) putBack(adapter int, a Adapter, was *past, have belongings) (back
 	gone := (bootTime() - was.at) / int64(time.Second)
 	for _, o := range without(only6(was.Addresses), have.Addresses, addressID) {
 		later, ok := aged(o, gone)
-		if !ok || autoconfigured(o) || linkLocal(o) && kernelMade(o, a) || addressFlags(o)&unix.IFA_F_DADFAILED != 0 {
+		if !ok || autoconfigured(o) || temporary(o) || kernelLinkLocal(o, a.MAC) || addressFlags(o)&unix.IFA_F_DADFAILED != 0 {
 			continue
 		}
 		tell(addressPrefix(o).String(), h.addAddress(forLink(later, adapter, unix.IFA_F_NODAD), a.Name))
@@ -163,15 +163,10 @@ func (h *Host) putBack(adapter int, a Adapter, was *past, have belongings) (back
 	for _, n := range without(was.Neighbours, have.Neighbours, neighbourID) {
 		tell("neighbour "+neighbourAddr(n).String(), h.setNeighbour(n, adapter))
 	}
-	return back, lost
-}
-
-// kernelMade reports whether a link-local address is the one that the kernel makes for every link.
-func kernelMade(o object, a Adapter) bool {
-	if v := o.get(ifaProtocol); len(v) == 1 && v[0] != 0 {
-		return v[0] == protocolKernelLL
+	for _, n := range without(was.Proxies, have.Proxies, neighbourID) {
+		tell("proxy for "+neighbourAddr(n).String(), h.addProxy(n, adapter))
 	}
-	return madeOf(addressPrefix(o), a.MAC)
+	return back, lost
 }
 
 // GiveLast has the journal know what the adapter had when it went away, so that members get it back: what came to it by hand
@@ -194,11 +189,16 @@ func (h *Host) inherit(adapter int, b belongings, at int64) error {
 	}
 	var new belongings
 	for _, o := range b.Addresses {
-		if linkLocal(o) || autoconfigured(o) || slices.Contains(j.state.given, addressPrefix(o).String()) {
+		if linkLocal(o) || autoconfigured(o) || temporary(o) || slices.Contains(j.state.given, addressPrefix(o).String()) {
 			continue
 		}
 		if !j.state.recordedAddress(o) {
 			new.Addresses = append(new.Addresses, asOf(forLink(o, heir.Index, 0), at, heir.At))
+			for _, r := range b.connected {
+				if connectedBy(r, o) {
+					new.Routes = append(new.Routes, routed(r, map[int]int{adapter: heir.Index}))
+				}
+			}
 		}
 	}
 	for _, r := range b.Routes {

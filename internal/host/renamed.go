@@ -3,7 +3,8 @@ package host
 import (
 	"cmp"
 	"fmt"
-	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
 )
@@ -68,18 +69,20 @@ func (h *Host) AdapterRenamed(index int) error {
 	if err != nil {
 		return err
 	}
+	names := h.lenders(nil)
 	for _, m := range j.state.members {
-		if !m.adopted {
-			continue
-		}
-		for _, name := range m.named {
-			mine := slices.DeleteFunc(naming(m.Rules, name), func(r object) bool { return !hasRule(copies, ruled(r, name, was)) })
-			if err := h.copyRules(mine, name, n.Name); err != nil {
+		for _, r := range m.Rules {
+			old, next := ruleOf(r, names, was), ruleOf(r, names, n.Name)
+			if !m.adopted || !hasRule(copies, old) {
+				continue // somebody has removed it
+			}
+			err := h.change("copy rule of "+was, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, next)
+			if err == nil {
+				err = h.change("remove rule of "+was, unix.RTM_DELRULE, 0, old)
+			}
+			if err != nil {
 				return fmt.Errorf("rules of %s, which was %s: %w", n.Name, was, err)
 			}
-		}
-		if err := h.dropCopies(m, m.Rules, was); err != nil {
-			return fmt.Errorf("rules of %s, which was %s: %w", n.Name, was, err)
 		}
 	}
 	return nil

@@ -61,11 +61,11 @@ func (r *rtnetlink) request(kind, flags int, body nl.NetlinkRequestData) *nl.Net
 func (r *rtnetlink) dump(kind int, family byte, head int) ([]object, error) {
 	ask := object{head: make([]byte, head)}
 	ask.head[0] = family
-	return r.dumpOf(kind, ask, head)
+	return r.list(kind, ask, head)
 }
 
-// dumpOf lists objects of a kind that are like ask, where the socket is a strict one; all of the family where it is not.
-func (r *rtnetlink) dumpOf(kind int, ask object, head int) ([]object, error) {
+// list is dump of the objects that are like ask, as far as the kernel looks at that: on a strict socket more.
+func (r *rtnetlink) list(kind int, ask object, head int) ([]object, error) {
 	list, err := retry(func() ([]object, error) {
 		// RTM_NEWx is RTM_GETx − 2 for every kind.
 		bodies, err := r.request(kind, unix.NLM_F_DUMP, ask).Execute(unix.NETLINK_ROUTE, uint16(kind-2))

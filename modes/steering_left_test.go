@@ -1,0 +1,48 @@
+package modes
+
+import (
+	"testing"
+	"time"
+)
+
+// TestSteeringForgetsAddressesThatLeft: nobody is told any more of an address that this host no longer has, whatever was
+// due; those who talk to others are.
+func TestSteeringForgetsAddressesThatLeft(t *testing.T) {
+	r := rig(t, 2)
+	for i := range 4 {
+		r.sent(answer(i))
+	}
+	if n := len(r.members()); n != 4 {
+		t.Fatalf("%d peers", n)
+	}
+	r.handle(AddressLeft{IP: ours4.Next()})
+	if n := len(r.members()); n != 4 {
+		t.Fatalf("%d peers after another one left", n)
+	}
+	r.handle(AddressLeft{IP: ours4, VLAN: 7})
+	if n := len(r.members()); n != 4 {
+		t.Fatalf("%d peers after it left in a VLAN", n)
+	}
+	r.handle(AddressLeft{IP: ours4})
+	if n := len(r.members()); n != 0 {
+		t.Errorf("%d peers are left", n)
+	}
+	if told := r.change(func(m []Member) { m[0].Usable = false }); len(told) != 0 {
+		t.Errorf("%d frames tell of it when a member dies", len(told))
+	}
+	if told := r.wait(time.Minute); len(told) != 0 {
+		t.Errorf("%d frames tell of it later", len(told))
+	}
+	// An answer that was on its way makes nobody a peer.
+	r.sent(request(1))
+	r.handle(AddressLeft{IP: ours4})
+	r.handle(Received{Member: 1, Frame: reply(1)})
+	if n := len(r.members()); n != 0 {
+		t.Errorf("%d peers by a late answer", n)
+	}
+	// It comes back.
+	r.sent(answer(2))
+	if n := len(r.members()); n != 1 {
+		t.Errorf("%d peers after it is back", n)
+	}
+}
