@@ -3,6 +3,8 @@ package modes
 import (
 	"testing"
 	"time"
+
+	"nicteam/internal/frame"
 )
 
 // TestSteeringForgetsAddressesThatLeft: nobody is told any more of an address that this host no longer has, whatever was
@@ -34,12 +36,20 @@ func TestSteeringForgetsAddressesThatLeft(t *testing.T) {
 		t.Errorf("%d frames tell of it later", len(told))
 	}
 	// An answer that was on its way makes nobody a peer.
-	r.sent(request(1))
+	ask := func() { r.sent(arp(request, frame.Broadcast, ours4, peer4(1))) } // which is changed as it leaves
+	late := arpFrom(peerMAC(1), reply, adapterMAC, peer4(1), ours4)
+	ask()
 	r.handle(AddressLeft{IP: ours4})
-	r.handle(Received{Member: 1, Frame: reply(1)})
+	r.handle(Received{Member: 1, Frame: late})
 	if n := len(r.members()); n != 0 {
 		t.Errorf("%d peers by a late answer", n)
 	}
+	ask()
+	r.handle(Received{Member: 1, Frame: late})
+	if n := len(r.members()); n != 1 {
+		t.Errorf("%d peers by an answer that was asked for", n)
+	}
+	r.handle(AddressLeft{IP: ours4})
 	// It comes back.
 	r.sent(answer(2))
 	if n := len(r.members()); n != 1 {
