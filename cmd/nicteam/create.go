@@ -67,7 +67,7 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 		level, o.Ready = slog.LevelInfo, daemon.ReadyFile()
 	}
 	o.Config, o.Places, o.Log = l.Config, a.places, a.log(level)
-	o.Notes, o.Warn = l.Notes, a.warn
+	o.Notes, o.Warn, o.Accept = l.Notes, a.warn, a.yes
 	o.Version, _ = built()
 	o.Progress = func(step string) {
 		if !a.json && !a.quiet {
@@ -83,9 +83,6 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 	}
 	if a.json {
 		return a.document(created{"nicteam.created/v1", l.Config.Team, o.DryRun, orEmpty(done.Steps), done.Warnings, done.Status})
-	}
-	for _, w := range done.Warnings {
-		a.warn(w)
 	}
 	if o.DryRun {
 		for _, s := range done.Steps {

@@ -45,7 +45,7 @@ func (s *session) takeAwaited(ctx context.Context) {
 		if _, err := s.host.NIC(m.Name); err != nil {
 			continue
 		}
-		if _, err := s.Add(ctx, []string{m.Name}); err != nil {
+		if _, err := s.Add(ctx, []string{m.Name}, true); err != nil {
 			s.log.Warn("NIC has come but cannot be taken", "member", m.Name, "err", err)
 			_ = s.team.Warn(ctx, awaitKey(m.Name), m.Name+" has come but cannot be taken: "+err.Error())
 		}

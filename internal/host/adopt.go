@@ -83,7 +83,13 @@ func (h *Host) adopt(list []*memberState, to NIC) error {
 			return err
 		}
 	}
+	if err := h.unbindAddressesOf(by); err != nil {
+		return err
+	}
 	if err := h.adoptRoutes(by); err != nil {
+		return err
+	}
+	if err := h.unbindAddressesOf(by); err != nil { // those that were begun meanwhile
 		return err
 	}
 	for _, m := range list {

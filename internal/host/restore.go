@@ -44,12 +44,14 @@ func (h *Host) releaseAll(still func()) (Restored, error) {
 	err = together(
 		func() error { return b.base(false) },
 		b.tellNeighbours,
+		func() error { return h.unbind(b.held) },
 		func() error { return b.moveRoutes(unix.AF_INET) },
 		b.giveAddresses,
 		func() error { return b.inheritAddresses(heir) },
 		func() error { return b.moveRoutes(unix.AF_INET6) },
 		b.routes,
 		func() error { return b.inheritRoutes(heir) },
+		func() error { return h.unbind(b.held) }, // connections that were begun meanwhile
 		b.reorder,
 		b.neighbours,
 		func() error {

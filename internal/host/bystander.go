@@ -1,0 +1,75 @@
+package host
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"nicteam/team"
+)
+
+// Bystanders are others' things on a NIC that do not go along when its traffic goes by the adapter: rules, filters, programs,
+// connections. They are named before anything is changed.
+
+// risk is something that would open the host to others or shut it for them.
+type risk struct{ why, fix string }
+
+func (c *check) warnf(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(c.warnings, text) {
+		c.warnings = append(c.warnings, text)
+	}
+}
+
+func (c *check) guard(why, fix string) { c.risks = append(c.risks, risk{why, fix}) }
+
+// bystanders looks for all of them.
+func (c *check) bystanders() {
+	c.firewall()
+	c.filters()
+	c.programs()
+	c.groups()
+	c.mptcp()
+	c.masqueraded()
+	c.keepers()
+}
+
+// answered has the risks be warnings where somebody answers for them, else a problem.
+func (c *check) answered(accepted bool) ([]string, *team.Problem) {
+	var whys, fixes []string
+	for _, r := range c.risks {
+		if accepted {
+			c.warnf("%s; %s", r.why, r.fix)
+			continue
+		}
+		whys = append(whys, r.why)
+		if !slices.Contains(fixes, r.fix) {
+			fixes = append(fixes, r.fix)
+		}
+	}
+	if len(whys) == 0 {
+		return c.warnings, nil
+	}
+	return c.warnings, &team.Problem{Kind: team.Conflict, What: c.what("rules and filters on the NICs would stop to apply"),
+		Why: strings.Join(whys, "; "), Fix: strings.Join(fixes, "; ") + "; or answer for it with -y"}
+}
+
+// CheckBystanders is the part of CheckAdd for which the team's own process may have too few rights: it cannot see the programs of others.
+// NICs that are not there are left to CheckAdd.
+func (h *Host) CheckBystanders(cfg team.Config, adapter string, names []string, accepted bool) (warnings []string, problem *team.Problem) {
+	c := &check{h: h, cfg: cfg, adapter: adapter, verb: "add to"}
+	var err error
+	if c.all, err = h.NICs(); err != nil {
+		return nil, &team.Problem{Kind: team.Failed, What: c.what("cannot read the NICs"), Why: err.Error(), Fix: "run it on a Linux host with netlink", Err: err}
+	}
+	for _, n := range c.all {
+		if slices.Contains(names, n.Name) {
+			c.chosen = append(c.chosen, n)
+		}
+	}
+	if p := c.uppersElsewhere(); p != nil {
+		p.What = c.what(p.What)
+		return nil, p
+	}
+	c.bystanders()
+	return c.answered(accepted)
+}
