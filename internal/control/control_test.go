@@ -75,7 +75,7 @@ func TestClientAndServer(t *testing.T) {
 			t.Errorf("steps %q after %q", steps, calls)
 		}
 	}
-	want := []string{`add ["eth2" "eth0.100"] true`, `remove ["eth%2&x?"] false`, `remove ["eth1" "eth2"] true`, `set ["hash=layer2" "mtu=9000"]`, `delete`}
+	want := []string{`add ["eth2" "eth0.100"] true`, `remove ["eth%2&x?"] false`, `remove ["eth1" "eth2"] true`, `set ["hash=layer2" "mtu=9000"]`, `delete true`}
 	if d := cmp.Diff(want, f.called()); d != "" {
 		t.Errorf("calls (-want +got):\n%s", d)
 	}

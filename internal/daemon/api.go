@@ -73,5 +73,7 @@ type ListedNIC struct {
 	Duplex    string   `json:"duplex"`
 	MTU       int      `json:"mtu"`
 	Addresses []string `json:"addresses"`
-	Owner     string   `json:"owner"` // "team team0", "bridge br0", … or ""
+	Owner     string   `json:"owner"`  // "team team0", "bridge br0", … or ""
+	Kind      string   `json:"kind"`   // as rtnetlink has it: "bridge", "veth", "tun", …; "device" for hardware
+	Uppers    []string `json:"uppers"` // VLANs, macvlans, … that stand on it
 }

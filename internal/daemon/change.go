@@ -106,6 +106,7 @@ func (s *session) Add(ctx context.Context, names []string, looked bool) (steps [
 			}
 			return nil, err
 		}
+		s.knowFilters([]string{name})
 		s.awaitNoMore(ctx, name)
 		steps = append(steps, name+" joined "+c.Team)
 		if fast && !s.path.Engaged() {

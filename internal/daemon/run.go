@@ -85,6 +85,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 	var back sync.WaitGroup
 	back.Go(func() { s.rejoin(work) })
 	back.Go(func() { s.followLinks(work) })
+	back.Go(func() { s.followFilters(work) })
 	back.Go(func() { s.keep(work) })
 	back.Go(func() { s.choice.follow(work) })
 	back.Go(func() { failovers.Follow(s.team.Follow(work), s) })

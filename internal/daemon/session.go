@@ -34,6 +34,7 @@ type session struct {
 	teamDone chan struct{} // closed when the control loop and what feeds it have ended
 	broken   chan error    // the control loop ended though nobody had asked it to
 
+	blind    blindFilters
 	changing sync.Mutex          // one change of members or settings at a time
 	awaited  []team.MemberConfig // configured, and not there
 	mtu      int                 // the adapter's, which the members have, too …
@@ -268,13 +269,7 @@ func (s *session) choose(ctx context.Context, c team.Config, insist bool, rep re
 
 // held says whether others hold a hook that the programs need.
 func (s *session) held() error {
-	var names []string
-	for _, m := range s.team.Status().Members {
-		if m.State != "absent" {
-			names = append(names, m.Name)
-		}
-	}
-	return s.host.Unheld(names)
+	return s.host.Unheld(s.presentMembers())
 }
 
 // room has the kernel's queues of received frames be as long as the programs need them, or as they were.

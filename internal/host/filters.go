@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -18,8 +19,8 @@ const (
 // shapers are qdiscs that treat frames by what the host has written on them, or by classes.
 var shapers = []string{"htb", "hfsc", "cbq", "drr", "prio", "qfq", "ets", "sfq", "tbf", "cake", "taprio", "mqprio", "red", "choke", "netem"}
 
-// BlindFilters names the programs and filters of others on the ingress of NICs. They do not see what a member receives: the
-// data path has the frames before them.
+// BlindFilters names the programs and filters of others on the ingress of members, in words that are the same each time. They do not see
+// what the NIC receives: the data path has the frames before them.
 func (h *Host) BlindFilters(names []string) (found []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -33,6 +34,11 @@ func (h *Host) BlindFilters(names []string) (found []string) {
 		}
 	}
 	return found
+}
+
+// FilterChanges subscribes to changes of qdiscs and filters until ctx ends. Programs by tcx come without an event.
+func (h *Host) FilterChanges(ctx context.Context) <-chan struct{} {
+	return changes(ctx, []uint{unix.RTNLGRP_TC}, readEvents)
 }
 
 // others are the programs and filters that are not this team's on a hook; what cannot be read is left out.
@@ -49,9 +55,12 @@ func (h *Host) others(n NIC, at ebpf.AttachType) (who []string) {
 		return who
 	}
 	for _, f := range list {
-		if text := tcFilter(f); !slices.Contains(who, text) { // u32 lists its tables, too
-			who = append(who, text)
+		// What stands for all filters of a preference, and u32's tables, are listed, too.
+		handle := f.Attrs().Handle
+		if handle == 0 || f.Type() == "u32" && handle&0xfff == 0 {
+			continue
 		}
+		who = append(who, fmt.Sprintf("%s handle %#x", tcFilter(f), handle))
 	}
 	return who
 }

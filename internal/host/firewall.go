@@ -107,7 +107,8 @@ func (c *check) firewall() {
 			c.guard(fmt.Sprintf("firewall rules match %s and will not match what goes by %s: %s", n.Name, c.adapter, cited(ends)),
 				fmt.Sprintf("add rules for %s beside them", c.adapter))
 		}
-		if len(begins) > 0 {
+		// Where nothing went by the NIC, whoever has made rules for the adapter wants them.
+		if len(begins) > 0 && n.inUse() {
 			c.guard(fmt.Sprintf("firewall rules that do not match %s will match what goes by %s: %s", n.Name, c.adapter, cited(begins)),
 				fmt.Sprintf("have them leave %s out", c.adapter))
 		}

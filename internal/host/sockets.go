@@ -3,7 +3,9 @@ package host
 import (
 	"encoding/binary"
 	"fmt"
+	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,7 +37,7 @@ const (
 var diagProtocols = []struct {
 	name   string
 	number byte
-}{{"tcp", unix.IPPROTO_TCP}, {"udp", unix.IPPROTO_UDP}, {"udplite", unix.IPPROTO_UDPLITE}, {"sctp", unix.IPPROTO_SCTP}, {"raw", unix.IPPROTO_RAW}}
+}{{"tcp", unix.IPPROTO_TCP}, {"udp", unix.IPPROTO_UDP}, {"udplite", unix.IPPROTO_UDPLITE}, {"sctp", unix.IPPROTO_SCTP}}
 
 // bytesRequest is a request body.
 type bytesRequest []byte
@@ -55,6 +57,7 @@ func boundSockets() (list []boundSocket) {
 			}
 		}
 	}
+	list = append(list, borrowed()...)
 	for _, b := range sockDiag(packetDiagRequest()) {
 		if s, ok := parsePacketDiag(b); ok && s.index != 0 {
 			list = append(list, s)
@@ -131,40 +134,97 @@ func parsePacketDiag(b []byte) (boundSocket, bool) {
 	return s, true
 }
 
-// holders are the programs that have sockets, by the sockets' inodes. Those of others' processes are seen with CAP_SYS_PTRACE only.
-func holders(inodes map[uint32]bool) map[uint32]string {
-	of := map[uint32]string{}
+// eachSocket calls f for every descriptor of a process that is a socket of these inodes. Those of others' processes are seen with
+// CAP_SYS_PTRACE only.
+func eachSocket(inodes map[uint32]bool, f func(pid, fd int, inode uint32)) {
 	if len(inodes) == 0 {
-		return of
+		return
 	}
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return of
-	}
-	for _, e := range entries {
-		pid := e.Name()
-		if pid[0] < '1' || pid[0] > '9' {
-			continue
-		}
-		fds, err := os.ReadDir("/proc/" + pid + "/fd")
+	paths, _ := filepath.Glob("/proc/[1-9]*/fd/*")
+	for _, path := range paths {
+		where, err := os.Readlink(path)
 		if err != nil {
 			continue
 		}
-		for _, fd := range fds {
-			where, err := os.Readlink("/proc/" + pid + "/fd/" + fd.Name())
-			if err != nil {
-				continue
-			}
-			number, ok := strings.CutPrefix(where, "socket:[")
-			inode, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 32)
-			if !ok || err != nil || !inodes[uint32(inode)] || of[uint32(inode)] != "" {
-				continue
-			}
-			comm, _ := os.ReadFile("/proc/" + pid + "/comm")
-			of[uint32(inode)] = fmt.Sprintf("%s (pid %s)", strings.TrimSpace(string(comm)), pid)
+		number, ok := strings.CutPrefix(where, "socket:[")
+		inode, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 32)
+		if !ok || err != nil || !inodes[uint32(inode)] {
+			continue
+		}
+		parts := strings.Split(path, "/")
+		pid, errPID := strconv.Atoi(parts[2])
+		fd, errFD := strconv.Atoi(parts[4])
+		if errPID == nil && errFD == nil {
+			f(pid, fd, uint32(inode))
 		}
 	}
+}
+
+// holders are the programs that have sockets, by the sockets' inodes.
+func holders(inodes map[uint32]bool) map[uint32]string {
+	of := map[uint32]string{}
+	eachSocket(inodes, func(pid, _ int, inode uint32) {
+		if of[inode] == "" {
+			comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+			of[inode] = fmt.Sprintf("%s (pid %d)", strings.TrimSpace(string(comm)), pid)
+		}
+	})
 	return of
+}
+
+// borrowed finds raw sockets and those of ping. Most kernels cannot list what they are bound to, so each is asked by a descriptor of its
+// own (pidfd_getfd, Linux 5.6).
+func borrowed() (list []boundSocket) {
+	kinds := map[uint32]string{}
+	inodes := map[uint32]bool{}
+	for _, name := range []string{"raw", "raw6", "icmp", "icmp6"} {
+		text, _ := os.ReadFile("/proc/thread-self/net/" + name)
+		for _, inode := range procInodes(string(text)) {
+			kinds[inode], inodes[inode] = strings.TrimSuffix(name, "6"), true
+		}
+	}
+	seen := map[uint32]bool{}
+	eachSocket(inodes, func(pid, fd int, inode uint32) {
+		if seen[inode] {
+			return
+		}
+		nic, err := boundTo(pid, fd)
+		if err != nil || nic == "" {
+			return
+		}
+		seen[inode] = true
+		if i, err := net.InterfaceByName(nic); err == nil {
+			list = append(list, boundSocket{kind: kinds[inode], index: i.Index, inode: inode})
+		}
+	})
+	return list
+}
+
+// procInodes reads the inodes of /proc/net/raw and its kind, which stand in the tenth place.
+func procInodes(text string) (inodes []uint32) {
+	for line := range strings.Lines(text) {
+		if f := strings.Fields(line); len(f) > 9 {
+			if n, err := strconv.ParseUint(f[9], 10, 32); err == nil && n != 0 {
+				inodes = append(inodes, uint32(n))
+			}
+		}
+	}
+	return inodes
+}
+
+// boundTo asks a socket of another process what link it is bound to.
+func boundTo(pid, fd int) (string, error) {
+	p, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(p)
+	s, err := unix.PidfdGetfd(p, fd, 0)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(s)
+	return unix.GetsockoptString(s, unix.SOL_SOCKET, unix.SO_BINDTODEVICE)
 }
 
 // programs names the programs that are bound to the members.
