@@ -1,10 +1,12 @@
 package daemon_test
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"net"
-	"net/netip"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -32,17 +34,50 @@ func (w *world) guests() *lab.Host {
 	return guest
 }
 
-// masqueraded connects from an address of a guest.
-func (w *world) masqueraded(guest *lab.Host, to, from string, port int) *lifeline {
+// download is a connection from a guest on which peer alone speaks: nothing that the guest sends could make box know it anew.
+type download struct {
+	t    testing.TB
+	from net.Conn
+	to   *bufio.Reader
+	n    int
+}
+
+// download connects from an address of a guest.
+func (w *world) download(guest *lab.Host, to, from string, port int) *download {
 	w.t.Helper()
-	return w.lifelineBy(netip.MustParseAddr(to), func(service string) (c net.Conn, err error) {
-		err = guest.Do(func() error {
-			d := net.Dialer{FallbackDelay: -1, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from), Port: port}}
-			c, err = d.DialContext(w.t.Context(), "tcp", service)
-			return err
-		})
-		return c, err
-	})
+	l, err := w.peer.Listen("tcp", net.JoinHostPort(to, "0"))
+	labtest.Must(w.t, err)
+	defer l.Close()
+	var c net.Conn
+	labtest.Must(w.t, guest.Do(func() error {
+		d := net.Dialer{FallbackDelay: -1, Timeout: labtest.Patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from), Port: port}}
+		c, err = d.DialContext(w.t.Context(), "tcp", l.Addr().String())
+		return err
+	}))
+	labtest.Must(w.t, c.SetDeadline(time.Now().Add(10*labtest.Patience)))
+	s, err := l.Accept()
+	labtest.Must(w.t, err)
+	w.t.Cleanup(func() { s.Close(); c.Close() })
+	d := &download{t: w.t, from: s, to: bufio.NewReader(c)}
+	d.works("at first")
+	return d
+}
+
+// works has peer send a line.
+func (d *download) works(when string) {
+	d.t.Helper()
+	d.n++
+	line := fmt.Sprintf("line %d\n", d.n)
+	_, err := io.WriteString(d.from, line)
+	if err == nil {
+		var got string
+		if got, err = d.to.ReadString('\n'); err == nil && got != line {
+			err = fmt.Errorf("got %q, want %q", got, line)
+		}
+	}
+	if err != nil {
+		d.t.Fatalf("masqueraded connection %s: %v", when, err)
+	}
 }
 
 // TestMasqueradedConnections: what box masquerades for others lives on through a takeover, a joining NIC, the end of the team and a restore.
@@ -51,11 +86,10 @@ func TestMasqueradedConnections(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 3})
 	guest := w.guests()
 	labtest.Must(t, w.box.SetAddr("eth3", "10.9.0.7/24"))
-	all := map[string]*lifeline{
-		"IPv4":       w.masqueraded(guest, "10.9.0.2", "172.17.0.2", 40000),
-		"a new port": w.masqueraded(guest, "10.9.0.2", "172.17.0.3", 40000),
-		"IPv6":       w.masqueraded(guest, "fd09::2", "fd17::2", 40000),
-		"own":        w.lifeline(),
+	all := map[string]*download{
+		"IPv4":       w.download(guest, "10.9.0.2", "172.17.0.2", 40000),
+		"a new port": w.download(guest, "10.9.0.2", "172.17.0.3", 40000),
+		"IPv6":       w.download(guest, "fd09::2", "fd17::2", 40000),
 	}
 	work := func(when string) {
 		t.Helper()
@@ -65,8 +99,8 @@ func TestMasqueradedConnections(t *testing.T) {
 	}
 	w.create(nics(2))
 	work("with the team")
-	all["begun with the team"] = w.masqueraded(guest, "10.9.0.2", "172.17.0.2", 0)
-	all["begun with the team by IPv6"] = w.masqueraded(guest, "fd09::2", "fd17::2", 0)
+	all["begun with the team"] = w.download(guest, "10.9.0.2", "172.17.0.2", 0)
+	all["begun with the team by IPv6"] = w.download(guest, "fd09::2", "fd17::2", 0)
 	w.nicteam("add", teamName, "eth3")
 	work("after a NIC has joined")
 	w.nicteam("delete", teamName)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -107,16 +106,10 @@ type lifeline struct {
 	n int
 }
 
-// lifeline connects from box; the connection lives as long as the test.
+// lifeline connects; the connection lives as long as the test.
 func (w *world) lifeline() *lifeline {
 	w.t.Helper()
-	return w.lifelineBy(peer4, func(service string) (net.Conn, error) { return w.box.Dial(w.t.Context(), "tcp", service) })
-}
-
-// lifelineBy connects to an address of peer as dial does.
-func (w *world) lifelineBy(address netip.Addr, dial func(service string) (net.Conn, error)) *lifeline {
-	w.t.Helper()
-	l, err := w.peer.Listen("tcp", net.JoinHostPort(address.String(), "0"))
+	l, err := w.peer.Listen("tcp", net.JoinHostPort(peer4.String(), "0"))
 	labtest.Must(w.t, err)
 	done := make(chan struct{})
 	go func() {
@@ -130,7 +123,7 @@ func (w *world) lifelineBy(address netip.Addr, dial func(service string) (net.Co
 		defer c.Close()
 		_, _ = io.Copy(c, c)
 	}()
-	c, err := dial(l.Addr().String())
+	c, err := w.box.Dial(w.t.Context(), "tcp", l.Addr().String())
 	labtest.Must(w.t, err)
 	w.t.Cleanup(func() { l.Close(); c.Close(); <-done })
 	k := &lifeline{t: w.t, c: c, r: bufio.NewReader(c)}
