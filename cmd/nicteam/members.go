@@ -22,7 +22,7 @@ with the NICs is told before; a filter that would no longer do what it is for wa
 		RunE: func(_ *cobra.Command, given []string) error {
 			c := a.client(given[0])
 			defer c.Close()
-			warnings, looked, err := a.bystanders(c, given[0], given[1:])
+			warnings, looked, err := a.bystanders(c, given[1:])
 			if err != nil {
 				return err
 			}
@@ -39,7 +39,7 @@ with the NICs is told before; a filter that would no longer do what it is for wa
 }
 
 // bystanders tells before a change what of others does not go along with NICs. Only root can look; looked says that it has.
-func (a *app) bystanders(c *control.Client, name string, nics []string) (steps []string, looked bool, err error) {
+func (a *app) bystanders(c *control.Client, nics []string) (steps []string, looked bool, err error) {
 	if os.Geteuid() != 0 {
 		return nil, false, nil
 	}
@@ -47,12 +47,15 @@ func (a *app) bystanders(c *control.Client, name string, nics []string) (steps [
 	if err != nil {
 		return nil, false, err
 	}
-	warnings, err := daemon.Bystanders(name, st.Adapter.Name, nics, a.yes)
+	warnings, err := daemon.Bystanders(a.places, st, nics, a.yes)
+	if err != nil {
+		return nil, false, err
+	}
 	for _, w := range warnings {
 		a.warn(w)
 		steps = append(steps, "warning: "+w)
 	}
-	return steps, err == nil, err
+	return steps, true, nil
 }
 
 func (a *app) removeCmd() *cobra.Command {

@@ -2,20 +2,26 @@ package daemon
 
 import (
 	"fmt"
+	"slices"
 
 	"nicteam/internal/host"
 	"nicteam/team"
 )
 
-// Bystanders says what of others does not go along when NICs join a running team, whose adapter is named. It is for the caller of
-// `nicteam add`: the team's own process has too few rights to see the programs of others.
-func Bystanders(name, adapter string, nics []string, accept bool) (warnings []string, err error) {
+// Bystanders says what of others does not go along when NICs join a running team, whose status is given. It is for the caller of
+// `nicteam add`: the team's own process has too few rights to see the programs of others. NICs that a team has already are left to that process.
+func Bystanders(p Places, st *team.Status, nics []string, accept bool) (warnings []string, err error) {
 	h, err := host.Open(host.Options{})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = h.Close() }()
-	warnings, problem := h.CheckBystanders(team.Config{Team: name}, adapter, nics, accept)
+	taken := owners(p, st.Team)
+	for _, m := range st.Members {
+		taken[m.Name] = host.Owner{Team: st.Team}
+	}
+	nics = slices.DeleteFunc(slices.Clone(nics), func(n string) bool { return taken[n].Team != "" })
+	warnings, problem := h.CheckBystanders(team.Config{Team: st.Team}, st.Adapter.Name, nics, accept)
 	if problem != nil {
 		return warnings, problem
 	}

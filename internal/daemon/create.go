@@ -29,11 +29,11 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	made := &Created{Steps: []string{}, Warnings: []string{}}
 	c, warnings, err := preflight(o)
 	made.Warnings = append(append(made.Warnings, o.Notes...), warnings...)
-	for _, w := range made.Warnings {
-		o.Warn(w)
-	}
 	if err != nil {
 		return nil, err
+	}
+	for _, w := range made.Warnings {
+		o.Warn(w)
 	}
 	if o.DryRun {
 		made.Steps = intended(c)
