@@ -98,7 +98,7 @@ func TestCheckAccepts(t *testing.T) {
 	}
 	c := configOf("na")
 	c.Gateway, c.MTU = netip.MustParseAddr("10.9.0.254"), 1280
-	if warnings, p = h.Check(c, nil, true); p != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "one NIC only") {
+	if warnings, p = h.Check(c, nil, true); p != nil || len(warnings) != 2 || !strings.Contains(warnings[1], "one NIC only") {
 		t.Errorf("one NIC: %v, %q", p, warnings)
 	}
 	labtest.Tool(t, "nft", "nftables")
