@@ -38,6 +38,7 @@ type AdapterStatus struct {
 	MAC       string   `json:"mac"`
 	MTU       int      `json:"mtu"`
 	Carrier   bool     `json:"carrier"`
+	SpeedBps  uint64   `json:"speed_bps"` // of the members that send, together; 0 unknown
 	Addresses []string `json:"addresses"` // CIDR
 }
 
