@@ -17,7 +17,7 @@ func (t *Team) Status() *Status {
 	if t.o.AdapterInfo != nil {
 		known := s.Adapter
 		s.Adapter = t.o.AdapterInfo()
-		s.Adapter.SpeedBps = known.SpeedBps
+		s.Adapter.SpeedBps, s.Adapter.KernelCounts = known.SpeedBps, known.KernelCounts
 		if s.Adapter.MAC == "" {
 			s.Adapter.MAC = known.MAC
 		}

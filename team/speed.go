@@ -8,6 +8,15 @@ type Speed struct {
 	Duplex string // "full", "half" or "" unknown
 }
 
+// kernelCounts is what of the team's frames passes the TAP, whose driver counts. A program that redirects a frame to a TAP,
+// or away from it, gets past the driver.
+func (l *Loop) kernelCounts() string {
+	if l.path == "fastpath" {
+		return "relayed"
+	}
+	return "all"
+}
+
 // speed is the adapter's, by the rule of bond_ethtool_get_link_ksettings in the kernel's bond_main.c: what the members that
 // send have together. In active-backup that is the active one; in broadcast every frame waits for the slowest. A speed
 // that is not known counts as none; the duplex is that of the first member that knows.
