@@ -2,7 +2,9 @@ package host
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -83,7 +85,7 @@ func (h *Host) adopt(list []*memberState, to NIC) error {
 			return err
 		}
 	}
-	if err := h.adoptRoutes(by); err != nil {
+	if err := h.carryWhile(func() error { return h.adoptRoutes(by) }, slices.Collect(maps.Keys(by))...); err != nil {
 		return err
 	}
 	for _, m := range list {
