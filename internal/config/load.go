@@ -86,6 +86,7 @@ type loader struct {
 	origin     map[string]string // top key → flag or variable
 	weights    map[string]float64
 	priorities map[string]int
+	foreign    []string // variables that look like settings and are none
 	below      document // what the file and the environment say without the command line
 }
 
@@ -101,10 +102,17 @@ func (l *loader) file(o Options) *team.Problem {
 	if err != nil {
 		return fileProblem(o.Path, err)
 	}
-	root, err := read(b)
+	var root *node
+	if b, err = plain(b); err == nil {
+		root, err = read(b)
+	}
 	var bad *syntax
 	if errors.As(err, &bad) {
-		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%s:%d: cannot be read", o.Path, bad.line), Why: bad.msg, Fix: "correct line " + itoa(int64(bad.line)) + "; examples: nicteam help config", Err: err}
+		fix := bad.fix
+		if fix == "" {
+			fix = "correct line " + itoa(int64(bad.line)) + "; examples: nicteam help config"
+		}
+		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%s:%d: cannot be read", o.Path, bad.line), Why: bad.msg, Fix: fix, Err: err}
 	}
 	var f *fault
 	if l.lines, f = check(root); f != nil {
@@ -155,43 +163,6 @@ func fileProblem(path string, err error) *team.Problem {
 		p.Kind = team.NotPermitted
 	}
 	return p
-}
-
-// own are variables that are no settings.
-var own = []string{"RUN_DIR", "STATE_DIR", "CONFIG_DIR", "READY_FD"}
-
-func (l *loader) env(o Options) *team.Problem {
-	given := map[string]any{}
-	for _, kv := range o.Env {
-		name, value, _ := strings.Cut(kv, "=")
-		rest, ours := strings.CutPrefix(name, "NICTEAM_")
-		if !ours || contains(own, rest) || strings.HasPrefix(rest, "TEST_") {
-			continue
-		}
-		key := strings.ToLower(rest)
-		l.origin[key] = name
-		if f, ok := l.perNIC(key, value); ok {
-			if f != nil {
-				return f.problem(name)
-			}
-			continue
-		}
-		s := find(settings, key)
-		if s == nil || rest != strings.ToUpper(rest) {
-			list := keys(settings)
-			f := &fault{what: "unknown setting", why: "there is no setting " + key + meant(key, list), fix: "unset " + name}
-			return f.problem(name)
-		}
-		v, f := parseText(s, value)
-		if f != nil {
-			return f.problem(name)
-		}
-		given[key] = v
-	}
-	if err := l.v.MergeConfigMap(given); err != nil {
-		return &team.Problem{Kind: team.Failed, What: "read the environment", Why: err.Error(), Err: err}
-	}
-	return nil
 }
 
 func (l *loader) flags(o Options) *team.Problem {
@@ -317,7 +288,7 @@ func (l *loader) where(o Options, key string) string {
 }
 
 func (l *loader) notes(o Options, c team.Config) []string {
-	var notes []string
+	notes := l.foreign
 	if o.New && len(c.Members) == 1 {
 		notes = append(notes, "one NIC only: nothing takes over when it fails; add another: nicteam add "+c.Team+" NIC")
 	}
