@@ -98,16 +98,19 @@ func (a *app) getenv(name string) string {
 func (a *app) client(name string) *control.Client { return control.NewClient(a.places.RunDir, name) }
 
 // teams are the teams that a verb is for: the one that is named, else all that run.
-func (a *app) teams(named []string) []string {
+func (a *app) teams(named []string) ([]string, error) {
 	if len(named) > 0 {
-		return named
+		return named, nil
 	}
 	return control.Running(a.places.RunDir)
 }
 
 // one is the team that a verb is for when its name may be left out.
 func (a *app) one(what string, named []string) (string, error) {
-	names := a.teams(named)
+	names, err := a.teams(named)
+	if err != nil {
+		return "", err
+	}
 	switch len(names) {
 	case 1:
 		return names[0], nil

@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"nicteam/modes"
 	"nicteam/team"
@@ -81,6 +84,7 @@ func (s *Server) add(_ http.ResponseWriter, r *http.Request, _ url.Values) (any,
 	if err != nil {
 		return nil, err
 	}
+	s.asked(r, "add "+strings.Join(names, " "))
 	return s.done(s.b.Add(r.Context(), names))
 }
 
@@ -93,6 +97,7 @@ func (s *Server) remove(_ http.ResponseWriter, r *http.Request, q url.Values) (a
 	if err := checkNames(names); err != nil {
 		return nil, err
 	}
+	s.asked(r, "remove "+strings.Join(names, " "))
 	return s.done(s.b.Remove(r.Context(), names, force))
 }
 
@@ -105,7 +110,17 @@ func (s *Server) set(_ http.ResponseWriter, r *http.Request, _ url.Values) (any,
 	if err != nil {
 		return nil, err
 	}
+	s.asked(r, "set "+pairs(settings))
 	return s.done(s.b.Set(r.Context(), settings))
+}
+
+// pairs writes settings as a user types them.
+func pairs(settings map[string]string) string {
+	var list []string
+	for _, k := range slices.Sorted(maps.Keys(settings)) {
+		list = append(list, k+"="+settings[k])
+	}
+	return strings.Join(list, " ")
 }
 
 // parseSettings takes text, numbers and truth values; what they mean, the backend knows.
@@ -138,6 +153,7 @@ func parseSettings(b []byte) (map[string]string, error) {
 func (s *Server) delete(_ http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.o.workTime)
 	defer cancel()
+	s.asked(r, "delete")
 	name := s.name()
 	steps, err := s.b.Delete(ctx)
 	if err != nil {

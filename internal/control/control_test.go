@@ -25,6 +25,9 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv("CONTROL_TEST_SOCKET"); path != "" {
 		os.Exit(otherUser(path))
 	}
+	if dir := os.Getenv("CONTROL_TEST_RUNDIR"); dir != "" {
+		os.Exit(otherUserLists(dir))
+	}
 	os.Exit(m.Run())
 }
 

@@ -77,7 +77,11 @@ func (s *session) Add(ctx context.Context, names []string) (steps []string, err 
 	defer s.changing.Unlock()
 	c := s.team.Config()
 	err = s.places.alone(func() error {
-		warnings, problem := s.host.CheckAdd(c, names, owners(s.places, c.Team))
+		others, err := owners(s.places, c.Team)
+		if err != nil {
+			return err
+		}
+		warnings, problem := s.host.CheckAdd(c, names, others)
 		if problem != nil {
 			return problem
 		}

@@ -109,7 +109,11 @@ func preflight(o CreateOptions) (c team.Config, warnings []string, err error) {
 			Why: "an earlier process of the team ended without giving everything back",
 			Fix: fmt.Sprintf("nicteam restore %s puts the host back; nicteam run %s --config %s goes on with the team", c.Team, c.Team, o.running(c.Team))}
 	}
-	warnings, problem := h.Check(c, owners(o.Places, c.Team))
+	others, err := owners(o.Places, c.Team)
+	if err != nil {
+		return c, nil, err
+	}
+	warnings, problem := h.Check(c, others)
 	if problem != nil {
 		return c, warnings, problem
 	}

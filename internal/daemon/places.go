@@ -1,12 +1,15 @@
 package daemon
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"sort"
 	"strings"
 
+	"nicteam/internal/control"
 	"nicteam/team"
 )
 
@@ -78,24 +81,35 @@ func writable(dir string) error {
 }
 
 // teams are the names of those that run or left something to restore.
-func (p Places) teams() []string {
-	names := append(named(p.RunDir, ".sock"), named(p.StateDir, ".journal")...)
+func (p Places) teams() ([]string, error) {
+	running, err := named(p.RunDir, ".sock")
+	if err != nil {
+		return nil, err
+	}
+	left, err := named(p.StateDir, ".journal")
+	if err != nil {
+		return nil, err
+	}
+	names := append(running, left...)
 	sort.Strings(names)
-	return slices.Compact(names)
+	return slices.Compact(names), nil
 }
 
-// named returns the teams that have a file with one of the suffixes in dir, sorted.
-func named(dir string, suffix string) []string {
+// named returns the teams that have a file with the suffix in dir, sorted; none where there is no such directory.
+func named(dir string, suffix string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
-		return nil
+		return nil, control.Unreadable(dir, err)
 	}
 	var names []string
 	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), suffix); ok && name != "" {
+		if name, ok := strings.CutSuffix(e.Name(), suffix); ok && name != "" && name[0] != '.' {
 			names = append(names, name)
 		}
 	}
 	sort.Strings(names)
-	return names
+	return names, nil
 }

@@ -14,7 +14,11 @@ func Restore(_ context.Context, p Places, name string) (steps []string, err erro
 	names := []string{name}
 	if name == "" {
 		names = nil
-		for _, n := range named(p.StateDir, ".journal") {
+		left, err := named(p.StateDir, ".journal")
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range left {
 			if !runs(p, n) {
 				names = append(names, n)
 			}

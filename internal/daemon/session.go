@@ -76,7 +76,11 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 // claim looks whether the NICs can be had and has the journal say whose they are.
 func (s *session) claim(c team.Config, again bool, rep reporter) error {
 	if !again {
-		warnings, problem := s.host.Check(c, owners(s.places, c.Team))
+		others, err := owners(s.places, c.Team)
+		if err != nil {
+			return err
+		}
+		warnings, problem := s.host.Check(c, others)
 		for _, w := range warnings {
 			rep.send(report{Warning: w})
 		}
