@@ -76,6 +76,9 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 	}
 	done, err := daemon.Create(a.interruptible(), o)
 	if err != nil {
+		for _, note := range l.Notes { // a setting that was not taken for one may be why
+			a.warn(note)
+		}
 		return err
 	}
 	if done == nil {

@@ -30,9 +30,13 @@ starts where another one died goes on with its adapter and addresses.`,
 			if err != nil {
 				return err
 			}
+			log := a.log(slog.LevelInfo)
+			for _, note := range l.Notes {
+				log.Warn(note)
+			}
 			v, _ := built()
 			ready := daemon.ReadyFile()
-			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Places: a.places, Ready: ready, Insist: ready != nil, Release: release, RandomSystem: l.RandomSystem, Version: v, Log: a.log(slog.LevelInfo)})
+			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Places: a.places, Ready: ready, Insist: ready != nil, Release: release, RandomSystem: l.RandomSystem, Version: v, Log: log})
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "a file of settings: YAML, TOML or JSON")
