@@ -14,6 +14,7 @@ import (
 
 	"nicteam/internal/control"
 	"nicteam/internal/daemon"
+	"nicteam/internal/logs"
 	"nicteam/team"
 )
 
@@ -55,9 +56,9 @@ func execute(args []string, out, errw io.Writer, env []string) int {
 	return a.fail(err)
 }
 
-// interruptible is the context of a verb that SIGINT and SIGTERM end. A second signal ends the
-// process as it would any other.
-func (a *app) interruptible() context.Context {
+// interruptible is the context of a verb that SIGINT and SIGTERM end, and more if they are not ignored already. A second
+// signal ends the process as it would any other.
+func (a *app) interruptible(more ...os.Signal) context.Context {
 	if a.ctx != nil {
 		return a.ctx
 	}
@@ -65,6 +66,11 @@ func (a *app) interruptible() context.Context {
 	a.ctx = ctx
 	sigs := make(chan os.Signal, 1)
 	signal.Notify(sigs, syscall.SIGINT, syscall.SIGTERM)
+	for _, s := range more {
+		if !signal.Ignored(s) {
+			signal.Notify(sigs, s)
+		}
+	}
 	go func() {
 		s := <-sigs
 		signal.Stop(sigs)
@@ -83,6 +89,13 @@ func (a *app) log(level slog.Level) *slog.Logger {
 	}
 	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
 }
+
+// outliveReaders has this process go on when nobody reads what it says any more: what it does to the host is done to the
+// end, though its words go to `head -1` or to a log that was closed.
+func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+
+// teamLog is the log of a team's process: what repeats is summed up.
+func (a *app) teamLog() *slog.Logger { return slog.New(logs.Limit(a.log(slog.LevelInfo).Handler())) }
 
 // getenv reads the environment that the command was given.
 func (a *app) getenv(name string) string {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"log/slog"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -62,11 +64,15 @@ defaults: nicteam help config`,
 
 // create makes the team and shows its steps as they are done.
 func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
-	level := slog.LevelWarn
+	outliveReaders()
+	var ctx context.Context
 	if o.Foreground {
-		level, o.Ready = slog.LevelInfo, daemon.ReadyFile()
+		ctx, o.Log, o.Ready = a.interruptible(), a.teamLog(), daemon.ReadyFile()
+	} else {
+		// A terminal that is closed meanwhile is as good as Ctrl-C: what was begun is given back.
+		ctx, o.Log = a.interruptible(syscall.SIGHUP), a.log(slog.LevelWarn)
 	}
-	o.Config, o.Places, o.Log = l.Config, a.places, a.log(level)
+	o.Config, o.Places = l.Config, a.places
 	o.Notes, o.Warn = l.Notes, a.warn
 	o.Version, _ = built()
 	o.Progress = func(step string) {
@@ -74,7 +80,7 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 			a.say("%s", step)
 		}
 	}
-	done, err := daemon.Create(a.interruptible(), o)
+	done, err := daemon.Create(ctx, o)
 	if err != nil {
 		for _, note := range l.Notes { // a setting that was not taken for one may be why
 			a.warn(note)

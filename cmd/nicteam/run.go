@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -18,7 +17,10 @@ func (a *app) runCmd() *cobra.Command {
 		Short: "Run a team's own process in the foreground",
 		Long: `Runs the process of a team; this is what a service manager starts. Without --config the
 settings are those in the configuration directory, TEAM.yaml. A process that
-starts where another one died goes on with its adapter and addresses.`,
+starts where another one died goes on with its adapter and addresses.
+
+SIGTERM and SIGINT end it. SIGHUP does too where it has a terminal; elsewhere it
+opens the log anew.`,
 		Example: `  nicteam run team0 --release
   nicteam run team0 --config /etc/nicteam/team0.yaml`,
 		Args: args(1, 1),
@@ -30,7 +32,8 @@ starts where another one died goes on with its adapter and addresses.`,
 			if err != nil {
 				return err
 			}
-			log := a.log(slog.LevelInfo)
+			outliveReaders()
+			log := a.teamLog()
 			for _, note := range l.Notes {
 				log.Warn(note)
 			}

@@ -11,6 +11,7 @@ import (
 	"nicteam/internal/config"
 	"nicteam/internal/control"
 	"nicteam/internal/host"
+	"nicteam/internal/logs"
 	"nicteam/team"
 )
 
@@ -85,6 +86,7 @@ func (o CreateOptions) clean(err error) {
 	_ = os.Remove(o.running(name))
 	if !errors.Is(err, errUnexplained) {
 		_ = os.Remove(o.log(name))
+		_ = os.Remove(logs.Old(o.log(name)))
 	}
 }
 

@@ -42,23 +42,37 @@ func (p Places) saved(name string) []string {
 	return files
 }
 
-// make creates the directories, 0750, and proves that they can be written before anything else is changed.
+// make creates the directories, 0750, and proves that they are nobody else's and can be written before anything else is changed.
 func (p Places) make() error {
-	for _, d := range []struct{ flag, dir string }{{"run-dir", p.RunDir}, {"state-dir", p.StateDir}, {"config-dir", p.ConfigDir}} {
+	all := []struct{ flag, dir string }{{"run-dir", p.RunDir}, {"state-dir", p.StateDir}, {"config-dir", p.ConfigDir}}
+	for _, d := range all {
+		err := trusted(d.dir)
+		if f, ok := errors.AsType[*foreign](err); ok {
+			return f.problem(d.dir, d.flag)
+		}
+		if err != nil {
+			return placeProblem(d.dir, d.flag, err)
+		}
+	}
+	for _, d := range all {
 		err := os.MkdirAll(d.dir, 0o750)
 		if err == nil {
 			err = writable(d.dir)
 		}
 		if err != nil {
-			p := &team.Problem{Kind: team.Failed, What: "prepare " + d.dir, Why: err.Error(),
-				Fix: "make room there, or name another place with --" + d.flag, Err: err}
-			if os.IsPermission(err) {
-				p.Kind, p.Fix = team.NotPermitted, "run it as root: sudo nicteam …"
-			}
-			return p
+			return placeProblem(d.dir, d.flag, err)
 		}
 	}
 	return nil
+}
+
+func placeProblem(dir, flag string, err error) *team.Problem {
+	p := &team.Problem{Kind: team.Failed, What: "prepare " + dir, Why: err.Error(),
+		Fix: "make room there, or name another place with --" + flag, Err: err}
+	if os.IsPermission(err) {
+		p.Kind, p.Fix = team.NotPermitted, "run it as root: sudo nicteam …"
+	}
+	return p
 }
 
 // writable writes and syncs a small file in dir and takes it away again.

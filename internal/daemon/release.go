@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"nicteam/internal/logs"
 	"nicteam/modes"
 	"nicteam/team"
 )
@@ -94,5 +95,6 @@ func (s *session) forget(name string) {
 		_ = os.Remove(path)
 	}
 	_ = os.Remove(s.places.log(name))
+	_ = os.Remove(logs.Old(s.places.log(name)))
 	s.dropPast(name)
 }
