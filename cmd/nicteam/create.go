@@ -82,7 +82,7 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 	}
 	done, err := daemon.Create(ctx, o)
 	if err != nil {
-		for _, note := range l.Notes { // a setting that was not taken for one may be why
+		for _, note := range l.Ignored { // a setting that was not taken for one may be why
 			a.warn(note)
 		}
 		return err

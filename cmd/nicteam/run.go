@@ -34,7 +34,7 @@ opens the log anew.`,
 			}
 			outliveReaders()
 			log := a.teamLog()
-			for _, note := range l.Notes {
+			for _, note := range l.Ignored {
 				log.Warn(note)
 			}
 			v, _ := built()

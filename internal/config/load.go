@@ -40,8 +40,9 @@ type Flag struct {
 
 // Loaded is a validated configuration and what its user should know about it.
 type Loaded struct {
-	Config team.Config
-	Notes  []string
+	Config  team.Config
+	Notes   []string
+	Ignored []string // those of Notes that are about variables that are no settings
 
 	// RandomSystem says that lacp_system was asked to be random, and drawn just now.
 	RandomSystem bool
@@ -73,7 +74,7 @@ func Load(o Options) (*Loaded, error) {
 	if f != nil {
 		return nil, f.problem(l.where(o, f.key))
 	}
-	return &Loaded{Config: c, Notes: l.notes(o, c), RandomSystem: strings.EqualFold(d.LACPSystem, "random")}, nil
+	return &Loaded{Config: c, Notes: l.notes(o, c), Ignored: l.foreign, RandomSystem: strings.EqualFold(d.LACPSystem, "random")}, nil
 }
 
 // newViper has a delimiter that no key has: names of NICs have dots.
@@ -288,7 +289,7 @@ func (l *loader) where(o Options, key string) string {
 }
 
 func (l *loader) notes(o Options, c team.Config) []string {
-	notes := l.foreign
+	notes := slices.Clone(l.foreign)
 	if o.New && len(c.Members) == 1 {
 		notes = append(notes, "one NIC only: nothing takes over when it fails; add another: nicteam add "+c.Team+" NIC")
 	}

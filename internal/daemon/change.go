@@ -88,7 +88,16 @@ func (s *session) Add(ctx context.Context, names []string) (steps []string, err 
 		for _, w := range warnings {
 			steps = append(steps, "warning: "+w)
 		}
-		return s.record(names)
+		if err := s.lockNICs("add to "+c.Team, names); err != nil {
+			return err
+		}
+		err = s.record(names)
+		if err != nil {
+			for _, name := range names {
+				s.unlockNIC(name)
+			}
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -107,6 +116,7 @@ func (s *session) Add(ctx context.Context, names []string) (steps []string, err 
 				if _, e := s.host.Release(after, false); e != nil {
 					err = errors.Join(err, e)
 				}
+				s.unlockNIC(after)
 			}
 			return nil, err
 		}
@@ -142,6 +152,7 @@ func (s *session) add(ctx context.Context, name string) error {
 	}
 	_ = s.team.Leave(ctx, name, true)
 	_, back := s.host.Release(name, false)
+	s.unlockNIC(name)
 	return &team.Problem{Kind: team.Reverted, What: fmt.Sprintf("add %s to %s", name, s.team.Config().Team),
 		Why: err.Error() + "; the NIC was given back", Fix: "nicteam list shows the NICs of this host", Err: errors.Join(err, back)}
 }
@@ -219,6 +230,7 @@ func (s *session) remove(ctx context.Context, name string, force bool) (steps []
 	if err != nil && index != 0 {
 		return nil, fmt.Errorf("give %s back: %w", name, err)
 	}
+	s.nics.leave(index)
 	steps = []string{name + " left " + s.team.Config().Team}
 	if note != "" {
 		steps = append(steps, note)

@@ -119,6 +119,13 @@ func preflight(o CreateOptions) (c team.Config, warnings []string, err error) {
 	if problem != nil {
 		return c, warnings, problem
 	}
+	for _, m := range c.Members {
+		if n, err := h.NIC(m.Name); err == nil {
+			if other, _ := holderOf(n.Index); other != nil {
+				return c, warnings, other.problem("create "+c.Team, m.Name)
+			}
+		}
+	}
 	if err := decideMTU(h, &c); err != nil {
 		return c, warnings, err
 	}

@@ -54,6 +54,7 @@ func (s *session) stop() {
 	if s.adapter != nil {
 		_ = s.adapter.Close()
 	}
+	s.nics.leaveAll()
 }
 
 // revert puts the host back after start could not finish.

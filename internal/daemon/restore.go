@@ -60,7 +60,7 @@ func restore(p Places, name string) (steps []string, err error) {
 		return nil, err
 	}
 	defer mine.release()
-	h, err := host.Open(host.Options{StateDir: p.StateDir, Team: name})
+	h, err := host.Open(host.Options{StateDir: p.StateDir, Team: name, Taken: takenBy})
 	if err != nil {
 		return nil, err
 	}
