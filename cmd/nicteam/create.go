@@ -43,7 +43,7 @@ defaults: nicteam help config`,
 			return args(2, -1)(cmd, given)
 		},
 		RunE: func(cmd *cobra.Command, given []string) error {
-			load := config.Options{Flags: givenSettings(cmd), Env: a.env, Path: file, New: true}
+			load := config.Options{Flags: givenSettings(cmd), Env: a.env, Path: file, New: true, RealName: daemon.RealNames()}
 			if len(given) > 0 {
 				load.Team, load.Members = given[0], given[1:]
 			}

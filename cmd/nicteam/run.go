@@ -28,7 +28,7 @@ opens the log anew.`,
 			if file == "" {
 				file = filepath.Join(a.places.ConfigDir, given[0]+".yaml")
 			}
-			l, err := config.Load(config.Options{Team: given[0], Env: a.env, Path: file})
+			l, err := config.Load(config.Options{Team: given[0], Env: a.env, Path: file, RealName: daemon.RealNames()})
 			if err != nil {
 				return err
 			}

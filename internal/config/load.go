@@ -30,6 +30,9 @@ type Options struct {
 	Env     []string // as os.Environ gives it
 	Path    string   // a file: .yaml, .yml, .toml or .json
 	New     bool     // the team is to be made: it needs a NIC
+
+	// RealName is the name of the NIC that is called so or has it as an altname; nil: names are what they are.
+	RealName func(string) string
 }
 
 // Flag is a setting from the command line.
@@ -50,7 +53,10 @@ type Loaded struct {
 
 // Load reads, merges and validates. Its errors are *team.Problem.
 func Load(o Options) (*Loaded, error) {
-	l := loader{v: newViper(), origin: map[string]string{}, weights: map[string]float64{}, priorities: map[string]int{}}
+	if o.RealName == nil {
+		o.RealName = func(name string) string { return name }
+	}
+	l := loader{real: o.RealName, v: newViper(), origin: map[string]string{}, weights: map[string]float64{}, priorities: map[string]int{}}
 	for _, step := range []func(Options) *team.Problem{l.file, l.env, l.flags} {
 		if p := step(o); p != nil {
 			return nil, p
@@ -60,6 +66,7 @@ func Load(o Options) (*Loaded, error) {
 	if err := l.decode(&d); err != nil {
 		return nil, &team.Problem{Kind: team.Usage, What: "read the configuration", Why: err.Error(), Fix: "nicteam help config", Err: err}
 	}
+	d.rename(o.RealName)
 	if p := l.weigh(&d); p != nil {
 		return nil, p
 	}
@@ -83,6 +90,7 @@ func newViper() *viper.Viper { return viper.NewWithOptions(viper.KeyDelimiter(":
 // loader is one load. Its viper is fresh and ends with it.
 type loader struct {
 	v          *viper.Viper
+	real       func(string) string
 	lines      lines
 	origin     map[string]string // top key → flag or variable
 	weights    map[string]float64
@@ -199,7 +207,7 @@ func (l *loader) flags(o Options) *team.Problem {
 		for _, n := range o.Members {
 			w, p := 1.0, modes.DefaultPortPriority
 			for _, m := range l.below.Members {
-				if m.Name == n {
+				if l.real(m.Name) == l.real(n) {
 					w, p = m.Weight, m.PortPriority
 				}
 			}
@@ -238,14 +246,14 @@ func (l *loader) perNIC(key, value string) (*fault, bool) {
 // weigh gives what flags and variables say of single NICs to the members they name.
 func (l *loader) weigh(d *document) *team.Problem {
 	for _, nic := range sortedKeys(l.weights) {
-		m := d.member(nic)
+		m := d.member(l.real(nic))
 		if m == nil {
 			return stranger("weight", nic, d).problem(l.origin["weight"])
 		}
 		m.Weight = l.weights[nic]
 	}
 	for _, nic := range sortedKeys(l.priorities) {
-		m := d.member(nic)
+		m := d.member(l.real(nic))
 		if m == nil {
 			return stranger(portPriority, nic, d).problem(l.origin[portPriority])
 		}

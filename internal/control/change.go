@@ -62,14 +62,17 @@ func parseMembers(b []byte) ([]string, error) {
 	return m.Names, checkNames(m.Names)
 }
 
+// maxName is ALTIFNAMSIZ without the zero byte.
+const maxName = 127
+
 // checkNames bounds what a client may call a NIC; whether there is one, the backend knows.
 func checkNames(names []string) error {
 	if len(names) == 0 || len(names) > modes.MaxMembers {
 		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%d NICs named", len(names)), Why: fmt.Sprintf("1 to %d can be", modes.MaxMembers), Fix: "name the NICs"}
 	}
 	for _, n := range names {
-		if n == "" || len(n) > 15 {
-			return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%.40q cannot be the name of a NIC", n), Why: "a name has 1 to 15 bytes", Fix: "nicteam list shows the NICs of this host"}
+		if n == "" || len(n) > maxName {
+			return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%.40q cannot be the name of a NIC", n), Why: fmt.Sprintf("a name has 1 to 15 bytes, an altname up to %d", maxName), Fix: "nicteam list shows the NICs of this host"}
 		}
 	}
 	return nil

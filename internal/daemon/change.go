@@ -26,6 +26,9 @@ func (s *session) Sample() *team.Sample { return s.team.Sample() }
 
 // History says what was carried when.
 func (s *session) History(q team.HistoryQuery) (*team.HistoryDocument, error) {
+	if q.Member != "" && !contains(memberNames(s.team.Config()), q.Member) {
+		q.Member = s.host.RealName(q.Member)
+	}
 	return s.team.History(q)
 }
 
@@ -76,6 +79,7 @@ func (s *session) Add(ctx context.Context, names []string) (steps []string, err 
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	c := s.team.Config()
+	names = s.realNames(names)
 	err = s.places.alone(func() error {
 		others, err := owners(s.places, c.Team)
 		if err != nil {
@@ -130,6 +134,23 @@ func (s *session) Add(ctx context.Context, names []string) (steps []string, err 
 	return steps, s.save()
 }
 
+// realName is the name of the NIC that a client named so, who may have used an altname. What is a member's is taken
+// first: its NIC may be gone. The caller holds changing.
+func (s *session) realName(name string) string {
+	if s.awaits(name) || contains(memberNames(s.team.Config()), name) {
+		return name
+	}
+	return s.host.RealName(name)
+}
+
+func (s *session) realNames(names []string) []string {
+	real := make([]string, len(names))
+	for i, name := range names {
+		real[i] = s.realName(name)
+	}
+	return real
+}
+
 // add takes in a NIC that is recorded.
 func (s *session) add(ctx context.Context, name string) error {
 	n, err := s.host.NIC(name)
@@ -166,7 +187,7 @@ func (s *session) Remove(ctx context.Context, names []string, force bool) (steps
 	defer s.changing.Unlock()
 	c := s.team.Config()
 	var members, awaited []string
-	for _, name := range names {
+	for _, name := range s.realNames(names) {
 		if s.awaits(name) {
 			awaited = append(awaited, name)
 		} else {
@@ -253,6 +274,7 @@ func (s *session) Set(ctx context.Context, settings map[string]string) ([]string
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	was := s.team.Config()
+	settings = config.RealNames(settings, s.realName)
 	next, steps, err := config.SetAll(was, settings)
 	if err != nil {
 		return nil, err
