@@ -62,7 +62,7 @@ func (s *seats) leave() { s.taken.Add(-1) }
 
 // bound has places for n connections, a quarter of which no stream can take, and kept ones besides.
 func (p *places) bound(n int) {
-	p.all.bound, p.kept.bound, p.streams.bound = int32(n), int32(max(n/4, 1)), int32(max(n*3/4, 1))
+	p.all.bound, p.kept.bound, p.streams.bound = int32(n), int32(max(n/4, 4)), int32(max(n*3/4, 1))
 }
 
 // listen makes the socket, 0660. It is made beside its place and renamed into it, so that at
