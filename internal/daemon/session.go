@@ -25,6 +25,7 @@ type session struct {
 	log    *slog.Logger
 
 	host    *host.Host
+	nics    *nicLocks
 	adapter *tap.Adapter
 	path    *fastpath.Path
 	choice  *choice
@@ -51,8 +52,8 @@ type session struct {
 // reception ends only after its frames come by the adapter; addresses are in two places for a moment, never in none.
 func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err error) {
 	c := o.Config
-	s = &session{places: o.Places, log: o.Log, over: make(chan struct{})}
-	if s.host, err = host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log}); err != nil {
+	s = &session{places: o.Places, log: o.Log, over: make(chan struct{}), nics: newNICLocks(c.Team, o.RunDir)}
+	if s.host, err = host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log, Taken: takenBy}); err != nil {
 		return nil, err
 	}
 	if note := s.host.Note(); note != "" {
@@ -76,13 +77,20 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 // claim looks whether the NICs can be had and has the journal say whose they are.
 func (s *session) claim(c team.Config, again bool, rep reporter) error {
 	if !again {
-		warnings, problem := s.host.Check(c, owners(s.places, c.Team))
+		others, err := owners(s.places, c.Team)
+		if err != nil {
+			return err
+		}
+		warnings, problem := s.host.Check(c, others)
 		for _, w := range warnings {
 			rep.send(report{Warning: w})
 		}
 		if problem != nil {
 			return problem
 		}
+	}
+	if err := s.lockNICs("create "+c.Team, memberNames(c)); err != nil {
+		return err
 	}
 	if err := s.host.Begin(); err != nil {
 		return err
@@ -113,6 +121,9 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 	mac, mtu := adapterMAC(c, lender), s.adapterMTU(c, infos, again)
 	made, err := s.openAdapter(c, mac, mtu, again)
 	if err != nil {
+		return err
+	}
+	if _, err := s.nics.take(s.adapter.Index()); err != nil {
 		return err
 	}
 	rep.step("adapter %s: MAC %v, MTU %d", c.Team, s.adapter.MAC(), mtu)

@@ -102,6 +102,12 @@ func (b *back) gather() {
 			b.note("NIC %s belongs to %s by now and gets nothing back", n.Name, n.Owner())
 			continue
 		}
+		if m.left && b.h.o.Taken != nil {
+			if other := b.h.o.Taken(n.Index); other != "" {
+				b.note("NIC %s belongs to the team %s by now and gets nothing back", n.Name, other)
+				continue
+			}
+		}
 		b.by[m.Index] = n.Index
 		b.add(m, l, n)
 	}
