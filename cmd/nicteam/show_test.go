@@ -104,6 +104,29 @@ func TestShowLACP(t *testing.T) {
 	}
 }
 
+func TestShowStatusVerbose(t *testing.T) {
+	tests := []struct {
+		name string
+		is   team.AdapterStatus
+		want string
+	}{
+		{"relay", team.AdapterStatus{Name: "team0", Carrier: true, SpeedBps: 2e9, KernelCounts: "all"}, "  speed 2 Gbit/s\n"},
+		{"fast path", team.AdapterStatus{Name: "team0", Carrier: true, KernelCounts: "relayed"},
+			"  speed unknown\n  ip -s link show team0 counts only what the relay moves; nicteam status, watch and metrics count all\n"},
+		{"down", team.AdapterStatus{Name: "team0", KernelCounts: "all"}, "  speed -\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var b strings.Builder
+			a := &app{out: &b, verbose: true}
+			a.showStatus(&team.Status{Team: "team0", Balance: true, Adapter: tt.is}, lately{}, epoch)
+			if !strings.Contains(b.String(), "\n"+tt.want+"  NIC") {
+				t.Errorf("no %q in:\n%s", tt.want, b.String())
+			}
+		})
+	}
+}
+
 func TestShowList(t *testing.T) {
 	var b strings.Builder
 	a := &app{out: &b}

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"fmt"
-	"slices"
 
 	"nicteam/internal/host"
 	"nicteam/team"
@@ -16,12 +15,24 @@ func Bystanders(p Places, st *team.Status, nics []string, accept bool) (warnings
 		return nil, err
 	}
 	defer func() { _ = h.Close() }()
-	taken := owners(p, st.Team)
+	taken, err := owners(p, st.Team)
+	if err != nil {
+		return nil, err
+	}
 	for _, m := range st.Members {
 		taken[m.Name] = host.Owner{Team: st.Team}
 	}
-	nics = slices.DeleteFunc(slices.Clone(nics), func(n string) bool { return taken[n].Team != "" })
-	warnings, problem := h.CheckBystanders(team.Config{Team: st.Team}, st.Adapter.Name, nics, accept)
+	var free []string
+	for _, name := range nics {
+		n, err := h.NIC(h.RealName(name))
+		if err != nil || taken[n.Name].Team != "" {
+			continue
+		}
+		if other, _ := holderOf(n.Index); other == nil {
+			free = append(free, n.Name)
+		}
+	}
+	warnings, problem := h.CheckBystanders(team.Config{Team: st.Team}, st.Adapter.Name, free, accept)
 	if problem != nil {
 		return warnings, problem
 	}

@@ -25,7 +25,6 @@ func socket(t *testing.T, family, kind, protocol int) int {
 	return fd
 }
 
-
 // swapped is a number in network byte order, as packet sockets want their protocol.
 func swapped(n uint16) int { return int(n>>8 | n<<8) }
 

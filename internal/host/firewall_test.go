@@ -144,7 +144,7 @@ func TestRulesOfOurOwn(t *testing.T) {
 func FuzzNftRule(f *testing.F) {
 	f.Add([]byte{1, 0, 0, 0, 8, 0, 1, 0, 'f', 0, 0, 0, 12, 0, 4, 0, 8, 0, 1, 0, 4, 0, 1, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		o, err := parseObject(b, netfilterHead)
+		o, err := parseObject(b, nfHead)
 		if err != nil {
 			return
 		}

@@ -58,7 +58,7 @@ func parseMPTCP(b []byte) (e mptcpEndpoint, ok bool) {
 	if len(b) < genetlinkHeadSize {
 		return e, false
 	}
-	a := nested(b[genetlinkHeadSize:]).nest(mptcpAttrAddr)
+	a := inside(b[genetlinkHeadSize:]).nest(mptcpAttrAddr)
 	for _, kind := range []uint16{mptcpAddr4, mptcpAddr6} {
 		if v := a.get(kind); v != nil {
 			e.addr, ok = netip.AddrFromSlice(v)

@@ -7,13 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// netfilterHead is the length of struct nfgenmsg.
-const netfilterHead = 4
-
 // netfilterDump lists objects of a subsystem of nfnetlink (NFNL_SUBSYS_…) in the namespace of the calling thread. Netfilter's
 // numbers are in network byte order. head is struct nfgenmsg, so object.family is the address family.
 func netfilterDump(subsystem, message int, family byte, attrs ...attribute) ([]object, error) {
-	ask := object{head: []byte{family, unix.NFNETLINK_V0, 0, 0}, attrs: attrs}
+	ask := nfBody(family, attrs...)
 	return retry(func() ([]object, error) {
 		req := nl.NewNetlinkRequest(subsystem<<8|message, unix.NLM_F_DUMP)
 		req.AddData(ask)
@@ -23,7 +20,7 @@ func netfilterDump(subsystem, message int, family byte, attrs ...attribute) ([]o
 		}
 		list := make([]object, 0, len(bodies))
 		for _, b := range bodies {
-			o, err := parseObject(b, netfilterHead)
+			o, err := parseObject(b, nfHead)
 			if err != nil {
 				return nil, err
 			}
@@ -34,9 +31,9 @@ func netfilterDump(subsystem, message int, family byte, attrs ...attribute) ([]o
 }
 
 // nest reads an attribute that consists of attributes; a malformed one has none.
-func (o object) nest(kind uint16) object { return nested(o.get(kind)) }
+func (o object) nest(kind uint16) object { return inside(o.get(kind)) }
 
-func nested(b []byte) object {
+func inside(b []byte) object {
 	attrs, err := parseAttributes(b)
 	if err != nil {
 		return object{}

@@ -110,9 +110,9 @@ func readNft() (*nftables, error) {
 func parseNftRule(o object) nftRule {
 	r := nftRule{family: o.family(), table: o.text(unix.NFTA_RULE_TABLE), chain: o.text(unix.NFTA_RULE_CHAIN)}
 	for _, a := range o.nest(unix.NFTA_RULE_EXPRESSIONS).attrs {
-		e := nested(a.value)
+		e := inside(a.value)
 		raw := e.get(unix.NFTA_EXPR_DATA)
-		r.exprs = append(r.exprs, nftExpr{e.text(unix.NFTA_EXPR_NAME), nested(raw), raw})
+		r.exprs = append(r.exprs, nftExpr{e.text(unix.NFTA_EXPR_NAME), inside(raw), raw})
 	}
 	return r
 }
@@ -139,7 +139,7 @@ func (t *nftables) set(family byte, table, name string) *nftSet {
 
 func parseNftElements(o object) (list []nftElement) {
 	for _, a := range o.nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS).attrs {
-		e := nested(a.value)
+		e := inside(a.value)
 		list = append(list, nftElement{
 			key:    e.nest(unix.NFTA_SET_ELEM_KEY).get(unix.NFTA_DATA_VALUE),
 			end:    e.nest(nftaSetElemKeyEnd).get(unix.NFTA_DATA_VALUE),
