@@ -32,11 +32,18 @@ func Bystanders(p Places, st *team.Status, nics []string, accept bool) (warnings
 			free = append(free, n.Name)
 		}
 	}
-	warnings, problem := h.CheckBystanders(team.Config{Team: st.Team}, st.Adapter.Name, free, accept)
+	warnings, problem := h.CheckBystanders(team.Config{Team: st.Team}, st.Adapter.Name, free, consentOf(accept))
 	if problem != nil {
 		return warnings, problem
 	}
 	return warnings, nil
+}
+
+func consentOf(accept bool) host.Consent {
+	if accept {
+		return host.Accept
+	}
+	return host.Ask
 }
 
 // Carried is a problem when something of others stands on a team's adapter, in whatever network namespace.

@@ -74,18 +74,22 @@ func (s *session) Peers(ctx context.Context) (*control.Peers, error) {
 	return control.PeersOf(s.team.Status(), list, s.team.MemberName), nil
 }
 
-// Add takes NICs into the running team, all of them or none. looked says that the caller has looked for what cannot go along (Bystanders).
-func (s *session) Add(ctx context.Context, names []string, looked bool) (steps []string, err error) {
+// Add takes NICs into the running team, all of them or none. accept says that the caller has looked at what cannot go along (Bystanders), or answers for it unseen.
+func (s *session) Add(ctx context.Context, names []string, accept bool) (steps []string, err error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	c := s.team.Config()
 	names = s.realNames(names)
+	consent := host.Ask
+	if accept {
+		consent = host.Known
+	}
 	err = s.places.alone(func() error {
 		others, err := owners(s.places, c.Team)
 		if err != nil {
 			return err
 		}
-		warnings, problem := s.host.CheckAdd(c, names, others, looked)
+		warnings, problem := s.host.CheckAdd(c, names, others, consent)
 		if problem != nil {
 			return problem
 		}

@@ -129,7 +129,7 @@ func preflight(o CreateOptions) (c team.Config, warnings []string, err error) {
 			return c, nil, other.problem("create "+c.Team, m.Name)
 		}
 	}
-	warnings, problem := h.Check(c, others, o.Accept)
+	warnings, problem := h.Check(c, others, consentOf(o.Accept))
 	if problem != nil {
 		return c, warnings, problem
 	}

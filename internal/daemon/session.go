@@ -62,7 +62,7 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 	}
 	c.Members, s.awaited = s.present(c.Members)
 	again := s.host.Journalled()
-	err = o.alone(func() error { return s.claim(c, again, rep) })
+	err = o.alone(func() error { return s.claim(c, again, o.Insist, rep) })
 	if err == nil {
 		err = s.build(ctx, c, again, o.Insist, rep)
 	}
@@ -75,14 +75,19 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 	return s, nil
 }
 
-// claim looks whether the NICs can be had and has the journal say whose they are.
-func (s *session) claim(c team.Config, again bool, rep reporter) error {
+// claim looks whether the NICs can be had and has the journal say whose they are. Who makes the team now has been told of
+// what is others'; at a later start there is nobody to ask.
+func (s *session) claim(c team.Config, again, insist bool, rep reporter) error {
 	if !again {
+		consent := host.Accept
+		if insist {
+			consent = host.Known
+		}
 		others, err := owners(s.places, c.Team)
 		if err != nil {
 			return err
 		}
-		warnings, problem := s.host.Check(c, others, true)
+		warnings, problem := s.host.Check(c, others, consent)
 		for _, w := range warnings {
 			rep.send(report{Warning: w})
 		}

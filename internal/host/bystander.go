@@ -23,22 +23,31 @@ func (c *check) warnf(format string, args ...any) {
 
 func (c *check) guard(why, fix string) { c.risks = append(c.risks, risk{why, fix}) }
 
-// bystanders looks for all of them.
-func (c *check) bystanders() {
+// Consent is what the caller has to say to filters of others that would not apply any more.
+type Consent int
+
+const (
+	Ask    Consent = iota // nothing yet: they are a problem
+	Accept                // somebody answers for it: they are warnings
+	Known                 // somebody has looked at all that is others', by Check or CheckBystanders, and has said so: nothing is looked for
+)
+
+// bystanders looks for all of them. Risks are warnings where somebody answers for them, else a problem.
+func (c *check) bystanders(consent Consent) ([]string, *team.Problem) {
+	if consent == Known {
+		return c.warnings, nil
+	}
 	c.firewall()
 	c.filters()
 	c.programs()
 	c.groups()
+	c.multicastRoutes()
 	c.mptcp()
 	c.masqueraded()
 	c.keepers()
-}
-
-// answered has the risks be warnings where somebody answers for them, else a problem.
-func (c *check) answered(accepted bool) ([]string, *team.Problem) {
 	var whys, fixes []string
 	for _, r := range c.risks {
-		if accepted {
+		if consent == Accept {
 			c.warnf("%s; %s", r.why, r.fix)
 			continue
 		}
@@ -56,7 +65,7 @@ func (c *check) answered(accepted bool) ([]string, *team.Problem) {
 
 // CheckBystanders is the part of CheckAdd for which the team's own process may have too few rights: it cannot see the programs of others.
 // NICs that are not there are left to CheckAdd.
-func (h *Host) CheckBystanders(cfg team.Config, adapter string, names []string, accepted bool) (warnings []string, problem *team.Problem) {
+func (h *Host) CheckBystanders(cfg team.Config, adapter string, names []string, consent Consent) (warnings []string, problem *team.Problem) {
 	c := &check{h: h, cfg: cfg, adapter: adapter, verb: "add to"}
 	var err error
 	if c.all, err = h.NICs(); err != nil {
@@ -71,8 +80,7 @@ func (h *Host) CheckBystanders(cfg team.Config, adapter string, names []string, 
 		p.What = c.what(p.What)
 		return nil, p
 	}
-	c.bystanders()
-	return c.answered(accepted)
+	return c.bystanders(consent)
 }
 
 // masqueraded warns of connections of others that cannot be carried over with the addresses.

@@ -19,9 +19,8 @@ type Owner struct {
 }
 
 // Check says what stands against making a team, and what is worth knowing before. It reads only. owners has
-// each link that belongs to another team. What would open or shut the host for others, such as a firewall rule for a NIC, is a
-// problem unless accepted says that somebody answers for it; then it is a warning.
-func (h *Host) Check(cfg team.Config, owners map[string]Owner, accepted bool) (warnings []string, problem *team.Problem) {
+// each link that belongs to another team.
+func (h *Host) Check(cfg team.Config, owners map[string]Owner, consent Consent) (warnings []string, problem *team.Problem) {
 	c := &check{h: h, cfg: cfg, adapter: cfg.Team, owners: owners, verb: "create"}
 	var err error
 	if c.all, err = h.NICs(); err != nil {
@@ -36,13 +35,11 @@ func (h *Host) Check(cfg team.Config, owners map[string]Owner, accepted bool) (w
 		}
 	}
 	c.warn()
-	c.bystanders()
-	return c.answered(accepted)
+	return c.bystanders(consent)
 }
 
-// CheckAdd says what stands against taking more NICs into a running team. looked says that the caller has done CheckBystanders,
-// by which a process with more rights than the team's sees more.
-func (h *Host) CheckAdd(cfg team.Config, names []string, owners map[string]Owner, looked bool) (warnings []string, problem *team.Problem) {
+// CheckAdd says what stands against taking more NICs into a running team.
+func (h *Host) CheckAdd(cfg team.Config, names []string, owners map[string]Owner, consent Consent) (warnings []string, problem *team.Problem) {
 	add := cfg
 	add.Members, add.Gateway = nil, netip.Addr{}
 	for _, n := range names {
@@ -70,10 +67,7 @@ func (h *Host) CheckAdd(cfg team.Config, names []string, owners map[string]Owner
 		}
 	}
 	c.warn()
-	if !looked {
-		c.bystanders()
-	}
-	return c.answered(false)
+	return c.bystanders(consent)
 }
 
 type check struct {

@@ -102,3 +102,27 @@ func parseIGMP6(text string) map[string][]netip.Addr {
 	}
 	return joined
 }
+
+// multicastRoutes warns of members that a multicast router (pimd, igmpproxy) routes by.
+func (c *check) multicastRoutes() {
+	var routed []string
+	for _, name := range []string{"ip_mr_vif", "ip6_mr_vif"} {
+		text, _ := os.ReadFile("/proc/thread-self/net/" + name)
+		routed = append(routed, parseVIFs(string(text))...)
+	}
+	for _, n := range c.chosen {
+		if slices.Contains(routed, n.Name) {
+			c.warnf("a multicast router goes by %s and will not see what comes by the team: have it use %s", n.Name, c.adapter)
+		}
+	}
+}
+
+// parseVIFs reads /proc/net/ip_mr_vif: a line of headings, then number and link of each virtual interface.
+func parseVIFs(text string) (names []string) {
+	for i, line := range slices.Collect(strings.Lines(text)) {
+		if f := strings.Fields(line); i > 0 && len(f) >= 2 {
+			names = append(names, f[1])
+		}
+	}
+	return names
+}

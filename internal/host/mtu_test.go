@@ -223,7 +223,7 @@ func TestCheckMTU(t *testing.T) {
 				settled(t)
 			})
 			h := w.open(nil)
-			warnings, p := h.Check(test.config, nil, true)
+			warnings, p := h.Check(test.config, nil, Accept)
 			said := strings.Join(warnings, "; ")
 			if p != nil {
 				said = p.What + "; " + p.Why + "; " + p.Fix
