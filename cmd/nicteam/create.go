@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"log/slog"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -41,7 +43,7 @@ defaults: nicteam help config`,
 			return args(2, -1)(cmd, given)
 		},
 		RunE: func(cmd *cobra.Command, given []string) error {
-			load := config.Options{Flags: givenSettings(cmd), Env: a.env, Path: file, New: true}
+			load := config.Options{Flags: givenSettings(cmd), Env: a.env, Path: file, New: true, RealName: daemon.RealNames()}
 			if len(given) > 0 {
 				load.Team, load.Members = given[0], given[1:]
 			}
@@ -62,11 +64,15 @@ defaults: nicteam help config`,
 
 // create makes the team and shows its steps as they are done.
 func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
-	level := slog.LevelWarn
+	outliveReaders()
+	var ctx context.Context
 	if o.Foreground {
-		level, o.Ready = slog.LevelInfo, daemon.ReadyFile()
+		ctx, o.Log, o.Ready = a.interruptible(), a.teamLog(), daemon.ReadyFile()
+	} else {
+		// A terminal that is closed meanwhile is as good as Ctrl-C: what was begun is given back.
+		ctx, o.Log = a.interruptible(syscall.SIGHUP), a.log(slog.LevelWarn)
 	}
-	o.Config, o.Places, o.Log = l.Config, a.places, a.log(level)
+	o.Config, o.Places = l.Config, a.places
 	o.Notes, o.Warn = l.Notes, a.warn
 	o.Version, _ = built()
 	o.Progress = func(step string) {
@@ -74,8 +80,11 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 			a.say("%s", step)
 		}
 	}
-	done, err := daemon.Create(a.interruptible(), o)
+	done, err := daemon.Create(ctx, o)
 	if err != nil {
+		for _, note := range l.Ignored { // a setting that was not taken for one may be why
+			a.warn(note)
+		}
 		return err
 	}
 	if done == nil {

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"nicteam/internal/config"
-	"nicteam/internal/control"
 	"nicteam/internal/daemon"
 	"nicteam/team"
 )
@@ -34,7 +33,11 @@ the one command to run.`,
 			if len(given) > 0 {
 				return unknownVerb(cmd, given[0])
 			}
-			if len(control.Running(a.places.RunDir)) > 0 {
+			running, err := a.teams(nil)
+			if err != nil {
+				return err
+			}
+			if len(running) > 0 {
 				return a.status(nil, false)
 			}
 			return a.welcome()

@@ -249,11 +249,16 @@ func (c *Client) problem(ctx context.Context, err error) error {
 }
 
 // Running lists the teams that have a socket in runDir, sorted; whether their processes answer is
-// another question.
-func Running(runDir string) []string {
+// another question. That there is no such directory means that none runs; one that this user may not read is a
+// *team.Problem, for he does not know.
+func Running(runDir string) ([]string, error) {
 	entries, err := os.ReadDir(runDir)
-	if err != nil {
-		return nil
+	switch {
+	case err == nil:
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	default:
+		return nil, Unreadable(runDir, err)
 	}
 	var names []string
 	for _, e := range entries {
@@ -261,5 +266,18 @@ func Running(runDir string) []string {
 			names = append(names, name)
 		}
 	}
-	return names
+	return names, nil
+}
+
+// Unreadable is the problem of a directory of ours that cannot be read.
+func Unreadable(dir string, err error) *team.Problem {
+	p := &team.Problem{Kind: team.Failed, What: "cannot read " + dir, Why: err.Error(), Fix: "name another place: nicteam help lists the flags", Err: err}
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		p.Why = pe.Err.Error()
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		p.Kind, p.Why, p.Fix = team.NotPermitted, p.Why+": this user may not see which teams run", "run it as root: sudo nicteam …"
+	}
+	return p
 }

@@ -11,6 +11,7 @@ import (
 	"nicteam/internal/config"
 	"nicteam/internal/control"
 	"nicteam/internal/host"
+	"nicteam/internal/logs"
 	"nicteam/team"
 )
 
@@ -85,6 +86,7 @@ func (o CreateOptions) clean(err error) {
 	_ = os.Remove(o.running(name))
 	if !errors.Is(err, errUnexplained) {
 		_ = os.Remove(o.log(name))
+		_ = os.Remove(logs.Old(o.log(name)))
 	}
 }
 
@@ -109,9 +111,20 @@ func preflight(o CreateOptions) (c team.Config, warnings []string, err error) {
 			Why: "an earlier process of the team ended without giving everything back",
 			Fix: fmt.Sprintf("nicteam restore %s puts the host back; nicteam run %s --config %s goes on with the team", c.Team, c.Team, o.running(c.Team))}
 	}
-	warnings, problem := h.Check(c, owners(o.Places, c.Team))
+	others, err := owners(o.Places, c.Team)
+	if err != nil {
+		return c, nil, err
+	}
+	warnings, problem := h.Check(c, others)
 	if problem != nil {
 		return c, warnings, problem
+	}
+	for _, m := range c.Members {
+		if n, err := h.NIC(m.Name); err == nil {
+			if other, _ := holderOf(n.Index); other != nil {
+				return c, warnings, other.problem("create "+c.Team, m.Name)
+			}
+		}
 	}
 	if err := decideMTU(h, &c); err != nil {
 		return c, warnings, err

@@ -25,6 +25,7 @@ type session struct {
 	log    *slog.Logger
 
 	host    *host.Host
+	nics    *nicLocks
 	adapter *tap.Adapter
 	path    *fastpath.Path
 	choice  *choice
@@ -51,8 +52,8 @@ type session struct {
 // reception ends only after its frames come by the adapter; addresses are in two places for a moment, never in none.
 func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err error) {
 	c := o.Config
-	s = &session{places: o.Places, log: o.Log, over: make(chan struct{})}
-	if s.host, err = host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log}); err != nil {
+	s = &session{places: o.Places, log: o.Log, over: make(chan struct{}), nics: newNICLocks(c.Team, o.RunDir)}
+	if s.host, err = host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log, Taken: takenBy}); err != nil {
 		return nil, err
 	}
 	if note := s.host.Note(); note != "" {
@@ -76,13 +77,20 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 // claim looks whether the NICs can be had and has the journal say whose they are.
 func (s *session) claim(c team.Config, again bool, rep reporter) error {
 	if !again {
-		warnings, problem := s.host.Check(c, owners(s.places, c.Team))
+		others, err := owners(s.places, c.Team)
+		if err != nil {
+			return err
+		}
+		warnings, problem := s.host.Check(c, others)
 		for _, w := range warnings {
 			rep.send(report{Warning: w})
 		}
 		if problem != nil {
 			return problem
 		}
+	}
+	if err := s.lockNICs("create "+c.Team, memberNames(c)); err != nil {
+		return err
 	}
 	if err := s.host.Begin(); err != nil {
 		return err
@@ -109,13 +117,27 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 			return err
 		}
 	}
-	mac, mtu := s.adapterMAC(c, infos), s.adapterMTU(c, infos, again)
-	if err := s.openAdapter(c, mac, mtu, again); err != nil {
+	lender := s.lender(c, infos)
+	mac, mtu := adapterMAC(c, lender), s.adapterMTU(c, infos, again)
+	made, err := s.openAdapter(c, mac, mtu, again)
+	if err != nil {
+		return err
+	}
+	if _, err := s.nics.take(s.adapter.Index()); err != nil {
 		return err
 	}
 	rep.step("adapter %s: MAC %v, MTU %d", c.Team, s.adapter.MAC(), mtu)
 	if err := s.host.AdapterMade(s.adapter.Index()); err != nil {
 		return err
+	}
+	if made {
+		notes, err := s.host.CarryPolicy(s.adapter.Index(), lender.Name, names)
+		if err != nil {
+			return err
+		}
+		for _, note := range notes {
+			rep.send(report{Warning: note})
+		}
 	}
 	if err := s.host.Up(s.adapter.Index()); err != nil {
 		return err
@@ -159,8 +181,18 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 	return ctx.Err()
 }
 
+// lender is the member whose MAC the adapter gets by --mac keep, and whose settings it gets: the one with the default
+// route, or the first.
+func (s *session) lender(c team.Config, members []host.NIC) host.NIC {
+	owner := s.host.DefaultOwner(memberNames(c))
+	if i := slices.IndexFunc(members, func(m host.NIC) bool { return m.Name == owner }); i >= 0 {
+		return members[i]
+	}
+	return members[0]
+}
+
 // adapterMAC chooses the adapter's address.
-func (s *session) adapterMAC(c team.Config, members []host.NIC) frame.MAC {
+func adapterMAC(c team.Config, lender host.NIC) frame.MAC {
 	switch c.MACPolicy {
 	case team.MACGiven:
 		return c.MAC
@@ -169,13 +201,6 @@ func (s *session) adapterMAC(c team.Config, members []host.NIC) frame.MAC {
 		_, _ = rand.Read(b[:]) // never fails
 		b[0] = b[0]&^1 | 2     // unicast, locally administered
 		return frame.MACAt(b[:], 0)
-	}
-	owner := s.host.DefaultOwner(memberNames(c))
-	lender := members[0]
-	for _, m := range members {
-		if m.Name == owner {
-			lender = m
-		}
 	}
 	return lender.MAC
 }
@@ -199,16 +224,16 @@ func (s *session) adapterMTU(c team.Config, members []host.NIC, again bool) int 
 }
 
 // openAdapter makes the adapter, or takes up the one that a process before this left: then its MAC
-// stays, whatever was chosen now.
-func (s *session) openAdapter(c team.Config, mac frame.MAC, mtu int, again bool) (err error) {
+// stays, whatever was chosen now. made is false for one that was there.
+func (s *session) openAdapter(c team.Config, mac frame.MAC, mtu int, again bool) (made bool, err error) {
 	if again {
 		s.adapter, err = tap.Open(tap.Options{Name: c.Team, MTU: mtu})
 		if err == nil || !errors.Is(err, tap.ErrNotFound) {
-			return err
+			return false, err
 		}
 	}
 	s.adapter, err = tap.Create(tap.Options{Name: c.Team, MTU: mtu, MAC: mac})
-	return err
+	return err == nil, err
 }
 
 // run starts the data path and the control loop.

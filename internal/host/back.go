@@ -86,19 +86,55 @@ func (h *Host) restoreLink(b *back, r *returning, up bool) error {
 			return err
 		}
 	}
-	// ARP is answered only once the host sees the NIC's frames again.
-	return b.soften(h.restoreSysctls(name, m.Sysctls, arpIgnore, acceptDAD))
+	return together(
+		func() error { return b.soften(h.renew(r)) },
+		// ARP is answered only once the host sees the NIC's frames again, and accept_dad is for the addresses: see settle.
+		func() error { return b.soften(h.restoreSysctls(name, m.Sysctls, ipv6MTU, disableIPv6)) },
+	)
 }
 
-// linkLocals gives members the addresses that never go to an adapter.
-func (b *back) linkLocals(down bool) error {
+// renew gives a NIC the settings back that it has lost by nobody's will: all of them where it went away and came back, those
+// of IPv6 where the team's MTU was too small for that.
+func (h *Host) renew(r *returning) error {
+	family := ""
+	switch {
+	case r.nic.Index != r.m.Index:
+	case r.nic.MTU < MinMTUIPv6 && r.m.MTU >= MinMTUIPv6:
+		family = "ipv6/"
+	default:
+		return nil
+	}
+	return together(
+		func() error { return h.giveToken(r.nic, r.m.Token) },
+		func() error { return h.restoreFamily(r.nic.Name, r.m.Sysctls, family) },
+	)
+}
+
+// linkLocals gives members the addresses that are good on their own link alone. Those that somebody gave a member by hand
+// leave the adapter, unless another member lent it the same.
+func (b *back) linkLocals(adapter NIC, down bool) error {
 	for _, r := range b.members {
 		want := slices.DeleteFunc(slices.Clone(r.m.Addresses), func(a object) bool { return down || !linkLocal(a) })
 		if err := b.addresses(r, want); err != nil {
 			return err
 		}
+		for _, a := range want {
+			if r.m.kernelLinkLocal(a) || adapter.Index == 0 || b.lentByAnother(r, a) {
+				continue
+			}
+			if err := b.h.deleteAddress(forLink(a, adapter.Index, 0), adapter.Name); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
+}
+
+// lentByAnother reports whether the adapter has an address from another member too.
+func (b *back) lentByAnother(r *returning, a object) bool {
+	return slices.ContainsFunc(b.j.state.members, func(m *memberState) bool {
+		return m != r.m && m.adopted && hasAddress(m.Addresses, a) && !m.kernelLinkLocal(a)
+	})
 }
 
 // own gives members what never moved to an adapter.
@@ -112,7 +148,7 @@ func (b *back) own(down bool) error {
 			return err
 		}
 	}
-	return together(b.routes, b.neighbours)
+	return together(b.routes, b.neighbours, func() error { return b.proxies(nil) })
 }
 
 // returnable are the member's addresses that are to be given back: those it has on the adapter or on itself. One that
@@ -129,7 +165,7 @@ func (b *back) returnable(r *returning) ([]object, error) {
 		case i >= 0:
 			want = append(want, withLifetimes(a, b.held[i]))
 			continue
-		case linkLocal(a), hasAddress(have, a), !r.m.adopted:
+		case r.m.kernelLinkLocal(a), hasAddress(have, a), !r.m.adopted:
 		case b.adapter == nil:
 		case !b.adapter.AdminUp && a.family() == unix.AF_INET6:
 		default:
@@ -258,7 +294,7 @@ func (b *back) settle() error {
 		if r.m.Up {
 			b.h.awaitDAD(r.nic)
 		}
-		if err := b.soften(b.h.restoreSysctls(r.nic.Name, r.m.Sysctls, disableIPv6, "ipv6/addr_gen_mode", ipv6MTU)); err != nil {
+		if err := b.soften(b.h.restoreSysctls(r.nic.Name, r.m.Sysctls, arpIgnore, acceptDAD)); err != nil {
 			return err
 		}
 	}
@@ -304,7 +340,8 @@ func (b *back) tellNeighbours() error {
 // reaches reports whether an address is on a subnet of the NIC, or is a router of its.
 func (r *returning) reaches(a netip.Addr) bool {
 	if a.Is6() && a.IsLinkLocalUnicast() {
-		return slices.ContainsFunc(r.m.Routes, func(o object) bool { return slices.Contains(gateways(o, r.m.Index), a) })
+		return slices.ContainsFunc(slices.Concat(r.m.Routes, r.m.Advertised),
+			func(o object) bool { return slices.Contains(gateways(o, r.m.Index), a) })
 	}
 	return slices.ContainsFunc(r.m.Addresses, func(o object) bool { return addressPrefix(o).Contains(a) })
 }

@@ -176,7 +176,7 @@ func (b *back) inheritRoutes(heir *returning) error {
 	list := routesOf(all, b.adapter.Index)
 	byDependence(list)
 	for _, o := range list {
-		if p := o.head[rtProto]; p == unix.RTPROT_KERNEL || p == unix.RTPROT_RA || b.givenRoute(o) {
+		if o.head[rtProto] == unix.RTPROT_KERNEL || b.givenRoute(o) {
 			continue
 		}
 		if err := b.soften(b.h.moveRoute(all, o, routed(o, map[int]int{b.adapter.Index: heir.nic.Index}))); err != nil {

@@ -90,6 +90,11 @@ func (c *check) adapterName() *team.Problem {
 		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("bad name %q", name), Why: why,
 			Fix: "choose a name of 1 to 15 letters, digits, dots, dashes and underscores, such as team0"}
 	}
+	if n := realName(c.all, name); n != name {
+		return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("the name %s is taken", name),
+			Why: fmt.Sprintf("it is an altname of NIC %s", n),
+			Fix: fmt.Sprintf("choose another name, or take the altname away: ip link property del dev %s altname %s", n, name)}
+	}
 	i := slices.IndexFunc(c.all, func(n NIC) bool { return n.Name == name })
 	if i < 0 {
 		return nil

@@ -202,7 +202,7 @@ func exercise(m *Member) {
 		_ = neighbourAddr(n)
 	}
 	for _, r := range m.Rules {
-		_ = ruled(r, "eth1", "team0")
+		_ = ruleOf(r, []string{"a"}, "b")
 	}
 }
 

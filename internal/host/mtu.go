@@ -224,6 +224,7 @@ func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 		return p
 	}
 	var links []netlink.Link
+	members := map[netlink.Link]*memberState{}
 	for _, m := range j.state.members {
 		if !m.strip {
 			continue
@@ -236,7 +237,7 @@ func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 			return badMTU(mtu, fmt.Sprintf("NIC %s takes %d to %d", n.Name, n.MinMTU, n.MaxMTU),
 				fmt.Sprintf("choose one that all NICs take, or remove %s first", n.Name))
 		}
-		links = append(links, l)
+		links, members[l] = append(links, l), m
 	}
 	if mtu > a.Attrs().MTU { // the adapter last
 		links = append(links, a)
@@ -246,7 +247,7 @@ func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 	for i, l := range links {
 		err := h.setMTU(l, mtu)
 		if err == nil && l != a {
-			err = h.keepIPv6Off(l, mtu)
+			err = h.keepIPv6Off(l, members[l], mtu)
 			if i+1 < len(links) && links[i+1] != a && l.Attrs().MTU != mtu {
 				h.awaitLink(l)
 			}
@@ -319,9 +320,12 @@ func (h *Host) keepsIPv6(a netlink.Link, mtu int) *team.Problem {
 
 // keepIPv6Off turns IPv6 off again on a member that came from l's MTU to mtu: with IPv6's minimum the kernel begins
 // IPv6 anew, with the defaults of this host.
-func (h *Host) keepIPv6Off(l netlink.Link, mtu int) error {
+func (h *Host) keepIPv6Off(l netlink.Link, m *memberState, mtu int) error {
 	if l.Attrs().MTU >= MinMTUIPv6 || mtu < MinMTUIPv6 {
 		return nil
 	}
-	return h.writeSysctl(l.Attrs().Name, disableIPv6, "1")
+	if err := h.writeSysctl(l.Attrs().Name, disableIPv6, "1"); err != nil {
+		return err
+	}
+	return h.restoreFamily(l.Attrs().Name, m.Sysctls, "ipv6/")
 }

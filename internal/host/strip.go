@@ -70,7 +70,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 		}
 	}
 	for _, a := range have {
-		if a.family() != unix.AF_INET6 || linkLocal(a) {
+		if a.family() != unix.AF_INET6 || m.kernelLinkLocal(a) {
 			continue
 		}
 		if err := h.deleteAddress(a, n.Name); err != nil {
@@ -83,6 +83,9 @@ func (h *Host) strip(m *memberState, want Setup) error {
 		}
 	}
 	if err := h.dropRoutes(n.Index); err != nil {
+		return err
+	}
+	if err := h.dropProxies(n.Index); err != nil {
 		return err
 	}
 	features := map[string]bool{lro: false, vlanFilter: false, serviceVLANFilter: false}
@@ -107,7 +110,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err := h.setMTU(l, want.MTU); err != nil {
 		return err
 	}
-	if err := h.keepIPv6Off(l, want.MTU); err != nil {
+	if err := h.keepIPv6Off(l, m, want.MTU); err != nil {
 		return err
 	}
 	return h.setUp(l, true)
