@@ -100,13 +100,14 @@ func (h *Host) restoreLink(b *back, r *returning, up bool) error {
 }
 
 // renew gives a NIC the settings back that it has lost by nobody's will: all of them where it went away and came back, those
-// of IPv6 where the team's MTU was too small for that.
+// of IPv6 where an MTU was too small for that. Then IPv6 began anew, and is not off.
 func (h *Host) renew(r *returning) error {
-	family := ""
+	family := "ipv6/"
+	off, _ := readSysctl(r.nic.Name, disableIPv6)
 	switch {
 	case r.nic.Index != r.m.Index:
-	case r.nic.MTU < MinMTUIPv6 && r.m.MTU >= MinMTUIPv6:
-		family = "ipv6/"
+		family = ""
+	case r.m.strip && off == "0", r.nic.MTU < MinMTUIPv6 && r.m.MTU >= MinMTUIPv6:
 	default:
 		return nil
 	}
