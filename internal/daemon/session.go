@@ -276,6 +276,7 @@ func (s *session) run(c team.Config, again bool) (err error) {
 	})
 	work.Go(func() { s.followMAC(ctx) })
 	work.Go(func() { s.followRxMode(ctx) })
+	work.Go(func() { s.host.FollowRouters(ctx, s.adapter.Index()) })
 	go func() {
 		work.Wait()
 		close(s.teamDone)
