@@ -93,7 +93,7 @@ func (h *Host) look(n NIC) (Member, error) {
 	m := Member{
 		Identity: n.Identity(), At: bootTime(),
 		Up: a.RawFlags&unix.IFF_UP != 0, MTU: a.MTU, Promiscuity: a.Promisc,
-		Segment: segmentOf(a), Features: h.features(n.Name), Sysctls: recordSysctls(n.Name),
+		Segment: segmentOf(a), Features: h.features(n.Name), Sysctls: n.noteIPv6(recordSysctls(n.Name)),
 	}
 	if m.Addresses, err = h.addresses(n.Index); err != nil {
 		return Member{}, err

@@ -323,5 +323,5 @@ func (h *Host) keepIPv6Off(l netlink.Link, mtu int) error {
 	if l.Attrs().MTU >= MinMTUIPv6 || mtu < MinMTUIPv6 {
 		return nil
 	}
-	return h.writeSysctl(l.Attrs().Name, disableIPv6, "1")
+	return h.hush(l.Attrs().Name, l.Attrs().Index)
 }
