@@ -39,6 +39,9 @@ type AdapterStatus struct {
 	MTU       int      `json:"mtu"`
 	Carrier   bool     `json:"carrier"`
 	Addresses []string `json:"addresses"` // CIDR
+
+	// AsOf is when the kernel said the rest; it is old while somebody else keeps the kernel's configuration locked.
+	AsOf time.Time `json:"as_of,omitzero"`
 }
 
 // SettingsStatus are the live settings, as `nicteam set` names them.
