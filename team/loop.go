@@ -105,7 +105,7 @@ func (l *Loop) Handle(now time.Time, in Input) Output {
 	}
 	var out Output
 	if p := l.take(now, in, &out); p != nil {
-		return Output{Err: p, Carrier: l.carrier}
+		return Output{Err: p, Carrier: l.carrier, Speed: l.speed()}
 	}
 	l.settle(now, &out)
 	return out

@@ -39,10 +39,15 @@ func (s *session) warnAwaited(ctx context.Context) error {
 // takeAwaited takes those in that have come. The caller holds changing.
 func (s *session) takeAwaited(ctx context.Context) {
 	for _, m := range slices.Clone(s.awaited) {
-		if _, err := s.host.NIC(m.Name); err != nil {
+		name := s.host.RealName(m.Name) // udev gives altnames after the NIC has come
+		if _, err := s.host.NIC(name); err != nil {
 			continue
 		}
-		if _, err := s.addAll(ctx, []string{m.Name}); err != nil {
+		_, err := s.addAll(ctx, []string{name}, true)
+		if err == nil && name != m.Name {
+			s.awaitNoMore(ctx, m.Name)
+		}
+		if err != nil {
 			s.log.Warn("NIC has come but cannot be taken", "member", m.Name, "err", err)
 			_ = s.team.Warn(ctx, awaitKey(m.Name), m.Name+" has come but cannot be taken: "+err.Error())
 		}

@@ -129,16 +129,6 @@ func (s *session) isOver(ctx context.Context) bool {
 	}
 }
 
-// presentMembers are the members whose NIC is there, by name.
-func (s *session) presentMembers() (names []string) {
-	for _, m := range s.team.Members() {
-		if m.State != "absent" {
-			names = append(names, m.Name)
-		}
-	}
-	return names
-}
-
 // tellFollower says which links are members. Whoever changes members does so at the end.
 func (s *session) tellFollower() {
 	var indexes []int

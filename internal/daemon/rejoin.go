@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 
 	"nicteam/internal/host"
 	"nicteam/team"
@@ -50,6 +51,12 @@ func (s *session) takeBack(ctx context.Context, name string) {
 func rejoinKey(name string) string { return "rejoin " + name }
 
 func (s *session) readmit(ctx context.Context, name string, n host.NIC) error {
+	if h, err := s.nics.take(n.Index); h != nil || err != nil {
+		if h != nil {
+			err = h.problem("take "+name+" back", name)
+		}
+		return err
+	}
 	// Before anything else, unlike with a NIC that joins: this one has no address that anybody misses, and what comes
 	// by it must not reach the host beside the team.
 	if err := s.host.Isolate(n.Index); err != nil {
@@ -88,15 +95,21 @@ func (s *session) replace(ctx context.Context, name string, n host.NIC) error {
 	check := c
 	check.Members = others
 	err := s.places.alone(func() error {
-		if _, problem := s.host.CheckAdd(check, []string{name}, owners(s.places, c.Team)); problem != nil {
-			return problem
-		}
-		if _, err := s.host.Release(name, false); err != nil {
+		others, err := owners(s.places, c.Team)
+		if err != nil {
 			return err
 		}
-		return s.record([]string{name})
+		if _, problem := s.host.CheckAdd(check, []string{name}, others, host.Known); problem != nil {
+			return problem
+		}
+		if err := s.lockNICs("add to "+c.Team, []string{name}); err != nil {
+			return err
+		}
+		_, err = s.host.Release(name, false)
+		return errors.Join(err, s.record([]string{name}))
 	})
 	if err != nil {
+		s.unlockNIC(name)
 		return err
 	}
 	if err = s.host.Isolate(n.Index); err == nil && c.Address == team.AddressAuto {
@@ -107,11 +120,13 @@ func (s *session) replace(ctx context.Context, name string, n host.NIC) error {
 	}
 	if err != nil {
 		_, back := s.host.Release(name, false)
+		s.unlockNIC(name)
 		if back != nil {
 			s.log.Warn("NIC not given back", "member", name, "err", back)
 		}
 		return err
 	}
+	s.knowFilters([]string{name})
 	s.team.Record("member-replaced", name, "by another NIC of that name, with MAC "+n.MAC.String())
 	return nil
 }

@@ -83,9 +83,12 @@ func (h *Host) restoreLink(b *back, r *returning, up bool) error {
 	}
 	if m.Sysctls[disableIPv6] == "0" {
 		// The addresses were this host's a moment ago: duplicate detection would only take them out of use for a second.
-		if err := b.soften(h.writeSysctl(name, acceptDAD, "0")); err != nil {
+		if err := b.soften(h.unlessReadOnly(h.writeSysctl(name, acceptDAD, "0"))); err != nil {
 			return err
 		}
+	}
+	if err := b.soften(h.unhush(r)); err != nil {
+		return err
 	}
 	if up {
 		if err := h.setUp(r.link, true); err != nil {
@@ -95,18 +98,21 @@ func (h *Host) restoreLink(b *back, r *returning, up bool) error {
 	return together(
 		func() error { return b.soften(h.renew(r)) },
 		// ARP is answered only once the host sees the NIC's frames again, and accept_dad is for the addresses: see settle.
-		func() error { return b.soften(h.restoreSysctls(name, m.Sysctls, ipv6MTU, disableIPv6)) },
+		func() error {
+			return b.soften(h.unlessReadOnly(h.restoreSysctls(name, m.Sysctls, ipv6MTU, disableIPv6)))
+		},
 	)
 }
 
 // renew gives a NIC the settings back that it has lost by nobody's will: all of them where it went away and came back, those
-// of IPv6 where the team's MTU was too small for that.
+// of IPv6 where an MTU was too small for that. Then IPv6 began anew, and is not off.
 func (h *Host) renew(r *returning) error {
-	family := ""
+	family := "ipv6/"
+	off, _ := readSysctl(r.nic.Name, disableIPv6)
 	switch {
 	case r.nic.Index != r.m.Index:
-	case r.nic.MTU < MinMTUIPv6 && r.m.MTU >= MinMTUIPv6:
-		family = "ipv6/"
+		family = ""
+	case r.m.strip && off == "0", r.nic.MTU < MinMTUIPv6 && r.m.MTU >= MinMTUIPv6:
 	default:
 		return nil
 	}

@@ -15,8 +15,6 @@ type belongings struct {
 	Rules      []object `json:"rules,omitempty"`
 	Neighbours []object `json:"neighbours,omitempty"`
 	Proxies    []object `json:"proxies,omitempty"`
-
-	connected []object // routes that the kernel makes of the addresses, as read last
 }
 
 func (b *belongings) empty() bool {
@@ -30,8 +28,8 @@ func (b *belongings) wellFormed() bool {
 		!slices.ContainsFunc(slices.Concat(b.Routes, b.Rules, b.Neighbours, b.Proxies), long(otherHead))
 }
 
-// without is a list less those that are the same as one of gone.
-func without(list, gone []object, id func(object) string) []object {
+// except is a list less those that are the same as one of gone.
+func except(list, gone []object, id func(object) string) []object {
 	if len(gone) == 0 {
 		return slices.Clone(list)
 	}
@@ -102,7 +100,7 @@ func (b *belongings) take(m message, index int, at int64) {
 	case unix.RTM_NEWADDR:
 		b.Addresses = with(b.Addresses, asOf(o, bootTime(), at), id)
 	case unix.RTM_DELADDR:
-		b.Addresses = without(b.Addresses, one, id)
+		b.Addresses = except(b.Addresses, one, id)
 	case unix.RTM_NEWROUTE:
 		if m.flags&unix.NLM_F_REPLACE != 0 {
 			if i := slices.IndexFunc(b.Routes, func(r object) bool { return keyOf(r) == keyOf(o) }); i >= 0 {
@@ -113,13 +111,13 @@ func (b *belongings) take(m message, index int, at int64) {
 			b.Routes = with(b.Routes, o, id)
 		}
 	case unix.RTM_DELROUTE:
-		b.Routes = without(b.Routes, one, id)
+		b.Routes = except(b.Routes, one, id)
 	case unix.RTM_NEWNEIGH:
 		if permanent(o) {
 			b.Neighbours = with(b.Neighbours, o, id)
 		}
 	case unix.RTM_DELNEIGH:
-		b.Neighbours = without(b.Neighbours, one, id)
+		b.Neighbours = except(b.Neighbours, one, id)
 	}
 }
 
@@ -132,11 +130,6 @@ func (h *Host) belongings(index int) (b belongings, err error) {
 	routes, err := h.routesBy(index)
 	if err != nil {
 		return b, err
-	}
-	for _, r := range routes {
-		if r.head[rtProto] == unix.RTPROT_KERNEL {
-			b.connected = append(b.connected, r)
-		}
 	}
 	b.Routes = slices.DeleteFunc(routes, func(r object) bool { return !handSet(r) })
 	if b.Neighbours, err = h.neighboursOf(index, nil); err != nil {

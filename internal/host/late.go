@@ -249,9 +249,9 @@ func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
 		if err != nil {
 			return err
 		}
-		have = append(have, without(list, have, ruleID)...)
+		have = append(have, except(list, have, ruleID)...)
 	}
-	if came := without(have, m.Rules, ruleID); len(came) > 0 {
+	if came := except(have, m.Rules, ruleID); len(came) > 0 {
 		if err := h.journalLate(j, m, belongings{Rules: came}); err != nil {
 			return err
 		}
@@ -261,7 +261,7 @@ func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
 		}
 	}
 	// The member's own is not there where the copy has taken its place.
-	went := slices.DeleteFunc(without(m.Rules, have, ruleID), inverted)
+	went := slices.DeleteFunc(except(m.Rules, have, ruleID), inverted)
 	if len(went) == 0 {
 		return nil
 	}
@@ -289,8 +289,8 @@ func (h *Host) followNeighbours(j *journal, m *memberState, n, to NIC) error {
 		return err
 	}
 	came := belongings{
-		Neighbours: without(have, m.Neighbours, func(o object) string { return neighbourID(o) + string(o.get(unix.NDA_LLADDR)) }),
-		Proxies:    without(proxies, m.Proxies, neighbourID),
+		Neighbours: except(have, m.Neighbours, func(o object) string { return neighbourID(o) + string(o.get(unix.NDA_LLADDR)) }),
+		Proxies:    except(proxies, m.Proxies, neighbourID),
 	}
 	if came.empty() {
 		return nil
@@ -370,7 +370,7 @@ func (s *state) came(to *memberState, b *belongings) {
 	to.adopted = true
 	for _, m := range s.members {
 		if m != to {
-			m.Addresses = without(m.Addresses, b.Addresses, addressID)
+			m.Addresses = except(m.Addresses, b.Addresses, addressID)
 		}
 	}
 	for _, a := range b.Addresses {
@@ -392,11 +392,11 @@ func (s *state) came(to *memberState, b *belongings) {
 
 // went takes in what is no longer a member's.
 func (m *memberState) went(b *belongings) {
-	m.Addresses = without(m.Addresses, b.Addresses, addressID)
-	m.Routes = without(m.Routes, b.Routes, routeID)
-	m.Rules = without(m.Rules, b.Rules, ruleID)
-	m.Neighbours = without(m.Neighbours, b.Neighbours, neighbourID)
-	m.Proxies = without(m.Proxies, b.Proxies, neighbourID)
+	m.Addresses = except(m.Addresses, b.Addresses, addressID)
+	m.Routes = except(m.Routes, b.Routes, routeID)
+	m.Rules = except(m.Rules, b.Rules, ruleID)
+	m.Neighbours = except(m.Neighbours, b.Neighbours, neighbourID)
+	m.Proxies = except(m.Proxies, b.Proxies, neighbourID)
 }
 
 func native32(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }

@@ -2,10 +2,7 @@ package host
 
 import (
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -71,27 +68,14 @@ func renewedAt(o object) time.Duration {
 }
 
 // renewers are programs that renew leases, by their names as the kernel keeps them.
-var renewers = []string{"udhcpc", "dhclient", "dhcpcd", "dhcp6c", "udhcpc6", "odhcp6c", "NetworkManager", "systemd-network", "connmand"}
+var renewers = []string{"udhcpc", "udhcpc6", "dhclient", "dhcpcd", "dhcp6c", "odhcp6c", "NetworkManager", "systemd-network", "connmand",
+	"wickedd-dhcp4", "wickedd-dhcp6", "netifd"}
 
 // Renews reports whether a program runs in this network namespace that could renew leases. It takes all rights to find out:
 // where programs hide, there is none.
 func (h *Host) Renews() bool {
-	return slices.ContainsFunc(running(), func(comm string) bool { return slices.Contains(renewers, comm) }) || busyboxRenews()
-}
-
-// busyboxRenews finds those that busybox is: it is called by its own name, then.
-func busyboxRenews() bool {
-	list, _ := filepath.Glob("/proc/[1-9]*/cmdline")
-	return slices.ContainsFunc(list, func(path string) bool {
-		b, err := os.ReadFile(path)
-		args := strings.Split(string(b), "\x00")
-		return err == nil && len(args) > 1 && filepath.Base(args[0]) == "busybox" && slices.Contains(renewers, args[1]) &&
-			hereToo(filepath.Dir(path))
+	return slices.ContainsFunc(running(), func(p process) bool {
+		busybox := p.comm == "busybox" && len(p.args) > 1 && slices.Contains(renewers, p.args[1])
+		return busybox || slices.Contains(renewers, p.comm)
 	})
-}
-
-// hereToo reports whether a process is in this network namespace.
-func hereToo(proc string) bool {
-	var here, there unix.Stat_t
-	return unix.Stat("/proc/thread-self/ns/net", &here) == nil && unix.Stat(proc+"/ns/net", &there) == nil && here.Ino == there.Ino
 }

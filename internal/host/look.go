@@ -31,22 +31,22 @@ func (f *Follower) Look() (a Adapter, err error) {
 	if err != nil || !clean {
 		return a, err // an event has come that leads to another look
 	}
-	removed := without(f.known.Routes, have.Routes, routeID)
+	removed := except(f.known.Routes, have.Routes, routeID)
 	if before := f.takeBefore(a.Up); before != nil {
-		removed = without(f.known.Routes, before.Routes, routeID)
+		removed = except(f.known.Routes, before.Routes, routeID)
 		a.Back, a.Lost = f.h.putBack(f.adapter, a, before, have)
 		if have, clean, err = f.readAdapter(); err != nil || !clean {
 			return a, err
 		}
 	}
-	went := without(f.known.Addresses, have.Addresses, addressID)
+	went := except(f.known.Addresses, have.Addresses, addressID)
 	if !a.Up {
 		// IPv4 addresses stay while a link is down, the rest comes back with it.
 		removed = nil
 		f.fellWithout(have.Addresses)
 		went = slices.DeleteFunc(went, func(o object) bool { return o.family() == unix.AF_INET6 })
 		have.Routes = f.known.Routes
-		have.Addresses = append(have.Addresses, without(only6(f.known.Addresses), have.Addresses, addressID)...)
+		have.Addresses = append(have.Addresses, except(only6(f.known.Addresses), have.Addresses, addressID)...)
 	}
 	f.known = have
 	for _, o := range have.Addresses {
@@ -107,8 +107,8 @@ func (f *Follower) fellWithout(have []object) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fallen != nil {
-		gone := slices.DeleteFunc(without(f.fallen.Addresses, have, addressID), func(o object) bool { return o.family() == unix.AF_INET6 })
-		f.fallen.Addresses = without(f.fallen.Addresses, gone, addressID)
+		gone := slices.DeleteFunc(except(f.fallen.Addresses, have, addressID), func(o object) bool { return o.family() == unix.AF_INET6 })
+		f.fallen.Addresses = except(f.fallen.Addresses, gone, addressID)
 	}
 }
 
@@ -137,7 +137,7 @@ func (h *Host) putBack(adapter int, a Adapter, was *past, have belongings) (back
 		back = append(back, what)
 	}
 	gone := (bootTime() - was.at) / int64(time.Second)
-	for _, o := range without(only6(was.Addresses), have.Addresses, addressID) {
+	for _, o := range except(only6(was.Addresses), have.Addresses, addressID) {
 		later, ok := aged(o, gone)
 		if !ok || autoconfigured(o) || temporary(o) || kernelLinkLocal(o, a.MAC) || addressFlags(o)&unix.IFA_F_DADFAILED != 0 {
 			continue
@@ -148,7 +148,7 @@ func (h *Host) putBack(adapter int, a Adapter, was *past, have belongings) (back
 	if err != nil {
 		return back, append(lost, err.Error())
 	}
-	routes := without(was.Routes, all, routeID)
+	routes := except(was.Routes, all, routeID)
 	byDependence(routes)
 	taken := map[routeKey]bool{}
 	for _, r := range all {
@@ -160,10 +160,10 @@ func (h *Host) putBack(adapter int, a Adapter, was *past, have belongings) (back
 		}
 		tell(routeText(r), h.addRoute(routed(r, nil)))
 	}
-	for _, n := range without(was.Neighbours, have.Neighbours, neighbourID) {
+	for _, n := range except(was.Neighbours, have.Neighbours, neighbourID) {
 		tell("neighbour "+neighbourAddr(n).String(), h.setNeighbour(n, adapter))
 	}
-	for _, n := range without(was.Proxies, have.Proxies, neighbourID) {
+	for _, n := range except(was.Proxies, have.Proxies, neighbourID) {
 		tell("proxy for "+neighbourAddr(n).String(), h.addProxy(n, adapter))
 	}
 	return back, lost
@@ -194,10 +194,8 @@ func (h *Host) inherit(adapter int, b belongings, at int64) error {
 		}
 		if !j.state.recordedAddress(o) {
 			new.Addresses = append(new.Addresses, asOf(forLink(o, heir.Index, 0), at, heir.At))
-			for _, r := range b.connected {
-				if connectedBy(r, o) {
-					new.Routes = append(new.Routes, routed(r, map[int]int{adapter: heir.Index}))
-				}
+			if connects(o) {
+				new.Routes = append(new.Routes, connectedRoute(o, heir.Index))
 			}
 		}
 	}
@@ -239,4 +237,24 @@ func (s *state) heir() *memberState {
 // givenRoute reports whether a route of the adapter is the one of --gateway.
 func (s *state) givenRoute(r object, adapter int) bool {
 	return r.head[rtDstLen] == 0 && slices.ContainsFunc(gateways(r, adapter), func(g netip.Addr) bool { return g.String() == s.gateway })
+}
+
+// connectedRoute is the route that the kernel makes of an address of a link.
+func connectedRoute(a object, index int) object {
+	r := object{head: make([]byte, otherHead)}
+	subnet, metric := subnetOf(a), a.get32(ifaMetric)
+	r.head[0], r.head[rtDstLen] = a.family(), byte(subnet.Bits())
+	r.head[rtTable], r.head[rtProto], r.head[rtType] = unix.RT_TABLE_MAIN, unix.RTPROT_KERNEL, unix.RTN_UNICAST
+	r.set(unix.RTA_DST, subnet.Addr().AsSlice())
+	if a.family() == unix.AF_INET {
+		r.head[rtScope] = unix.RT_SCOPE_LINK
+		r.set(unix.RTA_PREFSRC, addressPrefix(a).Addr().AsSlice())
+	} else if metric == 0 {
+		metric = ipv6AddressMetric
+	}
+	if metric != 0 {
+		r.set32(unix.RTA_PRIORITY, metric)
+	}
+	r.set32(unix.RTA_OIF, uint32(index))
+	return r
 }
