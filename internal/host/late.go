@@ -156,6 +156,12 @@ func (h *Host) adoptLate(j *journal, m *memberState, n, to NIC, allow func(Late)
 			return nil, err
 		}
 	}
+	if len(mine) > 0 {
+		// With a NIC's last IPv4 address the kernel forgets its neighbours, permanent ones and proxies, too.
+		if err := h.followNeighbours(j, m, n, to); err != nil {
+			return nil, err
+		}
+	}
 	for _, a := range slices.Backward(mine) {
 		if err := h.deleteAddress(a, n.Name); err != nil {
 			return nil, err
