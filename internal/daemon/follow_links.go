@@ -40,7 +40,7 @@ func (s *session) followMTU(ctx context.Context, a host.LinkFacts) error {
 func (s *session) setMTU(ctx context.Context, mtu int) error {
 	was := s.mtu
 	s.mtu = mtu
-	if err := s.host.SetMTU(s.adapter.Index(), mtu, func() { _ = s.observe(ctx) }); err != nil {
+	if err := s.host.SetMTU(s.adapter.Index(), mtu, func() { _, _ = s.tellLinks(ctx, false) }); err != nil {
 		s.mtu = was
 		return errors.Join(err, s.observe(ctx))
 	}
@@ -53,12 +53,21 @@ func (s *session) beginFollowing(ctx context.Context, mtu int) error {
 	return s.observe(ctx)
 }
 
-// observe tells the control loop what the kernel says of the links, where it believes otherwise, and has the journal know
-// members as they are.
+// observe tells the control loop what the kernel says of the links, where it believes otherwise, and has journal and
+// configuration know members as they are.
 func (s *session) observe(ctx context.Context) error {
+	renamed, err := s.tellLinks(ctx, true)
+	if renamed {
+		err = errors.Join(err, s.save())
+	}
+	return err
+}
+
+// tellLinks tells the control loop of MTUs, and with names of names and MACs as well, which the journal knows first: not
+// while the host is busy.
+func (s *session) tellLinks(ctx context.Context, names bool) (renamed bool, err error) {
 	o := team.Observed{MTU: s.mtu}
 	var changed []host.Renamed
-	renamed := false
 	for _, m := range s.team.Members() {
 		if m.State == "absent" {
 			continue
@@ -67,22 +76,22 @@ func (s *session) observe(ctx context.Context) error {
 		if err != nil {
 			continue // gone: its link watch tells
 		}
-		if n.Name != m.Name || n.MAC.String() != m.MAC {
+		if other := n.Name != m.Name || n.MAC.String() != m.MAC; other && !names {
+			continue
+		} else if other {
 			changed = append(changed, host.Renamed{Was: m.Name, Name: n.Name, MAC: n.MAC})
 			renamed = renamed || n.Name != m.Name
+		} else if n.MTU == m.MTU {
+			continue
 		}
-		if n.Name != m.Name || n.MAC.String() != m.MAC || n.MTU != m.MTU {
-			o.NICs = append(o.NICs, team.ObservedNIC{Link: team.Link{Name: n.Name, Index: m.Index, MAC: n.MAC}, MTU: n.MTU})
-		}
+		o.NICs = append(o.NICs, team.ObservedNIC{Link: team.Link{Name: n.Name, Index: m.Index, MAC: n.MAC}, MTU: n.MTU})
 	}
 	if len(o.NICs) == 0 && s.told == s.mtu {
-		return nil
+		return false, nil
 	}
-	err := s.host.MembersRenamed(changed)
+	if len(changed) > 0 {
+		err = s.host.MembersRenamed(changed)
+	}
 	s.told = s.mtu
-	err = errors.Join(err, s.team.Observe(ctx, o))
-	if renamed {
-		err = errors.Join(err, s.save())
-	}
-	return err
+	return renamed, errors.Join(err, s.team.Observe(ctx, o))
 }
