@@ -102,7 +102,7 @@ func (l *Loop) Handle(now time.Time, in Input) Output {
 	}
 	var out Output
 	if p := l.take(now, in, &out); p != nil {
-		return Output{Err: p, Carrier: l.state != "down"}
+		return Output{Err: p, Carrier: l.state != "down", Speed: l.speed()}
 	}
 	l.settle(now, &out)
 	return out

@@ -56,6 +56,12 @@ func (a *app) showStatus(s *team.Status, l lately, now time.Time) {
 		addresses = strings.Join(s.Adapter.Addresses, " ")
 	}
 	a.say("  %s  MAC %s  MTU %d  data path %s%s", addresses, s.Adapter.MAC, s.Adapter.MTU, s.Datapath, parenthesis(s.DatapathReason))
+	if a.verbose {
+		a.say("  speed %s", speed(s.Adapter.SpeedBps, s.Adapter.Carrier))
+		if s.Adapter.KernelCounts == "relayed" {
+			a.say("  ip -s link show %s counts only what the relay moves; nicteam status, watch and metrics count all", s.Adapter.Name)
+		}
+	}
 	if !s.Balance {
 		a.say("  balance off: one NIC works, the others stand by")
 	}

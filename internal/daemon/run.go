@@ -11,6 +11,7 @@ import (
 
 	"nicteam/internal/config"
 	"nicteam/internal/control"
+	"nicteam/internal/logs"
 	"nicteam/internal/metrics"
 	"nicteam/team"
 )
@@ -27,16 +28,36 @@ func Run(ctx context.Context, o RunOptions) error {
 		rep.w = o.Ready
 		defer func() { _ = o.Ready.Close() }()
 	}
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	// Programs that we run, nft, are those of the host, whatever the one who started this process has in its PATH.
+	_ = os.Setenv("PATH", safePath)
+	ends := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	reopen := make(chan os.Signal, 1)
+	if onTerminal() {
+		ends = append(ends, syscall.SIGHUP)
+	} else {
+		signal.Notify(reopen, syscall.SIGHUP)
+		defer signal.Stop(reopen)
+	}
+	ctx, stop := signal.NotifyContext(ctx, ends...)
 	defer stop()
-	err := run(ctx, o, rep)
+	err := run(ctx, o, rep, reopen)
 	if err != nil {
 		rep.send(report{Problem: asProblem("run "+o.Config.Team, err)})
 	}
 	return err
 }
 
-func run(ctx context.Context, o RunOptions, rep reporter) error {
+// onTerminal reports whether a terminal controls this process: its SIGHUP says that the terminal is closed.
+func onTerminal() bool {
+	f, err := os.OpenFile("/dev/tty", os.O_RDONLY|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return false
+	}
+	_ = f.Close()
+	return true
+}
+
+func run(ctx context.Context, o RunOptions, rep reporter, reopen <-chan os.Signal) error {
 	name := o.Config.Team
 	if err := o.Places.make(); err != nil {
 		return err
@@ -73,11 +94,11 @@ func run(ctx context.Context, o RunOptions, rep reporter) error {
 	if o.Ready != nil {
 		_ = o.Ready.Close()
 	}
-	return s.serve(ctx, server, &failovers, o)
+	return s.serve(ctx, server, &failovers, o, reopen)
 }
 
 // serve works until the team is deleted or ctx ends.
-func (s *session) serve(ctx context.Context, server *control.Server, failovers *metrics.Failovers, o RunOptions) error {
+func (s *session) serve(ctx context.Context, server *control.Server, failovers *metrics.Failovers, o RunOptions, reopen <-chan os.Signal) error {
 	name := o.Config.Team
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
@@ -85,7 +106,12 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 	var back sync.WaitGroup
 	back.Go(func() { s.rejoin(work) })
 	back.Go(func() { s.followLinks(work) })
+	back.Go(func() { s.followFilters(work) })
 	back.Go(func() { s.keep(work) })
+	path := o.log(name)
+	if log := logs.Keep(path, func() (*os.File, error) { return openLog(path) }); log != nil {
+		back.Go(func() { log.Follow(work, reopen, s.log) })
+	}
 	back.Go(func() { s.choice.follow(work) })
 	back.Go(func() { failovers.Follow(s.team.Follow(work), s) })
 

@@ -25,6 +25,7 @@ type session struct {
 	log    *slog.Logger
 
 	host    *host.Host
+	nics    *nicLocks
 	adapter *tap.Adapter
 	path    *fastpath.Path
 	choice  *choice
@@ -34,6 +35,7 @@ type session struct {
 	teamDone chan struct{} // closed when the control loop and what feeds it have ended
 	broken   chan error    // the control loop ended though nobody had asked it to
 
+	blind    blindFilters
 	changing sync.Mutex          // one change of members or settings at a time
 	awaited  []team.MemberConfig // configured, and not there
 	mtu      int                 // the adapter's, which the members have, too …
@@ -51,8 +53,8 @@ type session struct {
 // reception ends only after its frames come by the adapter; addresses are in two places for a moment, never in none.
 func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err error) {
 	c := o.Config
-	s = &session{places: o.Places, log: o.Log, over: make(chan struct{})}
-	if s.host, err = host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log}); err != nil {
+	s = &session{places: o.Places, log: o.Log, over: make(chan struct{}), nics: newNICLocks(c.Team, o.RunDir)}
+	if s.host, err = host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log, Taken: takenBy}); err != nil {
 		return nil, err
 	}
 	if note := s.host.Note(); note != "" {
@@ -60,7 +62,7 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 	}
 	c.Members, s.awaited = s.present(c.Members)
 	again := s.host.Journalled()
-	err = o.alone(func() error { return s.claim(c, again, rep) })
+	err = o.alone(func() error { return s.claim(c, again, o.Insist, rep) })
 	if err == nil {
 		err = s.build(ctx, c, again, o.Insist, rep)
 	}
@@ -73,16 +75,28 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 	return s, nil
 }
 
-// claim looks whether the NICs can be had and has the journal say whose they are.
-func (s *session) claim(c team.Config, again bool, rep reporter) error {
+// claim looks whether the NICs can be had and has the journal say whose they are. Who makes the team now has been told of
+// what is others'; at a later start there is nobody to ask.
+func (s *session) claim(c team.Config, again, insist bool, rep reporter) error {
 	if !again {
-		warnings, problem := s.host.Check(c, owners(s.places, c.Team))
+		consent := host.Accept
+		if insist {
+			consent = host.Known
+		}
+		others, err := owners(s.places, c.Team)
+		if err != nil {
+			return err
+		}
+		warnings, problem := s.host.Check(c, others, consent)
 		for _, w := range warnings {
 			rep.send(report{Warning: w})
 		}
 		if problem != nil {
 			return problem
 		}
+	}
+	if err := s.lockNICs("create "+c.Team, memberNames(c)); err != nil {
+		return err
 	}
 	if err := s.host.Begin(); err != nil {
 		return err
@@ -113,6 +127,9 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 	mac, mtu := adapterMAC(c, lender), s.adapterMTU(c, infos, again)
 	made, err := s.openAdapter(c, mac, mtu, again)
 	if err != nil {
+		return err
+	}
+	if _, err := s.nics.take(s.adapter.Index()); err != nil {
 		return err
 	}
 	rep.step("adapter %s: MAC %v, MTU %d", c.Team, s.adapter.MAC(), mtu)
@@ -283,13 +300,7 @@ func (s *session) choose(ctx context.Context, c team.Config, insist bool, rep re
 
 // held says whether others hold a hook that the programs need.
 func (s *session) held() error {
-	var names []string
-	for _, m := range s.team.Status().Members {
-		if m.State != "absent" {
-			names = append(names, m.Name)
-		}
-	}
-	return s.host.Unheld(names)
+	return s.host.Unheld(s.presentMembers())
 }
 
 // room has the kernel's queues of received frames be as long as the programs need them, or as they were.

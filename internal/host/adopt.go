@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -88,7 +89,7 @@ func (h *Host) adopt(list []*memberState, to NIC) error {
 			return err
 		}
 	}
-	if err := h.adoptRoutes(by); err != nil {
+	if err := h.carryWhile(func() error { return h.adoptRoutes(by) }, slices.Collect(maps.Keys(by))...); err != nil {
 		return err
 	}
 	if err := h.adoptAdvertised(list, by, to); err != nil {

@@ -41,9 +41,11 @@ func (h *Host) releaseAll(still func()) (Restored, error) {
 	}
 	b.gather()
 	heir := b.heir()
+	connections := h.carry(b.held)
 	err = together(
 		func() error { return b.base(false) },
 		b.tellNeighbours,
+		connections.move,
 		func() error { return b.moveRoutes(unix.AF_INET) },
 		b.giveAddresses,
 		func() error { return b.inheritAddresses(heir) },
@@ -51,6 +53,7 @@ func (h *Host) releaseAll(still func()) (Restored, error) {
 		b.routes,
 		func() error { return b.inheritRoutes(heir) },
 		b.reorder,
+		connections.move,
 		b.neighbours,
 		func() error { return b.proxies(heir) },
 		func() error {
@@ -64,6 +67,9 @@ func (h *Host) releaseAll(still func()) (Restored, error) {
 		b.clearAdapter,
 		b.announce,
 	)
+	if note := connections.close(); note != "" {
+		b.note("%s", note)
+	}
 	out := Restored{Notes: b.notes}
 	for _, r := range b.members {
 		out.Members = append(out.Members, r.nic.Name)
@@ -95,6 +101,12 @@ func (b *back) gather() {
 		if m.left && n.Master != "" {
 			b.note("NIC %s belongs to %s by now and gets nothing back", n.Name, n.Owner())
 			continue
+		}
+		if m.left && b.h.o.Taken != nil {
+			if other := b.h.o.Taken(n.Index); other != "" {
+				b.note("NIC %s belongs to the team %s by now and gets nothing back", n.Name, other)
+				continue
+			}
 		}
 		b.by[m.Index] = n.Index
 		b.add(m, l, n)
