@@ -70,8 +70,8 @@ func TestAdvertisedRoutes(t *testing.T) {
 	two.a.Routes = []frame.AdvertisedRoute{{Prefix: netip.MustParsePrefix("fd0c::/48"), Preference: frame.RouterLow, Lifetime: 900}}
 	one.advertise("na")
 	two.advertise("na")
-	settled(t)
 	run(t, "ip addr add fd0d::1/64 dev na nodad")
+	settled(t)
 	before, had := snapshot(t), learned(t, "na")
 	if len(had) != 5 {
 		t.Fatalf("the NIC learned %q", had)

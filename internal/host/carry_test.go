@@ -47,6 +47,7 @@ func TestAddressOrigins(t *testing.T) {
 				run(t, "echo 1 >/proc/sys/net/ipv6/conf/na/keep_addr_on_down")
 			}
 			run(t, c.script)
+			settled(t)
 			before, had := snapshot(t), subnetsOf(t, "na")
 			h := w.open(nil)
 			must(t, takeover(w, h))
@@ -93,6 +94,7 @@ func TestRouteOrigins(t *testing.T) {
 				ip route add 10.20.0.0/16 via 10.9.0.254 dev na metric 7 proto `+proto+`
 				ip -6 route add fd20::/32 via fd09::fe dev na metric 7 proto `+proto+`
 				ip -6 route add default via fe80::fe dev na metric 7 proto `+proto)
+			settled(t)
 			before := snapshot(t)
 			had := run(t, "ip -N route show 10.20.0.0/16; ip -N -6 route show fd20::/32; ip -N -6 route show default")
 			h := w.open(nil)
@@ -131,6 +133,7 @@ func TestRivalsKeepTheirOrder(t *testing.T) {
 func TestLinkLocalByHand(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add fe80::1/64 dev na nodad; ip addr add fe80::2/64 dev nb nodad; ip addr add 10.8.0.1/24 dev nb")
+	settled(t)
 	before := snapshot(t)
 	h := w.open(nil)
 	must(t, takeover(w, h))

@@ -163,6 +163,7 @@ func TestWhoseIPv6(t *testing.T) {
 			w := newWorld(t)
 			t.Cleanup(func() { run(t, "echo 0 >/proc/sys/net/ipv6/conf/default/disable_ipv6") })
 			run(t, "ip addr add 10.9.0.1/24 dev na; ip route add default via 10.9.0.254 dev na;"+c.script)
+			settled(t)
 			before := snapshot(t)
 			policy := "auto"
 			if c.given {
