@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -62,6 +63,17 @@ func (s *Server) routes() http.Handler {
 // serve is what all routes have in common: who may, what is asked, how long it may take.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 	what := rt.method + " " + r.URL.Path
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		s.o.Panics.Foreign("control API", what, v)
+		if w.Header().Get("Content-Type") != "" {
+			panic(http.ErrAbortHandler) // half an answer is not to look like a whole one
+		}
+		s.refuse(w, &team.Problem{Kind: team.Failed, What: what, Why: fmt.Sprintf("a fault of nicteam: %v", v), Fix: "nicteam status --json has what is to be reported, in panics"})
+	}()
 	if rt.write && !mayWrite(r.Context()) {
 		s.refuse(w, &team.Problem{Kind: team.NotPermitted, What: what, Why: "only root and the user that the team runs as may change it", Fix: "run it as root: sudo nicteam …"})
 		return

@@ -58,7 +58,7 @@ func run(ctx context.Context, o RunOptions, rep reporter) error {
 		return err
 	}
 	var failovers metrics.Failovers
-	server, err := control.Listen(o.socket(name), s, control.Options{Log: o.Log, Failovers: &failovers, Version: o.Version})
+	server, err := control.Listen(o.socket(name), s, control.Options{Log: o.Log, Panics: s.panics, Failovers: &failovers, Version: o.Version})
 	if err == nil {
 		err = dropPrivileges()
 	}
@@ -83,11 +83,12 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(work) }()
 	var back sync.WaitGroup
-	back.Go(func() { s.rejoin(work) })
-	back.Go(func() { s.followLinks(work) })
-	back.Go(func() { s.keep(work) })
-	back.Go(func() { s.choice.follow(work) })
-	back.Go(func() { failovers.Follow(s.team.Follow(work), s) })
+	for where, follow := range map[string]func(context.Context){
+		"NICs that return": s.rejoin, "links": s.followLinks, "past": s.keep, "choice of the data path": s.choice.follow,
+		"failovers": func(ctx context.Context) { failovers.Follow(s.team.Follow(ctx), s) },
+	} {
+		back.Go(func() { s.panics.Again(work, where, func() { follow(work) }) })
+	}
 
 	var err error
 	deleted := false
@@ -96,6 +97,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 		deleted = true
 	case <-ctx.Done():
 	case err = <-s.broken:
+	case err = <-s.panics.Fatal():
 	}
 	notify("STOPPING=1")
 	cancel()
