@@ -3,6 +3,8 @@ package lacp
 import (
 	"fmt"
 	"time"
+
+	"nicteam/internal/frame"
 )
 
 // The times of clause 6.4.4.
@@ -23,6 +25,7 @@ var nobody = Info{State: ShortTimeout}
 func (p *port) reset() {
 	p.receive = ReceiveInitialize
 	p.partner, p.seen, p.defaulted, p.resumed = nobody, Info{}, true, false
+	p.from, p.rival = 0, rival{}
 	p.expires = time.Time{}
 	p.answers, p.asked = false, 0
 	p.detach()
@@ -57,6 +60,7 @@ func (p *port) silent(until time.Time) {
 	p.partner.State &^= Synchronization
 	p.expires = until
 	p.resumed = false
+	p.rival = rival{}
 	p.looped = time.Time{}
 	p.asked = 0
 }
@@ -75,7 +79,7 @@ func (s *System) expire(now time.Time, p *port, out *Out) {
 	case ReceiveExpired:
 		p.receive = ReceiveDefaulted
 		p.expires = time.Time{}
-		p.partner, p.seen, p.defaulted = nobody, Info{}, true
+		p.partner, p.from, p.seen, p.defaulted = nobody, 0, Info{}, true
 		p.answers = false
 		p.detach()
 	default:
@@ -114,9 +118,9 @@ func (s *System) relax() {
 	}
 }
 
-// hear takes in a PDU: CURRENT.
-func (s *System) hear(now time.Time, p *port, d *PDU, out *Out) {
-	p.looped = time.Time{}
+// hear takes in a PDU of the partner, from an address: CURRENT.
+func (s *System) hear(now time.Time, p *port, d *PDU, from frame.MAC, out *Out) {
+	p.looped, p.rival, p.from = time.Time{}, rival{}, from
 	was, known := p.partner, !p.defaulted
 	other := different(&was, &d.Actor) // update_Selected
 	if other {

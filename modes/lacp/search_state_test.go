@@ -29,6 +29,7 @@ var measured = map[string]time.Duration{
 	"port.said":    time.Second,
 	"port.looped":  time.Minute,
 	"port.warned":  time.Minute,
+	"port.met":     time.Minute,
 }
 
 // longPast is longer than all that is measured from a moment in the past.

@@ -38,6 +38,7 @@ func (p *PortStatus) Collecting() bool { return p.Mux >= MuxCollecting }
 type Counters struct {
 	PDUsIn, PDUsOut       uint64
 	MarkersIn, MarkersOut uint64 // questions and answers
+	Foreign               uint64 // PDUs in of another actor than the partner of a port in order, which are not its
 	Bad                   uint64 // frames in that make no sense, or came too often
 }
 
