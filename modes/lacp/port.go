@@ -22,6 +22,7 @@ type port struct {
 	partner   Info          // Partner_Oper
 	defaulted bool          // partner is what we assume of somebody we never heard
 	from      frame.MAC     // of its PDUs; 0 not known
+	again     bool          // it has spoken more than once
 	rival     rival         // who else speaks
 	met       time.Time     // when one was last noted
 	seen      Info          // what the partner's last PDU said of this port
@@ -29,7 +30,8 @@ type port struct {
 	untried   bool          // had no carrier yet in this process
 	silence   time.Duration // how long nothing had been heard when the port expired
 	quiet     time.Time     // since when nobody is heard
-	looped    time.Time     // when it last heard its own system
+	own       time.Time     // when it last heard its own system
+	looped    time.Time     // when it last did so again within a minute, and nobody else since
 	warned    time.Time     // when that was last noted
 
 	expires  time.Time // current_while_timer

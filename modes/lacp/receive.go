@@ -25,7 +25,7 @@ var nobody = Info{State: ShortTimeout}
 func (p *port) reset() {
 	p.receive = ReceiveInitialize
 	p.partner, p.seen, p.defaulted, p.resumed = nobody, Info{}, true, false
-	p.from, p.rival = 0, rival{}
+	p.from, p.again, p.rival = 0, false, rival{}
 	p.expires = time.Time{}
 	p.answers, p.asked = false, 0
 	p.detach()
@@ -79,7 +79,7 @@ func (s *System) expire(now time.Time, p *port, out *Out) {
 	case ReceiveExpired:
 		p.receive = ReceiveDefaulted
 		p.expires = time.Time{}
-		p.partner, p.from, p.seen, p.defaulted = nobody, 0, Info{}, true
+		p.partner, p.from, p.again, p.seen, p.defaulted = nobody, 0, false, Info{}, true
 		p.answers = false
 		p.detach()
 	default:
@@ -95,11 +95,15 @@ func (p *port) timeout(c *Config) time.Duration {
 	return longTimeout
 }
 
-// loop reports whether a PDU is one of our own, and notes it. It is not counted with what the partner says: however
-// many of them go round, the partner is heard.
+// loop reports whether a PDU is one of our own. It is not counted with what the partner says: however many of them go
+// round, the partner is heard. Where there is a loop there is a second one soon, which is noted.
 func (s *System) loop(now time.Time, p *port, d *PDU, out *Out) bool {
 	if d.Actor.System.MAC != s.config.System.MAC {
 		return false
+	}
+	last := p.own
+	if p.own = now; last.IsZero() || now.Sub(last) >= time.Minute {
+		return true
 	}
 	p.looped = now
 	if p.warned.IsZero() || now.Sub(p.warned) >= time.Minute {
@@ -146,6 +150,7 @@ func (s *System) hear(now time.Time, p *port, d *PDU, from frame.MAC, out *Out) 
 	}
 
 	// recordPDU
+	p.again = known && !other
 	p.partner, p.defaulted, p.resumed = d.Actor, false, false
 	if !maintained(&me, d) || !matched(&me, d) {
 		p.partner.State &^= Synchronization

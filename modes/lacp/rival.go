@@ -79,8 +79,11 @@ func (s *System) decide(now time.Time, p *port, out *Out) {
 	p.rival = rival{}
 	if r.again {
 		s.hear(now, p, &r.pdu, r.from, out)
+		p.again = true
 	}
 }
 
-// asks reports whether the port has its partner speak at once: it is not known whether that is still there.
-func (p *port) asks() bool { return p.resumed || p.contested() }
+// asks reports whether the port has its partner speak at once: it is not known whether that is there, or still there.
+func (p *port) asks() bool {
+	return p.resumed || p.contested() || p.mux == MuxAttached && p.selected == InUse && !p.again
+}

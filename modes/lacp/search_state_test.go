@@ -28,6 +28,7 @@ var measured = map[string]time.Duration{
 	"port.changed": insist,
 	"port.said":    time.Second,
 	"port.looped":  time.Minute,
+	"port.own":     time.Minute,
 	"port.warned":  time.Minute,
 	"port.met":     time.Minute,
 }

@@ -297,6 +297,7 @@ func TestPartnersThatCannotAggregateAreAloneEach(t *testing.T) {
 	p := []*partner{newPartner(0), newPartner(1)}
 	for i := range p {
 		p[i].says(s.System, s.w.now, i, healthy&^Aggregation)
+		p[i].says(s.System, s.w.now, i, healthy&^Aggregation)
 	}
 	s.tick(aggregateWait)
 	if st := s.Status(); st.Ports[0].Aggregator == st.Ports[1].Aggregator || !uses(s.System, 0) {
