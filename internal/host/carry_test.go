@@ -224,3 +224,28 @@ func lines(s string) string {
 	slices.Sort(list)
 	return strings.Join(list, "\n")
 }
+
+// TestNeighboursByHand takes over a NIC with neighbours that somebody set: for good, and as ones that are not to be asked.
+func TestNeighboursByHand(t *testing.T) {
+	w := newWorld(t)
+	run(t, `ip addr add 10.9.0.1/24 dev na; ip addr add fd09::1/64 dev na nodad
+		ip neigh add 10.9.0.201 lladdr 02:00:00:00:00:c9 dev na nud permanent
+		ip neigh add 10.9.0.202 lladdr 02:00:00:00:00:ca dev na nud noarp
+		ip neigh add fd09::ca lladdr 02:00:00:00:00:ca dev na nud noarp`)
+	have := func(nic string) string {
+		return words(run(t, "ip neigh show dev "+nic+" nud permanent; ip neigh show dev "+nic+" nud noarp | grep -v 'lladdr \\(33:33\\|01:00:5e\\|ff:ff\\)'"))
+	}
+	before := have("na")
+	if strings.Count(before, "lladdr") != 3 {
+		t.Fatalf("neighbours:\n%s", before)
+	}
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	if got := have(teamName); got != before {
+		t.Errorf("on the adapter, want\n%sgot\n%s", before, got)
+	}
+	must(t, finish(w, h))
+	if got := have("na"); got != before {
+		t.Errorf("given back, want\n%sgot\n%s", before, got)
+	}
+}
