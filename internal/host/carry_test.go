@@ -249,3 +249,24 @@ func TestNeighboursByHand(t *testing.T) {
 		t.Errorf("given back, want\n%sgot\n%s", before, got)
 	}
 }
+
+// TestMetricChangedSince gives an address back with the metric that it has on the adapter by then.
+func TestMetricChangedSince(t *testing.T) {
+	w := newWorld(t)
+	run(t, "ip addr add 10.9.0.1/24 dev na metric 50; ip addr add fd09::1/64 dev na nodad; ip addr add 10.8.0.1/24 dev na")
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	run(t, "ip addr change 10.9.0.1/24 dev team0 metric 70; ip addr change fd09::1/64 dev team0 metric 80; ip addr change 10.8.0.1/24 dev team0 metric 90")
+	had := subnetsOf(t, teamName)
+	must(t, finish(w, h))
+	settled(t)
+	if got := subnetsOf(t, "na"); got != had || strings.Count(got, "\n") != 3 {
+		t.Errorf("the routes were\n%sand are\n%s", had, got)
+	}
+	got := words(run(t, "ip -o addr show dev na"))
+	for _, want := range []string{"10.9.0.1/24 metric 70 ", "fd09::1/64 metric 80 ", "10.8.0.1/24 metric 90 "} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in:\n%s", want, got)
+		}
+	}
+}
