@@ -90,7 +90,9 @@ func TestWhatStandsOnTheAdapter(t *testing.T) {
 		t.Errorf("the adapter was %+v and is %+v", before, after)
 	}
 	w.sh("ip link add up9 link team0 type macvlan mode bridge")
-	w.nicteam("delete", teamName, "--force")
+	if out := w.nicteam("delete", teamName, "--force"); !strings.Contains(out, "macvlan up9") {
+		t.Errorf("delete --force says %q", out)
+	}
 	w.nothingLeft("after delete --force")
 }
 
