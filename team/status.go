@@ -43,6 +43,9 @@ type AdapterStatus struct {
 	// "relayed", the little that the relay moves while the fast path runs.
 	KernelCounts string   `json:"kernel_counts"`
 	Addresses    []string `json:"addresses"` // CIDR
+
+	// AsOf is when the kernel said the rest; it is old while somebody else keeps the kernel's configuration locked.
+	AsOf time.Time `json:"as_of,omitzero"`
 }
 
 // SettingsStatus are the live settings, as `nicteam set` names them.

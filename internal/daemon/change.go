@@ -174,6 +174,10 @@ func (s *session) add(ctx context.Context, name string) error {
 		err = s.observe(ctx)
 	}
 	if err == nil {
+		// The neighbours know the addresses that it brought by its own MAC, which is not the adapter's.
+		err = s.team.Announce(ctx)
+	}
+	if err == nil {
 		return nil
 	}
 	_ = s.team.Leave(ctx, name, true)

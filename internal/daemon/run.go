@@ -28,8 +28,7 @@ func Run(ctx context.Context, o RunOptions) error {
 		rep.w = o.Ready
 		defer func() { _ = o.Ready.Close() }()
 	}
-	// Programs that we run, nft, are those of the host, whatever the one who started this process has in its PATH.
-	_ = os.Setenv("PATH", safePath)
+	useSafePath()
 	ends := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
 	reopen := make(chan os.Signal, 1)
 	if onTerminal() {

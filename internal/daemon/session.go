@@ -256,7 +256,7 @@ func (s *session) run(c team.Config, again bool) (err error) {
 		Config: c, MAC: s.adapter.MAC(), Salt: binary.NativeEndian.Uint64(salt[:]),
 		Adapter: s.adapter, Datapath: s.path, Source: s.host,
 		Memory: s.remembered(c.Team, again), Remember: s.remember(c.Team),
-		Announcer: announcer{s.host, s.adapter.Index()}, AdapterInfo: s.adapterStatus,
+		Announcer: announcer{s.host, s.adapter.Index()}, AdapterInfo: (&adapterReader{read: s.readAdapter}).status,
 		DatapathName: pathRelay, DatapathReason: whyStarts, Log: s.log,
 	})
 	if err != nil {
@@ -276,6 +276,7 @@ func (s *session) run(c team.Config, again bool) (err error) {
 	})
 	work.Go(func() { s.followMAC(ctx) })
 	work.Go(func() { s.followRxMode(ctx) })
+	work.Go(func() { s.host.FollowRouters(ctx, s.adapter.Index()) })
 	go func() {
 		work.Wait()
 		close(s.teamDone)
