@@ -96,11 +96,12 @@ func TestWhatStandsOnTheAdapter(t *testing.T) {
 	w.nothingLeft("after delete --force")
 }
 
-// TestFilterThatComes: a filter that somebody hangs on a member while the team runs does not see what comes by the team, and the status says
+// TestFilterThatComes: a filter that somebody makes for a member while the team runs does not see what comes by the team, and the status says
 // so until it is gone. One that was answered for is not said again.
 func TestFilterThatComes(t *testing.T) {
 	t.Parallel()
 	labtest.Tool(t, "tc", "iproute2")
+	labtest.Tool(t, "nft", "nftables")
 	w := newWorld(t, worldOptions{})
 	hang := func(nic string, pref int) string {
 		return fmt.Sprintf("tc qdisc replace dev %[1]s clsact; tc filter add dev %[1]s ingress pref %[2]d protocol ip u32 match ip dport 8080 0xffff flowid 1:1", nic, pref)
@@ -108,21 +109,38 @@ func TestFilterThatComes(t *testing.T) {
 	if out, err := w.box.Command("sh", "-ec", hang("eth1", 7)).CombinedOutput(); err != nil {
 		t.Skipf("this kernel does not do it: %s", out)
 	}
+	w.sh(`nft 'table inet f { chain i { type filter hook input priority 0; iifname "eth1" accept; }; }'`)
 	refused(t, w.try(append([]string{"create", teamName}, nics(2)...)...), 5, "eth1", `tc filter "u32" pref 7`, "-y")
+	script := func(s string) func() { return func() { w.sh(s) } }
+	var program *bystander
 	for _, path := range []string{"relay", "auto"} {
 		w.create(nics(2), "-y", "--datapath", path)
 		if s := w.status(); len(s.Warnings) > 0 {
 			t.Errorf("%s: what was answered for: %q", path, s.Warnings)
 		}
-		w.sh(hang("eth2", 9))
-		s := w.await("a warning", func(s *team.Status) bool { return len(s.Warnings) > 0 })
-		if text := strings.Join(s.Warnings, ""); !strings.Contains(text, `tc filter "u32" pref 9`) || !strings.Contains(text, "eth2") || strings.Contains(text, "eth1") {
-			t.Errorf("%s: warnings %q", path, s.Warnings)
+		for _, test := range []struct {
+			name       string
+			come, goes func()
+			says       string
+		}{
+			{"tc", script(hang("eth2", 9)), script("tc filter del dev eth2 ingress pref 9"), `tc filter "u32" pref 9`},
+			{"tcx", func() { program = w.bystander("eth2") }, func() { program.leave() }, "tcx program"},
+			{"nftables hook", script(`nft 'table netdev g { chain i { type filter hook ingress device "eth2" priority 0; ip saddr 192.0.2.0/24 drop; }; }'`),
+				script("nft delete table netdev g"), "netdev g, chain i, hooked on eth2"},
+			{"nftables rule", script(`nft 'table inet g { chain i { type filter hook input priority 0; iifname { "eth2", "eth7" } drop; }; }'`),
+				script("nft delete table inet g"), `inet g, chain i: iifname { … } drop`},
+			{"rule in a chain that is there", script(`nft add rule inet f i iifname "eth2" drop`), script("nft flush chain inet f i"), `iifname "eth2" drop`},
+		} {
+			test.come()
+			s := w.await("a warning of "+test.name, func(s *team.Status) bool { return len(s.Warnings) > 0 })
+			if text := strings.Join(s.Warnings, ""); !strings.Contains(text, test.says) || strings.Contains(text, "eth1") {
+				t.Errorf("%s: %s: warnings %q, want %q", path, test.name, s.Warnings, test.says)
+			}
+			test.goes()
+			w.await("no warning of "+test.name, func(s *team.Status) bool { return len(s.Warnings) == 0 })
 		}
-		w.sh("tc filter del dev eth2 ingress pref 9")
-		w.await("no warning", func(s *team.Status) bool { return len(s.Warnings) == 0 })
 		w.nicteam("delete", teamName)
-		w.sh("tc qdisc del dev eth2 clsact")
+		w.sh(`tc qdisc del dev eth2 clsact; nft add rule inet f i iifname "eth1" accept`)
 	}
 }
 

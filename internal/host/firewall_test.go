@@ -160,6 +160,7 @@ func FuzzNftRule(f *testing.F) {
 			tables.deeds(face{name: "na", index: 3, kind: "veth"}, dir)
 		}
 		tables.hooksOn("na")
+		concernsLinks(b)
 	})
 }
 
