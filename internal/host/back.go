@@ -98,7 +98,9 @@ func (h *Host) restoreLink(b *back, r *returning, up bool) error {
 	return together(
 		func() error { return b.soften(h.renew(r)) },
 		// ARP is answered only once the host sees the NIC's frames again, and accept_dad is for the addresses: see settle.
-		func() error { return b.soften(h.unlessReadOnly(h.restoreSysctls(name, m.Sysctls, ipv6MTU, disableIPv6))) },
+		func() error {
+			return b.soften(h.unlessReadOnly(h.restoreSysctls(name, m.Sysctls, ipv6MTU, disableIPv6)))
+		},
 	)
 }
 
