@@ -12,8 +12,8 @@ import (
 // allowed says, a room, which of our packages it may import directly. A room that is not
 // here may import nothing of ours.
 var allowed = map[string][]string{
-	"cmd/nicteam":       {"internal/config", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "team", "modes"},
-	"internal/daemon":   {"modes/lacp", "internal/config", "internal/control", "internal/metrics", "internal/panics", "internal/tap", "internal/nic", "internal/relay", "internal/fastpath", "internal/host", "internal/lab", "internal/frame", "team", "modes", "monitor"},
+	"cmd/nicteam":       {"internal/config", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs", "team", "modes"},
+	"internal/daemon":   {"internal/logs", "modes/lacp", "internal/config", "internal/control", "internal/metrics", "internal/panics", "internal/tap", "internal/nic", "internal/relay", "internal/fastpath", "internal/host", "internal/lab", "internal/frame", "team", "modes", "monitor"},
 	"internal/config":   {"team", "modes", "modes/lacp", "internal/frame"},
 	"internal/control":  {"internal/metrics", "internal/panics", "team", "modes", "monitor"},
 	"internal/metrics":  {"team", "modes/lacp", "internal/frame"},
@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 	"monitor":           {"internal/frame", "internal/panics"},
 	"monitor/traffic":   {"internal/frame"},
 	"internal/frame":    {},
+	"internal/logs":     {},
 	"internal/readable": {},
 	"internal/sim":      {"team", "modes", "modes/lacp", "monitor", "internal/frame"},
 }

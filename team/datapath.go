@@ -8,6 +8,8 @@ import (
 // Adapter is the TAP as the control loop needs it; internal/tap implements it.
 type Adapter interface {
 	SetCarrier(up bool) error
+	// SetSpeed has the adapter show a speed (0: unknown) and a duplex (full, half, "": unknown). It moves nothing faster or slower.
+	SetSpeed(bps uint64, duplex string) error
 }
 
 // Link says which NIC a member is.

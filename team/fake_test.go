@@ -24,6 +24,7 @@ type kernel struct {
 	open     map[int]Link         // by member id
 	plan     *modes.Plan
 	carrier  bool
+	speeds   []Speed // that the adapter was given
 	backlog  map[int]int
 	counters Counters
 	sent     map[int][][]byte
@@ -53,6 +54,16 @@ func (k *kernel) SetCarrier(up bool) error {
 		return err
 	}
 	k.carrier = up
+	return nil
+}
+
+func (k *kernel) SetSpeed(bps uint64, duplex string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.called("speed"); err != nil {
+		return err
+	}
+	k.speeds = append(k.speeds, Speed{bps, duplex})
 	return nil
 }
 

@@ -109,7 +109,7 @@ func (l *Loop) handle(now time.Time, in Input, out *Output) {
 		l.begun, l.since, l.born = true, now, now
 	}
 	if p := l.take(now, in, out); p != nil {
-		*out = Output{Err: p, Carrier: l.state != "down"}
+		*out = Output{Err: p, Carrier: l.state != "down", Speed: l.speed()}
 		return
 	}
 	l.settle(now, out)

@@ -38,12 +38,19 @@ type FlowMoves struct {
 
 // AdapterStatus is the adapter's part of a Status.
 type AdapterStatus struct {
-	Name      string   `json:"name"`
-	Index     int      `json:"index"`
-	MAC       string   `json:"mac"`
-	MTU       int      `json:"mtu"`
-	Carrier   bool     `json:"carrier"`
-	Addresses []string `json:"addresses"` // CIDR
+	Name     string `json:"name"`
+	Index    int    `json:"index"`
+	MAC      string `json:"mac"`
+	MTU      int    `json:"mtu"`
+	Carrier  bool   `json:"carrier"`
+	SpeedBps uint64 `json:"speed_bps"` // of the members that send, together; 0 unknown
+	// KernelCounts is what the kernel's own counters of the adapter (ip -s link) have: "all" that the team carries, or
+	// "relayed", the little that the relay moves while the fast path runs.
+	KernelCounts string   `json:"kernel_counts"`
+	Addresses    []string `json:"addresses"` // CIDR
+
+	// AsOf is when the kernel said the rest; it is old while somebody else keeps the kernel's configuration locked.
+	AsOf time.Time `json:"as_of,omitzero"`
 }
 
 // SettingsStatus are the live settings, as `nicteam set` names them.

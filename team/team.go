@@ -54,7 +54,7 @@ type Team struct {
 
 	reopen chan struct{} // held by Return and Leave, so that neither closes what the other has opened
 
-	carrier   *mailbox[bool]
+	adapter   *mailbox[adapterLink]
 	carrierOn atomic.Bool // as the adapter has it
 	crier     *crier
 	memory    *mailbox[*lacp.Memory]
@@ -63,7 +63,7 @@ type Team struct {
 	view      atomic.Pointer[view]
 
 	// Of Run's goroutine.
-	wanted  bool          // carrier, as last put
+	wanted  adapterLink   // as last put
 	pending *modes.Plan   // refused by the data path, to be tried again
 	again   time.Duration // when
 }
@@ -98,7 +98,7 @@ func New(o Options) (*Team, error) {
 	}
 	log := o.Log.With("team", o.Config.Team)
 	t := &Team{o: o, log: log, loop: loop, watch: monitor.NewCarrier(o.Source, o.Panics), requests: make(chan request),
-		links: make(chan monitor.LinkState), ended: make(chan struct{}), reopen: make(chan struct{}, 1), carrier: newMailbox[bool](), memory: newMailbox[*lacp.Memory](), recorder: newRecorder()}
+		links: make(chan monitor.LinkState), ended: make(chan struct{}), reopen: make(chan struct{}, 1), adapter: newMailbox[adapterLink](), memory: newMailbox[*lacp.Memory](), recorder: newRecorder()}
 	told := func(ctx context.Context) { _, _ = t.post(ctx, request{in: Announced{}}) }
 	t.crier = &crier{source: o.Announcer, told: told, send: o.Datapath.Send, log: log, panics: o.Panics, wake: make(chan struct{}, 1)}
 	t.publish(map[int]*MemberCounters{})
@@ -111,8 +111,6 @@ const (
 	// as late, up to applyAgainMax.
 	applyAgain    = 100 * time.Millisecond
 	applyAgainMax = 10 * time.Second
-	// carrierAgain is the same for the adapter's carrier.
-	carrierAgain = time.Second
 )
 
 // Run runs the team until ctx ends, and returns nil then. It may be called once. The adapter's
@@ -121,7 +119,8 @@ func (t *Team) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
 	var watched error
-	done.Go(func() { t.keepCarrier(ctx) })
+	t.adapter.put(t.wanted)
+	done.Go(func() { t.keepAdapter(ctx) })
 	done.Go(func() { t.crier.run(ctx) })
 	done.Go(t.keepMemory)
 	done.Go(func() { t.watchCounters(ctx) })
@@ -212,9 +211,9 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 	for _, index := range out.Poke {
 		t.watch.Poke(index)
 	}
-	if out.Carrier != t.wanted {
-		t.wanted = out.Carrier
-		t.carrier.put(out.Carrier)
+	if want := (adapterLink{carrier: out.Carrier, speed: out.Speed}); want != t.wanted {
+		t.wanted = want
+		t.adapter.put(want)
 	}
 	if c := t.loop.cfg; out.Tell != 0 {
 		t.crier.order(announcement{tell: out.Tell, via: out.Via, as: out.As, pin: out.Pin, behind: out.Behind, count: c.AnnounceCount, interval: c.AnnounceInterval})
@@ -253,38 +252,10 @@ const warnApply = "apply"
 
 func (t *Team) warn(out *Output, text string) {
 	w := t.loop.Handle(time.Now(), Warn{Key: warnApply, Text: text})
-	out.Carrier = w.Carrier
+	out.Carrier, out.Speed = w.Carrier, w.Speed
 	out.Events = append(out.Events, w.Events...)
 	if w.Plan != nil {
 		t.pending = w.Plan // the timer tries it
-	}
-}
-
-// keepCarrier sets the adapter's carrier. It has its own goroutine because the kernel takes its
-// configuration lock for it, which somebody else may hold for long.
-func (t *Team) keepCarrier(ctx context.Context) {
-	var again <-chan time.Time
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.carrier.wake:
-		case <-again:
-		}
-		again = nil
-		up := t.carrier.take()
-		set := false
-		t.o.Panics.Do(whereCarrier, func() {
-			err := t.o.Adapter.SetCarrier(up)
-			if set = err == nil; !set {
-				t.log.Warn("adapter's carrier not set", "up", up, "err", err)
-			}
-		})
-		if !set {
-			again = time.After(carrierAgain)
-			continue
-		}
-		t.carrierOn.Store(up)
 	}
 }
 

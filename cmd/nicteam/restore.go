@@ -1,6 +1,8 @@
 package main
 
 import (
+	"syscall"
+
 	"github.com/spf13/cobra"
 
 	"nicteam/internal/daemon"
@@ -16,11 +18,12 @@ none is named. It can be run again after it was interrupted.`,
   nicteam restore team0`,
 		Args: args(0, 1),
 		RunE: func(_ *cobra.Command, given []string) error {
+			outliveReaders()
 			name := ""
 			if len(given) == 1 {
 				name = given[0]
 			}
-			steps, err := daemon.Restore(a.interruptible(), a.places, name)
+			steps, err := daemon.Restore(a.interruptible(syscall.SIGHUP), a.places, name)
 			if err != nil {
 				return err
 			}

@@ -31,10 +31,10 @@ func (s *Server) table() []route {
 		{"GET", "/v1/events", false, []string{"follow"}, s.events},
 		{"GET", "/v1/explain", false, []string{"flow"}, s.explain},
 		{"GET", "/v1/peers", false, nil, s.peers},
-		{"POST", "/v1/members", true, nil, s.add},
+		{"POST", "/v1/members", true, []string{"accept"}, s.add},
 		{"DELETE", "/v1/members/{nic}", true, []string{"force", "also"}, s.remove},
 		{"PATCH", "/v1/settings", true, nil, s.set},
-		{"DELETE", "/v1/team", true, nil, s.delete},
+		{"DELETE", "/v1/team", true, []string{"force"}, s.delete},
 		{"GET", "/metrics", false, nil, s.metrics},
 	}
 }
@@ -63,6 +63,7 @@ func (s *Server) routes() http.Handler {
 // serve is what all routes have in common: who may, what is asked, how long it may take.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 	what := rt.method + " " + r.URL.Path
+	c := connOf(r.Context())
 	defer func() {
 		v := recover()
 		if v == nil {
@@ -74,9 +75,16 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 		}
 		s.refuse(w, &team.Problem{Kind: team.Failed, What: what, Why: fmt.Sprintf("a fault of nicteam: %v", v), Fix: "nicteam status --json has what is to be reported, in panics"})
 	}()
-	if rt.write && !mayWrite(r.Context()) {
+	if c == nil || rt.write && !c.writer {
 		s.refuse(w, &team.Problem{Kind: team.NotPermitted, What: what, Why: "only root and the user that the team runs as may change it", Fix: "run it as root: sudo nicteam …"})
 		return
+	}
+	if c.reserved {
+		w.Header().Set("Connection", "close")
+		if !rt.write {
+			s.busy(w, what, fmt.Sprintf("%d connections are open", c.all.bound))
+			return
+		}
 	}
 	q, err := query(r, rt.query)
 	if err != nil {
@@ -96,6 +104,18 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 	case doc != nil:
 		s.answer(w, http.StatusOK, doc)
 	}
+}
+
+// busy refuses for want of room.
+func (s *Server) busy(w http.ResponseWriter, what, why string) {
+	s.answer(w, http.StatusServiceUnavailable, problemDocument{"nicteam.problem/v1", &team.Problem{Kind: team.NoAnswer, What: what,
+		Why: why + ", and a team's process has no more at a time; a change is still taken", Fix: "end some that watch: pgrep -af 'nicteam (watch|events)'"}})
+}
+
+// asked logs a change with who wants it.
+func (s *Server) asked(r *http.Request, what string) {
+	c := connOf(r.Context())
+	s.o.Log.Info("change asked for", "what", what, "uid", c.peer.uid, "pid", c.peer.pid, "program", c.peer.program())
 }
 
 // query reads the parameters; one that is not known is an error rather than without effect.

@@ -27,6 +27,7 @@ type session struct {
 	panics *panics.Keeper
 
 	host    *host.Host
+	nics    *nicLocks
 	adapter *tap.Adapter
 	path    *fastpath.Path
 	choice  *choice
@@ -36,6 +37,7 @@ type session struct {
 	teamDone chan struct{} // closed when the control loop and what feeds it have ended
 	broken   chan error    // the control loop ended though nobody had asked it to
 
+	blind    blindFilters
 	changing sync.Mutex          // one change of members or settings at a time
 	awaited  []team.MemberConfig // configured, and not there
 	mtu      int                 // the adapter's, which the members have, too …
@@ -53,8 +55,8 @@ type session struct {
 // reception ends only after its frames come by the adapter; addresses are in two places for a moment, never in none.
 func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err error) {
 	c := o.Config
-	s = &session{places: o.Places, log: o.Log, panics: panics.New(o.Log.With("team", c.Team)), over: make(chan struct{})}
-	if s.host, err = host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log}); err != nil {
+	s = &session{places: o.Places, log: o.Log, panics: panics.New(o.Log.With("team", c.Team)), over: make(chan struct{}), nics: newNICLocks(c.Team, o.RunDir)}
+	if s.host, err = host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log, Taken: takenBy}); err != nil {
 		return nil, err
 	}
 	if note := s.host.Note(); note != "" {
@@ -62,7 +64,7 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 	}
 	c.Members, s.awaited = s.present(c.Members)
 	again := s.host.Journalled()
-	err = o.alone(func() error { return s.claim(c, again, rep) })
+	err = o.alone(func() error { return s.claim(c, again, o.Insist, rep) })
 	if err == nil {
 		err = s.build(ctx, c, again, o.Insist, rep)
 	}
@@ -75,16 +77,28 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 	return s, nil
 }
 
-// claim looks whether the NICs can be had and has the journal say whose they are.
-func (s *session) claim(c team.Config, again bool, rep reporter) error {
+// claim looks whether the NICs can be had and has the journal say whose they are. Who makes the team now has been told of
+// what is others'; at a later start there is nobody to ask.
+func (s *session) claim(c team.Config, again, insist bool, rep reporter) error {
 	if !again {
-		warnings, problem := s.host.Check(c, owners(s.places, c.Team))
+		consent := host.Accept
+		if insist {
+			consent = host.Known
+		}
+		others, err := owners(s.places, c.Team)
+		if err != nil {
+			return err
+		}
+		warnings, problem := s.host.Check(c, others, consent)
 		for _, w := range warnings {
 			rep.send(report{Warning: w})
 		}
 		if problem != nil {
 			return problem
 		}
+	}
+	if err := s.lockNICs("create "+c.Team, memberNames(c)); err != nil {
+		return err
 	}
 	if err := s.host.Begin(); err != nil {
 		return err
@@ -111,13 +125,27 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 			return err
 		}
 	}
-	mac, mtu := s.adapterMAC(c, infos), s.adapterMTU(c, infos, again)
-	if err := s.openAdapter(c, mac, mtu, again); err != nil {
+	lender := s.lender(c, infos)
+	mac, mtu := adapterMAC(c, lender), s.adapterMTU(c, infos, again)
+	made, err := s.openAdapter(c, mac, mtu, again)
+	if err != nil {
+		return err
+	}
+	if _, err := s.nics.take(s.adapter.Index()); err != nil {
 		return err
 	}
 	rep.step("adapter %s: MAC %v, MTU %d", c.Team, s.adapter.MAC(), mtu)
 	if err := s.host.AdapterMade(s.adapter.Index()); err != nil {
 		return err
+	}
+	if made {
+		notes, err := s.host.CarryPolicy(s.adapter.Index(), lender.Name, names)
+		if err != nil {
+			return err
+		}
+		for _, note := range notes {
+			rep.send(report{Warning: note})
+		}
 	}
 	if err := s.host.Up(s.adapter.Index()); err != nil {
 		return err
@@ -161,8 +189,18 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 	return ctx.Err()
 }
 
+// lender is the member whose MAC the adapter gets by --mac keep, and whose settings it gets: the one with the default
+// route, or the first.
+func (s *session) lender(c team.Config, members []host.NIC) host.NIC {
+	owner := s.host.DefaultOwner(memberNames(c))
+	if i := slices.IndexFunc(members, func(m host.NIC) bool { return m.Name == owner }); i >= 0 {
+		return members[i]
+	}
+	return members[0]
+}
+
 // adapterMAC chooses the adapter's address.
-func (s *session) adapterMAC(c team.Config, members []host.NIC) frame.MAC {
+func adapterMAC(c team.Config, lender host.NIC) frame.MAC {
 	switch c.MACPolicy {
 	case team.MACGiven:
 		return c.MAC
@@ -171,13 +209,6 @@ func (s *session) adapterMAC(c team.Config, members []host.NIC) frame.MAC {
 		_, _ = rand.Read(b[:]) // never fails
 		b[0] = b[0]&^1 | 2     // unicast, locally administered
 		return frame.MACAt(b[:], 0)
-	}
-	owner := s.host.DefaultOwner(memberNames(c))
-	lender := members[0]
-	for _, m := range members {
-		if m.Name == owner {
-			lender = m
-		}
 	}
 	return lender.MAC
 }
@@ -201,16 +232,16 @@ func (s *session) adapterMTU(c team.Config, members []host.NIC, again bool) int 
 }
 
 // openAdapter makes the adapter, or takes up the one that a process before this left: then its MAC
-// stays, whatever was chosen now.
-func (s *session) openAdapter(c team.Config, mac frame.MAC, mtu int, again bool) (err error) {
+// stays, whatever was chosen now. made is false for one that was there.
+func (s *session) openAdapter(c team.Config, mac frame.MAC, mtu int, again bool) (made bool, err error) {
 	if again {
 		s.adapter, err = tap.Open(tap.Options{Name: c.Team, MTU: mtu})
 		if err == nil || !errors.Is(err, tap.ErrNotFound) {
-			return err
+			return false, err
 		}
 	}
 	s.adapter, err = tap.Create(tap.Options{Name: c.Team, MTU: mtu, MAC: mac})
-	return err
+	return err == nil, err
 }
 
 // run starts the data path and the control loop.
@@ -227,7 +258,7 @@ func (s *session) run(c team.Config, again bool) (err error) {
 		Config: c, MAC: s.adapter.MAC(), Salt: binary.NativeEndian.Uint64(salt[:]),
 		Adapter: s.adapter, Datapath: s.path, Source: s.host,
 		Memory: s.remembered(c.Team, again), Remember: s.remember(c.Team),
-		Announcer: announcer{s.host, s.adapter.Index()}, AdapterInfo: s.adapterStatus,
+		Announcer: announcer{s.host, s.adapter.Index()}, AdapterInfo: (&adapterReader{read: s.readAdapter}).status,
 		DatapathName: pathRelay, DatapathReason: whyStarts, Log: s.log, Panics: s.panics,
 	})
 	if err != nil {
@@ -245,7 +276,10 @@ func (s *session) run(c team.Config, again bool) (err error) {
 			s.broken <- errors.Join(errors.New("the control loop ended"), err)
 		}
 	})
-	for where, follow := range map[string]func(context.Context){"adapter's MAC": s.followMAC, "adapter's receive mode": s.followRxMode} {
+	for where, follow := range map[string]func(context.Context){
+		"adapter's MAC": s.followMAC, "adapter's receive mode": s.followRxMode,
+		"routers": func(ctx context.Context) { s.host.FollowRouters(ctx, s.adapter.Index()) },
+	} {
 		work.Go(func() { s.panics.Again(ctx, where, func() { follow(ctx) }) })
 	}
 	go func() {
@@ -271,13 +305,7 @@ func (s *session) choose(ctx context.Context, c team.Config, insist bool, rep re
 
 // held says whether others hold a hook that the programs need.
 func (s *session) held() error {
-	var names []string
-	for _, m := range s.team.Status().Members {
-		if m.State != "absent" {
-			names = append(names, m.Name)
-		}
-	}
-	return s.host.Unheld(names)
+	return s.host.Unheld(s.presentMembers())
 }
 
 // room has the kernel's queues of received frames be as long as the programs need them, or as they were.

@@ -111,7 +111,7 @@ func (b *back) routes() error {
 	byDependence(list)
 	for _, o := range list {
 		taken := func(r object) bool {
-			return keyOf(r) == keyOf(o) && b.adapter != nil && slices.Contains(routeLinks(r), b.adapter.Index)
+			return keyOf(r) == keyOf(o) && b.adapter != nil && slices.Contains(routeLinks(r), b.adapter.Index) && !b.givenRoute(r)
 		}
 		o = b.living(o)
 		if hasRoute(all, o) || slices.ContainsFunc(all, taken) || !hasSource(addresses, o) || o.get(rtaNexthop) != nil {
@@ -176,7 +176,7 @@ func (b *back) inheritRoutes(heir *returning) error {
 	list := routesOf(all, b.adapter.Index)
 	byDependence(list)
 	for _, o := range list {
-		if p := o.head[rtProto]; p == unix.RTPROT_KERNEL || p == unix.RTPROT_RA || b.givenRoute(o) {
+		if o.head[rtProto] == unix.RTPROT_KERNEL || b.givenRoute(o) {
 			continue
 		}
 		if err := b.soften(b.h.moveRoute(all, o, routed(o, map[int]int{b.adapter.Index: heir.nic.Index}))); err != nil {

@@ -16,6 +16,9 @@ type Options struct {
 	Team     string
 	Logger   *slog.Logger // nil: none
 
+	// Taken says which other team, "" for none, has a NIC by now that left this one. nil: none has.
+	Taken func(index int) string
+
 	NoTCX bool // tests: do as on kernels before 6.6
 
 	method  method                   // tests: only this way of isolating and attaching

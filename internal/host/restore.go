@@ -41,9 +41,11 @@ func (h *Host) releaseAll(still func()) (Restored, error) {
 	}
 	b.gather()
 	heir := b.heir()
+	connections := h.carry(b.held)
 	err = together(
 		func() error { return b.base(false) },
 		b.tellNeighbours,
+		connections.move,
 		func() error { return b.moveRoutes(unix.AF_INET) },
 		b.giveAddresses,
 		func() error { return b.inheritAddresses(heir) },
@@ -51,18 +53,23 @@ func (h *Host) releaseAll(still func()) (Restored, error) {
 		b.routes,
 		func() error { return b.inheritRoutes(heir) },
 		b.reorder,
+		connections.move,
 		b.neighbours,
+		func() error { return b.proxies(heir) },
 		func() error {
 			if still != nil {
 				h.apart(still)
 			}
-			return together(b.admit, func() error { return h.vacateAdapter(j) })
+			return together(b.admit, b.teachRoutes, func() error { return h.vacateAdapter(j) })
 		},
 		b.settle,
-		b.dropRules,
+		b.rules,
 		b.clearAdapter,
 		b.announce,
 	)
+	if note := connections.close(); note != "" {
+		b.note("%s", note)
+	}
 	out := Restored{Notes: b.notes}
 	for _, r := range b.members {
 		out.Members = append(out.Members, r.nic.Name)
@@ -95,6 +102,12 @@ func (b *back) gather() {
 			b.note("NIC %s belongs to %s by now and gets nothing back", n.Name, n.Owner())
 			continue
 		}
+		if m.left && b.h.o.Taken != nil {
+			if other := b.h.o.Taken(n.Index); other != "" {
+				b.note("NIC %s belongs to the team %s by now and gets nothing back", n.Name, other)
+				continue
+			}
+		}
 		b.by[m.Index] = n.Index
 		b.add(m, l, n)
 	}
@@ -105,7 +118,7 @@ func (b *back) heir() *returning {
 	for _, want := range []func(*Member) bool{
 		(*Member).ownsDefault,
 		func(m *Member) bool {
-			return slices.ContainsFunc(m.Addresses, func(a object) bool { return !linkLocal(a) })
+			return slices.ContainsFunc(m.Addresses, func(a object) bool { return !m.kernelLinkLocal(a) })
 		},
 		func(*Member) bool { return true },
 	} {
@@ -131,18 +144,31 @@ func (b *back) giveAddresses() error {
 	return nil
 }
 
-// inheritAddresses gives the heir the adapter's addresses that are no member's, were not given with the
-// team, and were not made by the kernel.
+// inheritAddresses gives the heir the adapter's addresses that are no member's and were not given with the team. Those
+// that the kernel formed from advertisements the heir forms by itself where it can, and without the members' addresses
+// on it the adapter had them for its own.
 func (b *back) inheritAddresses(heir *returning) error {
 	for _, a := range b.held {
-		if linkLocal(a) || autoconfigured(a) || b.original(a) || slices.Contains(b.j.state.given, addressPrefix(a).String()) {
+		if b.adapter.kernelLinkLocal(a) || b.original(a) || slices.Contains(b.j.state.given, addressPrefix(a).String()) {
+			continue
+		}
+		formed := autoconfigured(a)
+		if (formed || temporary(a)) && (heir == nil || !heir.m.adopted) {
 			continue
 		}
 		if heir == nil {
 			b.note("%s of %s is given to nobody: no NIC is there", addressPrefix(a), b.adapter.Name)
 			continue
 		}
-		next := relabel(forLink(a, heir.nic.Index, 0), b.adapter.Name, heir.nic.Name)
+		if formed && heir.learns() && heir.nic.MAC == b.adapter.MAC {
+			heir.form = append(heir.form, a)
+			continue
+		}
+		flags := uint32(0)
+		if formed {
+			flags = unix.IFA_F_NOPREFIXROUTE // the prefix's route is not this address's
+		}
+		next := relabel(forLink(a, heir.nic.Index, flags), b.adapter.Name, heir.nic.Name)
 		if err := b.h.addAddress(next, heir.nic.Name); err != nil {
 			return err
 		}
@@ -160,25 +186,13 @@ func (b *back) original(a object) bool {
 	return false
 }
 
-func (b *back) dropRules() error {
-	for _, m := range b.j.state.members {
-		if !m.adopted {
-			continue
-		}
-		if err := b.soften(b.h.dropRules(m.Rules, m.Name, b.j.state.begin.Team)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // clearAdapter takes the adapter's addresses away, now that they are where they belong.
 func (b *back) clearAdapter() error {
 	if b.adapter == nil {
 		return nil
 	}
 	for _, a := range slices.Backward(b.held) {
-		if linkLocal(a) {
+		if b.adapter.kernelLinkLocal(a) {
 			continue
 		}
 		if err := b.h.deleteAddress(a, b.adapter.Name); err != nil {

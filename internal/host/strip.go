@@ -11,12 +11,9 @@ import (
 	"nicteam/team"
 )
 
-// memberSysctls are what a member gets. It has no addresses, but the weak host model would let it answer ARP
-// for the adapter's with its own MAC whenever its ingress is not dropped (before isolation, after a crash).
-var memberSysctls = []struct{ key, value string }{
-	{arpIgnore, "8"}, // answer for no local address
-	{disableIPv6, "1"},
-}
+// memberARPIgnore is what a member gets: answer for no local address. It has no addresses, but the weak host model would let
+// it answer ARP for the adapter's with its own MAC whenever its ingress is not dropped (before isolation, after a crash).
+const memberARPIgnore = "8"
 
 // Setup is what a member is to be like.
 type Setup struct {
@@ -56,7 +53,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err != nil {
 		return err
 	}
-	if err := h.writeSysctl(n.Name, arpIgnore, "8"); err != nil {
+	if err := h.unlessReadOnly(h.writeSysctl(n.Name, arpIgnore, memberARPIgnore)); err != nil {
 		return err
 	}
 	// IPv4 from the end: secondaries stand behind their primaries, and would vanish or be promoted with them. IPv6 from the
@@ -70,19 +67,20 @@ func (h *Host) strip(m *memberState, want Setup) error {
 		}
 	}
 	for _, a := range have {
-		if a.family() != unix.AF_INET6 || linkLocal(a) {
+		if a.family() != unix.AF_INET6 || m.kernelLinkLocal(a) {
 			continue
 		}
 		if err := h.deleteAddress(a, n.Name); err != nil {
 			return err
 		}
 	}
-	for _, s := range memberSysctls {
-		if err := h.writeSysctl(n.Name, s.key, s.value); err != nil {
-			return err
-		}
+	if err := h.hush(n.Name, n.Index); err != nil {
+		return err
 	}
 	if err := h.dropRoutes(n.Index); err != nil {
+		return err
+	}
+	if err := h.dropProxies(n.Index); err != nil {
 		return err
 	}
 	features := map[string]bool{lro: false, vlanFilter: false, serviceVLANFilter: false}
@@ -107,7 +105,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err := h.setMTU(l, want.MTU); err != nil {
 		return err
 	}
-	if err := h.keepIPv6Off(l, want.MTU); err != nil {
+	if err := h.keepIPv6Off(l, m, want.MTU); err != nil {
 		return err
 	}
 	return h.setUp(l, true)
