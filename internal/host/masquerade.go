@@ -43,14 +43,15 @@ type carrying struct {
 	begun     time.Time
 	done      map[string]bool // by connection.key
 	carried   int
-	left      int   // could not be carried
-	why       error // the first reason
-	guards    map[byte]*connectionGuard
+	left      int              // could not be carried
+	why       error            // the first reason
+	guard     *connectionGuard // nil: none needed, or none to be had
+	unguarded bool
 }
 
 // carry begins to carry connections over with addresses. Call move before and after the routes move, then close.
 func (h *Host) carry(list []object) *carrying {
-	c := &carrying{h: h, begun: time.Now(), done: map[string]bool{}, guards: map[byte]*connectionGuard{}}
+	c := &carrying{h: h, begun: time.Now(), done: map[string]bool{}}
 	for _, a := range list {
 		if !linkLocal(a) {
 			c.addresses = append(c.addresses, addressPrefix(a).Addr())
@@ -142,7 +143,7 @@ func (c *carrying) moveSome(n *nfnetlink, list []connection) (again bool) {
 	if len(sent) == 0 {
 		return false
 	}
-	c.guard(sent)
+	c.protect(sent)
 	results, err := n.batch(batch)
 	if err != nil {
 		c.fail(len(sent), err)
@@ -180,41 +181,30 @@ func (c *carrying) fail(connections int, why error) {
 	c.why = cmp.Or(c.why, why)
 }
 
-// guard has packets of the connections dropped for which the host would have no better answer than a reset.
-func (c *carrying) guard(list []connection) {
-	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		var of []connection
-		for _, t := range list {
-			if t.family() == family && hasPorts(t.orig.proto) {
-				of = append(of, t)
-			}
-		}
-		if len(of) == 0 {
-			continue
-		}
-		g, ok := c.guards[family]
-		if !ok {
-			var err error
-			if g, err = openConnectionGuard(c.h.nftTable(), family); err != nil {
-				c.h.log.Debug("no guard for connections that are made anew", "err", err)
-			}
-			c.guards[family] = g
-		}
-		if g == nil {
-			continue
-		}
-		if err := g.add(of); err != nil {
-			c.h.log.Debug("guard connections that are made anew", "err", err)
-		}
+// protect has packets of the connections dropped for which the host would have no better answer than a reset. Where that cannot be
+// had, connections are at risk for the moment between two messages of one batch.
+func (c *carrying) protect(list []connection) {
+	if c.unguarded {
+		return
+	}
+	var err error
+	if c.guard == nil {
+		c.guard, err = openConnectionGuard(c.h.nftTable())
+	}
+	if err == nil {
+		err = c.guard.add(list)
+	}
+	if err != nil {
+		c.unguarded = true
+		c.h.log.Debug("no guard for connections that are made anew", "err", err)
 	}
 }
 
-// close ends the guards, says how it went in the log, and returns what else is worth saying, "" for nothing.
+// close ends the guard, says how it went in the log, and returns what else is worth saying, "" for nothing.
 func (c *carrying) close() (note string) {
-	for _, g := range c.guards {
-		if g != nil {
-			g.close()
-		}
+	if c.guard != nil {
+		c.guard.close()
+		c.guard = nil
 	}
 	if c.carried > 0 {
 		c.h.log.Info("translated connections go on", "connections", c.carried, "took", time.Since(c.begun))
