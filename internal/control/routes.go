@@ -32,10 +32,10 @@ func (s *Server) table() []route {
 		{"GET", "/v1/events", false, []string{"follow"}, s.events},
 		{"GET", "/v1/explain", false, []string{"flow"}, s.explain},
 		{"GET", "/v1/peers", false, nil, s.peers},
-		{"POST", "/v1/members", true, nil, s.add},
+		{"POST", "/v1/members", true, []string{"accept"}, s.add},
 		{"DELETE", "/v1/members/{nic}", true, []string{"force", "also"}, s.remove},
 		{"PATCH", "/v1/settings", true, nil, s.set},
-		{"DELETE", "/v1/team", true, nil, s.delete},
+		{"DELETE", "/v1/team", true, []string{"force"}, s.delete},
 		{"GET", "/metrics", false, nil, s.metrics},
 	}
 }

@@ -106,6 +106,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 	var back sync.WaitGroup
 	back.Go(func() { s.rejoin(work) })
 	back.Go(func() { s.followLinks(work) })
+	back.Go(func() { s.followFilters(work) })
 	back.Go(func() { s.keep(work) })
 	path := o.log(name)
 	if log := logs.Keep(path, func() (*os.File, error) { return openLog(path) }); log != nil {

@@ -35,6 +35,7 @@ type session struct {
 	teamDone chan struct{} // closed when the control loop and what feeds it have ended
 	broken   chan error    // the control loop ended though nobody had asked it to
 
+	blind    blindFilters
 	changing sync.Mutex          // one change of members or settings at a time
 	awaited  []team.MemberConfig // configured, and not there
 	mtu      int                 // the adapter's, which the members have, too …
@@ -61,7 +62,7 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 	}
 	c.Members, s.awaited = s.present(c.Members)
 	again := s.host.Journalled()
-	err = o.alone(func() error { return s.claim(c, again, rep) })
+	err = o.alone(func() error { return s.claim(c, again, o.Insist, rep) })
 	if err == nil {
 		err = s.build(ctx, c, again, o.Insist, rep)
 	}
@@ -74,14 +75,19 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 	return s, nil
 }
 
-// claim looks whether the NICs can be had and has the journal say whose they are.
-func (s *session) claim(c team.Config, again bool, rep reporter) error {
+// claim looks whether the NICs can be had and has the journal say whose they are. Who makes the team now has been told of
+// what is others'; at a later start there is nobody to ask.
+func (s *session) claim(c team.Config, again, insist bool, rep reporter) error {
 	if !again {
+		consent := host.Accept
+		if insist {
+			consent = host.Known
+		}
 		others, err := owners(s.places, c.Team)
 		if err != nil {
 			return err
 		}
-		warnings, problem := s.host.Check(c, others)
+		warnings, problem := s.host.Check(c, others, consent)
 		for _, w := range warnings {
 			rep.send(report{Warning: w})
 		}
@@ -270,6 +276,7 @@ func (s *session) run(c team.Config, again bool) (err error) {
 	})
 	work.Go(func() { s.followMAC(ctx) })
 	work.Go(func() { s.followRxMode(ctx) })
+	work.Go(func() { s.host.FollowRouters(ctx, s.adapter.Index()) })
 	go func() {
 		work.Wait()
 		close(s.teamDone)
@@ -293,13 +300,7 @@ func (s *session) choose(ctx context.Context, c team.Config, insist bool, rep re
 
 // held says whether others hold a hook that the programs need.
 func (s *session) held() error {
-	var names []string
-	for _, m := range s.team.Status().Members {
-		if m.State != "absent" {
-			names = append(names, m.Name)
-		}
-	}
-	return s.host.Unheld(names)
+	return s.host.Unheld(s.presentMembers())
 }
 
 // room has the kernel's queues of received frames be as long as the programs need them, or as they were.
