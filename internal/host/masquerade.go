@@ -32,9 +32,12 @@ const (
 	carriedAtOnce = 64
 	// carryRounds bounds how often those are tried again that a packet began meanwhile.
 	carryRounds = 4
-	// carryTime bounds it all: addresses that do not move are worse than connections that end.
-	carryTime = 3 * time.Second
+	// carriedAtMost and carryTime bound it all: addresses that do not move are worse than connections that end.
+	carriedAtMost = 100_000
+	carryTime     = 3 * time.Second
 )
+
+var errTooMany = fmt.Errorf("there are more than %d, or they take more than %v", carriedAtMost, carryTime)
 
 // carrying is about the connections whose source is translated to addresses that are about to move.
 type carrying struct {
@@ -109,10 +112,11 @@ func (c *carrying) rounds() {
 		list = slices.DeleteFunc(list, func(t connection) bool { return c.done[t.key()] })
 		again := false
 		for part := range slices.Chunk(list, carriedAtOnce) {
-			if time.Since(c.begun) > carryTime {
-				c.fail(len(list), fmt.Errorf("more than can be carried over in %v", carryTime))
+			if c.carried >= carriedAtMost || time.Since(c.begun) > carryTime {
+				c.fail(len(list), errTooMany)
 				return
 			}
+			list = list[len(part):]
 			again = c.moveSome(n, part) || again
 		}
 		if !again {
