@@ -169,6 +169,13 @@ func (c connection) toDelete() object {
 	return o
 }
 
+// toFind is the message body that asks for the connection of this tuple.
+func (c connection) toFind() object {
+	o := nfBody(c.family())
+	o.copy(c.object, ctaTupleOrig, ctaZone)
+	return o
+}
+
 // toCreate is the message body that makes the connection anew, as it is, but without the interface that a masquerade remembers. Not with it
 // go its counters, the time it began, the security context and a timeout policy, which user space cannot set.
 func (c connection) toCreate() (object, error) {

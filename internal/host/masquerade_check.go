@@ -14,7 +14,7 @@ import (
 
 // masqueraded warns of connections that will be cut, as far as that can be known before.
 func (c *check) masqueraded() {
-	if trackedConnections() == 0 || c.cfg.Address != team.AddressAuto {
+	if tracked, _ := trackedConnections(); tracked == 0 || c.cfg.Address != team.AddressAuto {
 		return
 	}
 	var addresses []netip.Addr

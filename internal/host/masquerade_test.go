@@ -52,14 +52,16 @@ func newNATWorld(t *testing.T) *natWorld {
 }
 
 // carry makes the connections of these addresses anew.
-func (w *natWorld) carry(t *testing.T, addresses ...string) *carrying {
+func (w *natWorld) carry(t *testing.T, addresses ...string) (c *carrying) {
 	t.Helper()
 	var list []object
 	for _, a := range addresses {
 		list = append(list, newAddress(netip.MustParsePrefix(a), 1))
 	}
-	c := w.h.carry(list)
-	labtest.Must(t, w.box.Do(c.move))
+	labtest.Must(t, w.box.Do(func() (err error) {
+		c, err = w.h.carry(list)
+		return err
+	}))
 	return c
 }
 
@@ -281,11 +283,42 @@ func TestNotCarried(t *testing.T) {
 	h, err := Open(Options{})
 	labtest.Must(t, err)
 	defer h.Close()
-	c := h.carry(nil)
-	if again := c.moveSome(nil, []connection{one}); again || c.left != 1 || c.carried != 0 {
+	c := &carrying{h: h, done: map[string]bool{}}
+	if again := c.moveSome([]connection{one}); again != nil || c.left != 1 || c.carried != 0 {
 		t.Errorf("again %v, %d left, %d carried", again, c.left, c.carried)
 	}
-	if note := c.close(); !strings.HasPrefix(note, "1 masqueraded connection") {
+	if note := c.close(); !strings.Contains(note, "over: 1 (") {
 		t.Errorf("the note is %q", note)
+	}
+}
+
+// TestCatchUp makes connections anew that began after the others were listed, whether the kernel tells of them or not.
+func TestCatchUp(t *testing.T) {
+	for _, events := range []string{"1", "0"} {
+		t.Run("events "+events, func(t *testing.T) {
+			w := newNATWorld(t)
+			labtest.Must(t, w.box.Sysctl("netfilter/nf_conntrack_events", events))
+			w.download(t, "10.9.0.2:0").goesOn(t) // tracking begins with the first packet
+			c := w.carry(t, "10.9.0.1/24", "fd09::1/64")
+			if c.carried != 1 || c.deaf != (events == "0") {
+				t.Fatalf("%d carried, deaf %v", c.carried, c.deaf)
+			}
+			four, six := w.download(t, "10.9.0.2:0"), w.download(t, "[fd09::2]:0")
+			four.goesOn(t)
+			six.goesOn(t)
+			labtest.Must(t, w.box.Do(c.catchUp))
+			if c.carried != 3 {
+				t.Errorf("%d carried", c.carried)
+			}
+			labtest.Must(t, w.box.Do(c.catchUp))
+			if c.carried != 3 {
+				t.Errorf("%d carried the second time", c.carried)
+			}
+			if note := c.close(); note != "" {
+				t.Error(note)
+			}
+			four.goesOn(t)
+			six.goesOn(t)
+		})
 	}
 }
