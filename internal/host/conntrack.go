@@ -63,7 +63,7 @@ const (
 	ipsSeenReply    = 1 << 1
 	ipsAssured      = 1 << 2
 	ipsConfirmed    = 1 << 3
-	ipsSrcNAT       = 1 << 4
+	ipsSrcNATDone   = 1 << 7 // it is decided on
 	ipsDying        = 1 << 9
 	ipsFixedTimeout = 1 << 10
 	ipsOffload      = 1<<14 | 1<<15 // in a flowtable, of the kernel or of a NIC

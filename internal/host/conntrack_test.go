@@ -49,7 +49,7 @@ func example(family byte, attrs ...attribute) connection {
 	return c
 }
 
-const established = ipsSeenReply | ipsAssured | ipsConfirmed | ipsSrcNAT | 1<<7 | 1<<8
+const established = ipsSeenReply | ipsAssured | ipsConfirmed | 1<<4 | ipsSrcNATDone | 1<<8
 
 // examples are connections of all kinds, masqueraded to 10.9.0.1 and fd09::1.
 func examples() map[string]connection {
@@ -75,10 +75,14 @@ func examples() map[string]connection {
 		"TCP of the host by another port": example(unix.AF_INET,
 			tupleAttr(ctaTupleOrig, ported(unix.IPPROTO_TCP, "10.9.0.1:4002", "192.0.2.1:80")),
 			tupleAttr(ctaTupleReply, ported(unix.IPPROTO_TCP, "192.0.2.1:80", "10.9.0.1:50002")), status, timeout, tcp(4)),
+		"TCP of the host, unchanged": example(unix.AF_INET,
+			tupleAttr(ctaTupleOrig, ported(unix.IPPROTO_TCP, "10.9.0.1:4006", "192.0.2.1:80")),
+			tupleAttr(ctaTupleReply, ported(unix.IPPROTO_TCP, "192.0.2.1:80", "10.9.0.1:4006")),
+			number(ctaStatus, established&^(1<<4)), timeout, tcp(3)),
 		"TCP that asks": example(unix.AF_INET,
 			tupleAttr(ctaTupleOrig, ported(unix.IPPROTO_TCP, "10.77.0.2:4003", "192.0.2.1:80")),
 			tupleAttr(ctaTupleReply, ported(unix.IPPROTO_TCP, "192.0.2.1:80", "10.9.0.1:4003")),
-			number(ctaStatus, ipsConfirmed|ipsSrcNAT|1<<7|1<<8), number(ctaTimeout, 100), tcp(1)),
+			number(ctaStatus, ipsConfirmed|1<<4|1<<7|1<<8), number(ctaTimeout, 100), tcp(1)),
 		"TCP to a translated server": example(unix.AF_INET,
 			tupleAttr(ctaTupleOrig, ported(unix.IPPROTO_TCP, "10.77.0.2:4004", "192.0.2.1:80")),
 			tupleAttr(ctaTupleReply, ported(unix.IPPROTO_TCP, "192.0.2.9:8080", "10.9.0.1:50004")),
@@ -210,7 +214,7 @@ func (w *natWorld) plain(t *testing.T) map[string]object {
 		n, err := openNFNetlink()
 		labtest.Must(t, err)
 		defer n.close()
-		list, err := translated(n, []netip.Addr{netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("fd09::1")})
+		list, err := connectionsBy(n, []netip.Addr{netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("fd09::1")})
 		for _, c := range list {
 			out[c.key()] = plain(c)
 		}

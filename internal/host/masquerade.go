@@ -22,7 +22,8 @@ import (
 // interface the kernel ends the connection (masq_inet_event), and even before that, when a packet of its goes out by
 // another (nf_nat_oif_changed): a download of a container is cut though its address is still the host's. The kernel lets
 // nobody change what was remembered. A connection that ctnetlink makes has nothing remembered and goes on as long as its address is the
-// host's, so each is deleted and made anew with the same translation, before routes and addresses move.
+// host's, so each is deleted and made anew with the same translation, before routes and addresses move. The host's own
+// connections are among them where its rules masquerade all that leaves it: nothing of them is changed, but they are bound just so.
 //
 // A packet that comes between the two would find a host that knows of no such connection, and the answer would be a
 // reset: see connectionGuard.
@@ -39,8 +40,8 @@ const (
 
 var errTooMany = fmt.Errorf("there are more than %d, or they take more than %v", carriedAtMost, carryTime)
 
-// carrying is about the connections whose source is translated to addresses that are about to move, or to one of lo, which
-// a masquerade uses where the interface has none.
+// carrying is about the connections that may be masqueraded to addresses that are about to move, or to one of lo, which a
+// masquerade uses where the interface has none.
 //
 //	begin      while nothing has changed: to list them takes the kernel tens of milliseconds, for it looks through the whole table
 //	catchUp    right before the routes move, and right after: those that began meanwhile, of which the kernel has told
@@ -171,7 +172,7 @@ func (c *carrying) catchUp() error {
 }
 
 func (c *carrying) listed() {
-	list, err := translated(c.nf, c.addresses)
+	list, err := connectionsBy(c.nf, c.addresses)
 	if err != nil {
 		c.fail(0, err)
 		return
@@ -209,7 +210,7 @@ func (c *carrying) fresh() []connection {
 	}
 	var list []connection
 	complete := c.events.pending(func(b []byte) {
-		if t, ok := translatedTo(b, c.addresses); ok && !c.done[t.key()] {
+		if t, ok := outgoingBy(b, c.addresses); ok && !c.done[t.key()] {
 			list = append(list, t)
 		}
 	})
@@ -226,7 +227,7 @@ func (c *carrying) now(list []connection) (out []connection) {
 		}
 		seen[t.key()] = true
 		err := c.nf.get(ctGet, t.toFind(), func(b []byte) error {
-			if t, ok := translatedTo(b, c.addresses); ok {
+			if t, ok := outgoingBy(b, c.addresses); ok {
 				out = append(out, t)
 			}
 			return nil
@@ -332,12 +333,12 @@ func (c *carrying) close() (note string) {
 	}
 	c.guard, c.nf, c.events = nil, nil, nil
 	if c.carried > 0 {
-		c.h.log.Info("translated connections go on", "connections", c.carried, "took", time.Since(c.begun))
+		c.h.log.Info("connections go on with their address", "connections", c.carried, "took", time.Since(c.begun))
 	}
 	if c.why == nil {
 		return ""
 	}
-	c.h.log.Warn("translated connections may end", "connections", c.left, "err", c.why)
+	c.h.log.Warn("masqueraded connections may end", "connections", c.left, "err", c.why)
 	if c.left == 0 {
 		return fmt.Sprintf("connections that are masqueraded may end: %v", c.why)
 	}
@@ -350,15 +351,16 @@ const (
 	ctDelete = unix.NFNL_SUBSYS_CTNETLINK<<8 | nl.IPCTNL_MSG_CT_DELETE
 )
 
-// translated lists the connections whose source is translated to one of the addresses, those that came of others last: they can be made only
-// when their masters are there.
-func translated(n *nfnetlink, addresses []netip.Addr) ([]connection, error) {
+// connectionsBy lists the connections that go out by one of the addresses and whose source a translation has decided on. It has also
+// where a masquerade changed nothing, as for the host's own connections, and whether it was one the kernel does not tell.
+// Those that came of others are last: they can be made only when their masters are there.
+func connectionsBy(n *nfnetlink, addresses []netip.Addr) ([]connection, error) {
 	var list []connection
 	// Older kernels do not look at the status and list all.
-	wanted := binary.BigEndian.AppendUint32(nil, ipsSrcNAT)
+	wanted := binary.BigEndian.AppendUint32(nil, ipsSrcNATDone)
 	ask := nfBody(unix.AF_UNSPEC, attribute{ctaStatus, wanted}, attribute{ctaStatusMask, wanted})
 	err := n.dump(ctGet, ask, func(b []byte) error {
-		if c, ok := translatedTo(b, addresses); ok {
+		if c, ok := outgoingBy(b, addresses); ok {
 			list = append(list, c)
 		}
 		return nil
@@ -372,17 +374,18 @@ func translated(n *nfnetlink, addresses []netip.Addr) ([]connection, error) {
 	return list, nil
 }
 
-// translatedTo reads a connection and reports whether its source is translated to one of the addresses.
-func translatedTo(b []byte, addresses []netip.Addr) (connection, bool) {
+// outgoingBy reads a connection and reports whether it is such a one.
+func outgoingBy(b []byte, addresses []netip.Addr) (connection, bool) {
 	o, err := parseObject(b, nfHead)
 	if err != nil {
 		return connection{}, false
 	}
-	if s := (connection{object: o}).status(); s&ipsSrcNAT == 0 || s&ipsDying != 0 {
+	if s := (connection{object: o}).status(); s&ipsSrcNATDone == 0 || s&ipsDying != 0 {
 		return connection{}, false
 	}
 	c, err := parseConnection(b)
-	return c, err == nil && slices.Contains(addresses, c.reply.dst)
+	inside := slices.Contains(addresses, c.orig.dst) // the host with itself: nothing of it leaves
+	return c, err == nil && slices.Contains(addresses, c.reply.dst) && !inside
 }
 
 // trackedConnections is how many the kernel tracks in this namespace; not ok where it tracks none at all, and to ask by netlink

@@ -27,7 +27,7 @@ func (c *check) masqueraded() {
 	var list []connection
 	if err == nil {
 		defer n.close()
-		list, err = translated(n, addresses)
+		list, err = connectionsBy(n, addresses)
 	}
 	if err == nil {
 		if cut, why := notCarried(list); cut > 0 {

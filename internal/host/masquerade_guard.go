@@ -12,9 +12,8 @@ import (
 //	input             a reply, which is no longer taken back to its sender and so seems to be for the host, which would reset it
 //	forward, output   a packet that begins the connection anew, perhaps with another port
 //
-// Their senders repeat them. While a connection is tracked none of its packets matches: replies are translated
-// back before they come to input, also those of the host's own, which have another port there, and the others are of an established connection. The table is owned by its
-// socket (Linux 5.12) and goes with it.
+// Their senders repeat them. While a connection is tracked nothing of it is dropped: the kernel knows what its packets belong to.
+// The table is owned by its socket (Linux 5.12) and goes with it.
 type connectionGuard struct {
 	nf    *nfnetlink
 	table string
@@ -99,13 +98,13 @@ func (g guardTable) make() []nfMessage {
 	for _, c := range []struct {
 		name string
 		hook uint32
-		drop []attribute
+		set  string
 	}{
-		{"input", unix.NF_INET_LOCAL_IN, g.matches(guardReplies)},
-		{"forward", unix.NF_INET_FORWARD, append(untracked(), g.matches(guardOriginals)...)},
-		{"output", unix.NF_INET_LOCAL_OUT, append(untracked(), g.matches(guardOriginals)...)},
+		{"input", unix.NF_INET_LOCAL_IN, guardReplies},
+		{"forward", unix.NF_INET_FORWARD, guardOriginals},
+		{"output", unix.NF_INET_LOCAL_OUT, guardOriginals},
 	} {
-		list = append(list, g.chain(c.name, c.hook), g.rule(c.name, append(c.drop, verdictDrop())))
+		list = append(list, g.chain(c.name, c.hook), g.rule(c.name, slices.Concat(untracked(), g.matches(c.set), []attribute{verdictDrop()})))
 	}
 	return list
 }

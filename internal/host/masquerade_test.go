@@ -164,7 +164,7 @@ func TestNoResetInBetween(t *testing.T) {
 				n, err := openNFNetlink()
 				labtest.Must(t, err)
 				defer n.close()
-				list, err := translated(n, []netip.Addr{netip.MustParseAddr(test.address)})
+				list, err := connectionsBy(n, []netip.Addr{netip.MustParseAddr(test.address)})
 				labtest.Must(t, err)
 				if len(list) != 1 {
 					t.Fatalf("connections: %v", list)
@@ -178,7 +178,7 @@ func TestNoResetInBetween(t *testing.T) {
 				labtest.Must(t, errors.Join(append(errs, err)...))
 				before := repeated(t, d.far)
 				labtest.Eventually(t, "segments that are sent again", func() bool { return len(d.broken) > 0 || repeated(t, d.far) > before+1 })
-				if left, err := translated(n, []netip.Addr{netip.MustParseAddr(test.address)}); err != nil || len(left) > 0 {
+				if left, err := connectionsBy(n, []netip.Addr{netip.MustParseAddr(test.address)}); err != nil || len(left) > 0 {
 					t.Errorf("a packet began the connection anew: %v %v", left, err)
 				}
 				body, err := list[0].toCreate()
