@@ -27,6 +27,7 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	if o.Warn == nil {
 		o.Warn = func(string) {}
 	}
+	useSafePath()
 	made := &Created{Steps: []string{}, Warnings: []string{}}
 	c, warnings, err := preflight(o)
 	made.Warnings = append(append(made.Warnings, o.Notes...), warnings...)

@@ -83,9 +83,12 @@ func (h *Host) restoreLink(b *back, r *returning, up bool) error {
 	}
 	if m.Sysctls[disableIPv6] == "0" {
 		// The addresses were this host's a moment ago: duplicate detection would only take them out of use for a second.
-		if err := b.soften(h.writeSysctl(name, acceptDAD, "0")); err != nil {
+		if err := b.soften(h.unlessReadOnly(h.writeSysctl(name, acceptDAD, "0"))); err != nil {
 			return err
 		}
+	}
+	if err := b.soften(h.unhush(r)); err != nil {
+		return err
 	}
 	if up {
 		if err := h.setUp(r.link, true); err != nil {
@@ -95,7 +98,9 @@ func (h *Host) restoreLink(b *back, r *returning, up bool) error {
 	return together(
 		func() error { return b.soften(h.renew(r)) },
 		// ARP is answered only once the host sees the NIC's frames again, and accept_dad is for the addresses: see settle.
-		func() error { return b.soften(h.restoreSysctls(name, m.Sysctls, ipv6MTU, disableIPv6)) },
+		func() error {
+			return b.soften(h.unlessReadOnly(h.restoreSysctls(name, m.Sysctls, ipv6MTU, disableIPv6)))
+		},
 	)
 }
 

@@ -27,13 +27,14 @@ func (h *Host) Check(cfg team.Config, owners map[string]Owner, consent Consent) 
 		return nil, &team.Problem{Kind: team.Failed, What: c.what("cannot read the NICs"), Why: err.Error(), Fix: "run it on a Linux host with netlink", Err: err}
 	}
 	for _, step := range []func() *team.Problem{
-		capable, c.device, c.adapterName, c.members, c.twins, c.mtu, c.addresses, c.nexthops, c.remoteRoot, c.uppersElsewhere, c.pppoe,
+		capable, c.readable, c.device, c.isolable, c.adapterName, c.members, c.twins, c.mtu, c.addresses, c.nexthops, c.remoteRoot, c.uppersElsewhere, c.pppoe,
 	} {
 		if p := step(); p != nil {
 			p.What = c.what(p.What)
 			return nil, p
 		}
 	}
+	c.withoutSysctls()
 	c.warn()
 	return c.bystanders(consent)
 }
@@ -66,6 +67,7 @@ func (h *Host) CheckAdd(cfg team.Config, names []string, owners map[string]Owner
 			return nil, p
 		}
 	}
+	c.withoutSysctls()
 	c.warn()
 	return c.bystanders(consent)
 }
