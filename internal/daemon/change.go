@@ -169,7 +169,7 @@ func (s *session) add(ctx context.Context, name string) error {
 		err = s.observe(ctx)
 	}
 	if err == nil {
-		return nil
+		return s.team.Announce(ctx) // the NIC's neighbours know its addresses by its own MAC
 	}
 	_ = s.team.Leave(ctx, name, true)
 	_, back := s.host.Release(name, false)
