@@ -73,7 +73,7 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 		ctx, o.Log = a.interruptible(syscall.SIGHUP), a.log(slog.LevelWarn)
 	}
 	o.Config, o.Places = l.Config, a.places
-	o.Notes, o.Warn = l.Notes, a.warn
+	o.Notes, o.Warn, o.Accept = l.Notes, a.warn, a.yes
 	o.Version, _ = built()
 	o.Progress = func(step string) {
 		if !a.json && !a.quiet {
@@ -92,9 +92,6 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 	}
 	if a.json {
 		return a.document(created{"nicteam.created/v1", l.Config.Team, o.DryRun, orEmpty(done.Steps), done.Warnings, done.Status})
-	}
-	for _, w := range done.Warnings {
-		a.warn(w)
 	}
 	if o.DryRun {
 		for _, s := range done.Steps {

@@ -41,6 +41,9 @@ func (a *app) table(rows [][]string) {
 	}
 }
 
+// staleAfter is the age from which on it is said.
+const staleAfter = 2 * time.Second
+
 // showStatus is a team's state for people.
 func (a *app) showStatus(s *team.Status, l lately, now time.Time) {
 	head := fmt.Sprintf("%s  %s  %s", s.Team, s.Mode, s.State)
@@ -61,6 +64,9 @@ func (a *app) showStatus(s *team.Status, l lately, now time.Time) {
 		if s.Adapter.KernelCounts == "relayed" {
 			a.say("  ip -s link show %s counts only what the relay moves; nicteam status, watch and metrics count all", s.Adapter.Name)
 		}
+	}
+	if old := now.Sub(s.Adapter.AsOf); !s.Adapter.AsOf.IsZero() && old > staleAfter {
+		a.say("  that is %s old: something keeps the kernel's network configuration locked", ago(old))
 	}
 	if !s.Balance {
 		a.say("  balance off: one NIC works, the others stand by")

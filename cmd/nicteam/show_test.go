@@ -151,6 +151,7 @@ func TestProposal(t *testing.T) {
 	nic := func(name string, link bool, owner string) daemon.ListedNIC {
 		return daemon.ListedNIC{Name: name, Link: link, Owner: owner}
 	}
+	of := func(kind string, n daemon.ListedNIC) daemon.ListedNIC { n.Kind = kind; return n }
 	for _, tt := range []struct {
 		nics []daemon.ListedNIC
 		want string
@@ -159,6 +160,10 @@ func TestProposal(t *testing.T) {
 		{[]daemon.ListedNIC{nic("a", false, ""), nic("b", true, ""), nic("c", true, "bridge br0"), nic("d", true, "")}, "b d"},
 		{[]daemon.ListedNIC{nic("a", false, ""), nic("b", true, "")}, "b a"},
 		{[]daemon.ListedNIC{nic("a", true, "")}, "a"},
+		{[]daemon.ListedNIC{of("device", nic("a", false, "")), of("tun", nic("tap7", true, "")), of("bridge", nic("docker0", true, "")), of("ifb", nic("ifb0", true, "")), of("veth", nic("cali1", true, ""))}, "a"},
+		{[]daemon.ListedNIC{of("veth", nic("eth0", true, "")), of("dummy", nic("dummy0", true, "")), of("veth", nic("veth1", true, "bridge docker0")), of("veth", nic("eth1", false, ""))}, "eth0 eth1"},
+		{[]daemon.ListedNIC{of("bridge", nic("br0", true, ""))}, "NIC NIC"},
+		{[]daemon.ListedNIC{{Name: "a", Kind: "device", Link: true, Uppers: []string{"a.7"}}, of("device", nic("b", true, ""))}, "b"},
 	} {
 		if got := strings.Join(proposal(tt.nics), " "); got != tt.want {
 			t.Errorf("proposal %q, want %q", got, tt.want)

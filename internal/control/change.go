@@ -78,7 +78,11 @@ func checkNames(names []string) error {
 	return nil
 }
 
-func (s *Server) add(_ http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
+func (s *Server) add(_ http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
+	accept, err := flag(q, "accept")
+	if err != nil {
+		return nil, err
+	}
 	var raw json.RawMessage
 	if err := body(r, &raw, `{"names":["eth2"]}`); err != nil {
 		return nil, err
@@ -88,7 +92,7 @@ func (s *Server) add(_ http.ResponseWriter, r *http.Request, _ url.Values) (any,
 		return nil, err
 	}
 	s.asked(r, "add "+strings.Join(names, " "))
-	return s.done(s.b.Add(r.Context(), names))
+	return s.done(s.b.Add(r.Context(), names, accept))
 }
 
 func (s *Server) remove(_ http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
@@ -153,12 +157,16 @@ func parseSettings(b []byte) (map[string]string, error) {
 }
 
 // delete goes on when its client goes: half a team is worse than none.
-func (s *Server) delete(_ http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
+func (s *Server) delete(_ http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
+	force, err := flag(q, "force")
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.o.workTime)
 	defer cancel()
 	s.asked(r, "delete")
 	name := s.name()
-	steps, err := s.b.Delete(ctx)
+	steps, err := s.b.Delete(ctx, force)
 	if err != nil {
 		return nil, err
 	}

@@ -80,9 +80,9 @@ func (c *Client) Peers(ctx context.Context) (*Peers, error) {
 	return &p, nil
 }
 
-// Add joins NICs. It returns what was done.
-func (c *Client) Add(ctx context.Context, names []string) ([]string, error) {
-	return c.change(ctx, "POST", "/v1/members", membersBody{names})
+// Add joins NICs; accept answers for what of others cannot go along with them. It returns what was done.
+func (c *Client) Add(ctx context.Context, names []string, accept bool) ([]string, error) {
+	return c.change(ctx, "POST", "/v1/members"+when(accept, "accept"), membersBody{names})
 }
 
 // Remove drains and releases NICs; force allows the last one too.
@@ -102,9 +102,17 @@ func (c *Client) Set(ctx context.Context, settings map[string]string) ([]string,
 	return c.change(ctx, "PATCH", "/v1/settings", settings)
 }
 
-// Delete ends the team.
-func (c *Client) Delete(ctx context.Context) ([]string, error) {
-	return c.change(ctx, "DELETE", "/v1/team", nil)
+// Delete ends the team; force ends what stands on its adapter, too.
+func (c *Client) Delete(ctx context.Context, force bool) ([]string, error) {
+	return c.change(ctx, "DELETE", "/v1/team"+when(force, "force"), nil)
+}
+
+// when is a parameter that is left out when it is off.
+func when(on bool, name string) string {
+	if on {
+		return "?" + name + "=1"
+	}
+	return ""
 }
 
 func (c *Client) change(ctx context.Context, method, path string, body any) ([]string, error) {

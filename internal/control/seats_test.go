@@ -67,7 +67,7 @@ func TestWatchersLeaveRoom(t *testing.T) {
 			if _, err := c.Set(t.Context(), map[string]string{"hash": "layer2"}); err != nil {
 				t.Errorf("set: %v", err)
 			}
-			if _, err := c.Delete(t.Context()); err != nil {
+			if _, err := c.Delete(t.Context(), false); err != nil {
 				t.Errorf("delete: %v", err)
 			}
 		})
@@ -109,7 +109,7 @@ func TestSeatForChanges(t *testing.T) {
 		t.Errorf("status: %v", err)
 	}
 	for i := range 3 {
-		if _, err := c.Add(t.Context(), []string{fmt.Sprint("eth", i)}); err != nil {
+		if _, err := c.Add(t.Context(), []string{fmt.Sprint("eth", i)}, false); err != nil {
 			t.Errorf("add: %v", err)
 		}
 	}
@@ -131,10 +131,10 @@ func TestChangeIsLogged(t *testing.T) {
 	defer c.Close()
 	ctx := t.Context()
 	_, _ = c.Status(ctx)
-	_, _ = c.Add(ctx, []string{"eth1", "eth2"})
+	_, _ = c.Add(ctx, []string{"eth1", "eth2"}, false)
 	_, _ = c.Remove(ctx, []string{"eth1"}, false)
 	_, _ = c.Set(ctx, map[string]string{"mode": "xor", "hash": "layer2\nlevel=ERROR"})
-	_, _ = c.Delete(ctx)
+	_, _ = c.Delete(ctx, false)
 	mu.Lock()
 	defer mu.Unlock()
 	comm, _ := os.ReadFile("/proc/self/comm")
@@ -157,7 +157,7 @@ func (w writerFunc) Write(b []byte) (int, error) { return w(b) }
 type mistaken struct{ *fake }
 
 func (m mistaken) Explain(string) (*Explanation, error) { panic("a mistake") }
-func (m mistaken) Delete(context.Context) ([]string, error) {
+func (m mistaken) Delete(context.Context, bool) ([]string, error) {
 	panic(fmt.Errorf("another"))
 }
 
@@ -170,7 +170,7 @@ func TestPanicInARequest(t *testing.T) {
 	if kindOf(t, err) != team.Failed || !strings.Contains(err.Error(), "a mistake") {
 		t.Errorf("explain: %v", err)
 	}
-	if _, err = c.Delete(t.Context()); kindOf(t, err) != team.Failed {
+	if _, err = c.Delete(t.Context(), false); kindOf(t, err) != team.Failed {
 		t.Errorf("delete: %v", err)
 	}
 	if status, _ := request(t, dir, http.MethodGet, "/v1/status", ""); status != http.StatusOK {

@@ -46,7 +46,7 @@ func (s *session) takeAwaited(ctx context.Context) {
 		if _, err := s.host.NIC(name); err != nil {
 			continue
 		}
-		_, err := s.Add(ctx, []string{name})
+		_, err := s.Add(ctx, []string{name}, true)
 		if err == nil && name != m.Name {
 			s.changing.Lock()
 			s.awaitNoMore(ctx, m.Name)

@@ -74,18 +74,22 @@ func (s *session) Peers(ctx context.Context) (*control.Peers, error) {
 	return control.PeersOf(s.team.Status(), list, s.team.MemberName), nil
 }
 
-// Add takes NICs into the running team, all of them or none.
-func (s *session) Add(ctx context.Context, names []string) (steps []string, err error) {
+// Add takes NICs into the running team, all of them or none. accept says that the caller has looked at what cannot go along (Bystanders), or answers for it unseen.
+func (s *session) Add(ctx context.Context, names []string, accept bool) (steps []string, err error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	c := s.team.Config()
 	names = s.realNames(names)
+	consent := host.Ask
+	if accept {
+		consent = host.Known
+	}
 	err = s.places.alone(func() error {
 		others, err := owners(s.places, c.Team)
 		if err != nil {
 			return err
 		}
-		warnings, problem := s.host.CheckAdd(c, names, others)
+		warnings, problem := s.host.CheckAdd(c, names, others, consent)
 		if problem != nil {
 			return problem
 		}
@@ -124,6 +128,7 @@ func (s *session) Add(ctx context.Context, names []string) (steps []string, err 
 			}
 			return nil, err
 		}
+		s.knowFilters([]string{name})
 		s.awaitNoMore(ctx, name)
 		steps = append(steps, name+" joined "+c.Team)
 		if fast && !s.path.Engaged() {
@@ -169,7 +174,11 @@ func (s *session) add(ctx context.Context, name string) error {
 		err = s.observe(ctx)
 	}
 	if err == nil {
-		return s.team.Announce(ctx) // the NIC's neighbours know its addresses by its own MAC
+		// The neighbours know the addresses that it brought by its own MAC, which is not the adapter's.
+		err = s.team.Announce(ctx)
+	}
+	if err == nil {
+		return nil
 	}
 	_ = s.team.Leave(ctx, name, true)
 	_, back := s.host.Release(name, false)
@@ -314,11 +323,15 @@ func (s *session) set(ctx context.Context, next team.Config, named bool) error {
 	return nil
 }
 
-// Delete gives everything back. The process ends after that, and only then.
-func (s *session) Delete(ctx context.Context) (steps []string, err error) {
+// Delete gives everything back. The process ends after that, and only then. What others have put on the adapter would end with it, so
+// that wants force.
+func (s *session) Delete(ctx context.Context, force bool) (steps []string, err error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	name := s.team.Config().Team
+	if problem := carries(s.host, name, s.team.Status().Adapter.Name); problem != nil && !force {
+		return nil, problem
+	}
 	steps, err = s.release()
 	if err != nil {
 		return steps, &team.Problem{Kind: team.Failed, What: "delete " + name, Why: err.Error(),

@@ -27,11 +27,15 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	if o.Warn == nil {
 		o.Warn = func(string) {}
 	}
+	useSafePath()
 	made := &Created{Steps: []string{}, Warnings: []string{}}
 	c, warnings, err := preflight(o)
 	made.Warnings = append(append(made.Warnings, o.Notes...), warnings...)
 	if err != nil {
 		return nil, err
+	}
+	for _, w := range made.Warnings {
+		o.Warn(w)
 	}
 	if o.DryRun {
 		made.Steps = intended(c)
@@ -41,9 +45,6 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 		return nil, err
 	}
 	if o.Foreground {
-		for _, w := range made.Warnings {
-			o.Warn(w)
-		}
 		return nil, Run(ctx, RunOptions{Config: c, Places: o.Places, Ready: o.Ready, Log: o.Log, Release: true, Insist: true, Version: o.Version})
 	}
 	// Not the file of the running team: somebody else may be creating that at this moment.
@@ -55,7 +56,7 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	err = spawn(ctx, o.Places, c.Team, path, levelOf(o.Log), func(r report) {
 		switch {
 		case r.Warning != "" && !contains(made.Warnings, r.Warning):
-			made.Warnings = append(made.Warnings, r.Warning)
+			made.warn(o, r.Warning)
 		case r.Step != "":
 			made.Steps = append(made.Steps, r.Step)
 			o.Progress(r.Step)
@@ -67,13 +68,18 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	}
 	if !o.NoPersist {
 		if err := config.Save(o.config(c.Team), c); err != nil {
-			made.Warnings = append(made.Warnings, fmt.Sprintf("%s was not written, so the team does not come back by itself after a boot: %v", o.config(c.Team), err))
+			made.warn(o, fmt.Sprintf("%s was not written, so the team does not come back by itself after a boot: %v", o.config(c.Team), err))
 		}
 	}
 	client := control.NewClient(o.RunDir, c.Team)
 	defer client.Close()
 	made.Status, err = client.Status(context.WithoutCancel(ctx)) // the team is there: too late for an interrupt
 	return made, err
+}
+
+func (m *Created) warn(o CreateOptions, text string) {
+	m.Warnings = append(m.Warnings, text)
+	o.Warn(text)
 }
 
 // clean takes away what a create that failed leaves, unless another's team of that name runs. Where there is a journal the
@@ -115,16 +121,18 @@ func preflight(o CreateOptions) (c team.Config, warnings []string, err error) {
 	if err != nil {
 		return c, nil, err
 	}
-	warnings, problem := h.Check(c, others)
+	for _, m := range c.Members {
+		n, err := h.NIC(m.Name)
+		if _, known := others[m.Name]; known || err != nil {
+			continue // which the check says
+		}
+		if other, _ := holderOf(n.Index); other != nil {
+			return c, nil, other.problem("create "+c.Team, m.Name)
+		}
+	}
+	warnings, problem := h.Check(c, others, consentOf(o.Accept))
 	if problem != nil {
 		return c, warnings, problem
-	}
-	for _, m := range c.Members {
-		if n, err := h.NIC(m.Name); err == nil {
-			if other, _ := holderOf(n.Index); other != nil {
-				return c, warnings, other.problem("create "+c.Team, m.Name)
-			}
-		}
 	}
 	if err := decideMTU(h, &c); err != nil {
 		return c, warnings, err

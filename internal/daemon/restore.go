@@ -11,6 +11,7 @@ import (
 // Restore puts the host back from the journal of a team whose process is gone; "" means all teams that
 // have a journal and do not run.
 func Restore(_ context.Context, p Places, name string) (steps []string, err error) {
+	useSafePath()
 	names := []string{name}
 	if name == "" {
 		names = nil

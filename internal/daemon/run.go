@@ -28,8 +28,7 @@ func Run(ctx context.Context, o RunOptions) error {
 		rep.w = o.Ready
 		defer func() { _ = o.Ready.Close() }()
 	}
-	// Programs that we run, nft, are those of the host, whatever the one who started this process has in its PATH.
-	_ = os.Setenv("PATH", safePath)
+	useSafePath()
 	ends := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
 	reopen := make(chan os.Signal, 1)
 	if onTerminal() {
@@ -79,7 +78,7 @@ func run(ctx context.Context, o RunOptions, rep reporter, reopen <-chan os.Signa
 		return err
 	}
 	var failovers metrics.Failovers
-	server, err := control.Listen(o.socket(name), s, control.Options{Log: o.Log, Failovers: &failovers, Version: o.Version})
+	server, err := control.Listen(o.socket(name), s, control.Options{Log: o.Log, Panics: s.panics, Failovers: &failovers, Version: o.Version})
 	if err == nil {
 		err = dropPrivileges()
 	}
@@ -104,15 +103,18 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(work) }()
 	var back sync.WaitGroup
-	back.Go(func() { s.rejoin(work) })
-	back.Go(func() { s.followLinks(work) })
-	back.Go(func() { s.keep(work) })
+	followers := map[string]func(context.Context){
+		"NICs that return": s.rejoin, "links": s.followLinks, "filters": s.followFilters, "past": s.keep,
+		"choice of the data path": s.choice.follow,
+		"failovers":               func(ctx context.Context) { failovers.Follow(s.team.Follow(ctx), s) },
+	}
 	path := o.log(name)
 	if log := logs.Keep(path, func() (*os.File, error) { return openLog(path) }); log != nil {
-		back.Go(func() { log.Follow(work, reopen, s.log) })
+		followers["log"] = func(ctx context.Context) { log.Follow(ctx, reopen, s.log) }
 	}
-	back.Go(func() { s.choice.follow(work) })
-	back.Go(func() { failovers.Follow(s.team.Follow(work), s) })
+	for where, follow := range followers {
+		back.Go(func() { s.panics.Again(work, where, func() { follow(work) }) })
+	}
 
 	var err error
 	deleted := false
@@ -121,6 +123,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 		deleted = true
 	case <-ctx.Done():
 	case err = <-s.broken:
+	case err = <-s.panics.Fatal():
 	}
 	notify("STOPPING=1")
 	cancel()

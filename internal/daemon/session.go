@@ -14,6 +14,7 @@ import (
 	"nicteam/internal/fastpath"
 	"nicteam/internal/frame"
 	"nicteam/internal/host"
+	"nicteam/internal/panics"
 	"nicteam/internal/relay"
 	"nicteam/internal/tap"
 	"nicteam/team"
@@ -23,6 +24,7 @@ import (
 type session struct {
 	places Places
 	log    *slog.Logger
+	panics *panics.Keeper
 
 	host    *host.Host
 	nics    *nicLocks
@@ -35,6 +37,7 @@ type session struct {
 	teamDone chan struct{} // closed when the control loop and what feeds it have ended
 	broken   chan error    // the control loop ended though nobody had asked it to
 
+	blind    blindFilters
 	changing sync.Mutex          // one change of members or settings at a time
 	awaited  []team.MemberConfig // configured, and not there
 	mtu      int                 // the adapter's, which the members have, too …
@@ -52,7 +55,7 @@ type session struct {
 // reception ends only after its frames come by the adapter; addresses are in two places for a moment, never in none.
 func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err error) {
 	c := o.Config
-	s = &session{places: o.Places, log: o.Log, over: make(chan struct{}), nics: newNICLocks(c.Team, o.RunDir)}
+	s = &session{places: o.Places, log: o.Log, panics: panics.New(o.Log.With("team", c.Team)), over: make(chan struct{}), nics: newNICLocks(c.Team, o.RunDir)}
 	if s.host, err = host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log, Taken: takenBy}); err != nil {
 		return nil, err
 	}
@@ -61,7 +64,7 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 	}
 	c.Members, s.awaited = s.present(c.Members)
 	again := s.host.Journalled()
-	err = o.alone(func() error { return s.claim(c, again, rep) })
+	err = o.alone(func() error { return s.claim(c, again, o.Insist, rep) })
 	if err == nil {
 		err = s.build(ctx, c, again, o.Insist, rep)
 	}
@@ -74,14 +77,19 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 	return s, nil
 }
 
-// claim looks whether the NICs can be had and has the journal say whose they are.
-func (s *session) claim(c team.Config, again bool, rep reporter) error {
+// claim looks whether the NICs can be had and has the journal say whose they are. Who makes the team now has been told of
+// what is others'; at a later start there is nobody to ask.
+func (s *session) claim(c team.Config, again, insist bool, rep reporter) error {
 	if !again {
+		consent := host.Accept
+		if insist {
+			consent = host.Known
+		}
 		others, err := owners(s.places, c.Team)
 		if err != nil {
 			return err
 		}
-		warnings, problem := s.host.Check(c, others)
+		warnings, problem := s.host.Check(c, others, consent)
 		for _, w := range warnings {
 			rep.send(report{Warning: w})
 		}
@@ -239,19 +247,19 @@ func (s *session) openAdapter(c team.Config, mac frame.MAC, mtu int, again bool)
 // run starts the data path and the control loop.
 func (s *session) run(c team.Config, again bool) (err error) {
 	c.Members = slices.Concat(c.Members, s.awaited) // for their weights and priorities
-	r, err := relay.New(relay.Options{Adapter: s.adapter, TSO: c.TSO, USO: c.USO, Logger: s.log})
+	r, err := relay.New(relay.Options{Adapter: s.adapter, TSO: c.TSO, USO: c.USO, Logger: s.log, Panics: s.panics})
 	if err != nil {
 		return err
 	}
-	s.path = fastpath.New(fastpath.Options{Relay: r, Adapter: s.adapter, Hooks: hooks{s.host}, Logger: s.log})
+	s.path = fastpath.New(fastpath.Options{Relay: r, Adapter: s.adapter, Hooks: hooks{s.host}, Logger: s.log, Panics: s.panics})
 	var salt [8]byte
 	_, _ = rand.Read(salt[:])
 	s.team, err = team.New(team.Options{
 		Config: c, MAC: s.adapter.MAC(), Salt: binary.NativeEndian.Uint64(salt[:]),
 		Adapter: s.adapter, Datapath: s.path, Source: s.host,
 		Memory: s.remembered(c.Team, again), Remember: s.remember(c.Team),
-		Announcer: announcer{s.host, s.adapter.Index()}, AdapterInfo: s.adapterStatus,
-		DatapathName: pathRelay, DatapathReason: whyStarts, Log: s.log,
+		Announcer: announcer{s.host, s.adapter.Index()}, AdapterInfo: (&adapterReader{read: s.readAdapter}).status,
+		DatapathName: pathRelay, DatapathReason: whyStarts, Log: s.log, Panics: s.panics,
 	})
 	if err != nil {
 		return err
@@ -268,8 +276,12 @@ func (s *session) run(c team.Config, again bool) (err error) {
 			s.broken <- errors.Join(errors.New("the control loop ended"), err)
 		}
 	})
-	work.Go(func() { s.followMAC(ctx) })
-	work.Go(func() { s.followRxMode(ctx) })
+	for where, follow := range map[string]func(context.Context){
+		"adapter's MAC": s.followMAC, "adapter's receive mode": s.followRxMode,
+		"routers": func(ctx context.Context) { s.host.FollowRouters(ctx, s.adapter.Index()) },
+	} {
+		work.Go(func() { s.panics.Again(ctx, where, func() { follow(ctx) }) })
+	}
 	go func() {
 		work.Wait()
 		close(s.teamDone)
@@ -293,13 +305,7 @@ func (s *session) choose(ctx context.Context, c team.Config, insist bool, rep re
 
 // held says whether others hold a hook that the programs need.
 func (s *session) held() error {
-	var names []string
-	for _, m := range s.team.Status().Members {
-		if m.State != "absent" {
-			names = append(names, m.Name)
-		}
-	}
-	return s.host.Unheld(names)
+	return s.host.Unheld(s.presentMembers())
 }
 
 // room has the kernel's queues of received frames be as long as the programs need them, or as they were.

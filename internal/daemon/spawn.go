@@ -152,6 +152,10 @@ func spawn(ctx context.Context, p Places, name, configFile string, level slog.Le
 // safePath has the directories of a host's own programs.
 const safePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin"
 
+// useSafePath has the programs that we run, nft, be those of the host, whatever the one who started this process has in his
+// PATH.
+func useSafePath() { _ = os.Setenv("PATH", safePath) }
+
 // openLog opens the log of a detached process.
 func openLog(path string) (*os.File, error) {
 	return openOwn(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND)

@@ -26,10 +26,11 @@ const (
 	RouterLow    = 3
 )
 
-// AdvertisedPrefix is a prefix that is on the link. No address is to be formed from it.
+// AdvertisedPrefix is a prefix that is on the link, or of which the nodes form addresses.
 type AdvertisedPrefix struct {
-	Prefix           netip.Prefix
-	Valid, Preferred uint32 // seconds; all ones: for ever
+	Prefix             netip.Prefix
+	OnLink, Autonomous bool
+	Valid, Preferred   uint32 // seconds; all ones: for ever
 }
 
 // AdvertisedRoute is a prefix that is reached by the router.
@@ -47,8 +48,9 @@ const (
 	optMTU       = 5
 	optRouteInfo = 24
 
-	optPrefixLen = 32
-	optOnLink    = 0x80
+	optPrefixLen  = 32
+	optOnLink     = 0x80
+	optAutonomous = 0x40
 )
 
 // Frame returns the advertisement as the nodes of a link receive it. It returns nil unless From is an IPv6 address.
@@ -76,7 +78,14 @@ func (a *RouterAdvert) Frame() []byte {
 		m = binary.BigEndian.AppendUint32(m, a.MTU)
 	}
 	for _, p := range a.Prefixes {
-		m = append(m, optPrefix, optPrefixLen/8, byte(p.Prefix.Bits()), optOnLink)
+		flags := byte(0)
+		if p.OnLink {
+			flags |= optOnLink
+		}
+		if p.Autonomous {
+			flags |= optAutonomous
+		}
+		m = append(m, optPrefix, optPrefixLen/8, byte(p.Prefix.Bits()), flags)
 		m = binary.BigEndian.AppendUint32(m, p.Valid)
 		m = binary.BigEndian.AppendUint32(m, p.Preferred)
 		m = append(m, 0, 0, 0, 0)

@@ -88,13 +88,21 @@ func (m *Member) kernelLinkLocal(a object) bool { return kernelLinkLocal(a, m.MA
 // kernelLinkLocal is kernelLinkLocal of an address of the link.
 func (n NIC) kernelLinkLocal(a object) bool { return kernelLinkLocal(a, n.MAC, n.PermanentMAC) }
 
-// autoconfigured reports whether the kernel made the address from a router's advertisement.
+// autoconfigured reports whether the kernel formed the address from a router's advertisement, and will go on to do so.
 func autoconfigured(a object) bool {
-	if v := a.get(ifaProtocol); len(v) == 1 && v[0] == protocolKernelRA {
-		return true
-	}
 	f := addressFlags(a)
-	return a.family() == unix.AF_INET6 && (f&unix.IFA_F_MANAGETEMPADDR != 0 || f&unix.IFA_F_TEMPORARY != 0)
+	if a.family() != unix.AF_INET6 || f&(unix.IFA_F_TEMPORARY|unix.IFA_F_PERMANENT) != 0 {
+		return false
+	}
+	if v := a.get(ifaProtocol); len(v) == 1 { // Linux ≥ 5.18
+		return v[0] == protocolKernelRA
+	}
+	return f&unix.IFA_F_MANAGETEMPADDR != 0 && f&unix.IFA_F_NOPREFIXROUTE == 0
+}
+
+// temporary reports whether the kernel made the address for privacy, beside one that it formed.
+func temporary(a object) bool {
+	return a.family() == unix.AF_INET6 && addressFlags(a)&unix.IFA_F_TEMPORARY != 0
 }
 
 // forLink makes an address ready to be added to a link. flags are added to those that the address had.

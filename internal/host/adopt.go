@@ -161,7 +161,7 @@ func (h *Host) adoptAdvertised(list []*memberState, by map[int]int, to NIC) erro
 			next = append(next, r)
 		}
 	}
-	if err := h.teach(to, next, policyOf(list, unix.AF_INET6).Says); err != nil {
+	if err := h.teach(to, learning{routes: next, says: policyOf(list, unix.AF_INET6).Says}); err != nil {
 		return err
 	}
 	for _, r := range mine {

@@ -48,6 +48,8 @@ const (
 const (
 	// advertisedIn bounds the wait for the kernel to take an advertisement: a link's IPv6 begins a moment after its carrier.
 	advertisedIn = 500 * time.Millisecond
+	// formedIn bounds it where only an address is missing: the kernel may form another one.
+	formedIn = 50 * time.Millisecond
 	// noCarrierIn bounds it where the link has no carrier, without which IPv6 does not begin.
 	noCarrierIn = 100 * time.Millisecond
 )
@@ -211,25 +213,31 @@ func hopLimit(r object) uint8 {
 // nobody is the sender of an advertisement that has no router. Its lifetime as a router is 0, so no route is made by it.
 var nobody = netip.MustParseAddr("fe80::ffff:ffff:ffff:ffff")
 
-// advertisements say what routes do: one or more for each router.
-func advertisements(routes []object, macs map[netip.Addr]frame.MAC, says linkSays) [][]byte {
+// advertisements say what routes do, and have addresses formed: one or more for each router.
+func advertisements(l learning, macs map[netip.Addr]frame.MAC) [][]byte {
 	var order []netip.Addr
 	by := map[netip.Addr]*frame.RouterAdvert{}
 	from := func(router netip.Addr) *frame.RouterAdvert {
 		if by[router] == nil {
 			order = append(order, router)
-			by[router] = &frame.RouterAdvert{From: router, MAC: macs[router], Managed: says.Managed, Other: says.Other, MTU: says.MTU}
+			by[router] = &frame.RouterAdvert{From: router, MAC: macs[router], Managed: l.says.Managed, Other: l.says.Other, MTU: l.says.MTU}
 		}
 		return by[router]
 	}
-	for _, r := range routes {
+	for _, r := range l.routes {
 		if r.head[rtDstLen] == 0 && gateway(r).IsValid() {
 			a := from(gateway(r))
 			a.Lifetime = uint16(min(routeLifetime(r), maxLifetime))
 			a.Preference, a.HopLimit = preference(r), hopLimit(r)
 		}
 	}
-	for _, r := range routes {
+	anybody := func() *frame.RouterAdvert {
+		if len(order) == 0 {
+			return from(nobody)
+		}
+		return from(order[0])
+	}
+	for _, r := range l.routes {
 		left := routeLifetime(r)
 		switch {
 		case r.head[rtDstLen] == 0:
@@ -237,13 +245,15 @@ func advertisements(routes []object, macs map[netip.Addr]frame.MAC, says linkSay
 			a := from(gateway(r))
 			a.Routes = append(a.Routes, frame.AdvertisedRoute{Prefix: destination(r), Preference: preference(r), Lifetime: left})
 		default:
-			router := nobody
-			if len(order) > 0 {
-				router = order[0]
-			}
-			a := from(router)
-			a.Prefixes = append(a.Prefixes, frame.AdvertisedPrefix{Prefix: destination(r), Valid: left, Preferred: left})
+			a := anybody()
+			a.Prefixes = append(a.Prefixes, frame.AdvertisedPrefix{Prefix: destination(r), OnLink: true, Valid: left, Preferred: left})
 		}
+	}
+	for _, o := range l.form {
+		preferred, valid := lifetimes(o)
+		a := anybody()
+		a.Prefixes = append(a.Prefixes, frame.AdvertisedPrefix{
+			Prefix: addressPrefix(o).Masked(), Autonomous: true, Valid: valid, Preferred: min(preferred, valid)})
 	}
 	var frames [][]byte
 	for _, router := range order {
@@ -260,64 +270,106 @@ func advertisements(routes []object, macs map[netip.Addr]frame.MAC, says linkSay
 	return frames
 }
 
-// teach gives a link the routes that the kernel learned on another: by advertisements, and where those are not taken,
-// such as by a link without carrier, as routes that the kernel holds for learned. from is what the other link was told.
-func (h *Host) teach(to NIC, routes []object, says linkSays) error {
-	if len(routes) == 0 {
+// learning is what a link is to learn from routers.
+type learning struct {
+	routes []object
+	form   []object // addresses
+	says   linkSays
+}
+
+// teach gives a link what the kernel learned on another: by advertisements, and where those are not taken, such as by a
+// link without carrier, routes as routes that the kernel holds for learned, and addresses as ones that it refreshes.
+func (h *Host) teach(to NIC, l learning) error {
+	if len(l.routes)+len(l.form) == 0 {
 		return nil
 	}
 	if err := h.at("hand " + to.Name + " a router advertisement"); err != nil {
 		return err
 	}
-	left, err := h.advertise(to, routes, says)
-	for _, r := range left {
+	left, err := h.advertise(to, l)
+	if err != nil {
+		return err
+	}
+	for _, r := range left.routes {
 		if err := h.addAdvertised(r, to); err != nil {
 			return err
 		}
 	}
-	return err
+	for _, a := range left.form {
+		// The prefix's route is not this address's.
+		if err := h.addAddress(forLink(a, to.Index, unix.IFA_F_NOPREFIXROUTE), to.Name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// advertise hands a link advertisements until it has the routes, and returns those that it has not.
-func (h *Host) advertise(to NIC, routes []object, says linkSays) (left []object, err error) {
-	macs, err := h.routerMACs(to.Index, routes)
+// advertise hands a link advertisements until it has learned, and returns what it has not.
+func (h *Host) advertise(to NIC, l learning) (left learning, err error) {
+	macs, err := h.routerMACs(to.Index)
 	if err != nil {
-		return nil, err
+		return l, err
 	}
-	frames := advertisements(routes, macs, says)
+	if !takesAdvertisements(to.Name) {
+		return h.unlearned(to, l)
+	}
+	frames := advertisements(l, macs)
 	inject, err := newInjector()
 	if err != nil {
-		h.log.Debug("router advertisements are not to be had", "err", err)
-		return h.unlearned(to, routes)
+		h.log.Debug("no router advertisement handed over", "nic", to.Name, "err", err)
+		return h.unlearned(to, l)
 	}
 	defer inject.close()
-	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+	for begun := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		for _, f := range frames {
 			if err := inject.receive(to.Index, f); err != nil {
-				h.log.Debug("router advertisement not taken", "nic", to.Name, "err", err)
-				return h.unlearned(to, routes)
+				h.log.Debug("no router advertisement handed over", "nic", to.Name, "err", err)
+				return h.unlearned(to, l)
 			}
 		}
-		left, err := h.unlearned(to, routes)
+		left, err := h.unlearned(to, l)
 		waited := time.Since(begun)
-		if err != nil || len(left) == 0 || waited > advertisedIn || waited > noCarrierIn && !h.probe.carrier(to.Index) {
+		patience := advertisedIn
+		switch {
+		case len(left.routes)+len(left.form) == 0:
+			patience = 0
+		case len(left.routes) == 0:
+			patience = formedIn
+		case !h.probe.carrier(to.Index):
+			patience = noCarrierIn
+		}
+		if err != nil || waited >= patience {
 			return left, err
 		}
 	}
 }
 
-// unlearned are those of routes that a link does not have.
-func (h *Host) unlearned(to NIC, routes []object) ([]object, error) {
-	all, err := h.advertisedRoutes()
-	if err != nil {
-		return nil, err
-	}
-	mine := routesOf(all, to.Index)
-	return slices.DeleteFunc(slices.Clone(routes), func(r object) bool { return hasAdvertised(mine, r) }), nil
+// takesAdvertisements reports whether the kernel minds routers on a link (ipv6_accept_ra in net/ipv6/ndisc.c).
+func takesAdvertisements(nic string) bool {
+	accept, ok := readSysctl(nic, "ipv6/accept_ra")
+	return ok && accept != "0" && (accept == "2" || !forwards(nic))
 }
 
-// routerMACs are the MACs of routes' routers as far as a link knows them.
-func (h *Host) routerMACs(index int, routes []object) (map[netip.Addr]frame.MAC, error) {
+// unlearned is what a link does not have of what it is to learn.
+func (h *Host) unlearned(to NIC, l learning) (learning, error) {
+	all, err := h.advertisedRoutes()
+	if err != nil {
+		return l, err
+	}
+	have, err := h.addresses(to.Index)
+	if err != nil {
+		return l, err
+	}
+	mine := routesOf(all, to.Index)
+	return learning{
+		routes: slices.DeleteFunc(slices.Clone(l.routes), func(r object) bool { return hasAdvertised(mine, r) }),
+		form:   slices.DeleteFunc(slices.Clone(l.form), func(a object) bool { return hasAddress(have, a) }),
+		says:   l.says,
+	}, nil
+}
+
+// routerMACs are the MACs of a link's routers as far as it knows them.
+func (h *Host) routerMACs(index int) (map[netip.Addr]frame.MAC, error) {
 	list, err := h.learned(index)
 	if err != nil {
 		return nil, err

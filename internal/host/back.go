@@ -28,10 +28,16 @@ type returning struct {
 	m    *memberState
 	link netlink.Link
 	nic  NIC
+
+	form   []object // addresses that its kernel is to form again from an advertisement
+	wanted []object // IPv6 addresses in their order, where some of them wait for that
 }
 
+// learns reports whether the NIC's kernel minds routers once it is given back.
+func (r *returning) learns() bool { return r.m.Up && r.m.Sysctls[disableIPv6] == "0" }
+
 func (b *back) add(m *memberState, l netlink.Link, n NIC) {
-	b.members = append(b.members, &returning{m, l, n})
+	b.members = append(b.members, &returning{m: m, link: l, nic: n})
 }
 
 func (b *back) note(format string, args ...any) {
@@ -77,9 +83,12 @@ func (h *Host) restoreLink(b *back, r *returning, up bool) error {
 	}
 	if m.Sysctls[disableIPv6] == "0" {
 		// The addresses were this host's a moment ago: duplicate detection would only take them out of use for a second.
-		if err := b.soften(h.writeSysctl(name, acceptDAD, "0")); err != nil {
+		if err := b.soften(h.unlessReadOnly(h.writeSysctl(name, acceptDAD, "0"))); err != nil {
 			return err
 		}
+	}
+	if err := b.soften(h.unhush(r)); err != nil {
+		return err
 	}
 	if up {
 		if err := h.setUp(r.link, true); err != nil {
@@ -89,18 +98,21 @@ func (h *Host) restoreLink(b *back, r *returning, up bool) error {
 	return together(
 		func() error { return b.soften(h.renew(r)) },
 		// ARP is answered only once the host sees the NIC's frames again, and accept_dad is for the addresses: see settle.
-		func() error { return b.soften(h.restoreSysctls(name, m.Sysctls, ipv6MTU, disableIPv6)) },
+		func() error {
+			return b.soften(h.unlessReadOnly(h.restoreSysctls(name, m.Sysctls, ipv6MTU, disableIPv6)))
+		},
 	)
 }
 
 // renew gives a NIC the settings back that it has lost by nobody's will: all of them where it went away and came back, those
-// of IPv6 where the team's MTU was too small for that.
+// of IPv6 where an MTU was too small for that. Then IPv6 began anew, and is not off.
 func (h *Host) renew(r *returning) error {
-	family := ""
+	family := "ipv6/"
+	off, _ := readSysctl(r.nic.Name, disableIPv6)
 	switch {
 	case r.nic.Index != r.m.Index:
-	case r.nic.MTU < MinMTUIPv6 && r.m.MTU >= MinMTUIPv6:
-		family = "ipv6/"
+		family = ""
+	case r.m.strip && off == "0", r.nic.MTU < MinMTUIPv6 && r.m.MTU >= MinMTUIPv6:
 	default:
 		return nil
 	}
@@ -209,7 +221,33 @@ func (b *back) addresses(r *returning, want []object) error {
 	if err := h.addMissing(v4, have, name); err != nil {
 		return err
 	}
-	return h.addInOrder(v6, r.nic.Index, name)
+	return h.addInOrder(r.defer6(v6), r.nic.Index, name)
+}
+
+// defer6 are the IPv6 addresses that a NIC gets at once. What the kernel had formed from advertisements it forms again,
+// see teachRoutes, and what stood before those comes after them: the kernel puts a new address in front.
+func (r *returning) defer6(v6 []object) []object {
+	if !r.learns() {
+		return v6
+	}
+	wanted := slices.Clone(v6)
+	first := len(v6) // of those that need not wait
+	for i, a := range slices.Backward(v6) {
+		if !autoconfigured(a) {
+			continue
+		}
+		if first == len(v6) {
+			first = i + 1
+		}
+		r.form = append(r.form, a)
+		// In case that the kernel does not: the prefix's route is not this address's.
+		wanted[i] = forLink(a, r.nic.Index, unix.IFA_F_NOPREFIXROUTE)
+	}
+	if len(r.form) == 0 {
+		return v6
+	}
+	r.wanted = wanted
+	return v6[first:]
 }
 
 func (h *Host) addMissing(want, have []object, name string) error {

@@ -8,7 +8,8 @@ import (
 )
 
 // teachRoutes has the kernels of NICs learn what the adapter's knows from routers at this moment: each NIC what it had itself,
-// the heir all. It comes when the host sees the NICs' frames again, for a link takes an advertisement only then.
+// the heir all. It comes when the host sees the NICs' frames again, for a link takes an advertisement only then; the adapter
+// has its addresses until after that.
 func (b *back) teachRoutes() error {
 	all, err := b.h.advertisedRoutes()
 	if err != nil {
@@ -22,19 +23,23 @@ func (b *back) teachRoutes() error {
 	}
 	heir := b.routersHeir()
 	for _, r := range b.members {
-		if !r.m.Up || r.m.Sysctls[disableIPv6] != "0" {
+		if !r.learns() {
 			continue
 		}
-		want, heard := agedRoutes(r.m.Advertised, (bootTime()-r.m.At)/1e9), r.m.Says
+		l := learning{routes: agedRoutes(r.m.Advertised, (bootTime()-r.m.At)/1e9), form: r.form, says: r.m.Says}
 		if r.m.adopted && alive {
-			want, heard = slices.Clone(known), says
+			l.routes, l.says = slices.Clone(known), says
 			if r != heir {
-				want = slices.DeleteFunc(want, func(o object) bool { return !hasAdvertised(r.m.Advertised, o) })
+				l.routes = slices.DeleteFunc(l.routes, func(o object) bool { return !hasAdvertised(r.m.Advertised, o) })
 			}
 		}
-		mine := routesOf(all, r.nic.Index)
-		want = slices.DeleteFunc(want, func(o object) bool { return hasAdvertised(mine, o) })
-		if err := b.soften(b.h.teach(r.nic, want, heard)); err != nil {
+		if l, err = b.h.unlearned(r.nic, l); err == nil {
+			err = b.h.teach(r.nic, l)
+		}
+		if err := b.soften(err); err != nil {
+			return err
+		}
+		if err := b.soften(b.h.addInOrder(r.wanted, r.nic.Index, r.nic.Name)); err != nil {
 			return err
 		}
 	}

@@ -30,7 +30,7 @@ import (
 const (
 	// carriedAtOnce is how many connections are made anew in one call.
 	carriedAtOnce = 64
-	// carryRounds bounds how often those are looked for that began meanwhile.
+	// carryRounds bounds how often those are tried again that a packet began meanwhile.
 	carryRounds = 4
 	// carryTime bounds it all: addresses that do not move are worse than connections that end.
 	carryTime = 3 * time.Second
@@ -106,21 +106,22 @@ func (c *carrying) rounds() {
 			return
 		}
 		list = slices.DeleteFunc(list, func(t connection) bool { return c.done[t.key()] })
-		if len(list) == 0 {
-			return
-		}
+		again := false
 		for part := range slices.Chunk(list, carriedAtOnce) {
 			if time.Since(c.begun) > carryTime {
 				c.fail(len(list), fmt.Errorf("more than can be carried over in %v", carryTime))
 				return
 			}
-			c.moveSome(n, part)
+			again = c.moveSome(n, part) || again
+		}
+		if !again {
+			return
 		}
 	}
 }
 
-// moveSome makes connections anew in one call. One that a packet of its own began anew in between is left for the next round.
-func (c *carrying) moveSome(n *nfnetlink, list []connection) {
+// moveSome makes connections anew in one call. again: a packet of one began it anew in between, and it is to be listed again.
+func (c *carrying) moveSome(n *nfnetlink, list []connection) (again bool) {
 	var batch []nfMessage
 	var sent []connection
 	for _, t := range list {
@@ -139,13 +140,13 @@ func (c *carrying) moveSome(n *nfnetlink, list []connection) {
 		sent = append(sent, t)
 	}
 	if len(sent) == 0 {
-		return
+		return false
 	}
 	c.guard(sent)
 	results, err := n.batch(batch)
 	if err != nil {
 		c.fail(len(sent), err)
-		return
+		return false
 	}
 	for i, t := range sent {
 		err := results[2*i+1]
@@ -158,11 +159,13 @@ func (c *carrying) moveSome(n *nfnetlink, list []connection) {
 			c.done[t.key()] = true
 			c.carried++
 		case errors.Is(err, unix.EEXIST):
+			again = true
 		default:
 			c.done[t.key()] = true
 			c.fail(1, err)
 		}
 	}
+	return again
 }
 
 func (c *carrying) createBare(n *nfnetlink, m nfMessage) error {
@@ -236,26 +239,21 @@ const (
 // when their masters are there.
 func translated(n *nfnetlink, addresses []netip.Addr) ([]connection, error) {
 	var list []connection
-	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		if !slices.ContainsFunc(addresses, func(a netip.Addr) bool { return a.Is4() == (family == unix.AF_INET) }) {
-			continue
-		}
-		// Kernels before 6.0 do not look at the status and list all.
-		wanted := binary.BigEndian.AppendUint32(nil, ipsSrcNAT)
-		ask := nfBody(family, attribute{ctaStatus, wanted}, attribute{ctaStatusMask, wanted})
-		err := n.dump(ctGet, ask, func(b []byte) error {
-			c, err := parseConnection(b)
-			if err != nil {
-				return err
-			}
-			if s := c.status(); s&ipsSrcNAT != 0 && s&ipsDying == 0 && slices.Contains(addresses, c.reply.dst) {
-				list = append(list, c)
-			}
-			return nil
-		})
+	// Kernels before 6.0 do not look at the status and list all.
+	wanted := binary.BigEndian.AppendUint32(nil, ipsSrcNAT)
+	ask := nfBody(unix.AF_UNSPEC, attribute{ctaStatus, wanted}, attribute{ctaStatusMask, wanted})
+	err := n.dump(ctGet, ask, func(b []byte) error {
+		c, err := parseConnection(b)
 		if err != nil {
-			return nil, fmt.Errorf("list connections: %w", err)
+			return err
 		}
+		if s := c.status(); s&ipsSrcNAT != 0 && s&ipsDying == 0 && slices.Contains(addresses, c.reply.dst) {
+			list = append(list, c)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list connections: %w", err)
 	}
 	slices.SortStableFunc(list, func(a, b connection) int {
 		return cmp.Compare(len(a.get(ctaTupleMaster)), len(b.get(ctaTupleMaster)))

@@ -96,7 +96,7 @@ func (h *Host) look(n NIC) (Member, error) {
 	m := Member{
 		Identity: n.Identity(), At: bootTime(),
 		Up: a.RawFlags&unix.IFF_UP != 0, MTU: a.MTU, Promiscuity: a.Promisc,
-		Segment: segmentOf(a), Features: h.features(n.Name), Sysctls: recordSysctls(n.Name),
+		Segment: segmentOf(a), Features: h.features(n.Name), Sysctls: n.noteIPv6(recordSysctls(n.Name)),
 	}
 	if token, ok := n.token(); ok {
 		m.Token = token.String()

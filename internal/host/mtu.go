@@ -110,7 +110,15 @@ func (c *check) givenMTU() *team.Problem {
 				fmt.Sprintf("--mtu %d", min(max(mtu, n.MinMTU), n.MaxMTU)))
 		}
 	}
-	return c.mtuForIPv6(mtu)
+	if p := c.mtuForIPv6(mtu); p != nil {
+		return p
+	}
+	for _, n := range c.chosen {
+		if n.inUse() && n.MTU > mtu {
+			c.warnf("the MTU of %s goes from %d to %d: connections whose other ends send larger frames stand still", n.Name, n.MTU, mtu)
+		}
+	}
+	return nil
 }
 
 // mtuForIPv6 refuses an MTU with which the kernel would turn IPv6 off, where the adapter would have it.
@@ -166,14 +174,14 @@ func badMTU(mtu int, why, fix string) *team.Problem {
 	return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("bad MTU %d", mtu), Why: why, Fix: fix}
 }
 
-// twins refuses NICs with one MAC where each sends with its own: a switch knows one port for a MAC.
+// twins refuses NICs with one MAC where each sends with its own: a switch knows one port for a MAC. Elsewhere it warns of them.
 func (c *check) twins() *team.Problem {
-	if c.cfg.Mode != modes.ELB || !c.cfg.Balance {
-		return nil
-	}
+	own := c.cfg.Mode == modes.ELB && c.cfg.Balance
 	by := map[frame.MAC]string{}
 	for _, n := range slices.Concat(c.joined, c.chosen) {
-		if name, ok := by[n.MAC]; ok && name != n.Name {
+		if name, ok := by[n.MAC]; ok && name != n.Name && !own {
+			c.warnf("%s and %s have one MAC, %v: in the team all NICs send with one, but outside of it they take each other's traffic", name, n.Name, n.MAC)
+		} else if ok && name != n.Name {
 			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("%s and %s have one MAC, %v", name, n.Name, n.MAC),
 				Why: fmt.Sprintf("in mode %v each NIC sends with its own, and a switch sends what is for a MAC to one port only",
 					c.cfg.Mode),
@@ -324,8 +332,8 @@ func (h *Host) keepIPv6Off(l netlink.Link, m *memberState, mtu int) error {
 	if l.Attrs().MTU >= MinMTUIPv6 || mtu < MinMTUIPv6 {
 		return nil
 	}
-	if err := h.writeSysctl(l.Attrs().Name, disableIPv6, "1"); err != nil {
+	if err := h.hush(l.Attrs().Name, l.Attrs().Index); err != nil {
 		return err
 	}
-	return h.restoreFamily(l.Attrs().Name, m.Sysctls, "ipv6/")
+	return h.unlessReadOnly(h.restoreFamily(l.Attrs().Name, m.Sysctls, "ipv6/"))
 }

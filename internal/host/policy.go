@@ -208,7 +208,7 @@ func (c *carrier) relearn(had []object) error {
 		return err
 	}
 	for _, n := range links {
-		if err := c.h.teach(n, routesOf(lost, n.Index), n.says()); err != nil {
+		if err := c.h.teach(n, learning{routes: routesOf(lost, n.Index), says: n.says()}); err != nil {
 			if dead(err) {
 				return err
 			}

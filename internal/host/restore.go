@@ -145,17 +145,30 @@ func (b *back) giveAddresses() error {
 }
 
 // inheritAddresses gives the heir the adapter's addresses that are no member's and were not given with the team. Those
-// that the kernel made from advertisements are good as long as they are on the adapter.
+// that the kernel formed from advertisements the heir forms by itself where it can, and without the members' addresses
+// on it the adapter had them for its own.
 func (b *back) inheritAddresses(heir *returning) error {
 	for _, a := range b.held {
 		if b.adapter.kernelLinkLocal(a) || b.original(a) || slices.Contains(b.j.state.given, addressPrefix(a).String()) {
+			continue
+		}
+		formed := autoconfigured(a)
+		if (formed || temporary(a)) && (heir == nil || !heir.m.adopted) {
 			continue
 		}
 		if heir == nil {
 			b.note("%s of %s is given to nobody: no NIC is there", addressPrefix(a), b.adapter.Name)
 			continue
 		}
-		next := relabel(forLink(a, heir.nic.Index, 0), b.adapter.Name, heir.nic.Name)
+		if formed && heir.learns() && heir.nic.MAC == b.adapter.MAC {
+			heir.form = append(heir.form, a)
+			continue
+		}
+		flags := uint32(0)
+		if formed {
+			flags = unix.IFA_F_NOPREFIXROUTE // the prefix's route is not this address's
+		}
+		next := relabel(forLink(a, heir.nic.Index, flags), b.adapter.Name, heir.nic.Name)
 		if err := b.h.addAddress(next, heir.nic.Name); err != nil {
 			return err
 		}

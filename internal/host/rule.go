@@ -84,13 +84,52 @@ func (h *Host) adoptRules(list []*memberState, adapter string) error {
 				have = append(have, next)
 			}
 			if inverted(r) {
-				if err := h.change("remove rule of "+m.Name, unix.RTM_DELRULE, 0, ruled(r)); err != nil {
+				if err := h.removeRule(ruled(r), m.Name); err != nil {
 					return err
 				}
 			}
 		}
 	}
 	return nil
+}
+
+// removeRule removes a rule of a NIC, unless the kernel would remove another: it takes the first that has what is asked for,
+// whatever else it has.
+func (h *Host) removeRule(r object, nic string) error {
+	all, err := h.rulesNaming(nic)
+	if err != nil {
+		return err
+	}
+	for _, o := range all {
+		if bytes.Equal(ruled(o).Serialize(), r.Serialize()) {
+			return h.change("remove rule of "+nic, unix.RTM_DELRULE, 0, r)
+		}
+		if removedFor(o, r) {
+			h.log.Warn("an inverted rule stays, because a rule of the same priority would be removed in its place", "nic", nic, "priority", r.get32(unix.FRA_PRIORITY))
+			return nil
+		}
+	}
+	return nil
+}
+
+// removedFor reports whether the kernel takes o for r when r is to be removed (rule_find in net/core/fib_rules.c).
+func removedFor(o, r object) bool {
+	if o.family() != r.family() || o.head[rtTable] != r.head[rtTable] || o.head[rtType] != r.head[rtType] {
+		return false
+	}
+	for _, i := range []int{rtDstLen, rtSrcLen, rtTOS} {
+		if r.head[i] != 0 && o.head[i] != r.head[i] {
+			return false
+		}
+	}
+	for _, a := range r.attrs {
+		kind := a.kind & kindMask
+		unset := kind == unix.FRA_PROTOCOL || kind == unix.FRA_SUPPRESS_PREFIXLEN || kind == unix.FRA_SUPPRESS_IFGROUP
+		if !unset && !bytes.Equal(o.get(kind), a.value) {
+			return false
+		}
+	}
+	return true
 }
 
 // lenders are the names of the NICs of which the adapter has, or gets, what they had.
@@ -131,13 +170,25 @@ func (b *back) rules() error {
 			}
 		}
 	}
+	var ours []object
 	for _, m := range b.j.state.members {
 		for _, r := range m.Rules {
-			if next := ruleOf(r, names, adapter); m.adopted && hasRule(have, next) {
-				if err := b.soften(b.h.change("remove rule of "+adapter, unix.RTM_DELRULE, 0, next)); err != nil {
-					return err
-				}
+			if m.adopted {
+				ours = append(ours, ruleOf(r, names, adapter))
 			}
+		}
+	}
+	// The kernel may remove another of ours than the one that is asked for: see removeRule.
+	for range ours {
+		if have, err = b.h.rulesNaming(adapter); err != nil {
+			return err
+		}
+		i := slices.IndexFunc(ours, func(r object) bool { return hasRule(have, r) })
+		if i < 0 {
+			return nil
+		}
+		if err := b.soften(b.h.change("remove rule of "+adapter, unix.RTM_DELRULE, 0, ours[i])); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -11,12 +11,9 @@ import (
 	"nicteam/team"
 )
 
-// memberSysctls are what a member gets. It has no addresses, but the weak host model would let it answer ARP
-// for the adapter's with its own MAC whenever its ingress is not dropped (before isolation, after a crash).
-var memberSysctls = []struct{ key, value string }{
-	{arpIgnore, "8"}, // answer for no local address
-	{disableIPv6, "1"},
-}
+// memberARPIgnore is what a member gets: answer for no local address. It has no addresses, but the weak host model would let
+// it answer ARP for the adapter's with its own MAC whenever its ingress is not dropped (before isolation, after a crash).
+const memberARPIgnore = "8"
 
 // Setup is what a member is to be like.
 type Setup struct {
@@ -56,7 +53,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err != nil {
 		return err
 	}
-	if err := h.writeSysctl(n.Name, arpIgnore, "8"); err != nil {
+	if err := h.unlessReadOnly(h.writeSysctl(n.Name, arpIgnore, memberARPIgnore)); err != nil {
 		return err
 	}
 	// IPv4 from the end: secondaries stand behind their primaries, and would vanish or be promoted with them. IPv6 from the
@@ -77,10 +74,8 @@ func (h *Host) strip(m *memberState, want Setup) error {
 			return err
 		}
 	}
-	for _, s := range memberSysctls {
-		if err := h.writeSysctl(n.Name, s.key, s.value); err != nil {
-			return err
-		}
+	if err := h.hush(n.Name, n.Index); err != nil {
+		return err
 	}
 	if err := h.dropRoutes(n.Index); err != nil {
 		return err
