@@ -133,7 +133,7 @@ func newLife(t *testing.T, seed uint64) *life {
 		}
 	})
 	labtest.Must(t, l.box.Sysctl("ipv6/conf/default/accept_dad", "0"))
-	labtest.Must(t, l.box.Sysctl("ipv4/conf/all/arp_ignore", "1")) // peer learns the MAC of the device that has an address, not of any
+	labtest.Must(t, l.box.Sysctl("ipv4/conf/all/arp_ignore", "1"))          // peer learns the MAC of the device that has an address, not of any
 	labtest.Must(t, l.box.Sysctl("ipv4/conf/all/promote_secondaries", "1")) // as systemd's hosts have it: undoing one address takes no other
 	for _, nic := range nics(lifeNICs) {
 		l.sh(clothes[nic])
