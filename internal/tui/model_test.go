@@ -160,6 +160,20 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// TestKnownSize: the library draws nothing on a screen of no size.
+func TestKnownSize(t *testing.T) {
+	for _, tt := range []struct{ in, want tea.Msg }{
+		{tea.WindowSizeMsg{}, tea.WindowSizeMsg{Width: 80, Height: 24}},
+		{tea.WindowSizeMsg{Width: 100}, tea.WindowSizeMsg{Width: 80, Height: 24}},
+		{tea.WindowSizeMsg{Width: 1, Height: 1}, tea.WindowSizeMsg{Width: 1, Height: 1}},
+		{tickMsg{}, tickMsg{}},
+	} {
+		if got := knownSize(nil, tt.in); got != tt.want {
+			t.Errorf("%+v becomes %+v", tt.in, got)
+		}
+	}
+}
+
 // TestQuestionsAreSeen at any size that has room for their first words.
 func TestQuestionsAreSeen(t *testing.T) {
 	for _, size := range [][2]int{{120, 40}, {80, 24}, {60, 16}, {59, 16}, {50, 12}, {30, 5}, {30, 1}} {
