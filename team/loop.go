@@ -31,6 +31,7 @@ type Loop struct {
 	behind  behind
 	rxMode  modes.RxMode // of the adapter
 	warned  map[string]string
+	notes   []string // of the start
 
 	flooded   map[int]*flood
 	floodSeen time.Time   // on any
@@ -57,6 +58,9 @@ type Loop struct {
 	dirty         bool // the mode does not know the State
 	begun         bool
 }
+
+// maxNotes bounds what a Status has to carry.
+const maxNotes = 64
 
 // LoopOptions are what a Loop needs besides its configuration.
 type LoopOptions struct {
@@ -204,6 +208,12 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *Problem {
 			delete(l.warned, in.Key)
 		} else {
 			l.warned[in.Key] = in.Text
+		}
+	case Note:
+		for _, text := range in.Texts {
+			if !slices.Contains(l.notes, text) && len(l.notes) < maxNotes {
+				l.notes = append(l.notes, text)
+			}
 		}
 	case Announce:
 		l.announce(out)

@@ -292,6 +292,7 @@ func (l *Loop) Status() *Status {
 	for _, key := range slices.Sorted(maps.Keys(l.warned)) {
 		s.Warnings = append(s.Warnings, l.warned[key])
 	}
+	s.Warnings = append(s.Warnings, l.notes...)
 	return s
 }
 

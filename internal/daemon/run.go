@@ -23,7 +23,7 @@ func Run(ctx context.Context, o RunOptions) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	rep := reporter{}
+	rep := &reporter{log: o.Log.With("team", o.Config.Team)}
 	if o.Ready != nil {
 		rep.w = o.Ready
 		defer func() { _ = o.Ready.Close() }()
@@ -56,7 +56,7 @@ func onTerminal() bool {
 	return true
 }
 
-func run(ctx context.Context, o RunOptions, rep reporter, reopen <-chan os.Signal) error {
+func run(ctx context.Context, o RunOptions, rep *reporter, reopen <-chan os.Signal) error {
 	name := o.Config.Team
 	if err := o.Places.make(); err != nil {
 		return err
@@ -66,6 +66,9 @@ func run(ctx context.Context, o RunOptions, rep reporter, reopen <-chan os.Signa
 		return err
 	}
 	defer mine.release()
+	for _, note := range o.Notes {
+		rep.warn(note)
+	}
 	if o.RandomSystem {
 		o.keepSystem()
 	}

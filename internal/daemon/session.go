@@ -53,14 +53,14 @@ type session struct {
 //
 // The order keeps the host reachable: the adapter and the sockets work before any address moves; a member's own
 // reception ends only after its frames come by the adapter; addresses are in two places for a moment, never in none.
-func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err error) {
+func start(ctx context.Context, o RunOptions, rep *reporter) (s *session, err error) {
 	c := o.Config
 	s = &session{places: o.Places, log: o.Log, panics: panics.New(o.Log.With("team", c.Team)), over: make(chan struct{}), nics: newNICLocks(c.Team, o.RunDir)}
 	if s.host, err = host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log, Taken: takenBy}); err != nil {
 		return nil, err
 	}
 	if note := s.host.Note(); note != "" {
-		rep.send(report{Warning: note})
+		rep.warn(note)
 	}
 	c.Members, s.awaited = s.present(c.Members)
 	again := s.host.Journalled()
@@ -71,6 +71,9 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 	if err == nil {
 		err = s.choose(ctx, c, o.Insist, rep)
 	}
+	if err == nil && len(rep.unheard) > 0 {
+		err = s.team.Note(ctx, rep.unheard...)
+	}
 	if err != nil {
 		return nil, s.revert(c.Team, err)
 	}
@@ -79,7 +82,7 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 
 // claim looks whether the NICs can be had and has the journal say whose they are. Who makes the team now has been told of
 // what is others'; at a later start there is nobody to ask.
-func (s *session) claim(c team.Config, again, insist bool, rep reporter) error {
+func (s *session) claim(c team.Config, again, insist bool, rep *reporter) error {
 	if !again {
 		consent := host.Accept
 		if insist {
@@ -91,7 +94,7 @@ func (s *session) claim(c team.Config, again, insist bool, rep reporter) error {
 		}
 		warnings, problem := s.host.Check(c, others, consent)
 		for _, w := range warnings {
-			rep.send(report{Warning: w})
+			rep.warn(w)
 		}
 		if problem != nil {
 			return problem
@@ -116,7 +119,7 @@ func (s *session) record(names []string) error {
 }
 
 // build does what start says; what it leaves behind on an error is for revert.
-func (s *session) build(ctx context.Context, c team.Config, again, insist bool, rep reporter) error {
+func (s *session) build(ctx context.Context, c team.Config, again, insist bool, rep *reporter) error {
 	names := memberNames(c)
 	infos := make([]host.NIC, len(names))
 	for i, name := range names {
@@ -144,7 +147,7 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 			return err
 		}
 		for _, note := range notes {
-			rep.send(report{Warning: note})
+			rep.warn(note)
 		}
 	}
 	if err := s.host.Up(s.adapter.Index()); err != nil {
@@ -188,7 +191,7 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 		if p := s.stranded(infos); p != nil && insist && !again && ctx.Err() == nil {
 			return p
 		}
-		rep.send(report{Warning: why})
+		rep.mention(why)
 	}
 	s.team.Record("takeover", "", "members "+joined(names))
 	return ctx.Err()
@@ -295,7 +298,7 @@ func (s *session) run(c team.Config, again bool) (err error) {
 }
 
 // choose has the programs move the frames where they are wished and can. Frames pass before that.
-func (s *session) choose(ctx context.Context, c team.Config, insist bool, rep reporter) error {
+func (s *session) choose(ctx context.Context, c team.Config, insist bool, rep *reporter) error {
 	if err := s.choice.begin(c.Datapath, insist); err != nil {
 		return noFastpath("start "+c.Team, err)
 	}
@@ -331,7 +334,7 @@ func (s *session) join(ctx context.Context, name string, weight float64, n host.
 }
 
 // addresses gives the adapter what the configuration wants it to have.
-func (s *session) addresses(c team.Config, names []string, rep reporter) error {
+func (s *session) addresses(c team.Config, names []string, rep *reporter) error {
 	index := s.adapter.Index()
 	switch c.Address {
 	case team.AddressAuto:
