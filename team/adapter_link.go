@@ -29,20 +29,28 @@ func (t *Team) keepAdapter(ctx context.Context) {
 		}
 		again = nil
 		want := t.adapter.take()
-		if is == nil || want.speed != is.speed {
-			if err := t.o.Adapter.SetSpeed(want.speed.Bps, want.speed.Duplex); err != nil {
-				t.log.Debug("adapter's speed not set", "bps", want.speed.Bps, "err", err)
-			}
+		set := false
+		t.o.Panics.Do(whereCarrier, func() { is, set = t.setAdapter(is, want), true })
+		if !set || is.carrier != want.carrier {
+			again = time.After(carrierAgain)
 		}
-		carrier := is != nil && is.carrier // one that is taken up again begins without
-		if want.carrier != carrier {
-			if err := t.o.Adapter.SetCarrier(want.carrier); err != nil {
-				t.log.Warn("adapter's carrier not set", "up", want.carrier, "err", err)
-				again = time.After(carrierAgain)
-				want.carrier = carrier
-			}
-		}
-		is = &want
-		t.carrierOn.Store(want.carrier)
 	}
+}
+
+// setAdapter sets what differs and returns what is set then.
+func (t *Team) setAdapter(is *adapterLink, want adapterLink) *adapterLink {
+	if is == nil || want.speed != is.speed {
+		if err := t.o.Adapter.SetSpeed(want.speed.Bps, want.speed.Duplex); err != nil {
+			t.log.Debug("adapter's speed not set", "bps", want.speed.Bps, "err", err)
+		}
+	}
+	carrier := is != nil && is.carrier // one that is taken up again begins without
+	if want.carrier != carrier {
+		if err := t.o.Adapter.SetCarrier(want.carrier); err != nil {
+			t.log.Warn("adapter's carrier not set", "up", want.carrier, "err", err)
+			want.carrier = carrier
+		}
+	}
+	t.carrierOn.Store(want.carrier)
+	return &want
 }

@@ -119,6 +119,5 @@ type Counters struct {
 	Members [modes.MaxMembers]MemberCounters
 	Adapter struct {
 		TXDrop [Drops]uint64
-		Panics uint64 // frames whose handling panicked
 	}
 }

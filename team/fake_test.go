@@ -229,6 +229,23 @@ func activeBackup() Config {
 // running runs a team with eth1 and eth2, both plugged in, in a bubble.
 func running(t *testing.T, k *kernel, o Options, nics ...int) *Team {
 	t.Helper()
+	return runningOn(t, k, o, nics...)
+}
+
+// fake is a kernel, or one with faults.
+type fake interface {
+	Adapter
+	Datapath
+	monitor.Source
+	cable(n int, up bool)
+	do(func())
+	faults() []string
+}
+
+func (k *kernel) faults() []string { return k.bad }
+
+func runningOn(t *testing.T, k fake, o Options, nics ...int) *Team {
+	t.Helper()
 	if o.Config.Team == "" {
 		o.Config = activeBackup()
 	}
@@ -249,7 +266,7 @@ func running(t *testing.T, k *kernel, o Options, nics ...int) *Team {
 			t.Errorf("join after the end: %v", err)
 		}
 		k.do(func() {
-			for _, b := range k.bad {
+			for _, b := range k.faults() {
 				t.Error(b)
 			}
 		})

@@ -32,10 +32,13 @@ type Loop struct {
 	rxMode  modes.RxMode // of the adapter
 	warned  map[string]string
 	advised map[string]string // warnings that leave the state as it is
+	notes   []string          // of the start
 	down    bool              // the adapter is, by somebody's hand
 
 	flooded   map[int]*flood
 	floodSeen time.Time   // on any
+	strayed   time.Time   // when strays began to count
+	strays    uint64      // frames for the adapter that came in where they should not
 	before    *modes.Plan // of the mode before, until the new one knows
 	moved     time.Time   // when the Plan last had a member collect that did not before
 
@@ -58,6 +61,9 @@ type Loop struct {
 	dirty         bool // the mode does not know the State
 	begun         bool
 }
+
+// maxNotes bounds what a Status has to carry.
+const maxNotes = 64
 
 // LoopOptions are what a Loop needs besides its configuration.
 type LoopOptions struct {
@@ -99,16 +105,21 @@ func NewLoop(cfg Config, o LoopOptions) (*Loop, error) {
 }
 
 // Handle takes in what happened at now and says what is to be done. now never goes back.
-func (l *Loop) Handle(now time.Time, in Input) Output {
+func (l *Loop) Handle(now time.Time, in Input) (out Output) {
+	l.handle(now, in, &out)
+	return out
+}
+
+// handle is Handle, of which what was found out until a panic is not lost.
+func (l *Loop) handle(now time.Time, in Input, out *Output) {
 	if !l.begun {
 		l.begun, l.since, l.born = true, now, now
 	}
-	var out Output
-	if p := l.take(now, in, &out); p != nil {
-		return Output{Err: p, Carrier: l.carrier, Speed: l.speed()}
+	if p := l.take(now, in, out); p != nil {
+		*out = Output{Err: p, Carrier: l.carrier, Speed: l.speed()}
+		return
 	}
-	l.settle(now, &out)
-	return out
+	l.settle(now, out)
 }
 
 // Deadline is when the Loop wants the next Tick; zero for never.
@@ -204,6 +215,12 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *Problem {
 			l.advised[in.Key] = in.Text
 		default:
 			l.warned[in.Key] = in.Text
+		}
+	case Note:
+		for _, text := range in.Texts {
+			if !slices.Contains(l.notes, text) && len(l.notes) < maxNotes {
+				l.notes = append(l.notes, text)
+			}
 		}
 	case Announce:
 		l.announce(out)

@@ -298,6 +298,7 @@ func (l *Loop) Status() *Status {
 			s.Warnings = append(s.Warnings, list[key])
 		}
 	}
+	s.Warnings = append(s.Warnings, l.notes...)
 	return s
 }
 

@@ -1,6 +1,10 @@
 package team
 
-import "time"
+import (
+	"time"
+
+	"nicteam/internal/panics"
+)
 
 // Status is the document nicteam.status/v1 (docs/json.md). Units are base units.
 type Status struct {
@@ -23,6 +27,7 @@ type Status struct {
 	FlowMoves      *FlowMoves     `json:"flow_moves,omitempty"` // elb
 	LACP           *LACPStatus    `json:"lacp,omitempty"`       // 802.3ad
 	Warnings       []string       `json:"warnings"`
+	Panics         []panics.Panic `json:"panics,omitempty"` // faults of nicteam that it has survived, one of each kind
 }
 
 // FlowMoves counts flows that were moved to another member though they did not pause; each may have cost

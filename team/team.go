@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/panics"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
 	"nicteam/monitor"
@@ -37,6 +38,7 @@ type Options struct {
 
 	NewMode func(modes.Settings) (modes.Mode, error) // nil: modes.New
 	Log     *slog.Logger                             // nil: nowhere
+	Panics  *panics.Keeper                           // of the process; nil: the team's own
 }
 
 // Team is a running team: the shell around a [Loop].
@@ -91,12 +93,16 @@ func New(o Options) (*Team, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Panics == nil {
+		o.Panics = panics.New(o.Log)
+	}
 	log := o.Log.With("team", o.Config.Team)
-	t := &Team{o: o, log: log, loop: loop, watch: monitor.NewCarrier(o.Source), requests: make(chan request),
+	t := &Team{o: o, log: log, loop: loop, watch: monitor.NewCarrier(o.Source, o.Panics), requests: make(chan request),
 		links: make(chan monitor.LinkState), ended: make(chan struct{}), reopen: make(chan struct{}, 1), adapter: newMailbox[adapterLink](), memory: newMailbox[*lacp.Memory](), recorder: newRecorder()}
 	told := func(ctx context.Context) { _, _ = t.post(ctx, request{in: Announced{}}) }
-	t.crier = &crier{source: o.Announcer, told: told, send: o.Datapath.Send, log: log, wake: make(chan struct{}, 1)}
+	t.crier = &crier{source: o.Announcer, told: told, send: o.Datapath.Send, log: log, panics: o.Panics, wake: make(chan struct{}, 1)}
 	t.publish(map[int]*MemberCounters{})
+	o.Panics.Tell(t.panicked)
 	return t, nil
 }
 
@@ -159,12 +165,12 @@ func (t *Team) decide(ctx context.Context) {
 			in = FromDatapath{c}
 		case <-timer.C:
 		}
-		out := t.loop.Handle(time.Now(), in)
-		t.execute(&out, r.base)
+		r.in = in
+		out, rest := t.step(r)
 		if r.reply != nil {
 			r.reply <- out
 		}
-		timer.Reset(t.wait())
+		timer.Reset(rest)
 	}
 }
 
@@ -268,7 +274,7 @@ func (t *Team) keepMemory() {
 			}
 		}
 		if t.o.Remember != nil {
-			t.o.Remember(t.memory.take())
+			t.o.Panics.Do(whereMemory, func() { t.o.Remember(t.memory.take()) })
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -65,6 +64,17 @@ func (s *Server) routes() http.Handler {
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 	what := rt.method + " " + r.URL.Path
 	c := connOf(r.Context())
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		s.o.Panics.Foreign("control API", what, v)
+		if w.Header().Get("Content-Type") != "" {
+			panic(http.ErrAbortHandler) // half an answer is not to look like a whole one
+		}
+		s.refuse(w, &team.Problem{Kind: team.Failed, What: what, Why: fmt.Sprintf("a fault of nicteam: %v", v), Fix: "nicteam status --json has what is to be reported, in panics"})
+	}()
 	if c == nil || rt.write && !c.writer {
 		s.refuse(w, &team.Problem{Kind: team.NotPermitted, What: what, Why: "only root and the user that the team runs as may change it", Fix: "run it as root: sudo nicteam …"})
 		return
@@ -87,24 +97,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 		defer cancel()
 		r = r.WithContext(ctx)
 	}
-	doc, err := s.do(w, r, q, rt)
+	doc, err := rt.do(w, r, q)
 	switch {
 	case err != nil:
 		s.refuse(w, problemFrom(err, what))
 	case doc != nil:
 		s.answer(w, http.StatusOK, doc)
 	}
-}
-
-// do does the work of a route. What goes wrong in it with a panic costs that request only.
-func (s *Server) do(w http.ResponseWriter, r *http.Request, q url.Values, rt route) (doc any, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.o.Log.Error("panic in a request", "what", rt.method+" "+rt.path, "panic", p, "stack", string(debug.Stack()))
-			doc, err = nil, fmt.Errorf("the process made a mistake, which its log has: %v", p)
-		}
-	}()
-	return rt.do(w, r, q)
 }
 
 // busy refuses for want of room.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"nicteam/internal/metrics"
+	"nicteam/internal/panics"
 	"nicteam/team"
 )
 
@@ -21,6 +22,7 @@ type Options struct {
 	Readers int // connections of others, 32
 
 	Failovers *metrics.Failovers // counted elsewhere; nil: none
+	Panics    *panics.Keeper     // of the process; nil: nobody asks for them
 	Version   string             // of this process, "" for what the Go command noted
 
 	readTime  time.Duration // for a request to arrive, 5 s
@@ -32,6 +34,9 @@ type Options struct {
 func (o Options) filled() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Panics == nil {
+		o.Panics = panics.New(o.Log)
 	}
 	if o.Writers == 0 {
 		o.Writers = 48

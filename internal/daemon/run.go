@@ -23,7 +23,7 @@ func Run(ctx context.Context, o RunOptions) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	rep := reporter{}
+	rep := &reporter{log: o.Log.With("team", o.Config.Team)}
 	if o.Ready != nil {
 		rep.w = o.Ready
 		defer func() { _ = o.Ready.Close() }()
@@ -56,7 +56,7 @@ func onTerminal() bool {
 	return true
 }
 
-func run(ctx context.Context, o RunOptions, rep reporter, reopen <-chan os.Signal) error {
+func run(ctx context.Context, o RunOptions, rep *reporter, reopen <-chan os.Signal) error {
 	name := o.Config.Team
 	if err := o.Places.make(); err != nil {
 		return err
@@ -66,6 +66,9 @@ func run(ctx context.Context, o RunOptions, rep reporter, reopen <-chan os.Signa
 		return err
 	}
 	defer mine.release()
+	for _, note := range o.Notes {
+		rep.warn(note)
+	}
 	if o.RandomSystem {
 		o.keepSystem()
 	}
@@ -78,7 +81,7 @@ func run(ctx context.Context, o RunOptions, rep reporter, reopen <-chan os.Signa
 		return err
 	}
 	var failovers metrics.Failovers
-	server, err := control.Listen(o.socket(name), s, control.Options{Log: o.Log, Failovers: &failovers, Version: o.Version})
+	server, err := control.Listen(o.socket(name), s, control.Options{Log: o.Log, Panics: s.panics, Failovers: &failovers, Version: o.Version})
 	if err == nil {
 		err = dropPrivileges()
 	}
@@ -103,15 +106,18 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(work) }()
 	var back sync.WaitGroup
-	back.Go(func() { s.follow(work) })
-	back.Go(func() { s.followFilters(work) })
-	back.Go(func() { s.keep(work) })
+	followers := map[string]func(context.Context){
+		"host": s.follow, "filters": s.followFilters, "past": s.keep,
+		"choice of the data path": s.choice.follow,
+		"failovers":               func(ctx context.Context) { failovers.Follow(s.team.Follow(ctx), s) },
+	}
 	path := o.log(name)
 	if log := logs.Keep(path, func() (*os.File, error) { return openLog(path) }); log != nil {
-		back.Go(func() { log.Follow(work, reopen, s.log) })
+		followers["log"] = func(ctx context.Context) { log.Follow(ctx, reopen, s.log) }
 	}
-	back.Go(func() { s.choice.follow(work) })
-	back.Go(func() { failovers.Follow(s.team.Follow(work), s) })
+	for where, follow := range followers {
+		back.Go(func() { s.panics.Again(work, where, func() { follow(work) }) })
+	}
 
 	var err error
 	deleted := false
@@ -120,6 +126,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 		deleted = true
 	case <-ctx.Done():
 	case err = <-s.broken:
+	case err = <-s.panics.Fatal():
 	}
 	notify("STOPPING=1")
 	cancel()
@@ -136,7 +143,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 	}
 	if o.Release || lost {
 		_, e := s.release()
-		_ = os.Remove(o.running(name)) // TEAM.yaml stays: the team was stopped, not deleted
+		discard(o.running(name)) // TEAM.yaml stays: the team was stopped, not deleted
 		if o.comesBack(name) {
 			s.writePast()
 		} else {

@@ -14,6 +14,7 @@ import (
 	"nicteam/internal/fastpath"
 	"nicteam/internal/frame"
 	"nicteam/internal/host"
+	"nicteam/internal/panics"
 	"nicteam/internal/relay"
 	"nicteam/internal/tap"
 	"nicteam/team"
@@ -23,6 +24,7 @@ import (
 type session struct {
 	places Places
 	log    *slog.Logger
+	panics *panics.Keeper
 
 	host    *host.Host
 	nics    *nicLocks
@@ -59,14 +61,14 @@ type session struct {
 //
 // The order keeps the host reachable: the adapter and the sockets work before any address moves; a member's own
 // reception ends only after its frames come by the adapter; addresses are in two places for a moment, never in none.
-func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err error) {
+func start(ctx context.Context, o RunOptions, rep *reporter) (s *session, err error) {
 	c := o.Config
-	s = &session{places: o.Places, log: o.Log, over: make(chan struct{}), nics: newNICLocks(c.Team, o.RunDir)}
+	s = &session{places: o.Places, log: o.Log, panics: panics.New(o.Log.With("team", c.Team)), over: make(chan struct{}), nics: newNICLocks(c.Team, o.RunDir)}
 	if s.host, err = host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log, Taken: takenBy}); err != nil {
 		return nil, err
 	}
 	if note := s.host.Note(); note != "" {
-		rep.send(report{Warning: note})
+		rep.warn(note)
 	}
 	c.Members, s.awaited = s.present(c.Members)
 	again := s.host.Journalled()
@@ -77,6 +79,9 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 	if err == nil {
 		err = s.choose(ctx, c, o.Insist, rep)
 	}
+	if err == nil && len(rep.unheard) > 0 {
+		err = s.team.Note(ctx, rep.unheard...)
+	}
 	if err != nil {
 		return nil, s.revert(c.Team, err)
 	}
@@ -85,7 +90,7 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 
 // claim looks whether the NICs can be had and has the journal say whose they are. Who makes the team now has been told of
 // what is others'; at a later start there is nobody to ask.
-func (s *session) claim(c team.Config, again, insist bool, rep reporter) error {
+func (s *session) claim(c team.Config, again, insist bool, rep *reporter) error {
 	if !again {
 		consent := host.Accept
 		if insist {
@@ -97,7 +102,7 @@ func (s *session) claim(c team.Config, again, insist bool, rep reporter) error {
 		}
 		warnings, problem := s.host.Check(c, others, consent)
 		for _, w := range warnings {
-			rep.send(report{Warning: w})
+			rep.warn(w)
 		}
 		if problem != nil {
 			return problem
@@ -122,7 +127,7 @@ func (s *session) record(names []string) error {
 }
 
 // build does what start says; what it leaves behind on an error is for revert.
-func (s *session) build(ctx context.Context, c team.Config, again, insist bool, rep reporter) error {
+func (s *session) build(ctx context.Context, c team.Config, again, insist bool, rep *reporter) error {
 	names := memberNames(c)
 	infos := make([]host.NIC, len(names))
 	for i, name := range names {
@@ -153,7 +158,7 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 			return err
 		}
 		for _, note := range notes {
-			rep.send(report{Warning: note})
+			rep.warn(note)
 		}
 	}
 	if err := s.host.Up(s.adapter.Index()); err != nil {
@@ -164,6 +169,11 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 	}
 	if err := s.warnAwaited(ctx); err != nil {
 		return err
+	}
+	if c.Address == team.AddressAuto {
+		if err := s.host.CarryConnections(names); err != nil {
+			return err
+		}
 	}
 	for i, name := range names {
 		if err := s.join(ctx, name, c.Members[i].Weight, infos[i]); err != nil {
@@ -192,7 +202,7 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 		if p := s.stranded(infos); p != nil && insist && !again && ctx.Err() == nil {
 			return p
 		}
-		rep.send(report{Warning: why})
+		rep.mention(why)
 	}
 	s.leases.nobody = !s.host.Renews()
 	s.team.Record("takeover", "", "members "+joined(names))
@@ -262,11 +272,11 @@ func (s *session) openAdapter(c team.Config, mac frame.MAC, mtu int, again bool)
 // run starts the data path and the control loop.
 func (s *session) run(c team.Config, again bool) (err error) {
 	c.Members = slices.Concat(c.Members, s.awaited) // for their weights and priorities
-	r, err := relay.New(relay.Options{Adapter: s.adapter, TSO: c.TSO, USO: c.USO, Logger: s.log})
+	r, err := relay.New(relay.Options{Adapter: s.adapter, TSO: c.TSO, USO: c.USO, Logger: s.log, Panics: s.panics})
 	if err != nil {
 		return err
 	}
-	s.path = fastpath.New(fastpath.Options{Relay: r, Adapter: s.adapter, Hooks: hooks{s.host}, Logger: s.log})
+	s.path = fastpath.New(fastpath.Options{Relay: r, Adapter: s.adapter, Hooks: hooks{s.host}, Logger: s.log, Panics: s.panics})
 	var salt [8]byte
 	_, _ = rand.Read(salt[:])
 	s.team, err = team.New(team.Options{
@@ -274,7 +284,7 @@ func (s *session) run(c team.Config, again bool) (err error) {
 		Adapter: s.adapter, Datapath: s.path, Source: s.host,
 		Memory: s.remembered(c.Team, again), Remember: s.remember(c.Team),
 		Announcer: announcer{s.host, s.adapter.Index()}, AdapterInfo: (&adapterReader{read: s.readAdapter}).status,
-		DatapathName: pathRelay, DatapathReason: whyStarts, Log: s.log,
+		DatapathName: pathRelay, DatapathReason: whyStarts, Log: s.log, Panics: s.panics,
 	})
 	if err != nil {
 		return err
@@ -291,10 +301,12 @@ func (s *session) run(c team.Config, again bool) (err error) {
 			s.broken <- errors.Join(errors.New("the control loop ended"), err)
 		}
 	})
-	work.Go(func() { s.follower.Run(ctx) })
-	work.Go(func() { s.followMAC(ctx) })
-	work.Go(func() { s.followRxMode(ctx) })
-	work.Go(func() { s.host.FollowRouters(ctx, s.adapter.Index()) })
+	for where, follow := range map[string]func(context.Context){
+		"events of the host": s.follower.Run, "adapter's MAC": s.followMAC, "adapter's receive mode": s.followRxMode,
+		"routers": func(ctx context.Context) { s.host.FollowRouters(ctx, s.adapter.Index()) },
+	} {
+		work.Go(func() { s.panics.Again(ctx, where, func() { follow(ctx) }) })
+	}
 	go func() {
 		work.Wait()
 		close(s.teamDone)
@@ -303,7 +315,7 @@ func (s *session) run(c team.Config, again bool) (err error) {
 }
 
 // choose has the programs move the frames where they are wished and can. Frames pass before that.
-func (s *session) choose(ctx context.Context, c team.Config, insist bool, rep reporter) error {
+func (s *session) choose(ctx context.Context, c team.Config, insist bool, rep *reporter) error {
 	if err := s.choice.begin(c.Datapath, insist); err != nil {
 		return noFastpath("start "+c.Team, err)
 	}
@@ -339,7 +351,7 @@ func (s *session) join(ctx context.Context, name string, weight float64, n host.
 }
 
 // addresses gives the adapter what the configuration wants it to have.
-func (s *session) addresses(c team.Config, names []string, rep reporter) error {
+func (s *session) addresses(c team.Config, names []string, rep *reporter) error {
 	index := s.adapter.Index()
 	switch c.Address {
 	case team.AddressAuto:
