@@ -31,8 +31,8 @@ type Loop struct {
 	behind  behind
 	rxMode  modes.RxMode // of the adapter
 	warned  map[string]string
-	advised map[string]string // warnings that leave the state as it is
 	notes   []string          // of the start
+	advised map[string]string // warnings that leave the state as it is
 	down    bool              // the adapter is, by somebody's hand
 
 	flooded   map[int]*flood

@@ -107,9 +107,8 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 	go func() { served <- server.Serve(work) }()
 	var back sync.WaitGroup
 	followers := map[string]func(context.Context){
-		"host": s.follow, "filters": s.followFilters, "past": s.keep,
-		"choice of the data path": s.choice.follow,
-		"failovers":               func(ctx context.Context) { failovers.Follow(s.team.Follow(ctx), s) },
+		"host": s.follow, "filters": s.followFilters, "past": s.keep, "choice of the data path": s.choice.follow,
+		"failovers": func(ctx context.Context) { failovers.Follow(s.team.Follow(ctx), s) },
 	}
 	path := o.log(name)
 	if log := logs.Keep(path, func() (*os.File, error) { return openLog(path) }); log != nil {

@@ -302,7 +302,7 @@ func (s *session) run(c team.Config, again bool) (err error) {
 		}
 	})
 	for where, follow := range map[string]func(context.Context){
-		"events of the host": s.follower.Run, "adapter's MAC": s.followMAC, "adapter's receive mode": s.followRxMode,
+		"host's events": s.follower.Run, "adapter's MAC": s.followMAC, "adapter's receive mode": s.followRxMode,
 		"routers": func(ctx context.Context) { s.host.FollowRouters(ctx, s.adapter.Index()) },
 	} {
 		work.Go(func() { s.panics.Again(ctx, where, func() { follow(ctx) }) })
