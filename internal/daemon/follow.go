@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"nicteam/internal/host"
@@ -33,6 +34,7 @@ var errLost = errors.New("the adapter is gone")
 //	           name, MTU               followed; its MAC is followed by followMAC
 //	           addresses that leave    forgotten by journal and mode
 //	           addresses with a time   watched (leases.go)
+//	behind it  addresses that leave    the same: VLANs, a bridge
 //	members    gone, back, another     rejoin.go
 //	           name, MAC, MTU          the control loop is told
 //	           addresses, routes,
@@ -100,6 +102,9 @@ func (s *session) reconcile(ctx context.Context, changed host.Change) error {
 	}
 	if changed&(host.MemberHas|host.Rules) != 0 && s.team.Config().Address == team.AddressAuto {
 		errs = append(errs, s.host.AdoptRules(s.adapter.Index(), s.presentMembers()))
+	}
+	if changed&(host.BehindLink|host.BehindHas|host.AdapterLink) != 0 {
+		errs = append(errs, s.followBehind(ctx))
 	}
 	if changed&some != 0 {
 		gone, err := s.followAdapter(ctx)
@@ -177,8 +182,43 @@ func (s *session) addressesLeft(ctx context.Context, list []netip.Prefix) error 
 	}
 	var left []team.LeftAddress
 	for _, p := range list {
-		left = append(left, team.LeftAddress{IP: p.Addr()})
+		if !s.hasBehind(p.Addr()) {
+			left = append(left, team.LeftAddress{IP: p.Addr()})
+		}
 		s.team.Record("address-left", "", p.String())
+	}
+	return s.team.AddressesLeft(ctx, left)
+}
+
+// hasBehind reports whether an address went to the bridge that the adapter is a port of.
+func (s *session) hasBehind(ip netip.Addr) bool {
+	for b := range s.behind {
+		if b.Address.Addr() == ip && b.VLAN == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// followBehind has everybody forget addresses that VLANs on the adapter and the like no longer have.
+func (s *session) followBehind(ctx context.Context) error {
+	have, gone, err := s.follower.Behind()
+	if err != nil {
+		return err
+	}
+	for b := range s.behind {
+		if !have[b] && !slices.Contains(gone, b) {
+			gone = append(gone, b) // with its link
+		}
+	}
+	s.behind = have
+	var left []team.LeftAddress
+	for _, b := range gone {
+		left = append(left, team.LeftAddress{IP: b.Address.Addr(), VLAN: b.VLAN})
+		s.team.Record("address-left", "", fmt.Sprintf("%s of %s", b.Address, b.NIC))
+	}
+	if len(left) == 0 {
+		return nil
 	}
 	return s.team.AddressesLeft(ctx, left)
 }

@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +132,50 @@ func TestLeft(t *testing.T) {
 	if !strings.Contains(out, box4.String()+"/24") {
 		t.Errorf("%s is not:\n%s", box4, out)
 	}
+}
+
+// TestLeftForgottenByElb: whoever talks to an address that is gone from the adapter, or from the bridge that it is a port of, is
+// steered no more.
+func TestLeftForgottenByElb(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{Cables: true})
+	w.create(nics(2))
+	talks := func(want ...string) {
+		t.Helper()
+		var ours []string
+		defer func() {
+			if t.Failed() {
+				t.Logf("talked to are %q: %+v\n%s", ours, w.peers().Peers, w.sh("ip addr show dev team0"))
+			}
+		}()
+		labtest.Eventually(t, fmt.Sprintf("talked to are %q", want), func() bool {
+			ours = nil
+			for _, p := range w.peers().Peers {
+				ours = append(ours, p.Ours)
+			}
+			slices.Sort(ours)
+			ours = slices.Compact(ours)
+			return slices.Equal(ours, want)
+		})
+	}
+	answers := func(of string) {
+		t.Helper()
+		labtest.Eventually(t, "answers of "+of, func() bool { return w.peer.Command("ping", "-c1", "-W1", of).Run() == nil })
+	}
+	w.ip("-6 addr flush dev team0; ip addr add 10.9.0.100/24 dev team0")
+	answers("10.9.0.1")
+	answers("10.9.0.100")
+	talks("10.9.0.1", "10.9.0.100")
+	w.ip("addr del 10.9.0.100/24 dev team0")
+	talks("10.9.0.1")
+	w.ip("link add br0 type bridge; ip link set team0 master br0; ip link set br0 up; ip addr del 10.9.0.1/24 dev team0; ip addr add 10.9.0.1/24 dev br0; ip addr add 10.9.0.101/24 dev br0")
+	answers("10.9.0.1")
+	answers("10.9.0.101")
+	talks("10.9.0.1", "10.9.0.101")
+	w.ip("addr del 10.9.0.101/24 dev br0")
+	talks("10.9.0.1")
+	w.ip("link set team0 nomaster; ip link del br0; ip addr add 10.9.0.1/24 dev team0")
+	w.nicteam("delete", teamName)
 }
 
 // TestAdapterDownAndUp: the adapter is like a NIC that goes down and comes up, but that what was set by hand is there

@@ -23,7 +23,7 @@ const (
 
 // followRxMode tells the team what the adapter's stack wants to receive, until ctx ends.
 func (s *session) followRxMode(ctx context.Context) {
-	news := s.follower.News(host.AdapterLink | host.MemberLink | host.OtherLink | host.AdapterHas | host.OtherHas | host.AdapterGroups)
+	news := s.follower.News(host.AdapterLink | host.MemberLink | host.OtherLink | host.AdapterHas | host.OtherHas | host.BehindHas | host.AdapterGroups)
 	changed, every := news.C(), rxModeEvery
 	if !host.TellsOfGroups() {
 		every = rxModeOften

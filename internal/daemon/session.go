@@ -50,6 +50,7 @@ type session struct {
 	heldText string
 	seen     map[string]bool // what was told of things on members that are left there
 	leases   leases
+	behind   map[host.Behind]bool // addresses of links on the adapter
 	over     chan struct{}
 	end      sync.Once
 

@@ -25,6 +25,8 @@ const (
 	MemberHas                        // …
 	OtherLink                        // links that are neither; a NIC may have come
 	OtherHas                         // addresses of those
+	BehindLink                       // links on the adapter, and the bridge it is a port of: one comes, changes or goes
+	BehindHas                        // their addresses
 	Rules                            // policy rules of whomever
 	AdapterGroups                    // the adapter's stack joined or left a group
 	AnyChange     Change = 1<<iota - 1
@@ -48,6 +50,9 @@ type Follower struct {
 	file    *os.File
 	buf     []byte
 	members map[int]bool
+	behind  map[int]station // as they were read last
+	gone    []object        // addresses of the adapter that went by other hands since the last look …
+	goneToo []object        // … and of links that are not members: some of these may be behind it
 	news    []*News
 
 	up     bool // the adapter is, as far as events have been read
@@ -242,10 +247,15 @@ func (f *Follower) take(m message) {
 		switch {
 		case index == f.adapter:
 			f.keep(m)
+			f.goes(m)
 			f.tell(AdapterHas)
 		case f.members[index]:
 			f.tell(MemberHas)
+		case f.behind[index].index != 0:
+			f.goes(m)
+			f.tell(BehindHas)
 		default:
+			f.goes(m)
 			f.tell(OtherHas)
 		}
 	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
@@ -275,8 +285,53 @@ func (f *Follower) takeLink(m message, index int) {
 		f.tell(AdapterLink)
 	case f.members[index]:
 		f.tell(MemberLink)
+	case f.behind[index].index != 0 || f.standsBehind(m.body):
+		f.tell(BehindLink | OtherLink)
 	default:
 		f.tell(OtherLink)
+	}
+}
+
+// goes notes an address that goes: one that comes and goes between two looks has been used, too.
+func (f *Follower) goes(m message) {
+	a, err := parseObject(m.body, addressHead)
+	if m.kind != unix.RTM_DELADDR || err != nil {
+		return
+	}
+	switch {
+	case addressIndex(a) != f.adapter:
+		f.goneToo = append(f.goneToo[max(0, len(f.goneToo)+1-goneMost):], a)
+	case f.up || a.family() == unix.AF_INET:
+		f.gone = append(f.gone[max(0, len(f.gone)+1-goneMost):], a)
+	}
+}
+
+// goneMost is how many addresses that went are kept until somebody looks.
+const goneMost = 64
+
+// standsBehind reports whether the link of an event stands on the adapter, or on what does.
+func (f *Follower) standsBehind(body []byte) (yes bool) {
+	if len(body) < linkHead {
+		return false
+	}
+	eachAttribute(body[linkHead:], func(kind uint16, value []byte) {
+		if kind == unix.IFLA_LINK && len(value) >= 4 {
+			on := int(int32(binary.NativeEndian.Uint32(value)))
+			yes = yes || on == f.adapter || f.behind[on].index != 0
+		}
+	})
+	return yes
+}
+
+// eachAttribute calls f with attributes, up to where they do not add up.
+func eachAttribute(b []byte, f func(kind uint16, value []byte)) {
+	for len(b) >= attributeHead {
+		n := int(binary.NativeEndian.Uint16(b))
+		if n < attributeHead || n > len(b) {
+			return
+		}
+		f(binary.NativeEndian.Uint16(b[2:])&kindMask, b[attributeHead:n])
+		b = b[min(align(n), len(b)):]
 	}
 }
 
@@ -318,24 +373,16 @@ func eventLinks(body []byte, f func(index int)) {
 	if len(body) < otherHead {
 		return
 	}
-	for b := body[otherHead:]; len(b) >= attributeHead; {
-		n := int(binary.NativeEndian.Uint16(b))
-		if n < attributeHead || n > len(b) {
-			return
-		}
-		value := b[attributeHead:n]
-		switch binary.NativeEndian.Uint16(b[2:]) & kindMask {
-		case unix.RTA_OIF:
-			if len(value) >= 4 {
-				f(int(binary.NativeEndian.Uint32(value)))
-			}
-		case unix.RTA_MULTIPATH:
+	eachAttribute(body[otherHead:], func(kind uint16, value []byte) {
+		switch {
+		case kind == unix.RTA_OIF && len(value) >= 4:
+			f(int(binary.NativeEndian.Uint32(value)))
+		case kind == unix.RTA_MULTIPATH:
 			for _, hop := range nextHops(value) {
 				f(nextHopLink(hop))
 			}
 		}
-		b = b[min(align(n), len(b)):]
-	}
+	})
 }
 
 // sinceMost is how many events are kept between two readings. In a flood the first of them have to do.

@@ -39,7 +39,7 @@ func (f *Follower) Look() (a Adapter, err error) {
 			return a, err
 		}
 	}
-	went := except(f.known.Addresses, have.Addresses, addressID)
+	went := except(append(f.takeGone(), f.known.Addresses...), have.Addresses, addressID)
 	if !a.Up {
 		// IPv4 addresses stay while a link is down, the rest comes back with it.
 		removed = nil
@@ -100,6 +100,15 @@ func (f *Follower) readAdapter() (have belongings, clean bool, err error) {
 		f.since = slices.Clone(f.since[min(begun, len(f.since)):])
 	}
 	return have, true, nil
+}
+
+// takeGone are the addresses that went since it was last asked, but for those that the adapter was known to have.
+func (f *Follower) takeGone() []object {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	gone := except(f.gone, f.known.Addresses, addressID)
+	f.gone = nil
+	return gone
 }
 
 // fellWithout takes in which addresses the adapter has while it is down.
