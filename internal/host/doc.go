@@ -14,6 +14,12 @@
 //	Isolate               ingress of the member dropped behind the packet socket
 //	Attach                a program of the data path ahead of that, or on the adapter's egress; RaiseBacklog and LowerBacklog for its sake
 //
+// while it runs:
+//
+//	Follow                events: what others change, and what the adapter had when it went down
+//	Look                  reads the adapter, puts back what it lost by that, forgets what left
+//	AdoptLate, AdoptRules what came to members later goes the way of Adopt and Strip; journal first
+//
 // and back: Release for one member, ReleaseAll for all, Finish for the adapter and the journal, Restore for
 // everything when the team's process is gone. An address is on the adapter before it is taken off the
 // member, and on the member before it is taken off the adapter.

@@ -35,11 +35,18 @@ func (h *Host) Strip(nic string, want Setup) error {
 	if err != nil {
 		return fmt.Errorf("strip: %w", err)
 	}
-	if err := j.write(record{Kind: kindStrip, No: m.no}); err != nil {
-		return h.journalProblem(err)
+	// One that comes back again and again is not written down again and again.
+	known := m.strip
+	if !known {
+		if err := j.write(record{Kind: kindStrip, No: m.no}); err != nil {
+			return h.journalProblem(err)
+		}
 	}
 	if err := h.strip(m, want); err != nil {
 		return fmt.Errorf("strip NIC %s: %w", nic, err)
+	}
+	if known {
+		return nil
 	}
 	return j.write(record{Kind: kindStrip, No: m.no, Done: true})
 }
