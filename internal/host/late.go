@@ -169,7 +169,7 @@ func (h *Host) adoptLate(j *journal, m *memberState, n, to NIC, allow func(Late)
 	}
 	if on6 && m.strip && allow(Late{NIC: n.Name, Address: IPv6}) {
 		// Somebody turned IPv6 on, and the NIC would speak for itself.
-		return moved, h.writeSysctl(n.Name, disableIPv6, "1")
+		return moved, h.unlessReadOnly(h.writeSysctl(n.Name, disableIPv6, "1"))
 	}
 	return moved, nil
 }
