@@ -104,12 +104,19 @@ func preflight(o CreateOptions) (c team.Config, warnings []string, err error) {
 		return c, nil, err
 	}
 	defer func() { _ = h.Close() }()
+	if p := h.Unusable(); p != nil {
+		return c, nil, p
+	}
 	if h.Journalled() {
 		return c, nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team,
 			Why: "an earlier process of the team ended without giving everything back",
 			Fix: fmt.Sprintf("nicteam restore %s puts the host back; nicteam run %s --config %s goes on with the team", c.Team, c.Team, o.running(c.Team))}
 	}
-	warnings, problem := h.Check(c, owners(o.Places, c.Team))
+	if note := h.Note(); note != "" {
+		warnings = append(warnings, note)
+	}
+	more, problem := h.Check(c, owners(o.Places, c.Team))
+	warnings = append(warnings, more...)
 	if problem != nil {
 		return c, warnings, problem
 	}

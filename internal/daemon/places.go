@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 
+	"nicteam/internal/host"
 	"nicteam/team"
 )
 
@@ -79,7 +80,8 @@ func writable(dir string) error {
 
 // teams are the names of those that run or left something to restore.
 func (p Places) teams() []string {
-	names := append(named(p.RunDir, ".sock"), named(p.StateDir, ".journal")...)
+	left := slices.DeleteFunc(named(p.StateDir, ".journal"), func(name string) bool { return host.Ended(p.StateDir, name) })
+	names := append(named(p.RunDir, ".sock"), left...)
 	sort.Strings(names)
 	return slices.Compact(names)
 }

@@ -107,7 +107,10 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 	s.changing.Lock() // a change that is going on is ended first
 	defer s.changing.Unlock()
 	if o.Release {
-		_, e := s.release()
+		steps, e := s.release()
+		for _, step := range steps { // nobody waits for an answer
+			s.log.Info("given back", "team", name, "what", step)
+		}
 		_ = os.Remove(o.running(name)) // TEAM.yaml stays: the team was stopped, not deleted
 		if o.comesBack(name) {
 			s.writePast()

@@ -52,11 +52,8 @@ type session struct {
 func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err error) {
 	c := o.Config
 	s = &session{places: o.Places, log: o.Log, over: make(chan struct{})}
-	if s.host, err = host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log}); err != nil {
+	if err := s.openHost(o, rep); err != nil {
 		return nil, err
-	}
-	if note := s.host.Note(); note != "" {
-		rep.send(report{Warning: note})
 	}
 	c.Members, s.awaited = s.present(c.Members)
 	again := s.host.Journalled()
@@ -71,6 +68,32 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 		return nil, s.revert(c.Team, err)
 	}
 	return s, nil
+}
+
+// openHost opens the host and has it be such that a team can begin: with a journal that has lost records a team cannot go on, but
+// the NICs can be given back; and NICs that were away when a team ended get their own before they are looked at.
+func (s *session) openHost(o RunOptions, rep reporter) (err error) {
+	at := host.Options{StateDir: o.StateDir, Team: o.Config.Team, Members: memberNames(o.Config), Logger: o.Log}
+	if s.host, err = host.Open(at); err != nil {
+		return err
+	}
+	if s.host.Damaged() {
+		back, err := s.host.Restore()
+		rep.warn(back.Notes...)
+		if err != nil {
+			_ = s.host.Close()
+			return err
+		}
+	}
+	if note := s.host.Note(); note != "" {
+		rep.warn(note)
+	}
+	back, err := s.host.GiveAway()
+	rep.warn(back.Notes...)
+	if err != nil {
+		_ = s.host.Close()
+	}
+	return err
 }
 
 // claim looks whether the NICs can be had and has the journal say whose they are.

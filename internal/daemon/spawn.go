@@ -45,6 +45,12 @@ func (r reporter) step(format string, args ...any) {
 	r.send(report{Step: fmt.Sprintf(format, args...)})
 }
 
+func (r reporter) warn(texts ...string) {
+	for _, text := range texts {
+		r.send(report{Warning: text})
+	}
+}
+
 // readyEnv names the descriptor that `nicteam run` reports to when spawn started it.
 const readyEnv = "NICTEAM_READY_FD"
 
@@ -131,7 +137,7 @@ func spawn(ctx context.Context, p Places, name, configFile string, level slog.Le
 			case line.Ready && stopped != nil:
 				// It has just become a team and ends as one, with the adapter left for the next start.
 				<-gone
-				if _, err := restore(p, name); err != nil {
+				if _, err := restore(p, name, nil); err != nil {
 					return err
 				}
 				return stopped

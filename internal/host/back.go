@@ -17,10 +17,13 @@ type back struct {
 	h       *Host
 	j       *journal
 	members []*returning
-	by      map[int]int // ifindex as recorded → as it is
-	adapter *NIC        // nil: gone, or not concerned
-	held    []object    // the adapter's addresses
+	by      map[int]int    // ifindex as recorded → as it is
+	adapter *NIC           // nil: gone, or not concerned
+	held    []object       // the adapter's addresses
+	away    []*memberState // whose NICs are not there
 	notes   []string
+
+	thorough bool // the journal may not say all that was done
 }
 
 // returning is a member on its way back.
@@ -28,10 +31,12 @@ type returning struct {
 	m    *memberState
 	link netlink.Link
 	nic  NIC
+
+	linked bool // it has a link, or had one a moment ago
 }
 
 func (b *back) add(m *memberState, l netlink.Link, n NIC) {
-	b.members = append(b.members, &returning{m, l, n})
+	b.members = append(b.members, &returning{m: m, link: l, nic: n})
 }
 
 func (b *back) note(format string, args ...any) {
@@ -47,10 +52,10 @@ func (b *back) soften(err error) error {
 	return nil
 }
 
-// base puts links back: up or down, MTU, features, IPv6. Members that were never stripped are as they were.
+// base puts links back: up or down, MTU, features, IPv6.
 func (b *back) base(down bool) error {
 	for _, r := range b.members {
-		if !r.m.strip && !r.m.down {
+		if !r.m.ours() {
 			continue
 		}
 		if err := b.h.restoreLink(b, r, r.m.Up && !down); err != nil {
@@ -115,22 +120,25 @@ func (b *back) own(down bool) error {
 	return together(b.routes, b.neighbours)
 }
 
-// returnable are the member's addresses that are to be given back: those it has on the adapter or on itself. One that
+// returnable are the member's addresses that it is to be given back: those it has on the adapter or on itself. One that
 // is on neither was taken away by the user, unless the adapter lost it by going down or away.
 func (b *back) returnable(r *returning) ([]object, error) {
 	have, err := b.h.addresses(r.nic.Index)
 	if err != nil {
 		return nil, err
 	}
+	estate := b.estate()
 	var want []object
 	for _, a := range r.m.Addresses {
-		i := slices.IndexFunc(b.held, func(o object) bool { return sameAddress(a, o) })
+		i := slices.IndexFunc(estate, func(o object) bool { return sameAddress(a, o) })
 		switch {
-		case i >= 0:
-			want = append(want, withLifetimes(a, b.held[i]))
+		case linkLocal(a), hasAddress(have, a), !r.m.adopted && i < 0:
+		case i >= 0 && b.home(a) != r:
 			continue
-		case linkLocal(a), hasAddress(have, a), !r.m.adopted:
-		case b.adapter == nil:
+		case i >= 0:
+			want = append(want, withLifetimes(a, estate[i]))
+			continue
+		case b.adapter == nil: // it has run out
 		case !b.adapter.AdminUp && a.family() == unix.AF_INET6:
 		default:
 			b.note("%s is no longer on %s and is not given back to %s", addressPrefix(a), b.adapter.Name, r.nic.Name)
@@ -150,7 +158,7 @@ func (b *back) addresses(r *returning, want []object) error {
 	if err != nil {
 		return err
 	}
-	if r.m.strip {
+	if r.m.ours() && !r.m.guessed {
 		for _, a := range have {
 			if linkLocal(a) && !hasAddress(want, a) {
 				if err := h.deleteAddress(a, name); err != nil {
@@ -235,6 +243,13 @@ func (b *back) admit() error {
 		errs = append(errs, err)
 		b.h.endTCX(r.m.Index)
 		b.h.endTCX(r.nic.Index)
+		if b.thorough {
+			err := b.h.clearUnknown(r.m, r.nic)
+			if dead(err) {
+				return err
+			}
+			errs = append(errs, err)
+		}
 		if err := b.h.admit(b.j, r.m, r.nic); err != nil {
 			if dead(err) {
 				return err
@@ -252,7 +267,7 @@ const dadPatience = 500 * time.Millisecond
 // comes to the new addresses, so the old value waits for that.
 func (b *back) settle() error {
 	for _, r := range b.members {
-		if !r.m.strip && !r.m.down {
+		if !r.m.ours() {
 			continue
 		}
 		if r.m.Up {

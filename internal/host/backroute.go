@@ -1,24 +1,32 @@
 package host
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 
 	"golang.org/x/sys/unix"
 )
 
-// originals are the members' routes as they were, each once, with the links' ifindexes of today.
+// originals are the members' routes as they were, each once, with the links' ifindexes of today. Those of a NIC that cannot carry
+// them are of the one that stands in for it.
 func (b *back) originals(family byte) []object {
 	var list []object
-	for _, r := range b.members {
-		if !r.m.Up {
+	for _, m := range b.j.state.members {
+		r, instead := b.of(m), b.replaced(m, family)
+		if !m.Up || m.away || r == nil && instead == nil {
 			continue // a link that is down has none
 		}
-		for _, o := range r.m.Routes {
+		by := b.by
+		if instead != nil {
+			by = maps.Clone(b.by)
+			by[m.Index] = instead.nic.Index
+		}
+		for _, o := range m.Routes {
 			if o.family() != family || b.adapter != nil && slices.Contains(routeLinks(o), b.adapter.Index) {
 				continue
 			}
-			o = routed(o, b.by)
+			o = routed(o, by)
 			if !hasRoute(list, o) {
 				list = append(list, o)
 			}
@@ -129,7 +137,7 @@ func (b *back) routes() error {
 	}
 	for _, r := range b.members {
 		for _, o := range routesOf(all, r.nic.Index) {
-			if !r.m.strip || o.head[rtProto] != unix.RTPROT_KERNEL || hasRoute(list, o) || r.inherited(addresses, o) {
+			if !r.m.ours() || r.m.guessed || o.head[rtProto] != unix.RTPROT_KERNEL || hasRoute(list, o) || r.inherited(addresses, o) {
 				continue
 			}
 			if err := b.soften(b.h.deleteRoute(routed(o, nil))); err != nil {
@@ -164,12 +172,16 @@ func hasSource(addresses []object, r object) bool {
 	})
 }
 
-// inheritRoutes moves to the heir what came to the adapter while it was there.
-func (b *back) inheritRoutes(heir *returning) error {
-	if b.adapter == nil || heir == nil {
+// inheritRoutes moves to NICs what came to the adapter while it was there.
+func (b *back) inheritRoutes() error {
+	if b.adapter == nil {
 		return nil
 	}
 	all, err := b.h.allRoutes()
+	if err != nil {
+		return err
+	}
+	addresses, err := b.h.elsewhere(b.adapter.Index)
 	if err != nil {
 		return err
 	}
@@ -179,7 +191,11 @@ func (b *back) inheritRoutes(heir *returning) error {
 		if p := o.head[rtProto]; p == unix.RTPROT_KERNEL || p == unix.RTPROT_RA || b.givenRoute(o) {
 			continue
 		}
-		if err := b.soften(b.h.moveRoute(all, o, routed(o, map[int]int{b.adapter.Index: heir.nic.Index}))); err != nil {
+		to := b.homeOf(o, addresses)
+		if to == nil {
+			continue
+		}
+		if err := b.soften(b.h.moveRoute(all, o, routed(o, map[int]int{b.adapter.Index: to.nic.Index}))); err != nil {
 			return err
 		}
 	}

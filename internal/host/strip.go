@@ -11,10 +11,13 @@ import (
 	"nicteam/team"
 )
 
+// stripped is arp_ignore of a member: it answers for no local address. Hardly anybody else sets that.
+const stripped = "8"
+
 // memberSysctls are what a member gets. It has no addresses, but the weak host model would let it answer ARP
 // for the adapter's with its own MAC whenever its ingress is not dropped (before isolation, after a crash).
 var memberSysctls = []struct{ key, value string }{
-	{arpIgnore, "8"}, // answer for no local address
+	{arpIgnore, stripped},
 	{disableIPv6, "1"},
 }
 
@@ -56,7 +59,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err != nil {
 		return err
 	}
-	if err := h.writeSysctl(n.Name, arpIgnore, "8"); err != nil {
+	if err := h.writeSysctl(n.Name, arpIgnore, stripped); err != nil {
 		return err
 	}
 	// IPv4 from the end: secondaries stand behind their primaries, and would vanish or be promoted with them. IPv6 from the
