@@ -18,6 +18,7 @@ const stripped = "8"
 // for the adapter's with its own MAC whenever its ingress is not dropped (before isolation, after a crash).
 var memberSysctls = []struct{ key, value string }{
 	{arpIgnore, stripped},
+	{"ipv4/rp_filter", "0"}, // the answer of a DHCP server comes from a subnet that is the adapter's now
 	{disableIPv6, "1"},
 }
 
