@@ -8,6 +8,7 @@ import (
 // Adapter is the TAP as the control loop needs it; internal/tap implements it.
 type Adapter interface {
 	SetCarrier(up bool) error
+	SetSpeed(bps uint64) error // as ethtool shows it; 0 unknown
 }
 
 // Link says which NIC a member is.

@@ -32,6 +32,7 @@ type kernel struct {
 	flows    *modes.Flows // nil: the Plan has none
 	heard    modes.Heard
 	ownMAC   map[int]bool // members whose NICs refuse other addresses
+	speed    uint64
 	bad      []string     // what should not have happened
 }
 
@@ -53,6 +54,13 @@ func (k *kernel) SetCarrier(up bool) error {
 		return err
 	}
 	k.carrier = up
+	return nil
+}
+
+func (k *kernel) SetSpeed(bps uint64) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.speed = bps
 	return nil
 }
 

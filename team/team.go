@@ -52,7 +52,7 @@ type Team struct {
 
 	reopen chan struct{} // held by Return and Leave, so that neither closes what the other has opened
 
-	carrier   *mailbox[bool]
+	link      *mailbox[adapterLink]
 	carrierOn atomic.Bool // as the adapter has it
 	crier     *crier
 	memory    *mailbox[*lacp.Memory]
@@ -61,7 +61,7 @@ type Team struct {
 	view      atomic.Pointer[view]
 
 	// Of Run's goroutine.
-	wanted  bool          // carrier, as last put
+	wanted  adapterLink   // as last put
 	pending *modes.Plan   // refused by the data path, to be tried again
 	again   time.Duration // when
 }
@@ -93,7 +93,7 @@ func New(o Options) (*Team, error) {
 	}
 	log := o.Log.With("team", o.Config.Team)
 	t := &Team{o: o, log: log, loop: loop, watch: monitor.NewCarrier(o.Source), requests: make(chan request),
-		links: make(chan monitor.LinkState), ended: make(chan struct{}), reopen: make(chan struct{}, 1), carrier: newMailbox[bool](), memory: newMailbox[*lacp.Memory](), recorder: newRecorder()}
+		links: make(chan monitor.LinkState), ended: make(chan struct{}), reopen: make(chan struct{}, 1), link: newMailbox[adapterLink](), memory: newMailbox[*lacp.Memory](), recorder: newRecorder()}
 	told := func(ctx context.Context) { _, _ = t.post(ctx, request{in: Announced{}}) }
 	t.crier = &crier{source: o.Announcer, told: told, send: o.Datapath.Send, log: log, wake: make(chan struct{}, 1)}
 	t.publish(map[int]*MemberCounters{})
@@ -115,7 +115,7 @@ func (t *Team) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
 	var watched error
-	done.Go(func() { t.keepCarrier(ctx) })
+	done.Go(func() { t.keepLink(ctx) })
 	done.Go(func() { t.crier.run(ctx) })
 	done.Go(t.keepMemory)
 	done.Go(func() { t.watchCounters(ctx) })
@@ -206,9 +206,9 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 	for _, index := range out.Poke {
 		t.watch.Poke(index)
 	}
-	if out.Carrier != t.wanted {
-		t.wanted = out.Carrier
-		t.carrier.put(out.Carrier)
+	if want := (adapterLink{out.Carrier, t.loop.speed()}); want != t.wanted {
+		t.wanted = want
+		t.link.put(want)
 	}
 	if c := t.loop.cfg; out.Tell != 0 {
 		t.crier.order(announcement{tell: out.Tell, via: out.Via, as: out.As, pin: out.Pin, behind: out.Behind, count: c.AnnounceCount, interval: c.AnnounceInterval})
@@ -254,25 +254,43 @@ func (t *Team) warn(out *Output, text string) {
 	}
 }
 
-// keepCarrier sets the adapter's carrier. It has its own goroutine because the kernel takes its
+// adapterLink is what the adapter looks like to the host.
+type adapterLink struct {
+	up       bool
+	speedBps uint64
+}
+
+// keepLink sets the adapter's carrier and speed. It has its own goroutine because the kernel takes its
 // configuration lock for it, which somebody else may hold for long.
-func (t *Team) keepCarrier(ctx context.Context) {
+func (t *Team) keepLink(ctx context.Context) {
 	var again <-chan time.Time
+	shown := adapterLink{speedBps: 1} // the kernel says 10 Mbit/s
+	t.link.signal()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-t.carrier.wake:
+		case <-t.link.wake:
 		case <-again:
 		}
 		again = nil
-		up := t.carrier.take()
-		if err := t.o.Adapter.SetCarrier(up); err != nil {
-			t.log.Warn("adapter's carrier not set", "up", up, "err", err)
-			again = time.After(carrierAgain)
-			continue
+		want := t.link.take()
+		if want.up != shown.up {
+			if err := t.o.Adapter.SetCarrier(want.up); err != nil {
+				t.log.Warn("adapter's carrier not set", "up", want.up, "err", err)
+				again = time.After(carrierAgain)
+				continue
+			}
+			shown.up = want.up
+			t.carrierOn.Store(want.up)
 		}
-		t.carrierOn.Store(up)
+		if want.speedBps != shown.speedBps {
+			// Nothing depends on it, so it is not tried again.
+			if err := t.o.Adapter.SetSpeed(want.speedBps); err != nil {
+				t.log.Debug("adapter's speed not set", "bps", want.speedBps, "err", err)
+			}
+			shown.speedBps = want.speedBps
+		}
 	}
 }
 

@@ -246,7 +246,7 @@ func (s *session) run(c team.Config, again bool) (err error) {
 	_, _ = rand.Read(salt[:])
 	s.team, err = team.New(team.Options{
 		Config: c, MAC: s.adapter.MAC(), Salt: binary.NativeEndian.Uint64(salt[:]),
-		Adapter: s.adapter, Datapath: s.path, Source: s.host,
+		Adapter: shown{s.adapter, s.host}, Datapath: s.path, Source: s.host,
 		Memory: s.remembered(c.Team, again), Remember: s.remember(c.Team),
 		Announcer: announcer{s.host, s.adapter.Index()}, AdapterInfo: s.adapterStatus,
 		DatapathName: pathRelay, DatapathReason: whyStarts, Log: s.log,
@@ -392,3 +392,11 @@ func joined[T any](list []T) string {
 	}
 	return s
 }
+
+// shown is the adapter as the control loop has it look.
+type shown struct {
+	*tap.Adapter
+	host *host.Host
+}
+
+func (a shown) SetSpeed(bps uint64) error { return a.host.ShowSpeed(a.Index(), bps) }
