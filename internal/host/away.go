@@ -17,7 +17,7 @@ import (
 func (h *Host) end(j *journal) error {
 	left := state{begin: j.state.begin, ended: true}
 	for _, m := range j.state.members {
-		if !m.ours() && !m.lent {
+		if !m.ours() && !m.lent || !m.hadOwn() {
 			continue
 		}
 		if _, _, err := h.link(m); m.away || errors.Is(err, ErrNoNIC) {
@@ -26,6 +26,13 @@ func (h *Host) end(j *journal) error {
 		}
 	}
 	return h.keepAway(j, left)
+}
+
+// hadOwn reports whether a NIC had what a new one has not. Its settings go with a NIC that goes.
+func (m *memberState) hadOwn() bool {
+	return slices.ContainsFunc(m.Addresses, func(a object) bool { return !linkLocal(a) }) ||
+		slices.ContainsFunc(m.Routes, func(r object) bool { return r.head[rtProto] != unix.RTPROT_KERNEL && r.head[rtProto] != unix.RTPROT_RA }) ||
+		slices.ContainsFunc(m.Neighbours, permanent)
 }
 
 // keepAway has the journal be of the NICs that are still away.

@@ -170,8 +170,8 @@ func (b *back) inheritAddresses() error {
 			i := slices.IndexFunc(m.Addresses, func(o object) bool { return sameAddress(a, o) })
 			next, from = forLink(withLifetimes(m.Addresses[i], a), to.nic.Index, 0), m.Name
 			b.note("%s of %s is given to %s: %s", addressPrefix(a), m.Name, to.nic.Name, b.why(m))
-		case len(b.j.damaged) > 0:
-			// Nobody knows its subnet's route any more.
+		case b.connected(a):
+			// The kernel does not move the route of its subnet, which was made for a NIC that nobody knows of any more.
 			next = unflagged(next, unix.IFA_F_NOPREFIXROUTE)
 		}
 		have, err := b.h.addresses(to.nic.Index)
@@ -186,6 +186,19 @@ func (b *back) inheritAddresses() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// connected reports whether the adapter has a route of the kernel's to the subnet of an address.
+func (b *back) connected(a object) bool {
+	if b.adapter == nil {
+		return false
+	}
+	all, err := b.h.allRoutes()
+	subnet := addressPrefix(a).Masked()
+	return err == nil && slices.ContainsFunc(routesOf(all, b.adapter.Index), func(o object) bool {
+		dst, _ := netip.AddrFromSlice(o.get(unix.RTA_DST))
+		return o.head[rtProto] == unix.RTPROT_KERNEL && netip.PrefixFrom(dst, int(o.head[rtDstLen])) == subnet
+	})
 }
 
 // why a NIC does not get its own.

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/lab/labtest"
@@ -351,4 +352,8 @@ func TestRecordOfWrongShape(t *testing.T) {
 	if _, err := parseRecord(bytes.TrimSuffix(line, []byte("\n"))); err == nil {
 		t.Error("a route with an address's header was taken")
 	}
+}
+
+func diffStates(a, b *state) string {
+	return cmp.Diff(a, b, cmp.AllowUnexported(state{}, memberState{}, clsactState{}, object{}, attribute{}), cmpopts.EquateEmpty())
 }
