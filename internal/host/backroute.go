@@ -11,10 +11,14 @@ import (
 // originals are the members' routes as they were, each once, with the links' ifindexes of today. Those of a NIC that cannot carry
 // them are of the one that stands in for it.
 func (b *back) originals(family byte) []object {
+	return b.originalsOf(family, func(*memberState) bool { return true })
+}
+
+func (b *back) originalsOf(family byte, which func(*memberState) bool) []object {
 	var list []object
 	for _, m := range b.j.state.members {
 		r, instead := b.of(m), b.replaced(m, family)
-		if !m.Up || m.away || r == nil && instead == nil {
+		if !m.Up || m.away || r == nil && instead == nil || !which(m) {
 			continue // a link that is down has none
 		}
 		by := b.by
@@ -104,6 +108,31 @@ func (b *back) moveRoutes(family byte) error {
 	return nil
 }
 
+// takenAway are the originals that somebody took off the adapter: they are nowhere, and others are there. If all were, the
+// adapter would have lost them by going down.
+func (b *back) takenAway(all []object) (gone []object) {
+	if b.adapter == nil || !b.adapter.AdminUp {
+		return nil
+	}
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		kept := false
+		var missing []object
+		for _, o := range b.originalsOf(family, b.lent) {
+			switch {
+			case o.head[rtProto] == unix.RTPROT_KERNEL:
+			case hasRoute(all, o) || hasRoute(all, b.living(o)):
+				kept = true
+			default:
+				missing = append(missing, o)
+			}
+		}
+		if kept {
+			gone = append(gone, missing...)
+		}
+	}
+	return gone
+}
+
 // routes adds originals that are nowhere, and removes those that the kernel made with addresses but that
 // were not there. A route whose place another has taken since is left out, and one from an address that is no more.
 func (b *back) routes() error {
@@ -117,7 +146,12 @@ func (b *back) routes() error {
 	}
 	list := append(b.originals(unix.AF_INET), b.originals(unix.AF_INET6)...)
 	byDependence(list)
+	gone := b.takenAway(all)
 	for _, o := range list {
+		if hasRoute(gone, o) {
+			b.note("the %s is no longer on %s and is not given back", routeText(o), b.adapter.Name)
+			continue
+		}
 		taken := func(r object) bool {
 			return keyOf(r) == keyOf(o) && b.adapter != nil && slices.Contains(routeLinks(r), b.adapter.Index)
 		}

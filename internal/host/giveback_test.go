@@ -405,3 +405,39 @@ func TestJournalFillsUp(t *testing.T) {
 		}
 	}
 }
+
+// TestDeathWhileAnotherInherits kills a delete that gives the addresses of a NIC without link to another one, at each change, and
+// has the cable come back before the restore: every address is on one NIC.
+func TestDeathWhileAnotherInherits(t *testing.T) {
+	stride := 4
+	if *everywhere {
+		stride = 1
+	}
+	for n := 1; ; n += stride {
+		w := newWorld(t)
+		run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.0.2/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; ip route add default via 10.9.0.254")
+		h := w.open(nil)
+		must(t, takeover(w, h))
+		run(t, "ip link set pna down")
+		at, where := dieAt(n)
+		h.mortal(at)
+		err := finish(w, h)
+		h.Close()
+		if *where == "" {
+			must(t, err)
+			break
+		}
+		run(t, "ip link set pna up")
+		_, err = w.open(nil).Restore()
+		must(t, err)
+		for _, a := range []string{"10.9.0.1", "10.9.0.2", "fd09::1"} {
+			reach(t, a)
+		}
+		if r := run(t, "ip route show default"); strings.Count(r, "\n") != 1 {
+			t.Errorf("default routes: %s", r)
+		}
+		if t.Failed() {
+			t.Fatalf("died at point %d, %q", n, *where)
+		}
+	}
+}

@@ -69,6 +69,9 @@ func (b *back) heir(family byte) *returning {
 // that is not there, and for one without link while another has one.
 func (b *back) replaced(m *memberState, family byte) *returning {
 	r := b.of(m)
+	if to := b.begun[m]; to != nil && to.takes(family) {
+		return to
+	}
 	if r != nil && (r.linked || !m.Up) || r == nil && !slices.Contains(b.away, m) || !b.lent(m) {
 		return nil
 	}
@@ -77,6 +80,24 @@ func (b *back) replaced(m *memberState, family byte) *returning {
 		return nil
 	}
 	return heir
+}
+
+// lookForBegun finds NICs that have addresses of others: a process that was killed had begun to give them there, and the rest
+// is to follow.
+func (b *back) lookForBegun() error {
+	b.begun = map[*memberState]*returning{}
+	for _, r := range b.members {
+		have, err := b.h.addresses(r.nic.Index)
+		if err != nil {
+			return err
+		}
+		for _, a := range have {
+			if m := b.owner(a); m != nil && !linkLocal(a) && !r.m.owns(a) {
+				b.begun[m] = r
+			}
+		}
+	}
+	return nil
 }
 
 // lent reports whether what a member had is on the adapter.

@@ -44,6 +44,9 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 	b.gather()
 	if thorough {
 		b.search()
+		if err := b.lookForBegun(); err != nil {
+			return Restored{}, fmt.Errorf("release members: %w", err)
+		}
 	}
 	if err := b.refuse(); err != nil {
 		return Restored{Notes: b.notes}, err
