@@ -82,10 +82,14 @@ func (b *back) replaced(m *memberState, family byte) *returning {
 	return heir
 }
 
-// lookForBegun finds NICs that have addresses of others: a process that was killed had begun to give them there, and the rest
-// is to follow.
+// lookForBegun finds NICs that have addresses or routes of others: a process that was killed had begun to give them there, and
+// the rest is to follow.
 func (b *back) lookForBegun() error {
 	b.begun = map[*memberState]*returning{}
+	all, err := b.h.allRoutes()
+	if err != nil {
+		return err
+	}
 	for _, r := range b.members {
 		have, err := b.h.addresses(r.nic.Index)
 		if err != nil {
@@ -94,6 +98,16 @@ func (b *back) lookForBegun() error {
 		for _, a := range have {
 			if m := b.owner(a); m != nil && !linkLocal(a) && !r.m.owns(a) {
 				b.begun[m] = r
+			}
+		}
+		own := map[int]int{r.m.Index: r.nic.Index}
+		for _, m := range b.j.state.members {
+			for _, o := range m.Routes {
+				there := routed(o, map[int]int{m.Index: r.nic.Index})
+				was := slices.ContainsFunc(r.m.Routes, func(p object) bool { return sameRoute(routed(p, own), there) })
+				if m != r.m && !m.away && o.head[rtProto] != unix.RTPROT_KERNEL && hasRoute(all, there) && !was {
+					b.begun[m] = r
+				}
 			}
 		}
 	}
