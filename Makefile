@@ -19,6 +19,8 @@ KERNELFLAGS ?=
 ROUNDS      ?= 5
 # Tests that judge more with -soak.
 SOAK        ?= FailoverGap|GroupsGap|RouterForTenLifetimes|NICUnplugged|ELBAdoptsADeadMembersAddress|ELBSwitchesLive
+# Random lives of a team on a host, by itself: make soak SOAK=none LIVES=1000
+LIVES       ?= 1000
 SEEDS       ?= 1000
 START       ?= 0
 
@@ -58,6 +60,7 @@ sim:
 # times. The machine should have nothing else to do.
 soak: build tools
 	$(GO) test -timeout 120m -count $(ROUNDS) -run '$(SOAK)' ./internal/daemon -soak
+	$(GO) test -timeout 240m -run 'RandomLives' ./internal/daemon -lives $(LIVES)
 
 bench: build
 	packaging/need openvswitch-switch iperf3 iproute2

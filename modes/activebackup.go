@@ -40,7 +40,7 @@ func (a *activeBackup) Handle(now time.Time, ev Event) Effects {
 		if why != "" {
 			a.active = -1
 		}
-		a.active, eff.Reason = choose(&a.st, a.active)
+		a.active, eff.Reason = a.st.elect(a.active)
 		if a.active == before && why == "" {
 			eff.Reason = ""
 			break

@@ -163,7 +163,7 @@ func (a *aggregation) take(out lacp.Out, eff *Effects) {
 	}
 }
 
-var noteEvents = [...]string{lacp.PartnerChanged: "partner-changed", lacp.AggregatorChanged: "aggregator-changed", lacp.Looped: "loop", lacp.Churned: "churn"}
+var noteEvents = [...]string{lacp.PartnerChanged: "partner-changed", lacp.AggregatorChanged: "aggregator-changed", lacp.Looped: "loop", lacp.Contested: "partner-contested", lacp.Churned: "churn"}
 
 // speak says what there is to say of a change of who sends.
 func (a *aggregation) speak(eff *Effects) {

@@ -140,7 +140,7 @@ func (a *aggregation) unanswered() bool {
 		if m := find(&a.st, p.ID); m == nil || !m.Usable {
 			continue
 		}
-		if p.Heard {
+		if p.Confirmed {
 			return false
 		}
 		up = true
@@ -163,7 +163,7 @@ const (
 // readinessOf is that of a port; may are those that may send.
 func readinessOf(p *lacp.PortStatus, may MemberSet) readiness {
 	switch {
-	case !p.Heard:
+	case !p.Confirmed:
 		return silent
 	case may.Has(p.ID):
 		return works

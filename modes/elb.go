@@ -101,7 +101,7 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 	if why != "" {
 		e.active = -1
 	}
-	e.active, eff.Reason = choose(&e.st, e.active)
+	e.active, eff.Reason = e.st.elect(e.active)
 	if e.active != before || why != "" {
 		eff.Active = true
 		if why != "" {

@@ -48,6 +48,19 @@ func choose(st *State, active int) (int, string) {
 	return m.ID, fmt.Sprintf("%s is the first usable member", m.Name)
 }
 
+// elect is choose for a mode by itself: who was active under the mode before it stays so.
+func (st *State) elect(active int) (int, string) {
+	_, staying := sets(st)
+	if b := st.Before; active >= 0 || b == nil || b.Spread != SpreadSingle && b.Spread != SpreadShortest || !staying.Has(b.Single) {
+		return choose(st, active)
+	}
+	to, reason := choose(st, st.Before.Single)
+	if to >= 0 && reason == "" {
+		reason = find(st, to).Name + " was active before"
+	}
+	return to, reason
+}
+
 // successor returns the member that would be chosen if the active one died, -1 when none would.
 func successor(st *State, active int) int {
 	after := *st

@@ -106,7 +106,7 @@ type Effects struct {
 
 // Note is something that happened, for who reads events.
 type Note struct {
-	Event  string // partner-changed, aggregator-changed, loop, churn
+	Event  string // partner-changed, partner-contested, aggregator-changed, loop, churn
 	Member int    // -1 none
 	Reason string
 }

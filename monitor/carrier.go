@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"nicteam/internal/panics"
 )
 
 // The reasons of the carrier watch.
@@ -32,15 +34,19 @@ const (
 	describeWait = time.Millisecond
 )
 
+// where is what a panic of the watch is told of as.
+const where = "carrier watch"
+
 // Carrier is the link watch that is always on: one for all members of a team. It reads the
 // carrier of every member each 10 ms (more often or less as [Carrier.Pace] says how much there is to lose), at once after any link event, and at once when [Carrier.Poke]
 // says that the data path was refused a frame. Speed, duplex and the reason are read when the
 // carrier changes and after events.
 type Carrier struct {
-	src   Source
-	wake  chan struct{} // read all now
-	asked chan struct{} // the describer has work
-	found chan struct{} // the describer has done work
+	src    Source
+	panics *panics.Keeper
+	wake   chan struct{} // read all now
+	asked  chan struct{} // the describer has work
+	found  chan struct{} // the describer has done work
 
 	pace atomic.Int32 // a Pace
 
@@ -64,9 +70,9 @@ type nic struct {
 	told LinkState // as last reported
 }
 
-// NewCarrier returns a watch on no NIC.
-func NewCarrier(src Source) *Carrier {
-	return &Carrier{src: src, wake: make(chan struct{}, 1), asked: make(chan struct{}, 1), found: make(chan struct{}, 1)}
+// NewCarrier returns a watch on no NIC. A reading that panics is given up; k keeps why.
+func NewCarrier(src Source, k *panics.Keeper) *Carrier {
+	return &Carrier{src: src, panics: k, wake: make(chan struct{}, 1), asked: make(chan struct{}, 1), found: make(chan struct{}, 1)}
 }
 
 func (c *Carrier) String() string { return "carrier" }
@@ -144,6 +150,12 @@ func (c *Carrier) Watch(ctx context.Context, report func(LinkState)) error {
 	event := time.Now()
 	late := false // a poke waits for the timer
 	changes := c.src.Changes(ctx)
+	look := func() {
+		if c.readAll() {
+			c.await(ctx)
+		}
+		c.reportAll(report)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -172,10 +184,7 @@ func (c *Carrier) Watch(ctx context.Context, report func(LinkState)) error {
 			c.askAll()
 		case <-c.found:
 		}
-		if c.readAll() {
-			c.await(ctx)
-		}
-		c.reportAll(report)
+		c.panics.Do(where, look)
 	}
 }
 
@@ -246,14 +255,19 @@ func (c *Carrier) describe(ctx context.Context) {
 			if n == nil {
 				break
 			}
-			link := c.src.Link(n.index)
-			c.mu.Lock()
-			if n.turns == turns { // else it is asked for again
-				n.link, n.described, n.fresh = link, true, true
-			}
-			c.mu.Unlock()
+			c.panics.Do(where, func() { c.read(n, turns) })
 			signal(c.found)
 		}
+	}
+}
+
+// read reads the description of a NIC whose carrier had changed so many times.
+func (c *Carrier) read(n *nic, turns uint64) {
+	link := c.src.Link(n.index)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n.turns == turns { // else it is asked for again
+		n.link, n.described, n.fresh = link, true, true
 	}
 }
 

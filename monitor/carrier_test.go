@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"nicteam/internal/panics"
 )
 
 // source is a kernel whose links the test sets. Events come only when the test says so.
@@ -66,7 +68,7 @@ var (
 
 // watching runs a Carrier on nics in a bubble; the test ends it.
 func watching(t *testing.T, s *source, nics ...int) (*Carrier, <-chan LinkState) {
-	c := NewCarrier(s)
+	c := NewCarrier(s, panics.New(nil))
 	for _, i := range nics {
 		c.Add(i)
 	}
@@ -331,7 +333,7 @@ func (free) Carrier(int) bool                        { return true }
 func (free) Link(int) Link                           { return gigabit }
 
 func quiet() *Carrier {
-	c := NewCarrier(free{})
+	c := NewCarrier(free{}, panics.New(nil))
 	for i := range 8 {
 		c.Add(i)
 	}

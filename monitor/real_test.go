@@ -13,6 +13,7 @@ import (
 	"nicteam/internal/host"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/panics"
 	"nicteam/monitor"
 )
 
@@ -46,7 +47,7 @@ func newBench(t testing.TB, nics int) *bench {
 	ctx, cancel := context.WithCancel(context.Background())
 	src := subscribed{Source: h}
 	labtest.Must(t, b.Do(func() error { src.changes = h.Changes(ctx); return nil }))
-	b.source, b.watch = h, monitor.NewCarrier(src)
+	b.source, b.watch = h, monitor.NewCarrier(src, panics.New(nil))
 	for i := range nics {
 		w, err := lab.NewWire(b.Host, fmt.Sprintf("eth%d", i), far, fmt.Sprintf("far%d", i), lab.WireOptions{})
 		labtest.Must(t, err)

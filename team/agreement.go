@@ -174,11 +174,11 @@ func (l *Loop) standsBy(m *member, p *lacp.PortStatus) bool {
 		return true
 	}
 	i := slices.IndexFunc(l.agreement.Ports, func(q lacp.PortStatus) bool { return q.ID == l.agreement.Alone })
-	return i >= 0 && !anyHeard(l.agreement) && (!p.Looped || l.agreement.Ports[i].Looped)
+	return i >= 0 && !anyConfirmed(l.agreement) && (!p.Looped || l.agreement.Ports[i].Looped)
 }
 
-func anyHeard(a *modes.Agreement) bool {
-	return slices.ContainsFunc(a.Ports, func(p lacp.PortStatus) bool { return p.Heard })
+func anyConfirmed(a *modes.Agreement) bool {
+	return slices.ContainsFunc(a.Ports, func(p lacp.PortStatus) bool { return p.Confirmed })
 }
 
 // faults are the members that have a link and stay, and neither work nor stand by because of their partners, and the

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/panics"
 	"nicteam/modes"
 )
 
@@ -78,6 +79,7 @@ type crier struct {
 	send   func(id int, frame []byte) error
 	told   func(context.Context) // the addresses have been announced once
 	log    *slog.Logger
+	panics *panics.Keeper
 	wake   chan struct{}
 	plan   atomic.Pointer[modes.Plan] // in force; nil: none has been
 
@@ -129,9 +131,11 @@ func (c *crier) run(ctx context.Context) {
 			continue
 		}
 		left = nil
-		if !c.announce(ctx, *a) {
-			left = a
-		}
+		c.panics.Do(whereAnnouncer, func() {
+			if !c.announce(ctx, *a) {
+				left = a
+			}
+		})
 	}
 }
 

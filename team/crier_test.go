@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/panics"
 	"nicteam/modes"
 )
 
@@ -40,7 +41,7 @@ func TestNewerOrdersLoseNothing(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				said, source, told := map[string]bool{}, &saying{}, 0
-				k := &crier{source: source, wake: make(chan struct{}, 1), told: func(context.Context) { told++ },
+				k := &crier{panics: panics.New(nil), source: source, wake: make(chan struct{}, 1), told: func(context.Context) { told++ },
 					send: func(_ int, b []byte) error { said[string(b)] = true; return nil }}
 				ended := make(chan struct{})
 				k.order(first)
@@ -69,7 +70,7 @@ func TestNewerOrdersLoseNothing(t *testing.T) {
 func TestNoAnnouncementsButTheRest(t *testing.T) {
 	const guest frame.MAC = 0x0200_0000_1000
 	source, sent := &saying{}, 0
-	k := &crier{source: source, wake: make(chan struct{}, 1), told: func(context.Context) { t.Error("addresses were told") },
+	k := &crier{panics: panics.New(nil), source: source, wake: make(chan struct{}, 1), told: func(context.Context) { t.Error("addresses were told") },
 		send: func(_ int, b []byte) error {
 			if string(b) == string(frame.RARP(guest, 0)) {
 				sent++
@@ -86,7 +87,7 @@ func TestNoAnnouncementsButTheRest(t *testing.T) {
 func TestGuestThatMovedIsNotAnnouncedAgain(t *testing.T) {
 	stay, moved := frame.StationOf(0x0200_0000_1000, 0), frame.StationOf(0x0200_0000_1001, 7)
 	sent := map[string]int{}
-	k := &crier{wake: make(chan struct{}, 1), told: func(context.Context) {}}
+	k := &crier{panics: panics.New(nil), wake: make(chan struct{}, 1), told: func(context.Context) {}}
 	k.plan.Store(&modes.Plan{Stations: []frame.Station{stay, moved}})
 	k.send = func(_ int, b []byte) error {
 		sent[string(b)]++

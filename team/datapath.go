@@ -8,7 +8,8 @@ import (
 // Adapter is the TAP as the control loop needs it; internal/tap implements it.
 type Adapter interface {
 	SetCarrier(up bool) error
-	SetSpeed(bps uint64) error // as ethtool shows it; 0 unknown
+	// SetSpeed has the adapter show a speed (0: unknown) and a duplex (full, half, "": unknown). It moves nothing faster or slower.
+	SetSpeed(bps uint64, duplex string) error
 }
 
 // Link says which NIC a member is.
@@ -118,6 +119,5 @@ type Counters struct {
 	Members [modes.MaxMembers]MemberCounters
 	Adapter struct {
 		TXDrop [Drops]uint64
-		Panics uint64 // frames whose handling panicked
 	}
 }

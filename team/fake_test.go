@@ -24,6 +24,7 @@ type kernel struct {
 	open     map[int]Link         // by member id
 	plan     *modes.Plan
 	carrier  bool
+	speeds   []Speed // that the adapter was given
 	backlog  map[int]int
 	counters Counters
 	sent     map[int][][]byte
@@ -32,7 +33,6 @@ type kernel struct {
 	flows    *modes.Flows // nil: the Plan has none
 	heard    modes.Heard
 	ownMAC   map[int]bool // members whose NICs refuse other addresses
-	speed    uint64
 	bad      []string     // what should not have happened
 }
 
@@ -57,10 +57,13 @@ func (k *kernel) SetCarrier(up bool) error {
 	return nil
 }
 
-func (k *kernel) SetSpeed(bps uint64) error {
+func (k *kernel) SetSpeed(bps uint64, duplex string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.speed = bps
+	if err := k.called("speed"); err != nil {
+		return err
+	}
+	k.speeds = append(k.speeds, Speed{bps, duplex})
 	return nil
 }
 
@@ -226,6 +229,23 @@ func activeBackup() Config {
 // running runs a team with eth1 and eth2, both plugged in, in a bubble.
 func running(t *testing.T, k *kernel, o Options, nics ...int) *Team {
 	t.Helper()
+	return runningOn(t, k, o, nics...)
+}
+
+// fake is a kernel, or one with faults.
+type fake interface {
+	Adapter
+	Datapath
+	monitor.Source
+	cable(n int, up bool)
+	do(func())
+	faults() []string
+}
+
+func (k *kernel) faults() []string { return k.bad }
+
+func runningOn(t *testing.T, k fake, o Options, nics ...int) *Team {
+	t.Helper()
 	if o.Config.Team == "" {
 		o.Config = activeBackup()
 	}
@@ -246,7 +266,7 @@ func running(t *testing.T, k *kernel, o Options, nics ...int) *Team {
 			t.Errorf("join after the end: %v", err)
 		}
 		k.do(func() {
-			for _, b := range k.bad {
+			for _, b := range k.faults() {
 				t.Error(b)
 			}
 		})

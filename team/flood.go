@@ -80,12 +80,7 @@ func (t *Team) watchCounters(ctx context.Context) {
 	var c Counters
 	var was [modes.MaxMembers]uint64
 	var moved uint64
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-look.C:
-		}
+	count := func() {
 		t.o.Datapath.Counters(&c)
 		t.recorder.look(time.Now(), t.view.Load(), &c)
 		now := c.moved()
@@ -110,6 +105,14 @@ func (t *Team) watchCounters(ctx context.Context) {
 			}
 			was[id] = n
 		}
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+		t.o.Panics.Do(whereCounters, count)
 	}
 }
 

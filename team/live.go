@@ -15,10 +15,11 @@ func (t *Team) Status() *Status {
 	s.Warnings = append([]string{}, s.Warnings...)
 	s.Members = append([]MemberStatus{}, s.Members...)
 	if t.o.AdapterInfo != nil {
-		mac := s.Adapter.MAC
+		known := s.Adapter
 		s.Adapter = t.o.AdapterInfo()
+		s.Adapter.SpeedBps, s.Adapter.KernelCounts = known.SpeedBps, known.KernelCounts
 		if s.Adapter.MAC == "" {
-			s.Adapter.MAC = mac
+			s.Adapter.MAC = known.MAC
 		}
 		if s.Adapter.Addresses == nil {
 			s.Adapter.Addresses = []string{}
@@ -39,6 +40,7 @@ func (t *Team) Status() *Status {
 		s.RX.Add(rx.Count)
 		s.TX.Add(tx.Count)
 	}
+	s.addPanics(t.o.Panics.List())
 	return &s
 }
 

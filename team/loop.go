@@ -96,16 +96,21 @@ func NewLoop(cfg Config, o LoopOptions) (*Loop, error) {
 }
 
 // Handle takes in what happened at now and says what is to be done. now never goes back.
-func (l *Loop) Handle(now time.Time, in Input) Output {
+func (l *Loop) Handle(now time.Time, in Input) (out Output) {
+	l.handle(now, in, &out)
+	return out
+}
+
+// handle is Handle, of which what was found out until a panic is not lost.
+func (l *Loop) handle(now time.Time, in Input, out *Output) {
 	if !l.begun {
 		l.begun, l.since, l.born = true, now, now
 	}
-	var out Output
-	if p := l.take(now, in, &out); p != nil {
-		return Output{Err: p, Carrier: l.state != "down"}
+	if p := l.take(now, in, out); p != nil {
+		*out = Output{Err: p, Carrier: l.state != "down", Speed: l.speed()}
+		return
 	}
-	l.settle(now, &out)
-	return out
+	l.settle(now, out)
 }
 
 // Deadline is when the Loop wants the next Tick; zero for never.

@@ -77,13 +77,7 @@ func measureInterval(rebalance time.Duration) time.Duration {
 func (t *Team) measure(ctx context.Context) {
 	timer := time.NewTimer(measureEvery)
 	defer timer.Stop()
-	var seen *struct { // made when first wanted: most modes need none of it
-		flows    modes.Flows
-		heard    modes.Heard
-		counters Counters
-	}
-	var moved uint64
-	quiet := 0
+	var s *seen // made when first wanted: most modes need none of it
 	for {
 		select {
 		case <-ctx.Done():
@@ -95,26 +89,36 @@ func (t *Team) measure(ctx context.Context) {
 		if v.plan == nil || !v.plan.PerMember {
 			continue
 		}
-		if seen == nil {
-			seen = new(struct {
-				flows    modes.Flows
-				heard    modes.Heard
-				counters Counters
-			})
+		if s == nil {
+			s = new(seen)
 		}
-		t.o.Datapath.Counters(&seen.counters)
-		quiet++
-		if now := seen.counters.moved(); now != moved {
-			moved, quiet = now, 0
-		}
-		if quiet > measureAfter {
-			continue
-		}
-		in := Measured{Heard: &seen.heard}
-		if t.o.Datapath.Flows(&seen.flows) {
-			in.Flows = &seen.flows
-		}
-		t.o.Datapath.Heard(&seen.heard)
-		_, _ = t.post(ctx, request{in: in})
+		t.o.Panics.Do(whereMeasuring, func() { t.show(ctx, s) })
 	}
+}
+
+// seen is what the data path has seen, as last shown.
+type seen struct {
+	flows    modes.Flows
+	heard    modes.Heard
+	counters Counters
+	moved    uint64
+	quiet    int // how many times nothing had moved
+}
+
+// show shows the control loop what the data path has seen since it last did.
+func (t *Team) show(ctx context.Context, s *seen) {
+	t.o.Datapath.Counters(&s.counters)
+	s.quiet++
+	if now := s.counters.moved(); now != s.moved {
+		s.moved, s.quiet = now, 0
+	}
+	if s.quiet > measureAfter {
+		return
+	}
+	in := Measured{Heard: &s.heard}
+	if t.o.Datapath.Flows(&s.flows) {
+		in.Flows = &s.flows
+	}
+	t.o.Datapath.Heard(&s.heard)
+	_, _ = t.post(ctx, request{in: in})
 }

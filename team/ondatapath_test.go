@@ -36,5 +36,8 @@ func TestOnDatapath(t *testing.T) {
 		if got := (OnDatapath{st.Datapath, st.DatapathReason}); got != step.in {
 			t.Errorf("status says %v, want %v", got, step.in)
 		}
+		if counts := map[string]string{"relay": "all", "fastpath": "relayed"}[step.in.Name]; st.Adapter.KernelCounts != counts {
+			t.Errorf("in %s the kernel counts %q, want %q", step.in.Name, st.Adapter.KernelCounts, counts)
+		}
 	}
 }

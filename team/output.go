@@ -14,6 +14,7 @@ type Output struct {
 	Plan    *modes.Plan // to put in force; nil: as before
 	Send    []modes.Send
 	Carrier bool       // wanted of the adapter; always set
+	Speed   Speed      // the same
 	Tell    modes.Tell // what the neighbours are to be told, by Via
 	As      frame.MAC  // of the adapter's addresses, as told
 	Via     []int

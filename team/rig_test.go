@@ -98,6 +98,12 @@ func (r *rig) link(n int, up bool) Output {
 	return r.do(LinkChanged{s})
 }
 
+// linkAs is link with a speed and a duplex.
+func (r *rig) linkAs(n int, up bool, l monitor.Link) Output {
+	l.Exists, l.AdminUp, l.Carrier = true, true, up
+	return r.do(LinkChanged{monitor.LinkState{Index: 10 + n, Watch: "carrier", Up: up, At: r.now, Link: l}})
+}
+
 func (r *rig) gone(n int) Output {
 	return r.do(LinkChanged{monitor.LinkState{Index: 10 + n, Watch: "carrier", At: r.now, Reason: monitor.ReasonGone}})
 }

@@ -23,7 +23,7 @@ func (l *Loop) settle(now time.Time, out *Output) {
 	l.complain()
 	l.agree(now, out)
 	l.assess(now, out)
-	out.Carrier = l.state != "down"
+	out.Carrier, out.Speed = l.state != "down", l.speed()
 	if out.Tell != 0 {
 		l.address(out)
 	}
@@ -264,8 +264,7 @@ func (l *Loop) Status() *Status {
 		Since: l.since, Active: l.name(activeOf(l.settings(), l.plan)), Balance: l.cfg.Balance,
 		Datapath: l.path, DatapathReason: l.pathReason,
 		Settings: settingsStatus(l.cfg), Members: []MemberStatus{}, Warnings: []string{}}
-	s.Adapter.MAC = l.adapter.String()
-	s.Adapter.Addresses = []string{}
+	s.Adapter = AdapterStatus{MAC: l.adapter.String(), SpeedBps: l.speed().Bps, KernelCounts: l.kernelCounts(), Addresses: []string{}}
 	for _, m := range l.members {
 		st := MemberStatus{Name: m.link.Name, Index: m.link.Index, MAC: m.link.MAC.String(), Driver: m.info.Driver,
 			Link: m.known && m.state.Up && !m.absent, SpeedBps: m.state.Link.SpeedBps, Duplex: m.state.Link.Duplex,

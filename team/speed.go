@@ -2,28 +2,42 @@ package team
 
 import "nicteam/modes"
 
-// speed is what the adapter can carry, as `ethtool` shows it: of all members that may send together, of one where one has all,
-// and where each sends everything of the slowest. 0 is unknown.
-func (l *Loop) speed() uint64 {
+// Speed is what the adapter shows as its own to who asks as of any NIC: ethtool, SNMP, a routing daemon that makes costs of it.
+type Speed struct {
+	Bps    uint64 // 0 unknown
+	Duplex string // "full", "half" or "" unknown
+}
+
+// kernelCounts is what of the team's frames passes the TAP, whose driver counts. A program that redirects a frame to a TAP,
+// or away from it, gets past the driver.
+func (l *Loop) kernelCounts() string {
+	if l.path == "fastpath" {
+		return "relayed"
+	}
+	return "all"
+}
+
+// speed is the adapter's, by the rule of bond_ethtool_get_link_ksettings in the kernel's bond_main.c: what the members that
+// send have together. In active-backup that is the active one; in broadcast every frame waits for the slowest. A speed
+// that is not known counts as none; the duplex is that of the first member that knows.
+func (l *Loop) speed() (s Speed) {
 	if l.plan == nil {
-		return 0
+		return s
 	}
-	var sum, least uint64
 	for _, m := range l.members {
-		bps := m.state.Link.SpeedBps
-		if !m.known || !m.state.Up || m.absent || bps == 0 || !l.plan.Distributing.Has(m.id) {
+		if !l.plan.Distributing.Has(m.id) {
 			continue
 		}
-		if l.plan.Spread == modes.SpreadSingle && m.id != l.plan.Single {
-			continue
+		link := m.state.Link
+		switch {
+		case l.plan.Spread != modes.SpreadBroadcast:
+			s.Bps += link.SpeedBps
+		case link.SpeedBps > 0 && (s.Bps == 0 || link.SpeedBps < s.Bps):
+			s.Bps = link.SpeedBps
 		}
-		sum += bps
-		if least == 0 || bps < least {
-			least = bps
+		if s.Duplex == "" {
+			s.Duplex = link.Duplex
 		}
 	}
-	if l.plan.Spread == modes.SpreadBroadcast {
-		return least
-	}
-	return sum
+	return s
 }

@@ -1,6 +1,10 @@
 package team
 
-import "time"
+import (
+	"time"
+
+	"nicteam/internal/panics"
+)
 
 // Status is the document nicteam.status/v1 (docs/json.md). Units are base units.
 type Status struct {
@@ -23,6 +27,7 @@ type Status struct {
 	FlowMoves      *FlowMoves     `json:"flow_moves,omitempty"` // elb
 	LACP           *LACPStatus    `json:"lacp,omitempty"`       // 802.3ad
 	Warnings       []string       `json:"warnings"`
+	Panics         []panics.Panic `json:"panics,omitempty"` // faults of nicteam that it has survived, one of each kind
 }
 
 // FlowMoves counts flows that were moved to another member though they did not pause; each may have cost
@@ -33,12 +38,19 @@ type FlowMoves struct {
 
 // AdapterStatus is the adapter's part of a Status.
 type AdapterStatus struct {
-	Name      string   `json:"name"`
-	Index     int      `json:"index"`
-	MAC       string   `json:"mac"`
-	MTU       int      `json:"mtu"`
-	Carrier   bool     `json:"carrier"`
-	Addresses []string `json:"addresses"` // CIDR
+	Name     string `json:"name"`
+	Index    int    `json:"index"`
+	MAC      string `json:"mac"`
+	MTU      int    `json:"mtu"`
+	Carrier  bool   `json:"carrier"`
+	SpeedBps uint64 `json:"speed_bps"` // of the members that send, together; 0 unknown
+	// KernelCounts is what the kernel's own counters of the adapter (ip -s link) have: "all" that the team carries, or
+	// "relayed", the little that the relay moves while the fast path runs.
+	KernelCounts string   `json:"kernel_counts"`
+	Addresses    []string `json:"addresses"` // CIDR
+
+	// AsOf is when the kernel said the rest; it is old while somebody else keeps the kernel's configuration locked.
+	AsOf time.Time `json:"as_of,omitzero"`
 }
 
 // SettingsStatus are the live settings, as `nicteam set` names them.

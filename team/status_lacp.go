@@ -49,7 +49,8 @@ type LACPCounters struct {
 	PDUsOut    uint64 `json:"lacpdu_tx"`
 	MarkersIn  uint64 `json:"marker_rx"`
 	MarkersOut uint64 `json:"marker_tx"`
-	Bad        uint64 `json:"bad"` // in, of both
+	Bad        uint64 `json:"bad"`            // in, of both
+	Foreign    uint64 `json:"lacpdu_foreign"` // of lacpdu_rx and bad, those of another actor than the partner of a port in order
 }
 
 func lacpStatus(a *modes.Agreement) *LACPStatus {
@@ -60,7 +61,7 @@ func memberLACP(p *lacp.PortStatus) *MemberLACP {
 	return &MemberLACP{Actor: lacpPort(&p.Actor), Partner: lacpPort(&p.Partner), Aggregator: p.Aggregator,
 		Receive: p.Receive.String(), Periodic: p.Periodic.String(), Mux: p.Mux.String(), Selected: p.Selected.String(),
 		ActorChurn: p.ActorChurn.String(), PartnerChurn: p.PartnerChurn.String(), Why: p.Why,
-		Counters: LACPCounters{PDUsIn: p.Counters.PDUsIn, PDUsOut: p.Counters.PDUsOut, MarkersIn: p.Counters.MarkersIn, MarkersOut: p.Counters.MarkersOut, Bad: p.Counters.Bad}}
+		Counters: LACPCounters{PDUsIn: p.Counters.PDUsIn, PDUsOut: p.Counters.PDUsOut, MarkersIn: p.Counters.MarkersIn, MarkersOut: p.Counters.MarkersOut, Bad: p.Counters.Bad, Foreign: p.Counters.Foreign}}
 }
 
 func lacpPort(i *lacp.Info) LACPPort {

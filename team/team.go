@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/panics"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
 	"nicteam/monitor"
@@ -37,6 +38,7 @@ type Options struct {
 
 	NewMode func(modes.Settings) (modes.Mode, error) // nil: modes.New
 	Log     *slog.Logger                             // nil: nowhere
+	Panics  *panics.Keeper                           // of the process; nil: the team's own
 }
 
 // Team is a running team: the shell around a [Loop].
@@ -52,7 +54,7 @@ type Team struct {
 
 	reopen chan struct{} // held by Return and Leave, so that neither closes what the other has opened
 
-	link      *mailbox[adapterLink]
+	adapter   *mailbox[adapterLink]
 	carrierOn atomic.Bool // as the adapter has it
 	crier     *crier
 	memory    *mailbox[*lacp.Memory]
@@ -91,12 +93,16 @@ func New(o Options) (*Team, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Panics == nil {
+		o.Panics = panics.New(o.Log)
+	}
 	log := o.Log.With("team", o.Config.Team)
-	t := &Team{o: o, log: log, loop: loop, watch: monitor.NewCarrier(o.Source), requests: make(chan request),
-		links: make(chan monitor.LinkState), ended: make(chan struct{}), reopen: make(chan struct{}, 1), link: newMailbox[adapterLink](), memory: newMailbox[*lacp.Memory](), recorder: newRecorder()}
+	t := &Team{o: o, log: log, loop: loop, watch: monitor.NewCarrier(o.Source, o.Panics), requests: make(chan request),
+		links: make(chan monitor.LinkState), ended: make(chan struct{}), reopen: make(chan struct{}, 1), adapter: newMailbox[adapterLink](), memory: newMailbox[*lacp.Memory](), recorder: newRecorder()}
 	told := func(ctx context.Context) { _, _ = t.post(ctx, request{in: Announced{}}) }
-	t.crier = &crier{source: o.Announcer, told: told, send: o.Datapath.Send, log: log, wake: make(chan struct{}, 1)}
+	t.crier = &crier{source: o.Announcer, told: told, send: o.Datapath.Send, log: log, panics: o.Panics, wake: make(chan struct{}, 1)}
 	t.publish(map[int]*MemberCounters{})
+	o.Panics.Tell(t.panicked)
 	return t, nil
 }
 
@@ -105,8 +111,6 @@ const (
 	// as late, up to applyAgainMax.
 	applyAgain    = 100 * time.Millisecond
 	applyAgainMax = 10 * time.Second
-	// carrierAgain is the same for the adapter's carrier.
-	carrierAgain = time.Second
 )
 
 // Run runs the team until ctx ends, and returns nil then. It may be called once. The adapter's
@@ -115,7 +119,8 @@ func (t *Team) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
 	var watched error
-	done.Go(func() { t.keepLink(ctx) })
+	t.adapter.put(t.wanted)
+	done.Go(func() { t.keepAdapter(ctx) })
 	done.Go(func() { t.crier.run(ctx) })
 	done.Go(t.keepMemory)
 	done.Go(func() { t.watchCounters(ctx) })
@@ -160,12 +165,12 @@ func (t *Team) decide(ctx context.Context) {
 			in = FromDatapath{c}
 		case <-timer.C:
 		}
-		out := t.loop.Handle(time.Now(), in)
-		t.execute(&out, r.base)
+		r.in = in
+		out, rest := t.step(r)
 		if r.reply != nil {
 			r.reply <- out
 		}
-		timer.Reset(t.wait())
+		timer.Reset(rest)
 	}
 }
 
@@ -206,9 +211,9 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 	for _, index := range out.Poke {
 		t.watch.Poke(index)
 	}
-	if want := (adapterLink{out.Carrier, t.loop.speed()}); want != t.wanted {
+	if want := (adapterLink{carrier: out.Carrier, speed: out.Speed}); want != t.wanted {
 		t.wanted = want
-		t.link.put(want)
+		t.adapter.put(want)
 	}
 	if c := t.loop.cfg; out.Tell != 0 {
 		t.crier.order(announcement{tell: out.Tell, via: out.Via, as: out.As, pin: out.Pin, behind: out.Behind, count: c.AnnounceCount, interval: c.AnnounceInterval})
@@ -247,50 +252,10 @@ const warnApply = "apply"
 
 func (t *Team) warn(out *Output, text string) {
 	w := t.loop.Handle(time.Now(), Warn{Key: warnApply, Text: text})
-	out.Carrier = w.Carrier
+	out.Carrier, out.Speed = w.Carrier, w.Speed
 	out.Events = append(out.Events, w.Events...)
 	if w.Plan != nil {
 		t.pending = w.Plan // the timer tries it
-	}
-}
-
-// adapterLink is what the adapter looks like to the host.
-type adapterLink struct {
-	up       bool
-	speedBps uint64
-}
-
-// keepLink sets the adapter's carrier and speed. It has its own goroutine because the kernel takes its
-// configuration lock for it, which somebody else may hold for long.
-func (t *Team) keepLink(ctx context.Context) {
-	var again <-chan time.Time
-	shown := adapterLink{speedBps: 1} // the kernel says 10 Mbit/s
-	t.link.signal()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.link.wake:
-		case <-again:
-		}
-		again = nil
-		want := t.link.take()
-		if want.up != shown.up {
-			if err := t.o.Adapter.SetCarrier(want.up); err != nil {
-				t.log.Warn("adapter's carrier not set", "up", want.up, "err", err)
-				again = time.After(carrierAgain)
-				continue
-			}
-			shown.up = want.up
-			t.carrierOn.Store(want.up)
-		}
-		if want.speedBps != shown.speedBps {
-			// Nothing depends on it, so it is not tried again.
-			if err := t.o.Adapter.SetSpeed(want.speedBps); err != nil {
-				t.log.Debug("adapter's speed not set", "bps", want.speedBps, "err", err)
-			}
-			shown.speedBps = want.speedBps
-		}
 	}
 }
 
@@ -309,7 +274,7 @@ func (t *Team) keepMemory() {
 			}
 		}
 		if t.o.Remember != nil {
-			t.o.Remember(t.memory.take())
+			t.o.Panics.Do(whereMemory, func() { t.o.Remember(t.memory.take()) })
 		}
 	}
 }

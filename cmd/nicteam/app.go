@@ -14,6 +14,7 @@ import (
 
 	"nicteam/internal/control"
 	"nicteam/internal/daemon"
+	"nicteam/internal/logs"
 	"nicteam/team"
 )
 
@@ -55,9 +56,9 @@ func execute(args []string, out, errw io.Writer, env []string) int {
 	return a.fail(err)
 }
 
-// interruptible is the context of a verb that SIGINT and SIGTERM end. A second signal ends the
-// process as it would any other.
-func (a *app) interruptible() context.Context {
+// interruptible is the context of a verb that SIGINT and SIGTERM end, and more if they are not ignored already. A second
+// signal ends the process as it would any other.
+func (a *app) interruptible(more ...os.Signal) context.Context {
 	if a.ctx != nil {
 		return a.ctx
 	}
@@ -65,6 +66,11 @@ func (a *app) interruptible() context.Context {
 	a.ctx = ctx
 	sigs := make(chan os.Signal, 1)
 	signal.Notify(sigs, syscall.SIGINT, syscall.SIGTERM)
+	for _, s := range more {
+		if !signal.Ignored(s) {
+			signal.Notify(sigs, s)
+		}
+	}
 	go func() {
 		s := <-sigs
 		signal.Stop(sigs)
@@ -84,6 +90,13 @@ func (a *app) log(level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
 }
 
+// outliveReaders has this process go on when nobody reads what it says any more: what it does to the host is done to the
+// end, though its words go to `head -1` or to a log that was closed.
+func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+
+// teamLog is the log of a team's process: what repeats is summed up.
+func (a *app) teamLog() *slog.Logger { return slog.New(logs.Limit(a.log(slog.LevelInfo).Handler())) }
+
 // getenv reads the environment that the command was given.
 func (a *app) getenv(name string) string {
 	for i := len(a.env) - 1; i >= 0; i-- {
@@ -98,16 +111,19 @@ func (a *app) getenv(name string) string {
 func (a *app) client(name string) *control.Client { return control.NewClient(a.places.RunDir, name) }
 
 // teams are the teams that a verb is for: the one that is named, else all that run.
-func (a *app) teams(named []string) []string {
+func (a *app) teams(named []string) ([]string, error) {
 	if len(named) > 0 {
-		return named
+		return named, nil
 	}
 	return control.Running(a.places.RunDir)
 }
 
 // one is the team that a verb is for when its name may be left out.
 func (a *app) one(what string, named []string) (string, error) {
-	names := a.teams(named)
+	names, err := a.teams(named)
+	if err != nil {
+		return "", err
+	}
 	switch len(names) {
 	case 1:
 		return names[0], nil

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"log/slog"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -41,7 +43,7 @@ defaults: nicteam help config`,
 			return args(2, -1)(cmd, given)
 		},
 		RunE: func(cmd *cobra.Command, given []string) error {
-			load := config.Options{Flags: givenSettings(cmd), Env: a.env, Path: file, New: true}
+			load := config.Options{Flags: givenSettings(cmd), Env: a.env, Path: file, New: true, RealName: daemon.RealNames()}
 			if len(given) > 0 {
 				load.Team, load.Members = given[0], given[1:]
 			}
@@ -62,20 +64,27 @@ defaults: nicteam help config`,
 
 // create makes the team and shows its steps as they are done.
 func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
-	level := slog.LevelWarn
+	outliveReaders()
+	var ctx context.Context
 	if o.Foreground {
-		level, o.Ready = slog.LevelInfo, daemon.ReadyFile()
+		ctx, o.Log, o.Ready = a.interruptible(), a.teamLog(), daemon.ReadyFile()
+	} else {
+		// A terminal that is closed meanwhile is as good as Ctrl-C: what was begun is given back.
+		ctx, o.Log = a.interruptible(syscall.SIGHUP), a.log(slog.LevelWarn)
 	}
-	o.Config, o.Places, o.Log = l.Config, a.places, a.log(level)
-	o.Notes, o.Warn = l.Notes, a.warn
+	o.Config, o.Places = l.Config, a.places
+	o.Notes, o.Warn, o.Accept = l.Notes, a.warn, a.yes
 	o.Version, _ = built()
 	o.Progress = func(step string) {
 		if !a.json && !a.quiet {
 			a.say("%s", step)
 		}
 	}
-	done, err := daemon.Create(a.interruptible(), o)
+	done, err := daemon.Create(ctx, o)
 	if err != nil {
+		for _, note := range l.Ignored { // a setting that was not taken for one may be why
+			a.warn(note)
+		}
 		return err
 	}
 	if done == nil {
@@ -83,9 +92,6 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 	}
 	if a.json {
 		return a.document(created{"nicteam.created/v1", l.Config.Team, o.DryRun, orEmpty(done.Steps), done.Warnings, done.Status})
-	}
-	for _, w := range done.Warnings {
-		a.warn(w)
 	}
 	if o.DryRun {
 		for _, s := range done.Steps {

@@ -22,7 +22,10 @@ func (a *app) eventsCmd() *cobra.Command {
   nicteam events --follow --json`,
 		Args: args(0, 1),
 		RunE: func(_ *cobra.Command, given []string) error {
-			names := a.teams(given)
+			names, err := a.teams(given)
+			if err != nil {
+				return err
+			}
 			if len(names) == 0 {
 				_, err := a.one("events", nil)
 				return err

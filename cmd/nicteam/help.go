@@ -138,7 +138,8 @@ func configTopic() *cobra.Command {
 	var b strings.Builder
 	b.WriteString(`A file of settings is YAML, TOML or JSON, by its name. Flags (--up-delay) win over variables
 (NICTEAM_UP_DELAY), these over the file (up_delay), the file over defaults. Unknown keys,
-bare numbers for durations and values out of range are errors that name file and line.
+bare numbers for durations and values out of range are errors that name file and line. A
+variable that only looks like a setting (NICTEAM_SERVICE_HOST of Kubernetes) is ignored.
 
 `)
 	for _, k := range config.Keys() {

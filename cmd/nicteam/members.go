@@ -1,7 +1,12 @@
 package main
 
 import (
+	"os"
+
 	"github.com/spf13/cobra"
+
+	"nicteam/internal/control"
+	"nicteam/internal/daemon"
 )
 
 func (a *app) addCmd() *cobra.Command {
@@ -10,19 +15,47 @@ func (a *app) addCmd() *cobra.Command {
 		Aliases: []string{"enslave", "slave"},
 		Short:   "Join NICs to a running team",
 		Long: `Joins NICs to a running team. The adapter, its addresses and its connections are not
-touched. Either all of the NICs join or none does.`,
+touched. Either all of the NICs join or none does. What of others does not go along
+with the NICs is told before; a filter that would no longer do what it is for wants -y.`,
 		Example: `  nicteam add team0 eth3`,
 		Args:    args(2, -1),
 		RunE: func(_ *cobra.Command, given []string) error {
 			c := a.client(given[0])
 			defer c.Close()
-			steps, err := c.Add(a.interruptible(), given[1:])
+			warnings, looked, err := a.bystanders(c, given[1:])
 			if err != nil {
 				return err
+			}
+			steps, err := c.Add(a.interruptible(), given[1:], looked || a.yes)
+			if err != nil {
+				return err
+			}
+			if a.json { // who reads that has not read them yet
+				steps = append(warnings, steps...)
 			}
 			return a.steps(given[0], steps)
 		},
 	}
+}
+
+// bystanders tells before a change what of others does not go along with NICs. Only root can look; looked says that it has.
+func (a *app) bystanders(c *control.Client, nics []string) (steps []string, looked bool, err error) {
+	if os.Geteuid() != 0 {
+		return nil, false, nil
+	}
+	st, err := c.Status(a.interruptible())
+	if err != nil {
+		return nil, false, err
+	}
+	warnings, err := daemon.Bystanders(a.places, st, nics, a.yes)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, w := range warnings {
+		a.warn(w)
+		steps = append(steps, "warning: "+w)
+	}
+	return steps, true, nil
 }
 
 func (a *app) removeCmd() *cobra.Command {

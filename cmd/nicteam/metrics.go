@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nicteam/internal/control"
 	"nicteam/internal/metrics"
 	"nicteam/team"
 )
@@ -46,11 +45,15 @@ alone is on 127.0.0.1, which is this host only, 0.0.0.0 and [::] are everybody. 
 				}
 				listen = given[0]
 			}
+			running, err := a.teams(nil)
+			if err != nil {
+				return err
+			}
 			if asked {
 				return a.serveMetrics(listen)
 			}
 			h := a.hostMetrics(func(name string, err error) { a.warn(a.problem(err).What + ": " + a.problem(err).Why) })
-			if len(h.Teams()) == 0 {
+			if len(running) == 0 {
 				a.warn("no team runs on this host")
 			}
 			return metrics.Write(a.out, h)
@@ -65,7 +68,7 @@ alone is on 127.0.0.1, which is this host only, 0.0.0.0 and [::] are everybody. 
 func (a *app) hostMetrics(failed func(name string, err error)) metrics.Host {
 	return metrics.Host{
 		Context: a.interruptible(),
-		Teams:   func() []string { return control.Running(a.places.RunDir) },
+		Teams:   func() ([]string, error) { return a.teams(nil) },
 		Ask: func(ctx context.Context, name string) ([]byte, error) {
 			c := a.client(name)
 			defer c.Close()

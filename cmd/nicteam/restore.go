@@ -1,6 +1,8 @@
 package main
 
 import (
+	"syscall"
+
 	"github.com/spf13/cobra"
 
 	"nicteam/internal/daemon"
@@ -23,6 +25,7 @@ again when the NIC has come, or drop it with --forget.`,
   nicteam restore team0 --forget eth1`,
 		Args: args(0, 1),
 		RunE: func(_ *cobra.Command, given []string) error {
+			outliveReaders()
 			name := ""
 			if len(given) == 1 {
 				name = given[0]
@@ -30,7 +33,7 @@ again when the NIC has come, or drop it with --forget.`,
 			if len(forget) > 0 && name == "" {
 				return &team.Problem{Kind: team.Usage, What: "forget NIC " + forget[0], Why: "no team is named", Fix: "nicteam restore TEAM --forget " + forget[0]}
 			}
-			steps, err := daemon.Restore(a.interruptible(), a.places, name, forget)
+			steps, err := daemon.Restore(a.interruptible(syscall.SIGHUP), a.places, name, forget)
 			if err != nil {
 				return err
 			}

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"nicteam/internal/config"
-	"nicteam/internal/control"
 	"nicteam/internal/daemon"
 	"nicteam/team"
 )
@@ -34,7 +33,11 @@ the one command to run.`,
 			if len(given) > 0 {
 				return unknownVerb(cmd, given[0])
 			}
-			if len(control.Running(a.places.RunDir)) > 0 {
+			running, err := a.teams(nil)
+			if err != nil {
+				return err
+			}
+			if len(running) > 0 {
 				return a.status(nil, false)
 			}
 			return a.welcome()
@@ -115,12 +118,28 @@ func (a *app) welcome() error {
 	return nil
 }
 
-// proposal is the NICs to try: free ones, those with a link first, at most two.
+// proposal is the NICs to try, at most two: those that carry a LAN, which is hardware or, where there is none, what stands for it in a
+// container; those with a link first.
 func proposal(nics []daemon.ListedNIC) []string {
+	rank := func(n daemon.ListedNIC) int {
+		switch {
+		case n.Owner != "" || len(n.Uppers) > 0:
+			return 0
+		case n.Kind == "device" || n.Kind == "":
+			return 2
+		case n.Kind == "veth":
+			return 1
+		}
+		return 0 // bridges, the TAPs of virtual machines, VLANs, ifbs, …
+	}
+	best := 0
+	for _, n := range nics {
+		best = max(best, rank(n))
+	}
 	var linked, others []string
 	for _, n := range nics {
 		switch {
-		case n.Owner != "":
+		case best == 0 || rank(n) != best:
 		case n.Link:
 			linked = append(linked, n.Name)
 		default:

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -18,7 +17,10 @@ func (a *app) runCmd() *cobra.Command {
 		Short: "Run a team's own process in the foreground",
 		Long: `Runs the process of a team; this is what a service manager starts. Without --config the
 settings are those in the configuration directory, TEAM.yaml. A process that
-starts where another one died goes on with its adapter and addresses.`,
+starts where another one died goes on with its adapter and addresses.
+
+SIGTERM and SIGINT end it. SIGHUP does too where it has a terminal; elsewhere it
+opens the log anew.`,
 		Example: `  nicteam run team0 --release
   nicteam run team0 --config /etc/nicteam/team0.yaml`,
 		Args: args(1, 1),
@@ -26,13 +28,18 @@ starts where another one died goes on with its adapter and addresses.`,
 			if file == "" {
 				file = filepath.Join(a.places.ConfigDir, given[0]+".yaml")
 			}
-			l, err := config.Load(config.Options{Team: given[0], Env: a.env, Path: file})
+			l, err := config.Load(config.Options{Team: given[0], Env: a.env, Path: file, RealName: daemon.RealNames()})
 			if err != nil {
 				return err
 			}
+			outliveReaders()
+			log := a.teamLog()
+			for _, note := range l.Ignored {
+				log.Warn(note)
+			}
 			v, _ := built()
 			ready := daemon.ReadyFile()
-			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Places: a.places, Ready: ready, Insist: ready != nil, Release: release, RandomSystem: l.RandomSystem, Version: v, Log: a.log(slog.LevelInfo)})
+			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Places: a.places, Ready: ready, Insist: ready != nil, Release: release, RandomSystem: l.RandomSystem, Version: v, Log: log})
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "a file of settings: YAML, TOML or JSON")

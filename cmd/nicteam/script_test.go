@@ -230,7 +230,7 @@ func (p *pretended) Explain(flow string) (*control.Explanation, error) {
 	return &control.Explanation{Team: p.name, Flow: flow, Slot: -1, Member: "eth1", Why: "eth1 is the active member and carries everything", Next: "eth2", NextWhy: "eth2 would become active"}, nil
 }
 
-func (p *pretended) Add(_ context.Context, names []string) ([]string, error) {
+func (p *pretended) Add(_ context.Context, names []string, _ bool) ([]string, error) {
 	if names[0] == "eth1" {
 		return nil, &team.Problem{Kind: team.Conflict, What: "add eth1", Why: "it is a member already", Fix: "nicteam status " + p.name}
 	}
@@ -253,7 +253,7 @@ func (p *pretended) Set(_ context.Context, settings map[string]string) ([]string
 	return done, err
 }
 
-func (p *pretended) Delete(context.Context) ([]string, error) {
+func (p *pretended) Delete(context.Context, bool) ([]string, error) {
 	return []string{"deleted " + p.name}, nil
 }
 

@@ -41,6 +41,9 @@ func (a *app) table(rows [][]string) {
 	}
 }
 
+// staleAfter is the age from which on it is said.
+const staleAfter = 2 * time.Second
+
 // showStatus is a team's state for people.
 func (a *app) showStatus(s *team.Status, l lately, now time.Time) {
 	head := fmt.Sprintf("%s  %s  %s", s.Team, s.Mode, s.State)
@@ -56,6 +59,15 @@ func (a *app) showStatus(s *team.Status, l lately, now time.Time) {
 		addresses = strings.Join(s.Adapter.Addresses, " ")
 	}
 	a.say("  %s  MAC %s  MTU %d  data path %s%s", addresses, s.Adapter.MAC, s.Adapter.MTU, s.Datapath, parenthesis(s.DatapathReason))
+	if a.verbose {
+		a.say("  speed %s", speed(s.Adapter.SpeedBps, s.Adapter.Carrier))
+		if s.Adapter.KernelCounts == "relayed" {
+			a.say("  ip -s link show %s counts only what the relay moves; nicteam status, watch and metrics count all", s.Adapter.Name)
+		}
+	}
+	if old := now.Sub(s.Adapter.AsOf); !s.Adapter.AsOf.IsZero() && old > staleAfter {
+		a.say("  that is %s old: something keeps the kernel's network configuration locked", ago(old))
+	}
 	if !s.Balance {
 		a.say("  balance off: one NIC works, the others stand by")
 	}

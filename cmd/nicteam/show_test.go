@@ -104,6 +104,29 @@ func TestShowLACP(t *testing.T) {
 	}
 }
 
+func TestShowStatusVerbose(t *testing.T) {
+	tests := []struct {
+		name string
+		is   team.AdapterStatus
+		want string
+	}{
+		{"relay", team.AdapterStatus{Name: "team0", Carrier: true, SpeedBps: 2e9, KernelCounts: "all"}, "  speed 2 Gbit/s\n"},
+		{"fast path", team.AdapterStatus{Name: "team0", Carrier: true, KernelCounts: "relayed"},
+			"  speed unknown\n  ip -s link show team0 counts only what the relay moves; nicteam status, watch and metrics count all\n"},
+		{"down", team.AdapterStatus{Name: "team0", KernelCounts: "all"}, "  speed -\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var b strings.Builder
+			a := &app{out: &b, verbose: true}
+			a.showStatus(&team.Status{Team: "team0", Balance: true, Adapter: tt.is}, lately{}, epoch)
+			if !strings.Contains(b.String(), "\n"+tt.want+"  NIC") {
+				t.Errorf("no %q in:\n%s", tt.want, b.String())
+			}
+		})
+	}
+}
+
 func TestShowList(t *testing.T) {
 	var b strings.Builder
 	a := &app{out: &b}
@@ -128,6 +151,7 @@ func TestProposal(t *testing.T) {
 	nic := func(name string, link bool, owner string) daemon.ListedNIC {
 		return daemon.ListedNIC{Name: name, Link: link, Owner: owner}
 	}
+	of := func(kind string, n daemon.ListedNIC) daemon.ListedNIC { n.Kind = kind; return n }
 	for _, tt := range []struct {
 		nics []daemon.ListedNIC
 		want string
@@ -136,6 +160,10 @@ func TestProposal(t *testing.T) {
 		{[]daemon.ListedNIC{nic("a", false, ""), nic("b", true, ""), nic("c", true, "bridge br0"), nic("d", true, "")}, "b d"},
 		{[]daemon.ListedNIC{nic("a", false, ""), nic("b", true, "")}, "b a"},
 		{[]daemon.ListedNIC{nic("a", true, "")}, "a"},
+		{[]daemon.ListedNIC{of("device", nic("a", false, "")), of("tun", nic("tap7", true, "")), of("bridge", nic("docker0", true, "")), of("ifb", nic("ifb0", true, "")), of("veth", nic("cali1", true, ""))}, "a"},
+		{[]daemon.ListedNIC{of("veth", nic("eth0", true, "")), of("dummy", nic("dummy0", true, "")), of("veth", nic("veth1", true, "bridge docker0")), of("veth", nic("eth1", false, ""))}, "eth0 eth1"},
+		{[]daemon.ListedNIC{of("bridge", nic("br0", true, ""))}, "NIC NIC"},
+		{[]daemon.ListedNIC{{Name: "a", Kind: "device", Link: true, Uppers: []string{"a.7"}}, of("device", nic("b", true, ""))}, "b"},
 	} {
 		if got := strings.Join(proposal(tt.nics), " "); got != tt.want {
 			t.Errorf("proposal %q, want %q", got, tt.want)

@@ -30,7 +30,10 @@ in mode 802.3ad is told by nicteam help 802.3ad; -v shows more of it.`,
 
 // status shows the teams that answer, then says which do not.
 func (a *app) status(named []string, check bool) error {
-	names := a.teams(named)
+	names, err := a.teams(named)
+	if err != nil {
+		return err
+	}
 	if len(names) == 0 {
 		if check {
 			_, err := a.one("status", nil)

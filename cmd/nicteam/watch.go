@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/control"
+	"nicteam/internal/daemon"
 	"nicteam/internal/tui"
 	"nicteam/team"
 )
@@ -53,6 +54,9 @@ the team meanwhile; with --json a document (nicteam.rates/v1) does.`,
 			name, err := a.one("watch", given)
 			if err != nil {
 				return err
+			}
+			if nic != "" {
+				nic = daemon.RealNames()(nic)
 			}
 			o.Team, o.NIC = name, nic
 			inLines := a.json || cmd.Flags().Changed("count") || cmd.Flags().Changed("interval")

@@ -17,7 +17,7 @@ type jsonReader struct {
 
 func readJSON(b []byte) (*node, error) {
 	if len(bytes.TrimSpace(b)) == 0 {
-		return nil, &syntax{1, "not JSON: the file is empty"}
+		return nil, &syntax{line: 1, msg: "not JSON: the file is empty"}
 	}
 	r := &jsonReader{b, json.NewDecoder(bytes.NewReader(b))}
 	r.dec.UseNumber()
@@ -26,7 +26,7 @@ func readJSON(b []byte) (*node, error) {
 		return nil, err
 	}
 	if _, err := r.dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, &syntax{r.line(), "a second document begins here; a file has one"}
+		return nil, &syntax{line: r.line(), msg: "a second document begins here; a file has one"}
 	}
 	return n, nil
 }
@@ -45,11 +45,11 @@ func (r *jsonReader) token() (json.Token, error) {
 	case err == nil:
 		return t, nil
 	case errors.As(err, &bad):
-		return nil, &syntax{r.lineAt(bad.Offset), "not JSON: " + bad.Error()}
+		return nil, &syntax{line: r.lineAt(bad.Offset), msg: "not JSON: " + bad.Error()}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, &syntax{r.lineAt(int64(len(r.src))), "not JSON: the file ends too early"}
+		return nil, &syntax{line: r.lineAt(int64(len(r.src))), msg: "not JSON: the file ends too early"}
 	default:
-		return nil, &syntax{r.line(), "not JSON: " + err.Error()}
+		return nil, &syntax{line: r.line(), msg: "not JSON: " + err.Error()}
 	}
 }
 
@@ -73,7 +73,7 @@ func (r *jsonReader) value(depth int) (*node, error) {
 		}
 	case json.Delim:
 		if depth > maxDepth {
-			return nil, &syntax{n.line, "nested too deep"}
+			return nil, &syntax{line: n.line, msg: "nested too deep"}
 		}
 		err = r.inside(n, v, depth)
 	}

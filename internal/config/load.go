@@ -30,6 +30,9 @@ type Options struct {
 	Env     []string // as os.Environ gives it
 	Path    string   // a file: .yaml, .yml, .toml or .json
 	New     bool     // the team is to be made: it needs a NIC
+
+	// RealName is the name of the NIC that is called so or has it as an altname; nil: names are what they are.
+	RealName func(string) string
 }
 
 // Flag is a setting from the command line.
@@ -40,8 +43,9 @@ type Flag struct {
 
 // Loaded is a validated configuration and what its user should know about it.
 type Loaded struct {
-	Config team.Config
-	Notes  []string
+	Config  team.Config
+	Notes   []string
+	Ignored []string // those of Notes that are about variables that are no settings
 
 	// RandomSystem says that lacp_system was asked to be random, and drawn just now.
 	RandomSystem bool
@@ -49,7 +53,10 @@ type Loaded struct {
 
 // Load reads, merges and validates. Its errors are *team.Problem.
 func Load(o Options) (*Loaded, error) {
-	l := loader{v: newViper(), origin: map[string]string{}, weights: map[string]float64{}, priorities: map[string]int{}}
+	if o.RealName == nil {
+		o.RealName = func(name string) string { return name }
+	}
+	l := loader{real: o.RealName, v: newViper(), origin: map[string]string{}, weights: map[string]float64{}, priorities: map[string]int{}}
 	for _, step := range []func(Options) *team.Problem{l.file, l.env, l.flags} {
 		if p := step(o); p != nil {
 			return nil, p
@@ -59,6 +66,7 @@ func Load(o Options) (*Loaded, error) {
 	if err := l.decode(&d); err != nil {
 		return nil, &team.Problem{Kind: team.Usage, What: "read the configuration", Why: err.Error(), Fix: "nicteam help config", Err: err}
 	}
+	d.rename(o.RealName)
 	if p := l.weigh(&d); p != nil {
 		return nil, p
 	}
@@ -73,7 +81,7 @@ func Load(o Options) (*Loaded, error) {
 	if f != nil {
 		return nil, f.problem(l.where(o, f.key))
 	}
-	return &Loaded{Config: c, Notes: l.notes(o, c), RandomSystem: strings.EqualFold(d.LACPSystem, "random")}, nil
+	return &Loaded{Config: c, Notes: l.notes(o, c), Ignored: l.foreign, RandomSystem: strings.EqualFold(d.LACPSystem, "random")}, nil
 }
 
 // newViper has a delimiter that no key has: names of NICs have dots.
@@ -82,10 +90,12 @@ func newViper() *viper.Viper { return viper.NewWithOptions(viper.KeyDelimiter(":
 // loader is one load. Its viper is fresh and ends with it.
 type loader struct {
 	v          *viper.Viper
+	real       func(string) string
 	lines      lines
 	origin     map[string]string // top key → flag or variable
 	weights    map[string]float64
 	priorities map[string]int
+	foreign    []string // variables that look like settings and are none
 	below      document // what the file and the environment say without the command line
 }
 
@@ -101,10 +111,17 @@ func (l *loader) file(o Options) *team.Problem {
 	if err != nil {
 		return fileProblem(o.Path, err)
 	}
-	root, err := read(b)
+	var root *node
+	if b, err = plain(b); err == nil {
+		root, err = read(b)
+	}
 	var bad *syntax
 	if errors.As(err, &bad) {
-		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%s:%d: cannot be read", o.Path, bad.line), Why: bad.msg, Fix: "correct line " + itoa(int64(bad.line)) + "; examples: nicteam help config", Err: err}
+		fix := bad.fix
+		if fix == "" {
+			fix = "correct line " + itoa(int64(bad.line)) + "; examples: nicteam help config"
+		}
+		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%s:%d: cannot be read", o.Path, bad.line), Why: bad.msg, Fix: fix, Err: err}
 	}
 	var f *fault
 	if l.lines, f = check(root); f != nil {
@@ -157,43 +174,6 @@ func fileProblem(path string, err error) *team.Problem {
 	return p
 }
 
-// own are variables that are no settings.
-var own = []string{"RUN_DIR", "STATE_DIR", "CONFIG_DIR", "READY_FD"}
-
-func (l *loader) env(o Options) *team.Problem {
-	given := map[string]any{}
-	for _, kv := range o.Env {
-		name, value, _ := strings.Cut(kv, "=")
-		rest, ours := strings.CutPrefix(name, "NICTEAM_")
-		if !ours || contains(own, rest) || strings.HasPrefix(rest, "TEST_") {
-			continue
-		}
-		key := strings.ToLower(rest)
-		l.origin[key] = name
-		if f, ok := l.perNIC(key, value); ok {
-			if f != nil {
-				return f.problem(name)
-			}
-			continue
-		}
-		s := find(settings, key)
-		if s == nil || rest != strings.ToUpper(rest) {
-			list := keys(settings)
-			f := &fault{what: "unknown setting", why: "there is no setting " + key + meant(key, list), fix: "unset " + name}
-			return f.problem(name)
-		}
-		v, f := parseText(s, value)
-		if f != nil {
-			return f.problem(name)
-		}
-		given[key] = v
-	}
-	if err := l.v.MergeConfigMap(given); err != nil {
-		return &team.Problem{Kind: team.Failed, What: "read the environment", Why: err.Error(), Err: err}
-	}
-	return nil
-}
-
 func (l *loader) flags(o Options) *team.Problem {
 	if err := l.decode(&l.below); err != nil {
 		return &team.Problem{Kind: team.Usage, What: "read " + o.Path, Why: err.Error(), Fix: "examples: nicteam help config", Err: err}
@@ -227,7 +207,7 @@ func (l *loader) flags(o Options) *team.Problem {
 		for _, n := range o.Members {
 			w, p := 1.0, modes.DefaultPortPriority
 			for _, m := range l.below.Members {
-				if m.Name == n {
+				if l.real(m.Name) == l.real(n) {
 					w, p = m.Weight, m.PortPriority
 				}
 			}
@@ -266,14 +246,14 @@ func (l *loader) perNIC(key, value string) (*fault, bool) {
 // weigh gives what flags and variables say of single NICs to the members they name.
 func (l *loader) weigh(d *document) *team.Problem {
 	for _, nic := range sortedKeys(l.weights) {
-		m := d.member(nic)
+		m := d.member(l.real(nic))
 		if m == nil {
 			return stranger("weight", nic, d).problem(l.origin["weight"])
 		}
 		m.Weight = l.weights[nic]
 	}
 	for _, nic := range sortedKeys(l.priorities) {
-		m := d.member(nic)
+		m := d.member(l.real(nic))
 		if m == nil {
 			return stranger(portPriority, nic, d).problem(l.origin[portPriority])
 		}
@@ -317,7 +297,7 @@ func (l *loader) where(o Options, key string) string {
 }
 
 func (l *loader) notes(o Options, c team.Config) []string {
-	var notes []string
+	notes := slices.Clone(l.foreign)
 	if o.New && len(c.Members) == 1 {
 		notes = append(notes, "one NIC only: nothing takes over when it fails; add another: nicteam add "+c.Team+" NIC")
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -185,6 +186,13 @@ func TestNotes(t *testing.T) {
 		{"mode given", Options{Team: "t", Members: []string{"a", "b"}, New: true, Flags: []Flag{{"mode", "xor"}}}, nil},
 		{"one NIC", Options{Team: "t", Members: []string{"a"}, New: true, Flags: []Flag{{"mode", "xor"}}}, []string{"one NIC only"}},
 		{"not new", Options{Team: "t", Members: []string{"a"}}, nil},
+		{"variable misspelt", Options{Team: "t", Env: []string{"NICTEAM_MOED=xor"}}, []string{`NICTEAM_MOED is no setting, and ignored; did you mean "mode"?`}},
+		{"variables of somebody else", Options{Team: "t", Env: []string{"NICTEAM_VERSION=3", "NICTEAM_mtu=9000", "NICTEAM_=x"}},
+			[]string{"NICTEAM_VERSION is no setting", "NICTEAM_mtu is no setting", "NICTEAM_ is no setting"}},
+		{"variables of services", Options{Team: "t", Env: []string{
+			"NICTEAM_SERVICE_HOST=10.96.0.7", "NICTEAM_SERVICE_PORT=9100", "NICTEAM_SERVICE_PORT_METRICS=9100", "NICTEAM_PORT=tcp://10.96.0.7:9100",
+			"NICTEAM_PORT_9100_TCP=tcp://10.96.0.7:9100", "NICTEAM_PORT_9100_TCP_PROTO=tcp", "NICTEAM_PORT_9100_UDP_PORT=9100", "NICTEAM_PORT_9100_SCTP_ADDR=10.96.0.7",
+			"NICTEAM_METRICS_SERVICE_HOST=10.96.0.8", "NICTEAM_METRICS_PORT_80_TCP_ADDR=10.96.0.8", "NICTEAM_MTU_SERVICE_PORT_A_B=1"}}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l, err := Load(tt.o)
@@ -260,7 +268,6 @@ func TestFaultsNameTheirSource(t *testing.T) {
 		{"rebalance negative", Options{Flags: []Flag{{"rebalance", "-1s"}}}, team.Usage, "--rebalance: -1s is out of range"},
 		{"receive_balance by flag", Options{Flags: []Flag{{"mode", "xor"}, {"receive_balance", "on"}}}, team.Usage, "--receive-balance: on is not for mode xor"},
 		{"receive_balance by variable", Options{Path: path, Env: []string{"NICTEAM_RECEIVE_BALANCE=on", "NICTEAM_MTU=1500"}}, team.Usage, "NICTEAM_RECEIVE_BALANCE: on is not for mode xor"},
-		{"unknown variable", Options{Env: []string{"NICTEAM_MOED=xor"}}, team.Usage, "NICTEAM_MOED: unknown setting"},
 		{"argument", Options{Team: "a/b"}, team.Usage, `team: "a/b" cannot be the name of a team`},
 		{"NIC twice", Options{Members: []string{"e", "e"}}, team.Usage, `members[1]: NIC "e" is named twice`},
 		{"weight of a stranger", Options{Members: []string{"eth1"}, Flags: []Flag{{"weight", "eht1=2"}}}, team.NotFound, `--weight: "eht1" is not a member`},
@@ -353,6 +360,7 @@ func FuzzLoad(f *testing.F) {
 				f.Add(b, uint8(0))
 				f.Add(b, uint8(1))
 				f.Add(b, uint8(2))
+				f.Add(append([]byte("\xef\xbb\xbf"), bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n"))...), uint8(len(e.Name())))
 			}
 		}
 	}

@@ -53,6 +53,7 @@ func (n *node) String() string {
 type syntax struct {
 	line int
 	msg  string
+	fix  string // "": correct that line
 }
 
 func (s *syntax) Error() string { return s.msg }

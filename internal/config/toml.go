@@ -41,7 +41,7 @@ func readTOML(b []byte) (*node, error) {
 		}
 	}
 	if err := r.p.Error(); err != nil {
-		return nil, &syntax{r.line, "not TOML: " + err.Error()}
+		return nil, &syntax{line: r.line, msg: "not TOML: " + err.Error()}
 	}
 	return r.root, nil
 }

@@ -24,7 +24,7 @@ func readYAML(b []byte) (*node, error) {
 	}
 	switch err := d.Decode(&more); {
 	case err == nil:
-		return nil, &syntax{max(more.Line, 1), "a second document begins here; a file has one"}
+		return nil, &syntax{line: max(more.Line, 1), msg: "a second document begins here; a file has one"}
 	case !errors.Is(err, io.EOF):
 		return nil, yamlSyntax(err)
 	}
@@ -41,10 +41,10 @@ func readYAML(b []byte) (*node, error) {
 func fromYAML(y *yaml.Node, depth int) (*node, error) {
 	n := &node{line: y.Line, text: y.Value}
 	if y.Anchor != "" || y.Kind == yaml.AliasNode {
-		return nil, &syntax{y.Line, "anchors and aliases are not supported"}
+		return nil, &syntax{line: y.Line, msg: "anchors and aliases are not supported"}
 	}
 	if depth > maxDepth {
-		return nil, &syntax{y.Line, "nested too deep"}
+		return nil, &syntax{line: y.Line, msg: "nested too deep"}
 	}
 	switch y.Kind {
 	case yaml.MappingNode:
@@ -52,7 +52,7 @@ func fromYAML(y *yaml.Node, depth int) (*node, error) {
 		for i := 0; i+1 < len(y.Content); i += 2 {
 			k := y.Content[i]
 			if k.Kind != yaml.ScalarNode || k.Anchor != "" || k.ShortTag() == "!!merge" {
-				return nil, &syntax{k.Line, "a key has to be a plain word"}
+				return nil, &syntax{line: k.Line, msg: "a key has to be a plain word"}
 			}
 			v, err := fromYAML(y.Content[i+1], depth+1)
 			if err != nil {

@@ -25,12 +25,13 @@ type Backend interface {
 	Peers(ctx context.Context) (*Peers, error)
 
 	// Those that change something return what was done in steps, for people to read.
-	Add(ctx context.Context, names []string) (steps []string, err error)
+	// accept says that the caller has looked at what of others cannot go along with the NICs, and answers for it.
+	Add(ctx context.Context, names []string, accept bool) (steps []string, err error)
 	Remove(ctx context.Context, names []string, force bool) (steps []string, err error)
 	Set(ctx context.Context, settings map[string]string) (steps []string, err error)
 	// Delete begins the end of the team. It returns when the host is as it was; the process ends
-	// after the answer is sent.
-	Delete(ctx context.Context) (steps []string, err error)
+	// after the answer is sent. force ends what stands on the adapter with it.
+	Delete(ctx context.Context, force bool) (steps []string, err error)
 }
 
 // Explanation is the document nicteam.explain/v1.

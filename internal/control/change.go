@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"nicteam/modes"
 	"nicteam/team"
@@ -59,20 +62,27 @@ func parseMembers(b []byte) ([]string, error) {
 	return m.Names, checkNames(m.Names)
 }
 
+// maxName is ALTIFNAMSIZ without the zero byte.
+const maxName = 127
+
 // checkNames bounds what a client may call a NIC; whether there is one, the backend knows.
 func checkNames(names []string) error {
 	if len(names) == 0 || len(names) > modes.MaxMembers {
 		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%d NICs named", len(names)), Why: fmt.Sprintf("1 to %d can be", modes.MaxMembers), Fix: "name the NICs"}
 	}
 	for _, n := range names {
-		if n == "" || len(n) > 15 {
-			return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%.40q cannot be the name of a NIC", n), Why: "a name has 1 to 15 bytes", Fix: "nicteam list shows the NICs of this host"}
+		if n == "" || len(n) > maxName {
+			return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%.40q cannot be the name of a NIC", n), Why: fmt.Sprintf("a name has 1 to 15 bytes, an altname up to %d", maxName), Fix: "nicteam list shows the NICs of this host"}
 		}
 	}
 	return nil
 }
 
-func (s *Server) add(_ http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
+func (s *Server) add(_ http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
+	accept, err := flag(q, "accept")
+	if err != nil {
+		return nil, err
+	}
 	var raw json.RawMessage
 	if err := body(r, &raw, `{"names":["eth2"]}`); err != nil {
 		return nil, err
@@ -81,7 +91,8 @@ func (s *Server) add(_ http.ResponseWriter, r *http.Request, _ url.Values) (any,
 	if err != nil {
 		return nil, err
 	}
-	return s.done(s.b.Add(r.Context(), names))
+	s.asked(r, "add "+strings.Join(names, " "))
+	return s.done(s.b.Add(r.Context(), names, accept))
 }
 
 func (s *Server) remove(_ http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
@@ -93,6 +104,7 @@ func (s *Server) remove(_ http.ResponseWriter, r *http.Request, q url.Values) (a
 	if err := checkNames(names); err != nil {
 		return nil, err
 	}
+	s.asked(r, "remove "+strings.Join(names, " "))
 	return s.done(s.b.Remove(r.Context(), names, force))
 }
 
@@ -105,7 +117,17 @@ func (s *Server) set(_ http.ResponseWriter, r *http.Request, _ url.Values) (any,
 	if err != nil {
 		return nil, err
 	}
+	s.asked(r, "set "+pairs(settings))
 	return s.done(s.b.Set(r.Context(), settings))
+}
+
+// pairs writes settings as a user types them.
+func pairs(settings map[string]string) string {
+	var list []string
+	for _, k := range slices.Sorted(maps.Keys(settings)) {
+		list = append(list, k+"="+settings[k])
+	}
+	return strings.Join(list, " ")
 }
 
 // parseSettings takes text, numbers and truth values; what they mean, the backend knows.
@@ -135,11 +157,16 @@ func parseSettings(b []byte) (map[string]string, error) {
 }
 
 // delete goes on when its client goes: half a team is worse than none.
-func (s *Server) delete(_ http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
+func (s *Server) delete(_ http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
+	force, err := flag(q, "force")
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.o.workTime)
 	defer cancel()
+	s.asked(r, "delete")
 	name := s.name()
-	steps, err := s.b.Delete(ctx)
+	steps, err := s.b.Delete(ctx, force)
 	if err != nil {
 		return nil, err
 	}

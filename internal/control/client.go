@@ -80,9 +80,9 @@ func (c *Client) Peers(ctx context.Context) (*Peers, error) {
 	return &p, nil
 }
 
-// Add joins NICs. It returns what was done.
-func (c *Client) Add(ctx context.Context, names []string) ([]string, error) {
-	return c.change(ctx, "POST", "/v1/members", membersBody{names})
+// Add joins NICs; accept answers for what of others cannot go along with them. It returns what was done.
+func (c *Client) Add(ctx context.Context, names []string, accept bool) ([]string, error) {
+	return c.change(ctx, "POST", "/v1/members"+when(accept, "accept"), membersBody{names})
 }
 
 // Remove drains and releases NICs; force allows the last one too.
@@ -102,9 +102,17 @@ func (c *Client) Set(ctx context.Context, settings map[string]string) ([]string,
 	return c.change(ctx, "PATCH", "/v1/settings", settings)
 }
 
-// Delete ends the team.
-func (c *Client) Delete(ctx context.Context) ([]string, error) {
-	return c.change(ctx, "DELETE", "/v1/team", nil)
+// Delete ends the team; force ends what stands on its adapter, too.
+func (c *Client) Delete(ctx context.Context, force bool) ([]string, error) {
+	return c.change(ctx, "DELETE", "/v1/team"+when(force, "force"), nil)
+}
+
+// when is a parameter that is left out when it is off.
+func when(on bool, name string) string {
+	if on {
+		return "?" + name + "=1"
+	}
+	return ""
 }
 
 func (c *Client) change(ctx context.Context, method, path string, body any) ([]string, error) {
@@ -249,11 +257,16 @@ func (c *Client) problem(ctx context.Context, err error) error {
 }
 
 // Running lists the teams that have a socket in runDir, sorted; whether their processes answer is
-// another question.
-func Running(runDir string) []string {
+// another question. That there is no such directory means that none runs; one that this user may not read is a
+// *team.Problem, for he does not know.
+func Running(runDir string) ([]string, error) {
 	entries, err := os.ReadDir(runDir)
-	if err != nil {
-		return nil
+	switch {
+	case err == nil:
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	default:
+		return nil, Unreadable(runDir, err)
 	}
 	var names []string
 	for _, e := range entries {
@@ -261,5 +274,18 @@ func Running(runDir string) []string {
 			names = append(names, name)
 		}
 	}
-	return names
+	return names, nil
+}
+
+// Unreadable is the problem of a directory of ours that cannot be read.
+func Unreadable(dir string, err error) *team.Problem {
+	p := &team.Problem{Kind: team.Failed, What: "cannot read " + dir, Why: err.Error(), Fix: "name another place: nicteam help lists the flags", Err: err}
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		p.Why = pe.Err.Error()
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		p.Kind, p.Why, p.Fix = team.NotPermitted, p.Why+": this user may not see which teams run", "run it as root: sudo nicteam …"
+	}
+	return p
 }

@@ -25,6 +25,9 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv("CONTROL_TEST_SOCKET"); path != "" {
 		os.Exit(otherUser(path))
 	}
+	if dir := os.Getenv("CONTROL_TEST_RUNDIR"); dir != "" {
+		os.Exit(otherUserLists(dir))
+	}
 	os.Exit(m.Run())
 }
 
@@ -61,11 +64,11 @@ func TestClientAndServer(t *testing.T) {
 		t.Errorf("explain (-want +got):\n%s", cmp.Diff(want, e))
 	}
 	for _, change := range []func() ([]string, error){
-		func() ([]string, error) { return c.Add(ctx, []string{"eth2", "eth0.100"}) },
+		func() ([]string, error) { return c.Add(ctx, []string{"eth2", "eth0.100"}, true) },
 		func() ([]string, error) { return c.Remove(ctx, []string{"eth%2&x?"}, false) },
 		func() ([]string, error) { return c.Remove(ctx, []string{"eth1", "eth2"}, true) },
 		func() ([]string, error) { return c.Set(ctx, map[string]string{"hash": "layer2", "mtu": "9000"}) },
-		func() ([]string, error) { return c.Delete(ctx) },
+		func() ([]string, error) { return c.Delete(ctx, true) },
 	} {
 		steps, err := change()
 		if err != nil {
@@ -75,7 +78,7 @@ func TestClientAndServer(t *testing.T) {
 			t.Errorf("steps %q after %q", steps, calls)
 		}
 	}
-	want := []string{`add ["eth2" "eth0.100"]`, `remove ["eth%2&x?"] false`, `remove ["eth1" "eth2"] true`, `set ["hash=layer2" "mtu=9000"]`, `delete`}
+	want := []string{`add ["eth2" "eth0.100"] true`, `remove ["eth%2&x?"] false`, `remove ["eth1" "eth2"] true`, `set ["hash=layer2" "mtu=9000"]`, `delete true`}
 	if d := cmp.Diff(want, f.called()); d != "" {
 		t.Errorf("calls (-want +got):\n%s", d)
 	}
@@ -87,7 +90,7 @@ func TestProblemsTravelWhole(t *testing.T) {
 	defer c.Close()
 	for _, k := range []team.ProblemKind{team.Failed, team.Usage, team.NotFound, team.NotPermitted, team.Conflict, team.Reverted, team.NoAnswer} {
 		f.err = fmt.Errorf("add: %w", &team.Problem{Kind: k, What: "what", Why: "why", Fix: "fix"})
-		_, err := c.Add(t.Context(), []string{"eth1"})
+		_, err := c.Add(t.Context(), []string{"eth1"}, false)
 		var p *team.Problem
 		if !errors.As(err, &p) || *p != (team.Problem{Kind: k, What: "what", Why: "why", Fix: "fix"}) {
 			t.Errorf("kind %d arrives as %#v", k, err)
@@ -155,7 +158,7 @@ func TestRefusals(t *testing.T) {
 		{"GET", "/v1/history?last=1h&from=2026-01-02T03:04:05Z", "", 400, team.Usage, "leave one of them out"},
 		{"GET", "/v1/history?from=2026-01-02T03:04:05Z&to=2026-01-01T03:04:05Z", "", 400, team.Usage, "begins before it ends"},
 		{"GET", "/v1/history?from=0001-01-01T00:00:00Z", "", 400, team.Usage, "at most"},
-		{"GET", "/v1/history?member=abcdefghijklmnop", "", 400, team.Usage, "15 bytes"},
+		{"GET", "/v1/history?member=" + strings.Repeat("n", 128), "", 400, team.Usage, "15 bytes"},
 		{"GET", "/v1/history?member=", "", 400, team.Usage, "15 bytes"},
 		{"GET", "/v1/history?member=eth9", "", 404, team.NotFound, "no such member"},
 		{"GET", "/v1/history?period=1h", "", 400, team.Usage, "last, from, to, step, member"},
@@ -165,10 +168,10 @@ func TestRefusals(t *testing.T) {
 		{"POST", "/v1/members", `{"names":[]}`, 400, team.Usage, "0 NICs"},
 		{"POST", "/v1/members", `{"names":"eth1"}`, 400, team.Usage, "cannot unmarshal"},
 		{"POST", "/v1/members", `{"names":["eth1"]} {}`, 400, team.Usage, "follows"},
-		{"POST", "/v1/members", `{"names":["abcdefghijklmnop"]}`, 400, team.Usage, "15 bytes"},
+		{"POST", "/v1/members", `{"names":["` + strings.Repeat("n", 128) + `"]}`, 400, team.Usage, "15 bytes"},
 		{"POST", "/v1/members", `{"names":[` + strings.Repeat(`"eth1",`, 64) + `"eth1"]}`, 400, team.Usage, "65 NICs"},
 		{"POST", "/v1/members", `{"names":["` + strings.Repeat("x", maxBody) + `"]}`, 400, team.Usage, "larger than 64 KiB"},
-		{"DELETE", "/v1/members/abcdefghijklmnop", "", 400, team.Usage, "15 bytes"},
+		{"DELETE", "/v1/members/" + strings.Repeat("n", 128), "", 400, team.Usage, "15 bytes"},
 		{"DELETE", "/v1/members/eth1?force=yes", "", 400, team.Usage, "force"},
 		{"PATCH", "/v1/settings", `{}`, 400, team.Usage, "no setting"},
 		{"PATCH", "/v1/settings", `null`, 400, team.Usage, "no setting"},
@@ -290,7 +293,7 @@ func TestLongChange(t *testing.T) {
 	c := NewClient(serve(t, f, Options{readTime: 20 * time.Millisecond}), "team0")
 	defer c.Close()
 	time.AfterFunc(200*time.Millisecond, func() { close(f.block) })
-	if _, err := c.Add(t.Context(), []string{"eth1"}); err != nil {
+	if _, err := c.Add(t.Context(), []string{"eth1"}, false); err != nil {
 		t.Error(err)
 	}
 }
@@ -300,7 +303,7 @@ func TestWorkIsBounded(t *testing.T) {
 	f := &fake{block: make(chan struct{}), entered: make(chan struct{})}
 	c := NewClient(serve(t, f, Options{workTime: 50 * time.Millisecond}), "team0")
 	defer c.Close()
-	if _, err := c.Add(t.Context(), []string{"eth1"}); kindOf(t, err) != team.Failed {
+	if _, err := c.Add(t.Context(), []string{"eth1"}, false); kindOf(t, err) != team.Failed {
 		t.Error(err)
 	}
 }
@@ -319,7 +322,7 @@ func TestDeleteOutlivesItsClient(t *testing.T) {
 	c := NewClient(dir, "team0")
 	defer c.Close()
 	done := make(chan error, 1)
-	go func() { _, err := c.Delete(t.Context()); done <- err }()
+	go func() { _, err := c.Delete(t.Context(), false); done <- err }()
 	<-f.entered
 	stop()
 	close(f.block)

@@ -103,8 +103,8 @@ func (f *fake) change(ctx context.Context, call string) ([]string, error) {
 	return []string{"did " + call}, f.error()
 }
 
-func (f *fake) Add(ctx context.Context, names []string) ([]string, error) {
-	return f.change(ctx, fmt.Sprintf("add %q", names))
+func (f *fake) Add(ctx context.Context, names []string, accept bool) ([]string, error) {
+	return f.change(ctx, fmt.Sprintf("add %q %v", names, accept))
 }
 
 func (f *fake) Remove(ctx context.Context, names []string, force bool) ([]string, error) {
@@ -120,7 +120,9 @@ func (f *fake) Set(ctx context.Context, settings map[string]string) ([]string, e
 	return f.change(ctx, fmt.Sprintf("set %q", list))
 }
 
-func (f *fake) Delete(ctx context.Context) ([]string, error) { return f.change(ctx, "delete") }
+func (f *fake) Delete(ctx context.Context, force bool) ([]string, error) {
+	return f.change(ctx, fmt.Sprintf("delete %v", force))
+}
 
 func (f *fake) called() []string {
 	f.mu.Lock()

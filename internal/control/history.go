@@ -102,8 +102,8 @@ func historyQuery(q url.Values, now time.Time) (ask team.HistoryQuery, err error
 	if period <= 0 || period > longestPeriod {
 		return ask, bad("from", fmt.Sprintf("a period begins before it ends, and at most %v before", longestPeriod), "write last=1h")
 	}
-	if ask.Member = q.Get("member"); len(ask.Member) > 15 || q.Has("member") && ask.Member == "" {
-		return ask, bad("member", "a name has 1 to 15 bytes", "nicteam status shows the members")
+	if ask.Member = q.Get("member"); len(ask.Member) > maxName || q.Has("member") && ask.Member == "" {
+		return ask, bad("member", "a name has 1 to 15 bytes, an altname up to 127", "nicteam status shows the members")
 	}
 	if ask.Step == 0 {
 		ask.Step = niceStep(period)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -19,17 +20,28 @@ type listener struct {
 	*net.UnixListener
 	path    string
 	owner   uint32
-	writers seats
-	readers seats
+	writers places
+	readers places
 	remove  sync.Once
+}
+
+// places are the connections of one kind of peers. Beyond those for everything some are kept for what is quickly answered:
+// a change, or a refusal that says why. So whoever fills the others with questions keeps nobody from a change.
+type places struct {
+	all     seats
+	kept    seats
+	streams seats // of all, those that may be answers without an end
 }
 
 // conn is a connection with its peer.
 type conn struct {
 	*net.UnixConn
-	writer bool
-	leave  func()
-	once   sync.Once
+	peer     peer
+	writer   bool
+	reserved bool // on a place that is kept for changes
+	*places
+	free func() // the place
+	once sync.Once
 }
 
 // seats counts places that are taken, up to a bound.
@@ -44,6 +56,13 @@ func (s *seats) take() bool {
 		return false
 	}
 	return true
+}
+
+func (s *seats) leave() { s.taken.Add(-1) }
+
+// bound has places for n connections, a quarter of which no stream can take, and kept ones besides.
+func (p *places) bound(n int) {
+	p.all.bound, p.kept.bound, p.streams.bound = int32(n), int32(max(n/4, 4)), int32(max(n*3/4, 1))
 }
 
 // listen makes the socket, 0660. It is made beside its place and renamed into it, so that at
@@ -71,7 +90,10 @@ func listen(path string, owner uint32, writers, readers int) (*listener, error) 
 		_ = os.Remove(beside)
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
-	return &listener{UnixListener: l, path: path, owner: owner, writers: seats{bound: int32(writers)}, readers: seats{bound: int32(readers)}}, nil
+	own := &listener{UnixListener: l, path: path, owner: owner}
+	own.writers.bound(writers)
+	own.readers.bound(readers)
+	return own, nil
 }
 
 // Accept returns the next connection that there is a place for; others are closed at once.
@@ -81,17 +103,34 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		uid, err := peer(c)
-		writer := err == nil && (uid == 0 || uid == l.owner)
-		s := &l.readers
-		if writer {
-			s = &l.writers
-		}
-		if err == nil && s.take() {
-			return &conn{UnixConn: c, writer: writer, leave: func() { s.taken.Add(-1) }}, nil
+		if own := l.seat(c); own != nil {
+			return own, nil
 		}
 		_ = c.Close()
 	}
+}
+
+// seat finds a place for a connection, nil where there is none.
+func (l *listener) seat(c *net.UnixConn) *conn {
+	who, err := peerOf(c)
+	if err != nil {
+		return nil
+	}
+	own := &conn{UnixConn: c, peer: who, writer: who.uid == 0 || who.uid == l.owner}
+	p := &l.readers
+	if own.writer {
+		p = &l.writers
+	}
+	own.places = p
+	switch {
+	case p.all.take():
+		own.free = p.all.leave
+	case p.kept.take():
+		own.reserved, own.free = true, p.kept.leave
+	default:
+		return nil
+	}
+	return own
 }
 
 // Close ends listening and takes the socket away.
@@ -101,23 +140,38 @@ func (l *listener) Close() error {
 }
 
 func (c *conn) Close() error {
-	c.once.Do(c.leave)
+	c.once.Do(c.free)
 	return c.UnixConn.Close()
 }
 
-// peer is the uid of the process that connected, as the kernel noted it then.
-func peer(c *net.UnixConn) (uint32, error) {
+// peer is the process that connected, as the kernel noted it then. Its pid is 0 where it is in another pid namespace.
+type peer struct {
+	uid uint32
+	pid int32
+}
+
+func peerOf(c *net.UnixConn) (peer, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return 0, err
+		return peer{}, err
 	}
 	var cred *unix.Ucred
 	var e error
 	if err := raw.Control(func(fd uintptr) { cred, e = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil {
-		return 0, err
+		return peer{}, err
 	}
 	if e != nil {
-		return 0, e
+		return peer{}, e
 	}
-	return cred.Uid, nil
+	return peer{cred.Uid, cred.Pid}, nil
+}
+
+// program is what the peer runs, "" when it has ended or cannot be seen. It says it of itself: good for finding who did
+// something, not for deciding who may.
+func (p peer) program() string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", p.pid))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
 }

@@ -47,8 +47,8 @@ func TestListen(t *testing.T) {
 func otherUser(path string) int {
 	c := NewClient(filepath.Dir(path), "team0")
 	_, errRead := c.Status(context.Background())
-	_, errAdd := c.Add(context.Background(), []string{"eth1"})
-	_, errDelete := c.Delete(context.Background())
+	_, errAdd := c.Add(context.Background(), []string{"eth1"}, false)
+	_, errDelete := c.Delete(context.Background(), false)
 	fmt.Println(errRead == nil, code(errAdd), code(errDelete))
 	return 0
 }
@@ -82,21 +82,7 @@ func TestAuthority(t *testing.T) {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		exe, err := os.Open("/proc/self/exe")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = exe.Close() }()
-		cmd := exec.Command("/proc/self/fd/3")
-		cmd.ExtraFiles = []*os.File{exe}
-		cmd.Env = []string{"CONTROL_TEST_SOCKET=" + path}
-		cmd.Dir = "/"
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-		return strings.TrimSpace(string(out))
+		return asNobody(t, "CONTROL_TEST_SOCKET="+path)
 	}
 	if got := run(0o666); got != "true 4 4" {
 		t.Errorf("another user who may open the socket: read, add, delete = %s, want true 4 4", got)
@@ -106,5 +92,59 @@ func TestAuthority(t *testing.T) {
 	}
 	if calls := f.called(); len(calls) != 0 {
 		t.Errorf("another user changed things: %q", calls)
+	}
+}
+
+// asNobody runs this program with one variable as another user, and returns what it says.
+func asNobody(t *testing.T, variable string) string {
+	t.Helper()
+	exe, err := os.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = exe.Close() }()
+	cmd := exec.Command("/proc/self/fd/3")
+	cmd.ExtraFiles = []*os.File{exe}
+	cmd.Env = []string{variable}
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// otherUserLists lists the teams as whoever this process is; see TestRunning.
+func otherUserLists(dir string) int {
+	names, err := Running(dir)
+	fmt.Println(len(names), code(err))
+	return 0
+}
+
+// TestRunning: a directory that cannot be read is not one without teams.
+func TestRunning(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	if names, err := Running(dir); err != nil || len(names) != 0 {
+		t.Errorf("no directory: %q, %v", names, err)
+	}
+	if err := os.Mkdir(dir, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := Running(dir); err != nil || len(names) != 0 {
+		t.Errorf("empty: %q, %v", names, err)
+	}
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Running(file); kindOf(t, err) != team.Failed {
+		t.Errorf("a file: %v", err)
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("becoming another user needs root")
+	}
+	if got := asNobody(t, "CONTROL_TEST_RUNDIR="+dir); got != fmt.Sprint(0, int(team.NotPermitted)) {
+		t.Errorf("another user: teams and code %s", got)
 	}
 }

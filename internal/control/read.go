@@ -48,6 +48,11 @@ func (s *Server) rates(w http.ResponseWriter, r *http.Request, q url.Values) (an
 		}
 		interval = d
 	}
+	leave := s.watch(w, r)
+	if leave == nil {
+		return nil, nil
+	}
+	defer leave()
 	out := s.stream(w)
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -78,6 +83,13 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, q url.Values) (a
 	if err != nil {
 		return nil, err
 	}
+	if follow {
+		leave := s.watch(w, r)
+		if leave == nil {
+			return nil, nil
+		}
+		defer leave()
+	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	events := s.b.Events(ctx, follow)
@@ -92,6 +104,18 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, q url.Values) (a
 			}
 		}
 	}
+}
+
+// watch takes a place for an answer without an end, which it returns the leaving of; where there is none it says so and returns
+// nil. Who watches never holds all places, whatever is forgotten in how many windows.
+func (s *Server) watch(w http.ResponseWriter, r *http.Request) (leave func()) {
+	p := connOf(r.Context()).places
+	if !p.streams.take() {
+		w.Header().Set("Connection", "close")
+		s.busy(w, r.Method+" "+r.URL.Path, fmt.Sprintf("%d watch already", p.streams.bound))
+		return nil
+	}
+	return p.streams.leave
 }
 
 // stream begins an answer of one document a line and returns how to write one. A client that

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -30,10 +31,10 @@ func (s *Server) table() []route {
 		{"GET", "/v1/events", false, []string{"follow"}, s.events},
 		{"GET", "/v1/explain", false, []string{"flow"}, s.explain},
 		{"GET", "/v1/peers", false, nil, s.peers},
-		{"POST", "/v1/members", true, nil, s.add},
+		{"POST", "/v1/members", true, []string{"accept"}, s.add},
 		{"DELETE", "/v1/members/{nic}", true, []string{"force", "also"}, s.remove},
 		{"PATCH", "/v1/settings", true, nil, s.set},
-		{"DELETE", "/v1/team", true, nil, s.delete},
+		{"DELETE", "/v1/team", true, []string{"force"}, s.delete},
 		{"GET", "/metrics", false, nil, s.metrics},
 	}
 }
@@ -62,9 +63,28 @@ func (s *Server) routes() http.Handler {
 // serve is what all routes have in common: who may, what is asked, how long it may take.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 	what := rt.method + " " + r.URL.Path
-	if rt.write && !mayWrite(r.Context()) {
+	c := connOf(r.Context())
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		s.o.Panics.Foreign("control API", what, v)
+		if w.Header().Get("Content-Type") != "" {
+			panic(http.ErrAbortHandler) // half an answer is not to look like a whole one
+		}
+		s.refuse(w, &team.Problem{Kind: team.Failed, What: what, Why: fmt.Sprintf("a fault of nicteam: %v", v), Fix: "nicteam status --json has what is to be reported, in panics"})
+	}()
+	if c == nil || rt.write && !c.writer {
 		s.refuse(w, &team.Problem{Kind: team.NotPermitted, What: what, Why: "only root and the user that the team runs as may change it", Fix: "run it as root: sudo nicteam …"})
 		return
+	}
+	if c.reserved {
+		w.Header().Set("Connection", "close")
+		if !rt.write {
+			s.busy(w, what, fmt.Sprintf("%d connections are open", c.all.bound))
+			return
+		}
 	}
 	q, err := query(r, rt.query)
 	if err != nil {
@@ -84,6 +104,18 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 	case doc != nil:
 		s.answer(w, http.StatusOK, doc)
 	}
+}
+
+// busy refuses for want of room.
+func (s *Server) busy(w http.ResponseWriter, what, why string) {
+	s.answer(w, http.StatusServiceUnavailable, problemDocument{"nicteam.problem/v1", &team.Problem{Kind: team.NoAnswer, What: what,
+		Why: why + ", and a team's process has no more at a time; a change is still taken", Fix: "end some that watch: pgrep -af 'nicteam (watch|events)'"}})
+}
+
+// asked logs a change with who wants it.
+func (s *Server) asked(r *http.Request, what string) {
+	c := connOf(r.Context())
+	s.o.Log.Info("change asked for", "what", what, "uid", c.peer.uid, "pid", c.peer.pid, "program", c.peer.program())
 }
 
 // query reads the parameters; one that is not known is an error rather than without effect.

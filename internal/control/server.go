@@ -11,16 +11,18 @@ import (
 	"time"
 
 	"nicteam/internal/metrics"
+	"nicteam/internal/panics"
 	"nicteam/team"
 )
 
 // Options say how a server serves. The zero value of each is its default.
 type Options struct {
 	Log     *slog.Logger
-	Writers int // connections of those who may change things, 32
+	Writers int // connections of those who may change things, 48
 	Readers int // connections of others, 32
 
 	Failovers *metrics.Failovers // counted elsewhere; nil: none
+	Panics    *panics.Keeper     // of the process; nil: nobody asks for them
 	Version   string             // of this process, "" for what the Go command noted
 
 	readTime  time.Duration // for a request to arrive, 5 s
@@ -33,10 +35,14 @@ func (o Options) filled() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	for _, n := range []*int{&o.Writers, &o.Readers} {
-		if *n == 0 {
-			*n = 32
-		}
+	if o.Panics == nil {
+		o.Panics = panics.New(o.Log)
+	}
+	if o.Writers == 0 {
+		o.Writers = 48
+	}
+	if o.Readers == 0 {
+		o.Readers = 32
 	}
 	for _, d := range []struct {
 		to *time.Duration
@@ -104,19 +110,20 @@ func (s *Server) Serve(ctx context.Context) error {
 // Close takes the socket away without having served.
 func (s *Server) Close() error { return s.l.Close() }
 
-type writerKey struct{}
+type connKey struct{}
 
-// withPeer notes what the other end may do for the requests of a connection.
+// withPeer notes the connection for its requests.
 func withPeer(ctx context.Context, c net.Conn) context.Context {
 	if own, ok := c.(*conn); ok {
-		return context.WithValue(ctx, writerKey{}, own.writer)
+		return context.WithValue(ctx, connKey{}, own)
 	}
 	return ctx
 }
 
-func mayWrite(ctx context.Context) bool {
-	w, _ := ctx.Value(writerKey{}).(bool)
-	return w
+// connOf is the connection that a request came by.
+func connOf(ctx context.Context) *conn {
+	c, _ := ctx.Value(connKey{}).(*conn)
+	return c
 }
 
 // answer writes a document; a client that does not take it loses its connection.

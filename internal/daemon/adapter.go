@@ -2,13 +2,79 @@ package daemon
 
 import (
 	"context"
+	"slices"
+	"sync"
+	"time"
 
 	"nicteam/internal/host"
 	"nicteam/team"
 )
 
-// adapterStatus reads the adapter as the kernel has it.
-func (s *session) adapterStatus() team.AdapterStatus {
+// adapterPatience bounds how long a status waits for the kernel. A reading takes well below a millisecond, unless somebody
+// holds the kernel's configuration lock: then the status has what was read last, with its time.
+const adapterPatience = 50 * time.Millisecond
+
+// adapterReader reads the adapter as the kernel has it, one reading at a time, so that callers who do not wait for it leave no more
+// than one behind.
+type adapterReader struct {
+	read func() team.AdapterStatus
+
+	mu      sync.Mutex
+	last    team.AdapterStatus
+	begun   time.Time     // of the reading that is under way, or of the last one
+	reading chan struct{} // closed at the end of the one under way; nil: none is
+}
+
+// status is the adapter as it is now or, where that cannot be had in time, as it was last seen.
+func (r *adapterReader) status() team.AdapterStatus {
+	asked := time.Now()
+	late := time.NewTimer(adapterPatience)
+	defer late.Stop()
+	for {
+		done, fresh := r.begin(asked)
+		select {
+		case <-done:
+			if fresh {
+				return r.seen()
+			}
+			// That one was begun before we came, and may have missed what our caller knows.
+		case <-late.C:
+			return r.seen()
+		}
+	}
+}
+
+// begin returns the end of the reading that is under way, and begins one where there is none; fresh is one that was begun
+// since.
+func (r *adapterReader) begin(since time.Time) (done <-chan struct{}, fresh bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reading == nil {
+		r.begun, r.reading = time.Now(), make(chan struct{})
+		go r.finish(r.begun, r.reading)
+	}
+	return r.reading, !r.begun.Before(since)
+}
+
+func (r *adapterReader) finish(begun time.Time, done chan struct{}) {
+	a := r.read()
+	a.AsOf = begun
+	r.mu.Lock()
+	r.last, r.reading = a, nil
+	r.mu.Unlock()
+	close(done)
+}
+
+func (r *adapterReader) seen() team.AdapterStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a := r.last
+	a.Addresses = slices.Clone(a.Addresses)
+	return a
+}
+
+// readAdapter reads the adapter as the kernel has it.
+func (s *session) readAdapter() team.AdapterStatus {
 	a := team.AdapterStatus{Name: s.adapter.Name(), Index: s.adapter.Index(), MAC: s.adapter.MAC().String(), Addresses: []string{}}
 	n, err := s.host.NICAt(s.adapter.Index())
 	if err != nil {

@@ -14,10 +14,11 @@ type CreateOptions struct {
 	Foreground bool     // run the team in this process and return at its end
 	DryRun     bool     // check and say the steps, change nothing
 	NoPersist  bool     // leave no TEAM.yaml in the configuration directory
+	Accept     bool     // the caller answers for filters of others that will no longer do what they are for
 	Ready      *os.File // Foreground: where to report steps and readiness, nil for nowhere
 	Notes      []string // warnings that are known already
 	Progress   func(step string)
-	Warn       func(text string) // Foreground: before the team's process is begun; else warnings are in Created
+	Warn       func(text string) // told as they are found, most of them before anything is changed; all are in Created, too
 	Version    string            // Foreground: told by GET /metrics
 	Log        *slog.Logger
 }
@@ -72,5 +73,7 @@ type ListedNIC struct {
 	Duplex    string   `json:"duplex"`
 	MTU       int      `json:"mtu"`
 	Addresses []string `json:"addresses"`
-	Owner     string   `json:"owner"` // "team team0", "bridge br0", … or ""
+	Owner     string   `json:"owner"`  // "team team0", "bridge br0", … or ""
+	Kind      string   `json:"kind"`   // as rtnetlink has it: "bridge", "veth", "tun", …; "device" for hardware
+	Uppers    []string `json:"uppers"` // VLANs, macvlans, … that stand on it
 }

@@ -42,10 +42,17 @@ func (s *session) takeAwaited(ctx context.Context) {
 	awaited := slices.Clone(s.awaited)
 	s.changing.Unlock()
 	for _, m := range awaited {
-		if _, err := s.host.NIC(m.Name); err != nil {
+		name := s.host.RealName(m.Name) // udev gives altnames after the NIC has come
+		if _, err := s.host.NIC(name); err != nil {
 			continue
 		}
-		if _, err := s.Add(ctx, []string{m.Name}); err != nil {
+		_, err := s.Add(ctx, []string{name}, true)
+		if err == nil && name != m.Name {
+			s.changing.Lock()
+			s.awaitNoMore(ctx, m.Name)
+			s.changing.Unlock()
+		}
+		if err != nil {
 			s.log.Warn("NIC has come but cannot be taken", "member", m.Name, "err", err)
 			_ = s.team.Warn(ctx, awaitKey(m.Name), m.Name+" has come but cannot be taken: "+err.Error())
 		}

@@ -26,6 +26,9 @@ func (s *session) Sample() *team.Sample { return s.team.Sample() }
 
 // History says what was carried when.
 func (s *session) History(q team.HistoryQuery) (*team.HistoryDocument, error) {
+	if q.Member != "" && !contains(memberNames(s.team.Config()), q.Member) {
+		q.Member = s.host.RealName(q.Member)
+	}
 	return s.team.History(q)
 }
 
@@ -71,20 +74,38 @@ func (s *session) Peers(ctx context.Context) (*control.Peers, error) {
 	return control.PeersOf(s.team.Status(), list, s.team.MemberName), nil
 }
 
-// Add takes NICs into the running team, all of them or none.
-func (s *session) Add(ctx context.Context, names []string) (steps []string, err error) {
+// Add takes NICs into the running team, all of them or none. accept says that the caller has looked at what cannot go along (Bystanders), or answers for it unseen.
+func (s *session) Add(ctx context.Context, names []string, accept bool) (steps []string, err error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	c := s.team.Config()
+	names = s.realNames(names)
+	consent := host.Ask
+	if accept {
+		consent = host.Known
+	}
 	err = s.places.alone(func() error {
-		warnings, problem := s.host.CheckAdd(c, names, owners(s.places, c.Team))
+		others, err := owners(s.places, c.Team)
+		if err != nil {
+			return err
+		}
+		warnings, problem := s.host.CheckAdd(c, names, others, consent)
 		if problem != nil {
 			return problem
 		}
 		for _, w := range warnings {
 			steps = append(steps, "warning: "+w)
 		}
-		return s.record(names)
+		if err := s.lockNICs("add to "+c.Team, names); err != nil {
+			return err
+		}
+		err = s.record(names)
+		if err != nil {
+			for _, name := range names {
+				s.unlockNIC(name)
+			}
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -103,9 +124,11 @@ func (s *session) Add(ctx context.Context, names []string) (steps []string, err 
 				if _, e := s.host.Release(after, false); e != nil {
 					err = errors.Join(err, e)
 				}
+				s.unlockNIC(after)
 			}
 			return nil, err
 		}
+		s.knowFilters([]string{name})
 		s.awaitNoMore(ctx, name)
 		steps = append(steps, name+" joined "+c.Team)
 		if fast && !s.path.Engaged() {
@@ -114,6 +137,23 @@ func (s *session) Add(ctx context.Context, names []string) (steps []string, err 
 		}
 	}
 	return steps, s.save()
+}
+
+// realName is the name of the NIC that a client named so, who may have used an altname. What is a member's is taken
+// first: its NIC may be gone. The caller holds changing.
+func (s *session) realName(name string) string {
+	if s.awaits(name) || contains(memberNames(s.team.Config()), name) {
+		return name
+	}
+	return s.host.RealName(name)
+}
+
+func (s *session) realNames(names []string) []string {
+	real := make([]string, len(names))
+	for i, name := range names {
+		real[i] = s.realName(name)
+	}
+	return real
 }
 
 // add takes in a NIC that is recorded.
@@ -134,10 +174,15 @@ func (s *session) add(ctx context.Context, name string) error {
 		err = s.observe(ctx)
 	}
 	if err == nil {
+		// The neighbours know the addresses that it brought by its own MAC, which is not the adapter's.
+		err = s.team.Announce(ctx)
+	}
+	if err == nil {
 		return nil
 	}
 	_ = s.team.Leave(ctx, name, true)
 	_, back := s.host.Release(name, false)
+	s.unlockNIC(name)
 	return &team.Problem{Kind: team.Reverted, What: fmt.Sprintf("add %s to %s", name, s.team.Config().Team),
 		Why: err.Error() + "; the NIC was given back", Fix: "nicteam list shows the NICs of this host", Err: errors.Join(err, back)}
 }
@@ -151,7 +196,7 @@ func (s *session) Remove(ctx context.Context, names []string, force bool) (steps
 	defer s.changing.Unlock()
 	c := s.team.Config()
 	var members, awaited []string
-	for _, name := range names {
+	for _, name := range s.realNames(names) {
 		if s.awaits(name) {
 			awaited = append(awaited, name)
 		} else {
@@ -215,6 +260,7 @@ func (s *session) remove(ctx context.Context, name string, force bool) (steps []
 	if err != nil && index != 0 {
 		return nil, fmt.Errorf("give %s back: %w", name, err)
 	}
+	s.nics.leave(index)
 	steps = []string{name + " left " + s.team.Config().Team}
 	if note != "" {
 		steps = append(steps, note)
@@ -237,6 +283,7 @@ func (s *session) Set(ctx context.Context, settings map[string]string) ([]string
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	was := s.team.Config()
+	settings = config.RealNames(settings, s.realName)
 	next, steps, err := config.SetAll(was, settings)
 	if err != nil {
 		return nil, err
@@ -276,11 +323,15 @@ func (s *session) set(ctx context.Context, next team.Config, named bool) error {
 	return nil
 }
 
-// Delete gives everything back. The process ends after that, and only then.
-func (s *session) Delete(ctx context.Context) (steps []string, err error) {
+// Delete gives everything back. The process ends after that, and only then. What others have put on the adapter would end with it, so
+// that wants force.
+func (s *session) Delete(ctx context.Context, force bool) (steps []string, err error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	name := s.team.Config().Team
+	if problem := carries(s.host, name, s.team.Status().Adapter.Name); problem != nil && !force {
+		return nil, problem
+	}
 	steps, err = s.release()
 	if err != nil {
 		return steps, &team.Problem{Kind: team.Failed, What: "delete " + name, Why: err.Error(),

@@ -11,6 +11,7 @@ import (
 	"nicteam/internal/config"
 	"nicteam/internal/control"
 	"nicteam/internal/host"
+	"nicteam/internal/logs"
 	"nicteam/team"
 )
 
@@ -26,11 +27,15 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	if o.Warn == nil {
 		o.Warn = func(string) {}
 	}
+	useSafePath()
 	made := &Created{Steps: []string{}, Warnings: []string{}}
 	c, warnings, err := preflight(o)
 	made.Warnings = append(append(made.Warnings, o.Notes...), warnings...)
 	if err != nil {
 		return nil, err
+	}
+	for _, w := range made.Warnings {
+		o.Warn(w)
 	}
 	if o.DryRun {
 		made.Steps = intended(c)
@@ -40,9 +45,6 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 		return nil, err
 	}
 	if o.Foreground {
-		for _, w := range made.Warnings {
-			o.Warn(w)
-		}
 		return nil, Run(ctx, RunOptions{Config: c, Places: o.Places, Ready: o.Ready, Log: o.Log, Release: true, Insist: true, Version: o.Version})
 	}
 	// Not the file of the running team: somebody else may be creating that at this moment.
@@ -54,7 +56,7 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	err = spawn(ctx, o.Places, c.Team, path, levelOf(o.Log), func(r report) {
 		switch {
 		case r.Warning != "" && !contains(made.Warnings, r.Warning):
-			made.Warnings = append(made.Warnings, r.Warning)
+			made.warn(o, r.Warning)
 		case r.Step != "":
 			made.Steps = append(made.Steps, r.Step)
 			o.Progress(r.Step)
@@ -66,13 +68,18 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	}
 	if !o.NoPersist {
 		if err := config.Save(o.config(c.Team), c); err != nil {
-			made.Warnings = append(made.Warnings, fmt.Sprintf("%s was not written, so the team does not come back by itself after a boot: %v", o.config(c.Team), err))
+			made.warn(o, fmt.Sprintf("%s was not written, so the team does not come back by itself after a boot: %v", o.config(c.Team), err))
 		}
 	}
 	client := control.NewClient(o.RunDir, c.Team)
 	defer client.Close()
 	made.Status, err = client.Status(context.WithoutCancel(ctx)) // the team is there: too late for an interrupt
 	return made, err
+}
+
+func (m *Created) warn(o CreateOptions, text string) {
+	m.Warnings = append(m.Warnings, text)
+	o.Warn(text)
 }
 
 // clean takes away what a create that failed leaves, unless another's team of that name runs. Where there is a journal the
@@ -85,6 +92,7 @@ func (o CreateOptions) clean(err error) {
 	_ = os.Remove(o.running(name))
 	if !errors.Is(err, errUnexplained) {
 		_ = os.Remove(o.log(name))
+		_ = os.Remove(logs.Old(o.log(name)))
 	}
 }
 
@@ -112,10 +120,23 @@ func preflight(o CreateOptions) (c team.Config, warnings []string, err error) {
 			Why: "an earlier process of the team ended without giving everything back",
 			Fix: fmt.Sprintf("nicteam restore %s puts the host back; nicteam run %s --config %s goes on with the team", c.Team, c.Team, o.running(c.Team))}
 	}
+	others, err := owners(o.Places, c.Team)
+	if err != nil {
+		return c, nil, err
+	}
+	for _, m := range c.Members {
+		n, err := h.NIC(m.Name)
+		if _, known := others[m.Name]; known || err != nil {
+			continue // which the check says
+		}
+		if other, _ := holderOf(n.Index); other != nil {
+			return c, nil, other.problem("create "+c.Team, m.Name)
+		}
+	}
 	if note := h.Note(); note != "" {
 		warnings = append(warnings, note)
 	}
-	more, problem := h.Check(c, owners(o.Places, c.Team))
+	more, problem := h.Check(c, others, consentOf(o.Accept))
 	warnings = append(warnings, more...)
 	if problem != nil {
 		return c, warnings, problem

@@ -113,11 +113,12 @@ func TestProgramsOfOthers(t *testing.T) {
 	other := w.bystander("eth2")
 	before := w.state()
 	who := fmt.Sprintf("(id %d)", other.id)
-	refused(t, w.try(append([]string{"create", teamName, "--datapath", "fastpath"}, nics(2)...)...), 1, "create team0", "eth2", `tcx program "bystander"`, who, "datapath=auto")
+	refused(t, w.try(append([]string{"create", teamName}, nics(2)...)...), 5, "create team0", "eth2", `tcx program "bystander"`, who, "-y")
+	refused(t, w.try(append([]string{"create", teamName, "-y", "--datapath", "fastpath"}, nics(2)...)...), 1, "create team0", "eth2", `tcx program "bystander"`, who, "datapath=auto")
 	w.same("after a create that was refused", before)
 	w.nothingLeft("after a create that was refused")
 
-	w.create(nics(2))
+	w.create(nics(2), "-y")
 	if s := w.onPath("relay", "eth2", `tcx program "bystander"`, who); s.State != "up" || len(s.Warnings) > 0 {
 		t.Errorf("state %s, warnings %q", s.State, s.Warnings)
 	}
@@ -140,7 +141,8 @@ func TestProgramsOfOthers(t *testing.T) {
 
 	// A NIC that cannot have the programs joins all the same, and the relay moves everything while it is there.
 	other = w.bystander("eth3")
-	if out := w.nicteam("add", teamName, "eth3"); !strings.Contains(out, "warning: the relay") {
+	refused(t, w.try("add", teamName, "eth3"), 5, "add to team0", "eth3", `tcx program "bystander"`, "-y")
+	if out := w.nicteam("add", teamName, "eth3", "-y"); !strings.Contains(out, "warning: the relay") {
 		t.Errorf("add says %q", out)
 	}
 	if s := w.onPath("relay", "eth3", fmt.Sprintf("(id %d)", other.id)); s.State != "degraded" || !strings.Contains(strings.Join(s.Warnings, ""), "datapath=fastpath cannot be had") {

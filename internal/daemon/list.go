@@ -9,6 +9,10 @@ import (
 
 // List reads the teams and NICs of this host.
 func List(ctx context.Context, p Places) (*Listing, error) {
+	teams, err := p.teams()
+	if err != nil {
+		return nil, err
+	}
 	h, err := host.Open(host.Options{})
 	if err != nil {
 		return nil, err
@@ -20,7 +24,7 @@ func List(ctx context.Context, p Places) (*Listing, error) {
 	}
 	l := &Listing{Schema: "nicteam.list/v1", Teams: []ListedTeam{}, NICs: []ListedNIC{}}
 	owner, adapter := map[string]string{}, map[string]bool{}
-	for _, name := range p.teams() {
+	for _, name := range teams {
 		t := ListedTeam{Name: name, State: "not running", Members: []string{}}
 		if links := host.Claimed(p.StateDir, name); len(links) > 0 {
 			adapter[links[0]] = true
@@ -45,7 +49,7 @@ func List(ctx context.Context, p Places) (*Listing, error) {
 			continue
 		}
 		ln := ListedNIC{Name: n.Name, Index: n.Index, MAC: n.MAC.String(), Driver: n.Driver, Up: n.AdminUp, Link: n.Carrier,
-			SpeedBps: n.SpeedBps, Duplex: n.Duplex, MTU: n.MTU, Addresses: []string{}, Owner: n.Owner()}
+			SpeedBps: n.SpeedBps, Duplex: n.Duplex, MTU: n.MTU, Addresses: []string{}, Owner: n.Owner(), Kind: n.Kind, Uppers: append([]string{}, n.Uppers...)}
 		if o := owner[n.Name]; o != "" {
 			ln.Owner = o
 		}
@@ -59,17 +63,21 @@ func List(ctx context.Context, p Places) (*Listing, error) {
 
 // owners maps links to the teams, name's own left out, that have them: those that run, as they say, and those whose
 // process does not answer, as their journals say.
-func owners(p Places, name string) map[string]host.Owner {
+func owners(p Places, name string) (map[string]host.Owner, error) {
 	of := map[string]host.Owner{}
-	for _, other := range p.teams() {
-		for _, nic := range host.Claimed(p.StateDir, other) {
-			if other != name {
-				of[nic] = host.Owner{Team: other, Dead: free(p, other)}
-			}
-		}
+	teams, err := p.teams()
+	if err != nil {
+		return nil, err
 	}
-	for _, other := range named(p.RunDir, ".sock") {
-		if other == name || free(p, other) {
+	for _, other := range teams {
+		if other == name {
+			continue
+		}
+		dead := free(p, other)
+		for _, nic := range host.Claimed(p.StateDir, other) {
+			of[nic] = host.Owner{Team: other, Dead: dead}
+		}
+		if dead {
 			continue
 		}
 		client := control.NewClient(p.RunDir, other)
@@ -81,5 +89,5 @@ func owners(p Places, name string) map[string]host.Owner {
 		}
 		client.Close()
 	}
-	return of
+	return of, nil
 }

@@ -23,9 +23,9 @@ func acquire(p Places, name string) (*lock, error) {
 	var f *os.File
 	var err error
 	for patience := 50; ; patience-- {
-		f, err = os.OpenFile(p.lock(name), os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o640)
+		f, err = openOwn(p.lock(name), os.O_RDWR|os.O_CREATE)
 		if err != nil {
-			return nil, fmt.Errorf("open lock: %w", err)
+			return nil, &team.Problem{Kind: team.Failed, What: "lock " + name, Why: err.Error(), Fix: "see what is there: ls -l " + p.lock(name), Err: err}
 		}
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if errors.Is(err, unix.EWOULDBLOCK) && (patience > 0 || patience > -5000 && ending(f)) {
@@ -61,7 +61,7 @@ func acquire(p Places, name string) (*lock, error) {
 
 // free reports whether no process of the team runs.
 func free(p Places, name string) bool {
-	f, err := os.Open(p.lock(name))
+	f, err := os.OpenFile(p.lock(name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return true
 	}
@@ -76,7 +76,7 @@ func runs(p Places, name string) bool {
 		if free(p, name) {
 			return false
 		}
-		f, err := os.Open(p.lock(name))
+		f, err := os.OpenFile(p.lock(name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 		if err != nil {
 			continue // it has just ended
 		}

@@ -139,7 +139,7 @@ const unfinished = ".new"
 
 // replace writes a file, 0640, that is there whole or as it was before.
 func replace(path string, write func(io.Writer) error) error {
-	f, err := os.OpenFile(path+unfinished, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+	f, err := openOwn(path+unfinished, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return err
 	}

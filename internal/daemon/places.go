@@ -1,12 +1,15 @@
 package daemon
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"sort"
 	"strings"
 
+	"nicteam/internal/control"
 	"nicteam/internal/host"
 	"nicteam/team"
 )
@@ -40,23 +43,37 @@ func (p Places) saved(name string) []string {
 	return files
 }
 
-// make creates the directories, 0750, and proves that they can be written before anything else is changed.
+// make creates the directories, 0750, and proves that they are nobody else's and can be written before anything else is changed.
 func (p Places) make() error {
-	for _, d := range []struct{ flag, dir string }{{"run-dir", p.RunDir}, {"state-dir", p.StateDir}, {"config-dir", p.ConfigDir}} {
+	all := []struct{ flag, dir string }{{"run-dir", p.RunDir}, {"state-dir", p.StateDir}, {"config-dir", p.ConfigDir}}
+	for _, d := range all {
+		err := trusted(d.dir)
+		if f, ok := errors.AsType[*foreign](err); ok {
+			return f.problem(d.dir, d.flag)
+		}
+		if err != nil {
+			return placeProblem(d.dir, d.flag, err)
+		}
+	}
+	for _, d := range all {
 		err := os.MkdirAll(d.dir, 0o750)
 		if err == nil {
 			err = writable(d.dir)
 		}
 		if err != nil {
-			p := &team.Problem{Kind: team.Failed, What: "prepare " + d.dir, Why: err.Error(),
-				Fix: "make room there, or name another place with --" + d.flag, Err: err}
-			if os.IsPermission(err) {
-				p.Kind, p.Fix = team.NotPermitted, "run it as root: sudo nicteam …"
-			}
-			return p
+			return placeProblem(d.dir, d.flag, err)
 		}
 	}
 	return nil
+}
+
+func placeProblem(dir, flag string, err error) *team.Problem {
+	p := &team.Problem{Kind: team.Failed, What: "prepare " + dir, Why: err.Error(),
+		Fix: "make room there, or name another place with --" + flag, Err: err}
+	if os.IsPermission(err) {
+		p.Kind, p.Fix = team.NotPermitted, "run it as root: sudo nicteam …"
+	}
+	return p
 }
 
 // writable writes and syncs a small file in dir and takes it away again.
@@ -79,25 +96,36 @@ func writable(dir string) error {
 }
 
 // teams are the names of those that run or left something to restore.
-func (p Places) teams() []string {
-	left := slices.DeleteFunc(named(p.StateDir, ".journal"), func(name string) bool { return host.Ended(p.StateDir, name) })
-	names := append(named(p.RunDir, ".sock"), left...)
+func (p Places) teams() ([]string, error) {
+	running, err := named(p.RunDir, ".sock")
+	if err != nil {
+		return nil, err
+	}
+	left, err := named(p.StateDir, ".journal")
+	if err != nil {
+		return nil, err
+	}
+	left = slices.DeleteFunc(left, func(name string) bool { return host.Ended(p.StateDir, name) })
+	names := append(running, left...)
 	sort.Strings(names)
-	return slices.Compact(names)
+	return slices.Compact(names), nil
 }
 
-// named returns the teams that have a file with one of the suffixes in dir, sorted.
-func named(dir string, suffix string) []string {
+// named returns the teams that have a file with the suffix in dir, sorted; none where there is no such directory.
+func named(dir string, suffix string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
-		return nil
+		return nil, control.Unreadable(dir, err)
 	}
 	var names []string
 	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), suffix); ok && name != "" {
+		if name, ok := strings.CutSuffix(e.Name(), suffix); ok && name != "" && name[0] != '.' {
 			names = append(names, name)
 		}
 	}
 	sort.Strings(names)
-	return names
+	return names, nil
 }

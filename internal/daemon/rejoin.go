@@ -44,6 +44,12 @@ func (s *session) takeBack(ctx context.Context, name string) {
 func (s *session) readmit(ctx context.Context, name string, n host.NIC) error {
 	// Before anything else, unlike with a NIC that joins: this one has no address that anybody misses, and what comes
 	// by it must not reach the host beside the team.
+	if h, err := s.nics.take(n.Index); h != nil || err != nil {
+		if h != nil {
+			err = h.problem("take "+name+" back", name)
+		}
+		return err
+	}
 	if err := s.host.Isolate(n.Index); err != nil {
 		return err
 	}

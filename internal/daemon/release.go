@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"nicteam/internal/logs"
 	"nicteam/modes"
 	"nicteam/team"
 )
@@ -53,6 +54,7 @@ func (s *session) stop() {
 	if s.adapter != nil {
 		_ = s.adapter.Close()
 	}
+	s.nics.leaveAll()
 }
 
 // revert puts the host back after start could not finish.
@@ -94,5 +96,6 @@ func (s *session) forget(name string) {
 		_ = os.Remove(path)
 	}
 	_ = os.Remove(s.places.log(name))
+	_ = os.Remove(logs.Old(s.places.log(name)))
 	s.dropPast(name)
 }

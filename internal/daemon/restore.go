@@ -12,10 +12,15 @@ import (
 // Restore puts the host back from the journal of a team whose process is gone; "" means all teams that
 // have a journal and do not run. forget are NICs that were not there then and are not waited for any more.
 func Restore(_ context.Context, p Places, name string, forget []string) (steps []string, err error) {
+	useSafePath()
 	names := []string{name}
 	if name == "" {
 		names = nil
-		for _, n := range named(p.StateDir, ".journal") {
+		left, err := named(p.StateDir, ".journal")
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range left {
 			if !runs(p, n) {
 				names = append(names, n)
 			}
@@ -57,7 +62,7 @@ func restore(p Places, name string, forget []string) (steps []string, err error)
 		return nil, err
 	}
 	defer mine.release()
-	h, err := host.Open(host.Options{StateDir: p.StateDir, Team: name, Members: p.settled(name)})
+	h, err := host.Open(host.Options{StateDir: p.StateDir, Team: name, Members: p.settled(name), Taken: takenBy})
 	if err != nil {
 		return nil, err
 	}

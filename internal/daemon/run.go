@@ -11,6 +11,7 @@ import (
 
 	"nicteam/internal/config"
 	"nicteam/internal/control"
+	"nicteam/internal/logs"
 	"nicteam/internal/metrics"
 	"nicteam/team"
 )
@@ -27,16 +28,35 @@ func Run(ctx context.Context, o RunOptions) error {
 		rep.w = o.Ready
 		defer func() { _ = o.Ready.Close() }()
 	}
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	useSafePath()
+	ends := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	reopen := make(chan os.Signal, 1)
+	if onTerminal() {
+		ends = append(ends, syscall.SIGHUP)
+	} else {
+		signal.Notify(reopen, syscall.SIGHUP)
+		defer signal.Stop(reopen)
+	}
+	ctx, stop := signal.NotifyContext(ctx, ends...)
 	defer stop()
-	err := run(ctx, o, rep)
+	err := run(ctx, o, rep, reopen)
 	if err != nil {
 		rep.send(report{Problem: asProblem("run "+o.Config.Team, err)})
 	}
 	return err
 }
 
-func run(ctx context.Context, o RunOptions, rep reporter) error {
+// onTerminal reports whether a terminal controls this process: its SIGHUP says that the terminal is closed.
+func onTerminal() bool {
+	f, err := os.OpenFile("/dev/tty", os.O_RDONLY|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return false
+	}
+	_ = f.Close()
+	return true
+}
+
+func run(ctx context.Context, o RunOptions, rep reporter, reopen <-chan os.Signal) error {
 	name := o.Config.Team
 	if err := o.Places.make(); err != nil {
 		return err
@@ -58,7 +78,7 @@ func run(ctx context.Context, o RunOptions, rep reporter) error {
 		return err
 	}
 	var failovers metrics.Failovers
-	server, err := control.Listen(o.socket(name), s, control.Options{Log: o.Log, Failovers: &failovers, Version: o.Version})
+	server, err := control.Listen(o.socket(name), s, control.Options{Log: o.Log, Panics: s.panics, Failovers: &failovers, Version: o.Version})
 	if err == nil {
 		err = dropPrivileges()
 	}
@@ -73,21 +93,28 @@ func run(ctx context.Context, o RunOptions, rep reporter) error {
 	if o.Ready != nil {
 		_ = o.Ready.Close()
 	}
-	return s.serve(ctx, server, &failovers, o)
+	return s.serve(ctx, server, &failovers, o, reopen)
 }
 
 // serve works until the team is deleted or ctx ends.
-func (s *session) serve(ctx context.Context, server *control.Server, failovers *metrics.Failovers, o RunOptions) error {
+func (s *session) serve(ctx context.Context, server *control.Server, failovers *metrics.Failovers, o RunOptions, reopen <-chan os.Signal) error {
 	name := o.Config.Team
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(work) }()
 	var back sync.WaitGroup
-	back.Go(func() { s.rejoin(work) })
-	back.Go(func() { s.followLinks(work) })
-	back.Go(func() { s.keep(work) })
-	back.Go(func() { s.choice.follow(work) })
-	back.Go(func() { failovers.Follow(s.team.Follow(work), s) })
+	followers := map[string]func(context.Context){
+		"NICs that return": s.rejoin, "links": s.followLinks, "filters": s.followFilters, "past": s.keep,
+		"choice of the data path": s.choice.follow,
+		"failovers":               func(ctx context.Context) { failovers.Follow(s.team.Follow(ctx), s) },
+	}
+	path := o.log(name)
+	if log := logs.Keep(path, func() (*os.File, error) { return openLog(path) }); log != nil {
+		followers["log"] = func(ctx context.Context) { log.Follow(ctx, reopen, s.log) }
+	}
+	for where, follow := range followers {
+		back.Go(func() { s.panics.Again(work, where, func() { follow(work) }) })
+	}
 
 	var err error
 	deleted := false
@@ -96,6 +123,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 		deleted = true
 	case <-ctx.Done():
 	case err = <-s.broken:
+	case err = <-s.panics.Fatal():
 	}
 	notify("STOPPING=1")
 	cancel()

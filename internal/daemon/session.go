@@ -14,6 +14,7 @@ import (
 	"nicteam/internal/fastpath"
 	"nicteam/internal/frame"
 	"nicteam/internal/host"
+	"nicteam/internal/panics"
 	"nicteam/internal/relay"
 	"nicteam/internal/tap"
 	"nicteam/team"
@@ -23,8 +24,10 @@ import (
 type session struct {
 	places Places
 	log    *slog.Logger
+	panics *panics.Keeper
 
 	host    *host.Host
+	nics    *nicLocks
 	adapter *tap.Adapter
 	path    *fastpath.Path
 	choice  *choice
@@ -34,6 +37,7 @@ type session struct {
 	teamDone chan struct{} // closed when the control loop and what feeds it have ended
 	broken   chan error    // the control loop ended though nobody had asked it to
 
+	blind    blindFilters
 	changing sync.Mutex          // one change of members or settings at a time
 	awaited  []team.MemberConfig // configured, and not there
 	mtu      int                 // the adapter's, which the members have, too …
@@ -51,13 +55,13 @@ type session struct {
 // reception ends only after its frames come by the adapter; addresses are in two places for a moment, never in none.
 func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err error) {
 	c := o.Config
-	s = &session{places: o.Places, log: o.Log, over: make(chan struct{})}
+	s = &session{places: o.Places, log: o.Log, panics: panics.New(o.Log.With("team", c.Team)), over: make(chan struct{}), nics: newNICLocks(c.Team, o.RunDir)}
 	if err := s.openHost(o, rep); err != nil {
 		return nil, err
 	}
 	c.Members, s.awaited = s.present(c.Members)
 	again := s.host.Journalled()
-	err = o.alone(func() error { return s.claim(c, again, rep) })
+	err = o.alone(func() error { return s.claim(c, again, o.Insist, rep) })
 	if err == nil {
 		err = s.build(ctx, c, again, o.Insist, rep)
 	}
@@ -73,7 +77,7 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 // openHost opens the host and has it be such that a team can begin: with a journal that has lost records a team cannot go on, but
 // the NICs can be given back; and NICs that were away when a team ended get their own before they are looked at.
 func (s *session) openHost(o RunOptions, rep reporter) (err error) {
-	at := host.Options{StateDir: o.StateDir, Team: o.Config.Team, Members: memberNames(o.Config), Logger: o.Log}
+	at := host.Options{StateDir: o.StateDir, Team: o.Config.Team, Members: memberNames(o.Config), Logger: o.Log, Taken: takenBy}
 	if s.host, err = host.Open(at); err != nil {
 		return err
 	}
@@ -96,16 +100,28 @@ func (s *session) openHost(o RunOptions, rep reporter) (err error) {
 	return err
 }
 
-// claim looks whether the NICs can be had and has the journal say whose they are.
-func (s *session) claim(c team.Config, again bool, rep reporter) error {
+// claim looks whether the NICs can be had and has the journal say whose they are. Who makes the team now has been told of
+// what is others'; at a later start there is nobody to ask.
+func (s *session) claim(c team.Config, again, insist bool, rep reporter) error {
 	if !again {
-		warnings, problem := s.host.Check(c, owners(s.places, c.Team))
+		consent := host.Accept
+		if insist {
+			consent = host.Known
+		}
+		others, err := owners(s.places, c.Team)
+		if err != nil {
+			return err
+		}
+		warnings, problem := s.host.Check(c, others, consent)
 		for _, w := range warnings {
 			rep.send(report{Warning: w})
 		}
 		if problem != nil {
 			return problem
 		}
+	}
+	if err := s.lockNICs("create "+c.Team, memberNames(c)); err != nil {
+		return err
 	}
 	if err := s.host.Begin(); err != nil {
 		return err
@@ -132,13 +148,27 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 			return err
 		}
 	}
-	mac, mtu := s.adapterMAC(c, infos), s.adapterMTU(c, infos, again)
-	if err := s.openAdapter(c, mac, mtu, again); err != nil {
+	lender := s.lender(c, infos)
+	mac, mtu := adapterMAC(c, lender), s.adapterMTU(c, infos, again)
+	made, err := s.openAdapter(c, mac, mtu, again)
+	if err != nil {
+		return err
+	}
+	if _, err := s.nics.take(s.adapter.Index()); err != nil {
 		return err
 	}
 	rep.step("adapter %s: MAC %v, MTU %d", c.Team, s.adapter.MAC(), mtu)
 	if err := s.host.AdapterMade(s.adapter.Index()); err != nil {
 		return err
+	}
+	if made {
+		notes, err := s.host.CarryPolicy(s.adapter.Index(), lender.Name, names)
+		if err != nil {
+			return err
+		}
+		for _, note := range notes {
+			rep.send(report{Warning: note})
+		}
 	}
 	if err := s.host.Up(s.adapter.Index()); err != nil {
 		return err
@@ -182,8 +212,18 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 	return ctx.Err()
 }
 
+// lender is the member whose MAC the adapter gets by --mac keep, and whose settings it gets: the one with the default
+// route, or the first.
+func (s *session) lender(c team.Config, members []host.NIC) host.NIC {
+	owner := s.host.DefaultOwner(memberNames(c))
+	if i := slices.IndexFunc(members, func(m host.NIC) bool { return m.Name == owner }); i >= 0 {
+		return members[i]
+	}
+	return members[0]
+}
+
 // adapterMAC chooses the adapter's address.
-func (s *session) adapterMAC(c team.Config, members []host.NIC) frame.MAC {
+func adapterMAC(c team.Config, lender host.NIC) frame.MAC {
 	switch c.MACPolicy {
 	case team.MACGiven:
 		return c.MAC
@@ -192,13 +232,6 @@ func (s *session) adapterMAC(c team.Config, members []host.NIC) frame.MAC {
 		_, _ = rand.Read(b[:]) // never fails
 		b[0] = b[0]&^1 | 2     // unicast, locally administered
 		return frame.MACAt(b[:], 0)
-	}
-	owner := s.host.DefaultOwner(memberNames(c))
-	lender := members[0]
-	for _, m := range members {
-		if m.Name == owner {
-			lender = m
-		}
 	}
 	return lender.MAC
 }
@@ -222,34 +255,34 @@ func (s *session) adapterMTU(c team.Config, members []host.NIC, again bool) int 
 }
 
 // openAdapter makes the adapter, or takes up the one that a process before this left: then its MAC
-// stays, whatever was chosen now.
-func (s *session) openAdapter(c team.Config, mac frame.MAC, mtu int, again bool) (err error) {
+// stays, whatever was chosen now. made is false for one that was there.
+func (s *session) openAdapter(c team.Config, mac frame.MAC, mtu int, again bool) (made bool, err error) {
 	if again {
 		s.adapter, err = tap.Open(tap.Options{Name: c.Team, MTU: mtu})
 		if err == nil || !errors.Is(err, tap.ErrNotFound) {
-			return err
+			return false, err
 		}
 	}
 	s.adapter, err = tap.Create(tap.Options{Name: c.Team, MTU: mtu, MAC: mac})
-	return err
+	return err == nil, err
 }
 
 // run starts the data path and the control loop.
 func (s *session) run(c team.Config, again bool) (err error) {
 	c.Members = slices.Concat(c.Members, s.awaited) // for their weights and priorities
-	r, err := relay.New(relay.Options{Adapter: s.adapter, TSO: c.TSO, USO: c.USO, Logger: s.log})
+	r, err := relay.New(relay.Options{Adapter: s.adapter, TSO: c.TSO, USO: c.USO, Logger: s.log, Panics: s.panics})
 	if err != nil {
 		return err
 	}
-	s.path = fastpath.New(fastpath.Options{Relay: r, Adapter: s.adapter, Hooks: hooks{s.host}, Logger: s.log})
+	s.path = fastpath.New(fastpath.Options{Relay: r, Adapter: s.adapter, Hooks: hooks{s.host}, Logger: s.log, Panics: s.panics})
 	var salt [8]byte
 	_, _ = rand.Read(salt[:])
 	s.team, err = team.New(team.Options{
 		Config: c, MAC: s.adapter.MAC(), Salt: binary.NativeEndian.Uint64(salt[:]),
-		Adapter: shown{s.adapter, s.host}, Datapath: s.path, Source: s.host,
+		Adapter: s.adapter, Datapath: s.path, Source: s.host,
 		Memory: s.remembered(c.Team, again), Remember: s.remember(c.Team),
-		Announcer: announcer{s.host, s.adapter.Index()}, AdapterInfo: s.adapterStatus,
-		DatapathName: pathRelay, DatapathReason: whyStarts, Log: s.log,
+		Announcer: announcer{s.host, s.adapter.Index()}, AdapterInfo: (&adapterReader{read: s.readAdapter}).status,
+		DatapathName: pathRelay, DatapathReason: whyStarts, Log: s.log, Panics: s.panics,
 	})
 	if err != nil {
 		return err
@@ -266,8 +299,12 @@ func (s *session) run(c team.Config, again bool) (err error) {
 			s.broken <- errors.Join(errors.New("the control loop ended"), err)
 		}
 	})
-	work.Go(func() { s.followMAC(ctx) })
-	work.Go(func() { s.followRxMode(ctx) })
+	for where, follow := range map[string]func(context.Context){
+		"adapter's MAC": s.followMAC, "adapter's receive mode": s.followRxMode,
+		"routers": func(ctx context.Context) { s.host.FollowRouters(ctx, s.adapter.Index()) },
+	} {
+		work.Go(func() { s.panics.Again(ctx, where, func() { follow(ctx) }) })
+	}
 	go func() {
 		work.Wait()
 		close(s.teamDone)
@@ -291,13 +328,7 @@ func (s *session) choose(ctx context.Context, c team.Config, insist bool, rep re
 
 // held says whether others hold a hook that the programs need.
 func (s *session) held() error {
-	var names []string
-	for _, m := range s.team.Status().Members {
-		if m.State != "absent" {
-			names = append(names, m.Name)
-		}
-	}
-	return s.host.Unheld(names)
+	return s.host.Unheld(s.presentMembers())
 }
 
 // room has the kernel's queues of received frames be as long as the programs need them, or as they were.
@@ -392,11 +423,3 @@ func joined[T any](list []T) string {
 	}
 	return s
 }
-
-// shown is the adapter as the control loop has it look.
-type shown struct {
-	*tap.Adapter
-	host *host.Host
-}
-
-func (a shown) SetSpeed(bps uint64) error { return a.host.ShowSpeed(a.Index(), bps) }

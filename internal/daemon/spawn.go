@@ -11,7 +11,6 @@ import (
 	"math"
 	"os"
 	"os/exec"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -79,7 +78,7 @@ func spawn(ctx context.Context, p Places, name, configFile string, level slog.Le
 		return err
 	}
 	defer func() { _ = r.Close() }()
-	log, err := os.OpenFile(p.log(name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
+	log, err := openLog(p.log(name))
 	if err != nil {
 		_ = w.Close()
 		return err
@@ -93,7 +92,9 @@ func spawn(ctx context.Context, p Places, name, configFile string, level slog.Le
 	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	cmd := exec.Command(exe, args...)
 	cmd.Dir = "/"
-	cmd.Env = append(withoutSettings(os.Environ()), readyEnv+"=3")
+	// The caller's environment is not passed on: the settings are in the file, as they were checked, and what else is in it
+	// (secrets, a PATH) is not for a process that stays.
+	cmd.Env = []string{"PATH=" + safePath, readyEnv + "=3"}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -154,16 +155,16 @@ func spawn(ctx context.Context, p Places, name, configFile string, level slog.Le
 	}
 }
 
-// withoutSettings takes NICTEAM_ settings out of an environment: the file that the process is
-// given has them already, as they were checked.
-func withoutSettings(env []string) []string {
-	var kept []string
-	for _, kv := range env {
-		if !strings.HasPrefix(kv, "NICTEAM_") {
-			kept = append(kept, kv)
-		}
-	}
-	return kept
+// safePath has the directories of a host's own programs.
+const safePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin"
+
+// useSafePath has the programs that we run, nft, be those of the host, whatever the one who started this process has in his
+// PATH.
+func useSafePath() { _ = os.Setenv("PATH", safePath) }
+
+// openLog opens the log of a detached process.
+func openLog(path string) (*os.File, error) {
+	return openOwn(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND)
 }
 
 func exitReason(err error) string {

@@ -134,7 +134,9 @@ func (m *meter) run(w *watch, stop, done chan struct{}) {
 		case <-m.due:
 			next.Reset(0)
 		case <-next.C:
-			next.Reset(w.look())
+			wait := restEvery
+			w.path.o.Panics.Do("members' backlog", func() { wait = w.look() })
+			next.Reset(wait)
 		}
 	}
 }

@@ -1,12 +1,14 @@
 package fastpath
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 
 	"github.com/cilium/ebpf/ringbuf"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/panics"
 	"nicteam/internal/relay"
 )
 
@@ -17,18 +19,20 @@ type elsewhere struct {
 	done   chan struct{}
 }
 
-func hearElsewhere(r *relay.Relay, k *kernel) (*elsewhere, error) {
+func hearElsewhere(r *relay.Relay, k *kernel, caught *panics.Keeper) (*elsewhere, error) {
 	reader, err := ringbuf.NewReader(k.Elsewhere)
 	if err != nil {
 		return nil, fmt.Errorf("hear of guests that move: %w", err)
 	}
 	e := &elsewhere{reader: reader, done: make(chan struct{})}
-	go e.run(r)
+	go func() {
+		defer close(e.done)
+		caught.Again(context.Background(), "guests that move", func() { e.run(r) })
+	}()
 	return e, nil
 }
 
 func (e *elsewhere) run(r *relay.Relay) {
-	defer close(e.done)
 	var record ringbuf.Record
 	var seen relay.Sightings
 	for e.reader.ReadInto(&record) == nil {

@@ -37,7 +37,7 @@ func (p *Path) Engage() error {
 	if err := errors.Join(p.yield(k), p.fit()); err != nil {
 		return errors.Join(err, p.disengage())
 	}
-	if p.moves, err = hearElsewhere(p.Relay, k); err != nil {
+	if p.moves, err = hearElsewhere(p.Relay, k, p.o.Panics); err != nil {
 		return errors.Join(err, p.disengage())
 	}
 	p.meter.begin(p, k)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"nicteam/internal/panics"
 	"nicteam/internal/relay"
 	"nicteam/internal/tap"
 	"nicteam/modes"
@@ -30,7 +31,8 @@ type Options struct {
 	Relay   *relay.Relay // the Path's to close from now on
 	Adapter *tap.Adapter
 	Hooks   Attacher
-	Logger  *slog.Logger // nil: silent
+	Logger  *slog.Logger   // nil: silent
+	Panics  *panics.Keeper // nil: nobody asks for them
 }
 
 // Path is a team.Datapath: the relay, and over it the programs while it is engaged. Its methods may be called from any goroutine.
@@ -68,6 +70,9 @@ func New(o Options) *Path {
 	p.meter.due = make(chan struct{}, 1)
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
+	}
+	if p.o.Panics == nil {
+		p.o.Panics = panics.New(p.log)
 	}
 	return p
 }
@@ -164,7 +169,7 @@ func (p *Path) Apply(pl *modes.Plan) error {
 		p.unfit = err
 		// At once what leaves, for it may do so by a member that is dead. The rest takes its time.
 		atomic.StoreUint32(&p.kernel.control.TransmitGate, relay.GateSlow)
-		go p.giveUp()
+		go p.o.Panics.Do("fast path that ends", p.giveUp)
 	}
 	return nil
 }

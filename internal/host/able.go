@@ -1,8 +1,11 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -16,14 +19,19 @@ func capable() *team.Problem {
 	if err := unix.Capget(&header, &data[0]); err != nil {
 		return nil // what fails later says so itself
 	}
+	var missing, add []string
 	for _, c := range []struct {
 		bit  uint
 		name string
-	}{{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN"}, {unix.CAP_NET_RAW, "CAP_NET_RAW"}} {
+	}{{unix.CAP_NET_ADMIN, "NET_ADMIN"}, {unix.CAP_NET_RAW, "NET_RAW"}} {
 		if data[c.bit/32].Effective>>(c.bit%32)&1 == 0 {
-			return &team.Problem{Kind: team.NotPermitted, What: "not permitted",
-				Why: fmt.Sprintf("this process has no %s", c.name), Fix: "run it as root: sudo nicteam …", Err: os.ErrPermission}
+			missing, add = append(missing, "CAP_"+c.name), append(add, "--cap-add "+c.name)
 		}
+	}
+	if len(missing) > 0 {
+		return &team.Problem{Kind: team.NotPermitted, What: "not permitted",
+			Why: fmt.Sprintf("this process has no %s", strings.Join(missing, " and no ")),
+			Fix: "run it as root: sudo nicteam …; a container needs " + strings.Join(add, " "), Err: os.ErrPermission}
 	}
 	if !initialUser() {
 		return &team.Problem{Kind: team.NotPermitted, What: "not permitted",
@@ -31,6 +39,36 @@ func capable() *team.Problem {
 			Fix: "run it as root of the host, or in a container that has the host's users", Err: os.ErrPermission}
 	}
 	return nil
+}
+
+// readable checks what of /proc a team cannot do without: its journal says of which boot and which network namespace it is.
+func (c *check) readable() *team.Problem {
+	_, err := whereabouts()
+	if err == nil {
+		return nil
+	}
+	return &team.Problem{Kind: team.NotPermitted, What: "/proc cannot be read", Why: err.Error(),
+		Fix: "mount it: mount -t proc proc /proc; in a container, let it see /proc/sys/kernel/random/boot_id and /proc/thread-self/ns/net", Err: err}
+}
+
+// isolable checks that the members' frames can be kept from the host's own stack: by a BPF program, which is loaded here to see
+// whether one can be, or by nft.
+func (c *check) isolable() *team.Problem {
+	p, err := isolator()
+	if err == nil {
+		p.Close()
+		return nil
+	}
+	if _, e := exec.LookPath("nft"); e == nil {
+		return nil
+	}
+	problem := &team.Problem{Kind: team.Failed, What: "NICs cannot be kept from the host's own stack",
+		Why: fmt.Sprintf("this kernel takes no BPF program (%v), and there is no program nft", errors.Unwrap(err)), Fix: "install nftables", Err: err}
+	if errors.Is(err, os.ErrPermission) {
+		problem.Kind, problem.Why = team.NotPermitted, "this process may load no BPF program (it has no CAP_BPF), and there is no program nft"
+		problem.Fix = "install nftables; or in a container: --cap-add BPF --cap-add PERFMON"
+	}
+	return problem
 }
 
 const tunDevice = "/dev/net/tun"

@@ -7,10 +7,13 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/frame"
 )
 
 // Address attributes and flags that x/sys does not name.
 const (
+	ifaMetric   = 9  // IFA_RT_PRIORITY
 	ifaProtocol = 11 // IFA_PROTO
 
 	protocolKernelRA = 2 // IFAPROT_KERNEL_RA
@@ -60,19 +63,46 @@ func hasAddress(list []object, a object) bool {
 	return slices.ContainsFunc(list, func(b object) bool { return sameAddress(a, b) })
 }
 
-// linkLocal reports whether an address is one of those that the kernel makes for every link.
+// linkLocal reports whether an address is of IPv6's link-local scope.
 func linkLocal(a object) bool {
 	p := addressPrefix(a)
 	return p.Addr().Is6() && p.Addr().IsLinkLocalUnicast()
 }
 
-// autoconfigured reports whether the kernel made the address from a router's advertisement.
-func autoconfigured(a object) bool {
-	if v := a.get(ifaProtocol); len(v) == 1 && v[0] == protocolKernelRA {
-		return true
+// kernelLinkLocal reports whether an address is the link-local one that the kernel makes for a link by itself. Those that
+// somebody gave the link by hand are addresses like others.
+func kernelLinkLocal(a object, macs ...frame.MAC) bool {
+	if !linkLocal(a) {
+		return false
 	}
+	if v := a.get(ifaProtocol); len(v) == 1 { // Linux ≥ 5.18
+		return v[0] == protocolKernelLL
+	}
+	return addressFlags(a)&unix.IFA_F_STABLE_PRIVACY != 0 ||
+		slices.ContainsFunc(macs, func(mac frame.MAC) bool { return madeOf(addressPrefix(a), mac) })
+}
+
+// kernelLinkLocal is kernelLinkLocal of an address of the member.
+func (m *Member) kernelLinkLocal(a object) bool { return kernelLinkLocal(a, m.MAC, m.PermanentMAC) }
+
+// kernelLinkLocal is kernelLinkLocal of an address of the link.
+func (n NIC) kernelLinkLocal(a object) bool { return kernelLinkLocal(a, n.MAC, n.PermanentMAC) }
+
+// autoconfigured reports whether the kernel formed the address from a router's advertisement, and will go on to do so.
+func autoconfigured(a object) bool {
 	f := addressFlags(a)
-	return a.family() == unix.AF_INET6 && (f&unix.IFA_F_MANAGETEMPADDR != 0 || f&unix.IFA_F_TEMPORARY != 0)
+	if a.family() != unix.AF_INET6 || f&(unix.IFA_F_TEMPORARY|unix.IFA_F_PERMANENT) != 0 {
+		return false
+	}
+	if v := a.get(ifaProtocol); len(v) == 1 { // Linux ≥ 5.18
+		return v[0] == protocolKernelRA
+	}
+	return f&unix.IFA_F_MANAGETEMPADDR != 0 && f&unix.IFA_F_NOPREFIXROUTE == 0
+}
+
+// temporary reports whether the kernel made the address for privacy, beside one that it formed.
+func temporary(a object) bool {
+	return a.family() == unix.AF_INET6 && addressFlags(a)&unix.IFA_F_TEMPORARY != 0
 }
 
 // forLink makes an address ready to be added to a link. flags are added to those that the address had.

@@ -1,8 +1,11 @@
 package host
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -82,8 +85,14 @@ func (h *Host) adopt(list []*memberState, to NIC) error {
 		if err := h.adoptNeighbours(n, to); err != nil {
 			return err
 		}
+		if err := h.adoptProxies(n, to); err != nil {
+			return err
+		}
 	}
-	if err := h.adoptRoutes(by); err != nil {
+	if err := h.carryWhile(func() error { return h.adoptRoutes(by) }, slices.Collect(maps.Keys(by))...); err != nil {
+		return err
+	}
+	if err := h.adoptAdvertised(list, by, to); err != nil {
 		return err
 	}
 	for _, m := range list {
@@ -92,11 +101,8 @@ func (h *Host) adopt(list []*memberState, to NIC) error {
 				return err
 			}
 		}
-		if err := h.copyRules(m.Rules, m.Name, to.Name); err != nil {
-			return err
-		}
 	}
-	return nil
+	return h.adoptRules(list, to.Name)
 }
 
 func (h *Host) adoptAddresses(m *memberState, from, to NIC) error {
@@ -104,15 +110,22 @@ func (h *Host) adoptAddresses(m *memberState, from, to NIC) error {
 	if err != nil {
 		return err
 	}
+	routes, err := h.allRoutes()
+	if err != nil {
+		return err
+	}
 	var v4, v6 []object
 	for _, a := range have {
 		switch {
-		case linkLocal(a):
+		case m.kernelLinkLocal(a):
 		case a.family() == unix.AF_INET:
-			v4 = append(v4, forAdapter(a, from, to))
+			v4 = append(v4, forAdapter(a, from, to, routes))
 		default:
-			v6 = append(v6, forAdapter(a, from, to))
+			v6 = append(v6, forAdapter(a, from, to, routes))
 		}
+	}
+	if err := h.needIPv6(to, len(v6) > 0); err != nil {
+		return err
 	}
 	there, err := h.addresses(to.Index)
 	if err != nil {
@@ -122,6 +135,41 @@ func (h *Host) adoptAddresses(m *memberState, from, to NIC) error {
 		return err
 	}
 	return h.addInOrder(v6, to.Index, to.Name)
+}
+
+// needIPv6 turns the adapter's IPv6 on when it gets addresses of it.
+func (h *Host) needIPv6(adapter NIC, needed bool) error {
+	if !needed {
+		return nil
+	}
+	return h.writeSysctl(adapter.Name, disableIPv6, "0")
+}
+
+// adoptAdvertised has the adapter's kernel learn what that of the members had learned from routers, and the members forget it.
+func (h *Host) adoptAdvertised(list []*memberState, by map[int]int, to NIC) error {
+	all, err := h.advertisedRoutes()
+	if err != nil {
+		return err
+	}
+	var mine, next []object
+	for _, r := range all {
+		if _, ok := by[routeLinks(r)[0]]; !ok {
+			continue
+		}
+		mine = append(mine, r)
+		if !hasAdvertised(next, r) {
+			next = append(next, r)
+		}
+	}
+	if err := h.teach(to, learning{routes: next, says: policyOf(list, unix.AF_INET6).Says}); err != nil {
+		return err
+	}
+	for _, r := range mine {
+		if err := h.deleteRoute(routed(r, nil)); err != nil && !errors.Is(err, unix.ESRCH) {
+			return err // else it ran out, or its router withdrew it
+		}
+	}
+	return nil
 }
 
 // adoptNeighbours tells the adapter whom a member knows, before traffic moves: nobody has to be asked for, and no packet waits
@@ -140,12 +188,11 @@ func (h *Host) adoptNeighbours(from, to NIC) error {
 	return nil
 }
 
-// forAdapter is a member's address as the adapter gets it. Its routes are moved, so the kernel must not make
-// them; where the member was down it has none, and the kernel makes them. An address that was verified
+// forAdapter is a member's address as the adapter gets it. routes are the member's. An address that was verified
 // on this LAN a moment ago needs no duplicate detection.
-func forAdapter(a object, from, to NIC) object {
+func forAdapter(a object, from, to NIC, routes []object) object {
 	flags := uint32(0)
-	if from.AdminUp {
+	if from.AdminUp && connects(a) && !slices.ContainsFunc(routes, func(r object) bool { return connectedBy(r, a) }) {
 		flags |= unix.IFA_F_NOPREFIXROUTE
 	}
 	if a.family() == unix.AF_INET6 && addressFlags(a)&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0 {
@@ -195,6 +242,9 @@ func (h *Host) Give(adapter int, addresses []netip.Prefix, gateway netip.Addr) e
 	}
 	if err := h.journal.write(r); err != nil {
 		return h.journalProblem(err)
+	}
+	if err := h.needIPv6(to, slices.ContainsFunc(addresses, func(p netip.Prefix) bool { return p.Addr().Is6() })); err != nil {
+		return fmt.Errorf("give addresses: %w", err)
 	}
 	for _, p := range addresses {
 		if err := h.addAddress(newAddress(p, adapter), to.Name); err != nil {

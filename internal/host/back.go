@@ -33,8 +33,13 @@ type returning struct {
 	link netlink.Link
 	nic  NIC
 
-	linked bool // it has a link, or had one a moment ago
+	linked bool     // it has a link, or had one a moment ago
+	form   []object // addresses that its kernel is to form again from an advertisement
+	wanted []object // IPv6 addresses in their order, where some of them wait for that
 }
+
+// learns reports whether the NIC's kernel minds routers once it is given back.
+func (r *returning) learns() bool { return r.m.Up && r.m.Sysctls[disableIPv6] == "0" }
 
 func (b *back) add(m *memberState, l netlink.Link, n NIC) {
 	b.members = append(b.members, &returning{m: m, link: l, nic: n})
@@ -83,28 +88,70 @@ func (h *Host) restoreLink(b *back, r *returning, up bool) error {
 	}
 	if m.Sysctls[disableIPv6] == "0" {
 		// The addresses were this host's a moment ago: duplicate detection would only take them out of use for a second.
-		if err := b.soften(h.writeSysctl(name, acceptDAD, "0")); err != nil {
+		if err := b.soften(h.unlessReadOnly(h.writeSysctl(name, acceptDAD, "0"))); err != nil {
 			return err
 		}
+	}
+	if err := b.soften(h.unhush(r)); err != nil {
+		return err
 	}
 	if up {
 		if err := h.setUp(r.link, true); err != nil {
 			return err
 		}
 	}
-	// ARP is answered only once the host sees the NIC's frames again.
-	return b.soften(h.restoreSysctls(name, m.Sysctls, arpIgnore, acceptDAD))
+	return together(
+		func() error { return b.soften(h.renew(r)) },
+		// ARP is answered only once the host sees the NIC's frames again, and accept_dad is for the addresses: see settle.
+		func() error {
+			return b.soften(h.unlessReadOnly(h.restoreSysctls(name, m.Sysctls, ipv6MTU, disableIPv6)))
+		},
+	)
 }
 
-// linkLocals gives members the addresses that never go to an adapter.
-func (b *back) linkLocals(down bool) error {
+// renew gives a NIC the settings back that it has lost by nobody's will: all of them where it went away and came back, those
+// of IPv6 where an MTU was too small for that. Then IPv6 began anew, and is not off.
+func (h *Host) renew(r *returning) error {
+	family := "ipv6/"
+	off, _ := readSysctl(r.nic.Name, disableIPv6)
+	switch {
+	case r.nic.Index != r.m.Index:
+		family = ""
+	case r.m.strip && off == "0", r.nic.MTU < MinMTUIPv6 && r.m.MTU >= MinMTUIPv6:
+	default:
+		return nil
+	}
+	return together(
+		func() error { return h.giveToken(r.nic, r.m.Token) },
+		func() error { return h.restoreFamily(r.nic.Name, r.m.Sysctls, family) },
+	)
+}
+
+// linkLocals gives members the addresses that are good on their own link alone. Those that somebody gave a member by hand
+// leave the adapter, unless another member lent it the same.
+func (b *back) linkLocals(adapter NIC, down bool) error {
 	for _, r := range b.members {
 		want := slices.DeleteFunc(slices.Clone(r.m.Addresses), func(a object) bool { return down || !linkLocal(a) })
 		if err := b.addresses(r, want); err != nil {
 			return err
 		}
+		for _, a := range want {
+			if r.m.kernelLinkLocal(a) || adapter.Index == 0 || b.lentByAnother(r, a) {
+				continue
+			}
+			if err := b.h.deleteAddress(forLink(a, adapter.Index, 0), adapter.Name); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
+}
+
+// lentByAnother reports whether the adapter has an address from another member too.
+func (b *back) lentByAnother(r *returning, a object) bool {
+	return slices.ContainsFunc(b.j.state.members, func(m *memberState) bool {
+		return m != r.m && m.adopted && hasAddress(m.Addresses, a) && !m.kernelLinkLocal(a)
+	})
 }
 
 // own gives members what never moved to an adapter.
@@ -118,7 +165,7 @@ func (b *back) own(down bool) error {
 			return err
 		}
 	}
-	return together(b.routes, b.neighbours)
+	return together(b.routes, b.neighbours, func() error { return b.proxies(nil) })
 }
 
 // returnable are the member's addresses that it is to be given back: those it has on the adapter or on itself. One that
@@ -133,12 +180,12 @@ func (b *back) returnable(r *returning) ([]object, error) {
 	for _, a := range r.m.Addresses {
 		i := slices.IndexFunc(estate, func(o object) bool { return sameAddress(a, o) })
 		switch {
-		case linkLocal(a), hasAddress(have, a), !r.m.adopted && i < 0:
-		case i >= 0 && b.home(a) != r:
+		case i >= 0 && !linkLocal(a) && b.home(a) != r:
 			continue
 		case i >= 0:
 			want = append(want, withLifetimes(a, estate[i]))
 			continue
+		case r.m.kernelLinkLocal(a), hasAddress(have, a), !r.m.adopted:
 		case b.adapter == nil: // it has run out
 		case !b.adapter.AdminUp && a.family() == unix.AF_INET6:
 		default:
@@ -182,7 +229,33 @@ func (b *back) addresses(r *returning, want []object) error {
 	if err := h.addMissing(v4, have, name); err != nil {
 		return err
 	}
-	return h.addInOrder(v6, r.nic.Index, name)
+	return h.addInOrder(r.defer6(v6), r.nic.Index, name)
+}
+
+// defer6 are the IPv6 addresses that a NIC gets at once. What the kernel had formed from advertisements it forms again,
+// see teachRoutes, and what stood before those comes after them: the kernel puts a new address in front.
+func (r *returning) defer6(v6 []object) []object {
+	if !r.learns() {
+		return v6
+	}
+	wanted := slices.Clone(v6)
+	first := len(v6) // of those that need not wait
+	for i, a := range slices.Backward(v6) {
+		if !autoconfigured(a) {
+			continue
+		}
+		if first == len(v6) {
+			first = i + 1
+		}
+		r.form = append(r.form, a)
+		// In case that the kernel does not: the prefix's route is not this address's.
+		wanted[i] = forLink(a, r.nic.Index, unix.IFA_F_NOPREFIXROUTE)
+	}
+	if len(r.form) == 0 {
+		return v6
+	}
+	r.wanted = wanted
+	return v6[first:]
 }
 
 func (h *Host) addMissing(want, have []object, name string) error {
@@ -274,7 +347,7 @@ func (b *back) settle() error {
 		if r.m.Up {
 			b.h.awaitDAD(r.nic)
 		}
-		if err := b.soften(b.h.restoreSysctls(r.nic.Name, r.m.Sysctls, disableIPv6, "ipv6/addr_gen_mode", ipv6MTU)); err != nil {
+		if err := b.soften(b.h.restoreSysctls(r.nic.Name, r.m.Sysctls, arpIgnore, rpFilter, acceptDAD)); err != nil {
 			return err
 		}
 	}
@@ -320,7 +393,8 @@ func (b *back) tellNeighbours() error {
 // reaches reports whether an address is on a subnet of the NIC, or is a router of its.
 func (r *returning) reaches(a netip.Addr) bool {
 	if a.Is6() && a.IsLinkLocalUnicast() {
-		return slices.ContainsFunc(r.m.Routes, func(o object) bool { return slices.Contains(gateways(o, r.m.Index), a) })
+		return slices.ContainsFunc(slices.Concat(r.m.Routes, r.m.Advertised),
+			func(o object) bool { return slices.Contains(gateways(o, r.m.Index), a) })
 	}
 	return slices.ContainsFunc(r.m.Addresses, func(o object) bool { return addressPrefix(o).Contains(a) })
 }

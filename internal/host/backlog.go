@@ -116,7 +116,7 @@ func (h *Host) othersBacklog() *backlogRecord {
 // setting itself: that is one for teams with different state directories too, and leaves no file.
 func (h *Host) withBacklog(f func(setting) error) error {
 	file, err := os.OpenFile(cmp.Or(h.o.backlog, backlogPath), os.O_RDWR, 0)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) || cannotWrite(err) {
 		return nil
 	}
 	if err != nil {

@@ -153,7 +153,7 @@ func (b *back) routes() error {
 			continue
 		}
 		taken := func(r object) bool {
-			return keyOf(r) == keyOf(o) && b.adapter != nil && slices.Contains(routeLinks(r), b.adapter.Index)
+			return keyOf(r) == keyOf(o) && b.adapter != nil && slices.Contains(routeLinks(r), b.adapter.Index) && !b.givenRoute(r)
 		}
 		o = b.living(o)
 		if hasRoute(all, o) || slices.ContainsFunc(all, taken) || !hasSource(addresses, o) || o.get(rtaNexthop) != nil {
@@ -222,7 +222,7 @@ func (b *back) inheritRoutes() error {
 	list := routesOf(all, b.adapter.Index)
 	byDependence(list)
 	for _, o := range list {
-		if p := o.head[rtProto]; p == unix.RTPROT_KERNEL || p == unix.RTPROT_RA || b.givenRoute(o) {
+		if o.head[rtProto] == unix.RTPROT_KERNEL || b.givenRoute(o) {
 			continue
 		}
 		to := b.homeOf(o, addresses)

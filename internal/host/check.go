@@ -20,32 +20,33 @@ type Owner struct {
 
 // Check says what stands against making a team, and what is worth knowing before. It reads only. owners has
 // each link that belongs to another team.
-func (h *Host) Check(cfg team.Config, owners map[string]Owner) (warnings []string, problem *team.Problem) {
-	c := &check{h: h, cfg: cfg, owners: owners, verb: "create"}
+func (h *Host) Check(cfg team.Config, owners map[string]Owner, consent Consent) (warnings []string, problem *team.Problem) {
+	c := &check{h: h, cfg: cfg, adapter: cfg.Team, owners: owners, verb: "create"}
 	var err error
 	if c.all, err = h.NICs(); err != nil {
 		return nil, &team.Problem{Kind: team.Failed, What: c.what("cannot read the NICs"), Why: err.Error(), Fix: "run it on a Linux host with netlink", Err: err}
 	}
 	for _, step := range []func() *team.Problem{
-		capable, c.device, c.adapterName, c.members, c.twins, c.mtu, c.addresses, c.nexthops, c.remoteRoot,
+		capable, c.readable, c.device, c.isolable, c.adapterName, c.members, c.twins, c.mtu, c.addresses, c.nexthops, c.remoteRoot, c.uppersElsewhere, c.pppoe,
 	} {
 		if p := step(); p != nil {
 			p.What = c.what(p.What)
 			return nil, p
 		}
 	}
+	c.withoutSysctls()
 	c.warn()
-	return c.warnings, nil
+	return c.bystanders(consent)
 }
 
 // CheckAdd says what stands against taking more NICs into a running team.
-func (h *Host) CheckAdd(cfg team.Config, names []string, owners map[string]Owner) (warnings []string, problem *team.Problem) {
+func (h *Host) CheckAdd(cfg team.Config, names []string, owners map[string]Owner, consent Consent) (warnings []string, problem *team.Problem) {
 	add := cfg
 	add.Members, add.Gateway = nil, netip.Addr{}
 	for _, n := range names {
 		add.Members = append(add.Members, team.MemberConfig{Name: n})
 	}
-	c := &check{h: h, cfg: add, owners: owners, verb: "add to"}
+	c := &check{h: h, cfg: add, adapter: cfg.Team, owners: owners, verb: "add to"}
 	var err error
 	if c.all, err = h.NICs(); err != nil {
 		return nil, &team.Problem{Kind: team.Failed, What: c.what("cannot read the NICs"), Why: err.Error(), Fix: "run it on a Linux host with netlink", Err: err}
@@ -60,25 +61,29 @@ func (h *Host) CheckAdd(cfg team.Config, names []string, owners map[string]Owner
 			c.joined = append(c.joined, n)
 		}
 	}
-	for _, step := range []func() *team.Problem{capable, c.members, c.twins, c.memberMTU, c.nexthops, c.remoteRoot} {
+	for _, step := range []func() *team.Problem{capable, c.members, c.twins, c.memberMTU, c.nexthops, c.remoteRoot, c.pppoe} {
 		if p := step(); p != nil {
 			p.What = c.what(p.What)
 			return nil, p
 		}
 	}
+	c.withoutSysctls()
 	c.warn()
-	return c.warnings, nil
+	return c.bystanders(consent)
 }
 
 type check struct {
 	h        *Host
 	cfg      team.Config
+	adapter  string // its name
 	owners   map[string]Owner
 	verb     string
 	all      []NIC
 	chosen   []NIC
 	joined   []NIC // of add: members already
 	warnings []string
+	risks    []risk
+	sockets  []boundSocket // nil: not read yet
 }
 
 func (c *check) what(s string) string { return fmt.Sprintf("%s %s: %s", c.verb, c.cfg.Team, s) }
@@ -89,6 +94,11 @@ func (c *check) adapterName() *team.Problem {
 	if why := badName(name); why != "" {
 		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("bad name %q", name), Why: why,
 			Fix: "choose a name of 1 to 15 letters, digits, dots, dashes and underscores, such as team0"}
+	}
+	if n := realName(c.all, name); n != name {
+		return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("the name %s is taken", name),
+			Why: fmt.Sprintf("it is an altname of NIC %s", n),
+			Fix: fmt.Sprintf("choose another name, or take the altname away: ip link property del dev %s altname %s", n, name)}
 	}
 	i := slices.IndexFunc(c.all, func(n NIC) bool { return n.Name == name })
 	if i < 0 {

@@ -35,7 +35,7 @@ func reach(t *testing.T, address string) (nic string) {
 		t.Errorf("%s is nowhere", address)
 		return ""
 	}
-	if v, _ := readSysctl(nic, arpIgnore); v == stripped {
+	if v, _ := readSysctl(nic, arpIgnore); v == memberARPIgnore {
 		t.Errorf("%s answers no ARP", nic)
 	}
 	hooks := fmt.Sprint(tcxPrograms(t, nic, ebpf.AttachTCXIngress)) + run(t, "tc filter show dev "+nic+" ingress; nft list ruleset")

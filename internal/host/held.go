@@ -34,29 +34,38 @@ func (h *Host) vacant(n NIC, at ebpf.AttachType, there *link.QueryResult) (err e
 			return held
 		}
 	}
-	l, err := h.nl.LinkByIndex(n.Index)
+	list, err := h.foreignFilters(n, at)
 	if err != nil {
 		return err
+	}
+	if len(list) > 0 {
+		held.Who = tcFilter(list[0])
+		return held
+	}
+	return nil
+}
+
+// foreignFilters are the filters of others on a hook.
+func (h *Host) foreignFilters(n NIC, at ebpf.AttachType) (foreign []netlink.Filter, err error) {
+	l, err := h.nl.LinkByIndex(n.Index)
+	if err != nil {
+		return nil, err
 	}
 	kind, err := h.ingressQdisc(l)
 	if err != nil {
-		return fmt.Errorf("list qdiscs: %w", err)
+		return nil, fmt.Errorf("list qdiscs: %w", err)
 	}
 	// Asked for egress, ingress would show what it has on ingress.
 	if kind == "" || kind == ingressKind && at == ebpf.AttachTCXEgress {
-		return nil
+		return nil, nil
 	}
 	list, err := h.filters(l, hooks[at].filter.parent)
-	if err != nil {
-		return err
-	}
 	for _, f := range list {
 		if !receiveFilter.is(f) && !transmitFilter.is(f) && !isolateFilter.is(f) {
-			held.Who = tcFilter(f)
-			return held
+			foreign = append(foreign, f)
 		}
 	}
-	return nil
+	return foreign, err
 }
 
 // ours reports whether a program is on the NIC by a link of this process.

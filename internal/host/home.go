@@ -49,7 +49,7 @@ func (b *back) heir(family byte) *returning {
 	liked := []func(*returning) bool{
 		func(r *returning) bool { return r.m.ownsDefault() },
 		func(r *returning) bool {
-			return slices.ContainsFunc(r.m.Addresses, func(a object) bool { return !linkLocal(a) })
+			return slices.ContainsFunc(r.m.Addresses, func(a object) bool { return !r.m.kernelLinkLocal(a) })
 		},
 		func(*returning) bool { return true },
 	}
@@ -173,18 +173,28 @@ func (b *back) estate() []object {
 	return list
 }
 
-// passes reports whether an address of the estate goes to a NIC at all: not what the kernel makes by itself, nor what
+// passes reports whether an address of the estate goes to a NIC at all: not what the kernel makes by itself for the adapter, nor what
 // the team was given.
 func (b *back) passes(a object) bool {
-	return !linkLocal(a) && !slices.Contains(b.j.state.given, addressPrefix(a).String()) && (!autoconfigured(a) || b.owner(a) != nil)
+	if slices.Contains(b.j.state.given, addressPrefix(a).String()) || b.adapter != nil && b.adapter.kernelLinkLocal(a) {
+		return false
+	}
+	m := b.owner(a)
+	return m == nil || !m.kernelLinkLocal(a)
 }
 
-// inheritAddresses gives NICs the addresses that they have not had: later ones, and those of NICs that cannot carry them.
+// inheritAddresses gives NICs the addresses that they have not had: later ones, and those of NICs that cannot carry them. Those
+// that the kernel formed from advertisements a NIC forms by itself where it can, and without the members' addresses
+// on it the adapter had them for its own.
 func (b *back) inheritAddresses() error {
 	var errs []error
 	for _, a := range b.estate() {
 		m, to := b.owner(a), b.home(a)
-		if !b.passes(a) || to != nil && m == to.m {
+		if !b.passes(a) || m != nil && (to != nil && m == to.m || linkLocal(a) && b.of(m) != nil) {
+			continue
+		}
+		formed := autoconfigured(a)
+		if m == nil && (formed || temporary(a)) && (to == nil || !to.m.adopted) {
 			continue
 		}
 		if to == nil {
@@ -199,19 +209,16 @@ func (b *back) inheritAddresses() error {
 			}
 			continue
 		}
-		next, from := forLink(a, to.nic.Index, 0), b.h.o.Team
-		switch {
-		case m != nil:
-			i := slices.IndexFunc(m.Addresses, func(o object) bool { return sameAddress(a, o) })
-			next, from = forLink(withLifetimes(m.Addresses[i], a), to.nic.Index, 0), m.Name
+		if m != nil {
 			b.note("%s of %s is given to %s: %s", addressPrefix(a), m.Name, to.nic.Name, b.why(m))
-		case b.connected(a):
-			// The kernel does not move the route of its subnet, which was made for a NIC that nobody knows of any more.
-			next = unflagged(next, unix.IFA_F_NOPREFIXROUTE)
+		}
+		if formed && b.adapter != nil && to.learns() && to.nic.MAC == b.adapter.MAC {
+			to.form = append(to.form, a)
+			continue
 		}
 		have, err := b.h.addresses(to.nic.Index)
-		if err == nil && !hasAddress(have, next) {
-			err = b.h.addAddress(relabel(next, from, to.nic.Name), to.nic.Name)
+		if next := b.inherited(a, m, to); err == nil && !hasAddress(have, next) {
+			err = b.h.addAddress(next, to.nic.Name)
 		}
 		if dead(err) {
 			return err
@@ -221,6 +228,23 @@ func (b *back) inheritAddresses() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// inherited is what an address of the adapter, m's before or nobody's, becomes on a NIC.
+func (b *back) inherited(a object, m *memberState, to *returning) object {
+	if m != nil {
+		i := slices.IndexFunc(m.Addresses, func(o object) bool { return sameAddress(a, o) })
+		return relabel(forLink(withLifetimes(m.Addresses[i], a), to.nic.Index, 0), m.Name, to.nic.Name)
+	}
+	next := forLink(a, to.nic.Index, 0)
+	switch {
+	case autoconfigured(a):
+		next = forLink(a, to.nic.Index, unix.IFA_F_NOPREFIXROUTE) // the prefix's route is not this address's
+	case b.connected(a):
+		// The kernel does not move the route of its subnet, which was made for a NIC that nobody knows of any more.
+		next = unflagged(next, unix.IFA_F_NOPREFIXROUTE)
+	}
+	return relabel(next, b.h.o.Team, to.nic.Name)
 }
 
 // connected reports whether the adapter has a route of the kernel's to the subnet of an address.

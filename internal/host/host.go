@@ -21,6 +21,9 @@ type Options struct {
 	// Members are the NICs that the team's settings name. Restore looks for them where a journal has lost its records.
 	Members []string
 
+	// Taken says which other team, "" for none, has a NIC by now that left this one. nil: none has.
+	Taken func(index int) string
+
 	NoTCX bool // tests: do as on kernels before 6.6
 
 	method  method                   // tests: only this way of isolating and attaching

@@ -200,7 +200,14 @@ func exercise(m *Member) {
 	b.members = []*returning{{m: &memberState{Member: *m}, nic: NIC{Index: 4}}}
 	for _, a := range m.Addresses {
 		_, _ = aged(relabel(forLink(a, 4, 0), "eth1", "team0"), 5)
-		_ = linkLocal(a) || autoconfigured(a)
+		_ = m.kernelLinkLocal(a) || autoconfigured(a) || connects(a)
+		_, _, _ = refreshed(a, lentAddress{a, m}, heardPrefix{preferred: 5, valid: 9}, 3)
+		for _, r := range m.Routes {
+			_ = connectedBy(r, a)
+		}
+	}
+	for _, f := range advertisements(learning{routes: agedRoutes(m.Advertised, 5), form: m.Addresses}, nil) {
+		_ = f
 	}
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		for _, r := range b.originals(family) {
@@ -212,8 +219,12 @@ func exercise(m *Member) {
 		_ = permanent(n) || known(n)
 		_ = neighbourAddr(n)
 	}
+	for _, n := range m.Proxies {
+		_ = proxyFor(n, 4)
+	}
 	for _, r := range m.Rules {
-		_ = ruled(r, "eth1", "team0")
+		_ = removedFor(r, r)
+		_ = ruleOf(r, []string{"a"}, "b")
 	}
 }
 

@@ -3,6 +3,7 @@ package host
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -58,9 +59,11 @@ func (m *Member) inherit(known *memberState) {
 		m.At = known.At
 		m.Addresses = union(known.Addresses, m.Addresses, sameAddress)
 		m.Routes = union(known.Routes, m.Routes, sameRoute)
+		m.Advertised = union(known.Advertised, m.Advertised, sameAdvertised)
 		m.Order = union(known.Order, m.Order, sameRoute)
 		m.Rules = union(known.Rules, m.Rules, object.equal)
 		m.Neighbours = union(known.Neighbours, m.Neighbours, sameNeighbour)
+		m.Proxies = union(known.Proxies, m.Proxies, sameNeighbour)
 	}
 	if known.down {
 		m.Up = known.Up
@@ -93,7 +96,10 @@ func (h *Host) look(n NIC) (Member, error) {
 	m := Member{
 		Identity: n.Identity(), At: bootTime(),
 		Up: a.RawFlags&unix.IFF_UP != 0, MTU: a.MTU, Promiscuity: a.Promisc,
-		Segment: segmentOf(a), Features: h.features(n.Name), Sysctls: recordSysctls(n.Name),
+		Segment: segmentOf(a), Features: h.features(n.Name), Sysctls: n.noteIPv6(recordSysctls(n.Name)),
+	}
+	if token, ok := n.token(); ok {
+		m.Token = token.String()
 	}
 	if m.Addresses, err = h.addresses(n.Index); err != nil {
 		return Member{}, err
@@ -104,20 +110,28 @@ func (h *Host) look(n NIC) (Member, error) {
 	}
 	m.Routes = routesOf(all, n.Index)
 	m.Order = rivals(all, m.Routes)
+	advertised, err := h.advertisedRoutes()
+	if err != nil {
+		return Member{}, err
+	}
+	m.Advertised, m.Says = routesOf(advertised, n.Index), n.says()
 	if m.Rules, err = h.rulesNaming(n.Name); err != nil {
 		return Member{}, err
 	}
 	var keep []netip.Addr
-	for _, r := range m.Routes {
+	for _, r := range slices.Concat(m.Routes, m.Advertised) {
 		keep = append(keep, gateways(r, n.Index)...)
 	}
-	m.Neighbours, err = h.neighboursOf(n.Index, keep)
+	if m.Neighbours, err = h.neighboursOf(n.Index, keep); err != nil {
+		return Member{}, err
+	}
+	m.Proxies, err = h.proxiesOf(n.Index)
 	return m, err
 }
 
 // ownsDefault reports whether the member's routes have the main table's default route.
 func (m *Member) ownsDefault() bool {
-	for _, r := range m.Routes {
+	for _, r := range slices.Concat(m.Routes, m.Advertised) {
 		if r.head[rtDstLen] == 0 && table(r) == unix.RT_TABLE_MAIN && r.head[rtType] == unix.RTN_UNICAST {
 			return true
 		}

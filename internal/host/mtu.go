@@ -110,7 +110,15 @@ func (c *check) givenMTU() *team.Problem {
 				fmt.Sprintf("--mtu %d", min(max(mtu, n.MinMTU), n.MaxMTU)))
 		}
 	}
-	return c.mtuForIPv6(mtu)
+	if p := c.mtuForIPv6(mtu); p != nil {
+		return p
+	}
+	for _, n := range c.chosen {
+		if n.inUse() && n.MTU > mtu {
+			c.warnf("the MTU of %s goes from %d to %d: connections whose other ends send larger frames stand still", n.Name, n.MTU, mtu)
+		}
+	}
+	return nil
 }
 
 // mtuForIPv6 refuses an MTU with which the kernel would turn IPv6 off, where the adapter would have it.
@@ -166,14 +174,14 @@ func badMTU(mtu int, why, fix string) *team.Problem {
 	return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("bad MTU %d", mtu), Why: why, Fix: fix}
 }
 
-// twins refuses NICs with one MAC where each sends with its own: a switch knows one port for a MAC.
+// twins refuses NICs with one MAC where each sends with its own: a switch knows one port for a MAC. Elsewhere it warns of them.
 func (c *check) twins() *team.Problem {
-	if c.cfg.Mode != modes.ELB || !c.cfg.Balance {
-		return nil
-	}
+	own := c.cfg.Mode == modes.ELB && c.cfg.Balance
 	by := map[frame.MAC]string{}
 	for _, n := range slices.Concat(c.joined, c.chosen) {
-		if name, ok := by[n.MAC]; ok && name != n.Name {
+		if name, ok := by[n.MAC]; ok && name != n.Name && !own {
+			c.warnf("%s and %s have one MAC, %v: in the team all NICs send with one, but outside of it they take each other's traffic", name, n.Name, n.MAC)
+		} else if ok && name != n.Name {
 			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("%s and %s have one MAC, %v", name, n.Name, n.MAC),
 				Why: fmt.Sprintf("in mode %v each NIC sends with its own, and a switch sends what is for a MAC to one port only",
 					c.cfg.Mode),
@@ -224,6 +232,7 @@ func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 		return p
 	}
 	var links []netlink.Link
+	members := map[netlink.Link]*memberState{}
 	for _, m := range j.state.members {
 		if !m.strip {
 			continue
@@ -236,7 +245,7 @@ func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 			return badMTU(mtu, fmt.Sprintf("NIC %s takes %d to %d", n.Name, n.MinMTU, n.MaxMTU),
 				fmt.Sprintf("choose one that all NICs take, or remove %s first", n.Name))
 		}
-		links = append(links, l)
+		links, members[l] = append(links, l), m
 	}
 	if mtu > a.Attrs().MTU { // the adapter last
 		links = append(links, a)
@@ -246,7 +255,7 @@ func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 	for i, l := range links {
 		err := h.setMTU(l, mtu)
 		if err == nil && l != a {
-			err = h.keepIPv6Off(l, mtu)
+			err = h.keepIPv6Off(l, members[l], mtu)
 			if i+1 < len(links) && links[i+1] != a && l.Attrs().MTU != mtu {
 				h.awaitLink(l)
 			}
@@ -319,9 +328,12 @@ func (h *Host) keepsIPv6(a netlink.Link, mtu int) *team.Problem {
 
 // keepIPv6Off turns IPv6 off again on a member that came from l's MTU to mtu: with IPv6's minimum the kernel begins
 // IPv6 anew, with the defaults of this host.
-func (h *Host) keepIPv6Off(l netlink.Link, mtu int) error {
+func (h *Host) keepIPv6Off(l netlink.Link, m *memberState, mtu int) error {
 	if l.Attrs().MTU >= MinMTUIPv6 || mtu < MinMTUIPv6 {
 		return nil
 	}
-	return h.writeSysctl(l.Attrs().Name, disableIPv6, "1")
+	if err := h.hush(l.Attrs().Name, l.Attrs().Index); err != nil {
+		return err
+	}
+	return h.unlessReadOnly(h.restoreFamily(l.Attrs().Name, m.Sysctls, "ipv6/"))
 }

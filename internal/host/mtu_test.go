@@ -205,14 +205,14 @@ func TestCheckMTU(t *testing.T) {
 		{"link-local of a NIC in use", "ip addr add 10.9.0.1/24 dev na", with(configOf("na"), small), team.Usage,
 			[]string{"fe80:", "--mtu 1280", "disable_ipv6"}},
 		{"IPv6 of a NIC that nobody uses", "ip addr add 10.9.0.1/24 dev na; echo 1 >/proc/sys/net/ipv6/conf/na/disable_ipv6",
-			with(configOf("na", "nb"), small), 0, nil},
+			with(configOf("na", "nb"), small), 0, []string{"the MTU of na goes from 1500 to 1000: connections"}},
 		{"IPv6 given", "", with(configOf("na"), func(c *team.Config) {
 			c.Address, c.Addresses, c.MTU = team.AddressGiven, []netip.Prefix{netip.MustParsePrefix("fd09::7/64")}, 1000
 		}), team.Usage, []string{"fd09::7/64"}},
 		{"one MAC", "ip link set nb address $(cat /sys/class/net/na/address)", configOf("na", "nb"), team.Conflict,
 			[]string{"na and nb have one MAC", "ip link set nb address"}},
 		{"one MAC for all", "ip link set nb address $(cat /sys/class/net/na/address)",
-			with(configOf("na", "nb"), func(c *team.Config) { c.Mode = modes.XOR }), 0, nil},
+			with(configOf("na", "nb"), func(c *team.Config) { c.Mode = modes.XOR }), 0, []string{"na and nb have one MAC"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			mac := strings.TrimSpace(run(t, "cat /sys/class/net/nb/address"))
@@ -223,7 +223,7 @@ func TestCheckMTU(t *testing.T) {
 				settled(t)
 			})
 			h := w.open(nil)
-			warnings, p := h.Check(test.config, nil)
+			warnings, p := h.Check(test.config, nil, Accept)
 			said := strings.Join(warnings, "; ")
 			if p != nil {
 				said = p.What + "; " + p.Why + "; " + p.Fix

@@ -18,7 +18,8 @@ import (
 // NIC is a link of this host as `nicteam list` shows it.
 type NIC struct {
 	Name         string
-	Index        int // ifindex
+	AltNames     []string // further names that ip and ethtool take for it
+	Index        int      // ifindex
 	MAC          frame.MAC
 	PermanentMAC frame.MAC // zero where the driver has none (veth, TAP)
 	Driver       string
@@ -125,7 +126,7 @@ func (h *Host) links() ([]NIC, error) {
 func nicFrom(l netlink.Link, o object) NIC {
 	a := l.Attrs()
 	n := NIC{
-		Name: a.Name, Index: a.Index, Kind: l.Type(), MTU: a.MTU,
+		Name: a.Name, AltNames: a.AltNames, Index: a.Index, Kind: l.Type(), MTU: a.MTU,
 		MAC: frame.MACFrom(a.HardwareAddr), PermanentMAC: frame.MACFrom(a.PermHWAddr),
 		Ethernet: a.EncapType == "ether", Loopback: a.RawFlags&unix.IFF_LOOPBACK != 0,
 		AdminUp: a.RawFlags&unix.IFF_UP != 0, Carrier: a.RawFlags&unix.IFF_LOWER_UP != 0,
@@ -192,6 +193,25 @@ func (h *Host) speed(name string) (bps uint64, duplex string) {
 // nic reads one link by name with all its details but addresses.
 func (h *Host) nic(name string) (NIC, error) {
 	return h.pick(func(n NIC) bool { return n.Name == name }, fmt.Sprintf("NIC %s", name))
+}
+
+// RealName is the name of the NIC that is called so or has it as an altname; a name of none is returned as it is. The
+// kernel sees to it that a name is one NIC's.
+func (h *Host) RealName(name string) string {
+	list, err := h.links()
+	if err != nil {
+		return name
+	}
+	return realName(list, name)
+}
+
+func realName(list []NIC, name string) string {
+	for _, n := range list {
+		if slices.Contains(n.AltNames, name) {
+			return n.Name
+		}
+	}
+	return name
 }
 
 func (h *Host) nicAt(index int) (NIC, error) {

@@ -83,14 +83,18 @@ type Member struct {
 	MTU         int               `json:"mtu"`
 	Promiscuity int               `json:"promiscuity"`
 	Segment     segmentSizes      `json:"segment"`
-	Features    map[string]bool   `json:"features"` // of ethtool, those that can be changed
-	Sysctls     map[string]string `json:"sysctls"`  // "ipv6/disable_ipv6": "0"
+	Features    map[string]bool   `json:"features"`        // of ethtool, those that can be changed
+	Sysctls     map[string]string `json:"sysctls"`         // "ipv6/disable_ipv6": "0", "ipv4/neigh/proxy_delay": "80"
+	Token       string            `json:"token,omitempty"` // of IPv6, "" for none
 
-	Addresses  []object `json:"addresses"` // in the kernel's order
-	Routes     []object `json:"routes"`    // of all tables, the kernel's own of table local left out
-	Order      []object `json:"order"`     // IPv4 routes of any link that share a destination and metric with one of these
+	Addresses  []object `json:"addresses"`            // in the kernel's order
+	Routes     []object `json:"routes"`               // of all tables, the kernel's own of table local left out
+	Advertised []object `json:"advertised,omitempty"` // routes that the kernel learned from router advertisements
+	Says       linkSays `json:"says"`                 // what else its routers said
+	Order      []object `json:"order"`                // IPv4 routes of any link that share a destination and metric with one of these
 	Rules      []object `json:"rules"`
-	Neighbours []object `json:"neighbours"` // permanent ones, and the gateways'
+	Neighbours []object `json:"neighbours"`        // permanent ones, and the gateways'
+	Proxies    []object `json:"proxies,omitempty"` // addresses for which the NIC answers
 }
 
 // wellFormed reports whether every object has the header of its kind.
@@ -100,7 +104,7 @@ func (m *Member) wellFormed() bool {
 			return false
 		}
 	}
-	for _, list := range [][]object{m.Routes, m.Order, m.Rules, m.Neighbours} {
+	for _, list := range [][]object{m.Routes, m.Advertised, m.Order, m.Rules, m.Neighbours, m.Proxies} {
 		for _, o := range list {
 			if len(o.head) != otherHead {
 				return false

@@ -47,11 +47,17 @@ func (h *Host) Release(nic string, lender bool) (note string, err error) {
 		func() error { return b.base(left.Down) },
 		func() error {
 			if m.adopted {
-				return b.linkLocals(left.Down)
+				return b.linkLocals(a, left.Down)
 			}
 			return b.own(left.Down)
 		},
 		b.admit,
+		func() error {
+			if m.adopted || left.Down {
+				return nil
+			}
+			return b.teachRoutes()
+		},
 		b.settle,
 	)
 	note = strings.Join(append(notes, b.notes...), "; ")

@@ -51,10 +51,12 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 	if err := b.refuse(); err != nil {
 		return Restored{Notes: b.notes}, err
 	}
+	connections := h.carry(b.held)
 	err = together(
 		func() error { return b.base(false) },
 		b.lookAtLinks,
 		b.tellNeighbours,
+		connections.move,
 		func() error { return b.moveRoutes(unix.AF_INET) },
 		b.giveAddresses,
 		b.inheritAddresses,
@@ -62,18 +64,23 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 		b.routes,
 		b.inheritRoutes,
 		b.reorder,
+		connections.move,
 		b.neighbours,
+		func() error { return b.proxies(b.heir(unix.AF_INET)) },
 		func() error {
 			if still != nil {
 				h.apart(still)
 			}
-			return together(b.admit, func() error { return h.vacateAdapter(j) })
+			return together(b.admit, b.teachRoutes, func() error { return h.vacateAdapter(j) })
 		},
 		b.settle,
-		b.dropRules,
+		b.rules,
 		b.clearAdapter,
 		b.announce,
 	)
+	if note := connections.close(); note != "" {
+		b.note("%s", note)
+	}
 	out := Restored{Notes: b.notes}
 	for _, r := range b.members {
 		out.Members = append(out.Members, r.nic.Name)
@@ -106,6 +113,12 @@ func (b *back) gather() {
 			b.note("NIC %s belongs to %s by now and gets nothing back", n.Name, n.Owner())
 			continue
 		}
+		if m.left && b.h.o.Taken != nil {
+			if other := b.h.o.Taken(n.Index); other != "" {
+				b.note("NIC %s belongs to the team %s by now and gets nothing back", n.Name, other)
+				continue
+			}
+		}
 		b.by[m.Index] = n.Index
 		b.add(m, l, n)
 	}
@@ -124,18 +137,6 @@ func (b *back) giveAddresses() error {
 	return nil
 }
 
-func (b *back) dropRules() error {
-	for _, m := range b.j.state.members {
-		if !m.adopted {
-			continue
-		}
-		if err := b.soften(b.h.dropRules(m.Rules, m.Name, b.j.state.begin.Team)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // clearAdapter takes the adapter's addresses away, now that they are where they belong. One that should be on a NIC and is not
 // stays.
 func (b *back) clearAdapter() error {
@@ -148,10 +149,11 @@ func (b *back) clearAdapter() error {
 	}
 	var errs []error
 	for _, a := range slices.Backward(b.held) {
-		if linkLocal(a) {
+		if b.adapter.kernelLinkLocal(a) {
 			continue
 		}
-		if b.passes(a) && b.home(a) != nil && !hasAddress(others, a) {
+		// What the kernel formed from advertisements it forms again.
+		if b.passes(a) && !autoconfigured(a) && !temporary(a) && b.home(a) != nil && !hasAddress(others, a) {
 			errs = append(errs, fmt.Errorf("%s is on %s alone and stays there", addressPrefix(a), b.adapter.Name))
 			continue
 		}

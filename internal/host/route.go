@@ -30,21 +30,27 @@ const (
 )
 
 // allRoutes lists the routes of both families and all tables but for those that the kernel keeps by
-// itself as addresses and links come and go.
+// itself as addresses, links and router advertisements come and go.
 func (h *Host) allRoutes() ([]object, error) {
-	var list []object
-	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		all, err := h.rt.dump(unix.RTM_GETROUTE, family, otherHead)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range all {
-			if r.family() == family && !kernelKeeps(r) {
-				list = append(list, r)
-			}
-		}
+	list, err := h.routesOfFamily(unix.AF_INET)
+	if err != nil {
+		return nil, err
 	}
-	return list, nil
+	six, err := h.routesOfFamily(unix.AF_INET6)
+	if err != nil {
+		return nil, err
+	}
+	made, _, err := h.splitAdvertised(six)
+	return append(list, made...), err
+}
+
+// routesOfFamily lists the routes of all tables that the kernel does not keep by itself for addresses and links.
+func (h *Host) routesOfFamily(family byte) ([]object, error) {
+	all, err := h.rt.dump(unix.RTM_GETROUTE, family, otherHead)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(r object) bool { return r.family() != family || kernelKeeps(r) }), nil
 }
 
 func kernelKeeps(r object) bool {
@@ -59,6 +65,19 @@ func kernelKeeps(r object) bool {
 	}
 	dst, _ := netip.AddrFromSlice(r.get(unix.RTA_DST))
 	return r.family() == unix.AF_INET6 && (dst.IsLinkLocalUnicast() || dst.IsMulticast())
+}
+
+// destination is the prefix that a route leads to.
+func destination(r object) netip.Prefix {
+	a, ok := netip.AddrFromSlice(r.get(unix.RTA_DST))
+	switch {
+	case ok:
+	case r.family() == unix.AF_INET:
+		a = netip.IPv4Unspecified()
+	default:
+		a = netip.IPv6Unspecified()
+	}
+	return netip.PrefixFrom(a, int(r.head[rtDstLen]))
 }
 
 func table(r object) uint32 {
@@ -240,18 +259,26 @@ func routeText(r object) string {
 	}
 }
 
-// moveRoute puts a route in force as next and takes old away, so that there is one at every moment. all are
-// the routes as they were when the move began.
+// moveRoute puts a route in force as next, unless the kernel has made that with an address, and takes old away, so that
+// there is one at every moment. all are the routes as they were when the move began.
 func (h *Host) moveRoute(all []object, old, next object) error {
 	alone, last := true, true
 	for i, r := range all {
-		if keyOf(r) != keyOf(old) || sameRoute(r, old) {
+		if keyOf(r) != keyOf(old) || sameRoute(r, old) || sameRoute(r, next) {
 			continue
 		}
 		alone = false
 		last = last && !hasRoute(all[:i], old)
 	}
-	if alone {
+	if hasRoute(all, next) {
+		// The kernel has put it at the end.
+		if alone || last || old.family() == unix.AF_INET6 {
+			return h.deleteRoute(routed(old, nil))
+		}
+		if err := h.deleteRoute(next); err != nil {
+			return err
+		}
+	} else if alone {
 		// In one step: nothing else has this key, so it is replaced in place.
 		return h.change("move "+routeText(old), unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, next)
 	}

@@ -52,6 +52,11 @@ func (r *rtnetlink) request(kind, flags int, body nl.NetlinkRequestData) *nl.Net
 func (r *rtnetlink) dump(kind int, family byte, head int) ([]object, error) {
 	ask := object{head: make([]byte, head)}
 	ask.head[0] = family
+	return r.list(kind, ask, head)
+}
+
+// list is dump of the objects that are like ask.
+func (r *rtnetlink) list(kind int, ask object, head int) ([]object, error) {
 	list, err := retry(func() ([]object, error) {
 		// RTM_NEWx is RTM_GETx − 2 for every kind.
 		bodies, err := r.request(kind, unix.NLM_F_DUMP, ask).Execute(unix.NETLINK_ROUTE, uint16(kind-2))

@@ -2,11 +2,19 @@ package host
 
 import (
 	"bytes"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
 
 const fraOutName = 17 // FRA_OIFNAME
+
+// ruleProtocol marks the rules that are a team's copies (FRA_PROTOCOL; `ip rule` shows "proto 78"): a rule that is the
+// same but for this is its administrator's, and stays.
+const ruleProtocol = 78
+
+// ruleInverted is FIB_RULE_INVERT: the rule is for what does not match.
+const ruleInverted = 2
 
 // rulesNaming lists the policy rules of both families that match a NIC's name.
 func (h *Host) rulesNaming(nic string) ([]object, error) {
@@ -25,64 +33,162 @@ func (h *Host) rulesNaming(nic string) ([]object, error) {
 	return list, nil
 }
 
-func ruleNames(r object, kind uint16, nic string) bool {
+func ruleNames(r object, kind uint16, nics ...string) bool {
 	v := r.get(kind)
-	return v != nil && string(trimZero(v)) == nic
+	return v != nil && slices.Contains(nics, string(trimZero(v)))
 }
 
-// ruled is a rule for another name.
-func ruled(r object, from, to string) object {
+// ruled is a rule as it can be sent to the kernel.
+func ruled(r object) object {
 	r = r.clone()
 	// fib_rule_hdr.flags say whether the NIC was there (FIB_RULE_IIF_DETACHED …); only invert is a user's.
-	const invert = 2
-	flags := []byte{r.head[8] & invert, 0, 0, 0}
-	copy(r.head[8:12], flags)
-	for _, kind := range []uint16{unix.FRA_IIFNAME, fraOutName} {
-		if ruleNames(r, kind, from) {
-			r.set(kind, append([]byte(to), 0))
-		}
-	}
+	copy(r.head[8:12], []byte{r.head[8] & ruleInverted, 0, 0, 0})
 	return r
 }
 
-func hasRule(list []object, r object) bool {
-	for _, o := range list {
-		if bytes.Equal(ruled(o, "", "").Serialize(), r.Serialize()) {
-			return true
+// ruleOf is the copy of a members' rule that is for the adapter.
+func ruleOf(r object, members []string, adapter string) object {
+	r = ruled(r)
+	for _, kind := range []uint16{unix.FRA_IIFNAME, fraOutName} {
+		if ruleNames(r, kind, members...) {
+			r.set(kind, append([]byte(adapter), 0))
 		}
 	}
-	return false
+	r.set(unix.FRA_PROTOCOL, []byte{ruleProtocol})
+	return r
 }
 
-// copyRules gives the adapter the rules of a member, at the same priority.
-func (h *Host) copyRules(rules []object, nic, adapter string) error {
+// inverted reports whether a rule is for what does not come from, or go to, a NIC. What comes by the adapter would match it.
+func inverted(r object) bool { return r.head[8]&ruleInverted != 0 }
+
+func hasRule(list []object, r object) bool {
+	return slices.ContainsFunc(list, func(o object) bool { return bytes.Equal(ruled(o).Serialize(), r.Serialize()) })
+}
+
+// adoptRules gives the adapter copies of the members' rules, at the same priority. An inverted one takes the place of the
+// member's.
+func (h *Host) adoptRules(list []*memberState, adapter string) error {
 	have, err := h.rulesNaming(adapter)
 	if err != nil {
 		return err
 	}
-	for _, r := range rules {
-		next := ruled(r, nic, adapter)
-		if hasRule(have, next) {
-			continue
-		}
-		if err := h.change("copy rule of "+nic, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, next); err != nil {
-			return err
+	names := h.lenders(list)
+	for _, m := range list {
+		for _, r := range m.Rules {
+			next := ruleOf(r, names, adapter)
+			if !hasRule(have, next) {
+				err := h.change("copy rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, next)
+				if err != nil {
+					return err
+				}
+				have = append(have, next)
+			}
+			if inverted(r) {
+				if err := h.removeRule(ruled(r), m.Name); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	return nil
 }
 
-// dropRules takes the adapter's copies away. The kernel keeps rules of a link that is gone.
-func (h *Host) dropRules(rules []object, nic, adapter string) error {
-	have, err := h.rulesNaming(adapter)
+// removeRule removes a rule of a NIC, unless the kernel would remove another: it takes the first that has what is asked for,
+// whatever else it has.
+func (h *Host) removeRule(r object, nic string) error {
+	all, err := h.rulesNaming(nic)
 	if err != nil {
 		return err
 	}
-	for _, r := range rules {
-		if next := ruled(r, nic, adapter); hasRule(have, next) {
-			if err := h.change("remove rule of "+adapter, unix.RTM_DELRULE, 0, next); err != nil {
+	for _, o := range all {
+		if bytes.Equal(ruled(o).Serialize(), r.Serialize()) {
+			return h.change("remove rule of "+nic, unix.RTM_DELRULE, 0, r)
+		}
+		if removedFor(o, r) {
+			h.log.Warn("an inverted rule stays, because a rule of the same priority would be removed in its place", "nic", nic, "priority", r.get32(unix.FRA_PRIORITY))
+			return nil
+		}
+	}
+	return nil
+}
+
+// removedFor reports whether the kernel takes o for r when r is to be removed (rule_find in net/core/fib_rules.c).
+func removedFor(o, r object) bool {
+	if o.family() != r.family() || o.head[rtTable] != r.head[rtTable] || o.head[rtType] != r.head[rtType] {
+		return false
+	}
+	for _, i := range []int{rtDstLen, rtSrcLen, rtTOS} {
+		if r.head[i] != 0 && o.head[i] != r.head[i] {
+			return false
+		}
+	}
+	for _, a := range r.attrs {
+		kind := a.kind & kindMask
+		unset := kind == unix.FRA_PROTOCOL || kind == unix.FRA_SUPPRESS_PREFIXLEN || kind == unix.FRA_SUPPRESS_IFGROUP
+		if !unset && !bytes.Equal(o.get(kind), a.value) {
+			return false
+		}
+	}
+	return true
+}
+
+// lenders are the names of the NICs of which the adapter has, or gets, what they had.
+func (h *Host) lenders(more []*memberState) []string {
+	var names []string
+	for _, m := range h.journal.state.members {
+		if m.adopted || slices.Contains(more, m) {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
+
+// rules gives members the rules back that were replaced, and takes the adapter's copies away: the kernel keeps rules of a
+// link that is gone. A copy that is not there any more was removed by somebody, who wants no such rule.
+func (b *back) rules() error {
+	adapter := b.j.state.begin.Team
+	have, err := b.h.rulesNaming(adapter)
+	if err != nil {
+		return err
+	}
+	names := b.h.lenders(nil)
+	for _, m := range b.j.state.members {
+		if !m.adopted {
+			continue
+		}
+		own, err := b.h.rulesNaming(m.Name)
+		if err != nil {
+			return err
+		}
+		for _, r := range m.Rules {
+			if !inverted(r) || hasRule(own, ruled(r)) || !hasRule(have, ruleOf(r, names, adapter)) {
+				continue
+			}
+			err := b.h.change("give back rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, ruled(r))
+			if err := b.soften(err); err != nil {
 				return err
 			}
+		}
+	}
+	var ours []object
+	for _, m := range b.j.state.members {
+		for _, r := range m.Rules {
+			if m.adopted {
+				ours = append(ours, ruleOf(r, names, adapter))
+			}
+		}
+	}
+	// The kernel may remove another of ours than the one that is asked for: see removeRule.
+	for range ours {
+		if have, err = b.h.rulesNaming(adapter); err != nil {
+			return err
+		}
+		i := slices.IndexFunc(ours, func(r object) bool { return hasRule(have, r) })
+		if i < 0 {
+			return nil
+		}
+		if err := b.soften(b.h.change("remove rule of "+adapter, unix.RTM_DELRULE, 0, ours[i])); err != nil {
+			return err
 		}
 	}
 	return nil

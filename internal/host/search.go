@@ -16,7 +16,7 @@ func (b *back) search() {
 		if err != nil || n.Master != "" || b.j.state.sameAs(n.Identity()) != nil {
 			continue
 		}
-		if v, ok := readSysctl(n.Name, arpIgnore); !ok || v != stripped {
+		if v, ok := readSysctl(n.Name, arpIgnore); !ok || v != memberARPIgnore {
 			continue // it was not touched yet
 		}
 		was, err := b.h.look(n)

@@ -11,16 +11,9 @@ import (
 	"nicteam/team"
 )
 
-// stripped is arp_ignore of a member: it answers for no local address. Hardly anybody else sets that.
-const stripped = "8"
-
-// memberSysctls are what a member gets. It has no addresses, but the weak host model would let it answer ARP
-// for the adapter's with its own MAC whenever its ingress is not dropped (before isolation, after a crash).
-var memberSysctls = []struct{ key, value string }{
-	{arpIgnore, stripped},
-	{"ipv4/rp_filter", "0"}, // the answer of a DHCP server comes from a subnet that is the adapter's now
-	{disableIPv6, "1"},
-}
+// memberARPIgnore is what a member gets: answer for no local address. It has no addresses, but the weak host model would let
+// it answer ARP for the adapter's with its own MAC whenever its ingress is not dropped (before isolation, after a crash).
+const memberARPIgnore = "8"
 
 // Setup is what a member is to be like.
 type Setup struct {
@@ -60,7 +53,11 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err != nil {
 		return err
 	}
-	if err := h.writeSysctl(n.Name, arpIgnore, stripped); err != nil {
+	if err := h.unlessReadOnly(h.writeSysctl(n.Name, arpIgnore, memberARPIgnore)); err != nil {
+		return err
+	}
+	// The answer of a DHCP server to a socket of the NIC comes from a subnet that is the adapter's now.
+	if err := h.unlessReadOnly(h.writeSysctl(n.Name, rpFilter, "0")); err != nil {
 		return err
 	}
 	// IPv4 from the end: secondaries stand behind their primaries, and would vanish or be promoted with them. IPv6 from the
@@ -74,19 +71,20 @@ func (h *Host) strip(m *memberState, want Setup) error {
 		}
 	}
 	for _, a := range have {
-		if a.family() != unix.AF_INET6 || linkLocal(a) {
+		if a.family() != unix.AF_INET6 || m.kernelLinkLocal(a) {
 			continue
 		}
 		if err := h.deleteAddress(a, n.Name); err != nil {
 			return err
 		}
 	}
-	for _, s := range memberSysctls {
-		if err := h.writeSysctl(n.Name, s.key, s.value); err != nil {
-			return err
-		}
+	if err := h.hush(n.Name, n.Index); err != nil {
+		return err
 	}
 	if err := h.dropRoutes(n.Index); err != nil {
+		return err
+	}
+	if err := h.dropProxies(n.Index); err != nil {
 		return err
 	}
 	features := map[string]bool{lro: false, vlanFilter: false, serviceVLANFilter: false}
@@ -111,7 +109,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err := h.setMTU(l, want.MTU); err != nil {
 		return err
 	}
-	if err := h.keepIPv6Off(l, want.MTU); err != nil {
+	if err := h.keepIPv6Off(l, m, want.MTU); err != nil {
 		return err
 	}
 	return h.setUp(l, true)

@@ -3,7 +3,6 @@ package host
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -11,30 +10,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The sysctls of a NIC that are recorded; those that a member is given stand in strip.go.
-var recordedSysctls = []string{
-	"ipv4/arp_ignore",
-	"ipv4/rp_filter",
-	"ipv6/accept_dad",
-	"ipv6/accept_ra",
-	"ipv6/addr_gen_mode",
-	"ipv6/autoconf",
-	disableIPv6,
-	"ipv6/mtu",
-	"ipv6/use_tempaddr",
-}
-
 const (
 	arpIgnore   = "ipv4/arp_ignore"
+	rpFilter    = "ipv4/rp_filter"
 	acceptDAD   = "ipv6/accept_dad"
 	disableIPv6 = "ipv6/disable_ipv6"
 	ipv6MTU     = "ipv6/mtu"
 )
 
+// changedSysctls are those that a takeover changes; the others of a NIC are its administrator's, also while it is a member.
+var changedSysctls = []string{arpIgnore, rpFilter, acceptDAD, disableIPv6, ipv6MTU}
+
 // sysctlPath is where a NIC's sysctl is; /proc/sys/net shows the namespace of the calling thread.
 func sysctlPath(nic, key string) string {
 	family, name, _ := strings.Cut(key, "/")
-	return "/proc/sys/net/" + family + "/conf/" + nic + "/" + name
+	table := "conf"
+	if of, ok := strings.CutPrefix(name, "neigh/"); ok {
+		table, name = "neigh", of
+	}
+	return "/proc/sys/net/" + family + "/" + table + "/" + nic + "/" + name
+}
+
+// sysctlName is a sysctl as users write it.
+func sysctlName(nic, key string) string {
+	name := strings.TrimPrefix(sysctlPath(nic, key), "/proc/sys/")
+	if strings.Contains(nic, ".") {
+		return name // sysctl takes both
+	}
+	return strings.ReplaceAll(name, "/", ".")
 }
 
 // readSysctl returns false where the kernel has no such setting, or where it was never set (stable_secret).
@@ -45,8 +48,8 @@ func readSysctl(nic, key string) (string, bool) {
 
 // writeSysctl writes a value that differs; settings that are not there are left alone.
 func (h *Host) writeSysctl(nic, key, value string) error {
-	old, ok := readSysctl(nic, key)
-	if !ok || old == value {
+	old, err := os.ReadFile(sysctlPath(nic, key))
+	if errors.Is(err, os.ErrNotExist) || err == nil && strings.TrimSpace(string(old)) == value {
 		return nil
 	}
 	what := fmt.Sprintf("set %s of %s to %s", key, nic, value)
@@ -65,14 +68,15 @@ func (h *Host) writeSysctl(nic, key, value string) error {
 	return nil
 }
 
-// restoreSysctls writes what was recorded, but for those named.
-func (h *Host) restoreSysctls(nic string, values map[string]string, but ...string) error {
+// restoreSysctls writes those of the values that are named.
+func (h *Host) restoreSysctls(nic string, values map[string]string, keys ...string) error {
 	var errs []error
-	for _, key := range slices.Sorted(maps.Keys(values)) {
-		if slices.Contains(but, key) {
+	for _, key := range keys {
+		value, ok := values[key]
+		if !ok {
 			continue
 		}
-		if err := h.writeSysctl(nic, key, values[key]); err != nil {
+		if err := h.writeSysctl(nic, key, value); err != nil {
 			if dead(err) {
 				return err
 			}
@@ -82,11 +86,23 @@ func (h *Host) restoreSysctls(nic string, values map[string]string, but ...strin
 	return errors.Join(errs...)
 }
 
+// restoreFamily gives a NIC whose settings began anew, with the defaults of this host, those back whose key has the
+// prefix, but for those that a takeover changes.
+func (h *Host) restoreFamily(nic string, values map[string]string, prefix string) error {
+	var keys []string
+	for _, s := range linkSettings {
+		if strings.HasPrefix(s.key, prefix) && !slices.Contains(changedSysctls, s.key) && s.whyNot == "" {
+			keys = append(keys, s.key)
+		}
+	}
+	return h.restoreSysctls(nic, values, keys...)
+}
+
 func recordSysctls(nic string) map[string]string {
 	values := map[string]string{}
-	for _, key := range recordedSysctls {
-		if v, ok := readSysctl(nic, key); ok {
-			values[key] = v
+	for _, s := range linkSettings {
+		if v, ok := readSysctl(nic, s.key); ok {
+			values[s.key] = v
 		}
 	}
 	return values

@@ -38,6 +38,13 @@ func (w *world) takeover(h *Host, policy string, nics ...string) error {
 			return err
 		}
 	}
+	run(w.t, "ip link set "+teamName+" down")
+	if _, err := h.CarryPolicy(adapter, h.DefaultOwner(nics), nics); err != nil {
+		return err
+	}
+	if err := h.Up(adapter); err != nil {
+		return err
+	}
 	switch policy {
 	case "auto":
 		if err := h.Adopt(adapter, nics); err != nil {

@@ -2,12 +2,7 @@ package host
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
-	"slices"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"nicteam/modes"
 	"nicteam/team"
@@ -15,23 +10,14 @@ import (
 
 // warn collects what does not stand against the team but is worth knowing.
 func (c *check) warn() {
-	add := func(format string, args ...any) { c.warnings = append(c.warnings, fmt.Sprintf(format, args...)) }
 	if len(c.chosen) == 1 && c.verb == "create" {
-		add("the team has one NIC only: nothing is gained until a second joins (nicteam add %s NIC)", c.cfg.Team)
+		c.warnf("the team has one NIC only: nothing is gained until a second joins (nicteam add %s NIC)", c.cfg.Team)
 	}
 	for _, text := range c.unfit() {
-		add("%s", text)
-	}
-	for _, n := range c.chosen {
-		if r := c.rulesOf(n.Name); r != "" {
-			add("firewall rules name %s and will not match what comes by the team: %s; name %s instead", n.Name, r, c.cfg.Team)
-		}
+		c.warnf("%s", text)
 	}
 	if c.verb == "create" && c.cfg.Address == team.AddressAuto && len(c.futureAddresses()) == 0 {
-		add("none of the NICs has an address, so the adapter gets none; give it one with: ip addr add CIDR dev %s", c.cfg.Team)
-	}
-	for _, m := range c.keepers() {
-		add("%s", m)
+		c.warnf("none of the NICs has an address, so the adapter gets none; give it one with: ip addr add CIDR dev %s", c.cfg.Team)
 	}
 }
 
@@ -68,88 +54,4 @@ func firstSpeed(list []NIC) uint64 {
 		}
 	}
 	return 0
-}
-
-// rulesOf is a line of the nft ruleset that names a NIC.
-func (c *check) rulesOf(nic string) string {
-	if _, err := exec.LookPath("nft"); err != nil {
-		return ""
-	}
-	out, err := nft("list ruleset\n")
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(out) {
-		if strings.Contains(line, `"`+nic+`"`) {
-			return strings.TrimSpace(line)
-		}
-	}
-	return ""
-}
-
-// keepers finds programs in this namespace that configure NICs by themselves, and so may take back what the team moves.
-func (c *check) keepers() []string {
-	var out []string
-	names := func() string {
-		var n []string
-		for _, m := range c.chosen {
-			n = append(n, m.Name)
-		}
-		return list(n)
-	}()
-	for _, comm := range running() {
-		switch comm {
-		case "NetworkManager":
-			out = append(out, fmt.Sprintf("NetworkManager runs and may configure %s again: nmcli device set NIC managed no", names))
-		case "systemd-network":
-			out = append(out, fmt.Sprintf("systemd-networkd runs and may configure %s again: set Unmanaged=yes for them", names))
-		case "dhcpcd":
-			out = append(out, fmt.Sprintf("dhcpcd runs and may configure %s again: put \"denyinterfaces %s\" into dhcpcd.conf", names, strings.ReplaceAll(names, " and", "")))
-		case "dhclient", "udhcpc":
-			out = append(out, fmt.Sprintf("%s runs: the lease of %s is renewed there, not on %s; run it for %s instead", comm, names, c.cfg.Team, c.cfg.Team))
-		}
-	}
-	if len(out) == 0 && c.leased() {
-		out = append(out, fmt.Sprintf("an address of %s is leased by DHCP: it goes to %s with the time it has left, and nobody renews it", names, c.cfg.Team))
-	}
-	return out
-}
-
-// running lists the names of the programs of this network namespace, each once.
-func running() []string {
-	var here, there unix.Stat_t
-	if unix.Stat("/proc/thread-self/ns/net", &here) != nil {
-		return nil
-	}
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, e := range entries {
-		if e.Name()[0] < '1' || e.Name()[0] > '9' || unix.Stat("/proc/"+e.Name()+"/ns/net", &there) != nil || there.Ino != here.Ino {
-			continue
-		}
-		b, err := os.ReadFile("/proc/" + e.Name() + "/comm")
-		if comm := strings.TrimSpace(string(b)); err == nil && !slices.Contains(out, comm) {
-			out = append(out, comm)
-		}
-	}
-	return out
-}
-
-// leased reports whether an IPv4 address of a member runs out or a route of it came by DHCP.
-func (c *check) leased() bool {
-	all, err := c.h.allRoutes()
-	if err != nil {
-		return false
-	}
-	for _, n := range c.chosen {
-		for _, r := range routesOf(all, n.Index) {
-			if r.head[rtProto] == unix.RTPROT_DHCP {
-				return true
-			}
-		}
-	}
-	return false
 }

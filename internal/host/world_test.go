@@ -99,15 +99,25 @@ func (w *world) furnish() {
 		ip -6 route add default via fe80::1 dev na metric 1024
 		ip -6 route add fd20::/32 via fd09::fe dev na src fd09::2
 		ip -6 route add fd22::/32 nexthop via fd09::fd dev na nexthop via fd08::fd dev nb
+		ip addr add 10.9.4.1/24 dev na metric 50
+		ip -6 addr add fe80::1:1/64 dev na nodad
 		ip rule add pref 100 iif na lookup 77
+		ip rule add pref 100 iif na oif nb lookup 79
+		ip rule add pref 100 not iif na lookup 80
 		ip -6 rule add pref 101 oif nb lookup 78
 		ip neigh add 10.9.0.254 lladdr 02:00:00:00:00:fe dev na nud stale
+		ip neigh add proxy 10.9.0.50 dev na
+		ip neigh add proxy fd09::50 dev nb
 		ip neigh add 10.9.0.200 lladdr 02:00:00:00:00:c8 dev na nud permanent
 		ip -6 neigh add fd09::c8 lladdr 02:00:00:00:00:c8 dev na nud permanent
 		ip link set nb mtu 1450
 		echo 1 >/proc/sys/net/ipv4/conf/na/arp_ignore
 		echo 2 >/proc/sys/net/ipv6/conf/nb/accept_ra
+		echo 2 >/proc/sys/net/ipv4/conf/na/rp_filter
+		echo 0 >/proc/sys/net/ipv6/conf/nb/autoconf
 		ethtool -K na gro on tso off >/dev/null`)
+	newRouter(w.t, 1, "fd0a::/64").advertise("na")
+	settled(w.t)
 }
 
 // tap makes the adapter as internal/tap leaves it.
@@ -144,6 +154,7 @@ func snapshot(t testing.TB) map[string]string {
 		"rule4":    "ip -j -d rule show",
 		"rule6":    "ip -j -d -6 rule show",
 		"neigh":    "ip -j -d neigh show nud permanent",
+		"proxy":    "ip neigh show proxy",
 		"gateway":  "ip -j -d neigh show 10.9.0.254 | grep -o '\"lladdr\":\"[^\"]*\"\\|\"dev\":\"[^\"]*\"' || true",
 		"features": "for n in na nb nc; do ethtool -k $n; done",
 		"tc":       "for n in na nb nc; do tc qdisc show dev $n; tc filter show dev $n ingress; tc filter show dev $n egress; done",

@@ -16,14 +16,17 @@ import (
 // in a way that can be read, is nicteam_up 0; the others are told of all the same.
 type Host struct {
 	Context context.Context
-	Teams   func() []string                                               // those that have a socket, asked for each time
+	Teams   func() ([]string, error)                                      // those that have a socket, asked for each time
 	Ask     func(ctx context.Context, name string) (text []byte, _ error) // GET /metrics; it bounds its own time
 	Failed  func(name string, err error)                                  // told of those that do not answer; nil for nobody
 }
 
 // Gather implements prometheus.Gatherer.
 func (h Host) Gather() ([]*dto.MetricFamily, error) {
-	names := h.Teams()
+	names, err := h.Teams()
+	if err != nil {
+		return nil, err // an empty answer would say that no team runs
+	}
 	answers := make([]map[string]*dto.MetricFamily, len(names))
 	var all sync.WaitGroup
 	for i, name := range names {

@@ -24,7 +24,7 @@ func TestHost(t *testing.T) {
 		"team2": []byte("{\"schema\": 1}\n"),
 	}
 	failed := make(chan string, 8)
-	h := Host{Context: t.Context(), Teams: func() []string { return []string{"team0", "team1", "team2", "team3"} },
+	h := Host{Context: t.Context(), Teams: func() ([]string, error) { return []string{"team0", "team1", "team2", "team3"}, nil },
 		Ask: func(_ context.Context, name string) ([]byte, error) {
 			if b, ok := answers[name]; ok {
 				return b, nil
@@ -62,7 +62,7 @@ func TestHost(t *testing.T) {
 
 func TestHostWithoutTeams(t *testing.T) {
 	var b bytes.Buffer
-	err := Write(&b, Host{Context: t.Context(), Teams: func() []string { return nil }})
+	err := Write(&b, Host{Context: t.Context(), Teams: func() ([]string, error) { return nil, nil }})
 	if err != nil || b.Len() != 0 {
 		t.Errorf("%v %q", err, b.String())
 	}

@@ -20,14 +20,14 @@ type background struct {
 }
 
 // runInBackground has f run whenever it is due.
-func runInBackground(f func()) *background {
+func (r *Relay) runInBackground(f func()) *background {
 	b := &background{wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(b.done)
 		for {
 			select {
 			case <-b.wake:
-				f()
+				r.panics.Do("members' filters", f)
 			case <-b.stop:
 				return
 			}

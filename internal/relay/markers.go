@@ -70,9 +70,11 @@ func (k *markers) run(r *Relay) {
 			case <-k.stop:
 				return
 			}
-			if id := m.by.id; r.member(id) == m.by {
-				_ = r.sent(id, m.frame, m.by.socket.SendInOrder(m.frame)) // it is counted, and suspected where it tells of a dead link
-			}
+			r.panics.Do("markers", func() {
+				if id := m.by.id; r.member(id) == m.by {
+					_ = r.sent(id, m.frame, m.by.socket.SendInOrder(m.frame)) // it is counted, and suspected where it tells of a dead link
+				}
+			})
 		case <-k.stop:
 			return
 		}

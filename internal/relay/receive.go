@@ -46,7 +46,7 @@ type member struct {
 
 // newMember makes a member that is not running. The caller holds the relay's mutex.
 func newMember(r *Relay, id int, s *nic.Socket) *member {
-	s.OnPanic(r.panicked)
+	s.OnPanic(r.panics.Frame)
 	takes := r.adapter.Offloads()
 	m := &member{r: r, id: id, socket: s, queue: r.adapter.Queues()[0], merge: takes.USO(), tunnel: takes.Tunnel(),
 		heard: r.accounts[id].hearing(), done: make(chan struct{})}
@@ -234,7 +234,7 @@ func (m *member) moved(f *fact) {
 // recovered ends the panic of the frame in hand, which is lost.
 func (m *member) recovered() {
 	if p := recover(); p != nil {
-		m.r.panicked(p, m.socket.Frame(m.at))
+		m.r.panics.Frame(p, m.socket.Frame(m.at))
 		m.frames[m.at] = nil
 		m.at++
 	}

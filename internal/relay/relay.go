@@ -45,6 +45,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/nic"
+	"nicteam/internal/panics"
 	"nicteam/internal/tap"
 	"nicteam/modes"
 	"nicteam/team"
@@ -56,7 +57,8 @@ var _ team.Datapath = (*Relay)(nil)
 type Options struct {
 	Adapter  *tap.Adapter // borrowed: Close leaves it open, and must come before its Close
 	TSO, USO team.Offload
-	Logger   *slog.Logger // nil: silent
+	Logger   *slog.Logger   // nil: silent
+	Panics   *panics.Keeper // nil: nobody asks for them
 
 	// Open opens a member's socket; nil: nic.Open with the backlog of the NIC's speed.
 	Open func(id int, l team.Link) (*nic.Socket, error)
@@ -79,10 +81,9 @@ type Relay struct {
 	groups  *background
 	markers *markers
 
-	accounts  [modes.MaxMembers]account
-	noMember  [team.Drops]atomic.Uint64 // drops of the adapter's own
-	panics    atomic.Uint64
-	lastPanic atomic.Pointer[Panic]
+	accounts [modes.MaxMembers]account
+	noMember [team.Drops]atomic.Uint64 // drops of the adapter's own
+	panics   *panics.Keeper
 
 	mu     sync.Mutex // Join, Leave, Apply, Counters, Heard, Close
 	closed bool
@@ -101,6 +102,9 @@ func New(o Options) (*Relay, error) {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
+	if r.panics = o.Panics; r.panics == nil {
+		r.panics = panics.New(r.log)
+	}
 	if r.open == nil {
 		r.open = func(_ int, l team.Link) (*nic.Socket, error) {
 			return nic.Open(nic.Options{Name: l.Name, Index: l.Index, MAC: l.MAC, TSO: nic.Offload(o.TSO), USO: nic.Offload(o.USO)})
@@ -111,7 +115,7 @@ func New(o Options) (*Relay, error) {
 	if err := r.tx.start(); err != nil {
 		return nil, fmt.Errorf("start relay: %w", err)
 	}
-	r.filters, r.groups, r.markers = runInBackground(r.setFilters), runInBackground(r.setGroups), newMarkers()
+	r.filters, r.groups, r.markers = r.runInBackground(r.setFilters), r.runInBackground(r.setGroups), newMarkers()
 	go r.markers.run(r)
 	return r, nil
 }
@@ -261,7 +265,6 @@ func (r *Relay) Counters(c *team.Counters) {
 	for d := range r.noMember {
 		c.Adapter.TXDrop[d] = r.noMember[d].Load()
 	}
-	c.Adapter.Panics = r.panics.Load()
 }
 
 // Control delivers frames and news for the control loop. What it does not take in time is lost.

@@ -3,6 +3,7 @@ package relay
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/panics"
 	"nicteam/modes"
 	"nicteam/team"
 )
@@ -344,7 +346,7 @@ func TestPanicLosesOneFrame(t *testing.T) {
 	// A member without a socket makes each second frame panic. Nobody is left who would set what its NIC takes in.
 	for _, b := range []**background{&g.relay.filters, &g.relay.groups} {
 		(*b).end()
-		*b = runInBackground(func() {})
+		*b = g.relay.runInBackground(func() {})
 	}
 	m := g.relay.members[1].Swap(&member{done: make(chan struct{}), pace: pace{begin: 1 << 62}})
 	defer g.relay.members[1].Store(m)
@@ -355,10 +357,15 @@ func TestPanicLosesOneFrame(t *testing.T) {
 	for range n / 2 {
 		peer.next()
 	}
-	labtest.Eventually(t, "panics", func() bool { return g.relay.panics.Load() == n/2 })
-	p := g.relay.LastPanic()
-	if p == nil || len(p.Frame) != frame.VnetLen+60 || !strings.Contains(p.Stack, "spread") {
+	kept := func() []panics.Panic { return g.relay.panics.List() }
+	labtest.Eventually(t, "panics", func() bool { p := kept(); return len(p) == 1 && p[0].Count == n/2 })
+	if p := kept()[0]; !strings.HasPrefix(p.Input, fmt.Sprintf("frame of %d octets: ", frame.VnetLen+60)) || !strings.Contains(p.Stack, "spread") {
 		t.Errorf("kept %+v", p)
+	}
+	select {
+	case err := <-g.relay.panics.Fatal():
+		t.Errorf("frames end the process: %v", err)
+	default:
 	}
 }
 

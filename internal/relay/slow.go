@@ -171,6 +171,6 @@ func (e *ear) hear(b []byte) {
 // recovered ends the panic of a frame, which is lost.
 func (e *ear) recovered(b []byte) {
 	if p := recover(); p != nil {
-		e.m.r.panicked(p, b)
+		e.m.r.panics.Frame(p, b)
 	}
 }

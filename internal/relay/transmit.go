@@ -272,7 +272,7 @@ func (t *transmitter) spread(u *Rule) {
 // recovered ends the panic of the frame in hand, which is lost.
 func (t *transmitter) recovered() {
 	if p := recover(); p != nil {
-		t.r.panicked(p, t.frame(t.at))
+		t.r.panics.Frame(p, t.frame(t.at))
 		t.picked[t.at] = 0
 		t.at++
 	}

@@ -137,6 +137,43 @@ func TestCarrier(t *testing.T) {
 	}
 }
 
+// TestSpeed reads what ethtool and SNMP read of an adapter, which has another name by then.
+func TestSpeed(t *testing.T) {
+	a := create(t, Options{Name: "team0"})
+	if err := errors.Join(netlink.LinkSetName(link(t, "team0"), "other"), netlink.LinkSetUp(link(t, "other"))); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		bps    uint64
+		duplex string
+		speed  string
+		shown  string
+	}{
+		{2_000_000_000, "full", "2000", "full"},
+		{10_000_000, "half", "10", "half"},
+		{0, "", "-1", "unknown"},
+		{0, "full", "-1", "full"},
+		{999_999, "full", "-1", "full"},
+		{1 << 63, "full", "2147483647", "full"},
+	}
+	for _, tt := range tests {
+		if err := a.SetSpeed(tt.bps, tt.duplex); err != nil {
+			t.Errorf("SetSpeed(%d, %q): %v", tt.bps, tt.duplex, err)
+		}
+		speed, _ := os.ReadFile("/sys/class/net/other/speed")
+		duplex, _ := os.ReadFile("/sys/class/net/other/duplex")
+		if got := [2]string{strings.TrimSpace(string(speed)), strings.TrimSpace(string(duplex))}; got != [2]string{tt.speed, tt.shown} {
+			t.Errorf("SetSpeed(%d, %q) shows %v, want %s %s", tt.bps, tt.duplex, got, tt.speed, tt.shown)
+		}
+	}
+	if err := a.Delete(); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.SetSpeed(1e9, "full"); !errors.Is(err, unix.ENODEV) {
+		t.Errorf("SetSpeed without a device: %v", err)
+	}
+}
+
 func TestOpenKeepsIndexAndAddresses(t *testing.T) {
 	a := create(t, Options{Name: "team0", MAC: 0x020000000042, MTU: 1300})
 	l := link(t, "team0")

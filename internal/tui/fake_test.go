@@ -100,7 +100,7 @@ func (f *fake) Events(ctx context.Context, _ bool, _ func(*team.Event) error) er
 	return ctx.Err()
 }
 
-func (f *fake) Add(_ context.Context, names []string) ([]string, error) {
+func (f *fake) Add(_ context.Context, names []string, _ bool) ([]string, error) {
 	f.did = append(f.did, fmt.Sprint("add ", names))
 	return []string{"added " + names[0]}, f.err
 }

@@ -209,7 +209,7 @@ func (m *Model) change(verb, nic string) tea.Cmd {
 		var done []string
 		var err error
 		if verb == "add" {
-			done, err = src.Add(ctx, []string{nic})
+			done, err = src.Add(ctx, []string{nic}, false)
 		} else {
 			done, err = src.Remove(ctx, []string{nic}, false)
 		}

@@ -16,7 +16,7 @@ type Source interface {
 	History(context.Context, control.HistoryOptions) (*team.HistoryDocument, error)
 	Rates(ctx context.Context, interval time.Duration, each func(*team.RatesDocument) error) error
 	Events(ctx context.Context, follow bool, each func(*team.Event) error) error
-	Add(ctx context.Context, names []string) ([]string, error)
+	Add(ctx context.Context, names []string, accept bool) ([]string, error)
 	Remove(ctx context.Context, names []string, force bool) ([]string, error)
 }
 

@@ -4,11 +4,12 @@ import "time"
 
 // runMux takes the Mux of a port one step on and reports whether there was one to take.
 //
-// Unlike in the standard a port that stands by is attached as well, it only does not say so (Synchronization): when
-// it is needed nothing has to be waited for.
+// Unlike in the standard a port is used only once its partner has spoken twice: one frame, from whomever it is, brings
+// nothing into use. And a port that stands by is attached as well, it only does not say so (Synchronization): when it is
+// needed nothing has to be waited for.
 func (s *System) runMux(now time.Time, p *port) bool {
 	was := p.mux
-	use := p.selected == InUse && p.partner.State.Has(Synchronization)
+	use := p.selected == InUse && p.partner.State.Has(Synchronization) && p.again
 	switch {
 	case p.selected == Unselected:
 		p.mux = MuxDetached

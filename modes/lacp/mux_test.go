@@ -135,13 +135,13 @@ func TestUserKeyChangesLive(t *testing.T) {
 	if got := status(t, a.System, 0).Actor.Key; got != 1023<<6|9 {
 		t.Errorf("key %d", got)
 	}
-	agree(t, w, a, b, 4*time.Second, 0, 1)
+	agree(t, w, a, b, contestTime+4*time.Second, 0, 1)
 	a.config.System.MAC++
 	a.apply()
 	if uses(a.System, 0, 1) {
 		t.Error("it goes on under another name as if the partner knew")
 	}
-	agree(t, w, a, b, 4*time.Second, 0, 1)
+	agree(t, w, a, b, contestTime+4*time.Second, 0, 1)
 }
 
 func TestKeys(t *testing.T) {

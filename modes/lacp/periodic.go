@@ -44,5 +44,5 @@ func (s *System) unsettled(now time.Time, p *port, me *Info) bool {
 	case (p.seen.State^me.State)&Distributing != 0 && since < shortTimeout:
 		return true // no partner answers to that, so it is only said a few times
 	}
-	return p.resumed || stale(&p.seen, me) || p.selected == InUse && p.mux >= MuxAttached && p.mux < MuxDistributing
+	return p.asks() || stale(&p.seen, me) || p.selected == InUse && p.mux >= MuxAttached && p.mux < MuxDistributing
 }

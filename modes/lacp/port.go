@@ -1,6 +1,10 @@
 package lacp
 
-import "time"
+import (
+	"time"
+
+	"nicteam/internal/frame"
+)
 
 // port is one port with the variables of its machines. It has no pointers and no maps, so that copying it is all it
 // takes to try what would happen to it.
@@ -17,12 +21,17 @@ type port struct {
 
 	partner   Info          // Partner_Oper
 	defaulted bool          // partner is what we assume of somebody we never heard
+	from      frame.MAC     // of its PDUs; 0 not known
+	again     bool          // it has spoken more than once
+	rival     rival         // who else speaks
+	met       time.Time     // when one was last noted
 	seen      Info          // what the partner's last PDU said of this port
 	resumed   bool          // goes on where a process before this one was; its partner was not heard yet
 	untried   bool          // had no carrier yet in this process
 	silence   time.Duration // how long nothing had been heard when the port expired
 	quiet     time.Time     // since when nobody is heard
-	looped    time.Time     // when it last heard its own system
+	own       time.Time     // when it last heard its own system
+	looped    time.Time     // when it last did so again within a minute, and nobody else since
 	warned    time.Time     // when that was last noted
 
 	expires  time.Time // current_while_timer
@@ -40,8 +49,8 @@ type port struct {
 	asked   uint32 // transaction of the last marker, 0 none is open
 	answers bool   // the partner answers markers
 
-	pdus, markers, questions, notes bucket // what is processed of each, at most
-	counters                        Counters
+	pdus, rivals, markers, questions, notes bucket // what is processed of each, at most
+	counters                                Counters
 }
 
 // enabled reports whether the port can take part: port_enabled and LACP_Enabled.

@@ -3,6 +3,8 @@ package lacp
 import (
 	"fmt"
 	"time"
+
+	"nicteam/internal/frame"
 )
 
 // The times of clause 6.4.4.
@@ -23,6 +25,7 @@ var nobody = Info{State: ShortTimeout}
 func (p *port) reset() {
 	p.receive = ReceiveInitialize
 	p.partner, p.seen, p.defaulted, p.resumed = nobody, Info{}, true, false
+	p.from, p.again, p.rival = 0, false, rival{}
 	p.expires = time.Time{}
 	p.answers, p.asked = false, 0
 	p.detach()
@@ -57,6 +60,7 @@ func (p *port) silent(until time.Time) {
 	p.partner.State &^= Synchronization
 	p.expires = until
 	p.resumed = false
+	p.rival = rival{}
 	p.looped = time.Time{}
 	p.asked = 0
 }
@@ -75,7 +79,7 @@ func (s *System) expire(now time.Time, p *port, out *Out) {
 	case ReceiveExpired:
 		p.receive = ReceiveDefaulted
 		p.expires = time.Time{}
-		p.partner, p.seen, p.defaulted = nobody, Info{}, true
+		p.partner, p.from, p.again, p.seen, p.defaulted = nobody, 0, false, Info{}, true
 		p.answers = false
 		p.detach()
 	default:
@@ -91,11 +95,15 @@ func (p *port) timeout(c *Config) time.Duration {
 	return longTimeout
 }
 
-// loop reports whether a PDU is one of our own, and notes it. It is not counted with what the partner says: however
-// many of them go round, the partner is heard.
+// loop reports whether a PDU is one of our own. It is not counted with what the partner says: however many of them go
+// round, the partner is heard. Where there is a loop there is a second one soon, which is noted.
 func (s *System) loop(now time.Time, p *port, d *PDU, out *Out) bool {
 	if d.Actor.System.MAC != s.config.System.MAC {
 		return false
+	}
+	last := p.own
+	if p.own = now; last.IsZero() || now.Sub(last) >= time.Minute {
+		return true
 	}
 	p.looped = now
 	if p.warned.IsZero() || now.Sub(p.warned) >= time.Minute {
@@ -114,9 +122,9 @@ func (s *System) relax() {
 	}
 }
 
-// hear takes in a PDU: CURRENT.
-func (s *System) hear(now time.Time, p *port, d *PDU, out *Out) {
-	p.looped = time.Time{}
+// hear takes in a PDU of the partner, from an address: CURRENT.
+func (s *System) hear(now time.Time, p *port, d *PDU, from frame.MAC, out *Out) {
+	p.looped, p.rival, p.from = time.Time{}, rival{}, from
 	was, known := p.partner, !p.defaulted
 	other := different(&was, &d.Actor) // update_Selected
 	if other {
@@ -142,6 +150,7 @@ func (s *System) hear(now time.Time, p *port, d *PDU, out *Out) {
 	}
 
 	// recordPDU
+	p.again = known && !other
 	p.partner, p.defaulted, p.resumed = d.Actor, false, false
 	if !maintained(&me, d) || !matched(&me, d) {
 		p.partner.State &^= Synchronization

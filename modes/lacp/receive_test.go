@@ -141,6 +141,10 @@ func TestOwnSystemIsALoopAndChangesNothing(t *testing.T) {
 	s, _ := joined(t, 2)
 	loop := &partner{Info: status(t, s.System, 1).Actor, echo: true}
 	before := s.Status()
+	loop.says(s.System, s.w.now, 0, healthy)
+	if got := s.Status(); got.Hints != nil {
+		t.Errorf("after one: hints %q", got.Hints)
+	}
 	out := loop.says(s.System, s.w.now, 0, healthy)
 	if want := []Note{{Kind: Looped, Port: 0, Reason: "it hears its own system: its link is a loop, or leads to another port of this team"}}; !cmp.Equal(out.Notes, want) || len(out.Send) > 0 {
 		t.Errorf("notes %v, %d frames", out.Notes, len(out.Send))
@@ -158,6 +162,7 @@ func TestOwnSystemIsALoopAndChangesNothing(t *testing.T) {
 		t.Errorf("noted twice in a minute: %v", out.Notes)
 	}
 	s.tick(time.Minute)
+	loop.says(s.System, s.w.now, 0, healthy)
 	if out := loop.says(s.System, s.w.now, 0, healthy); len(out.Notes) != 1 {
 		t.Errorf("not noted again after a minute: %v", out.Notes)
 	}

@@ -28,7 +28,9 @@ var measured = map[string]time.Duration{
 	"port.changed": insist,
 	"port.said":    time.Second,
 	"port.looped":  time.Minute,
+	"port.own":     time.Minute,
 	"port.warned":  time.Minute,
+	"port.met":     time.Minute,
 }
 
 // longPast is longer than all that is measured from a moment in the past.

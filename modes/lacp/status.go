@@ -23,6 +23,7 @@ type PortStatus struct {
 	PartnerChurn   Churn
 	Counters       Counters
 	Heard          bool   // a partner is known: not defaulted, not expired
+	Confirmed      bool   // and it has spoken more than once, which no stray frame does
 	Answers        bool   // the partner answers markers
 	Looped         bool   // it hears its own system, and nobody else
 	Why            string // why it does not distribute, "" it does
@@ -38,6 +39,7 @@ func (p *PortStatus) Collecting() bool { return p.Mux >= MuxCollecting }
 type Counters struct {
 	PDUsIn, PDUsOut       uint64
 	MarkersIn, MarkersOut uint64 // questions and answers
+	Foreign               uint64 // PDUs in of another actor than the partner of a port in order, which are not its
 	Bad                   uint64 // frames in that make no sense, or came too often
 }
 
@@ -118,7 +120,7 @@ func (s *System) Status() Status {
 		st.Ports[i] = PortStatus{
 			ID: p.ID, Actor: s.actorOf(p), Partner: p.partner, Aggregator: p.agg, Selected: p.selected,
 			Receive: p.receive, Periodic: p.periodic, Mux: p.mux, ActorChurn: p.actor.state, PartnerChurn: p.other.state,
-			Counters: p.counters, Heard: p.heard(), Answers: p.answers, Looped: s.loops(p) && !p.heard(), Why: s.why(p),
+			Counters: p.counters, Heard: p.heard(), Confirmed: p.heard() && p.again, Answers: p.answers, Looped: s.loops(p) && !p.heard(), Why: s.why(p),
 		}
 		switch {
 		case s.active != 0 && p.agg == s.active:

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"nicteam/internal/frame"
 )
 
 // System is one end of the protocol, with all its ports. One goroutine uses it.
@@ -55,6 +57,7 @@ const (
 	PartnerChanged    NoteKind = iota // of a port: who it is, that it fell silent, that it changed its mind
 	AggregatorChanged                 // another aggregator is active
 	Looped                            // a port hears its own system
+	Contested                         // a port in order hears another actor than its partner
 	Churned                           // a port does not come into sync within 60 s, or does again
 )
 
@@ -125,24 +128,38 @@ func (s *System) configure(now time.Time, p *port, pc PortConfig) {
 }
 
 // Receive takes in a frame of Group that came by a port. Whatever is in it, it costs little.
-func (s *System) Receive(now time.Time, port int, frame []byte) Out {
+func (s *System) Receive(now time.Time, port int, b []byte) Out {
 	var out Out
 	s.now = now
 	p := s.port(port)
 	if p == nil || !p.enabled() {
 		return out
 	}
-	switch subtype(frame) {
+	switch subtype(b) {
 	case subtypeLACP:
-		d, err := ParsePDU(frame)
-		if err != nil || d.Actor.System.MAC == 0 || s.loop(now, p, &d, &out) || !p.pdus.take(now, bucketRate) {
+		d, err := ParsePDU(b)
+		if err != nil || d.Actor.System.MAC == 0 || s.loop(now, p, &d, &out) {
+			p.counters.Bad++
+			return out
+		}
+		from := frame.MACAt(b, 6)
+		foreign, in := p.foreign(&d, from), &p.pdus
+		if foreign {
+			in = &p.rivals // however many there are, the partner is heard
+			p.counters.Foreign++
+		}
+		if !in.take(now, bucketRate) {
 			p.counters.Bad++
 			return out
 		}
 		p.counters.PDUsIn++
-		s.hear(now, p, &d, &out)
+		if foreign {
+			s.contest(now, p, &d, from, &out)
+		} else {
+			s.hear(now, p, &d, from, &out)
+		}
 	case subtypeMarker:
-		m, err := ParseMarker(frame)
+		m, err := ParseMarker(b)
 		// Answers to what was asked are bounded by the questions.
 		if err != nil || !s.answers(p, &m) && !p.markers.take(now, bucketRate) {
 			p.counters.Bad++
@@ -170,6 +187,13 @@ func (s *System) Tick(now time.Time) Out {
 	s.now = now
 	for i := range s.ports {
 		p := &s.ports[i]
+		switch at := p.decided(); {
+		case at.IsZero() || now.Before(at):
+		case now.Sub(at) > lateness:
+			p.rival.until = now.Add(catchUp)
+		default:
+			s.decide(now, p, &out)
+		}
 		switch {
 		case p.expires.IsZero() || now.Before(p.expires):
 		case p.heard() && now.Sub(p.expires) > lateness:
@@ -193,6 +217,7 @@ func (s *System) Deadline() time.Time {
 	for i := range s.ports {
 		p := &s.ports[i]
 		sooner(p.expires)
+		sooner(p.decided())
 		sooner(p.actor.until)
 		sooner(p.other.until)
 		if p.mux == MuxWaiting {

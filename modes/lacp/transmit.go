@@ -78,7 +78,7 @@ func (s *System) next(p *port) time.Time {
 // send sends a PDU.
 func (p *port) send(now time.Time, me Info, out *Out) {
 	d := PDU{Version: Version, Actor: me, Partner: p.partner}
-	if p.resumed {
+	if p.asks() {
 		// Who reads something wrong of itself has to answer at once (update_NTT), and not each partner does when it is asked
 		// for the short timeout: some let the 30 s run out first. Nothing else goes by this flag.
 		d.Partner.State ^= ShortTimeout
@@ -114,7 +114,7 @@ func (s *System) actorOf(p *port) Info {
 		}
 	}
 	set(!s.config.Passive, Activity)
-	set(s.config.Fast || p.resumed, ShortTimeout)
+	set(s.config.Fast || p.asks(), ShortTimeout)
 	set(!p.HalfDuplex, Aggregation)
 	set(p.inSync(), Synchronization)
 	set(p.mux >= MuxCollecting, Collecting)

@@ -1,0 +1,72 @@
+package daemon
+
+import (
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"nicteam/team"
+)
+
+// TestStatusDoesNotWait: while the kernel does not answer, a status has what was read last with its time, however many ask, and
+// one reading waits.
+func TestStatusDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mtu, under atomic.Int32
+		var locked chan struct{} // nil, or closed at the end of the lock
+		r := &adapterReader{read: func() team.AdapterStatus {
+			if n := under.Add(1); n > 1 {
+				t.Errorf("%d readings at a time", n)
+			}
+			defer under.Add(-1)
+			if locked != nil {
+				<-locked
+			}
+			return team.AdapterStatus{MTU: int(mtu.Load()), Addresses: []string{"10.9.0.1/24"}}
+		}}
+		first := time.Now()
+		mtu.Store(1500)
+		if a := r.status(); a.MTU != 1500 || !a.AsOf.Equal(first) {
+			t.Fatalf("read %+v", a)
+		}
+		time.Sleep(time.Second)
+		mtu.Store(9000)
+		locked = make(chan struct{})
+		time.AfterFunc(time.Hour, func() { close(locked) })
+		for range 100 {
+			asked := time.Now()
+			a := r.status()
+			if a.MTU != 1500 || !a.AsOf.Equal(first) {
+				t.Errorf("while it is locked: %+v", a)
+			}
+			if took := time.Since(asked); took > adapterPatience {
+				t.Errorf("it waited for %v", took)
+			}
+			a.Addresses[0] = "the caller's"
+		}
+		time.Sleep(time.Hour)
+		if a := r.status(); a.MTU != 9000 || time.Since(a.AsOf) != 0 || a.Addresses[0] != "10.9.0.1/24" {
+			t.Errorf("afterwards: %+v", a)
+		}
+	})
+}
+
+// TestStatusIsFresh: a status never has what a reading begun before it has found.
+func TestStatusIsFresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mtu atomic.Int32
+		r := &adapterReader{read: func() team.AdapterStatus {
+			a := team.AdapterStatus{MTU: int(mtu.Load())}
+			time.Sleep(10 * time.Millisecond)
+			return a
+		}}
+		go r.status()
+		time.Sleep(time.Millisecond)
+		mtu.Store(9000)
+		if a := r.status(); a.MTU != 9000 {
+			t.Errorf("it has an MTU of %d", a.MTU)
+		}
+		synctest.Wait()
+	})
+}

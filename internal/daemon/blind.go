@@ -1,0 +1,79 @@
+package daemon
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// blindFilters are filters of others on the members' ingress. They do not see what comes by the team, whichever data path moves the
+// frames. Those that were there when the process began, or when their NIC joined, were told of then; one that comes later is a
+// warning as long as it is there: whoever has put it there means to keep something out.
+type blindFilters struct {
+	mu   sync.Mutex
+	told []string // as host.BlindFilters names them
+}
+
+const (
+	blindKey = "filters"
+	// blindGap is the least time between two looks, whatever happens to filters.
+	blindGap = 500 * time.Millisecond
+	// blindAge is how long a program by tcx, which comes without an event, may stay unnoticed.
+	blindAge = 30 * time.Second
+)
+
+// knowFilters takes those of NICs for told.
+func (s *session) knowFilters(nics []string) {
+	found := s.host.BlindFilters(nics)
+	s.blind.mu.Lock()
+	defer s.blind.mu.Unlock()
+	s.blind.told = append(s.blind.told, found...)
+}
+
+// followFilters warns of filters that come while the team runs, until ctx ends.
+func (s *session) followFilters(ctx context.Context) {
+	changed := s.host.FilterChanges(ctx)
+	s.knowFilters(s.presentMembers())
+	late := time.NewTicker(blindAge)
+	defer late.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		case <-late.C:
+		}
+		_ = s.team.Warn(ctx, blindKey, s.blindWarning())
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(blindGap):
+		}
+	}
+}
+
+// blindWarning is what is to be said of filters that have come, "" for none.
+func (s *session) blindWarning() string {
+	found := s.host.BlindFilters(s.presentMembers())
+	s.blind.mu.Lock()
+	defer s.blind.mu.Unlock()
+	// One that goes and comes again was not told of.
+	s.blind.told = slices.DeleteFunc(s.blind.told, func(f string) bool { return !slices.Contains(found, f) })
+	found = slices.DeleteFunc(found, func(f string) bool { return slices.Contains(s.blind.told, f) })
+	if len(found) == 0 {
+		return ""
+	}
+	return "filters do not see what comes by the team: " + strings.Join(found, "; ") + "; hang them on " + s.team.Status().Adapter.Name
+}
+
+// presentMembers are the members whose NICs are there.
+func (s *session) presentMembers() (names []string) {
+	for _, m := range s.team.Status().Members {
+		if m.State != "absent" {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}

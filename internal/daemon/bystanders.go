@@ -1,0 +1,69 @@
+package daemon
+
+import (
+	"fmt"
+
+	"nicteam/internal/host"
+	"nicteam/team"
+)
+
+// Bystanders says what of others does not go along when NICs join a running team, whose status is given. It is for the caller of
+// `nicteam add`: the team's own process has too few rights to see the programs of others. NICs that a team has already are left to that process.
+func Bystanders(p Places, st *team.Status, nics []string, accept bool) (warnings []string, err error) {
+	h, err := host.Open(host.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = h.Close() }()
+	taken, err := owners(p, st.Team)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range st.Members {
+		taken[m.Name] = host.Owner{Team: st.Team}
+	}
+	var free []string
+	for _, name := range nics {
+		n, err := h.NIC(h.RealName(name))
+		if err != nil || taken[n.Name].Team != "" {
+			continue
+		}
+		if other, _ := holderOf(n.Index); other == nil {
+			free = append(free, n.Name)
+		}
+	}
+	warnings, problem := h.CheckBystanders(team.Config{Team: st.Team}, st.Adapter.Name, free, consentOf(accept))
+	if problem != nil {
+		return warnings, problem
+	}
+	return warnings, nil
+}
+
+func consentOf(accept bool) host.Consent {
+	if accept {
+		return host.Accept
+	}
+	return host.Ask
+}
+
+// Carried is a problem when something of others stands on a team's adapter, in whatever network namespace.
+func Carried(name, adapter string) error {
+	h, err := host.Open(host.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = h.Close() }()
+	if problem := carries(h, name, adapter); problem != nil {
+		return problem
+	}
+	return nil
+}
+
+func carries(h *host.Host, name, adapter string) *team.Problem {
+	what, err := h.Carries(adapter)
+	if err != nil || len(what) == 0 {
+		return nil
+	}
+	return &team.Problem{Kind: team.Conflict, What: "delete " + name, Why: fmt.Sprintf("others need its adapter %s: %s", adapter, joined(what)),
+		Fix: fmt.Sprintf("take that away first (ip link del, ip link set %s nomaster), or end it with the team: nicteam delete %s --force", adapter, name)}
+}

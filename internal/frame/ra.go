@@ -1,0 +1,103 @@
+package frame
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// RouterAdvert is what a router says of itself (RFC 4861 clause 4.2, RFC 4191).
+type RouterAdvert struct {
+	From       netip.Addr // the router's link-local address
+	MAC        MAC        // 0: not said
+	Lifetime   uint16     // seconds as a default router
+	Preference uint8      // RouterMedium, RouterHigh, RouterLow
+	HopLimit   uint8      // 0: not said
+	Managed    bool
+	Other      bool
+	MTU        uint32 // 0: not said
+	Prefixes   []AdvertisedPrefix
+	Routes     []AdvertisedRoute
+}
+
+// Preferences of a router or a route.
+const (
+	RouterMedium = 0
+	RouterHigh   = 1
+	RouterLow    = 3
+)
+
+// AdvertisedPrefix is a prefix that is on the link, or of which the nodes form addresses.
+type AdvertisedPrefix struct {
+	Prefix             netip.Prefix
+	OnLink, Autonomous bool
+	Valid, Preferred   uint32 // seconds; all ones: for ever
+}
+
+// AdvertisedRoute is a prefix that is reached by the router.
+type AdvertisedRoute struct {
+	Prefix     netip.Prefix
+	Preference uint8
+	Lifetime   uint32 // seconds; all ones: for ever
+}
+
+const (
+	icmp6RouterAdvertisement = 134
+	raLen                    = 16
+
+	optPrefix    = 3
+	optMTU       = 5
+	optRouteInfo = 24
+
+	optPrefixLen  = 32
+	optOnLink     = 0x80
+	optAutonomous = 0x40
+)
+
+// Frame returns the advertisement as the nodes of a link receive it. It returns nil unless From is an IPv6 address.
+func (a *RouterAdvert) Frame() []byte {
+	if !a.From.Is6() || a.From.Is4In6() {
+		return nil
+	}
+	m := make([]byte, raLen)
+	m[0] = icmp6RouterAdvertisement
+	m[4] = a.HopLimit
+	m[5] = a.Preference & 3 << 3
+	if a.Managed {
+		m[5] |= 0x80
+	}
+	if a.Other {
+		m[5] |= 0x40
+	}
+	binary.BigEndian.PutUint16(m[6:], a.Lifetime)
+	if a.MAC != 0 {
+		m = append(m, optSource, optMACUnits, 0, 0, 0, 0, 0, 0)
+		a.MAC.Put(m, len(m)-6)
+	}
+	if a.MTU != 0 {
+		m = append(m, optMTU, 1, 0, 0)
+		m = binary.BigEndian.AppendUint32(m, a.MTU)
+	}
+	for _, p := range a.Prefixes {
+		flags := byte(0)
+		if p.OnLink {
+			flags |= optOnLink
+		}
+		if p.Autonomous {
+			flags |= optAutonomous
+		}
+		m = append(m, optPrefix, optPrefixLen/8, byte(p.Prefix.Bits()), flags)
+		m = binary.BigEndian.AppendUint32(m, p.Valid)
+		m = binary.BigEndian.AppendUint32(m, p.Preferred)
+		m = append(m, 0, 0, 0, 0)
+		m = append(m, p.Prefix.Addr().AsSlice()...)
+	}
+	for _, r := range a.Routes {
+		m = append(m, optRouteInfo, 3, byte(r.Prefix.Bits()), r.Preference&3<<3)
+		m = binary.BigEndian.AppendUint32(m, r.Lifetime)
+		m = append(m, r.Prefix.Addr().AsSlice()...)
+	}
+	b, at := newFrame(groupMAC(allNodes), a.MAC, 0, TypeIPv6, 40+len(m))
+	putIPv6(b[at:], a.From, allNodes, ProtoICMPv6, 255, len(m))
+	copy(b[at+40:], m)
+	return sealND(b, b[at+40:])
+}

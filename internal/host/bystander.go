@@ -1,0 +1,116 @@
+package host
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"nicteam/team"
+)
+
+// Bystanders are others' things on a NIC that do not go along when its traffic goes by the adapter: rules, filters, programs,
+// connections. They are named before anything is changed.
+
+// risk is something that would open the host to others or shut it for them.
+type risk struct{ why, fix string }
+
+func (c *check) warnf(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(c.warnings, text) {
+		c.warnings = append(c.warnings, text)
+	}
+}
+
+func (c *check) guard(why, fix string) { c.risks = append(c.risks, risk{why, fix}) }
+
+// Consent is what the caller has to say to filters of others that would not apply any more.
+type Consent int
+
+const (
+	Ask    Consent = iota // nothing yet: they are a problem
+	Accept                // somebody answers for it: they are warnings
+	Known                 // somebody has looked at all that is others', by Check or CheckBystanders, and has said so: nothing is looked for
+)
+
+// bystanders looks for all of them. Risks are warnings where somebody answers for them, else a problem.
+func (c *check) bystanders(consent Consent) ([]string, *team.Problem) {
+	if consent == Known {
+		return c.warnings, nil
+	}
+	c.firewall()
+	c.filters()
+	c.programs()
+	c.groups()
+	c.multicastRoutes()
+	c.mptcp()
+	c.masqueraded()
+	c.keepers()
+	var whys, fixes []string
+	for _, r := range c.risks {
+		if consent == Accept {
+			c.warnf("%s; %s", r.why, r.fix)
+			continue
+		}
+		whys = append(whys, r.why)
+		if !slices.Contains(fixes, r.fix) {
+			fixes = append(fixes, r.fix)
+		}
+	}
+	if len(whys) == 0 {
+		return c.warnings, nil
+	}
+	return c.warnings, &team.Problem{Kind: team.Conflict, What: c.what("rules and filters on the NICs would stop to apply"),
+		Why: strings.Join(whys, "; "), Fix: strings.Join(fixes, "; ") + "; or answer for it with -y"}
+}
+
+// CheckBystanders is the part of CheckAdd for which the team's own process may have too few rights: it cannot see the programs of others.
+// NICs that are not there are left to CheckAdd.
+func (h *Host) CheckBystanders(cfg team.Config, adapter string, names []string, consent Consent) (warnings []string, problem *team.Problem) {
+	c := &check{h: h, cfg: cfg, adapter: adapter, verb: "add to"}
+	var err error
+	if c.all, err = h.NICs(); err != nil {
+		return nil, &team.Problem{Kind: team.Failed, What: c.what("cannot read the NICs"), Why: err.Error(), Fix: "run it on a Linux host with netlink", Err: err}
+	}
+	for _, n := range c.all {
+		if slices.Contains(names, n.Name) {
+			c.chosen = append(c.chosen, n)
+		}
+	}
+	if p := c.uppersElsewhere(); p != nil {
+		p.What = c.what(p.What)
+		return nil, p
+	}
+	return c.bystanders(consent)
+}
+
+// masqueraded warns of connections of others that cannot be carried over with the addresses.
+func (c *check) masqueraded() {
+	if trackedConnections() == 0 || c.cfg.Address != team.AddressAuto && c.verb == "create" {
+		return
+	}
+	var addresses []netip.Addr
+	for _, n := range c.chosen {
+		for _, p := range n.Addresses {
+			addresses = append(addresses, p.Addr())
+		}
+	}
+	n, err := openNFNetlink()
+	var list []connection
+	if err == nil {
+		defer n.close()
+		list, err = translated(n, addresses)
+	}
+	if err != nil {
+		c.warnf("connections that this host masquerades for others will be cut, for the kernel does not tell of them: %v", err)
+		return
+	}
+	offloaded := 0
+	for _, t := range list {
+		if t.status()&ipsOffload != 0 {
+			offloaded++
+		}
+	}
+	if offloaded > 0 {
+		c.warnf("%d connections that this host masquerades for others will be cut, because they are in a flowtable", offloaded)
+	}
+}

@@ -1,0 +1,284 @@
+package host
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// Attributes of ctnetlink (linux/netfilter/nfnetlink_conntrack.h).
+const (
+	ctaTupleOrig   = 1
+	ctaTupleReply  = 2
+	ctaStatus      = 3
+	ctaProtoInfo   = 4
+	ctaHelp        = 5
+	ctaNATSrc      = 6
+	ctaTimeout     = 7
+	ctaMark        = 8
+	ctaID          = 12
+	ctaNATDst      = 13
+	ctaTupleMaster = 14
+	ctaSeqAdjOrig  = 15
+	ctaSeqAdjReply = 16
+	ctaZone        = 18
+	ctaLabels      = 22
+	ctaSynproxy    = 24
+	ctaStatusMask  = 26
+
+	ctaTupleIP    = 1 // in a tuple
+	ctaTupleProto = 2
+
+	ctaIPv4Src = 1
+	ctaIPv4Dst = 2
+	ctaIPv6Src = 3
+	ctaIPv6Dst = 4
+
+	ctaProtoNum      = 1
+	ctaProtoSrcPort  = 2
+	ctaProtoDstPort  = 3
+	ctaProtoICMPID   = 4
+	ctaProtoICMPv6ID = 7
+
+	ctaNATv4Min = 1 // in CTA_NAT_SRC and CTA_NAT_DST
+	ctaNATv4Max = 2
+	ctaNATProto = 3
+	ctaNATv6Min = 4
+	ctaNATv6Max = 5
+
+	ctaNATPortMin = 1
+	ctaNATPortMax = 2
+
+	ctaProtoInfoTCP  = 1
+	ctaTCPFlagsOrig  = 4
+	ctaTCPFlagsReply = 5
+	tcpFlagBeLiberal = 0x08
+)
+
+// Bits of a connection's status (linux/netfilter/nf_conntrack_common.h).
+const (
+	ipsSeenReply    = 1 << 1
+	ipsAssured      = 1 << 2
+	ipsConfirmed    = 1 << 3
+	ipsSrcNAT       = 1 << 4
+	ipsDying        = 1 << 9
+	ipsFixedTimeout = 1 << 10
+	ipsOffload      = 1<<14 | 1<<15 // in a flowtable, of the kernel or of a NIC
+)
+
+var errConnection = errors.New("malformed conntrack entry")
+
+// A connection is one that the kernel tracks, as ctnetlink prints it.
+type connection struct {
+	object
+	orig, reply tuple
+}
+
+// tuple is how one direction of a connection looks. src and dst of the reply are those on the wire, so the reply of one
+// whose source is translated goes to the translated address.
+type tuple struct {
+	src, dst         netip.Addr
+	proto            byte
+	srcPort, dstPort []byte // two bytes each; nil where the protocol has none
+	id               []byte // an echo's; nil where it is none
+}
+
+func parseConnection(b []byte) (connection, error) {
+	o, err := parseObject(b, nfHead)
+	if err != nil {
+		return connection{}, err
+	}
+	c := connection{object: o}
+	if c.orig, err = parseTuple(o.get(ctaTupleOrig)); err != nil {
+		return connection{}, err
+	}
+	if c.reply, err = parseTuple(o.get(ctaTupleReply)); err != nil {
+		return connection{}, err
+	}
+	if c.orig.src.Is4() != c.reply.src.Is4() || (c.orig.srcPort == nil) != (c.reply.srcPort == nil) {
+		return connection{}, errConnection
+	}
+	return c, nil
+}
+
+func parseTuple(b []byte) (t tuple, err error) {
+	outer, err := nested(b)
+	if err != nil {
+		return t, err
+	}
+	ip, err := nested(outer.get(ctaTupleIP))
+	if err != nil {
+		return t, err
+	}
+	proto, err := nested(outer.get(ctaTupleProto))
+	if err != nil {
+		return t, err
+	}
+	src, dst := ip.get(ctaIPv4Src), ip.get(ctaIPv4Dst)
+	if src == nil {
+		src, dst = ip.get(ctaIPv6Src), ip.get(ctaIPv6Dst)
+	}
+	var ok1, ok2 bool
+	t.src, ok1 = netip.AddrFromSlice(src)
+	t.dst, ok2 = netip.AddrFromSlice(dst)
+	number := proto.get(ctaProtoNum)
+	if !ok1 || !ok2 || len(src) != len(dst) || len(number) != 1 {
+		return t, errConnection
+	}
+	t.proto = number[0]
+	t.srcPort, t.dstPort, t.id = proto.get(ctaProtoSrcPort), proto.get(ctaProtoDstPort), proto.get(ctaProtoICMPID)
+	if t.id == nil {
+		t.id = proto.get(ctaProtoICMPv6ID)
+	}
+	for _, v := range [][]byte{t.srcPort, t.dstPort, t.id} {
+		if v != nil && len(v) != 2 {
+			return t, errConnection
+		}
+	}
+	if (t.srcPort == nil) != (t.dstPort == nil) {
+		return t, errConnection
+	}
+	return t, nil
+}
+
+// nested reads the attributes within an attribute.
+func nested(b []byte) (object, error) {
+	if b == nil {
+		return object{}, errConnection
+	}
+	return parseObject(b, 0)
+}
+
+func (c connection) status() uint32 {
+	if v := c.get(ctaStatus); len(v) == 4 {
+		return binary.BigEndian.Uint32(v)
+	}
+	return 0
+}
+
+// key tells connections apart.
+func (c connection) key() string { return string(c.get(ctaTupleOrig)) + string(c.get(ctaZone)) }
+
+// toDelete is the message body that ends exactly this connection: not another of the same tuple that came after it.
+func (c connection) toDelete() object {
+	o := nfBody(c.family())
+	o.copy(c.object, ctaTupleOrig, ctaZone, ctaID)
+	return o
+}
+
+// toCreate is the message body that makes the connection anew, as it is, but without the interface that a masquerade remembers. Not with it
+// go its counters, the time it began, the security context and a timeout policy, which user space cannot set.
+func (c connection) toCreate() (object, error) {
+	o := nfBody(c.family())
+	o.copy(c.object, ctaTupleOrig)
+	before, err := c.replyBefore()
+	if err != nil {
+		return object{}, err
+	}
+	o.set(ctaTupleReply|unix.NLA_F_NESTED, before)
+	src := c.reply.dstPort
+	if src == nil {
+		src = c.reply.id
+	}
+	o.set(ctaNATSrc|unix.NLA_F_NESTED, translation(c.reply.dst, src))
+	if c.reply.src != c.orig.dst || !slices.Equal(c.reply.srcPort, c.orig.dstPort) {
+		o.set(ctaNATDst|unix.NLA_F_NESTED, translation(c.reply.src, c.reply.srcPort))
+	}
+	status := c.status()&(ipsSeenReply|ipsAssured|ipsFixedTimeout) | ipsConfirmed
+	o.set(ctaStatus, binary.BigEndian.AppendUint32(nil, status))
+	o.copy(c.object, ctaTimeout, ctaZone, ctaMark, ctaLabels, ctaHelp, ctaTupleMaster, ctaSeqAdjOrig, ctaSeqAdjReply, ctaSynproxy)
+	info, err := liberal(c.get(ctaProtoInfo))
+	if err != nil {
+		return object{}, err
+	}
+	if info != nil {
+		o.set(ctaProtoInfo|unix.NLA_F_NESTED, info)
+	}
+	return o, nil
+}
+
+// replyBefore is the reply's tuple as it would be without translation, for the kernel translates what it is given.
+func (c connection) replyBefore() ([]byte, error) {
+	outer, err := nested(c.get(ctaTupleReply))
+	if err != nil {
+		return nil, err
+	}
+	var ip, proto object
+	if ip, err = nested(outer.get(ctaTupleIP)); err != nil {
+		return nil, err
+	}
+	if proto, err = nested(outer.get(ctaTupleProto)); err != nil {
+		return nil, err
+	}
+	src, dst := uint16(ctaIPv4Src), uint16(ctaIPv4Dst)
+	if c.orig.src.Is6() {
+		src, dst = ctaIPv6Src, ctaIPv6Dst
+	}
+	ip.set(src, c.orig.dst.AsSlice())
+	ip.set(dst, c.orig.src.AsSlice())
+	if c.orig.srcPort != nil {
+		proto.set(ctaProtoSrcPort, c.orig.dstPort)
+		proto.set(ctaProtoDstPort, c.orig.srcPort)
+	}
+	for _, kind := range []uint16{ctaProtoICMPID, ctaProtoICMPv6ID} {
+		if proto.get(kind) != nil && c.orig.id != nil {
+			proto.set(kind, c.orig.id)
+		}
+	}
+	outer.set(ctaTupleIP, ip.Serialize())
+	outer.set(ctaTupleProto, proto.Serialize())
+	return outer.Serialize(), nil
+}
+
+// translation is one of CTA_NAT_SRC and CTA_NAT_DST: to this address, and to this port or echo id.
+func translation(to netip.Addr, port []byte) []byte {
+	lowest, highest := uint16(ctaNATv4Min), uint16(ctaNATv4Max)
+	if to.Is6() {
+		lowest, highest = ctaNATv6Min, ctaNATv6Max
+	}
+	list := []attribute{{lowest, to.AsSlice()}, {highest, to.AsSlice()}}
+	if port != nil {
+		list = append(list, attribute{ctaNATProto | unix.NLA_F_NESTED, appendAttributes(nil, []attribute{{ctaNATPortMin, port}, {ctaNATPortMax, port}})})
+	}
+	return appendAttributes(nil, list)
+}
+
+// liberal is a protocol's state, with TCP's windows unchecked: those that the kernel has seen cannot be told to it again.
+func liberal(info []byte) ([]byte, error) {
+	if info == nil {
+		return nil, nil
+	}
+	outer, err := nested(info)
+	if err != nil {
+		return nil, err
+	}
+	tcp := outer.get(ctaProtoInfoTCP)
+	if tcp == nil {
+		return info, nil
+	}
+	inner, err := nested(tcp)
+	if err != nil {
+		return nil, err
+	}
+	for _, kind := range []uint16{ctaTCPFlagsOrig, ctaTCPFlagsReply} {
+		flags := byte(tcpFlagBeLiberal)
+		if v := inner.get(kind); len(v) > 0 {
+			flags |= v[0]
+		}
+		inner.set(kind, []byte{flags, 0xff}) // struct nf_ct_tcp_flags: flags, mask
+	}
+	outer.set(ctaProtoInfoTCP, inner.Serialize())
+	return outer.Serialize(), nil
+}
+
+// copy takes attributes over that from has.
+func (o *object) copy(from object, kinds ...uint16) {
+	for _, a := range from.attrs {
+		if slices.Contains(kinds, a.kind&kindMask) {
+			o.attrs = append(o.attrs, a)
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package host
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+)
+
+// groupNames are groups that tell what program has joined them.
+var groupNames = map[string]string{
+	"224.0.0.2": "all routers", "224.0.0.5": "OSPF", "224.0.0.6": "OSPF", "224.0.0.9": "RIP", "224.0.0.10": "EIGRP", "224.0.0.13": "PIM",
+	"224.0.0.18": "VRRP", "224.0.0.102": "HSRP", "224.0.0.107": "PTP", "224.0.0.251": "mDNS", "224.0.0.252": "LLMNR",
+	"224.0.1.1": "NTP", "224.0.1.129": "PTP", "239.255.255.250": "SSDP", "239.255.255.253": "SLP",
+	"ff02::5": "OSPF", "ff02::6": "OSPF", "ff02::9": "RIP", "ff02::12": "VRRP", "ff02::d": "PIM", "ff02::fb": "mDNS", "ff02::1:2": "DHCPv6", "ff02::1:3": "LLMNR", "ff02::c": "SSDP", "ff02::101": "NTP",
+}
+
+// groups names the multicast groups that programs have joined on the members: they would hear them on the adapter only if
+// they joined there.
+func (c *check) groups() {
+	igmp, _ := os.ReadFile("/proc/thread-self/net/igmp")
+	igmp6, _ := os.ReadFile("/proc/thread-self/net/igmp6")
+	joined := parseIGMP(string(igmp))
+	for nic, list := range parseIGMP6(string(igmp6)) {
+		joined[nic] = append(joined[nic], list...)
+	}
+	for _, n := range c.chosen {
+		var names []string
+		for _, g := range joined[n.Name] {
+			if kernelsGroup(g, n.Addresses) {
+				continue
+			}
+			text := g.String()
+			if name := groupNames[text]; name != "" {
+				text += " (" + name + ")"
+			}
+			names = append(names, text)
+		}
+		if len(names) > 0 {
+			c.warnf("programs have joined multicast groups on %s and will not hear them by the team until they join on %s: %s", n.Name, c.adapter, list(names))
+		}
+	}
+}
+
+// kernelsGroup reports whether the kernel itself is in a group on a link with those addresses.
+func kernelsGroup(g netip.Addr, have []netip.Prefix) bool {
+	if g.Is4() {
+		return g == netip.AddrFrom4([4]byte{224, 0, 0, 1})
+	}
+	switch g.String() {
+	case "ff01::1", "ff02::1", "ff01::2", "ff02::2", "ff05::2":
+		return true // all nodes; all routers, where it forwards
+	}
+	b := g.As16()
+	if b[0] != 0xff || b[1] != 2 || [9]byte(b[2:11]) != [9]byte{} || b[11] != 1 || b[12] != 0xff {
+		return false
+	}
+	// A solicited-node group, by the last three bytes of an address; all zero is that of the subnet's routers, where it forwards.
+	last := [3]byte(b[13:])
+	return last == [3]byte{} || slices.ContainsFunc(have, func(p netip.Prefix) bool {
+		a := p.Addr().As16()
+		return p.Addr().Is6() && [3]byte(a[13:]) == last
+	})
+}
+
+// parseIGMP reads /proc/net/igmp: a line for each link, then indented lines that begin with a group in the host's byte order.
+func parseIGMP(text string) map[string][]netip.Addr {
+	joined := map[string][]netip.Addr{}
+	nic := ""
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		switch {
+		case len(f) < 2:
+		case line[0] >= '0' && line[0] <= '9':
+			nic = strings.TrimSuffix(f[1], ":")
+		case nic != "":
+			b, err := hex.DecodeString(f[0])
+			if err != nil || len(b) != 4 {
+				continue
+			}
+			var a [4]byte
+			binary.NativeEndian.PutUint32(a[:], binary.BigEndian.Uint32(b))
+			joined[nic] = append(joined[nic], netip.AddrFrom4(a))
+		}
+	}
+	return joined
+}
+
+// parseIGMP6 reads /proc/net/igmp6: index, link, group, users, flags and timer in each line.
+func parseIGMP6(text string) map[string][]netip.Addr {
+	joined := map[string][]netip.Addr{}
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		if len(f) < 3 {
+			continue
+		}
+		if b, err := hex.DecodeString(f[2]); err == nil && len(b) == 16 {
+			joined[f[1]] = append(joined[f[1]], netip.AddrFrom16([16]byte(b)))
+		}
+	}
+	return joined
+}
+
+// multicastRoutes warns of members that a multicast router (pimd, igmpproxy) routes by.
+func (c *check) multicastRoutes() {
+	var routed []string
+	for _, name := range []string{"ip_mr_vif", "ip6_mr_vif"} {
+		text, _ := os.ReadFile("/proc/thread-self/net/" + name)
+		routed = append(routed, parseVIFs(string(text))...)
+	}
+	for _, n := range c.chosen {
+		if slices.Contains(routed, n.Name) {
+			c.warnf("a multicast router goes by %s and will not see what comes by the team: have it use %s", n.Name, c.adapter)
+		}
+	}
+}
+
+// parseVIFs reads /proc/net/ip_mr_vif: a line of headings, then number and link of each virtual interface.
+func parseVIFs(text string) (names []string) {
+	for i, line := range slices.Collect(strings.Lines(text)) {
+		if f := strings.Fields(line); i > 0 && len(f) >= 2 {
+			names = append(names, f[1])
+		}
+	}
+	return names
+}

@@ -1,0 +1,99 @@
+package host
+
+import (
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// keepers warns of programs in this namespace that configure NICs by themselves, and so may take back what the team moves.
+func (c *check) keepers() {
+	var nics []string
+	for _, n := range c.chosen {
+		nics = append(nics, n.Name)
+	}
+	names, renewed := list(nics), false
+	for _, p := range running() {
+		switch p.comm {
+		case "NetworkManager":
+			c.warnf("NetworkManager runs and may configure %s again: nmcli device set NIC managed no", names)
+		case "systemd-network":
+			c.warnf("systemd-networkd runs and may configure %s again: set Unmanaged=yes for them", names)
+		case "dhcpcd":
+			c.warnf("dhcpcd runs and may configure %s again: put \"denyinterfaces %s\" into dhcpcd.conf", names, strings.Join(nics, " "))
+		case "connmand", "wickedd", "wickedd-nanny", "netifd", "ifplugd", "netplugd":
+			c.warnf("%s runs and may configure %s again: have it leave them alone", p.comm, names)
+		case "dhclient", "udhcpc", "udhcpc6", "dhcp6c", "odhcp6c", "wickedd-dhcp4", "wickedd-dhcp6", "avahi-autoipd":
+			if !p.concerns(c.chosen, c.all) {
+				continue
+			}
+			c.warnf("%s runs: the lease of %s is renewed there, not on %s; run it for %s instead", p.comm, names, c.adapter, c.adapter)
+		default:
+			continue
+		}
+		renewed = true
+	}
+	if !renewed && c.leased() {
+		c.warnf("an address of %s is leased by DHCP: it goes to %s with the time it has left, and nobody renews it", names, c.adapter)
+	}
+}
+
+// concerns reports whether a client of single links was started for one of chosen, or for all there are.
+func (p process) concerns(chosen, all []NIC) bool {
+	named := func(nics []NIC) bool {
+		return slices.ContainsFunc(nics, func(n NIC) bool { return slices.Contains(p.args, n.Name) })
+	}
+	return named(chosen) || !named(all)
+}
+
+// process is a program of this network namespace.
+type process struct {
+	comm string
+	args []string
+}
+
+// running lists the programs of this network namespace.
+func running() (list []process) {
+	var here, there unix.Stat_t
+	if unix.Stat("/proc/thread-self/ns/net", &here) != nil {
+		return nil
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		dir := "/proc/" + e.Name()
+		if e.Name()[0] < '1' || e.Name()[0] > '9' || unix.Stat(dir+"/ns/net", &there) != nil || there.Ino != here.Ino {
+			continue
+		}
+		if comm, err := os.ReadFile(dir + "/comm"); err == nil {
+			args, _ := os.ReadFile(dir + "/cmdline")
+			list = append(list, process{strings.TrimSpace(string(comm)), strings.Split(string(args), "\x00")})
+		}
+	}
+	return list
+}
+
+// leased reports whether an IPv4 address of a member runs out or a route of it came by DHCP.
+func (c *check) leased() bool {
+	all, err := c.h.allRoutes()
+	if err != nil {
+		return false
+	}
+	for _, n := range c.chosen {
+		if slices.ContainsFunc(routesOf(all, n.Index), func(r object) bool { return r.head[rtProto] == unix.RTPROT_DHCP }) {
+			return true
+		}
+		have, err := c.h.addresses(n.Index)
+		if err == nil && slices.ContainsFunc(have, func(a object) bool {
+			_, valid := lifetimes(a)
+			return a.family() == unix.AF_INET && valid != forever
+		}) {
+			return true
+		}
+	}
+	return false
+}

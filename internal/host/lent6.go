@@ -1,0 +1,191 @@
+package host
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// The adapter's kernel refreshes the addresses that it formed itself when a router speaks of their prefix. Addresses that
+// the members' kernels had formed, of other MACs or for privacy, are nobody's: they are refreshed here, as long as their
+// kernel would have.
+
+const (
+	rtmNewPrefix     = 52   // RTM_NEWPREFIX
+	rtnlgrpPrefix    = 18   // RTNLGRP_IPV6_PREFIX
+	prefixHead       = 12   // struct prefixmsg
+	prefixAutonomous = 0x42 // IF_PREFIX_AUTOCONF, or the flag as routers send it, which Linux 6.18 tells instead
+	prefixAddress    = 1    // PREFIX_ADDRESS
+	prefixLifetimes  = 2    // PREFIX_CACHEINFO
+	twoHours         = 2 * 60 * 60
+)
+
+// heardPrefix is a prefix of which a router says that addresses may be formed.
+type heardPrefix struct {
+	link             int
+	prefix           netip.Prefix
+	preferred, valid uint32
+}
+
+// parsePrefix reads the body of an RTM_NEWPREFIX: family, 3 of padding, ifindex, type, length, flags, padding.
+func parsePrefix(b []byte) (heardPrefix, bool) {
+	o, err := parseObject(b, prefixHead)
+	if err != nil || o.family() != unix.AF_INET6 || o.head[10]&prefixAutonomous == 0 {
+		return heardPrefix{}, false
+	}
+	a, ok := netip.AddrFromSlice(o.get(prefixAddress))
+	life := o.get(prefixLifetimes)
+	if !ok || !a.Is6() || len(life) < 8 {
+		return heardPrefix{}, false
+	}
+	p, err := a.Prefix(int(o.head[9]))
+	return heardPrefix{int(int32(binary.NativeEndian.Uint32(o.head[4:]))), p,
+		binary.NativeEndian.Uint32(life), binary.NativeEndian.Uint32(life[4:])}, err == nil
+}
+
+// FollowRouters refreshes the adapter's addresses that members' kernels had formed, as routers speak of their prefixes, until
+// ctx ends.
+func (h *Host) FollowRouters(ctx context.Context, adapter int) {
+	changes(ctx, []uint{rtnlgrpPrefix}, func(ctx context.Context, f *os.File, _ func()) {
+		readPrefixes(ctx, f, func(p heardPrefix) {
+			if p.link != adapter {
+				return
+			}
+			if err := h.refreshLent(adapter, p); err != nil {
+				h.log.Warn("addresses not refreshed", "prefix", p.prefix, "err", err)
+			}
+		})
+	})
+	<-ctx.Done()
+}
+
+func readPrefixes(ctx context.Context, f *os.File, heard func(heardPrefix)) {
+	stop := context.AfterFunc(ctx, func() { f.Close() })
+	defer func() {
+		stop()
+		f.Close()
+	}()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := f.Read(buf)
+		if err != nil && !errors.Is(err, unix.ENOBUFS) {
+			return
+		}
+		msgs, err := syscall.ParseNetlinkMessage(buf[:max(n, 0)])
+		if err != nil {
+			continue // routers speak again
+		}
+		for _, m := range msgs {
+			if p, ok := parsePrefix(m.Data); ok && m.Header.Type == rtmNewPrefix {
+				heard(p)
+			}
+		}
+	}
+}
+
+func (h *Host) refreshLent(adapter int, p heardPrefix) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.journal == nil {
+		return nil
+	}
+	have, err := h.addresses(adapter)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, a := range have {
+		if a.family() != unix.AF_INET6 || addressPrefix(a).Masked() != p.prefix {
+			continue
+		}
+		was, ok := h.journal.state.lentByKernel(a)
+		if !ok {
+			continue
+		}
+		preferred, valid, ok := refreshed(a, was, p, sinceBoot())
+		if !ok {
+			continue
+		}
+		info := slices.Clone(a.get(unix.IFA_CACHEINFO))
+		binary.NativeEndian.PutUint32(info, preferred)
+		binary.NativeEndian.PutUint32(info[4:], valid)
+		a = forLink(a, adapter, 0)
+		a.set(unix.IFA_CACHEINFO, info)
+		errs = append(errs, h.change("refresh "+addressPrefix(a).String(), unix.RTM_NEWADDR, unix.NLM_F_REPLACE, a))
+	}
+	return errors.Join(errs...)
+}
+
+// lentByKernel finds an address among those that members lent and their kernels had formed.
+func (s *state) lentByKernel(a object) (lentAddress, bool) {
+	for _, m := range s.members {
+		for _, was := range m.Addresses {
+			if m.adopted && sameAddress(a, was) && (autoconfigured(was) || temporary(was)) {
+				return lentAddress{was, &m.Member}, true
+			}
+		}
+	}
+	return lentAddress{}, false
+}
+
+// lentAddress is an address as a member had it.
+type lentAddress struct {
+	object
+	of *Member
+}
+
+// refreshed are the lifetimes that an address gets when a router speaks of its prefix (RFC 4862 clause 5.5.3 e), now being
+// the seconds since boot; one that is for privacy ends when it ought to (RFC 8981 clause 3.4). false: as they are.
+func refreshed(a object, was lentAddress, p heardPrefix, now int64) (preferred, valid uint32, ok bool) {
+	isPreferred, isValid := lifetimes(a)
+	if isValid == forever || len(a.get(unix.IFA_CACHEINFO)) < 8 {
+		return 0, 0, false
+	}
+	preferred, valid = p.preferred, p.valid
+	switch {
+	case valid > twoHours || valid > isValid:
+	case isValid > twoHours:
+		valid = twoHours
+	default:
+		valid = isValid
+	}
+	if temporary(was.object) {
+		valid = min(valid, was.left("ipv6/temp_valid_lft", now))
+		preferred = min(preferred, was.left("ipv6/temp_prefered_lft", now))
+	}
+	preferred = min(preferred, valid)
+	if valid == 0 || near(valid, isValid) && near(preferred, isPreferred) {
+		return 0, 0, false
+	}
+	return preferred, valid, true
+}
+
+// near reports whether two lifetimes are one that was read at two moments.
+func near(a, b uint32) bool { return max(a, b)-min(a, b) <= 1 }
+
+// left is for how long the kernel would still have refreshed an address that was for privacy.
+func (l lentAddress) left(setting string, now int64) uint32 {
+	limit, err := strconv.ParseInt(l.of.Sysctls[setting], 10, 64)
+	info := l.get(unix.IFA_CACHEINFO)
+	if err != nil || len(info) < 16 {
+		return forever
+	}
+	created := int64(binary.NativeEndian.Uint32(info[8:])) / userHZ // struct ifa_cacheinfo: preferred, valid, cstamp, tstamp
+	return uint32(max(min(created+limit-now, int64(forever)), 0))
+}
+
+// sinceBoot are the seconds since boot as the kernel's time stamps of addresses count them.
+func sinceBoot() int64 {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {
+		return 0
+	}
+	return ts.Sec
+}

@@ -1,0 +1,126 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"net/netip"
+	"regexp"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/lab/labtest"
+)
+
+// TestLentAddressesAreRefreshed has a router speak of the prefix of addresses that came along with members: the one that the
+// adapter forms itself, the one that another member had formed, and the one for privacy.
+func TestLentAddressesAreRefreshed(t *testing.T) {
+	w := newWorld(t)
+	run(t, "echo 2 >/proc/sys/net/ipv6/conf/na/use_tempaddr; echo 5000 >/proc/sys/net/ipv6/conf/na/temp_valid_lft")
+	r := newRouter(t, 1, "fd0a::/64")
+	r.advertise("na")
+	r.advertise("nb")
+	settled(t)
+	old := regexp.MustCompile(`fd0a::\S+`).FindAllString(run(t, "ip -6 addr show dev na; ip -6 addr show dev nb"), -1)
+	if len(old) != 3 {
+		t.Fatalf("the NICs formed %q", old)
+	}
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	must(t, lend("na")(w, h))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	index, err := interfaceIndex(teamName)
+	must(t, err)
+	go func() {
+		defer close(done)
+		h.FollowRouters(ctx, index)
+	}()
+	defer func() { cancel(); <-done }()
+	for i := range r.a.Prefixes {
+		r.a.Prefixes[i].Valid, r.a.Prefixes[i].Preferred = 9050, 8050
+	}
+	lives := func(address string) string {
+		all := run(t, "ip -o -6 addr show dev "+teamName+" to "+address)
+		return regexp.MustCompile(`valid_lft \d+`).FindString(all)
+	}
+	labtest.Eventually(t, "all addresses are refreshed", func() bool {
+		r.advertise(teamName)
+		for _, a := range old {
+			// The one for privacy has its own limit.
+			if l := lives(a); !strings.HasPrefix(l, "valid_lft 90") && !strings.HasPrefix(l, "valid_lft 49") && l != "valid_lft 5000" {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func TestRefreshed(t *testing.T) {
+	address := func(preferred, valid uint32) object {
+		a := newAddress(netip.MustParsePrefix("fd0a::1/64"), 3)
+		info := make([]byte, 16)
+		binary.NativeEndian.PutUint32(info, preferred)
+		binary.NativeEndian.PutUint32(info[4:], valid)
+		binary.NativeEndian.PutUint32(info[8:], 100*userHZ) // made 100 s after boot
+		a.set(unix.IFA_CACHEINFO, info)
+		return a
+	}
+	private := address(0, 0)
+	private.set32(unix.IFA_FLAGS, unix.IFA_F_TEMPORARY)
+	member := &Member{Sysctls: map[string]string{"ipv6/temp_valid_lft": "1000", "ipv6/temp_prefered_lft": "500"}}
+	for _, c := range []struct {
+		name                   string
+		is                     object
+		was                    object
+		hears                  [2]uint32 // preferred, valid
+		wantPreferred, wantLft uint32    // 0: as it is
+	}{
+		{"longer", address(10, 20), address(0, 0), [2]uint32{500, 600}, 500, 600},
+		{"the same", address(500, 600), address(0, 0), [2]uint32{500, 600}, 0, 0},
+		{"withdrawn, little left", address(500, 600), address(0, 0), [2]uint32{0, 0}, 0, 600},
+		{"withdrawn, much left", address(50000, 60000), address(0, 0), [2]uint32{0, 0}, 0, twoHours},
+		{"for ever", address(500, 600), address(0, 0), [2]uint32{forever, forever}, forever, forever},
+		{"it has no end", address(forever, forever), address(0, 0), [2]uint32{500, 600}, 0, 0},
+		{"for privacy", address(10, 20), private, [2]uint32{5000, 6000}, 300, 800},
+		{"for privacy, its time is over", address(10, 20), private, [2]uint32{50, 60}, 50, 60},
+	} {
+		preferred, valid, ok := refreshed(c.is, lentAddress{c.was, member}, heardPrefix{preferred: c.hears[0], valid: c.hears[1]}, 300)
+		if preferred != c.wantPreferred || valid != c.wantLft || ok != (c.wantLft != 0) {
+			t.Errorf("%s: %d, %d, %v; want %d, %d", c.name, preferred, valid, ok, c.wantPreferred, c.wantLft)
+		}
+	}
+}
+
+func FuzzPrefix(f *testing.F) {
+	o := object{head: make([]byte, prefixHead)}
+	o.head[0], o.head[9], o.head[10] = unix.AF_INET6, 64, prefixAutonomous
+	o.set(prefixAddress, netip.MustParseAddr("fd0a::").AsSlice())
+	o.set(prefixLifetimes, make([]byte, 8))
+	if p, ok := parsePrefix(o.Serialize()); !ok || p.prefix.String() != "fd0a::/64" {
+		f.Fatalf("%+v, %v", p, ok)
+	}
+	f.Add(o.Serialize())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if p, ok := parsePrefix(b); ok && !p.prefix.IsValid() {
+			t.Errorf("%x is a prefix", b)
+		}
+	})
+}
+
+func FuzzProcRoutes(f *testing.F) {
+	const line = "fd0a0000000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 004c0001       na\n"
+	if n := len(parseProcRoutes(strings.NewReader(line))); n != 1 {
+		f.Fatalf("%d routes", n)
+	}
+	f.Add([]byte(line))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for r := range parseProcRoutes(bytes.NewReader(b)) {
+			if r.link == "" {
+				t.Errorf("%q is a route of no link", b)
+			}
+		}
+	})
+}

@@ -1,0 +1,178 @@
+package host
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// connectionGuard is a table of nftables that drops, of connections that are deleted and made anew, what comes between the two:
+//
+//	input             a reply, which is no longer taken back to its sender and so seems to be for the host, which would reset it
+//	forward, output   a packet that begins the connection anew, perhaps with another port
+//
+// Their senders repeat them. While a connection is tracked none of its packets matches: replies are translated
+// before they come to input, and the others are of an established connection. The table is owned by its
+// socket (Linux 5.12) and goes with it.
+type connectionGuard struct {
+	nf     *nfnetlink
+	family byte
+	table  string
+}
+
+// A set has the tuples of one direction.
+const (
+	guardOriginals = "originals"
+	guardReplies   = "replies"
+)
+
+// guardRegister is where a tuple is put together: the 4-byte registers of nftables.
+const guardRegister = unix.NFT_REG32_00
+
+func hasPorts(proto byte) bool {
+	switch proto {
+	case unix.IPPROTO_TCP, unix.IPPROTO_UDP, unix.IPPROTO_UDPLITE, unix.IPPROTO_SCTP, unix.IPPROTO_DCCP:
+		return true
+	}
+	return false
+}
+
+func openConnectionGuard(table string, family byte) (*connectionGuard, error) {
+	nf, err := openNFNetlink()
+	if err != nil {
+		return nil, err
+	}
+	g := &connectionGuard{nf, family, table}
+	list := []nfMessage{
+		g.message(unix.NFT_MSG_NEWTABLE, text(unix.NFTA_TABLE_NAME, table), number(unix.NFTA_TABLE_FLAGS, nftOwner)),
+		g.set(guardOriginals, 1), g.set(guardReplies, 2),
+	}
+	for _, c := range []struct {
+		name string
+		hook uint32
+		set  string
+	}{
+		{"input", unix.NF_INET_LOCAL_IN, guardReplies},
+		{"forward", unix.NF_INET_FORWARD, guardOriginals},
+		{"output", unix.NF_INET_LOCAL_OUT, guardOriginals},
+	} {
+		list = append(list, g.chain(c.name, c.hook))
+		drop := g.matches(c.set)
+		if c.set == guardOriginals {
+			drop = append(untracked(), drop...)
+		}
+		list = append(list, g.rule(c.name, append(drop, verdictDrop())))
+	}
+	if err := nf.transaction(list); err != nil {
+		nf.close()
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *connectionGuard) close() { g.nf.close() }
+
+// add has the connections guarded.
+func (g *connectionGuard) add(list []connection) error {
+	var originals, replies []attribute
+	for _, c := range list {
+		originals = append(originals, guardElement(c.orig))
+		// A host's own connection has the same tuple on the wire and at input, unless its port is translated.
+		if c.orig.src != c.reply.dst || !slices.Equal(c.orig.srcPort, c.reply.dstPort) {
+			replies = append(replies, guardElement(c.reply))
+		}
+	}
+	elements := func(set string, of []attribute) nfMessage {
+		return g.message(unix.NFT_MSG_NEWSETELEM, text(unix.NFTA_SET_ELEM_LIST_TABLE, g.table), text(unix.NFTA_SET_ELEM_LIST_SET, set),
+			nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS, of...))
+	}
+	return g.nf.transaction([]nfMessage{elements(guardOriginals, originals), elements(guardReplies, replies)})
+}
+
+// guardElement is a tuple as the registers have it.
+func guardElement(t tuple) attribute {
+	key := slices.Concat(t.src.AsSlice(), t.dst.AsSlice(), []byte{t.proto, 0, 0, 0}, t.srcPort, t.dstPort)
+	return nest(unix.NFTA_LIST_ELEM, nest(unix.NFTA_SET_ELEM_KEY, attribute{unix.NFTA_DATA_VALUE, key}))
+}
+
+const nftOwner = 2 // NFT_TABLE_F_OWNER
+
+// addressBytes is the length of source and destination, which stand side by side in both headers, and where they begin.
+func (g *connectionGuard) addressBytes() (offset, length uint32) {
+	if g.family == unix.AF_INET6 {
+		return 8, 32
+	}
+	return 12, 8
+}
+
+func (g *connectionGuard) message(kind uint16, attrs ...attribute) nfMessage {
+	return nfMessage{unix.NFNL_SUBSYS_NFTABLES<<8 | kind, unix.NLM_F_CREATE, nfBody(g.family, attrs...)}
+}
+
+func (g *connectionGuard) set(name string, id uint32) nfMessage {
+	_, length := g.addressBytes()
+	return g.message(unix.NFT_MSG_NEWSET, text(unix.NFTA_SET_TABLE, g.table), text(unix.NFTA_SET_NAME, name), number(unix.NFTA_SET_ID, id),
+		number(unix.NFTA_SET_FLAGS, 0), number(unix.NFTA_SET_KEY_TYPE, 0), number(unix.NFTA_SET_KEY_LEN, length+8))
+}
+
+func (g *connectionGuard) chain(name string, hook uint32) nfMessage {
+	return g.message(unix.NFT_MSG_NEWCHAIN, text(unix.NFTA_CHAIN_TABLE, g.table), text(unix.NFTA_CHAIN_NAME, name), text(unix.NFTA_CHAIN_TYPE, "filter"),
+		nest(unix.NFTA_CHAIN_HOOK, number(unix.NFTA_HOOK_HOOKNUM, hook), number(unix.NFTA_HOOK_PRIORITY, 0)))
+}
+
+func (g *connectionGuard) rule(chain string, expressions []attribute) nfMessage {
+	return g.message(unix.NFT_MSG_NEWRULE, text(unix.NFTA_RULE_TABLE, g.table), text(unix.NFTA_RULE_CHAIN, chain),
+		nest(unix.NFTA_RULE_EXPRESSIONS, expressions...))
+}
+
+// matches are expressions that find the packet's tuple in a set.
+func (g *connectionGuard) matches(set string) []attribute {
+	offset, length := g.addressBytes()
+	proto := guardRegister + length/4
+	return []attribute{
+		load(unix.NFT_PAYLOAD_NETWORK_HEADER, offset, length, guardRegister),
+		expression("meta", number(unix.NFTA_META_KEY, unix.NFT_META_L4PROTO), number(unix.NFTA_META_DREG, proto)),
+		load(unix.NFT_PAYLOAD_TRANSPORT_HEADER, 0, 4, proto+1),
+		expression("lookup", text(unix.NFTA_LOOKUP_SET, set), number(unix.NFTA_LOOKUP_SREG, guardRegister)),
+	}
+}
+
+// untracked are expressions that are true for a packet of no connection that the kernel has.
+func untracked() []attribute {
+	const invalid, new = 1, 8 // ct state
+	bits := func(v uint32) attribute {
+		return attribute{unix.NFTA_DATA_VALUE, binary.NativeEndian.AppendUint32(nil, v)}
+	}
+	return []attribute{
+		expression("ct", number(unix.NFTA_CT_KEY, unix.NFT_CT_STATE), number(unix.NFTA_CT_DREG, guardRegister)),
+		expression("bitwise", number(unix.NFTA_BITWISE_SREG, guardRegister), number(unix.NFTA_BITWISE_DREG, guardRegister), number(unix.NFTA_BITWISE_LEN, 4),
+			nest(unix.NFTA_BITWISE_MASK, bits(invalid|new)), nest(unix.NFTA_BITWISE_XOR, bits(0))),
+		expression("cmp", number(unix.NFTA_CMP_SREG, guardRegister), number(unix.NFTA_CMP_OP, unix.NFT_CMP_NEQ), nest(unix.NFTA_CMP_DATA, bits(0))),
+	}
+}
+
+func load(base, offset, length, register uint32) attribute {
+	return expression("payload", number(unix.NFTA_PAYLOAD_DREG, register), number(unix.NFTA_PAYLOAD_BASE, base),
+		number(unix.NFTA_PAYLOAD_OFFSET, offset), number(unix.NFTA_PAYLOAD_LEN, length))
+}
+
+func verdictDrop() attribute {
+	const drop = 0 // NF_DROP
+	return expression("immediate", number(unix.NFTA_IMMEDIATE_DREG, unix.NFT_REG_VERDICT),
+		nest(unix.NFTA_IMMEDIATE_DATA, nest(unix.NFTA_DATA_VERDICT, number(unix.NFTA_VERDICT_CODE, drop))))
+}
+
+func expression(name string, attrs ...attribute) attribute {
+	return nest(unix.NFTA_LIST_ELEM, text(unix.NFTA_EXPR_NAME, name), nest(unix.NFTA_EXPR_DATA, attrs...))
+}
+
+func text(kind uint16, s string) attribute { return attribute{kind, append([]byte(s), 0)} }
+
+func number(kind uint16, v uint32) attribute {
+	return attribute{kind, binary.BigEndian.AppendUint32(nil, v)}
+}
+
+func nest(kind uint16, of ...attribute) attribute {
+	return attribute{kind | unix.NLA_F_NESTED, appendAttributes(nil, of)}
+}

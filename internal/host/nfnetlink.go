@@ -1,0 +1,175 @@
+package host
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// nfnetlink is a socket to netfilter: connection tracking and nftables. What nftables lets a socket own goes with it.
+type nfnetlink struct {
+	fd  int
+	seq uint32
+	buf []byte
+}
+
+// nfMessage is one request: nfgenmsg and attributes in body.
+type nfMessage struct {
+	kind  uint16 // subsystem<<8 | message
+	flags uint16
+	body  object
+}
+
+const nfHead = 4 // struct nfgenmsg: family, version, resource id
+
+func openNFNetlink() (*nfnetlink, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+	if err != nil {
+		return nil, os.NewSyscallError("open nfnetlink socket", err)
+	}
+	timeout := unix.NsecToTimeval(netlinkTimeout.Nanoseconds())
+	err = errors.Join(
+		unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}),
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout),
+		// Errors come without the request that they are about, so that a whole batch of them has room.
+		unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1),
+	)
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("set up nfnetlink socket: %w", err)
+	}
+	return &nfnetlink{fd: fd, buf: make([]byte, 64<<10)}, nil
+}
+
+func (n *nfnetlink) close() { unix.Close(n.fd) }
+
+// nfBody begins a message about a family.
+func nfBody(family byte, attrs ...attribute) object {
+	return object{head: []byte{family, unix.NFNETLINK_V0, 0, 0}, attrs: attrs}
+}
+
+// append writes a message with the next sequence number.
+func (n *nfnetlink) append(b []byte, m nfMessage) []byte {
+	body := m.body.Serialize()
+	n.seq++
+	b = binary.NativeEndian.AppendUint32(b, uint32(unix.NLMSG_HDRLEN+len(body)))
+	b = binary.NativeEndian.AppendUint16(b, m.kind)
+	b = binary.NativeEndian.AppendUint16(b, m.flags|unix.NLM_F_REQUEST)
+	b = binary.NativeEndian.AppendUint32(b, n.seq)
+	b = binary.NativeEndian.AppendUint32(b, 0)
+	return append(b, body...)
+}
+
+func (n *nfnetlink) send(b []byte) error {
+	return os.NewSyscallError("send", unix.Sendto(n.fd, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}))
+}
+
+// receive calls f for each message of the kernel's until it returns true.
+func (n *nfnetlink) receive(f func(syscall.NetlinkMessage) (done bool, err error)) error {
+	for {
+		size, _, err := unix.Recvfrom(n.fd, n.buf, 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return os.NewSyscallError("receive", err)
+		}
+		list, err := syscall.ParseNetlinkMessage(n.buf[:size])
+		if err != nil {
+			return err
+		}
+		for _, m := range list {
+			if done, err := f(m); done || err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// dump calls f with the body of everything that a request lists; f must not keep it.
+func (n *nfnetlink) dump(kind uint16, body object, f func([]byte) error) error {
+	if err := n.send(n.append(nil, nfMessage{kind, unix.NLM_F_DUMP, body})); err != nil {
+		return err
+	}
+	return n.receive(func(m syscall.NetlinkMessage) (bool, error) {
+		if m.Header.Seq != n.seq {
+			return false, nil
+		}
+		switch m.Header.Type {
+		case unix.NLMSG_DONE:
+			return true, nlError(m.Data)
+		case unix.NLMSG_ERROR:
+			return true, nlError(m.Data)
+		}
+		return false, f(m.Data)
+	})
+}
+
+// batch sends messages in one call, which the kernel carries out one after the other without coming back in between, and returns what
+// it says of each. One that fails does not keep it from the next.
+func (n *nfnetlink) batch(list []nfMessage) ([]error, error) {
+	first := n.seq + 1
+	var b []byte
+	for i, m := range list {
+		if i == len(list)-1 {
+			m.flags |= unix.NLM_F_ACK
+		}
+		b = n.append(b, m)
+	}
+	if err := n.send(b); err != nil {
+		return nil, err
+	}
+	errs := make([]error, len(list))
+	return errs, n.receive(func(m syscall.NetlinkMessage) (bool, error) {
+		i := int(m.Header.Seq - first)
+		if m.Header.Type != unix.NLMSG_ERROR || i < 0 || i >= len(list) {
+			return false, nil
+		}
+		errs[i] = nlError(m.Data)
+		return i == len(list)-1, nil
+	})
+}
+
+// transaction has nftables do all of the messages or none.
+func (n *nfnetlink) transaction(list []nfMessage) error {
+	mark := nfBody(unix.AF_UNSPEC)
+	binary.BigEndian.PutUint16(mark.head[2:], unix.NFNL_SUBSYS_NFTABLES)
+	first := n.seq + 1
+	b := n.append(nil, nfMessage{unix.NFNL_MSG_BATCH_BEGIN, 0, mark})
+	for i, m := range list {
+		if i == len(list)-1 {
+			m.flags |= unix.NLM_F_ACK
+		}
+		b = n.append(b, m)
+	}
+	last := n.seq
+	b = n.append(b, nfMessage{unix.NFNL_MSG_BATCH_END, 0, mark})
+	if err := n.send(b); err != nil {
+		return err
+	}
+	var failed error
+	err := n.receive(func(m syscall.NetlinkMessage) (bool, error) {
+		if m.Header.Type != unix.NLMSG_ERROR || m.Header.Seq < first {
+			return false, nil
+		}
+		failed = errors.Join(failed, nlError(m.Data))
+		// The kernel names the first message where it refuses the whole.
+		return m.Header.Seq == last || m.Header.Seq == first, nil
+	})
+	return errors.Join(failed, err)
+}
+
+// nlError reads the errno that NLMSG_ERROR and NLMSG_DONE begin with.
+func nlError(b []byte) error {
+	if len(b) < 4 {
+		return nil
+	}
+	if e := int32(binary.NativeEndian.Uint32(b)); e < 0 {
+		return unix.Errno(-e)
+	}
+	return nil
+}

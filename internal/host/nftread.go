@@ -1,0 +1,204 @@
+package host
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// nftables is the ruleset of the namespace as the kernel has it. The program nft is not needed for it, and rules of
+// iptables-nft are the same to the kernel.
+type nftables struct {
+	rules []nftRule
+	hooks []nftHook
+	sets  map[nftName]*nftSet
+}
+
+// nftName is a set's name, and the table it is in.
+type nftName struct {
+	family      byte
+	table, name string
+}
+
+type nftRule struct {
+	family       byte
+	table, chain string
+	exprs        []nftExpr
+}
+
+type nftExpr struct {
+	name string
+	data object
+	raw  []byte
+}
+
+// nftSet is a set or map; its elements are read when a rule asks for them.
+type nftSet struct {
+	flags    uint32
+	elements []nftElement
+	read     bool
+}
+
+type nftElement struct {
+	key, end []byte // end: only of intervals of several fields
+	closes   bool   // the first key behind an interval
+	data     []byte
+}
+
+// nftHook is a chain or flowtable that is on a device.
+type nftHook struct {
+	where string // such as: netdev f, chain i
+	names []string
+}
+
+// Attributes that x/sys has no names for.
+const (
+	nftaHookDevs        = 4  // NFTA_HOOK_DEVS
+	nftaDevicePrefix    = 2  // NFTA_DEVICE_PREFIX
+	nftaFlowtableTable  = 1  // NFTA_FLOWTABLE_TABLE
+	nftaFlowtableName   = 2  // NFTA_FLOWTABLE_NAME
+	nftaFlowtableHook   = 3  // NFTA_FLOWTABLE_HOOK
+	nftaFlowtableDevs   = 3  // NFTA_FLOWTABLE_HOOK_DEVS
+	nftaSetElemKeyEnd   = 10 // NFTA_SET_ELEM_KEY_END
+	nftMsgGetSet        = 10
+	nftMsgGetSetElement = 13
+)
+
+var nftFamilies = map[byte]string{1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
+
+// ourTables is how the names of this program's own tables begin.
+const ourTables = "nicteam_"
+
+func nftDump(message int, attrs ...attribute) ([]object, error) {
+	list, err := netfilterDump(unix.NFNL_SUBSYS_NFTABLES, message, unix.AF_UNSPEC, attrs...)
+	// A kernel without nftables has no rules.
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EPROTONOSUPPORT) {
+		return nil, nil
+	}
+	return list, err
+}
+
+// readNft reads rules, sets and hooks.
+func readNft() (*nftables, error) {
+	t := &nftables{sets: map[nftName]*nftSet{}}
+	rules, err := nftDump(unix.NFT_MSG_GETRULE)
+	if err != nil {
+		return t, err
+	}
+	for _, o := range rules {
+		t.rules = append(t.rules, parseNftRule(o))
+	}
+	chains, err := nftDump(unix.NFT_MSG_GETCHAIN)
+	if err != nil {
+		return t, err
+	}
+	flowtables, err := nftDump(unix.NFT_MSG_GETFLOWTABLE)
+	if err != nil {
+		return t, err
+	}
+	t.hooks = append(hooksOfChains(chains), hooksOfFlowtables(flowtables)...)
+	sets, err := nftDump(nftMsgGetSet)
+	for _, o := range sets {
+		name := nftName{o.family(), o.text(unix.NFTA_SET_TABLE), o.text(unix.NFTA_SET_NAME)}
+		t.sets[name] = &nftSet{flags: o.big32(unix.NFTA_SET_FLAGS)}
+	}
+	return t, err
+}
+
+func parseNftRule(o object) nftRule {
+	r := nftRule{family: o.family(), table: o.text(unix.NFTA_RULE_TABLE), chain: o.text(unix.NFTA_RULE_CHAIN)}
+	for _, a := range o.nest(unix.NFTA_RULE_EXPRESSIONS).attrs {
+		e := inside(a.value)
+		raw := e.get(unix.NFTA_EXPR_DATA)
+		r.exprs = append(r.exprs, nftExpr{e.text(unix.NFTA_EXPR_NAME), inside(raw), raw})
+	}
+	return r
+}
+
+// set finds a set with its elements; nil when there is none.
+func (t *nftables) set(family byte, table, name string) *nftSet {
+	s := t.sets[nftName{family, table, name}]
+	if s == nil || s.read {
+		return s
+	}
+	s.read = true
+	ask := object{}
+	ask.set(unix.NFTA_SET_ELEM_LIST_TABLE, zeroTerminated(table))
+	ask.set(unix.NFTA_SET_ELEM_LIST_SET, zeroTerminated(name))
+	list, err := netfilterDump(unix.NFNL_SUBSYS_NFTABLES, nftMsgGetSetElement, family, ask.attrs...)
+	if err != nil {
+		return s // it went between two looks
+	}
+	for _, o := range list {
+		s.elements = append(s.elements, parseNftElements(o)...)
+	}
+	return s
+}
+
+func parseNftElements(o object) (list []nftElement) {
+	for _, a := range o.nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS).attrs {
+		e := inside(a.value)
+		list = append(list, nftElement{
+			key:    e.nest(unix.NFTA_SET_ELEM_KEY).get(unix.NFTA_DATA_VALUE),
+			end:    e.nest(nftaSetElemKeyEnd).get(unix.NFTA_DATA_VALUE),
+			data:   e.get(unix.NFTA_SET_ELEM_DATA),
+			closes: e.big32(unix.NFTA_SET_ELEM_FLAGS)&unix.NFT_SET_ELEM_INTERVAL_END != 0,
+		})
+	}
+	return list
+}
+
+func hooksOfChains(chains []object) (hooks []nftHook) {
+	for _, o := range chains {
+		hook := o.nest(unix.NFTA_CHAIN_HOOK)
+		names := devices(hook.nest(nftaHookDevs))
+		if dev := hook.text(unix.NFTA_HOOK_DEV); dev != "" && !slices.Contains(names, dev) {
+			names = append(names, dev)
+		}
+		table := o.text(unix.NFTA_CHAIN_TABLE)
+		if len(names) == 0 || strings.HasPrefix(table, ourTables) {
+			continue
+		}
+		hooks = append(hooks, nftHook{nftFamilies[o.family()] + " " + table + ", chain " + o.text(unix.NFTA_CHAIN_NAME), names})
+	}
+	return hooks
+}
+
+func hooksOfFlowtables(list []object) (hooks []nftHook) {
+	for _, o := range list {
+		if names := devices(o.nest(nftaFlowtableHook).nest(nftaFlowtableDevs)); len(names) > 0 {
+			where := nftFamilies[o.family()] + " " + o.text(nftaFlowtableTable) + ", flowtable " + o.text(nftaFlowtableName)
+			hooks = append(hooks, nftHook{where, names})
+		}
+	}
+	return hooks
+}
+
+// devices reads a list of names; one that stands for several (Linux 6.16) ends with a star.
+func devices(o object) (names []string) {
+	for _, a := range o.attrs {
+		name := unix.ByteSliceToString(a.value)
+		if a.kind&kindMask == nftaDevicePrefix {
+			name += "*"
+		}
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// hooksOn says which chains and flowtables are on a device.
+func (t *nftables) hooksOn(nic string) (where []string) {
+	for _, h := range t.hooks {
+		if slices.ContainsFunc(h.names, func(name string) bool {
+			prefix, any := strings.CutSuffix(name, "*")
+			return name == nic || any && strings.HasPrefix(nic, prefix)
+		}) {
+			where = append(where, h.where)
+		}
+	}
+	return where
+}

@@ -1,0 +1,309 @@
+package host
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"nicteam/team"
+)
+
+// boundSocket is a socket that is bound to a link: what it sends and receives goes by that link only.
+type boundSocket struct {
+	kind  string // tcp, udp, raw, packet, …
+	index int
+	inode uint32
+	what  string // such as: port 5353, ethertype 0x88cc
+	proto uint16 // packet: the ethertype
+	alive bool   // a connection, not a listener
+}
+
+const (
+	sockDiagByFamily = 20 // SOCK_DIAG_BY_FAMILY
+	inetDiagSize     = 72 // struct inet_diag_msg
+	packetDiagHead   = 16 // struct packet_diag_msg
+	packetDiagInfo   = 0  // PACKET_DIAG_INFO
+	packetShowInfo   = 1  // PACKET_SHOW_INFO
+)
+
+var diagProtocols = []struct {
+	name   string
+	number byte
+}{{"tcp", unix.IPPROTO_TCP}, {"udp", unix.IPPROTO_UDP}, {"udplite", unix.IPPROTO_UDPLITE}, {"sctp", unix.IPPROTO_SCTP}}
+
+// bytesRequest is a request body.
+type bytesRequest []byte
+
+func (b bytesRequest) Len() int          { return len(b) }
+func (b bytesRequest) Serialize() []byte { return b }
+
+// boundSockets lists the sockets of the namespace that are bound to links. Kinds that the kernel cannot list are left out.
+func boundSockets() (list []boundSocket) {
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		for _, p := range diagProtocols {
+			for _, b := range sockDiag(inetDiagRequest(family, p.number)) {
+				if s, ok := parseInetDiag(b); ok && s.index != 0 {
+					s.kind = p.name
+					list = append(list, s)
+				}
+			}
+		}
+	}
+	list = append(list, borrowed()...)
+	for _, b := range sockDiag(packetDiagRequest()) {
+		if s, ok := parsePacketDiag(b); ok && s.index != 0 {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// inetDiagRequest is struct inet_diag_req_v2 for all sockets of a protocol.
+func inetDiagRequest(family, protocol byte) []byte {
+	b := make([]byte, 56)
+	b[0], b[1] = family, protocol
+	binary.NativeEndian.PutUint32(b[4:], 0xffffffff) // in every state
+	return b
+}
+
+// packetDiagRequest is struct packet_diag_req.
+func packetDiagRequest() []byte {
+	b := make([]byte, 20)
+	b[0] = unix.AF_PACKET
+	binary.NativeEndian.PutUint32(b[8:], packetShowInfo)
+	return b
+}
+
+func sockDiag(request []byte) [][]byte {
+	list, err := retry(func() ([][]byte, error) {
+		req := nl.NewNetlinkRequest(sockDiagByFamily, unix.NLM_F_DUMP)
+		req.AddData(bytesRequest(request))
+		return req.Execute(unix.NETLINK_INET_DIAG, 0)
+	})
+	if err != nil {
+		return nil
+	}
+	return list
+}
+
+// parseInetDiag reads struct inet_diag_msg: family, state, timer, retrans; sport, dport, src, dst, if, cookie; expires, rqueue, wqueue,
+// uid, inode.
+func parseInetDiag(b []byte) (boundSocket, bool) {
+	if len(b) < inetDiagSize {
+		return boundSocket{}, false
+	}
+	const established, listen = 1, 10
+	s := boundSocket{
+		index: int(binary.NativeEndian.Uint32(b[40:])),
+		inode: binary.NativeEndian.Uint32(b[68:]),
+		alive: b[1] != listen && binary.BigEndian.Uint16(b[6:]) != 0,
+	}
+	if port := binary.BigEndian.Uint16(b[4:]); port != 0 {
+		s.what = fmt.Sprintf("port %d", port)
+	}
+	return s, true
+}
+
+// parsePacketDiag reads struct packet_diag_msg: family, type, num, ino, cookie; and PACKET_DIAG_INFO, which begins with the index.
+func parsePacketDiag(b []byte) (boundSocket, bool) {
+	if len(b) < packetDiagHead {
+		return boundSocket{}, false
+	}
+	attrs, err := parseAttributes(b[packetDiagHead:])
+	if err != nil {
+		return boundSocket{}, false
+	}
+	info := object{attrs: attrs}
+	s := boundSocket{kind: "packet", index: int(info.get32(packetDiagInfo)), inode: binary.NativeEndian.Uint32(b[4:]), proto: binary.NativeEndian.Uint16(b[2:])}
+	switch s.proto {
+	case 0:
+		s.what = "that only sends"
+	case unix.ETH_P_ALL:
+		s.what = "for all frames"
+	default:
+		s.what = fmt.Sprintf("ethertype %#04x", s.proto)
+	}
+	return s, true
+}
+
+// eachSocket calls f for every descriptor of a process that is a socket of these inodes. Those of others' processes are seen with
+// CAP_SYS_PTRACE only.
+func eachSocket(inodes map[uint32]bool, f func(pid, fd int, inode uint32)) {
+	if len(inodes) == 0 {
+		return
+	}
+	paths, _ := filepath.Glob("/proc/[1-9]*/fd/*")
+	for _, path := range paths {
+		where, err := os.Readlink(path)
+		if err != nil {
+			continue
+		}
+		number, ok := strings.CutPrefix(where, "socket:[")
+		inode, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 32)
+		if !ok || err != nil || !inodes[uint32(inode)] {
+			continue
+		}
+		parts := strings.Split(path, "/")
+		pid, errPID := strconv.Atoi(parts[2])
+		fd, errFD := strconv.Atoi(parts[4])
+		if errPID == nil && errFD == nil {
+			f(pid, fd, uint32(inode))
+		}
+	}
+}
+
+// holders are the programs that have sockets, by the sockets' inodes.
+func holders(inodes map[uint32]bool) map[uint32]string {
+	of := map[uint32]string{}
+	eachSocket(inodes, func(pid, _ int, inode uint32) {
+		if of[inode] == "" {
+			comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+			of[inode] = fmt.Sprintf("%s (pid %d)", strings.TrimSpace(string(comm)), pid)
+		}
+	})
+	return of
+}
+
+// borrowed finds raw sockets and those of ping. Most kernels cannot list what they are bound to, so each is asked by a descriptor of its
+// own (pidfd_getfd, Linux 5.6).
+func borrowed() (list []boundSocket) {
+	kinds := map[uint32]string{}
+	inodes := map[uint32]bool{}
+	for _, name := range []string{"raw", "raw6", "icmp", "icmp6"} {
+		text, _ := os.ReadFile("/proc/thread-self/net/" + name)
+		for _, inode := range procInodes(string(text)) {
+			kinds[inode], inodes[inode] = strings.TrimSuffix(name, "6"), true
+		}
+	}
+	seen := map[uint32]bool{}
+	eachSocket(inodes, func(pid, fd int, inode uint32) {
+		if seen[inode] {
+			return
+		}
+		nic, err := boundTo(pid, fd)
+		if err != nil || nic == "" {
+			return
+		}
+		seen[inode] = true
+		if i, err := net.InterfaceByName(nic); err == nil {
+			list = append(list, boundSocket{kind: kinds[inode], index: i.Index, inode: inode})
+		}
+	})
+	return list
+}
+
+// procInodes reads the inodes of /proc/net/raw and its kind, which stand in the tenth place.
+func procInodes(text string) (inodes []uint32) {
+	for line := range strings.Lines(text) {
+		if f := strings.Fields(line); len(f) > 9 {
+			if n, err := strconv.ParseUint(f[9], 10, 32); err == nil && n != 0 {
+				inodes = append(inodes, uint32(n))
+			}
+		}
+	}
+	return inodes
+}
+
+// boundTo asks a socket of another process what link it is bound to.
+func boundTo(pid, fd int) (string, error) {
+	p, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(p)
+	s, err := unix.PidfdGetfd(p, fd, 0)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(s)
+	return unix.GetsockoptString(s, unix.SOL_SOCKET, unix.SO_BINDTODEVICE)
+}
+
+// programs names the programs that are bound to the members.
+func (c *check) programs() {
+	var bound []boundSocket
+	inodes := map[uint32]bool{}
+	for _, s := range c.bound() {
+		if slices.ContainsFunc(c.chosen, func(n NIC) bool { return n.Index == s.index }) {
+			bound = append(bound, s)
+			inodes[s.inode] = true
+		}
+	}
+	of := holders(inodes)
+	for _, n := range c.chosen {
+		var ip, packet []string
+		for _, s := range bound {
+			if s.index != n.Index {
+				continue
+			}
+			who := of[s.inode]
+			if who == "" {
+				who = "a program"
+			}
+			text := strings.TrimSpace(who + ": " + s.kind + " " + s.what)
+			switch {
+			case s.kind != "packet" && !slices.Contains(ip, text):
+				ip = append(ip, text)
+			case s.kind == "packet" && !slices.Contains(packet, text):
+				packet = append(packet, text)
+			}
+		}
+		if len(ip) > 0 {
+			c.warnf("programs have sockets bound to %s (SO_BINDTODEVICE), which neither reach anybody nor are reached while the team has it: %s; bind them to %s", n.Name, cited(ip), c.adapter)
+		}
+		if len(packet) > 0 {
+			c.warnf("programs have packet sockets on %s, which see frames of that NIC only, and not all: %s; %s is where the host's packets are", n.Name, cited(packet), c.adapter)
+		}
+	}
+}
+
+// bound is boundSockets, read once.
+func (c *check) bound() []boundSocket {
+	if c.sockets == nil {
+		c.sockets = append([]boundSocket{}, boundSockets()...)
+	}
+	return c.sockets
+}
+
+// pppoe refuses NICs with a PPPoE session, or with somebody who makes one: it is a NIC's own and does not move.
+func (c *check) pppoe() *team.Problem {
+	text, _ := os.ReadFile("/proc/thread-self/net/pppoe")
+	sessions := pppoeDevices(string(text))
+	for _, n := range c.chosen {
+		refuse := func(why string) *team.Problem {
+			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name), Why: why,
+				Fix: fmt.Sprintf("end PPPoE on %s and begin it on %s afterwards", n.Name, c.adapter)}
+		}
+		if slices.Contains(sessions, n.Name) {
+			return refuse("a PPPoE session goes by it and would be cut")
+		}
+		for _, s := range c.bound() {
+			if s.index == n.Index && s.kind == "packet" && (s.proto == unix.ETH_P_PPP_DISC || s.proto == unix.ETH_P_PPP_SES) {
+				who := holders(map[uint32]bool{s.inode: true})[s.inode]
+				if who == "" {
+					who = "a program"
+				}
+				return refuse(who + " speaks PPPoE on it")
+			}
+		}
+	}
+	return nil
+}
+
+// pppoeDevices reads /proc/net/pppoe: a line of headings, then id, address and device of each session.
+func pppoeDevices(text string) (names []string) {
+	for i, line := range slices.Collect(strings.Lines(text)) {
+		if f := strings.Fields(line); i > 0 && len(f) >= 3 {
+			names = append(names, f[2])
+		}
+	}
+	return names
+}

@@ -1,0 +1,147 @@
+package logs
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A subject is a message about one member. It has so many lines at once, and then one in so much time.
+const (
+	burst  = 8
+	refill = 10 * time.Second
+	// maxSubjects bounds the memory; with more at a time the limits begin anew.
+	maxSubjects = 512
+)
+
+// LeftOut is the attribute that says how many lines of the subject were left out before this one.
+const LeftOut = "left_out"
+
+// Limit passes records on, but of those that repeat only some: a link that flaps ten times a second is told of as it
+// begins, and then with a line each ten seconds that says how many were left out. The last state is always told, ten
+// seconds late at most. Records below Info are for who wants to see all, and pass.
+func Limit(next slog.Handler) slog.Handler {
+	return &limiter{next: next, shared: &subjects{of: map[string]*subject{}}}
+}
+
+type limiter struct {
+	next   slog.Handler
+	about  string // the attributes given to With that tell subjects apart
+	shared *subjects
+}
+
+type subjects struct {
+	mu sync.Mutex
+	of map[string]*subject
+}
+
+// subject is a token bucket, and what was left out.
+type subject struct {
+	tokens  int
+	filled  time.Time
+	leftOut int
+	last    slog.Record  // left out last, told when the next token is there
+	by      slog.Handler // that last was given to
+}
+
+func (l *limiter) Enabled(ctx context.Context, level slog.Level) bool {
+	return l.next.Enabled(ctx, level)
+}
+
+func (l *limiter) WithAttrs(attrs []slog.Attr) slog.Handler {
+	about := l.about
+	for _, a := range attrs {
+		about += aboutOf(a)
+	}
+	return &limiter{l.next.WithAttrs(attrs), about, l.shared}
+}
+
+func (l *limiter) WithGroup(name string) slog.Handler {
+	return &limiter{l.next.WithGroup(name), l.about + name + ".", l.shared}
+}
+
+// aboutOf is an attribute as part of a subject, "" when it is none: causes and times differ from line to line.
+func aboutOf(a slog.Attr) string {
+	switch a.Key {
+	case "team", "member", "nic", "port":
+		return a.Key + "=" + a.Value.String() + " "
+	}
+	return ""
+}
+
+func (l *limiter) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level < slog.LevelInfo {
+		return l.next.Handle(ctx, r)
+	}
+	var b strings.Builder
+	b.WriteString(l.about + r.Message + " ")
+	r.Attrs(func(a slog.Attr) bool {
+		b.WriteString(aboutOf(a))
+		return true
+	})
+	if !l.shared.pass(b.String(), &r, l.next) {
+		return nil
+	}
+	return l.next.Handle(ctx, r)
+}
+
+// pass reports whether a record is to be told now. One that is not is kept, and told when it may be unless another comes.
+func (s *subjects) pass(key string, r *slog.Record, by slog.Handler) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	sub := s.of[key]
+	if sub == nil {
+		if len(s.of) >= maxSubjects {
+			s.forget(now)
+		}
+		sub = &subject{tokens: burst, filled: now}
+		s.of[key] = sub
+	}
+	if n := int(now.Sub(sub.filled) / refill); n > 0 {
+		sub.tokens = min(burst, sub.tokens+n)
+		sub.filled = sub.filled.Add(time.Duration(n) * refill)
+	}
+	if sub.tokens > 0 && sub.leftOut == 0 {
+		sub.tokens--
+		return true
+	}
+	if sub.leftOut == 0 {
+		time.AfterFunc(sub.filled.Add(refill).Sub(now), func() { s.tell(sub) })
+	}
+	sub.leftOut++
+	sub.last, sub.by = r.Clone(), by
+	return false
+}
+
+// tell passes on the record that was left out last.
+func (s *subjects) tell(sub *subject) {
+	s.mu.Lock()
+	r, by := sub.last, sub.by
+	if sub.leftOut > 1 {
+		r.AddAttrs(slog.Int(LeftOut, sub.leftOut-1))
+	}
+	sub.leftOut, sub.tokens, sub.filled = 0, 0, time.Now()
+	sub.last, sub.by = slog.Record{}, nil
+	s.mu.Unlock()
+	_ = by.Handle(context.Background(), r) // nobody is left to tell
+}
+
+// forget makes room: subjects that are at rest go, and if all are busy, all that have nothing left out.
+func (s *subjects) forget(now time.Time) {
+	for key, sub := range s.of {
+		if sub.leftOut == 0 && now.Sub(sub.filled) >= burst*refill {
+			delete(s.of, key)
+		}
+	}
+	for key, sub := range s.of {
+		if len(s.of) < maxSubjects {
+			return
+		}
+		if sub.leftOut == 0 {
+			delete(s.of, key)
+		}
+	}
+}

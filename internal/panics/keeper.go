@@ -1,0 +1,168 @@
+package panics
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// fatalCount panics of one kind within fatalSpan are no accident any more.
+	fatalCount = 3
+	fatalSpan  = 10 * time.Second
+	// frameShown is how much of a frame is kept: its headers, not what people say to each other.
+	frameShown = 54
+)
+
+// Panic is what is kept of the panics of one kind.
+type Panic struct {
+	Where string    `json:"where"` // control loop, carrier watch, data path, …
+	Input string    `json:"input"` // what was being handled when the last one happened
+	Count uint64    `json:"count"`
+	Time  time.Time `json:"time"` // of the last one
+	Value string    `json:"value"`
+	Stack string    `json:"stack"`
+}
+
+func (p *Panic) String() string {
+	s := p.Where
+	if p.Input != "" {
+		s += " (" + p.Input + ")"
+	}
+	return s + ": " + p.Value
+}
+
+// Keeper keeps the panics of a process. Its methods may be called from any goroutine.
+type Keeper struct {
+	log   *slog.Logger
+	fatal chan error
+
+	mu    sync.Mutex
+	kinds []*kind // in the order in which each happened first
+	tell  func(Panic)
+}
+
+// kind is where panics happen, which is one entry.
+type kind struct {
+	Panic
+	last [fatalCount]time.Time // the latest first
+}
+
+// New returns a keeper of nothing. nil logs nowhere.
+func New(log *slog.Logger) *Keeper {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Keeper{log: log, fatal: make(chan error, 1)}
+}
+
+// Tell has f told of each panic that is worth an event. It must not block.
+func (k *Keeper) Tell(f func(Panic)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.tell = f
+}
+
+// Fatal delivers why the process has to end.
+func (k *Keeper) Fatal() <-chan error { return k.fatal }
+
+// List returns the last panic of each kind, and how many there were.
+func (k *Keeper) List() []Panic {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var list []Panic
+	for _, p := range k.kinds {
+		list = append(list, p.Panic)
+	}
+	return list
+}
+
+// Do runs f and reports whether it came to its end. A panic in it is caught.
+func (k *Keeper) Do(where string, f func()) (ended bool) {
+	defer func() {
+		if !ended {
+			k.Caught(where, "", recover())
+		}
+	}()
+	f()
+	return true
+}
+
+// Again runs a goroutine's f until it returns, anew after each panic, and not any more once ctx has ended.
+func (k *Keeper) Again(ctx context.Context, where string, f func()) {
+	for !k.Do(where, f) && ctx.Err() == nil {
+	}
+}
+
+// Caught keeps a panic that the caller has recovered, and why three of a kind are too many.
+func (k *Keeper) Caught(where, input string, value any) {
+	p := k.keep(where, input, value)
+	k.told(p.Panic)
+	if first := p.last[fatalCount-1]; first.IsZero() || p.Time.Sub(first) > fatalSpan {
+		return
+	}
+	err := fmt.Errorf("%d panics within %v, the last one in the %s", fatalCount, fatalSpan, p.String())
+	select {
+	case k.fatal <- err:
+	default: // it ends already
+	}
+}
+
+// Foreign keeps a recovered panic over what somebody else has sent, which is dropped. Who sends one of these may send a
+// thousand: only the first is told of, and none ends the process.
+func (k *Keeper) Foreign(where, input string, value any) {
+	if p := k.keep(where, input, value); p.Count == 1 {
+		k.told(p.Panic)
+	}
+}
+
+// Frame is Foreign for a frame of the data path.
+func (k *Keeper) Frame(value any, b []byte) {
+	k.Foreign("data path", fmt.Sprintf("frame of %d octets: %s", len(b), hex.EncodeToString(b[:min(len(b), frameShown)])), value)
+}
+
+// keep counts a panic and returns its kind as it is then.
+func (k *Keeper) keep(where, input string, value any) kind {
+	if value == nil {
+		value = errors.New("the goroutine was ended")
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	i := slices.IndexFunc(k.kinds, func(p *kind) bool { return p.Where == where })
+	if i < 0 {
+		i = len(k.kinds)
+		k.kinds = append(k.kinds, &kind{Panic: Panic{Where: where}})
+	}
+	p := k.kinds[i]
+	p.Count++
+	p.Time, p.Input, p.Value, p.Stack = time.Now(), input, fmt.Sprint(value), stack()
+	copy(p.last[1:], p.last[:])
+	p.last[0] = p.Time
+	return *p
+}
+
+func (k *Keeper) told(p Panic) {
+	k.log.Error("caught a panic", "where", p.Where, "input", p.Input, "err", p.Value, "count", p.Count, "stack", p.Stack)
+	k.mu.Lock()
+	tell := k.tell
+	k.mu.Unlock()
+	if tell != nil {
+		tell(p)
+	}
+}
+
+// stack is that of the panic, without what caught it.
+func stack() string {
+	s := string(debug.Stack())
+	if i := strings.Index(s, "\npanic("); i >= 0 {
+		return s[i+1:]
+	}
+	return s
+}
