@@ -139,7 +139,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 		for _, step := range steps { // nobody waits for an answer
 			s.log.Info("given back", "team", name, "what", step)
 		}
-		_ = os.Remove(o.running(name)) // TEAM.yaml stays: the team was stopped, not deleted
+		discard(o.running(name)) // TEAM.yaml stays: the team was stopped, not deleted
 		if o.comesBack(name) {
 			s.writePast()
 		} else {

@@ -183,7 +183,7 @@ func (b *back) returnable(r *returning) ([]object, error) {
 		case i >= 0 && !linkLocal(a) && b.home(a) != r:
 			continue
 		case i >= 0:
-			want = append(want, withLifetimes(a, estate[i]))
+			want = append(want, withMetric(withLifetimes(a, estate[i]), estate[i]))
 			continue
 		case r.m.kernelLinkLocal(a), hasAddress(have, a), !r.m.adopted:
 		case b.adapter == nil: // it has run out

@@ -234,7 +234,7 @@ func (b *back) inheritAddresses() error {
 func (b *back) inherited(a object, m *memberState, to *returning) object {
 	if m != nil {
 		i := slices.IndexFunc(m.Addresses, func(o object) bool { return sameAddress(a, o) })
-		return relabel(forLink(withLifetimes(m.Addresses[i], a), to.nic.Index, 0), m.Name, to.nic.Name)
+		return relabel(forLink(withMetric(withLifetimes(m.Addresses[i], a), a), to.nic.Index, 0), m.Name, to.nic.Name)
 	}
 	next := forLink(a, to.nic.Index, 0)
 	switch {

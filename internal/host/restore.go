@@ -51,12 +51,18 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 	if err := b.refuse(); err != nil {
 		return Restored{Notes: b.notes}, err
 	}
-	connections := h.carry(b.held)
+	b.noteUppers()
+	h.connections.close()
+	h.connections = nil
+	connections, err := h.carry(b.held)
+	if err != nil {
+		return Restored{}, fmt.Errorf("release members: %w", err)
+	}
 	err = together(
 		func() error { return b.base(false) },
 		b.lookAtLinks,
 		b.tellNeighbours,
-		connections.move,
+		connections.catchUp,
 		func() error { return b.moveRoutes(unix.AF_INET) },
 		b.giveAddresses,
 		b.inheritAddresses,
@@ -64,7 +70,7 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 		b.routes,
 		b.inheritRoutes,
 		b.reorder,
-		connections.move,
+		connections.catchUp,
 		b.neighbours,
 		func() error { return b.proxies(b.heir(unix.AF_INET)) },
 		func() error {
