@@ -100,7 +100,7 @@ type Member struct {
 	Addresses  []object `json:"addresses"`            // in the kernel's order
 	Routes     []object `json:"routes"`               // of all tables, the kernel's own of table local left out
 	Advertised []object `json:"advertised,omitempty"` // routes that the kernel learned from router advertisements
-	Says       linkSays `json:"says"`                 // what else its routers said
+	Says       linkSays `json:"says,omitzero"`        // what else its routers said
 	Order      []object `json:"order"`                // IPv4 routes of any link that share a destination and metric with one of these
 	Rules      []object `json:"rules"`
 	Neighbours []object `json:"neighbours"`        // permanent ones, and the gateways'
