@@ -92,6 +92,7 @@ func (s *session) claim(c team.Config, again, insist bool, rep reporter) error {
 		warnings, problem := s.host.Check(c, others, consent)
 		for _, w := range warnings {
 			rep.send(report{Warning: w})
+			s.log.Warn("take over NICs", "team", c.Team, "warning", w)
 		}
 		if problem != nil {
 			return problem
