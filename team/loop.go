@@ -34,6 +34,8 @@ type Loop struct {
 
 	flooded   map[int]*flood
 	floodSeen time.Time   // on any
+	strayed   time.Time   // when strays began to count
+	strays    uint64      // frames for the adapter that came in where they should not
 	before    *modes.Plan // of the mode before, until the new one knows
 	moved     time.Time   // when the Plan last had a member collect that did not before
 

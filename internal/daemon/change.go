@@ -162,13 +162,18 @@ func (s *session) add(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err = s.join(ctx, name, 0, n); err == nil {
-		if s.team.Config().Address == team.AddressAuto {
-			err = s.host.Adopt(s.adapter.Index(), []string{name})
-		}
-		if err == nil {
-			err = s.host.Strip(name, s.setup())
-		}
+	adopts := s.team.Config().Address == team.AddressAuto
+	if adopts {
+		err = s.host.CarryConnections([]string{name})
+	}
+	if err == nil {
+		err = s.join(ctx, name, 0, n)
+	}
+	if err == nil && adopts {
+		err = s.host.Adopt(s.adapter.Index(), []string{name})
+	}
+	if err == nil {
+		err = s.host.Strip(name, s.setup())
 	}
 	if err == nil {
 		err = s.observe(ctx)

@@ -78,7 +78,7 @@ func restore(p Places, name string) (steps []string, err error) {
 		return steps, err
 	}
 	_ = os.Remove(p.socket(name))
-	_ = os.Remove(p.running(name))
+	discard(p.running(name))
 	p.forgetMemory(name)
 	if !p.comesBack(name) {
 		p.forgetPast(name)

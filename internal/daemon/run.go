@@ -136,7 +136,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 	defer s.changing.Unlock()
 	if o.Release {
 		_, e := s.release()
-		_ = os.Remove(o.running(name)) // TEAM.yaml stays: the team was stopped, not deleted
+		discard(o.running(name)) // TEAM.yaml stays: the team was stopped, not deleted
 		if o.comesBack(name) {
 			s.writePast()
 		} else {

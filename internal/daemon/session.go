@@ -157,6 +157,11 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 	if err := s.warnAwaited(ctx); err != nil {
 		return err
 	}
+	if c.Address == team.AddressAuto {
+		if err := s.host.CarryConnections(names); err != nil {
+			return err
+		}
+	}
 	for i, name := range names {
 		if err := s.join(ctx, name, c.Members[i].Weight, infos[i]); err != nil {
 			return err

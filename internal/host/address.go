@@ -187,6 +187,19 @@ func withLifetimes(a, of object) object {
 	return a
 }
 
+// withMetric is an address whose connected route has the metric of another's.
+func withMetric(a, of object) object {
+	if a.get32(ifaMetric) == of.get32(ifaMetric) {
+		return a
+	}
+	a = a.clone()
+	a.drop(ifaMetric)
+	if metric := of.get32(ifaMetric); metric != 0 {
+		a.set32(ifaMetric, metric)
+	}
+	return a
+}
+
 func (h *Host) addAddress(a object, to string) error {
 	return h.change(fmt.Sprintf("add %s to %s", addressPrefix(a), to), unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, a)
 }

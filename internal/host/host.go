@@ -45,6 +45,8 @@ type Host struct {
 	isolated map[int]*isolation
 	attached map[place]*attached
 
+	connections *carrying // begun for an Adopt to come
+
 	handles sync.Once // closes them
 }
 
@@ -93,6 +95,8 @@ func (h *Host) Close() error {
 		a.close()
 	}
 	clear(h.attached)
+	h.connections.close()
+	h.connections = nil
 	if h.journal != nil {
 		h.journal.close()
 		h.journal = nil
