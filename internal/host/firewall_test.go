@@ -180,6 +180,7 @@ func FuzzNftRule(f *testing.F) {
 		tables.hooksOn("na")
 		concernsLinks(b)
 		concernsFilters(b)
+		parseIPSet(o)
 	})
 }
 
