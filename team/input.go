@@ -88,8 +88,11 @@ type Measured struct {
 type AskPeers struct{}
 
 // Warn sets a warning that stands until it is cleared with an empty text. While one stands the
-// team is degraded.
-type Warn struct{ Key, Text string }
+// team is degraded, unless it is an advice.
+type Warn struct {
+	Key, Text string
+	Advice    bool
+}
 
 // Note adds warnings of the start of the team that nobody was told of then. They stay in the Status, and do not make the
 // team degraded: what they are about is as the one who configured it left it.

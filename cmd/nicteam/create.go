@@ -25,6 +25,10 @@ on the host is changed before all input has been found valid, and a create that
 fails leaves the host as it was. Without --mode the team balances both directions
 on any switch: nicteam help elb
 
+What others have on the NICs and cannot come along is told before: programs bound to
+them, multicast groups, whoever keeps their leases. Firewall rules and tc programs that
+would stop applying are asked for: name the adapter in them, too, or create with -y.
+
 The kernel moves the frames where it can, else the team's process does; nicteam
 status says which and why. --datapath fastpath fails where the kernel cannot.
 

@@ -52,7 +52,7 @@ the one command to run.`,
 	f.BoolVar(&a.json, "json", false, "answer in JSON, errors too")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print errors only")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "print details to stderr")
-	f.BoolVarP(&a.yes, "yes", "y", false, "answer yes to all questions")
+	f.BoolVarP(&a.yes, "yes", "y", false, "answer for what is asked before a change, such as filters of others that stop applying")
 	for _, verb := range []func() *cobra.Command{
 		a.createCmd, a.addCmd, a.removeCmd, a.deleteCmd, a.setCmd,
 		a.statusCmd, a.listCmd, a.watchCmd, a.eventsCmd, a.explainCmd, a.peersCmd, a.exportCmd, a.metricsCmd,

@@ -79,7 +79,7 @@ func restore(p Places, name string, log *slog.Logger) (steps []string, err error
 		return steps, err
 	}
 	_ = os.Remove(p.socket(name))
-	_ = os.Remove(p.running(name))
+	discard(p.running(name))
 	p.forgetMemory(name)
 	if !p.comesBack(name) {
 		p.forgetPast(name)

@@ -107,9 +107,8 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 	go func() { served <- server.Serve(work) }()
 	var back sync.WaitGroup
 	followers := map[string]func(context.Context){
-		"NICs that return": s.rejoin, "links": s.followLinks, "filters": s.followFilters, "past": s.keep,
-		"choice of the data path": s.choice.follow,
-		"failovers":               func(ctx context.Context) { failovers.Follow(s.team.Follow(ctx), s) },
+		"host": s.follow, "filters": s.followFilters, "past": s.keep, "choice of the data path": s.choice.follow,
+		"failovers": func(ctx context.Context) { failovers.Follow(s.team.Follow(ctx), s) },
 	}
 	path := o.log(name)
 	if log := logs.Keep(path, func() (*os.File, error) { return openLog(path) }); log != nil {
@@ -137,9 +136,13 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 	}
 	s.changing.Lock() // a change that is going on is ended first
 	defer s.changing.Unlock()
-	if o.Release {
+	lost := errors.Is(err, errLost)
+	if lost {
+		_ = s.adapter.SetPersist(false) // wherever it is
+	}
+	if o.Release || lost {
 		_, e := s.release()
-		_ = os.Remove(o.running(name)) // TEAM.yaml stays: the team was stopped, not deleted
+		discard(o.running(name)) // TEAM.yaml stays: the team was stopped, not deleted
 		if o.comesBack(name) {
 			s.writePast()
 		} else {

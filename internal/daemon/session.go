@@ -33,6 +33,8 @@ type session struct {
 	choice  *choice
 	team    *team.Team
 
+	follower *host.Follower
+
 	stopTeam context.CancelFunc
 	teamDone chan struct{} // closed when the control loop and what feeds it have ended
 	broken   chan error    // the control loop ended though nobody had asked it to
@@ -42,6 +44,12 @@ type session struct {
 	awaited  []team.MemberConfig // configured, and not there
 	mtu      int                 // the adapter's, which the members have, too …
 	told     int                 // … as the control loop was told
+	name     string              // the adapter's
+	up       bool                // the adapter is, as the control loop was told
+	moves    moves               // of what came to members late
+	heldText string
+	seen     map[string]bool // what was told of things on members that are left there
+	leases   leases
 	over     chan struct{}
 	end      sync.Once
 
@@ -141,6 +149,9 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 	if err := s.host.AdapterMade(s.adapter.Index()); err != nil {
 		return err
 	}
+	if s.follower, err = s.host.Follow(s.adapter.Index()); err != nil {
+		return err
+	}
 	if made {
 		notes, err := s.host.CarryPolicy(s.adapter.Index(), lender.Name, names)
 		if err != nil {
@@ -158,6 +169,11 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 	}
 	if err := s.warnAwaited(ctx); err != nil {
 		return err
+	}
+	if c.Address == team.AddressAuto {
+		if err := s.host.CarryConnections(names); err != nil {
+			return err
+		}
 	}
 	for i, name := range names {
 		if err := s.join(ctx, name, c.Members[i].Weight, infos[i]); err != nil {
@@ -188,6 +204,7 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 		}
 		rep.mention(why)
 	}
+	s.leases.nobody = !s.host.Renews()
 	s.team.Record("takeover", "", "members "+joined(names))
 	return ctx.Err()
 }
@@ -237,12 +254,17 @@ func (s *session) adapterMTU(c team.Config, members []host.NIC, again bool) int 
 // openAdapter makes the adapter, or takes up the one that a process before this left: then its MAC
 // stays, whatever was chosen now. made is false for one that was there.
 func (s *session) openAdapter(c team.Config, mac frame.MAC, mtu int, again bool) (made bool, err error) {
+	s.name, s.up = c.Team, true
 	if again {
-		s.adapter, err = tap.Open(tap.Options{Name: c.Team, MTU: mtu})
+		if name := s.host.AdapterName(); name != "" {
+			s.name = name // which somebody may have given it
+		}
+		s.adapter, err = tap.Open(tap.Options{Name: s.name, MTU: mtu})
 		if err == nil || !errors.Is(err, tap.ErrNotFound) {
 			return false, err
 		}
 	}
+	s.name = c.Team
 	s.adapter, err = tap.Create(tap.Options{Name: c.Team, MTU: mtu, MAC: mac})
 	return err == nil, err
 }
@@ -280,7 +302,7 @@ func (s *session) run(c team.Config, again bool) (err error) {
 		}
 	})
 	for where, follow := range map[string]func(context.Context){
-		"adapter's MAC": s.followMAC, "adapter's receive mode": s.followRxMode,
+		"host's events": s.follower.Run, "adapter's MAC": s.followMAC, "adapter's receive mode": s.followRxMode,
 		"routers": func(ctx context.Context) { s.host.FollowRouters(ctx, s.adapter.Index()) },
 	} {
 		work.Go(func() { s.panics.Again(ctx, where, func() { follow(ctx) }) })
