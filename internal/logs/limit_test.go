@@ -79,8 +79,11 @@ func TestLimitIsPerSubject(t *testing.T) {
 		for range 30 {
 			log.Debug("LACPDU", "member", "eth1")
 		}
-		if n := strings.Count(b.String(), "\n"); n != 34 {
-			t.Errorf("%d lines, want 34:\n%s", n, &b)
+		for range 30 {
+			log.Info("change asked for", "what", "set hash=layer2", "uid", 0, "pid", 7)
+		}
+		if n := strings.Count(b.String(), "\n"); n != 64 {
+			t.Errorf("%d lines, want 64:\n%s", n, &b)
 		}
 		time.Sleep(refill)
 	})
