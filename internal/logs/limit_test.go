@@ -85,7 +85,7 @@ func TestLimitIsPerSubject(t *testing.T) {
 		if n := strings.Count(b.String(), "\n"); n != 64 {
 			t.Errorf("%d lines, want 64:\n%s", n, &b)
 		}
-		time.Sleep(refill)
+		time.Sleep(refill + time.Millisecond)
 	})
 }
 
@@ -105,7 +105,7 @@ func TestLimitForgets(t *testing.T) {
 			t.Errorf("%d subjects are kept", n)
 		}
 		b.Reset()
-		time.Sleep(refill)
+		time.Sleep(refill + time.Millisecond)
 		if !strings.Contains(b.String(), "msg=busy left_out=1") {
 			t.Errorf("what was left out is forgotten:\n%s", &b)
 		}
