@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -33,11 +34,11 @@ again when the NIC has come, or drop it with --forget.`,
 			if len(forget) > 0 && name == "" {
 				return &team.Problem{Kind: team.Usage, What: "forget NIC " + forget[0], Why: "no team is named", Fix: "nicteam restore TEAM --forget " + forget[0]}
 			}
-			steps, err := daemon.Restore(a.interruptible(syscall.SIGHUP), a.places, name, forget)
+			steps, err := daemon.Restore(a.interruptible(syscall.SIGHUP), a.places, name, forget, a.log(slog.LevelWarn))
 			if err != nil {
 				return err
 			}
-			if len(steps) == 0 && !a.json && !a.quiet {
+			if len(steps) == 0 && !a.json {
 				a.say("Nothing to restore.")
 			}
 			return a.steps(name, steps)

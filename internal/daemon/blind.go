@@ -87,7 +87,7 @@ func (s *session) blindWarning() string {
 
 // presentMembers are the members whose NICs are there.
 func (s *session) presentMembers() (names []string) {
-	for _, m := range s.team.Status().Members {
+	for _, m := range s.team.Members() {
 		if m.State != "absent" {
 			names = append(names, m.Name)
 		}

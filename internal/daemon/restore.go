@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"log/slog"
 	"os"
 
 	"nicteam/internal/config"
@@ -11,7 +12,7 @@ import (
 
 // Restore puts the host back from the journal of a team whose process is gone; "" means all teams that
 // have a journal and do not run. forget are NICs that were not there then and are not waited for any more.
-func Restore(_ context.Context, p Places, name string, forget []string) (steps []string, err error) {
+func Restore(_ context.Context, p Places, name string, forget []string, log *slog.Logger) (steps []string, err error) {
 	useSafePath()
 	names := []string{name}
 	if name == "" {
@@ -30,7 +31,7 @@ func Restore(_ context.Context, p Places, name string, forget []string) (steps [
 		}
 	}
 	for _, n := range names {
-		more, err := restore(p, n, forget)
+		more, err := restore(p, n, forget, log)
 		steps = append(steps, more...)
 		if err != nil {
 			return steps, err
@@ -45,7 +46,7 @@ func Restorable(p Places, name string) bool {
 	return err == nil && !runs(p, name) && !host.Ended(p.StateDir, name)
 }
 
-func restore(p Places, name string, forget []string) (steps []string, err error) {
+func restore(p Places, name string, forget []string, log *slog.Logger) (steps []string, err error) {
 	if runs(p, name) {
 		return nil, &team.Problem{Kind: team.Conflict, What: "restore " + name, Why: "the team's process runs",
 			Fix: "nicteam delete " + name + " ends it and gives everything back"}
@@ -62,7 +63,7 @@ func restore(p Places, name string, forget []string) (steps []string, err error)
 		return nil, err
 	}
 	defer mine.release()
-	h, err := host.Open(host.Options{StateDir: p.StateDir, Team: name, Members: p.settled(name), Taken: takenBy})
+	h, err := host.Open(host.Options{StateDir: p.StateDir, Team: name, Members: p.settled(name), Logger: log, Taken: takenBy})
 	if err != nil {
 		return nil, err
 	}

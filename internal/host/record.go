@@ -25,6 +25,8 @@ type record struct {
 	Given   []string       `json:"given,omitempty"`   // kindGive: the adapter's own addresses
 	Gateway string         `json:"gateway,omitempty"` // kindGive: the adapter's own gateway
 	Backlog *backlogRecord `json:"backlog,omitempty"` // kindBacklog; Done: no longer this team's
+	Late    *belongings    `json:"late,omitempty"`    // kindLate, kindForget
+	Now     *beingRecord   `json:"now,omitempty"`     // kindChanged
 }
 
 type recordKind string
@@ -43,14 +45,16 @@ const (
 	kindUnhook  recordKind = "unhook"  // the opposite
 	kindBacklog recordKind = "backlog" // the kernel's queues of received frames become longer
 	kindLeft    recordKind = "left"    // a member left the team; the team goes on
+	kindLate    recordKind = "late"    // something came to a member while the team runs, and goes to the adapter
+	kindForget  recordKind = "forget"  // something of a member's left the adapter: nobody gets it back
+	kindChanged recordKind = "changed" // a member has another name or MAC by other hands
 	kindEnded   recordKind = "ended"   // the team is no more; what is left is of NICs that were away
 	kindAway    recordKind = "away"    // a NIC that was away when its team ended: it gets its own when it comes
-	kindForget  recordKind = "forget"  // a NIC that needs nothing any more
 )
 
 // kinds are those that this program knows.
 var kinds = []recordKind{kindBegin, kindAdapter, kindMember, kindAdopt, kindGive, kindStrip, kindIsolate, kindAdmit, kindHook, kindUnhook,
-	kindBacklog, kindLeft, kindEnded, kindAway, kindForget}
+	kindBacklog, kindLeft, kindLate, kindForget, kindChanged, kindEnded, kindAway}
 
 func (k recordKind) known() bool { return slices.Contains(kinds, k) }
 
@@ -67,6 +71,12 @@ type adapterRecord struct {
 	Name  string    `json:"name"`
 	Index int       `json:"index"`
 	MAC   frame.MAC `json:"mac"`
+}
+
+// beingRecord is what a NIC is known by since somebody changed it.
+type beingRecord struct {
+	Name string    `json:"name"`
+	MAC  frame.MAC `json:"mac"`
 }
 
 type backlogRecord struct {
@@ -150,8 +160,9 @@ type memberState struct {
 	left    bool
 	down    bool
 	lent    bool
-	away    bool // of a team that ended
-	guessed bool // the journal has lost what it was
+	named   []string // all names that it has had: rules may call it by any
+	away    bool     // of a team that ended
+	guessed bool     // the journal has lost what it was
 }
 
 // ours reports whether the NIC may still be as we made it.
@@ -185,6 +196,10 @@ func (s *state) apply(r record) {
 				m.adopted = true
 			}
 		}
+	case kindLate:
+		if m != nil && r.Late != nil {
+			s.came(m, r.Late)
+		}
 	case kindGive:
 		for _, a := range r.Given {
 			if !slices.Contains(s.given, a) {
@@ -194,8 +209,6 @@ func (s *state) apply(r record) {
 		s.gateway = r.Gateway
 	case kindEnded:
 		s.ended = true
-	case kindForget:
-		s.members = slices.DeleteFunc(s.members, func(m *memberState) bool { return m.no == r.No })
 	case kindHook, kindUnhook:
 		if r.No == 0 {
 			s.onTAP.apply(r)
@@ -236,6 +249,14 @@ func (m *memberState) apply(r record) {
 		qdisc := m.qdisc && m.method == byClsact
 		m.clsactState.apply(r)
 		m.qdisc = m.qdisc || qdisc
+	case kindForget:
+		if r.Late != nil {
+			m.went(r.Late)
+		}
+	case kindChanged:
+		if r.Now != nil {
+			m.changed(*r.Now)
+		}
 	case kindLeft:
 		if r.Done {
 			m.left, m.down, m.lent, m.strip = true, r.Down, r.Lent, false
@@ -243,6 +264,26 @@ func (m *memberState) apply(r record) {
 	case kindAway:
 		m.left, m.away = true, true
 	}
+}
+
+// changed takes in that a NIC has another name or MAC. Its ifindex stays the one that routes were recorded with.
+func (m *memberState) changed(now beingRecord) {
+	m.Name, m.MAC, m.named = now.Name, now.MAC, named(m.named, now.Name)
+}
+
+func named(all []string, name string) []string {
+	if slices.Contains(all, name) {
+		return all
+	}
+	return append(slices.Clone(all), name)
+}
+
+// adapterName is the adapter's, which somebody may have changed.
+func (s *state) adapterName() string {
+	if s.adapter == nil {
+		return s.begin.Team
+	}
+	return s.adapter.Name
 }
 
 // says reports whether the state has all that a record would tell it. NICs that come and go have the same things done to
@@ -302,6 +343,12 @@ func (c *clsactState) records() []record {
 
 func (m *memberState) records() []record {
 	list := []record{{Kind: kindMember, Done: true, Member: &m.Member}}
+	if len(m.named) > 1 {
+		for _, name := range m.named {
+			list = append(list, record{Kind: kindChanged, Done: true, Now: &beingRecord{name, m.MAC}})
+		}
+		list = append(list, record{Kind: kindChanged, Done: true, Now: &beingRecord{m.Name, m.MAC}})
+	}
 	if m.adopted {
 		list = append(list, record{Kind: kindAdopt, Done: true, Members: []int{m.no}})
 	}
@@ -331,10 +378,10 @@ func (m *memberState) records() []record {
 func (s *state) remember(no int, m Member) {
 	old := s.byNo(no)
 	if old == nil {
-		s.members = append(s.members, &memberState{Member: m, no: no})
+		s.members = append(s.members, &memberState{Member: m, no: no, named: []string{m.Name}})
 		return
 	}
-	*old = memberState{Member: m, no: no, adopted: old.adopted}
+	*old = memberState{Member: m, no: no, adopted: old.adopted, named: named(old.named, m.Name)}
 }
 
 func (s *state) byNo(no int) *memberState {
@@ -346,14 +393,15 @@ func (s *state) byNo(no int) *memberState {
 	return nil
 }
 
-// byName finds a member by the name it had when it was recorded.
-func (s *state) byName(name string) *memberState {
+// byName finds a member by its name: of several, which were in the team one after another, the one that is in it, or
+// was last.
+func (s *state) byName(name string) (found *memberState) {
 	for _, m := range s.members {
-		if m.Name == name {
-			return m
+		if m.Name == name && (found == nil || found.left || !m.left) {
+			found = m
 		}
 	}
-	return nil
+	return found
 }
 
 func (s *state) nextNo() int {

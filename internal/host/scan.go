@@ -98,7 +98,7 @@ func parseRecord(line []byte) (r record, err error) {
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
-	if d.Decode(&r) != nil || !r.Kind.known() || r.Member != nil && !r.Member.wellFormed() {
+	if d.Decode(&r) != nil || !r.Kind.known() || r.Member != nil && !r.Member.wellFormed() || r.Late != nil && !r.Late.wellFormed() {
 		return r, errJournalVersion
 	}
 	return r, nil
