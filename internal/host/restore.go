@@ -81,6 +81,7 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 		},
 		b.settle,
 		b.rules,
+		b.clearStrays,
 		b.clearAdapter,
 		b.announce,
 	)

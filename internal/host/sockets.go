@@ -252,7 +252,7 @@ func (c *check) programs() {
 			switch {
 			case s.kind != "packet" && !slices.Contains(ip, text):
 				ip = append(ip, text)
-			case s.kind == "packet" && !slices.Contains(packet, text):
+			case s.kind == "packet" && s.deaf() && !slices.Contains(packet, text):
 				packet = append(packet, text)
 			}
 		}
@@ -263,6 +263,12 @@ func (c *check) programs() {
 			c.warnf("programs have packet sockets on %s, which see frames of that NIC only, and not all: %s; %s is where the host's packets are", n.Name, cited(packet), c.adapter)
 		}
 	}
+}
+
+// deaf reports whether a packet socket loses something while its NIC is a member: other protocols than IP are the NIC's own
+// business, which passes (bpf/isolate.c).
+func (s boundSocket) deaf() bool {
+	return s.proto == unix.ETH_P_ALL || s.proto == unix.ETH_P_IP || s.proto == unix.ETH_P_IPV6
 }
 
 // bound is boundSockets, read once.
