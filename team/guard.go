@@ -14,7 +14,7 @@ import (
 // State and the Plan, and in 802.3ad what partners know, as a process that takes this one's place would be. If the new
 // one panics too, and once more, the process ends.
 
-// wherePanics are the kinds of panics that the control loop and what feeds it can have.
+// Where panics can happen in the control loop and what feeds it: each is a kind of its own.
 const (
 	whereLoop      = "control loop"
 	whereFrames    = "control frames"
@@ -87,7 +87,7 @@ func (t *Team) panicked(p panics.Panic) {
 	t.events.add([]Event{{Schema: "nicteam.event/v1", Time: p.Time, Team: t.o.Config.Team, Event: "panic", Reason: p.String()}})
 }
 
-// panicsOf adds to a Status what went wrong inside. It is no state of the team, which works.
+// addPanics adds to a Status what went wrong inside. It is no state of the team, which works.
 func (s *Status) addPanics(list []panics.Panic) {
 	s.Panics = list
 	for i := range list {
