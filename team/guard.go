@@ -39,18 +39,25 @@ func (t *Team) step(r request) (out Output, rest time.Duration) {
 		} else {
 			t.o.Panics.Caught(whereLoop, name, v)
 		}
-		out = Output{Err: &Problem{Kind: Failed, What: fmt.Sprintf("%s %s", strings.ToLower(name), t.o.Config.Team), Why: fmt.Sprintf("a fault of nicteam: %v", v),
-			Fix: "nicteam status " + t.o.Config.Team + " --json has what is to be reported, in panics"}, Events: out.Events, Memory: out.Memory}
-		t.events.add(out.Events)
+		t.tellEvents(&out)
 		if out.Memory != nil {
 			t.memory.put(out.Memory)
 		}
-		t.o.Panics.Do(whereLoop, func() { t.loop.mend(plan) })
-		rest = 0
+		out, rest = Output{Err: &Problem{Kind: Failed, What: fmt.Sprintf("%s %s", strings.ToLower(name), t.o.Config.Team), Why: fmt.Sprintf("a fault of nicteam: %v", v),
+			Fix: "nicteam status " + t.o.Config.Team + " --json has what is to be reported, in panics"}}, 0
+		t.o.Panics.Do(whereLoop, func() { t.mend(plan) })
 	}()
 	t.loop.handle(time.Now(), r.in, &out)
 	t.execute(&out, r.base)
 	return out, t.wait()
+}
+
+// mend has the team go on after a panic, before the next input comes: a new mode is to know the State by then.
+func (t *Team) mend(plan *modes.Plan) {
+	t.loop.mend(plan)
+	var out Output
+	t.loop.handle(time.Now(), Tick{}, &out)
+	t.execute(&out, nil)
 }
 
 // mend has the Loop go on after a panic. plan is what was in force, or about to be, before the input that died: one that

@@ -85,6 +85,7 @@ func TestPanicOfTheModeCostsTheInput(t *testing.T) {
 					before, active, log := k.inForce(), tm.Status().Active, len(tm.Events(time.Time{}))
 					armed = true
 					k.control <- Control{Kind: ControlFrame, Member: 0, Frame: make([]byte, 60)}
+					k.control <- Control{Kind: ControlFrame, Member: -1, Frame: make([]byte, 60)} // the next one is there already
 					time.Sleep(time.Second)
 					if armed {
 						t.Fatal("no panic")
