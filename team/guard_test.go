@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"nicteam/internal/frame"
 	"nicteam/internal/panics"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
@@ -85,7 +86,7 @@ func TestPanicOfTheModeCostsTheInput(t *testing.T) {
 					before, active, log := k.inForce(), tm.Status().Active, len(tm.Events(time.Time{}))
 					armed = true
 					k.control <- Control{Kind: ControlFrame, Member: 0, Frame: make([]byte, 60)}
-					k.control <- Control{Kind: ControlFrame, Member: -1, Frame: make([]byte, 60)} // the next one is there already
+					k.control <- Control{Kind: ControlFrame, Member: -1, Frame: frame.RARP(0x0200_0000_1000, 0)} // the next one is there already
 					time.Sleep(time.Second)
 					if armed {
 						t.Fatal("no panic")
