@@ -2,7 +2,6 @@ package host
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -81,36 +80,4 @@ func (h *Host) CheckBystanders(cfg team.Config, adapter string, names []string, 
 		return nil, p
 	}
 	return c.bystanders(consent)
-}
-
-// masqueraded warns of connections of others that cannot be carried over with the addresses.
-func (c *check) masqueraded() {
-	if trackedConnections() == 0 || c.cfg.Address != team.AddressAuto && c.verb == "create" {
-		return
-	}
-	var addresses []netip.Addr
-	for _, n := range c.chosen {
-		for _, p := range n.Addresses {
-			addresses = append(addresses, p.Addr())
-		}
-	}
-	n, err := openNFNetlink()
-	var list []connection
-	if err == nil {
-		defer n.close()
-		list, err = translated(n, addresses)
-	}
-	if err != nil {
-		c.warnf("connections that this host masquerades for others will be cut, for the kernel does not tell of them: %v", err)
-		return
-	}
-	offloaded := 0
-	for _, t := range list {
-		if t.status()&ipsOffload != 0 {
-			offloaded++
-		}
-	}
-	if offloaded > 0 {
-		c.warnf("%d connections that this host masquerades for others will be cut, because they are in a flowtable", offloaded)
-	}
 }

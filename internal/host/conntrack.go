@@ -63,7 +63,7 @@ const (
 	ipsSeenReply    = 1 << 1
 	ipsAssured      = 1 << 2
 	ipsConfirmed    = 1 << 3
-	ipsSrcNAT       = 1 << 4
+	ipsSrcNATDone   = 1 << 7 // it is decided on
 	ipsDying        = 1 << 9
 	ipsFixedTimeout = 1 << 10
 	ipsOffload      = 1<<14 | 1<<15 // in a flowtable, of the kernel or of a NIC
@@ -166,6 +166,13 @@ func (c connection) key() string { return string(c.get(ctaTupleOrig)) + string(c
 func (c connection) toDelete() object {
 	o := nfBody(c.family())
 	o.copy(c.object, ctaTupleOrig, ctaZone, ctaID)
+	return o
+}
+
+// toFind is the message body that asks for the connection of this tuple.
+func (c connection) toFind() object {
+	o := nfBody(c.family())
+	o.copy(c.object, ctaTupleOrig, ctaZone)
 	return o
 }
 

@@ -33,10 +33,11 @@ type Host struct {
 	o   Options
 	log *slog.Logger
 
-	nl    *netlink.Handle
-	rt    *rtnetlink
-	tool  *ethtool.Ethtool
-	probe *prober
+	nl     *netlink.Handle
+	rt     *rtnetlink
+	strict *rtnetlink // its dumps are filtered by the kernel
+	tool   *ethtool.Ethtool
+	probe  *prober
 
 	mu       sync.Mutex // the changing methods
 	journal  *journal   // nil until there is one
@@ -44,6 +45,8 @@ type Host struct {
 	foreign  error      // a journal was found that must not be used here
 	isolated map[int]*isolation
 	attached map[place]*attached
+
+	connections *carrying // begun for an Adopt to come
 
 	handles sync.Once // closes them
 }
@@ -66,6 +69,9 @@ func (h *Host) open() (err error) {
 		return fmt.Errorf("open netlink: %w", err)
 	}
 	if h.rt, err = openRTNetlink(); err != nil {
+		return fmt.Errorf("open netlink: %w", err)
+	}
+	if h.strict, err = openStrict(); err != nil {
 		return fmt.Errorf("open netlink: %w", err)
 	}
 	if h.tool, err = ethtool.NewEthtool(); err != nil {
@@ -93,6 +99,8 @@ func (h *Host) Close() error {
 		a.close()
 	}
 	clear(h.attached)
+	h.connections.close()
+	h.connections = nil
 	if h.journal != nil {
 		h.journal.close()
 		h.journal = nil
@@ -104,8 +112,10 @@ func (h *Host) Close() error {
 		if h.tool != nil {
 			h.tool.Close()
 		}
-		if h.rt != nil {
-			h.rt.close()
+		for _, r := range []*rtnetlink{h.rt, h.strict} {
+			if r != nil {
+				r.close()
+			}
 		}
 		if h.nl != nil {
 			h.nl.Close()

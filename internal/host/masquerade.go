@@ -22,7 +22,8 @@ import (
 // interface the kernel ends the connection (masq_inet_event), and even before that, when a packet of its goes out by
 // another (nf_nat_oif_changed): a download of a container is cut though its address is still the host's. The kernel lets
 // nobody change what was remembered. A connection that ctnetlink makes has nothing remembered and goes on as long as its address is the
-// host's, so each is deleted and made anew with the same translation, before routes and addresses move.
+// host's, so each is deleted and made anew with the same translation, before routes and addresses move. The host's own
+// connections are among them where its rules masquerade all that leaves it: nothing of them is changed, but they are bound just so.
 //
 // A packet that comes between the two would find a host that knows of no such connection, and the answer would be a
 // reset: see connectionGuard.
@@ -32,96 +33,214 @@ const (
 	carriedAtOnce = 64
 	// carryRounds bounds how often those are tried again that a packet began meanwhile.
 	carryRounds = 4
-	// carryTime bounds it all: addresses that do not move are worse than connections that end.
-	carryTime = 3 * time.Second
+	// carriedAtMost and carryTime bound it all: addresses that do not move are worse than connections that end.
+	carriedAtMost = 100_000
+	carryTime     = 3 * time.Second
 )
 
-// carrying is about the connections whose source is translated to addresses that are about to move.
+var errTooMany = fmt.Errorf("there are more than %d, or they take more than %v", carriedAtMost, carryTime)
+
+// carrying is about the connections that may be masqueraded to addresses that are about to move, or to one of lo, which a
+// masquerade uses where the interface has none.
+//
+//	begin      while nothing has changed: to list them takes the kernel tens of milliseconds, for it looks through the whole table
+//	catchUp    right before the routes move, and right after: those that began meanwhile, of which the kernel has told
+//	close
+//
+// What becomes of connections keeps no address from moving: the only error is death.
 type carrying struct {
 	h         *Host
 	addresses []netip.Addr
 	begun     time.Time
+	nf        *nfnetlink      // nil: nothing is tracked here, or nobody tells
+	events    *nfnetlink      // tells of connections that begin
+	deaf      bool            // it did not tell of all
 	done      map[string]bool // by connection.key
 	carried   int
-	left      int   // could not be carried
-	why       error // the first reason
-	guards    map[byte]*connectionGuard
+	left      int              // could not be carried
+	why       error            // the first reason
+	guard     *connectionGuard // nil: none needed, or none to be had
+	unguarded bool
 }
 
-// carry begins to carry connections over with addresses. Call move before and after the routes move, then close.
-func (h *Host) carry(list []object) *carrying {
-	c := &carrying{h: h, begun: time.Now(), done: map[string]bool{}, guards: map[byte]*connectionGuard{}}
-	for _, a := range list {
-		if !linkLocal(a) {
-			c.addresses = append(c.addresses, addressPrefix(a).Addr())
+// loIndex is lo's in every namespace.
+const loIndex = 1
+
+// CarryConnections begins to carry connections over that go by the addresses of recorded members. Adopt goes on with it, and
+// begins it itself where nobody has; earlier is better, because packets take two different ways between Isolate and Adopt.
+func (h *Host) CarryConnections(members []string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var links []int
+	for _, name := range members {
+		n, err := h.nic(name)
+		if err != nil {
+			return err
 		}
+		links = append(links, n.Index)
 	}
-	return c
+	h.connections.close()
+	var err error
+	h.connections, err = h.carryFrom(links)
+	return err
 }
 
-// carryWhile carries connections over with the addresses of links, whose routes are moved by f.
-func (h *Host) carryWhile(f func() error, links ...int) error {
+// carryFrom begins with connections that go by the addresses of links.
+func (h *Host) carryFrom(links []int) (*carrying, error) {
 	var list []object
 	for _, index := range links {
 		have, err := h.addresses(index)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		list = append(list, have...)
 	}
-	c := h.carry(list)
+	return h.carry(list)
+}
+
+// carry begins with connections that go by addresses.
+func (h *Host) carry(list []object) (*carrying, error) {
+	c := &carrying{h: h, begun: time.Now(), done: map[string]bool{}}
+	lo, err := h.addresses(loIndex)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range slices.Concat(list, lo) {
+		if !linkLocal(a) {
+			c.addresses = append(c.addresses, addressPrefix(a).Addr())
+		}
+	}
+	return c, c.begin()
+}
+
+// carryWhile carries connections over that go by the addresses of links, whose routes f moves.
+func (h *Host) carryWhile(f func() error, links ...int) (err error) {
+	c := h.connections
+	h.connections = nil
+	if c == nil {
+		if c, err = h.carryFrom(links); err != nil {
+			return err
+		}
+	}
 	defer c.close()
-	if err := c.move(); err != nil {
+	if err := c.catchUp(); err != nil {
 		return err
 	}
 	if err := f(); err != nil {
 		return err
 	}
-	return c.move()
+	return c.catchUp()
 }
 
-// move makes the connections anew that are not yet. What becomes of them keeps no address from moving: the only error is death.
-func (c *carrying) move() error {
-	if len(c.addresses) == 0 || trackedConnections() == 0 {
+func (c *carrying) begin() (err error) {
+	tracked, ok := trackedConnections()
+	if !ok {
 		return nil
 	}
 	if err := c.h.at("carry connections over"); err != nil {
 		return err
 	}
-	c.rounds()
+	if c.nf, err = openNFNetlink(); err != nil {
+		c.fail(0, err)
+		return nil
+	}
+	if c.events, err = openNFNetlink(); err == nil {
+		err = c.events.subscribe(unix.NFNLGRP_CONNTRACK_NEW)
+	}
+	c.deaf = err != nil || !tellsOfConnections()
+	if tracked > 0 {
+		c.listed()
+	}
 	return nil
 }
 
-func (c *carrying) rounds() {
-	n, err := openNFNetlink()
+// catchUp makes those anew that began meanwhile.
+func (c *carrying) catchUp() error {
+	if c.nf == nil {
+		return nil
+	}
+	if err := c.h.at("carry connections over"); err != nil {
+		return err
+	}
+	fresh := c.fresh()
+	if c.deaf {
+		c.listed()
+		return nil
+	}
+	c.rounds(fresh)
+	return nil
+}
+
+func (c *carrying) listed() {
+	list, err := connectionsBy(c.nf, c.addresses)
 	if err != nil {
 		c.fail(0, err)
 		return
 	}
-	defer n.close()
+	c.rounds(list)
+}
+
+// rounds makes connections anew, and once more those that a packet of theirs was faster with.
+func (c *carrying) rounds(list []connection) {
 	for range carryRounds {
-		list, err := translated(n, c.addresses)
-		if err != nil {
-			c.fail(0, err)
-			return
-		}
 		list = slices.DeleteFunc(list, func(t connection) bool { return c.done[t.key()] })
-		again := false
+		var again []connection
 		for part := range slices.Chunk(list, carriedAtOnce) {
-			if time.Since(c.begun) > carryTime {
-				c.fail(len(list), fmt.Errorf("more than can be carried over in %v", carryTime))
+			if c.carried >= carriedAtMost || time.Since(c.begun) > carryTime {
+				c.fail(len(list), errTooMany)
 				return
 			}
-			again = c.moveSome(n, part) || again
+			list = list[len(part):]
+			again = append(again, c.moveSome(part)...)
+			if c.carried > 0 {
+				again = append(again, c.fresh()...)
+			}
 		}
-		if !again {
+		if len(again) == 0 {
 			return
 		}
+		list = c.now(again)
 	}
 }
 
-// moveSome makes connections anew in one call. again: a packet of one began it anew in between, and it is to be listed again.
-func (c *carrying) moveSome(n *nfnetlink, list []connection) (again bool) {
+// fresh are the connections of which the kernel has told since it was last asked, as they are.
+func (c *carrying) fresh() []connection {
+	if c.events == nil {
+		return nil
+	}
+	var list []connection
+	complete := c.events.pending(func(b []byte) {
+		if t, ok := outgoingBy(b, c.addresses); ok && !c.done[t.key()] {
+			list = append(list, t)
+		}
+	})
+	c.deaf = c.deaf || !complete
+	return c.now(list)
+}
+
+// now reads connections again: they have changed since they were told of, or are others of the same tuple.
+func (c *carrying) now(list []connection) (out []connection) {
+	seen := map[string]bool{}
+	for _, t := range list {
+		if seen[t.key()] {
+			continue
+		}
+		seen[t.key()] = true
+		err := c.nf.get(ctGet, t.toFind(), func(b []byte) error {
+			if t, ok := outgoingBy(b, c.addresses); ok {
+				out = append(out, t)
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			c.fail(1, err)
+		}
+	}
+	return out
+}
+
+// moveSome makes connections anew in one call. again are those that a packet of theirs began in between.
+func (c *carrying) moveSome(list []connection) (again []connection) {
 	var batch []nfMessage
 	var sent []connection
 	for _, t := range list {
@@ -140,26 +259,26 @@ func (c *carrying) moveSome(n *nfnetlink, list []connection) (again bool) {
 		sent = append(sent, t)
 	}
 	if len(sent) == 0 {
-		return false
+		return nil
 	}
-	c.guard(sent)
-	results, err := n.batch(batch)
+	c.protect(sent)
+	results, err := c.nf.batch(batch)
 	if err != nil {
 		c.fail(len(sent), err)
-		return false
+		return nil
 	}
 	for i, t := range sent {
 		err := results[2*i+1]
 		if err != nil && !errors.Is(err, unix.EEXIST) && results[2*i] == nil {
 			// Better without helper, master and labels than not at all.
-			err = c.createBare(n, batch[2*i+1])
+			err = c.createBare(batch[2*i+1])
 		}
 		switch {
 		case err == nil:
 			c.done[t.key()] = true
 			c.carried++
 		case errors.Is(err, unix.EEXIST):
-			again = true
+			again = append(again, t)
 		default:
 			c.done[t.key()] = true
 			c.fail(1, err)
@@ -168,10 +287,10 @@ func (c *carrying) moveSome(n *nfnetlink, list []connection) (again bool) {
 	return again
 }
 
-func (c *carrying) createBare(n *nfnetlink, m nfMessage) error {
+func (c *carrying) createBare(m nfMessage) error {
 	m.body = m.body.clone()
 	m.body.drop(ctaHelp, ctaTupleMaster, ctaLabels, ctaSeqAdjOrig, ctaSeqAdjReply, ctaSynproxy)
-	results, err := n.batch([]nfMessage{m})
+	results, err := c.nf.batch([]nfMessage{m})
 	return cmp.Or(err, errors.Join(results...))
 }
 
@@ -180,53 +299,50 @@ func (c *carrying) fail(connections int, why error) {
 	c.why = cmp.Or(c.why, why)
 }
 
-// guard has packets of the connections dropped for which the host would have no better answer than a reset.
-func (c *carrying) guard(list []connection) {
-	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		var of []connection
-		for _, t := range list {
-			if t.family() == family && hasPorts(t.orig.proto) {
-				of = append(of, t)
-			}
-		}
-		if len(of) == 0 {
-			continue
-		}
-		g, ok := c.guards[family]
-		if !ok {
-			var err error
-			if g, err = openConnectionGuard(c.h.nftTable(), family); err != nil {
-				c.h.log.Debug("no guard for connections that are made anew", "err", err)
-			}
-			c.guards[family] = g
-		}
-		if g == nil {
-			continue
-		}
-		if err := g.add(of); err != nil {
-			c.h.log.Debug("guard connections that are made anew", "err", err)
-		}
+// protect has packets of the connections dropped for which the host would have no better answer than a reset. Where that cannot be
+// had, connections are at risk for the moment between two messages of one batch.
+func (c *carrying) protect(list []connection) {
+	if c.unguarded {
+		return
+	}
+	var err error
+	if c.guard == nil {
+		c.guard, err = openConnectionGuard(c.h.nftTable())
+	}
+	if err == nil {
+		err = c.guard.add(list)
+	}
+	if err != nil {
+		c.unguarded = true
+		c.h.log.Debug("no guard for connections that are made anew", "err", err)
 	}
 }
 
-// close ends the guards, says how it went in the log, and returns what else is worth saying, "" for nothing.
+// close says how it went in the log, and returns what else is worth saying, "" for nothing. Closing nil or twice is fine.
 func (c *carrying) close() (note string) {
-	for _, g := range c.guards {
-		if g != nil {
-			g.close()
+	if c == nil {
+		return ""
+	}
+	if c.guard != nil {
+		c.guard.close()
+	}
+	for _, n := range []*nfnetlink{c.nf, c.events} {
+		if n != nil {
+			n.close()
 		}
 	}
+	c.guard, c.nf, c.events = nil, nil, nil
 	if c.carried > 0 {
-		c.h.log.Info("translated connections go on", "connections", c.carried, "took", time.Since(c.begun))
+		c.h.log.Info("connections go on with their address", "connections", c.carried, "took", time.Since(c.begun))
 	}
 	if c.why == nil {
 		return ""
 	}
-	c.h.log.Warn("translated connections may end", "connections", c.left, "err", c.why)
+	c.h.log.Warn("masqueraded connections may end", "connections", c.left, "err", c.why)
 	if c.left == 0 {
 		return fmt.Sprintf("connections that are masqueraded may end: %v", c.why)
 	}
-	return fmt.Sprintf("%d masqueraded connections could not be carried over and end: %v", c.left, c.why)
+	return fmt.Sprintf("masqueraded connections that end, for they could not be carried over: %d (%v)", c.left, c.why)
 }
 
 const (
@@ -235,19 +351,16 @@ const (
 	ctDelete = unix.NFNL_SUBSYS_CTNETLINK<<8 | nl.IPCTNL_MSG_CT_DELETE
 )
 
-// translated lists the connections whose source is translated to one of the addresses, those that came of others last: they can be made only
-// when their masters are there.
-func translated(n *nfnetlink, addresses []netip.Addr) ([]connection, error) {
+// connectionsBy lists the connections that go out by one of the addresses and whose source a translation has decided on. It has also
+// where a masquerade changed nothing, as for the host's own connections, and whether it was one the kernel does not tell.
+// Those that came of others are last: they can be made only when their masters are there.
+func connectionsBy(n *nfnetlink, addresses []netip.Addr) ([]connection, error) {
 	var list []connection
-	// Kernels before 6.0 do not look at the status and list all.
-	wanted := binary.BigEndian.AppendUint32(nil, ipsSrcNAT)
+	// Older kernels do not look at the status and list all.
+	wanted := binary.BigEndian.AppendUint32(nil, ipsSrcNATDone)
 	ask := nfBody(unix.AF_UNSPEC, attribute{ctaStatus, wanted}, attribute{ctaStatusMask, wanted})
 	err := n.dump(ctGet, ask, func(b []byte) error {
-		c, err := parseConnection(b)
-		if err != nil {
-			return err
-		}
-		if s := c.status(); s&ipsSrcNAT != 0 && s&ipsDying == 0 && slices.Contains(addresses, c.reply.dst) {
+		if c, ok := outgoingBy(b, addresses); ok {
 			list = append(list, c)
 		}
 		return nil
@@ -261,13 +374,33 @@ func translated(n *nfnetlink, addresses []netip.Addr) ([]connection, error) {
 	return list, nil
 }
 
-// trackedConnections is how many the kernel tracks in this namespace: 0 also where it tracks none at all, and to
-// ask by netlink would load the module.
-func trackedConnections() int {
+// outgoingBy reads a connection and reports whether it is such a one.
+func outgoingBy(b []byte, addresses []netip.Addr) (connection, bool) {
+	o, err := parseObject(b, nfHead)
+	if err != nil {
+		return connection{}, false
+	}
+	if s := (connection{object: o}).status(); s&ipsSrcNATDone == 0 || s&ipsDying != 0 {
+		return connection{}, false
+	}
+	c, err := parseConnection(b)
+	inside := slices.Contains(addresses, c.orig.dst) // the host with itself: nothing of it leaves
+	return c, err == nil && slices.Contains(addresses, c.reply.dst) && !inside
+}
+
+// trackedConnections is how many the kernel tracks in this namespace; not ok where it tracks none at all, and to ask by netlink
+// would load the module.
+func trackedConnections() (n int, ok bool) {
 	b, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_count")
 	if err != nil {
-		return 0
+		return 0, false
 	}
-	n, _ := strconv.Atoi(strings.TrimSpace(string(b)))
-	return n
+	n, err = strconv.Atoi(strings.TrimSpace(string(b)))
+	return n, err == nil
+}
+
+// tellsOfConnections reports whether the kernel tells who listens of connections that begin.
+func tellsOfConnections() bool {
+	b, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_events")
+	return err == nil && strings.TrimSpace(string(b)) != "0"
 }

@@ -12,13 +12,12 @@ import (
 //	input             a reply, which is no longer taken back to its sender and so seems to be for the host, which would reset it
 //	forward, output   a packet that begins the connection anew, perhaps with another port
 //
-// Their senders repeat them. While a connection is tracked none of its packets matches: replies are translated
-// before they come to input, and the others are of an established connection. The table is owned by its
-// socket (Linux 5.12) and goes with it.
+// Their senders repeat them. While a connection is tracked nothing of it is dropped: the kernel knows what its packets belong to.
+// The table is owned by its socket (Linux 5.12) and goes with it.
 type connectionGuard struct {
-	nf     *nfnetlink
-	family byte
-	table  string
+	nf    *nfnetlink
+	table string
+	has   map[byte]bool // families that it has a table of
 }
 
 // A set has the tuples of one direction.
@@ -38,14 +37,62 @@ func hasPorts(proto byte) bool {
 	return false
 }
 
-func openConnectionGuard(table string, family byte) (*connectionGuard, error) {
+func openConnectionGuard(table string) (*connectionGuard, error) {
 	nf, err := openNFNetlink()
 	if err != nil {
 		return nil, err
 	}
-	g := &connectionGuard{nf, family, table}
+	return &connectionGuard{nf, table, map[byte]bool{}}, nil
+}
+
+func (g *connectionGuard) close() { g.nf.close() }
+
+// add has the connections guarded.
+func (g *connectionGuard) add(list []connection) error {
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		var originals, replies []attribute
+		for _, c := range list {
+			if c.family() != family || !hasPorts(c.orig.proto) {
+				continue
+			}
+			originals = append(originals, guardElement(c.orig))
+			replies = append(replies, guardElement(c.reply))
+		}
+		if originals == nil {
+			continue
+		}
+		t := guardTable{family, g.table}
+		var messages []nfMessage
+		if !g.has[family] {
+			messages = t.make()
+		}
+		messages = append(messages, t.elements(guardOriginals, originals), t.elements(guardReplies, replies))
+		if err := g.nf.transaction(messages); err != nil {
+			return err
+		}
+		g.has[family] = true
+	}
+	return nil
+}
+
+// guardElement is a tuple as the registers have it.
+func guardElement(t tuple) attribute {
+	key := slices.Concat(t.src.AsSlice(), t.dst.AsSlice(), []byte{t.proto, 0, 0, 0}, t.srcPort, t.dstPort)
+	return nest(unix.NFTA_LIST_ELEM, nest(unix.NFTA_SET_ELEM_KEY, attribute{unix.NFTA_DATA_VALUE, key}))
+}
+
+const nftOwner = 2 // NFT_TABLE_F_OWNER
+
+// guardTable is the guard's table of a family: a common one would have the kernel track the other family, too.
+type guardTable struct {
+	family byte
+	name   string
+}
+
+// make are the messages that make the table with its chains and rules.
+func (g guardTable) make() []nfMessage {
 	list := []nfMessage{
-		g.message(unix.NFT_MSG_NEWTABLE, text(unix.NFTA_TABLE_NAME, table), number(unix.NFTA_TABLE_FLAGS, nftOwner)),
+		g.message(unix.NFT_MSG_NEWTABLE, text(unix.NFTA_TABLE_NAME, g.name), number(unix.NFTA_TABLE_FLAGS, nftOwner)),
 		g.set(guardOriginals, 1), g.set(guardReplies, 2),
 	}
 	for _, c := range []struct {
@@ -57,77 +104,46 @@ func openConnectionGuard(table string, family byte) (*connectionGuard, error) {
 		{"forward", unix.NF_INET_FORWARD, guardOriginals},
 		{"output", unix.NF_INET_LOCAL_OUT, guardOriginals},
 	} {
-		list = append(list, g.chain(c.name, c.hook))
-		drop := g.matches(c.set)
-		if c.set == guardOriginals {
-			drop = append(untracked(), drop...)
-		}
-		list = append(list, g.rule(c.name, append(drop, verdictDrop())))
+		list = append(list, g.chain(c.name, c.hook), g.rule(c.name, slices.Concat(untracked(), g.matches(c.set), []attribute{verdictDrop()})))
 	}
-	if err := nf.transaction(list); err != nil {
-		nf.close()
-		return nil, err
-	}
-	return g, nil
+	return list
 }
 
-func (g *connectionGuard) close() { g.nf.close() }
-
-// add has the connections guarded.
-func (g *connectionGuard) add(list []connection) error {
-	var originals, replies []attribute
-	for _, c := range list {
-		originals = append(originals, guardElement(c.orig))
-		// A host's own connection has the same tuple on the wire and at input, unless its port is translated.
-		if c.orig.src != c.reply.dst || !slices.Equal(c.orig.srcPort, c.reply.dstPort) {
-			replies = append(replies, guardElement(c.reply))
-		}
-	}
-	elements := func(set string, of []attribute) nfMessage {
-		return g.message(unix.NFT_MSG_NEWSETELEM, text(unix.NFTA_SET_ELEM_LIST_TABLE, g.table), text(unix.NFTA_SET_ELEM_LIST_SET, set),
-			nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS, of...))
-	}
-	return g.nf.transaction([]nfMessage{elements(guardOriginals, originals), elements(guardReplies, replies)})
+func (g guardTable) elements(set string, of []attribute) nfMessage {
+	return g.message(unix.NFT_MSG_NEWSETELEM, text(unix.NFTA_SET_ELEM_LIST_TABLE, g.name), text(unix.NFTA_SET_ELEM_LIST_SET, set),
+		nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS, of...))
 }
-
-// guardElement is a tuple as the registers have it.
-func guardElement(t tuple) attribute {
-	key := slices.Concat(t.src.AsSlice(), t.dst.AsSlice(), []byte{t.proto, 0, 0, 0}, t.srcPort, t.dstPort)
-	return nest(unix.NFTA_LIST_ELEM, nest(unix.NFTA_SET_ELEM_KEY, attribute{unix.NFTA_DATA_VALUE, key}))
-}
-
-const nftOwner = 2 // NFT_TABLE_F_OWNER
 
 // addressBytes is the length of source and destination, which stand side by side in both headers, and where they begin.
-func (g *connectionGuard) addressBytes() (offset, length uint32) {
+func (g guardTable) addressBytes() (offset, length uint32) {
 	if g.family == unix.AF_INET6 {
 		return 8, 32
 	}
 	return 12, 8
 }
 
-func (g *connectionGuard) message(kind uint16, attrs ...attribute) nfMessage {
+func (g guardTable) message(kind uint16, attrs ...attribute) nfMessage {
 	return nfMessage{unix.NFNL_SUBSYS_NFTABLES<<8 | kind, unix.NLM_F_CREATE, nfBody(g.family, attrs...)}
 }
 
-func (g *connectionGuard) set(name string, id uint32) nfMessage {
+func (g guardTable) set(name string, id uint32) nfMessage {
 	_, length := g.addressBytes()
-	return g.message(unix.NFT_MSG_NEWSET, text(unix.NFTA_SET_TABLE, g.table), text(unix.NFTA_SET_NAME, name), number(unix.NFTA_SET_ID, id),
+	return g.message(unix.NFT_MSG_NEWSET, text(unix.NFTA_SET_TABLE, g.name), text(unix.NFTA_SET_NAME, name), number(unix.NFTA_SET_ID, id),
 		number(unix.NFTA_SET_FLAGS, 0), number(unix.NFTA_SET_KEY_TYPE, 0), number(unix.NFTA_SET_KEY_LEN, length+8))
 }
 
-func (g *connectionGuard) chain(name string, hook uint32) nfMessage {
-	return g.message(unix.NFT_MSG_NEWCHAIN, text(unix.NFTA_CHAIN_TABLE, g.table), text(unix.NFTA_CHAIN_NAME, name), text(unix.NFTA_CHAIN_TYPE, "filter"),
+func (g guardTable) chain(name string, hook uint32) nfMessage {
+	return g.message(unix.NFT_MSG_NEWCHAIN, text(unix.NFTA_CHAIN_TABLE, g.name), text(unix.NFTA_CHAIN_NAME, name), text(unix.NFTA_CHAIN_TYPE, "filter"),
 		nest(unix.NFTA_CHAIN_HOOK, number(unix.NFTA_HOOK_HOOKNUM, hook), number(unix.NFTA_HOOK_PRIORITY, 0)))
 }
 
-func (g *connectionGuard) rule(chain string, expressions []attribute) nfMessage {
-	return g.message(unix.NFT_MSG_NEWRULE, text(unix.NFTA_RULE_TABLE, g.table), text(unix.NFTA_RULE_CHAIN, chain),
+func (g guardTable) rule(chain string, expressions []attribute) nfMessage {
+	return g.message(unix.NFT_MSG_NEWRULE, text(unix.NFTA_RULE_TABLE, g.name), text(unix.NFTA_RULE_CHAIN, chain),
 		nest(unix.NFTA_RULE_EXPRESSIONS, expressions...))
 }
 
 // matches are expressions that find the packet's tuple in a set.
-func (g *connectionGuard) matches(set string) []attribute {
+func (g guardTable) matches(set string) []attribute {
 	offset, length := g.addressBytes()
 	proto := guardRegister + length/4
 	return []attribute{

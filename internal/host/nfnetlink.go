@@ -90,6 +90,55 @@ func (n *nfnetlink) receive(f func(syscall.NetlinkMessage) (done bool, err error
 	}
 }
 
+// subscribe joins a multicast group; pending reads what was told.
+func (n *nfnetlink) subscribe(group int) error {
+	return errors.Join(
+		os.NewSyscallError("enlarge receive buffer", unix.SetsockoptInt(n.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 1<<20)),
+		os.NewSyscallError("join group", unix.SetsockoptInt(n.fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, group)))
+}
+
+// pending calls f with what was told since, without waiting; f must not keep it. Not complete when the buffer was too small for all.
+func (n *nfnetlink) pending(f func([]byte)) (complete bool) {
+	complete = true
+	for {
+		size, _, err := unix.Recvfrom(n.fd, n.buf, unix.MSG_DONTWAIT)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.ENOBUFS):
+			complete = false
+			continue
+		case errors.Is(err, unix.EAGAIN):
+			return complete
+		case err != nil:
+			return false
+		}
+		list, err := syscall.ParseNetlinkMessage(n.buf[:size])
+		if err != nil {
+			return false
+		}
+		for _, m := range list {
+			f(m.Data)
+		}
+	}
+}
+
+// get calls f with the body of the one thing that a request asks for.
+func (n *nfnetlink) get(kind uint16, body object, f func([]byte) error) error {
+	if err := n.send(n.append(nil, nfMessage{kind, 0, body})); err != nil {
+		return err
+	}
+	return n.receive(func(m syscall.NetlinkMessage) (bool, error) {
+		switch {
+		case m.Header.Seq != n.seq:
+			return false, nil
+		case m.Header.Type == unix.NLMSG_ERROR:
+			return true, nlError(m.Data)
+		}
+		return true, f(m.Data)
+	})
+}
+
 // dump calls f with the body of everything that a request lists; f must not keep it.
 func (n *nfnetlink) dump(kind uint16, body object, f func([]byte) error) error {
 	if err := n.send(n.append(nil, nfMessage{kind, unix.NLM_F_DUMP, body})); err != nil {

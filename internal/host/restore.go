@@ -40,12 +40,18 @@ func (h *Host) releaseAll(still func()) (Restored, error) {
 		}
 	}
 	b.gather()
+	b.noteUppers()
 	heir := b.heir()
-	connections := h.carry(b.held)
+	h.connections.close()
+	h.connections = nil
+	connections, err := h.carry(b.held)
+	if err != nil {
+		return Restored{}, fmt.Errorf("release members: %w", err)
+	}
 	err = together(
 		func() error { return b.base(false) },
 		b.tellNeighbours,
-		connections.move,
+		connections.catchUp,
 		func() error { return b.moveRoutes(unix.AF_INET) },
 		b.giveAddresses,
 		func() error { return b.inheritAddresses(heir) },
@@ -53,7 +59,7 @@ func (h *Host) releaseAll(still func()) (Restored, error) {
 		b.routes,
 		func() error { return b.inheritRoutes(heir) },
 		b.reorder,
-		connections.move,
+		connections.catchUp,
 		b.neighbours,
 		func() error { return b.proxies(heir) },
 		func() error {
