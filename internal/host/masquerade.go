@@ -35,7 +35,7 @@ const (
 	carryRounds = 4
 	// carriedAtMost and carryTime bound it all: addresses that do not move are worse than connections that end.
 	carriedAtMost = 100_000
-	carryTime     = 3 * time.Second
+	carryTime     = 10 * time.Second
 )
 
 var errTooMany = fmt.Errorf("there are more than %d, or they take more than %v", carriedAtMost, carryTime)
