@@ -9,6 +9,7 @@
 //	(the TAP is made)
 //	AdapterMade           journal: the adapter's ifindex
 //	Record                journal: everything about a member before it is touched
+//	CarryConnections      masqueraded connections made anew, so that they are bound to no interface
 //	Adopt | Give          addresses added to the adapter, routes moved, the gateway's neighbour copied
 //	Strip                 addresses off the member, IPv6 off, LRO off, MTU, link up
 //	Isolate               ingress of the member dropped behind the packet socket

@@ -79,10 +79,16 @@ func (h *Host) CarryConnections(members []string) error {
 		}
 		links = append(links, n.Index)
 	}
-	h.connections.close()
+	h.endCarrying()
 	var err error
 	h.connections, err = h.carryFrom(links)
 	return err
+}
+
+// endCarrying ends what CarryConnections has begun for an Adopt that did not come.
+func (h *Host) endCarrying() {
+	h.connections.close()
+	h.connections = nil
 }
 
 // carryFrom begins with connections that go by the addresses of links.
@@ -106,8 +112,8 @@ func (h *Host) carry(list []object) (*carrying, error) {
 		return nil, err
 	}
 	for _, a := range slices.Concat(list, lo) {
-		if !linkLocal(a) {
-			c.addresses = append(c.addresses, addressPrefix(a).Addr())
+		if addr := addressPrefix(a).Addr(); !linkLocal(a) && !addr.IsLoopback() {
+			c.addresses = append(c.addresses, addr)
 		}
 	}
 	return c, c.begin()
@@ -182,11 +188,12 @@ func (c *carrying) listed() {
 
 // rounds makes connections anew, and once more those that a packet of theirs was faster with.
 func (c *carrying) rounds(list []connection) {
+	until := time.Now().Add(carryTime)
 	for range carryRounds {
 		list = slices.DeleteFunc(list, func(t connection) bool { return c.done[t.key()] })
 		var again []connection
 		for part := range slices.Chunk(list, carriedAtOnce) {
-			if c.carried >= carriedAtMost || time.Since(c.begun) > carryTime {
+			if c.carried >= carriedAtMost || time.Now().After(until) {
 				c.fail(len(list), errTooMany)
 				return
 			}

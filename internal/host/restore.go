@@ -41,8 +41,7 @@ func (h *Host) releaseAll(still func()) (Restored, error) {
 	}
 	b.gather()
 	heir := b.heir()
-	h.connections.close()
-	h.connections = nil
+	h.endCarrying()
 	connections, err := h.carry(b.held)
 	if err != nil {
 		return Restored{}, fmt.Errorf("release members: %w", err)
