@@ -68,6 +68,8 @@ func (e *elb) Handle(now time.Time, ev Event) (eff Effects) {
 		eff.Send = append(e.teach(home), e.steering.tick(now)...)
 	case Announced:
 		e.steering.announced(now)
+	case AddressLeft:
+		e.steering.left(groupKey{ev.VLAN, ev.IP})
 	case Received:
 		if ev.Member < 0 {
 			eff.Send = e.steering.sent(now, ev.Frame)

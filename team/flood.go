@@ -22,6 +22,10 @@ const (
 	floodingGap = time.Minute
 	// floodingRest is how long after a failover no answer is due.
 	floodingRest = 2 * time.Second
+	// strayFrames within straySpan are what modes are told of: a switch that floods does so with each frame, and one frame
+	// that somebody else has sent is not to end overlaps, by which planned changes lose nothing.
+	strayFrames = 3
+	straySpan   = 10 * time.Second
 	// floodingAge is how long modes are told of flooding after it was last seen.
 	floodingAge = 5 * time.Minute
 )
@@ -40,8 +44,13 @@ func (l *Loop) flooding(now time.Time, in Flooding, out *Output) {
 	if m == nil || in.Frames == 0 || now.Sub(l.moved) < floodingSettle {
 		return
 	}
-	l.dirty = l.dirty || now.Sub(l.floodSeen) >= floodingAge
-	l.floodSeen = now
+	if now.Sub(l.strayed) > straySpan {
+		l.strayed, l.strays = now, 0
+	}
+	if l.strays += in.Frames; l.strays >= strayFrames {
+		l.dirty = l.dirty || now.Sub(l.floodSeen) >= floodingAge
+		l.floodSeen = now
+	}
 	if now.Sub(l.moved) < floodingRest {
 		return
 	}

@@ -33,13 +33,15 @@ func TestLoopFlooding(t *testing.T) {
 // two members take frames in.
 func TestLoopKnowsFloodingSoon(t *testing.T) {
 	for _, tt := range []struct {
-		name  string
-		after time.Duration // of the flooded frames, since the change before
-		want  int           // members that take unicast in right after the next change
+		name   string
+		after  time.Duration // of the flooded frames, since the change before
+		frames uint64
+		want   int // members that take unicast in right after the next change
 	}{
-		{"learning switch", 0, 2},
-		{"frames under way", modes.Overlap, 2},
-		{"flooding switch", floodingSettle, 1},
+		{"learning switch", 0, 0, 2},
+		{"frames under way", modes.Overlap, 5, 2},
+		{"flooding switch", floodingSettle, 5, 1},
+		{"a forged frame", floodingSettle, 1, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t, nil)
@@ -56,7 +58,7 @@ func TestLoopKnowsFloodingSoon(t *testing.T) {
 				c.Active = "eth1"
 				r.do(Change{Config: c})
 				r.run(tt.after)
-				r.do(Flooding{ID: b, Frames: 5})
+				r.do(Flooding{ID: b, Frames: tt.frames})
 			}
 			r.run(time.Second)
 			c := r.l.Config()

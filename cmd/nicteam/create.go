@@ -25,6 +25,10 @@ on the host is changed before all input has been found valid, and a create that
 fails leaves the host as it was. Without --mode the team balances both directions
 on any switch: nicteam help elb
 
+What others have on the NICs and cannot come along is told before: programs bound to
+them, multicast groups, whoever keeps their leases. Firewall rules and tc programs that
+would stop applying are asked for: name the adapter in them, too, or create with -y.
+
 The kernel moves the frames where it can, else the team's process does; nicteam
 status says which and why. --datapath fastpath fails where the kernel cannot.
 
@@ -76,7 +80,7 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 	o.Notes, o.Warn, o.Accept = l.Notes, a.warn, a.yes
 	o.Version, _ = built()
 	o.Progress = func(step string) {
-		if !a.json && !a.quiet {
+		if !a.json {
 			a.say("%s", step)
 		}
 	}
@@ -98,7 +102,7 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 			o.Progress(s)
 		}
 	}
-	if s := done.Status; s != nil && !a.quiet {
+	if s := done.Status; s != nil {
 		a.say("%s is %s", s.Team, s.State)
 	}
 	return nil

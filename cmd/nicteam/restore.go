@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -23,11 +24,11 @@ none is named. It can be run again after it was interrupted.`,
 			if len(given) == 1 {
 				name = given[0]
 			}
-			steps, err := daemon.Restore(a.interruptible(syscall.SIGHUP), a.places, name)
+			steps, err := daemon.Restore(a.interruptible(syscall.SIGHUP), a.places, name, a.log(slog.LevelWarn))
 			if err != nil {
 				return err
 			}
-			if len(steps) == 0 && !a.json && !a.quiet {
+			if len(steps) == 0 && !a.json {
 				a.say("Nothing to restore.")
 			}
 			return a.steps(name, steps)

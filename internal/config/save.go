@@ -11,8 +11,12 @@ import (
 	"nicteam/team"
 )
 
+// Unfinished is the end of the name of a file that Save has not finished. It is always the same, so that whoever removes
+// the file, or saves it again, finds what a process left that was killed meanwhile.
+const Unfinished = ".new"
+
 // Save writes a configuration as YAML that Load reads back to the same, 0640. The file is
-// there whole or as it was before: it is written beside, synced and renamed.
+// there whole or as it was before: it is written beside, synced and renamed. Only one process may save a file at a time.
 func Save(path string, c team.Config) (err error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Settings of the team %s; see: nicteam help config\n", c.Team)
@@ -22,7 +26,8 @@ func Save(path string, c team.Config) (err error) {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".")
+	_ = os.Remove(path + Unfinished)
+	f, err := os.OpenFile(path+Unfinished, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}

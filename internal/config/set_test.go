@@ -199,6 +199,9 @@ func anyLACP(t *rapid.T, c *team.Config) {
 
 func TestSaveLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "team0.yaml")
+	if err := os.WriteFile(path+Unfinished, []byte("what a process that was killed had written"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		c := anyConfig(t)
 		if p := Validate(c); p != nil {

@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// blindFilters are filters of others on the members' ingress. They do not see what comes by the team, whichever data path moves the
-// frames. Those that were there when the process began, or when their NIC joined, were told of then; one that comes later is a
+// blindFilters are filters of others on the members. They do not see what comes by the team, whichever data path moves the frames. Those that were there when the process began, or when their NIC joined, were told of then; one that comes later is a
 // warning as long as it is there: whoever has put it there means to keep something out.
 type blindFilters struct {
 	mu   sync.Mutex
@@ -18,15 +17,18 @@ type blindFilters struct {
 
 const (
 	blindKey = "filters"
-	// blindGap is the least time between two looks, whatever happens to filters.
-	blindGap = 500 * time.Millisecond
-	// blindAge is how long a program by tcx, which comes without an event, may stay unnoticed.
+	// blindGap is the least time between two looks, whatever happens to filters, and blindShare how much longer than a look it is at least.
+	blindGap   = 500 * time.Millisecond
+	blindShare = 50
+	// blindAge is how long what comes without an event may stay unnoticed: rules of the older iptables.
 	blindAge = 30 * time.Second
+	// tcxAge is the same for programs by tcx.
+	tcxAge = 2 * time.Second
 )
 
 // knowFilters takes those of NICs for told.
 func (s *session) knowFilters(nics []string) {
-	found := s.host.BlindFilters(nics)
+	found := s.host.BlindFilters(nics, s.team.Status().Adapter.Name)
 	s.blind.mu.Lock()
 	defer s.blind.mu.Unlock()
 	s.blind.told = append(s.blind.told, found...)
@@ -36,27 +38,42 @@ func (s *session) knowFilters(nics []string) {
 func (s *session) followFilters(ctx context.Context) {
 	changed := s.host.FilterChanges(ctx)
 	s.knowFilters(s.presentMembers())
-	late := time.NewTicker(blindAge)
-	defer late.Stop()
-	for {
+	tick := time.NewTicker(tcxAge)
+	defer tick.Stop()
+	for looked, revision := time.Now(), s.tcxRevision(); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-changed:
-		case <-late.C:
+		case <-tick.C:
+			if s.tcxRevision() == revision && time.Since(looked) < blindAge {
+				continue
+			}
 		}
+		begun := time.Now()
+		revision = s.tcxRevision()
 		_ = s.team.Warn(ctx, blindKey, s.blindWarning())
+		looked = time.Now()
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(blindGap):
+		case <-time.After(max(blindGap, blindShare*looked.Sub(begun))):
 		}
 	}
 }
 
+// tcxRevision changes when programs come to the members or go.
+func (s *session) tcxRevision() uint64 {
+	var indices []int
+	for _, m := range s.team.Members() {
+		indices = append(indices, m.Index)
+	}
+	return s.host.FilterRevision(indices)
+}
+
 // blindWarning is what is to be said of filters that have come, "" for none.
 func (s *session) blindWarning() string {
-	found := s.host.BlindFilters(s.presentMembers())
+	found := s.host.BlindFilters(s.presentMembers(), s.team.Status().Adapter.Name)
 	s.blind.mu.Lock()
 	defer s.blind.mu.Unlock()
 	// One that goes and comes again was not told of.
@@ -65,12 +82,12 @@ func (s *session) blindWarning() string {
 	if len(found) == 0 {
 		return ""
 	}
-	return "filters do not see what comes by the team: " + strings.Join(found, "; ") + "; hang them on " + s.team.Status().Adapter.Name
+	return "filters do not see what goes by the team: " + strings.Join(found, "; ") + "; make them for " + s.team.Status().Adapter.Name
 }
 
 // presentMembers are the members whose NICs are there.
 func (s *session) presentMembers() (names []string) {
-	for _, m := range s.team.Status().Members {
+	for _, m := range s.team.Members() {
 		if m.State != "absent" {
 			names = append(names, m.Name)
 		}

@@ -49,7 +49,7 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	}
 	// Not the file of the running team: somebody else may be creating that at this moment.
 	path := filepath.Join(o.RunDir, fmt.Sprintf(".%s.%d.yaml", c.Team, os.Getpid()))
-	defer func() { _ = os.Remove(path) }()
+	defer discard(path)
 	if err := config.Save(path, c); err != nil {
 		return nil, &team.Problem{Kind: team.Failed, What: "save " + path, Why: err.Error(), Fix: "make room or rights there", Err: err}
 	}
@@ -89,7 +89,7 @@ func (o CreateOptions) clean(err error) {
 	if _, e := os.Stat(o.journal(name)); e == nil || !free(o.Places, name) {
 		return
 	}
-	_ = os.Remove(o.running(name))
+	discard(o.running(name))
 	if !errors.Is(err, errUnexplained) {
 		_ = os.Remove(o.log(name))
 		_ = os.Remove(logs.Old(o.log(name)))

@@ -119,6 +119,7 @@ func TestHostIsAsBeforeAfterChanges(t *testing.T) {
 		{"remove and add", nil, [][]string{{"remove", teamName, "eth2"}, {"add", teamName, "eth2", "eth3"}, {"remove", teamName, "eth3"}}},
 		{"remove the lender", nil, [][]string{{"remove", teamName, "eth1"}}},
 		{"remove the lender and add it", nil, [][]string{{"remove", teamName, "eth1"}, {"add", teamName, "eth1"}}},
+		{"remove the lender and add it, with addresses of its own", []string{"--address", "none"}, [][]string{{"remove", teamName, "eth1"}, {"add", teamName, "eth1"}}},
 		{"remove the first with a new MAC", []string{"--mac", "new"}, [][]string{{"remove", teamName, "eth1"}}},
 		{"remove the last", nil, [][]string{{"remove", teamName, "eth1", "eth2", "--force"}}},
 		{"MTU", nil, [][]string{{"set", teamName, "mtu=1300"}, {"set", teamName, "mtu=1400"}}},

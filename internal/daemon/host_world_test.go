@@ -40,6 +40,7 @@ func (w *world) furnish() {
 		ip addr add 10.9.3.1/24 dev eth1 noprefixroute
 		ip addr add 10.9.5.1/24 dev eth1 metric 50
 		ip -6 addr add fd09::11/64 dev eth1 nodad
+		ip -6 addr add fe80::9:1/64 dev eth1 nodad
 		ip -6 addr add fd09:1::1/64 dev eth1 nodad valid_lft 3600 preferred_lft 1800
 		ip addr add 10.8.0.1/24 dev eth2
 		ip addr add 10.8.0.2/24 dev eth2
@@ -54,12 +55,17 @@ func (w *world) furnish() {
 		ip -6 route add fd21::/32 via fd08::fd dev eth2 table 77
 		ip -6 route add fd22::/32 nexthop via fd09::fd dev eth1 nexthop via fd08::fd dev eth2
 		ip rule add pref 100 iif eth1 lookup 77
+		ip rule add pref 103 not iif eth1 lookup 79
 		ip rule add pref 102 from 10.9.0.11 lookup 77
 		ip -6 rule add pref 101 oif eth2 lookup 78
 		ip neigh add 10.9.0.200 lladdr 02:00:00:00:00:c8 dev eth1 nud permanent
 		ip -6 neigh add fd09::c8 lladdr 02:00:00:00:00:c8 dev eth1 nud permanent
 		ip neigh add 10.8.0.200 lladdr 02:00:00:00:00:c9 dev eth2 nud permanent
+		ip neigh add proxy 10.9.0.201 dev eth1
+		ip neigh add proxy fd08::c9 dev eth2
 		echo 1 >/proc/sys/net/ipv4/conf/eth1/arp_ignore
+		echo 2 >/proc/sys/net/ipv4/conf/eth1/rp_filter
+		echo 3 >/proc/sys/net/ipv6/conf/eth1/dad_transmits
 		echo 2 >/proc/sys/net/ipv6/conf/eth2/accept_ra
 		if [ -e /proc/sys/net/ipv6/conf/eth3 ]; then echo 1 >/proc/sys/net/ipv6/conf/eth3/disable_ipv6; fi
 		if command -v ethtool >/dev/null; then ethtool -K eth1 gro on tso off >/dev/null; fi`)

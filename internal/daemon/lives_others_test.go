@@ -1,10 +1,12 @@
 package daemon_test
 
 import (
+	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"nicteam/internal/lab/labtest"
 )
@@ -42,7 +44,11 @@ var othersDeeds = []deed{
 	{8, onAdapter, func(l *life) { l.addAddress(teamName) }},
 	{6, always, func(l *life) { l.addAddress(one(l, l.there())) }},
 	{4, onAdapter, func(l *life) { l.takeAddress() }},
-	{8, func(l *life) bool { return l.routable() != "" }, func(l *life) { l.addRoute(l.routable()) }},
+	{8, func(l *life) bool { return l.routable() != "" }, func(l *life) {
+		if device := l.routable(); device != "" { // a carrier that was lost may have been heard of only now
+			l.addRoute(device)
+		}
+	}},
 	{5, always, func(l *life) { l.addRule() }},
 	{2, always, func(l *life) {
 		n := l.fresh()
@@ -237,24 +243,21 @@ func (l *life) unplug(nic string) {
 			th.want = either
 		}
 	}
+	l.pull(nic)
+}
+
+func (l *life) pull(nic string) {
 	labtest.Must(l.t, l.wires[nic].A.Unplug())
 	l.out[nic], l.other[nic] = true, true
 	delete(l.cut, nic)
 }
 
-// replug puts a NIC back, or another one in its place.
+// replug puts a NIC back.
 func (l *life) replug(nic string) {
-	mac := l.macs[nic]
-	l.replugAs(nic, mac)
-}
-
-func (l *life) replugAs(nic, mac string) {
-	l.tell("%s is put back with MAC %s", nic, mac)
-	hw, err := net.ParseMAC(mac)
-	labtest.Must(l.t, err)
-	l.wires[nic].A.MAC = hw
-	l.wires[nic].A.SetCarrier(true)
-	labtest.Must(l.t, l.wires[nic].A.Replug())
-	labtest.Must(l.t, l.wires[nic].Mend())
+	l.tell("%s is put back", nic)
+	w := l.wires[nic]
+	// The old device may still be on its way out.
+	labtest.Eventually(l.t, nic+" can be put back", func() bool { return !errors.Is(w.A.Replug(), unix.EBUSY) })
+	labtest.Must(l.t, w.Mend())
 	delete(l.out, nic)
 }

@@ -124,7 +124,7 @@ var (
 func newLife(t *testing.T, seed uint64) *life {
 	labtest.Tool(t, "ip", "iproute2")
 	labtest.Tool(t, "ethtool", "ethtool")
-	l := &life{random: rand.New(rand.NewPCG(seed, 0)), out: map[string]bool{}, cut: map[string]bool{}, other: map[string]bool{}, macs: map[string]string{}}
+	l := &life{random: rand.New(rand.NewPCG(seed, 0)), out: map[string]bool{}, cut: map[string]bool{}, other: map[string]bool{}}
 	// NICs that can be pulled out, or those of other hosts' tests.
 	l.world = newWorld(t, worldOptions{NICs: lifeNICs, NoAddress: true, Cables: l.random.IntN(3) == 0})
 	t.Cleanup(func() {
@@ -133,10 +133,10 @@ func newLife(t *testing.T, seed uint64) *life {
 		}
 	})
 	labtest.Must(t, l.box.Sysctl("ipv6/conf/default/accept_dad", "0"))
+	labtest.Must(t, l.box.Sysctl("ipv4/conf/all/arp_ignore", "1"))          // peer learns the MAC of the device that has an address, not of any
 	labtest.Must(t, l.box.Sysctl("ipv4/conf/all/promote_secondaries", "1")) // as systemd's hosts have it: undoing one address takes no other
 	for _, nic := range nics(lifeNICs) {
 		l.sh(clothes[nic])
-		l.macs[nic] = l.mac(nic)
 	}
 	l.sh(hostOwn)
 	for _, a := range worn {
@@ -254,8 +254,8 @@ func (l *life) judge() {
 	}
 	for _, nic := range nics(lifeNICs) {
 		if l.other[nic] {
-			l.unplug(nic)
-			l.replugAs(nic, l.macs[nic])
+			l.pull(nic)
+			l.replug(nic)
 			l.sh(clothes[nic])
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"os"
 	"path/filepath"
 
 	"nicteam/internal/config"
@@ -18,8 +17,7 @@ func (p Places) memory(name string) string { return filepath.Join(p.RunDir, name
 
 // forgetMemory removes it: partners have been told farewell, or will find a new team there.
 func (p Places) forgetMemory(name string) {
-	_ = os.Remove(p.memory(name))
-	_ = os.Remove(p.memory(name) + unfinished)
+	discard(p.memory(name))
 }
 
 // memorySchema names the document in the file.

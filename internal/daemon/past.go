@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"nicteam/internal/config"
 	"nicteam/team"
 )
 
@@ -29,8 +30,7 @@ func (p Places) events(name string) string  { return filepath.Join(p.StateDir, n
 // forgetPast removes what is kept of a team's past.
 func (p Places) forgetPast(name string) {
 	for _, path := range []string{p.history(name), p.events(name)} {
-		_ = os.Remove(path)
-		_ = os.Remove(path + unfinished)
+		discard(path)
 	}
 }
 
@@ -135,7 +135,13 @@ func (s *session) dropPast(name string) {
 
 // unfinished is the end of the name of a file that is being written. It is always the same, for only the process of the team
 // writes it: one that was killed leaves no more than one.
-const unfinished = ".new"
+const unfinished = config.Unfinished
+
+// discard removes a file, and what of it a process left that was killed while it wrote it.
+func discard(path string) {
+	_ = os.Remove(path)
+	_ = os.Remove(path + unfinished)
+}
 
 // replace writes a file, 0640, that is there whole or as it was before.
 func replace(path string, write func(io.Writer) error) error {

@@ -228,7 +228,11 @@ func (w *world) mac(nic string) string { return link(w.t, w.box, nic).HardwareAd
 // known is the MAC that the peer's kernel has for an address.
 func (w *world) known(of netip.Addr) string {
 	w.t.Helper()
-	list, err := w.peer.Handle().NeighList(link(w.t, w.peer, "eth0").Index, unix.AF_INET)
+	family := unix.AF_INET6
+	if of.Is4() {
+		family = unix.AF_INET
+	}
+	list, err := w.peer.Handle().NeighList(link(w.t, w.peer, "eth0").Index, family)
 	labtest.Must(w.t, err)
 	for _, n := range list {
 		if n.IP.Equal(of.AsSlice()) {

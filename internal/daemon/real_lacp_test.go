@@ -132,6 +132,7 @@ type agreedMember struct {
 			PDUsIn  uint64 `json:"lacpdu_rx"`
 			PDUsOut uint64 `json:"lacpdu_tx"`
 			Bad     uint64
+			Foreign uint64 `json:"lacpdu_foreign"`
 		}
 	}
 }

@@ -3,6 +3,7 @@ package daemon_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -170,4 +171,24 @@ func TestFlowsThatStayKeepTheirOrder(t *testing.T) {
 			t.Errorf("%d of %d flows moved, want about a third", moved, flows)
 		}
 	})
+}
+
+// TestAddTellsWhereAddressesAre adds the NIC with the host's addresses to a team with another MAC: who knew them by that
+// NIC's MAC is told the adapter's at once.
+func TestAddTellsWhereAddressesAre(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 2})
+	labtest.Must(t, w.box.Sysctl("ipv4/conf/all/arp_ignore", "1")) // each device answers for its own addresses only
+	w.create([]string{"eth2"}, "--mode", "active-backup")
+	for _, ip := range []netip.Addr{box4, box6} {
+		ping(t, w.peer, ip, 10)
+		if mac := w.known(ip); mac != w.mac("eth1") {
+			t.Fatalf("peer knows %s by %q, and eth1 is %s", ip, mac, w.mac("eth1"))
+		}
+	}
+	w.nicteam("add", teamName, "eth1")
+	for _, ip := range []netip.Addr{box4, box6} {
+		labtest.Eventually(t, "peer is told the adapter's MAC for "+ip.String(), func() bool { return w.known(ip) == w.mac(teamName) })
+		ping(t, w.peer, ip, 10)
+	}
 }

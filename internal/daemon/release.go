@@ -70,7 +70,7 @@ func (s *session) revert(name string, cause error) error {
 	}
 	if back == nil { // nothing is left to ask or to go on with
 		_ = os.Remove(s.places.socket(name))
-		_ = os.Remove(s.places.running(name))
+		discard(s.places.running(name))
 		s.places.forgetMemory(name)
 	}
 	p := &team.Problem{Kind: team.Reverted, What: "start " + name, Why: cause.Error() + "; the host was put back as it was",
@@ -93,7 +93,7 @@ func (s *session) revert(name string, cause error) error {
 // forget removes what is kept of a team for a next start.
 func (s *session) forget(name string) {
 	for _, path := range s.places.saved(name) {
-		_ = os.Remove(path)
+		discard(path)
 	}
 	_ = os.Remove(s.places.log(name))
 	_ = os.Remove(logs.Old(s.places.log(name)))

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"log/slog"
 	"os"
 
 	"nicteam/internal/host"
@@ -10,7 +11,7 @@ import (
 
 // Restore puts the host back from the journal of a team whose process is gone; "" means all teams that
 // have a journal and do not run.
-func Restore(_ context.Context, p Places, name string) (steps []string, err error) {
+func Restore(_ context.Context, p Places, name string, log *slog.Logger) (steps []string, err error) {
 	useSafePath()
 	names := []string{name}
 	if name == "" {
@@ -29,7 +30,7 @@ func Restore(_ context.Context, p Places, name string) (steps []string, err erro
 		}
 	}
 	for _, n := range names {
-		more, err := restore(p, n)
+		more, err := restore(p, n, log)
 		steps = append(steps, more...)
 		if err != nil {
 			return steps, err
@@ -44,7 +45,7 @@ func Restorable(p Places, name string) bool {
 	return err == nil && !runs(p, name)
 }
 
-func restore(p Places, name string) (steps []string, err error) {
+func restore(p Places, name string, log *slog.Logger) (steps []string, err error) {
 	if runs(p, name) {
 		return nil, &team.Problem{Kind: team.Conflict, What: "restore " + name, Why: "the team's process runs",
 			Fix: "nicteam delete " + name + " ends it and gives everything back"}
@@ -61,7 +62,7 @@ func restore(p Places, name string) (steps []string, err error) {
 		return nil, err
 	}
 	defer mine.release()
-	h, err := host.Open(host.Options{StateDir: p.StateDir, Team: name, Taken: takenBy})
+	h, err := host.Open(host.Options{StateDir: p.StateDir, Team: name, Logger: log, Taken: takenBy})
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +79,7 @@ func restore(p Places, name string) (steps []string, err error) {
 		return steps, err
 	}
 	_ = os.Remove(p.socket(name))
-	_ = os.Remove(p.running(name))
+	discard(p.running(name))
 	p.forgetMemory(name)
 	if !p.comesBack(name) {
 		p.forgetPast(name)

@@ -155,7 +155,7 @@ func lifetimes(a object) (preferred, valid uint32) {
 	return binary.NativeEndian.Uint32(v), binary.NativeEndian.Uint32(v[4:])
 }
 
-// aged is an address as it is some seconds later; false when it has run out.
+// aged is an address as it is some seconds later, or was so many earlier where they are negative; false when it has run out.
 func aged(a object, seconds int64) (object, bool) {
 	preferred, valid := lifetimes(a)
 	if valid == forever {
@@ -168,7 +168,7 @@ func aged(a object, seconds int64) (object, bool) {
 		if v == forever {
 			return v
 		}
-		return uint32(max(int64(v)-seconds, 0))
+		return uint32(min(max(int64(v)-seconds, 0), int64(forever)-1))
 	}
 	a = a.clone()
 	info := slices.Clone(a.get(unix.IFA_CACHEINFO))
@@ -183,6 +183,19 @@ func withLifetimes(a, of object) object {
 	if v := of.get(unix.IFA_CACHEINFO); v != nil {
 		a = a.clone()
 		a.set(unix.IFA_CACHEINFO, v)
+	}
+	return a
+}
+
+// withMetric is an address whose connected route has the metric of another's.
+func withMetric(a, of object) object {
+	if a.get32(ifaMetric) == of.get32(ifaMetric) {
+		return a
+	}
+	a = a.clone()
+	a.drop(ifaMetric)
+	if metric := of.get32(ifaMetric); metric != 0 {
+		a.set32(ifaMetric, metric)
 	}
 	return a
 }

@@ -240,7 +240,7 @@ func advertisements(l learning, macs map[netip.Addr]frame.MAC) [][]byte {
 	for _, r := range l.routes {
 		left := routeLifetime(r)
 		switch {
-		case r.head[rtDstLen] == 0:
+		case r.head[rtDstLen] == 0 && gateway(r).IsValid():
 		case gateway(r).IsValid():
 			a := from(gateway(r))
 			a.Routes = append(a.Routes, frame.AdvertisedRoute{Prefix: destination(r), Preference: preference(r), Lifetime: left})

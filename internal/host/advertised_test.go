@@ -70,8 +70,8 @@ func TestAdvertisedRoutes(t *testing.T) {
 	two.a.Routes = []frame.AdvertisedRoute{{Prefix: netip.MustParsePrefix("fd0c::/48"), Preference: frame.RouterLow, Lifetime: 900}}
 	one.advertise("na")
 	two.advertise("na")
-	settled(t)
 	run(t, "ip addr add fd0d::1/64 dev na nodad")
+	settled(t)
 	before, had := snapshot(t), learned(t, "na")
 	if len(had) != 5 {
 		t.Fatalf("the NIC learned %q", had)
@@ -132,4 +132,92 @@ func TestRouterSpeaksOn(t *testing.T) {
 	one.advertise("na")
 	has("after the last goodbye", "na", "default via", false)
 	has("after the last goodbye", "na", "fd0a::/64 proto", false)
+}
+
+// TestLyingRouter takes over a NIC whose kernel believed what no router should say. It is carried as it is, and nothing else breaks.
+func TestLyingRouter(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		say  func(*frame.RouterAdvert)
+		want int // routes learned
+	}{
+		{"no router, a prefix", func(a *frame.RouterAdvert) { a.Lifetime = 0 }, 1},
+		{"no router, nothing", func(a *frame.RouterAdvert) { a.Lifetime, a.Prefixes = 0, nil }, 0},
+		{"everything is on the link", func(a *frame.RouterAdvert) {
+			a.Prefixes = []frame.AdvertisedPrefix{{Prefix: netip.MustParsePrefix("::/0"), OnLink: true, Valid: 600, Preferred: 500}}
+		}, 2},
+		{"256 prefixes", func(a *frame.RouterAdvert) {
+			a.Prefixes = nil
+			for i := range 256 {
+				p := netip.MustParsePrefix(fmt.Sprintf("fd0a:%x::/64", i))
+				a.Prefixes = append(a.Prefixes, frame.AdvertisedPrefix{Prefix: p, OnLink: true, Autonomous: true, Valid: 600, Preferred: 500})
+			}
+		}, 257},
+		{"for ever", func(a *frame.RouterAdvert) {
+			a.Lifetime = 65535
+			for i := range a.Prefixes {
+				a.Prefixes[i].Valid, a.Prefixes[i].Preferred = forever, forever
+			}
+		}, 2},
+		{"no MAC", func(a *frame.RouterAdvert) { a.MAC = 0 }, 2},
+		{"no such MTU", func(a *frame.RouterAdvert) { a.MTU = 9 }, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			run(t, "echo 0 >/proc/sys/net/ipv6/conf/nb/accept_ra; ip addr add fd09::1/64 dev na nodad")
+			r := newRouter(t, 1, "fd0a::/64")
+			c.say(&r.a)
+			// As much as a frame holds at once.
+			for all := r.a.Prefixes; ; all = all[len(r.a.Prefixes):] {
+				r.a.Prefixes = all[:min(len(all), 64)]
+				r.advertise("na")
+				if len(r.a.Prefixes) == len(all) {
+					break
+				}
+			}
+			settled(t)
+			before, had := snapshot(t), learned(t, "na")
+			if len(had) != c.want {
+				t.Fatalf("the NIC learned %d routes, want %d: %q", len(had), c.want, had)
+			}
+			h := w.open(nil)
+			must(t, takeover(w, h))
+			if d := cmp.Diff(had, learned(t, teamName)); d != "" {
+				t.Errorf("the adapter learned other things (-NIC +adapter):\n%s", d)
+			}
+			must(t, finish(w, h))
+			settled(t)
+			compare(t, before, snapshot(t))
+			if d := cmp.Diff(had, learned(t, "na")); d != "" {
+				t.Errorf("the NIC learned other things (-before +after):\n%s", d)
+			}
+		})
+	}
+}
+
+// TestNoAdvertisements gives a link what its kernel does not take from an advertisement: the kernel holds the routes for learned
+// all the same, and refreshes them once it does.
+func TestNoAdvertisements(t *testing.T) {
+	w := newWorld(t)
+	run(t, "echo 0 >/proc/sys/net/ipv6/conf/nb/accept_ra; ip addr add fd09::1/64 dev na nodad; echo 64 >/proc/sys/net/ipv6/conf/na/accept_ra_rt_info_max_plen")
+	r := newRouter(t, 1, "fd0a::/64")
+	r.a.Routes = []frame.AdvertisedRoute{{Prefix: netip.MustParsePrefix("fd0c::/48"), Preference: frame.RouterHigh, Lifetime: 900}}
+	r.advertise("na")
+	run(t, "echo 0 >/proc/sys/net/ipv6/conf/na/accept_ra")
+	settled(t)
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	if n := len(learned(t, teamName)); n != 3 {
+		t.Errorf("the adapter has %q", learned(t, teamName))
+	}
+	run(t, "echo 1 >/proc/sys/net/ipv6/conf/team0/accept_ra")
+	r.a.Lifetime = 0
+	r.advertise(teamName)
+	if got := run(t, "ip -6 route show default"); strings.Contains(got, "fe80::101") {
+		t.Errorf("the router's goodbye is not heard:\n%s", got)
+	}
+	must(t, finish(w, h))
+	if n := len(learned(t, "na")); n != 2 {
+		t.Errorf("the NIC has %q", learned(t, "na"))
+	}
 }

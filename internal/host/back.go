@@ -175,7 +175,7 @@ func (b *back) returnable(r *returning) ([]object, error) {
 		i := slices.IndexFunc(b.held, func(o object) bool { return sameAddress(a, o) })
 		switch {
 		case i >= 0:
-			want = append(want, withLifetimes(a, b.held[i]))
+			want = append(want, withMetric(withLifetimes(a, b.held[i]), b.held[i]))
 			continue
 		case r.m.kernelLinkLocal(a), hasAddress(have, a), !r.m.adopted:
 		case b.adapter == nil:

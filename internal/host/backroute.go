@@ -18,6 +18,9 @@ func (b *back) originals(family byte) []object {
 			if o.family() != family || b.adapter != nil && slices.Contains(routeLinks(o), b.adapter.Index) {
 				continue
 			}
+			if b.remade(r, o) {
+				continue
+			}
 			o = routed(o, b.by)
 			if !hasRoute(list, o) {
 				list = append(list, o)
@@ -25,6 +28,14 @@ func (b *back) originals(family byte) []object {
 		}
 	}
 	return list
+}
+
+// remade reports whether a route was the connected route of an address that has another metric by now.
+func (b *back) remade(r *returning, o object) bool {
+	return slices.ContainsFunc(r.m.Addresses, func(a object) bool {
+		i := slices.IndexFunc(b.held, func(h object) bool { return sameAddress(a, h) })
+		return i >= 0 && connectedBy(o, a) && a.get32(ifaMetric) != b.held[i].get32(ifaMetric)
+	})
 }
 
 // adopted is what an original became on the adapter.
@@ -147,12 +158,14 @@ func sourceless(r object) object {
 	return r
 }
 
-// inherited reports whether a route is the subnet of an address that the NIC did not have before.
+// inherited reports whether a route is the subnet of an address that the NIC did not have before, or had with another metric.
 func (r *returning) inherited(addresses []object, o object) bool {
 	dst, _ := netip.AddrFromSlice(o.get(unix.RTA_DST))
 	subnet := netip.PrefixFrom(dst, int(o.head[rtDstLen]))
 	return slices.ContainsFunc(addresses, func(a object) bool {
-		return addressIndex(a) == r.nic.Index && addressPrefix(a).Masked() == subnet && !hasAddress(r.m.Addresses, a)
+		i := slices.IndexFunc(r.m.Addresses, func(was object) bool { return sameAddress(was, a) })
+		return addressIndex(a) == r.nic.Index && addressPrefix(a).Masked() == subnet &&
+			(i < 0 || connectedBy(o, a) && r.m.Addresses[i].get32(ifaMetric) != a.get32(ifaMetric))
 	})
 }
 

@@ -1,7 +1,6 @@
 package host
 
 import (
-	"context"
 	"fmt"
 	"slices"
 
@@ -18,28 +17,6 @@ const (
 
 // shapers are qdiscs that treat frames by what the host has written on them, or by classes.
 var shapers = []string{"htb", "hfsc", "cbq", "drr", "prio", "qfq", "ets", "sfq", "tbf", "cake", "taprio", "mqprio", "red", "choke", "netem"}
-
-// BlindFilters names the programs and filters of others on the ingress of members, in words that are the same each time. They do not see
-// what the NIC receives: the data path has the frames before them.
-func (h *Host) BlindFilters(names []string) (found []string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, name := range names {
-		n, err := h.nic(name)
-		if err != nil {
-			continue
-		}
-		for _, who := range h.others(n, ebpf.AttachTCXIngress) {
-			found = append(found, fmt.Sprintf("%s on ingress of %s", who, name))
-		}
-	}
-	return found
-}
-
-// FilterChanges subscribes to changes of qdiscs and filters until ctx ends. Programs by tcx come without an event.
-func (h *Host) FilterChanges(ctx context.Context) <-chan struct{} {
-	return changes(ctx, []uint{unix.RTNLGRP_TC}, readEvents)
-}
 
 // others are the programs and filters that are not this team's on a hook; what cannot be read is left out.
 func (h *Host) others(n NIC, at ebpf.AttachType) (who []string) {

@@ -51,12 +51,14 @@ type deed struct {
 	chain string // where it stands
 	what  string // compared
 	text  string // shown
+	meant bool   // the rule has the face's own name, so whoever made it knows of it
 }
 
 // differing are the rules that do something for one of two faces and not for the other: those that end to match, then
-// those that begin to.
+// those that begin to, but for those that are meant for the adapter.
 func differing(member, adapter []deed) (ends, begins []deed) {
-	return without(member, adapter), without(adapter, member)
+	begins = slices.DeleteFunc(without(adapter, member), func(d deed) bool { return d.meant })
+	return without(member, adapter), begins
 }
 
 // without are the deeds of list that have no like in other, each like for one.

@@ -50,6 +50,10 @@ var nftForms = []struct{ name, ruleset, says string }{
 	{"concatenation for both", `set s { type ifname . inet_service; elements = { "na" . 22, "team0" . 22 }; }; chain i { type filter hook input priority 0; iifname . tcp dport @s accept; }`, ""},
 	{"register used again", `chain i { type filter hook input priority 0; iifname "n*" meta mark 7 iifname "team*" accept; }`, ""},
 
+	{"a rule for both and one for each", `chain i { type filter hook input priority 0; iifname { "lo", "na" } accept; iifname "team0" accept; }`, ""},
+	{"more for the adapter", `chain i { type filter hook input priority 0; iifname "team0" tcp dport 80 accept; iifname { "lo", "team0" } tcp dport 81 accept; }`, ""},
+	{"a wildcard for the adapter", `chain i { type filter hook input priority 0; iifname "t*" drop; }`, `will match what goes by team0: inet f, chain i: iifname "t*" drop`},
+
 	{"a rule for each, that do different things", `chain i { type filter hook input priority 0; iifname "na" drop; iifname "team0" accept; }`, `iifname "na" drop`},
 	{"concatenation for another port", `set s { type ifname . inet_service; elements = { "na" . 22, "team0" . 23 }; }; chain i { type filter hook input priority 0; iifname . tcp dport @s accept; }`, `iifname @s`},
 	{"one map, other verdicts", `chain z { }; chain i { type filter hook input priority 0; iifname vmap { "na" : jump z, "team0" : accept }; }`, `iifname { … }`},
@@ -108,6 +112,8 @@ func TestRulesOfIptables(t *testing.T) {
 			{"negated", "-A FORWARD ! -i na -j DROP", "team0"},
 			{"outgoing", "-A OUTPUT -o na -j DROP", "na"},
 			{"masquerade", "-t nat -A POSTROUTING -o na -j MASQUERADE", "POSTROUTING"},
+			{"wildcard for the adapter", "-A INPUT -i t+ -j DROP", "team0"},
+			{"more for the adapter", "-A INPUT -i team0 -p tcp --dport 80 -j ACCEPT", ""},
 			{"in a chain", "-N mine\n-A mine -i na -j RETURN", "chain mine"},
 			{"another", "-A INPUT -i nc -j ACCEPT", ""},
 			{"all but another", "-t nat -A POSTROUTING ! -o docker0 -j MASQUERADE", ""},
@@ -154,6 +160,7 @@ func FuzzNftRule(f *testing.F) {
 			tables.deeds(face{name: "na", index: 3, kind: "veth"}, dir)
 		}
 		tables.hooksOn("na")
+		concernsLinks(b)
 	})
 }
 

@@ -33,10 +33,11 @@ type Host struct {
 	o   Options
 	log *slog.Logger
 
-	nl    *netlink.Handle
-	rt    *rtnetlink
-	tool  *ethtool.Ethtool
-	probe *prober
+	nl     *netlink.Handle
+	rt     *rtnetlink
+	strict *rtnetlink // its dumps are filtered by the kernel
+	tool   *ethtool.Ethtool
+	probe  *prober
 
 	mu       sync.Mutex // the changing methods
 	journal  *journal   // nil until there is one
@@ -68,6 +69,9 @@ func (h *Host) open() (err error) {
 		return fmt.Errorf("open netlink: %w", err)
 	}
 	if h.rt, err = openRTNetlink(); err != nil {
+		return fmt.Errorf("open netlink: %w", err)
+	}
+	if h.strict, err = openStrict(); err != nil {
 		return fmt.Errorf("open netlink: %w", err)
 	}
 	if h.tool, err = ethtool.NewEthtool(); err != nil {
@@ -107,8 +111,10 @@ func (h *Host) Close() error {
 		if h.tool != nil {
 			h.tool.Close()
 		}
-		if h.rt != nil {
-			h.rt.close()
+		for _, r := range []*rtnetlink{h.rt, h.strict} {
+			if r != nil {
+				r.close()
+			}
 		}
 		if h.nl != nil {
 			h.nl.Close()

@@ -179,7 +179,7 @@ func parseRecord(line []byte) (record, bool) {
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
-	return r, d.Decode(&r) == nil && (r.Member == nil || r.Member.wellFormed())
+	return r, d.Decode(&r) == nil && (r.Member == nil || r.Member.wellFormed()) && (r.Late == nil || r.Late.wellFormed())
 }
 
 // write appends a record; when it returns without error the record is on disk and part of the state.

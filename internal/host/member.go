@@ -66,8 +66,23 @@ func (m *Member) inherit(known *memberState) {
 		m.Proxies = union(known.Proxies, m.Proxies, sameNeighbour)
 	}
 	if known.down {
-		m.Up = known.Up
+		m.inheritDown(known)
 	}
+}
+
+// inheritDown keeps what the kernel took from a NIC that was given back down and still is: its IPv6 addresses, its routes
+// and its neighbours. IPv4 addresses stay on it.
+func (m *Member) inheritDown(known *memberState) {
+	if !m.Up {
+		of6 := slices.DeleteFunc(slices.Clone(known.Addresses), func(a object) bool { return a.family() != unix.AF_INET6 })
+		m.Addresses = union(of6, m.Addresses, sameAddress)
+		m.Routes = union(known.Routes, m.Routes, sameRoute)
+		m.Advertised = union(known.Advertised, m.Advertised, sameAdvertised)
+		m.Order = union(known.Order, m.Order, sameRoute)
+		m.Neighbours = union(known.Neighbours, m.Neighbours, sameNeighbour)
+		m.Proxies = union(known.Proxies, m.Proxies, sameNeighbour)
+	}
+	m.Up = known.Up
 }
 
 func union(a, b []object, same func(object, object) bool) []object {

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/frame"
 )
 
 // ndmsg: family, 3 of padding, ifindex, state, flags, type.
@@ -65,7 +67,15 @@ func neighbourAddr(n object) netip.Addr {
 
 func neighbourState(n object) uint16 { return binary.NativeEndian.Uint16(n.head[ndState:]) }
 
-func permanent(n object) bool { return neighbourState(n)&unix.NUD_PERMANENT != 0 }
+// permanent reports whether somebody set the neighbour by hand: for good, or as one that is never asked (NUD_NOARP), as
+// which the kernel itself keeps groups and broadcasts.
+func permanent(n object) bool {
+	if neighbourState(n)&unix.NUD_NOARP != 0 {
+		mac := n.get(unix.NDA_LLADDR)
+		return len(mac) == 6 && !frame.MACAt(mac, 0).Multicast() && frame.MACAt(mac, 0) != 0
+	}
+	return neighbourState(n)&unix.NUD_PERMANENT != 0
+}
 
 func known(n object) bool {
 	return neighbourState(n)&(unix.NUD_REACHABLE|unix.NUD_STALE|unix.NUD_DELAY|unix.NUD_PROBE) != 0

@@ -60,7 +60,7 @@ func (t *nftables) deeds(f face, dir direction) (list []deed) {
 		v := visit{t: t, r: r, f: f, dir: dir, registers: map[uint32]loaded{}}
 		if v.run() && v.asked {
 			chain := fmt.Sprintf("%s %s, chain %s", nftFamilies[r.family], r.table, r.chain)
-			list = append(list, deed{chain, v.what.String(), strings.Join(v.text, " ")})
+			list = append(list, deed{chain, v.what.String(), strings.Join(v.text, " "), v.meant})
 		}
 	}
 	return list
@@ -74,6 +74,7 @@ type visit struct {
 	dir       direction
 	registers map[uint32]loaded // by the number of the register's first four bytes
 	asked     bool
+	meant     bool
 	what      strings.Builder
 	text      []string
 }
@@ -177,6 +178,7 @@ func (v *visit) compare(d object) (known, applies bool) {
 	switch d.big32(unix.NFTA_CMP_OP) {
 	case unix.NFT_CMP_EQ:
 		holds = c == 0
+		v.meant = v.meant || l.by == "index" || bytes.IndexByte(want, 0) >= 0 || len(want) == nameSize
 	case unix.NFT_CMP_NEQ:
 		op, holds = "!= ", c != 0
 	case unix.NFT_CMP_LT:
@@ -244,8 +246,11 @@ func (v *visit) lookup(d object) (known, applies bool) {
 	}
 	slices.Sort(words)
 	v.text = append(v.text, strings.Join(words, " . ")+" "+op+shown)
-	fmt.Fprintf(&v.what, "lookup %d %v %s", d.big32(unix.NFTA_LOOKUP_DREG), inverted, digest(found))
+	if inverted || slices.ContainsFunc(found, func(e nftElement) bool { return len(e.key) > 0 || len(e.data) > 0 }) {
+		fmt.Fprintf(&v.what, "lookup %d %v %s;", d.big32(unix.NFTA_LOOKUP_DREG), inverted, digest(found))
+	} // else it is as if the rule had the one name
 	if !inverted {
+		v.meant = v.meant || s.flags&unix.NFT_SET_INTERVAL == 0
 		return true, len(found) > 0
 	}
 	whole := len(found) > 0 && len(found[0].key) == 0 // no other field is left that could differ

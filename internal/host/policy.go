@@ -95,17 +95,52 @@ func (h *Host) CarryPolicy(adapter int, lender string, members []string) (notes 
 	if err != nil {
 		return nil, fmt.Errorf("carry settings to adapter: %w", err)
 	}
-	return c.notes(), nil
+	notes = c.notes()
+	for _, m := range list {
+		var left []string
+		if m != four && m.uses(unix.AF_INET) {
+			left = append(left, otherSettings("ipv4/", m, four)...)
+		}
+		if m != six && m.uses(unix.AF_INET6) {
+			left = append(left, otherSettings("ipv6/", m, six)...)
+		}
+		if len(left) > 0 {
+			notes = append(notes, fmt.Sprintf("%s has one value of each setting; these of %s do not go along: %s", to.Name, m.Name, some(left)))
+		}
+	}
+	return notes, nil
+}
+
+// uses reports whether a member has addresses of a family that somebody gave it.
+func (m *Member) uses(family byte) bool {
+	return slices.ContainsFunc(m.Addresses, func(a object) bool { return a.family() == family && !m.kernelLinkLocal(a) })
 }
 
 // policyOf is the member whose settings of a family an adapter gets: the first with addresses of it, else the first.
 func policyOf(list []*memberState, family byte) *memberState {
 	for _, m := range list {
-		if slices.ContainsFunc(m.Addresses, func(a object) bool { return a.family() == family && !m.kernelLinkLocal(a) }) {
+		if m.uses(family) {
 			return m
 		}
 	}
 	return list[0]
+}
+
+// advised are settings that routers change by themselves.
+var advised = []string{"ipv6/hop_limit", "ipv6/neigh/base_reachable_time_ms", "ipv6/neigh/retrans_time_ms"}
+
+// otherSettings are the settings of a family that somebody gave a member and that another, whose the adapter gets, has otherwise.
+func otherSettings(family string, m, from *memberState) (list []string) {
+	for _, s := range linkSettings {
+		value, ok := m.Sysctls[s.key]
+		if !ok || s.whyNot != "" || !strings.HasPrefix(s.key, family) || slices.Contains(advised, s.key) || value == from.Sysctls[s.key] {
+			continue
+		}
+		if usual, ok := readSysctl("default", s.key); ok && usual != value {
+			list = append(list, sysctlName(m.Name, s.key)+"="+value)
+		}
+	}
+	return list
 }
 
 // carrier gives an adapter settings and collects what it could not set.
@@ -145,16 +180,12 @@ func (c *carrier) fail(what string, err error) {
 	}
 }
 
-// namedFailures bounds how many settings a note names.
-const namedFailures = 5
+// namedSettings bounds how many settings a note names.
+const namedSettings = 5
 
 func (c *carrier) notes() []string {
 	if len(c.failed) == 0 {
 		return nil
-	}
-	what := strings.Join(c.failed[:min(len(c.failed), namedFailures)], ", ")
-	if more := len(c.failed) - namedFailures; more > 0 {
-		what += fmt.Sprintf(" and %d more", more)
 	}
 	why := c.why
 	for _, cause := range []error{unix.EROFS, unix.EACCES, unix.EPERM} {
@@ -162,7 +193,16 @@ func (c *carrier) notes() []string {
 			why = fmt.Errorf("/proc/sys: %w", cause)
 		}
 	}
-	return []string{fmt.Sprintf("%s does not get what its members have: %s (%v)", c.to.Name, what, why)}
+	return []string{fmt.Sprintf("%s does not get what its members have: %s (%v)", c.to.Name, some(c.failed), why)}
+}
+
+// some names the first few.
+func some(list []string) string {
+	what := strings.Join(list[:min(len(list), namedSettings)], ", ")
+	if more := len(list) - namedSettings; more > 0 {
+		what += fmt.Sprintf(" and %d more", more)
+	}
+	return what
 }
 
 // token goes before the settings: the kernel takes none for a link that ignores advertisements.

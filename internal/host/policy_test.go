@@ -163,6 +163,7 @@ func TestWhoseIPv6(t *testing.T) {
 			w := newWorld(t)
 			t.Cleanup(func() { run(t, "echo 0 >/proc/sys/net/ipv6/conf/default/disable_ipv6") })
 			run(t, "ip addr add 10.9.0.1/24 dev na; ip route add default via 10.9.0.254 dev na;"+c.script)
+			settled(t)
 			before := snapshot(t)
 			policy := "auto"
 			if c.given {
@@ -229,5 +230,27 @@ func TestReadOnlySysctls(t *testing.T) {
 		t.Errorf("notes: %q", notes)
 	}
 	must(t, unix.Unmount("/proc/sys", 0))
+	must(t, finish(w, h))
+}
+
+// TestSettingsOfOthers names what another member with addresses has that the adapter does not get.
+func TestSettingsOfOthers(t *testing.T) {
+	w := newWorld(t)
+	run(t, `ip addr add 10.9.0.1/24 dev na; ip addr add 10.8.0.1/24 dev nb
+		echo 2 >/proc/sys/net/ipv4/conf/nb/rp_filter; echo 1 >/proc/sys/net/ipv4/conf/na/arp_accept; echo 0 >/proc/sys/net/ipv6/conf/nb/accept_ra`)
+	h := w.open(nil)
+	must(t, h.Begin())
+	adapter := w.tap()
+	run(t, "ip link set "+teamName+" down")
+	must(t, h.AdapterMade(adapter))
+	for _, n := range w.nics {
+		must1(h.Record(n))
+	}
+	notes, err := h.CarryPolicy(adapter, "na", w.nics)
+	must(t, err)
+	want := []string{"team0 has one value of each setting; these of nb do not go along: net.ipv4.conf.nb.rp_filter=2"}
+	if d := cmp.Diff(want, notes); d != "" {
+		t.Errorf("notes (-want +got):\n%s", d)
+	}
 	must(t, finish(w, h))
 }

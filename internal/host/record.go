@@ -25,6 +25,8 @@ type record struct {
 	Given   []string       `json:"given,omitempty"`   // kindGive: the adapter's own addresses
 	Gateway string         `json:"gateway,omitempty"` // kindGive: the adapter's own gateway
 	Backlog *backlogRecord `json:"backlog,omitempty"` // kindBacklog; Done: no longer this team's
+	Late    *belongings    `json:"late,omitempty"`    // kindLate, kindForget
+	Now     *beingRecord   `json:"now,omitempty"`     // kindChanged
 }
 
 type recordKind string
@@ -43,6 +45,9 @@ const (
 	kindUnhook  recordKind = "unhook"  // the opposite
 	kindBacklog recordKind = "backlog" // the kernel's queues of received frames become longer
 	kindLeft    recordKind = "left"    // a member left the team; the team goes on
+	kindLate    recordKind = "late"    // something came to a member while the team runs, and goes to the adapter
+	kindForget  recordKind = "forget"  // something of a member's left the adapter: nobody gets it back
+	kindChanged recordKind = "changed" // a member has another name or MAC by other hands
 )
 
 type beginRecord struct {
@@ -56,6 +61,12 @@ type adapterRecord struct {
 	Name  string    `json:"name"`
 	Index int       `json:"index"`
 	MAC   frame.MAC `json:"mac"`
+}
+
+// beingRecord is what a NIC is known by since somebody changed it.
+type beingRecord struct {
+	Name string    `json:"name"`
+	MAC  frame.MAC `json:"mac"`
 }
 
 type backlogRecord struct {
@@ -138,6 +149,7 @@ type memberState struct {
 	left    bool
 	down    bool
 	lent    bool
+	named   []string // all names that it has had: rules may call it by any
 }
 
 // apply takes a record in; a record that refers to what is not there changes nothing.
@@ -167,6 +179,10 @@ func (s *state) apply(r record) {
 			if m := s.byNo(no); m != nil {
 				m.adopted = true
 			}
+		}
+	case kindLate:
+		if m != nil && r.Late != nil {
+			s.came(m, r.Late)
 		}
 	case kindGive:
 		s.given, s.gateway = append(s.given, r.Given...), r.Gateway
@@ -210,6 +226,14 @@ func (m *memberState) apply(r record) {
 		qdisc := m.qdisc && m.method == byClsact
 		m.clsactState.apply(r)
 		m.qdisc = m.qdisc || qdisc
+	case kindForget:
+		if r.Late != nil {
+			m.went(r.Late)
+		}
+	case kindChanged:
+		if r.Now != nil {
+			m.changed(*r.Now)
+		}
 	case kindLeft:
 		if r.Done {
 			m.left, m.down, m.lent, m.strip = true, r.Down, r.Lent, false
@@ -217,15 +241,35 @@ func (m *memberState) apply(r record) {
 	}
 }
 
+// changed takes in that a NIC has another name or MAC. Its ifindex stays the one that routes were recorded with.
+func (m *memberState) changed(now beingRecord) {
+	m.Name, m.MAC, m.named = now.Name, now.MAC, named(m.named, now.Name)
+}
+
+func named(all []string, name string) []string {
+	if slices.Contains(all, name) {
+		return all
+	}
+	return append(slices.Clone(all), name)
+}
+
+// adapterName is the adapter's, which somebody may have changed.
+func (s *state) adapterName() string {
+	if s.adapter == nil {
+		return s.begin.Team
+	}
+	return s.adapter.Name
+}
+
 // remember adds a member, or replaces what is known of one that left and has come back: what it
 // lent to the adapter is still its own.
 func (s *state) remember(no int, m Member) {
 	old := s.byNo(no)
 	if old == nil {
-		s.members = append(s.members, &memberState{Member: m, no: no})
+		s.members = append(s.members, &memberState{Member: m, no: no, named: []string{m.Name}})
 		return
 	}
-	*old = memberState{Member: m, no: no, adopted: old.adopted}
+	*old = memberState{Member: m, no: no, adopted: old.adopted, named: named(old.named, m.Name)}
 }
 
 func (s *state) byNo(no int) *memberState {
@@ -237,14 +281,15 @@ func (s *state) byNo(no int) *memberState {
 	return nil
 }
 
-// byName finds a member by the name it had when it was recorded.
-func (s *state) byName(name string) *memberState {
+// byName finds a member by its name: of several, which were in the team one after another, the one that is in it, or
+// was last.
+func (s *state) byName(name string) (found *memberState) {
 	for _, m := range s.members {
-		if m.Name == name {
-			return m
+		if m.Name == name && (found == nil || found.left || !m.left) {
+			found = m
 		}
 	}
-	return nil
+	return found
 }
 
 func (s *state) nextNo() int {

@@ -40,6 +40,7 @@ func (h *Host) releaseAll(still func()) (Restored, error) {
 		}
 	}
 	b.gather()
+	b.noteUppers()
 	heir := b.heir()
 	h.endCarrying()
 	connections, err := h.carry(b.held)

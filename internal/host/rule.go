@@ -137,7 +137,7 @@ func (h *Host) lenders(more []*memberState) []string {
 	var names []string
 	for _, m := range h.journal.state.members {
 		if m.adopted || slices.Contains(more, m) {
-			names = append(names, m.Name)
+			names = append(names, m.named...)
 		}
 	}
 	return names
@@ -146,7 +146,7 @@ func (h *Host) lenders(more []*memberState) []string {
 // rules gives members the rules back that were replaced, and takes the adapter's copies away: the kernel keeps rules of a
 // link that is gone. A copy that is not there any more was removed by somebody, who wants no such rule.
 func (b *back) rules() error {
-	adapter := b.j.state.begin.Team
+	adapter := b.j.state.adapterName()
 	have, err := b.h.rulesNaming(adapter)
 	if err != nil {
 		return err
@@ -156,9 +156,13 @@ func (b *back) rules() error {
 		if !m.adopted {
 			continue
 		}
-		own, err := b.h.rulesNaming(m.Name)
-		if err != nil {
-			return err
+		var own []object
+		for _, name := range m.named {
+			list, err := b.h.rulesNaming(name)
+			if err != nil {
+				return err
+			}
+			own = append(own, list...)
 		}
 		for _, r := range m.Rules {
 			if !inverted(r) || hasRule(own, ruled(r)) || !hasRule(have, ruleOf(r, names, adapter)) {

@@ -117,7 +117,11 @@ func (h *Host) dropRoutes(index int) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range routesOf(all, index) {
+	advertised, err := h.advertisedRoutes()
+	if err != nil {
+		return err
+	}
+	for _, r := range routesOf(append(all, advertised...), index) {
 		if len(routeLinks(r)) > 1 || r.get(rtaNexthop) != nil {
 			continue // others reach it too; the kernel sees to a hop that is dead
 		}

@@ -64,10 +64,20 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// settled waits until the kernel's duplicate detection is over.
+// settled waits until the kernel's duplicate detection is over, and the addresses are in use.
 func settled(t *testing.T) {
 	t.Helper()
-	labtest.Eventually(t, "no tentative address", func() bool { return run(t, "ip -6 addr show tentative") == "" })
+	labtest.Eventually(t, "IPv6 addresses in use", func() bool {
+		local := run(t, "ip -6 route show table local")
+		for line := range strings.Lines(run(t, "ip -6 -o addr show up scope global; ip -6 -o addr show up scope link")) {
+			f := strings.Fields(line)
+			ip, _, _ := strings.Cut(f[3], "/")
+			if strings.Contains(line, " tentative") || !strings.Contains(local, "local "+ip+" dev "+f[1]+" ") {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // furnish gives the NICs everything that can be lost.

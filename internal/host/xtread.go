@@ -165,7 +165,8 @@ func (t xtable) deeds(f face, dir direction) (list []deed) {
 		clear(rest[at+2*nameSize : at+3*nameSize])
 		rest[l.inverted] &^= inverted
 		clear(rest[l.next+2 : l.size]) // comefrom, counters
-		list = append(list, deed{fmt.Sprintf("%s -t %s, chain %s", t.family, t.name, chain), string(rest), xtText(flag, want, mask, not, what, e[target:])})
+		list = append(list, deed{fmt.Sprintf("%s -t %s, chain %s", t.family, t.name, chain), string(rest), xtText(flag, want, mask, not, what, e[target:]),
+			!not && mask[len(f.name)] != 0})
 	}
 	return list
 }

@@ -25,7 +25,7 @@ import (
 )
 
 // Snapshot is a host's network state as lines in a stable order: links, addresses, routes of every
-// table, rules, permanent neighbours, queueing disciplines and filters with all their attributes, sysctls, ethtool
+// table, rules, permanent neighbours, proxies, queueing disciplines and filters with all their attributes, sysctls, ethtool
 // features, eBPF programs and the nftables rule set. Counters and time stamps are left out.
 type Snapshot []string
 

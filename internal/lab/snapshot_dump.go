@@ -75,6 +75,14 @@ var objects = []object{
 		skip: []uint16{unix.NDA_CACHEINFO, unix.NDA_PROBES},
 	},
 	{
+		what: "proxy", get: unix.RTM_GETNEIGH, answer: unix.RTM_NEWNEIGH, request: &neighbourRequest{flags: neighbourProxy}, headSize: unix.SizeofNdMsg,
+		head: func(t *taker, b []byte) (string, bool) {
+			return fmt.Sprintf("%s family %d", t.name(uint32(number(b[4:8]))), b[0]), b[10]&neighbourProxy != 0
+		},
+		name: map[uint16]string{unix.NDA_DST: "dst"},
+		show: map[uint16]func(*taker, []byte) string{unix.NDA_DST: showIP},
+	},
+	{
 		what: "qdisc", get: unix.RTM_GETQDISC, answer: unix.RTM_NEWQDISC, request: &nl.TcMsg{}, headSize: nl.SizeofTcMsg,
 		head: tcHead, name: tcNames, show: tcShow, skip: tcSkip,
 	},
@@ -97,11 +105,17 @@ func lifetime(b []byte) string {
 	return "limited"
 }
 
-// neighbourRequest is an empty struct ndmsg.
-type neighbourRequest struct{}
+const neighbourProxy = 1 << 3 // NTF_PROXY
 
-func (*neighbourRequest) Len() int          { return unix.SizeofNdMsg }
-func (*neighbourRequest) Serialize() []byte { return make([]byte, unix.SizeofNdMsg) }
+// neighbourRequest is a struct ndmsg that is empty but for flags.
+type neighbourRequest struct{ flags byte }
+
+func (*neighbourRequest) Len() int { return unix.SizeofNdMsg }
+func (r *neighbourRequest) Serialize() []byte {
+	b := make([]byte, unix.SizeofNdMsg)
+	b[10] = r.flags
+	return b
+}
 
 func (t *taker) dumps() error {
 	var errs []error

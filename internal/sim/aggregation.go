@@ -70,7 +70,7 @@ func (t *Team) Agreed() *modes.Agreement { return modes.Agreed(t.mode) }
 // hears notes a frame of a slow protocol that a member is about to be told of.
 func (m *member) hears(f *Packet) {
 	pdu, err := lacp.ParsePDU(f.b)
-	if err != nil {
+	if err != nil || f.forged {
 		return
 	}
 	now := m.t.w.now

@@ -23,6 +23,7 @@ type Packet struct {
 
 	copied  bool // its sender has sent it by several members
 	flooded bool // a switch has sent it by several ports
+	forged  bool // in another's name
 
 	flow  *Flow            // nil: no data
 	mark  uint64           // counts what the flow has sent

@@ -42,10 +42,13 @@ func (p *port) inOrder() bool {
 	return p.heard() && p.mux >= MuxAttached && p.partner.State.Has(Synchronization)
 }
 
-// foreign reports whether a PDU is of another actor than the partner of a port in order. One that says it is the partner
-// and comes from another address is as well.
+// foreign reports whether a PDU is of another actor than the partner of a port in order. On any port that has a partner
+// one that says it is that and comes from another address is as well.
 func (p *port) foreign(d *PDU, from frame.MAC) bool {
-	return p.inOrder() && (different(&p.partner, &d.Actor) || p.from != 0 && p.from != from)
+	if different(&p.partner, &d.Actor) {
+		return p.inOrder()
+	}
+	return p.heard() && p.from != 0 && p.from != from
 }
 
 // contest takes in a PDU of a rival.

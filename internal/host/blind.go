@@ -1,0 +1,149 @@
+package host
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// BlindFilters names what others have put on the members to filter what comes in, and which does not see it because it comes by the adapter:
+// programs and tc filters on their ingress, nftables hooks on them, and rules that name them. The words are the same each time.
+func (h *Host) BlindFilters(members []string, adapter string) (found []string) {
+	all, err := h.links()
+	if err != nil {
+		return nil
+	}
+	to := face{name: adapter, kind: "tun"}
+	if i := slices.IndexFunc(all, func(n NIC) bool { return n.Name == adapter }); i >= 0 {
+		to = faceOf(all[i])
+	}
+	nft, _ := readNft()
+	tables := readXtables()
+	for _, n := range all {
+		if !slices.Contains(members, n.Name) {
+			continue
+		}
+		h.mu.Lock()
+		others := h.others(n, ebpf.AttachTCXIngress)
+		h.mu.Unlock()
+		for _, who := range others {
+			found = append(found, fmt.Sprintf("%s on ingress of %s", who, n.Name))
+		}
+		for _, where := range nft.hooksOn(n.Name) {
+			found = append(found, fmt.Sprintf("%s, hooked on %s", where, n.Name))
+		}
+		for _, dir := range []direction{incoming, outgoing} {
+			for _, d := range append(without(nft.deeds(faceOf(n), dir), nft.deeds(to, dir)), without(tables.deeds(faceOf(n), dir), tables.deeds(to, dir))...) {
+				if line := fmt.Sprintf("%s: %s", d.chain, d.text); !slices.Contains(found, line) {
+					found = append(found, line)
+				}
+			}
+		}
+	}
+	return found
+}
+
+// FilterChanges subscribes to changes of tc filters and of nftables, as far as those can concern links, until ctx ends. Programs by tcx come
+// without an event, see FilterRevision; so do rules of the older iptables.
+func (h *Host) FilterChanges(ctx context.Context) <-chan struct{} {
+	tc := changes(ctx, []uint{unix.RTNLGRP_TC}, readEvents)
+	nft := nftChanges(ctx)
+	both := make(chan struct{}, 1)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tc:
+			case <-nft:
+			}
+			select {
+			case both <- struct{}{}:
+			default: // one is waiting already
+			}
+		}
+	}()
+	return both
+}
+
+// FilterRevision changes with the programs by tcx on the ingress of links.
+func (h *Host) FilterRevision(indices []int) (sum uint64) {
+	for _, i := range indices {
+		if there, err := queryTCX(i, ebpf.AttachTCXIngress); err == nil {
+			sum += there.Revision
+		}
+	}
+	return sum
+}
+
+// nftGroup is NFNLGRP_NFTABLES.
+const nftGroup = 7
+
+// nftChanges signals changes of nftables that can concern links. A kernel without nftables has none.
+func nftChanges(ctx context.Context) <-chan struct{} {
+	changed := make(chan struct{}, 1)
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_NETFILTER)
+	if err != nil {
+		return changed
+	}
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, eventBuffer)
+	if unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}) != nil || join(fd, nftGroup) != nil {
+		unix.Close(fd)
+		return changed
+	}
+	f := os.NewFile(uintptr(fd), "nftables events")
+	stop := context.AfterFunc(ctx, func() { f.Close() })
+	go func() {
+		defer stop()
+		defer f.Close()
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := f.Read(buf)
+			if err != nil && !errors.Is(err, unix.ENOBUFS) {
+				return
+			}
+			if err != nil || concernsLinks(buf[:n]) {
+				select {
+				case changed <- struct{}{}:
+				default:
+				}
+			}
+		}
+	}()
+	return changed
+}
+
+// concernsLinks reports whether messages of nftables are about hooks, or about rules that ask for an interface.
+func concernsLinks(b []byte) bool {
+	for len(b) >= unix.SizeofNlMsghdr {
+		size := int(binary.NativeEndian.Uint32(b))
+		if size < unix.SizeofNlMsghdr || size > len(b) {
+			return false
+		}
+		body := b[unix.SizeofNlMsghdr:size]
+		switch binary.NativeEndian.Uint16(b[4:]) & 0xff {
+		case unix.NFT_MSG_NEWCHAIN, unix.NFT_MSG_DELCHAIN, unix.NFT_MSG_NEWFLOWTABLE, unix.NFT_MSG_DELFLOWTABLE, unix.NFT_MSG_DELTABLE:
+			return true
+		case unix.NFT_MSG_NEWRULE, unix.NFT_MSG_DELRULE:
+			if o, err := parseObject(body, nfHead); err == nil && parseNftRule(o).asksForLink() {
+				return true
+			}
+		}
+		b = b[min(align(size), len(b)):]
+	}
+	return false
+}
+
+func (r nftRule) asksForLink() bool {
+	return slices.ContainsFunc(r.exprs, func(e nftExpr) bool {
+		_, in := face{}.meta(e.data.big32(unix.NFTA_META_KEY), incoming)
+		_, out := face{}.meta(e.data.big32(unix.NFTA_META_KEY), outgoing)
+		return e.name == "meta" && (in || out)
+	})
+}
