@@ -50,6 +50,7 @@ var errTooMany = fmt.Errorf("there are more than %d, or they take more than %v",
 // What becomes of connections keeps no address from moving: the only error is death.
 type carrying struct {
 	h         *Host
+	links     []int // whose addresses they are, ascending; nil: given otherwise
 	addresses []netip.Addr
 	begun     time.Time
 	nf        *nfnetlink      // nil: nothing is tracked here, or nobody tells
@@ -79,6 +80,7 @@ func (h *Host) CarryConnections(members []string) error {
 		}
 		links = append(links, n.Index)
 	}
+	slices.Sort(links)
 	h.endCarrying()
 	var err error
 	h.connections, err = h.carryFrom(links)
@@ -101,7 +103,11 @@ func (h *Host) carryFrom(links []int) (*carrying, error) {
 		}
 		list = append(list, have...)
 	}
-	return h.carry(list)
+	c, err := h.carry(list)
+	if c != nil {
+		c.links = links
+	}
+	return c, err
 }
 
 // carry begins with connections that go by addresses.
@@ -116,17 +122,21 @@ func (h *Host) carry(list []object) (*carrying, error) {
 			c.addresses = append(c.addresses, addr)
 		}
 	}
-	return c, c.begin()
+	if err := c.begin(); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
 }
 
 // carryWhile carries connections over that go by the addresses of links, whose routes f moves.
 func (h *Host) carryWhile(f func() error, links ...int) (err error) {
+	slices.Sort(links)
 	c := h.connections
-	h.connections = nil
-	if c == nil {
-		if c, err = h.carryFrom(links); err != nil {
-			return err
-		}
+	if c != nil && slices.Equal(c.links, links) {
+		h.connections = nil
+	} else if c, err = h.carryFrom(links); err != nil {
+		return err
 	}
 	defer c.close()
 	if err := c.catchUp(); err != nil {
