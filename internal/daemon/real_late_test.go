@@ -115,7 +115,7 @@ func TestLeft(t *testing.T) {
 	w.ip("addr add 10.9.0.11/24 dev eth1; ip addr add fd09::11/64 dev eth1 nodad; ip route add 10.60.0.0/16 via 10.9.0.2 dev eth1; ip rule add pref 300 iif eth1 lookup 88")
 	w.create(nics(2))
 	conn := w.lifeline()
-	w.ip("addr del 10.9.0.11/24 dev team0; ip addr del fd09::11/64 dev team0; ip route del 10.60.0.0/16 dev team0; ip rule del pref 300 iif eth1 lookup 88")
+	w.ip("route del 10.60.0.0/16 dev team0; ip rule del pref 300 iif eth1 lookup 88; ip addr del 10.9.0.11/24 dev team0; ip addr del fd09::11/64 dev team0")
 	labtest.Eventually(t, "events", func() bool { return len(w.said("address-left")) == 2 })
 	w.goes("rule show", teamName)
 	w.kill(w.teamProcess(), unix.SIGKILL)
