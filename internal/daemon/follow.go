@@ -40,8 +40,10 @@ var errLost = errors.New("the adapter is gone")
 //	           addresses, routes,
 //	           rules, neighbours       moved to the adapter or copied, as when the team began (late.go)
 func (s *session) follow(ctx context.Context) {
-	news := s.follower.News(host.AnyChange &^ (host.AdapterGroups | host.OtherHas))
-	changed, looked := host.AnyChange, time.Time{}
+	// Links are looked at at once: what comes by a NIC that has returned must not reach the host beside the team.
+	const links = host.AdapterLink | host.MemberLink | host.OtherLink | host.BehindLink
+	urgent, other := s.follower.News(links), s.follower.News(host.AnyChange&^(links|host.AdapterGroups|host.OtherHas))
+	changed, looked, rest := host.AnyChange, time.Time{}, time.Time{}
 	for {
 		began := time.Now()
 		if changed&host.MemberHas != 0 {
@@ -50,22 +52,31 @@ func (s *session) follow(ctx context.Context) {
 		if err := s.reconcile(ctx, changed); err != nil && ctx.Err() == nil {
 			s.log.Warn("host not followed", "err", err)
 		}
-		rest := min(max(followGap, followShare*time.Since(began)), followMax)
+		if now := time.Now(); changed&^links != 0 {
+			rest = now.Add(min(followShare*now.Sub(began), followMax))
+		}
 		select {
-		case <-time.After(rest):
+		case <-time.After(followGap):
 		case <-ctx.Done():
 			return
 		}
-		timer := time.NewTimer(s.followAgain(time.Now()))
+		now := time.Now()
+		wait, rested := s.followAgain(now), other.C()
+		if left := rest.Sub(now); left > 0 {
+			wait, rested = min(wait, left), nil
+		}
+		timer := time.NewTimer(wait)
+		changed = 0
 		select {
-		case <-news.C():
-			changed = news.Take()
+		case <-urgent.C():
+			changed = urgent.Take()
+		case <-rested:
+			changed = other.Take()
 		case <-timer.C:
-			changed = 0
 			if at := s.leases.next; !at.IsZero() && !time.Now().Before(at) || time.Since(looked) >= followEvery {
 				changed = host.AdapterHas | host.MemberHas
 			}
-		case <-ctx.Done(): // the channel is never closed
+		case <-ctx.Done(): // the channels are never closed
 			timer.Stop()
 			return
 		}
