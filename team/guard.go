@@ -99,7 +99,7 @@ func (s *Status) addPanics(list []panics.Panic) {
 	s.Panics = list
 	for i := range list {
 		p := &list[i]
-		s.Warnings = append(s.Warnings, fmt.Sprintf("a fault of nicteam was survived %d times, the last time at %s: %s; please report what status --json has in panics",
+		s.Warnings = append(s.Warnings, fmt.Sprintf("nicteam has survived a fault of its own (%d so far, the last at %s): %s; please report what status --json has in panics",
 			p.Count, p.Time.Format(time.DateTime), p))
 	}
 }
