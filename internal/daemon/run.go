@@ -141,7 +141,10 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 		_ = s.adapter.SetPersist(false) // wherever it is
 	}
 	if o.Release || lost {
-		_, e := s.release()
+		steps, e := s.release()
+		for _, step := range steps { // nobody waits for an answer
+			s.log.Info("given back", "team", name, "what", step)
+		}
 		discard(o.running(name)) // TEAM.yaml stays: the team was stopped, not deleted
 		if o.comesBack(name) {
 			s.writePast()

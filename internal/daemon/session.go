@@ -64,11 +64,8 @@ type session struct {
 func start(ctx context.Context, o RunOptions, rep *reporter) (s *session, err error) {
 	c := o.Config
 	s = &session{places: o.Places, log: o.Log, panics: panics.New(o.Log.With("team", c.Team)), over: make(chan struct{}), nics: newNICLocks(c.Team, o.RunDir)}
-	if s.host, err = host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log, Taken: takenBy}); err != nil {
+	if err := s.openHost(o, rep); err != nil {
 		return nil, err
-	}
-	if note := s.host.Note(); note != "" {
-		rep.warn(note)
 	}
 	c.Members, s.awaited = s.present(c.Members)
 	again := s.host.Journalled()
@@ -86,6 +83,32 @@ func start(ctx context.Context, o RunOptions, rep *reporter) (s *session, err er
 		return nil, s.revert(c.Team, err)
 	}
 	return s, nil
+}
+
+// openHost opens the host and has it be such that a team can begin: with a journal that has lost records a team cannot go on, but
+// the NICs can be given back; and NICs that were away when a team ended get their own before they are looked at.
+func (s *session) openHost(o RunOptions, rep *reporter) (err error) {
+	at := host.Options{StateDir: o.StateDir, Team: o.Config.Team, Members: memberNames(o.Config), Logger: o.Log, Taken: takenBy}
+	if s.host, err = host.Open(at); err != nil {
+		return err
+	}
+	if s.host.Damaged() {
+		back, err := s.host.Restore()
+		rep.warn(back.Notes...)
+		if err != nil {
+			_ = s.host.Close()
+			return err
+		}
+	}
+	if note := s.host.Note(); note != "" {
+		rep.warn(note)
+	}
+	back, err := s.host.GiveAway()
+	rep.warn(back.Notes...)
+	if err != nil {
+		_ = s.host.Close()
+	}
+	return err
 }
 
 // claim looks whether the NICs can be had and has the journal say whose they are. Who makes the team now has been told of

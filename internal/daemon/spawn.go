@@ -49,17 +49,19 @@ func (r *reporter) step(format string, args ...any) {
 }
 
 // warn says what is worth knowing as long as the team runs. Where nobody waits it is kept for the status.
-func (r *reporter) warn(text string) {
-	r.mention(text)
+func (r *reporter) warn(texts ...string) {
+	r.mention(texts...)
 	if r.w == nil {
-		r.unheard = append(r.unheard, text)
+		r.unheard = append(r.unheard, texts...)
 	}
 }
 
 // mention says what is worth knowing now; if it lasts the status says so by itself.
-func (r *reporter) mention(text string) {
-	r.log.Warn(text)
-	r.send(report{Warning: text})
+func (r *reporter) mention(texts ...string) {
+	for _, text := range texts {
+		r.log.Warn(text)
+		r.send(report{Warning: text})
+	}
 }
 
 // readyEnv names the descriptor that `nicteam run` reports to when spawn started it.
@@ -150,7 +152,7 @@ func spawn(ctx context.Context, p Places, name, configFile string, level slog.Le
 			case line.Ready && stopped != nil:
 				// It has just become a team and ends as one, with the adapter left for the next start.
 				<-gone
-				if _, err := restore(p, name, nil); err != nil {
+				if _, err := restore(p, name, nil, slog.New(slog.DiscardHandler)); err != nil {
 					return err
 				}
 				return stopped

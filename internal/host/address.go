@@ -115,6 +115,15 @@ func forLink(a object, index int, flags uint32) object {
 	return a
 }
 
+// unflagged is an address without some flags.
+func unflagged(a object, flags uint32) object {
+	a = a.clone()
+	f := addressFlags(a) &^ flags
+	a.head[2] = byte(f)
+	a.set32(unix.IFA_FLAGS, f)
+	return a
+}
+
 // relabel gives an IPv4 address of one link the label that fits another: the label begins with the link's name.
 func relabel(a object, from, to string) object {
 	label := string(trimZero(a.get(unix.IFA_LABEL)))

@@ -8,6 +8,8 @@ import (
 	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"nicteam/team"
 )
 
 // Options say whose host is meant. The zero value reads links and nothing else.
@@ -15,6 +17,9 @@ type Options struct {
 	StateDir string // where the journal is; needed by whatever changes the host
 	Team     string
 	Logger   *slog.Logger // nil: none
+
+	// Members are the NICs that the team's settings name. Restore looks for them where a journal has lost its records.
+	Members []string
 
 	// Taken says which other team, "" for none, has a NIC by now that left this one. nil: none has.
 	Taken func(index int) string
@@ -39,10 +44,11 @@ type Host struct {
 	tool   *ethtool.Ethtool
 	probe  *prober
 
-	mu       sync.Mutex // the changing methods
-	journal  *journal   // nil until there is one
-	note     string     // why a journal that was found is not used
-	foreign  error      // a journal was found that must not be used here
+	mu       sync.Mutex    // the changing methods
+	journal  *journal      // nil until there is one
+	note     string        // why a journal that was found is not used
+	aside    string        // its path, until another takes its place
+	unusable *team.Problem // a journal was found that must be left alone
 	isolated map[int]*isolation
 	attached map[place]*attached
 
@@ -99,8 +105,7 @@ func (h *Host) Close() error {
 		a.close()
 	}
 	clear(h.attached)
-	h.connections.close()
-	h.connections = nil
+	h.endCarrying()
 	if h.journal != nil {
 		h.journal.close()
 		h.journal = nil

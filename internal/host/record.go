@@ -48,13 +48,23 @@ const (
 	kindLate    recordKind = "late"    // something came to a member while the team runs, and goes to the adapter
 	kindForget  recordKind = "forget"  // something of a member's left the adapter: nobody gets it back
 	kindChanged recordKind = "changed" // a member has another name or MAC by other hands
+	kindEnded   recordKind = "ended"   // the team is no more; what is left is of NICs that were away
+	kindAway    recordKind = "away"    // a NIC that was away when its team ended: it gets its own when it comes
 )
+
+// kinds are those that this program knows.
+var kinds = []recordKind{kindBegin, kindAdapter, kindMember, kindAdopt, kindGive, kindStrip, kindIsolate, kindAdmit, kindHook, kindUnhook,
+	kindBacklog, kindLeft, kindLate, kindForget, kindChanged, kindEnded, kindAway}
+
+func (k recordKind) known() bool { return slices.Contains(kinds, k) }
 
 type beginRecord struct {
 	Team  string `json:"team"`
 	Boot  string `json:"boot"`  // boot id
 	NetNS uint64 `json:"netns"` // inode of the network namespace
 	Links []int  `json:"links"` // the ifindexes of all links: the adapter is none of them
+
+	Cookie uint64 `json:"cookie,omitempty"` // of the network namespace, 0: the kernel has none. No other gets it in this boot, which an inode is not safe from
 }
 
 type adapterRecord struct {
@@ -90,7 +100,7 @@ type Member struct {
 	Addresses  []object `json:"addresses"`            // in the kernel's order
 	Routes     []object `json:"routes"`               // of all tables, the kernel's own of table local left out
 	Advertised []object `json:"advertised,omitempty"` // routes that the kernel learned from router advertisements
-	Says       linkSays `json:"says"`                 // what else its routers said
+	Says       linkSays `json:"says,omitzero"`        // what else its routers said
 	Order      []object `json:"order"`                // IPv4 routes of any link that share a destination and metric with one of these
 	Rules      []object `json:"rules"`
 	Neighbours []object `json:"neighbours"`        // permanent ones, and the gateways'
@@ -131,6 +141,7 @@ type state struct {
 	members []*memberState // by the order in which they were recorded
 	given   []string
 	gateway string
+	ended   bool
 }
 
 // clsactState is what outlives the process on a NIC's clsact, the isolation left out.
@@ -150,7 +161,12 @@ type memberState struct {
 	down    bool
 	lent    bool
 	named   []string // all names that it has had: rules may call it by any
+	away    bool     // of a team that ended
+	guessed bool     // the journal has lost what it was
 }
+
+// ours reports whether the NIC may still be as we made it.
+func (m *memberState) ours() bool { return !m.left || m.down || m.away }
 
 // apply takes a record in; a record that refers to what is not there changes nothing.
 func (s *state) apply(r record) {
@@ -185,7 +201,14 @@ func (s *state) apply(r record) {
 			s.came(m, r.Late)
 		}
 	case kindGive:
-		s.given, s.gateway = append(s.given, r.Given...), r.Gateway
+		for _, a := range r.Given {
+			if !slices.Contains(s.given, a) {
+				s.given = append(s.given, a)
+			}
+		}
+		s.gateway = r.Gateway
+	case kindEnded:
+		s.ended = true
 	case kindHook, kindUnhook:
 		if r.No == 0 {
 			s.onTAP.apply(r)
@@ -238,6 +261,8 @@ func (m *memberState) apply(r record) {
 		if r.Done {
 			m.left, m.down, m.lent, m.strip = true, r.Down, r.Lent, false
 		}
+	case kindAway:
+		m.left, m.away = true, true
 	}
 }
 
@@ -259,6 +284,94 @@ func (s *state) adapterName() string {
 		return s.begin.Team
 	}
 	return s.adapter.Name
+}
+
+// says reports whether the state has all that a record would tell it. NICs that come and go have the same things done to
+// them again and again.
+func (s *state) says(r record) bool {
+	m := s.byNo(r.No)
+	switch r.Kind {
+	case kindAdapter:
+		return s.adapter != nil && r.Adapter != nil && *s.adapter == *r.Adapter
+	case kindAdopt:
+		return !slices.ContainsFunc(r.Members, func(no int) bool { m := s.byNo(no); return m != nil && !m.adopted })
+	case kindStrip:
+		return m != nil && m.strip
+	case kindIsolate:
+		return m != nil && m.method == r.Method && (m.qdisc || !r.Qdisc)
+	}
+	return false
+}
+
+// records are what makes the state anew. apply takes them in this order.
+func (s *state) records() []record {
+	var list []record
+	add := func(r record) { list = append(list, r) }
+	if s.begin != nil {
+		add(record{Kind: kindBegin, Done: true, Begin: s.begin})
+	}
+	if s.ended {
+		add(record{Kind: kindEnded, Done: true})
+	}
+	if s.adapter != nil {
+		add(record{Kind: kindAdapter, Done: true, Adapter: s.adapter})
+	}
+	if s.given != nil || s.gateway != "" {
+		add(record{Kind: kindGive, Given: s.given, Gateway: s.gateway})
+	}
+	if s.backlog != nil {
+		add(record{Kind: kindBacklog, Backlog: s.backlog})
+	}
+	for _, r := range s.onTAP.records() {
+		add(r)
+	}
+	for _, m := range s.members {
+		for _, r := range m.records() {
+			add(r)
+		}
+	}
+	return list
+}
+
+func (c *clsactState) records() []record {
+	var list []record
+	for _, hook := range c.hooks {
+		list = append(list, record{Kind: kindHook, Hook: hook, Qdisc: c.qdisc})
+	}
+	return list
+}
+
+func (m *memberState) records() []record {
+	first := m.Member
+	first.Name = m.named[0]
+	list := []record{{Kind: kindMember, Done: true, Member: &first}}
+	if len(m.named) > 1 {
+		for _, name := range append(m.named[1:len(m.named):len(m.named)], m.Name) {
+			list = append(list, record{Kind: kindChanged, Done: true, Now: &beingRecord{name, m.MAC}})
+		}
+	}
+	if m.adopted {
+		list = append(list, record{Kind: kindAdopt, Done: true, Members: []int{m.no}})
+	}
+	if m.left {
+		list = append(list, record{Kind: kindLeft, Done: true, Down: m.down, Lent: m.lent})
+	}
+	if m.strip {
+		list = append(list, record{Kind: kindStrip, Done: true})
+	}
+	if m.method != "" {
+		list = append(list, record{Kind: kindIsolate, Method: m.method, Qdisc: m.qdisc})
+	}
+	list = append(list, m.clsactState.records()...)
+	if m.away {
+		list = append(list, record{Kind: kindAway, Done: true})
+	}
+	for i := range list {
+		if list[i].Kind != kindAdopt {
+			list[i].No = m.no
+		}
+	}
+	return list
 }
 
 // remember adds a member, or replaces what is known of one that left and has come back: what it
