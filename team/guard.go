@@ -46,6 +46,9 @@ func (t *Team) step(r request) (out Output, rest time.Duration) {
 		out, rest = Output{Err: &Problem{Kind: Failed, What: fmt.Sprintf("%s %s", strings.ToLower(name), t.o.Config.Team), Why: fmt.Sprintf("a fault of nicteam: %v", v),
 			Fix: "nicteam status " + t.o.Config.Team + " --json has what is to be reported, in panics"}}, 0
 		t.o.Panics.Do(whereLoop, func() { t.mend(plan) })
+		if t.o.Panics.Ended() {
+			rest = time.Second
+		}
 	}()
 	t.loop.handle(time.Now(), r.in, &out)
 	t.execute(&out, r.base)

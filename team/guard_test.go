@@ -264,6 +264,13 @@ func TestThreePanicsOfTheLoopAreTooMany(t *testing.T) {
 		if err := fatal(); err == nil || !strings.Contains(err.Error(), "in apply") {
 			t.Errorf("after three: %v", err)
 		}
+		// Until the process ends it goes on, and does not spin.
+		k.arm("apply", 1000)
+		k.cable(1, false)
+		time.Sleep(10 * time.Second)
+		if list := keeper.List(); len(list) != 1 || list[0].Count > 50 {
+			t.Errorf("kept %+v", list)
+		}
 	})
 }
 
