@@ -342,12 +342,13 @@ func (c *clsactState) records() []record {
 }
 
 func (m *memberState) records() []record {
-	list := []record{{Kind: kindMember, Done: true, Member: &m.Member}}
+	first := m.Member
+	first.Name = m.named[0]
+	list := []record{{Kind: kindMember, Done: true, Member: &first}}
 	if len(m.named) > 1 {
-		for _, name := range m.named {
+		for _, name := range append(m.named[1:len(m.named):len(m.named)], m.Name) {
 			list = append(list, record{Kind: kindChanged, Done: true, Now: &beingRecord{name, m.MAC}})
 		}
-		list = append(list, record{Kind: kindChanged, Done: true, Now: &beingRecord{m.Name, m.MAC}})
 	}
 	if m.adopted {
 		list = append(list, record{Kind: kindAdopt, Done: true, Members: []int{m.no}})
