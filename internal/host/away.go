@@ -25,7 +25,14 @@ func (h *Host) end(j *journal) error {
 			left.members = append(left.members, m)
 		}
 	}
-	return h.keepAway(j, left)
+	if err := h.keepAway(j, left); err != nil || h.journal == nil {
+		return err
+	}
+	out, err := h.giveAway() // some may have come while the team was there
+	for _, note := range out.Notes {
+		h.log.Info("given back", "team", h.o.Team, "what", note)
+	}
+	return err
 }
 
 // hadOwn reports whether a NIC had what a new one has not. Its settings go with a NIC that goes.
@@ -91,6 +98,8 @@ func (h *Host) giveAway() (Restored, error) {
 			b.note("NIC %s is not there: what is its own waits for it (nicteam restore %s gives it, with --forget %s it is dropped)", m.Name, h.o.Team, m.Name)
 		case n.Master != "":
 			b.note("NIC %s belongs to %s by now and gets nothing back", n.Name, n.Owner())
+		case h.takenBy(n) != "":
+			b.note("NIC %s belongs to the team %s by now and gets nothing back", n.Name, h.takenBy(n))
 		default:
 			b.by[m.Index] = n.Index
 			b.add(m, l, n)
@@ -190,4 +199,12 @@ func (h *Host) Forget(nic string) error {
 	left := h.journal.state
 	left.members = slices.DeleteFunc(slices.Clone(left.members), func(o *memberState) bool { return o == m })
 	return h.keepAway(h.journal, left)
+}
+
+// takenBy is the other team that has a NIC by now, "" for none.
+func (h *Host) takenBy(n NIC) string {
+	if h.o.Taken == nil {
+		return ""
+	}
+	return h.o.Taken(n.Index)
 }

@@ -17,11 +17,11 @@ type back struct {
 	h       *Host
 	j       *journal
 	members []*returning
-	by      map[int]int                 // ifindex as recorded → as it is
-	adapter *NIC                        // nil: gone, or not concerned
-	held    []object                    // the adapter's addresses
-	away    []*memberState              // whose NICs are not there
-	begun   map[*memberState]*returning // who has addresses of whom already
+	by      map[int]int           // ifindex as recorded → as it is
+	adapter *NIC                  // nil: gone, or not concerned
+	held    []object              // the adapter's addresses
+	away    []*memberState        // whose NICs are not there
+	begun   map[legacy]*returning // who has already been given it
 	notes   []string
 
 	thorough bool // the journal may not say all that was done

@@ -69,7 +69,7 @@ func (b *back) heir(family byte) *returning {
 // that is not there, and for one without link while another has one.
 func (b *back) replaced(m *memberState, family byte) *returning {
 	r := b.of(m)
-	if to := b.begun[m]; to != nil && to.takes(family) {
+	if to := b.begun[legacy{m, family}]; to != nil && to.takes(family) {
 		return to
 	}
 	if r != nil && (r.linked || !m.Up) || r == nil && !slices.Contains(b.away, m) || !b.lent(m) {
@@ -82,10 +82,16 @@ func (b *back) replaced(m *memberState, family byte) *returning {
 	return heir
 }
 
+// legacy is what a member had of a family of addresses.
+type legacy struct {
+	of     *memberState
+	family byte
+}
+
 // lookForBegun finds NICs that have addresses or routes of others: a process that was killed had begun to give them there, and
 // the rest is to follow.
 func (b *back) lookForBegun() error {
-	b.begun = map[*memberState]*returning{}
+	b.begun = map[legacy]*returning{}
 	all, err := b.h.allRoutes()
 	if err != nil {
 		return err
@@ -97,7 +103,7 @@ func (b *back) lookForBegun() error {
 		}
 		for _, a := range have {
 			if m := b.owner(a); m != nil && !linkLocal(a) && !r.m.owns(a) {
-				b.begun[m] = r
+				b.begun[legacy{m, a.family()}] = r
 			}
 		}
 		own := map[int]int{r.m.Index: r.nic.Index}
@@ -106,7 +112,7 @@ func (b *back) lookForBegun() error {
 				there := routed(o, map[int]int{m.Index: r.nic.Index})
 				was := slices.ContainsFunc(r.m.Routes, func(p object) bool { return sameRoute(routed(p, own), there) })
 				if m != r.m && !m.away && o.head[rtProto] != unix.RTPROT_KERNEL && hasRoute(all, there) && !was {
-					b.begun[m] = r
+					b.begun[legacy{m, o.family()}] = r
 				}
 			}
 		}
@@ -292,6 +298,37 @@ func (b *back) homeOf(o object, addresses []object) *returning {
 func (h *Host) elsewhere(index int) ([]object, error) {
 	all, err := h.rt.dump(unix.RTM_GETADDR, unix.AF_UNSPEC, addressHead)
 	return slices.DeleteFunc(all, func(a object) bool { return addressIndex(a) == index }), err
+}
+
+// clearStrays takes addresses off NICs that a process that was killed had begun to give there, and that have come home since.
+func (b *back) clearStrays() error {
+	if !b.thorough {
+		return nil
+	}
+	for _, r := range b.members {
+		have, err := b.h.addresses(r.nic.Index)
+		if err != nil {
+			return err
+		}
+		for _, a := range have {
+			m := b.owner(a)
+			if m == nil || m == r.m || linkLocal(a) || r.m.owns(a) {
+				continue
+			}
+			home := b.home(a)
+			if home == nil || home == r {
+				continue
+			}
+			there, err := b.h.addresses(home.nic.Index)
+			if err != nil || !hasAddress(there, a) {
+				continue
+			}
+			if err := b.soften(b.h.deleteAddress(a, r.nic.Name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // refuse says why members cannot be given back: the adapter has addresses that the host would lose.
