@@ -80,7 +80,13 @@ func TestActiveBackupChooses(t *testing.T) {
 		}},
 		{"another NIC under the same id", nil, []step{
 			{nil, 0, "first"},
-			{func(st *State) { *st = change(*st, func(m []Member) { m[0].Name = "eth7" }) }, 0, "eth0 has left, eth7 is the first"},
+			{func(st *State) {
+				*st = change(*st, func(m []Member) { m[0].Name, m[0].MAC = "eth7", 0x0200_0000_0077 })
+			}, 0, "eth0 has left, eth7 is the first"},
+		}},
+		{"renamed", nil, []step{
+			{nil, 0, "first"},
+			{func(st *State) { *st = change(*st, func(m []Member) { m[0].Name = "eth7" }) }, 0, ""},
 		}},
 		{"min_members", func(s *Settings) { s.MinMembers = 2 }, []step{
 			{nil, 0, "first"},

@@ -36,6 +36,7 @@ type elb struct {
 	moves []Move
 	turn  uint64 // of moves
 
+	silence  silence
 	steering steering
 	evening  evening
 }
@@ -68,6 +69,8 @@ func (e *elb) Handle(now time.Time, ev Event) (eff Effects) {
 		eff.Send = append(e.teach(home), e.steering.tick(now)...)
 	case Announced:
 		e.steering.announced(now)
+	case AddressLeft:
+		e.steering.left(groupKey{ev.VLAN, ev.IP})
 	case Received:
 		if ev.Member < 0 {
 			eff.Send = e.steering.sent(now, ev.Frame)
@@ -77,6 +80,10 @@ func (e *elb) Handle(now time.Time, ev Event) (eff Effects) {
 	case Measured:
 		if ev.Heard != nil {
 			eff.Send = e.steering.measured(now, ev.Heard, ev.Flows)
+		}
+		if ev.Flows != nil && e.plan.Spread == SpreadShortest {
+			silent := e.silence.measured(now, ev.Flows, e.plan.Distributing&e.steering.given())
+			eff.Send = append(eff.Send, e.teach(e.homesOf(silent))...)
 		}
 		if ev.Flows == nil || e.plan.Spread != SpreadShortest || e.st.Settings.Rebalance == 0 {
 			break

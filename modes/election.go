@@ -87,7 +87,7 @@ func lost(was, st *State, id int) string {
 		return ""
 	}
 	switch n := find(st, id); {
-	case n == nil || n.Name != m.Name:
+	case n == nil || n.Name != m.Name && n.MAC != m.MAC: // its id may be another's by now; its name may be another, too
 		return fmt.Sprintf("%s has left", m.Name)
 	case n.Draining:
 		return fmt.Sprintf("%s is leaving", m.Name)

@@ -1,6 +1,7 @@
 package modes
 
 import (
+	"net/netip"
 	"time"
 
 	"nicteam/internal/frame"
@@ -19,7 +20,7 @@ type Mode interface {
 	isMode()
 }
 
-// Event is one of State, Tick, Received, Measured, Flooded, Announced and Ending.
+// Event is one of State, Tick, Received, Measured, Flooded, Announced, AddressLeft and Ending.
 type Event interface{ isEvent() }
 
 // State is the whole state of a team as the mode needs it; sent again whenever anything in it changed.
@@ -68,16 +69,23 @@ type Flooded struct{ Member int }
 // Announced says that the neighbours were just told the adapter's addresses, as Effects.Tell wanted.
 type Announced struct{}
 
+// AddressLeft says that this host no longer has an address.
+type AddressLeft struct {
+	IP   netip.Addr
+	VLAN uint16 // 0: untagged
+}
+
 // Ending says that the mode's time is over, because another one takes its place or the team ends for good.
 type Ending struct{}
 
-func (State) isEvent()     {}
-func (Tick) isEvent()      {}
-func (Received) isEvent()  {}
-func (Measured) isEvent()  {}
-func (Flooded) isEvent()   {}
-func (Announced) isEvent() {}
-func (Ending) isEvent()    {}
+func (State) isEvent()       {}
+func (Tick) isEvent()        {}
+func (Received) isEvent()    {}
+func (Measured) isEvent()    {}
+func (Flooded) isEvent()     {}
+func (Announced) isEvent()   {}
+func (AddressLeft) isEvent() {}
+func (Ending) isEvent()      {}
 
 // Member is a member as modes see it.
 type Member struct {

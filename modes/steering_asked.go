@@ -48,6 +48,15 @@ func (a *asked) add(t time.Duration, q question) {
 	a.head = (a.head + 1) % maxAsked
 }
 
+// forget gives up what was asked for an address of ours.
+func (a *asked) forget(k groupKey) {
+	for _, e := range a.ring {
+		if e.ours == k.ours && e.vlan == k.vlan {
+			delete(a.at, e.question)
+		}
+	}
+}
+
 // take returns when the question was asked, and forgets it; false if it was not, or too long ago.
 func (a *asked) take(t time.Duration, q question) (time.Duration, bool) {
 	at, ok := a.at[q]

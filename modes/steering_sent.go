@@ -199,6 +199,15 @@ func (s *steering) forget(i int32) {
 	}
 }
 
+// left forgets an address that this host no longer has: who talked to it is told nothing more, and is no peer by
+// what was asked for it.
+func (s *steering) left(k groupKey) {
+	s.asked.forget(k)
+	for g := s.pairs.findGroup(k); g >= 0; g = s.pairs.findGroup(k) {
+		s.forget(s.pairs.groups[g].pairs[0])
+	}
+}
+
 // routes notes whether this host is a router.
 func (s *steering) routes(vlan uint16, router bool) {
 	if s.router == nil {

@@ -13,6 +13,7 @@ import (
 type Config struct {
 	Team    string
 	Members []MemberConfig
+	Match   MatchPolicy // of members that were gone
 
 	Mode             modes.Kind
 	Balance          bool
@@ -50,6 +51,22 @@ type MemberConfig struct {
 	Name         string
 	Weight       float64
 	PortPriority uint16 // of 802.3ad
+}
+
+// MatchPolicy says which NIC is a member that was gone.
+type MatchPolicy uint8
+
+// The policies of --match.
+const (
+	MatchName MatchPolicy = iota // a NIC of its name, be it another one
+	MatchMAC                     // that very NIC
+)
+
+func (m MatchPolicy) String() string {
+	if m == MatchMAC {
+		return "mac"
+	}
+	return "name"
 }
 
 // AddressPolicy says where the adapter's addresses come from.

@@ -88,8 +88,15 @@ type Measured struct {
 type AskPeers struct{}
 
 // Warn sets a warning that stands until it is cleared with an empty text. While one stands the
-// team is degraded.
-type Warn struct{ Key, Text string }
+// team is degraded, unless it is an advice.
+type Warn struct {
+	Key, Text string
+	Advice    bool
+}
+
+// Note adds warnings of the start of the team that nobody was told of then. They stay in the Status, and do not make the
+// team degraded: what they are about is as the one who configured it left it.
+type Note struct{ Texts []string }
 
 // AdapterRxMode says what the adapter's stack wants to receive besides frames to the adapter's address.
 type AdapterRxMode struct{ modes.RxMode }
@@ -128,6 +135,7 @@ func (OnDatapath) isInput()    {}
 func (Announced) isInput()     {}
 func (AskPeers) isInput()      {}
 func (Warn) isInput()          {}
+func (Note) isInput()          {}
 func (Announce) isInput()      {}
 func (Tick) isInput()          {}
 

@@ -31,6 +31,9 @@ type Loop struct {
 	behind  behind
 	rxMode  modes.RxMode // of the adapter
 	warned  map[string]string
+	notes   []string          // of the start
+	advised map[string]string // warnings that leave the state as it is
+	down    bool              // the adapter is, by somebody's hand
 
 	flooded   map[int]*flood
 	floodSeen time.Time   // on any
@@ -53,10 +56,14 @@ type Loop struct {
 	path, pathReason string // the data path that moves the frames, and why that one
 
 	state, reason string
+	carrier       bool // that the adapter is to have
 	since         time.Time
 	dirty         bool // the mode does not know the State
 	begun         bool
 }
+
+// maxNotes bounds what a Status has to carry.
+const maxNotes = 64
 
 // LoopOptions are what a Loop needs besides its configuration.
 type LoopOptions struct {
@@ -77,7 +84,7 @@ func NewLoop(cfg Config, o LoopOptions) (*Loop, error) {
 		o.NewMode = modes.New
 	}
 	l := &Loop{cfg: cfg, adapter: o.Adapter, salt: o.Salt, newMode: o.NewMode, lastID: -1,
-		joining: map[int]Link{}, warned: map[string]string{}, flooded: map[int]*flood{},
+		joining: map[int]Link{}, warned: map[string]string{}, advised: map[string]string{}, flooded: map[int]*flood{},
 		agreed: modes.Agreed, memory: o.Memory,
 		path: o.Datapath, pathReason: o.DatapathReason, state: "down", reason: "no members", dirty: true}
 	if p := checkLive(cfg); p != nil {
@@ -109,7 +116,7 @@ func (l *Loop) handle(now time.Time, in Input, out *Output) {
 		l.begun, l.since, l.born = true, now, now
 	}
 	if p := l.take(now, in, out); p != nil {
-		*out = Output{Err: p, Carrier: l.state != "down", Speed: l.speed()}
+		*out = Output{Err: p, Carrier: l.carrier, Speed: l.speed()}
 		return
 	}
 	l.settle(now, out)
@@ -200,13 +207,27 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *Problem {
 	case AskPeers:
 		out.Peers = modes.Peers(now, l.mode)
 	case Warn:
-		if in.Text == "" {
-			delete(l.warned, in.Key)
-		} else {
+		delete(l.warned, in.Key)
+		delete(l.advised, in.Key)
+		switch {
+		case in.Text == "":
+		case in.Advice:
+			l.advised[in.Key] = in.Text
+		default:
 			l.warned[in.Key] = in.Text
+		}
+	case Note:
+		for _, text := range in.Texts {
+			if !slices.Contains(l.notes, text) && len(l.notes) < maxNotes {
+				l.notes = append(l.notes, text)
+			}
 		}
 	case Announce:
 		l.announce(out)
+	case AdapterUp:
+		l.down = !in.Up
+	case AddressesLeft:
+		l.addressesLeft(now, in, out)
 	case AdapterMAC:
 		l.adapterMAC(now, in.MAC, out)
 	case Tick:

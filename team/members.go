@@ -174,6 +174,12 @@ func (t *Team) Warn(ctx context.Context, key, text string) error {
 	return err
 }
 
+// Note adds warnings of the start that nobody was told of. They stay, and do not make the team degraded.
+func (t *Team) Note(ctx context.Context, texts ...string) error {
+	_, err := t.post(ctx, request{in: Note{texts}})
+	return err
+}
+
 // SetRxMode says what the adapter's stack wants to receive besides frames to the adapter's address. rx stays as it is.
 func (t *Team) SetRxMode(ctx context.Context, rx modes.RxMode) error {
 	_, err := t.post(ctx, request{in: AdapterRxMode{rx}})

@@ -1,12 +1,17 @@
 package team
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
 // Observed is what the kernel says of the adapter and of members' NICs, whoever made it so. What it leaves out is as it
-// was; a NIC of another index than the member's, or of a member that is absent, is ignored.
+// was; a NIC that is no member's, or of a member that is absent, is ignored. Members are known by their ifindex: the
+// name may be another.
 type Observed struct {
 	MTU  int // the adapter's; 0: as it was
 	NICs []ObservedNIC
@@ -27,10 +32,14 @@ func (l *Loop) observed(now time.Time, in Observed, out *Output) {
 		}
 		l.mtu = in.MTU
 	}
+	names := map[string]string{} // old to new
 	for _, n := range in.NICs {
-		m := l.byName(n.Name)
-		if m == nil || m.absent || m.vacant || m.link.Index != n.Index {
+		m := l.byIndex(n.Index)
+		if m == nil || m.absent || m.vacant {
 			continue
+		}
+		if n.Name != m.link.Name {
+			names[m.link.Name], m.link.Name = n.Name, n.Name
 		}
 		if n.MAC != m.link.MAC {
 			l.event(out, now, "mac-changed", n.Name, fmt.Sprintf("%v, was %v", n.MAC, m.link.MAC))
@@ -43,4 +52,43 @@ func (l *Loop) observed(now time.Time, in Observed, out *Output) {
 			m.info.MTU = n.MTU
 		}
 	}
+	l.rename(now, names, out)
 }
+
+func (l *Loop) byIndex(index int) *member {
+	for _, m := range l.members {
+		if m.link.Index == index {
+			return m
+		}
+	}
+	return nil
+}
+
+// rename follows members' NICs to new names, by which they are managed from here on: all at once, as two may have changed
+// names.
+func (l *Loop) rename(now time.Time, names map[string]string, out *Output) {
+	if len(names) == 0 {
+		return
+	}
+	l.dirty = true
+	for _, was := range slices.Sorted(maps.Keys(names)) {
+		l.event(out, now, "member-renamed", names[was], "was "+was)
+	}
+	renamed := func(s string) string { return cmp.Or(names[s], s) }
+	l.cfg.Primary, l.cfg.Active = renamed(l.cfg.Primary), renamed(l.cfg.Active)
+	l.cfg.Members = slices.Clone(l.cfg.Members) // it is published
+	for i := range l.cfg.Members {
+		l.cfg.Members[i].Name = renamed(l.cfg.Members[i].Name)
+	}
+	warned := map[string]string{}
+	for key, text := range l.warned {
+		if kind, was, ok := strings.Cut(key, " "); ok && names[was] != "" && slices.Contains(ofMembers, kind) {
+			key, text = kind+" "+names[was], strings.Replace(text, was, names[was], 1)
+		}
+		warned[key] = text
+	}
+	l.warned = warned
+}
+
+// ofMembers are the kinds of warnings that are about one member.
+var ofMembers = []string{"filter", "groups", "mtu"}

@@ -158,7 +158,7 @@ func modeProblem(k modes.Kind, err error) *Problem {
 }
 
 func settingsStatus(c Config) SettingsStatus {
-	return SettingsStatus{Hash: c.Hash.String(), Primary: c.Primary, PrimaryReselect: c.PrimaryReselect.String(),
+	return SettingsStatus{Hash: c.Hash.String(), Primary: c.Primary, PrimaryReselect: c.PrimaryReselect.String(), Match: c.Match.String(),
 		UpDelay: c.UpDelay.Nanoseconds(), DownDelay: c.DownDelay.Nanoseconds(), PacketsPerMember: c.PacketsPerMember,
 		MinMembers: c.MinMembers, ReceiveBalance: c.ReceiveBalance, Gain: c.Gain.Nanoseconds(), Skew: c.Skew.Nanoseconds(),
 		Rebalance: c.Rebalance.Nanoseconds(), AnnounceCount: c.AnnounceCount,
@@ -173,6 +173,7 @@ type shownSetting struct{ key, value string }
 // shown are the live settings as people write them, always in the same order.
 func shown(c Config) []shownSetting {
 	return []shownSetting{
+		{"match", c.Match.String()},
 		{"balance", onOff(c.Balance)},
 		{"hash", c.Hash.String()},
 		{"primary", c.Primary},

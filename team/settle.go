@@ -23,7 +23,7 @@ func (l *Loop) settle(now time.Time, out *Output) {
 	l.complain()
 	l.agree(now, out)
 	l.assess(now, out)
-	out.Carrier, out.Speed = l.state != "down", l.speed()
+	out.Carrier, out.Speed = l.carrier, l.speed()
 	if out.Tell != 0 {
 		l.address(out)
 	}
@@ -133,6 +133,10 @@ func (l *Loop) effects(now time.Time, e modes.Effects, out *Output) {
 // assess gives the team its state.
 func (l *Loop) assess(now time.Time, out *Output) {
 	state, reason := l.word()
+	l.carrier = state != "down"
+	if l.down {
+		state, reason = "down", "the adapter is down: ip link set "+l.cfg.Team+" up"
+	}
 	if state != l.state {
 		l.since = now
 		l.event(out, now, "team-"+state, "", reason)
@@ -289,9 +293,12 @@ func (l *Loop) Status() *Status {
 	if shortest(l.plan) {
 		s.FlowMoves = &FlowMoves{Forced: l.forced}
 	}
-	for _, key := range slices.Sorted(maps.Keys(l.warned)) {
-		s.Warnings = append(s.Warnings, l.warned[key])
+	for _, list := range []map[string]string{l.warned, l.advised} {
+		for _, key := range slices.Sorted(maps.Keys(list)) {
+			s.Warnings = append(s.Warnings, list[key])
+		}
 	}
+	s.Warnings = append(s.Warnings, l.notes...)
 	return s
 }
 

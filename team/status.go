@@ -58,6 +58,7 @@ type SettingsStatus struct {
 	Hash             string `json:"hash"`
 	Primary          string `json:"primary"`
 	PrimaryReselect  string `json:"primary_reselect"`
+	Match            string `json:"match"`
 	UpDelay          int64  `json:"up_delay_ns"`
 	DownDelay        int64  `json:"down_delay_ns"`
 	PacketsPerMember int    `json:"packets_per_member"`

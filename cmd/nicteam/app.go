@@ -108,7 +108,13 @@ func (a *app) getenv(name string) string {
 }
 
 // client asks a team; the caller closes it.
-func (a *app) client(name string) *control.Client { return control.NewClient(a.places.RunDir, name) }
+func (a *app) client(name string) *control.Client {
+	c := control.NewClient(a.places.RunDir, name)
+	if a.verbose {
+		c.Log = a.log(slog.LevelDebug)
+	}
+	return c
+}
 
 // teams are the teams that a verb is for: the one that is named, else all that run.
 func (a *app) teams(named []string) ([]string, error) {
@@ -142,10 +148,8 @@ func (a *app) steps(name string, steps []string) error {
 			Steps  []string `json:"steps"`
 		}{"nicteam.result/v1", name, orEmpty(steps)})
 	}
-	if !a.quiet {
-		for _, s := range steps {
-			a.say("%s", s)
-		}
+	for _, s := range steps {
+		a.say("%s", s)
 	}
 	return nil
 }
@@ -157,8 +161,12 @@ func orEmpty(list []string) []string {
 	return list
 }
 
-// say writes a line for people.
-func (a *app) say(format string, args ...any) { _, _ = fmt.Fprintf(a.out, format+"\n", args...) }
+// say writes a line for people, unless they want to hear of errors only.
+func (a *app) say(format string, args ...any) {
+	if !a.quiet {
+		_, _ = fmt.Fprintf(a.out, format+"\n", args...)
+	}
+}
 
 // args refuses a number of arguments other than low to high; high < 0 is without end.
 func args(low, high int) cobra.PositionalArgs {

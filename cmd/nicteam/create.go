@@ -80,7 +80,7 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 	o.Notes, o.Warn, o.Accept = l.Notes, a.warn, a.yes
 	o.Version, _ = built()
 	o.Progress = func(step string) {
-		if !a.json && !a.quiet {
+		if !a.json {
 			a.say("%s", step)
 		}
 	}
@@ -102,7 +102,7 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 			o.Progress(s)
 		}
 	}
-	if s := done.Status; s != nil && !a.quiet {
+	if s := done.Status; s != nil {
 		a.say("%s is %s", s.Team, s.State)
 	}
 	return nil

@@ -1,21 +1,29 @@
 package main
 
 import (
+	"log/slog"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"nicteam/internal/daemon"
+	"nicteam/team"
 )
 
 func (a *app) restoreCmd() *cobra.Command {
-	return &cobra.Command{
+	var forget []string
+	c := &cobra.Command{
 		Use:   "restore [TEAM]",
 		Short: "Put the host back when a team's process is gone",
 		Long: `Puts the host back from the journal of a team whose process is gone, of all such teams when
-none is named. It can be run again after it was interrupted.`,
+none is named. It can be run again after it was interrupted.
+
+What the adapter has goes to the NICs it came from. Those of a NIC that is not there, or has no link
+while another one has, go to that other one. A NIC that is not there is kept in the journal: run it
+again when the NIC has come, or drop it with --forget.`,
 		Example: `  nicteam restore
-  nicteam restore team0`,
+  nicteam restore team0
+  nicteam restore team0 --forget eth1`,
 		Args: args(0, 1),
 		RunE: func(_ *cobra.Command, given []string) error {
 			outliveReaders()
@@ -23,14 +31,19 @@ none is named. It can be run again after it was interrupted.`,
 			if len(given) == 1 {
 				name = given[0]
 			}
-			steps, err := daemon.Restore(a.interruptible(syscall.SIGHUP), a.places, name)
+			if len(forget) > 0 && name == "" {
+				return &team.Problem{Kind: team.Usage, What: "forget NIC " + forget[0], Why: "no team is named", Fix: "nicteam restore TEAM --forget " + forget[0]}
+			}
+			steps, err := daemon.Restore(a.interruptible(syscall.SIGHUP), a.places, name, forget, a.log(slog.LevelWarn))
 			if err != nil {
 				return err
 			}
-			if len(steps) == 0 && !a.json && !a.quiet {
+			if len(steps) == 0 && !a.json {
 				a.say("Nothing to restore.")
 			}
 			return a.steps(name, steps)
 		},
 	}
+	c.Flags().StringSliceVar(&forget, "forget", nil, "NICs that were away when the team ended and are not waited for any more")
+	return c
 }

@@ -50,8 +50,8 @@ the one command to run.`,
 	f.StringVar(&a.places.StateDir, "state-dir", "", "where the journals are (/var/lib/nicteam, $NICTEAM_STATE_DIR)")
 	f.StringVar(&a.places.ConfigDir, "config-dir", "", "where TEAM.yaml is (/etc/nicteam, $NICTEAM_CONFIG_DIR)")
 	f.BoolVar(&a.json, "json", false, "answer in JSON, errors too")
-	f.BoolVarP(&a.quiet, "quiet", "q", false, "say only what went wrong")
-	f.BoolVarP(&a.verbose, "verbose", "v", false, "log what is done to stderr")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "print errors only")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "print details to stderr")
 	f.BoolVarP(&a.yes, "yes", "y", false, "answer for what is asked before a change, such as filters of others that stop applying")
 	for _, verb := range []func() *cobra.Command{
 		a.createCmd, a.addCmd, a.removeCmd, a.deleteCmd, a.setCmd,

@@ -34,12 +34,9 @@ opens the log anew.`,
 			}
 			outliveReaders()
 			log := a.teamLog()
-			for _, note := range l.Ignored {
-				log.Warn(note)
-			}
 			v, _ := built()
 			ready := daemon.ReadyFile()
-			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Places: a.places, Ready: ready, Insist: ready != nil, Release: release, RandomSystem: l.RandomSystem, Version: v, Log: log})
+			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Places: a.places, Ready: ready, Insist: ready != nil, Release: release, RandomSystem: l.RandomSystem, Notes: l.Ignored, Version: v, Log: log})
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "a file of settings: YAML, TOML or JSON")

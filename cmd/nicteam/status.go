@@ -39,7 +39,7 @@ func (a *app) status(named []string, check bool) error {
 			_, err := a.one("status", nil)
 			return err
 		}
-		if !a.json && !a.quiet {
+		if !a.json {
 			a.say("No team runs on this host. Make one: nicteam create team0 NIC NIC")
 		}
 		return nil
@@ -63,7 +63,7 @@ func (a *app) status(named []string, check bool) error {
 			if err := a.document(s); err != nil {
 				return err
 			}
-		case !a.quiet:
+		default:
 			if i > 0 {
 				a.say("")
 			}

@@ -15,6 +15,7 @@ import (
 type document struct {
 	Team               string   `mapstructure:"team" yaml:"team"`
 	Members            nicList  `mapstructure:"members" yaml:"members"`
+	Match              string   `mapstructure:"match" yaml:"match"`
 	Mode               name     `mapstructure:"mode" yaml:"mode"`
 	Balance            onOff    `mapstructure:"balance" yaml:"balance"`
 	Hash               name     `mapstructure:"hash" yaml:"hash"`
@@ -128,7 +129,7 @@ func split(s string) []string {
 // written is the document that says what c says.
 func written(c team.Config) document {
 	d := document{
-		Team: c.Team, Mode: name(c.Mode.String()), Balance: onOff(c.Balance), Hash: name(c.Hash.String()),
+		Team: c.Team, Match: c.Match.String(), Mode: name(c.Mode.String()), Balance: onOff(c.Balance), Hash: name(c.Hash.String()),
 		Primary: c.Primary, PrimaryReselect: c.PrimaryReselect.String(),
 		PacketsPerMember: c.PacketsPerMember, ReceiveBalance: unlessOn(c.ReceiveBalance), MinMembers: c.MinMembers,
 		Gain: c.Gain.String(), Skew: c.Skew.String(), Rebalance: c.Rebalance.String(),
@@ -178,6 +179,8 @@ func (d *document) config() (team.Config, *fault) {
 	c.Hash, f = parseHash(string(d.Hash))
 	note(f)
 	c.PrimaryReselect, f = parseReselect(d.PrimaryReselect)
+	note(f)
+	c.Match, f = parseMatch(d.Match)
 	note(f)
 	for _, s := range []struct {
 		key, value string

@@ -55,6 +55,7 @@ type setting struct {
 var settings = []setting{
 	{key: "team", shape: text, other: "bond", help: "name of the team and of its adapter"},
 	{key: "members", shape: nics, other: "slaves", help: "the NICs: names, or in a file {name, weight, port_priority}"},
+	{key: "match", shape: text, live: true, help: "which NIC is a member that was gone: name (one of that name, another too) or mac (that very one)"},
 	{key: "mode", shape: word, live: true, help: "how frames are spread, elb when left out: nicteam help modes"},
 	{key: "balance", shape: toggle, live: true, help: "off: one active NIC, the others stand by, whatever the mode"},
 	{key: "hash", shape: word, live: true, other: "xmit_hash_policy", help: "what makes a flow: layer2, layer2+3, layer3+4 or vlan+srcmac"},

@@ -136,6 +136,9 @@ func validateModes(c team.Config) *fault {
 	if c.Hash > modes.VLANSrcMAC {
 		return &fault{key: "hash", what: "no such policy", why: "it is not one of the four", fix: "see: nicteam help config"}
 	}
+	if c.Match > team.MatchMAC {
+		return &fault{key: "match", what: "no such choice", why: "it is neither of the two", fix: "allowed are name or mac"}
+	}
 	if c.PrimaryReselect > modes.ReselectFailure {
 		return &fault{key: "primary_reselect", what: "no such policy", why: "it is not one of the three", fix: "allowed are always, better or failure"}
 	}

@@ -65,6 +65,11 @@ func parseReselect(s string) (modes.Reselect, *fault) {
 	return r, nil
 }
 
+func parseMatch(s string) (team.MatchPolicy, *fault) {
+	i, f := parseWord("match", s, []string{team.MatchName.String(), team.MatchMAC.String()})
+	return team.MatchPolicy(i), f
+}
+
 func triName(o team.Offload) autoOn { return autoOn(at([]string{"auto", "on", "off"}, int(o))) }
 
 func parseTri(key, s string) (team.Offload, *fault) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -31,6 +32,8 @@ const (
 // Client asks the process of one team. Its errors are *team.Problem: NotFound where no team of
 // the name runs, NoAnswer where its process does not answer, else what the team said; or ctx's.
 type Client struct {
+	Log *slog.Logger // of what is asked, at Debug; nil: none
+
 	team string
 	path string
 	http *http.Client
@@ -169,7 +172,17 @@ func (c *Client) fetch(ctx context.Context, wait time.Duration, method, path str
 	return b, nil
 }
 
-func (c *Client) send(ctx context.Context, method, path string, body any) (*http.Response, error) {
+func (c *Client) send(ctx context.Context, method, path string, body any) (res *http.Response, err error) {
+	if c.Log != nil {
+		began := time.Now()
+		defer func() {
+			answer := slog.Any("err", err)
+			if err == nil {
+				answer = slog.String("answer", res.Status)
+			}
+			c.Log.Debug("asked", "team", c.team, "what", method+" "+path, answer, "took", time.Since(began))
+		}()
+	}
 	if c.team == "" || strings.ContainsRune(c.team, '/') {
 		return nil, fs.ErrNotExist
 	}

@@ -3,6 +3,8 @@ package daemon
 import (
 	"context"
 	"time"
+
+	"nicteam/internal/host"
 )
 
 const (
@@ -20,7 +22,7 @@ func (s *session) followMAC(ctx context.Context) {
 		left = 0
 	}
 	made := time.Now()
-	for changed := s.host.Changes(ctx); ; {
+	for changed := s.follower.News(host.AdapterLink).C(); ; {
 		adapter, err := s.host.Facts(index)
 		for ; err == nil && adapter.MAC != mac && left > 0 && time.Since(made) < udevWithin; adapter, err = s.host.Facts(index) {
 			left--

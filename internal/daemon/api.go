@@ -37,6 +37,7 @@ type RunOptions struct {
 	Ready   *os.File // where to report steps and readiness, nil for nowhere
 	Release bool     // give everything back when ctx ends
 	Insist  bool     // somebody makes the team now and waits: what cannot be as wished is an error, as Config.Datapath fastpath, or a team out of reach
+	Notes   []string // warnings that are known already
 	Version string   // told by GET /metrics
 	Log     *slog.Logger
 
@@ -57,7 +58,7 @@ type ListedTeam struct {
 	Name    string   `json:"name"`
 	Running bool     `json:"running"`
 	Mode    string   `json:"mode"`
-	State   string   `json:"state"` // up, degraded, down, "not running"
+	State   string   `json:"state"` // up, degraded, down, "not running", "no answer"
 	Members []string `json:"members"`
 }
 

@@ -36,21 +36,16 @@ func (s *session) warnAwaited(ctx context.Context) error {
 	return nil
 }
 
-// takeAwaited takes those in that have come.
+// takeAwaited takes those in that have come. The caller holds changing.
 func (s *session) takeAwaited(ctx context.Context) {
-	s.changing.Lock()
-	awaited := slices.Clone(s.awaited)
-	s.changing.Unlock()
-	for _, m := range awaited {
+	for _, m := range slices.Clone(s.awaited) {
 		name := s.host.RealName(m.Name) // udev gives altnames after the NIC has come
 		if _, err := s.host.NIC(name); err != nil {
 			continue
 		}
-		_, err := s.Add(ctx, []string{name}, true)
+		_, err := s.addAll(ctx, []string{name}, true)
 		if err == nil && name != m.Name {
-			s.changing.Lock()
 			s.awaitNoMore(ctx, m.Name)
-			s.changing.Unlock()
 		}
 		if err != nil {
 			s.log.Warn("NIC has come but cannot be taken", "member", m.Name, "err", err)

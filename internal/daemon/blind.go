@@ -82,12 +82,12 @@ func (s *session) blindWarning() string {
 	if len(found) == 0 {
 		return ""
 	}
-	return "filters do not see what goes by the team: " + strings.Join(found, "; ") + "; make them for " + s.team.Status().Adapter.Name
+	return "what is made for a NIC, filters too, does not see what comes by the team: " + strings.Join(found, "; ") + "; make it for " + s.team.Status().Adapter.Name
 }
 
 // presentMembers are the members whose NICs are there.
 func (s *session) presentMembers() (names []string) {
-	for _, m := range s.team.Status().Members {
+	for _, m := range s.team.Members() {
 		if m.State != "absent" {
 			names = append(names, m.Name)
 		}

@@ -78,6 +78,12 @@ func (s *session) Peers(ctx context.Context) (*control.Peers, error) {
 func (s *session) Add(ctx context.Context, names []string, accept bool) (steps []string, err error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
+	return s.addAll(ctx, names, accept)
+}
+
+// addAll is Add for who holds changing.
+func (s *session) addAll(ctx context.Context, names []string, accept bool) (steps []string, err error) {
+	defer s.tellFollower()
 	c := s.team.Config()
 	names = s.realNames(names)
 	consent := host.Ask
@@ -225,6 +231,7 @@ func (s *session) Remove(ctx context.Context, names []string, force bool) (steps
 		return nil, problem
 	}
 	ctx = context.WithoutCancel(ctx)
+	defer s.tellFollower()
 	for _, name := range awaited {
 		s.awaitNoMore(ctx, name)
 		steps = append(steps, name+" is not there, and awaited no more")
@@ -235,6 +242,7 @@ func (s *session) Remove(ctx context.Context, names []string, force bool) (steps
 			return steps, err
 		}
 		steps = append(steps, step...)
+		_ = s.team.Warn(ctx, rejoinKey(name), "")
 	}
 	s.choice.retry()
 	return steps, s.save()

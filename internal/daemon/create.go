@@ -103,6 +103,9 @@ func preflight(o CreateOptions) (c team.Config, warnings []string, err error) {
 	if problem := config.Validate(c); problem != nil {
 		return c, nil, problem
 	}
+	if problem := host.Capable("create " + c.Team); problem != nil {
+		return c, nil, problem
+	}
 	if runs(o.Places, c.Team) {
 		return c, nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team, Why: "a team of that name runs",
 			Fix: "nicteam status " + c.Team + ", nicteam add " + c.Team + " NIC, or choose another name"}
@@ -112,6 +115,9 @@ func preflight(o CreateOptions) (c team.Config, warnings []string, err error) {
 		return c, nil, err
 	}
 	defer func() { _ = h.Close() }()
+	if p := h.Unusable(); p != nil {
+		return c, nil, p
+	}
 	if h.Journalled() {
 		return c, nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team,
 			Why: "an earlier process of the team ended without giving everything back",
@@ -130,7 +136,11 @@ func preflight(o CreateOptions) (c team.Config, warnings []string, err error) {
 			return c, nil, other.problem("create "+c.Team, m.Name)
 		}
 	}
-	warnings, problem := h.Check(c, others, consentOf(o.Accept))
+	if note := h.Note(); note != "" {
+		warnings = append(warnings, note)
+	}
+	more, problem := h.Check(c, others, consentOf(o.Accept))
+	warnings = append(warnings, more...)
 	if problem != nil {
 		return c, warnings, problem
 	}

@@ -9,42 +9,12 @@ import (
 	"nicteam/team"
 )
 
-// followLinks keeps the team in step with what becomes of the adapter's MTU and of members' MTU and MAC by other hands.
-// It looks after every link event, at the state and not at the event.
+// What becomes of the adapter's MTU and of members' name, MTU and MAC by other hands:
 //
 //	the adapter's MTU    members come along; where one cannot, the adapter's is put back and a warning says why
 //	a member's MTU       the control loop is told: one that is too small is not used while another can carry
 //	a member's MAC       the control loop is told: the Plan has the new one, peers hear of it
-func (s *session) followLinks(ctx context.Context) {
-	for changed := s.host.Changes(ctx); ; {
-		if err := s.follow(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("links not followed", "err", err)
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done(): // the channel is never closed
-			return
-		}
-	}
-}
-
-func (s *session) follow(ctx context.Context) error {
-	s.changing.Lock()
-	defer s.changing.Unlock()
-	a, err := s.host.Facts(s.adapter.Index())
-	if errors.Is(err, host.ErrNoNIC) {
-		return nil // without an adapter there is nothing to follow
-	}
-	if err != nil {
-		return err
-	}
-	if a.MTU != s.mtu {
-		if err := s.followMTU(ctx, a); err != nil {
-			return err
-		}
-	}
-	return s.observe(ctx)
-}
+//	a member's name      it is managed by the new one; journal and configuration have it
 
 // mtuKey is the warning that the adapter does not have the MTU that somebody gave it, or has no IPv6 by it. It stands
 // until the next change.
@@ -70,7 +40,7 @@ func (s *session) followMTU(ctx context.Context, a host.LinkFacts) error {
 func (s *session) setMTU(ctx context.Context, mtu int) error {
 	was := s.mtu
 	s.mtu = mtu
-	if err := s.host.SetMTU(s.adapter.Index(), mtu, func() { _ = s.observe(ctx) }); err != nil {
+	if err := s.host.SetMTU(s.adapter.Index(), mtu, func() { _, _ = s.tellLinks(ctx, false) }); err != nil {
 		s.mtu = was
 		return errors.Join(err, s.observe(ctx))
 	}
@@ -83,21 +53,45 @@ func (s *session) beginFollowing(ctx context.Context, mtu int) error {
 	return s.observe(ctx)
 }
 
-// observe tells the control loop what the kernel says of the links, where it believes otherwise.
+// observe tells the control loop what the kernel says of the links, where it believes otherwise, and has journal and
+// configuration know members as they are.
 func (s *session) observe(ctx context.Context) error {
+	renamed, err := s.tellLinks(ctx, true)
+	if renamed {
+		err = errors.Join(err, s.save())
+	}
+	return err
+}
+
+// tellLinks tells the control loop of MTUs, and with names of names and MACs as well, which the journal knows first: not
+// while the host is busy.
+func (s *session) tellLinks(ctx context.Context, names bool) (renamed bool, err error) {
 	o := team.Observed{MTU: s.mtu}
+	var changed []host.Renamed
 	for _, m := range s.team.Members() {
+		if m.State == "absent" {
+			continue
+		}
 		n, err := s.host.Facts(m.Index)
 		if err != nil {
 			continue // gone: its link watch tells
 		}
-		if n.MAC.String() != m.MAC || n.MTU != m.MTU {
-			o.NICs = append(o.NICs, team.ObservedNIC{Link: team.Link{Name: m.Name, Index: m.Index, MAC: n.MAC}, MTU: n.MTU})
+		if other := n.Name != m.Name || n.MAC.String() != m.MAC; other && !names {
+			continue
+		} else if other {
+			changed = append(changed, host.Renamed{Was: m.Name, Name: n.Name, MAC: n.MAC})
+			renamed = renamed || n.Name != m.Name
+		} else if n.MTU == m.MTU {
+			continue
 		}
+		o.NICs = append(o.NICs, team.ObservedNIC{Link: team.Link{Name: n.Name, Index: m.Index, MAC: n.MAC}, MTU: n.MTU})
 	}
 	if len(o.NICs) == 0 && s.told == s.mtu {
-		return nil
+		return false, nil
+	}
+	if len(changed) > 0 {
+		err = s.host.MembersRenamed(changed)
 	}
 	s.told = s.mtu
-	return s.team.Observe(ctx, o)
+	return renamed, errors.Join(err, s.team.Observe(ctx, o))
 }

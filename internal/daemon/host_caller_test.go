@@ -194,3 +194,21 @@ func TestPlacesOfOthers(t *testing.T) {
 }
 
 func isUp(s *team.Status) bool { return s.State == "up" }
+
+// TestWarningsThatNobodyWaitsFor: what a person would be told at a create is in log and status of a team that a service manager
+// starts, and makes it no worse than it is.
+func TestWarningsThatNobodyWaitsFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{Cables: true})
+	labtest.Must(t, os.WriteFile(w.box.Path("/etc/nicteam/"+teamName+".yaml"), []byte("team: "+teamName+"\nmembers: [eth1]\nmode: active-backup\n"), 0o640))
+	s := w.supervise("--release")
+	st := w.await("the team", isUp)
+	if !slices.ContainsFunc(st.Warnings, func(s string) bool { return strings.Contains(s, "one NIC only") }) {
+		t.Errorf("status warns of %q", st.Warnings)
+	}
+	labtest.Must(t, s.Process.Signal(unix.SIGTERM))
+	s.ended(t, "SIGTERM")
+	if !strings.Contains(s.log.String(), "one NIC only") {
+		t.Errorf("the log says\n%s", s.log)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"nicteam/internal/control"
+	"nicteam/internal/host"
 	"nicteam/team"
 )
 
@@ -104,6 +105,7 @@ func (p Places) teams() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	left = slices.DeleteFunc(left, func(name string) bool { return host.Ended(p.StateDir, name) })
 	names := append(running, left...)
 	sort.Strings(names)
 	return slices.Compact(names), nil

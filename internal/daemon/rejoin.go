@@ -2,57 +2,76 @@ package daemon
 
 import (
 	"context"
+	"errors"
 
 	"nicteam/internal/host"
 	"nicteam/team"
 )
 
-// rejoin takes members back whose NIC was gone and has returned, maybe under another ifindex, and those in that
-// were missing at the start. It looks after every link event.
+// rejoin takes members back whose NIC was gone and has returned, maybe under another ifindex, or has another NIC in its place,
+// and those in that were missing at the start. The caller holds changing.
 func (s *session) rejoin(ctx context.Context) {
-	for changed := s.host.Changes(ctx); ; {
-		s.takeAwaited(ctx)
-		select {
-		case <-changed:
-		case <-ctx.Done(): // the channel is never closed
-			return
-		}
-		s.host.EndGone()
-		for _, m := range s.team.Status().Members {
-			if m.State == "absent" {
-				s.takeBack(ctx, m.Name)
+	s.takeAwaited(ctx)
+	s.host.EndGone()
+	for _, m := range s.team.Members() {
+		if m.State != "absent" {
+			if _, err := s.host.Facts(m.Index); err == nil {
+				continue
 			}
+			// The link watch tells of it, too; the next NIC may be there before that.
+			_ = s.team.Absent(ctx, m.Name)
 		}
+		s.takeBack(ctx, m.Name)
 	}
+	s.tellFollower()
 }
 
 func (s *session) takeBack(ctx context.Context, name string) {
-	s.changing.Lock()
-	defer s.changing.Unlock()
 	n, err := s.host.Returned(name)
-	if err != nil {
-		return // not there yet
+	if err == nil {
+		err = s.readmit(ctx, name, n)
+	} else if n, err = s.host.NIC(name); err != nil {
+		_ = s.team.Warn(ctx, rejoinKey(name), "") // nothing is there that could be taken
+		return
+	} else if s.team.Config().Match == team.MatchMAC {
+		_ = s.team.Warn(ctx, rejoinKey(name), "another NIC is called "+name+" now, with MAC "+n.MAC.String()+
+			", and match is mac: nicteam remove "+s.team.Config().Team+" "+name+" and add take it")
+		return
+	} else {
+		err = s.replace(ctx, name, n)
 	}
-	if err := s.readmit(ctx, name, n); err != nil {
+	if err != nil {
 		s.log.Warn("NIC is back but cannot be taken", "member", name, "err", err)
-		_ = s.team.Warn(ctx, "rejoin "+name, name+" is back but cannot be taken: "+err.Error())
+		_ = s.team.Warn(ctx, rejoinKey(name), name+" is back but cannot be taken: "+err.Error())
 		return
 	}
-	_ = s.team.Warn(ctx, "rejoin "+name, "")
+	_ = s.team.Warn(ctx, rejoinKey(name), "")
 }
 
+func rejoinKey(name string) string { return "rejoin " + name }
+
 func (s *session) readmit(ctx context.Context, name string, n host.NIC) error {
-	// Before anything else, unlike with a NIC that joins: this one has no address that anybody misses, and what comes
-	// by it must not reach the host beside the team.
 	if h, err := s.nics.take(n.Index); h != nil || err != nil {
 		if h != nil {
 			err = h.problem("take "+name+" back", name)
 		}
 		return err
 	}
+	// Before anything else, unlike with a NIC that joins: this one has no address that anybody misses, and what comes
+	// by it must not reach the host beside the team.
 	if err := s.host.Isolate(n.Index); err != nil {
 		return err
 	}
+	if s.team.Config().Address == team.AddressAuto {
+		if _, err := s.host.AdoptLate(s.adapter.Index(), []string{name}, func(host.Late) bool { return true }); err != nil {
+			return err
+		}
+	}
+	return s.reopen(ctx, name, n)
+}
+
+// reopen has the data path open a member on a NIC that is recorded.
+func (s *session) reopen(ctx context.Context, name string, n host.NIC) error {
 	if err := s.host.Strip(name, s.setup()); err != nil {
 		return err
 	}
@@ -61,4 +80,53 @@ func (s *session) readmit(ctx context.Context, name string, n host.NIC) error {
 	}
 	l := team.Link{Name: name, Index: n.Index, MAC: n.MAC}
 	return s.team.Return(ctx, name, l, team.MemberInfo{Driver: n.Driver, MTU: n.MTU, OwnMAC: n.WiFi, VLANFilter: s.host.FiltersVLANs(name)})
+}
+
+// replace puts another NIC in the place of a member's that is gone: it has the same name. What the old one lent stays on the
+// adapter, and is its own if it ever comes back.
+func (s *session) replace(ctx context.Context, name string, n host.NIC) error {
+	c := s.team.Config()
+	var others []team.MemberConfig
+	for _, m := range c.Members {
+		if m.Name != name {
+			others = append(others, m)
+		}
+	}
+	check := c
+	check.Members = others
+	err := s.places.alone(func() error {
+		others, err := owners(s.places, c.Team)
+		if err != nil {
+			return err
+		}
+		if _, problem := s.host.CheckAdd(check, []string{name}, others, host.Known); problem != nil {
+			return problem
+		}
+		if err := s.lockNICs("add to "+c.Team, []string{name}); err != nil {
+			return err
+		}
+		_, err = s.host.Release(name, false)
+		return errors.Join(err, s.record([]string{name}))
+	})
+	if err != nil {
+		s.unlockNIC(name)
+		return err
+	}
+	if err = s.host.Isolate(n.Index); err == nil && c.Address == team.AddressAuto {
+		err = s.host.Adopt(s.adapter.Index(), []string{name})
+	}
+	if err == nil {
+		err = s.reopen(ctx, name, n)
+	}
+	if err != nil {
+		_, back := s.host.Release(name, false)
+		s.unlockNIC(name)
+		if back != nil {
+			s.log.Warn("NIC not given back", "member", name, "err", back)
+		}
+		return err
+	}
+	s.knowFilters([]string{name})
+	s.team.Record("member-replaced", name, "by another NIC of that name, with MAC "+n.MAC.String())
+	return nil
 }

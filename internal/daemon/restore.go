@@ -2,15 +2,17 @@ package daemon
 
 import (
 	"context"
+	"log/slog"
 	"os"
 
+	"nicteam/internal/config"
 	"nicteam/internal/host"
 	"nicteam/team"
 )
 
 // Restore puts the host back from the journal of a team whose process is gone; "" means all teams that
-// have a journal and do not run.
-func Restore(_ context.Context, p Places, name string) (steps []string, err error) {
+// have a journal and do not run. forget are NICs that were not there then and are not waited for any more.
+func Restore(_ context.Context, p Places, name string, forget []string, log *slog.Logger) (steps []string, err error) {
 	useSafePath()
 	names := []string{name}
 	if name == "" {
@@ -29,7 +31,7 @@ func Restore(_ context.Context, p Places, name string) (steps []string, err erro
 		}
 	}
 	for _, n := range names {
-		more, err := restore(p, n)
+		more, err := restore(p, n, forget, log)
 		steps = append(steps, more...)
 		if err != nil {
 			return steps, err
@@ -41,10 +43,10 @@ func Restore(_ context.Context, p Places, name string) (steps []string, err erro
 // Restorable reports whether a team left something to restore and does not run.
 func Restorable(p Places, name string) bool {
 	_, err := os.Stat(p.journal(name))
-	return err == nil && !runs(p, name)
+	return err == nil && !runs(p, name) && !host.Ended(p.StateDir, name)
 }
 
-func restore(p Places, name string) (steps []string, err error) {
+func restore(p Places, name string, forget []string, log *slog.Logger) (steps []string, err error) {
 	if runs(p, name) {
 		return nil, &team.Problem{Kind: team.Conflict, What: "restore " + name, Why: "the team's process runs",
 			Fix: "nicteam delete " + name + " ends it and gives everything back"}
@@ -61,12 +63,17 @@ func restore(p Places, name string) (steps []string, err error) {
 		return nil, err
 	}
 	defer mine.release()
-	h, err := host.Open(host.Options{StateDir: p.StateDir, Team: name, Taken: takenBy})
+	h, err := host.Open(host.Options{StateDir: p.StateDir, Team: name, Members: p.settled(name), Logger: log, Taken: takenBy})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = h.Close() }()
 	back, err := h.Restore()
+	for _, nic := range forget {
+		if err == nil {
+			err = h.Forget(nic)
+		}
+	}
 	steps = append(steps, back.Notes...)
 	if len(back.Members) > 0 {
 		steps = append(steps, "given back: "+joined(back.Members))
@@ -84,4 +91,14 @@ func restore(p Places, name string) (steps []string, err error) {
 		p.forgetPast(name)
 	}
 	return steps, nil
+}
+
+// settled are the NICs that a team's settings name, those of its last process first.
+func (p Places) settled(name string) []string {
+	for _, path := range []string{p.running(name), p.config(name)} {
+		if loaded, err := config.Load(config.Options{Path: path}); err == nil {
+			return memberNames(loaded.Config)
+		}
+	}
+	return nil
 }

@@ -23,7 +23,7 @@ func Run(ctx context.Context, o RunOptions) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	rep := reporter{}
+	rep := &reporter{log: o.Log.With("team", o.Config.Team)}
 	if o.Ready != nil {
 		rep.w = o.Ready
 		defer func() { _ = o.Ready.Close() }()
@@ -56,7 +56,7 @@ func onTerminal() bool {
 	return true
 }
 
-func run(ctx context.Context, o RunOptions, rep reporter, reopen <-chan os.Signal) error {
+func run(ctx context.Context, o RunOptions, rep *reporter, reopen <-chan os.Signal) error {
 	name := o.Config.Team
 	if err := o.Places.make(); err != nil {
 		return err
@@ -66,6 +66,9 @@ func run(ctx context.Context, o RunOptions, rep reporter, reopen <-chan os.Signa
 		return err
 	}
 	defer mine.release()
+	for _, note := range o.Notes {
+		rep.warn(note)
+	}
 	if o.RandomSystem {
 		o.keepSystem()
 	}
@@ -104,9 +107,8 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 	go func() { served <- server.Serve(work) }()
 	var back sync.WaitGroup
 	followers := map[string]func(context.Context){
-		"NICs that return": s.rejoin, "links": s.followLinks, "filters": s.followFilters, "past": s.keep,
-		"choice of the data path": s.choice.follow,
-		"failovers":               func(ctx context.Context) { failovers.Follow(s.team.Follow(ctx), s) },
+		"host": s.follow, "filters": s.followFilters, "past": s.keep, "choice of the data path": s.choice.follow,
+		"failovers": func(ctx context.Context) { failovers.Follow(s.team.Follow(ctx), s) },
 	}
 	path := o.log(name)
 	if log := logs.Keep(path, func() (*os.File, error) { return openLog(path) }); log != nil {
@@ -134,8 +136,15 @@ func (s *session) serve(ctx context.Context, server *control.Server, failovers *
 	}
 	s.changing.Lock() // a change that is going on is ended first
 	defer s.changing.Unlock()
-	if o.Release {
-		_, e := s.release()
+	lost := errors.Is(err, errLost)
+	if lost {
+		_ = s.adapter.SetPersist(false) // wherever it is
+	}
+	if o.Release || lost {
+		steps, e := s.release()
+		for _, step := range steps { // nobody waits for an answer
+			s.log.Info("given back", "team", name, "what", step)
+		}
 		discard(o.running(name)) // TEAM.yaml stays: the team was stopped, not deleted
 		if o.comesBack(name) {
 			s.writePast()

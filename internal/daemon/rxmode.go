@@ -23,7 +23,8 @@ const (
 
 // followRxMode tells the team what the adapter's stack wants to receive, until ctx ends.
 func (s *session) followRxMode(ctx context.Context) {
-	changed, every := s.host.RxModeChanges(ctx), rxModeEvery
+	news := s.follower.News(host.AdapterLink | host.MemberLink | host.OtherLink | host.AdapterHas | host.OtherHas | host.AdapterGroups)
+	changed, every := news.C(), rxModeEvery
 	if !host.TellsOfGroups() {
 		every = rxModeOften
 	}

@@ -33,6 +33,8 @@ type session struct {
 	choice  *choice
 	team    *team.Team
 
+	follower *host.Follower
+
 	stopTeam context.CancelFunc
 	teamDone chan struct{} // closed when the control loop and what feeds it have ended
 	broken   chan error    // the control loop ended though nobody had asked it to
@@ -42,6 +44,12 @@ type session struct {
 	awaited  []team.MemberConfig // configured, and not there
 	mtu      int                 // the adapter's, which the members have, too …
 	told     int                 // … as the control loop was told
+	name     string              // the adapter's
+	up       bool                // the adapter is, as the control loop was told
+	moves    moves               // of what came to members late
+	heldText string
+	seen     map[string]bool // what was told of things on members that are left there
+	leases   leases
 	over     chan struct{}
 	end      sync.Once
 
@@ -53,14 +61,11 @@ type session struct {
 //
 // The order keeps the host reachable: the adapter and the sockets work before any address moves; a member's own
 // reception ends only after its frames come by the adapter; addresses are in two places for a moment, never in none.
-func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err error) {
+func start(ctx context.Context, o RunOptions, rep *reporter) (s *session, err error) {
 	c := o.Config
 	s = &session{places: o.Places, log: o.Log, panics: panics.New(o.Log.With("team", c.Team)), over: make(chan struct{}), nics: newNICLocks(c.Team, o.RunDir)}
-	if s.host, err = host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log, Taken: takenBy}); err != nil {
+	if err := s.openHost(o, rep); err != nil {
 		return nil, err
-	}
-	if note := s.host.Note(); note != "" {
-		rep.send(report{Warning: note})
 	}
 	c.Members, s.awaited = s.present(c.Members)
 	again := s.host.Journalled()
@@ -71,15 +76,44 @@ func start(ctx context.Context, o RunOptions, rep reporter) (s *session, err err
 	if err == nil {
 		err = s.choose(ctx, c, o.Insist, rep)
 	}
+	if err == nil && len(rep.unheard) > 0 {
+		err = s.team.Note(ctx, rep.unheard...)
+	}
 	if err != nil {
 		return nil, s.revert(c.Team, err)
 	}
 	return s, nil
 }
 
+// openHost opens the host and has it be such that a team can begin: with a journal that has lost records a team cannot go on, but
+// the NICs can be given back; and NICs that were away when a team ended get their own before they are looked at.
+func (s *session) openHost(o RunOptions, rep *reporter) (err error) {
+	at := host.Options{StateDir: o.StateDir, Team: o.Config.Team, Members: memberNames(o.Config), Logger: o.Log, Taken: takenBy}
+	if s.host, err = host.Open(at); err != nil {
+		return err
+	}
+	if s.host.Damaged() {
+		back, err := s.host.Restore()
+		rep.warn(back.Notes...)
+		if err != nil {
+			_ = s.host.Close()
+			return err
+		}
+	}
+	if note := s.host.Note(); note != "" {
+		rep.warn(note)
+	}
+	back, err := s.host.GiveAway()
+	rep.warn(back.Notes...)
+	if err != nil {
+		_ = s.host.Close()
+	}
+	return err
+}
+
 // claim looks whether the NICs can be had and has the journal say whose they are. Who makes the team now has been told of
 // what is others'; at a later start there is nobody to ask.
-func (s *session) claim(c team.Config, again, insist bool, rep reporter) error {
+func (s *session) claim(c team.Config, again, insist bool, rep *reporter) error {
 	if !again {
 		consent := host.Accept
 		if insist {
@@ -91,7 +125,7 @@ func (s *session) claim(c team.Config, again, insist bool, rep reporter) error {
 		}
 		warnings, problem := s.host.Check(c, others, consent)
 		for _, w := range warnings {
-			rep.send(report{Warning: w})
+			rep.warn(w)
 		}
 		if problem != nil {
 			return problem
@@ -116,7 +150,7 @@ func (s *session) record(names []string) error {
 }
 
 // build does what start says; what it leaves behind on an error is for revert.
-func (s *session) build(ctx context.Context, c team.Config, again, insist bool, rep reporter) error {
+func (s *session) build(ctx context.Context, c team.Config, again, insist bool, rep *reporter) error {
 	names := memberNames(c)
 	infos := make([]host.NIC, len(names))
 	for i, name := range names {
@@ -138,13 +172,16 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 	if err := s.host.AdapterMade(s.adapter.Index()); err != nil {
 		return err
 	}
+	if s.follower, err = s.host.Follow(s.adapter.Index()); err != nil {
+		return err
+	}
 	if made {
 		notes, err := s.host.CarryPolicy(s.adapter.Index(), lender.Name, names)
 		if err != nil {
 			return err
 		}
 		for _, note := range notes {
-			rep.send(report{Warning: note})
+			rep.warn(note)
 		}
 	}
 	if err := s.host.Up(s.adapter.Index()); err != nil {
@@ -188,8 +225,9 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 		if p := s.stranded(infos); p != nil && insist && !again && ctx.Err() == nil {
 			return p
 		}
-		rep.send(report{Warning: why})
+		rep.mention(why)
 	}
+	s.leases.nobody = !s.host.Renews()
 	s.team.Record("takeover", "", "members "+joined(names))
 	return ctx.Err()
 }
@@ -239,12 +277,17 @@ func (s *session) adapterMTU(c team.Config, members []host.NIC, again bool) int 
 // openAdapter makes the adapter, or takes up the one that a process before this left: then its MAC
 // stays, whatever was chosen now. made is false for one that was there.
 func (s *session) openAdapter(c team.Config, mac frame.MAC, mtu int, again bool) (made bool, err error) {
+	s.name, s.up = c.Team, true
 	if again {
-		s.adapter, err = tap.Open(tap.Options{Name: c.Team, MTU: mtu})
+		if name := s.host.AdapterName(); name != "" {
+			s.name = name // which somebody may have given it
+		}
+		s.adapter, err = tap.Open(tap.Options{Name: s.name, MTU: mtu})
 		if err == nil || !errors.Is(err, tap.ErrNotFound) {
 			return false, err
 		}
 	}
+	s.name = c.Team
 	s.adapter, err = tap.Create(tap.Options{Name: c.Team, MTU: mtu, MAC: mac})
 	return err == nil, err
 }
@@ -263,7 +306,7 @@ func (s *session) run(c team.Config, again bool) (err error) {
 		Config: c, MAC: s.adapter.MAC(), Salt: binary.NativeEndian.Uint64(salt[:]),
 		Adapter: s.adapter, Datapath: s.path, Source: s.host,
 		Memory: s.remembered(c.Team, again), Remember: s.remember(c.Team),
-		Announcer: announcer{s.host, s.adapter.Index()}, AdapterInfo: (&adapterReader{read: s.readAdapter}).status,
+		Announcer: announcer{s.host, s.adapter.Index()}, AdapterInfo: (&adapterReader{read: s.readAdapter, panics: s.panics}).status,
 		DatapathName: pathRelay, DatapathReason: whyStarts, Log: s.log, Panics: s.panics,
 	})
 	if err != nil {
@@ -282,7 +325,7 @@ func (s *session) run(c team.Config, again bool) (err error) {
 		}
 	})
 	for where, follow := range map[string]func(context.Context){
-		"adapter's MAC": s.followMAC, "adapter's receive mode": s.followRxMode,
+		"host's events": s.follower.Run, "adapter's MAC": s.followMAC, "adapter's receive mode": s.followRxMode,
 		"routers": func(ctx context.Context) { s.host.FollowRouters(ctx, s.adapter.Index()) },
 	} {
 		work.Go(func() { s.panics.Again(ctx, where, func() { follow(ctx) }) })
@@ -295,7 +338,7 @@ func (s *session) run(c team.Config, again bool) (err error) {
 }
 
 // choose has the programs move the frames where they are wished and can. Frames pass before that.
-func (s *session) choose(ctx context.Context, c team.Config, insist bool, rep reporter) error {
+func (s *session) choose(ctx context.Context, c team.Config, insist bool, rep *reporter) error {
 	if err := s.choice.begin(c.Datapath, insist); err != nil {
 		return noFastpath("start "+c.Team, err)
 	}
@@ -331,7 +374,7 @@ func (s *session) join(ctx context.Context, name string, weight float64, n host.
 }
 
 // addresses gives the adapter what the configuration wants it to have.
-func (s *session) addresses(c team.Config, names []string, rep reporter) error {
+func (s *session) addresses(c team.Config, names []string, rep *reporter) error {
 	index := s.adapter.Index()
 	switch c.Address {
 	case team.AddressAuto:

@@ -27,10 +27,14 @@ type report struct {
 	Problem *team.Problem `json:"problem,omitempty"`
 }
 
-// reporter writes reports. The zero reporter writes nowhere.
-type reporter struct{ w io.Writer }
+// reporter tells who waits for the team, if anybody does, and the log.
+type reporter struct {
+	w       io.Writer // nil: nobody waits, as under a service manager
+	log     *slog.Logger
+	unheard []string // warnings that nobody was told of
+}
 
-func (r reporter) send(line report) {
+func (r *reporter) send(line report) {
 	if r.w == nil {
 		return
 	}
@@ -40,8 +44,24 @@ func (r reporter) send(line report) {
 	}
 }
 
-func (r reporter) step(format string, args ...any) {
+func (r *reporter) step(format string, args ...any) {
 	r.send(report{Step: fmt.Sprintf(format, args...)})
+}
+
+// warn says what is worth knowing as long as the team runs. Where nobody waits it is kept for the status.
+func (r *reporter) warn(texts ...string) {
+	r.mention(texts...)
+	if r.w == nil {
+		r.unheard = append(r.unheard, texts...)
+	}
+}
+
+// mention says what is worth knowing now; if it lasts the status says so by itself.
+func (r *reporter) mention(texts ...string) {
+	for _, text := range texts {
+		r.log.Warn(text)
+		r.send(report{Warning: text})
+	}
 }
 
 // readyEnv names the descriptor that `nicteam run` reports to when spawn started it.
@@ -132,7 +152,7 @@ func spawn(ctx context.Context, p Places, name, configFile string, level slog.Le
 			case line.Ready && stopped != nil:
 				// It has just become a team and ends as one, with the adapter left for the next start.
 				<-gone
-				if _, err := restore(p, name); err != nil {
+				if _, err := restore(p, name, nil, slog.New(slog.DiscardHandler)); err != nil {
 					return err
 				}
 				return stopped

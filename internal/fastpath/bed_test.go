@@ -79,7 +79,7 @@ func (b *bed) run(p *ebpf.Program, f []byte, gso uint16) (o outcome, err error) 
 		return o, err
 	}
 	o.Verdict = int(int32(code))
-	if o.Verdict == verdictRedirect {
+	if o.Verdict == verdictRedirect || o.Verdict == verdictNext && p == b.Receive {
 		o.Frame = opts.DataOut
 	}
 	var after counts

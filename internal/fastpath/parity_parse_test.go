@@ -33,6 +33,7 @@ type found struct {
 	Report, Relays  bool
 	VLAN            uint16 // of a station
 	Quoted          bool
+	NICs            bool // the NIC's own business, too
 }
 
 // goFinds is what Go finds.
@@ -58,6 +59,8 @@ func goFinds(b []byte, salt uint64, gso uint16) (f found, ok bool) {
 	f.VLAN = h.In(h.Src, b).VLAN()
 	f.Report = modes.GroupReport(&h, b)
 	f.Relays = h.Protocol == frame.ARP || h.Protocol == frame.ND || h.EtherType == frame.TypeSlow
+	ip := h.EtherType == frame.TypeIPv4 || h.EtherType == frame.TypeIPv6
+	f.NICs = h.VLANs <= 1 && f.VLAN&0xfff == 0 && (!ip || h.Protocol == frame.UDP && h.L4 != 0 && slices.Contains([]uint16{68, 546}, binary.BigEndian.Uint16(b[h.L4+2:])))
 	f.Quoted = h.L4 != 0 && frame.ParseQuoted(b, h.L4+8, &q)
 	return f, true
 }
@@ -82,7 +85,7 @@ func (p *prober) programsFind(b []byte, salt uint64, gso uint16, aside bool) (fo
 	f := found{Dst: frame.MAC(h.Dst), Src: frame.MAC(h.Src), VLANs: h.Vlans, TCI: h.Tci, EtherType: h.Ethertype, L3: at(h.L3), L4: at(h.L4),
 		Payload: at(h.Payload), IPProto: h.IpProto, Fragment: h.Fragment != 0, Protocol: frame.Protocol(h.Protocol), Frames: int(h.Frames),
 		Bytes: int(h.Bytes), Hash: got.Hash, Heard: int(got.Heard), Report: got.Report != 0, Relays: got.Relays != 0, Quoted: got.Quoted != 0,
-		VLAN: h.Vlan}
+		VLAN: h.Vlan, NICs: got.Nics != 0}
 	return f, got.Parsed != 0
 }
 

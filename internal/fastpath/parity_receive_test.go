@@ -26,12 +26,15 @@ func goReceives(u *relay.Rule, id int, b []byte, gso uint16, guests []frame.Stat
 	m := &o.Counts.members[id]
 	drop := func(why team.Drop) outcome {
 		o.Verdict = verdictShot
+		if f.NICs {
+			o.Verdict, o.Frame = verdictNext, slices.Clone(b)
+		}
 		m.RXDrop[why] += uint64(f.Frames)
 		return o
 	}
 	switch {
 	case f.Relays:
-		o.Verdict = verdictNext
+		o.Verdict, o.Frame = verdictNext, slices.Clone(b)
 		return o
 	case u.IsOwn(f.Src):
 		return drop(team.DropReflected)
@@ -52,8 +55,13 @@ func goReceives(u *relay.Rule, id int, b []byte, gso uint16, guests []frame.Stat
 		return drop(why)
 	}
 	o.Verdict, o.Frame = verdictRedirect, slices.Clone(b)
+	if f.NICs {
+		o.Verdict = verdictNext // as it came; the adapter gets a copy
+	}
 	if whose == relay.ForUs {
-		u.Adapter.Put(o.Frame, 0)
+		if !f.NICs {
+			u.Adapter.Put(o.Frame, 0)
+		}
 		if u.PerMember {
 			o.Heard = map[int]uint64{f.Heard: uint64(f.Bytes)}
 		}
@@ -183,10 +191,10 @@ func TestListenAndReceiveAgree(t *testing.T) {
 		}{
 			relay.GateSlow: {true, verdictNext, relay.GateSlow},
 			relay.GateHold: {true, verdictNext, relay.GateSlow},
-			relay.GateFast: {found.Relays, verdictRedirect, relay.GateFast},
+			relay.GateFast: {found.Relays, verdictRedirect, relay.GateFast}, // or next
 			relay.GateShut: {false, verdictShot, relay.GateShut},
 		} {
-			if gate == relay.GateFast && found.Relays {
+			if gate == relay.GateFast && (found.Relays || found.NICs) {
 				want.verdict = verdictNext
 			}
 			b.gates(gate)
@@ -215,7 +223,7 @@ func TestListenAndReceiveAgree(t *testing.T) {
 // forAFilter is a frame for the filter of a socket, which a test gives it without its Ethernet header. A packet socket does not.
 func forAFilter(f []byte) []byte { return slices.Concat(f[:frame.EtherLen], f) }
 
-// Every frame is moved by one of the two.
+// Every frame is moved by one of the two, and what the program moves it leaves only where it is the NIC's, too.
 func TestEitherTheRelayOrTheProgram(t *testing.T) {
 	b := newBed(t)
 	onOneProcessor(t)
@@ -234,7 +242,8 @@ func TestEitherTheRelayOrTheProgram(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if taken, left := listened.Verdict != 0, received.Verdict == verdictNext; taken != left {
+		of, _ := goFinds(f, 0, 0)
+		if taken, left := listened.Verdict != 0, received.Verdict == verdictNext; left != (taken || of.NICs) {
 			t.Fatalf("frame %x: the relay has it %v, the program leaves it %v", f, taken, left)
 		}
 	})

@@ -66,7 +66,7 @@ func (k *kernel) try() (err error) {
 		in := make([]byte, 60)
 		way.dst.Put(in, 0)
 		way.src.Put(in, 6)
-		in[12], in[13] = 0x88, 0xb5 // for local experiments: no protocol is meant
+		in[12], in[13] = 0x08, 0x00 // of IP, but no packet: nobody takes it for anything
 		out := make([]byte, 256)
 		got, err := way.program.Run(&ebpf.RunOptions{Data: in, DataOut: out})
 		if err != nil {

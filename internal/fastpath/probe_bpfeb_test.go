@@ -43,7 +43,8 @@ type probeFinding struct {
 	Quoted uint32
 	Report uint8
 	Relays uint8
-	Unused uint16
+	Nics   uint8
+	Unused uint8
 }
 
 type probeQuestion struct {

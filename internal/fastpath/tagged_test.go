@@ -88,6 +88,32 @@ func TestTaggedFrames(t *testing.T) {
 			t.Errorf("counted %+v, before %+v, want 1 frame of %d bytes", got, was, len(f))
 		}
 	})
+	t.Run("of the NIC", func(t *testing.T) {
+		adapter, nic := listenTo(t, g.host, "team0"), listenTo(t, g.host, "m0")
+		l, err := g.host.Handle().LinkByName("m0")
+		labtest.Must(t, err)
+		const ptp = 0x88f7
+		// A socket for all protocols hears before any program does.
+		labtest.Must(t, unix.Bind(nic, &unix.SockaddrLinklayer{Protocol: ptp<<8&0xffff | ptp>>8, Ifindex: l.Attrs().Index}))
+		before := totals(g)
+		send(t, g.peer, "p0", stack(text, ether(memberMAC(0), peerMAC, frame.TypeVLAN), tag(0xe000, ptp)))
+		want := untagged{frame.TypeVLAN, 0xe000, stack(text, ether(adapterMAC, peerMAC, ptp))}
+		if diff := cmp.Diff(want, awaitFrame(t, adapter, ptp)); diff != "" {
+			t.Errorf("on the adapter (-want +got):\n%s", diff)
+		}
+		b := make([]byte, 2000)
+		for binary.BigEndian.Uint16(b[12:]) != ptp {
+			_, _, err := unix.Recvfrom(nic, b, 0)
+			labtest.Must(t, err)
+		}
+		if diff := cmp.Diff(stack(text, ether(memberMAC(0), peerMAC, ptp)), b[:len(want.Frame)]); diff != "" {
+			t.Errorf("on the NIC (-want +got):\n%s", diff)
+		}
+		got, was := totals(g).Members[0].RX[frame.Other], before.Members[0].RX[frame.Other]
+		if got.Frames-was.Frames != 1 {
+			t.Errorf("counted %+v, before %+v, want 1 frame", got, was)
+		}
+	})
 	t.Run("sent for a guest", func(t *testing.T) {
 		guest := labtest.Host(t, "guest")
 		labtest.Cable(t, g.host, "g0", guest, "eth0", lab.CableOptions{})

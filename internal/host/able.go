@@ -43,7 +43,7 @@ func capable() *team.Problem {
 
 // readable checks what of /proc a team cannot do without: its journal says of which boot and which network namespace it is.
 func (c *check) readable() *team.Problem {
-	_, _, err := here()
+	_, err := whereabouts()
 	if err == nil {
 		return nil
 	}
@@ -54,7 +54,7 @@ func (c *check) readable() *team.Problem {
 // isolable checks that the members' frames can be kept from the host's own stack: by a BPF program, which is loaded here to see
 // whether one can be, or by nft.
 func (c *check) isolable() *team.Problem {
-	p, err := dropAll()
+	p, err := isolator()
 	if err == nil {
 		p.Close()
 		return nil
@@ -69,6 +69,15 @@ func (c *check) isolable() *team.Problem {
 		problem.Fix = "install nftables; or in a container: --cap-add BPF --cap-add PERFMON"
 	}
 	return problem
+}
+
+// Capable says in what this process falls short of what every change of the host needs, nil in nothing. what names the change.
+func Capable(what string) *team.Problem {
+	p := capable()
+	if p != nil {
+		p.What = what + ": " + p.What
+	}
+	return p
 }
 
 const tunDevice = "/dev/net/tun"

@@ -31,7 +31,7 @@ func (h *Host) Returned(member string) (NIC, error) {
 		return NIC{}, err
 	}
 	m := j.state.byName(member)
-	if m == nil {
+	if m == nil || m.left {
 		return NIC{}, fmt.Errorf("NIC %s: not recorded", member)
 	}
 	return h.Find(m.Identity)

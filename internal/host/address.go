@@ -115,6 +115,15 @@ func forLink(a object, index int, flags uint32) object {
 	return a
 }
 
+// unflagged is an address without some flags.
+func unflagged(a object, flags uint32) object {
+	a = a.clone()
+	f := addressFlags(a) &^ flags
+	a.head[2] = byte(f)
+	a.set32(unix.IFA_FLAGS, f)
+	return a
+}
+
 // relabel gives an IPv4 address of one link the label that fits another: the label begins with the link's name.
 func relabel(a object, from, to string) object {
 	label := string(trimZero(a.get(unix.IFA_LABEL)))
@@ -155,7 +164,7 @@ func lifetimes(a object) (preferred, valid uint32) {
 	return binary.NativeEndian.Uint32(v), binary.NativeEndian.Uint32(v[4:])
 }
 
-// aged is an address as it is some seconds later; false when it has run out.
+// aged is an address as it is some seconds later, or was so many earlier where they are negative; false when it has run out.
 func aged(a object, seconds int64) (object, bool) {
 	preferred, valid := lifetimes(a)
 	if valid == forever {
@@ -168,7 +177,7 @@ func aged(a object, seconds int64) (object, bool) {
 		if v == forever {
 			return v
 		}
-		return uint32(max(int64(v)-seconds, 0))
+		return uint32(min(max(int64(v)-seconds, 0), int64(forever)-1))
 	}
 	a = a.clone()
 	info := slices.Clone(a.get(unix.IFA_CACHEINFO))

@@ -17,10 +17,14 @@ type back struct {
 	h       *Host
 	j       *journal
 	members []*returning
-	by      map[int]int // ifindex as recorded → as it is
-	adapter *NIC        // nil: gone, or not concerned
-	held    []object    // the adapter's addresses
+	by      map[int]int           // ifindex as recorded → as it is
+	adapter *NIC                  // nil: gone, or not concerned
+	held    []object              // the adapter's addresses
+	away    []*memberState        // whose NICs are not there
+	begun   map[legacy]*returning // who has already been given it
 	notes   []string
+
+	thorough bool // the journal may not say all that was done
 }
 
 // returning is a member on its way back.
@@ -29,6 +33,7 @@ type returning struct {
 	link netlink.Link
 	nic  NIC
 
+	linked bool     // it has a link, or had one a moment ago
 	form   []object // addresses that its kernel is to form again from an advertisement
 	wanted []object // IPv6 addresses in their order, where some of them wait for that
 }
@@ -53,10 +58,10 @@ func (b *back) soften(err error) error {
 	return nil
 }
 
-// base puts links back: up or down, MTU, features, IPv6. Members that were never stripped are as they were.
+// base puts links back: up or down, MTU, features, IPv6.
 func (b *back) base(down bool) error {
 	for _, r := range b.members {
-		if !r.m.strip && !r.m.down {
+		if !r.m.ours() {
 			continue
 		}
 		if err := b.h.restoreLink(b, r, r.m.Up && !down); err != nil {
@@ -163,22 +168,25 @@ func (b *back) own(down bool) error {
 	return together(b.routes, b.neighbours, func() error { return b.proxies(nil) })
 }
 
-// returnable are the member's addresses that are to be given back: those it has on the adapter or on itself. One that
+// returnable are the member's addresses that it is to be given back: those it has on the adapter or on itself. One that
 // is on neither was taken away by the user, unless the adapter lost it by going down or away.
 func (b *back) returnable(r *returning) ([]object, error) {
 	have, err := b.h.addresses(r.nic.Index)
 	if err != nil {
 		return nil, err
 	}
+	estate := b.estate()
 	var want []object
 	for _, a := range r.m.Addresses {
-		i := slices.IndexFunc(b.held, func(o object) bool { return sameAddress(a, o) })
+		i := slices.IndexFunc(estate, func(o object) bool { return sameAddress(a, o) })
 		switch {
+		case i >= 0 && !linkLocal(a) && b.home(a) != r:
+			continue
 		case i >= 0:
-			want = append(want, withMetric(withLifetimes(a, b.held[i]), b.held[i]))
+			want = append(want, withMetric(withLifetimes(a, estate[i]), estate[i]))
 			continue
 		case r.m.kernelLinkLocal(a), hasAddress(have, a), !r.m.adopted:
-		case b.adapter == nil:
+		case b.adapter == nil: // it has run out
 		case !b.adapter.AdminUp && a.family() == unix.AF_INET6:
 		default:
 			b.note("%s is no longer on %s and is not given back to %s", addressPrefix(a), b.adapter.Name, r.nic.Name)
@@ -198,7 +206,7 @@ func (b *back) addresses(r *returning, want []object) error {
 	if err != nil {
 		return err
 	}
-	if r.m.strip {
+	if r.m.ours() && !r.m.guessed {
 		for _, a := range have {
 			if linkLocal(a) && !hasAddress(want, a) {
 				if err := h.deleteAddress(a, name); err != nil {
@@ -309,6 +317,13 @@ func (b *back) admit() error {
 		errs = append(errs, err)
 		b.h.endTCX(r.m.Index)
 		b.h.endTCX(r.nic.Index)
+		if b.thorough {
+			err := b.h.clearUnknown(r.m, r.nic)
+			if dead(err) {
+				return err
+			}
+			errs = append(errs, err)
+		}
 		if err := b.h.admit(b.j, r.m, r.nic); err != nil {
 			if dead(err) {
 				return err
@@ -326,13 +341,13 @@ const dadPatience = 500 * time.Millisecond
 // comes to the new addresses, so the old value waits for that.
 func (b *back) settle() error {
 	for _, r := range b.members {
-		if !r.m.strip && !r.m.down {
+		if !r.m.ours() {
 			continue
 		}
 		if r.m.Up {
 			b.h.awaitDAD(r.nic)
 		}
-		if err := b.soften(b.h.restoreSysctls(r.nic.Name, r.m.Sysctls, arpIgnore, acceptDAD)); err != nil {
+		if err := b.soften(b.h.restoreSysctls(r.nic.Name, r.m.Sysctls, arpIgnore, rpFilter, acceptDAD)); err != nil {
 			return err
 		}
 	}

@@ -62,5 +62,5 @@ func (b *back) routersHeir() *returning {
 			return r
 		}
 	}
-	return b.heir()
+	return b.heir(unix.AF_INET6)
 }

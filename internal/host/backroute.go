@@ -1,27 +1,39 @@
 package host
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 
 	"golang.org/x/sys/unix"
 )
 
-// originals are the members' routes as they were, each once, with the links' ifindexes of today.
+// originals are the members' routes as they were, each once, with the links' ifindexes of today. Those of a NIC that cannot carry
+// them are of the one that stands in for it.
 func (b *back) originals(family byte) []object {
+	return b.originalsOf(family, func(*memberState) bool { return true })
+}
+
+func (b *back) originalsOf(family byte, which func(*memberState) bool) []object {
 	var list []object
-	for _, r := range b.members {
-		if !r.m.Up {
+	for _, m := range b.j.state.members {
+		r, instead := b.of(m), b.replaced(m, family)
+		if !m.Up || m.away || r == nil && instead == nil || !which(m) {
 			continue // a link that is down has none
 		}
-		for _, o := range r.m.Routes {
+		by := b.by
+		if instead != nil {
+			by = maps.Clone(b.by)
+			by[m.Index] = instead.nic.Index
+		}
+		for _, o := range m.Routes {
 			if o.family() != family || b.adapter != nil && slices.Contains(routeLinks(o), b.adapter.Index) {
 				continue
 			}
-			if b.remade(r, o) {
+			if b.remade(m, o) {
 				continue
 			}
-			o = routed(o, b.by)
+			o = routed(o, by)
 			if !hasRoute(list, o) {
 				list = append(list, o)
 			}
@@ -31,8 +43,8 @@ func (b *back) originals(family byte) []object {
 }
 
 // remade reports whether a route was the connected route of an address that has another metric by now.
-func (b *back) remade(r *returning, o object) bool {
-	return slices.ContainsFunc(r.m.Addresses, func(a object) bool {
+func (b *back) remade(m *memberState, o object) bool {
+	return slices.ContainsFunc(m.Addresses, func(a object) bool {
 		i := slices.IndexFunc(b.held, func(h object) bool { return sameAddress(a, h) })
 		return i >= 0 && connectedBy(o, a) && a.get32(ifaMetric) != b.held[i].get32(ifaMetric)
 	})
@@ -107,6 +119,31 @@ func (b *back) moveRoutes(family byte) error {
 	return nil
 }
 
+// takenAway are the originals that somebody took off the adapter: they are nowhere, and others are there. If all were, the
+// adapter would have lost them by going down.
+func (b *back) takenAway(all []object) (gone []object) {
+	if b.adapter == nil || !b.adapter.AdminUp {
+		return nil
+	}
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		kept := false
+		var missing []object
+		for _, o := range b.originalsOf(family, b.lent) {
+			switch {
+			case o.head[rtProto] == unix.RTPROT_KERNEL:
+			case hasRoute(all, o) || hasRoute(all, b.living(o)):
+				kept = true
+			default:
+				missing = append(missing, o)
+			}
+		}
+		if kept {
+			gone = append(gone, missing...)
+		}
+	}
+	return gone
+}
+
 // routes adds originals that are nowhere, and removes those that the kernel made with addresses but that
 // were not there. A route whose place another has taken since is left out, and one from an address that is no more.
 func (b *back) routes() error {
@@ -120,7 +157,12 @@ func (b *back) routes() error {
 	}
 	list := append(b.originals(unix.AF_INET), b.originals(unix.AF_INET6)...)
 	byDependence(list)
+	gone := b.takenAway(all)
 	for _, o := range list {
+		if hasRoute(gone, o) {
+			b.note("the %s is no longer on %s and is not given back", routeText(o), b.adapter.Name)
+			continue
+		}
 		taken := func(r object) bool {
 			return keyOf(r) == keyOf(o) && b.adapter != nil && slices.Contains(routeLinks(r), b.adapter.Index) && !b.givenRoute(r)
 		}
@@ -140,7 +182,7 @@ func (b *back) routes() error {
 	}
 	for _, r := range b.members {
 		for _, o := range routesOf(all, r.nic.Index) {
-			if !r.m.strip || o.head[rtProto] != unix.RTPROT_KERNEL || hasRoute(list, o) || r.inherited(addresses, o) {
+			if !r.m.ours() || r.m.guessed || o.head[rtProto] != unix.RTPROT_KERNEL || hasRoute(list, o) || r.inherited(addresses, o) {
 				continue
 			}
 			if err := b.soften(b.h.deleteRoute(routed(o, nil))); err != nil {
@@ -177,12 +219,16 @@ func hasSource(addresses []object, r object) bool {
 	})
 }
 
-// inheritRoutes moves to the heir what came to the adapter while it was there.
-func (b *back) inheritRoutes(heir *returning) error {
-	if b.adapter == nil || heir == nil {
+// inheritRoutes moves to NICs what came to the adapter while it was there.
+func (b *back) inheritRoutes() error {
+	if b.adapter == nil {
 		return nil
 	}
 	all, err := b.h.allRoutes()
+	if err != nil {
+		return err
+	}
+	addresses, err := b.h.elsewhere(b.adapter.Index)
 	if err != nil {
 		return err
 	}
@@ -192,7 +238,11 @@ func (b *back) inheritRoutes(heir *returning) error {
 		if o.head[rtProto] == unix.RTPROT_KERNEL || b.givenRoute(o) {
 			continue
 		}
-		if err := b.soften(b.h.moveRoute(all, o, routed(o, map[int]int{b.adapter.Index: heir.nic.Index}))); err != nil {
+		to := b.homeOf(o, addresses)
+		if to == nil {
+			continue
+		}
+		if err := b.soften(b.h.moveRoute(all, o, routed(o, map[int]int{b.adapter.Index: to.nic.Index}))); err != nil {
 			return err
 		}
 	}

@@ -71,7 +71,9 @@ func TestBoundPrograms(t *testing.T) {
 		{"raw by IPv6", bound(unix.AF_INET6, unix.SOCK_RAW, unix.IPPROTO_ICMPV6), me + "raw"},
 		{"ping", bound(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_ICMP), me + "icmp"},
 		{"all frames", packet(unix.ETH_P_ALL), me + "packet for all frames"},
-		{"an ethertype", packet(unix.ETH_P_LLDP), me + "packet ethertype 0x88cc"},
+		{"an ethertype", packet(unix.ETH_P_IP), me + "packet ethertype 0x0800"},
+		{"IPv6", packet(unix.ETH_P_IPV6), me + "packet ethertype 0x86dd"},
+		{"the NIC's own", packet(unix.ETH_P_LLDP), ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Run("another NIC", func(t *testing.T) {
@@ -82,6 +84,12 @@ func TestBoundPrograms(t *testing.T) {
 			})
 			test.open(t, "na")
 			warnings, p := h.Check(configOf("na", "nb"), nil, Ask)
+			if test.says == "" {
+				if p != nil || len(warnings) > 0 {
+					t.Errorf("%v %q", p, warnings)
+				}
+				return
+			}
 			if p != nil || len(warnings) != 1 || !strings.Contains(warnings[0], test.says) || !strings.Contains(warnings[0], " na") {
 				t.Errorf("%v %q, want %q", p, warnings, test.says)
 			}
@@ -141,6 +149,24 @@ func TestMPTCPEndpoints(t *testing.T) {
 	if p != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "MPTCP") || !strings.Contains(warnings[0], "10.9.0.1 and fd09::1;") || strings.Contains(warnings[0], "10.7.0.1") {
 		t.Errorf("%v %q", p, warnings)
 	}
+}
+
+func TestPoliciesOfIPsec(t *testing.T) {
+	w := newWorld(t)
+	run(t, "ip addr add 10.9.0.1/24 dev na")
+	policy := func(more string) string {
+		return "ip xfrm policy add dir out src 10.9.0.0/24 dst 10.8.0.0/24 " + more + " tmpl src 10.9.0.1 dst 10.9.0.2 proto esp mode tunnel"
+	}
+	if out, err := exec.Command("sh", "-ec", policy("")).CombinedOutput(); err != nil {
+		t.Skipf("this kernel does not do it: %s", out)
+	}
+	t.Cleanup(func() { run(t, "ip xfrm policy flush") })
+	h := w.open(nil)
+	saysOfNA(t, h, "")
+	run(t, policy("dev nc"))
+	saysOfNA(t, h, "")
+	run(t, policy("dev na"))
+	saysOfNA(t, h, "IPsec policies are for na and do not hold for what goes by team0: dir out, from 10.9.0.0/24 to 10.8.0.0/24")
 }
 
 // TestUppersOfOtherNamespaces: what stands on a NIC elsewhere is found, however it came there.
@@ -226,6 +252,7 @@ func FuzzProcLists(f *testing.F) {
 		}
 		pppoeDevices(text)
 		procInodes(text)
+		hasProtocol(text, 6)
 		parseVIFs(text)
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"nicteam/team"
 )
 
 // Options say whose host is meant. The zero value reads links and nothing else.
@@ -15,6 +17,9 @@ type Options struct {
 	StateDir string // where the journal is; needed by whatever changes the host
 	Team     string
 	Logger   *slog.Logger // nil: none
+
+	// Members are the NICs that the team's settings name. Restore looks for them where a journal has lost its records.
+	Members []string
 
 	// Taken says which other team, "" for none, has a NIC by now that left this one. nil: none has.
 	Taken func(index int) string
@@ -33,15 +38,17 @@ type Host struct {
 	o   Options
 	log *slog.Logger
 
-	nl    *netlink.Handle
-	rt    *rtnetlink
-	tool  *ethtool.Ethtool
-	probe *prober
+	nl     *netlink.Handle
+	rt     *rtnetlink
+	strict *rtnetlink // its dumps are filtered by the kernel
+	tool   *ethtool.Ethtool
+	probe  *prober
 
-	mu       sync.Mutex // the changing methods
-	journal  *journal   // nil until there is one
-	note     string     // why a journal that was found is not used
-	foreign  error      // a journal was found that must not be used here
+	mu       sync.Mutex    // the changing methods
+	journal  *journal      // nil until there is one
+	note     string        // why a journal that was found is not used
+	aside    string        // its path, until another takes its place
+	unusable *team.Problem // a journal was found that must be left alone
 	isolated map[int]*isolation
 	attached map[place]*attached
 
@@ -70,6 +77,9 @@ func (h *Host) open() (err error) {
 	if h.rt, err = openRTNetlink(); err != nil {
 		return fmt.Errorf("open netlink: %w", err)
 	}
+	if h.strict, err = openStrict(); err != nil {
+		return fmt.Errorf("open netlink: %w", err)
+	}
 	if h.tool, err = ethtool.NewEthtool(); err != nil {
 		return fmt.Errorf("open ethtool: %w", err)
 	}
@@ -95,8 +105,7 @@ func (h *Host) Close() error {
 		a.close()
 	}
 	clear(h.attached)
-	h.connections.close()
-	h.connections = nil
+	h.endCarrying()
 	if h.journal != nil {
 		h.journal.close()
 		h.journal = nil
@@ -108,8 +117,10 @@ func (h *Host) Close() error {
 		if h.tool != nil {
 			h.tool.Close()
 		}
-		if h.rt != nil {
-			h.rt.close()
+		for _, r := range []*rtnetlink{h.rt, h.strict} {
+			if r != nil {
+				r.close()
+			}
 		}
 		if h.nl != nil {
 			h.nl.Close()

@@ -5,11 +5,10 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 )
 
-// method is how a member's ingress is dropped. All of them come after the ETH_P_ALL sockets in
+// method is how a member's ingress is kept from the host's IP stack. All of them come after the ETH_P_ALL sockets in
 // __netif_receive_skb_core, so the data path still sees every frame.
 type method string
 
@@ -42,7 +41,8 @@ func (i *isolation) holds(index int) bool {
 	return onNIC(i.link, index)
 }
 
-// Isolate hides the frames that a recorded member receives from the host's own stack. Where anybody may miss them,
+// Isolate hides the frames that a recorded member receives from the host's own IP stack; what is the NIC's own business
+// passes (bpf/isolate.c). Where anybody may miss them,
 // the member's packet socket must be open by then. Doing it again is fine.
 func (h *Host) Isolate(index int) error {
 	h.mu.Lock()
@@ -145,23 +145,9 @@ func (h *Host) admit(j *journal, m *memberState, n NIC) error {
 	return j.write(record{Kind: kindAdmit, No: m.no, Done: true})
 }
 
-// dropAll is a tc program that drops every frame.
-func dropAll() (*ebpf.Program, error) {
-	const drop = 2 // TC_ACT_SHOT
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name:         isolateFilter.name,
-		Type:         ebpf.SchedCLS,
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, drop), asm.Return()},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("load program: %w", err)
-	}
-	return p, nil
-}
-
 // isolateTCX drops before programs of others: they shall not redirect what is not the host's. Only our own goes first.
 func (h *Host) isolateTCX(n NIC) (*isolation, error) {
-	p, err := dropAll()
+	p, err := isolator()
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +165,7 @@ func (h *Host) isolateTCX(n NIC) (*isolation, error) {
 
 // isolateClsact drops by a filter, which outlives the process.
 func (h *Host) isolateClsact(j *journal, m *memberState, n NIC) error {
-	p, err := dropAll()
+	p, err := isolator()
 	if err != nil {
 		return err
 	}

@@ -1,24 +1,27 @@
 package host
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
 // The journal is text: a first line that names format and version, then a record a line, each with its CRC-32C
-// in front. A line is used only if it is whole, its checksum is right and its number is the next one; the
-// first that is not ends the journal, for it was being written when the power or the process went.
-const journalHeader = "nicteam-journal 1"
+// in front and a number that grows. scan.go reads it.
+//
+// Version 2 has records and fields that version 1 had not; a program that knows only 1 leaves it alone.
+const (
+	journalHeader  = "nicteam-journal"
+	journalVersion = 2
+)
+
+// compactBeyond is by how much a journal may grow before it is written anew.
+const compactBeyond = 4 << 10
 
 // journalReserve is disk space taken at the beginning, so that a disk that fills up later does not
 // stop a team half-way.
@@ -29,30 +32,28 @@ const maxRecord = 64 << 20
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// errJournalVersion says that a journal was written by another version of the format.
-var errJournalVersion = errors.New("unknown format of journal")
-
 type journal struct {
-	path  string
-	file  *os.File
-	end   int64 // of the last good record
-	state state
-	seq   int
-	at    func(string) error
+	path    string
+	file    *os.File
+	reading       // of what was there
+	base    int64 // end when it was last written anew
+	state   state
+	at      func(string) error
 }
 
 // journalPath is where the team's journal is.
 func journalPath(dir, team string) string { return filepath.Join(dir, team+".journal") }
 
-// createJournal makes an empty journal that is on disk when it returns.
-func createJournal(path string, at func(string) error) (_ *journal, err error) {
+// createJournal makes a journal of these records that is on disk when it returns. One that is there stays as it is
+// until then, and is replaced.
+func createJournal(path string, records []record, at func(string) error) (_ *journal, err error) {
 	if err := at("create journal"); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640)
+	f, err := os.OpenFile(path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o640)
 	if err != nil {
 		return nil, err
 	}
@@ -66,11 +67,25 @@ func createJournal(path string, at func(string) error) (_ *journal, err error) {
 	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 		return nil, &os.PathError{Op: "reserve space for", Path: path, Err: err}
 	}
-	n, err := f.WriteString(journalHeader + "\n")
-	if err != nil {
+	j := &journal{path: path, file: f, at: at}
+	text := fmt.Appendln(nil, journalHeader, journalVersion)
+	for _, r := range records {
+		j.seq++
+		r.Seq = j.seq
+		line, err := formatRecord(r)
+		if err != nil {
+			return nil, err
+		}
+		text = append(text, line...)
+		j.state.apply(r)
+	}
+	if _, err := f.Write(text); err != nil {
 		return nil, err
 	}
 	if err := f.Sync(); err != nil {
+		return nil, err
+	}
+	if err := at("put journal in place"); err != nil {
 		return nil, err
 	}
 	if err := os.Rename(path+".new", path); err != nil {
@@ -79,7 +94,9 @@ func createJournal(path string, at func(string) error) (_ *journal, err error) {
 	if err := syncDir(path); err != nil {
 		return nil, err
 	}
-	return &journal{path: path, file: f, end: int64(n), at: at}, nil
+	j.end = int64(len(text))
+	j.base = j.end
+	return j, nil
 }
 
 func syncDir(path string) error {
@@ -91,68 +108,19 @@ func syncDir(path string) error {
 	return d.Sync()
 }
 
-// openJournal reads an existing journal as far as it is good and continues it there.
+// openJournal reads an existing journal and continues it behind its last good record.
 func openJournal(path string, at func(string) error) (*journal, error) {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, err
 	}
 	j := &journal{path: path, file: f, at: at}
-	err = readJournal(f, func(r record, end int64) {
-		j.state.apply(r)
-		j.seq, j.end = r.Seq, end
-	})
-	if err != nil {
+	if j.reading, err = scan(f, func(r record, _ int64) { j.state.apply(r) }); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	if j.end == 0 {
-		j.end = int64(len(journalHeader) + 1)
-	}
+	j.base = j.end
 	return j, nil
-}
-
-// readJournal calls each for every good record, with the offset behind it. A journal that ends early is no error.
-func readJournal(r io.Reader, each func(r record, end int64)) error {
-	in := bufio.NewReaderSize(r, 64<<10)
-	line, err := readLine(in)
-	if err != nil || string(line) != journalHeader {
-		// Cut off within the first line: nothing can have been done under it.
-		if strings.HasPrefix(journalHeader+"\n", string(line)) && len(line) < len(journalHeader)+1 && err == io.EOF {
-			return nil
-		}
-		return errJournalVersion
-	}
-	end, seq := int64(len(line)+1), 0
-	for {
-		line, err := readLine(in)
-		if err != nil {
-			return nil
-		}
-		rec, ok := parseRecord(line)
-		if !ok || rec.Seq != seq+1 {
-			return nil
-		}
-		end, seq = end+int64(len(line))+1, rec.Seq
-		each(rec, end)
-	}
-}
-
-// readLine reads a line that ends in a newline, without it; io.EOF comes with what was left.
-func readLine(in *bufio.Reader) ([]byte, error) {
-	var line []byte
-	for {
-		part, err := in.ReadSlice('\n')
-		line = append(line, part...)
-		switch {
-		case err == nil:
-			return line[:len(line)-1], nil
-		case err != bufio.ErrBufferFull:
-			return line, io.EOF
-		case len(line) > maxRecord:
-			return nil, io.EOF
-		}
-	}
 }
 
 // checksumLen is the length of a checksum and the space behind it.
@@ -168,24 +136,14 @@ func formatRecord(r record) ([]byte, error) {
 
 func sum(body []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(body, castagnoli)) }
 
-func parseRecord(line []byte) (record, bool) {
-	var r record
-	if len(line) < checksumLen || line[checksumLen-1] != ' ' {
-		return r, false
-	}
-	body := line[checksumLen:]
-	if string(line[:checksumLen-1]) != sum(body) {
-		return r, false
-	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	return r, d.Decode(&r) == nil && (r.Member == nil || r.Member.wellFormed())
-}
-
-// write appends a record; when it returns without error the record is on disk and part of the state.
+// write appends a record; when it returns without error the record is on disk and part of the state. One that says nothing
+// new is not written.
 func (j *journal) write(r record) error {
 	if err := j.at("journal " + string(r.Kind)); err != nil {
 		return err
+	}
+	if j.state.says(r) {
+		return nil
 	}
 	r.Seq = j.seq + 1
 	line, err := formatRecord(r)
@@ -204,6 +162,25 @@ func (j *journal) write(r record) error {
 	j.end += int64(len(line))
 	j.seq = r.Seq
 	j.state.apply(r)
+	if j.end > j.base+compactBeyond {
+		return j.compact()
+	}
+	return nil
+}
+
+// compact writes the journal anew with what its state needs. Where that cannot be done the old one goes on.
+func (j *journal) compact() error {
+	j.base = j.end // not with every record
+	next, err := createJournal(j.path, j.state.records(), j.at)
+	if err != nil {
+		if dead(err) {
+			return err
+		}
+		return nil
+	}
+	next.state = j.state // whose parts are in use
+	j.file.Close()
+	*j = *next
 	return nil
 }
 

@@ -3,12 +3,16 @@ package host
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/lab/labtest"
@@ -21,12 +25,14 @@ func nowhere(string) error { return nil }
 func sample(t testing.TB) (path string, records []record) {
 	t.Helper()
 	path = journalPath(t.TempDir(), teamName)
-	j, err := createJournal(path, nowhere)
+	j, err := createJournal(path, nil, nowhere)
 	must(t, err)
 	defer j.close()
 	address := object{head: []byte{2, 24, 0, 0, 3, 0, 0, 0}}
 	address.set(unix.IFA_LOCAL, []byte{10, 9, 0, 1})
 	address.set(unix.IFA_LABEL, []byte("eth1\x00"))
+	late := address.clone()
+	late.set(unix.IFA_LOCAL, []byte{10, 9, 0, 2})
 	records = []record{
 		{Kind: kindBegin, Done: true, Begin: &beginRecord{Team: teamName, Boot: "b", NetNS: 7, Links: []int{1, 3}}},
 		{Kind: kindAdapter, Done: true, Adapter: &adapterRecord{Name: teamName, Index: 4, MAC: 0x020000000001}},
@@ -40,7 +46,12 @@ func sample(t testing.TB) (path string, records []record) {
 		{Kind: kindHook, Hook: "egress", Qdisc: true},
 		{Kind: kindUnhook, No: 1, Hook: "ingress", Done: true},
 		{Kind: kindBacklog, Backlog: &backlogRecord{Was: 1000, Set: 10_000}},
+		{Kind: kindLate, Done: true, No: 1, Late: &belongings{Addresses: []object{late}}},
+		{Kind: kindChanged, Done: true, No: 1, Now: &beingRecord{Name: "lan1", MAC: 5}},
+		{Kind: kindForget, Done: true, No: 1, Late: &belongings{Addresses: []object{address}}},
 		{Kind: kindLeft, No: 1, Done: true, Down: true, Lent: true},
+		{Kind: kindAway, No: 1, Done: true},
+		{Kind: kindEnded, Done: true},
 	}
 	for i := range records {
 		must(t, j.write(records[i]))
@@ -51,7 +62,7 @@ func sample(t testing.TB) (path string, records []record) {
 
 func read(t testing.TB, b []byte) (got []record, err error) {
 	t.Helper()
-	err = readJournal(bytes.NewReader(b), func(r record, _ int64) { got = append(got, r) })
+	_, err = scan(bytes.NewReader(b), func(r record, _ int64) { got = append(got, r) })
 	return got, err
 }
 
@@ -79,13 +90,13 @@ func TestJournalCutAnywhere(t *testing.T) {
 		if want := max(bytes.Count(whole[:n], []byte("\n"))-1, 0); len(got) != want {
 			t.Fatalf("cut at %d: %d records, want %d", n, len(got), want)
 		}
-		if n%17 != 0 || n <= len(journalHeader) {
+		if n%17 != 0 || n <= len(journalHeader)+2 {
 			continue
 		}
 		must(t, os.WriteFile(path, whole[:n], 0o600))
 		j, err := openJournal(path, nowhere)
 		must(t, err)
-		must(t, j.write(record{Kind: kindStrip, No: 1}))
+		must(t, j.write(record{Kind: kindBacklog, Backlog: &backlogRecord{Was: 7}}))
 		j.close() // the new record stands where the torn one began
 		b, err := os.ReadFile(path)
 		must(t, err)
@@ -97,7 +108,7 @@ func TestJournalCutAnywhere(t *testing.T) {
 	}
 }
 
-// TestJournalFlippedBit changes every byte: no record from the changed one on is used.
+// TestJournalFlippedBit changes every byte: no record that was changed is used, and all others are, or none at all.
 func TestJournalFlippedBit(t *testing.T) {
 	path, all := sample(t)
 	whole, err := os.ReadFile(path)
@@ -105,16 +116,23 @@ func TestJournalFlippedBit(t *testing.T) {
 	for n := range whole {
 		bad := bytes.Clone(whole)
 		bad[n] ^= 0x10
-		got, err := read(t, bad)
-		line := bytes.Count(whole[:n], []byte("\n"))
-		if line == 0 {
-			if err == nil && len(got) > 0 {
-				t.Fatalf("byte %d of the header changed: %d records", n, len(got))
+		var got []record
+		seen, err := scan(bytes.NewReader(bad), func(r record, _ int64) { got = append(got, r) })
+		line := bytes.Count(whole[:n], []byte("\n")) + 1
+		if errors.Is(err, errJournalVersion) {
+			if line > 1 {
+				t.Fatalf("byte %d of line %d changed: %v", n, line, err)
 			}
 			continue
 		}
-		if len(got) > line-1 || len(got) > 0 && cmp.Diff(all[:len(got)], got, exported) != "" {
-			t.Fatalf("byte %d of line %d changed: %d records used", n, line, len(got))
+		must(t, err)
+		atEnd := n == len(whole)-1 // it looks as if it was being written
+		want := slices.DeleteFunc(slices.Clone(all), func(r record) bool { return r.Seq == line-1 || whole[n] == '\n' && r.Seq == line })
+		if d := cmp.Diff(want, got, exported); d != "" {
+			t.Fatalf("byte %d of line %d changed (-want +got):\n%s", n, line, d)
+		}
+		if len(seen.damaged) == 0 && !atEnd {
+			t.Fatalf("byte %d of line %d changed: no damage was seen", n, line)
 		}
 	}
 }
@@ -125,20 +143,20 @@ func FuzzJournal(f *testing.F) {
 	must(f, err)
 	f.Add(b)
 	f.Add(b[:len(b)/2])
-	f.Add([]byte(journalHeader + "\n00000000 {}\n"))
+	f.Add([]byte(journalHeader + " 2\n00000000 {}\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var s state
 		var end int64
 		seq := 0
-		err := readJournal(bytes.NewReader(b), func(r record, at int64) {
-			if seq++; r.Seq != seq || at <= end || at > int64(len(b)) {
-				t.Fatalf("record %d at %d, want %d after %d of %d", r.Seq, at, seq, end, len(b))
+		got, err := scan(bytes.NewReader(b), func(r record, at int64) {
+			if r.Seq <= seq || at <= end || at > int64(len(b)) {
+				t.Fatalf("record %d at %d, after %d at %d of %d", r.Seq, at, seq, end, len(b))
 			}
-			end = at
+			seq, end = r.Seq, at
 			s.apply(r)
 		})
-		if err != nil && seq > 0 {
-			t.Fatalf("records were used from a journal that is none: %v", err)
+		if err == nil && (got.end < end || got.end > int64(len(b))) {
+			t.Fatalf("goes on at %d of %d", got.end, len(b))
 		}
 		for _, m := range s.members {
 			exercise(&m.Member)
@@ -158,8 +176,8 @@ func FuzzRecord(f *testing.F) {
 		if bytes.ContainsRune(body, '\n') {
 			return
 		}
-		r, ok := parseRecord(checksummed(body))
-		if !ok {
+		r, err := parseRecord(checksummed(body))
+		if err != nil {
 			return
 		}
 		var s state
@@ -169,7 +187,7 @@ func FuzzRecord(f *testing.F) {
 		}
 		again, err := formatRecord(r)
 		must(t, err)
-		if _, ok := parseRecord(bytes.TrimSuffix(again, []byte("\n"))); !ok {
+		if _, err := parseRecord(bytes.TrimSuffix(again, []byte("\n"))); err != nil {
 			t.Fatalf("not read back: %s", again)
 		}
 	})
@@ -274,32 +292,58 @@ func TestOtherBoot(t *testing.T) {
 	compare(t, before, snapshot(t))
 }
 
-// TestOtherNamespace refuses a journal of another namespace and leaves it there.
+// TestOtherNamespace refuses a journal of a network namespace that is to be seen, and leaves it there; one of a namespace that is
+// gone is put aside, also when this one has got its inode.
 func TestOtherNamespace(t *testing.T) {
-	w := newWorld(t)
-	h := w.open(nil)
-	must(t, takeover(w, h))
-	path := h.journal.path
-	h.Close()
-	before := snapshot(t)
-	rewrite(t, path, func(r *record) {
-		if r.Begin != nil {
-			r.Begin.NetNS++
-		}
-	})
-	h = w.open(nil)
-	var p *team.Problem
-	if _, err := h.Restore(); !errors.As(err, &p) || p.Kind != team.Conflict {
-		t.Errorf("restore: %v", err)
+	labtest.Root(t)
+	run(t, "ip netns add other")
+	t.Cleanup(func() { exec.Command("ip", "netns", "del", "other").Run() })
+	var other unix.Stat_t
+	must(t, unix.Stat("/run/netns/other", &other))
+	for name, c := range map[string]struct {
+		change func(*beginRecord)
+		lives  bool
+	}{
+		"lives":                       {func(b *beginRecord) { b.NetNS, b.Cookie = other.Ino, cookieAt("/run/netns/other") }, true},
+		"lives, no cookie":            {func(b *beginRecord) { b.NetNS, b.Cookie = other.Ino, 0 }, true},
+		"gone":                        {func(b *beginRecord) { b.NetNS, b.Cookie = 1, b.Cookie+1 }, false},
+		"gone, no cookie":             {func(b *beginRecord) { b.NetNS, b.Cookie = 1, 0 }, false},
+		"gone, another has its inode": {func(b *beginRecord) { b.NetNS, b.Cookie = other.Ino, 1<<60 }, false},
+		"gone, this has its inode":    {func(b *beginRecord) { b.Cookie++ }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			h := w.open(nil)
+			must(t, takeover(w, h))
+			path := h.journal.path
+			h.Close()
+			before := snapshot(t)
+			rewrite(t, path, func(r *record) {
+				if r.Begin != nil {
+					c.change(r.Begin)
+				}
+			})
+			h = w.open(nil)
+			_, err := h.Restore()
+			var p *team.Problem
+			if refused := errors.As(err, &p) && p.Kind == team.Conflict; refused != c.lives || err != nil && !refused {
+				t.Errorf("restore: %v", err)
+			}
+			_, err = os.Stat(path)
+			if there := err == nil; there != c.lives {
+				t.Errorf("the journal: %v", err)
+			}
+			if _, err = os.Stat(path + ".old"); c.lives != (err != nil) {
+				t.Errorf("the journal put aside: %v", err)
+			}
+			h.Close()
+			compare(t, before, snapshot(t))
+			h = w.open(nil)
+			if err := h.Begin(); (err != nil) != c.lives {
+				t.Errorf("begin: %v", err)
+			}
+		})
 	}
-	if err := h.Begin(); !errors.As(err, &p) {
-		t.Errorf("begin: %v", err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Error(err)
-	}
-	h.Close()
-	compare(t, before, snapshot(t))
 }
 
 func rewrite(t *testing.T, path string, change func(*record)) {
@@ -308,7 +352,7 @@ func rewrite(t *testing.T, path string, change func(*record)) {
 	must(t, err)
 	records, err := read(t, b)
 	must(t, err)
-	out := []byte(journalHeader + "\n")
+	out := fmt.Appendln(nil, journalHeader, journalVersion)
 	for _, r := range records {
 		change(&r)
 		line, err := formatRecord(r)
@@ -323,7 +367,11 @@ func TestRecordOfWrongShape(t *testing.T) {
 	short := object{head: make([]byte, addressHead)}
 	line, err := formatRecord(record{Seq: 1, Kind: kindMember, No: 1, Member: &Member{Routes: []object{short}}})
 	must(t, err)
-	if _, ok := parseRecord(bytes.TrimSuffix(line, []byte("\n"))); ok {
+	if _, err := parseRecord(bytes.TrimSuffix(line, []byte("\n"))); err == nil {
 		t.Error("a route with an address's header was taken")
 	}
+}
+
+func diffStates(a, b *state) string {
+	return cmp.Diff(a, b, cmp.AllowUnexported(state{}, memberState{}, clsactState{}, object{}, attribute{}), cmpopts.EquateEmpty())
 }

@@ -4,15 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"nicteam/team"
 )
 
-// load reads the team's journal. One of another boot describes a host that is no more and is put
-// aside; one of another namespace is for a process there and is left alone.
+// load reads the team's journal and finds out whose it is.
 func (h *Host) load() error {
 	path := journalPath(h.o.StateDir, h.o.Team)
 	j, err := openJournal(path, h.at)
@@ -20,33 +18,75 @@ func (h *Host) load() error {
 		return nil
 	}
 	if errors.Is(err, errJournalVersion) {
-		h.foreign = fmt.Errorf("%s: %w", path, err)
+		h.unusable = newerProblem(h.o.Team, path, err)
 		return nil
 	}
 	if err != nil {
 		return h.journalProblem(err)
 	}
-	boot, netns, err := here()
+	here, err := whereabouts()
 	if err != nil {
 		j.close()
 		return err
 	}
-	b := j.state.begin
-	switch {
-	case b == nil:
-		// Nothing is done before the first record is on disk.
-		h.note = "the journal was empty"
-		h.discard(j, path)
-	case b.Boot != boot:
-		h.note = "the journal is of an earlier boot: nothing of that team is left on the host"
-		h.discard(j, path)
-	case b.NetNS != netns:
-		j.close()
-		h.foreign = fmt.Errorf("%s: the team lives in another network namespace (inode %d, this one is %d)", path, b.NetNS, netns)
-	default:
+	if j.state.begin == nil {
+		h.adrift(j, here)
+		return nil
+	}
+	switch of := j.state.begin.where(); {
+	case of.boot != here.boot:
+		h.setAside(j, "the journal is of an earlier boot: nothing of that team is left on the host")
+	case of.same(here):
 		h.journal = j
+	case of.lives():
+		j.close()
+		h.unusable = elsewhereProblem(h.o.Team, path, of, here)
+	default:
+		h.setAside(j, "the journal is of a network namespace that is gone: nothing of that team is left")
 	}
 	return nil
+}
+
+// adrift deals with a journal that has lost its beginning, and so does not say of which boot and namespace it is.
+func (h *Host) adrift(j *journal, here where) {
+	s := &j.state
+	a, there := h.adapterOf(s)
+	switch {
+	case writtenBefore(j.file):
+		h.setAside(j, "the journal is damaged and of an earlier boot: nothing of that team is left on the host")
+	case !there && len(j.damaged) == 0:
+		// Nothing is done before the first record is on disk.
+		h.setAside(j, "the journal was empty")
+	case there && s.adapter != nil && s.adapter.Name == a.Name:
+		s.begin = &beginRecord{Team: h.o.Team, Boot: here.boot, NetNS: here.netns, Cookie: here.cookie}
+		h.journal = j
+	default:
+		j.close()
+		h.unusable = damagedProblem(h.o.Team, j.path, "it has lost its beginning, so it does not say of which host it is")
+	}
+}
+
+// setAside has a journal that means nothing any more make room when that is needed.
+func (h *Host) setAside(j *journal, why string) {
+	j.close()
+	h.note, h.aside = why, j.path
+}
+
+// makeRoom puts such a journal aside. It is kept under another name for the curious.
+func (h *Host) makeRoom() error {
+	if h.aside == "" {
+		return nil
+	}
+	if err := h.at("put journal aside"); err != nil {
+		return err
+	}
+	h.log.Info("journal put aside", "team", h.o.Team, "reason", h.note)
+	err := os.Rename(h.aside, h.aside+".old")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	h.aside = ""
+	return syncDir(journalPath(h.o.StateDir, h.o.Team))
 }
 
 // Claimed lists the adapter of a team and then its members, as its journal says, if that is of this network namespace.
@@ -65,7 +105,7 @@ func Claimed(stateDir, name string) []string {
 	return names
 }
 
-// readState reads what a journal says, nil if it is none of this boot and network namespace.
+// readState reads what a journal says, nil if it is none of this boot and network namespace, or of a team that has ended.
 func readState(path string) *state {
 	f, err := os.Open(path)
 	if err != nil {
@@ -73,35 +113,26 @@ func readState(path string) *state {
 	}
 	defer f.Close()
 	s := &state{}
-	if readJournal(f, func(r record, _ int64) { s.apply(r) }) != nil || s.begin == nil {
+	if _, err := scan(f, func(r record, _ int64) { s.apply(r) }); err != nil || s.begin == nil || s.ended {
 		return nil
 	}
-	if boot, netns, err := here(); err != nil || s.begin.Boot != boot || s.begin.NetNS != netns {
+	here, err := whereabouts()
+	if of := s.begin.where(); err != nil || of.boot != here.boot || !of.same(here) {
 		return nil
 	}
 	return s
 }
 
-// discard puts a journal aside that means nothing any more. It is kept under another name for the curious.
-func (h *Host) discard(j *journal, path string) {
-	j.close()
-	h.log.Info("journal put aside", "team", h.o.Team, "reason", h.note)
-	if err := os.Rename(path, path+".old"); err != nil {
-		h.log.Warn("journal put aside", "team", h.o.Team, "err", err)
-	}
-}
-
-// here is the boot id and the inode of the network namespace of the calling thread.
-func here() (boot string, netns uint64, err error) {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+// Ended reports whether the journal of a team only keeps what is of NICs that were away when the team ended.
+func Ended(stateDir, name string) bool {
+	f, err := os.Open(journalPath(stateDir, name))
 	if err != nil {
-		return "", 0, fmt.Errorf("read boot id: %w", err)
+		return false
 	}
-	var st unix.Stat_t
-	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
-		return "", 0, fmt.Errorf("read network namespace: %w", err)
-	}
-	return strings.TrimSpace(string(b)), st.Ino, nil
+	defer f.Close()
+	s := &state{}
+	_, err = scan(f, func(r record, _ int64) { s.apply(r) })
+	return err == nil && s.ended
 }
 
 // Begin opens the team's journal, or goes on with the one that is there, before anything is changed. The
@@ -110,16 +141,16 @@ func here() (boot string, netns uint64, err error) {
 func (h *Host) Begin() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.foreign != nil {
-		return h.foreignProblem()
+	if h.unusable != nil {
+		return h.unusable
 	}
-	if h.journal != nil {
+	if h.journal != nil && !h.journal.state.ended {
 		if len(h.attached) == 0 {
 			return h.sweep()
 		}
 		return nil
 	}
-	boot, netns, err := here()
+	here, err := whereabouts()
 	if err != nil {
 		return err
 	}
@@ -127,18 +158,22 @@ func (h *Host) Begin() error {
 	if err != nil {
 		return err
 	}
-	begin := &beginRecord{Team: h.o.Team, Boot: boot, NetNS: netns}
+	begin := state{begin: &beginRecord{Team: h.o.Team, Boot: here.boot, NetNS: here.netns, Cookie: here.cookie}}
 	for _, n := range list {
-		begin.Links = append(begin.Links, n.Index)
+		begin.begin.Links = append(begin.begin.Links, n.Index)
 	}
-	j, err := createJournal(journalPath(h.o.StateDir, h.o.Team), h.at)
-	if err == nil {
-		if err = j.write(record{Kind: kindBegin, Done: true, Begin: begin}); err != nil {
-			j.close()
-		}
+	if h.journal != nil {
+		begin.members = h.journal.state.members // NICs that are away
 	}
+	if err := h.makeRoom(); err != nil {
+		return h.journalProblem(err)
+	}
+	j, err := createJournal(journalPath(h.o.StateDir, h.o.Team), begin.records(), h.at)
 	if err != nil {
 		return h.journalProblem(err)
+	}
+	if h.journal != nil {
+		h.journal.close()
 	}
 	h.journal = j
 	return nil
@@ -155,15 +190,6 @@ func (h *Host) journalProblem(err error) *team.Problem {
 		p.Fix = "run as root, or choose a writable place with --state-dir"
 	}
 	return p
-}
-
-func (h *Host) foreignProblem() *team.Problem {
-	return &team.Problem{
-		Kind: team.Conflict, Err: h.foreign,
-		What: "use journal of " + h.o.Team,
-		Why:  h.foreign.Error(),
-		Fix:  "run the command in that namespace, or remove the journal if the namespace is gone",
-	}
 }
 
 // AdapterMade records the TAP that was made after Begin.
@@ -198,7 +224,22 @@ func (h *Host) begun() (*journal, error) {
 func (h *Host) Journalled() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.journal != nil
+	return h.journal != nil && !h.journal.state.ended
+}
+
+// Damaged reports whether the journal has lost records: a team cannot go on with it, for it would take NICs as it left them
+// for NICs as they were. Restore uses what can be read.
+func (h *Host) Damaged() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.journal != nil && len(h.journal.damaged) > 0
+}
+
+// Unusable says why a journal that is there must be left alone, nil when there is none such.
+func (h *Host) Unusable() *team.Problem {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.unusable
 }
 
 // Note says why a journal that was found is not used, "" when there is nothing to say.

@@ -198,6 +198,7 @@ type LinkFacts struct {
 	Name string
 	MAC  frame.MAC
 	MTU  int
+	Up   bool // administratively
 }
 
 // Facts reads a link; the error is ErrNoNIC for one that is gone.
@@ -210,7 +211,7 @@ func (h *Host) Facts(index int) (LinkFacts, error) {
 		return LinkFacts{}, fmt.Errorf("read link %d: %w", index, err)
 	}
 	a := l.Attrs()
-	return LinkFacts{Name: a.Name, MAC: frame.MACFrom(a.HardwareAddr), MTU: a.MTU}, nil
+	return LinkFacts{Name: a.Name, MAC: frame.MACFrom(a.HardwareAddr), MTU: a.MTU, Up: a.RawFlags&unix.IFF_UP != 0}, nil
 }
 
 // SetMTU gives the adapter and the members another MTU, or none of them. While they differ the members' is never the

@@ -40,7 +40,8 @@ func (h *Host) nftTable() string {
 
 func nftChain(index int) string { return fmt.Sprintf("member_%d", index) }
 
-// isolateNft drops ingress by a netdev chain. It outlives the process.
+// isolateNft hides by a netdev chain, which outlives the process. It lets pass what bpf/isolate.c does, but does not know who waits
+// for an answer by DHCP: whoever listens hears it. Where nft or the kernel do not know all of that the chain lets nothing pass.
 func (h *Host) isolateNft(j *journal, m *memberState, n NIC) error {
 	if err := j.write(record{Kind: kindIsolate, No: m.no, Method: byNft}); err != nil {
 		return err
@@ -48,10 +49,26 @@ func (h *Host) isolateNft(j *journal, m *memberState, n NIC) error {
 	if err := h.at("add nft chain for " + n.Name); err != nil {
 		return err
 	}
-	_, err := nft(fmt.Sprintf(`table netdev %s {
-	chain %s { type filter hook ingress device "%s" priority -500; policy drop; }
+	// A chain that is there already is emptied first.
+	table, chain := h.nftTable(), nftChain(n.Index)
+	begin := fmt.Sprintf("table netdev %s {\n\tchain %s { type filter hook ingress device %q priority -500; policy drop; }\n}\nflush chain netdev %s %s\n",
+		table, chain, n.Name, table, chain)
+	_, err := nft(begin + fmt.Sprintf(`table netdev %s {
+	chain %s {
+		vlan id 1-4095 drop
+		ether type 8021ad drop
+		meta protocol arp meta pkttype set other accept
+		meta protocol ip udp dport 68 accept
+		meta protocol ip6 udp dport 546 accept
+		meta protocol { ip, ip6, vlan, 8021ad } drop
+		accept
+	}
 }
-`, h.nftTable(), nftChain(n.Index), n.Name))
+`, table, chain))
+	if err != nil {
+		h.log.Warn("NIC hears nothing of its own protocols while it is in the team", "nic", n.Name, "err", err)
+		_, err = nft(begin)
+	}
 	return err
 }
 

@@ -95,7 +95,7 @@ func (b *back) proxies(heir *returning) error {
 		}
 	}
 	for _, n := range held {
-		lent := slices.ContainsFunc(b.j.state.members, func(m *memberState) bool { return hasNeighbour(m.Proxies, n) })
+		lent := slices.ContainsFunc(b.j.state.members, func(m *memberState) bool { return b.of(m) != nil && hasNeighbour(m.Proxies, n) })
 		if lent || heir == nil {
 			continue
 		}

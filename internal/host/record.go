@@ -25,6 +25,8 @@ type record struct {
 	Given   []string       `json:"given,omitempty"`   // kindGive: the adapter's own addresses
 	Gateway string         `json:"gateway,omitempty"` // kindGive: the adapter's own gateway
 	Backlog *backlogRecord `json:"backlog,omitempty"` // kindBacklog; Done: no longer this team's
+	Late    *belongings    `json:"late,omitempty"`    // kindLate, kindForget
+	Now     *beingRecord   `json:"now,omitempty"`     // kindChanged
 }
 
 type recordKind string
@@ -43,19 +45,38 @@ const (
 	kindUnhook  recordKind = "unhook"  // the opposite
 	kindBacklog recordKind = "backlog" // the kernel's queues of received frames become longer
 	kindLeft    recordKind = "left"    // a member left the team; the team goes on
+	kindLate    recordKind = "late"    // something came to a member while the team runs, and goes to the adapter
+	kindForget  recordKind = "forget"  // something of a member's left the adapter: nobody gets it back
+	kindChanged recordKind = "changed" // a member has another name or MAC by other hands
+	kindEnded   recordKind = "ended"   // the team is no more; what is left is of NICs that were away
+	kindAway    recordKind = "away"    // a NIC that was away when its team ended: it gets its own when it comes
 )
+
+// kinds are those that this program knows.
+var kinds = []recordKind{kindBegin, kindAdapter, kindMember, kindAdopt, kindGive, kindStrip, kindIsolate, kindAdmit, kindHook, kindUnhook,
+	kindBacklog, kindLeft, kindLate, kindForget, kindChanged, kindEnded, kindAway}
+
+func (k recordKind) known() bool { return slices.Contains(kinds, k) }
 
 type beginRecord struct {
 	Team  string `json:"team"`
 	Boot  string `json:"boot"`  // boot id
 	NetNS uint64 `json:"netns"` // inode of the network namespace
 	Links []int  `json:"links"` // the ifindexes of all links: the adapter is none of them
+
+	Cookie uint64 `json:"cookie,omitempty"` // of the network namespace, 0: the kernel has none. No other gets it in this boot, which an inode is not safe from
 }
 
 type adapterRecord struct {
 	Name  string    `json:"name"`
 	Index int       `json:"index"`
 	MAC   frame.MAC `json:"mac"`
+}
+
+// beingRecord is what a NIC is known by since somebody changed it.
+type beingRecord struct {
+	Name string    `json:"name"`
+	MAC  frame.MAC `json:"mac"`
 }
 
 type backlogRecord struct {
@@ -79,7 +100,7 @@ type Member struct {
 	Addresses  []object `json:"addresses"`            // in the kernel's order
 	Routes     []object `json:"routes"`               // of all tables, the kernel's own of table local left out
 	Advertised []object `json:"advertised,omitempty"` // routes that the kernel learned from router advertisements
-	Says       linkSays `json:"says"`                 // what else its routers said
+	Says       linkSays `json:"says,omitzero"`        // what else its routers said
 	Order      []object `json:"order"`                // IPv4 routes of any link that share a destination and metric with one of these
 	Rules      []object `json:"rules"`
 	Neighbours []object `json:"neighbours"`        // permanent ones, and the gateways'
@@ -120,6 +141,7 @@ type state struct {
 	members []*memberState // by the order in which they were recorded
 	given   []string
 	gateway string
+	ended   bool
 }
 
 // clsactState is what outlives the process on a NIC's clsact, the isolation left out.
@@ -138,7 +160,13 @@ type memberState struct {
 	left    bool
 	down    bool
 	lent    bool
+	named   []string // all names that it has had: rules may call it by any
+	away    bool     // of a team that ended
+	guessed bool     // the journal has lost what it was
 }
+
+// ours reports whether the NIC may still be as we made it.
+func (m *memberState) ours() bool { return !m.left || m.down || m.away }
 
 // apply takes a record in; a record that refers to what is not there changes nothing.
 func (s *state) apply(r record) {
@@ -168,8 +196,19 @@ func (s *state) apply(r record) {
 				m.adopted = true
 			}
 		}
+	case kindLate:
+		if m != nil && r.Late != nil {
+			s.came(m, r.Late)
+		}
 	case kindGive:
-		s.given, s.gateway = append(s.given, r.Given...), r.Gateway
+		for _, a := range r.Given {
+			if !slices.Contains(s.given, a) {
+				s.given = append(s.given, a)
+			}
+		}
+		s.gateway = r.Gateway
+	case kindEnded:
+		s.ended = true
 	case kindHook, kindUnhook:
 		if r.No == 0 {
 			s.onTAP.apply(r)
@@ -210,11 +249,129 @@ func (m *memberState) apply(r record) {
 		qdisc := m.qdisc && m.method == byClsact
 		m.clsactState.apply(r)
 		m.qdisc = m.qdisc || qdisc
+	case kindForget:
+		if r.Late != nil {
+			m.went(r.Late)
+		}
+	case kindChanged:
+		if r.Now != nil {
+			m.changed(*r.Now)
+		}
 	case kindLeft:
 		if r.Done {
 			m.left, m.down, m.lent, m.strip = true, r.Down, r.Lent, false
 		}
+	case kindAway:
+		m.left, m.away = true, true
 	}
+}
+
+// changed takes in that a NIC has another name or MAC. Its ifindex stays the one that routes were recorded with.
+func (m *memberState) changed(now beingRecord) {
+	m.Name, m.MAC, m.named = now.Name, now.MAC, named(m.named, now.Name)
+}
+
+func named(all []string, name string) []string {
+	if slices.Contains(all, name) {
+		return all
+	}
+	return append(slices.Clone(all), name)
+}
+
+// adapterName is the adapter's, which somebody may have changed.
+func (s *state) adapterName() string {
+	if s.adapter == nil {
+		return s.begin.Team
+	}
+	return s.adapter.Name
+}
+
+// says reports whether the state has all that a record would tell it. NICs that come and go have the same things done to
+// them again and again.
+func (s *state) says(r record) bool {
+	m := s.byNo(r.No)
+	switch r.Kind {
+	case kindAdapter:
+		return s.adapter != nil && r.Adapter != nil && *s.adapter == *r.Adapter
+	case kindAdopt:
+		return !slices.ContainsFunc(r.Members, func(no int) bool { m := s.byNo(no); return m != nil && !m.adopted })
+	case kindStrip:
+		return m != nil && m.strip
+	case kindIsolate:
+		return m != nil && m.method == r.Method && (m.qdisc || !r.Qdisc)
+	}
+	return false
+}
+
+// records are what makes the state anew. apply takes them in this order.
+func (s *state) records() []record {
+	var list []record
+	add := func(r record) { list = append(list, r) }
+	if s.begin != nil {
+		add(record{Kind: kindBegin, Done: true, Begin: s.begin})
+	}
+	if s.ended {
+		add(record{Kind: kindEnded, Done: true})
+	}
+	if s.adapter != nil {
+		add(record{Kind: kindAdapter, Done: true, Adapter: s.adapter})
+	}
+	if s.given != nil || s.gateway != "" {
+		add(record{Kind: kindGive, Given: s.given, Gateway: s.gateway})
+	}
+	if s.backlog != nil {
+		add(record{Kind: kindBacklog, Backlog: s.backlog})
+	}
+	for _, r := range s.onTAP.records() {
+		add(r)
+	}
+	for _, m := range s.members {
+		for _, r := range m.records() {
+			add(r)
+		}
+	}
+	return list
+}
+
+func (c *clsactState) records() []record {
+	var list []record
+	for _, hook := range c.hooks {
+		list = append(list, record{Kind: kindHook, Hook: hook, Qdisc: c.qdisc})
+	}
+	return list
+}
+
+func (m *memberState) records() []record {
+	first := m.Member
+	first.Name = m.named[0]
+	list := []record{{Kind: kindMember, Done: true, Member: &first}}
+	if len(m.named) > 1 {
+		for _, name := range append(m.named[1:len(m.named):len(m.named)], m.Name) {
+			list = append(list, record{Kind: kindChanged, Done: true, Now: &beingRecord{name, m.MAC}})
+		}
+	}
+	if m.adopted {
+		list = append(list, record{Kind: kindAdopt, Done: true, Members: []int{m.no}})
+	}
+	if m.left {
+		list = append(list, record{Kind: kindLeft, Done: true, Down: m.down, Lent: m.lent})
+	}
+	if m.strip {
+		list = append(list, record{Kind: kindStrip, Done: true})
+	}
+	if m.method != "" {
+		list = append(list, record{Kind: kindIsolate, Method: m.method, Qdisc: m.qdisc})
+	}
+	list = append(list, m.clsactState.records()...)
+	if m.away {
+		list = append(list, record{Kind: kindAway, Done: true})
+	}
+	for i := range list {
+		if list[i].Kind != kindAdopt {
+			list[i].No = m.no
+		}
+	}
+	return list
 }
 
 // remember adds a member, or replaces what is known of one that left and has come back: what it
@@ -222,10 +379,10 @@ func (m *memberState) apply(r record) {
 func (s *state) remember(no int, m Member) {
 	old := s.byNo(no)
 	if old == nil {
-		s.members = append(s.members, &memberState{Member: m, no: no})
+		s.members = append(s.members, &memberState{Member: m, no: no, named: []string{m.Name}})
 		return
 	}
-	*old = memberState{Member: m, no: no, adopted: old.adopted}
+	*old = memberState{Member: m, no: no, adopted: old.adopted, named: named(old.named, m.Name)}
 }
 
 func (s *state) byNo(no int) *memberState {
@@ -237,14 +394,15 @@ func (s *state) byNo(no int) *memberState {
 	return nil
 }
 
-// byName finds a member by the name it had when it was recorded.
-func (s *state) byName(name string) *memberState {
+// byName finds a member by its name: of several, which were in the team one after another, the one that is in it, or
+// was last.
+func (s *state) byName(name string) (found *memberState) {
 	for _, m := range s.members {
-		if m.Name == name {
-			return m
+		if m.Name == name && (found == nil || found.left || !m.left) {
+			found = m
 		}
 	}
-	return nil
+	return found
 }
 
 func (s *state) nextNo() int {

@@ -18,6 +18,7 @@ func (h *Host) Release(nic string, lender bool) (note string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("release NIC %s: %w", nic, err)
 	}
+	h.endCarrying()
 	m, err := h.member(j, nic)
 	if err != nil {
 		return "", fmt.Errorf("release: %w", err)
@@ -70,11 +71,18 @@ func (h *Host) Release(nic string, lender bool) (note string, err error) {
 
 // adapter is the team's TAP if it is there and ours.
 func (h *Host) adapter() (NIC, bool) {
-	if h.journal == nil {
+	if h.journal == nil || h.journal.state.ended {
 		return NIC{}, false
 	}
-	s := &h.journal.state
-	name := s.begin.Team
+	return h.adapterOf(&h.journal.state)
+}
+
+// adapterOf is the TAP that a journal means.
+func (h *Host) adapterOf(s *state) (NIC, bool) {
+	name, before := h.o.Team, []int(nil)
+	if s.begin != nil {
+		name, before = s.begin.Team, s.begin.Links
+	}
 	if s.adapter != nil {
 		name = cmp.Or(s.adapter.Name, name)
 	}
@@ -89,7 +97,7 @@ func (h *Host) adapter() (NIC, bool) {
 		// A TAP whose index was not written down was made after Begin, which saw that the name was free. Its index need
 		// not be above those of then: links that were moved here brought theirs along.
 		if s.adapter != nil && n.Index == s.adapter.Index ||
-			s.adapter == nil && n.Name == name && !slices.Contains(s.begin.Links, n.Index) {
+			s.adapter == nil && n.Name == name && !slices.Contains(before, n.Index) {
 			return n, true
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,15 +25,16 @@ type Restored struct {
 func (h *Host) ReleaseAll(still func()) (Restored, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.releaseAll(still)
+	return h.releaseAll(still, false)
 }
 
-func (h *Host) releaseAll(still func()) (Restored, error) {
+// releaseAll is ReleaseAll; thorough: of a process that was killed, whose journal may have lost something.
+func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 	j, err := h.begun()
 	if err != nil {
 		return Restored{}, fmt.Errorf("release members: %w", err)
 	}
-	b := &back{h: h, j: j, by: map[int]int{}}
+	b := &back{h: h, j: j, by: map[int]int{}, thorough: thorough}
 	if a, ok := h.adapter(); ok {
 		b.adapter = &a
 		if b.held, err = h.addresses(a.Index); err != nil {
@@ -40,28 +42,36 @@ func (h *Host) releaseAll(still func()) (Restored, error) {
 		}
 	}
 	b.gather()
+	if thorough {
+		b.search()
+		if err := b.lookForBegun(); err != nil {
+			return Restored{}, fmt.Errorf("release members: %w", err)
+		}
+	}
+	if err := b.refuse(); err != nil {
+		return Restored{Notes: b.notes}, err
+	}
 	b.noteUppers()
-	heir := b.heir()
-	h.connections.close()
-	h.connections = nil
+	h.endCarrying()
 	connections, err := h.carry(b.held)
 	if err != nil {
 		return Restored{}, fmt.Errorf("release members: %w", err)
 	}
 	err = together(
 		func() error { return b.base(false) },
+		b.lookAtLinks,
 		b.tellNeighbours,
 		connections.catchUp,
 		func() error { return b.moveRoutes(unix.AF_INET) },
 		b.giveAddresses,
-		func() error { return b.inheritAddresses(heir) },
+		b.inheritAddresses,
 		func() error { return b.moveRoutes(unix.AF_INET6) },
 		b.routes,
-		func() error { return b.inheritRoutes(heir) },
+		b.inheritRoutes,
 		b.reorder,
 		connections.catchUp,
 		b.neighbours,
-		func() error { return b.proxies(heir) },
+		func() error { return b.proxies(b.heir(unix.AF_INET)) },
 		func() error {
 			if still != nil {
 				h.apart(still)
@@ -70,6 +80,7 @@ func (h *Host) releaseAll(still func()) (Restored, error) {
 		},
 		b.settle,
 		b.rules,
+		b.clearStrays,
 		b.clearAdapter,
 		b.announce,
 	)
@@ -96,12 +107,12 @@ func (h *Host) apart(f func()) {
 // gather finds the members that have something to get back.
 func (b *back) gather() {
 	for _, m := range b.j.state.members {
-		if m.left && !m.lent && !m.down {
+		if m.away || m.left && !m.lent && !m.down {
 			continue
 		}
 		l, n, err := b.h.link(m)
 		if err != nil {
-			b.note("NIC %s is not there: its addresses are given to nobody", m.Name)
+			b.away = append(b.away, m)
 			continue
 		}
 		if m.left && n.Master != "" {
@@ -119,24 +130,6 @@ func (b *back) gather() {
 	}
 }
 
-// heir is the NIC that gets what came to the adapter since it was made.
-func (b *back) heir() *returning {
-	for _, want := range []func(*Member) bool{
-		(*Member).ownsDefault,
-		func(m *Member) bool {
-			return slices.ContainsFunc(m.Addresses, func(a object) bool { return !m.kernelLinkLocal(a) })
-		},
-		func(*Member) bool { return true },
-	} {
-		for _, r := range b.members {
-			if want(&r.m.Member) {
-				return r
-			}
-		}
-	}
-	return nil
-}
-
 func (b *back) giveAddresses() error {
 	for _, r := range b.members {
 		want, err := b.returnable(r)
@@ -150,62 +143,31 @@ func (b *back) giveAddresses() error {
 	return nil
 }
 
-// inheritAddresses gives the heir the adapter's addresses that are no member's and were not given with the team. Those
-// that the kernel formed from advertisements the heir forms by itself where it can, and without the members' addresses
-// on it the adapter had them for its own.
-func (b *back) inheritAddresses(heir *returning) error {
-	for _, a := range b.held {
-		if b.adapter.kernelLinkLocal(a) || b.original(a) || slices.Contains(b.j.state.given, addressPrefix(a).String()) {
-			continue
-		}
-		formed := autoconfigured(a)
-		if (formed || temporary(a)) && (heir == nil || !heir.m.adopted) {
-			continue
-		}
-		if heir == nil {
-			b.note("%s of %s is given to nobody: no NIC is there", addressPrefix(a), b.adapter.Name)
-			continue
-		}
-		if formed && heir.learns() && heir.nic.MAC == b.adapter.MAC {
-			heir.form = append(heir.form, a)
-			continue
-		}
-		flags := uint32(0)
-		if formed {
-			flags = unix.IFA_F_NOPREFIXROUTE // the prefix's route is not this address's
-		}
-		next := relabel(forLink(a, heir.nic.Index, flags), b.adapter.Name, heir.nic.Name)
-		if err := b.h.addAddress(next, heir.nic.Name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// original reports whether an address of the adapter was one of the members', present or not.
-func (b *back) original(a object) bool {
-	for _, m := range b.j.state.members {
-		if hasAddress(m.Addresses, a) {
-			return true
-		}
-	}
-	return false
-}
-
-// clearAdapter takes the adapter's addresses away, now that they are where they belong.
+// clearAdapter takes the adapter's addresses away, now that they are where they belong. One that should be on a NIC and is not
+// stays.
 func (b *back) clearAdapter() error {
 	if b.adapter == nil {
 		return nil
 	}
+	others, err := b.h.elsewhere(b.adapter.Index)
+	if err != nil {
+		return err
+	}
+	var errs []error
 	for _, a := range slices.Backward(b.held) {
 		if b.adapter.kernelLinkLocal(a) {
+			continue
+		}
+		// What the kernel formed from advertisements it forms again.
+		if b.passes(a) && !autoconfigured(a) && !temporary(a) && b.home(a) != nil && !hasAddress(others, a) {
+			errs = append(errs, fmt.Errorf("%s is on %s alone and stays there", addressPrefix(a), b.adapter.Name))
 			continue
 		}
 		if err := b.h.deleteAddress(a, b.adapter.Name); err != nil {
 			return err
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // Finish deletes the adapter, if it is still there, and then the journal. Everything else must have been given back.
@@ -236,10 +198,9 @@ func (h *Host) finish() (adapter string, err error) {
 	if err := h.restoreBacklog(j); err != nil {
 		return adapter, fmt.Errorf("end team: %w", err)
 	}
-	if err := j.remove(); err != nil {
+	if err := h.end(j); err != nil {
 		return adapter, fmt.Errorf("end team: %w", err)
 	}
-	h.journal = nil
 	return adapter, nil
 }
 
@@ -248,20 +209,25 @@ func (h *Host) finish() (adapter string, err error) {
 func (h *Host) Restore() (Restored, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.foreign != nil {
-		return Restored{}, h.foreignProblem()
+	switch {
+	case h.unusable != nil:
+		return Restored{}, h.unusable
+	case h.journal == nil && h.note != "":
+		return Restored{Notes: []string{h.note}}, h.makeRoom()
+	case h.journal == nil:
+		return Restored{Notes: []string{"nothing to restore: there is no journal of " + h.o.Team}}, nil
+	case h.journal.state.ended:
+		return h.giveAway()
 	}
-	if h.journal == nil {
-		out := Restored{Notes: []string{"nothing to restore: there is no journal of " + h.o.Team}}
-		if h.note != "" {
-			out.Notes = []string{h.note}
-		}
-		return out, nil
-	}
-	out, err := h.releaseAll(nil)
+	damaged := h.journal.damaged
+	out, err := h.releaseAll(nil, true)
 	if err != nil {
 		return out, err
 	}
 	out.Adapter, err = h.finish()
+	if len(damaged) > 0 {
+		out.Notes = append(out.Notes, fmt.Sprintf("the journal was damaged (line %s): what it said there of NICs is not put back; look at: ip address; ip route",
+			strings.Trim(fmt.Sprint(damaged), "[]")))
+	}
 	return out, err
 }

@@ -39,6 +39,15 @@ func openRTNetlink() (*rtnetlink, error) {
 	return &rtnetlink{&nl.SocketHandle{Socket: s}}, nil
 }
 
+// openStrict opens one whose dumps the kernel filters (NETLINK_GET_STRICT_CHK, Linux 4.20).
+func openStrict() (*rtnetlink, error) {
+	r, err := openRTNetlink()
+	if err == nil {
+		_ = unix.SetsockoptInt(r.socket.Socket.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
+	}
+	return r, err
+}
+
 func (r *rtnetlink) close() { r.socket.Close() }
 
 func (r *rtnetlink) request(kind, flags int, body nl.NetlinkRequestData) *nl.NetlinkRequest {
@@ -55,7 +64,7 @@ func (r *rtnetlink) dump(kind int, family byte, head int) ([]object, error) {
 	return r.list(kind, ask, head)
 }
 
-// list is dump of the objects that are like ask.
+// list is dump of the objects that are like ask, as far as the kernel looks at that: on a strict socket more.
 func (r *rtnetlink) list(kind int, ask object, head int) ([]object, error) {
 	list, err := retry(func() ([]object, error) {
 		// RTM_NEWx is RTM_GETx − 2 for every kind.

@@ -2,7 +2,6 @@ package host
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -40,13 +39,6 @@ func (h *Host) RxMode(adapter int) (rx modes.RxMode, err error) {
 		rx.VLANs = parseVLANs(b, string(bytes.TrimRight(l.get(unix.IFLA_IFNAME), "\x00")))
 	}
 	return rx, nil
-}
-
-// RxModeChanges signals whatever may have changed what the adapter's stack wants to receive, until ctx ends. Kernels before
-// 6.14 do not tell of groups that are joined and left, none tells of those that a socket or a link on the adapter
-// asks for: who has to know looks from time to time.
-func (h *Host) RxModeChanges(ctx context.Context) <-chan struct{} {
-	return changes(ctx, []uint{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_MCADDR, unix.RTNLGRP_IPV6_MCADDR}, readEvents)
 }
 
 // TellsOfGroups reports whether the kernel tells of groups that the IP stack joins and leaves.

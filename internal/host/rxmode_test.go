@@ -77,7 +77,10 @@ func TestRxMode(t *testing.T) {
 	w := newWorld(t)
 	h := w.open(nil)
 	index := w.tap()
-	changed := h.RxModeChanges(t.Context())
+	f, err := h.Follow(index)
+	labtest.Must(t, err)
+	addressed, joined := f.News(AdapterHas).C(), f.News(AdapterGroups).C()
+	go f.Run(t.Context())
 	read := func() modes.RxMode {
 		t.Helper()
 		rx, err := h.RxMode(index)
@@ -90,20 +93,20 @@ func TestRxMode(t *testing.T) {
 	}
 	run(t, "ip link set "+teamName+" up && ip addr add fd09::99/64 dev "+teamName+" nodad")
 	await("solicited-node group", func(rx modes.RxMode) bool { return slices.Contains(rx.Groups, 0x3333ff000099) })
-	select {
-	case <-changed:
-	default:
-		t.Error("no event of an address")
+	arrives := func(what string, c <-chan struct{}) {
+		t.Helper()
+		select {
+		case <-c:
+		case <-time.After(labtest.Patience):
+			t.Error("no event of " + what)
+		}
 	}
+	arrives("an address", addressed)
 	if TellsOfGroups() {
 		conn, err := net.ListenMulticastUDP("udp4", &net.Interface{Index: index, Name: teamName}, &net.UDPAddr{IP: net.IPv4(224, 0, 0, 251), Port: 5353})
 		labtest.Must(t, err)
 		defer conn.Close()
-		select {
-		case <-changed:
-		case <-time.After(labtest.Patience):
-			t.Error("no event of a group that a program has joined")
-		}
+		arrives("a group that a program has joined", joined)
 	}
 	if rx := read(); rx.AllMulti || rx.Promiscuous {
 		t.Errorf("%+v", rx)

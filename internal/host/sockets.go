@@ -252,7 +252,7 @@ func (c *check) programs() {
 			switch {
 			case s.kind != "packet" && !slices.Contains(ip, text):
 				ip = append(ip, text)
-			case s.kind == "packet" && !slices.Contains(packet, text):
+			case s.kind == "packet" && s.deaf() && !slices.Contains(packet, text):
 				packet = append(packet, text)
 			}
 		}
@@ -265,6 +265,12 @@ func (c *check) programs() {
 	}
 }
 
+// deaf reports whether a packet socket loses something while its NIC is a member: other protocols than IP are the NIC's own
+// business, which passes (bpf/isolate.c).
+func (s boundSocket) deaf() bool {
+	return s.proto == unix.ETH_P_ALL || s.proto == unix.ETH_P_IP || s.proto == unix.ETH_P_IPV6
+}
+
 // bound is boundSockets, read once.
 func (c *check) bound() []boundSocket {
 	if c.sockets == nil {
@@ -275,8 +281,7 @@ func (c *check) bound() []boundSocket {
 
 // pppoe refuses NICs with a PPPoE session, or with somebody who makes one: it is a NIC's own and does not move.
 func (c *check) pppoe() *team.Problem {
-	text, _ := os.ReadFile("/proc/thread-self/net/pppoe")
-	sessions := pppoeDevices(string(text))
+	sessions := pppoeSessions()
 	for _, n := range c.chosen {
 		refuse := func(why string) *team.Problem {
 			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name), Why: why,
@@ -296,6 +301,12 @@ func (c *check) pppoe() *team.Problem {
 		}
 	}
 	return nil
+}
+
+// pppoeSessions are the links that PPPoE sessions of the kernel go by.
+func pppoeSessions() []string {
+	text, _ := os.ReadFile("/proc/thread-self/net/pppoe")
+	return pppoeDevices(string(text))
 }
 
 // pppoeDevices reads /proc/net/pppoe: a line of headings, then id, address and device of each session.

@@ -56,6 +56,10 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err := h.unlessReadOnly(h.writeSysctl(n.Name, arpIgnore, memberARPIgnore)); err != nil {
 		return err
 	}
+	// The answer of a DHCP server to a socket of the NIC comes from a subnet that is the adapter's now.
+	if err := h.unlessReadOnly(h.writeSysctl(n.Name, rpFilter, "0")); err != nil {
+		return err
+	}
 	// IPv4 from the end: secondaries stand behind their primaries, and would vanish or be promoted with them. IPv6 from the
 	// front. So what is left at any moment can be completed to the old order.
 	for _, a := range slices.Backward(have) {

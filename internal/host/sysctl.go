@@ -12,13 +12,14 @@ import (
 
 const (
 	arpIgnore   = "ipv4/arp_ignore"
+	rpFilter    = "ipv4/rp_filter"
 	acceptDAD   = "ipv6/accept_dad"
 	disableIPv6 = "ipv6/disable_ipv6"
 	ipv6MTU     = "ipv6/mtu"
 )
 
 // changedSysctls are those that a takeover changes; the others of a NIC are its administrator's, also while it is a member.
-var changedSysctls = []string{arpIgnore, acceptDAD, disableIPv6, ipv6MTU}
+var changedSysctls = []string{arpIgnore, rpFilter, acceptDAD, disableIPv6, ipv6MTU}
 
 // sysctlPath is where a NIC's sysctl is; /proc/sys/net shows the namespace of the calling thread.
 func sysctlPath(nic, key string) string {
@@ -105,6 +106,15 @@ func recordSysctls(nic string) map[string]string {
 		}
 	}
 	return values
+}
+
+// monotonicTime is the time since boot without suspended time, as the kernel stamps addresses.
+func monotonicTime() int64 {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {
+		return 0
+	}
+	return ts.Nano()
 }
 
 // bootTime is the time since boot, suspended time included, as address lifetimes count it.

@@ -83,9 +83,7 @@ func newModel(ctx context.Context, src Source, o Options, st *team.Status, h *te
 	} else {
 		m.nic, m.team = b, &block{step: b.step}
 	}
-	if o.Draw.Width == 0 || o.Draw.Height == 0 {
-		m.resize(80, 24)
-	}
+	m.resize(o.Draw.Width, o.Draw.Height)
 	m.show()
 	return m
 }
@@ -288,9 +286,16 @@ func (m *Model) choose(nic string) tea.Cmd {
 	return m.fetch()
 }
 
+// resize takes the size of the screen. One that does not know it, a serial console, says 0 × 0.
 func (m *Model) resize(width, height int) {
-	m.draw.Width, m.draw.Height = max(width, 1), max(height, 1)
+	if width <= 0 || height <= 0 {
+		width, height = defaultWidth, defaultHeight
+	}
+	m.draw.Width, m.draw.Height = width, height
 }
+
+// The size of a screen that does not know it.
+const defaultWidth, defaultHeight = 80, 24
 
 // data is what is to be drawn, with its header.
 func (m *Model) data() chart.Data {

@@ -140,7 +140,11 @@ func TestSizes(t *testing.T) {
 					m = run(t, m, tea.WindowSizeMsg{Width: w, Height: h})
 					m = run(t, m, press(keys...)...)
 					g := m.Grid()
-					if len(g) != max(h, 1) || len(g[0]) != max(w, 1) {
+					wantW, wantH := w, h
+					if w == 0 || h == 0 { // a serial console does not know its size
+						wantW, wantH = 80, 24
+					}
+					if len(g) != wantH || len(g[0]) != wantW {
 						t.Fatalf("%v %d×%d: the screen has %d×%d", keys, w, h, len(g[0]), len(g))
 					}
 					if text := g.String(); glyphs == chart.ASCII && strings.ContainsFunc(text, func(r rune) bool { return r > 0x7e || r < ' ' && r != '\n' }) {
@@ -153,6 +157,20 @@ func TestSizes(t *testing.T) {
 	m = run(t, m, tea.WindowSizeMsg{Width: 30, Height: 1})
 	if got := m.Grid().String(); !strings.Contains(got, "▲ 983M") {
 		t.Errorf("one line says %q", got)
+	}
+}
+
+// TestKnownSize: the library draws nothing on a screen of no size.
+func TestKnownSize(t *testing.T) {
+	for _, tt := range []struct{ in, want tea.Msg }{
+		{tea.WindowSizeMsg{}, tea.WindowSizeMsg{Width: 80, Height: 24}},
+		{tea.WindowSizeMsg{Width: 100}, tea.WindowSizeMsg{Width: 80, Height: 24}},
+		{tea.WindowSizeMsg{Width: 1, Height: 1}, tea.WindowSizeMsg{Width: 1, Height: 1}},
+		{tickMsg{}, tickMsg{}},
+	} {
+		if got := knownSize(nil, tt.in); got != tt.want {
+			t.Errorf("%+v becomes %+v", tt.in, got)
+		}
 	}
 }
 

@@ -35,7 +35,7 @@ func Run(ctx context.Context, src Source, o Options, t Terminal) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m := newModel(inner, src, o, st, h, time.Now())
-	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(t.In), tea.WithOutput(t.Out), tea.WithEnvironment(t.Env), tea.WithoutSignalHandler(), tea.WithFPS(30))
+	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(t.In), tea.WithOutput(t.Out), tea.WithEnvironment(t.Env), tea.WithoutSignalHandler(), tea.WithFPS(30), tea.WithFilter(knownSize))
 	done := make(chan struct{})
 	go func() { defer close(done); follow(inner, src, p.Send) }()
 	_, err = p.Run()
@@ -48,6 +48,14 @@ func Run(ctx context.Context, src Source, o Options, t Terminal) error {
 		return ErrInterrupted
 	}
 	return err
+}
+
+// knownSize puts a size in place of none, of which the library would draw nothing at all.
+func knownSize(_ tea.Model, msg tea.Msg) tea.Msg {
+	if size, ok := msg.(tea.WindowSizeMsg); ok && (size.Width <= 0 || size.Height <= 0) {
+		return tea.WindowSizeMsg{Width: defaultWidth, Height: defaultHeight}
+	}
+	return msg
 }
 
 // Open asks what the view begins with, and settles what was left open in o.

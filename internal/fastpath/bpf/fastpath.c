@@ -11,7 +11,7 @@
  *
  * receive: tc ingress of a member, before the program that hides the member from the host's stack. A frame is accepted
  * or not; it gets the adapter's address; it is counted and goes into the adapter as if that had received it. What the
- * relay has got passes, and is dropped by the program that hides the member.
+ * relay has got passes, and so does what is also the NIC's own business: the program that hides the member sees to it.
  */
 #include "gate.h"
 #include "turns.h"
@@ -199,6 +199,17 @@ int listen(struct __sk_buff *skb)
 	return parse(skb, &h) && for_the_relay(&h) ? -1 : 0;
 }
 
+/* The adapter gets a copy, and the NIC the frame as it came. */
+__noinline int share(struct __sk_buff *skb, __u32 adapter, __u64 to, __u64 dst)
+{
+	if (to != dst)
+		put_mac(skb, 0, to);
+	bpf_clone_redirect(skb, adapter, BPF_F_INGRESS);
+	if (to != dst)
+		put_mac(skb, 0, dst);
+	return NEXT;
+}
+
 static __always_inline int move_in(struct __sk_buff *skb, struct control *c, struct row *row, __u32 id)
 {
 	struct plan *pl = the_plan(c);
@@ -219,17 +230,20 @@ static __always_inline int move_in(struct __sk_buff *skb, struct control *c, str
 		return NEXT;
 	wire_count(skb, &h);
 	__u32 verdict = accept_frame(c, pl, t, id & 63, &h);
+	int nics = of_the_nic(skb, &h);
 	if (verdict == FOR_NOBODY)
-		return SHOT;
+		return nics ? NEXT : SHOT;
 	if (verdict == FOR_US && pl->per_member) {
 		__u32 slot = heard_slot(skb, &h);
 		__u64 *sum = bpf_map_lookup_elem(&heard, &slot);
 		if (sum)
 			__sync_fetch_and_add(sum, h.bytes);
 	}
+	count(t->rx, &h);
+	if (nics)
+		return share(skb, c->adapter, verdict == FOR_US ? pl->adapter : h.dst, h.dst);
 	if (verdict == FOR_US && h.dst != pl->adapter)
 		put_mac(skb, 0, pl->adapter);
-	count(t->rx, &h);
 	return bpf_redirect(c->adapter, BPF_F_INGRESS);
 }
 

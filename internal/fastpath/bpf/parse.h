@@ -37,7 +37,7 @@ struct headers {
 	__u8 common; /* ends and ports are known */
 	__u16 vlan;  /* as frame.Station has it */
 	__u64 ends;  /* IPv4: source and destination */
-	__u32 ports;
+	__u32 ports; /* 0 where finding them takes another look */
 };
 
 #define SERVICE_TAG 0x1000
@@ -257,7 +257,9 @@ static __always_inline int parse_common6(struct __sk_buff *skb, struct headers *
 	h->ip_proto = next;
 	h->l3 = ETHER_LEN;
 	h->l4 = ETHER_LEN + 40;
-	h->type = bpf_be64_to_cpu(b[6]) >> 8;
+	__u64 w6 = bpf_be64_to_cpu(b[6]);
+	h->type = w6 >> 8;
+	h->ports = w6 << 16 | bpf_be64_to_cpu(b[7]) >> 48;
 	take_aside(skb, h);
 	return 1;
 }
@@ -339,6 +341,27 @@ __noinline int parse_quoted(struct __sk_buff *skb, __u32 off, struct headers *h)
 static __always_inline int for_the_relay(const struct headers *h)
 {
 	return h->protocol == ARP || h->protocol == ND || h->ethertype == TYPE_SLOW;
+}
+
+#define CLIENT4 68
+#define CLIENT6 546
+
+/* Whether a received frame is the NIC's own business, too: internal/host's isolation, which comes next, passes it to
+ * whoever listens there. That is all but IP, and of that answers of DHCP. */
+static __always_inline int of_the_nic(struct __sk_buff *skb, const struct headers *h)
+{
+	if (h->ethertype != TYPE_IPV4 && h->ethertype != TYPE_IPV6)
+		return h->vlan == 0 && h->vlans <= 1;
+	if (h->protocol != UDP || h->l4 == 0)
+		return 0;
+	__u16 port = h->ports;
+	if (h->ports == 0) {
+		__be16 b;
+		if (bpf_skb_load_bytes(skb, h->l4 + 2, &b, sizeof(b)) < 0)
+			return 0;
+		port = bpf_ntohs(b);
+	}
+	return (port == CLIENT4 || port == CLIENT6) && h->vlan == 0 && h->vlans <= 1;
 }
 
 /* Whether a frame is surely not for the relay: what can be said without a walk. */

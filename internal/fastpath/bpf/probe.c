@@ -20,7 +20,8 @@ struct finding {
 	__u32 quoted;
 	__u8 report;
 	__u8 relays;
-	__u16 unused;
+	__u8 nics;
+	__u8 unused;
 };
 
 /* What is to be done before. */
@@ -72,6 +73,7 @@ int probe(struct __sk_buff *skb)
 	f->heard = heard_slot(skb, &h);
 	f->report = group_report(&h);
 	f->relays = for_the_relay(&h);
+	f->nics = of_the_nic(skb, &h);
 	f->quoted = h.l4 != 0 && parse_quoted(skb, h.l4 + 8, &inner);
 	return 0;
 }

@@ -1,0 +1,200 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"nicteam/internal/host"
+	"nicteam/team"
+)
+
+const (
+	// followGap is the least time between two looks at the host, however often others change it …
+	followGap = 10 * time.Millisecond
+	// … and a look may take this part of the time at most, …
+	followShare = 20
+	// … but nobody waits longer than this for the next one.
+	followMax = time.Second
+	// followEvery is how often the host is looked at though nothing was told: no kernel tells of proxy neighbours.
+	followEvery = 10 * time.Second
+)
+
+// errLost ends the team's process when somebody took its adapter away.
+var errLost = errors.New("the adapter is gone")
+
+// follow keeps the team in step with what others do to its host, until ctx ends. It is woken by events and reads the state
+// as it is then.
+//
+//	adapter    gone                    the host is given back, the process ends
+//	           down, up                the team is down; what the kernel took away is put back
+//	           name, MTU               followed; its MAC is followed by followMAC
+//	           addresses that leave    forgotten by journal and mode
+//	           addresses with a time   watched (leases.go)
+//	members    gone, back, another     rejoin.go
+//	           name, MAC, MTU          the control loop is told
+//	           addresses, routes,
+//	           rules, neighbours       moved to the adapter or copied, as when the team began (late.go)
+func (s *session) follow(ctx context.Context) {
+	news := s.follower.News(host.AnyChange &^ (host.AdapterGroups | host.OtherHas))
+	changed, looked := host.AnyChange, time.Time{}
+	for {
+		began := time.Now()
+		if changed&host.MemberHas != 0 {
+			looked = began
+		}
+		if err := s.reconcile(ctx, changed); err != nil && ctx.Err() == nil {
+			s.log.Warn("host not followed", "err", err)
+		}
+		rest := min(max(followGap, followShare*time.Since(began)), followMax)
+		select {
+		case <-time.After(rest):
+		case <-ctx.Done():
+			return
+		}
+		timer := time.NewTimer(s.followAgain(time.Now()))
+		select {
+		case <-news.C():
+			changed = news.Take()
+		case <-timer.C:
+			changed = 0
+			if at := s.leases.next; !at.IsZero() && !time.Now().Before(at) || time.Since(looked) >= followEvery {
+				changed = host.AdapterHas | host.MemberHas
+			}
+		case <-ctx.Done(): // the channel is never closed
+			timer.Stop()
+			return
+		}
+		timer.Stop()
+	}
+}
+
+// followAgain is when to look though nothing has happened: an address is about to run out, or something that was held back
+// may move.
+func (s *session) followAgain(now time.Time) time.Duration {
+	wait := followEvery
+	for _, at := range []time.Time{s.leases.next, s.moves.next, s.moves.due} {
+		if !at.IsZero() {
+			wait = min(wait, max(at.Sub(now), 0))
+		}
+	}
+	return wait
+}
+
+// reconcile brings team and host in line after changes.
+func (s *session) reconcile(ctx context.Context, changed host.Change) error {
+	const some = host.AdapterLink | host.AdapterHas
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if s.isOver(ctx) {
+		return nil
+	}
+	var errs []error
+	if changed&(host.MemberHas|host.MemberLink) != 0 {
+		s.moves.come(time.Now())
+	}
+	if s.moves.ready(time.Now()) {
+		errs = append(errs, s.adoptLate(ctx))
+	}
+	if changed&(host.MemberHas|host.Rules) != 0 && s.team.Config().Address == team.AddressAuto {
+		errs = append(errs, s.host.AdoptRules(s.adapter.Index(), s.presentMembers()))
+	}
+	if changed&some != 0 {
+		gone, err := s.followAdapter(ctx)
+		if gone {
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	if changed&(host.MemberLink|host.AdapterLink) != 0 {
+		errs = append(errs, s.observe(ctx))
+	}
+	if changed&(host.MemberLink|host.OtherLink) != 0 {
+		s.rejoin(ctx)
+	}
+	return errors.Join(errs...)
+}
+
+// isOver reports whether the team was ended while somebody waited for changing.
+func (s *session) isOver(ctx context.Context) bool {
+	select {
+	case <-s.over:
+		return true
+	case <-ctx.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// tellFollower says which links are members. Whoever changes members does so at the end.
+func (s *session) tellFollower() {
+	var indexes []int
+	for _, m := range s.team.Members() {
+		if m.State != "absent" {
+			indexes = append(indexes, m.Index)
+		}
+	}
+	s.follower.Members(indexes)
+}
+
+// followAdapter looks at the adapter.
+func (s *session) followAdapter(ctx context.Context) (gone bool, err error) {
+	a, err := s.follower.Look()
+	if errors.Is(err, host.ErrNoNIC) {
+		s.lose("the adapter was deleted, or moved to another network namespace")
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if a.Up != s.up {
+		s.up = a.Up
+		err = s.team.AdapterUp(ctx, a.Up)
+	}
+	if a.Name != s.name {
+		err = errors.Join(err, s.adapterRenamed(ctx, a.Name))
+	}
+	if a.MTU != s.mtu {
+		err = errors.Join(err, s.followMTU(ctx, a.LinkFacts))
+	}
+	if len(a.Back)+len(a.Lost) > 0 {
+		s.log.Info("adapter is up again", "put back", joined(a.Back))
+		for _, what := range a.Lost {
+			s.team.Record("drift", "", "the adapter lost by going down: "+what)
+		}
+		_ = s.team.Announce(ctx)
+	}
+	return false, errors.Join(err, s.addressesLeft(ctx, a.Left), s.followLeases(ctx, a))
+}
+
+// addressesLeft has everybody forget addresses that the adapter no longer has.
+func (s *session) addressesLeft(ctx context.Context, list []netip.Prefix) error {
+	if len(list) == 0 {
+		return nil
+	}
+	var left []team.LeftAddress
+	for _, p := range list {
+		left = append(left, team.LeftAddress{IP: p.Addr()})
+		s.team.Record("address-left", "", p.String())
+	}
+	return s.team.AddressesLeft(ctx, left)
+}
+
+// adapterRenamed follows the adapter to the name that somebody gave it. The team keeps its own.
+func (s *session) adapterRenamed(_ context.Context, name string) error {
+	s.team.Record("drift", "", fmt.Sprintf("the adapter is called %s by other hands, it was %s", name, s.name))
+	s.name = name
+	return s.host.AdapterRenamed(s.adapter.Index())
+}
+
+// lose ends the team because its adapter is gone: serve gives the host back.
+func (s *session) lose(why string) {
+	_ = s.follower.GiveLast()
+	select {
+	case s.broken <- fmt.Errorf("%w: %s; the host was given back", errLost, why):
+	default: // the control loop has ended already
+	}
+}

@@ -1,0 +1,190 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"nicteam/internal/host"
+	"nicteam/team"
+)
+
+const (
+	// movesMost is how often in movesIn one thing moves from a member to the adapter: more often than that there are two who
+	// want it in different places.
+	movesMost = 5
+	movesIn   = time.Minute
+	// alongFor is how long after an address whatever comes to the same NIC belongs to it: a DHCP client sets the route
+	// after the address.
+	alongFor = 2 * time.Second
+)
+
+const (
+	// lateQuiet is for how long nothing has come to members before it is moved: who configures a NIC adds an address and then
+	// what needs it, such as a route by a gateway …
+	lateQuiet = 100 * time.Millisecond
+	// … but nothing waits longer than this.
+	lateMax = time.Second
+)
+
+// moves decides when what came to members moves, and bounds how often.
+type moves struct {
+	first time.Time            // when something came that has not been moved yet …
+	due   time.Time            // … and when it is to be
+	on6   map[string]time.Time // since when NICs have IPv6
+
+	past  map[string][]time.Time
+	along map[string]time.Time // by NIC: until then its routes are an address's
+	lease map[string]lastMove
+	held  []host.Late // held back at the last look
+	next  time.Time   // when to look again for the sake of these
+}
+
+// lastMove is an address with a time, as it last moved.
+type lastMove struct {
+	at    time.Time
+	valid time.Duration
+}
+
+// come takes in that something came to a member.
+func (m *moves) come(now time.Time) {
+	if m.first.IsZero() {
+		m.first = now
+	}
+	m.due = now.Add(lateQuiet)
+	if last := m.first.Add(lateMax); last.Before(m.due) {
+		m.due = last
+	}
+}
+
+// ready reports whether it is time to move what came.
+func (m *moves) ready(now time.Time) bool {
+	for _, at := range []time.Time{m.due, m.next} {
+		if !at.IsZero() && !now.Before(at) {
+			m.first, m.due = time.Time{}, time.Time{}
+			return true
+		}
+	}
+	return false
+}
+
+// again says that there is to be another look at a time.
+func (m *moves) again(at time.Time) {
+	if m.next.IsZero() || at.Before(m.next) {
+		m.next = at
+	}
+}
+
+// allow reports whether something may move now, and counts it. A DHCP client that renews an address when a good part of
+// its time is over wants nothing else than what it was given.
+func (m *moves) allow(now time.Time, l host.Late) bool {
+	if m.past == nil {
+		m.past, m.along, m.lease, m.on6 = map[string][]time.Time{}, map[string]time.Time{}, map[string]lastMove{}, map[string]time.Time{}
+	}
+	if l.Address == host.IPv6 {
+		// Whoever turned it on has an address for it.
+		since, known := m.on6[l.NIC]
+		if !known {
+			since = now
+			m.on6[l.NIC] = now
+		}
+		if now.Sub(since) < lateMax {
+			m.again(since.Add(lateMax))
+			return false
+		}
+		delete(m.on6, l.NIC)
+	}
+	if !l.Address.IsValid() && now.Before(m.along[l.NIC]) {
+		return true
+	}
+	key := l.NIC + " " + l.Address.String()
+	if l.Left > 0 {
+		was, known := m.lease[key]
+		m.lease[key] = lastMove{now, l.Left}
+		if known && now.Sub(was.at) >= was.valid/4 {
+			m.along[l.NIC] = now.Add(alongFor)
+			return true
+		}
+	}
+	past := slices.DeleteFunc(m.past[key], func(t time.Time) bool { return now.Sub(t) >= movesIn })
+	m.past[key] = past
+	if len(past) >= movesMost {
+		m.held = append(m.held, l)
+		m.again(past[0].Add(movesIn))
+		return false
+	}
+	m.past[key] = append(past, now)
+	if l.Address.IsValid() {
+		m.along[l.NIC] = now.Add(alongFor)
+	}
+	return true
+}
+
+// adoptLate moves to the adapter what came to members, where the team is to have what its members have.
+func (s *session) adoptLate(ctx context.Context) error {
+	members := s.presentMembers()
+	if s.team.Config().Address != team.AddressAuto {
+		return s.strangers(members)
+	}
+	s.moves.held, s.moves.next = nil, time.Time{}
+	moved, err := s.host.AdoptLate(s.adapter.Index(), members, func(l host.Late) bool { return s.moves.allow(time.Now(), l) })
+	announce := false
+	for _, l := range moved {
+		if l.New && l.Address.IsValid() {
+			s.team.Record("address-adopted", l.NIC, l.Address.String())
+			announce = true
+		}
+	}
+	if announce {
+		_ = s.team.Announce(ctx)
+	}
+	s.warnHeld(ctx)
+	return err
+}
+
+// heldKey is the warning that somebody insists on having on a member what the team moves away.
+const heldKey = "late held"
+
+func (s *session) warnHeld(ctx context.Context) {
+	text := ""
+	for _, l := range s.moves.held {
+		what := "a route"
+		switch {
+		case l.Address == host.IPv6:
+			what = "IPv6"
+		case l.Address.IsValid():
+			what = l.Address.String()
+		}
+		text = fmt.Sprintf("%s came to %s more than %d times a minute and is left there for now: somebody else configures %s, have it configure %s instead",
+			what, l.NIC, movesMost, l.NIC, s.name)
+	}
+	if text == s.heldText {
+		return
+	}
+	s.heldText = text
+	if text != "" {
+		s.team.Record("drift", s.moves.held[0].NIC, text)
+	}
+	_ = s.team.Warn(ctx, heldKey, text)
+}
+
+// strangers tells once of each thing that came to a member of a team whose addresses are its own: it is left alone.
+func (s *session) strangers(members []string) error {
+	list, err := s.host.LateOn(members)
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for _, l := range list {
+		if !l.Address.IsValid() {
+			continue
+		}
+		text := fmt.Sprintf("%s came to %s and stays there, where it is of no use: %s has the addresses that it was given only", l.Address, l.NIC, s.name)
+		if seen[text] = true; !s.seen[text] {
+			s.team.Record("drift", l.NIC, text)
+		}
+	}
+	s.seen = seen
+	return nil
+}

@@ -1,0 +1,210 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/team"
+)
+
+// A NIC that is not there when its team ends keeps its part of the journal until it comes, in this boot: what it was is
+// given back to it then, but for addresses that the host has elsewhere by now.
+
+// end is the end of a team. The journal goes, or stays for NICs that are away.
+func (h *Host) end(j *journal) error {
+	left := state{begin: j.state.begin, ended: true}
+	for _, m := range j.state.members {
+		if !m.ours() && !m.lent || !m.hadOwn() {
+			continue
+		}
+		if _, _, err := h.link(m); m.away || errors.Is(err, ErrNoNIC) {
+			m.left, m.away = true, true
+			left.members = append(left.members, m)
+		}
+	}
+	if err := h.keepAway(j, left); err != nil || h.journal == nil {
+		return err
+	}
+	out, err := h.giveAway() // some may have come while the team was there
+	for _, note := range out.Notes {
+		h.log.Info("given back", "team", h.o.Team, "what", note)
+	}
+	return err
+}
+
+// hadOwn reports whether a NIC had what a new one has not. Its settings go with a NIC that goes.
+func (m *memberState) hadOwn() bool {
+	return slices.ContainsFunc(m.Addresses, func(a object) bool { return !linkLocal(a) }) ||
+		slices.ContainsFunc(m.Routes, func(r object) bool { return r.head[rtProto] != unix.RTPROT_KERNEL && r.head[rtProto] != unix.RTPROT_RA }) ||
+		slices.ContainsFunc(m.Neighbours, permanent)
+}
+
+// keepAway has the journal be of the NICs that are still away.
+func (h *Host) keepAway(j *journal, left state) error {
+	if len(left.members) == 0 {
+		if err := j.remove(); err != nil {
+			return err
+		}
+		h.journal = nil
+		return nil
+	}
+	next, err := createJournal(j.path, left.records(), h.at)
+	if err != nil {
+		return err
+	}
+	j.close()
+	h.journal = next
+	return nil
+}
+
+// Away names the NICs of teams that have ended that were not there.
+func (h *Host) Away() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var names []string
+	if h.journal != nil {
+		for _, m := range h.journal.state.members {
+			if m.away {
+				names = append(names, m.Name)
+			}
+		}
+	}
+	return names
+}
+
+// GiveAway gives NICs that were away when a team ended what is their own, those that are there now.
+func (h *Host) GiveAway() (Restored, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.journal == nil || !h.journal.state.ended {
+		return Restored{}, nil
+	}
+	return h.giveAway()
+}
+
+func (h *Host) giveAway() (Restored, error) {
+	j := h.journal
+	b := &back{h: h, j: j, by: map[int]int{}}
+	left := j.state
+	left.members = nil
+	for _, m := range j.state.members {
+		l, n, err := h.link(m)
+		switch {
+		case err != nil:
+			left.members = append(left.members, m)
+			b.note("NIC %s is not there: what is its own waits for it (nicteam restore %s gives it, with --forget %s it is dropped)", m.Name, h.o.Team, m.Name)
+		case n.Master != "":
+			b.note("NIC %s belongs to %s by now and gets nothing back", n.Name, n.Owner())
+		case h.takenBy(n) != "":
+			b.note("NIC %s belongs to the team %s by now and gets nothing back", n.Name, h.takenBy(n))
+		default:
+			b.by[m.Index] = n.Index
+			b.add(m, l, n)
+		}
+	}
+	out := Restored{}
+	for _, r := range b.members {
+		out.Members = append(out.Members, r.nic.Name)
+	}
+	err := together(func() error { return b.base(false) }, b.bringHome, b.neighbours, b.settle)
+	out.Notes = b.notes
+	if err != nil {
+		return out, fmt.Errorf("give NICs that were away their own: %w", err)
+	}
+	if len(left.members) == len(j.state.members) {
+		return out, nil
+	}
+	return out, h.keepAway(j, left)
+}
+
+// bringHome gives NICs their addresses and routes that are nowhere.
+func (b *back) bringHome() error {
+	for _, r := range b.members {
+		others, err := b.h.elsewhere(r.nic.Index)
+		if err != nil {
+			return err
+		}
+		var want []object
+		complete := true
+		for _, a := range r.m.Addresses {
+			later, ok := aged(a, (bootTime()-r.m.At)/1e9)
+			if !ok {
+				continue
+			}
+			if i := slices.IndexFunc(others, func(o object) bool { return sameAddress(a, o) }); i >= 0 && !linkLocal(a) {
+				b.note("%s of %s is elsewhere by now and stays there", addressPrefix(a), r.nic.Name)
+				complete = false
+				continue
+			}
+			want = append(want, later)
+		}
+		if err := b.addresses(r, want); err != nil {
+			return err
+		}
+		if !complete {
+			r.m.Routes = slices.DeleteFunc(r.m.Routes, func(o object) bool { return !r.leads(o, want) })
+		}
+	}
+	return b.addRoutes()
+}
+
+// leads reports whether a route is by addresses that the NIC has.
+func (r *returning) leads(o object, have []object) bool {
+	at := gateways(o, r.m.Index)
+	if len(at) == 0 {
+		return slices.ContainsFunc(have, func(a object) bool {
+			return o.get(unix.RTA_PREFSRC) != nil && slices.Equal(addressPrefix(a).Addr().AsSlice(), o.get(unix.RTA_PREFSRC))
+		})
+	}
+	return slices.ContainsFunc(have, func(a object) bool { return addressPrefix(a).Contains(at[0]) })
+}
+
+// addRoutes adds the members' routes that the host has not.
+func (b *back) addRoutes() error {
+	all, err := b.h.allRoutes()
+	if err != nil {
+		return err
+	}
+	for _, r := range b.members {
+		list := slices.Clone(r.m.Routes)
+		byDependence(list)
+		for _, o := range list {
+			o = routed(o, b.by)
+			if !r.m.Up || hasRoute(all, o) || slices.ContainsFunc(all, func(p object) bool { return keyOf(p) == keyOf(o) }) {
+				continue
+			}
+			if err := b.soften(b.h.addRoute(o)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Forget drops what the journal keeps for a NIC that was away when its team ended.
+func (h *Host) Forget(nic string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var m *memberState
+	if h.journal != nil && h.journal.state.ended {
+		m = h.journal.state.byName(nic)
+	}
+	if m == nil {
+		return &team.Problem{Kind: team.NotFound, What: "forget NIC " + nic, Why: "the journal of " + h.o.Team + " keeps nothing for it",
+			Fix: "nicteam restore " + h.o.Team + " names the NICs that it waits for"}
+	}
+	left := h.journal.state
+	left.members = slices.DeleteFunc(slices.Clone(left.members), func(o *memberState) bool { return o == m })
+	return h.keepAway(h.journal, left)
+}
+
+// takenBy is the other team that has a NIC by now, "" for none.
+func (h *Host) takenBy(n NIC) string {
+	if h.o.Taken == nil {
+		return ""
+	}
+	return h.o.Taken(n.Index)
+}

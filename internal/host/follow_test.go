@@ -1,0 +1,234 @@
+package host
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/lab/labtest"
+)
+
+// follow makes an adapter that is followed.
+func (w *world) follow(h *Host) (*Follower, int) {
+	w.t.Helper()
+	index := w.tap()
+	f, err := h.Follow(index)
+	must(w.t, err)
+	go f.Run(w.t.Context())
+	return f, index
+}
+
+// tells waits for news that have a change in them.
+func tells(t *testing.T, n *News, want Change) {
+	t.Helper()
+	for got := Change(0); got&want == 0; {
+		select {
+		case <-n.C():
+			got |= n.Take()
+		case <-time.After(labtest.Patience):
+			t.Fatalf("no news of %b", want)
+		}
+	}
+}
+
+// TestFollowerTells of what concerns the team and of nothing else. A change of something that is told is made after each that
+// is not: its news come alone.
+func TestFollowerTells(t *testing.T) {
+	w := newWorld(t)
+	h := w.open(nil)
+	f, _ := w.follow(h)
+	na := must1(h.nic("na"))
+	f.Members([]int{na.Index})
+	n := f.News(AnyChange &^ OtherLink)
+	settle := func() {
+		run(t, "ip addr add 10.99.0.1/32 dev nc; ip addr del 10.99.0.1/32 dev nc")
+		tells(t, n, OtherHas)
+		n.Take()
+	}
+	settle()
+	for _, tt := range []struct {
+		name, script string
+		want         Change
+	}{
+		{"adapter's MAC", "ip link set team0 address 02:00:00:00:00:77", AdapterLink},
+		{"adapter's address", "ip addr add 10.6.0.1/24 dev team0", AdapterHas},
+		{"adapter's IPv6 address", "ip addr add fd06::1/64 dev team0 nodad", AdapterHas},
+		{"adapter's route", "ip route add 10.60.0.0/16 via 10.6.0.2 dev team0", AdapterHas},
+		{"adapter's route in a table", "ip route add 10.60.0.0/16 via 10.6.0.2 dev team0 table 99", AdapterHas},
+		{"adapter's route of a DHCP client", "ip route add 10.61.0.0/16 via 10.6.0.2 dev team0 proto dhcp", AdapterHas},
+		{"adapter's IPv6 route", "ip -6 route add fd60::/16 via fd06::2 dev team0", AdapterHas},
+		{"adapter's route goes", "ip route del 10.60.0.0/16 dev team0", AdapterHas},
+		{"adapter's route of a routing daemon", "ip route add 10.62.0.0/16 via 10.6.0.2 dev team0 proto bird", 0},
+		{"adapter's neighbour", "ip neigh add 10.6.0.9 lladdr 02:00:00:00:00:09 dev team0 nud reachable", 0},
+		{"member's MTU", "ip link set na mtu 1400", MemberLink},
+		{"member's address", "ip addr add 10.5.0.1/24 dev na", MemberHas},
+		{"member's route", "ip route add 10.50.0.0/16 via 10.5.0.2 dev na", MemberHas},
+		{"member's hop", "ip addr add 10.4.0.1/24 dev nc; ip route add 10.51.0.0/16 nexthop via 10.4.0.2 dev nc nexthop via 10.5.0.2 dev na", MemberHas},
+		{"member's permanent neighbour", "ip neigh add 10.5.0.9 lladdr 02:00:00:00:00:09 dev na nud permanent", MemberHas},
+		{"member's neighbour", "ip neigh add 10.5.0.8 lladdr 02:00:00:00:00:08 dev na nud reachable", 0},
+		{"other's route", "ip route add 10.40.0.0/16 via 10.4.0.2 dev nc", 0},
+		{"other's neighbour", "ip neigh add 10.4.0.9 lladdr 02:00:00:00:00:09 dev nc nud permanent", 0},
+		{"bridge's neighbour", "ip link add brf type bridge; ip link set nb master brf; bridge fdb add 02:00:00:00:00:0a dev nb master; ip link del brf", 0},
+		{"rule", "ip rule add pref 100 iif na lookup 99", Rules},
+		{"IPv6 rule", "ip -6 rule add pref 101 iif na lookup 99", Rules},
+	} {
+		run(t, tt.script)
+		if tt.want != 0 {
+			tells(t, n, tt.want)
+			settle()
+			continue
+		}
+		run(t, "ip addr add 10.99.0.1/32 dev nc; ip addr del 10.99.0.1/32 dev nc")
+		for got := Change(0); got&OtherHas == 0; {
+			<-n.C()
+			if got |= n.Take(); got&^OtherHas != 0 {
+				t.Errorf("%s: news %b", tt.name, got)
+			}
+		}
+	}
+}
+
+// TestLookAfterDown gives the adapter back what it lost, however fast it was down and up, and not what somebody took.
+func TestLookAfterDown(t *testing.T) {
+	w := newWorld(t)
+	h := w.open(nil)
+	must(t, h.Begin())
+	f, index := w.follow(h)
+	must(t, h.AdapterMade(index))
+	run(t, `ip addr add 10.6.0.1/24 dev team0; ip addr add fd06::1/64 dev team0 nodad; ip addr add fd06::2/64 dev team0 nodad valid_lft 3600 preferred_lft 1800
+		ip route add 10.60.0.0/16 via 10.6.0.2 dev team0 proto static; ip route add 10.61.0.0/16 via 10.60.0.1 dev team0 onlink
+		ip -6 route add fd60::/32 via fd06::9 dev team0; ip route add 10.62.0.0/16 via 10.6.0.2 dev team0 proto 186
+		ip neigh add 10.6.0.200 lladdr 02:00:00:00:00:c8 dev team0 nud permanent; ip neigh add proxy 10.6.0.201 dev team0`)
+	show := func() string {
+		return strings.ReplaceAll(run(t, `ip -o -4 addr show dev team0; ip -o -6 addr show dev team0 scope global | sed 's/sec/ /g; s/valid_lft [0-9]*/valid/; s/preferred_lft [0-9]*/preferred/' | sort
+			ip route show dev team0 | grep -v 'proto bgp'; ip -6 route show dev team0 proto boot; ip neigh show dev team0 nud permanent; ip neigh show proxy dev team0`), " linkdown", "")
+	}
+	look := func() Adapter {
+		t.Helper()
+		a, err := f.Look()
+		must(t, err)
+		return a
+	}
+	look()
+	before := show()
+	defer func() {
+		if t.Failed() {
+			t.Logf("was\n%s\nis\n%s", before, show())
+		}
+	}()
+	for _, script := range []string{
+		"ip link set team0 down; ip link set team0 up",
+		"ip link set team0 down; ip link set team0 up; ip link set team0 down; ip link set team0 up",
+		"ip route add 10.63.0.0/16 via 10.6.0.2 dev team0; ip route del 10.63.0.0/16 dev team0; ip link set team0 down; ip link set team0 up",
+	} {
+		run(t, script)
+		labtest.Eventually(t, "all is there after "+script, func() bool {
+			a := look()
+			if len(a.Left)+len(a.Lost) > 0 {
+				t.Errorf("%+v", a)
+			}
+			return show() == before
+		})
+	}
+	run(t, "ip link set team0 down")
+	if a := look(); a.Up || len(a.Left) != 0 {
+		t.Errorf("down: %+v", a)
+	}
+	run(t, "ip addr del 10.6.0.1/24 dev team0; ip addr add 10.6.0.7/24 dev team0")
+	if a := look(); fmt.Sprint(a.Left) != "[10.6.0.1/24]" {
+		t.Errorf("taken while it was down: %+v", a)
+	}
+	run(t, "ip link set team0 up")
+	labtest.Eventually(t, "IPv6 is there", func() bool { return len(look().Left) == 0 && strings.Contains(show(), "fd06::2") })
+	if now := show(); strings.Contains(now, "10.6.0.1/24") || !strings.Contains(now, "10.60.0.0/16") {
+		t.Errorf("is\n%s", now)
+	}
+	run(t, "ip link del team0")
+	if _, err := f.Look(); !errors.Is(err, ErrNoNIC) {
+		t.Errorf("no adapter: %v", err)
+	}
+}
+
+// TestLateIsJournalledFirst dies at each change of moving something that came late: Restore gives it to its NIC, and only
+// to that.
+func TestLateIsJournalledFirst(t *testing.T) {
+	for n := 0; ; n++ {
+		w := newWorld(t)
+		run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.0.2/24 dev nb")
+		h := w.open(nil)
+		must(t, takeover(w, h))
+		run(t, "ip addr add 10.5.0.7/24 dev nb metric 55; ip route add 10.50.0.0/16 via 10.5.0.1 dev nb proto dhcp; ip rule add pref 100 iif nb lookup 77; ip neigh add proxy 10.5.0.99 dev nb; ip addr add 10.9.0.1/24 dev nb")
+		index := must1(h.nic(teamName)).Index
+		must(t, h.Close())
+		count, at := 0, ""
+		h = w.open(func(point string) error {
+			if at = point; count == n {
+				return errDead
+			}
+			count++
+			return nil
+		})
+		_, err := h.AdoptLate(index, w.nics, func(Late) bool { return true })
+		if err == nil {
+			err = h.AdoptRules(index, w.nics)
+		}
+		if err != nil && !dead(err) {
+			t.Fatal(err)
+		}
+		over := err == nil
+		must(t, h.Close())
+		_, err = w.open(nil).Restore()
+		must(t, err)
+		out := run(t, "ip -4 -o addr show dev nb; ip -4 route show dev nb; ip rule show; ip neigh show proxy")
+		for _, word := range []string{"10.5.0.7/24", "10.50.0.0/16 via 10.5.0.1 proto dhcp", "10.5.0.0/24 proto kernel scope link src 10.5.0.7 metric 55", "iif nb", "10.5.0.99 dev nb"} {
+			if !strings.Contains(out, word) {
+				t.Errorf("died at %d, %s: no %q in\n%s", n, at, word, out)
+			}
+		}
+		if all := run(t, "ip -o addr show; ip rule show"); n > 0 && strings.Count(all, "10.9.0.1/24") != 1 || strings.Count(all, "10.5.0.7/24") != 1 || strings.Contains(all, teamName) {
+			t.Errorf("died at %d:\n%s", n, all)
+		}
+		run(t, "ip neigh del proxy 10.5.0.99 dev nb; ip rule del pref 100")
+		if over || t.Failed() {
+			t.Logf("%d changes", n)
+			return
+		}
+	}
+}
+
+// TestConnectedRoute: it is the one that the kernel makes.
+func TestConnectedRoute(t *testing.T) {
+	w := newWorld(t)
+	h := w.open(nil)
+	run(t, "ip addr add 10.5.0.7/24 dev na; ip addr add 10.4.0.7/16 dev na metric 7; ip addr add 10.3.0.1 peer 10.3.0.2/32 dev na; ip addr add fd05::1/64 dev na nodad; ip addr add fd04::1/64 dev na nodad metric 9")
+	na := must1(h.nic("na"))
+	routes := must1(h.routesBy(na.Index))
+	for _, a := range must1(h.addresses(na.Index)) {
+		if r := connectedRoute(a, na.Index); !linkLocal(a) && !hasRoute(routes, r) {
+			t.Errorf("no %s of %s among the kernel's", routeText(r), addressPrefix(a))
+		}
+	}
+}
+
+func FuzzEvents(f *testing.F) {
+	route := append(make([]byte, 16), newRoute(netip.MustParseAddr("10.0.0.1"), 7).Serialize()...)
+	binary.NativeEndian.PutUint32(route, uint32(len(route)))
+	binary.NativeEndian.PutUint16(route[4:], unix.RTM_NEWROUTE)
+	f.Add(route)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		fl := &Follower{adapter: 7, members: map[int]bool{8: true}, up: true}
+		n := &News{of: AnyChange, c: make(chan struct{}, 1)}
+		fl.news = []*News{n}
+		eachMessage(b, fl.take)
+		fl.turned(false)
+		eachMessage(b, fl.take)
+		fl.turned(true)
+		eachMessage(b, fl.take)
+	})
+}

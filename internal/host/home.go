@@ -1,0 +1,358 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/team"
+)
+
+// What the adapter has when a team ends goes where the host stays reachable by it: to the NIC that it came from if that is
+// there and has a link, else to one that has. This file decides where.
+
+// owns reports whether an address was a NIC's own.
+func (m *memberState) owns(a object) bool { return hasAddress(m.Addresses, a) }
+
+// hasIPv6 reports whether the NIC gets IPv6 back.
+func (r *returning) hasIPv6() bool { return r.m.Sysctls[disableIPv6] == "0" }
+
+// takes reports whether a NIC is one that an address of this family can be reached by.
+func (r *returning) takes(family byte) bool {
+	return r.m.Up && r.linked && !r.m.left && (family == unix.AF_INET || r.hasIPv6())
+}
+
+// lookAtLinks notes which NICs have a link, or had one before their settings were put back: many lose it for seconds by that.
+func (b *back) lookAtLinks() error {
+	list, err := b.h.links()
+	if err != nil {
+		return err
+	}
+	for _, r := range b.members {
+		r.linked = r.nic.Carrier || slices.ContainsFunc(list, func(n NIC) bool { return n.Index == r.nic.Index && n.Carrier })
+	}
+	return nil
+}
+
+// heir is the NIC that gets what no NIC can have back that it came from: first those with a link, of them the one that had the
+// default route, else one with addresses. nil: there is none with this family.
+func (b *back) heir(family byte) *returning {
+	able := []func(*returning) bool{
+		func(r *returning) bool { return r.takes(family) },
+		func(r *returning) bool { return r.m.Up && (family == unix.AF_INET || r.hasIPv6()) },
+		func(r *returning) bool { return family == unix.AF_INET || r.hasIPv6() },
+	}
+	liked := []func(*returning) bool{
+		func(r *returning) bool { return r.m.ownsDefault() },
+		func(r *returning) bool {
+			return slices.ContainsFunc(r.m.Addresses, func(a object) bool { return !r.m.kernelLinkLocal(a) })
+		},
+		func(*returning) bool { return true },
+	}
+	for _, can := range able {
+		for _, want := range liked {
+			for _, r := range b.members {
+				if can(r) && want(r) {
+					return r
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// replaced is the NIC that stands in for one that cannot carry its own, nil if that is not needed or nobody can: for a NIC
+// that is not there, and for one without link while another has one.
+func (b *back) replaced(m *memberState, family byte) *returning {
+	r := b.of(m)
+	if to := b.begun[legacy{m, family}]; to != nil && to.takes(family) {
+		return to
+	}
+	if r != nil && (r.linked || !m.Up) || r == nil && !slices.Contains(b.away, m) || !b.lent(m) {
+		return nil
+	}
+	heir := b.heir(family)
+	if heir == r || r != nil && (heir == nil || !heir.takes(family)) {
+		return nil
+	}
+	return heir
+}
+
+// legacy is what a member had of a family of addresses.
+type legacy struct {
+	of     *memberState
+	family byte
+}
+
+// lookForBegun finds NICs that have addresses or routes of others: a process that was killed had begun to give them there, and
+// the rest is to follow.
+func (b *back) lookForBegun() error {
+	b.begun = map[legacy]*returning{}
+	all, err := b.h.allRoutes()
+	if err != nil {
+		return err
+	}
+	for _, r := range b.members {
+		have, err := b.h.addresses(r.nic.Index)
+		if err != nil {
+			return err
+		}
+		for _, a := range have {
+			if m := b.owner(a); m != nil && !linkLocal(a) && !r.m.owns(a) {
+				b.begun[legacy{m, a.family()}] = r
+			}
+		}
+		own := map[int]int{r.m.Index: r.nic.Index}
+		for _, m := range b.j.state.members {
+			for _, o := range m.Routes {
+				there := routed(o, map[int]int{m.Index: r.nic.Index})
+				was := slices.ContainsFunc(r.m.Routes, func(p object) bool { return sameRoute(routed(p, own), there) })
+				if m != r.m && !m.away && o.head[rtProto] != unix.RTPROT_KERNEL && hasRoute(all, there) && !was {
+					b.begun[legacy{m, o.family()}] = r
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// lent reports whether what a member had is on the adapter.
+func (b *back) lent(m *memberState) bool {
+	return m.adopted || slices.ContainsFunc(b.held, func(a object) bool { return !linkLocal(a) && m.owns(a) })
+}
+
+// of is a member on its way back, nil if its NIC is not there.
+func (b *back) of(m *memberState) *returning {
+	for _, r := range b.members {
+		if r.m == m {
+			return r
+		}
+	}
+	return nil
+}
+
+// owner is whose an address of the adapter was, one that is there if there are several; nil: nobody's.
+func (b *back) owner(a object) *memberState {
+	var gone *memberState
+	for _, m := range b.j.state.members {
+		switch {
+		case m.away || !m.owns(a):
+		case b.of(m) != nil:
+			return m
+		case gone == nil && slices.Contains(b.away, m):
+			gone = m
+		}
+	}
+	return gone
+}
+
+// home is the NIC that gets an address of the adapter.
+func (b *back) home(a object) *returning {
+	m := b.owner(a)
+	if m == nil {
+		return b.heir(a.family())
+	}
+	if r := b.replaced(m, a.family()); r != nil {
+		return r
+	}
+	return b.of(m)
+}
+
+// estate are the addresses that the team has and NICs are to get: those of the adapter, or where that is no more those that
+// its members lent it.
+func (b *back) estate() []object {
+	if b.adapter != nil {
+		return b.held
+	}
+	var list []object
+	for _, m := range b.j.state.members {
+		for _, a := range m.Addresses {
+			if later, ok := aged(a, (bootTime()-m.At)/1e9); ok && m.adopted && !m.away && !hasAddress(list, a) {
+				list = append(list, later)
+			}
+		}
+	}
+	return list
+}
+
+// passes reports whether an address of the estate goes to a NIC at all: not what the kernel makes by itself for the adapter, nor what
+// the team was given.
+func (b *back) passes(a object) bool {
+	if slices.Contains(b.j.state.given, addressPrefix(a).String()) || b.adapter != nil && b.adapter.kernelLinkLocal(a) {
+		return false
+	}
+	m := b.owner(a)
+	return m == nil || !m.kernelLinkLocal(a)
+}
+
+// inheritAddresses gives NICs the addresses that they have not had: later ones, and those of NICs that cannot carry them. Those
+// that the kernel formed from advertisements a NIC forms by itself where it can, and without the members' addresses
+// on it the adapter had them for its own.
+func (b *back) inheritAddresses() error {
+	var errs []error
+	for _, a := range b.estate() {
+		m, to := b.owner(a), b.home(a)
+		if !b.passes(a) || m != nil && (to != nil && m == to.m || linkLocal(a) && b.of(m) != nil) {
+			continue
+		}
+		formed := autoconfigured(a)
+		if m == nil && (formed || temporary(a)) && (to == nil || !to.m.adopted) {
+			continue
+		}
+		if to == nil {
+			switch {
+			case len(b.away) > 0 && m == nil:
+				b.away[0].Addresses = append(b.away[0].Addresses, forLink(a, b.away[0].Index, 0))
+				fallthrough
+			case m != nil && b.of(m) == nil:
+				b.note("%s waits in the journal: no NIC is there that can have it", addressPrefix(a))
+			default:
+				b.note("%s of %s is given to nobody: no NIC has IPv6", addressPrefix(a), b.h.o.Team)
+			}
+			continue
+		}
+		if m != nil {
+			b.note("%s of %s is given to %s: %s", addressPrefix(a), m.Name, to.nic.Name, b.why(m))
+		}
+		if formed && b.adapter != nil && to.learns() && to.nic.MAC == b.adapter.MAC {
+			to.form = append(to.form, a)
+			continue
+		}
+		have, err := b.h.addresses(to.nic.Index)
+		if next := b.inherited(a, m, to); err == nil && !hasAddress(have, next) {
+			err = b.h.addAddress(next, to.nic.Name)
+		}
+		if dead(err) {
+			return err
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// inherited is what an address of the adapter, m's before or nobody's, becomes on a NIC.
+func (b *back) inherited(a object, m *memberState, to *returning) object {
+	if m != nil {
+		i := slices.IndexFunc(m.Addresses, func(o object) bool { return sameAddress(a, o) })
+		return relabel(forLink(withMetric(withLifetimes(m.Addresses[i], a), a), to.nic.Index, 0), m.Name, to.nic.Name)
+	}
+	next := forLink(a, to.nic.Index, 0)
+	switch {
+	case autoconfigured(a):
+		next = forLink(a, to.nic.Index, unix.IFA_F_NOPREFIXROUTE) // the prefix's route is not this address's
+	case b.connected(a):
+		// The kernel does not move the route of its subnet, which was made for a NIC that nobody knows of any more.
+		next = unflagged(next, unix.IFA_F_NOPREFIXROUTE)
+	}
+	return relabel(next, b.h.o.Team, to.nic.Name)
+}
+
+// connected reports whether the adapter has a route of the kernel's to the subnet of an address.
+func (b *back) connected(a object) bool {
+	if b.adapter == nil {
+		return false
+	}
+	all, err := b.h.allRoutes()
+	subnet := addressPrefix(a).Masked()
+	return err == nil && slices.ContainsFunc(routesOf(all, b.adapter.Index), func(o object) bool {
+		dst, _ := netip.AddrFromSlice(o.get(unix.RTA_DST))
+		return o.head[rtProto] == unix.RTPROT_KERNEL && netip.PrefixFrom(dst, int(o.head[rtDstLen])) == subnet
+	})
+}
+
+// why a NIC does not get its own.
+func (b *back) why(m *memberState) string {
+	if b.of(m) == nil {
+		return m.Name + " is not there"
+	}
+	return m.Name + " has no link"
+}
+
+// homeOf is the NIC that gets a route of the adapter that was none of the members': one whose address it gives packets, or on
+// whose subnet its gateway is, else the heir.
+func (b *back) homeOf(o object, addresses []object) *returning {
+	var wanted []netip.Addr
+	if source, ok := netip.AddrFromSlice(o.get(unix.RTA_PREFSRC)); ok {
+		wanted = append(wanted, source)
+	}
+	wanted = append(wanted, gateways(o, b.adapter.Index)...)
+	for _, want := range wanted {
+		for _, r := range b.members {
+			for _, a := range addresses {
+				if addressIndex(a) == r.nic.Index && !linkLocal(a) && addressPrefix(a).Contains(want) {
+					return r
+				}
+			}
+		}
+	}
+	return b.heir(o.family())
+}
+
+// elsewhere lists the addresses of all links but one.
+func (h *Host) elsewhere(index int) ([]object, error) {
+	all, err := h.rt.dump(unix.RTM_GETADDR, unix.AF_UNSPEC, addressHead)
+	return slices.DeleteFunc(all, func(a object) bool { return addressIndex(a) == index }), err
+}
+
+// clearStrays takes addresses off NICs that a process that was killed had begun to give there, and that have come home since.
+func (b *back) clearStrays() error {
+	if !b.thorough {
+		return nil
+	}
+	for _, r := range b.members {
+		have, err := b.h.addresses(r.nic.Index)
+		if err != nil {
+			return err
+		}
+		for _, a := range have {
+			m := b.owner(a)
+			if m == nil || m == r.m || linkLocal(a) || r.m.owns(a) {
+				continue
+			}
+			home := b.home(a)
+			if home == nil || home == r {
+				continue
+			}
+			there, err := b.h.addresses(home.nic.Index)
+			if err != nil || !hasAddress(there, a) {
+				continue
+			}
+			if err := b.soften(b.h.deleteAddress(a, r.nic.Name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// refuse says why members cannot be given back: the adapter has addresses that the host would lose.
+func (b *back) refuse() error {
+	if b.adapter == nil {
+		return nil
+	}
+	others, err := b.h.elsewhere(b.adapter.Index)
+	if err != nil {
+		return err
+	}
+	var lost []string
+	for _, a := range b.held {
+		if b.passes(a) && b.owner(a) == nil && len(b.members) == 0 && len(b.away) == 0 && !hasAddress(others, a) {
+			lost = append(lost, addressPrefix(a).String())
+		}
+	}
+	if lost == nil {
+		return nil
+	}
+	why := fmt.Sprintf("%s of %s would be lost: the journal names no NIC of the team that is there", strings.Join(lost, ", "), b.adapter.Name)
+	if len(b.j.damaged) > 0 {
+		return damagedProblem(b.h.o.Team, b.j.path, why)
+	}
+	return &team.Problem{Kind: team.Failed, What: "give NICs of " + b.h.o.Team + " back", Why: why,
+		Fix: "move them by hand (ip address), then repeat the command"}
+}

@@ -1,0 +1,417 @@
+package host
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Late is something that came to a member while the team runs.
+type Late struct {
+	NIC     string
+	Address netip.Prefix  // zero: routes, with their NIC
+	Left    time.Duration // how long the address is valid; 0 for ever
+	New     bool          // the adapter does not have it
+}
+
+// LateOn lists what members have that is the adapter's by the rule of address auto: addresses but for the kernel's own, and
+// for each NIC with routes one Late without an address.
+func (h *Host) LateOn(members []string) ([]Late, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	j, err := h.begun()
+	if err != nil {
+		return nil, err
+	}
+	var out []Late
+	for _, name := range members {
+		m, err := h.member(j, name)
+		if err != nil {
+			continue
+		}
+		n, err := h.Find(m.Identity)
+		if err != nil {
+			continue // gone meanwhile
+		}
+		have, err := h.addresses(n.Index)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range have {
+			if !m.kernelLinkLocal(a) {
+				out = append(out, lateOf(n.Name, a))
+			}
+		}
+		routes, err := h.routesBy(n.Index)
+		if err != nil {
+			return nil, err
+		}
+		if len(routes) > 0 {
+			out = append(out, Late{NIC: n.Name})
+		}
+	}
+	return out, nil
+}
+
+func lateOf(nic string, a object) Late {
+	l := Late{NIC: nic, Address: addressPrefix(a)}
+	if _, valid := lifetimes(a); valid != forever {
+		l.Left = time.Duration(valid) * time.Second
+	}
+	return l
+}
+
+// AdoptLate moves what came to members late to the adapter, as Adopt does when the team begins, each thing that allow
+// says: the journal has it first, so that this NIC gets it in the end. An address that the adapter has already gets the
+// lifetimes of the one that came.
+func (h *Host) AdoptLate(adapter int, members []string, allow func(Late) bool) (moved []Late, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	j, err := h.begun()
+	if err != nil {
+		return nil, err
+	}
+	to, err := h.nicAt(adapter)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, name := range members {
+		m, err := h.member(j, name)
+		if err != nil || m.left {
+			continue
+		}
+		n, err := h.Find(m.Identity)
+		if err != nil {
+			continue // gone meanwhile
+		}
+		list, err := h.adoptLate(j, m, n, to, allow)
+		moved = append(moved, list...)
+		if dead(err) {
+			return moved, err
+		}
+		errs = append(errs, err)
+	}
+	return moved, errors.Join(errs...)
+}
+
+func (h *Host) adoptLate(j *journal, m *memberState, n, to NIC, allow func(Late) bool) (moved []Late, err error) {
+	have, err := h.addresses(n.Index)
+	if err != nil {
+		return nil, err
+	}
+	there, err := h.addresses(to.Index)
+	if err != nil {
+		return nil, err
+	}
+	routes, err := h.routesBy(n.Index)
+	if err != nil {
+		return nil, err
+	}
+	connected := routes
+	on6 := slices.ContainsFunc(have, func(a object) bool { return a.family() == unix.AF_INET6 })
+	var mine []object
+	for _, a := range have {
+		l := lateOf(n.Name, a)
+		l.New = !hasAddress(there, a)
+		if !m.kernelLinkLocal(a) && allow(l) {
+			mine, moved = append(mine, a), append(moved, l)
+		}
+	}
+	if len(routes) > 0 && (len(mine) > 0 || allow(Late{NIC: n.Name})) {
+		if len(mine) == 0 {
+			moved = append(moved, Late{NIC: n.Name})
+		}
+	} else {
+		routes = nil
+	}
+	if len(mine)+len(routes) > 0 {
+		if err := h.journalLate(j, m, belongings{Addresses: mine, Routes: routes}); err != nil {
+			return nil, err
+		}
+	}
+	six := slices.ContainsFunc(mine, func(a object) bool { return a.family() == unix.AF_INET6 })
+	if err := h.needIPv6(to, six); err != nil {
+		return nil, err
+	}
+	for _, a := range mine {
+		next := forAdapter(a, n, to, connected)
+		what := fmt.Sprintf("add %s to %s", addressPrefix(a), to.Name)
+		if err := h.change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, next); err != nil {
+			return nil, err
+		}
+	}
+	if len(mine)+len(routes) > 0 {
+		if err := h.adoptNeighbours(n, to); err != nil {
+			return nil, err
+		}
+	}
+	moveRoutes := func() error {
+		if len(routes) == 0 {
+			return nil
+		}
+		return h.adoptRoutes(map[int]int{n.Index: to.Index})
+	}
+	if len(mine) > 0 {
+		err = h.carryWhile(moveRoutes, n.Index)
+	} else {
+		err = moveRoutes() // nothing can be bound to a NIC that has no address
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(mine) > 0 {
+		// With a NIC's last IPv4 address the kernel forgets its neighbours, permanent ones and proxies, too.
+		if err := h.followNeighbours(j, m, n, to); err != nil {
+			return nil, err
+		}
+	}
+	for _, a := range slices.Backward(mine) {
+		if err := h.deleteAddress(a, n.Name); err != nil {
+			return nil, err
+		}
+	}
+	if on6 && m.strip && allow(Late{NIC: n.Name, Address: IPv6}) {
+		// Somebody turned IPv6 on, and the NIC would speak for itself.
+		return moved, h.writeSysctl(n.Name, disableIPv6, "1")
+	}
+	return moved, nil
+}
+
+// IPv6 is the Late.Address of a member on which IPv6 was turned on: it does not move, it is turned off again.
+var IPv6 = netip.MustParsePrefix("::/0")
+
+// journalLate writes down what came to a member, but for what is known to be its own.
+func (h *Host) journalLate(j *journal, m *memberState, b belongings) error {
+	now := bootTime()
+	var new belongings
+	for _, a := range b.Addresses {
+		a = asOf(forLink(a, m.Index, 0), now, m.At)
+		known := slices.ContainsFunc(m.Addresses, func(o object) bool { return equalButTime(o, a) })
+		if !known {
+			new.Addresses = append(new.Addresses, a)
+		}
+	}
+	n, err := h.Find(m.Identity)
+	if err != nil {
+		return err
+	}
+	for _, r := range b.Routes {
+		if r = routed(r, map[int]int{n.Index: m.Index}); !hasRoute(m.Routes, r) {
+			new.Routes = append(new.Routes, r)
+		}
+	}
+	new.Rules, new.Neighbours, new.Proxies = b.Rules, b.Neighbours, b.Proxies
+	if new.empty() && m.adopted {
+		return nil
+	}
+	if err := j.write(record{Kind: kindLate, Done: true, No: m.no, Late: &new}); err != nil {
+		return h.journalProblem(err)
+	}
+	return nil
+}
+
+// equalButTime reports whether two addresses differ in their lifetimes at most, and in what the kernel says of them.
+func equalButTime(a, b object) bool {
+	strip := func(o object) object {
+		o = forLink(o, addressIndex(o), 0)
+		o.drop(unix.IFA_CACHEINFO, ifaProtocol)
+		return o
+	}
+	return strip(a).equal(strip(b))
+}
+
+// AdoptRules copies rules and permanent neighbours that came to members, and takes away the copies of rules that are no more.
+func (h *Host) AdoptRules(adapter int, members []string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	j, err := h.begun()
+	if err != nil {
+		return err
+	}
+	to, err := h.nicAt(adapter)
+	if err != nil {
+		return err
+	}
+	for _, name := range members {
+		m, err := h.member(j, name)
+		if err != nil || m.left || !m.adopted {
+			continue
+		}
+		n, err := h.Find(m.Identity)
+		if err != nil {
+			continue
+		}
+		if err := h.followRules(j, m, n, to); err != nil {
+			return err
+		}
+		if err := h.followNeighbours(j, m, n, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
+	var have []object
+	for _, name := range named(m.named, n.Name) {
+		list, err := h.rulesNaming(name)
+		if err != nil {
+			return err
+		}
+		have = append(have, except(list, have, ruleID)...)
+	}
+	if came := except(have, m.Rules, ruleID); len(came) > 0 {
+		if err := h.journalLate(j, m, belongings{Rules: came}); err != nil {
+			return err
+		}
+		new := &memberState{Member: Member{Identity: m.Identity, Rules: came}, named: m.named}
+		if err := h.adoptRules([]*memberState{new}, to.Name); err != nil {
+			return err
+		}
+	}
+	// The member's own is not there where the copy has taken its place.
+	went := slices.DeleteFunc(except(m.Rules, have, ruleID), inverted)
+	if len(went) == 0 {
+		return nil
+	}
+	copies, err := h.rulesNaming(to.Name)
+	if err != nil {
+		return err
+	}
+	for _, r := range went {
+		if next := ruleOf(r, h.lenders(nil), to.Name); hasRule(copies, next) {
+			if err := h.change("remove rule of "+to.Name, unix.RTM_DELRULE, 0, next); err != nil {
+				return err
+			}
+		}
+	}
+	return j.write(record{Kind: kindForget, Done: true, No: m.no, Late: &belongings{Rules: went}})
+}
+
+func (h *Host) followNeighbours(j *journal, m *memberState, n, to NIC) error {
+	have, err := h.neighboursOf(n.Index, nil)
+	if err != nil {
+		return err
+	}
+	proxies, err := h.proxiesOf(n.Index)
+	if err != nil {
+		return err
+	}
+	came := belongings{
+		Neighbours: except(have, m.Neighbours, func(o object) string { return neighbourID(o) + string(o.get(unix.NDA_LLADDR)) }),
+		Proxies:    except(proxies, m.Proxies, neighbourID),
+	}
+	if came.empty() {
+		return nil
+	}
+	if err := h.journalLate(j, m, came); err != nil {
+		return err
+	}
+	for _, o := range came.Neighbours {
+		if err := h.setNeighbour(o, to.Index); err != nil {
+			return err
+		}
+	}
+	for _, o := range came.Proxies {
+		if err := h.addProxy(o, to.Index); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forget has the journal forget what left the adapter by other hands: nobody gets it back.
+func (h *Host) forget(adapter int, gone belongings) error {
+	if gone.empty() {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	j, err := h.begun()
+	if err != nil {
+		return err
+	}
+	for _, m := range j.state.members {
+		var b belongings
+		for _, a := range m.Addresses {
+			if hasAddress(gone.Addresses, a) {
+				b.Addresses = append(b.Addresses, a)
+			}
+		}
+		for _, r := range m.Routes {
+			if hasRoute(gone.Routes, j.state.onAdapter(r, adapter)) {
+				b.Routes = append(b.Routes, r)
+			}
+		}
+		if b.empty() {
+			continue
+		}
+		if err := j.write(record{Kind: kindForget, Done: true, No: m.no, Late: &b}); err != nil {
+			return h.journalProblem(err)
+		}
+	}
+	return nil
+}
+
+// onAdapter is what a member's route became on the adapter.
+func (s *state) onAdapter(r object, adapter int) object {
+	to := map[int]int{}
+	for _, m := range s.members {
+		to[m.Index] = adapter
+	}
+	return routed(r, to)
+}
+
+// recordedAs reports whether a route of the adapter is one of the members'.
+func (s *state) recordedRoute(r object, adapter int) bool {
+	return slices.ContainsFunc(s.members, func(m *memberState) bool {
+		return slices.ContainsFunc(m.Routes, func(o object) bool { return sameRoute(s.onAdapter(o, adapter), r) })
+	})
+}
+
+// recordedAddress reports whether an address is one of the members'.
+func (s *state) recordedAddress(a object) bool {
+	return slices.ContainsFunc(s.members, func(m *memberState) bool { return hasAddress(m.Addresses, a) })
+}
+
+// came takes in what came to a member late: it is nobody else's from here on.
+func (s *state) came(to *memberState, b *belongings) {
+	to.adopted = true
+	for _, m := range s.members {
+		if m != to {
+			m.Addresses = except(m.Addresses, b.Addresses, addressID)
+		}
+	}
+	for _, a := range b.Addresses {
+		to.Addresses = with(to.Addresses, a, addressID)
+	}
+	for _, r := range b.Routes {
+		to.Routes = with(to.Routes, r, routeID)
+	}
+	for _, r := range b.Rules {
+		to.Rules = with(to.Rules, r, ruleID)
+	}
+	for _, n := range b.Neighbours {
+		to.Neighbours = with(to.Neighbours, n, neighbourID)
+	}
+	for _, n := range b.Proxies {
+		to.Proxies = with(to.Proxies, n, neighbourID)
+	}
+}
+
+// went takes in what is no longer a member's.
+func (m *memberState) went(b *belongings) {
+	m.Addresses = except(m.Addresses, b.Addresses, addressID)
+	m.Routes = except(m.Routes, b.Routes, routeID)
+	m.Rules = except(m.Rules, b.Rules, ruleID)
+	m.Neighbours = except(m.Neighbours, b.Neighbours, neighbourID)
+	m.Proxies = except(m.Proxies, b.Proxies, neighbourID)
+}
+
+func native32(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }

@@ -1,0 +1,81 @@
+package host
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Lease is an address whose time is limited, by somebody who has to renew it.
+type Lease struct {
+	Address netip.Prefix
+	Left    time.Duration
+	Total   time.Duration // when it was last renewed
+}
+
+// leases are the addresses whose time is limited. A router's advertisements renew those that the kernel made of them.
+func (h *Host) leases(list []object) (leases []Lease) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, o := range list {
+		_, valid := lifetimes(o)
+		if valid == forever || autoconfigured(o) || temporary(o) {
+			continue
+		}
+		left := time.Duration(valid) * time.Second
+		total := left + max(0, time.Duration(monotonicTime())-renewedAt(o))
+		if was, ok := h.renewedBefore(o, left); ok {
+			total = was
+		}
+		leases = append(leases, Lease{addressPrefix(o), left, total})
+	}
+	return leases
+}
+
+// renewedBefore is how long an address was given for while a NIC had it, when nobody has renewed it since.
+func (h *Host) renewedBefore(o object, left time.Duration) (total time.Duration, ok bool) {
+	if h.journal == nil {
+		return 0, false
+	}
+	const sameEnd = 2 * time.Second // the kernel counts whole seconds
+	for _, m := range h.journal.state.members {
+		for _, r := range m.Addresses {
+			_, valid := lifetimes(r)
+			if valid == forever || !sameAddress(r, o) {
+				continue
+			}
+			then := time.Duration(valid) * time.Second
+			since := time.Duration(bootTime() - m.At)
+			if d := then - since - left; d < -sameEnd || d > sameEnd {
+				continue
+			}
+			recorded := time.Duration(monotonicTime()) - since
+			return then + max(0, recorded-renewedAt(r)), true
+		}
+	}
+	return 0, false
+}
+
+// renewedAt is when the kernel was last given an address, after boot. It counts hundredths of a second.
+func renewedAt(o object) time.Duration {
+	v := o.get(unix.IFA_CACHEINFO)
+	if len(v) < 16 {
+		return 0
+	}
+	return time.Duration(native32(v[12:])) * 10 * time.Millisecond
+}
+
+// renewers are programs that renew leases, by their names as the kernel keeps them.
+var renewers = []string{"udhcpc", "udhcpc6", "dhclient", "dhcpcd", "dhcp6c", "odhcp6c", "NetworkManager", "systemd-network", "connmand",
+	"wickedd-dhcp4", "wickedd-dhcp6", "netifd"}
+
+// Renews reports whether a program runs in this network namespace that could renew leases. It takes all rights to find out:
+// where programs hide, there is none.
+func (h *Host) Renews() bool {
+	return slices.ContainsFunc(running(), func(p process) bool {
+		busybox := p.comm == "busybox" && len(p.args) > 1 && slices.Contains(renewers, p.args[1])
+		return busybox || slices.Contains(renewers, p.comm)
+	})
+}

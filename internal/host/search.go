@@ -1,0 +1,57 @@
+package host
+
+import (
+	"errors"
+	"os/exec"
+)
+
+// search looks for NICs that the team's settings name, that look as members do, and of which a journal that has lost records does
+// not say what they were. They get the defaults of the host, and can have what the adapter has.
+func (b *back) search() {
+	for _, name := range b.h.o.Members {
+		if b.j.state.byName(name) != nil {
+			continue
+		}
+		n, err := b.h.nic(name)
+		if err != nil || n.Master != "" || b.j.state.sameAs(n.Identity()) != nil {
+			continue
+		}
+		if v, ok := readSysctl(n.Name, arpIgnore); !ok || v != memberARPIgnore {
+			continue // it was not touched yet
+		}
+		was, err := b.h.look(n)
+		if err != nil {
+			continue
+		}
+		l, err := b.h.nl.LinkByIndex(n.Index)
+		if err != nil {
+			continue
+		}
+		was.Up, was.Features = true, nil
+		for key := range was.Sysctls {
+			if v, ok := readSysctl("default", key); ok && key != ipv6MTU {
+				was.Sysctls[key] = v
+			}
+		}
+		b.note("the journal says nothing of NIC %s: it gets the host's defaults", n.Name)
+		b.by[n.Index] = n.Index
+		b.add(&memberState{Member: was, guessed: true}, l, n)
+	}
+}
+
+// clearUnknown takes away what hides a NIC from the host and stands in no record.
+func (h *Host) clearUnknown(m *memberState, n NIC) error {
+	var errs []error
+	for _, f := range []filter{receiveFilter, isolateFilter} {
+		if err := h.dropFilter(n, f, m.qdisc); err != nil {
+			if dead(err) {
+				return err
+			}
+			errs = append(errs, err)
+		}
+	}
+	if _, err := exec.LookPath("nft"); err == nil && m.method == "" && !m.strip {
+		errs = append(errs, h.admitNft(n.Index))
+	}
+	return errors.Join(errs...)
+}

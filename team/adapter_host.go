@@ -1,0 +1,50 @@
+package team
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"nicteam/modes"
+)
+
+// AdapterUp says whether the adapter is up administratively.
+type AdapterUp struct{ Up bool }
+
+// AddressesLeft says which addresses the adapter, or a VLAN on it, no longer has.
+type AddressesLeft struct{ List []LeftAddress }
+
+// LeftAddress is an address that this host no longer has.
+type LeftAddress struct {
+	IP   netip.Addr
+	VLAN uint16 // 0: untagged
+}
+
+func (AdapterUp) isInput()     {}
+func (AddressesLeft) isInput() {}
+
+// addressesLeft has the mode forget what peers were told of them.
+func (l *Loop) addressesLeft(now time.Time, in AddressesLeft, out *Output) {
+	for _, a := range in.List {
+		l.effects(now, l.mode.Handle(now, modes.AddressLeft{IP: a.IP.Unmap().WithZone(""), VLAN: a.VLAN}), out)
+	}
+}
+
+// AdapterUp says whether the adapter is up administratively.
+func (t *Team) AdapterUp(ctx context.Context, up bool) error {
+	_, err := t.post(ctx, request{in: AdapterUp{Up: up}})
+	return err
+}
+
+// AddressesLeft says which addresses this host no longer has behind the adapter; nobody is told of them any more when it
+// returns.
+func (t *Team) AddressesLeft(ctx context.Context, list []LeftAddress) error {
+	_, err := t.post(ctx, request{in: AddressesLeft{List: list}})
+	return err
+}
+
+// Advise sets a warning that people are to read, and that does not make the team degraded; an empty text clears it.
+func (t *Team) Advise(ctx context.Context, key, text string) error {
+	_, err := t.post(ctx, request{in: Warn{Key: key, Text: text, Advice: true}})
+	return err
+}

@@ -1,0 +1,98 @@
+package team
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nicteam/modes"
+)
+
+// TestAdapterDown: a team whose adapter somebody has brought down is down, and says how to mend it. The adapter keeps its
+// carrier, which is the members'.
+func TestAdapterDown(t *testing.T) {
+	r := elbOf(t, 2)
+	r.do(AdapterUp{Up: true})
+	r.wantEvents("nothing new")
+	if r.do(AdapterUp{}); r.state() != "down" || !r.out.Carrier {
+		t.Errorf("%s, carrier %v", r.state(), r.out.Carrier)
+	}
+	r.wantEvents("down", "team-down: the adapter is down: ip link set team0 up")
+	r.link(1, false)
+	r.link(2, false)
+	if r.out.Carrier {
+		t.Error("carrier without members")
+	}
+	r.link(1, true)
+	r.events()
+	if r.do(AdapterUp{Up: true}); r.state() != "degraded" || !r.out.Carrier {
+		t.Errorf("%s, carrier %v", r.state(), r.out.Carrier)
+	}
+}
+
+// TestAdvice stands in the status and leaves the state as it is; a warning of its key takes its place, and the other way
+// round.
+func TestAdvice(t *testing.T) {
+	r := elbOf(t, 1)
+	for _, tt := range []struct {
+		in    Warn
+		state string
+		want  []string
+	}{
+		{Warn{Key: "a", Text: "later", Advice: true}, "up", []string{"later"}},
+		{Warn{Key: "b", Text: "other", Advice: true}, "up", []string{"later", "other"}},
+		{Warn{Key: "a", Text: "now"}, "degraded", []string{"now", "other"}},
+		{Warn{Key: "a", Text: "later", Advice: true}, "up", []string{"later", "other"}},
+		{Warn{Key: "a"}, "up", []string{"other"}},
+		{Warn{Key: "b", Advice: true}, "up", []string{}},
+	} {
+		r.do(tt.in)
+		if d := cmp.Diff(tt.want, r.l.Status().Warnings); d != "" || r.state() != tt.state {
+			t.Errorf("%+v: %s, warnings (-want +got):\n%s", tt.in, r.state(), d)
+		}
+	}
+}
+
+// renames tells the loop the names of eth1, eth2, …
+func (r *rig) renames(names ...string) {
+	var o Observed
+	for i, name := range names {
+		l := linkOf(i + 1)
+		l.Name = name
+		o.NICs = append(o.NICs, ObservedNIC{Link: l, MTU: 1500})
+	}
+	r.do(o)
+}
+
+// TestMembersRenamed: members are known by their ifindex, settings follow their names, also where two change names.
+func TestMembersRenamed(t *testing.T) {
+	r := newRig(t, func(c *Config) {
+		c.Mode, c.Primary = modes.ActiveBackup, "eth2"
+		c.Members = []MemberConfig{{Name: "eth1", Weight: 3, PortPriority: 1}, {Name: "eth2", Weight: 1, PortPriority: 2}}
+	})
+	for i := 1; i <= 2; i++ {
+		r.join(i)
+		r.link(i, true)
+		r.sees(1500, i, 1500, 0)
+	}
+	r.do(Warn{Key: "groups eth1", Text: "eth1 takes no groups"})
+	r.events()
+	r.renames("lan1", "eth2")
+	r.wantEvents("one", "member-renamed lan1: was eth1")
+	r.renames("eth2", "lan1")
+	r.wantEvents("both", "member-renamed lan1: was eth2", "member-renamed eth2: was lan1")
+	s := r.l.Status()
+	c := r.l.Config()
+	if s.Settings.Primary != "lan1" || s.Active != "lan1" || s.Warnings[0] != "eth2 takes no groups" {
+		t.Errorf("primary %s, active %s, warnings %q", s.Settings.Primary, s.Active, s.Warnings)
+	}
+	want := []MemberConfig{{Name: "eth2", Weight: 3, PortPriority: 1}, {Name: "lan1", Weight: 1, PortPriority: 2}}
+	if d := cmp.Diff(want, c.Members); d != "" {
+		t.Errorf("members (-want +got):\n%s", d)
+	}
+	r.do(Leave{Name: "eth2"})
+	r.do(Reserve{Link: Link{Name: "eth2", Index: 99}})
+	if r.out.Err != nil {
+		t.Error(r.out.Err)
+	}
+}
