@@ -226,10 +226,14 @@ func TestManyConnections(t *testing.T) {
 	}))
 	begun := time.Now()
 	c := w.carry(t, "10.9.0.1/24", "fd09::1/64")
-	t.Logf("%d connections made anew in %v", c.carried, time.Since(begun))
+	took := time.Since(begun)
+	t.Logf("%d connections made anew in %v", c.carried, took)
 	begun = time.Now()
-	if note := c.close(); note != "" || c.carried != many {
-		t.Errorf("carried %d of %d: %s", c.carried, many, note)
+	switch note := c.close(); {
+	case c.carried+c.left != many:
+		t.Errorf("carried %d and left %d of %d: %s", c.carried, c.left, many, note)
+	case c.left > 0 && (took < carryTime || note == ""): // an emulated machine may not do it in time, and says so
+		t.Errorf("left %d after %v: %q", c.left, took, note)
 	}
 	t.Logf("the guard ended in %v", time.Since(begun))
 }
