@@ -187,7 +187,7 @@ func (b *back) returnable(r *returning) ([]object, error) {
 			continue
 		case r.m.kernelLinkLocal(a), hasAddress(have, a), !r.m.adopted:
 		case b.adapter == nil: // it has run out
-		case !b.adapter.AdminUp && a.family() == unix.AF_INET6:
+		case a.family() == unix.AF_INET6 && b.wentDown():
 		default:
 			b.note("%s is no longer on %s and is not given back to %s", addressPrefix(a), b.adapter.Name, r.nic.Name)
 			continue
@@ -197,6 +197,14 @@ func (b *back) returnable(r *returning) ([]object, error) {
 		}
 	}
 	return want, nil
+}
+
+// wentDown reports whether the adapter is down, or was and has not got back what a link loses by that, all its IPv6 addresses
+// at once. Those that somebody takes away while the team runs the journal does not know any more.
+func (b *back) wentDown() bool {
+	return !b.adapter.AdminUp || !slices.ContainsFunc(b.held, func(a object) bool {
+		return a.family() == unix.AF_INET6 && !linkLocal(a) && b.owner(a) != nil
+	})
 }
 
 // addresses makes a NIC's addresses what they were, in their order.
