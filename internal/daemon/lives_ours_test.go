@@ -100,12 +100,14 @@ func (l *life) create() {
 }
 
 func (l *life) delete() {
+	l.ending()
 	l.nicteamDoes("delete", teamName)
 	l.phase, l.members, l.restored = none, nil, false
 }
 
 // restore gives back what a dead process left.
 func (l *life) restore() {
+	l.ending()
 	l.nicteamDoes("restore")
 	l.phase, l.members, l.restored = none, nil, true
 }
@@ -127,6 +129,7 @@ func (l *life) goOn() {
 
 // dies runs the program and kills the team's process at one of the first changes of the host.
 func (l *life) dies(within int, args ...string) {
+	l.ending()
 	n := 1 + l.random.IntN(within)
 	l.tell("nicteam %s, and the process is killed at change %d", strings.Join(args, " "), n)
 	died, r := l.dieAt(n, func() result { return l.try(args...) })

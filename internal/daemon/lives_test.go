@@ -59,6 +59,7 @@ type life struct {
 	cut      map[string]bool
 	other    map[string]bool // NICs that were pulled out at some time: the kernel's device is another one by now
 	macs     map[string]string
+	moved    bool // a team ended while a NIC or its cable was out: what was on it may be on another one
 }
 
 // phase is what of a team there is.
@@ -234,6 +235,40 @@ func (l *life) end() {
 	if l.phase == running {
 		l.delete()
 	}
+	if _, err := os.Stat(l.box.Path("/var/lib/nicteam/" + teamName + ".journal")); err == nil {
+		l.nicteamDoes("restore", teamName) // NICs that were out then have come since
+	}
+}
+
+// ending notes that a team ends, or may.
+func (l *life) ending() { l.moved = l.moved || len(l.out)+len(l.cut) > 0 }
+
+// redress has NICs have on them what they had at first, wherever that is now.
+func (l *life) redress() {
+	for _, nic := range nics(lifeNICs) {
+		for line := range strings.Lines(clothes[nic]) {
+			f := strings.Fields(line)
+			for i := 1; i+1 < len(f) && f[0] == "ip"; i++ {
+				switch family := strings.TrimPrefix(f[1], "-"); {
+				case f[i] != "add":
+				case f[i-1] == "addr":
+					a, _, _ := strings.Cut(f[i+1], "/")
+					l.sh("ip addr flush to " + a)
+				case f[i-1] == "route" && family == "6":
+					l.sh("ip -6 route flush table all " + f[i+1] + " || true")
+				case f[i-1] == "route":
+					l.sh("ip route flush table all " + f[i+1] + " || true")
+				}
+			}
+		}
+	}
+	for _, nic := range nics(lifeNICs) {
+		for line := range strings.Lines(clothes[nic]) {
+			if strings.Contains(line, " addr add ") || strings.Contains(line, " route add ") || strings.Contains(line, " neigh add ") {
+				l.sh(strings.Replace(line, "neigh add", "neigh replace", 1))
+			}
+		}
+	}
 }
 
 // judge looks whether the host is as it was, but for what others did.
@@ -256,8 +291,15 @@ func (l *life) judge() {
 		if l.other[nic] {
 			l.pull(nic)
 			l.replug(nic)
-			l.sh(clothes[nic])
+			for line := range strings.Lines(clothes[nic]) {
+				if !strings.Contains(line, " add ") {
+					l.sh(line)
+				}
+			}
 		}
+	}
+	if l.moved || len(l.other) > 0 {
+		l.redress()
 	}
 	if l.t.Failed() {
 		return
