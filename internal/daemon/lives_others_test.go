@@ -239,7 +239,10 @@ func (l *life) pluggable() []string {
 func (l *life) unplug(nic string) {
 	l.tell("%s is pulled out", nic)
 	for _, th := range l.things {
-		if th.want == once && (th.on == nic || th.on == "" && strings.Contains(l.sh(th.find), " "+nic+" ")) {
+		at := l.sh(th.find)
+		// What the team took off it waits for it.
+		waits := at == "" && strings.Contains(clothes[nic], " "+strings.TrimPrefix(th.what, "address ")+"/")
+		if th.want == once && (th.on == nic || th.on == "" && strings.Contains(at, " "+nic+" ") || waits) {
 			th.want = either
 		}
 	}
