@@ -36,6 +36,7 @@ type elb struct {
 	moves []Move
 	turn  uint64 // of moves
 
+	silence  silence
 	steering steering
 	evening  evening
 }
@@ -79,6 +80,10 @@ func (e *elb) Handle(now time.Time, ev Event) (eff Effects) {
 	case Measured:
 		if ev.Heard != nil {
 			eff.Send = e.steering.measured(now, ev.Heard, ev.Flows)
+		}
+		if ev.Flows != nil && e.plan.Spread == SpreadShortest {
+			silent := e.silence.measured(now, ev.Flows, e.plan.Distributing&e.steering.given())
+			eff.Send = append(eff.Send, e.teach(e.homesOf(silent))...)
 		}
 		if ev.Flows == nil || e.plan.Spread != SpreadShortest || e.st.Settings.Rebalance == 0 {
 			break

@@ -14,7 +14,7 @@ import (
 // State and the Plan, and in 802.3ad what partners know, as a process that takes this one's place would be. If the new
 // one panics too, and once more, the process ends.
 
-// wherePanics are the kinds of panics that the control loop and what feeds it can have.
+// Where panics can happen in the control loop and what feeds it: each is a kind of its own.
 const (
 	whereLoop      = "control loop"
 	whereFrames    = "control frames"
@@ -39,18 +39,25 @@ func (t *Team) step(r request) (out Output, rest time.Duration) {
 		} else {
 			t.o.Panics.Caught(whereLoop, name, v)
 		}
-		out = Output{Err: &Problem{Kind: Failed, What: fmt.Sprintf("%s %s", strings.ToLower(name), t.o.Config.Team), Why: fmt.Sprintf("a fault of nicteam: %v", v),
-			Fix: "nicteam status " + t.o.Config.Team + " --json has what is to be reported, in panics"}, Events: out.Events, Memory: out.Memory}
-		t.events.add(out.Events)
+		t.tellEvents(&out)
 		if out.Memory != nil {
 			t.memory.put(out.Memory)
 		}
-		t.o.Panics.Do(whereLoop, func() { t.loop.mend(plan) })
-		rest = 0
+		out, rest = Output{Err: &Problem{Kind: Failed, What: fmt.Sprintf("%s %s", strings.ToLower(name), t.o.Config.Team), Why: fmt.Sprintf("a fault of nicteam: %v", v),
+			Fix: "nicteam status " + t.o.Config.Team + " --json has what is to be reported, in panics"}}, 0
+		t.o.Panics.Do(whereLoop, func() { t.mend(plan) })
 	}()
 	t.loop.handle(time.Now(), r.in, &out)
 	t.execute(&out, r.base)
 	return out, t.wait()
+}
+
+// mend has the team go on after a panic, before the next input comes: a new mode is to know the State by then.
+func (t *Team) mend(plan *modes.Plan) {
+	t.loop.mend(plan)
+	var out Output
+	t.loop.handle(time.Now(), Tick{}, &out)
+	t.execute(&out, nil)
 }
 
 // mend has the Loop go on after a panic. plan is what was in force, or about to be, before the input that died: one that
@@ -87,7 +94,7 @@ func (t *Team) panicked(p panics.Panic) {
 	t.events.add([]Event{{Schema: "nicteam.event/v1", Time: p.Time, Team: t.o.Config.Team, Event: "panic", Reason: p.String()}})
 }
 
-// panicsOf adds to a Status what went wrong inside. It is no state of the team, which works.
+// addPanics adds to a Status what went wrong inside. It is no state of the team, which works.
 func (s *Status) addPanics(list []panics.Panic) {
 	s.Panics = list
 	for i := range list {

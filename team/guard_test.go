@@ -6,8 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"nicteam/internal/frame"
 	"nicteam/internal/panics"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
@@ -84,6 +86,7 @@ func TestPanicOfTheModeCostsTheInput(t *testing.T) {
 					before, active, log := k.inForce(), tm.Status().Active, len(tm.Events(time.Time{}))
 					armed = true
 					k.control <- Control{Kind: ControlFrame, Member: 0, Frame: make([]byte, 60)}
+					k.control <- Control{Kind: ControlFrame, Member: -1, Frame: frame.RARP(0x0200_0000_1000, 0)} // the next one is there already
 					time.Sleep(time.Second)
 					if armed {
 						t.Fatal("no panic")
@@ -278,5 +281,77 @@ func TestPanicAnswersWhoAsked(t *testing.T) {
 		if !is || p.Kind != Failed || !strings.Contains(p.Why, "in apply") || p.What == "" || p.Fix == "" {
 			t.Errorf("answered %+v", err)
 		}
+	})
+}
+
+// A partner notices nothing of the end of the mode: what it was told stays true.
+func TestPanicInAggregationIsNotNoticedByThePartner(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		k := &brittleKernel{kernel: newKernel(), armed: map[string]int{}}
+		c := activeBackup()
+		c.Mode = modes.LACP
+		began := 0
+		tm := runningOn(t, k, Options{Config: c, NewMode: func(s modes.Settings) (modes.Mode, error) {
+			began++
+			return modes.New(s)
+		}}, 1, 2)
+		conf := lacp.Config{System: lacp.SystemID{Priority: 1, MAC: 0x0200_0000_00bb}, Fast: true}
+		far := lacp.New(conf, nil)
+		out := far.Configure(time.Now(), conf, []lacp.PortConfig{
+			{ID: 0, Name: "p1", MAC: 0x0200_0000_0b01, Number: 1, Priority: 255, Up: true, SpeedBps: 1e9},
+			{ID: 1, Name: "p2", MAC: 0x0200_0000_0b02, Number: 2, Priority: 255, Up: true, SpeedBps: 1e9}})
+		seen := [2]int{}
+		var notes []lacp.Note
+		step := func() {
+			for len(out.Send)+len(out.Notes) > 0 {
+				notes = append(notes, out.Notes...)
+				for _, s := range out.Send {
+					k.control <- Control{Kind: ControlFrame, Member: s.Port, Frame: s.Frame}
+					synctest.Wait()
+				}
+				out = lacp.Out{}
+			}
+			if d := far.Deadline(); !d.IsZero() && !time.Now().Before(d) {
+				out = far.Tick(time.Now())
+			}
+			for id := range seen {
+				k.mu.Lock()
+				frames := k.sent[id][seen[id]:]
+				seen[id] += len(frames)
+				k.mu.Unlock()
+				for _, b := range frames {
+					o := far.Receive(time.Now(), id, b)
+					out.Send, out.Notes = append(out.Send, o.Send...), append(out.Notes, o.Notes...)
+				}
+			}
+		}
+		run := func(d time.Duration, each func()) {
+			for end := time.Now().Add(d); time.Now().Before(end); {
+				step()
+				time.Sleep(time.Millisecond)
+				synctest.Wait()
+				each()
+			}
+		}
+		run(5*time.Second, func() {})
+		if s := tm.Status(); s.State != "up" || k.inForce().Distributing != 0b11 {
+			t.Fatalf("no agreement: %s %s", s.State, s.Reason)
+		}
+		notes = nil
+		k.arm("send", 1) // of the next LACPDU
+		run(10*time.Second, func() {
+			if got := k.inForce(); got.Distributing != 0b11 || got.Collecting != 0b11 {
+				t.Fatalf("the Plan has %b, %b", got.Distributing, got.Collecting)
+			}
+			for _, p := range far.Status().Ports {
+				if !p.Distributing() {
+					t.Fatalf("the partner: %s", p.Why)
+				}
+			}
+		})
+		if began != 2 || len(notes) > 0 {
+			t.Errorf("%d modes, the partner notes %v", began, notes)
+		}
+		caught(t, tm, whereLoop, 1)
 	})
 }

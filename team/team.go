@@ -224,8 +224,15 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 		}
 	}
 	t.publishAfter(out, base)
-	t.events.add(out.Events)
-	for _, e := range out.Events {
+	t.tellEvents(out)
+}
+
+// tellEvents tells of the events of an Output, once.
+func (t *Team) tellEvents(out *Output) {
+	events := out.Events
+	out.Events = nil
+	t.events.add(events)
+	for _, e := range events {
 		t.logEvent(e)
 	}
 }

@@ -49,6 +49,9 @@ alone is on 127.0.0.1, which is this host only, 0.0.0.0 and [::] are everybody. 
 			if err != nil {
 				return err
 			}
+			if err := a.permitted(running); err != nil {
+				return err
+			}
 			if asked {
 				return a.serveMetrics(listen)
 			}
@@ -62,6 +65,19 @@ alone is on 127.0.0.1, which is this host only, 0.0.0.0 and [::] are everybody. 
 	c.Flags().StringVar(&listen, "listen", "", "answer scrapes at this address")
 	c.Flags().Lookup("listen").NoOptDefVal = scrapesAt
 	return c
+}
+
+// permitted is an error where this user may not ask one of the teams: what he is told of it would be false.
+func (a *app) permitted(names []string) error {
+	for _, name := range names {
+		c := a.client(name)
+		_, err := c.Status(a.interruptible())
+		c.Close()
+		if p, ok := errors.AsType[*team.Problem](err); ok && p.Kind == team.NotPermitted {
+			return err
+		}
+	}
+	return nil
 }
 
 // hostMetrics gathers from the sockets of all teams.

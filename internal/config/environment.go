@@ -33,6 +33,9 @@ func (l *loader) env(o Options) *team.Problem {
 			}
 			continue
 		}
+		if value == "" {
+			continue // as good as unset, as templates leave what is not wanted
+		}
 		l.origin[key] = name
 		if perNIC {
 			if f, _ := l.perNIC(key, value); f != nil {

@@ -189,6 +189,7 @@ func TestNotes(t *testing.T) {
 		{"variable misspelt", Options{Team: "t", Env: []string{"NICTEAM_MOED=xor"}}, []string{`NICTEAM_MOED is no setting, and ignored; did you mean "mode"?`}},
 		{"variables of somebody else", Options{Team: "t", Env: []string{"NICTEAM_VERSION=3", "NICTEAM_mtu=9000", "NICTEAM_=x"}},
 			[]string{"NICTEAM_VERSION is no setting", "NICTEAM_mtu is no setting", "NICTEAM_ is no setting"}},
+		{"variables that are empty", Options{Team: "t", Env: []string{"NICTEAM_MTU=", "NICTEAM_MODE=", "NICTEAM_WEIGHT=", "NICTEAM_MEMBERS="}}, nil},
 		{"variables of services", Options{Team: "t", Env: []string{
 			"NICTEAM_SERVICE_HOST=10.96.0.7", "NICTEAM_SERVICE_PORT=9100", "NICTEAM_SERVICE_PORT_METRICS=9100", "NICTEAM_PORT=tcp://10.96.0.7:9100",
 			"NICTEAM_PORT_9100_TCP=tcp://10.96.0.7:9100", "NICTEAM_PORT_9100_TCP_PROTO=tcp", "NICTEAM_PORT_9100_UDP_PORT=9100", "NICTEAM_PORT_9100_SCTP_ADDR=10.96.0.7",

@@ -3,13 +3,16 @@ package control
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,6 +26,13 @@ type listener struct {
 	writers places
 	readers places
 	remove  sync.Once
+
+	begin    sync.Once
+	admitted chan *conn
+	failed   chan error
+	closed   chan struct{}
+	waiting  seats // those without a place
+	patience time.Duration
 }
 
 // places are the connections of one kind of peers. Beyond those for everything some are kept for what is quickly answered:
@@ -90,25 +100,81 @@ func listen(path string, owner uint32, writers, readers int) (*listener, error) 
 		_ = os.Remove(beside)
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
-	own := &listener{UnixListener: l, path: path, owner: owner}
+	own := &listener{UnixListener: l, path: path, owner: owner, admitted: make(chan *conn), failed: make(chan error), closed: make(chan struct{}),
+		waiting: seats{bound: waitMost}, patience: waitTime}
 	own.writers.bound(writers)
 	own.readers.bound(readers)
 	return own, nil
 }
 
-// Accept returns the next connection that there is a place for; others are closed at once.
+// Accept returns the next connection that there is a place for.
 func (l *listener) Accept() (net.Conn, error) {
+	l.begin.Do(func() { go l.admit() })
+	select {
+	case c := <-l.admitted:
+		return c, nil
+	case err := <-l.failed:
+		return nil, err
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// admit gives connections places as they come, until the listener is closed.
+func (l *listener) admit() {
 	for {
 		c, err := l.AcceptUnix()
 		if err != nil {
-			return nil, err
+			select {
+			case l.failed <- err: // Accept is called again if that may be over
+				continue
+			case <-l.closed:
+				return
+			}
 		}
+		switch own := l.seat(c); {
+		case own != nil:
+			l.hand(own)
+		case l.waiting.take():
+			go l.await(c)
+		default:
+			_ = c.Close()
+		}
+	}
+}
+
+// await gives a connection a place as soon as there is one, or says that there is none.
+func (l *listener) await(c *net.UnixConn) {
+	defer l.waiting.leave()
+	for end := time.Now().Add(l.patience); time.Now().Before(end); time.Sleep(waitLook) {
 		if own := l.seat(c); own != nil {
-			return own, nil
+			l.hand(own)
+			return
 		}
+	}
+	_ = c.SetDeadline(time.Now().Add(waitLook))
+	_, _ = c.Read(make([]byte, 4096)) // or the kernel takes the answer for lost with the request
+	_, _ = io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: "+strconv.Itoa(len(noPlace))+"\r\nConnection: close\r\n\r\n"+noPlace)
+	_ = c.Close()
+}
+
+// hand passes a connection on to Accept.
+func (l *listener) hand(c *conn) {
+	select {
+	case l.admitted <- c:
+	case <-l.closed:
 		_ = c.Close()
 	}
 }
+
+const (
+	waitTime = 2 * time.Second // for a place
+	waitLook = 10 * time.Millisecond
+	waitMost = 128 // at a time
+)
+
+// noPlace is the answer where no place became free.
+const noPlace = `{"schema":"nicteam.problem/v1","code":8,"error":"ask the team","why":"too many connections are open","fix":"end some that watch: pgrep -af 'nicteam (watch|events)'"}` + "\n"
 
 // seat finds a place for a connection, nil where there is none.
 func (l *listener) seat(c *net.UnixConn) *conn {
@@ -135,7 +201,10 @@ func (l *listener) seat(c *net.UnixConn) *conn {
 
 // Close ends listening and takes the socket away.
 func (l *listener) Close() error {
-	l.remove.Do(func() { _ = os.Remove(l.path) })
+	l.remove.Do(func() {
+		_ = os.Remove(l.path)
+		close(l.closed)
+	})
 	return l.UnixListener.Close()
 }
 

@@ -118,6 +118,40 @@ func TestSeatForChanges(t *testing.T) {
 	}
 }
 
+// TestNoSeatAtAll: a change waits for a place where even those that are kept are taken, and who finds none is told why.
+func TestNoSeatAtAll(t *testing.T) {
+	f := &fake{}
+	dir := serve(t, f, Options{Writers: 4, readTime: 700 * time.Millisecond})
+	for range 12 {
+		c, err := net.Dial("unix", filepath.Join(dir, "team0.sock"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+	}
+	c := NewClient(dir, "team0")
+	defer c.Close()
+	if _, err := c.Add(t.Context(), []string{"eth1"}, false); err != nil {
+		t.Errorf("add: %v", err)
+	}
+	if got := f.called(); len(got) != 1 {
+		t.Errorf("calls %q", got)
+	}
+	full := serve(t, f, Options{Writers: 4, readTime: time.Minute})
+	for range 40 {
+		c, err := net.Dial("unix", filepath.Join(full, "team0.sock"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+	}
+	c = NewClient(full, "team0")
+	defer c.Close()
+	if _, err := c.Delete(t.Context(), false); kindOf(t, err) != team.NoAnswer || !strings.Contains(err.Error(), "too many connections are open") {
+		t.Errorf("delete: %v", err)
+	}
+}
+
 // TestChangeIsLogged: with what was wanted, and by whom.
 func TestChangeIsLogged(t *testing.T) {
 	var mu sync.Mutex

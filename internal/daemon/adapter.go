@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nicteam/internal/host"
+	"nicteam/internal/panics"
 	"nicteam/team"
 )
 
@@ -17,7 +18,8 @@ const adapterPatience = 50 * time.Millisecond
 // adapterReader reads the adapter as the kernel has it, one reading at a time, so that callers who do not wait for it leave no more
 // than one behind.
 type adapterReader struct {
-	read func() team.AdapterStatus
+	read   func() team.AdapterStatus
+	panics *panics.Keeper
 
 	mu      sync.Mutex
 	last    team.AdapterStatus
@@ -57,12 +59,24 @@ func (r *adapterReader) begin(since time.Time) (done <-chan struct{}, fresh bool
 }
 
 func (r *adapterReader) finish(begun time.Time, done chan struct{}) {
-	a := r.read()
+	a, read := r.once()
 	a.AsOf = begun
 	r.mu.Lock()
-	r.last, r.reading = a, nil
+	if r.reading = nil; read {
+		r.last = a
+	}
 	r.mu.Unlock()
 	close(done)
+}
+
+// once reads, unless that panics. As anybody may ask for a status, that never ends the process.
+func (r *adapterReader) once() (a team.AdapterStatus, read bool) {
+	defer func() {
+		if !read {
+			r.panics.Foreign("status of the adapter", "", recover())
+		}
+	}()
+	return r.read(), true
 }
 
 func (r *adapterReader) seen() team.AdapterStatus {

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"nicteam/internal/panics"
 	"nicteam/team"
 )
 
@@ -68,5 +69,37 @@ func TestStatusIsFresh(t *testing.T) {
 			t.Errorf("it has an MTU of %d", a.MTU)
 		}
 		synctest.Wait()
+	})
+}
+
+// TestStatusOutlivesAPanic: a reading that panics leaves what was read before.
+func TestStatusOutlivesAPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mtu := 1500
+		r := &adapterReader{panics: panics.New(nil), read: func() team.AdapterStatus {
+			if mtu == 0 {
+				panic("no MTU")
+			}
+			return team.AdapterStatus{MTU: mtu}
+		}}
+		r.status()
+		mtu = 0
+		for range 5 {
+			if a := r.status(); a.MTU != 1500 {
+				t.Errorf("read %+v", a)
+			}
+		}
+		mtu = 9000
+		if a := r.status(); a.MTU != 9000 {
+			t.Errorf("afterwards %+v", a)
+		}
+		select {
+		case err := <-r.panics.Fatal():
+			t.Error(err)
+		default:
+			if list := r.panics.List(); len(list) != 1 || list[0].Count != 5 {
+				t.Errorf("kept %+v", list)
+			}
+		}
 	})
 }

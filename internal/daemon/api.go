@@ -58,7 +58,7 @@ type ListedTeam struct {
 	Name    string   `json:"name"`
 	Running bool     `json:"running"`
 	Mode    string   `json:"mode"`
-	State   string   `json:"state"` // up, degraded, down, "not running"
+	State   string   `json:"state"` // up, degraded, down, "not running", "no answer"
 	Members []string `json:"members"`
 }
 

@@ -82,7 +82,7 @@ func (s *session) blindWarning() string {
 	if len(found) == 0 {
 		return ""
 	}
-	return "filters do not see what goes by the team: " + strings.Join(found, "; ") + "; make them for " + s.team.Status().Adapter.Name
+	return "what is made for a NIC, filters too, does not see what comes by the team: " + strings.Join(found, "; ") + "; make it for " + s.team.Status().Adapter.Name
 }
 
 // presentMembers are the members whose NICs are there.

@@ -96,6 +96,9 @@ func (s *session) addAll(ctx context.Context, names []string, accept bool) (step
 			return err
 		}
 		warnings, problem := s.host.CheckAdd(c, names, others, consent)
+		if problem == nil {
+			problem = s.canTakeAddresses(c, names)
+		}
 		if problem != nil {
 			return problem
 		}
@@ -143,6 +146,16 @@ func (s *session) addAll(ctx context.Context, names []string, accept bool) (step
 		}
 	}
 	return steps, s.save()
+}
+
+// canTakeAddresses refuses NICs whose addresses are to move to an adapter that somebody has set down: routes have no place there.
+func (s *session) canTakeAddresses(c team.Config, names []string) *team.Problem {
+	a, err := s.host.NICAt(s.adapter.Index())
+	if err != nil || a.AdminUp || c.Address != team.AddressAuto {
+		return nil
+	}
+	return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("add %s to %s", joined(names), c.Team),
+		Why: a.Name + " is set down, and addresses and routes move to it only while it is up", Fix: "ip link set " + a.Name + " up, then add them"}
 }
 
 // realName is the name of the NIC that a client named so, who may have used an altname. What is a member's is taken

@@ -129,6 +129,7 @@ func TestFilterThatComes(t *testing.T) {
 				script("nft delete table netdev g"), "netdev g, chain i, hooked on eth2"},
 			{"nftables rule", script(`nft 'table inet g { chain i { type filter hook input priority 0; iifname { "eth2", "eth7" } drop; }; }'`),
 				script("nft delete table inet g"), `inet g, chain i: iifname { … } drop`},
+			{"macvlan", script("ip link add up9 link eth2 type macvlan mode bridge"), script("ip link del up9"), "up9, which stands on eth2"},
 			{"rule in a chain that is there", script(`nft add rule inet f i iifname "eth2" drop`), script("nft flush chain inet f i"), `iifname "eth2" drop`},
 		} {
 			test.come()

@@ -2,9 +2,11 @@ package daemon
 
 import (
 	"context"
+	"errors"
 
 	"nicteam/internal/control"
 	"nicteam/internal/host"
+	"nicteam/team"
 )
 
 // List reads the teams and NICs of this host.
@@ -31,7 +33,15 @@ func List(ctx context.Context, p Places) (*Listing, error) {
 			t.Members = append(t.Members, links[1:]...)
 		}
 		client := control.NewClient(p.RunDir, name)
-		if st, err := client.Status(ctx); err == nil {
+		st, err := client.Status(ctx)
+		var problem *team.Problem
+		switch {
+		case errors.As(err, &problem) && problem.Kind == team.NotPermitted:
+			client.Close()
+			return nil, err // neither that it runs nor that it does not
+		case err != nil && !free(p, name):
+			t.Running, t.State = true, "no answer"
+		case err == nil:
 			t.Running, t.Mode, t.State, t.Members = true, st.Mode, st.State, []string{}
 			adapter[st.Adapter.Name] = true
 			for _, m := range st.Members {

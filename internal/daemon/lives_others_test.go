@@ -241,7 +241,8 @@ func (l *life) unplug(nic string) {
 	for _, th := range l.things {
 		at := l.sh(th.find)
 		// What the team took off it waits for it.
-		waits := at == "" && strings.Contains(clothes[nic], " "+strings.TrimPrefix(th.what, "address ")+"/")
+		a := " " + strings.TrimPrefix(th.what, "address ")
+		waits := at == "" && (strings.Contains(clothes[nic], a+"/") || strings.Contains(clothes[nic], a+" "))
 		if th.want == once && (th.on == nic || th.on == "" && strings.Contains(at, " "+nic+" ") || waits) {
 			th.want = either
 		}

@@ -192,3 +192,21 @@ func TestAddTellsWhereAddressesAre(t *testing.T) {
 		ping(t, w.peer, ip, 10)
 	}
 }
+
+// TestAddToAdapterThatIsDown is refused before anything is changed, and done once the adapter is up again.
+func TestAddToAdapterThatIsDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 2, Cables: true})
+	labtest.Must(t, w.box.SetAddr("eth2", "10.8.0.1/24"))
+	w.sh("ip route add 10.24.0.0/16 via 10.8.0.254 dev eth2")
+	w.create([]string{"eth1"}, "--mode", "active-backup")
+	w.sh("ip link set " + teamName + " down")
+	before := w.state()
+	refused(t, w.try("add", teamName, "eth2"), 5, "is set down", "ip link set "+teamName+" up")
+	w.same("refused", before)
+	w.sh("ip link set " + teamName + " up")
+	w.nicteam("add", teamName, "eth2")
+	if shown := w.sh("ip route show 10.24.0.0/16"); !strings.Contains(shown, "dev "+teamName) {
+		t.Errorf("the route of eth2: %s", shown)
+	}
+}

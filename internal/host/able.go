@@ -71,6 +71,15 @@ func (c *check) isolable() *team.Problem {
 	return problem
 }
 
+// Capable says in what this process falls short of what every change of the host needs, nil in nothing. what names the change.
+func Capable(what string) *team.Problem {
+	p := capable()
+	if p != nil {
+		p.What = what + ": " + p.What
+	}
+	return p
+}
+
 const tunDevice = "/dev/net/tun"
 
 // device checks that TAPs can be made.

@@ -12,8 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BlindFilters names what others have put on the members to filter what comes in, and which does not see it because it comes by the adapter:
-// programs and tc filters on their ingress, nftables hooks on them, and rules that name them. The words are the same each time.
+// BlindFilters names what others have put on the members and which does not see what comes in, because that comes by the adapter:
+// programs and tc filters on their ingress, nftables hooks on them, rules that name them, and links that stand on them. The words are the same each
+// time.
 func (h *Host) BlindFilters(members []string, adapter string) (found []string) {
 	all, err := h.links()
 	if err != nil {
@@ -35,6 +36,9 @@ func (h *Host) BlindFilters(members []string, adapter string) (found []string) {
 		for _, who := range others {
 			found = append(found, fmt.Sprintf("%s on ingress of %s", who, n.Name))
 		}
+		for _, u := range n.Uppers {
+			found = append(found, fmt.Sprintf("%s, which stands on %s", u, n.Name))
+		}
 		for _, where := range nft.hooksOn(n.Name) {
 			found = append(found, fmt.Sprintf("%s, hooked on %s", where, n.Name))
 		}
@@ -49,10 +53,16 @@ func (h *Host) BlindFilters(members []string, adapter string) (found []string) {
 	return found
 }
 
-// FilterChanges subscribes to changes of tc filters and of nftables, as far as those can concern links, until ctx ends. Programs by tcx come
-// without an event, see FilterRevision; so do rules of the older iptables.
+// FilterChanges subscribes to changes of tc filters, of links that stand on others, and of nftables as far as those can concern links, until
+// ctx ends. Programs by tcx come without an event, see FilterRevision; so do rules of the older iptables.
 func (h *Host) FilterChanges(ctx context.Context) <-chan struct{} {
-	tc := changes(ctx, []uint{unix.RTNLGRP_TC}, readEvents)
+	tc := changes(ctx, []uint{unix.RTNLGRP_TC, unix.RTNLGRP_LINK}, func(ctx context.Context, f *os.File, signal func()) {
+		eachEvent(ctx, f, func(b []byte) {
+			if concernsFilters(b) {
+				signal()
+			}
+		})
+	})
 	nft := nftChanges(ctx)
 	both := make(chan struct{}, 1)
 	go func() {
@@ -98,46 +108,80 @@ func nftChanges(ctx context.Context) <-chan struct{} {
 		return changed
 	}
 	f := os.NewFile(uintptr(fd), "nftables events")
-	stop := context.AfterFunc(ctx, func() { f.Close() })
-	go func() {
-		defer stop()
-		defer f.Close()
-		buf := make([]byte, 64<<10)
-		for {
-			n, err := f.Read(buf)
-			if err != nil && !errors.Is(err, unix.ENOBUFS) {
-				return
-			}
-			if err != nil || concernsLinks(buf[:n]) {
-				select {
-				case changed <- struct{}{}:
-				default:
-				}
-			}
+	go eachEvent(ctx, f, func(b []byte) {
+		if !concernsLinks(b) {
+			return
 		}
-	}()
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	})
 	return changed
 }
 
-// concernsLinks reports whether messages of nftables are about hooks, or about rules that ask for an interface.
-func concernsLinks(b []byte) bool {
+// eachEvent calls got with the messages of each reading until ctx ends or the socket breaks; nil stands for those that were lost.
+func eachEvent(ctx context.Context, f *os.File, got func(b []byte)) {
+	stop := context.AfterFunc(ctx, func() { f.Close() })
+	defer func() {
+		stop()
+		f.Close()
+	}()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := f.Read(buf)
+		switch {
+		case errors.Is(err, unix.ENOBUFS):
+			got(nil)
+		case err != nil:
+			return
+		default:
+			got(buf[:n])
+		}
+	}
+}
+
+// anyMessage reports whether is holds for one of the messages in b, each given by its type and body. Of messages that were lost it is said.
+func anyMessage(b []byte, is func(kind uint16, body []byte) bool) bool {
+	if b == nil {
+		return true
+	}
 	for len(b) >= unix.SizeofNlMsghdr {
 		size := int(binary.NativeEndian.Uint32(b))
 		if size < unix.SizeofNlMsghdr || size > len(b) {
 			return false
 		}
-		body := b[unix.SizeofNlMsghdr:size]
-		switch binary.NativeEndian.Uint16(b[4:]) & 0xff {
-		case unix.NFT_MSG_NEWCHAIN, unix.NFT_MSG_DELCHAIN, unix.NFT_MSG_NEWFLOWTABLE, unix.NFT_MSG_DELFLOWTABLE, unix.NFT_MSG_DELTABLE:
+		if is(binary.NativeEndian.Uint16(b[4:]), b[unix.SizeofNlMsghdr:size]) {
 			return true
-		case unix.NFT_MSG_NEWRULE, unix.NFT_MSG_DELRULE:
-			if o, err := parseObject(body, nfHead); err == nil && parseNftRule(o).asksForLink() {
-				return true
-			}
 		}
 		b = b[min(align(size), len(b)):]
 	}
 	return false
+}
+
+// concernsFilters reports whether messages of rtnetlink are about qdiscs and filters, or about links that stand on others.
+func concernsFilters(b []byte) bool {
+	return anyMessage(b, func(kind uint16, body []byte) bool {
+		if kind != unix.RTM_NEWLINK && kind != unix.RTM_DELLINK {
+			return true
+		}
+		o, err := parseObject(body, linkHead)
+		return err == nil && o.get(unix.IFLA_LINK) != nil
+	})
+}
+
+// concernsLinks reports whether messages of nftables are about hooks, or about rules that ask for an interface.
+func concernsLinks(b []byte) bool {
+	return anyMessage(b, func(kind uint16, body []byte) bool {
+		switch kind & 0xff {
+		case unix.NFT_MSG_NEWCHAIN, unix.NFT_MSG_DELCHAIN, unix.NFT_MSG_NEWFLOWTABLE, unix.NFT_MSG_DELFLOWTABLE, unix.NFT_MSG_DELTABLE:
+			return true
+		case unix.NFT_MSG_NEWRULE, unix.NFT_MSG_DELRULE:
+			o, err := parseObject(body, nfHead)
+			return err == nil && parseNftRule(o).asksForLink()
+		}
+		return false
+	})
 }
 
 func (r nftRule) asksForLink() bool {

@@ -38,6 +38,7 @@ func (c *check) bystanders(consent Consent) ([]string, *team.Problem) {
 	}
 	c.firewall()
 	c.filters()
+	c.policies()
 	c.programs()
 	c.groups()
 	c.multicastRoutes()

@@ -151,6 +151,24 @@ func TestMPTCPEndpoints(t *testing.T) {
 	}
 }
 
+func TestPoliciesOfIPsec(t *testing.T) {
+	w := newWorld(t)
+	run(t, "ip addr add 10.9.0.1/24 dev na")
+	policy := func(more string) string {
+		return "ip xfrm policy add dir out src 10.9.0.0/24 dst 10.8.0.0/24 " + more + " tmpl src 10.9.0.1 dst 10.9.0.2 proto esp mode tunnel"
+	}
+	if out, err := exec.Command("sh", "-ec", policy("")).CombinedOutput(); err != nil {
+		t.Skipf("this kernel does not do it: %s", out)
+	}
+	t.Cleanup(func() { run(t, "ip xfrm policy flush") })
+	h := w.open(nil)
+	saysOfNA(t, h, "")
+	run(t, policy("dev nc"))
+	saysOfNA(t, h, "")
+	run(t, policy("dev na"))
+	saysOfNA(t, h, "IPsec policies are for na and do not hold for what goes by team0: dir out, from 10.9.0.0/24 to 10.8.0.0/24")
+}
+
 // TestUppersOfOtherNamespaces: what stands on a NIC elsewhere is found, however it came there.
 func TestUppersOfOtherNamespaces(t *testing.T) {
 	w := newWorld(t)
@@ -234,6 +252,7 @@ func FuzzProcLists(f *testing.F) {
 		}
 		pppoeDevices(text)
 		procInodes(text)
+		hasProtocol(text, 6)
 		parseVIFs(text)
 	})
 }

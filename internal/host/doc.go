@@ -9,7 +9,10 @@
 //	(the TAP is made)
 //	AdapterMade           journal: the adapter's ifindex
 //	Record                journal: everything about a member before it is touched
-//	Adopt | Give          addresses added to the adapter, routes moved, the gateway's neighbour copied
+//	CarryPolicy           the adapter, still down, gets its members' sysctls and IPv6 token
+//	CarryConnections      masqueraded connections made anew, so that they are bound to no interface
+//	Adopt | Give          addresses added to the adapter, routes moved, what was learned from routers learned again, neighbours,
+//	                      proxies and rules copied
 //	Strip                 addresses off the member, IPv6 off, LRO off, MTU, link up
 //	Isolate               ingress of the member dropped behind the packet socket
 //	Attach                a program of the data path ahead of that, or on the adapter's egress; RaiseBacklog and LowerBacklog for its sake

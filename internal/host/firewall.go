@@ -87,6 +87,10 @@ func (c *check) firewall() {
 		c.warnf("nftables cannot be read, so rules that name the NICs are not found: %v", err)
 	}
 	tables := readXtables()
+	sets, err := interfaceSets()
+	if err != nil {
+		c.warnf("ipsets cannot be read, so those that have the NICs are not found: %v", err)
+	}
 	adapter := c.adapterFace()
 	for _, n := range c.chosen {
 		var ends, begins []string
@@ -113,6 +117,9 @@ func (c *check) firewall() {
 		if len(begins) > 0 && n.inUse() {
 			c.guard(fmt.Sprintf("firewall rules that do not match %s will match what goes by %s: %s", n.Name, c.adapter, cited(begins)),
 				fmt.Sprintf("have them leave %s out", c.adapter))
+		}
+		if only := setsOnly(sets, n.Name, adapter.name); len(only) > 0 {
+			c.guard(fmt.Sprintf("sets of the firewall have %s and not %s: %s", n.Name, c.adapter, cited(only)), fmt.Sprintf("add %s to them", c.adapter))
 		}
 		if hooks := nft.hooksOn(n.Name); len(hooks) > 0 {
 			c.guard(fmt.Sprintf("nftables hooks on the device %s will not see what comes by the team: %s", n.Name, cited(hooks)),

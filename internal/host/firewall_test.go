@@ -147,6 +147,24 @@ func TestRulesOfOurOwn(t *testing.T) {
 	saysOfNA(t, w.open(nil), "")
 }
 
+// TestHooksOfFlowtables: not every kernel has flowtables.
+func TestHooksOfFlowtables(t *testing.T) {
+	name := func(kind uint16, s string) []byte {
+		return appendAttributes(nil, []attribute{{kind, zeroTerminated(s)}})
+	}
+	devs := append(name(1, "na"), name(nftaDevicePrefix, "eth")...)
+	hook := appendAttributes(nil, []attribute{{nftaFlowtableDevs, devs}})
+	list := hooksOfFlowtables([]object{{head: []byte{1, 0, 0, 0}, attrs: []attribute{
+		{nftaFlowtableTable, zeroTerminated("f")}, {nftaFlowtableName, zeroTerminated("ft")}, {nftaFlowtableHook, hook},
+	}}})
+	tables := &nftables{hooks: list}
+	for nic, want := range map[string]int{"na": 1, "eth7": 1, "nab": 0, "nb": 0} {
+		if on := tables.hooksOn(nic); len(on) != want || want == 1 && on[0] != "inet f, flowtable ft" {
+			t.Errorf("on %s: %q", nic, on)
+		}
+	}
+}
+
 func FuzzNftRule(f *testing.F) {
 	f.Add([]byte{1, 0, 0, 0, 8, 0, 1, 0, 'f', 0, 0, 0, 12, 0, 4, 0, 8, 0, 1, 0, 4, 0, 1, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -161,6 +179,8 @@ func FuzzNftRule(f *testing.F) {
 		}
 		tables.hooksOn("na")
 		concernsLinks(b)
+		concernsFilters(b)
+		parseIPSet(o)
 	})
 }
 

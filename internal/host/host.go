@@ -105,8 +105,7 @@ func (h *Host) Close() error {
 		a.close()
 	}
 	clear(h.attached)
-	h.connections.close()
-	h.connections = nil
+	h.endCarrying()
 	if h.journal != nil {
 		h.journal.close()
 		h.journal = nil

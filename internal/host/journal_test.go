@@ -31,6 +31,8 @@ func sample(t testing.TB) (path string, records []record) {
 	address := object{head: []byte{2, 24, 0, 0, 3, 0, 0, 0}}
 	address.set(unix.IFA_LOCAL, []byte{10, 9, 0, 1})
 	address.set(unix.IFA_LABEL, []byte("eth1\x00"))
+	late := address.clone()
+	late.set(unix.IFA_LOCAL, []byte{10, 9, 0, 2})
 	records = []record{
 		{Kind: kindBegin, Done: true, Begin: &beginRecord{Team: teamName, Boot: "b", NetNS: 7, Links: []int{1, 3}}},
 		{Kind: kindAdapter, Done: true, Adapter: &adapterRecord{Name: teamName, Index: 4, MAC: 0x020000000001}},
@@ -44,7 +46,12 @@ func sample(t testing.TB) (path string, records []record) {
 		{Kind: kindHook, Hook: "egress", Qdisc: true},
 		{Kind: kindUnhook, No: 1, Hook: "ingress", Done: true},
 		{Kind: kindBacklog, Backlog: &backlogRecord{Was: 1000, Set: 10_000}},
+		{Kind: kindLate, Done: true, No: 1, Late: &belongings{Addresses: []object{late}}},
+		{Kind: kindChanged, Done: true, No: 1, Now: &beingRecord{Name: "lan1", MAC: 5}},
+		{Kind: kindForget, Done: true, No: 1, Late: &belongings{Addresses: []object{address}}},
 		{Kind: kindLeft, No: 1, Done: true, Down: true, Lent: true},
+		{Kind: kindAway, No: 1, Done: true},
+		{Kind: kindEnded, Done: true},
 	}
 	for i := range records {
 		must(t, j.write(records[i]))

@@ -151,10 +151,19 @@ func (h *Host) adoptLate(j *journal, m *memberState, n, to NIC, allow func(Late)
 			return nil, err
 		}
 	}
-	if len(routes) > 0 {
-		if err := h.adoptRoutes(map[int]int{n.Index: to.Index}); err != nil {
-			return nil, err
+	moveRoutes := func() error {
+		if len(routes) == 0 {
+			return nil
 		}
+		return h.adoptRoutes(map[int]int{n.Index: to.Index})
+	}
+	if len(mine) > 0 {
+		err = h.carryWhile(moveRoutes, n.Index)
+	} else {
+		err = moveRoutes() // nothing can be bound to a NIC that has no address
+	}
+	if err != nil {
+		return nil, err
 	}
 	if len(mine) > 0 {
 		// With a NIC's last IPv4 address the kernel forgets its neighbours, permanent ones and proxies, too.

@@ -35,7 +35,7 @@ const (
 	carryRounds = 4
 	// carriedAtMost and carryTime bound it all: addresses that do not move are worse than connections that end.
 	carriedAtMost = 100_000
-	carryTime     = 3 * time.Second
+	carryTime     = 10 * time.Second
 )
 
 var errTooMany = fmt.Errorf("there are more than %d, or they take more than %v", carriedAtMost, carryTime)
@@ -50,6 +50,7 @@ var errTooMany = fmt.Errorf("there are more than %d, or they take more than %v",
 // What becomes of connections keeps no address from moving: the only error is death.
 type carrying struct {
 	h         *Host
+	links     []int // whose addresses they are, ascending; nil: given otherwise
 	addresses []netip.Addr
 	begun     time.Time
 	nf        *nfnetlink      // nil: nothing is tracked here, or nobody tells
@@ -79,10 +80,17 @@ func (h *Host) CarryConnections(members []string) error {
 		}
 		links = append(links, n.Index)
 	}
-	h.connections.close()
+	slices.Sort(links)
+	h.endCarrying()
 	var err error
 	h.connections, err = h.carryFrom(links)
 	return err
+}
+
+// endCarrying ends what CarryConnections has begun for an Adopt that did not come.
+func (h *Host) endCarrying() {
+	h.connections.close()
+	h.connections = nil
 }
 
 // carryFrom begins with connections that go by the addresses of links.
@@ -95,7 +103,11 @@ func (h *Host) carryFrom(links []int) (*carrying, error) {
 		}
 		list = append(list, have...)
 	}
-	return h.carry(list)
+	c, err := h.carry(list)
+	if c != nil {
+		c.links = links
+	}
+	return c, err
 }
 
 // carry begins with connections that go by addresses.
@@ -106,21 +118,25 @@ func (h *Host) carry(list []object) (*carrying, error) {
 		return nil, err
 	}
 	for _, a := range slices.Concat(list, lo) {
-		if !linkLocal(a) {
-			c.addresses = append(c.addresses, addressPrefix(a).Addr())
+		if addr := addressPrefix(a).Addr(); !linkLocal(a) && !addr.IsLoopback() {
+			c.addresses = append(c.addresses, addr)
 		}
 	}
-	return c, c.begin()
+	if err := c.begin(); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
 }
 
 // carryWhile carries connections over that go by the addresses of links, whose routes f moves.
 func (h *Host) carryWhile(f func() error, links ...int) (err error) {
+	slices.Sort(links)
 	c := h.connections
-	h.connections = nil
-	if c == nil {
-		if c, err = h.carryFrom(links); err != nil {
-			return err
-		}
+	if c != nil && slices.Equal(c.links, links) {
+		h.connections = nil
+	} else if c, err = h.carryFrom(links); err != nil {
+		return err
 	}
 	defer c.close()
 	if err := c.catchUp(); err != nil {
@@ -182,11 +198,12 @@ func (c *carrying) listed() {
 
 // rounds makes connections anew, and once more those that a packet of theirs was faster with.
 func (c *carrying) rounds(list []connection) {
+	until := time.Now().Add(carryTime)
 	for range carryRounds {
 		list = slices.DeleteFunc(list, func(t connection) bool { return c.done[t.key()] })
 		var again []connection
 		for part := range slices.Chunk(list, carriedAtOnce) {
-			if c.carried >= carriedAtMost || time.Since(c.begun) > carryTime {
+			if c.carried >= carriedAtMost || time.Now().After(until) {
 				c.fail(len(list), errTooMany)
 				return
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -225,10 +226,14 @@ func TestManyConnections(t *testing.T) {
 	}))
 	begun := time.Now()
 	c := w.carry(t, "10.9.0.1/24", "fd09::1/64")
-	t.Logf("%d connections made anew in %v", c.carried, time.Since(begun))
+	took := time.Since(begun)
+	t.Logf("%d connections made anew in %v", c.carried, took)
 	begun = time.Now()
-	if note := c.close(); note != "" || c.carried != many {
-		t.Errorf("carried %d of %d: %s", c.carried, many, note)
+	switch note := c.close(); {
+	case c.carried+c.left != many:
+		t.Errorf("carried %d and left %d of %d: %s", c.carried, c.left, many, note)
+	case c.left > 0 && (took < carryTime || note == ""): // an emulated machine may not do it in time, and says so
+		t.Errorf("left %d after %v: %q", c.left, took, note)
 	}
 	t.Logf("the guard ended in %v", time.Since(begun))
 }
@@ -247,7 +252,10 @@ ipv6     10 tcp      6 431984 ESTABLISHED src=fd77:0000:0000:0000:0000:0000:0000
 	if n := countTranslated(strings.NewReader(text), addresses); n != 5 {
 		t.Errorf("%d connections are translated, want 5", n)
 	}
-	// What the kernel of this machine prints is read, too.
+	// What the kernel of this machine prints is read, too, if it does.
+	if _, err := os.Stat("/proc/net/nf_conntrack"); err != nil {
+		return
+	}
 	w := newNATWorld(t)
 	d := w.download(t, "10.9.0.2:0")
 	d.goesOn(t)
@@ -320,5 +328,38 @@ func TestCatchUp(t *testing.T) {
 			four.goesOn(t)
 			six.goesOn(t)
 		})
+	}
+}
+
+// TestMasqueradedToLo carries connections of an interface that has no address: a masquerade then takes one of lo.
+func TestMasqueradedToLo(t *testing.T) {
+	w := newNATWorld(t)
+	labtest.Run(t, w.box, "sh", "-ec", `
+		ip addr del 10.9.0.1/24 dev out0
+		ip addr add 10.50.0.1/32 dev lo
+		ip route add 10.9.0.0/24 dev out0`)
+	labtest.Run(t, w.outside, "ip", "route", "add", "10.50.0.1", "dev", "eth0")
+	d := w.download(t, "10.9.0.2:0")
+	d.goesOn(t)
+	c := w.carry(t)
+	if note := c.close(); note != "" || c.carried != 1 {
+		t.Errorf("%d carried: %s", c.carried, note)
+	}
+	d.goesOn(t)
+}
+
+// TestCarryingEnds begins to carry connections over for an Adopt that does not come.
+func TestCarryingEnds(t *testing.T) {
+	w := newNATWorld(t)
+	w.download(t, "10.9.0.2:0").goesOn(t)
+	tables := func() string { return labtest.Run(t, w.box, "nft", "list", "tables") }
+	before := tables()
+	labtest.Must(t, w.box.Do(func() error { return w.h.CarryConnections([]string{"out0"}) }))
+	if during := tables(); during == before {
+		t.Errorf("no guard: %s", during)
+	}
+	labtest.Must(t, w.h.Close())
+	if after := tables(); after != before {
+		t.Errorf("tables of nft after the end:\n%s", after)
 	}
 }

@@ -133,6 +133,7 @@ func (h *Host) look(n NIC) (Member, error) {
 	if m.Rules, err = h.rulesNaming(n.Name); err != nil {
 		return Member{}, err
 	}
+	m.Rules = slices.DeleteFunc(m.Rules, isCopy) // of a rule that names members and this NIC
 	var keep []netip.Addr
 	for _, r := range slices.Concat(m.Routes, m.Advertised) {
 		keep = append(keep, gateways(r, n.Index)...)

@@ -3,30 +3,27 @@ package host
 import (
 	"encoding/binary"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
 // netfilterDump lists objects of a subsystem of nfnetlink (NFNL_SUBSYS_…) in the namespace of the calling thread. Netfilter's
-// numbers are in network byte order. head is struct nfgenmsg, so object.family is the address family.
-func netfilterDump(subsystem, message int, family byte, attrs ...attribute) ([]object, error) {
-	ask := nfBody(family, attrs...)
-	return retry(func() ([]object, error) {
-		req := nl.NewNetlinkRequest(subsystem<<8|message, unix.NLM_F_DUMP)
-		req.AddData(ask)
-		bodies, err := req.Execute(unix.NETLINK_NETFILTER, 0)
-		if err != nil {
-			return nil, err
-		}
-		list := make([]object, 0, len(bodies))
-		for _, b := range bodies {
+// numbers are in network byte order. head is struct nfgenmsg, so object.family is the address family. Only those that keep wants are
+// kept, nil: all. There may be tens of thousands.
+func netfilterDump(subsystem, message int, family byte, keep func(object) bool, attrs ...attribute) ([]object, error) {
+	n, err := openNFNetlink()
+	if err != nil {
+		return nil, err
+	}
+	defer n.close()
+	return retry(func() (list []object, err error) {
+		err = n.dump(uint16(subsystem<<8|message), nfBody(family, attrs...), func(b []byte) error {
 			o, err := parseObject(b, nfHead)
-			if err != nil {
-				return nil, err
+			if err == nil && (keep == nil || keep(o)) {
+				list = append(list, o)
 			}
-			list = append(list, o)
-		}
-		return list, nil
+			return err
+		})
+		return list, err
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -139,18 +140,24 @@ func (n *nfnetlink) get(kind uint16, body object, f func([]byte) error) error {
 	})
 }
 
-// dump calls f with the body of everything that a request lists; f must not keep it.
+// dump calls f with the body of everything that a request lists; f must not keep it. A list that changed meanwhile is ErrDumpInterrupted.
 func (n *nfnetlink) dump(kind uint16, body object, f func([]byte) error) error {
 	if err := n.send(n.append(nil, nfMessage{kind, unix.NLM_F_DUMP, body})); err != nil {
 		return err
 	}
+	interrupted := false
 	return n.receive(func(m syscall.NetlinkMessage) (bool, error) {
 		if m.Header.Seq != n.seq {
 			return false, nil
 		}
+		interrupted = interrupted || m.Header.Flags&unix.NLM_F_DUMP_INTR != 0
 		switch m.Header.Type {
 		case unix.NLMSG_DONE:
-			return true, nlError(m.Data)
+			err := nlError(m.Data)
+			if err == nil && interrupted {
+				err = netlink.ErrDumpInterrupted
+			}
+			return true, err
 		case unix.NLMSG_ERROR:
 			return true, nlError(m.Data)
 		}

@@ -11,7 +11,7 @@ import (
 // nftables is the ruleset of the namespace as the kernel has it. The program nft is not needed for it, and rules of
 // iptables-nft are the same to the kernel.
 type nftables struct {
-	rules []nftRule
+	rules []nftRule // that ask for an interface
 	hooks []nftHook
 	sets  map[nftName]*nftSet
 }
@@ -71,8 +71,8 @@ var nftFamilies = map[byte]string{1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: 
 // ourTables is how the names of this program's own tables begin.
 const ourTables = "nicteam_"
 
-func nftDump(message int, attrs ...attribute) ([]object, error) {
-	list, err := netfilterDump(unix.NFNL_SUBSYS_NFTABLES, message, unix.AF_UNSPEC, attrs...)
+func nftDump(message int, keep func(object) bool) ([]object, error) {
+	list, err := netfilterDump(unix.NFNL_SUBSYS_NFTABLES, message, unix.AF_UNSPEC, keep)
 	// A kernel without nftables has no rules.
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EPROTONOSUPPORT) {
 		return nil, nil
@@ -83,23 +83,23 @@ func nftDump(message int, attrs ...attribute) ([]object, error) {
 // readNft reads rules, sets and hooks.
 func readNft() (*nftables, error) {
 	t := &nftables{sets: map[nftName]*nftSet{}}
-	rules, err := nftDump(unix.NFT_MSG_GETRULE)
+	rules, err := nftDump(unix.NFT_MSG_GETRULE, func(o object) bool { return parseNftRule(o).asksForLink() })
 	if err != nil {
 		return t, err
 	}
 	for _, o := range rules {
 		t.rules = append(t.rules, parseNftRule(o))
 	}
-	chains, err := nftDump(unix.NFT_MSG_GETCHAIN)
+	chains, err := nftDump(unix.NFT_MSG_GETCHAIN, nil)
 	if err != nil {
 		return t, err
 	}
-	flowtables, err := nftDump(unix.NFT_MSG_GETFLOWTABLE)
+	flowtables, err := nftDump(unix.NFT_MSG_GETFLOWTABLE, nil)
 	if err != nil {
 		return t, err
 	}
 	t.hooks = append(hooksOfChains(chains), hooksOfFlowtables(flowtables)...)
-	sets, err := nftDump(nftMsgGetSet)
+	sets, err := nftDump(nftMsgGetSet, nil)
 	for _, o := range sets {
 		name := nftName{o.family(), o.text(unix.NFTA_SET_TABLE), o.text(unix.NFTA_SET_NAME)}
 		t.sets[name] = &nftSet{flags: o.big32(unix.NFTA_SET_FLAGS)}
@@ -127,7 +127,7 @@ func (t *nftables) set(family byte, table, name string) *nftSet {
 	ask := object{}
 	ask.set(unix.NFTA_SET_ELEM_LIST_TABLE, zeroTerminated(table))
 	ask.set(unix.NFTA_SET_ELEM_LIST_SET, zeroTerminated(name))
-	list, err := netfilterDump(unix.NFNL_SUBSYS_NFTABLES, nftMsgGetSetElement, family, ask.attrs...)
+	list, err := netfilterDump(unix.NFNL_SUBSYS_NFTABLES, nftMsgGetSetElement, family, nil, ask.attrs...)
 	if err != nil {
 		return s // it went between two looks
 	}

@@ -100,7 +100,7 @@ type Member struct {
 	Addresses  []object `json:"addresses"`            // in the kernel's order
 	Routes     []object `json:"routes"`               // of all tables, the kernel's own of table local left out
 	Advertised []object `json:"advertised,omitempty"` // routes that the kernel learned from router advertisements
-	Says       linkSays `json:"says"`                 // what else its routers said
+	Says       linkSays `json:"says,omitzero"`        // what else its routers said
 	Order      []object `json:"order"`                // IPv4 routes of any link that share a destination and metric with one of these
 	Rules      []object `json:"rules"`
 	Neighbours []object `json:"neighbours"`        // permanent ones, and the gateways'
@@ -342,12 +342,13 @@ func (c *clsactState) records() []record {
 }
 
 func (m *memberState) records() []record {
-	list := []record{{Kind: kindMember, Done: true, Member: &m.Member}}
+	first := m.Member
+	first.Name = m.named[0]
+	list := []record{{Kind: kindMember, Done: true, Member: &first}}
 	if len(m.named) > 1 {
-		for _, name := range m.named {
+		for _, name := range append(m.named[1:len(m.named):len(m.named)], m.Name) {
 			list = append(list, record{Kind: kindChanged, Done: true, Now: &beingRecord{name, m.MAC}})
 		}
-		list = append(list, record{Kind: kindChanged, Done: true, Now: &beingRecord{m.Name, m.MAC}})
 	}
 	if m.adopted {
 		list = append(list, record{Kind: kindAdopt, Done: true, Members: []int{m.no}})

@@ -52,8 +52,7 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 		return Restored{Notes: b.notes}, err
 	}
 	b.noteUppers()
-	h.connections.close()
-	h.connections = nil
+	h.endCarrying()
 	connections, err := h.carry(b.held)
 	if err != nil {
 		return Restored{}, fmt.Errorf("release members: %w", err)

@@ -147,11 +147,10 @@ func (h *Host) lenders(more []*memberState) []string {
 // link that is gone. A copy that is not there any more was removed by somebody, who wants no such rule.
 func (b *back) rules() error {
 	adapter := b.j.state.adapterName()
-	have, err := b.h.rulesNaming(adapter)
+	copies, err := b.h.copiesFor(adapter)
 	if err != nil {
 		return err
 	}
-	names := b.h.lenders(nil)
 	for _, m := range b.j.state.members {
 		if !m.adopted {
 			continue
@@ -165,7 +164,8 @@ func (b *back) rules() error {
 			own = append(own, list...)
 		}
 		for _, r := range m.Rules {
-			if !inverted(r) || hasRule(own, ruled(r)) || !hasRule(have, ruleOf(r, names, adapter)) {
+			copied := slices.ContainsFunc(copies, func(c object) bool { return copyOf(c, r) })
+			if !inverted(r) || hasRule(own, ruled(r)) || !copied {
 				continue
 			}
 			err := b.h.change("give back rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, ruled(r))
@@ -174,26 +174,33 @@ func (b *back) rules() error {
 			}
 		}
 	}
-	var ours []object
-	for _, m := range b.j.state.members {
-		for _, r := range m.Rules {
-			if m.adopted {
-				ours = append(ours, ruleOf(r, names, adapter))
-			}
-		}
-	}
-	// The kernel may remove another of ours than the one that is asked for: see removeRule.
-	for range ours {
-		if have, err = b.h.rulesNaming(adapter); err != nil {
+	// The kernel may remove another copy than the one that is asked for: see removeRule.
+	for range copies {
+		left, err := b.h.copiesFor(adapter)
+		if err != nil || len(left) == 0 {
 			return err
 		}
-		i := slices.IndexFunc(ours, func(r object) bool { return hasRule(have, r) })
-		if i < 0 {
-			return nil
-		}
-		if err := b.soften(b.h.change("remove rule of "+adapter, unix.RTM_DELRULE, 0, ours[i])); err != nil {
+		if err := b.soften(b.h.change("remove rule of "+adapter, unix.RTM_DELRULE, 0, ruled(left[0]))); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// copiesFor lists the adapter's copies of rules.
+func (h *Host) copiesFor(adapter string) ([]object, error) {
+	all, err := h.rulesNaming(adapter)
+	return slices.DeleteFunc(all, func(r object) bool { return !isCopy(r) }), err
+}
+
+func isCopy(r object) bool { return bytes.Equal(r.get(unix.FRA_PROTOCOL), []byte{ruleProtocol}) }
+
+// copyOf reports whether c is the copy of a rule, whoever were members when it was made.
+func copyOf(c, r object) bool {
+	bare := func(o object) []byte {
+		o = ruled(o)
+		o.drop(unix.FRA_IIFNAME, fraOutName, unix.FRA_PROTOCOL)
+		return o.Serialize()
+	}
+	return isCopy(c) && bytes.Equal(bare(c), bare(r))
 }

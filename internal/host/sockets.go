@@ -281,8 +281,7 @@ func (c *check) bound() []boundSocket {
 
 // pppoe refuses NICs with a PPPoE session, or with somebody who makes one: it is a NIC's own and does not move.
 func (c *check) pppoe() *team.Problem {
-	text, _ := os.ReadFile("/proc/thread-self/net/pppoe")
-	sessions := pppoeDevices(string(text))
+	sessions := pppoeSessions()
 	for _, n := range c.chosen {
 		refuse := func(why string) *team.Problem {
 			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name), Why: why,
@@ -302,6 +301,12 @@ func (c *check) pppoe() *team.Problem {
 		}
 	}
 	return nil
+}
+
+// pppoeSessions are the links that PPPoE sessions of the kernel go by.
+func pppoeSessions() []string {
+	text, _ := os.ReadFile("/proc/thread-self/net/pppoe")
+	return pppoeDevices(string(text))
 }
 
 // pppoeDevices reads /proc/net/pppoe: a line of headings, then id, address and device of each session.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -125,8 +126,8 @@ func (c *check) uppersElsewhere() *team.Problem {
 	return nil
 }
 
-// Carries names what stands on a link, here and in other namespaces as far as this process may look there, and the bridge or bond that
-// it is in: all of that ends with it.
+// Carries names what stands on a link, here and in other namespaces as far as this process may look there, PPPoE by it, and the bridge or
+// bond that it is in: all of that ends with it.
 func (h *Host) Carries(name string) (what []string, err error) {
 	all, err := h.links()
 	if err != nil {
@@ -150,6 +151,9 @@ func (h *Host) Carries(name string) (what []string, err error) {
 			if u.index == n.Index {
 				what = append(what, u.String())
 			}
+		}
+		if slices.Contains(pppoeSessions(), n.Name) {
+			what = append(what, "a PPPoE session")
 		}
 	}
 	return what, nil

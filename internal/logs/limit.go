@@ -26,6 +26,9 @@ func Limit(next slog.Handler) slog.Handler {
 	return &limiter{next: next, shared: &subjects{of: map[string]*subject{}}}
 }
 
+// Who is the key of the attribute that says who asked for what a record tells of.
+const Who = "uid"
+
 type limiter struct {
 	next   slog.Handler
 	about  string // the attributes given to With that tell subjects apart
@@ -77,11 +80,13 @@ func (l *limiter) Handle(ctx context.Context, r slog.Record) error {
 	}
 	var b strings.Builder
 	b.WriteString(l.about + r.Message + " ")
+	asked := false
 	r.Attrs(func(a slog.Attr) bool {
+		asked = asked || a.Key == Who
 		b.WriteString(aboutOf(a))
 		return true
 	})
-	if !l.shared.pass(b.String(), &r, l.next) {
+	if !asked && !l.shared.pass(b.String(), &r, l.next) {
 		return nil
 	}
 	return l.next.Handle(ctx, r)

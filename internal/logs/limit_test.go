@@ -79,10 +79,13 @@ func TestLimitIsPerSubject(t *testing.T) {
 		for range 30 {
 			log.Debug("LACPDU", "member", "eth1")
 		}
-		if n := strings.Count(b.String(), "\n"); n != 34 {
-			t.Errorf("%d lines, want 34:\n%s", n, &b)
+		for range 30 {
+			log.Info("change asked for", "what", "set hash=layer2", "uid", 0, "pid", 7)
 		}
-		time.Sleep(refill)
+		if n := strings.Count(b.String(), "\n"); n != 64 {
+			t.Errorf("%d lines, want 64:\n%s", n, &b)
+		}
+		time.Sleep(refill + time.Millisecond)
 	})
 }
 
@@ -102,7 +105,7 @@ func TestLimitForgets(t *testing.T) {
 			t.Errorf("%d subjects are kept", n)
 		}
 		b.Reset()
-		time.Sleep(refill)
+		time.Sleep(refill + time.Millisecond)
 		if !strings.Contains(b.String(), "msg=busy left_out=1") {
 			t.Errorf("what was left out is forgotten:\n%s", &b)
 		}

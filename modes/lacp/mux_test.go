@@ -135,7 +135,7 @@ func TestUserKeyChangesLive(t *testing.T) {
 	if got := status(t, a.System, 0).Actor.Key; got != 1023<<6|9 {
 		t.Errorf("key %d", got)
 	}
-	agree(t, w, a, b, contestTime+4*time.Second, 0, 1)
+	agree(t, w, a, b, 4*time.Second, 0, 1)
 	a.config.System.MAC++
 	a.apply()
 	if uses(a.System, 0, 1) {

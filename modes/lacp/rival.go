@@ -19,6 +19,10 @@ import (
 //	sooner, and the rival has spoken again meanwhile
 //	both are silent                                         the rival is forgotten, the partner has the time that it had
 //
+// A rival that has the partner's own port and address is the partner, which has another key now, or somebody who knows it
+// well: the second time that it speaks in a row is enough, for the partner would have answered. That it takes nothing in
+// any more is believed at once, or what is sent meanwhile is lost; where it is not true the answer puts it right.
+//
 // So no single frame costs a port that works, nor do many from one who speaks beside a partner; and a new partner waits
 // for 2 s at most. Ports that are not in order take whoever speaks, as in the standard.
 
@@ -61,6 +65,13 @@ func (s *System) contest(now time.Time, p *port, d *PDU, from frame.MAC, out *Ou
 	}
 	again := p.contested() && r.from == from && !different(&r.pdu.Actor, &d.Actor)
 	*r = rival{pdu: *d, from: from, again: again, until: until}
+	if from == p.from && d.Actor.System == p.partner.System && d.Actor.Port == p.partner.Port {
+		if again {
+			s.decide(now, p, out)
+			return
+		}
+		p.partner.State &= d.Actor.State | ^(Synchronization | Collecting)
+	}
 	p.ntt = max(p.ntt, soon)
 	if p.met.IsZero() || now.Sub(p.met) >= time.Minute {
 		p.met = now

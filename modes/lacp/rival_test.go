@@ -35,10 +35,13 @@ var forgeries = []struct {
 	{"nobody", func(d *PDU, _ *frame.MAC) { d.Actor = Info{} }},
 }
 
-// forged is a frame like the last one of the other end, changed.
-func (w *wire) forged(port int, forge func(d *PDU, src *frame.MAC)) []byte {
+// forged is a frame like the last one of the other end, changed. from is whose address it has, 0 the other end's.
+func (w *wire) forged(port int, forge func(d *PDU, src *frame.MAC), from frame.MAC) []byte {
 	d, src := w.last(1, port), mac(1, port)
 	forge(&d, &src)
+	if from != 0 {
+		src = from
+	}
 	return d.Frame(src)
 }
 
@@ -63,7 +66,7 @@ func TestForgedPDUsCostNothing(t *testing.T) {
 					}
 					began := w.now
 					for first := true; first || gap > 0 && w.now.Sub(began) < 100*time.Second; first = false {
-						w.take(0, a.Receive(w.now, 1, w.forged(1, f.forge)))
+						w.take(0, a.Receive(w.now, 1, w.forged(1, f.forge, 0x02dd00000002)))
 						w.run(max(gap, time.Millisecond))
 					}
 					w.run(2 * time.Minute)
@@ -79,12 +82,43 @@ func TestForgedPDUsCostNothing(t *testing.T) {
 	}
 }
 
+// Who has the partner's own address as well may have it not be used for as long as an answer takes, by saying that it takes
+// nothing in, and no more than that: the port stays in its aggregator.
+func TestForgedPDUsOfThePartnerItself(t *testing.T) {
+	for _, fast := range []bool{true, false} {
+		for _, f := range forgeries {
+			t.Run(fmt.Sprintf("fast %v/%s", fast, f.name), func(t *testing.T) {
+				w, a, b := linked(t, 2)
+				for _, s := range []*side{a, b} {
+					s.config.Fast = fast
+					s.apply()
+				}
+				agree(t, w, a, b, 5*time.Second, 0, 1)
+				w.run(2 * time.Minute)
+				w.after = func() {
+					if p := a.port(1); p.mux < MuxAttached || p.selected != InUse || !uses(b.System, 0) && !uses(b.System, 0, 1) {
+						t.Fatalf("%+v", status(t, a.System, 1))
+					}
+				}
+				for range 30 {
+					w.take(0, a.Receive(w.now, 1, w.forged(1, f.forge, 0)))
+					w.run(3 * w.delay * 2)
+					if !uses(a.System, 0, 1) || !uses(b.System, 0, 1) {
+						t.Fatalf("%v and %v after the partner could have answered", distributing(a.System), distributing(b.System))
+					}
+					w.run(2 * time.Second)
+				}
+			})
+		}
+	}
+}
+
 // One that speaks once, with a partner that is asked and does not answer, is still no reason: the partner has all the
 // time that it had.
 func TestForgedPDUWithASlowPartner(t *testing.T) {
 	s, p := joined(t, 1, func(s *side) { s.config.Fast = false })
 	forger := *p[0]
-	forger.Key++
+	forger.System.MAC++
 	forger.says(s.System, s.w.now, 0, healthy)
 	s.tick(longTimeout - 1)
 	if !uses(s.System, 0) {

@@ -16,7 +16,8 @@ var wanted = []string{
 	"veth", "bridge", "dummy", "bonding", "macvlan", "macvtap", "vxlan", "8021q", "team", "vrf", "ifb", "netdevsim",
 	"sch_ingress", "sch_tbf", "sch_htb", "sch_netem", "sch_fq_codel", "sch_fq",
 	"cls_bpf", "cls_u32", "cls_matchall", "act_mirred", "act_gact", "act_police",
-	"nf_tables", "nf_tables_netdev", "nft_chain_filter", "nft_ct", "nft_counter", "nft_log", "nft_reject", "nft_masq", "nft_dup_netdev", "nft_fwd_netdev",
+	"nf_tables", "nf_tables_netdev", "nft_chain_filter", "nft_ct", "nft_counter", "nft_log", "nft_reject", "nft_masq", "nft_chain_nat", "nf_conntrack_netlink", "nf_conntrack_ftp", "nft_dup_netdev", "nft_fwd_netdev",
+	"nft_compat", "xt_MASQUERADE",
 	"overlay", "packet_diag", "inet_diag", "udp_diag", "tcp_diag", "crc32c_generic", "libcrc32c", "af_packet", "ip_tunnel",
 }
 

@@ -43,11 +43,11 @@ var suites = []suite{
 		Quick: []string{"TestNICsFilter", "TestHardware"},
 	},
 	{
-		Package: "internal/host", Timeout: 12 * time.Minute,
+		Package: "internal/host", Timeout: 20 * time.Minute,
 		Left: []left{
 			{Why: tooLong, Tests: []string{
 				"TestDeathAnywhere/^(create|create_without_addresses|create_with_addresses|add|remove|remove_lender|add_again|delete_after_remove|delete|attach|delete_attached|create_by_nft|delete_by_nft)$",
-				"TestAddressesNeverAbsent",
+				"TestAddressesNeverAbsent", "TestAddressOrigins", "TestRouteOrigins", "TestWhoseIPv6", "TestLyingRouter",
 			}},
 			{Why: anyKernel, Tests: []string{"TestCheckRefuses", "TestJournalFlippedBit", "TestJournalCutAnywhere"}},
 		},

@@ -1,0 +1,57 @@
+package host
+
+import (
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// Of linux/netfilter/ipset/ip_set.h.
+const (
+	ipsetSubsystem = 6 // NFNL_SUBSYS_IPSET
+	ipsetCreate    = 2 // IPSET_CMD_CREATE
+	ipsetList      = 7 // IPSET_CMD_LIST
+	ipsetAdd       = 9 // IPSET_CMD_ADD
+	ipsetProtocol  = 1 // IPSET_ATTR_PROTOCOL …
+	ipsetName      = 2 // IPSET_ATTR_SETNAME
+	ipsetData      = 7 // IPSET_ATTR_DATA
+	ipsetEntries   = 8 // IPSET_ATTR_ADT
+	ipsetIface     = 23
+	ipsetVersion   = 6
+)
+
+// interfaceSets are the ipsets that have links in their entries (hash:net,iface), by name. iptables asks them in a way that only they understand,
+// so the rules that do are not looked at.
+func interfaceSets() (sets map[string][]string, err error) {
+	sets = map[string][]string{}
+	if _, err := os.Stat("/sys/module/ip_set"); err != nil {
+		return sets, nil // to ask would load it
+	}
+	_, err = netfilterDump(ipsetSubsystem, ipsetList, unix.AF_INET, func(o object) bool {
+		name, nics := parseIPSet(o)
+		sets[name] = append(sets[name], nics...) // a long one comes in parts
+		return false
+	}, attribute{ipsetProtocol, []byte{ipsetVersion}})
+	return sets, err
+}
+
+func parseIPSet(o object) (name string, nics []string) {
+	for _, a := range o.nest(ipsetEntries).attrs {
+		if nic := inside(a.value).text(ipsetIface); nic != "" {
+			nics = append(nics, nic)
+		}
+	}
+	return o.text(ipsetName), nics
+}
+
+// setsOnly are the ipsets that have one link and not the other.
+func setsOnly(sets map[string][]string, nic, other string) (names []string) {
+	for name, nics := range sets {
+		if slices.Contains(nics, nic) && !slices.Contains(nics, other) {
+			names = append(names, "ipset "+name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
