@@ -254,6 +254,9 @@ func (l *life) redress() {
 				case f[i-1] == "addr":
 					a, _, _ := strings.Cut(f[i+1], "/")
 					l.sh("ip addr flush to " + a)
+					if family == "6" { // the kernel leaves the route of an address with a lifetime until that ends
+						l.sh("ip -6 route flush " + f[i+1] + " || true")
+					}
 				case f[i-1] == "route" && family == "6":
 					l.sh("ip -6 route flush table all " + f[i+1] + " || true")
 				case f[i-1] == "route":
