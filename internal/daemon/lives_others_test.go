@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/lab/labtest"
+	"nicteam/team"
 )
 
 // thing is something on the host that must not be lost, or must not come back, wherever it is by then.
@@ -16,6 +17,7 @@ type thing struct {
 	what string
 	find string // a script that prints a line for each of it
 	on   string // the NIC that it ends with, "" that is looked up
+	home string // the NIC that wears it, "" for what others made
 	want want
 	undo string // a script that takes the others' deed back, wherever the thing is; "" nothing is to be done
 }
@@ -28,6 +30,15 @@ const (
 	never              // somebody took it away
 	either             // it may have gone with what it was on
 )
+
+// where is the device that has it, "" for what is no address.
+func (th *thing) where(l *life) string {
+	a, ok := strings.CutPrefix(th.what, "address ")
+	if !ok {
+		return ""
+	}
+	return l.where(a)
+}
 
 func (th *thing) judge(l *life) {
 	n := l.count(th.find)
@@ -82,7 +93,7 @@ var othersDeeds = []deed{
 	}},
 	{3, always, func(l *life) {
 		nic := one(l, l.there())
-		if l.count("tc qdisc show dev "+nic+" root | grep pfifo_fast || true") == 0 {
+		if l.count("tc qdisc show dev "+nic+" root | grep 'limit 77p' || true") == 0 {
 			l.made("queue of "+nic, "tc qdisc add dev "+nic+" root pfifo limit 77", "tc qdisc show dev "+nic+" root | grep 'pfifo .* limit 77p' || true",
 				"if tc qdisc show dev "+nic+" root | grep -q 77p; then tc qdisc del dev "+nic+" root; fi").on = nic
 		}
@@ -91,6 +102,24 @@ var othersDeeds = []deed{
 		n := l.fresh()
 		l.others("ip neigh add 10.9.0.%d lladdr 02:00:00:00:00:%02x dev %s nud permanent", 100+n, n, teamName) // goes with the adapter
 	}},
+	{4, in(running), func(l *life) {
+		l.others("ip link set %s %s", teamName, map[bool]string{true: "up", false: "down"}[l.isDown(teamName)])
+	}},
+	{2, in(running), func(l *life) {
+		l.others("ip link set %s down; ip link set %s up", teamName, teamName)
+	}},
+	{2, in(running), func(l *life) { l.others("ip link set %s address 02:00:00:00:77:%02x", teamName, l.fresh()) }},
+	{2, func(l *life) bool { return l.phase == running && len(l.present()) > 0 }, func(l *life) {
+		nic := one(l, l.present())
+		l.rename(nic, "other"+nic)
+		l.rename("other"+nic, nic)
+	}},
+	{2, in(running), func(l *life) {
+		l.ending()
+		l.others("ip link del %s", teamName)
+		labtest.Eventually(l.t, "the host has everything back, and the process ends", func() bool { return len(l.processes(" run "+teamName)) == 0 })
+		l.phase, l.members, l.restored = none, nil, true
+	}},
 	{3, func(l *life) bool { return l.phase == running && len(l.upMembers()) > 0 }, func(l *life) { l.others("ip link set %s down", one(l, l.upMembers())) }},
 	{6, func(l *life) bool { return len(l.downs()) > 0 }, func(l *life) { l.others("ip link set %s up", one(l, l.downs())) }},
 	{3, onAdapter, func(l *life) { l.others("ip link set %s mtu %d", teamName, one(l, []int{1300, 1400, 1450})) }},
@@ -98,6 +127,14 @@ var othersDeeds = []deed{
 		nic := one(l, l.present())
 		l.others("ip link set %s down; ip link set %s up", nic, nic)
 	}},
+}
+
+// rename gives a member another name and waits until the team knows.
+func (l *life) rename(from, to string) {
+	l.others("ip link set %s down; ip link set %s name %s; ip link set %s up", from, from, to, to)
+	l.await(to+" is a member", func(s *team.Status) bool {
+		return slices.ContainsFunc(s.Members, func(m team.MemberStatus) bool { return m.Name == to })
+	})
 }
 
 func always(*life) bool { return true }
@@ -147,7 +184,7 @@ func (l *life) takeAddress() {
 		if th := l.things[i]; th.want == once && l.where(a) == teamName && l.count(th.find) == 1 {
 			prefix := strings.Fields(l.sh(th.find))[3]
 			l.others("ip addr del %s dev %s", prefix, teamName)
-			th.want = never
+			th.want, th.home = never, ""
 			for nic, script := range clothes {
 				for line := range strings.Lines(script) {
 					if strings.Contains(line, "addr add "+prefix+" ") {
@@ -239,11 +276,10 @@ func (l *life) pluggable() []string {
 func (l *life) unplug(nic string) {
 	l.tell("%s is pulled out", nic)
 	for _, th := range l.things {
-		at := l.sh(th.find)
-		// What the team took off it waits for it.
-		a := " " + strings.TrimPrefix(th.what, "address ")
-		waits := at == "" && (strings.Contains(clothes[nic], a+"/") || strings.Contains(clothes[nic], a+" "))
-		if th.want == once && (th.on == nic || th.on == "" && strings.Contains(at, " "+nic+" ") || waits) {
+		if th.where(l) == nic {
+			th.home = ""
+		}
+		if th.want == once && (th.on == nic || th.on == "" && strings.Contains(l.sh(th.find), " "+nic+" ")) {
 			th.want = either
 		}
 	}

@@ -14,7 +14,7 @@ import (
 var ourDeeds = []deed{
 	{30, in(none), (*life).create},
 	{6, in(none), func(l *life) { l.dies(40, l.createArgs()...) }},
-	{6, func(l *life) bool { return l.phase == running && len(l.strangers()) > 0 }, func(l *life) {
+	{6, (*life).canAdd, func(l *life) {
 		nics := some(l, l.strangers(), 1+l.random.IntN(2))
 		l.nicteamDoes(append([]string{"add", teamName}, nics...)...)
 		l.members = append(l.members, nics...)
@@ -32,7 +32,7 @@ var ourDeeds = []deed{
 		l.processEnds(by)
 	}},
 	{3, in(running), func(l *life) { l.dies(30, "delete", teamName) }},
-	{2, func(l *life) bool { return l.phase == running && len(l.strangers()) > 0 }, func(l *life) {
+	{2, (*life).canAdd, func(l *life) {
 		nic := one(l, l.strangers())
 		l.members = append(l.members, nic) // or not: what is known of it is put right by restore
 		l.dies(12, "add", teamName, nic)
@@ -67,6 +67,11 @@ func (l *life) settings() []string {
 		"datapath=relay", "datapath=auto", "primary=" + one(l, l.members), "hash=layer2", "balance=off", "balance=on", "receive_balance=off", "up_delay=100ms", "min_members=1"}
 }
 
+// canAdd is whether there is a NIC to add, and an adapter that takes its addresses.
+func (l *life) canAdd() bool {
+	return l.phase == running && len(l.strangers()) > 0 && !l.isDown(teamName)
+}
+
 // nicteamDoes runs the program, which must succeed.
 func (l *life) nicteamDoes(args ...string) {
 	l.t.Helper()
@@ -99,6 +104,15 @@ func (l *life) create() {
 	l.phase = running
 }
 
+// ending is before a team ends: where no NIC of its has IPv6, nobody can get an IPv6 address of the adapter.
+func (l *life) ending() {
+	for _, th := range l.things {
+		if !slices.ContainsFunc(l.members, func(nic string) bool { return nic != "eth3" }) && strings.Contains(th.what, "fd") && th.where(l) == teamName {
+			th.want = either
+		}
+	}
+}
+
 func (l *life) delete() {
 	l.ending()
 	l.nicteamDoes("delete", teamName)
@@ -129,8 +143,10 @@ func (l *life) goOn() {
 
 // dies runs the program and kills the team's process at one of the first changes of the host.
 func (l *life) dies(within int, args ...string) {
-	l.ending()
 	n := 1 + l.random.IntN(within)
+	if args[0] == "delete" || args[0] == "restore" {
+		l.ending()
+	}
 	l.tell("nicteam %s, and the process is killed at change %d", strings.Join(args, " "), n)
 	died, r := l.dieAt(n, func() result { return l.try(args...) })
 	if died {

@@ -19,8 +19,8 @@ import (
 )
 
 var (
-	lives = flag.Int("lives", 4, "how many random lives of a team TestRandomLives has")
-	seed  = flag.Uint64("seed", 0, "the one random life to have again, of this seed; 0: as many as -lives says, of any")
+	lives = flag.Int("lives", 0, "have so many random lives of a team, of new seeds; 0: some of known ones")
+	seed  = flag.Uint64("seed", 0, "have the random life of this seed again, and no other")
 )
 
 // TestRandomLives has a host with many things on its NICs, has at random happen to it and to a team what can happen, by
@@ -30,17 +30,26 @@ var (
 //	go test ./internal/daemon -run 'TestRandomLives$' -seed 1234
 func TestRandomLives(t *testing.T) {
 	t.Parallel()
-	n, first := *lives, rand.Uint64()>>32
-	if *seed != 0 {
-		n, first = 1, *seed
+	seeds := knownSeeds
+	switch first := rand.Uint64() >> 32; {
+	case *seed != 0:
+		seeds = []uint64{*seed}
+	case *lives > 0:
+		seeds = nil
+		for i := range uint64(*lives) {
+			seeds = append(seeds, first+i)
+		}
 	}
-	for s := first; s < first+uint64(n); s++ {
+	for _, s := range seeds {
 		t.Run(fmt.Sprintf("seed %d", s), func(t *testing.T) {
 			t.Parallel()
 			newLife(t, s).live()
 		})
 	}
 }
+
+// knownSeeds are of lives that have little in common.
+var knownSeeds = []uint64{1, 2, 3, 4}
 
 // A life is a random one of a team and its host. Everything is drawn from random, in the order in which it happens.
 type life struct {
@@ -59,7 +68,6 @@ type life struct {
 	cut      map[string]bool
 	other    map[string]bool // NICs that were pulled out at some time: the kernel's device is another one by now
 	macs     map[string]string
-	moved    bool // a team ended while a NIC or its cable was out: what was on it may be on another one
 }
 
 // phase is what of a team there is.
@@ -112,6 +120,12 @@ var clothes = map[string]string{
 	"eth4": ``,
 }
 
+// undress takes off a NIC what clothes have on it and others may have come to it.
+const undress = `
+	ip addr flush dev %[1]s scope global
+	for table in main 77 1000; do for proto in boot static dhcp; do ip -4 route flush dev %[1]s table $table proto $proto; ip -6 route flush dev %[1]s table $table proto $proto; done; done
+	ip neigh flush dev %[1]s nud permanent`
+
 // Addresses that clothes have, and those of them that others take away: no other depends on these.
 var (
 	worn    = []string{"10.9.0.1", "10.9.0.11", "10.9.0.12", "10.9.1.1", "10.9.3.1", "10.9.4.1", "10.9.5.1", "fd09::1", "fd09::11", "fd09:1::1", "10.8.0.1", "10.8.0.2", "fd08::1", "10.7.0.1"}
@@ -141,7 +155,7 @@ func newLife(t *testing.T, seed uint64) *life {
 	}
 	l.sh(hostOwn)
 	for _, a := range worn {
-		l.things = append(l.things, &thing{what: "address " + a, find: "ip -o addr show to " + a, want: once})
+		l.things = append(l.things, &thing{what: "address " + a, find: "ip -o addr show to " + a, home: l.where(a)})
 	}
 	l.before = l.state()
 	return l
@@ -235,42 +249,9 @@ func (l *life) end() {
 	if l.phase == running {
 		l.delete()
 	}
+	// What belonged to a NIC that was away waits for it.
 	if _, err := os.Stat(l.box.Path("/var/lib/nicteam/" + teamName + ".journal")); err == nil {
-		l.nicteamDoes("restore", teamName) // NICs that were out then have come since
-	}
-}
-
-// ending notes that a team ends, or may.
-func (l *life) ending() { l.moved = l.moved || len(l.out)+len(l.cut) > 0 }
-
-// redress has NICs have on them what they had at first, wherever that is now.
-func (l *life) redress() {
-	for _, nic := range nics(lifeNICs) {
-		for line := range strings.Lines(clothes[nic]) {
-			f := strings.Fields(line)
-			for i := 1; i+1 < len(f) && f[0] == "ip"; i++ {
-				switch family := strings.TrimPrefix(f[1], "-"); {
-				case f[i] != "add":
-				case f[i-1] == "addr":
-					a, _, _ := strings.Cut(f[i+1], "/")
-					l.sh("ip addr flush to " + a)
-					if family == "6" { // the kernel leaves the route of an address with a lifetime until that ends
-						l.sh("ip -6 route flush " + f[i+1] + " || true")
-					}
-				case f[i-1] == "route" && family == "6":
-					l.sh("ip -6 route flush table all " + f[i+1] + " || true")
-				case f[i-1] == "route":
-					l.sh("ip route flush table all " + f[i+1] + " || true")
-				}
-			}
-		}
-	}
-	for _, nic := range nics(lifeNICs) {
-		for line := range strings.Lines(clothes[nic]) {
-			if strings.Contains(line, " addr add ") || strings.Contains(line, " route add ") || strings.Contains(line, " neigh add ") {
-				l.sh(strings.Replace(line, "neigh add", "neigh replace", 1))
-			}
-		}
+		l.restore()
 	}
 }
 
@@ -285,6 +266,12 @@ func (l *life) judge() {
 		return
 	}
 	l.reachable()
+	bare := map[string]bool{} // NICs that have not what they wore, or more
+	for _, th := range l.things {
+		if at := th.where(l); th.home != "" && at != th.home {
+			bare[th.home], bare[at] = true, true
+		}
+	}
 	for _, th := range slices.Backward(l.things) {
 		if th.undo != "" {
 			l.sh(th.undo)
@@ -294,15 +281,11 @@ func (l *life) judge() {
 		if l.other[nic] {
 			l.pull(nic)
 			l.replug(nic)
-			for line := range strings.Lines(clothes[nic]) {
-				if !strings.Contains(line, " add ") {
-					l.sh(line)
-				}
-			}
+			l.sh(clothes[nic])
+		} else if bare[nic] {
+			l.sh(fmt.Sprintf(undress, nic))
+			l.sh(clothes[nic])
 		}
-	}
-	if l.moved || len(l.other) > 0 {
-		l.redress()
 	}
 	if l.t.Failed() {
 		return
@@ -362,7 +345,7 @@ func (l *life) reachable() {
 	device := l.where(box4.String())
 	way := func(nic string) bool { return !l.out[nic] && !l.cut[nic] && !l.isDown(nic) }
 	switch {
-	case device == teamName && l.phase == running && slices.ContainsFunc(l.members, way):
+	case device == teamName && l.phase == running && !l.isDown(teamName) && slices.ContainsFunc(l.members, way):
 	case device != teamName && device != "" && !slices.Contains(l.members, device) && way(device):
 	default:
 		return

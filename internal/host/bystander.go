@@ -59,7 +59,7 @@ func (c *check) bystanders(consent Consent) ([]string, *team.Problem) {
 	if len(whys) == 0 {
 		return c.warnings, nil
 	}
-	return c.warnings, &team.Problem{Kind: team.Conflict, What: c.what("rules and filters on the NICs would stop to apply"),
+	return c.warnings, &team.Problem{Kind: team.Conflict, What: c.what("rules and filters on the NICs would stop applying"),
 		Why: strings.Join(whys, "; "), Fix: strings.Join(fixes, "; ") + "; or answer for it with -y"}
 }
 

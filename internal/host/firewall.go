@@ -54,8 +54,8 @@ type deed struct {
 	meant bool   // the rule has the face's own name, so whoever made it knows of it
 }
 
-// differing are the rules that do something for one of two faces and not for the other: those that end to match, then
-// those that begin to, but for those that are meant for the adapter.
+// differing are the rules that do something for one of two faces and not for the other: those that stop matching, then
+// those that start to, but for those that are meant for the adapter.
 func differing(member, adapter []deed) (ends, begins []deed) {
 	begins = slices.DeleteFunc(without(adapter, member), func(d deed) bool { return d.meant })
 	return without(member, adapter), begins

@@ -207,6 +207,37 @@ func TestChangesSince(t *testing.T) {
 	}
 }
 
+// TestAdapterWentDown ends a team whose adapter somebody has set down and up, before anybody put back what the kernel took:
+// the NICs get their IPv6 addresses and routes back. One that somebody has taken away is not among them.
+func TestAdapterWentDown(t *testing.T) {
+	for name, how := range map[string]string{"down": "ip link set team0 down", "down and up": "ip link set team0 down; ip link set team0 up"} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			run(t, `ip addr add 10.9.0.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; ip -6 addr add fd09::2/64 dev na nodad; ip -6 addr add fd08::1/64 dev nb nodad
+				ip route add default via 10.9.0.254 dev na; ip -6 route add default via fd09::fe dev na`)
+			h := w.open(nil)
+			must(t, takeover(w, h))
+			run(t, how)
+			must(t, finish(w, h))
+			got := run(t, "ip -br -6 addr show dev na scope global; ip -br -6 addr show dev nb; ip route show default; ip -6 route show default")
+			for _, want := range []string{"fd09::1/64", "fd09::2/64", "fd08::1/64", "default via 10.9.0.254 dev na", "default via fd09::fe dev na"} {
+				if !strings.Contains(got, want) {
+					t.Errorf("no %q in:\n%s", want, got)
+				}
+			}
+		})
+	}
+	w := newWorld(t)
+	run(t, "ip -6 addr add fd09::1/64 dev na nodad; ip -6 addr add fd09::2/64 dev na nodad")
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	run(t, "ip -6 addr del fd09::2/64 dev team0")
+	must(t, finish(w, h))
+	if got := run(t, "ip -6 addr show dev na"); strings.Contains(got, "fd09::2") || !strings.Contains(got, "fd09::1") {
+		t.Errorf("fd09::2 was taken away, and na has:\n%s", got)
+	}
+}
+
 // TestRelease gives one member back while the team goes on: it gets its own settings, and not the addresses.
 func TestRelease(t *testing.T) {
 	w := newWorld(t)
