@@ -123,7 +123,7 @@ var clothes = map[string]string{
 // undress takes off a NIC what clothes have on it and others may have come to it.
 const undress = `
 	ip addr flush dev %[1]s scope global
-	for table in main 77 1000; do for proto in boot static dhcp; do ip -4 route flush dev %[1]s table $table proto $proto; ip -6 route flush dev %[1]s table $table proto $proto; done; done
+	for table in main 77 1000; do for proto in boot static dhcp; do for v in -4 -6; do ip $v route flush dev %[1]s table $table proto $proto 2>/dev/null || true; done; done; done
 	ip neigh flush dev %[1]s nud permanent`
 
 // Addresses that clothes have, and those of them that others take away: no other depends on these.
@@ -255,6 +255,27 @@ func (l *life) end() {
 	}
 }
 
+// gather takes what a NIC had on it off the NICs that have it now.
+func (l *life) gather(nic string) {
+	for line := range strings.Lines(clothes[nic]) {
+		f := strings.Fields(line)
+		i := slices.Index(f, "add")
+		switch {
+		case i < 1 || i+1 >= len(f) || f[0] != "ip":
+		case f[i-1] == "addr":
+			a, _, _ := strings.Cut(f[i+1], "/")
+			l.sh("ip addr flush to " + a)
+			if f[1] == "-6" { // the kernel leaves the route of an address with a lifetime until that ends
+				l.sh("ip -6 route flush " + f[i+1] + " || true")
+			}
+		case f[i-1] == "route" && f[1] == "-6":
+			l.sh("ip -6 route flush table all " + f[i+1] + " || true")
+		case f[i-1] == "route":
+			l.sh("ip route flush table all " + f[i+1] + " || true")
+		}
+	}
+}
+
 // judge looks whether the host is as it was, but for what others did.
 func (l *life) judge() {
 	for _, file := range l.left() {
@@ -279,10 +300,12 @@ func (l *life) judge() {
 	}
 	for _, nic := range nics(lifeNICs) {
 		if l.other[nic] {
+			l.gather(nic)
 			l.pull(nic)
 			l.replug(nic)
 			l.sh(clothes[nic])
 		} else if bare[nic] {
+			l.gather(nic)
 			l.sh(fmt.Sprintf(undress, nic))
 			l.sh(clothes[nic])
 		}

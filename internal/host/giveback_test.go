@@ -320,6 +320,12 @@ func TestOlderJournal(t *testing.T) {
 	b, err := os.ReadFile(path)
 	must(t, err)
 	must(t, os.WriteFile(path, bytes.Replace(b, []byte("journal 2\n"), []byte("journal 1\n"), 1), 0o640))
+	h = w.open(nil)
+	must(t, h.Begin()) // the next process of the team
+	h.Close()
+	if b, err = os.ReadFile(path); err != nil || !bytes.HasPrefix(b, []byte("nicteam-journal 2\n")) {
+		t.Errorf("the team went on with %.20q, %v", b, err)
+	}
 	_, err = w.open(nil).Restore()
 	must(t, err)
 	compare(t, before, snapshot(t))

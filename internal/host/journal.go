@@ -95,7 +95,7 @@ func createJournal(path string, records []record, at func(string) error) (_ *jou
 		return nil, err
 	}
 	j.end = int64(len(text))
-	j.base = j.end
+	j.base, j.version = j.end, journalVersion
 	return j, nil
 }
 

@@ -145,6 +145,11 @@ func (h *Host) Begin() error {
 		return h.unusable
 	}
 	if h.journal != nil && !h.journal.state.ended {
+		if h.journal.version < journalVersion { // what knows only that must not cut off what is written now
+			if err := h.journal.compact(); err != nil {
+				return err
+			}
+		}
 		if len(h.attached) == 0 {
 			return h.sweep()
 		}

@@ -20,6 +20,7 @@ type reading struct {
 	end     int64 // behind the last good record
 	seq     int   // of that
 	damaged []int // lines that are not as they were written
+	version int   // of the format
 }
 
 // scan calls each for every good record of a journal, with the offset behind it.
@@ -42,6 +43,8 @@ func scan(r io.Reader, each func(r record, end int64)) (reading, error) {
 			return got, fmt.Errorf("format %d: %w", n, errJournalVersion)
 		} else if err != nil {
 			got.damaged = append(got.damaged, 1)
+		} else {
+			got.version = n
 		}
 	} else {
 		got.damaged = append(got.damaged, 1)
