@@ -276,8 +276,13 @@ func (l *life) pluggable() []string {
 func (l *life) unplug(nic string) {
 	l.tell("%s is pulled out", nic)
 	for _, th := range l.things {
-		if th.where(l) == nic {
+		switch th.where(l) {
+		case nic:
 			th.home = ""
+		case "":
+			if th.home == nic && th.want == once { // the journal has it until the NIC is back
+				th.want, th.home = either, ""
+			}
 		}
 		if th.want == once && (th.on == nic || th.on == "" && strings.Contains(l.sh(th.find), " "+nic+" ")) {
 			th.want = either

@@ -123,7 +123,7 @@ var clothes = map[string]string{
 // undress takes off a NIC what clothes have on it and others may have come to it.
 const undress = `
 	ip addr flush dev %[1]s scope global
-	for table in main 77 1000; do for proto in boot static dhcp; do ip -4 route flush dev %[1]s table $table proto $proto; ip -6 route flush dev %[1]s table $table proto $proto; done; done
+	for table in main 77 1000; do for proto in boot static dhcp; do for family in -4 -6; do ip $family route flush dev %[1]s table $table proto $proto 2>/dev/null || true; done; done; done
 	ip neigh flush dev %[1]s nud permanent`
 
 // Addresses that clothes have, and those of them that others take away: no other depends on these.
@@ -281,9 +281,12 @@ func (l *life) judge() {
 		if l.other[nic] {
 			l.pull(nic)
 			l.replug(nic)
-			l.sh(clothes[nic])
 		} else if bare[nic] {
 			l.sh(fmt.Sprintf(undress, nic))
+		}
+	}
+	for _, nic := range nics(lifeNICs) {
+		if l.other[nic] || bare[nic] {
 			l.sh(clothes[nic])
 		}
 	}
