@@ -238,6 +238,30 @@ func TestAdapterWentDown(t *testing.T) {
 	}
 }
 
+// TestStripLeavesWhatCameLater goes on with a team whose addresses do not move: an address that somebody gave a NIC while no
+// process looked stays on it, now and in the end.
+func TestStripLeavesWhatCameLater(t *testing.T) {
+	w := newWorld(t)
+	run(t, "ip addr add 10.9.0.1/24 dev na")
+	h := w.open(nil)
+	must(t, h.Begin())
+	must(t, h.AdapterMade(w.tap()))
+	must1(h.Record("na"))
+	must(t, h.Strip("na", Setup{MTU: 1500}))
+	run(t, "ip addr add 10.50.0.1/32 dev na")
+	for _, when := range []string{"stripped again", "given back"} {
+		if when == "given back" {
+			must(t, finish(w, h))
+		} else {
+			must(t, h.Strip("na", Setup{MTU: 1500}))
+		}
+		got := run(t, "ip -4 -br addr show dev na")
+		if !strings.Contains(got, "10.50.0.1") || strings.Contains(got, "10.9.0.1") != (when == "given back") {
+			t.Errorf("%s: na has %s", when, got)
+		}
+	}
+}
+
 // TestRelease gives one member back while the team goes on: it gets its own settings, and not the addresses.
 func TestRelease(t *testing.T) {
 	w := newWorld(t)
