@@ -81,7 +81,7 @@ func (e *elb) Handle(now time.Time, ev Event) (eff Effects) {
 		if ev.Heard != nil {
 			eff.Send = e.steering.measured(now, ev.Heard, ev.Flows)
 		}
-		if ev.Flows != nil && e.plan.Spread == SpreadShortest {
+		if e.plan.Spread == SpreadShortest {
 			silent := e.silence.measured(now, ev.Flows, e.plan.Distributing&e.steering.given())
 			eff.Send = append(eff.Send, e.teach(e.homesOf(silent))...)
 		}

@@ -19,15 +19,7 @@ type silence struct {
 
 // measured returns the members of a set that have been silent for silentTime, and counts anew for them.
 func (s *silence) measured(now time.Time, f *Flows, members MemberSet) (silent MemberSet) {
-	var sent [MaxMembers]uint64
-	for id := range sent {
-		sent[id] = f.Members[id].Fixed
-	}
-	for i := range f.Slots {
-		if w := &f.Slots[i]; w.Until != 0 {
-			sent[w.Member%MaxMembers] += w.Bytes
-		}
-	}
+	sent := sentBy(f)
 	for id := range sent {
 		switch {
 		case sent[id] != s.sent[id] || !members.Has(id) || s.since[id].IsZero():
@@ -38,6 +30,22 @@ func (s *silence) measured(now time.Time, f *Flows, members MemberSet) (silent M
 		}
 	}
 	return silent
+}
+
+// sentBy is how many bytes of data members have sent, by a flow table; nil is that of a team that has sent none.
+func sentBy(f *Flows) (sent [MaxMembers]uint64) {
+	if f == nil {
+		return sent
+	}
+	for id := range sent {
+		sent[id] = f.Members[id].Fixed
+	}
+	for i := range f.Slots {
+		if w := &f.Slots[i]; w.Until != 0 {
+			sent[w.Member%MaxMembers] += w.Bytes
+		}
+	}
+	return sent
 }
 
 // homesOf are the addresses that are at home with members.

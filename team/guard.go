@@ -46,6 +46,9 @@ func (t *Team) step(r request) (out Output, rest time.Duration) {
 		out, rest = Output{Err: &Problem{Kind: Failed, What: fmt.Sprintf("%s %s", strings.ToLower(name), t.o.Config.Team), Why: fmt.Sprintf("a fault of nicteam: %v", v),
 			Fix: "nicteam status " + t.o.Config.Team + " --json has what is to be reported, in panics"}}, 0
 		t.o.Panics.Do(whereLoop, func() { t.mend(plan) })
+		if t.o.Panics.Ended() {
+			rest = time.Second
+		}
 	}()
 	t.loop.handle(time.Now(), r.in, &out)
 	t.execute(&out, r.base)
@@ -99,7 +102,7 @@ func (s *Status) addPanics(list []panics.Panic) {
 	s.Panics = list
 	for i := range list {
 		p := &list[i]
-		s.Warnings = append(s.Warnings, fmt.Sprintf("a fault of nicteam was survived %d times, the last time at %s: %s; please report what status --json has in panics",
+		s.Warnings = append(s.Warnings, fmt.Sprintf("nicteam has survived a fault of its own (%d so far, the last at %s): %s; please report what status --json has in panics",
 			p.Count, p.Time.Format(time.DateTime), p))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,12 +67,11 @@ func TestPanicOfTheModeCostsTheInput(t *testing.T) {
 		for _, done := range []bool{false, true} {
 			t.Run(kind.String(), func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
-					k, armed := newKernel(), false
+					k, armed := newKernel(), new(atomic.Bool)
 					c := activeBackup()
 					c.Mode = kind
 					tm := brittleTeam(t, k, c, func(ev modes.Event, after bool) {
-						if _, is := ev.(modes.Received); is && armed && after == done {
-							armed = false
+						if _, is := ev.(modes.Received); is && after == done && armed.CompareAndSwap(true, false) {
 							panic("a frame like no other")
 						}
 					})
@@ -84,11 +84,11 @@ func TestPanicOfTheModeCostsTheInput(t *testing.T) {
 					}
 					k.taken()
 					before, active, log := k.inForce(), tm.Status().Active, len(tm.Events(time.Time{}))
-					armed = true
+					armed.Store(true)
 					k.control <- Control{Kind: ControlFrame, Member: 0, Frame: make([]byte, 60)}
 					k.control <- Control{Kind: ControlFrame, Member: -1, Frame: frame.RARP(0x0200_0000_1000, 0)} // the next one is there already
 					time.Sleep(time.Second)
-					if armed {
+					if armed.Load() {
 						t.Fatal("no panic")
 					}
 					if p := caught(t, tm, whereFrames, 1); !strings.HasPrefix(p.Input, "frame of member 0: 0000") || p.Value != "a frame like no other" {
@@ -121,14 +121,13 @@ func TestPanicOfTheModeCostsTheInput(t *testing.T) {
 // The mode dies while it follows the loss of the active member, with its new Plan made and not handed out.
 func TestPanicDuringAFailoverDelaysItByNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		k, armed := newKernel(), false
+		k, armed := newKernel(), new(atomic.Bool)
 		tm := brittleTeam(t, k, activeBackup(), func(ev modes.Event, done bool) {
-			if _, is := ev.(modes.State); is && done && armed {
-				armed = false
+			if _, is := ev.(modes.State); is && done && armed.CompareAndSwap(true, false) {
 				panic("half-way")
 			}
 		})
-		armed = true
+		armed.Store(true)
 		k.cable(1, false)
 		k.changes <- struct{}{}
 		time.Sleep(2 * time.Millisecond)
@@ -264,6 +263,13 @@ func TestThreePanicsOfTheLoopAreTooMany(t *testing.T) {
 		time.Sleep(time.Second)
 		if err := fatal(); err == nil || !strings.Contains(err.Error(), "in apply") {
 			t.Errorf("after three: %v", err)
+		}
+		// Until the process ends it goes on, and does not spin.
+		k.arm("apply", 1000)
+		k.cable(1, false)
+		time.Sleep(10 * time.Second)
+		if list := keeper.List(); len(list) != 1 || list[0].Count > 50 {
+			t.Errorf("kept %+v", list)
 		}
 	})
 }

@@ -5,14 +5,9 @@ import "nicteam/internal/host"
 // RealNames returns a function that puts the name of a NIC in place of an altname, in the network namespace of the caller.
 // Where the kernel cannot be asked names stay as they are, and what comes later says why.
 func RealNames() func(string) string {
-	of := map[string]string{}
+	var of map[string]string
 	if h, err := host.Open(host.Options{}); err == nil {
-		nics, _ := h.NICs()
-		for _, n := range nics {
-			for _, alt := range n.AltNames {
-				of[alt] = n.Name
-			}
-		}
+		of, _ = h.AltNames()
 		_ = h.Close()
 	}
 	return func(name string) string {

@@ -221,3 +221,22 @@ func TestNoAdvertisements(t *testing.T) {
 		t.Errorf("the NIC has %q", learned(t, "na"))
 	}
 }
+
+// TestRoutesOfADeadLender ends a team whose lender has no link any more: the NIC that has one learns what the adapter knows.
+func TestRoutesOfADeadLender(t *testing.T) {
+	w := newWorld(t)
+	run(t, "echo 0 >/proc/sys/net/ipv6/conf/nb/accept_ra_defrtr")
+	r := newRouter(t, 1, "fd0a::/64")
+	r.advertise("na")
+	settled(t)
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	run(t, "ip link set pna down; echo 1 >/proc/sys/net/ipv6/conf/nb/accept_ra_defrtr")
+	must(t, finish(w, h))
+	if got := run(t, "ip -6 route show default"); !strings.Contains(got, "via fe80::101 dev nb proto ra") || strings.Contains(got, "dev na") {
+		t.Errorf("the default route is %q", got)
+	}
+	if got := run(t, "ip -6 addr show dev nb"); !strings.Contains(got, "fd0a::") {
+		t.Errorf("nb has no address of the prefix:\n%s", got)
+	}
+}

@@ -342,24 +342,32 @@ func (b *back) admit() error {
 	return errors.Join(errs...)
 }
 
-// dadPatience bounds the wait for the kernel to take new addresses for good.
-const dadPatience = 500 * time.Millisecond
+const (
+	// dadPatience bounds the wait for the kernel to take new addresses for good …
+	dadPatience = 2 * time.Second
+	// … and noLinkPatience where the NIC has no carrier, without which it does not.
+	noLinkPatience = 500 * time.Millisecond
+)
 
 // settle sets what may only be set at the end. The kernel looks at accept_dad when its worker
 // comes to the new addresses, so the old value waits for that.
 func (b *back) settle() error {
-	for _, r := range b.members {
-		if !r.m.ours() {
-			continue
+	restore := func(keys ...string) error {
+		for _, r := range b.members {
+			if !r.m.ours() {
+				continue
+			}
+			if slices.Contains(keys, acceptDAD) && r.m.Up {
+				b.h.awaitDAD(r.nic)
+			}
+			if err := b.soften(b.h.restoreSysctls(r.nic.Name, r.m.Sysctls, keys...)); err != nil {
+				return err
+			}
 		}
-		if r.m.Up {
-			b.h.awaitDAD(r.nic)
-		}
-		if err := b.soften(b.h.restoreSysctls(r.nic.Name, r.m.Sysctls, arpIgnore, rpFilter, acceptDAD)); err != nil {
-			return err
-		}
+		return nil
 	}
-	return nil
+	// Nobody waits for an answer by ARP until then.
+	return together(func() error { return restore(arpIgnore, rpFilter) }, func() error { return restore(acceptDAD) })
 }
 
 // awaitDAD waits until no address of a NIC whose duplicate detection is off is tentative.
@@ -367,7 +375,11 @@ func (h *Host) awaitDAD(n NIC) {
 	if v, ok := readSysctl(n.Name, acceptDAD); !ok || v != "0" {
 		return
 	}
-	for end := time.Now().Add(dadPatience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	patience := dadPatience
+	if !h.probe.carrier(n.Index) {
+		patience = noLinkPatience
+	}
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		list, err := h.addresses(n.Index)
 		tentative := func(a object) bool { return addressFlags(a)&unix.IFA_F_TENTATIVE != 0 }
 		if err != nil || !slices.ContainsFunc(list, tentative) {

@@ -7,34 +7,45 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// teachRoutes has the kernels of NICs learn what the adapter's knows from routers at this moment: each NIC what it had itself,
-// the heir all. It comes when the host sees the NICs' frames again, for a link takes an advertisement only then; the adapter
-// has its addresses until after that.
+// teachRoutes has the kernels of NICs learn what the adapter's knows from routers at this moment. It comes when the host sees
+// the NICs' frames again, for a link takes an advertisement only then; the adapter has its addresses until after that.
 func (b *back) teachRoutes() error {
 	all, err := b.h.advertisedRoutes()
 	if err != nil {
 		return err
 	}
 	var known []object // by the adapter
-	var says linkSays
-	alive := b.adapter != nil && b.adapter.AdminUp
-	if alive {
-		known, says = routesOf(all, b.adapter.Index), b.adapter.says()
+	lessons := map[*returning]*learning{}
+	for _, r := range b.members {
+		lessons[r] = &learning{form: r.form, says: r.m.Says}
 	}
-	heir := b.routersHeir()
+	if b.adapter != nil && b.adapter.AdminUp {
+		known = routesOf(all, b.adapter.Index)
+		for _, o := range known {
+			for _, r := range b.pupils(o) {
+				lessons[r].routes, lessons[r].says = append(lessons[r].routes, o), b.adapter.says()
+			}
+		}
+	}
+	for _, m := range b.j.state.members {
+		if m.adopted && b.adapter != nil && b.adapter.AdminUp {
+			continue // what the adapter has forgotten is no more
+		}
+		for _, o := range agedRoutes(m.Advertised, (bootTime()-m.At)/1e9) {
+			for _, r := range b.pupils(o) {
+				if (m.adopted || m == r.m) && !hasAdvertised(lessons[r].routes, o) {
+					lessons[r].routes = append(lessons[r].routes, o)
+				}
+			}
+		}
+	}
 	for _, r := range b.members {
 		if !r.learns() {
 			continue
 		}
-		l := learning{routes: agedRoutes(r.m.Advertised, (bootTime()-r.m.At)/1e9), form: r.form, says: r.m.Says}
-		if r.m.adopted && alive {
-			l.routes, l.says = slices.Clone(known), says
-			if r != heir {
-				l.routes = slices.DeleteFunc(l.routes, func(o object) bool { return !hasAdvertised(r.m.Advertised, o) })
-			}
-		}
-		if l, err = b.h.unlearned(r.nic, l); err == nil {
-			err = b.h.teach(r.nic, l)
+		left, err := b.h.unlearned(r.nic, *lessons[r])
+		if err == nil {
+			err = b.h.teach(r.nic, left)
 		}
 		if err := b.soften(err); err != nil {
 			return err
@@ -55,12 +66,26 @@ func (b *back) teachRoutes() error {
 	return nil
 }
 
-// routersHeir is the NIC that gets what the adapter learned from routers by itself: the first that had learned from one.
-func (b *back) routersHeir() *returning {
-	for _, r := range b.members {
-		if r.m.adopted && r.m.Up && len(r.m.Advertised) > 0 {
-			return r
+// pupils are the NICs that learn a route: those that had learned it, or what stands in for one that has no link; the heir
+// where none had.
+func (b *back) pupils(o object) []*returning {
+	var list []*returning
+	for _, m := range b.j.state.members {
+		if !hasAdvertised(m.Advertised, o) {
+			continue
+		}
+		to := b.of(m)
+		if m.adopted {
+			if other := b.replaced(m, unix.AF_INET6); other != nil {
+				to = other
+			}
+		}
+		if to != nil && !slices.Contains(list, to) {
+			list = append(list, to)
 		}
 	}
-	return b.heir(unix.AF_INET6)
+	if heir := b.heir(unix.AF_INET6); len(list) == 0 && heir != nil && heir.m.adopted {
+		list = append(list, heir)
+	}
+	return list
 }

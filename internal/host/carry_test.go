@@ -176,7 +176,14 @@ func TestProxies(t *testing.T) {
 }
 
 func proxies(t *testing.T) string {
-	return strings.TrimSuffix(strings.ReplaceAll(run(t, "ip neigh show proxy | awk '{print $1,$3}' | sort"), "\n", "|"), "|")
+	t.Helper()
+	var list []string
+	for line := range strings.Lines(run(t, "ip neigh show proxy")) {
+		f := strings.Fields(line) // ADDRESS dev NIC proxy
+		list = append(list, f[0]+" "+f[2])
+	}
+	slices.Sort(list)
+	return strings.Join(list, "|")
 }
 
 // TestRules takes over NICs that rules name. What is the administrator's stays as it is, also where it is like the team's.

@@ -260,7 +260,7 @@ func (h *Host) AdoptRules(adapter int, members []string) error {
 func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
 	var have []object
 	for _, name := range named(m.named, n.Name) {
-		list, err := h.rulesNaming(name)
+		list, err := h.ownRules(name)
 		if err != nil {
 			return err
 		}

@@ -130,10 +130,9 @@ func (h *Host) look(n NIC) (Member, error) {
 		return Member{}, err
 	}
 	m.Advertised, m.Says = routesOf(advertised, n.Index), n.says()
-	if m.Rules, err = h.rulesNaming(n.Name); err != nil {
+	if m.Rules, err = h.ownRules(n.Name); err != nil {
 		return Member{}, err
 	}
-	m.Rules = slices.DeleteFunc(m.Rules, isCopy) // of a rule that names members and this NIC
 	var keep []netip.Addr
 	for _, r := range slices.Concat(m.Routes, m.Advertised) {
 		keep = append(keep, gateways(r, n.Index)...)

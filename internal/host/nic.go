@@ -205,6 +205,21 @@ func (h *Host) RealName(name string) string {
 	return realName(list, name)
 }
 
+// AltNames are the altnames of all links, and whose they are.
+func (h *Host) AltNames() (map[string]string, error) {
+	list, err := h.links()
+	if err != nil {
+		return nil, err
+	}
+	of := map[string]string{}
+	for _, n := range list {
+		for _, alt := range n.AltNames {
+			of[alt] = n.Name
+		}
+	}
+	return of, nil
+}
+
 func realName(list []NIC, name string) string {
 	for _, n := range list {
 		if slices.Contains(n.AltNames, name) {

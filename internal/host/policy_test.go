@@ -94,7 +94,8 @@ func TestPolicy(t *testing.T) {
 			run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add fd09::1/64 dev na nodad; ip link set na mtu 1400; ip token set ::77 dev na")
 			var other []string
 			for _, s := range linkSettings {
-				if s.whyNot == "" && s.key != disableIPv6 && !unusual(t, "na", s.key) {
+				_, err := os.Stat(sysctlPath("na", s.key)) // this kernel may have no such setting
+				if err == nil && s.whyNot == "" && s.key != disableIPv6 && !unusual(t, "na", s.key) {
 					other = append(other, s.key)
 				}
 			}

@@ -33,6 +33,12 @@ func (h *Host) rulesNaming(nic string) ([]object, error) {
 	return list, nil
 }
 
+// ownRules is rulesNaming without the copies of teams: one may name an adapter and this NIC.
+func (h *Host) ownRules(nic string) ([]object, error) {
+	list, err := h.rulesNaming(nic)
+	return slices.DeleteFunc(list, isCopy), err
+}
+
 func ruleNames(r object, kind uint16, nics ...string) bool {
 	v := r.get(kind)
 	return v != nil && slices.Contains(nics, string(trimZero(v)))

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -43,6 +44,7 @@ func (p *Panic) String() string {
 type Keeper struct {
 	log   *slog.Logger
 	fatal chan error
+	ended atomic.Bool // fatal was told
 
 	mu    sync.Mutex
 	kinds []*kind // in the order in which each happened first
@@ -95,23 +97,29 @@ func (k *Keeper) Do(where string, f func()) (ended bool) {
 	return true
 }
 
-// Again runs a goroutine's f until it returns, anew after each panic, and not any more once ctx has ended.
+// Again runs a goroutine's f until it returns, anew after each panic, and not any more once ctx has ended or the process
+// has to.
 func (k *Keeper) Again(ctx context.Context, where string, f func()) {
-	for !k.Do(where, f) && ctx.Err() == nil {
+	for !k.Do(where, f) && ctx.Err() == nil && !k.Ended() {
 	}
 }
+
+// Ended reports whether the process has to end: what goes on panicking is to do so slowly until then.
+func (k *Keeper) Ended() bool { return k.ended.Load() }
 
 // Caught keeps a panic that the caller has recovered, and why three of a kind are too many.
 func (k *Keeper) Caught(where, input string, value any) {
 	p := k.keep(where, input, value)
+	if k.Ended() {
+		return
+	}
 	k.told(p.Panic)
 	if first := p.last[fatalCount-1]; first.IsZero() || p.Time.Sub(first) > fatalSpan {
 		return
 	}
 	err := fmt.Errorf("%d panics within %v, the last one in the %s", fatalCount, fatalSpan, p.String())
-	select {
-	case k.fatal <- err:
-	default: // it ends already
+	if k.ended.CompareAndSwap(false, true) {
+		k.fatal <- err
 	}
 }
 

@@ -110,8 +110,12 @@ func TestAgainBeginsAnewUntilItReturns(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	k.Again(ctx, "x", func() { n++; panic("x") })
+	k.Again(ctx, "y", func() { n++; panic("y") })
 	if n != 4 {
 		t.Errorf("began %d times once it was to end", n-3)
+	}
+	k.Again(t.Context(), "z", func() { n++; panic("z") })
+	if n != 4+fatalCount || !k.Ended() {
+		t.Errorf("began %d times", n-4)
 	}
 }

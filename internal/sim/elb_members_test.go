@@ -280,3 +280,37 @@ func (b *bench) byPeer() (macs []string) {
 	}
 	return macs
 }
+
+// TestForgedMember: somebody shows the switch a member's address elsewhere. The member sends nothing itself, and still has
+// what is for it again within seconds.
+func TestForgedMember(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, modes.ELB, 4, 4, Line{})
+	var flows []*Flow
+	for _, p := range b.peers {
+		flows = append(flows, b.UDP(p, b.team.Stack, FlowKey{Sport: 5000, Dport: 80}, 400, 2*time.Millisecond))
+	}
+	b.pass(3 * time.Second)
+	evil := b.NIC("evil")
+	b.sw.Plug(evil.End, Line{})
+	b.pass(time.Millisecond)
+	for _, p := range b.peers {
+		evil.send(newPacket(frame.RARP(p.NeighbourMAC(b.team.Stack.IP4), 0)))
+	}
+	b.pass(100 * time.Millisecond)
+	led := 0
+	for _, f := range flows {
+		if b.Now()-f.Last > 50*time.Millisecond {
+			led++
+		}
+	}
+	if led == 0 {
+		t.Fatal("the switch does not believe the forger")
+	}
+	b.pass(8 * time.Second)
+	for _, f := range flows {
+		if quiet := b.Now() - f.Last; quiet > 50*time.Millisecond {
+			t.Errorf("%s: nothing for %v", f.Name, quiet)
+		}
+	}
+}

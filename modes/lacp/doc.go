@@ -76,6 +76,9 @@
 //
 // # What is no part of the standard
 //
+// A PDU of another actor takes the place of a partner in order only when that is silent though asked (rival.go), and a
+// port is used once its partner has spoken twice (mux.go).
+//
 // A port that leaves says so in a last PDU (transmit.go, farewell). A process that takes the place of another one goes
 // on where that one was (memory.go). Why and Hints say in words what is wrong (hint.go).
 package lacp
