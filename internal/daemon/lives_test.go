@@ -123,6 +123,7 @@ var clothes = map[string]string{
 // undress takes off a NIC what clothes have on it and others may have come to it.
 const undress = `
 	ip addr flush dev %[1]s scope global
+	ip -6 route flush root fd00::/8 dev %[1]s
 	for table in main 77 1000; do for proto in boot static dhcp; do for family in -4 -6; do ip $family route flush dev %[1]s table $table proto $proto 2>/dev/null || true; done; done; done
 	ip neigh flush dev %[1]s nud permanent`
 
@@ -378,7 +379,20 @@ func (l *life) count(script string) int {
 // processEnds kills the team's process.
 func (l *life) processEnds(by unix.Signal) {
 	l.kill(l.teamProcess(), by)
+	l.died()
+}
+
+// died is after the process has ended. What others had made on an adapter that is down nobody knows any more.
+func (l *life) died() {
 	l.phase = dead
+	if !onAdapter(l) || !l.isDown(teamName) {
+		return
+	}
+	for _, th := range l.things {
+		if th.want == once && th.lostByDown && l.count(th.find) == 0 {
+			th.want = either
+		}
+	}
 }
 
 // configured reports whether there is a file that says what the team was.
