@@ -18,8 +18,10 @@ type thing struct {
 	find string // a script that prints a line for each of it
 	on   string // the NIC that it ends with, "" that is looked up
 	home string // the NIC that wears it, "" for what others made
-	want want
-	undo string // a script that takes the others' deed back, wherever the thing is; "" nothing is to be done
+
+	lostByDown bool // the kernel takes it from a link that goes down
+	want       want
+	undo       string // a script that takes the others' deed back, wherever the thing is; "" nothing is to be done
 }
 
 // want says of what there must be how many.
@@ -174,7 +176,8 @@ func (l *life) addAddress(device string) {
 	if strings.HasPrefix(prefix, "fd") {
 		undo += "; ip -6 route flush " + prefix // the kernel leaves the one of an address with a lifetime until that ends
 	}
-	l.made("address "+a, fmt.Sprintf("ip addr add %s dev %s%s", prefix, device, more), "ip -o addr show to "+a, undo)
+	th := l.made("address "+a, fmt.Sprintf("ip addr add %s dev %s%s", prefix, device, more), "ip -o addr show to "+a, undo)
+	th.lostByDown = strings.HasPrefix(a, "fd")
 }
 
 // takeAddress has others take away an address that a NIC had at first.
@@ -214,7 +217,7 @@ func (l *life) addRoute(device string) {
 	route := fmt.Sprintf("10.60.%d.0/24", n)
 	more := one(l, []string{"", " metric 77", " proto bird", " table 90", " proto static", " mtu 1200"})
 	do := one(l, []string{fmt.Sprintf("ip route add %s via 10.9.0.2 dev %s", route, device), fmt.Sprintf("ip route add %s dev %s", route, device)}) + more
-	l.made("route "+route, do, "ip route show table all "+route, fmt.Sprintf("ip route flush table all %s", route))
+	l.made("route "+route, do, "ip route show table all "+route, fmt.Sprintf("ip route flush table all %s", route)).lostByDown = true
 }
 
 func (l *life) addRule() {
@@ -276,8 +279,13 @@ func (l *life) pluggable() []string {
 func (l *life) unplug(nic string) {
 	l.tell("%s is pulled out", nic)
 	for _, th := range l.things {
-		if th.where(l) == nic {
+		switch th.where(l) {
+		case nic:
 			th.home = ""
+		case "":
+			if th.home == nic && th.want == once { // the journal has it until the NIC is back
+				th.want, th.home = either, ""
+			}
 		}
 		if th.want == once && (th.on == nic || th.on == "" && strings.Contains(l.sh(th.find), " "+nic+" ")) {
 			th.want = either

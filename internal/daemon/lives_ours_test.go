@@ -152,7 +152,7 @@ func (l *life) dies(within int, args ...string) {
 	if died {
 		// Whoever called it may have been told so, or have had his answer; what it started may still live.
 		labtest.Eventually(l.t, "no process of the team", func() bool { return len(l.processes(" run "+teamName)) == 0 })
-		l.phase = dead
+		l.died()
 		return
 	}
 	l.story[len(l.story)-1] += ", which did not come"

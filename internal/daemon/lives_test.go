@@ -123,7 +123,8 @@ var clothes = map[string]string{
 // undress takes off a NIC what clothes have on it and others may have come to it.
 const undress = `
 	ip addr flush dev %[1]s scope global
-	for table in main 77 1000; do for proto in boot static dhcp; do for v in -4 -6; do ip $v route flush dev %[1]s table $table proto $proto 2>/dev/null || true; done; done; done
+	ip -6 route flush root fd00::/8 dev %[1]s
+	for table in main 77 1000; do for proto in boot static dhcp; do for family in -4 -6; do ip $family route flush dev %[1]s table $table proto $proto 2>/dev/null || true; done; done; done
 	ip neigh flush dev %[1]s nud permanent`
 
 // Addresses that clothes have, and those of them that others take away: no other depends on these.
@@ -303,10 +304,13 @@ func (l *life) judge() {
 			l.gather(nic)
 			l.pull(nic)
 			l.replug(nic)
-			l.sh(clothes[nic])
 		} else if bare[nic] {
 			l.gather(nic)
 			l.sh(fmt.Sprintf(undress, nic))
+		}
+	}
+	for _, nic := range nics(lifeNICs) {
+		if l.other[nic] || bare[nic] {
 			l.sh(clothes[nic])
 		}
 	}
@@ -398,7 +402,20 @@ func (l *life) count(script string) int {
 // processEnds kills the team's process.
 func (l *life) processEnds(by unix.Signal) {
 	l.kill(l.teamProcess(), by)
+	l.died()
+}
+
+// died is after the process has ended. What others had made on an adapter that is down nobody knows any more.
+func (l *life) died() {
 	l.phase = dead
+	if !onAdapter(l) || !l.isDown(teamName) {
+		return
+	}
+	for _, th := range l.things {
+		if th.want == once && th.lostByDown && l.count(th.find) == 0 {
+			th.want = either
+		}
+	}
 }
 
 // configured reports whether there is a file that says what the team was.

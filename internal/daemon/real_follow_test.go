@@ -342,3 +342,23 @@ func TestTwinNICs(t *testing.T) {
 	conn.works("with a twin that stands back")
 	w.nicteam("delete", teamName)
 }
+
+// TestDeleteWhileTheAdapterIsDown deletes a team whose adapter somebody has set down: NICs get what it had before, what
+// came to it since it was made included.
+func TestDeleteWhileTheAdapterIsDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 2, Cables: true})
+	w.sh("ip -6 route add default via fd09::2 dev eth1")
+	w.create(nics(2), "--mode", "active-backup")
+	w.sh("ip -6 addr add fd50::1/64 dev team0 nodad; ip route add 10.60.0.0/16 via 10.9.0.2; ip route add 10.61.0.0/16 via 10.9.0.2 table 90")
+	labtest.Eventually(t, "the addresses are known", func() bool { return slices.Contains(w.status().Adapter.Addresses, "fd50::1/64") })
+	w.ip("link set team0 down")
+	w.await("the team is down", func(s *team.Status) bool { return s.State == "down" })
+	w.nicteam("delete", teamName)
+	got := w.sh("ip -br addr show dev eth1; ip route show table all dev eth1; ip -6 route show dev eth1")
+	for _, want := range []string{"10.9.0.1/24", "fd09::1/64", "fd50::1/64", "10.60.0.0/16", "10.61.0.0/16", "default via fd09::2"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in:\n%s", want, got)
+		}
+	}
+}

@@ -70,7 +70,8 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	// IPv4 from the end: secondaries stand behind their primaries, and would vanish or be promoted with them. IPv6 from the
 	// front. So what is left at any moment can be completed to the old order.
 	for _, a := range slices.Backward(have) {
-		if a.family() != unix.AF_INET {
+		// Where addresses do not move, one that came since the NIC was recorded is somebody else's, and nobody would give it back.
+		if a.family() != unix.AF_INET || !m.adopted && !m.owns(a) {
 			continue
 		}
 		if err := h.deleteAddress(a, n.Name); err != nil {

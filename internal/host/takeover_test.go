@@ -238,6 +238,30 @@ func TestAdapterWentDown(t *testing.T) {
 	}
 }
 
+// TestStripLeavesWhatCameLater goes on with a team whose addresses do not move: an address that somebody gave a NIC while no
+// process looked stays on it, now and in the end.
+func TestStripLeavesWhatCameLater(t *testing.T) {
+	w := newWorld(t)
+	run(t, "ip addr add 10.9.0.1/24 dev na")
+	h := w.open(nil)
+	must(t, h.Begin())
+	must(t, h.AdapterMade(w.tap()))
+	must1(h.Record("na"))
+	must(t, h.Strip("na", Setup{MTU: 1500}))
+	run(t, "ip addr add 10.50.0.1/32 dev na")
+	for _, when := range []string{"stripped again", "given back"} {
+		if when == "given back" {
+			must(t, finish(w, h))
+		} else {
+			must(t, h.Strip("na", Setup{MTU: 1500}))
+		}
+		got := run(t, "ip -4 -br addr show dev na")
+		if !strings.Contains(got, "10.50.0.1") || strings.Contains(got, "10.9.0.1") != (when == "given back") {
+			t.Errorf("%s: na has %s", when, got)
+		}
+	}
+}
+
 // TestRelease gives one member back while the team goes on: it gets its own settings, and not the addresses.
 func TestRelease(t *testing.T) {
 	w := newWorld(t)
@@ -296,7 +320,7 @@ func TestRecordOnce(t *testing.T) {
 	compare(t, before, snapshot(t))
 }
 
-// TestWrongNIC puts another NIC under a member's name: it gets nothing.
+// TestWrongNIC puts another NIC under a member's name: it gets nothing, and what was the member's goes to one that is there.
 func TestWrongNIC(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.8.0.1/24 dev nb")
@@ -310,8 +334,10 @@ func TestWrongNIC(t *testing.T) {
 	if len(out.Notes) == 0 {
 		t.Error("nothing is said of the NIC that is gone")
 	}
-	got := run(t, "ip -br -4 addr")
-	if strings.Contains(got, "10.9.0.1") || !strings.Contains(got, "10.8.0.1") {
-		t.Errorf("addresses after restore:\n%s", got)
+	if got := run(t, "ip -br -4 addr show na"); strings.Contains(got, "10.") {
+		t.Errorf("the other NIC has\n%s", got)
+	}
+	if got := run(t, "ip -br -4 addr show nb"); !strings.Contains(got, "10.9.0.1") || !strings.Contains(got, "10.8.0.1") {
+		t.Errorf("the member that is there has\n%s", got)
 	}
 }
