@@ -261,8 +261,7 @@ func (b *back) connected(a object) bool {
 	all, err := b.h.allRoutes()
 	subnet := addressPrefix(a).Masked()
 	return err == nil && slices.ContainsFunc(routesOf(all, b.adapter.Index), func(o object) bool {
-		dst, _ := netip.AddrFromSlice(o.get(unix.RTA_DST))
-		return o.head[rtProto] == unix.RTPROT_KERNEL && netip.PrefixFrom(dst, int(o.head[rtDstLen])) == subnet
+		return o.head[rtProto] == unix.RTPROT_KERNEL && destination(o) == subnet
 	})
 }
 
