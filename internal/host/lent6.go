@@ -53,17 +53,30 @@ func parsePrefix(b []byte) (heardPrefix, bool) {
 // FollowRouters refreshes the adapter's addresses that members' kernels had formed, as routers speak of their prefixes, until
 // ctx ends.
 func (h *Host) FollowRouters(ctx context.Context, adapter int) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // whatever ends it
+	heard := make(chan heardPrefix)
 	changes(ctx, []uint{rtnlgrpPrefix}, func(ctx context.Context, f *os.File, _ func()) {
 		readPrefixes(ctx, f, func(p heardPrefix) {
 			if p.link != adapter {
 				return
 			}
-			if err := h.refreshLent(adapter, p); err != nil {
-				h.log.Warn("addresses not refreshed", "prefix", p.prefix, "err", err)
+			select {
+			case heard <- p:
+			case <-ctx.Done():
 			}
 		})
 	})
-	<-ctx.Done()
+	for {
+		select {
+		case p := <-heard:
+			if err := h.refreshLent(adapter, p); err != nil {
+				h.log.Warn("addresses not refreshed", "prefix", p.prefix, "err", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func readPrefixes(ctx context.Context, f *os.File, heard func(heardPrefix)) {
