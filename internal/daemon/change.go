@@ -287,7 +287,7 @@ func (s *session) remove(ctx context.Context, name string, force bool) (steps []
 
 // index is a member's ifindex, 0 when its NIC is gone.
 func (s *session) index(name string) int {
-	for _, m := range s.team.Status().Members {
+	for _, m := range s.team.Members() {
 		if m.Name == name && m.State != "absent" {
 			return m.Index
 		}
