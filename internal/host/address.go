@@ -24,21 +24,12 @@ const (
 		unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_MCAUTOJOIN
 )
 
-// addresses lists a link's addresses in the kernel's order, IPv4 first.
+// addresses lists a link's addresses in the kernel's order, IPv4 first: that is how it lists families.
 func (h *Host) addresses(index int) ([]object, error) {
-	var list []object
-	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		all, err := h.rt.dump(unix.RTM_GETADDR, family, addressHead)
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range all {
-			if a.family() == family && addressIndex(a) == index {
-				list = append(list, a)
-			}
-		}
-	}
-	return list, nil
+	all, err := h.rt.dump(unix.RTM_GETADDR, unix.AF_UNSPEC, addressHead)
+	return slices.DeleteFunc(all, func(a object) bool {
+		return a.family() != unix.AF_INET && a.family() != unix.AF_INET6 || addressIndex(a) != index
+	}), err
 }
 
 // sameAddress reports whether the kernel holds a and b for one address of a link. IPv4 tells addresses apart by

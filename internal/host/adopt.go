@@ -97,8 +97,8 @@ func (h *Host) adopt(list []*memberState, to NIC) error {
 	}
 	for _, m := range list {
 		for _, n := range m.Neighbours {
-			if err := h.setNeighbour(n, to.Index); err != nil {
-				return err
+			if err := h.setNeighbour(n, to.Index); dead(err) || err != nil && permanent(n) {
+				return err // others: it is asked for when it is needed
 			}
 		}
 	}
