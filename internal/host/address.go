@@ -17,7 +17,9 @@ const (
 	ifaMetric   = 9  // IFA_RT_PRIORITY
 	ifaProtocol = 11 // IFA_PROTO
 
-	protocolKernelRA = 2 // IFAPROT_KERNEL_RA
+	// Who made an address, since Linux 5.18.
+	protocolKernelRA = 2 // IFAPROT_KERNEL_RA: the kernel, from a router's advertisement
+	protocolKernelLL = 3 // IFAPROT_KERNEL_LL: the kernel, as for every link
 
 	// Flags that a user may give an address; the others are the kernel's to set.
 	userFlags = unix.IFA_F_NODAD | unix.IFA_F_HOMEADDRESS | unix.IFA_F_MANAGETEMPADDR |

@@ -97,13 +97,6 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 	return out, nil
 }
 
-// apart runs f while others may use h: whoever f waits for may be waiting to detach a program.
-func (h *Host) apart(f func()) {
-	h.mu.Unlock()
-	defer h.mu.Lock()
-	f()
-}
-
 // gather finds the members that have something to get back.
 func (b *back) gather() {
 	for _, m := range b.j.state.members {
