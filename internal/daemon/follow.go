@@ -145,8 +145,9 @@ func (s *session) isOver(ctx context.Context) bool {
 	}
 }
 
-// tellFollower says which links are members. Whoever changes members does so at the end.
-func (s *session) tellFollower() {
+// membersChanged tells the follower which links are members, and leaves other NICs to other teams. Whoever changes members calls
+// it at the end.
+func (s *session) membersChanged() {
 	var indexes []int
 	for _, m := range s.team.Members() {
 		if m.State != "absent" {
@@ -154,6 +155,7 @@ func (s *session) tellFollower() {
 		}
 	}
 	s.follower.Members(indexes)
+	s.nics.keep(append(indexes, s.adapter.Index())...)
 }
 
 // followAdapter looks at the adapter.

@@ -52,6 +52,9 @@ func parsePrefix(b []byte) (heardPrefix, bool) {
 // FollowRouters refreshes the adapter's addresses that members' kernels had formed, as routers speak of their prefixes, until
 // ctx ends.
 func (h *Host) FollowRouters(ctx context.Context, adapter int) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // whatever ends it
+	heard := make(chan heardPrefix)
 	changes(ctx, []uint{rtnlgrpPrefix}, func(ctx context.Context, f *os.File, _ func()) {
 		eachEvent(ctx, f, func(b []byte) { // of those that were lost routers speak again
 			eachMessage(b, func(m message) {
@@ -59,13 +62,23 @@ func (h *Host) FollowRouters(ctx context.Context, adapter int) {
 				if !ok || m.kind != rtmNewPrefix || p.link != adapter {
 					return
 				}
-				if err := h.refreshLent(adapter, p); err != nil {
-					h.log.Warn("addresses not refreshed", "prefix", p.prefix, "err", err)
+				select {
+				case heard <- p:
+				case <-ctx.Done():
 				}
 			})
 		})
 	})
-	<-ctx.Done()
+	for {
+		select {
+		case p := <-heard:
+			if err := h.refreshLent(adapter, p); err != nil {
+				h.log.Warn("addresses not refreshed", "prefix", p.prefix, "err", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // refreshLent refreshes the adapter's addresses of a prefix that a router speaks of.
