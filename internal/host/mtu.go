@@ -333,7 +333,7 @@ func (h *Host) keepIPv6Off(l netlink.Link, m *memberState, mtu int) error {
 	if l.Attrs().MTU >= MinMTUIPv6 || mtu < MinMTUIPv6 {
 		return nil
 	}
-	if err := h.hush(l.Attrs().Name, l.Attrs().Index); err != nil {
+	if err := h.silenceIPv6(l.Attrs().Name, l.Attrs().Index); err != nil {
 		return err
 	}
 	return h.unlessReadOnly(h.restoreFamily(l.Attrs().Name, m.Sysctls, "ipv6/"))
