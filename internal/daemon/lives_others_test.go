@@ -215,7 +215,7 @@ func (l *life) routable() string {
 func (l *life) addRoute(device string) {
 	n := l.fresh()
 	route := fmt.Sprintf("10.60.%d.0/24", n)
-	more := one(l, []string{"", " metric 77", " proto bird", " table 90", " proto static", " mtu 1200"})
+	more := one(l, []string{"", " metric 77", " proto dhcp", " table 90", " proto static", " mtu 1200"})
 	do := one(l, []string{fmt.Sprintf("ip route add %s via 10.9.0.2 dev %s", route, device), fmt.Sprintf("ip route add %s dev %s", route, device)}) + more
 	l.made("route "+route, do, "ip route show table all "+route, fmt.Sprintf("ip route flush table all %s", route)).lostByDown = true
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -126,31 +127,17 @@ func unflagged(a object, flags uint32) object {
 
 // relabel gives an IPv4 address of one link the label that fits another: the label begins with the link's name.
 func relabel(a object, from, to string) object {
-	label := string(trimZero(a.get(unix.IFA_LABEL)))
+	label := a.text(unix.IFA_LABEL)
 	if label == "" {
 		return a
 	}
-	rest, ok := cutPrefix(label, from)
+	rest, ok := strings.CutPrefix(label, from)
 	if !ok || len(to)+len(rest) >= unix.IFNAMSIZ {
 		a.drop(unix.IFA_LABEL)
 		return a
 	}
-	a.set(unix.IFA_LABEL, append([]byte(to+rest), 0))
+	a.set(unix.IFA_LABEL, zeroTerminated(to+rest))
 	return a
-}
-
-func trimZero(b []byte) []byte {
-	if n := len(b); n > 0 && b[n-1] == 0 {
-		return b[:n-1]
-	}
-	return b
-}
-
-func cutPrefix(s, prefix string) (string, bool) {
-	if len(s) < len(prefix) || s[:len(prefix)] != prefix {
-		return s, false
-	}
-	return s[len(prefix):], true
 }
 
 const forever = ^uint32(0)

@@ -200,11 +200,3 @@ func (h *Host) Forget(nic string) error {
 	left.members = slices.DeleteFunc(slices.Clone(left.members), func(o *memberState) bool { return o == m })
 	return h.keepAway(h.journal, left)
 }
-
-// takenBy is the other team that has a NIC by now, "" for none.
-func (h *Host) takenBy(n NIC) string {
-	if h.o.Taken == nil {
-		return ""
-	}
-	return h.o.Taken(n.Index)
-}

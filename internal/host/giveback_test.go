@@ -447,3 +447,39 @@ func TestDeathWhileAnotherInherits(t *testing.T) {
 		}
 	}
 }
+
+// TestDeathWhileAddressesWait has the process die while an address that came to the adapter is written down for a NIC that is
+// not there.
+func TestDeathWhileAddressesWait(t *testing.T) {
+	for n := 1; ; n++ {
+		w := newWorld(t)
+		run(t, "ip addr add 10.9.0.1/24 dev na")
+		mac := strings.Fields(run(t, "ip -br link show na"))[2]
+		h := w.open(nil)
+		must(t, takeover(w, h))
+		run(t, "ip addr add 10.9.0.7/24 dev "+teamName+"; ip link del na; ip link del nb")
+		at, where := dieAt(n)
+		h.mortal(at)
+		err := finish(w, h)
+		h.Close()
+		if *where == "" {
+			must(t, err)
+			break
+		}
+		h = w.open(nil)
+		_, err = h.Restore()
+		must(t, err)
+		h.Close()
+		run(t, "ip link add na address "+mac+" type veth peer name pna; ip link set pna up")
+		_, err = w.open(nil).Restore()
+		must(t, err)
+		for _, a := range []string{"10.9.0.1", "10.9.0.7"} {
+			if nic := reach(t, a); nic != "na" {
+				t.Errorf("%s is on %q", a, nic)
+			}
+		}
+		if t.Failed() {
+			t.Fatalf("died at point %d, %q", n, *where)
+		}
+	}
+}

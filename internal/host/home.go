@@ -194,6 +194,7 @@ func (b *back) passes(a object) bool {
 // on it the adapter had them for its own.
 func (b *back) inheritAddresses() error {
 	var errs []error
+	var wait belongings // of the first NIC that is away
 	for _, a := range b.estate() {
 		m, to := b.owner(a), b.home(a)
 		if !b.passes(a) || m != nil && (to != nil && m == to.m || linkLocal(a) && b.of(m) != nil) {
@@ -206,7 +207,7 @@ func (b *back) inheritAddresses() error {
 		if to == nil {
 			switch {
 			case len(b.away) > 0 && m == nil:
-				b.away[0].Addresses = append(b.away[0].Addresses, forLink(a, b.away[0].Index, 0))
+				wait.addLate(b.away[0], a, bootTime())
 				fallthrough
 			case m != nil && b.of(m) == nil:
 				b.note("%s waits in the journal: no NIC is there that can have it", addressPrefix(a))
@@ -231,6 +232,11 @@ func (b *back) inheritAddresses() error {
 		}
 		if err != nil {
 			errs = append(errs, err)
+		}
+	}
+	if !wait.empty() {
+		if err := b.j.write(record{Kind: kindLate, Done: true, No: b.away[0].no, Late: &wait}); err != nil {
+			return b.h.journalProblem(err)
 		}
 	}
 	return errors.Join(errs...)
@@ -261,8 +267,7 @@ func (b *back) connected(a object) bool {
 	all, err := b.h.allRoutes()
 	subnet := addressPrefix(a).Masked()
 	return err == nil && slices.ContainsFunc(routesOf(all, b.adapter.Index), func(o object) bool {
-		dst, _ := netip.AddrFromSlice(o.get(unix.RTA_DST))
-		return o.head[rtProto] == unix.RTPROT_KERNEL && netip.PrefixFrom(dst, int(o.head[rtDstLen])) == subnet
+		return o.head[rtProto] == unix.RTPROT_KERNEL && destination(o) == subnet
 	})
 }
 

@@ -1,7 +1,6 @@
 package host
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -368,7 +367,7 @@ func (s *state) onAdapter(r object, adapter int) object {
 	return routed(r, to)
 }
 
-// recordedAs reports whether a route of the adapter is one of the members'.
+// recordedRoute reports whether a route of the adapter is one of the members'.
 func (s *state) recordedRoute(r object, adapter int) bool {
 	return slices.ContainsFunc(s.members, func(m *memberState) bool {
 		return slices.ContainsFunc(m.Routes, func(o object) bool { return sameRoute(s.onAdapter(o, adapter), r) })
@@ -413,5 +412,3 @@ func (m *memberState) went(b *belongings) {
 	m.Neighbours = except(m.Neighbours, b.Neighbours, neighbourID)
 	m.Proxies = except(m.Proxies, b.Proxies, neighbourID)
 }
-
-func native32(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }

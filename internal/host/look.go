@@ -202,10 +202,7 @@ func (h *Host) inherit(adapter int, b belongings, at int64) error {
 			continue
 		}
 		if !j.state.recordedAddress(o) {
-			new.Addresses = append(new.Addresses, asOf(forLink(o, heir.Index, 0), at, heir.At))
-			if connects(o) {
-				new.Routes = append(new.Routes, connectedRoute(o, heir.Index))
-			}
+			new.addLate(heir, o, at)
 		}
 	}
 	for _, r := range b.Routes {
@@ -217,6 +214,15 @@ func (h *Host) inherit(adapter int, b belongings, at int64) error {
 		return nil
 	}
 	return j.write(record{Kind: kindLate, Done: true, No: heir.no, Late: &new})
+}
+
+// addLate adds an address that the adapter had at a time (CLOCK_BOOTTIME) as the journal has it for a member, with its
+// connected route.
+func (b *belongings) addLate(m *memberState, a object, at int64) {
+	b.Addresses = append(b.Addresses, asOf(forLink(a, m.Index, 0), at, m.At))
+	if connects(a) {
+		b.Routes = append(b.Routes, connectedRoute(a, m.Index))
+	}
 }
 
 // asOf is an address with lifetimes as they were read at one time, as they would have been at another (CLOCK_BOOTTIME).

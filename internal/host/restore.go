@@ -119,15 +119,21 @@ func (b *back) gather() {
 			b.note("NIC %s belongs to %s by now and gets nothing back", n.Name, n.Owner())
 			continue
 		}
-		if m.left && b.h.o.Taken != nil {
-			if other := b.h.o.Taken(n.Index); other != "" {
-				b.note("NIC %s belongs to the team %s by now and gets nothing back", n.Name, other)
-				continue
-			}
+		if other := b.h.takenBy(n); m.left && other != "" {
+			b.note("NIC %s belongs to the team %s by now and gets nothing back", n.Name, other)
+			continue
 		}
 		b.by[m.Index] = n.Index
 		b.add(m, l, n)
 	}
+}
+
+// takenBy is the other team that has a NIC by now, "" for none.
+func (h *Host) takenBy(n NIC) string {
+	if h.o.Taken == nil {
+		return ""
+	}
+	return h.o.Taken(n.Index)
 }
 
 func (b *back) giveAddresses() error {

@@ -39,12 +39,6 @@ var diagProtocols = []struct {
 	number byte
 }{{"tcp", unix.IPPROTO_TCP}, {"udp", unix.IPPROTO_UDP}, {"udplite", unix.IPPROTO_UDPLITE}, {"sctp", unix.IPPROTO_SCTP}}
 
-// bytesRequest is a request body.
-type bytesRequest []byte
-
-func (b bytesRequest) Len() int          { return len(b) }
-func (b bytesRequest) Serialize() []byte { return b }
-
 // boundSockets lists the sockets of the namespace that are bound to links. Kinds that the kernel cannot list are left out.
 func boundSockets() (list []boundSocket) {
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
@@ -85,7 +79,7 @@ func packetDiagRequest() []byte {
 func sockDiag(request []byte) [][]byte {
 	list, err := retry(func() ([][]byte, error) {
 		req := nl.NewNetlinkRequest(sockDiagByFamily, unix.NLM_F_DUMP)
-		req.AddData(bytesRequest(request))
+		req.AddData(object{head: request})
 		return req.Execute(unix.NETLINK_INET_DIAG, 0)
 	})
 	if err != nil {
@@ -117,11 +111,10 @@ func parsePacketDiag(b []byte) (boundSocket, bool) {
 	if len(b) < packetDiagHead {
 		return boundSocket{}, false
 	}
-	attrs, err := parseAttributes(b[packetDiagHead:])
+	info, err := nested(b[packetDiagHead:])
 	if err != nil {
 		return boundSocket{}, false
 	}
-	info := object{attrs: attrs}
 	s := boundSocket{kind: "packet", index: int(info.get32(packetDiagInfo)), inode: binary.NativeEndian.Uint32(b[4:]), proto: binary.NativeEndian.Uint16(b[2:])}
 	switch s.proto {
 	case 0:
