@@ -186,8 +186,14 @@ func concernsLinks(b []byte) bool {
 
 func (r nftRule) asksForLink() bool {
 	return slices.ContainsFunc(r.exprs, func(e nftExpr) bool {
-		_, in := face{}.meta(e.data.big32(unix.NFTA_META_KEY), incoming)
-		_, out := face{}.meta(e.data.big32(unix.NFTA_META_KEY), outgoing)
-		return e.name == "meta" && (in || out)
+		load := face{}.meta
+		if e.name == "fib" {
+			load = face{}.fib
+		} else if e.name != "meta" {
+			return false
+		}
+		_, in := load(e.data, incoming)
+		_, out := load(e.data, outgoing)
+		return in || out
 	})
 }
