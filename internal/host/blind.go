@@ -39,6 +39,9 @@ func (h *Host) BlindFilters(members []string, adapter string) (found []string) {
 		for _, u := range n.Uppers {
 			found = append(found, fmt.Sprintf("%s, which stands on %s", u, n.Name))
 		}
+		if n.Master != "" {
+			found = append(found, fmt.Sprintf("%s %s, which %s was put into", n.MasterKind, n.Master, n.Name))
+		}
 		for _, where := range nft.hooksOn(n.Name) {
 			found = append(found, fmt.Sprintf("%s, hooked on %s", where, n.Name))
 		}
@@ -159,14 +162,14 @@ func anyMessage(b []byte, is func(kind uint16, body []byte) bool) bool {
 	return false
 }
 
-// concernsFilters reports whether messages of rtnetlink are about qdiscs and filters, or about links that stand on others.
+// concernsFilters reports whether messages of rtnetlink are about qdiscs and filters, or about links that stand on others or are in others.
 func concernsFilters(b []byte) bool {
 	return anyMessage(b, func(kind uint16, body []byte) bool {
 		if kind != unix.RTM_NEWLINK && kind != unix.RTM_DELLINK {
 			return true
 		}
 		o, err := parseObject(body, linkHead)
-		return err == nil && o.get(unix.IFLA_LINK) != nil
+		return err == nil && (o.get(unix.IFLA_LINK) != nil || o.get(unix.IFLA_MASTER) != nil || o.nest(unix.IFLA_LINKINFO).text(unix.IFLA_INFO_KIND) == "vxlan")
 	})
 }
 
