@@ -321,6 +321,25 @@ func TestReturnedNICKeepsItsRoutes(t *testing.T) {
 	}
 }
 
+// TestSettingsOfAReturnedNIC has a member go and come back as a new device: it gets its settings in the end, but for one that
+// somebody has changed since.
+func TestSettingsOfAReturnedNIC(t *testing.T) {
+	w := newWorld(t)
+	run(t, `ip addr add 10.9.0.1/24 dev na; cd /proc/sys/net
+		for key in ipv4/conf/na/medium_id ipv4/neigh/na/proxy_qlen ipv6/conf/na/dad_transmits ipv6/conf/na/hop_limit; do echo 3 >$key; done`)
+	na := must1(netlink.LinkByName("na")).Attrs().HardwareAddr
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	run(t, fmt.Sprintf(`ip link del na; ip link add na address %v type veth peer name pna; ip link set na up; ip link set pna up
+		echo 17 >/proc/sys/net/ipv6/conf/na/hop_limit; echo 17 >/proc/sys/net/ipv4/conf/na/medium_id`, na))
+	must(t, finish(w, h))
+	for key, want := range map[string]string{"ipv4/medium_id": "17", "ipv4/neigh/proxy_qlen": "3", "ipv6/dad_transmits": "3", "ipv6/hop_limit": "17"} {
+		if got, _ := readSysctl("na", key); got != want {
+			t.Errorf("%s is %s, want %s", key, got, want)
+		}
+	}
+}
+
 // TestRelease gives one member back while the team goes on: it gets its own settings, and not the addresses.
 func TestRelease(t *testing.T) {
 	w := newWorld(t)
