@@ -180,7 +180,7 @@ func (b *back) returnable(r *returning) ([]object, error) {
 	for _, a := range r.m.Addresses {
 		i := slices.IndexFunc(estate, func(o object) bool { return sameAddress(a, o) })
 		switch {
-		case i >= 0 && !linkLocal(a) && b.home(a) != r:
+		case i >= 0 && !linkLocal(a) && b.replaced(r.m, a.family()) != nil:
 			continue
 		case i >= 0:
 			want = append(want, withMetric(withLifetimes(a, estate[i]), estate[i]))
