@@ -99,8 +99,12 @@ func temporary(a object) bool {
 	return a.family() == unix.AF_INET6 && addressFlags(a)&unix.IFA_F_TEMPORARY != 0
 }
 
-// forLink makes an address ready to be added to a link. flags are added to those that the address had.
+// forLink makes an address ready to be added to a link. flags are added to those that the address had. One that the kernel
+// made for privacy gets no connected route, as it had none by that.
 func forLink(a object, index int, flags uint32) object {
+	if temporary(a) {
+		flags |= unix.IFA_F_NOPREFIXROUTE
+	}
 	a = a.clone()
 	binary.NativeEndian.PutUint32(a.head[4:], uint32(index))
 	flags |= addressFlags(a) & userFlags

@@ -180,7 +180,7 @@ func (b *back) returnable(r *returning) ([]object, error) {
 	for _, a := range r.m.Addresses {
 		i := slices.IndexFunc(held, func(o object) bool { return sameAddress(a, o) })
 		switch {
-		case i >= 0 && !linkLocal(a) && b.home(a) != r:
+		case i >= 0 && !linkLocal(a) && b.replaced(r.m, a.family()) != nil:
 			continue
 		case i >= 0:
 			want = append(want, withMetric(withLifetimes(a, held[i]), held[i]))
@@ -223,18 +223,24 @@ func (b *back) addresses(r *returning, want []object) error {
 			}
 		}
 	}
-	var v4, v6 []object
+	var v4, v6, private []object
 	for _, a := range want {
 		if addressFlags(a)&unix.IFA_F_DADFAILED != 0 {
 			continue
 		}
-		if a.family() == unix.AF_INET {
-			v4 = append(v4, forLink(a, r.nic.Index, 0))
-		} else if r.m.Sysctls[disableIPv6] == "0" {
-			v6 = append(v6, forLink(a, r.nic.Index, 0))
+		next := forLink(a, r.nic.Index, 0)
+		switch {
+		case a.family() == unix.AF_INET:
+			v4 = append(v4, next)
+		case r.m.Sysctls[disableIPv6] != "0":
+		case temporary(a) && r.learns():
+			private = append(private, next)
+		default:
+			v6 = append(v6, next)
 		}
 	}
-	if err := h.addMissing(v4, have, name); err != nil {
+	// Those for privacy in any order: its kernel makes others beside them as it forms its own.
+	if err := h.addMissing(slices.Concat(v4, private), have, name); err != nil {
 		return err
 	}
 	return h.addInOrder(r.defer6(v6), r.nic.Index, name)
@@ -429,7 +435,11 @@ func (b *back) neighbours() error {
 			if n.family() == unix.AF_INET6 && r.m.Sysctls[disableIPv6] != "0" {
 				continue
 			}
-			if err := b.soften(b.h.setNeighbour(n, r.nic.Index)); err != nil {
+			err := b.h.setNeighbour(n, r.nic.Index)
+			if err != nil && !permanent(n) && !dead(err) {
+				continue // it is asked for when it is needed
+			}
+			if err := b.soften(err); err != nil {
 				return err
 			}
 		}

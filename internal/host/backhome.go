@@ -250,6 +250,7 @@ func (b *back) inherited(a object, m *memberState, to *returning) object {
 	}
 	next := forLink(a, to.nic.Index, 0)
 	switch {
+	case temporary(a):
 	case autoconfigured(a):
 		next = forLink(a, to.nic.Index, unix.IFA_F_NOPREFIXROUTE) // the prefix's route is not this address's
 	case b.connected(a):

@@ -112,7 +112,7 @@ func TestBoundPrograms(t *testing.T) {
 // TestJoinedGroups names groups of programs and none of the kernel's own.
 func TestJoinedGroups(t *testing.T) {
 	w := newWorld(t)
-	run(t, "ip addr add 10.9.0.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; echo 1 >/proc/sys/net/ipv6/conf/na/forwarding")
+	run(t, "ip addr add 10.9.0.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; echo 1 >/proc/sys/net/ipv6/conf/na/forwarding; ip neigh add proxy fd09::77 dev na")
 	settled(t)
 	h := w.open(nil)
 	if warnings, p := h.Check(configOf("na", "nb"), nil, Ask); p != nil || len(warnings) > 0 {

@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,24 +65,26 @@ func eventFilter() []unix.SockFilter {
 		{Code: load, K: kind},
 		{Code: is, K: unix.RTM_NEWROUTE, Jt: 4},
 		{Code: is, K: unix.RTM_DELROUTE, Jt: 3},
-		{Code: is, K: unix.RTM_NEWNEIGH, Jt: 8},
-		{Code: is, K: unix.RTM_DELNEIGH, Jt: 7},
-		{Code: unix.BPF_JMP | unix.BPF_JA, K: 12},
+		{Code: is, K: unix.RTM_NEWNEIGH, Jt: 10},
+		{Code: is, K: unix.RTM_DELNEIGH, Jt: 9},
+		{Code: unix.BPF_JMP | unix.BPF_JA, K: 14},
 		// 6: a route, by its protocol.
 		{Code: load, K: headerLen + rtProto},
-		{Code: is, K: unix.RTPROT_UNSPEC, Jt: 10},
-		{Code: is, K: unix.RTPROT_BOOT, Jt: 9},
-		{Code: is, K: unix.RTPROT_STATIC, Jt: 8},
+		{Code: is, K: unix.RTPROT_UNSPEC, Jt: 12},
+		{Code: is, K: unix.RTPROT_KERNEL, Jt: 11},
+		{Code: is, K: unix.RTPROT_BOOT, Jt: 10},
+		{Code: is, K: unix.RTPROT_STATIC, Jt: 9},
+		{Code: is, K: unix.RTPROT_RA, Jt: 8},
 		{Code: is, K: unix.RTPROT_DHCP, Jt: 7},
 		{Code: ret, K: 0},
-		// 12: a neighbour of the IP stacks, if it is permanent or a proxy's, or goes.
+		// 14: a neighbour of the IP stacks, if it is permanent or a proxy's, or goes.
 		{Code: is, K: unix.RTM_DELNEIGH, Jt: 5},
 		{Code: load, K: state},
 		{Code: has, K: unix.NUD_PERMANENT, Jt: 3},
 		{Code: load, K: headerLen + ndFlags},
 		{Code: has, K: unix.NTF_PROXY, Jt: 1},
 		{Code: ret, K: 0},
-		// 18: all but what bridges say of their ports and of whom they have learnt.
+		// 20: all but what bridges say of their ports and of whom they have learnt.
 		{Code: load, K: atFamily},
 		{Code: is, K: unix.AF_BRIDGE, Jf: 1},
 		{Code: ret, K: 0},
@@ -90,11 +93,29 @@ func eventFilter() []unix.SockFilter {
 }
 
 // handSet reports whether a route is one that somebody set by hand or a DHCP client did: none of the kernel's, of routers'
-// advertisements, of routing daemons or of keepalived, who keep theirs themselves.
+// advertisements, of routing daemons or of keepalived, who keep theirs themselves. See set for network managers'.
 func handSet(r object) bool {
 	switch r.head[rtProto] {
 	case unix.RTPROT_UNSPEC, unix.RTPROT_BOOT, unix.RTPROT_STATIC, unix.RTPROT_DHCP:
 		return !kernelKeeps(r)
 	}
 	return false
+}
+
+// set are those of a link's routes that somebody set: by hand, or as network managers do, who give an address no connected
+// route and mind advertisements themselves, and call their routes for that the kernel's and an advertisement's.
+func (h *Host) set(routes, addresses []object) ([]object, error) {
+	named, _, err := h.splitAdvertised(slices.DeleteFunc(slices.Clone(routes), func(r object) bool { return r.head[rtProto] != unix.RTPROT_RA }))
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(routes, func(r object) bool {
+		switch r.head[rtProto] {
+		case unix.RTPROT_KERNEL:
+			return r.head[rtType] != unix.RTN_UNICAST || slices.ContainsFunc(addresses, func(a object) bool { return connectedBy(r, a) })
+		case unix.RTPROT_RA:
+			return !hasRoute(named, r)
+		}
+		return !handSet(r)
+	}), nil
 }

@@ -20,9 +20,12 @@ var groupNames = map[string]string{
 func (c *check) groups() {
 	joined := readListening().groups
 	for _, n := range c.chosen {
+		proxies, _ := c.h.proxiesOf(n.Index)
 		var names []string
 		for _, g := range joined[n.Name] {
-			if kernelsGroup(g, n.Addresses) {
+			if kernelsGroup(g, n.Addresses) || slices.ContainsFunc(proxies, func(p object) bool {
+				return kernelsGroup(g, []netip.Prefix{netip.PrefixFrom(neighbourAddr(p), 128)})
+			}) {
 				continue
 			}
 			text := g.String()
