@@ -106,7 +106,7 @@ func (s *session) reconcile(ctx context.Context, changed host.Change) error {
 	}
 	var errs []error
 	if changed&(host.MemberHas|host.MemberLink) != 0 {
-		s.moves.come(time.Now())
+		s.moves.noticed(time.Now())
 	}
 	if s.moves.ready(time.Now()) {
 		errs = append(errs, s.adoptLate(ctx))
@@ -162,7 +162,7 @@ func (s *session) membersChanged() {
 func (s *session) followAdapter(ctx context.Context) (gone bool, err error) {
 	a, err := s.follower.Look()
 	if errors.Is(err, host.ErrNoNIC) {
-		s.lose("the adapter was deleted, or moved to another network namespace")
+		s.adapterLost("the adapter was deleted, or moved to another network namespace")
 		return true, nil
 	}
 	if err != nil {
@@ -243,8 +243,8 @@ func (s *session) adapterRenamed(_ context.Context, name string) error {
 	return s.host.AdapterRenamed(s.adapter.Index())
 }
 
-// lose ends the team because its adapter is gone: serve gives the host back.
-func (s *session) lose(why string) {
+// adapterLost ends the team: serve gives the host back.
+func (s *session) adapterLost(why string) {
 	_ = s.follower.GiveLast()
 	select {
 	case s.broken <- fmt.Errorf("%w: %s; the host was given back", errLost, why):

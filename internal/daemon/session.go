@@ -228,7 +228,7 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 		}
 		rep.mention(why)
 	}
-	s.leases.nobody = !s.host.Renews()
+	s.leases.noClient = !s.host.Renews()
 	s.team.Record("takeover", "", "members "+joined(names))
 	return ctx.Err()
 }
