@@ -305,7 +305,8 @@ func (h *Host) elsewhere(index int) ([]object, error) {
 	return slices.DeleteFunc(all, func(a object) bool { return addressIndex(a) == index }), err
 }
 
-// clearStrays takes addresses off NICs that a process that was killed had begun to give there, and that have come home since.
+// clearStrays takes addresses off NICs that are on another one, too: a process that was killed had begun to give them there and
+// they have come home since, or had not taken them off a NIC without link yet, for which the other one stands in.
 func (b *back) clearStrays() error {
 	if !b.thorough {
 		return nil
@@ -317,7 +318,7 @@ func (b *back) clearStrays() error {
 		}
 		for _, a := range have {
 			m := b.owner(a)
-			if m == nil || m == r.m || linkLocal(a) || r.m.owns(a) {
+			if m == nil || linkLocal(a) || m != r.m && r.m.owns(a) {
 				continue
 			}
 			home := b.home(a)

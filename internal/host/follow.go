@@ -61,7 +61,7 @@ type Follower struct {
 	kept   belongings
 	at     int64     // CLOCK_BOOTTIME of kept's lifetimes
 	before *past     // what it had before it went down, until that has been put back
-	fallen *past     // the same with all that goes while it is down, unless somebody has looked: it may be going for good
+	fallen *past     // the same with all that goes while it is down, unless somebody has looked: it may be going for good; and what comes
 	since  []message // events about the adapter since kept was read
 
 	look  sync.Mutex // one at a time
@@ -394,5 +394,8 @@ func (f *Follower) keep(m message) {
 	v4 := m.body[0] == unix.AF_INET && (m.kind == unix.RTM_NEWADDR || m.kind == unix.RTM_DELADDR)
 	if f.before != nil && (f.up || v4) {
 		f.before.take(m, f.adapter, f.before.at)
+	}
+	if f.fallen != nil && m.kind == unix.RTM_NEWADDR {
+		f.fallen.take(m, f.adapter, f.fallen.at)
 	}
 }

@@ -213,7 +213,12 @@ func (h *Host) journalLate(j *journal, m *memberState, b belongings) error {
 		}
 	}
 	new.Rules, new.Neighbours, new.Proxies = b.Rules, b.Neighbours, b.Proxies
-	if new.empty() && m.adopted {
+	if !m.adopted {
+		if err := j.write(record{Kind: kindAdopt, Members: []int{m.no}}); err != nil {
+			return h.journalProblem(err)
+		}
+	}
+	if new.empty() {
 		return nil
 	}
 	if err := j.write(record{Kind: kindLate, Done: true, No: m.no, Late: &new}); err != nil {
@@ -388,7 +393,6 @@ func (s *state) recordedAddress(a object) bool {
 
 // came takes in what came to a member late: it is nobody else's from here on.
 func (s *state) came(to *memberState, b *belongings) {
-	to.adopted = true
 	for _, m := range s.members {
 		if m != to {
 			m.Addresses = except(m.Addresses, b.Addresses, addressID)

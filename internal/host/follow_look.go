@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -116,7 +117,9 @@ func (f *Follower) fellWithout(have []object) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fallen != nil {
-		gone := slices.DeleteFunc(except(f.fallen.Addresses, have, addressID), func(o object) bool { return o.family() == unix.AF_INET6 })
+		gone := slices.DeleteFunc(except(f.fallen.Addresses, have, addressID), func(o object) bool {
+			return o.family() == unix.AF_INET6 && hasAddress(f.before.Addresses, o) // it went by going down
+		})
 		f.fallen.Addresses = except(f.fallen.Addresses, gone, addressID)
 	}
 }
@@ -176,6 +179,23 @@ func (h *Host) putBack(adapter int, a Adapter, was *past, have belongings) (back
 		tell("proxy for "+neighbourAddr(n).String(), h.addProxy(n, adapter))
 	}
 	return back, lost
+}
+
+// Settle is before the team ends: what the adapter lost by going down it has again, or the journal knows of it.
+func (f *Follower) Settle() error {
+	if _, err := f.Look(); err != nil {
+		if errors.Is(err, ErrNoNIC) {
+			return nil // whoever saw it go has done so
+		}
+		return err
+	}
+	f.mu.Lock()
+	fell := f.fallen != nil
+	f.mu.Unlock()
+	if !fell {
+		return nil
+	}
+	return f.GiveLast()
 }
 
 // GiveLast has the journal know what the adapter had when it went away, so that members get it back: what came to it by hand

@@ -512,3 +512,26 @@ func TestDeathWhileAddressesWait(t *testing.T) {
 		}
 	}
 }
+
+// TestDeathBeforeStrip kills a create whose addresses are on the adapter and on a NIC whose cable comes out then: Restore leaves
+// each on one NIC.
+func TestDeathBeforeStrip(t *testing.T) {
+	w := newWorld(t)
+	run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.0.2/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; ip route add default via 10.9.0.254")
+	h := w.open(nil)
+	must(t, h.Begin())
+	index := w.tap()
+	must(t, h.AdapterMade(index))
+	for _, n := range w.nics {
+		must1(h.Record(n))
+	}
+	must(t, h.Adopt(index, w.nics))
+	h.Close()
+	run(t, "ip link set pna down")
+	must1(w.open(nil).Restore())
+	for _, a := range []string{"10.9.0.1", "10.9.0.2", "fd09::1"} {
+		if nic := reach(t, a); nic != "nb" {
+			t.Errorf("%s is on %s", a, nic)
+		}
+	}
+}

@@ -89,7 +89,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err := h.silenceIPv6(n.Name, n.Index); err != nil {
 		return err
 	}
-	if err := h.dropRoutes(n.Index); err != nil {
+	if err := h.dropRoutes(m, n.Index); err != nil {
 		return err
 	}
 	if err := h.dropProxies(n.Index); err != nil {
@@ -130,8 +130,9 @@ func (h *Host) stripFeatures(nic string, wanted team.Offload) error {
 	return nil
 }
 
-// dropRoutes removes the routes that are still on a link.
-func (h *Host) dropRoutes(index int) error {
+// dropRoutes removes the routes that are still on a member, but for those that came since it was recorded where nothing moves: nobody
+// would give them back.
+func (h *Host) dropRoutes(m *memberState, index int) error {
 	all, err := h.allRoutes()
 	if err != nil {
 		return err
@@ -140,7 +141,11 @@ func (h *Host) dropRoutes(index int) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range routesOf(append(all, advertised...), index) {
+	mine := routesOf(all, index)
+	if !m.adopted {
+		mine = slices.DeleteFunc(mine, func(r object) bool { return !hasRoute(m.Routes, routed(r, map[int]int{index: m.Index})) })
+	}
+	for _, r := range append(mine, routesOf(advertised, index)...) {
 		if len(routeLinks(r)) > 1 || r.get(rtaNexthop) != nil {
 			continue // others reach it too; the kernel sees to a hop that is dead
 		}

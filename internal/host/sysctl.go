@@ -85,15 +85,22 @@ func (h *Host) restoreSysctls(nic string, values map[string]string, keys ...stri
 }
 
 // restoreFamily gives a NIC whose settings began anew, with the defaults of this host, those back whose key has the
-// prefix, but for those that a takeover changes.
+// prefix, but for those that a takeover changes, and those that somebody, or a router, has changed since: they are not the default.
 func (h *Host) restoreFamily(nic string, values map[string]string, prefix string) error {
 	var keys []string
 	for _, s := range linkSettings {
-		if strings.HasPrefix(s.key, prefix) && !slices.Contains(changedSysctls, s.key) && s.whyNot == "" {
+		if strings.HasPrefix(s.key, prefix) && !slices.Contains(changedSysctls, s.key) && s.whyNot == "" && isDefault(nic, s.key) {
 			keys = append(keys, s.key)
 		}
 	}
 	return h.restoreSysctls(nic, values, keys...)
+}
+
+// isDefault reports whether a setting may be as a link begins with it.
+func isDefault(nic, key string) bool {
+	v, _ := readSysctl(nic, key)
+	begun, ok := readSysctl("default", key)
+	return !ok || v == begun
 }
 
 func recordSysctls(nic string) map[string]string {
