@@ -92,7 +92,7 @@ type check struct {
 	joined   []NIC // of add: members already
 	warnings []string
 	risks    []risk
-	sockets  []boundSocket // nil: not read yet
+	sockets  []boundSocket // packet sockets; nil: not read yet
 }
 
 func (c *check) what(s string) string { return fmt.Sprintf("%s %s: %s", c.verb, c.cfg.Team, s) }

@@ -29,7 +29,7 @@
 //	AdoptLate, AdoptRules what came to members goes the way of Adopt and Strip, journal first
 //	FollowRouters         refreshes addresses that members' kernels had formed
 //	MembersRenamed, AdapterRenamed, SetMTU, PutBackMAC
-//	GiveLast              the adapter is gone or down: the journal knows what it had
+//	Settle, GiveLast      before the end, where the adapter is down or gone: the journal knows what it had
 //
 // # Giving back
 //

@@ -25,6 +25,7 @@ var nftForms = []struct{ name, ruleset, says string }{
 	{"named set with intervals", `set s { type ifname; flags interval; elements = { "na", "eth*" }; }; chain i { type filter hook input priority 0; iifname @s accept; }`, `iifname @s accept`},
 	{"concatenation", `set s { type ifname . inet_service; elements = { "na" . 22, "lo" . 23 }; }; chain i { type filter hook input priority 0; iifname . tcp dport @s accept; }`, `iifname @s`},
 	{"concatenation the other way", `set s { type inet_service . ifname; elements = { 22 . "na", 23 . "lo" }; }; chain i { type filter hook input priority 0; tcp dport . iifname @s accept; }`, `iifname @s`},
+	{"concatenation of two properties", `set s { type ifname . iface_index; elements = { "na" . "na", "lo" . "lo" }; }; chain i { type filter hook input priority 0; iifname . iif @s accept; }`, `iif . iifname @s`},
 	{"concatenation with intervals", `set s { type ifname . inet_service; flags interval; elements = { "na" . 22-25 }; }; chain i { type filter hook input priority 0; iifname . tcp dport @s accept; }`, `iifname @s`},
 	{"verdict map", `chain z { }; chain i { type filter hook input priority 0; iifname vmap { "na" : jump z, "lo" : accept }; }`, `iifname { … }`},
 	{"named map", `map m { type ifname : mark; elements = { "na" : 7 }; }; chain i { type filter hook input priority 0; meta mark set iifname map @m; }`, `iifname @m`},

@@ -202,11 +202,9 @@ func (f *Follower) tell(c Change) {
 
 // catchUp takes in the events that wait.
 func (f *Follower) catchUp() {
-	raw, err := f.file.SyscallConn()
-	if err == nil {
-		_ = raw.Control(func(fd uintptr) { err = f.drain(int(fd)) })
+	if raw, err := f.file.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = f.drain(int(fd)) }) // a broken socket is Run's to mend
 	}
-	_ = err // a broken socket is Run's to mend
 }
 
 // drain reads the events that wait; the error is what a broken socket says.

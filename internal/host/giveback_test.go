@@ -3,6 +3,7 @@ package host
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -355,6 +356,34 @@ func TestJournalStaysSmall(t *testing.T) {
 	defer again.close()
 	if d := diffStates(&j.state, &again.state); d != "" {
 		t.Errorf("(-in memory +on disk):\n%s", d)
+	}
+}
+
+// TestLargeJournalIsSeldomWrittenAnew: what a change costs does not grow with the number of routes.
+func TestLargeJournalIsSeldomWrittenAnew(t *testing.T) {
+	path, _ := sample(t)
+	anew := 0
+	j, err := openJournal(path, func(point string) error {
+		if point == "create journal" {
+			anew++
+		}
+		return nil
+	})
+	must(t, err)
+	defer func() { j.close() }()
+	m := j.state.members[0].Member
+	for i := range 2000 {
+		m.Routes = append(m.Routes, newRoute(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 7))
+	}
+	must(t, j.write(record{Kind: kindMember, Done: true, No: 1, Member: &m}))
+	anew = 0
+	for i := range 200 {
+		late := belongings{Routes: m.Routes[i : i+1]}
+		must(t, j.write(record{Kind: kindForget, Done: true, No: 1, Late: &late}))
+		must(t, j.write(record{Kind: kindLate, Done: true, No: 1, Late: &late}))
+	}
+	if anew > 1 {
+		t.Errorf("written anew %d times", anew)
 	}
 }
 

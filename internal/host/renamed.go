@@ -1,7 +1,6 @@
 package host
 
 import (
-	"cmp"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -95,9 +94,6 @@ func (h *Host) AdapterRenamed(index int) error {
 func (h *Host) AdapterName() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	a, ok := h.adapter()
-	if !ok {
-		return ""
-	}
-	return cmp.Or(a.Name, h.o.Team)
+	a, _ := h.adapter()
+	return a.Name
 }
