@@ -150,6 +150,30 @@ func TestFilterThatComes(t *testing.T) {
 	}
 }
 
+// TestLinkThatComes: what somebody puts on a member, or a member into, while the team runs is said until it is gone.
+func TestLinkThatComes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	w.create(nics(2))
+	for _, test := range []struct{ name, come, goes, says string }{
+		{"macvlan", "ip link add up9 link eth2 type macvlan mode bridge", "ip link del up9", "up9, which stands on eth2"},
+		{"VXLAN", "ip link add up9 type vxlan id 9 dstport 4789 remote 192.0.2.9 dev eth2", "ip link del up9", "up9, which stands on eth2"},
+		{"bridge", "ip link add up9 type bridge; ip link set eth2 master up9", "ip link del up9", "bridge up9, which eth2 was put into"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if out, err := w.box.Command("sh", "-ec", test.come).CombinedOutput(); err != nil {
+				t.Skipf("this kernel does not do it: %s", out)
+			}
+			s := w.await("a warning", func(s *team.Status) bool { return len(s.Warnings) > 0 })
+			if !strings.Contains(strings.Join(s.Warnings, ""), test.says) {
+				t.Errorf("warnings %q, want %q", s.Warnings, test.says)
+			}
+			w.sh(test.goes)
+			w.await("no warning", func(s *team.Status) bool { return len(s.Warnings) == 0 })
+		})
+	}
+}
+
 // TestProgramsOfOthersAtAdd: what runs with full rights is seen by add as it is by create, though the team's process may not look.
 func TestProgramsOfOthersAtAdd(t *testing.T) {
 	t.Parallel()

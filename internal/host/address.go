@@ -17,28 +17,21 @@ const (
 	ifaMetric   = 9  // IFA_RT_PRIORITY
 	ifaProtocol = 11 // IFA_PROTO
 
-	protocolKernelRA = 2 // IFAPROT_KERNEL_RA
+	// Who made an address, since Linux 5.18.
+	protocolKernelRA = 2 // IFAPROT_KERNEL_RA: the kernel, from a router's advertisement
+	protocolKernelLL = 3 // IFAPROT_KERNEL_LL: the kernel, as for every link
 
 	// Flags that a user may give an address; the others are the kernel's to set.
 	userFlags = unix.IFA_F_NODAD | unix.IFA_F_HOMEADDRESS | unix.IFA_F_MANAGETEMPADDR |
 		unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_MCAUTOJOIN
 )
 
-// addresses lists a link's addresses in the kernel's order, IPv4 first.
+// addresses lists a link's addresses in the kernel's order, IPv4 first: that is how it lists families.
 func (h *Host) addresses(index int) ([]object, error) {
-	var list []object
-	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		all, err := h.rt.dump(unix.RTM_GETADDR, family, addressHead)
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range all {
-			if a.family() == family && addressIndex(a) == index {
-				list = append(list, a)
-			}
-		}
-	}
-	return list, nil
+	all, err := h.rt.dump(unix.RTM_GETADDR, unix.AF_UNSPEC, addressHead)
+	return slices.DeleteFunc(all, func(a object) bool {
+		return a.family() != unix.AF_INET && a.family() != unix.AF_INET6 || addressIndex(a) != index
+	}), err
 }
 
 // sameAddress reports whether the kernel holds a and b for one address of a link. IPv4 tells addresses apart by

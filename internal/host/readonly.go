@@ -47,8 +47,8 @@ func (h *Host) unlessReadOnly(err error) error {
 	return err
 }
 
-// hush turns the IPv6 of a member off, or keeps it from saying anything.
-func (h *Host) hush(nic string, index int) error {
+// silenceIPv6 turns the IPv6 of a member off, or keeps it from saying anything.
+func (h *Host) silenceIPv6(nic string, index int) error {
 	err := h.writeSysctl(nic, disableIPv6, "1")
 	if v, ok := readSysctl(nic, disableIPv6); err == nil && ok && v == "1" {
 		return nil
@@ -80,8 +80,8 @@ func (h *Host) hush(nic string, index int) error {
 	return nil
 }
 
-// unhush has a NIC make its link-local addresses again as it did.
-func (h *Host) unhush(r *returning) error {
+// unsilenceIPv6 has a NIC make its link-local addresses again as it did.
+func (h *Host) unsilenceIPv6(r *returning) error {
 	if _, ok := readSysctl(r.nic.Name, disableIPv6); ok && unwritable(r.nic.Name, disableIPv6) == nil {
 		return nil // the sysctls say all
 	}

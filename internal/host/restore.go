@@ -71,7 +71,7 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 		b.reorder,
 		connections.catchUp,
 		b.neighbours,
-		func() error { return b.proxies(b.heir(unix.AF_INET)) },
+		func() error { return b.proxies(b.inheritor(unix.AF_INET)) },
 		func() error {
 			if still != nil {
 				h.apart(still)
@@ -95,13 +95,6 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 		return out, fmt.Errorf("release members: %w", err)
 	}
 	return out, nil
-}
-
-// apart runs f while others may use h: whoever f waits for may be waiting to detach a program.
-func (h *Host) apart(f func()) {
-	h.mu.Unlock()
-	defer h.mu.Lock()
-	f()
 }
 
 // gather finds the members that have something to get back.
@@ -165,7 +158,7 @@ func (b *back) clearAdapter() error {
 			continue
 		}
 		// What the kernel formed from advertisements it forms again.
-		if b.passes(a) && !autoconfigured(a) && !temporary(a) && b.home(a) != nil && !hasAddress(others, a) {
+		if b.returns(a) && !autoconfigured(a) && !temporary(a) && b.home(a) != nil && !hasAddress(others, a) {
 			errs = append(errs, fmt.Errorf("%s is on %s alone and stays there", addressPrefix(a), b.adapter.Name))
 			continue
 		}

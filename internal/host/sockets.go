@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net"
@@ -153,6 +154,9 @@ func eachSocket(inodes map[uint32]bool, f func(pid, fd int, inode uint32)) {
 	}
 }
 
+// someProgram is a holder that this process may not see.
+const someProgram = "a program"
+
 // holders are the programs that have sockets, by the sockets' inodes.
 func holders(inodes map[uint32]bool) map[uint32]string {
 	of := map[uint32]string{}
@@ -237,10 +241,7 @@ func (c *check) programs() {
 			if s.index != n.Index {
 				continue
 			}
-			who := of[s.inode]
-			if who == "" {
-				who = "a program"
-			}
+			who := cmp.Or(of[s.inode], someProgram)
 			text := strings.TrimSpace(who + ": " + s.kind + " " + s.what)
 			switch {
 			case s.kind != "packet" && !slices.Contains(ip, text):
@@ -285,10 +286,7 @@ func (c *check) pppoe() *team.Problem {
 		}
 		for _, s := range c.bound() {
 			if s.index == n.Index && s.kind == "packet" && (s.proto == unix.ETH_P_PPP_DISC || s.proto == unix.ETH_P_PPP_SES) {
-				who := holders(map[uint32]bool{s.inode: true})[s.inode]
-				if who == "" {
-					who = "a program"
-				}
+				who := cmp.Or(holders(map[uint32]bool{s.inode: true})[s.inode], someProgram)
 				return refuse(who + " speaks PPPoE on it")
 			}
 		}

@@ -37,6 +37,9 @@ func (h *Host) BlindFilters(members []string, adapter string) (found []string) {
 		for _, u := range n.Uppers {
 			found = append(found, fmt.Sprintf("%s, which stands on %s", u, n.Name))
 		}
+		if n.Master != "" {
+			found = append(found, fmt.Sprintf("%s %s, which %s was put into", n.MasterKind, n.Master, n.Name))
+		}
 		for _, where := range nft.hooksOn(n.Name) {
 			found = append(found, fmt.Sprintf("%s, hooked on %s", where, n.Name))
 		}
@@ -105,14 +108,14 @@ func nftChanges(ctx context.Context) <-chan struct{} {
 	return changed
 }
 
-// concernsFilters reports whether messages of rtnetlink are about qdiscs and filters, or about links that stand on others.
+// concernsFilters reports whether messages of rtnetlink are about qdiscs and filters, or about links that stand on others or are in others.
 func concernsFilters(b []byte) bool {
 	return anyMessage(b, func(m message) bool {
 		if m.kind != unix.RTM_NEWLINK && m.kind != unix.RTM_DELLINK {
 			return true
 		}
 		o, err := parseObject(m.body, linkHead)
-		return err == nil && o.get(unix.IFLA_LINK) != nil
+		return err == nil && (o.get(unix.IFLA_LINK) != nil || o.get(unix.IFLA_MASTER) != nil || o.nest(unix.IFLA_LINKINFO).text(unix.IFLA_INFO_KIND) == "vxlan")
 	})
 }
 
@@ -132,8 +135,14 @@ func concernsLinks(b []byte) bool {
 
 func (r nftRule) asksForLink() bool {
 	return slices.ContainsFunc(r.exprs, func(e nftExpr) bool {
-		_, in := face{}.meta(e.data.big32(unix.NFTA_META_KEY), incoming)
-		_, out := face{}.meta(e.data.big32(unix.NFTA_META_KEY), outgoing)
-		return e.name == "meta" && (in || out)
+		load := face{}.meta
+		if e.name == "fib" {
+			load = face{}.fib
+		} else if e.name != "meta" {
+			return false
+		}
+		_, in := load(e.data, incoming)
+		_, out := load(e.data, outgoing)
+		return in || out
 	})
 }

@@ -192,8 +192,8 @@ func (h *Host) inherit(adapter int, b belongings, at int64) error {
 	if err != nil {
 		return fmt.Errorf("keep what the adapter had: %w", err)
 	}
-	heir := j.state.heir()
-	if heir == nil {
+	inheritor := j.state.inheritor()
+	if inheritor == nil {
 		return nil
 	}
 	var new belongings
@@ -202,18 +202,18 @@ func (h *Host) inherit(adapter int, b belongings, at int64) error {
 			continue
 		}
 		if !j.state.recordedAddress(o) {
-			new.addLate(heir, o, at)
+			new.addLate(inheritor, o, at)
 		}
 	}
 	for _, r := range b.Routes {
 		if !j.state.recordedRoute(r, adapter) && !j.state.givenRoute(r, adapter) {
-			new.Routes = append(new.Routes, routed(r, map[int]int{adapter: heir.Index}))
+			new.Routes = append(new.Routes, routed(r, map[int]int{adapter: inheritor.Index}))
 		}
 	}
 	if new.empty() {
 		return nil
 	}
-	return j.write(record{Kind: kindLate, Done: true, No: heir.no, Late: &new})
+	return j.write(record{Kind: kindLate, Done: true, No: inheritor.no, Late: &new})
 }
 
 // addLate adds an address that the adapter had at a time (CLOCK_BOOTTIME) as the journal has it for a member, with its
@@ -231,8 +231,8 @@ func asOf(o object, read, at int64) object {
 	return o
 }
 
-// heir is the member that gets what was no member's.
-func (s *state) heir() *memberState {
+// inheritor is the member that gets what was no member's.
+func (s *state) inheritor() *memberState {
 	for _, want := range []func(*Member) bool{
 		(*Member).ownsDefault,
 		func(m *Member) bool {
