@@ -208,6 +208,7 @@ func TestPlacesOfOthers(t *testing.T) {
 	labtest.Must(t, os.Symlink("/etc/hostname", theirs+"/"+teamName+".lock"))
 	for _, flag := range []string{"--run-dir", "--state-dir", "--config-dir"} {
 		refused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/theirs"), 4, "uid 65534", flag)
+		refused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/theirs", "--dry-run"), 4, "uid 65534", flag)
 		refused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/theirs/below"), 4, "uid 65534", flag)
 	}
 	w.unharmed(before.all)
