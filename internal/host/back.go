@@ -215,8 +215,9 @@ func (b *back) addresses(r *returning, want []object) error {
 		return err
 	}
 	if r.m.ours() && !r.m.guessed {
+		had := slices.ContainsFunc(r.m.Addresses, linkLocal) // the kernel makes none without a cable: it is to have one now
 		for _, a := range have {
-			if linkLocal(a) && !hasAddress(want, a) {
+			if linkLocal(a) && !hasAddress(want, a) && (had || !r.m.kernelLinkLocal(a)) {
 				if err := h.deleteAddress(a, name); err != nil {
 					return err
 				}

@@ -68,6 +68,7 @@ func only6(list []object) []object {
 func (f *Follower) last() (belongings, int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.catchUp()
 	if f.fallen != nil {
 		return f.fallen.belongings, f.fallen.at
 	}
@@ -201,8 +202,14 @@ func (f *Follower) Settle() error {
 // GiveLast has the journal know what the adapter had when it went away, so that members get it back: what came to it by hand
 // belongs to the NIC that gets such things, and what it lost before is nobody's.
 func (f *Follower) GiveLast() error {
+	f.look.Lock()
+	defer f.look.Unlock()
 	b, at := f.last()
-	return f.h.inherit(f.adapter, b, at)
+	went := belongings{
+		Addresses: except(append(f.takeGone(), f.known.Addresses...), b.Addresses, addressID),
+		Routes:    except(f.known.Routes, b.Routes, routeID),
+	}
+	return errors.Join(f.h.forget(f.adapter, went), f.h.inherit(f.adapter, b, at))
 }
 
 func (h *Host) inherit(adapter int, b belongings, at int64) error {

@@ -196,6 +196,36 @@ func TestSettle(t *testing.T) {
 	}
 }
 
+// TestWentWithTheAdapter takes things off an adapter that goes itself before anybody has looked: nobody gets them back.
+func TestWentWithTheAdapter(t *testing.T) {
+	w := newWorld(t)
+	run(t, `ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.1.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; ip -6 addr add fd09::2/64 dev na nodad
+		ip route add 10.60.0.0/16 via 10.9.0.254; ip route add 10.61.0.0/16 via 10.9.0.254`)
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	l, err := netlink.LinkByName(teamName)
+	must(t, err)
+	f, err := h.Follow(l.Attrs().Index)
+	must(t, err)
+	_, err = f.Look()
+	must(t, err)
+	run(t, `ip addr del 10.9.1.1/24 dev team0; ip addr del fd09::2/64 dev team0; ip route del 10.61.0.0/16; ip link del team0`)
+	if _, err := f.Look(); !errors.Is(err, ErrNoNIC) {
+		t.Fatal(err)
+	}
+	must(t, f.GiveLast())
+	must(t, finish(w, h))
+	got := run(t, "ip addr show dev na; ip route show dev na")
+	for what, want := range map[string]bool{"10.9.0.1": true, "fd09::1": true, "10.60.0.0": true, "10.9.1.1": false, "fd09::2": false, "10.61.0.0": false} {
+		if strings.Contains(got, what) != want {
+			t.Errorf("%s: want %v", what, want)
+		}
+	}
+	if t.Failed() {
+		t.Log(got)
+	}
+}
+
 // TestCameWhileDown gives an adapter that is down addresses and has it go for good, looked at before or not: they are known, and not
 // one that somebody took again.
 func TestCameWhileDown(t *testing.T) {
@@ -221,9 +251,6 @@ func TestCameWhileDown(t *testing.T) {
 		}
 		run(t, "ip link del team0")
 		labtest.Eventually(t, "what it had is known", func() bool {
-			f.mu.Lock()
-			f.catchUp()
-			f.mu.Unlock()
 			b, _ := f.last()
 			var have []string
 			for _, a := range b.Addresses {

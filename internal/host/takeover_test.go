@@ -9,6 +9,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"nicteam/internal/lab/labtest"
 	"nicteam/team"
 )
 
@@ -330,6 +331,24 @@ func TestReturnedNICKeepsItsRoutes(t *testing.T) {
 	must(t, finish(w, h))
 	if got := run(t, "ip route show 10.60.0.0/16"); !strings.Contains(got, "dev na") {
 		t.Errorf("route: %q", got)
+	}
+}
+
+// TestCableCameLater gives a NIC back that had no cable, and so no link-local address, when it was taken over: it has one.
+func TestCableCameLater(t *testing.T) {
+	for _, policy := range []string{"auto", "none"} {
+		w := newWorld(t)
+		run(t, "ip link set pna down; ip link set na down; ip link set na up; ip addr add 10.9.0.1/24 dev na")
+		if got := run(t, "ip -6 addr show dev na"); got != "" {
+			t.Fatalf("na has %s", got)
+		}
+		h := w.open(nil)
+		must(t, w.takeover(h, policy, w.nics...))
+		run(t, "ip link set pna up")
+		must(t, finish(w, h))
+		labtest.Eventually(t, "na has a link-local address", func() bool {
+			return strings.Contains(run(t, "ip -6 addr show dev na; ip -6 route show dev na"), "fe80::/64")
+		})
 	}
 }
 
