@@ -169,6 +169,16 @@ func TestPoliciesOfIPsec(t *testing.T) {
 	saysOfNA(t, h, "IPsec policies are for na and do not hold for what goes by team0: dir out, from 10.9.0.0/24 to 10.8.0.0/24")
 }
 
+// TestLeasedNIC: only the NIC that has a lease is said to have one.
+func TestLeasedNIC(t *testing.T) {
+	w := newWorld(t)
+	run(t, "ip addr add 10.9.0.1/24 dev na valid_lft 300 preferred_lft 200; ip addr add 10.7.0.1/24 dev nb")
+	warnings, p := w.open(nil).Check(configOf("na", "nb"), nil, Ask)
+	if text := strings.Join(warnings, "\n"); p != nil || !strings.Contains(text, "an address of na is leased") {
+		t.Errorf("%+v, warnings %q", p, warnings)
+	}
+}
+
 // TestUppersOfOtherNamespaces: what stands on a NIC elsewhere is found, however it came there.
 func TestUppersOfOtherNamespaces(t *testing.T) {
 	w := newWorld(t)

@@ -35,8 +35,8 @@ func (c *check) keepers() {
 		}
 		renewed = true
 	}
-	if !renewed && c.leased() {
-		c.warnf("an address of %s is leased by DHCP: it goes to %s with the time it has left, and nobody renews it", names, c.adapter)
+	if leased := c.leased(); !renewed && len(leased) > 0 {
+		c.warnf("an address of %s is leased by DHCP: it goes to %s with the time it has left, and nobody renews it", list(leased), c.adapter)
 	}
 }
 
@@ -77,23 +77,21 @@ func running() (list []process) {
 	return list
 }
 
-// leased reports whether an IPv4 address of a member runs out or a route of it came by DHCP.
-func (c *check) leased() bool {
+// leased are the members of which an IPv4 address runs out or a route came by DHCP.
+func (c *check) leased() (names []string) {
 	all, err := c.h.allRoutes()
 	if err != nil {
-		return false
+		return nil
 	}
 	for _, n := range c.chosen {
-		if slices.ContainsFunc(routesOf(all, n.Index), func(r object) bool { return r.head[rtProto] == unix.RTPROT_DHCP }) {
-			return true
-		}
+		byRoute := slices.ContainsFunc(routesOf(all, n.Index), func(r object) bool { return r.head[rtProto] == unix.RTPROT_DHCP })
 		have, err := c.h.addresses(n.Index)
-		if err == nil && slices.ContainsFunc(have, func(a object) bool {
+		if byRoute || err == nil && slices.ContainsFunc(have, func(a object) bool {
 			_, valid := lifetimes(a)
 			return a.family() == unix.AF_INET && valid != forever
 		}) {
-			return true
+			names = append(names, n.Name)
 		}
 	}
-	return false
+	return names
 }
