@@ -46,6 +46,11 @@ func TestRulesAreAskedFor(t *testing.T) {
 	if s := w.status(); len(s.Members) != 2 {
 		t.Errorf("%d members after an add that was refused", len(s.Members))
 	}
+	// Who asks from another network namespace sees other links than the team has.
+	out, err = w.box.Command("unshare", "-n", program(t), "add", teamName, "eth3").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), `iifname "eth3" drop`) {
+		t.Errorf("add from elsewhere: %v\n%s", err, out)
+	}
 	if r := w.try("add", teamName, "eth3", "-y"); r.Code != 0 || !strings.Contains(r.Err, `iifname "eth3" drop`) || !strings.Contains(r.Out, "eth3 joined") {
 		t.Errorf("add: %+v", r)
 	}

@@ -109,7 +109,7 @@ func (h *Host) giveAway() (Restored, error) {
 	for _, r := range b.members {
 		out.Members = append(out.Members, r.nic.Name)
 	}
-	err := together(func() error { return b.base(false) }, b.bringHome, b.neighbours, b.settle)
+	err := together(func() error { return b.base(false) }, b.giveOwn, b.neighbours, b.settle)
 	out.Notes = b.notes
 	if err != nil {
 		return out, fmt.Errorf("give NICs that were away their own: %w", err)
@@ -120,8 +120,8 @@ func (h *Host) giveAway() (Restored, error) {
 	return out, h.keepAway(j, left)
 }
 
-// bringHome gives NICs their addresses and routes that are nowhere.
-func (b *back) bringHome() error {
+// giveOwn gives NICs their addresses and routes that are nowhere.
+func (b *back) giveOwn() error {
 	for _, r := range b.members {
 		others, err := b.h.elsewhere(r.nic.Index)
 		if err != nil {
@@ -199,12 +199,4 @@ func (h *Host) Forget(nic string) error {
 	left := h.journal.state
 	left.members = slices.DeleteFunc(slices.Clone(left.members), func(o *memberState) bool { return o == m })
 	return h.keepAway(h.journal, left)
-}
-
-// takenBy is the other team that has a NIC by now, "" for none.
-func (h *Host) takenBy(n NIC) string {
-	if h.o.Taken == nil {
-		return ""
-	}
-	return h.o.Taken(n.Index)
 }

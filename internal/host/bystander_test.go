@@ -272,16 +272,8 @@ func FuzzDiag(f *testing.F) {
 }
 
 func FuzzProcLists(f *testing.F) {
-	f.Add("Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n1\tlo        :     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n")
-	f.Add("1    lo              ff020000000000000000000000000001     1 0000000C 0\n")
 	f.Add("Id       Address              Device\n0100     02:00:00:00:00:01    na\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		parseIGMP(text)
-		for _, list := range parseIGMP6(text) {
-			for _, g := range list {
-				kernelsGroup(g, []netip.Prefix{netip.MustParsePrefix("fd09::1/64")})
-			}
-		}
 		pppoeDevices(text)
 		procInodes(text)
 		hasProtocol(text, 6)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -247,10 +248,12 @@ func (v *visit) lookup(d object) (known, applies bool) {
 	first := register(d.big32(unix.NFTA_LOOKUP_SREG))
 	found := s.elements
 	var words []string
-	for r, l := range v.registers {
+	// The last field first: what is cut out of the keys must not move the others.
+	for _, r := range slices.Backward(slices.Sorted(maps.Keys(v.registers))) {
 		if r < first {
 			continue
 		}
+		l := v.registers[r]
 		offset := int(r-first) * 4
 		if offset > 0 && !s.holds(offset) {
 			continue

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net"
@@ -38,12 +39,6 @@ var diagProtocols = []struct {
 	name   string
 	number byte
 }{{"tcp", unix.IPPROTO_TCP}, {"udp", unix.IPPROTO_UDP}, {"udplite", unix.IPPROTO_UDPLITE}, {"sctp", unix.IPPROTO_SCTP}}
-
-// bytesRequest is a request body.
-type bytesRequest []byte
-
-func (b bytesRequest) Len() int          { return len(b) }
-func (b bytesRequest) Serialize() []byte { return b }
 
 // boundSockets lists the sockets of the namespace that are bound to links. Kinds that the kernel cannot list are left out.
 func boundSockets() (list []boundSocket) {
@@ -85,7 +80,7 @@ func packetDiagRequest() []byte {
 func sockDiag(request []byte) [][]byte {
 	list, err := retry(func() ([][]byte, error) {
 		req := nl.NewNetlinkRequest(sockDiagByFamily, unix.NLM_F_DUMP)
-		req.AddData(bytesRequest(request))
+		req.AddData(object{head: request})
 		return req.Execute(unix.NETLINK_INET_DIAG, 0)
 	})
 	if err != nil {
@@ -117,11 +112,10 @@ func parsePacketDiag(b []byte) (boundSocket, bool) {
 	if len(b) < packetDiagHead {
 		return boundSocket{}, false
 	}
-	attrs, err := parseAttributes(b[packetDiagHead:])
+	info, err := nested(b[packetDiagHead:])
 	if err != nil {
 		return boundSocket{}, false
 	}
-	info := object{attrs: attrs}
 	s := boundSocket{kind: "packet", index: int(info.get32(packetDiagInfo)), inode: binary.NativeEndian.Uint32(b[4:]), proto: binary.NativeEndian.Uint16(b[2:])}
 	switch s.proto {
 	case 0:
@@ -159,6 +153,9 @@ func eachSocket(inodes map[uint32]bool, f func(pid, fd int, inode uint32)) {
 		}
 	}
 }
+
+// someProgram is a holder that this process may not see.
+const someProgram = "a program"
 
 // holders are the programs that have sockets, by the sockets' inodes.
 func holders(inodes map[uint32]bool) map[uint32]string {
@@ -264,10 +261,7 @@ func (c *check) programs() {
 			if s.index != n.Index {
 				continue
 			}
-			who := of[s.inode]
-			if who == "" {
-				who = "a program"
-			}
+			who := cmp.Or(of[s.inode], someProgram)
 			text := strings.TrimSpace(who + ": " + s.kind + " " + s.what)
 			switch {
 			case s.kind != "packet" && !slices.Contains(ip, text):
@@ -312,10 +306,7 @@ func (c *check) pppoe() *team.Problem {
 		}
 		for _, s := range c.bound() {
 			if s.index == n.Index && s.kind == "packet" && (s.proto == unix.ETH_P_PPP_DISC || s.proto == unix.ETH_P_PPP_SES) {
-				who := holders(map[uint32]bool{s.inode: true})[s.inode]
-				if who == "" {
-					who = "a program"
-				}
+				who := cmp.Or(holders(map[uint32]bool{s.inode: true})[s.inode], someProgram)
 				return refuse(who + " speaks PPPoE on it")
 			}
 		}
