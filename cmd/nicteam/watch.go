@@ -122,7 +122,8 @@ func terminal(stream any) bool {
 
 // live says whether a screen can be shown and steered.
 func (a *app) live() bool {
-	return terminal(a.out) && terminal(os.Stdin) && a.getenv("TERM") != "dumb" && !a.json
+	term := a.getenv("TERM")
+	return terminal(a.out) && terminal(os.Stdin) && term != "" && term != "dumb" && !a.json
 }
 
 // size is that of the terminal, 80 × 24 where there is none.

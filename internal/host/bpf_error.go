@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 func WhyNoPrograms(err error) string {
 	var held *HookHeld
 	var verdict *ebpf.VerifierError
+	var file *fs.PathError
 	switch {
 	case err == nil:
 		return ""
@@ -30,6 +32,8 @@ func WhyNoPrograms(err error) string {
 			return noPerfmon
 		}
 		return "the kernel's verifier refuses the programs: " + verdictOf(verdict.Log)
+	case errors.As(err, &file) && strings.HasPrefix(file.Path, "/sys/devices/system/cpu/"): // in a container without /sys
+		return "what says how many CPUs there are cannot be read: " + file.Error()
 	case errors.Is(err, unix.ENOSYS):
 		return "this kernel has no bpf()"
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):

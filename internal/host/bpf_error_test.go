@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -21,6 +22,7 @@ func TestWhyNoPrograms(t *testing.T) {
 		{&HookHeld{"eth0", "ingress", `tcx program "x" (id 3)`}, `ingress of eth0 is held by tcx program "x" (id 3)`},
 		{wrapped(unix.ENOSYS), "this kernel has no bpf()"},
 		{wrapped(unix.EEXIST), "somebody else's qdisc is where clsact would be"},
+		{wrapped(&fs.PathError{Op: "open", Path: "/sys/devices/system/cpu/possible", Err: unix.ENOENT}), "what says how many CPUs there are cannot be read: open /sys/devices/system/cpu/possible: no such file or directory"},
 		{wrapped(ebpf.ErrNotSupported), "this kernel has neither tcx (6.6) nor clsact with cls_bpf as it is needed: not supported"},
 		{wrapped(fmt.Errorf("add clsact: %w", unix.ENOENT)), "this kernel has neither tcx (6.6) nor clsact with cls_bpf as it is needed: no such file or directory"},
 		{wrapped(&ebpf.VerifierError{Cause: unix.EINVAL, Log: []string{"78: (85) call pc+16", "invalid read from stack R2 off -72+8 size 64", "processed 68 insns (limit 1000000)"}}),

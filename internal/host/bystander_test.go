@@ -50,6 +50,19 @@ func TestBoundPrograms(t *testing.T) {
 			}
 		}
 	}
+	sends := func(family, level, option int) func(t *testing.T, nic string) {
+		return func(t *testing.T, nic string) {
+			index, err := interfaceIndex(nic)
+			must(t, err)
+			fd := socket(t, family, unix.SOCK_DGRAM, 0)
+			must(t, unix.SetsockoptInt(fd, level, option, int(swapped32(uint32(index)))))
+			if family == unix.AF_INET { // one that has a port is listed
+				must(t, unix.Bind(fd, &unix.SockaddrInet4{Port: 5005}))
+			} else {
+				must(t, unix.Bind(fd, &unix.SockaddrInet6{Port: 5005}))
+			}
+		}
+	}
 	packet := func(ethertype uint16) func(t *testing.T, nic string) {
 		return func(t *testing.T, nic string) {
 			index, err := interfaceIndex(nic)
@@ -70,6 +83,8 @@ func TestBoundPrograms(t *testing.T) {
 		{"raw", bound(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP), me + "raw"},
 		{"raw by IPv6", bound(unix.AF_INET6, unix.SOCK_RAW, unix.IPPROTO_ICMPV6), me + "raw"},
 		{"ping", bound(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_ICMP), me + "icmp"},
+		{"sends by it", sends(unix.AF_INET, unix.IPPROTO_IP, unix.IP_UNICAST_IF), me + "udp that sends by it"},
+		{"sends by it by IPv6", sends(unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_UNICAST_IF), me + "udp that sends by it"},
 		{"all frames", packet(unix.ETH_P_ALL), me + "packet for all frames"},
 		{"an ethertype", packet(unix.ETH_P_IP), me + "packet ethertype 0x0800"},
 		{"IPv6", packet(unix.ETH_P_IPV6), me + "packet ethertype 0x86dd"},
@@ -167,6 +182,16 @@ func TestPoliciesOfIPsec(t *testing.T) {
 	saysOfNA(t, h, "")
 	run(t, policy("dev na"))
 	saysOfNA(t, h, "IPsec policies are for na and do not hold for what goes by team0: dir out, from 10.9.0.0/24 to 10.8.0.0/24")
+}
+
+// TestLeasedNIC: only the NIC that has a lease is said to have one.
+func TestLeasedNIC(t *testing.T) {
+	w := newWorld(t)
+	run(t, "ip addr add 10.9.0.1/24 dev na valid_lft 300 preferred_lft 200; ip addr add 10.7.0.1/24 dev nb")
+	warnings, p := w.open(nil).Check(configOf("na", "nb"), nil, Ask)
+	if text := strings.Join(warnings, "\n"); p != nil || !strings.Contains(text, "an address of na is leased") {
+		t.Errorf("%+v, warnings %q", p, warnings)
+	}
 }
 
 // TestUppersOfOtherNamespaces: what stands on a NIC elsewhere is found, however it came there.

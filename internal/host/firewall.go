@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 // as it is for the member, as it will be for the adapter. So wildcards, sets, negations and indices need no list of forms, and a
 // rule that has a twin for the adapter already is no trouble.
 
-// face is a link as rules see it. An adapter that is not made yet has no index.
+// face is a link as rules see it. An adapter that is not made yet will have an index that no other link has.
 type face struct {
 	name  string
 	index uint32
@@ -35,7 +36,7 @@ func (c *check) adapterFace() face {
 			return faceOf(n)
 		}
 	}
-	return face{name: c.adapter, kind: "tun"}
+	return face{name: c.adapter, kind: "tun", index: math.MaxInt32}
 }
 
 // direction is which of the two interfaces of a packet is meant.

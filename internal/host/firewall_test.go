@@ -47,6 +47,7 @@ var nftForms = []struct{ name, ruleset, says string }{
 	{"no way back", `chain p { type filter hook prerouting priority 0; fib saddr . iif oif missing drop; }`, ""},
 	{"no link back", `chain p { type filter hook prerouting priority 0; fib saddr . iif oif eq 0 drop; }`, ""},
 	{"type of an address", `chain p { type filter hook prerouting priority 0; fib daddr . iif type != { local, broadcast, multicast } drop; }`, ""},
+	{"an index behind that of lo", `chain i { type filter hook input priority 0; iif > 1 drop; }`, ""},
 	{"back by each", `chain p { type filter hook prerouting priority 0; fib saddr oifname { "na", "team0" } accept; }`, ""},
 	{"another NIC", `chain i { type filter hook input priority 0; iifname "nc" accept; }`, ""},
 	{"all but another", `chain i { type filter hook input priority 0; iifname != "docker0" accept; }`, ""},

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 
@@ -46,11 +45,7 @@ func (f face) fib(d object, dir direction) (loaded, bool) {
 	word := [...]string{"fib saddr ", "fib daddr "}[dir]
 	switch d.big32(unix.NFTA_FIB_RESULT) {
 	case unix.NFT_FIB_RESULT_OIF:
-		index := f.index
-		if index == 0 { // not made yet, and 0 says that no route leads there
-			index = math.MaxInt32
-		}
-		return loaded{word32(index), word + "oif", "index"}, true
+		return loaded{word32(f.index), word + "oif", "index"}, true
 	case unix.NFT_FIB_RESULT_OIFNAME:
 		return loaded{nameBytes(f.name), word + "oifname", "name"}, true
 	}

@@ -196,12 +196,12 @@ func holders(inodes map[uint32]bool) map[uint32]string {
 	return of
 }
 
-// borrowed finds raw sockets and those of ping. Most kernels cannot list what they are bound to, so each is asked by a descriptor of its
-// own (pidfd_getfd, Linux 5.6).
+// borrowed finds raw sockets and those of ping that are bound to a link, and sockets of datagrams that send by one whatever the routes say
+// (IP_UNICAST_IF; resolvers do). Most kernels list neither, so each is asked by a descriptor of its own (pidfd_getfd, Linux 5.6).
 func borrowed() (list []boundSocket) {
 	kinds := map[uint32]string{}
 	inodes := map[uint32]bool{}
-	for _, name := range []string{"raw", "raw6", "icmp", "icmp6"} {
+	for _, name := range []string{"raw", "raw6", "icmp", "icmp6", "udp", "udp6"} {
 		text, _ := os.ReadFile("/proc/thread-self/net/" + name)
 		for _, inode := range procInodes(string(text)) {
 			kinds[inode], inodes[inode] = strings.TrimSuffix(name, "6"), true
@@ -212,13 +212,22 @@ func borrowed() (list []boundSocket) {
 		if seen[inode] {
 			return
 		}
-		nic, err := boundTo(pid, fd)
-		if err != nil || nic == "" {
+		s, err := borrow(pid, fd)
+		if err != nil {
 			return
 		}
+		defer unix.Close(s)
 		seen[inode] = true
-		if i, err := net.InterfaceByName(nic); err == nil {
-			list = append(list, boundSocket{kind: kinds[inode], index: i.Index, inode: inode})
+		add := func(index int, what string) {
+			list = append(list, boundSocket{kind: kinds[inode], index: index, inode: inode, what: what})
+		}
+		if name, err := unix.GetsockoptString(s, unix.SOL_SOCKET, unix.SO_BINDTODEVICE); err == nil && name != "" && kinds[inode] != "udp" {
+			if i, err := net.InterfaceByName(name); err == nil {
+				add(i.Index, "")
+			}
+		}
+		if index := sendsBy(s); index != 0 {
+			add(index, "that sends by it")
 		}
 	})
 	return list
@@ -236,19 +245,30 @@ func procInodes(text string) (inodes []uint32) {
 	return inodes
 }
 
-// boundTo asks a socket of another process what link it is bound to.
-func boundTo(pid, fd int) (string, error) {
+// borrow is a descriptor of a socket of another process.
+func borrow(pid, fd int) (int, error) {
 	p, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return "", err
+		return -1, err
 	}
 	defer unix.Close(p)
-	s, err := unix.PidfdGetfd(p, fd, 0)
-	if err != nil {
-		return "", err
+	return unix.PidfdGetfd(p, fd, 0)
+}
+
+// sendsBy is the index of the link that a socket sends by, 0 for whatever the routes say.
+func sendsBy(socket int) int {
+	if b, err := unix.GetsockoptInt(socket, unix.IPPROTO_IP, unix.IP_UNICAST_IF); err == nil && b != 0 {
+		return int(swapped32(uint32(b)))
 	}
-	defer unix.Close(s)
-	return unix.GetsockoptString(s, unix.SOL_SOCKET, unix.SO_BINDTODEVICE)
+	if b, err := unix.GetsockoptInt(socket, unix.IPPROTO_IPV6, unix.IPV6_UNICAST_IF); err == nil && b != 0 {
+		return int(swapped32(uint32(b)))
+	}
+	return 0
+}
+
+// swapped32 turns between the byte order of the network and that of this host.
+func swapped32(v uint32) uint32 {
+	return binary.BigEndian.Uint32(binary.NativeEndian.AppendUint32(nil, v))
 }
 
 // programs names the programs that are bound to the members.
@@ -282,7 +302,7 @@ func (c *check) programs() {
 			}
 		}
 		if len(ip) > 0 {
-			c.warnf("programs have sockets bound to %s (SO_BINDTODEVICE), which neither reach anybody nor are reached while the team has it: %s; bind them to %s", n.Name, cited(ip), c.adapter)
+			c.warnf("programs have sockets bound to %s (SO_BINDTODEVICE, IP_UNICAST_IF), which neither reach anybody nor are reached while the team has it: %s; bind them to %s", n.Name, cited(ip), c.adapter)
 		}
 		if len(packet) > 0 {
 			c.warnf("programs have packet sockets on %s, which see frames of that NIC only, and not all: %s; %s is where the host's packets are", n.Name, cited(packet), c.adapter)
