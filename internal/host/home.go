@@ -194,6 +194,7 @@ func (b *back) passes(a object) bool {
 // on it the adapter had them for its own.
 func (b *back) inheritAddresses() error {
 	var errs []error
+	told := map[legacy]bool{}
 	for _, a := range b.estate() {
 		m, to := b.owner(a), b.home(a)
 		if !b.passes(a) || m != nil && (to != nil && m == to.m || linkLocal(a) && b.of(m) != nil) {
@@ -217,6 +218,10 @@ func (b *back) inheritAddresses() error {
 		}
 		if m != nil {
 			b.note("%s of %s is given to %s: %s", addressPrefix(a), m.Name, to.nic.Name, b.why(m))
+			if l := (legacy{m, a.family()}); !told[l] {
+				told[l] = true
+				b.noteSettings(l, to)
+			}
 		}
 		if formed && b.adapter != nil && to.learns() && to.nic.MAC == b.adapter.MAC {
 			to.form = append(to.form, a)
@@ -234,6 +239,18 @@ func (b *back) inheritAddresses() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// noteSettings names the settings that somebody gave a NIC with its addresses in mind and that the one which gets them has
+// otherwise: they are its own, and nobody would set them back when the first one works again.
+func (b *back) noteSettings(l legacy, to *returning) {
+	family := "ipv4/"
+	if l.family == unix.AF_INET6 {
+		family = "ipv6/"
+	}
+	if left := otherSettings(family, l.of, to.m); len(left) > 0 {
+		b.note("%s keeps its own settings; these are not its: %s", to.nic.Name, some(left))
+	}
 }
 
 // inherited is what an address of the adapter, m's before or nobody's, becomes on a NIC.
