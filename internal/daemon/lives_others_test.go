@@ -18,6 +18,7 @@ type thing struct {
 	find string // a script that prints a line for each of it
 	on   string // the NIC that it ends with, "" that is looked up
 	home string // the NIC that wears it, "" for what others made
+	from string // the NIC that others gave it, "" for the adapter and what is no NIC's
 
 	lostByDown bool // the kernel takes it from a link that goes down
 	want       want
@@ -139,6 +140,14 @@ func (l *life) rename(from, to string) {
 	})
 }
 
+// nicOf is a device if that is a NIC.
+func nicOf(device string) string {
+	if device == teamName {
+		return ""
+	}
+	return device
+}
+
 func always(*life) bool { return true }
 
 // onAdapter is whether the adapter is there.
@@ -177,7 +186,7 @@ func (l *life) addAddress(device string) {
 		undo += "; ip -6 route flush " + prefix // the kernel leaves the one of an address with a lifetime until that ends
 	}
 	th := l.made("address "+a, fmt.Sprintf("ip addr add %s dev %s%s", prefix, device, more), "ip -o addr show to "+a, undo)
-	th.lostByDown = strings.HasPrefix(a, "fd")
+	th.from, th.lostByDown = nicOf(device), strings.HasPrefix(a, "fd")
 }
 
 // takeAddress has others take away an address that a NIC had at first.
@@ -215,9 +224,10 @@ func (l *life) routable() string {
 func (l *life) addRoute(device string) {
 	n := l.fresh()
 	route := fmt.Sprintf("10.60.%d.0/24", n)
-	more := one(l, []string{"", " metric 77", " proto bird", " table 90", " proto static", " mtu 1200"})
+	more := one(l, []string{"", " metric 77", " proto dhcp", " table 90", " proto static", " mtu 1200"})
 	do := one(l, []string{fmt.Sprintf("ip route add %s via 10.9.0.2 dev %s", route, device), fmt.Sprintf("ip route add %s dev %s", route, device)}) + more
-	l.made("route "+route, do, "ip route show table all "+route, fmt.Sprintf("ip route flush table all %s", route)).lostByDown = true
+	th := l.made("route "+route, do, "ip route show table all "+route, fmt.Sprintf("ip route flush table all %s", route))
+	th.from, th.lostByDown = nicOf(device), true
 }
 
 func (l *life) addRule() {
@@ -283,7 +293,8 @@ func (l *life) unplug(nic string) {
 		case nic:
 			th.home = ""
 		case "":
-			if th.home == nic && th.want == once { // the journal has it until the NIC is back
+			// The journal has it until the NIC is back.
+			if th.want == once && (th.home == nic || th.from == nic && l.count(th.find) == 0) {
 				th.want, th.home = either, ""
 			}
 		}

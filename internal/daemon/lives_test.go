@@ -61,13 +61,11 @@ type life struct {
 	phase    phase
 	members  []string // as they were given to the team
 	restored bool     // the last team ended by restore
-	auto     bool     // the adapter has their addresses
 	things   []*thing // what must be found again
 	names    int      // of things that others made
 	out      map[string]bool
 	cut      map[string]bool
 	other    map[string]bool // NICs that were pulled out at some time: the kernel's device is another one by now
-	macs     map[string]string
 }
 
 // phase is what of a team there is.

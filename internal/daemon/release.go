@@ -19,8 +19,10 @@ func (s *session) release() (steps []string, err error) {
 	for _, name := range s.host.GoingDown() {
 		_ = s.team.Leave(context.Background(), name, true) // one that never joined
 	}
-	if err := s.keepFallen(); err != nil {
-		s.log.Warn("what the adapter lost by going down is not given back", "err", err)
+	if s.follower != nil {
+		if err := s.follower.Settle(); err != nil {
+			s.log.Warn("what the adapter lost by going down is not given back", "err", err)
+		}
 	}
 	back, err := s.host.ReleaseAll(func() {
 		_ = s.team.End(context.Background()) // while there is a way to say so
@@ -44,17 +46,6 @@ func (s *session) release() (steps []string, err error) {
 	return steps, s.host.Close()
 }
 
-// keepFallen has the journal know what an adapter that is down had and would have again once it was up.
-func (s *session) keepFallen() error {
-	if s.follower == nil {
-		return nil
-	}
-	if a, err := s.host.NICAt(s.adapter.Index()); err != nil || a.AdminUp {
-		return nil // gone: whoever saw it go has done so
-	}
-	return s.follower.GiveLast()
-}
-
 // stop ends goroutines and descriptors. The adapter stays, with its addresses, and the journal.
 func (s *session) stop() {
 	if s.stopTeam != nil {
@@ -68,7 +59,7 @@ func (s *session) stop() {
 	if s.adapter != nil {
 		_ = s.adapter.Close()
 	}
-	s.nics.leaveAll()
+	s.nics.keep()
 }
 
 // revert puts the host back after start could not finish.

@@ -17,11 +17,11 @@ type back struct {
 	h       *Host
 	j       *journal
 	members []*returning
-	by      map[int]int           // ifindex as recorded → as it is
-	adapter *NIC                  // nil: gone, or not concerned
-	held    []object              // the adapter's addresses
-	away    []*memberState        // whose NICs are not there
-	begun   map[legacy]*returning // who has already been given it
+	by      map[int]int                 // ifindex as recorded → as it is
+	adapter *NIC                        // nil: gone, or not concerned
+	held    []object                    // the adapter's addresses
+	away    []*memberState              // whose NICs are not there
+	begun   map[memberFamily]*returning // who has already been given it
 	notes   []string
 
 	thorough bool // the journal may not say all that was done
@@ -92,7 +92,7 @@ func (h *Host) restoreLink(b *back, r *returning, up bool) error {
 			return err
 		}
 	}
-	if err := b.soften(h.unhush(r)); err != nil {
+	if err := b.soften(h.unsilenceIPv6(r)); err != nil {
 		return err
 	}
 	if up {
@@ -175,15 +175,15 @@ func (b *back) returnable(r *returning) ([]object, error) {
 	if err != nil {
 		return nil, err
 	}
-	estate := b.estate()
+	held := b.teamAddresses()
 	var want []object
 	for _, a := range r.m.Addresses {
-		i := slices.IndexFunc(estate, func(o object) bool { return sameAddress(a, o) })
+		i := slices.IndexFunc(held, func(o object) bool { return sameAddress(a, o) })
 		switch {
 		case i >= 0 && !linkLocal(a) && b.replaced(r.m, a.family()) != nil:
 			continue
 		case i >= 0:
-			want = append(want, withMetric(withLifetimes(a, estate[i]), estate[i]))
+			want = append(want, withMetric(withLifetimes(a, held[i]), held[i]))
 			continue
 		case r.m.kernelLinkLocal(a), hasAddress(have, a), !r.m.adopted:
 		case b.adapter == nil: // it has run out
@@ -215,8 +215,9 @@ func (b *back) addresses(r *returning, want []object) error {
 		return err
 	}
 	if r.m.ours() && !r.m.guessed {
+		had := slices.ContainsFunc(r.m.Addresses, linkLocal) // the kernel makes none without a cable: it is to have one now
 		for _, a := range have {
-			if linkLocal(a) && !hasAddress(want, a) {
+			if linkLocal(a) && !hasAddress(want, a) && (had || !r.m.kernelLinkLocal(a)) {
 				if err := h.deleteAddress(a, name); err != nil {
 					return err
 				}

@@ -61,7 +61,7 @@ type Follower struct {
 	kept   belongings
 	at     int64     // CLOCK_BOOTTIME of kept's lifetimes
 	before *past     // what it had before it went down, until that has been put back
-	fallen *past     // the same with all that goes while it is down, unless somebody has looked: it may be going for good
+	fallen *past     // the same with all that goes while it is down, unless somebody has looked: it may be going for good; and what comes
 	since  []message // events about the adapter since kept was read
 
 	look  sync.Mutex // one at a time
@@ -92,15 +92,12 @@ func (n *News) tell(c Change) {
 		return
 	}
 	n.got.Or(uint32(c))
-	select {
-	case n.c <- struct{}{}:
-	default: // it has been woken
-	}
+	wake(n.c)
 }
 
 // Follow subscribes to events, in the namespace of the calling thread, and reads what the adapter has. Run delivers news.
 func (h *Host) Follow(adapter int) (*Follower, error) {
-	f := &Follower{h: h, adapter: adapter, buf: make([]byte, 64<<10), members: map[int]bool{}}
+	f := &Follower{h: h, adapter: adapter, buf: make([]byte, eventsAtOnce), members: map[int]bool{}}
 	var err error
 	if f.file, err = subscribeFiltered(); err != nil {
 		return nil, fmt.Errorf("subscribe to events: %w", err)
@@ -205,11 +202,9 @@ func (f *Follower) tell(c Change) {
 
 // catchUp takes in the events that wait.
 func (f *Follower) catchUp() {
-	raw, err := f.file.SyscallConn()
-	if err == nil {
-		_ = raw.Control(func(fd uintptr) { err = f.drain(int(fd)) })
+	if raw, err := f.file.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = f.drain(int(fd)) }) // a broken socket is Run's to mend
 	}
-	_ = err // a broken socket is Run's to mend
 }
 
 // drain reads the events that wait; the error is what a broken socket says.
@@ -399,5 +394,8 @@ func (f *Follower) keep(m message) {
 	v4 := m.body[0] == unix.AF_INET && (m.kind == unix.RTM_NEWADDR || m.kind == unix.RTM_DELADDR)
 	if f.before != nil && (f.up || v4) {
 		f.before.take(m, f.adapter, f.before.at)
+	}
+	if f.fallen != nil && m.kind == unix.RTM_NEWADDR {
+		f.fallen.take(m, f.adapter, f.fallen.at)
 	}
 }

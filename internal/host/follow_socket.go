@@ -1,7 +1,6 @@
 package host
 
 import (
-	"encoding/binary"
 	"errors"
 	"os"
 	"slices"
@@ -22,17 +21,10 @@ const (
 	rtmDelMulticast = 57
 )
 
-// message is one rtnetlink event. body is borrowed.
-type message struct {
-	kind  uint16
-	flags uint16
-	body  []byte
-}
-
 // subscribeFiltered opens the socket of a Follower. What nobody has to know of is refused in the kernel, where it wakes no
 // process: routes of routing daemons, of which there may be very many, and neighbours that are merely learnt.
 func subscribeFiltered() (*os.File, error) {
-	f, err := subscribe(followed)
+	f, err := subscribe(unix.NETLINK_ROUTE, followed...)
 	if err != nil {
 		return nil, err
 	}
@@ -50,12 +42,6 @@ func subscribeFiltered() (*os.File, error) {
 	}
 	return f, nil
 }
-
-// Offsets in a message: nlmsghdr, then the header of its kind.
-const (
-	headerLen = 16 // struct nlmsghdr
-	atFamily  = headerLen
-)
 
 // atLowByte is where the low byte of a field of 16 bits stands.
 func atLowByte(field uint32) uint32 {
@@ -103,18 +89,6 @@ func eventFilter() []unix.SockFilter {
 		{Code: is, K: unix.AF_BRIDGE, Jf: 1},
 		{Code: ret, K: 0},
 		{Code: ret, K: ^uint32(0)},
-	}
-}
-
-// eachMessage calls f for every whole message in b. What does not add up ends it.
-func eachMessage(b []byte, f func(message)) {
-	for len(b) >= headerLen {
-		n := int(binary.NativeEndian.Uint32(b))
-		if n < headerLen || n > len(b) {
-			return
-		}
-		f(message{binary.NativeEndian.Uint16(b[4:]), binary.NativeEndian.Uint16(b[6:]), b[headerLen:n:n]})
-		b = b[min(align(n), len(b)):]
 	}
 }
 

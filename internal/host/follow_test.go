@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/lab/labtest"
@@ -157,6 +159,108 @@ func TestLookAfterDown(t *testing.T) {
 	run(t, "ip link del team0")
 	if _, err := f.Look(); !errors.Is(err, ErrNoNIC) {
 		t.Errorf("no adapter: %v", err)
+	}
+}
+
+// TestSettle ends a team right after its adapter was set down and up, before anybody looked, and while it is down.
+func TestSettle(t *testing.T) {
+	for _, up := range []bool{true, false} {
+		w := newWorld(t)
+		run(t, "ip addr add 10.9.0.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad")
+		h := w.open(nil)
+		must(t, takeover(w, h))
+		l, err := netlink.LinkByName(teamName)
+		must(t, err)
+		f, err := h.Follow(l.Attrs().Index)
+		must(t, err)
+		_, err = f.Look()
+		must(t, err)
+		run(t, "ip route add 10.60.0.0/16 via 10.9.0.254 dev team0")
+		labtest.Eventually(t, "the route is known", func() bool {
+			_, err := f.Look()
+			must(t, err)
+			return len(f.known.Routes) > 0
+		})
+		run(t, "ip link set team0 down")
+		if up {
+			run(t, "ip link set team0 up")
+		}
+		must(t, f.Settle())
+		must(t, finish(w, h))
+		for _, a := range []string{"10.9.0.1", "fd09::1"} {
+			reach(t, a)
+		}
+		if got := run(t, "ip route show 10.60.0.0/16"); !strings.Contains(got, "dev na") {
+			t.Errorf("up %v: route %q", up, got)
+		}
+	}
+}
+
+// TestWentWithTheAdapter takes things off an adapter that goes itself before anybody has looked: nobody gets them back.
+func TestWentWithTheAdapter(t *testing.T) {
+	w := newWorld(t)
+	run(t, `ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.1.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; ip -6 addr add fd09::2/64 dev na nodad
+		ip route add 10.60.0.0/16 via 10.9.0.254; ip route add 10.61.0.0/16 via 10.9.0.254`)
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	l, err := netlink.LinkByName(teamName)
+	must(t, err)
+	f, err := h.Follow(l.Attrs().Index)
+	must(t, err)
+	_, err = f.Look()
+	must(t, err)
+	run(t, `ip addr del 10.9.1.1/24 dev team0; ip addr del fd09::2/64 dev team0; ip route del 10.61.0.0/16; ip link del team0`)
+	if _, err := f.Look(); !errors.Is(err, ErrNoNIC) {
+		t.Fatal(err)
+	}
+	must(t, f.GiveLast())
+	must(t, finish(w, h))
+	got := run(t, "ip addr show dev na; ip route show dev na")
+	for what, want := range map[string]bool{"10.9.0.1": true, "fd09::1": true, "10.60.0.0": true, "10.9.1.1": false, "fd09::2": false, "10.61.0.0": false} {
+		if strings.Contains(got, what) != want {
+			t.Errorf("%s: want %v", what, want)
+		}
+	}
+	if t.Failed() {
+		t.Log(got)
+	}
+}
+
+// TestCameWhileDown gives an adapter that is down addresses and has it go for good, looked at before or not: they are known, and not
+// one that somebody took again.
+func TestCameWhileDown(t *testing.T) {
+	for _, look := range []bool{true, false} {
+		w := newWorld(t)
+		h := w.open(nil)
+		must(t, h.Begin())
+		f, index := w.follow(h)
+		must(t, h.AdapterMade(index))
+		run(t, "ip addr add 10.6.0.1/24 dev team0; ip addr add fd06::1/64 dev team0 nodad")
+		looked := func() {
+			_, err := f.Look()
+			must(t, err)
+		}
+		looked()
+		run(t, "ip link set team0 down; ip addr add 10.6.1.2/24 dev team0; ip addr add fd06::2/64 dev team0 nodad; ip addr add fd06::3/64 dev team0 nodad")
+		want := []string{"10.6.0.1", "10.6.1.2", "fd06::1", "fd06::2", "fd06::3"}
+		if look {
+			looked()
+			run(t, "ip addr del fd06::3/64 dev team0; ip addr del 10.6.0.1/24 dev team0")
+			looked()
+			want = []string{"10.6.1.2", "fd06::1", "fd06::2"}
+		}
+		run(t, "ip link del team0")
+		labtest.Eventually(t, "what it had is known", func() bool {
+			b, _ := f.last()
+			var have []string
+			for _, a := range b.Addresses {
+				if !linkLocal(a) {
+					have = append(have, addressPrefix(a).Addr().String())
+				}
+			}
+			slices.Sort(have)
+			return slices.Equal(have, want)
+		})
 	}
 }
 

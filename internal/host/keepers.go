@@ -8,6 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// leaseClients are programs that renew the leases of single links by DHCP, by their names as the kernel keeps them.
+var leaseClients = []string{"dhclient", "udhcpc", "udhcpc6", "dhcp6c", "odhcp6c", "wickedd-dhcp4", "wickedd-dhcp6"}
+
+// renewers are all programs that renew leases.
+var renewers = append([]string{"NetworkManager", "systemd-network", "dhcpcd", "connmand", "netifd"}, leaseClients...)
+
 // keepers warns of programs in this namespace that configure NICs by themselves, and so may take back what the team moves.
 func (c *check) keepers() {
 	var nics []string
@@ -16,20 +22,20 @@ func (c *check) keepers() {
 	}
 	names, renewed := list(nics), false
 	for _, p := range running() {
-		switch p.comm {
-		case "NetworkManager":
+		switch name := p.name(); {
+		case name == "NetworkManager":
 			c.warnf("NetworkManager runs and may configure %s again: nmcli device set NIC managed no", names)
-		case "systemd-network":
+		case name == "systemd-network":
 			c.warnf("systemd-networkd runs and may configure %s again: set Unmanaged=yes for them", names)
-		case "dhcpcd":
+		case name == "dhcpcd":
 			c.warnf("dhcpcd runs and may configure %s again: put \"denyinterfaces %s\" into dhcpcd.conf", names, strings.Join(nics, " "))
-		case "connmand", "wickedd", "wickedd-nanny", "netifd", "ifplugd", "netplugd":
-			c.warnf("%s runs and may configure %s again: have it leave them alone", p.comm, names)
-		case "dhclient", "udhcpc", "udhcpc6", "dhcp6c", "odhcp6c", "wickedd-dhcp4", "wickedd-dhcp6", "avahi-autoipd":
+		case slices.Contains([]string{"connmand", "wickedd", "wickedd-nanny", "netifd", "ifplugd", "netplugd"}, name):
+			c.warnf("%s runs and may configure %s again: have it leave them alone", name, names)
+		case name == "avahi-autoipd" || slices.Contains(leaseClients, name):
 			if !p.concerns(c.chosen, c.all) {
 				continue
 			}
-			c.warnf("%s runs: the lease of %s is renewed there, not on %s; run it for %s instead", p.comm, names, c.adapter, c.adapter)
+			c.warnf("%s runs: the lease of %s is renewed there, not on %s; run it for %s instead", name, names, c.adapter, c.adapter)
 		default:
 			continue
 		}
@@ -52,6 +58,20 @@ func (p process) concerns(chosen, all []NIC) bool {
 type process struct {
 	comm string
 	args []string
+}
+
+// name is the program's as the kernel keeps it, that of the applet where it is busybox.
+func (p process) name() string {
+	if p.comm == "busybox" && len(p.args) > 1 {
+		return p.args[1]
+	}
+	return p.comm
+}
+
+// Renews reports whether a program runs in this network namespace that could renew leases. It takes all rights to find out:
+// where programs hide, there is none.
+func (h *Host) Renews() bool {
+	return slices.ContainsFunc(running(), func(p process) bool { return slices.Contains(renewers, p.name()) })
 }
 
 // running lists the programs of this network namespace.

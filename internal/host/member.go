@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Record writes a NIC as it is to the journal, before anything about it is changed. A NIC that is recorded
-// and has not left is not recorded again: what it looks like then is our own doing.
+// Record writes a NIC as it is to the journal, before anything about it is changed. A NIC that is recorded and has not left is
+// not recorded again once something about it may have been changed: what it looks like then is our own doing.
 func (h *Host) Record(nic string) (Member, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -25,16 +25,16 @@ func (h *Host) Record(nic string) (Member, error) {
 	no := j.state.nextNo()
 	known := j.state.sameAs(n.Identity())
 	if known != nil {
-		if !known.left {
+		if !known.left && (known.adopted || known.strip) {
 			return known.Member, nil
 		}
 		no = known.no
 	}
-	m, err := h.look(n)
+	m, err := h.readMember(n)
 	if err != nil {
 		return Member{}, fmt.Errorf("record NIC %s: %w", nic, err)
 	}
-	if known != nil {
+	if known != nil && known.left {
 		m.inherit(known)
 	}
 	if err := j.write(record{Kind: kindMember, Done: true, No: no, Member: &m}); err != nil {
@@ -55,6 +55,7 @@ func (s *state) sameAs(id Identity) *memberState {
 
 // inherit keeps what a NIC that comes back had before it left: what it lent, and its link when we gave it back down.
 func (m *Member) inherit(known *memberState) {
+	known = known.at(m.Index)
 	if known.lent {
 		m.At = known.At
 		m.Addresses = union(known.Addresses, m.Addresses, sameAddress)
@@ -68,6 +69,25 @@ func (m *Member) inherit(known *memberState) {
 	if known.down {
 		m.inheritDown(known)
 	}
+}
+
+// at is a member whose routes name its NIC by another ifindex: one that was away has a new one.
+func (m *memberState) at(index int) *memberState {
+	next := *m
+	for _, list := range []*[]object{&next.Routes, &next.Order} {
+		*list = slices.Clone(*list)
+		for i, r := range *list {
+			(*list)[i] = routed(r, map[int]int{m.Index: index})
+		}
+	}
+	next.Advertised = nil
+	for _, r := range m.Advertised {
+		r = r.clone() // with its lifetime
+		r.set32(unix.RTA_OIF, uint32(index))
+		next.Advertised = append(next.Advertised, r)
+	}
+	next.Index = index
+	return &next
 }
 
 // inheritDown keeps what the kernel took from a NIC that was given back down and still is: its IPv6 addresses, its routes
@@ -101,8 +121,8 @@ func union(a, b []object, same func(object, object) bool) []object {
 
 func sameNeighbour(a, b object) bool { return neighbourAddr(a) == neighbourAddr(b) }
 
-// look reads everything about a NIC.
-func (h *Host) look(n NIC) (Member, error) {
+// readMember reads everything about a NIC.
+func (h *Host) readMember(n NIC) (Member, error) {
 	l, err := h.nl.LinkByIndex(n.Index)
 	if err != nil {
 		return Member{}, err

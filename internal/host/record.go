@@ -45,7 +45,7 @@ const (
 	kindUnhook  recordKind = "unhook"  // the opposite
 	kindBacklog recordKind = "backlog" // the kernel's queues of received frames become longer
 	kindLeft    recordKind = "left"    // a member left the team; the team goes on
-	kindLate    recordKind = "late"    // something came to a member while the team runs, and goes to the adapter
+	kindLate    recordKind = "late"    // something more is a member's in the end
 	kindForget  recordKind = "forget"  // something of a member's left the adapter: nobody gets it back
 	kindChanged recordKind = "changed" // a member has another name or MAC by other hands
 	kindEnded   recordKind = "ended"   // the team is no more; what is left is of NICs that were away
@@ -374,15 +374,15 @@ func (m *memberState) records() []record {
 	return list
 }
 
-// remember adds a member, or replaces what is known of one that left and has come back: what it
-// lent to the adapter is still its own.
+// remember adds a member, or replaces what is known of one that left and has come back, or that nothing was done to but isolation:
+// what it lent to the adapter is still its own.
 func (s *state) remember(no int, m Member) {
 	old := s.byNo(no)
 	if old == nil {
 		s.members = append(s.members, &memberState{Member: m, no: no, named: []string{m.Name}})
 		return
 	}
-	*old = memberState{Member: m, no: no, adopted: old.adopted, named: named(old.named, m.Name)}
+	*old = memberState{Member: m, clsactState: old.clsactState, no: no, adopted: old.adopted, method: old.method, named: named(old.named, m.Name)}
 }
 
 func (s *state) byNo(no int) *memberState {

@@ -86,29 +86,16 @@ func (h *Host) strip(m *memberState, want Setup) error {
 			return err
 		}
 	}
-	if err := h.hush(n.Name, n.Index); err != nil {
+	if err := h.silenceIPv6(n.Name, n.Index); err != nil {
 		return err
 	}
-	if err := h.dropRoutes(n.Index); err != nil {
+	if err := h.dropRoutes(m, n.Index); err != nil {
 		return err
 	}
 	if err := h.dropProxies(n.Index); err != nil {
 		return err
 	}
-	features := map[string]bool{lro: false, vlanFilter: false, serviceVLANFilter: false}
-	if want.GRO != team.OffloadAuto {
-		features[gro] = want.GRO == team.OffloadOn
-	}
-	err = h.setFeatures(n.Name, features)
-	if err != nil && !dead(err) {
-		// Some drivers insist on filtering VLANs.
-		delete(features, vlanFilter)
-		delete(features, serviceVLANFilter)
-		if err = h.setFeatures(n.Name, features); err == nil {
-			h.log.Warn("NIC goes on filtering VLANs: those on the adapter do not come in by it", "nic", n.Name)
-		}
-	}
-	if err != nil {
+	if err := h.stripFeatures(n.Name, want.GRO); err != nil {
 		return err
 	}
 	if err := h.setSegment(l, segmentOf(l.Attrs()).bounded()); err != nil {
@@ -123,8 +110,29 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	return h.setUp(l, true)
 }
 
-// dropRoutes removes the routes that are still on a link.
-func (h *Host) dropRoutes(index int) error {
+// stripFeatures turns off what a member must not do with frames, and sets GRO as it is wanted.
+func (h *Host) stripFeatures(nic string, wanted team.Offload) error {
+	features := map[string]bool{lro: false, vlanFilter: false, serviceVLANFilter: false}
+	if wanted != team.OffloadAuto {
+		features[gro] = wanted == team.OffloadOn
+	}
+	err := h.setFeatures(nic, features)
+	if err == nil || dead(err) {
+		return err
+	}
+	// Some drivers insist on filtering VLANs.
+	delete(features, vlanFilter)
+	delete(features, serviceVLANFilter)
+	if err := h.setFeatures(nic, features); err != nil {
+		return err
+	}
+	h.log.Warn("NIC goes on filtering VLANs: those on the adapter do not come in by it", "nic", nic)
+	return nil
+}
+
+// dropRoutes removes the routes that are still on a member, but for those that came since it was recorded where nothing moves: nobody
+// would give them back.
+func (h *Host) dropRoutes(m *memberState, index int) error {
 	all, err := h.allRoutes()
 	if err != nil {
 		return err
@@ -133,7 +141,11 @@ func (h *Host) dropRoutes(index int) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range routesOf(append(all, advertised...), index) {
+	mine := routesOf(all, index)
+	if !m.adopted {
+		mine = slices.DeleteFunc(mine, func(r object) bool { return !hasRoute(m.Routes, routed(r, map[int]int{index: m.Index})) })
+	}
+	for _, r := range append(mine, routesOf(advertised, index)...) {
 		if len(routeLinks(r)) > 1 || r.get(rtaNexthop) != nil {
 			continue // others reach it too; the kernel sees to a hop that is dead
 		}

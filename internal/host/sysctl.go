@@ -6,8 +6,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -87,15 +85,22 @@ func (h *Host) restoreSysctls(nic string, values map[string]string, keys ...stri
 }
 
 // restoreFamily gives a NIC whose settings began anew, with the defaults of this host, those back whose key has the
-// prefix, but for those that a takeover changes.
+// prefix, but for those that a takeover changes, and those that somebody, or a router, has changed since: they are not the default.
 func (h *Host) restoreFamily(nic string, values map[string]string, prefix string) error {
 	var keys []string
 	for _, s := range linkSettings {
-		if strings.HasPrefix(s.key, prefix) && !slices.Contains(changedSysctls, s.key) && s.whyNot == "" {
+		if strings.HasPrefix(s.key, prefix) && !slices.Contains(changedSysctls, s.key) && s.whyNot == "" && isDefault(nic, s.key) {
 			keys = append(keys, s.key)
 		}
 	}
 	return h.restoreSysctls(nic, values, keys...)
+}
+
+// isDefault reports whether a setting may be as a link begins with it.
+func isDefault(nic, key string) bool {
+	v, _ := readSysctl(nic, key)
+	begun, ok := readSysctl("default", key)
+	return !ok || v == begun
 }
 
 func recordSysctls(nic string) map[string]string {
@@ -106,24 +111,6 @@ func recordSysctls(nic string) map[string]string {
 		}
 	}
 	return values
-}
-
-// monotonicTime is the time since boot without suspended time, as the kernel stamps addresses.
-func monotonicTime() int64 {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {
-		return 0
-	}
-	return ts.Nano()
-}
-
-// bootTime is the time since boot, suspended time included, as address lifetimes count it.
-func bootTime() int64 {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
-		return 0
-	}
-	return ts.Nano()
 }
 
 // errDead is what tests return at a point of death: nothing more may be done after it.

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"fmt"
 	"net/netip"
 	"os/exec"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"nicteam/internal/lab/labtest"
 	"nicteam/team"
 )
 
@@ -278,7 +280,7 @@ func TestStripLeavesWhatCameLater(t *testing.T) {
 	must(t, h.AdapterMade(w.tap()))
 	must1(h.Record("na"))
 	must(t, h.Strip("na", Setup{MTU: 1500}))
-	run(t, "ip addr add 10.50.0.1/32 dev na")
+	run(t, "ip addr add 10.50.0.1/32 dev na; ip route add 10.60.0.0/16 dev na")
 	for _, when := range []string{"stripped again", "given back"} {
 		if when == "given back" {
 			must(t, finish(w, h))
@@ -288,6 +290,101 @@ func TestStripLeavesWhatCameLater(t *testing.T) {
 		got := run(t, "ip -4 -br addr show dev na")
 		if !strings.Contains(got, "10.50.0.1") || strings.Contains(got, "10.9.0.1") != (when == "given back") {
 			t.Errorf("%s: na has %s", when, got)
+		}
+		if got := run(t, "ip route show 10.60.0.0/16"); got == "" {
+			t.Errorf("%s: the route is lost", when)
+		}
+	}
+}
+
+// TestRecordedBeforeAnythingWasDone goes on with a team whose process died before it changed a NIC: what others gave that
+// NIC meanwhile it has in the end.
+func TestRecordedBeforeAnythingWasDone(t *testing.T) {
+	for _, policy := range []string{"auto", "none"} {
+		w := newWorld(t)
+		w.furnish()
+		h := w.open(nil)
+		must(t, h.Begin())
+		must1(h.Record("na"))
+		h.Close()
+		run(t, `ip addr add 10.50.0.1/32 dev na; ip -6 addr add fd50::1/64 dev na nodad; ip route add 10.60.0.0/16 via 10.9.0.253 dev na
+			ip neigh add 10.9.0.201 lladdr 02:00:00:00:00:c7 dev na nud permanent; ip addr del 10.9.3.1/24 dev na; ip link set na mtu 1450`)
+		before := snapshot(t)
+		h = w.open(nil)
+		must(t, w.takeover(h, policy, w.nics...))
+		must(t, finish(w, h))
+		compare(t, before, snapshot(t))
+	}
+}
+
+// TestHeirOfATeamWithoutAddresses has what came to the adapter by hand go to a NIC whose own addresses never moved: it gets both.
+func TestHeirOfATeamWithoutAddresses(t *testing.T) {
+	w := newWorld(t)
+	run(t, "ip addr add 10.9.0.1/24 dev na; ip route add default via 10.9.0.254")
+	h := w.open(nil)
+	must(t, h.Begin())
+	f, index := w.follow(h)
+	must(t, h.AdapterMade(index))
+	must1(h.Record("na"))
+	must(t, h.Strip("na", Setup{}))
+	run(t, "ip link set team0 down; ip addr add 10.50.0.1/24 dev team0")
+	must(t, f.Settle())
+	must(t, finish(w, h))
+	for _, a := range []string{"10.9.0.1", "10.50.0.1"} {
+		reach(t, a)
+	}
+}
+
+// TestReturnedNICKeepsItsRoutes has a NIC go, leave the team, and come back as a new device: it gets its routes.
+func TestReturnedNICKeepsItsRoutes(t *testing.T) {
+	w := newWorld(t)
+	run(t, "ip addr add 10.9.0.1/24 dev na; ip route add 10.60.0.0/16 via 10.9.0.254")
+	na := must1(netlink.LinkByName("na")).Attrs().HardwareAddr
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	run(t, "ip link del na")
+	must1(h.Release("na", false))
+	run(t, fmt.Sprintf("ip link add na address %v type veth peer name pna; ip link set na up; ip link set pna up", na))
+	must(t, add("na")(w, h))
+	must(t, finish(w, h))
+	if got := run(t, "ip route show 10.60.0.0/16"); !strings.Contains(got, "dev na") {
+		t.Errorf("route: %q", got)
+	}
+}
+
+// TestCableCameLater gives a NIC back that had no cable, and so no link-local address, when it was taken over: it has one.
+func TestCableCameLater(t *testing.T) {
+	for _, policy := range []string{"auto", "none"} {
+		w := newWorld(t)
+		run(t, "ip link set pna down; ip link set na down; ip link set na up; ip addr add 10.9.0.1/24 dev na")
+		if got := run(t, "ip -6 addr show dev na"); got != "" {
+			t.Fatalf("na has %s", got)
+		}
+		h := w.open(nil)
+		must(t, w.takeover(h, policy, w.nics...))
+		run(t, "ip link set pna up")
+		must(t, finish(w, h))
+		labtest.Eventually(t, "na has a link-local address", func() bool {
+			return strings.Contains(run(t, "ip -6 addr show dev na; ip -6 route show dev na"), "fe80::/64")
+		})
+	}
+}
+
+// TestSettingsOfAReturnedNIC has a member go and come back as a new device: it gets its settings in the end, but for one that
+// somebody has changed since.
+func TestSettingsOfAReturnedNIC(t *testing.T) {
+	w := newWorld(t)
+	run(t, `ip addr add 10.9.0.1/24 dev na; cd /proc/sys/net
+		for key in ipv4/conf/na/medium_id ipv4/neigh/na/proxy_qlen ipv6/conf/na/dad_transmits ipv6/conf/na/hop_limit; do echo 3 >$key; done`)
+	na := must1(netlink.LinkByName("na")).Attrs().HardwareAddr
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	run(t, fmt.Sprintf(`ip link del na; ip link add na address %v type veth peer name pna; ip link set na up; ip link set pna up
+		echo 17 >/proc/sys/net/ipv6/conf/na/hop_limit; echo 17 >/proc/sys/net/ipv4/conf/na/medium_id`, na))
+	must(t, finish(w, h))
+	for key, want := range map[string]string{"ipv4/medium_id": "17", "ipv4/neigh/proxy_qlen": "3", "ipv6/dad_transmits": "3", "ipv6/hop_limit": "17"} {
+		if got, _ := readSysctl("na", key); got != want {
+			t.Errorf("%s is %s, want %s", key, got, want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -67,6 +68,7 @@ func only6(list []object) []object {
 func (f *Follower) last() (belongings, int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.catchUp()
 	if f.fallen != nil {
 		return f.fallen.belongings, f.fallen.at
 	}
@@ -116,7 +118,9 @@ func (f *Follower) fellWithout(have []object) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fallen != nil {
-		gone := slices.DeleteFunc(except(f.fallen.Addresses, have, addressID), func(o object) bool { return o.family() == unix.AF_INET6 })
+		gone := slices.DeleteFunc(except(f.fallen.Addresses, have, addressID), func(o object) bool {
+			return o.family() == unix.AF_INET6 && hasAddress(f.before.Addresses, o) // it went by going down
+		})
 		f.fallen.Addresses = except(f.fallen.Addresses, gone, addressID)
 	}
 }
@@ -178,11 +182,34 @@ func (h *Host) putBack(adapter int, a Adapter, was *past, have belongings) (back
 	return back, lost
 }
 
+// Settle is before the team ends: what the adapter lost by going down it has again, or the journal knows of it.
+func (f *Follower) Settle() error {
+	if _, err := f.Look(); err != nil {
+		if errors.Is(err, ErrNoNIC) {
+			return nil // whoever saw it go has done so
+		}
+		return err
+	}
+	f.mu.Lock()
+	fell := f.fallen != nil
+	f.mu.Unlock()
+	if !fell {
+		return nil
+	}
+	return f.GiveLast()
+}
+
 // GiveLast has the journal know what the adapter had when it went away, so that members get it back: what came to it by hand
 // belongs to the NIC that gets such things, and what it lost before is nobody's.
 func (f *Follower) GiveLast() error {
+	f.look.Lock()
+	defer f.look.Unlock()
 	b, at := f.last()
-	return f.h.inherit(f.adapter, b, at)
+	went := belongings{
+		Addresses: except(append(f.takeGone(), f.known.Addresses...), b.Addresses, addressID),
+		Routes:    except(f.known.Routes, b.Routes, routeID),
+	}
+	return errors.Join(f.h.forget(f.adapter, went), f.h.inherit(f.adapter, b, at))
 }
 
 func (h *Host) inherit(adapter int, b belongings, at int64) error {
@@ -192,8 +219,8 @@ func (h *Host) inherit(adapter int, b belongings, at int64) error {
 	if err != nil {
 		return fmt.Errorf("keep what the adapter had: %w", err)
 	}
-	heir := j.state.heir()
-	if heir == nil {
+	inheritor := j.state.inheritor()
+	if inheritor == nil {
 		return nil
 	}
 	var new belongings
@@ -202,21 +229,27 @@ func (h *Host) inherit(adapter int, b belongings, at int64) error {
 			continue
 		}
 		if !j.state.recordedAddress(o) {
-			new.Addresses = append(new.Addresses, asOf(forLink(o, heir.Index, 0), at, heir.At))
-			if connects(o) {
-				new.Routes = append(new.Routes, connectedRoute(o, heir.Index))
-			}
+			new.addLate(inheritor, o, at)
 		}
 	}
 	for _, r := range b.Routes {
 		if !j.state.recordedRoute(r, adapter) && !j.state.givenRoute(r, adapter) {
-			new.Routes = append(new.Routes, routed(r, map[int]int{adapter: heir.Index}))
+			new.Routes = append(new.Routes, routed(r, map[int]int{adapter: inheritor.Index}))
 		}
 	}
 	if new.empty() {
 		return nil
 	}
-	return j.write(record{Kind: kindLate, Done: true, No: heir.no, Late: &new})
+	return j.write(record{Kind: kindLate, Done: true, No: inheritor.no, Late: &new})
+}
+
+// addLate adds an address that the adapter had at a time (CLOCK_BOOTTIME) as the journal has it for a member, with its
+// connected route.
+func (b *belongings) addLate(m *memberState, a object, at int64) {
+	b.Addresses = append(b.Addresses, asOf(forLink(a, m.Index, 0), at, m.At))
+	if connects(a) {
+		b.Routes = append(b.Routes, connectedRoute(a, m.Index))
+	}
 }
 
 // asOf is an address with lifetimes as they were read at one time, as they would have been at another (CLOCK_BOOTTIME).
@@ -225,8 +258,8 @@ func asOf(o object, read, at int64) object {
 	return o
 }
 
-// heir is the member that gets what was no member's.
-func (s *state) heir() *memberState {
+// inheritor is the member that gets what was no member's.
+func (s *state) inheritor() *memberState {
 	for _, want := range []func(*Member) bool{
 		(*Member).ownsDefault,
 		func(m *Member) bool {
