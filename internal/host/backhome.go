@@ -194,6 +194,7 @@ func (b *back) returns(a object) bool {
 // on it the adapter had them for its own.
 func (b *back) inheritAddresses() error {
 	var errs []error
+	told := map[memberFamily]bool{}
 	var wait belongings // of the first NIC that is away
 	for _, a := range b.teamAddresses() {
 		m, to := b.owner(a), b.home(a)
@@ -218,6 +219,10 @@ func (b *back) inheritAddresses() error {
 		}
 		if m != nil {
 			b.note("%s of %s is given to %s: %s", addressPrefix(a), m.Name, to.nic.Name, b.why(m))
+			if l := (memberFamily{m, a.family()}); !told[l] {
+				told[l] = true
+				b.noteSettings(l, to)
+			}
 		}
 		if formed && b.adapter != nil && to.learns() && to.nic.MAC == b.adapter.MAC {
 			to.form = append(to.form, a)
@@ -240,6 +245,18 @@ func (b *back) inheritAddresses() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// noteSettings names the settings that somebody gave a NIC with its addresses in mind and that the one which gets them has
+// otherwise: they are its own, and nobody would set them back when the first one works again.
+func (b *back) noteSettings(l memberFamily, to *returning) {
+	family := "ipv4/"
+	if l.family == unix.AF_INET6 {
+		family = "ipv6/"
+	}
+	if left := otherSettings(family, l.of, to.m); len(left) > 0 {
+		b.note("%s keeps its own settings; these are not its: %s", to.nic.Name, some(left))
+	}
 }
 
 // inherited is what an address of the adapter, m's before or nobody's, becomes on a NIC.

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"maps"
 	"slices"
 
@@ -86,8 +87,9 @@ func (b *back) living(o object) object {
 }
 
 // moveRoutes moves routes of a family that are on the adapter back to their NICs. IPv4's go before the addresses, so that the
-// kernel does not make prefix routes behind them; IPv6's name addresses that must be there.
-func (b *back) moveRoutes(family byte) error {
+// kernel does not make prefix routes behind them, but for those whose gateway a NIC reaches only with its address (early);
+// IPv6's name addresses that must be there.
+func (b *back) moveRoutes(family byte, early bool) error {
 	if b.adapter == nil {
 		return nil
 	}
@@ -110,6 +112,9 @@ func (b *back) moveRoutes(family byte) error {
 			err = b.h.deleteRoute(routed(now, nil))
 		} else {
 			err = b.h.moveRoute(all, now, o)
+		}
+		if early && errors.Is(err, unix.ENETUNREACH) {
+			continue
 		}
 		if err := b.soften(err); err != nil {
 			return err

@@ -67,7 +67,7 @@ func TestLenderCannotCarry(t *testing.T) {
 			t.Run(name+", "+what, func(t *testing.T) {
 				w := newWorld(t)
 				mac := strings.TrimSpace(run(t, "cat /sys/class/net/na/address 2>/dev/null || ip -br link show na | awk '{print $3}'"))
-				run(t, `ip addr add 10.9.0.1/24 dev na metric 77; ip addr add 10.9.0.5/24 dev na noprefixroute
+				run(t, `echo 1 >/proc/sys/net/ipv4/conf/na/arp_ignore; ip addr add 10.9.0.1/24 dev na metric 77; ip addr add 10.9.0.5/24 dev na noprefixroute
 					ip -6 addr add fd09::1/64 dev na nodad; ip addr add 10.8.0.1/24 dev nb
 					ip route add default via 10.9.0.254 dev na proto dhcp metric 100; ip route add 10.20.0.0/16 via 10.9.0.253 src 10.9.0.5
 					ip -6 route add default via fd09::fe dev na`)
@@ -82,7 +82,8 @@ func TestLenderCannotCarry(t *testing.T) {
 						t.Errorf("%s is on %s", a, nic)
 					}
 				}
-				if notes := strings.Join(out.Notes, "\n"); !strings.Contains(notes, "10.9.0.1/24 of na is given to nb") {
+				if notes := strings.Join(out.Notes, "\n"); !strings.Contains(notes, "10.9.0.1/24 of na is given to nb") ||
+					strings.Count(notes, "nb keeps its own settings; these are not its: net.ipv4.conf.na.arp_ignore=1") != 1 {
 					t.Errorf("notes: %s", notes)
 				}
 				for _, route := range []string{"default via 10.9.0.254 dev nb proto dhcp metric 100", "10.9.0.0/24 dev nb proto kernel scope link src 10.9.0.1 metric 77",

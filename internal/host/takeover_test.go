@@ -170,6 +170,24 @@ func TestOneAddressOnTwoNICs(t *testing.T) {
 	compare(t, before, snapshot(t))
 }
 
+// TestTwoNICsInOneSubnet has an adapter that was down and up: it has one connected route for both NICs' addresses, and each
+// gets its own back, with the route by a gateway there.
+func TestTwoNICsInOneSubnet(t *testing.T) {
+	w := newWorld(t)
+	run(t, `ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.0.2/24 dev nb
+		ip route add default via 10.9.0.254 dev na metric 100; ip route add default via 10.9.0.254 dev nb metric 200`)
+	settled(t)
+	before := run(t, "ip -4 -o addr; ip -4 route")
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	run(t, `ip link set team0 down; ip link set team0 up
+		ip route add default via 10.9.0.254 dev team0 metric 100; ip route add default via 10.9.0.254 dev team0 metric 200`)
+	must(t, finish(w, h))
+	if after := run(t, "ip -4 -o addr; ip -4 route"); after != before {
+		t.Errorf("was\n%s\nis\n%s", before, after)
+	}
+}
+
 // TestDownNIC takes over a NIC that is down and has an address: the address works on the adapter, and goes back to a NIC
 // that is down.
 func TestDownNIC(t *testing.T) {
