@@ -90,7 +90,15 @@ func TestMembersRenamed(t *testing.T) {
 	if d := cmp.Diff(want, c.Members); d != "" {
 		t.Errorf("members (-want +got):\n%s", d)
 	}
-	r.do(Leave{Name: "eth2"})
+	// One takes the name of another whose NIC is gone.
+	r.do(Absent{Name: "eth2"})
+	r.events()
+	r.renames("gone", "eth2")
+	r.wantEvents("taken", "member-renamed lan1: was eth2", "member-renamed eth2: was lan1")
+	if s, c := r.l.Status(), r.l.Config(); s.Members[0].Name != "lan1" || s.Members[0].State != "absent" || s.Members[1].Name != "eth2" || c.Members[0].Name != "lan1" || s.Settings.Primary != "eth2" {
+		t.Errorf("members %+v, configured %+v", s.Members, c.Members)
+	}
+	r.do(Leave{Name: "eth2", Force: true})
 	r.do(Reserve{Link: Link{Name: "eth2", Index: 99}})
 	if r.out.Err != nil {
 		t.Error(r.out.Err)

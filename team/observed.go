@@ -39,7 +39,7 @@ func (l *Loop) observed(now time.Time, in Observed, out *Output) {
 			continue
 		}
 		if n.Name != m.link.Name {
-			names[m.link.Name], m.link.Name = n.Name, n.Name
+			names[m.link.Name] = n.Name
 		}
 		if n.MAC != m.link.MAC {
 			l.event(out, now, "mac-changed", n.Name, fmt.Sprintf("%v, was %v", n.MAC, m.link.MAC))
@@ -64,21 +64,42 @@ func (l *Loop) byIndex(index int) *member {
 	return nil
 }
 
+// NameLeft is the name of a member whose NIC is not there when others are renamed, old to new: if one of them took its name,
+// the one that this left. So names stay different.
+func NameLeft(name string, renamed map[string]string) string {
+	for was, is := range renamed {
+		if is == name && was != is {
+			return NameLeft(was, renamed)
+		}
+	}
+	return name
+}
+
 // rename follows members' NICs to new names, by which they are managed from here on: all at once, as two may have changed
 // names.
-func (l *Loop) rename(now time.Time, names map[string]string, out *Output) {
-	if len(names) == 0 {
+func (l *Loop) rename(now time.Time, present map[string]string, out *Output) {
+	if len(present) == 0 {
 		return
 	}
 	l.dirty = true
+	names := maps.Clone(present)
+	configured := slices.Clone(l.cfg.Members) // it is published
+	for _, c := range configured {
+		if _, ok := present[c.Name]; !ok && NameLeft(c.Name, present) != c.Name {
+			names[c.Name] = NameLeft(c.Name, present)
+		}
+	}
 	for _, was := range slices.Sorted(maps.Keys(names)) {
 		l.event(out, now, "member-renamed", names[was], "was "+was)
 	}
 	renamed := func(s string) string { return cmp.Or(names[s], s) }
 	l.cfg.Primary, l.cfg.Active = renamed(l.cfg.Primary), renamed(l.cfg.Active)
-	l.cfg.Members = slices.Clone(l.cfg.Members) // it is published
-	for i := range l.cfg.Members {
-		l.cfg.Members[i].Name = renamed(l.cfg.Members[i].Name)
+	for i := range configured {
+		configured[i].Name = renamed(configured[i].Name)
+	}
+	l.cfg.Members = configured
+	for _, m := range l.members {
+		m.link.Name = renamed(m.link.Name)
 	}
 	warned := map[string]string{}
 	for key, text := range l.warned {
@@ -91,4 +112,4 @@ func (l *Loop) rename(now time.Time, names map[string]string, out *Output) {
 }
 
 // ofMembers are the kinds of warnings that are about one member.
-var ofMembers = []string{"filter", "groups", "mtu"}
+var ofMembers = []string{"filter", "groups", "mtu", "rejoin"}

@@ -24,7 +24,7 @@ named, and only --force ends them, too.`,
 			c := a.client(given[0])
 			defer c.Close()
 			if !force {
-				if err := a.carried(c, given[0]); err != nil {
+				if err := a.carried(c); err != nil {
 					return err
 				}
 			}
@@ -46,10 +46,10 @@ named, and only --force ends them, too.`,
 
 // carried looks for what stands on the adapter, also where the team's own process may not look. What is wrong with the team is
 // said by the change itself.
-func (a *app) carried(c *control.Client, name string) error {
+func (a *app) carried(c *control.Client) error {
 	st, err := c.Status(a.interruptible())
 	if err != nil {
 		return nil
 	}
-	return daemon.Carried(name, st.Adapter.Name)
+	return daemon.Carried(st)
 }

@@ -38,7 +38,8 @@ with the NICs is told before; a filter that would no longer do what it is for wa
 	}
 }
 
-// bystanders tells before a change what of others does not go along with NICs. Only root can look; looked says that it has.
+// bystanders tells before a change what of others does not go along with NICs. Only root can look, where the team is; looked
+// says that it has.
 func (a *app) bystanders(c *control.Client, nics []string) (steps []string, looked bool, err error) {
 	if os.Geteuid() != 0 {
 		return nil, false, nil
@@ -47,7 +48,7 @@ func (a *app) bystanders(c *control.Client, nics []string) (steps []string, look
 	if err != nil {
 		return nil, false, err
 	}
-	warnings, err := daemon.Bystanders(a.places, st, nics, a.yes)
+	warnings, looked, err := daemon.Bystanders(a.places, st, nics, a.yes)
 	if err != nil {
 		return nil, false, err
 	}
@@ -55,7 +56,7 @@ func (a *app) bystanders(c *control.Client, nics []string) (steps []string, look
 		a.warn(w)
 		steps = append(steps, "warning: "+w)
 	}
-	return steps, true, nil
+	return steps, looked, nil
 }
 
 func (a *app) removeCmd() *cobra.Command {

@@ -18,8 +18,8 @@ func (a *app) restoreCmd() *cobra.Command {
 		Long: `Puts the host back from the journal of a team whose process is gone, of all such teams when
 none is named. It can be run again after it was interrupted.
 
-What the adapter has goes to the NICs it came from. Those of a NIC that is not there, or has no link
-while another one has, go to that other one. A NIC that is not there is kept in the journal: run it
+What the adapter has goes to the NICs it came from. What came from a NIC that is not there, or has
+no link while another one has, goes to that other one. A NIC that is not there is kept in the journal: run it
 again when the NIC has come, or drop it with --forget.`,
 		Example: `  nicteam restore
   nicteam restore team0

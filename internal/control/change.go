@@ -24,13 +24,18 @@ const maxBody = 64 << 10
 func body(r *http.Request, v any, like string) error {
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
-		why := "the body did not arrive"
-		if tooLarge(err) {
-			why = fmt.Sprintf("the body is larger than %d KiB", maxBody>>10)
-		}
-		return badBody(why, like)
+		return err
 	}
 	return parseBody(b, v, like)
+}
+
+// unread is a body that did not arrive whole.
+func unread(err error, what string) *team.Problem {
+	p := &team.Problem{Kind: team.Usage, What: what, Why: "the body did not arrive", Fix: "send it again"}
+	if tooLarge(err) {
+		p.Why, p.Fix = fmt.Sprintf("the body is larger than %d KiB", maxBody>>10), "send less"
+	}
+	return p
 }
 
 func parseBody(b []byte, v any, like string) error {

@@ -172,6 +172,8 @@ func TestRefusals(t *testing.T) {
 		{"POST", "/v1/members", `{"names":[` + strings.Repeat(`"eth1",`, 64) + `"eth1"]}`, 400, team.Usage, "65 NICs"},
 		{"POST", "/v1/members", `{"names":["` + strings.Repeat("x", maxBody) + `"]}`, 400, team.Usage, "larger than 64 KiB"},
 		{"DELETE", "/v1/members/" + strings.Repeat("n", 128), "", 400, team.Usage, "15 bytes"},
+		{"DELETE", "/v1/members/eth1", strings.Repeat("x", maxBody+1), 400, team.Usage, "larger than 64 KiB"},
+		{"DELETE", "/v1/team", strings.Repeat("x", maxBody+1), 400, team.Usage, "larger than 64 KiB"},
 		{"DELETE", "/v1/members/eth1?force=yes", "", 400, team.Usage, "force"},
 		{"PATCH", "/v1/settings", `{}`, 400, team.Usage, "no setting"},
 		{"PATCH", "/v1/settings", `null`, 400, team.Usage, "no setting"},

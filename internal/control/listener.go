@@ -20,12 +20,13 @@ import (
 // listener hands out connections that know who is at the other end, so many at a time. Those who may change
 // things have places of their own: nobody else can take them.
 type listener struct {
-	*net.UnixListener
-	path    string
-	owner   uint32
-	writers places
-	readers places
-	remove  sync.Once
+	*net.UnixListener            // another after stay
+	swap              sync.Mutex // guards it
+	path              string
+	owner             uint32
+	writers           places
+	readers           places
+	remove            sync.Once
 
 	begin    sync.Once
 	admitted chan *conn
@@ -82,22 +83,8 @@ func listen(path string, owner uint32, writers, readers int) (*listener, error) 
 	if st, err := os.Lstat(path); err == nil && st.Mode().Type() != fs.ModeSocket {
 		return nil, fmt.Errorf("listen on %s: it exists and is not a socket", path)
 	}
-	beside := filepath.Join(filepath.Dir(path), "."+filepath.Base(path))
-	if err := os.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("listen on %s: %w", path, err)
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: beside, Net: "unix"})
+	l, err := bind(path)
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", path, err)
-	}
-	l.SetUnlinkOnClose(false)
-	err = os.Chmod(beside, 0o660)
-	if err == nil {
-		err = os.Rename(beside, path)
-	}
-	if err != nil {
-		_ = l.Close()
-		_ = os.Remove(beside)
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
 	own := &listener{UnixListener: l, path: path, owner: owner, admitted: make(chan *conn), failed: make(chan error), closed: make(chan struct{}),
@@ -107,9 +94,34 @@ func listen(path string, owner uint32, writers, readers int) (*listener, error) 
 	return own, nil
 }
 
+func bind(path string) (*net.UnixListener, error) {
+	beside := filepath.Join(filepath.Dir(path), "."+filepath.Base(path))
+	if err := os.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: beside, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false)
+	err = os.Chmod(beside, 0o660)
+	if err == nil {
+		err = os.Rename(beside, path)
+	}
+	if err != nil {
+		_ = l.Close()
+		_ = os.Remove(beside)
+		return nil, err
+	}
+	return l, nil
+}
+
 // Accept returns the next connection that there is a place for.
 func (l *listener) Accept() (net.Conn, error) {
-	l.begin.Do(func() { go l.admit() })
+	l.begin.Do(func() {
+		go l.admit(l.UnixListener)
+		go l.stay()
+	})
 	select {
 	case c := <-l.admitted:
 		return c, nil
@@ -120,10 +132,40 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// admit gives connections places as they come, until the listener is closed.
-func (l *listener) admit() {
+// stay makes the socket again when somebody has taken its file away (rm -rf of the directory, a cleaner): nobody could reach the team.
+func (l *listener) stay() {
+	look := time.NewTicker(stayLook)
+	defer look.Stop()
 	for {
-		c, err := l.AcceptUnix()
+		select {
+		case <-l.closed:
+			return
+		case <-look.C:
+		}
+		if _, err := os.Lstat(l.path); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		l.swap.Lock()
+		select {
+		case <-l.closed: // which took it away
+		default:
+			if u, err := bind(l.path); err == nil { // else later
+				go l.admit(u)
+				_ = l.UnixListener.Close()
+				l.UnixListener = u
+			}
+		}
+		l.swap.Unlock()
+	}
+}
+
+// admit gives connections places as they come, until the socket is closed.
+func (l *listener) admit(u *net.UnixListener) {
+	for {
+		c, err := u.AcceptUnix()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
 		if err != nil {
 			select {
 			case l.failed <- err: // Accept is called again if that may be over
@@ -171,6 +213,7 @@ const (
 	waitTime = 2 * time.Second // for a place
 	waitLook = 10 * time.Millisecond
 	waitMost = 128 // at a time
+	stayLook = time.Second
 )
 
 // noPlace is the answer where no place became free.
@@ -201,6 +244,8 @@ func (l *listener) seat(c *net.UnixConn) *conn {
 
 // Close ends listening and takes the socket away.
 func (l *listener) Close() error {
+	l.swap.Lock()
+	defer l.swap.Unlock()
 	l.remove.Do(func() {
 		_ = os.Remove(l.path)
 		close(l.closed)

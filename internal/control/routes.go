@@ -1,8 +1,10 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -93,6 +95,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if rt.write {
+		// Read here, so that a body is bounded also for what needs none.
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			s.refuse(w, unread(err, what))
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(b))
+
 		ctx, cancel := context.WithTimeout(r.Context(), s.o.workTime)
 		defer cancel()
 		r = r.WithContext(ctx)

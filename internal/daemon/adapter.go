@@ -27,6 +27,15 @@ type adapterReader struct {
 	reading chan struct{} // closed at the end of the one under way; nil: none is
 }
 
+// newAdapterReader reads once, so that there is something to show from the first status on.
+func newAdapterReader(read func() team.AdapterStatus, p *panics.Keeper) *adapterReader {
+	r := &adapterReader{read: read, panics: p}
+	now := time.Now()
+	r.last = read()
+	r.last.AsOf = now
+	return r
+}
+
 // status is the adapter as it is now or, where that cannot be had in time, as it was last seen.
 func (r *adapterReader) status() team.AdapterStatus {
 	asked := time.Now()

@@ -16,7 +16,9 @@ func TestStatusDoesNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mtu, under atomic.Int32
 		var locked chan struct{} // nil, or closed at the end of the lock
-		r := &adapterReader{read: func() team.AdapterStatus {
+		mtu.Store(1500)
+		first := time.Now()
+		r := newAdapterReader(func() team.AdapterStatus {
 			if n := under.Add(1); n > 1 {
 				t.Errorf("%d readings at a time", n)
 			}
@@ -25,12 +27,7 @@ func TestStatusDoesNotWait(t *testing.T) {
 				<-locked
 			}
 			return team.AdapterStatus{MTU: int(mtu.Load()), Addresses: []string{"10.9.0.1/24"}}
-		}}
-		first := time.Now()
-		mtu.Store(1500)
-		if a := r.status(); a.MTU != 1500 || !a.AsOf.Equal(first) {
-			t.Fatalf("read %+v", a)
-		}
+		}, panics.New(nil))
 		time.Sleep(time.Second)
 		mtu.Store(9000)
 		locked = make(chan struct{})

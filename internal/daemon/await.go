@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"nicteam/team"
@@ -52,6 +53,22 @@ func (s *session) takeAwaited(ctx context.Context) {
 			_ = s.team.Warn(ctx, awaitKey(m.Name), m.Name+" has come but cannot be taken: "+err.Error())
 		}
 	}
+}
+
+// renameAwaited has NICs be awaited by other names when members have taken theirs, old to new.
+func (s *session) renameAwaited(ctx context.Context, names map[string]string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	var errs []error
+	for i := range s.awaited {
+		m := &s.awaited[i]
+		if left := team.NameLeft(m.Name, names); left != m.Name {
+			errs = append(errs, s.team.Warn(ctx, awaitKey(m.Name), ""))
+			m.Name = left
+		}
+	}
+	return errors.Join(errors.Join(errs...), s.warnAwaited(ctx))
 }
 
 func (s *session) awaits(name string) bool {

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// blindFilters are filters of others on the members. They do not see what comes by the team, whichever data path moves the frames. Those that were there when the process began, or when their NIC joined, were told of then; one that comes later is a
-// warning as long as it is there: whoever has put it there means to keep something out.
+// blindFilters are filters of others on the members. They do not see what comes by the team, whichever data path moves
+// the frames. Those that were there when the process began, or when their NIC joined, were told of then; one that comes
+// later is a warning as long as it is there: whoever has put it there means to keep something out.
 type blindFilters struct {
 	mu   sync.Mutex
 	told []string // as host.BlindFilters names them
@@ -36,6 +37,8 @@ func (s *session) knowFilters(nics []string) {
 
 // followFilters warns of filters that come while the team runs, until ctx ends.
 func (s *session) followFilters(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // of the subscription, also when a panic has this begin anew
 	changed := s.host.FilterChanges(ctx)
 	s.knowFilters(s.presentMembers())
 	tick := time.NewTicker(tcxAge)

@@ -8,16 +8,17 @@ import (
 )
 
 // Bystanders says what of others does not go along when NICs join a running team, whose status is given. It is for the caller of
-// `nicteam add`: the team's own process has too few rights to see the programs of others. NICs that a team has already are left to that process.
-func Bystanders(p Places, st *team.Status, nics []string, accept bool) (warnings []string, err error) {
-	h, err := host.Open(host.Options{})
-	if err != nil {
-		return nil, err
+// `nicteam add`: the team's own process has too few rights to see the programs of others. NICs that a team has already are left
+// to that process. looked is false for a caller in another network namespace than the team's.
+func Bystanders(p Places, st *team.Status, nics []string, accept bool) (warnings []string, looked bool, err error) {
+	h, err := openBeside(st)
+	if h == nil {
+		return nil, false, err
 	}
 	defer func() { _ = h.Close() }()
 	taken, err := owners(p, st.Team)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for _, m := range st.Members {
 		taken[m.Name] = host.Owner{Team: st.Team}
@@ -34,9 +35,22 @@ func Bystanders(p Places, st *team.Status, nics []string, accept bool) (warnings
 	}
 	warnings, problem := h.CheckBystanders(team.Config{Team: st.Team}, st.Adapter.Name, free, consentOf(accept))
 	if problem != nil {
-		return warnings, problem
+		return warnings, true, problem
 	}
-	return warnings, nil
+	return warnings, true, nil
+}
+
+// openBeside opens the host that has a team's adapter; nil where the caller is in another network namespace.
+func openBeside(st *team.Status) (*host.Host, error) {
+	h, err := host.Open(host.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if n, err := h.Facts(st.Adapter.Index); err != nil || n.Name != st.Adapter.Name || n.MAC.String() != st.Adapter.MAC {
+		_ = h.Close()
+		return nil, nil
+	}
+	return h, nil
 }
 
 func consentOf(accept bool) host.Consent {
@@ -47,13 +61,13 @@ func consentOf(accept bool) host.Consent {
 }
 
 // Carried is a problem when something of others stands on a team's adapter, in whatever network namespace.
-func Carried(name, adapter string) error {
-	h, err := host.Open(host.Options{})
-	if err != nil {
+func Carried(st *team.Status) error {
+	h, err := openBeside(st)
+	if h == nil {
 		return err
 	}
 	defer func() { _ = h.Close() }()
-	if problem := carries(h, name, adapter); problem != nil {
+	if problem := carries(h, st.Team, st.Adapter.Name); problem != nil {
 		return problem
 	}
 	return nil

@@ -83,7 +83,7 @@ func (s *session) Add(ctx context.Context, names []string, accept bool) (steps [
 
 // addAll is Add for who holds changing.
 func (s *session) addAll(ctx context.Context, names []string, accept bool) (steps []string, err error) {
-	defer s.tellFollower()
+	defer s.membersChanged()
 	c := s.team.Config()
 	names = s.realNames(names)
 	consent := host.Ask
@@ -108,13 +108,7 @@ func (s *session) addAll(ctx context.Context, names []string, accept bool) (step
 		if err := s.lockNICs("add to "+c.Team, names); err != nil {
 			return err
 		}
-		err = s.record(names)
-		if err != nil {
-			for _, name := range names {
-				s.unlockNIC(name)
-			}
-		}
-		return err
+		return s.record(names)
 	})
 	if err != nil {
 		return nil, err
@@ -133,7 +127,6 @@ func (s *session) addAll(ctx context.Context, names []string, accept bool) (step
 				if _, e := s.host.Release(after, false); e != nil {
 					err = errors.Join(err, e)
 				}
-				s.unlockNIC(after)
 			}
 			return nil, err
 		}
@@ -206,7 +199,6 @@ func (s *session) add(ctx context.Context, name string) error {
 	}
 	_ = s.team.Leave(ctx, name, true)
 	_, back := s.host.Release(name, false)
-	s.unlockNIC(name)
 	return &team.Problem{Kind: team.Reverted, What: fmt.Sprintf("add %s to %s", name, s.team.Config().Team),
 		Why: err.Error() + "; the NIC was given back", Fix: "nicteam list shows the NICs of this host", Err: errors.Join(err, back)}
 }
@@ -231,7 +223,7 @@ func (s *session) Remove(ctx context.Context, names []string, force bool) (steps
 		return nil, problem
 	}
 	ctx = context.WithoutCancel(ctx)
-	defer s.tellFollower()
+	defer s.membersChanged()
 	for _, name := range awaited {
 		s.awaitNoMore(ctx, name)
 		steps = append(steps, name+" is not there, and awaited no more")
@@ -286,7 +278,6 @@ func (s *session) remove(ctx context.Context, name string, force bool) (steps []
 	if err != nil && index != 0 {
 		return nil, fmt.Errorf("give %s back: %w", name, err)
 	}
-	s.nics.leave(index)
 	steps = []string{name + " left " + s.team.Config().Team}
 	if note != "" {
 		steps = append(steps, note)
@@ -296,7 +287,7 @@ func (s *session) remove(ctx context.Context, name string, force bool) (steps []
 
 // index is a member's ifindex, 0 when its NIC is gone.
 func (s *session) index(name string) int {
-	for _, m := range s.team.Status().Members {
+	for _, m := range s.team.Members() {
 		if m.Name == name && m.State != "absent" {
 			return m.Index
 		}

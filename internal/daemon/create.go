@@ -106,6 +106,9 @@ func preflight(o CreateOptions) (c team.Config, warnings []string, err error) {
 	if problem := host.Capable("create " + c.Team); problem != nil {
 		return c, nil, problem
 	}
+	if err := o.Places.check(); err != nil {
+		return c, nil, err
+	}
 	if runs(o.Places, c.Team) {
 		return c, nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team, Why: "a team of that name runs",
 			Fix: "nicteam status " + c.Team + ", nicteam add " + c.Team + " NIC, or choose another name"}

@@ -106,7 +106,7 @@ func (s *session) reconcile(ctx context.Context, changed host.Change) error {
 	}
 	var errs []error
 	if changed&(host.MemberHas|host.MemberLink) != 0 {
-		s.moves.come(time.Now())
+		s.moves.noticed(time.Now())
 	}
 	if s.moves.ready(time.Now()) {
 		errs = append(errs, s.adoptLate(ctx))
@@ -145,8 +145,9 @@ func (s *session) isOver(ctx context.Context) bool {
 	}
 }
 
-// tellFollower says which links are members. Whoever changes members does so at the end.
-func (s *session) tellFollower() {
+// membersChanged tells the follower which links are members, and leaves other NICs to other teams. Whoever changes members calls
+// it at the end.
+func (s *session) membersChanged() {
 	var indexes []int
 	for _, m := range s.team.Members() {
 		if m.State != "absent" {
@@ -154,13 +155,14 @@ func (s *session) tellFollower() {
 		}
 	}
 	s.follower.Members(indexes)
+	s.nics.keep(append(indexes, s.adapter.Index())...)
 }
 
 // followAdapter looks at the adapter.
 func (s *session) followAdapter(ctx context.Context) (gone bool, err error) {
 	a, err := s.follower.Look()
 	if errors.Is(err, host.ErrNoNIC) {
-		s.lose("the adapter was deleted, or moved to another network namespace")
+		s.adapterLost("the adapter was deleted, or moved to another network namespace")
 		return true, nil
 	}
 	if err != nil {
@@ -241,8 +243,8 @@ func (s *session) adapterRenamed(_ context.Context, name string) error {
 	return s.host.AdapterRenamed(s.adapter.Index())
 }
 
-// lose ends the team because its adapter is gone: serve gives the host back.
-func (s *session) lose(why string) {
+// adapterLost ends the team: serve gives the host back.
+func (s *session) adapterLost(why string) {
 	_ = s.follower.GiveLast()
 	select {
 	case s.broken <- fmt.Errorf("%w: %s; the host was given back", errLost, why):

@@ -14,7 +14,8 @@ import (
 //	the adapter's MTU    members come along; where one cannot, the adapter's is put back and a warning says why
 //	a member's MTU       the control loop is told: one that is too small is not used while another can carry
 //	a member's MAC       the control loop is told: the Plan has the new one, peers hear of it
-//	a member's name      it is managed by the new one; journal and configuration have it
+//	a member's name      it is managed by the new one; journal and configuration have it. A member that is away, and whose name
+//	                     that was, is waited for by the one that is left
 
 // mtuKey is the warning that the adapter does not have the MTU that somebody gave it, or has no IPv6 by it. It stands
 // until the next change.
@@ -68,19 +69,24 @@ func (s *session) observe(ctx context.Context) error {
 func (s *session) tellLinks(ctx context.Context, names bool) (renamed bool, err error) {
 	o := team.Observed{MTU: s.mtu}
 	var changed []host.Renamed
+	renames, missing := map[string]string{}, memberNames(team.Config{Members: s.awaited})
 	for _, m := range s.team.Members() {
 		if m.State == "absent" {
+			missing = append(missing, m.Name)
 			continue
 		}
 		n, err := s.host.Facts(m.Index)
 		if err != nil {
+			missing = append(missing, m.Name)
 			continue // gone: its link watch tells
 		}
 		if other := n.Name != m.Name || n.MAC.String() != m.MAC; other && !names {
 			continue
 		} else if other {
 			changed = append(changed, host.Renamed{Was: m.Name, Name: n.Name, MAC: n.MAC})
-			renamed = renamed || n.Name != m.Name
+			if n.Name != m.Name {
+				renames[m.Name], renamed = n.Name, true
+			}
 		} else if n.MTU == m.MTU {
 			continue
 		}
@@ -89,9 +95,15 @@ func (s *session) tellLinks(ctx context.Context, names bool) (renamed bool, err 
 	if len(o.NICs) == 0 && s.told == s.mtu {
 		return false, nil
 	}
+	for _, name := range missing {
+		if left := team.NameLeft(name, renames); left != name {
+			changed = append(changed, host.Renamed{Was: name, Name: left})
+		}
+	}
 	if len(changed) > 0 {
 		err = s.host.MembersRenamed(changed)
 	}
 	s.told = s.mtu
-	return renamed, errors.Join(err, s.team.Observe(ctx, o))
+	err = errors.Join(err, s.team.Observe(ctx, o))
+	return renamed, errors.Join(err, s.renameAwaited(ctx, renames))
 }

@@ -46,6 +46,11 @@ func TestRulesAreAskedFor(t *testing.T) {
 	if s := w.status(); len(s.Members) != 2 {
 		t.Errorf("%d members after an add that was refused", len(s.Members))
 	}
+	// Who asks from another network namespace sees other links than the team has.
+	out, err = w.box.Command("unshare", "-n", program(t), "add", teamName, "eth3").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), `iifname "eth3" drop`) {
+		t.Errorf("add from elsewhere: %v\n%s", err, out)
+	}
 	if r := w.try("add", teamName, "eth3", "-y"); r.Code != 0 || !strings.Contains(r.Err, `iifname "eth3" drop`) || !strings.Contains(r.Out, "eth3 joined") {
 		t.Errorf("add: %+v", r)
 	}
@@ -142,6 +147,30 @@ func TestFilterThatComes(t *testing.T) {
 		}
 		w.nicteam("delete", teamName)
 		w.sh(`tc qdisc del dev eth2 clsact; nft add rule inet f i iifname "eth1" accept`)
+	}
+}
+
+// TestLinkThatComes: what somebody puts on a member, or a member into, while the team runs is said until it is gone.
+func TestLinkThatComes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	w.create(nics(2))
+	for _, test := range []struct{ name, come, goes, says string }{
+		{"macvlan", "ip link add up9 link eth2 type macvlan mode bridge", "ip link del up9", "up9, which stands on eth2"},
+		{"VXLAN", "ip link add up9 type vxlan id 9 dstport 4789 remote 192.0.2.9 dev eth2", "ip link del up9", "up9, which stands on eth2"},
+		{"bridge", "ip link add up9 type bridge; ip link set eth2 master up9", "ip link del up9", "bridge up9, which eth2 was put into"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if out, err := w.box.Command("sh", "-ec", test.come).CombinedOutput(); err != nil {
+				t.Skipf("this kernel does not do it: %s", out)
+			}
+			s := w.await("a warning", func(s *team.Status) bool { return len(s.Warnings) > 0 })
+			if !strings.Contains(strings.Join(s.Warnings, ""), test.says) {
+				t.Errorf("warnings %q, want %q", s.Warnings, test.says)
+			}
+			w.sh(test.goes)
+			w.await("no warning", func(s *team.Status) bool { return len(s.Warnings) == 0 })
+		})
 	}
 }
 

@@ -139,6 +139,26 @@ func TestEnvironmentOfTheProcess(t *testing.T) {
 	}
 }
 
+// TestNICThatLeftIsFree removes a member whose NIC is away; when it comes back, by the index that it had, another team may have it.
+func TestNICThatLeftIsFree(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+	w.create([]string{"eth1", "eth2"}, "--mode", "active-backup")
+	index := link(t, w.box, "eth2").Index
+	w.sh("ip netns add elsewhere")
+	t.Cleanup(func() { w.sh("ip netns del elsewhere") })
+	w.ip("link set eth2 netns elsewhere")
+	w.awaitMember("eth2", "absent")
+	w.nicteam("remove", teamName, "eth2")
+	w.sh(fmt.Sprintf("ip -n elsewhere link set eth2 netns %d", w.teamProcess()))
+	if now := link(t, w.box, "eth2").Index; now != index {
+		t.Fatalf("index %d, was %d", now, index)
+	}
+	w.nicteam("create", "team1", "eth2", "eth3", "--mode", "active-backup")
+	w.nicteam("delete", "team1")
+	w.nicteam("delete", teamName)
+}
+
 // TestTeamElsewhere: a NIC of a team, and its adapter, cannot be taken by one that has other directories.
 func TestTeamElsewhere(t *testing.T) {
 	t.Parallel()
@@ -188,6 +208,7 @@ func TestPlacesOfOthers(t *testing.T) {
 	labtest.Must(t, os.Symlink("/etc/hostname", theirs+"/"+teamName+".lock"))
 	for _, flag := range []string{"--run-dir", "--state-dir", "--config-dir"} {
 		refused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/theirs"), 4, "uid 65534", flag)
+		refused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/theirs", "--dry-run"), 4, "uid 65534", flag)
 		refused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/theirs/below"), 4, "uid 65534", flag)
 	}
 	w.unharmed(before.all)

@@ -332,3 +332,24 @@ func TestRunGoesOn(t *testing.T) {
 	w.same("after delete", before)
 	w.nothingLeft("after delete")
 }
+
+// TestForgetWhatIsNotKept: a NIC that the journal does not know is refused before anything is given back; one that is there
+// gets what it had, and there is nothing to forget.
+func TestForgetWhatIsNotKept(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{Cables: true})
+	before := w.state()
+	w.create(nics(2), "--mode", "active-backup")
+	w.kill(w.teamProcess(), unix.SIGKILL)
+	refused(t, w.try("restore", teamName, "--forget", "eth9"), 3, "eth9", "keeps nothing")
+	if !w.shows("addr show dev "+teamName, "10.9.0.1") {
+		t.Error("it was given back all the same")
+	}
+	if said := w.nicteam("restore", teamName, "--forget", "eth2"); !strings.Contains(said, "given back: eth1, eth2") || !strings.Contains(said, "nothing to forget of eth2") {
+		t.Errorf("said %q", said)
+	}
+	w.same("after restore", before)
+	if said := w.nicteam("list"); strings.Contains(said, "not running") {
+		t.Errorf("there still is\n%s", said)
+	}
+}

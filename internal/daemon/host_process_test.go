@@ -78,6 +78,31 @@ func TestProcessIsDetached(t *testing.T) {
 	w.nicteam("delete", teamName)
 }
 
+// TestRunDirectoryEmptied: a team whose socket and lock somebody takes away (rm -rf, a cleaner of temporary files) is found again, and
+// nobody can start it a second time.
+func TestRunDirectoryEmptied(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 3})
+	w.sh("umask 777; " + program(t) + " create team0 eth1 eth2" + places)
+	pid := w.teamProcess()
+	w.sh("rm -r /run/nicteam/r")
+	labtest.Eventually(t, "socket and lock are there again", func() bool {
+		return w.box.Command("sh", "-c", "test -S /run/nicteam/r/team0.sock -a -s /run/nicteam/r/team0.lock").Run() == nil
+	})
+	if s := w.sh(program(t) + " status team0 --json" + places); !strings.Contains(s, fmt.Sprintf(`"pid":%d,`, pid)) {
+		t.Errorf("status %s", s)
+	}
+	for _, args := range []string{"create team0 eth1 eth3", "run team0", "restore team0"} {
+		if out, err := w.box.Command("sh", "-c", program(t)+" "+args+places).CombinedOutput(); err == nil || !bytes.Contains(out, []byte("run")) {
+			t.Errorf("%s: %v, %s", args, err, out)
+		}
+	}
+	w.sh(program(t) + " delete team0" + places)
+	if left := w.sh("find /run/nicteam/r /var/lib/nicteam/s /etc/nicteam/c -type f -o -type s"); left != "" {
+		t.Errorf("left: %s", left)
+	}
+}
+
 // TestCreateKilled kills the caller of create: the team comes up or is not there, and restore or delete puts all back.
 func TestCreateKilled(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -11,13 +12,13 @@ import (
 )
 
 const (
-	// movesMost is how often in movesIn one thing moves from a member to the adapter: more often than that there are two who
+	// movesMax is how often in movesWindow one thing moves from a member to the adapter: more often than that there are two who
 	// want it in different places.
-	movesMost = 5
-	movesIn   = time.Minute
-	// alongFor is how long after an address whatever comes to the same NIC belongs to it: a DHCP client sets the route
+	movesMax    = 5
+	movesWindow = time.Minute
+	// companionTime is how long after an address whatever comes to the same NIC belongs to it: a DHCP client sets the route
 	// after the address.
-	alongFor = 2 * time.Second
+	companionTime = 2 * time.Second
 )
 
 const (
@@ -30,15 +31,15 @@ const (
 
 // moves decides when what came to members moves, and bounds how often.
 type moves struct {
-	first time.Time            // when something came that has not been moved yet …
-	due   time.Time            // … and when it is to be
-	on6   map[string]time.Time // since when NICs have IPv6
+	first     time.Time            // when something came that has not been moved yet …
+	due       time.Time            // … and when it is to be
+	ipv6Since map[string]time.Time // since when NICs have IPv6
 
-	past  map[string][]time.Time
-	along map[string]time.Time // by NIC: until then its routes are an address's
-	lease map[string]lastMove
-	held  []host.Late // held back at the last look
-	next  time.Time   // when to look again for the sake of these
+	history    map[string][]time.Time // of moves, by NIC and address
+	companions map[string]time.Time   // by NIC: until then its routes are an address's
+	lease      map[string]lastMove
+	held       []host.Late // held back at the last look
+	next       time.Time   // when to look again for the sake of these
 }
 
 // lastMove is an address with a time, as it last moved.
@@ -47,8 +48,8 @@ type lastMove struct {
 	valid time.Duration
 }
 
-// come takes in that something came to a member.
-func (m *moves) come(now time.Time) {
+// noticed has what came to a member at now be moved once it is quiet.
+func (m *moves) noticed(now time.Time) {
 	if m.first.IsZero() {
 		m.first = now
 	}
@@ -69,8 +70,8 @@ func (m *moves) ready(now time.Time) bool {
 	return false
 }
 
-// again says that there is to be another look at a time.
-func (m *moves) again(at time.Time) {
+// lookAt has the members be looked at again at a time.
+func (m *moves) lookAt(at time.Time) {
 	if m.next.IsZero() || at.Before(m.next) {
 		m.next = at
 	}
@@ -79,23 +80,23 @@ func (m *moves) again(at time.Time) {
 // allow reports whether something may move now, and counts it. A DHCP client that renews an address when a good part of
 // its time is over wants nothing else than what it was given.
 func (m *moves) allow(now time.Time, l host.Late) bool {
-	if m.past == nil {
-		m.past, m.along, m.lease, m.on6 = map[string][]time.Time{}, map[string]time.Time{}, map[string]lastMove{}, map[string]time.Time{}
+	if m.history == nil {
+		m.history, m.companions, m.lease, m.ipv6Since = map[string][]time.Time{}, map[string]time.Time{}, map[string]lastMove{}, map[string]time.Time{}
 	}
 	if l.Address == host.IPv6 {
 		// Whoever turned it on has an address for it.
-		since, known := m.on6[l.NIC]
+		since, known := m.ipv6Since[l.NIC]
 		if !known {
 			since = now
-			m.on6[l.NIC] = now
+			m.ipv6Since[l.NIC] = now
 		}
 		if now.Sub(since) < lateMax {
-			m.again(since.Add(lateMax))
+			m.lookAt(since.Add(lateMax))
 			return false
 		}
-		delete(m.on6, l.NIC)
+		delete(m.ipv6Since, l.NIC)
 	}
-	if !l.Address.IsValid() && now.Before(m.along[l.NIC]) {
+	if !l.Address.IsValid() && now.Before(m.companions[l.NIC]) {
 		return true
 	}
 	key := l.NIC + " " + l.Address.String()
@@ -103,31 +104,40 @@ func (m *moves) allow(now time.Time, l host.Late) bool {
 		was, known := m.lease[key]
 		m.lease[key] = lastMove{now, l.Left}
 		if known && now.Sub(was.at) >= was.valid/4 {
-			m.along[l.NIC] = now.Add(alongFor)
+			m.companions[l.NIC] = now.Add(companionTime)
 			return true
 		}
 	}
-	past := slices.DeleteFunc(m.past[key], func(t time.Time) bool { return now.Sub(t) >= movesIn })
-	m.past[key] = past
-	if len(past) >= movesMost {
+	past := slices.DeleteFunc(m.history[key], func(t time.Time) bool { return now.Sub(t) >= movesWindow })
+	if len(past) >= movesMax {
+		m.history[key] = past
 		m.held = append(m.held, l)
-		m.again(past[0].Add(movesIn))
+		m.lookAt(past[0].Add(movesWindow))
 		return false
 	}
-	m.past[key] = append(past, now)
+	m.history[key] = append(past, now)
 	if l.Address.IsValid() {
-		m.along[l.NIC] = now.Add(alongFor)
+		m.companions[l.NIC] = now.Add(companionTime)
 	}
 	return true
+}
+
+// forget drops what no longer decides anything: addresses come and go for as long as a team runs.
+func (m *moves) forget(now time.Time) {
+	maps.DeleteFunc(m.history, func(_ string, at []time.Time) bool { return now.Sub(at[len(at)-1]) >= movesWindow })
+	maps.DeleteFunc(m.lease, func(_ string, l lastMove) bool { return now.Sub(l.at) >= l.valid })
+	maps.DeleteFunc(m.companions, func(_ string, until time.Time) bool { return !now.Before(until) })
+	maps.DeleteFunc(m.ipv6Since, func(_ string, since time.Time) bool { return now.Sub(since) >= movesWindow })
 }
 
 // adoptLate moves to the adapter what came to members, where the team is to have what its members have.
 func (s *session) adoptLate(ctx context.Context) error {
 	members := s.presentMembers()
 	if s.team.Config().Address != team.AddressAuto {
-		return s.strangers(members)
+		return s.reportLeftAlone(members)
 	}
 	s.moves.held, s.moves.next = nil, time.Time{}
+	s.moves.forget(time.Now())
 	moved, err := s.host.AdoptLate(s.adapter.Index(), members, func(l host.Late) bool { return s.moves.allow(time.Now(), l) })
 	announce := false
 	for _, l := range moved {
@@ -148,7 +158,8 @@ const heldKey = "late held"
 
 func (s *session) warnHeld(ctx context.Context) {
 	text := ""
-	for _, l := range s.moves.held {
+	if len(s.moves.held) > 0 {
+		l := s.moves.held[0]
 		what := "a route"
 		switch {
 		case l.Address == host.IPv6:
@@ -157,7 +168,7 @@ func (s *session) warnHeld(ctx context.Context) {
 			what = l.Address.String()
 		}
 		text = fmt.Sprintf("%s came to %s more than %d times a minute and is left there for now: somebody else configures %s, have it configure %s instead",
-			what, l.NIC, movesMost, l.NIC, s.name)
+			what, l.NIC, movesMax, l.NIC, s.name)
 	}
 	if text == s.heldText {
 		return
@@ -169,8 +180,8 @@ func (s *session) warnHeld(ctx context.Context) {
 	_ = s.team.Warn(ctx, heldKey, text)
 }
 
-// strangers tells once of each thing that came to a member of a team whose addresses are its own: it is left alone.
-func (s *session) strangers(members []string) error {
+// reportLeftAlone tells once of each thing that came to a member of a team whose addresses are its own: it is left alone.
+func (s *session) reportLeftAlone(members []string) error {
 	list, err := s.host.LateOn(members)
 	if err != nil {
 		return err

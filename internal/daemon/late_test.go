@@ -53,8 +53,28 @@ func TestRenewalsAreNotDamped(t *testing.T) {
 		}
 		now = now.Add(time.Second)
 	}
-	if allowed > movesMost+1 {
+	if allowed > movesMax+1 {
 		t.Errorf("%d of 30 in half a minute", allowed)
+	}
+}
+
+// TestMovesAreForgotten once they decide nothing any more, and not before.
+func TestMovesAreForgotten(t *testing.T) {
+	var m moves
+	begun := time.Unix(1000, 0)
+	lease := late
+	lease.Left = 2 * movesWindow
+	m.allow(begun, late)
+	m.allow(begun, lease)
+	m.allow(begun, host.Late{NIC: "eth1", Address: host.IPv6})
+	sizes := func() [4]int { return [4]int{len(m.history), len(m.lease), len(m.companions), len(m.ipv6Since)} }
+	for _, tt := range []struct {
+		after time.Duration
+		want  [4]int
+	}{{0, [4]int{1, 1, 1, 1}}, {movesWindow - 1, [4]int{1, 1, 0, 1}}, {movesWindow, [4]int{0, 1, 0, 0}}, {2 * movesWindow, [4]int{}}} {
+		if m.forget(begun.Add(tt.after)); sizes() != tt.want {
+			t.Errorf("after %v: %v are kept, want %v", tt.after, sizes(), tt.want)
+		}
 	}
 }
 
@@ -63,12 +83,12 @@ func TestLateWaits(t *testing.T) {
 	var m moves
 	begun := time.Unix(1000, 0)
 	now := begun
-	m.come(now)
+	m.noticed(now)
 	if m.ready(now.Add(lateQuiet-1)) || !m.ready(now.Add(lateQuiet)) || m.ready(now.Add(time.Hour)) {
 		t.Error("not once when it was quiet")
 	}
 	for !m.ready(now) {
-		m.come(now)
+		m.noticed(now)
 		now = now.Add(lateQuiet / 2)
 		if now.Sub(begun) > 2*lateMax {
 			t.Fatal("it waits for ever")
@@ -100,10 +120,10 @@ func TestLeaseStages(t *testing.T) {
 	}{
 		{100 * time.Second, 100 * time.Second, leaseFresh, 56250 * time.Millisecond},
 		{50 * time.Second, 100 * time.Second, leaseFresh, 6250 * time.Millisecond},
-		{43 * time.Second, 100 * time.Second, leaseLate, 23 * time.Second},
-		{19 * time.Second, 100 * time.Second, leaseDire, 20 * time.Second},
-		{0, 100 * time.Second, leaseDire, time.Second},
-		{0, 0, leaseDire, time.Second},
+		{43 * time.Second, 100 * time.Second, leaseOverdue, 23 * time.Second},
+		{19 * time.Second, 100 * time.Second, leaseUrgent, 20 * time.Second},
+		{0, 100 * time.Second, leaseUrgent, time.Second},
+		{0, 0, leaseUrgent, time.Second},
 	} {
 		stage, next := stageOf(now, host.Lease{Left: tt.left, Total: tt.total})
 		if d := next.Sub(now) - tt.next; stage != tt.want || d.Abs() > time.Millisecond {

@@ -12,8 +12,8 @@ import (
 // The part of an address's time that is over when people are told. Who renews does so after half of it, and is given the
 // time to be answered.
 const (
-	leaseOverdue = 9. / 16
-	leaseUrgent  = 0.8
+	overdueAt = 9. / 16
+	urgentAt  = 0.8
 )
 
 // ranOutWithin is how exactly the kernel keeps an address's time.
@@ -21,11 +21,11 @@ const ranOutWithin = 3 * time.Second
 
 // leases are the adapter's addresses whose time is limited.
 type leases struct {
-	known  map[netip.Prefix]lease
-	over   map[netip.Prefix]bool // ran out, and nobody has given them again
-	nobody bool                  // no program that could renew them ran when the team began
-	began  bool
-	next   time.Time // when one comes to another stage
+	known    map[netip.Prefix]lease
+	expired  map[netip.Prefix]bool // and nobody has given them again
+	noClient bool                  // no program that could renew them ran when the team began
+	begun    bool
+	next     time.Time // when one comes to another stage
 }
 
 type lease struct {
@@ -36,9 +36,9 @@ type lease struct {
 type leaseStage int
 
 const (
-	leaseFresh leaseStage = iota
-	leaseLate             // half of its time is over
-	leaseDire             // most of it
+	leaseFresh   leaseStage = iota
+	leaseOverdue            // half of its time is over
+	leaseUrgent             // most of it
 )
 
 // stageOf says how far an address's time is over, and when it comes to the next stage.
@@ -46,13 +46,13 @@ func stageOf(now time.Time, l host.Lease) (leaseStage, time.Time) {
 	at := func(part float64) time.Time {
 		return now.Add(l.Left - time.Duration((1-part)*float64(l.Total)))
 	}
-	switch late, urgent := at(leaseOverdue), at(leaseUrgent); {
+	switch late, urgent := at(overdueAt), at(urgentAt); {
 	case now.Before(late):
 		return leaseFresh, late
 	case now.Before(urgent):
-		return leaseLate, urgent
+		return leaseOverdue, urgent
 	}
-	return leaseDire, now.Add(l.Left + time.Second)
+	return leaseUrgent, now.Add(l.Left + time.Second)
 }
 
 // followLeases warns of addresses that nobody renews, before their time is over.
@@ -60,13 +60,13 @@ func (s *session) followLeases(ctx context.Context, a host.Adapter) error {
 	now := time.Now()
 	was := s.leases.known
 	s.leases.known, s.leases.next = map[netip.Prefix]lease{}, time.Time{}
-	if s.leases.over == nil {
-		s.leases.over = map[netip.Prefix]bool{}
+	if s.leases.expired == nil {
+		s.leases.expired = map[netip.Prefix]bool{}
 	}
 	for _, l := range a.Leases {
 		next := lease{ends: now.Add(l.Left)}
 		old, known := was[l.Address]
-		if !s.leases.began && s.leases.nobody {
+		if !s.leases.begun && s.leases.noClient {
 			next.orphan = next.ends
 		} else if known && !old.orphan.IsZero() && next.ends.Sub(old.orphan).Abs() < ranOutWithin {
 			next.orphan = old.orphan
@@ -79,7 +79,7 @@ func (s *session) followLeases(ctx context.Context, a host.Adapter) error {
 		s.leases.known[l.Address] = next
 		s.warnLease(ctx, l, next, old, known)
 	}
-	s.leases.began = true
+	s.leases.begun = true
 	for _, p := range a.Left {
 		old, known := was[p]
 		if !known {
@@ -90,12 +90,12 @@ func (s *session) followLeases(ctx context.Context, a host.Adapter) error {
 			text := fmt.Sprintf("%s ran out on %s: nobody renewed it", p, s.name)
 			s.team.Record("lease-warning", "", text)
 			_ = s.team.Warn(ctx, leaseKey(p), text)
-			s.leases.over[p] = true
+			s.leases.expired[p] = true
 		}
 	}
-	for p := range s.leases.over {
+	for p := range s.leases.expired {
 		if _, back := s.leases.known[p]; back || hasPrefix(a.Addresses, p) {
-			delete(s.leases.over, p)
+			delete(s.leases.expired, p)
 			if !back {
 				_ = s.team.Warn(ctx, leaseKey(p), "")
 			}
@@ -125,20 +125,20 @@ func (s *session) warnLease(ctx context.Context, l host.Lease, now, was lease, k
 	ends := now.ends.Format(time.TimeOnly)
 	text := ""
 	switch {
-	case now.stage == leaseDire:
+	case now.stage == leaseUrgent:
 		text = fmt.Sprintf("%s on %s runs out at %s: its lease of %v was not renewed", l.Address, s.name, ends, l.Total.Round(time.Second))
-	case now.stage == leaseLate:
+	case now.stage == leaseOverdue:
 		text = fmt.Sprintf("%s on %s runs out at %s unless its lease of %v is renewed, which is due", l.Address, s.name, ends, l.Total.Round(time.Second))
 	case !now.orphan.IsZero():
 		text = fmt.Sprintf("%s on %s runs out at %s: it is leased, and no DHCP client ran here that would renew it", l.Address, s.name, ends)
 	}
-	if known && now.stage == was.stage && now.orphan.IsZero() == was.orphan.IsZero() && !s.leases.over[l.Address] {
+	if known && now.stage == was.stage && now.orphan.IsZero() == was.orphan.IsZero() && !s.leases.expired[l.Address] {
 		return
 	}
 	if text != "" {
 		s.team.Record("lease-warning", "", text)
 	}
-	if now.stage == leaseDire {
+	if now.stage == leaseUrgent {
 		_ = s.team.Warn(ctx, leaseKey(l.Address), text)
 		return
 	}

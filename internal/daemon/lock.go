@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -169,6 +170,39 @@ func holder(f *os.File) string {
 		return " (process " + pid + ")"
 	}
 	return ""
+}
+
+// keep takes the lock anew when somebody has taken its file away: by the name another process would believe that the team is not running.
+func (l *lock) keep(p Places, name string) error {
+	if isFileAt(l.file, p.lock(name)) {
+		return nil
+	}
+	if err := p.make(); err != nil {
+		return err
+	}
+	fresh, err := acquire(p, name)
+	if err != nil {
+		return err
+	}
+	_ = l.file.Close()
+	l.file = fresh.file
+	return nil
+}
+
+// stay keeps the lock until ctx ends.
+func (l *lock) stay(ctx context.Context, p Places, name string, log *slog.Logger) {
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+		if err := l.keep(p, name); err != nil {
+			log.Warn("the lock of the team is gone and cannot be taken again", "err", err)
+		}
+	}
 }
 
 func (l *lock) release() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -79,25 +80,15 @@ func (l *nicLocks) answer(s *net.UnixListener) {
 	}
 }
 
-// leave unlocks NICs.
-func (l *nicLocks) leave(indexes ...int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, i := range indexes {
-		if s := l.held[i]; s != nil {
-			_ = s.Close()
-			delete(l.held, i)
-		}
-	}
-}
-
-// leaveAll unlocks all NICs.
-func (l *nicLocks) leaveAll() {
+// keep unlocks all NICs but these.
+func (l *nicLocks) keep(indexes ...int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, s := range l.held {
-		_ = s.Close()
-		delete(l.held, i)
+		if !slices.Contains(indexes, i) {
+			_ = s.Close()
+			delete(l.held, i)
+		}
 	}
 }
 
@@ -146,9 +137,8 @@ func (h *nicHolder) problem(what, nic string) *team.Problem {
 		Fix: fmt.Sprintf("nicteam remove %s %s --run-dir %s, or choose another NIC", h.team, nic, h.runDir)}
 }
 
-// lockNICs makes NICs those of this team, all or none.
+// lockNICs makes NICs those of this team. Those that do not become members are unlocked by membersChanged.
 func (s *session) lockNICs(what string, names []string) error {
-	var taken []int
 	for _, name := range names {
 		n, err := s.host.NIC(name)
 		if err != nil {
@@ -159,17 +149,8 @@ func (s *session) lockNICs(what string, names []string) error {
 			err = h.problem(what, name)
 		}
 		if err != nil {
-			s.nics.leave(taken...)
 			return err
 		}
-		taken = append(taken, n.Index)
 	}
 	return nil
-}
-
-// unlockNIC ends what lockNICs did.
-func (s *session) unlockNIC(name string) {
-	if n, err := s.host.NIC(name); err == nil {
-		s.nics.leave(n.Index)
-	}
 }

@@ -16,8 +16,8 @@ var noNIC = 1<<30 + os.Getpid()
 
 func TestNICLock(t *testing.T) {
 	a, b := newNICLocks("team0", "/run/a"), newNICLocks("team1", "/run/b")
-	defer a.leaveAll()
-	defer b.leaveAll()
+	defer a.keep()
+	defer b.keep()
 	took := func(l *nicLocks, index int) *nicHolder {
 		t.Helper()
 		h, err := l.take(index)
@@ -42,7 +42,7 @@ func TestNICLock(t *testing.T) {
 	if h := took(b, noNIC+1); h != nil {
 		t.Errorf("another NIC is %+v's", h)
 	}
-	a.leave(noNIC, noNIC+1)
+	a.keep(noNIC + 1)
 	if h := took(b, noNIC); h != nil {
 		t.Errorf("a NIC that was left is %+v's", h)
 	}
@@ -72,7 +72,7 @@ func TestNICLockOfAnOrdinaryUser(t *testing.T) {
 	}
 	defer func() { _ = unix.Close(fd) }()
 	l := newNICLocks("team1", "/run/b")
-	defer l.leaveAll()
+	defer l.keep()
 	if h, err := l.take(noNIC + 2); h != nil || err != nil {
 		t.Errorf("kept out by %+v, %v", h, err)
 	}

@@ -43,10 +43,16 @@ func (p Places) saved(name string) []string {
 	return files
 }
 
-// make creates the directories, 0750, and proves that they are nobody else's and can be written before anything else is changed.
-func (p Places) make() error {
-	all := []struct{ flag, dir string }{{"run-dir", p.RunDir}, {"state-dir", p.StateDir}, {"config-dir", p.ConfigDir}}
-	for _, d := range all {
+// place is a directory and the flag that names it.
+type place struct{ flag, dir string }
+
+func (p Places) all() []place {
+	return []place{{"run-dir", p.RunDir}, {"state-dir", p.StateDir}, {"config-dir", p.ConfigDir}}
+}
+
+// check refuses directories in which others have a say. It changes nothing.
+func (p Places) check() error {
+	for _, d := range p.all() {
 		err := trusted(d.dir)
 		if f, ok := errors.AsType[*foreign](err); ok {
 			return f.problem(d.dir, d.flag)
@@ -55,7 +61,15 @@ func (p Places) make() error {
 			return placeProblem(d.dir, d.flag, err)
 		}
 	}
-	for _, d := range all {
+	return nil
+}
+
+// make creates the directories, 0750, and proves that they are nobody else's and can be written before anything else is changed.
+func (p Places) make() error {
+	if err := p.check(); err != nil {
+		return err
+	}
+	for _, d := range p.all() {
 		err := os.MkdirAll(d.dir, 0o750)
 		if err == nil {
 			err = writable(d.dir)

@@ -23,7 +23,7 @@ func (s *session) rejoin(ctx context.Context) {
 		}
 		s.takeBack(ctx, m.Name)
 	}
-	s.tellFollower()
+	s.membersChanged()
 }
 
 func (s *session) takeBack(ctx context.Context, name string) {
@@ -109,7 +109,6 @@ func (s *session) replace(ctx context.Context, name string, n host.NIC) error {
 		return errors.Join(err, s.record([]string{name}))
 	})
 	if err != nil {
-		s.unlockNIC(name)
 		return err
 	}
 	if err = s.host.Isolate(n.Index); err == nil && c.Address == team.AddressAuto {
@@ -120,7 +119,6 @@ func (s *session) replace(ctx context.Context, name string, n host.NIC) error {
 	}
 	if err != nil {
 		_, back := s.host.Release(name, false)
-		s.unlockNIC(name)
 		if back != nil {
 			s.log.Warn("NIC not given back", "member", name, "err", back)
 		}

@@ -59,7 +59,7 @@ func (s *session) stop() {
 	if s.adapter != nil {
 		_ = s.adapter.Close()
 	}
-	s.nics.leaveAll()
+	s.nics.keep()
 }
 
 // revert puts the host back after start could not finish.

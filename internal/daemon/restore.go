@@ -68,10 +68,19 @@ func restore(p Places, name string, forget []string, log *slog.Logger) (steps []
 		return nil, err
 	}
 	defer func() { _ = h.Close() }()
+	for _, nic := range forget {
+		if problem := h.CanForget(nic); problem != nil {
+			return nil, problem
+		}
+	}
 	back, err := h.Restore()
 	for _, nic := range forget {
+		kept := false
 		if err == nil {
-			err = h.Forget(nic)
+			kept, err = h.Forget(nic)
+		}
+		if err == nil && !kept {
+			back.Notes = append(back.Notes, "there is nothing to forget of "+nic+": it is there, and has what it had")
 		}
 	}
 	steps = append(steps, back.Notes...)

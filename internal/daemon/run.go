@@ -96,17 +96,18 @@ func run(ctx context.Context, o RunOptions, rep *reporter, reopen <-chan os.Sign
 	if o.Ready != nil {
 		_ = o.Ready.Close()
 	}
-	return s.serve(ctx, server, &failovers, o, reopen)
+	return s.serve(ctx, server, mine, &failovers, o, reopen)
 }
 
 // serve works until the team is deleted or ctx ends.
-func (s *session) serve(ctx context.Context, server *control.Server, failovers *metrics.Failovers, o RunOptions, reopen <-chan os.Signal) error {
+func (s *session) serve(ctx context.Context, server *control.Server, mine *lock, failovers *metrics.Failovers, o RunOptions, reopen <-chan os.Signal) error {
 	name := o.Config.Team
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(work) }()
 	var back sync.WaitGroup
 	followers := map[string]func(context.Context){
+		"lock": func(ctx context.Context) { mine.stay(ctx, o.Places, name, s.log) },
 		"host": s.follow, "filters": s.followFilters, "past": s.keep, "choice of the data path": s.choice.follow,
 		"failovers": func(ctx context.Context) { failovers.Follow(s.team.Follow(ctx), s) },
 	}

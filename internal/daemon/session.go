@@ -233,7 +233,7 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 		}
 		rep.mention(why)
 	}
-	s.leases.nobody = !s.host.Renews()
+	s.leases.noClient = !s.host.Renews()
 	s.team.Record("takeover", "", "members "+joined(names))
 	return ctx.Err()
 }
@@ -312,7 +312,7 @@ func (s *session) run(c team.Config, again bool) (err error) {
 		Config: c, MAC: s.adapter.MAC(), Salt: binary.NativeEndian.Uint64(salt[:]),
 		Adapter: s.adapter, Datapath: s.path, Source: s.host,
 		Memory: s.remembered(c.Team, again), Remember: s.remember(c.Team),
-		Announcer: announcer{s.host, s.adapter.Index()}, AdapterInfo: (&adapterReader{read: s.readAdapter, panics: s.panics}).status,
+		Announcer: announcer{s.host, s.adapter.Index()}, AdapterInfo: newAdapterReader(s.readAdapter, s.panics).status,
 		DatapathName: pathRelay, DatapathReason: whyStarts, Log: s.log, Panics: s.panics,
 	})
 	if err != nil {

@@ -9,9 +9,6 @@ import (
 	"nicteam/internal/frame"
 )
 
-// protocolKernelLL is IFAPROT_KERNEL_LL: an address that the kernel makes for every link.
-const protocolKernelLL = 3
-
 // PutBackMAC gives the adapter its address again after somebody has given it another. The IPv6 addresses that the kernel
 // has made of that one meanwhile go; a link-local one of its own address comes in place of theirs, as the kernel makes one
 // only when a link comes up.

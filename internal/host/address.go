@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -16,28 +17,21 @@ const (
 	ifaMetric   = 9  // IFA_RT_PRIORITY
 	ifaProtocol = 11 // IFA_PROTO
 
-	protocolKernelRA = 2 // IFAPROT_KERNEL_RA
+	// Who made an address, since Linux 5.18.
+	protocolKernelRA = 2 // IFAPROT_KERNEL_RA: the kernel, from a router's advertisement
+	protocolKernelLL = 3 // IFAPROT_KERNEL_LL: the kernel, as for every link
 
 	// Flags that a user may give an address; the others are the kernel's to set.
 	userFlags = unix.IFA_F_NODAD | unix.IFA_F_HOMEADDRESS | unix.IFA_F_MANAGETEMPADDR |
 		unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_MCAUTOJOIN
 )
 
-// addresses lists a link's addresses in the kernel's order, IPv4 first.
+// addresses lists a link's addresses in the kernel's order, IPv4 first: that is how it lists families.
 func (h *Host) addresses(index int) ([]object, error) {
-	var list []object
-	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		all, err := h.rt.dump(unix.RTM_GETADDR, family, addressHead)
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range all {
-			if a.family() == family && addressIndex(a) == index {
-				list = append(list, a)
-			}
-		}
-	}
-	return list, nil
+	all, err := h.rt.dump(unix.RTM_GETADDR, unix.AF_UNSPEC, addressHead)
+	return slices.DeleteFunc(all, func(a object) bool {
+		return a.family() != unix.AF_INET && a.family() != unix.AF_INET6 || addressIndex(a) != index
+	}), err
 }
 
 // sameAddress reports whether the kernel holds a and b for one address of a link. IPv4 tells addresses apart by
@@ -105,8 +99,12 @@ func temporary(a object) bool {
 	return a.family() == unix.AF_INET6 && addressFlags(a)&unix.IFA_F_TEMPORARY != 0
 }
 
-// forLink makes an address ready to be added to a link. flags are added to those that the address had.
+// forLink makes an address ready to be added to a link. flags are added to those that the address had. One that the kernel
+// made for privacy gets no connected route, as it had none by that.
 func forLink(a object, index int, flags uint32) object {
+	if temporary(a) {
+		flags |= unix.IFA_F_NOPREFIXROUTE
+	}
 	a = a.clone()
 	binary.NativeEndian.PutUint32(a.head[4:], uint32(index))
 	flags |= addressFlags(a) & userFlags
@@ -126,31 +124,17 @@ func unflagged(a object, flags uint32) object {
 
 // relabel gives an IPv4 address of one link the label that fits another: the label begins with the link's name.
 func relabel(a object, from, to string) object {
-	label := string(trimZero(a.get(unix.IFA_LABEL)))
+	label := a.text(unix.IFA_LABEL)
 	if label == "" {
 		return a
 	}
-	rest, ok := cutPrefix(label, from)
+	rest, ok := strings.CutPrefix(label, from)
 	if !ok || len(to)+len(rest) >= unix.IFNAMSIZ {
 		a.drop(unix.IFA_LABEL)
 		return a
 	}
-	a.set(unix.IFA_LABEL, append([]byte(to+rest), 0))
+	a.set(unix.IFA_LABEL, zeroTerminated(to+rest))
 	return a
-}
-
-func trimZero(b []byte) []byte {
-	if n := len(b); n > 0 && b[n-1] == 0 {
-		return b[:n-1]
-	}
-	return b
-}
-
-func cutPrefix(s, prefix string) (string, bool) {
-	if len(s) < len(prefix) || s[:len(prefix)] != prefix {
-		return s, false
-	}
-	return s[len(prefix):], true
 }
 
 const forever = ^uint32(0)

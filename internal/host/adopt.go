@@ -97,7 +97,8 @@ func (h *Host) adopt(list []*memberState, to NIC) error {
 	}
 	for _, m := range list {
 		for _, n := range m.Neighbours {
-			if err := h.setNeighbour(n, to.Index); err != nil {
+			// One that was learnt is not worth a takeover: the kernel's table may be full.
+			if err := h.setNeighbour(n, to.Index); err != nil && (permanent(n) || dead(err)) {
 				return err
 			}
 		}

@@ -203,11 +203,7 @@ func preference(r object) uint8 {
 
 // hopLimit is the hop limit that a router advertised, 0 for none.
 func hopLimit(r object) uint8 {
-	metrics, err := parseAttributes(r.get(unix.RTA_METRICS))
-	if err != nil {
-		return 0
-	}
-	return uint8(object{attrs: metrics}.get32(rtaxHopLimit))
+	return uint8(r.nest(unix.RTA_METRICS).get32(rtaxHopLimit))
 }
 
 // nobody is the sender of an advertisement that has no router. Its lifetime as a router is 0, so no route is made by it.

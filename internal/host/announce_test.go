@@ -142,6 +142,7 @@ func FuzzGroups(f *testing.F) {
 				if !g.IsMulticast() {
 					t.Fatalf("%s is no group", g)
 				}
+				kernelsGroup(g, []netip.Prefix{netip.MustParsePrefix("fd09::1/64")})
 			}
 		}
 	})

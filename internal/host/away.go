@@ -109,7 +109,7 @@ func (h *Host) giveAway() (Restored, error) {
 	for _, r := range b.members {
 		out.Members = append(out.Members, r.nic.Name)
 	}
-	err := together(func() error { return b.base(false) }, b.bringHome, b.neighbours, b.settle)
+	err := together(func() error { return b.base(false) }, b.giveOwn, b.neighbours, b.settle)
 	out.Notes = b.notes
 	if err != nil {
 		return out, fmt.Errorf("give NICs that were away their own: %w", err)
@@ -120,8 +120,8 @@ func (h *Host) giveAway() (Restored, error) {
 	return out, h.keepAway(j, left)
 }
 
-// bringHome gives NICs their addresses and routes that are nowhere.
-func (b *back) bringHome() error {
+// giveOwn gives NICs their addresses and routes that are nowhere.
+func (b *back) giveOwn() error {
 	for _, r := range b.members {
 		others, err := b.h.elsewhere(r.nic.Index)
 		if err != nil {
@@ -184,8 +184,19 @@ func (b *back) addRoutes() error {
 	return nil
 }
 
-// Forget drops what the journal keeps for a NIC that was away when its team ended.
-func (h *Host) Forget(nic string) error {
+// CanForget refuses a NIC that the journal knows nothing of.
+func (h *Host) CanForget(nic string) *team.Problem {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.journal != nil && h.journal.state.byName(nic) != nil {
+		return nil
+	}
+	return &team.Problem{Kind: team.NotFound, What: "forget NIC " + nic, Why: "the journal of " + h.o.Team + " keeps nothing for it",
+		Fix: "nicteam restore " + h.o.Team + " names the NICs that it waits for"}
+}
+
+// Forget drops what the journal keeps for a NIC that was away when its team ended, and reports whether there was anything.
+func (h *Host) Forget(nic string) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var m *memberState
@@ -193,18 +204,9 @@ func (h *Host) Forget(nic string) error {
 		m = h.journal.state.byName(nic)
 	}
 	if m == nil {
-		return &team.Problem{Kind: team.NotFound, What: "forget NIC " + nic, Why: "the journal of " + h.o.Team + " keeps nothing for it",
-			Fix: "nicteam restore " + h.o.Team + " names the NICs that it waits for"}
+		return false, nil
 	}
 	left := h.journal.state
 	left.members = slices.DeleteFunc(slices.Clone(left.members), func(o *memberState) bool { return o == m })
-	return h.keepAway(h.journal, left)
-}
-
-// takenBy is the other team that has a NIC by now, "" for none.
-func (h *Host) takenBy(n NIC) string {
-	if h.o.Taken == nil {
-		return ""
-	}
-	return h.o.Taken(n.Index)
+	return true, h.keepAway(h.journal, left)
 }

@@ -17,11 +17,11 @@ type back struct {
 	h       *Host
 	j       *journal
 	members []*returning
-	by      map[int]int           // ifindex as recorded → as it is
-	adapter *NIC                  // nil: gone, or not concerned
-	held    []object              // the adapter's addresses
-	away    []*memberState        // whose NICs are not there
-	begun   map[legacy]*returning // who has already been given it
+	by      map[int]int                 // ifindex as recorded → as it is
+	adapter *NIC                        // nil: gone, or not concerned
+	held    []object                    // the adapter's addresses
+	away    []*memberState              // whose NICs are not there
+	begun   map[memberFamily]*returning // who has already been given it
 	notes   []string
 
 	thorough bool // the journal may not say all that was done
@@ -92,7 +92,7 @@ func (h *Host) restoreLink(b *back, r *returning, up bool) error {
 			return err
 		}
 	}
-	if err := b.soften(h.unhush(r)); err != nil {
+	if err := b.soften(h.unsilenceIPv6(r)); err != nil {
 		return err
 	}
 	if up {
@@ -175,15 +175,15 @@ func (b *back) returnable(r *returning) ([]object, error) {
 	if err != nil {
 		return nil, err
 	}
-	estate := b.estate()
+	held := b.teamAddresses()
 	var want []object
 	for _, a := range r.m.Addresses {
-		i := slices.IndexFunc(estate, func(o object) bool { return sameAddress(a, o) })
+		i := slices.IndexFunc(held, func(o object) bool { return sameAddress(a, o) })
 		switch {
-		case i >= 0 && !linkLocal(a) && b.home(a) != r:
+		case i >= 0 && !linkLocal(a) && b.replaced(r.m, a.family()) != nil:
 			continue
 		case i >= 0:
-			want = append(want, withMetric(withLifetimes(a, estate[i]), estate[i]))
+			want = append(want, withMetric(withLifetimes(a, held[i]), held[i]))
 			continue
 		case r.m.kernelLinkLocal(a), hasAddress(have, a), !r.m.adopted:
 		case b.adapter == nil: // it has run out
@@ -223,18 +223,24 @@ func (b *back) addresses(r *returning, want []object) error {
 			}
 		}
 	}
-	var v4, v6 []object
+	var v4, v6, private []object
 	for _, a := range want {
 		if addressFlags(a)&unix.IFA_F_DADFAILED != 0 {
 			continue
 		}
-		if a.family() == unix.AF_INET {
-			v4 = append(v4, forLink(a, r.nic.Index, 0))
-		} else if r.m.Sysctls[disableIPv6] == "0" {
-			v6 = append(v6, forLink(a, r.nic.Index, 0))
+		next := forLink(a, r.nic.Index, 0)
+		switch {
+		case a.family() == unix.AF_INET:
+			v4 = append(v4, next)
+		case r.m.Sysctls[disableIPv6] != "0":
+		case temporary(a) && r.learns():
+			private = append(private, next)
+		default:
+			v6 = append(v6, next)
 		}
 	}
-	if err := h.addMissing(v4, have, name); err != nil {
+	// Those for privacy in any order: its kernel makes others beside them as it forms its own.
+	if err := h.addMissing(slices.Concat(v4, private), have, name); err != nil {
 		return err
 	}
 	return h.addInOrder(r.defer6(v6), r.nic.Index, name)
@@ -429,7 +435,11 @@ func (b *back) neighbours() error {
 			if n.family() == unix.AF_INET6 && r.m.Sysctls[disableIPv6] != "0" {
 				continue
 			}
-			if err := b.soften(b.h.setNeighbour(n, r.nic.Index)); err != nil {
+			err := b.h.setNeighbour(n, r.nic.Index)
+			if err != nil && !permanent(n) && !dead(err) {
+				continue // it is asked for when it is needed
+			}
+			if err := b.soften(err); err != nil {
 				return err
 			}
 		}

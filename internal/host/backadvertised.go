@@ -22,7 +22,7 @@ func (b *back) teachRoutes() error {
 	if b.adapter != nil && b.adapter.AdminUp {
 		known = routesOf(all, b.adapter.Index)
 		for _, o := range known {
-			for _, r := range b.pupils(o) {
+			for _, r := range b.learners(o) {
 				lessons[r].routes, lessons[r].says = append(lessons[r].routes, o), b.adapter.says()
 			}
 		}
@@ -32,7 +32,7 @@ func (b *back) teachRoutes() error {
 			continue // what the adapter has forgotten is no more
 		}
 		for _, o := range agedRoutes(m.Advertised, (bootTime()-m.At)/1e9) {
-			for _, r := range b.pupils(o) {
+			for _, r := range b.learners(o) {
 				if (m.adopted || m == r.m) && !hasAdvertised(lessons[r].routes, o) {
 					lessons[r].routes = append(lessons[r].routes, o)
 				}
@@ -66,9 +66,9 @@ func (b *back) teachRoutes() error {
 	return nil
 }
 
-// pupils are the NICs that learn a route: those that had learned it, or what stands in for one that has no link; the heir
+// learners are the NICs that learn a route: those that had learned it, or what stands in for one that has no link; the inheritor
 // where none had.
-func (b *back) pupils(o object) []*returning {
+func (b *back) learners(o object) []*returning {
 	var list []*returning
 	for _, m := range b.j.state.members {
 		if !hasAdvertised(m.Advertised, o) {
@@ -84,8 +84,8 @@ func (b *back) pupils(o object) []*returning {
 			list = append(list, to)
 		}
 	}
-	if heir := b.heir(unix.AF_INET6); len(list) == 0 && heir != nil && heir.m.adopted {
-		list = append(list, heir)
+	if inheritor := b.inheritor(unix.AF_INET6); len(list) == 0 && inheritor != nil && inheritor.m.adopted {
+		list = append(list, inheritor)
 	}
 	return list
 }

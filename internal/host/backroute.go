@@ -2,7 +2,6 @@ package host
 
 import (
 	"maps"
-	"net/netip"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -164,7 +163,7 @@ func (b *back) routes() error {
 			continue
 		}
 		taken := func(r object) bool {
-			return keyOf(r) == keyOf(o) && b.adapter != nil && slices.Contains(routeLinks(r), b.adapter.Index) && !b.givenRoute(r)
+			return keyOf(r) == keyOf(o) && b.adapter != nil && slices.Contains(routeLinks(r), b.adapter.Index) && !b.j.state.givenRoute(r, b.adapter.Index)
 		}
 		o = b.living(o)
 		if hasRoute(all, o) || slices.ContainsFunc(all, taken) || !hasSource(addresses, o) || o.get(rtaNexthop) != nil {
@@ -202,8 +201,7 @@ func sourceless(r object) object {
 
 // inherited reports whether a route is the subnet of an address that the NIC did not have before, or had with another metric.
 func (r *returning) inherited(addresses []object, o object) bool {
-	dst, _ := netip.AddrFromSlice(o.get(unix.RTA_DST))
-	subnet := netip.PrefixFrom(dst, int(o.head[rtDstLen]))
+	subnet := destination(o)
 	return slices.ContainsFunc(addresses, func(a object) bool {
 		i := slices.IndexFunc(r.m.Addresses, func(was object) bool { return sameAddress(was, a) })
 		return addressIndex(a) == r.nic.Index && addressPrefix(a).Masked() == subnet &&
@@ -235,7 +233,7 @@ func (b *back) inheritRoutes() error {
 	list := routesOf(all, b.adapter.Index)
 	byDependence(list)
 	for _, o := range list {
-		if o.head[rtProto] == unix.RTPROT_KERNEL || b.givenRoute(o) {
+		if o.head[rtProto] == unix.RTPROT_KERNEL || b.j.state.givenRoute(o, b.adapter.Index) {
 			continue
 		}
 		to := b.homeOf(o, addresses)
@@ -247,14 +245,4 @@ func (b *back) inheritRoutes() error {
 		}
 	}
 	return nil
-}
-
-// givenRoute reports whether a route is the one of --gateway.
-func (b *back) givenRoute(o object) bool {
-	for _, g := range gateways(o, b.adapter.Index) {
-		if g.String() == b.j.state.gateway && o.head[rtDstLen] == 0 {
-			return true
-		}
-	}
-	return false
 }

@@ -124,14 +124,17 @@ func (b *belongings) take(m message, index int, at int64) {
 // belongings reads what a link has: addresses, the routes that were set by hand, permanent neighbours,
 // proxies.
 func (h *Host) belongings(index int) (b belongings, err error) {
-	if b.Addresses, err = h.addresses(index); err != nil {
-		return b, err
-	}
 	routes, err := h.routesBy(index)
 	if err != nil {
 		return b, err
 	}
-	b.Routes = slices.DeleteFunc(routes, func(r object) bool { return !handSet(r) })
+	// After the routes: of an address that comes meanwhile the connected route is not there yet.
+	if b.Addresses, err = h.addresses(index); err != nil {
+		return b, err
+	}
+	if b.Routes, err = h.set(routes, b.Addresses); err != nil {
+		return b, err
+	}
 	if b.Neighbours, err = h.neighboursOf(index, nil); err != nil {
 		return b, err
 	}

@@ -67,18 +67,16 @@ func (c *check) bystanders(consent Consent) ([]string, *team.Problem) {
 // NICs that are not there are left to CheckAdd.
 func (h *Host) CheckBystanders(cfg team.Config, adapter string, names []string, consent Consent) (warnings []string, problem *team.Problem) {
 	c := &check{h: h, cfg: cfg, adapter: adapter, verb: "add to"}
-	var err error
-	if c.all, err = h.NICs(); err != nil {
-		return nil, &team.Problem{Kind: team.Failed, What: c.what("cannot read the NICs"), Why: err.Error(), Fix: "run it on a Linux host with netlink", Err: err}
+	if problem := c.pass(c.readNICs); problem != nil {
+		return nil, problem
 	}
 	for _, n := range c.all {
 		if slices.Contains(names, n.Name) {
 			c.chosen = append(c.chosen, n)
 		}
 	}
-	if p := c.uppersElsewhere(); p != nil {
-		p.What = c.what(p.What)
-		return nil, p
+	if problem := c.pass(c.uppersElsewhere); problem != nil {
+		return nil, problem
 	}
 	return c.bystanders(consent)
 }

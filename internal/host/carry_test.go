@@ -39,6 +39,8 @@ func TestAddressOrigins(t *testing.T) {
 		{name: "IPv6 without connected route", script: "ip addr add fd09::1/64 dev na nodad; ip -6 route del fd09::/64", shown: "inet6 fd09::1/64 scope global nodad noprefixroute"},
 		{name: "link-local by hand", script: "ip addr add fe80::1/64 dev na nodad", shown: "inet6 fe80::1/64 scope link nodad"},
 		{name: "link-local by hand alone", script: "ip -6 addr flush dev na; ip addr add fe80::1/64 dev na nodad", shown: "inet6 fe80::1/64 scope link nodad"},
+		{name: "a manager's link-local", script: "echo 1 >/proc/sys/net/ipv6/conf/na/addr_gen_mode; ip -6 addr flush dev na; ip addr add fe80::1/64 dev na nodad noprefixroute; ip -6 route add fe80::/64 dev na proto kernel metric 1024",
+			shown: "inet6 fe80::1/64 scope link nodad noprefixroute", route: "fe80::/64 proto kernel metric 1024"},
 		{name: "deprecated", script: "ip addr add fd09::1/64 dev na nodad preferred_lft 0", shown: "inet6 fd09::1/64 scope global nodad deprecated", route: "fd09::/64 proto kernel metric 256", keep: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -78,7 +80,7 @@ func TestAddressOrigins(t *testing.T) {
 // subnetsOf lists a link's routes, without lifetimes.
 func subnetsOf(t *testing.T, link string) string {
 	t.Helper()
-	all := run(t, "ip -4 route show dev "+link+"; ip -6 route show dev "+link+" | grep -v ^fe80::/64 || true")
+	all := run(t, "ip -4 route show dev "+link+"; ip -6 route show dev "+link+" | grep -v '^fe80::/64.*metric 256' || true")
 	return words(regexp.MustCompile(` linkdown| expires \d+sec`).ReplaceAllString(all, ""))
 }
 
@@ -238,12 +240,13 @@ func TestNeighboursByHand(t *testing.T) {
 	run(t, `ip addr add 10.9.0.1/24 dev na; ip addr add fd09::1/64 dev na nodad
 		ip neigh add 10.9.0.201 lladdr 02:00:00:00:00:c9 dev na nud permanent
 		ip neigh add 10.9.0.202 lladdr 02:00:00:00:00:ca dev na nud noarp
-		ip neigh add fd09::ca lladdr 02:00:00:00:00:ca dev na nud noarp`)
+		ip neigh add fd09::ca lladdr 02:00:00:00:00:ca dev na nud noarp
+		ip neigh add fd09::cb lladdr 02:00:00:00:00:cb dev na router nud permanent`)
 	have := func(nic string) string {
 		return words(run(t, "ip neigh show dev "+nic+" nud permanent; ip neigh show dev "+nic+" nud noarp | grep -v 'lladdr \\(33:33\\|01:00:5e\\|ff:ff\\)'"))
 	}
 	before := have("na")
-	if strings.Count(before, "lladdr") != 3 {
+	if strings.Count(before, "lladdr") != 4 || !strings.Contains(before, "router") {
 		t.Fatalf("neighbours:\n%s", before)
 	}
 	h := w.open(nil)

@@ -22,17 +22,10 @@ type Owner struct {
 // each link that belongs to another team.
 func (h *Host) Check(cfg team.Config, owners map[string]Owner, consent Consent) (warnings []string, problem *team.Problem) {
 	c := &check{h: h, cfg: cfg, adapter: cfg.Team, owners: owners, verb: "create"}
-	var err error
-	if c.all, err = h.NICs(); err != nil {
-		return nil, &team.Problem{Kind: team.Failed, What: c.what("cannot read the NICs"), Why: err.Error(), Fix: "run it on a Linux host with netlink", Err: err}
-	}
-	for _, step := range []func() *team.Problem{
-		capable, c.readable, c.device, c.isolable, c.adapterName, c.members, c.twins, c.mtu, c.addresses, c.nexthops, c.remoteRoot, c.uppersElsewhere, c.pppoe,
-	} {
-		if p := step(); p != nil {
-			p.What = c.what(p.What)
-			return nil, p
-		}
+	problem = c.pass(c.readNICs, capable, c.readable, c.device, c.isolable, c.adapterName, c.members, c.twins, c.mtu, c.addresses, c.nexthops,
+		c.remoteRoot, c.uppersElsewhere, c.pppoe)
+	if problem != nil {
+		return nil, problem
 	}
 	c.withoutSysctls()
 	c.warn()
@@ -47,29 +40,45 @@ func (h *Host) CheckAdd(cfg team.Config, names []string, owners map[string]Owner
 		add.Members = append(add.Members, team.MemberConfig{Name: n})
 	}
 	c := &check{h: h, cfg: add, adapter: cfg.Team, owners: owners, verb: "add to"}
-	var err error
-	if c.all, err = h.NICs(); err != nil {
-		return nil, &team.Problem{Kind: team.Failed, What: c.what("cannot read the NICs"), Why: err.Error(), Fix: "run it on a Linux host with netlink", Err: err}
+	joined := func(name string) bool {
+		return slices.ContainsFunc(cfg.Members, func(m team.MemberConfig) bool { return m.Name == name })
 	}
-	for _, name := range names {
-		if slices.ContainsFunc(cfg.Members, func(m team.MemberConfig) bool { return m.Name == name }) {
-			return nil, &team.Problem{Kind: team.Conflict, What: c.what("NIC " + name), Why: "it is a member already", Fix: "nicteam status " + cfg.Team}
-		}
+	if problem := c.pass(c.readNICs); problem != nil {
+		return nil, problem
+	}
+	if i := slices.IndexFunc(names, joined); i >= 0 {
+		return nil, &team.Problem{Kind: team.Conflict, What: c.what("NIC " + names[i]), Why: "it is a member already", Fix: "nicteam status " + cfg.Team}
 	}
 	for _, n := range c.all {
-		if slices.ContainsFunc(cfg.Members, func(m team.MemberConfig) bool { return m.Name == n.Name }) {
+		if joined(n.Name) {
 			c.joined = append(c.joined, n)
 		}
 	}
-	for _, step := range []func() *team.Problem{capable, c.members, c.twins, c.memberMTU, c.nexthops, c.remoteRoot, c.pppoe} {
-		if p := step(); p != nil {
-			p.What = c.what(p.What)
-			return nil, p
-		}
+	if problem := c.pass(capable, c.members, c.twins, c.memberMTU, c.nexthops, c.remoteRoot, c.pppoe); problem != nil {
+		return nil, problem
 	}
 	c.withoutSysctls()
 	c.warn()
 	return c.bystanders(consent)
+}
+
+// pass runs steps up to the first that has a problem.
+func (c *check) pass(steps ...func() *team.Problem) *team.Problem {
+	for _, step := range steps {
+		if p := step(); p != nil {
+			p.What = c.what(p.What)
+			return p
+		}
+	}
+	return nil
+}
+
+func (c *check) readNICs() *team.Problem {
+	var err error
+	if c.all, err = c.h.NICs(); err != nil {
+		return &team.Problem{Kind: team.Failed, What: "cannot read the NICs", Why: err.Error(), Fix: "run it on a Linux host with netlink", Err: err}
+	}
+	return nil
 }
 
 type check struct {
@@ -83,7 +92,7 @@ type check struct {
 	joined   []NIC // of add: members already
 	warnings []string
 	risks    []risk
-	sockets  []boundSocket // nil: not read yet
+	sockets  []boundSocket // packet sockets; nil: not read yet
 }
 
 func (c *check) what(s string) string { return fmt.Sprintf("%s %s: %s", c.verb, c.cfg.Team, s) }

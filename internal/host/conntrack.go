@@ -144,20 +144,7 @@ func parseTuple(b []byte) (t tuple, err error) {
 	return t, nil
 }
 
-// nested reads the attributes within an attribute.
-func nested(b []byte) (object, error) {
-	if b == nil {
-		return object{}, errConnection
-	}
-	return parseObject(b, 0)
-}
-
-func (c connection) status() uint32 {
-	if v := c.get(ctaStatus); len(v) == 4 {
-		return binary.BigEndian.Uint32(v)
-	}
-	return 0
-}
+func (c connection) status() uint32 { return c.big32(ctaStatus) }
 
 // key tells connections apart.
 func (c connection) key() string { return string(c.get(ctaTupleOrig)) + string(c.get(ctaZone)) }

@@ -25,6 +25,7 @@ var nftForms = []struct{ name, ruleset, says string }{
 	{"named set with intervals", `set s { type ifname; flags interval; elements = { "na", "eth*" }; }; chain i { type filter hook input priority 0; iifname @s accept; }`, `iifname @s accept`},
 	{"concatenation", `set s { type ifname . inet_service; elements = { "na" . 22, "lo" . 23 }; }; chain i { type filter hook input priority 0; iifname . tcp dport @s accept; }`, `iifname @s`},
 	{"concatenation the other way", `set s { type inet_service . ifname; elements = { 22 . "na", 23 . "lo" }; }; chain i { type filter hook input priority 0; tcp dport . iifname @s accept; }`, `iifname @s`},
+	{"concatenation of two properties", `set s { type ifname . iface_index; elements = { "na" . "na", "lo" . "lo" }; }; chain i { type filter hook input priority 0; iifname . iif @s accept; }`, `iif . iifname @s`},
 	{"concatenation with intervals", `set s { type ifname . inet_service; flags interval; elements = { "na" . 22-25 }; }; chain i { type filter hook input priority 0; iifname . tcp dport @s accept; }`, `iifname @s`},
 	{"verdict map", `chain z { }; chain i { type filter hook input priority 0; iifname vmap { "na" : jump z, "lo" : accept }; }`, `iifname { … }`},
 	{"named map", `map m { type ifname : mark; elements = { "na" : 7 }; }; chain i { type filter hook input priority 0; meta mark set iifname map @m; }`, `iifname @m`},
@@ -38,6 +39,15 @@ var nftForms = []struct{ name, ruleset, says string }{
 	{"netdev egress", `}; table netdev g { chain i { type filter hook egress device "na" priority 0; ip saddr 192.0.2.0/24 drop; }`, `netdev g, chain i`},
 	{"flowtable", `flowtable ft { hook ingress priority 0; devices = { "na", "nc" }; };`, `inet f, flowtable ft`},
 
+	{"back by another", `chain p { type filter hook prerouting priority 0; fib saddr oifname != "na" drop; }`, `fib saddr oifname != "na" drop`},
+	{"back by the index of another", `chain p { type filter hook prerouting priority 0; fib saddr oif != "na" drop; }`, `fib saddr oif != `},
+	{"on by", `chain p { type filter hook prerouting priority 0; fib daddr oifname "na" accept; }`, `fib daddr oifname "na" accept`},
+	{"back by one of", `chain p { type filter hook prerouting priority 0; fib saddr . mark oifname { "na", "lo" } accept; }`, `fib saddr oifname { … } accept`},
+
+	{"no way back", `chain p { type filter hook prerouting priority 0; fib saddr . iif oif missing drop; }`, ""},
+	{"no link back", `chain p { type filter hook prerouting priority 0; fib saddr . iif oif eq 0 drop; }`, ""},
+	{"type of an address", `chain p { type filter hook prerouting priority 0; fib daddr . iif type != { local, broadcast, multicast } drop; }`, ""},
+	{"back by each", `chain p { type filter hook prerouting priority 0; fib saddr oifname { "na", "team0" } accept; }`, ""},
 	{"another NIC", `chain i { type filter hook input priority 0; iifname "nc" accept; }`, ""},
 	{"all but another", `chain i { type filter hook input priority 0; iifname != "docker0" accept; }`, ""},
 	{"all", `chain i { type filter hook input priority 0; tcp dport 22 accept; }`, ""},

@@ -92,15 +92,12 @@ func (n *News) tell(c Change) {
 		return
 	}
 	n.got.Or(uint32(c))
-	select {
-	case n.c <- struct{}{}:
-	default: // it has been woken
-	}
+	wake(n.c)
 }
 
 // Follow subscribes to events, in the namespace of the calling thread, and reads what the adapter has. Run delivers news.
 func (h *Host) Follow(adapter int) (*Follower, error) {
-	f := &Follower{h: h, adapter: adapter, buf: make([]byte, 64<<10), members: map[int]bool{}}
+	f := &Follower{h: h, adapter: adapter, buf: make([]byte, eventsAtOnce), members: map[int]bool{}}
 	var err error
 	if f.file, err = subscribeFiltered(); err != nil {
 		return nil, fmt.Errorf("subscribe to events: %w", err)
@@ -205,11 +202,9 @@ func (f *Follower) tell(c Change) {
 
 // catchUp takes in the events that wait.
 func (f *Follower) catchUp() {
-	raw, err := f.file.SyscallConn()
-	if err == nil {
-		_ = raw.Control(func(fd uintptr) { err = f.drain(int(fd)) })
+	if raw, err := f.file.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = f.drain(int(fd)) }) // a broken socket is Run's to mend
 	}
-	_ = err // a broken socket is Run's to mend
 }
 
 // drain reads the events that wait; the error is what a broken socket says.

@@ -1,9 +1,9 @@
 package host
 
 import (
-	"encoding/binary"
 	"errors"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,17 +21,10 @@ const (
 	rtmDelMulticast = 57
 )
 
-// message is one rtnetlink event. body is borrowed.
-type message struct {
-	kind  uint16
-	flags uint16
-	body  []byte
-}
-
 // subscribeFiltered opens the socket of a Follower. What nobody has to know of is refused in the kernel, where it wakes no
 // process: routes of routing daemons, of which there may be very many, and neighbours that are merely learnt.
 func subscribeFiltered() (*os.File, error) {
-	f, err := subscribe(followed)
+	f, err := subscribe(unix.NETLINK_ROUTE, followed...)
 	if err != nil {
 		return nil, err
 	}
@@ -49,12 +42,6 @@ func subscribeFiltered() (*os.File, error) {
 	}
 	return f, nil
 }
-
-// Offsets in a message: nlmsghdr, then the header of its kind.
-const (
-	headerLen = 16 // struct nlmsghdr
-	atFamily  = headerLen
-)
 
 // atLowByte is where the low byte of a field of 16 bits stands.
 func atLowByte(field uint32) uint32 {
@@ -78,24 +65,26 @@ func eventFilter() []unix.SockFilter {
 		{Code: load, K: kind},
 		{Code: is, K: unix.RTM_NEWROUTE, Jt: 4},
 		{Code: is, K: unix.RTM_DELROUTE, Jt: 3},
-		{Code: is, K: unix.RTM_NEWNEIGH, Jt: 8},
-		{Code: is, K: unix.RTM_DELNEIGH, Jt: 7},
-		{Code: unix.BPF_JMP | unix.BPF_JA, K: 12},
+		{Code: is, K: unix.RTM_NEWNEIGH, Jt: 10},
+		{Code: is, K: unix.RTM_DELNEIGH, Jt: 9},
+		{Code: unix.BPF_JMP | unix.BPF_JA, K: 14},
 		// 6: a route, by its protocol.
 		{Code: load, K: headerLen + rtProto},
-		{Code: is, K: unix.RTPROT_UNSPEC, Jt: 10},
-		{Code: is, K: unix.RTPROT_BOOT, Jt: 9},
-		{Code: is, K: unix.RTPROT_STATIC, Jt: 8},
+		{Code: is, K: unix.RTPROT_UNSPEC, Jt: 12},
+		{Code: is, K: unix.RTPROT_KERNEL, Jt: 11},
+		{Code: is, K: unix.RTPROT_BOOT, Jt: 10},
+		{Code: is, K: unix.RTPROT_STATIC, Jt: 9},
+		{Code: is, K: unix.RTPROT_RA, Jt: 8},
 		{Code: is, K: unix.RTPROT_DHCP, Jt: 7},
 		{Code: ret, K: 0},
-		// 12: a neighbour of the IP stacks, if it is permanent or a proxy's, or goes.
+		// 14: a neighbour of the IP stacks, if it is permanent or a proxy's, or goes.
 		{Code: is, K: unix.RTM_DELNEIGH, Jt: 5},
 		{Code: load, K: state},
 		{Code: has, K: unix.NUD_PERMANENT, Jt: 3},
 		{Code: load, K: headerLen + ndFlags},
 		{Code: has, K: unix.NTF_PROXY, Jt: 1},
 		{Code: ret, K: 0},
-		// 18: all but what bridges say of their ports and of whom they have learnt.
+		// 20: all but what bridges say of their ports and of whom they have learnt.
 		{Code: load, K: atFamily},
 		{Code: is, K: unix.AF_BRIDGE, Jf: 1},
 		{Code: ret, K: 0},
@@ -103,24 +92,30 @@ func eventFilter() []unix.SockFilter {
 	}
 }
 
-// eachMessage calls f for every whole message in b. What does not add up ends it.
-func eachMessage(b []byte, f func(message)) {
-	for len(b) >= headerLen {
-		n := int(binary.NativeEndian.Uint32(b))
-		if n < headerLen || n > len(b) {
-			return
-		}
-		f(message{binary.NativeEndian.Uint16(b[4:]), binary.NativeEndian.Uint16(b[6:]), b[headerLen:n:n]})
-		b = b[min(align(n), len(b)):]
-	}
-}
-
 // handSet reports whether a route is one that somebody set by hand or a DHCP client did: none of the kernel's, of routers'
-// advertisements, of routing daemons or of keepalived, who keep theirs themselves.
+// advertisements, of routing daemons or of keepalived, who keep theirs themselves. See set for network managers'.
 func handSet(r object) bool {
 	switch r.head[rtProto] {
 	case unix.RTPROT_UNSPEC, unix.RTPROT_BOOT, unix.RTPROT_STATIC, unix.RTPROT_DHCP:
 		return !kernelKeeps(r)
 	}
 	return false
+}
+
+// set are those of a link's routes that somebody set: by hand, or as network managers do, who give an address no connected
+// route and mind advertisements themselves, and call their routes for that the kernel's and an advertisement's.
+func (h *Host) set(routes, addresses []object) ([]object, error) {
+	named, _, err := h.splitAdvertised(slices.DeleteFunc(slices.Clone(routes), func(r object) bool { return r.head[rtProto] != unix.RTPROT_RA }))
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(routes, func(r object) bool {
+		switch r.head[rtProto] {
+		case unix.RTPROT_KERNEL:
+			return r.head[rtType] != unix.RTN_UNICAST || slices.ContainsFunc(addresses, func(a object) bool { return connectedBy(r, a) })
+		case unix.RTPROT_RA:
+			return !hasRoute(named, r)
+		}
+		return !handSet(r)
+	}), nil
 }

@@ -72,6 +72,8 @@ func TestFollowerTells(t *testing.T) {
 		{"member's address", "ip addr add 10.5.0.1/24 dev na", MemberHas},
 		{"member's route", "ip route add 10.50.0.0/16 via 10.5.0.2 dev na", MemberHas},
 		{"member's hop", "ip addr add 10.4.0.1/24 dev nc; ip route add 10.51.0.0/16 nexthop via 10.4.0.2 dev nc nexthop via 10.5.0.2 dev na", MemberHas},
+		{"member's connected route by its manager", "ip route add 10.52.0.0/16 dev na proto kernel scope link src 10.5.0.1 metric 100", MemberHas},
+		{"member's advertised route by its manager", "ip -6 route add fd52::/64 dev na proto ra metric 100", MemberHas},
 		{"member's permanent neighbour", "ip neigh add 10.5.0.9 lladdr 02:00:00:00:00:09 dev na nud permanent", MemberHas},
 		{"member's neighbour", "ip neigh add 10.5.0.8 lladdr 02:00:00:00:00:08 dev na nud reachable", 0},
 		{"other's route", "ip route add 10.40.0.0/16 via 10.4.0.2 dev nc", 0},
@@ -106,10 +108,13 @@ func TestLookAfterDown(t *testing.T) {
 	run(t, `ip addr add 10.6.0.1/24 dev team0; ip addr add fd06::1/64 dev team0 nodad; ip addr add fd06::2/64 dev team0 nodad valid_lft 3600 preferred_lft 1800
 		ip route add 10.60.0.0/16 via 10.6.0.2 dev team0 proto static; ip route add 10.61.0.0/16 via 10.60.0.1 dev team0 onlink
 		ip -6 route add fd60::/32 via fd06::9 dev team0; ip route add 10.62.0.0/16 via 10.6.0.2 dev team0 proto 186
+		ip addr add 10.7.0.1/24 dev team0 noprefixroute; ip addr add fd07::1/64 dev team0 nodad noprefixroute
+		ip route add 10.7.0.0/24 dev team0 proto kernel scope link src 10.7.0.1 metric 100; ip -6 route add fe80::/64 dev team0 proto kernel metric 1024
+		ip -6 route add fd07::/64 dev team0 proto ra metric 100; ip -6 route add default via fe80::9 dev team0 proto ra metric 100
 		ip neigh add 10.6.0.200 lladdr 02:00:00:00:00:c8 dev team0 nud permanent; ip neigh add proxy 10.6.0.201 dev team0`)
 	show := func() string {
 		return strings.ReplaceAll(run(t, `ip -o -4 addr show dev team0; ip -o -6 addr show dev team0 scope global | sed 's/sec/ /g; s/valid_lft [0-9]*/valid/; s/preferred_lft [0-9]*/preferred/' | sort
-			ip route show dev team0 | grep -v 'proto bgp'; ip -6 route show dev team0 proto boot; ip neigh show dev team0 nud permanent; ip neigh show proxy dev team0`), " linkdown", "")
+			ip route show dev team0 | grep -v 'proto bgp'; ip -6 route show dev team0 proto boot; ip -6 route show dev team0 proto ra; ip -6 route show dev team0 metric 1024; ip neigh show dev team0 nud permanent; ip neigh show proxy dev team0`), " linkdown", "")
 	}
 	look := func() Adapter {
 		t.Helper()

@@ -1,8 +1,6 @@
 package host
 
 import (
-	"encoding/binary"
-	"encoding/hex"
 	"net/netip"
 	"os"
 	"slices"
@@ -20,16 +18,14 @@ var groupNames = map[string]string{
 // groups names the multicast groups that programs have joined on the members: they would hear them on the adapter only if
 // they joined there.
 func (c *check) groups() {
-	igmp, _ := os.ReadFile("/proc/thread-self/net/igmp")
-	igmp6, _ := os.ReadFile("/proc/thread-self/net/igmp6")
-	joined := parseIGMP(string(igmp))
-	for nic, list := range parseIGMP6(string(igmp6)) {
-		joined[nic] = append(joined[nic], list...)
-	}
+	joined := readListening().groups
 	for _, n := range c.chosen {
+		proxies, _ := c.h.proxiesOf(n.Index)
 		var names []string
 		for _, g := range joined[n.Name] {
-			if kernelsGroup(g, n.Addresses) {
+			if kernelsGroup(g, n.Addresses) || slices.ContainsFunc(proxies, func(p object) bool {
+				return kernelsGroup(g, []netip.Prefix{netip.PrefixFrom(neighbourAddr(p), 128)})
+			}) {
 				continue
 			}
 			text := g.String()
@@ -63,44 +59,6 @@ func kernelsGroup(g netip.Addr, have []netip.Prefix) bool {
 		a := p.Addr().As16()
 		return p.Addr().Is6() && [3]byte(a[13:]) == last
 	})
-}
-
-// parseIGMP reads /proc/net/igmp: a line for each link, then indented lines that begin with a group in the host's byte order.
-func parseIGMP(text string) map[string][]netip.Addr {
-	joined := map[string][]netip.Addr{}
-	nic := ""
-	for line := range strings.Lines(text) {
-		f := strings.Fields(line)
-		switch {
-		case len(f) < 2:
-		case line[0] >= '0' && line[0] <= '9':
-			nic = strings.TrimSuffix(f[1], ":")
-		case nic != "":
-			b, err := hex.DecodeString(f[0])
-			if err != nil || len(b) != 4 {
-				continue
-			}
-			var a [4]byte
-			binary.NativeEndian.PutUint32(a[:], binary.BigEndian.Uint32(b))
-			joined[nic] = append(joined[nic], netip.AddrFrom4(a))
-		}
-	}
-	return joined
-}
-
-// parseIGMP6 reads /proc/net/igmp6: index, link, group, users, flags and timer in each line.
-func parseIGMP6(text string) map[string][]netip.Addr {
-	joined := map[string][]netip.Addr{}
-	for line := range strings.Lines(text) {
-		f := strings.Fields(line)
-		if len(f) < 3 {
-			continue
-		}
-		if b, err := hex.DecodeString(f[2]); err == nil && len(b) == 16 {
-			joined[f[1]] = append(joined[f[1]], netip.AddrFrom16([16]byte(b)))
-		}
-	}
-	return joined
 }
 
 // multicastRoutes warns of members that a multicast router (pimd, igmpproxy) routes by.

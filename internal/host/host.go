@@ -136,3 +136,10 @@ func (h *Host) at(point string) error {
 	}
 	return h.o.at(point)
 }
+
+// apart runs f while others may use h: whoever f waits for may be waiting to detach a program.
+func (h *Host) apart(f func()) {
+	h.mu.Unlock()
+	defer h.mu.Lock()
+	f()
+}

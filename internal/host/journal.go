@@ -20,7 +20,8 @@ const (
 	journalVersion = 2
 )
 
-// compactBeyond is by how much a journal may grow before it is written anew.
+// compactBeyond is by how much a journal may grow before it is written anew, and a large one by as much as it has: the routes
+// of a NIC may be very many, and come and go.
 const compactBeyond = 4 << 10
 
 // journalReserve is disk space taken at the beginning, so that a disk that fills up later does not
@@ -162,7 +163,7 @@ func (j *journal) write(r record) error {
 	j.end += int64(len(line))
 	j.seq = r.Seq
 	j.state.apply(r)
-	if j.end > j.base+compactBeyond {
+	if j.end > j.base+max(compactBeyond, j.base) {
 		return j.compact()
 	}
 	return nil

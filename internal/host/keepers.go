@@ -8,6 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// leaseClients are programs that renew the leases of single links by DHCP, by their names as the kernel keeps them.
+var leaseClients = []string{"dhclient", "udhcpc", "udhcpc6", "dhcp6c", "odhcp6c", "wickedd-dhcp4", "wickedd-dhcp6"}
+
+// renewers are all programs that renew leases.
+var renewers = append([]string{"NetworkManager", "systemd-network", "dhcpcd", "connmand", "netifd"}, leaseClients...)
+
 // keepers warns of programs in this namespace that configure NICs by themselves, and so may take back what the team moves.
 func (c *check) keepers() {
 	var nics []string
@@ -16,27 +22,27 @@ func (c *check) keepers() {
 	}
 	names, renewed := list(nics), false
 	for _, p := range running() {
-		switch p.comm {
-		case "NetworkManager":
+		switch name := p.name(); {
+		case name == "NetworkManager":
 			c.warnf("NetworkManager runs and may configure %s again: nmcli device set NIC managed no", names)
-		case "systemd-network":
+		case name == "systemd-network":
 			c.warnf("systemd-networkd runs and may configure %s again: set Unmanaged=yes for them", names)
-		case "dhcpcd":
+		case name == "dhcpcd":
 			c.warnf("dhcpcd runs and may configure %s again: put \"denyinterfaces %s\" into dhcpcd.conf", names, strings.Join(nics, " "))
-		case "connmand", "wickedd", "wickedd-nanny", "netifd", "ifplugd", "netplugd":
-			c.warnf("%s runs and may configure %s again: have it leave them alone", p.comm, names)
-		case "dhclient", "udhcpc", "udhcpc6", "dhcp6c", "odhcp6c", "wickedd-dhcp4", "wickedd-dhcp6", "avahi-autoipd":
+		case slices.Contains([]string{"connmand", "wickedd", "wickedd-nanny", "netifd", "ifplugd", "netplugd"}, name):
+			c.warnf("%s runs and may configure %s again: have it leave them alone", name, names)
+		case name == "avahi-autoipd" || slices.Contains(leaseClients, name):
 			if !p.concerns(c.chosen, c.all) {
 				continue
 			}
-			c.warnf("%s runs: the lease of %s is renewed there, not on %s; run it for %s instead", p.comm, names, c.adapter, c.adapter)
+			c.warnf("%s runs: the lease of %s is renewed there, not on %s; run it for %s instead", name, names, c.adapter, c.adapter)
 		default:
 			continue
 		}
 		renewed = true
 	}
-	if !renewed && c.leased() {
-		c.warnf("an address of %s is leased by DHCP: it goes to %s with the time it has left, and nobody renews it", names, c.adapter)
+	if leased := c.leased(); !renewed && len(leased) > 0 {
+		c.warnf("an address of %s is leased by DHCP: it goes to %s with the time it has left, and nobody renews it", list(leased), c.adapter)
 	}
 }
 
@@ -52,6 +58,20 @@ func (p process) concerns(chosen, all []NIC) bool {
 type process struct {
 	comm string
 	args []string
+}
+
+// name is the program's as the kernel keeps it, that of the applet where it is busybox.
+func (p process) name() string {
+	if p.comm == "busybox" && len(p.args) > 1 {
+		return p.args[1]
+	}
+	return p.comm
+}
+
+// Renews reports whether a program runs in this network namespace that could renew leases. It takes all rights to find out:
+// where programs hide, there is none.
+func (h *Host) Renews() bool {
+	return slices.ContainsFunc(running(), func(p process) bool { return slices.Contains(renewers, p.name()) })
 }
 
 // running lists the programs of this network namespace.
@@ -77,23 +97,20 @@ func running() (list []process) {
 	return list
 }
 
-// leased reports whether an IPv4 address of a member runs out or a route of it came by DHCP.
-func (c *check) leased() bool {
+// leased are the members of which an IPv4 address runs out or a route came by DHCP.
+func (c *check) leased() (nics []string) {
 	all, err := c.h.allRoutes()
 	if err != nil {
-		return false
+		return nil
 	}
 	for _, n := range c.chosen {
-		if slices.ContainsFunc(routesOf(all, n.Index), func(r object) bool { return r.head[rtProto] == unix.RTPROT_DHCP }) {
-			return true
-		}
-		have, err := c.h.addresses(n.Index)
-		if err == nil && slices.ContainsFunc(have, func(a object) bool {
+		have, _ := c.h.addresses(n.Index)
+		if slices.ContainsFunc(have, func(a object) bool {
 			_, valid := lifetimes(a)
 			return a.family() == unix.AF_INET && valid != forever
-		}) {
-			return true
+		}) || slices.ContainsFunc(routesOf(all, n.Index), func(r object) bool { return r.head[rtProto] == unix.RTPROT_DHCP }) {
+			nics = append(nics, n.Name)
 		}
 	}
-	return false
+	return nics
 }

@@ -1,8 +1,8 @@
 package host
 
 import (
+	"encoding/binary"
 	"net/netip"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -64,18 +64,5 @@ func renewedAt(o object) time.Duration {
 	if len(v) < 16 {
 		return 0
 	}
-	return time.Duration(native32(v[12:])) * 10 * time.Millisecond
-}
-
-// renewers are programs that renew leases, by their names as the kernel keeps them.
-var renewers = []string{"udhcpc", "udhcpc6", "dhclient", "dhcpcd", "dhcp6c", "odhcp6c", "NetworkManager", "systemd-network", "connmand",
-	"wickedd-dhcp4", "wickedd-dhcp6", "netifd"}
-
-// Renews reports whether a program runs in this network namespace that could renew leases. It takes all rights to find out:
-// where programs hide, there is none.
-func (h *Host) Renews() bool {
-	return slices.ContainsFunc(running(), func(p process) bool {
-		busybox := p.comm == "busybox" && len(p.args) > 1 && slices.Contains(renewers, p.args[1])
-		return busybox || slices.Contains(renewers, p.comm)
-	})
+	return time.Duration(binary.NativeEndian.Uint32(v[12:])) * 10 * time.Millisecond
 }

@@ -2,6 +2,7 @@ package host
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
@@ -26,15 +27,7 @@ type linkSays struct {
 
 // inet6 are the attributes of a link's IPv6.
 func (n NIC) inet6() object {
-	spec, err := parseAttributes(n.raw.get(unix.IFLA_AF_SPEC))
-	if err != nil {
-		return object{}
-	}
-	attrs, err := parseAttributes(object{attrs: spec}.get(unix.AF_INET6))
-	if err != nil {
-		return object{}
-	}
-	return object{attrs: attrs}
+	return n.raw.nest(unix.IFLA_AF_SPEC).nest(unix.AF_INET6)
 }
 
 // says reads what the routers said.
@@ -50,12 +43,23 @@ func (n NIC) token() (netip.Addr, bool) {
 	return a, ok && a.Is6() && !a.IsUnspecified()
 }
 
+// hasIPv6 reports whether the kernel runs IPv6 on a link.
+func (n NIC) hasIPv6() bool { return n.raw.nest(unix.IFLA_AF_SPEC).get(unix.AF_INET6) != nil }
+
 // setToken sets it. The kernel takes none for a link that ignores advertisements.
 func (h *Host) setToken(index int, token netip.Addr) error {
+	return h.setInet6("set IPv6 token "+token.String(), index, attribute{inet6Token, token.AsSlice()})
+}
+
+// setAddrGenMode says how the kernel forms a link's addresses.
+func (h *Host) setAddrGenMode(n NIC, mode uint8) error {
+	return h.setInet6(fmt.Sprintf("set addrgenmode of %s to %d", n.Name, mode), n.Index, attribute{unix.IFLA_INET6_ADDR_GEN_MODE, []byte{mode}})
+}
+
+func (h *Host) setInet6(what string, index int, a attribute) error {
 	o := object{head: make([]byte, linkHead)}
 	binary.NativeEndian.PutUint32(o.head[4:], uint32(index))
-	value := appendAttributes(nil, []attribute{{inet6Token, token.AsSlice()}})
-	value = appendAttributes(nil, []attribute{{unix.AF_INET6, value}})
-	o.set(unix.IFLA_AF_SPEC, value)
-	return h.change("set IPv6 token "+token.String(), unix.RTM_SETLINK, 0, o)
+	family := appendAttributes(nil, []attribute{{unix.AF_INET6, appendAttributes(nil, []attribute{a})}})
+	o.set(unix.IFLA_AF_SPEC, family)
+	return h.change(what, unix.RTM_SETLINK, 0, o)
 }

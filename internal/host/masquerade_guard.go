@@ -182,13 +182,3 @@ func verdictDrop() attribute {
 func expression(name string, attrs ...attribute) attribute {
 	return nest(unix.NFTA_LIST_ELEM, text(unix.NFTA_EXPR_NAME, name), nest(unix.NFTA_EXPR_DATA, attrs...))
 }
-
-func text(kind uint16, s string) attribute { return attribute{kind, append([]byte(s), 0)} }
-
-func number(kind uint16, v uint32) attribute {
-	return attribute{kind, binary.BigEndian.AppendUint32(nil, v)}
-}
-
-func nest(kind uint16, of ...attribute) attribute {
-	return attribute{kind | unix.NLA_F_NESTED, appendAttributes(nil, of)}
-}

@@ -30,7 +30,7 @@ func (h *Host) Record(nic string) (Member, error) {
 		}
 		no = known.no
 	}
-	m, err := h.look(n)
+	m, err := h.readMember(n)
 	if err != nil {
 		return Member{}, fmt.Errorf("record NIC %s: %w", nic, err)
 	}
@@ -121,8 +121,8 @@ func union(a, b []object, same func(object, object) bool) []object {
 
 func sameNeighbour(a, b object) bool { return neighbourAddr(a) == neighbourAddr(b) }
 
-// look reads everything about a NIC.
-func (h *Host) look(n NIC) (Member, error) {
+// readMember reads everything about a NIC.
+func (h *Host) readMember(n NIC) (Member, error) {
 	l, err := h.nl.LinkByIndex(n.Index)
 	if err != nil {
 		return Member{}, err

@@ -216,7 +216,7 @@ func (h *Host) Facts(index int) (LinkFacts, error) {
 
 // SetMTU gives the adapter and the members another MTU, or none of them. While they differ the members' is never the
 // smaller one, so no frame is too large for its member. Members are changed one after the other, each once the one
-// before has its link again; came, when not nil, is called after each. The error is a *team.Problem where nothing was
+// before has its link again; came, when not nil, is called after each, while others may use h. The error is a *team.Problem where nothing was
 // tried.
 func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 	h.mu.Lock()
@@ -261,7 +261,7 @@ func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 				h.awaitLink(l)
 			}
 			if came != nil {
-				came()
+				h.apart(came)
 			}
 		}
 		if err != nil && !errors.Is(err, unix.ENODEV) {
@@ -333,7 +333,7 @@ func (h *Host) keepIPv6Off(l netlink.Link, m *memberState, mtu int) error {
 	if l.Attrs().MTU >= MinMTUIPv6 || mtu < MinMTUIPv6 {
 		return nil
 	}
-	if err := h.hush(l.Attrs().Name, l.Attrs().Index); err != nil {
+	if err := h.silenceIPv6(l.Attrs().Name, l.Attrs().Index); err != nil {
 		return err
 	}
 	return h.unlessReadOnly(h.restoreFamily(l.Attrs().Name, m.Sysctls, "ipv6/"))

@@ -132,6 +132,25 @@ func TestSetMTUOneNICAfterTheOther(t *testing.T) {
 	must(t, finish(w, h))
 }
 
+// TestSetMTUTellsUnlocked: whoever is told of an MTU may wait for somebody who detaches a program.
+func TestSetMTUTellsUnlocked(t *testing.T) {
+	w := newWorld(t)
+	h := w.open(nil)
+	adapter := w.teamOf(h)
+	told, free := 0, 0
+	must(t, h.SetMTU(adapter, 1400, func() {
+		told++
+		if h.mu.TryLock() {
+			free++
+			h.mu.Unlock()
+		}
+	}))
+	if told != len(w.nics) || free != told {
+		t.Errorf("told of %d NICs, %d times while others could use the host", told, free)
+	}
+	must(t, finish(w, h))
+}
+
 func TestSetMTUIsRefusedBefore(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip link add link nc name mv9 type macvlan; ip link set mv9 up")

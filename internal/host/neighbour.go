@@ -90,8 +90,8 @@ func (h *Host) setNeighbour(n object, index int) error {
 		binary.NativeEndian.PutUint16(n.head[ndState:], unix.NUD_STALE)
 		// What the kernel has learnt since is fresher.
 		flags = unix.NLM_F_CREATE | unix.NLM_F_EXCL
+		n.head[ndFlags] &^= unix.NTF_ROUTER // the kernel learns that, too
 	}
-	n.head[ndFlags] &^= 1 << 7 // NTF_ROUTER is learnt by the kernel
 	return h.change("set neighbour "+neighbourAddr(n).String(), unix.RTM_NEWNEIGH, flags, n)
 }
 

@@ -165,6 +165,27 @@ func (n *nfnetlink) dump(kind uint16, body object, f func([]byte) error) error {
 	})
 }
 
+// netfilterDump lists objects of a subsystem of nfnetlink (NFNL_SUBSYS_…) in the namespace of the calling thread. Netfilter's
+// numbers are in network byte order. head is struct nfgenmsg, so object.family is the address family. Only those that keep wants are
+// kept, nil: all. There may be tens of thousands.
+func netfilterDump(subsystem, message int, family byte, keep func(object) bool, attrs ...attribute) ([]object, error) {
+	n, err := openNFNetlink()
+	if err != nil {
+		return nil, err
+	}
+	defer n.close()
+	return retry(func() (list []object, err error) {
+		err = n.dump(uint16(subsystem<<8|message), nfBody(family, attrs...), func(b []byte) error {
+			o, err := parseObject(b, nfHead)
+			if err == nil && (keep == nil || keep(o)) {
+				list = append(list, o)
+			}
+			return err
+		})
+		return list, err
+	})
+}
+
 // batch sends messages in one call, which the kernel carries out one after the other without coming back in between, and returns what
 // it says of each. One that fails does not keep it from the next.
 func (n *nfnetlink) batch(list []nfMessage) ([]error, error) {

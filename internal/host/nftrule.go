@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -28,25 +30,50 @@ type loaded struct {
 	by    string // "name", "index", "": how to show what it is compared with
 }
 
-// meta is the property that a key of the expression meta loads, as the face has it.
-func (f face) meta(key uint32, dir direction) (loaded, bool) {
-	name := func(s string) []byte { return append([]byte(s), make([]byte, max(0, nameSize-len(s)))...) }
-	number := func(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
+// nameBytes is a link's name as a register of nftables has it.
+func nameBytes(s string) []byte { return append([]byte(s), make([]byte, max(0, nameSize-len(s)))...) }
+
+func word32(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
+
+// fib is the link by which a route leads, as the expression fib loads it: back to where a packet comes from (fib saddr), or on to
+// where it goes (fib daddr). Whether there is a route, and of what type an address is, does not depend on the face.
+func (f face) fib(d object, dir direction) (loaded, bool) {
+	const byDestination, present = 1 << 1, 1 << 5 // NFTA_FIB_F_DADDR, NFTA_FIB_F_PRESENT
+	flags := d.big32(unix.NFTA_FIB_FLAGS)
+	if flags&present != 0 || (flags&byDestination != 0) != (dir == outgoing) {
+		return loaded{}, false
+	}
+	word := [...]string{"fib saddr ", "fib daddr "}[dir]
+	switch d.big32(unix.NFTA_FIB_RESULT) {
+	case unix.NFT_FIB_RESULT_OIF:
+		index := f.index
+		if index == 0 { // not made yet, and 0 says that no route leads there
+			index = math.MaxInt32
+		}
+		return loaded{word32(index), word + "oif", "index"}, true
+	case unix.NFT_FIB_RESULT_OIFNAME:
+		return loaded{nameBytes(f.name), word + "oifname", "name"}, true
+	}
+	return loaded{}, false
+}
+
+// meta is the property that the expression meta loads, as the face has it.
+func (f face) meta(d object, dir direction) (loaded, bool) {
 	prefix := "iif"
 	if dir == outgoing {
 		prefix = "oif"
 	}
-	switch key {
+	switch d.big32(unix.NFTA_META_KEY) {
 	case [...]uint32{unix.NFT_META_IIF, unix.NFT_META_OIF}[dir]:
-		return loaded{number(f.index), prefix, "index"}, true
+		return loaded{word32(f.index), prefix, "index"}, true
 	case [...]uint32{unix.NFT_META_IIFNAME, unix.NFT_META_OIFNAME}[dir]:
-		return loaded{name(f.name), prefix + "name", "name"}, true
+		return loaded{nameBytes(f.name), prefix + "name", "name"}, true
 	case [...]uint32{unix.NFT_META_IIFTYPE, unix.NFT_META_OIFTYPE}[dir]:
 		return loaded{binary.NativeEndian.AppendUint16(nil, etherARP), prefix + "type", ""}, true
 	case [...]uint32{unix.NFT_META_IIFGROUP, unix.NFT_META_OIFGROUP}[dir]:
-		return loaded{number(f.group), prefix + "group", "index"}, true
+		return loaded{word32(f.group), prefix + "group", "index"}, true
 	case [...]uint32{nftMetaIIFKind, nftMetaOIFKind}[dir]:
-		return loaded{name(f.kind), prefix + "kind", "name"}, true
+		return loaded{nameBytes(f.kind), prefix + "kind", "name"}, true
 	}
 	return loaded{}, false
 }
@@ -123,9 +150,14 @@ func (v *visit) step(e nftExpr) (known, applies bool) {
 	d := e.data
 	switch e.name {
 	case "meta":
-		l, ok := v.f.meta(d.big32(unix.NFTA_META_KEY), v.dir)
+		l, ok := v.f.meta(d, v.dir)
 		if to := d.big32(unix.NFTA_META_DREG); ok && to != 0 {
 			v.registers[register(to)] = l
+			return true, true
+		}
+	case "fib":
+		if l, ok := v.f.fib(d, v.dir); ok {
+			v.registers[register(d.big32(unix.NFTA_FIB_DREG))] = l
 			return true, true
 		}
 	case "bitwise":
@@ -221,10 +253,12 @@ func (v *visit) lookup(d object) (known, applies bool) {
 	first := register(d.big32(unix.NFTA_LOOKUP_SREG))
 	found := s.elements
 	var words []string
-	for r, l := range v.registers {
+	// The last field first: what is cut out of the keys must not move the others.
+	for _, r := range slices.Backward(slices.Sorted(maps.Keys(v.registers))) {
 		if r < first {
 			continue
 		}
+		l := v.registers[r]
 		offset := int(r-first) * 4
 		if offset > 0 && !s.holds(offset) {
 			continue

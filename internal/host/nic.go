@@ -112,7 +112,7 @@ func (h *Host) links() ([]NIC, error) {
 		if m, ok := byIndex[a.MasterIndex]; ok && a.MasterIndex != 0 {
 			list[i].Master, list[i].MasterKind = list[m].Name, list[m].Kind
 		}
-		if below, ok := byIndex[a.ParentIndex]; ok && standsOn(l) {
+		if below, ok := byIndex[parent(l)]; ok && standsOn(l) {
 			list[below].Uppers = append(list[below].Uppers, a.Name)
 			if k := l.Type(); k == "vlan" || k == "macvlan" {
 				list[i].MaxMTU = list[below].MTU // which the kernel tells nobody
@@ -148,7 +148,15 @@ func standsOn(l netlink.Link) bool {
 		return false
 	}
 	a := l.Attrs()
-	return a.ParentIndex != 0 && a.ParentIndex != a.Index && a.NetNsID < 0
+	return parent(l) != 0 && parent(l) != a.Index && a.NetNsID < 0
+}
+
+// parent is the index of the link that a link sends by, 0 where there is none. A VXLAN has it elsewhere than all other kinds.
+func parent(l netlink.Link) int {
+	if v, ok := l.(*netlink.Vxlan); ok {
+		return v.VtepDevIndex
+	}
+	return l.Attrs().ParentIndex
 }
 
 // describe adds what ethtool and the wireless stack know.

@@ -69,8 +69,8 @@ func (h *Host) dropProxies(index int) error {
 	return nil
 }
 
-// proxies gives NICs theirs back, those that the adapter still has, and the heir those that came since.
-func (b *back) proxies(heir *returning) error {
+// proxies gives NICs theirs back, those that the adapter still has, and the inheritor those that came since.
+func (b *back) proxies(inheritor *returning) error {
 	var held []object
 	if b.adapter != nil {
 		var err error
@@ -96,10 +96,10 @@ func (b *back) proxies(heir *returning) error {
 	}
 	for _, n := range held {
 		lent := slices.ContainsFunc(b.j.state.members, func(m *memberState) bool { return b.of(m) != nil && hasNeighbour(m.Proxies, n) })
-		if lent || heir == nil {
+		if lent || inheritor == nil {
 			continue
 		}
-		if err := give(n, heir); err != nil {
+		if err := give(n, inheritor); err != nil {
 			return err
 		}
 	}

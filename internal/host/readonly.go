@@ -1,9 +1,7 @@
 package host
 
 import (
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -49,8 +47,8 @@ func (h *Host) unlessReadOnly(err error) error {
 	return err
 }
 
-// hush turns the IPv6 of a member off, or keeps it from saying anything.
-func (h *Host) hush(nic string, index int) error {
+// silenceIPv6 turns the IPv6 of a member off, or keeps it from saying anything.
+func (h *Host) silenceIPv6(nic string, index int) error {
 	err := h.writeSysctl(nic, disableIPv6, "1")
 	if v, ok := readSysctl(nic, disableIPv6); err == nil && ok && v == "1" {
 		return nil
@@ -82,8 +80,8 @@ func (h *Host) hush(nic string, index int) error {
 	return nil
 }
 
-// unhush has a NIC make its link-local addresses again as it did.
-func (h *Host) unhush(r *returning) error {
+// unsilenceIPv6 has a NIC make its link-local addresses again as it did.
+func (h *Host) unsilenceIPv6(r *returning) error {
 	if _, ok := readSysctl(r.nic.Name, disableIPv6); ok && unwritable(r.nic.Name, disableIPv6) == nil {
 		return nil // the sysctls say all
 	}
@@ -106,30 +104,15 @@ func (n NIC) noteIPv6(sysctls map[string]string) map[string]string {
 	return sysctls
 }
 
-// hasIPv6 reports whether the kernel runs IPv6 on a link.
-func (n NIC) hasIPv6() bool {
-	spec, err := parseAttributes(n.raw.get(unix.IFLA_AF_SPEC))
-	return err == nil && object{attrs: spec}.get(unix.AF_INET6) != nil
-}
-
-func (h *Host) setAddrGenMode(n NIC, mode uint8) error {
-	o := object{head: make([]byte, linkHead)}
-	binary.NativeEndian.PutUint32(o.head[4:], uint32(n.Index))
-	value := appendAttributes(nil, []attribute{{unix.IFLA_INET6_ADDR_GEN_MODE, []byte{mode}}})
-	value = appendAttributes(nil, []attribute{{unix.AF_INET6, value}})
-	o.set(unix.IFLA_AF_SPEC, value)
-	return h.change(fmt.Sprintf("set addrgenmode of %s to %d", n.Name, mode), unix.RTM_SETLINK, 0, o)
-}
-
 // withoutSysctls warns of what cannot be had where /proc/sys cannot be written.
 func (c *check) withoutSysctls() {
 	for _, n := range c.chosen {
-		if v, ok := readSysctl(n.Name, arpIgnore); !ok || v == "8" {
+		if v, ok := readSysctl(n.Name, arpIgnore); !ok || v == memberARPIgnore {
 			continue
 		}
 		if err := unwritable(n.Name, arpIgnore); err != nil {
 			why := errors.Unwrap(err)
-			c.warnings = append(c.warnings, fmt.Sprintf("/proc/sys cannot be written (%v), so arp_ignore is not set: while the process of %s is dead its NICs may answer ARP for its addresses", why, c.cfg.Team))
+			c.warnf("/proc/sys cannot be written (%v), so arp_ignore is not set: while the process of %s is dead its NICs may answer ARP for its addresses", why, c.cfg.Team)
 			return
 		}
 	}

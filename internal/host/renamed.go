@@ -1,7 +1,6 @@
 package host
 
 import (
-	"cmp"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -13,7 +12,7 @@ import (
 type Renamed struct {
 	Was  string // its name until now
 	Name string
-	MAC  frame.MAC
+	MAC  frame.MAC // zero: as it was
 }
 
 // MembersRenamed has the journal know members by the names and MACs that they have by other hands, all at once: two may have
@@ -31,6 +30,9 @@ func (h *Host) MembersRenamed(list []Renamed) error {
 	}
 	for i, r := range list {
 		m := members[i]
+		if m != nil && r.MAC == 0 {
+			r.MAC = m.MAC
+		}
 		if m == nil || m.Name == r.Name && m.MAC == r.MAC {
 			continue
 		}
@@ -92,9 +94,6 @@ func (h *Host) AdapterRenamed(index int) error {
 func (h *Host) AdapterName() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	a, ok := h.adapter()
-	if !ok {
-		return ""
-	}
-	return cmp.Or(a.Name, h.o.Team)
+	a, _ := h.adapter()
+	return a.Name
 }

@@ -71,7 +71,7 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 		b.reorder,
 		connections.catchUp,
 		b.neighbours,
-		func() error { return b.proxies(b.heir(unix.AF_INET)) },
+		func() error { return b.proxies(b.inheritor(unix.AF_INET)) },
 		func() error {
 			if still != nil {
 				h.apart(still)
@@ -97,13 +97,6 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 	return out, nil
 }
 
-// apart runs f while others may use h: whoever f waits for may be waiting to detach a program.
-func (h *Host) apart(f func()) {
-	h.mu.Unlock()
-	defer h.mu.Lock()
-	f()
-}
-
 // gather finds the members that have something to get back.
 func (b *back) gather() {
 	for _, m := range b.j.state.members {
@@ -119,15 +112,21 @@ func (b *back) gather() {
 			b.note("NIC %s belongs to %s by now and gets nothing back", n.Name, n.Owner())
 			continue
 		}
-		if m.left && b.h.o.Taken != nil {
-			if other := b.h.o.Taken(n.Index); other != "" {
-				b.note("NIC %s belongs to the team %s by now and gets nothing back", n.Name, other)
-				continue
-			}
+		if other := b.h.takenBy(n); m.left && other != "" {
+			b.note("NIC %s belongs to the team %s by now and gets nothing back", n.Name, other)
+			continue
 		}
 		b.by[m.Index] = n.Index
 		b.add(m, l, n)
 	}
+}
+
+// takenBy is the other team that has a NIC by now, "" for none.
+func (h *Host) takenBy(n NIC) string {
+	if h.o.Taken == nil {
+		return ""
+	}
+	return h.o.Taken(n.Index)
 }
 
 func (b *back) giveAddresses() error {
@@ -159,7 +158,7 @@ func (b *back) clearAdapter() error {
 			continue
 		}
 		// What the kernel formed from advertisements it forms again.
-		if b.passes(a) && !autoconfigured(a) && !temporary(a) && b.home(a) != nil && !hasAddress(others, a) {
+		if b.returns(a) && !autoconfigured(a) && !temporary(a) && b.home(a) != nil && !hasAddress(others, a) {
 			errs = append(errs, fmt.Errorf("%s is on %s alone and stays there", addressPrefix(a), b.adapter.Name))
 			continue
 		}

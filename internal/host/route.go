@@ -64,7 +64,8 @@ func kernelKeeps(r object) bool {
 		return true
 	}
 	dst, _ := netip.AddrFromSlice(r.get(unix.RTA_DST))
-	return r.family() == unix.AF_INET6 && (dst.IsLinkLocalUnicast() || dst.IsMulticast())
+	// NetworkManager has a fe80::/64 of its own, which says "kernel" too, with another metric.
+	return r.family() == unix.AF_INET6 && (dst.IsLinkLocalUnicast() && r.get32(unix.RTA_PRIORITY) == ipv6AddressMetric || dst.IsMulticast())
 }
 
 // destination is the prefix that a route leads to.

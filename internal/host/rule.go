@@ -40,8 +40,7 @@ func (h *Host) ownRules(nic string) ([]object, error) {
 }
 
 func ruleNames(r object, kind uint16, nics ...string) bool {
-	v := r.get(kind)
-	return v != nil && slices.Contains(nics, string(trimZero(v)))
+	return r.get(kind) != nil && slices.Contains(nics, r.text(kind))
 }
 
 // ruled is a rule as it can be sent to the kernel.
@@ -57,7 +56,7 @@ func ruleOf(r object, members []string, adapter string) object {
 	r = ruled(r)
 	for _, kind := range []uint16{unix.FRA_IIFNAME, fraOutName} {
 		if ruleNames(r, kind, members...) {
-			r.set(kind, append([]byte(adapter), 0))
+			r.set(kind, zeroTerminated(adapter))
 		}
 	}
 	r.set(unix.FRA_PROTOCOL, []byte{ruleProtocol})

@@ -1,7 +1,9 @@
 package host
 
 import (
+	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -28,6 +30,7 @@ type boundSocket struct {
 
 const (
 	sockDiagByFamily = 20 // SOCK_DIAG_BY_FAMILY
+	inetDiagBytecode = 1  // INET_DIAG_REQ_BYTECODE
 	inetDiagSize     = 72 // struct inet_diag_msg
 	packetDiagHead   = 16 // struct packet_diag_msg
 	packetDiagInfo   = 0  // PACKET_DIAG_INFO
@@ -39,26 +42,28 @@ var diagProtocols = []struct {
 	number byte
 }{{"tcp", unix.IPPROTO_TCP}, {"udp", unix.IPPROTO_UDP}, {"udplite", unix.IPPROTO_UDPLITE}, {"sctp", unix.IPPROTO_SCTP}}
 
-// bytesRequest is a request body.
-type bytesRequest []byte
-
-func (b bytesRequest) Len() int          { return len(b) }
-func (b bytesRequest) Serialize() []byte { return b }
-
-// boundSockets lists the sockets of the namespace that are bound to links. Kinds that the kernel cannot list are left out.
-func boundSockets() (list []boundSocket) {
-	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		for _, p := range diagProtocols {
-			for _, b := range sockDiag(inetDiagRequest(family, p.number)) {
-				if s, ok := parseInetDiag(b); ok && s.index != 0 {
-					s.kind = p.name
-					list = append(list, s)
+// boundSockets lists the sockets of the namespace that are bound to one of the links, but for packet sockets. Kinds that the
+// kernel cannot list are left out.
+func boundSockets(links []int) (list []boundSocket) {
+	for _, link := range links {
+		for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+			for _, p := range diagProtocols {
+				for _, b := range inetDiag(family, p.number, link) {
+					if s, ok := parseInetDiag(b); ok && s.index == link {
+						s.kind = p.name
+						list = append(list, s)
+					}
 				}
 			}
 		}
 	}
-	list = append(list, borrowed()...)
-	for _, b := range sockDiag(packetDiagRequest()) {
+	return append(list, borrowed()...)
+}
+
+// packetSockets lists the packet sockets of the namespace that are bound to links.
+func packetSockets() (list []boundSocket) {
+	bodies, _ := sockDiag(packetDiagRequest())
+	for _, b := range bodies {
 		if s, ok := parsePacketDiag(b); ok && s.index != 0 {
 			list = append(list, s)
 		}
@@ -66,32 +71,49 @@ func boundSockets() (list []boundSocket) {
 	return list
 }
 
+// inetDiag lists the sockets of a protocol that are bound to a link. The kernel looks for them itself: a host may have very many
+// connections. One that cannot lists all.
+func inetDiag(family, protocol byte, link int) [][]byte {
+	ask := inetDiagRequest(family, protocol)
+	only := ask.clone()
+	only.set(inetDiagBytecode, boundToLink(link))
+	list, err := sockDiag(only)
+	if errors.Is(err, unix.EINVAL) {
+		list, _ = sockDiag(ask)
+	}
+	return list
+}
+
+// boundToLink is a program for inet_diag that accepts sockets bound to a link (struct inet_diag_bc_op: code, yes, no; then the
+// operand). yes leads to its end, no behind that.
+func boundToLink(link int) []byte {
+	const deviceIs, size = 9, 8 // INET_DIAG_BC_DEV_COND
+	b := binary.NativeEndian.AppendUint16([]byte{deviceIs, size}, size+4)
+	return binary.NativeEndian.AppendUint32(b, uint32(link))
+}
+
 // inetDiagRequest is struct inet_diag_req_v2 for all sockets of a protocol.
-func inetDiagRequest(family, protocol byte) []byte {
+func inetDiagRequest(family, protocol byte) object {
 	b := make([]byte, 56)
 	b[0], b[1] = family, protocol
 	binary.NativeEndian.PutUint32(b[4:], 0xffffffff) // in every state
-	return b
+	return object{head: b}
 }
 
 // packetDiagRequest is struct packet_diag_req.
-func packetDiagRequest() []byte {
+func packetDiagRequest() object {
 	b := make([]byte, 20)
 	b[0] = unix.AF_PACKET
 	binary.NativeEndian.PutUint32(b[8:], packetShowInfo)
-	return b
+	return object{head: b}
 }
 
-func sockDiag(request []byte) [][]byte {
-	list, err := retry(func() ([][]byte, error) {
+func sockDiag(request object) ([][]byte, error) {
+	return retry(func() ([][]byte, error) {
 		req := nl.NewNetlinkRequest(sockDiagByFamily, unix.NLM_F_DUMP)
-		req.AddData(bytesRequest(request))
+		req.AddData(request)
 		return req.Execute(unix.NETLINK_INET_DIAG, 0)
 	})
-	if err != nil {
-		return nil
-	}
-	return list
 }
 
 // parseInetDiag reads struct inet_diag_msg: family, state, timer, retrans; sport, dport, src, dst, if, cookie; expires, rqueue, wqueue,
@@ -117,11 +139,10 @@ func parsePacketDiag(b []byte) (boundSocket, bool) {
 	if len(b) < packetDiagHead {
 		return boundSocket{}, false
 	}
-	attrs, err := parseAttributes(b[packetDiagHead:])
+	info, err := nested(b[packetDiagHead:])
 	if err != nil {
 		return boundSocket{}, false
 	}
-	info := object{attrs: attrs}
 	s := boundSocket{kind: "packet", index: int(info.get32(packetDiagInfo)), inode: binary.NativeEndian.Uint32(b[4:]), proto: binary.NativeEndian.Uint16(b[2:])}
 	switch s.proto {
 	case 0:
@@ -159,6 +180,9 @@ func eachSocket(inodes map[uint32]bool, f func(pid, fd int, inode uint32)) {
 		}
 	}
 }
+
+// someProgram is a holder that this process may not see.
+const someProgram = "a program"
 
 // holders are the programs that have sockets, by the sockets' inodes.
 func holders(inodes map[uint32]bool) map[uint32]string {
@@ -229,10 +253,14 @@ func boundTo(pid, fd int) (string, error) {
 
 // programs names the programs that are bound to the members.
 func (c *check) programs() {
+	var links []int
+	for _, n := range c.chosen {
+		links = append(links, n.Index)
+	}
 	var bound []boundSocket
 	inodes := map[uint32]bool{}
-	for _, s := range c.bound() {
-		if slices.ContainsFunc(c.chosen, func(n NIC) bool { return n.Index == s.index }) {
+	for _, s := range slices.Concat(boundSockets(links), c.packets()) {
+		if slices.Contains(links, s.index) {
 			bound = append(bound, s)
 			inodes[s.inode] = true
 		}
@@ -244,10 +272,7 @@ func (c *check) programs() {
 			if s.index != n.Index {
 				continue
 			}
-			who := of[s.inode]
-			if who == "" {
-				who = "a program"
-			}
+			who := cmp.Or(of[s.inode], someProgram)
 			text := strings.TrimSpace(who + ": " + s.kind + " " + s.what)
 			switch {
 			case s.kind != "packet" && !slices.Contains(ip, text):
@@ -271,10 +296,10 @@ func (s boundSocket) deaf() bool {
 	return s.proto == unix.ETH_P_ALL || s.proto == unix.ETH_P_IP || s.proto == unix.ETH_P_IPV6
 }
 
-// bound is boundSockets, read once.
-func (c *check) bound() []boundSocket {
+// packets is packetSockets, read once.
+func (c *check) packets() []boundSocket {
 	if c.sockets == nil {
-		c.sockets = append([]boundSocket{}, boundSockets()...)
+		c.sockets = append([]boundSocket{}, packetSockets()...)
 	}
 	return c.sockets
 }
@@ -290,12 +315,9 @@ func (c *check) pppoe() *team.Problem {
 		if slices.Contains(sessions, n.Name) {
 			return refuse("a PPPoE session goes by it and would be cut")
 		}
-		for _, s := range c.bound() {
-			if s.index == n.Index && s.kind == "packet" && (s.proto == unix.ETH_P_PPP_DISC || s.proto == unix.ETH_P_PPP_SES) {
-				who := holders(map[uint32]bool{s.inode: true})[s.inode]
-				if who == "" {
-					who = "a program"
-				}
+		for _, s := range c.packets() {
+			if s.index == n.Index && (s.proto == unix.ETH_P_PPP_DISC || s.proto == unix.ETH_P_PPP_SES) {
+				who := cmp.Or(holders(map[uint32]bool{s.inode: true})[s.inode], someProgram)
 				return refuse(who + " speaks PPPoE on it")
 			}
 		}

@@ -86,7 +86,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 			return err
 		}
 	}
-	if err := h.hush(n.Name, n.Index); err != nil {
+	if err := h.silenceIPv6(n.Name, n.Index); err != nil {
 		return err
 	}
 	if err := h.dropRoutes(m, n.Index); err != nil {
@@ -95,20 +95,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err := h.dropProxies(n.Index); err != nil {
 		return err
 	}
-	features := map[string]bool{lro: false, vlanFilter: false, serviceVLANFilter: false}
-	if want.GRO != team.OffloadAuto {
-		features[gro] = want.GRO == team.OffloadOn
-	}
-	err = h.setFeatures(n.Name, features)
-	if err != nil && !dead(err) {
-		// Some drivers insist on filtering VLANs.
-		delete(features, vlanFilter)
-		delete(features, serviceVLANFilter)
-		if err = h.setFeatures(n.Name, features); err == nil {
-			h.log.Warn("NIC goes on filtering VLANs: those on the adapter do not come in by it", "nic", n.Name)
-		}
-	}
-	if err != nil {
+	if err := h.stripFeatures(n.Name, want.GRO); err != nil {
 		return err
 	}
 	if err := h.setSegment(l, segmentOf(l.Attrs()).bounded()); err != nil {
@@ -121,6 +108,26 @@ func (h *Host) strip(m *memberState, want Setup) error {
 		return err
 	}
 	return h.setUp(l, true)
+}
+
+// stripFeatures turns off what a member must not do with frames, and sets GRO as it is wanted.
+func (h *Host) stripFeatures(nic string, wanted team.Offload) error {
+	features := map[string]bool{lro: false, vlanFilter: false, serviceVLANFilter: false}
+	if wanted != team.OffloadAuto {
+		features[gro] = wanted == team.OffloadOn
+	}
+	err := h.setFeatures(nic, features)
+	if err == nil || dead(err) {
+		return err
+	}
+	// Some drivers insist on filtering VLANs.
+	delete(features, vlanFilter)
+	delete(features, serviceVLANFilter)
+	if err := h.setFeatures(nic, features); err != nil {
+		return err
+	}
+	h.log.Warn("NIC goes on filtering VLANs: those on the adapter do not come in by it", "nic", nic)
+	return nil
 }
 
 // dropRoutes removes the routes that are still on a member, but for those that came since it was recorded where nothing moves: nobody

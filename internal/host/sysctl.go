@@ -6,8 +6,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -113,24 +111,6 @@ func recordSysctls(nic string) map[string]string {
 		}
 	}
 	return values
-}
-
-// monotonicTime is the time since boot without suspended time, as the kernel stamps addresses.
-func monotonicTime() int64 {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {
-		return 0
-	}
-	return ts.Nano()
-}
-
-// bootTime is the time since boot, suspended time included, as address lifetimes count it.
-func bootTime() int64 {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
-		return 0
-	}
-	return ts.Nano()
 }
 
 // errDead is what tests return at a point of death: nothing more may be done after it.

@@ -158,6 +158,18 @@ func TestTakeoverAndBack(t *testing.T) {
 	}
 }
 
+// TestOneAddressOnTwoNICs is how people without a team have a spare NIC: both get the address back.
+func TestOneAddressOnTwoNICs(t *testing.T) {
+	w := newWorld(t)
+	run(t, `for n in na nb; do ip addr add 10.9.0.1/24 dev $n; ip addr add fd09::1/64 dev $n nodad; done; ip addr add 10.9.0.2/24 dev nb`)
+	settled(t)
+	before := snapshot(t)
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	must(t, finish(w, h))
+	compare(t, before, snapshot(t))
+}
+
 // TestDownNIC takes over a NIC that is down and has an address: the address works on the adapter, and goes back to a NIC
 // that is down.
 func TestDownNIC(t *testing.T) {

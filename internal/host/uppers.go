@@ -15,7 +15,7 @@ import (
 	"nicteam/team"
 )
 
-// A VLAN, macvlan or ipvlan may live in another network namespace than the NIC it stands on: containers of a Docker macvlan network do.
+// A VLAN, macvlan, ipvlan or tunnel may live in another network namespace than the NIC it stands on: containers of a Docker macvlan network do.
 // Here nothing shows it, so the other namespaces are asked for the links whose lower one is ours.
 
 // upper is a link of another namespace that stands on one of ours.
@@ -100,8 +100,8 @@ func uppersIn(path string) (list []upper, err error) {
 	}
 	for _, l := range links {
 		a := l.Attrs()
-		if a.NetNsID == us && a.ParentIndex != 0 && l.Type() != "veth" {
-			list = append(list, upper{index: a.ParentIndex, name: a.Name, kind: l.Type()})
+		if a.NetNsID == us && parent(l) != 0 && l.Type() != "veth" {
+			list = append(list, upper{index: parent(l), name: a.Name, kind: l.Type()})
 		}
 	}
 	return list, nil

@@ -5,13 +5,38 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
+// buffer is written to by timers, too.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func (b *buffer) Reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.b.Reset()
+}
+
 // lines is a log without times.
-func lines(b *bytes.Buffer) *slog.Logger {
+func lines(b *buffer) *slog.Logger {
 	return slog.New(Limit(slog.NewTextHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
@@ -24,7 +49,7 @@ func lines(b *bytes.Buffer) *slog.Logger {
 // seconds, and what it came to is told in the end.
 func TestLimitOfFlapping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var b bytes.Buffer
+		var b buffer
 		log := lines(&b).With("team", "team0")
 		flap := func(d time.Duration) {
 			for range d / (100 * time.Millisecond) {
@@ -66,7 +91,7 @@ func TestLimitOfFlapping(t *testing.T) {
 // TestLimitIsPerSubject: what is about another member, another team or something else is not held back.
 func TestLimitIsPerSubject(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var b bytes.Buffer
+		var b buffer
 		log := lines(&b)
 		for range 100 {
 			log.Warn("member-down", "member", "eth1")
@@ -92,7 +117,7 @@ func TestLimitIsPerSubject(t *testing.T) {
 // TestLimitForgets: the memory is bounded, and what was left out is told all the same.
 func TestLimitForgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var b bytes.Buffer
+		var b buffer
 		h := Limit(slog.NewTextHandler(&b, nil))
 		log := slog.New(h)
 		for range burst + 2 {

@@ -37,7 +37,7 @@ func (s *System) why(p *port) string {
 		return "waits 2 s for other ports"
 	case !p.partner.State.Has(Synchronization):
 		return "partner not in sync"
-	case !p.again:
+	case !p.confirmed:
 		return "partner has spoken only once"
 	case !p.partner.State.Has(Collecting):
 		return "partner does not collect"

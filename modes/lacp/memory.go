@@ -81,7 +81,7 @@ func (s *System) resume(now time.Time, p *port) bool {
 			return false // whoever wrote that down was wrong
 		}
 	}
-	p.defaulted, p.resumed, p.again = false, true, true
+	p.defaulted, p.resumed, p.confirmed = false, true, true
 	p.receive = ReceiveCurrent
 	p.expires = now.Add(shortTimeout)
 	p.agg = m.Aggregator

@@ -9,7 +9,7 @@ import "time"
 // needed nothing has to be waited for.
 func (s *System) runMux(now time.Time, p *port) bool {
 	was := p.mux
-	use := p.selected == InUse && p.partner.State.Has(Synchronization) && p.again
+	use := p.selected == InUse && p.partner.State.Has(Synchronization) && p.confirmed
 	switch {
 	case p.selected == Unselected:
 		p.mux = MuxDetached

@@ -19,20 +19,20 @@ type port struct {
 	periodic Periodic
 	mux      Mux
 
-	partner   Info          // Partner_Oper
-	defaulted bool          // partner is what we assume of somebody we never heard
-	from      frame.MAC     // of its PDUs; 0 not known
-	again     bool          // it has spoken more than once
-	rival     rival         // who else speaks
-	met       time.Time     // when one was last noted
-	seen      Info          // what the partner's last PDU said of this port
-	resumed   bool          // goes on where a process before this one was; its partner was not heard yet
-	untried   bool          // had no carrier yet in this process
-	silence   time.Duration // how long nothing had been heard when the port expired
-	quiet     time.Time     // since when nobody is heard
-	own       time.Time     // when it last heard its own system
-	looped    time.Time     // when it last did so again within a minute, and nobody else since
-	warned    time.Time     // when that was last noted
+	partner      Info          // Partner_Oper
+	defaulted    bool          // partner is what we assume of somebody we never heard
+	from         frame.MAC     // of its PDUs; 0 not known
+	confirmed    bool          // it has spoken more than once
+	rival        rival         // who else speaks
+	contestNoted time.Time     // when one was last noted
+	seen         Info          // what the partner's last PDU said of this port
+	resumed      bool          // goes on where a process before this one was; its partner was not heard yet
+	untried      bool          // had no carrier yet in this process
+	silence      time.Duration // how long nothing had been heard when the port expired
+	quiet        time.Time     // since when nobody is heard
+	ownHeard     time.Time     // when it last heard its own system
+	looped       time.Time     // when it last did so again within a minute, and nobody else since
+	warned       time.Time     // when that was last noted
 
 	expires  time.Time // current_while_timer
 	waited   time.Time // wait_while_timer

@@ -25,7 +25,7 @@ var nobody = Info{State: ShortTimeout}
 func (p *port) reset() {
 	p.receive = ReceiveInitialize
 	p.partner, p.seen, p.defaulted, p.resumed = nobody, Info{}, true, false
-	p.from, p.again, p.rival = 0, false, rival{}
+	p.from, p.confirmed, p.rival = 0, false, rival{}
 	p.expires = time.Time{}
 	p.answers, p.asked = false, 0
 	p.detach()
@@ -79,7 +79,7 @@ func (s *System) expire(now time.Time, p *port, out *Out) {
 	case ReceiveExpired:
 		p.receive = ReceiveDefaulted
 		p.expires = time.Time{}
-		p.partner, p.from, p.again, p.seen, p.defaulted = nobody, 0, false, Info{}, true
+		p.partner, p.from, p.confirmed, p.seen, p.defaulted = nobody, 0, false, Info{}, true
 		p.answers = false
 		p.detach()
 	default:
@@ -101,8 +101,8 @@ func (s *System) loop(now time.Time, p *port, d *PDU, out *Out) bool {
 	if d.Actor.System.MAC != s.config.System.MAC {
 		return false
 	}
-	last := p.own
-	if p.own = now; last.IsZero() || now.Sub(last) >= time.Minute {
+	last := p.ownHeard
+	if p.ownHeard = now; last.IsZero() || now.Sub(last) >= time.Minute {
 		return true
 	}
 	p.looped = now
@@ -150,7 +150,7 @@ func (s *System) hear(now time.Time, p *port, d *PDU, from frame.MAC, out *Out) 
 	}
 
 	// recordPDU
-	p.again = known && !other
+	p.confirmed = known && !other
 	p.partner, p.defaulted, p.resumed = d.Actor, false, false
 	if !maintained(&me, d) || !matched(&me, d) {
 		p.partner.State &^= Synchronization

@@ -32,10 +32,10 @@ const contestTime = 2 * time.Second
 
 // rival is an actor that spoke on a port beside its partner.
 type rival struct {
-	pdu   PDU // the last
-	from  frame.MAC
-	again bool      // it has spoken more than once
-	until time.Time // when it is decided; zero: there is none
+	pdu      PDU // the last
+	from     frame.MAC
+	repeated bool      // it has spoken more than once
+	until    time.Time // when it is decided; zero: there is none
 }
 
 // contested reports whether the port has a rival.
@@ -63,18 +63,18 @@ func (s *System) contest(now time.Time, p *port, d *PDU, from frame.MAC, out *Ou
 		until = now.Add(contestTime)
 		p.changed = now // PDUs go out each second until it is decided
 	}
-	again := p.contested() && r.from == from && !different(&r.pdu.Actor, &d.Actor)
-	*r = rival{pdu: *d, from: from, again: again, until: until}
+	repeated := p.contested() && r.from == from && !different(&r.pdu.Actor, &d.Actor)
+	*r = rival{pdu: *d, from: from, repeated: repeated, until: until}
 	if from == p.from && d.Actor.System == p.partner.System && d.Actor.Port == p.partner.Port {
-		if again {
+		if repeated {
 			s.decide(now, p, out)
 			return
 		}
 		p.partner.State &= d.Actor.State | ^(Synchronization | Collecting)
 	}
 	p.ntt = max(p.ntt, soon)
-	if p.met.IsZero() || now.Sub(p.met) >= time.Minute {
-		p.met = now
+	if p.contestNoted.IsZero() || now.Sub(p.contestNoted) >= time.Minute {
+		p.contestNoted = now
 		out.Notes = append(out.Notes, Note{Kind: Contested, Port: p.ID, Reason: name(&d.Actor) + " from " + from.String() + " speaks besides the partner " + name(&p.partner)})
 	}
 }
@@ -91,13 +91,13 @@ func (p *port) decided() time.Time {
 func (s *System) decide(now time.Time, p *port, out *Out) {
 	r := p.rival
 	p.rival = rival{}
-	if r.again {
+	if r.repeated {
 		s.hear(now, p, &r.pdu, r.from, out)
-		p.again = true
+		p.confirmed = true
 	}
 }
 
 // asks reports whether the port has its partner speak at once: it is not known whether that is there, or still there.
 func (p *port) asks() bool {
-	return p.resumed || p.contested() || p.mux == MuxAttached && p.selected == InUse && !p.again
+	return p.resumed || p.contested() || p.mux == MuxAttached && p.selected == InUse && !p.confirmed
 }

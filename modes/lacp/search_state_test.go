@@ -24,13 +24,13 @@ var forgotten = map[string]bool{
 
 // measured is for how long something is measured from a time, where that is not longPast.
 var measured = map[string]time.Duration{
-	"System.began": shortTimeout,
-	"port.changed": insist,
-	"port.said":    time.Second,
-	"port.looped":  time.Minute,
-	"port.own":     time.Minute,
-	"port.warned":  time.Minute,
-	"port.met":     time.Minute,
+	"System.began":      shortTimeout,
+	"port.changed":      insist,
+	"port.said":         time.Second,
+	"port.looped":       time.Minute,
+	"port.ownHeard":     time.Minute,
+	"port.warned":       time.Minute,
+	"port.contestNoted": time.Minute,
 }
 
 // longPast is longer than all that is measured from a moment in the past.

@@ -120,7 +120,7 @@ func (s *System) Status() Status {
 		st.Ports[i] = PortStatus{
 			ID: p.ID, Actor: s.actorOf(p), Partner: p.partner, Aggregator: p.agg, Selected: p.selected,
 			Receive: p.receive, Periodic: p.periodic, Mux: p.mux, ActorChurn: p.actor.state, PartnerChurn: p.other.state,
-			Counters: p.counters, Heard: p.heard(), Confirmed: p.heard() && p.again, Answers: p.answers, Looped: s.loops(p) && !p.heard(), Why: s.why(p),
+			Counters: p.counters, Heard: p.heard(), Confirmed: p.heard() && p.confirmed, Answers: p.answers, Looped: s.loops(p) && !p.heard(), Why: s.why(p),
 		}
 		switch {
 		case s.active != 0 && p.agg == s.active:

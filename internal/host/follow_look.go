@@ -219,8 +219,8 @@ func (h *Host) inherit(adapter int, b belongings, at int64) error {
 	if err != nil {
 		return fmt.Errorf("keep what the adapter had: %w", err)
 	}
-	heir := j.state.heir()
-	if heir == nil {
+	inheritor := j.state.inheritor()
+	if inheritor == nil {
 		return nil
 	}
 	var new belongings
@@ -229,21 +229,27 @@ func (h *Host) inherit(adapter int, b belongings, at int64) error {
 			continue
 		}
 		if !j.state.recordedAddress(o) {
-			new.Addresses = append(new.Addresses, asOf(forLink(o, heir.Index, 0), at, heir.At))
-			if connects(o) {
-				new.Routes = append(new.Routes, connectedRoute(o, heir.Index))
-			}
+			new.addLate(inheritor, o, at)
 		}
 	}
 	for _, r := range b.Routes {
 		if !j.state.recordedRoute(r, adapter) && !j.state.givenRoute(r, adapter) {
-			new.Routes = append(new.Routes, routed(r, map[int]int{adapter: heir.Index}))
+			new.Routes = append(new.Routes, routed(r, map[int]int{adapter: inheritor.Index}))
 		}
 	}
 	if new.empty() {
 		return nil
 	}
-	return j.write(record{Kind: kindLate, Done: true, No: heir.no, Late: &new})
+	return j.write(record{Kind: kindLate, Done: true, No: inheritor.no, Late: &new})
+}
+
+// addLate adds an address that the adapter had at a time (CLOCK_BOOTTIME) as the journal has it for a member, with its
+// connected route.
+func (b *belongings) addLate(m *memberState, a object, at int64) {
+	b.Addresses = append(b.Addresses, asOf(forLink(a, m.Index, 0), at, m.At))
+	if connects(a) {
+		b.Routes = append(b.Routes, connectedRoute(a, m.Index))
+	}
 }
 
 // asOf is an address with lifetimes as they were read at one time, as they would have been at another (CLOCK_BOOTTIME).
@@ -252,8 +258,8 @@ func asOf(o object, read, at int64) object {
 	return o
 }
 
-// heir is the member that gets what was no member's.
-func (s *state) heir() *memberState {
+// inheritor is the member that gets what was no member's.
+func (s *state) inheritor() *memberState {
 	for _, want := range []func(*Member) bool{
 		(*Member).ownsDefault,
 		func(m *Member) bool {

@@ -58,6 +58,38 @@ func TestLentAddressesAreRefreshed(t *testing.T) {
 	})
 }
 
+// TestPrivacyGivenBack gives addresses for privacy back, those of the NIC and those that the adapter's kernel made meanwhile:
+// they make no route to a prefix that is not on the link, and the NIC's kernel forms its own beside them as ever.
+func TestPrivacyGivenBack(t *testing.T) {
+	w := newWorld(t)
+	run(t, "echo 2 >/proc/sys/net/ipv6/conf/na/use_tempaddr")
+	r := newRouter(t, 1, "fd0a::/64")
+	r.a.Prefixes = r.a.Prefixes[1:] // not on the link
+	r.advertise("na")
+	settled(t)
+	routes := func(nic string) string { return run(t, "ip -6 route show dev "+nic+" | grep fd0a: || true") }
+	private := regexp.MustCompile(`fd0a::\S+/64 scope global temporary`).FindString(run(t, "ip -o -6 addr show dev na"))
+	if private == "" || routes("na") != "" {
+		t.Fatalf("for privacy %q, routes %q", private, routes("na"))
+	}
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	if got := routes(teamName); got != "" {
+		t.Errorf("with the team: %s", got)
+	}
+	must(t, finish(w, h))
+	if got := routes("na"); got != "" {
+		t.Errorf("after it: %s", got)
+	}
+	all := run(t, "ip -o -6 addr show dev na")
+	if old, _, _ := strings.Cut(private, " "); !strings.Contains(all, old) {
+		t.Errorf("%s is not there:\n%s", old, all)
+	}
+	if !regexp.MustCompile(`scope global (tentative )?dynamic mngtmpaddr [^n]`).MatchString(words(all)) {
+		t.Errorf("the kernel has not formed its own:\n%s", all)
+	}
+}
+
 func TestRefreshed(t *testing.T) {
 	address := func(preferred, valid uint32) object {
 		a := newAddress(netip.MustParsePrefix("fd0a::1/64"), 3)

@@ -107,13 +107,8 @@ func Claimed(stateDir, name string) []string {
 
 // readState reads what a journal says, nil if it is none of this boot and network namespace, or of a team that has ended.
 func readState(path string) *state {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	s := &state{}
-	if _, err := scan(f, func(r record, _ int64) { s.apply(r) }); err != nil || s.begin == nil || s.ended {
+	s := stateIn(path)
+	if s == nil || s.begin == nil || s.ended {
 		return nil
 	}
 	here, err := whereabouts()
@@ -125,14 +120,22 @@ func readState(path string) *state {
 
 // Ended reports whether the journal of a team only keeps what is of NICs that were away when the team ended.
 func Ended(stateDir, name string) bool {
-	f, err := os.Open(journalPath(stateDir, name))
+	s := stateIn(journalPath(stateDir, name))
+	return s != nil && s.ended
+}
+
+// stateIn reads a journal without going on with it, nil if there is none that this program can read.
+func stateIn(path string) *state {
+	f, err := os.Open(path)
 	if err != nil {
-		return false
+		return nil
 	}
 	defer f.Close()
 	s := &state{}
-	_, err = scan(f, func(r record, _ int64) { s.apply(r) })
-	return err == nil && s.ended
+	if _, err := scan(f, func(r record, _ int64) { s.apply(r) }); err != nil {
+		return nil
+	}
+	return s
 }
 
 // Begin opens the team's journal, or goes on with the one that is there, before anything is changed. The
@@ -248,4 +251,8 @@ func (h *Host) Unusable() *team.Problem {
 }
 
 // Note says why a journal that was found is not used, "" when there is nothing to say.
-func (h *Host) Note() string { return h.note }
+func (h *Host) Note() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.note
+}

@@ -19,7 +19,7 @@ func (b *back) search() {
 		if v, ok := readSysctl(n.Name, arpIgnore); !ok || v != memberARPIgnore {
 			continue // it was not touched yet
 		}
-		was, err := b.h.look(n)
+		was, err := b.h.readMember(n)
 		if err != nil {
 			continue
 		}

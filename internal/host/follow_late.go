@@ -1,7 +1,6 @@
 package host
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -113,74 +112,81 @@ func (h *Host) adoptLate(j *journal, m *memberState, n, to NIC, allow func(Late)
 	if err != nil {
 		return nil, err
 	}
-	connected := routes
+	late, moved := chooseLate(m, n.Name, have, there, routes, allow)
+	if err := h.moveLate(j, m, n, to, late, routes); err != nil {
+		return nil, err
+	}
 	on6 := slices.ContainsFunc(have, func(a object) bool { return a.family() == unix.AF_INET6 })
-	var mine []object
-	for _, a := range have {
-		l := lateOf(n.Name, a)
-		l.New = !hasAddress(there, a)
-		if !m.kernelLinkLocal(a) && allow(l) {
-			mine, moved = append(mine, a), append(moved, l)
-		}
-	}
-	if len(routes) > 0 && (len(mine) > 0 || allow(Late{NIC: n.Name})) {
-		if len(mine) == 0 {
-			moved = append(moved, Late{NIC: n.Name})
-		}
-	} else {
-		routes = nil
-	}
-	if len(mine)+len(routes) > 0 {
-		if err := h.journalLate(j, m, belongings{Addresses: mine, Routes: routes}); err != nil {
-			return nil, err
-		}
-	}
-	six := slices.ContainsFunc(mine, func(a object) bool { return a.family() == unix.AF_INET6 })
-	if err := h.needIPv6(to, six); err != nil {
-		return nil, err
-	}
-	for _, a := range mine {
-		next := forAdapter(a, n, to, connected)
-		what := fmt.Sprintf("add %s to %s", addressPrefix(a), to.Name)
-		if err := h.change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, next); err != nil {
-			return nil, err
-		}
-	}
-	if len(mine)+len(routes) > 0 {
-		if err := h.adoptNeighbours(n, to); err != nil {
-			return nil, err
-		}
-	}
-	moveRoutes := func() error {
-		if len(routes) == 0 {
-			return nil
-		}
-		return h.adoptRoutes(map[int]int{n.Index: to.Index})
-	}
-	if len(mine) > 0 {
-		err = h.carryWhile(moveRoutes, n.Index)
-	} else {
-		err = moveRoutes() // nothing can be bound to a NIC that has no address
-	}
-	if err != nil {
-		return nil, err
-	}
-	if len(mine) > 0 {
-		// With a NIC's last IPv4 address the kernel forgets its neighbours, permanent ones and proxies, too.
-		if err := h.followNeighbours(j, m, n, to); err != nil {
-			return nil, err
-		}
-	}
-	for _, a := range slices.Backward(mine) {
-		if err := h.deleteAddress(a, n.Name); err != nil {
-			return nil, err
-		}
-	}
 	if on6 && m.strip && allow(Late{NIC: n.Name, Address: IPv6}) {
 		// Somebody turned IPv6 on, and the NIC would speak for itself.
 		return moved, h.unlessReadOnly(h.writeSysctl(n.Name, disableIPv6, "1"))
 	}
 	return moved, nil
+}
+
+// chooseLate are the addresses and routes of a member that move now. Routes go along with an address. there are the adapter's
+// addresses.
+func chooseLate(m *memberState, nic string, have, there, routes []object, allow func(Late) bool) (late belongings, moved []Late) {
+	for _, a := range have {
+		l := lateOf(nic, a)
+		l.New = !hasAddress(there, a)
+		if !m.kernelLinkLocal(a) && allow(l) {
+			late.Addresses, moved = append(late.Addresses, a), append(moved, l)
+		}
+	}
+	switch {
+	case len(routes) == 0:
+	case len(late.Addresses) > 0:
+		late.Routes = routes
+	case allow(Late{NIC: nic}):
+		late.Routes, moved = routes, append(moved, Late{NIC: nic})
+	}
+	return late, moved
+}
+
+// moveLate writes down what came to a member and moves it to the adapter. routes are all of the member's.
+func (h *Host) moveLate(j *journal, m *memberState, n, to NIC, late belongings, routes []object) error {
+	if late.empty() {
+		return nil
+	}
+	if err := h.journalLate(j, m, late); err != nil {
+		return err
+	}
+	six := slices.ContainsFunc(late.Addresses, func(a object) bool { return a.family() == unix.AF_INET6 })
+	if err := h.needIPv6(to, six); err != nil {
+		return err
+	}
+	for _, a := range late.Addresses {
+		what := fmt.Sprintf("add %s to %s", addressPrefix(a), to.Name)
+		if err := h.change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, forAdapter(a, n, to, routes)); err != nil {
+			return err
+		}
+	}
+	if err := h.adoptNeighbours(n, to); err != nil {
+		return err
+	}
+	moveRoutes := func() error {
+		if len(late.Routes) == 0 {
+			return nil
+		}
+		return h.adoptRoutes(map[int]int{n.Index: to.Index})
+	}
+	if len(late.Addresses) == 0 {
+		return moveRoutes() // nothing can be bound to a NIC that has no address
+	}
+	if err := h.carryWhile(moveRoutes, n.Index); err != nil {
+		return err
+	}
+	// With a NIC's last IPv4 address the kernel forgets its neighbours, permanent ones and proxies, too.
+	if err := h.followNeighbours(j, m, n, to); err != nil {
+		return err
+	}
+	for _, a := range slices.Backward(late.Addresses) {
+		if err := h.deleteAddress(a, n.Name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // IPv6 is the Late.Address of a member on which IPv6 was turned on: it does not move, it is turned off again.
@@ -402,7 +408,7 @@ func (s *state) onAdapter(r object, adapter int) object {
 	return routed(r, to)
 }
 
-// recordedAs reports whether a route of the adapter is one of the members'.
+// recordedRoute reports whether a route of the adapter is one of the members'.
 func (s *state) recordedRoute(r object, adapter int) bool {
 	return slices.ContainsFunc(s.members, func(m *memberState) bool {
 		return slices.ContainsFunc(m.Routes, func(o object) bool { return sameRoute(s.onAdapter(o, adapter), r) })
@@ -446,5 +452,3 @@ func (m *memberState) went(b *belongings) {
 	m.Neighbours = except(m.Neighbours, b.Neighbours, neighbourID)
 	m.Proxies = except(m.Proxies, b.Proxies, neighbourID)
 }
-
-func native32(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }

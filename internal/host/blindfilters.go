@@ -2,8 +2,6 @@ package host
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -39,6 +37,9 @@ func (h *Host) BlindFilters(members []string, adapter string) (found []string) {
 		for _, u := range n.Uppers {
 			found = append(found, fmt.Sprintf("%s, which stands on %s", u, n.Name))
 		}
+		if n.Master != "" {
+			found = append(found, fmt.Sprintf("%s %s, which %s was put into", n.MasterKind, n.Master, n.Name))
+		}
 		for _, where := range nft.hooksOn(n.Name) {
 			found = append(found, fmt.Sprintf("%s, hooked on %s", where, n.Name))
 		}
@@ -73,10 +74,7 @@ func (h *Host) FilterChanges(ctx context.Context) <-chan struct{} {
 			case <-tc:
 			case <-nft:
 			}
-			select {
-			case both <- struct{}{}:
-			default: // one is waiting already
-			}
+			wake(both)
 		}
 	}()
 	return both
@@ -98,86 +96,37 @@ const nftGroup = 7
 // nftChanges signals changes of nftables that can concern links. A kernel without nftables has none.
 func nftChanges(ctx context.Context) <-chan struct{} {
 	changed := make(chan struct{}, 1)
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_NETFILTER)
+	f, err := subscribe(unix.NETLINK_NETFILTER, nftGroup)
 	if err != nil {
 		return changed
 	}
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, eventBuffer)
-	if unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}) != nil || join(fd, nftGroup) != nil {
-		unix.Close(fd)
-		return changed
-	}
-	f := os.NewFile(uintptr(fd), "nftables events")
 	go eachEvent(ctx, f, func(b []byte) {
-		if !concernsLinks(b) {
-			return
-		}
-		select {
-		case changed <- struct{}{}:
-		default:
+		if concernsLinks(b) {
+			wake(changed)
 		}
 	})
 	return changed
 }
 
-// eachEvent calls got with the messages of each reading until ctx ends or the socket breaks; nil stands for those that were lost.
-func eachEvent(ctx context.Context, f *os.File, got func(b []byte)) {
-	stop := context.AfterFunc(ctx, func() { f.Close() })
-	defer func() {
-		stop()
-		f.Close()
-	}()
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := f.Read(buf)
-		switch {
-		case errors.Is(err, unix.ENOBUFS):
-			got(nil)
-		case err != nil:
-			return
-		default:
-			got(buf[:n])
-		}
-	}
-}
-
-// anyMessage reports whether is holds for one of the messages in b, each given by its type and body. Of messages that were lost it is said.
-func anyMessage(b []byte, is func(kind uint16, body []byte) bool) bool {
-	if b == nil {
-		return true
-	}
-	for len(b) >= unix.SizeofNlMsghdr {
-		size := int(binary.NativeEndian.Uint32(b))
-		if size < unix.SizeofNlMsghdr || size > len(b) {
-			return false
-		}
-		if is(binary.NativeEndian.Uint16(b[4:]), b[unix.SizeofNlMsghdr:size]) {
-			return true
-		}
-		b = b[min(align(size), len(b)):]
-	}
-	return false
-}
-
-// concernsFilters reports whether messages of rtnetlink are about qdiscs and filters, or about links that stand on others.
+// concernsFilters reports whether messages of rtnetlink are about qdiscs and filters, or about links that stand on others or are in others.
 func concernsFilters(b []byte) bool {
-	return anyMessage(b, func(kind uint16, body []byte) bool {
-		if kind != unix.RTM_NEWLINK && kind != unix.RTM_DELLINK {
+	return anyMessage(b, func(m message) bool {
+		if m.kind != unix.RTM_NEWLINK && m.kind != unix.RTM_DELLINK {
 			return true
 		}
-		o, err := parseObject(body, linkHead)
-		return err == nil && o.get(unix.IFLA_LINK) != nil
+		o, err := parseObject(m.body, linkHead)
+		return err == nil && (o.get(unix.IFLA_LINK) != nil || o.get(unix.IFLA_MASTER) != nil || o.nest(unix.IFLA_LINKINFO).text(unix.IFLA_INFO_KIND) == "vxlan")
 	})
 }
 
 // concernsLinks reports whether messages of nftables are about hooks, or about rules that ask for an interface.
 func concernsLinks(b []byte) bool {
-	return anyMessage(b, func(kind uint16, body []byte) bool {
-		switch kind & 0xff {
+	return anyMessage(b, func(m message) bool {
+		switch m.kind & 0xff {
 		case unix.NFT_MSG_NEWCHAIN, unix.NFT_MSG_DELCHAIN, unix.NFT_MSG_NEWFLOWTABLE, unix.NFT_MSG_DELFLOWTABLE, unix.NFT_MSG_DELTABLE:
 			return true
 		case unix.NFT_MSG_NEWRULE, unix.NFT_MSG_DELRULE:
-			o, err := parseObject(body, nfHead)
+			o, err := parseObject(m.body, nfHead)
 			return err == nil && parseNftRule(o).asksForLink()
 		}
 		return false
@@ -186,8 +135,14 @@ func concernsLinks(b []byte) bool {
 
 func (r nftRule) asksForLink() bool {
 	return slices.ContainsFunc(r.exprs, func(e nftExpr) bool {
-		_, in := face{}.meta(e.data.big32(unix.NFTA_META_KEY), incoming)
-		_, out := face{}.meta(e.data.big32(unix.NFTA_META_KEY), outgoing)
-		return e.name == "meta" && (in || out)
+		load := face{}.meta
+		if e.name == "fib" {
+			load = face{}.fib
+		} else if e.name != "meta" {
+			return false
+		}
+		_, in := load(e.data, incoming)
+		_, out := load(e.data, outgoing)
+		return in || out
 	})
 }

@@ -38,9 +38,9 @@ func (b *back) lookAtLinks() error {
 	return nil
 }
 
-// heir is the NIC that gets what no NIC can have back that it came from: first those with a link, of them the one that had the
+// inheritor is the NIC that gets what no NIC can have back that it came from: first those with a link, of them the one that had the
 // default route, else one with addresses. nil: there is none with this family.
-func (b *back) heir(family byte) *returning {
+func (b *back) inheritor(family byte) *returning {
 	able := []func(*returning) bool{
 		func(r *returning) bool { return r.takes(family) },
 		func(r *returning) bool { return r.m.Up && (family == unix.AF_INET || r.hasIPv6()) },
@@ -69,21 +69,21 @@ func (b *back) heir(family byte) *returning {
 // that is not there, and for one without link while another has one.
 func (b *back) replaced(m *memberState, family byte) *returning {
 	r := b.of(m)
-	if to := b.begun[legacy{m, family}]; to != nil && to.takes(family) {
+	if to := b.begun[memberFamily{m, family}]; to != nil && to.takes(family) {
 		return to
 	}
 	if r != nil && (r.linked || !m.Up) || r == nil && !slices.Contains(b.away, m) || !b.lent(m) {
 		return nil
 	}
-	heir := b.heir(family)
-	if heir == r || r != nil && (heir == nil || !heir.takes(family)) {
+	inheritor := b.inheritor(family)
+	if inheritor == r || r != nil && (inheritor == nil || !inheritor.takes(family)) {
 		return nil
 	}
-	return heir
+	return inheritor
 }
 
-// legacy is what a member had of a family of addresses.
-type legacy struct {
+// memberFamily is what a member had of a family of addresses.
+type memberFamily struct {
 	of     *memberState
 	family byte
 }
@@ -91,7 +91,7 @@ type legacy struct {
 // lookForBegun finds NICs that have addresses or routes of others: a process that was killed had begun to give them there, and
 // the rest is to follow.
 func (b *back) lookForBegun() error {
-	b.begun = map[legacy]*returning{}
+	b.begun = map[memberFamily]*returning{}
 	all, err := b.h.allRoutes()
 	if err != nil {
 		return err
@@ -103,7 +103,7 @@ func (b *back) lookForBegun() error {
 		}
 		for _, a := range have {
 			if m := b.owner(a); m != nil && !linkLocal(a) && !r.m.owns(a) {
-				b.begun[legacy{m, a.family()}] = r
+				b.begun[memberFamily{m, a.family()}] = r
 			}
 		}
 		own := map[int]int{r.m.Index: r.nic.Index}
@@ -112,7 +112,7 @@ func (b *back) lookForBegun() error {
 				there := routed(o, map[int]int{m.Index: r.nic.Index})
 				was := slices.ContainsFunc(r.m.Routes, func(p object) bool { return sameRoute(routed(p, own), there) })
 				if m != r.m && !m.away && o.head[rtProto] != unix.RTPROT_KERNEL && hasRoute(all, there) && !was {
-					b.begun[legacy{m, o.family()}] = r
+					b.begun[memberFamily{m, o.family()}] = r
 				}
 			}
 		}
@@ -154,7 +154,7 @@ func (b *back) owner(a object) *memberState {
 func (b *back) home(a object) *returning {
 	m := b.owner(a)
 	if m == nil {
-		return b.heir(a.family())
+		return b.inheritor(a.family())
 	}
 	if r := b.replaced(m, a.family()); r != nil {
 		return r
@@ -162,9 +162,9 @@ func (b *back) home(a object) *returning {
 	return b.of(m)
 }
 
-// estate are the addresses that the team has and NICs are to get: those of the adapter, with the IPv6 ones that it lost by
+// teamAddresses are the addresses that the team has and NICs are to get: those of the adapter, with the IPv6 ones that it lost by
 // going down, or where it is no more those that its members lent it.
-func (b *back) estate() []object {
+func (b *back) teamAddresses() []object {
 	if b.adapter != nil && !b.wentDown() {
 		return b.held
 	}
@@ -182,9 +182,9 @@ func (b *back) estate() []object {
 	return list
 }
 
-// passes reports whether an address of the estate goes to a NIC at all: not what the kernel makes by itself for the adapter, nor what
+// returns reports whether an address of the team goes to a NIC at all: not what the kernel makes by itself for the adapter, nor what
 // the team was given.
-func (b *back) passes(a object) bool {
+func (b *back) returns(a object) bool {
 	if slices.Contains(b.j.state.given, addressPrefix(a).String()) || b.adapter != nil && b.adapter.kernelLinkLocal(a) {
 		return false
 	}
@@ -197,9 +197,10 @@ func (b *back) passes(a object) bool {
 // on it the adapter had them for its own.
 func (b *back) inheritAddresses() error {
 	var errs []error
-	for _, a := range b.estate() {
+	var wait belongings // of the first NIC that is away
+	for _, a := range b.teamAddresses() {
 		m, to := b.owner(a), b.home(a)
-		if !b.passes(a) || m != nil && (to != nil && m == to.m || linkLocal(a) && b.of(m) != nil) {
+		if !b.returns(a) || m != nil && (to != nil && m == to.m || linkLocal(a) && b.of(m) != nil) {
 			continue
 		}
 		formed := autoconfigured(a)
@@ -209,7 +210,7 @@ func (b *back) inheritAddresses() error {
 		if to == nil {
 			switch {
 			case len(b.away) > 0 && m == nil:
-				b.away[0].Addresses = append(b.away[0].Addresses, forLink(a, b.away[0].Index, 0))
+				wait.addLate(b.away[0], a, bootTime())
 				fallthrough
 			case m != nil && b.of(m) == nil:
 				b.note("%s waits in the journal: no NIC is there that can have it", addressPrefix(a))
@@ -236,6 +237,11 @@ func (b *back) inheritAddresses() error {
 			errs = append(errs, err)
 		}
 	}
+	if !wait.empty() {
+		if err := b.j.write(record{Kind: kindLate, Done: true, No: b.away[0].no, Late: &wait}); err != nil {
+			return b.h.journalProblem(err)
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -247,6 +253,7 @@ func (b *back) inherited(a object, m *memberState, to *returning) object {
 	}
 	next := forLink(a, to.nic.Index, 0)
 	switch {
+	case temporary(a):
 	case autoconfigured(a):
 		next = forLink(a, to.nic.Index, unix.IFA_F_NOPREFIXROUTE) // the prefix's route is not this address's
 	case b.connected(a):
@@ -264,8 +271,7 @@ func (b *back) connected(a object) bool {
 	all, err := b.h.allRoutes()
 	subnet := addressPrefix(a).Masked()
 	return err == nil && slices.ContainsFunc(routesOf(all, b.adapter.Index), func(o object) bool {
-		dst, _ := netip.AddrFromSlice(o.get(unix.RTA_DST))
-		return o.head[rtProto] == unix.RTPROT_KERNEL && netip.PrefixFrom(dst, int(o.head[rtDstLen])) == subnet
+		return o.head[rtProto] == unix.RTPROT_KERNEL && destination(o) == subnet
 	})
 }
 
@@ -278,7 +284,7 @@ func (b *back) why(m *memberState) string {
 }
 
 // homeOf is the NIC that gets a route of the adapter that was none of the members': one whose address it gives packets, or on
-// whose subnet its gateway is, else the heir.
+// whose subnet its gateway is, else the inheritor.
 func (b *back) homeOf(o object, addresses []object) *returning {
 	var wanted []netip.Addr
 	if source, ok := netip.AddrFromSlice(o.get(unix.RTA_PREFSRC)); ok {
@@ -294,7 +300,7 @@ func (b *back) homeOf(o object, addresses []object) *returning {
 			}
 		}
 	}
-	return b.heir(o.family())
+	return b.inheritor(o.family())
 }
 
 // elsewhere lists the addresses of all links but one.
@@ -346,7 +352,7 @@ func (b *back) refuse() error {
 	}
 	var lost []string
 	for _, a := range b.held {
-		if b.passes(a) && b.owner(a) == nil && len(b.members) == 0 && len(b.away) == 0 && !hasAddress(others, a) {
+		if b.returns(a) && b.owner(a) == nil && len(b.members) == 0 && len(b.away) == 0 && !hasAddress(others, a) {
 			lost = append(lost, addressPrefix(a).String())
 		}
 	}

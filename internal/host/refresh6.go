@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -53,43 +52,36 @@ func parsePrefix(b []byte) (heardPrefix, bool) {
 // FollowRouters refreshes the adapter's addresses that members' kernels had formed, as routers speak of their prefixes, until
 // ctx ends.
 func (h *Host) FollowRouters(ctx context.Context, adapter int) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // whatever ends it
+	heard := make(chan heardPrefix)
 	changes(ctx, []uint{rtnlgrpPrefix}, func(ctx context.Context, f *os.File, _ func()) {
-		readPrefixes(ctx, f, func(p heardPrefix) {
-			if p.link != adapter {
-				return
-			}
+		eachEvent(ctx, f, func(b []byte) { // of those that were lost routers speak again
+			eachMessage(b, func(m message) {
+				p, ok := parsePrefix(m.body)
+				if !ok || m.kind != rtmNewPrefix || p.link != adapter {
+					return
+				}
+				select {
+				case heard <- p:
+				case <-ctx.Done():
+				}
+			})
+		})
+	})
+	for {
+		select {
+		case p := <-heard:
 			if err := h.refreshLent(adapter, p); err != nil {
 				h.log.Warn("addresses not refreshed", "prefix", p.prefix, "err", err)
 			}
-		})
-	})
-	<-ctx.Done()
-}
-
-func readPrefixes(ctx context.Context, f *os.File, heard func(heardPrefix)) {
-	stop := context.AfterFunc(ctx, func() { f.Close() })
-	defer func() {
-		stop()
-		f.Close()
-	}()
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := f.Read(buf)
-		if err != nil && !errors.Is(err, unix.ENOBUFS) {
+		case <-ctx.Done():
 			return
-		}
-		msgs, err := syscall.ParseNetlinkMessage(buf[:max(n, 0)])
-		if err != nil {
-			continue // routers speak again
-		}
-		for _, m := range msgs {
-			if p, ok := parsePrefix(m.Data); ok && m.Header.Type == rtmNewPrefix {
-				heard(p)
-			}
 		}
 	}
 }
 
+// refreshLent refreshes the adapter's addresses of a prefix that a router speaks of.
 func (h *Host) refreshLent(adapter int, p heardPrefix) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -109,7 +101,7 @@ func (h *Host) refreshLent(adapter int, p heardPrefix) error {
 		if !ok {
 			continue
 		}
-		preferred, valid, ok := refreshed(a, was, p, sinceBoot())
+		preferred, valid, ok := refreshed(a, was, p, monotonicTime()/1e9)
 		if !ok {
 			continue
 		}
@@ -179,13 +171,4 @@ func (l lentAddress) left(setting string, now int64) uint32 {
 	}
 	created := int64(binary.NativeEndian.Uint32(info[8:])) / userHZ // struct ifa_cacheinfo: preferred, valid, cstamp, tstamp
 	return uint32(max(min(created+limit-now, int64(forever)), 0))
-}
-
-// sinceBoot are the seconds since boot as the kernel's time stamps of addresses count them.
-func sinceBoot() int64 {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {
-		return 0
-	}
-	return ts.Sec
 }

@@ -1,0 +1,21 @@
+package host
+
+import "golang.org/x/sys/unix"
+
+// monotonicTime is the time since boot without suspended time, as the kernel stamps addresses.
+func monotonicTime() int64 {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {
+		return 0
+	}
+	return ts.Nano()
+}
+
+// bootTime is the time since boot, suspended time included, as address lifetimes count it.
+func bootTime() int64 {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
+		return 0
+	}
+	return ts.Nano()
+}
