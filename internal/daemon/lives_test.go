@@ -375,6 +375,10 @@ func (l *life) reachable() {
 	default:
 		return
 	}
+	// Others may have given another NIC an address of the same subnet, and it answers.
+	if f := strings.Fields(l.sh("ip -o route get " + peer4.String() + " from " + box4.String() + " 2>/dev/null || true")); !slices.Contains(f, device) {
+		return
+	}
 	reach(l.t, l.peer, box4)
 }
 

@@ -216,6 +216,11 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 			return context.Cause(ctx)
 		}
 	}
+	if again && !made && c.Address == team.AddressAuto {
+		if err := s.host.ForgetTaken(s.adapter.Index()); err != nil {
+			return err
+		}
+	}
 	if err := s.beginFollowing(ctx, mtu); err != nil {
 		return err
 	}

@@ -187,7 +187,6 @@ func (b *back) returnable(r *returning) ([]object, error) {
 			continue
 		case r.m.kernelLinkLocal(a), hasAddress(have, a), !r.m.adopted:
 		case b.adapter == nil: // it has run out
-		case a.family() == unix.AF_INET6 && b.wentDown():
 		default:
 			b.note("%s is no longer on %s and is not given back to %s", addressPrefix(a), b.adapter.Name, r.nic.Name)
 			continue

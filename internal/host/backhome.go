@@ -162,15 +162,18 @@ func (b *back) home(a object) *returning {
 	return b.of(m)
 }
 
-// teamAddresses are the addresses that the team has and NICs are to get: those of the adapter, or where that is no more those that
-// its members lent it.
+// teamAddresses are the addresses that the team has and NICs are to get: those of the adapter, with the IPv6 ones that it lost by
+// going down, or where it is no more those that its members lent it.
 func (b *back) teamAddresses() []object {
-	if b.adapter != nil {
+	if b.adapter != nil && !b.wentDown() {
 		return b.held
 	}
-	var list []object
+	list := slices.Clone(b.held)
 	for _, m := range b.j.state.members {
 		for _, a := range m.Addresses {
+			if b.adapter != nil && a.family() != unix.AF_INET6 {
+				continue
+			}
 			if later, ok := aged(a, (bootTime()-m.At)/1e9); ok && m.adopted && !m.away && !hasAddress(list, a) {
 				list = append(list, later)
 			}
@@ -336,7 +339,7 @@ func (b *back) clearStrays() error {
 		}
 		for _, a := range have {
 			m := b.owner(a)
-			if m == nil || linkLocal(a) || m != r.m && r.m.owns(a) {
+			if m == nil && !hasAddress(b.held, a) || linkLocal(a) || m != r.m && r.m.owns(a) {
 				continue
 			}
 			home := b.home(a)

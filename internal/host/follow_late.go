@@ -370,6 +370,35 @@ func (h *Host) forget(adapter int, gone belongings) error {
 	return nil
 }
 
+// ForgetTaken has the journal forget what somebody took off the adapter while no process looked. Where all of a family is gone
+// the adapter has lost it by going down, and nobody took it.
+func (h *Host) ForgetTaken(adapter int) error {
+	h.mu.Lock()
+	j, err := h.begun()
+	if err != nil {
+		h.mu.Unlock()
+		return err
+	}
+	have, err := h.addresses(adapter)
+	var gone []object
+	for _, m := range j.state.members {
+		if !m.adopted || m.away || err != nil {
+			continue
+		}
+		for _, a := range except(m.Addresses, have, addressID) {
+			kept := slices.ContainsFunc(have, func(o object) bool { return o.family() == a.family() && !linkLocal(o) && j.state.recordedAddress(o) })
+			if kept && !linkLocal(a) {
+				gone = append(gone, a)
+			}
+		}
+	}
+	h.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return h.forget(adapter, belongings{Addresses: gone})
+}
+
 // onAdapter is what a member's route became on the adapter.
 func (s *state) onAdapter(r object, adapter int) object {
 	to := map[int]int{}

@@ -538,3 +538,43 @@ func TestDeathBeforeStrip(t *testing.T) {
 		}
 	}
 }
+
+// TestLostWhileDown ends a team whose adapter is down, and so has no IPv6 addresses, without the NIC that lent them: another has them.
+func TestLostWhileDown(t *testing.T) {
+	w := newWorld(t)
+	run(t, "ip addr add 10.9.0.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; ip -6 addr add fd08::1/64 dev nb nodad")
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	run(t, "ip link set team0 down; ip link set pna down")
+	must(t, finish(w, h))
+	for _, a := range []string{"10.9.0.1", "fd09::1", "fd08::1"} {
+		if nic := reach(t, a); nic != "nb" {
+			t.Errorf("%s is on %s", a, nic)
+		}
+	}
+}
+
+// TestHeirChanges kills a restore after it gave what came to the adapter by hand to one NIC, and the cable moves to the other one:
+// it is on one NIC in the end.
+func TestHeirChanges(t *testing.T) {
+	for n := 1; ; n += 2 {
+		w := newWorld(t)
+		h := w.open(nil)
+		must(t, takeover(w, h))
+		h.Close()
+		run(t, "ip addr add 10.50.0.1/24 dev team0; ip link set pna down")
+		at, where := dieAt(n)
+		h = w.open(at)
+		_, err := h.Restore()
+		h.Close()
+		if *where == "" {
+			must(t, err)
+			break
+		}
+		run(t, "ip link set pna up; ip link set pnb down")
+		must1(w.open(nil).Restore())
+		if all := run(t, "ip -br addr"); strings.Count(all, "10.50.0.1/") != 1 {
+			t.Fatalf("died at point %d, %q:\n%s", n, *where, all)
+		}
+	}
+}

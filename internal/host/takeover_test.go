@@ -352,6 +352,28 @@ func TestReturnedNICKeepsItsRoutes(t *testing.T) {
 	}
 }
 
+// TestTakenWhileNobodyLooked takes addresses off the adapter while no process is there. The next one goes on, its adapter goes down
+// and the team ends: nobody gets them back.
+func TestTakenWhileNobodyLooked(t *testing.T) {
+	w := newWorld(t)
+	run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.1.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; ip -6 addr add fd09::2/64 dev na nodad")
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	h.Close()
+	run(t, "ip addr del 10.9.1.1/24 dev team0; ip -6 addr del fd09::2/64 dev team0")
+	h = w.open(nil)
+	must(t, h.Begin())
+	must(t, h.ForgetTaken(must1(netlink.LinkByName(teamName)).Attrs().Index))
+	run(t, "ip link set team0 down")
+	must(t, finish(w, h))
+	got := run(t, "ip addr show dev na")
+	for a, want := range map[string]bool{"10.9.0.1": true, "fd09::1": true, "10.9.1.1": false, "fd09::2": false} {
+		if strings.Contains(got, a+"/") != want {
+			t.Errorf("%s: want %v, na has %s", a, want, got)
+		}
+	}
+}
+
 // TestCableCameLater gives a NIC back that had no cable, and so no link-local address, when it was taken over: it has one.
 func TestCableCameLater(t *testing.T) {
 	for _, policy := range []string{"auto", "none"} {
