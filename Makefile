@@ -97,7 +97,7 @@ cover:
 
 # What the tests and the demo use besides Go, installed if missing.
 tools:
-	@packaging/need iproute2 iputils-ping nftables ethtool gcc libc6-dev tmux prometheus openvswitch-switch
+	@packaging/need iproute2 iputils-ping nftables iptables ethtool procps gcc libc6-dev tmux prometheus openvswitch-switch
 
 clean:
 	rm -rf bin bench.json
