@@ -123,7 +123,7 @@ func (h *Host) renew(r *returning) error {
 	}
 	return together(
 		func() error { return h.giveToken(r.nic, r.m.Token) },
-		func() error { return h.restoreFamily(r.nic.Name, r.m.Sysctls, family) },
+		func() error { return h.restoreFamily(r.nic.Name, &r.m.Member, family) },
 	)
 }
 

@@ -336,5 +336,5 @@ func (h *Host) keepIPv6Off(l netlink.Link, m *memberState, mtu int) error {
 	if err := h.silenceIPv6(l.Attrs().Name, l.Attrs().Index); err != nil {
 		return err
 	}
-	return h.unlessReadOnly(h.restoreFamily(l.Attrs().Name, m.Sysctls, "ipv6/"))
+	return h.unlessReadOnly(h.restoreFamily(l.Attrs().Name, &m.Member, "ipv6/"))
 }

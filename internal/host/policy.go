@@ -215,14 +215,18 @@ func (c *carrier) token(from *memberState) error {
 	return err
 }
 
-// giveToken sets a link's token if it has another, "" being none. The settings that make the kernel take it must be set
-// anew by the caller.
+type tokenSetting struct{ key, value string }
+
+// tokenSettings make the kernel take a token.
+var tokenSettings = []tokenSetting{{"ipv6/accept_ra", "2"}, {"ipv6/router_solicitations", "1"}}
+
+// giveToken sets a link's token if it has another, "" being none. The caller sets tokenSettings anew.
 func (h *Host) giveToken(n NIC, token string) error {
 	want, err := netip.ParseAddr(token)
 	if have, ok := n.token(); err != nil || ok && have == want {
 		return nil
 	}
-	for _, s := range []struct{ key, value string }{{"ipv6/accept_ra", "2"}, {"ipv6/router_solicitations", "1"}} {
+	for _, s := range tokenSettings {
 		if err := h.writeSysctl(n.Name, s.key, s.value); err != nil {
 			return err
 		}

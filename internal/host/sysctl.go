@@ -85,15 +85,20 @@ func (h *Host) restoreSysctls(nic string, values map[string]string, keys ...stri
 }
 
 // restoreFamily gives a NIC whose settings began anew, with the defaults of this host, those back whose key has the
-// prefix, but for those that a takeover changes, and those that somebody, or a router, has changed since: they are not the default.
-func (h *Host) restoreFamily(nic string, values map[string]string, prefix string) error {
+// prefix, but for those that a takeover changes, and those that somebody, or a router, has changed since: they are not the
+// default. Those that its token needed were changed by us.
+func (h *Host) restoreFamily(nic string, m *Member, prefix string) error {
 	var keys []string
 	for _, s := range linkSettings {
-		if strings.HasPrefix(s.key, prefix) && !slices.Contains(changedSysctls, s.key) && s.whyNot == "" && isDefault(nic, s.key) {
+		if !strings.HasPrefix(s.key, prefix) || slices.Contains(changedSysctls, s.key) || s.whyNot != "" {
+			continue
+		}
+		forToken := m.Token != "" && slices.ContainsFunc(tokenSettings, func(t tokenSetting) bool { return t.key == s.key })
+		if isDefault(nic, s.key) || forToken {
 			keys = append(keys, s.key)
 		}
 	}
-	return h.restoreSysctls(nic, values, keys...)
+	return h.restoreSysctls(nic, m.Sysctls, keys...)
 }
 
 // isDefault reports whether a setting may be as a link begins with it.
