@@ -115,7 +115,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			for _, n := range moments(t, last, tt.some) {
 				prepare()
 				died, r := w.dieAt(n, doomed)
-				if died && r.Code != 0 && (len(strings.Split(strings.TrimSpace(r.Err), "\n")) != 3 || !strings.Contains(r.Err, "nicteam restore "+teamName)) {
+				if died && r.Code != 0 && (len(errorLines(r)) != 3 || !strings.Contains(r.Err, "nicteam restore "+teamName)) {
 					t.Errorf("died at change %d: exit %d and:\n%s", n, r.Code, r.Err)
 				}
 				if !died {

@@ -119,13 +119,22 @@ func (w *world) nothingLeft(when string) {
 	}
 }
 
+// errorLines is what a run said of its error. What it warned of before it began comes first.
+func errorLines(r result) []string {
+	lines := strings.Split(strings.TrimSuffix(r.Err, "\n"), "\n")
+	for len(lines) > 0 && strings.HasPrefix(lines[0], "warning: ") {
+		lines = lines[1:]
+	}
+	return lines
+}
+
 // refused fails the test unless a run ended with a code and an error in three lines.
 func refused(t testing.TB, r result, code int, words ...string) {
 	t.Helper()
 	if r.Code != code {
 		t.Errorf("exit %d, want %d: %s%s", r.Code, code, r.Out, r.Err)
 	}
-	lines := strings.Split(strings.TrimSuffix(r.Err, "\n"), "\n")
+	lines := errorLines(r)
 	if len(lines) != 3 || !strings.HasPrefix(lines[0], "error: ") || !strings.HasPrefix(lines[1], "why: ") || !strings.HasPrefix(lines[2], "fix: ") {
 		t.Errorf("stderr is not error, why and fix:\n%s", r.Err)
 	}

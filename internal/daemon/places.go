@@ -50,7 +50,7 @@ func (p Places) all() []place {
 	return []place{{"run-dir", p.RunDir}, {"state-dir", p.StateDir}, {"config-dir", p.ConfigDir}}
 }
 
-// check refuses directories in which others have a say. It changes nothing.
+// check refuses directories in which others have had a say. It changes nothing.
 func (p Places) check() error {
 	for _, d := range p.all() {
 		err := trusted(d.dir)
@@ -72,7 +72,13 @@ func (p Places) make() error {
 	for _, d := range p.all() {
 		err := os.MkdirAll(d.dir, 0o750)
 		if err == nil {
+			err = claim(d.dir)
+		}
+		if err == nil {
 			err = writable(d.dir)
+		}
+		if f, ok := errors.AsType[*foreign](err); ok {
+			return f.problem(d.dir, d.flag)
 		}
 		if err != nil {
 			return placeProblem(d.dir, d.flag, err)

@@ -402,6 +402,23 @@ func TestReplacedNIC(t *testing.T) {
 	}
 }
 
+// TestNICThatComesInSteps has a NIC come back that gets its MAC a moment after its name: it is the one that went, not another.
+func TestNICThatComesInSteps(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{Cables: true})
+	w.create(nics(2))
+	conn := w.lifeline()
+	mac := w.mac("eth2")
+	w.replaced("")
+	w.ip("link set eth2 address " + mac)
+	w.await("back", func(s *team.Status) bool { return s.State == "up" && memberOf(t, s, "eth2").MAC == mac })
+	if said := w.said("member-replaced"); len(said) > 0 {
+		t.Errorf("events %q", said)
+	}
+	conn.works("with the NIC back")
+	w.nicteam("delete", teamName)
+}
+
 // TestLease lets the time of an address go by.
 func TestLease(t *testing.T) {
 	t.Parallel()

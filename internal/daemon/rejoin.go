@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"time"
 
 	"nicteam/internal/host"
 	"nicteam/team"
@@ -28,6 +29,9 @@ func (s *session) rejoin(ctx context.Context) {
 
 func (s *session) takeBack(ctx context.Context, name string) {
 	n, err := s.host.Returned(name)
+	if err != nil && s.comes(ctx, name) {
+		n, err = s.host.Returned(name)
+	}
 	if err == nil {
 		err = s.readmit(ctx, name, n)
 	} else if n, err = s.host.NIC(name); err != nil {
@@ -46,6 +50,46 @@ func (s *session) takeBack(ctx context.Context, name string) {
 		return
 	}
 	_ = s.team.Warn(ctx, rejoinKey(name), "")
+}
+
+const (
+	// identityStays is how long a new device must have been as it is: it gets its name and its MAC one after the other.
+	identityStays = 200 * time.Millisecond
+	// identityIn bounds the wait for that.
+	identityIn = time.Second
+)
+
+// comes reports whether a NIC of a name is there that has not been looked at before, once it is what it will be.
+func (s *session) comes(ctx context.Context, name string) bool {
+	n, err := s.host.NIC(name)
+	if err != nil || n.Identity() == s.strangers[name] {
+		return false
+	}
+	begun, since := time.Now(), time.Now()
+	look := time.NewTicker(identityStays / 10)
+	defer look.Stop()
+	for time.Since(since) < identityStays && time.Since(begun) < identityIn {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return false
+		}
+		if _, err := s.host.Returned(name); err == nil {
+			return true
+		}
+		now, err := s.host.NIC(name)
+		if err != nil {
+			return false
+		}
+		if now.Identity() != n.Identity() {
+			n, since = now, time.Now()
+		}
+	}
+	if s.strangers == nil {
+		s.strangers = map[string]host.Identity{}
+	}
+	s.strangers[name] = n.Identity()
+	return true
 }
 
 func rejoinKey(name string) string { return "rejoin " + name }

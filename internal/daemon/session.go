@@ -39,20 +39,21 @@ type session struct {
 	teamDone chan struct{} // closed when the control loop and what feeds it have ended
 	broken   chan error    // the control loop ended though nobody had asked it to
 
-	blind    blindFilters
-	changing sync.Mutex          // one change of members or settings at a time
-	awaited  []team.MemberConfig // configured, and not there
-	mtu      int                 // the adapter's, which the members have, too …
-	told     int                 // … as the control loop was told
-	name     string              // the adapter's
-	up       bool                // the adapter is, as the control loop was told
-	moves    moves               // of what came to members late
-	heldText string
-	seen     map[string]bool // what was told of things on members that are left there
-	leases   leases
-	behind   map[host.Behind]bool // addresses of links on the adapter
-	over     chan struct{}
-	end      sync.Once
+	blind     blindFilters
+	changing  sync.Mutex               // one change of members or settings at a time
+	awaited   []team.MemberConfig      // configured, and not there
+	strangers map[string]host.Identity // NICs with the names of members that are away
+	mtu       int                      // the adapter's, which the members have, too …
+	told      int                      // … as the control loop was told
+	name      string                   // the adapter's
+	up        bool                     // the adapter is, as the control loop was told
+	moves     moves                    // of what came to members late
+	heldText  string
+	seen      map[string]bool // what was told of things on members that are left there
+	leases    leases
+	behind    map[host.Behind]bool // addresses of links on the adapter
+	over      chan struct{}
+	end       sync.Once
 
 	keeping sync.Mutex // the files of the past, and gone
 	gone    bool       // the team is no more: nothing is kept

@@ -39,7 +39,7 @@ func trusted(dir string) error {
 		case unix.S_IFDIR:
 			// A directory like /tmp lets nobody replace what belongs to others, so it may be on the way.
 			onTheWay := len(rest) > 0 && st.Mode&unix.S_ISVTX != 0
-			if who := writers(st); who != "" && !onTheWay {
+			if who := writers(st); who != "" && !onTheWay && !(len(rest) == 0 && empty(at)) {
 				return &foreign{at, who + " may write to it"}
 			}
 			if len(rest) == 0 {
@@ -62,6 +62,31 @@ func trusted(dir string) error {
 			return &fs.PathError{Op: "open", Path: at, Err: unix.ENOTDIR}
 		}
 	}
+}
+
+// claim shuts a directory of ours to others where they may write to it and have not: one that was mounted for us, as container
+// engines do, is open to everybody.
+func claim(dir string) error {
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return &fs.PathError{Op: "stat", Path: dir, Err: err}
+	}
+	who := writers(st)
+	if who == "" {
+		return nil
+	}
+	if err := os.Chmod(dir, 0o750); err != nil {
+		return err
+	}
+	if !empty(dir) { // somebody was faster
+		return &foreign{dir, who + " could write to it a moment ago"}
+	}
+	return nil
+}
+
+func empty(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	return err == nil && len(entries) == 0
 }
 
 // foreign is a directory or link that others have a say in.

@@ -51,12 +51,15 @@ func TestTrusted(t *testing.T) {
 	link("theirs/root", "through-theirs", 0)
 	link("root", "their-link", strange)
 	link("a-loop", "a-loop", 0)
-	if err := os.WriteFile(in("file"), nil, 0o600); err != nil {
-		t.Fatal(err)
+	mkdir("fresh", 0o777|os.ModeSticky, 0, 0)
+	for _, file := range []string{"file", "open/file", "group/file"} {
+		if err := os.WriteFile(in(file), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, tt := range []struct{ path, bad, why string }{
 		{"root", "", ""}, {"root/sub", "", ""}, {"root/none/at/all", "", ""}, {"wheel", "", ""}, {"sticky/root", "", ""}, {"sticky/none", "", ""},
-		{"link", "", ""}, {"absolute", "", ""}, {"dots", "", ""}, {"link/sub", "", ""},
+		{"link", "", ""}, {"absolute", "", ""}, {"dots", "", ""}, {"link/sub", "", ""}, {"fresh", "", ""},
 		{"group", "group", "group 65534 may write"}, {"open", "open", "everybody may write"}, {"sticky", "sticky", "everybody may write"},
 		{"open/none", "open", "everybody may write"}, {"theirs", "theirs", "belongs to uid 65534"}, {"theirs/root", "theirs", "belongs to uid 65534"},
 		{"to-theirs", "theirs", "belongs to uid 65534"}, {"through-theirs", "theirs", "belongs to uid 65534"}, {"their-link", "their-link", "belongs to uid 65534"},
@@ -72,6 +75,25 @@ func TestTrusted(t *testing.T) {
 		case tt.bad != "" && (!errors.As(err, &f) || f.path != in(tt.bad)):
 			t.Errorf("%s: %v, want the fault of %s", tt.path, err, tt.bad)
 		}
+	}
+}
+
+// TestClaim: a directory that everybody may write to and nobody has is ours alone afterwards.
+func TestClaim(t *testing.T) {
+	dir := t.TempDir()
+	for mode, want := range map[os.FileMode]os.FileMode{0o777 | os.ModeSticky: 0o750, 0o777: 0o750, 0o700: 0o700, 0o755: 0o755} {
+		if err := errors.Join(os.Chmod(dir, mode), trusted(dir), claim(dir)); err != nil {
+			t.Errorf("%v: %v", mode, err)
+		}
+		if st, err := os.Stat(dir); err != nil || st.Mode().Perm() != want {
+			t.Errorf("%v became %v, want %v (%v)", mode, st.Mode(), want, err)
+		}
+	}
+	if err := errors.Join(os.Chmod(dir, 0o777), os.WriteFile(filepath.Join(dir, "planted"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if claim(dir) == nil {
+		t.Error("a directory that somebody has written to was claimed")
 	}
 }
 

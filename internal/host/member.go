@@ -43,14 +43,14 @@ func (h *Host) Record(nic string) (Member, error) {
 	return m, nil
 }
 
-// sameAs finds the member that a NIC is.
-func (s *state) sameAs(id Identity) *memberState {
+// sameAs finds the member that a NIC is. A NIC may be like one that has left, too: then it is the one that is in the team.
+func (s *state) sameAs(id Identity) (found *memberState) {
 	for _, m := range s.members {
-		if m.Same(id) {
-			return m
+		if m.Same(id) && (found == nil || found.left && !m.left) {
+			found = m
 		}
 	}
-	return nil
+	return found
 }
 
 // inherit keeps what a NIC that comes back had before it left: what it lent, and its link when we gave it back down.
