@@ -132,7 +132,7 @@ func (b *back) takenAway(all []object) (gone []object) {
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		kept := false
 		var missing []object
-		for _, o := range b.originalsOf(family, b.lent) {
+		for _, o := range b.originalsOf(family, func(m *memberState) bool { return m.adopted }) {
 			switch {
 			case o.head[rtProto] == unix.RTPROT_KERNEL:
 			case hasRoute(all, o) || hasRoute(all, b.living(o)):
