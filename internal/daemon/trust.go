@@ -20,7 +20,8 @@ import (
 // maxLinks bounds links that lead to links.
 const maxLinks = 40
 
-// trusted refuses a path of which a part, as far as it is there, is in the hands of others.
+// trusted refuses a path of which a part, as far as it is there, is in the hands of others. A directory of ours at its end that is
+// open to others and empty is none: claim shuts it before it is used.
 func trusted(dir string) error {
 	links := 0
 	at, rest := "/", split(dir)
@@ -133,7 +134,7 @@ func writers(st unix.Stat_t) string {
 // openOwn opens, or makes, a file of ours in a trusted directory. What somebody put there before it was one is not
 // written to: a link, a pipe, a second name of another file.
 func openOwn(path string, flags int) (*os.File, error) {
-	empty := flags&os.O_TRUNC != 0 // once it is known what it is
+	truncate := flags&os.O_TRUNC != 0 // once it is known what it is
 	f, err := os.OpenFile(path, flags&^os.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o640)
 	if err != nil {
 		if errors.Is(err, unix.ELOOP) {
@@ -145,7 +146,7 @@ func openOwn(path string, flags int) (*os.File, error) {
 	if err = unix.Fstat(int(f.Fd()), &st); err == nil && (st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink > 1 || !ours(st.Uid)) {
 		err = errors.New("it is not a plain file of this user with one name")
 	}
-	if err == nil && empty {
+	if err == nil && truncate {
 		err = f.Truncate(0)
 	}
 	if err != nil {
