@@ -44,9 +44,9 @@ test: build tools
 	# Without the race detector these are ten times as fast, and their long searches have nothing for it: with it they go in short.
 	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) $(ALONE)
 	$(GO) test $(TESTFLAGS) -short $(ALONE)
-	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -vxF -e '$(MODULE)/internal/daemon' $$($(GO) list $(ALONE) | sed 's/^/-e /'))
+	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -vxF -e '$(MODULE)/internal/systest' $$($(GO) list $(ALONE) | sed 's/^/-e /'))
 	# By itself: its hosts have traffic, which wants both processors.
-	$(GO) test $(TESTFLAGS) ./internal/daemon
+	$(GO) test $(TESTFLAGS) ./internal/systest
 
 # Without root: the tests that need network namespaces skip themselves and say so.
 test-unit:
@@ -59,8 +59,8 @@ sim:
 # What a machine full of other work decides and `make test` only tells: gaps and losses of failovers and changes, ROUNDS
 # times. The machine should have nothing else to do.
 soak: build tools
-	$(GO) test -timeout 120m -count $(ROUNDS) -run '$(SOAK)' ./internal/daemon -soak
-	$(GO) test -timeout 240m -run 'RandomLives' ./internal/daemon -lives $(LIVES)
+	$(GO) test -timeout 120m -count $(ROUNDS) -run '$(SOAK)' ./internal/systest -soak
+	$(GO) test -timeout 240m -run 'RandomLives' ./internal/systest -lives $(LIVES)
 
 bench: build
 	packaging/need openvswitch-switch iperf3 iproute2
