@@ -37,7 +37,7 @@ install: build
 	install -D -m 0644 packaging/systemd/nicteam@.service $(DESTDIR)/lib/systemd/system/nicteam@.service
 
 demo: build
-	@packaging/need iproute2
+	@scripts/need iproute2
 	bin/nicteam demo
 
 test: build tools
@@ -63,13 +63,13 @@ soak: build tools
 	$(GO) test -timeout 240m -run 'RandomLives' ./internal/systest -lives $(LIVES)
 
 bench: build
-	packaging/need openvswitch-switch iperf3 iproute2
+	scripts/need openvswitch-switch iperf3 iproute2
 	$(GO) run ./internal/lab/bench -binary bin/nicteam -o bench.json $(BENCHFLAGS)
 
 # The real tests on Debian's own kernels, in machines that QEMU emulates; no KVM. docs/kernels.md says more.
 # For example: make test-kernels KERNELFLAGS="-packages host -run Isolation"
 test-kernels:
-	@packaging/need qemu-system-x86 seabios kmod iproute2 iputils-ping nftables ethtool procps util-linux
+	@scripts/need qemu-system-x86 seabios kmod iproute2 iputils-ping nftables ethtool procps util-linux
 	$(GO) run ./internal/lab/kernels $(KERNELFLAGS)
 
 fuzz:
@@ -82,11 +82,11 @@ lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run: make fmt'; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
-	@GO=$(GO) packaging/generated
+	@GO=$(GO) scripts/generated
 
 # The programs of the fast path and of the lab anew from their bpf/. What comes of it is committed, so nobody needs clang to build.
 generate:
-	@packaging/need clang-14 llvm-14 libbpf-dev
+	@scripts/need clang-14 llvm-14 libbpf-dev
 	$(GO) generate ./...
 
 fmt:
@@ -97,7 +97,7 @@ cover:
 
 # What the tests and the demo use besides Go, installed if missing.
 tools:
-	@packaging/need iproute2 iputils-ping nftables iptables ethtool procps gcc libc6-dev tmux prometheus openvswitch-switch
+	@scripts/need iproute2 iputils-ping nftables iptables ethtool procps gcc libc6-dev tmux prometheus openvswitch-switch
 
 clean:
 	rm -rf bin bench.json
