@@ -37,16 +37,16 @@ install: build
 	install -D -m 0644 packaging/systemd/nicteam@.service $(DESTDIR)/lib/systemd/system/nicteam@.service
 
 demo: build
-	@packaging/need iproute2
+	@scripts/need iproute2
 	bin/nicteam demo
 
 test: build tools
 	# Without the race detector these are ten times as fast, and their long searches have nothing for it: with it they go in short.
 	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) $(ALONE)
 	$(GO) test $(TESTFLAGS) -short $(ALONE)
-	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -vxF -e '$(MODULE)/internal/daemon' $$($(GO) list $(ALONE) | sed 's/^/-e /'))
+	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -vxF -e '$(MODULE)/internal/systest' $$($(GO) list $(ALONE) | sed 's/^/-e /'))
 	# By itself: its hosts have traffic, which wants both processors.
-	$(GO) test $(TESTFLAGS) ./internal/daemon
+	$(GO) test $(TESTFLAGS) ./internal/systest
 
 # Without root: the tests that need network namespaces skip themselves and say so.
 test-unit:
@@ -59,17 +59,17 @@ sim:
 # What a machine full of other work decides and `make test` only tells: gaps and losses of failovers and changes, ROUNDS
 # times. The machine should have nothing else to do.
 soak: build tools
-	$(GO) test -timeout 120m -count $(ROUNDS) -run '$(SOAK)' ./internal/daemon -soak
-	$(GO) test -timeout 240m -run 'RandomLives' ./internal/daemon -lives $(LIVES)
+	$(GO) test -timeout 120m -count $(ROUNDS) -run '$(SOAK)' ./internal/systest -soak
+	$(GO) test -timeout 240m -run 'RandomLives' ./internal/systest -lives $(LIVES)
 
 bench: build
-	packaging/need openvswitch-switch iperf3 iproute2
+	scripts/need openvswitch-switch iperf3 iproute2
 	$(GO) run ./internal/lab/bench -binary bin/nicteam -o bench.json $(BENCHFLAGS)
 
 # The real tests on Debian's own kernels, in machines that QEMU emulates; no KVM. docs/kernels.md says more.
 # For example: make test-kernels KERNELFLAGS="-packages host -run Isolation"
 test-kernels:
-	@packaging/need qemu-system-x86 seabios kmod iproute2 iputils-ping nftables ethtool procps util-linux
+	@scripts/need qemu-system-x86 seabios kmod iproute2 iputils-ping nftables ethtool procps util-linux
 	$(GO) run ./internal/lab/kernels $(KERNELFLAGS)
 
 fuzz:
@@ -82,11 +82,11 @@ lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run: make fmt'; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
-	@GO=$(GO) packaging/generated
+	@GO=$(GO) scripts/generated
 
 # The programs of the fast path and of the lab anew from their bpf/. What comes of it is committed, so nobody needs clang to build.
 generate:
-	@packaging/need clang-14 llvm-14 libbpf-dev
+	@scripts/need clang-14 llvm-14 libbpf-dev
 	$(GO) generate ./...
 
 fmt:
@@ -97,7 +97,7 @@ cover:
 
 # What the tests and the demo use besides Go, installed if missing.
 tools:
-	@packaging/need iproute2 iputils-ping nftables iptables ethtool procps gcc libc6-dev tmux prometheus openvswitch-switch
+	@scripts/need iproute2 iputils-ping nftables iptables ethtool procps gcc libc6-dev tmux prometheus openvswitch-switch
 
 clean:
 	rm -rf bin bench.json

@@ -23,8 +23,8 @@ var allowed = map[string][]string{
 	"internal/panics":   {},
 	"internal/relay":    {"team", "modes", "internal/panics", "internal/tap", "internal/nic", "internal/frame"},
 	"internal/fastpath": {"team", "modes", "internal/panics", "internal/relay", "internal/tap", "internal/frame"},
-	"internal/tap":      {"internal/readable", "internal/frame"},
-	"internal/nic":      {"internal/readable", "internal/frame"},
+	"internal/tap":      {"internal/epoll", "internal/frame"},
+	"internal/nic":      {"internal/epoll", "internal/frame"},
 	"team":              {"modes", "modes/lacp", "monitor", "monitor/traffic", "internal/frame", "internal/panics"},
 	"modes":             {"modes/lacp", "internal/frame"},
 	"modes/lacp":        {"internal/frame"},
@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"monitor/traffic":   {"internal/frame"},
 	"internal/frame":    {},
 	"internal/logs":     {},
-	"internal/readable": {},
+	"internal/epoll":    {},
 	"internal/sim":      {"team", "modes", "modes/lacp", "monitor", "internal/frame"},
 }
 
