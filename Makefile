@@ -48,9 +48,9 @@ test: build tools
 	# Without the race detector these are ten times as fast, and their long searches have nothing for it: with it they go in short.
 	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) $(ALONE)
 	$(GO) test $(TESTFLAGS) -short $(ALONE)
-	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -vxF -e '$(MODULE)/internal/daemon' $$($(GO) list $(ALONE) | sed 's/^/-e /'))
+	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -vxF -e '$(MODULE)/internal/systest' $$($(GO) list $(ALONE) | sed 's/^/-e /'))
 	# By itself: its hosts have traffic, which wants both processors.
-	$(GO) test $(TESTFLAGS) ./internal/daemon
+	$(GO) test $(TESTFLAGS) ./internal/systest
 
 ## tests without root; those that need network namespaces skip and say so
 test-unit:
@@ -65,8 +65,8 @@ sim:
 # judged, ROUNDS times, on a machine that has nothing else to do.
 ## failover gaps judged, and random lives of a team (root)
 soak: build tools
-	$(GO) test -timeout 120m -count $(ROUNDS) -run '$(SOAK)' ./internal/daemon -soak
-	$(GO) test -timeout 240m -run 'RandomLives' ./internal/daemon -lives $(LIVES)
+	$(GO) test -timeout 120m -count $(ROUNDS) -run '$(SOAK)' ./internal/systest -soak
+	$(GO) test -timeout 240m -run 'RandomLives' ./internal/systest -lives $(LIVES)
 
 ## throughput against the kernel bond, teamd and Open vSwitch (root); figures to bench.json
 bench: build
