@@ -50,6 +50,7 @@ var onlyUser = map[string]string{
 	"github.com/safchain/ethtool": "internal/host",
 	"github.com/prometheus":       "internal/metrics",
 	"charm.land":                  "internal/tui",
+	"golang.org/x/image":          "monitor/chart",
 	"github.com/charmbracelet":    "internal/tui",
 }
 
