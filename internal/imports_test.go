@@ -12,20 +12,21 @@ import (
 // allowed says, a room, which of our packages it may import directly. A room that is not
 // here may import nothing of ours.
 var allowed = map[string][]string{
-	"cmd/nicteam":       {"internal/config", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs", "team", "modes", "internal/nearest", "internal/units"},
-	"internal/daemon":   {"internal/logs", "modes/lacp", "internal/config", "internal/control", "internal/metrics", "internal/panics", "internal/tap", "internal/nic", "internal/relay", "internal/fastpath", "internal/host", "internal/lab", "internal/frame", "team", "modes", "monitor", "internal/nearest"},
-	"internal/config":   {"team", "modes", "modes/lacp", "internal/frame", "internal/nearest"},
+	"cmd/nicteam":       {"internal/config", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs", "team", "modes", "internal/nearest", "internal/units", "internal/settings"},
+	"internal/daemon":   {"internal/logs", "modes/lacp", "internal/config", "internal/control", "internal/metrics", "internal/panics", "internal/tap", "internal/nic", "internal/relay", "internal/fastpath", "internal/host", "internal/lab", "internal/frame", "team", "modes", "monitor", "internal/nearest", "internal/settings"},
+	"internal/config":   {"team", "modes", "modes/lacp", "internal/frame", "internal/nearest", "internal/settings"},
 	"internal/control":  {"internal/metrics", "internal/panics", "team", "modes", "monitor"},
 	"internal/metrics":  {"team", "modes/lacp", "internal/frame"},
 	"internal/tui":      {"internal/control", "team", "monitor/chart"},
 	"internal/export":   {"team", "monitor/chart", "internal/units"},
-	"internal/host":     {"team", "monitor", "modes", "internal/frame", "internal/nearest"},
+	"internal/host":     {"team", "monitor", "modes", "internal/frame", "internal/nearest", "internal/settings"},
+	"internal/settings": {"internal/nearest", "modes", "modes/lacp", "internal/frame"},
 	"internal/panics":   {},
-	"internal/relay":    {"team", "modes", "internal/panics", "internal/tap", "internal/nic", "internal/frame"},
+	"internal/relay":    {"internal/settings", "team", "modes", "internal/panics", "internal/tap", "internal/nic", "internal/frame"},
 	"internal/fastpath": {"team", "modes", "internal/panics", "internal/relay", "internal/tap", "internal/frame"},
 	"internal/tap":      {"internal/epoll", "internal/frame"},
 	"internal/nic":      {"internal/epoll", "internal/frame"},
-	"team":              {"modes", "modes/lacp", "monitor", "monitor/traffic", "internal/frame", "internal/panics"},
+	"team":              {"modes", "modes/lacp", "monitor", "monitor/traffic", "internal/frame", "internal/panics", "internal/settings"},
 	"modes":             {"modes/lacp", "internal/frame", "internal/nearest"},
 	"modes/lacp":        {"internal/frame"},
 	"monitor":           {"internal/frame", "internal/panics"},
@@ -36,7 +37,7 @@ var allowed = map[string][]string{
 	"monitor/chart":     {"internal/units"},
 	"internal/logs":     {},
 	"internal/epoll":    {},
-	"internal/sim":      {"team", "modes", "modes/lacp", "monitor", "internal/frame"},
+	"internal/sim":      {"internal/settings", "team", "modes", "modes/lacp", "monitor", "internal/frame"},
 }
 
 // labs are rooms for tests, benchmarks and the demo; they may import what they like of the
@@ -52,6 +53,7 @@ var onlyUser = map[string]string{
 	"github.com/safchain/ethtool": "internal/host",
 	"github.com/prometheus":       "internal/metrics",
 	"charm.land":                  "internal/tui",
+	"golang.org/x/image":          "monitor/chart",
 	"github.com/charmbracelet":    "internal/tui",
 }
 
@@ -61,7 +63,7 @@ var unclean = []string{"net/http", "os/exec", "golang.org/x/sys/unix", "github.c
 	"github.com/songgao/water", "github.com/mdlayher/packet", "github.com/vishvananda/netlink", "github.com/spf13/viper"}
 
 // pureLeaves are the rooms of internal that do no I/O.
-var pureLeaves = []string{"frame", "nearest", "panics", "units"}
+var pureLeaves = []string{"frame", "nearest", "panics", "settings", "units"}
 
 func list(t *testing.T, args ...string) []string {
 	t.Helper()
