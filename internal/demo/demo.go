@@ -1,3 +1,5 @@
+// Package demo shows a team at work: simulated NICs in private namespaces, traffic both ways, a pulled cable.
+// It runs the nicteam binary as a user would, and is the only package of the product that imports the lab.
 package demo
 
 import (
@@ -15,40 +17,41 @@ import (
 	"nicteam/team"
 )
 
-// The demo's network. The switch knows nothing of a team:
+// The network. The switch is not configured for a team:
 //
 //	box  eth1 ─┐          ┌─ eth0  nas
 //	     eth2 ─┤          │
 //	     eth3 ─┼─ switch ─┼─ eth0  desk
 //	    (eth4)─┘          │
-//	     a spare          └─ eth0  laptop
+//	     spare            └─ eth0  laptop
 const (
-	demoBox  = "10.9.0.1"
-	demoTeam = "team0"
-	demoLine = 200_000_000 // bit/s of each NIC of box
-	demoFile = 140 << 20   // octets
-	demoPace = 15 << 20    // octets a second of the file: a stream on the same NIC must find room
-	demoRate = 2000        // frames/s of each stream
+	boxAddress = "10.9.0.1"
+	teamName   = "team0"
+	lineRate   = 200_000_000 // bit/s of each NIC of box
+	fileSize   = 140 << 20   // bytes
+	fetchRate  = 15 << 20    // bytes/s of the file: leaves room for a stream on the same NIC
+	streamRate = 2000        // frames/s of each stream
 )
 
-// demoPeers are the hosts that box talks to.
-var demoPeers = []struct{ name, address string }{{"nas", "10.9.0.2"}, {"desk", "10.9.0.3"}, {"laptop", "10.9.0.4"}}
+// peerHosts are the hosts that box exchanges traffic with.
+var peerHosts = []struct{ name, address string }{{"nas", "10.9.0.2"}, {"desk", "10.9.0.3"}, {"laptop", "10.9.0.4"}}
 
-// DemoOptions are what the demo does besides; the zero value is nothing.
-type DemoOptions struct {
+// Options of a demo; the zero value shows nothing but text.
+type Options struct {
 	View    View   // has the terminal while there is traffic
-	Picture string // an absolute path: where the traffic is saved as a picture
+	Picture string // absolute path to which the traffic is exported as a picture
 }
 
-// Demo makes a team on simulated NICs in private namespaces, sends traffic through it both ways while cables are
-// pulled and NICs come and go, and prints what happens; with a view that shows it, and the story is printed when that is left. It returns the
-// exit code of the demo's own process; in that process itself done is false and err says how it went.
-func Demo(ctx context.Context, w io.Writer, o DemoOptions) (code int, done bool, err error) {
+// Run makes a team of simulated NICs, pulls and plugs a cable, adds and removes a NIC under traffic, and prints what
+// happens, after the view has ended if there is one.
+//
+// Run starts this program again in private namespaces and returns that process's exit code and true. In that process it
+// returns false and the error of the demo.
+func Run(ctx context.Context, w io.Writer, o Options) (code int, done bool, err error) {
 	if code, done, err = lab.Isolate(); done || err != nil {
 		return code, true, err
 	}
-	told := &story{w: w}
-	d := &demo{w: told, told: told, view: o.View, picture: o.Picture, begin: time.Now()}
+	d := &demo{out: &pausableWriter{w: w}, view: o.View, picture: o.Picture, begin: time.Now()}
 	err = d.run(ctx)
 	for i := len(d.undo) - 1; i >= 0; i-- {
 		err = errors.Join(err, d.undo[i]())
@@ -57,50 +60,48 @@ func Demo(ctx context.Context, w io.Writer, o DemoOptions) (code int, done bool,
 }
 
 type demo struct {
-	w     io.Writer // told
-	told  *story
-	view  View // nil for none
-	begin time.Time
-	undo  []func() error
-
-	picture string // where to save the traffic, "" nowhere
+	out     *pausableWriter
+	view    View   // nil: none
+	picture string // "": none
+	begin   time.Time
+	undo    []func() error
 
 	box     *lab.Host
-	peers   []*lab.Host // of demoPeers
+	peers   []*lab.Host // of peerHosts
 	wires   map[string]*lab.Wire
 	client  *control.Client
 	latest  *team.RatesDocument
-	pulled  string // the NIC whose cable is out
-	arrived bool   // the file
+	pulled  string // NIC whose cable is out
+	fetched bool   // the file
 }
 
-func (d *demo) say(format string, args ...any) {
-	fmt.Fprintf(d.w, "%5.1f s  %s\n", time.Since(d.begin).Seconds(), fmt.Sprintf(format, args...))
+func (d *demo) printf(format string, args ...any) {
+	fmt.Fprintf(d.out, "%5.1f s  %s\n", time.Since(d.begin).Seconds(), fmt.Sprintf(format, args...))
 }
 
 func (d *demo) run(ctx context.Context) error {
-	if err := d.cable(); err != nil {
+	if err := d.buildNetwork(); err != nil {
 		return err
 	}
 	before, err := lab.SettledSnapshot(ctx, d.box)
 	if err != nil {
 		return err
 	}
-	d.say("four hosts on a plain switch: box has eth1, eth2, eth3 and a spare eth4, 200 Mbit/s each, and the address %s", demoBox)
-	if err := d.nicteam("create", demoTeam, "eth1", "eth2", "eth3"); err != nil {
+	d.printf("four hosts on a plain switch: box has eth1, eth2, eth3 and a spare eth4, 200 Mbit/s each, and the address %s", boxAddress)
+	if err := d.nicteam("create", teamName, "eth1", "eth2", "eth3"); err != nil {
 		return err
 	}
-	d.client = control.NewClient(d.box.Path("/run/nicteam"), demoTeam)
+	d.client = control.NewClient(d.box.Path("/run/nicteam"), teamName)
 	defer d.client.Close()
-	if err := d.traffic(ctx); err != nil {
+	if err := d.runTraffic(ctx); err != nil {
 		return err
 	}
 	if d.picture != "" {
-		if err := d.nicteam("export", demoTeam, "--last", "15s", "-o", d.picture); err != nil {
+		if err := d.nicteam("export", teamName, "--last", "15s", "-o", d.picture); err != nil {
 			return err
 		}
 	}
-	if err := d.nicteam("delete", demoTeam); err != nil {
+	if err := d.nicteam("delete", teamName); err != nil {
 		return err
 	}
 	after, err := lab.SettledSnapshot(ctx, d.box)
@@ -110,12 +111,12 @@ func (d *demo) run(ctx context.Context) error {
 	if diff := lab.Diff(before, after); diff != "" {
 		return fmt.Errorf("box is not as it was before create:\n%s", diff)
 	}
-	d.say("box is as it was before create: addresses, routes, rules, neighbours, links, sysctls, filters")
+	d.printf("box is as it was before create: addresses, routes, rules, neighbours, links, sysctls, filters")
 	return nil
 }
 
-// cable makes the network.
-func (d *demo) cable() (err error) {
+// buildNetwork makes the hosts, the switch and the NICs.
+func (d *demo) buildNetwork() (err error) {
 	if d.box, err = lab.NewHost("box"); err != nil {
 		return err
 	}
@@ -132,12 +133,12 @@ func (d *demo) cable() (err error) {
 			return err
 		}
 		d.undo = append(d.undo, wire.Close)
-		if err := wire.Shape(demoLine); err != nil {
+		if err := wire.Shape(lineRate); err != nil {
 			return err
 		}
 		d.wires[nic] = wire
 	}
-	for _, p := range demoPeers {
+	for _, p := range peerHosts {
 		host, err := lab.NewHost(p.name)
 		if err != nil {
 			return err
@@ -153,47 +154,48 @@ func (d *demo) cable() (err error) {
 		}
 		d.peers = append(d.peers, host)
 	}
-	return d.box.SetAddr("eth1", demoBox+"/24", "fd09::1/64")
+	return d.box.SetAddr("eth1", boxAddress+"/24", "fd09::1/64")
 }
 
-// nicteam runs the program in box as a user would.
+// nicteam runs the binary in box and prints the command and its output.
 func (d *demo) nicteam(args ...string) error {
 	exe, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(d.w, "\n         $ nicteam %s\n", strings.Join(args, " "))
+	fmt.Fprintf(d.out, "\n         $ nicteam %s\n", strings.Join(args, " "))
 	out, err := d.box.Command(exe, args...).CombinedOutput()
 	for line := range strings.Lines(string(out)) {
-		fmt.Fprintf(d.w, "         %s\n", strings.TrimRight(line, "\n"))
+		fmt.Fprintf(d.out, "         %s\n", strings.TrimRight(line, "\n"))
 	}
-	fmt.Fprintln(d.w)
+	fmt.Fprintln(d.out)
 	if err != nil {
 		return fmt.Errorf("nicteam %s: %w", args[0], err)
 	}
 	return nil
 }
 
-// traffic sends streams both ways and a file into box while the members change.
-func (d *demo) traffic(ctx context.Context) error {
+// runTraffic runs streams both ways and fetches a file into box while members change. It ends when the file has
+// arrived, the script is through and the view has ended.
+func (d *demo) runTraffic(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	streams, err := d.streams()
+	streams, err := d.startStreams()
 	if err != nil {
 		return err
 	}
-	files, err := lab.ServeFiles(d.peers[0], demoPeers[0].address)
+	files, err := lab.ServeFiles(d.peers[0], peerHosts[0].address)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = files.Close() }()
-	d.say("%d frames/s in 4 flows to and from each host, and a file of %d MiB from %s to box", demoRate, demoFile>>20, demoPeers[0].name)
+	d.printf("%d frames/s in 4 flows to and from each host, and a file of %d MiB from %s to box", streamRate, fileSize>>20, peerHosts[0].name)
 
 	fetched := make(chan string, 1)
 	var fetchErr error
 	go func() {
 		var sha string
-		sha, _, fetchErr = files.Fetch(ctx, d.box, 1, demoFile, pace(ctx))
+		sha, _, fetchErr = files.Fetch(ctx, d.box, 1, fileSize, limitFetch(ctx))
 		fetched <- sha
 	}()
 	rates := make(chan *team.RatesDocument)
@@ -207,18 +209,18 @@ func (d *demo) traffic(ctx context.Context) error {
 			return nil
 		})
 	}()
-	go d.events(ctx)
+	go d.printEvents(ctx)
 
 	script := []func() error{
-		1: func() error { return d.nicteam("peers", demoTeam) },
-		2: d.pull,
-		4: d.mend,
-		6: d.join,
-		8: func() error { return d.nicteam("remove", demoTeam, "eth4") },
+		1: func() error { return d.nicteam("peers", teamName) },
+		2: d.pullCable,
+		4: d.plugCable,
+		6: d.addSpare,
+		8: func() error { return d.nicteam("remove", teamName, "eth4") },
 	}
 	sha := ""
-	viewed := d.open(ctx)
-	defer func() { // the terminal is the view's until it ends
+	viewed := d.startView(ctx)
+	defer func() { // the view has the terminal until it ends
 		if viewed != nil {
 			cancel()
 			<-viewed
@@ -235,24 +237,24 @@ func (d *demo) traffic(ctx context.Context) error {
 			if fetchErr != nil {
 				return fmt.Errorf("the file did not arrive: %w", fetchErr)
 			}
-			d.arrived = true
-			d.say("the file has arrived")
+			d.fetched = true
+			d.printf("the file has arrived")
 		case r, ok := <-rates:
 			if !ok {
-				return errors.New("the team no longer tells its rates")
+				return errors.New("the stream of rates ended")
 			}
 			d.latest = r
 			if viewed == nil {
-				d.say("%s", figures(r))
+				d.printf("%s", ratesLine(r))
 			}
 			next := func() error { return nil }
-			switch again := tick - len(script); {
-			case again < 0 && script[tick] != nil:
+			switch extra := tick - len(script); {
+			case extra < 0 && script[tick] != nil:
 				next = script[tick]
-			case again >= 0 && d.pulled != "" && again%10 == 4:
-				next = d.mend
-			case again >= 0 && d.pulled == "" && again%10 == 0 && viewed != nil:
-				next = d.pull
+			case extra >= 0 && d.pulled != "" && extra%10 == 4:
+				next = d.plugCable
+			case extra >= 0 && d.pulled == "" && extra%10 == 0 && viewed != nil:
+				next = d.pullCable
 			}
 			if err := next(); err != nil {
 				return err
@@ -262,7 +264,7 @@ func (d *demo) traffic(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	return d.judge(streams, sha, files.SHA256(1, demoFile))
+	return d.checkTraffic(streams, sha, files.SHA256(1, fileSize))
 }
 
 // stream is traffic in one direction.
@@ -271,11 +273,11 @@ type stream struct {
 	running *lab.Running
 }
 
-// streams starts streams from and to every host.
-func (d *demo) streams() (list []stream, err error) {
-	for i, p := range demoPeers {
-		out := lab.Stream{From: d.box, To: d.peers[i], Address: netip.MustParseAddr(p.address), Flows: 4, Rate: demoRate, Size: 1000}
-		in := lab.Stream{From: d.peers[i], To: d.box, Address: netip.MustParseAddr(demoBox), Flows: 4, Rate: demoRate, Size: 1000}
+// startStreams starts streams from and to every host.
+func (d *demo) startStreams() (list []stream, err error) {
+	for i, p := range peerHosts {
+		out := lab.Stream{From: d.box, To: d.peers[i], Address: netip.MustParseAddr(p.address), Flows: 4, Rate: streamRate, Size: 1000}
+		in := lab.Stream{From: d.peers[i], To: d.box, Address: netip.MustParseAddr(boxAddress), Flows: 4, Rate: streamRate, Size: 1000}
 		for _, s := range []struct {
 			name string
 			lab.Stream
@@ -290,11 +292,11 @@ func (d *demo) streams() (list []stream, err error) {
 	return list, nil
 }
 
-// pace slows a reader to demoPace.
-func pace(ctx context.Context) func(octets int64) {
+// limitFetch returns a progress function that slows a reader to fetchRate.
+func limitFetch(ctx context.Context) func(received int64) {
 	begin := time.Now()
-	return func(octets int64) {
-		due := begin.Add(time.Duration(octets) * time.Second / demoPace)
+	return func(received int64) {
+		due := begin.Add(time.Duration(received) * time.Second / fetchRate)
 		select {
 		case <-time.After(time.Until(due)):
 		case <-ctx.Done():
@@ -302,8 +304,8 @@ func pace(ctx context.Context) func(octets int64) {
 	}
 }
 
-// pull takes the cable out of the NIC that the file comes by, which is the busiest.
-func (d *demo) pull() error {
+// pullCable pulls the cable of the busiest NIC, which receives the file.
+func (d *demo) pullCable() error {
 	busiest := d.latest.Members[0]
 	for _, m := range d.latest.Members {
 		if m.RX.Bytes > busiest.RX.Bytes {
@@ -311,25 +313,25 @@ func (d *demo) pull() error {
 		}
 	}
 	what := "the one that the file comes by"
-	if d.arrived {
+	if d.fetched {
 		what = "the busiest"
 	}
-	d.say("── the cable of %s is pulled, %s ──", busiest.Name, what)
+	d.printf("── the cable of %s is pulled, %s ──", busiest.Name, what)
 	d.pulled = busiest.Name
 	return d.wires[d.pulled].Cut()
 }
 
-func (d *demo) mend() error {
-	d.say("── the cable of %s is put back ──", d.pulled)
+func (d *demo) plugCable() error {
+	d.printf("── the cable of %s is put back ──", d.pulled)
 	nic := d.pulled
 	d.pulled = ""
 	return d.wires[nic].Mend()
 }
 
-func (d *demo) join() error { return d.nicteam("add", demoTeam, "eth4") }
+func (d *demo) addSpare() error { return d.nicteam("add", teamName, "eth4") }
 
-// events prints what the team says of itself.
-func (d *demo) events(ctx context.Context) {
+// printEvents prints the events of the members.
+func (d *demo) printEvents(ctx context.Context) {
 	begin := time.Now()
 	_ = d.client.Events(ctx, true, func(e *team.Event) error {
 		if e.Time.Before(begin) || !strings.HasPrefix(e.Event, "member-") {
@@ -342,33 +344,34 @@ func (d *demo) events(ctx context.Context) {
 		if e.Took > 0 {
 			text += fmt.Sprintf(", flows moved in %.2f ms", float64(e.Took)/1e6)
 		}
-		d.say("%s", text)
+		d.printf("%s", text)
 		return nil
 	})
 }
 
-// judge ends the streams and says whether all is well.
-func (d *demo) judge(streams []stream, sha, want string) error {
+// checkTraffic stops the streams, prints their results and returns an error unless losses are small and the file is
+// intact.
+func (d *demo) checkTraffic(streams []stream, sha, want string) error {
 	var wrong error
 	for _, s := range streams {
 		r, err := s.running.Stop()
 		if err != nil {
 			return err
 		}
-		d.say("%s: %v", s.name, r)
+		d.printf("%s: %v", s.name, r)
 		if r.Duplicated > 0 || r.Corrupt > 0 || r.Lost > r.Sent/100 {
-			wrong = fmt.Errorf("more went wrong than a pulled cable explains: %s: %v", s.name, r)
+			wrong = fmt.Errorf("%s: more loss than a pulled cable explains: %v", s.name, r)
 		}
 	}
 	if sha != want {
-		return fmt.Errorf("the file's SHA-256 is %s, it should be %s", sha, want)
+		return fmt.Errorf("SHA-256 of the file is %s, want %s", sha, want)
 	}
-	d.say("SHA-256 of the file, sent and received: %s", sha)
+	d.printf("SHA-256 of the file, sent and received: %s", sha)
 	return wrong
 }
 
-// figures is a line of Mbit/s, a NIC each and their sum.
-func figures(r *team.RatesDocument) string {
+// ratesLine formats Mbit/s of each NIC and their sum.
+func ratesLine(r *team.RatesDocument) string {
 	mbps := func(c team.Count) float64 { return float64(c.Bytes) * 8e3 / float64(r.Interval) }
 	var in, out strings.Builder
 	for _, m := range r.Members {
