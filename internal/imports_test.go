@@ -12,9 +12,11 @@ import (
 // allowed says, a room, which of our packages it may import directly. A room that is not
 // here may import nothing of ours.
 var allowed = map[string][]string{
-	"cmd/nicteam":       {"internal/config", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs", "team", "modes", "internal/nearest", "internal/units", "internal/settings"},
+	"cmd/nicteam":       {"internal/config", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs", "team", "modes", "internal/nearest", "internal/units", "internal/settings", "internal/demo"},
 	"internal/daemon":   {"internal/logs", "modes/lacp", "internal/config", "internal/control", "internal/metrics", "internal/panics", "internal/tap", "internal/nic", "internal/relay", "internal/fastpath", "internal/host", "internal/lab", "internal/frame", "team", "modes", "monitor", "internal/nearest", "internal/settings"},
 	"internal/config":   {"team", "modes", "modes/lacp", "internal/frame", "internal/nearest", "internal/settings"},
+	"internal/demo":     {"internal/lab", "internal/control", "team"},
+	"internal/settings": {"modes", "modes/lacp", "internal/frame"},
 	"internal/control":  {"internal/metrics", "internal/panics", "team", "modes", "monitor"},
 	"internal/metrics":  {"team", "modes/lacp", "internal/frame"},
 	"internal/tui":      {"internal/control", "team", "monitor/chart"},
@@ -41,7 +43,7 @@ var allowed = map[string][]string{
 }
 
 // labs are rooms for tests, benchmarks and the demo; they may import what they like of the
-// leaves, and nothing of the product imports them but the daemon's demo.
+// leaves, and nothing of the product imports them but internal/demo.
 var labs = []string{"internal/lab"}
 
 // onlyUser names the one room of a library.
