@@ -2,25 +2,27 @@ package fastpath
 
 import "time"
 
-// given is what a member was given in all.
-type given struct {
-	bytes  uint64 // as they are on the wire
-	octets uint64 // the same with each super-frame as one frame with one header
+// TxTotals is what a member was given in all.
+type TxTotals struct {
+	WireBytes uint64 // as they are on the wire
+	SKBBytes  uint64 // the same with each super-frame as one frame with one header
 }
 
-func (g given) less(o given) given { return given{g.bytes - o.bytes, g.octets - o.octets} }
+func (g TxTotals) Sub(o TxTotals) TxTotals {
+	return TxTotals{g.WireBytes - o.WireBytes, g.SKBBytes - o.SKBBytes}
+}
 
-// sight is what was seen of a member's NIC at a time. Programs go on giving while the kernel is asked, so what was
+// Sample is what was seen of a member's NIC at a time. Programs go on giving while the kernel is asked, so what was
 // given is known before and after: it was no less than before and no more than after when the kernel looked.
-type sight struct {
-	at            int64 // ns
-	before, after given
-	traffic       traffic
-	queue         queue
-	queued        bool // queue was read, after traffic
+type Sample struct {
+	At            int64 // ns
+	Before, After TxTotals
+	Link          LinkStats
+	Qdisc         QdiscStats
+	QdiscRead     bool // queue was read, after traffic
 }
 
-// outlet estimates what waits for a member: bytes that it was given and that have not left it, in its queueing discipline and in
+// Estimator estimates what waits for a member: bytes that it was given and that have not left it, in its queueing discipline and in
 // the NIC. That is what was given less what the NIC says that it has sent, but:
 //
 //   - Many NICs and drivers count a super-frame as one frame with one header, others as the frames that it becomes. Which
@@ -33,159 +35,165 @@ type sight struct {
 //   - When nothing is given, and nothing leaves, nothing waits.
 //
 // The zero value knows nothing.
-type outlet struct {
-	begun bool
-	whole bool    // it counts frames as they are on the wire
-	scale float64 // bytes on the wire, for each that it counts
+type Estimator struct {
+	started        bool
+	countsSegments bool    // it counts frames as they are on the wire
+	wirePerCounted float64 // bytes on the wire, for each that it counts
 
-	at     int64
-	given  given
-	sent   uint64
-	queue  queue // last read
-	losses uint64
-	dirty  bool  // frames were dropped since queue was read
-	held   int64 // bytes that wait, as it counts; under 0 by what was given during the reading
-	inside int64 // of these in the NIC, when queue was read
+	at           int64
+	totals       TxTotals
+	txBytes      uint64
+	qdisc        QdiscStats // last read
+	dropped      uint64
+	dropsPending bool  // frames were dropped since queue was read
+	waiting      int64 // bytes that wait, as it counts; under 0 by what was given during the reading
+	inNIC        int64 // of these in the NIC, when queue was read
 
-	still, stands int64 // since when nothing moves, and since when nothing is said to leave though something is given; 0 not
-	lazy          int64 // until when it is taken for one that tells seldom
+	idleSince, stuckSince int64 // since when nothing moves, and since when nothing is said to leave though something is given; 0 not
+	lazyUntil             int64 // until when it is taken for one that tells seldom
 
-	counting counting
+	counting countDetector
 }
 
 const (
-	// stillFor is how long nothing moves where nothing waits.
-	stillFor = int64(50 * time.Millisecond)
-	// standsFor is longer than a NIC that is not stopped sends nothing, lazyFor than one that tells seldom is silent.
-	standsFor, lazyFor = int64(60 * time.Millisecond), int64(10 * time.Second)
-	// tellsApart are bytes by which the two ways to count differ when they are told apart, after countsFor at the earliest:
+	// idleAfter is how long nothing moves where nothing waits.
+	idleAfter = int64(50 * time.Millisecond)
+	// stuckAfter is longer than a NIC that is not stopped sends nothing, lazyFor than one that tells seldom is silent.
+	stuckAfter, lazyFor = int64(60 * time.Millisecond), int64(10 * time.Second)
+	// minCountDifference are bytes by which the two ways to count differ when they are told apart, after countsFor at the earliest:
 	// in that time far more is sent than a NIC holds.
-	tellsApart, countsFor = 512 << 10, int64(4 * time.Second)
+	minCountDifference, minCountTime = 512 << 10, int64(4 * time.Second)
 )
 
-// taken is what a member has done since it was last looked at.
-type taken struct {
-	bytes   uint64 // that it has taken, without those that were dropped
-	waiting int    // bytes that wait now; both as they are on the wire
-	losses  uint64 // frames that were dropped, a super-frame as one
+// Progress is what a member has done since it was last looked at.
+type Progress struct {
+	Accepted uint64 // that it has taken, without those that were dropped
+	Backlog  int    // bytes that wait now; both as they are on the wire
+	Dropped  uint64 // frames that were dropped, a super-frame as one
 }
 
-// begin begins anew.
-func (o *outlet) begin(s *sight) {
-	*o = outlet{begun: true, whole: o.whole, scale: max(o.scale, 1), at: s.at, given: s.before, sent: s.traffic.sent, losses: s.traffic.abandoned}
-	if s.queued {
-		o.queue = s.queue
-		o.held = int64(s.queue.waiting)
+// Forget drops what is known: the next sample is the first of another NIC.
+func (o *Estimator) Forget() { o.started = false }
+
+// Known reports whether o has a sample.
+func (o *Estimator) Known() bool { return o.started }
+
+// restart begins anew.
+func (o *Estimator) restart(s *Sample) {
+	*o = Estimator{started: true, countsSegments: o.countsSegments, wirePerCounted: max(o.wirePerCounted, 1), at: s.At, totals: s.Before, txBytes: s.Link.TxBytes, dropped: s.Link.TxDropped}
+	if s.QdiscRead {
+		o.qdisc = s.Qdisc
+		o.waiting = int64(s.Qdisc.Backlog)
 	}
-	o.counting.since = s.at
+	o.counting.since = s.At
 }
 
-// look takes in what was seen.
-func (o *outlet) look(s *sight) (t taken) {
-	if !s.traffic.known {
-		o.begun = false
+// Update takes in what was seen.
+func (o *Estimator) Update(s *Sample) (t Progress) {
+	if !s.Link.Present {
+		o.started = false
 		return t
 	}
-	if !o.begun || s.traffic.sent < o.sent {
-		o.begin(s)
-		return taken{waiting: o.waiting()}
+	if !o.started || s.Link.TxBytes < o.txBytes {
+		o.restart(s)
+		return Progress{Backlog: o.wireBacklog()}
 	}
-	gave, left := s.before.less(o.given), int64(s.traffic.sent-o.sent)
-	between := int64(o.unit(s.after.less(s.before)))
-	losses := s.traffic.abandoned - o.losses
-	if s.queued {
-		losses += uint64(s.queue.dropped - o.queue.dropped)
+	gave, left := s.Before.Sub(o.totals), int64(s.Link.TxBytes-o.txBytes)
+	between := int64(o.counted(s.After.Sub(s.Before)))
+	losses := s.Link.TxDropped - o.dropped
+	if s.QdiscRead {
+		losses += uint64(s.Qdisc.Drops - o.qdisc.Drops)
 	}
-	o.at, o.given, o.sent, o.losses = s.at, s.before, s.traffic.sent, s.traffic.abandoned
-	o.dirty = o.dirty || losses > 0
-	o.gauge(gave)
-	now := o.held + int64(o.unit(gave)) - left
-	o.held = now
+	o.at, o.totals, o.txBytes, o.dropped = s.At, s.Before, s.Link.TxBytes, s.Link.TxDropped
+	o.dropsPending = o.dropsPending || losses > 0
+	o.updateScale(gave)
+	now := o.waiting + int64(o.counted(gave)) - left
+	o.waiting = now
 	o.counting.add(gave, left)
-	o.doubt(s, gave, left)
-	if s.queued {
-		o.weigh(s, between)
+	o.detectStall(s, gave, left)
+	if s.QdiscRead {
+		o.applyQdisc(s, between)
 	}
-	o.held = max(o.held, -between)
-	if o.lazy > o.at {
-		o.held, o.inside = int64(float64(o.queue.waiting)/o.scale), 0
+	o.waiting = max(o.waiting, -between)
+	if o.lazyUntil > o.at {
+		o.waiting, o.inNIC = int64(float64(o.qdisc.Backlog)/o.wirePerCounted), 0
 	}
-	return taken{bytes: o.took(gave, o.held-now), waiting: o.waiting(), losses: losses}
+	return Progress{Accepted: o.acceptedBytes(gave, o.waiting-now), Backlog: o.wireBacklog(), Dropped: losses}
 }
 
-// weigh takes in what waits in the queueing discipline.
-func (o *outlet) weigh(s *sight, between int64) {
-	q := s.queue
-	queued := int64(float64(q.waiting) / o.scale)
-	if o.dirty {
-		in := o.inside
-		if q.passed > 0 {
-			in += int64(float64(q.passed-o.queue.passed)/o.scale) - o.counting.left
+// applyQdisc takes in what waits in the queueing discipline.
+func (o *Estimator) applyQdisc(s *Sample, between int64) {
+	q := s.Qdisc
+	queued := int64(float64(q.Backlog) / o.wirePerCounted)
+	if o.dropsPending {
+		in := o.inNIC
+		if q.SentBytes > 0 {
+			in += int64(float64(q.SentBytes-o.qdisc.SentBytes)/o.wirePerCounted) - o.counting.txPending
 		}
-		o.held = min(o.held, queued+max(in, 0))
-		o.given = s.after // what was given before queue was read is in it
+		o.waiting = min(o.waiting, queued+max(in, 0))
+		o.totals = s.After // what was given before queue was read is in it
 	}
-	o.held = max(o.held, queued-between)
-	o.inside = max(o.held-queued, 0)
-	whole, known := o.counting.whole(int64(q.waiting)-int64(o.queue.waiting), o.dirty || o.lazy > o.at, o.at)
-	if known && whole != o.whole {
-		o.whole, o.inside, o.held = whole, 0, queued
+	o.waiting = max(o.waiting, queued-between)
+	o.inNIC = max(o.waiting-queued, 0)
+	whole, known := o.counting.decide(int64(q.Backlog)-int64(o.qdisc.Backlog), o.dropsPending || o.lazyUntil > o.at, o.at)
+	if known && whole != o.countsSegments {
+		o.countsSegments, o.inNIC, o.waiting = whole, 0, queued
 	}
-	o.queue, o.dirty = q, false
+	o.qdisc, o.dropsPending = q, false
 }
 
-// unit is what was given, as the NIC counts.
-func (o *outlet) unit(g given) uint64 {
-	if o.whole {
-		return g.bytes
+// counted is what was given, as the NIC counts.
+func (o *Estimator) counted(g TxTotals) uint64 {
+	if o.countsSegments {
+		return g.WireBytes
 	}
-	return g.octets
+	return g.SKBBytes
 }
 
-// gauge has the scale follow what is given.
-func (o *outlet) gauge(gave given) {
+// updateScale has the scale follow what is given.
+func (o *Estimator) updateScale(gave TxTotals) {
 	switch {
-	case o.whole:
-		o.scale = 1
-	case gave.octets > 0:
-		o.scale += (float64(gave.bytes)/float64(gave.octets) - o.scale) / 4
+	case o.countsSegments:
+		o.wirePerCounted = 1
+	case gave.SKBBytes > 0:
+		o.wirePerCounted += (float64(gave.WireBytes)/float64(gave.SKBBytes) - o.wirePerCounted) / 4
 	}
 }
 
-func (o *outlet) waiting() int { return int(float64(max(o.held, 0)) * o.scale) }
+func (o *Estimator) wireBacklog() int { return int(float64(max(o.waiting, 0)) * o.wirePerCounted) }
 
-// took is what the member has taken of what it was given, where the estimate was adjusted by some bytes: what is no
+// acceptedBytes is what the member has taken of what it was given, where the estimate was adjusted by some bytes: what is no
 // longer taken to wait was dropped, and what waits beyond what was known was given by others.
-func (o *outlet) took(gave given, adjusted int64) uint64 {
-	if o.lazy > o.at {
-		return gave.bytes
+func (o *Estimator) acceptedBytes(gave TxTotals, adjusted int64) uint64 {
+	if o.lazyUntil > o.at {
+		return gave.WireBytes
 	}
-	return uint64(max(int64(gave.bytes)+int64(float64(adjusted)*o.scale), 0))
+	return uint64(max(int64(gave.WireBytes)+int64(float64(adjusted)*o.wirePerCounted), 0))
 }
 
-// doubt looks whether what the NIC says can be.
-func (o *outlet) doubt(s *sight, gave given, left int64) {
-	waits := o.queue.waiting > 0
-	passes := gave.bytes > 0
-	if s.queued {
+// detectStall looks whether what the NIC says can be.
+func (o *Estimator) detectStall(s *Sample, gave TxTotals, left int64) {
+	waits := o.qdisc.Backlog > 0
+	passes := gave.WireBytes > 0
+	if s.QdiscRead {
 		// Where something waits in the queueing discipline the NIC may be stopped, unless that goes on giving.
-		waits = s.queue.waiting > 0
-		passes = passes && !waits || s.queue.passed != o.queue.passed
+		waits = s.Qdisc.Backlog > 0
+		passes = passes && !waits || s.Qdisc.SentBytes != o.qdisc.SentBytes
 	} else if waits {
 		passes = false
 	}
-	lasting(&o.still, left == 0 && !waits && gave.bytes == 0, o.at)
-	lasting(&o.stands, left == 0 && o.held > 0 && (passes || o.stands != 0), o.at)
+	trackSince(&o.idleSince, left == 0 && !waits && gave.WireBytes == 0, o.at)
+	trackSince(&o.stuckSince, left == 0 && o.waiting > 0 && (passes || o.stuckSince != 0), o.at)
 	switch {
-	case o.still != 0 && o.at-o.still >= stillFor:
-		o.held, o.inside = 0, 0
-	case o.stands != 0 && o.at-o.stands >= standsFor && passes:
-		o.lazy = o.at + lazyFor
+	case o.idleSince != 0 && o.at-o.idleSince >= idleAfter:
+		o.waiting, o.inNIC = 0, 0
+	case o.stuckSince != 0 && o.at-o.stuckSince >= stuckAfter && passes:
+		o.lazyUntil = o.at + lazyFor
 	}
 }
 
-// lasting keeps in *from since when something is so.
-func lasting(from *int64, so bool, now int64) {
+// trackSince keeps in *from since when something is so.
+func trackSince(from *int64, so bool, now int64) {
 	switch {
 	case !so:
 		*from = 0
@@ -194,40 +202,40 @@ func lasting(from *int64, so bool, now int64) {
 	}
 }
 
-// counting finds out how a NIC counts super-frames: by what it says to have sent of what was given.
-type counting struct {
-	since   int64 // of the sums
-	given   given
-	sent    int64 // or waits
-	pending given // since the queueing discipline was last read
-	left    int64
+// countDetector finds out how a NIC counts super-frames: by what it says to have sent of what was given.
+type countDetector struct {
+	since     int64 // of the sums
+	totals    TxTotals
+	sent      int64    // or waits
+	pending   TxTotals // since the queueing discipline was last read
+	txPending int64
 }
 
-func (c *counting) add(gave given, left int64) {
-	c.pending.bytes += gave.bytes
-	c.pending.octets += gave.octets
-	c.left += left
+func (c *countDetector) add(gave TxTotals, left int64) {
+	c.pending.WireBytes += gave.WireBytes
+	c.pending.SKBBytes += gave.SKBBytes
+	c.txPending += left
 }
 
-// whole reports whether it counts the frames that a super-frame becomes, as soon as that is known. In the queueing
+// decide reports whether it counts the frames that a super-frame becomes, as soon as that is known. In the queueing
 // discipline wait so many bytes more than the last time; unclear says that there were drops.
-func (c *counting) whole(more int64, unclear bool, now int64) (whole, known bool) {
+func (c *countDetector) decide(more int64, unclear bool, now int64) (whole, known bool) {
 	if !unclear {
-		c.given.bytes += c.pending.bytes
-		c.given.octets += c.pending.octets
-		c.sent += c.left + more
+		c.totals.WireBytes += c.pending.WireBytes
+		c.totals.SKBBytes += c.pending.SKBBytes
+		c.sent += c.txPending + more
 	}
-	c.pending, c.left = given{}, 0
-	if now-c.since < countsFor || c.given.bytes-c.given.octets < tellsApart {
+	c.pending, c.txPending = TxTotals{}, 0
+	if now-c.since < minCountTime || c.totals.WireBytes-c.totals.SKBBytes < minCountDifference {
 		return false, false
 	}
-	whole = apart(c.sent, c.given.bytes) < apart(c.sent, c.given.octets)
-	*c = counting{since: now}
+	whole = distance(c.sent, c.totals.WireBytes) < distance(c.sent, c.totals.SKBBytes)
+	*c = countDetector{since: now}
 	return whole, true
 }
 
-// apart is how far apart two sums are.
-func apart(a int64, b uint64) int64 {
+// distance is how far apart two sums are.
+func distance(a int64, b uint64) int64 {
 	d := a - int64(b)
 	return max(d, -d)
 }

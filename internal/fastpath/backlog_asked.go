@@ -23,40 +23,40 @@ func (p *Path) Backlog(id int) int {
 	if id < 0 || id >= modes.MaxMembers {
 		return relayed
 	}
-	s := sight{at: clockNow(), queued: true}
-	var of nics
-	var g *gauge
-	if !p.given(id, &s.before, &of, &g) {
+	s := Sample{At: clockNow(), QdiscRead: true}
+	var of Indexes
+	var g *StatsReader
+	if !p.txTotals(id, &s.Before, &of, &g) {
 		return relayed
 	}
-	var t [modes.MaxMembers]traffic
-	var q [modes.MaxMembers]queue
-	if g.traffic(&of, &t) != nil || g.queues(&of, &q) != nil || !p.given(id, &s.after, &of, &g) {
+	var t [modes.MaxMembers]LinkStats
+	var q [modes.MaxMembers]QdiscStats
+	if g.ReadLinks(&of, &t) != nil || g.ReadQdiscs(&of, &q) != nil || !p.txTotals(id, &s.After, &of, &g) {
 		return relayed
 	}
-	s.traffic, s.queue = t[id], q[id]
-	p.meter.mu.Lock()
-	o := p.meter.outlets[id]
-	same := p.meter.of[id] == of[id] && o.begun
-	p.meter.mu.Unlock()
+	s.Link, s.Qdisc = t[id], q[id]
+	p.backlog.mu.Lock()
+	o := p.backlog.estimators[id]
+	same := p.backlog.measured[id] == of[id] && o.Known()
+	p.backlog.mu.Unlock()
 	if !same {
-		return max(relayed, int(s.queue.waiting))
+		return max(relayed, int(s.Qdisc.Backlog))
 	}
 	// What the relay has given is in both.
-	return max(relayed, o.look(&s).waiting)
+	return max(relayed, o.Update(&s).Backlog)
 }
 
-// given fills to with what member id was given, and says by which NIC. It returns false where no programs give anything.
-func (p *Path) given(id int, to *given, of *nics, g **gauge) bool {
+// txTotals fills to with what member id was given, and says by which NIC. It returns false where no programs give anything.
+func (p *Path) txTotals(id int, to *TxTotals, of *Indexes, g **StatsReader) bool {
 	var c team.Counters
 	p.Relay.Counters(&c)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.kernel == nil || p.links[id] == nil || p.meter.gauge == nil {
+	if p.kernel == nil || p.links[id] == nil || p.backlog.stats == nil {
 		return false
 	}
-	*to = p.kernel.given(id)
-	to.add(&c.Members[id])
-	of[id], *g = int32(p.links[id].Index), p.meter.gauge
+	*to = p.kernel.txTotals(id)
+	addRelayed(to, &c.Members[id])
+	of[id], *g = int32(p.links[id].Index), p.backlog.stats
 	return true
 }

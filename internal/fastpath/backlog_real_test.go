@@ -233,7 +233,7 @@ func TestApplyDoesNotWaitForTheMeter(t *testing.T) {
 	f := new(modes.Flows)
 	labtest.Eventually(t, "measuring", func() bool { return g.path.Flows(f) && f.Members[0].Capacity+f.Members[1].Capacity > 0 })
 
-	held := &g.path.meter.gauge.mu // as long as the kernel may have its lock
+	held := &g.path.backlog.stats.mu // as long as the kernel may have its lock
 	held.Lock()
 	done := make(chan error, 1)
 	go func() {

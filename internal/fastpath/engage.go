@@ -40,7 +40,7 @@ func (p *Path) Engage() error {
 	if p.moves, err = hearElsewhere(p.Relay, k, p.o.Panics); err != nil {
 		return errors.Join(err, p.disengage())
 	}
-	p.meter.begin(p, k)
+	p.backlog.start(p, k)
 	return nil
 }
 
@@ -158,7 +158,7 @@ func (p *Path) disengage() error {
 		return nil
 	}
 	errs := []error{p.Regain(&k.control.TransmitGate)}
-	p.meter.end()
+	p.backlog.stopPolling()
 	errs = append(errs, p.moves.close())
 	p.moves = nil
 	p.mu.Lock()

@@ -22,25 +22,25 @@ import (
 // has it, to remove a NIC for instance, makes the reader wait for tens of milliseconds. So whoever reads
 // must be nobody for whom frames or the control loop wait.
 
-// traffic is what the kernel has counted of a NIC.
-type traffic struct {
-	sent      uint64 // bytes
-	abandoned uint64 // frames that it has dropped
-	known     bool   // it is there
+// LinkStats is what the kernel has counted of a NIC.
+type LinkStats struct {
+	TxBytes   uint64 // bytes
+	TxDropped uint64 // frames that it has dropped
+	Present   bool   // it is there
 }
 
-// queue is what the kernel has counted of a NIC's queueing discipline.
-type queue struct {
-	passed  uint64 // bytes that have left it
-	waiting uint32 // bytes
-	dropped uint32 // frames; wraps
+// QdiscStats is what the kernel has counted of a NIC's queueing discipline.
+type QdiscStats struct {
+	SentBytes uint64 // bytes that have left it
+	Backlog   uint32 // bytes
+	Drops     uint32 // frames; wraps
 }
 
-// nics are the ifindexes of members, 0 where there is none.
-type nics [modes.MaxMembers]int32
+// Indexes are the ifindexes of members, 0 where there is none.
+type Indexes [modes.MaxMembers]int32
 
-// gauge reads. Its methods may be called from any goroutine.
-type gauge struct {
+// StatsReader reads. Its methods may be called from any goroutine.
+type StatsReader struct {
 	mu  sync.Mutex
 	fd  int
 	seq uint32
@@ -48,8 +48,8 @@ type gauge struct {
 	in  []byte
 }
 
-// openGauge opens a gauge for the NICs of the calling thread's network namespace.
-func openGauge() (*gauge, error) {
+// OpenStatsReader opens a gauge for the NICs of the calling thread's network namespace.
+func OpenStatsReader() (*StatsReader, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("open netlink socket: %w", err)
@@ -64,45 +64,45 @@ func openGauge() (*gauge, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("open netlink socket: %w", err)
 	}
-	return &gauge{fd: fd, in: make([]byte, chunk)}, nil
+	return &StatsReader{fd: fd, in: make([]byte, maxMessage)}, nil
 }
 
 const (
-	chunk     = 32 << 10 // the most that the kernel tells at a time
-	headerLen = unix.NLMSG_HDRLEN
-	tcLen     = 20 // struct tcmsg
-	statsLen  = 12 // struct if_stats_msg
-	onlyLinks = 1  // IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64)
+	maxMessage   = 32 << 10 // the most that the kernel tells at a time
+	nlmsgLen     = unix.NLMSG_HDRLEN
+	tcmsgLen     = 20 // struct tcmsg
+	ifStatsLen   = 12 // struct if_stats_msg
+	filterLink64 = 1  // IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64)
 )
 
-var errClosed = errors.New("the gauge is closed")
+var errReaderClosed = errors.New("the gauge is closed")
 
-// traffic fills to for these NICs.
-func (g *gauge) traffic(of *nics, to *[modes.MaxMembers]traffic) error {
+// ReadLinks fills to for these NICs.
+func (g *StatsReader) ReadLinks(of *Indexes, to *[modes.MaxMembers]LinkStats) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.fd < 0 {
-		return errClosed
+		return errReaderClosed
 	}
 	g.out = g.out[:0]
 	first := g.seq + 1
 	answers := 0
 	for id, index := range of {
-		to[id] = traffic{}
+		to[id] = LinkStats{}
 		g.seq++
 		if index > 0 {
 			answers++
-			b := g.ask(unix.RTM_GETSTATS, 0, statsLen)
+			b := g.addRequest(unix.RTM_GETSTATS, 0, ifStatsLen)
 			binary.NativeEndian.PutUint32(b[4:], uint32(index))
-			binary.NativeEndian.PutUint32(b[8:], onlyLinks)
+			binary.NativeEndian.PutUint32(b[8:], filterLink64)
 		}
 	}
 	if answers == 0 {
 		return nil
 	}
-	err := g.talk(func(m answer) bool {
+	err := g.exchange(func(m message) bool {
 		if at := m.seq - first; at < modes.MaxMembers {
-			to[at].take(m)
+			to[at].parse(m)
 			answers--
 		}
 		return answers > 0
@@ -113,22 +113,22 @@ func (g *gauge) traffic(of *nics, to *[modes.MaxMembers]traffic) error {
 	return nil
 }
 
-// queues fills to for these NICs. One that has no queueing discipline has no queue.
-func (g *gauge) queues(of *nics, to *[modes.MaxMembers]queue) error {
+// ReadQdiscs fills to for these NICs. One that has no queueing discipline has no queue.
+func (g *StatsReader) ReadQdiscs(of *Indexes, to *[modes.MaxMembers]QdiscStats) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.fd < 0 {
-		return errClosed
+		return errReaderClosed
 	}
-	*to = [modes.MaxMembers]queue{}
+	*to = [modes.MaxMembers]QdiscStats{}
 	g.out = g.out[:0]
 	g.seq++
-	g.ask(unix.RTM_GETQDISC, unix.NLM_F_DUMP, tcLen)
-	err := g.talk(func(m answer) bool {
+	g.addRequest(unix.RTM_GETQDISC, unix.NLM_F_DUMP, tcmsgLen)
+	err := g.exchange(func(m message) bool {
 		if m.seq != g.seq {
 			return true
 		}
-		if index, q, ok := rootQueue(m); ok {
+		if index, q, ok := parseRootQdisc(m); ok {
 			for id, of := range of {
 				if of == index {
 					to[id] = q
@@ -143,22 +143,22 @@ func (g *gauge) queues(of *nics, to *[modes.MaxMembers]queue) error {
 	return nil
 }
 
-// ask adds a question, and returns its body of n bytes.
-func (g *gauge) ask(kind, flags uint16, n int) []byte {
+// addRequest adds a question, and returns its body of n bytes.
+func (g *StatsReader) addRequest(kind, flags uint16, n int) []byte {
 	at := len(g.out)
-	g.out = append(g.out, noQuestion[:headerLen+n]...)
+	g.out = append(g.out, zeroRequest[:nlmsgLen+n]...)
 	b := g.out[at:]
 	binary.NativeEndian.PutUint32(b, uint32(len(b)))
 	binary.NativeEndian.PutUint16(b[4:], kind)
 	binary.NativeEndian.PutUint16(b[6:], flags|unix.NLM_F_REQUEST)
 	binary.NativeEndian.PutUint32(b[8:], g.seq)
-	return b[headerLen:]
+	return b[nlmsgLen:]
 }
 
-var noQuestion [headerLen + tcLen]byte
+var zeroRequest [nlmsgLen + tcmsgLen]byte
 
-// talk sends the questions and has f see the messages that come, while it wants more.
-func (g *gauge) talk(f func(answer) bool) error {
+// exchange sends the questions and has f see the messages that come, while it wants more.
+func (g *StatsReader) exchange(f func(message) bool) error {
 	if _, err := unix.Write(g.fd, g.out); err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (g *gauge) talk(f func(answer) bool) error {
 			return err
 		}
 		for b := g.in[:n]; more; {
-			m, rest, ok := cutAnswer(b)
+			m, rest, ok := cutMessage(b)
 			if !ok {
 				break
 			}
@@ -182,7 +182,7 @@ func (g *gauge) talk(f func(answer) bool) error {
 }
 
 // Close lets go of the socket. Closing twice is fine.
-func (g *gauge) Close() error {
+func (g *StatsReader) Close() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.fd < 0 {

@@ -61,13 +61,13 @@ type Path struct {
 	inForce *modes.Plan                // that the programs follow; nil: none
 	unfit   error                      // the programs do not follow the Plan in force; nil: they do
 
-	meter meter
+	backlog backlogMonitor
 }
 
 // New returns a Path that is not engaged.
 func New(o Options) *Path {
 	p := &Path{Relay: o.Relay, o: o, log: o.Logger, plan: &modes.Plan{Single: -1, Next: -1}, lost: make(chan error, 1)}
-	p.meter.due = make(chan struct{}, 1)
+	p.backlog.wakeup = make(chan struct{}, 1)
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
@@ -92,7 +92,7 @@ func (p *Path) Join(id int, l team.Link) error {
 	p.changing.Lock()
 	defer p.changing.Unlock()
 	p.mu.Lock()
-	err := p.meter.open()
+	err := p.backlog.openStats()
 	p.mu.Unlock()
 	if err != nil {
 		return err
@@ -106,14 +106,14 @@ func (p *Path) Join(id int, l team.Link) error {
 		p.names[id] = l.Name
 		now := p.counted()
 		p.base.members[id] = now.members[id]
-		p.meter.forget(id)
+		p.backlog.resetDropped(id)
 	}
 	k := p.kernel
 	p.mu.Unlock()
 	if k == nil {
 		return nil
 	}
-	p.meter.join(p, k)
+	p.backlog.memberJoined(p, k)
 	err = p.enter(k, id, &l)
 	if err == nil {
 		err = p.yieldMember(k, id)
@@ -242,7 +242,7 @@ func (p *Path) counted() *counts {
 // Counters fills c with the totals of both.
 func (p *Path) Counters(c *team.Counters) {
 	p.Relay.Counters(c)
-	p.meter.lost(c)
+	p.backlog.addDropped(c)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.counted()
@@ -253,7 +253,7 @@ func (p *Path) Counters(c *team.Counters) {
 			given += n.Bytes
 		}
 	}
-	p.meter.nudge(given)
+	p.backlog.noteTraffic(given)
 	for d := range now.noMember {
 		c.Adapter.TXDrop[d] += now.noMember[d]
 	}
@@ -267,5 +267,5 @@ func (p *Path) Close() error {
 		return nil
 	}
 	p.closed = true
-	return errors.Join(p.disengage(), p.meter.close(), p.Relay.Close())
+	return errors.Join(p.disengage(), p.backlog.close(), p.Relay.Close())
 }
