@@ -5,59 +5,67 @@ import (
 	"sync/atomic"
 	"time"
 
+	"nicteam/internal/fastpath/backlog"
+	"nicteam/internal/relay"
 	"nicteam/modes"
 	"nicteam/team"
 )
 
-// backlogMonitor knows what waits for the members while programs move frames, and tells modes.Picker how long their queues really are, as the
-// relay does of its own sockets. It has one goroutine of its own: asking the kernel can take long, and nobody's frames may
-// wait for that. The members are looked at
+// backlogMonitor measures what waits for the members while programs move frames, and reports their queues to modes.Picker as the
+// relay reports those of its sockets. It has a goroutine of its own, because reading counters may wait for the kernel's
+// configuration lock, and no frame may wait for that. The goroutine polls the members
 //
-//   - every paceEvery while much is given or waits and the Plan makes use of it, or as seldom as the host's many queueing disciplines demand,
-//   - every walkEvery while anything is given,
-//   - once somebody who reads the counters finds that something was (nudge), and every restEvery, at rest: then it wakes hardly ever.
+//   - each pollBusy while traffic or a backlog is large and the Plan depends on it, less often on a host with many qdiscs,
+//   - each pollNormal while there is any traffic,
+//   - each pollIdle otherwise, and at once when a reader of the counters finds traffic (noteTraffic).
 type backlogMonitor struct {
-	stats *StatsReader // nil until a member has joined
+	stats statsReader // nil until a member has joined
 
-	mu         sync.Mutex // held shortly, never while the kernel is asked
-	estimators [modes.MaxMembers]Estimator
-	measured   Indexes                  // the NICs that the outlets are of
-	dropped    [modes.MaxMembers]uint64 // frames that were dropped after they were given
+	mu         sync.Mutex // held shortly, never while the kernel is read
+	estimators [modes.MaxMembers]backlog.Estimator
+	measured   backlog.Indexes          // the NICs that estimators are of
+	dropped    [modes.MaxMembers]uint64 // frames dropped in qdiscs and NICs
 
-	stop, done  chan struct{} // of the goroutine; nil: there is none
-	wakeup      chan struct{} // the members are to be looked at; made with the Path
-	lastTraffic atomic.Uint64 // bytes given in all when they last were for that
+	stop, done  chan struct{} // of the goroutine; nil: it does not run
+	wakeup      chan struct{} // poll now; made with the Path
+	lastTraffic atomic.Uint64 // bytes transmitted in all when noteTraffic last woke the goroutine
+}
+
+// statsReader is *backlog.StatsReader.
+type statsReader interface {
+	ReadLinks(of *backlog.Indexes, to *[modes.MaxMembers]backlog.LinkStats) error
+	ReadQdiscs(of *backlog.Indexes, to *[modes.MaxMembers]backlog.QdiscStats) error
+	Close() error
 }
 
 const (
 	pollBusy   = 20 * time.Millisecond
 	pollNormal = 100 * time.Millisecond
 	pollIdle   = time.Second
-	// lowTraffic is so little that there is no hurry.
-	lowTraffic = 16 << 10
-	// instant is how long reading what NICs have sent may take to count as done at one instant.
-	instant = time.Millisecond
-	// qdiscsShare is the part of a processor that reading all queueing disciplines of the host may take.
-	qdiscsShare = 200
-	// qdiscsMaxInterval is the longest time from one reading of them to the next.
-	qdiscsMaxInterval = time.Second
-	// pollBusyMax is the longest from one reading to the next that says anything of what a member carries.
+	// pollBusyMax is the longest interval whose readings still show what a member carries.
 	pollBusyMax = 80 * time.Millisecond
+	// lowTraffic are bytes between two polls, up to which pollNormal suffices.
+	lowTraffic = 16 << 10
+	// instant is how long reading the counters of NICs may take to count as one moment.
+	instant = time.Millisecond
+	// Dumping the host's qdiscs may take 1/qdiscsShare of a processor, and is done each qdiscsMaxInterval at least.
+	qdiscsShare       = 200
+	qdiscsMaxInterval = time.Second
 )
 
-// start has the Path's members measured from now on. The caller holds changing.
+// start starts the goroutine. The caller holds changing.
 func (m *backlogMonitor) start(p *Path, k *kernel) {
 	if m.stats == nil {
 		return
 	}
 	m.mu.Lock()
-	m.measured = Indexes{}
+	m.measured = backlog.Indexes{}
 	m.mu.Unlock()
 	m.stop, m.done = make(chan struct{}), make(chan struct{})
 	go m.run(&backlogPoller{monitor: m, path: p, kernel: k, ageing: ageing{path: p, kernel: k}}, m.stop, m.done)
 }
 
-// stopPolling ends that. The caller holds changing.
+// stopPolling ends the goroutine and waits for it. The caller holds changing.
 func (m *backlogMonitor) stopPolling() {
 	if m.stop != nil {
 		close(m.stop)
@@ -66,16 +74,16 @@ func (m *backlogMonitor) stopPolling() {
 	}
 }
 
-// memberJoined has a member that has joined looked at before it is given anything. The caller holds changing.
+// memberJoined samples a new member before it transmits. The caller holds changing.
 func (m *backlogMonitor) memberJoined(p *Path, k *kernel) {
 	if m.stop == nil {
-		m.start(p, k) // there was nobody to measure before
+		m.start(p, k) // the first member opened stats
 		return
 	}
 	m.wake()
 }
 
-// wake has the goroutine look at the members now, if there is one.
+// wake makes the goroutine poll now, if it runs.
 func (m *backlogMonitor) wake() {
 	select {
 	case m.wakeup <- struct{}{}:
@@ -83,7 +91,7 @@ func (m *backlogMonitor) wake() {
 	}
 }
 
-// noteTraffic tells that the members were given so many bytes in all.
+// noteTraffic wakes the goroutine if the total of transmitted bytes has grown by more than lowTraffic.
 func (m *backlogMonitor) noteTraffic(bytes uint64) {
 	if was := m.lastTraffic.Load(); bytes-was >= lowTraffic {
 		m.lastTraffic.Store(bytes)
@@ -91,10 +99,14 @@ func (m *backlogMonitor) noteTraffic(bytes uint64) {
 	}
 }
 
-// openStats opens the gauge, in the calling thread's network namespace.
-func (m *backlogMonitor) openStats() (err error) {
-	if m.stats == nil {
-		m.stats, err = OpenStatsReader()
+// openStats opens stats in the calling thread's network namespace.
+func (m *backlogMonitor) openStats() error {
+	if m.stats != nil {
+		return nil
+	}
+	r, err := backlog.OpenStatsReader()
+	if err == nil {
+		m.stats = r
 	}
 	return err
 }
@@ -106,7 +118,7 @@ func (m *backlogMonitor) close() error {
 	return m.stats.Close()
 }
 
-// addDropped adds the frames that were dropped behind the programs to c.
+// addDropped adds the frames that qdiscs and NICs dropped to c.
 func (m *backlogMonitor) addDropped(c *team.Counters) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -115,7 +127,7 @@ func (m *backlogMonitor) addDropped(c *team.Counters) {
 	}
 }
 
-// resetDropped begins member id's losses anew, for it is another NIC.
+// resetDropped starts member id's count at zero: it is another NIC.
 func (m *backlogMonitor) resetDropped(id int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -129,7 +141,7 @@ func (m *backlogMonitor) run(w *backlogPoller, stop, done chan struct{}) {
 	for {
 		select {
 		case <-stop:
-			w.poll() // at what was dropped at last
+			w.poll() // counts the last drops
 			return
 		case <-m.wakeup:
 			next.Reset(0)
@@ -141,191 +153,48 @@ func (m *backlogMonitor) run(w *backlogPoller, stop, done chan struct{}) {
 	}
 }
 
-// backlogPoller is what the meter's goroutine keeps from one look to the next.
-type backlogPoller struct {
-	monitor *backlogMonitor
-	path    *Path
-	kernel  *kernel
-	ageing  ageing
-
-	counters team.Counters
-	totals   [modes.MaxMembers]TxTotals // at the last look
-	plan     *modes.Plan
-	ids      modes.MemberSet // that there are
-	indexes  Indexes
-
-	links      [modes.MaxMembers]LinkStats
-	qdiscs     [modes.MaxMembers]QdiscStats
-	before     [modes.MaxMembers]TxTotals // totals when the kernel was asked
-	after      [modes.MaxMembers]TxTotals // and when it had answered
-	qdiscsRead time.Time                  // when the queueing disciplines were read
-	qdiscsTook time.Duration              // for reading them
-	busy       modes.MemberSet            // something waits for these
-
-	unreported [modes.MaxMembers]pickerReport // since the Picker was told
+// Backlog returns the bytes transmitted by member id, through the relay or by programs, that have not left its NIC. It reads
+// counters, which may wait for the kernel's configuration lock.
+func (p *Path) Backlog(id int) int {
+	relayed := p.relay.Backlog(id)
+	if id < 0 || id >= modes.MaxMembers {
+		return relayed
+	}
+	s := backlog.Sample{At: relay.Monotonic(), QdiscRead: true}
+	var of backlog.Indexes
+	var stats statsReader
+	if !p.txTotals(id, &s.Before, &of, &stats) {
+		return relayed
+	}
+	var links [modes.MaxMembers]backlog.LinkStats
+	var qdiscs [modes.MaxMembers]backlog.QdiscStats
+	if stats.ReadLinks(&of, &links) != nil || stats.ReadQdiscs(&of, &qdiscs) != nil || !p.txTotals(id, &s.After, &of, &stats) {
+		return relayed
+	}
+	s.Link, s.Qdisc = links[id], qdiscs[id]
+	p.backlog.mu.Lock()
+	e := p.backlog.estimators[id]
+	same := p.backlog.measured[id] == of[id] && e.Known()
+	p.backlog.mu.Unlock()
+	if !same {
+		return max(relayed, int(s.Qdisc.Backlog))
+	}
+	// What the relay transmitted is in both.
+	return max(relayed, e.Update(&s).Backlog)
 }
 
-// poll looks at all members once, and returns how long to wait for the next time.
-func (w *backlogPoller) poll() time.Duration {
-	w.snapshotMembers()
-	w.ageing.look(w.plan)
-	w.readTxTotals(&w.before)
-	moved := w.transmittedSince()
-	if moved == 0 && w.busy == 0 && w.indexes == w.monitor.measured {
-		return pollIdle
-	}
-	began := time.Now()
-	at, err := w.readLinks()
-	if err != nil {
-		return pollNormal // the next time it may be better
-	}
-	queued := false
-	if w.indexes != w.monitor.measured || began.Sub(w.qdiscsRead) >= min(qdiscsShare*w.qdiscsTook, qdiscsMaxInterval)-pollBusy/2 {
-		start := time.Now()
-		queued = w.monitor.stats.ReadQdiscs(&w.indexes, &w.qdiscs) == nil
-		w.noteQdiscsTook(time.Since(start))
-		w.qdiscsRead = began
-	}
-	w.updateEstimates(at, queued)
-	if w.plan.Spread != modes.SpreadShortest {
-		return pollNormal // nobody but who removes a NIC wants to know, and asks
-	}
-	w.reportToPicker()
-	if moved < lowTraffic && w.busy == 0 {
-		return pollNormal
-	}
-	return min(max(pollBusy, qdiscsShare*w.qdiscsTook), pollBusyMax)
-}
-
-// readLinks reads what the members' NICs have sent, and returns when. A reading that took long says little: it is repeated.
-func (w *backlogPoller) readLinks() (at int64, err error) {
-	for tries := 0; ; tries++ {
-		start := clockNow()
-		if err := w.monitor.stats.ReadLinks(&w.indexes, &w.links); err != nil {
-			return 0, err
-		}
-		at = clockNow()
-		if at-start < int64(instant) || tries == 2 {
-			return at, nil
-		}
-		w.readTxTotals(&w.before)
-	}
-}
-
-// noteQdiscsTook takes in how long it took to read all queueing disciplines. The least of the last readings tells: others wait for the
-// kernel's lock, or for a processor.
-func (w *backlogPoller) noteQdiscsTook(took time.Duration) {
-	if w.qdiscsTook == 0 || took < w.qdiscsTook {
-		w.qdiscsTook = took
-		return
-	}
-	w.qdiscsTook += (took - w.qdiscsTook) / 16
-}
-
-// snapshotMembers takes in who there is and what is in force.
-func (w *backlogPoller) snapshotMembers() {
-	p := w.path
+// txTotals fills in what member id transmitted, its ifindex, and where to read its counters. It returns false while no programs
+// transmit.
+func (p *Path) txTotals(id int, to *backlog.TxTotals, of *backlog.Indexes, stats *statsReader) bool {
+	var c team.Counters
+	p.relay.Counters(&c)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	w.plan, w.ids, w.indexes = p.plan, 0, Indexes{}
-	for id, l := range p.links {
-		if l != nil {
-			w.ids, w.indexes[id] = w.ids.With(id), int32(l.Index)
-		}
+	if p.kernel == nil || p.links[id] == nil || p.backlog.stats == nil {
+		return false
 	}
-}
-
-// readTxTotals fills to with what the programs have given the members in all.
-func (w *backlogPoller) readTxTotals(to *[modes.MaxMembers]TxTotals) {
-	for left := w.ids; left != 0; left = left.Without(left.First()) {
-		to[left.First()] = w.kernel.txTotals(left.First())
-	}
-}
-
-// transmittedSince is how many bytes that is more than at the last look.
-func (w *backlogPoller) transmittedSince() (bytes uint64) {
-	for left := w.ids; left != 0; left = left.Without(left.First()) {
-		id := left.First()
-		bytes += w.before[id].WireBytes - w.totals[id].WireBytes
-	}
-	w.totals = w.before
-	return bytes
-}
-
-// txTotals is what the programs have given a member.
-func (k *kernel) txTotals(id int) (g TxTotals) {
-	for i := range k.rows {
-		m := &k.rows[i].Members[id]
-		for p := range m.Tx {
-			g.WireBytes += atomic.LoadUint64(&m.Tx[p].Bytes)
-		}
-		g.SKBBytes += atomic.LoadUint64(&m.TxOctets)
-	}
-	return g
-}
-
-// addRelayed adds what the relay transmitted by a member.
-func addRelayed(to *TxTotals, c *team.MemberCounters) {
-	for p := range c.TX {
-		to.WireBytes += c.TX[p].Bytes
-		to.SKBBytes += c.TX[p].Bytes
-	}
-}
-
-// updateEstimates has the outlets take in what was read.
-func (w *backlogPoller) updateEstimates(at int64, queued bool) {
-	w.readTxTotals(&w.after)
-	w.path.Relay.Counters(&w.counters)
-	w.monitor.mu.Lock()
-	defer w.monitor.mu.Unlock()
-	w.busy = 0
-	for left := w.ids; left != 0; left = left.Without(left.First()) {
-		id := left.First()
-		o := &w.monitor.estimators[id]
-		if w.monitor.measured[id] != w.indexes[id] {
-			o.Forget()
-		}
-		addRelayed(&w.before[id], &w.counters.Members[id])
-		addRelayed(&w.after[id], &w.counters.Members[id])
-		t := o.Update(&Sample{At: at, Before: w.before[id], After: w.after[id], Link: w.links[id], Qdisc: w.qdiscs[id], QdiscRead: queued})
-		w.monitor.dropped[id] += t.Dropped
-		w.unreported[id].accepted += int64(t.Accepted)
-		w.unreported[id].backlog = t.Backlog
-		if t.Backlog > 0 {
-			w.busy = w.busy.With(id)
-		}
-	}
-	w.monitor.measured = w.indexes
-}
-
-// pickerReport is what the Picker is to be told of a member.
-type pickerReport struct {
-	accepted int64 // that it has taken since; negative where the Picker was told of them before their time
-	backlog  int   // bytes that wait now
-}
-
-// reportToPicker tells the Picker of members that were given anything. What they were given since the reading has been charged to their clocks
-// meanwhile and hardly left: the Picker is told of it, too, or it would take it off the clocks again.
-func (w *backlogPoller) reportToPicker() {
-	var set modes.MemberSet
-	for left := w.ids; left != 0; left = left.Without(left.First()) {
-		if id := left.First(); w.unreported[id].accepted > 0 || w.busy.Has(id) {
-			set = set.With(id)
-		}
-	}
-	if set == 0 {
-		return
-	}
-	// An error says that the relay is closed, and so is the Path soon.
-	_ = w.path.Relay.Do(func(pk *modes.Picker, _ int64) {
-		for left := set; left != 0; left = left.Without(left.First()) {
-			id := left.First()
-			now := w.kernel.txTotals(id)
-			addRelayed(&now, &w.counters.Members[id])
-			n, late := &w.unreported[id], int64(now.WireBytes-w.after[id].WireBytes)
-			told := max(n.accepted+late, 0)
-			pk.Measured(id, uint64(told), n.backlog+int(late))
-			n.accepted -= told
-		}
-	})
+	*to = p.kernel.txTotals(id)
+	addRelayed(to, &c.Members[id])
+	of[id], *stats = int32(p.links[id].Index), p.backlog.stats
+	return true
 }

@@ -1,4 +1,4 @@
-package fastpath
+package backlog
 
 import (
 	"math/rand/v2"
@@ -8,14 +8,14 @@ import (
 	"nicteam/modes"
 )
 
-// simulated is a NIC with its queueing discipline, which are given super-frames.
-type simulated struct {
+// simulatedNIC is a NIC with its qdisc that transmit super-frames.
+type simulatedNIC struct {
 	rate   float64 // bytes/s on the wire
-	limit  int     // bytes in the queueing discipline
+	limit  int     // bytes in the qdisc
 	ring   int     // bytes in the NIC
-	whole  bool    // counts frames as they are on the wire
+	whole  bool    // counts segments
 	lazy   time.Duration
-	others float64 // bytes/s that others send by it
+	others float64 // bytes/s that others transmit
 
 	now            time.Duration
 	queue          []parcel
@@ -38,7 +38,7 @@ type parcel struct {
 // superFrame is one of 43 frames.
 var superFrame = parcel{bytes: 43*66 + 43*1448, octets: 66 + 43*1448}
 
-func (n *simulated) put(p parcel) {
+func (n *simulatedNIC) put(p parcel) {
 	if !p.foreign {
 		n.given.WireBytes += uint64(p.bytes)
 		n.given.SKBBytes += uint64(p.octets)
@@ -53,7 +53,7 @@ func (n *simulated) put(p parcel) {
 }
 
 // step is a millisecond.
-func (n *simulated) step() {
+func (n *simulatedNIC) step() {
 	n.now += time.Millisecond
 	n.owed += n.others / 1000
 	for ; n.owed >= 1514; n.owed -= 1514 {
@@ -79,15 +79,15 @@ func (n *simulated) step() {
 	}
 }
 
-func (n *simulated) waiting() float64 { return n.queued + n.inside }
+func (n *simulatedNIC) waiting() float64 { return n.queued + n.inside }
 
-func (n *simulated) sight() *Sample {
+func (n *simulatedNIC) sight() *Sample {
 	return &Sample{At: int64(n.now), Before: n.given, After: n.given, QdiscRead: true,
 		Link: LinkStats{TxBytes: uint64(n.told), Present: true}, Qdisc: QdiscStats{SentBytes: uint64(n.passed), Backlog: uint32(n.queued), Drops: n.dropped}}
 }
 
-// run gives it perSecond bytes/s for d in super-frames and looks every 20 ms.
-func (n *simulated) run(d time.Duration, perSecond float64, f func()) {
+// run transmits perSecond bytes/s for d in super-frames and calls f every 20 ms.
+func (n *simulatedNIC) run(d time.Duration, perSecond float64, f func()) {
 	end := n.now + d
 	for due := 0.0; n.now < end; {
 		for due += perSecond / 1000; due >= superFrame.bytes; due -= superFrame.bytes {
@@ -100,22 +100,22 @@ func (n *simulated) run(d time.Duration, perSecond float64, f func()) {
 	}
 }
 
-func TestOutletSeesWhatWaits(t *testing.T) {
+func TestEstimate(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		nic   simulated
+		nic   simulatedNIC
 		gives float64 // of the rate
 		off   float64 // bytes by which the estimate may be off
 	}{
-		{"queue, counted whole", simulated{limit: 400e3, whole: true}, 1, 70e3},
-		{"queue, super-frames counted as one", simulated{limit: 400e3}, 1, 70e3},
-		{"ring, counted whole", simulated{limit: 400e3, ring: 600e3, whole: true}, 1, 70e3},
-		{"ring, super-frames counted as one", simulated{limit: 400e3, ring: 600e3}, 1, 70e3},
-		{"too much", simulated{limit: 400e3}, 1.5, 70e3},
-		{"far too much for a ring", simulated{limit: 400e3, ring: 300e3, whole: true}, 5, 140e3},
-		{"others send, too", simulated{limit: 400e3, whole: true, others: 2e6}, 1, 70e3},
-		{"little", simulated{limit: 400e3, ring: 600e3}, 0.5, 70e3},
-		{"told each second only", simulated{limit: 400e3, ring: 40e3, whole: true, lazy: time.Second}, 1.1, 130e3},
+		{"queue, counted whole", simulatedNIC{limit: 400e3, whole: true}, 1, 70e3},
+		{"queue, super-frames counted as one", simulatedNIC{limit: 400e3}, 1, 70e3},
+		{"ring, counted whole", simulatedNIC{limit: 400e3, ring: 600e3, whole: true}, 1, 70e3},
+		{"ring, super-frames counted as one", simulatedNIC{limit: 400e3, ring: 600e3}, 1, 70e3},
+		{"too much", simulatedNIC{limit: 400e3}, 1.5, 70e3},
+		{"far too much for a ring", simulatedNIC{limit: 400e3, ring: 300e3, whole: true}, 5, 140e3},
+		{"others send, too", simulatedNIC{limit: 400e3, whole: true, others: 2e6}, 1, 70e3},
+		{"little", simulatedNIC{limit: 400e3, ring: 600e3}, 0.5, 70e3},
+		{"counters updated once a second", simulatedNIC{limit: 400e3, ring: 40e3, whole: true, lazy: time.Second}, 1.1, 130e3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := c.nic
@@ -165,8 +165,8 @@ func TestOutletSeesWhatWaits(t *testing.T) {
 
 func abs(x float64) float64 { return max(x, -x) }
 
-// Another NIC, or the same with its counters at zero, is begun with anew.
-func TestOutletBeginsAnew(t *testing.T) {
+// Another NIC, or the same with its counters at zero, starts the estimate again.
+func TestEstimateRestarts(t *testing.T) {
 	o := &Estimator{}
 	s := &Sample{At: 1, Link: LinkStats{TxBytes: 1 << 30, Present: true}, QdiscRead: true}
 	o.Update(s)

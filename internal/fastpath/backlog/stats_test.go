@@ -1,4 +1,4 @@
-package fastpath
+package backlog
 
 import (
 	"encoding/binary"
@@ -14,8 +14,10 @@ import (
 	"nicteam/modes"
 )
 
-// gaugeOf opens a gauge in a host.
-func gaugeOf(t testing.TB, h *lab.Host) (g *StatsReader) {
+func TestMain(m *testing.M) { labtest.Main(m) }
+
+// statsOf opens a reader in a host.
+func statsOf(t testing.TB, h *lab.Host) (g *StatsReader) {
 	t.Helper()
 	labtest.Must(t, h.Do(func() (err error) {
 		g, err = OpenStatsReader()
@@ -25,15 +27,15 @@ func gaugeOf(t testing.TB, h *lab.Host) (g *StatsReader) {
 	return g
 }
 
-// A NIC that is full says what waits before it, what it has sent, and what it could not take.
-func TestGaugeReadsWhatWaits(t *testing.T) {
+// A full NIC has a qdisc backlog, transmitted bytes and drops.
+func TestReadCounters(t *testing.T) {
 	a, b := labtest.Host(t, "a"), labtest.Host(t, "b")
 	labtest.Cable(t, a, "veth0", b, "veth0", lab.CableOptions{})
 	labtest.Wire(t, a, "tap0", b, "tap0", lab.WireOptions{})
 	labtest.Must(t, a.SetAddr("veth0", "10.9.0.1/24"))
 	labtest.Must(t, b.SetAddr("veth0", "10.9.0.2/24"))
 	labtest.Must(t, a.Shape("veth0", 1e6))
-	g := gaugeOf(t, a)
+	g := statsOf(t, a)
 	of := Indexes{3: 1 << 20}
 	for id, name := range []string{"veth0", "tap0", "lo"} {
 		of[id] = int32(indexOf(t, a, name))
@@ -61,18 +63,18 @@ func TestGaugeReadsWhatWaits(t *testing.T) {
 		labtest.Must(t, g.ReadQdiscs(&of, &q))
 		return q[0].Backlog > 64<<10 && q[0].Drops > before[0].Drops && now[0].TxBytes > first[0].TxBytes
 	})
-	if q[1].Drops != before[1].Drops || now[1].TxDropped != first[1].TxDropped {
-		t.Errorf("drops of a NIC that was not used: %+v, %+v", q[1], now[1])
+	if q[1].Drops != before[1].Drops || now[2].TxDropped != first[2].TxDropped {
+		t.Errorf("drops of NICs that were not used: %+v, %+v", q[1], now[2])
 	}
 	labtest.Must(t, g.Close())
 	if g.ReadLinks(&of, &now) == nil || g.ReadQdiscs(&of, &q) == nil {
-		t.Error("a closed gauge reads")
+		t.Error("a closed reader reads")
 	}
 	labtest.Must(t, g.Close())
 }
 
-// Reading is no change: nobody who listens for changes of queueing disciplines is woken by it.
-func TestGaugeIsQuiet(t *testing.T) {
+// Reading is no change: listeners for changes of qdiscs are not notified.
+func TestReadingNotifiesNobody(t *testing.T) {
 	a := labtest.Host(t, "a")
 	b := labtest.Host(t, "b")
 	labtest.Cable(t, a, "veth0", b, "veth0", lab.CableOptions{})
@@ -86,7 +88,7 @@ func TestGaugeIsQuiet(t *testing.T) {
 		return err
 	}))
 	defer unix.Close(fd)
-	g := gaugeOf(t, a)
+	g := statsOf(t, a)
 	of := Indexes{int32(indexOf(t, a, "veth0"))}
 	for range 10 {
 		labtest.Must(t, g.ReadLinks(&of, new([modes.MaxMembers]LinkStats)))
@@ -94,11 +96,11 @@ func TestGaugeIsQuiet(t *testing.T) {
 	}
 	n, _, err := unix.Recvfrom(fd, make([]byte, 4096), unix.MSG_DONTWAIT)
 	if err != unix.EAGAIN {
-		t.Errorf("%d bytes were told to those who listen: %v", n, err)
+		t.Errorf("listeners got %d bytes: %v", n, err)
 	}
 }
 
-func TestGaugeAllocatesNothing(t *testing.T) {
+func TestReadingAllocatesNothing(t *testing.T) {
 	g, err := OpenStatsReader()
 	labtest.Must(t, err)
 	defer g.Close()
@@ -114,7 +116,7 @@ func TestGaugeAllocatesNothing(t *testing.T) {
 	}
 }
 
-func BenchmarkGauge(b *testing.B) {
+func BenchmarkRead(b *testing.B) {
 	a, p := labtest.Host(b, "a"), labtest.Host(b, "b")
 	var of Indexes
 	for id := range 8 {
@@ -123,19 +125,19 @@ func BenchmarkGauge(b *testing.B) {
 		labtest.Must(b, a.Shape(name, 1e6))
 		of[id] = int32(indexOf(b, a, name))
 	}
-	g := gaugeOf(b, a)
+	g := statsOf(b, a)
 	var sent [modes.MaxMembers]LinkStats
 	var q [modes.MaxMembers]QdiscStats
 	for _, n := range []int{1, 8} {
 		some := of
 		clear(some[n:])
-		b.Run(fmt.Sprintf("traffic of %d", n), func(b *testing.B) {
+		b.Run(fmt.Sprintf("links of %d", n), func(b *testing.B) {
 			for b.Loop() {
 				labtest.Must(b, g.ReadLinks(&some, &sent))
 			}
 		})
 	}
-	b.Run("queues of 9 NICs", func(b *testing.B) {
+	b.Run("qdiscs of 9 NICs", func(b *testing.B) {
 		for b.Loop() {
 			labtest.Must(b, g.ReadQdiscs(&of, &q))
 		}
@@ -149,21 +151,21 @@ func attr(kind uint16, value []byte) []byte {
 	return append(b, make([]byte, -len(b)&3)...)
 }
 
-// told is a message of that kind.
-func told(kind uint16, head, attrs []byte) []byte {
+// netlinkMessage is a message of that kind.
+func netlinkMessage(kind uint16, head, attrs []byte) []byte {
 	b := binary.NativeEndian.AppendUint32(nil, uint32(nlmsgLen+len(head)+len(attrs)))
 	b = binary.NativeEndian.AppendUint16(b, kind)
 	b = append(b, make([]byte, nlmsgLen-len(b))...)
 	return append(append(b, head...), attrs...)
 }
 
-// answers are what the kernel says of a NIC and of a queueing discipline.
+// answers are messages of the kernel about a NIC and a qdisc.
 func answers() (all [2][]byte) {
 	e := binary.NativeEndian
 	stats := make([]byte, 24*8)
 	e.PutUint64(stats[24:], 1<<40)
 	e.PutUint64(stats[56:], 5)
-	all[0] = told(unix.RTM_NEWSTATS, make([]byte, ifStatsLen), attr(statsLink64, stats))
+	all[0] = netlinkMessage(unix.RTM_NEWSTATS, make([]byte, ifStatsLen), attr(statsLink64, stats))
 	head := make([]byte, tcmsgLen)
 	e.PutUint32(head[4:], 7)
 	e.PutUint32(head[12:], tcRoot)
@@ -171,12 +173,12 @@ func answers() (all [2][]byte) {
 	q := make([]byte, 20)
 	e.PutUint32(q[4:], 65536)
 	e.PutUint32(q[8:], 9)
-	all[1] = told(unix.RTM_NEWQDISC, head, slices.Concat(attr(1, []byte("tbf\x00")),
+	all[1] = netlinkMessage(unix.RTM_NEWQDISC, head, slices.Concat(attr(1, []byte("tbf\x00")),
 		attr(1<<15|tcaStats2, slices.Concat(attr(tcaStatsBasic, append(passed, 0, 0, 0, 0)), attr(tcaStatsQueue, q)))))
 	return all
 }
 
-func TestAnswersAreRead(t *testing.T) {
+func TestParse(t *testing.T) {
 	b := answers()
 	m, rest, ok := cutMessage(slices.Concat(b[0], b[1]))
 	var got LinkStats
@@ -196,8 +198,8 @@ func TestAnswersAreRead(t *testing.T) {
 	}
 }
 
-// Whatever comes in an answer, reading it ends and touches nothing else.
-func FuzzReading(f *testing.F) {
+// Parsing ends, and stays within the message.
+func FuzzParse(f *testing.F) {
 	for _, b := range answers() {
 		f.Add(b)
 	}

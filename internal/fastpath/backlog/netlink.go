@@ -1,4 +1,4 @@
-package fastpath
+package backlog
 
 import (
 	"encoding/binary"
@@ -6,14 +6,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// message is a netlink message; body is after its header.
+// message is a netlink message; body follows its header.
 type message struct {
 	kind, flags uint16
 	seq         uint32
 	body        []byte
 }
 
-// cutMessage takes the first message off b.
+// cutMessage returns the first message of b and what follows it.
 func cutMessage(b []byte) (m message, rest []byte, ok bool) {
 	e := binary.NativeEndian
 	if len(b) < nlmsgLen {
@@ -27,7 +27,7 @@ func cutMessage(b []byte) (m message, rest []byte, ok bool) {
 	return m, b[min((n+3)&^3, uint64(len(b))):], true
 }
 
-// cutAttribute takes the first attribute off b.
+// cutAttribute returns the first attribute of b and what follows it.
 func cutAttribute(b []byte) (kind uint16, value, rest []byte, ok bool) {
 	const head = unix.NLA_HDRLEN
 	e := binary.NativeEndian
@@ -55,7 +55,7 @@ func attribute(b []byte, kind uint16) []byte {
 	}
 }
 
-// attributeTypeMask leaves the flags out.
+// attributeTypeMask is NLA_TYPE_MASK.
 const attributeTypeMask = 0x3fff
 
 // Of linux/rtnetlink.h, gen_stats.h and if_link.h.
@@ -67,7 +67,7 @@ const (
 	statsLink64   = 1 // struct rtnl_link_stats64
 )
 
-// parse notes what an answer says of a NIC.
+// parse takes the counters from an RTM_NEWSTATS message.
 func (t *LinkStats) parse(m message) {
 	if m.kind != unix.RTM_NEWSTATS || len(m.body) < ifStatsLen {
 		return
@@ -78,7 +78,7 @@ func (t *LinkStats) parse(m message) {
 	}
 }
 
-// parseRootQdisc returns what an answer says of the queueing discipline of a NIC as a whole.
+// parseRootQdisc returns the counters in an RTM_NEWQDISC message of a root qdisc.
 func parseRootQdisc(m message) (index int32, q QdiscStats, ok bool) {
 	e := binary.NativeEndian
 	if m.kind != unix.RTM_NEWQDISC || len(m.body) < tcmsgLen || e.Uint32(m.body[12:]) != tcRoot {
