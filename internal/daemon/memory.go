@@ -6,6 +6,7 @@ import (
 	"io"
 	"path/filepath"
 
+	"nicteam/internal/atomicfile"
 	"nicteam/internal/config"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
@@ -75,7 +76,7 @@ func memoryOf(b []byte) (*lacp.Memory, error) {
 // remember keeps a memory for the next process.
 func (s *session) remember(name string) func(*lacp.Memory) {
 	return func(m *lacp.Memory) {
-		err := replace(s.places.memory(name), func(w io.Writer) error { return json.NewEncoder(w).Encode(memoryDocument{memorySchema, *m}) })
+		err := atomicfile.Write(s.places.memory(name), 0o640, func(w io.Writer) error { return json.NewEncoder(w).Encode(memoryDocument{memorySchema, *m}) })
 		if err != nil {
 			s.log.Warn("LACP is not remembered: partners will notice the next start", "team", name, "err", err)
 		}

@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"nicteam/internal/config"
+	"nicteam/internal/atomicfile"
 	"nicteam/team"
 )
 
@@ -106,8 +106,8 @@ func (s *session) writePast() {
 		return
 	}
 	name := s.team.Config().Team
-	err := replace(s.places.history(name), s.team.WriteHistory)
-	if e := replace(s.places.events(name), s.writeEvents); err == nil {
+	err := atomicfile.Write(s.places.history(name), 0o640, s.team.WriteHistory)
+	if e := atomicfile.Write(s.places.events(name), 0o640, s.writeEvents); err == nil {
 		err = e
 	}
 	if err != nil {
@@ -133,42 +133,8 @@ func (s *session) dropPast(name string) {
 	s.places.forgetPast(name)
 }
 
-// unfinished is the end of the name of a file that is being written. It is always the same, for only the process of the team
-// writes it: one that was killed leaves no more than one.
-const unfinished = config.Unfinished
-
 // discard removes a file, and what of it a process left that was killed while it wrote it.
 func discard(path string) {
 	_ = os.Remove(path)
-	_ = os.Remove(path + unfinished)
-}
-
-// replace writes a file, 0640, that is there whole or as it was before.
-func replace(path string, write func(io.Writer) error) error {
-	f, err := openOwn(path+unfinished, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
-	if err != nil {
-		return err
-	}
-	b := bufio.NewWriter(f)
-	err = write(b)
-	if err == nil {
-		err = b.Flush()
-	}
-	if err == nil {
-		err = f.Chmod(0o640) // whatever the umask
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
+	_ = os.Remove(path + atomicfile.Unfinished)
 }

@@ -247,7 +247,7 @@ func checkStation(m frame.MAC, fix string) *Fault {
 	what := fmt.Sprintf("%v is not the MAC of a station", m.HardwareAddr())
 	switch {
 	case m == 0:
-		return &Fault{What: what, Why: "it is the address of nobody", Fix: fix}
+		return &Fault{What: what, Why: "it is nobody's address", Fix: fix}
 	case m.Multicast():
 		return &Fault{What: what, Why: "it is the address of a group", Fix: fix}
 	}

@@ -14,6 +14,11 @@ const MaxWeight = 1e6
 var (
 	weight       = number(func(c *Config) *float64 { return &c.Members[0].Weight }, MaxWeight)
 	portPriority = whole(func(c *Config) *uint16 { return &c.Members[0].PortPriority }, 0, maxPriority)
+
+	memberSettings = []struct {
+		key string
+		value
+	}{{"weight", weight}, {"port_priority", portPriority}}
 )
 
 // DefaultMember returns a member with the defaults.
@@ -101,16 +106,13 @@ func parseMember(v any) (m MemberConfig, f *Fault) {
 		return DefaultMember(asText(v)), nil
 	}
 	m = DefaultMember(asText(entry["name"]))
-	for _, p := range []struct {
-		key string
-		value
-	}{{"weight", weight}, {"port_priority", portPriority}} {
-		v, given := entry[p.key]
+	for _, s := range memberSettings {
+		v, given := entry[s.key]
 		if !given {
 			continue
 		}
-		if m, f = setMember(p.value, m, v); f != nil {
-			f.Key = p.key
+		if m, f = setMember(s.value, m, v); f != nil {
+			f.Key = s.key
 			return m, f
 		}
 	}
@@ -133,15 +135,21 @@ func checkMembers(c *Config) *Fault {
 		case m.Name == c.Team:
 			return &Fault{Key: key, What: fmt.Sprintf("%q is the team itself", m.Name), Why: "a team cannot be its own member", Fix: "give the team another name"}
 		}
-		one := Config{Members: c.Members[i : i+1]}
-		for _, p := range []struct {
-			key string
-			value
-		}{{"weight", weight}, {"port_priority", portPriority}} {
-			if f := p.check(&one); f != nil {
-				f.Key = key + "." + p.key
-				return f
-			}
+		if f := CheckMember(m); f != nil {
+			f.Key = key + "." + f.Key
+			return f
+		}
+	}
+	return nil
+}
+
+// CheckMember returns the fault of a member's own settings, nil when all are allowed.
+func CheckMember(m MemberConfig) *Fault {
+	one := Config{Members: []MemberConfig{m}}
+	for _, s := range memberSettings {
+		if f := s.check(&one); f != nil {
+			f.Key = s.key
+			return f
 		}
 	}
 	return nil

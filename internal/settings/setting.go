@@ -118,9 +118,10 @@ func (s *Setting) JSONKey() string {
 
 // Default returns the default as people write it, "" for none.
 func (s *Setting) Default() string {
-	c := DefaultConfig()
-	c.Members = []MemberConfig{DefaultMember("")}
-	return shorten(s.Text(&c))
+	if s.Type == NICs {
+		return ""
+	}
+	return shorten(s.Text(defaults()))
 }
 
 // Foreign returns the fault of a setting that was given and that the mode of c refuses, nil otherwise.
@@ -167,9 +168,12 @@ func Canonical(typed string) string {
 }
 
 // Validate returns the first fault of c, nil when it makes sense. What only the host knows, such as which NICs there are, is
-// not looked at.
+// not looked at. The name of the team comes last, for what a file has wrong is worth more than that it has no name.
 func Validate(c *Config) *Fault {
-	return checkAll(c, func(s *Setting) bool { return !s.PerNIC })
+	if f := checkAll(c, func(s *Setting) bool { return !s.PerNIC && s.Key != "team" }); f != nil {
+		return f
+	}
+	return Find("team").Check(c)
 }
 
 // CheckLive is Validate of what nicteam set changes, except names of NICs: the control loop knows which members there are.

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -50,10 +51,12 @@ func whole[T int | uint16](at func(*Config) *T, low, high int) value {
 		get: func(c *Config) any { return int(*at(c)) },
 		set: func(c *Config, v any) *Fault {
 			n, err := strconv.ParseInt(asText(v), 10, 32)
-			if err != nil {
+			switch {
+			case errors.Is(err, strconv.ErrRange):
+				return outOfRange(asText(v), values, fmt.Sprint(standard))
+			case err != nil:
 				return notOfType(Whole, v)
-			}
-			if int64(T(n)) != n {
+			case int64(T(n)) != n:
 				return between(n)
 			}
 			*at(c) = T(n)
@@ -87,7 +90,7 @@ func number(at func(*Config) *float64, high float64) value {
 func duration(at func(*Config) *time.Duration, low, high time.Duration, zero string) value {
 	values := shorten(low.String()) + " to " + shorten(high.String())
 	if zero != "" {
-		values += ", or 0s: " + zero
+		values += ", or 0s for " + zero
 	}
 	return value{Type: Duration, Values: values,
 		get:  func(c *Config) any { return at(c).String() },
@@ -113,7 +116,7 @@ func parseDuration(s string) (time.Duration, *Fault) {
 		return 0, nil
 	}
 	if _, err := strconv.ParseFloat(s, 64); err == nil {
-		return 0, &Fault{What: s + " has no unit", Why: "a bare number could be any unit", Fix: fmt.Sprintf("write its unit, such as %sms or %ss", s, s)}
+		return 0, BareNumber("", s)
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil {
@@ -121,6 +124,12 @@ func parseDuration(s string) (time.Duration, *Fault) {
 			Fix: "write it as 100ms, 2s or 1m30s"}
 	}
 	return d, nil
+}
+
+// BareNumber is the fault of a duration without a unit.
+func BareNumber(key, number string) *Fault {
+	return &Fault{Key: key, What: number + " has no unit", Why: "a bare number could be any unit",
+		Fix: fmt.Sprintf("write its unit, such as %sms or %ss", number, number)}
 }
 
 // shorten leaves the zeros out of 1h0m0s.
