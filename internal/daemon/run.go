@@ -116,7 +116,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, mine *lock,
 		followers["log"] = func(ctx context.Context) { log.Follow(ctx, reopen, s.log) }
 	}
 	for where, follow := range followers {
-		back.Go(func() { s.panics.Again(work, where, func() { follow(work) }) })
+		back.Go(func() { s.panics.Restart(work, where, func() { follow(work) }) })
 	}
 
 	var err error

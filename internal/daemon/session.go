@@ -336,7 +336,7 @@ func (s *session) run(c settings.Config, again bool) (err error) {
 		"host's events": s.follower.Run, "adapter's MAC": s.followMAC, "adapter's receive mode": s.followRxMode,
 		"routers": func(ctx context.Context) { s.host.FollowRouters(ctx, s.adapter.Index()) },
 	} {
-		work.Go(func() { s.panics.Again(ctx, where, func() { follow(ctx) }) })
+		work.Go(func() { s.panics.Restart(ctx, where, func() { follow(ctx) }) })
 	}
 	go func() {
 		work.Wait()

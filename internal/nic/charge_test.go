@@ -31,13 +31,13 @@ func TestChargeIsTheKernels(t *testing.T) {
 		send(superFrame(60000, 1448))
 	}
 	for _, n := range []int{60, 150, 500, 1000, 1514} {
-		got, want := send(withHeader(append(testFrame(0), make([]byte, n-60)...))), Charge(n)
+		got, want := send(withHeader(append(testFrame(0), make([]byte, n-60)...))), Truesize(n)
 		if got < want*9/10 || got > want*11/10 {
 			t.Errorf("%d octets: %d charged, Charge says %d", n, got, want)
 		}
 	}
 	for _, n := range []int{3000, 6000, 9014, 20000, 65000} {
-		got, want := send(superFrame(n-54, 1448)), Charge(n)
+		got, want := send(superFrame(n-54, 1448)), Truesize(n)
 		if got < want*9/10 || got > want*11/10 {
 			t.Errorf("super-frame of %d octets: %d charged, Charge says %d", n, got, want)
 		}

@@ -17,20 +17,20 @@ type memberships struct {
 }
 
 // AddFilter makes the NIC take in these unicast addresses as well. On error the rest is tried all the same.
-func (s *Socket) AddFilter(macs []frame.MAC) error { return s.add(&s.unicast, macs) }
+func (s *Socket) AddFilter(macs []frame.MAC) error { return s.addMemberships(&s.unicast, macs) }
 
 // TrimFilter makes the NIC no more take in the addresses of calls before that are not among these. On error the rest
 // is tried all the same.
-func (s *Socket) TrimFilter(macs []frame.MAC) error { return s.trim(&s.unicast, macs) }
+func (s *Socket) TrimFilter(macs []frame.MAC) error { return s.trimMemberships(&s.unicast, macs) }
 
 // AddGroups makes the NIC take in these groups as well. On error the rest is tried all the same.
-func (s *Socket) AddGroups(groups []frame.MAC) error { return s.add(&s.groups, groups) }
+func (s *Socket) AddGroups(groups []frame.MAC) error { return s.addMemberships(&s.groups, groups) }
 
 // TrimGroups makes the NIC no more take in the groups of AddGroups that are not among these. On error the rest is tried
 // all the same.
-func (s *Socket) TrimGroups(groups []frame.MAC) error { return s.trim(&s.groups, groups) }
+func (s *Socket) TrimGroups(groups []frame.MAC) error { return s.trimMemberships(&s.groups, groups) }
 
-func (s *Socket) add(list *memberships, macs []frame.MAC) error {
+func (s *Socket) addMemberships(list *memberships, macs []frame.MAC) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
@@ -38,7 +38,7 @@ func (s *Socket) add(list *memberships, macs []frame.MAC) error {
 		if slices.Contains(list.macs, m) {
 			continue
 		}
-		if err := s.member(unix.PACKET_ADD_MEMBERSHIP, list.kind, m); err != nil {
+		if err := s.setMembership(unix.PACKET_ADD_MEMBERSHIP, list.kind, m); err != nil {
 			errs = append(errs, fmt.Errorf("filter of %s: add %v: %w", s.opt.Name, m, err))
 			continue
 		}
@@ -47,7 +47,7 @@ func (s *Socket) add(list *memberships, macs []frame.MAC) error {
 	return errors.Join(errs...)
 }
 
-func (s *Socket) trim(list *memberships, macs []frame.MAC) error {
+func (s *Socket) trimMemberships(list *memberships, macs []frame.MAC) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
@@ -55,7 +55,7 @@ func (s *Socket) trim(list *memberships, macs []frame.MAC) error {
 		if slices.Contains(macs, m) {
 			return false
 		}
-		if err := s.member(unix.PACKET_DROP_MEMBERSHIP, list.kind, m); err != nil {
+		if err := s.setMembership(unix.PACKET_DROP_MEMBERSHIP, list.kind, m); err != nil {
 			errs = append(errs, fmt.Errorf("filter of %s: remove %v: %w", s.opt.Name, m, err))
 		}
 		return true
@@ -65,15 +65,15 @@ func (s *Socket) trim(list *memberships, macs []frame.MAC) error {
 
 // SetPromiscuous makes the NIC take in everything, or takes that back.
 func (s *Socket) SetPromiscuous(on bool) error {
-	return s.set(&s.promiscuous, unix.PACKET_MR_PROMISC, "promiscuous", on)
+	return s.setReceiveMode(&s.promiscuous, unix.PACKET_MR_PROMISC, "promiscuous", on)
 }
 
 // SetAllMulti makes the NIC take in all groups, or takes that back.
 func (s *Socket) SetAllMulti(on bool) error {
-	return s.set(&s.allMulti, unix.PACKET_MR_ALLMULTI, "allmulti", on)
+	return s.setReceiveMode(&s.allMulti, unix.PACKET_MR_ALLMULTI, "allmulti", on)
 }
 
-func (s *Socket) set(state *bool, kind uint16, name string, on bool) error {
+func (s *Socket) setReceiveMode(state *bool, kind uint16, name string, on bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if *state == on {
@@ -83,7 +83,7 @@ func (s *Socket) set(state *bool, kind uint16, name string, on bool) error {
 	if on {
 		op = unix.PACKET_ADD_MEMBERSHIP
 	}
-	if err := s.member(op, kind, 0); err != nil {
+	if err := s.setMembership(op, kind, 0); err != nil {
 		return fmt.Errorf("set %s %s %v: %w", s.opt.Name, name, on, err)
 	}
 	*state = on
@@ -92,19 +92,19 @@ func (s *Socket) set(state *bool, kind uint16, name string, on bool) error {
 
 // JoinGroup makes the NIC take in frames to a group address, for as long as the socket is open.
 func (s *Socket) JoinGroup(m frame.MAC) error {
-	if err := s.member(unix.PACKET_ADD_MEMBERSHIP, unix.PACKET_MR_MULTICAST, m); err != nil {
+	if err := s.setMembership(unix.PACKET_ADD_MEMBERSHIP, unix.PACKET_MR_MULTICAST, m); err != nil {
 		return fmt.Errorf("join group %v on %s: %w", m, s.opt.Name, err)
 	}
 	return nil
 }
 
-func (s *Socket) member(op int, kind uint16, m frame.MAC) error {
+func (s *Socket) setMembership(op int, kind uint16, m frame.MAC) error {
 	mreq := unix.PacketMreq{Ifindex: int32(s.opt.Index), Type: kind}
 	if m != 0 {
 		mreq.Alen = 6
 		m.Put(mreq.Address[:], 0)
 	}
-	err := s.control(func(fd int) error { return unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, op, &mreq) })
+	err := s.withFD(func(fd int) error { return unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, op, &mreq) })
 	if op == unix.PACKET_DROP_MEMBERSHIP && (errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENODEV)) {
 		return nil // went with its NIC
 	}

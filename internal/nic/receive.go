@@ -39,7 +39,7 @@ type receiver struct {
 	control []byte
 
 	receive func(fd uintptr) // made once: a closure a call would be an allocation a call
-	waits   bool             // receive waits until something has come
+	blocks  bool             // receive waits until something has come
 	n       int
 	errno   syscall.Errno
 }
@@ -67,7 +67,7 @@ func (s *Socket) receive(fd uintptr) {
 		r.n, r.errno = receiveMessages(fd, r.msgs)
 		switch {
 		case r.errno == unix.EINTR:
-		case r.errno != unix.EAGAIN || !r.waits || !s.waiter.Wait():
+		case r.errno != unix.EAGAIN || !r.blocks || !s.waiter.Wait():
 			return
 		}
 	}
@@ -76,24 +76,24 @@ func (s *Socket) receive(fd uintptr) {
 // Receive waits until frames have come and takes a batch of them; Frame gives them. It takes none when Wake ended it. ErrDown
 // and other errors of the system concern a moment or one frame: receive again. After ErrGone and ErrClosed there is
 // nothing more.
-func (s *Socket) Receive() (n int, err error) { return s.take(true) }
+func (s *Socket) Receive() (n int, err error) { return s.receiveBatch(true) }
 
 // Poll is Receive that does not wait: it takes none when none have come.
-func (s *Socket) Poll() (n int, err error) { return s.take(false) }
+func (s *Socket) Poll() (n int, err error) { return s.receiveBatch(false) }
 
 // Wake ends a Receive that waits, and each that would wait, until Rest.
 func (s *Socket) Wake() error { return s.waiter.Wake() }
 
-// Rest takes Wake back; it is for the goroutine that receives. On an error Receive will not wait any more.
-func (s *Socket) Rest() error { return s.waiter.Rest() }
+// ClearWake takes Wake back; it is for the goroutine that receives. On an error Receive will not wait any more.
+func (s *Socket) ClearWake() error { return s.waiter.ClearWake() }
 
-func (s *Socket) take(waits bool) (n int, err error) {
+func (s *Socket) receiveBatch(waits bool) (n int, err error) {
 	r := &s.in
 	// The kernel has written there what it used.
 	for i := range r.n {
 		r.msgs[i].SetControllen(controlLen)
 	}
-	r.n, r.errno, r.waits = 0, 0, waits
+	r.n, r.errno, r.blocks = 0, 0, waits
 	if err := s.raw.Control(r.receive); err != nil || s.closed.Load() {
 		return 0, ErrClosed
 	}
@@ -118,7 +118,7 @@ func (s *Socket) take(waits bool) (n int, err error) {
 // gone asks the kernel whether the socket still has a NIC: it takes the index away with the NIC.
 func (s *Socket) gone() bool {
 	gone := false
-	err := s.control(func(fd int) error {
+	err := s.withFD(func(fd int) error {
 		sa, err := unix.Getsockname(fd)
 		if ll, ok := sa.(*unix.SockaddrLinklayer); ok {
 			gone = ll.Ifindex <= 0

@@ -28,18 +28,18 @@ type Failure struct {
 
 // sender holds a batch of frames to send.
 type sender struct {
-	msgs   []message
-	iovs   []unix.Iovec
-	frames [Batch][]byte // what iovs point to
-	n      int
-	soft   uint64 // bit i: frame i is to be segmented in software
+	msgs       []message
+	iovs       []unix.Iovec
+	frames     [Batch][]byte // what iovs point to
+	n          int
+	bySoftware uint64 // bit i: frame i is to be segmented in software
 
 	failures     []Failure
 	tso, uso     Offload
 	noTSO, noUSO atomic.Bool
 	segmented    atomic.Uint64
 
-	long     long
+	long     longSender
 	index    int
 	panicked func(value any, b []byte)
 	flush    func(fd uintptr)
@@ -58,7 +58,7 @@ func (o *sender) init(tso, uso Offload) {
 	o.noTSO.Store(tso == OffloadOff)
 	o.noUSO.Store(uso == OffloadOff)
 	o.sendmmsg = sendMessages
-	o.flush = o.run
+	o.flush = o.flushBatch
 }
 
 // Queue adds b ([virtio header][frame]) to the batch and returns its index there. b is borrowed until the end
@@ -72,13 +72,13 @@ func (s *Socket) Queue(b []byte) int {
 	switch t := frame.GSOAt(b); {
 	case t == frame.GSONone:
 	case t&frame.GSOTunnel != 0:
-		o.soft |= 1 << i
+		o.bySoftware |= 1 << i
 	case t == frame.GSOUDPL4:
 		if o.noUSO.Load() {
-			o.soft |= 1 << i
+			o.bySoftware |= 1 << i
 		}
 	case o.noTSO.Load():
-		o.soft |= 1 << i
+		o.bySoftware |= 1 << i
 	}
 	o.n++
 	return i
@@ -103,7 +103,7 @@ func (s *Socket) Flush() []Failure {
 		}
 	}
 	clear(o.frames[:o.n])
-	o.n, o.soft = 0, 0
+	o.n, o.bySoftware = 0, 0
 	return o.failures
 }
 
@@ -118,9 +118,9 @@ func (o *sender) failRest(i int, r Reason, errno syscall.Errno) {
 	}
 }
 
-func (o *sender) run(fd uintptr) {
+func (o *sender) flushBatch(fd uintptr) {
 	for i := 0; i < o.n; {
-		if o.soft>>i&1 != 0 {
+		if o.bySoftware>>i&1 != 0 {
 			reason, errno := o.segment(fd, i)
 			if errno != 0 {
 				o.fail(i, reason, errno)
@@ -129,7 +129,7 @@ func (o *sender) run(fd uintptr) {
 			continue
 		}
 		end := i + 1
-		for end < o.n && o.soft>>end&1 == 0 {
+		for end < o.n && o.bySoftware>>end&1 == 0 {
 			end++
 		}
 		n, errno := o.sendmmsg(fd, o.msgs[i:end])
@@ -143,7 +143,7 @@ func (o *sender) run(fd uintptr) {
 				o.fail(i, reason, again)
 			} else {
 				// The frame was good and the NIC was not.
-				o.giveUp(i)
+				o.disableOffload(i)
 			}
 			i++
 		default:
@@ -154,7 +154,7 @@ func (o *sender) run(fd uintptr) {
 				}
 			}
 			reason := o.reason(fd, errno)
-			if final(errno) {
+			if endsBatch(errno) {
 				o.failRest(i, reason, errno)
 				return
 			}
@@ -171,8 +171,8 @@ func (o *sender) sendLong(fd uintptr, i int) syscall.Errno {
 	return o.long.send(o, fd, v, o.frames[i][frame.VnetLen:])
 }
 
-// final reports whether the rest of a batch will fare as the frame that errno was for.
-func final(errno syscall.Errno) bool {
+// endsBatch reports whether the rest of a batch will fare as the frame that errno was for.
+func endsBatch(errno syscall.Errno) bool {
 	switch errno {
 	case unix.EAGAIN, unix.ENETDOWN, unix.ENXIO, unix.ENODEV:
 		return true
@@ -208,8 +208,8 @@ func segmentable(errno syscall.Errno) bool {
 	return false
 }
 
-// giveUp stops giving super-frames of frame i's kind to the NIC, unless the user wants it.
-func (o *sender) giveUp(i int) {
+// disableOffload stops giving super-frames of frame i's kind to the NIC, unless the user wants it.
+func (o *sender) disableOffload(i int) {
 	udp := frame.GSOAt(o.frames[i]) == frame.GSOUDPL4
 	if udp && o.uso == OffloadAuto {
 		o.noUSO.Store(true)
@@ -232,8 +232,8 @@ func (o *sender) segment(fd uintptr, i int) (reason Reason, errno syscall.Errno)
 			reason, errno = Rejected, unix.EINVAL
 		}
 	}()
-	s := segments{o: o, fd: fd, msg: make([]message, 1)}
-	err := s.send(b)
+	s := segmentSender{o: o, fd: fd, msg: make([]message, 1)}
+	err := s.sendSegments(b)
 	switch {
 	case err != nil:
 		return Rejected, unix.EINVAL
@@ -244,8 +244,8 @@ func (o *sender) segment(fd uintptr, i int) (reason Reason, errno syscall.Errno)
 	return o.reason(fd, s.failed), s.failed
 }
 
-// segments sends what a super-frame is cut into, until one fails.
-type segments struct {
+// segmentSender sends what a super-frame is cut into, until one fails.
+type segmentSender struct {
 	o      *sender
 	fd     uintptr
 	msg    []message
@@ -255,16 +255,16 @@ type segments struct {
 	failed syscall.Errno
 }
 
-// send cuts b: one of a tunnel, which no NIC can be asked for by a virtio header, into UDP super-frames where the NIC
+// sendSegments cuts b: one of a tunnel, which no NIC can be asked for by a virtio header, into UDP super-frames where the NIC
 // takes these.
-func (s *segments) send(b []byte) error {
+func (s *segmentSender) sendSegments(b []byte) error {
 	var v frame.Vnet
 	v.Unmarshal(b)
 	if frame.GSOAt(b)&frame.GSOTunnel == 0 || s.o.noUSO.Load() {
-		return frame.Segment(v, b[frame.VnetLen:], func(seg []byte) bool { return s.one(s.header[:], seg) })
+		return frame.Segment(v, b[frame.VnetLen:], func(seg []byte) bool { return s.sendSegment(s.header[:], seg) })
 	}
 	return frame.Regroup(v, b[frame.VnetLen:], func(group []byte) bool {
-		if s.one(group[frame.VnetRoom:frame.VnetLen], group[frame.VnetLen:]) {
+		if s.sendSegment(group[frame.VnetRoom:frame.VnetLen], group[frame.VnetLen:]) {
 			return true
 		}
 		if frame.GSOAt(group) == frame.GSONone || !segmentable(s.failed) {
@@ -274,11 +274,11 @@ func (s *segments) send(b []byte) error {
 			s.o.noUSO.Store(true)
 		}
 		s.failed = 0
-		return s.send(group) == nil && s.failed == 0
+		return s.sendSegments(group) == nil && s.failed == 0
 	})
 }
 
-func (s *segments) one(header, f []byte) bool {
+func (s *segmentSender) sendSegment(header, f []byte) bool {
 	s.iov[0].Base, s.iov[1].Base = &header[0], &f[0]
 	s.iov[0].SetLen(len(header))
 	s.iov[1].SetLen(len(f))

@@ -48,19 +48,19 @@ func TestEarHearsSlowProtocolsOnly(t *testing.T) {
 	answer[14], answer[15], answer[16] = 2, 1, 2
 	send := func(frames ...[]byte) {
 		for _, b := range frames {
-			labtest.Must(t, p.b.Send(b))
+			labtest.Must(t, p.b.SendControl(b))
 		}
 	}
 	send(slowFrame(0)) // before it is asked to hear
-	labtest.Must(t, p.a.Hear(true))
-	labtest.Must(t, p.a.Send(slowFrame(9))) // our own
+	labtest.Must(t, p.a.EnableSlow(true))
+	labtest.Must(t, p.a.SendControl(slowFrame(9))) // our own
 	send(testFrame(1), slowFrame(2), other, tagged, question, answer, third)
 	if diff := cmp.Diff([][]byte{slowFrame(2), answer, third}, heard(t, p.a, third)); diff != "" {
 		t.Errorf("heard (-want +got):\n%s", diff)
 	}
-	labtest.Must(t, p.a.Hear(false))
+	labtest.Must(t, p.a.EnableSlow(false))
 	send(slowFrame(6))
-	labtest.Must(t, p.a.Hear(true))
+	labtest.Must(t, p.a.EnableSlow(true))
 	send(slowFrame(7))
 	if diff := cmp.Diff([][]byte{slowFrame(7)}, heard(t, p.a, slowFrame(7))); diff != "" {
 		t.Errorf("heard again (-want +got):\n%s", diff)
@@ -74,7 +74,7 @@ func TestEarHearsSlowProtocolsOnly(t *testing.T) {
 func TestEarOfANICThatGoesDownAndAway(t *testing.T) {
 	p := newPair(t, Options{})
 	labtest.Must(t, p.a.JoinGroup(0x0180c2000002))
-	labtest.Must(t, p.a.Hear(true))
+	labtest.Must(t, p.a.EnableSlow(true))
 	labtest.Must(t, p.host.Down("a"))
 	b := make([]byte, 2000)
 	if _, err := p.a.ReceiveSlow(b); !errors.Is(err, ErrDown) {
@@ -82,13 +82,13 @@ func TestEarOfANICThatGoesDownAndAway(t *testing.T) {
 	}
 	labtest.Must(t, p.host.Up("a"))
 	labtest.Eventually(t, "carrier", p.b.Carrier)
-	labtest.Must(t, p.b.Send(slowFrame(1)))
+	labtest.Must(t, p.b.SendControl(slowFrame(1)))
 	heard(t, p.a, slowFrame(1))
 
 	l, err := p.host.Handle().LinkByName("a")
 	labtest.Must(t, err)
 	labtest.Must(t, p.host.Handle().LinkDel(l))
-	if err := p.a.Hear(false); err == nil {
+	if err := p.a.EnableSlow(false); err == nil {
 		t.Error("a NIC that is gone is heard")
 	}
 	time.AfterFunc(50*time.Millisecond, func() { p.a.Close() })
@@ -97,7 +97,7 @@ func TestEarOfANICThatGoesDownAndAway(t *testing.T) {
 			break
 		}
 	}
-	if err := p.a.Hear(true); !errors.Is(err, ErrClosed) {
+	if err := p.a.EnableSlow(true); !errors.Is(err, ErrClosed) {
 		t.Errorf("a closed socket hears: %v", err)
 	}
 }

@@ -63,10 +63,10 @@ type Socket struct {
 	waiter *epoll.Waiter
 	closed atomic.Bool
 
-	in     receiver
-	out    sender
-	urgent urgent
-	ear    ear
+	in   receiver
+	out  sender
+	ctl  controlSocket
+	slow slowSocket
 
 	mu              sync.Mutex // of what the NIC takes in
 	unicast, groups memberships
@@ -85,7 +85,7 @@ func Open(o Options) (*Socket, error) {
 		return nil, fmt.Errorf("open member %s: %w", o.Name, err)
 	}
 	if s.raw, err = conn.SyscallConn(); err == nil {
-		err = s.control(s.configure)
+		err = s.withFD(s.configure)
 	}
 	if err == nil {
 		err = s.adopt()
@@ -93,7 +93,7 @@ func Open(o Options) (*Socket, error) {
 	// The socket lives on by a descriptor that the runtime's poller does not know.
 	conn.Close()
 	if err == nil {
-		if err = s.openOthers(); err != nil {
+		if err = s.openControlSockets(); err != nil {
 			s.waiter.Close()
 			s.file.Close()
 		}
@@ -107,13 +107,13 @@ func Open(o Options) (*Socket, error) {
 	return s, nil
 }
 
-// openOthers opens the two ways of control frames.
-func (s *Socket) openOthers() error {
-	if err := s.urgent.open(s.opt); err != nil {
+// openControlSockets opens the two ways of control frames.
+func (s *Socket) openControlSockets() error {
+	if err := s.ctl.open(s.opt); err != nil {
 		return err
 	}
-	if err := s.ear.open(s.opt); err != nil {
-		s.urgent.conn.Close()
+	if err := s.slow.open(s.opt); err != nil {
+		s.ctl.conn.Close()
 		return err
 	}
 	return nil
@@ -122,7 +122,7 @@ func (s *Socket) openOthers() error {
 // adopt gives s a descriptor of its own.
 func (s *Socket) adopt() error {
 	fd := -1
-	err := s.control(func(old int) (err error) {
+	err := s.withFD(func(old int) (err error) {
 		fd, err = unix.FcntlInt(uintptr(old), unix.F_DUPFD_CLOEXEC, 0)
 		return err
 	})
@@ -179,8 +179,8 @@ func (s *Socket) configure(fd int) error {
 
 func htons(v uint16) uint16 { return v<<8 | v>>8 }
 
-// control runs f on the descriptor, which stays open meanwhile.
-func (s *Socket) control(f func(fd int) error) error {
+// withFD runs f on the descriptor, which stays open meanwhile.
+func (s *Socket) withFD(f func(fd int) error) error {
 	var err error
 	if cerr := s.raw.Control(func(fd uintptr) { err = f(int(fd)) }); cerr != nil {
 		if s.closed.Load() {
@@ -196,7 +196,7 @@ func (s *Socket) control(f func(fd int) error) error {
 // again, a small frame about 800. The bound is checked before a frame, so one may lie over it.
 // It is asked for anew when the NIC's speed changes.
 func (s *Socket) SetBacklog(bytes int) error {
-	return s.control(func(fd int) error { return setBacklog(fd, bytes) })
+	return s.withFD(func(fd int) error { return setBacklog(fd, bytes) })
 }
 
 func setBacklog(fd, bytes int) error {
@@ -210,7 +210,7 @@ func setBacklog(fd, bytes int) error {
 // Backlog is how many bytes, as the kernel charges them, were sent and have not left the NIC.
 func (s *Socket) Backlog() int {
 	var n int
-	err := s.control(func(fd int) (err error) {
+	err := s.withFD(func(fd int) (err error) {
 		n, err = unix.IoctlGetInt(fd, unix.SIOCOUTQ)
 		return err
 	})
@@ -223,7 +223,7 @@ func (s *Socket) Backlog() int {
 // Carrier reports whether the NIC is up and has carrier.
 func (s *Socket) Carrier() bool {
 	up := false
-	s.control(func(fd int) error { up = carrier(fd, s.opt.Index); return nil })
+	s.withFD(func(fd int) error { up = carrier(fd, s.opt.Index); return nil })
 	return up
 }
 
@@ -250,10 +250,10 @@ type Stats struct {
 // Stats reads the totals. After Close they stay what they were last.
 func (s *Socket) Stats() Stats {
 	// The kernel's counter starts anew with each reading.
-	s.control(func(fd int) error {
+	s.withFD(func(fd int) error {
 		st, err := unix.GetsockoptTpacketStats(fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
 		if err == nil {
-			s.drops.Add(uint64(st.Drops) + s.ear.missedSlow())
+			s.drops.Add(uint64(st.Drops) + s.slow.drops())
 		}
 		return err
 	})
@@ -273,7 +273,7 @@ func (s *Socket) Close() error {
 	}
 	// The kernel waits for all its processors for each of them, which takes some ms: for all at once.
 	others := make(chan error, 2)
-	go func() { others <- s.urgent.conn.Close() }()
-	go func() { others <- s.ear.conn.Close() }()
+	go func() { others <- s.ctl.conn.Close() }()
+	go func() { others <- s.slow.conn.Close() }()
 	return errors.Join(s.waiter.Close(), s.file.Close(), <-others, <-others)
 }
