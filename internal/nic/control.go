@@ -13,27 +13,26 @@ import (
 	"nicteam/internal/frame"
 )
 
-// controlSocket is a Socket's second way out, for single frames on which the link's life depends. Bulk fills the send buffer
-// of the first one as a rule, and a frame that is refused there is refused just when the link is busy.
+// controlSocket sends control frames, which keep the link alive. It has a send buffer of its own, because bulk traffic
+// fills that of the Socket just when the link is busy.
 //
-// The kernel lets it pass in two ways. With a priority that every classful queue and pfifo_fast know as that of
-// control, it goes by the NIC's queue like any frame, so that whoever shapes the link has his way. Where that queue has
-// no room, it goes to the driver directly.
+// A control frame goes through the NIC's qdisc with TC_PRIO_CONTROL, which pfifo_fast and classful qdiscs prefer, so
+// that a shaped link stays shaped. If the qdisc is full, the frame goes to the driver directly.
 type controlSocket struct {
 	conn *packet.Conn
 	raw  syscall.RawConn
 
-	mu sync.Mutex // its options are those of one frame
+	mu sync.Mutex // socket options are set for one frame
 }
 
 const (
 	// controlPriority is TC_PRIO_CONTROL of linux/pkt_sched.h.
 	controlPriority = 7
-	// controlBuffer is SO_SNDBUF before the kernel doubles it: some hundred frames, which wait in a queue at most.
+	// controlBuffer is SO_SNDBUF before the kernel doubles it: some hundred frames.
 	controlBuffer = 64 << 10
 )
 
-// open opens it on the same NIC. It receives nothing.
+// open opens the socket on the NIC. It receives nothing.
 func (u *controlSocket) open(o Options) error {
 	conn, err := packet.Listen(&net.Interface{Index: o.Index, Name: o.Name, HardwareAddr: o.MAC.HardwareAddr()}, packet.Raw, 0, nil)
 	if err != nil {
@@ -60,7 +59,7 @@ func (u *controlSocket) withFD(f func(fd int) error) error {
 	return errors.Join(u.raw.Control(func(fd uintptr) { err = f(int(fd)) }), err)
 }
 
-// send sends b before everything else that waits, if the NIC's queue knows priorities; inOrder: behind it.
+// send sends b before all that waits, if the qdisc knows priorities; inOrder: behind it.
 func (u *controlSocket) send(fd int, b []byte, inOrder bool) error {
 	priority := controlPriority
 	if inOrder {
@@ -89,15 +88,16 @@ func (u *controlSocket) sendOnce(fd int, b []byte) error {
 	}
 }
 
-// SendControl sends one whole Ethernet frame outside of batches, whatever waits for transmission.
+// SendControl sends one whole Ethernet frame outside of batches, ahead of what waits for transmission.
 func (s *Socket) SendControl(b []byte) error { return s.sendControl(b, false) }
 
-// SendControlInOrder is Send of a frame that is to leave behind all that was sent before, as far as the NIC's queue keeps any order.
+// SendControlInOrder is SendControl of a frame that leaves behind all that was sent before, as far as the qdisc keeps
+// order.
 func (s *Socket) SendControlInOrder(b []byte) error { return s.sendControl(b, true) }
 
 func (s *Socket) sendControl(b []byte, inOrder bool) error {
 	if len(b) < frame.EtherLen {
-		return fmt.Errorf("send by %s: %d bytes are no frame: %w", s.opt.Name, len(b), unix.EINVAL)
+		return fmt.Errorf("send by %s: %d bytes are not a frame: %w", s.opt.Name, len(b), unix.EINVAL)
 	}
 	s.ctl.mu.Lock()
 	err := s.ctl.withFD(func(fd int) error { return s.ctl.send(fd, b, inOrder) })

@@ -117,7 +117,7 @@ func TestSendInOrderStaysBehindBulk(t *testing.T) {
 	}
 }
 
-func TestUrgentSocketReceivesNothing(t *testing.T) {
+func TestControlSocketReceivesNothing(t *testing.T) {
 	p := newPair(t, Options{})
 	for n := range 100 {
 		labtest.Must(t, p.b.SendControl(testFrame(n)))

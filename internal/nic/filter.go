@@ -10,24 +10,22 @@ import (
 	"nicteam/internal/frame"
 )
 
-// memberships are addresses of one kind that a socket has its NIC take in. The kernel ends them with the socket.
+// memberships are addresses of one kind in the NIC's receive filter. The kernel removes them with the socket.
 type memberships struct {
 	kind uint16
 	macs []frame.MAC
 }
 
-// AddFilter makes the NIC take in these unicast addresses as well. On error the rest is tried all the same.
+// AddFilter adds unicast addresses to the NIC's receive filter. After an error it goes on with the rest.
 func (s *Socket) AddFilter(macs []frame.MAC) error { return s.addMemberships(&s.unicast, macs) }
 
-// TrimFilter makes the NIC no more take in the addresses of calls before that are not among these. On error the rest
-// is tried all the same.
+// TrimFilter removes the addresses of AddFilter that are not among these. After an error it goes on with the rest.
 func (s *Socket) TrimFilter(macs []frame.MAC) error { return s.trimMemberships(&s.unicast, macs) }
 
-// AddGroups makes the NIC take in these groups as well. On error the rest is tried all the same.
+// AddGroups adds group addresses to the NIC's receive filter. After an error it goes on with the rest.
 func (s *Socket) AddGroups(groups []frame.MAC) error { return s.addMemberships(&s.groups, groups) }
 
-// TrimGroups makes the NIC no more take in the groups of AddGroups that are not among these. On error the rest is tried
-// all the same.
+// TrimGroups removes the groups of AddGroups that are not among these. After an error it goes on with the rest.
 func (s *Socket) TrimGroups(groups []frame.MAC) error { return s.trimMemberships(&s.groups, groups) }
 
 func (s *Socket) addMemberships(list *memberships, macs []frame.MAC) error {
@@ -63,12 +61,12 @@ func (s *Socket) trimMemberships(list *memberships, macs []frame.MAC) error {
 	return errors.Join(errs...)
 }
 
-// SetPromiscuous makes the NIC take in everything, or takes that back.
+// SetPromiscuous switches the NIC's promiscuous mode.
 func (s *Socket) SetPromiscuous(on bool) error {
 	return s.setReceiveMode(&s.promiscuous, unix.PACKET_MR_PROMISC, "promiscuous", on)
 }
 
-// SetAllMulti makes the NIC take in all groups, or takes that back.
+// SetAllMulti switches the reception of all groups.
 func (s *Socket) SetAllMulti(on bool) error {
 	return s.setReceiveMode(&s.allMulti, unix.PACKET_MR_ALLMULTI, "allmulti", on)
 }
@@ -90,7 +88,7 @@ func (s *Socket) setReceiveMode(state *bool, kind uint16, name string, on bool) 
 	return nil
 }
 
-// JoinGroup makes the NIC take in frames to a group address, for as long as the socket is open.
+// JoinGroup adds a group address to the NIC's receive filter for as long as the socket is open.
 func (s *Socket) JoinGroup(m frame.MAC) error {
 	if err := s.setMembership(unix.PACKET_ADD_MEMBERSHIP, unix.PACKET_MR_MULTICAST, m); err != nil {
 		return fmt.Errorf("join group %v on %s: %w", m, s.opt.Name, err)

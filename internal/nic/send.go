@@ -14,9 +14,9 @@ type Reason uint8
 
 // The reasons.
 const (
-	Backlog  Reason = iota // the backlog is at its bound, or the NIC's queue is full
-	Refused                // the NIC is down, gone or without carrier: another may send the frame
-	Rejected               // the kernel takes it for no frame that can be sent, too long for the MTU for one
+	Backlog  Reason = iota // the backlog is at its bound, or the qdisc is full
+	Refused                // the NIC is down, gone or without carrier: another NIC may send the frame
+	Rejected               // no NIC can send the frame, for example because it is longer than the MTU
 )
 
 // Failure is a frame of a batch that was not sent.
@@ -32,7 +32,7 @@ type sender struct {
 	iovs       []unix.Iovec
 	frames     [Batch][]byte // what iovs point to
 	n          int
-	bySoftware uint64 // bit i: frame i is to be segmented in software
+	bySoftware uint64 // bit i: segment frame i in software
 
 	failures     []Failure
 	tso, uso     Offload
@@ -61,8 +61,8 @@ func (o *sender) init(tso, uso Offload) {
 	o.flush = o.flushBatch
 }
 
-// Queue adds b ([virtio header][frame]) to the batch and returns its index there. b is borrowed until the end
-// of Flush, which only reads it. At most Batch frames fit.
+// Queue adds b ([virtio header][frame]) to the batch and returns its index. b is borrowed until the end of Flush, which
+// only reads it. At most Batch frames fit.
 func (s *Socket) Queue(b []byte) int {
 	o := &s.out
 	i := o.n
@@ -84,11 +84,11 @@ func (s *Socket) Queue(b []byte) int {
 	return i
 }
 
-// Queued is how many frames the batch has.
+// Queued returns the number of frames in the batch.
 func (s *Socket) Queued() int { return s.out.n }
 
-// Flush sends the batch without waiting and empties it. It returns the frames that were not sent, in order;
-// the slice is valid until the next Flush.
+// Flush sends the batch without waiting and empties it. It returns the frames that were not sent, in order. The slice is
+// valid until the next Flush.
 func (s *Socket) Flush() []Failure {
 	o := &s.out
 	o.failures = o.failures[:0]
@@ -96,7 +96,7 @@ func (s *Socket) Flush() []Failure {
 		return nil
 	}
 	o.index = s.opt.Index
-	// Control, not Write: nothing ever waits for room, so the poller's word on writability does not matter.
+	// Control, not Write: Flush never waits for the socket to become writable.
 	if err := s.raw.Control(o.flush); err != nil {
 		for i := range o.n {
 			o.fail(i, Refused, unix.EBADF)
@@ -142,7 +142,7 @@ func (o *sender) flushBatch(fd uintptr) {
 			if again != 0 {
 				o.fail(i, reason, again)
 			} else {
-				// The frame was good and the NIC was not.
+				// The segments were accepted: the NIC's offload is at fault.
 				o.disableOffload(i)
 			}
 			i++
@@ -164,14 +164,14 @@ func (o *sender) flushBatch(fd uintptr) {
 	}
 }
 
-// sendLong sends frame i, which was refused for its length.
+// sendLong sends frame i, which the socket refused for its length.
 func (o *sender) sendLong(fd uintptr, i int) syscall.Errno {
 	var v frame.Vnet
 	v.Unmarshal(o.frames[i])
 	return o.long.send(o, fd, v, o.frames[i][frame.VnetLen:])
 }
 
-// endsBatch reports whether the rest of a batch will fare as the frame that errno was for.
+// endsBatch reports whether errno applies to the rest of a batch too.
 func endsBatch(errno syscall.Errno) bool {
 	switch errno {
 	case unix.EAGAIN, unix.ENETDOWN, unix.ENXIO, unix.ENODEV:
@@ -180,7 +180,7 @@ func endsBatch(errno syscall.Errno) bool {
 	return false
 }
 
-// reason classes the errors of sending one frame.
+// reason classifies an error of sending one frame.
 func (o *sender) reason(fd uintptr, errno syscall.Errno) Reason {
 	switch errno {
 	case unix.EAGAIN:
@@ -188,7 +188,7 @@ func (o *sender) reason(fd uintptr, errno syscall.Errno) Reason {
 	case unix.ENETDOWN, unix.ENXIO, unix.ENODEV:
 		return Refused
 	case unix.ENOBUFS, unix.ENOMEM:
-		// With carrier a queue is full; without, nothing will ever drain it.
+		// With carrier the qdisc is full; without, nothing drains it.
 		if carrier(int(fd), o.index) {
 			return Backlog
 		}
@@ -208,7 +208,7 @@ func segmentable(errno syscall.Errno) bool {
 	return false
 }
 
-// disableOffload stops giving super-frames of frame i's kind to the NIC, unless the user wants it.
+// disableOffload segments super-frames of frame i's kind in software from here on, unless the user set the offload on.
 func (o *sender) disableOffload(i int) {
 	udp := frame.GSOAt(o.frames[i]) == frame.GSOUDPL4
 	if udp && o.uso == OffloadAuto {
@@ -219,12 +219,12 @@ func (o *sender) disableOffload(i int) {
 	}
 }
 
-// segment segments frame i in software and sends the segments. It reports an error only where nothing
-// was sent: half a super-frame must not be sent once more by another member.
+// segment segments frame i in software and sends the segments. It returns an error only if no segment was sent: part of
+// a super-frame must not be sent again by another member.
 func (o *sender) segment(fd uintptr, i int) (reason Reason, errno syscall.Errno) {
 	b := o.frames[i]
 	defer func() {
-		// One frame must not take the batch with it.
+		// The rest of the batch is still sent.
 		if p := recover(); p != nil {
 			if o.panicked != nil {
 				o.panicked(p, b)
@@ -244,7 +244,7 @@ func (o *sender) segment(fd uintptr, i int) (reason Reason, errno syscall.Errno)
 	return o.reason(fd, s.failed), s.failed
 }
 
-// segmentSender sends what a super-frame is cut into, until one fails.
+// segmentSender sends the segments of a super-frame until one fails.
 type segmentSender struct {
 	o      *sender
 	fd     uintptr
@@ -255,8 +255,8 @@ type segmentSender struct {
 	failed syscall.Errno
 }
 
-// sendSegments cuts b: one of a tunnel, which no NIC can be asked for by a virtio header, into UDP super-frames where the NIC
-// takes these.
+// sendSegments segments b. A super-frame of a tunnel, which no virtio header of a packet socket describes, becomes UDP
+// super-frames if the NIC accepts these.
 func (s *segmentSender) sendSegments(b []byte) error {
 	var v frame.Vnet
 	v.Unmarshal(b)

@@ -29,7 +29,7 @@ func only(t *testing.T, rest int32) *ebpf.Program {
 	return p
 }
 
-func TestListenChoosesWhatIsTakenIn(t *testing.T) {
+func TestSocketFilter(t *testing.T) {
 	p := newPair(t, Options{})
 	even, odd := only(t, 0), only(t, 1)
 	n := 0
