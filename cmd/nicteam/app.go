@@ -23,7 +23,7 @@ type app struct {
 	out, err io.Writer
 	env      []string
 
-	places               daemon.Places
+	places               daemon.Dirs
 	json, quiet, verbose bool
 	yes                  bool
 

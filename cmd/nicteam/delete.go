@@ -36,7 +36,7 @@ named, and only --force ends them, too.`,
 			if err != nil {
 				return err
 			}
-			daemon.AwaitEnd(a.interruptible(), a.places, given[0])
+			daemon.AwaitExit(a.interruptible(), a.places, given[0])
 			return a.steps(given[0], steps)
 		},
 	}
@@ -51,5 +51,5 @@ func (a *app) carried(c *control.Client) error {
 	if err != nil {
 		return nil
 	}
-	return daemon.Carried(st)
+	return daemon.CheckDelete(st)
 }

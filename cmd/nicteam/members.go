@@ -48,7 +48,7 @@ func (a *app) bystanders(c *control.Client, nics []string) (steps []string, look
 	if err != nil {
 		return nil, false, err
 	}
-	warnings, looked, err := daemon.Bystanders(a.places, st, nics, a.yes)
+	warnings, looked, err := daemon.CheckAdd(a.places, st, nics, a.yes)
 	if err != nil {
 		return nil, false, err
 	}

@@ -34,8 +34,8 @@ opens the log anew.`,
 			}
 			outliveReaders()
 			log := a.teamLog()
-			ready := daemon.ReadyFile()
-			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Places: a.places, Ready: ready, Insist: ready != nil, Release: release, RandomSystem: l.RandomSystem, Notes: l.Ignored, Version: version, Log: log})
+			ready := daemon.ReadyPipe()
+			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Dirs: a.places, Ready: ready, Insist: ready != nil, Release: release, RandomSystem: l.RandomSystem, Notes: l.Ignored, Version: version, Log: log})
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "a file of settings: YAML, TOML or JSON")
