@@ -9,6 +9,7 @@ import (
 
 	"nicteam/internal/config"
 	"nicteam/internal/daemon"
+	"nicteam/internal/launch"
 	"nicteam/internal/settings"
 	"nicteam/team"
 )
@@ -16,7 +17,7 @@ import (
 func (a *app) createCmd() *cobra.Command {
 	var file string
 	var foreground bool
-	var o daemon.CreateOptions
+	var o launch.CreateOptions
 	c := &cobra.Command{
 		Use:     "create TEAM NIC [NIC...]",
 		Aliases: []string{"bond"},
@@ -49,7 +50,7 @@ defaults: nicteam help config`,
 			return args(2, -1)(cmd, given)
 		},
 		RunE: func(cmd *cobra.Command, given []string) error {
-			load := config.Options{Flags: givenSettings(cmd), Env: a.env, Path: file, New: true, RealName: daemon.RealNames()}
+			load := config.Options{Flags: givenSettings(cmd), Env: a.env, Path: file, New: true, RealName: launch.RealNames()}
 			if len(given) > 0 {
 				load.Team, load.Members = given[0], given[1:]
 			}
@@ -69,13 +70,13 @@ defaults: nicteam help config`,
 }
 
 // create makes the team and shows its steps as they are done.
-func (a *app) create(l *config.Loaded, o daemon.CreateOptions, foreground bool) error {
+func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) error {
 	outliveReaders()
 	var ctx context.Context
 	if foreground {
 		ctx, o.Log = a.interruptible(), a.teamLog()
 		o.Foreground = func(c settings.Config) error {
-			return daemon.Run(ctx, daemon.RunOptions{Config: c, Dirs: a.places, Ready: daemon.ReadyPipe(), Log: o.Log, Release: true, Insist: true, Version: version})
+			return daemon.Run(ctx, daemon.RunOptions{Config: c, Dirs: a.places, Ready: launch.ReadyPipe(), Log: o.Log, Release: true, Insist: true, Version: version})
 		}
 	} else {
 		// A terminal that is closed meanwhile is as good as Ctrl-C: what was begun is given back.
@@ -88,7 +89,7 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions, foreground bool) 
 			a.say("%s", step)
 		}
 	}
-	done, err := daemon.Create(ctx, o)
+	done, err := launch.Create(ctx, o)
 	if err != nil {
 		for _, note := range l.Ignored { // a setting that was not taken for one may be why
 			a.warn(note)

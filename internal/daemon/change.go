@@ -12,6 +12,7 @@ import (
 	"nicteam/internal/config"
 	"nicteam/internal/control"
 	"nicteam/internal/host"
+	"nicteam/internal/launch"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/team"
@@ -92,7 +93,7 @@ func (s *session) addAll(ctx context.Context, names []string, accept bool) (step
 		consent = host.Known
 	}
 	err = s.dirs.Exclusive(func() error {
-		others, err := Owners(s.dirs, c.Team)
+		others, err := launch.Owners(s.dirs, c.Team)
 		if err != nil {
 			return err
 		}
@@ -312,7 +313,7 @@ func (s *session) Set(ctx context.Context, settings map[string]string) ([]string
 	chosen := named("datapath")
 	if chosen {
 		if err := s.choice.set(next.Datapath); err != nil {
-			return nil, FastpathProblem("set datapath="+next.Datapath+" of "+was.Team, err)
+			return nil, launch.FastpathProblem("set datapath="+next.Datapath+" of "+was.Team, err)
 		}
 	}
 	if err := s.set(ctx, next, named("mtu")); err != nil {
@@ -347,7 +348,7 @@ func (s *session) Delete(ctx context.Context, force bool) (steps []string, err e
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	name := s.team.Config().Team
-	if problem := CheckAdapterUnused(s.host, name, s.team.Status().Adapter.Name); problem != nil && !force {
+	if problem := launch.CheckAdapterUnused(s.host, name, s.team.Status().Adapter.Name); problem != nil && !force {
 		return nil, problem
 	}
 	steps, err = s.release()

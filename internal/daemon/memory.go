@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"nicteam/internal/config"
+	"nicteam/internal/launch"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
 )
@@ -65,7 +66,7 @@ func memoryOf(b []byte) (*lacp.Memory, error) {
 // remember keeps a memory for the next process.
 func (s *session) remember(name string) func(*lacp.Memory) {
 	return func(m *lacp.Memory) {
-		err := ReplaceFile(s.dirs.LACPStateFile(name), func(w io.Writer) error { return json.NewEncoder(w).Encode(memoryDocument{memorySchema, *m}) })
+		err := launch.ReplaceFile(s.dirs.LACPStateFile(name), func(w io.Writer) error { return json.NewEncoder(w).Encode(memoryDocument{memorySchema, *m}) })
 		if err != nil {
 			s.log.Warn("LACP is not remembered: partners will notice the next start", "team", name, "err", err)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nicteam/internal/config"
+	"nicteam/internal/launch"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
@@ -25,7 +26,7 @@ func someMemory() *lacp.Memory {
 
 func TestMemoryIsKept(t *testing.T) {
 	var log bytes.Buffer
-	s := &session{dirs: Dirs{RunDir: t.TempDir()}, log: slog.New(slog.NewTextHandler(&log, nil))}
+	s := &session{dirs: launch.Dirs{RunDir: t.TempDir()}, log: slog.New(slog.NewTextHandler(&log, nil))}
 	want := someMemory()
 	if got := s.remembered("team0", true); got != nil {
 		t.Errorf("remembers %+v of nothing", got)
@@ -77,7 +78,7 @@ func TestBadMemoryIsIgnored(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var log bytes.Buffer
-			s := &session{dirs: Dirs{RunDir: t.TempDir()}, log: slog.New(slog.NewTextHandler(&log, nil))}
+			s := &session{dirs: launch.Dirs{RunDir: t.TempDir()}, log: slog.New(slog.NewTextHandler(&log, nil))}
 			if err := os.WriteFile(s.dirs.LACPStateFile("team0"), []byte(tt.text), 0o640); err != nil {
 				t.Fatal(err)
 			}
@@ -95,7 +96,7 @@ func TestBadMemoryIsIgnored(t *testing.T) {
 func TestRandomSystemStays(t *testing.T) {
 	c := settings.DefaultConfig()
 	c.Team, c.Mode, c.LACP.System = "team0", modes.LACP, 0x020000000005
-	o := RunOptions{Config: c, Dirs: Dirs{RunDir: t.TempDir()}}
+	o := RunOptions{Config: c, Dirs: launch.Dirs{RunDir: t.TempDir()}}
 	o.Config.LACP.System = 0x020000000006
 	if o.keepSystem(); o.Config.LACP.System != 0x020000000006 {
 		t.Errorf("%v, though none was before", o.Config.LACP.System)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"nicteam/internal/launch"
 	"nicteam/team"
 )
 
@@ -87,8 +88,8 @@ func (s *session) writePast() {
 		return
 	}
 	name := s.team.Config().Team
-	err := ReplaceFile(s.dirs.HistoryFile(name), s.team.WriteHistory)
-	if e := ReplaceFile(s.dirs.EventsFile(name), s.writeEvents); err == nil {
+	err := launch.ReplaceFile(s.dirs.HistoryFile(name), s.team.WriteHistory)
+	if e := launch.ReplaceFile(s.dirs.EventsFile(name), s.writeEvents); err == nil {
 		err = e
 	}
 	if err != nil {

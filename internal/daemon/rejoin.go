@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nicteam/internal/host"
+	"nicteam/internal/launch"
 	"nicteam/internal/settings"
 	"nicteam/team"
 )
@@ -140,7 +141,7 @@ func (s *session) replace(ctx context.Context, name string, n host.NIC) error {
 	check := c
 	check.Members = others
 	err := s.dirs.Exclusive(func() error {
-		others, err := Owners(s.dirs, c.Team)
+		others, err := launch.Owners(s.dirs, c.Team)
 		if err != nil {
 			return err
 		}

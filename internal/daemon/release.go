@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"nicteam/internal/launch"
 	"nicteam/internal/logs"
 	"nicteam/modes"
 	"nicteam/team"
@@ -76,7 +77,7 @@ func (s *session) revert(name string, cause error) error {
 	}
 	if back == nil { // nothing is left to ask or to go on with
 		_ = os.Remove(s.dirs.Socket(name))
-		RemoveFile(s.dirs.RunningConfig(name))
+		launch.RemoveFile(s.dirs.RunningConfig(name))
 		s.dirs.RemoveLACPState(name)
 	}
 	p := &team.Problem{Kind: team.Reverted, What: "start " + name, Why: cause.Error() + "; the host was put back as it was",
@@ -99,7 +100,7 @@ func (s *session) revert(name string, cause error) error {
 // forget removes what is kept of a team for a next start.
 func (s *session) forget(name string) {
 	for _, path := range s.dirs.ConfigFiles(name) {
-		RemoveFile(path)
+		launch.RemoveFile(path)
 	}
 	_ = os.Remove(s.dirs.LogFile(name))
 	_ = os.Remove(logs.Old(s.dirs.LogFile(name)))

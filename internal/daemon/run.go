@@ -11,6 +11,7 @@ import (
 
 	"nicteam/internal/config"
 	"nicteam/internal/control"
+	"nicteam/internal/launch"
 	"nicteam/internal/logs"
 	"nicteam/internal/metrics"
 	"nicteam/internal/settings"
@@ -20,7 +21,7 @@ import (
 // RunOptions say what the team's own process runs.
 type RunOptions struct {
 	Config settings.Config
-	Dirs
+	launch.Dirs
 	Ready   *os.File // where to report steps and readiness, nil for nowhere
 	Release bool     // give everything back when ctx ends
 	Insist  bool     // somebody makes the team now and waits: what cannot be as wished is an error, as Config.Datapath fastpath, or a team out of reach
@@ -40,12 +41,12 @@ func Run(ctx context.Context, o RunOptions) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	rep := &Reporter{log: o.Log.With("team", o.Config.Team)}
+	rep := &launch.Reporter{Log: o.Log.With("team", o.Config.Team)}
 	if o.Ready != nil {
-		rep.w = o.Ready
+		rep.Out = o.Ready
 		defer func() { _ = o.Ready.Close() }()
 	}
-	SetSafePath()
+	launch.SetSafePath()
 	ends := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
 	reopen := make(chan os.Signal, 1)
 	if onTerminal() {
@@ -58,7 +59,7 @@ func Run(ctx context.Context, o RunOptions) error {
 	defer stop()
 	err := run(ctx, o, rep, reopen)
 	if err != nil {
-		rep.Send(Report{Problem: asProblem("run "+o.Config.Team, err)})
+		rep.Send(launch.Report{Problem: asProblem("run "+o.Config.Team, err)})
 	}
 	return err
 }
@@ -73,12 +74,12 @@ func onTerminal() bool {
 	return true
 }
 
-func run(ctx context.Context, o RunOptions, rep *Reporter, reopen <-chan os.Signal) error {
+func run(ctx context.Context, o RunOptions, rep *launch.Reporter, reopen <-chan os.Signal) error {
 	name := o.Config.Team
 	if err := o.Dirs.Make(); err != nil {
 		return err
 	}
-	mine, err := LockTeam(o.Dirs, name)
+	mine, err := launch.LockTeam(o.Dirs, name)
 	if err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func run(ctx context.Context, o RunOptions, rep *Reporter, reopen <-chan os.Sign
 		}
 		return s.revert(name, err)
 	}
-	rep.Send(Report{Ready: true})
+	rep.Send(launch.Report{Ready: true})
 	notify("READY=1")
 	if o.Ready != nil {
 		_ = o.Ready.Close()
@@ -117,7 +118,7 @@ func run(ctx context.Context, o RunOptions, rep *Reporter, reopen <-chan os.Sign
 }
 
 // serve works until the team is deleted or ctx ends.
-func (s *session) serve(ctx context.Context, server *control.Server, mine *TeamLock, failovers *metrics.Failovers, o RunOptions, reopen <-chan os.Signal) error {
+func (s *session) serve(ctx context.Context, server *control.Server, mine *launch.TeamLock, failovers *metrics.Failovers, o RunOptions, reopen <-chan os.Signal) error {
 	name := o.Config.Team
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
@@ -129,7 +130,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, mine *TeamL
 		"failovers": func(ctx context.Context) { failovers.Follow(s.team.Follow(ctx), s) },
 	}
 	path := o.LogFile(name)
-	if log := logs.Keep(path, func() (*os.File, error) { return OpenLog(path) }); log != nil {
+	if log := logs.Keep(path, func() (*os.File, error) { return launch.OpenLog(path) }); log != nil {
 		followers["log"] = func(ctx context.Context) { log.Follow(ctx, reopen, s.log) }
 	}
 	for where, follow := range followers {
@@ -163,7 +164,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, mine *TeamL
 		for _, step := range steps { // nobody waits for an answer
 			s.log.Info("given back", "team", name, "what", step)
 		}
-		RemoveFile(o.RunningConfig(name)) // TEAM.yaml stays: the team was stopped, not deleted
+		launch.RemoveFile(o.RunningConfig(name)) // TEAM.yaml stays: the team was stopped, not deleted
 		if o.Persistent(name) {
 			s.writePast()
 		} else {

@@ -14,6 +14,7 @@ import (
 	"nicteam/internal/fastpath"
 	"nicteam/internal/frame"
 	"nicteam/internal/host"
+	"nicteam/internal/launch"
 	"nicteam/internal/panics"
 	"nicteam/internal/relay"
 	"nicteam/internal/settings"
@@ -23,12 +24,12 @@ import (
 
 // session is a team at work: everything that its process holds.
 type session struct {
-	dirs   Dirs
+	dirs   launch.Dirs
 	log    *slog.Logger
 	panics *panics.Keeper
 
 	host    *host.Host
-	nics    *NICLocks
+	nics    *launch.NICLocks
 	adapter *tap.Adapter
 	path    *fastpath.Path
 	choice  *choice
@@ -64,9 +65,9 @@ type session struct {
 //
 // The order keeps the host reachable: the adapter and the sockets work before any address moves; a member's own
 // reception ends only after its frames come by the adapter; addresses are in two places for a moment, never in none.
-func start(ctx context.Context, o RunOptions, rep *Reporter) (s *session, err error) {
+func start(ctx context.Context, o RunOptions, rep *launch.Reporter) (s *session, err error) {
 	c := o.Config
-	s = &session{dirs: o.Dirs, log: o.Log, panics: panics.New(o.Log.With("team", c.Team)), over: make(chan struct{}), nics: NewNICLocks(c.Team, o.RunDir)}
+	s = &session{dirs: o.Dirs, log: o.Log, panics: panics.New(o.Log.With("team", c.Team)), over: make(chan struct{}), nics: launch.NewNICLocks(c.Team, o.RunDir)}
 	if err := s.openHost(o, rep); err != nil {
 		return nil, err
 	}
@@ -90,8 +91,8 @@ func start(ctx context.Context, o RunOptions, rep *Reporter) (s *session, err er
 
 // openHost opens the host and has it be such that a team can begin: with a journal that has lost records a team cannot go on, but
 // the NICs can be given back; and NICs that were away when a team ended get their own before they are looked at.
-func (s *session) openHost(o RunOptions, rep *Reporter) (err error) {
-	at := host.Options{StateDir: o.StateDir, Team: o.Config.Team, Members: o.Config.MemberNames(), Logger: o.Log, Taken: TeamHolding}
+func (s *session) openHost(o RunOptions, rep *launch.Reporter) (err error) {
+	at := host.Options{StateDir: o.StateDir, Team: o.Config.Team, Members: o.Config.MemberNames(), Logger: o.Log, Taken: launch.TeamHolding}
 	if s.host, err = host.Open(at); err != nil {
 		return err
 	}
@@ -116,13 +117,13 @@ func (s *session) openHost(o RunOptions, rep *Reporter) (err error) {
 
 // claim looks whether the NICs can be had and has the journal say whose they are. Who makes the team now has been told of
 // what is others'; at a later start there is nobody to ask.
-func (s *session) claim(c settings.Config, again, insist bool, rep *Reporter) error {
+func (s *session) claim(c settings.Config, again, insist bool, rep *launch.Reporter) error {
 	if !again {
 		consent := host.Accept
 		if insist {
 			consent = host.Known
 		}
-		others, err := Owners(s.dirs, c.Team)
+		others, err := launch.Owners(s.dirs, c.Team)
 		if err != nil {
 			return err
 		}
@@ -171,7 +172,7 @@ func (s *session) record(names []string) error {
 }
 
 // build does what start says; what it leaves behind on an error is for revert.
-func (s *session) build(ctx context.Context, c settings.Config, again, insist bool, rep *Reporter) error {
+func (s *session) build(ctx context.Context, c settings.Config, again, insist bool, rep *launch.Reporter) error {
 	names := c.MemberNames()
 	infos := make([]host.NIC, len(names))
 	for i, name := range names {
@@ -364,9 +365,9 @@ func (s *session) run(c settings.Config, again bool) (err error) {
 }
 
 // choose has the programs move the frames where they are wished and can. Frames pass before that.
-func (s *session) choose(ctx context.Context, c settings.Config, insist bool, rep *Reporter) error {
+func (s *session) choose(ctx context.Context, c settings.Config, insist bool, rep *launch.Reporter) error {
 	if err := s.choice.begin(c.Datapath, insist); err != nil {
-		return FastpathProblem("start "+c.Team, err)
+		return launch.FastpathProblem("start "+c.Team, err)
 	}
 	// That takes most of the time of a start, and who ends it meanwhile must not get a team that ends and leaves its adapter.
 	if err := ctx.Err(); err != nil {
@@ -400,7 +401,7 @@ func (s *session) join(ctx context.Context, name string, weight float64, n host.
 }
 
 // addresses gives the adapter what the configuration wants it to have.
-func (s *session) addresses(c settings.Config, names []string, rep *Reporter) error {
+func (s *session) addresses(c settings.Config, names []string, rep *launch.Reporter) error {
 	index := s.adapter.Index()
 	switch c.Address {
 	case settings.AddressAuto:

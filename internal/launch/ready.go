@@ -1,4 +1,4 @@
-package daemon
+package launch
 
 import (
 	"encoding/json"
@@ -21,18 +21,18 @@ type Report struct {
 
 // Reporter tells who waits for the team, if anybody does, and the log.
 type Reporter struct {
-	w           io.Writer // nil: nobody waits, as under a service manager
-	log         *slog.Logger
+	Out         io.Writer // nil: nobody waits, as under a service manager
+	Log         *slog.Logger
 	Undelivered []string // warnings that nobody was told of
 }
 
 func (r *Reporter) Send(line Report) {
-	if r.w == nil {
+	if r.Out == nil {
 		return
 	}
 	b, err := json.Marshal(line)
 	if err == nil {
-		_, _ = r.w.Write(append(b, '\n')) // a caller that went away does not matter
+		_, _ = r.Out.Write(append(b, '\n')) // a caller that went away does not matter
 	}
 }
 
@@ -43,7 +43,7 @@ func (r *Reporter) Step(format string, args ...any) {
 // Warn says what is worth knowing as long as the team runs. Where nobody waits it is kept for the status.
 func (r *Reporter) Warn(texts ...string) {
 	r.Mention(texts...)
-	if r.w == nil {
+	if r.Out == nil {
 		r.Undelivered = append(r.Undelivered, texts...)
 	}
 }
@@ -51,7 +51,7 @@ func (r *Reporter) Warn(texts ...string) {
 // Mention says what is worth knowing now; if it lasts the status says so by itself.
 func (r *Reporter) Mention(texts ...string) {
 	for _, text := range texts {
-		r.log.Warn(text)
+		r.Log.Warn(text)
 		r.Send(Report{Warning: text})
 	}
 }

@@ -1,4 +1,4 @@
-package daemon
+package launch
 
 import (
 	"context"
@@ -174,7 +174,7 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 	if err := decideMTU(h, &c); err != nil {
 		return c, warnings, err
 	}
-	if c.Datapath == pathFast {
+	if c.Datapath == "fastpath" {
 		if err := probeFastpath(h, c.MemberNames()); err != nil {
 			return c, warnings, FastpathProblem("create "+c.Team, err)
 		}
