@@ -121,7 +121,7 @@ func (a *activeBackup) replan(now time.Time) {
 		pl.Distributing = MemberSet(0).With(a.active)
 		pl.Collecting = pl.Collecting.With(a.active)
 		pl.Next = successor(&a.st, a.active)
-		pl.receiveGroupsBy(a.active, &a.st)
+		receiveGroupsBy(pl, a.active, &a.st)
 	}
 	a.plan = publish(a.plan, pl)
 }

@@ -8,9 +8,6 @@ import (
 	"nicteam/internal/frame"
 )
 
-// MaxShare is the share of the member with the largest weight.
-const MaxShare = 1 << 16
-
 // emptyPlan is what holds before the first State: nothing is sent, nothing taken in.
 func emptyPlan() *Plan { return &Plan{Next: -1} }
 
@@ -23,7 +20,7 @@ func draft(st *State) *Plan {
 	pl.Adapter = st.Adapter
 	pl.Stations, pl.Ageing = slices.Clone(st.Behind), slices.Clone(st.Ageing)
 	pl.Behind = macsOf(st.Behind)
-	pl.receive(st)
+	receive(pl, st)
 	pl.Own = make([]frame.MAC, 0, 1+len(st.Members)+len(pl.Behind))
 	if st.Adapter != 0 {
 		pl.Own = append(pl.Own, st.Adapter)
@@ -41,6 +38,32 @@ func draft(st *State) *Plan {
 	slices.Sort(pl.Own)
 	pl.Own = slices.Compact(pl.Own)
 	return pl
+}
+
+// receive has the members' NICs receive what the adapter's stack wants. Every member takes in the groups: modes in which
+// few may receive them narrow GroupMembers.
+func receive(pl *Plan, st *State) {
+	for _, m := range st.Members {
+		pl.GroupMembers = pl.GroupMembers.With(m.ID)
+		pl.Promiscuous = pl.Promiscuous || st.RxMode.VLANs && m.VLANFilter
+	}
+	// Frames to a MAC behind the adapter are addressed to none of ours.
+	pl.Promiscuous = pl.Promiscuous || st.RxMode.Promiscuous || len(st.Behind) > 0
+	if pl.AllMulti = st.RxMode.AllMulti || len(st.RxMode.Groups) > MaxGroups; !pl.AllMulti {
+		pl.Groups = slices.Clone(st.RxMode.Groups)
+	}
+}
+
+// receiveGroupsBy has the active member receive groups. Ready to are the one that would be next, and the one that would be
+// active if it were usable: a primary takes over at once when its link comes.
+func receiveGroupsBy(pl *Plan, active int, st *State) {
+	pl.Multicast = MemberSet(0).With(active)
+	pl.GroupMembers = pl.Multicast
+	for _, id := range []int{successor(st, active), preferred(st, active)} {
+		if id >= 0 {
+			pl.GroupMembers = pl.GroupMembers.With(id)
+		}
+	}
 }
 
 // macsOf returns the MACs of sorted stations, sorted, each once.

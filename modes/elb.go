@@ -253,7 +253,7 @@ func (e *elb) settle(now time.Time, was *State) (changed map[frame.MAC]int, dese
 	}
 	// The mode before this one took in the adapter's address where it liked.
 	if e.st.Before != nil {
-		e.leave(now, e.st.Adapter, e.st.Before.takers(e.st.Members, e.st.Adapter))
+		e.leave(now, e.st.Adapter, acceptors(e.st.Before, e.st.Members, e.st.Adapter))
 		e.st.Before = nil
 	}
 	if e.st.Flooding {
@@ -261,6 +261,16 @@ func (e *elb) settle(now time.Time, was *State) (changed map[frame.MAC]int, dese
 	}
 	e.homes, e.used = homes, used
 	return changed, deserted
+}
+
+// acceptors returns the members that accept frames for m.
+func acceptors(pl *Plan, members []Member, m frame.MAC) (set MemberSet) {
+	for _, mem := range members {
+		if pl.Collecting.Has(mem.ID) && (mem.MAC == m || slices.Contains(pl.Filter[mem.ID], m)) {
+			set = set.With(mem.ID)
+		}
+	}
+	return set
 }
 
 // drains reports whether m is the address of a member in a drain.
@@ -312,8 +322,8 @@ func (e *elb) replan() {
 		pl.Spread = SpreadShortest
 		pl.Distributing = staying
 		pl.Collecting = usable
-		pl.receiveGroupsBy(e.active, &e.st)
-		pl.watchEachOther(&e.st, e.active, successor(&e.st, e.active))
+		receiveGroupsBy(pl, e.active, &e.st)
+		watchEachOther(pl, &e.st, e.active, successor(&e.st, e.active))
 		pl.Single = e.active
 		pl.Gain, pl.Skew = e.st.Settings.Gain, e.st.Settings.Skew
 		pl.Moves, pl.Turn = e.moves, e.turn
@@ -321,13 +331,13 @@ func (e *elb) replan() {
 		e.rates(pl)
 		pl.Slots = shareSlots(e.pins(pl))
 		for m, id := range e.homes {
-			pl.take(&e.st, m, id)
+			addFilter(&e.st, pl, m, id)
 		}
 		for m, set := range e.left {
 			for _, old := range e.st.Members {
 				if set.Has(old.ID) {
 					pl.Collecting = pl.Collecting.With(old.ID)
-					pl.take(&e.st, m, old.ID)
+					addFilter(&e.st, pl, m, old.ID)
 				}
 			}
 		}
@@ -338,15 +348,15 @@ func (e *elb) replan() {
 	e.plan = publish(e.plan, pl)
 }
 
-// take has member id take in what is for m.
-func (pl *Plan) take(st *State, m frame.MAC, id int) {
+// addFilter has member id accept frames for m.
+func addFilter(st *State, pl *Plan, m frame.MAC, id int) {
 	if mem := find(st, id); mem != nil && !mem.OwnMAC && mem.MAC != m && !slices.Contains(pl.Filter[id], m) {
 		pl.Filter[id] = append(pl.Filter[id], m)
 	}
 }
 
 // watchEachOther has two members take in what is for the other. One of any two is where most hosts send to sooner or later.
-func (pl *Plan) watchEachOther(st *State, a, b int) {
+func watchEachOther(pl *Plan, st *State, a, b int) {
 	m, n := find(st, a), find(st, b)
 	if m == nil || n == nil || m.OwnMAC || n.OwnMAC || m.MAC == n.MAC {
 		return

@@ -2,7 +2,6 @@ package modes
 
 import (
 	"math/bits"
-	"slices"
 	"time"
 
 	"nicteam/internal/frame"
@@ -49,6 +48,9 @@ const (
 
 // NoMember stands in a slot that nobody serves.
 const NoMember = 0xff
+
+// MaxShare is the share of the member with the largest weight.
+const MaxShare = 1 << 16
 
 // SlotCount is the length of a hash mode's slot table.
 const SlotCount = 1024
@@ -116,16 +118,6 @@ type Plan struct {
 type Move struct {
 	Slot uint16 // of the flow table
 	To   uint8  // member
-}
-
-// takers are the members that take in what is for m.
-func (pl *Plan) takers(members []Member, m frame.MAC) (set MemberSet) {
-	for _, mem := range members {
-		if pl.Collecting.Has(mem.ID) && (mem.MAC == m || slices.Contains(pl.Filter[mem.ID], m)) {
-			set = set.With(mem.ID)
-		}
-	}
-	return set
 }
 
 // Pin returns the member by which a MAC behind the adapter sends and receives where PerMember is set, -1

@@ -1,6 +1,9 @@
 package modes
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // How slots go from one member to another (Plan.From). A frame that leaves by another member than the one before it
 // may arrive first, for two members' queues are never of the same length. So while From is there a slot that From and
@@ -36,6 +39,9 @@ type SlotMoving struct {
 	Last  int64  // when the member in From sent its last frame
 	State uint64 // Moving.Turns in the upper half; in the lower one the Plan's Mark then, and 0 when it has gone over
 }
+
+// goingOver is how long slots go over at the most; then the rest goes by force.
+const goingOver = 200 * time.Millisecond
 
 // MarkBits is the length of the Mark in SlotMoving.State.
 const MarkBits = 32

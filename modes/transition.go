@@ -18,7 +18,6 @@ import (
 
 // Bounds of a going over.
 const (
-	goingOver = 200 * time.Millisecond
 	// A drain must be over sooner: its member leaves as soon as nothing has come by it for a moment, and a partner is
 	// to be told before.
 	goingOverDrain = 50 * time.Millisecond // what goes over when it begins is given half of that
