@@ -88,7 +88,7 @@ func (e *elb) Handle(now time.Time, ev Event) (eff Effects) {
 		if ev.Flows == nil || e.plan.Spread != SpreadShortest || e.st.Settings.Rebalance == 0 {
 			break
 		}
-		if moves := e.evening.measured(now, ev.Flows, &e.st, e.plan); len(moves) > 0 {
+		if moves := e.evening.measured(ev.Flows, e.plan); len(moves) > 0 {
 			e.moves = moves
 			e.turn++
 			e.replan()

@@ -52,7 +52,7 @@ type evenSlot struct {
 type resting struct{ until, length uint64 } // in looks
 
 // measured takes in the flow table as it is and returns the slots to be moved.
-func (e *evening) measured(_ time.Time, f *Flows, _ *State, pl *Plan) []Move {
+func (e *evening) measured(f *Flows, pl *Plan) []Move {
 	if !e.look(f) {
 		return nil
 	}

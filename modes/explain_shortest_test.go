@@ -1,6 +1,8 @@
 package modes
 
 import (
+	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +11,12 @@ import (
 
 	"pgregory.net/rapid"
 )
+
+func ethN(id int) string { return fmt.Sprintf("eth%d", id) }
+
+func addrPort(a string, port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(netip.MustParseAddr(a), port)
+}
 
 // What explain says of the next frame is what the Picker then does with it, and what it foretells is what happens when
 // the member dies.
@@ -48,7 +56,7 @@ func TestExplainShortestIsExact(t *testing.T) {
 			seen := *live
 			table = &seen
 		}
-		e := Explain(pl, table, names, asked)
+		e := Explain(pl, table, ethN, asked)
 		if want := f.pick(&lives, pl, explainedBytes); e.Member != want || e.Slot != flowSlot(pl, &f.h, f.b) {
 			t.Fatalf("explained %+v, picked %d", e, want)
 		}
@@ -119,26 +127,10 @@ func TestExplainShortestWords(t *testing.T) {
 		{"the MAC is missing", &layer2, nil, asked, -1, 0, `add "to MAC"`, "depends"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e := Explain(c.pl, c.flows, names, c.flow)
+			e := Explain(c.pl, c.flows, ethN, c.flow)
 			if c.member != -2 && e.Member != c.member || c.member == -2 && e.Member < 0 || e.Age != c.age || !strings.Contains(e.Why, c.why) || !strings.Contains(e.IfDeadWhy, c.after) {
 				t.Errorf("%+v", e)
 			}
 		})
-	}
-}
-
-// A MAC behind the adapter is pinned where explain foretells when its member is gone.
-func TestExplainPinsIsExact(t *testing.T) {
-	for i := range 50 {
-		st := state(ELB, 4)
-		st.Behind = stations(0, 0x020000000500+frame.MAC(i))
-		st.Members[1].OwnMAC = i%2 == 0
-		f := Flow{Proto: 17, Src: addrPort("10.0.0.7", 5), Dst: addrPort("10.0.0.2", 7), SrcMAC: st.Behind[0].MAC()}
-		m := start(st)
-		e := Explain(m.Plan(), nil, names, f)
-		m.Handle(t0, change(st, func(m []Member) { m[e.Member].Usable = false }))
-		if after := Explain(m.Plan(), nil, names, f); after.Member != e.IfDead || e.Member == e.IfDead {
-			t.Errorf("%d: was to become %d, became %d", i, e.IfDead, after.Member)
-		}
 	}
 }

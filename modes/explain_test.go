@@ -1,69 +1,18 @@
 package modes
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/frame/frametest"
 
 	"pgregory.net/rapid"
 )
 
-func TestParseFlow(t *testing.T) {
-	for _, c := range []struct{ in, want, err string }{
-		{in: "tcp 10.0.0.1:5000 10.0.0.2:80", want: "tcp 10.0.0.1:5000 10.0.0.2:80"},
-		{in: "  UDP  [fd00::1]:5000   [fd00::2]:53 ", want: "udp [fd00::1]:5000 [fd00::2]:53"},
-		{in: "icmp 10.0.0.1 10.0.0.2", want: "icmp 10.0.0.1 10.0.0.2"},
-		{in: "icmp [fd00::1] fd00::2", want: "icmp fd00::1 fd00::2"},
-		{in: "icmpv6 fd00::1 fd00::2", want: "icmp fd00::1 fd00::2"},
-		{in: "tcp [::ffff:10.0.0.1]:1 10.0.0.2:2", want: "tcp 10.0.0.1:1 10.0.0.2:2"},
-		{in: "tcp 10.0.0.1:1 10.0.0.2:2 vlan 7 to 02:00:00:00:00:01 from 02:00:00:00:00:02", want: "tcp 10.0.0.1:1 10.0.0.2:2 to 02:00:00:00:00:01 from 02:00:00:00:00:02 vlan 7"},
-		{in: "", err: "want a protocol and two ends"},
-		{in: "tcp 10.0.0.1:5000", err: "want a protocol and two ends"},
-		{in: "tpc 10.0.0.1:1 10.0.0.2:2", err: `did you mean "tcp"`},
-		{in: "tcp 10.0.0.1 10.0.0.2:80", err: "want an address and a port"},
-		{in: "tcp 10.0.0.1:99999 10.0.0.2:80", err: "want an address and a port"},
-		{in: "icmp 10.0.0.1:1 10.0.0.2", err: "want an address"},
-		{in: "tcp 10.0.0.1:1 [fd00::1]:2", err: "one end is IPv4"},
-		{in: "tcp 10.0.0.1:1 10.0.0.2:2 extra", err: "unknown word \"extra\""},
-		{in: "tcp 10.0.0.1:1 10.0.0.2:2 vlan", err: "nothing follows"},
-		{in: "tcp 10.0.0.1:1 10.0.0.2:2 vlan 4095", err: "want 1 to 4094"},
-		{in: "tcp 10.0.0.1:1 10.0.0.2:2 to 5", err: "parse MAC"},
-		{in: "tcp 10.0.0.1:1 10.0.0.2:2 vlna 5", err: `did you mean "vlan"`},
-	} {
-		f, err := ParseFlow(c.in)
-		if c.err != "" {
-			if err == nil || !strings.Contains(err.Error(), c.err) {
-				t.Errorf("%q: got %v, want an error with %q", c.in, err, c.err)
-			}
-			continue
-		}
-		if err != nil || f.String() != c.want {
-			t.Errorf("%q: got %q, %v; want %q", c.in, f, err, c.want)
-			continue
-		}
-		if again, err := ParseFlow(f.String()); err != nil || again != f {
-			t.Errorf("%q: came back as %q, %v", f, again, err)
-		}
-	}
-}
-
-func FuzzParseFlow(f *testing.F) {
-	f.Add("tcp 10.0.0.1:5000 10.0.0.2:80 vlan 5 to 02:00:00:00:00:01")
-	f.Add("icmp fd00::1%eth0 [fd00::2]")
-	pl := start(state(XOR, 3)).Plan()
-	f.Fuzz(func(t *testing.T, s string) {
-		flow, err := ParseFlow(s)
-		if err != nil {
-			return
-		}
-		if again, err := ParseFlow(flow.String()); err != nil || again != flow {
-			t.Fatalf("%q is %+v, its text %q is %+v, %v", s, flow, flow, again, err)
-		}
-		if e := Explain(pl, nil, names, flow); e.Member < 0 || e.Why == "" {
-			t.Fatalf("%q: %+v", s, e)
-		}
-	})
+func end(a string, port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(netip.MustParseAddr(a), port)
 }
 
 // What explain says is what Pick does with a frame of the flow that somebody else built, and
@@ -76,30 +25,30 @@ func TestExplainIsExact(t *testing.T) {
 		}
 		st.Settings.Salt = rapid.Uint64().Draw(t, "salt")
 		st.Settings.Hash = rapid.SampledFrom(HashPolicies()).Draw(t, "hash")
-		p := ip{src: "10.0.0.1", dst: "10.0.0.2", proto: 6, ttl: rapid.Byte().Draw(t, "ttl"),
-			sport: rapid.Uint16().Draw(t, "sport"), dport: rapid.Uint16().Draw(t, "dport"),
-			dstMAC: frame.MAC(rapid.Uint64Range(1, 1<<48-1).Draw(t, "mac")),
-			tci:    uint16(rapid.IntRange(0, 4094).Draw(t, "vlan"))}
-		f := Flow{Proto: 6, DstMAC: p.dstMAC, VLAN: p.tci}
+		p := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 6, TTL: rapid.Byte().Draw(t, "ttl"),
+			SrcPort: rapid.Uint16().Draw(t, "sport"), DstPort: rapid.Uint16().Draw(t, "dport"),
+			DstMAC: frame.MAC(rapid.Uint64Range(1, 1<<48-1).Draw(t, "mac")),
+			TCI:    uint16(rapid.IntRange(0, 4094).Draw(t, "vlan"))}
+		f := Flow{Proto: 6, DstMAC: p.DstMAC, VLAN: p.TCI}
 		if rapid.Bool().Draw(t, "v6") {
-			p.src, p.dst = "fd00::1", "fd00::2"
+			p.Src, p.Dst = "fd00::1", "fd00::2"
 		}
 		switch rapid.IntRange(0, 2).Draw(t, "protocol") {
 		case 0:
-			p.proto, f.Proto = 17, 17
+			p.Proto, f.Proto = 17, 17
 		case 1:
-			p.proto, p.sport, p.dport = 1, 0, 0
-			p.body = []byte{8, 0, 1, 2, 3, 4, 5, 6, 7, 8}
-			if p.src != "10.0.0.1" {
-				p.proto, p.body[0] = 58, 128
+			p.Proto, p.SrcPort, p.DstPort = 1, 0, 0
+			p.Body = []byte{8, 0, 1, 2, 3, 4, 5, 6, 7, 8}
+			if p.Src != "10.0.0.1" {
+				p.Proto, p.Body[0] = 58, 128
 			}
-			f.Proto = p.proto
+			f.Proto = p.Proto
 		}
-		f.Src, f.Dst = addrPort(p.src, p.sport), addrPort(p.dst, p.dport)
+		f.Src, f.Dst = end(p.Src, p.SrcPort), end(p.Dst, p.DstPort)
 
 		m := start(st)
 		pl := m.Plan()
-		b := p.frame()
+		b := p.Frame()
 		var h frame.Headers
 		frame.Parse(b, &h)
 		var picker Picker
@@ -169,5 +118,21 @@ func TestExplainSlotsThatGoOver(t *testing.T) {
 	m.Handle(m.Deadline(), Tick{})
 	if e := Explain(m.Plan(), nil, names, flow); e.Member != was.IfDead || strings.Contains(e.Why, "goes over") || strings.Contains(e.Why, names(was.Member)) {
 		t.Errorf("after it: %+v", e)
+	}
+}
+
+// A MAC behind the adapter is pinned where explain foretells when its member is gone.
+func TestExplainPinsIsExact(t *testing.T) {
+	for i := range 50 {
+		st := state(ELB, 4)
+		st.Behind = stations(0, 0x020000000500+frame.MAC(i))
+		st.Members[1].OwnMAC = i%2 == 0
+		f := Flow{Proto: 17, Src: end("10.0.0.7", 5), Dst: end("10.0.0.2", 7), SrcMAC: st.Behind[0].MAC()}
+		m := start(st)
+		e := Explain(m.Plan(), nil, names, f)
+		m.Handle(t0, change(st, func(m []Member) { m[e.Member].Usable = false }))
+		if after := Explain(m.Plan(), nil, names, f); after.Member != e.IfDead || e.Member == e.IfDead {
+			t.Errorf("%d: was to become %d, became %d", i, e.IfDead, after.Member)
+		}
 	}
 }

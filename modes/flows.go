@@ -1,5 +1,7 @@
 package modes
 
+import "time"
+
 // How SpreadShortest works. A flow is a slot of the flow table, found by the hash of its headers. A member is a
 // queue: it has a rate, and a clock that tells when all it was given will have left. For a frame of a slot:
 //
@@ -17,6 +19,12 @@ package modes
 // A member sends in the order in which it was given. So when a reading shows how much waits, nothing given before
 // leaves later than that takes: a clock that is set back counts at once. One that is set forward shows by how
 // much later than noted leaves what was given before.
+
+// The defaults of Gain and Skew.
+const (
+	DefaultGain = 100 * time.Microsecond
+	DefaultSkew = 500 * time.Microsecond
+)
 
 // FlowCount is the length of the flow table of SpreadShortest.
 const FlowCount = 16384

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/frame/frametest"
 
 	"pgregory.net/rapid"
 )
@@ -14,47 +15,53 @@ func icmpError(kind uint8, quoted []byte) []byte {
 	return append([]byte{kind, 1, 0, 0, 0, 0, 0, 0}, quoted...)
 }
 
+func hashOf(p HashPolicy, salt uint64, b []byte) uint64 {
+	var h frame.Headers
+	frame.Parse(b, &h)
+	return Hash(p, salt, &h, b)
+}
+
 // Pairs of frames that must, or must not, be of one flow.
 func TestHashFlows(t *testing.T) {
 	const a, b = "10.0.0.1", "10.0.0.2"
 	const a6, b6 = "fd00::1", "fd00::2"
-	tcp := ip{src: a, dst: b, proto: 6, sport: 5000, dport: 80, ttl: 64}
-	udp6 := ip{src: a6, dst: b6, proto: 17, sport: 5000, dport: 53, ttl: 64}
-	with := func(p ip, f func(*ip)) ip { f(&p); return p }
+	tcp := frametest.IP{Src: a, Dst: b, Proto: 6, SrcPort: 5000, DstPort: 80, TTL: 64}
+	udp6 := frametest.IP{Src: a6, Dst: b6, Proto: 17, SrcPort: 5000, DstPort: 53, TTL: 64}
+	with := func(p frametest.IP, f func(*frametest.IP)) frametest.IP { f(&p); return p }
 	for _, c := range []struct {
 		name   string
 		policy HashPolicy
-		x, y   ip
+		x, y   frametest.IP
 		same   bool
 	}{
-		{"what differs within a flow", Layer34, tcp, with(tcp, func(p *ip) { p.ttl = 3; p.tci = 0xe005; p.options = true; p.dstMAC = 7 }), true},
-		{"other source port", Layer34, tcp, with(tcp, func(p *ip) { p.sport++ }), false},
-		{"other destination port", Layer34, tcp, with(tcp, func(p *ip) { p.dport++ }), false},
-		{"other protocol", Layer34, tcp, with(tcp, func(p *ip) { p.proto = 17 }), false},
-		{"other source", Layer34, tcp, with(tcp, func(p *ip) { p.src = "10.0.0.3" }), false},
-		{"other destination", Layer34, tcp, with(tcp, func(p *ip) { p.dst = "10.0.0.3" }), false},
-		{"IPv6 with an extension header", Layer34, udp6, with(udp6, func(p *ip) { p.options = true }), true},
-		{"IPv6 other port", Layer34, udp6, with(udp6, func(p *ip) { p.sport = 5002 }), false},
-		{"IPv6 other address", Layer34, udp6, with(udp6, func(p *ip) { p.dst = "fd00::1:2" }), false},
-		{"first and later fragment", Layer34, with(tcp, func(p *ip) { p.frag = 0x2000 }), with(tcp, func(p *ip) { p.frag = 0x00b9; p.sport = 0xdead }), true},
-		{"middle and last fragment", Layer34, with(tcp, func(p *ip) { p.frag = 0x20b9; p.sport = 1 }), with(tcp, func(p *ip) { p.frag = 0x00ba; p.sport = 2 }), true},
-		{"IPv6 fragments", Layer34, with(udp6, func(p *ip) { p.frag = 1 }), with(udp6, func(p *ip) { p.frag = 0x05a8; p.sport = 0xdead }), true},
-		{"IPv6 atomic fragment and whole", Layer34, with(udp6, func(p *ip) { p.options = true }), udp6, true},
-		{"GRE by addresses", Layer34, with(tcp, func(p *ip) { p.proto = 47; p.sport = 1 }), with(tcp, func(p *ip) { p.proto = 47; p.sport = 2 }), true},
-		{"echoes by addresses", Layer34, with(tcp, func(p *ip) { p.proto = 1; p.body = []byte{8, 0, 1, 2, 3, 4, 5, 6} }), with(tcp, func(p *ip) { p.proto = 1; p.body = []byte{0, 0, 9, 9, 9, 9, 9, 9} }), true},
-		{"layer2 has no addresses", Layer2, tcp, with(tcp, func(p *ip) { p.dst = "10.0.0.3" }), true},
-		{"layer2 has the destination MAC", Layer2, tcp, with(tcp, func(p *ip) { p.dstMAC = 7 }), false},
+		{"what differs within a flow", Layer34, tcp, with(tcp, func(p *frametest.IP) { p.TTL = 3; p.TCI = 0xe005; p.Options = true; p.DstMAC = 7 }), true},
+		{"other source port", Layer34, tcp, with(tcp, func(p *frametest.IP) { p.SrcPort++ }), false},
+		{"other destination port", Layer34, tcp, with(tcp, func(p *frametest.IP) { p.DstPort++ }), false},
+		{"other protocol", Layer34, tcp, with(tcp, func(p *frametest.IP) { p.Proto = 17 }), false},
+		{"other source", Layer34, tcp, with(tcp, func(p *frametest.IP) { p.Src = "10.0.0.3" }), false},
+		{"other destination", Layer34, tcp, with(tcp, func(p *frametest.IP) { p.Dst = "10.0.0.3" }), false},
+		{"IPv6 with an extension header", Layer34, udp6, with(udp6, func(p *frametest.IP) { p.Options = true }), true},
+		{"IPv6 other port", Layer34, udp6, with(udp6, func(p *frametest.IP) { p.SrcPort = 5002 }), false},
+		{"IPv6 other address", Layer34, udp6, with(udp6, func(p *frametest.IP) { p.Dst = "fd00::1:2" }), false},
+		{"first and later fragment", Layer34, with(tcp, func(p *frametest.IP) { p.Frag = 0x2000 }), with(tcp, func(p *frametest.IP) { p.Frag = 0x00b9; p.SrcPort = 0xdead }), true},
+		{"middle and last fragment", Layer34, with(tcp, func(p *frametest.IP) { p.Frag = 0x20b9; p.SrcPort = 1 }), with(tcp, func(p *frametest.IP) { p.Frag = 0x00ba; p.SrcPort = 2 }), true},
+		{"IPv6 fragments", Layer34, with(udp6, func(p *frametest.IP) { p.Frag = 1 }), with(udp6, func(p *frametest.IP) { p.Frag = 0x05a8; p.SrcPort = 0xdead }), true},
+		{"IPv6 atomic fragment and whole", Layer34, with(udp6, func(p *frametest.IP) { p.Options = true }), udp6, true},
+		{"GRE by addresses", Layer34, with(tcp, func(p *frametest.IP) { p.Proto = 47; p.SrcPort = 1 }), with(tcp, func(p *frametest.IP) { p.Proto = 47; p.SrcPort = 2 }), true},
+		{"echoes by addresses", Layer34, with(tcp, func(p *frametest.IP) { p.Proto = 1; p.Body = []byte{8, 0, 1, 2, 3, 4, 5, 6} }), with(tcp, func(p *frametest.IP) { p.Proto = 1; p.Body = []byte{0, 0, 9, 9, 9, 9, 9, 9} }), true},
+		{"layer2 has no addresses", Layer2, tcp, with(tcp, func(p *frametest.IP) { p.Dst = "10.0.0.3" }), true},
+		{"layer2 has the destination MAC", Layer2, tcp, with(tcp, func(p *frametest.IP) { p.DstMAC = 7 }), false},
 		{"layer2 has the ethertype", Layer2, tcp, udp6, false},
-		{"layer2+3 has no ports", Layer23, tcp, with(tcp, func(p *ip) { p.sport++ }), true},
-		{"layer2+3 has addresses", Layer23, tcp, with(tcp, func(p *ip) { p.dst = "10.0.0.3" }), false},
-		{"layer2+3 has MACs", Layer23, tcp, with(tcp, func(p *ip) { p.dstMAC = 7 }), false},
-		{"vlan+srcmac has the VLAN", VLANSrcMAC, with(tcp, func(p *ip) { p.tci = 5 }), with(tcp, func(p *ip) { p.tci = 6 }), false},
-		{"vlan+srcmac has no priority", VLANSrcMAC, with(tcp, func(p *ip) { p.tci = 5 }), with(tcp, func(p *ip) { p.tci = 0xe005 }), true},
-		{"vlan+srcmac has nothing else", VLANSrcMAC, tcp, with(udp6, func(p *ip) { p.dstMAC = 7 }), true},
+		{"layer2+3 has no ports", Layer23, tcp, with(tcp, func(p *frametest.IP) { p.SrcPort++ }), true},
+		{"layer2+3 has addresses", Layer23, tcp, with(tcp, func(p *frametest.IP) { p.Dst = "10.0.0.3" }), false},
+		{"layer2+3 has MACs", Layer23, tcp, with(tcp, func(p *frametest.IP) { p.DstMAC = 7 }), false},
+		{"vlan+srcmac has the VLAN", VLANSrcMAC, with(tcp, func(p *frametest.IP) { p.TCI = 5 }), with(tcp, func(p *frametest.IP) { p.TCI = 6 }), false},
+		{"vlan+srcmac has no priority", VLANSrcMAC, with(tcp, func(p *frametest.IP) { p.TCI = 5 }), with(tcp, func(p *frametest.IP) { p.TCI = 0xe005 }), true},
+		{"vlan+srcmac has nothing else", VLANSrcMAC, tcp, with(udp6, func(p *frametest.IP) { p.DstMAC = 7 }), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, salt := range []uint64{0, 1, 0xfeedface} {
-				x, y := hashOf(c.policy, salt, c.x.frame()), hashOf(c.policy, salt, c.y.frame())
+				x, y := hashOf(c.policy, salt, c.x.Frame()), hashOf(c.policy, salt, c.y.Frame())
 				if (x == y) != c.same {
 					t.Errorf("salt %d: %#x and %#x; want same: %v", salt, x, y, c.same)
 				}
@@ -67,51 +74,51 @@ func TestHashFlows(t *testing.T) {
 func TestHashICMPErrors(t *testing.T) {
 	for _, c := range []struct {
 		name     string
-		received ip
+		received frametest.IP
 		proto    uint8
 		kinds    []uint8
 	}{
-		{"IPv4", ip{src: "10.0.0.9", dst: "10.0.0.1", proto: 17, sport: 777, dport: 53}, 1, []uint8{3, 4, 5, 11, 12}},
-		{"IPv4 with options", ip{src: "10.0.0.9", dst: "10.0.0.1", proto: 6, sport: 777, dport: 80, options: true}, 1, []uint8{3}},
-		{"IPv4 echo", ip{src: "10.0.0.9", dst: "10.0.0.1", proto: 1, body: []byte{8, 0, 0, 0, 1, 2, 3, 4}}, 1, []uint8{3}},
-		{"IPv6", ip{src: "fd00::9", dst: "fd00::1", proto: 17, sport: 777, dport: 53}, 58, []uint8{1, 2, 3, 4}},
-		{"IPv6 with extension", ip{src: "fd00::9", dst: "fd00::1", proto: 6, sport: 777, dport: 53, options: true}, 58, []uint8{1}},
+		{"IPv4", frametest.IP{Src: "10.0.0.9", Dst: "10.0.0.1", Proto: 17, SrcPort: 777, DstPort: 53}, 1, []uint8{3, 4, 5, 11, 12}},
+		{"IPv4 with options", frametest.IP{Src: "10.0.0.9", Dst: "10.0.0.1", Proto: 6, SrcPort: 777, DstPort: 80, Options: true}, 1, []uint8{3}},
+		{"IPv4 echo", frametest.IP{Src: "10.0.0.9", Dst: "10.0.0.1", Proto: 1, Body: []byte{8, 0, 0, 0, 1, 2, 3, 4}}, 1, []uint8{3}},
+		{"IPv6", frametest.IP{Src: "fd00::9", Dst: "fd00::1", Proto: 17, SrcPort: 777, DstPort: 53}, 58, []uint8{1, 2, 3, 4}},
+		{"IPv6 with extension", frametest.IP{Src: "fd00::9", Dst: "fd00::1", Proto: 6, SrcPort: 777, DstPort: 53, Options: true}, 58, []uint8{1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := c.received
-			reply := ip{src: r.dst, dst: r.src, proto: r.proto, sport: r.dport, dport: r.sport, body: r.body}
+			reply := frametest.IP{Src: r.Dst, Dst: r.Src, Proto: r.Proto, SrcPort: r.DstPort, DstPort: r.SrcPort, Body: r.Body}
 			for _, policy := range HashPolicies() {
-				want := hashOf(policy, 5, reply.frame())
+				want := hashOf(policy, 5, reply.Frame())
 				for _, kind := range c.kinds {
 					// A router in between may have the error go to another address than the reply.
-					e := ip{src: r.dst, dst: r.src, proto: c.proto, body: icmpError(kind, r.packet())}
-					if got := hashOf(policy, 5, e.frame()); got != want {
+					e := frametest.IP{Src: r.Dst, Dst: r.Src, Proto: c.proto, Body: icmpError(kind, r.Packet())}
+					if got := hashOf(policy, 5, e.Frame()); got != want {
 						t.Errorf("%v, type %d: %#x, the reply has %#x", policy, kind, got, want)
 					}
 				}
 			}
 			// Only 8 octets of the transport header need to be there.
-			q := r.packet()
-			e := ip{src: r.dst, dst: r.src, proto: c.proto, body: icmpError(c.kinds[0], q[:len(q)-len(transport(r))+8])}
-			if got, want := hashOf(Layer34, 5, e.frame()), hashOf(Layer34, 5, reply.frame()); got != want {
+			q := r.Packet()
+			e := frametest.IP{Src: r.Dst, Dst: r.Src, Proto: c.proto, Body: icmpError(c.kinds[0], q[:len(q)-len(transport(r))+8])}
+			if got, want := hashOf(Layer34, 5, e.Frame()), hashOf(Layer34, 5, reply.Frame()); got != want {
 				t.Errorf("cut quotation: %#x, the reply has %#x", got, want)
 			}
 		})
 	}
 }
 
-func transport(p ip) []byte {
-	if p.body != nil {
-		return p.body
+func transport(p frametest.IP) []byte {
+	if p.Body != nil {
+		return p.Body
 	}
 	return make([]byte, 40)
 }
 
 // An error whose quotation cannot be read is still a frame between two addresses.
 func TestHashBrokenICMPError(t *testing.T) {
-	echo := ip{src: "10.0.0.1", dst: "10.0.0.2", proto: 1, body: []byte{8, 0, 0, 0, 0, 0, 0, 0}}
-	broken := ip{src: "10.0.0.1", dst: "10.0.0.2", proto: 1, body: icmpError(3, []byte{0x45, 0, 0})}
-	if x, y := hashOf(Layer34, 0, echo.frame()), hashOf(Layer34, 0, broken.frame()); x != y {
+	echo := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 1, Body: []byte{8, 0, 0, 0, 0, 0, 0, 0}}
+	broken := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 1, Body: icmpError(3, []byte{0x45, 0, 0})}
+	if x, y := hashOf(Layer34, 0, echo.Frame()), hashOf(Layer34, 0, broken.Frame()); x != y {
 		t.Errorf("%#x and %#x", x, y)
 	}
 }
@@ -119,8 +126,8 @@ func TestHashBrokenICMPError(t *testing.T) {
 // Frozen: a change of any of these moves flows of running teams and breaks parity with the
 // other data path.
 func TestHashVectors(t *testing.T) {
-	tcp := ip{src: "10.0.0.1", dst: "10.0.0.2", proto: 6, sport: 5000, dport: 80, dstMAC: 0x020000000200, tci: 100}.frame()
-	udp6 := ip{src: "fd00::1", dst: "fd00::2", proto: 17, sport: 5000, dport: 53, dstMAC: 0x020000000200}.frame()
+	tcp := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 6, SrcPort: 5000, DstPort: 80, DstMAC: 0x020000000200, TCI: 100}.Frame()
+	udp6 := frametest.IP{Src: "fd00::1", Dst: "fd00::2", Proto: 17, SrcPort: 5000, DstPort: 53, DstMAC: 0x020000000200}.Frame()
 	for _, c := range []struct {
 		policy HashPolicy
 		salt   uint64
@@ -142,7 +149,7 @@ func TestHashVectors(t *testing.T) {
 
 // Each bit of what goes in turns each bit of what comes out about half of the time.
 func TestHashAvalanche(t *testing.T) {
-	base := ip{src: "10.0.0.1", dst: "10.0.0.2", proto: 6, sport: 5000, dport: 80}.frame()
+	base := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 6, SrcPort: 5000, DstPort: 80}.Frame()
 	const first, last = 14 + 12, 14 + 24 // addresses and ports
 	var flips [64]int
 	n := 0
@@ -172,16 +179,15 @@ func TestHashAvalanche(t *testing.T) {
 // the members gets no more than chance would give it.
 func TestConsecutiveEvenPortsSpread(t *testing.T) {
 	for _, n := range []int{2, 3, 4, 8} {
-		st := state(XOR, n)
+		pl := planOf(SpreadSlots, n)
 		worst := 0.0
 		for salt := range uint64(20) {
-			st.Settings.Salt = salt
-			pl := start(st).Plan()
+			pl.Salt = salt
 			var p Picker
 			var load [MaxMembers]int
 			const flows = 4096
 			for i := range flows {
-				b := ip{src: "10.0.0.1", dst: "10.0.0.2", proto: 6, sport: uint16(32768 + 2*i), dport: 443}.frame()
+				b := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 6, SrcPort: uint16(32768 + 2*i), DstPort: 443}.Frame()
 				var h frame.Headers
 				frame.Parse(b, &h)
 				load[p.Pick(pl, &h, b, len(b)).First()]++
@@ -200,13 +206,12 @@ func TestConsecutiveEvenPortsSpread(t *testing.T) {
 // Two teams one behind the other must not both choose the same: what the first sends by one
 // member the second must spread.
 func TestSaltsDoNotPolarise(t *testing.T) {
-	a, b := state(XOR, 2), state(XOR, 2)
-	a.Settings.Salt, b.Settings.Salt = 1, 2
-	pa, pb := start(a).Plan(), start(b).Plan()
+	pa, pb := planOf(SpreadSlots, 2), planOf(SpreadSlots, 2)
+	pa.Salt, pb.Salt = 1, 2
 	var p, q Picker
 	var load [2]int
 	for i := range 4000 {
-		f := ip{src: "10.0.0.1", dst: "10.0.0.2", proto: 6, sport: uint16(10000 + i), dport: 443}.frame()
+		f := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 6, SrcPort: uint16(10000 + i), DstPort: 443}.Frame()
 		var h frame.Headers
 		frame.Parse(f, &h)
 		if p.Pick(pa, &h, f, len(f)).Has(0) {
@@ -220,11 +225,11 @@ func TestSaltsDoNotPolarise(t *testing.T) {
 
 func TestHashNeverPanics(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		b := ip{src: "10.0.0.1", dst: "10.0.0.2", proto: rapid.Byte().Draw(t, "proto"),
-			body: rapid.SliceOfN(rapid.Byte(), 0, 80).Draw(t, "body")}.frame()
+		b := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: rapid.Byte().Draw(t, "proto"),
+			Body: rapid.SliceOfN(rapid.Byte(), 0, 80).Draw(t, "body")}.Frame()
 		if rapid.Bool().Draw(t, "v6") {
-			b = ip{src: "fd00::1", dst: "fd00::2", proto: rapid.SampledFrom([]uint8{0, 43, 44, 58, 60}).Draw(t, "next"),
-				body: rapid.SliceOfN(rapid.Byte(), 0, 80).Draw(t, "body6")}.frame()
+			b = frametest.IP{Src: "fd00::1", Dst: "fd00::2", Proto: rapid.SampledFrom([]uint8{0, 43, 44, 58, 60}).Draw(t, "next"),
+				Body: rapid.SliceOfN(rapid.Byte(), 0, 80).Draw(t, "body6")}.Frame()
 		}
 		b = b[:rapid.IntRange(14, len(b)).Draw(t, "cut")]
 		for _, p := range append(HashPolicies(), 99) {
@@ -234,8 +239,8 @@ func TestHashNeverPanics(t *testing.T) {
 }
 
 func FuzzHash(f *testing.F) {
-	f.Add(ip{src: "10.0.0.1", dst: "10.0.0.2", proto: 1, body: icmpError(3, ip{src: "10.0.0.2", dst: "10.0.0.1", proto: 6}.packet())}.frame())
-	f.Add(ip{src: "fd00::1", dst: "fd00::2", proto: 58, body: icmpError(1, ip{src: "fd00::2", dst: "fd00::1", proto: 17, options: true}.packet())}.frame())
+	f.Add(frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 1, Body: icmpError(3, frametest.IP{Src: "10.0.0.2", Dst: "10.0.0.1", Proto: 6}.Packet())}.Frame())
+	f.Add(frametest.IP{Src: "fd00::1", Dst: "fd00::2", Proto: 58, Body: icmpError(1, frametest.IP{Src: "fd00::2", Dst: "fd00::1", Proto: 17, Options: true}.Packet())}.Frame())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		before := string(b)
 		for _, p := range HashPolicies() {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/frame/frametest"
 
 	"pgregory.net/rapid"
 )
@@ -13,17 +14,17 @@ import (
 func TestHeardSlot(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ours := rapid.SampledFrom([]string{"10.0.0.1", "192.0.2.7", "fd00::1", "fe80::2"}).Draw(t, "ours")
-		p := ip{src: "10.0.0.9", dst: ours, proto: rapid.SampledFrom([]uint8{1, 6, 17, 47}).Draw(t, "proto"),
-			tci: uint16(rapid.IntRange(0, 4094).Draw(t, "vlan")), options: rapid.Bool().Draw(t, "options"),
-			sport: rapid.Uint16().Draw(t, "sport"), dport: rapid.Uint16().Draw(t, "dport")}
+		p := frametest.IP{Src: "10.0.0.9", Dst: ours, Proto: rapid.SampledFrom([]uint8{1, 6, 17, 47}).Draw(t, "proto"),
+			TCI: uint16(rapid.IntRange(0, 4094).Draw(t, "vlan")), Options: rapid.Bool().Draw(t, "options"),
+			SrcPort: rapid.Uint16().Draw(t, "sport"), DstPort: rapid.Uint16().Draw(t, "dport")}
 		a := netip.MustParseAddr(ours)
 		if a.Is6() {
-			p.src = "fd00::9"
+			p.Src = "fd00::9"
 		}
 		if rapid.Bool().Draw(t, "fragment") {
-			p.frag = 0x2008
+			p.Frag = 0x2008
 		}
-		b := p.frame()
+		b := p.Frame()
 		peer := frame.MAC(rapid.Uint64Range(0, 1<<48-1).Draw(t, "peer"))
 		peer.Put(b, 6)
 		var h frame.Headers
@@ -39,7 +40,7 @@ func TestHeardSlotsDiffer(t *testing.T) {
 	const senders = 400
 	slots := map[int]bool{}
 	for i := range senders {
-		b := ip{src: "10.0.0.9", dst: "10.0.0.1", proto: 6}.frame()
+		b := frametest.IP{Src: "10.0.0.9", Dst: "10.0.0.1", Proto: 6}.Frame()
 		frame.MAC(0x020000000000+uint64(i)).Put(b, 6)
 		var h frame.Headers
 		frame.Parse(b, &h)
@@ -51,8 +52,8 @@ func TestHeardSlotsDiffer(t *testing.T) {
 }
 
 func FuzzHeardSlot(f *testing.F) {
-	f.Add(ip{src: "10.0.0.9", dst: "10.0.0.1", proto: 6}.frame())
-	f.Add(ip{src: "fd00::9", dst: "fd00::1", proto: 6, options: true, tci: 3}.frame())
+	f.Add(frametest.IP{Src: "10.0.0.9", Dst: "10.0.0.1", Proto: 6}.Frame())
+	f.Add(frametest.IP{Src: "fd00::9", Dst: "fd00::1", Proto: 6, Options: true, TCI: 3}.Frame())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var h frame.Headers
 		frame.Parse(b, &h)

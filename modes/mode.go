@@ -180,9 +180,5 @@ const (
 	DefaultPortPriority = 255
 )
 
-// The defaults of elb's settings.
-const (
-	DefaultGain      = 100 * time.Microsecond
-	DefaultSkew      = 500 * time.Microsecond
-	DefaultRebalance = time.Second
-)
+// DefaultRebalance is the default of Settings.Rebalance.
+const DefaultRebalance = time.Second

@@ -3,12 +3,42 @@ package modes
 import (
 	"math"
 	"math/big"
+	"slices"
 	"testing"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/frame/frametest"
 
 	"pgregory.net/rapid"
 )
+
+// planOf returns a Plan of that rule for the members 0 to n-1, with equal shares.
+func planOf(rule Spread, n int) *Plan {
+	return weighted(rule, slices.Repeat([]float64{1}, n)...)
+}
+
+// weighted returns a Plan of that rule for as many members as there are weights.
+func weighted(rule Spread, weights ...float64) *Plan {
+	pl := &Plan{Spread: rule, Adapter: frametest.Adapter, PacketsPerMember: 1, Next: -1}
+	for id, w := range weights {
+		pl.Distributing = pl.Distributing.With(id)
+		pl.Weights[id] = uint32(math.Round(w / slices.Max(weights) * MaxShare))
+	}
+	switch rule {
+	case SpreadSingle:
+		pl.Distributing = 1
+	case SpreadSlots:
+		pl.Slots = shareSlots(&pl.Weights)
+	}
+	return pl
+}
+
+// without returns pl without a member.
+func without(pl *Plan, id int) *Plan {
+	less := *pl
+	less.Distributing, less.Weights[id] = pl.Distributing.Without(id), 0
+	return &less
+}
 
 // units sends n units of the sizes that size gives, and returns the bytes by member.
 func units(p *Picker, pl *Plan, n int, size func(i int) int) (load [MaxMembers]int, order []int) {
@@ -29,7 +59,7 @@ func always(n int) func(int) int { return func(int) int { return n } }
 
 func TestRoundRobinAlternates(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 8} {
-		pl := start(state(RoundRobin, n)).Plan()
+		pl := planOf(SpreadRoundRobin, n)
 		_, order := units(&Picker{}, pl, 100, always(1514))
 		for i, id := range order {
 			if id != i%n {
@@ -40,9 +70,9 @@ func TestRoundRobinAlternates(t *testing.T) {
 }
 
 func TestPacketsPerMember(t *testing.T) {
-	st := state(RoundRobin, 3)
-	st.Settings.PacketsPerMember = 4
-	_, order := units(&Picker{}, start(st).Plan(), 48, always(100))
+	pl := planOf(SpreadRoundRobin, 3)
+	pl.PacketsPerMember = 4
+	_, order := units(&Picker{}, pl, 48, always(100))
 	for i, id := range order {
 		if id != i/4%3 {
 			t.Fatalf("unit %d by %d, order %v", i, id, order[:i+1])
@@ -53,14 +83,13 @@ func TestPacketsPerMember(t *testing.T) {
 // A pair of weights 1 and 10 is used 1 to 10 by bytes, whatever the frames' sizes.
 func TestRoundRobinIsWeighted(t *testing.T) {
 	for _, packets := range []int{0, 1, 3} {
-		st := state(RoundRobin, 2)
-		st.Members[1].Weight = 10
-		st.Settings.PacketsPerMember = packets
+		pl := weighted(SpreadRoundRobin, 1, 10)
+		pl.PacketsPerMember = packets
 		for name, size := range map[string]func(int) int{
 			"equal": always(1514),
 			"mixed": func(i int) int { return []int{60, 66000, 1514, 66, 9014, 60, 60}[i%7] },
 		} {
-			load, _ := units(&Picker{}, start(st).Plan(), 50000, size)
+			load, _ := units(&Picker{}, pl, 50000, size)
 			want := 10.0
 			if got := float64(load[1]) / float64(load[0]); math.Abs(got/want-1) > 0.05 {
 				t.Errorf("packets_per_member %d, %s sizes: 1 to %.2f, want 1 to 10", packets, name, got)
@@ -73,14 +102,12 @@ func TestRoundRobinIsWeighted(t *testing.T) {
 func TestSurvivorsShareEvenly(t *testing.T) {
 	for _, packets := range []int{0, 1, 2} {
 		for dead := range 6 {
-			st := state(RoundRobin, 6)
-			st.Settings.PacketsPerMember = packets
-			m := start(st)
+			all := planOf(SpreadRoundRobin, 6)
+			all.PacketsPerMember = packets
 			var p Picker
-			units(&p, m.Plan(), 1001, always(1514))
-			m.Handle(t0, change(st, func(m []Member) { m[dead].Usable = false }))
+			units(&p, all, 1001, always(1514))
 			const n = 50000
-			load, _ := units(&p, m.Plan(), n, func(i int) int { return 60 + i%1454 })
+			load, _ := units(&p, without(all, dead), n, func(i int) int { return 60 + i%1454 })
 			total := 0
 			for _, b := range load {
 				total += b
@@ -101,12 +128,10 @@ func TestSurvivorsShareEvenly(t *testing.T) {
 
 // A member that comes back gets its share from then on, not what it has missed.
 func TestNewcomerIsNotOwed(t *testing.T) {
-	st := state(RoundRobin, 2)
-	m := start(change(st, func(m []Member) { m[1].Usable = false }))
+	both := planOf(SpreadRoundRobin, 2)
 	var p Picker
-	units(&p, m.Plan(), 100000, always(1514))
-	m.Handle(t0, st)
-	_, order := units(&p, m.Plan(), 10, always(1514))
+	units(&p, without(both, 1), 100000, always(1514))
+	_, order := units(&p, both, 10, always(1514))
 	for i := 2; i < len(order); i++ {
 		if order[i] != order[i-2] || order[i] == order[i-1] {
 			t.Fatalf("order %v", order)
@@ -138,11 +163,11 @@ func (s *slowRoundRobin) pick(pl *Plan, bytes int) int {
 // is ever further from its exact part than one unit.
 func TestPickerIsTheSlowRoundRobin(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		st := state(RoundRobin, rapid.IntRange(1, 6).Draw(t, "members"))
-		for i := range st.Members {
-			st.Members[i].Weight = float64(rapid.IntRange(1, 20).Draw(t, "weight"))
+		var weights []float64
+		for range rapid.IntRange(1, 6).Draw(t, "members") {
+			weights = append(weights, float64(rapid.IntRange(1, 20).Draw(t, "weight")))
 		}
-		pl := start(st).Plan()
+		pl := weighted(SpreadRoundRobin, weights...)
 		var p Picker
 		var slow slowRoundRobin
 		var fast, exact [MaxMembers]int
@@ -161,7 +186,7 @@ func TestPickerIsTheSlowRoundRobin(t *testing.T) {
 
 // Clocks that wrap keep the order.
 func TestClocksWrap(t *testing.T) {
-	pl := start(state(RoundRobin, 3)).Plan()
+	pl := planOf(SpreadRoundRobin, 3)
 	var p Picker
 	units(&p, pl, 3, always(100))
 	for id := range 3 {
@@ -181,7 +206,7 @@ func TestClocksWrap(t *testing.T) {
 
 // Whatever programs have left in the Ledger, the member is one of the Plan.
 func TestTurnOfAMemberThatIsNoMore(t *testing.T) {
-	pl := start(state(RoundRobin, 3)).Plan()
+	pl := planOf(SpreadRoundRobin, 3)
 	for _, turn := range []uint32{3, 63, 64, 1 << 31} {
 		var p Picker
 		units(&p, pl, 1, always(100))
@@ -192,53 +217,9 @@ func TestTurnOfAMemberThatIsNoMore(t *testing.T) {
 	}
 }
 
-// Whatever the Plan, a frame leaves only by members that distribute in it, and by one of them
-// unless the Plan wants copies or has nobody.
-func TestPickObeysThePlan(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var p Picker
-		st := drawState(t)
-		for range 3 {
-			drawMembers(t, &st)
-			pl := start(st).Plan()
-			var used MemberSet
-			for i := range 400 {
-				b := ip{src: "10.0.0.1", dst: "10.0.0.2", proto: 6, sport: uint16(i), dport: 80, dstMAC: frame.MAC(i), tci: uint16(i)}.frame()
-				var h frame.Headers
-				frame.Parse(b, &h)
-				got := p.Pick(pl, &h, b, len(b))
-				if got&^pl.Distributing != 0 {
-					t.Fatalf("by %b, distributing %b", got, pl.Distributing)
-				}
-				want := 1
-				if pl.Spread == SpreadBroadcast {
-					want = pl.Distributing.Len()
-				}
-				if pl.Distributing == 0 {
-					want = 0
-				}
-				if got.Len() != want {
-					t.Fatalf("by %b, distributing %b, spread %d", got, pl.Distributing, pl.Spread)
-				}
-				used |= got
-				may := pl.Distributing
-				if pl.Spread == SpreadSingle && pl.Next >= 0 { // who is about to take over
-					may = may.With(pl.Next)
-				}
-				if o := Other(pl, got); o >= 0 && (got.Has(o) || !may.Has(o)) || o < 0 && may&^got != 0 {
-					t.Fatalf("refused by %b, other is %d, of %b", got, o, may)
-				}
-			}
-			if pl.Spread == SpreadSingle && used != pl.Distributing {
-				t.Fatalf("used %b, distributing %b", used, pl.Distributing)
-			}
-		}
-	})
-}
-
 // A Plan that contradicts itself sends nothing by a member that may not send.
 func TestPickTrustsDistributing(t *testing.T) {
-	b := ip{src: "10.0.0.1", dst: "10.0.0.2", proto: 6}.frame()
+	b := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 6}.Frame()
 	var h frame.Headers
 	frame.Parse(b, &h)
 	slots := make([]uint8, SlotCount)
@@ -259,38 +240,13 @@ func TestPickTrustsDistributing(t *testing.T) {
 	}
 }
 
-// With weights that do not differ by orders of magnitude every usable member carries something.
-func TestEveryUsableMemberIsUsed(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		kind := rapid.SampledFrom([]Kind{RoundRobin, XOR, Broadcast}).Draw(t, "kind")
-		st := state(kind, rapid.IntRange(1, 8).Draw(t, "members"))
-		st.Settings.Salt = rapid.Uint64().Draw(t, "salt")
-		st.Settings.PacketsPerMember = rapid.IntRange(0, 3).Draw(t, "packets")
-		for i := range st.Members {
-			st.Members[i].Weight = rapid.Float64Range(1, 5).Draw(t, "weight")
-		}
-		pl := start(st).Plan()
-		var p Picker
-		var used MemberSet
-		for i := range 2000 {
-			b := ip{src: "10.0.0.1", dst: "10.0.0.2", proto: 17, sport: uint16(2 * i), dport: 80}.frame()
-			var h frame.Headers
-			frame.Parse(b, &h)
-			used |= p.Pick(pl, &h, b, len(b))
-		}
-		if used != pl.Distributing || used.Len() != len(st.Members) {
-			t.Errorf("used %b of %d members", used, len(st.Members))
-		}
-	})
-}
-
 func TestPickAllocatesNothing(t *testing.T) {
 	frames := [][]byte{
-		ip{src: "fd00::1", dst: "fd00::2", proto: 6, sport: 1, dport: 2, options: true, tci: 5}.frame(),
-		ip{src: "10.0.0.1", dst: "10.0.0.2", proto: 1, body: icmpError(3, ip{src: "10.0.0.2", dst: "10.0.0.1", proto: 17}.packet())}.frame(),
+		frametest.IP{Src: "fd00::1", Dst: "fd00::2", Proto: 6, SrcPort: 1, DstPort: 2, Options: true, TCI: 5}.Frame(),
+		frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 1, Body: icmpError(3, frametest.IP{Src: "10.0.0.2", Dst: "10.0.0.1", Proto: 17}.Packet())}.Frame(),
 	}
-	for _, kind := range []Kind{RoundRobin, ActiveBackup, XOR, Broadcast} {
-		a, b := start(state(kind, 3)).Plan(), start(state(kind, 2)).Plan()
+	for _, rule := range []Spread{SpreadRoundRobin, SpreadSingle, SpreadSlots, SpreadBroadcast} {
+		a, b := planOf(rule, 3), planOf(rule, 2)
 		var p Picker
 		sent := MemberSet(0)
 		if n := testing.AllocsPerRun(100, func() {
@@ -304,21 +260,21 @@ func TestPickAllocatesNothing(t *testing.T) {
 				}
 			}
 		}); n != 0 {
-			t.Errorf("%v: %v allocations", kind, n)
+			t.Errorf("rule %d: %v allocations", rule, n)
 		}
 		if sent == 0 {
-			t.Errorf("%v: nothing was sent", kind)
+			t.Errorf("rule %d: nothing was sent", rule)
 		}
 	}
 }
 
 func BenchmarkPick(b *testing.B) {
-	f := ip{src: "10.0.0.1", dst: "10.0.0.2", proto: 6, sport: 5000, dport: 80}.frame()
+	f := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 6, SrcPort: 5000, DstPort: 80}.Frame()
 	var h frame.Headers
 	frame.Parse(f, &h)
-	for _, kind := range []Kind{RoundRobin, ActiveBackup, XOR} {
-		b.Run(kind.String(), func(b *testing.B) {
-			pl := start(state(kind, 4)).Plan()
+	for name, rule := range map[string]Spread{"round-robin": SpreadRoundRobin, "active-backup": SpreadSingle, "xor": SpreadSlots} {
+		b.Run(name, func(b *testing.B) {
+			pl := planOf(rule, 4)
 			var p Picker
 			for b.Loop() {
 				p.Pick(pl, &h, f, len(f))

@@ -5,35 +5,11 @@ import (
 	"testing"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/frame/frametest"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
-
-func TestMemberSet(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		ids := rapid.SliceOfNDistinct(rapid.IntRange(0, MaxMembers-1), 0, MaxMembers, rapid.ID).Draw(t, "ids")
-		var s MemberSet
-		for _, id := range ids {
-			s = s.With(id)
-		}
-		least := -1
-		for id := range MaxMembers {
-			if s.Has(id) != slices.Contains(ids, id) {
-				t.Errorf("%b has %d: %v", s, id, s.Has(id))
-			}
-			if s.Has(id) && least < 0 {
-				least = id
-			}
-			if s.Without(id).Has(id) {
-				t.Errorf("%b without %d has it", s, id)
-			}
-		}
-		if s.Len() != len(ids) || s.First() != least {
-			t.Errorf("%b: length %d, first %d", s, s.Len(), s.First())
-		}
-	})
-}
 
 // What every Plan has in common, whatever the mode.
 func TestPlanInEveryMode(t *testing.T) {
@@ -160,4 +136,73 @@ func TestSharesOfOddWeights(t *testing.T) {
 	if w := start(st).Plan().Weights[0]; w != 1 {
 		t.Errorf("the least weight has share %d, want 1", w)
 	}
+}
+
+// Whatever the Plan, a frame leaves only by members that distribute in it, and by one of them
+// unless the Plan wants copies or has nobody.
+func TestPickObeysThePlan(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var p Picker
+		st := drawState(t)
+		for range 3 {
+			drawMembers(t, &st)
+			pl := start(st).Plan()
+			var used MemberSet
+			for i := range 400 {
+				b := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 6, SrcPort: uint16(i), DstPort: 80, DstMAC: frame.MAC(i), TCI: uint16(i)}.Frame()
+				var h frame.Headers
+				frame.Parse(b, &h)
+				got := p.Pick(pl, &h, b, len(b))
+				if got&^pl.Distributing != 0 {
+					t.Fatalf("by %b, distributing %b", got, pl.Distributing)
+				}
+				want := 1
+				if pl.Spread == SpreadBroadcast {
+					want = pl.Distributing.Len()
+				}
+				if pl.Distributing == 0 {
+					want = 0
+				}
+				if got.Len() != want {
+					t.Fatalf("by %b, distributing %b, spread %d", got, pl.Distributing, pl.Spread)
+				}
+				used |= got
+				may := pl.Distributing
+				if pl.Spread == SpreadSingle && pl.Next >= 0 { // who is about to take over
+					may = may.With(pl.Next)
+				}
+				if o := Other(pl, got); o >= 0 && (got.Has(o) || !may.Has(o)) || o < 0 && may&^got != 0 {
+					t.Fatalf("refused by %b, other is %d, of %b", got, o, may)
+				}
+			}
+			if pl.Spread == SpreadSingle && used != pl.Distributing {
+				t.Fatalf("used %b, distributing %b", used, pl.Distributing)
+			}
+		}
+	})
+}
+
+// With weights that do not differ by orders of magnitude every usable member carries something.
+func TestEveryUsableMemberIsUsed(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		kind := rapid.SampledFrom([]Kind{RoundRobin, XOR, Broadcast}).Draw(t, "kind")
+		st := state(kind, rapid.IntRange(1, 8).Draw(t, "members"))
+		st.Settings.Salt = rapid.Uint64().Draw(t, "salt")
+		st.Settings.PacketsPerMember = rapid.IntRange(0, 3).Draw(t, "packets")
+		for i := range st.Members {
+			st.Members[i].Weight = rapid.Float64Range(1, 5).Draw(t, "weight")
+		}
+		pl := start(st).Plan()
+		var p Picker
+		var used MemberSet
+		for i := range 2000 {
+			b := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 17, SrcPort: uint16(2 * i), DstPort: 80}.Frame()
+			var h frame.Headers
+			frame.Parse(b, &h)
+			used |= p.Pick(pl, &h, b, len(b))
+		}
+		if used != pl.Distributing || used.Len() != len(st.Members) {
+			t.Errorf("used %b of %d members", used, len(st.Members))
+		}
+	})
 }

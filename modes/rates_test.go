@@ -85,7 +85,7 @@ func (t *toyTeam) read() {
 
 // even has evening look, and orders what it wants.
 func (t *toyTeam) even() {
-	if moves := t.e.measured(t0, t.p.Flows(), nil, t.pl); len(moves) > 0 {
+	if moves := t.e.measured(t.p.Flows(), t.pl); len(moves) > 0 {
 		pl := *t.pl
 		pl.Moves, pl.Turn = moves, pl.Turn+1
 		t.pl = &pl

@@ -4,12 +4,13 @@ import (
 	"testing"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/frame/frametest"
 )
 
 // Whatever comes in, and whatever is read: nothing panics, frames leave by members that may send, and clocks stay sane.
 func FuzzShortest(f *testing.F) {
 	f.Add(flowFrame(1).b, int64(ms), uint64(1514), 1514, 3, uint64(MaxShare))
-	f.Add(ip{src: "10.0.0.1", dst: "224.0.0.22", proto: 2, dstMAC: 0x01005e000016}.frame(), int64(-1), uint64(1<<63), -1, 0, uint64(1))
+	f.Add(frametest.IP{Src: "10.0.0.1", Dst: "224.0.0.22", Proto: 2, DstMAC: 0x01005e000016}.Frame(), int64(-1), uint64(1<<63), -1, 0, uint64(1))
 	f.Fuzz(func(t *testing.T, b []byte, wait int64, sent uint64, waiting, id int, weight uint64) {
 		pl := shortestPlan(100, -1000, 0, 10)
 		pl.Weights[0] = uint32(weight % (MaxShare + 1))
@@ -52,7 +53,7 @@ func TestShortestAllocatesNothing(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	p.Pick(start(state(RoundRobin, 2)).Plan(), &f.h, f.b, 1514)
+	p.Pick(planOf(SpreadRoundRobin, 2), &f.h, f.b, 1514)
 	if p.Flows() != table {
 		t.Error("another mode lost the flow table")
 	}
@@ -71,7 +72,7 @@ func BenchmarkPickShortest(b *testing.B) {
 		{"stay", shortestPlan(1000, 1000, 1000, 1000), 100},
 		{"choose", shortestPlan(10000, 10000, 10000, 10000), 1_000_000},
 		{"rest", shortestPlan(10000, 10000, 10000, 10000), 2_000_000_000},
-		{"slots", start(state(XOR, 4)).Plan(), 100},
+		{"slots", planOf(SpreadSlots, 4), 100},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			var p Picker

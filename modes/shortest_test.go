@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/frame/frametest"
 
 	"pgregory.net/rapid"
 )
@@ -16,8 +17,8 @@ const (
 
 // shortestPlan is a Plan of SpreadShortest for members of these speeds in Mbit/s; a negative one is not known, 0 is no member.
 func shortestPlan(mbps ...int) *Plan {
-	pl := emptyPlan()
-	pl.Spread, pl.PerMember, pl.Adapter, pl.Salt = SpreadShortest, true, adapterMAC, 7
+	pl := &Plan{Next: -1}
+	pl.Spread, pl.PerMember, pl.Adapter, pl.Salt = SpreadShortest, true, frametest.Adapter, 7
 	pl.Gain, pl.Skew = DefaultGain, DefaultSkew
 	for id, r := range mbps {
 		switch {
@@ -45,7 +46,7 @@ type parsed struct {
 }
 
 func flowFrame(i int) *parsed {
-	p := &parsed{b: ip{src: "10.0.0.1", dst: "10.0.0.2", proto: 17, sport: uint16(2*i + 1024), dport: uint16(i >> 15)}.frame()}
+	p := &parsed{b: frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 17, SrcPort: uint16(2*i + 1024), DstPort: uint16(i >> 15)}.Frame()}
 	frame.Parse(p.b, &p.h)
 	return p
 }
@@ -300,14 +301,14 @@ func TestShortestIsForced(t *testing.T) {
 func TestShortestFixed(t *testing.T) {
 	pl := shortestPlan(100, 100, 100)
 	pl.Single = 2
-	frames := map[string]ip{
-		"IGMP":      {src: "10.0.0.1", dst: "224.0.0.22", proto: frame.ProtoIGMP, dstMAC: 0x01005e000016},
-		"MLD":       {src: "fe80::1", dst: "ff02::16", proto: frame.ProtoICMPv6, dstMAC: 0x333300000016, options: true},
-		"multicast": {src: "10.0.0.1", dst: "239.1.1.1", proto: frame.ProtoUDP, sport: 5, dport: 6, dstMAC: 0x01005e010101},
-		"unicast":   {src: "10.0.0.1", dst: "10.0.0.2", proto: frame.ProtoIGMP, dstMAC: 0x020000000999},
+	frames := map[string]frametest.IP{
+		"IGMP":      {Src: "10.0.0.1", Dst: "224.0.0.22", Proto: frame.ProtoIGMP, DstMAC: 0x01005e000016},
+		"MLD":       {Src: "fe80::1", Dst: "ff02::16", Proto: frame.ProtoICMPv6, DstMAC: 0x333300000016, Options: true},
+		"multicast": {Src: "10.0.0.1", Dst: "239.1.1.1", Proto: frame.ProtoUDP, SrcPort: 5, DstPort: 6, DstMAC: 0x01005e010101},
+		"unicast":   {Src: "10.0.0.1", Dst: "10.0.0.2", Proto: frame.ProtoIGMP, DstMAC: 0x020000000999},
 	}
 	for name, d := range frames {
-		f := &parsed{b: d.frame()}
+		f := &parsed{b: d.Frame()}
 		frame.Parse(f.b, &f.h)
 		var p Picker
 		fixed := name == "IGMP" || name == "MLD"
