@@ -219,7 +219,7 @@ func TestAggregationChangesBalance(t *testing.T) {
 	if took := w.want(time.Second, 0, 1, 2); took > 10*time.Millisecond {
 		t.Errorf("took %v", took)
 	}
-	w.run(2 * goingOver)
+	w.run(2 * MaxMigration)
 	if pl := w.m.Plan(); pl.Spread != SpreadSlots || pl.From != nil {
 		t.Errorf("%+v", pl)
 	}

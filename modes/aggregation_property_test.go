@@ -74,7 +74,7 @@ func TestAggregationAlways(t *testing.T) {
 		}
 		w.run(100 * time.Second)
 		w.want(0, all...)
-		if pl := w.m.Plan(); pl.From != nil || !slices.Equal(pl.Slots, shareSlots(&pl.Weights)) || Agreed(w.m).Alone != -1 {
+		if pl := w.m.Plan(); pl.From != nil || !slices.Equal(pl.Slots, AssignSlots(&pl.Weights)) || Agreed(w.m).Alone != -1 {
 			t.Fatalf("at rest: %+v", pl)
 		}
 	})
@@ -90,7 +90,7 @@ type overWatch struct {
 func (o *overWatch) see(w *wired) {
 	pl, was := w.m.Plan(), o.was
 	if o.was = pl; pl == was {
-		if pl.From != nil && w.now.After(o.began.Add(goingOver)) {
+		if pl.From != nil && w.now.After(o.began.Add(MaxMigration)) {
 			o.t.Fatalf("slots still go over after %v", w.now.Sub(o.began))
 		}
 		return

@@ -17,7 +17,7 @@ func TestAggregationAgrees(t *testing.T) {
 	if took > 3200*time.Millisecond {
 		t.Errorf("agreed after %v", took)
 	}
-	w.run(2 * goingOver)
+	w.run(2 * MaxMigration)
 	pl := w.m.Plan()
 	if pl.Spread != SpreadSlots || pl.Collecting != 0b111 || pl.Multicast != 0b111 || pl.Next != -1 || pl.Weights[0] != MaxShare/2 || pl.Weights[2] != MaxShare {
 		t.Errorf("%+v", pl)
@@ -58,7 +58,7 @@ func TestAggregationLosesALink(t *testing.T) {
 	if pl := w.m.Plan(); pl.From == nil || !slices.Equal(pl.Slots, was.Slots) {
 		t.Error("the slots of one that is back do not go over in order")
 	}
-	w.run(goingOver)
+	w.run(MaxMigration)
 	if pl := w.m.Plan(); pl.From != nil {
 		t.Error("and do not end to")
 	}

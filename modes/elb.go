@@ -38,7 +38,7 @@ type elb struct {
 
 	silence  silence
 	steering steering
-	evening  evening
+	evening  Rebalancer
 }
 
 func newELB() *elb { return &elb{plan: emptyPlan(), active: -1, old: formers{}} }
@@ -88,7 +88,7 @@ func (e *elb) Handle(now time.Time, ev Event) (eff Effects) {
 		if ev.Flows == nil || e.plan.Spread != SpreadShortest || e.st.Settings.Rebalance == 0 {
 			break
 		}
-		if moves := e.evening.measured(ev.Flows, e.plan); len(moves) > 0 {
+		if moves := e.evening.Moves(ev.Flows, e.plan); len(moves) > 0 {
 			e.moves = moves
 			e.turn++
 			e.replan()
@@ -329,7 +329,7 @@ func (e *elb) replan() {
 		pl.Moves, pl.Turn = e.moves, e.turn
 		share(pl, &e.st, staying)
 		e.rates(pl)
-		pl.Slots = shareSlots(e.pins(pl))
+		pl.Slots = AssignSlots(e.pins(pl))
 		for m, id := range e.homes {
 			addFilter(&e.st, pl, m, id)
 		}

@@ -14,7 +14,7 @@ func TestELBShowsWhereSilentMembersAre(t *testing.T) {
 	for i := range 3 { // by members 0, 1 and 2
 		r.sent(answer(i))
 	}
-	f, h := &Flows{}, &Heard{}
+	f, h := &Flows{}, &RxBytes{}
 	f.Slots[7] = Flowing{Until: 1, Member: 1}
 	taught := map[int][]time.Duration{}
 	began := r.now

@@ -98,7 +98,7 @@ func (e *Explanation) slots(pl *Plan, names func(int) string, f Flow) {
 	}
 	left := pl.Weights
 	left[e.Member] = 0
-	if to := rendezvous(e.Slot, &left); to != NoMember {
+	if to := AssignSlot(e.Slot, &left); to != NoMember {
 		e.IfDead = int(to)
 		e.IfDeadWhy = fmt.Sprintf("%s is next in rank for slot %d", names(e.IfDead), e.Slot)
 	} else {
@@ -115,7 +115,7 @@ func (e *Explanation) goesOver(pl *Plan, names func(int) string) bool {
 	from, to := int(pl.From[e.Slot]), int(pl.Slots[e.Slot])
 	e.Member, e.All = from, MemberSet(0).With(from).With(to)
 	e.Why = fmt.Sprintf("hash %v of the flow names slot %d of %d, which goes over from %s to %s: as soon as nothing of it can be under way by %s, in %v at the latest",
-		pl.Hash, e.Slot, SlotCount, names(from), names(to), names(from), goingOver)
+		pl.Hash, e.Slot, SlotCount, names(from), names(to), names(from), MaxMigration)
 	e.IfDead, e.IfDeadWhy = to, fmt.Sprintf("slot %d goes over to %s at once", e.Slot, names(to))
 	return true
 }

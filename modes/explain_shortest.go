@@ -124,7 +124,7 @@ func (pl *Plan) nextPin(m frame.MAC, dead int) int {
 		left = pl.Weights
 		left[dead] = 0
 	}
-	if to := rendezvous(pinSlot(pl, m), &left); to != NoMember {
+	if to := AssignSlot(pinSlot(pl, m), &left); to != NoMember {
 		return int(to)
 	}
 	return -1

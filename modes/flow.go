@@ -51,7 +51,7 @@ func ParseFlow(s string) (Flow, error) {
 		}
 	}
 	if f.Proto == 0 {
-		return Flow{}, fmt.Errorf("flow %q: %w", s, unknown("protocol", words[0], known, nil))
+		return Flow{}, fmt.Errorf("flow %q: %w", s, Unknown("protocol", words[0], known, nil))
 	}
 	var err error
 	for i, end := range []*netip.AddrPort{&f.Src, &f.Dst} {
@@ -89,7 +89,7 @@ func parseEnd(s string, port bool) (netip.AddrPort, error) {
 func (f *Flow) parseRest(words []string) error {
 	for len(words) > 0 {
 		if known := []string{"to", "from", "vlan"}; !slices.Contains(known, words[0]) {
-			return unknown("word", words[0], known, nil)
+			return Unknown("word", words[0], known, nil)
 		}
 		if len(words) < 2 {
 			return fmt.Errorf("%q: nothing follows it", words[0])

@@ -59,8 +59,8 @@ type Received struct {
 
 // Measured is what the data path has seen since it began. It comes once a Settings.Rebalance while frames move.
 type Measured struct {
-	Flows *Flows // borrowed; nil where the Plan in force has no flow table
-	Heard *Heard // borrowed
+	Flows *Flows   // borrowed; nil where the Plan in force has no flow table
+	Heard *RxBytes // borrowed
 }
 
 // Flooded says that the switch goes on sending a member frames that are for another one.

@@ -28,7 +28,7 @@ func weighted(rule Spread, weights ...float64) *Plan {
 	case SpreadSingle:
 		pl.Distributing = 1
 	case SpreadSlots:
-		pl.Slots = shareSlots(&pl.Weights)
+		pl.Slots = AssignSlots(&pl.Weights)
 	}
 	return pl
 }

@@ -34,7 +34,7 @@ func HashPolicies() []HashPolicy { return []HashPolicy{Layer2, Layer23, Layer34,
 
 // ParseHash reads a policy's name, or the kernel's number of it. The error is an *UnknownError.
 func ParseHash(s string) (HashPolicy, error) {
-	name := normal(s)
+	name := Normal(s)
 	var known []string
 	for _, p := range HashPolicies() {
 		if name == p.String() {
@@ -45,5 +45,5 @@ func ParseHash(s string) (HashPolicy, error) {
 	if p, ok := hashAliases[name]; ok {
 		return p, nil
 	}
-	return 0, unknown("hash", s, known, nil)
+	return 0, Unknown("hash", s, known, nil)
 }

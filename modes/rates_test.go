@@ -10,7 +10,7 @@ import (
 // toyTeam is a Picker with the NICs it sends by.
 type toyTeam struct {
 	p    Picker
-	e    evening
+	e    Rebalancer
 	pl   *Plan
 	nics []*toyNIC
 	rand *rand.Rand
@@ -85,7 +85,7 @@ func (t *toyTeam) read() {
 
 // even has evening look, and orders what it wants.
 func (t *toyTeam) even() {
-	if moves := t.e.measured(t.p.Flows(), t.pl); len(moves) > 0 {
+	if moves := t.e.Moves(t.p.Flows(), t.pl); len(moves) > 0 {
 		pl := *t.pl
 		pl.Moves, pl.Turn = moves, pl.Turn+1
 		t.pl = &pl

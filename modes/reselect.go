@@ -23,11 +23,11 @@ func (r Reselect) String() string {
 
 // ParseReselect reads a policy's name, or the kernel's number of it. The error is an *UnknownError.
 func ParseReselect(s string) (Reselect, error) {
-	name := normal(s)
+	name := Normal(s)
 	for r, n := range reselectNames {
 		if name == n || name == fmt.Sprint(r) {
 			return Reselect(r), nil
 		}
 	}
-	return 0, unknown("primary_reselect", s, reselectNames[:], nil)
+	return 0, Unknown("primary_reselect", s, reselectNames[:], nil)
 }

@@ -35,7 +35,7 @@ func shortestPlan(mbps ...int) *Plan {
 	}
 	pl.Single = pl.Distributing.First()
 	pl.Collecting = pl.Distributing
-	pl.Slots = shareSlots(&pl.Weights)
+	pl.Slots = AssignSlots(&pl.Weights)
 	return pl
 }
 

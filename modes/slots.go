@@ -2,22 +2,22 @@ package modes
 
 import "math"
 
-// shareSlots gives every slot to a member by weighted rendezvous hashing (Thaler and
+// AssignSlots gives every slot to a member by weighted rendezvous hashing (Thaler and
 // Ravishankar 1998; weights by the logarithm method, Schindelhauer and Schomaker 2005): of all
 // members with a share, the slot goes to the one with the least -ln(u)/share, u being a number
 // in (0,1) drawn from slot and member. No score depends on the other members, so one that goes
 // leaves only its own slots behind, to all others in proportion to their shares, and one that
 // comes takes only what it keeps.
-func shareSlots(shares *[MaxMembers]uint32) []uint8 {
+func AssignSlots(shares *[MaxMembers]uint32) []uint8 {
 	slots := make([]uint8, SlotCount)
 	for s := range slots {
-		slots[s] = rendezvous(s, shares)
+		slots[s] = AssignSlot(s, shares)
 	}
 	return slots
 }
 
-// rendezvous returns the member that a slot belongs to.
-func rendezvous(slot int, shares *[MaxMembers]uint32) uint8 {
+// AssignSlot returns the member that a slot belongs to.
+func AssignSlot(slot int, shares *[MaxMembers]uint32) uint8 {
 	best, at := uint8(NoMember), math.Inf(1)
 	for id, share := range shares {
 		if share == 0 {

@@ -40,8 +40,8 @@ type SlotMoving struct {
 	State uint64 // Moving.Turns in the upper half; in the lower one the Plan's Mark then, and 0 when it has gone over
 }
 
-// goingOver is how long slots go over at the most; then the rest goes by force.
-const goingOver = 200 * time.Millisecond
+// MaxMigration is how long slots go over at the most; then the rest goes by force.
+const MaxMigration = 200 * time.Millisecond
 
 // MarkBits is the length of the Mark in SlotMoving.State.
 const MarkBits = 32

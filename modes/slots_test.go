@@ -21,10 +21,10 @@ func drawShares(t *rapid.T, least int) (shares [MaxMembers]uint32, ids []int) {
 func TestSlotsMoveOnlyWhatMust(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		shares, ids := drawShares(t, 1)
-		with := shareSlots(&shares)
+		with := AssignSlots(&shares)
 		gone := rapid.SampledFrom(ids).Draw(t, "gone")
 		shares[gone] = 0
-		without := shareSlots(&shares)
+		without := AssignSlots(&shares)
 		for s := range with {
 			if with[s] != uint8(gone) && with[s] != without[s] {
 				t.Errorf("slot %d went from %d to %d when %d was lost", s, with[s], without[s], gone)
@@ -40,10 +40,10 @@ func TestSlotsMoveOnlyWhatMust(t *testing.T) {
 func TestSlotsFollowShares(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		shares, ids := drawShares(t, 2)
-		before := shareSlots(&shares)
+		before := AssignSlots(&shares)
 		up := rapid.SampledFrom(ids).Draw(t, "up")
 		shares[up] *= 2
-		after := shareSlots(&shares)
+		after := AssignSlots(&shares)
 		for s := range before {
 			if before[s] != after[s] && after[s] != uint8(up) {
 				t.Errorf("slot %d went from %d to %d when %d got a larger share", s, before[s], after[s], up)
@@ -72,7 +72,7 @@ func TestSlotsAreFair(t *testing.T) {
 			for at := 0; at+len(c.shares) <= MaxMembers; at += len(c.shares) {
 				shares = [MaxMembers]uint32{}
 				copy(shares[at:], c.shares)
-				for _, id := range shareSlots(&shares) {
+				for _, id := range AssignSlots(&shares) {
 					got[int(id)-at]++
 				}
 				rounds++
@@ -94,9 +94,9 @@ func TestLostSlotsGoToAll(t *testing.T) {
 	for id := range 6 {
 		shares[id] = MaxShare
 	}
-	with := shareSlots(&shares)
+	with := AssignSlots(&shares)
 	shares[2] = 0
-	without := shareSlots(&shares)
+	without := AssignSlots(&shares)
 	var heirs [6]int
 	n := 0
 	for s := range with {
@@ -113,7 +113,7 @@ func TestLostSlotsGoToAll(t *testing.T) {
 }
 
 func TestSlotsOfNobody(t *testing.T) {
-	for _, id := range shareSlots(&[MaxMembers]uint32{}) {
+	for _, id := range AssignSlots(&[MaxMembers]uint32{}) {
 		if id != NoMember {
 			t.Fatalf("a slot is with %d", id)
 		}

@@ -40,7 +40,7 @@ type steering struct {
 	learns, tells allowance
 
 	load     load
-	heard    Heard // when it was measured last
+	heard    RxBytes // when it was measured last
 	measures int
 	at       time.Duration // of that
 	interval time.Duration // up to that

@@ -8,7 +8,7 @@ import (
 
 // measured takes in what every sender has sent, and at what rates members send. Members that get too much give
 // pairs away.
-func (s *steering) measured(now time.Time, h *Heard, f *Flows) []Send {
+func (s *steering) measured(now time.Time, h *RxBytes, f *Flows) []Send {
 	t := s.clock(now)
 	if f != nil {
 		s.load.measured(f, s.members)
@@ -37,8 +37,8 @@ func (s *steering) measured(now time.Time, h *Heard, f *Flows) []Send {
 }
 
 // weigh finds out what each pair sends.
-func (s *steering) weigh(t, took time.Duration, h *Heard) {
-	var sharing [HeardCount]uint16 // pairs whose bytes are counted together
+func (s *steering) weigh(t, took time.Duration, h *RxBytes) {
+	var sharing [RxClassCount]uint16 // pairs whose bytes are counted together
 	for i := range s.pairs.all() {
 		sharing[s.pairs.at(i).slot]++
 	}

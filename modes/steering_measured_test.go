@@ -11,11 +11,11 @@ import (
 )
 
 // hear lets a second go by in which peer i sent bytes[i] to ours4, and returns who was told.
-func (r *rigging) hear(h *Heard, bits ...uint64) []Send {
+func (r *rigging) hear(h *RxBytes, bits ...uint64) []Send {
 	r.t.Helper()
 	r.now = r.now.Add(time.Second)
 	for i, n := range bits {
-		h[heardFrom(peerMAC(i), ours4.AsSlice())] += n / 8
+		h[RxClassOf(peerMAC(i), ours4.AsSlice())] += n / 8
 	}
 	return r.handle(Measured{Heard: h})
 }
@@ -45,7 +45,7 @@ func TestSteeringEvensOut(t *testing.T) {
 			for i := range c.bits {
 				c.bits[i] *= mega
 			}
-			var h Heard
+			var h RxBytes
 			moves := 0
 			for range 8 {
 				for _, s := range r.hear(&h, c.bits...) {
@@ -80,7 +80,7 @@ func TestSteeringLetsWhatMovedRest(t *testing.T) {
 	for i := range 8 {
 		r.sent(answer(i))
 	}
-	var h Heard
+	var h RxBytes
 	at := map[string]int{}
 	moved := map[string][]int{}
 	all := 0
@@ -118,7 +118,7 @@ func TestSteeringRebalanceOff(t *testing.T) {
 	for i := range 4 {
 		r.sent(answer(i))
 	}
-	var h Heard
+	var h RxBytes
 	for range 8 {
 		if got := r.hear(&h, 400*mega, 0, 400*mega, 0); got != nil {
 			t.Fatalf("told %v", got)
@@ -129,7 +129,7 @@ func TestSteeringRebalanceOff(t *testing.T) {
 // Members carry what their queues were seen to, whatever the links say.
 func TestSteeringBelievesMeasuredRates(t *testing.T) {
 	r := rig(t, 2)
-	var h Heard
+	var h RxBytes
 	f := &Flows{}
 	f.Members[0].Rate, f.Members[1].Rate = 100*mega, 300*mega
 	for range 3 {
@@ -147,7 +147,7 @@ func TestSteeringBelievesMeasuredRates(t *testing.T) {
 func TestPeersShowWhatTheySend(t *testing.T) {
 	r := rig(t, 2)
 	r.sent(answer(0))
-	var h Heard
+	var h RxBytes
 	for range 12 {
 		r.hear(&h, 80*mega)
 	}
@@ -161,7 +161,7 @@ func TestPeersShowWhatTheySend(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	// Counters that begin anew are no traffic of the past.
-	h = Heard{}
+	h = RxBytes{}
 	r.hear(&h, 8*mega)
 	if p := Peers(r.now, r.e)[0]; p.RxBps > 80*mega {
 		t.Errorf("%+v", p)
@@ -174,7 +174,7 @@ func TestSteeringTakesNewPairsForAverageOnes(t *testing.T) {
 	for i := range 4 {
 		r.sent(answer(i))
 	}
-	var h Heard
+	var h RxBytes
 	for range 5 {
 		r.hear(&h, 100*mega, 100*mega, 100*mega, 50*mega)
 	}
@@ -192,12 +192,12 @@ func TestSteeringTakesNewPairsForAverageOnes(t *testing.T) {
 func TestPeersShareWhatCannotBeToldApart(t *testing.T) {
 	r := rig(t, 2)
 	other := 1
-	for heardFrom(peerMAC(other), ours4.AsSlice()) != heardFrom(peerMAC(0), ours4.AsSlice()) {
+	for RxClassOf(peerMAC(other), ours4.AsSlice()) != RxClassOf(peerMAC(0), ours4.AsSlice()) {
 		other++
 	}
 	r.sent(answer(0))
 	r.sent(answer(other))
-	var h Heard
+	var h RxBytes
 	for range 12 {
 		r.hear(&h, 80*mega)
 	}
@@ -220,7 +220,7 @@ func TestHeardFromIsHeardSlot(t *testing.T) {
 		if f.EtherType == frame.TypeIPv6 {
 			ours = ours6
 		}
-		if got, want := heardFrom(peerMAC(1), ours.AsSlice()), HeardSlot(&f, b); got != want {
+		if got, want := RxClassOf(peerMAC(1), ours.AsSlice()), RxClass(&f, b); got != want {
 			t.Errorf("looked up at %d, counted at %d", got, want)
 		}
 	}
@@ -244,7 +244,7 @@ func TestSteeringSharesWork(t *testing.T) {
 	bits := []uint64{100 * mega, 0, 0, 100 * mega, 0, 0, 200 * mega, 0, 0}
 	r.st.Settings.Rebalance = 0
 	r.handle(r.st)
-	var h Heard
+	var h RxBytes
 	for range 12 {
 		r.hear(&h, bits...)
 	}

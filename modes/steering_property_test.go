@@ -79,7 +79,7 @@ func consistent(t failer, s *steering) {
 }
 
 // drawEvent draws something that can happen; it returns what makes the event, as frames are changed by who takes them.
-func drawEvent(t *rapid.T, st *State, h *Heard) func() Event {
+func drawEvent(t *rapid.T, st *State, h *RxBytes) func() Event {
 	frameOf := func(b []byte, m int) func() Event {
 		return func() Event { return Received{Member: m, Frame: bytes.Clone(b)} }
 	}
@@ -108,7 +108,7 @@ func drawEvent(t *rapid.T, st *State, h *Heard) func() Event {
 		now := *st
 		return func() Event { return now }
 	case 8:
-		h[heardFrom(peerMAC(i), ours4.AsSlice())] += uint64(rapid.IntRange(0, 1e8).Draw(t, "bytes"))
+		h[RxClassOf(peerMAC(i), ours4.AsSlice())] += uint64(rapid.IntRange(0, 1e8).Draw(t, "bytes"))
 		now := *h
 		return func() Event { return Measured{Heard: &now} }
 	default:
@@ -123,7 +123,7 @@ func TestSteeringStaysSound(t *testing.T) {
 		st := state(ELB, 3)
 		st.Settings.ReceiveBalance, st.Settings.Rebalance = true, time.Second
 		a, b := newELB(), newELB()
-		var h Heard
+		var h RxBytes
 		now := t0
 		handle := func(make func() Event) []Send {
 			sends := a.Handle(now, make()).Send

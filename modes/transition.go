@@ -83,7 +83,7 @@ func (t *transition) stop() {
 
 // begin gives the slots out anew.
 func (t *transition) begin(now time.Time, shares *[MaxMembers]uint32, may, draining MemberSet) {
-	to := shareSlots(shares)
+	to := AssignSlots(shares)
 	from, old := slices.Clone(to), MemberSet(0)
 	for s, was := range t.slots {
 		if was != to[s] && was != NoMember && may.Has(int(was)) {
@@ -98,7 +98,7 @@ func (t *transition) begin(now time.Time, shares *[MaxMembers]uint32, may, drain
 		// What a data path remembers may be older than this process.
 		t.turn = uint64(now.UnixMilli())
 	}
-	t.from, t.turn, t.until = from, t.turn+1, now.Add(goingOver)
+	t.from, t.turn, t.until = from, t.turn+1, now.Add(MaxMigration)
 	if old&^draining == 0 {
 		t.until = now.Add(goingOverDrain)
 	}
@@ -121,7 +121,7 @@ func (t *transition) bury(may MemberSet) {
 	for s := range to {
 		stays := from[s] == to[s]
 		if !may.Has(int(to[s])) {
-			to[s] = rendezvous(s, &t.shares)
+			to[s] = AssignSlot(s, &t.shares)
 		}
 		if stays || !may.Has(int(from[s])) {
 			from[s] = to[s]

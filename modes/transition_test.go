@@ -40,14 +40,14 @@ func TestSlotsGoOverToOneThatJoins(t *testing.T) {
 			t.Errorf("slot %d goes over to %d", s, pl.Slots[s])
 		}
 	}
-	if want := t0.Add(goingOver); !m.Deadline().Equal(want) {
+	if want := t0.Add(MaxMigration); !m.Deadline().Equal(want) {
 		t.Errorf("deadline %v, want %v", m.Deadline(), want)
 	}
-	m.Handle(t0.Add(goingOver-1), Tick{})
+	m.Handle(t0.Add(MaxMigration-1), Tick{})
 	if m.Plan() != pl {
 		t.Error("a tick before the end made another Plan")
 	}
-	m.Handle(t0.Add(goingOver), Tick{})
+	m.Handle(t0.Add(MaxMigration), Tick{})
 	end := m.Plan()
 	if end.From != nil || end.Mark != 0 || end.Turn != 0 || !slices.Equal(end.Slots, pl.Slots) || !m.Deadline().IsZero() {
 		t.Errorf("at the end: %+v", end)
@@ -99,12 +99,12 @@ func TestSlotsGoOverOneAfterTheOther(t *testing.T) {
 	if pl.Distributing != 0b111 || pl.Weights[2] != 0 {
 		t.Errorf("the third one: distributing %b, weights %v", pl.Distributing, pl.Weights)
 	}
-	m.Handle(t0.Add(goingOver), Tick{})
+	m.Handle(t0.Add(MaxMigration), Tick{})
 	second := m.Plan()
 	if !slices.Equal(second.From, first.Slots) || second.Turn == first.Turn || !slices.Contains(second.Slots, 2) {
 		t.Errorf("the third one's turn did not come: %+v", second)
 	}
-	m.Handle(t0.Add(2*goingOver), Tick{})
+	m.Handle(t0.Add(2*MaxMigration), Tick{})
 	if m.Plan().From != nil {
 		t.Error("the second turn does not end")
 	}
@@ -180,7 +180,7 @@ func TestMarkers(t *testing.T) {
 	if pl := put(); pl.Cleared[1] != 2 || pl.Cleared[2] != 0 {
 		t.Errorf("cleared %v", pl.Cleared)
 	}
-	over.aim(t0.Add(goingOver), &ab, 0b111, 0)
+	over.aim(t0.Add(MaxMigration), &ab, 0b111, 0)
 	if over.flushed(0); over.ask(t0.Add(time.Hour)) != 0 || !over.asks().IsZero() {
 		t.Error("asks when nothing goes over")
 	}
@@ -255,7 +255,7 @@ func TestGoingOver(t *testing.T) {
 			} else if pl.Turn != was.Turn {
 				since = now
 			}
-			if !since.IsZero() && !now.Before(since.Add(goingOver)) {
+			if !since.IsZero() && !now.Before(since.Add(MaxMigration)) {
 				t.Fatalf("slots still go over after %v", now.Sub(since))
 			}
 			was = pl
@@ -269,7 +269,7 @@ func TestGoingOver(t *testing.T) {
 		if pl.From != nil || !m.Deadline().IsZero() {
 			t.Fatal("it does not end")
 		}
-		if pl.Spread == SpreadSlots && !slices.Equal(pl.Slots, shareSlots(&pl.Weights)) {
+		if pl.Spread == SpreadSlots && !slices.Equal(pl.Slots, AssignSlots(&pl.Weights)) {
 			t.Fatal("slots are not where shares have them")
 		}
 	})

@@ -24,14 +24,14 @@ func (e *UnknownError) Error() string {
 	return s + " want one of " + strings.Join(e.Known, ", ")
 }
 
-// unknown makes the error; aliases are only looked at for what was meant.
-func unknown(object, got string, known, aliases []string) error {
+// Unknown makes the error; aliases are only looked at for what was meant.
+func Unknown(object, got string, known, aliases []string) error {
 	slices.Sort(aliases)
-	return &UnknownError{Object: object, Got: got, Near: nearest(normal(got), append(slices.Clone(known), aliases...)), Known: known}
+	return &UnknownError{Object: object, Got: got, Near: nearest(Normal(got), append(slices.Clone(known), aliases...)), Known: known}
 }
 
-// normal is how names are compared: people write balance_rr and Active-Backup.
-func normal(s string) string {
+// Normal is how names are compared: people write balance_rr and Active-Backup.
+func Normal(s string) string {
 	return strings.ReplaceAll(strings.ToLower(strings.TrimSpace(s)), "_", "-")
 }
 

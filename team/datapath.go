@@ -38,8 +38,8 @@ type Datapath interface {
 	// has none.
 	Flows(f *modes.Flows) bool
 	// Heard fills h with the totals since the data path began of what was received while the Plan was
-	// PerMember, by modes.HeardSlot, in bytes.
-	Heard(h *modes.Heard)
+	// PerMember, by modes.RxClass, in bytes.
+	Heard(h *modes.RxBytes)
 	// Control delivers frames and news meant for the control loop; closed by Close.
 	Control() <-chan Control
 	// Send sends a control frame (a whole Ethernet frame) by member id, and counts it.

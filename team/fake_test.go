@@ -31,7 +31,7 @@ type kernel struct {
 	joinHold time.Duration // how long Join takes
 	fail     map[string]error
 	flows    *modes.Flows // nil: the Plan has none
-	heard    modes.Heard
+	heard    modes.RxBytes
 	ownMAC   map[int]bool // members whose NICs refuse other addresses
 	bad      []string     // what should not have happened
 }
@@ -138,7 +138,7 @@ func (k *kernel) Flows(f *modes.Flows) bool {
 	return true
 }
 
-func (k *kernel) Heard(h *modes.Heard) {
+func (k *kernel) Heard(h *modes.RxBytes) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	*h = k.heard

@@ -163,7 +163,7 @@ func (k *brittleKernel) arm(call string, n int) {
 func (k *brittleKernel) Apply(p *modes.Plan) error     { k.die("apply"); return k.kernel.Apply(p) }
 func (k *brittleKernel) SetCarrier(up bool) error      { k.die("carrier"); return k.kernel.SetCarrier(up) }
 func (k *brittleKernel) Counters(c *Counters)          { k.die("counters"); k.kernel.Counters(c) }
-func (k *brittleKernel) Heard(h *modes.Heard)          { k.die("heard"); k.kernel.Heard(h) }
+func (k *brittleKernel) Heard(h *modes.RxBytes)        { k.die("heard"); k.kernel.Heard(h) }
 func (k *brittleKernel) Carrier(index int) bool        { k.die("read"); return k.kernel.Carrier(index) }
 func (k *brittleKernel) Ask(ctx context.Context) error { return nil }
 func (k *brittleKernel) Remember(*lacp.Memory)         { k.die("remember") }

@@ -81,7 +81,7 @@ type Flooding struct {
 // Measured is what the data path has seen; Flows and Heard are borrowed until Handle returns.
 type Measured struct {
 	Flows *modes.Flows // nil: the Plan in force has no flow table
-	Heard *modes.Heard
+	Heard *modes.RxBytes
 }
 
 // AskPeers asks for the peers that the mode steers; they are in [Output.Peers].

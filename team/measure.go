@@ -99,7 +99,7 @@ func (t *Team) measure(ctx context.Context) {
 // seen is what the data path has seen, as last shown.
 type seen struct {
 	flows    modes.Flows
-	heard    modes.Heard
+	heard    modes.RxBytes
 	counters Counters
 	moved    uint64
 	quiet    int // how many times nothing had moved

@@ -39,7 +39,7 @@ func TestRatesOfMembers(t *testing.T) {
 	var f modes.Flows
 	f.Members[b] = modes.Queue{Rate: 2e8, Source: modes.RateMeasured}
 	f.Forced = 7
-	var h modes.Heard
+	var h modes.RxBytes
 	r.do(Measured{Flows: &f, Heard: &h})
 	want("measured", 2, 2e8, "measured")
 	want("not in the table", 1, 1e9, "link")
@@ -97,7 +97,7 @@ func TestEvened(t *testing.T) {
 		n, last := 0, time.Time{}
 		for range 10 {
 			r.run(tt.every)
-			r.do(Measured{Flows: &modes.Flows{}, Heard: &modes.Heard{}})
+			r.do(Measured{Flows: &modes.Flows{}, Heard: &modes.RxBytes{}})
 			if !r.l.evened.Equal(last) {
 				n, last = n+1, r.l.evened
 			}

@@ -135,7 +135,7 @@ func number(s string) uint64 {
 func TestConstantsAreThePrograms(t *testing.T) {
 	want := map[string]uint64{
 		"MAX_MEMBERS": modes.MaxMembers, "NO_MEMBER": modes.NoMember, "SLOT_COUNT": modes.SlotCount, "FLOW_COUNT": modes.FlowCount,
-		"HEARD_COUNT": modes.HeardCount, "PROTOCOLS": uint64(frame.Protocols), "DROPS": uint64(team.Drops), "ETHER_LEN": frame.EtherLen, "TAG_LEN": frame.TagLen,
+		"HEARD_COUNT": modes.RxClassCount, "PROTOCOLS": uint64(frame.Protocols), "DROPS": uint64(team.Drops), "ETHER_LEN": frame.EtherLen, "TAG_LEN": frame.TagLen,
 
 		"TYPE_IPV4": frame.TypeIPv4, "TYPE_ARP": frame.TypeARP, "TYPE_VLAN": frame.TypeVLAN, "TYPE_IPV6": frame.TypeIPv6, "TYPE_QINQ": frame.TypeQinQ, "TYPE_SLOW": frame.TypeSlow,
 		"PROTO_ICMP": frame.ProtoICMP, "PROTO_IGMP": frame.ProtoIGMP, "PROTO_TCP": frame.ProtoTCP, "PROTO_UDP": frame.ProtoUDP, "PROTO_ICMPV6": frame.ProtoICMPv6,

@@ -20,7 +20,7 @@ type kernel struct {
 	plans   *[2]programPlan
 	control *programControl
 	rows    []programRow // a processor's each
-	heard   *modes.Heard
+	heard   *modes.RxBytes
 
 	addresses addresses
 	stations  stations
@@ -52,7 +52,7 @@ func loadFrom(spec *ebpf.CollectionSpec) (*kernel, error) {
 		share(k, k.Ledgers, 1, &k.ledger),
 		share(k, k.Plans, 2, &k.plans),
 		share(k, k.Controls, 1, &k.control),
-		share(k, k.Heard, modes.HeardCount, &k.heard),
+		share(k, k.Heard, modes.RxClassCount, &k.heard),
 	)
 	var first *programRow
 	if err = errors.Join(err, share(k, k.Rows, processors, &first)); err != nil {

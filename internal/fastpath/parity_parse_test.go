@@ -55,7 +55,7 @@ func goFinds(b []byte, salt uint64, gso uint16) (f found, ok bool) {
 	for p := range f.Hash {
 		f.Hash[p] = modes.Hash(modes.HashPolicy(p), salt, &h, b)
 	}
-	f.Heard = modes.HeardSlot(&h, b)
+	f.Heard = modes.RxClass(&h, b)
 	f.VLAN = h.In(h.Src, b).VLAN()
 	f.Report = modes.GroupReport(&h, b)
 	f.Relays = h.Protocol == frame.ARP || h.Protocol == frame.ND || h.EtherType == frame.TypeSlow

@@ -53,7 +53,7 @@ type Path struct {
 	egress  io.Closer
 	moves   *elsewhere
 	past    counts // of programs that are no more
-	heard   modes.Heard
+	heard   modes.RxBytes
 	base    counts // when the NIC that is counted came
 	names   [modes.MaxMembers]string
 	newest  atomic.Pointer[modes.Plan] // that put was called for

@@ -47,7 +47,7 @@ func (k *kernel) try() (err error) {
 	defer func() {
 		atomic.StoreUint32(&k.control.TransmitGate, relay.GateSlow)
 		clear(k.rows)
-		*k.heard = modes.Heard{}
+		*k.heard = modes.RxBytes{}
 		err = errors.Join(err, k.Members.Delete(uint32(tryIndex)))
 	}()
 	atomic.StoreUint32(&k.control.TransmitGate, relay.GateFast)

@@ -81,7 +81,7 @@ func TestAllAtOnce(t *testing.T) {
 		last = now
 		return nil
 	})
-	heard, flows := new(modes.Heard), new(modes.Flows)
+	heard, flows := new(modes.RxBytes), new(modes.Flows)
 	again("heard", func() error { g.path.Heard(heard); return nil })
 	again("flows", func() error { g.path.Flows(flows); return nil })
 	again("backlog", func() error { g.path.Backlog(0); g.path.Backlog(1); return nil })

@@ -126,10 +126,10 @@ func TestHeardCountsWhatIsForUs(t *testing.T) {
 
 	var h frame.Headers
 	frame.Parse(b, &h)
-	var got modes.Heard
+	var got modes.RxBytes
 	labtest.Eventually(t, "what was heard", func() bool {
 		g.relay.Heard(&got)
-		return got[modes.HeardSlot(&h, b)] == 6*60
+		return got[modes.RxClass(&h, b)] == 6*60
 	})
 	var sum uint64
 	for _, n := range got {

@@ -6,19 +6,19 @@ import (
 	"nicteam/modes"
 )
 
-// hearing is where a member's goroutine counts by modes.HeardSlot. The caller holds the relay's mutex.
-func (a *account) hearing() *modes.Heard {
+// hearing is where a member's goroutine counts by modes.RxClass. The caller holds the relay's mutex.
+func (a *account) hearing() *modes.RxBytes {
 	if a.heard == nil {
-		a.heard = new(modes.Heard)
+		a.heard = new(modes.RxBytes)
 	}
 	return a.heard
 }
 
 // Heard fills h with the totals of what was received.
-func (r *Relay) Heard(h *modes.Heard) {
+func (r *Relay) Heard(h *modes.RxBytes) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	*h = modes.Heard{}
+	*h = modes.RxBytes{}
 	for id := range r.accounts {
 		if from := r.accounts[id].heard; from != nil {
 			for slot := range from {

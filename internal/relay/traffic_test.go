@@ -385,7 +385,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	loop(func() { g.relay.Send(0, testFrame(peerMAC, adapterMAC, 0)) })
 	loop(func() { peer.socket.Send(testFrame(adapterMAC, peerMAC, 0)) })
 	loop(func() { g.counters() })
-	loop(func() { g.relay.Flows(new(modes.Flows)); g.relay.Heard(new(modes.Heard)) })
+	loop(func() { g.relay.Flows(new(modes.Flows)); g.relay.Heard(new(modes.RxBytes)) })
 	loop(func() {
 		host.socket.Send(testFrame(frame.Broadcast, strangerMAC+frame.MAC(rand.IntN(100)), 0))
 		host.socket.Send(arp(frame.Broadcast, adapterMAC, 0))

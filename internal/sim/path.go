@@ -200,7 +200,7 @@ func (m *member) receive(p *Packet) {
 	m.lastArrived = t.w.now
 	m.In += uint64(p.size)
 	if ours && pl.PerMember {
-		t.heard[modes.HeardSlot(&p.h, p.b)] += uint64(p.size)
+		t.heard[modes.RxClass(&p.h, p.b)] += uint64(p.size)
 		if neighbourhood(&p.h) {
 			t.report(team.Control{Kind: team.ControlFrame, Member: m.id, Frame: slices.Clone(p.b)})
 		}

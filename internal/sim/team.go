@@ -48,7 +48,7 @@ type Team struct {
 	seen      uint64 // of moved, by measure
 	seenRest  uint64 // of moved, by watchFlooding
 	quiet     int
-	heard     modes.Heard
+	heard     modes.RxBytes
 	pacing    *timer
 	measuring *timer
 	flooding  *timer

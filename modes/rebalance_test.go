@@ -19,7 +19,7 @@ type toyFlow struct {
 type toyNet struct {
 	pl      *Plan
 	f       Flows
-	e       evening
+	e       Rebalancer
 	flows   []toyFlow
 	noise   float64 // how far a flow's part of a second is from its fair one
 	rand    *rand.Rand
@@ -39,7 +39,7 @@ func newToyNet(mbps []int, flows []toyFlow, at func(i int) int) *toyNet {
 		n.f.Slots[i*37] = Flowing{Until: 1, Member: uint8(at(i))}
 	}
 	n.f.Now = 1
-	n.e.measured(&n.f, n.pl)
+	n.e.Moves(&n.f, n.pl)
 	return n
 }
 
@@ -78,7 +78,7 @@ func (n *toyNet) step() []Move {
 	}
 	n.second++
 	n.f.Now += int64(time.Second)
-	moves := n.e.measured(&n.f, n.pl)
+	moves := n.e.Moves(&n.f, n.pl)
 	for _, m := range moves {
 		n.f.Slots[m.Slot].Member = m.To
 	}
@@ -254,7 +254,7 @@ func TestEveningOfFullMembers(t *testing.T) {
 		for _, f := range n.flows {
 			n.f.Slots[f.slot].Bytes += 40e6 / 8
 		}
-		if m := n.e.measured(&n.f, n.pl); len(m) > 0 {
+		if m := n.e.Moves(&n.f, n.pl); len(m) > 0 {
 			t.Errorf("3 and 1 times as much as they carry: %v", m)
 		}
 	}
@@ -264,11 +264,11 @@ func TestEveningOfFullMembers(t *testing.T) {
 func TestEveningOfAnotherTable(t *testing.T) {
 	n := newToyNet([]int{200, 200}, greedy(8), func(int) int { return 0 })
 	n.step()
-	if m := n.e.measured(&n.f, n.pl); len(m) > 0 {
+	if m := n.e.Moves(&n.f, n.pl); len(m) > 0 {
 		t.Errorf("the same table again: %v", m)
 	}
 	n.f = Flows{Now: 5}
-	if m := n.e.measured(&n.f, n.pl); len(m) > 0 {
+	if m := n.e.Moves(&n.f, n.pl); len(m) > 0 {
 		t.Errorf("an empty table: %v", m)
 	}
 }

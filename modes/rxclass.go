@@ -6,15 +6,15 @@ import (
 	"nicteam/internal/frame"
 )
 
-// HeardCount is how many classes of senders are told apart in what is received.
-const HeardCount = 4096
+// RxClassCount is how many classes of senders are told apart in what is received.
+const RxClassCount = 4096
 
-// Heard are bytes received, by heard slot.
-type Heard [HeardCount]uint64
+// RxBytes are bytes received, by heard slot.
+type RxBytes [RxClassCount]uint64
 
-// HeardSlot returns the class of a frame that came in: who sent it, and which of our addresses it is for. h is
+// RxClass returns the class of a frame that came in: who sent it, and which of our addresses it is for. h is
 // what frame.Parse found in b.
-func HeardSlot(h *frame.Headers, b []byte) int {
+func RxClass(h *frame.Headers, b []byte) int {
 	x := mix(hashStart, uint64(h.Src))
 	switch {
 	case h.L3 == 0 || h.EtherType == frame.TypeARP:
@@ -24,11 +24,11 @@ func HeardSlot(h *frame.Headers, b []byte) int {
 		x = mix(x, binary.BigEndian.Uint64(b[h.L3+24:]))
 		x = mix(x, binary.BigEndian.Uint64(b[h.L3+32:]))
 	}
-	return int(finish(x) % HeardCount)
+	return int(finish(x) % RxClassCount)
 }
 
-// heardFrom is HeardSlot for a peer and one of our addresses: 4 octets, or 16.
-func heardFrom(peer frame.MAC, ours []byte) int {
+// RxClassOf is RxClass for a peer and one of our addresses: 4 octets, or 16.
+func RxClassOf(peer frame.MAC, ours []byte) int {
 	x := mix(hashStart, uint64(peer))
 	if len(ours) == 4 {
 		x = mix(x, uint64(binary.BigEndian.Uint32(ours)))
@@ -36,5 +36,5 @@ func heardFrom(peer frame.MAC, ours []byte) int {
 		x = mix(x, binary.BigEndian.Uint64(ours))
 		x = mix(x, binary.BigEndian.Uint64(ours[8:]))
 	}
-	return int(finish(x) % HeardCount)
+	return int(finish(x) % RxClassCount)
 }

@@ -29,7 +29,7 @@ func TestHeardSlot(t *testing.T) {
 		peer.Put(b, 6)
 		var h frame.Headers
 		frame.Parse(b, &h)
-		if got, want := HeardSlot(&h, b), heardFrom(peer, a.AsSlice()); got != want || got < 0 || got >= HeardCount {
+		if got, want := RxClass(&h, b), RxClassOf(peer, a.AsSlice()); got != want || got < 0 || got >= RxClassCount {
 			t.Errorf("slot %d, looked for in %d", got, want)
 		}
 	})
@@ -44,7 +44,7 @@ func TestHeardSlotsDiffer(t *testing.T) {
 		frame.MAC(0x020000000000+uint64(i)).Put(b, 6)
 		var h frame.Headers
 		frame.Parse(b, &h)
-		slots[HeardSlot(&h, b)] = true
+		slots[RxClass(&h, b)] = true
 	}
 	if len(slots) < senders*9/10 {
 		t.Errorf("%d senders have %d slots", senders, len(slots))
@@ -57,7 +57,7 @@ func FuzzHeardSlot(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var h frame.Headers
 		frame.Parse(b, &h)
-		if s := HeardSlot(&h, b); s < 0 || s >= HeardCount {
+		if s := RxClass(&h, b); s < 0 || s >= RxClassCount {
 			t.Errorf("slot %d", s)
 		}
 	})
