@@ -23,7 +23,7 @@ type screen struct {
 func onScreen(t *testing.T, width, height int, env string, args ...string) *screen {
 	t.Helper()
 	if _, err := exec.LookPath("tmux"); err != nil {
-		t.Skip("needs tmux: packaging/need tmux")
+		t.Skip("needs tmux: scripts/need tmux")
 	}
 	exe, err := os.Executable()
 	if err != nil {

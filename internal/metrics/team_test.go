@@ -184,9 +184,9 @@ func promtool(t *testing.T) string {
 	case err == nil:
 		return path
 	case os.Getenv("CI") != "":
-		t.Fatal("promtool is missing: packaging/need prometheus")
+		t.Fatal("promtool is missing: scripts/need prometheus")
 	default:
-		t.Skip("promtool is missing; to run this: packaging/need prometheus")
+		t.Skip("promtool is missing; to run this: scripts/need prometheus")
 	}
 	return ""
 }

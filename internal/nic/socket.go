@@ -12,8 +12,8 @@ import (
 	"github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/epoll"
 	"nicteam/internal/frame"
-	"nicteam/internal/readable"
 )
 
 var (
@@ -60,7 +60,7 @@ type Socket struct {
 	opt    Options
 	file   *os.File
 	raw    syscall.RawConn
-	waiter *readable.Waiter
+	waiter *epoll.Waiter
 	closed atomic.Bool
 
 	in     receiver
@@ -129,12 +129,12 @@ func (s *Socket) adopt() error {
 	if err != nil {
 		return err
 	}
-	if s.file, err = readable.File(fd, s.opt.Name); err != nil {
+	if s.file, err = epoll.File(fd, s.opt.Name); err != nil {
 		unix.Close(fd)
 		return err
 	}
 	if s.raw, err = s.file.SyscallConn(); err == nil {
-		s.waiter, err = readable.NewWaiter(fd)
+		s.waiter, err = epoll.NewWaiter(fd)
 	}
 	if err != nil {
 		s.file.Close()

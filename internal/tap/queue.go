@@ -7,8 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/epoll"
 	"nicteam/internal/frame"
-	"nicteam/internal/readable"
 )
 
 // MaxFrame is the longest frame that a super-frame can be: 64 KiB of IP, Ethernet header, two tags.
@@ -17,7 +17,7 @@ const MaxFrame = 65535 + 14 + 8
 // Queue is a queue of the adapter. One goroutine reads; any number write.
 type Queue struct {
 	file   *os.File
-	waiter *readable.Waiter
+	waiter *epoll.Waiter
 	fd     int // file's; valid until close, which its users' owner orders after their end
 }
 
@@ -50,11 +50,11 @@ func openQueue(name string, flags uint16) (q *Queue, err error) {
 	if err := unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, frame.VnetLen); err != nil {
 		return nil, fmt.Errorf("set the virtio header's length: %w", err)
 	}
-	f, err := readable.File(fd, "/dev/net/tun")
+	f, err := epoll.File(fd, "/dev/net/tun")
 	if err != nil {
 		return nil, fmt.Errorf("open /dev/net/tun: %w", err)
 	}
-	w, err := readable.NewWaiter(fd)
+	w, err := epoll.NewWaiter(fd)
 	if err != nil {
 		return nil, err
 	}

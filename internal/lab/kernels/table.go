@@ -74,9 +74,8 @@ var suites = []suite{
 		},
 	},
 	{
-		Package: "internal/daemon", Timeout: 20 * time.Minute,
+		Package: "internal/systest", Timeout: 20 * time.Minute,
 		Only: []string{
-			"TestBegin", "TestSetDatapath", "TestLostAndFound", "TestLostLate", "TestWishEndsWarning", "TestNoFastpath",
 			"TestWithoutCapability", "TestDatapathWithoutANIC", "TestELBIsShown", "TestKilledAndRestored",
 			"TestPrivileges", "TestCheck", "TestDryRun", "TestProgramsOfOthers", "TestProgramsEndWithTheProcess",
 			"TestNICSetDown", "TestTagsPass", "TestNothingComesTwice", "TestDuplicateAddressDetection",
@@ -111,10 +110,9 @@ var suites = []suite{
 			}},
 			{Why: noSwitch, Tests: []string{"TestLACPAgreesWithOVS", "TestLACPFaultsWithOVS", "TestLACPPartnerSeesNoRestart", "TestLACPTwoPartners"}},
 			{Why: anyKernel, Tests: []string{
-				"TestInterruptedWhileChoosing", "TestSuspended", "TestExiting", "TestMemoryIsKept", "TestBadMemoryIsIgnored", "TestRandomSystemStays",
-				"TestStoryWaitsForView", "TestRunWithoutANIC", "TestPastIsKept", "TestProcessIsDetached", "TestOneProcessATeam", "TestOthersReadOnly",
+				"TestRunWithoutANIC", "TestPastIsKept", "TestProcessIsDetached", "TestOneProcessATeam", "TestOthersReadOnly",
 				"TestTwoTeams", "TestNICsOfADeadTeam", "TestBadInput", "TestBadPlace", "TestDocuments", "TestRivals", "TestForeground",
-				"TestStoppedAndRestored", "TestDeleteWithoutANIC", "TestNotify", "TestReplaceIsWholeOrNotAtAll", "TestReadPastRefuses", "TestEventsOf",
+				"TestStoppedAndRestored", "TestDeleteWithoutANIC",
 			}},
 		},
 		Quick: []string{
