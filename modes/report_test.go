@@ -17,7 +17,7 @@ func TestGroupReportsOfGuestsLeaveByTheActiveMember(t *testing.T) {
 	leave := append([]byte{}, reports["IGMPv3"]...)
 	var h frame.Headers
 	frame.Parse(leave, &h)
-	leave[h.L4] = igmpLeave
+	leave[h.L4] = 0x17 // leave group
 	query := append([]byte{}, leave...)
 	query[h.L4] = 0x11
 	reports["IGMP leave"] = leave

@@ -98,9 +98,9 @@ func (g *rig) addLink(id int, br netlink.Link) {
 	g.links = append(g.links, team.Link{Name: name, Index: l.Attrs().Index, MAC: memberMAC(id)})
 }
 
-// plan is one with all joined members in use, as active-backup's where spread is single.
-func (g *rig) plan(spread modes.Spread) *modes.Plan {
-	pl := &modes.Plan{Spread: spread, Adapter: adapterMAC, Own: []frame.MAC{adapterMAC}, PacketsPerMember: 1, Next: -1,
+// plan is one with all joined members in use, as active-backup's where rule is single.
+func (g *rig) plan(rule modes.Spread) *modes.Plan {
+	pl := &modes.Plan{Spread: rule, Adapter: adapterMAC, Own: []frame.MAC{adapterMAC}, PacketsPerMember: 1, Next: -1,
 		Slots: make([]uint8, modes.SlotCount)}
 	for id := range g.links {
 		pl.Distributing = pl.Distributing.With(id)

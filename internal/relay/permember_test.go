@@ -15,8 +15,8 @@ import (
 )
 
 // perMember is a plan in which members send with their own addresses, the adapter's being at home with member 0.
-func (g *rig) perMember(spread modes.Spread) *modes.Plan {
-	pl := g.plan(spread)
+func (g *rig) perMember(rule modes.Spread) *modes.Plan {
+	pl := g.plan(rule)
 	pl.PerMember, pl.Multicast = true, 1
 	pl.Filter = [modes.MaxMembers][]frame.MAC{0: {adapterMAC}}
 	pl.Slots = make([]uint8, modes.SlotCount) // pins are member 0's

@@ -89,8 +89,8 @@ func (g *rig) addLink(id int) {
 }
 
 // plan is one with all joined members in use.
-func (g *rig) plan(spread modes.Spread) *modes.Plan {
-	pl := &modes.Plan{Spread: spread, Adapter: adapterMAC, Own: []frame.MAC{adapterMAC}, PacketsPerMember: 1}
+func (g *rig) plan(rule modes.Spread) *modes.Plan {
+	pl := &modes.Plan{Spread: rule, Adapter: adapterMAC, Own: []frame.MAC{adapterMAC}, PacketsPerMember: 1}
 	for id := range g.links {
 		pl.Distributing = pl.Distributing.With(id)
 		pl.Collecting = pl.Collecting.With(id)
