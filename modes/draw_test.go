@@ -6,6 +6,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/frame/frametest"
+	"nicteam/modes/spread"
 
 	"pgregory.net/rapid"
 )
@@ -54,7 +55,7 @@ func drawState(t *rapid.T) State {
 	st.Settings = Settings{
 		Kind:             rapid.SampledFrom([]Kind{ELB, RoundRobin, ActiveBackup, XOR, Broadcast}).Draw(t, "kind"),
 		Balance:          rapid.Bool().Draw(t, "balance"),
-		Hash:             rapid.SampledFrom(HashPolicies()).Draw(t, "hash"),
+		Hash:             rapid.SampledFrom(spread.HashPolicies()).Draw(t, "hash"),
 		Salt:             rapid.Uint64().Draw(t, "salt"),
 		MinMembers:       rapid.IntRange(0, 3).Draw(t, "min members"),
 		PacketsPerMember: rapid.IntRange(0, 3).Draw(t, "packets"),
@@ -65,7 +66,7 @@ func drawState(t *rapid.T) State {
 
 func drawMembers(t *rapid.T, st *State) {
 	st.Members = nil
-	for _, id := range rapid.SliceOfNDistinct(rapid.IntRange(0, MaxMembers-1), 0, 6, rapid.ID).Draw(t, "ids") {
+	for _, id := range rapid.SliceOfNDistinct(rapid.IntRange(0, spread.MaxMembers-1), 0, 6, rapid.ID).Draw(t, "ids") {
 		m := member(id)
 		m.Usable = rapid.IntRange(0, 3).Draw(t, "usable") > 0
 		m.Draining = rapid.IntRange(0, 5).Draw(t, "draining") == 0

@@ -7,6 +7,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/frame/frametest"
+	"nicteam/modes/spread"
 
 	"pgregory.net/rapid"
 )
@@ -24,12 +25,12 @@ func TestExplainIsExact(t *testing.T) {
 			st.Members[i].Weight = rapid.Float64Range(0.1, 10).Draw(t, "weight")
 		}
 		st.Settings.Salt = rapid.Uint64().Draw(t, "salt")
-		st.Settings.Hash = rapid.SampledFrom(HashPolicies()).Draw(t, "hash")
+		st.Settings.Hash = rapid.SampledFrom(spread.HashPolicies()).Draw(t, "hash")
 		p := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 6, TTL: rapid.Byte().Draw(t, "ttl"),
 			SrcPort: rapid.Uint16().Draw(t, "sport"), DstPort: rapid.Uint16().Draw(t, "dport"),
 			DstMAC: frame.MAC(rapid.Uint64Range(1, 1<<48-1).Draw(t, "mac")),
 			TCI:    uint16(rapid.IntRange(0, 4094).Draw(t, "vlan"))}
-		f := Flow{Proto: 6, DstMAC: p.DstMAC, VLAN: p.TCI}
+		f := spread.Flow{Proto: 6, DstMAC: p.DstMAC, VLAN: p.TCI}
 		if rapid.Bool().Draw(t, "v6") {
 			p.Src, p.Dst = "fd00::1", "fd00::2"
 		}
@@ -51,23 +52,23 @@ func TestExplainIsExact(t *testing.T) {
 		b := p.Frame()
 		var h frame.Headers
 		frame.Parse(b, &h)
-		var picker Picker
-		got := Explain(pl, nil, names, f)
+		var picker spread.Picker
+		got := spread.Explain(pl, nil, names, f)
 		if want := picker.Pick(pl, &h, b, len(b)); got.All != want || got.Member != want.First() {
 			t.Fatalf("explained %+v, picked %b", got, want)
 		}
-		if !got.Hashed || got.Hash != Hash(pl.Hash, pl.Salt, &h, b) || got.Slot != Slot(got.Hash) {
+		if !got.Hashed || got.Hash != spread.Hash(pl.Hash, pl.Salt, &h, b) || got.Slot != spread.Slot(got.Hash) {
 			t.Errorf("explained %+v", got)
 		}
 		m.Handle(t0, change(st, func(m []Member) { m[got.Member].Usable = false }))
-		if after := Explain(m.Plan(), nil, names, f); after.Member != got.IfDead {
+		if after := spread.Explain(m.Plan(), nil, names, f); after.Member != got.IfDead {
 			t.Errorf("%s was to become %d, became %d", f, got.IfDead, after.Member)
 		}
 	})
 }
 
 func TestExplainWords(t *testing.T) {
-	flow, err := ParseFlow("tcp 10.0.0.1:5000 10.0.0.2:80")
+	flow, err := spread.ParseFlow("tcp 10.0.0.1:5000 10.0.0.2:80")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,10 +87,10 @@ func TestExplainWords(t *testing.T) {
 		{"broadcast", state(Broadcast, 2), -1, -1, "every member: eth0, eth1", "copies"},
 		{"nobody", state(XOR, 0), -1, -1, "no member may send", "no member may send"},
 		{"xor alone", state(XOR, 1), 0, -1, "eth0 is the only member", "no other member"},
-		{"layer2 without the MAC", func() State { s := state(XOR, 2); s.Settings.Hash = Layer2; return s }(), -1, -1, `add "to MAC"`, "depends"},
+		{"layer2 without the MAC", func() State { s := state(XOR, 2); s.Settings.Hash = spread.Layer2; return s }(), -1, -1, `add "to MAC"`, "depends"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e := Explain(start(c.st).Plan(), nil, names, flow)
+			e := spread.Explain(start(c.st).Plan(), nil, names, flow)
 			if e.Member != c.member || e.IfDead != c.dead || !strings.Contains(e.Why, c.why) || !strings.Contains(e.IfDeadWhy, c.after) {
 				t.Errorf("%+v", e)
 			}
@@ -98,16 +99,16 @@ func TestExplainWords(t *testing.T) {
 }
 
 func TestExplainSlotsThatGoOver(t *testing.T) {
-	flow, err := ParseFlow("tcp 10.0.0.1:5000 10.0.0.2:80")
+	flow, err := spread.ParseFlow("tcp 10.0.0.1:5000 10.0.0.2:80")
 	if err != nil {
 		t.Fatal(err)
 	}
 	st := state(XOR, 3)
 	m := start(st)
-	was := Explain(m.Plan(), nil, names, flow)
+	was := spread.Explain(m.Plan(), nil, names, flow)
 	m.Handle(t0, change(st, func(m []Member) { m[was.Member].Draining = true }))
-	e := Explain(m.Plan(), nil, names, flow)
-	if e.Member != was.Member || e.IfDead != was.IfDead || e.All != MemberSet(0).With(was.Member).With(was.IfDead) || !e.Hashed || e.Slot != was.Slot {
+	e := spread.Explain(m.Plan(), nil, names, flow)
+	if e.Member != was.Member || e.IfDead != was.IfDead || e.All != spread.MemberSet(0).With(was.Member).With(was.IfDead) || !e.Hashed || e.Slot != was.Slot {
 		t.Errorf("%+v, was %+v", e, was)
 	}
 	for _, s := range []string{"goes over from " + names(was.Member) + " to " + names(was.IfDead), "200ms at the latest"} {
@@ -116,7 +117,7 @@ func TestExplainSlotsThatGoOver(t *testing.T) {
 		}
 	}
 	m.Handle(m.Deadline(), Tick{})
-	if e := Explain(m.Plan(), nil, names, flow); e.Member != was.IfDead || strings.Contains(e.Why, "goes over") || strings.Contains(e.Why, names(was.Member)) {
+	if e := spread.Explain(m.Plan(), nil, names, flow); e.Member != was.IfDead || strings.Contains(e.Why, "goes over") || strings.Contains(e.Why, names(was.Member)) {
 		t.Errorf("after it: %+v", e)
 	}
 }
@@ -127,11 +128,11 @@ func TestExplainPinsIsExact(t *testing.T) {
 		st := state(ELB, 4)
 		st.Behind = stations(0, 0x020000000500+frame.MAC(i))
 		st.Members[1].OwnMAC = i%2 == 0
-		f := Flow{Proto: 17, Src: end("10.0.0.7", 5), Dst: end("10.0.0.2", 7), SrcMAC: st.Behind[0].MAC()}
+		f := spread.Flow{Proto: 17, Src: end("10.0.0.7", 5), Dst: end("10.0.0.2", 7), SrcMAC: st.Behind[0].MAC()}
 		m := start(st)
-		e := Explain(m.Plan(), nil, names, f)
+		e := spread.Explain(m.Plan(), nil, names, f)
 		m.Handle(t0, change(st, func(m []Member) { m[e.Member].Usable = false }))
-		if after := Explain(m.Plan(), nil, names, f); after.Member != e.IfDead || e.Member == e.IfDead {
+		if after := spread.Explain(m.Plan(), nil, names, f); after.Member != e.IfDead || e.Member == e.IfDead {
 			t.Errorf("%d: was to become %d, became %d", i, e.IfDead, after.Member)
 		}
 	}

@@ -1,6 +1,9 @@
 package modes
 
-import "fmt"
+import (
+	"fmt"
+	"nicteam/modes/spread"
+)
 
 // Reselect says when a primary that is usable again becomes active again.
 type Reselect uint8
@@ -23,11 +26,11 @@ func (r Reselect) String() string {
 
 // ParseReselect reads a policy's name, or the kernel's number of it. The error is an *UnknownError.
 func ParseReselect(s string) (Reselect, error) {
-	name := Normal(s)
+	name := spread.Normal(s)
 	for r, n := range reselectNames {
 		if name == n || name == fmt.Sprint(r) {
 			return Reselect(r), nil
 		}
 	}
-	return 0, Unknown("primary_reselect", s, reselectNames[:], nil)
+	return 0, spread.Unknown("primary_reselect", s, reselectNames[:], nil)
 }

@@ -2,19 +2,19 @@ package modes
 
 import (
 	"math/rand/v2"
+	"nicteam/modes/spread"
 	"testing"
 	"time"
-
 
 	"github.com/google/go-cmp/cmp"
 )
 
 // hear lets a second go by in which peer i sent bytes[i] to ours4, and returns who was told.
-func (r *rigging) hear(h *RxBytes, bits ...uint64) []Send {
+func (r *rigging) hear(h *spread.RxBytes, bits ...uint64) []Send {
 	r.t.Helper()
 	r.now = r.now.Add(time.Second)
 	for i, n := range bits {
-		h[RxClassOf(peerMAC(i), ours4.AsSlice())] += n / 8
+		h[spread.RxClassOf(peerMAC(i), ours4.AsSlice())] += n / 8
 	}
 	return r.handle(Measured{Heard: h})
 }
@@ -44,7 +44,7 @@ func TestSteeringEvensOut(t *testing.T) {
 			for i := range c.bits {
 				c.bits[i] *= mega
 			}
-			var h RxBytes
+			var h spread.RxBytes
 			moves := 0
 			for range 8 {
 				for _, s := range r.hear(&h, c.bits...) {
@@ -79,7 +79,7 @@ func TestSteeringLetsWhatMovedRest(t *testing.T) {
 	for i := range 8 {
 		r.sent(answer(i))
 	}
-	var h RxBytes
+	var h spread.RxBytes
 	at := map[string]int{}
 	moved := map[string][]int{}
 	all := 0
@@ -117,7 +117,7 @@ func TestSteeringRebalanceOff(t *testing.T) {
 	for i := range 4 {
 		r.sent(answer(i))
 	}
-	var h RxBytes
+	var h spread.RxBytes
 	for range 8 {
 		if got := r.hear(&h, 400*mega, 0, 400*mega, 0); got != nil {
 			t.Fatalf("told %v", got)
@@ -128,8 +128,8 @@ func TestSteeringRebalanceOff(t *testing.T) {
 // Members carry what their queues were seen to, whatever the links say.
 func TestSteeringBelievesMeasuredRates(t *testing.T) {
 	r := rig(t, 2)
-	var h RxBytes
-	f := &Flows{}
+	var h spread.RxBytes
+	f := &spread.Flows{}
 	f.Members[0].Rate, f.Members[1].Rate = 100*mega, 300*mega
 	for range 3 {
 		r.now = r.now.Add(time.Second)
@@ -146,7 +146,7 @@ func TestSteeringBelievesMeasuredRates(t *testing.T) {
 func TestPeersShowWhatTheySend(t *testing.T) {
 	r := rig(t, 2)
 	r.sent(answer(0))
-	var h RxBytes
+	var h spread.RxBytes
 	for range 12 {
 		r.hear(&h, 80*mega)
 	}
@@ -160,7 +160,7 @@ func TestPeersShowWhatTheySend(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	// Counters that begin anew are no traffic of the past.
-	h = RxBytes{}
+	h = spread.RxBytes{}
 	r.hear(&h, 8*mega)
 	if p := Peers(r.now, r.e)[0]; p.RxBps > 80*mega {
 		t.Errorf("%+v", p)
@@ -173,7 +173,7 @@ func TestSteeringTakesNewPairsForAverageOnes(t *testing.T) {
 	for i := range 4 {
 		r.sent(answer(i))
 	}
-	var h RxBytes
+	var h spread.RxBytes
 	for range 5 {
 		r.hear(&h, 100*mega, 100*mega, 100*mega, 50*mega)
 	}
@@ -191,12 +191,12 @@ func TestSteeringTakesNewPairsForAverageOnes(t *testing.T) {
 func TestPeersShareWhatCannotBeToldApart(t *testing.T) {
 	r := rig(t, 2)
 	other := 1
-	for RxClassOf(peerMAC(other), ours4.AsSlice()) != RxClassOf(peerMAC(0), ours4.AsSlice()) {
+	for spread.RxClassOf(peerMAC(other), ours4.AsSlice()) != spread.RxClassOf(peerMAC(0), ours4.AsSlice()) {
 		other++
 	}
 	r.sent(answer(0))
 	r.sent(answer(other))
-	var h RxBytes
+	var h spread.RxBytes
 	for range 12 {
 		r.hear(&h, 80*mega)
 	}
@@ -225,7 +225,7 @@ func TestSteeringSharesWork(t *testing.T) {
 	bits := []uint64{100 * mega, 0, 0, 100 * mega, 0, 0, 200 * mega, 0, 0}
 	r.st.Settings.Rebalance = 0
 	r.handle(r.st)
-	var h RxBytes
+	var h spread.RxBytes
 	for range 12 {
 		r.hear(&h, bits...)
 	}

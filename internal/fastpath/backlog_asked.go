@@ -3,7 +3,7 @@ package fastpath
 import (
 	"golang.org/x/sys/unix"
 
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -20,7 +20,7 @@ func clockNow() int64 {
 // whose configuration lock it may have to wait.
 func (p *Path) Backlog(id int) int {
 	relayed := p.Relay.Backlog(id)
-	if id < 0 || id >= modes.MaxMembers {
+	if id < 0 || id >= spread.MaxMembers {
 		return relayed
 	}
 	s := sight{at: clockNow(), queued: true}
@@ -29,8 +29,8 @@ func (p *Path) Backlog(id int) int {
 	if !p.given(id, &s.before, &of, &g) {
 		return relayed
 	}
-	var t [modes.MaxMembers]traffic
-	var q [modes.MaxMembers]queue
+	var t [spread.MaxMembers]traffic
+	var q [spread.MaxMembers]queue
 	if g.traffic(&of, &t) != nil || g.queues(&of, &q) != nil || !p.given(id, &s.after, &of, &g) {
 		return relayed
 	}

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -20,9 +20,9 @@ type meter struct {
 	gauge *gauge // nil until a member has joined
 
 	mu      sync.Mutex // held shortly, never while the kernel is asked
-	outlets [modes.MaxMembers]outlet
-	of      nics                     // the NICs that the outlets are of
-	losses  [modes.MaxMembers]uint64 // frames that were dropped after they were given
+	outlets [spread.MaxMembers]outlet
+	of      nics                      // the NICs that the outlets are of
+	losses  [spread.MaxMembers]uint64 // frames that were dropped after they were given
 
 	stop, done chan struct{} // of the goroutine; nil: there is none
 	due        chan struct{} // the members are to be looked at; made with the Path
@@ -149,20 +149,20 @@ type watch struct {
 	ageing ageing
 
 	counters team.Counters
-	totals   [modes.MaxMembers]given // at the last look
-	plan     *modes.Plan
-	ids      modes.MemberSet // that there are
+	totals   [spread.MaxMembers]given // at the last look
+	plan     *spread.Plan
+	ids      spread.MemberSet // that there are
 	now      nics
 
-	traffic [modes.MaxMembers]traffic
-	queue   [modes.MaxMembers]queue
-	before  [modes.MaxMembers]given // totals when the kernel was asked
-	after   [modes.MaxMembers]given // and when it had answered
-	read    time.Time               // when the queueing disciplines were read
-	takes   time.Duration           // for reading them
-	busy    modes.MemberSet         // something waits for these
+	traffic [spread.MaxMembers]traffic
+	queue   [spread.MaxMembers]queue
+	before  [spread.MaxMembers]given // totals when the kernel was asked
+	after   [spread.MaxMembers]given // and when it had answered
+	read    time.Time                // when the queueing disciplines were read
+	takes   time.Duration            // for reading them
+	busy    spread.MemberSet         // something waits for these
 
-	news [modes.MaxMembers]news // since the Picker was told
+	news [spread.MaxMembers]news // since the Picker was told
 }
 
 // look looks at all members once, and returns how long to wait for the next time.
@@ -187,7 +187,7 @@ func (w *watch) look() time.Duration {
 		w.read = began
 	}
 	w.weigh(at, queued)
-	if w.plan.Spread != modes.SpreadShortest {
+	if w.plan.Spread != spread.SpreadShortest {
 		return walkEvery // nobody but who removes a NIC wants to know, and asks
 	}
 	w.tell()
@@ -236,7 +236,7 @@ func (w *watch) members() {
 }
 
 // totalsNow fills to with what the programs have given the members in all.
-func (w *watch) totalsNow(to *[modes.MaxMembers]given) {
+func (w *watch) totalsNow(to *[spread.MaxMembers]given) {
 	for left := w.ids; left != 0; left = left.Without(left.First()) {
 		to[left.First()] = w.kernel.given(left.First())
 	}
@@ -307,7 +307,7 @@ type news struct {
 // tell tells the Picker of members that were given anything. What they were given since the reading has been charged to their clocks
 // meanwhile and hardly left: the Picker is told of it, too, or it would take it off the clocks again.
 func (w *watch) tell() {
-	var set modes.MemberSet
+	var set spread.MemberSet
 	for left := w.ids; left != 0; left = left.Without(left.First()) {
 		if id := left.First(); w.news[id].bytes > 0 || w.busy.Has(id) {
 			set = set.With(id)
@@ -317,7 +317,7 @@ func (w *watch) tell() {
 		return
 	}
 	// An error says that the relay is closed, and so is the Path soon.
-	_ = w.path.Relay.Do(func(pk *modes.Picker, _ int64) {
+	_ = w.path.Relay.Do(func(pk *spread.Picker, _ int64) {
 		for left := set; left != 0; left = left.Without(left.First()) {
 			id := left.First()
 			now := w.kernel.given(id)

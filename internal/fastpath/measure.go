@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // What waits for a member is in no socket of this process but in the queueing discipline of the NIC and in the NIC itself. A gauge
@@ -37,7 +37,7 @@ type queue struct {
 }
 
 // nics are the ifindexes of members, 0 where there is none.
-type nics [modes.MaxMembers]int32
+type nics [spread.MaxMembers]int32
 
 // gauge reads. Its methods may be called from any goroutine.
 type gauge struct {
@@ -78,7 +78,7 @@ const (
 var errClosed = errors.New("the gauge is closed")
 
 // traffic fills to for these NICs.
-func (g *gauge) traffic(of *nics, to *[modes.MaxMembers]traffic) error {
+func (g *gauge) traffic(of *nics, to *[spread.MaxMembers]traffic) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.fd < 0 {
@@ -101,7 +101,7 @@ func (g *gauge) traffic(of *nics, to *[modes.MaxMembers]traffic) error {
 		return nil
 	}
 	err := g.talk(func(m answer) bool {
-		if at := m.seq - first; at < modes.MaxMembers {
+		if at := m.seq - first; at < spread.MaxMembers {
 			to[at].take(m)
 			answers--
 		}
@@ -114,13 +114,13 @@ func (g *gauge) traffic(of *nics, to *[modes.MaxMembers]traffic) error {
 }
 
 // queues fills to for these NICs. One that has no queueing discipline has no queue.
-func (g *gauge) queues(of *nics, to *[modes.MaxMembers]queue) error {
+func (g *gauge) queues(of *nics, to *[spread.MaxMembers]queue) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.fd < 0 {
 		return errClosed
 	}
-	*to = [modes.MaxMembers]queue{}
+	*to = [spread.MaxMembers]queue{}
 	g.out = g.out[:0]
 	g.seq++
 	g.ask(unix.RTM_GETQDISC, unix.NLM_F_DUMP, tcLen)

@@ -11,7 +11,7 @@ import (
 
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // gaugeOf opens a gauge in a host.
@@ -38,8 +38,8 @@ func TestGaugeReadsWhatWaits(t *testing.T) {
 	for id, name := range []string{"veth0", "tap0", "lo"} {
 		of[id] = int32(indexOf(t, a, name))
 	}
-	var first, now [modes.MaxMembers]traffic
-	var before, q [modes.MaxMembers]queue
+	var first, now [spread.MaxMembers]traffic
+	var before, q [spread.MaxMembers]queue
 	labtest.Must(t, g.traffic(&of, &first))
 	labtest.Must(t, g.queues(&of, &before))
 	for id, want := range []bool{true, true, true, false, false} {
@@ -89,8 +89,8 @@ func TestGaugeIsQuiet(t *testing.T) {
 	g := gaugeOf(t, a)
 	of := nics{int32(indexOf(t, a, "veth0"))}
 	for range 10 {
-		labtest.Must(t, g.traffic(&of, new([modes.MaxMembers]traffic)))
-		labtest.Must(t, g.queues(&of, new([modes.MaxMembers]queue)))
+		labtest.Must(t, g.traffic(&of, new([spread.MaxMembers]traffic)))
+		labtest.Must(t, g.queues(&of, new([spread.MaxMembers]queue)))
 	}
 	n, _, err := unix.Recvfrom(fd, make([]byte, 4096), unix.MSG_DONTWAIT)
 	if err != unix.EAGAIN {
@@ -103,8 +103,8 @@ func TestGaugeAllocatesNothing(t *testing.T) {
 	labtest.Must(t, err)
 	defer g.Close()
 	of := nics{1, 1, 1, 1}
-	var sent [modes.MaxMembers]traffic
-	var q [modes.MaxMembers]queue
+	var sent [spread.MaxMembers]traffic
+	var q [spread.MaxMembers]queue
 	n := testing.AllocsPerRun(100, func() {
 		labtest.Must(t, g.traffic(&of, &sent))
 		labtest.Must(t, g.queues(&of, &q))
@@ -124,8 +124,8 @@ func BenchmarkGauge(b *testing.B) {
 		of[id] = int32(indexOf(b, a, name))
 	}
 	g := gaugeOf(b, a)
-	var sent [modes.MaxMembers]traffic
-	var q [modes.MaxMembers]queue
+	var sent [spread.MaxMembers]traffic
+	var q [spread.MaxMembers]queue
 	for _, n := range []int{1, 8} {
 		some := of
 		clear(some[n:])
