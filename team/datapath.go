@@ -34,11 +34,11 @@ type Datapath interface {
 	Backlog(id int) int
 	// Counters fills c with the totals since the data path began.
 	Counters(c *Counters)
-	// Flows copies the flow table of modes.SpreadShortest to f. It returns false where the Plan in force
+	// Flows copies the flow table of spread.SpreadShortest to f. It returns false where the Plan in force
 	// has none.
 	Flows(f *spread.Flows) bool
 	// Heard fills h with the totals since the data path began of what was received while the Plan was
-	// PerMember, by modes.RxClass, in bytes.
+	// PerMember, by spread.RxClass, in bytes.
 	Heard(h *spread.RxBytes)
 	// Control delivers frames and news meant for the control loop; closed by Close.
 	Control() <-chan Control

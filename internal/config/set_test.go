@@ -244,12 +244,3 @@ func TestSaveLeavesTheOldFileWhenItFails(t *testing.T) {
 		t.Errorf("leftovers: %v", list)
 	}
 }
-
-func TestNearest(t *testing.T) {
-	list := []string{"eth0", "eth1", "wlan0", "active-backup"}
-	for word, want := range map[string]string{"eht0": "eth0", "wlan": "wlan0", "active-bakcup": "active-backup", "zzz": "", "": "", "ETH1": "eth1"} {
-		if got := Nearest(word, list); got != want {
-			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
-		}
-	}
-}

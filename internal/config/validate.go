@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/spread"
@@ -108,7 +109,7 @@ func validateMembers(c settings.Config) *fault {
 	for _, p := range []struct{ key, name string }{{"primary", c.Primary}, {"active", c.Active}} {
 		if p.name != "" && !seen[p.name] {
 			names := memberNames(c)
-			return &fault{kind: team.NotFound, key: p.key, what: fmt.Sprintf("%q is not a member", p.name), why: "the members are " + orNone(names) + meant(p.name, names), fix: "name a member"}
+			return &fault{kind: team.NotFound, key: p.key, what: fmt.Sprintf("%q is not a member", p.name), why: "the members are " + orNone(names) + nearest.Hint(p.name, names), fix: "name a member"}
 		}
 	}
 	return nil
@@ -257,7 +258,7 @@ func validateWire(c settings.Config) *fault {
 		kind, _, _ := strings.Cut(w, ":")
 		if kind != "carrier" && kind != "arp" && kind != "nd" && kind != "probe" {
 			list := []string{"carrier", "arp:IP", "nd:IP", "probe"}
-			return &fault{key: "link_watch", what: fmt.Sprintf("unknown link watch %q", w), why: "there is no such watch" + meant(kind, []string{"carrier", "arp", "nd", "probe"}), fix: "allowed are " + oneOf(list)}
+			return &fault{key: "link_watch", what: fmt.Sprintf("unknown link watch %q", w), why: "there is no such watch" + nearest.Hint(kind, []string{"carrier", "arp", "nd", "probe"}), fix: "allowed are " + oneOf(list)}
 		}
 	}
 	if i, f := parseWord("datapath", c.Datapath, []string{"auto", "relay", "fastpath"}); f != nil || c.Datapath != []string{"auto", "relay", "fastpath"}[i] {

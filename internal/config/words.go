@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/spread"
@@ -88,7 +89,7 @@ func parseWord(key, s string, list []string) (int, *fault) {
 			return i, nil
 		}
 	}
-	return 0, &fault{key: key, what: fmt.Sprintf("unknown value %q", s), why: "there is no such choice" + meant(s, list), fix: "allowed are " + oneOf(list)}
+	return 0, &fault{key: key, what: fmt.Sprintf("unknown value %q", s), why: "there is no such choice" + nearest.Hint(s, list), fix: "allowed are " + oneOf(list)}
 }
 
 func at(list []string, i int) string {

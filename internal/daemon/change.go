@@ -12,6 +12,7 @@ import (
 	"nicteam/internal/config"
 	"nicteam/internal/control"
 	"nicteam/internal/host"
+	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
 	"nicteam/modes/spread"
 	"nicteam/team"
@@ -252,7 +253,7 @@ func removable(c settings.Config, names []string, force bool) *team.Problem {
 		seen[name] = true
 		if !contains(members, name) {
 			fix := "members are " + joined(members)
-			if near := config.Nearest(name, members); near != "" {
+			if near := nearest.Word(name, members); near != "" {
 				fix = "did you mean " + near + "? " + fix
 			}
 			return &team.Problem{Kind: team.NotFound, What: fmt.Sprintf("remove %s from %s", name, c.Team), Why: "it is no member", Fix: fix}

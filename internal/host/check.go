@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
 	"nicteam/modes/spread"
 	"nicteam/team"
@@ -225,7 +226,7 @@ func (c *check) unknown(name string) *team.Problem {
 		return p
 	}
 	p.Why = "this host has " + list(names)
-	if like := suggest(name, names); like != "" {
+	if like := nearest.Word(name, names); like != "" {
 		p.Fix = fmt.Sprintf("did you mean %s?", like)
 	} else {
 		p.Fix = "choose one of them; nicteam list shows what they are"

@@ -10,7 +10,7 @@ import (
 
 // How much may wait for a member follows from what the member is seen to carry, for the speed that a NIC tells is
 // a lie wherever something behind it is slower: shaped lines, virtual NICs, Wi-Fi. 10 ms of it may wait. The same
-// readings tell modes.Picker how long a member's queue really is.
+// readings tell spread.Picker how long a member's queue really is.
 const (
 	paceEvery = 20 * time.Millisecond
 	// backlogTime is what may wait. The senders' own limits hold some 10 ms of eight flows back on a

@@ -6,7 +6,7 @@ import (
 	"nicteam/modes/spread"
 )
 
-// hearing is where a member's goroutine counts by modes.RxClass. The caller holds the relay's mutex.
+// hearing is where a member's goroutine counts by spread.RxClass. The caller holds the relay's mutex.
 func (a *account) hearing() *spread.RxBytes {
 	if a.heard == nil {
 		a.heard = new(spread.RxBytes)

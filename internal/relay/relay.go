@@ -5,7 +5,7 @@ package relay
 //  1. The host's stack sends a (super-)frame into the adapter; the goroutine wakes (transmitter.run).
 //  2. It reads what is there, up to a batch, without waiting (read): [virtio header][frame] each.
 //  3. It takes the rule in force, once for the batch.
-//  4. Each frame is parsed once; modes.Picker says by which members it leaves; datagrams of a flow that
+//  4. Each frame is parsed once; spread.Picker says by which members it leaves; datagrams of a flow that
 //     leave by one member are joined to a super-frame in place (pick). Then they are queued on the members'
 //     sockets, and counted as the frames that they will be on the wire (spread). Where the rule is PerMember the adapter's
 //     frames get the member's address then, and its ARP and ND have gone to the control loop instead, which sends
