@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/team"
 )
@@ -127,7 +128,7 @@ func (c *check) mtuForIPv6(mtu int) *team.Problem {
 		return nil
 	}
 	have := c.futureAddresses()
-	if c.cfg.Address == team.AddressAuto {
+	if c.cfg.Address == settings.AddressAuto {
 		for _, n := range c.chosen {
 			if n.inUse() {
 				have = append(have, n.Addresses...) // the adapter has a link-local one of its own where they have

@@ -1,4 +1,5 @@
-package team
+// Package settings says what can be configured of a team: [Config].
+package settings
 
 import (
 	"net/netip"

@@ -1,4 +1,4 @@
-package daemon
+package demo
 
 import (
 	"context"
@@ -10,19 +10,18 @@ import (
 	"nicteam/internal/control"
 )
 
-// TestStoryWaitsForView: what is told while a view has the terminal comes after it, in order and whole.
-func TestStoryWaitsForView(t *testing.T) {
+// TestOutputWaitsForView: what is written while a view has the terminal follows after it, whole and in order.
+func TestOutputWaitsForView(t *testing.T) {
 	var out strings.Builder
-	told := &story{w: &out}
-	d := &demo{w: told, told: told}
-	if d.open(t.Context()) != nil {
+	d := &demo{out: &pausableWriter{w: &out}}
+	if d.startView(t.Context()) != nil {
 		t.Error("there is no view")
 	}
 	leave, shown := make(chan struct{}), errors.New("seen enough")
 	d.view = func(context.Context, *control.Client, string) error { <-leave; return shown }
-	fmt.Fprint(d.w, "before ")
-	viewed := d.open(t.Context())
-	fmt.Fprint(d.w, "while ")
+	fmt.Fprint(d.out, "before ")
+	viewed := d.startView(t.Context())
+	fmt.Fprint(d.out, "while ")
 	if out.String() != "before " {
 		t.Errorf("the view's terminal is written to: %q", out.String())
 	}
@@ -30,7 +29,7 @@ func TestStoryWaitsForView(t *testing.T) {
 	if err := <-viewed; err != shown {
 		t.Error(err)
 	}
-	fmt.Fprint(d.w, "after")
+	fmt.Fprint(d.out, "after")
 	if out.String() != "before while after" {
 		t.Errorf("%q", out.String())
 	}

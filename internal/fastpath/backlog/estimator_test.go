@@ -1,4 +1,4 @@
-package fastpath
+package backlog
 
 import (
 	"math/rand/v2"
@@ -8,14 +8,14 @@ import (
 	"nicteam/modes"
 )
 
-// simulated is a NIC with its queueing discipline, which are given super-frames.
-type simulated struct {
+// simulatedNIC is a NIC with its qdisc that transmit super-frames.
+type simulatedNIC struct {
 	rate   float64 // bytes/s on the wire
-	limit  int     // bytes in the queueing discipline
+	limit  int     // bytes in the qdisc
 	ring   int     // bytes in the NIC
-	whole  bool    // counts frames as they are on the wire
+	whole  bool    // counts segments
 	lazy   time.Duration
-	others float64 // bytes/s that others send by it
+	others float64 // bytes/s that others transmit
 
 	now            time.Duration
 	queue          []parcel
@@ -24,7 +24,7 @@ type simulated struct {
 	told           float64
 	toldAt         time.Duration
 	dropped        uint32
-	given          given
+	given          TxTotals
 	refused        float64 // bytes
 	owed           float64
 	passed         float64
@@ -38,10 +38,10 @@ type parcel struct {
 // superFrame is one of 43 frames.
 var superFrame = parcel{bytes: 43*66 + 43*1448, octets: 66 + 43*1448}
 
-func (n *simulated) put(p parcel) {
+func (n *simulatedNIC) put(p parcel) {
 	if !p.foreign {
-		n.given.bytes += uint64(p.bytes)
-		n.given.octets += uint64(p.octets)
+		n.given.WireBytes += uint64(p.bytes)
+		n.given.SKBBytes += uint64(p.octets)
 	}
 	if n.queued+p.bytes > float64(n.limit) {
 		n.dropped++
@@ -53,7 +53,7 @@ func (n *simulated) put(p parcel) {
 }
 
 // step is a millisecond.
-func (n *simulated) step() {
+func (n *simulatedNIC) step() {
 	n.now += time.Millisecond
 	n.owed += n.others / 1000
 	for ; n.owed >= 1514; n.owed -= 1514 {
@@ -79,15 +79,15 @@ func (n *simulated) step() {
 	}
 }
 
-func (n *simulated) waiting() float64 { return n.queued + n.inside }
+func (n *simulatedNIC) waiting() float64 { return n.queued + n.inside }
 
-func (n *simulated) sight() *sight {
-	return &sight{at: int64(n.now), before: n.given, after: n.given, queued: true,
-		traffic: traffic{sent: uint64(n.told), known: true}, queue: queue{passed: uint64(n.passed), waiting: uint32(n.queued), dropped: n.dropped}}
+func (n *simulatedNIC) sight() *Sample {
+	return &Sample{At: int64(n.now), Before: n.given, After: n.given, QdiscRead: true,
+		Link: LinkStats{TxBytes: uint64(n.told), Present: true}, Qdisc: QdiscStats{SentBytes: uint64(n.passed), Backlog: uint32(n.queued), Drops: n.dropped}}
 }
 
-// run gives it perSecond bytes/s for d in super-frames and looks every 20 ms.
-func (n *simulated) run(d time.Duration, perSecond float64, f func()) {
+// run transmits perSecond bytes/s for d in super-frames and calls f every 20 ms.
+func (n *simulatedNIC) run(d time.Duration, perSecond float64, f func()) {
 	end := n.now + d
 	for due := 0.0; n.now < end; {
 		for due += perSecond / 1000; due >= superFrame.bytes; due -= superFrame.bytes {
@@ -100,40 +100,40 @@ func (n *simulated) run(d time.Duration, perSecond float64, f func()) {
 	}
 }
 
-func TestOutletSeesWhatWaits(t *testing.T) {
+func TestEstimate(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		nic   simulated
+		nic   simulatedNIC
 		gives float64 // of the rate
 		off   float64 // bytes by which the estimate may be off
 	}{
-		{"queue, counted whole", simulated{limit: 400e3, whole: true}, 1, 70e3},
-		{"queue, super-frames counted as one", simulated{limit: 400e3}, 1, 70e3},
-		{"ring, counted whole", simulated{limit: 400e3, ring: 600e3, whole: true}, 1, 70e3},
-		{"ring, super-frames counted as one", simulated{limit: 400e3, ring: 600e3}, 1, 70e3},
-		{"too much", simulated{limit: 400e3}, 1.5, 70e3},
-		{"far too much for a ring", simulated{limit: 400e3, ring: 300e3, whole: true}, 5, 140e3},
-		{"others send, too", simulated{limit: 400e3, whole: true, others: 2e6}, 1, 70e3},
-		{"little", simulated{limit: 400e3, ring: 600e3}, 0.5, 70e3},
-		{"told each second only", simulated{limit: 400e3, ring: 40e3, whole: true, lazy: time.Second}, 1.1, 130e3},
+		{"queue, counted whole", simulatedNIC{limit: 400e3, whole: true}, 1, 70e3},
+		{"queue, super-frames counted as one", simulatedNIC{limit: 400e3}, 1, 70e3},
+		{"ring, counted whole", simulatedNIC{limit: 400e3, ring: 600e3, whole: true}, 1, 70e3},
+		{"ring, super-frames counted as one", simulatedNIC{limit: 400e3, ring: 600e3}, 1, 70e3},
+		{"too much", simulatedNIC{limit: 400e3}, 1.5, 70e3},
+		{"far too much for a ring", simulatedNIC{limit: 400e3, ring: 300e3, whole: true}, 5, 140e3},
+		{"others send, too", simulatedNIC{limit: 400e3, whole: true, others: 2e6}, 1, 70e3},
+		{"little", simulatedNIC{limit: 400e3, ring: 600e3}, 0.5, 70e3},
+		{"counters updated once a second", simulatedNIC{limit: 400e3, ring: 40e3, whole: true, lazy: time.Second}, 1.1, 130e3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := c.nic
 			n.rate, n.ring = 25e6, max(n.ring, 1)
-			o := &outlet{}
+			o := &Estimator{}
 			var taken, losses uint64
 			var capacity modes.Capacity
 			looks, off := 0, 0.0
 			look := func() {
-				r := o.look(n.sight())
-				taken += r.bytes
-				losses += r.losses
-				capacity.Measure(int64(n.now), r.bytes, r.waiting, 0)
+				r := o.Update(n.sight())
+				taken += r.Accepted
+				losses += r.Dropped
+				capacity.Measure(int64(n.now), r.Accepted, r.Backlog, 0)
 				if n.now < 6*time.Second {
 					return
 				}
 				looks++
-				off += abs(float64(r.waiting) - n.waiting())
+				off += abs(float64(r.Backlog) - n.waiting())
 			}
 			look()
 			n.run(6*time.Second, 0.8*n.rate, look)
@@ -148,7 +148,7 @@ func TestOutletSeesWhatWaits(t *testing.T) {
 			if losses != uint64(n.dropped) {
 				t.Errorf("%d frames were dropped, %d are known", n.dropped, losses)
 			}
-			kept := float64(n.given.bytes) - n.refused
+			kept := float64(n.given.WireBytes) - n.refused
 			if c.nic.others == 0 && c.nic.lazy == 0 && abs(float64(taken)-kept) > 0.02*kept {
 				t.Errorf("%d bytes were taken, in truth %.0f", taken, kept)
 			}
@@ -156,7 +156,7 @@ func TestOutletSeesWhatWaits(t *testing.T) {
 				t.Errorf("carries %.0f bytes/s, in truth %.0f", float64(capacity.Bps())/8, n.rate)
 			}
 			n.run(time.Second, 0, look)
-			if w := o.waiting(); c.nic.others == 0 && w != 0 {
+			if w := o.wireBacklog(); c.nic.others == 0 && w != 0 {
 				t.Errorf("%d bytes wait at the end", w)
 			}
 		})
@@ -165,18 +165,18 @@ func TestOutletSeesWhatWaits(t *testing.T) {
 
 func abs(x float64) float64 { return max(x, -x) }
 
-// Another NIC, or the same with its counters at zero, is begun with anew.
-func TestOutletBeginsAnew(t *testing.T) {
-	o := &outlet{}
-	s := &sight{at: 1, traffic: traffic{sent: 1 << 30, known: true}, queued: true}
-	o.look(s)
-	s = &sight{at: 2e7, before: given{1e6, 1e6}, after: given{1e6, 1e6}, traffic: traffic{sent: 1000, known: true}, queued: true, queue: queue{waiting: 5000, dropped: 7}}
-	if r := o.look(s); r.bytes != 0 || r.waiting != 5000 || r.losses != 0 {
+// Another NIC, or the same with its counters at zero, starts the estimate again.
+func TestEstimateRestarts(t *testing.T) {
+	o := &Estimator{}
+	s := &Sample{At: 1, Link: LinkStats{TxBytes: 1 << 30, Present: true}, QdiscRead: true}
+	o.Update(s)
+	s = &Sample{At: 2e7, Before: TxTotals{1e6, 1e6}, After: TxTotals{1e6, 1e6}, Link: LinkStats{TxBytes: 1000, Present: true}, QdiscRead: true, Qdisc: QdiscStats{Backlog: 5000, Drops: 7}}
+	if r := o.Update(s); r.Accepted != 0 || r.Backlog != 5000 || r.Dropped != 0 {
 		t.Errorf("%+v", r)
 	}
 	gone := *s
-	gone.at, gone.traffic = 4e7, traffic{}
-	if r := o.look(&gone); r != (taken{}) {
+	gone.At, gone.Link = 4e7, LinkStats{}
+	if r := o.Update(&gone); r != (Progress{}) {
 		t.Errorf("of a NIC that is gone: %+v", r)
 	}
 }
