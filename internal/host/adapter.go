@@ -12,7 +12,7 @@ func (h *Host) withAddresses(n NIC, err error) (NIC, error) {
 	if err != nil {
 		return NIC{}, err
 	}
-	list, err := h.addresses(n.Index)
+	list, err := h.rt.addresses(n.Index)
 	if err != nil {
 		return NIC{}, err
 	}
@@ -41,9 +41,9 @@ func (h *Host) Returned(member string) (NIC, error) {
 func (h *Host) Up(adapter int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	l, err := h.nl.LinkByIndex(adapter)
+	l, err := h.rt.nl.LinkByIndex(adapter)
 	if err != nil {
 		return fmt.Errorf("bring up adapter: %w", err)
 	}
-	return h.setUp(l, true)
+	return h.rt.setUp(l, true)
 }

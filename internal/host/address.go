@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,10 +28,10 @@ const (
 )
 
 // addresses lists a link's addresses in the kernel's order, IPv4 first: that is how it lists families.
-func (h *Host) addresses(index int) ([]object, error) {
-	all, err := h.rt.dump(unix.RTM_GETADDR, unix.AF_UNSPEC, addressHead)
+func (c *conn) addresses(index int) ([]object, error) {
+	all, err := c.dump(unix.RTM_GETADDR, unix.AF_UNSPEC, addressHead)
 	return slices.DeleteFunc(all, func(a object) bool {
-		return a.family() != unix.AF_INET && a.family() != unix.AF_INET6 || addressIndex(a) != index
+		return a.family() != unix.AF_INET && a.family() != unix.AF_INET6 || a.index() != index
 	}), err
 }
 
@@ -76,12 +77,6 @@ func kernelLinkLocal(a object, macs ...frame.MAC) bool {
 		slices.ContainsFunc(macs, func(mac frame.MAC) bool { return madeOf(addressPrefix(a), mac) })
 }
 
-// kernelLinkLocal is kernelLinkLocal of an address of the member.
-func (m *Member) kernelLinkLocal(a object) bool { return kernelLinkLocal(a, m.MAC, m.PermanentMAC) }
-
-// kernelLinkLocal is kernelLinkLocal of an address of the link.
-func (n NIC) kernelLinkLocal(a object) bool { return kernelLinkLocal(a, n.MAC, n.PermanentMAC) }
-
 // autoconfigured reports whether the kernel formed the address from a router's advertisement, and will go on to do so.
 func autoconfigured(a object) bool {
 	f := addressFlags(a)
@@ -106,7 +101,7 @@ func forLink(a object, index int, flags uint32) object {
 		flags |= unix.IFA_F_NOPREFIXROUTE
 	}
 	a = a.clone()
-	binary.NativeEndian.PutUint32(a.head[4:], uint32(index))
+	a.setIndex(index)
 	flags |= addressFlags(a) & userFlags
 	a.head[2] = byte(flags)
 	a.set32(unix.IFA_FLAGS, flags)
@@ -193,12 +188,12 @@ func withMetric(a, of object) object {
 	return a
 }
 
-func (h *Host) addAddress(a object, to string) error {
-	return h.change(fmt.Sprintf("add %s to %s", addressPrefix(a), to), unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, a)
+func (c *conn) addAddress(a object, to string) error {
+	return c.change(fmt.Sprintf("add %s to %s", addressPrefix(a), to), unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, a)
 }
 
-func (h *Host) deleteAddress(a object, from string) error {
-	return h.change(fmt.Sprintf("take %s off %s", addressPrefix(a), from), unix.RTM_DELADDR, 0, a)
+func (c *conn) deleteAddress(a object, from string) error {
+	return c.change(fmt.Sprintf("take %s off %s", addressPrefix(a), from), unix.RTM_DELADDR, 0, a)
 }
 
 // newAddress makes an address object from nothing.
@@ -208,7 +203,7 @@ func newAddress(p netip.Prefix, index int) object {
 	if p.Addr().Is6() {
 		o.head[0] = unix.AF_INET6
 	}
-	binary.NativeEndian.PutUint32(o.head[4:], uint32(index))
+	o.setIndex(index)
 	a := p.Addr().AsSlice()
 	o.set(unix.IFA_LOCAL, a)
 	o.set(unix.IFA_ADDRESS, a)
@@ -225,4 +220,131 @@ func newAddress(p netip.Prefix, index int) object {
 func mask4(bits int) (m [4]byte) {
 	binary.BigEndian.PutUint32(m[:], ^uint32(0)<<(32-bits))
 	return m
+}
+
+// addressPrefix is an address object's local address with its prefix length.
+func addressPrefix(o object) netip.Prefix {
+	b := o.get(unix.IFA_LOCAL)
+	if b == nil {
+		b = o.get(unix.IFA_ADDRESS)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return netip.PrefixFrom(a, int(o.head[1]))
+}
+
+// elsewhere lists the addresses of all links but one.
+func (c *conn) elsewhere(index int) ([]object, error) {
+	all, err := c.dump(unix.RTM_GETADDR, unix.AF_UNSPEC, addressHead)
+	return slices.DeleteFunc(all, func(a object) bool { return a.index() == index }), err
+}
+
+func (c *conn) addMissing(want, have []object, name string) error {
+	for _, a := range want {
+		if hasAddress(have, a) {
+			continue
+		}
+		if err := c.addAddress(a, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addInOrder adds IPv6 addresses so that they come to stand as in want. Kernels put a new address before those of its
+// scope, so the last is added first; where that does not do it, all are added anew, and then the other way round.
+func (c *conn) addInOrder(want []object, index int, name string) error {
+	for try := 0; ; try++ {
+		all, err := c.addresses(index)
+		if err != nil {
+			return err
+		}
+		var have []object
+		for _, a := range all {
+			if hasAddress(want, a) {
+				have = append(have, a)
+			}
+		}
+		if slices.EqualFunc(have, want, sameAddress) || try == 3 {
+			return nil
+		}
+		if try > 0 {
+			for _, a := range have {
+				if err := c.deleteAddress(a, name); err != nil {
+					return err
+				}
+			}
+			have = nil
+		}
+		next := slices.Clone(want)
+		if try < 2 {
+			slices.Reverse(next)
+		}
+		if err := c.addMissing(next, have, name); err != nil {
+			return err
+		}
+	}
+}
+
+// equalButTime reports whether two addresses differ in their lifetimes at most, and in what the kernel says of them.
+func equalButTime(a, b object) bool {
+	strip := func(o object) object {
+		o = forLink(o, o.index(), 0)
+		o.drop(unix.IFA_CACHEINFO, ifaProtocol)
+		return o
+	}
+	return strip(a).equal(strip(b))
+}
+
+// renewedAt is when the kernel was last given an address, after boot. It counts hundredths of a second.
+func renewedAt(o object) time.Duration {
+	v := o.get(unix.IFA_CACHEINFO)
+	if len(v) < 16 {
+		return 0
+	}
+	return time.Duration(binary.NativeEndian.Uint32(v[12:])) * 10 * time.Millisecond
+}
+
+// asOf is an address with lifetimes as they were read at one time, as they would have been at another (CLOCK_BOOTTIME).
+func asOf(o object, read, at int64) object {
+	o, _ = aged(o, (at-read)/int64(time.Second))
+	return o
+}
+
+func only6(list []object) []object {
+	return slices.DeleteFunc(slices.Clone(list), func(o object) bool { return o.family() != unix.AF_INET6 })
+}
+
+// eui64Address is the link-local address a with another MAC in it.
+func eui64Address(a object, mac frame.MAC) object {
+	var b [16]byte
+	copy(b[:8], addressPrefix(a).Addr().AsSlice())
+	id := eui64(mac)
+	copy(b[8:], id[:])
+	a = forLink(a, a.index(), 0)
+	a.drop(unix.IFA_LOCAL, unix.IFA_CACHEINFO)
+	a.set(unix.IFA_ADDRESS, b[:])
+	a.set(ifaProtocol, []byte{protocolKernelLL})
+	return a
+}
+
+// madeOf reports whether an address is one that the kernel makes of a MAC (RFC 4291, appendix A).
+func madeOf(p netip.Prefix, mac frame.MAC) bool {
+	if !p.Addr().Is6() || p.Bits() != 64 {
+		return false
+	}
+	b := p.Addr().As16()
+	return [8]byte(b[8:]) == eui64(mac)
+}
+
+func eui64(mac frame.MAC) [8]byte {
+	var m [6]byte
+	mac.Put(m[:], 0)
+	return [8]byte{m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]}
+}
+
+func addressID(a object) string {
+	if a.family() == unix.AF_INET6 {
+		return string(addressPrefix(a).Addr().AsSlice())
+	}
+	return fmt.Sprintf("%v %x", addressPrefix(a), peer(a))
 }

@@ -98,7 +98,7 @@ func (h *Host) adopt(list []*memberState, to NIC) error {
 	for _, m := range list {
 		for _, n := range m.Neighbours {
 			// One that was learnt is not worth a takeover: the kernel's table may be full.
-			if err := h.setNeighbour(n, to.Index); err != nil && (permanent(n) || dead(err)) {
+			if err := h.rt.setNeighbour(n, to.Index); err != nil && (permanent(n) || dead(err)) {
 				return err
 			}
 		}
@@ -107,11 +107,11 @@ func (h *Host) adopt(list []*memberState, to NIC) error {
 }
 
 func (h *Host) adoptAddresses(m *memberState, from, to NIC) error {
-	have, err := h.addresses(from.Index)
+	have, err := h.rt.addresses(from.Index)
 	if err != nil {
 		return err
 	}
-	routes, err := h.allRoutes()
+	routes, err := h.rt.allRoutes()
 	if err != nil {
 		return err
 	}
@@ -128,14 +128,14 @@ func (h *Host) adoptAddresses(m *memberState, from, to NIC) error {
 	if err := h.needIPv6(to, len(v6) > 0); err != nil {
 		return err
 	}
-	there, err := h.addresses(to.Index)
+	there, err := h.rt.addresses(to.Index)
 	if err != nil {
 		return err
 	}
-	if err := h.addMissing(v4, there, to.Name); err != nil {
+	if err := h.rt.addMissing(v4, there, to.Name); err != nil {
 		return err
 	}
-	return h.addInOrder(v6, to.Index, to.Name)
+	return h.rt.addInOrder(v6, to.Index, to.Name)
 }
 
 // needIPv6 turns the adapter's IPv6 on when it gets addresses of it.
@@ -148,7 +148,7 @@ func (h *Host) needIPv6(adapter NIC, needed bool) error {
 
 // adoptAdvertised has the adapter's kernel learn what that of the members had learned from routers, and the members forget it.
 func (h *Host) adoptAdvertised(list []*memberState, by map[int]int, to NIC) error {
-	all, err := h.advertisedRoutes()
+	all, err := h.rt.advertisedRoutes()
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (h *Host) adoptAdvertised(list []*memberState, by map[int]int, to NIC) erro
 		return err
 	}
 	for _, r := range mine {
-		if err := h.deleteRoute(routed(r, nil)); err != nil && !errors.Is(err, unix.ESRCH) {
+		if err := h.rt.deleteRoute(routed(r, nil)); err != nil && !errors.Is(err, unix.ESRCH) {
 			return err // else it ran out, or its router withdrew it
 		}
 	}
@@ -176,13 +176,13 @@ func (h *Host) adoptAdvertised(list []*memberState, by map[int]int, to NIC) erro
 // adoptNeighbours tells the adapter whom a member knows, before traffic moves: nobody has to be asked for, and no packet waits
 // for an answer.
 func (h *Host) adoptNeighbours(from, to NIC) error {
-	list, err := h.learned(from.Index)
+	list, err := h.rt.learned(from.Index)
 	if err != nil {
 		return err
 	}
 	for _, n := range list {
 		// One that is not taken, such as IPv6's where that is off, is asked for when it is needed.
-		if err := h.setNeighbour(n, to.Index); dead(err) {
+		if err := h.rt.setNeighbour(n, to.Index); dead(err) {
 			return err
 		}
 	}
@@ -204,7 +204,7 @@ func forAdapter(a object, from, to NIC, routes []object) object {
 
 // adoptRoutes moves all routes that name one of the links.
 func (h *Host) adoptRoutes(by map[int]int) error {
-	all, err := h.allRoutes()
+	all, err := h.rt.allRoutes()
 	if err != nil {
 		return err
 	}
@@ -219,7 +219,7 @@ func (h *Host) adoptRoutes(by map[int]int) error {
 	}
 	byDependence(mine)
 	for _, r := range mine {
-		if err := h.moveRoute(all, r, routed(r, by)); err != nil {
+		if err := h.rt.moveRoute(all, r, routed(r, by)); err != nil {
 			return err
 		}
 	}
@@ -248,13 +248,13 @@ func (h *Host) Give(adapter int, addresses []netip.Prefix, gateway netip.Addr) e
 		return fmt.Errorf("give addresses: %w", err)
 	}
 	for _, p := range addresses {
-		if err := h.addAddress(newAddress(p, adapter), to.Name); err != nil {
+		if err := h.rt.addAddress(newAddress(p, adapter), to.Name); err != nil {
 			return fmt.Errorf("give addresses: %w", err)
 		}
 	}
 	if gateway.IsValid() {
 		// No EXCL: the members' default route may be there until they are stripped.
-		if err := h.change("add default route", unix.RTM_NEWROUTE, unix.NLM_F_CREATE, newRoute(gateway, adapter)); err != nil {
+		if err := h.rt.change("add default route", unix.RTM_NEWROUTE, unix.NLM_F_CREATE, newRoute(gateway, adapter)); err != nil {
 			return fmt.Errorf("give gateway %s: %w", gateway, err)
 		}
 	}
@@ -275,4 +275,57 @@ func (h *Host) DefaultOwner(members []string) string {
 		}
 	}
 	return ""
+}
+
+// adoptRules gives the adapter copies of the members' rules, at the same priority. An inverted one takes the place of the
+// member's.
+func (h *Host) adoptRules(list []*memberState, adapter string) error {
+	have, err := h.rt.rulesNaming(adapter)
+	if err != nil {
+		return err
+	}
+	names := h.lenders(list)
+	for _, m := range list {
+		for _, r := range m.Rules {
+			next := ruleOf(r, names, adapter)
+			if !hasRule(have, next) {
+				err := h.rt.change("copy rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, next)
+				if err != nil {
+					return err
+				}
+				have = append(have, next)
+			}
+			if inverted(r) {
+				if err := h.rt.removeRule(ruled(r), m.Name); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// lenders are the names of the NICs of which the adapter has, or gets, what they had.
+func (h *Host) lenders(more []*memberState) []string {
+	var names []string
+	for _, m := range h.journal.state.members {
+		if m.adopted || slices.Contains(more, m) {
+			names = append(names, m.named...)
+		}
+	}
+	return names
+}
+
+// adoptProxies gives the adapter those of a member.
+func (h *Host) adoptProxies(from, to NIC) error {
+	list, err := h.rt.proxiesOf(from.Index)
+	if err != nil {
+		return err
+	}
+	for _, n := range list {
+		if err := h.rt.addProxy(n, to.Index); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -46,13 +46,13 @@ func learned(t *testing.T, nic string) []string {
 	h, err := Open(Options{})
 	must(t, err)
 	defer h.Close()
-	all, err := h.advertisedRoutes()
+	all, err := h.rt.advertisedRoutes()
 	must(t, err)
 	index, err := interfaceIndex(nic)
 	must(t, err)
 	list := []string{}
 	for _, r := range routesOf(all, index) {
-		list = append(list, fmt.Sprint(destination(r), " ", gateway(r), " proto ", r.head[rtProto], " pref ", preference(r), " hops ", hopLimit(r),
+		list = append(list, fmt.Sprint(destination(r), " ", gateway(r), " proto ", routeProtocol(r), " pref ", preference(r), " hops ", hopLimit(r),
 			" ends ", routeLifetime(r) != forever))
 	}
 	slices.Sort(list)

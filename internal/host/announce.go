@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"net/netip"
 	"strconv"
 
@@ -11,13 +12,13 @@ import (
 // VLANs, macvlans and a bridge that live behind it, and the multicast groups all of them listen to.
 func (h *Host) Announcement(adapter int) (team.Announcement, error) {
 	var out team.Announcement
-	links, err := retry(h.nl.LinkList)
+	links, err := retry(h.rt.nl.LinkList)
 	if err != nil {
 		return out, err
 	}
 	listening := readListening()
 	for _, b := range behind(links, adapter) {
-		list, err := h.addresses(b.index)
+		list, err := h.rt.addresses(b.index)
 		if err != nil {
 			return out, err
 		}
@@ -67,4 +68,28 @@ func mldVersion(nic string) int {
 		}
 	}
 	return 0
+}
+
+// AskNeighbours has the kernel ask all neighbours that it knows by the adapter, or by a link on it that shares the
+// adapter's MAC, whether they are still there: unicast, and nothing waits for the answers.
+func (h *Host) AskNeighbours(adapter int) error {
+	links, err := retry(h.rt.nl.LinkList)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, b := range behind(links, adapter) {
+		if b.mac != 0 {
+			continue
+		}
+		list, err := h.rt.learned(b.index)
+		errs = append(errs, err)
+		for _, n := range list {
+			if permanent(n) {
+				continue
+			}
+			errs = append(errs, h.rt.probeNeighbour(n))
+		}
+	}
+	return errors.Join(errs...)
 }

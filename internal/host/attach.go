@@ -147,7 +147,7 @@ func (a *attached) holds(n NIC) bool {
 	if a.link != nil {
 		return onNIC(a.link, n.Index)
 	}
-	l, err := a.h.nl.LinkByIndex(n.Index)
+	l, err := a.h.rt.nl.LinkByIndex(n.Index)
 	if err != nil {
 		return false
 	}

@@ -38,7 +38,9 @@ func (h *Host) end(j *journal) error {
 // hadOwn reports whether a NIC had what a new one has not. Its settings go with a NIC that goes.
 func (m *memberState) hadOwn() bool {
 	return slices.ContainsFunc(m.Addresses, func(a object) bool { return !linkLocal(a) }) ||
-		slices.ContainsFunc(m.Routes, func(r object) bool { return r.head[rtProto] != unix.RTPROT_KERNEL && r.head[rtProto] != unix.RTPROT_RA }) ||
+		slices.ContainsFunc(m.Routes, func(r object) bool {
+			return routeProtocol(r) != unix.RTPROT_KERNEL && routeProtocol(r) != unix.RTPROT_RA
+		}) ||
 		slices.ContainsFunc(m.Neighbours, permanent)
 }
 
@@ -123,7 +125,7 @@ func (h *Host) giveAway() (Restored, error) {
 // giveOwn gives NICs their addresses and routes that are nowhere.
 func (b *back) giveOwn() error {
 	for _, r := range b.members {
-		others, err := b.h.elsewhere(r.nic.Index)
+		others, err := b.h.rt.elsewhere(r.nic.Index)
 		if err != nil {
 			return err
 		}
@@ -164,7 +166,7 @@ func (r *returning) leads(o object, have []object) bool {
 
 // addRoutes adds the members' routes that the host has not.
 func (b *back) addRoutes() error {
-	all, err := b.h.allRoutes()
+	all, err := b.h.rt.allRoutes()
 	if err != nil {
 		return err
 	}
@@ -176,7 +178,7 @@ func (b *back) addRoutes() error {
 			if !r.m.Up || hasRoute(all, o) || slices.ContainsFunc(all, func(p object) bool { return keyOf(p) == keyOf(o) }) {
 				continue
 			}
-			if err := b.soften(b.h.addRoute(o)); err != nil {
+			if err := b.soften(b.h.rt.addRoute(o)); err != nil {
 				return err
 			}
 		}

@@ -3,7 +3,6 @@ package host
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -74,12 +73,12 @@ func (b *back) base(down bool) error {
 func (h *Host) restoreLink(b *back, r *returning, up bool) error {
 	m, name := r.m, r.nic.Name
 	if !up {
-		if err := b.soften(h.setUp(r.link, false)); err != nil {
+		if err := b.soften(h.rt.setUp(r.link, false)); err != nil {
 			return err
 		}
 	}
 	err := together(
-		func() error { return b.soften(h.setMTU(r.link, m.MTU)) },
+		func() error { return b.soften(h.rt.setMTU(r.link, m.MTU)) },
 		func() error { return b.soften(h.setFeatures(name, m.Features)) },
 		func() error { return b.soften(h.setSegment(r.link, m.Segment)) },
 	)
@@ -96,7 +95,7 @@ func (h *Host) restoreLink(b *back, r *returning, up bool) error {
 		return err
 	}
 	if up {
-		if err := h.setUp(r.link, true); err != nil {
+		if err := h.rt.setUp(r.link, true); err != nil {
 			return err
 		}
 	}
@@ -139,7 +138,7 @@ func (b *back) linkLocals(adapter NIC, down bool) error {
 			if r.m.kernelLinkLocal(a) || adapter.Index == 0 || b.lentByAnother(r, a) {
 				continue
 			}
-			if err := b.h.deleteAddress(forLink(a, adapter.Index, 0), adapter.Name); err != nil {
+			if err := b.h.rt.deleteAddress(forLink(a, adapter.Index, 0), adapter.Name); err != nil {
 				return err
 			}
 		}
@@ -171,7 +170,7 @@ func (b *back) own(down bool) error {
 // returnable are the member's addresses that it is to be given back: those it has on the adapter or on itself. One that
 // is on neither was taken away by the user, unless the adapter lost it by going down or away.
 func (b *back) returnable(r *returning) ([]object, error) {
-	have, err := b.h.addresses(r.nic.Index)
+	have, err := b.h.rt.addresses(r.nic.Index)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +208,7 @@ func (b *back) wentDown() bool {
 // addresses makes a NIC's addresses what they were, in their order.
 func (b *back) addresses(r *returning, want []object) error {
 	h, name := b.h, r.nic.Name
-	have, err := h.addresses(r.nic.Index)
+	have, err := h.rt.addresses(r.nic.Index)
 	if err != nil {
 		return err
 	}
@@ -217,7 +216,7 @@ func (b *back) addresses(r *returning, want []object) error {
 		had := slices.ContainsFunc(r.m.Addresses, linkLocal) // the kernel makes none without a cable: it is to have one now
 		for _, a := range have {
 			if linkLocal(a) && !hasAddress(want, a) && (had || !r.m.kernelLinkLocal(a)) {
-				if err := h.deleteAddress(a, name); err != nil {
+				if err := h.rt.deleteAddress(a, name); err != nil {
 					return err
 				}
 			}
@@ -240,10 +239,10 @@ func (b *back) addresses(r *returning, want []object) error {
 		}
 	}
 	// Those for privacy in any order: its kernel makes others beside them as it forms its own.
-	if err := h.addMissing(slices.Concat(v4, private), have, name); err != nil {
+	if err := h.rt.addMissing(slices.Concat(v4, private), have, name); err != nil {
 		return err
 	}
-	return h.addInOrder(r.defer6(v6), r.nic.Index, name)
+	return h.rt.addInOrder(r.defer6(v6), r.nic.Index, name)
 }
 
 // defer6 are the IPv6 addresses that a NIC gets at once. What the kernel had formed from advertisements it forms again,
@@ -270,53 +269,6 @@ func (r *returning) defer6(v6 []object) []object {
 	}
 	r.wanted = wanted
 	return v6[first:]
-}
-
-func (h *Host) addMissing(want, have []object, name string) error {
-	for _, a := range want {
-		if hasAddress(have, a) {
-			continue
-		}
-		if err := h.addAddress(a, name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// addInOrder adds IPv6 addresses so that they come to stand as in want. Kernels put a new address before those of its
-// scope, so the last is added first; where that does not do it, all are added anew, and then the other way round.
-func (h *Host) addInOrder(want []object, index int, name string) error {
-	for try := 0; ; try++ {
-		all, err := h.addresses(index)
-		if err != nil {
-			return err
-		}
-		var have []object
-		for _, a := range all {
-			if hasAddress(want, a) {
-				have = append(have, a)
-			}
-		}
-		if slices.EqualFunc(have, want, sameAddress) || try == 3 {
-			return nil
-		}
-		if try > 0 {
-			for _, a := range have {
-				if err := h.deleteAddress(a, name); err != nil {
-					return err
-				}
-			}
-			have = nil
-		}
-		next := slices.Clone(want)
-		if try < 2 {
-			slices.Reverse(next)
-		}
-		if err := h.addMissing(next, have, name); err != nil {
-			return err
-		}
-	}
 }
 
 // admit lets the host's stack see the members again.
@@ -386,63 +338,10 @@ func (h *Host) awaitDAD(n NIC) {
 		patience = noLinkPatience
 	}
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		list, err := h.addresses(n.Index)
+		list, err := h.rt.addresses(n.Index)
 		tentative := func(a object) bool { return addressFlags(a)&unix.IFA_F_TENTATIVE != 0 }
 		if err != nil || !slices.ContainsFunc(list, tentative) {
 			return
 		}
 	}
-}
-
-// tellNeighbours tells NICs whom the adapter knows, before traffic moves: until the host sees a NIC's frames again, an
-// answer to its question would be lost, and the next question comes a second later.
-func (b *back) tellNeighbours() error {
-	if b.adapter == nil {
-		return nil
-	}
-	list, err := b.h.learned(b.adapter.Index)
-	if err != nil {
-		return err
-	}
-	for _, n := range list {
-		i := slices.IndexFunc(b.members, func(r *returning) bool { return r.m.Up && r.reaches(neighbourAddr(n)) })
-		if i < 0 {
-			continue
-		}
-		if err := b.h.setNeighbour(n, b.members[i].nic.Index); dead(err) {
-			return err // others: it is asked for when it is needed
-		}
-	}
-	return nil
-}
-
-// reaches reports whether an address is on a subnet of the NIC, or is a router of its.
-func (r *returning) reaches(a netip.Addr) bool {
-	if a.Is6() && a.IsLinkLocalUnicast() {
-		return slices.ContainsFunc(slices.Concat(r.m.Routes, r.m.Advertised),
-			func(o object) bool { return slices.Contains(gateways(o, r.m.Index), a) })
-	}
-	return slices.ContainsFunc(r.m.Addresses, func(o object) bool { return addressPrefix(o).Contains(a) })
-}
-
-// neighbours puts permanent neighbours back, and lets NICs know what the adapter or they themselves knew of gateways.
-func (b *back) neighbours() error {
-	for _, r := range b.members {
-		if r.nic.AdminUp != r.m.Up && !r.m.Up {
-			continue
-		}
-		for _, n := range r.m.Neighbours {
-			if n.family() == unix.AF_INET6 && r.m.Sysctls[disableIPv6] != "0" {
-				continue
-			}
-			err := b.h.setNeighbour(n, r.nic.Index)
-			if err != nil && !permanent(n) && !dead(err) {
-				continue // it is asked for when it is needed
-			}
-			if err := b.soften(err); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

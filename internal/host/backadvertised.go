@@ -10,7 +10,7 @@ import (
 // teachRoutes has the kernels of NICs learn what the adapter's knows from routers at this moment. It comes when the host sees
 // the NICs' frames again, for a link takes an advertisement only then; the adapter has its addresses until after that.
 func (b *back) teachRoutes() error {
-	all, err := b.h.advertisedRoutes()
+	all, err := b.h.rt.advertisedRoutes()
 	if err != nil {
 		return err
 	}
@@ -50,12 +50,12 @@ func (b *back) teachRoutes() error {
 		if err := b.soften(err); err != nil {
 			return err
 		}
-		if err := b.soften(b.h.addInOrder(r.wanted, r.nic.Index, r.nic.Name)); err != nil {
+		if err := b.soften(b.h.rt.addInOrder(r.wanted, r.nic.Index, r.nic.Name)); err != nil {
 			return err
 		}
 	}
 	for _, o := range known {
-		err := b.h.deleteRoute(routed(o, nil))
+		err := b.h.rt.deleteRoute(routed(o, nil))
 		if errors.Is(err, unix.ESRCH) {
 			continue
 		}

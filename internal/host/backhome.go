@@ -92,12 +92,12 @@ type memberFamily struct {
 // the rest is to follow.
 func (b *back) lookForBegun() error {
 	b.begun = map[memberFamily]*returning{}
-	all, err := b.h.allRoutes()
+	all, err := b.h.rt.allRoutes()
 	if err != nil {
 		return err
 	}
 	for _, r := range b.members {
-		have, err := b.h.addresses(r.nic.Index)
+		have, err := b.h.rt.addresses(r.nic.Index)
 		if err != nil {
 			return err
 		}
@@ -111,7 +111,7 @@ func (b *back) lookForBegun() error {
 			for _, o := range m.Routes {
 				there := routed(o, map[int]int{m.Index: r.nic.Index})
 				was := slices.ContainsFunc(r.m.Routes, func(p object) bool { return sameRoute(routed(p, own), there) })
-				if m != r.m && !m.away && o.head[rtProto] != unix.RTPROT_KERNEL && hasRoute(all, there) && !was {
+				if m != r.m && !m.away && routeProtocol(o) != unix.RTPROT_KERNEL && hasRoute(all, there) && !was {
 					b.begun[memberFamily{m, o.family()}] = r
 				}
 			}
@@ -231,9 +231,9 @@ func (b *back) inheritAddresses() error {
 			to.form = append(to.form, a)
 			continue
 		}
-		have, err := b.h.addresses(to.nic.Index)
+		have, err := b.h.rt.addresses(to.nic.Index)
 		if next := b.inherited(a, m, to); err == nil && !hasAddress(have, next) {
-			err = b.h.addAddress(next, to.nic.Name)
+			err = b.h.rt.addAddress(next, to.nic.Name)
 		}
 		if dead(err) {
 			return err
@@ -285,10 +285,10 @@ func (b *back) connected(a object) bool {
 	if b.adapter == nil {
 		return false
 	}
-	all, err := b.h.allRoutes()
+	all, err := b.h.rt.allRoutes()
 	subnet := addressPrefix(a).Masked()
 	return err == nil && slices.ContainsFunc(routesOf(all, b.adapter.Index), func(o object) bool {
-		return o.head[rtProto] == unix.RTPROT_KERNEL && destination(o) == subnet
+		return routeProtocol(o) == unix.RTPROT_KERNEL && destination(o) == subnet
 	})
 }
 
@@ -311,19 +311,13 @@ func (b *back) homeOf(o object, addresses []object) *returning {
 	for _, want := range wanted {
 		for _, r := range b.members {
 			for _, a := range addresses {
-				if addressIndex(a) == r.nic.Index && !linkLocal(a) && addressPrefix(a).Contains(want) {
+				if a.index() == r.nic.Index && !linkLocal(a) && addressPrefix(a).Contains(want) {
 					return r
 				}
 			}
 		}
 	}
 	return b.inheritor(o.family())
-}
-
-// elsewhere lists the addresses of all links but one.
-func (h *Host) elsewhere(index int) ([]object, error) {
-	all, err := h.rt.dump(unix.RTM_GETADDR, unix.AF_UNSPEC, addressHead)
-	return slices.DeleteFunc(all, func(a object) bool { return addressIndex(a) == index }), err
 }
 
 // clearStrays takes addresses off NICs that are on another one, too: a process that was killed had begun to give them there and
@@ -333,7 +327,7 @@ func (b *back) clearStrays() error {
 		return nil
 	}
 	for _, r := range b.members {
-		have, err := b.h.addresses(r.nic.Index)
+		have, err := b.h.rt.addresses(r.nic.Index)
 		if err != nil {
 			return err
 		}
@@ -346,11 +340,11 @@ func (b *back) clearStrays() error {
 			if home == nil || home == r {
 				continue
 			}
-			there, err := b.h.addresses(home.nic.Index)
+			there, err := b.h.rt.addresses(home.nic.Index)
 			if err != nil || !hasAddress(there, a) {
 				continue
 			}
-			if err := b.soften(b.h.deleteAddress(a, r.nic.Name)); err != nil {
+			if err := b.soften(b.h.rt.deleteAddress(a, r.nic.Name)); err != nil {
 				return err
 			}
 		}
@@ -363,7 +357,7 @@ func (b *back) refuse() error {
 	if b.adapter == nil {
 		return nil
 	}
-	others, err := b.h.elsewhere(b.adapter.Index)
+	others, err := b.h.rt.elsewhere(b.adapter.Index)
 	if err != nil {
 		return err
 	}

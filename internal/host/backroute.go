@@ -93,7 +93,7 @@ func (b *back) moveRoutes(family byte, early bool) error {
 	if b.adapter == nil {
 		return nil
 	}
-	all, err := b.h.allRoutes()
+	all, err := b.h.rt.allRoutes()
 	if err != nil {
 		return err
 	}
@@ -109,9 +109,9 @@ func (b *back) moveRoutes(family byte, early bool) error {
 			o = live
 		}
 		if hasRoute(all, o) {
-			err = b.h.deleteRoute(routed(now, nil))
+			err = b.h.rt.deleteRoute(routed(now, nil))
 		} else {
-			err = b.h.moveRoute(all, now, o)
+			err = b.h.rt.moveRoute(all, now, o)
 		}
 		if early && errors.Is(err, unix.ENETUNREACH) {
 			continue
@@ -134,7 +134,7 @@ func (b *back) takenAway(all []object) (gone []object) {
 		var missing []object
 		for _, o := range b.originalsOf(family, func(m *memberState) bool { return m.adopted }) {
 			switch {
-			case o.head[rtProto] == unix.RTPROT_KERNEL:
+			case routeProtocol(o) == unix.RTPROT_KERNEL:
 			case hasRoute(all, o) || hasRoute(all, b.living(o)):
 				kept = true
 			default:
@@ -151,7 +151,7 @@ func (b *back) takenAway(all []object) (gone []object) {
 // routes adds originals that are nowhere, and removes those that the kernel made with addresses but that
 // were not there. A route whose place another has taken since is left out, and one from an address that is no more.
 func (b *back) routes() error {
-	all, err := b.h.allRoutes()
+	all, err := b.h.rt.allRoutes()
 	if err != nil {
 		return err
 	}
@@ -176,20 +176,20 @@ func (b *back) routes() error {
 		}
 		// From an IPv6 route the kernel takes a source that the host lost, and leaves the rest: it is in the way.
 		if bare := sourceless(o); o.family() == unix.AF_INET6 && hasRoute(all, bare) && !hasRoute(list, bare) {
-			if err := b.soften(b.h.deleteRoute(bare)); err != nil {
+			if err := b.soften(b.h.rt.deleteRoute(bare)); err != nil {
 				return err
 			}
 		}
-		if err := b.soften(b.h.addRoute(o)); err != nil {
+		if err := b.soften(b.h.rt.addRoute(o)); err != nil {
 			return err
 		}
 	}
 	for _, r := range b.members {
 		for _, o := range routesOf(all, r.nic.Index) {
-			if !r.m.ours() || r.m.guessed || o.head[rtProto] != unix.RTPROT_KERNEL || hasRoute(list, o) || r.inherited(addresses, o) {
+			if !r.m.ours() || r.m.guessed || routeProtocol(o) != unix.RTPROT_KERNEL || hasRoute(list, o) || r.inherited(addresses, o) {
 				continue
 			}
-			if err := b.soften(b.h.deleteRoute(routed(o, nil))); err != nil {
+			if err := b.soften(b.h.rt.deleteRoute(routed(o, nil))); err != nil {
 				return err
 			}
 		}
@@ -197,28 +197,13 @@ func (b *back) routes() error {
 	return nil
 }
 
-// sourceless is a route without the address that it gives packets.
-func sourceless(r object) object {
-	r = r.clone()
-	r.drop(unix.RTA_PREFSRC)
-	return r
-}
-
 // inherited reports whether a route is the subnet of an address that the NIC did not have before, or had with another metric.
 func (r *returning) inherited(addresses []object, o object) bool {
 	subnet := destination(o)
 	return slices.ContainsFunc(addresses, func(a object) bool {
 		i := slices.IndexFunc(r.m.Addresses, func(was object) bool { return sameAddress(was, a) })
-		return addressIndex(a) == r.nic.Index && addressPrefix(a).Masked() == subnet &&
+		return a.index() == r.nic.Index && addressPrefix(a).Masked() == subnet &&
 			(i < 0 || connectedBy(o, a) && r.m.Addresses[i].get32(ifaMetric) != a.get32(ifaMetric))
-	})
-}
-
-// hasSource reports whether the host has the address that a route gives packets.
-func hasSource(addresses []object, r object) bool {
-	source := r.get(unix.RTA_PREFSRC)
-	return source == nil || slices.ContainsFunc(addresses, func(a object) bool {
-		return slices.Equal(addressPrefix(a).Addr().AsSlice(), source)
 	})
 }
 
@@ -227,25 +212,69 @@ func (b *back) inheritRoutes() error {
 	if b.adapter == nil {
 		return nil
 	}
-	all, err := b.h.allRoutes()
+	all, err := b.h.rt.allRoutes()
 	if err != nil {
 		return err
 	}
-	addresses, err := b.h.elsewhere(b.adapter.Index)
+	addresses, err := b.h.rt.elsewhere(b.adapter.Index)
 	if err != nil {
 		return err
 	}
 	list := routesOf(all, b.adapter.Index)
 	byDependence(list)
 	for _, o := range list {
-		if o.head[rtProto] == unix.RTPROT_KERNEL || b.j.state.givenRoute(o, b.adapter.Index) {
+		if routeProtocol(o) == unix.RTPROT_KERNEL || b.j.state.givenRoute(o, b.adapter.Index) {
 			continue
 		}
 		to := b.homeOf(o, addresses)
 		if to == nil {
 			continue
 		}
-		if err := b.soften(b.h.moveRoute(all, o, routed(o, map[int]int{b.adapter.Index: to.nic.Index}))); err != nil {
+		if err := b.soften(b.h.rt.moveRoute(all, o, routed(o, map[int]int{b.adapter.Index: to.nic.Index}))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rules gives members the rules back that were replaced, and takes the adapter's copies away: the kernel keeps rules of a
+// link that is gone. A copy that is not there any more was removed by somebody, who wants no such rule.
+func (b *back) rules() error {
+	adapter := b.j.state.adapterName()
+	copies, err := b.h.rt.copiesFor(adapter)
+	if err != nil {
+		return err
+	}
+	for _, m := range b.j.state.members {
+		if !m.adopted {
+			continue
+		}
+		var own []object
+		for _, name := range m.named {
+			list, err := b.h.rt.rulesNaming(name)
+			if err != nil {
+				return err
+			}
+			own = append(own, list...)
+		}
+		for _, r := range m.Rules {
+			copied := slices.ContainsFunc(copies, func(c object) bool { return copyOf(c, r) })
+			if !inverted(r) || hasRule(own, ruled(r)) || !copied {
+				continue
+			}
+			err := b.h.rt.change("give back rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, ruled(r))
+			if err := b.soften(err); err != nil {
+				return err
+			}
+		}
+	}
+	// The kernel may remove another copy than the one that is asked for: see removeRule.
+	for range copies {
+		left, err := b.h.rt.copiesFor(adapter)
+		if err != nil || len(left) == 0 {
+			return err
+		}
+		if err := b.soften(b.h.rt.change("remove rule of "+adapter, unix.RTM_DELRULE, 0, ruled(left[0]))); err != nil {
 			return err
 		}
 	}

@@ -75,7 +75,7 @@ func (f *Follower) Behind() (have map[Behind]bool, gone []Behind, err error) {
 	went := f.goneToo
 	f.goneToo = nil
 	f.mu.Unlock()
-	links, err := retry(f.h.nl.LinkList)
+	links, err := retry(f.h.rt.nl.LinkList)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -86,7 +86,7 @@ func (f *Follower) Behind() (have map[Behind]bool, gone []Behind, err error) {
 			continue
 		}
 		stations[b.index] = b
-		list, err := f.h.addresses(b.index)
+		list, err := f.h.rt.addresses(b.index)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -99,7 +99,7 @@ func (f *Follower) Behind() (have map[Behind]bool, gone []Behind, err error) {
 	f.behind = stations
 	f.mu.Unlock()
 	for _, a := range went {
-		for _, b := range []station{stations[addressIndex(a)], was[addressIndex(a)]} {
+		for _, b := range []station{stations[a.index()], was[a.index()]} {
 			if left := (Behind{b.name, addressPrefix(a), b.vlan}); b.index != 0 && !have[left] && !slices.Contains(gone, left) {
 				gone = append(gone, left)
 			}

@@ -303,7 +303,7 @@ func (c *check) addresses() *team.Problem {
 
 // nexthops refuses NICs that nexthop objects lead by: their routes would go on to lead there.
 func (c *check) nexthops() *team.Problem {
-	all, err := c.h.allRoutes()
+	all, err := c.h.rt.allRoutes()
 	if err != nil {
 		return nil
 	}

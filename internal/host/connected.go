@@ -50,5 +50,25 @@ func connectedBy(r, a object) bool {
 	} else if source, _ := netip.AddrFromSlice(r.get(unix.RTA_PREFSRC)); source != addressPrefix(a).Addr() {
 		return false
 	}
-	return len(links) == 1 && links[0] == addressIndex(a) && r.get32(unix.RTA_PRIORITY) == metric
+	return len(links) == 1 && links[0] == a.index() && r.get32(unix.RTA_PRIORITY) == metric
+}
+
+// connectedRoute is the route that the kernel makes of an address of a link.
+func connectedRoute(a object, index int) object {
+	r := object{head: make([]byte, otherHead)}
+	subnet, metric := subnetOf(a), a.get32(ifaMetric)
+	r.head[0], r.head[rtDstLen] = a.family(), byte(subnet.Bits())
+	r.head[rtTable], r.head[rtProto], r.head[rtType] = unix.RT_TABLE_MAIN, unix.RTPROT_KERNEL, unix.RTN_UNICAST
+	r.set(unix.RTA_DST, subnet.Addr().AsSlice())
+	if a.family() == unix.AF_INET {
+		r.head[rtScope] = unix.RT_SCOPE_LINK
+		r.set(unix.RTA_PREFSRC, addressPrefix(a).Addr().AsSlice())
+	} else if metric == 0 {
+		metric = ipv6AddressMetric
+	}
+	if metric != 0 {
+		r.set32(unix.RTA_PRIORITY, metric)
+	}
+	r.set32(unix.RTA_OIF, uint32(index))
+	return r
 }

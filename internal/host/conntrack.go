@@ -267,12 +267,3 @@ func liberal(info []byte) ([]byte, error) {
 	outer.set(ctaProtoInfoTCP, inner.Serialize())
 	return outer.Serialize(), nil
 }
-
-// copy takes attributes over that from has.
-func (o *object) copy(from object, kinds ...uint16) {
-	for _, a := range from.attrs {
-		if slices.Contains(kinds, a.kind&kindMask) {
-			o.attrs = append(o.attrs, a)
-		}
-	}
-}

@@ -107,6 +107,14 @@ type message struct {
 	body  []byte
 }
 
+// index is the ifindex in the header of a link, an address or a neighbour; false: the message is too short.
+func (m message) index() (int, bool) {
+	if len(m.body) < 8 {
+		return 0, false
+	}
+	return int(int32(binary.NativeEndian.Uint32(m.body[4:]))), true
+}
+
 // Offsets in a message: nlmsghdr, then the header of its kind.
 const (
 	headerLen = 16 // struct nlmsghdr
@@ -133,4 +141,117 @@ func anyMessage(b []byte, is func(message) bool) bool {
 	found := false
 	eachMessage(b, func(m message) { found = found || is(m) })
 	return found
+}
+
+// eachAttribute calls f with attributes, up to where they do not add up.
+func eachAttribute(b []byte, f func(kind uint16, value []byte)) {
+	for len(b) >= attributeHead {
+		n := int(binary.NativeEndian.Uint16(b))
+		if n < attributeHead || n > len(b) {
+			return
+		}
+		f(binary.NativeEndian.Uint16(b[2:])&kindMask, b[attributeHead:n])
+		b = b[min(align(n), len(b)):]
+	}
+}
+
+// eventLinks calls f with each ifindex that a route's event names. It copies nothing: there may be very many.
+func eventLinks(body []byte, f func(index int)) {
+	if len(body) < otherHead {
+		return
+	}
+	eachAttribute(body[otherHead:], func(kind uint16, value []byte) {
+		switch {
+		case kind == unix.RTA_OIF && len(value) >= 4:
+			f(int(binary.NativeEndian.Uint32(value)))
+		case kind == unix.RTA_MULTIPATH:
+			for _, hop := range nextHops(value) {
+				f(nextHopLink(hop))
+			}
+		}
+	})
+}
+
+// followed are the groups of events by which a team is kept in step with its host. Kernels before 6.14 have no
+// MCADDR.
+var followed = []uint{
+	unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
+	unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE, unix.RTNLGRP_NEIGH, unix.RTNLGRP_IPV4_MCADDR, unix.RTNLGRP_IPV6_MCADDR,
+}
+
+// Multicast addresses of a link that come and go, which x/sys does not name.
+const (
+	rtmNewMulticast = 56
+	rtmDelMulticast = 57
+)
+
+// subscribeFiltered opens the socket of a Follower. What nobody has to know of is refused in the kernel, where it wakes no
+// process: routes of routing daemons, of which there may be very many, and neighbours that are merely learnt.
+func subscribeFiltered() (*os.File, error) {
+	f, err := subscribe(unix.NETLINK_ROUTE, followed...)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := f.SyscallConn()
+	if err == nil {
+		p := eventFilter()
+		e := raw.Control(func(fd uintptr) {
+			err = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(p)), Filter: &p[0]})
+		})
+		err = errors.Join(err, e)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// atLowByte is where the low byte of a field of 16 bits stands.
+func atLowByte(field uint32) uint32 {
+	if littleEndian {
+		return field
+	}
+	return field + 1
+}
+
+// eventFilter is the program that decides which events reach the socket.
+func eventFilter() []unix.SockFilter {
+	const (
+		load = unix.BPF_LD | unix.BPF_B | unix.BPF_ABS
+		is   = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+		has  = unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K
+		ret  = unix.BPF_RET | unix.BPF_K
+	)
+	kind := atLowByte(4)
+	state := atLowByte(headerLen + ndState)
+	return []unix.SockFilter{
+		{Code: load, K: kind},
+		{Code: is, K: unix.RTM_NEWROUTE, Jt: 4},
+		{Code: is, K: unix.RTM_DELROUTE, Jt: 3},
+		{Code: is, K: unix.RTM_NEWNEIGH, Jt: 10},
+		{Code: is, K: unix.RTM_DELNEIGH, Jt: 9},
+		{Code: unix.BPF_JMP | unix.BPF_JA, K: 14},
+		// 6: a route, by its protocol.
+		{Code: load, K: headerLen + rtProto},
+		{Code: is, K: unix.RTPROT_UNSPEC, Jt: 12},
+		{Code: is, K: unix.RTPROT_KERNEL, Jt: 11},
+		{Code: is, K: unix.RTPROT_BOOT, Jt: 10},
+		{Code: is, K: unix.RTPROT_STATIC, Jt: 9},
+		{Code: is, K: unix.RTPROT_RA, Jt: 8},
+		{Code: is, K: unix.RTPROT_DHCP, Jt: 7},
+		{Code: ret, K: 0},
+		// 14: a neighbour of the IP stacks, if it is permanent or a proxy's, or goes.
+		{Code: is, K: unix.RTM_DELNEIGH, Jt: 5},
+		{Code: load, K: state},
+		{Code: has, K: unix.NUD_PERMANENT, Jt: 3},
+		{Code: load, K: headerLen + ndFlags},
+		{Code: has, K: unix.NTF_PROXY, Jt: 1},
+		{Code: ret, K: 0},
+		// 20: all but what bridges say of their ports and of whom they have learnt.
+		{Code: load, K: atFamily},
+		{Code: is, K: unix.AF_BRIDGE, Jf: 1},
+		{Code: ret, K: 0},
+		{Code: ret, K: ^uint32(0)},
+	}
 }

@@ -65,11 +65,11 @@ func (c *check) filters() {
 
 // shaper is the kind of a NIC's root qdisc where it is not one of those that all frames are equal to.
 func (h *Host) shaper(n NIC) string {
-	l, err := h.nl.LinkByIndex(n.Index)
+	l, err := h.rt.nl.LinkByIndex(n.Index)
 	if err != nil {
 		return ""
 	}
-	qdiscs, err := retry(func() ([]netlink.Qdisc, error) { return h.nl.QdiscList(l) })
+	qdiscs, err := retry(func() ([]netlink.Qdisc, error) { return h.rt.nl.QdiscList(l) })
 	if err != nil {
 		return ""
 	}

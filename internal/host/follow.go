@@ -226,15 +226,12 @@ func (f *Follower) drain(fd int) error {
 	}
 }
 
-// atIndex is where the ifindex stands in the headers of links, addresses and neighbours.
-const atIndex = 4
-
 // take takes one event in.
 func (f *Follower) take(m message) {
-	if len(m.body) < atIndex+4 {
+	index, ok := m.index()
+	if !ok {
 		return
 	}
-	index := int(int32(binary.NativeEndian.Uint32(m.body[atIndex:])))
 	switch m.kind {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 		f.takeLink(m, index)
@@ -294,7 +291,7 @@ func (f *Follower) goes(m message) {
 		return
 	}
 	switch {
-	case addressIndex(a) != f.adapter:
+	case a.index() != f.adapter:
 		f.goneToo = append(f.goneToo[max(0, len(f.goneToo)+1-goneMost):], a)
 	case f.up || a.family() == unix.AF_INET:
 		f.gone = append(f.gone[max(0, len(f.gone)+1-goneMost):], a)
@@ -316,18 +313,6 @@ func (f *Follower) standsBehind(body []byte) (yes bool) {
 		}
 	})
 	return yes
-}
-
-// eachAttribute calls f with attributes, up to where they do not add up.
-func eachAttribute(b []byte, f func(kind uint16, value []byte)) {
-	for len(b) >= attributeHead {
-		n := int(binary.NativeEndian.Uint16(b))
-		if n < attributeHead || n > len(b) {
-			return
-		}
-		f(binary.NativeEndian.Uint16(b[2:])&kindMask, b[attributeHead:n])
-		b = b[min(align(n), len(b)):]
-	}
 }
 
 // turned takes in whether the adapter is up. When it goes down, what it had is what was read last with what has come since.
@@ -361,23 +346,6 @@ func (f *Follower) takeRoute(m message) {
 	case member && m.kind == unix.RTM_NEWROUTE:
 		f.tell(MemberHas)
 	}
-}
-
-// eventLinks calls f with each ifindex that a route's event names. It copies nothing: there may be very many.
-func eventLinks(body []byte, f func(index int)) {
-	if len(body) < otherHead {
-		return
-	}
-	eachAttribute(body[otherHead:], func(kind uint16, value []byte) {
-		switch {
-		case kind == unix.RTA_OIF && len(value) >= 4:
-			f(int(binary.NativeEndian.Uint32(value)))
-		case kind == unix.RTA_MULTIPATH:
-			for _, hop := range nextHops(value) {
-				f(nextHopLink(hop))
-			}
-		}
-	})
 }
 
 // sinceMost is how many events are kept between two readings. In a flood the first of them have to do.

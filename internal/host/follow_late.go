@@ -37,7 +37,7 @@ func (h *Host) LateOn(members []string) ([]Late, error) {
 		if err != nil {
 			continue // gone meanwhile
 		}
-		have, err := h.addresses(n.Index)
+		have, err := h.rt.addresses(n.Index)
 		if err != nil {
 			return nil, err
 		}
@@ -46,7 +46,7 @@ func (h *Host) LateOn(members []string) ([]Late, error) {
 				out = append(out, lateOf(n.Name, a))
 			}
 		}
-		routes, err := h.routesBy(n.Index)
+		routes, err := h.rt.routesBy(n.Index)
 		if err != nil {
 			return nil, err
 		}
@@ -100,15 +100,15 @@ func (h *Host) AdoptLate(adapter int, members []string, allow func(Late) bool) (
 }
 
 func (h *Host) adoptLate(j *journal, m *memberState, n, to NIC, allow func(Late) bool) (moved []Late, err error) {
-	have, err := h.addresses(n.Index)
+	have, err := h.rt.addresses(n.Index)
 	if err != nil {
 		return nil, err
 	}
-	there, err := h.addresses(to.Index)
+	there, err := h.rt.addresses(to.Index)
 	if err != nil {
 		return nil, err
 	}
-	routes, err := h.routesBy(n.Index)
+	routes, err := h.rt.routesBy(n.Index)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +158,7 @@ func (h *Host) moveLate(j *journal, m *memberState, n, to NIC, late belongings, 
 	}
 	for _, a := range late.Addresses {
 		what := fmt.Sprintf("add %s to %s", addressPrefix(a), to.Name)
-		if err := h.change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, forAdapter(a, n, to, routes)); err != nil {
+		if err := h.rt.change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, forAdapter(a, n, to, routes)); err != nil {
 			return err
 		}
 	}
@@ -182,7 +182,7 @@ func (h *Host) moveLate(j *journal, m *memberState, n, to NIC, late belongings, 
 		return err
 	}
 	for _, a := range slices.Backward(late.Addresses) {
-		if err := h.deleteAddress(a, n.Name); err != nil {
+		if err := h.rt.deleteAddress(a, n.Name); err != nil {
 			return err
 		}
 	}
@@ -227,16 +227,6 @@ func (h *Host) journalLate(j *journal, m *memberState, b belongings) error {
 	return nil
 }
 
-// equalButTime reports whether two addresses differ in their lifetimes at most, and in what the kernel says of them.
-func equalButTime(a, b object) bool {
-	strip := func(o object) object {
-		o = forLink(o, addressIndex(o), 0)
-		o.drop(unix.IFA_CACHEINFO, ifaProtocol)
-		return o
-	}
-	return strip(a).equal(strip(b))
-}
-
 // AdoptRules copies rules and permanent neighbours that came to members, and takes away the copies of rules that are no more.
 func (h *Host) AdoptRules(adapter int, members []string) error {
 	h.mu.Lock()
@@ -271,7 +261,7 @@ func (h *Host) AdoptRules(adapter int, members []string) error {
 func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
 	var have []object
 	for _, name := range named(m.named, n.Name) {
-		list, err := h.ownRules(name)
+		list, err := h.rt.ownRules(name)
 		if err != nil {
 			return err
 		}
@@ -291,13 +281,13 @@ func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
 	if len(went) == 0 {
 		return nil
 	}
-	copies, err := h.rulesNaming(to.Name)
+	copies, err := h.rt.rulesNaming(to.Name)
 	if err != nil {
 		return err
 	}
 	for _, r := range went {
 		if next := ruleOf(r, h.lenders(nil), to.Name); hasRule(copies, next) {
-			if err := h.change("remove rule of "+to.Name, unix.RTM_DELRULE, 0, next); err != nil {
+			if err := h.rt.change("remove rule of "+to.Name, unix.RTM_DELRULE, 0, next); err != nil {
 				return err
 			}
 		}
@@ -306,11 +296,11 @@ func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
 }
 
 func (h *Host) followNeighbours(j *journal, m *memberState, n, to NIC) error {
-	have, err := h.neighboursOf(n.Index, nil)
+	have, err := h.rt.neighboursOf(n.Index, nil)
 	if err != nil {
 		return err
 	}
-	proxies, err := h.proxiesOf(n.Index)
+	proxies, err := h.rt.proxiesOf(n.Index)
 	if err != nil {
 		return err
 	}
@@ -325,12 +315,12 @@ func (h *Host) followNeighbours(j *journal, m *memberState, n, to NIC) error {
 		return err
 	}
 	for _, o := range came.Neighbours {
-		if err := h.setNeighbour(o, to.Index); err != nil {
+		if err := h.rt.setNeighbour(o, to.Index); err != nil {
 			return err
 		}
 	}
 	for _, o := range came.Proxies {
-		if err := h.addProxy(o, to.Index); err != nil {
+		if err := h.rt.addProxy(o, to.Index); err != nil {
 			return err
 		}
 	}
@@ -379,7 +369,7 @@ func (h *Host) ForgetTaken(adapter int) error {
 		h.mu.Unlock()
 		return err
 	}
-	have, err := h.addresses(adapter)
+	have, err := h.rt.addresses(adapter)
 	var gone []object
 	for _, m := range j.state.members {
 		if !m.adopted || m.away || err != nil {

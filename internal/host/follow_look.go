@@ -60,10 +60,6 @@ func (f *Follower) Look() (a Adapter, err error) {
 	return a, f.h.forget(f.adapter, belongings{Addresses: went, Routes: removed})
 }
 
-func only6(list []object) []object {
-	return slices.DeleteFunc(slices.Clone(list), func(o object) bool { return o.family() != unix.AF_INET6 })
-}
-
 // Last is what the adapter had when it was looked at last, which is what it had when it went away.
 func (f *Follower) last() (belongings, int64) {
 	f.mu.Lock()
@@ -155,9 +151,9 @@ func (h *Host) putBack(adapter int, a Adapter, was *past, have belongings) (back
 		if !ok || autoconfigured(o) || temporary(o) || kernelLinkLocal(o, a.MAC) || addressFlags(o)&unix.IFA_F_DADFAILED != 0 {
 			continue
 		}
-		tell(addressPrefix(o).String(), h.addAddress(forLink(later, adapter, unix.IFA_F_NODAD), a.Name))
+		tell(addressPrefix(o).String(), h.rt.addAddress(forLink(later, adapter, unix.IFA_F_NODAD), a.Name))
 	}
-	all, err := h.routesBy(adapter)
+	all, err := h.rt.routesBy(adapter)
 	if err != nil {
 		return back, append(lost, err.Error())
 	}
@@ -171,13 +167,13 @@ func (h *Host) putBack(adapter int, a Adapter, was *past, have belongings) (back
 		if taken[keyOf(r)] {
 			continue // somebody has set another one meanwhile
 		}
-		tell(routeText(r), h.addRoute(routed(r, nil)))
+		tell(routeText(r), h.rt.addRoute(routed(r, nil)))
 	}
 	for _, n := range except(was.Neighbours, have.Neighbours, neighbourID) {
-		tell("neighbour "+neighbourAddr(n).String(), h.setNeighbour(n, adapter))
+		tell("neighbour "+neighbourAddr(n).String(), h.rt.setNeighbour(n, adapter))
 	}
 	for _, n := range except(was.Proxies, have.Proxies, neighbourID) {
-		tell("proxy for "+neighbourAddr(n).String(), h.addProxy(n, adapter))
+		tell("proxy for "+neighbourAddr(n).String(), h.rt.addProxy(n, adapter))
 	}
 	return back, lost
 }
@@ -252,12 +248,6 @@ func (b *belongings) addLate(m *memberState, a object, at int64) {
 	}
 }
 
-// asOf is an address with lifetimes as they were read at one time, as they would have been at another (CLOCK_BOOTTIME).
-func asOf(o object, read, at int64) object {
-	o, _ = aged(o, (at-read)/int64(time.Second))
-	return o
-}
-
 // inheritor is the member that gets what was no member's.
 func (s *state) inheritor() *memberState {
 	for _, want := range []func(*Member) bool{
@@ -278,25 +268,5 @@ func (s *state) inheritor() *memberState {
 
 // givenRoute reports whether a route of the adapter is the one of --gateway.
 func (s *state) givenRoute(r object, adapter int) bool {
-	return r.head[rtDstLen] == 0 && slices.ContainsFunc(gateways(r, adapter), func(g netip.Addr) bool { return g.String() == s.gateway })
-}
-
-// connectedRoute is the route that the kernel makes of an address of a link.
-func connectedRoute(a object, index int) object {
-	r := object{head: make([]byte, otherHead)}
-	subnet, metric := subnetOf(a), a.get32(ifaMetric)
-	r.head[0], r.head[rtDstLen] = a.family(), byte(subnet.Bits())
-	r.head[rtTable], r.head[rtProto], r.head[rtType] = unix.RT_TABLE_MAIN, unix.RTPROT_KERNEL, unix.RTN_UNICAST
-	r.set(unix.RTA_DST, subnet.Addr().AsSlice())
-	if a.family() == unix.AF_INET {
-		r.head[rtScope] = unix.RT_SCOPE_LINK
-		r.set(unix.RTA_PREFSRC, addressPrefix(a).Addr().AsSlice())
-	} else if metric == 0 {
-		metric = ipv6AddressMetric
-	}
-	if metric != 0 {
-		r.set32(unix.RTA_PRIORITY, metric)
-	}
-	r.set32(unix.RTA_OIF, uint32(index))
-	return r
+	return routeBits(r) == 0 && slices.ContainsFunc(gateways(r, adapter), func(g netip.Addr) bool { return g.String() == s.gateway })
 }

@@ -317,8 +317,8 @@ func TestConnectedRoute(t *testing.T) {
 	h := w.open(nil)
 	run(t, "ip addr add 10.5.0.7/24 dev na; ip addr add 10.4.0.7/16 dev na metric 7; ip addr add 10.3.0.1 peer 10.3.0.2/32 dev na; ip addr add fd05::1/64 dev na nodad; ip addr add fd04::1/64 dev na nodad metric 9")
 	na := must1(h.nic("na"))
-	routes := must1(h.routesBy(na.Index))
-	for _, a := range must1(h.addresses(na.Index)) {
+	routes := must1(h.rt.routesBy(na.Index))
+	for _, a := range must1(h.rt.addresses(na.Index)) {
 		if r := connectedRoute(a, na.Index); !linkLocal(a) && !hasRoute(routes, r) {
 			t.Errorf("no %s of %s among the kernel's", routeText(r), addressPrefix(a))
 		}

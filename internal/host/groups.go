@@ -20,7 +20,7 @@ var groupNames = map[string]string{
 func (c *check) groups() {
 	joined := readListening().groups
 	for _, n := range c.chosen {
-		proxies, _ := c.h.proxiesOf(n.Index)
+		proxies, _ := c.h.rt.proxiesOf(n.Index)
 		var names []string
 		for _, g := range joined[n.Name] {
 			if kernelsGroup(g, n.Addresses) || slices.ContainsFunc(proxies, func(p object) bool {

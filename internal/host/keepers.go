@@ -99,16 +99,16 @@ func running() (list []process) {
 
 // leased are the members of which an IPv4 address runs out or a route came by DHCP.
 func (c *check) leased() (nics []string) {
-	all, err := c.h.allRoutes()
+	all, err := c.h.rt.allRoutes()
 	if err != nil {
 		return nil
 	}
 	for _, n := range c.chosen {
-		have, _ := c.h.addresses(n.Index)
+		have, _ := c.h.rt.addresses(n.Index)
 		if slices.ContainsFunc(have, func(a object) bool {
 			_, valid := lifetimes(a)
 			return a.family() == unix.AF_INET && valid != forever
-		}) || slices.ContainsFunc(routesOf(all, n.Index), func(r object) bool { return r.head[rtProto] == unix.RTPROT_DHCP }) {
+		}) || slices.ContainsFunc(routesOf(all, n.Index), func(r object) bool { return routeProtocol(r) == unix.RTPROT_DHCP }) {
 			nics = append(nics, n.Name)
 		}
 	}

@@ -1,11 +1,8 @@
 package host
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Lease is an address whose time is limited, by somebody who has to renew it.
@@ -56,13 +53,4 @@ func (h *Host) renewedBefore(o object, left time.Duration) (total time.Duration,
 		}
 	}
 	return 0, false
-}
-
-// renewedAt is when the kernel was last given an address, after boot. It counts hundredths of a second.
-func renewedAt(o object) time.Duration {
-	v := o.get(unix.IFA_CACHEINFO)
-	if len(v) < 16 {
-		return 0
-	}
-	return time.Duration(binary.NativeEndian.Uint32(v[12:])) * 10 * time.Millisecond
 }

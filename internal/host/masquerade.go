@@ -97,7 +97,7 @@ func (h *Host) endCarrying() {
 func (h *Host) carryFrom(links []int) (*carrying, error) {
 	var list []object
 	for _, index := range links {
-		have, err := h.addresses(index)
+		have, err := h.rt.addresses(index)
 		if err != nil {
 			return nil, err
 		}
@@ -113,7 +113,7 @@ func (h *Host) carryFrom(links []int) (*carrying, error) {
 // carry begins with connections that go by addresses.
 func (h *Host) carry(list []object) (*carrying, error) {
 	c := &carrying{h: h, begun: time.Now(), done: map[string]bool{}}
-	lo, err := h.addresses(loIndex)
+	lo, err := h.rt.addresses(loIndex)
 	if err != nil {
 		return nil, err
 	}

@@ -105,25 +105,9 @@ func (m *Member) inheritDown(known *memberState) {
 	m.Up = known.Up
 }
 
-func union(a, b []object, same func(object, object) bool) []object {
-	out := append([]object(nil), a...)
-	for _, o := range b {
-		has := false
-		for _, p := range a {
-			has = has || same(o, p)
-		}
-		if !has {
-			out = append(out, o)
-		}
-	}
-	return out
-}
-
-func sameNeighbour(a, b object) bool { return neighbourAddr(a) == neighbourAddr(b) }
-
 // readMember reads everything about a NIC.
 func (h *Host) readMember(n NIC) (Member, error) {
-	l, err := h.nl.LinkByIndex(n.Index)
+	l, err := h.rt.nl.LinkByIndex(n.Index)
 	if err != nil {
 		return Member{}, err
 	}
@@ -136,38 +120,38 @@ func (h *Host) readMember(n NIC) (Member, error) {
 	if token, ok := n.token(); ok {
 		m.Token = token.String()
 	}
-	if m.Addresses, err = h.addresses(n.Index); err != nil {
+	if m.Addresses, err = h.rt.addresses(n.Index); err != nil {
 		return Member{}, err
 	}
-	all, err := h.allRoutes()
+	all, err := h.rt.allRoutes()
 	if err != nil {
 		return Member{}, err
 	}
 	m.Routes = routesOf(all, n.Index)
 	m.Order = rivals(all, m.Routes)
-	advertised, err := h.advertisedRoutes()
+	advertised, err := h.rt.advertisedRoutes()
 	if err != nil {
 		return Member{}, err
 	}
 	m.Advertised, m.Says = routesOf(advertised, n.Index), n.says()
-	if m.Rules, err = h.ownRules(n.Name); err != nil {
+	if m.Rules, err = h.rt.ownRules(n.Name); err != nil {
 		return Member{}, err
 	}
 	var keep []netip.Addr
 	for _, r := range slices.Concat(m.Routes, m.Advertised) {
 		keep = append(keep, gateways(r, n.Index)...)
 	}
-	if m.Neighbours, err = h.neighboursOf(n.Index, keep); err != nil {
+	if m.Neighbours, err = h.rt.neighboursOf(n.Index, keep); err != nil {
 		return Member{}, err
 	}
-	m.Proxies, err = h.proxiesOf(n.Index)
+	m.Proxies, err = h.rt.proxiesOf(n.Index)
 	return m, err
 }
 
 // ownsDefault reports whether the member's routes have the main table's default route.
 func (m *Member) ownsDefault() bool {
 	for _, r := range slices.Concat(m.Routes, m.Advertised) {
-		if r.head[rtDstLen] == 0 && table(r) == unix.RT_TABLE_MAIN && r.head[rtType] == unix.RTN_UNICAST {
+		if routeBits(r) == 0 && table(r) == unix.RT_TABLE_MAIN && routeType(r) == unix.RTN_UNICAST {
 			return true
 		}
 	}
@@ -197,6 +181,6 @@ func (h *Host) link(m *memberState) (netlink.Link, NIC, error) {
 	if err != nil {
 		return nil, NIC{}, err
 	}
-	l, err := h.nl.LinkByIndex(n.Index)
+	l, err := h.rt.nl.LinkByIndex(n.Index)
 	return l, n, err
 }

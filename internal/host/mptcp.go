@@ -29,7 +29,7 @@ type mptcpEndpoint struct {
 
 // mptcp names endpoints that are bound to members.
 func (c *check) mptcp() {
-	family, err := c.h.nl.GenlFamilyGet(mptcpFamily)
+	family, err := c.h.rt.nl.GenlFamilyGet(mptcpFamily)
 	if err != nil {
 		return // a kernel without MPTCP
 	}

@@ -2,7 +2,6 @@ package host
 
 import (
 	"cmp"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -57,8 +56,6 @@ func (n NIC) Identity() Identity {
 	return Identity{Name: n.Name, Index: n.Index, MAC: n.MAC, PermanentMAC: n.PermanentMAC, Driver: n.Driver, Bus: n.Bus}
 }
 
-const linkHead = 16 // struct ifinfomsg
-
 // DUPLEX_HALF and DUPLEX_FULL of linux/ethtool.h.
 const (
 	duplexHalf = 0
@@ -81,7 +78,7 @@ func (h *Host) NICs() ([]NIC, error) {
 	for i := range list {
 		h.describe(&list[i])
 		for _, a := range addresses {
-			if addressIndex(a) == list[i].Index {
+			if a.index() == list[i].Index {
 				list[i].Addresses = append(list[i].Addresses, addressPrefix(a))
 			}
 		}
@@ -313,15 +310,5 @@ func likeness(id Identity, n NIC) int {
 	return score
 }
 
-// addressIndex is the ifindex of an address object.
-func addressIndex(o object) int { return int(binary.NativeEndian.Uint32(o.head[4:])) }
-
-// addressPrefix is an address object's local address with its prefix length.
-func addressPrefix(o object) netip.Prefix {
-	b := o.get(unix.IFA_LOCAL)
-	if b == nil {
-		b = o.get(unix.IFA_ADDRESS)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return netip.PrefixFrom(a, int(o.head[1]))
-}
+// kernelLinkLocal is kernelLinkLocal of an address of the link.
+func (n NIC) kernelLinkLocal(a object) bool { return kernelLinkLocal(a, n.MAC, n.PermanentMAC) }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // object is an address, route, neighbour or rule as rtnetlink prints it: the fixed header of its kind
@@ -124,6 +126,11 @@ func (o *object) drop(kinds ...uint16) {
 
 func (o object) family() byte { return o.head[0] }
 
+// index is the ifindex in the header of a link, an address or a neighbour.
+func (o object) index() int { return int(int32(binary.NativeEndian.Uint32(o.head[4:]))) }
+
+func (o object) setIndex(index int) { binary.NativeEndian.PutUint32(o.head[4:], uint32(index)) }
+
 func (o object) equal(p object) bool { return bytes.Equal(o.Serialize(), p.Serialize()) }
 
 // objectJSON is how an object stands in the journal.
@@ -156,3 +163,81 @@ func (o *object) UnmarshalJSON(b []byte) error {
 
 // littleEndian tells the order of bytes of this machine.
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
+func inside(b []byte) object {
+	attrs, err := parseAttributes(b)
+	if err != nil {
+		return object{}
+	}
+	return object{attrs: attrs}
+}
+
+// nested is inside for whoever must know that there is nothing malformed, or nothing at all.
+func nested(b []byte) (object, error) {
+	if b == nil {
+		return object{}, errObject
+	}
+	return parseObject(b, 0)
+}
+
+// nest reads an attribute that consists of attributes; a malformed one has none.
+func (o object) nest(kind uint16) object { return inside(o.get(kind)) }
+
+// big32 is a number in network byte order, 0 when it is not there.
+func (o object) big32(kind uint16) uint32 {
+	if v := o.get(kind); len(v) >= 4 {
+		return binary.BigEndian.Uint32(v)
+	}
+	return 0
+}
+
+// text is a string with or without its NUL.
+func (o object) text(kind uint16) string { return unix.ByteSliceToString(o.get(kind)) }
+
+// zeroTerminated is a string as netlink wants it.
+func zeroTerminated(s string) []byte { return append([]byte(s), 0) }
+
+// copy takes attributes over that from has.
+func (o *object) copy(from object, kinds ...uint16) {
+	for _, a := range from.attrs {
+		if slices.Contains(kinds, a.kind&kindMask) {
+			o.attrs = append(o.attrs, a)
+		}
+	}
+}
+
+func union(a, b []object, same func(object, object) bool) []object {
+	out := append([]object(nil), a...)
+	for _, o := range b {
+		has := false
+		for _, p := range a {
+			has = has || same(o, p)
+		}
+		if !has {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// except is a list less those that are the same as one of gone.
+func except(list, gone []object, id func(object) string) []object {
+	if len(gone) == 0 {
+		return slices.Clone(list)
+	}
+	ids := make(map[string]bool, len(gone))
+	for _, o := range gone {
+		ids[id(o)] = true
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(o object) bool { return ids[id(o)] })
+}
+
+// with is a list with o in place of the one that is the same, or at the end.
+func with(list []object, o object, id func(object) string) []object {
+	list = slices.Clone(list)
+	if i := slices.IndexFunc(list, func(p object) bool { return id(p) == id(o) }); i >= 0 {
+		list[i] = o
+		return list
+	}
+	return append(list, o)
+}

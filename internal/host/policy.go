@@ -80,7 +80,7 @@ func (h *Host) CarryPolicy(adapter int, lender string, members []string) (notes 
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
-	learned, err := h.advertisedRoutes()
+	learned, err := h.rt.advertisedRoutes()
 	if err != nil {
 		return nil, err
 	}
@@ -231,13 +231,13 @@ func (h *Host) giveToken(n NIC, token string) error {
 			return err
 		}
 	}
-	return h.setToken(n.Index, want)
+	return h.rt.setToken(n.Index, want)
 }
 
 // relearn gives other links the routes back that their kernel had learned: with forwarding on for one link it forgets the
 // default routes of all that do not go on to take advertisements.
 func (c *carrier) relearn(had []object) error {
-	have, err := c.h.advertisedRoutes()
+	have, err := c.h.rt.advertisedRoutes()
 	if err != nil {
 		return err
 	}

@@ -63,16 +63,16 @@ func (h *Host) silenceIPv6(nic string, index int) error {
 	if !n.hasIPv6() {
 		return nil // nor has it a sysctl for it
 	}
-	if err := h.setAddrGenMode(n, addrGenNone); err != nil {
+	if err := h.rt.setAddrGenMode(n.Name, n.Index, addrGenNone); err != nil {
 		return err
 	}
-	have, err := h.addresses(index)
+	have, err := h.rt.addresses(index)
 	if err != nil {
 		return err
 	}
 	for _, a := range have {
 		if a.family() == unix.AF_INET6 {
-			if err := h.deleteAddress(a, nic); err != nil {
+			if err := h.rt.deleteAddress(a, nic); err != nil {
 				return err
 			}
 		}
@@ -93,7 +93,7 @@ func (h *Host) unsilenceIPv6(r *returning) error {
 	if err != nil || !n.hasIPv6() {
 		return err
 	}
-	return h.setAddrGenMode(n, mode)
+	return h.rt.setAddrGenMode(n.Name, n.Index, mode)
 }
 
 // noteIPv6 records that a NIC has IPv6 where no sysctl says so.

@@ -412,3 +412,6 @@ func (s *state) nextNo() int {
 	}
 	return no
 }
+
+// kernelLinkLocal is kernelLinkLocal of an address of the member.
+func (m *Member) kernelLinkLocal(a object) bool { return kernelLinkLocal(a, m.MAC, m.PermanentMAC) }

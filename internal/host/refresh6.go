@@ -88,7 +88,7 @@ func (h *Host) refreshLent(adapter int, p heardPrefix) error {
 	if h.journal == nil {
 		return nil
 	}
-	have, err := h.addresses(adapter)
+	have, err := h.rt.addresses(adapter)
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (h *Host) refreshLent(adapter int, p heardPrefix) error {
 		binary.NativeEndian.PutUint32(info[4:], valid)
 		a = forLink(a, adapter, 0)
 		a.set(unix.IFA_CACHEINFO, info)
-		errs = append(errs, h.change("refresh "+addressPrefix(a).String(), unix.RTM_NEWADDR, unix.NLM_F_REPLACE, a))
+		errs = append(errs, h.rt.change("refresh "+addressPrefix(a).String(), unix.RTM_NEWADDR, unix.NLM_F_REPLACE, a))
 	}
 	return errors.Join(errs...)
 }

@@ -67,7 +67,7 @@ func (h *Host) AdapterRenamed(index int) error {
 	if err := j.write(record{Kind: kindAdapter, Done: true, Adapter: &a}); err != nil {
 		return h.journalProblem(err)
 	}
-	copies, err := h.rulesNaming(was)
+	copies, err := h.rt.rulesNaming(was)
 	if err != nil {
 		return err
 	}
@@ -78,9 +78,9 @@ func (h *Host) AdapterRenamed(index int) error {
 			if !m.adopted || !hasRule(copies, old) {
 				continue // somebody has removed it
 			}
-			err := h.change("copy rule of "+was, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, next)
+			err := h.rt.change("copy rule of "+was, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, next)
 			if err == nil {
-				err = h.change("remove rule of "+was, unix.RTM_DELRULE, 0, old)
+				err = h.rt.change("remove rule of "+was, unix.RTM_DELRULE, 0, old)
 			}
 			if err != nil {
 				return fmt.Errorf("rules of %s, which was %s: %w", n.Name, was, err)

@@ -37,7 +37,7 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 	b := &back{h: h, j: j, by: map[int]int{}, thorough: thorough}
 	if a, ok := h.adapter(); ok {
 		b.adapter = &a
-		if b.held, err = h.addresses(a.Index); err != nil {
+		if b.held, err = h.rt.addresses(a.Index); err != nil {
 			return Restored{}, fmt.Errorf("release members: %w", err)
 		}
 	}
@@ -149,7 +149,7 @@ func (b *back) clearAdapter() error {
 	if b.adapter == nil {
 		return nil
 	}
-	others, err := b.h.elsewhere(b.adapter.Index)
+	others, err := b.h.rt.elsewhere(b.adapter.Index)
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (b *back) clearAdapter() error {
 			errs = append(errs, fmt.Errorf("%s is on %s alone and stays there", addressPrefix(a), b.adapter.Name))
 			continue
 		}
-		if err := b.h.deleteAddress(a, b.adapter.Name); err != nil {
+		if err := b.h.rt.deleteAddress(a, b.adapter.Name); err != nil {
 			return err
 		}
 	}
@@ -186,9 +186,9 @@ func (h *Host) finish() (adapter string, err error) {
 		if err := h.at("delete adapter"); err != nil {
 			return "", err
 		}
-		l, err := h.nl.LinkByIndex(a.Index)
+		l, err := h.rt.nl.LinkByIndex(a.Index)
 		if err == nil {
-			err = h.nl.LinkDel(l)
+			err = h.rt.nl.LinkDel(l)
 		}
 		if err != nil && !errors.Is(err, unix.ENODEV) {
 			return "", fmt.Errorf("delete adapter %s: %w", a.Name, err)

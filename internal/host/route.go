@@ -2,7 +2,6 @@ package host
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"net/netip"
 	"slices"
@@ -23,30 +22,32 @@ const (
 )
 
 const (
-	rtaExpires = 23  // RTA_EXPIRES
-	rtaNexthop = 30  // RTA_NH_ID
-	userHZ     = 100 // the clock in which rta_cacheinfo counts
-	nextHopLen = 8   // struct rtnexthop
+	rtaExpires   = 23  // RTA_EXPIRES
+	rtaNexthop   = 30  // RTA_NH_ID
+	rtaPref      = 20  // RTA_PREF
+	rtaxHopLimit = 10  // RTAX_HOPLIMIT
+	userHZ       = 100 // the clock in which rta_cacheinfo counts
+	nextHopLen   = 8   // struct rtnexthop
 )
 
 // allRoutes lists the routes of both families and all tables but for those that the kernel keeps by
 // itself as addresses, links and router advertisements come and go.
-func (h *Host) allRoutes() ([]object, error) {
-	list, err := h.routesOfFamily(unix.AF_INET)
+func (c *conn) allRoutes() ([]object, error) {
+	list, err := c.routesOfFamily(unix.AF_INET)
 	if err != nil {
 		return nil, err
 	}
-	six, err := h.routesOfFamily(unix.AF_INET6)
+	six, err := c.routesOfFamily(unix.AF_INET6)
 	if err != nil {
 		return nil, err
 	}
-	made, _, err := h.splitAdvertised(six)
+	made, _, err := c.splitAdvertised(six)
 	return append(list, made...), err
 }
 
 // routesOfFamily lists the routes of all tables that the kernel does not keep by itself for addresses and links.
-func (h *Host) routesOfFamily(family byte) ([]object, error) {
-	all, err := h.rt.dump(unix.RTM_GETROUTE, family, otherHead)
+func (c *conn) routesOfFamily(family byte) ([]object, error) {
+	all, err := c.dump(unix.RTM_GETROUTE, family, otherHead)
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +88,13 @@ func table(r object) uint32 {
 	}
 	return uint32(r.head[rtTable])
 }
+
+func routeProtocol(r object) byte { return r.head[rtProto] }
+
+func routeType(r object) byte { return r.head[rtType] }
+
+// routeBits is the prefix length of the destination.
+func routeBits(r object) int { return int(r.head[rtDstLen]) }
 
 // routes lists those that name the link.
 func routesOf(all []object, index int) []object {
@@ -149,58 +157,6 @@ func gateways(r object, index int) []netip.Addr {
 	return list
 }
 
-// routed is a route as it can be sent to the kernel, with links replaced: by[old ifindex] is the new one.
-func routed(r object, by map[int]int) object {
-	r = r.clone()
-	// The kernel refuses the flags that say how a route fares; of the others it takes RTNH_F_ONLINK.
-	flags := binary.NativeEndian.Uint32(r.head[rtFlags:]) & unix.RTNH_F_ONLINK
-	binary.NativeEndian.PutUint32(r.head[rtFlags:], flags)
-	if v := r.get(unix.RTA_OIF); len(v) >= 4 {
-		if to, ok := by[int(binary.NativeEndian.Uint32(v))]; ok {
-			r.set32(unix.RTA_OIF, uint32(to))
-		}
-	}
-	if v := r.get(unix.RTA_MULTIPATH); v != nil {
-		r.set(unix.RTA_MULTIPATH, rehop(r.family(), v, by))
-	}
-	if v := r.get(unix.RTA_CACHEINFO); len(v) >= 12 && r.family() == unix.AF_INET6 {
-		// struct rta_cacheinfo: clntref, lastuse, expires, …
-		if expires := int32(binary.NativeEndian.Uint32(v[8:])); expires > 0 {
-			r.set32(rtaExpires, uint32(max(expires/userHZ, 1)))
-		}
-	}
-	r.drop(unix.RTA_CACHEINFO)
-	if r.get(rtaNexthop) != nil {
-		// A route by nexthop object shows what the object has, and may not repeat it.
-		r.drop(unix.RTA_OIF, unix.RTA_GATEWAY, unix.RTA_VIA, unix.RTA_MULTIPATH)
-	}
-	return r
-}
-
-// rehop replaces the links of next hops. Two members of one multipath route become the same hop
-// twice, which IPv6 refuses.
-func rehop(family byte, b []byte, by map[int]int) []byte {
-	var out []byte
-	var seen [][]byte
-	for _, n := range nextHops(b) {
-		n = slices.Clone(n)
-		n[2] &= unix.RTNH_F_ONLINK
-		if to, ok := by[nextHopLink(n)]; ok {
-			binary.NativeEndian.PutUint32(n[4:], uint32(to))
-		}
-		same := func(o []byte) bool { return bytes.Equal(o[4:], n[4:]) }
-		if family == unix.AF_INET6 && slices.ContainsFunc(seen, same) {
-			continue
-		}
-		seen = append(seen, n)
-		out = append(out, n...)
-		for len(out)%4 != 0 {
-			out = append(out, 0)
-		}
-	}
-	return out
-}
-
 // routeKey is what the kernel tells routes apart by, but for their next hops.
 type routeKey struct {
 	family, dstLen, srcLen, tos byte
@@ -236,20 +192,6 @@ func hasRoute(list []object, r object) bool {
 	return slices.ContainsFunc(list, func(o object) bool { return sameRoute(o, r) })
 }
 
-// byDependence sorts routes so that one that makes a gateway reachable comes before those by the gateway.
-func byDependence(list []object) {
-	rank := func(r object) int {
-		switch {
-		case r.get(unix.RTA_GATEWAY) == nil && r.get(unix.RTA_MULTIPATH) == nil && r.get(unix.RTA_VIA) == nil:
-			return 0
-		case r.head[rtDstLen] != 0:
-			return 1
-		}
-		return 2
-	}
-	slices.SortStableFunc(list, func(a, b object) int { return cmp.Compare(rank(a), rank(b)) })
-}
-
 func routeText(r object) string {
 	dst, ok := netip.AddrFromSlice(r.get(unix.RTA_DST))
 	switch {
@@ -260,57 +202,114 @@ func routeText(r object) string {
 	}
 }
 
-// moveRoute puts a route in force as next, unless the kernel has made that with an address, and takes old away, so that
-// there is one at every moment. all are the routes as they were when the move began.
-func (h *Host) moveRoute(all []object, old, next object) error {
-	alone, last := true, true
-	for i, r := range all {
-		if keyOf(r) != keyOf(old) || sameRoute(r, old) || sameRoute(r, next) {
-			continue
+// Among IPv4 routes of one destination, metric and table the kernel takes the first that works, so their
+// order is part of what must be as before.
+
+// rivals are the IPv4 routes of all links that share their key with one of mine, in the kernel's order, where there is
+// more than one.
+func rivals(all, mine []object) []object {
+	count := map[routeKey]int{}
+	for _, r := range all {
+		count[keyOf(r)]++
+	}
+	var out []object
+	for _, r := range all {
+		shares := func(m object) bool { return keyOf(m) == keyOf(r) }
+		if r.family() == unix.AF_INET && count[keyOf(r)] > 1 && slices.ContainsFunc(mine, shares) {
+			out = append(out, r)
 		}
-		alone = false
-		last = last && !hasRoute(all[:i], old)
 	}
-	if hasRoute(all, next) {
-		// The kernel has put it at the end.
-		if alone || last || old.family() == unix.AF_INET6 {
-			return h.deleteRoute(routed(old, nil))
-		}
-		if err := h.deleteRoute(next); err != nil {
-			return err
-		}
-	} else if alone {
-		// In one step: nothing else has this key, so it is replaced in place.
-		return h.change("move "+routeText(old), unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, next)
-	}
-	// Routes of one key are asked in their order. The new one goes to the end, or to the front, as the old one was.
-	flags := unix.NLM_F_CREATE
-	if last {
-		flags |= unix.NLM_F_APPEND
-	}
-	if err := h.change("add "+routeText(next), unix.RTM_NEWROUTE, flags, next); err != nil {
-		return err
-	}
-	return h.deleteRoute(routed(old, nil))
+	return out
 }
 
-func (h *Host) addRoute(r object) error {
-	return h.change("add "+routeText(r), unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_APPEND, r)
-}
-
-func (h *Host) deleteRoute(r object) error {
-	return h.change("remove "+routeText(r), unix.RTM_DELROUTE, 0, r)
-}
-
-// newRoute makes a default route by a gateway.
-func newRoute(gateway netip.Addr, index int) object {
-	r := object{head: make([]byte, otherHead)}
-	r.head[0] = unix.AF_INET
-	if gateway.Is6() {
-		r.head[0] = unix.AF_INET6
+func group(list []object, key routeKey) []object {
+	var out []object
+	for _, r := range list {
+		if keyOf(r) == key {
+			out = append(out, routed(r, nil))
+		}
 	}
-	r.head[rtTable], r.head[rtProto], r.head[rtType] = unix.RT_TABLE_MAIN, unix.RTPROT_STATIC, unix.RTN_UNICAST
-	r.set(unix.RTA_GATEWAY, gateway.AsSlice())
-	r.set32(unix.RTA_OIF, uint32(index))
+	return out
+}
+
+// sourceless is a route without the address that it gives packets.
+func sourceless(r object) object {
+	r = r.clone()
+	r.drop(unix.RTA_PREFSRC)
 	return r
+}
+
+// hasSource reports whether the host has the address that a route gives packets.
+func hasSource(addresses []object, r object) bool {
+	source := r.get(unix.RTA_PREFSRC)
+	return source == nil || slices.ContainsFunc(addresses, func(a object) bool {
+		return slices.Equal(addressPrefix(a).Addr().AsSlice(), source)
+	})
+}
+
+func routeID(r object) string {
+	k := keyOf(r)
+	b := []byte{k.family, k.dstLen, k.srcLen, k.tos, r.head[rtType], r.head[rtProto]}
+	b = binary.NativeEndian.AppendUint32(b, k.table)
+	b = binary.NativeEndian.AppendUint32(b, k.metric)
+	b = append(append(b, k.dst...), k.src...)
+	for _, kind := range []uint16{unix.RTA_OIF, unix.RTA_GATEWAY, unix.RTA_PREFSRC, unix.RTA_METRICS} {
+		v := r.get(kind)
+		b = append(append(b, byte(len(v))), v...)
+	}
+	for _, n := range nextHops(r.get(unix.RTA_MULTIPATH)) {
+		n = slices.Clone(n)
+		n[2] = 0 // the flags say how the hop fares
+		b = append(b, n...)
+	}
+	return string(b)
+}
+
+// routesBy lists the routes that name a link. The kernel looks through its tables itself, so that a host with very
+// many routes is not asked for all of them; kernels before 4.20 give all.
+func (c *conn) routesBy(index int) ([]object, error) {
+	var list []object
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		ask := object{head: make([]byte, otherHead)}
+		ask.head[0] = family
+		ask.set(unix.RTA_OIF, binary.NativeEndian.AppendUint32(nil, uint32(index)))
+		all, err := dumpLike(c.strict, unix.RTM_GETROUTE, ask, otherHead)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range all {
+			if r.family() == family && !kernelKeeps(r) && slices.Contains(routeLinks(r), index) {
+				list = append(list, r)
+			}
+		}
+	}
+	return list, nil
+}
+
+// handSet reports whether a route is one that somebody set by hand or a DHCP client did: none of the kernel's, of routers'
+// advertisements, of routing daemons or of keepalived, who keep theirs themselves. See set for network managers'.
+func handSet(r object) bool {
+	switch r.head[rtProto] {
+	case unix.RTPROT_UNSPEC, unix.RTPROT_BOOT, unix.RTPROT_STATIC, unix.RTPROT_DHCP:
+		return !kernelKeeps(r)
+	}
+	return false
+}
+
+// set are those of a link's routes that somebody set: by hand, or as network managers do, who give an address no connected
+// route and mind advertisements themselves, and call their routes for that the kernel's and an advertisement's.
+func (c *conn) set(routes, addresses []object) ([]object, error) {
+	named, _, err := c.splitAdvertised(slices.DeleteFunc(slices.Clone(routes), func(r object) bool { return r.head[rtProto] != unix.RTPROT_RA }))
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(routes, func(r object) bool {
+		switch r.head[rtProto] {
+		case unix.RTPROT_KERNEL:
+			return r.head[rtType] != unix.RTN_UNICAST || slices.ContainsFunc(addresses, func(a object) bool { return connectedBy(r, a) })
+		case unix.RTPROT_RA:
+			return !hasRoute(named, r)
+		}
+		return !handSet(r)
+	}), nil
 }

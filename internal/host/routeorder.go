@@ -6,30 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Among IPv4 routes of one destination, metric and table the kernel takes the first that works, so their
-// order is part of what must be as before.
-
-// rivals are the IPv4 routes of all links that share their key with one of mine, in the kernel's order, where there is
-// more than one.
-func rivals(all, mine []object) []object {
-	count := map[routeKey]int{}
-	for _, r := range all {
-		count[keyOf(r)]++
-	}
-	var out []object
-	for _, r := range all {
-		shares := func(m object) bool { return keyOf(m) == keyOf(r) }
-		if r.family() == unix.AF_INET && count[keyOf(r)] > 1 && slices.ContainsFunc(mine, shares) {
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
 // reorder brings members' routes into the place among their rivals that they had. Routes of other links are never
 // touched, so a place between two of those cannot be had again.
 func (b *back) reorder() error {
-	all, err := b.h.allRoutes()
+	all, err := b.h.rt.allRoutes()
 	if err != nil {
 		return err
 	}
@@ -47,16 +27,6 @@ func (b *back) reorder() error {
 		}
 	}
 	return nil
-}
-
-func group(list []object, key routeKey) []object {
-	var out []object
-	for _, r := range list {
-		if keyOf(r) == key {
-			out = append(out, routed(r, nil))
-		}
-	}
-	return out
 }
 
 // reorderGroup moves members' routes to the front or the end where the order is not as it was.
@@ -104,8 +74,8 @@ func (b *back) named(r object) bool {
 
 // replace takes a route out and puts it in again elsewhere; a rival serves in between.
 func (b *back) replace(r object, where int) error {
-	if err := b.soften(b.h.deleteRoute(r)); err != nil {
+	if err := b.soften(b.h.rt.deleteRoute(r)); err != nil {
 		return err
 	}
-	return b.soften(b.h.change("add "+routeText(r), unix.RTM_NEWROUTE, unix.NLM_F_CREATE|where, r))
+	return b.soften(b.h.rt.change("add "+routeText(r), unix.RTM_NEWROUTE, unix.NLM_F_CREATE|where, r))
 }

@@ -17,10 +17,10 @@ const ruleProtocol = 78
 const ruleInverted = 2
 
 // rulesNaming lists the policy rules of both families that match a NIC's name.
-func (h *Host) rulesNaming(nic string) ([]object, error) {
+func (c *conn) rulesNaming(nic string) ([]object, error) {
 	var list []object
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		all, err := h.rt.dump(unix.RTM_GETRULE, family, otherHead)
+		all, err := c.dump(unix.RTM_GETRULE, family, otherHead)
 		if err != nil {
 			return nil, err
 		}
@@ -34,8 +34,8 @@ func (h *Host) rulesNaming(nic string) ([]object, error) {
 }
 
 // ownRules is rulesNaming without the copies of teams: one may name an adapter and this NIC.
-func (h *Host) ownRules(nic string) ([]object, error) {
-	list, err := h.rulesNaming(nic)
+func (c *conn) ownRules(nic string) ([]object, error) {
+	list, err := c.rulesNaming(nic)
 	return slices.DeleteFunc(list, isCopy), err
 }
 
@@ -70,47 +70,19 @@ func hasRule(list []object, r object) bool {
 	return slices.ContainsFunc(list, func(o object) bool { return bytes.Equal(ruled(o).Serialize(), r.Serialize()) })
 }
 
-// adoptRules gives the adapter copies of the members' rules, at the same priority. An inverted one takes the place of the
-// member's.
-func (h *Host) adoptRules(list []*memberState, adapter string) error {
-	have, err := h.rulesNaming(adapter)
-	if err != nil {
-		return err
-	}
-	names := h.lenders(list)
-	for _, m := range list {
-		for _, r := range m.Rules {
-			next := ruleOf(r, names, adapter)
-			if !hasRule(have, next) {
-				err := h.change("copy rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, next)
-				if err != nil {
-					return err
-				}
-				have = append(have, next)
-			}
-			if inverted(r) {
-				if err := h.removeRule(ruled(r), m.Name); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
 // removeRule removes a rule of a NIC, unless the kernel would remove another: it takes the first that has what is asked for,
 // whatever else it has.
-func (h *Host) removeRule(r object, nic string) error {
-	all, err := h.rulesNaming(nic)
+func (c *conn) removeRule(r object, nic string) error {
+	all, err := c.rulesNaming(nic)
 	if err != nil {
 		return err
 	}
 	for _, o := range all {
 		if bytes.Equal(ruled(o).Serialize(), r.Serialize()) {
-			return h.change("remove rule of "+nic, unix.RTM_DELRULE, 0, r)
+			return c.change("remove rule of "+nic, unix.RTM_DELRULE, 0, r)
 		}
 		if removedFor(o, r) {
-			h.log.Warn("an inverted rule stays, because a rule of the same priority would be removed in its place", "nic", nic, "priority", r.get32(unix.FRA_PRIORITY))
+			c.log.Warn("an inverted rule stays, because a rule of the same priority would be removed in its place", "nic", nic, "priority", r.get32(unix.FRA_PRIORITY))
 			return nil
 		}
 	}
@@ -137,64 +109,9 @@ func removedFor(o, r object) bool {
 	return true
 }
 
-// lenders are the names of the NICs of which the adapter has, or gets, what they had.
-func (h *Host) lenders(more []*memberState) []string {
-	var names []string
-	for _, m := range h.journal.state.members {
-		if m.adopted || slices.Contains(more, m) {
-			names = append(names, m.named...)
-		}
-	}
-	return names
-}
-
-// rules gives members the rules back that were replaced, and takes the adapter's copies away: the kernel keeps rules of a
-// link that is gone. A copy that is not there any more was removed by somebody, who wants no such rule.
-func (b *back) rules() error {
-	adapter := b.j.state.adapterName()
-	copies, err := b.h.copiesFor(adapter)
-	if err != nil {
-		return err
-	}
-	for _, m := range b.j.state.members {
-		if !m.adopted {
-			continue
-		}
-		var own []object
-		for _, name := range m.named {
-			list, err := b.h.rulesNaming(name)
-			if err != nil {
-				return err
-			}
-			own = append(own, list...)
-		}
-		for _, r := range m.Rules {
-			copied := slices.ContainsFunc(copies, func(c object) bool { return copyOf(c, r) })
-			if !inverted(r) || hasRule(own, ruled(r)) || !copied {
-				continue
-			}
-			err := b.h.change("give back rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, ruled(r))
-			if err := b.soften(err); err != nil {
-				return err
-			}
-		}
-	}
-	// The kernel may remove another copy than the one that is asked for: see removeRule.
-	for range copies {
-		left, err := b.h.copiesFor(adapter)
-		if err != nil || len(left) == 0 {
-			return err
-		}
-		if err := b.soften(b.h.change("remove rule of "+adapter, unix.RTM_DELRULE, 0, ruled(left[0]))); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // copiesFor lists the adapter's copies of rules.
-func (h *Host) copiesFor(adapter string) ([]object, error) {
-	all, err := h.rulesNaming(adapter)
+func (c *conn) copiesFor(adapter string) ([]object, error) {
+	all, err := c.rulesNaming(adapter)
 	return slices.DeleteFunc(all, func(r object) bool { return !isCopy(r) }), err
 }
 
@@ -209,3 +126,5 @@ func copyOf(c, r object) bool {
 	}
 	return isCopy(c) && bytes.Equal(bare(c), bare(r))
 }
+
+func ruleID(r object) string { return string(ruled(r).Serialize()) }

@@ -15,14 +15,11 @@ import (
 	"nicteam/modes"
 )
 
-const (
-	iflaAllMulti = 0x3d   // IFLA_ALLMULTI, since Linux 6.0
-	skipStats    = 1 << 3 // RTEXT_FILTER_SKIP_STATS
-)
+const iflaAllMulti = 0x3d // IFLA_ALLMULTI, since Linux 6.0
 
 // RxMode reads what the adapter's stack wants to receive: what the kernel would program into a NIC.
 func (h *Host) RxMode(adapter int) (rx modes.RxMode, err error) {
-	l, err := h.rawLink(adapter)
+	l, err := h.rt.rawLink(adapter)
 	if err != nil {
 		return rx, fmt.Errorf("read flags of the adapter: %w", err)
 	}
@@ -49,21 +46,6 @@ func TellsOfGroups() bool {
 	}
 	defer unix.Close(fd)
 	return unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, unix.RTNLGRP_IPV6_MCADDR) == nil
-}
-
-// rawLink reads a link with the attributes that package netlink leaves out.
-func (h *Host) rawLink(index int) (object, error) {
-	ask := object{head: make([]byte, linkHead)}
-	binary.NativeEndian.PutUint32(ask.head[4:], uint32(index))
-	ask.set32(unix.IFLA_EXT_MASK, skipStats)
-	bodies, err := h.rt.request(unix.RTM_GETLINK, 0, ask).Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
-	if err != nil {
-		return object{}, err
-	}
-	if len(bodies) != 1 {
-		return object{}, errObject
-	}
-	return parseObject(bodies[0], linkHead)
 }
 
 // parseMulticastList reads a link's list from /proc/net/dev_mcast, sorted. A line is: index, name, references of all

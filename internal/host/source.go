@@ -16,7 +16,7 @@ func (h *Host) Carrier(index int) bool { return h.probe.carrier(index) }
 
 // Link reads everything about a NIC.
 func (h *Host) Link(index int) monitor.Link {
-	l, err := h.nl.LinkByIndex(index)
+	l, err := h.rt.nl.LinkByIndex(index)
 	if err != nil {
 		return monitor.Link{}
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"nicteam/team"
@@ -56,7 +55,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err != nil {
 		return err
 	}
-	have, err := h.addresses(n.Index)
+	have, err := h.rt.addresses(n.Index)
 	if err != nil {
 		return err
 	}
@@ -74,7 +73,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 		if a.family() != unix.AF_INET || !m.adopted && !m.owns(a) {
 			continue
 		}
-		if err := h.deleteAddress(a, n.Name); err != nil {
+		if err := h.rt.deleteAddress(a, n.Name); err != nil {
 			return err
 		}
 	}
@@ -82,7 +81,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 		if a.family() != unix.AF_INET6 || m.kernelLinkLocal(a) {
 			continue
 		}
-		if err := h.deleteAddress(a, n.Name); err != nil {
+		if err := h.rt.deleteAddress(a, n.Name); err != nil {
 			return err
 		}
 	}
@@ -92,7 +91,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err := h.dropRoutes(m, n.Index); err != nil {
 		return err
 	}
-	if err := h.dropProxies(n.Index); err != nil {
+	if err := h.rt.dropProxies(n.Index); err != nil {
 		return err
 	}
 	if err := h.stripFeatures(n.Name, want.GRO); err != nil {
@@ -101,13 +100,13 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err := h.setSegment(l, segmentOf(l.Attrs()).bounded()); err != nil {
 		return err
 	}
-	if err := h.setMTU(l, want.MTU); err != nil {
+	if err := h.rt.setMTU(l, want.MTU); err != nil {
 		return err
 	}
 	if err := h.keepIPv6Off(l, m, want.MTU); err != nil {
 		return err
 	}
-	return h.setUp(l, true)
+	return h.rt.setUp(l, true)
 }
 
 // stripFeatures turns off what a member must not do with frames, and sets GRO as it is wanted.
@@ -133,11 +132,11 @@ func (h *Host) stripFeatures(nic string, wanted team.Offload) error {
 // dropRoutes removes the routes that are still on a member, but for those that came since it was recorded where nothing moves: nobody
 // would give them back.
 func (h *Host) dropRoutes(m *memberState, index int) error {
-	all, err := h.allRoutes()
+	all, err := h.rt.allRoutes()
 	if err != nil {
 		return err
 	}
-	advertised, err := h.advertisedRoutes()
+	advertised, err := h.rt.advertisedRoutes()
 	if err != nil {
 		return err
 	}
@@ -149,40 +148,9 @@ func (h *Host) dropRoutes(m *memberState, index int) error {
 		if len(routeLinks(r)) > 1 || r.get(rtaNexthop) != nil {
 			continue // others reach it too; the kernel sees to a hop that is dead
 		}
-		if err := h.deleteRoute(routed(r, nil)); err != nil {
+		if err := h.rt.deleteRoute(routed(r, nil)); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func (h *Host) setMTU(l netlink.Link, mtu int) error {
-	if mtu == 0 || l.Attrs().MTU == mtu {
-		return nil
-	}
-	what := fmt.Sprintf("set MTU of %s to %d", l.Attrs().Name, mtu)
-	if err := h.at(what); err != nil {
-		return err
-	}
-	if err := h.nl.LinkSetMTU(l, mtu); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	return nil
-}
-
-func (h *Host) setUp(l netlink.Link, up bool) error {
-	if l.Attrs().RawFlags&unix.IFF_UP != 0 == up {
-		return nil
-	}
-	set, what := h.nl.LinkSetUp, "bring up "+l.Attrs().Name
-	if !up {
-		set, what = h.nl.LinkSetDown, "bring down "+l.Attrs().Name
-	}
-	if err := h.at(what); err != nil {
-		return err
-	}
-	if err := set(l); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
 }

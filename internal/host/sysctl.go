@@ -117,8 +117,3 @@ func recordSysctls(nic string) map[string]string {
 	}
 	return values
 }
-
-// errDead is what tests return at a point of death: nothing more may be done after it.
-var errDead = errors.New("died here")
-
-func dead(err error) bool { return errors.Is(err, errDead) }

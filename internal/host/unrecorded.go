@@ -23,7 +23,7 @@ func (b *back) search() {
 		if err != nil {
 			continue
 		}
-		l, err := b.h.nl.LinkByIndex(n.Index)
+		l, err := b.h.rt.nl.LinkByIndex(n.Index)
 		if err != nil {
 			continue
 		}

@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -20,12 +21,43 @@ const dumpTries = 20
 // netlinkTimeout bounds a request; only a machine in deep trouble takes this long.
 const netlinkTimeout = 10 * time.Second
 
-// rtnetlink dumps and changes objects.
-type rtnetlink struct {
+// conn is a connection to the rtnetlink of one network namespace. Any goroutine may use it.
+type conn struct {
+	nl *netlink.Handle // for what package netlink knows: links, qdiscs, filters
+
 	socket *nl.SocketHandle
+	strict *nl.SocketHandle // its dumps are filtered by the kernel (NETLINK_GET_STRICT_CHK, Linux 4.20)
+	log    *slog.Logger
+	at     func(point string) error
 }
 
-func openRTNetlink() (*rtnetlink, error) {
+// openConn opens a connection in the namespace of the calling thread. at is called before every change: an error
+// stops the change there.
+func openConn(log *slog.Logger, at func(point string) error) (*conn, error) {
+	c := &conn{log: log, at: at}
+	err := c.open()
+	if err != nil {
+		c.close()
+		return nil, fmt.Errorf("open netlink: %w", err)
+	}
+	return c, nil
+}
+
+func (c *conn) open() (err error) {
+	if c.nl, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+		return err
+	}
+	if c.socket, err = openSocket(); err != nil {
+		return err
+	}
+	if c.strict, err = openSocket(); err != nil {
+		return err
+	}
+	_ = unix.SetsockoptInt(c.strict.Socket.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
+	return nil
+}
+
+func openSocket() (*nl.SocketHandle, error) {
 	s, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, err
@@ -36,39 +68,39 @@ func openRTNetlink() (*rtnetlink, error) {
 		s.Close()
 		return nil, err
 	}
-	return &rtnetlink{&nl.SocketHandle{Socket: s}}, nil
+	return &nl.SocketHandle{Socket: s}, nil
 }
 
-// openStrict opens one whose dumps the kernel filters (NETLINK_GET_STRICT_CHK, Linux 4.20).
-func openStrict() (*rtnetlink, error) {
-	r, err := openRTNetlink()
-	if err == nil {
-		_ = unix.SetsockoptInt(r.socket.Socket.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
+func (c *conn) close() {
+	for _, s := range []*nl.SocketHandle{c.socket, c.strict} {
+		if s != nil {
+			s.Close()
+		}
 	}
-	return r, err
+	if c.nl != nil {
+		c.nl.Close()
+	}
 }
 
-func (r *rtnetlink) close() { r.socket.Close() }
-
-func (r *rtnetlink) request(kind, flags int, body nl.NetlinkRequestData) *nl.NetlinkRequest {
+func request(s *nl.SocketHandle, kind, flags int, body nl.NetlinkRequestData) *nl.NetlinkRequest {
 	req := nl.NewNetlinkRequest(kind, flags)
-	req.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: r.socket}
+	req.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: s}
 	req.AddData(body)
 	return req
 }
 
 // dump lists all objects of a kind (RTM_GETADDR, …) and family (AF_UNSPEC: all) of the namespace.
-func (r *rtnetlink) dump(kind int, family byte, head int) ([]object, error) {
+func (c *conn) dump(kind int, family byte, head int) ([]object, error) {
 	ask := object{head: make([]byte, head)}
 	ask.head[0] = family
-	return r.list(kind, ask, head)
+	return dumpLike(c.socket, kind, ask, head)
 }
 
-// list is dump of the objects that are like ask, as far as the kernel looks at that: on a strict socket more.
-func (r *rtnetlink) list(kind int, ask object, head int) ([]object, error) {
+// dumpLike lists the objects that are like ask, as far as the kernel looks at that: on a strict socket more.
+func dumpLike(s *nl.SocketHandle, kind int, ask object, head int) ([]object, error) {
 	list, err := retry(func() ([]object, error) {
 		// RTM_NEWx is RTM_GETx − 2 for every kind.
-		bodies, err := r.request(kind, unix.NLM_F_DUMP, ask).Execute(unix.NETLINK_ROUTE, uint16(kind-2))
+		bodies, err := request(s, kind, unix.NLM_F_DUMP, ask).Execute(unix.NETLINK_ROUTE, uint16(kind-2))
 		if err != nil {
 			return nil, err
 		}
@@ -102,12 +134,6 @@ func kindName(kind int) string {
 	return "links"
 }
 
-// change sends one RTM_NEWx or RTM_DELx.
-func (r *rtnetlink) change(kind, flags int, o object) error {
-	_, err := r.request(kind, flags|unix.NLM_F_ACK, o).Execute(unix.NETLINK_ROUTE, 0)
-	return err
-}
-
 // retry repeats a dump as long as the kernel says that a change interrupted it.
 func retry[T any](dump func() (T, error)) (T, error) {
 	for try := 1; ; try++ {
@@ -118,15 +144,15 @@ func retry[T any](dump func() (T, error)) (T, error) {
 	}
 }
 
-// change is rtnetlink.change at a point where tests can die; errors that mean "is so already" are none.
-func (h *Host) change(what string, kind, flags int, o object) error {
-	if err := h.at(what); err != nil {
+// change sends one RTM_NEWx or RTM_DELx, at a point where tests can die; errors that mean "is so already" are none.
+func (c *conn) change(what string, kind, flags int, o object) error {
+	if err := c.at(what); err != nil {
 		return err
 	}
-	err := h.rt.change(kind, flags, o)
+	_, err := request(c.socket, kind, flags|unix.NLM_F_ACK, o).Execute(unix.NETLINK_ROUTE, 0)
 	switch {
 	case err == nil:
-		h.log.Debug(what)
+		c.log.Debug(what)
 	case kind%4 == unix.RTM_NEWADDR%4 && errors.Is(err, unix.EEXIST):
 		err = nil
 	case kind%4 == unix.RTM_DELADDR%4 && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENODEV)):
@@ -137,3 +163,8 @@ func (h *Host) change(what string, kind, flags int, o object) error {
 	}
 	return nil
 }
+
+// errDead is what tests return at a point of death: nothing more may be done after it.
+var errDead = errors.New("died here")
+
+func dead(err error) bool { return errors.Is(err, errDead) }
