@@ -12,12 +12,12 @@ func (h *Host) withAddresses(n NIC, err error) (NIC, error) {
 	if err != nil {
 		return NIC{}, err
 	}
-	list, err := h.rt.addresses(n.Index)
+	list, err := h.rt.Addresses(n.Index)
 	if err != nil {
 		return NIC{}, err
 	}
 	for _, a := range list {
-		n.Addresses = append(n.Addresses, addressPrefix(a))
+		n.Addresses = append(n.Addresses, AddressPrefix(a))
 	}
 	return n, nil
 }
@@ -41,9 +41,9 @@ func (h *Host) Returned(member string) (NIC, error) {
 func (h *Host) Up(adapter int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	l, err := h.rt.nl.LinkByIndex(adapter)
+	l, err := h.rt.Handle.LinkByIndex(adapter)
 	if err != nil {
 		return fmt.Errorf("bring up adapter: %w", err)
 	}
-	return h.rt.setUp(l, true)
+	return h.rt.SetUp(l, true)
 }

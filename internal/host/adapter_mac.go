@@ -14,36 +14,36 @@ import (
 func (h *Host) PutBackMAC(adapter int, mac, wrong frame.MAC) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	l, err := h.rt.nl.LinkByIndex(adapter)
+	l, err := h.rt.Handle.LinkByIndex(adapter)
 	if err == nil {
-		err = h.rt.nl.LinkSetHardwareAddr(l, mac.HardwareAddr())
+		err = h.rt.Handle.LinkSetHardwareAddr(l, mac.HardwareAddr())
 	}
 	if err != nil {
 		return fmt.Errorf("put MAC %v back: %w", mac, err)
 	}
-	list, err := h.rt.addresses(adapter)
+	list, err := h.rt.Addresses(adapter)
 	if err != nil {
 		return err
 	}
-	var made object // a link-local one that goes
+	var made Object // a link-local one that goes
 	has := false
 	for _, a := range list {
-		p := addressPrefix(a)
-		has = has || linkLocal(a) && madeOf(p, mac)
-		if !madeOf(p, wrong) {
+		p := AddressPrefix(a)
+		has = has || IsLinkLocal(a) && IsEUI64(p, mac)
+		if !IsEUI64(p, wrong) {
 			continue
 		}
-		if err := h.rt.change(fmt.Sprintf("remove address %v of MAC %v", p, wrong), unix.RTM_DELADDR, 0, a); err != nil {
+		if err := h.rt.Change(fmt.Sprintf("remove address %v of MAC %v", p, wrong), unix.RTM_DELADDR, 0, a); err != nil {
 			return err
 		}
-		if linkLocal(a) {
+		if IsLinkLocal(a) {
 			made = a
 		}
 	}
-	if made.head == nil || has {
+	if made.Head == nil || has {
 		return nil
 	}
-	right := eui64Address(made, mac)
-	what := fmt.Sprintf("add address %v", addressPrefix(right))
-	return h.rt.change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, right)
+	right := EUI64Address(made, mac)
+	what := fmt.Sprintf("add address %v", AddressPrefix(right))
+	return h.rt.Change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, right)
 }

@@ -98,7 +98,7 @@ func (h *Host) adopt(list []*memberState, to NIC) error {
 	for _, m := range list {
 		for _, n := range m.Neighbours {
 			// One that was learnt is not worth a takeover: the kernel's table may be full.
-			if err := h.rt.setNeighbour(n, to.Index); err != nil && (permanent(n) || dead(err)) {
+			if err := h.rt.SetNeighbour(n, to.Index); err != nil && (IsPermanent(n) || IsInjectedCrash(err)) {
 				return err
 			}
 		}
@@ -107,19 +107,19 @@ func (h *Host) adopt(list []*memberState, to NIC) error {
 }
 
 func (h *Host) adoptAddresses(m *memberState, from, to NIC) error {
-	have, err := h.rt.addresses(from.Index)
+	have, err := h.rt.Addresses(from.Index)
 	if err != nil {
 		return err
 	}
-	routes, err := h.rt.allRoutes()
+	routes, err := h.rt.Routes()
 	if err != nil {
 		return err
 	}
-	var v4, v6 []object
+	var v4, v6 []Object
 	for _, a := range have {
 		switch {
 		case m.kernelLinkLocal(a):
-		case a.family() == unix.AF_INET:
+		case a.Family() == unix.AF_INET:
 			v4 = append(v4, forAdapter(a, from, to, routes))
 		default:
 			v6 = append(v6, forAdapter(a, from, to, routes))
@@ -128,14 +128,14 @@ func (h *Host) adoptAddresses(m *memberState, from, to NIC) error {
 	if err := h.needIPv6(to, len(v6) > 0); err != nil {
 		return err
 	}
-	there, err := h.rt.addresses(to.Index)
+	there, err := h.rt.Addresses(to.Index)
 	if err != nil {
 		return err
 	}
-	if err := h.rt.addMissing(v4, there, to.Name); err != nil {
+	if err := h.rt.AddMissingAddresses(v4, there, to.Name); err != nil {
 		return err
 	}
-	return h.rt.addInOrder(v6, to.Index, to.Name)
+	return h.rt.AddAddressesInOrder(v6, to.Index, to.Name)
 }
 
 // needIPv6 turns the adapter's IPv6 on when it gets addresses of it.
@@ -148,17 +148,17 @@ func (h *Host) needIPv6(adapter NIC, needed bool) error {
 
 // adoptAdvertised has the adapter's kernel learn what that of the members had learned from routers, and the members forget it.
 func (h *Host) adoptAdvertised(list []*memberState, by map[int]int, to NIC) error {
-	all, err := h.rt.advertisedRoutes()
+	all, err := h.rt.AdvertisedRoutes()
 	if err != nil {
 		return err
 	}
-	var mine, next []object
+	var mine, next []Object
 	for _, r := range all {
-		if _, ok := by[routeLinks(r)[0]]; !ok {
+		if _, ok := by[RouteLinks(r)[0]]; !ok {
 			continue
 		}
 		mine = append(mine, r)
-		if !hasAdvertised(next, r) {
+		if !HasAdvertised(next, r) {
 			next = append(next, r)
 		}
 	}
@@ -166,7 +166,7 @@ func (h *Host) adoptAdvertised(list []*memberState, by map[int]int, to NIC) erro
 		return err
 	}
 	for _, r := range mine {
-		if err := h.rt.deleteRoute(routed(r, nil)); err != nil && !errors.Is(err, unix.ESRCH) {
+		if err := h.rt.DeleteRoute(RouteRequest(r, nil)); err != nil && !errors.Is(err, unix.ESRCH) {
 			return err // else it ran out, or its router withdrew it
 		}
 	}
@@ -176,13 +176,13 @@ func (h *Host) adoptAdvertised(list []*memberState, by map[int]int, to NIC) erro
 // adoptNeighbours tells the adapter whom a member knows, before traffic moves: nobody has to be asked for, and no packet waits
 // for an answer.
 func (h *Host) adoptNeighbours(from, to NIC) error {
-	list, err := h.rt.learned(from.Index)
+	list, err := h.rt.LearnedNeighbours(from.Index)
 	if err != nil {
 		return err
 	}
 	for _, n := range list {
 		// One that is not taken, such as IPv6's where that is off, is asked for when it is needed.
-		if err := h.rt.setNeighbour(n, to.Index); dead(err) {
+		if err := h.rt.SetNeighbour(n, to.Index); IsInjectedCrash(err) {
 			return err
 		}
 	}
@@ -191,35 +191,35 @@ func (h *Host) adoptNeighbours(from, to NIC) error {
 
 // forAdapter is a member's address as the adapter gets it. routes are the member's. An address that was verified
 // on this LAN a moment ago needs no duplicate detection.
-func forAdapter(a object, from, to NIC, routes []object) object {
+func forAdapter(a Object, from, to NIC, routes []Object) Object {
 	flags := uint32(0)
-	if from.AdminUp && connects(a) && !slices.ContainsFunc(routes, func(r object) bool { return connectedBy(r, a) }) {
+	if from.AdminUp && HasConnectedRoute(a) && !slices.ContainsFunc(routes, func(r Object) bool { return IsConnectedRoute(r, a) }) {
 		flags |= unix.IFA_F_NOPREFIXROUTE
 	}
-	if a.family() == unix.AF_INET6 && addressFlags(a)&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0 {
+	if a.Family() == unix.AF_INET6 && AddressFlags(a)&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0 {
 		flags |= unix.IFA_F_NODAD
 	}
-	return relabel(forLink(a, to.Index, flags), from.Name, to.Name)
+	return Relabel(AddressRequest(a, to.Index, flags), from.Name, to.Name)
 }
 
 // adoptRoutes moves all routes that name one of the links.
 func (h *Host) adoptRoutes(by map[int]int) error {
-	all, err := h.rt.allRoutes()
+	all, err := h.rt.Routes()
 	if err != nil {
 		return err
 	}
-	var mine []object
+	var mine []Object
 	for _, r := range all {
-		for _, link := range routeLinks(r) {
+		for _, link := range RouteLinks(r) {
 			if _, ok := by[link]; ok {
 				mine = append(mine, r)
 				break
 			}
 		}
 	}
-	byDependence(mine)
+	SortByDependence(mine)
 	for _, r := range mine {
-		if err := h.rt.moveRoute(all, r, routed(r, by)); err != nil {
+		if err := h.rt.MoveRoute(all, r, RouteRequest(r, by)); err != nil {
 			return err
 		}
 	}
@@ -248,13 +248,13 @@ func (h *Host) Give(adapter int, addresses []netip.Prefix, gateway netip.Addr) e
 		return fmt.Errorf("give addresses: %w", err)
 	}
 	for _, p := range addresses {
-		if err := h.rt.addAddress(newAddress(p, adapter), to.Name); err != nil {
+		if err := h.rt.AddAddress(NewAddress(p, adapter), to.Name); err != nil {
 			return fmt.Errorf("give addresses: %w", err)
 		}
 	}
 	if gateway.IsValid() {
 		// No EXCL: the members' default route may be there until they are stripped.
-		if err := h.rt.change("add default route", unix.RTM_NEWROUTE, unix.NLM_F_CREATE, newRoute(gateway, adapter)); err != nil {
+		if err := h.rt.Change("add default route", unix.RTM_NEWROUTE, unix.NLM_F_CREATE, NewDefaultRoute(gateway, adapter)); err != nil {
 			return fmt.Errorf("give gateway %s: %w", gateway, err)
 		}
 	}
@@ -280,23 +280,23 @@ func (h *Host) DefaultOwner(members []string) string {
 // adoptRules gives the adapter copies of the members' rules, at the same priority. An inverted one takes the place of the
 // member's.
 func (h *Host) adoptRules(list []*memberState, adapter string) error {
-	have, err := h.rt.rulesNaming(adapter)
+	have, err := h.rt.RulesNaming(adapter)
 	if err != nil {
 		return err
 	}
 	names := h.lenders(list)
 	for _, m := range list {
 		for _, r := range m.Rules {
-			next := ruleOf(r, names, adapter)
-			if !hasRule(have, next) {
-				err := h.rt.change("copy rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, next)
+			next := RuleFor(r, names, adapter)
+			if !HasRule(have, next) {
+				err := h.rt.Change("copy rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, next)
 				if err != nil {
 					return err
 				}
 				have = append(have, next)
 			}
-			if inverted(r) {
-				if err := h.rt.removeRule(ruled(r), m.Name); err != nil {
+			if IsInverted(r) {
+				if err := h.rt.RemoveRule(RuleRequest(r), m.Name); err != nil {
 					return err
 				}
 			}
@@ -318,12 +318,12 @@ func (h *Host) lenders(more []*memberState) []string {
 
 // adoptProxies gives the adapter those of a member.
 func (h *Host) adoptProxies(from, to NIC) error {
-	list, err := h.rt.proxiesOf(from.Index)
+	list, err := h.rt.Proxies(from.Index)
 	if err != nil {
 		return err
 	}
 	for _, n := range list {
-		if err := h.rt.addProxy(n, to.Index); err != nil {
+		if err := h.rt.AddProxy(n, to.Index); err != nil {
 			return err
 		}
 	}

@@ -40,10 +40,10 @@ func advertisements(l learning, macs map[netip.Addr]frame.MAC) [][]byte {
 		return by[router]
 	}
 	for _, r := range l.routes {
-		if routeBits(r) == 0 && gateway(r).IsValid() {
-			a := from(gateway(r))
-			a.Lifetime = uint16(min(routeLifetime(r), maxLifetime))
-			a.Preference, a.HopLimit = preference(r), hopLimit(r)
+		if RouteBits(r) == 0 && Gateway(r).IsValid() {
+			a := from(Gateway(r))
+			a.Lifetime = uint16(min(RouteLifetime(r), maxLifetime))
+			a.Preference, a.HopLimit = RouterPreference(r), HopLimit(r)
 		}
 	}
 	anybody := func() *frame.RouterAdvert {
@@ -53,22 +53,22 @@ func advertisements(l learning, macs map[netip.Addr]frame.MAC) [][]byte {
 		return from(order[0])
 	}
 	for _, r := range l.routes {
-		left := routeLifetime(r)
+		left := RouteLifetime(r)
 		switch {
-		case routeBits(r) == 0 && gateway(r).IsValid():
-		case gateway(r).IsValid():
-			a := from(gateway(r))
-			a.Routes = append(a.Routes, frame.AdvertisedRoute{Prefix: destination(r), Preference: preference(r), Lifetime: left})
+		case RouteBits(r) == 0 && Gateway(r).IsValid():
+		case Gateway(r).IsValid():
+			a := from(Gateway(r))
+			a.Routes = append(a.Routes, frame.AdvertisedRoute{Prefix: Destination(r), Preference: RouterPreference(r), Lifetime: left})
 		default:
 			a := anybody()
-			a.Prefixes = append(a.Prefixes, frame.AdvertisedPrefix{Prefix: destination(r), OnLink: true, Valid: left, Preferred: left})
+			a.Prefixes = append(a.Prefixes, frame.AdvertisedPrefix{Prefix: Destination(r), OnLink: true, Valid: left, Preferred: left})
 		}
 	}
 	for _, o := range l.form {
-		preferred, valid := lifetimes(o)
+		preferred, valid := Lifetimes(o)
 		a := anybody()
 		a.Prefixes = append(a.Prefixes, frame.AdvertisedPrefix{
-			Prefix: addressPrefix(o).Masked(), Autonomous: true, Valid: valid, Preferred: min(preferred, valid)})
+			Prefix: AddressPrefix(o).Masked(), Autonomous: true, Valid: valid, Preferred: min(preferred, valid)})
 	}
 	var frames [][]byte
 	for _, router := range order {
@@ -87,8 +87,8 @@ func advertisements(l learning, macs map[netip.Addr]frame.MAC) [][]byte {
 
 // learning is what a link is to learn from routers.
 type learning struct {
-	routes []object
-	form   []object // addresses
+	routes []Object
+	form   []Object // addresses
 	says   linkSays
 }
 
@@ -106,13 +106,13 @@ func (h *Host) teach(to NIC, l learning) error {
 		return err
 	}
 	for _, r := range left.routes {
-		if err := h.rt.addAdvertised(r, to.Index); err != nil {
+		if err := h.rt.AddAdvertisedRoute(r, to.Index); err != nil {
 			return err
 		}
 	}
 	for _, a := range left.form {
 		// The prefix's route is not this address's.
-		if err := h.rt.addAddress(forLink(a, to.Index, unix.IFA_F_NOPREFIXROUTE), to.Name); err != nil {
+		if err := h.rt.AddAddress(AddressRequest(a, to.Index, unix.IFA_F_NOPREFIXROUTE), to.Name); err != nil {
 			return err
 		}
 	}
@@ -167,32 +167,32 @@ func takesAdvertisements(nic string) bool {
 
 // unlearned is what a link does not have of what it is to learn.
 func (h *Host) unlearned(to NIC, l learning) (learning, error) {
-	all, err := h.rt.advertisedRoutes()
+	all, err := h.rt.AdvertisedRoutes()
 	if err != nil {
 		return l, err
 	}
-	have, err := h.rt.addresses(to.Index)
+	have, err := h.rt.Addresses(to.Index)
 	if err != nil {
 		return l, err
 	}
-	mine := routesOf(all, to.Index)
+	mine := RoutesVia(all, to.Index)
 	return learning{
-		routes: slices.DeleteFunc(slices.Clone(l.routes), func(r object) bool { return hasAdvertised(mine, r) }),
-		form:   slices.DeleteFunc(slices.Clone(l.form), func(a object) bool { return hasAddress(have, a) }),
+		routes: slices.DeleteFunc(slices.Clone(l.routes), func(r Object) bool { return HasAdvertised(mine, r) }),
+		form:   slices.DeleteFunc(slices.Clone(l.form), func(a Object) bool { return HasAddress(have, a) }),
 		says:   l.says,
 	}, nil
 }
 
 // routerMACs are the MACs of a link's routers as far as it knows them.
 func (h *Host) routerMACs(index int) (map[netip.Addr]frame.MAC, error) {
-	list, err := h.rt.learned(index)
+	list, err := h.rt.LearnedNeighbours(index)
 	if err != nil {
 		return nil, err
 	}
 	macs := map[netip.Addr]frame.MAC{}
 	for _, n := range list {
-		if b := n.get(unix.NDA_LLADDR); len(b) == 6 {
-			macs[neighbourAddr(n)] = frame.MACAt(b, 0)
+		if b := n.Get(unix.NDA_LLADDR); len(b) == 6 {
+			macs[NeighbourAddr(n)] = frame.MACAt(b, 0)
 		}
 	}
 	return macs, nil

@@ -46,14 +46,14 @@ func learned(t *testing.T, nic string) []string {
 	h, err := Open(Options{})
 	must(t, err)
 	defer h.Close()
-	all, err := h.rt.advertisedRoutes()
+	all, err := h.rt.AdvertisedRoutes()
 	must(t, err)
 	index, err := interfaceIndex(nic)
 	must(t, err)
 	list := []string{}
-	for _, r := range routesOf(all, index) {
-		list = append(list, fmt.Sprint(destination(r), " ", gateway(r), " proto ", routeProtocol(r), " pref ", preference(r), " hops ", hopLimit(r),
-			" ends ", routeLifetime(r) != forever))
+	for _, r := range RoutesVia(all, index) {
+		list = append(list, fmt.Sprint(Destination(r), " ", Gateway(r), " proto ", RouteProtocol(r), " pref ", RouterPreference(r), " hops ", HopLimit(r),
+			" ends ", RouteLifetime(r) != Forever))
 	}
 	slices.Sort(list)
 	return list
@@ -156,7 +156,7 @@ func TestLyingRouter(t *testing.T) {
 		{"for ever", func(a *frame.RouterAdvert) {
 			a.Lifetime = 65535
 			for i := range a.Prefixes {
-				a.Prefixes[i].Valid, a.Prefixes[i].Preferred = forever, forever
+				a.Prefixes[i].Valid, a.Prefixes[i].Preferred = Forever, Forever
 			}
 		}, 2},
 		{"no MAC", func(a *frame.RouterAdvert) { a.MAC = 0 }, 2},

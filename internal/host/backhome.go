@@ -16,7 +16,7 @@ import (
 // there and has a link, else to one that has. This file decides where.
 
 // owns reports whether an address was a NIC's own.
-func (m *memberState) owns(a object) bool { return hasAddress(m.Addresses, a) }
+func (m *memberState) owns(a Object) bool { return HasAddress(m.Addresses, a) }
 
 // hasIPv6 reports whether the NIC gets IPv6 back.
 func (r *returning) hasIPv6() bool { return r.m.Sysctls[disableIPv6] == "0" }
@@ -49,7 +49,7 @@ func (b *back) inheritor(family byte) *returning {
 	liked := []func(*returning) bool{
 		func(r *returning) bool { return r.m.ownsDefault() },
 		func(r *returning) bool {
-			return slices.ContainsFunc(r.m.Addresses, func(a object) bool { return !r.m.kernelLinkLocal(a) })
+			return slices.ContainsFunc(r.m.Addresses, func(a Object) bool { return !r.m.kernelLinkLocal(a) })
 		},
 		func(*returning) bool { return true },
 	}
@@ -92,27 +92,27 @@ type memberFamily struct {
 // the rest is to follow.
 func (b *back) lookForBegun() error {
 	b.begun = map[memberFamily]*returning{}
-	all, err := b.h.rt.allRoutes()
+	all, err := b.h.rt.Routes()
 	if err != nil {
 		return err
 	}
 	for _, r := range b.members {
-		have, err := b.h.rt.addresses(r.nic.Index)
+		have, err := b.h.rt.Addresses(r.nic.Index)
 		if err != nil {
 			return err
 		}
 		for _, a := range have {
-			if m := b.owner(a); m != nil && !linkLocal(a) && !r.m.owns(a) {
-				b.begun[memberFamily{m, a.family()}] = r
+			if m := b.owner(a); m != nil && !IsLinkLocal(a) && !r.m.owns(a) {
+				b.begun[memberFamily{m, a.Family()}] = r
 			}
 		}
 		own := map[int]int{r.m.Index: r.nic.Index}
 		for _, m := range b.j.state.members {
 			for _, o := range m.Routes {
-				there := routed(o, map[int]int{m.Index: r.nic.Index})
-				was := slices.ContainsFunc(r.m.Routes, func(p object) bool { return sameRoute(routed(p, own), there) })
-				if m != r.m && !m.away && routeProtocol(o) != unix.RTPROT_KERNEL && hasRoute(all, there) && !was {
-					b.begun[memberFamily{m, o.family()}] = r
+				there := RouteRequest(o, map[int]int{m.Index: r.nic.Index})
+				was := slices.ContainsFunc(r.m.Routes, func(p Object) bool { return SameRoute(RouteRequest(p, own), there) })
+				if m != r.m && !m.away && RouteProtocol(o) != unix.RTPROT_KERNEL && HasRoute(all, there) && !was {
+					b.begun[memberFamily{m, o.Family()}] = r
 				}
 			}
 		}
@@ -122,7 +122,7 @@ func (b *back) lookForBegun() error {
 
 // lent reports whether what a member had is on the adapter.
 func (b *back) lent(m *memberState) bool {
-	return m.adopted || slices.ContainsFunc(b.held, func(a object) bool { return !linkLocal(a) && m.owns(a) })
+	return m.adopted || slices.ContainsFunc(b.held, func(a Object) bool { return !IsLinkLocal(a) && m.owns(a) })
 }
 
 // of is a member on its way back, nil if its NIC is not there.
@@ -136,7 +136,7 @@ func (b *back) of(m *memberState) *returning {
 }
 
 // owner is whose an address of the adapter was, one that is there if there are several; nil: nobody's.
-func (b *back) owner(a object) *memberState {
+func (b *back) owner(a Object) *memberState {
 	var gone *memberState
 	for _, m := range b.j.state.members {
 		switch {
@@ -151,12 +151,12 @@ func (b *back) owner(a object) *memberState {
 }
 
 // home is the NIC that gets an address of the adapter.
-func (b *back) home(a object) *returning {
+func (b *back) home(a Object) *returning {
 	m := b.owner(a)
 	if m == nil {
-		return b.inheritor(a.family())
+		return b.inheritor(a.Family())
 	}
-	if r := b.replaced(m, a.family()); r != nil {
+	if r := b.replaced(m, a.Family()); r != nil {
 		return r
 	}
 	return b.of(m)
@@ -164,17 +164,17 @@ func (b *back) home(a object) *returning {
 
 // teamAddresses are the addresses that the team has and NICs are to get: those of the adapter, with the IPv6 ones that it lost by
 // going down, or where it is no more those that its members lent it.
-func (b *back) teamAddresses() []object {
+func (b *back) teamAddresses() []Object {
 	if b.adapter != nil && !b.wentDown() {
 		return b.held
 	}
 	list := slices.Clone(b.held)
 	for _, m := range b.j.state.members {
 		for _, a := range m.Addresses {
-			if b.adapter != nil && a.family() != unix.AF_INET6 {
+			if b.adapter != nil && a.Family() != unix.AF_INET6 {
 				continue
 			}
-			if later, ok := aged(a, (bootTime()-m.At)/1e9); ok && m.adopted && !m.away && !hasAddress(list, a) {
+			if later, ok := Aged(a, (BootTime()-m.At)/1e9); ok && m.adopted && !m.away && !HasAddress(list, a) {
 				list = append(list, later)
 			}
 		}
@@ -184,8 +184,8 @@ func (b *back) teamAddresses() []object {
 
 // returns reports whether an address of the team goes to a NIC at all: not what the kernel makes by itself for the adapter, nor what
 // the team was given.
-func (b *back) returns(a object) bool {
-	if slices.Contains(b.j.state.given, addressPrefix(a).String()) || b.adapter != nil && b.adapter.kernelLinkLocal(a) {
+func (b *back) returns(a Object) bool {
+	if slices.Contains(b.j.state.given, AddressPrefix(a).String()) || b.adapter != nil && b.adapter.kernelLinkLocal(a) {
 		return false
 	}
 	m := b.owner(a)
@@ -201,28 +201,28 @@ func (b *back) inheritAddresses() error {
 	var wait belongings // of the first NIC that is away
 	for _, a := range b.teamAddresses() {
 		m, to := b.owner(a), b.home(a)
-		if !b.returns(a) || m != nil && (to != nil && m == to.m || linkLocal(a) && b.of(m) != nil) {
+		if !b.returns(a) || m != nil && (to != nil && m == to.m || IsLinkLocal(a) && b.of(m) != nil) {
 			continue
 		}
-		formed := autoconfigured(a)
-		if m == nil && (formed || temporary(a)) && (to == nil || !to.m.adopted) {
+		formed := IsAutoconfigured(a)
+		if m == nil && (formed || IsTemporary(a)) && (to == nil || !to.m.adopted) {
 			continue
 		}
 		if to == nil {
 			switch {
 			case len(b.away) > 0 && m == nil:
-				wait.addLate(b.away[0], a, bootTime())
+				wait.addLate(b.away[0], a, BootTime())
 				fallthrough
 			case m != nil && b.of(m) == nil:
-				b.note("%s waits in the journal: no NIC is there that can have it", addressPrefix(a))
+				b.note("%s waits in the journal: no NIC is there that can have it", AddressPrefix(a))
 			default:
-				b.note("%s of %s is given to nobody: no NIC has IPv6", addressPrefix(a), b.h.o.Team)
+				b.note("%s of %s is given to nobody: no NIC has IPv6", AddressPrefix(a), b.h.o.Team)
 			}
 			continue
 		}
 		if m != nil {
-			b.note("%s of %s is given to %s: %s", addressPrefix(a), m.Name, to.nic.Name, b.why(m))
-			if l := (memberFamily{m, a.family()}); !told[l] {
+			b.note("%s of %s is given to %s: %s", AddressPrefix(a), m.Name, to.nic.Name, b.why(m))
+			if l := (memberFamily{m, a.Family()}); !told[l] {
 				told[l] = true
 				b.noteSettings(l, to)
 			}
@@ -231,11 +231,11 @@ func (b *back) inheritAddresses() error {
 			to.form = append(to.form, a)
 			continue
 		}
-		have, err := b.h.rt.addresses(to.nic.Index)
-		if next := b.inherited(a, m, to); err == nil && !hasAddress(have, next) {
-			err = b.h.rt.addAddress(next, to.nic.Name)
+		have, err := b.h.rt.Addresses(to.nic.Index)
+		if next := b.inherited(a, m, to); err == nil && !HasAddress(have, next) {
+			err = b.h.rt.AddAddress(next, to.nic.Name)
 		}
-		if dead(err) {
+		if IsInjectedCrash(err) {
 			return err
 		}
 		if err != nil {
@@ -263,32 +263,32 @@ func (b *back) noteSettings(l memberFamily, to *returning) {
 }
 
 // inherited is what an address of the adapter, m's before or nobody's, becomes on a NIC.
-func (b *back) inherited(a object, m *memberState, to *returning) object {
+func (b *back) inherited(a Object, m *memberState, to *returning) Object {
 	if m != nil {
-		i := slices.IndexFunc(m.Addresses, func(o object) bool { return sameAddress(a, o) })
-		return relabel(forLink(withMetric(withLifetimes(m.Addresses[i], a), a), to.nic.Index, 0), m.Name, to.nic.Name)
+		i := slices.IndexFunc(m.Addresses, func(o Object) bool { return SameAddress(a, o) })
+		return Relabel(AddressRequest(WithMetric(WithLifetimes(m.Addresses[i], a), a), to.nic.Index, 0), m.Name, to.nic.Name)
 	}
-	next := forLink(a, to.nic.Index, 0)
+	next := AddressRequest(a, to.nic.Index, 0)
 	switch {
-	case temporary(a):
-	case autoconfigured(a):
-		next = forLink(a, to.nic.Index, unix.IFA_F_NOPREFIXROUTE) // the prefix's route is not this address's
+	case IsTemporary(a):
+	case IsAutoconfigured(a):
+		next = AddressRequest(a, to.nic.Index, unix.IFA_F_NOPREFIXROUTE) // the prefix's route is not this address's
 	case b.connected(a):
 		// The kernel does not move the route of its subnet, which was made for a NIC that nobody knows of any more.
-		next = unflagged(next, unix.IFA_F_NOPREFIXROUTE)
+		next = WithoutFlags(next, unix.IFA_F_NOPREFIXROUTE)
 	}
-	return relabel(next, b.h.o.Team, to.nic.Name)
+	return Relabel(next, b.h.o.Team, to.nic.Name)
 }
 
 // connected reports whether the adapter has a route of the kernel's to the subnet of an address.
-func (b *back) connected(a object) bool {
+func (b *back) connected(a Object) bool {
 	if b.adapter == nil {
 		return false
 	}
-	all, err := b.h.rt.allRoutes()
-	subnet := addressPrefix(a).Masked()
-	return err == nil && slices.ContainsFunc(routesOf(all, b.adapter.Index), func(o object) bool {
-		return routeProtocol(o) == unix.RTPROT_KERNEL && destination(o) == subnet
+	all, err := b.h.rt.Routes()
+	subnet := AddressPrefix(a).Masked()
+	return err == nil && slices.ContainsFunc(RoutesVia(all, b.adapter.Index), func(o Object) bool {
+		return RouteProtocol(o) == unix.RTPROT_KERNEL && Destination(o) == subnet
 	})
 }
 
@@ -302,22 +302,22 @@ func (b *back) why(m *memberState) string {
 
 // homeOf is the NIC that gets a route of the adapter that was none of the members': one whose address it gives packets, or on
 // whose subnet its gateway is, else the inheritor.
-func (b *back) homeOf(o object, addresses []object) *returning {
+func (b *back) homeOf(o Object, addresses []Object) *returning {
 	var wanted []netip.Addr
-	if source, ok := netip.AddrFromSlice(o.get(unix.RTA_PREFSRC)); ok {
+	if source, ok := netip.AddrFromSlice(o.Get(unix.RTA_PREFSRC)); ok {
 		wanted = append(wanted, source)
 	}
-	wanted = append(wanted, gateways(o, b.adapter.Index)...)
+	wanted = append(wanted, Gateways(o, b.adapter.Index)...)
 	for _, want := range wanted {
 		for _, r := range b.members {
 			for _, a := range addresses {
-				if a.index() == r.nic.Index && !linkLocal(a) && addressPrefix(a).Contains(want) {
+				if a.Index() == r.nic.Index && !IsLinkLocal(a) && AddressPrefix(a).Contains(want) {
 					return r
 				}
 			}
 		}
 	}
-	return b.inheritor(o.family())
+	return b.inheritor(o.Family())
 }
 
 // clearStrays takes addresses off NICs that are on another one, too: a process that was killed had begun to give them there and
@@ -327,24 +327,24 @@ func (b *back) clearStrays() error {
 		return nil
 	}
 	for _, r := range b.members {
-		have, err := b.h.rt.addresses(r.nic.Index)
+		have, err := b.h.rt.Addresses(r.nic.Index)
 		if err != nil {
 			return err
 		}
 		for _, a := range have {
 			m := b.owner(a)
-			if m == nil && !hasAddress(b.held, a) || linkLocal(a) || m != r.m && r.m.owns(a) {
+			if m == nil && !HasAddress(b.held, a) || IsLinkLocal(a) || m != r.m && r.m.owns(a) {
 				continue
 			}
 			home := b.home(a)
 			if home == nil || home == r {
 				continue
 			}
-			there, err := b.h.rt.addresses(home.nic.Index)
-			if err != nil || !hasAddress(there, a) {
+			there, err := b.h.rt.Addresses(home.nic.Index)
+			if err != nil || !HasAddress(there, a) {
 				continue
 			}
-			if err := b.soften(b.h.rt.deleteAddress(a, r.nic.Name)); err != nil {
+			if err := b.soften(b.h.rt.DeleteAddress(a, r.nic.Name)); err != nil {
 				return err
 			}
 		}
@@ -357,14 +357,14 @@ func (b *back) refuse() error {
 	if b.adapter == nil {
 		return nil
 	}
-	others, err := b.h.rt.elsewhere(b.adapter.Index)
+	others, err := b.h.rt.AddressesElsewhere(b.adapter.Index)
 	if err != nil {
 		return err
 	}
 	var lost []string
 	for _, a := range b.held {
-		if b.returns(a) && b.owner(a) == nil && len(b.members) == 0 && len(b.away) == 0 && !hasAddress(others, a) {
-			lost = append(lost, addressPrefix(a).String())
+		if b.returns(a) && b.owner(a) == nil && len(b.members) == 0 && len(b.away) == 0 && !HasAddress(others, a) {
+			lost = append(lost, AddressPrefix(a).String())
 		}
 	}
 	if lost == nil {

@@ -119,7 +119,7 @@ func TestBacklogDeath(t *testing.T) {
 		if err == nil {
 			_, err = h.Finish()
 		}
-		if (*where != "") != errors.Is(err, errDead) {
+		if (*where != "") != errors.Is(err, ErrInjectedCrash) {
 			t.Fatalf("point %d %q: %v", n, *where, err)
 		}
 		h.Close()

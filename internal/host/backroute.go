@@ -10,12 +10,12 @@ import (
 
 // originals are the members' routes as they were, each once, with the links' ifindexes of today. Those of a NIC that cannot carry
 // them are of the one that stands in for it.
-func (b *back) originals(family byte) []object {
+func (b *back) originals(family byte) []Object {
 	return b.originalsOf(family, func(*memberState) bool { return true })
 }
 
-func (b *back) originalsOf(family byte, which func(*memberState) bool) []object {
-	var list []object
+func (b *back) originalsOf(family byte, which func(*memberState) bool) []Object {
+	var list []Object
 	for _, m := range b.j.state.members {
 		r, instead := b.of(m), b.replaced(m, family)
 		if !m.Up || m.away || r == nil && instead == nil || !which(m) {
@@ -27,14 +27,14 @@ func (b *back) originalsOf(family byte, which func(*memberState) bool) []object 
 			by[m.Index] = instead.nic.Index
 		}
 		for _, o := range m.Routes {
-			if o.family() != family || b.adapter != nil && slices.Contains(routeLinks(o), b.adapter.Index) {
+			if o.Family() != family || b.adapter != nil && slices.Contains(RouteLinks(o), b.adapter.Index) {
 				continue
 			}
 			if b.remade(m, o) {
 				continue
 			}
-			o = routed(o, by)
-			if !hasRoute(list, o) {
+			o = RouteRequest(o, by)
+			if !HasRoute(list, o) {
 				list = append(list, o)
 			}
 		}
@@ -43,29 +43,29 @@ func (b *back) originalsOf(family byte, which func(*memberState) bool) []object 
 }
 
 // remade reports whether a route was the connected route of an address that has another metric by now.
-func (b *back) remade(m *memberState, o object) bool {
-	return slices.ContainsFunc(m.Addresses, func(a object) bool {
-		i := slices.IndexFunc(b.held, func(h object) bool { return sameAddress(a, h) })
-		return i >= 0 && connectedBy(o, a) && a.get32(ifaMetric) != b.held[i].get32(ifaMetric)
+func (b *back) remade(m *memberState, o Object) bool {
+	return slices.ContainsFunc(m.Addresses, func(a Object) bool {
+		i := slices.IndexFunc(b.held, func(h Object) bool { return SameAddress(a, h) })
+		return i >= 0 && IsConnectedRoute(o, a) && a.Get32(IFAMetric) != b.held[i].Get32(IFAMetric)
 	})
 }
 
 // adopted is what an original became on the adapter.
-func (b *back) adopted(o object) object {
+func (b *back) adopted(o Object) Object {
 	to := map[int]int{}
 	for _, r := range b.members {
 		to[r.nic.Index] = b.adapter.Index
 	}
-	return routed(o, to)
+	return RouteRequest(o, to)
 }
 
 // living is a route without the next hops by NICs that go back down: the kernel keeps such hops when a NIC goes down, and takes
 // none in while it is. A route that leads nowhere else is left as it is.
-func (b *back) living(o object) object {
+func (b *back) living(o Object) Object {
 	down := func(n []byte) bool {
-		return slices.ContainsFunc(b.members, func(r *returning) bool { return r.nic.Index == nextHopLink(n) && !r.m.Up })
+		return slices.ContainsFunc(b.members, func(r *returning) bool { return r.nic.Index == NextHopLink(n) && !r.m.Up })
 	}
-	hops := nextHops(o.get(unix.RTA_MULTIPATH))
+	hops := NextHops(o.Get(unix.RTA_MULTIPATH))
 	if !slices.ContainsFunc(hops, down) {
 		return o
 	}
@@ -81,8 +81,8 @@ func (b *back) living(o object) object {
 	if live == nil {
 		return o
 	}
-	o = o.clone()
-	o.set(unix.RTA_MULTIPATH, live)
+	o = o.Clone()
+	o.Set(unix.RTA_MULTIPATH, live)
 	return o
 }
 
@@ -93,25 +93,25 @@ func (b *back) moveRoutes(family byte, early bool) error {
 	if b.adapter == nil {
 		return nil
 	}
-	all, err := b.h.rt.allRoutes()
+	all, err := b.h.rt.Routes()
 	if err != nil {
 		return err
 	}
 	list := b.originals(family)
-	byDependence(list)
+	SortByDependence(list)
 	for _, o := range list {
 		now := b.adopted(o)
-		if !hasRoute(all, now) {
+		if !HasRoute(all, now) {
 			continue
 		}
-		if live := b.living(o); !live.equal(o) {
-			b.note("a next hop of the %s is not given back: its NIC is down", routeText(o))
+		if live := b.living(o); !live.Equal(o) {
+			b.note("a next hop of the %s is not given back: its NIC is down", RouteText(o))
 			o = live
 		}
-		if hasRoute(all, o) {
-			err = b.h.rt.deleteRoute(routed(now, nil))
+		if HasRoute(all, o) {
+			err = b.h.rt.DeleteRoute(RouteRequest(now, nil))
 		} else {
-			err = b.h.rt.moveRoute(all, now, o)
+			err = b.h.rt.MoveRoute(all, now, o)
 		}
 		if early && errors.Is(err, unix.ENETUNREACH) {
 			continue
@@ -125,17 +125,17 @@ func (b *back) moveRoutes(family byte, early bool) error {
 
 // takenAway are the originals that somebody took off the adapter: they are nowhere, and others are there. If all were, the
 // adapter would have lost them by going down.
-func (b *back) takenAway(all []object) (gone []object) {
+func (b *back) takenAway(all []Object) (gone []Object) {
 	if b.adapter == nil || !b.adapter.AdminUp {
 		return nil
 	}
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		kept := false
-		var missing []object
+		var missing []Object
 		for _, o := range b.originalsOf(family, func(m *memberState) bool { return m.adopted }) {
 			switch {
-			case routeProtocol(o) == unix.RTPROT_KERNEL:
-			case hasRoute(all, o) || hasRoute(all, b.living(o)):
+			case RouteProtocol(o) == unix.RTPROT_KERNEL:
+			case HasRoute(all, o) || HasRoute(all, b.living(o)):
 				kept = true
 			default:
 				missing = append(missing, o)
@@ -151,45 +151,45 @@ func (b *back) takenAway(all []object) (gone []object) {
 // routes adds originals that are nowhere, and removes those that the kernel made with addresses but that
 // were not there. A route whose place another has taken since is left out, and one from an address that is no more.
 func (b *back) routes() error {
-	all, err := b.h.rt.allRoutes()
+	all, err := b.h.rt.Routes()
 	if err != nil {
 		return err
 	}
-	addresses, err := b.h.rt.dump(unix.RTM_GETADDR, unix.AF_UNSPEC, addressHead)
+	addresses, err := b.h.rt.Dump(unix.RTM_GETADDR, unix.AF_UNSPEC, AddressHeaderLen)
 	if err != nil {
 		return err
 	}
 	list := append(b.originals(unix.AF_INET), b.originals(unix.AF_INET6)...)
-	byDependence(list)
+	SortByDependence(list)
 	gone := b.takenAway(all)
 	for _, o := range list {
-		if hasRoute(gone, o) {
-			b.note("the %s is no longer on %s and is not given back", routeText(o), b.adapter.Name)
+		if HasRoute(gone, o) {
+			b.note("the %s is no longer on %s and is not given back", RouteText(o), b.adapter.Name)
 			continue
 		}
-		taken := func(r object) bool {
-			return keyOf(r) == keyOf(o) && b.adapter != nil && slices.Contains(routeLinks(r), b.adapter.Index) && !b.j.state.givenRoute(r, b.adapter.Index)
+		taken := func(r Object) bool {
+			return RouteKeyOf(r) == RouteKeyOf(o) && b.adapter != nil && slices.Contains(RouteLinks(r), b.adapter.Index) && !b.j.state.givenRoute(r, b.adapter.Index)
 		}
 		o = b.living(o)
-		if hasRoute(all, o) || slices.ContainsFunc(all, taken) || !hasSource(addresses, o) || o.get(rtaNexthop) != nil {
+		if HasRoute(all, o) || slices.ContainsFunc(all, taken) || !HasSource(addresses, o) || o.Get(RTANexthopID) != nil {
 			continue
 		}
 		// From an IPv6 route the kernel takes a source that the host lost, and leaves the rest: it is in the way.
-		if bare := sourceless(o); o.family() == unix.AF_INET6 && hasRoute(all, bare) && !hasRoute(list, bare) {
-			if err := b.soften(b.h.rt.deleteRoute(bare)); err != nil {
+		if bare := WithoutSource(o); o.Family() == unix.AF_INET6 && HasRoute(all, bare) && !HasRoute(list, bare) {
+			if err := b.soften(b.h.rt.DeleteRoute(bare)); err != nil {
 				return err
 			}
 		}
-		if err := b.soften(b.h.rt.addRoute(o)); err != nil {
+		if err := b.soften(b.h.rt.AddRoute(o)); err != nil {
 			return err
 		}
 	}
 	for _, r := range b.members {
-		for _, o := range routesOf(all, r.nic.Index) {
-			if !r.m.ours() || r.m.guessed || routeProtocol(o) != unix.RTPROT_KERNEL || hasRoute(list, o) || r.inherited(addresses, o) {
+		for _, o := range RoutesVia(all, r.nic.Index) {
+			if !r.m.ours() || r.m.guessed || RouteProtocol(o) != unix.RTPROT_KERNEL || HasRoute(list, o) || r.inherited(addresses, o) {
 				continue
 			}
-			if err := b.soften(b.h.rt.deleteRoute(routed(o, nil))); err != nil {
+			if err := b.soften(b.h.rt.DeleteRoute(RouteRequest(o, nil))); err != nil {
 				return err
 			}
 		}
@@ -198,12 +198,12 @@ func (b *back) routes() error {
 }
 
 // inherited reports whether a route is the subnet of an address that the NIC did not have before, or had with another metric.
-func (r *returning) inherited(addresses []object, o object) bool {
-	subnet := destination(o)
-	return slices.ContainsFunc(addresses, func(a object) bool {
-		i := slices.IndexFunc(r.m.Addresses, func(was object) bool { return sameAddress(was, a) })
-		return a.index() == r.nic.Index && addressPrefix(a).Masked() == subnet &&
-			(i < 0 || connectedBy(o, a) && r.m.Addresses[i].get32(ifaMetric) != a.get32(ifaMetric))
+func (r *returning) inherited(addresses []Object, o Object) bool {
+	subnet := Destination(o)
+	return slices.ContainsFunc(addresses, func(a Object) bool {
+		i := slices.IndexFunc(r.m.Addresses, func(was Object) bool { return SameAddress(was, a) })
+		return a.Index() == r.nic.Index && AddressPrefix(a).Masked() == subnet &&
+			(i < 0 || IsConnectedRoute(o, a) && r.m.Addresses[i].Get32(IFAMetric) != a.Get32(IFAMetric))
 	})
 }
 
@@ -212,25 +212,25 @@ func (b *back) inheritRoutes() error {
 	if b.adapter == nil {
 		return nil
 	}
-	all, err := b.h.rt.allRoutes()
+	all, err := b.h.rt.Routes()
 	if err != nil {
 		return err
 	}
-	addresses, err := b.h.rt.elsewhere(b.adapter.Index)
+	addresses, err := b.h.rt.AddressesElsewhere(b.adapter.Index)
 	if err != nil {
 		return err
 	}
-	list := routesOf(all, b.adapter.Index)
-	byDependence(list)
+	list := RoutesVia(all, b.adapter.Index)
+	SortByDependence(list)
 	for _, o := range list {
-		if routeProtocol(o) == unix.RTPROT_KERNEL || b.j.state.givenRoute(o, b.adapter.Index) {
+		if RouteProtocol(o) == unix.RTPROT_KERNEL || b.j.state.givenRoute(o, b.adapter.Index) {
 			continue
 		}
 		to := b.homeOf(o, addresses)
 		if to == nil {
 			continue
 		}
-		if err := b.soften(b.h.rt.moveRoute(all, o, routed(o, map[int]int{b.adapter.Index: to.nic.Index}))); err != nil {
+		if err := b.soften(b.h.rt.MoveRoute(all, o, RouteRequest(o, map[int]int{b.adapter.Index: to.nic.Index}))); err != nil {
 			return err
 		}
 	}
@@ -241,7 +241,7 @@ func (b *back) inheritRoutes() error {
 // link that is gone. A copy that is not there any more was removed by somebody, who wants no such rule.
 func (b *back) rules() error {
 	adapter := b.j.state.adapterName()
-	copies, err := b.h.rt.copiesFor(adapter)
+	copies, err := b.h.rt.RuleCopies(adapter)
 	if err != nil {
 		return err
 	}
@@ -249,32 +249,32 @@ func (b *back) rules() error {
 		if !m.adopted {
 			continue
 		}
-		var own []object
+		var own []Object
 		for _, name := range m.named {
-			list, err := b.h.rt.rulesNaming(name)
+			list, err := b.h.rt.RulesNaming(name)
 			if err != nil {
 				return err
 			}
 			own = append(own, list...)
 		}
 		for _, r := range m.Rules {
-			copied := slices.ContainsFunc(copies, func(c object) bool { return copyOf(c, r) })
-			if !inverted(r) || hasRule(own, ruled(r)) || !copied {
+			copied := slices.ContainsFunc(copies, func(c Object) bool { return IsCopyOf(c, r) })
+			if !IsInverted(r) || HasRule(own, RuleRequest(r)) || !copied {
 				continue
 			}
-			err := b.h.rt.change("give back rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, ruled(r))
+			err := b.h.rt.Change("give back rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, RuleRequest(r))
 			if err := b.soften(err); err != nil {
 				return err
 			}
 		}
 	}
-	// The kernel may remove another copy than the one that is asked for: see removeRule.
+	// The kernel may remove another copy than the one that is asked for: see RemoveRule.
 	for range copies {
-		left, err := b.h.rt.copiesFor(adapter)
+		left, err := b.h.rt.RuleCopies(adapter)
 		if err != nil || len(left) == 0 {
 			return err
 		}
-		if err := b.soften(b.h.rt.change("remove rule of "+adapter, unix.RTM_DELRULE, 0, ruled(left[0]))); err != nil {
+		if err := b.soften(b.h.rt.Change("remove rule of "+adapter, unix.RTM_DELRULE, 0, RuleRequest(left[0]))); err != nil {
 			return err
 		}
 	}

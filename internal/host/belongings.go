@@ -8,11 +8,11 @@ import (
 
 // belongings are what a link has besides its own settings.
 type belongings struct {
-	Addresses  []object `json:"addresses,omitempty"`
-	Routes     []object `json:"routes,omitempty"`
-	Rules      []object `json:"rules,omitempty"`
-	Neighbours []object `json:"neighbours,omitempty"`
-	Proxies    []object `json:"proxies,omitempty"`
+	Addresses  []Object `json:"addresses,omitempty"`
+	Routes     []Object `json:"routes,omitempty"`
+	Rules      []Object `json:"rules,omitempty"`
+	Neighbours []Object `json:"neighbours,omitempty"`
+	Proxies    []Object `json:"proxies,omitempty"`
 }
 
 func (b *belongings) empty() bool {
@@ -21,68 +21,68 @@ func (b *belongings) empty() bool {
 
 // wellFormed reports whether every object has the header of its kind.
 func (b *belongings) wellFormed() bool {
-	long := func(n int) func(object) bool { return func(o object) bool { return len(o.head) != n } }
-	return !slices.ContainsFunc(b.Addresses, long(addressHead)) &&
-		!slices.ContainsFunc(slices.Concat(b.Routes, b.Rules, b.Neighbours, b.Proxies), long(otherHead))
+	long := func(n int) func(Object) bool { return func(o Object) bool { return len(o.Head) != n } }
+	return !slices.ContainsFunc(b.Addresses, long(AddressHeaderLen)) &&
+		!slices.ContainsFunc(slices.Concat(b.Routes, b.Rules, b.Neighbours, b.Proxies), long(HeaderLen))
 }
 
 // take changes what a link had at a time (CLOCK_BOOTTIME) by one event about it. Routes are those that were set by hand,
 // neighbours permanent ones.
-func (b *belongings) take(m message, index int, at int64) {
-	head, id := otherHead, routeID
-	switch m.kind {
+func (b *belongings) take(m Message, index int, at int64) {
+	head, id := HeaderLen, RouteID
+	switch m.Kind {
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
-		head, id = addressHead, addressID
+		head, id = AddressHeaderLen, AddressID
 	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
-		id = neighbourID
+		id = NeighbourID
 	}
-	o, err := parseObject(m.body, head)
+	o, err := ParseObject(m.Body, head)
 	if err != nil {
 		return
 	}
-	one := []object{o}
-	switch m.kind {
+	one := []Object{o}
+	switch m.Kind {
 	case unix.RTM_NEWADDR:
-		b.Addresses = with(b.Addresses, asOf(o, bootTime(), at), id)
+		b.Addresses = Replace(b.Addresses, LifetimesAt(o, BootTime(), at), id)
 	case unix.RTM_DELADDR:
-		b.Addresses = except(b.Addresses, one, id)
+		b.Addresses = Except(b.Addresses, one, id)
 	case unix.RTM_NEWROUTE:
-		if m.flags&unix.NLM_F_REPLACE != 0 {
-			if i := slices.IndexFunc(b.Routes, func(r object) bool { return keyOf(r) == keyOf(o) }); i >= 0 {
+		if m.Flags&unix.NLM_F_REPLACE != 0 {
+			if i := slices.IndexFunc(b.Routes, func(r Object) bool { return RouteKeyOf(r) == RouteKeyOf(o) }); i >= 0 {
 				b.Routes = slices.Delete(slices.Clone(b.Routes), i, i+1)
 			}
 		}
-		if handSet(o) && slices.Contains(routeLinks(o), index) {
-			b.Routes = with(b.Routes, o, id)
+		if IsStatic(o) && slices.Contains(RouteLinks(o), index) {
+			b.Routes = Replace(b.Routes, o, id)
 		}
 	case unix.RTM_DELROUTE:
-		b.Routes = except(b.Routes, one, id)
+		b.Routes = Except(b.Routes, one, id)
 	case unix.RTM_NEWNEIGH:
-		if permanent(o) {
-			b.Neighbours = with(b.Neighbours, o, id)
+		if IsPermanent(o) {
+			b.Neighbours = Replace(b.Neighbours, o, id)
 		}
 	case unix.RTM_DELNEIGH:
-		b.Neighbours = except(b.Neighbours, one, id)
+		b.Neighbours = Except(b.Neighbours, one, id)
 	}
 }
 
 // belongings reads what a link has: addresses, the routes that were set by hand, permanent neighbours,
 // proxies.
 func (h *Host) belongings(index int) (b belongings, err error) {
-	routes, err := h.rt.routesBy(index)
+	routes, err := h.rt.LinkRoutes(index)
 	if err != nil {
 		return b, err
 	}
 	// After the routes: of an address that comes meanwhile the connected route is not there yet.
-	if b.Addresses, err = h.rt.addresses(index); err != nil {
+	if b.Addresses, err = h.rt.Addresses(index); err != nil {
 		return b, err
 	}
-	if b.Routes, err = h.rt.set(routes, b.Addresses); err != nil {
+	if b.Routes, err = h.rt.StaticRoutes(routes, b.Addresses); err != nil {
 		return b, err
 	}
-	if b.Neighbours, err = h.rt.neighboursOf(index, nil); err != nil {
+	if b.Neighbours, err = h.rt.Neighbours(index, nil); err != nil {
 		return b, err
 	}
-	b.Proxies, err = h.rt.proxiesOf(index)
+	b.Proxies, err = h.rt.Proxies(index)
 	return b, err
 }

@@ -18,33 +18,33 @@ func init() { nl.EnableErrorMessageReporting = true }
 // dumpTries bounds the retries of a dump that the kernel says was interrupted by a change.
 const dumpTries = 20
 
-// netlinkTimeout bounds a request; only a machine in deep trouble takes this long.
-const netlinkTimeout = 10 * time.Second
+// Timeout bounds a request; only a machine in deep trouble takes this long.
+const Timeout = 10 * time.Second
 
-// conn is a connection to the rtnetlink of one network namespace. Any goroutine may use it.
-type conn struct {
-	nl *netlink.Handle // for what package netlink knows: links, qdiscs, filters
+// Conn is a connection to the rtnetlink of one network namespace. Any goroutine may use it.
+type Conn struct {
+	Handle *netlink.Handle // for what package netlink knows: links, qdiscs, filters
 
-	socket *nl.SocketHandle
-	strict *nl.SocketHandle // its dumps are filtered by the kernel (NETLINK_GET_STRICT_CHK, Linux 4.20)
-	log    *slog.Logger
-	at     func(point string) error
+	socket     *nl.SocketHandle
+	strict     *nl.SocketHandle // its dumps are filtered by the kernel (NETLINK_GET_STRICT_CHK, Linux 4.20)
+	log        *slog.Logger
+	FaultPoint func(point string) error
 }
 
 // openConn opens a connection in the namespace of the calling thread. at is called before every change: an error
 // stops the change there.
-func openConn(log *slog.Logger, at func(point string) error) (*conn, error) {
-	c := &conn{log: log, at: at}
+func openConn(log *slog.Logger, at func(point string) error) (*Conn, error) {
+	c := &Conn{log: log, FaultPoint: at}
 	err := c.open()
 	if err != nil {
-		c.close()
+		c.Close()
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}
 	return c, nil
 }
 
-func (c *conn) open() (err error) {
-	if c.nl, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+func (c *Conn) open() (err error) {
+	if c.Handle, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
 		return err
 	}
 	if c.socket, err = openSocket(); err != nil {
@@ -62,7 +62,7 @@ func openSocket() (*nl.SocketHandle, error) {
 	if err != nil {
 		return nil, err
 	}
-	timeout := unix.NsecToTimeval(netlinkTimeout.Nanoseconds())
+	timeout := unix.NsecToTimeval(Timeout.Nanoseconds())
 	err = errors.Join(s.SetExtAck(true), s.SetSendTimeout(&timeout), s.SetReceiveTimeout(&timeout))
 	if err != nil {
 		s.Close()
@@ -71,14 +71,14 @@ func openSocket() (*nl.SocketHandle, error) {
 	return &nl.SocketHandle{Socket: s}, nil
 }
 
-func (c *conn) close() {
+func (c *Conn) Close() {
 	for _, s := range []*nl.SocketHandle{c.socket, c.strict} {
 		if s != nil {
 			s.Close()
 		}
 	}
-	if c.nl != nil {
-		c.nl.Close()
+	if c.Handle != nil {
+		c.Handle.Close()
 	}
 }
 
@@ -89,24 +89,24 @@ func request(s *nl.SocketHandle, kind, flags int, body nl.NetlinkRequestData) *n
 	return req
 }
 
-// dump lists all objects of a kind (RTM_GETADDR, …) and family (AF_UNSPEC: all) of the namespace.
-func (c *conn) dump(kind int, family byte, head int) ([]object, error) {
-	ask := object{head: make([]byte, head)}
-	ask.head[0] = family
+// Dump lists all objects of a kind (RTM_GETADDR, …) and family (AF_UNSPEC: all) of the namespace.
+func (c *Conn) Dump(kind int, family byte, head int) ([]Object, error) {
+	ask := Object{Head: make([]byte, head)}
+	ask.Head[0] = family
 	return dumpLike(c.socket, kind, ask, head)
 }
 
 // dumpLike lists the objects that are like ask, as far as the kernel looks at that: on a strict socket more.
-func dumpLike(s *nl.SocketHandle, kind int, ask object, head int) ([]object, error) {
-	list, err := retry(func() ([]object, error) {
+func dumpLike(s *nl.SocketHandle, kind int, ask Object, head int) ([]Object, error) {
+	list, err := RetryDump(func() ([]Object, error) {
 		// RTM_NEWx is RTM_GETx − 2 for every kind.
 		bodies, err := request(s, kind, unix.NLM_F_DUMP, ask).Execute(unix.NETLINK_ROUTE, uint16(kind-2))
 		if err != nil {
 			return nil, err
 		}
-		list := make([]object, 0, len(bodies))
+		list := make([]Object, 0, len(bodies))
 		for _, b := range bodies {
-			o, err := parseObject(b, head)
+			o, err := ParseObject(b, head)
 			if err != nil {
 				return nil, err
 			}
@@ -134,8 +134,8 @@ func kindName(kind int) string {
 	return "links"
 }
 
-// retry repeats a dump as long as the kernel says that a change interrupted it.
-func retry[T any](dump func() (T, error)) (T, error) {
+// RetryDump repeats a dump as long as the kernel says that a change interrupted it.
+func RetryDump[T any](dump func() (T, error)) (T, error) {
 	for try := 1; ; try++ {
 		v, err := dump()
 		if err == nil || try == dumpTries || !errors.Is(err, netlink.ErrDumpInterrupted) {
@@ -144,9 +144,9 @@ func retry[T any](dump func() (T, error)) (T, error) {
 	}
 }
 
-// change sends one RTM_NEWx or RTM_DELx, at a point where tests can die; errors that mean "is so already" are none.
-func (c *conn) change(what string, kind, flags int, o object) error {
-	if err := c.at(what); err != nil {
+// Change sends one RTM_NEWx or RTM_DELx, at a point where tests can die; errors that mean "is so already" are none.
+func (c *Conn) Change(what string, kind, flags int, o Object) error {
+	if err := c.FaultPoint(what); err != nil {
 		return err
 	}
 	_, err := request(c.socket, kind, flags|unix.NLM_F_ACK, o).Execute(unix.NETLINK_ROUTE, 0)
@@ -164,7 +164,7 @@ func (c *conn) change(what string, kind, flags int, o object) error {
 	return nil
 }
 
-// errDead is what tests return at a point of death: nothing more may be done after it.
-var errDead = errors.New("died here")
+// ErrInjectedCrash is what tests return at a point of death: nothing more may be done after it.
+var ErrInjectedCrash = errors.New("died here")
 
-func dead(err error) bool { return errors.Is(err, errDead) }
+func IsInjectedCrash(err error) bool { return errors.Is(err, ErrInjectedCrash) }

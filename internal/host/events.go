@@ -16,43 +16,43 @@ import (
 // loses nothing: it is an event too.
 const eventBuffer = 1 << 20
 
-// reopenGap is how long Changes waits before it subscribes again.
-const reopenGap = 100 * time.Millisecond
+// ReopenGap is how long Changes waits before it subscribes again.
+const ReopenGap = 100 * time.Millisecond
 
-// eventsAtOnce is how much is read in one call.
-const eventsAtOnce = 64 << 10
+// EventBufferLen is how much is read in one call.
+const EventBufferLen = 64 << 10
 
-// changes subscribes to groups of rtnetlink events until ctx ends. listen calls signal for every event, until the socket
+// WatchEvents subscribes to groups of rtnetlink events until ctx ends. listen calls signal for every event, until the socket
 // breaks; then there is a new one, and a signal for what was missed.
-func changes(ctx context.Context, groups []uint, listen func(ctx context.Context, f *os.File, signal func())) <-chan struct{} {
+func WatchEvents(ctx context.Context, groups []uint, listen func(ctx context.Context, f *os.File, signal func())) <-chan struct{} {
 	changed := make(chan struct{}, 1)
-	signal := func() { wake(changed) }
-	first, err := subscribe(unix.NETLINK_ROUTE, groups...)
+	signal := func() { Signal(changed) }
+	first, err := Subscribe(unix.NETLINK_ROUTE, groups...)
 	go func() {
-		for f := first; ctx.Err() == nil; f, err = subscribe(unix.NETLINK_ROUTE, groups...) {
+		for f := first; ctx.Err() == nil; f, err = Subscribe(unix.NETLINK_ROUTE, groups...) {
 			if err == nil {
 				listen(ctx, f, signal)
 			}
 			signal()
 			select {
 			case <-ctx.Done():
-			case <-time.After(reopenGap):
+			case <-time.After(ReopenGap):
 			}
 		}
 	}()
 	return changed
 }
 
-// wake sends a signal, unless one is waiting already, which then stands for this one too.
-func wake(c chan<- struct{}) {
+// Signal sends a signal, unless one is waiting already, which then stands for this one too.
+func Signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
 	}
 }
 
-// subscribe opens a netlink socket (NETLINK_ROUTE, …) that receives events of these groups, as far as the kernel has them.
-func subscribe(protocol int, groups ...uint) (*os.File, error) {
+// Subscribe opens a netlink socket (NETLINK_ROUTE, …) that receives events of these groups, as far as the kernel has them.
+func Subscribe(protocol int, groups ...uint) (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
 	if err != nil {
 		return nil, err
@@ -79,14 +79,14 @@ func join(fd int, group uint) error {
 	return err
 }
 
-// eachEvent calls got with the messages of each reading until ctx ends or the socket breaks; nil stands for those that were lost.
-func eachEvent(ctx context.Context, f *os.File, got func(b []byte)) {
+// ReadEvents calls got with the messages of each reading until ctx ends or the socket breaks; nil stands for those that were lost.
+func ReadEvents(ctx context.Context, f *os.File, got func(b []byte)) {
 	stop := context.AfterFunc(ctx, func() { f.Close() })
 	defer func() {
 		stop()
 		f.Close()
 	}()
-	buf := make([]byte, eventsAtOnce)
+	buf := make([]byte, EventBufferLen)
 	for {
 		n, err := f.Read(buf)
 		switch {
@@ -100,19 +100,19 @@ func eachEvent(ctx context.Context, f *os.File, got func(b []byte)) {
 	}
 }
 
-// message is one netlink message. body is borrowed.
-type message struct {
-	kind  uint16
-	flags uint16
-	body  []byte
+// Message is one netlink message. body is borrowed.
+type Message struct {
+	Kind  uint16
+	Flags uint16
+	Body  []byte
 }
 
-// index is the ifindex in the header of a link, an address or a neighbour; false: the message is too short.
-func (m message) index() (int, bool) {
-	if len(m.body) < 8 {
+// Index is the ifindex in the header of a link, an address or a neighbour; false: the message is too short.
+func (m Message) Index() (int, bool) {
+	if len(m.Body) < 8 {
 		return 0, false
 	}
-	return int(int32(binary.NativeEndian.Uint32(m.body[4:]))), true
+	return int(int32(binary.NativeEndian.Uint32(m.Body[4:]))), true
 }
 
 // Offsets in a message: nlmsghdr, then the header of its kind.
@@ -121,52 +121,52 @@ const (
 	atFamily  = headerLen
 )
 
-// eachMessage calls f for every whole message in b. What does not add up ends it.
-func eachMessage(b []byte, f func(message)) {
+// EachMessage calls f for every whole message in b. What does not add up ends it.
+func EachMessage(b []byte, f func(Message)) {
 	for len(b) >= headerLen {
 		n := int(binary.NativeEndian.Uint32(b))
 		if n < headerLen || n > len(b) {
 			return
 		}
-		f(message{binary.NativeEndian.Uint16(b[4:]), binary.NativeEndian.Uint16(b[6:]), b[headerLen:n:n]})
-		b = b[min(align(n), len(b)):]
+		f(Message{binary.NativeEndian.Uint16(b[4:]), binary.NativeEndian.Uint16(b[6:]), b[headerLen:n:n]})
+		b = b[min(Align(n), len(b)):]
 	}
 }
 
-// anyMessage reports whether is holds for one of the messages in b. Of messages that were lost, nil, it is said.
-func anyMessage(b []byte, is func(message) bool) bool {
+// AnyMessage reports whether is holds for one of the messages in b. Of messages that were lost, nil, it is said.
+func AnyMessage(b []byte, is func(Message) bool) bool {
 	if b == nil {
 		return true
 	}
 	found := false
-	eachMessage(b, func(m message) { found = found || is(m) })
+	EachMessage(b, func(m Message) { found = found || is(m) })
 	return found
 }
 
-// eachAttribute calls f with attributes, up to where they do not add up.
-func eachAttribute(b []byte, f func(kind uint16, value []byte)) {
+// EachAttribute calls f with attributes, up to where they do not add up.
+func EachAttribute(b []byte, f func(kind uint16, value []byte)) {
 	for len(b) >= attributeHead {
 		n := int(binary.NativeEndian.Uint16(b))
 		if n < attributeHead || n > len(b) {
 			return
 		}
-		f(binary.NativeEndian.Uint16(b[2:])&kindMask, b[attributeHead:n])
-		b = b[min(align(n), len(b)):]
+		f(binary.NativeEndian.Uint16(b[2:])&KindMask, b[attributeHead:n])
+		b = b[min(Align(n), len(b)):]
 	}
 }
 
-// eventLinks calls f with each ifindex that a route's event names. It copies nothing: there may be very many.
-func eventLinks(body []byte, f func(index int)) {
-	if len(body) < otherHead {
+// EventLinks calls f with each ifindex that a route's event names. It copies nothing: there may be very many.
+func EventLinks(body []byte, f func(index int)) {
+	if len(body) < HeaderLen {
 		return
 	}
-	eachAttribute(body[otherHead:], func(kind uint16, value []byte) {
+	EachAttribute(body[HeaderLen:], func(kind uint16, value []byte) {
 		switch {
 		case kind == unix.RTA_OIF && len(value) >= 4:
 			f(int(binary.NativeEndian.Uint32(value)))
 		case kind == unix.RTA_MULTIPATH:
-			for _, hop := range nextHops(value) {
-				f(nextHopLink(hop))
+			for _, hop := range NextHops(value) {
+				f(NextHopLink(hop))
 			}
 		}
 	})
@@ -181,14 +181,14 @@ var followed = []uint{
 
 // Multicast addresses of a link that come and go, which x/sys does not name.
 const (
-	rtmNewMulticast = 56
-	rtmDelMulticast = 57
+	RTMNewMulticast = 56
+	RTMDelMulticast = 57
 )
 
-// subscribeFiltered opens the socket of a Follower. What nobody has to know of is refused in the kernel, where it wakes no
+// SubscribeFiltered opens the socket of a Follower. What nobody has to know of is refused in the kernel, where it wakes no
 // process: routes of routing daemons, of which there may be very many, and neighbours that are merely learnt.
-func subscribeFiltered() (*os.File, error) {
-	f, err := subscribe(unix.NETLINK_ROUTE, followed...)
+func SubscribeFiltered() (*os.File, error) {
+	f, err := Subscribe(unix.NETLINK_ROUTE, followed...)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +209,7 @@ func subscribeFiltered() (*os.File, error) {
 
 // atLowByte is where the low byte of a field of 16 bits stands.
 func atLowByte(field uint32) uint32 {
-	if littleEndian {
+	if LittleEndian {
 		return field
 	}
 	return field + 1

@@ -37,7 +37,7 @@ func (h *Host) LateOn(members []string) ([]Late, error) {
 		if err != nil {
 			continue // gone meanwhile
 		}
-		have, err := h.rt.addresses(n.Index)
+		have, err := h.rt.Addresses(n.Index)
 		if err != nil {
 			return nil, err
 		}
@@ -46,7 +46,7 @@ func (h *Host) LateOn(members []string) ([]Late, error) {
 				out = append(out, lateOf(n.Name, a))
 			}
 		}
-		routes, err := h.rt.routesBy(n.Index)
+		routes, err := h.rt.LinkRoutes(n.Index)
 		if err != nil {
 			return nil, err
 		}
@@ -57,9 +57,9 @@ func (h *Host) LateOn(members []string) ([]Late, error) {
 	return out, nil
 }
 
-func lateOf(nic string, a object) Late {
-	l := Late{NIC: nic, Address: addressPrefix(a)}
-	if _, valid := lifetimes(a); valid != forever {
+func lateOf(nic string, a Object) Late {
+	l := Late{NIC: nic, Address: AddressPrefix(a)}
+	if _, valid := Lifetimes(a); valid != Forever {
 		l.Left = time.Duration(valid) * time.Second
 	}
 	return l
@@ -91,7 +91,7 @@ func (h *Host) AdoptLate(adapter int, members []string, allow func(Late) bool) (
 		}
 		list, err := h.adoptLate(j, m, n, to, allow)
 		moved = append(moved, list...)
-		if dead(err) {
+		if IsInjectedCrash(err) {
 			return moved, err
 		}
 		errs = append(errs, err)
@@ -100,15 +100,15 @@ func (h *Host) AdoptLate(adapter int, members []string, allow func(Late) bool) (
 }
 
 func (h *Host) adoptLate(j *journal, m *memberState, n, to NIC, allow func(Late) bool) (moved []Late, err error) {
-	have, err := h.rt.addresses(n.Index)
+	have, err := h.rt.Addresses(n.Index)
 	if err != nil {
 		return nil, err
 	}
-	there, err := h.rt.addresses(to.Index)
+	there, err := h.rt.Addresses(to.Index)
 	if err != nil {
 		return nil, err
 	}
-	routes, err := h.rt.routesBy(n.Index)
+	routes, err := h.rt.LinkRoutes(n.Index)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func (h *Host) adoptLate(j *journal, m *memberState, n, to NIC, allow func(Late)
 	if err := h.moveLate(j, m, n, to, late, routes); err != nil {
 		return nil, err
 	}
-	on6 := slices.ContainsFunc(have, func(a object) bool { return a.family() == unix.AF_INET6 })
+	on6 := slices.ContainsFunc(have, func(a Object) bool { return a.Family() == unix.AF_INET6 })
 	if on6 && m.strip && allow(Late{NIC: n.Name, Address: IPv6}) {
 		// Somebody turned IPv6 on, and the NIC would speak for itself.
 		return moved, h.unlessReadOnly(h.writeSysctl(n.Name, disableIPv6, "1"))
@@ -126,10 +126,10 @@ func (h *Host) adoptLate(j *journal, m *memberState, n, to NIC, allow func(Late)
 
 // chooseLate are the addresses and routes of a member that move now. Routes go along with an address. there are the adapter's
 // addresses.
-func chooseLate(m *memberState, nic string, have, there, routes []object, allow func(Late) bool) (late belongings, moved []Late) {
+func chooseLate(m *memberState, nic string, have, there, routes []Object, allow func(Late) bool) (late belongings, moved []Late) {
 	for _, a := range have {
 		l := lateOf(nic, a)
-		l.New = !hasAddress(there, a)
+		l.New = !HasAddress(there, a)
 		if !m.kernelLinkLocal(a) && allow(l) {
 			late.Addresses, moved = append(late.Addresses, a), append(moved, l)
 		}
@@ -145,20 +145,20 @@ func chooseLate(m *memberState, nic string, have, there, routes []object, allow 
 }
 
 // moveLate writes down what came to a member and moves it to the adapter. routes are all of the member's.
-func (h *Host) moveLate(j *journal, m *memberState, n, to NIC, late belongings, routes []object) error {
+func (h *Host) moveLate(j *journal, m *memberState, n, to NIC, late belongings, routes []Object) error {
 	if late.empty() {
 		return nil
 	}
 	if err := h.journalLate(j, m, late); err != nil {
 		return err
 	}
-	six := slices.ContainsFunc(late.Addresses, func(a object) bool { return a.family() == unix.AF_INET6 })
+	six := slices.ContainsFunc(late.Addresses, func(a Object) bool { return a.Family() == unix.AF_INET6 })
 	if err := h.needIPv6(to, six); err != nil {
 		return err
 	}
 	for _, a := range late.Addresses {
-		what := fmt.Sprintf("add %s to %s", addressPrefix(a), to.Name)
-		if err := h.rt.change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, forAdapter(a, n, to, routes)); err != nil {
+		what := fmt.Sprintf("add %s to %s", AddressPrefix(a), to.Name)
+		if err := h.rt.Change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, forAdapter(a, n, to, routes)); err != nil {
 			return err
 		}
 	}
@@ -182,7 +182,7 @@ func (h *Host) moveLate(j *journal, m *memberState, n, to NIC, late belongings, 
 		return err
 	}
 	for _, a := range slices.Backward(late.Addresses) {
-		if err := h.rt.deleteAddress(a, n.Name); err != nil {
+		if err := h.rt.DeleteAddress(a, n.Name); err != nil {
 			return err
 		}
 	}
@@ -194,11 +194,11 @@ var IPv6 = netip.MustParsePrefix("::/0")
 
 // journalLate writes down what came to a member, but for what is known to be its own.
 func (h *Host) journalLate(j *journal, m *memberState, b belongings) error {
-	now := bootTime()
+	now := BootTime()
 	var new belongings
 	for _, a := range b.Addresses {
-		a = asOf(forLink(a, m.Index, 0), now, m.At)
-		known := slices.ContainsFunc(m.Addresses, func(o object) bool { return equalButTime(o, a) })
+		a = LifetimesAt(AddressRequest(a, m.Index, 0), now, m.At)
+		known := slices.ContainsFunc(m.Addresses, func(o Object) bool { return EqualButLifetimes(o, a) })
 		if !known {
 			new.Addresses = append(new.Addresses, a)
 		}
@@ -208,7 +208,7 @@ func (h *Host) journalLate(j *journal, m *memberState, b belongings) error {
 		return err
 	}
 	for _, r := range b.Routes {
-		if r = routed(r, map[int]int{n.Index: m.Index}); !hasRoute(m.Routes, r) {
+		if r = RouteRequest(r, map[int]int{n.Index: m.Index}); !HasRoute(m.Routes, r) {
 			new.Routes = append(new.Routes, r)
 		}
 	}
@@ -259,15 +259,15 @@ func (h *Host) AdoptRules(adapter int, members []string) error {
 }
 
 func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
-	var have []object
+	var have []Object
 	for _, name := range named(m.named, n.Name) {
-		list, err := h.rt.ownRules(name)
+		list, err := h.rt.OwnRules(name)
 		if err != nil {
 			return err
 		}
-		have = append(have, except(list, have, ruleID)...)
+		have = append(have, Except(list, have, RuleID)...)
 	}
-	if came := except(have, m.Rules, ruleID); len(came) > 0 {
+	if came := Except(have, m.Rules, RuleID); len(came) > 0 {
 		if err := h.journalLate(j, m, belongings{Rules: came}); err != nil {
 			return err
 		}
@@ -277,17 +277,17 @@ func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
 		}
 	}
 	// The member's own is not there where the copy has taken its place.
-	went := slices.DeleteFunc(except(m.Rules, have, ruleID), inverted)
+	went := slices.DeleteFunc(Except(m.Rules, have, RuleID), IsInverted)
 	if len(went) == 0 {
 		return nil
 	}
-	copies, err := h.rt.rulesNaming(to.Name)
+	copies, err := h.rt.RulesNaming(to.Name)
 	if err != nil {
 		return err
 	}
 	for _, r := range went {
-		if next := ruleOf(r, h.lenders(nil), to.Name); hasRule(copies, next) {
-			if err := h.rt.change("remove rule of "+to.Name, unix.RTM_DELRULE, 0, next); err != nil {
+		if next := RuleFor(r, h.lenders(nil), to.Name); HasRule(copies, next) {
+			if err := h.rt.Change("remove rule of "+to.Name, unix.RTM_DELRULE, 0, next); err != nil {
 				return err
 			}
 		}
@@ -296,17 +296,17 @@ func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
 }
 
 func (h *Host) followNeighbours(j *journal, m *memberState, n, to NIC) error {
-	have, err := h.rt.neighboursOf(n.Index, nil)
+	have, err := h.rt.Neighbours(n.Index, nil)
 	if err != nil {
 		return err
 	}
-	proxies, err := h.rt.proxiesOf(n.Index)
+	proxies, err := h.rt.Proxies(n.Index)
 	if err != nil {
 		return err
 	}
 	came := belongings{
-		Neighbours: except(have, m.Neighbours, func(o object) string { return neighbourID(o) + string(o.get(unix.NDA_LLADDR)) }),
-		Proxies:    except(proxies, m.Proxies, neighbourID),
+		Neighbours: Except(have, m.Neighbours, func(o Object) string { return NeighbourID(o) + string(o.Get(unix.NDA_LLADDR)) }),
+		Proxies:    Except(proxies, m.Proxies, NeighbourID),
 	}
 	if came.empty() {
 		return nil
@@ -315,12 +315,12 @@ func (h *Host) followNeighbours(j *journal, m *memberState, n, to NIC) error {
 		return err
 	}
 	for _, o := range came.Neighbours {
-		if err := h.rt.setNeighbour(o, to.Index); err != nil {
+		if err := h.rt.SetNeighbour(o, to.Index); err != nil {
 			return err
 		}
 	}
 	for _, o := range came.Proxies {
-		if err := h.rt.addProxy(o, to.Index); err != nil {
+		if err := h.rt.AddProxy(o, to.Index); err != nil {
 			return err
 		}
 	}
@@ -341,12 +341,12 @@ func (h *Host) forget(adapter int, gone belongings) error {
 	for _, m := range j.state.members {
 		var b belongings
 		for _, a := range m.Addresses {
-			if hasAddress(gone.Addresses, a) {
+			if HasAddress(gone.Addresses, a) {
 				b.Addresses = append(b.Addresses, a)
 			}
 		}
 		for _, r := range m.Routes {
-			if hasRoute(gone.Routes, j.state.onAdapter(r, adapter)) {
+			if HasRoute(gone.Routes, j.state.onAdapter(r, adapter)) {
 				b.Routes = append(b.Routes, r)
 			}
 		}
@@ -369,15 +369,15 @@ func (h *Host) ForgetTaken(adapter int) error {
 		h.mu.Unlock()
 		return err
 	}
-	have, err := h.rt.addresses(adapter)
-	var gone []object
+	have, err := h.rt.Addresses(adapter)
+	var gone []Object
 	for _, m := range j.state.members {
 		if !m.adopted || m.away || err != nil {
 			continue
 		}
-		for _, a := range except(m.Addresses, have, addressID) {
-			kept := slices.ContainsFunc(have, func(o object) bool { return o.family() == a.family() && !linkLocal(o) && j.state.recordedAddress(o) })
-			if kept && !linkLocal(a) {
+		for _, a := range Except(m.Addresses, have, AddressID) {
+			kept := slices.ContainsFunc(have, func(o Object) bool { return o.Family() == a.Family() && !IsLinkLocal(o) && j.state.recordedAddress(o) })
+			if kept && !IsLinkLocal(a) {
 				gone = append(gone, a)
 			}
 		}
@@ -390,55 +390,55 @@ func (h *Host) ForgetTaken(adapter int) error {
 }
 
 // onAdapter is what a member's route became on the adapter.
-func (s *state) onAdapter(r object, adapter int) object {
+func (s *state) onAdapter(r Object, adapter int) Object {
 	to := map[int]int{}
 	for _, m := range s.members {
 		to[m.Index] = adapter
 	}
-	return routed(r, to)
+	return RouteRequest(r, to)
 }
 
 // recordedRoute reports whether a route of the adapter is one of the members'.
-func (s *state) recordedRoute(r object, adapter int) bool {
+func (s *state) recordedRoute(r Object, adapter int) bool {
 	return slices.ContainsFunc(s.members, func(m *memberState) bool {
-		return slices.ContainsFunc(m.Routes, func(o object) bool { return sameRoute(s.onAdapter(o, adapter), r) })
+		return slices.ContainsFunc(m.Routes, func(o Object) bool { return SameRoute(s.onAdapter(o, adapter), r) })
 	})
 }
 
 // recordedAddress reports whether an address is one of the members'.
-func (s *state) recordedAddress(a object) bool {
-	return slices.ContainsFunc(s.members, func(m *memberState) bool { return hasAddress(m.Addresses, a) })
+func (s *state) recordedAddress(a Object) bool {
+	return slices.ContainsFunc(s.members, func(m *memberState) bool { return HasAddress(m.Addresses, a) })
 }
 
 // came takes in what came to a member late: it is nobody else's from here on.
 func (s *state) came(to *memberState, b *belongings) {
 	for _, m := range s.members {
 		if m != to {
-			m.Addresses = except(m.Addresses, b.Addresses, addressID)
+			m.Addresses = Except(m.Addresses, b.Addresses, AddressID)
 		}
 	}
 	for _, a := range b.Addresses {
-		to.Addresses = with(to.Addresses, a, addressID)
+		to.Addresses = Replace(to.Addresses, a, AddressID)
 	}
 	for _, r := range b.Routes {
-		to.Routes = with(to.Routes, r, routeID)
+		to.Routes = Replace(to.Routes, r, RouteID)
 	}
 	for _, r := range b.Rules {
-		to.Rules = with(to.Rules, r, ruleID)
+		to.Rules = Replace(to.Rules, r, RuleID)
 	}
 	for _, n := range b.Neighbours {
-		to.Neighbours = with(to.Neighbours, n, neighbourID)
+		to.Neighbours = Replace(to.Neighbours, n, NeighbourID)
 	}
 	for _, n := range b.Proxies {
-		to.Proxies = with(to.Proxies, n, neighbourID)
+		to.Proxies = Replace(to.Proxies, n, NeighbourID)
 	}
 }
 
 // went takes in what is no longer a member's.
 func (m *memberState) went(b *belongings) {
-	m.Addresses = except(m.Addresses, b.Addresses, addressID)
-	m.Routes = except(m.Routes, b.Routes, routeID)
-	m.Rules = except(m.Rules, b.Rules, ruleID)
-	m.Neighbours = except(m.Neighbours, b.Neighbours, neighbourID)
-	m.Proxies = except(m.Proxies, b.Proxies, neighbourID)
+	m.Addresses = Except(m.Addresses, b.Addresses, AddressID)
+	m.Routes = Except(m.Routes, b.Routes, RouteID)
+	m.Rules = Except(m.Rules, b.Rules, RuleID)
+	m.Neighbours = Except(m.Neighbours, b.Neighbours, NeighbourID)
+	m.Proxies = Except(m.Proxies, b.Proxies, NeighbourID)
 }

@@ -32,30 +32,30 @@ func (f *Follower) Look() (a Adapter, err error) {
 	if err != nil || !clean {
 		return a, err // an event has come that leads to another look
 	}
-	removed := except(f.known.Routes, have.Routes, routeID)
+	removed := Except(f.known.Routes, have.Routes, RouteID)
 	if before := f.takeBefore(a.Up); before != nil {
-		removed = except(f.known.Routes, before.Routes, routeID)
+		removed = Except(f.known.Routes, before.Routes, RouteID)
 		a.Back, a.Lost = f.h.putBack(f.adapter, a, before, have)
 		if have, clean, err = f.readAdapter(); err != nil || !clean {
 			return a, err
 		}
 	}
-	went := except(append(f.takeGone(), f.known.Addresses...), have.Addresses, addressID)
+	went := Except(append(f.takeGone(), f.known.Addresses...), have.Addresses, AddressID)
 	if !a.Up {
 		// IPv4 addresses stay while a link is down, the rest comes back with it.
 		removed = nil
 		f.fellWithout(have.Addresses)
-		went = slices.DeleteFunc(went, func(o object) bool { return o.family() == unix.AF_INET6 })
+		went = slices.DeleteFunc(went, func(o Object) bool { return o.Family() == unix.AF_INET6 })
 		have.Routes = f.known.Routes
-		have.Addresses = append(have.Addresses, except(only6(f.known.Addresses), have.Addresses, addressID)...)
+		have.Addresses = append(have.Addresses, Except(OnlyIPv6(f.known.Addresses), have.Addresses, AddressID)...)
 	}
 	f.known = have
 	for _, o := range have.Addresses {
-		a.Addresses = append(a.Addresses, addressPrefix(o))
+		a.Addresses = append(a.Addresses, AddressPrefix(o))
 	}
 	a.Leases = f.h.leases(have.Addresses)
 	for _, o := range went {
-		a.Left = append(a.Left, addressPrefix(o))
+		a.Left = append(a.Left, AddressPrefix(o))
 	}
 	return a, f.h.forget(f.adapter, belongings{Addresses: went, Routes: removed})
 }
@@ -84,7 +84,7 @@ func (f *Follower) readAdapter() (have belongings, clean bool, err error) {
 	begun := len(f.since)
 	f.mu.Unlock()
 
-	at := bootTime()
+	at := BootTime()
 	have, err = f.h.belongings(f.adapter)
 
 	f.mu.Lock()
@@ -101,23 +101,23 @@ func (f *Follower) readAdapter() (have belongings, clean bool, err error) {
 }
 
 // takeGone are the addresses that went since it was last asked, but for those that the adapter was known to have.
-func (f *Follower) takeGone() []object {
+func (f *Follower) takeGone() []Object {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	gone := except(f.gone, f.known.Addresses, addressID)
+	gone := Except(f.gone, f.known.Addresses, AddressID)
 	f.gone = nil
 	return gone
 }
 
 // fellWithout takes in which addresses the adapter has while it is down.
-func (f *Follower) fellWithout(have []object) {
+func (f *Follower) fellWithout(have []Object) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fallen != nil {
-		gone := slices.DeleteFunc(except(f.fallen.Addresses, have, addressID), func(o object) bool {
-			return o.family() == unix.AF_INET6 && hasAddress(f.before.Addresses, o) // it went by going down
+		gone := slices.DeleteFunc(Except(f.fallen.Addresses, have, AddressID), func(o Object) bool {
+			return o.Family() == unix.AF_INET6 && HasAddress(f.before.Addresses, o) // it went by going down
 		})
-		f.fallen.Addresses = except(f.fallen.Addresses, gone, addressID)
+		f.fallen.Addresses = Except(f.fallen.Addresses, gone, AddressID)
 	}
 }
 
@@ -145,35 +145,35 @@ func (h *Host) putBack(adapter int, a Adapter, was *past, have belongings) (back
 		}
 		back = append(back, what)
 	}
-	gone := (bootTime() - was.at) / int64(time.Second)
-	for _, o := range except(only6(was.Addresses), have.Addresses, addressID) {
-		later, ok := aged(o, gone)
-		if !ok || autoconfigured(o) || temporary(o) || kernelLinkLocal(o, a.MAC) || addressFlags(o)&unix.IFA_F_DADFAILED != 0 {
+	gone := (BootTime() - was.at) / int64(time.Second)
+	for _, o := range Except(OnlyIPv6(was.Addresses), have.Addresses, AddressID) {
+		later, ok := Aged(o, gone)
+		if !ok || IsAutoconfigured(o) || IsTemporary(o) || IsKernelLinkLocal(o, a.MAC) || AddressFlags(o)&unix.IFA_F_DADFAILED != 0 {
 			continue
 		}
-		tell(addressPrefix(o).String(), h.rt.addAddress(forLink(later, adapter, unix.IFA_F_NODAD), a.Name))
+		tell(AddressPrefix(o).String(), h.rt.AddAddress(AddressRequest(later, adapter, unix.IFA_F_NODAD), a.Name))
 	}
-	all, err := h.rt.routesBy(adapter)
+	all, err := h.rt.LinkRoutes(adapter)
 	if err != nil {
 		return back, append(lost, err.Error())
 	}
-	routes := except(was.Routes, all, routeID)
-	byDependence(routes)
-	taken := map[routeKey]bool{}
+	routes := Except(was.Routes, all, RouteID)
+	SortByDependence(routes)
+	taken := map[RouteKey]bool{}
 	for _, r := range all {
-		taken[keyOf(r)] = true
+		taken[RouteKeyOf(r)] = true
 	}
 	for _, r := range routes {
-		if taken[keyOf(r)] {
+		if taken[RouteKeyOf(r)] {
 			continue // somebody has set another one meanwhile
 		}
-		tell(routeText(r), h.rt.addRoute(routed(r, nil)))
+		tell(RouteText(r), h.rt.AddRoute(RouteRequest(r, nil)))
 	}
-	for _, n := range except(was.Neighbours, have.Neighbours, neighbourID) {
-		tell("neighbour "+neighbourAddr(n).String(), h.rt.setNeighbour(n, adapter))
+	for _, n := range Except(was.Neighbours, have.Neighbours, NeighbourID) {
+		tell("neighbour "+NeighbourAddr(n).String(), h.rt.SetNeighbour(n, adapter))
 	}
-	for _, n := range except(was.Proxies, have.Proxies, neighbourID) {
-		tell("proxy for "+neighbourAddr(n).String(), h.rt.addProxy(n, adapter))
+	for _, n := range Except(was.Proxies, have.Proxies, NeighbourID) {
+		tell("proxy for "+NeighbourAddr(n).String(), h.rt.AddProxy(n, adapter))
 	}
 	return back, lost
 }
@@ -202,8 +202,8 @@ func (f *Follower) GiveLast() error {
 	defer f.look.Unlock()
 	b, at := f.last()
 	went := belongings{
-		Addresses: except(append(f.takeGone(), f.known.Addresses...), b.Addresses, addressID),
-		Routes:    except(f.known.Routes, b.Routes, routeID),
+		Addresses: Except(append(f.takeGone(), f.known.Addresses...), b.Addresses, AddressID),
+		Routes:    Except(f.known.Routes, b.Routes, RouteID),
 	}
 	return errors.Join(f.h.forget(f.adapter, went), f.h.inherit(f.adapter, b, at))
 }
@@ -221,7 +221,7 @@ func (h *Host) inherit(adapter int, b belongings, at int64) error {
 	}
 	var new belongings
 	for _, o := range b.Addresses {
-		if linkLocal(o) || autoconfigured(o) || temporary(o) || slices.Contains(j.state.given, addressPrefix(o).String()) {
+		if IsLinkLocal(o) || IsAutoconfigured(o) || IsTemporary(o) || slices.Contains(j.state.given, AddressPrefix(o).String()) {
 			continue
 		}
 		if !j.state.recordedAddress(o) {
@@ -230,7 +230,7 @@ func (h *Host) inherit(adapter int, b belongings, at int64) error {
 	}
 	for _, r := range b.Routes {
 		if !j.state.recordedRoute(r, adapter) && !j.state.givenRoute(r, adapter) {
-			new.Routes = append(new.Routes, routed(r, map[int]int{adapter: inheritor.Index}))
+			new.Routes = append(new.Routes, RouteRequest(r, map[int]int{adapter: inheritor.Index}))
 		}
 	}
 	if new.empty() {
@@ -241,10 +241,10 @@ func (h *Host) inherit(adapter int, b belongings, at int64) error {
 
 // addLate adds an address that the adapter had at a time (CLOCK_BOOTTIME) as the journal has it for a member, with its
 // connected route.
-func (b *belongings) addLate(m *memberState, a object, at int64) {
-	b.Addresses = append(b.Addresses, asOf(forLink(a, m.Index, 0), at, m.At))
-	if connects(a) {
-		b.Routes = append(b.Routes, connectedRoute(a, m.Index))
+func (b *belongings) addLate(m *memberState, a Object, at int64) {
+	b.Addresses = append(b.Addresses, LifetimesAt(AddressRequest(a, m.Index, 0), at, m.At))
+	if HasConnectedRoute(a) {
+		b.Routes = append(b.Routes, ConnectedRoute(a, m.Index))
 	}
 }
 
@@ -253,7 +253,7 @@ func (s *state) inheritor() *memberState {
 	for _, want := range []func(*Member) bool{
 		(*Member).ownsDefault,
 		func(m *Member) bool {
-			return slices.ContainsFunc(m.Addresses, func(a object) bool { return !linkLocal(a) })
+			return slices.ContainsFunc(m.Addresses, func(a Object) bool { return !IsLinkLocal(a) })
 		},
 		func(*Member) bool { return true },
 	} {
@@ -267,6 +267,6 @@ func (s *state) inheritor() *memberState {
 }
 
 // givenRoute reports whether a route of the adapter is the one of --gateway.
-func (s *state) givenRoute(r object, adapter int) bool {
-	return routeBits(r) == 0 && slices.ContainsFunc(gateways(r, adapter), func(g netip.Addr) bool { return g.String() == s.gateway })
+func (s *state) givenRoute(r Object, adapter int) bool {
+	return RouteBits(r) == 0 && slices.ContainsFunc(Gateways(r, adapter), func(g netip.Addr) bool { return g.String() == s.gateway })
 }

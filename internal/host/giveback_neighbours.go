@@ -13,16 +13,16 @@ func (b *back) tellNeighbours() error {
 	if b.adapter == nil {
 		return nil
 	}
-	list, err := b.h.rt.learned(b.adapter.Index)
+	list, err := b.h.rt.LearnedNeighbours(b.adapter.Index)
 	if err != nil {
 		return err
 	}
 	for _, n := range list {
-		i := slices.IndexFunc(b.members, func(r *returning) bool { return r.m.Up && r.reaches(neighbourAddr(n)) })
+		i := slices.IndexFunc(b.members, func(r *returning) bool { return r.m.Up && r.reaches(NeighbourAddr(n)) })
 		if i < 0 {
 			continue
 		}
-		if err := b.h.rt.setNeighbour(n, b.members[i].nic.Index); dead(err) {
+		if err := b.h.rt.SetNeighbour(n, b.members[i].nic.Index); IsInjectedCrash(err) {
 			return err // others: it is asked for when it is needed
 		}
 	}
@@ -33,9 +33,9 @@ func (b *back) tellNeighbours() error {
 func (r *returning) reaches(a netip.Addr) bool {
 	if a.Is6() && a.IsLinkLocalUnicast() {
 		return slices.ContainsFunc(slices.Concat(r.m.Routes, r.m.Advertised),
-			func(o object) bool { return slices.Contains(gateways(o, r.m.Index), a) })
+			func(o Object) bool { return slices.Contains(Gateways(o, r.m.Index), a) })
 	}
-	return slices.ContainsFunc(r.m.Addresses, func(o object) bool { return addressPrefix(o).Contains(a) })
+	return slices.ContainsFunc(r.m.Addresses, func(o Object) bool { return AddressPrefix(o).Contains(a) })
 }
 
 // neighbours puts permanent neighbours back, and lets NICs know what the adapter or they themselves knew of gateways.
@@ -45,11 +45,11 @@ func (b *back) neighbours() error {
 			continue
 		}
 		for _, n := range r.m.Neighbours {
-			if n.family() == unix.AF_INET6 && r.m.Sysctls[disableIPv6] != "0" {
+			if n.Family() == unix.AF_INET6 && r.m.Sysctls[disableIPv6] != "0" {
 				continue
 			}
-			err := b.h.rt.setNeighbour(n, r.nic.Index)
-			if err != nil && !permanent(n) && !dead(err) {
+			err := b.h.rt.SetNeighbour(n, r.nic.Index)
+			if err != nil && !IsPermanent(n) && !IsInjectedCrash(err) {
 				continue // it is asked for when it is needed
 			}
 			if err := b.soften(err); err != nil {
@@ -62,22 +62,22 @@ func (b *back) neighbours() error {
 
 // proxies gives NICs theirs back, those that the adapter still has, and the inheritor those that came since.
 func (b *back) proxies(inheritor *returning) error {
-	var held []object
+	var held []Object
 	if b.adapter != nil {
 		var err error
-		if held, err = b.h.rt.proxiesOf(b.adapter.Index); err != nil {
+		if held, err = b.h.rt.Proxies(b.adapter.Index); err != nil {
 			return err
 		}
 	}
-	give := func(n object, to *returning) error {
-		if n.family() == unix.AF_INET6 && to.m.Sysctls[disableIPv6] != "0" {
+	give := func(n Object, to *returning) error {
+		if n.Family() == unix.AF_INET6 && to.m.Sysctls[disableIPv6] != "0" {
 			return nil
 		}
-		return b.soften(b.h.rt.addProxy(n, to.nic.Index))
+		return b.soften(b.h.rt.AddProxy(n, to.nic.Index))
 	}
 	for _, r := range b.members {
 		for _, n := range r.m.Proxies {
-			if r.m.adopted && b.adapter != nil && b.adapter.AdminUp && !hasNeighbour(held, n) {
+			if r.m.adopted && b.adapter != nil && b.adapter.AdminUp && !HasNeighbour(held, n) {
 				continue // somebody took it away
 			}
 			if err := give(n, r); err != nil {
@@ -86,7 +86,7 @@ func (b *back) proxies(inheritor *returning) error {
 		}
 	}
 	for _, n := range held {
-		lent := slices.ContainsFunc(b.j.state.members, func(m *memberState) bool { return b.of(m) != nil && hasNeighbour(m.Proxies, n) })
+		lent := slices.ContainsFunc(b.j.state.members, func(m *memberState) bool { return b.of(m) != nil && HasNeighbour(m.Proxies, n) })
 		if lent || inheritor == nil {
 			continue
 		}

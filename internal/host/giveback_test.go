@@ -376,7 +376,7 @@ func TestLargeJournalIsSeldomWrittenAnew(t *testing.T) {
 	defer func() { j.close() }()
 	m := j.state.members[0].Member
 	for i := range 2000 {
-		m.Routes = append(m.Routes, newRoute(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 7))
+		m.Routes = append(m.Routes, NewDefaultRoute(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 7))
 	}
 	must(t, j.write(record{Kind: kindMember, Done: true, No: 1, Member: &m}))
 	anew = 0

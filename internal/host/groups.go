@@ -20,11 +20,11 @@ var groupNames = map[string]string{
 func (c *check) groups() {
 	joined := readListening().groups
 	for _, n := range c.chosen {
-		proxies, _ := c.h.rt.proxiesOf(n.Index)
+		proxies, _ := c.h.rt.Proxies(n.Index)
 		var names []string
 		for _, g := range joined[n.Name] {
-			if kernelsGroup(g, n.Addresses) || slices.ContainsFunc(proxies, func(p object) bool {
-				return kernelsGroup(g, []netip.Prefix{netip.PrefixFrom(neighbourAddr(p), 128)})
+			if kernelsGroup(g, n.Addresses) || slices.ContainsFunc(proxies, func(p Object) bool {
+				return kernelsGroup(g, []netip.Prefix{netip.PrefixFrom(NeighbourAddr(p), 128)})
 			}) {
 				continue
 			}

@@ -36,7 +36,7 @@ type Host struct {
 	o   Options
 	log *slog.Logger
 
-	rt    *conn
+	rt    *Conn
 	tool  *ethtool.Ethtool
 	probe *prober
 
@@ -108,7 +108,7 @@ func (h *Host) Close() error {
 			h.tool.Close()
 		}
 		if h.rt != nil {
-			h.rt.close()
+			h.rt.Close()
 		}
 	})
 	return nil

@@ -47,7 +47,7 @@ func (l *listening) parseIGMP(b []byte) {
 			if err != nil || len(raw) != 4 {
 				continue
 			}
-			if littleEndian {
+			if LittleEndian {
 				slices.Reverse(raw)
 			}
 			if a, ok := netip.AddrFromSlice(raw); ok && a.IsMulticast() {

@@ -13,14 +13,14 @@ func TestSetsOfIpset(t *testing.T) {
 	n, err := openNFNetlink()
 	must(t, err)
 	t.Cleanup(n.close)
-	version, name := attribute{ipsetProtocol, []byte{ipsetVersion}}, attribute{ipsetName, zeroTerminated("s9")}
-	change := func(command int, flags uint16, attrs ...attribute) error {
-		errs, err := n.batch([]nfMessage{{uint16(ipsetSubsystem<<8 | command), flags, nfBody(unix.AF_INET, append([]attribute{version, name}, attrs...)...)}})
+	version, name := Attribute{ipsetProtocol, []byte{ipsetVersion}}, Attribute{ipsetName, CString("s9")}
+	change := func(command int, flags uint16, attrs ...Attribute) error {
+		errs, err := n.batch([]nfMessage{{uint16(ipsetSubsystem<<8 | command), flags, nfBody(unix.AF_INET, append([]Attribute{version, name}, attrs...)...)}})
 		return errors.Join(append(errs, err)...)
 	}
 	const typeName, revision, family, address, prefix = 3, 4, 5, 1, 3
-	if err := change(ipsetCreate, unix.NLM_F_CREATE|unix.NLM_F_EXCL, attribute{typeName, zeroTerminated("hash:net,iface")}, attribute{revision, []byte{6}},
-		attribute{family, []byte{unix.AF_INET}}, attribute{ipsetData | unix.NLA_F_NESTED, nil}); err != nil {
+	if err := change(ipsetCreate, unix.NLM_F_CREATE|unix.NLM_F_EXCL, Attribute{typeName, CString("hash:net,iface")}, Attribute{revision, []byte{6}},
+		Attribute{family, []byte{unix.AF_INET}}, Attribute{ipsetData | unix.NLA_F_NESTED, nil}); err != nil {
 		t.Skipf("this kernel does not do it: %v", err)
 	}
 	t.Cleanup(func() {
@@ -30,9 +30,9 @@ func TestSetsOfIpset(t *testing.T) {
 	})
 	add := func(nic string) {
 		t.Helper()
-		ip := appendAttributes(nil, []attribute{{1 | unix.NLA_F_NET_BYTEORDER, []byte{192, 0, 2, 0}}}) // IPSET_ATTR_IPADDR_IPV4
-		entry := appendAttributes(nil, []attribute{{address | unix.NLA_F_NESTED, ip}, {prefix, []byte{24}}, {ipsetIface, zeroTerminated(nic)}})
-		must(t, change(ipsetAdd, 0, attribute{ipsetData | unix.NLA_F_NESTED, entry}))
+		ip := AppendAttributes(nil, []Attribute{{1 | unix.NLA_F_NET_BYTEORDER, []byte{192, 0, 2, 0}}}) // IPSET_ATTR_IPADDR_IPV4
+		entry := AppendAttributes(nil, []Attribute{{address | unix.NLA_F_NESTED, ip}, {prefix, []byte{24}}, {ipsetIface, CString(nic)}})
+		must(t, change(ipsetAdd, 0, Attribute{ipsetData | unix.NLA_F_NESTED, entry}))
 	}
 	h := w.open(nil)
 	add("nc")

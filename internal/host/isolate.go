@@ -69,7 +69,7 @@ func (h *Host) Isolate(index int) error {
 			h.log.Debug("isolated", "member", n.Name, "by", m)
 			return nil
 		}
-		if dead(err) {
+		if IsInjectedCrash(err) {
 			return err
 		}
 		errs = append(errs, fmt.Errorf("by %s: %w", m, err))
@@ -94,7 +94,7 @@ func (h *Host) isolate(n NIC, by method) (*isolation, error) {
 	} else {
 		err = h.isolateNft(j, m, n)
 	}
-	if err != nil && !dead(err) {
+	if err != nil && !IsInjectedCrash(err) {
 		err = errors.Join(err, h.admit(j, m, n))
 	}
 	return &isolation{method: by}, err

@@ -174,7 +174,7 @@ func (j *journal) compact() error {
 	j.base = j.end // not with every record
 	next, err := createJournal(j.path, j.state.records(), j.at)
 	if err != nil {
-		if dead(err) {
+		if IsInjectedCrash(err) {
 			return err
 		}
 		return nil

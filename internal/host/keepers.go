@@ -99,16 +99,16 @@ func running() (list []process) {
 
 // leased are the members of which an IPv4 address runs out or a route came by DHCP.
 func (c *check) leased() (nics []string) {
-	all, err := c.h.rt.allRoutes()
+	all, err := c.h.rt.Routes()
 	if err != nil {
 		return nil
 	}
 	for _, n := range c.chosen {
-		have, _ := c.h.rt.addresses(n.Index)
-		if slices.ContainsFunc(have, func(a object) bool {
-			_, valid := lifetimes(a)
-			return a.family() == unix.AF_INET && valid != forever
-		}) || slices.ContainsFunc(routesOf(all, n.Index), func(r object) bool { return routeProtocol(r) == unix.RTPROT_DHCP }) {
+		have, _ := c.h.rt.Addresses(n.Index)
+		if slices.ContainsFunc(have, func(a Object) bool {
+			_, valid := Lifetimes(a)
+			return a.Family() == unix.AF_INET && valid != Forever
+		}) || slices.ContainsFunc(RoutesVia(all, n.Index), func(r Object) bool { return RouteProtocol(r) == unix.RTPROT_DHCP }) {
 			nics = append(nics, n.Name)
 		}
 	}

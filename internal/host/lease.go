@@ -13,43 +13,43 @@ type Lease struct {
 }
 
 // leases are the addresses whose time is limited. A router's advertisements renew those that the kernel made of them.
-func (h *Host) leases(list []object) (leases []Lease) {
+func (h *Host) leases(list []Object) (leases []Lease) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, o := range list {
-		_, valid := lifetimes(o)
-		if valid == forever || autoconfigured(o) || temporary(o) {
+		_, valid := Lifetimes(o)
+		if valid == Forever || IsAutoconfigured(o) || IsTemporary(o) {
 			continue
 		}
 		left := time.Duration(valid) * time.Second
-		total := left + max(0, time.Duration(monotonicTime())-renewedAt(o))
+		total := left + max(0, time.Duration(MonotonicTime())-RenewedAt(o))
 		if was, ok := h.renewedBefore(o, left); ok {
 			total = was
 		}
-		leases = append(leases, Lease{addressPrefix(o), left, total})
+		leases = append(leases, Lease{AddressPrefix(o), left, total})
 	}
 	return leases
 }
 
 // renewedBefore is how long an address was given for while a NIC had it, when nobody has renewed it since.
-func (h *Host) renewedBefore(o object, left time.Duration) (total time.Duration, ok bool) {
+func (h *Host) renewedBefore(o Object, left time.Duration) (total time.Duration, ok bool) {
 	if h.journal == nil {
 		return 0, false
 	}
 	const sameEnd = 2 * time.Second // the kernel counts whole seconds
 	for _, m := range h.journal.state.members {
 		for _, r := range m.Addresses {
-			_, valid := lifetimes(r)
-			if valid == forever || !sameAddress(r, o) {
+			_, valid := Lifetimes(r)
+			if valid == Forever || !SameAddress(r, o) {
 				continue
 			}
 			then := time.Duration(valid) * time.Second
-			since := time.Duration(bootTime() - m.At)
+			since := time.Duration(BootTime() - m.At)
 			if d := then - since - left; d < -sameEnd || d > sameEnd {
 				continue
 			}
-			recorded := time.Duration(monotonicTime()) - since
-			return then + max(0, recorded-renewedAt(r)), true
+			recorded := time.Duration(MonotonicTime()) - since
+			return then + max(0, recorded-RenewedAt(r)), true
 		}
 	}
 	return 0, false

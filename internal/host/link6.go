@@ -14,22 +14,22 @@ type linkSays struct {
 }
 
 // inet6 are the attributes of a link's IPv6.
-func (n NIC) inet6() object {
-	return n.raw.nest(unix.IFLA_AF_SPEC).nest(unix.AF_INET6)
+func (n NIC) inet6() Object {
+	return n.raw.Nest(unix.IFLA_AF_SPEC).Nest(unix.AF_INET6)
 }
 
 // says reads what the routers said.
 func (n NIC) says() linkSays {
 	o := n.inet6()
-	flags := o.get32(inet6Flags)
-	return linkSays{Managed: flags&ifRAManaged != 0, Other: flags&ifRAOtherConf != 0, MTU: o.get32(inet6RAMTU)}
+	flags := o.Get32(IFLAInet6Flags)
+	return linkSays{Managed: flags&IFRAManaged != 0, Other: flags&IFRAOtherConf != 0, MTU: o.Get32(IFLAInet6RAMTU)}
 }
 
 // token is the interface identifier of the addresses that the kernel makes for the link, if one was set.
 func (n NIC) token() (netip.Addr, bool) {
-	a, ok := netip.AddrFromSlice(n.inet6().get(inet6Token))
+	a, ok := netip.AddrFromSlice(n.inet6().Get(IFLAInet6Token))
 	return a, ok && a.Is6() && !a.IsUnspecified()
 }
 
 // hasIPv6 reports whether the kernel runs IPv6 on a link.
-func (n NIC) hasIPv6() bool { return n.raw.nest(unix.IFLA_AF_SPEC).get(unix.AF_INET6) != nil }
+func (n NIC) hasIPv6() bool { return n.raw.Nest(unix.IFLA_AF_SPEC).Get(unix.AF_INET6) != nil }

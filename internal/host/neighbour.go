@@ -17,130 +17,130 @@ const (
 	ndFlags = 10
 )
 
-// neighboursOf lists the link's neighbours that are worth keeping: permanent ones, and those among keep whose
+// Neighbours lists the link's neighbours that are worth keeping: permanent ones, and those among keep whose
 // MAC is known.
-func (c *conn) neighboursOf(index int, keep []netip.Addr) ([]object, error) {
-	all, err := c.dump(unix.RTM_GETNEIGH, unix.AF_UNSPEC, otherHead)
+func (c *Conn) Neighbours(index int, keep []netip.Addr) ([]Object, error) {
+	all, err := c.Dump(unix.RTM_GETNEIGH, unix.AF_UNSPEC, HeaderLen)
 	if err != nil {
 		return nil, err
 	}
-	var list []object
+	var list []Object
 	for _, n := range all {
-		if f := n.family(); f != unix.AF_INET && f != unix.AF_INET6 {
+		if f := n.Family(); f != unix.AF_INET && f != unix.AF_INET6 {
 			continue
 		}
-		if n.index() != index || n.get(unix.NDA_LLADDR) == nil {
+		if n.Index() != index || n.Get(unix.NDA_LLADDR) == nil {
 			continue
 		}
-		if permanent(n) || known(n) && slices.Contains(keep, neighbourAddr(n)) {
-			n.drop(unix.NDA_CACHEINFO, unix.NDA_PROBES)
+		if IsPermanent(n) || known(n) && slices.Contains(keep, NeighbourAddr(n)) {
+			n.Drop(unix.NDA_CACHEINFO, unix.NDA_PROBES)
 			list = append(list, n)
 		}
 	}
 	return list, nil
 }
 
-// learned lists the link's neighbours whose MAC the kernel has found out.
-func (c *conn) learned(index int) ([]object, error) {
-	all, err := c.dump(unix.RTM_GETNEIGH, unix.AF_UNSPEC, otherHead)
+// LearnedNeighbours lists the link's neighbours whose MAC the kernel has found out.
+func (c *Conn) LearnedNeighbours(index int) ([]Object, error) {
+	all, err := c.Dump(unix.RTM_GETNEIGH, unix.AF_UNSPEC, HeaderLen)
 	if err != nil {
 		return nil, err
 	}
-	var list []object
+	var list []Object
 	for _, n := range all {
-		if f := n.family(); f != unix.AF_INET && f != unix.AF_INET6 || !known(n) || n.get(unix.NDA_LLADDR) == nil {
+		if f := n.Family(); f != unix.AF_INET && f != unix.AF_INET6 || !known(n) || n.Get(unix.NDA_LLADDR) == nil {
 			continue
 		}
-		if n.index() == index {
-			n.drop(unix.NDA_CACHEINFO, unix.NDA_PROBES)
+		if n.Index() == index {
+			n.Drop(unix.NDA_CACHEINFO, unix.NDA_PROBES)
 			list = append(list, n)
 		}
 	}
 	return list, nil
 }
 
-func neighbourAddr(n object) netip.Addr {
-	a, _ := netip.AddrFromSlice(n.get(unix.NDA_DST))
+func NeighbourAddr(n Object) netip.Addr {
+	a, _ := netip.AddrFromSlice(n.Get(unix.NDA_DST))
 	return a
 }
 
-func neighbourState(n object) uint16 { return binary.NativeEndian.Uint16(n.head[ndState:]) }
+func neighbourState(n Object) uint16 { return binary.NativeEndian.Uint16(n.Head[ndState:]) }
 
-// permanent reports whether somebody set the neighbour by hand: for good, or as one that is never asked (NUD_NOARP), as
+// IsPermanent reports whether somebody set the neighbour by hand: for good, or as one that is never asked (NUD_NOARP), as
 // which the kernel itself keeps groups and broadcasts.
-func permanent(n object) bool {
+func IsPermanent(n Object) bool {
 	if neighbourState(n)&unix.NUD_NOARP != 0 {
-		mac := n.get(unix.NDA_LLADDR)
+		mac := n.Get(unix.NDA_LLADDR)
 		return len(mac) == 6 && !frame.MACAt(mac, 0).Multicast() && frame.MACAt(mac, 0) != 0
 	}
 	return neighbourState(n)&unix.NUD_PERMANENT != 0
 }
 
-func known(n object) bool {
+func known(n Object) bool {
 	return neighbourState(n)&(unix.NUD_REACHABLE|unix.NUD_STALE|unix.NUD_DELAY|unix.NUD_PROBE) != 0
 }
 
-// probeNeighbour has the kernel ask a neighbour whether it is still there: unicast, and nothing waits for the answer.
-func (c *conn) probeNeighbour(n object) error {
-	binary.NativeEndian.PutUint16(n.head[ndState:], unix.NUD_PROBE)
-	err := c.change("ask neighbour "+neighbourAddr(n).String(), unix.RTM_NEWNEIGH, unix.NLM_F_REPLACE, n)
+// ProbeNeighbour has the kernel ask a neighbour whether it is still there: unicast, and nothing waits for the answer.
+func (c *Conn) ProbeNeighbour(n Object) error {
+	binary.NativeEndian.PutUint16(n.Head[ndState:], unix.NUD_PROBE)
+	err := c.Change("ask neighbour "+NeighbourAddr(n).String(), unix.RTM_NEWNEIGH, unix.NLM_F_REPLACE, n)
 	if errors.Is(err, unix.ENOENT) {
 		return nil // forgotten meanwhile
 	}
 	return err
 }
 
-// setNeighbour gives a neighbour to a link. One that was learnt is used at once and verified by the kernel as it is used.
-func (c *conn) setNeighbour(n object, index int) error {
-	n = n.clone()
-	n.setIndex(index)
+// SetNeighbour gives a neighbour to a link. One that was learnt is used at once and verified by the kernel as it is used.
+func (c *Conn) SetNeighbour(n Object, index int) error {
+	n = n.Clone()
+	n.SetIndex(index)
 	flags := unix.NLM_F_CREATE | unix.NLM_F_REPLACE
-	if !permanent(n) {
-		binary.NativeEndian.PutUint16(n.head[ndState:], unix.NUD_STALE)
+	if !IsPermanent(n) {
+		binary.NativeEndian.PutUint16(n.Head[ndState:], unix.NUD_STALE)
 		// What the kernel has learnt since is fresher.
 		flags = unix.NLM_F_CREATE | unix.NLM_F_EXCL
-		n.head[ndFlags] &^= unix.NTF_ROUTER // the kernel learns that, too
+		n.Head[ndFlags] &^= unix.NTF_ROUTER // the kernel learns that, too
 	}
-	return c.change("set neighbour "+neighbourAddr(n).String(), unix.RTM_NEWNEIGH, flags, n)
+	return c.Change("set neighbour "+NeighbourAddr(n).String(), unix.RTM_NEWNEIGH, flags, n)
 }
 
 const neighbourProxy = 1 << 3 // NTF_PROXY
 
-// proxiesOf lists the addresses for which a link answers ARP and neighbour solicitations in another's stead.
-func (c *conn) proxiesOf(index int) ([]object, error) {
-	ask := object{head: make([]byte, otherHead)}
-	ask.head[ndFlags] = neighbourProxy
-	all, err := dumpLike(c.socket, unix.RTM_GETNEIGH, ask, otherHead)
+// Proxies lists the addresses for which a link answers ARP and neighbour solicitations in another's stead.
+func (c *Conn) Proxies(index int) ([]Object, error) {
+	ask := Object{Head: make([]byte, HeaderLen)}
+	ask.Head[ndFlags] = neighbourProxy
+	all, err := dumpLike(c.socket, unix.RTM_GETNEIGH, ask, HeaderLen)
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(all, func(n object) bool {
-		f := n.family()
-		return f != unix.AF_INET && f != unix.AF_INET6 || n.head[ndFlags]&neighbourProxy == 0 ||
-			n.index() != index
+	return slices.DeleteFunc(all, func(n Object) bool {
+		f := n.Family()
+		return f != unix.AF_INET && f != unix.AF_INET6 || n.Head[ndFlags]&neighbourProxy == 0 ||
+			n.Index() != index
 	}), nil
 }
 
 // proxyFor is a proxy as it can be sent to the kernel, for a link.
-func proxyFor(n object, index int) object {
-	n = n.clone()
-	n.drop(unix.NDA_CACHEINFO, unix.NDA_PROBES)
-	n.setIndex(index)
-	binary.NativeEndian.PutUint16(n.head[ndState:], unix.NUD_PERMANENT) // else it would go with the carrier
+func proxyFor(n Object, index int) Object {
+	n = n.Clone()
+	n.Drop(unix.NDA_CACHEINFO, unix.NDA_PROBES)
+	n.SetIndex(index)
+	binary.NativeEndian.PutUint16(n.Head[ndState:], unix.NUD_PERMANENT) // else it would go with the carrier
 	return n
 }
 
-func (c *conn) addProxy(n object, index int) error {
-	return c.change("add proxy for "+neighbourAddr(n).String(), unix.RTM_NEWNEIGH, unix.NLM_F_CREATE, proxyFor(n, index))
+func (c *Conn) AddProxy(n Object, index int) error {
+	return c.Change("add proxy for "+NeighbourAddr(n).String(), unix.RTM_NEWNEIGH, unix.NLM_F_CREATE, proxyFor(n, index))
 }
 
-func (c *conn) deleteProxy(n object, index int) error {
-	return c.change("remove proxy for "+neighbourAddr(n).String(), unix.RTM_DELNEIGH, 0, proxyFor(n, index))
+func (c *Conn) deleteProxy(n Object, index int) error {
+	return c.Change("remove proxy for "+NeighbourAddr(n).String(), unix.RTM_DELNEIGH, 0, proxyFor(n, index))
 }
 
-// dropProxies takes all away from a link.
-func (c *conn) dropProxies(index int) error {
-	list, err := c.proxiesOf(index)
+// DeleteProxies takes all away from a link.
+func (c *Conn) DeleteProxies(index int) error {
+	list, err := c.Proxies(index)
 	if err != nil {
 		return err
 	}
@@ -152,10 +152,10 @@ func (c *conn) dropProxies(index int) error {
 	return nil
 }
 
-func hasNeighbour(list []object, n object) bool {
-	return slices.ContainsFunc(list, func(o object) bool { return sameNeighbour(o, n) })
+func HasNeighbour(list []Object, n Object) bool {
+	return slices.ContainsFunc(list, func(o Object) bool { return SameNeighbour(o, n) })
 }
 
-func sameNeighbour(a, b object) bool { return neighbourAddr(a) == neighbourAddr(b) }
+func SameNeighbour(a, b Object) bool { return NeighbourAddr(a) == NeighbourAddr(b) }
 
-func neighbourID(n object) string { return string(n.get(unix.NDA_DST)) }
+func NeighbourID(n Object) string { return string(n.Get(unix.NDA_DST)) }

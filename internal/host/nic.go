@@ -40,7 +40,7 @@ type NIC struct {
 	Uppers       []string // VLANs, macvlans, … that stand on it
 	Permanent    bool     // a TUN/TAP device that stays when its program ends
 
-	raw object
+	raw Object
 }
 
 // Owner is who the NIC belongs to in words, "" for nobody.
@@ -71,15 +71,15 @@ func (h *Host) NICs() ([]NIC, error) {
 	if err != nil {
 		return nil, err
 	}
-	addresses, err := h.rt.dump(unix.RTM_GETADDR, unix.AF_UNSPEC, addressHead)
+	addresses, err := h.rt.Dump(unix.RTM_GETADDR, unix.AF_UNSPEC, AddressHeaderLen)
 	if err != nil {
 		return nil, err
 	}
 	for i := range list {
 		h.describe(&list[i])
 		for _, a := range addresses {
-			if a.index() == list[i].Index {
-				list[i].Addresses = append(list[i].Addresses, addressPrefix(a))
+			if a.Index() == list[i].Index {
+				list[i].Addresses = append(list[i].Addresses, AddressPrefix(a))
 			}
 		}
 	}
@@ -88,7 +88,7 @@ func (h *Host) NICs() ([]NIC, error) {
 
 // links is NICs without what costs an ioctl each.
 func (h *Host) links() ([]NIC, error) {
-	raw, err := h.rt.dump(unix.RTM_GETLINK, unix.AF_UNSPEC, linkHead)
+	raw, err := h.rt.Dump(unix.RTM_GETLINK, unix.AF_UNSPEC, LinkHeaderLen)
 	if err != nil {
 		return nil, err
 	}
@@ -120,14 +120,14 @@ func (h *Host) links() ([]NIC, error) {
 	return list, nil
 }
 
-func nicFrom(l netlink.Link, o object) NIC {
+func nicFrom(l netlink.Link, o Object) NIC {
 	a := l.Attrs()
 	n := NIC{
 		Name: a.Name, AltNames: a.AltNames, Index: a.Index, Kind: l.Type(), MTU: a.MTU,
 		MAC: frame.MACFrom(a.HardwareAddr), PermanentMAC: frame.MACFrom(a.PermHWAddr),
 		Ethernet: a.EncapType == "ether", Loopback: a.RawFlags&unix.IFF_LOOPBACK != 0,
 		AdminUp: a.RawFlags&unix.IFF_UP != 0, Carrier: a.RawFlags&unix.IFF_LOWER_UP != 0,
-		MinMTU: int(o.get32(unix.IFLA_MIN_MTU)), MaxMTU: int(o.get32(unix.IFLA_MAX_MTU)),
+		MinMTU: int(o.Get32(unix.IFLA_MIN_MTU)), MaxMTU: int(o.Get32(unix.IFLA_MAX_MTU)),
 		raw: o,
 	}
 	if t, ok := l.(*netlink.Tuntap); ok {
@@ -310,5 +310,5 @@ func likeness(id Identity, n NIC) int {
 	return score
 }
 
-// kernelLinkLocal is kernelLinkLocal of an address of the link.
-func (n NIC) kernelLinkLocal(a object) bool { return kernelLinkLocal(a, n.MAC, n.PermanentMAC) }
+// IsKernelLinkLocal is IsKernelLinkLocal of an address of the link.
+func (n NIC) kernelLinkLocal(a Object) bool { return IsKernelLinkLocal(a, n.MAC, n.PermanentMAC) }

@@ -97,26 +97,26 @@ type Member struct {
 	Sysctls     map[string]string `json:"sysctls"`         // "ipv6/disable_ipv6": "0", "ipv4/neigh/proxy_delay": "80"
 	Token       string            `json:"token,omitempty"` // of IPv6, "" for none
 
-	Addresses  []object `json:"addresses"`            // in the kernel's order
-	Routes     []object `json:"routes"`               // of all tables, the kernel's own of table local left out
-	Advertised []object `json:"advertised,omitempty"` // routes that the kernel learned from router advertisements
+	Addresses  []Object `json:"addresses"`            // in the kernel's order
+	Routes     []Object `json:"routes"`               // of all tables, the kernel's own of table local left out
+	Advertised []Object `json:"advertised,omitempty"` // routes that the kernel learned from router advertisements
 	Says       linkSays `json:"says,omitzero"`        // what else its routers said
-	Order      []object `json:"order"`                // IPv4 routes of any link that share a destination and metric with one of these
-	Rules      []object `json:"rules"`
-	Neighbours []object `json:"neighbours"`        // permanent ones, and the gateways'
-	Proxies    []object `json:"proxies,omitempty"` // addresses for which the NIC answers
+	Order      []Object `json:"order"`                // IPv4 routes of any link that share a destination and metric with one of these
+	Rules      []Object `json:"rules"`
+	Neighbours []Object `json:"neighbours"`        // permanent ones, and the gateways'
+	Proxies    []Object `json:"proxies,omitempty"` // addresses for which the NIC answers
 }
 
 // wellFormed reports whether every object has the header of its kind.
 func (m *Member) wellFormed() bool {
 	for _, a := range m.Addresses {
-		if len(a.head) != addressHead {
+		if len(a.Head) != AddressHeaderLen {
 			return false
 		}
 	}
-	for _, list := range [][]object{m.Routes, m.Advertised, m.Order, m.Rules, m.Neighbours, m.Proxies} {
+	for _, list := range [][]Object{m.Routes, m.Advertised, m.Order, m.Rules, m.Neighbours, m.Proxies} {
 		for _, o := range list {
-			if len(o.head) != otherHead {
+			if len(o.Head) != HeaderLen {
 				return false
 			}
 		}
@@ -413,5 +413,5 @@ func (s *state) nextNo() int {
 	return no
 }
 
-// kernelLinkLocal is kernelLinkLocal of an address of the member.
-func (m *Member) kernelLinkLocal(a object) bool { return kernelLinkLocal(a, m.MAC, m.PermanentMAC) }
+// IsKernelLinkLocal is IsKernelLinkLocal of an address of the member.
+func (m *Member) kernelLinkLocal(a Object) bool { return IsKernelLinkLocal(a, m.MAC, m.PermanentMAC) }

@@ -75,20 +75,20 @@ func parseProcRoutes(in io.Reader) map[procRoute]bool {
 }
 
 // procKey is a route's name in /proc/net/ipv6_route.
-func procKey(r object, link string) procRoute {
-	k := procRoute{bits: r.head[rtDstLen], metric: r.get32(unix.RTA_PRIORITY), link: link}
-	copy(k.dst[:], r.get(unix.RTA_DST))
-	copy(k.gateway[:], r.get(unix.RTA_GATEWAY))
+func procKey(r Object, link string) procRoute {
+	k := procRoute{bits: r.Head[rtDstLen], metric: r.Get32(unix.RTA_PRIORITY), link: link}
+	copy(k.dst[:], r.Get(unix.RTA_DST))
+	copy(k.gateway[:], r.Get(unix.RTA_GATEWAY))
 	return k
 }
 
 // learnable reports whether the kernel may have learned a route from an advertisement.
-func learnable(r object) bool {
-	return r.family() == unix.AF_INET6 && !kernelKeeps(r) && len(routeLinks(r)) == 1 && r.get(rtaNexthop) == nil
+func learnable(r Object) bool {
+	return r.Family() == unix.AF_INET6 && !kernelManages(r) && len(RouteLinks(r)) == 1 && r.Get(RTANexthopID) == nil
 }
 
 // splitAdvertised parts routes into those that somebody made and those that the kernel learned from advertisements.
-func (c *conn) splitAdvertised(all []object) (made, advertised []object, err error) {
+func (c *Conn) splitAdvertised(all []Object) (made, advertised []Object, err error) {
 	if !slices.ContainsFunc(all, learnable) {
 		return all, nil, nil
 	}
@@ -104,16 +104,16 @@ func (c *conn) splitAdvertised(all []object) (made, advertised []object, err err
 	if len(learned) == 0 {
 		return all, nil, nil
 	}
-	links, err := c.dump(unix.RTM_GETLINK, unix.AF_UNSPEC, linkHead)
+	links, err := c.Dump(unix.RTM_GETLINK, unix.AF_UNSPEC, LinkHeaderLen)
 	if err != nil {
 		return nil, nil, err
 	}
 	names := map[int]string{}
 	for _, l := range links {
-		names[l.index()] = l.text(unix.IFLA_IFNAME)
+		names[l.Index()] = l.Text(unix.IFLA_IFNAME)
 	}
 	for _, r := range all {
-		if learnable(r) && learned[procKey(r, names[routeLinks(r)[0]])] {
+		if learnable(r) && learned[procKey(r, names[RouteLinks(r)[0]])] {
 			advertised = append(advertised, r)
 		} else {
 			made = append(made, r)
@@ -122,8 +122,8 @@ func (c *conn) splitAdvertised(all []object) (made, advertised []object, err err
 	return made, advertised, nil
 }
 
-// advertisedRoutes lists the routes that the kernel learned from advertisements, of all links.
-func (c *conn) advertisedRoutes() ([]object, error) {
+// AdvertisedRoutes lists the routes that the kernel learned from advertisements, of all links.
+func (c *Conn) AdvertisedRoutes() ([]Object, error) {
 	all, err := c.routesOfFamily(unix.AF_INET6)
 	if err != nil {
 		return nil, err
@@ -132,66 +132,66 @@ func (c *conn) advertisedRoutes() ([]object, error) {
 	return advertised, err
 }
 
-// routeLifetime is for how many seconds a route is still good; all ones: for ever.
-func routeLifetime(r object) uint32 {
-	if v := r.get(unix.RTA_CACHEINFO); len(v) >= 12 {
+// RouteLifetime is for how many seconds a route is still good; all ones: for ever.
+func RouteLifetime(r Object) uint32 {
+	if v := r.Get(unix.RTA_CACHEINFO); len(v) >= 12 {
 		// struct rta_cacheinfo: clntref, lastuse, expires, …
 		if expires := int32(binary.NativeEndian.Uint32(v[8:])); expires > 0 {
-			return uint32(max(expires/userHZ, 1))
+			return uint32(max(expires/UserHZ, 1))
 		}
 	}
-	return forever
+	return Forever
 }
 
-// agedRoutes are routes as they are some seconds later, without those that have run out.
-func agedRoutes(list []object, seconds int64) []object {
-	var out []object
+// AgedRoutes are routes as they are some seconds later, without those that have run out.
+func AgedRoutes(list []Object, seconds int64) []Object {
+	var out []Object
 	for _, r := range list {
-		left := routeLifetime(r)
-		if left == forever {
+		left := RouteLifetime(r)
+		if left == Forever {
 			out = append(out, r)
 			continue
 		}
 		if int64(left) <= seconds {
 			continue
 		}
-		r = r.clone()
-		info := slices.Clone(r.get(unix.RTA_CACHEINFO))
-		binary.NativeEndian.PutUint32(info[8:], (left-uint32(seconds))*userHZ)
-		r.set(unix.RTA_CACHEINFO, info)
+		r = r.Clone()
+		info := slices.Clone(r.Get(unix.RTA_CACHEINFO))
+		binary.NativeEndian.PutUint32(info[8:], (left-uint32(seconds))*UserHZ)
+		r.Set(unix.RTA_CACHEINFO, info)
 		out = append(out, r)
 	}
 	return out
 }
 
-// sameAdvertised reports whether a and b say the same of their links.
-func sameAdvertised(a, b object) bool { return procKey(a, "") == procKey(b, "") }
+// SameAdvertised reports whether a and b say the same of their links.
+func SameAdvertised(a, b Object) bool { return procKey(a, "") == procKey(b, "") }
 
-func hasAdvertised(list []object, r object) bool {
-	return slices.ContainsFunc(list, func(o object) bool { return sameAdvertised(o, r) })
+func HasAdvertised(list []Object, r Object) bool {
+	return slices.ContainsFunc(list, func(o Object) bool { return SameAdvertised(o, r) })
 }
 
-func gateway(r object) netip.Addr {
-	a, _ := netip.AddrFromSlice(r.get(unix.RTA_GATEWAY))
+func Gateway(r Object) netip.Addr {
+	a, _ := netip.AddrFromSlice(r.Get(unix.RTA_GATEWAY))
 	return a
 }
 
-func preference(r object) uint8 {
-	if v := r.get(rtaPref); len(v) == 1 {
+func RouterPreference(r Object) uint8 {
+	if v := r.Get(rtaPref); len(v) == 1 {
 		return v[0] & 3
 	}
 	return frame.RouterMedium
 }
 
-// hopLimit is the hop limit that a router advertised, 0 for none.
-func hopLimit(r object) uint8 {
-	return uint8(r.nest(unix.RTA_METRICS).get32(rtaxHopLimit))
+// HopLimit is the hop limit that a router advertised, 0 for none.
+func HopLimit(r Object) uint8 {
+	return uint8(r.Nest(unix.RTA_METRICS).Get32(rtaxHopLimit))
 }
 
-// addAdvertised makes a route that the kernel holds for one of its own. It is shown as one of another protocol.
-func (c *conn) addAdvertised(r object, index int) error {
-	what := "add " + routeText(r)
-	if err := c.at(what); err != nil {
+// AddAdvertisedRoute makes a route that the kernel holds for one of its own. It is shown as one of another protocol.
+func (c *Conn) AddAdvertisedRoute(r Object, index int) error {
+	what := "add " + RouteText(r)
+	if err := c.FaultPoint(what); err != nil {
 		return err
 	}
 	if err := ioctlRoute(r, index); err != nil && !errors.Is(err, unix.EEXIST) {
@@ -212,22 +212,22 @@ type in6Route struct {
 }
 
 // ioctlRoute adds a route with the flags of one that the kernel learned from an advertisement.
-func ioctlRoute(r object, index int) error {
-	m := in6Route{dstLen: uint16(r.head[rtDstLen]), metric: r.get32(unix.RTA_PRIORITY), flags: rtfUp | rtfAddrConf, index: int32(index)}
-	copy(m.dst[:], r.get(unix.RTA_DST))
-	copy(m.gateway[:], r.get(unix.RTA_GATEWAY))
+func ioctlRoute(r Object, index int) error {
+	m := in6Route{dstLen: uint16(r.Head[rtDstLen]), metric: r.Get32(unix.RTA_PRIORITY), flags: rtfUp | rtfAddrConf, index: int32(index)}
+	copy(m.dst[:], r.Get(unix.RTA_DST))
+	copy(m.gateway[:], r.Get(unix.RTA_GATEWAY))
 	switch {
-	case !gateway(r).IsValid():
+	case !Gateway(r).IsValid():
 		m.flags |= rtfPrefix
 	case m.dstLen == 0:
 		m.flags |= rtfGateway | rtfDefault
 	default:
 		m.flags |= rtfGateway | rtfRouteInfo
 	}
-	m.flags |= uint32(preference(r)) << rtfPrefShift
-	if left := routeLifetime(r); left != forever {
+	m.flags |= uint32(RouterPreference(r)) << rtfPrefShift
+	if left := RouteLifetime(r); left != Forever {
 		m.flags |= rtfExpires
-		m.expires = uintptr(left) * userHZ
+		m.expires = uintptr(left) * UserHZ
 	}
 	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

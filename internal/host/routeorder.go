@@ -9,19 +9,19 @@ import (
 // reorder brings members' routes into the place among their rivals that they had. Routes of other links are never
 // touched, so a place between two of those cannot be had again.
 func (b *back) reorder() error {
-	all, err := b.h.rt.allRoutes()
+	all, err := b.h.rt.Routes()
 	if err != nil {
 		return err
 	}
-	done := map[routeKey]bool{}
+	done := map[RouteKey]bool{}
 	for _, r := range b.members {
 		for _, first := range r.m.Order {
-			key := keyOf(first)
+			key := RouteKeyOf(first)
 			if done[key] {
 				continue
 			}
 			done[key] = true
-			if err := b.reorderGroup(group(all, key), group(r.m.Order, key)); err != nil {
+			if err := b.reorderGroup(RoutesWithKey(all, key), RoutesWithKey(r.m.Order, key)); err != nil {
 				return err
 			}
 		}
@@ -30,18 +30,18 @@ func (b *back) reorder() error {
 }
 
 // reorderGroup moves members' routes to the front or the end where the order is not as it was.
-func (b *back) reorderGroup(have, was []object) error {
-	var want []object
+func (b *back) reorderGroup(have, was []Object) error {
+	var want []Object
 	for _, r := range was {
-		if r = routed(r, b.by); hasRoute(have, r) {
+		if r = RouteRequest(r, b.by); HasRoute(have, r) {
 			want = append(want, r)
 		}
 	}
-	known := slices.DeleteFunc(slices.Clone(have), func(r object) bool { return !hasRoute(want, r) })
-	if slices.EqualFunc(known, want, sameRoute) {
+	known := slices.DeleteFunc(slices.Clone(have), func(r Object) bool { return !HasRoute(want, r) })
+	if slices.EqualFunc(known, want, SameRoute) {
 		return nil
 	}
-	foreign := func(r object) bool { return !b.named(r) }
+	foreign := func(r Object) bool { return !b.named(r) }
 	first := slices.IndexFunc(want, foreign)
 	if first < 0 {
 		first = 0
@@ -63,8 +63,8 @@ func (b *back) reorderGroup(have, was []object) error {
 }
 
 // named reports whether a route leads by members only.
-func (b *back) named(r object) bool {
-	for _, link := range routeLinks(r) {
+func (b *back) named(r Object) bool {
+	for _, link := range RouteLinks(r) {
 		if !slices.ContainsFunc(b.members, func(m *returning) bool { return m.nic.Index == link }) {
 			return false
 		}
@@ -73,9 +73,9 @@ func (b *back) named(r object) bool {
 }
 
 // replace takes a route out and puts it in again elsewhere; a rival serves in between.
-func (b *back) replace(r object, where int) error {
-	if err := b.soften(b.h.rt.deleteRoute(r)); err != nil {
+func (b *back) replace(r Object, where int) error {
+	if err := b.soften(b.h.rt.DeleteRoute(r)); err != nil {
 		return err
 	}
-	return b.soften(b.h.rt.change("add "+routeText(r), unix.RTM_NEWROUTE, unix.NLM_F_CREATE|where, r))
+	return b.soften(b.h.rt.Change("add "+RouteText(r), unix.RTM_NEWROUTE, unix.NLM_F_CREATE|where, r))
 }

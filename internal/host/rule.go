@@ -16,16 +16,16 @@ const ruleProtocol = 78
 // ruleInverted is FIB_RULE_INVERT: the rule is for what does not match.
 const ruleInverted = 2
 
-// rulesNaming lists the policy rules of both families that match a NIC's name.
-func (c *conn) rulesNaming(nic string) ([]object, error) {
-	var list []object
+// RulesNaming lists the policy rules of both families that match a NIC's name.
+func (c *Conn) RulesNaming(nic string) ([]Object, error) {
+	var list []Object
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		all, err := c.dump(unix.RTM_GETRULE, family, otherHead)
+		all, err := c.Dump(unix.RTM_GETRULE, family, HeaderLen)
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range all {
-			if r.family() == family && (ruleNames(r, unix.FRA_IIFNAME, nic) || ruleNames(r, fraOutName, nic)) {
+			if r.Family() == family && (ruleNames(r, unix.FRA_IIFNAME, nic) || ruleNames(r, fraOutName, nic)) {
 				list = append(list, r)
 			}
 		}
@@ -33,56 +33,56 @@ func (c *conn) rulesNaming(nic string) ([]object, error) {
 	return list, nil
 }
 
-// ownRules is rulesNaming without the copies of teams: one may name an adapter and this NIC.
-func (c *conn) ownRules(nic string) ([]object, error) {
-	list, err := c.rulesNaming(nic)
+// OwnRules is RulesNaming without the copies of teams: one may name an adapter and this NIC.
+func (c *Conn) OwnRules(nic string) ([]Object, error) {
+	list, err := c.RulesNaming(nic)
 	return slices.DeleteFunc(list, isCopy), err
 }
 
-func ruleNames(r object, kind uint16, nics ...string) bool {
-	return r.get(kind) != nil && slices.Contains(nics, r.text(kind))
+func ruleNames(r Object, kind uint16, nics ...string) bool {
+	return r.Get(kind) != nil && slices.Contains(nics, r.Text(kind))
 }
 
-// ruled is a rule as it can be sent to the kernel.
-func ruled(r object) object {
-	r = r.clone()
-	// fib_rule_hdr.flags say whether the NIC was there (FIB_RULE_IIF_DETACHED …); only invert is a user's.
-	copy(r.head[8:12], []byte{r.head[8] & ruleInverted, 0, 0, 0})
+// RuleRequest is a rule as it can be sent to the kernel.
+func RuleRequest(r Object) Object {
+	r = r.Clone()
+	// fib_rule_hdr.Flags say whether the NIC was there (FIB_RULE_IIF_DETACHED …); only invert is a user's.
+	copy(r.Head[8:12], []byte{r.Head[8] & ruleInverted, 0, 0, 0})
 	return r
 }
 
-// ruleOf is the copy of a members' rule that is for the adapter.
-func ruleOf(r object, members []string, adapter string) object {
-	r = ruled(r)
+// RuleFor is the copy of a members' rule that is for the adapter.
+func RuleFor(r Object, members []string, adapter string) Object {
+	r = RuleRequest(r)
 	for _, kind := range []uint16{unix.FRA_IIFNAME, fraOutName} {
 		if ruleNames(r, kind, members...) {
-			r.set(kind, zeroTerminated(adapter))
+			r.Set(kind, CString(adapter))
 		}
 	}
-	r.set(unix.FRA_PROTOCOL, []byte{ruleProtocol})
+	r.Set(unix.FRA_PROTOCOL, []byte{ruleProtocol})
 	return r
 }
 
-// inverted reports whether a rule is for what does not come from, or go to, a NIC. What comes by the adapter would match it.
-func inverted(r object) bool { return r.head[8]&ruleInverted != 0 }
+// IsInverted reports whether a rule is for what does not come from, or go to, a NIC. What comes by the adapter would match it.
+func IsInverted(r Object) bool { return r.Head[8]&ruleInverted != 0 }
 
-func hasRule(list []object, r object) bool {
-	return slices.ContainsFunc(list, func(o object) bool { return bytes.Equal(ruled(o).Serialize(), r.Serialize()) })
+func HasRule(list []Object, r Object) bool {
+	return slices.ContainsFunc(list, func(o Object) bool { return bytes.Equal(RuleRequest(o).Serialize(), r.Serialize()) })
 }
 
-// removeRule removes a rule of a NIC, unless the kernel would remove another: it takes the first that has what is asked for,
+// RemoveRule removes a rule of a NIC, unless the kernel would remove another: it takes the first that has what is asked for,
 // whatever else it has.
-func (c *conn) removeRule(r object, nic string) error {
-	all, err := c.rulesNaming(nic)
+func (c *Conn) RemoveRule(r Object, nic string) error {
+	all, err := c.RulesNaming(nic)
 	if err != nil {
 		return err
 	}
 	for _, o := range all {
-		if bytes.Equal(ruled(o).Serialize(), r.Serialize()) {
-			return c.change("remove rule of "+nic, unix.RTM_DELRULE, 0, r)
+		if bytes.Equal(RuleRequest(o).Serialize(), r.Serialize()) {
+			return c.Change("remove rule of "+nic, unix.RTM_DELRULE, 0, r)
 		}
 		if removedFor(o, r) {
-			c.log.Warn("an inverted rule stays, because a rule of the same priority would be removed in its place", "nic", nic, "priority", r.get32(unix.FRA_PRIORITY))
+			c.log.Warn("an inverted rule stays, because a rule of the same priority would be removed in its place", "nic", nic, "priority", r.Get32(unix.FRA_PRIORITY))
 			return nil
 		}
 	}
@@ -90,41 +90,41 @@ func (c *conn) removeRule(r object, nic string) error {
 }
 
 // removedFor reports whether the kernel takes o for r when r is to be removed (rule_find in net/core/fib_rules.c).
-func removedFor(o, r object) bool {
-	if o.family() != r.family() || o.head[rtTable] != r.head[rtTable] || o.head[rtType] != r.head[rtType] {
+func removedFor(o, r Object) bool {
+	if o.Family() != r.Family() || o.Head[rtTable] != r.Head[rtTable] || o.Head[rtType] != r.Head[rtType] {
 		return false
 	}
 	for _, i := range []int{rtDstLen, rtSrcLen, rtTOS} {
-		if r.head[i] != 0 && o.head[i] != r.head[i] {
+		if r.Head[i] != 0 && o.Head[i] != r.Head[i] {
 			return false
 		}
 	}
-	for _, a := range r.attrs {
-		kind := a.kind & kindMask
+	for _, a := range r.Attrs {
+		kind := a.Kind & KindMask
 		unset := kind == unix.FRA_PROTOCOL || kind == unix.FRA_SUPPRESS_PREFIXLEN || kind == unix.FRA_SUPPRESS_IFGROUP
-		if !unset && !bytes.Equal(o.get(kind), a.value) {
+		if !unset && !bytes.Equal(o.Get(kind), a.Value) {
 			return false
 		}
 	}
 	return true
 }
 
-// copiesFor lists the adapter's copies of rules.
-func (c *conn) copiesFor(adapter string) ([]object, error) {
-	all, err := c.rulesNaming(adapter)
-	return slices.DeleteFunc(all, func(r object) bool { return !isCopy(r) }), err
+// RuleCopies lists the adapter's copies of rules.
+func (c *Conn) RuleCopies(adapter string) ([]Object, error) {
+	all, err := c.RulesNaming(adapter)
+	return slices.DeleteFunc(all, func(r Object) bool { return !isCopy(r) }), err
 }
 
-func isCopy(r object) bool { return bytes.Equal(r.get(unix.FRA_PROTOCOL), []byte{ruleProtocol}) }
+func isCopy(r Object) bool { return bytes.Equal(r.Get(unix.FRA_PROTOCOL), []byte{ruleProtocol}) }
 
-// copyOf reports whether c is the copy of a rule, whoever were members when it was made.
-func copyOf(c, r object) bool {
-	bare := func(o object) []byte {
-		o = ruled(o)
-		o.drop(unix.FRA_IIFNAME, fraOutName, unix.FRA_PROTOCOL)
+// IsCopyOf reports whether c is the copy of a rule, whoever were members when it was made.
+func IsCopyOf(c, r Object) bool {
+	bare := func(o Object) []byte {
+		o = RuleRequest(o)
+		o.Drop(unix.FRA_IIFNAME, fraOutName, unix.FRA_PROTOCOL)
 		return o.Serialize()
 	}
 	return isCopy(c) && bytes.Equal(bare(c), bare(r))
 }
 
-func ruleID(r object) string { return string(ruled(r).Serialize()) }
+func RuleID(r Object) string { return string(RuleRequest(r).Serialize()) }

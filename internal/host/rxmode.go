@@ -19,7 +19,7 @@ const iflaAllMulti = 0x3d // IFLA_ALLMULTI, since Linux 6.0
 
 // RxMode reads what the adapter's stack wants to receive: what the kernel would program into a NIC.
 func (h *Host) RxMode(adapter int) (rx modes.RxMode, err error) {
-	l, err := h.rt.rawLink(adapter)
+	l, err := h.rt.LinkObject(adapter)
 	if err != nil {
 		return rx, fmt.Errorf("read flags of the adapter: %w", err)
 	}
@@ -27,13 +27,13 @@ func (h *Host) RxMode(adapter int) (rx modes.RxMode, err error) {
 	if err != nil {
 		return rx, fmt.Errorf("read multicast lists: %w", err)
 	}
-	flags := binary.NativeEndian.Uint32(l.head[8:])
-	rx.Promiscuous = l.get32(unix.IFLA_PROMISCUITY) > 0 || flags&unix.IFF_PROMISC != 0
-	rx.AllMulti = l.get32(iflaAllMulti) > 0 || flags&unix.IFF_ALLMULTI != 0
+	flags := binary.NativeEndian.Uint32(l.Head[8:])
+	rx.Promiscuous = l.Get32(unix.IFLA_PROMISCUITY) > 0 || flags&unix.IFF_PROMISC != 0
+	rx.AllMulti = l.Get32(iflaAllMulti) > 0 || flags&unix.IFF_ALLMULTI != 0
 	rx.Groups = parseMulticastList(b, adapter)
 	// Where no VLAN was ever made there is no such file.
 	if b, err := os.ReadFile("/proc/thread-self/net/vlan/config"); err == nil {
-		rx.VLANs = parseVLANs(b, string(bytes.TrimRight(l.get(unix.IFLA_IFNAME), "\x00")))
+		rx.VLANs = parseVLANs(b, string(bytes.TrimRight(l.Get(unix.IFLA_IFNAME), "\x00")))
 	}
 	return rx, nil
 }

@@ -55,7 +55,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err != nil {
 		return err
 	}
-	have, err := h.rt.addresses(n.Index)
+	have, err := h.rt.Addresses(n.Index)
 	if err != nil {
 		return err
 	}
@@ -70,18 +70,18 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	// front. So what is left at any moment can be completed to the old order.
 	for _, a := range slices.Backward(have) {
 		// Where addresses do not move, one that came since the NIC was recorded is somebody else's, and nobody would give it back.
-		if a.family() != unix.AF_INET || !m.adopted && !m.owns(a) {
+		if a.Family() != unix.AF_INET || !m.adopted && !m.owns(a) {
 			continue
 		}
-		if err := h.rt.deleteAddress(a, n.Name); err != nil {
+		if err := h.rt.DeleteAddress(a, n.Name); err != nil {
 			return err
 		}
 	}
 	for _, a := range have {
-		if a.family() != unix.AF_INET6 || m.kernelLinkLocal(a) {
+		if a.Family() != unix.AF_INET6 || m.kernelLinkLocal(a) {
 			continue
 		}
-		if err := h.rt.deleteAddress(a, n.Name); err != nil {
+		if err := h.rt.DeleteAddress(a, n.Name); err != nil {
 			return err
 		}
 	}
@@ -91,7 +91,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err := h.dropRoutes(m, n.Index); err != nil {
 		return err
 	}
-	if err := h.rt.dropProxies(n.Index); err != nil {
+	if err := h.rt.DeleteProxies(n.Index); err != nil {
 		return err
 	}
 	if err := h.stripFeatures(n.Name, want.GRO); err != nil {
@@ -100,13 +100,13 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err := h.setSegment(l, segmentOf(l.Attrs()).bounded()); err != nil {
 		return err
 	}
-	if err := h.rt.setMTU(l, want.MTU); err != nil {
+	if err := h.rt.SetMTU(l, want.MTU); err != nil {
 		return err
 	}
 	if err := h.keepIPv6Off(l, m, want.MTU); err != nil {
 		return err
 	}
-	return h.rt.setUp(l, true)
+	return h.rt.SetUp(l, true)
 }
 
 // stripFeatures turns off what a member must not do with frames, and sets GRO as it is wanted.
@@ -116,7 +116,7 @@ func (h *Host) stripFeatures(nic string, wanted team.Offload) error {
 		features[gro] = wanted == team.OffloadOn
 	}
 	err := h.setFeatures(nic, features)
-	if err == nil || dead(err) {
+	if err == nil || IsInjectedCrash(err) {
 		return err
 	}
 	// Some drivers insist on filtering VLANs.
@@ -132,23 +132,23 @@ func (h *Host) stripFeatures(nic string, wanted team.Offload) error {
 // dropRoutes removes the routes that are still on a member, but for those that came since it was recorded where nothing moves: nobody
 // would give them back.
 func (h *Host) dropRoutes(m *memberState, index int) error {
-	all, err := h.rt.allRoutes()
+	all, err := h.rt.Routes()
 	if err != nil {
 		return err
 	}
-	advertised, err := h.rt.advertisedRoutes()
+	advertised, err := h.rt.AdvertisedRoutes()
 	if err != nil {
 		return err
 	}
-	mine := routesOf(all, index)
+	mine := RoutesVia(all, index)
 	if !m.adopted {
-		mine = slices.DeleteFunc(mine, func(r object) bool { return !hasRoute(m.Routes, routed(r, map[int]int{index: m.Index})) })
+		mine = slices.DeleteFunc(mine, func(r Object) bool { return !HasRoute(m.Routes, RouteRequest(r, map[int]int{index: m.Index})) })
 	}
-	for _, r := range append(mine, routesOf(advertised, index)...) {
-		if len(routeLinks(r)) > 1 || r.get(rtaNexthop) != nil {
+	for _, r := range append(mine, RoutesVia(advertised, index)...) {
+		if len(RouteLinks(r)) > 1 || r.Get(RTANexthopID) != nil {
 			continue // others reach it too; the kernel sees to a hop that is dead
 		}
-		if err := h.rt.deleteRoute(routed(r, nil)); err != nil {
+		if err := h.rt.DeleteRoute(RouteRequest(r, nil)); err != nil {
 			return err
 		}
 	}
@@ -160,7 +160,7 @@ func together(steps ...func() error) error {
 	var errs []error
 	for _, step := range steps {
 		if err := step(); err != nil {
-			if dead(err) {
+			if IsInjectedCrash(err) {
 				return err
 			}
 			errs = append(errs, err)

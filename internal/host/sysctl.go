@@ -75,7 +75,7 @@ func (h *Host) restoreSysctls(nic string, values map[string]string, keys ...stri
 			continue
 		}
 		if err := h.writeSysctl(nic, key, value); err != nil {
-			if dead(err) {
+			if IsInjectedCrash(err) {
 				return err
 			}
 			errs = append(errs, err)

@@ -94,7 +94,7 @@ func uppersIn(path string) (list []upper, err error) {
 	if err != nil || us < 0 {
 		return nil, err
 	}
-	links, err := retry(func() ([]netlink.Link, error) { return h.LinkList() })
+	links, err := RetryDump(func() ([]netlink.Link, error) { return h.LinkList() })
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return nil, err
 	}

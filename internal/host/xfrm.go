@@ -14,7 +14,7 @@ func (c *check) policies() {
 	if !speaksXfrm() {
 		return
 	}
-	list, err := retry(func() ([]netlink.XfrmPolicy, error) { return c.h.rt.nl.XfrmPolicyList(unix.AF_UNSPEC) })
+	list, err := RetryDump(func() ([]netlink.XfrmPolicy, error) { return c.h.rt.Handle.XfrmPolicyList(unix.AF_UNSPEC) })
 	if err != nil {
 		c.warnf("IPsec policies cannot be read, so those for the NICs are not found: %v", err)
 		return
