@@ -208,7 +208,7 @@ func exercise(m *Member) {
 	for _, a := range m.Addresses {
 		_, _ = Aged(Relabel(AddressRequest(a, 4, 0), "eth1", "team0"), 5)
 		_ = m.kernelLinkLocal(a) || IsAutoconfigured(a) || HasConnectedRoute(a)
-		_, _, _ = refreshed(a, lentAddress{a, m}, heardPrefix{preferred: 5, valid: 9}, 3)
+		_, _, _ = refreshed(a, lentAddress{a, m}, Prefix{Preferred: 5, Valid: 9}, 3)
 		for _, r := range m.Routes {
 			_ = IsConnectedRoute(r, a)
 		}

@@ -7,32 +7,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// heardPrefix is a prefix of which a router says that addresses may be formed.
-type heardPrefix struct {
-	link             int
-	prefix           netip.Prefix
-	preferred, valid uint32
+// Prefix is a prefix of which a router says that addresses may be formed.
+type Prefix struct {
+	Index            int
+	Prefix           netip.Prefix
+	Preferred, Valid uint32
 }
 
-// parsePrefix reads the body of an RTM_NEWPREFIX: family, 3 of padding, ifindex, type, length, flags, padding.
-func parsePrefix(b []byte) (heardPrefix, bool) {
+// ParsePrefix reads the body of an RTM_NEWPREFIX: family, 3 of padding, ifindex, type, length, flags, padding.
+func ParsePrefix(b []byte) (Prefix, bool) {
 	o, err := ParseObject(b, prefixHead)
 	if err != nil || o.Family() != unix.AF_INET6 || o.Head[10]&prefixAutonomous == 0 {
-		return heardPrefix{}, false
+		return Prefix{}, false
 	}
 	a, ok := netip.AddrFromSlice(o.Get(prefixAddress))
 	life := o.Get(prefixLifetimes)
 	if !ok || !a.Is6() || len(life) < 8 {
-		return heardPrefix{}, false
+		return Prefix{}, false
 	}
 	p, err := a.Prefix(int(o.Head[9]))
-	return heardPrefix{int(int32(binary.NativeEndian.Uint32(o.Head[4:]))), p,
+	return Prefix{int(int32(binary.NativeEndian.Uint32(o.Head[4:]))), p,
 		binary.NativeEndian.Uint32(life), binary.NativeEndian.Uint32(life[4:])}, err == nil
 }
 
 const (
-	rtmNewPrefix     = 52   // RTM_NEWPREFIX
-	rtnlgrpPrefix    = 18   // RTNLGRP_IPV6_PREFIX
+	RTMNewPrefix     = 52   // RTM_NEWPREFIX
+	GroupIPv6Prefix  = 18   // RTNLGRP_IPV6_PREFIX
 	prefixHead       = 12   // struct prefixmsg
 	prefixAutonomous = 0x42 // IF_PREFIX_AUTOCONF, or the flag as routers send it, which Linux 6.18 tells instead
 	prefixAddress    = 1    // PREFIX_ADDRESS

@@ -23,12 +23,12 @@ const twoHours = 2 * 60 * 60
 func (h *Host) FollowRouters(ctx context.Context, adapter int) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // whatever ends it
-	heard := make(chan heardPrefix)
-	WatchEvents(ctx, []uint{rtnlgrpPrefix}, func(ctx context.Context, f *os.File, _ func()) {
+	heard := make(chan Prefix)
+	WatchEvents(ctx, []uint{GroupIPv6Prefix}, func(ctx context.Context, f *os.File, _ func()) {
 		ReadEvents(ctx, f, func(b []byte) { // of those that were lost routers speak again
 			EachMessage(b, func(m Message) {
-				p, ok := parsePrefix(m.Body)
-				if !ok || m.Kind != rtmNewPrefix || p.link != adapter {
+				p, ok := ParsePrefix(m.Body)
+				if !ok || m.Kind != RTMNewPrefix || p.Index != adapter {
 					return
 				}
 				select {
@@ -42,7 +42,7 @@ func (h *Host) FollowRouters(ctx context.Context, adapter int) {
 		select {
 		case p := <-heard:
 			if err := h.refreshLent(adapter, p); err != nil {
-				h.log.Warn("addresses not refreshed", "prefix", p.prefix, "err", err)
+				h.log.Warn("addresses not refreshed", "prefix", p.Prefix, "err", err)
 			}
 		case <-ctx.Done():
 			return
@@ -51,7 +51,7 @@ func (h *Host) FollowRouters(ctx context.Context, adapter int) {
 }
 
 // refreshLent refreshes the adapter's addresses of a prefix that a router speaks of.
-func (h *Host) refreshLent(adapter int, p heardPrefix) error {
+func (h *Host) refreshLent(adapter int, p Prefix) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.journal == nil {
@@ -63,7 +63,7 @@ func (h *Host) refreshLent(adapter int, p heardPrefix) error {
 	}
 	var errs []error
 	for _, a := range have {
-		if a.Family() != unix.AF_INET6 || AddressPrefix(a).Masked() != p.prefix {
+		if a.Family() != unix.AF_INET6 || AddressPrefix(a).Masked() != p.Prefix {
 			continue
 		}
 		was, ok := h.journal.state.lentByKernel(a)
@@ -104,12 +104,12 @@ type lentAddress struct {
 
 // refreshed are the lifetimes that an address gets when a router speaks of its prefix (RFC 4862 clause 5.5.3 e), now being
 // the seconds since boot; one that is for privacy ends when it ought to (RFC 8981 clause 3.4). false: as they are.
-func refreshed(a Object, was lentAddress, p heardPrefix, now int64) (preferred, valid uint32, ok bool) {
+func refreshed(a Object, was lentAddress, p Prefix, now int64) (preferred, valid uint32, ok bool) {
 	isPreferred, isValid := Lifetimes(a)
 	if isValid == Forever || len(a.Get(unix.IFA_CACHEINFO)) < 8 {
 		return 0, 0, false
 	}
-	preferred, valid = p.preferred, p.valid
+	preferred, valid = p.Preferred, p.Valid
 	switch {
 	case valid > twoHours || valid > isValid:
 	case isValid > twoHours:
