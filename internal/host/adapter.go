@@ -1,6 +1,9 @@
 package host
 
-import "fmt"
+import (
+	"fmt"
+	"nicteam/internal/rtnl"
+)
 
 // NIC reads the link of that name.
 func (h *Host) NIC(name string) (NIC, error) { return h.withAddresses(h.nic(name)) }
@@ -17,7 +20,7 @@ func (h *Host) withAddresses(n NIC, err error) (NIC, error) {
 		return NIC{}, err
 	}
 	for _, a := range list {
-		n.Addresses = append(n.Addresses, AddressPrefix(a))
+		n.Addresses = append(n.Addresses, rtnl.AddressPrefix(a))
 	}
 	return n, nil
 }

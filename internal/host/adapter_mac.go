@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/rtnl"
 )
 
 // PutBackMAC gives the adapter its address again after somebody has given it another. The IPv6 addresses that the kernel
@@ -25,25 +26,25 @@ func (h *Host) PutBackMAC(adapter int, mac, wrong frame.MAC) error {
 	if err != nil {
 		return err
 	}
-	var made Object // a link-local one that goes
+	var made rtnl.Object // a link-local one that goes
 	has := false
 	for _, a := range list {
-		p := AddressPrefix(a)
-		has = has || IsLinkLocal(a) && IsEUI64(p, mac)
-		if !IsEUI64(p, wrong) {
+		p := rtnl.AddressPrefix(a)
+		has = has || rtnl.IsLinkLocal(a) && rtnl.IsEUI64(p, mac)
+		if !rtnl.IsEUI64(p, wrong) {
 			continue
 		}
 		if err := h.rt.Change(fmt.Sprintf("remove address %v of MAC %v", p, wrong), unix.RTM_DELADDR, 0, a); err != nil {
 			return err
 		}
-		if IsLinkLocal(a) {
+		if rtnl.IsLinkLocal(a) {
 			made = a
 		}
 	}
 	if made.Head == nil || has {
 		return nil
 	}
-	right := EUI64Address(made, mac)
-	what := fmt.Sprintf("add address %v", AddressPrefix(right))
+	right := rtnl.EUI64Address(made, mac)
+	what := fmt.Sprintf("add address %v", rtnl.AddressPrefix(right))
 	return h.rt.Change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, right)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"nicteam/internal/rtnl"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -98,7 +99,7 @@ func (h *Host) adopt(list []*memberState, to NIC) error {
 	for _, m := range list {
 		for _, n := range m.Neighbours {
 			// One that was learnt is not worth a takeover: the kernel's table may be full.
-			if err := h.rt.SetNeighbour(n, to.Index); err != nil && (IsPermanent(n) || IsInjectedCrash(err)) {
+			if err := h.rt.SetNeighbour(n, to.Index); err != nil && (rtnl.IsPermanent(n) || rtnl.IsInjectedCrash(err)) {
 				return err
 			}
 		}
@@ -115,7 +116,7 @@ func (h *Host) adoptAddresses(m *memberState, from, to NIC) error {
 	if err != nil {
 		return err
 	}
-	var v4, v6 []Object
+	var v4, v6 []rtnl.Object
 	for _, a := range have {
 		switch {
 		case m.kernelLinkLocal(a):
@@ -152,13 +153,13 @@ func (h *Host) adoptAdvertised(list []*memberState, by map[int]int, to NIC) erro
 	if err != nil {
 		return err
 	}
-	var mine, next []Object
+	var mine, next []rtnl.Object
 	for _, r := range all {
-		if _, ok := by[RouteLinks(r)[0]]; !ok {
+		if _, ok := by[rtnl.RouteLinks(r)[0]]; !ok {
 			continue
 		}
 		mine = append(mine, r)
-		if !HasAdvertised(next, r) {
+		if !rtnl.HasAdvertised(next, r) {
 			next = append(next, r)
 		}
 	}
@@ -166,7 +167,7 @@ func (h *Host) adoptAdvertised(list []*memberState, by map[int]int, to NIC) erro
 		return err
 	}
 	for _, r := range mine {
-		if err := h.rt.DeleteRoute(RouteRequest(r, nil)); err != nil && !errors.Is(err, unix.ESRCH) {
+		if err := h.rt.DeleteRoute(rtnl.RouteRequest(r, nil)); err != nil && !errors.Is(err, unix.ESRCH) {
 			return err // else it ran out, or its router withdrew it
 		}
 	}
@@ -182,7 +183,7 @@ func (h *Host) adoptNeighbours(from, to NIC) error {
 	}
 	for _, n := range list {
 		// One that is not taken, such as IPv6's where that is off, is asked for when it is needed.
-		if err := h.rt.SetNeighbour(n, to.Index); IsInjectedCrash(err) {
+		if err := h.rt.SetNeighbour(n, to.Index); rtnl.IsInjectedCrash(err) {
 			return err
 		}
 	}
@@ -191,15 +192,15 @@ func (h *Host) adoptNeighbours(from, to NIC) error {
 
 // forAdapter is a member's address as the adapter gets it. routes are the member's. An address that was verified
 // on this LAN a moment ago needs no duplicate detection.
-func forAdapter(a Object, from, to NIC, routes []Object) Object {
+func forAdapter(a rtnl.Object, from, to NIC, routes []rtnl.Object) rtnl.Object {
 	flags := uint32(0)
-	if from.AdminUp && HasConnectedRoute(a) && !slices.ContainsFunc(routes, func(r Object) bool { return IsConnectedRoute(r, a) }) {
+	if from.AdminUp && rtnl.HasConnectedRoute(a) && !slices.ContainsFunc(routes, func(r rtnl.Object) bool { return rtnl.IsConnectedRoute(r, a) }) {
 		flags |= unix.IFA_F_NOPREFIXROUTE
 	}
-	if a.Family() == unix.AF_INET6 && AddressFlags(a)&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0 {
+	if a.Family() == unix.AF_INET6 && rtnl.AddressFlags(a)&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0 {
 		flags |= unix.IFA_F_NODAD
 	}
-	return Relabel(AddressRequest(a, to.Index, flags), from.Name, to.Name)
+	return rtnl.Relabel(rtnl.AddressRequest(a, to.Index, flags), from.Name, to.Name)
 }
 
 // adoptRoutes moves all routes that name one of the links.
@@ -208,18 +209,18 @@ func (h *Host) adoptRoutes(by map[int]int) error {
 	if err != nil {
 		return err
 	}
-	var mine []Object
+	var mine []rtnl.Object
 	for _, r := range all {
-		for _, link := range RouteLinks(r) {
+		for _, link := range rtnl.RouteLinks(r) {
 			if _, ok := by[link]; ok {
 				mine = append(mine, r)
 				break
 			}
 		}
 	}
-	SortByDependence(mine)
+	rtnl.SortByDependence(mine)
 	for _, r := range mine {
-		if err := h.rt.MoveRoute(all, r, RouteRequest(r, by)); err != nil {
+		if err := h.rt.MoveRoute(all, r, rtnl.RouteRequest(r, by)); err != nil {
 			return err
 		}
 	}
@@ -248,13 +249,13 @@ func (h *Host) Give(adapter int, addresses []netip.Prefix, gateway netip.Addr) e
 		return fmt.Errorf("give addresses: %w", err)
 	}
 	for _, p := range addresses {
-		if err := h.rt.AddAddress(NewAddress(p, adapter), to.Name); err != nil {
+		if err := h.rt.AddAddress(rtnl.NewAddress(p, adapter), to.Name); err != nil {
 			return fmt.Errorf("give addresses: %w", err)
 		}
 	}
 	if gateway.IsValid() {
 		// No EXCL: the members' default route may be there until they are stripped.
-		if err := h.rt.Change("add default route", unix.RTM_NEWROUTE, unix.NLM_F_CREATE, NewDefaultRoute(gateway, adapter)); err != nil {
+		if err := h.rt.Change("add default route", unix.RTM_NEWROUTE, unix.NLM_F_CREATE, rtnl.NewDefaultRoute(gateway, adapter)); err != nil {
 			return fmt.Errorf("give gateway %s: %w", gateway, err)
 		}
 	}
@@ -287,16 +288,16 @@ func (h *Host) adoptRules(list []*memberState, adapter string) error {
 	names := h.lenders(list)
 	for _, m := range list {
 		for _, r := range m.Rules {
-			next := RuleFor(r, names, adapter)
-			if !HasRule(have, next) {
+			next := rtnl.RuleFor(r, names, adapter)
+			if !rtnl.HasRule(have, next) {
 				err := h.rt.Change("copy rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, next)
 				if err != nil {
 					return err
 				}
 				have = append(have, next)
 			}
-			if IsInverted(r) {
-				if err := h.rt.RemoveRule(RuleRequest(r), m.Name); err != nil {
+			if rtnl.IsInverted(r) {
+				if err := h.rt.RemoveRule(rtnl.RuleRequest(r), m.Name); err != nil {
 					return err
 				}
 			}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/rtnl"
 )
 
 const (
@@ -40,10 +41,10 @@ func advertisements(l learning, macs map[netip.Addr]frame.MAC) [][]byte {
 		return by[router]
 	}
 	for _, r := range l.routes {
-		if RouteBits(r) == 0 && Gateway(r).IsValid() {
-			a := from(Gateway(r))
-			a.Lifetime = uint16(min(RouteLifetime(r), maxLifetime))
-			a.Preference, a.HopLimit = RouterPreference(r), HopLimit(r)
+		if rtnl.RouteBits(r) == 0 && rtnl.Gateway(r).IsValid() {
+			a := from(rtnl.Gateway(r))
+			a.Lifetime = uint16(min(rtnl.RouteLifetime(r), maxLifetime))
+			a.Preference, a.HopLimit = rtnl.RouterPreference(r), rtnl.HopLimit(r)
 		}
 	}
 	anybody := func() *frame.RouterAdvert {
@@ -53,22 +54,22 @@ func advertisements(l learning, macs map[netip.Addr]frame.MAC) [][]byte {
 		return from(order[0])
 	}
 	for _, r := range l.routes {
-		left := RouteLifetime(r)
+		left := rtnl.RouteLifetime(r)
 		switch {
-		case RouteBits(r) == 0 && Gateway(r).IsValid():
-		case Gateway(r).IsValid():
-			a := from(Gateway(r))
-			a.Routes = append(a.Routes, frame.AdvertisedRoute{Prefix: Destination(r), Preference: RouterPreference(r), Lifetime: left})
+		case rtnl.RouteBits(r) == 0 && rtnl.Gateway(r).IsValid():
+		case rtnl.Gateway(r).IsValid():
+			a := from(rtnl.Gateway(r))
+			a.Routes = append(a.Routes, frame.AdvertisedRoute{Prefix: rtnl.Destination(r), Preference: rtnl.RouterPreference(r), Lifetime: left})
 		default:
 			a := anybody()
-			a.Prefixes = append(a.Prefixes, frame.AdvertisedPrefix{Prefix: Destination(r), OnLink: true, Valid: left, Preferred: left})
+			a.Prefixes = append(a.Prefixes, frame.AdvertisedPrefix{Prefix: rtnl.Destination(r), OnLink: true, Valid: left, Preferred: left})
 		}
 	}
 	for _, o := range l.form {
-		preferred, valid := Lifetimes(o)
+		preferred, valid := rtnl.Lifetimes(o)
 		a := anybody()
 		a.Prefixes = append(a.Prefixes, frame.AdvertisedPrefix{
-			Prefix: AddressPrefix(o).Masked(), Autonomous: true, Valid: valid, Preferred: min(preferred, valid)})
+			Prefix: rtnl.AddressPrefix(o).Masked(), Autonomous: true, Valid: valid, Preferred: min(preferred, valid)})
 	}
 	var frames [][]byte
 	for _, router := range order {
@@ -87,8 +88,8 @@ func advertisements(l learning, macs map[netip.Addr]frame.MAC) [][]byte {
 
 // learning is what a link is to learn from routers.
 type learning struct {
-	routes []Object
-	form   []Object // addresses
+	routes []rtnl.Object
+	form   []rtnl.Object // addresses
 	says   linkSays
 }
 
@@ -112,7 +113,7 @@ func (h *Host) teach(to NIC, l learning) error {
 	}
 	for _, a := range left.form {
 		// The prefix's route is not this address's.
-		if err := h.rt.AddAddress(AddressRequest(a, to.Index, unix.IFA_F_NOPREFIXROUTE), to.Name); err != nil {
+		if err := h.rt.AddAddress(rtnl.AddressRequest(a, to.Index, unix.IFA_F_NOPREFIXROUTE), to.Name); err != nil {
 			return err
 		}
 	}
@@ -175,10 +176,10 @@ func (h *Host) unlearned(to NIC, l learning) (learning, error) {
 	if err != nil {
 		return l, err
 	}
-	mine := RoutesVia(all, to.Index)
+	mine := rtnl.RoutesVia(all, to.Index)
 	return learning{
-		routes: slices.DeleteFunc(slices.Clone(l.routes), func(r Object) bool { return HasAdvertised(mine, r) }),
-		form:   slices.DeleteFunc(slices.Clone(l.form), func(a Object) bool { return HasAddress(have, a) }),
+		routes: slices.DeleteFunc(slices.Clone(l.routes), func(r rtnl.Object) bool { return rtnl.HasAdvertised(mine, r) }),
+		form:   slices.DeleteFunc(slices.Clone(l.form), func(a rtnl.Object) bool { return rtnl.HasAddress(have, a) }),
 		says:   l.says,
 	}, nil
 }
@@ -192,7 +193,7 @@ func (h *Host) routerMACs(index int) (map[netip.Addr]frame.MAC, error) {
 	macs := map[netip.Addr]frame.MAC{}
 	for _, n := range list {
 		if b := n.Get(unix.NDA_LLADDR); len(b) == 6 {
-			macs[NeighbourAddr(n)] = frame.MACAt(b, 0)
+			macs[rtnl.NeighbourAddr(n)] = frame.MACAt(b, 0)
 		}
 	}
 	return macs, nil

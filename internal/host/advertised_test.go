@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/rtnl"
 )
 
 // router is a router of a world, which sends its advertisements to a NIC.
@@ -51,9 +52,9 @@ func learned(t *testing.T, nic string) []string {
 	index, err := interfaceIndex(nic)
 	must(t, err)
 	list := []string{}
-	for _, r := range RoutesVia(all, index) {
-		list = append(list, fmt.Sprint(Destination(r), " ", Gateway(r), " proto ", RouteProtocol(r), " pref ", RouterPreference(r), " hops ", HopLimit(r),
-			" ends ", RouteLifetime(r) != Forever))
+	for _, r := range rtnl.RoutesVia(all, index) {
+		list = append(list, fmt.Sprint(rtnl.Destination(r), " ", rtnl.Gateway(r), " proto ", rtnl.RouteProtocol(r), " pref ", rtnl.RouterPreference(r), " hops ", rtnl.HopLimit(r),
+			" ends ", rtnl.RouteLifetime(r) != rtnl.Forever))
 	}
 	slices.Sort(list)
 	return list
@@ -156,7 +157,7 @@ func TestLyingRouter(t *testing.T) {
 		{"for ever", func(a *frame.RouterAdvert) {
 			a.Lifetime = 65535
 			for i := range a.Prefixes {
-				a.Prefixes[i].Valid, a.Prefixes[i].Preferred = Forever, Forever
+				a.Prefixes[i].Valid, a.Prefixes[i].Preferred = rtnl.Forever, rtnl.Forever
 			}
 		}, 2},
 		{"no MAC", func(a *frame.RouterAdvert) { a.MAC = 0 }, 2},

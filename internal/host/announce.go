@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strconv"
 
+	"nicteam/internal/rtnl"
 	"nicteam/team"
 )
 
@@ -12,7 +13,7 @@ import (
 // VLANs, macvlans and a bridge that live behind it, and the multicast groups all of them listen to.
 func (h *Host) Announcement(adapter int) (team.Announcement, error) {
 	var out team.Announcement
-	links, err := RetryDump(h.rt.Handle.LinkList)
+	links, err := rtnl.RetryDump(h.rt.Handle.LinkList)
 	if err != nil {
 		return out, err
 	}
@@ -24,12 +25,12 @@ func (h *Host) Announcement(adapter int) (team.Announcement, error) {
 		}
 		var source4, source6 netip.Addr
 		for _, a := range list {
-			ip := AddressPrefix(a).Addr()
+			ip := rtnl.AddressPrefix(a).Addr()
 			out.Addresses = append(out.Addresses, team.Address{IP: ip, MAC: b.mac, VLAN: b.vlan, Router: ip.Is6() && forwards(b.name)})
 			switch {
 			case ip.Is4() && !source4.IsValid():
 				source4 = ip
-			case IsLinkLocal(a):
+			case rtnl.IsLinkLocal(a):
 				source6 = ip // MLD is sent from the link-local address
 			}
 		}
@@ -73,7 +74,7 @@ func mldVersion(nic string) int {
 // AskNeighbours has the kernel ask all neighbours that it knows by the adapter, or by a link on it that shares the
 // adapter's MAC, whether they are still there: unicast, and nothing waits for the answers.
 func (h *Host) AskNeighbours(adapter int) error {
-	links, err := RetryDump(h.rt.Handle.LinkList)
+	links, err := rtnl.RetryDump(h.rt.Handle.LinkList)
 	if err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func (h *Host) AskNeighbours(adapter int) error {
 		list, err := h.rt.LearnedNeighbours(b.index)
 		errs = append(errs, err)
 		for _, n := range list {
-			if IsPermanent(n) {
+			if rtnl.IsPermanent(n) {
 				continue
 			}
 			errs = append(errs, h.rt.ProbeNeighbour(n))

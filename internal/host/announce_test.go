@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nicteam/internal/rtnl"
 	"nicteam/team"
 )
 
@@ -111,7 +112,7 @@ func TestParseGroups(t *testing.T) {
 		"1\tlo        :     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n" +
 		"3\tabcdefghij:     1      V1\n\t\t\t\tFC0000E0     1 0:00000000\t\t0\n" +
 		"4\teth0      :     2      V2\n\t\t\t\tFB0000E0     1 0:00000000\t\t0\n\t\t\t\t010000E0     1 0:00000000\t\t0\n\t\t\t\tzz\n"
-	if !LittleEndian {
+	if !rtnl.LittleEndian {
 		t.Skip("the sample is of a little-endian machine")
 	}
 	l.parseIGMP([]byte(text))

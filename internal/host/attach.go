@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"nicteam/internal/rtnl"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -105,7 +106,7 @@ func (h *Host) attach(n NIC, at ebpf.AttachType, p *ebpf.Program) (*attached, er
 	err = h.addFilter(n, hooks[at].filter, p, func(qdisc bool) error {
 		return j.write(record{Kind: kindHook, No: a.no, Hook: name, Qdisc: qdisc})
 	})
-	if err != nil && !IsInjectedCrash(err) {
+	if err != nil && !rtnl.IsInjectedCrash(err) {
 		err = errors.Join(err, h.unhook(j, a.no, kept, name, n))
 	}
 	return a, err
@@ -221,7 +222,7 @@ func (h *Host) vacate(j *journal, no int, kept *clsactState, n NIC) error {
 	var errs []error
 	for _, name := range slices.Clone(kept.hooks) {
 		if err := h.unhook(j, no, kept, name, n); err != nil {
-			if IsInjectedCrash(err) {
+			if rtnl.IsInjectedCrash(err) {
 				return err
 			}
 			errs = append(errs, err)

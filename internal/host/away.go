@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/rtnl"
 	"nicteam/team"
 )
 
@@ -37,11 +38,11 @@ func (h *Host) end(j *journal) error {
 
 // hadOwn reports whether a NIC had what a new one has not. Its settings go with a NIC that goes.
 func (m *memberState) hadOwn() bool {
-	return slices.ContainsFunc(m.Addresses, func(a Object) bool { return !IsLinkLocal(a) }) ||
-		slices.ContainsFunc(m.Routes, func(r Object) bool {
-			return RouteProtocol(r) != unix.RTPROT_KERNEL && RouteProtocol(r) != unix.RTPROT_RA
+	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool { return !rtnl.IsLinkLocal(a) }) ||
+		slices.ContainsFunc(m.Routes, func(r rtnl.Object) bool {
+			return rtnl.RouteProtocol(r) != unix.RTPROT_KERNEL && rtnl.RouteProtocol(r) != unix.RTPROT_RA
 		}) ||
-		slices.ContainsFunc(m.Neighbours, IsPermanent)
+		slices.ContainsFunc(m.Neighbours, rtnl.IsPermanent)
 }
 
 // keepAway has the journal be of the NICs that are still away.
@@ -129,15 +130,15 @@ func (b *back) giveOwn() error {
 		if err != nil {
 			return err
 		}
-		var want []Object
+		var want []rtnl.Object
 		complete := true
 		for _, a := range r.m.Addresses {
-			later, ok := Aged(a, (BootTime()-r.m.At)/1e9)
+			later, ok := rtnl.Aged(a, (rtnl.BootTime()-r.m.At)/1e9)
 			if !ok {
 				continue
 			}
-			if i := slices.IndexFunc(others, func(o Object) bool { return SameAddress(a, o) }); i >= 0 && !IsLinkLocal(a) {
-				b.note("%s of %s is elsewhere by now and stays there", AddressPrefix(a), r.nic.Name)
+			if i := slices.IndexFunc(others, func(o rtnl.Object) bool { return rtnl.SameAddress(a, o) }); i >= 0 && !rtnl.IsLinkLocal(a) {
+				b.note("%s of %s is elsewhere by now and stays there", rtnl.AddressPrefix(a), r.nic.Name)
 				complete = false
 				continue
 			}
@@ -147,21 +148,21 @@ func (b *back) giveOwn() error {
 			return err
 		}
 		if !complete {
-			r.m.Routes = slices.DeleteFunc(r.m.Routes, func(o Object) bool { return !r.leads(o, want) })
+			r.m.Routes = slices.DeleteFunc(r.m.Routes, func(o rtnl.Object) bool { return !r.leads(o, want) })
 		}
 	}
 	return b.addRoutes()
 }
 
 // leads reports whether a route is by addresses that the NIC has.
-func (r *returning) leads(o Object, have []Object) bool {
-	at := Gateways(o, r.m.Index)
+func (r *returning) leads(o rtnl.Object, have []rtnl.Object) bool {
+	at := rtnl.Gateways(o, r.m.Index)
 	if len(at) == 0 {
-		return slices.ContainsFunc(have, func(a Object) bool {
-			return o.Get(unix.RTA_PREFSRC) != nil && slices.Equal(AddressPrefix(a).Addr().AsSlice(), o.Get(unix.RTA_PREFSRC))
+		return slices.ContainsFunc(have, func(a rtnl.Object) bool {
+			return o.Get(unix.RTA_PREFSRC) != nil && slices.Equal(rtnl.AddressPrefix(a).Addr().AsSlice(), o.Get(unix.RTA_PREFSRC))
 		})
 	}
-	return slices.ContainsFunc(have, func(a Object) bool { return AddressPrefix(a).Contains(at[0]) })
+	return slices.ContainsFunc(have, func(a rtnl.Object) bool { return rtnl.AddressPrefix(a).Contains(at[0]) })
 }
 
 // addRoutes adds the members' routes that the host has not.
@@ -172,10 +173,10 @@ func (b *back) addRoutes() error {
 	}
 	for _, r := range b.members {
 		list := slices.Clone(r.m.Routes)
-		SortByDependence(list)
+		rtnl.SortByDependence(list)
 		for _, o := range list {
-			o = RouteRequest(o, b.by)
-			if !r.m.Up || HasRoute(all, o) || slices.ContainsFunc(all, func(p Object) bool { return RouteKeyOf(p) == RouteKeyOf(o) }) {
+			o = rtnl.RouteRequest(o, b.by)
+			if !r.m.Up || rtnl.HasRoute(all, o) || slices.ContainsFunc(all, func(p rtnl.Object) bool { return rtnl.RouteKeyOf(p) == rtnl.RouteKeyOf(o) }) {
 				continue
 			}
 			if err := b.soften(b.h.rt.AddRoute(o)); err != nil {

@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"nicteam/internal/rtnl"
 	"slices"
 	"time"
 
@@ -18,7 +19,7 @@ type back struct {
 	members []*returning
 	by      map[int]int                 // ifindex as recorded → as it is
 	adapter *NIC                        // nil: gone, or not concerned
-	held    []Object                    // the adapter's addresses
+	held    []rtnl.Object               // the adapter's addresses
 	away    []*memberState              // whose NICs are not there
 	begun   map[memberFamily]*returning // who has already been given it
 	notes   []string
@@ -32,9 +33,9 @@ type returning struct {
 	link netlink.Link
 	nic  NIC
 
-	linked bool     // it has a link, or had one a moment ago
-	form   []Object // addresses that its kernel is to form again from an advertisement
-	wanted []Object // IPv6 addresses in their order, where some of them wait for that
+	linked bool          // it has a link, or had one a moment ago
+	form   []rtnl.Object // addresses that its kernel is to form again from an advertisement
+	wanted []rtnl.Object // IPv6 addresses in their order, where some of them wait for that
 }
 
 // learns reports whether the NIC's kernel minds routers once it is given back.
@@ -50,7 +51,7 @@ func (b *back) note(format string, args ...any) {
 
 // soften turns an error that need not stop a return into a note.
 func (b *back) soften(err error) error {
-	if err == nil || IsInjectedCrash(err) {
+	if err == nil || rtnl.IsInjectedCrash(err) {
 		return err
 	}
 	b.note("%v", err)
@@ -130,7 +131,7 @@ func (h *Host) renew(r *returning) error {
 // leave the adapter, unless another member lent it the same.
 func (b *back) linkLocals(adapter NIC, down bool) error {
 	for _, r := range b.members {
-		want := slices.DeleteFunc(slices.Clone(r.m.Addresses), func(a Object) bool { return down || !IsLinkLocal(a) })
+		want := slices.DeleteFunc(slices.Clone(r.m.Addresses), func(a rtnl.Object) bool { return down || !rtnl.IsLinkLocal(a) })
 		if err := b.addresses(r, want); err != nil {
 			return err
 		}
@@ -138,7 +139,7 @@ func (b *back) linkLocals(adapter NIC, down bool) error {
 			if r.m.kernelLinkLocal(a) || adapter.Index == 0 || b.lentByAnother(r, a) {
 				continue
 			}
-			if err := b.h.rt.DeleteAddress(AddressRequest(a, adapter.Index, 0), adapter.Name); err != nil {
+			if err := b.h.rt.DeleteAddress(rtnl.AddressRequest(a, adapter.Index, 0), adapter.Name); err != nil {
 				return err
 			}
 		}
@@ -147,9 +148,9 @@ func (b *back) linkLocals(adapter NIC, down bool) error {
 }
 
 // lentByAnother reports whether the adapter has an address from another member too.
-func (b *back) lentByAnother(r *returning, a Object) bool {
+func (b *back) lentByAnother(r *returning, a rtnl.Object) bool {
 	return slices.ContainsFunc(b.j.state.members, func(m *memberState) bool {
-		return m != r.m && m.adopted && HasAddress(m.Addresses, a) && !m.kernelLinkLocal(a)
+		return m != r.m && m.adopted && rtnl.HasAddress(m.Addresses, a) && !m.kernelLinkLocal(a)
 	})
 }
 
@@ -158,7 +159,7 @@ func (b *back) own(down bool) error {
 	for _, r := range b.members {
 		want := r.m.Addresses
 		if down {
-			want = slices.DeleteFunc(slices.Clone(want), IsLinkLocal)
+			want = slices.DeleteFunc(slices.Clone(want), rtnl.IsLinkLocal)
 		}
 		if err := b.addresses(r, want); err != nil {
 			return err
@@ -169,28 +170,28 @@ func (b *back) own(down bool) error {
 
 // returnable are the member's addresses that it is to be given back: those it has on the adapter or on itself. One that
 // is on neither was taken away by the user, unless the adapter lost it by going down or away.
-func (b *back) returnable(r *returning) ([]Object, error) {
+func (b *back) returnable(r *returning) ([]rtnl.Object, error) {
 	have, err := b.h.rt.Addresses(r.nic.Index)
 	if err != nil {
 		return nil, err
 	}
 	held := b.teamAddresses()
-	var want []Object
+	var want []rtnl.Object
 	for _, a := range r.m.Addresses {
-		i := slices.IndexFunc(held, func(o Object) bool { return SameAddress(a, o) })
+		i := slices.IndexFunc(held, func(o rtnl.Object) bool { return rtnl.SameAddress(a, o) })
 		switch {
-		case i >= 0 && !IsLinkLocal(a) && b.replaced(r.m, a.Family()) != nil:
+		case i >= 0 && !rtnl.IsLinkLocal(a) && b.replaced(r.m, a.Family()) != nil:
 			continue
 		case i >= 0:
-			want = append(want, WithMetric(WithLifetimes(a, held[i]), held[i]))
+			want = append(want, rtnl.WithMetric(rtnl.WithLifetimes(a, held[i]), held[i]))
 			continue
-		case r.m.kernelLinkLocal(a), HasAddress(have, a), !r.m.adopted:
+		case r.m.kernelLinkLocal(a), rtnl.HasAddress(have, a), !r.m.adopted:
 		case b.adapter == nil: // it has run out
 		default:
-			b.note("%s is no longer on %s and is not given back to %s", AddressPrefix(a), b.adapter.Name, r.nic.Name)
+			b.note("%s is no longer on %s and is not given back to %s", rtnl.AddressPrefix(a), b.adapter.Name, r.nic.Name)
 			continue
 		}
-		if later, ok := Aged(a, (BootTime()-r.m.At)/1e9); ok {
+		if later, ok := rtnl.Aged(a, (rtnl.BootTime()-r.m.At)/1e9); ok {
 			want = append(want, later)
 		}
 	}
@@ -200,39 +201,39 @@ func (b *back) returnable(r *returning) ([]Object, error) {
 // wentDown reports whether the adapter is down, or was and has not got back what a link loses by that, all its IPv6 addresses
 // at once. Those that somebody takes away while the team runs the journal does not know any more.
 func (b *back) wentDown() bool {
-	return !b.adapter.AdminUp || !slices.ContainsFunc(b.held, func(a Object) bool {
-		return a.Family() == unix.AF_INET6 && !IsLinkLocal(a) && b.owner(a) != nil
+	return !b.adapter.AdminUp || !slices.ContainsFunc(b.held, func(a rtnl.Object) bool {
+		return a.Family() == unix.AF_INET6 && !rtnl.IsLinkLocal(a) && b.owner(a) != nil
 	})
 }
 
 // addresses makes a NIC's addresses what they were, in their order.
-func (b *back) addresses(r *returning, want []Object) error {
+func (b *back) addresses(r *returning, want []rtnl.Object) error {
 	h, name := b.h, r.nic.Name
 	have, err := h.rt.Addresses(r.nic.Index)
 	if err != nil {
 		return err
 	}
 	if r.m.ours() && !r.m.guessed {
-		had := slices.ContainsFunc(r.m.Addresses, IsLinkLocal) // the kernel makes none without a cable: it is to have one now
+		had := slices.ContainsFunc(r.m.Addresses, rtnl.IsLinkLocal) // the kernel makes none without a cable: it is to have one now
 		for _, a := range have {
-			if IsLinkLocal(a) && !HasAddress(want, a) && (had || !r.m.kernelLinkLocal(a)) {
+			if rtnl.IsLinkLocal(a) && !rtnl.HasAddress(want, a) && (had || !r.m.kernelLinkLocal(a)) {
 				if err := h.rt.DeleteAddress(a, name); err != nil {
 					return err
 				}
 			}
 		}
 	}
-	var v4, v6, private []Object
+	var v4, v6, private []rtnl.Object
 	for _, a := range want {
-		if AddressFlags(a)&unix.IFA_F_DADFAILED != 0 {
+		if rtnl.AddressFlags(a)&unix.IFA_F_DADFAILED != 0 {
 			continue
 		}
-		next := AddressRequest(a, r.nic.Index, 0)
+		next := rtnl.AddressRequest(a, r.nic.Index, 0)
 		switch {
 		case a.Family() == unix.AF_INET:
 			v4 = append(v4, next)
 		case r.m.Sysctls[disableIPv6] != "0":
-		case IsTemporary(a) && r.learns():
+		case rtnl.IsTemporary(a) && r.learns():
 			private = append(private, next)
 		default:
 			v6 = append(v6, next)
@@ -247,14 +248,14 @@ func (b *back) addresses(r *returning, want []Object) error {
 
 // defer6 are the IPv6 addresses that a NIC gets at once. What the kernel had formed from advertisements it forms again,
 // see teachRoutes, and what stood before those comes after them: the kernel puts a new address in front.
-func (r *returning) defer6(v6 []Object) []Object {
+func (r *returning) defer6(v6 []rtnl.Object) []rtnl.Object {
 	if !r.learns() {
 		return v6
 	}
 	wanted := slices.Clone(v6)
 	first := len(v6) // of those that need not wait
 	for i, a := range slices.Backward(v6) {
-		if !IsAutoconfigured(a) {
+		if !rtnl.IsAutoconfigured(a) {
 			continue
 		}
 		if first == len(v6) {
@@ -262,7 +263,7 @@ func (r *returning) defer6(v6 []Object) []Object {
 		}
 		r.form = append(r.form, a)
 		// In case that the kernel does not: the prefix's route is not this address's.
-		wanted[i] = AddressRequest(a, r.nic.Index, unix.IFA_F_NOPREFIXROUTE)
+		wanted[i] = rtnl.AddressRequest(a, r.nic.Index, unix.IFA_F_NOPREFIXROUTE)
 	}
 	if len(r.form) == 0 {
 		return v6
@@ -277,7 +278,7 @@ func (b *back) admit() error {
 	for _, r := range b.members {
 		b.h.endPrograms(r.m.Index)
 		err := b.h.vacate(b.j, r.m.no, &r.m.clsactState, r.nic)
-		if IsInjectedCrash(err) {
+		if rtnl.IsInjectedCrash(err) {
 			return err
 		}
 		errs = append(errs, err)
@@ -285,13 +286,13 @@ func (b *back) admit() error {
 		b.h.endTCX(r.nic.Index)
 		if b.thorough {
 			err := b.h.clearUnknown(r.m, r.nic)
-			if IsInjectedCrash(err) {
+			if rtnl.IsInjectedCrash(err) {
 				return err
 			}
 			errs = append(errs, err)
 		}
 		if err := b.h.admit(b.j, r.m, r.nic); err != nil {
-			if IsInjectedCrash(err) {
+			if rtnl.IsInjectedCrash(err) {
 				return err
 			}
 			errs = append(errs, err)
@@ -339,7 +340,7 @@ func (h *Host) awaitDAD(n NIC) {
 	}
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		list, err := h.rt.Addresses(n.Index)
-		tentative := func(a Object) bool { return AddressFlags(a)&unix.IFA_F_TENTATIVE != 0 }
+		tentative := func(a rtnl.Object) bool { return rtnl.AddressFlags(a)&unix.IFA_F_TENTATIVE != 0 }
 		if err != nil || !slices.ContainsFunc(list, tentative) {
 			return
 		}

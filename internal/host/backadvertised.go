@@ -2,6 +2,7 @@ package host
 
 import (
 	"errors"
+	"nicteam/internal/rtnl"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -14,13 +15,13 @@ func (b *back) teachRoutes() error {
 	if err != nil {
 		return err
 	}
-	var known []Object // by the adapter
+	var known []rtnl.Object // by the adapter
 	lessons := map[*returning]*learning{}
 	for _, r := range b.members {
 		lessons[r] = &learning{form: r.form, says: r.m.Says}
 	}
 	if b.adapter != nil && b.adapter.AdminUp {
-		known = RoutesVia(all, b.adapter.Index)
+		known = rtnl.RoutesVia(all, b.adapter.Index)
 		for _, o := range known {
 			for _, r := range b.learners(o) {
 				lessons[r].routes, lessons[r].says = append(lessons[r].routes, o), b.adapter.says()
@@ -31,9 +32,9 @@ func (b *back) teachRoutes() error {
 		if m.adopted && b.adapter != nil && b.adapter.AdminUp {
 			continue // what the adapter has forgotten is no more
 		}
-		for _, o := range AgedRoutes(m.Advertised, (BootTime()-m.At)/1e9) {
+		for _, o := range rtnl.AgedRoutes(m.Advertised, (rtnl.BootTime()-m.At)/1e9) {
 			for _, r := range b.learners(o) {
-				if (m.adopted || m == r.m) && !HasAdvertised(lessons[r].routes, o) {
+				if (m.adopted || m == r.m) && !rtnl.HasAdvertised(lessons[r].routes, o) {
 					lessons[r].routes = append(lessons[r].routes, o)
 				}
 			}
@@ -55,7 +56,7 @@ func (b *back) teachRoutes() error {
 		}
 	}
 	for _, o := range known {
-		err := b.h.rt.DeleteRoute(RouteRequest(o, nil))
+		err := b.h.rt.DeleteRoute(rtnl.RouteRequest(o, nil))
 		if errors.Is(err, unix.ESRCH) {
 			continue
 		}
@@ -68,10 +69,10 @@ func (b *back) teachRoutes() error {
 
 // learners are the NICs that learn a route: those that had learned it, or what stands in for one that has no link; the inheritor
 // where none had.
-func (b *back) learners(o Object) []*returning {
+func (b *back) learners(o rtnl.Object) []*returning {
 	var list []*returning
 	for _, m := range b.j.state.members {
-		if !HasAdvertised(m.Advertised, o) {
+		if !rtnl.HasAdvertised(m.Advertised, o) {
 			continue
 		}
 		to := b.of(m)

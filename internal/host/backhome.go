@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/rtnl"
 	"nicteam/team"
 )
 
@@ -16,7 +17,7 @@ import (
 // there and has a link, else to one that has. This file decides where.
 
 // owns reports whether an address was a NIC's own.
-func (m *memberState) owns(a Object) bool { return HasAddress(m.Addresses, a) }
+func (m *memberState) owns(a rtnl.Object) bool { return rtnl.HasAddress(m.Addresses, a) }
 
 // hasIPv6 reports whether the NIC gets IPv6 back.
 func (r *returning) hasIPv6() bool { return r.m.Sysctls[disableIPv6] == "0" }
@@ -49,7 +50,7 @@ func (b *back) inheritor(family byte) *returning {
 	liked := []func(*returning) bool{
 		func(r *returning) bool { return r.m.ownsDefault() },
 		func(r *returning) bool {
-			return slices.ContainsFunc(r.m.Addresses, func(a Object) bool { return !r.m.kernelLinkLocal(a) })
+			return slices.ContainsFunc(r.m.Addresses, func(a rtnl.Object) bool { return !r.m.kernelLinkLocal(a) })
 		},
 		func(*returning) bool { return true },
 	}
@@ -102,16 +103,16 @@ func (b *back) lookForBegun() error {
 			return err
 		}
 		for _, a := range have {
-			if m := b.owner(a); m != nil && !IsLinkLocal(a) && !r.m.owns(a) {
+			if m := b.owner(a); m != nil && !rtnl.IsLinkLocal(a) && !r.m.owns(a) {
 				b.begun[memberFamily{m, a.Family()}] = r
 			}
 		}
 		own := map[int]int{r.m.Index: r.nic.Index}
 		for _, m := range b.j.state.members {
 			for _, o := range m.Routes {
-				there := RouteRequest(o, map[int]int{m.Index: r.nic.Index})
-				was := slices.ContainsFunc(r.m.Routes, func(p Object) bool { return SameRoute(RouteRequest(p, own), there) })
-				if m != r.m && !m.away && RouteProtocol(o) != unix.RTPROT_KERNEL && HasRoute(all, there) && !was {
+				there := rtnl.RouteRequest(o, map[int]int{m.Index: r.nic.Index})
+				was := slices.ContainsFunc(r.m.Routes, func(p rtnl.Object) bool { return rtnl.SameRoute(rtnl.RouteRequest(p, own), there) })
+				if m != r.m && !m.away && rtnl.RouteProtocol(o) != unix.RTPROT_KERNEL && rtnl.HasRoute(all, there) && !was {
 					b.begun[memberFamily{m, o.Family()}] = r
 				}
 			}
@@ -122,7 +123,7 @@ func (b *back) lookForBegun() error {
 
 // lent reports whether what a member had is on the adapter.
 func (b *back) lent(m *memberState) bool {
-	return m.adopted || slices.ContainsFunc(b.held, func(a Object) bool { return !IsLinkLocal(a) && m.owns(a) })
+	return m.adopted || slices.ContainsFunc(b.held, func(a rtnl.Object) bool { return !rtnl.IsLinkLocal(a) && m.owns(a) })
 }
 
 // of is a member on its way back, nil if its NIC is not there.
@@ -136,7 +137,7 @@ func (b *back) of(m *memberState) *returning {
 }
 
 // owner is whose an address of the adapter was, one that is there if there are several; nil: nobody's.
-func (b *back) owner(a Object) *memberState {
+func (b *back) owner(a rtnl.Object) *memberState {
 	var gone *memberState
 	for _, m := range b.j.state.members {
 		switch {
@@ -151,7 +152,7 @@ func (b *back) owner(a Object) *memberState {
 }
 
 // home is the NIC that gets an address of the adapter.
-func (b *back) home(a Object) *returning {
+func (b *back) home(a rtnl.Object) *returning {
 	m := b.owner(a)
 	if m == nil {
 		return b.inheritor(a.Family())
@@ -164,7 +165,7 @@ func (b *back) home(a Object) *returning {
 
 // teamAddresses are the addresses that the team has and NICs are to get: those of the adapter, with the IPv6 ones that it lost by
 // going down, or where it is no more those that its members lent it.
-func (b *back) teamAddresses() []Object {
+func (b *back) teamAddresses() []rtnl.Object {
 	if b.adapter != nil && !b.wentDown() {
 		return b.held
 	}
@@ -174,7 +175,7 @@ func (b *back) teamAddresses() []Object {
 			if b.adapter != nil && a.Family() != unix.AF_INET6 {
 				continue
 			}
-			if later, ok := Aged(a, (BootTime()-m.At)/1e9); ok && m.adopted && !m.away && !HasAddress(list, a) {
+			if later, ok := rtnl.Aged(a, (rtnl.BootTime()-m.At)/1e9); ok && m.adopted && !m.away && !rtnl.HasAddress(list, a) {
 				list = append(list, later)
 			}
 		}
@@ -184,8 +185,8 @@ func (b *back) teamAddresses() []Object {
 
 // returns reports whether an address of the team goes to a NIC at all: not what the kernel makes by itself for the adapter, nor what
 // the team was given.
-func (b *back) returns(a Object) bool {
-	if slices.Contains(b.j.state.given, AddressPrefix(a).String()) || b.adapter != nil && b.adapter.kernelLinkLocal(a) {
+func (b *back) returns(a rtnl.Object) bool {
+	if slices.Contains(b.j.state.given, rtnl.AddressPrefix(a).String()) || b.adapter != nil && b.adapter.kernelLinkLocal(a) {
 		return false
 	}
 	m := b.owner(a)
@@ -201,27 +202,27 @@ func (b *back) inheritAddresses() error {
 	var wait belongings // of the first NIC that is away
 	for _, a := range b.teamAddresses() {
 		m, to := b.owner(a), b.home(a)
-		if !b.returns(a) || m != nil && (to != nil && m == to.m || IsLinkLocal(a) && b.of(m) != nil) {
+		if !b.returns(a) || m != nil && (to != nil && m == to.m || rtnl.IsLinkLocal(a) && b.of(m) != nil) {
 			continue
 		}
-		formed := IsAutoconfigured(a)
-		if m == nil && (formed || IsTemporary(a)) && (to == nil || !to.m.adopted) {
+		formed := rtnl.IsAutoconfigured(a)
+		if m == nil && (formed || rtnl.IsTemporary(a)) && (to == nil || !to.m.adopted) {
 			continue
 		}
 		if to == nil {
 			switch {
 			case len(b.away) > 0 && m == nil:
-				wait.addLate(b.away[0], a, BootTime())
+				wait.addLate(b.away[0], a, rtnl.BootTime())
 				fallthrough
 			case m != nil && b.of(m) == nil:
-				b.note("%s waits in the journal: no NIC is there that can have it", AddressPrefix(a))
+				b.note("%s waits in the journal: no NIC is there that can have it", rtnl.AddressPrefix(a))
 			default:
-				b.note("%s of %s is given to nobody: no NIC has IPv6", AddressPrefix(a), b.h.o.Team)
+				b.note("%s of %s is given to nobody: no NIC has IPv6", rtnl.AddressPrefix(a), b.h.o.Team)
 			}
 			continue
 		}
 		if m != nil {
-			b.note("%s of %s is given to %s: %s", AddressPrefix(a), m.Name, to.nic.Name, b.why(m))
+			b.note("%s of %s is given to %s: %s", rtnl.AddressPrefix(a), m.Name, to.nic.Name, b.why(m))
 			if l := (memberFamily{m, a.Family()}); !told[l] {
 				told[l] = true
 				b.noteSettings(l, to)
@@ -232,10 +233,10 @@ func (b *back) inheritAddresses() error {
 			continue
 		}
 		have, err := b.h.rt.Addresses(to.nic.Index)
-		if next := b.inherited(a, m, to); err == nil && !HasAddress(have, next) {
+		if next := b.inherited(a, m, to); err == nil && !rtnl.HasAddress(have, next) {
 			err = b.h.rt.AddAddress(next, to.nic.Name)
 		}
-		if IsInjectedCrash(err) {
+		if rtnl.IsInjectedCrash(err) {
 			return err
 		}
 		if err != nil {
@@ -263,32 +264,32 @@ func (b *back) noteSettings(l memberFamily, to *returning) {
 }
 
 // inherited is what an address of the adapter, m's before or nobody's, becomes on a NIC.
-func (b *back) inherited(a Object, m *memberState, to *returning) Object {
+func (b *back) inherited(a rtnl.Object, m *memberState, to *returning) rtnl.Object {
 	if m != nil {
-		i := slices.IndexFunc(m.Addresses, func(o Object) bool { return SameAddress(a, o) })
-		return Relabel(AddressRequest(WithMetric(WithLifetimes(m.Addresses[i], a), a), to.nic.Index, 0), m.Name, to.nic.Name)
+		i := slices.IndexFunc(m.Addresses, func(o rtnl.Object) bool { return rtnl.SameAddress(a, o) })
+		return rtnl.Relabel(rtnl.AddressRequest(rtnl.WithMetric(rtnl.WithLifetimes(m.Addresses[i], a), a), to.nic.Index, 0), m.Name, to.nic.Name)
 	}
-	next := AddressRequest(a, to.nic.Index, 0)
+	next := rtnl.AddressRequest(a, to.nic.Index, 0)
 	switch {
-	case IsTemporary(a):
-	case IsAutoconfigured(a):
-		next = AddressRequest(a, to.nic.Index, unix.IFA_F_NOPREFIXROUTE) // the prefix's route is not this address's
+	case rtnl.IsTemporary(a):
+	case rtnl.IsAutoconfigured(a):
+		next = rtnl.AddressRequest(a, to.nic.Index, unix.IFA_F_NOPREFIXROUTE) // the prefix's route is not this address's
 	case b.connected(a):
 		// The kernel does not move the route of its subnet, which was made for a NIC that nobody knows of any more.
-		next = WithoutFlags(next, unix.IFA_F_NOPREFIXROUTE)
+		next = rtnl.WithoutFlags(next, unix.IFA_F_NOPREFIXROUTE)
 	}
-	return Relabel(next, b.h.o.Team, to.nic.Name)
+	return rtnl.Relabel(next, b.h.o.Team, to.nic.Name)
 }
 
 // connected reports whether the adapter has a route of the kernel's to the subnet of an address.
-func (b *back) connected(a Object) bool {
+func (b *back) connected(a rtnl.Object) bool {
 	if b.adapter == nil {
 		return false
 	}
 	all, err := b.h.rt.Routes()
-	subnet := AddressPrefix(a).Masked()
-	return err == nil && slices.ContainsFunc(RoutesVia(all, b.adapter.Index), func(o Object) bool {
-		return RouteProtocol(o) == unix.RTPROT_KERNEL && Destination(o) == subnet
+	subnet := rtnl.AddressPrefix(a).Masked()
+	return err == nil && slices.ContainsFunc(rtnl.RoutesVia(all, b.adapter.Index), func(o rtnl.Object) bool {
+		return rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL && rtnl.Destination(o) == subnet
 	})
 }
 
@@ -302,16 +303,16 @@ func (b *back) why(m *memberState) string {
 
 // homeOf is the NIC that gets a route of the adapter that was none of the members': one whose address it gives packets, or on
 // whose subnet its gateway is, else the inheritor.
-func (b *back) homeOf(o Object, addresses []Object) *returning {
+func (b *back) homeOf(o rtnl.Object, addresses []rtnl.Object) *returning {
 	var wanted []netip.Addr
 	if source, ok := netip.AddrFromSlice(o.Get(unix.RTA_PREFSRC)); ok {
 		wanted = append(wanted, source)
 	}
-	wanted = append(wanted, Gateways(o, b.adapter.Index)...)
+	wanted = append(wanted, rtnl.Gateways(o, b.adapter.Index)...)
 	for _, want := range wanted {
 		for _, r := range b.members {
 			for _, a := range addresses {
-				if a.Index() == r.nic.Index && !IsLinkLocal(a) && AddressPrefix(a).Contains(want) {
+				if a.Index() == r.nic.Index && !rtnl.IsLinkLocal(a) && rtnl.AddressPrefix(a).Contains(want) {
 					return r
 				}
 			}
@@ -333,7 +334,7 @@ func (b *back) clearStrays() error {
 		}
 		for _, a := range have {
 			m := b.owner(a)
-			if m == nil && !HasAddress(b.held, a) || IsLinkLocal(a) || m != r.m && r.m.owns(a) {
+			if m == nil && !rtnl.HasAddress(b.held, a) || rtnl.IsLinkLocal(a) || m != r.m && r.m.owns(a) {
 				continue
 			}
 			home := b.home(a)
@@ -341,7 +342,7 @@ func (b *back) clearStrays() error {
 				continue
 			}
 			there, err := b.h.rt.Addresses(home.nic.Index)
-			if err != nil || !HasAddress(there, a) {
+			if err != nil || !rtnl.HasAddress(there, a) {
 				continue
 			}
 			if err := b.soften(b.h.rt.DeleteAddress(a, r.nic.Name)); err != nil {
@@ -363,8 +364,8 @@ func (b *back) refuse() error {
 	}
 	var lost []string
 	for _, a := range b.held {
-		if b.returns(a) && b.owner(a) == nil && len(b.members) == 0 && len(b.away) == 0 && !HasAddress(others, a) {
-			lost = append(lost, AddressPrefix(a).String())
+		if b.returns(a) && b.owner(a) == nil && len(b.members) == 0 && len(b.away) == 0 && !rtnl.HasAddress(others, a) {
+			lost = append(lost, rtnl.AddressPrefix(a).String())
 		}
 	}
 	if lost == nil {

@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"maps"
+	"nicteam/internal/rtnl"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -10,12 +11,12 @@ import (
 
 // originals are the members' routes as they were, each once, with the links' ifindexes of today. Those of a NIC that cannot carry
 // them are of the one that stands in for it.
-func (b *back) originals(family byte) []Object {
+func (b *back) originals(family byte) []rtnl.Object {
 	return b.originalsOf(family, func(*memberState) bool { return true })
 }
 
-func (b *back) originalsOf(family byte, which func(*memberState) bool) []Object {
-	var list []Object
+func (b *back) originalsOf(family byte, which func(*memberState) bool) []rtnl.Object {
+	var list []rtnl.Object
 	for _, m := range b.j.state.members {
 		r, instead := b.of(m), b.replaced(m, family)
 		if !m.Up || m.away || r == nil && instead == nil || !which(m) {
@@ -27,14 +28,14 @@ func (b *back) originalsOf(family byte, which func(*memberState) bool) []Object 
 			by[m.Index] = instead.nic.Index
 		}
 		for _, o := range m.Routes {
-			if o.Family() != family || b.adapter != nil && slices.Contains(RouteLinks(o), b.adapter.Index) {
+			if o.Family() != family || b.adapter != nil && slices.Contains(rtnl.RouteLinks(o), b.adapter.Index) {
 				continue
 			}
 			if b.remade(m, o) {
 				continue
 			}
-			o = RouteRequest(o, by)
-			if !HasRoute(list, o) {
+			o = rtnl.RouteRequest(o, by)
+			if !rtnl.HasRoute(list, o) {
 				list = append(list, o)
 			}
 		}
@@ -43,29 +44,29 @@ func (b *back) originalsOf(family byte, which func(*memberState) bool) []Object 
 }
 
 // remade reports whether a route was the connected route of an address that has another metric by now.
-func (b *back) remade(m *memberState, o Object) bool {
-	return slices.ContainsFunc(m.Addresses, func(a Object) bool {
-		i := slices.IndexFunc(b.held, func(h Object) bool { return SameAddress(a, h) })
-		return i >= 0 && IsConnectedRoute(o, a) && a.Get32(IFAMetric) != b.held[i].Get32(IFAMetric)
+func (b *back) remade(m *memberState, o rtnl.Object) bool {
+	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool {
+		i := slices.IndexFunc(b.held, func(h rtnl.Object) bool { return rtnl.SameAddress(a, h) })
+		return i >= 0 && rtnl.IsConnectedRoute(o, a) && a.Get32(rtnl.IFAMetric) != b.held[i].Get32(rtnl.IFAMetric)
 	})
 }
 
 // adopted is what an original became on the adapter.
-func (b *back) adopted(o Object) Object {
+func (b *back) adopted(o rtnl.Object) rtnl.Object {
 	to := map[int]int{}
 	for _, r := range b.members {
 		to[r.nic.Index] = b.adapter.Index
 	}
-	return RouteRequest(o, to)
+	return rtnl.RouteRequest(o, to)
 }
 
 // living is a route without the next hops by NICs that go back down: the kernel keeps such hops when a NIC goes down, and takes
 // none in while it is. A route that leads nowhere else is left as it is.
-func (b *back) living(o Object) Object {
+func (b *back) living(o rtnl.Object) rtnl.Object {
 	down := func(n []byte) bool {
-		return slices.ContainsFunc(b.members, func(r *returning) bool { return r.nic.Index == NextHopLink(n) && !r.m.Up })
+		return slices.ContainsFunc(b.members, func(r *returning) bool { return r.nic.Index == rtnl.NextHopLink(n) && !r.m.Up })
 	}
-	hops := NextHops(o.Get(unix.RTA_MULTIPATH))
+	hops := rtnl.NextHops(o.Get(unix.RTA_MULTIPATH))
 	if !slices.ContainsFunc(hops, down) {
 		return o
 	}
@@ -98,18 +99,18 @@ func (b *back) moveRoutes(family byte, early bool) error {
 		return err
 	}
 	list := b.originals(family)
-	SortByDependence(list)
+	rtnl.SortByDependence(list)
 	for _, o := range list {
 		now := b.adopted(o)
-		if !HasRoute(all, now) {
+		if !rtnl.HasRoute(all, now) {
 			continue
 		}
 		if live := b.living(o); !live.Equal(o) {
-			b.note("a next hop of the %s is not given back: its NIC is down", RouteText(o))
+			b.note("a next hop of the %s is not given back: its NIC is down", rtnl.RouteText(o))
 			o = live
 		}
-		if HasRoute(all, o) {
-			err = b.h.rt.DeleteRoute(RouteRequest(now, nil))
+		if rtnl.HasRoute(all, o) {
+			err = b.h.rt.DeleteRoute(rtnl.RouteRequest(now, nil))
 		} else {
 			err = b.h.rt.MoveRoute(all, now, o)
 		}
@@ -125,17 +126,17 @@ func (b *back) moveRoutes(family byte, early bool) error {
 
 // takenAway are the originals that somebody took off the adapter: they are nowhere, and others are there. If all were, the
 // adapter would have lost them by going down.
-func (b *back) takenAway(all []Object) (gone []Object) {
+func (b *back) takenAway(all []rtnl.Object) (gone []rtnl.Object) {
 	if b.adapter == nil || !b.adapter.AdminUp {
 		return nil
 	}
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		kept := false
-		var missing []Object
+		var missing []rtnl.Object
 		for _, o := range b.originalsOf(family, func(m *memberState) bool { return m.adopted }) {
 			switch {
-			case RouteProtocol(o) == unix.RTPROT_KERNEL:
-			case HasRoute(all, o) || HasRoute(all, b.living(o)):
+			case rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL:
+			case rtnl.HasRoute(all, o) || rtnl.HasRoute(all, b.living(o)):
 				kept = true
 			default:
 				missing = append(missing, o)
@@ -155,27 +156,27 @@ func (b *back) routes() error {
 	if err != nil {
 		return err
 	}
-	addresses, err := b.h.rt.Dump(unix.RTM_GETADDR, unix.AF_UNSPEC, AddressHeaderLen)
+	addresses, err := b.h.rt.Dump(unix.RTM_GETADDR, unix.AF_UNSPEC, rtnl.AddressHeaderLen)
 	if err != nil {
 		return err
 	}
 	list := append(b.originals(unix.AF_INET), b.originals(unix.AF_INET6)...)
-	SortByDependence(list)
+	rtnl.SortByDependence(list)
 	gone := b.takenAway(all)
 	for _, o := range list {
-		if HasRoute(gone, o) {
-			b.note("the %s is no longer on %s and is not given back", RouteText(o), b.adapter.Name)
+		if rtnl.HasRoute(gone, o) {
+			b.note("the %s is no longer on %s and is not given back", rtnl.RouteText(o), b.adapter.Name)
 			continue
 		}
-		taken := func(r Object) bool {
-			return RouteKeyOf(r) == RouteKeyOf(o) && b.adapter != nil && slices.Contains(RouteLinks(r), b.adapter.Index) && !b.j.state.givenRoute(r, b.adapter.Index)
+		taken := func(r rtnl.Object) bool {
+			return rtnl.RouteKeyOf(r) == rtnl.RouteKeyOf(o) && b.adapter != nil && slices.Contains(rtnl.RouteLinks(r), b.adapter.Index) && !b.j.state.givenRoute(r, b.adapter.Index)
 		}
 		o = b.living(o)
-		if HasRoute(all, o) || slices.ContainsFunc(all, taken) || !HasSource(addresses, o) || o.Get(RTANexthopID) != nil {
+		if rtnl.HasRoute(all, o) || slices.ContainsFunc(all, taken) || !rtnl.HasSource(addresses, o) || o.Get(rtnl.RTANexthopID) != nil {
 			continue
 		}
 		// From an IPv6 route the kernel takes a source that the host lost, and leaves the rest: it is in the way.
-		if bare := WithoutSource(o); o.Family() == unix.AF_INET6 && HasRoute(all, bare) && !HasRoute(list, bare) {
+		if bare := rtnl.WithoutSource(o); o.Family() == unix.AF_INET6 && rtnl.HasRoute(all, bare) && !rtnl.HasRoute(list, bare) {
 			if err := b.soften(b.h.rt.DeleteRoute(bare)); err != nil {
 				return err
 			}
@@ -185,11 +186,11 @@ func (b *back) routes() error {
 		}
 	}
 	for _, r := range b.members {
-		for _, o := range RoutesVia(all, r.nic.Index) {
-			if !r.m.ours() || r.m.guessed || RouteProtocol(o) != unix.RTPROT_KERNEL || HasRoute(list, o) || r.inherited(addresses, o) {
+		for _, o := range rtnl.RoutesVia(all, r.nic.Index) {
+			if !r.m.ours() || r.m.guessed || rtnl.RouteProtocol(o) != unix.RTPROT_KERNEL || rtnl.HasRoute(list, o) || r.inherited(addresses, o) {
 				continue
 			}
-			if err := b.soften(b.h.rt.DeleteRoute(RouteRequest(o, nil))); err != nil {
+			if err := b.soften(b.h.rt.DeleteRoute(rtnl.RouteRequest(o, nil))); err != nil {
 				return err
 			}
 		}
@@ -198,12 +199,12 @@ func (b *back) routes() error {
 }
 
 // inherited reports whether a route is the subnet of an address that the NIC did not have before, or had with another metric.
-func (r *returning) inherited(addresses []Object, o Object) bool {
-	subnet := Destination(o)
-	return slices.ContainsFunc(addresses, func(a Object) bool {
-		i := slices.IndexFunc(r.m.Addresses, func(was Object) bool { return SameAddress(was, a) })
-		return a.Index() == r.nic.Index && AddressPrefix(a).Masked() == subnet &&
-			(i < 0 || IsConnectedRoute(o, a) && r.m.Addresses[i].Get32(IFAMetric) != a.Get32(IFAMetric))
+func (r *returning) inherited(addresses []rtnl.Object, o rtnl.Object) bool {
+	subnet := rtnl.Destination(o)
+	return slices.ContainsFunc(addresses, func(a rtnl.Object) bool {
+		i := slices.IndexFunc(r.m.Addresses, func(was rtnl.Object) bool { return rtnl.SameAddress(was, a) })
+		return a.Index() == r.nic.Index && rtnl.AddressPrefix(a).Masked() == subnet &&
+			(i < 0 || rtnl.IsConnectedRoute(o, a) && r.m.Addresses[i].Get32(rtnl.IFAMetric) != a.Get32(rtnl.IFAMetric))
 	})
 }
 
@@ -220,17 +221,17 @@ func (b *back) inheritRoutes() error {
 	if err != nil {
 		return err
 	}
-	list := RoutesVia(all, b.adapter.Index)
-	SortByDependence(list)
+	list := rtnl.RoutesVia(all, b.adapter.Index)
+	rtnl.SortByDependence(list)
 	for _, o := range list {
-		if RouteProtocol(o) == unix.RTPROT_KERNEL || b.j.state.givenRoute(o, b.adapter.Index) {
+		if rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL || b.j.state.givenRoute(o, b.adapter.Index) {
 			continue
 		}
 		to := b.homeOf(o, addresses)
 		if to == nil {
 			continue
 		}
-		if err := b.soften(b.h.rt.MoveRoute(all, o, RouteRequest(o, map[int]int{b.adapter.Index: to.nic.Index}))); err != nil {
+		if err := b.soften(b.h.rt.MoveRoute(all, o, rtnl.RouteRequest(o, map[int]int{b.adapter.Index: to.nic.Index}))); err != nil {
 			return err
 		}
 	}
@@ -249,7 +250,7 @@ func (b *back) rules() error {
 		if !m.adopted {
 			continue
 		}
-		var own []Object
+		var own []rtnl.Object
 		for _, name := range m.named {
 			list, err := b.h.rt.RulesNaming(name)
 			if err != nil {
@@ -258,11 +259,11 @@ func (b *back) rules() error {
 			own = append(own, list...)
 		}
 		for _, r := range m.Rules {
-			copied := slices.ContainsFunc(copies, func(c Object) bool { return IsCopyOf(c, r) })
-			if !IsInverted(r) || HasRule(own, RuleRequest(r)) || !copied {
+			copied := slices.ContainsFunc(copies, func(c rtnl.Object) bool { return rtnl.IsCopyOf(c, r) })
+			if !rtnl.IsInverted(r) || rtnl.HasRule(own, rtnl.RuleRequest(r)) || !copied {
 				continue
 			}
-			err := b.h.rt.Change("give back rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, RuleRequest(r))
+			err := b.h.rt.Change("give back rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, rtnl.RuleRequest(r))
 			if err := b.soften(err); err != nil {
 				return err
 			}
@@ -274,7 +275,7 @@ func (b *back) rules() error {
 		if err != nil || len(left) == 0 {
 			return err
 		}
-		if err := b.soften(b.h.rt.Change("remove rule of "+adapter, unix.RTM_DELRULE, 0, RuleRequest(left[0]))); err != nil {
+		if err := b.soften(b.h.rt.Change("remove rule of "+adapter, unix.RTM_DELRULE, 0, rtnl.RuleRequest(left[0]))); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/rtnl"
 )
 
 // station is a link whose frames go through the adapter.
@@ -75,7 +76,7 @@ func (f *Follower) Behind() (have map[Behind]bool, gone []Behind, err error) {
 	went := f.goneToo
 	f.goneToo = nil
 	f.mu.Unlock()
-	links, err := RetryDump(f.h.rt.Handle.LinkList)
+	links, err := rtnl.RetryDump(f.h.rt.Handle.LinkList)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -91,7 +92,7 @@ func (f *Follower) Behind() (have map[Behind]bool, gone []Behind, err error) {
 			return nil, nil, err
 		}
 		for _, a := range list {
-			have[Behind{b.name, AddressPrefix(a), b.vlan}] = true
+			have[Behind{b.name, rtnl.AddressPrefix(a), b.vlan}] = true
 		}
 	}
 	f.mu.Lock()
@@ -100,7 +101,7 @@ func (f *Follower) Behind() (have map[Behind]bool, gone []Behind, err error) {
 	f.mu.Unlock()
 	for _, a := range went {
 		for _, b := range []station{stations[a.Index()], was[a.Index()]} {
-			if left := (Behind{b.name, AddressPrefix(a), b.vlan}); b.index != 0 && !have[left] && !slices.Contains(gone, left) {
+			if left := (Behind{b.name, rtnl.AddressPrefix(a), b.vlan}); b.index != 0 && !have[left] && !slices.Contains(gone, left) {
 				gone = append(gone, left)
 			}
 		}

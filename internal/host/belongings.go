@@ -1,6 +1,7 @@
 package host
 
 import (
+	"nicteam/internal/rtnl"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -8,11 +9,11 @@ import (
 
 // belongings are what a link has besides its own settings.
 type belongings struct {
-	Addresses  []Object `json:"addresses,omitempty"`
-	Routes     []Object `json:"routes,omitempty"`
-	Rules      []Object `json:"rules,omitempty"`
-	Neighbours []Object `json:"neighbours,omitempty"`
-	Proxies    []Object `json:"proxies,omitempty"`
+	Addresses  []rtnl.Object `json:"addresses,omitempty"`
+	Routes     []rtnl.Object `json:"routes,omitempty"`
+	Rules      []rtnl.Object `json:"rules,omitempty"`
+	Neighbours []rtnl.Object `json:"neighbours,omitempty"`
+	Proxies    []rtnl.Object `json:"proxies,omitempty"`
 }
 
 func (b *belongings) empty() bool {
@@ -21,48 +22,48 @@ func (b *belongings) empty() bool {
 
 // wellFormed reports whether every object has the header of its kind.
 func (b *belongings) wellFormed() bool {
-	long := func(n int) func(Object) bool { return func(o Object) bool { return len(o.Head) != n } }
-	return !slices.ContainsFunc(b.Addresses, long(AddressHeaderLen)) &&
-		!slices.ContainsFunc(slices.Concat(b.Routes, b.Rules, b.Neighbours, b.Proxies), long(HeaderLen))
+	long := func(n int) func(rtnl.Object) bool { return func(o rtnl.Object) bool { return len(o.Head) != n } }
+	return !slices.ContainsFunc(b.Addresses, long(rtnl.AddressHeaderLen)) &&
+		!slices.ContainsFunc(slices.Concat(b.Routes, b.Rules, b.Neighbours, b.Proxies), long(rtnl.HeaderLen))
 }
 
 // take changes what a link had at a time (CLOCK_BOOTTIME) by one event about it. Routes are those that were set by hand,
 // neighbours permanent ones.
-func (b *belongings) take(m Message, index int, at int64) {
-	head, id := HeaderLen, RouteID
+func (b *belongings) take(m rtnl.Message, index int, at int64) {
+	head, id := rtnl.HeaderLen, rtnl.RouteID
 	switch m.Kind {
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
-		head, id = AddressHeaderLen, AddressID
+		head, id = rtnl.AddressHeaderLen, rtnl.AddressID
 	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
-		id = NeighbourID
+		id = rtnl.NeighbourID
 	}
-	o, err := ParseObject(m.Body, head)
+	o, err := rtnl.ParseObject(m.Body, head)
 	if err != nil {
 		return
 	}
-	one := []Object{o}
+	one := []rtnl.Object{o}
 	switch m.Kind {
 	case unix.RTM_NEWADDR:
-		b.Addresses = Replace(b.Addresses, LifetimesAt(o, BootTime(), at), id)
+		b.Addresses = rtnl.Replace(b.Addresses, rtnl.LifetimesAt(o, rtnl.BootTime(), at), id)
 	case unix.RTM_DELADDR:
-		b.Addresses = Except(b.Addresses, one, id)
+		b.Addresses = rtnl.Except(b.Addresses, one, id)
 	case unix.RTM_NEWROUTE:
 		if m.Flags&unix.NLM_F_REPLACE != 0 {
-			if i := slices.IndexFunc(b.Routes, func(r Object) bool { return RouteKeyOf(r) == RouteKeyOf(o) }); i >= 0 {
+			if i := slices.IndexFunc(b.Routes, func(r rtnl.Object) bool { return rtnl.RouteKeyOf(r) == rtnl.RouteKeyOf(o) }); i >= 0 {
 				b.Routes = slices.Delete(slices.Clone(b.Routes), i, i+1)
 			}
 		}
-		if IsStatic(o) && slices.Contains(RouteLinks(o), index) {
-			b.Routes = Replace(b.Routes, o, id)
+		if rtnl.IsStatic(o) && slices.Contains(rtnl.RouteLinks(o), index) {
+			b.Routes = rtnl.Replace(b.Routes, o, id)
 		}
 	case unix.RTM_DELROUTE:
-		b.Routes = Except(b.Routes, one, id)
+		b.Routes = rtnl.Except(b.Routes, one, id)
 	case unix.RTM_NEWNEIGH:
-		if IsPermanent(o) {
-			b.Neighbours = Replace(b.Neighbours, o, id)
+		if rtnl.IsPermanent(o) {
+			b.Neighbours = rtnl.Replace(b.Neighbours, o, id)
 		}
 	case unix.RTM_DELNEIGH:
-		b.Neighbours = Except(b.Neighbours, one, id)
+		b.Neighbours = rtnl.Except(b.Neighbours, one, id)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/rtnl"
 	"nicteam/modes"
 	"nicteam/team"
 )
@@ -308,10 +309,10 @@ func (c *check) nexthops() *team.Problem {
 		return nil
 	}
 	for _, n := range c.chosen {
-		for _, r := range RoutesVia(all, n.Index) {
-			if id := r.Get32(RTANexthopID); id != 0 {
+		for _, r := range rtnl.RoutesVia(all, n.Index) {
+			if id := r.Get32(rtnl.RTANexthopID); id != 0 {
 				return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
-					Why: fmt.Sprintf("the %s leads by it through nexthop object %d, which is not moved", RouteText(r), id),
+					Why: fmt.Sprintf("the %s leads by it through nexthop object %d, which is not moved", rtnl.RouteText(r), id),
 					Fix: fmt.Sprintf("make the route without the object, or choose other NICs; ip nexthop show id %d", id)}
 			}
 		}

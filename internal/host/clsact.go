@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"nicteam/internal/rtnl"
 
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
@@ -88,7 +89,7 @@ const (
 
 // ingressQdisc is which of them a NIC has, "" for none.
 func (h *Host) ingressQdisc(l netlink.Link) (string, error) {
-	list, err := RetryDump(func() ([]netlink.Qdisc, error) { return h.rt.Handle.QdiscList(l) })
+	list, err := rtnl.RetryDump(func() ([]netlink.Qdisc, error) { return h.rt.Handle.QdiscList(l) })
 	for _, q := range list {
 		if kind := q.Type(); kind == clsactKind || kind == ingressKind {
 			return kind, err
@@ -99,7 +100,7 @@ func (h *Host) ingressQdisc(l netlink.Link) (string, error) {
 
 // filters lists everybody's filters on a hook of a NIC.
 func (h *Host) filters(l netlink.Link, parent uint32) ([]netlink.Filter, error) {
-	list, err := RetryDump(func() ([]netlink.Filter, error) { return h.rt.Handle.FilterList(l, parent) })
+	list, err := rtnl.RetryDump(func() ([]netlink.Filter, error) { return h.rt.Handle.FilterList(l, parent) })
 	if err != nil {
 		return nil, fmt.Errorf("list filters: %w", err)
 	}

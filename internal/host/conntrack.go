@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"nicteam/internal/rtnl"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -73,7 +74,7 @@ var errConnection = errors.New("malformed conntrack entry")
 
 // A connection is one that the kernel tracks, as ctnetlink prints it.
 type connection struct {
-	Object
+	rtnl.Object
 	orig, reply tuple
 }
 
@@ -87,7 +88,7 @@ type tuple struct {
 }
 
 func parseConnection(b []byte) (connection, error) {
-	o, err := ParseObject(b, nfHead)
+	o, err := rtnl.ParseObject(b, nfHead)
 	if err != nil {
 		return connection{}, err
 	}
@@ -105,15 +106,15 @@ func parseConnection(b []byte) (connection, error) {
 }
 
 func parseTuple(b []byte) (t tuple, err error) {
-	outer, err := ParseNestedStrict(b)
+	outer, err := rtnl.ParseNestedStrict(b)
 	if err != nil {
 		return t, err
 	}
-	ip, err := ParseNestedStrict(outer.Get(ctaTupleIP))
+	ip, err := rtnl.ParseNestedStrict(outer.Get(ctaTupleIP))
 	if err != nil {
 		return t, err
 	}
-	proto, err := ParseNestedStrict(outer.Get(ctaTupleProto))
+	proto, err := rtnl.ParseNestedStrict(outer.Get(ctaTupleProto))
 	if err != nil {
 		return t, err
 	}
@@ -150,14 +151,14 @@ func (c connection) status() uint32 { return c.GetBE32(ctaStatus) }
 func (c connection) key() string { return string(c.Get(ctaTupleOrig)) + string(c.Get(ctaZone)) }
 
 // toDelete is the message body that ends exactly this connection: not another of the same tuple that came after it.
-func (c connection) toDelete() Object {
+func (c connection) toDelete() rtnl.Object {
 	o := nfBody(c.Family())
 	o.CopyFrom(c.Object, ctaTupleOrig, ctaZone, ctaID)
 	return o
 }
 
 // toFind is the message body that asks for the connection of this tuple.
-func (c connection) toFind() Object {
+func (c connection) toFind() rtnl.Object {
 	o := nfBody(c.Family())
 	o.CopyFrom(c.Object, ctaTupleOrig, ctaZone)
 	return o
@@ -165,12 +166,12 @@ func (c connection) toFind() Object {
 
 // toCreate is the message body that makes the connection anew, as it is, but without the interface that a masquerade remembers. Not with it
 // go its counters, the time it began, the security context and a timeout policy, which user space cannot set.
-func (c connection) toCreate() (Object, error) {
+func (c connection) toCreate() (rtnl.Object, error) {
 	o := nfBody(c.Family())
 	o.CopyFrom(c.Object, ctaTupleOrig)
 	before, err := c.replyBefore()
 	if err != nil {
-		return Object{}, err
+		return rtnl.Object{}, err
 	}
 	o.Set(ctaTupleReply|unix.NLA_F_NESTED, before)
 	src := c.reply.dstPort
@@ -186,7 +187,7 @@ func (c connection) toCreate() (Object, error) {
 	o.CopyFrom(c.Object, ctaTimeout, ctaZone, ctaMark, ctaLabels, ctaHelp, ctaTupleMaster, ctaSeqAdjOrig, ctaSeqAdjReply, ctaSynproxy)
 	info, err := liberal(c.Get(ctaProtoInfo))
 	if err != nil {
-		return Object{}, err
+		return rtnl.Object{}, err
 	}
 	if info != nil {
 		o.Set(ctaProtoInfo|unix.NLA_F_NESTED, info)
@@ -196,15 +197,15 @@ func (c connection) toCreate() (Object, error) {
 
 // replyBefore is the reply's tuple as it would be without translation, for the kernel translates what it is given.
 func (c connection) replyBefore() ([]byte, error) {
-	outer, err := ParseNestedStrict(c.Get(ctaTupleReply))
+	outer, err := rtnl.ParseNestedStrict(c.Get(ctaTupleReply))
 	if err != nil {
 		return nil, err
 	}
-	var ip, proto Object
-	if ip, err = ParseNestedStrict(outer.Get(ctaTupleIP)); err != nil {
+	var ip, proto rtnl.Object
+	if ip, err = rtnl.ParseNestedStrict(outer.Get(ctaTupleIP)); err != nil {
 		return nil, err
 	}
-	if proto, err = ParseNestedStrict(outer.Get(ctaTupleProto)); err != nil {
+	if proto, err = rtnl.ParseNestedStrict(outer.Get(ctaTupleProto)); err != nil {
 		return nil, err
 	}
 	src, dst := uint16(ctaIPv4Src), uint16(ctaIPv4Dst)
@@ -233,11 +234,11 @@ func translation(to netip.Addr, port []byte) []byte {
 	if to.Is6() {
 		lowest, highest = ctaNATv6Min, ctaNATv6Max
 	}
-	list := []Attribute{{lowest, to.AsSlice()}, {highest, to.AsSlice()}}
+	list := []rtnl.Attribute{rtnl.Attr(lowest, to.AsSlice()), rtnl.Attr(highest, to.AsSlice())}
 	if port != nil {
-		list = append(list, Attribute{ctaNATProto | unix.NLA_F_NESTED, AppendAttributes(nil, []Attribute{{ctaNATPortMin, port}, {ctaNATPortMax, port}})})
+		list = append(list, rtnl.Attr(ctaNATProto|unix.NLA_F_NESTED, rtnl.AppendAttributes(nil, []rtnl.Attribute{rtnl.Attr(ctaNATPortMin, port), rtnl.Attr(ctaNATPortMax, port)})))
 	}
-	return AppendAttributes(nil, list)
+	return rtnl.AppendAttributes(nil, list)
 }
 
 // liberal is a protocol's state, with TCP's windows unchecked: those that the kernel has seen cannot be told to it again.
@@ -245,7 +246,7 @@ func liberal(info []byte) ([]byte, error) {
 	if info == nil {
 		return nil, nil
 	}
-	outer, err := ParseNestedStrict(info)
+	outer, err := rtnl.ParseNestedStrict(info)
 	if err != nil {
 		return nil, err
 	}
@@ -253,7 +254,7 @@ func liberal(info []byte) ([]byte, error) {
 	if tcp == nil {
 		return info, nil
 	}
-	inner, err := ParseNestedStrict(tcp)
+	inner, err := rtnl.ParseNestedStrict(tcp)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"nicteam/internal/rtnl"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -69,7 +70,7 @@ func (h *Host) shaper(n NIC) string {
 	if err != nil {
 		return ""
 	}
-	qdiscs, err := RetryDump(func() ([]netlink.Qdisc, error) { return h.rt.Handle.QdiscList(l) })
+	qdiscs, err := rtnl.RetryDump(func() ([]netlink.Qdisc, error) { return h.rt.Handle.QdiscList(l) })
 	if err != nil {
 		return ""
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"nicteam/internal/rtnl"
 	"os"
 	"slices"
 	"sync"
@@ -51,18 +52,18 @@ type Follower struct {
 	buf     []byte
 	members map[int]bool
 	behind  map[int]station // as they were read last
-	gone    []Object        // addresses of the adapter that went by other hands since the last look …
-	goneToo []Object        // … and of links that are not members: some of these may be behind it
+	gone    []rtnl.Object   // addresses of the adapter that went by other hands since the last look …
+	goneToo []rtnl.Object   // … and of links that are not members: some of these may be behind it
 	news    []*News
 
 	up     bool // the adapter is, as far as events have been read
 	downs  int  // how often it went down
 	missed int  // how often events were lost
 	kept   belongings
-	at     int64     // CLOCK_BOOTTIME of kept's lifetimes
-	before *past     // what it had before it went down, until that has been put back
-	fallen *past     // the same with all that goes while it is down, unless somebody has looked: it may be going for good; and what comes
-	since  []Message // events about the adapter since kept was read
+	at     int64          // CLOCK_BOOTTIME of kept's lifetimes
+	before *past          // what it had before it went down, until that has been put back
+	fallen *past          // the same with all that goes while it is down, unless somebody has looked: it may be going for good; and what comes
+	since  []rtnl.Message // events about the adapter since kept was read
 
 	look  sync.Mutex // one at a time
 	known belongings // what the adapter had when it was last looked at
@@ -92,14 +93,14 @@ func (n *News) tell(c Change) {
 		return
 	}
 	n.got.Or(uint32(c))
-	Signal(n.c)
+	rtnl.Signal(n.c)
 }
 
 // Follow subscribes to events, in the namespace of the calling thread, and reads what the adapter has. Run delivers news.
 func (h *Host) Follow(adapter int) (*Follower, error) {
-	f := &Follower{h: h, adapter: adapter, buf: make([]byte, EventBufferLen), members: map[int]bool{}}
+	f := &Follower{h: h, adapter: adapter, buf: make([]byte, rtnl.EventBufferLen), members: map[int]bool{}}
 	var err error
-	if f.file, err = SubscribeFiltered(); err != nil {
+	if f.file, err = rtnl.SubscribeFiltered(); err != nil {
 		return nil, fmt.Errorf("subscribe to events: %w", err)
 	}
 	a, err := h.Facts(adapter)
@@ -177,11 +178,11 @@ func (f *Follower) reopen(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 		return
-	case <-time.After(ReopenGap):
+	case <-time.After(rtnl.ReopenGap):
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if file, err := SubscribeFiltered(); err == nil {
+	if file, err := rtnl.SubscribeFiltered(); err == nil {
 		f.file.Close()
 		f.file = file
 	}
@@ -222,12 +223,12 @@ func (f *Follower) drain(fd int) error {
 		case err != nil:
 			return err
 		}
-		EachMessage(f.buf[:n], f.take)
+		rtnl.EachMessage(f.buf[:n], f.take)
 	}
 }
 
 // take takes one event in.
-func (f *Follower) take(m Message) {
+func (f *Follower) take(m rtnl.Message) {
 	index, ok := m.Index()
 	if !ok {
 		return
@@ -261,17 +262,17 @@ func (f *Follower) take(m Message) {
 		f.takeRoute(m)
 	case unix.RTM_NEWRULE, unix.RTM_DELRULE:
 		f.tell(Rules)
-	case RTMNewMulticast, RTMDelMulticast:
+	case rtnl.RTMNewMulticast, rtnl.RTMDelMulticast:
 		if index == f.adapter {
 			f.tell(AdapterGroups)
 		}
 	}
 }
 
-func (f *Follower) takeLink(m Message, index int) {
+func (f *Follower) takeLink(m rtnl.Message, index int) {
 	switch {
 	case index == f.adapter:
-		if len(m.Body) >= LinkHeaderLen && m.Kind == unix.RTM_NEWLINK {
+		if len(m.Body) >= rtnl.LinkHeaderLen && m.Kind == unix.RTM_NEWLINK {
 			f.turned(binary.NativeEndian.Uint32(m.Body[8:])&unix.IFF_UP != 0)
 		}
 		f.tell(AdapterLink)
@@ -285,8 +286,8 @@ func (f *Follower) takeLink(m Message, index int) {
 }
 
 // goes notes an address that goes: one that comes and goes between two looks has been used, too.
-func (f *Follower) goes(m Message) {
-	a, err := ParseObject(m.Body, AddressHeaderLen)
+func (f *Follower) goes(m rtnl.Message) {
+	a, err := rtnl.ParseObject(m.Body, rtnl.AddressHeaderLen)
 	if m.Kind != unix.RTM_DELADDR || err != nil {
 		return
 	}
@@ -303,10 +304,10 @@ const goneMost = 64
 
 // standsBehind reports whether the link of an event stands on the adapter, or on what does.
 func (f *Follower) standsBehind(body []byte) (yes bool) {
-	if len(body) < LinkHeaderLen {
+	if len(body) < rtnl.LinkHeaderLen {
 		return false
 	}
-	EachAttribute(body[LinkHeaderLen:], func(kind uint16, value []byte) {
+	rtnl.EachAttribute(body[rtnl.LinkHeaderLen:], func(kind uint16, value []byte) {
 		if kind == unix.IFLA_LINK && len(value) >= 4 {
 			on := int(int32(binary.NativeEndian.Uint32(value)))
 			yes = yes || on == f.adapter || f.behind[on].index != 0
@@ -331,9 +332,9 @@ func (f *Follower) turned(up bool) {
 	f.up = up
 }
 
-func (f *Follower) takeRoute(m Message) {
+func (f *Follower) takeRoute(m rtnl.Message) {
 	adapter, member := false, false
-	EventLinks(m.Body, func(index int) {
+	rtnl.EventLinks(m.Body, func(index int) {
 		adapter = adapter || index == f.adapter
 		member = member || f.members[index]
 	})
@@ -353,10 +354,10 @@ const sinceMost = 256
 
 // keep takes in what became of the adapter's belongings. While it is down the kernel takes them away, all but IPv4
 // addresses: those that go are taken by somebody.
-func (f *Follower) keep(m Message) {
+func (f *Follower) keep(m rtnl.Message) {
 	if f.up {
 		if len(f.since) < sinceMost {
-			f.since = append(f.since, Message{m.Kind, m.Flags, slices.Clone(m.Body)})
+			f.since = append(f.since, rtnl.Message{Kind: m.Kind, Flags: m.Flags, Body: slices.Clone(m.Body)})
 		}
 	}
 	v4 := m.Body[0] == unix.AF_INET && (m.Kind == unix.RTM_NEWADDR || m.Kind == unix.RTM_DELADDR)

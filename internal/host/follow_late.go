@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"nicteam/internal/rtnl"
 	"slices"
 	"time"
 
@@ -57,9 +58,9 @@ func (h *Host) LateOn(members []string) ([]Late, error) {
 	return out, nil
 }
 
-func lateOf(nic string, a Object) Late {
-	l := Late{NIC: nic, Address: AddressPrefix(a)}
-	if _, valid := Lifetimes(a); valid != Forever {
+func lateOf(nic string, a rtnl.Object) Late {
+	l := Late{NIC: nic, Address: rtnl.AddressPrefix(a)}
+	if _, valid := rtnl.Lifetimes(a); valid != rtnl.Forever {
 		l.Left = time.Duration(valid) * time.Second
 	}
 	return l
@@ -91,7 +92,7 @@ func (h *Host) AdoptLate(adapter int, members []string, allow func(Late) bool) (
 		}
 		list, err := h.adoptLate(j, m, n, to, allow)
 		moved = append(moved, list...)
-		if IsInjectedCrash(err) {
+		if rtnl.IsInjectedCrash(err) {
 			return moved, err
 		}
 		errs = append(errs, err)
@@ -116,7 +117,7 @@ func (h *Host) adoptLate(j *journal, m *memberState, n, to NIC, allow func(Late)
 	if err := h.moveLate(j, m, n, to, late, routes); err != nil {
 		return nil, err
 	}
-	on6 := slices.ContainsFunc(have, func(a Object) bool { return a.Family() == unix.AF_INET6 })
+	on6 := slices.ContainsFunc(have, func(a rtnl.Object) bool { return a.Family() == unix.AF_INET6 })
 	if on6 && m.strip && allow(Late{NIC: n.Name, Address: IPv6}) {
 		// Somebody turned IPv6 on, and the NIC would speak for itself.
 		return moved, h.unlessReadOnly(h.writeSysctl(n.Name, disableIPv6, "1"))
@@ -126,10 +127,10 @@ func (h *Host) adoptLate(j *journal, m *memberState, n, to NIC, allow func(Late)
 
 // chooseLate are the addresses and routes of a member that move now. Routes go along with an address. there are the adapter's
 // addresses.
-func chooseLate(m *memberState, nic string, have, there, routes []Object, allow func(Late) bool) (late belongings, moved []Late) {
+func chooseLate(m *memberState, nic string, have, there, routes []rtnl.Object, allow func(Late) bool) (late belongings, moved []Late) {
 	for _, a := range have {
 		l := lateOf(nic, a)
-		l.New = !HasAddress(there, a)
+		l.New = !rtnl.HasAddress(there, a)
 		if !m.kernelLinkLocal(a) && allow(l) {
 			late.Addresses, moved = append(late.Addresses, a), append(moved, l)
 		}
@@ -145,19 +146,19 @@ func chooseLate(m *memberState, nic string, have, there, routes []Object, allow 
 }
 
 // moveLate writes down what came to a member and moves it to the adapter. routes are all of the member's.
-func (h *Host) moveLate(j *journal, m *memberState, n, to NIC, late belongings, routes []Object) error {
+func (h *Host) moveLate(j *journal, m *memberState, n, to NIC, late belongings, routes []rtnl.Object) error {
 	if late.empty() {
 		return nil
 	}
 	if err := h.journalLate(j, m, late); err != nil {
 		return err
 	}
-	six := slices.ContainsFunc(late.Addresses, func(a Object) bool { return a.Family() == unix.AF_INET6 })
+	six := slices.ContainsFunc(late.Addresses, func(a rtnl.Object) bool { return a.Family() == unix.AF_INET6 })
 	if err := h.needIPv6(to, six); err != nil {
 		return err
 	}
 	for _, a := range late.Addresses {
-		what := fmt.Sprintf("add %s to %s", AddressPrefix(a), to.Name)
+		what := fmt.Sprintf("add %s to %s", rtnl.AddressPrefix(a), to.Name)
 		if err := h.rt.Change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, forAdapter(a, n, to, routes)); err != nil {
 			return err
 		}
@@ -194,11 +195,11 @@ var IPv6 = netip.MustParsePrefix("::/0")
 
 // journalLate writes down what came to a member, but for what is known to be its own.
 func (h *Host) journalLate(j *journal, m *memberState, b belongings) error {
-	now := BootTime()
+	now := rtnl.BootTime()
 	var new belongings
 	for _, a := range b.Addresses {
-		a = LifetimesAt(AddressRequest(a, m.Index, 0), now, m.At)
-		known := slices.ContainsFunc(m.Addresses, func(o Object) bool { return EqualButLifetimes(o, a) })
+		a = rtnl.LifetimesAt(rtnl.AddressRequest(a, m.Index, 0), now, m.At)
+		known := slices.ContainsFunc(m.Addresses, func(o rtnl.Object) bool { return rtnl.EqualButLifetimes(o, a) })
 		if !known {
 			new.Addresses = append(new.Addresses, a)
 		}
@@ -208,7 +209,7 @@ func (h *Host) journalLate(j *journal, m *memberState, b belongings) error {
 		return err
 	}
 	for _, r := range b.Routes {
-		if r = RouteRequest(r, map[int]int{n.Index: m.Index}); !HasRoute(m.Routes, r) {
+		if r = rtnl.RouteRequest(r, map[int]int{n.Index: m.Index}); !rtnl.HasRoute(m.Routes, r) {
 			new.Routes = append(new.Routes, r)
 		}
 	}
@@ -259,15 +260,15 @@ func (h *Host) AdoptRules(adapter int, members []string) error {
 }
 
 func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
-	var have []Object
+	var have []rtnl.Object
 	for _, name := range named(m.named, n.Name) {
 		list, err := h.rt.OwnRules(name)
 		if err != nil {
 			return err
 		}
-		have = append(have, Except(list, have, RuleID)...)
+		have = append(have, rtnl.Except(list, have, rtnl.RuleID)...)
 	}
-	if came := Except(have, m.Rules, RuleID); len(came) > 0 {
+	if came := rtnl.Except(have, m.Rules, rtnl.RuleID); len(came) > 0 {
 		if err := h.journalLate(j, m, belongings{Rules: came}); err != nil {
 			return err
 		}
@@ -277,7 +278,7 @@ func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
 		}
 	}
 	// The member's own is not there where the copy has taken its place.
-	went := slices.DeleteFunc(Except(m.Rules, have, RuleID), IsInverted)
+	went := slices.DeleteFunc(rtnl.Except(m.Rules, have, rtnl.RuleID), rtnl.IsInverted)
 	if len(went) == 0 {
 		return nil
 	}
@@ -286,7 +287,7 @@ func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
 		return err
 	}
 	for _, r := range went {
-		if next := RuleFor(r, h.lenders(nil), to.Name); HasRule(copies, next) {
+		if next := rtnl.RuleFor(r, h.lenders(nil), to.Name); rtnl.HasRule(copies, next) {
 			if err := h.rt.Change("remove rule of "+to.Name, unix.RTM_DELRULE, 0, next); err != nil {
 				return err
 			}
@@ -305,8 +306,8 @@ func (h *Host) followNeighbours(j *journal, m *memberState, n, to NIC) error {
 		return err
 	}
 	came := belongings{
-		Neighbours: Except(have, m.Neighbours, func(o Object) string { return NeighbourID(o) + string(o.Get(unix.NDA_LLADDR)) }),
-		Proxies:    Except(proxies, m.Proxies, NeighbourID),
+		Neighbours: rtnl.Except(have, m.Neighbours, func(o rtnl.Object) string { return rtnl.NeighbourID(o) + string(o.Get(unix.NDA_LLADDR)) }),
+		Proxies:    rtnl.Except(proxies, m.Proxies, rtnl.NeighbourID),
 	}
 	if came.empty() {
 		return nil
@@ -341,12 +342,12 @@ func (h *Host) forget(adapter int, gone belongings) error {
 	for _, m := range j.state.members {
 		var b belongings
 		for _, a := range m.Addresses {
-			if HasAddress(gone.Addresses, a) {
+			if rtnl.HasAddress(gone.Addresses, a) {
 				b.Addresses = append(b.Addresses, a)
 			}
 		}
 		for _, r := range m.Routes {
-			if HasRoute(gone.Routes, j.state.onAdapter(r, adapter)) {
+			if rtnl.HasRoute(gone.Routes, j.state.onAdapter(r, adapter)) {
 				b.Routes = append(b.Routes, r)
 			}
 		}
@@ -370,14 +371,16 @@ func (h *Host) ForgetTaken(adapter int) error {
 		return err
 	}
 	have, err := h.rt.Addresses(adapter)
-	var gone []Object
+	var gone []rtnl.Object
 	for _, m := range j.state.members {
 		if !m.adopted || m.away || err != nil {
 			continue
 		}
-		for _, a := range Except(m.Addresses, have, AddressID) {
-			kept := slices.ContainsFunc(have, func(o Object) bool { return o.Family() == a.Family() && !IsLinkLocal(o) && j.state.recordedAddress(o) })
-			if kept && !IsLinkLocal(a) {
+		for _, a := range rtnl.Except(m.Addresses, have, rtnl.AddressID) {
+			kept := slices.ContainsFunc(have, func(o rtnl.Object) bool {
+				return o.Family() == a.Family() && !rtnl.IsLinkLocal(o) && j.state.recordedAddress(o)
+			})
+			if kept && !rtnl.IsLinkLocal(a) {
 				gone = append(gone, a)
 			}
 		}
@@ -390,55 +393,55 @@ func (h *Host) ForgetTaken(adapter int) error {
 }
 
 // onAdapter is what a member's route became on the adapter.
-func (s *state) onAdapter(r Object, adapter int) Object {
+func (s *state) onAdapter(r rtnl.Object, adapter int) rtnl.Object {
 	to := map[int]int{}
 	for _, m := range s.members {
 		to[m.Index] = adapter
 	}
-	return RouteRequest(r, to)
+	return rtnl.RouteRequest(r, to)
 }
 
 // recordedRoute reports whether a route of the adapter is one of the members'.
-func (s *state) recordedRoute(r Object, adapter int) bool {
+func (s *state) recordedRoute(r rtnl.Object, adapter int) bool {
 	return slices.ContainsFunc(s.members, func(m *memberState) bool {
-		return slices.ContainsFunc(m.Routes, func(o Object) bool { return SameRoute(s.onAdapter(o, adapter), r) })
+		return slices.ContainsFunc(m.Routes, func(o rtnl.Object) bool { return rtnl.SameRoute(s.onAdapter(o, adapter), r) })
 	})
 }
 
 // recordedAddress reports whether an address is one of the members'.
-func (s *state) recordedAddress(a Object) bool {
-	return slices.ContainsFunc(s.members, func(m *memberState) bool { return HasAddress(m.Addresses, a) })
+func (s *state) recordedAddress(a rtnl.Object) bool {
+	return slices.ContainsFunc(s.members, func(m *memberState) bool { return rtnl.HasAddress(m.Addresses, a) })
 }
 
 // came takes in what came to a member late: it is nobody else's from here on.
 func (s *state) came(to *memberState, b *belongings) {
 	for _, m := range s.members {
 		if m != to {
-			m.Addresses = Except(m.Addresses, b.Addresses, AddressID)
+			m.Addresses = rtnl.Except(m.Addresses, b.Addresses, rtnl.AddressID)
 		}
 	}
 	for _, a := range b.Addresses {
-		to.Addresses = Replace(to.Addresses, a, AddressID)
+		to.Addresses = rtnl.Replace(to.Addresses, a, rtnl.AddressID)
 	}
 	for _, r := range b.Routes {
-		to.Routes = Replace(to.Routes, r, RouteID)
+		to.Routes = rtnl.Replace(to.Routes, r, rtnl.RouteID)
 	}
 	for _, r := range b.Rules {
-		to.Rules = Replace(to.Rules, r, RuleID)
+		to.Rules = rtnl.Replace(to.Rules, r, rtnl.RuleID)
 	}
 	for _, n := range b.Neighbours {
-		to.Neighbours = Replace(to.Neighbours, n, NeighbourID)
+		to.Neighbours = rtnl.Replace(to.Neighbours, n, rtnl.NeighbourID)
 	}
 	for _, n := range b.Proxies {
-		to.Proxies = Replace(to.Proxies, n, NeighbourID)
+		to.Proxies = rtnl.Replace(to.Proxies, n, rtnl.NeighbourID)
 	}
 }
 
 // went takes in what is no longer a member's.
 func (m *memberState) went(b *belongings) {
-	m.Addresses = Except(m.Addresses, b.Addresses, AddressID)
-	m.Routes = Except(m.Routes, b.Routes, RouteID)
-	m.Rules = Except(m.Rules, b.Rules, RuleID)
-	m.Neighbours = Except(m.Neighbours, b.Neighbours, NeighbourID)
-	m.Proxies = Except(m.Proxies, b.Proxies, NeighbourID)
+	m.Addresses = rtnl.Except(m.Addresses, b.Addresses, rtnl.AddressID)
+	m.Routes = rtnl.Except(m.Routes, b.Routes, rtnl.RouteID)
+	m.Rules = rtnl.Except(m.Rules, b.Rules, rtnl.RuleID)
+	m.Neighbours = rtnl.Except(m.Neighbours, b.Neighbours, rtnl.NeighbourID)
+	m.Proxies = rtnl.Except(m.Proxies, b.Proxies, rtnl.NeighbourID)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"nicteam/internal/rtnl"
 	"slices"
 	"time"
 
@@ -32,30 +33,30 @@ func (f *Follower) Look() (a Adapter, err error) {
 	if err != nil || !clean {
 		return a, err // an event has come that leads to another look
 	}
-	removed := Except(f.known.Routes, have.Routes, RouteID)
+	removed := rtnl.Except(f.known.Routes, have.Routes, rtnl.RouteID)
 	if before := f.takeBefore(a.Up); before != nil {
-		removed = Except(f.known.Routes, before.Routes, RouteID)
+		removed = rtnl.Except(f.known.Routes, before.Routes, rtnl.RouteID)
 		a.Back, a.Lost = f.h.putBack(f.adapter, a, before, have)
 		if have, clean, err = f.readAdapter(); err != nil || !clean {
 			return a, err
 		}
 	}
-	went := Except(append(f.takeGone(), f.known.Addresses...), have.Addresses, AddressID)
+	went := rtnl.Except(append(f.takeGone(), f.known.Addresses...), have.Addresses, rtnl.AddressID)
 	if !a.Up {
 		// IPv4 addresses stay while a link is down, the rest comes back with it.
 		removed = nil
 		f.fellWithout(have.Addresses)
-		went = slices.DeleteFunc(went, func(o Object) bool { return o.Family() == unix.AF_INET6 })
+		went = slices.DeleteFunc(went, func(o rtnl.Object) bool { return o.Family() == unix.AF_INET6 })
 		have.Routes = f.known.Routes
-		have.Addresses = append(have.Addresses, Except(OnlyIPv6(f.known.Addresses), have.Addresses, AddressID)...)
+		have.Addresses = append(have.Addresses, rtnl.Except(rtnl.OnlyIPv6(f.known.Addresses), have.Addresses, rtnl.AddressID)...)
 	}
 	f.known = have
 	for _, o := range have.Addresses {
-		a.Addresses = append(a.Addresses, AddressPrefix(o))
+		a.Addresses = append(a.Addresses, rtnl.AddressPrefix(o))
 	}
 	a.Leases = f.h.leases(have.Addresses)
 	for _, o := range went {
-		a.Left = append(a.Left, AddressPrefix(o))
+		a.Left = append(a.Left, rtnl.AddressPrefix(o))
 	}
 	return a, f.h.forget(f.adapter, belongings{Addresses: went, Routes: removed})
 }
@@ -84,7 +85,7 @@ func (f *Follower) readAdapter() (have belongings, clean bool, err error) {
 	begun := len(f.since)
 	f.mu.Unlock()
 
-	at := BootTime()
+	at := rtnl.BootTime()
 	have, err = f.h.belongings(f.adapter)
 
 	f.mu.Lock()
@@ -101,23 +102,23 @@ func (f *Follower) readAdapter() (have belongings, clean bool, err error) {
 }
 
 // takeGone are the addresses that went since it was last asked, but for those that the adapter was known to have.
-func (f *Follower) takeGone() []Object {
+func (f *Follower) takeGone() []rtnl.Object {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	gone := Except(f.gone, f.known.Addresses, AddressID)
+	gone := rtnl.Except(f.gone, f.known.Addresses, rtnl.AddressID)
 	f.gone = nil
 	return gone
 }
 
 // fellWithout takes in which addresses the adapter has while it is down.
-func (f *Follower) fellWithout(have []Object) {
+func (f *Follower) fellWithout(have []rtnl.Object) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fallen != nil {
-		gone := slices.DeleteFunc(Except(f.fallen.Addresses, have, AddressID), func(o Object) bool {
-			return o.Family() == unix.AF_INET6 && HasAddress(f.before.Addresses, o) // it went by going down
+		gone := slices.DeleteFunc(rtnl.Except(f.fallen.Addresses, have, rtnl.AddressID), func(o rtnl.Object) bool {
+			return o.Family() == unix.AF_INET6 && rtnl.HasAddress(f.before.Addresses, o) // it went by going down
 		})
-		f.fallen.Addresses = Except(f.fallen.Addresses, gone, AddressID)
+		f.fallen.Addresses = rtnl.Except(f.fallen.Addresses, gone, rtnl.AddressID)
 	}
 }
 
@@ -145,35 +146,35 @@ func (h *Host) putBack(adapter int, a Adapter, was *past, have belongings) (back
 		}
 		back = append(back, what)
 	}
-	gone := (BootTime() - was.at) / int64(time.Second)
-	for _, o := range Except(OnlyIPv6(was.Addresses), have.Addresses, AddressID) {
-		later, ok := Aged(o, gone)
-		if !ok || IsAutoconfigured(o) || IsTemporary(o) || IsKernelLinkLocal(o, a.MAC) || AddressFlags(o)&unix.IFA_F_DADFAILED != 0 {
+	gone := (rtnl.BootTime() - was.at) / int64(time.Second)
+	for _, o := range rtnl.Except(rtnl.OnlyIPv6(was.Addresses), have.Addresses, rtnl.AddressID) {
+		later, ok := rtnl.Aged(o, gone)
+		if !ok || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) || rtnl.IsKernelLinkLocal(o, a.MAC) || rtnl.AddressFlags(o)&unix.IFA_F_DADFAILED != 0 {
 			continue
 		}
-		tell(AddressPrefix(o).String(), h.rt.AddAddress(AddressRequest(later, adapter, unix.IFA_F_NODAD), a.Name))
+		tell(rtnl.AddressPrefix(o).String(), h.rt.AddAddress(rtnl.AddressRequest(later, adapter, unix.IFA_F_NODAD), a.Name))
 	}
 	all, err := h.rt.LinkRoutes(adapter)
 	if err != nil {
 		return back, append(lost, err.Error())
 	}
-	routes := Except(was.Routes, all, RouteID)
-	SortByDependence(routes)
-	taken := map[RouteKey]bool{}
+	routes := rtnl.Except(was.Routes, all, rtnl.RouteID)
+	rtnl.SortByDependence(routes)
+	taken := map[rtnl.RouteKey]bool{}
 	for _, r := range all {
-		taken[RouteKeyOf(r)] = true
+		taken[rtnl.RouteKeyOf(r)] = true
 	}
 	for _, r := range routes {
-		if taken[RouteKeyOf(r)] {
+		if taken[rtnl.RouteKeyOf(r)] {
 			continue // somebody has set another one meanwhile
 		}
-		tell(RouteText(r), h.rt.AddRoute(RouteRequest(r, nil)))
+		tell(rtnl.RouteText(r), h.rt.AddRoute(rtnl.RouteRequest(r, nil)))
 	}
-	for _, n := range Except(was.Neighbours, have.Neighbours, NeighbourID) {
-		tell("neighbour "+NeighbourAddr(n).String(), h.rt.SetNeighbour(n, adapter))
+	for _, n := range rtnl.Except(was.Neighbours, have.Neighbours, rtnl.NeighbourID) {
+		tell("neighbour "+rtnl.NeighbourAddr(n).String(), h.rt.SetNeighbour(n, adapter))
 	}
-	for _, n := range Except(was.Proxies, have.Proxies, NeighbourID) {
-		tell("proxy for "+NeighbourAddr(n).String(), h.rt.AddProxy(n, adapter))
+	for _, n := range rtnl.Except(was.Proxies, have.Proxies, rtnl.NeighbourID) {
+		tell("proxy for "+rtnl.NeighbourAddr(n).String(), h.rt.AddProxy(n, adapter))
 	}
 	return back, lost
 }
@@ -202,8 +203,8 @@ func (f *Follower) GiveLast() error {
 	defer f.look.Unlock()
 	b, at := f.last()
 	went := belongings{
-		Addresses: Except(append(f.takeGone(), f.known.Addresses...), b.Addresses, AddressID),
-		Routes:    Except(f.known.Routes, b.Routes, RouteID),
+		Addresses: rtnl.Except(append(f.takeGone(), f.known.Addresses...), b.Addresses, rtnl.AddressID),
+		Routes:    rtnl.Except(f.known.Routes, b.Routes, rtnl.RouteID),
 	}
 	return errors.Join(f.h.forget(f.adapter, went), f.h.inherit(f.adapter, b, at))
 }
@@ -221,7 +222,7 @@ func (h *Host) inherit(adapter int, b belongings, at int64) error {
 	}
 	var new belongings
 	for _, o := range b.Addresses {
-		if IsLinkLocal(o) || IsAutoconfigured(o) || IsTemporary(o) || slices.Contains(j.state.given, AddressPrefix(o).String()) {
+		if rtnl.IsLinkLocal(o) || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) || slices.Contains(j.state.given, rtnl.AddressPrefix(o).String()) {
 			continue
 		}
 		if !j.state.recordedAddress(o) {
@@ -230,7 +231,7 @@ func (h *Host) inherit(adapter int, b belongings, at int64) error {
 	}
 	for _, r := range b.Routes {
 		if !j.state.recordedRoute(r, adapter) && !j.state.givenRoute(r, adapter) {
-			new.Routes = append(new.Routes, RouteRequest(r, map[int]int{adapter: inheritor.Index}))
+			new.Routes = append(new.Routes, rtnl.RouteRequest(r, map[int]int{adapter: inheritor.Index}))
 		}
 	}
 	if new.empty() {
@@ -241,10 +242,10 @@ func (h *Host) inherit(adapter int, b belongings, at int64) error {
 
 // addLate adds an address that the adapter had at a time (CLOCK_BOOTTIME) as the journal has it for a member, with its
 // connected route.
-func (b *belongings) addLate(m *memberState, a Object, at int64) {
-	b.Addresses = append(b.Addresses, LifetimesAt(AddressRequest(a, m.Index, 0), at, m.At))
-	if HasConnectedRoute(a) {
-		b.Routes = append(b.Routes, ConnectedRoute(a, m.Index))
+func (b *belongings) addLate(m *memberState, a rtnl.Object, at int64) {
+	b.Addresses = append(b.Addresses, rtnl.LifetimesAt(rtnl.AddressRequest(a, m.Index, 0), at, m.At))
+	if rtnl.HasConnectedRoute(a) {
+		b.Routes = append(b.Routes, rtnl.ConnectedRoute(a, m.Index))
 	}
 }
 
@@ -253,7 +254,7 @@ func (s *state) inheritor() *memberState {
 	for _, want := range []func(*Member) bool{
 		(*Member).ownsDefault,
 		func(m *Member) bool {
-			return slices.ContainsFunc(m.Addresses, func(a Object) bool { return !IsLinkLocal(a) })
+			return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool { return !rtnl.IsLinkLocal(a) })
 		},
 		func(*Member) bool { return true },
 	} {
@@ -267,6 +268,6 @@ func (s *state) inheritor() *memberState {
 }
 
 // givenRoute reports whether a route of the adapter is the one of --gateway.
-func (s *state) givenRoute(r Object, adapter int) bool {
-	return RouteBits(r) == 0 && slices.ContainsFunc(Gateways(r, adapter), func(g netip.Addr) bool { return g.String() == s.gateway })
+func (s *state) givenRoute(r rtnl.Object, adapter int) bool {
+	return rtnl.RouteBits(r) == 0 && slices.ContainsFunc(rtnl.Gateways(r, adapter), func(g netip.Addr) bool { return g.String() == s.gateway })
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/rtnl"
 )
 
 // follow makes an adapter that is followed.
@@ -254,8 +255,8 @@ func TestCameWhileDown(t *testing.T) {
 			b, _ := f.last()
 			var have []string
 			for _, a := range b.Addresses {
-				if !IsLinkLocal(a) {
-					have = append(have, AddressPrefix(a).Addr().String())
+				if !rtnl.IsLinkLocal(a) {
+					have = append(have, rtnl.AddressPrefix(a).Addr().String())
 				}
 			}
 			slices.Sort(have)
@@ -278,7 +279,7 @@ func TestLateIsJournalledFirst(t *testing.T) {
 		count, at := 0, ""
 		h = w.open(func(point string) error {
 			if at = point; count == n {
-				return ErrInjectedCrash
+				return rtnl.ErrInjectedCrash
 			}
 			count++
 			return nil
@@ -287,7 +288,7 @@ func TestLateIsJournalledFirst(t *testing.T) {
 		if err == nil {
 			err = h.AdoptRules(index, w.nics)
 		}
-		if err != nil && !IsInjectedCrash(err) {
+		if err != nil && !rtnl.IsInjectedCrash(err) {
 			t.Fatal(err)
 		}
 		over := err == nil
@@ -319,14 +320,14 @@ func TestConnectedRoute(t *testing.T) {
 	na := must1(h.nic("na"))
 	routes := must1(h.rt.LinkRoutes(na.Index))
 	for _, a := range must1(h.rt.Addresses(na.Index)) {
-		if r := ConnectedRoute(a, na.Index); !IsLinkLocal(a) && !HasRoute(routes, r) {
-			t.Errorf("no %s of %s among the kernel's", RouteText(r), AddressPrefix(a))
+		if r := rtnl.ConnectedRoute(a, na.Index); !rtnl.IsLinkLocal(a) && !rtnl.HasRoute(routes, r) {
+			t.Errorf("no %s of %s among the kernel's", rtnl.RouteText(r), rtnl.AddressPrefix(a))
 		}
 	}
 }
 
 func FuzzEvents(f *testing.F) {
-	route := append(make([]byte, 16), NewDefaultRoute(netip.MustParseAddr("10.0.0.1"), 7).Serialize()...)
+	route := append(make([]byte, 16), rtnl.NewDefaultRoute(netip.MustParseAddr("10.0.0.1"), 7).Serialize()...)
 	binary.NativeEndian.PutUint32(route, uint32(len(route)))
 	binary.NativeEndian.PutUint16(route[4:], unix.RTM_NEWROUTE)
 	f.Add(route)
@@ -334,10 +335,10 @@ func FuzzEvents(f *testing.F) {
 		fl := &Follower{adapter: 7, members: map[int]bool{8: true}, up: true}
 		n := &News{of: AnyChange, c: make(chan struct{}, 1)}
 		fl.news = []*News{n}
-		EachMessage(b, fl.take)
+		rtnl.EachMessage(b, fl.take)
 		fl.turned(false)
-		EachMessage(b, fl.take)
+		rtnl.EachMessage(b, fl.take)
 		fl.turned(true)
-		EachMessage(b, fl.take)
+		rtnl.EachMessage(b, fl.take)
 	})
 }

@@ -2,6 +2,7 @@ package host
 
 import (
 	"net/netip"
+	"nicteam/internal/rtnl"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -18,11 +19,11 @@ func (b *back) tellNeighbours() error {
 		return err
 	}
 	for _, n := range list {
-		i := slices.IndexFunc(b.members, func(r *returning) bool { return r.m.Up && r.reaches(NeighbourAddr(n)) })
+		i := slices.IndexFunc(b.members, func(r *returning) bool { return r.m.Up && r.reaches(rtnl.NeighbourAddr(n)) })
 		if i < 0 {
 			continue
 		}
-		if err := b.h.rt.SetNeighbour(n, b.members[i].nic.Index); IsInjectedCrash(err) {
+		if err := b.h.rt.SetNeighbour(n, b.members[i].nic.Index); rtnl.IsInjectedCrash(err) {
 			return err // others: it is asked for when it is needed
 		}
 	}
@@ -33,9 +34,9 @@ func (b *back) tellNeighbours() error {
 func (r *returning) reaches(a netip.Addr) bool {
 	if a.Is6() && a.IsLinkLocalUnicast() {
 		return slices.ContainsFunc(slices.Concat(r.m.Routes, r.m.Advertised),
-			func(o Object) bool { return slices.Contains(Gateways(o, r.m.Index), a) })
+			func(o rtnl.Object) bool { return slices.Contains(rtnl.Gateways(o, r.m.Index), a) })
 	}
-	return slices.ContainsFunc(r.m.Addresses, func(o Object) bool { return AddressPrefix(o).Contains(a) })
+	return slices.ContainsFunc(r.m.Addresses, func(o rtnl.Object) bool { return rtnl.AddressPrefix(o).Contains(a) })
 }
 
 // neighbours puts permanent neighbours back, and lets NICs know what the adapter or they themselves knew of gateways.
@@ -49,7 +50,7 @@ func (b *back) neighbours() error {
 				continue
 			}
 			err := b.h.rt.SetNeighbour(n, r.nic.Index)
-			if err != nil && !IsPermanent(n) && !IsInjectedCrash(err) {
+			if err != nil && !rtnl.IsPermanent(n) && !rtnl.IsInjectedCrash(err) {
 				continue // it is asked for when it is needed
 			}
 			if err := b.soften(err); err != nil {
@@ -62,14 +63,14 @@ func (b *back) neighbours() error {
 
 // proxies gives NICs theirs back, those that the adapter still has, and the inheritor those that came since.
 func (b *back) proxies(inheritor *returning) error {
-	var held []Object
+	var held []rtnl.Object
 	if b.adapter != nil {
 		var err error
 		if held, err = b.h.rt.Proxies(b.adapter.Index); err != nil {
 			return err
 		}
 	}
-	give := func(n Object, to *returning) error {
+	give := func(n rtnl.Object, to *returning) error {
 		if n.Family() == unix.AF_INET6 && to.m.Sysctls[disableIPv6] != "0" {
 			return nil
 		}
@@ -77,7 +78,7 @@ func (b *back) proxies(inheritor *returning) error {
 	}
 	for _, r := range b.members {
 		for _, n := range r.m.Proxies {
-			if r.m.adopted && b.adapter != nil && b.adapter.AdminUp && !HasNeighbour(held, n) {
+			if r.m.adopted && b.adapter != nil && b.adapter.AdminUp && !rtnl.HasNeighbour(held, n) {
 				continue // somebody took it away
 			}
 			if err := give(n, r); err != nil {
@@ -86,7 +87,7 @@ func (b *back) proxies(inheritor *returning) error {
 		}
 	}
 	for _, n := range held {
-		lent := slices.ContainsFunc(b.j.state.members, func(m *memberState) bool { return b.of(m) != nil && HasNeighbour(m.Proxies, n) })
+		lent := slices.ContainsFunc(b.j.state.members, func(m *memberState) bool { return b.of(m) != nil && rtnl.HasNeighbour(m.Proxies, n) })
 		if lent || inheritor == nil {
 			continue
 		}

@@ -2,6 +2,7 @@ package host
 
 import (
 	"net/netip"
+	"nicteam/internal/rtnl"
 	"os"
 	"slices"
 	"strings"
@@ -23,8 +24,8 @@ func (c *check) groups() {
 		proxies, _ := c.h.rt.Proxies(n.Index)
 		var names []string
 		for _, g := range joined[n.Name] {
-			if kernelsGroup(g, n.Addresses) || slices.ContainsFunc(proxies, func(p Object) bool {
-				return kernelsGroup(g, []netip.Prefix{netip.PrefixFrom(NeighbourAddr(p), 128)})
+			if kernelsGroup(g, n.Addresses) || slices.ContainsFunc(proxies, func(p rtnl.Object) bool {
+				return kernelsGroup(g, []netip.Prefix{netip.PrefixFrom(rtnl.NeighbourAddr(p), 128)})
 			}) {
 				continue
 			}

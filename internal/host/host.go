@@ -7,6 +7,7 @@ import (
 
 	"github.com/safchain/ethtool"
 
+	"nicteam/internal/rtnl"
 	"nicteam/team"
 )
 
@@ -36,7 +37,7 @@ type Host struct {
 	o   Options
 	log *slog.Logger
 
-	rt    *Conn
+	rt    *rtnl.Conn
 	tool  *ethtool.Ethtool
 	probe *prober
 
@@ -67,7 +68,7 @@ func Open(o Options) (*Host, error) {
 }
 
 func (h *Host) open() (err error) {
-	if h.rt, err = openConn(h.log, h.at); err != nil {
+	if h.rt, err = rtnl.Open(h.log, h.at); err != nil {
 		return err
 	}
 	if h.tool, err = ethtool.NewEthtool(); err != nil {

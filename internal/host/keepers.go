@@ -1,6 +1,7 @@
 package host
 
 import (
+	"nicteam/internal/rtnl"
 	"os"
 	"slices"
 	"strings"
@@ -105,10 +106,10 @@ func (c *check) leased() (nics []string) {
 	}
 	for _, n := range c.chosen {
 		have, _ := c.h.rt.Addresses(n.Index)
-		if slices.ContainsFunc(have, func(a Object) bool {
-			_, valid := Lifetimes(a)
-			return a.Family() == unix.AF_INET && valid != Forever
-		}) || slices.ContainsFunc(RoutesVia(all, n.Index), func(r Object) bool { return RouteProtocol(r) == unix.RTPROT_DHCP }) {
+		if slices.ContainsFunc(have, func(a rtnl.Object) bool {
+			_, valid := rtnl.Lifetimes(a)
+			return a.Family() == unix.AF_INET && valid != rtnl.Forever
+		}) || slices.ContainsFunc(rtnl.RoutesVia(all, n.Index), func(r rtnl.Object) bool { return rtnl.RouteProtocol(r) == unix.RTPROT_DHCP }) {
 			nics = append(nics, n.Name)
 		}
 	}

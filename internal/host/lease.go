@@ -2,6 +2,7 @@ package host
 
 import (
 	"net/netip"
+	"nicteam/internal/rtnl"
 	"time"
 )
 
@@ -13,43 +14,43 @@ type Lease struct {
 }
 
 // leases are the addresses whose time is limited. A router's advertisements renew those that the kernel made of them.
-func (h *Host) leases(list []Object) (leases []Lease) {
+func (h *Host) leases(list []rtnl.Object) (leases []Lease) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, o := range list {
-		_, valid := Lifetimes(o)
-		if valid == Forever || IsAutoconfigured(o) || IsTemporary(o) {
+		_, valid := rtnl.Lifetimes(o)
+		if valid == rtnl.Forever || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) {
 			continue
 		}
 		left := time.Duration(valid) * time.Second
-		total := left + max(0, time.Duration(MonotonicTime())-RenewedAt(o))
+		total := left + max(0, time.Duration(rtnl.MonotonicTime())-rtnl.RenewedAt(o))
 		if was, ok := h.renewedBefore(o, left); ok {
 			total = was
 		}
-		leases = append(leases, Lease{AddressPrefix(o), left, total})
+		leases = append(leases, Lease{rtnl.AddressPrefix(o), left, total})
 	}
 	return leases
 }
 
 // renewedBefore is how long an address was given for while a NIC had it, when nobody has renewed it since.
-func (h *Host) renewedBefore(o Object, left time.Duration) (total time.Duration, ok bool) {
+func (h *Host) renewedBefore(o rtnl.Object, left time.Duration) (total time.Duration, ok bool) {
 	if h.journal == nil {
 		return 0, false
 	}
 	const sameEnd = 2 * time.Second // the kernel counts whole seconds
 	for _, m := range h.journal.state.members {
 		for _, r := range m.Addresses {
-			_, valid := Lifetimes(r)
-			if valid == Forever || !SameAddress(r, o) {
+			_, valid := rtnl.Lifetimes(r)
+			if valid == rtnl.Forever || !rtnl.SameAddress(r, o) {
 				continue
 			}
 			then := time.Duration(valid) * time.Second
-			since := time.Duration(BootTime() - m.At)
+			since := time.Duration(rtnl.BootTime() - m.At)
 			if d := then - since - left; d < -sameEnd || d > sameEnd {
 				continue
 			}
-			recorded := time.Duration(MonotonicTime()) - since
-			return then + max(0, recorded-RenewedAt(r)), true
+			recorded := time.Duration(rtnl.MonotonicTime()) - since
+			return then + max(0, recorded-rtnl.RenewedAt(r)), true
 		}
 	}
 	return 0, false

@@ -2,6 +2,7 @@ package host
 
 import (
 	"net/netip"
+	"nicteam/internal/rtnl"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,20 +15,20 @@ type linkSays struct {
 }
 
 // inet6 are the attributes of a link's IPv6.
-func (n NIC) inet6() Object {
+func (n NIC) inet6() rtnl.Object {
 	return n.raw.Nest(unix.IFLA_AF_SPEC).Nest(unix.AF_INET6)
 }
 
 // says reads what the routers said.
 func (n NIC) says() linkSays {
 	o := n.inet6()
-	flags := o.Get32(IFLAInet6Flags)
-	return linkSays{Managed: flags&IFRAManaged != 0, Other: flags&IFRAOtherConf != 0, MTU: o.Get32(IFLAInet6RAMTU)}
+	flags := o.Get32(rtnl.IFLAInet6Flags)
+	return linkSays{Managed: flags&rtnl.IFRAManaged != 0, Other: flags&rtnl.IFRAOtherConf != 0, MTU: o.Get32(rtnl.IFLAInet6RAMTU)}
 }
 
 // token is the interface identifier of the addresses that the kernel makes for the link, if one was set.
 func (n NIC) token() (netip.Addr, bool) {
-	a, ok := netip.AddrFromSlice(n.inet6().Get(IFLAInet6Token))
+	a, ok := netip.AddrFromSlice(n.inet6().Get(rtnl.IFLAInet6Token))
 	return a, ok && a.Is6() && !a.IsUnspecified()
 }
 

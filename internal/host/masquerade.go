@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"nicteam/internal/rtnl"
 	"os"
 	"slices"
 	"strconv"
@@ -95,7 +96,7 @@ func (h *Host) endCarrying() {
 
 // carryFrom begins with connections that go by the addresses of links.
 func (h *Host) carryFrom(links []int) (*carrying, error) {
-	var list []Object
+	var list []rtnl.Object
 	for _, index := range links {
 		have, err := h.rt.Addresses(index)
 		if err != nil {
@@ -111,14 +112,14 @@ func (h *Host) carryFrom(links []int) (*carrying, error) {
 }
 
 // carry begins with connections that go by addresses.
-func (h *Host) carry(list []Object) (*carrying, error) {
+func (h *Host) carry(list []rtnl.Object) (*carrying, error) {
 	c := &carrying{h: h, begun: time.Now(), done: map[string]bool{}}
 	lo, err := h.rt.Addresses(loIndex)
 	if err != nil {
 		return nil, err
 	}
 	for _, a := range slices.Concat(list, lo) {
-		if addr := AddressPrefix(a).Addr(); !IsLinkLocal(a) && !addr.IsLoopback() {
+		if addr := rtnl.AddressPrefix(a).Addr(); !rtnl.IsLinkLocal(a) && !addr.IsLoopback() {
 			c.addresses = append(c.addresses, addr)
 		}
 	}
@@ -375,7 +376,7 @@ func connectionsBy(n *nfnetlink, addresses []netip.Addr) ([]connection, error) {
 	var list []connection
 	// Older kernels do not look at the status and list all.
 	wanted := binary.BigEndian.AppendUint32(nil, ipsSrcNATDone)
-	ask := nfBody(unix.AF_UNSPEC, Attribute{ctaStatus, wanted}, Attribute{ctaStatusMask, wanted})
+	ask := nfBody(unix.AF_UNSPEC, rtnl.Attr(ctaStatus, wanted), rtnl.Attr(ctaStatusMask, wanted))
 	err := n.dump(ctGet, ask, func(b []byte) error {
 		if c, ok := outgoingBy(b, addresses); ok {
 			list = append(list, c)
@@ -393,7 +394,7 @@ func connectionsBy(n *nfnetlink, addresses []netip.Addr) ([]connection, error) {
 
 // outgoingBy reads a connection and reports whether it is such a one.
 func outgoingBy(b []byte, addresses []netip.Addr) (connection, bool) {
-	o, err := ParseObject(b, nfHead)
+	o, err := rtnl.ParseObject(b, nfHead)
 	if err != nil {
 		return connection{}, false
 	}

@@ -16,6 +16,7 @@ import (
 
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/rtnl"
 )
 
 // natWorld is a host behind box, whose connections to a host outside box masquerades:
@@ -55,9 +56,9 @@ func newNATWorld(t *testing.T) *natWorld {
 // carry makes the connections of these addresses anew.
 func (w *natWorld) carry(t *testing.T, addresses ...string) (c *carrying) {
 	t.Helper()
-	var list []Object
+	var list []rtnl.Object
 	for _, a := range addresses {
-		list = append(list, NewAddress(netip.MustParsePrefix(a), 1))
+		list = append(list, rtnl.NewAddress(netip.MustParsePrefix(a), 1))
 	}
 	labtest.Must(t, w.box.Do(func() (err error) {
 		c, err = w.h.carry(list)

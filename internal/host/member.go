@@ -3,6 +3,7 @@ package host
 import (
 	"fmt"
 	"net/netip"
+	"nicteam/internal/rtnl"
 	"slices"
 
 	"github.com/vishvananda/netlink"
@@ -58,13 +59,13 @@ func (m *Member) inherit(known *memberState) {
 	known = known.at(m.Index)
 	if known.lent {
 		m.At = known.At
-		m.Addresses = Union(known.Addresses, m.Addresses, SameAddress)
-		m.Routes = Union(known.Routes, m.Routes, SameRoute)
-		m.Advertised = Union(known.Advertised, m.Advertised, SameAdvertised)
-		m.Order = Union(known.Order, m.Order, SameRoute)
-		m.Rules = Union(known.Rules, m.Rules, Object.Equal)
-		m.Neighbours = Union(known.Neighbours, m.Neighbours, SameNeighbour)
-		m.Proxies = Union(known.Proxies, m.Proxies, SameNeighbour)
+		m.Addresses = rtnl.Union(known.Addresses, m.Addresses, rtnl.SameAddress)
+		m.Routes = rtnl.Union(known.Routes, m.Routes, rtnl.SameRoute)
+		m.Advertised = rtnl.Union(known.Advertised, m.Advertised, rtnl.SameAdvertised)
+		m.Order = rtnl.Union(known.Order, m.Order, rtnl.SameRoute)
+		m.Rules = rtnl.Union(known.Rules, m.Rules, rtnl.Object.Equal)
+		m.Neighbours = rtnl.Union(known.Neighbours, m.Neighbours, rtnl.SameNeighbour)
+		m.Proxies = rtnl.Union(known.Proxies, m.Proxies, rtnl.SameNeighbour)
 	}
 	if known.down {
 		m.inheritDown(known)
@@ -74,10 +75,10 @@ func (m *Member) inherit(known *memberState) {
 // at is a member whose routes name its NIC by another ifindex: one that was away has a new one.
 func (m *memberState) at(index int) *memberState {
 	next := *m
-	for _, list := range []*[]Object{&next.Routes, &next.Order} {
+	for _, list := range []*[]rtnl.Object{&next.Routes, &next.Order} {
 		*list = slices.Clone(*list)
 		for i, r := range *list {
-			(*list)[i] = RouteRequest(r, map[int]int{m.Index: index})
+			(*list)[i] = rtnl.RouteRequest(r, map[int]int{m.Index: index})
 		}
 	}
 	next.Advertised = nil
@@ -94,13 +95,13 @@ func (m *memberState) at(index int) *memberState {
 // and its neighbours. IPv4 addresses stay on it.
 func (m *Member) inheritDown(known *memberState) {
 	if !m.Up {
-		of6 := slices.DeleteFunc(slices.Clone(known.Addresses), func(a Object) bool { return a.Family() != unix.AF_INET6 })
-		m.Addresses = Union(of6, m.Addresses, SameAddress)
-		m.Routes = Union(known.Routes, m.Routes, SameRoute)
-		m.Advertised = Union(known.Advertised, m.Advertised, SameAdvertised)
-		m.Order = Union(known.Order, m.Order, SameRoute)
-		m.Neighbours = Union(known.Neighbours, m.Neighbours, SameNeighbour)
-		m.Proxies = Union(known.Proxies, m.Proxies, SameNeighbour)
+		of6 := slices.DeleteFunc(slices.Clone(known.Addresses), func(a rtnl.Object) bool { return a.Family() != unix.AF_INET6 })
+		m.Addresses = rtnl.Union(of6, m.Addresses, rtnl.SameAddress)
+		m.Routes = rtnl.Union(known.Routes, m.Routes, rtnl.SameRoute)
+		m.Advertised = rtnl.Union(known.Advertised, m.Advertised, rtnl.SameAdvertised)
+		m.Order = rtnl.Union(known.Order, m.Order, rtnl.SameRoute)
+		m.Neighbours = rtnl.Union(known.Neighbours, m.Neighbours, rtnl.SameNeighbour)
+		m.Proxies = rtnl.Union(known.Proxies, m.Proxies, rtnl.SameNeighbour)
 	}
 	m.Up = known.Up
 }
@@ -113,7 +114,7 @@ func (h *Host) readMember(n NIC) (Member, error) {
 	}
 	a := l.Attrs()
 	m := Member{
-		Identity: n.Identity(), At: BootTime(),
+		Identity: n.Identity(), At: rtnl.BootTime(),
 		Up: a.RawFlags&unix.IFF_UP != 0, MTU: a.MTU, Promiscuity: a.Promisc,
 		Segment: segmentOf(a), Features: h.features(n.Name), Sysctls: n.noteIPv6(recordSysctls(n.Name)),
 	}
@@ -127,19 +128,19 @@ func (h *Host) readMember(n NIC) (Member, error) {
 	if err != nil {
 		return Member{}, err
 	}
-	m.Routes = RoutesVia(all, n.Index)
-	m.Order = RoutesOfSameKey(all, m.Routes)
+	m.Routes = rtnl.RoutesVia(all, n.Index)
+	m.Order = rtnl.RoutesOfSameKey(all, m.Routes)
 	advertised, err := h.rt.AdvertisedRoutes()
 	if err != nil {
 		return Member{}, err
 	}
-	m.Advertised, m.Says = RoutesVia(advertised, n.Index), n.says()
+	m.Advertised, m.Says = rtnl.RoutesVia(advertised, n.Index), n.says()
 	if m.Rules, err = h.rt.OwnRules(n.Name); err != nil {
 		return Member{}, err
 	}
 	var keep []netip.Addr
 	for _, r := range slices.Concat(m.Routes, m.Advertised) {
-		keep = append(keep, Gateways(r, n.Index)...)
+		keep = append(keep, rtnl.Gateways(r, n.Index)...)
 	}
 	if m.Neighbours, err = h.rt.Neighbours(n.Index, keep); err != nil {
 		return Member{}, err
@@ -151,7 +152,7 @@ func (h *Host) readMember(n NIC) (Member, error) {
 // ownsDefault reports whether the member's routes have the main table's default route.
 func (m *Member) ownsDefault() bool {
 	for _, r := range slices.Concat(m.Routes, m.Advertised) {
-		if RouteBits(r) == 0 && RouteTable(r) == unix.RT_TABLE_MAIN && RouteType(r) == unix.RTN_UNICAST {
+		if rtnl.RouteBits(r) == 0 && rtnl.RouteTable(r) == unix.RT_TABLE_MAIN && rtnl.RouteType(r) == unix.RTN_UNICAST {
 			return true
 		}
 	}

@@ -3,6 +3,7 @@ package host
 import (
 	"encoding/binary"
 	"net/netip"
+	"nicteam/internal/rtnl"
 	"slices"
 
 	"github.com/vishvananda/netlink/nl"
@@ -33,7 +34,7 @@ func (c *check) mptcp() {
 	if err != nil {
 		return // a kernel without MPTCP
 	}
-	bodies, err := RetryDump(func() ([][]byte, error) {
+	bodies, err := rtnl.RetryDump(func() ([][]byte, error) {
 		req := nl.NewNetlinkRequest(int(family.ID), unix.NLM_F_DUMP)
 		req.AddData(&nl.Genlmsg{Command: mptcpGetAddr, Version: mptcpVersion})
 		return req.Execute(unix.NETLINK_GENERIC, 0)
@@ -58,7 +59,7 @@ func parseMPTCP(b []byte) (e mptcpEndpoint, ok bool) {
 	if len(b) < genetlinkHeadSize {
 		return e, false
 	}
-	a := ParseNested(b[genetlinkHeadSize:]).Nest(mptcpAttrAddr)
+	a := rtnl.ParseNested(b[genetlinkHeadSize:]).Nest(mptcpAttrAddr)
 	for _, kind := range []uint16{mptcpAddr4, mptcpAddr6} {
 		if v := a.Get(kind); v != nil {
 			e.addr, ok = netip.AddrFromSlice(v)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/rtnl"
 	"nicteam/modes"
 	"nicteam/team"
 )
@@ -319,7 +320,7 @@ func (h *Host) keepsIPv6(a netlink.Link, mtu int) *team.Problem {
 	for _, o := range have {
 		if o.Family() == unix.AF_INET6 {
 			name := a.Attrs().Name
-			return badMTU(mtu, fmt.Sprintf("IPv6 needs at least %d, and %s has %s", MinMTUIPv6, name, AddressPrefix(o)),
+			return badMTU(mtu, fmt.Sprintf("IPv6 needs at least %d, and %s has %s", MinMTUIPv6, name, rtnl.AddressPrefix(o)),
 				fmt.Sprintf("choose %d or more, or do without IPv6 first: sysctl -w net.ipv6.conf.%s.disable_ipv6=1",
 					MinMTUIPv6, name))
 		}

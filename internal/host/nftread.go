@@ -2,6 +2,7 @@ package host
 
 import (
 	"errors"
+	"nicteam/internal/rtnl"
 	"slices"
 	"strings"
 
@@ -30,7 +31,7 @@ type nftRule struct {
 
 type nftExpr struct {
 	name string
-	data Object
+	data rtnl.Object
 	raw  []byte
 }
 
@@ -71,7 +72,7 @@ var nftFamilies = map[byte]string{1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: 
 // ourTables is how the names of this program's own tables begin.
 const ourTables = "nicteam_"
 
-func nftDump(message int, keep func(Object) bool) ([]Object, error) {
+func nftDump(message int, keep func(rtnl.Object) bool) ([]rtnl.Object, error) {
 	list, err := netfilterDump(unix.NFNL_SUBSYS_NFTABLES, message, unix.AF_UNSPEC, keep)
 	// A kernel without nftables has no rules.
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EPROTONOSUPPORT) {
@@ -83,7 +84,7 @@ func nftDump(message int, keep func(Object) bool) ([]Object, error) {
 // readNft reads rules, sets and hooks.
 func readNft() (*nftables, error) {
 	t := &nftables{sets: map[nftName]*nftSet{}}
-	rules, err := nftDump(unix.NFT_MSG_GETRULE, func(o Object) bool { return parseNftRule(o).asksForLink() })
+	rules, err := nftDump(unix.NFT_MSG_GETRULE, func(o rtnl.Object) bool { return parseNftRule(o).asksForLink() })
 	if err != nil {
 		return t, err
 	}
@@ -107,12 +108,12 @@ func readNft() (*nftables, error) {
 	return t, err
 }
 
-func parseNftRule(o Object) nftRule {
+func parseNftRule(o rtnl.Object) nftRule {
 	r := nftRule{family: o.Family(), table: o.Text(unix.NFTA_RULE_TABLE), chain: o.Text(unix.NFTA_RULE_CHAIN)}
 	for _, a := range o.Nest(unix.NFTA_RULE_EXPRESSIONS).Attrs {
-		e := ParseNested(a.Value)
+		e := rtnl.ParseNested(a.Value)
 		raw := e.Get(unix.NFTA_EXPR_DATA)
-		r.exprs = append(r.exprs, nftExpr{e.Text(unix.NFTA_EXPR_NAME), ParseNested(raw), raw})
+		r.exprs = append(r.exprs, nftExpr{e.Text(unix.NFTA_EXPR_NAME), rtnl.ParseNested(raw), raw})
 	}
 	return r
 }
@@ -124,9 +125,9 @@ func (t *nftables) set(family byte, table, name string) *nftSet {
 		return s
 	}
 	s.read = true
-	ask := Object{}
-	ask.Set(unix.NFTA_SET_ELEM_LIST_TABLE, CString(table))
-	ask.Set(unix.NFTA_SET_ELEM_LIST_SET, CString(name))
+	ask := rtnl.Object{}
+	ask.Set(unix.NFTA_SET_ELEM_LIST_TABLE, rtnl.CString(table))
+	ask.Set(unix.NFTA_SET_ELEM_LIST_SET, rtnl.CString(name))
 	list, err := netfilterDump(unix.NFNL_SUBSYS_NFTABLES, nftMsgGetSetElement, family, nil, ask.Attrs...)
 	if err != nil {
 		return s // it went between two looks
@@ -137,9 +138,9 @@ func (t *nftables) set(family byte, table, name string) *nftSet {
 	return s
 }
 
-func parseNftElements(o Object) (list []nftElement) {
+func parseNftElements(o rtnl.Object) (list []nftElement) {
 	for _, a := range o.Nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS).Attrs {
-		e := ParseNested(a.Value)
+		e := rtnl.ParseNested(a.Value)
 		list = append(list, nftElement{
 			key:    e.Nest(unix.NFTA_SET_ELEM_KEY).Get(unix.NFTA_DATA_VALUE),
 			end:    e.Nest(nftaSetElemKeyEnd).Get(unix.NFTA_DATA_VALUE),
@@ -150,7 +151,7 @@ func parseNftElements(o Object) (list []nftElement) {
 	return list
 }
 
-func hooksOfChains(chains []Object) (hooks []nftHook) {
+func hooksOfChains(chains []rtnl.Object) (hooks []nftHook) {
 	for _, o := range chains {
 		hook := o.Nest(unix.NFTA_CHAIN_HOOK)
 		names := devices(hook.Nest(nftaHookDevs))
@@ -166,7 +167,7 @@ func hooksOfChains(chains []Object) (hooks []nftHook) {
 	return hooks
 }
 
-func hooksOfFlowtables(list []Object) (hooks []nftHook) {
+func hooksOfFlowtables(list []rtnl.Object) (hooks []nftHook) {
 	for _, o := range list {
 		if names := devices(o.Nest(nftaFlowtableHook).Nest(nftaFlowtableDevs)); len(names) > 0 {
 			where := nftFamilies[o.Family()] + " " + o.Text(nftaFlowtableTable) + ", flowtable " + o.Text(nftaFlowtableName)
@@ -177,10 +178,10 @@ func hooksOfFlowtables(list []Object) (hooks []nftHook) {
 }
 
 // devices reads a list of names; one that stands for several (Linux 6.16) ends with a star.
-func devices(o Object) (names []string) {
+func devices(o rtnl.Object) (names []string) {
 	for _, a := range o.Attrs {
 		name := unix.ByteSliceToString(a.Value)
-		if a.Kind&KindMask == nftaDevicePrefix {
+		if a.Kind&rtnl.KindMask == nftaDevicePrefix {
 			name += "*"
 		}
 		if name != "" {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"nicteam/internal/rtnl"
 	"slices"
 	"strings"
 
@@ -36,7 +37,7 @@ func word32(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
 
 // fib is the link by which a route leads, as the expression fib loads it: back to where a packet comes from (fib saddr), or on to
 // where it goes (fib daddr). Whether there is a route, and of what type an address is, does not depend on the face.
-func (f face) fib(d Object, dir direction) (loaded, bool) {
+func (f face) fib(d rtnl.Object, dir direction) (loaded, bool) {
 	const byDestination, present = 1 << 1, 1 << 5 // NFTA_FIB_F_DADDR, NFTA_FIB_F_PRESENT
 	flags := d.GetBE32(unix.NFTA_FIB_FLAGS)
 	if flags&present != 0 || (flags&byDestination != 0) != (dir == outgoing) {
@@ -53,7 +54,7 @@ func (f face) fib(d Object, dir direction) (loaded, bool) {
 }
 
 // meta is the property that the expression meta loads, as the face has it.
-func (f face) meta(d Object, dir direction) (loaded, bool) {
+func (f face) meta(d rtnl.Object, dir direction) (loaded, bool) {
 	prefix := "iif"
 	if dir == outgoing {
 		prefix = "oif"
@@ -169,7 +170,7 @@ func (v *visit) step(e nftExpr) (known, applies bool) {
 	case "byteorder":
 		if l, ok := v.registers[register(d.GetBE32(unix.NFTA_BYTEORDER_SREG))]; ok {
 			l.value = slices.Clone(l.value)
-			if LittleEndian && len(l.value) <= 4 {
+			if rtnl.LittleEndian && len(l.value) <= 4 {
 				slices.Reverse(l.value)
 			}
 			v.registers[register(d.GetBE32(unix.NFTA_BYTEORDER_DREG))] = l
@@ -193,7 +194,7 @@ func (v *visit) step(e nftExpr) (known, applies bool) {
 	return false, true
 }
 
-func (v *visit) compare(d Object) (known, applies bool) {
+func (v *visit) compare(d rtnl.Object) (known, applies bool) {
 	l, ok := v.registers[register(d.GetBE32(unix.NFTA_CMP_SREG))]
 	want := d.Nest(unix.NFTA_CMP_DATA).Get(unix.NFTA_DATA_VALUE)
 	if !ok || len(want) == 0 {
@@ -239,7 +240,7 @@ func (l loaded) show(want []byte) string {
 }
 
 // lookup asks a set or map, of which the interface may be one field of several.
-func (v *visit) lookup(d Object) (known, applies bool) {
+func (v *visit) lookup(d rtnl.Object) (known, applies bool) {
 	name := unix.ByteSliceToString(d.Get(unix.NFTA_LOOKUP_SET))
 	s := v.t.set(v.r.family, v.r.table, name)
 	if s == nil {
@@ -306,9 +307,9 @@ func (s *nftSet) matching(list []nftElement, offset int, value []byte) (found []
 			in = bytes.Compare(e.key[offset:end], value) <= 0 && bytes.Compare(value, e.end[offset:end]) <= 0
 		}
 		if in {
-			rest := nftElement{key: slices.Concat(e.key[:offset], e.key[min(Align(end), len(e.key)):]), data: e.data}
+			rest := nftElement{key: slices.Concat(e.key[:offset], e.key[min(rtnl.Align(end), len(e.key)):]), data: e.data}
 			if len(e.end) >= end {
-				rest.end = slices.Concat(e.end[:offset], e.end[min(Align(end), len(e.end)):])
+				rest.end = slices.Concat(e.end[:offset], e.end[min(rtnl.Align(end), len(e.end)):])
 			}
 			found = append(found, rest)
 		}
@@ -376,7 +377,7 @@ func (v *visit) other(e nftExpr) {
 }
 
 // nftVerdict is a verdict as nft writes it.
-func nftVerdict(o Object) string {
+func nftVerdict(o rtnl.Object) string {
 	if len(o.Attrs) == 0 {
 		return ""
 	}

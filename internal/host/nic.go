@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/rtnl"
 )
 
 // NIC is a link of this host as `nicteam list` shows it.
@@ -40,7 +41,7 @@ type NIC struct {
 	Uppers       []string // VLANs, macvlans, … that stand on it
 	Permanent    bool     // a TUN/TAP device that stays when its program ends
 
-	raw Object
+	raw rtnl.Object
 }
 
 // Owner is who the NIC belongs to in words, "" for nobody.
@@ -71,7 +72,7 @@ func (h *Host) NICs() ([]NIC, error) {
 	if err != nil {
 		return nil, err
 	}
-	addresses, err := h.rt.Dump(unix.RTM_GETADDR, unix.AF_UNSPEC, AddressHeaderLen)
+	addresses, err := h.rt.Dump(unix.RTM_GETADDR, unix.AF_UNSPEC, rtnl.AddressHeaderLen)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ func (h *Host) NICs() ([]NIC, error) {
 		h.describe(&list[i])
 		for _, a := range addresses {
 			if a.Index() == list[i].Index {
-				list[i].Addresses = append(list[i].Addresses, AddressPrefix(a))
+				list[i].Addresses = append(list[i].Addresses, rtnl.AddressPrefix(a))
 			}
 		}
 	}
@@ -88,7 +89,7 @@ func (h *Host) NICs() ([]NIC, error) {
 
 // links is NICs without what costs an ioctl each.
 func (h *Host) links() ([]NIC, error) {
-	raw, err := h.rt.Dump(unix.RTM_GETLINK, unix.AF_UNSPEC, LinkHeaderLen)
+	raw, err := h.rt.Dump(unix.RTM_GETLINK, unix.AF_UNSPEC, rtnl.LinkHeaderLen)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +121,7 @@ func (h *Host) links() ([]NIC, error) {
 	return list, nil
 }
 
-func nicFrom(l netlink.Link, o Object) NIC {
+func nicFrom(l netlink.Link, o rtnl.Object) NIC {
 	a := l.Attrs()
 	n := NIC{
 		Name: a.Name, AltNames: a.AltNames, Index: a.Index, Kind: l.Type(), MTU: a.MTU,
@@ -311,4 +312,6 @@ func likeness(id Identity, n NIC) int {
 }
 
 // IsKernelLinkLocal is IsKernelLinkLocal of an address of the link.
-func (n NIC) kernelLinkLocal(a Object) bool { return IsKernelLinkLocal(a, n.MAC, n.PermanentMAC) }
+func (n NIC) kernelLinkLocal(a rtnl.Object) bool {
+	return rtnl.IsKernelLinkLocal(a, n.MAC, n.PermanentMAC)
+}

@@ -2,6 +2,7 @@ package host
 
 import (
 	"errors"
+	"nicteam/internal/rtnl"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -40,7 +41,7 @@ func unwritable(nic, key string) error {
 
 // unlessReadOnly is err, but nil where a setting that a team can do without could not be written.
 func (h *Host) unlessReadOnly(err error) error {
-	if err != nil && !IsInjectedCrash(err) && cannotWrite(err) {
+	if err != nil && !rtnl.IsInjectedCrash(err) && cannotWrite(err) {
 		h.log.Debug("done without", "err", err)
 		return nil
 	}

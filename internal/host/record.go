@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/rtnl"
 )
 
 // A record is one line of the journal. What it says is done by state.apply.
@@ -97,26 +98,26 @@ type Member struct {
 	Sysctls     map[string]string `json:"sysctls"`         // "ipv6/disable_ipv6": "0", "ipv4/neigh/proxy_delay": "80"
 	Token       string            `json:"token,omitempty"` // of IPv6, "" for none
 
-	Addresses  []Object `json:"addresses"`            // in the kernel's order
-	Routes     []Object `json:"routes"`               // of all tables, the kernel's own of table local left out
-	Advertised []Object `json:"advertised,omitempty"` // routes that the kernel learned from router advertisements
-	Says       linkSays `json:"says,omitzero"`        // what else its routers said
-	Order      []Object `json:"order"`                // IPv4 routes of any link that share a destination and metric with one of these
-	Rules      []Object `json:"rules"`
-	Neighbours []Object `json:"neighbours"`        // permanent ones, and the gateways'
-	Proxies    []Object `json:"proxies,omitempty"` // addresses for which the NIC answers
+	Addresses  []rtnl.Object `json:"addresses"`            // in the kernel's order
+	Routes     []rtnl.Object `json:"routes"`               // of all tables, the kernel's own of table local left out
+	Advertised []rtnl.Object `json:"advertised,omitempty"` // routes that the kernel learned from router advertisements
+	Says       linkSays      `json:"says,omitzero"`        // what else its routers said
+	Order      []rtnl.Object `json:"order"`                // IPv4 routes of any link that share a destination and metric with one of these
+	Rules      []rtnl.Object `json:"rules"`
+	Neighbours []rtnl.Object `json:"neighbours"`        // permanent ones, and the gateways'
+	Proxies    []rtnl.Object `json:"proxies,omitempty"` // addresses for which the NIC answers
 }
 
 // wellFormed reports whether every object has the header of its kind.
 func (m *Member) wellFormed() bool {
 	for _, a := range m.Addresses {
-		if len(a.Head) != AddressHeaderLen {
+		if len(a.Head) != rtnl.AddressHeaderLen {
 			return false
 		}
 	}
-	for _, list := range [][]Object{m.Routes, m.Advertised, m.Order, m.Rules, m.Neighbours, m.Proxies} {
+	for _, list := range [][]rtnl.Object{m.Routes, m.Advertised, m.Order, m.Rules, m.Neighbours, m.Proxies} {
 		for _, o := range list {
-			if len(o.Head) != HeaderLen {
+			if len(o.Head) != rtnl.HeaderLen {
 				return false
 			}
 		}
@@ -414,4 +415,6 @@ func (s *state) nextNo() int {
 }
 
 // IsKernelLinkLocal is IsKernelLinkLocal of an address of the member.
-func (m *Member) kernelLinkLocal(a Object) bool { return IsKernelLinkLocal(a, m.MAC, m.PermanentMAC) }
+func (m *Member) kernelLinkLocal(a rtnl.Object) bool {
+	return rtnl.IsKernelLinkLocal(a, m.MAC, m.PermanentMAC)
+}

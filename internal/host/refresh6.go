@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"nicteam/internal/rtnl"
 	"os"
 	"slices"
 	"strconv"
@@ -23,12 +24,12 @@ const twoHours = 2 * 60 * 60
 func (h *Host) FollowRouters(ctx context.Context, adapter int) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // whatever ends it
-	heard := make(chan Prefix)
-	WatchEvents(ctx, []uint{GroupIPv6Prefix}, func(ctx context.Context, f *os.File, _ func()) {
-		ReadEvents(ctx, f, func(b []byte) { // of those that were lost routers speak again
-			EachMessage(b, func(m Message) {
-				p, ok := ParsePrefix(m.Body)
-				if !ok || m.Kind != RTMNewPrefix || p.Index != adapter {
+	heard := make(chan rtnl.Prefix)
+	rtnl.WatchEvents(ctx, []uint{rtnl.GroupIPv6Prefix}, func(ctx context.Context, f *os.File, _ func()) {
+		rtnl.ReadEvents(ctx, f, func(b []byte) { // of those that were lost routers speak again
+			rtnl.EachMessage(b, func(m rtnl.Message) {
+				p, ok := rtnl.ParsePrefix(m.Body)
+				if !ok || m.Kind != rtnl.RTMNewPrefix || p.Index != adapter {
 					return
 				}
 				select {
@@ -51,7 +52,7 @@ func (h *Host) FollowRouters(ctx context.Context, adapter int) {
 }
 
 // refreshLent refreshes the adapter's addresses of a prefix that a router speaks of.
-func (h *Host) refreshLent(adapter int, p Prefix) error {
+func (h *Host) refreshLent(adapter int, p rtnl.Prefix) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.journal == nil {
@@ -63,32 +64,32 @@ func (h *Host) refreshLent(adapter int, p Prefix) error {
 	}
 	var errs []error
 	for _, a := range have {
-		if a.Family() != unix.AF_INET6 || AddressPrefix(a).Masked() != p.Prefix {
+		if a.Family() != unix.AF_INET6 || rtnl.AddressPrefix(a).Masked() != p.Prefix {
 			continue
 		}
 		was, ok := h.journal.state.lentByKernel(a)
 		if !ok {
 			continue
 		}
-		preferred, valid, ok := refreshed(a, was, p, MonotonicTime()/1e9)
+		preferred, valid, ok := refreshed(a, was, p, rtnl.MonotonicTime()/1e9)
 		if !ok {
 			continue
 		}
 		info := slices.Clone(a.Get(unix.IFA_CACHEINFO))
 		binary.NativeEndian.PutUint32(info, preferred)
 		binary.NativeEndian.PutUint32(info[4:], valid)
-		a = AddressRequest(a, adapter, 0)
+		a = rtnl.AddressRequest(a, adapter, 0)
 		a.Set(unix.IFA_CACHEINFO, info)
-		errs = append(errs, h.rt.Change("refresh "+AddressPrefix(a).String(), unix.RTM_NEWADDR, unix.NLM_F_REPLACE, a))
+		errs = append(errs, h.rt.Change("refresh "+rtnl.AddressPrefix(a).String(), unix.RTM_NEWADDR, unix.NLM_F_REPLACE, a))
 	}
 	return errors.Join(errs...)
 }
 
 // lentByKernel finds an address among those that members lent and their kernels had formed.
-func (s *state) lentByKernel(a Object) (lentAddress, bool) {
+func (s *state) lentByKernel(a rtnl.Object) (lentAddress, bool) {
 	for _, m := range s.members {
 		for _, was := range m.Addresses {
-			if m.adopted && SameAddress(a, was) && (IsAutoconfigured(was) || IsTemporary(was)) {
+			if m.adopted && rtnl.SameAddress(a, was) && (rtnl.IsAutoconfigured(was) || rtnl.IsTemporary(was)) {
 				return lentAddress{was, &m.Member}, true
 			}
 		}
@@ -98,15 +99,15 @@ func (s *state) lentByKernel(a Object) (lentAddress, bool) {
 
 // lentAddress is an address as a member had it.
 type lentAddress struct {
-	Object
+	rtnl.Object
 	of *Member
 }
 
 // refreshed are the lifetimes that an address gets when a router speaks of its prefix (RFC 4862 clause 5.5.3 e), now being
 // the seconds since boot; one that is for privacy ends when it ought to (RFC 8981 clause 3.4). false: as they are.
-func refreshed(a Object, was lentAddress, p Prefix, now int64) (preferred, valid uint32, ok bool) {
-	isPreferred, isValid := Lifetimes(a)
-	if isValid == Forever || len(a.Get(unix.IFA_CACHEINFO)) < 8 {
+func refreshed(a rtnl.Object, was lentAddress, p rtnl.Prefix, now int64) (preferred, valid uint32, ok bool) {
+	isPreferred, isValid := rtnl.Lifetimes(a)
+	if isValid == rtnl.Forever || len(a.Get(unix.IFA_CACHEINFO)) < 8 {
 		return 0, 0, false
 	}
 	preferred, valid = p.Preferred, p.Valid
@@ -117,7 +118,7 @@ func refreshed(a Object, was lentAddress, p Prefix, now int64) (preferred, valid
 	default:
 		valid = isValid
 	}
-	if IsTemporary(was.Object) {
+	if rtnl.IsTemporary(was.Object) {
 		valid = min(valid, was.left("ipv6/temp_valid_lft", now))
 		preferred = min(preferred, was.left("ipv6/temp_prefered_lft", now))
 	}
@@ -136,8 +137,8 @@ func (l lentAddress) left(setting string, now int64) uint32 {
 	limit, err := strconv.ParseInt(l.of.Sysctls[setting], 10, 64)
 	info := l.Get(unix.IFA_CACHEINFO)
 	if err != nil || len(info) < 16 {
-		return Forever
+		return rtnl.Forever
 	}
-	created := int64(binary.NativeEndian.Uint32(info[8:])) / UserHZ // struct ifa_cacheinfo: preferred, valid, cstamp, tstamp
-	return uint32(max(min(created+limit-now, int64(Forever)), 0))
+	created := int64(binary.NativeEndian.Uint32(info[8:])) / rtnl.UserHZ // struct ifa_cacheinfo: preferred, valid, cstamp, tstamp
+	return uint32(max(min(created+limit-now, int64(rtnl.Forever)), 0))
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/rtnl"
 )
 
 // TestLentAddressesAreRefreshed has a router speak of the prefix of addresses that came along with members: the one that the
@@ -90,12 +91,12 @@ func TestPrivacyGivenBack(t *testing.T) {
 }
 
 func TestRefreshed(t *testing.T) {
-	address := func(preferred, valid uint32) Object {
-		a := NewAddress(netip.MustParsePrefix("fd0a::1/64"), 3)
+	address := func(preferred, valid uint32) rtnl.Object {
+		a := rtnl.NewAddress(netip.MustParsePrefix("fd0a::1/64"), 3)
 		info := make([]byte, 16)
 		binary.NativeEndian.PutUint32(info, preferred)
 		binary.NativeEndian.PutUint32(info[4:], valid)
-		binary.NativeEndian.PutUint32(info[8:], 100*UserHZ) // made 100 s after boot
+		binary.NativeEndian.PutUint32(info[8:], 100*rtnl.UserHZ) // made 100 s after boot
 		a.Set(unix.IFA_CACHEINFO, info)
 		return a
 	}
@@ -104,8 +105,8 @@ func TestRefreshed(t *testing.T) {
 	member := &Member{Sysctls: map[string]string{"ipv6/temp_valid_lft": "1000", "ipv6/temp_prefered_lft": "500"}}
 	for _, c := range []struct {
 		name                   string
-		is                     Object
-		was                    Object
+		is                     rtnl.Object
+		was                    rtnl.Object
 		hears                  [2]uint32 // preferred, valid
 		wantPreferred, wantLft uint32    // 0: as it is
 	}{
@@ -113,12 +114,12 @@ func TestRefreshed(t *testing.T) {
 		{"the same", address(500, 600), address(0, 0), [2]uint32{500, 600}, 0, 0},
 		{"withdrawn, little left", address(500, 600), address(0, 0), [2]uint32{0, 0}, 0, 600},
 		{"withdrawn, much left", address(50000, 60000), address(0, 0), [2]uint32{0, 0}, 0, twoHours},
-		{"for ever", address(500, 600), address(0, 0), [2]uint32{Forever, Forever}, Forever, Forever},
-		{"it has no end", address(Forever, Forever), address(0, 0), [2]uint32{500, 600}, 0, 0},
+		{"for ever", address(500, 600), address(0, 0), [2]uint32{rtnl.Forever, rtnl.Forever}, rtnl.Forever, rtnl.Forever},
+		{"it has no end", address(rtnl.Forever, rtnl.Forever), address(0, 0), [2]uint32{500, 600}, 0, 0},
 		{"for privacy", address(10, 20), private, [2]uint32{5000, 6000}, 300, 800},
 		{"for privacy, its time is over", address(10, 20), private, [2]uint32{50, 60}, 50, 60},
 	} {
-		preferred, valid, ok := refreshed(c.is, lentAddress{c.was, member}, Prefix{Preferred: c.hears[0], Valid: c.hears[1]}, 300)
+		preferred, valid, ok := refreshed(c.is, lentAddress{c.was, member}, rtnl.Prefix{Preferred: c.hears[0], Valid: c.hears[1]}, 300)
 		if preferred != c.wantPreferred || valid != c.wantLft || ok != (c.wantLft != 0) {
 			t.Errorf("%s: %d, %d, %v; want %d, %d", c.name, preferred, valid, ok, c.wantPreferred, c.wantLft)
 		}

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/rtnl"
 )
 
 // Renamed is a member as it is since somebody changed it.
@@ -74,8 +75,8 @@ func (h *Host) AdapterRenamed(index int) error {
 	names := h.lenders(nil)
 	for _, m := range j.state.members {
 		for _, r := range m.Rules {
-			old, next := RuleFor(r, names, was), RuleFor(r, names, n.Name)
-			if !m.adopted || !HasRule(copies, old) {
+			old, next := rtnl.RuleFor(r, names, was), rtnl.RuleFor(r, names, n.Name)
+			if !m.adopted || !rtnl.HasRule(copies, old) {
 				continue // somebody has removed it
 			}
 			err := h.rt.Change("copy rule of "+was, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, next)

@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"nicteam/internal/rtnl"
 	"slices"
 	"strings"
 
@@ -159,8 +160,8 @@ func (b *back) clearAdapter() error {
 			continue
 		}
 		// What the kernel formed from advertisements it forms again.
-		if b.returns(a) && !IsAutoconfigured(a) && !IsTemporary(a) && b.home(a) != nil && !HasAddress(others, a) {
-			errs = append(errs, fmt.Errorf("%s is on %s alone and stays there", AddressPrefix(a), b.adapter.Name))
+		if b.returns(a) && !rtnl.IsAutoconfigured(a) && !rtnl.IsTemporary(a) && b.home(a) != nil && !rtnl.HasAddress(others, a) {
+			errs = append(errs, fmt.Errorf("%s is on %s alone and stays there", rtnl.AddressPrefix(a), b.adapter.Name))
 			continue
 		}
 		if err := b.h.rt.DeleteAddress(a, b.adapter.Name); err != nil {

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"nicteam/internal/rtnl"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -13,15 +14,15 @@ func (b *back) reorder() error {
 	if err != nil {
 		return err
 	}
-	done := map[RouteKey]bool{}
+	done := map[rtnl.RouteKey]bool{}
 	for _, r := range b.members {
 		for _, first := range r.m.Order {
-			key := RouteKeyOf(first)
+			key := rtnl.RouteKeyOf(first)
 			if done[key] {
 				continue
 			}
 			done[key] = true
-			if err := b.reorderGroup(RoutesWithKey(all, key), RoutesWithKey(r.m.Order, key)); err != nil {
+			if err := b.reorderGroup(rtnl.RoutesWithKey(all, key), rtnl.RoutesWithKey(r.m.Order, key)); err != nil {
 				return err
 			}
 		}
@@ -30,18 +31,18 @@ func (b *back) reorder() error {
 }
 
 // reorderGroup moves members' routes to the front or the end where the order is not as it was.
-func (b *back) reorderGroup(have, was []Object) error {
-	var want []Object
+func (b *back) reorderGroup(have, was []rtnl.Object) error {
+	var want []rtnl.Object
 	for _, r := range was {
-		if r = RouteRequest(r, b.by); HasRoute(have, r) {
+		if r = rtnl.RouteRequest(r, b.by); rtnl.HasRoute(have, r) {
 			want = append(want, r)
 		}
 	}
-	known := slices.DeleteFunc(slices.Clone(have), func(r Object) bool { return !HasRoute(want, r) })
-	if slices.EqualFunc(known, want, SameRoute) {
+	known := slices.DeleteFunc(slices.Clone(have), func(r rtnl.Object) bool { return !rtnl.HasRoute(want, r) })
+	if slices.EqualFunc(known, want, rtnl.SameRoute) {
 		return nil
 	}
-	foreign := func(r Object) bool { return !b.named(r) }
+	foreign := func(r rtnl.Object) bool { return !b.named(r) }
 	first := slices.IndexFunc(want, foreign)
 	if first < 0 {
 		first = 0
@@ -63,8 +64,8 @@ func (b *back) reorderGroup(have, was []Object) error {
 }
 
 // named reports whether a route leads by members only.
-func (b *back) named(r Object) bool {
-	for _, link := range RouteLinks(r) {
+func (b *back) named(r rtnl.Object) bool {
+	for _, link := range rtnl.RouteLinks(r) {
 		if !slices.ContainsFunc(b.members, func(m *returning) bool { return m.nic.Index == link }) {
 			return false
 		}
@@ -73,9 +74,9 @@ func (b *back) named(r Object) bool {
 }
 
 // replace takes a route out and puts it in again elsewhere; a rival serves in between.
-func (b *back) replace(r Object, where int) error {
+func (b *back) replace(r rtnl.Object, where int) error {
 	if err := b.soften(b.h.rt.DeleteRoute(r)); err != nil {
 		return err
 	}
-	return b.soften(b.h.rt.Change("add "+RouteText(r), unix.RTM_NEWROUTE, unix.NLM_F_CREATE|where, r))
+	return b.soften(b.h.rt.Change("add "+rtnl.RouteText(r), unix.RTM_NEWROUTE, unix.NLM_F_CREATE|where, r))
 }

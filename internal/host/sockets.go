@@ -15,6 +15,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/rtnl"
 	"nicteam/team"
 )
 
@@ -93,23 +94,23 @@ func boundToLink(link int) []byte {
 }
 
 // inetDiagRequest is struct inet_diag_req_v2 for all sockets of a protocol.
-func inetDiagRequest(family, protocol byte) Object {
+func inetDiagRequest(family, protocol byte) rtnl.Object {
 	b := make([]byte, 56)
 	b[0], b[1] = family, protocol
 	binary.NativeEndian.PutUint32(b[4:], 0xffffffff) // in every state
-	return Object{Head: b}
+	return rtnl.Object{Head: b}
 }
 
 // packetDiagRequest is struct packet_diag_req.
-func packetDiagRequest() Object {
+func packetDiagRequest() rtnl.Object {
 	b := make([]byte, 20)
 	b[0] = unix.AF_PACKET
 	binary.NativeEndian.PutUint32(b[8:], packetShowInfo)
-	return Object{Head: b}
+	return rtnl.Object{Head: b}
 }
 
-func sockDiag(request Object) ([][]byte, error) {
-	return RetryDump(func() ([][]byte, error) {
+func sockDiag(request rtnl.Object) ([][]byte, error) {
+	return rtnl.RetryDump(func() ([][]byte, error) {
 		req := nl.NewNetlinkRequest(sockDiagByFamily, unix.NLM_F_DUMP)
 		req.AddData(request)
 		return req.Execute(unix.NETLINK_INET_DIAG, 0)
@@ -139,7 +140,7 @@ func parsePacketDiag(b []byte) (boundSocket, bool) {
 	if len(b) < packetDiagHead {
 		return boundSocket{}, false
 	}
-	info, err := ParseNestedStrict(b[packetDiagHead:])
+	info, err := rtnl.ParseNestedStrict(b[packetDiagHead:])
 	if err != nil {
 		return boundSocket{}, false
 	}

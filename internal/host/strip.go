@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/rtnl"
 	"nicteam/team"
 )
 
@@ -116,7 +117,7 @@ func (h *Host) stripFeatures(nic string, wanted team.Offload) error {
 		features[gro] = wanted == team.OffloadOn
 	}
 	err := h.setFeatures(nic, features)
-	if err == nil || IsInjectedCrash(err) {
+	if err == nil || rtnl.IsInjectedCrash(err) {
 		return err
 	}
 	// Some drivers insist on filtering VLANs.
@@ -140,15 +141,17 @@ func (h *Host) dropRoutes(m *memberState, index int) error {
 	if err != nil {
 		return err
 	}
-	mine := RoutesVia(all, index)
+	mine := rtnl.RoutesVia(all, index)
 	if !m.adopted {
-		mine = slices.DeleteFunc(mine, func(r Object) bool { return !HasRoute(m.Routes, RouteRequest(r, map[int]int{index: m.Index})) })
+		mine = slices.DeleteFunc(mine, func(r rtnl.Object) bool {
+			return !rtnl.HasRoute(m.Routes, rtnl.RouteRequest(r, map[int]int{index: m.Index}))
+		})
 	}
-	for _, r := range append(mine, RoutesVia(advertised, index)...) {
-		if len(RouteLinks(r)) > 1 || r.Get(RTANexthopID) != nil {
+	for _, r := range append(mine, rtnl.RoutesVia(advertised, index)...) {
+		if len(rtnl.RouteLinks(r)) > 1 || r.Get(rtnl.RTANexthopID) != nil {
 			continue // others reach it too; the kernel sees to a hop that is dead
 		}
-		if err := h.rt.DeleteRoute(RouteRequest(r, nil)); err != nil {
+		if err := h.rt.DeleteRoute(rtnl.RouteRequest(r, nil)); err != nil {
 			return err
 		}
 	}
@@ -160,7 +163,7 @@ func together(steps ...func() error) error {
 	var errs []error
 	for _, step := range steps {
 		if err := step(); err != nil {
-			if IsInjectedCrash(err) {
+			if rtnl.IsInjectedCrash(err) {
 				return err
 			}
 			errs = append(errs, err)

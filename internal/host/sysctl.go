@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"nicteam/internal/rtnl"
 	"os"
 	"slices"
 	"strings"
@@ -75,7 +76,7 @@ func (h *Host) restoreSysctls(nic string, values map[string]string, keys ...stri
 			continue
 		}
 		if err := h.writeSysctl(nic, key, value); err != nil {
-			if IsInjectedCrash(err) {
+			if rtnl.IsInjectedCrash(err) {
 				return err
 			}
 			errs = append(errs, err)

@@ -2,6 +2,7 @@ package host
 
 import (
 	"errors"
+	"nicteam/internal/rtnl"
 	"os/exec"
 )
 
@@ -44,7 +45,7 @@ func (h *Host) clearUnknown(m *memberState, n NIC) error {
 	var errs []error
 	for _, f := range []filter{receiveFilter, isolateFilter} {
 		if err := h.dropFilter(n, f, m.qdisc); err != nil {
-			if IsInjectedCrash(err) {
+			if rtnl.IsInjectedCrash(err) {
 				return err
 			}
 			errs = append(errs, err)

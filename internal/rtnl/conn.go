@@ -1,4 +1,4 @@
-package host
+package rtnl
 
 import (
 	"errors"
@@ -23,18 +23,18 @@ const Timeout = 10 * time.Second
 
 // Conn is a connection to the rtnetlink of one network namespace. Any goroutine may use it.
 type Conn struct {
-	Handle *netlink.Handle // for what package netlink knows: links, qdiscs, filters
-
-	socket     *nl.SocketHandle
-	strict     *nl.SocketHandle // its dumps are filtered by the kernel (NETLINK_GET_STRICT_CHK, Linux 4.20)
-	log        *slog.Logger
+	Handle     *netlink.Handle // for what package netlink knows: links, qdiscs, filters
 	FaultPoint func(point string) error
+
+	socket *nl.SocketHandle
+	strict *nl.SocketHandle // its dumps are filtered by the kernel (NETLINK_GET_STRICT_CHK, Linux 4.20)
+	log    *slog.Logger
 }
 
-// openConn opens a connection in the namespace of the calling thread. at is called before every change: an error
-// stops the change there.
-func openConn(log *slog.Logger, at func(point string) error) (*Conn, error) {
-	c := &Conn{log: log, FaultPoint: at}
+// Open opens a connection in the namespace of the calling thread. faultPoint is called before every change: an error
+// stops the change there, as the death of the process would.
+func Open(log *slog.Logger, faultPoint func(point string) error) (*Conn, error) {
+	c := &Conn{log: log, FaultPoint: faultPoint}
 	err := c.open()
 	if err != nil {
 		c.Close()
@@ -71,6 +71,7 @@ func openSocket() (*nl.SocketHandle, error) {
 	return &nl.SocketHandle{Socket: s}, nil
 }
 
+// Close closes its sockets.
 func (c *Conn) Close() {
 	for _, s := range []*nl.SocketHandle{c.socket, c.strict} {
 		if s != nil {

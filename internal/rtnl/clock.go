@@ -1,4 +1,4 @@
-package host
+package rtnl
 
 import "golang.org/x/sys/unix"
 

@@ -1,4 +1,4 @@
-package host
+package rtnl
 
 import (
 	"bytes"
@@ -22,6 +22,9 @@ type Attribute struct {
 	Kind  uint16
 	Value []byte
 }
+
+// Attr makes an attribute.
+func Attr(kind uint16, value []byte) Attribute { return Attribute{kind, value} }
 
 // The lengths of the headers.
 const (
