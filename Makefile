@@ -1,12 +1,12 @@
-# make demo   build and run the main job on private test hosts
-# make test   every test: unit, simulated, real (root)
-# The rest:   build install lint generate fmt test-unit sim soak bench fuzz cover
+# SPDX-License-Identifier: MIT
+# make help lists the targets.
 
 GO          ?= go
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+MISSPELL     = github.com/golangci/misspell/cmd/misspell@v0.8.0
 GOVULNCHECK  = golang.org/x/vuln/cmd/govulncheck@v1.1.4
-VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS      = -s -w -X main.version=$(VERSION)
+BUILD       ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS      = -s -w -X main.build=$(BUILD)
 PREFIX      ?= /usr/local
 TESTFLAGS   ?= -race -timeout 12m
 FUZZTIME    ?= 10s
@@ -27,77 +27,101 @@ START       ?= 0
 # A program with the race detector waits at its end for a second, unless told not to; tests start hundreds.
 export GORACE ?= atexit_sleep_ms=0
 
-.PHONY: build install demo test test-unit test-kernels sim soak bench fuzz lint generate fmt cover tools clean
+.PHONY: help build install demo test test-unit test-kernels sim soak bench fuzz lint generate fmt cover tools clean
 
+## bin/nicteam, one static binary
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/nicteam ./cmd/nicteam
 
+## the binary and its unit, under DESTDIR and PREFIX
 install: build
 	install -D -m 0755 bin/nicteam $(DESTDIR)$(PREFIX)/sbin/nicteam
 	install -D -m 0644 packaging/systemd/nicteam@.service $(DESTDIR)/lib/systemd/system/nicteam@.service
 
+## a team on private test hosts, with traffic, in the live graph (root)
 demo: build
 	@scripts/need iproute2
 	bin/nicteam demo
 
+## every test: unit, simulated, real (root)
 test: build tools
 	# Without the race detector these are ten times as fast, and their long searches have nothing for it: with it they go in short.
 	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) $(ALONE)
 	$(GO) test $(TESTFLAGS) -short $(ALONE)
-	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -vxF -e '$(MODULE)/internal/daemon' $$($(GO) list $(ALONE) | sed 's/^/-e /'))
+	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -vxF -e '$(MODULE)/internal/systest' $$($(GO) list $(ALONE) | sed 's/^/-e /'))
 	# By itself: its hosts have traffic, which wants both processors.
-	$(GO) test $(TESTFLAGS) ./internal/daemon
+	$(GO) test $(TESTFLAGS) ./internal/systest
 
-# Without root: the tests that need network namespaces skip themselves and say so.
+## tests without root; those that need network namespaces skip and say so
 test-unit:
 	$(GO) test -race -short ./internal/frame ./internal/config ./internal/control ./internal/tui ./modes/... ./monitor/... ./team/... ./internal/sim ./cmd/...
 
-# Random worlds of the simulated network: SEEDS of them, from START on (0: anywhere).
+# SEEDS worlds, from seed START on (0: a random one).
+## random worlds of the simulated network
 sim:
 	$(GO) test -run 'RandomWorlds' -timeout 60m ./internal/sim -v -seeds $(SEEDS) -start $(START)
 
-# What a machine full of other work decides and `make test` only tells: gaps and losses of failovers and changes, ROUNDS
-# times. The machine should have nothing else to do.
+# `make test` only prints the gaps and losses of failovers and changes, since a busy machine decides them. Here they are
+# judged, ROUNDS times, on a machine that has nothing else to do.
+## failover gaps judged, and random lives of a team (root)
 soak: build tools
-	$(GO) test -timeout 120m -count $(ROUNDS) -run '$(SOAK)' ./internal/daemon -soak
-	$(GO) test -timeout 240m -run 'RandomLives' ./internal/daemon -lives $(LIVES)
+	$(GO) test -timeout 120m -count $(ROUNDS) -run '$(SOAK)' ./internal/systest -soak
+	$(GO) test -timeout 240m -run 'RandomLives' ./internal/systest -lives $(LIVES)
 
+## throughput against the kernel bond, teamd and Open vSwitch (root); figures to bench.json
 bench: build
 	scripts/need openvswitch-switch iperf3 iproute2
 	$(GO) run ./internal/lab/bench -binary bin/nicteam -o bench.json $(BENCHFLAGS)
 
-# The real tests on Debian's own kernels, in machines that QEMU emulates; no KVM. docs/kernels.md says more.
+# docs/kernels.md says more.
 # For example: make test-kernels KERNELFLAGS="-packages host -run Isolation"
+## the real tests on Debian's kernels, under QEMU without KVM (root)
 test-kernels:
 	@scripts/need qemu-system-x86 seabios kmod iproute2 iputils-ping nftables ethtool procps util-linux
 	$(GO) run ./internal/lab/kernels $(KERNELFLAGS)
 
+## each fuzz target for FUZZTIME
 fuzz:
 	@set -e; for p in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; \
 	  done; done
 
+## formatting, vet, staticcheck, spelling, licences, generated objects
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run: make fmt'; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+	@# Words of tests that are wrong on purpose, and a kernel field's name.
+	git ls-files -z -- '*.go' '*.md' '*.[ch]' Makefile scripts | grep -zv /testdata/ | \
+		xargs -0 $(GO) run $(MISSPELL) -error -i bandwith,adress,prefered
+	$(GO) run ./scripts/lint licences
 	@GO=$(GO) scripts/generated
 
-# The programs of the fast path and of the lab anew from their bpf/. What comes of it is committed, so nobody needs clang to build.
+# The objects are committed, so that building needs no clang.
+## the eBPF objects from bpf/, and docs/licences.md
 generate:
 	@scripts/need clang-14 llvm-14 libbpf-dev
 	$(GO) generate ./...
+	$(GO) run ./scripts/lint -write
 
+## gofmt
 fmt:
 	gofmt -w .
 
+## coverage of all tests
 cover:
 	$(GO) test -coverprofile=bin/cover.out ./... && $(GO) tool cover -func=bin/cover.out | tail -1
 
-# What the tests and the demo use besides Go, installed if missing.
+## installs what tests and demo use besides Go
 tools:
 	@scripts/need iproute2 iputils-ping nftables iptables ethtool procps gcc libc6-dev tmux prometheus openvswitch-switch
 
+## removes what was built
 clean:
 	rm -rf bin bench.json
+
+## this list
+help:
+	@awk '/^## / { text = substr($$0, 4) } \
+		/^[a-z-]+:/ { sub(":.*", ""); if (text) printf "  make %-14s %s\n", $$1, text; text = "" }' $(MAKEFILE_LIST)

@@ -137,7 +137,7 @@ type Send struct {
 	Frame  []byte
 }
 
-// Settings are the live settings that modes read. The zero value is not valid: see team.Config for defaults.
+// Settings are the live settings that modes read. The zero value is not valid: see settings.Config for defaults.
 type Settings struct {
 	Kind             Kind
 	Balance          bool // false: one active member, the others stand by, whatever Kind says

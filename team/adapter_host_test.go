@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
 )
 
@@ -66,9 +67,9 @@ func (r *rig) renames(names ...string) {
 
 // TestMembersRenamed: members are known by their ifindex, settings follow their names, also where two change names.
 func TestMembersRenamed(t *testing.T) {
-	r := newRig(t, func(c *Config) {
+	r := newRig(t, func(c *settings.Config) {
 		c.Mode, c.Primary = modes.ActiveBackup, "eth2"
-		c.Members = []MemberConfig{{Name: "eth1", Weight: 3, PortPriority: 1}, {Name: "eth2", Weight: 1, PortPriority: 2}}
+		c.Members = []settings.MemberConfig{{Name: "eth1", Weight: 3, PortPriority: 1}, {Name: "eth2", Weight: 1, PortPriority: 2}}
 	})
 	for i := 1; i <= 2; i++ {
 		r.join(i)
@@ -86,7 +87,7 @@ func TestMembersRenamed(t *testing.T) {
 	if s.Settings.Primary != "lan1" || s.Active != "lan1" || s.Warnings[0] != "eth2 takes no groups" {
 		t.Errorf("primary %s, active %s, warnings %q", s.Settings.Primary, s.Active, s.Warnings)
 	}
-	want := []MemberConfig{{Name: "eth2", Weight: 3, PortPriority: 1}, {Name: "lan1", Weight: 1, PortPriority: 2}}
+	want := []settings.MemberConfig{{Name: "eth2", Weight: 3, PortPriority: 1}, {Name: "lan1", Weight: 1, PortPriority: 2}}
 	if d := cmp.Diff(want, c.Members); d != "" {
 		t.Errorf("members (-want +got):\n%s", d)
 	}

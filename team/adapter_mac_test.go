@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 )
 
@@ -14,7 +15,7 @@ const otherMAC = frame.MAC(0x0200_0000_00bb)
 func TestAdapterMACIsFollowed(t *testing.T) {
 	for _, mode := range []modes.Kind{modes.ActiveBackup, modes.XOR, modes.RoundRobin, modes.Broadcast, modes.ELB} {
 		t.Run(mode.String(), func(t *testing.T) {
-			r := newRig(t, func(c *Config) {
+			r := newRig(t, func(c *settings.Config) {
 				*c = elb()
 				c.Mode = mode
 			})
@@ -75,7 +76,7 @@ func TestAdapterMACIsFollowed(t *testing.T) {
 
 // TestAdapterMACLeavesTheSystem has 802.3ad go on under the address that the team began with.
 func TestAdapterMACLeavesTheSystem(t *testing.T) {
-	r := newRig(t, func(c *Config) { c.Mode, c.Balance = modes.LACP, true })
+	r := newRig(t, func(c *settings.Config) { c.Mode, c.Balance = modes.LACP, true })
 	r.join(1)
 	r.link(1, true)
 	was := r.l.Status().LACP.Actor.System

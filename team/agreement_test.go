@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
 	"nicteam/monitor"
@@ -49,9 +50,9 @@ type lacpRig struct {
 	modes []*agreed
 }
 
-func newLACPRig(t testing.TB, memory *lacp.Memory, change func(*Config)) *lacpRig {
+func newLACPRig(t testing.TB, memory *lacp.Memory, change func(*settings.Config)) *lacpRig {
 	t.Helper()
-	c := DefaultConfig()
+	c := settings.DefaultConfig()
 	c.Team, c.Mode = "team0", modes.LACP
 	if change != nil {
 		change(&c)
@@ -217,7 +218,9 @@ func TestStateOfPorts(t *testing.T) {
 }
 
 func TestLACPStatusGolden(t *testing.T) {
-	g := newLACPRig(t, nil, func(c *Config) { c.LACP.Fast, c.LACP.System, c.LACP.Select = true, 0x0200_0000_00aa, lacp.Count })
+	g := newLACPRig(t, nil, func(c *settings.Config) {
+		c.LACP.Fast, c.LACP.System, c.LACP.Select = true, 0x0200_0000_00aa, lacp.Count
+	})
 	g.two()
 	g.agrees(1, working(0), silent(1))
 	g.do(Tick{})
@@ -238,7 +241,7 @@ func TestLACPStatusGolden(t *testing.T) {
 	wantKeys(t, member["partner"].(map[string]any), "system system_priority key port port_priority state")
 	wantKeys(t, member["counters"].(map[string]any), "lacpdu_rx lacpdu_tx marker_rx marker_tx bad")
 
-	g.do(Change{Config: func() Config { c := g.l.Config(); c.Mode = modes.XOR; return c }()})
+	g.do(Change{Config: func() settings.Config { c := g.l.Config(); c.Mode = modes.XOR; return c }()})
 	if b, _ := json.Marshal(g.l.Status()); strings.Contains(string(b), `"lacp":`) {
 		t.Errorf("another mode tells of LACP: %s", b)
 	}
@@ -246,7 +249,9 @@ func TestLACPStatusGolden(t *testing.T) {
 
 // TestMembersAsLACPKnowsThem: the mode hears of duplex, priority and speed, and of each change of them.
 func TestMembersAsLACPKnowsThem(t *testing.T) {
-	g := newLACPRig(t, nil, func(c *Config) { c.Members = []MemberConfig{{Name: "eth1", Weight: 1, PortPriority: 7}} })
+	g := newLACPRig(t, nil, func(c *settings.Config) {
+		c.Members = []settings.MemberConfig{{Name: "eth1", Weight: 1, PortPriority: 7}}
+	})
 	g.two()
 	seen := func() []modes.Member { s := g.last().states; return s[len(s)-1].Members }
 	if m := seen(); m[0].PortPriority != 7 || m[1].PortPriority != modes.DefaultPortPriority || m[0].HalfDuplex {
@@ -291,21 +296,21 @@ func TestNotesAreEvents(t *testing.T) {
 func TestFarewell(t *testing.T) {
 	g := newLACPRig(t, nil, nil)
 	g.two()
-	set := func(change func(*Config)) Output {
+	set := func(change func(*settings.Config)) Output {
 		c := g.l.Config()
 		change(&c)
 		return g.do(Change{Config: c})
 	}
 	first := g.last()
-	if out := set(func(c *Config) { c.Mode = modes.Broadcast }); out.Err == nil || first.ended != 0 {
+	if out := set(func(c *settings.Config) { c.Mode = modes.Broadcast }); out.Err == nil || first.ended != 0 {
 		t.Errorf("a mode that cannot be made: %v, %d farewells", out.Err, first.ended)
 	}
 	n := len(first.states)
-	set(func(c *Config) { c.Balance = false })
+	set(func(c *settings.Config) { c.Balance = false })
 	if g.last() != first || first.ended != 0 || len(first.states) != n+1 || first.states[n].Settings.Balance {
 		t.Fatalf("balance off: %d modes, %d farewells, %d states more", len(g.modes), first.ended, len(first.states)-n)
 	}
-	out := set(func(c *Config) { c.Mode = modes.XOR })
+	out := set(func(c *settings.Config) { c.Mode = modes.XOR })
 	if first.ended != 1 || len(out.Send) != 1 || string(out.Send[0].Frame) != "farewell" {
 		t.Errorf("%d farewells, sent %v", first.ended, out.Send)
 	}
@@ -314,7 +319,7 @@ func TestFarewell(t *testing.T) {
 	if d := cmp.Diff(want, out.Memory); d != "" {
 		t.Errorf("remembered after a farewell (-want +got):\n%s", d)
 	}
-	set(func(c *Config) { c.Mode = modes.LACP })
+	set(func(c *settings.Config) { c.Mode = modes.LACP })
 	if d := cmp.Diff(want, g.last().states[0].Memory); d != "" {
 		t.Errorf("802.3ad again goes on with (-want +got):\n%s", d)
 	}
@@ -389,7 +394,7 @@ func TestMemory(t *testing.T) {
 		t.Errorf("eth2 has left, remembered is %+v", g.l.memory)
 	}
 
-	g = newLACPRig(t, before, func(c *Config) { c.Mode = modes.XOR })
+	g = newLACPRig(t, before, func(c *settings.Config) { c.Mode = modes.XOR })
 	g.do(Tick{})
 	if m := g.last().states[0].Memory; m == nil || m.Ports[0].Mux != 0 || m.Own("eth1") != 1 {
 		t.Errorf("a team that did not speak LACP goes on with %+v", m)
@@ -398,7 +403,7 @@ func TestMemory(t *testing.T) {
 
 // TestActiveOfLACP: with balance off the one member stands for the team, and may be chosen.
 func TestActiveOfLACP(t *testing.T) {
-	g := newLACPRig(t, nil, func(c *Config) { c.Balance = false })
+	g := newLACPRig(t, nil, func(c *settings.Config) { c.Balance = false })
 	g.two()
 	g.agrees(1, working(0), standing(1))
 	g.last().plan.Spread = modes.SpreadSingle
@@ -417,10 +422,10 @@ func TestActiveOfLACP(t *testing.T) {
 }
 
 func TestLACPSettingsAreChecked(t *testing.T) {
-	for name, change := range map[string]func(*Config){
-		"ad_select":   func(c *Config) { c.LACP.Select = 4 },
-		"lacp_key":    func(c *Config) { c.LACP.Key = 1024 },
-		"lacp_system": func(c *Config) { c.LACP.System = 0x0180_c200_0002 },
+	for name, change := range map[string]func(*settings.Config){
+		"ad_select":   func(c *settings.Config) { c.LACP.Select = 4 },
+		"lacp_key":    func(c *settings.Config) { c.LACP.Key = 1024 },
+		"lacp_system": func(c *settings.Config) { c.LACP.System = 0x0180_c200_0002 },
 	} {
 		g := newLACPRig(t, nil, nil)
 		c := g.l.Config()

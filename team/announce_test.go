@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 )
 
@@ -116,13 +117,13 @@ func TestAnnounceFrames(t *testing.T) {
 func TestLoopAnnounceAsks(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		change func(*Config)
+		change func(*settings.Config)
 		want   modes.Tell
 	}{
-		{"steers", func(c *Config) { *c = elb() }, modes.TellAll | modes.TellAsk},
-		{"does not steer", func(c *Config) { *c = elb(); c.ReceiveBalance = false }, modes.TellAll},
-		{"balance off", func(c *Config) { *c = elb(); c.Balance = false }, modes.TellAll},
-		{"another mode", func(c *Config) { c.ReceiveBalance = true }, modes.TellAll},
+		{"steers", func(c *settings.Config) { *c = elb() }, modes.TellAll | modes.TellAsk},
+		{"does not steer", func(c *settings.Config) { *c = elb(); c.ReceiveBalance = false }, modes.TellAll},
+		{"balance off", func(c *settings.Config) { *c = elb(); c.Balance = false }, modes.TellAll},
+		{"another mode", func(c *settings.Config) { c.ReceiveBalance = true }, modes.TellAll},
 	} {
 		r := newRig(t, tt.change)
 		r.join(1)

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/monitor"
 )
@@ -220,8 +221,8 @@ func (a *announcer) Announcement(ctx context.Context) (Announcement, error) {
 }
 
 // activeBackup is the configuration of most tests here: the loop is what they are about, and no mode is simpler.
-func activeBackup() Config {
-	c := DefaultConfig()
+func activeBackup() settings.Config {
+	c := settings.DefaultConfig()
 	c.Team, c.Mode = "team0", modes.ActiveBackup
 	return c
 }

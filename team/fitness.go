@@ -3,6 +3,7 @@ package team
 import (
 	"fmt"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
 )
 
@@ -67,10 +68,10 @@ func (l *Loop) twin(m *member) *member {
 }
 
 // perMember reports whether every member sends with its own MAC.
-func perMember(c Config) bool { return c.Mode == modes.ELB && c.Balance }
+func perMember(c settings.Config) bool { return c.Mode == modes.ELB && c.Balance }
 
 // checkTwins refuses a mode in which every member sends with its own MAC where two have the same one.
-func (l *Loop) checkTwins(next Config) *Problem {
+func (l *Loop) checkTwins(next settings.Config) *Problem {
 	if !perMember(next) || perMember(l.cfg) {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/panics"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
 )
@@ -30,7 +31,7 @@ func (b *brittle) Handle(now time.Time, ev modes.Event) modes.Effects {
 }
 
 // brittleTeam is a team on k whose mode is brittle.
-func brittleTeam(t *testing.T, k *kernel, c Config, die func(ev modes.Event, done bool)) *Team {
+func brittleTeam(t *testing.T, k *kernel, c settings.Config, die func(ev modes.Event, done bool)) *Team {
 	t.Helper()
 	return running(t, k, Options{Config: c, NewMode: func(s modes.Settings) (modes.Mode, error) {
 		m, err := modes.New(s)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
 )
 
@@ -14,7 +15,7 @@ func TestHandedOverAcrossAChangeOfMode(t *testing.T) {
 		mode modes.Kind
 		want int // members by which it leaves
 	}{{modes.ActiveBackup, 1}, {modes.XOR, 1}, {modes.Broadcast, 3}} {
-		r := newRig(t, func(cfg *Config) { cfg.Mode = modes.ELB })
+		r := newRig(t, func(cfg *settings.Config) { cfg.Mode = modes.ELB })
 		for n := 1; n <= 3; n++ {
 			r.join(n)
 			r.link(n, true)

@@ -1,6 +1,7 @@
 package team
 
 import (
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/monitor"
 )
@@ -60,7 +61,7 @@ type Returned struct {
 // primary, primary_reselect, active, packets_per_member, min_members, receive_balance, gain, skew,
 // rebalance, what is LACP's, delays, announcements, datapath (whoever owns the data path changes that), and the weights
 // and port priorities of members. Nothing is changed when anything in it is wrong.
-type Change struct{ Config Config }
+type Change struct{ Config settings.Config }
 
 // End says that the team ends for good: whoever is to be told farewell is, and then nothing more is sent. A Resume takes
 // it back.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
 	"nicteam/monitor"
@@ -16,7 +17,7 @@ import (
 // Loop is the control loop without its goroutine: it owns all mutable state of a team and decides.
 // It is called from one goroutine.
 type Loop struct {
-	cfg     Config
+	cfg     settings.Config
 	adapter frame.MAC
 	mtu     int // the adapter's, 0 unknown
 	salt    uint64
@@ -79,7 +80,7 @@ type LoopOptions struct {
 
 // NewLoop returns the loop of a team without members. cfg.Members are only looked at for weights.
 // The error is a *Problem.
-func NewLoop(cfg Config, o LoopOptions) (*Loop, error) {
+func NewLoop(cfg settings.Config, o LoopOptions) (*Loop, error) {
 	if o.NewMode == nil {
 		o.NewMode = modes.New
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
 )
 
@@ -11,7 +12,7 @@ import (
 func BenchmarkLoopFailover(b *testing.B) {
 	for _, kind := range []modes.Kind{modes.ActiveBackup, modes.XOR, modes.RoundRobin} {
 		b.Run(kind.String(), func(b *testing.B) {
-			r := newRig(b, func(c *Config) { c.Mode = kind })
+			r := newRig(b, func(c *settings.Config) { c.Mode = kind })
 			for n := 1; n <= 8; n++ {
 				r.join(n)
 				r.link(n, true)

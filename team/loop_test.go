@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/monitor"
 )
@@ -59,7 +60,7 @@ func TestLoopFailover(t *testing.T) {
 
 func TestLoopDelays(t *testing.T) {
 	const delay = 500 * time.Millisecond
-	r := newRig(t, func(c *Config) { c.Mode = modes.XOR; c.UpDelay, c.DownDelay = delay, 100*time.Millisecond })
+	r := newRig(t, func(c *settings.Config) { c.Mode = modes.XOR; c.UpDelay, c.DownDelay = delay, 100*time.Millisecond })
 	r.join(1)
 	r.join(2)
 	r.link(1, true)
@@ -111,7 +112,7 @@ func TestLoopDelays(t *testing.T) {
 }
 
 func TestLoopMinMembers(t *testing.T) {
-	r := newRig(t, func(c *Config) { c.Mode = modes.RoundRobin; c.MinMembers = 2 })
+	r := newRig(t, func(c *settings.Config) { c.Mode = modes.RoundRobin; c.MinMembers = 2 })
 	r.join(1)
 	r.join(2)
 	r.link(1, true)
@@ -125,7 +126,7 @@ func TestLoopMinMembers(t *testing.T) {
 }
 
 func TestLoopDrainAndLeave(t *testing.T) {
-	r := newRig(t, func(c *Config) { c.Mode = modes.XOR })
+	r := newRig(t, func(c *settings.Config) { c.Mode = modes.XOR })
 	a, b := r.join(1), r.join(2)
 	r.link(1, true)
 	r.link(2, true)
@@ -235,7 +236,7 @@ func TestLoopAbsentAndReturned(t *testing.T) {
 }
 
 func TestLoopChange(t *testing.T) {
-	set := func(r *rig, change func(*Config)) Output {
+	set := func(r *rig, change func(*settings.Config)) Output {
 		c := r.l.Config()
 		change(&c)
 		return r.do(Change{Config: c})
@@ -252,7 +253,7 @@ func TestLoopChange(t *testing.T) {
 	}
 	t.Run("mode", func(t *testing.T) {
 		r := start(t)
-		set(r, func(c *Config) { c.Mode = modes.XOR })
+		set(r, func(c *settings.Config) { c.Mode = modes.XOR })
 		r.wantEvents("mode", "mode-changed: xor, was active-backup")
 		if r.plan.Spread != modes.SpreadSlots || r.plan.Distributing.Len() != 3 || r.l.Status().Active != "" {
 			t.Errorf("plan %+v", r.plan)
@@ -260,14 +261,14 @@ func TestLoopChange(t *testing.T) {
 	})
 	t.Run("balance", func(t *testing.T) {
 		r := start(t)
-		set(r, func(c *Config) { c.Mode = modes.XOR })
+		set(r, func(c *settings.Config) { c.Mode = modes.XOR })
 		r.events()
-		set(r, func(c *Config) { c.Balance = false })
+		set(r, func(c *settings.Config) { c.Balance = false })
 		r.wantEvents("off", "setting-changed: balance=off, was on", "active-changed eth1: eth1 is the first usable member")
 		if r.plan.Spread != modes.SpreadSingle || r.l.Status().Active != "eth1" {
 			t.Errorf("plan %+v", r.plan)
 		}
-		set(r, func(c *Config) { c.Balance = true })
+		set(r, func(c *settings.Config) { c.Balance = true })
 		if r.plan.Spread != modes.SpreadSlots || r.plan.Distributing.Len() != 3 {
 			t.Errorf("plan %+v", r.plan)
 		}
@@ -276,7 +277,7 @@ func TestLoopChange(t *testing.T) {
 		r := start(t)
 		was := r.l.Config()
 		r.l.newMode = func(modes.Settings) (modes.Mode, error) { return nil, errors.New("no such mode") }
-		set(r, func(c *Config) { c.Mode = modes.LACP; c.Hash = modes.Layer2 })
+		set(r, func(c *settings.Config) { c.Mode = modes.LACP; c.Hash = modes.Layer2 })
 		r.wantProblem(Failed, "no such mode")
 		if diff := cmp.Diff(was, r.l.Config(), cmpopts.EquateComparable(was.Gateway)); diff != "" {
 			t.Errorf("refused, and changed (-want +got):\n%s", diff)
@@ -285,72 +286,72 @@ func TestLoopChange(t *testing.T) {
 	})
 	t.Run("active", func(t *testing.T) {
 		r := start(t)
-		set(r, func(c *Config) { c.Active = "eth3" })
+		set(r, func(c *settings.Config) { c.Active = "eth3" })
 		r.wantEvents("active", "setting-changed: active=eth3, was not set", "active-changed eth3: eth3 was chosen by hand")
-		set(r, func(c *Config) { c.Active = "" })
+		set(r, func(c *settings.Config) { c.Active = "" })
 		r.wantEvents("no choice any more", "setting-changed: active=not set, was eth3")
-		set(r, func(c *Config) { c.Active = "eth3" })
+		set(r, func(c *settings.Config) { c.Active = "eth3" })
 		r.link(2, false)
-		set(r, func(c *Config) { c.Active = "eth2" })
+		set(r, func(c *settings.Config) { c.Active = "eth2" })
 		r.wantProblem(Conflict, "not usable: carrier lost")
-		set(r, func(c *Config) { c.Active = "eth9" })
+		set(r, func(c *settings.Config) { c.Active = "eth9" })
 		r.wantProblem(NotFound, "eth9")
-		set(r, func(c *Config) { c.Mode = modes.XOR })
+		set(r, func(c *settings.Config) { c.Mode = modes.XOR })
 		if r.l.Config().Active != "" {
 			t.Error("the wish outlived the mode")
 		}
-		set(r, func(c *Config) { c.Active = "eth1" })
+		set(r, func(c *settings.Config) { c.Active = "eth1" })
 		r.wantProblem(Conflict, "no member stands for all")
 	})
 	t.Run("primary", func(t *testing.T) {
 		r := start(t)
-		set(r, func(c *Config) { c.Primary = "eth2" })
+		set(r, func(c *settings.Config) { c.Primary = "eth2" })
 		if r.l.Status().Active != "eth2" {
 			t.Errorf("active is %s", r.l.Status().Active)
 		}
-		set(r, func(c *Config) { c.Primary = "eth9" })
+		set(r, func(c *settings.Config) { c.Primary = "eth9" })
 		r.wantProblem(NotFound, "eth9")
 	})
 	t.Run("weight", func(t *testing.T) {
 		r := start(t)
-		set(r, func(c *Config) { c.Mode = modes.RoundRobin; c.Members[1].Weight = 10 })
+		set(r, func(c *settings.Config) { c.Mode = modes.RoundRobin; c.Members[1].Weight = 10 })
 		r.wantEvents("weight", "mode-changed: round-robin, was active-backup", "setting-changed eth2: weight=10, was 1")
 		if w := r.plan.Weights; w[1] < 9*w[0] {
 			t.Errorf("weights %v", w[:3])
 		}
-		set(r, func(c *Config) { c.Members[1].Weight = -1 })
+		set(r, func(c *settings.Config) { c.Members[1].Weight = -1 })
 		r.wantProblem(Usage, "weight.eth2=-1")
-		set(r, func(c *Config) { c.Members[1].Name = "eth9" })
+		set(r, func(c *settings.Config) { c.Members[1].Name = "eth9" })
 		r.wantProblem(NotFound, "eth9")
 	})
 	t.Run("a delay that runs", func(t *testing.T) {
-		r := newRig(t, func(c *Config) { c.Mode = modes.XOR; c.UpDelay = time.Hour })
+		r := newRig(t, func(c *settings.Config) { c.Mode = modes.XOR; c.UpDelay = time.Hour })
 		r.join(1)
 		r.join(2)
 		r.link(1, true)
 		r.link(2, true)
 		r.run(time.Minute)
-		set(r, func(c *Config) { c.UpDelay = time.Second })
+		set(r, func(c *settings.Config) { c.UpDelay = time.Second })
 		if got := r.member(2).State; got != "up" {
 			t.Errorf("member is %s, its new delay has long passed", got)
 		}
 	})
 	for _, bad := range []struct {
 		name   string
-		change func(*Config)
+		change func(*settings.Config)
 	}{
-		{"min_members", func(c *Config) { c.MinMembers = 65 }},
-		{"packets_per_member", func(c *Config) { c.PacketsPerMember = -1 }},
-		{"up_delay", func(c *Config) { c.UpDelay = -1 }},
-		{"down_delay", func(c *Config) { c.DownDelay = 2 * time.Hour }},
-		{"announce_count", func(c *Config) { c.AnnounceCount = 256 }},
-		{"announce_interval", func(c *Config) { c.AnnounceInterval = time.Hour }},
-		{"hash", func(c *Config) { c.Hash = 77 }},
-		{"primary_reselect", func(c *Config) { c.PrimaryReselect = 9 }},
+		{"min_members", func(c *settings.Config) { c.MinMembers = 65 }},
+		{"packets_per_member", func(c *settings.Config) { c.PacketsPerMember = -1 }},
+		{"up_delay", func(c *settings.Config) { c.UpDelay = -1 }},
+		{"down_delay", func(c *settings.Config) { c.DownDelay = 2 * time.Hour }},
+		{"announce_count", func(c *settings.Config) { c.AnnounceCount = 256 }},
+		{"announce_interval", func(c *settings.Config) { c.AnnounceInterval = time.Hour }},
+		{"hash", func(c *settings.Config) { c.Hash = 77 }},
+		{"primary_reselect", func(c *settings.Config) { c.PrimaryReselect = 9 }},
 	} {
 		t.Run("wrong "+bad.name, func(t *testing.T) {
 			r := start(t)
-			set(r, func(c *Config) { c.Mode = modes.XOR; bad.change(c) })
+			set(r, func(c *settings.Config) { c.Mode = modes.XOR; bad.change(c) })
 			r.wantProblem(Usage, bad.name)
 			if r.l.Config().Mode != modes.ActiveBackup {
 				t.Error("half of a refused change was made")
@@ -375,7 +376,7 @@ func TestLoopWarning(t *testing.T) {
 
 // TestLoopModeHandsOver: who took frames in goes on for a moment when a mode comes that has one member do so.
 func TestLoopModeHandsOver(t *testing.T) {
-	r := newRig(t, func(c *Config) { c.Mode = modes.XOR })
+	r := newRig(t, func(c *settings.Config) { c.Mode = modes.XOR })
 	for i := 1; i <= 3; i++ {
 		r.join(i)
 		r.link(i, true)

@@ -8,18 +8,19 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 )
 
-func elb() Config {
-	c := DefaultConfig()
+func elb() settings.Config {
+	c := settings.DefaultConfig()
 	c.Team = "team0"
 	return c
 }
 
 // TestRatesOfMembers: what a Status says of a member's rate before and after it is measured, and when that is forgotten.
 func TestRatesOfMembers(t *testing.T) {
-	r := newRig(t, func(c *Config) { *c = elb() })
+	r := newRig(t, func(c *settings.Config) { *c = elb() })
 	r.join(1)
 	b, _ := r.join(2), r.join(3)
 	r.link(1, true)
@@ -60,7 +61,7 @@ func TestRatesOfMembers(t *testing.T) {
 	r.do(LinkChanged{s})
 	want("of no known speed", 2, 1e9, "assumed")
 
-	for _, change := range []func(*Config){func(c *Config) { c.Balance = false }, func(c *Config) { c.Balance, c.Mode = true, modes.XOR }} {
+	for _, change := range []func(*settings.Config){func(c *settings.Config) { c.Balance = false }, func(c *settings.Config) { c.Balance, c.Mode = true, modes.XOR }} {
 		r.do(Measured{Flows: &f, Heard: &h})
 		change(&c)
 		r.do(Change{c})
@@ -91,7 +92,7 @@ func TestEvened(t *testing.T) {
 		{time.Hour, time.Second, 1},
 		{0, time.Second, 10},
 	} {
-		r := newRig(t, func(c *Config) { *c = elb(); c.Rebalance = tt.rebalance })
+		r := newRig(t, func(c *settings.Config) { *c = elb(); c.Rebalance = tt.rebalance })
 		r.join(1)
 		r.link(1, true)
 		n, last := 0, time.Time{}
@@ -130,7 +131,7 @@ func TestMeasures(t *testing.T) {
 				t.Errorf("%s: asked %d times, want %d to %d", what, got, low, high)
 			}
 		}
-		set := func(change func(*Config)) {
+		set := func(change func(*settings.Config)) {
 			t.Helper()
 			c := tm.Config()
 			change(&c)
@@ -146,15 +147,15 @@ func TestMeasures(t *testing.T) {
 		want("after that", asked(20*time.Second, false), measureAfter-1, measureAfter+1)
 		want("at rest", asked(10*time.Second, false), 0, 0)
 		want("moving again", asked(10*time.Second, true), 9, 11)
-		set(func(c *Config) { c.Rebalance = 200 * time.Millisecond })
+		set(func(c *settings.Config) { c.Rebalance = 200 * time.Millisecond })
 		want("often", asked(10*time.Second, true), 47, 51)
-		set(func(c *Config) { c.Rebalance = 0 })
+		set(func(c *settings.Config) { c.Rebalance = 0 })
 		want("for receiving alone", asked(10*time.Second, true), 9, 11)
-		set(func(c *Config) { c.Rebalance = time.Hour })
+		set(func(c *settings.Config) { c.Rebalance = time.Hour })
 		want("for the status", asked(10*time.Second, true), 9, 11)
-		set(func(c *Config) { c.Balance = false })
+		set(func(c *settings.Config) { c.Balance = false })
 		want("balance off", asked(10*time.Second, true), 0, 0)
-		set(func(c *Config) { c.Mode, c.Balance = modes.XOR, true })
+		set(func(c *settings.Config) { c.Mode, c.Balance = modes.XOR, true })
 		want("another mode", asked(10*time.Second, true), 0, 0)
 		if p, err := tm.Peers(t.Context()); err != nil || p != nil {
 			t.Errorf("peers of a mode that steers none: %v, %v", p, err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
 )
 
@@ -137,7 +138,7 @@ func (t *Team) Return(ctx context.Context, name string, l Link, info MemberInfo)
 
 // Set puts another configuration in force, as far as it is live (see [Change]); adapter, members
 // and connections stay. Nothing is changed when anything in it is wrong. The error is a *Problem.
-func (t *Team) Set(ctx context.Context, c Config) error {
+func (t *Team) Set(ctx context.Context, c settings.Config) error {
 	_, err := t.post(ctx, request{in: Change{Config: c}})
 	return err
 }
@@ -193,7 +194,7 @@ func (t *Team) OnDatapath(ctx context.Context, name, reason string) error {
 }
 
 // Config is the configuration in force, with the members as they are.
-func (t *Team) Config() Config { return t.view.Load().config }
+func (t *Team) Config() settings.Config { return t.view.Load().config }
 
 // Record adds an event that happened outside the control loop: takeover, restored.
 func (t *Team) Record(event, member, reason string) {

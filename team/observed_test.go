@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 )
 
@@ -25,7 +26,7 @@ func (r *rig) sees(mtu, n, nicMTU int, mac frame.MAC) Output {
 // elbOf is a rig of a team in mode elb with eth1 to eth<n>, all up, whose adapter and NICs have MTU 1500.
 func elbOf(t *testing.T, n int) *rig {
 	t.Helper()
-	r := newRig(t, func(c *Config) { c.Mode = modes.ELB })
+	r := newRig(t, func(c *settings.Config) { c.Mode = modes.ELB })
 	for i := 1; i <= n; i++ {
 		r.join(i)
 		r.link(i, true)
@@ -80,7 +81,7 @@ func TestAMemberOfSmallerMTUIsNotUsed(t *testing.T) {
 
 // A member of smaller MTU waits for its delay like any other, and is hurried when there is no other.
 func TestASmallerMTUAndDelays(t *testing.T) {
-	r := newRig(t, func(c *Config) { c.UpDelay = time.Minute })
+	r := newRig(t, func(c *settings.Config) { c.UpDelay = time.Minute })
 	for i := 1; i <= 2; i++ {
 		r.join(i)
 		r.link(i, true)

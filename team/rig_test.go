@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/monitor"
 )
@@ -35,7 +36,7 @@ type rig struct {
 	plan *modes.Plan
 }
 
-func newRig(t testing.TB, change func(*Config)) *rig {
+func newRig(t testing.TB, change func(*settings.Config)) *rig {
 	t.Helper()
 	c := activeBackup()
 	if change != nil {

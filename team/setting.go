@@ -6,12 +6,13 @@ import (
 	"strings"
 	"time"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
 )
 
 // change puts another configuration in force, or refuses it before anything is changed.
-func (l *Loop) change(now time.Time, next Config, out *Output) *Problem {
+func (l *Loop) change(now time.Time, next settings.Config, out *Output) *Problem {
 	if p := checkLive(next); p != nil {
 		return p
 	}
@@ -69,8 +70,8 @@ func (l *Loop) change(now time.Time, next Config, out *Output) *Problem {
 }
 
 // settingsOf are those that next gives to single members.
-func (l *Loop) settingsOf(next Config) (map[string]MemberConfig, *Problem) {
-	of := map[string]MemberConfig{}
+func (l *Loop) settingsOf(next settings.Config) (map[string]settings.MemberConfig, *Problem) {
+	of := map[string]settings.MemberConfig{}
 	for _, m := range next.Members {
 		if l.byName(m.Name) == nil {
 			return nil, noMember(m.Name, l.names())
@@ -85,7 +86,7 @@ func (l *Loop) settingsOf(next Config) (map[string]MemberConfig, *Problem) {
 
 // checkNames refuses names of members that are none. What was there before may stay: a primary
 // that left comes back as primary.
-func (l *Loop) checkNames(next Config) *Problem {
+func (l *Loop) checkNames(next settings.Config) *Problem {
 	if next.Primary != "" && next.Primary != l.cfg.Primary && l.byName(next.Primary) == nil {
 		return noMember(next.Primary, l.names())
 	}
@@ -108,10 +109,10 @@ func (l *Loop) checkNames(next Config) *Problem {
 }
 
 // single reports whether one member sends everything.
-func single(c Config) bool { return c.Mode == modes.ActiveBackup || !c.Balance }
+func single(c settings.Config) bool { return c.Mode == modes.ActiveBackup || !c.Balance }
 
 // checkLive refuses live settings that make no sense.
-func checkLive(c Config) *Problem {
+func checkLive(c settings.Config) *Problem {
 	between := func(key string, n, low, high int) *Problem {
 		if n < low || n > high {
 			return wrong(key, strconv.Itoa(n), fmt.Sprintf("allowed is %d to %d", low, high))
@@ -157,7 +158,7 @@ func modeProblem(k modes.Kind, err error) *Problem {
 	return &Problem{Kind: Failed, What: fmt.Sprintf("mode %v cannot be used", k), Why: err.Error(), Fix: "see: nicteam help modes", Err: err}
 }
 
-func settingsStatus(c Config) SettingsStatus {
+func settingsStatus(c settings.Config) SettingsStatus {
 	return SettingsStatus{Hash: c.Hash.String(), Primary: c.Primary, PrimaryReselect: c.PrimaryReselect.String(), Match: c.Match.String(),
 		UpDelay: c.UpDelay.Nanoseconds(), DownDelay: c.DownDelay.Nanoseconds(), PacketsPerMember: c.PacketsPerMember,
 		MinMembers: c.MinMembers, ReceiveBalance: c.ReceiveBalance, Gain: c.Gain.Nanoseconds(), Skew: c.Skew.Nanoseconds(),
@@ -171,7 +172,7 @@ func settingsStatus(c Config) SettingsStatus {
 type shownSetting struct{ key, value string }
 
 // shown are the live settings as people write them, always in the same order.
-func shown(c Config) []shownSetting {
+func shown(c settings.Config) []shownSetting {
 	return []shownSetting{
 		{"match", c.Match.String()},
 		{"balance", onOff(c.Balance)},

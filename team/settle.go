@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
 )
 
@@ -303,11 +304,11 @@ func (l *Loop) Status() *Status {
 }
 
 // Config is the configuration in force, with the members as they are.
-func (l *Loop) Config() Config {
+func (l *Loop) Config() settings.Config {
 	c := l.cfg
 	c.Members = nil
 	for _, m := range l.members {
-		c.Members = append(c.Members, MemberConfig{Name: m.link.Name, Weight: m.weight, PortPriority: m.priority})
+		c.Members = append(c.Members, settings.MemberConfig{Name: m.link.Name, Weight: m.weight, PortPriority: m.priority})
 	}
 	c.LinkWatch, c.Addresses = slices.Clone(c.LinkWatch), slices.Clone(c.Addresses)
 	return c

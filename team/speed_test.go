@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/monitor"
 )
@@ -33,7 +34,7 @@ func TestAdapterSpeed(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := newRig(t, func(c *Config) { c.Mode = tt.mode })
+			r := newRig(t, func(c *settings.Config) { c.Mode = tt.mode })
 			for i, l := range tt.links {
 				r.join(i + 1)
 				r.linkAs(i+1, true, l)
@@ -48,7 +49,7 @@ func TestAdapterSpeed(t *testing.T) {
 
 // TestAdapterSpeedFollows has members come, go, change their speed and drain.
 func TestAdapterSpeedFollows(t *testing.T) {
-	r := newRig(t, func(c *Config) { c.Mode = modes.XOR })
+	r := newRig(t, func(c *settings.Config) { c.Mode = modes.XOR })
 	check := func(when string, want uint64) {
 		t.Helper()
 		if got := r.out.Speed.Bps; got != want {

@@ -11,6 +11,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/panics"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
 	"nicteam/monitor"
@@ -19,7 +20,7 @@ import (
 // Options are what a Team is made of. Adapter, Datapath and Source are needed, the rest may be
 // left out.
 type Options struct {
-	Config   Config
+	Config   settings.Config
 	MAC      frame.MAC // the adapter's
 	Salt     uint64    // of the flow hash, the team's own
 	Adapter  Adapter
@@ -73,7 +74,7 @@ type view struct {
 	status *Status
 	ids    []int // of status.Members
 	base   map[int]*MemberCounters
-	config Config
+	config settings.Config
 	plan   *modes.Plan
 }
 

@@ -78,7 +78,7 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 	}
 	o.Config, o.Places = l.Config, a.places
 	o.Notes, o.Warn, o.Accept = l.Notes, a.warn, a.yes
-	o.Version, _ = built()
+	o.Version = version
 	o.Progress = func(step string) {
 		if !a.json {
 			a.say("%s", step)

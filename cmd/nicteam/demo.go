@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nicteam/internal/control"
-	"nicteam/internal/daemon"
+	"nicteam/internal/demo"
 )
 
 func (a *app) demoCmd() *cobra.Command {
@@ -23,7 +23,7 @@ watch) until that is left, else and with --plain in lines. This host is not touc
   sudo nicteam demo --plain --picture demo.svg`,
 		Args: args(0, 0),
 		RunE: func(*cobra.Command, []string) error {
-			var o daemon.DemoOptions
+			var o demo.Options
 			if !plain && a.live() {
 				o.View = a.demoView
 			}
@@ -33,7 +33,7 @@ watch) until that is left, else and with --plain in lines. This host is not touc
 					return err
 				}
 			}
-			code, done, err := daemon.Demo(a.interruptible(), a.out, o)
+			code, done, err := demo.Run(a.interruptible(), a.out, o)
 			if err == nil && done && code != 0 {
 				err = exitCode(code) // the demo's own process has said why
 			}

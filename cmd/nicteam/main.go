@@ -11,8 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// version is set by the linker.
-var version string
+// version is that of the release that is being made; CHANGELOG.md says what each brought.
+const version = "0.2.0"
+
+// build is what git describe said; the linker sets it.
+var build string
 
 func main() {
 	unix.Umask(unix.Umask(0) &^ 0o700) // what it makes it can use itself

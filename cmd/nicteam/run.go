@@ -34,9 +34,8 @@ opens the log anew.`,
 			}
 			outliveReaders()
 			log := a.teamLog()
-			v, _ := built()
 			ready := daemon.ReadyFile()
-			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Places: a.places, Ready: ready, Insist: ready != nil, Release: release, RandomSystem: l.RandomSystem, Notes: l.Ignored, Version: v, Log: log})
+			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Places: a.places, Ready: ready, Insist: ready != nil, Release: release, RandomSystem: l.RandomSystem, Notes: l.Ignored, Version: version, Log: log})
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "a file of settings: YAML, TOML or JSON")

@@ -20,6 +20,7 @@ import (
 	"nicteam/internal/config"
 	"nicteam/internal/control"
 	"nicteam/internal/frame"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/team"
 )
@@ -242,11 +243,11 @@ func (p *pretended) Remove(_ context.Context, names []string, force bool) ([]str
 }
 
 // Set really sets, so that what config says of a bad value is seen as a user sees it.
-func (p *pretended) Set(_ context.Context, settings map[string]string) ([]string, error) {
-	c := team.DefaultConfig()
+func (p *pretended) Set(_ context.Context, changes map[string]string) ([]string, error) {
+	c := settings.DefaultConfig()
 	c.Mode, _ = modes.ParseKind(p.Status().Mode)
-	c.Team, c.Members = p.name, []team.MemberConfig{{Name: "eth1", Weight: 1}, {Name: "eth2", Weight: 1}}
-	_, done, err := config.SetAll(c, settings)
+	c.Team, c.Members = p.name, []settings.MemberConfig{{Name: "eth1", Weight: 1}, {Name: "eth2", Weight: 1}}
+	_, done, err := config.SetAll(c, changes)
 	for i, s := range done {
 		done[i] = "set " + strings.Replace(s, "=", " to ", 1)
 	}

@@ -14,7 +14,6 @@ func (a *app) versionCmd() *cobra.Command {
 		Example: `  nicteam version --json`,
 		Args:    args(0, 0),
 		RunE: func(*cobra.Command, []string) error {
-			v, revision := built()
 			if a.json {
 				return a.document(struct {
 					Schema   string `json:"schema"`
@@ -23,32 +22,29 @@ func (a *app) versionCmd() *cobra.Command {
 					Go       string `json:"go"`
 					OS       string `json:"os"`
 					Arch     string `json:"arch"`
-				}{"nicteam.version/v1", v, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH})
+				}{"nicteam.version/v1", version, revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH})
 			}
-			if revision != "" {
-				v += " (" + revision + ")"
+			detail := ""
+			if r := revision(); r != "" {
+				detail = " (" + r + ")"
 			}
-			a.say("nicteam %s %s %s/%s", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			a.say("nicteam %s%s %s %s/%s", version, detail, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return nil
 		},
 	}
 }
 
-// built is what the linker or the Go command noted.
-func built() (v, revision string) {
-	v = version
+// revision is what the build was told, else what the Go command noted; empty without either.
+func revision() string {
+	if build != "" {
+		return build
+	}
 	if info, ok := debug.ReadBuildInfo(); ok {
-		if v == "" {
-			v = info.Main.Version
-		}
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {
-				revision = s.Value[:min(12, len(s.Value))]
+				return s.Value[:min(12, len(s.Value))]
 			}
 		}
 	}
-	if v == "" {
-		v = "unknown"
-	}
-	return v, revision
+	return ""
 }

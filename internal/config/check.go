@@ -6,7 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"nicteam/team"
+	"nicteam/internal/nearest"
+	"nicteam/internal/settings"
 )
 
 // maxDepth bounds the nesting of a file; the deepest that means something is 3.
@@ -32,7 +33,7 @@ func check(root *node) (lines, *fault) {
 	if root.kind != mapNode {
 		return l, &fault{line: root.line, what: "a file of settings has to be a map of keys", why: "this one is " + root.String(), fix: "write lines such as  mode: active-backup"}
 	}
-	return l, l.table("", root, settings)
+	return l, l.table("", root, rows)
 }
 
 func (l lines) table(path string, n *node, table []setting) *fault {
@@ -83,7 +84,7 @@ func unknown(path, key string, table []setting) *fault {
 	} else if canonical(key) == "active" {
 		f.why += " in a file; the active member is chosen while the team runs: nicteam set TEAM active=NIC"
 	} else {
-		f.why += meant(key, list)
+		f.why += nearest.Hint(key, list)
 	}
 	return f
 }
@@ -182,4 +183,4 @@ func parseSpan(key, value string) (time.Duration, *fault) {
 
 var toggleWords = map[string]bool{"on": true, "off": false, "true": true, "false": false, "yes": true, "no": false}
 
-var triWords = map[string]team.Offload{"auto": team.OffloadAuto, "on": team.OffloadOn, "off": team.OffloadOff, "true": team.OffloadOn, "false": team.OffloadOff}
+var triWords = map[string]settings.Offload{"auto": settings.OffloadAuto, "on": settings.OffloadOn, "off": settings.OffloadOff, "true": settings.OffloadOn, "false": settings.OffloadOff}

@@ -1,4 +1,4 @@
-// Package config makes a validated team.Config from a file, the environment and flags. Flags win,
+// Package config makes a validated settings.Config from a file, the environment and flags. Flags win,
 // then NICTEAM_ variables, then the file, then defaults; all three name the same settings.
 //
 // A file passes four gates. It is read into a tree of nodes that know their lines (YAML, TOML

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
-	"nicteam/team"
 )
 
 // document is a configuration as it is written, before its words are understood. Its
@@ -127,7 +127,7 @@ func split(s string) []string {
 }
 
 // written is the document that says what c says.
-func written(c team.Config) document {
+func written(c settings.Config) document {
 	d := document{
 		Team: c.Team, Match: c.Match.String(), Mode: name(c.Mode.String()), Balance: onOff(c.Balance), Hash: name(c.Hash.String()),
 		Primary: c.Primary, PrimaryReselect: c.PrimaryReselect.String(),
@@ -152,14 +152,14 @@ func written(c team.Config) document {
 }
 
 // config understands the words of a document.
-func (d *document) config() (team.Config, *fault) {
-	c := team.Config{
+func (d *document) config() (settings.Config, *fault) {
+	c := settings.Config{
 		Team: d.Team, Balance: bool(d.Balance), Primary: d.Primary, PacketsPerMember: d.PacketsPerMember,
 		ReceiveBalance: bool(d.ReceiveBalance), MinMembers: d.MinMembers, LinkWatch: d.LinkWatch,
 		AnnounceCount: d.AnnounceCount, MTU: d.MTU, Datapath: d.Datapath, Active: d.active,
 	}
 	for _, m := range d.Members {
-		c.Members = append(c.Members, team.MemberConfig{Name: m.Name, Weight: m.Weight, PortPriority: uint16(m.PortPriority)})
+		c.Members = append(c.Members, settings.MemberConfig{Name: m.Name, Weight: m.Weight, PortPriority: uint16(m.PortPriority)})
 	}
 	first := (*fault)(nil)
 	note := func(f *fault) {
@@ -193,7 +193,7 @@ func (d *document) config() (team.Config, *fault) {
 	for _, s := range []struct {
 		key   string
 		value autoOn
-		to    *team.Offload
+		to    *settings.Offload
 	}{{"tso", d.TSO, &c.TSO}, {"uso", d.USO, &c.USO}, {"gro", d.GRO, &c.GRO}} {
 		*s.to, f = parseTri(s.key, string(s.value))
 		note(f)

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 
+	"nicteam/internal/nearest"
 	"nicteam/team"
 )
 
@@ -25,11 +26,11 @@ func (l *loader) env(o Options) *team.Problem {
 			continue
 		}
 		key := strings.ToLower(rest)
-		s := find(settings, key)
+		s := find(rows, key)
 		perNIC := key == "weight" || key == portPriority
 		if rest != strings.ToUpper(rest) || s == nil && !perNIC {
 			if !discovery.MatchString(rest) {
-				l.foreign = append(l.foreign, name+" is no setting, and ignored"+meant(key, append(keys(settings), "weight", portPriority)))
+				l.foreign = append(l.foreign, name+" is no setting, and ignored"+nearest.Hint(key, append(keys(rows), "weight", portPriority)))
 			}
 			continue
 		}

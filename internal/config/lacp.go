@@ -10,9 +10,9 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
-	"nicteam/team"
 )
 
 const (
@@ -29,7 +29,7 @@ const portPriority = "port_priority"
 var lacpKeys = []string{"lacp_rate", "lacp_active", "lacp_fallback", "ad_select", "lacp_system", "lacp_system_priority", "lacp_key"}
 
 // lacpFault refuses a setting of 802.3ad that was given in another mode.
-func lacpFault(c team.Config, given string) *fault {
+func lacpFault(c settings.Config, given string) *fault {
 	if c.Mode == modes.LACP || given == "" {
 		return nil
 	}
@@ -61,7 +61,7 @@ func (l *loader) lacpGiven() string {
 }
 
 // parseLACP understands the words of 802.3ad.
-func parseLACP(d *document, c *team.Config) *fault {
+func parseLACP(d *document, c *settings.Config) *fault {
 	rate, f := parseNumbered("lacp_rate", string(d.LACPRate), []string{"slow", "fast"})
 	if f != nil {
 		return f
@@ -166,7 +166,7 @@ func priorityFault(key, nic string, n int) *fault {
 }
 
 // validateLACP holds for configurations that were made of no words.
-func validateLACP(c team.Config) *fault {
+func validateLACP(c settings.Config) *fault {
 	if c.LACP.System != 0 {
 		if f := systemFault(c.LACP.System, c.LACP.System.String()); f != nil {
 			return f

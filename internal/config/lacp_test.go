@@ -8,34 +8,35 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
 	"nicteam/team"
 )
 
 func TestSetLACP(t *testing.T) {
-	base := with(func(c *team.Config) { c.Mode, c.Members = modes.LACP, members("eth1", "Eth0.100") })
+	base := with(func(c *settings.Config) { c.Mode, c.Members = modes.LACP, members("eth1", "Eth0.100") })
 	for _, tt := range []struct {
 		key, value string
-		want       func(c *team.Config)
+		want       func(c *settings.Config)
 	}{
-		{"lacp_rate", "fast", func(c *team.Config) { c.LACP.Fast = true }},
-		{"lacp_rate", "1", func(c *team.Config) { c.LACP.Fast = true }},
-		{"lacp-rate", "SLOW", func(c *team.Config) {}},
-		{"lacp_active", "off", func(c *team.Config) { c.LACP.Active = false }},
-		{"lacp_fallback", "no", func(c *team.Config) { c.LACP.Fallback = false }},
-		{"ad_select", "count", func(c *team.Config) { c.LACP.Select = lacp.Count }},
-		{"ad_select", "1", func(c *team.Config) { c.LACP.Select = lacp.Bandwidth }},
-		{"ad_select", "actor_port_prio", func(c *team.Config) { c.LACP.Select = lacp.PortPriority }},
-		{"ad_select", "port-priority", func(c *team.Config) { c.LACP.Select = lacp.PortPriority }},
-		{"lacp_system", "02:00:00:00:00:07", func(c *team.Config) { c.LACP.System = 0x020000000007 }},
-		{"ad_actor_system", "auto", func(c *team.Config) {}},
-		{"lacp_system_priority", "0", func(c *team.Config) { c.LACP.SystemPriority = 0 }},
-		{"ad_actor_sys_prio", "65535", func(c *team.Config) {}},
-		{"lacp_key", "1023", func(c *team.Config) { c.LACP.Key = 1023 }},
-		{"ad_user_port_key", "1", func(c *team.Config) { c.LACP.Key = 1 }},
-		{"port_priority.Eth0.100", "0", func(c *team.Config) { c.Members[1].PortPriority = 0 }},
-		{"ad_actor_port_prio.eth1", "65535", func(c *team.Config) { c.Members[0].PortPriority = 65535 }},
+		{"lacp_rate", "fast", func(c *settings.Config) { c.LACP.Fast = true }},
+		{"lacp_rate", "1", func(c *settings.Config) { c.LACP.Fast = true }},
+		{"lacp-rate", "SLOW", func(c *settings.Config) {}},
+		{"lacp_active", "off", func(c *settings.Config) { c.LACP.Active = false }},
+		{"lacp_fallback", "no", func(c *settings.Config) { c.LACP.Fallback = false }},
+		{"ad_select", "count", func(c *settings.Config) { c.LACP.Select = lacp.Count }},
+		{"ad_select", "1", func(c *settings.Config) { c.LACP.Select = lacp.Bandwidth }},
+		{"ad_select", "actor_port_prio", func(c *settings.Config) { c.LACP.Select = lacp.PortPriority }},
+		{"ad_select", "port-priority", func(c *settings.Config) { c.LACP.Select = lacp.PortPriority }},
+		{"lacp_system", "02:00:00:00:00:07", func(c *settings.Config) { c.LACP.System = 0x020000000007 }},
+		{"ad_actor_system", "auto", func(c *settings.Config) {}},
+		{"lacp_system_priority", "0", func(c *settings.Config) { c.LACP.SystemPriority = 0 }},
+		{"ad_actor_sys_prio", "65535", func(c *settings.Config) {}},
+		{"lacp_key", "1023", func(c *settings.Config) { c.LACP.Key = 1023 }},
+		{"ad_user_port_key", "1", func(c *settings.Config) { c.LACP.Key = 1 }},
+		{"port_priority.Eth0.100", "0", func(c *settings.Config) { c.Members[1].PortPriority = 0 }},
+		{"ad_actor_port_prio.eth1", "65535", func(c *settings.Config) { c.Members[0].PortPriority = 65535 }},
 	} {
 		t.Run(tt.key+"="+tt.value, func(t *testing.T) {
 			want := base
@@ -56,7 +57,7 @@ func TestSetLACP(t *testing.T) {
 }
 
 func TestSetLACPRefuses(t *testing.T) {
-	base := with(func(c *team.Config) { c.Mode, c.Members = modes.LACP, members("eth1", "eth2") })
+	base := with(func(c *settings.Config) { c.Mode, c.Members = modes.LACP, members("eth1", "eth2") })
 	for _, tt := range []struct {
 		key, value string
 		kind       team.ProblemKind
@@ -93,7 +94,7 @@ func TestSetLACPRefuses(t *testing.T) {
 
 // TestRandomSystem: what is drawn is one station's address, another each time, and kept as it was drawn.
 func TestRandomSystem(t *testing.T) {
-	base := with(func(c *team.Config) { c.Mode = modes.LACP })
+	base := with(func(c *settings.Config) { c.Mode = modes.LACP })
 	one, err := Set(base, "lacp_system", "random")
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +128,7 @@ func TestRandomSystem(t *testing.T) {
 // TestLACPIsLeftOutElsewhere: a team that leaves 802.3ad remembers what was set while it runs, and its file, which would
 // be refused with such settings, has none.
 func TestLACPIsLeftOutElsewhere(t *testing.T) {
-	c := with(func(c *team.Config) {
+	c := with(func(c *settings.Config) {
 		c.Mode, c.Members = modes.LACP, members("eth1", "eth2")
 		c.Members[1].PortPriority, c.LACP.Fast, c.LACP.Key = 7, true, 5
 	})
@@ -152,7 +153,7 @@ func TestLACPIsLeftOutElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := with(func(c *team.Config) { c.Mode, c.Members = modes.XOR, members("eth1", "eth2") })
+	want := with(func(c *settings.Config) { c.Mode, c.Members = modes.XOR, members("eth1", "eth2") })
 	if d := cmp.Diff(want, got.Config, same); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
@@ -167,7 +168,7 @@ func TestLACPIsLeftOutElsewhere(t *testing.T) {
 
 // TestSetAllChangesTheModeFirst: what else is allowed depends on it, however its name sorts.
 func TestSetAllChangesTheModeFirst(t *testing.T) {
-	base := with(func(c *team.Config) { c.Members = members("eth1") })
+	base := with(func(c *settings.Config) { c.Members = members("eth1") })
 	got, done, err := SetAll(base, map[string]string{"lacp_rate": "fast", "ad_select": "2", "mode": "lacp"})
 	if err != nil {
 		t.Fatal(err)
@@ -189,12 +190,12 @@ func TestSetAllChangesTheModeFirst(t *testing.T) {
 }
 
 func TestValidateLACP(t *testing.T) {
-	for name, change := range map[string]func(*team.Config){
-		"group":  func(c *team.Config) { c.LACP.System = 0x0180c2000002 },
-		"select": func(c *team.Config) { c.LACP.Select = lacp.PortPriority + 1 },
-		"key":    func(c *team.Config) { c.LACP.Key = maxKey + 1 },
+	for name, change := range map[string]func(*settings.Config){
+		"group":  func(c *settings.Config) { c.LACP.System = 0x0180c2000002 },
+		"select": func(c *settings.Config) { c.LACP.Select = lacp.PortPriority + 1 },
+		"key":    func(c *settings.Config) { c.LACP.Key = maxKey + 1 },
 	} {
-		c := with(func(c *team.Config) { c.Mode = modes.LACP })
+		c := with(func(c *settings.Config) { c.Mode = modes.LACP })
 		if p := Validate(c); p != nil {
 			t.Fatal(p)
 		}

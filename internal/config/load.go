@@ -15,6 +15,8 @@ import (
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/spf13/viper"
 
+	"nicteam/internal/nearest"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/team"
 )
@@ -43,7 +45,7 @@ type Flag struct {
 
 // Loaded is a validated configuration and what its user should know about it.
 type Loaded struct {
-	Config  team.Config
+	Config  settings.Config
 	Notes   []string
 	Ignored []string // those of Notes that are about variables that are no settings
 
@@ -62,7 +64,7 @@ func Load(o Options) (*Loaded, error) {
 			return nil, p
 		}
 	}
-	d := written(team.DefaultConfig())
+	d := written(settings.DefaultConfig())
 	if err := l.decode(&d); err != nil {
 		return nil, &team.Problem{Kind: team.Usage, What: "read the configuration", Why: err.Error(), Fix: "nicteam help config", Err: err}
 	}
@@ -187,9 +189,9 @@ func (l *loader) flags(o Options) *team.Problem {
 			l.origin[fl.Key] = name
 			continue
 		}
-		s := find(settings, fl.Key)
+		s := find(rows, fl.Key)
 		if s == nil {
-			return unknown("", fl.Key, settings).problem(name)
+			return unknown("", fl.Key, rows).problem(name)
 		}
 		v, f := parseText(s, fl.Value)
 		if f != nil {
@@ -276,7 +278,7 @@ func stranger(key, nic string, d *document) *fault {
 	for _, m := range d.Members {
 		names = append(names, m.Name)
 	}
-	return &fault{kind: team.NotFound, key: key, what: fmt.Sprintf("%q is not a member", nic), why: "the members are " + orNone(names) + meant(nic, names), fix: "name a member"}
+	return &fault{kind: team.NotFound, key: key, what: fmt.Sprintf("%q is not a member", nic), why: "the members are " + orNone(names) + nearest.Hint(nic, names), fix: "name a member"}
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
@@ -296,7 +298,7 @@ func (l *loader) where(o Options, key string) string {
 	return ""
 }
 
-func (l *loader) notes(o Options, c team.Config) []string {
+func (l *loader) notes(o Options, c settings.Config) []string {
 	notes := slices.Clone(l.foreign)
 	if o.New && len(c.Members) == 1 {
 		notes = append(notes, "one NIC only: nothing takes over when it fails; add another: nicteam add "+c.Team+" NIC")

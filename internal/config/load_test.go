@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
 	"nicteam/team"
@@ -28,17 +29,17 @@ const testdata = "../../testdata"
 // same compares configurations; a nil list is an empty one.
 var same = cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.EquateEmpty()}
 
-func members(names ...string) []team.MemberConfig {
-	var list []team.MemberConfig
+func members(names ...string) []settings.MemberConfig {
+	var list []settings.MemberConfig
 	for _, n := range names {
-		list = append(list, team.MemberConfig{Name: n, Weight: 1, PortPriority: modes.DefaultPortPriority})
+		list = append(list, settings.MemberConfig{Name: n, Weight: 1, PortPriority: modes.DefaultPortPriority})
 	}
 	return list
 }
 
 // with is the default configuration of team0, changed.
-func with(change func(c *team.Config)) team.Config {
-	c := team.DefaultConfig()
+func with(change func(c *settings.Config)) settings.Config {
+	c := settings.DefaultConfig()
 	c.Team = "team0"
 	change(&c)
 	return c
@@ -57,35 +58,35 @@ func problemOf(t *testing.T, err error) *team.Problem {
 }
 
 func TestExamplesLoad(t *testing.T) {
-	want := map[string]team.Config{
-		"elb.yaml": with(func(c *team.Config) {
+	want := map[string]settings.Config{
+		"elb.yaml": with(func(c *settings.Config) {
 			c.Members = members("eth1", "eth2", "wlan0")
 			c.Members[2].Weight = 0.5
 			c.Gain, c.Skew, c.Rebalance = 200*time.Microsecond, time.Millisecond, 2*time.Second
 		}),
-		"round-robin.yaml": with(func(c *team.Config) {
+		"round-robin.yaml": with(func(c *settings.Config) {
 			c.Mode, c.Members, c.PacketsPerMember = modes.RoundRobin, members("eth1", "eth2"), 4
 			c.Members[1].Weight = 2
-			c.Address, c.Addresses = team.AddressGiven, []netip.Prefix{netip.MustParsePrefix("10.9.0.1/24")}
+			c.Address, c.Addresses = settings.AddressGiven, []netip.Prefix{netip.MustParsePrefix("10.9.0.1/24")}
 		}),
-		"active-backup.yaml": with(func(c *team.Config) {
+		"active-backup.yaml": with(func(c *settings.Config) {
 			c.Mode, c.Members, c.Primary, c.PrimaryReselect = modes.ActiveBackup, members("eth1", "eth2", "wlan0"), "eth1", modes.ReselectBetter
 			c.UpDelay, c.AnnounceCount, c.AnnounceInterval = 2*time.Second, 3, 200*time.Millisecond
 		}),
-		"xor.toml": with(func(c *team.Config) {
+		"xor.toml": with(func(c *settings.Config) {
 			c.Mode, c.Members, c.MTU, c.MinMembers = modes.XOR, members("eth1", "eth2"), 9000, 2
 			c.Members[1].Weight = 10
-			c.Address, c.Gateway = team.AddressGiven, netip.MustParseAddr("10.9.0.254")
+			c.Address, c.Gateway = settings.AddressGiven, netip.MustParseAddr("10.9.0.254")
 			c.Addresses = []netip.Prefix{netip.MustParsePrefix("10.9.0.1/24"), netip.MustParsePrefix("fd09::1/64")}
 		}),
-		"802.3ad.yaml": with(func(c *team.Config) {
+		"802.3ad.yaml": with(func(c *settings.Config) {
 			c.Mode, c.Members, c.Hash = modes.LACP, members("eth1", "eth2"), modes.Layer23
 			c.Members[1].PortPriority = 100
 			c.LACP = modes.LACPSettings{Fast: true, Active: true, Select: lacp.Bandwidth, System: 0x02000000ad01, SystemPriority: 4096, Key: 7}
 		}),
-		"broadcast.json": with(func(c *team.Config) {
+		"broadcast.json": with(func(c *settings.Config) {
 			c.Mode, c.Members = modes.Broadcast, members("eth1", "eth2")
-			c.Address, c.MACPolicy, c.MAC = team.AddressNone, team.MACGiven, frame.MAC(0x020000000001)
+			c.Address, c.MACPolicy, c.MAC = settings.AddressNone, settings.MACGiven, frame.MAC(0x020000000001)
 		}),
 	}
 	for name, want := range want {
@@ -166,7 +167,7 @@ func TestPrecedence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := with(func(c *team.Config) {
+	want := with(func(c *settings.Config) {
 		c.Mode, c.MTU, c.Hash, c.MinMembers, c.Balance, c.UpDelay = modes.XOR, 1450, modes.VLANSrcMAC, 2, false, 100*time.Millisecond
 		c.Members = members("eth0.100", "eth9", "eth1")
 		c.Members[0].Weight, c.Members[1].Weight = 3, 4
@@ -327,7 +328,7 @@ func TestReceiveBalance(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, c := range []team.Config{l.Config, again.Config} {
+			for _, c := range []settings.Config{l.Config, again.Config} {
 				if c.Mode != tt.mode || c.ReceiveBalance != tt.want {
 					t.Errorf("%v with receive_balance %v, want %v with %v", c.Mode, c.ReceiveBalance, tt.mode, tt.want)
 				}
@@ -338,7 +339,7 @@ func TestReceiveBalance(t *testing.T) {
 
 // TestShapesAgree: the table, the document's fields and what decoding takes are one set.
 func TestShapesAgree(t *testing.T) {
-	for _, s := range settings {
+	for _, s := range rows {
 		value := map[shape]string{text: "x", word: "x", whole: "7", number: "7", toggle: "on", tri: "off", span: "1s", texts: "a,b", nics: "a,b"}[s.shape]
 		l := loader{v: newViper()}
 		v, f := parseText(&s, value)

@@ -5,8 +5,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
-	"nicteam/team"
 )
 
 // altnames are longer than names may be.
@@ -23,7 +23,7 @@ func altnames(name string) string {
 // TestAltnames: wherever a configuration names a NIC, an altname does.
 func TestAltnames(t *testing.T) {
 	file := func(name, text string) string { return write(t, name, text) }
-	want := []team.MemberConfig{{Name: "eth1", Weight: 3, PortPriority: 7}, {Name: "eth2", Weight: 1, PortPriority: modes.DefaultPortPriority}}
+	want := []settings.MemberConfig{{Name: "eth1", Weight: 3, PortPriority: 7}, {Name: "eth2", Weight: 1, PortPriority: modes.DefaultPortPriority}}
 	per := []Flag{{"weight", "enp99s0f0np0=3"}, {"port_priority", "an-altname-longer-than-any-name=7"}, {"primary", "lan.right"}, {"mode", "802.3ad"}}
 	for _, tt := range []struct {
 		name string

@@ -8,7 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"nicteam/team"
+	"nicteam/internal/settings"
 )
 
 // Unfinished is the end of the name of a file that Save has not finished. It is always the same, so that whoever removes
@@ -17,7 +17,7 @@ const Unfinished = ".new"
 
 // Save writes a configuration as YAML that Load reads back to the same, 0640. The file is
 // there whole or as it was before: it is written beside, synced and renamed. Only one process may save a file at a time.
-func Save(path string, c team.Config) (err error) {
+func Save(path string, c settings.Config) (err error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Settings of the team %s; see: nicteam help config\n", c.Team)
 	e := yaml.NewEncoder(&b)

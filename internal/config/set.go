@@ -8,13 +8,14 @@ import (
 
 	"github.com/go-viper/mapstructure/v2"
 
-	"nicteam/team"
+	"nicteam/internal/nearest"
+	"nicteam/internal/settings"
 )
 
 // Set returns c with one live setting changed, validated. Keys are those of a file, active,
 // weight.NIC and port_priority.NIC; the kernel's names of them do too. c itself is not changed. An empty value or none
 // takes primary and active back. Its errors are *team.Problem.
-func Set(c team.Config, key, value string) (team.Config, error) {
+func Set(c settings.Config, key, value string) (settings.Config, error) {
 	next, f := set(c, key, value)
 	if f == nil {
 		f = validate(next)
@@ -27,7 +28,7 @@ func Set(c team.Config, key, value string) (team.Config, error) {
 
 // SetAll is Set of several settings, all or none of them. The mode is changed first, for what else is allowed depends on
 // it. It returns what was set, in order, as KEY=VALUE.
-func SetAll(c team.Config, settings map[string]string) (next team.Config, done []string, err error) {
+func SetAll(c settings.Config, settings map[string]string) (next settings.Config, done []string, err error) {
 	keys := slices.SortedFunc(maps.Keys(settings), func(a, b string) int {
 		if am, bm := canonical(a) == "mode", canonical(b) == "mode"; am != bm {
 			if am {
@@ -47,7 +48,7 @@ func SetAll(c team.Config, settings map[string]string) (next team.Config, done [
 	return next, done, nil
 }
 
-func set(c team.Config, key, value string) (team.Config, *fault) {
+func set(c settings.Config, key, value string) (settings.Config, *fault) {
 	d := written(c)
 	k := canonical(key)
 	if isLACP(k) {
@@ -65,13 +66,13 @@ func set(c team.Config, key, value string) (team.Config, *fault) {
 		d.active = value
 		return d.config()
 	}
-	s := find(settings, k)
+	s := find(rows, k)
 	switch {
 	case s == nil && (k == "weight" || k == portPriority):
 		return c, &fault{key: key, what: "names no NIC", why: "a " + strings.ReplaceAll(k, "_", " ") + " belongs to a NIC", fix: "write " + k + ".NIC=" + value}
 	case s == nil:
 		list := LiveKeys()
-		return c, &fault{what: fmt.Sprintf("unknown setting %q", key), why: "there is no such setting" + meant(k, list), fix: "settings are " + oneOf(list)}
+		return c, &fault{what: fmt.Sprintf("unknown setting %q", key), why: "there is no such setting" + nearest.Hint(k, list), fix: "settings are " + oneOf(list)}
 	case !s.live:
 		f := &fault{key: k, what: "cannot be changed while the team runs", why: "it is part of what the team was made with", fix: "nicteam delete the team and create it anew"}
 		if k == "members" {
@@ -95,7 +96,7 @@ func set(c team.Config, key, value string) (team.Config, *fault) {
 }
 
 // setMember changes a setting of one NIC; key is as it was typed, for a NIC's name may have capitals.
-func setMember(c team.Config, d document, per, key, value string) (team.Config, *fault) {
+func setMember(c settings.Config, d document, per, key, value string) (settings.Config, *fault) {
 	_, nic, _ := strings.Cut(key, ".")
 	var w float64
 	var p int
@@ -108,7 +109,7 @@ func setMember(c team.Config, d document, per, key, value string) (team.Config, 
 	if f != nil {
 		return c, f
 	}
-	c.Members = append([]team.MemberConfig(nil), c.Members...)
+	c.Members = append([]settings.MemberConfig(nil), c.Members...)
 	for i := range c.Members {
 		if c.Members[i].Name != nic {
 			continue

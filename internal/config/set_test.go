@@ -11,44 +11,45 @@ import (
 	"pgregory.net/rapid"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
 	"nicteam/team"
 )
 
 func TestSet(t *testing.T) {
-	base := with(func(c *team.Config) { c.Members = members("eth1", "eth0.100") })
+	base := with(func(c *settings.Config) { c.Members = members("eth1", "eth0.100") })
 	for _, tt := range []struct {
 		key, value string
-		want       func(c *team.Config)
+		want       func(c *settings.Config)
 	}{
-		{"mode", "0", func(c *team.Config) { c.Mode = modes.RoundRobin }},
-		{"mode", "balance-xor", func(c *team.Config) { c.Mode = modes.XOR }},
-		{"hash", "layer2", func(c *team.Config) { c.Hash = modes.Layer2 }},
-		{"xmit_hash_policy", "layer2+3", func(c *team.Config) { c.Hash = modes.Layer23 }},
-		{"primary", "eth1", func(c *team.Config) { c.Primary = "eth1" }},
-		{"primary", "", func(c *team.Config) { c.Primary = "" }},
-		{"primary_reselect", "failure", func(c *team.Config) { c.PrimaryReselect = modes.ReselectFailure }},
-		{"primary-reselect", "better", func(c *team.Config) { c.PrimaryReselect = modes.ReselectBetter }},
-		{"active", "eth0.100", func(c *team.Config) { c.Active = "eth0.100" }},
-		{"active_slave", "eth1", func(c *team.Config) { c.Active = "eth1" }},
-		{"active", "none", func(c *team.Config) { c.Active = "" }},
-		{"weight.eth0.100", "2.5", func(c *team.Config) { c.Members = members("eth1", "eth0.100"); c.Members[1].Weight = 2.5 }},
-		{"mtu", "9000", func(c *team.Config) { c.MTU = 9000 }},
-		{"balance", "off", func(c *team.Config) { c.Balance = false }},
-		{"receive_balance", "off", func(c *team.Config) { c.ReceiveBalance = false }},
-		{"receive_balance", "on", func(c *team.Config) {}},
-		{"mode", "balance-tlb", func(c *team.Config) { c.ReceiveBalance = false }},
-		{"mode", "6", func(c *team.Config) {}},
-		{"gain", "0s", func(c *team.Config) { c.Gain = 0 }},
-		{"gain", "1s", func(c *team.Config) { c.Gain = time.Second }},
-		{"skew", "2ms", func(c *team.Config) { c.Skew = 2 * time.Millisecond }},
-		{"rebalance", "0", func(c *team.Config) { c.Rebalance = 0 }},
-		{"rebalance", "0s", func(c *team.Config) { c.Rebalance = 0 }},
-		{"rebalance", "100ms", func(c *team.Config) { c.Rebalance = 100 * time.Millisecond }},
-		{"up_delay", "1.5s", func(c *team.Config) { c.UpDelay = 1500 * time.Millisecond }},
-		{"packets_per_member", "0", func(c *team.Config) { c.PacketsPerMember = 0 }},
-		{"link_watch", "carrier", func(c *team.Config) {}},
+		{"mode", "0", func(c *settings.Config) { c.Mode = modes.RoundRobin }},
+		{"mode", "balance-xor", func(c *settings.Config) { c.Mode = modes.XOR }},
+		{"hash", "layer2", func(c *settings.Config) { c.Hash = modes.Layer2 }},
+		{"xmit_hash_policy", "layer2+3", func(c *settings.Config) { c.Hash = modes.Layer23 }},
+		{"primary", "eth1", func(c *settings.Config) { c.Primary = "eth1" }},
+		{"primary", "", func(c *settings.Config) { c.Primary = "" }},
+		{"primary_reselect", "failure", func(c *settings.Config) { c.PrimaryReselect = modes.ReselectFailure }},
+		{"primary-reselect", "better", func(c *settings.Config) { c.PrimaryReselect = modes.ReselectBetter }},
+		{"active", "eth0.100", func(c *settings.Config) { c.Active = "eth0.100" }},
+		{"active_slave", "eth1", func(c *settings.Config) { c.Active = "eth1" }},
+		{"active", "none", func(c *settings.Config) { c.Active = "" }},
+		{"weight.eth0.100", "2.5", func(c *settings.Config) { c.Members = members("eth1", "eth0.100"); c.Members[1].Weight = 2.5 }},
+		{"mtu", "9000", func(c *settings.Config) { c.MTU = 9000 }},
+		{"balance", "off", func(c *settings.Config) { c.Balance = false }},
+		{"receive_balance", "off", func(c *settings.Config) { c.ReceiveBalance = false }},
+		{"receive_balance", "on", func(c *settings.Config) {}},
+		{"mode", "balance-tlb", func(c *settings.Config) { c.ReceiveBalance = false }},
+		{"mode", "6", func(c *settings.Config) {}},
+		{"gain", "0s", func(c *settings.Config) { c.Gain = 0 }},
+		{"gain", "1s", func(c *settings.Config) { c.Gain = time.Second }},
+		{"skew", "2ms", func(c *settings.Config) { c.Skew = 2 * time.Millisecond }},
+		{"rebalance", "0", func(c *settings.Config) { c.Rebalance = 0 }},
+		{"rebalance", "0s", func(c *settings.Config) { c.Rebalance = 0 }},
+		{"rebalance", "100ms", func(c *settings.Config) { c.Rebalance = 100 * time.Millisecond }},
+		{"up_delay", "1.5s", func(c *settings.Config) { c.UpDelay = 1500 * time.Millisecond }},
+		{"packets_per_member", "0", func(c *settings.Config) { c.PacketsPerMember = 0 }},
+		{"link_watch", "carrier", func(c *settings.Config) {}},
 	} {
 		t.Run(tt.key+"="+tt.value, func(t *testing.T) {
 			want := base
@@ -68,7 +69,7 @@ func TestSet(t *testing.T) {
 }
 
 func TestSetRefuses(t *testing.T) {
-	base := with(func(c *team.Config) { c.Members = members("eth1", "eth2") })
+	base := with(func(c *settings.Config) { c.Members = members("eth1", "eth2") })
 	for _, tt := range []struct {
 		key, value string
 		kind       team.ProblemKind
@@ -122,7 +123,7 @@ func TestSetRefuses(t *testing.T) {
 
 // TestSetKernelModes: 5 and 6 differ in what is received, elb leaves that as it is.
 func TestSetKernelModes(t *testing.T) {
-	c := with(func(*team.Config) {})
+	c := with(func(*settings.Config) {})
 	for _, step := range []struct {
 		key, value string
 		want       bool
@@ -141,7 +142,7 @@ func TestSetKernelModes(t *testing.T) {
 }
 
 func TestSetReceiveBalanceElsewhere(t *testing.T) {
-	base := with(func(c *team.Config) { c.Mode, c.ReceiveBalance = modes.RoundRobin, false })
+	base := with(func(c *settings.Config) { c.Mode, c.ReceiveBalance = modes.RoundRobin, false })
 	_, err := Set(base, "receive_balance", "on")
 	if p := problemOf(t, err); p.Kind != team.Usage || p.What != "receive_balance: on is not for mode round-robin" {
 		t.Errorf("%v", p)
@@ -155,11 +156,11 @@ func TestSetReceiveBalanceElsewhere(t *testing.T) {
 }
 
 // anyConfig draws valid configurations.
-func anyConfig(t *rapid.T) team.Config {
-	c := team.DefaultConfig()
+func anyConfig(t *rapid.T) settings.Config {
+	c := settings.DefaultConfig()
 	c.Team = rapid.StringMatching(`[A-Za-z0-9][A-Za-z0-9._-]{0,14}`).Filter(func(s string) bool { return badTeamName(s) == "" }).Draw(t, "team")
 	for _, n := range rapid.SliceOfNDistinct(rapid.StringMatching(`[!-.0-9;-~]{1,15}`).Filter(func(s string) bool { return badLinkName(s) == "" && s != c.Team }), 0, 8, rapid.ID).Draw(t, "members") {
-		c.Members = append(c.Members, team.MemberConfig{Name: n, Weight: rapid.Float64Range(1e-9, maxWeight).Draw(t, "weight"), PortPriority: modes.DefaultPortPriority})
+		c.Members = append(c.Members, settings.MemberConfig{Name: n, Weight: rapid.Float64Range(1e-9, maxWeight).Draw(t, "weight"), PortPriority: modes.DefaultPortPriority})
 	}
 	if len(c.Members) > 0 && rapid.Bool().Draw(t, "has primary") {
 		c.Primary = c.Members[0].Name
@@ -177,16 +178,16 @@ func anyConfig(t *rapid.T) team.Config {
 	c.Rebalance = rapid.SampledFrom([]time.Duration{0, minRebalance, time.Second, maxRebalance}).Draw(t, "rebalance")
 	c.AnnounceInterval = time.Duration(rapid.Int64Range(1e7, 6e10).Draw(t, "interval"))
 	c.MTU = rapid.SampledFrom([]int{0, minMTU, 1500, maxMTU}).Draw(t, "mtu")
-	c.TSO, c.GRO = team.Offload(rapid.IntRange(0, 2).Draw(t, "tso")), team.Offload(rapid.IntRange(0, 2).Draw(t, "gro"))
-	c.MACPolicy = team.MACPolicy(rapid.IntRange(0, 2).Draw(t, "policy"))
-	if c.MACPolicy == team.MACGiven {
+	c.TSO, c.GRO = settings.Offload(rapid.IntRange(0, 2).Draw(t, "tso")), settings.Offload(rapid.IntRange(0, 2).Draw(t, "gro"))
+	c.MACPolicy = settings.MACPolicy(rapid.IntRange(0, 2).Draw(t, "policy"))
+	if c.MACPolicy == settings.MACGiven {
 		c.MAC = frame.MAC(0x020000000000 | rapid.Uint64Range(0, 1<<40-1).Draw(t, "mac"))
 	}
 	return c
 }
 
 // anyLACP draws settings of 802.3ad.
-func anyLACP(t *rapid.T, c *team.Config) {
+func anyLACP(t *rapid.T, c *settings.Config) {
 	c.LACP = modes.LACPSettings{Fast: rapid.Bool().Draw(t, "fast"), Active: rapid.Bool().Draw(t, "active"), Fallback: rapid.Bool().Draw(t, "fallback"),
 		Select: rapid.SampledFrom(lacp.Selects()).Draw(t, "select"), SystemPriority: rapid.Uint16().Draw(t, "system priority"), Key: rapid.Uint16Range(0, maxKey).Draw(t, "key")}
 	if rapid.Bool().Draw(t, "has system") {
@@ -224,7 +225,7 @@ func TestSaveLoad(t *testing.T) {
 	if list, _ := os.ReadDir(filepath.Dir(path)); len(list) != 1 {
 		t.Errorf("leftovers: %v", list)
 	}
-	if err := Save("/nonexistent/x.yaml", team.DefaultConfig()); err == nil {
+	if err := Save("/nonexistent/x.yaml", settings.DefaultConfig()); err == nil {
 		t.Error("saved to nowhere")
 	}
 }
@@ -235,19 +236,10 @@ func TestSaveLeavesTheOldFileWhenItFails(t *testing.T) {
 	if err := os.Mkdir(path, 0o750); err != nil { // a rename onto a directory fails
 		t.Fatal(err)
 	}
-	if err := Save(path, with(func(*team.Config) {})); err == nil {
+	if err := Save(path, with(func(*settings.Config) {})); err == nil {
 		t.Fatal("saved over a directory")
 	}
 	if list, _ := os.ReadDir(dir); len(list) != 1 {
 		t.Errorf("leftovers: %v", list)
-	}
-}
-
-func TestNearest(t *testing.T) {
-	list := []string{"eth0", "eth1", "wlan0", "active-backup"}
-	for word, want := range map[string]string{"eht0": "eth0", "wlan": "wlan0", "active-bakcup": "active-backup", "zzz": "", "": "", "ETH1": "eth1"} {
-		if got := Nearest(word, list); got != want {
-			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
-		}
 	}
 }

@@ -51,8 +51,8 @@ type setting struct {
 	help  string
 }
 
-// settings is in the order in which files are written and help lists them.
-var settings = []setting{
+// rows is in the order in which files are written and help lists them.
+var rows = []setting{
 	{key: "team", shape: text, other: "bond", help: "name of the team and of its adapter"},
 	{key: "members", shape: nics, other: "slaves", help: "the NICs: names, or in a file {name, weight, port_priority}"},
 	{key: "match", shape: text, live: true, help: "which NIC is a member that was gone: name (one of that name, another too) or mac (that very one)"},
@@ -106,7 +106,7 @@ func find(table []setting, key string) *setting {
 // words for ours.
 func canonical(key string) string {
 	k := strings.ReplaceAll(strings.ToLower(key), "-", "_")
-	for _, s := range settings {
+	for _, s := range rows {
 		if s.other != "" && s.other == k {
 			return s.key
 		}
@@ -132,7 +132,7 @@ type Key struct {
 // Keys lists all settings in the order of help.
 func Keys() []Key {
 	var list []Key
-	for _, s := range settings {
+	for _, s := range rows {
 		list = append(list, Key{s.key, s.shape.String(), s.help, s.shape == texts, s.live})
 	}
 	return list
@@ -150,7 +150,7 @@ func keys(table []setting) []string {
 // LiveKeys lists what Set takes.
 func LiveKeys() []string {
 	list := []string{"active", portPriority + ".NIC", "weight.NIC"}
-	for _, s := range settings {
+	for _, s := range rows {
 		if s.live {
 			list = append(list, s.key)
 		}

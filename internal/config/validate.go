@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"nicteam/internal/nearest"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/team"
 )
@@ -28,18 +30,18 @@ const (
 // makes sense. Values that are right but that this build cannot serve yet are team.Failed;
 // everything else is team.Usage. What only the host knows (whether a NIC exists, whether a name is
 // taken) is not looked at.
-func Validate(c team.Config) *team.Problem {
+func Validate(c settings.Config) *team.Problem {
 	if f := validate(c); f != nil {
 		return f.problem("")
 	}
 	return nil
 }
 
-func validate(c team.Config) *fault {
+func validate(c settings.Config) *fault {
 	if why := badTeamName(c.Team); why != "" {
 		return &fault{key: "team", what: fmt.Sprintf("%q cannot be the name of a team", c.Team), why: why, fix: "choose a name such as team0"}
 	}
-	checks := []func(team.Config) *fault{validateMembers, validateModes, validateTimes, validateAddresses, validateWire, validateLACP, validateLanding}
+	checks := []func(settings.Config) *fault{validateMembers, validateModes, validateTimes, validateAddresses, validateWire, validateLACP, validateLanding}
 	for _, check := range checks {
 		if f := check(c); f != nil {
 			return f
@@ -83,7 +85,7 @@ func badTeamName(s string) string {
 	return ""
 }
 
-func validateMembers(c team.Config) *fault {
+func validateMembers(c settings.Config) *fault {
 	if len(c.Members) > modes.MaxMembers {
 		return &fault{key: "members", what: fmt.Sprintf("%d are too many", len(c.Members)), why: fmt.Sprintf("a team has at most %d", modes.MaxMembers), fix: "make two teams"}
 	}
@@ -106,13 +108,13 @@ func validateMembers(c team.Config) *fault {
 	for _, p := range []struct{ key, name string }{{"primary", c.Primary}, {"active", c.Active}} {
 		if p.name != "" && !seen[p.name] {
 			names := memberNames(c)
-			return &fault{kind: team.NotFound, key: p.key, what: fmt.Sprintf("%q is not a member", p.name), why: "the members are " + orNone(names) + meant(p.name, names), fix: "name a member"}
+			return &fault{kind: team.NotFound, key: p.key, what: fmt.Sprintf("%q is not a member", p.name), why: "the members are " + orNone(names) + nearest.Hint(p.name, names), fix: "name a member"}
 		}
 	}
 	return nil
 }
 
-func memberNames(c team.Config) []string {
+func memberNames(c settings.Config) []string {
 	var names []string
 	for _, m := range c.Members {
 		names = append(names, m.Name)
@@ -127,7 +129,7 @@ func orNone(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-func validateModes(c team.Config) *fault {
+func validateModes(c settings.Config) *fault {
 	switch c.Mode {
 	case modes.ELB, modes.RoundRobin, modes.ActiveBackup, modes.XOR, modes.LACP, modes.Broadcast:
 	default:
@@ -136,7 +138,7 @@ func validateModes(c team.Config) *fault {
 	if c.Hash > modes.VLANSrcMAC {
 		return &fault{key: "hash", what: "no such policy", why: "it is not one of the four", fix: "see: nicteam help config"}
 	}
-	if c.Match > team.MatchMAC {
+	if c.Match > settings.MatchMAC {
 		return &fault{key: "match", what: "no such choice", why: "it is neither of the two", fix: "allowed are name or mac"}
 	}
 	if c.PrimaryReselect > modes.ReselectFailure {
@@ -155,7 +157,7 @@ func between(key string, n, low, high int, note string) *fault {
 	return &fault{key: key, what: fmt.Sprintf("%d is out of range", n), why: fmt.Sprintf("allowed is %d to %d; %s", low, high, note), fix: fmt.Sprintf("write a number from %d to %d", low, high)}
 }
 
-func validateTimes(c team.Config) *fault {
+func validateTimes(c settings.Config) *fault {
 	for _, s := range []struct {
 		key       string
 		d         time.Duration
@@ -175,8 +177,8 @@ func validateTimes(c team.Config) *fault {
 	return between("announce_count", c.AnnounceCount, 0, 255, "0 announces nothing")
 }
 
-func validateAddresses(c team.Config) *fault {
-	if c.Address != team.AddressGiven {
+func validateAddresses(c settings.Config) *fault {
+	if c.Address != settings.AddressGiven {
 		if len(c.Addresses) > 0 || c.Gateway.IsValid() {
 			return &fault{key: "gateway", what: "given without addresses", why: "with address auto the gateway moves with the NICs' addresses, with address none there is none", fix: "give addresses too: --address 10.0.0.1/24"}
 		}
@@ -233,18 +235,18 @@ func lastOf(p netip.Prefix) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-func validateWire(c team.Config) *fault {
+func validateWire(c settings.Config) *fault {
 	if c.MTU != 0 && (c.MTU < minMTU || c.MTU > maxMTU) {
 		return &fault{key: "mtu", what: fmt.Sprintf("%d is out of range", c.MTU), why: fmt.Sprintf("an MTU is %d to %d bytes", minMTU, maxMTU), fix: "leave mtu out: it is then that of the NICs with addresses"}
 	}
-	if c.MACPolicy == team.MACGiven && (c.MAC == 0 || c.MAC.Multicast()) {
+	if c.MACPolicy == settings.MACGiven && (c.MAC == 0 || c.MAC.Multicast()) {
 		return &fault{key: "mac", what: fmt.Sprintf("%q cannot be the adapter's MAC", c.MAC), why: "it is not the address of one station", fix: "use a locally administered one such as 02:00:00:00:00:01, or new"}
 	}
 	for _, o := range []struct {
 		key string
-		v   team.Offload
+		v   settings.Offload
 	}{{"tso", c.TSO}, {"uso", c.USO}, {"gro", c.GRO}} {
-		if o.v > team.OffloadOff {
+		if o.v > settings.OffloadOff {
 			return &fault{key: o.key, what: "no such position", why: "it is not one of the three", fix: "allowed are auto, on or off"}
 		}
 	}
@@ -255,7 +257,7 @@ func validateWire(c team.Config) *fault {
 		kind, _, _ := strings.Cut(w, ":")
 		if kind != "carrier" && kind != "arp" && kind != "nd" && kind != "probe" {
 			list := []string{"carrier", "arp:IP", "nd:IP", "probe"}
-			return &fault{key: "link_watch", what: fmt.Sprintf("unknown link watch %q", w), why: "there is no such watch" + meant(kind, []string{"carrier", "arp", "nd", "probe"}), fix: "allowed are " + oneOf(list)}
+			return &fault{key: "link_watch", what: fmt.Sprintf("unknown link watch %q", w), why: "there is no such watch" + nearest.Hint(kind, []string{"carrier", "arp", "nd", "probe"}), fix: "allowed are " + oneOf(list)}
 		}
 	}
 	if i, f := parseWord("datapath", c.Datapath, []string{"auto", "relay", "fastpath"}); f != nil || c.Datapath != []string{"auto", "relay", "fastpath"}[i] {
@@ -268,7 +270,7 @@ func validateWire(c team.Config) *fault {
 }
 
 // validateLanding refuses what is right and has not landed.
-func validateLanding(c team.Config) *fault {
+func validateLanding(c settings.Config) *fault {
 	for _, w := range c.LinkWatch {
 		if w != "carrier" {
 			return notYet("link_watch", w, "use carrier")

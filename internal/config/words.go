@@ -8,8 +8,9 @@ import (
 	"strings"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/nearest"
+	"nicteam/internal/settings"
 	"nicteam/modes"
-	"nicteam/team"
 )
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
@@ -29,7 +30,7 @@ func known(key string, err error, more string) *fault {
 
 // parseMode reads a mode. The kernel's balance-tlb is elb that leaves receiving alone, and its balance-alb
 // elb that does not, unless the user says otherwise; elb by its own name says nothing of it.
-func parseMode(s string, c *team.Config, receiveGiven bool) (modes.Kind, *fault) {
+func parseMode(s string, c *settings.Config, receiveGiven bool) (modes.Kind, *fault) {
 	a, err := modes.ParseAlias(s)
 	if err != nil {
 		return 0, known("mode", err, "; see: nicteam help modes")
@@ -42,7 +43,7 @@ func parseMode(s string, c *team.Config, receiveGiven bool) (modes.Kind, *fault)
 
 // receiveFault refuses receive balancing that was asked for in a mode without it. That it is on by default
 // means nothing there.
-func receiveFault(c team.Config) *fault {
+func receiveFault(c settings.Config) *fault {
 	if c.Mode == modes.ELB || !c.ReceiveBalance {
 		return nil
 	}
@@ -65,14 +66,14 @@ func parseReselect(s string) (modes.Reselect, *fault) {
 	return r, nil
 }
 
-func parseMatch(s string) (team.MatchPolicy, *fault) {
-	i, f := parseWord("match", s, []string{team.MatchName.String(), team.MatchMAC.String()})
-	return team.MatchPolicy(i), f
+func parseMatch(s string) (settings.MatchPolicy, *fault) {
+	i, f := parseWord("match", s, []string{settings.MatchName.String(), settings.MatchMAC.String()})
+	return settings.MatchPolicy(i), f
 }
 
-func triName(o team.Offload) autoOn { return autoOn(at([]string{"auto", "on", "off"}, int(o))) }
+func triName(o settings.Offload) autoOn { return autoOn(at([]string{"auto", "on", "off"}, int(o))) }
 
-func parseTri(key, s string) (team.Offload, *fault) {
+func parseTri(key, s string) (settings.Offload, *fault) {
 	if o, ok := triWords[strings.ToLower(s)]; ok {
 		return o, nil
 	}
@@ -87,7 +88,7 @@ func parseWord(key, s string, list []string) (int, *fault) {
 			return i, nil
 		}
 	}
-	return 0, &fault{key: key, what: fmt.Sprintf("unknown value %q", s), why: "there is no such choice" + meant(s, list), fix: "allowed are " + oneOf(list)}
+	return 0, &fault{key: key, what: fmt.Sprintf("unknown value %q", s), why: "there is no such choice" + nearest.Hint(s, list), fix: "allowed are " + oneOf(list)}
 }
 
 func at(list []string, i int) string {
@@ -99,21 +100,21 @@ func at(list []string, i int) string {
 
 const addressFix = "write auto, none, or addresses with their prefix length such as 10.0.0.1/24"
 
-func parseAddress(list []string, c *team.Config) *fault {
+func parseAddress(list []string, c *settings.Config) *fault {
 	if len(list) == 1 {
 		switch strings.ToLower(list[0]) {
 		case "auto":
-			c.Address = team.AddressAuto
+			c.Address = settings.AddressAuto
 			return nil
 		case "none":
-			c.Address = team.AddressNone
+			c.Address = settings.AddressNone
 			return nil
 		}
 	}
 	if len(list) == 0 {
 		return &fault{key: "address", what: "the list is empty", why: "an adapter without addresses is address none", fix: addressFix}
 	}
-	c.Address = team.AddressGiven
+	c.Address = settings.AddressGiven
 	for i, s := range list {
 		key := "address"
 		if len(list) > 1 {
@@ -132,11 +133,11 @@ func parseAddress(list []string, c *team.Config) *fault {
 	return nil
 }
 
-func addressWords(c team.Config) []string {
+func addressWords(c settings.Config) []string {
 	switch c.Address {
-	case team.AddressAuto:
+	case settings.AddressAuto:
 		return []string{"auto"}
-	case team.AddressNone:
+	case settings.AddressNone:
 		return []string{"none"}
 	}
 	list := []string{}
@@ -146,7 +147,7 @@ func addressWords(c team.Config) []string {
 	return list
 }
 
-func parseGateway(s string, c *team.Config) *fault {
+func parseGateway(s string, c *settings.Config) *fault {
 	if s == "" {
 		return nil
 	}
@@ -158,28 +159,28 @@ func parseGateway(s string, c *team.Config) *fault {
 	return nil
 }
 
-func parseMAC(s string, c *team.Config) *fault {
+func parseMAC(s string, c *settings.Config) *fault {
 	switch strings.ToLower(s) {
 	case "keep":
-		c.MACPolicy = team.MACKeep
+		c.MACPolicy = settings.MACKeep
 		return nil
 	case "new":
-		c.MACPolicy = team.MACNew
+		c.MACPolicy = settings.MACNew
 		return nil
 	}
 	m, err := frame.ParseMAC(s)
 	if err != nil {
 		return &fault{key: "mac", what: fmt.Sprintf("%q is not a MAC", s), why: "a MAC has six octets", fix: "write keep, new, or a MAC such as 02:00:00:00:00:01"}
 	}
-	c.MACPolicy, c.MAC = team.MACGiven, m
+	c.MACPolicy, c.MAC = settings.MACGiven, m
 	return nil
 }
 
-func macWord(c team.Config) string {
+func macWord(c settings.Config) string {
 	switch c.MACPolicy {
-	case team.MACKeep:
+	case settings.MACKeep:
 		return "keep"
-	case team.MACNew:
+	case settings.MACNew:
 		return "new"
 	}
 	return c.MAC.String()

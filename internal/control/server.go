@@ -23,7 +23,7 @@ type Options struct {
 
 	Failovers *metrics.Failovers // counted elsewhere; nil: none
 	Panics    *panics.Keeper     // of the process; nil: nobody asks for them
-	Version   string             // of this process, "" for what the Go command noted
+	Version   string             // of this process
 
 	readTime  time.Duration // for a request to arrive, 5 s
 	writeTime time.Duration // for a piece of an answer to be taken, 5 s

@@ -4,12 +4,13 @@ import (
 	"log/slog"
 	"os"
 
+	"nicteam/internal/settings"
 	"nicteam/team"
 )
 
 // CreateOptions say what Create makes and how.
 type CreateOptions struct {
-	Config team.Config
+	Config settings.Config
 	Places
 	Foreground bool     // run the team in this process and return at its end
 	DryRun     bool     // check and say the steps, change nothing
@@ -32,7 +33,7 @@ type Created struct {
 
 // RunOptions say what the team's own process runs.
 type RunOptions struct {
-	Config team.Config
+	Config settings.Config
 	Places
 	Ready   *os.File // where to report steps and readiness, nil for nowhere
 	Release bool     // give everything back when ctx ends

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"slices"
 
+	"nicteam/internal/settings"
 	"nicteam/team"
 )
 
 // present divides the configured members into those that are there and those that are not. A team that is started again, at a
 // boot or after a crash, starts with the NICs it has: a host must not be without network because one of them is missing.
 // With none at all nothing is divided, and the preflight says what is wrong.
-func (s *session) present(all []team.MemberConfig) (there, awaited []team.MemberConfig) {
+func (s *session) present(all []settings.MemberConfig) (there, awaited []settings.MemberConfig) {
 	for _, m := range all {
 		if _, err := s.host.NIC(m.Name); err == nil {
 			there = append(there, m)
@@ -72,13 +73,13 @@ func (s *session) renameAwaited(ctx context.Context, names map[string]string) er
 }
 
 func (s *session) awaits(name string) bool {
-	return slices.ContainsFunc(s.awaited, func(m team.MemberConfig) bool { return m.Name == name })
+	return slices.ContainsFunc(s.awaited, func(m settings.MemberConfig) bool { return m.Name == name })
 }
 
 // awaitNoMore forgets a NIC that has joined or is not wanted any more. The caller holds changing.
 func (s *session) awaitNoMore(ctx context.Context, name string) {
 	if s.awaits(name) {
-		s.awaited = slices.DeleteFunc(s.awaited, func(m team.MemberConfig) bool { return m.Name == name })
+		s.awaited = slices.DeleteFunc(s.awaited, func(m settings.MemberConfig) bool { return m.Name == name })
 		_ = s.team.Warn(ctx, awaitKey(name), "")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"nicteam/internal/host"
+	"nicteam/internal/settings"
 	"nicteam/team"
 )
 
@@ -33,7 +34,7 @@ func Bystanders(p Places, st *team.Status, nics []string, accept bool) (warnings
 			free = append(free, n.Name)
 		}
 	}
-	warnings, problem := h.CheckBystanders(team.Config{Team: st.Team}, st.Adapter.Name, free, consentOf(accept))
+	warnings, problem := h.CheckBystanders(settings.Config{Team: st.Team}, st.Adapter.Name, free, consentOf(accept))
 	if problem != nil {
 		return warnings, true, problem
 	}

@@ -12,6 +12,8 @@ import (
 	"nicteam/internal/config"
 	"nicteam/internal/control"
 	"nicteam/internal/host"
+	"nicteam/internal/nearest"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/team"
 )
@@ -142,9 +144,9 @@ func (s *session) addAll(ctx context.Context, names []string, accept bool) (step
 }
 
 // canTakeAddresses refuses NICs whose addresses are to move to an adapter that somebody has set down: routes have no place there.
-func (s *session) canTakeAddresses(c team.Config, names []string) *team.Problem {
+func (s *session) canTakeAddresses(c settings.Config, names []string) *team.Problem {
 	a, err := s.host.NICAt(s.adapter.Index())
-	if err != nil || a.AdminUp || c.Address != team.AddressAuto {
+	if err != nil || a.AdminUp || c.Address != settings.AddressAuto {
 		return nil
 	}
 	return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("add %s to %s", joined(names), c.Team),
@@ -174,7 +176,7 @@ func (s *session) add(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	adopts := s.team.Config().Address == team.AddressAuto
+	adopts := s.team.Config().Address == settings.AddressAuto
 	if adopts {
 		err = s.host.CarryConnections([]string{name})
 	}
@@ -241,7 +243,7 @@ func (s *session) Remove(ctx context.Context, names []string, force bool) (steps
 }
 
 // removable refuses before anything is changed.
-func removable(c team.Config, names []string, force bool) *team.Problem {
+func removable(c settings.Config, names []string, force bool) *team.Problem {
 	members := memberNames(c)
 	seen := map[string]bool{}
 	for _, name := range names {
@@ -251,7 +253,7 @@ func removable(c team.Config, names []string, force bool) *team.Problem {
 		seen[name] = true
 		if !contains(members, name) {
 			fix := "members are " + joined(members)
-			if near := config.Nearest(name, members); near != "" {
+			if near := nearest.Word(name, members); near != "" {
 				fix = "did you mean " + near + "? " + fix
 			}
 			return &team.Problem{Kind: team.NotFound, What: fmt.Sprintf("remove %s from %s", name, c.Team), Why: "it is no member", Fix: fix}
@@ -324,7 +326,7 @@ func (s *session) Set(ctx context.Context, settings map[string]string) ([]string
 }
 
 // set changes the MTU, where it is named, and what the control loop decides by.
-func (s *session) set(ctx context.Context, next team.Config, named bool) error {
+func (s *session) set(ctx context.Context, next settings.Config, named bool) error {
 	mtu := s.mtu
 	if named && next.MTU != 0 {
 		if err := s.setMTU(ctx, next.MTU); err != nil {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/host"
+	"nicteam/internal/settings"
 	"nicteam/team"
 )
 
@@ -118,7 +119,7 @@ func TestInterruptedWhileChoosing(t *testing.T) {
 	cancel()
 	for _, wish := range []string{"auto", "relay"} {
 		s := &session{choice: newChooser(nil).choice}
-		if err := s.choose(ctx, team.Config{Team: "team0", Datapath: wish}, true, &reporter{log: slog.New(slog.DiscardHandler)}); !errors.Is(err, context.Canceled) {
+		if err := s.choose(ctx, settings.Config{Team: "team0", Datapath: wish}, true, &reporter{log: slog.New(slog.DiscardHandler)}); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: error %v", wish, err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"nicteam/internal/control"
 	"nicteam/internal/host"
 	"nicteam/internal/logs"
+	"nicteam/internal/settings"
 	"nicteam/team"
 )
 
@@ -98,7 +99,7 @@ func (o CreateOptions) clean(err error) {
 
 // preflight finds everything that can be wrong before anything is changed. It returns the configuration with what is
 // decided here for good, whatever the NICs are like at the next start.
-func preflight(o CreateOptions) (c team.Config, warnings []string, err error) {
+func preflight(o CreateOptions) (c settings.Config, warnings []string, err error) {
 	c = o.Config
 	if problem := config.Validate(c); problem != nil {
 		return c, nil, problem
@@ -159,7 +160,7 @@ func preflight(o CreateOptions) (c team.Config, warnings []string, err error) {
 }
 
 // decideMTU writes down the MTU of NICs that differ in it, as the check has said it.
-func decideMTU(h *host.Host, c *team.Config) error {
+func decideMTU(h *host.Host, c *settings.Config) error {
 	nics := make([]host.NIC, len(c.Members))
 	differ := false
 	for i, m := range c.Members {
@@ -176,18 +177,18 @@ func decideMTU(h *host.Host, c *team.Config) error {
 }
 
 // intended says what create would do.
-func intended(c team.Config) []string {
+func intended(c settings.Config) []string {
 	names := joined(memberNames(c))
 	steps := []string{
 		fmt.Sprintf("would make adapter %s in mode %v", c.Team, c.Mode),
 		fmt.Sprintf("would take over %s, hidden from the host's own stack", names),
 	}
 	switch c.Address {
-	case team.AddressAuto:
+	case settings.AddressAuto:
 		steps = append(steps, fmt.Sprintf("would move addresses, routes and gateway from %s to %s", names, c.Team))
-	case team.AddressGiven:
+	case settings.AddressGiven:
 		steps = append(steps, fmt.Sprintf("would give %s %s", c.Team, joined(c.Addresses)))
-	case team.AddressNone:
+	case settings.AddressNone:
 		steps = append(steps, fmt.Sprintf("would take the addresses of %s away until the team ends", names))
 	}
 	return steps

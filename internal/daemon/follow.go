@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"nicteam/internal/host"
+	"nicteam/internal/settings"
 	"nicteam/team"
 )
 
@@ -111,7 +112,7 @@ func (s *session) reconcile(ctx context.Context, changed host.Change) error {
 	if s.moves.ready(time.Now()) {
 		errs = append(errs, s.adoptLate(ctx))
 	}
-	if changed&(host.MemberHas|host.Rules) != 0 && s.team.Config().Address == team.AddressAuto {
+	if changed&(host.MemberHas|host.Rules) != 0 && s.team.Config().Address == settings.AddressAuto {
 		errs = append(errs, s.host.AdoptRules(s.adapter.Index(), s.presentMembers()))
 	}
 	if changed&(host.BehindLink|host.BehindHas|host.AdapterLink) != 0 {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"nicteam/internal/host"
-	"nicteam/team"
+	"nicteam/internal/settings"
 )
 
 const (
@@ -133,7 +133,7 @@ func (m *moves) forget(now time.Time) {
 // adoptLate moves to the adapter what came to members, where the team is to have what its members have.
 func (s *session) adoptLate(ctx context.Context) error {
 	members := s.presentMembers()
-	if s.team.Config().Address != team.AddressAuto {
+	if s.team.Config().Address != settings.AddressAuto {
 		return s.reportLeftAlone(members)
 	}
 	s.moves.held, s.moves.next = nil, time.Time{}

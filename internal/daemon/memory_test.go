@@ -10,9 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nicteam/internal/config"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
-	"nicteam/team"
 )
 
 func someMemory() *lacp.Memory {
@@ -93,7 +93,7 @@ func TestBadMemoryIsIgnored(t *testing.T) {
 
 // TestRandomSystemStays: a file that says random is read at each start, and partners notice none.
 func TestRandomSystemStays(t *testing.T) {
-	c := team.DefaultConfig()
+	c := settings.DefaultConfig()
 	c.Team, c.Mode, c.LACP.System = "team0", modes.LACP, 0x020000000005
 	o := RunOptions{Config: c, Places: Places{RunDir: t.TempDir()}}
 	o.Config.LACP.System = 0x020000000006

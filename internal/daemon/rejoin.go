@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nicteam/internal/host"
+	"nicteam/internal/settings"
 	"nicteam/team"
 )
 
@@ -37,7 +38,7 @@ func (s *session) takeBack(ctx context.Context, name string) {
 	} else if n, err = s.host.NIC(name); err != nil {
 		_ = s.team.Warn(ctx, rejoinKey(name), "") // nothing is there that could be taken
 		return
-	} else if s.team.Config().Match == team.MatchMAC {
+	} else if s.team.Config().Match == settings.MatchMAC {
 		_ = s.team.Warn(ctx, rejoinKey(name), "another NIC is called "+name+" now, with MAC "+n.MAC.String()+
 			", and match is mac: nicteam remove "+s.team.Config().Team+" "+name+" and add take it")
 		return
@@ -106,7 +107,7 @@ func (s *session) readmit(ctx context.Context, name string, n host.NIC) error {
 	if err := s.host.Isolate(n.Index); err != nil {
 		return err
 	}
-	if s.team.Config().Address == team.AddressAuto {
+	if s.team.Config().Address == settings.AddressAuto {
 		if _, err := s.host.AdoptLate(s.adapter.Index(), []string{name}, func(host.Late) bool { return true }); err != nil {
 			return err
 		}
@@ -130,7 +131,7 @@ func (s *session) reopen(ctx context.Context, name string, n host.NIC) error {
 // adapter, and is its own if it ever comes back.
 func (s *session) replace(ctx context.Context, name string, n host.NIC) error {
 	c := s.team.Config()
-	var others []team.MemberConfig
+	var others []settings.MemberConfig
 	for _, m := range c.Members {
 		if m.Name != name {
 			others = append(others, m)
@@ -155,7 +156,7 @@ func (s *session) replace(ctx context.Context, name string, n host.NIC) error {
 	if err != nil {
 		return err
 	}
-	if err = s.host.Isolate(n.Index); err == nil && c.Address == team.AddressAuto {
+	if err = s.host.Isolate(n.Index); err == nil && c.Address == settings.AddressAuto {
 		err = s.host.Adopt(s.adapter.Index(), []string{name})
 	}
 	if err == nil {

@@ -16,6 +16,7 @@ import (
 	"nicteam/internal/host"
 	"nicteam/internal/panics"
 	"nicteam/internal/relay"
+	"nicteam/internal/settings"
 	"nicteam/internal/tap"
 	"nicteam/team"
 )
@@ -41,7 +42,7 @@ type session struct {
 
 	blind     blindFilters
 	changing  sync.Mutex               // one change of members or settings at a time
-	awaited   []team.MemberConfig      // configured, and not there
+	awaited   []settings.MemberConfig  // configured, and not there
 	strangers map[string]host.Identity // NICs with the names of members that are away
 	mtu       int                      // the adapter's, which the members have, too …
 	told      int                      // … as the control loop was told
@@ -115,7 +116,7 @@ func (s *session) openHost(o RunOptions, rep *reporter) (err error) {
 
 // claim looks whether the NICs can be had and has the journal say whose they are. Who makes the team now has been told of
 // what is others'; at a later start there is nobody to ask.
-func (s *session) claim(c team.Config, again, insist bool, rep *reporter) error {
+func (s *session) claim(c settings.Config, again, insist bool, rep *reporter) error {
 	if !again {
 		consent := host.Accept
 		if insist {
@@ -152,7 +153,7 @@ func (s *session) record(names []string) error {
 }
 
 // build does what start says; what it leaves behind on an error is for revert.
-func (s *session) build(ctx context.Context, c team.Config, again, insist bool, rep *reporter) error {
+func (s *session) build(ctx context.Context, c settings.Config, again, insist bool, rep *reporter) error {
 	names := memberNames(c)
 	infos := make([]host.NIC, len(names))
 	for i, name := range names {
@@ -195,7 +196,7 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 	if err := s.warnAwaited(ctx); err != nil {
 		return err
 	}
-	if c.Address == team.AddressAuto {
+	if c.Address == settings.AddressAuto {
 		if err := s.host.CarryConnections(names); err != nil {
 			return err
 		}
@@ -217,7 +218,7 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 			return context.Cause(ctx)
 		}
 	}
-	if again && !made && c.Address == team.AddressAuto {
+	if again && !made && c.Address == settings.AddressAuto {
 		if err := s.host.ForgetTaken(s.adapter.Index()); err != nil {
 			return err
 		}
@@ -241,7 +242,7 @@ func (s *session) build(ctx context.Context, c team.Config, again, insist bool, 
 
 // lender is the member whose MAC the adapter gets by --mac keep, and whose settings it gets: the one with the default
 // route, or the first.
-func (s *session) lender(c team.Config, members []host.NIC) host.NIC {
+func (s *session) lender(c settings.Config, members []host.NIC) host.NIC {
 	owner := s.host.DefaultOwner(memberNames(c))
 	if i := slices.IndexFunc(members, func(m host.NIC) bool { return m.Name == owner }); i >= 0 {
 		return members[i]
@@ -250,11 +251,11 @@ func (s *session) lender(c team.Config, members []host.NIC) host.NIC {
 }
 
 // adapterMAC chooses the adapter's address.
-func adapterMAC(c team.Config, lender host.NIC) frame.MAC {
+func adapterMAC(c settings.Config, lender host.NIC) frame.MAC {
 	switch c.MACPolicy {
-	case team.MACGiven:
+	case settings.MACGiven:
 		return c.MAC
-	case team.MACNew:
+	case settings.MACNew:
 		var b [6]byte
 		_, _ = rand.Read(b[:]) // never fails
 		b[0] = b[0]&^1 | 2     // unicast, locally administered
@@ -265,7 +266,7 @@ func adapterMAC(c team.Config, lender host.NIC) frame.MAC {
 
 // adapterMTU is what adapter and members are to have. The adapter of a process before this keeps its own, which somebody
 // may have changed by hand, but not one that no member followed while nobody looked.
-func (s *session) adapterMTU(c team.Config, members []host.NIC, again bool) int {
+func (s *session) adapterMTU(c settings.Config, members []host.NIC, again bool) int {
 	if again {
 		if a, err := s.host.NIC(c.Team); err == nil {
 			followed := c.MTU
@@ -283,7 +284,7 @@ func (s *session) adapterMTU(c team.Config, members []host.NIC, again bool) int 
 
 // openAdapter makes the adapter, or takes up the one that a process before this left: then its MAC
 // stays, whatever was chosen now. made is false for one that was there.
-func (s *session) openAdapter(c team.Config, mac frame.MAC, mtu int, again bool) (made bool, err error) {
+func (s *session) openAdapter(c settings.Config, mac frame.MAC, mtu int, again bool) (made bool, err error) {
 	s.name, s.up = c.Team, true
 	if again {
 		if name := s.host.AdapterName(); name != "" {
@@ -300,7 +301,7 @@ func (s *session) openAdapter(c team.Config, mac frame.MAC, mtu int, again bool)
 }
 
 // run starts the data path and the control loop.
-func (s *session) run(c team.Config, again bool) (err error) {
+func (s *session) run(c settings.Config, again bool) (err error) {
 	c.Members = slices.Concat(c.Members, s.awaited) // for their weights and priorities
 	r, err := relay.New(relay.Options{Adapter: s.adapter, TSO: c.TSO, USO: c.USO, Logger: s.log, Panics: s.panics})
 	if err != nil {
@@ -345,7 +346,7 @@ func (s *session) run(c team.Config, again bool) (err error) {
 }
 
 // choose has the programs move the frames where they are wished and can. Frames pass before that.
-func (s *session) choose(ctx context.Context, c team.Config, insist bool, rep *reporter) error {
+func (s *session) choose(ctx context.Context, c settings.Config, insist bool, rep *reporter) error {
 	if err := s.choice.begin(c.Datapath, insist); err != nil {
 		return noFastpath("start "+c.Team, err)
 	}
@@ -381,15 +382,15 @@ func (s *session) join(ctx context.Context, name string, weight float64, n host.
 }
 
 // addresses gives the adapter what the configuration wants it to have.
-func (s *session) addresses(c team.Config, names []string, rep *reporter) error {
+func (s *session) addresses(c settings.Config, names []string, rep *reporter) error {
 	index := s.adapter.Index()
 	switch c.Address {
-	case team.AddressAuto:
+	case settings.AddressAuto:
 		if err := s.host.Adopt(index, names); err != nil {
 			return err
 		}
 		rep.step("addresses and routes: from the members to %s", c.Team)
-	case team.AddressGiven:
+	case settings.AddressGiven:
 		if err := s.host.Give(index, c.Addresses, c.Gateway); err != nil {
 			return err
 		}
@@ -437,7 +438,7 @@ func (s *session) awaitForwarding(ctx context.Context) (why string) {
 	}
 }
 
-func memberNames(c team.Config) []string {
+func memberNames(c settings.Config) []string {
 	names := make([]string, len(c.Members))
 	for i, m := range c.Members {
 		names[i] = m.Name

@@ -3,11 +3,13 @@ package fastpath
 import (
 	"fmt"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/fastpath/backlog"
 	"nicteam/internal/frame"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
@@ -222,9 +224,23 @@ func TestOrderedMoves(t *testing.T) {
 	}
 }
 
-// Who puts a Plan in force does not wait while the kernel lets the meter wait for its answer.
-func TestApplyDoesNotWaitForTheMeter(t *testing.T) {
+// heldStats is a statsReader that waits for the kernel's lock.
+type heldStats struct {
+	statsReader
+	held sync.Mutex
+}
+
+func (h *heldStats) ReadLinks(of *backlog.Indexes, to *[modes.MaxMembers]backlog.LinkStats) error {
+	h.held.Lock()
+	defer h.held.Unlock()
+	return h.statsReader.ReadLinks(of, to)
+}
+
+// Apply and Counters do not wait while the monitor waits for the kernel.
+func TestApplyDoesNotWaitForTheMonitor(t *testing.T) {
 	g := newRig(t, 2)
+	stats := &heldStats{statsReader: g.path.backlog.stats}
+	g.path.backlog.stats = stats
 	labtest.Must(t, g.path.Apply(g.elb()))
 	labtest.Must(t, g.path.Engage())
 	load, err := lab.Load{From: g.host, To: g.peer, Address: peerAddress, Flows: 4}.Start(t.Context())
@@ -233,8 +249,7 @@ func TestApplyDoesNotWaitForTheMeter(t *testing.T) {
 	f := new(modes.Flows)
 	labtest.Eventually(t, "measuring", func() bool { return g.path.Flows(f) && f.Members[0].Capacity+f.Members[1].Capacity > 0 })
 
-	held := &g.path.meter.gauge.mu // as long as the kernel may have its lock
-	held.Lock()
+	stats.held.Lock()
 	done := make(chan error, 1)
 	go func() {
 		for range 20 {
@@ -248,10 +263,10 @@ func TestApplyDoesNotWaitForTheMeter(t *testing.T) {
 	}()
 	select {
 	case err := <-done:
-		held.Unlock()
+		stats.held.Unlock()
 		labtest.Must(t, err)
 	case <-time.After(labtest.Patience):
-		held.Unlock()
-		t.Fatal("a Plan waits for the meter")
+		stats.held.Unlock()
+		t.Fatal("a Plan waits for the monitor")
 	}
 }

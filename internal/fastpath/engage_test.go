@@ -111,7 +111,7 @@ func TestEngageWithoutOneNIC(t *testing.T) {
 	pl.Distributing, pl.Collecting = 1, 1
 	labtest.Must(t, g.path.Apply(pl))
 	labtest.Eventually(t, "the end of who received by it", func() bool {
-		return g.path.Relay.Listen(1, -1) == nil && suspects(g.path, 1)
+		return g.path.relay.Listen(1, -1) == nil && suspects(g.path, 1)
 	})
 	labtest.Must(t, g.path.Engage())
 	out, in := g.streams(2000)
@@ -120,7 +120,7 @@ func TestEngageWithoutOneNIC(t *testing.T) {
 		t.Errorf("counted %+v", n)
 	}
 	var slow team.Counters
-	g.path.Relay.Counters(&slow)
+	g.path.relay.Counters(&slow)
 	if n := slow.Members[0].TX[frame.UDP].Frames; n > 0 {
 		t.Errorf("the relay has moved %d frames", n)
 	}
@@ -220,7 +220,7 @@ func TestDownAndUp(t *testing.T) {
 	}
 	g.flow(out, in)
 	var slow team.Counters
-	g.path.Relay.Counters(&slow)
+	g.path.relay.Counters(&slow)
 	if m := &slow.Members[0]; m.TX[frame.UDP].Frames+m.RX[frame.UDP].Frames > 0 {
 		t.Errorf("the relay has moved %d and %d frames", m.TX[frame.UDP].Frames, m.RX[frame.UDP].Frames)
 	}
@@ -233,7 +233,7 @@ func TestFailoverWaitsForNoGoroutine(t *testing.T) {
 	labtest.Must(t, g.path.Engage())
 	begun, wait := make(chan struct{}), make(chan struct{})
 	busy := make(chan error, 1)
-	go func() { busy <- g.path.Do(func(*modes.Picker, int64) { close(begun); <-wait }) }()
+	go func() { busy <- g.path.relay.Do(func(*modes.Picker, int64) { close(begun); <-wait }) }()
 	<-begun
 	applied := make(chan error, 1)
 	pl := g.elb()

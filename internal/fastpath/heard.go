@@ -8,7 +8,7 @@ import (
 
 // Heard fills h with the totals of what was received.
 func (p *Path) Heard(h *modes.Heard) {
-	p.Relay.Heard(h)
+	p.relay.Heard(h)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	addHeard(h, &p.heard)

@@ -44,7 +44,7 @@ func loadFrom(spec *ebpf.CollectionSpec) (*kernel, error) {
 	spec.Maps[programMapRows].MaxEntries = uint32(processors)
 	spec.Maps[programMapElsewhere].MaxEntries = uint32(os.Getpagesize())
 	k := &kernel{}
-	if err := aside(func() error { return spec.LoadAndAssign(&k.programObjects, nil) }); err != nil {
+	if err := lowPriority(func() error { return spec.LoadAndAssign(&k.programObjects, nil) }); err != nil {
 		return nil, fmt.Errorf("load programs: %w", err)
 	}
 	k.addresses.of, k.stations.of = k.Addresses, k.Stations

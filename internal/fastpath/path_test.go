@@ -51,7 +51,7 @@ func TestEngaged(t *testing.T) {
 	}
 	var both, slow team.Counters
 	g.path.Counters(&both)
-	g.path.Relay.Counters(&slow)
+	g.path.relay.Counters(&slow)
 	if n := slow.Members[0].TX[frame.TCP].Frames + slow.Members[0].RX[frame.TCP].Frames; n > 0 {
 		t.Errorf("the relay has moved %d frames", n)
 	}

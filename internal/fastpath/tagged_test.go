@@ -144,7 +144,7 @@ func TestTaggedFrames(t *testing.T) {
 		}
 	})
 	var slow team.Counters
-	g.path.Relay.Counters(&slow)
+	g.path.relay.Counters(&slow)
 	if n := slow.Members[0].RX[frame.UDP].Frames + slow.Members[0].TX[frame.Other].Frames; n != 0 {
 		t.Errorf("the relay has moved %d", n)
 	}

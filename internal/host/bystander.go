@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"nicteam/internal/settings"
 	"nicteam/team"
 )
 
@@ -65,7 +66,7 @@ func (c *check) bystanders(consent Consent) ([]string, *team.Problem) {
 
 // CheckBystanders is the part of CheckAdd for which the team's own process may have too few rights: it cannot see the programs of others.
 // NICs that are not there are left to CheckAdd.
-func (h *Host) CheckBystanders(cfg team.Config, adapter string, names []string, consent Consent) (warnings []string, problem *team.Problem) {
+func (h *Host) CheckBystanders(cfg settings.Config, adapter string, names []string, consent Consent) (warnings []string, problem *team.Problem) {
 	c := &check{h: h, cfg: cfg, adapter: adapter, verb: "add to"}
 	if problem := c.pass(c.readNICs); problem != nil {
 		return nil, problem

@@ -8,7 +8,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/nearest"
 	"nicteam/internal/rtnl"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/team"
 )
@@ -21,7 +23,7 @@ type Owner struct {
 
 // Check says what stands against making a team, and what is worth knowing before. It reads only. owners has
 // each link that belongs to another team.
-func (h *Host) Check(cfg team.Config, owners map[string]Owner, consent Consent) (warnings []string, problem *team.Problem) {
+func (h *Host) Check(cfg settings.Config, owners map[string]Owner, consent Consent) (warnings []string, problem *team.Problem) {
 	c := &check{h: h, cfg: cfg, adapter: cfg.Team, owners: owners, verb: "create"}
 	problem = c.pass(c.readNICs, capable, c.readable, c.device, c.isolable, c.adapterName, c.members, c.twins, c.mtu, c.addresses, c.nexthops,
 		c.remoteRoot, c.uppersElsewhere, c.pppoe)
@@ -34,15 +36,15 @@ func (h *Host) Check(cfg team.Config, owners map[string]Owner, consent Consent) 
 }
 
 // CheckAdd says what stands against taking more NICs into a running team.
-func (h *Host) CheckAdd(cfg team.Config, names []string, owners map[string]Owner, consent Consent) (warnings []string, problem *team.Problem) {
+func (h *Host) CheckAdd(cfg settings.Config, names []string, owners map[string]Owner, consent Consent) (warnings []string, problem *team.Problem) {
 	add := cfg
 	add.Members, add.Gateway = nil, netip.Addr{}
 	for _, n := range names {
-		add.Members = append(add.Members, team.MemberConfig{Name: n})
+		add.Members = append(add.Members, settings.MemberConfig{Name: n})
 	}
 	c := &check{h: h, cfg: add, adapter: cfg.Team, owners: owners, verb: "add to"}
 	joined := func(name string) bool {
-		return slices.ContainsFunc(cfg.Members, func(m team.MemberConfig) bool { return m.Name == name })
+		return slices.ContainsFunc(cfg.Members, func(m settings.MemberConfig) bool { return m.Name == name })
 	}
 	if problem := c.pass(c.readNICs); problem != nil {
 		return nil, problem
@@ -84,7 +86,7 @@ func (c *check) readNICs() *team.Problem {
 
 type check struct {
 	h        *Host
-	cfg      team.Config
+	cfg      settings.Config
 	adapter  string // its name
 	owners   map[string]Owner
 	verb     string
@@ -225,7 +227,7 @@ func (c *check) unknown(name string) *team.Problem {
 		return p
 	}
 	p.Why = "this host has " + list(names)
-	if like := suggest(name, names); like != "" {
+	if like := nearest.Word(name, names); like != "" {
 		p.Fix = fmt.Sprintf("did you mean %s?", like)
 	} else {
 		p.Fix = "choose one of them; nicteam list shows what they are"
@@ -247,9 +249,9 @@ func (c *check) free() []string {
 // futureAddresses are those that the adapter will have.
 func (c *check) futureAddresses() []netip.Prefix {
 	switch c.cfg.Address {
-	case team.AddressGiven:
+	case settings.AddressGiven:
 		return c.cfg.Addresses
-	case team.AddressNone:
+	case settings.AddressNone:
 		return nil
 	}
 	var out []netip.Prefix
@@ -265,7 +267,7 @@ func (c *check) futureAddresses() []netip.Prefix {
 
 func (c *check) addresses() *team.Problem {
 	have := c.futureAddresses()
-	if c.cfg.Address == team.AddressGiven {
+	if c.cfg.Address == settings.AddressGiven {
 		for _, p := range have {
 			if owner := c.ownerOf(p.Addr()); owner != "" {
 				return &team.Problem{Kind: team.Conflict, What: "address " + p.String(), Why: fmt.Sprintf("%s of this host has it", owner),
@@ -280,7 +282,7 @@ func (c *check) addresses() *team.Problem {
 	bad := func(why, fix string) *team.Problem {
 		return &team.Problem{Kind: team.Usage, What: "bad gateway " + g.String(), Why: why, Fix: fix}
 	}
-	if c.cfg.Address == team.AddressNone {
+	if c.cfg.Address == settings.AddressNone {
 		return bad("the adapter gets no address, so it reaches no gateway", "leave --gateway out, or give --address CIDR")
 	}
 	var nets []string

@@ -8,14 +8,15 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/settings"
 	"nicteam/team"
 )
 
-func configOf(nics ...string) team.Config {
-	c := team.DefaultConfig()
+func configOf(nics ...string) settings.Config {
+	c := settings.DefaultConfig()
 	c.Team = teamName
 	for _, n := range nics {
-		c.Members = append(c.Members, team.MemberConfig{Name: n, Weight: 1})
+		c.Members = append(c.Members, settings.MemberConfig{Name: n, Weight: 1})
 	}
 	return c
 }
@@ -36,10 +37,10 @@ func TestCheckRefuses(t *testing.T) {
 	settled(t)
 	before := snapshot(t)
 	defer func() { compare(t, before, snapshot(t)) }()
-	with := func(c team.Config, f func(*team.Config)) team.Config { f(&c); return c }
+	with := func(c settings.Config, f func(*settings.Config)) settings.Config { f(&c); return c }
 	for _, test := range []struct {
 		name    string
-		config  team.Config
+		config  settings.Config
 		running map[string]Owner
 		kind    team.ProblemKind
 		what    string // in What
@@ -57,18 +58,20 @@ func TestCheckRefuses(t *testing.T) {
 		{"macvlan on it", configOf("nc"), nil, team.Conflict, "nc", "mv9", "ip link del mv9"},
 		{"other team", configOf("na"), map[string]Owner{"na": {Team: "team7"}}, team.Conflict, "na", "team7", "nicteam remove team7 na"},
 		{"nexthop object", configOf("nh9"), nil, team.Conflict, "nh9", "10.66.0.0/16 leads by it through nexthop object 77", "ip nexthop"},
-		{"long name", with(configOf("na"), func(c *team.Config) { c.Team = "abcdefghijklmnop" }), nil, team.Usage, "bad name", "16 bytes", "15"},
-		{"bad name", with(configOf("na"), func(c *team.Config) { c.Team = "a/b" }), nil, team.Usage, "bad name", "'/'", "team0"},
-		{"name taken", with(configOf("na"), func(c *team.Config) { c.Team = "nb" }), nil, team.Conflict, "nb is taken", "veth", "ip link del nb"},
-		{"itself", with(configOf("na", "teamX"), func(c *team.Config) { c.Team = "teamX" }), nil, team.NotFound, "teamX", "", ""},
-		{"small MTU", with(configOf("na"), func(c *team.Config) { c.MTU = 60 }), nil, team.Usage, "MTU 60", "68", "--mtu"},
-		{"big MTU", with(configOf("na"), func(c *team.Config) { c.MTU = 65536 }), nil, team.Usage, "MTU 65536", "65535", "--mtu"},
-		{"MTU below IPv6", with(configOf("nb"), func(c *team.Config) { c.MTU = 1000 }), nil, team.Usage, "MTU 1000", "fd09::1/64", "1280"},
-		{"gateway elsewhere", with(configOf("na"), func(c *team.Config) { c.Gateway = netip.MustParseAddr("10.8.0.1") }), nil, team.Usage, "gateway 10.8.0.1", "10.9.0.0/24", "subnet"},
-		{"gateway is own", with(configOf("na"), func(c *team.Config) { c.Gateway = netip.MustParseAddr("10.9.0.1") }), nil, team.Usage, "gateway", "own address", "router"},
-		{"gateway without address", with(configOf("na"), func(c *team.Config) { c.Address, c.Gateway = team.AddressNone, netip.MustParseAddr("10.9.0.254") }), nil, team.Usage, "gateway", "no address", "--address"},
-		{"address of another", with(configOf("na"), func(c *team.Config) {
-			c.Address, c.Addresses = team.AddressGiven, []netip.Prefix{netip.MustParsePrefix("10.7.0.1/24")}
+		{"long name", with(configOf("na"), func(c *settings.Config) { c.Team = "abcdefghijklmnop" }), nil, team.Usage, "bad name", "16 bytes", "15"},
+		{"bad name", with(configOf("na"), func(c *settings.Config) { c.Team = "a/b" }), nil, team.Usage, "bad name", "'/'", "team0"},
+		{"name taken", with(configOf("na"), func(c *settings.Config) { c.Team = "nb" }), nil, team.Conflict, "nb is taken", "veth", "ip link del nb"},
+		{"itself", with(configOf("na", "teamX"), func(c *settings.Config) { c.Team = "teamX" }), nil, team.NotFound, "teamX", "", ""},
+		{"small MTU", with(configOf("na"), func(c *settings.Config) { c.MTU = 60 }), nil, team.Usage, "MTU 60", "68", "--mtu"},
+		{"big MTU", with(configOf("na"), func(c *settings.Config) { c.MTU = 65536 }), nil, team.Usage, "MTU 65536", "65535", "--mtu"},
+		{"MTU below IPv6", with(configOf("nb"), func(c *settings.Config) { c.MTU = 1000 }), nil, team.Usage, "MTU 1000", "fd09::1/64", "1280"},
+		{"gateway elsewhere", with(configOf("na"), func(c *settings.Config) { c.Gateway = netip.MustParseAddr("10.8.0.1") }), nil, team.Usage, "gateway 10.8.0.1", "10.9.0.0/24", "subnet"},
+		{"gateway is own", with(configOf("na"), func(c *settings.Config) { c.Gateway = netip.MustParseAddr("10.9.0.1") }), nil, team.Usage, "gateway", "own address", "router"},
+		{"gateway without address", with(configOf("na"), func(c *settings.Config) {
+			c.Address, c.Gateway = settings.AddressNone, netip.MustParseAddr("10.9.0.254")
+		}), nil, team.Usage, "gateway", "no address", "--address"},
+		{"address of another", with(configOf("na"), func(c *settings.Config) {
+			c.Address, c.Addresses = settings.AddressGiven, []netip.Prefix{netip.MustParsePrefix("10.7.0.1/24")}
 		}), nil, team.Conflict, "10.7.0.1/24", "nc", "ip addr del"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -133,15 +136,6 @@ func TestNFSRoot(t *testing.T) {
 	} {
 		if got, _ := nfsRoot(test.mounts); got.String() != test.want {
 			t.Errorf("%q: %s, want %s", test.mounts, got, test.want)
-		}
-	}
-}
-
-func TestSuggest(t *testing.T) {
-	names := []string{"eth0", "eth1", "enp3s0", "wlan0"}
-	for given, want := range map[string]string{"eht1": "eth1", "etho": "eth0", "enp3so": "enp3s0", "wlan": "wlan0", "xyz": "", "": ""} {
-		if got := suggest(given, names); got != want {
-			t.Errorf("suggest %q: %q, want %q", given, got, want)
 		}
 	}
 }

@@ -9,12 +9,12 @@ import (
 	"slices"
 	"strings"
 
-	"nicteam/team"
+	"nicteam/internal/settings"
 )
 
 // masqueraded warns of connections that will be cut, as far as that can be known before.
 func (c *check) masqueraded() {
-	if tracked, _ := trackedConnections(); tracked == 0 || c.cfg.Address != team.AddressAuto {
+	if tracked, _ := trackedConnections(); tracked == 0 || c.cfg.Address != settings.AddressAuto {
 		return
 	}
 	var addresses []netip.Addr

@@ -12,6 +12,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/rtnl"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/team"
 )
@@ -128,7 +129,7 @@ func (c *check) mtuForIPv6(mtu int) *team.Problem {
 		return nil
 	}
 	have := c.futureAddresses()
-	if c.cfg.Address == team.AddressAuto {
+	if c.cfg.Address == settings.AddressAuto {
 		for _, n := range c.chosen {
 			if n.inUse() {
 				have = append(have, n.Addresses...) // the adapter has a link-local one of its own where they have

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/team"
 )
@@ -204,12 +205,12 @@ func TestCheckMTU(t *testing.T) {
 	run(t, "ip link add link nc name mv9 type macvlan; ip link set mv9 up")
 	t.Cleanup(func() { exec.Command("ip", "link", "del", "mv9").Run() })
 	settled(t)
-	with := func(c team.Config, f func(*team.Config)) team.Config { f(&c); return c }
-	small := func(c *team.Config) { c.MTU = 1000 }
+	with := func(c settings.Config, f func(*settings.Config)) settings.Config { f(&c); return c }
+	small := func(c *settings.Config) { c.MTU = 1000 }
 	for _, test := range []struct {
 		name   string
 		before string
-		config team.Config
+		config settings.Config
 		kind   team.ProblemKind
 		words  []string // of the problem, or of the warnings where kind is 0
 	}{
@@ -225,13 +226,13 @@ func TestCheckMTU(t *testing.T) {
 			[]string{"fe80:", "--mtu 1280", "disable_ipv6"}},
 		{"IPv6 of a NIC that nobody uses", "ip addr add 10.9.0.1/24 dev na; echo 1 >/proc/sys/net/ipv6/conf/na/disable_ipv6",
 			with(configOf("na", "nb"), small), 0, []string{"the MTU of na goes from 1500 to 1000: connections"}},
-		{"IPv6 given", "", with(configOf("na"), func(c *team.Config) {
-			c.Address, c.Addresses, c.MTU = team.AddressGiven, []netip.Prefix{netip.MustParsePrefix("fd09::7/64")}, 1000
+		{"IPv6 given", "", with(configOf("na"), func(c *settings.Config) {
+			c.Address, c.Addresses, c.MTU = settings.AddressGiven, []netip.Prefix{netip.MustParsePrefix("fd09::7/64")}, 1000
 		}), team.Usage, []string{"fd09::7/64"}},
 		{"one MAC", "ip link set nb address $(cat /sys/class/net/na/address)", configOf("na", "nb"), team.Conflict,
 			[]string{"na and nb have one MAC", "ip link set nb address"}},
 		{"one MAC for all", "ip link set nb address $(cat /sys/class/net/na/address)",
-			with(configOf("na", "nb"), func(c *team.Config) { c.Mode = modes.XOR }), 0, []string{"na and nb have one MAC"}},
+			with(configOf("na", "nb"), func(c *settings.Config) { c.Mode = modes.XOR }), 0, []string{"na and nb have one MAC"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			mac := strings.TrimSpace(run(t, "cat /sys/class/net/nb/address"))

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/rtnl"
-	"nicteam/team"
+	"nicteam/internal/settings"
 )
 
 // memberARPIgnore is what a member gets: answer for no local address. It has no addresses, but the weak host model would let
@@ -17,8 +17,8 @@ const memberARPIgnore = "8"
 
 // Setup is what a member is to be like.
 type Setup struct {
-	MTU int          // 0: as it is
-	GRO team.Offload // OffloadAuto: as it is
+	MTU int              // 0: as it is
+	GRO settings.Offload // OffloadAuto: as it is
 }
 
 // Strip takes a recorded member's addresses and routes away (after Adopt has given them to the adapter, or for
@@ -111,10 +111,10 @@ func (h *Host) strip(m *memberState, want Setup) error {
 }
 
 // stripFeatures turns off what a member must not do with frames, and sets GRO as it is wanted.
-func (h *Host) stripFeatures(nic string, wanted team.Offload) error {
+func (h *Host) stripFeatures(nic string, wanted settings.Offload) error {
 	features := map[string]bool{lro: false, vlanFilter: false, serviceVLANFilter: false}
-	if wanted != team.OffloadAuto {
-		features[gro] = wanted == team.OffloadOn
+	if wanted != settings.OffloadAuto {
+		features[gro] = wanted == settings.OffloadOn
 	}
 	err := h.setFeatures(nic, features)
 	if err == nil || rtnl.IsInjectedCrash(err) {

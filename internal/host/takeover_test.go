@@ -10,7 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
+	"nicteam/internal/settings"
 )
 
 // takeover does what the team's process does for create.
@@ -59,7 +59,7 @@ func (w *world) takeover(h *Host, policy string, nics ...string) error {
 		}
 	}
 	for _, n := range nics {
-		if err := h.Strip(n, Setup{MTU: 1400, GRO: team.OffloadOff}); err != nil {
+		if err := h.Strip(n, Setup{MTU: 1400, GRO: settings.OffloadOff}); err != nil {
 			return err
 		}
 		if err := isolateNamed(h, n); err != nil {
@@ -93,7 +93,7 @@ func add(name string) func(*world, *Host) error {
 		if err := h.Adopt(l.Attrs().Index, []string{name}); err != nil {
 			return err
 		}
-		return h.Strip(name, Setup{MTU: 1400, GRO: team.OffloadOff})
+		return h.Strip(name, Setup{MTU: 1400, GRO: settings.OffloadOff})
 	}
 }
 

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
-	"nicteam/team"
 )
 
 // warn collects what does not stand against the team but is worth knowing.
@@ -16,7 +16,7 @@ func (c *check) warn() {
 	for _, text := range c.unfit() {
 		c.warnf("%s", text)
 	}
-	if c.verb == "create" && c.cfg.Address == team.AddressAuto && len(c.futureAddresses()) == 0 {
+	if c.verb == "create" && c.cfg.Address == settings.AddressAuto && len(c.futureAddresses()) == 0 {
 		c.warnf("none of the NICs has an address, so the adapter gets none; give it one with: ip addr add CIDR dev %s", c.cfg.Team)
 	}
 }

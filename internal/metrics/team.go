@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"runtime"
-	"runtime/debug"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -20,7 +19,7 @@ type Source interface {
 type Team struct {
 	Source    Source
 	Failovers *Failovers
-	Version   string // of the team's process; "" is what the Go command noted in it
+	Version   string // of the team's process
 }
 
 // The directions, seen from this host.
@@ -95,7 +94,7 @@ func (t Team) Collect(to chan<- prometheus.Metric) {
 	s := t.Source.Sample()
 	out := sender{to, st.Team}
 	out.gauge(upDesc, 1)
-	out.gauge(buildDesc, 1, t.version(), runtime.Version())
+	out.gauge(buildDesc, 1, t.Version, runtime.Version())
 	out.gauge(infoDesc, 1, st.Mode, st.Datapath, st.Adapter.Name, st.Active)
 
 	usable := 0
@@ -126,16 +125,6 @@ func (t Team) Collect(to chan<- prometheus.Metric) {
 	if st.FlowMoves != nil {
 		out.counter(movesDesc, st.FlowMoves.Forced, "forced")
 	}
-}
-
-func (t Team) version() string {
-	if t.Version != "" {
-		return t.Version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
 }
 
 func count(yes bool) float64 {

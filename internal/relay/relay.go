@@ -46,6 +46,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/nic"
 	"nicteam/internal/panics"
+	"nicteam/internal/settings"
 	"nicteam/internal/tap"
 	"nicteam/modes"
 	"nicteam/team"
@@ -56,7 +57,7 @@ var _ team.Datapath = (*Relay)(nil)
 // Options are what a Relay works with. Only Adapter is needed.
 type Options struct {
 	Adapter  *tap.Adapter // borrowed: Close leaves it open, and must come before its Close
-	TSO, USO team.Offload
+	TSO, USO settings.Offload
 	Logger   *slog.Logger   // nil: silent
 	Panics   *panics.Keeper // nil: nobody asks for them
 

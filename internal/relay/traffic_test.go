@@ -15,6 +15,7 @@ import (
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/nic"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/team"
 )
@@ -71,7 +72,7 @@ func TestSuperFramesPassWhole(t *testing.T) {
 			if off {
 				labtest.Must(t, g.relay.Close())
 				var err error
-				g.relay, err = New(Options{Adapter: g.adapter, TSO: team.OffloadOff, USO: team.OffloadOff})
+				g.relay, err = New(Options{Adapter: g.adapter, TSO: settings.OffloadOff, USO: settings.OffloadOff})
 				labtest.Must(t, err)
 				r := g.relay
 				t.Cleanup(func() { r.Close() })

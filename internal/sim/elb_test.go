@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/settings"
 	"nicteam/modes"
-	"nicteam/team"
 )
 
 // loads are the bytes that each member sends in a time.
@@ -179,7 +179,7 @@ func TestElbTakesOver(t *testing.T) {
 		pause(b, flows)
 		restart(flows)
 		resume(b, flows)
-		if err := b.team.Set(func(c *team.Config) { c.Mode = mode }); err != nil {
+		if err := b.team.Set(func(c *settings.Config) { c.Mode = mode }); err != nil {
 			t.Fatal(err)
 		}
 		b.pass(5 * time.Second)
@@ -302,7 +302,7 @@ func TestTwoBalancingHosts(t *testing.T) {
 
 // other adds a second team in elb to the switch.
 func (b *bench) other(nics int, l Line) *Team {
-	c := team.DefaultConfig()
+	c := settings.DefaultConfig()
 	c.Mode = modes.ELB
 	t := b.Team("team1", c, 0)
 	for i := range nics {

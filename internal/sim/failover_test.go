@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/settings"
 	"nicteam/modes"
-	"nicteam/team"
 )
 
 // bench is a world with one switch, a team on it and peers.
@@ -23,17 +23,17 @@ type bench struct {
 }
 
 // newBench returns a team of some NICs and some peers that have settled. The peers' wires carry 10 Gbit/s.
-func newBench(t *testing.T, mode modes.Kind, nics, peers int, l Line, change ...func(*team.Config)) *bench {
+func newBench(t *testing.T, mode modes.Kind, nics, peers int, l Line, change ...func(*settings.Config)) *bench {
 	t.Helper()
 	return newBenchThatTells(t, 0, mode, nics, peers, l, change...)
 }
 
 // newBenchThatTells is newBench with NICs that tell a speed.
-func newBenchThatTells(t *testing.T, told uint64, mode modes.Kind, nics, peers int, l Line, change ...func(*team.Config)) *bench {
+func newBenchThatTells(t *testing.T, told uint64, mode modes.Kind, nics, peers int, l Line, change ...func(*settings.Config)) *bench {
 	t.Helper()
 	w := New(1)
 	b := &bench{World: w, t: t, sw: w.Switch("sw")}
-	c := team.DefaultConfig()
+	c := settings.DefaultConfig()
 	c.Mode = mode
 	for _, f := range change {
 		f(&c)

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
-	"nicteam/team"
 )
 
 // TestLinksAreCut: each cable is cut and put in again under traffic. What is lost is what was under way until the
@@ -77,7 +77,7 @@ func TestSilence(t *testing.T) {
 					if !rate.fast {
 						interval = 20 * time.Millisecond
 					}
-					b := newBonded(t, 3, Habits{Coupled: coupled, Fast: rate.fast}, func(c *team.Config) { c.LACP.Fast = rate.fast })
+					b := newBonded(t, 3, Habits{Coupled: coupled, Fast: rate.fast}, func(c *settings.Config) { c.LACP.Fast = rate.fast })
 					b.plug()
 					b.talk(6, interval)
 					b.pass(b.between(0, 2*time.Second))
@@ -145,7 +145,7 @@ func TestKeyChanges(t *testing.T) {
 			t.Logf("after %v, gap %v", took, b.gap())
 			b.pass(time.Second)
 			b.calmly(time.Second, b.flows...)
-			if err := b.team.Set(func(c *team.Config) { c.LACP.Key = 9 }); err != nil {
+			if err := b.team.Set(func(c *settings.Config) { c.LACP.Key = 9 }); err != nil {
 				t.Fatal(err)
 			}
 			b.pass(500 * time.Millisecond)
@@ -170,7 +170,7 @@ func TestRatesChange(t *testing.T) {
 					h.Fast = !h.Fast
 					b.partner.Set(h)
 				}
-				if err := b.team.Set(func(c *team.Config) { c.LACP.Fast = ours }); err != nil {
+				if err := b.team.Set(func(c *settings.Config) { c.LACP.Fast = ours }); err != nil {
 					t.Fatal(err)
 				}
 				end := b.Now() + b.between(time.Second, 40*time.Second)
@@ -230,7 +230,7 @@ func TestOtherLinksRestart(t *testing.T) {
 // TestMinMembers: fewer ports than wanted hold the carrier down.
 func TestMinMembers(t *testing.T) {
 	t.Parallel()
-	b := newBonded(t, 3, Habits{}, fast, func(c *team.Config) { c.MinMembers = 2 })
+	b := newBonded(t, 3, Habits{}, fast, func(c *settings.Config) { c.MinMembers = 2 })
 	b.plug()
 	b.wires[0].Set(false)
 	b.wires[1].Set(false)

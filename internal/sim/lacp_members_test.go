@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
-	"nicteam/team"
 )
 
 // TestPortsComeAndGo: members leave and join under traffic, and no frame is lost or doubled. Flows that pause for longer
@@ -26,7 +26,7 @@ func TestPortsComeAndGo(t *testing.T) {
 		{"force", 200 * time.Microsecond, 500 * time.Microsecond, 30, 200 * time.Microsecond, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBonded(t, 4, Habits{Fast: true}, fast, func(c *team.Config) { c.Skew = tt.skew })
+			b := newBonded(t, 4, Habits{Fast: true}, fast, func(c *settings.Config) { c.Skew = tt.skew })
 			for i, w := range b.wires { // whoever goes over too soon overtakes itself
 				w.Ends[0].Delay = time.Duration(5+150*i) * time.Microsecond
 			}
@@ -77,7 +77,7 @@ func TestWeightsChange(t *testing.T) {
 	b := newTalking(t, 3, Habits{Fast: true}, fast)
 	lost := b.calmlyLost(func() {
 		for _, weight := range []float64{4, 0.5, 1} {
-			if err := b.team.Set(func(c *team.Config) { c.Members[1].Weight = weight }); err != nil {
+			if err := b.team.Set(func(c *settings.Config) { c.Members[1].Weight = weight }); err != nil {
 				t.Fatal(err)
 			}
 			b.pass(time.Second)
@@ -152,11 +152,11 @@ func TestTeamEnds(t *testing.T) {
 func TestModeChanges(t *testing.T) {
 	t.Parallel()
 	b := newTalking(t, 2, Habits{Fast: true}, fast)
-	if err := b.team.Set(func(c *team.Config) { c.Mode = modes.XOR }); err != nil {
+	if err := b.team.Set(func(c *settings.Config) { c.Mode = modes.XOR }); err != nil {
 		t.Fatal(err)
 	}
 	b.until("the partner has stopped", 5*time.Millisecond, func() bool { return b.partner.Distributing() == 0 })
-	if err := b.team.Set(func(c *team.Config) { c.Mode = modes.LACP }); err != nil {
+	if err := b.team.Set(func(c *settings.Config) { c.Mode = modes.LACP }); err != nil {
 		t.Fatal(err)
 	}
 	b.pass(100 * time.Millisecond)
@@ -170,7 +170,7 @@ func TestOneSends(t *testing.T) {
 	t.Parallel()
 	for _, h := range habitual {
 		t.Run(fmt.Sprint(h), func(t *testing.T) {
-			b := newBonded(t, 3, h, fast, func(c *team.Config) { c.Balance, c.Primary = false, "eth1" })
+			b := newBonded(t, 3, h, fast, func(c *settings.Config) { c.Balance, c.Primary = false, "eth1" })
 			for _, w := range b.wires {
 				w.Set(true)
 			}
@@ -199,7 +199,7 @@ func TestBackToBack(t *testing.T) {
 			var teams [2]*Team
 			var nics [2][]*NIC
 			for i := range teams {
-				c := team.DefaultConfig()
+				c := settings.DefaultConfig()
 				c.Mode = modes.LACP
 				c.LACP.Fast = i == 0
 				for k := range n {

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
-	"nicteam/team"
 )
 
 // bonded is a bench whose switch speaks LACP on the team's ports.
@@ -18,16 +18,16 @@ type bonded struct {
 }
 
 // fast and slow are what a team wants of its partner.
-func fast(c *team.Config) { c.LACP.Fast = true }
-func slowly(*team.Config) {}
+func fast(c *settings.Config) { c.LACP.Fast = true }
+func slowly(*settings.Config) {}
 
 // newBonded returns a team of some NICs whose cables are not in yet.
-func newBonded(t *testing.T, nics int, h Habits, change ...func(*team.Config)) *bonded {
+func newBonded(t *testing.T, nics int, h Habits, change ...func(*settings.Config)) *bonded {
 	t.Helper()
 	w := New(5)
 	b := &bonded{bench: &bench{World: w, t: t, sw: w.Switch("sw")}}
 	b.partner = b.sw.Partner(h)
-	c := team.DefaultConfig()
+	c := settings.DefaultConfig()
 	c.Mode = modes.LACP
 	for _, f := range change {
 		f(&c)
@@ -93,7 +93,7 @@ func (b *bonded) talk(n int, interval time.Duration) {
 }
 
 // newTalking is a bonded team that works, with flows.
-func newTalking(t *testing.T, nics int, h Habits, change ...func(*team.Config)) *bonded {
+func newTalking(t *testing.T, nics int, h Habits, change ...func(*settings.Config)) *bonded {
 	t.Helper()
 	b := newBonded(t, nics, h, change...)
 	b.plug()
@@ -163,13 +163,13 @@ func TestNegotiates(t *testing.T) {
 	t.Parallel()
 	for _, h := range []Habits{{}, {Fast: true}, {Passive: true}, {Passive: true, Fast: true},
 		{Coupled: true}, {Coupled: true, Fast: true}, {Coupled: true, Passive: true}, {Coupled: true, Passive: true, Fast: true}} {
-		for name, rate := range map[string]func(*team.Config){"slow": slowly, "fast": fast} {
+		for name, rate := range map[string]func(*settings.Config){"slow": slowly, "fast": fast} {
 			for _, active := range []bool{true, false} {
 				if !active && h.Passive {
 					continue
 				}
 				t.Run(fmt.Sprintf("%v, ours %s active %v", h, name, active), func(t *testing.T) {
-					b := newBonded(t, 4, h, rate, func(c *team.Config) { c.LACP.Active = active })
+					b := newBonded(t, 4, h, rate, func(c *settings.Config) { c.LACP.Active = active })
 					took := b.plug()
 					limit := 3200 * time.Millisecond
 					if h.Coupled {
@@ -209,7 +209,7 @@ func TestNobodyAnswers(t *testing.T) {
 	for _, fallback := range []bool{true, false} {
 		for _, primary := range []string{"", "eth1"} {
 			t.Run(fmt.Sprintf("fallback %v primary %q", fallback, primary), func(t *testing.T) {
-				b := newBonded(t, 3, Habits{}, func(c *team.Config) { c.LACP.Fallback, c.Primary = fallback, primary })
+				b := newBonded(t, 3, Habits{}, func(c *settings.Config) { c.LACP.Fallback, c.Primary = fallback, primary })
 				for _, p := range b.ports {
 					p.partner, p.Group = nil, 0
 				}
@@ -282,7 +282,7 @@ func TestPartnerComes(t *testing.T) {
 // TestBothPassive: nobody speaks, and who looks is told so.
 func TestBothPassive(t *testing.T) {
 	t.Parallel()
-	b := newBonded(t, 2, Habits{Passive: true}, func(c *team.Config) { c.LACP.Active, c.LACP.Fallback = false, false })
+	b := newBonded(t, 2, Habits{Passive: true}, func(c *settings.Config) { c.LACP.Active, c.LACP.Fallback = false, false })
 	for _, w := range b.wires {
 		w.Set(true)
 	}

@@ -6,13 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
-	"nicteam/team"
 )
 
 // newSplit returns a team with some NICs on each of two switches that know nothing of each other's LACP.
-func newSplit(t *testing.T, each int, h Habits, change ...func(*team.Config)) (b *bonded, other *Partner) {
+func newSplit(t *testing.T, each int, h Habits, change ...func(*settings.Config)) (b *bonded, other *Partner) {
 	t.Helper()
 	b = newBonded(t, each, h, change...)
 	second := b.Switch("sw2")
@@ -97,7 +97,7 @@ func TestBetterSwitch(t *testing.T) {
 	t.Parallel()
 	for _, h := range habitual {
 		t.Run(fmt.Sprint(h), func(t *testing.T) {
-			b, _ := newSplit(t, 3, h, fast, func(c *team.Config) { c.LACP.Select = lacp.Count })
+			b, _ := newSplit(t, 3, h, fast, func(c *settings.Config) { c.LACP.Select = lacp.Count })
 			b.talk(5, 4*time.Millisecond)
 			used := b.team.plan.Distributing
 			restart(b.flows)
@@ -121,7 +121,7 @@ func TestNothingIsLostWhenABetterSwitchTakesOver(t *testing.T) {
 	t.Parallel()
 	for _, h := range habitual {
 		t.Run(fmt.Sprint(h), func(t *testing.T) {
-			b, _ := newSplit(t, 3, h, fast, func(c *team.Config) { c.LACP.Select = lacp.Bandwidth })
+			b, _ := newSplit(t, 3, h, fast, func(c *settings.Config) { c.LACP.Select = lacp.Bandwidth })
 			b.talk(8, 4*time.Millisecond)
 			for _, f := range b.flows {
 				f.Pace(300 * time.Microsecond)
@@ -158,7 +158,7 @@ func TestLoopBack(t *testing.T) {
 	t.Parallel()
 	for _, fallback := range []bool{true, false} {
 		t.Run(fmt.Sprintf("fallback %v", fallback), func(t *testing.T) {
-			b := newBonded(t, 2, Habits{Fast: true}, fast, func(c *team.Config) { c.LACP.Fallback = fallback })
+			b := newBonded(t, 2, Habits{Fast: true}, fast, func(c *settings.Config) { c.LACP.Fallback = fallback })
 			ends := []*NIC{b.NIC("eth2"), b.NIC("eth3")}
 			for _, n := range ends {
 				n.Speed = 1e9

@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/settings"
 	"nicteam/modes"
-	"nicteam/team"
 )
 
 // phase breaks or changes something, mends it, and waits until all is well.
@@ -94,7 +94,7 @@ func (l *life) leaves(t *lived) error {
 
 // reconfigure changes settings of the running team, the mode among them.
 func (l *life) reconfigure(t *lived) error {
-	err := t.Set(func(c *team.Config) {
+	err := t.Set(func(c *settings.Config) {
 		if l.chance(2) {
 			c.Mode = pick(l.World, l.kinds()...)
 		}

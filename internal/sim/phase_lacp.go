@@ -3,9 +3,9 @@ package sim
 import (
 	"time"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
-	"nicteam/team"
 )
 
 // aggregated are the phases of worlds in which teams are in 802.3ad.
@@ -111,7 +111,7 @@ func (l *life) replaced(t *lived) error {
 // otherMode leaves 802.3ad for a moment.
 func (l *life) otherMode(t *lived) error {
 	set := func(k modes.Kind) {
-		if err := t.Set(func(c *team.Config) { c.Mode = k }); err != nil {
+		if err := t.Set(func(c *settings.Config) { c.Mode = k }); err != nil {
 			l.breach("%s: %v", t.Name, err)
 		}
 	}

@@ -5,15 +5,15 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
-	"nicteam/team"
 )
 
 // quiet is a team at rest and a peer that says a word a second.
 func quiet() *World {
 	w := New(1)
 	sw := w.Switch("sw")
-	c := team.DefaultConfig()
+	c := settings.DefaultConfig()
 	c.Mode = modes.ELB
 	t := w.Team("team0", c, 0)
 	for i := range 4 {
@@ -55,7 +55,7 @@ func BenchmarkQuietSecond(b *testing.B) {
 func BenchmarkFrame(b *testing.B) {
 	w := New(1)
 	sw := w.Switch("sw")
-	t := w.Team("team0", team.DefaultConfig(), 0)
+	t := w.Team("team0", settings.DefaultConfig(), 0)
 	for i := range 4 {
 		n := w.NIC(fmt.Sprintf("eth%d", i))
 		sw.Plug(n.End, Line{Rate: 10e9})

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
-	"nicteam/team"
 )
 
 // life is a random world: everything in it is drawn from its seed.
@@ -108,7 +108,7 @@ func (l *life) kinds() []modes.Kind {
 
 func (l *life) team(i int) {
 	w := l.World
-	c := team.DefaultConfig()
+	c := settings.DefaultConfig()
 	c.Mode = pick(w, l.kinds()...)
 	l.settings(&c)
 	t := &lived{}
@@ -156,7 +156,7 @@ func (l *life) team(i int) {
 }
 
 // settings draws what a team may be told while it runs.
-func (l *life) settings(c *team.Config) {
+func (l *life) settings(c *settings.Config) {
 	w := l.World
 	c.Hash = pick(w, modes.HashPolicies()...)
 	c.UpDelay = pick(w, 0, 0, 50*time.Millisecond, 300*time.Millisecond)

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"time"
 
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
-	"nicteam/team"
 )
 
 // RunAggregated lets a random world live in which all teams are in 802.3ad, and returns what went wrong in it. It goes
@@ -60,8 +60,8 @@ func buildAggregated(seed uint64) *life {
 }
 
 // aggregating draws a team's configuration.
-func (l *life) aggregating() team.Config {
-	c := team.DefaultConfig()
+func (l *life) aggregating() settings.Config {
+	c := settings.DefaultConfig()
 	c.Mode = modes.LACP
 	l.settings(&c)
 	return c
@@ -108,7 +108,7 @@ func (l *life) bond(i int) {
 }
 
 // team8023ad makes the team of its NICs.
-func (l *life) team8023ad(i int, t *lived, c team.Config) {
+func (l *life) team8023ad(i int, t *lived, c settings.Config) {
 	w := l.World
 	mac := t.nics[0].MAC
 	if w.chance(3) {
@@ -137,7 +137,7 @@ func (l *life) loopBack(i int, t *lived) {
 func (l *life) backToBack() {
 	w := l.World
 	var ts [2]*lived
-	var configs [2]team.Config
+	var configs [2]settings.Config
 	for i := range ts {
 		ts[i], configs[i] = &lived{}, l.aggregating()
 	}
@@ -160,7 +160,7 @@ func (l *life) backToBack() {
 }
 
 // aggregate draws the settings of 802.3ad.
-func (l *life) aggregate(c *team.Config) {
+func (l *life) aggregate(c *settings.Config) {
 	w := l.World
 	c.LACP.Fast, c.LACP.Fallback = !w.chance(3), w.chance(2)
 	c.LACP.Active = !w.chance(5)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/monitor"
 	"nicteam/team"
@@ -25,7 +26,7 @@ type Team struct {
 
 	w      *World
 	loop   *team.Loop
-	config team.Config
+	config settings.Config
 	mac    frame.MAC // the adapter's
 	salt   uint64
 	local  []*Stack // Stack, and guests behind the adapter
@@ -93,7 +94,7 @@ const (
 )
 
 // Team adds a host with a team without members. mac is the adapter's, 0 for one of its own.
-func (w *World) Team(name string, c team.Config, mac frame.MAC) *Team {
+func (w *World) Team(name string, c settings.Config, mac frame.MAC) *Team {
 	if mac == 0 {
 		mac = w.number(0x2)
 	}
@@ -312,7 +313,7 @@ func (m *member) report() {
 }
 
 // Set changes the configuration of the running team.
-func (t *Team) Set(change func(*team.Config)) error {
+func (t *Team) Set(change func(*settings.Config)) error {
 	c := t.loop.Config()
 	change(&c)
 	out := t.handle(team.Change{Config: c})

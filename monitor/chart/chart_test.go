@@ -1,7 +1,6 @@
 package chart
 
 import (
-	"image/color"
 	"math"
 	"strconv"
 	"strings"
@@ -281,7 +280,7 @@ func TestPathArea(t *testing.T) {
 			want += 2 * (hi[i] - lo[i])
 		}
 		var s svg
-		s.area(3, 2, lo, hi, color.RGBA{})
+		s.area(3, 2, lo, hi, paint{})
 		path := strings.Split(s.String(), `d="`)[1]
 		path = path[:strings.Index(path, `"`)]
 		got := 0.0

@@ -28,8 +28,9 @@ type Member struct {
 
 // Event is a moment worth a mark on the time axis.
 type Event struct {
-	At   time.Time
-	Text string
+	At    time.Time
+	Text  string
+	Label string // for a place with little room, such as the mark in a picture; Text if empty
 }
 
 // Data is what there is to draw. It is only read.

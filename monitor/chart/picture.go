@@ -7,136 +7,165 @@ import (
 	"time"
 )
 
-// canvas is what a picture is drawn on; y grows downwards, units are pixels.
+// canvas is what a picture is drawn on. Units are pixels, y grows downwards.
 type canvas interface {
-	rect(x0, y0, x1, y1 float64, c color.RGBA)
-	// area fills columns of one width from lo to hi; nothing where they are equal.
-	area(x, width float64, lo, hi []float64, c color.RGBA)
-	// text writes with its upper left corner at x, y.
-	text(x, y float64, s string, c color.RGBA)
-	// letter is the size of a character's place.
+	rect(x0, y0, x1, y1 float64, p paint)
+	// area fills columns of one width from lo to hi, and nothing where they are equal.
+	area(x, width float64, lo, hi []float64, p paint)
+	// text writes s with its upper edge at y; x is where the anchor of s is.
+	text(x, y float64, s string, p paint, a anchor)
+	// letter is the width of a character and the height of a line without leading.
 	letter() (width, height float64)
 }
 
-// smallest is what a picture at least measures, so that there is room for a plot.
+// paint is the colour of a role, faded towards the background by a part of 0 to 1.
+type paint struct {
+	role  Role
+	faded float64
+}
+
+// background is the ground of a picture; no cell has this role.
+const background Role = 0xffff
+
+func (p paint) color(dark bool) color.RGBA {
+	ground := color.RGBA{0xff, 0xff, 0xff, 0xff}
+	if dark {
+		ground = color.RGBA{0x16, 0x18, 0x1c, 0xff}
+	}
+	if p.role == background {
+		return ground
+	}
+	return mix(p.role.Color(dark), ground, p.faded)
+}
+
+// mix returns a with a part of b in it.
+func mix(a, b color.RGBA, part float64) color.RGBA {
+	m := func(x, y uint8) uint8 { return uint8(math.Round(float64(x)*(1-part) + float64(y)*part)) }
+	return color.RGBA{m(a.R, b.R), m(a.G, b.G), m(a.B, b.B), 0xff}
+}
+
+// anchor is the point of a text that is placed.
+type anchor uint8
+
 const (
-	smallestWidth, smallestHeight = 160, 120
-	largest                       = 8192
+	atStart anchor = iota
+	atMiddle
+	atEnd
 )
 
-// pictureSize is the size in pixels for options.
+// Sides of a picture in pixels. The least leaves room for a plot.
+const (
+	leastWidth, leastHeight = 160, 120
+	mostPixels              = 8192
+)
+
+// pictureSize returns Width and Height in pixels, within the bounds; 960 × 480 by default.
 func (o *Options) pictureSize() (width, height int) {
 	size := func(v, standard, least int) int {
 		if v <= 0 {
 			return standard
 		}
-		return min(max(v, least), largest)
+		return min(max(v, least), mostPixels)
 	}
-	return size(o.Width, 960, smallestWidth), size(o.Height, 480, smallestHeight)
+	return size(o.Width, 960, leastWidth), size(o.Height, 480, leastHeight)
 }
 
-// pen draws one picture.
-type pen struct {
+// picture is one drawing: columns, layers, scale and labels are those of Render, in pixels.
+type picture struct {
 	canvas
 	d           *Data
 	o           *Options
+	plot        *plot
+	scale       yscale
+	labels      []eventLabel
 	w, h        float64
 	lw, lh      float64 // a letter
-	cw          float64 // a column of data
+	line        float64 // from one line of text to the next
+	colWidth    float64
 	left, right float64 // of the plot
 	top, axis   float64
 	bottom      float64
-	p           *plot
-	scale       yscale
 }
 
-// drawPicture draws the same chart as Render, in pixels: columns, layers, scale and labels are the same.
 func drawPicture(c canvas, d *Data, o *Options) {
 	width, height := o.pictureSize()
-	g := &pen{canvas: c, d: d, o: o, w: float64(width), h: float64(height)}
-	g.lw, g.lh = c.letter()
-	g.rect(0, 0, g.w, g.h, ground(o.Dark))
-	g.layout()
-	g.heads()
-	g.grid()
-	g.half(&g.p.in, g.p.inRole, g.scale.inRows, true)
-	g.half(&g.p.out, g.p.outs, g.scale.out, false)
-	g.baseline()
-	g.events()
+	p := &picture{canvas: c, d: d, o: o, w: float64(width), h: float64(height)}
+	p.lw, p.lh = c.letter()
+	p.line = 1.5 * p.lh
+	p.rect(0, 0, p.w, p.h, paint{role: background})
+	p.layout()
+	p.drawHeader()
+	p.drawGrid()
+	p.drawHalf(&p.plot.in, p.plot.inRole, p.scale.inRows, true)
+	p.drawHalf(&p.plot.out, p.plot.outs, p.scale.out, false)
+	p.drawTimeAxis()
+	p.drawEvents()
 }
 
-func ground(dark bool) color.RGBA {
-	if dark {
-		return color.RGBA{0x16, 0x18, 0x1c, 0xff}
-	}
-	return color.RGBA{0xff, 0xff, 0xff, 0xff}
-}
-
-func (g *pen) layout() {
-	line := 1.5 * g.lh
-	g.left = math.Ceil(float64(g.o.Unit.tickWidth()+2) * g.lw)
-	g.right = g.w - g.lw
-	g.top = math.Ceil(g.lh + 3*line)
-	g.bottom = g.h - math.Ceil(line+g.lh/2)
-	if n := min(len(g.d.Events), 3); g.h > 20*g.lh {
-		g.bottom -= math.Ceil(float64(n) * line)
-	}
-	if g.bottom-g.top < 4*g.lh { // small: the plot before its words
-		g.top, g.bottom = g.lh/2, g.h-math.Ceil(2*g.lh)
-	}
-	// A picture does not move: it shows what was asked for and no more, in columns of any width.
-	w := newWindow(g.d, g.o.Last, 1)
-	want, room := w.want(g.d, g.o.Last), int64(max(g.right-g.left, 1))
+// layout divides the picture: three lines of header, rows of event labels, the plot, a line of times. A picture without
+// room for that has the plot and the times only.
+func (p *picture) layout() {
+	p.left = math.Ceil(float64(p.o.Unit.tickWidth()+2) * p.lw)
+	p.right = p.w - p.lw
+	// A picture does not scroll: it shows exactly the period asked for, in columns of any width.
+	w := newWindow(p.d, p.o.Last, 1)
+	want, room := w.want(p.d, p.o.Last), int64(max(p.right-p.left, 1))
 	per := (want + room - 1) / room
 	cols := (want + per - 1) / per
-	g.cw = (g.right - g.left) / float64(cols)
-	g.p = newPlot(g.d, g.o, int(cols))
-	g.scale = newScale(g.p, g.o, max(int(g.bottom-g.top), 2))
-	g.axis = g.top + float64(g.scale.inRows)
-	g.bottom = g.axis + float64(g.scale.out)
-	g.o.shown = g.p.step * time.Duration(min(int64(g.p.cols)*g.p.per/int64(g.p.wide), int64(longest/g.p.step)))
+	p.colWidth = (p.right - p.left) / float64(cols)
+	p.plot = newPlot(p.d, p.o, int(cols))
+	p.o.shown = p.plot.step * time.Duration(min(int64(p.plot.cols)*p.plot.per/int64(p.plot.wide), int64(longest/p.plot.step)))
+
+	p.bottom = p.h - math.Ceil(p.line+p.lh/2)
+	p.top = math.Ceil(p.lh + 3*p.line)
+	if p.bottom-p.top < 4*p.lh {
+		p.top, p.bottom = p.lh/2, p.h-math.Ceil(2*p.lh)
+		p.placeEvents(0)
+	} else {
+		rows := p.placeEvents(min(int(p.h/(8*p.lh))-1, 5))
+		p.top += math.Ceil(float64(rows) * p.line)
+	}
+	p.scale = newScale(p.plot, p.o, max(int(p.bottom-p.top), 2))
+	p.axis = p.top + float64(p.scale.inRows)
+	p.bottom = p.axis + float64(p.scale.out)
 }
 
-func (g *pen) color(r Role) color.RGBA { return r.Color(g.o.Dark) }
-
-// heads writes the title, the rates and the key of the layers above the plot.
-func (g *pen) heads() {
-	line := 1.5 * g.lh
-	if g.top < line*3 {
+// drawHeader writes the title, the rates and the key of the layers.
+func (p *picture) drawHeader() {
+	if p.top < 3*p.line {
 		return
 	}
-	room := int((g.w - 2*g.lw) / g.lw)
-	name := g.o.Glyphs.clean(g.d.Name)
-	g.text(g.lw, g.lh/2, g.o.Glyphs.clip(name, room), g.color(Title))
-	about := g.o.Glyphs.clean(map[View]string{ByMember: "by NIC", ByProtocol: "by protocol", Total: "total"}[g.o.View] +
-		" · " + g.o.Scale.String() + " · last " + period(g.o.shown))
-	if n := cells(about); n+cells(name)+2 <= room {
-		g.text(g.w-float64(n+1)*g.lw, g.lh/2, about, g.color(Label))
+	room := int((p.w - 2*p.lw) / p.lw)
+	name := p.o.Glyphs.clean(p.d.Name)
+	p.text(p.lw, p.lh/2, p.o.Glyphs.clip(name, room), paint{role: Title}, atStart)
+	about := map[View]string{ByMember: "by NIC", ByProtocol: "by protocol", Total: "total"}[p.o.View] +
+		" · " + p.o.Scale.String() + " · last " + period(p.o.shown) + p.labelled()
+	if cells(about)+cells(name)+2 <= room {
+		p.text(p.w-p.lw, p.lh/2, about, paint{role: Label}, atEnd)
 	}
-	words := *g.o
+	words := *p.o
 	words.Width = room
-	g.cells(g.lw, g.lh/2+line, Summary(*g.d, words)[0])
-	if len(g.p.names) < 2 {
+	p.drawCells(p.lw, p.lh/2+p.line, Summary(*p.d, words)[0])
+	if len(p.plot.names) < 2 {
 		return
 	}
-	x := g.lw
-	for i, n := range g.p.names {
-		if x+float64(cells(n)+3)*g.lw > g.w {
+	x, y := p.lw, p.lh/2+2*p.line
+	for i, n := range p.plot.names {
+		if x+float64(cells(n)+3)*p.lw > p.w {
 			break
 		}
-		y := g.lh/2 + 2*line
-		g.rect(x, y, x+g.lh, y+g.lh, g.color(g.p.inRole[i]))
-		g.text(x+g.lh+g.lw/2, y, n, g.color(Title))
-		x += g.lh + float64(cells(n)+2)*g.lw
+		p.rect(x, y, x+p.lh, y+p.lh, paint{role: p.plot.inRole[i]})
+		p.text(x+p.lh+p.lw/2, y, n, paint{role: Title}, atStart)
+		x += p.lh + float64(cells(n)+2)*p.lw
 	}
 }
 
-// cells writes a row of a grid, what has one role in one go.
-func (g *pen) cells(x, y float64, row []Cell) {
+// drawCells writes a row of a grid, cells of one role in one text.
+func (p *picture) drawCells(x, y float64, row []Cell) {
 	from, run := 0, []rune(nil)
 	flush := func() {
 		if s := strings.TrimRight(string(run), " "); s != "" {
-			g.text(x+float64(from)*g.lw, y, s, g.color(row[from].Role))
+			p.text(x+float64(from)*p.lw, y, s, paint{role: row[from].Role}, atStart)
 		}
 		run = run[:0]
 	}
@@ -152,47 +181,46 @@ func (g *pen) cells(x, y float64, row []Cell) {
 	flush()
 }
 
-// grid draws the labelled lines of both axes.
-func (g *pen) grid() {
-	faint := mix(g.color(AxisRole), ground(g.o.Dark), 0.7)
-	label := func(y float64, v float64) {
-		s := g.o.Unit.tick(v)
-		g.rect(g.left, y-0.5, g.right, y+0.5, faint)
-		g.text(g.left-float64(cells(s)+1)*g.lw, min(max(y-g.lh/2, 0), g.h-g.lh), s, g.color(Label))
+// drawGrid draws the labelled lines of both axes.
+func (p *picture) drawGrid() {
+	line, label := paint{AxisRole, 0.7}, paint{role: Label}
+	value := func(y float64, v float64) {
+		p.rect(p.left, y-0.5, p.right, y+0.5, line)
+		p.text(p.left-p.lw, min(max(y-p.lh/2, 0), p.h-p.lh), p.o.Unit.tick(v), label, atEnd)
 	}
-	label(g.axis, 0)
-	for _, t := range g.scale.ticks(g.scale.inRows, 2.5*g.lh) {
-		label(g.axis-t.rows, t.value)
+	value(p.axis, 0)
+	for _, t := range p.scale.ticks(p.scale.inRows, 2.5*p.lh) {
+		value(p.axis-t.rows, t.value)
 	}
-	for _, t := range g.scale.ticks(g.scale.out, 2.5*g.lh) {
-		label(g.axis+t.rows, t.value)
+	for _, t := range p.scale.ticks(p.scale.out, 2.5*p.lh) {
+		value(p.axis+t.rows, t.value)
 	}
-	for _, m := range g.p.timeMarks(g.lw / g.cw) {
-		x, n := g.left+float64(m.column)*g.cw, float64(len(m.text))*g.lw
-		g.rect(x-0.5, g.top, x+0.5, g.bottom, faint)
-		if from := x - n/2; from >= 0 && from+n <= g.w {
-			g.text(from, g.bottom+g.lh/2, m.text, g.color(Label))
+	for _, m := range p.plot.timeMarks(p.lw / p.colWidth) {
+		x, n := p.left+float64(m.column)*p.colWidth, float64(len(m.text))*p.lw
+		p.rect(x-0.5, p.top, x+0.5, p.bottom, line)
+		if x-n/2 >= 0 && x+n/2 <= p.w {
+			p.text(x, p.bottom+p.lh/2, m.text, label, atMiddle)
 		}
 	}
-	if g.scale.inRows > int(3*g.lh) && g.scale.out > int(3*g.lh) {
-		g.text(g.lw/2, g.axis-1.75*g.lh, "in", g.color(Title))
-		g.text(g.lw/2, g.axis+0.75*g.lh, "out", g.color(Title))
+	if p.scale.inRows > int(3*p.lh) && p.scale.out > int(3*p.lh) {
+		p.text(p.lw/2, p.axis-1.75*p.lh, "in", paint{role: Title}, atStart)
+		p.text(p.lw/2, p.axis+0.75*p.lh, "out", paint{role: Title}, atStart)
 	}
 }
 
-// half draws the layers of a direction and the peaks above them.
-func (g *pen) half(h *half, roles []Role, rows int, up bool) {
-	n := g.p.cols
+// drawHalf draws the layers of a direction and the peaks above them.
+func (p *picture) drawHalf(h *half, roles []Role, rows int, up bool) {
+	n := p.plot.cols
 	place := func(v float64) float64 {
-		y := min(g.scale.rows(v), float64(rows))
+		y := min(p.scale.rows(v), float64(rows))
 		if up {
-			return g.axis - y
+			return p.axis - y
 		}
-		return g.axis + y
+		return p.axis + y
 	}
 	below, total := make([]float64, n), make([]float64, n)
 	for x := range below {
-		below[x] = g.axis
+		below[x] = p.axis
 	}
 	for i := range h.layers {
 		edge := make([]float64, n)
@@ -200,9 +228,9 @@ func (g *pen) half(h *half, roles []Role, rows int, up bool) {
 			total[x] += h.layers[i][x].avg
 			edge[x] = place(total[x])
 		}
-		g.area(g.left, g.cw, below, edge, g.color(roles[i]))
-		if i+1 < len(h.layers) { // a thin line parts layers for eyes that see no colours
-			g.area(g.left, g.cw, shifted(edge, below, 1), edge, mix(g.color(roles[i]), ground(g.o.Dark), 0.6))
+		p.area(p.left, p.colWidth, below, edge, paint{role: roles[i]})
+		if i+1 < len(h.layers) { // a thin line separates layers for eyes that see no colours
+			p.area(p.left, p.colWidth, insideOf(edge, below, 1), edge, paint{roles[i], 0.6})
 		}
 		below = edge
 	}
@@ -213,11 +241,11 @@ func (g *pen) half(h *half, roles []Role, rows int, up bool) {
 			peaks[x] = place(s.peak)
 		}
 	}
-	g.area(g.left, g.cw, shifted(peaks, below, 1.5), peaks, g.color(Peak))
+	p.area(p.left, p.colWidth, insideOf(peaks, below, 1.5), peaks, paint{role: Peak})
 }
 
-// shifted is edge moved by so much towards the axis, but not below the layer's lower edge.
-func shifted(edge, below []float64, by float64) []float64 {
+// insideOf is edge moved by a distance towards the axis, at most to the layer's lower edge.
+func insideOf(edge, below []float64, by float64) []float64 {
 	out := make([]float64, len(edge))
 	for x, e := range edge {
 		if e < below[x] {
@@ -229,45 +257,15 @@ func shifted(edge, below []float64, by float64) []float64 {
 	return out
 }
 
-// baseline is the time axis: a line where something is known, dots where nothing is.
-func (g *pen) baseline() {
-	n := g.p.cols
+// drawTimeAxis draws a line where something is known and dots where nothing is.
+func (p *picture) drawTimeAxis() {
+	n := p.plot.cols
 	lo, hi := make([]float64, n), make([]float64, n)
 	for x := range lo {
-		lo[x], hi[x] = g.axis-0.75, g.axis-0.75
-		if g.p.known(x) || int(float64(x)*g.cw)%6 < 2 {
-			hi[x] = g.axis + 0.75
+		lo[x], hi[x] = p.axis-0.75, p.axis-0.75
+		if p.plot.known(x) || int(float64(x)*p.colWidth)%6 < 2 {
+			hi[x] = p.axis + 0.75
 		}
 	}
-	g.area(g.left, g.cw, lo, hi, g.color(AxisRole))
-}
-
-// events marks moments through the whole plot and writes the newest below it.
-func (g *pen) events() {
-	c := g.color(EventRole)
-	y := g.bottom + 2*g.lh
-	shown := g.p.events(g.d)
-	for i, e := range shown {
-		x := g.left + float64(g.p.at(e.At))*g.cw
-		for from := g.top; from < g.bottom; from += 6 {
-			g.rect(x-0.5, from, x+0.5, min(from+3, g.bottom), c)
-		}
-		tip := make([]float64, 9)
-		high := make([]float64, 9)
-		for k := range tip {
-			high[k] = g.axis - 9
-			tip[k] = g.axis - 9 + 2*(4.5-math.Abs(float64(k)-4))
-		}
-		g.area(x-4.5, 1, high, tip, c)
-		if at := y + float64(i)*1.5*g.lh; at+g.lh <= g.h {
-			s := e.At.In(g.d.End.Location()).Format(time.TimeOnly) + " " + g.o.Glyphs.clean(e.Text)
-			g.text(g.lw, at, g.o.Glyphs.clip(s, int(g.w/g.lw)-2), c)
-		}
-	}
-}
-
-// mix is a colour with a part of another.
-func mix(a, b color.RGBA, part float64) color.RGBA {
-	m := func(x, y uint8) uint8 { return uint8(math.Round(float64(x)*(1-part) + float64(y)*part)) }
-	return color.RGBA{m(a.R, b.R), m(a.G, b.G), m(a.B, b.B), 0xff}
+	p.area(p.left, p.colWidth, lo, hi, paint{role: AxisRole})
 }

@@ -4,14 +4,18 @@ import (
 	"bytes"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"image"
 	"image/png"
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
 
@@ -102,5 +106,86 @@ func TestPictureNotWritten(t *testing.T) {
 		if err := write(full{}, sampleData(), Options{}); !errors.Is(err, errFull) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestLabelsKeepClear places any labels: texts do not overlap, no line crosses another label's text, all stay inside,
+// and one without a place would have fitted nowhere.
+func TestLabelsKeepClear(t *testing.T) {
+	const letter, left, right = 7.0, 3.0, 400.0
+	rapid.Check(t, func(t *rapid.T) {
+		rows := rapid.IntRange(0, 4).Draw(t, "rows")
+		labels := make([]eventLabel, rapid.IntRange(0, 12).Draw(t, "n"))
+		x := 20.0
+		for i := range labels {
+			x += float64(rapid.IntRange(0, 90).Draw(t, "apart"))
+			labels[i] = eventLabel{x: min(x, right), text: strings.Repeat("x", rapid.IntRange(0, 20).Draw(t, "length"))}
+		}
+		used, last := placeLabels(labels, rows, letter, left, right), noRow
+		touch := func(a, b *eventLabel) bool {
+			crossed := a.row >= b.row && a.from < b.x && b.x < a.to // b's line comes down through a's row
+			return a.row == b.row && a.from < b.to && b.from < a.to || crossed
+		}
+		for i := range labels {
+			a := &labels[i]
+			if last = max(last, a.row); a.row == noRow {
+				continue
+			}
+			if a.from < left || a.to > right || a.row >= rows || a.from < a.x && a.to > a.x {
+				t.Fatalf("label %d at %v-%v, row %d of %d", i, a.from, a.to, a.row, rows)
+			}
+			for k := range labels[:i] {
+				if b := &labels[k]; b.row != noRow && (touch(a, b) || touch(b, a)) {
+					t.Fatalf("labels %d and %d touch: %+v %+v", k, i, *b, *a)
+				}
+			}
+		}
+		if used != last+1 {
+			t.Fatalf("%d rows used, the last is %d", used, last)
+		}
+		if first := len(labels) > 0 && rows > 0 && labels[0].row == noRow; first && labels[0].x-left > 21*letter {
+			t.Fatalf("the first label has no place: %+v", labels[0])
+		}
+	})
+}
+
+// TestManyEvents: all events are marked, and the header says how many of them have a label.
+func TestManyEvents(t *testing.T) {
+	d := sampleData()
+	d.Events = nil
+	for i := range 200 {
+		d.Events = append(d.Events, Event{At: d.End.Add(-time.Duration(i) * time.Second), Text: fmt.Sprintf("event-%d", i)})
+	}
+	var b strings.Builder
+	if err := SVG(&b, d, Options{Last: 5 * time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	labels := strings.Count(b.String(), ">event-")
+	if want := fmt.Sprintf("%d of 200 events labelled", labels); labels < 10 || !strings.Contains(b.String(), want) {
+		t.Errorf("not %q", want)
+	}
+}
+
+// TestSVGSchemes: without Dark the colours are those on light, with a rule for each that is another on dark.
+func TestSVGSchemes(t *testing.T) {
+	draw := func(o Options) string {
+		var b strings.Builder
+		if err := SVG(&b, sampleData(), o); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	both, dark := draw(Options{}), draw(Options{Dark: true})
+	rule := regexp.MustCompile(`\.(c\d+) \{ fill: (#\w+) \}`)
+	if !strings.Contains(both, "@media (prefers-color-scheme: dark)") {
+		t.Error("no rules for the dark scheme")
+	}
+	body := regexp.MustCompile(`<style>.*</style>\n`).ReplaceAllString(both, "")
+	for _, r := range rule.FindAllStringSubmatch(both, -1) {
+		class := regexp.MustCompile(`class="` + r[1] + `" fill="#\w+"`)
+		body = class.ReplaceAllString(body, `fill="`+r[2]+`"`)
+	}
+	if diff := cmp.Diff(dark, body); diff != "" {
+		t.Errorf("with its rules applied the picture is not the dark one (-dark +applied):\n%s", diff)
 	}
 }

@@ -3,21 +3,36 @@ package chart
 import (
 	"fmt"
 	"image"
-	"image/color"
 	"image/draw"
 	"image/png"
 	"io"
 	"math"
+	"strings"
+	"sync"
+
+	"golang.org/x/image/font"
+	"golang.org/x/image/font/gofont/gomono"
+	"golang.org/x/image/font/opentype"
+	"golang.org/x/image/math/fixed"
 )
 
-// PNG writes the chart as a picture in pixels (960 × 480 for 0). Its texts are ASCII.
+// PNG writes the chart as a picture in pixels (960 × 480 for 0), with Go Mono, so that it looks the same everywhere.
+// Text grows with the picture.
 func PNG(w io.Writer, d Data, o Options) error {
-	o.Glyphs = ASCII
-	width, height := o.pictureSize()
-	b := &bitmap{RGBA: image.NewRGBA(image.Rect(0, 0, width, height)), dot: 1}
-	if width >= 800 && height >= 400 {
-		b.dot = min(width/400, height/200)
+	if o.Glyphs == ASCII { // Go Mono has all characters but braille, which pictures do not use
+		o.Glyphs = Braille
 	}
+	width, height := o.pictureSize()
+	mono, err := goMono()
+	if err != nil {
+		return fmt.Errorf("read Go Mono: %w", err)
+	}
+	size := 12 * max(1, min(float64(width)/960, float64(height)/480))
+	face, err := opentype.NewFace(mono, &opentype.FaceOptions{Size: size, DPI: 72})
+	if err != nil {
+		return fmt.Errorf("scale Go Mono to %g px: %w", size, err)
+	}
+	b := &bitmap{RGBA: image.NewRGBA(image.Rect(0, 0, width, height)), dark: o.Dark, mono: mono, face: face, size: size}
 	drawPicture(b, &d, &o)
 	if err := png.Encode(w, b.RGBA); err != nil {
 		return fmt.Errorf("write png: %w", err)
@@ -25,21 +40,45 @@ func PNG(w io.Writer, d Data, o Options) error {
 	return nil
 }
 
+var goMono = sync.OnceValues(func() (*opentype.Font, error) { return opentype.Parse(gomono.TTF) })
+
 // bitmap is a canvas of pixels.
 type bitmap struct {
 	*image.RGBA
-	dot int // pixels a dot of the font
+	dark bool
+	mono *opentype.Font
+	face font.Face
+	size float64 // of the font
 }
 
-func (b *bitmap) letter() (width, height float64) { return float64(6 * b.dot), float64(8 * b.dot) }
+func (b *bitmap) letter() (width, height float64) {
+	advance, _ := b.face.GlyphAdvance('0')
+	return float64(advance) / 64, b.size
+}
 
-func (b *bitmap) rect(x0, y0, x1, y1 float64, c color.RGBA) {
+func (b *bitmap) rect(x0, y0, x1, y1 float64, p paint) {
 	r := image.Rect(round(x0), round(y0), max(round(x1), round(x0)+1), max(round(y1), round(y0)+1))
-	draw.Draw(b, r, image.NewUniform(c), image.Point{}, draw.Src)
+	draw.Draw(b, r, image.NewUniform(p.color(b.dark)), image.Point{}, draw.Src)
+}
+
+func (b *bitmap) text(x, y float64, s string, p paint, a anchor) {
+	s = strings.Map(func(r rune) rune {
+		if i, err := b.mono.GlyphIndex(nil, r); err != nil || i == 0 {
+			return '?'
+		}
+		return r
+	}, s)
+	width, _ := b.letter()
+	length := float64(cells(s)) * width
+	x -= [...]float64{atMiddle: length / 2, atEnd: length}[a]
+	pen := font.Drawer{Dst: b, Src: image.NewUniform(p.color(b.dark)), Face: b.face,
+		Dot: fixed.Point26_6{X: fixed.Int26_6(x * 64), Y: fixed.Int26_6((y + b.size*10/12) * 64)}}
+	pen.DrawString(s)
 }
 
 // area blends the pixels that an edge cuts, so that slopes are smooth.
-func (b *bitmap) area(x, width float64, lo, hi []float64, c color.RGBA) {
+func (b *bitmap) area(x, width float64, lo, hi []float64, p paint) {
+	c := p.color(b.dark)
 	for i := range lo {
 		from, to := min(lo[i], hi[i]), max(lo[i], hi[i])
 		if from == to {
@@ -55,24 +94,6 @@ func (b *bitmap) area(x, width float64, lo, hi []float64, c color.RGBA) {
 				b.SetRGBA(px, py, mix(b.RGBAAt(px, py), c, cover))
 			}
 		}
-	}
-}
-
-func (b *bitmap) text(x, y float64, s string, c color.RGBA) {
-	left, top := round(x), round(y)
-	for _, r := range s {
-		if r < ' ' || r > '~' {
-			r = '?'
-		}
-		for dy, row := range font[r-' '] {
-			for dx := range 5 {
-				if row&(16>>dx) != 0 {
-					at := image.Pt(left+dx*b.dot, top+dy*b.dot)
-					draw.Draw(b, image.Rectangle{at, at.Add(image.Pt(b.dot, b.dot))}, image.NewUniform(c), image.Point{}, draw.Src)
-				}
-			}
-		}
-		left += 6 * b.dot
 	}
 }
 

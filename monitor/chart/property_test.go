@@ -45,7 +45,7 @@ func anyData(t *rapid.T) Data {
 		if rapid.Bool().Draw(t, "near") {
 			at = d.End.Add(-time.Duration(rapid.IntRange(-5, 50).Draw(t, "ago")) * time.Second)
 		}
-		d.Events = append(d.Events, Event{at, rapid.String().Draw(t, "text")})
+		d.Events = append(d.Events, Event{at, rapid.String().Draw(t, "text"), rapid.String().Draw(t, "label")})
 	}
 	return d
 }

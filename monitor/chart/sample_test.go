@@ -48,8 +48,8 @@ func sampleData() Data {
 		}
 	}
 	d.Events = []Event{
-		{d.End.Add(-110 * time.Second), "eth1 link down → flows moved to eth0 in 0.4 ms"},
-		{d.End.Add(-80 * time.Second), "eth1 link up"},
+		{d.End.Add(-110 * time.Second), "eth1 link down → flows moved to eth0 in 0.4 ms", "eth1: carrier lost"},
+		{d.End.Add(-80 * time.Second), "eth1 link up", "eth1 up again"},
 	}
 	return d
 }

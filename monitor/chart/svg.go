@@ -6,54 +6,89 @@ import (
 	"fmt"
 	"image/color"
 	"io"
+	"slices"
 	"strconv"
 )
 
-// SVG writes the chart as a picture that scales; Width and Height are pixels (960 × 480 for 0).
-// What it shows is told in words too, in its description.
+// SVG writes the chart as a picture that scales; Width and Height are pixels (960 × 480 for 0). Its description has what
+// it shows in words. Unless Options.Dark, it follows the colour scheme of its viewer.
 func SVG(w io.Writer, d Data, o Options) error {
 	if o.Glyphs == ASCII { // a picture has all characters
 		o.Glyphs = Braille
 	}
 	width, height := o.pictureSize()
-	s := &svg{}
-	fmt.Fprintf(&s.Buffer, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" font-family="ui-monospace,DejaVu Sans Mono,Menlo,Consolas,monospace" font-size="12" xml:space="preserve">`+"\n",
-		width, height, width, height)
-	s.element("title", o.Glyphs.clean(d.Name))
-	s.element("desc", Plain(d, o))
+	s := &svg{dark: o.Dark}
 	drawPicture(s, &d, &o)
-	s.WriteString("</svg>\n")
-	if _, err := w.Write(s.Bytes()); err != nil {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" `+
+		`font-family="ui-monospace,DejaVu Sans Mono,Menlo,Consolas,monospace" font-size="12" xml:space="preserve">`+"\n",
+		width, height, width, height)
+	for _, e := range [][2]string{{"title", o.Glyphs.clean(d.Name)}, {"desc", Plain(d, o)}, {"style", s.darkRules()}} {
+		if e[1] != "" {
+			b.WriteString("<" + e[0] + ">" + escaped(e[1]) + "</" + e[0] + ">\n")
+		}
+	}
+	b.Write(s.Bytes())
+	b.WriteString("</svg>\n")
+	if _, err := w.Write(b.Bytes()); err != nil {
 		return fmt.Errorf("write svg: %w", err)
 	}
 	return nil
 }
 
 // svg is a canvas of text.
-type svg struct{ bytes.Buffer }
+type svg struct {
+	bytes.Buffer
+	dark    bool
+	classes []paint // those whose colour depends on the scheme; the index is the class
+}
 
 func (s *svg) letter() (width, height float64) { return 7.25, 12 }
 
-func (s *svg) element(name, text string) {
-	fmt.Fprintf(&s.Buffer, "<%s>", name)
-	_ = xml.EscapeText(&s.Buffer, []byte(text)) // a buffer takes all
-	fmt.Fprintf(&s.Buffer, "</%s>\n", name)
+// fill is the attribute of a colour, with a class where the dark scheme has another one.
+func (s *svg) fill(p paint) string {
+	light, dark := p.color(s.dark), p.color(true)
+	if light == dark {
+		return `fill="` + hex(light) + `"`
+	}
+	i := slices.Index(s.classes, p)
+	if i < 0 {
+		i = len(s.classes)
+		s.classes = append(s.classes, p)
+	}
+	return `class="c` + strconv.Itoa(i) + `" fill="` + hex(light) + `"`
 }
 
-func (s *svg) rect(x0, y0, x1, y1 float64, c color.RGBA) {
-	fmt.Fprintf(&s.Buffer, `<rect x="%s" y="%s" width="%s" height="%s" fill="%s"/>`+"\n", short(x0), short(y0), short(x1-x0), short(y1-y0), hex(c))
+// darkRules is the style sheet of the dark scheme, one line.
+func (s *svg) darkRules() string {
+	if len(s.classes) == 0 {
+		return ""
+	}
+	rules := "@media (prefers-color-scheme: dark) {"
+	for i, p := range s.classes {
+		rules += " .c" + strconv.Itoa(i) + " { fill: " + hex(p.color(true)) + " }"
+	}
+	return rules + " }"
 }
 
-func (s *svg) text(x, y float64, text string, c color.RGBA) {
-	fmt.Fprintf(&s.Buffer, `<text x="%s" y="%s" fill="%s">`, short(x), short(y+10), hex(c))
-	_ = xml.EscapeText(&s.Buffer, []byte(text))
-	s.WriteString("</text>\n")
+func escaped(text string) string {
+	var b bytes.Buffer
+	_ = xml.EscapeText(&b, []byte(text)) // a buffer accepts everything
+	return b.String()
 }
 
-// area is one path with a closed outline for each run of filled columns; columns of equal height
-// are one step.
-func (s *svg) area(x, width float64, lo, hi []float64, c color.RGBA) {
-	fmt.Fprintf(&s.Buffer, `<path fill="%s" d="`, hex(c))
+func (s *svg) rect(x0, y0, x1, y1 float64, p paint) {
+	fmt.Fprintf(s, `<rect x="%s" y="%s" width="%s" height="%s" %s/>`+"\n", short(x0), short(y0), short(x1-x0), short(y1-y0), s.fill(p))
+}
+
+func (s *svg) text(x, y float64, text string, p paint, a anchor) {
+	at := [...]string{atMiddle: ` text-anchor="middle"`, atEnd: ` text-anchor="end"`}[a]
+	fmt.Fprintf(s, `<text x="%s" y="%s"%s %s>%s</text>`+"\n", short(x), short(y+10), at, s.fill(p), escaped(text))
+}
+
+// area is one path with a closed outline for each run of filled columns. Columns of equal height are one step.
+func (s *svg) area(x, width float64, lo, hi []float64, p paint) {
+	fmt.Fprintf(s, `<path %s d="`, s.fill(p))
 	for from := 0; from < len(lo); {
 		to := from
 		for to < len(lo) && lo[to] != hi[to] {

@@ -65,18 +65,20 @@ var suites = []suite{
 		Quick: []string{"TestFramesPassBothWays", "TestTagsAreKept", "TestAcceptRules", "TestSuperFramesPassWhole", "TestStreamsPassClean", "TestNICGoneAndBack"},
 	},
 	{
+		Package: "internal/fastpath/backlog", Timeout: 2 * time.Minute,
+	},
+	{
 		Package: "internal/fastpath", Timeout: 8 * time.Minute,
 		Left: []left{
 			{Why: tooMuch, Tests: []string{"TestChangeOver", "TestMembersCarryWhatTheyCan", "TestAllAtOnce"}},
-			{Why: tooSoon, Tests: []string{"TestApplyDoesNotWaitForTheMeter"}},
+			{Why: tooSoon, Tests: []string{"TestApplyDoesNotWaitForTheMonitor"}},
 			{Why: "an emulated processor that has a slot's lock may stand still for long, and others send without it", Tests: []string{"TestProcessorsShareTheTable"}},
 			{Why: "it reads the programs' sources, which are not in the guest", Tests: []string{"TestConstantsAreThePrograms"}},
 		},
 	},
 	{
-		Package: "internal/daemon", Timeout: 20 * time.Minute,
+		Package: "internal/systest", Timeout: 20 * time.Minute,
 		Only: []string{
-			"TestBegin", "TestSetDatapath", "TestLostAndFound", "TestLostLate", "TestWishEndsWarning", "TestNoFastpath",
 			"TestWithoutCapability", "TestDatapathWithoutANIC", "TestELBIsShown", "TestKilledAndRestored",
 			"TestPrivileges", "TestCheck", "TestDryRun", "TestProgramsOfOthers", "TestProgramsEndWithTheProcess",
 			"TestNICSetDown", "TestTagsPass", "TestNothingComesTwice", "TestDuplicateAddressDetection",
@@ -111,10 +113,9 @@ var suites = []suite{
 			}},
 			{Why: noSwitch, Tests: []string{"TestLACPAgreesWithOVS", "TestLACPFaultsWithOVS", "TestLACPPartnerSeesNoRestart", "TestLACPTwoPartners"}},
 			{Why: anyKernel, Tests: []string{
-				"TestInterruptedWhileChoosing", "TestSuspended", "TestExiting", "TestMemoryIsKept", "TestBadMemoryIsIgnored", "TestRandomSystemStays",
-				"TestStoryWaitsForView", "TestRunWithoutANIC", "TestPastIsKept", "TestProcessIsDetached", "TestOneProcessATeam", "TestOthersReadOnly",
+				"TestRunWithoutANIC", "TestPastIsKept", "TestProcessIsDetached", "TestOneProcessATeam", "TestOthersReadOnly",
 				"TestTwoTeams", "TestNICsOfADeadTeam", "TestBadInput", "TestBadPlace", "TestDocuments", "TestRivals", "TestForeground",
-				"TestStoppedAndRestored", "TestDeleteWithoutANIC", "TestNotify", "TestReplaceIsWholeOrNotAtAll", "TestReadPastRefuses", "TestEventsOf",
+				"TestStoppedAndRestored", "TestDeleteWithoutANIC",
 			}},
 		},
 		Quick: []string{

@@ -1,0 +1,112 @@
+// Package settings says what can be configured of a team: [Config].
+package settings
+
+import (
+	"net/netip"
+	"time"
+
+	"nicteam/internal/frame"
+	"nicteam/modes"
+)
+
+// Config is a validated configuration of a team; internal/config makes it from flags,
+// environment and file. DefaultConfig has the defaults.
+type Config struct {
+	Team    string
+	Members []MemberConfig
+	Match   MatchPolicy // of members that were gone
+
+	Mode             modes.Kind
+	Balance          bool
+	Hash             modes.HashPolicy
+	Primary          string
+	PrimaryReselect  modes.Reselect
+	Active           string // active member wished by hand, "" none; never kept over a restart
+	PacketsPerMember int
+	ReceiveBalance   bool
+	Gain             time.Duration // elb: the least that a flow must win to be moved
+	Skew             time.Duration // elb: the most that two NICs' ways to a peer differ
+	Rebalance        time.Duration // elb: how often flows that never pause are evened out; 0 never
+	MinMembers       int
+	LACP             modes.LACPSettings
+
+	UpDelay          time.Duration
+	DownDelay        time.Duration
+	LinkWatch        []string // "carrier"
+	AnnounceCount    int
+	AnnounceInterval time.Duration
+
+	Address   AddressPolicy
+	Addresses []netip.Prefix // Address == AddressGiven
+	Gateway   netip.Addr     // zero: none given
+	MACPolicy MACPolicy
+	MAC       frame.MAC // MACPolicy == MACGiven
+	MTU       int       // 0: the members' minimum
+
+	Datapath      string // "auto", "relay", "fastpath"
+	TSO, USO, GRO Offload
+}
+
+// MemberConfig is a member as configured.
+type MemberConfig struct {
+	Name         string
+	Weight       float64
+	PortPriority uint16 // of 802.3ad
+}
+
+// MatchPolicy says which NIC is a member that was gone.
+type MatchPolicy uint8
+
+// The policies of --match.
+const (
+	MatchName MatchPolicy = iota // a NIC of its name, be it another one
+	MatchMAC                     // that very NIC
+)
+
+func (m MatchPolicy) String() string {
+	if m == MatchMAC {
+		return "mac"
+	}
+	return "name"
+}
+
+// AddressPolicy says where the adapter's addresses come from.
+type AddressPolicy uint8
+
+// The policies of --address.
+const (
+	AddressAuto  AddressPolicy = iota // the members' addresses, routes and gateway move to the adapter
+	AddressNone                       // the adapter has none; the members keep nothing
+	AddressGiven                      // Config.Addresses
+)
+
+// MACPolicy says which MAC the adapter gets.
+type MACPolicy uint8
+
+// The policies of --mac.
+const (
+	MACKeep  MACPolicy = iota // of the member that owned the default route, else the first's
+	MACNew                    // a fresh locally administered one
+	MACGiven                  // Config.MAC
+)
+
+// Offload is a switch with an automatic position.
+type Offload uint8
+
+// The positions.
+const (
+	OffloadAuto Offload = iota // on unless it was seen to fail
+	OffloadOn
+	OffloadOff
+)
+
+// DefaultConfig has the defaults; Team and Members are the caller's.
+func DefaultConfig() Config {
+	return Config{
+		Mode: modes.ELB, Balance: true, ReceiveBalance: true,
+		Gain: modes.DefaultGain, Skew: modes.DefaultSkew, Rebalance: modes.DefaultRebalance,
+		PacketsPerMember: 1, MinMembers: 1, LACP: modes.DefaultLACP(),
+		LinkWatch: []string{"carrier"}, AnnounceCount: 1, AnnounceInterval: 100 * time.Millisecond,
+		Datapath: "auto",
+	}
+}

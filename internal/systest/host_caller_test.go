@@ -1,0 +1,235 @@
+package systest
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/lab/labtest"
+	"nicteam/team"
+)
+
+// TestCreateOutlivesItsReader: `nicteam create … | head -1` makes the team, whole, though nobody reads what it says.
+func TestCreateOutlivesItsReader(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{Cables: true})
+	for _, reader := range []string{"head -1", "true", "dd bs=1 count=1 status=none"} {
+		before := w.state()
+		w.sh(program(t) + " create " + teamName + " eth1 eth2 --mode active-backup | " + reader)
+		w.await("the team that nobody read of", isUp)
+		for _, path := range []string{"/etc/nicteam/" + teamName + ".yaml", "/run/nicteam/" + teamName + ".yaml"} {
+			if _, err := os.Stat(w.box.Path(path)); err != nil {
+				t.Errorf("| %s: %v", reader, err)
+			}
+		}
+		w.nicteam("delete", teamName)
+		w.nothingLeft("| " + reader)
+		w.same("| "+reader, before)
+	}
+}
+
+// TestHangupOfTheCaller closes the terminal of a create: what was begun is given back, or the team is there whole.
+func TestHangupOfTheCaller(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{Cables: true})
+	before := w.state()
+	for said := range 4 { // the hangup comes after so many steps
+		cmd := w.box.Command(program(t), "create", teamName, "eth1", "eth2", "--mode", "active-backup")
+		out, err := cmd.StdoutPipe()
+		labtest.Must(t, err)
+		labtest.Must(t, cmd.Start())
+		lines := bufio.NewScanner(out)
+		for range said {
+			lines.Scan()
+		}
+		labtest.Must(t, cmd.Process.Signal(unix.SIGHUP))
+		for lines.Scan() {
+		}
+		err = cmd.Wait()
+		code := cmd.ProcessState.ExitCode()
+		switch {
+		case code == 0:
+			w.await("a team", isUp)
+			w.nicteam("delete", teamName)
+		case code == 130 || code == -1 && said == 0: // before it could be told not to die of it
+			labtest.Eventually(t, "no process is left", func() bool { return len(w.processes(" run "+teamName)) == 0 || w.try("status", teamName).Code == 0 })
+			if len(w.processes(" run "+teamName)) > 0 {
+				w.nicteam("delete", teamName)
+			}
+		default:
+			t.Errorf("after %d steps: exit %d, %v", said, code, err)
+		}
+		w.same(fmt.Sprintf("hangup after %d steps", said), before)
+	}
+}
+
+// TestHangupOfTheProcess: a detached process opens its log anew, and works on.
+func TestHangupOfTheProcess(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{Cables: true})
+	w.create([]string{"eth1", "eth2"}, "--mode", "active-backup")
+	pid := w.teamProcess()
+	log := w.box.Path("/var/lib/nicteam/" + teamName + ".log")
+	labtest.Must(t, os.Rename(log, log+".away"))
+	labtest.Must(t, unix.Kill(pid, unix.SIGHUP))
+	labtest.Eventually(t, "a new log", func() bool { _, err := os.Stat(log); return err == nil })
+	w.set("primary=eth2")
+	labtest.Eventually(t, "a line in the new log", func() bool {
+		b, _ := os.ReadFile(log)
+		return strings.Contains(string(b), "primary=eth2") && strings.Contains(string(b), "uid=0") && strings.Contains(string(b), "program=nicteam")
+	})
+	if now := w.teamProcess(); now != pid {
+		t.Errorf("process %d, was %d", now, pid)
+	}
+	w.nicteam("delete", teamName)
+	labtest.Must(t, os.Remove(log+".away"))
+	w.nothingLeft("after delete")
+}
+
+// TestLogReaderGoes: a team in the foreground whose log nobody reads any more works on.
+func TestLogReaderGoes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{Cables: true})
+	cmd := w.box.Command("sh", "-c", program(t)+" create "+teamName+" eth1 eth2 --mode active-backup --foreground -v 2>&1 | head -1")
+	labtest.Must(t, cmd.Start())
+	labtest.Eventually(t, "the team", func() bool { return w.try("status", teamName, "--check").Code == 0 })
+	labtest.Must(t, w.cables["eth1"].Cut())
+	w.awaitMember("eth1", "down")
+	w.nicteam("delete", teamName)
+	_ = cmd.Wait()
+}
+
+// TestEnvironmentOfTheProcess: nothing of the caller's environment stays, and nothing is run from his PATH.
+func TestEnvironmentOfTheProcess(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+	evil := t.TempDir()
+	ran := filepath.Join(evil, "ran")
+	for _, name := range []string{"nft", "iptables", "ip", "tc", "ethtool", "sysctl", "modprobe"} {
+		labtest.Must(t, os.WriteFile(filepath.Join(evil, name), []byte("#!/bin/sh\necho $0 >>"+ran+"\nexit 1\n"), 0o755))
+	}
+	cmd := w.box.Command(program(t), "create", teamName, "eth1", "eth2", "--mode", "active-backup")
+	cmd.Env = append(cmd.Environ(), "PATH="+evil+":"+os.Getenv("PATH"), "AWS_SECRET_ACCESS_KEY=hunter2", "LD_PRELOAD=/evil.so", "NICTEAM_HASH=layer2", "GODEBUG=x=y", "NOTIFY_SOCKET=/x")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	_ = os.Remove(ran) // the preflight is the caller's own
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", w.teamProcess()))
+	labtest.Must(t, err)
+	got := strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
+	slices.Sort(got)
+	if len(got) != 2 || got[0] != "NICTEAM_READY_FD=3" || !strings.HasPrefix(got[1], "PATH=/usr/local/sbin:") || strings.Contains(got[1], evil) {
+		t.Errorf("environment %q", got)
+	}
+	if h := w.status().Settings.Hash; h != "layer2" {
+		t.Errorf("the setting of the environment is lost: hash %s", h)
+	}
+	w.nicteam("add", teamName, "eth3")
+	w.nicteam("remove", teamName, "eth2")
+	w.nicteam("delete", teamName)
+	if b, err := os.ReadFile(ran); err == nil {
+		t.Errorf("the team's process ran %s", b)
+	}
+}
+
+// TestNICThatLeftIsFree removes a member whose NIC is away; when it comes back, by the index that it had, another team may have it.
+func TestNICThatLeftIsFree(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+	w.create([]string{"eth1", "eth2"}, "--mode", "active-backup")
+	index := link(t, w.box, "eth2").Index
+	w.sh("ip netns add elsewhere")
+	t.Cleanup(func() { w.sh("ip netns del elsewhere") })
+	w.ip("link set eth2 netns elsewhere")
+	w.awaitMember("eth2", "absent")
+	w.nicteam("remove", teamName, "eth2")
+	w.sh(fmt.Sprintf("ip -n elsewhere link set eth2 netns %d", w.teamProcess()))
+	if now := link(t, w.box, "eth2").Index; now != index {
+		t.Fatalf("index %d, was %d", now, index)
+	}
+	w.nicteam("create", "team1", "eth2", "eth3", "--mode", "active-backup")
+	w.nicteam("delete", "team1")
+	w.nicteam("delete", teamName)
+}
+
+// TestTeamElsewhere: a NIC of a team, and its adapter, cannot be taken by one that has other directories.
+func TestTeamElsewhere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 4, Cables: true})
+	before := w.state()
+	w.create([]string{"eth1", "eth2"}, "--mode", "active-backup")
+	elsewhere := []string{"--mode", "active-backup", "--run-dir", "/run/nicteam/e", "--state-dir", "/var/lib/nicteam/e", "--config-dir", "/etc/nicteam/e"}
+	other := func(args ...string) result { return w.try(append(args, elsewhere[2:]...)...) }
+	refused(t, w.try(append([]string{"create", "team1", "eth2", "eth3"}, elsewhere...)...), 5, "eth2", "team team0", "/run/nicteam")
+	refused(t, w.try(append([]string{"create", "team1", teamName, "eth3"}, elsewhere...)...), 5, "adapter of the team team0")
+	if r := w.try(append([]string{"create", "team1", "eth3"}, elsewhere...)...); r.Code != 0 {
+		t.Fatalf("%s%s", r.Out, r.Err)
+	}
+	refused(t, other("add", "team1", "eth2"), 5, "team team0")
+	if r := other("add", "team1", "eth4"); r.Code != 0 {
+		t.Errorf("%s%s", r.Out, r.Err)
+	}
+	refused(t, w.try("add", teamName, "eth4"), 5, "team team1", "/run/nicteam/e")
+	// What one gives back the other may have.
+	if r := other("remove", "team1", "eth4"); r.Code != 0 {
+		t.Errorf("%s%s", r.Out, r.Err)
+	}
+	w.nicteam("add", teamName, "eth4")
+	w.nicteam("remove", teamName, "eth2")
+	if r := other("add", "team1", "eth2"); r.Code != 0 {
+		t.Errorf("%s%s", r.Out, r.Err)
+	}
+	if r := other("delete", "team1"); r.Code != 0 {
+		t.Errorf("%s%s", r.Out, r.Err)
+	}
+	// One that was killed goes on with its NICs.
+	w.kill(w.teamProcess(), unix.SIGKILL)
+	s := w.supervise("--release")
+	labtest.Must(t, s.Process.Signal(unix.SIGTERM))
+	s.ended(t, "SIGTERM")
+	w.same("after all", before)
+}
+
+// TestPlacesOfOthers: a directory of another user is refused before anything is changed.
+func TestPlacesOfOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{Cables: true})
+	before := w.state()
+	theirs := w.box.Path("/var/lib/theirs")
+	labtest.Must(t, os.Mkdir(theirs, 0o755))
+	labtest.Must(t, os.Chown(theirs, 65534, 65534))
+	labtest.Must(t, os.Symlink("/etc/hostname", theirs+"/"+teamName+".lock"))
+	for _, flag := range []string{"--run-dir", "--state-dir", "--config-dir"} {
+		refused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/theirs"), 4, "uid 65534", flag)
+		refused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/theirs", "--dry-run"), 4, "uid 65534", flag)
+		refused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/theirs/below"), 4, "uid 65534", flag)
+	}
+	w.unharmed(before.all)
+}
+
+func isUp(s *team.Status) bool { return s.State == "up" }
+
+// TestWarningsThatNobodyWaitsFor: what a person would be told at a create is in log and status of a team that a service manager
+// starts, and makes it no worse than it is.
+func TestWarningsThatNobodyWaitsFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{Cables: true})
+	labtest.Must(t, os.WriteFile(w.box.Path("/etc/nicteam/"+teamName+".yaml"), []byte("team: "+teamName+"\nmembers: [eth1]\nmode: active-backup\n"), 0o640))
+	s := w.supervise("--release")
+	st := w.await("the team", isUp)
+	if !slices.ContainsFunc(st.Warnings, func(s string) bool { return strings.Contains(s, "one NIC only") }) {
+		t.Errorf("status warns of %q", st.Warnings)
+	}
+	labtest.Must(t, s.Process.Signal(unix.SIGTERM))
+	s.ended(t, "SIGTERM")
+	if !strings.Contains(s.log.String(), "one NIC only") {
+		t.Errorf("the log says\n%s", s.log)
+	}
+}

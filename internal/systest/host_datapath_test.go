@@ -1,0 +1,352 @@
+package systest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	tc "github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+	"nicteam/team"
+)
+
+// bystander is a tcx program of somebody else on what a NIC of box receives. It lets everything pass.
+type bystander struct {
+	w    *world
+	nic  string
+	link tc.Link
+	id   ebpf.ProgramID
+}
+
+func (w *world) bystander(nic string) *bystander {
+	w.t.Helper()
+	if !hasTCX(w.t) {
+		w.t.Skip("needs Linux 6.6 for tcx")
+	}
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "bystander", Type: ebpf.SchedCLS, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, -1), asm.Return()}})
+	labtest.Must(w.t, err)
+	defer p.Close()
+	info, err := p.Info()
+	labtest.Must(w.t, err)
+	b := &bystander{w: w, nic: nic}
+	b.id, _ = info.ID()
+	index := link(w.t, w.box, nic).Index
+	labtest.Must(w.t, w.box.Do(func() (err error) {
+		b.link, err = tc.AttachTCX(tc.TCXOptions{Interface: index, Program: p, Attach: ebpf.AttachTCXIngress})
+		return err
+	}))
+	w.t.Cleanup(b.leave)
+	return b
+}
+
+func (b *bystander) leave() { labtest.Check(b.w.t, b.link.Close()) }
+
+// undisturbed fails the test unless the program is where it was.
+func (b *bystander) undisturbed() {
+	b.w.t.Helper()
+	if !slices.Contains(b.w.programs(b.nic, ebpf.AttachTCXIngress), b.id) {
+		b.w.t.Errorf("the program of somebody else is on %s no more", b.nic)
+	}
+}
+
+func hasTCX(t testing.TB) bool { return !labtest.KernelBefore(t, 6, 6) }
+
+// parents are the places of filters on a NIC.
+var parents = map[ebpf.AttachType]uint32{ebpf.AttachTCXIngress: netlink.HANDLE_MIN_INGRESS, ebpf.AttachTCXEgress: netlink.HANDLE_MIN_EGRESS}
+
+// programs are those on a hook of a NIC of box, by tcx, or on kernels without it by filters.
+func (w *world) programs(nic string, hook ebpf.AttachType) (ids []ebpf.ProgramID) {
+	w.t.Helper()
+	index := link(w.t, w.box, nic).Index
+	if !hasTCX(w.t) {
+		l, err := w.box.Handle().LinkByIndex(index)
+		labtest.Must(w.t, err)
+		list, err := w.box.Handle().FilterList(l, parents[hook])
+		labtest.Must(w.t, err)
+		for _, f := range list {
+			if b, ok := f.(*netlink.BpfFilter); ok {
+				ids = append(ids, ebpf.ProgramID(b.Id))
+			}
+		}
+		return ids
+	}
+	labtest.Must(w.t, w.box.Do(func() error {
+		got, err := tc.QueryPrograms(tc.QueryOptions{Target: index, Attach: hook})
+		if err == nil {
+			for _, p := range got.Programs {
+				ids = append(ids, p.ID)
+			}
+		}
+		return err
+	}))
+	return ids
+}
+
+// onPath waits until the status names a data path.
+func (w *world) onPath(path string, words ...string) *team.Status {
+	w.t.Helper()
+	s := w.await("data path "+path, func(s *team.Status) bool { return s.Datapath == path })
+	for _, word := range words {
+		if !strings.Contains(s.DatapathReason, word) {
+			w.t.Errorf("data path %s, because: %q; want %q in it", s.Datapath, s.DatapathReason, word)
+		}
+	}
+	return s
+}
+
+// TestProgramsOfOthers: where somebody else's program is on a member, auto stays with the relay and says whose it is, fastpath
+// is refused, and that program stays as it was. When it is gone the programs can be had.
+func TestProgramsOfOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 3})
+	other := w.bystander("eth2")
+	before := w.state()
+	who := fmt.Sprintf("(id %d)", other.id)
+	refused(t, w.try(append([]string{"create", teamName}, nics(2)...)...), 5, "create team0", "eth2", `tcx program "bystander"`, who, "-y")
+	refused(t, w.try(append([]string{"create", teamName, "-y", "--datapath", "fastpath"}, nics(2)...)...), 1, "create team0", "eth2", `tcx program "bystander"`, who, "datapath=auto")
+	w.same("after a create that was refused", before)
+	w.nothingLeft("after a create that was refused")
+
+	w.create(nics(2), "-y")
+	if s := w.onPath("relay", "eth2", `tcx program "bystander"`, who); s.State != "up" || len(s.Warnings) > 0 {
+		t.Errorf("state %s, warnings %q", s.State, s.Warnings)
+	}
+	conn := w.lifeline()
+	refused(t, w.try("set", teamName, "datapath=fastpath"), 1, "set datapath=fastpath", "eth2", who)
+	if s := w.onPath("relay", "eth2", who); s.Settings.Datapath != "auto" {
+		t.Errorf("after a set that was refused the setting is %s", s.Settings.Datapath)
+	}
+	w.set("datapath=auto")
+	w.onPath("relay", "eth2", who)
+	conn.works("by the relay")
+	other.undisturbed()
+	other.leave()
+	w.set("datapath=fastpath")
+	w.onPath("fastpath", "the kernel")
+	conn.works("by the programs")
+	if b, err := os.ReadFile(w.box.Path("/etc/nicteam/" + teamName + ".yaml")); err != nil || !strings.Contains(string(b), "datapath: fastpath") {
+		t.Errorf("what is kept for the next start: %s (%v)", b, err)
+	}
+
+	// A NIC that cannot have the programs joins all the same, and the relay moves everything while it is there.
+	other = w.bystander("eth3")
+	refused(t, w.try("add", teamName, "eth3"), 5, "add to team0", "eth3", `tcx program "bystander"`, "-y")
+	if out := w.nicteam("add", teamName, "eth3", "-y"); !strings.Contains(out, "warning: the relay") {
+		t.Errorf("add says %q", out)
+	}
+	if s := w.onPath("relay", "eth3", fmt.Sprintf("(id %d)", other.id)); s.State != "degraded" || !strings.Contains(strings.Join(s.Warnings, ""), "datapath=fastpath cannot be had") {
+		t.Errorf("state %s, warnings %q", s.State, s.Warnings)
+	}
+	conn.works("by the relay again")
+	other.undisturbed()
+	w.nicteam("remove", teamName, "eth3")
+	if s := w.onPath("fastpath"); s.State != "up" || len(s.Warnings) > 0 {
+		t.Errorf("state %s, warnings %q", s.State, s.Warnings)
+	}
+	conn.works("by the programs again")
+	other.undisturbed()
+	var changes []string
+	for line := range strings.Lines(w.nicteam("events", teamName, "--json")) {
+		var e team.Event
+		labtest.Must(t, json.Unmarshal([]byte(line), &e))
+		if e.Event == "datapath-changed" {
+			changes = append(changes, e.Reason[:strings.Index(e.Reason, ":")])
+		}
+	}
+	if want := []string{"fastpath, was relay", "relay, was fastpath", "fastpath, was relay"}; !slices.Equal(changes, want) {
+		t.Errorf("events: %q, want %q", changes, want)
+	}
+}
+
+// TestWithoutCapability: a process that may not load programs has the relay, and says why.
+func TestWithoutCapability(t *testing.T) {
+	t.Parallel()
+	labtest.Tool(t, "setpriv", "util-linux")
+	labtest.Tool(t, "nft", "nftables") // what hides the members then
+	w := newWorld(t, worldOptions{Cables: true})
+	before := w.state()
+	weak := func(args ...string) result {
+		t.Helper()
+		cmd := w.box.Command("setpriv", append([]string{"--bounding-set=-bpf,-perfmon,-sys_admin", program(t)}, args...)...)
+		var out, stderr strings.Builder
+		cmd.Stdout, cmd.Stderr = &out, &stderr
+		err := cmd.Run()
+		if cmd.ProcessState == nil {
+			t.Fatal(err)
+		}
+		return result{Out: out.String(), Err: stderr.String(), Code: cmd.ProcessState.ExitCode()}
+	}
+	refused(t, weak("create", teamName, "eth1", "eth2", "--datapath", "fastpath"), 4, "CAP_BPF", "datapath=auto")
+	w.same("after a create that was refused", before)
+	w.nothingLeft("after a create that was refused")
+	if r := weak("create", teamName, "eth1", "eth2"); r.Code != 0 {
+		t.Fatalf("exit %d: %s", r.Code, r.Err)
+	}
+	conn := w.lifeline()
+	if s := w.onPath("relay", "CAP_BPF"); s.State != "up" || len(s.Warnings) > 0 {
+		t.Errorf("state %s, warnings %q", s.State, s.Warnings)
+	}
+	refused(t, w.try("set", teamName, "datapath=fastpath"), 4, "CAP_BPF")
+	w.onPath("relay", "CAP_BPF")
+	conn.works("by the relay")
+	w.nicteam("delete", teamName)
+	w.same("after delete", before)
+}
+
+// TestProgramsEndWithTheProcess kills the process while programs move the frames: by tcx nothing of them stays, and filters
+// go with a restore. The next process has them again.
+func TestProgramsEndWithTheProcess(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{Cables: true})
+	before := w.state()
+	w.create(nics(2), "--datapath", "fastpath")
+	conn := w.lifeline()
+	programs, maps := w.loaded()
+	if len(programs) < 3 || len(maps) == 0 {
+		t.Fatalf("programs %v and maps %v, want transmit, receive, listen and their memory", programs, maps)
+	}
+	gone := func(when string) {
+		t.Helper()
+		labtest.Eventually(t, "programs and maps are gone "+when, func() bool {
+			for _, id := range programs {
+				if p, err := ebpf.NewProgramFromID(id); !errors.Is(err, os.ErrNotExist) {
+					p.Close()
+					return false
+				}
+			}
+			for _, id := range maps {
+				if m, err := ebpf.NewMapFromID(id); !errors.Is(err, os.ErrNotExist) {
+					m.Close()
+					return false
+				}
+			}
+			return true
+		})
+	}
+	w.kill(w.teamProcess(), unix.SIGKILL)
+	if hasTCX(t) {
+		gone("after the death")
+		for nic, hook := range map[string]ebpf.AttachType{"eth1": ebpf.AttachTCXIngress, "eth2": ebpf.AttachTCXIngress, teamName: ebpf.AttachTCXEgress} {
+			if left := w.programs(nic, hook); len(left) > 0 {
+				t.Errorf("%s has programs %v", nic, left)
+			}
+		}
+	}
+	// The adapter is still there, and the process that goes on with it has programs of its own.
+	s := w.supervise("--config", "/run/nicteam/"+teamName+".yaml")
+	w.onPath("fastpath")
+	conn.works("after the death")
+	gone("when there are others")
+	programs, maps = w.loaded()
+	labtest.Must(t, s.Process.Kill())
+	<-s.done
+	w.nicteam("restore", teamName)
+	gone("after restore")
+	w.same("after restore", before)
+}
+
+// loaded are the programs of the team, and the maps that they share.
+func (w *world) loaded() (programs []ebpf.ProgramID, maps []ebpf.MapID) {
+	w.t.Helper()
+	for _, id := range w.programs(teamName, ebpf.AttachTCXEgress) {
+		maps = append(maps, mapsOf(w.t, id)...)
+	}
+	for id := ebpf.ProgramID(0); ; {
+		next, err := ebpf.ProgramGetNextID(id)
+		if errors.Is(err, os.ErrNotExist) {
+			return programs, maps
+		}
+		labtest.Must(w.t, err)
+		id = next
+		if slices.ContainsFunc(mapsOf(w.t, id), func(m ebpf.MapID) bool { return slices.Contains(maps, m) }) {
+			programs = append(programs, id)
+		}
+	}
+}
+
+// mapsOf are the maps of a program; none when it has gone meanwhile.
+func mapsOf(t testing.TB, id ebpf.ProgramID) []ebpf.MapID {
+	t.Helper()
+	p, err := ebpf.NewProgramFromID(id)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	labtest.Must(t, err)
+	defer p.Close()
+	info, err := p.Info()
+	labtest.Must(t, err)
+	ids, _ := info.MapIDs()
+	return ids
+}
+
+// TestDatapathWithoutANIC changes the data path while a member's NIC is gone.
+func TestDatapathWithoutANIC(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 3})
+	w.create(nics(3), "--mode", "active-backup")
+	conn := w.lifeline()
+	labtest.Must(t, w.wires["eth1"].A.Unplug())
+	w.awaitMember("eth1", "absent")
+	for _, path := range []string{"relay", "fastpath"} {
+		w.set("datapath=" + path)
+		w.onPath(path)
+		conn.works("without eth1 by " + path)
+	}
+	labtest.Must(t, w.wires["eth1"].A.Replug())
+	w.await("eth1 usable", func(s *team.Status) bool { return s.State == "up" })
+	labtest.Must(t, w.wires["eth2"].Cut())
+	labtest.Must(t, w.wires["eth3"].Cut())
+	w.awaitMember("eth3", "down")
+	w.onPath("fastpath")
+	conn.works("by eth1 alone")
+}
+
+// TestNICLeavesNamespace: whoever gets a member's NIC in another network namespace gets it without the team's programs, and when it
+// comes back, under another index, the programs can be had as before.
+func TestNICLeavesNamespace(t *testing.T) {
+	t.Parallel()
+	if !hasTCX(t) {
+		t.Skip("needs Linux 6.6: filters stay behind by themselves")
+	}
+	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+	w.create(nics(3), "--datapath", "fastpath")
+	was := link(t, w.box, "eth3").Index
+	move := func(from, to *lab.Host) {
+		t.Helper()
+		l, err := from.Handle().LinkByName("eth3")
+		labtest.Must(t, err)
+		labtest.Must(t, from.Handle().LinkSetNsFd(l, to.NetNS()))
+	}
+	// What has the index there makes the kernel choose another.
+	labtest.Must(t, w.peer.Handle().LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "taken", Index: was}}))
+	move(w.box, w.peer)
+	labtest.Eventually(t, "no program is on eth3", func() bool {
+		index, there := link(t, w.peer, "eth3").Index, -1
+		labtest.Must(t, w.peer.Do(func() error {
+			got, err := tc.QueryPrograms(tc.QueryOptions{Target: index, Attach: ebpf.AttachTCXIngress})
+			if err == nil {
+				there = len(got.Programs)
+			}
+			return err
+		}))
+		return there == 0
+	})
+	move(w.peer, w.box)
+	labtest.Must(t, w.peer.Handle().LinkDel(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "taken", Index: was}}))
+	w.await("eth3 usable", func(s *team.Status) bool { return s.State == "up" })
+	w.onPath("fastpath")
+	if got := link(t, w.box, "eth3").Index; got == was {
+		t.Errorf("eth3 has index %d again", got)
+	}
+}

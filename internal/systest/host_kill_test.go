@@ -1,0 +1,355 @@
+package systest
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+	"nicteam/team"
+)
+
+// foreign are the lines of a snapshot that a dead process must not leave: programs, filters, nft.
+func foreign(s lab.Snapshot) []string {
+	var out []string
+	for _, line := range s {
+		if strings.HasPrefix(line, "bpf ") || strings.HasPrefix(line, "filter ") || strings.HasPrefix(line, "nft ") ||
+			strings.HasPrefix(line, "qdisc ") && (strings.Contains(line, "clsact") || strings.Contains(line, "ingress")) {
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+// TestKilledAndRestored kills the process of a team at rest.
+func TestKilledAndRestored(t *testing.T) {
+	t.Parallel()
+	for _, options := range [][]string{nil, {"--address", "none"}, {"--address", "10.6.0.1/24,fd06::1/64", "--gateway", "10.6.0.254"}, {"--mac", "new"}} {
+		t.Run(strings.Join(options, " "), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+			w.furnish()
+			before := w.state()
+			w.create(nics(3), append([]string{"--mode", "active-backup"}, options...)...)
+			refused(t, w.try("restore", teamName), 5, "runs", "nicteam delete "+teamName)
+			if s := w.status(); s.State != "up" {
+				t.Errorf("after a restore that was refused the team is %s: %s", s.State, s.Reason)
+			}
+			w.kill(w.teamProcess(), unix.SIGKILL)
+			s, err := lab.TakeSnapshot(w.box)
+			labtest.Must(t, err)
+			// Without tcx the isolation is a filter, which stays until restore.
+			if left := foreign(s); len(left) > 0 && !labtest.KernelBefore(t, 6, 6) {
+				t.Errorf("the dead process left:\n%s", strings.Join(left, "\n"))
+			}
+			refused(t, w.try("status", teamName), 8, "nicteam restore "+teamName)
+			refused(t, w.try("delete", teamName), 8, "nicteam restore "+teamName)
+			refused(t, w.try(append([]string{"create", teamName}, nics(3)...)...), 5, "nicteam restore "+teamName)
+			w.nicteam("restore", teamName)
+			w.same("after restore", before)
+			refused(t, w.try("restore", teamName), 3)
+			if out := w.nicteam("restore"); !strings.Contains(strings.ToLower(out), "nothing to restore") {
+				t.Errorf("restore of nothing says %q", out)
+			}
+		})
+	}
+}
+
+// TestRestoreWhileItDies: a process that was killed takes a while to let go of what it held. Neither a restore at once nor the next
+// process takes it for one that runs.
+func TestRestoreWhileItDies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{Cables: true})
+	before := w.state()
+	w.create(nics(2))
+	labtest.Must(t, unix.Kill(w.teamProcess(), unix.SIGKILL))
+	w.nicteam("restore")
+	w.same("after restore", before)
+
+	w.create(nics(2))
+	labtest.Must(t, unix.Kill(w.teamProcess(), unix.SIGKILL))
+	next := w.supervise("--release", "--config", "/etc/nicteam/"+teamName+".yaml")
+	labtest.Must(t, next.Process.Signal(unix.SIGTERM))
+	next.ended(t, "SIGTERM")
+	w.same("after the end of the next process", before)
+}
+
+// TestKilledAtAnyMoment kills the process at changes of the host while it makes, changes and ends a team.
+func TestKilledAtAnyMoment(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		some    int // moments
+		prepare [][]string
+		dies    []string
+	}{
+		{"create", 12, nil, []string{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup"}},
+		{"create without addresses", 5, nil, []string{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup", "--address", "none"}},
+		{"create with addresses", 5, nil, []string{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup", "--address", "10.9.0.1/24", "--gateway", "10.9.0.2"}},
+		{"add", 6, [][]string{{"create", teamName, "eth1", "--mode", "active-backup"}}, []string{"add", teamName, "eth2", "eth3"}},
+		{"remove", 5, [][]string{{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup"}}, []string{"remove", teamName, "eth2", "eth1"}},
+		{"delete", 8, [][]string{{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup"}}, []string{"delete", teamName}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+			w.furnish()
+			before := w.state()
+			prepare := func() {
+				for _, c := range tt.prepare {
+					w.nicteam(c...)
+				}
+			}
+			doomed := func() result { return w.try(tt.dies...) }
+			prepare()
+			last := w.count(doomed)
+			if tt.name != "delete" {
+				w.nicteam("delete", teamName)
+			}
+			for _, n := range moments(t, last, tt.some) {
+				prepare()
+				died, r := w.dieAt(n, doomed)
+				if died && r.Code != 0 && (len(errorLines(r)) != 3 || !strings.Contains(r.Err, "nicteam restore "+teamName)) {
+					t.Errorf("died at change %d: exit %d and:\n%s", n, r.Code, r.Err)
+				}
+				if !died {
+					t.Logf("change %d of %d did not come", n, last)
+					if tt.name != "delete" {
+						w.nicteam("delete", teamName)
+					}
+					continue
+				}
+				w.nicteam("restore")
+				w.same(fmt.Sprintf("died at change %d of %d, restored", n, last), before)
+				if t.Failed() {
+					return
+				}
+			}
+		})
+	}
+}
+
+// TestKilledWhileRestoring kills the process, then kills restore, then restores.
+func TestKilledWhileRestoring(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+	w.furnish()
+	before := w.state()
+	orphan := func() {
+		w.create(nics(3), "--mode", "active-backup")
+		w.kill(w.teamProcess(), unix.SIGKILL)
+		labtest.Must(t, os.Remove(w.box.Path("/run/nicteam/"+teamName+".lock"))) // it names a dead process
+	}
+	restore := func() result { return w.try("restore", teamName) }
+	orphan()
+	last := w.count(restore)
+	for _, n := range moments(t, last, 7) {
+		orphan()
+		w.dieAt(n, restore)
+		w.nicteam("restore")
+		w.same(fmt.Sprintf("restore died at change %d of %d, restored", n, last), before)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// TestRunGoesOnAfterDeathInCreate goes on with a team whose process died while it was made, and then deletes it.
+func TestRunGoesOnAfterDeathInCreate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+	w.furnish()
+	before := w.state()
+	create := func() result {
+		return w.try(append(append([]string{"create", teamName}, nics(3)...), "--mode", "active-backup")...)
+	}
+	last := w.count(create)
+	had := w.status().Adapter.Addresses
+	w.nicteam("delete", teamName)
+	for _, n := range moments(t, last, 8) {
+		if died, _ := w.dieAt(n, create); !died {
+			w.nicteam("delete", teamName)
+			continue
+		}
+		s := w.supervise("--config", "/run/nicteam/"+teamName+".yaml")
+		a := w.status().Adapter
+		if a.Addresses = slices.DeleteFunc(a.Addresses, linkLocal); !sameMembers(a.Addresses, slices.DeleteFunc(slices.Clone(had), linkLocal)) {
+			t.Errorf("died at change %d of %d: the adapter has %v, want %v", n, last, a.Addresses, had)
+		}
+		w.nicteam("delete", teamName)
+		s.ended(t, "delete")
+		w.same(fmt.Sprintf("died at change %d of %d, went on, deleted", n, last), before)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func linkLocal(prefix string) bool { return strings.HasPrefix(prefix, "fe80:") }
+
+func sameMembers(a, b []string) bool {
+	a, b = slices.Clone(a), slices.Clone(b)
+	slices.Sort(a)
+	slices.Sort(b)
+	return slices.Equal(a, b)
+}
+
+// TestKilledWhileGoingOn kills the process, then kills the next while it goes on with the team, then restores.
+func TestKilledWhileGoingOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+	w.furnish()
+	before := w.state()
+	for _, n := range []int{1, 2, 3, 99} {
+		w.create(nics(3), "--mode", "active-backup")
+		w.kill(w.teamProcess(), unix.SIGKILL)
+		labtest.Must(t, os.Remove(w.box.Path("/run/nicteam/"+teamName+".lock"))) // it names a dead process
+		died, _ := w.dieAt(n, func() result {
+			cmd := w.box.Command(program(t), "run", teamName)
+			labtest.Must(t, cmd.Start())
+			ended := make(chan struct{})
+			go func() { _ = cmd.Wait(); close(ended) }()
+			labtest.Eventually(t, "the process answers or ends", func() bool {
+				select {
+				case <-ended:
+					return true
+				default:
+					return w.try("status", teamName, "-q").Code == 0
+				}
+			})
+			_ = cmd.Process.Kill()
+			<-ended
+			return result{}
+		})
+		t.Logf("died at change %d: %v", n, died)
+		w.nicteam("restore", teamName)
+		w.same(fmt.Sprintf("died at change %d of going on, restored", n), before)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// TestRunWithoutANIC starts the process of a team one of whose NICs has gone in the meantime: the team works with those
+// that are there, says who is missing, and takes it in when it comes or forgets it when it is told to.
+func TestRunWithoutANIC(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 3})
+	w.create(nics(3), "--mode", "active-backup", "--weight", "eth2=3")
+	was := w.status().Adapter.Index
+	w.kill(w.teamProcess(), unix.SIGKILL)
+	labtest.Must(t, w.wires["eth2"].A.Unplug())
+	s := w.supervise()
+	st := w.awaitMember("eth1", "up")
+	if st.Adapter.Index != was || st.State != "degraded" || len(st.Members) != 2 || !strings.Contains(strings.Join(st.Warnings, "\n"), "eth2 is configured and not there") {
+		t.Errorf("without eth2: %+v", st)
+	}
+
+	labtest.Must(t, w.wires["eth2"].A.Replug())
+	w.await("eth2 is in", func(st *team.Status) bool { return len(st.Members) == 3 && st.State == "up" && len(st.Warnings) == 0 })
+	if m := w.member("eth2"); m.Weight != 3 {
+		t.Errorf("eth2 has weight %v", m.Weight)
+	}
+
+	labtest.Must(t, s.Process.Signal(unix.SIGTERM))
+	s.ended(t, "SIGTERM")
+	labtest.Must(t, w.wires["eth3"].A.Unplug())
+	s = w.supervise()
+	w.nicteam("remove", teamName, "eth3")
+	if st := w.await("eth3 is forgotten", func(st *team.Status) bool { return st.State == "up" }); len(st.Members) != 2 || len(st.Warnings) != 0 {
+		t.Errorf("without eth3: %+v", st)
+	}
+	labtest.Must(t, s.Process.Signal(unix.SIGTERM))
+	s.ended(t, "SIGTERM")
+	w.supervise()
+	if st := w.status(); len(st.Members) != 2 || len(st.Warnings) != 0 {
+		t.Errorf("started without eth3: %+v", st)
+	}
+	w.nicteam("delete", teamName)
+	w.nothingLeft("deleted")
+}
+
+// TestRunGoesOn restarts the process of a team in every way there is: adapter, addresses and connections stay.
+func TestRunGoesOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+	w.furnish()
+	before := w.state()
+	w.create(nics(3), "--mode", "active-backup")
+	was := w.status().Adapter
+	c := w.converse()
+	check := func(when string) {
+		t.Helper()
+		a := w.status().Adapter
+		if a.Index != was.Index || a.MAC != was.MAC || a.MTU != was.MTU || !sameMembers(a.Addresses, was.Addresses) {
+			t.Errorf("%s: the adapter was %+v and is %+v", when, was, a)
+		}
+		c.works(when)
+	}
+	held := func(when string) {
+		t.Helper()
+		if l := link(t, w.box, teamName); l.Index != was.Index || l.HardwareAddr.String() != was.MAC {
+			t.Errorf("%s: the adapter is %d %v", when, l.Index, l.HardwareAddr)
+		}
+		if shown := w.sh("ip addr show dev " + teamName); !strings.Contains(shown, "10.9.0.1/24") {
+			t.Errorf("%s: the adapter has lost its address:\n%s", when, shown)
+		}
+	}
+
+	w.kill(w.teamProcess(), unix.SIGKILL)
+	held("killed")
+	s := w.supervise()
+	check("killed and run")
+	refused(t, w.try("run", teamName), 5, "running")
+
+	labtest.Must(t, s.Process.Signal(unix.SIGTERM))
+	s.ended(t, "SIGTERM")
+	held("ended")
+	if r := w.try("status", teamName); r.Code != 3 {
+		t.Errorf("status of a team that was ended in order: exit %d: %s", r.Code, r.Err)
+	}
+	refused(t, w.try("delete", teamName), 3, "nicteam restore "+teamName)
+	if list := w.nicteam("list"); !strings.Contains(list, "not running") || !strings.Contains(list, "team "+teamName) {
+		t.Errorf("the list of a host whose team was ended:\n%s", list)
+	}
+	s = w.supervise()
+	check("ended and run")
+
+	labtest.Must(t, s.Process.Kill())
+	<-s.done
+	s = w.supervise("--config", "/run/nicteam/"+teamName+".yaml")
+	check("killed again and run from its own settings")
+
+	w.nicteam("delete", teamName)
+	s.ended(t, "delete")
+	c.works("after delete")
+	w.same("after delete", before)
+	w.nothingLeft("after delete")
+}
+
+// TestForgetWhatIsNotKept: a NIC that the journal does not know is refused before anything is given back; one that is there
+// gets what it had, and there is nothing to forget.
+func TestForgetWhatIsNotKept(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{Cables: true})
+	before := w.state()
+	w.create(nics(2), "--mode", "active-backup")
+	w.kill(w.teamProcess(), unix.SIGKILL)
+	refused(t, w.try("restore", teamName, "--forget", "eth9"), 3, "eth9", "keeps nothing")
+	if !w.shows("addr show dev "+teamName, "10.9.0.1") {
+		t.Error("it was given back all the same")
+	}
+	if said := w.nicteam("restore", teamName, "--forget", "eth2"); !strings.Contains(said, "given back: eth1, eth2") || !strings.Contains(said, "nothing to forget of eth2") {
+		t.Errorf("said %q", said)
+	}
+	w.same("after restore", before)
+	if said := w.nicteam("list"); strings.Contains(said, "not running") {
+		t.Errorf("there still is\n%s", said)
+	}
+}

@@ -1,0 +1,71 @@
+package systest
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/lab/labtest"
+)
+
+// TestNetworkComesFirst has a team's process run before ordinary programs, also where the kernel compares sessions and not
+// processes; and none of the session of whoever runs it in the foreground.
+func TestNetworkComesFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{Cables: true})
+	w.create(nics(2), "--mode", "active-backup")
+	created := w.teamProcess()
+	preferred(t, created)
+	if n, ok := sessionNiceness(t, strconv.Itoa(created)); ok && n != "-10" {
+		t.Errorf("its session has niceness %s", n)
+	}
+	w.nicteam("delete", teamName)
+
+	was, _ := sessionNiceness(t, "self")
+	cmd := w.box.Command(program(t), "create", teamName, "eth1", "eth2", "--mode", "active-backup", "--foreground")
+	labtest.Must(t, cmd.Start())
+	labtest.Eventually(t, "the team is up", func() bool { return w.try("status", teamName, "--check", "-q").Code == 0 })
+	preferred(t, cmd.Process.Pid)
+	if is, _ := sessionNiceness(t, "self"); is != was {
+		t.Errorf("niceness of the session that it is in the foreground of was %s and is %s", was, is)
+	}
+	labtest.Must(t, cmd.Process.Signal(unix.SIGTERM))
+	labtest.Must(t, cmd.Wait())
+}
+
+// preferred checks that every thread of a process has the team's niceness.
+func preferred(t *testing.T, pid int) {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	labtest.Must(t, err)
+	for _, task := range tasks {
+		tid, err := strconv.Atoi(filepath.Base(task))
+		labtest.Must(t, err)
+		// The system call returns 20 less the niceness.
+		if n, err := unix.Getpriority(unix.PRIO_PROCESS, tid); err == nil && n != 20-(-10) {
+			t.Errorf("thread %d of %d has niceness %d", tid, pid, 20-n)
+		}
+	}
+	if len(tasks) == 0 {
+		t.Errorf("process %d has no threads", pid)
+	}
+}
+
+// sessionNiceness is that of a process's session, if this kernel knows such a thing.
+func sessionNiceness(t *testing.T, pid string) (n string, ok bool) {
+	t.Helper()
+	b, err := os.ReadFile("/proc/" + pid + "/autogroup")
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false
+	}
+	labtest.Must(t, err)
+	_, n, ok = strings.Cut(strings.TrimSpace(string(b)), " nice ")
+	return n, ok
+}

@@ -1,0 +1,149 @@
+package systest
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/lab/labtest"
+	"nicteam/team"
+)
+
+// race runs the program several times at once.
+func (w *world) race(commands ...[]string) []result {
+	w.t.Helper()
+	program(w.t)
+	results := make([]result, len(commands))
+	var wait sync.WaitGroup
+	for i, c := range commands {
+		wait.Go(func() { results[i] = w.try(c...) })
+	}
+	wait.Wait()
+	return results
+}
+
+// oneWins returns which of two rivals won; the other must have been refused.
+func oneWins(t testing.TB, r []result) int {
+	t.Helper()
+	if r[0].Code == 0 {
+		refused(t, r[1], 5)
+		return 0
+	}
+	refused(t, r[0], 5)
+	if r[1].Code != 0 {
+		t.Errorf("both were refused: %s%s", r[0].Err, r[1].Err)
+	}
+	return 1
+}
+
+// TestRivals has two commands at the same time want what only one can have.
+func TestRivals(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 5, Cables: true})
+	before := w.state()
+	rounds := 4
+	t.Run("one name", func(t *testing.T) {
+		for range rounds {
+			want := [][]string{{"eth1", "eth2"}, {"eth3"}}
+			won := oneWins(t, w.race([]string{"create", teamName, "eth1", "eth2", "--mode", "active-backup"}, []string{"create", teamName, "eth3", "--mode", "active-backup"}))
+			s := w.status()
+			if s.State != "up" || len(s.Members) != len(want[won]) || s.Members[0].Name != want[won][0] {
+				t.Errorf("%d won, and the team is %+v", won, s)
+			}
+			w.nicteam("delete", teamName)
+			w.nothingLeft("after delete")
+		}
+	})
+	t.Run("one NIC", func(t *testing.T) {
+		for range rounds {
+			won := oneWins(t, w.race([]string{"create", "team1", "eth1", "eth2", "--mode", "active-backup"}, []string{"create", "team2", "eth2", "eth3", "--mode", "active-backup"}))
+			w.nicteam("delete", fmt.Sprintf("team%d", won+1))
+			w.nothingLeft("after delete")
+		}
+	})
+	t.Run("one more NIC", func(t *testing.T) {
+		w.nicteam("create", "team1", "eth1", "--mode", "active-backup")
+		w.nicteam("create", "team2", "eth2", "--mode", "active-backup")
+		for range rounds {
+			won := oneWins(t, w.race([]string{"add", "team1", "eth3"}, []string{"add", "team2", "eth3", "eth4"}))
+			w.nicteam("remove", fmt.Sprintf("team%d", won+1), "eth3")
+			if won == 1 {
+				w.nicteam("remove", "team2", "eth4")
+			}
+		}
+		w.race([]string{"delete", "team1"}, []string{"delete", "team2"})
+		w.nothingLeft("after delete")
+	})
+	t.Run("changes of one team", func(t *testing.T) {
+		w.nicteam("create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup")
+		for range rounds {
+			for _, r := range w.race([]string{"add", teamName, "eth4"}, []string{"remove", teamName, "eth2"}, []string{"set", teamName, "mode=xor"}, []string{"status", teamName}) {
+				if r.Code != 0 {
+					t.Errorf("exit %d: %s", r.Code, r.Err)
+				}
+			}
+			w.nicteam("remove", teamName, "eth4")
+			w.nicteam("add", teamName, "eth2")
+			w.nicteam("set", teamName, "mode=active-backup")
+		}
+		if r := w.race([]string{"delete", teamName}, []string{"delete", teamName}); r[0].Code != 0 && r[1].Code != 0 {
+			t.Errorf("nobody deleted it: %s%s", r[0].Err, r[1].Err)
+		}
+		w.nothingLeft("after delete")
+	})
+	w.same("after all", before)
+}
+
+// TestForeground makes a team in the foreground, which ends it with itself.
+func TestForeground(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+	w.furnish()
+	before := w.state()
+	for _, sig := range []unix.Signal{unix.SIGINT, unix.SIGTERM} {
+		cmd := w.box.Command(program(t), "create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup", "--foreground")
+		labtest.Must(t, cmd.Start())
+		labtest.Eventually(t, "the team is up", func() bool { return w.try("status", teamName, "--check", "-q").Code == 0 })
+		labtest.Must(t, cmd.Process.Signal(sig))
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%v: %v", sig, err)
+		}
+		w.same(sig.String(), before)
+		w.nothingLeft(sig.String())
+	}
+}
+
+// TestStoppedAndRestored ends the process in order, which leaves the adapter, and then restores.
+func TestStoppedAndRestored(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+	w.furnish()
+	before := w.state()
+	w.create(nics(3), "--mode", "active-backup")
+	w.kill(w.teamProcess(), unix.SIGTERM)
+	if l := link(t, w.box, teamName); l == nil {
+		t.Error("the adapter is gone")
+	}
+	w.nicteam("restore", teamName)
+	w.same("after restore", before)
+}
+
+// TestDeleteWithoutANIC deletes a team one of whose NICs is not there, and comes back later.
+func TestDeleteWithoutANIC(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 3})
+	before := w.sh("ip -br addr show dev eth1; ip route; ip -6 route show default")
+	w.create(nics(3), "--mode", "active-backup")
+	labtest.Must(t, w.wires["eth3"].A.Unplug())
+	w.await("eth3 absent", func(s *team.Status) bool { return memberOf(t, s, "eth3").State == "absent" })
+	w.nicteam("delete", teamName)
+	if after := w.sh("ip -br addr show dev eth1; ip route; ip -6 route show default"); after != before {
+		t.Errorf("was\n%s\nis\n%s", before, after)
+	}
+	w.nothingLeft("after delete")
+	labtest.Must(t, w.wires["eth3"].A.Replug())
+	w.create(nics(3), "--mode", "active-backup")
+	w.nicteam("delete", teamName)
+}

@@ -1,0 +1,106 @@
+package systest
+
+import (
+	"strings"
+	"testing"
+
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+)
+
+// on has teams made on a data path.
+func (o worldOptions) on(path string) worldOptions {
+	o.Datapath = path
+	return o
+}
+
+// bothPaths runs a scenario where the relay moves the frames, and where programs in the kernel do.
+func bothPaths(t *testing.T, scenario func(t *testing.T, path string)) {
+	for _, path := range []string{"relay", "fastpath"} {
+		t.Run(path, func(t *testing.T) { scenario(t, path) })
+	}
+}
+
+// pathsInPairs is bothPaths for scenarios that have no parts, with both at the same time.
+func pathsInPairs(t *testing.T, scenario func(t *testing.T, path string)) {
+	bothPaths(t, func(t *testing.T, path string) {
+		inPairs(t)
+		scenario(t, path)
+	})
+}
+
+// crossing is a switch that knows no team, and a data path.
+type crossing struct {
+	name, path string
+	flooding   bool
+}
+
+// crossed has each kind of switch met by one data path: one that learns by this one, one that floods by the other.
+func crossed(learning string) []crossing {
+	flooding := "relay"
+	if learning == flooding {
+		flooding = "fastpath"
+	}
+	return []crossing{
+		{learning + ", learning switch", learning, false},
+		{flooding + ", flooding switch", flooding, true},
+	}
+}
+
+// TestDatapathChangesLive goes from the relay to the programs and back under numbered frames both ways and with a
+// connection at work.
+func TestDatapathChangesLive(t *testing.T) {
+	for _, mode := range []string{"elb", "active-backup"} {
+		t.Run(mode, func(t *testing.T) {
+			w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})
+			w.create(nics(2), "--mode", mode)
+			before, conn := w.identity(), w.lifeline()
+			tr := w.traffic(lab.Stream{Rate: 20000})
+			tr.flows(2000)
+			changes := []struct{ wish, path, why string }{
+				{"fastpath", "fastpath", "the kernel"}, {"relay", "relay", "datapath=relay"}, {"fastpath", "fastpath", "the kernel"},
+				{"relay", "relay", "datapath=relay"}, {"auto", "fastpath", "the kernel"},
+			}
+			for _, c := range changes {
+				w.set("datapath=" + c.wish)
+				s := w.status()
+				if s.Datapath != c.path || !strings.Contains(s.DatapathReason, c.why) || s.Settings.Datapath != c.wish || s.State != "up" {
+					t.Errorf("after datapath=%s status says %q (%s), wished %q, %s", c.wish, s.Datapath, s.DatapathReason, s.Settings.Datapath, s.State)
+				}
+				conn.works("with datapath=" + c.wish)
+				tr.flows(4000)
+			}
+			out, in := tr.stop()
+			for name, r := range map[string]lab.Report{"out": out, "in": in} {
+				if r.Lost > 20*uint64(len(changes)) || r.Duplicated+r.Reordered+r.Corrupt != 0 {
+					t.Errorf("%s: lost %d, doubled %d, overtaken %d, corrupt %d", name, r.Lost, r.Duplicated, r.Reordered, r.Corrupt)
+				}
+			}
+			if got := w.identity(); got != before {
+				t.Errorf("the adapter is %s, was %s", got, before)
+			}
+		})
+	}
+}
+
+// TestDatapathChangesUnderLoad changes it while connections send as fast as they can, both ways.
+func TestDatapathChangesUnderLoad(t *testing.T) {
+	w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})
+	w.create(nics(2))
+	conn := w.lifeline()
+	out, err := lab.Load{From: w.box, To: w.peer, Address: peer4, Flows: 4}.Start(t.Context())
+	labtest.Must(t, err)
+	t.Cleanup(func() { out.Stop() })
+	in, err := lab.Load{From: w.peer, To: w.box, Address: box4, Flows: 4}.Start(t.Context())
+	labtest.Must(t, err)
+	t.Cleanup(func() { in.Stop() })
+	for _, path := range []string{"fastpath", "relay", "fastpath", "relay"} {
+		w.set("datapath=" + path)
+		w.onPath(path)
+		for name, l := range map[string]*lab.RunningLoad{"out": out, "in": in} {
+			before := l.Rate()
+			labtest.Eventually(t, "16 MiB "+name+" by "+path, func() bool { return l.Rate().Bytes-before.Bytes > 16<<20 })
+		}
+		conn.works("with datapath=" + path)
+	}
+}

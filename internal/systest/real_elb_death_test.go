@@ -1,0 +1,173 @@
+package systest
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+)
+
+// nail writes an entry into a host's neighbour table that nothing changes: with it no ARP and no ND helps.
+func nail(t testing.TB, h *lab.Host, address netip.Addr, at net.HardwareAddr) {
+	t.Helper()
+	labtest.Must(t, h.Handle().NeighSet(&netlink.Neigh{LinkIndex: link(t, h, "eth0").Index, IP: address.AsSlice(), HardwareAddr: at, State: netlink.NUD_PERMANENT}))
+}
+
+// TestELBAdoptsADeadMembersAddress has peers that know box by one address for good. The member with that address dies,
+// and its heir: what they send arrives all the same, and by the member itself once it is back.
+func TestELBAdoptsADeadMembersAddress(t *testing.T) {
+	for _, tt := range crossed("relay") {
+		t.Run(tt.name, func(t *testing.T) {
+			inPairs(t)
+			w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding}.on(tt.path))
+			heard := w.listen()
+			w.create(nics(4))
+			nail(t, w.peer, box4, w.wires["eth2"].A.MAC)
+			nail(t, w.peer, box6, w.wires["eth2"].A.MAC)
+			tr := w.traffic(lab.Stream{Rate: 3000})
+			six := labtest.Start(t, streamTo(w.peer, w.box, box6, 500))
+			tr.flows(1500) // by now the team knows a switch that floods
+
+			cut := time.Now()
+			labtest.Must(t, w.wires["eth2"].Cut())
+			s := w.awaitMember("eth2", "down")
+			out, in := tr.gap(cut)
+			shortGap(t, "without eth2", out, in)
+			before := w.status()
+			heir := ""
+			labtest.Eventually(t, "500 frames", func() bool {
+				total, now := uint64(0), w.status()
+				heir = ""
+				for _, m := range now.Members {
+					total += m.RX.Frames - memberOf(t, before, m.Name).RX.Frames
+				}
+				for _, m := range now.Members {
+					if m.RX.Frames-memberOf(t, before, m.Name).RX.Frames >= total*4/5 {
+						heir = m.Name
+					}
+				}
+				return total >= 500
+			})
+			if heir == "" || heir == "eth2" {
+				t.Fatalf("no heir of eth2 in %+v", s.Members)
+			}
+
+			cut = time.Now()
+			labtest.Must(t, w.wires[heir].Cut())
+			w.awaitMember(heir, "down")
+			out, in = tr.gap(cut)
+			shortGap(t, "after "+heir+", the heir, has died too", out, in)
+			seen := six.Received() + 100
+			labtest.Eventually(t, "IPv6 frames", func() bool { return six.Received() >= seen })
+
+			labtest.Must(t, w.wires["eth2"].Mend())
+			labtest.Must(t, w.wires[heir].Mend())
+			w.awaitMember("eth2", "up")
+			w.awaitMember(heir, "up")
+			labtest.Eventually(t, "eth2 to have its address again", func() bool {
+				before := w.member("eth2").RX.Frames
+				tr.flows(300)
+				return w.member("eth2").RX.Frames-before >= 290
+			})
+			o, i := tr.stop()
+			if o.Duplicated+o.Corrupt+i.Corrupt != 0 || i.Duplicated > i.Sent/100 {
+				t.Error("frames doubled or corrupt")
+			}
+			got, err := six.Stop()
+			labtest.Must(t, err)
+			t.Logf("IPv6: %v", got)
+			heard.truthful()
+			if !tt.flooding {
+				w.learnt()
+			}
+		})
+	}
+}
+
+// TestELBSteersAwayFromTheDead has eight peers that ask as hosts do: after a member has died they come by the
+// others, and by all when it is back.
+func TestELBSteersAwayFromTheDead(t *testing.T) {
+	w := newWorld(t, worldOptions{NICs: 4})
+	w.listen()
+	w.create(nics(4))
+	c := w.sing(w.crowd(6), box4, 300)
+	labtest.Eventually(t, "a spread over more than two members", func() bool { return distinct(c.members()) > 2 })
+	labtest.Must(t, w.wires["eth3"].Cut())
+	w.awaitMember("eth3", "down")
+	if by := c.awaitTold(labtest.Patience, "without eth3", box4); len(by) != 3 {
+		t.Errorf("without eth3: %v", by)
+	}
+	labtest.Must(t, w.wires["eth3"].Mend())
+	w.awaitMember("eth3", "up")
+	labtest.Eventually(t, "peers on eth3 again", func() bool { return slices.Contains(c.members(), "eth3") })
+	c.stop(100)
+}
+
+func distinct(list []string) int {
+	slices.Sort(list)
+	return len(slices.Compact(list))
+}
+
+// TestELBWithoutTheLender removes, under traffic, the member that the adapter has its address from; a peer knows box by that one
+// for good. Then it comes back.
+func TestELBWithoutTheLender(t *testing.T) {
+	for _, tt := range switches {
+		t.Run(tt.name, func(t *testing.T) {
+			inPairs(t)
+			w := newWorld(t, worldOptions{NICs: 3, Flooding: tt.flooding})
+			w.create(nics(3))
+			before, conn := w.identity(), w.lifeline()
+			adapter := link(t, w.box, teamName).HardwareAddr
+			lender := ""
+			for _, nic := range nics(3) {
+				if w.wires[nic].A.MAC.String() == adapter.String() {
+					lender = nic
+				}
+			}
+			if lender == "" {
+				t.Fatalf("the adapter's address %v is no member's", adapter)
+			}
+			nail(t, w.peer, box4, adapter)
+			tr := w.traffic(lab.Stream{Rate: 2000})
+			w.nicteam("remove", teamName, lender)
+			tr.flows(500)
+			conn.works("without " + lender)
+			w.nicteam("add", teamName, lender)
+			w.awaitMember(lender, "up")
+			tr.flows(500)
+			conn.works("with " + lender + " again")
+			out, in := tr.stop()
+			if out.Lost+out.Duplicated+out.Corrupt != 0 || in.Duplicated+in.Corrupt > in.Sent/100 || in.Lost > in.Sent/20 {
+				t.Error("frames lost, doubled or corrupt")
+			}
+			if after := w.identity(); after != before {
+				t.Errorf("adapter is %s, was %s", after, before)
+			}
+		})
+	}
+}
+
+// duplicate reports the addresses of a device whose check found another host with them.
+func duplicate(t testing.TB, h *lab.Host, device string) (bad []string, done bool) {
+	t.Helper()
+	l, err := h.Handle().LinkByName(device)
+	labtest.Must(t, err)
+	list, err := h.Handle().AddrList(l, unix.AF_INET6)
+	labtest.Must(t, err)
+	done = len(list) > 0
+	for _, a := range list {
+		if a.Flags&unix.IFA_F_DADFAILED != 0 {
+			bad = append(bad, fmt.Sprint(a.IPNet))
+		}
+		done = done && a.Flags&unix.IFA_F_TENTATIVE == 0
+	}
+	return bad, done
+}

@@ -1,0 +1,74 @@
+package systest
+
+import (
+	"testing"
+
+	"nicteam/internal/lab"
+)
+
+// TestELBSwitchesLive goes from elb to every other mode and back, and through its own switches, while frames flow both ways; at the
+// end box gets back what it had. The switch knows no team.
+func TestELBSwitchesLive(t *testing.T) {
+	for _, tt := range crossed("relay") {
+		t.Run(tt.name, func(t *testing.T) {
+			inPairs(t)
+			w := newWorld(t, worldOptions{NICs: 3, Flooding: tt.flooding}.on(tt.path))
+			host := w.state()
+			w.create(nics(3))
+			before, conn := w.identity(), w.lifeline()
+			tr := w.traffic(lab.Stream{Rate: 2000})
+			for _, change := range []string{
+				"balance=off", "balance=on", "receive_balance=off", "balance=off", "receive_balance=on", "balance=on",
+				"mode=active-backup", "mode=elb", "mode=balance-tlb", "mode=balance-alb",
+			} {
+				w.set(change)
+				conn.works("after " + change)
+				tr.flows(200)
+				if s := w.status(); s.State != "up" {
+					t.Errorf("after %s: %s, %s", change, s.State, s.Reason)
+				}
+				if got := w.identity(); got != before {
+					t.Errorf("after %s the adapter is %s, was %s", change, got, before)
+				}
+				out, in := tr.out.Report(), tr.in.Report()
+				t.Logf("%s: lost or under way: out %d, in %d; doubled %d, %d; overtaken %d, %d", change, out.Lost, in.Lost, out.Duplicated, in.Duplicated, out.Reordered, in.Reordered)
+			}
+			if s := w.status(); s.Mode != "elb" || !s.Balance || !s.Settings.ReceiveBalance {
+				t.Errorf("mode %s, balance %v, receive_balance %v", s.Mode, s.Balance, s.Settings.ReceiveBalance)
+			}
+			out, in := tr.stop()
+			if out.Lost > out.Sent/100 || in.Lost > in.Sent/100 || out.Corrupt+in.Corrupt != 0 {
+				t.Error("frames lost or corrupt")
+			}
+			amiss := worldOptions{Flooding: tt.flooding}.amiss(in)
+			if out.Duplicated > 0 || in.Duplicated > amiss {
+				t.Error("frames doubled")
+			}
+
+			// These need a switch that knows the group: one that floods doubles, and broadcast does so on any.
+			all := w.traffic(lab.Stream{Rate: 2000})
+			for _, mode := range []string{"xor", "elb", "round-robin", "elb", "broadcast", "elb"} {
+				w.set("mode=" + mode)
+				conn.works("in mode " + mode)
+				all.flows(200)
+			}
+			out, in = all.stop()
+			if out.Corrupt+in.Corrupt != 0 || !tt.flooding && in.Duplicated != 0 {
+				t.Error("frames corrupt or doubled")
+			}
+			// Frames that wait in a socket while the mode changes are judged by the new one, which may not take them in there:
+			// how many these are is decided by how long the team's process stands still.
+			if *soak && (out.Lost > out.Sent/100 || in.Lost > in.Sent/100) {
+				t.Error("frames lost")
+			}
+
+			tr = w.traffic(lab.Stream{Rate: 2000})
+			if out, in := tr.stop(); out.Lost+out.Duplicated+out.Corrupt != 0 || out.Reordered > 1+stray(out) || !in.Clean() {
+				t.Error("not clean after all changes")
+			}
+			w.nicteam("delete", teamName)
+			w.same("after delete", host)
+			w.nothingLeft("after delete")
+		})
+	}
+}

@@ -1,0 +1,364 @@
+package systest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/control"
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+	"nicteam/team"
+)
+
+// ip runs ip in box.
+func (w *world) ip(args string) {
+	w.t.Helper()
+	labtest.Tool(w.t, "ip", "iproute2")
+	w.sh("ip " + args)
+}
+
+// said are the events of a kind, each with its member and reason.
+func (w *world) said(event string) (list []string) {
+	w.t.Helper()
+	for line := range strings.Lines(w.nicteam("events", teamName, "--json")) {
+		var e team.Event
+		labtest.Must(w.t, json.Unmarshal([]byte(line), &e))
+		if e.Event == event {
+			list = append(list, strings.TrimSpace(e.Member+" "+e.Reason))
+		}
+	}
+	return list
+}
+
+// mtus are those of links of box as the kernel has them.
+func (w *world) mtus(names ...string) (list []int) {
+	w.t.Helper()
+	for _, n := range names {
+		list = append(list, link(w.t, w.box, n).MTU)
+	}
+	return list
+}
+
+// awaitMTU waits until the kernel and the status agree on what adapter and members have.
+func (w *world) awaitMTU(mtu int, members ...string) *team.Status {
+	w.t.Helper()
+	return w.await("MTU of all", func(s *team.Status) bool {
+		ok := s.Adapter.MTU == mtu
+		for _, n := range w.mtus(append([]string{teamName}, members...)...) {
+			ok = ok && n == mtu
+		}
+		for _, m := range s.Members {
+			ok = ok && m.MTU == mtu
+		}
+		return ok
+	})
+}
+
+// TestMTUByHand gives the adapter of a running team another MTU as one does on a bond: the NICs come along, connections
+// go on, and a process that is started again leaves it so. A NIC that is too small is not used.
+func TestMTUByHand(t *testing.T) {
+	pathsInPairs(t, func(t *testing.T, path string) {
+		w := newWorld(t, worldOptions{Cables: true}.on(path))
+		before := w.state()
+		w.create(nics(2))
+		conn := w.lifeline()
+		w.ip("link set team0 mtu 9000")
+		if s := w.awaitMTU(9000, nics(2)...); s.State != "up" || len(s.Warnings) != 0 {
+			t.Errorf("%s %s, warnings %q", s.State, s.Reason, s.Warnings)
+		}
+		conn.works("with MTU 9000")
+		w.ip("link set team0 mtu 1400")
+		w.awaitMTU(1400, nics(2)...)
+		w.ip("link set team0 mtu 2000")
+		w.awaitMTU(2000, nics(2)...)
+		if said := w.said("mtu-changed"); strings.Join(said, "; ") != "9000, was 1500; 1400, was 9000; 2000, was 1400" {
+			t.Errorf("events %q", said)
+		}
+		// What only other settings are asked for leaves it alone.
+		w.set("gain=1ms")
+		w.awaitMTU(2000, nics(2)...)
+
+		w.ip("link set eth2 mtu 1500")
+		s := w.awaitMember("eth2", "down")
+		if m := memberOf(t, s, "eth2"); m.MTU != 1500 || m.Reason != "MTU 1500 is below the adapter's 2000" {
+			t.Errorf("%+v", m)
+		}
+		labtest.Must(t, w.cables["eth1"].Cut())
+		s = w.awaitMember("eth2", "up")
+		if len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "ip link set eth2 mtu 2000") {
+			t.Errorf("the only one: warnings %q", s.Warnings)
+		}
+		conn.works("by the NIC that is too small")
+		labtest.Must(t, w.cables["eth1"].Mend())
+		w.awaitMember("eth1", "up")
+		w.ip("link set eth2 mtu 2000")
+		w.await("all is well", func(s *team.Status) bool { return s.State == "up" })
+
+		w.kill(w.teamProcess(), unix.SIGKILL)
+		run := w.supervise("--config", w.box.Path("/run/nicteam/team0.yaml"))
+		w.awaitMTU(2000, nics(2)...)
+		conn.works("after a restart")
+		w.nicteam("delete", teamName)
+		run.ended(t, "delete")
+		w.same("after delete", before)
+	})
+}
+
+// TestMTUOfNICsThatReset: NICs that lose their link with another MTU come to it, by hand and by set, and connections go
+// on. That they do one after the other is a test of package host: the lab's NIC loses its link a moment after the
+// change, as late as the machine is busy.
+func TestMTUOfNICsThatReset(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 3, Hardware: lab.Hardware{Reset: 300 * time.Millisecond}})
+	w.create(nics(3))
+	conn := w.lifeline()
+	for _, mtu := range []string{"9000", "1500"} {
+		w.ip("link set team0 mtu " + mtu)
+		want := fmt.Sprintf("[%[1]s %[1]s %[1]s %[1]s]", mtu)
+		w.await("all came to "+mtu, func(s *team.Status) bool {
+			return s.State == "up" && fmt.Sprint(w.mtus(append(nics(3), teamName)...)) == want
+		})
+		conn.works("by hand with " + mtu)
+	}
+	w.set("mtu=2000")
+	w.awaitMTU(2000, nics(3)...)
+	w.await("all are back", func(s *team.Status) bool { return s.State == "up" })
+	conn.works("by set")
+	if said := w.said("member-down"); len(said) < 3 {
+		t.Errorf("members did not lose their links: %q", said)
+	}
+	t.Logf("all were without a link at once: %q", w.said("team-down"))
+}
+
+// TestMTUThatANICCannotHave puts the adapter's MTU back where a member does not come along, and says so until the next
+// one.
+func TestMTUThatANICCannotHave(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+	// A macvlan has no larger MTU than the NIC it stands on.
+	w.ip("link add link eth3 name small type macvlan mode bridge; ip link set small up")
+	w.ip("link set eth1 mtu 9000")
+	before := w.state()
+	refused(t, w.try("create", teamName, "eth1", "small"), 5, "cannot have MTU 9000", "eth1 has it", "--mtu 1500")
+	w.same("refused", before)
+	w.ip("link set eth1 mtu 1500; ip link set eth3 mtu 1200")
+	before = w.state()
+	refused(t, w.try("create", teamName, "eth1", "small"), 5, "cannot have MTU 1500", "leave small out: IPv6")
+	w.same("refused for IPv6", before)
+	w.ip("link set eth3 mtu 1500; ip link set small mtu 1500")
+	before = w.state()
+	w.create([]string{"eth1", "small"}, "--mode", "active-backup")
+	conn := w.lifeline()
+	w.ip("link set team0 mtu 9000")
+	s := w.await("a warning", func(s *team.Status) bool { return len(s.Warnings) > 0 })
+	why := "was set to 9000 and is put back to 1500: bad MTU 9000: NIC small takes"
+	if !strings.Contains(s.Warnings[0], why) || s.State != "degraded" {
+		t.Errorf("%s, warnings %q", s.State, s.Warnings)
+	}
+	w.awaitMTU(1500, "eth1", "small")
+	if said := w.said("mtu-refused"); len(said) != 1 || !strings.Contains(said[0], "small") {
+		t.Errorf("events %q", said)
+	}
+	conn.works("after that")
+	refused(t, w.try("set", teamName, "mtu=9000"), 2, "NIC small takes", "remove small first")
+	refused(t, w.try("set", teamName, "mtu=1200"), 2, "IPv6", "1280")
+	w.awaitMTU(1500, "eth1", "small")
+	w.set("mtu=1300")
+	if s := w.awaitMTU(1300, "eth1", "small"); s.State != "up" || len(s.Warnings) != 0 {
+		t.Errorf("after one that all can have: %s, %q", s.State, s.Warnings)
+	}
+	w.nicteam("delete", teamName)
+	w.same("after delete", before)
+}
+
+// TestNICsOfDifferentMTU makes teams of NICs that differ: those in use keep theirs, the others come to it, and it is
+// said.
+func TestNICsOfDifferentMTU(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 4, Cables: true})
+	w.ip("link set eth1 mtu 9000")
+	w.ip("link set eth4 mtu 1200")
+	before := w.state()
+	r := w.try("create", teamName, "eth1", "eth2", "--json")
+	if r.Code != 0 || !strings.Contains(r.Out, "the MTU of eth2 goes from 1500 to 9000, as eth1 has") {
+		t.Fatalf("create: exit %d\n%s%s", r.Code, r.Out, r.Err)
+	}
+	if s := w.awaitMTU(9000, nics(2)...); s.State != "up" || len(w.said("mtu-changed")) != 0 {
+		t.Errorf("%s %s, events %q", s.State, s.Reason, w.said("mtu-changed"))
+	}
+	if kept := w.sh("cat /etc/nicteam/team0.yaml"); !strings.Contains(kept, "mtu: 9000") {
+		t.Errorf("not kept for the next boot:\n%s", kept)
+	}
+	r = w.try("add", teamName, "eth4")
+	if r.Code != 0 || !strings.Contains(r.Out+r.Err, "the MTU of eth4 goes from 1200 to 9000, as team0 has") {
+		t.Errorf("add: exit %d\n%s%s", r.Code, r.Out, r.Err)
+	}
+	w.awaitMember("eth4", "up")
+	w.awaitMTU(9000, "eth1", "eth2", "eth4")
+	if shown := w.sh("ip addr show dev eth4"); strings.Contains(shown, "inet6") {
+		t.Errorf("the kernel began IPv6 on a NIC that came to its minimum:\n%s", shown)
+	}
+	w.nicteam("delete", teamName)
+	w.same("after delete", before)
+
+	// One that is smaller by wish.
+	w.nicteam("create", teamName, "eth1", "eth2", "--mtu", "1500")
+	w.awaitMTU(1500, nics(2)...)
+	w.nicteam("delete", teamName)
+	w.same("after delete of the smaller", before)
+
+	// NICs that are used by nobody: the largest.
+	w.nicteam("create", teamName, "eth2", "eth4", "--mode", "active-backup")
+	w.awaitMTU(1500, "eth2", "eth4")
+	w.nicteam("delete", teamName)
+	w.same("after delete of the unused", before)
+}
+
+// mac is the address that a NIC of box has.
+func (w *world) mac(nic string) string { return link(w.t, w.box, nic).HardwareAddr.String() }
+
+// known is the MAC that the peer's kernel has for an address.
+func (w *world) known(of netip.Addr) string {
+	w.t.Helper()
+	family := unix.AF_INET6
+	if of.Is4() {
+		family = unix.AF_INET
+	}
+	list, err := w.peer.Handle().NeighList(link(w.t, w.peer, "eth0").Index, family)
+	labtest.Must(w.t, err)
+	for _, n := range list {
+		if n.IP.Equal(of.AsSlice()) {
+			return n.HardwareAddr.String()
+		}
+	}
+	return ""
+}
+
+// both ends both streams.
+func (tr *traffic) both() []lab.Report {
+	out, in := tr.stop()
+	return []lab.Report{out, in}
+}
+
+// TestMACByHand gives NICs other addresses under traffic, that which lent the adapter its own, too: connections go on,
+// nothing is doubled, peers are told, and the NICs are given back with what they lent. A NIC that filters loses what
+// comes for an address that it has no more, until it is given that to take in.
+func TestMACByHand(t *testing.T) {
+	for _, mode := range []string{"elb", "active-backup"} {
+		t.Run(mode, func(t *testing.T) {
+			pathsInPairs(t, func(t *testing.T, path string) {
+				w := newWorld(t, worldOptions{NICs: 3}.on(path))
+				w.create(nics(3), "--mode", mode)
+				adapter, conn := w.mac(teamName), w.lifeline()
+				tr := w.traffic(lab.Stream{Rate: 5000, Flows: 8})
+				for i, nic := range nics(3) {
+					tr.flows(500)
+					was := w.mac(nic)
+					next := net.HardwareAddr{2, 0, 0, 0, 0xee, byte(i)}
+					l, err := w.box.Handle().LinkByName(nic)
+					labtest.Must(t, err)
+					labtest.Must(t, w.box.Handle().LinkSetHardwareAddr(l, next))
+					w.await("status has "+nic+"'s new MAC", func(s *team.Status) bool {
+						return memberOf(t, s, nic).MAC == next.String()
+					})
+					if said := w.said("mac-changed"); len(said) != i+1 || said[i] != nic+" "+next.String()+", was "+was {
+						t.Errorf("events %q", said)
+					}
+					conn.works(nic + " has another MAC")
+				}
+				if mode == "elb" {
+					labtest.Eventually(t, "peer has its member's new MAC", func() bool {
+						p := w.peers().Peers
+						i := slices.IndexFunc(p, func(p control.Peer) bool { return p.Address == peer4.String() })
+						return i >= 0 && w.known(box4) == w.mac(p[i].Member)
+					})
+				}
+				tr.flows(500)
+				for _, r := range tr.both() {
+					if r.Duplicated+r.Refused+r.Corrupt != 0 {
+						t.Errorf("while MACs change: %v", r)
+					}
+				}
+				after := w.traffic(lab.Stream{Rate: 5000, Flows: 8})
+				after.flows(2000)
+				for _, r := range after.both() {
+					if r.Lost+r.Duplicated+r.Refused+r.Corrupt != 0 {
+						t.Errorf("after that: %v", r)
+					}
+				}
+				if got := w.mac(teamName); got != adapter {
+					t.Errorf("the adapter has %s, had %s", got, adapter)
+				}
+				w.nicteam("delete", teamName)
+				shown := w.sh("ip addr show dev eth1")
+				if !strings.Contains(shown, box4.String()+"/24") || !strings.Contains(shown, box6.String()+"/64") {
+					t.Errorf("eth1, whose MAC has changed, did not get back what it lent:\n%s", shown)
+				}
+				w.nothingLeft("after delete")
+			})
+		})
+	}
+}
+
+// TestTwinNICs makes teams of NICs with one MAC: refused where each sends with its own, fine elsewhere; one that
+// becomes so stands back.
+func TestTwinNICs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+	w.ip("link set eth2 address " + w.mac("eth1"))
+	before := w.state()
+	r := w.try("create", teamName, "eth1", "eth2")
+	refused(t, r, 5, "eth1 and eth2 have one MAC", "ip link set eth2 address", "active-backup")
+	w.same("refused", before)
+	w.create(nics(2), "--mode", "active-backup")
+	conn := w.lifeline()
+	labtest.Must(t, w.cables["eth1"].Cut())
+	w.await("eth2 works", func(s *team.Status) bool { return s.Active == "eth2" })
+	conn.works("by the twin")
+	labtest.Must(t, w.cables["eth1"].Mend())
+	w.awaitMember("eth1", "standby")
+	refused(t, w.try("set", teamName, "mode=elb"), 5, "eth1 and eth2 both have the MAC")
+	w.ip("link set eth2 address 02:00:00:00:ee:02")
+	w.await("eth2 has another", func(s *team.Status) bool { return memberOf(t, s, "eth2").MAC == "02:00:00:00:ee:02" })
+	w.set("mode=elb")
+	conn.works("in elb")
+
+	w.ip("link set eth3 address 02:00:00:00:ee:02")
+	refused(t, w.try("add", teamName, "eth3"), 5, "eth2 and eth3 have one MAC")
+	w.ip("link set eth2 address " + w.mac("eth1"))
+	s := w.awaitMember("eth2", "down")
+	m := memberOf(t, s, "eth2")
+	if !strings.Contains(m.Reason, "has the MAC "+w.mac("eth1")+" of eth1") || s.State != "degraded" {
+		t.Errorf("%s, %+v", s.State, m)
+	}
+	conn.works("with a twin that stands back")
+	w.nicteam("delete", teamName)
+}
+
+// TestDeleteWhileTheAdapterIsDown deletes a team whose adapter somebody has set down: NICs get what it had before, what
+// came to it since it was made included.
+func TestDeleteWhileTheAdapterIsDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 2, Cables: true})
+	w.sh("ip -6 route add default via fd09::2 dev eth1")
+	w.create(nics(2), "--mode", "active-backup")
+	w.sh("ip -6 addr add fd50::1/64 dev team0 nodad; ip route add 10.60.0.0/16 via 10.9.0.2; ip route add 10.61.0.0/16 via 10.9.0.2 table 90")
+	labtest.Eventually(t, "the addresses are known", func() bool { return slices.Contains(w.status().Adapter.Addresses, "fd50::1/64") })
+	w.ip("link set team0 down")
+	w.await("the team is down", func(s *team.Status) bool { return s.State == "down" })
+	w.nicteam("delete", teamName)
+	got := w.sh("ip -br addr show dev eth1; ip route show table all dev eth1; ip -6 route show dev eth1")
+	for _, want := range []string{"10.9.0.1/24", "fd09::1/64", "fd50::1/64", "10.60.0.0/16", "10.61.0.0/16", "default via fd09::2"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in:\n%s", want, got)
+		}
+	}
+}

@@ -1,0 +1,271 @@
+package systest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+	"nicteam/team"
+)
+
+// TestTagsPass sends tagged frames through the team both ways: they arrive octet by octet as they were.
+func TestTagsPass(t *testing.T) {
+	bothPaths(t, func(t *testing.T, path string) {
+		for _, mode := range []string{"active-backup", "xor"} {
+			t.Run(mode, func(t *testing.T) {
+				inPairs(t)
+				w := newWorld(t, worldOptions{LAG: mode == "xor"}.on(path))
+				w.create(nics(2), "--mode", mode)
+				inBox, inPeer := w.raw(w.box, teamName), w.raw(w.peer, "eth0")
+				for name, tags := range map[string][]tag{
+					"none":           nil,
+					"802.1Q":         {{0x8100, 5, 100}},
+					"priority only":  {{0x8100, 7, 0}},
+					"802.1ad":        {{0x88a8, 3, 200}},
+					"two tags":       {{0x88a8, 2, 300}, {0x8100, 6, 4094}},
+					"two of 802.1Q":  {{0x8100, 1, 10}, {0x8100, 4, 20}},
+					"lowest and DEI": {{0x8100, 0, 1 | 1<<12}},
+				} {
+					for way, s := range map[string]struct{ from, to *rawSocket }{"out": {inBox, inPeer}, "in": {inPeer, inBox}} {
+						for kind, to := range map[string]net.HardwareAddr{"unicast": s.to.MAC, "broadcast": {255, 255, 255, 255, 255, 255}} {
+							payload := fmt.Sprintf("%s %s %s %s", mode, name, way, kind)
+							want := tagged(to, s.from.MAC, tags, payload)
+							s.from.send(want)
+							got := s.to.collect(1, labtest.Patience, func(f []byte) bool { return bytes.Contains(f, []byte(payload)) })
+							if len(got) != 1 {
+								t.Errorf("%s: not received", payload)
+								continue
+							}
+							if diff := cmp.Diff(want, got[0]); diff != "" {
+								t.Errorf("%s (-sent +received):\n%s", payload, diff)
+							}
+						}
+					}
+				}
+			})
+		}
+	})
+}
+
+// TestNothingComesTwice sends group-addressed frames both ways: each arrives once, and box's own never come
+// back to it, though the switch sends them to all its other NICs.
+func TestNothingComesTwice(t *testing.T) {
+	bothPaths(t, func(t *testing.T, path string) {
+		const count = 100
+		for _, tt := range []struct {
+			name, mode string
+			world      worldOptions
+		}{
+			{"active-backup, learning switch", "active-backup", worldOptions{NICs: 3}},
+			{"active-backup, flooding switch", "active-backup", worldOptions{NICs: 3, Flooding: true}},
+			{"xor", "xor", worldOptions{NICs: 3, LAG: true}},
+			{"round-robin", "round-robin", worldOptions{NICs: 3, LAG: true, Spread: lab.SpreadFrames}},
+			{"elb, learning switch", "elb", worldOptions{NICs: 3}},
+			{"elb, flooding switch", "elb", worldOptions{NICs: 3, Flooding: true}},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				inPairs(t)
+				w := newWorld(t, tt.world.on(path))
+				w.create(nics(3), "--mode", tt.mode)
+				inBox, inPeer := w.raw(w.box, teamName), w.raw(w.peer, "eth0")
+				everyone := net.HardwareAddr{255, 255, 255, 255, 255, 255}
+				stamp := func(f []byte) string { return string(bytes.TrimRight(f[14:], "\x00")) }
+				ours := func(f []byte) bool { return bytes.Equal(f[12:14], []byte{experiment >> 8, experiment & 0xff}) }
+				for i := range count {
+					inBox.send(tagged(everyone, inBox.MAC, nil, fmt.Sprintf("from box %d", i)))
+					inPeer.send(tagged(everyone, inPeer.MAC, nil, fmt.Sprintf("from peer %d", i)))
+				}
+				// After all have come, a moment for what should not.
+				for who, s := range map[string]*rawSocket{"peer": inBox, "box": inPeer} {
+					frames := s.collect(count, labtest.Patience, ours)
+					frames = append(frames, s.collect(count, 200*time.Millisecond, ours)...)
+					seen := map[string]int{}
+					for _, f := range frames {
+						seen[stamp(f)]++
+					}
+					for i := range count {
+						name := fmt.Sprintf("from %s %d", who, i)
+						if seen[name] != 1 {
+							t.Errorf("%q arrived %d times", name, seen[name])
+						}
+						delete(seen, name)
+					}
+					if len(seen) != 0 {
+						t.Errorf("came back: %v", seen)
+					}
+				}
+			})
+		}
+	})
+}
+
+// TestDuplicateAddressDetection: box's own solicitations come back to its other members, and must not be
+// taken for another host's.
+func TestDuplicateAddressDetection(t *testing.T) {
+	for _, tt := range []struct {
+		name, mode string
+		flooding   bool
+	}{
+		{"active-backup, learning switch", "active-backup", false},
+		{"active-backup, flooding switch", "active-backup", true},
+		{"xor, a switch without a group", "xor", true},
+		{"broadcast, a switch without a group", "broadcast", true},
+		{"elb, flooding switch", "elb", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{NICs: 3, Flooding: tt.flooding})
+			w.create(nics(3), "--mode", tt.mode)
+			l, err := w.box.Handle().LinkByName(teamName)
+			labtest.Must(t, err)
+			a, err := netlink.ParseAddr("fd09::77/64")
+			labtest.Must(t, err)
+			labtest.Must(t, w.box.Handle().AddrAdd(l, a))
+			labtest.Eventually(t, "end of the detection", func() bool {
+				done := false
+				list, err := w.box.Handle().AddrList(l, unix.AF_INET6)
+				labtest.Must(t, err)
+				for _, got := range list {
+					if got.Flags&unix.IFA_F_DADFAILED != 0 {
+						t.Fatalf("%v is taken for a duplicate", got.IPNet)
+					}
+					done = done || got.IP.Equal(a.IP) && got.Flags&unix.IFA_F_TENTATIVE == 0
+				}
+				return done
+			})
+			c, err := w.peer.Dial(t.Context(), "udp", "[fd09::77]:9")
+			labtest.Must(t, err)
+			defer c.Close()
+			_, err = c.Write([]byte("anybody there?"))
+			labtest.Must(t, err)
+			labtest.Eventually(t, "a neighbour", func() bool {
+				list, err := w.peer.Handle().NeighList(link(t, w.peer, "eth0").Index, unix.AF_INET6)
+				labtest.Must(t, err)
+				for _, n := range list {
+					if n.IP.Equal(a.IP) && n.HardwareAddr.String() == l.Attrs().HardwareAddr.String() {
+						return true
+					}
+				}
+				return false
+			})
+		})
+	}
+}
+
+// kernelCount is what box's kernel counted on the members' devices.
+func (w *world) kernelCount(names []string) (rx, tx team.Count) {
+	w.t.Helper()
+	for _, name := range names {
+		s := link(w.t, w.box, name).Statistics
+		rx.Add(team.Count{Bytes: s.RxBytes, Frames: s.RxPackets})
+		tx.Add(team.Count{Bytes: s.TxBytes, Frames: s.TxPackets})
+	}
+	return rx, tx
+}
+
+// TestCountersTellTheTruth compares the status with the kernel's counters of the NICs, which have no offload
+// so that each frame is one there, and with those of peer.
+func TestCountersTellTheTruth(t *testing.T) {
+	pathsInPairs(t, func(t *testing.T, path string) {
+		w := newWorld(t, worldOptions{NICs: 2, LAG: true, NoOffload: true}.on(path))
+		w.create(nics(2), "--mode", "xor")
+		type figures struct{ team, kernel, peer [2]team.Count }
+		read := func() figures {
+			s, p := w.status(), link(t, w.peer, "eth0").Statistics
+			rx, tx := w.kernelCount(nics(2))
+			return figures{team: [2]team.Count{s.RX, s.TX}, kernel: [2]team.Count{rx, tx},
+				peer: [2]team.Count{{Bytes: p.TxBytes, Frames: p.TxPackets}, {Bytes: p.RxBytes, Frames: p.RxPackets}}}
+		}
+		less := func(a, b team.Count) team.Count {
+			return team.Count{Bytes: a.Bytes - b.Bytes, Frames: a.Frames - b.Frames}
+		}
+		near := func(a, b, slack uint64) bool { return max(a, b)-min(a, b) <= slack }
+
+		for _, load := range []string{"UDP", "TCP"} {
+			before := read()
+			switch load {
+			case "UDP":
+				tr := w.traffic(lab.Stream{Rate: 4000, Size: 700})
+				tr.flows(2000)
+				tr.stop()
+			case "TCP":
+				for _, way := range [][2]any{{w.box, w.peer}, {w.peer, w.box}} {
+					address := map[any]string{w.box: box4.String(), w.peer: peer4.String()}[way[1]]
+					_, err := lab.Transfer(t.Context(), way[0].(*lab.Host), way[1].(*lab.Host), address, 8<<20)
+					labtest.Must(t, err)
+				}
+			}
+			// Acknowledgements may be under way still.
+			var after figures
+			labtest.Eventually(t, load+" at rest", func() bool {
+				again := read()
+				rest := again == after
+				after = again
+				return rest
+			})
+			for way, name := range []string{"received", "sent"} {
+				got, nics, peer := less(after.team[way], before.team[way]), less(after.kernel[way], before.kernel[way]), less(after.peer[way], before.peer[way])
+				t.Logf("%s %s: team %+v, box's NICs %+v, peer %+v", load, name, got, nics, peer)
+				// Frames that peer sends to groups and nobody collects are the NICs', not the team's.
+				if !near(got.Frames, nics.Frames, 10) || !near(got.Bytes, nics.Bytes, 2000) {
+					t.Errorf("%s %s: team %+v, NICs %+v", load, name, got, nics)
+				}
+				// Peer's device has offloads, so a frame of it may be many on the wire.
+				if load == "UDP" && (!near(got.Frames, peer.Frames, 10) || !near(got.Bytes, peer.Bytes, 2000)) {
+					t.Errorf("%s %s: team %+v, peer %+v", load, name, got, peer)
+				}
+			}
+		}
+	})
+}
+
+// TestRatesAddUp: in each document of `watch --json` members and protocols sum to the total.
+func TestRatesAddUp(t *testing.T) {
+	bothPaths(t, func(t *testing.T, path string) {
+		w := newWorld(t, worldOptions{NICs: 3, LAG: true}.on(path))
+		w.create(nics(3), "--mode", "xor")
+		tr := w.traffic(lab.Stream{Rate: 4000})
+		out := w.nicteam("watch", teamName, "--json", "--count", "3", "--interval", "200ms")
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		if len(lines) != 3 {
+			t.Fatalf("%d documents, want 3:\n%s", len(lines), out)
+		}
+		for i, line := range lines {
+			var d team.RatesDocument
+			labtest.Must(t, json.Unmarshal([]byte(line), &d))
+			var members, protocols [2]team.Count
+			for _, m := range d.Members {
+				members[0].Add(m.RX)
+				members[1].Add(m.TX)
+			}
+			for _, p := range d.Protocols {
+				protocols[0].Add(p.RX)
+				protocols[1].Add(p.TX)
+				if p.Name == "udp" && (p.RX.Frames == 0 || p.TX.Frames == 0) {
+					t.Errorf("document %d: udp %+v", i, p)
+				}
+			}
+			total := [2]team.Count{d.RX, d.TX}
+			if members != total || protocols != total {
+				t.Errorf("document %d: total %v, members %v, protocols %v", i, total, members, protocols)
+			}
+			if perSecond := float64(d.TX.Frames) / (float64(d.Interval) / 1e9); perSecond < 400 || perSecond > 8000 {
+				t.Errorf("document %d: %.0f frames/s out, want about 4000", i, perSecond)
+			}
+			if d.Schema != "nicteam.rates/v1" || d.Team != teamName {
+				t.Errorf("document %d: %s of %s", i, d.Schema, d.Team)
+			}
+		}
+		tr.stop()
+	})
+}

@@ -1,0 +1,116 @@
+package systest
+
+import (
+	"encoding/binary"
+	"slices"
+	"testing"
+	"time"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/lab/labtest"
+	"nicteam/team"
+)
+
+// TestGroupsGap pulls the cable by which groups come while peer sends to one, and counts what does not arrive: on NICs that
+// filter, the member that takes over must have had the group in its filter before. Nothing is lost when the cable is back.
+// Without -soak it only tells.
+func TestGroupsGap(t *testing.T) {
+	const (
+		every = time.Second / 2500 // the team looks at carriers most often from 1000 frames a second on
+		most  = 5 * time.Millisecond
+	)
+	pathsInPairs(t, func(t *testing.T, path string) {
+		for _, mode := range []string{"elb", "active-backup"} {
+			w := newWorld(t, worldOptions{NICs: 3}.on(path))
+			w.create(nics(3), "--mode", mode)
+			w.listenTo("udp6", "ff02::fb", "5353")
+			inside, outside := w.raw(w.box, teamName), w.raw(w.peer, "eth0")
+			b := testEthernet(frame.MAC(0x3333000000fb), macOf(outside.MAC))
+			var sent, seen uint64
+			// exchange sends for so long, and returns how many of the frames did not arrive.
+			exchange := func(d time.Duration) (lost uint64) {
+				t.Helper()
+				first := sent + 1
+				for end := time.Now().Add(d); time.Now().Before(end); {
+					sent++
+					binary.BigEndian.PutUint64(b[14:], sent)
+					outside.send(b)
+					<-time.After(every)
+				}
+				arrived := uint64(0)
+				labtest.Eventually(t, "the last frame for the group", func() bool {
+					for got := inside.receive(); got != nil; got = inside.receive() {
+						if frame.MACAt(got, 6) == macOf(outside.MAC) && binary.BigEndian.Uint16(got[12:]) == 0x88b5 {
+							if seen = binary.BigEndian.Uint64(got[14:]); seen >= first {
+								arrived++
+							}
+						}
+					}
+					return seen == sent
+				})
+				return sent - first + 1 - arrived
+			}
+			labtest.Eventually(t, "frames for a group", func() bool { return exchange(20*time.Millisecond) == 0 })
+			var gaps []time.Duration
+			var back uint64
+			for range rounds() {
+				active := w.status().Active
+				done := make(chan error, 1)
+				go func() { <-time.After(20 * time.Millisecond); done <- w.wires[active].Cut() }()
+				gaps = append(gaps, time.Duration(exchange(300*time.Millisecond))*every)
+				labtest.Must(t, <-done)
+				labtest.Must(t, w.wires[active].Mend())
+				w.await(active+" back", func(s *team.Status) bool { return memberOf(t, s, active).State != "down" })
+				back += exchange(100 * time.Millisecond)
+			}
+			slices.Sort(gaps)
+			t.Logf("%s: without the group after a cut, sorted: %v; frames lost when the cable was back: %d", mode, gaps, back)
+			if median := gaps[len(gaps)/2]; *soak && (median > most || back > 0) {
+				t.Errorf("%s: median %v, want at most %v; %d frames lost when the cable was back", mode, median, most, back)
+			}
+		}
+	})
+}
+
+// rounds is how often a test does what is judged with -soak.
+func rounds() int {
+	if *soak {
+		return 10
+	}
+	return 1
+}
+
+// TestRouterForTenLifetimes has a router advertise itself and a prefix again and again for ten of their lifetimes: neither
+// may ever run out. Without -soak it is enough that the first is followed by others.
+func TestRouterForTenLifetimes(t *testing.T) {
+	const lifetime = 2 // s
+	pathsInPairs(t, func(t *testing.T, path string) {
+		w := newWorld(t, worldOptions{NoAddress: true}.on(path))
+		labtest.Must(t, w.box.SetAddr("eth1", box6.String()+"/64"))
+		w.create(nics(2))
+		labtest.Eventually(t, "address and route of a router", func() bool {
+			w.advertise("fd0a::/64", lifetime)
+			return w.routed("fd0a::/64")
+		})
+		lifetimes := 10
+		if !*soak {
+			lifetimes = 1
+		}
+		cut := false
+		for begin := time.Now(); time.Since(begin) < time.Duration(lifetimes*lifetime)*time.Second; {
+			w.advertise("fd0a::/64", lifetime)
+			<-time.After(200 * time.Millisecond)
+			if *soak && !w.routed("fd0a::/64") {
+				t.Fatalf("route or address has run out after %v", time.Since(begin))
+			}
+			if !cut && time.Since(begin) > time.Duration(lifetimes*lifetime)*time.Second/2 {
+				cut = true
+				labtest.Must(t, w.wires[w.status().Active].Cut())
+			}
+		}
+		labtest.Eventually(t, "address and route are still there", func() bool {
+			w.advertise("fd0a::/64", lifetime)
+			return w.routed("fd0a::/64")
+		})
+	})
+}

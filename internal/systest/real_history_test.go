@@ -1,0 +1,83 @@
+package systest
+
+import (
+	"encoding/json"
+	"testing"
+
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+	"nicteam/team"
+)
+
+// What a watcher is shown of each NIC, in both directions, is what the NIC and the peer have counted, within a hundredth;
+// the protocols' parts are the whole.
+func TestHistoryIsWhatThePeerCounted(t *testing.T) {
+	w := newWorld(t, worldOptions{NICs: 2, NoOffload: true})
+	w.create(nics(2))
+	shown := func() (all [2]team.Count, byNIC map[string][2]team.Count) {
+		var h team.HistoryDocument
+		labtest.Must(t, json.Unmarshal([]byte(w.nicteam("export", teamName, "--last", "2m", "--step", "1s", "--format", "json", "-o", "-")), &h))
+		sum := func(rx, tx team.SeriesColumns) (c [2]team.Count) {
+			for way, s := range []team.SeriesColumns{rx, tx} {
+				for i := range s.Bytes {
+					c[way].Add(team.Count{Bytes: s.Bytes[i], Frames: s.Frames[i]})
+				}
+			}
+			return c
+		}
+		var protocols [2]team.Count
+		for _, p := range h.Protocols {
+			c := sum(p.RX, p.TX)
+			protocols[0].Add(c[0])
+			protocols[1].Add(c[1])
+		}
+		byNIC = map[string][2]team.Count{}
+		for _, m := range h.Members {
+			byNIC[m.Name] = sum(m.RX, m.TX)
+		}
+		if all = sum(h.RX, h.TX); all != protocols {
+			t.Errorf("%+v, and its protocols %+v", all, protocols)
+		}
+		return all, byNIC
+	}
+	// The history begins with a team's second second.
+	labtest.Eventually(t, "a history", func() bool {
+		return w.box.Command(program(t), "export", teamName, "--format", "json", "-o", "-").Run() == nil
+	})
+	peer := func() [2]team.Count {
+		s := link(t, w.peer, "eth0").Statistics
+		return [2]team.Count{{Bytes: s.TxBytes, Frames: s.TxPackets}, {Bytes: s.RxBytes, Frames: s.RxPackets}}
+	}
+	kernel := func(nic string) [2]team.Count {
+		rx, tx := w.kernelCount([]string{nic})
+		return [2]team.Count{rx, tx}
+	}
+	before, nicsBefore := shown()
+	peerBefore, kernelBefore := peer(), map[string][2]team.Count{}
+	for _, nic := range nics(2) {
+		kernelBefore[nic] = kernel(nic)
+	}
+	tr := w.traffic(lab.Stream{Rate: 4000, Size: 700, Flows: 8})
+	tr.flows(8000)
+	tr.stop()
+	near := func(a, b, was, wasB team.Count) bool {
+		got, want := float64(a.Bytes-was.Bytes), float64(b.Bytes-wasB.Bytes)
+		frames, wantFrames := float64(a.Frames-was.Frames), float64(b.Frames-wasB.Frames)
+		return got > 0.99*want-2000 && got < 1.01*want+2000 && frames > 0.99*wantFrames-20 && frames < 1.01*wantFrames+20
+	}
+	labtest.Eventually(t, "the history to be what the peer and the NICs have counted", func() bool {
+		all, byNIC := shown()
+		counted := peer()
+		for way := range all {
+			if !near(all[way], counted[way], before[way], peerBefore[way]) {
+				return false
+			}
+			for _, nic := range nics(2) {
+				if !near(byNIC[nic][way], kernel(nic)[way], nicsBefore[nic][way], kernelBefore[nic][way]) {
+					return false
+				}
+			}
+		}
+		return true
+	})
+}

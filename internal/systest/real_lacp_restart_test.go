@@ -1,0 +1,121 @@
+package systest
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+	"nicteam/modes/lacp"
+)
+
+// TestLACPPartnerSeesNoRestart ends and kills the team's process: the next goes on where it was, and a partner that wants a
+// LACPDU a second has no doubt at any moment. It is told at once of what leaves.
+func TestLACPPartnerSeesNoRestart(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		path   string
+		signal unix.Signal
+	}{{"relay", unix.SIGTERM}, {"fastpath", unix.SIGKILL}} {
+		t.Run(tt.path+", "+unix.SignalName(tt.signal), func(t *testing.T) {
+			t.Parallel()
+			w, p := newPartners(t, 2, tt.path)
+			p.bonds(lab.OVSBond{Name: "bond0", Ports: []string{"p1", "p2"}, Fast: true})
+			w.create(nics(2), "--mode", "802.3ad")
+			w.use(p, "bond0", nics(2)...)
+			conn := w.lifeline()
+			before, was := p.members("bond0"), w.agreed().LACP
+
+			doubts := p.doubts("bond0")
+			w.kill(w.teamProcess(), tt.signal)
+			s := w.supervise()
+			// Longer than the partner's patience.
+			heard := p.member("bond0", "p1").Received
+			labtest.Eventually(t, "4 more LACPDUs", func() bool { return p.member("bond0", "p1").Received >= heard+4 })
+			conn.works("after the restart")
+			if d := doubts(); len(d) > 0 {
+				t.Errorf("the partner was in doubt: %+v", d[0])
+			}
+			labtest.Eventually(t, "the partner sees what it saw", func() bool {
+				for i, m := range p.members("bond0") {
+					if m.Partner != before[i].Partner {
+						return false
+					}
+				}
+				return true
+			})
+			for i, m := range p.members("bond0") {
+				if b := before[i]; m.Expired != b.Expired || m.Defaulted != b.Defaulted || m.Carrier != b.Carrier || !m.Works() {
+					t.Errorf("the partner sees\n%+v\nand saw\n%+v", m, b)
+				}
+			}
+			// Nor do we think for a moment that it is silent, however long it takes without being asked.
+			if said := w.nicteam("events", teamName); strings.Contains(said, "silent") || strings.Contains(said, "team-down") {
+				t.Errorf("after the restart:\n%s", said)
+			}
+			if is := w.agreed(); *is.LACP != *was || is.State != "up" {
+				t.Errorf("after the restart %s %+v, was %+v", is.State, is.LACP, was)
+			}
+			tr := w.traffic(lab.Stream{Rate: 2000, Flows: 32})
+			w.spread("after the restart", nics(2)...)
+			tr.stop()
+
+			// What leaves says so, and so does all at the end.
+			ear := w.raw(p.host, "p2")
+			w.nicteam("remove", teamName, "eth2")
+			ear.farewell("after remove")
+			if m := p.member("bond0", "p1"); !m.Works() {
+				t.Errorf("eth2 was removed, and the partner sees eth1 as %+v", m)
+			}
+			w.nicteam("add", teamName, "eth2")
+			w.use(p, "bond0", nics(2)...)
+			ears := []*rawSocket{w.raw(p.host, "p1"), w.raw(p.host, "p2")}
+			w.nicteam("delete", teamName)
+			for _, ear := range ears {
+				ear.farewell("after delete")
+			}
+			s.ended(t, "delete")
+		})
+	}
+}
+
+// doubts looks at a bond as the partner sees it until it is called: it returns the members that did not work.
+func (p *partner) doubts(bond string) func() []lab.OVSMember {
+	ctx, cancel := context.WithCancel(p.t.Context())
+	found := make(chan []lab.OVSMember)
+	go func() {
+		var all []lab.OVSMember
+		for ctx.Err() == nil {
+			members, err := p.LACP(ctx, bond)
+			for _, m := range members {
+				if err == nil && !m.Works() {
+					all = append(all, m)
+				}
+			}
+			select {
+			case <-time.After(50 * time.Millisecond):
+			case <-ctx.Done():
+			}
+		}
+		found <- all
+	}()
+	return func() []lab.OVSMember { cancel(); return <-found }
+}
+
+// farewell fails the test unless the last LACPDU that has come says that the sender leaves.
+func (s *rawSocket) farewell(when string) {
+	s.t.Helper()
+	var last *lacp.PDU
+	for f := s.receive(); f != nil; f = s.receive() {
+		if pdu, err := lacp.ParsePDU(f); err == nil {
+			last = &pdu
+		}
+	}
+	if last == nil || last.Actor.State&(lacp.Synchronization|lacp.Collecting|lacp.Distributing) != 0 {
+		s.t.Errorf("%s the last LACPDU is %+v", when, last)
+	}
+}

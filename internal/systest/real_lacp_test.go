@@ -1,0 +1,229 @@
+package systest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+)
+
+// newPartners makes a world with Open vSwitch in the switch's place. What p1, p2, … are bonded as is not said yet.
+//
+//	box  eth1 ── p1 ┐
+//	     eth2 ── p2 ├ Open vSwitch ── uplink ── eth0  peer
+//	     …          ┘
+func newPartners(t testing.TB, n int, path string) (*world, *partner) {
+	t.Helper()
+	labtest.Root(t)
+	labtest.Tool(t, "ovs-vswitchd", "openvswitch-switch")
+	w := &world{t: t, box: labtest.Host(t, "box"), peer: labtest.Host(t, "peer"),
+		wires: map[string]*lab.Wire{}, cables: map[string]*lab.Cable{}, datapath: path}
+	p := &partner{t: t, host: labtest.Host(t, "partner")}
+	for i := 1; i <= n; i++ {
+		nic := fmt.Sprintf("eth%d", i)
+		// What takes time is to be the protocol, not the kernel's news of a carrier.
+		w.cables[nic] = labtest.Cable(t, w.box, nic, p.host, fmt.Sprintf("p%d", i), lab.CableOptions{EagerCarrier: true})
+	}
+	labtest.Cable(t, w.peer, "eth0", p.host, "uplink", lab.CableOptions{EagerCarrier: true})
+	labtest.Must(t, w.box.SetAddr("eth1", "10.9.0.1/24", "fd09::1/64"))
+	labtest.Must(t, w.peer.SetAddr("eth0", "10.9.0.2/24", "fd09::2/64"))
+	var err error
+	p.OVS, err = lab.NewOVS(t.Context(), p.host, lab.OVSOptions{TSO: true})
+	labtest.Must(t, err)
+	t.Cleanup(func() { labtest.Check(t, p.Close()) })
+	t.Cleanup(func() {
+		if t.Failed() {
+			said, _ := p.Ask(context.Background(), "lacp/show")
+			t.Logf("Open vSwitch says\n%s\nits log ends\n%s", said, p.Log())
+		}
+	})
+	t.Cleanup(w.showLog)
+	return w, p
+}
+
+// partner is Open vSwitch at the other end of box's cables.
+type partner struct {
+	*lab.OVS
+	t    testing.TB
+	host *lab.Host
+}
+
+// bonds makes the switch's bridge of bonds and the uplink.
+func (p *partner) bonds(bonds ...lab.OVSBond) {
+	p.t.Helper()
+	labtest.Must(p.t, p.Bridge(p.t.Context(), "br0", bonds, "uplink"))
+}
+
+// set calls ovs-vsctl.
+func (p *partner) set(args ...string) {
+	p.t.Helper()
+	labtest.Must(p.t, p.Set(p.t.Context(), args...))
+}
+
+// members are a bond's as the switch sees them.
+func (p *partner) members(bond string) []lab.OVSMember {
+	p.t.Helper()
+	m, err := p.LACP(p.t.Context(), bond)
+	labtest.Must(p.t, err)
+	return m
+}
+
+// member is one of a bond's.
+func (p *partner) member(bond, port string) lab.OVSMember {
+	p.t.Helper()
+	for _, m := range p.members(bond) {
+		if m.Name == port {
+			return m
+		}
+	}
+	p.t.Fatalf("bond %s has no member %s", bond, port)
+	return lab.OVSMember{}
+}
+
+// working are the ports of a bond by which frames go both ways, as the switch sees it.
+func (p *partner) working(bond string) (ports []string) {
+	p.t.Helper()
+	for _, m := range p.members(bond) {
+		if m.Works() {
+			ports = append(ports, m.Name)
+		}
+	}
+	return ports
+}
+
+// agreement is the part of `nicteam status --json` that is about LACP, by the names that the contract gives it.
+type agreement struct {
+	State, Reason string
+	Warnings      []string
+	LACP          *struct {
+		Aggregator     int
+		Actor, Partner agreedSystem
+	}
+	Members []agreedMember
+}
+
+type agreedSystem struct {
+	System         string
+	SystemPriority uint16 `json:"system_priority"`
+	Key            uint16
+}
+
+type agreedEnd struct {
+	agreedSystem
+	Port  uint16
+	State []string
+}
+
+type agreedMember struct {
+	Name, State, Reason      string
+	Link                     bool
+	Collecting, Distributing bool
+	LACP                     *struct {
+		Actor, Partner         agreedEnd
+		Aggregator             int
+		Receive, Periodic, Mux string
+		Why                    string
+		Counters               struct {
+			PDUsIn  uint64 `json:"lacpdu_rx"`
+			PDUsOut uint64 `json:"lacpdu_tx"`
+			Bad     uint64
+			Foreign uint64 `json:"lacpdu_foreign"`
+		}
+	}
+}
+
+// agreedIn is what a host's team says of LACP.
+func agreedIn(t testing.TB, h *lab.Host) *agreement {
+	t.Helper()
+	var r result
+	labtest.Eventually(t, "an answer to nicteam status", func() bool {
+		r = run(t, h, nil, "status", teamName, "--json")
+		return r.Code != noAnswer
+	})
+	a := &agreement{}
+	if err := json.Unmarshal([]byte(r.Out), a); err != nil {
+		t.Fatalf("nicteam status: exit %d: %v\n%s%s", r.Code, err, r.Out, r.Err)
+	}
+	return a
+}
+
+func (w *world) agreed() *agreement {
+	w.t.Helper()
+	return agreedIn(w.t, w.box)
+}
+
+// distributing are the members that send.
+func (a *agreement) distributing() (nics []string) {
+	for _, m := range a.Members {
+		if m.Distributing {
+			nics = append(nics, m.Name)
+		}
+	}
+	slices.Sort(nics)
+	return nics
+}
+
+func (a *agreement) member(t testing.TB, nic string) agreedMember {
+	t.Helper()
+	for _, m := range a.Members {
+		if m.Name == nic && m.LACP != nil {
+			return m
+		}
+	}
+	t.Fatalf("no member %s with LACP in %+v", nic, a)
+	return agreedMember{}
+}
+
+// hint is the first warning with a word, "" none.
+func (a *agreement) hint(word string) string {
+	for _, h := range a.Warnings {
+		if strings.Contains(h, word) {
+			return h
+		}
+	}
+	return ""
+}
+
+// use waits until box sends by exactly these NICs and the partner's bond by the ports at their other ends.
+func (w *world) use(p *partner, bond string, nics ...string) {
+	w.t.Helper()
+	var ports []string
+	for _, nic := range nics {
+		ports = append(ports, "p"+strings.TrimPrefix(nic, "eth"))
+	}
+	labtest.Eventually(w.t, fmt.Sprintf("box sends by %v, and %s by %v", nics, bond, ports), func() bool {
+		return slices.Equal(w.agreed().distributing(), nics) && slices.Equal(p.working(bond), ports)
+	})
+}
+
+// spread waits until frames have gone both ways by each of these NICs.
+func (w *world) spread(when string, nics ...string) {
+	w.t.Helper()
+	w.moved(when+" frames both ways by all of them", true, nics)
+}
+
+// sends waits until frames have left by each of these NICs.
+func (w *world) sends(when string, nics ...string) {
+	w.t.Helper()
+	w.moved(when+" frames leave by all of them", false, nics)
+}
+
+func (w *world) moved(what string, in bool, nics []string) {
+	w.t.Helper()
+	before := w.status()
+	labtest.Eventually(w.t, what, func() bool {
+		s := w.status()
+		for _, nic := range nics {
+			was, is := memberOf(w.t, before, nic), memberOf(w.t, s, nic)
+			if is.TX.Frames < was.TX.Frames+50 || in && is.RX.Frames < was.RX.Frames+50 {
+				return false
+			}
+		}
+		return true
+	})
+}

@@ -1,0 +1,135 @@
+package systest
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+	"nicteam/team"
+)
+
+// TestLACPTwoPartners has cables that end at two groups: one is used, the other stands by and takes over; status says what is
+// wrong. A cable from the team to itself is seen and not used, and disturbs nobody.
+func TestLACPTwoPartners(t *testing.T) {
+	inPairs(t)
+	w, p := newPartners(t, 4, "relay")
+	p.bonds(
+		lab.OVSBond{Name: "bond0", Ports: []string{"p1", "p2"}, Fast: true},
+		lab.OVSBond{Name: "bond1", Ports: []string{"p3", "p4"}, Fast: true, System: "02:00:00:00:0b:02"},
+	)
+	w.create(nics(4), "--mode", "802.3ad", "--lacp-rate", "fast")
+	one := func() (bond string) {
+		w.t.Helper()
+		groups := map[string][]string{"bond0": {"eth1", "eth2"}, "bond1": {"eth3", "eth4"}}
+		labtest.Eventually(t, "one group is used", func() bool {
+			used := w.agreed().distributing()
+			for name, of := range groups {
+				if slices.Equal(used, of) && len(p.working(name)) == 2 {
+					bond = name
+				}
+			}
+			return bond != ""
+		})
+		return bond
+	}
+	labtest.Eventually(t, "all ports hear somebody", func() bool {
+		a := w.agreed()
+		return !slices.ContainsFunc(nics(4), func(nic string) bool { return a.member(t, nic).LACP.Receive != "CURRENT" })
+	})
+	first := one()
+	cables, standby, second := []string{"eth1", "eth2"}, []string{"eth3", "eth4"}, "bond1"
+	if first == "bond1" {
+		cables, standby, second = standby, cables, "bond0"
+	}
+	a := w.await("a warning of two partners", func(s *team.Status) bool {
+		return slices.ContainsFunc(s.Warnings, func(h string) bool { return strings.Contains(h, "two different") })
+	})
+	t.Log(a.Warnings)
+	labtest.Eventually(t, "the other group stands by", func() bool {
+		a := w.agreed()
+		return a.member(t, standby[0]).LACP.Mux == "ATTACHED" && a.member(t, standby[1]).State == "standby"
+	})
+
+	tr := w.traffic(lab.Stream{Rate: 2000, Flows: 16})
+	before := time.Now()
+	for _, nic := range cables {
+		labtest.Must(t, w.cables[nic].Cut())
+	}
+	w.use(p, second, standby...)
+	out, in := tr.gap(before)
+	t.Logf("%s took over from %s: nothing out for %v, nothing in for %v", second, first, out, in)
+	// A new aggregator's ports would wait for others for 2 s.
+	if max(out, in) > 2*time.Second {
+		t.Errorf("the change-over took %v out, %v in", out, in)
+	}
+	for _, nic := range cables {
+		labtest.Must(t, w.cables[nic].Mend())
+	}
+	labtest.Eventually(t, "the first group stands by", func() bool { return w.agreed().member(t, cables[0]).LACP.Mux == "ATTACHED" })
+	if used := w.agreed().distributing(); !slices.Equal(used, standby) {
+		t.Errorf("used are %v, and %v worked", used, standby)
+	}
+
+	begunIn, begunOut := tr.in.Report(), tr.out.Report() // lost are those under way, too
+	labtest.Cable(t, w.box, "eth5", w.box, "eth6", lab.CableOptions{EagerCarrier: true})
+	w.nicteam("add", teamName, "eth5", "eth6")
+	a = w.await("a warning of the loop", func(s *team.Status) bool {
+		return slices.ContainsFunc(s.Warnings, func(h string) bool { return strings.Contains(h, "eth5") && strings.Contains(h, "own LACPDUs") })
+	})
+	t.Log(a.Warnings)
+	tr.flows(2000)
+	if s := w.agreed(); !slices.Equal(s.distributing(), standby) || s.member(t, "eth5").Collecting || s.member(t, "eth5").LACP.Why == "" {
+		t.Errorf("with a loop: %v send, %+v", s.distributing(), s.member(t, "eth5"))
+	}
+	w.nicteam("remove", teamName, "eth5", "eth6")
+	outs, ins := tr.stop()
+	// Who sends into a loop loses a third and more. A switch that has no processor for a moment loses some.
+	lost, sent := outs.Lost+ins.Lost, outs.Sent+ins.Sent-begunOut.Sent-begunIn.Sent
+	if before := begunOut.Lost + begunIn.Lost; lost > before+sent/10 {
+		t.Errorf("%d frames of %d were lost while there was a loop", lost-before, sent)
+	}
+	if s := w.agreed(); s.hint("own LACPDUs") != "" {
+		t.Errorf("the loop is gone, and %v", s.Warnings)
+	}
+}
+
+// TestLACPNobodyAnswers is on a switch that knows no LACP: one member works alone, or none, as it was told; and status says
+// what to look at.
+func TestLACPNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{Cables: true, Datapath: "fastpath"})
+	w.create(nics(2), "--mode", "802.3ad")
+	conn := w.lifeline()
+	if s := w.agreed(); len(s.distributing()) != 1 || s.member(t, "eth2").LACP.Counters.PDUsOut == 0 {
+		t.Errorf("%s %s: %v send, %+v", s.State, s.Reason, s.distributing(), s.member(t, "eth2"))
+	}
+	s := w.await("a warning that nobody answers", func(s *team.Status) bool {
+		return s.State == "degraded" && slices.ContainsFunc(s.Warnings, func(h string) bool { return strings.Contains(h, "no LACPDU") })
+	})
+	t.Log(s.Warnings)
+
+	w.set("lacp_fallback=off")
+	w.await("down", func(s *team.Status) bool { return s.State == "down" && !s.Adapter.Carrier })
+	if used := w.agreed().distributing(); len(used) > 0 {
+		t.Errorf("with lacp_fallback=off %v send", used)
+	}
+	w.set("lacp_fallback=on")
+	w.await("a member works alone again", func(s *team.Status) bool { return s.State == "degraded" && s.Adapter.Carrier })
+	conn.works("after lacp_fallback=on")
+	labtest.Must(t, w.cables[w.agreed().distributing()[0]].Cut())
+	conn.works("after the member that worked alone lost its carrier")
+}
+
+// TestLACPOutOfReach has create give a host's NICs back where no NIC may work alone and nobody at the other end agrees: who makes the
+// team may be on the other side.
+func TestLACPOutOfReach(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})
+	before, err := lab.SettledSnapshot(t.Context(), w.box)
+	labtest.Must(t, err)
+	refused(t, w.try("create", teamName, "eth1", "eth2", "--mode", "802.3ad", "--lacp-fallback", "off"), 6, "out of reach", "nobody answers", "--lacp-fallback on")
+	w.unharmed(before)
+}

@@ -1,0 +1,50 @@
+package systest
+
+import (
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/lab/labtest"
+)
+
+// TestAdapterSpeed reads the adapter's speed where others do: it follows members and modes, and is right at once after the
+// team's process has died.
+func TestAdapterSpeed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 3, SpeedMbit: 2500})
+	shows := func(when, want string) {
+		t.Helper()
+		labtest.Eventually(t, when+": a speed of "+want, func() bool {
+			return strings.TrimSpace(w.sh("cat /sys/class/net/"+teamName+"/speed")) == want
+		})
+	}
+	w.create(nics(3), "--mode", "xor")
+	shows("created", "7500")
+	if s := w.status(); s.Adapter.SpeedBps != 7_500_000_000 {
+		t.Errorf("status says %d", s.Adapter.SpeedBps)
+	}
+	labtest.Must(t, w.wires["eth1"].Cut())
+	shows("a cable cut", "5000")
+	w.set("mode=active-backup")
+	shows("active-backup", "2500")
+	w.set("mode=broadcast")
+	shows("broadcast", "2500")
+	w.set("mode=elb")
+	shows("elb", "5000")
+	w.nicteam("remove", teamName, "eth3")
+	shows("a NIC removed", "2500")
+
+	w.kill(w.teamProcess(), unix.SIGKILL)
+	labtest.Must(t, w.wires["eth1"].Mend())
+	w.supervise()
+	shows("another process, and the cable back", "5000")
+	w.kill(w.teamProcess(), unix.SIGKILL)
+	labtest.Must(t, w.wires["eth1"].Cut())
+	labtest.Must(t, w.wires["eth2"].Cut())
+	w.supervise()
+	shows("another process, and no cable", "-1")
+	w.nicteam("delete", teamName)
+	w.nothingLeft("after delete")
+}

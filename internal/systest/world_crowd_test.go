@@ -1,0 +1,216 @@
+package systest
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/control"
+	"nicteam/internal/frame"
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+)
+
+// A neighbour is a host more on the switch.
+type neighbour struct {
+	*lab.Host
+	MAC      frame.MAC
+	IP4, IP6 netip.Addr
+}
+
+// crowd adds hosts to the switch: 10.9.0.11, fd09::11 and so on.
+func (w *world) crowd(n int) []*neighbour {
+	w.t.Helper()
+	var all []*neighbour
+	for i := 11; i < 11+n; i++ {
+		p := &neighbour{Host: labtest.Host(w.t, fmt.Sprintf("n%d", i)), IP4: netip.AddrFrom4([4]byte{10, 9, 0, byte(i)}), IP6: netip.MustParseAddr(fmt.Sprintf("fd09::%d", i))}
+		labtest.Cable(w.t, p.Host, "eth0", w.sw, fmt.Sprintf("n%d", i), lab.CableOptions{})
+		labtest.Must(w.t, p.SetAddr("eth0", p.IP4.String()+"/24", p.IP6.String()+"/64"))
+		p.MAC = macOf(link(w.t, p.Host, "eth0").HardwareAddr)
+		all = append(all, p)
+	}
+	return all
+}
+
+// choir is a stream from each neighbour to an address of box.
+type choir struct {
+	w       *world
+	of      []*neighbour
+	streams []*lab.Running
+}
+
+// sing starts so many frames a second from each.
+func (w *world) sing(of []*neighbour, to netip.Addr, rate int) *choir {
+	w.t.Helper()
+	witness, err := lab.StartWitness()
+	labtest.Must(w.t, err)
+	w.t.Cleanup(func() { labtest.Check(w.t, witness.Close()) })
+	c := &choir{w: w, of: of}
+	for _, p := range of {
+		c.streams = append(c.streams, labtest.Start(w.t, lab.Stream{From: p.Host, To: w.box, Address: to, Flows: 1, Rate: rate, Witness: witness}))
+	}
+	return c
+}
+
+// members are the NICs for whose own addresses each neighbour's next frames came, "" where that changed meanwhile.
+func (c *choir) members() []string {
+	c.w.t.Helper()
+	const frames = 20
+	before := make([]map[string]uint64, len(c.of))
+	for i, p := range c.of {
+		before[i] = c.w.ear.arrivals(p.MAC)
+	}
+	list := make([]string, len(c.of))
+	for i, p := range c.of {
+		by := map[string]uint64{}
+		labtest.Eventually(c.w.t, fmt.Sprintf("%d frames from %s", frames, p.Name), func() bool {
+			var sum uint64
+			for nic, n := range c.w.ear.arrivals(p.MAC) {
+				by[nic] = n - before[i][nic]
+				sum += by[nic]
+			}
+			return sum >= frames
+		})
+		for nic, n := range by {
+			if n >= frames-1 {
+				list[i] = nic
+			}
+		}
+	}
+	return list
+}
+
+// awaitTold waits until each neighbour's frames come by the member that `peers` names, and returns by how many each member
+// is used.
+func (c *choir) awaitTold(within time.Duration, what string, to netip.Addr) map[string]int {
+	c.w.t.Helper()
+	for end := time.Now().Add(within); ; {
+		list := c.w.peers().Peers
+		by, wrong := map[string]int{}, []string{}
+		for i, nic := range c.members() {
+			by[nic]++
+			if p := peerOf(list, c.of[i].MAC, to); p == nil || p.Member != nic {
+				wrong = append(wrong, fmt.Sprintf("%s comes by %q and peers says %+v", c.of[i].Name, nic, p))
+			}
+		}
+		if len(wrong) == 0 {
+			return by
+		}
+		if time.Now().After(end) {
+			c.w.t.Fatalf("%s: not within %v: %s", what, within, strings.Join(wrong, "\n"))
+		}
+	}
+}
+
+// stop ends all streams; nothing may have been doubled, and not more than so many lost.
+func (c *choir) stop(lost uint64) {
+	c.w.t.Helper()
+	for i, r := range c.streams {
+		got, err := r.Stop()
+		labtest.Must(c.w.t, err)
+		if got.Duplicated != 0 || got.Corrupt != 0 || got.Lost > lost {
+			c.w.t.Errorf("from %s: %v", c.of[i].Name, got)
+		}
+	}
+}
+
+// peerOf is the entry of a host that talks to an address of ours, nil when there is none. It is listed by the address that it
+// asked from: in IPv6 hosts have several.
+func peerOf(list []control.Peer, mac frame.MAC, ours netip.Addr) *control.Peer {
+	for i := range list {
+		if list[i].MAC == mac.String() && list[i].Ours == ours.String() {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// used are the members that sent at least so many frames while f ran.
+func (w *world) used(frames uint64, f func()) []string {
+	w.t.Helper()
+	before := w.status()
+	f()
+	by, _ := w.sentBy(before, inFrames)
+	maps.DeleteFunc(by, func(_ string, n float64) bool { return n < float64(frames) })
+	return slices.Sorted(maps.Keys(by))
+}
+
+// learnt waits until the switch knows each member's address at that member's port only: one that has just come back
+// says where it is more than once, for a switch's port may be late.
+func (w *world) learnt() {
+	w.t.Helper()
+	told := ""
+	labtest.Eventually(w.t, "the switch knows each address at its own port", func() bool {
+		wrong := w.misplaced()
+		if wrong != "" && wrong != told {
+			w.t.Log(wrong)
+		}
+		told = wrong
+		return wrong == ""
+	})
+}
+
+// misplaced is which member's address the switch knows at another port than that member's, empty for none.
+func (w *world) misplaced() string {
+	w.t.Helper()
+	list, err := w.sw.Handle().NeighList(0, unix.AF_BRIDGE)
+	labtest.Must(w.t, err)
+	for nic, wire := range w.wires {
+		port := link(w.t, w.sw.Host, wire.B.Name).Index
+		for _, n := range list {
+			if n.State&unix.NUD_PERMANENT == 0 && macOf(n.HardwareAddr) == macOf(wire.A.MAC) && n.LinkIndex != port {
+				return fmt.Sprintf("the switch has the address of %s at port %d, its own is %d", nic, n.LinkIndex, port)
+			}
+		}
+	}
+	return ""
+}
+
+// streamTo is a stream of eight flows.
+func streamTo(from, to *lab.Host, address netip.Addr, rate int) lab.Stream {
+	return lab.Stream{From: from, To: to, Address: address, Rate: rate}
+}
+
+// stopped ends a stream and says what came of it.
+func stopped(r *lab.Running) func() (string, bool) {
+	return func() (string, bool) {
+		got, err := r.Stop()
+		return fmt.Sprint(got, err), err == nil && got.Lost+got.Refused+got.Duplicated+got.Corrupt == 0 && got.Reordered <= 1+stray(got)
+	}
+}
+
+// twin makes a team of peer's own: eth0 and more NICs become team0, which has peer's addresses.
+func (w *world) twin(n int) {
+	w.t.Helper()
+	names := []string{"eth0"}
+	for i := 1; i < n; i++ {
+		nic := fmt.Sprintf("eth%d", i)
+		labtest.Wire(w.t, w.peer, nic, w.sw, fmt.Sprintf("twin%d", i), lab.WireOptions{})
+		names = append(names, nic)
+	}
+	if r := run(w.t, w.peer, nil, append([]string{"create", teamName}, names...)...); r.Code != 0 {
+		w.t.Fatalf("create in peer: exit %d\n%s%s", r.Code, r.Out, r.Err)
+	}
+}
+
+// memoryOf is how much memory a process of the machine has resident.
+func memoryOf(t testing.TB, pid int) int64 {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	labtest.Must(t, err)
+	for line := range strings.Lines(string(b)) {
+		var kib int64
+		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &kib); err == nil {
+			return kib << 10
+		}
+	}
+	t.Fatalf("no VmRSS of %d", pid)
+	return 0
+}

@@ -1,0 +1,210 @@
+package systest
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+)
+
+// A dialogue is one connection that goes on for a whole test. It is never begun again: what cuts it ends it.
+type dialogue struct {
+	name   string
+	heard  atomic.Int64 // octets or answers so far
+	mu     sync.Mutex
+	broken error
+}
+
+func (c *dialogue) end(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken == nil {
+		c.broken = err
+	}
+}
+
+func (c *dialogue) why() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.broken
+}
+
+// goesOn waits until all dialogues have got on since the call.
+func goesOn(t testing.TB, when string, list []*dialogue) {
+	t.Helper()
+	for _, c := range list {
+		before := c.heard.Load()
+		until := time.Now().Add(labtest.Patience)
+		for c.heard.Load() < before+20 && c.why() == nil && time.Now().Before(until) {
+			time.Sleep(5 * time.Millisecond)
+		}
+		switch err := c.why(); {
+		case err != nil:
+			t.Errorf("%s: %s was cut: %v", when, c.name, err)
+		case c.heard.Load() < before+20:
+			t.Errorf("%s: %s stands still", when, c.name)
+		}
+	}
+}
+
+// between is the time between two questions.
+const between = 2 * time.Millisecond
+
+// talk begins TCP that is answered, TCP one way and the other, UDP and echoes, from one host to an address of another.
+func talk(t testing.TB, from, to *lab.Host, at netip.Addr) (list []*dialogue) {
+	t.Helper()
+	add := func(name string) *dialogue {
+		c := &dialogue{name: fmt.Sprintf("%s to %v", name, at)}
+		list = append(list, c)
+		return c
+	}
+	c := add("TCP, answered")
+	near, far := connect(t, from, to, at)
+	go c.hear(near)
+	go echo(far)
+	go c.say(near)
+	c = add("TCP, download")
+	near, far = connect(t, from, to, at)
+	go c.hear(near)
+	go c.say(far)
+	c = add("TCP, upload")
+	near, far = connect(t, from, to, at)
+	go c.hear(far)
+	go c.say(near)
+	c = add("UDP")
+	near, packets := connectUDP(t, from, to, at)
+	go c.hear(near)
+	go echoUDP(packets)
+	go c.say(near)
+	c = add("echo requests")
+	near = dialIn(t, from, map[bool]string{true: "ip4:icmp", false: "ip6:ipv6-icmp"}[at.Is4()], at.String())
+	go c.hear(near)
+	go c.ask(near, at)
+	return list
+}
+
+func dialIn(t testing.TB, h *lab.Host, network, address string) (c net.Conn) {
+	t.Helper()
+	labtest.Must(t, h.Do(func() (err error) {
+		c, err = net.DialTimeout(network, address, labtest.Patience)
+		return err
+	}))
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func connect(t testing.TB, from, to *lab.Host, at netip.Addr) (near, far net.Conn) {
+	t.Helper()
+	var l net.Listener
+	labtest.Must(t, to.Do(func() (err error) {
+		l, err = net.Listen("tcp", netip.AddrPortFrom(at, 0).String())
+		return err
+	}))
+	defer l.Close()
+	near = dialIn(t, from, "tcp", l.Addr().String())
+	far, err := l.Accept()
+	labtest.Must(t, err)
+	t.Cleanup(func() { far.Close() })
+	return near, far
+}
+
+func connectUDP(t testing.TB, from, to *lab.Host, at netip.Addr) (near net.Conn, far net.PacketConn) {
+	t.Helper()
+	labtest.Must(t, to.Do(func() (err error) {
+		far, err = net.ListenPacket("udp", netip.AddrPortFrom(at, 0).String())
+		return err
+	}))
+	t.Cleanup(func() { far.Close() })
+	return dialIn(t, from, "udp", far.LocalAddr().String()), far
+}
+
+// hear counts what comes.
+func (c *dialogue) hear(from net.Conn) {
+	b := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(b)
+		if err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				c.end(fmt.Errorf("read: %w", err))
+			}
+			return
+		}
+		c.heard.Add(int64(min(n, 10)))
+	}
+}
+
+// say sends without end.
+func (c *dialogue) say(to net.Conn) {
+	b := make([]byte, 600)
+	for {
+		if _, err := to.Write(b); err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				c.end(fmt.Errorf("write: %w", err))
+			}
+			return
+		}
+		time.Sleep(between)
+	}
+}
+
+func echo(c net.Conn) {
+	b := make([]byte, 64<<10)
+	for {
+		n, err := c.Read(b)
+		if err != nil {
+			return
+		}
+		if _, err := c.Write(b[:n]); err != nil {
+			return
+		}
+	}
+}
+
+func echoUDP(c net.PacketConn) {
+	b := make([]byte, 64<<10)
+	for {
+		n, from, err := c.ReadFrom(b)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err == nil {
+			_, _ = c.WriteTo(b[:n], from)
+		}
+	}
+}
+
+// ask sends echo requests of one identifier without end.
+func (c *dialogue) ask(to net.Conn, at netip.Addr) {
+	b := make([]byte, 16)
+	if b[0] = 8; at.Is6() {
+		b[0] = 128
+	}
+	for n := 0; ; n++ {
+		binary.BigEndian.PutUint16(b[4:], 4711)
+		binary.BigEndian.PutUint16(b[6:], uint16(n))
+		if at.Is4() { // else the kernel does it
+			b[2], b[3] = 0, 0
+			sum := 0
+			for i := 0; i < len(b); i += 2 {
+				sum += int(binary.BigEndian.Uint16(b[i:]))
+			}
+			for sum > 0xffff {
+				sum = sum>>16 + sum&0xffff
+			}
+			binary.BigEndian.PutUint16(b[2:], ^uint16(sum))
+		}
+		if _, err := to.Write(b); errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) {
+			return
+		}
+		time.Sleep(between)
+	}
+}

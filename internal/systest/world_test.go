@@ -1,0 +1,308 @@
+package systest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+	"nicteam/team"
+)
+
+// beside is how many worlds without traffic there are at a time. They mostly wait, for the kernel or for processes.
+const beside = 4
+
+func TestMain(m *testing.M) {
+	if f := flag.Lookup("test.parallel"); f != nil {
+		_ = f.Value.Set(strconv.Itoa(beside))
+	}
+	labtest.Main(m)
+}
+
+// pair holds the tests that may have traffic at the same time.
+var pair = make(chan struct{}, 2)
+
+// inPairs has a test with traffic run beside one more such test at most: each processor has one.
+func inPairs(t *testing.T) {
+	t.Parallel()
+	pair <- struct{}{}
+	t.Cleanup(func() { <-pair })
+}
+
+// soak has tests judge what they else only tell, because a machine full of other work decides it: how long nothing came,
+// and what share was lost on a way that forgets. For example: make soak
+var soak = flag.Bool("soak", false, "judge times and shares, too")
+
+const teamName = "team0"
+
+// The addresses of box and peer.
+var (
+	box4, peer4 = netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("10.9.0.2")
+	box6, peer6 = netip.MustParseAddr("fd09::1"), netip.MustParseAddr("fd09::2")
+)
+
+// A world is two hosts on a switch:
+//
+//	box  eth1 ── p1 ┐
+//	     eth2 ── p2 ├ switch ── eth0  peer
+//	     …          ┘
+//
+// eth1 has box's addresses before there is a team. Everything is gone when the test ends.
+type world struct {
+	t         testing.TB
+	box, peer *lab.Host
+	sw        *lab.Switch
+	wires     map[string]*lab.Wire // by NIC of box
+	cables    map[string]*lab.Cable
+	lag       *lab.LAG // nil without worldOptions.LAG
+	ear       *ear     // nil before listen
+	datapath  string   // of worldOptions
+}
+
+// worldOptions; the zero value is two TAP NICs on a switch that learns.
+type worldOptions struct {
+	NICs      int          // of box; 2
+	Flooding  bool         // the switch forgets all addresses at once
+	LAG       bool         // the switch knows the ports of box as one static group
+	Spread    lab.Spread   // of the group
+	Cables    bool         // veth instead of TAP NICs
+	Rate      uint64       // bit/s of each NIC of box, each way; 0 unshaped
+	SpeedMbit uint32       // what ethtool shows; 1000
+	NoOffload bool         // TAP NICs that take no super-frames
+	NoAddress bool         // eth1 has none
+	Hardware  lab.Hardware // what box's TAP NICs are like
+	Datapath  string       // of teams that are made here; auto
+}
+
+func newWorld(t testing.TB, o worldOptions) *world {
+	t.Helper()
+	labtest.Root(t)
+	if o.LAG && !hasTCX(t) {
+		t.Skip("needs Linux 6.6 for tcx, of which a static group of the lab's switch is made")
+	}
+	w := &world{t: t, box: labtest.Host(t, "box"), peer: labtest.Host(t, "peer"),
+		wires: map[string]*lab.Wire{}, cables: map[string]*lab.Cable{}, datapath: o.Datapath}
+	w.sw = labtest.Switch(t, "switch", lab.SwitchOptions{Flooding: o.Flooding})
+	if o.NICs == 0 {
+		o.NICs = 2
+	}
+	// The kernel's check of new addresses for duplicates takes up to two seconds. What is made later has it.
+	labtest.Must(t, w.box.Sysctl("ipv6/conf/default/accept_dad", "0"))
+	var ports []string
+	for i := 1; i <= o.NICs; i++ {
+		nic, port := fmt.Sprintf("eth%d", i), fmt.Sprintf("p%d", i)
+		ports = append(ports, port)
+		var line lab.Line
+		if o.Cables {
+			w.cables[nic] = labtest.Cable(t, w.box, nic, w.sw, port, lab.CableOptions{})
+			line = w.cables[nic]
+		} else {
+			w.wires[nic] = labtest.Wire(t, w.box, nic, w.sw, port, lab.WireOptions{SpeedMbit: o.SpeedMbit, NoOffload: o.NoOffload, HardwareA: o.Hardware})
+			line = w.wires[nic]
+		}
+		if o.Rate != 0 {
+			labtest.Must(t, line.Shape(o.Rate))
+		}
+	}
+	labtest.Must(t, w.box.Sysctl("ipv6/conf/default/accept_dad", "1"))
+	labtest.Cable(t, w.peer, "eth0", w.sw, "uplink", lab.CableOptions{})
+	if o.LAG {
+		var err error
+		w.lag, err = w.sw.LAG("lag", o.Spread, ports...)
+		labtest.Must(t, err)
+	}
+	if !o.NoAddress {
+		labtest.Must(t, w.box.SetAddr("eth1", "10.9.0.1/24", "fd09::1/64"))
+	}
+	labtest.Must(t, w.peer.SetAddr("eth0", "10.9.0.2/24", "fd09::2/64"))
+	t.Cleanup(w.showLog)
+	return w
+}
+
+// showLog prints the log of the team's process when the test has failed.
+func (w *world) showLog() {
+	if !w.t.Failed() {
+		return
+	}
+	if r, err := w.box.Command(program(w.t), "status", teamName, "--json").Output(); err == nil {
+		w.t.Logf("status of %s: %s", teamName, r)
+	}
+	if list, err := w.box.Handle().LinkList(); err == nil {
+		for _, l := range list {
+			if s := l.Attrs().Statistics; s != nil && s.TxDropped+s.RxDropped > 0 {
+				w.t.Logf("%s: %d frames were lost in its queue, %d that came were dropped", l.Attrs().Name, s.TxDropped, s.RxDropped)
+			}
+		}
+	}
+	if b, err := os.ReadFile(w.box.Path("/var/lib/nicteam/" + teamName + ".log")); err == nil {
+		w.t.Logf("log of %s:\n%s", teamName, b)
+	}
+}
+
+// buildProgram compiles the program as `make build` does. It lies where only this test binary and
+// its hosts see it, and vanishes with them.
+var buildProgram = sync.OnceValues(func() (string, error) {
+	path := "/run/lab/bin/nicteam"
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", "build", "-trimpath", "-o", path, "nicteam/cmd/nicteam")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the program: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// program is the path of the built program.
+func program(t testing.TB) string {
+	t.Helper()
+	labtest.Root(t)
+	path, err := buildProgram()
+	labtest.Must(t, err)
+	return path
+}
+
+// result is what a run of the program gave.
+type result struct {
+	Out, Err string
+	Code     int
+}
+
+// run runs the program in a host, with more environment if wanted, and returns what it gave.
+func run(t testing.TB, h *lab.Host, env []string, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := h.CommandContext(ctx, program(t), args...)
+	cmd.Env = append(os.Environ(), env...)
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &stderr
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); ctx.Err() != nil || err != nil && !errors.As(err, &exit) {
+		t.Fatalf("nicteam %s: %v", strings.Join(args, " "), err)
+	}
+	return result{Out: out.String(), Err: stderr.String(), Code: cmd.ProcessState.ExitCode()}
+}
+
+// try runs the program in box.
+func (w *world) try(args ...string) result {
+	w.t.Helper()
+	var env []string
+	if w.datapath != "" {
+		env = append(env, "NICTEAM_DATAPATH="+w.datapath)
+	}
+	return run(w.t, w.box, env, args...)
+}
+
+// questions are verbs that change nothing. On a machine full of other work the team's process may not answer in time.
+var questions = []string{"status", "events", "peers", "explain"}
+
+// noAnswer is the exit code for that.
+const noAnswer = 8
+
+// nicteam runs the program in box and ends the test unless it succeeds.
+func (w *world) nicteam(args ...string) string {
+	w.t.Helper()
+	r := w.try(args...)
+	if r.Code == noAnswer && slices.Contains(questions, args[0]) {
+		labtest.Eventually(w.t, "an answer to nicteam "+args[0], func() bool { r = w.try(args...); return r.Code != noAnswer })
+	}
+	if r.Code != 0 {
+		w.t.Fatalf("nicteam %s: exit %d\n%s%s", strings.Join(args, " "), r.Code, r.Out, r.Err)
+	}
+	return r.Out
+}
+
+// create makes the team of NICs; more are further arguments.
+func (w *world) create(nics []string, more ...string) {
+	w.t.Helper()
+	w.nicteam(append(append([]string{"create", teamName}, nics...), more...)...)
+}
+
+// set changes live settings.
+func (w *world) set(settings ...string) {
+	w.t.Helper()
+	w.nicteam(append([]string{"set", teamName}, settings...)...)
+}
+
+// status is what `nicteam status --json` says.
+func (w *world) status() *team.Status {
+	w.t.Helper()
+	s := &team.Status{}
+	labtest.Must(w.t, json.Unmarshal([]byte(w.nicteam("status", teamName, "--json")), s))
+	return s
+}
+
+// member is a member's part of the status.
+func (w *world) member(nic string) team.MemberStatus {
+	w.t.Helper()
+	return memberOf(w.t, w.status(), nic)
+}
+
+func memberOf(t testing.TB, s *team.Status, nic string) team.MemberStatus {
+	t.Helper()
+	for _, m := range s.Members {
+		if m.Name == nic {
+			return m
+		}
+	}
+	t.Fatalf("%s is no member in %+v", nic, s.Members)
+	return team.MemberStatus{}
+}
+
+// await waits until the status is as wanted.
+func (w *world) await(what string, holds func(*team.Status) bool) *team.Status {
+	w.t.Helper()
+	var s *team.Status
+	labtest.Eventually(w.t, what, func() bool { s = w.status(); return holds(s) })
+	return s
+}
+
+// awaitMember waits until a member has a state.
+func (w *world) awaitMember(nic, state string) *team.Status {
+	w.t.Helper()
+	return w.await(nic+" "+state, func(s *team.Status) bool {
+		for _, m := range s.Members {
+			if m.Name == nic {
+				return m.State == state
+			}
+		}
+		return false
+	})
+}
+
+// link is a device of a host as its kernel shows it.
+func link(t testing.TB, h *lab.Host, name string) *netlink.LinkAttrs {
+	t.Helper()
+	l, err := h.Handle().LinkByName(name)
+	if err != nil {
+		t.Fatalf("find %s in %s: %v", name, h.Name, err)
+	}
+	return l.Attrs()
+}
+
+// nics are the first n NICs of box.
+func nics(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("eth%d", i+1)
+	}
+	return names
+}
