@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/nearest"
+	"nicteam/internal/rtnl"
 	"nicteam/internal/settings"
 	"nicteam/modes/spread"
 	"nicteam/team"
@@ -305,15 +306,15 @@ func (c *check) addresses() *team.Problem {
 
 // nexthops refuses NICs that nexthop objects lead by: their routes would go on to lead there.
 func (c *check) nexthops() *team.Problem {
-	all, err := c.h.allRoutes()
+	all, err := c.h.rt.Routes()
 	if err != nil {
 		return nil
 	}
 	for _, n := range c.chosen {
-		for _, r := range routesOf(all, n.Index) {
-			if id := r.get32(rtaNexthop); id != 0 {
+		for _, r := range rtnl.RoutesVia(all, n.Index) {
+			if id := r.Get32(rtnl.RTANexthopID); id != 0 {
 				return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
-					Why: fmt.Sprintf("the %s leads by it through nexthop object %d, which is not moved", routeText(r), id),
+					Why: fmt.Sprintf("the %s leads by it through nexthop object %d, which is not moved", rtnl.RouteText(r), id),
 					Fix: fmt.Sprintf("make the route without the object, or choose other NICs; ip nexthop show id %d", id)}
 			}
 		}

@@ -1,9 +1,9 @@
-package host
+package rtnl
 
 import "golang.org/x/sys/unix"
 
-// monotonicTime is the time since boot without suspended time, as the kernel stamps addresses.
-func monotonicTime() int64 {
+// MonotonicTime is the time since boot without suspended time, as the kernel stamps addresses.
+func MonotonicTime() int64 {
 	var ts unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {
 		return 0
@@ -11,8 +11,8 @@ func monotonicTime() int64 {
 	return ts.Nano()
 }
 
-// bootTime is the time since boot, suspended time included, as address lifetimes count it.
-func bootTime() int64 {
+// BootTime is the time since boot, suspended time included, as address lifetimes count it.
+func BootTime() int64 {
 	var ts unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
 		return 0
