@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nicteam/internal/config"
+	"nicteam/internal/nearest"
 	"nicteam/team"
 )
 
@@ -32,11 +32,7 @@ func (a *app) completionCmd() *cobra.Command {
 			case "powershell":
 				return root.GenPowerShellCompletionWithDesc(a.out)
 			}
-			why := "there is no script for it"
-			if near := config.Nearest(given[0], shells); near != "" {
-				why += fmt.Sprintf("; did you mean %q?", near)
-			}
-			return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("unknown shell %q", given[0]), Why: why, Fix: "shells are bash, zsh, fish and powershell"}
+			return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("unknown shell %q", given[0]), Why: "there is no script for it" + nearest.Hint(given[0], shells), Fix: "shells are bash, zsh, fish and powershell"}
 		},
 	}
 }

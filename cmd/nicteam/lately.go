@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"nicteam/internal/control"
+	"nicteam/internal/units"
 	"nicteam/team"
 )
 
@@ -60,5 +61,5 @@ func (l lately) cells(name string) (in, out, share string) {
 	if all := l.in + l.out; all > 0 {
 		share = fmt.Sprintf("%.0f %%", 100*(m[0]+m[1])/all)
 	}
-	return rate(m[0]), rate(m[1]), share
+	return units.Rate(m[0]), units.Rate(m[1]), share
 }

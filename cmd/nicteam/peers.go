@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nicteam/internal/control"
+	"nicteam/internal/units"
 )
 
 func (a *app) peersCmd() *cobra.Command {
@@ -48,7 +49,7 @@ func (a *app) showPeers(p *control.Peers, now time.Time) {
 		if e.VLAN != 0 {
 			address += fmt.Sprintf(" vlan %d", e.VLAN)
 		}
-		rows = append(rows, []string{address, e.Ours, e.MAC, orDash(e.Member), rate(float64(e.RxBps)), ago(now.Sub(e.Since)), fmt.Sprint(e.Told)})
+		rows = append(rows, []string{address, e.Ours, e.MAC, orDash(e.Member), units.Rate(float64(e.RxBps)), ago(now.Sub(e.Since)), fmt.Sprint(e.Told)})
 	}
 	a.table(rows)
 	switch {

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"nicteam/internal/config"
+	"nicteam/internal/nearest"
 	"nicteam/team"
 )
 
@@ -81,7 +81,7 @@ func flagProblem(cmd *cobra.Command, err error) error {
 		var list []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { list = append(list, f.Name) })
 		cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) { list = append(list, f.Name) })
-		if near := config.Nearest(name, list); near != "" && len(name) > 1 {
+		if near := nearest.Word(name, list); near != "" && len(name) > 1 {
 			p.Why += `; did you mean "--` + near + `"?`
 		}
 	}

@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nicteam/internal/config"
 	"nicteam/internal/launch"
+	"nicteam/internal/nearest"
 	"nicteam/team"
 )
 
@@ -96,11 +96,7 @@ func unknownVerb(cmd *cobra.Command, word string) error {
 	for _, c := range cmd.Root().Commands() {
 		verbs = append(append(verbs, c.Name()), c.Aliases...)
 	}
-	why := "there is no such command"
-	if near := config.Nearest(word, verbs); near != "" {
-		why += fmt.Sprintf("; did you mean %q?", near)
-	}
-	return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("unknown command %q", word), Why: why, Fix: "nicteam help lists the commands"}
+	return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("unknown command %q", word), Why: "there is no such command" + nearest.Hint(word, verbs), Fix: "nicteam help lists the commands"}
 }
 
 // welcome shows the NICs of a host without teams and the command that makes one of them.

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"nicteam/internal/launch"
+	"nicteam/internal/units"
 	"nicteam/team"
 )
 
@@ -72,7 +73,7 @@ func (a *app) showStatus(s *team.Status, l lately, now time.Time) {
 		a.say("  balance off: one NIC works, the others stand by")
 	}
 	a.table(memberRows(s, l))
-	a.say("  in all  in %s  out %s", volume(s.RX.Bytes), volume(s.TX.Bytes))
+	a.say("  in all  in %s  out %s", units.Bytes(s.RX.Bytes), units.Bytes(s.TX.Bytes))
 	if s.LACP != nil {
 		a.showLACP(s)
 	}
@@ -101,13 +102,13 @@ func memberRows(s *team.Status, l lately) [][]string {
 		}
 		carries := "-"
 		if m.RateBps > 0 {
-			carries = rate(float64(m.RateBps)) + " (" + m.RateSource + ")"
+			carries = units.Rate(float64(m.RateBps)) + " (" + m.RateSource + ")"
 		}
 		in, out, share := l.cells(m.Name)
 		rows = append(rows, row(mark+m.Name, m.State, speed(m.SpeedBps, m.Link), carries, in, out, share, lost(m), m.Reason))
 	}
 	if l.known && len(s.Members) > 1 {
-		rows = append(rows, row("  all", "", "", "", rate(l.in), rate(l.out), "", "", ""))
+		rows = append(rows, row("  all", "", "", "", units.Rate(l.in), units.Rate(l.out), "", "", ""))
 	}
 	return rows
 }
@@ -164,23 +165,7 @@ func speed(bps uint64, link bool) string {
 	case bps == 0:
 		return "unknown"
 	}
-	return rate(float64(bps))
-}
-
-// rate writes bit/s with SI prefixes.
-func rate(bps float64) string { return si(bps, "bit/s") }
-
-// volume writes bytes with SI prefixes.
-func volume(n uint64) string { return si(float64(n), "B") }
-
-func si(x float64, unit string) string {
-	prefixes := []string{"", "k", "M", "G", "T", "P", "E"}
-	i := 0
-	for x >= 999.95 && i < len(prefixes)-1 {
-		x, i = x/1000, i+1
-	}
-	text := fmt.Sprintf("%.1f", x)
-	return strings.TrimSuffix(text, ".0") + " " + prefixes[i] + unit
+	return units.Rate(float64(bps))
 }
 
 // ago writes a time span with its two largest units.

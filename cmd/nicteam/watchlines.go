@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"nicteam/internal/units"
 	"nicteam/team"
 )
 
@@ -83,7 +84,7 @@ func sentence(r *team.RatesDocument, nic string) string {
 		seconds = 1
 	}
 	flow := func(rx, tx team.Count) string {
-		return fmt.Sprintf("in %s out %s", rate(float64(rx.Bytes)*8/seconds), rate(float64(tx.Bytes)*8/seconds))
+		return fmt.Sprintf("in %s out %s", units.Rate(float64(rx.Bytes)*8/seconds), units.Rate(float64(tx.Bytes)*8/seconds))
 	}
 	parts := []string{fmt.Sprintf("%s %s %s, %.0f and %.0f frames/s", r.Time.Format(time.TimeOnly), r.Team, flow(r.RX, r.TX), float64(r.RX.Frames)/seconds, float64(r.TX.Frames)/seconds)}
 	for _, m := range r.Members {

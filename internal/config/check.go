@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
 )
 
@@ -83,7 +84,7 @@ func unknown(path, key string, table []setting) *fault {
 	} else if canonical(key) == "active" {
 		f.why += " in a file; the active member is chosen while the team runs: nicteam set TEAM active=NIC"
 	} else {
-		f.why += meant(key, list)
+		f.why += nearest.Hint(key, list)
 	}
 	return f
 }

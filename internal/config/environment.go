@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 
+	"nicteam/internal/nearest"
 	"nicteam/team"
 )
 
@@ -29,7 +30,7 @@ func (l *loader) env(o Options) *team.Problem {
 		perNIC := key == "weight" || key == portPriority
 		if rest != strings.ToUpper(rest) || s == nil && !perNIC {
 			if !discovery.MatchString(rest) {
-				l.foreign = append(l.foreign, name+" is no setting, and ignored"+meant(key, append(keys(rows), "weight", portPriority)))
+				l.foreign = append(l.foreign, name+" is no setting, and ignored"+nearest.Hint(key, append(keys(rows), "weight", portPriority)))
 			}
 			continue
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/spf13/viper"
 
+	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/team"
@@ -277,7 +278,7 @@ func stranger(key, nic string, d *document) *fault {
 	for _, m := range d.Members {
 		names = append(names, m.Name)
 	}
-	return &fault{kind: team.NotFound, key: key, what: fmt.Sprintf("%q is not a member", nic), why: "the members are " + orNone(names) + meant(nic, names), fix: "name a member"}
+	return &fault{kind: team.NotFound, key: key, what: fmt.Sprintf("%q is not a member", nic), why: "the members are " + orNone(names) + nearest.Hint(nic, names), fix: "name a member"}
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-viper/mapstructure/v2"
 
+	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
 )
 
@@ -71,7 +72,7 @@ func set(c settings.Config, key, value string) (settings.Config, *fault) {
 		return c, &fault{key: key, what: "names no NIC", why: "a " + strings.ReplaceAll(k, "_", " ") + " belongs to a NIC", fix: "write " + k + ".NIC=" + value}
 	case s == nil:
 		list := LiveKeys()
-		return c, &fault{what: fmt.Sprintf("unknown setting %q", key), why: "there is no such setting" + meant(k, list), fix: "settings are " + oneOf(list)}
+		return c, &fault{what: fmt.Sprintf("unknown setting %q", key), why: "there is no such setting" + nearest.Hint(k, list), fix: "settings are " + oneOf(list)}
 	case !s.live:
 		f := &fault{key: k, what: "cannot be changed while the team runs", why: "it is part of what the team was made with", fix: "nicteam delete the team and create it anew"}
 		if k == "members" {

@@ -13,8 +13,9 @@ import (
 	"nicteam/internal/control"
 	"nicteam/internal/host"
 	"nicteam/internal/launch"
+	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -50,7 +51,7 @@ func (s *session) Events(ctx context.Context, follow bool) <-chan team.Event {
 
 // Explain says which member carries a flow.
 func (s *session) Explain(flow string) (*control.Explanation, error) {
-	f, err := modes.ParseFlow(flow)
+	f, err := spread.ParseFlow(flow)
 	if err != nil {
 		return nil, &team.Problem{Kind: team.Usage, What: "read flow " + flow, Why: err.Error(),
 			Fix: "write it as: tcp 10.0.0.1:5000 10.0.0.2:80", Err: err}
@@ -253,7 +254,7 @@ func removable(c settings.Config, names []string, force bool) *team.Problem {
 		seen[name] = true
 		if !slices.Contains(members, name) {
 			fix := "members are " + strings.Join(members, ", ")
-			if near := config.Nearest(name, members); near != "" {
+			if near := nearest.Word(name, members); near != "" {
 				fix = "did you mean " + near + "? " + fix
 			}
 			return &team.Problem{Kind: team.NotFound, What: fmt.Sprintf("remove %s from %s", name, c.Team), Why: "it is no member", Fix: fix}

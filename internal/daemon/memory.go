@@ -7,8 +7,8 @@ import (
 
 	"nicteam/internal/config"
 	"nicteam/internal/launch"
-	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 )
 
 // memorySchema names the document in the file.
@@ -52,7 +52,7 @@ func memoryOf(b []byte) (*lacp.Memory, error) {
 	}
 	names, numbers := map[string]bool{}, map[uint16]bool{}
 	for _, p := range d.Ports {
-		if p.Name == "" || names[p.Name] || p.Number == 0 || numbers[p.Number] || p.Mux > lacp.MuxDistributing || p.Aggregator < 0 || p.Aggregator > modes.MaxMembers {
+		if p.Name == "" || names[p.Name] || p.Number == 0 || numbers[p.Number] || p.Mux > lacp.MuxDistributing || p.Aggregator < 0 || p.Aggregator > spread.MaxMembers {
 			return nil, errMemory
 		}
 		names[p.Name], numbers[p.Number] = true, true

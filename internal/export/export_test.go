@@ -190,14 +190,6 @@ func TestPictureWords(t *testing.T) {
 	}
 }
 
-func TestScaled(t *testing.T) {
-	for v, want := range map[float64]string{0: "0 B", 999: "999 B", 999.5: "1.00 kB", 1234: "1.23 kB", 12345: "12.3 kB", 999_499: "999 kB", 999_500: "1.00 MB", 2.5e9: "2.50 GB", 9.9949e6: "9.99 MB", 9.996e6: "10.0 MB", 1e21: "1000 EB"} {
-		if got := scaled(v, "B"); got != want {
-			t.Errorf("%v: %q, want %q", v, got, want)
-		}
-	}
-}
-
 // full takes nothing.
 type full struct{}
 

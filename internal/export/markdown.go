@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"nicteam/internal/units"
 	"nicteam/monitor/chart"
 	"nicteam/team"
 )
@@ -37,7 +37,7 @@ func (t *Traffic) markdown(w io.Writer) error {
 	for _, m := range t.members() {
 		link := ""
 		if m.bps > 0 {
-			link = scaled(m.bps, "bit/s")
+			link = units.Rate(m.bps)
 		}
 		row(m.Name, m.state, link, m.RX, m.TX)
 	}
@@ -77,35 +77,16 @@ func (t *Traffic) figures(c team.SeriesColumns) string {
 	if len(c.BytesPeak) > 0 {
 		peak = 8 * float64(slices.Max(c.BytesPeak))
 	}
-	return volume(c) + " | " + scaled(average, "bit/s") + " | " + scaled(max(average, peak), "bit/s")
+	return volume(c) + " | " + units.Rate(average) + " | " + units.Rate(max(average, peak))
 }
 
-func volume(c team.SeriesColumns) string { return scaled(float64(sum(c.Bytes)), "B") }
+func volume(c team.SeriesColumns) string { return units.Bytes(sum(c.Bytes)) }
 
 func sum(list []uint64) (n uint64) {
 	for _, v := range list {
 		n += v
 	}
 	return n
-}
-
-// scaled is a value with an SI prefix and three digits that count: "1.21 Gbit/s".
-func scaled(v float64, unit string) string {
-	prefixes := []string{"", "k", "M", "G", "T", "P", "E"}
-	i := 0
-	for v >= 999.5 && i < len(prefixes)-1 {
-		v, i = v/1000, i+1
-	}
-	digits := 0
-	if i > 0 {
-		switch {
-		case v < 9.995:
-			digits = 2
-		case v < 99.95:
-			digits = 1
-		}
-	}
-	return strconv.FormatFloat(v, 'f', digits, 64) + " " + prefixes[i] + unit
 }
 
 func because(reason string) string {

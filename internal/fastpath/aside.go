@@ -6,17 +6,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asideNice is the niceness of any process, whatever this one has.
-const asideNice = 0
+// normalNice is the niceness of any process, whatever this one has.
+const normalNice = 0
 
-// aside runs f where it takes no time from those who move frames. The kernel's verifier works for some tenths of a second
+// lowPriority runs f where it takes no time from those who move frames. The kernel's verifier works for some tenths of a second
 // without a pause, and threads of a team's process have a high priority, which would be that of the verifier, too.
 // The thread ends with f: a process without CAP_SYS_NICE could not make it what it was.
-func aside(f func() error) error {
+func lowPriority(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
-		_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), asideNice)
+		_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), normalNice)
 		done <- f()
 	}()
 	return <-done

@@ -3,22 +3,24 @@ package fastpath
 import (
 	"fmt"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/fastpath/backlog"
 	"nicteam/internal/frame"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
 // elb is a Plan of that mode.
-func (g *rig) elb() *modes.Plan {
-	pl := g.plan(modes.SpreadShortest)
-	pl.Gain, pl.Hash = time.Millisecond, modes.Layer34
+func (g *rig) elb() *spread.Plan {
+	pl := g.plan(spread.SpreadShortest)
+	pl.Gain, pl.Hash = time.Millisecond, spread.Layer34
 	return pl
 }
 
@@ -40,14 +42,14 @@ func TestMembersCarryWhatTheyCan(t *testing.T) {
 	load, err := lab.Load{From: g.host, To: g.peer, Address: peerAddress, Flows: 12}.Start(t.Context())
 	labtest.Must(t, err)
 	t.Cleanup(func() { load.Stop() })
-	f := new(modes.Flows)
+	f := new(spread.Flows)
 	measured := func() bool {
 		if !g.path.Flows(f) {
 			return false
 		}
 		for id, rate := range rates {
 			q := &f.Members[id]
-			if c := float64(q.Capacity); q.Source != modes.RateMeasured || c < rate*0.85 || c > rate*1.15 {
+			if c := float64(q.Capacity); q.Source != spread.RateMeasured || c < rate*0.85 || c > rate*1.15 {
 				return false
 			}
 		}
@@ -74,7 +76,7 @@ func TestMembersCarryWhatTheyCan(t *testing.T) {
 func TestBacklogEnds(t *testing.T) {
 	g := newRig(t, 1)
 	labtest.Must(t, g.host.Shape("m0", 2e6))
-	labtest.Must(t, g.path.Apply(g.plan(modes.SpreadSingle)))
+	labtest.Must(t, g.path.Apply(g.plan(spread.SpreadSingle)))
 	labtest.Must(t, g.path.Engage())
 	// One socket may have less under way than waits at most.
 	var conns [4]net.Conn
@@ -122,7 +124,7 @@ func TestBacklogEnds(t *testing.T) {
 func TestAgeingMACsAreTold(t *testing.T) {
 	const guest, silent = frame.MAC(0x020000000b01), frame.MAC(0x020000000b02)
 	g := newRig(t, 1)
-	pl := g.plan(modes.SpreadSingle)
+	pl := g.plan(spread.SpreadSingle)
 	pl.Behind, pl.Promiscuous = []frame.MAC{guest, silent}, true
 	pl.Stations = []frame.Station{frame.StationOf(guest, 0), frame.StationOf(silent, 0)}
 	labtest.Must(t, g.path.Apply(pl))
@@ -192,7 +194,7 @@ func TestOrderedMoves(t *testing.T) {
 	load, err := lab.Load{From: g.host, To: g.peer, Address: peerAddress, Flows: 8}.Start(t.Context())
 	labtest.Must(t, err)
 	t.Cleanup(func() { load.Stop() })
-	f := new(modes.Flows)
+	f := new(spread.Flows)
 	busy := func(id int) (slots []int) {
 		labtest.Eventually(t, "a flow table", func() bool { return g.path.Flows(f) })
 		for s := range f.Slots {
@@ -207,7 +209,7 @@ func TestOrderedMoves(t *testing.T) {
 	order := *pl
 	order.Turn = 1
 	for _, s := range busy(0) {
-		order.Moves = append(order.Moves, modes.Move{Slot: uint16(s), To: 1})
+		order.Moves = append(order.Moves, spread.Move{Slot: uint16(s), To: 1})
 	}
 	if len(order.Moves) == 0 {
 		t.Fatal("nothing to move")
@@ -222,19 +224,32 @@ func TestOrderedMoves(t *testing.T) {
 	}
 }
 
-// Who puts a Plan in force does not wait while the kernel lets the meter wait for its answer.
-func TestApplyDoesNotWaitForTheMeter(t *testing.T) {
+// heldStats is a statsReader that waits for the kernel's lock.
+type heldStats struct {
+	statsReader
+	held sync.Mutex
+}
+
+func (h *heldStats) ReadLinks(of *backlog.Indexes, to *[spread.MaxMembers]backlog.LinkStats) error {
+	h.held.Lock()
+	defer h.held.Unlock()
+	return h.statsReader.ReadLinks(of, to)
+}
+
+// Apply and Counters do not wait while the monitor waits for the kernel.
+func TestApplyDoesNotWaitForTheMonitor(t *testing.T) {
 	g := newRig(t, 2)
+	stats := &heldStats{statsReader: g.path.backlog.stats}
+	g.path.backlog.stats = stats
 	labtest.Must(t, g.path.Apply(g.elb()))
 	labtest.Must(t, g.path.Engage())
 	load, err := lab.Load{From: g.host, To: g.peer, Address: peerAddress, Flows: 4}.Start(t.Context())
 	labtest.Must(t, err)
 	t.Cleanup(func() { load.Stop() })
-	f := new(modes.Flows)
+	f := new(spread.Flows)
 	labtest.Eventually(t, "measuring", func() bool { return g.path.Flows(f) && f.Members[0].Capacity+f.Members[1].Capacity > 0 })
 
-	held := &g.path.meter.gauge.mu // as long as the kernel may have its lock
-	held.Lock()
+	stats.held.Lock()
 	done := make(chan error, 1)
 	go func() {
 		for range 20 {
@@ -248,10 +263,10 @@ func TestApplyDoesNotWaitForTheMeter(t *testing.T) {
 	}()
 	select {
 	case err := <-done:
-		held.Unlock()
+		stats.held.Unlock()
 		labtest.Must(t, err)
 	case <-time.After(labtest.Patience):
-		held.Unlock()
-		t.Fatal("a Plan waits for the meter")
+		stats.held.Unlock()
+		t.Fatal("a Plan waits for the monitor")
 	}
 }

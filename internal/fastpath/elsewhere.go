@@ -40,7 +40,7 @@ func (e *elsewhere) run(r *relay.Relay) {
 			continue
 		}
 		s := frame.Station(binary.NativeEndian.Uint64(record.RawSample))
-		if seen.New(clockNow(), s) {
+		if seen.New(relay.Monotonic(), s) {
 			r.Elsewhere(s)
 		}
 	}

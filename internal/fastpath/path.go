@@ -13,7 +13,7 @@ import (
 	"nicteam/internal/panics"
 	"nicteam/internal/relay"
 	"nicteam/internal/tap"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -37,37 +37,37 @@ type Options struct {
 
 // Path is a team.Datapath: the relay, and over it the programs while it is engaged. Its methods may be called from any goroutine.
 type Path struct {
-	*relay.Relay // what it does by itself while the Path is not engaged
-	o            Options
-	log          *slog.Logger
-	lost         chan error
+	relay *relay.Relay // moves everything while the Path is not engaged, and what the programs pass on
+	o     Options
+	log   *slog.Logger
+	lost  chan error
 
 	changing sync.Mutex // Join, Leave, Engage, Disengage, Close: held for long
 	closed   bool
 
 	mu      sync.Mutex // held shortly
 	kernel  *kernel    // nil: not engaged
-	plan    *modes.Plan
-	links   [modes.MaxMembers]*team.Link
-	hooks   [modes.MaxMembers]io.Closer
+	plan    *spread.Plan
+	links   [spread.MaxMembers]*team.Link
+	hooks   [spread.MaxMembers]io.Closer
 	egress  io.Closer
 	moves   *elsewhere
 	past    counts // of programs that are no more
-	heard   modes.Heard
+	heard   spread.RxBytes
 	base    counts // when the NIC that is counted came
-	names   [modes.MaxMembers]string
-	newest  atomic.Pointer[modes.Plan] // that put was called for
-	met     modes.MemberSet            // that have ever joined
-	inForce *modes.Plan                // that the programs follow; nil: none
-	unfit   error                      // the programs do not follow the Plan in force; nil: they do
+	names   [spread.MaxMembers]string
+	newest  atomic.Pointer[spread.Plan] // that put was called for
+	met     spread.MemberSet            // that have ever joined
+	inForce *spread.Plan                // that the programs follow; nil: none
+	unfit   error                       // the programs do not follow the Plan in force; nil: they do
 
-	meter meter
+	backlog backlogMonitor
 }
 
 // New returns a Path that is not engaged.
 func New(o Options) *Path {
-	p := &Path{Relay: o.Relay, o: o, log: o.Logger, plan: &modes.Plan{Single: -1, Next: -1}, lost: make(chan error, 1)}
-	p.meter.due = make(chan struct{}, 1)
+	p := &Path{relay: o.Relay, o: o, log: o.Logger, plan: &spread.Plan{Single: -1, Next: -1}, lost: make(chan error, 1)}
+	p.backlog.wakeup = make(chan struct{}, 1)
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
@@ -92,12 +92,12 @@ func (p *Path) Join(id int, l team.Link) error {
 	p.changing.Lock()
 	defer p.changing.Unlock()
 	p.mu.Lock()
-	err := p.meter.open()
+	err := p.backlog.openStats()
 	p.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	if err := p.Relay.Join(id, l); err != nil {
+	if err := p.relay.Join(id, l); err != nil {
 		return err
 	}
 	p.mu.Lock()
@@ -106,14 +106,14 @@ func (p *Path) Join(id int, l team.Link) error {
 		p.names[id] = l.Name
 		now := p.counted()
 		p.base.members[id] = now.members[id]
-		p.meter.forget(id)
+		p.backlog.resetDropped(id)
 	}
 	k := p.kernel
 	p.mu.Unlock()
 	if k == nil {
 		return nil
 	}
-	p.meter.join(p, k)
+	p.backlog.memberJoined(p, k)
 	err = p.enter(k, id, &l)
 	if err == nil {
 		err = p.yieldMember(k, id)
@@ -140,8 +140,8 @@ func (p *Path) fallBack(why error) {
 func (p *Path) Leave(id int) error {
 	p.changing.Lock()
 	defer p.changing.Unlock()
-	if id < 0 || id >= modes.MaxMembers {
-		return p.Relay.Leave(id)
+	if id < 0 || id >= spread.MaxMembers {
+		return p.relay.Leave(id)
 	}
 	var errs []error
 	p.mu.Lock()
@@ -151,14 +151,14 @@ func (p *Path) Leave(id int) error {
 	if k != nil && l != nil {
 		errs = append(errs, p.exit(k, id, l))
 	}
-	return errors.Join(append(errs, p.Relay.Leave(id))...)
+	return errors.Join(append(errs, p.relay.Leave(id))...)
 }
 
 // Apply puts a Plan in force. Where the programs do not take it the relay moves everything from then on.
-func (p *Path) Apply(pl *modes.Plan) error {
+func (p *Path) Apply(pl *spread.Plan) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.Relay.Apply(pl); err != nil {
+	if err := p.relay.Apply(pl); err != nil {
 		return err
 	}
 	p.plan = pl
@@ -194,7 +194,7 @@ func (p *Path) fit() error {
 func (p *Path) put() error {
 	pl := p.plan
 	p.newest.Store(pl)
-	follow := func(pk *modes.Picker, now int64) {
+	follow := func(pk *spread.Picker, now int64) {
 		if p.newest.Load() == pl { // the relay may follow a later one already
 			pk.Now = now
 			pk.Follow(pl)
@@ -202,13 +202,13 @@ func (p *Path) put() error {
 	}
 	give := func() error { return p.kernel.put(pl, &p.links) }
 	var err error
-	if was := p.inForce; was != nil && was.Spread == pl.Spread && (pl.Distributing&^was.Distributing == 0 || pl.Spread == modes.SpreadSlots) {
+	if was := p.inForce; was != nil && was.Spread == pl.Spread && (pl.Distributing&^was.Distributing == 0 || pl.Spread == spread.SpreadSlots) {
 		// A member may have died: nobody is to wait for a goroutine to wake. Nor is the table to be at another Turn than
 		// that of the programs' Plan, for slots would go back then; one that it has not begun they wait for.
 		if err = give(); err == nil {
-			err = p.Relay.Post(follow)
+			err = p.relay.Post(follow)
 		}
-	} else if err = p.Relay.Do(follow); err == nil { // members that come need a clock first
+	} else if err = p.relay.Do(follow); err == nil { // members that come need a clock first
 		err = give()
 	}
 	if err != nil {
@@ -220,14 +220,14 @@ func (p *Path) put() error {
 
 // Send sends a control frame by member id.
 func (p *Path) Send(id int, b []byte) error {
-	if s, ok := p.Relay.GuestIn(b); ok {
+	if s, ok := p.relay.GuestIn(b); ok {
 		p.mu.Lock()
 		if p.kernel != nil {
 			p.kernel.noteSent(s)
 		}
 		p.mu.Unlock()
 	}
-	return p.Relay.Send(id, b)
+	return p.relay.Send(id, b)
 }
 
 // counted is what all programs have counted. The caller holds mu.
@@ -239,10 +239,16 @@ func (p *Path) counted() *counts {
 	return &c
 }
 
+// Control delivers frames and reports for the control loop.
+func (p *Path) Control() <-chan team.Control { return p.relay.Control() }
+
+// Flows copies the flow table, which the relay and the programs share.
+func (p *Path) Flows(f *spread.Flows) bool { return p.relay.Flows(f) }
+
 // Counters fills c with the totals of both.
 func (p *Path) Counters(c *team.Counters) {
-	p.Relay.Counters(c)
-	p.meter.lost(c)
+	p.relay.Counters(c)
+	p.backlog.addDropped(c)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.counted()
@@ -253,7 +259,7 @@ func (p *Path) Counters(c *team.Counters) {
 			given += n.Bytes
 		}
 	}
-	p.meter.nudge(given)
+	p.backlog.noteTraffic(given)
 	for d := range now.noMember {
 		c.Adapter.TXDrop[d] += now.noMember[d]
 	}
@@ -267,5 +273,5 @@ func (p *Path) Close() error {
 		return nil
 	}
 	p.closed = true
-	return errors.Join(p.disengage(), p.meter.close(), p.Relay.Close())
+	return errors.Join(p.disengage(), p.backlog.close(), p.relay.Close())
 }

@@ -140,15 +140,6 @@ func TestNFSRoot(t *testing.T) {
 	}
 }
 
-func TestSuggest(t *testing.T) {
-	names := []string{"eth0", "eth1", "enp3s0", "wlan0"}
-	for given, want := range map[string]string{"eht1": "eth1", "etho": "eth0", "enp3so": "enp3s0", "wlan": "wlan0", "xyz": "", "": ""} {
-		if got := suggest(given, names); got != want {
-			t.Errorf("suggest %q: %q, want %q", given, got, want)
-		}
-	}
-}
-
 func TestIdentity(t *testing.T) {
 	real := Identity{Name: "eth1", Index: 3, MAC: 1, PermanentMAC: 1, Driver: "igc", Bus: "0000:03:00.0"}
 	virtual := Identity{Name: "v1", Index: 4, MAC: 2, Driver: "veth"}

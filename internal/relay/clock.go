@@ -6,16 +6,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clock tells the relay's time: ns of CLOCK_MONOTONIC, as programs in the kernel read it; never 0.
-type clock struct {
-	began time.Time
-	then  int64
-}
-
-func newClock() clock {
+// Monotonic returns CLOCK_MONOTONIC in ns, which is the clock of programs in the kernel (bpf_ktime_get_ns).
+func Monotonic() int64 {
 	var ts unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // never fails
-	return clock{began: time.Now(), then: ts.Nano()}
+	return ts.Nano()
 }
 
-func (c clock) now() int64 { return c.then + int64(time.Since(c.began)) + 1 }
+// clock tells the time of Monotonic, never 0, as fast as Go's own clock.
+type clock struct {
+	start   time.Time
+	startNs int64
+}
+
+func newClock() clock { return clock{start: time.Now(), startNs: Monotonic()} }
+
+func (c clock) now() int64 { return c.startNs + int64(time.Since(c.start)) + 1 }

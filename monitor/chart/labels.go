@@ -3,6 +3,7 @@ package chart
 import (
 	"fmt"
 	"math"
+	"time"
 )
 
 // eventLabel is the text of an event beside a line that leads down to the event's mark on the axis.
@@ -14,10 +15,10 @@ type eventLabel struct {
 	row      int     // from the top; noRow: the mark alone is drawn
 }
 
-const (
-	noRow        = -1
-	longestLabel = 40 // cells
-)
+const noRow = -1
+
+// LongestLabel is how many characters a label has at most; a longer one is clipped.
+const LongestLabel = 40
 
 // placeEvents finds a place for the label of each event, in at most so many rows, and returns how many rows it used.
 func (p *picture) placeEvents(rows int) int {
@@ -29,10 +30,18 @@ func (p *picture) placeEvents(rows int) int {
 			text = e.Text
 		}
 		p.labels = append(p.labels, eventLabel{
-			x:    p.left + float64(p.plot.at(e.At))*p.colWidth,
-			text: p.o.Glyphs.clip(p.o.Glyphs.clean(text), longestLabel)})
+			x:    p.left + p.column(e.At)*p.colWidth,
+			text: p.o.Glyphs.clip(p.o.Glyphs.clean(text), LongestLabel)})
 	}
 	return placeLabels(p.labels, rows, p.lw, p.lw/2, p.w-p.lw/2)
+}
+
+// column is the place of a time that is shown, in columns from the left: to the fraction where a column is one bin.
+func (p *picture) column(t time.Time) float64 {
+	if after := p.plot.seconds(t) / p.plot.step.Seconds(); p.plot.per == 1 && p.plot.wide == 1 && after <= 0 {
+		return max(0, float64(p.plot.cols)+after)
+	}
+	return float64(p.plot.at(t))
 }
 
 // placeLabels gives each label, oldest first, the highest row in which neither its text nor its line touches those of

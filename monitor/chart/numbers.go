@@ -3,48 +3,20 @@ package chart
 import (
 	"fmt"
 	"math"
+	"nicteam/internal/units"
 	"strconv"
 	"strings"
 )
 
 // Every number that changes while one looks has a fixed width, so that nothing beside it moves.
 
-const prefixes = " kMGTPE"
-
-// si splits a value into a mantissa below 1000 as it is printed with digits significant digits,
-// its decimals and the index of its prefix.
-func si(v float64, digits int) (mantissa float64, decimals, prefix int) {
-	v = number(v)
-	for {
-		decimals = digits - 1
-		switch {
-		case v >= 100:
-			decimals = digits - 3
-		case v >= 10:
-			decimals = digits - 2
-		}
-		decimals = max(decimals, 0)
-		scale := math.Pow10(decimals)
-		rounded := math.Round(v*scale) / scale
-		if rounded < 1000 || prefix == len(prefixes)-1 {
-			// 9.9996 is printed as 10.00: the rounding may need one decimal less.
-			if (rounded >= 10 && v < 10 || rounded >= 100 && v < 100) && decimals > 0 {
-				decimals--
-			}
-			return rounded, decimals, prefix
-		}
-		v /= 1000
-		prefix++
-	}
-}
-
 // compact is a value with its prefix in digits+2 cells: " 618M", "1.22G", "   0 ".
 func compact(v float64, digits int) string {
-	m, decimals, p := si(v, digits)
+	m, decimals, p := units.Scale(number(v), digits)
 	if p == 0 {
 		decimals = 0
 	}
-	return fmt.Sprintf("%*.*f%c", digits+1, decimals, m, prefixes[p])
+	return fmt.Sprintf("%*.*f%c", digits+1, decimals, m, units.Prefixes[p])
 }
 
 // unitName is what stands behind a number of a fixed unit.
@@ -82,11 +54,11 @@ func (u Unit) long(v float64) string {
 		return fmt.Sprintf("%*s %6s", u.shortWidth(), "-", u.unitName())
 	}
 	if u == Auto || u == Packets {
-		m, decimals, p := si(v, 4)
+		m, decimals, p := units.Scale(number(v), 4)
 		if p == 0 {
 			decimals = 0
 		}
-		return fmt.Sprintf("%5.*f %6s", decimals, m, strings.TrimSpace(prefixes[p:p+1])+u.unitName())
+		return fmt.Sprintf("%5.*f %6s", decimals, m, strings.TrimSpace(units.Prefixes[p:p+1])+u.unitName())
 	}
 	return u.short(v) + " " + u.unitName()
 }
@@ -153,11 +125,11 @@ func (u Unit) tick(v float64) string {
 		return strconv.FormatFloat(v, 'g', 1, 64)
 	}
 	p := 0
-	for v >= 1000 && p < len(prefixes)-1 {
+	for v >= 1000 && p < len(units.Prefixes)-1 {
 		v /= 1000
 		p++
 	}
-	return strings.TrimRight(strconv.FormatFloat(v, 'f', -1, 64)+prefixes[p:p+1], " ")
+	return strings.TrimRight(strconv.FormatFloat(v, 'f', -1, 64)+units.Prefixes[p:p+1], " ")
 }
 
 func (u Unit) tickWidth() int {

@@ -196,7 +196,7 @@ func (p *picture) drawGrid() {
 		value(p.axis+t.rows, t.value)
 	}
 	for _, m := range p.plot.timeMarks(p.lw / p.colWidth) {
-		x, n := p.left+float64(m.column)*p.colWidth, float64(len(m.text))*p.lw
+		x, n := p.left+p.column(m.at)*p.colWidth, float64(len(m.text))*p.lw
 		p.rect(x-0.5, p.top, x+0.5, p.bottom, line)
 		if x-n/2 >= 0 && x+n/2 <= p.w {
 			p.text(x, p.bottom+p.lh/2, m.text, label, atMiddle)

@@ -2,6 +2,7 @@ package chart
 
 import (
 	"fmt"
+	"nicteam/internal/units"
 	"strconv"
 	"strings"
 	"time"
@@ -75,12 +76,7 @@ func spokenLink(bps float64) string {
 	if number(bps) == 0 {
 		return ""
 	}
-	m, decimals, p := si(bps, 4)
-	s := strconv.FormatFloat(m, 'f', decimals, 64)
-	if strings.Contains(s, ".") {
-		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
-	}
-	return ", " + s + " " + strings.TrimSpace(prefixes[p:p+1]) + "bit/s"
+	return ", " + units.Rate(number(bps))
 }
 
 func spokenUse(m *Member) string {

@@ -23,6 +23,7 @@ const day = 24 * time.Hour
 
 // timeMark is a label on the time axis at a column.
 type timeMark struct {
+	at     time.Time
 	column int
 	text   string
 }
@@ -43,7 +44,7 @@ func (w *window) timeMarks(cell float64) []timeMark {
 			if x < 0 {
 				break
 			}
-			all = append(all, timeMark{x, t.Format(s.format)})
+			all = append(all, timeMark{t, x, t.Format(s.format)})
 			t = t.Add(-s.step)
 		}
 		return all

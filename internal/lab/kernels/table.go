@@ -65,10 +65,13 @@ var suites = []suite{
 		Quick: []string{"TestFramesPassBothWays", "TestTagsAreKept", "TestAcceptRules", "TestSuperFramesPassWhole", "TestStreamsPassClean", "TestNICGoneAndBack"},
 	},
 	{
+		Package: "internal/fastpath/backlog", Timeout: 2 * time.Minute,
+	},
+	{
 		Package: "internal/fastpath", Timeout: 8 * time.Minute,
 		Left: []left{
 			{Why: tooMuch, Tests: []string{"TestChangeOver", "TestMembersCarryWhatTheyCan", "TestAllAtOnce"}},
-			{Why: tooSoon, Tests: []string{"TestApplyDoesNotWaitForTheMeter"}},
+			{Why: tooSoon, Tests: []string{"TestApplyDoesNotWaitForTheMonitor"}},
 			{Why: "an emulated processor that has a slot's lock may stand still for long, and others send without it", Tests: []string{"TestProcessorsShareTheTable"}},
 			{Why: "it reads the programs' sources, which are not in the guest", Tests: []string{"TestConstantsAreThePrograms"}},
 		},
