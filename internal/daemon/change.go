@@ -14,7 +14,7 @@ import (
 	"nicteam/internal/host"
 	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -50,7 +50,7 @@ func (s *session) Events(ctx context.Context, follow bool) <-chan team.Event {
 
 // Explain says which member carries a flow.
 func (s *session) Explain(flow string) (*control.Explanation, error) {
-	f, err := modes.ParseFlow(flow)
+	f, err := spread.ParseFlow(flow)
 	if err != nil {
 		return nil, &team.Problem{Kind: team.Usage, What: "read flow " + flow, Why: err.Error(),
 			Fix: "write it as: tcp 10.0.0.1:5000 10.0.0.2:80", Err: err}

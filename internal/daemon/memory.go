@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 
 	"nicteam/internal/config"
-	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 )
 
 // memory is what 802.3ad goes on with when another process takes this one's place. It lies beside the socket: what
@@ -61,7 +61,7 @@ func memoryOf(b []byte) (*lacp.Memory, error) {
 	}
 	names, numbers := map[string]bool{}, map[uint16]bool{}
 	for _, p := range d.Ports {
-		if p.Name == "" || names[p.Name] || p.Number == 0 || numbers[p.Number] || p.Mux > lacp.MuxDistributing || p.Aggregator < 0 || p.Aggregator > modes.MaxMembers {
+		if p.Name == "" || names[p.Name] || p.Number == 0 || numbers[p.Number] || p.Mux > lacp.MuxDistributing || p.Aggregator < 0 || p.Aggregator > spread.MaxMembers {
 			return nil, errMemory
 		}
 		names[p.Name], numbers[p.Number] = true, true

@@ -7,7 +7,7 @@ import (
 	"os"
 
 	"nicteam/internal/logs"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -26,7 +26,7 @@ func (s *session) release() (steps []string, err error) {
 	}
 	back, err := s.host.ReleaseAll(func() {
 		_ = s.team.End(context.Background()) // while there is a way to say so
-		_ = s.path.Apply(&modes.Plan{})
+		_ = s.path.Apply(&spread.Plan{})
 	})
 	steps = append(steps, back.Notes...)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // Config is a validated configuration of a team; internal/config makes it from flags,
@@ -18,7 +19,7 @@ type Config struct {
 
 	Mode             modes.Kind
 	Balance          bool
-	Hash             modes.HashPolicy
+	Hash             spread.HashPolicy
 	Primary          string
 	PrimaryReselect  modes.Reselect
 	Active           string // active member wished by hand, "" none; never kept over a restart
@@ -104,7 +105,7 @@ const (
 func DefaultConfig() Config {
 	return Config{
 		Mode: modes.ELB, Balance: true, ReceiveBalance: true,
-		Gain: modes.DefaultGain, Skew: modes.DefaultSkew, Rebalance: modes.DefaultRebalance,
+		Gain: spread.DefaultGain, Skew: spread.DefaultSkew, Rebalance: modes.DefaultRebalance,
 		PacketsPerMember: 1, MinMembers: 1, LACP: modes.DefaultLACP(),
 		LinkWatch: []string{"carrier"}, AnnounceCount: 1, AnnounceInterval: 100 * time.Millisecond,
 		Datapath: "auto",
