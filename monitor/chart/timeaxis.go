@@ -40,7 +40,7 @@ func (w *window) timeMarks(cell float64) []timeMark {
 		var all []timeMark
 		t := alignDown(w.end, s.step)
 		for range w.cols {
-			x := w.at(t)
+			x := w.columnAt(t)
 			if x < 0 {
 				break
 			}
@@ -60,11 +60,11 @@ func alignDown(t time.Time, step time.Duration) time.Time {
 	return time.Unix(floorDiv(wall, s)*s-int64(zone), 0).In(t.Location())
 }
 
-// events are those inside of the window, newest first.
-func (w *window) events(d *Data) []*Event {
+// eventsShown are those inside of the window, newest first.
+func (w *window) eventsShown(d *Data) []*Event {
 	var shown []*Event
 	for i := range d.Events {
-		if w.at(d.Events[i].At) >= 0 {
+		if w.columnAt(d.Events[i].At) >= 0 {
 			shown = append(shown, &d.Events[i])
 		}
 	}

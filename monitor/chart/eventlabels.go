@@ -22,7 +22,7 @@ const LongestLabel = 40
 
 // placeEvents finds a place for the label of each event, in at most so many rows, and returns how many rows it used.
 func (p *picture) placeEvents(rows int) int {
-	events := p.plot.events(p.d)
+	events := p.plot.eventsShown(p.d)
 	for i := len(events) - 1; i >= 0; i-- {
 		e := events[i]
 		text := e.Label
@@ -38,10 +38,10 @@ func (p *picture) placeEvents(rows int) int {
 
 // column is the place of a time that is shown, in columns from the left: to the fraction where a column is one bin.
 func (p *picture) column(t time.Time) float64 {
-	if after := p.plot.seconds(t) / p.plot.step.Seconds(); p.plot.per == 1 && p.plot.wide == 1 && after <= 0 {
+	if after := p.plot.secondsAfterEnd(t) / p.plot.step.Seconds(); p.plot.per == 1 && p.plot.wide == 1 && after <= 0 {
 		return max(0, float64(p.plot.cols)+after)
 	}
-	return float64(p.plot.at(t))
+	return float64(p.plot.columnAt(t))
 }
 
 // placeLabels gives each label, oldest first, the highest row in which neither its text nor its line touches those of
