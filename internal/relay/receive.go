@@ -10,7 +10,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/nic"
 	"nicteam/internal/tap"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -39,7 +39,7 @@ type member struct {
 	sightings Sightings
 	allowed   allowance
 	tally     tally
-	heard     *modes.Heard // bytes for us, atomics; of the account
+	heard     *spread.RxBytes // bytes for us, atomics; of the account
 
 	pace pace // the transmitter's goroutine's
 }
@@ -174,7 +174,7 @@ func (m *member) choose(u *Rule) {
 			if neighbourhood(&h) {
 				m.r.news.frame(m.id, b)
 			}
-			atomic.AddUint64(&m.heard[modes.HeardSlot(&h, b[frame.VnetLen:])], uint64(bytes))
+			atomic.AddUint64(&m.heard[spread.RxClass(&h, b[frame.VnetLen:])], uint64(bytes))
 		}
 		// The stack takes only what has the adapter's address, so what has another of ours gets that: peers know
 		// a member's address from before it was in the team, or were told it to spread what they send.
