@@ -10,15 +10,21 @@ import (
 	"path/filepath"
 )
 
-// Unfinished ends the name of a file that Write has not finished. It is always the same, so that whoever removes the file,
+// unfinished ends the name of a file that Write has not finished. It is always the same, so that whoever removes the file,
 // or writes it again, finds what a process that was killed left.
-const Unfinished = ".new"
+const unfinished = ".new"
 
 // Write replaces the file at path by one of that mode, whatever the umask. Only one process may write a file at a time.
 func Write(path string, mode fs.FileMode, write func(io.Writer) error) error {
-	temp := path + Unfinished
+	temp := path + unfinished
 	_ = os.Remove(temp)
 	return WriteVia(temp, path, mode, write, func(f *os.File) error { return f.Chmod(mode) })
+}
+
+// Remove removes the file at path, and what a Write that was killed left of it.
+func Remove(path string) {
+	_ = os.Remove(path)
+	_ = os.Remove(path + unfinished)
 }
 
 // WriteVia replaces the file at path by way of temp, in the same directory, which must not exist. mode is less the umask;

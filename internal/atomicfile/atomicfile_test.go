@@ -20,7 +20,7 @@ func TestWriteIsWholeOrNotAtAll(t *testing.T) {
 	if err := Write(path, 0o640, write("one", nil)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path+Unfinished, []byte("what a process that was killed had written"), 0o600); err != nil {
+	if err := os.WriteFile(path+unfinished, []byte("what a process that was killed had written"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	no := errors.New("no")

@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"nicteam/internal/atomicfile"
@@ -23,30 +22,13 @@ const (
 	maxPast = 16 << 20
 )
 
-// history and events are what a team knows of its past, for its next process.
-func (p Places) history(name string) string { return filepath.Join(p.StateDir, name+".history") }
-func (p Places) events(name string) string  { return filepath.Join(p.StateDir, name+".events") }
-
-// forgetPast removes what is kept of a team's past.
-func (p Places) forgetPast(name string) {
-	for _, path := range []string{p.history(name), p.events(name)} {
-		discard(path)
-	}
-}
-
-// comesBack reports whether a team that was stopped is configured for another start. Of one that is not, nothing is to be left.
-func (p Places) comesBack(name string) bool {
-	_, err := os.Stat(p.config(name))
-	return err == nil
-}
-
 // recall shows the team its past. A past that cannot be read is worth a word in the log, not more.
 func (s *session) recall(name string) {
-	history, err := readPast(s.places.history(name))
+	history, err := readPast(s.dirs.HistoryFile(name))
 	if err != nil {
 		s.log.Warn("the traffic before this start is not known", "team", name, "err", err)
 	}
-	b, err := readPast(s.places.events(name))
+	b, err := readPast(s.dirs.EventsFile(name))
 	if err != nil {
 		s.log.Warn("the events before this start are not known", "team", name, "err", err)
 	}
@@ -106,8 +88,8 @@ func (s *session) writePast() {
 		return
 	}
 	name := s.team.Config().Team
-	err := atomicfile.Write(s.places.history(name), 0o640, s.team.WriteHistory)
-	if e := atomicfile.Write(s.places.events(name), 0o640, s.writeEvents); err == nil {
+	err := atomicfile.Write(s.dirs.HistoryFile(name), 0o640, s.team.WriteHistory)
+	if e := atomicfile.Write(s.dirs.EventsFile(name), 0o640, s.writeEvents); err == nil {
 		err = e
 	}
 	if err != nil {
@@ -130,11 +112,5 @@ func (s *session) dropPast(name string) {
 	s.keeping.Lock()
 	defer s.keeping.Unlock()
 	s.gone = true
-	s.places.forgetPast(name)
-}
-
-// discard removes a file, and what of it a process left that was killed while it wrote it.
-func discard(path string) {
-	_ = os.Remove(path)
-	_ = os.Remove(path + atomicfile.Unfinished)
+	s.dirs.RemoveHistory(name)
 }

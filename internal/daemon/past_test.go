@@ -7,8 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"nicteam/team"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestReadPastRefuses(t *testing.T) {

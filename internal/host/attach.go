@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"nicteam/internal/rtnl"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -105,7 +106,7 @@ func (h *Host) attach(n NIC, at ebpf.AttachType, p *ebpf.Program) (*attached, er
 	err = h.addFilter(n, hooks[at].filter, p, func(qdisc bool) error {
 		return j.write(record{Kind: kindHook, No: a.no, Hook: name, Qdisc: qdisc})
 	})
-	if err != nil && !dead(err) {
+	if err != nil && !rtnl.IsInjectedCrash(err) {
 		err = errors.Join(err, h.unhook(j, a.no, kept, name, n))
 	}
 	return a, err
@@ -147,7 +148,7 @@ func (a *attached) holds(n NIC) bool {
 	if a.link != nil {
 		return onNIC(a.link, n.Index)
 	}
-	l, err := a.h.nl.LinkByIndex(n.Index)
+	l, err := a.h.rt.Handle.LinkByIndex(n.Index)
 	if err != nil {
 		return false
 	}
@@ -221,7 +222,7 @@ func (h *Host) vacate(j *journal, no int, kept *clsactState, n NIC) error {
 	var errs []error
 	for _, name := range slices.Clone(kept.hooks) {
 		if err := h.unhook(j, no, kept, name, n); err != nil {
-			if dead(err) {
+			if rtnl.IsInjectedCrash(err) {
 				return err
 			}
 			errs = append(errs, err)

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"nicteam/internal/rtnl"
 	"os"
 	"slices"
 
@@ -57,8 +58,8 @@ func (h *Host) BlindFilters(members []string, adapter string) (found []string) {
 // FilterChanges subscribes to changes of tc filters, of links that stand on others, and of nftables as far as those can concern links, until
 // ctx ends. Programs by tcx come without an event, see FilterRevision; so do rules of the older iptables.
 func (h *Host) FilterChanges(ctx context.Context) <-chan struct{} {
-	tc := changes(ctx, []uint{unix.RTNLGRP_TC, unix.RTNLGRP_LINK}, func(ctx context.Context, f *os.File, signal func()) {
-		eachEvent(ctx, f, func(b []byte) {
+	tc := rtnl.WatchEvents(ctx, []uint{unix.RTNLGRP_TC, unix.RTNLGRP_LINK}, func(ctx context.Context, f *os.File, signal func()) {
+		rtnl.ReadEvents(ctx, f, func(b []byte) {
 			if concernsFilters(b) {
 				signal()
 			}
@@ -74,7 +75,7 @@ func (h *Host) FilterChanges(ctx context.Context) <-chan struct{} {
 			case <-tc:
 			case <-nft:
 			}
-			wake(both)
+			rtnl.Signal(both)
 		}
 	}()
 	return both
@@ -96,13 +97,13 @@ const nftGroup = 7
 // nftChanges signals changes of nftables that can concern links. A kernel without nftables has none.
 func nftChanges(ctx context.Context) <-chan struct{} {
 	changed := make(chan struct{}, 1)
-	f, err := subscribe(unix.NETLINK_NETFILTER, nftGroup)
+	f, err := rtnl.Subscribe(unix.NETLINK_NETFILTER, nftGroup)
 	if err != nil {
 		return changed
 	}
-	go eachEvent(ctx, f, func(b []byte) {
+	go rtnl.ReadEvents(ctx, f, func(b []byte) {
 		if concernsLinks(b) {
-			wake(changed)
+			rtnl.Signal(changed)
 		}
 	})
 	return changed
@@ -110,23 +111,23 @@ func nftChanges(ctx context.Context) <-chan struct{} {
 
 // concernsFilters reports whether messages of rtnetlink are about qdiscs and filters, or about links that stand on others or are in others.
 func concernsFilters(b []byte) bool {
-	return anyMessage(b, func(m message) bool {
-		if m.kind != unix.RTM_NEWLINK && m.kind != unix.RTM_DELLINK {
+	return rtnl.AnyMessage(b, func(m rtnl.Message) bool {
+		if m.Kind != unix.RTM_NEWLINK && m.Kind != unix.RTM_DELLINK {
 			return true
 		}
-		o, err := parseObject(m.body, linkHead)
-		return err == nil && (o.get(unix.IFLA_LINK) != nil || o.get(unix.IFLA_MASTER) != nil || o.nest(unix.IFLA_LINKINFO).text(unix.IFLA_INFO_KIND) == "vxlan")
+		o, err := rtnl.ParseObject(m.Body, rtnl.LinkHeaderLen)
+		return err == nil && (o.Get(unix.IFLA_LINK) != nil || o.Get(unix.IFLA_MASTER) != nil || o.Nest(unix.IFLA_LINKINFO).Text(unix.IFLA_INFO_KIND) == "vxlan")
 	})
 }
 
 // concernsLinks reports whether messages of nftables are about hooks, or about rules that ask for an interface.
 func concernsLinks(b []byte) bool {
-	return anyMessage(b, func(m message) bool {
-		switch m.kind & 0xff {
+	return rtnl.AnyMessage(b, func(m rtnl.Message) bool {
+		switch m.Kind & 0xff {
 		case unix.NFT_MSG_NEWCHAIN, unix.NFT_MSG_DELCHAIN, unix.NFT_MSG_NEWFLOWTABLE, unix.NFT_MSG_DELFLOWTABLE, unix.NFT_MSG_DELTABLE:
 			return true
 		case unix.NFT_MSG_NEWRULE, unix.NFT_MSG_DELRULE:
-			o, err := parseObject(m.body, nfHead)
+			o, err := rtnl.ParseObject(m.Body, nfHead)
 			return err == nil && parseNftRule(o).asksForLink()
 		}
 		return false

@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/nearest"
+	"nicteam/internal/rtnl"
 	"nicteam/internal/settings"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -159,9 +160,9 @@ func (c *check) members() *team.Problem {
 		return &team.Problem{Kind: team.Usage, What: "no NIC given", Why: "a team needs at least one NIC",
 			Fix: fmt.Sprintf("nicteam create %s %s", c.cfg.Team, strings.Join(c.free(), " "))}
 	}
-	if len(c.cfg.Members) > modes.MaxMembers {
+	if len(c.cfg.Members) > spread.MaxMembers {
 		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%d NICs", len(c.cfg.Members)),
-			Why: fmt.Sprintf("a team has at most %d members", modes.MaxMembers), Fix: "make two teams"}
+			Why: fmt.Sprintf("a team has at most %d members", spread.MaxMembers), Fix: "make two teams"}
 	}
 	seen := map[int]string{}
 	for _, m := range c.cfg.Members {
@@ -305,15 +306,15 @@ func (c *check) addresses() *team.Problem {
 
 // nexthops refuses NICs that nexthop objects lead by: their routes would go on to lead there.
 func (c *check) nexthops() *team.Problem {
-	all, err := c.h.allRoutes()
+	all, err := c.h.rt.Routes()
 	if err != nil {
 		return nil
 	}
 	for _, n := range c.chosen {
-		for _, r := range routesOf(all, n.Index) {
-			if id := r.get32(rtaNexthop); id != 0 {
+		for _, r := range rtnl.RoutesVia(all, n.Index) {
+			if id := r.Get32(rtnl.RTANexthopID); id != 0 {
 				return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
-					Why: fmt.Sprintf("the %s leads by it through nexthop object %d, which is not moved", routeText(r), id),
+					Why: fmt.Sprintf("the %s leads by it through nexthop object %d, which is not moved", rtnl.RouteText(r), id),
 					Fix: fmt.Sprintf("make the route without the object, or choose other NICs; ip nexthop show id %d", id)}
 			}
 		}

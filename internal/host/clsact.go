@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"nicteam/internal/rtnl"
 
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
@@ -34,7 +35,7 @@ func (f filter) is(o netlink.Filter) bool {
 // addFilter puts a filter on a NIC, with clsact if that is not there. intend writes down first what is going to be done, and
 // whether clsact is part of it. A filter that is there already is left as it is.
 func (h *Host) addFilter(n NIC, f filter, p *ebpf.Program, intend func(qdisc bool) error) error {
-	l, err := h.nl.LinkByIndex(n.Index)
+	l, err := h.rt.Handle.LinkByIndex(n.Index)
 	if err != nil {
 		return err
 	}
@@ -50,7 +51,7 @@ func (h *Host) addFilter(n NIC, f filter, p *ebpf.Program, intend func(qdisc boo
 		if err := h.at("add clsact to " + n.Name); err != nil {
 			return err
 		}
-		if err := h.nl.QdiscAdd(clsactOf(n.Index)); err != nil {
+		if err := h.rt.Handle.QdiscAdd(clsactOf(n.Index)); err != nil {
 			return fmt.Errorf("add clsact: %w", err)
 		}
 	}
@@ -61,7 +62,7 @@ func (h *Host) addFilter(n NIC, f filter, p *ebpf.Program, intend func(qdisc boo
 	if err := h.at("add filter to " + n.Name); err != nil {
 		return err
 	}
-	err = h.nl.FilterAdd(&netlink.BpfFilter{
+	err = h.rt.Handle.FilterAdd(&netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{
 			LinkIndex: n.Index, Parent: f.parent,
 			Handle: netlink.MakeHandle(0, f.handle), Protocol: unix.ETH_P_ALL, Priority: f.pref,
@@ -88,7 +89,7 @@ const (
 
 // ingressQdisc is which of them a NIC has, "" for none.
 func (h *Host) ingressQdisc(l netlink.Link) (string, error) {
-	list, err := retry(func() ([]netlink.Qdisc, error) { return h.nl.QdiscList(l) })
+	list, err := rtnl.RetryDump(func() ([]netlink.Qdisc, error) { return h.rt.Handle.QdiscList(l) })
 	for _, q := range list {
 		if kind := q.Type(); kind == clsactKind || kind == ingressKind {
 			return kind, err
@@ -99,7 +100,7 @@ func (h *Host) ingressQdisc(l netlink.Link) (string, error) {
 
 // filters lists everybody's filters on a hook of a NIC.
 func (h *Host) filters(l netlink.Link, parent uint32) ([]netlink.Filter, error) {
-	list, err := retry(func() ([]netlink.Filter, error) { return h.nl.FilterList(l, parent) })
+	list, err := rtnl.RetryDump(func() ([]netlink.Filter, error) { return h.rt.Handle.FilterList(l, parent) })
 	if err != nil {
 		return nil, fmt.Errorf("list filters: %w", err)
 	}
@@ -118,7 +119,7 @@ func (h *Host) findFilter(l netlink.Link, f filter) (netlink.Filter, error) {
 
 // dropFilter takes a filter away, and clsact too if it is ours and nobody else has come to use it.
 func (h *Host) dropFilter(n NIC, f filter, qdisc bool) error {
-	l, err := h.nl.LinkByIndex(n.Index)
+	l, err := h.rt.Handle.LinkByIndex(n.Index)
 	if err != nil {
 		return err
 	}
@@ -134,7 +135,7 @@ func (h *Host) dropFilter(n NIC, f filter, qdisc bool) error {
 		if err := h.at("remove filter from " + n.Name); err != nil {
 			return err
 		}
-		if err := h.nl.FilterDel(old); err != nil && !errors.Is(err, unix.ENOENT) {
+		if err := h.rt.Handle.FilterDel(old); err != nil && !errors.Is(err, unix.ENOENT) {
 			return fmt.Errorf("remove filter: %w", err)
 		}
 	}
@@ -149,7 +150,7 @@ func (h *Host) dropFilter(n NIC, f filter, qdisc bool) error {
 	if err := h.at("remove clsact from " + n.Name); err != nil {
 		return err
 	}
-	if err := h.nl.QdiscDel(clsactOf(n.Index)); err != nil && !errors.Is(err, unix.ENOENT) {
+	if err := h.rt.Handle.QdiscDel(clsactOf(n.Index)); err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("remove clsact: %w", err)
 	}
 	return nil

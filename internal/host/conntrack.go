@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"nicteam/internal/rtnl"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -73,7 +74,7 @@ var errConnection = errors.New("malformed conntrack entry")
 
 // A connection is one that the kernel tracks, as ctnetlink prints it.
 type connection struct {
-	object
+	rtnl.Object
 	orig, reply tuple
 }
 
@@ -87,15 +88,15 @@ type tuple struct {
 }
 
 func parseConnection(b []byte) (connection, error) {
-	o, err := parseObject(b, nfHead)
+	o, err := rtnl.ParseObject(b, nfHead)
 	if err != nil {
 		return connection{}, err
 	}
-	c := connection{object: o}
-	if c.orig, err = parseTuple(o.get(ctaTupleOrig)); err != nil {
+	c := connection{Object: o}
+	if c.orig, err = parseTuple(o.Get(ctaTupleOrig)); err != nil {
 		return connection{}, err
 	}
-	if c.reply, err = parseTuple(o.get(ctaTupleReply)); err != nil {
+	if c.reply, err = parseTuple(o.Get(ctaTupleReply)); err != nil {
 		return connection{}, err
 	}
 	if c.orig.src.Is4() != c.reply.src.Is4() || (c.orig.srcPort == nil) != (c.reply.srcPort == nil) {
@@ -105,33 +106,33 @@ func parseConnection(b []byte) (connection, error) {
 }
 
 func parseTuple(b []byte) (t tuple, err error) {
-	outer, err := nested(b)
+	outer, err := rtnl.ParseNestedStrict(b)
 	if err != nil {
 		return t, err
 	}
-	ip, err := nested(outer.get(ctaTupleIP))
+	ip, err := rtnl.ParseNestedStrict(outer.Get(ctaTupleIP))
 	if err != nil {
 		return t, err
 	}
-	proto, err := nested(outer.get(ctaTupleProto))
+	proto, err := rtnl.ParseNestedStrict(outer.Get(ctaTupleProto))
 	if err != nil {
 		return t, err
 	}
-	src, dst := ip.get(ctaIPv4Src), ip.get(ctaIPv4Dst)
+	src, dst := ip.Get(ctaIPv4Src), ip.Get(ctaIPv4Dst)
 	if src == nil {
-		src, dst = ip.get(ctaIPv6Src), ip.get(ctaIPv6Dst)
+		src, dst = ip.Get(ctaIPv6Src), ip.Get(ctaIPv6Dst)
 	}
 	var ok1, ok2 bool
 	t.src, ok1 = netip.AddrFromSlice(src)
 	t.dst, ok2 = netip.AddrFromSlice(dst)
-	number := proto.get(ctaProtoNum)
+	number := proto.Get(ctaProtoNum)
 	if !ok1 || !ok2 || len(src) != len(dst) || len(number) != 1 {
 		return t, errConnection
 	}
 	t.proto = number[0]
-	t.srcPort, t.dstPort, t.id = proto.get(ctaProtoSrcPort), proto.get(ctaProtoDstPort), proto.get(ctaProtoICMPID)
+	t.srcPort, t.dstPort, t.id = proto.Get(ctaProtoSrcPort), proto.Get(ctaProtoDstPort), proto.Get(ctaProtoICMPID)
 	if t.id == nil {
-		t.id = proto.get(ctaProtoICMPv6ID)
+		t.id = proto.Get(ctaProtoICMPv6ID)
 	}
 	for _, v := range [][]byte{t.srcPort, t.dstPort, t.id} {
 		if v != nil && len(v) != 2 {
@@ -144,86 +145,86 @@ func parseTuple(b []byte) (t tuple, err error) {
 	return t, nil
 }
 
-func (c connection) status() uint32 { return c.big32(ctaStatus) }
+func (c connection) status() uint32 { return c.GetBE32(ctaStatus) }
 
 // key tells connections apart.
-func (c connection) key() string { return string(c.get(ctaTupleOrig)) + string(c.get(ctaZone)) }
+func (c connection) key() string { return string(c.Get(ctaTupleOrig)) + string(c.Get(ctaZone)) }
 
 // toDelete is the message body that ends exactly this connection: not another of the same tuple that came after it.
-func (c connection) toDelete() object {
-	o := nfBody(c.family())
-	o.copy(c.object, ctaTupleOrig, ctaZone, ctaID)
+func (c connection) toDelete() rtnl.Object {
+	o := nfBody(c.Family())
+	o.CopyFrom(c.Object, ctaTupleOrig, ctaZone, ctaID)
 	return o
 }
 
 // toFind is the message body that asks for the connection of this tuple.
-func (c connection) toFind() object {
-	o := nfBody(c.family())
-	o.copy(c.object, ctaTupleOrig, ctaZone)
+func (c connection) toFind() rtnl.Object {
+	o := nfBody(c.Family())
+	o.CopyFrom(c.Object, ctaTupleOrig, ctaZone)
 	return o
 }
 
 // toCreate is the message body that makes the connection anew, as it is, but without the interface that a masquerade remembers. Not with it
 // go its counters, the time it began, the security context and a timeout policy, which user space cannot set.
-func (c connection) toCreate() (object, error) {
-	o := nfBody(c.family())
-	o.copy(c.object, ctaTupleOrig)
+func (c connection) toCreate() (rtnl.Object, error) {
+	o := nfBody(c.Family())
+	o.CopyFrom(c.Object, ctaTupleOrig)
 	before, err := c.replyBefore()
 	if err != nil {
-		return object{}, err
+		return rtnl.Object{}, err
 	}
-	o.set(ctaTupleReply|unix.NLA_F_NESTED, before)
+	o.Set(ctaTupleReply|unix.NLA_F_NESTED, before)
 	src := c.reply.dstPort
 	if src == nil {
 		src = c.reply.id
 	}
-	o.set(ctaNATSrc|unix.NLA_F_NESTED, translation(c.reply.dst, src))
+	o.Set(ctaNATSrc|unix.NLA_F_NESTED, translation(c.reply.dst, src))
 	if c.reply.src != c.orig.dst || !slices.Equal(c.reply.srcPort, c.orig.dstPort) {
-		o.set(ctaNATDst|unix.NLA_F_NESTED, translation(c.reply.src, c.reply.srcPort))
+		o.Set(ctaNATDst|unix.NLA_F_NESTED, translation(c.reply.src, c.reply.srcPort))
 	}
 	status := c.status()&(ipsSeenReply|ipsAssured|ipsFixedTimeout) | ipsConfirmed
-	o.set(ctaStatus, binary.BigEndian.AppendUint32(nil, status))
-	o.copy(c.object, ctaTimeout, ctaZone, ctaMark, ctaLabels, ctaHelp, ctaTupleMaster, ctaSeqAdjOrig, ctaSeqAdjReply, ctaSynproxy)
-	info, err := liberal(c.get(ctaProtoInfo))
+	o.Set(ctaStatus, binary.BigEndian.AppendUint32(nil, status))
+	o.CopyFrom(c.Object, ctaTimeout, ctaZone, ctaMark, ctaLabels, ctaHelp, ctaTupleMaster, ctaSeqAdjOrig, ctaSeqAdjReply, ctaSynproxy)
+	info, err := liberal(c.Get(ctaProtoInfo))
 	if err != nil {
-		return object{}, err
+		return rtnl.Object{}, err
 	}
 	if info != nil {
-		o.set(ctaProtoInfo|unix.NLA_F_NESTED, info)
+		o.Set(ctaProtoInfo|unix.NLA_F_NESTED, info)
 	}
 	return o, nil
 }
 
 // replyBefore is the reply's tuple as it would be without translation, for the kernel translates what it is given.
 func (c connection) replyBefore() ([]byte, error) {
-	outer, err := nested(c.get(ctaTupleReply))
+	outer, err := rtnl.ParseNestedStrict(c.Get(ctaTupleReply))
 	if err != nil {
 		return nil, err
 	}
-	var ip, proto object
-	if ip, err = nested(outer.get(ctaTupleIP)); err != nil {
+	var ip, proto rtnl.Object
+	if ip, err = rtnl.ParseNestedStrict(outer.Get(ctaTupleIP)); err != nil {
 		return nil, err
 	}
-	if proto, err = nested(outer.get(ctaTupleProto)); err != nil {
+	if proto, err = rtnl.ParseNestedStrict(outer.Get(ctaTupleProto)); err != nil {
 		return nil, err
 	}
 	src, dst := uint16(ctaIPv4Src), uint16(ctaIPv4Dst)
 	if c.orig.src.Is6() {
 		src, dst = ctaIPv6Src, ctaIPv6Dst
 	}
-	ip.set(src, c.orig.dst.AsSlice())
-	ip.set(dst, c.orig.src.AsSlice())
+	ip.Set(src, c.orig.dst.AsSlice())
+	ip.Set(dst, c.orig.src.AsSlice())
 	if c.orig.srcPort != nil {
-		proto.set(ctaProtoSrcPort, c.orig.dstPort)
-		proto.set(ctaProtoDstPort, c.orig.srcPort)
+		proto.Set(ctaProtoSrcPort, c.orig.dstPort)
+		proto.Set(ctaProtoDstPort, c.orig.srcPort)
 	}
 	for _, kind := range []uint16{ctaProtoICMPID, ctaProtoICMPv6ID} {
-		if proto.get(kind) != nil && c.orig.id != nil {
-			proto.set(kind, c.orig.id)
+		if proto.Get(kind) != nil && c.orig.id != nil {
+			proto.Set(kind, c.orig.id)
 		}
 	}
-	outer.set(ctaTupleIP, ip.Serialize())
-	outer.set(ctaTupleProto, proto.Serialize())
+	outer.Set(ctaTupleIP, ip.Serialize())
+	outer.Set(ctaTupleProto, proto.Serialize())
 	return outer.Serialize(), nil
 }
 
@@ -233,11 +234,11 @@ func translation(to netip.Addr, port []byte) []byte {
 	if to.Is6() {
 		lowest, highest = ctaNATv6Min, ctaNATv6Max
 	}
-	list := []attribute{{lowest, to.AsSlice()}, {highest, to.AsSlice()}}
+	list := []rtnl.Attribute{rtnl.Attr(lowest, to.AsSlice()), rtnl.Attr(highest, to.AsSlice())}
 	if port != nil {
-		list = append(list, attribute{ctaNATProto | unix.NLA_F_NESTED, appendAttributes(nil, []attribute{{ctaNATPortMin, port}, {ctaNATPortMax, port}})})
+		list = append(list, rtnl.Attr(ctaNATProto|unix.NLA_F_NESTED, rtnl.AppendAttributes(nil, []rtnl.Attribute{rtnl.Attr(ctaNATPortMin, port), rtnl.Attr(ctaNATPortMax, port)})))
 	}
-	return appendAttributes(nil, list)
+	return rtnl.AppendAttributes(nil, list)
 }
 
 // liberal is a protocol's state, with TCP's windows unchecked: those that the kernel has seen cannot be told to it again.
@@ -245,34 +246,25 @@ func liberal(info []byte) ([]byte, error) {
 	if info == nil {
 		return nil, nil
 	}
-	outer, err := nested(info)
+	outer, err := rtnl.ParseNestedStrict(info)
 	if err != nil {
 		return nil, err
 	}
-	tcp := outer.get(ctaProtoInfoTCP)
+	tcp := outer.Get(ctaProtoInfoTCP)
 	if tcp == nil {
 		return info, nil
 	}
-	inner, err := nested(tcp)
+	inner, err := rtnl.ParseNestedStrict(tcp)
 	if err != nil {
 		return nil, err
 	}
 	for _, kind := range []uint16{ctaTCPFlagsOrig, ctaTCPFlagsReply} {
 		flags := byte(tcpFlagBeLiberal)
-		if v := inner.get(kind); len(v) > 0 {
+		if v := inner.Get(kind); len(v) > 0 {
 			flags |= v[0]
 		}
-		inner.set(kind, []byte{flags, 0xff}) // struct nf_ct_tcp_flags: flags, mask
+		inner.Set(kind, []byte{flags, 0xff}) // struct nf_ct_tcp_flags: flags, mask
 	}
-	outer.set(ctaProtoInfoTCP, inner.Serialize())
+	outer.Set(ctaProtoInfoTCP, inner.Serialize())
 	return outer.Serialize(), nil
-}
-
-// copy takes attributes over that from has.
-func (o *object) copy(from object, kinds ...uint16) {
-	for _, a := range from.attrs {
-		if slices.Contains(kinds, a.kind&kindMask) {
-			o.attrs = append(o.attrs, a)
-		}
-	}
 }

@@ -11,20 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/rtnl"
 )
 
 // tupleAttr is a tuple as ctnetlink prints it.
-func tupleAttr(kind uint16, t tuple, more ...attribute) attribute {
+func tupleAttr(kind uint16, t tuple, more ...rtnl.Attribute) rtnl.Attribute {
 	src, dst := uint16(ctaIPv4Src), uint16(ctaIPv4Dst)
 	if t.src.Is6() {
 		src, dst = ctaIPv6Src, ctaIPv6Dst
 	}
-	proto := []attribute{{ctaProtoNum, []byte{t.proto}}}
+	proto := []rtnl.Attribute{rtnl.Attr(ctaProtoNum, []byte{t.proto})}
 	if t.srcPort != nil {
-		proto = append(proto, attribute{ctaProtoSrcPort, t.srcPort}, attribute{ctaProtoDstPort, t.dstPort})
+		proto = append(proto, rtnl.Attr(ctaProtoSrcPort, t.srcPort), rtnl.Attr(ctaProtoDstPort, t.dstPort))
 	}
 	return nest(kind,
-		nest(ctaTupleIP, attribute{src, t.src.AsSlice()}, attribute{dst, t.dst.AsSlice()}),
+		nest(ctaTupleIP, rtnl.Attr(src, t.src.AsSlice()), rtnl.Attr(dst, t.dst.AsSlice())),
 		nest(ctaTupleProto, append(proto, more...)...))
 }
 
@@ -40,7 +41,7 @@ func pair(proto byte, src, dst string) tuple {
 	return tuple{src: netip.MustParseAddr(src), dst: netip.MustParseAddr(dst), proto: proto}
 }
 
-func example(family byte, attrs ...attribute) connection {
+func example(family byte, attrs ...rtnl.Attribute) connection {
 	o := nfBody(family, attrs...)
 	c, err := parseConnection(o.Serialize())
 	if err != nil {
@@ -53,15 +54,15 @@ const established = ipsSeenReply | ipsAssured | ipsConfirmed | 1<<4 | ipsSrcNATD
 
 // examples are connections of all kinds, masqueraded to 10.9.0.1 and fd09::1.
 func examples() map[string]connection {
-	icmp := func(typ, id byte) []attribute {
-		return []attribute{{ctaProtoICMPID, []byte{7, id}}, {5, []byte{typ}}, {6, []byte{0}}}
+	icmp := func(typ, id byte) []rtnl.Attribute {
+		return []rtnl.Attribute{rtnl.Attr(ctaProtoICMPID, []byte{7, id}), rtnl.Attr(5, []byte{typ}), rtnl.Attr(6, []byte{0})}
 	}
-	icmp6 := func(typ, id byte) []attribute {
-		return []attribute{{ctaProtoICMPv6ID, []byte{7, id}}, {8, []byte{typ}}, {9, []byte{0}}}
+	icmp6 := func(typ, id byte) []rtnl.Attribute {
+		return []rtnl.Attribute{rtnl.Attr(ctaProtoICMPv6ID, []byte{7, id}), rtnl.Attr(8, []byte{typ}), rtnl.Attr(9, []byte{0})}
 	}
-	tcp := func(state byte) attribute {
-		return nest(ctaProtoInfo, nest(ctaProtoInfoTCP, attribute{1, []byte{state}}, attribute{2, []byte{7}}, attribute{3, []byte{9}},
-			attribute{ctaTCPFlagsOrig, []byte{0x03, 0}}, attribute{ctaTCPFlagsReply, []byte{0x03, 0}}))
+	tcp := func(state byte) rtnl.Attribute {
+		return nest(ctaProtoInfo, nest(ctaProtoInfoTCP, rtnl.Attr(1, []byte{state}), rtnl.Attr(2, []byte{7}), rtnl.Attr(3, []byte{9}),
+			rtnl.Attr(ctaTCPFlagsOrig, []byte{0x03, 0}), rtnl.Attr(ctaTCPFlagsReply, []byte{0x03, 0})))
 	}
 	status, timeout := number(ctaStatus, established), number(ctaTimeout, 4000)
 	master := ported(unix.IPPROTO_TCP, "10.77.0.2:2100", "192.0.2.1:21")
@@ -90,7 +91,7 @@ func examples() map[string]connection {
 		"TCP, marked, in a zone": example(unix.AF_INET,
 			tupleAttr(ctaTupleOrig, ported(unix.IPPROTO_TCP, "10.77.0.2:4005", "192.0.2.1:80")),
 			tupleAttr(ctaTupleReply, ported(unix.IPPROTO_TCP, "192.0.2.1:80", "10.9.0.1:4005")), status, timeout, tcp(3),
-			number(ctaMark, 0xcafe), attribute{ctaZone, []byte{0, 9}}),
+			number(ctaMark, 0xcafe), rtnl.Attr(ctaZone, []byte{0, 9})),
 		"FTP": example(unix.AF_INET,
 			tupleAttr(ctaTupleOrig, master),
 			tupleAttr(ctaTupleReply, ported(unix.IPPROTO_TCP, "192.0.2.1:21", "10.9.0.1:2100")),
@@ -107,7 +108,7 @@ func examples() map[string]connection {
 		"SCTP": example(unix.AF_INET,
 			tupleAttr(ctaTupleOrig, ported(unix.IPPROTO_SCTP, "10.77.0.2:4000", "192.0.2.1:80")),
 			tupleAttr(ctaTupleReply, ported(unix.IPPROTO_SCTP, "192.0.2.1:80", "10.9.0.1:4000")), status, timeout,
-			nest(ctaProtoInfo, nest(3, attribute{1, []byte{4}}, number(2, 77), number(3, 78)))),
+			nest(ctaProtoInfo, nest(3, rtnl.Attr(1, []byte{4}), number(2, 77), number(3, 78)))),
 		"UDP-Lite": example(unix.AF_INET,
 			tupleAttr(ctaTupleOrig, ported(unix.IPPROTO_UDPLITE, "10.77.0.2:4000", "192.0.2.1:80")),
 			tupleAttr(ctaTupleReply, ported(unix.IPPROTO_UDPLITE, "192.0.2.1:80", "10.9.0.1:4000")), status, timeout),
@@ -139,19 +140,19 @@ func examples() map[string]connection {
 
 // plain is a connection as far as it is to be the same afterwards: not its id, counters and use, the seconds left, and what the kernel
 // adds to what was said.
-func plain(c connection) object {
-	o := nfBody(c.family())
-	o.copy(c.object, ctaTupleOrig, ctaTupleReply, ctaMark, ctaZone, ctaHelp, ctaTupleMaster, ctaSeqAdjOrig, ctaSeqAdjReply, ctaLabels)
-	for i := range o.attrs {
-		o.attrs[i].kind &= kindMask
+func plain(c connection) rtnl.Object {
+	o := nfBody(c.Family())
+	o.CopyFrom(c.Object, ctaTupleOrig, ctaTupleReply, ctaMark, ctaZone, ctaHelp, ctaTupleMaster, ctaSeqAdjOrig, ctaSeqAdjReply, ctaLabels)
+	for i := range o.Attrs {
+		o.Attrs[i].Kind &= rtnl.KindMask
 	}
-	info, _ := liberal(c.get(ctaProtoInfo))
+	info, _ := liberal(c.Get(ctaProtoInfo))
 	info = bytes.ReplaceAll(info, []byte{0x0b, 0xff}, []byte{0x0b, 0})
-	o.set(ctaProtoInfo, info)
-	o.set(ctaStatus, binary.BigEndian.AppendUint32(nil, c.status()))
-	slices.SortFunc(o.attrs, func(a, b attribute) int { return int(a.kind) - int(b.kind) })
-	o.attrs = slices.DeleteFunc(o.attrs, func(a attribute) bool {
-		return len(a.value) == 0 || a.kind == ctaMark && bytes.Equal(a.value, make([]byte, 4))
+	o.Set(ctaProtoInfo, info)
+	o.Set(ctaStatus, binary.BigEndian.AppendUint32(nil, c.status()))
+	slices.SortFunc(o.Attrs, func(a, b rtnl.Attribute) int { return int(a.Kind) - int(b.Kind) })
+	o.Attrs = slices.DeleteFunc(o.Attrs, func(a rtnl.Attribute) bool {
+		return len(a.Value) == 0 || a.Kind == ctaMark && bytes.Equal(a.Value, make([]byte, 4))
 	})
 	return o
 }
@@ -178,7 +179,7 @@ func TestConnectionsAreTheSame(t *testing.T) {
 		t.Fatalf("%d of %d connections were made", len(before), len(examples()))
 	}
 	for name, c := range examples() {
-		if d := cmp.Diff(plain(c), before[c.key()], cmp.AllowUnexported(object{}, attribute{})); d != "" {
+		if d := cmp.Diff(plain(c), before[c.key()], cmp.AllowUnexported(rtnl.Object{}, rtnl.Attribute{})); d != "" {
 			t.Errorf("%s is not made as it was said (-said +made):\n%s", name, d)
 		}
 	}
@@ -188,7 +189,7 @@ func TestConnectionsAreTheSame(t *testing.T) {
 	}
 	after := w.plain(t)
 	for name, c := range examples() {
-		if d := cmp.Diff(before[c.key()], after[c.key()], cmp.AllowUnexported(object{}, attribute{})); d != "" {
+		if d := cmp.Diff(before[c.key()], after[c.key()], cmp.AllowUnexported(rtnl.Object{}, rtnl.Attribute{})); d != "" {
 			t.Errorf("%s (-before +after):\n%s", name, d)
 		}
 	}
@@ -207,9 +208,9 @@ func (w *natWorld) make(t *testing.T, n *nfnetlink, name string) {
 }
 
 // plain lists box's connections by their keys.
-func (w *natWorld) plain(t *testing.T) map[string]object {
+func (w *natWorld) plain(t *testing.T) map[string]rtnl.Object {
 	t.Helper()
-	out := map[string]object{}
+	out := map[string]rtnl.Object{}
 	labtest.Must(t, w.box.Do(func() error {
 		n, err := openNFNetlink()
 		labtest.Must(t, err)
@@ -249,11 +250,11 @@ func FuzzConnection(f *testing.F) {
 			!bytes.Equal(again.reply.srcPort, c.orig.dstPort) || !bytes.Equal(again.reply.dstPort, c.orig.srcPort) {
 			t.Errorf("reply to %v is %v before it is translated", again.orig, again.reply)
 		}
-		to, err := nested(body.get(ctaNATSrc))
-		if err != nil || !slices.Equal(slices.Concat(to.get(ctaNATv4Min), to.get(ctaNATv6Min)), c.reply.dst.AsSlice()) {
+		to, err := rtnl.ParseNestedStrict(body.Get(ctaNATSrc))
+		if err != nil || !slices.Equal(slices.Concat(to.Get(ctaNATv4Min), to.Get(ctaNATv6Min)), c.reply.dst.AsSlice()) {
 			t.Errorf("translated to %v instead of %v (%v)", to, c.reply.dst, err)
 		}
-		if toDelete := c.toDelete(); toDelete.get(ctaTupleOrig) == nil {
+		if toDelete := c.toDelete(); toDelete.Get(ctaTupleOrig) == nil {
 			t.Error("would delete all connections") // what no tuple means to the kernel
 		}
 	})

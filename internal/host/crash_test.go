@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"nicteam/internal/rtnl"
 	"testing"
 )
 
@@ -16,7 +17,7 @@ func dieAt(n int) (at func(string) error, where *string) {
 			if *where == "" {
 				*where = point
 			}
-			return fmt.Errorf("%s: %w", point, errDead)
+			return fmt.Errorf("%s: %w", point, rtnl.ErrInjectedCrash)
 		}
 		return nil
 	}, where
@@ -85,7 +86,7 @@ func TestDeathAnywhere(t *testing.T) {
 				at, where := dieAt(n)
 				h.mortal(at)
 				err := life.steps[last](w, h)
-				if (*where != "") != errors.Is(err, errDead) || *where == "" && err != nil {
+				if (*where != "") != errors.Is(err, rtnl.ErrInjectedCrash) || *where == "" && err != nil {
 					t.Fatalf("point %d %q: %v", n, *where, err)
 				}
 				h.Close() // what the kernel does with a dead process's descriptors

@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"nicteam/internal/rtnl"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -57,19 +58,19 @@ func (c *check) filters() {
 		if kind := c.h.shaper(n); kind != "" {
 			c.warnf("the qdisc %s of %s goes on working, but does not see the marks, priorities and sockets of what %s sends", kind, n.Name, c.adapter)
 		}
-		if xdp := n.raw.nest(unix.IFLA_XDP); len(xdp.get(iflaXDPAttached)) == 1 && xdp.get(iflaXDPAttached)[0] != 0 {
-			c.warnf("an XDP program (id %d) on %s goes on having every frame first: the team gets what it passes", xdp.get32(iflaXDPProgram), n.Name)
+		if xdp := n.raw.Nest(unix.IFLA_XDP); len(xdp.Get(iflaXDPAttached)) == 1 && xdp.Get(iflaXDPAttached)[0] != 0 {
+			c.warnf("an XDP program (id %d) on %s goes on having every frame first: the team gets what it passes", xdp.Get32(iflaXDPProgram), n.Name)
 		}
 	}
 }
 
 // shaper is the kind of a NIC's root qdisc where it is not one of those that all frames are equal to.
 func (h *Host) shaper(n NIC) string {
-	l, err := h.nl.LinkByIndex(n.Index)
+	l, err := h.rt.Handle.LinkByIndex(n.Index)
 	if err != nil {
 		return ""
 	}
-	qdiscs, err := retry(func() ([]netlink.Qdisc, error) { return h.nl.QdiscList(l) })
+	qdiscs, err := rtnl.RetryDump(func() ([]netlink.Qdisc, error) { return h.rt.Handle.QdiscList(l) })
 	if err != nil {
 		return ""
 	}

@@ -22,7 +22,7 @@ type face struct {
 }
 
 func faceOf(n NIC) face {
-	f := face{name: n.Name, index: uint32(n.Index), kind: n.Kind, group: n.raw.get32(unix.IFLA_GROUP)}
+	f := face{name: n.Name, index: uint32(n.Index), kind: n.Kind, group: n.raw.Get32(unix.IFLA_GROUP)}
 	if f.kind == "device" {
 		f.kind = ""
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/rtnl"
 	"nicteam/team"
 )
 
@@ -161,12 +162,12 @@ func TestRulesOfOurOwn(t *testing.T) {
 // TestHooksOfFlowtables: not every kernel has flowtables.
 func TestHooksOfFlowtables(t *testing.T) {
 	name := func(kind uint16, s string) []byte {
-		return appendAttributes(nil, []attribute{{kind, zeroTerminated(s)}})
+		return rtnl.AppendAttributes(nil, []rtnl.Attribute{rtnl.Attr(kind, rtnl.CString(s))})
 	}
 	devs := append(name(1, "na"), name(nftaDevicePrefix, "eth")...)
-	hook := appendAttributes(nil, []attribute{{nftaFlowtableDevs, devs}})
-	list := hooksOfFlowtables([]object{{head: []byte{1, 0, 0, 0}, attrs: []attribute{
-		{nftaFlowtableTable, zeroTerminated("f")}, {nftaFlowtableName, zeroTerminated("ft")}, {nftaFlowtableHook, hook},
+	hook := rtnl.AppendAttributes(nil, []rtnl.Attribute{rtnl.Attr(nftaFlowtableDevs, devs)})
+	list := hooksOfFlowtables([]rtnl.Object{{Head: []byte{1, 0, 0, 0}, Attrs: []rtnl.Attribute{
+		rtnl.Attr(nftaFlowtableTable, rtnl.CString("f")), rtnl.Attr(nftaFlowtableName, rtnl.CString("ft")), rtnl.Attr(nftaFlowtableHook, hook),
 	}}})
 	tables := &nftables{hooks: list}
 	for nic, want := range map[string]int{"na": 1, "eth7": 1, "nab": 0, "nb": 0} {
@@ -179,11 +180,11 @@ func TestHooksOfFlowtables(t *testing.T) {
 func FuzzNftRule(f *testing.F) {
 	f.Add([]byte{1, 0, 0, 0, 8, 0, 1, 0, 'f', 0, 0, 0, 12, 0, 4, 0, 8, 0, 1, 0, 4, 0, 1, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		o, err := parseObject(b, nfHead)
+		o, err := rtnl.ParseObject(b, nfHead)
 		if err != nil {
 			return
 		}
-		tables := &nftables{rules: []nftRule{parseNftRule(o)}, hooks: append(hooksOfChains([]object{o}), hooksOfFlowtables([]object{o})...),
+		tables := &nftables{rules: []nftRule{parseNftRule(o)}, hooks: append(hooksOfChains([]rtnl.Object{o}), hooksOfFlowtables([]rtnl.Object{o})...),
 			sets: map[nftName]*nftSet{{1, "f", "s"}: {read: true, elements: parseNftElements(o), flags: uint32(len(b))}}}
 		for _, dir := range []direction{incoming, outgoing} {
 			tables.deeds(face{name: "na", index: 3, kind: "veth"}, dir)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/rtnl"
 )
 
 // reach fails the test unless box can be reached at an address by a NIC that has a link, takes its frames and answers ARP, and
@@ -376,7 +377,7 @@ func TestLargeJournalIsSeldomWrittenAnew(t *testing.T) {
 	defer func() { j.close() }()
 	m := j.state.members[0].Member
 	for i := range 2000 {
-		m.Routes = append(m.Routes, newRoute(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 7))
+		m.Routes = append(m.Routes, rtnl.NewDefaultRoute(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 7))
 	}
 	must(t, j.write(record{Kind: kindMember, Done: true, No: 1, Member: &m}))
 	anew = 0

@@ -2,6 +2,7 @@ package host
 
 import (
 	"net/netip"
+	"nicteam/internal/rtnl"
 	"os"
 	"slices"
 	"strings"
@@ -20,11 +21,11 @@ var groupNames = map[string]string{
 func (c *check) groups() {
 	joined := readListening().groups
 	for _, n := range c.chosen {
-		proxies, _ := c.h.proxiesOf(n.Index)
+		proxies, _ := c.h.rt.Proxies(n.Index)
 		var names []string
 		for _, g := range joined[n.Name] {
-			if kernelsGroup(g, n.Addresses) || slices.ContainsFunc(proxies, func(p object) bool {
-				return kernelsGroup(g, []netip.Prefix{netip.PrefixFrom(neighbourAddr(p), 128)})
+			if kernelsGroup(g, n.Addresses) || slices.ContainsFunc(proxies, func(p rtnl.Object) bool {
+				return kernelsGroup(g, []netip.Prefix{netip.PrefixFrom(rtnl.NeighbourAddr(p), 128)})
 			}) {
 				continue
 			}

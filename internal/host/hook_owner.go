@@ -47,7 +47,7 @@ func (h *Host) vacant(n NIC, at ebpf.AttachType, there *link.QueryResult) (err e
 
 // foreignFilters are the filters of others on a hook.
 func (h *Host) foreignFilters(n NIC, at ebpf.AttachType) (foreign []netlink.Filter, err error) {
-	l, err := h.nl.LinkByIndex(n.Index)
+	l, err := h.rt.Handle.LinkByIndex(n.Index)
 	if err != nil {
 		return nil, err
 	}

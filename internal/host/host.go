@@ -6,9 +6,8 @@ import (
 	"sync"
 
 	"github.com/safchain/ethtool"
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
+	"nicteam/internal/rtnl"
 	"nicteam/team"
 )
 
@@ -38,11 +37,9 @@ type Host struct {
 	o   Options
 	log *slog.Logger
 
-	nl     *netlink.Handle
-	rt     *rtnetlink
-	strict *rtnetlink // its dumps are filtered by the kernel
-	tool   *ethtool.Ethtool
-	probe  *prober
+	rt    *rtnl.Conn
+	tool  *ethtool.Ethtool
+	probe *prober
 
 	mu       sync.Mutex    // the changing methods
 	journal  *journal      // nil until there is one
@@ -71,14 +68,8 @@ func Open(o Options) (*Host, error) {
 }
 
 func (h *Host) open() (err error) {
-	if h.nl, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
-		return fmt.Errorf("open netlink: %w", err)
-	}
-	if h.rt, err = openRTNetlink(); err != nil {
-		return fmt.Errorf("open netlink: %w", err)
-	}
-	if h.strict, err = openStrict(); err != nil {
-		return fmt.Errorf("open netlink: %w", err)
+	if h.rt, err = rtnl.Open(h.log, h.at); err != nil {
+		return err
 	}
 	if h.tool, err = ethtool.NewEthtool(); err != nil {
 		return fmt.Errorf("open ethtool: %w", err)
@@ -117,13 +108,8 @@ func (h *Host) Close() error {
 		if h.tool != nil {
 			h.tool.Close()
 		}
-		for _, r := range []*rtnetlink{h.rt, h.strict} {
-			if r != nil {
-				r.close()
-			}
-		}
-		if h.nl != nil {
-			h.nl.Close()
+		if h.rt != nil {
+			h.rt.Close()
 		}
 	})
 	return nil

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"net/netip"
+	"nicteam/internal/rtnl"
 	"os"
 	"slices"
 	"strconv"
@@ -47,7 +48,7 @@ func (l *listening) parseIGMP(b []byte) {
 			if err != nil || len(raw) != 4 {
 				continue
 			}
-			if littleEndian {
+			if rtnl.LittleEndian {
 				slices.Reverse(raw)
 			}
 			if a, ok := netip.AddrFromSlice(raw); ok && a.IsMulticast() {

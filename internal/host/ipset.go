@@ -1,6 +1,7 @@
 package host
 
 import (
+	"nicteam/internal/rtnl"
 	"os"
 	"slices"
 
@@ -28,21 +29,21 @@ func interfaceSets() (sets map[string][]string, err error) {
 	if _, err := os.Stat("/sys/module/ip_set"); err != nil {
 		return sets, nil // to ask would load it
 	}
-	_, err = netfilterDump(ipsetSubsystem, ipsetList, unix.AF_INET, func(o object) bool {
+	_, err = netfilterDump(ipsetSubsystem, ipsetList, unix.AF_INET, func(o rtnl.Object) bool {
 		name, nics := parseIPSet(o)
 		sets[name] = append(sets[name], nics...) // a long one comes in parts
 		return false
-	}, attribute{ipsetProtocol, []byte{ipsetVersion}})
+	}, rtnl.Attr(ipsetProtocol, []byte{ipsetVersion}))
 	return sets, err
 }
 
-func parseIPSet(o object) (name string, nics []string) {
-	for _, a := range o.nest(ipsetEntries).attrs {
-		if nic := inside(a.value).text(ipsetIface); nic != "" {
+func parseIPSet(o rtnl.Object) (name string, nics []string) {
+	for _, a := range o.Nest(ipsetEntries).Attrs {
+		if nic := rtnl.ParseNested(a.Value).Text(ipsetIface); nic != "" {
 			nics = append(nics, nic)
 		}
 	}
-	return o.text(ipsetName), nics
+	return o.Text(ipsetName), nics
 }
 
 // setsOnly are the ipsets that have one link and not the other.

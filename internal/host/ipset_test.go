@@ -2,6 +2,7 @@ package host
 
 import (
 	"errors"
+	"nicteam/internal/rtnl"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -13,14 +14,14 @@ func TestSetsOfIpset(t *testing.T) {
 	n, err := openNFNetlink()
 	must(t, err)
 	t.Cleanup(n.close)
-	version, name := attribute{ipsetProtocol, []byte{ipsetVersion}}, attribute{ipsetName, zeroTerminated("s9")}
-	change := func(command int, flags uint16, attrs ...attribute) error {
-		errs, err := n.batch([]nfMessage{{uint16(ipsetSubsystem<<8 | command), flags, nfBody(unix.AF_INET, append([]attribute{version, name}, attrs...)...)}})
+	version, name := rtnl.Attr(ipsetProtocol, []byte{ipsetVersion}), rtnl.Attr(ipsetName, rtnl.CString("s9"))
+	change := func(command int, flags uint16, attrs ...rtnl.Attribute) error {
+		errs, err := n.batch([]nfMessage{{uint16(ipsetSubsystem<<8 | command), flags, nfBody(unix.AF_INET, append([]rtnl.Attribute{version, name}, attrs...)...)}})
 		return errors.Join(append(errs, err)...)
 	}
 	const typeName, revision, family, address, prefix = 3, 4, 5, 1, 3
-	if err := change(ipsetCreate, unix.NLM_F_CREATE|unix.NLM_F_EXCL, attribute{typeName, zeroTerminated("hash:net,iface")}, attribute{revision, []byte{6}},
-		attribute{family, []byte{unix.AF_INET}}, attribute{ipsetData | unix.NLA_F_NESTED, nil}); err != nil {
+	if err := change(ipsetCreate, unix.NLM_F_CREATE|unix.NLM_F_EXCL, rtnl.Attr(typeName, rtnl.CString("hash:net,iface")), rtnl.Attr(revision, []byte{6}),
+		rtnl.Attr(family, []byte{unix.AF_INET}), rtnl.Attr(ipsetData|unix.NLA_F_NESTED, nil)); err != nil {
 		t.Skipf("this kernel does not do it: %v", err)
 	}
 	t.Cleanup(func() {
@@ -30,9 +31,9 @@ func TestSetsOfIpset(t *testing.T) {
 	})
 	add := func(nic string) {
 		t.Helper()
-		ip := appendAttributes(nil, []attribute{{1 | unix.NLA_F_NET_BYTEORDER, []byte{192, 0, 2, 0}}}) // IPSET_ATTR_IPADDR_IPV4
-		entry := appendAttributes(nil, []attribute{{address | unix.NLA_F_NESTED, ip}, {prefix, []byte{24}}, {ipsetIface, zeroTerminated(nic)}})
-		must(t, change(ipsetAdd, 0, attribute{ipsetData | unix.NLA_F_NESTED, entry}))
+		ip := rtnl.AppendAttributes(nil, []rtnl.Attribute{rtnl.Attr(1|unix.NLA_F_NET_BYTEORDER, []byte{192, 0, 2, 0})}) // IPSET_ATTR_IPADDR_IPV4
+		entry := rtnl.AppendAttributes(nil, []rtnl.Attribute{rtnl.Attr(address|unix.NLA_F_NESTED, ip), rtnl.Attr(prefix, []byte{24}), rtnl.Attr(ipsetIface, rtnl.CString(nic))})
+		must(t, change(ipsetAdd, 0, rtnl.Attr(ipsetData|unix.NLA_F_NESTED, entry)))
 	}
 	h := w.open(nil)
 	add("nc")

@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"nicteam/internal/rtnl"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -69,7 +70,7 @@ func (h *Host) Isolate(index int) error {
 			h.log.Debug("isolated", "member", n.Name, "by", m)
 			return nil
 		}
-		if dead(err) {
+		if rtnl.IsInjectedCrash(err) {
 			return err
 		}
 		errs = append(errs, fmt.Errorf("by %s: %w", m, err))
@@ -94,7 +95,7 @@ func (h *Host) isolate(n NIC, by method) (*isolation, error) {
 	} else {
 		err = h.isolateNft(j, m, n)
 	}
-	if err != nil && !dead(err) {
+	if err != nil && !rtnl.IsInjectedCrash(err) {
 		err = errors.Join(err, h.admit(j, m, n))
 	}
 	return &isolation{method: by}, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"nicteam/internal/rtnl"
 	"os"
 	"path/filepath"
 
@@ -174,7 +175,7 @@ func (j *journal) compact() error {
 	j.base = j.end // not with every record
 	next, err := createJournal(j.path, j.state.records(), j.at)
 	if err != nil {
-		if dead(err) {
+		if rtnl.IsInjectedCrash(err) {
 			return err
 		}
 		return nil

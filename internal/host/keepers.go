@@ -1,6 +1,7 @@
 package host
 
 import (
+	"nicteam/internal/rtnl"
 	"os"
 	"slices"
 	"strings"
@@ -99,16 +100,16 @@ func running() (list []process) {
 
 // leased are the members of which an IPv4 address runs out or a route came by DHCP.
 func (c *check) leased() (nics []string) {
-	all, err := c.h.allRoutes()
+	all, err := c.h.rt.Routes()
 	if err != nil {
 		return nil
 	}
 	for _, n := range c.chosen {
-		have, _ := c.h.addresses(n.Index)
-		if slices.ContainsFunc(have, func(a object) bool {
-			_, valid := lifetimes(a)
-			return a.family() == unix.AF_INET && valid != forever
-		}) || slices.ContainsFunc(routesOf(all, n.Index), func(r object) bool { return r.head[rtProto] == unix.RTPROT_DHCP }) {
+		have, _ := c.h.rt.Addresses(n.Index)
+		if slices.ContainsFunc(have, func(a rtnl.Object) bool {
+			_, valid := rtnl.Lifetimes(a)
+			return a.Family() == unix.AF_INET && valid != rtnl.Forever
+		}) || slices.ContainsFunc(rtnl.RoutesVia(all, n.Index), func(r rtnl.Object) bool { return rtnl.RouteProtocol(r) == unix.RTPROT_DHCP }) {
 			nics = append(nics, n.Name)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"nicteam/internal/rtnl"
 	"os"
 	"slices"
 	"strconv"
@@ -95,9 +96,9 @@ func (h *Host) endCarrying() {
 
 // carryFrom begins with connections that go by the addresses of links.
 func (h *Host) carryFrom(links []int) (*carrying, error) {
-	var list []object
+	var list []rtnl.Object
 	for _, index := range links {
-		have, err := h.addresses(index)
+		have, err := h.rt.Addresses(index)
 		if err != nil {
 			return nil, err
 		}
@@ -111,14 +112,14 @@ func (h *Host) carryFrom(links []int) (*carrying, error) {
 }
 
 // carry begins with connections that go by addresses.
-func (h *Host) carry(list []object) (*carrying, error) {
+func (h *Host) carry(list []rtnl.Object) (*carrying, error) {
 	c := &carrying{h: h, begun: time.Now(), done: map[string]bool{}}
-	lo, err := h.addresses(loIndex)
+	lo, err := h.rt.Addresses(loIndex)
 	if err != nil {
 		return nil, err
 	}
 	for _, a := range slices.Concat(list, lo) {
-		if addr := addressPrefix(a).Addr(); !linkLocal(a) && !addr.IsLoopback() {
+		if addr := rtnl.AddressPrefix(a).Addr(); !rtnl.IsLinkLocal(a) && !addr.IsLoopback() {
 			c.addresses = append(c.addresses, addr)
 		}
 	}
@@ -305,8 +306,8 @@ func (c *carrying) moveSome(list []connection) (again []connection) {
 }
 
 func (c *carrying) createBare(m nfMessage) error {
-	m.body = m.body.clone()
-	m.body.drop(ctaHelp, ctaTupleMaster, ctaLabels, ctaSeqAdjOrig, ctaSeqAdjReply, ctaSynproxy)
+	m.body = m.body.Clone()
+	m.body.Drop(ctaHelp, ctaTupleMaster, ctaLabels, ctaSeqAdjOrig, ctaSeqAdjReply, ctaSynproxy)
 	results, err := c.nf.batch([]nfMessage{m})
 	return cmp.Or(err, errors.Join(results...))
 }
@@ -375,7 +376,7 @@ func connectionsBy(n *nfnetlink, addresses []netip.Addr) ([]connection, error) {
 	var list []connection
 	// Older kernels do not look at the status and list all.
 	wanted := binary.BigEndian.AppendUint32(nil, ipsSrcNATDone)
-	ask := nfBody(unix.AF_UNSPEC, attribute{ctaStatus, wanted}, attribute{ctaStatusMask, wanted})
+	ask := nfBody(unix.AF_UNSPEC, rtnl.Attr(ctaStatus, wanted), rtnl.Attr(ctaStatusMask, wanted))
 	err := n.dump(ctGet, ask, func(b []byte) error {
 		if c, ok := outgoingBy(b, addresses); ok {
 			list = append(list, c)
@@ -386,18 +387,18 @@ func connectionsBy(n *nfnetlink, addresses []netip.Addr) ([]connection, error) {
 		return nil, fmt.Errorf("list connections: %w", err)
 	}
 	slices.SortStableFunc(list, func(a, b connection) int {
-		return cmp.Compare(len(a.get(ctaTupleMaster)), len(b.get(ctaTupleMaster)))
+		return cmp.Compare(len(a.Get(ctaTupleMaster)), len(b.Get(ctaTupleMaster)))
 	})
 	return list, nil
 }
 
 // outgoingBy reads a connection and reports whether it is such a one.
 func outgoingBy(b []byte, addresses []netip.Addr) (connection, bool) {
-	o, err := parseObject(b, nfHead)
+	o, err := rtnl.ParseObject(b, nfHead)
 	if err != nil {
 		return connection{}, false
 	}
-	if s := (connection{object: o}).status(); s&ipsSrcNATDone == 0 || s&ipsDying != 0 {
+	if s := (connection{Object: o}).status(); s&ipsSrcNATDone == 0 || s&ipsDying != 0 {
 		return connection{}, false
 	}
 	c, err := parseConnection(b)

@@ -2,6 +2,7 @@ package host
 
 import (
 	"encoding/binary"
+	"nicteam/internal/rtnl"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -50,9 +51,9 @@ func (g *connectionGuard) close() { g.nf.close() }
 // add has the connections guarded.
 func (g *connectionGuard) add(list []connection) error {
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		var originals, replies []attribute
+		var originals, replies []rtnl.Attribute
 		for _, c := range list {
-			if c.family() != family || !hasPorts(c.orig.proto) {
+			if c.Family() != family || !hasPorts(c.orig.proto) {
 				continue
 			}
 			originals = append(originals, guardElement(c.orig))
@@ -76,9 +77,9 @@ func (g *connectionGuard) add(list []connection) error {
 }
 
 // guardElement is a tuple as the registers have it.
-func guardElement(t tuple) attribute {
+func guardElement(t tuple) rtnl.Attribute {
 	key := slices.Concat(t.src.AsSlice(), t.dst.AsSlice(), []byte{t.proto, 0, 0, 0}, t.srcPort, t.dstPort)
-	return nest(unix.NFTA_LIST_ELEM, nest(unix.NFTA_SET_ELEM_KEY, attribute{unix.NFTA_DATA_VALUE, key}))
+	return nest(unix.NFTA_LIST_ELEM, nest(unix.NFTA_SET_ELEM_KEY, rtnl.Attr(unix.NFTA_DATA_VALUE, key)))
 }
 
 const nftOwner = 2 // NFT_TABLE_F_OWNER
@@ -104,12 +105,12 @@ func (g guardTable) make() []nfMessage {
 		{"forward", unix.NF_INET_FORWARD, guardOriginals},
 		{"output", unix.NF_INET_LOCAL_OUT, guardOriginals},
 	} {
-		list = append(list, g.chain(c.name, c.hook), g.rule(c.name, slices.Concat(untracked(), g.matches(c.set), []attribute{verdictDrop()})))
+		list = append(list, g.chain(c.name, c.hook), g.rule(c.name, slices.Concat(untracked(), g.matches(c.set), []rtnl.Attribute{verdictDrop()})))
 	}
 	return list
 }
 
-func (g guardTable) elements(set string, of []attribute) nfMessage {
+func (g guardTable) elements(set string, of []rtnl.Attribute) nfMessage {
 	return g.message(unix.NFT_MSG_NEWSETELEM, text(unix.NFTA_SET_ELEM_LIST_TABLE, g.name), text(unix.NFTA_SET_ELEM_LIST_SET, set),
 		nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS, of...))
 }
@@ -122,7 +123,7 @@ func (g guardTable) addressBytes() (offset, length uint32) {
 	return 12, 8
 }
 
-func (g guardTable) message(kind uint16, attrs ...attribute) nfMessage {
+func (g guardTable) message(kind uint16, attrs ...rtnl.Attribute) nfMessage {
 	return nfMessage{unix.NFNL_SUBSYS_NFTABLES<<8 | kind, unix.NLM_F_CREATE, nfBody(g.family, attrs...)}
 }
 
@@ -137,16 +138,16 @@ func (g guardTable) chain(name string, hook uint32) nfMessage {
 		nest(unix.NFTA_CHAIN_HOOK, number(unix.NFTA_HOOK_HOOKNUM, hook), number(unix.NFTA_HOOK_PRIORITY, 0)))
 }
 
-func (g guardTable) rule(chain string, expressions []attribute) nfMessage {
+func (g guardTable) rule(chain string, expressions []rtnl.Attribute) nfMessage {
 	return g.message(unix.NFT_MSG_NEWRULE, text(unix.NFTA_RULE_TABLE, g.name), text(unix.NFTA_RULE_CHAIN, chain),
 		nest(unix.NFTA_RULE_EXPRESSIONS, expressions...))
 }
 
 // matches are expressions that find the packet's tuple in a set.
-func (g guardTable) matches(set string) []attribute {
+func (g guardTable) matches(set string) []rtnl.Attribute {
 	offset, length := g.addressBytes()
 	proto := guardRegister + length/4
-	return []attribute{
+	return []rtnl.Attribute{
 		load(unix.NFT_PAYLOAD_NETWORK_HEADER, offset, length, guardRegister),
 		expression("meta", number(unix.NFTA_META_KEY, unix.NFT_META_L4PROTO), number(unix.NFTA_META_DREG, proto)),
 		load(unix.NFT_PAYLOAD_TRANSPORT_HEADER, 0, 4, proto+1),
@@ -155,12 +156,12 @@ func (g guardTable) matches(set string) []attribute {
 }
 
 // untracked are expressions that are true for a packet of no connection that the kernel has.
-func untracked() []attribute {
+func untracked() []rtnl.Attribute {
 	const invalid, new = 1, 8 // ct state
-	bits := func(v uint32) attribute {
-		return attribute{unix.NFTA_DATA_VALUE, binary.NativeEndian.AppendUint32(nil, v)}
+	bits := func(v uint32) rtnl.Attribute {
+		return rtnl.Attr(unix.NFTA_DATA_VALUE, binary.NativeEndian.AppendUint32(nil, v))
 	}
-	return []attribute{
+	return []rtnl.Attribute{
 		expression("ct", number(unix.NFTA_CT_KEY, unix.NFT_CT_STATE), number(unix.NFTA_CT_DREG, guardRegister)),
 		expression("bitwise", number(unix.NFTA_BITWISE_SREG, guardRegister), number(unix.NFTA_BITWISE_DREG, guardRegister), number(unix.NFTA_BITWISE_LEN, 4),
 			nest(unix.NFTA_BITWISE_MASK, bits(invalid|new)), nest(unix.NFTA_BITWISE_XOR, bits(0))),
@@ -168,17 +169,17 @@ func untracked() []attribute {
 	}
 }
 
-func load(base, offset, length, register uint32) attribute {
+func load(base, offset, length, register uint32) rtnl.Attribute {
 	return expression("payload", number(unix.NFTA_PAYLOAD_DREG, register), number(unix.NFTA_PAYLOAD_BASE, base),
 		number(unix.NFTA_PAYLOAD_OFFSET, offset), number(unix.NFTA_PAYLOAD_LEN, length))
 }
 
-func verdictDrop() attribute {
+func verdictDrop() rtnl.Attribute {
 	const drop = 0 // NF_DROP
 	return expression("immediate", number(unix.NFTA_IMMEDIATE_DREG, unix.NFT_REG_VERDICT),
 		nest(unix.NFTA_IMMEDIATE_DATA, nest(unix.NFTA_DATA_VERDICT, number(unix.NFTA_VERDICT_CODE, drop))))
 }
 
-func expression(name string, attrs ...attribute) attribute {
+func expression(name string, attrs ...rtnl.Attribute) rtnl.Attribute {
 	return nest(unix.NFTA_LIST_ELEM, text(unix.NFTA_EXPR_NAME, name), nest(unix.NFTA_EXPR_DATA, attrs...))
 }

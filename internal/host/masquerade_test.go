@@ -16,6 +16,7 @@ import (
 
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/rtnl"
 )
 
 // natWorld is a host behind box, whose connections to a host outside box masquerades:
@@ -55,9 +56,9 @@ func newNATWorld(t *testing.T) *natWorld {
 // carry makes the connections of these addresses anew.
 func (w *natWorld) carry(t *testing.T, addresses ...string) (c *carrying) {
 	t.Helper()
-	var list []object
+	var list []rtnl.Object
 	for _, a := range addresses {
-		list = append(list, newAddress(netip.MustParsePrefix(a), 1))
+		list = append(list, rtnl.NewAddress(netip.MustParsePrefix(a), 1))
 	}
 	labtest.Must(t, w.box.Do(func() (err error) {
 		c, err = w.h.carry(list)
@@ -210,8 +211,8 @@ func TestManyConnections(t *testing.T) {
 			c := examples()["UDP"]
 			client := netip.AddrPortFrom(netip.MustParseAddr("10.77.0.2"), uint16(10000+i)).String()
 			translated := netip.AddrPortFrom(netip.MustParseAddr("10.9.0.1"), uint16(10000+i)).String()
-			c.set(ctaTupleOrig, tupleAttr(0, ported(unix.IPPROTO_UDP, client, "192.0.2.1:53")).value)
-			c.set(ctaTupleReply, tupleAttr(0, ported(unix.IPPROTO_UDP, "192.0.2.1:53", translated)).value)
+			c.Set(ctaTupleOrig, tupleAttr(0, ported(unix.IPPROTO_UDP, client, "192.0.2.1:53")).Value)
+			c.Set(ctaTupleReply, tupleAttr(0, ported(unix.IPPROTO_UDP, "192.0.2.1:53", translated)).Value)
 			c, err := parseConnection(c.Serialize())
 			labtest.Must(t, err)
 			body, err := c.toCreate()
@@ -278,7 +279,7 @@ func FuzzCountTranslated(f *testing.F) {
 // TestNotCarried tells connections that are left, and leaves them without a message to the kernel: one in a flowtable cannot be deleted.
 func TestNotCarried(t *testing.T) {
 	one := examples()["TCP"]
-	one.set(ctaStatus, binary.BigEndian.AppendUint32(nil, established|1<<14))
+	one.Set(ctaStatus, binary.BigEndian.AppendUint32(nil, established|1<<14))
 	if n, why := notCarried([]connection{one, examples()["UDP"]}); n != 1 || !strings.Contains(why, "flowtable") {
 		t.Errorf("%d are not carried: %s", n, why)
 	}

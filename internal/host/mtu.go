@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/rtnl"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/team"
@@ -204,7 +205,7 @@ type LinkFacts struct {
 
 // Facts reads a link; the error is ErrNoNIC for one that is gone.
 func (h *Host) Facts(index int) (LinkFacts, error) {
-	l, err := h.nl.LinkByIndex(index)
+	l, err := h.rt.Handle.LinkByIndex(index)
 	if err != nil {
 		if errors.As(err, new(netlink.LinkNotFoundError)) || errors.Is(err, unix.ENODEV) {
 			err = ErrNoNIC
@@ -226,7 +227,7 @@ func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 	if err != nil {
 		return err
 	}
-	a, err := h.nl.LinkByIndex(adapter)
+	a, err := h.rt.Handle.LinkByIndex(adapter)
 	if err != nil {
 		return fmt.Errorf("set MTU: %w", err)
 	}
@@ -255,7 +256,7 @@ func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 		links = append([]netlink.Link{a}, links...)
 	}
 	for i, l := range links {
-		err := h.setMTU(l, mtu)
+		err := h.rt.SetMTU(l, mtu)
 		if err == nil && l != a {
 			err = h.keepIPv6Off(l, members[l], mtu)
 			if i+1 < len(links) && links[i+1] != a && l.Attrs().MTU != mtu {
@@ -299,9 +300,9 @@ func (h *Host) awaitLink(was netlink.Link) {
 func (h *Host) backToMTUs(links []netlink.Link) error {
 	var errs []error
 	for _, was := range slices.Backward(links) {
-		l, err := h.nl.LinkByIndex(was.Attrs().Index)
+		l, err := h.rt.Handle.LinkByIndex(was.Attrs().Index)
 		if err == nil {
-			err = h.setMTU(l, was.Attrs().MTU)
+			err = h.rt.SetMTU(l, was.Attrs().MTU)
 		}
 		errs = append(errs, err)
 	}
@@ -313,14 +314,14 @@ func (h *Host) keepsIPv6(a netlink.Link, mtu int) *team.Problem {
 	if mtu >= MinMTUIPv6 {
 		return nil
 	}
-	have, err := h.addresses(a.Attrs().Index)
+	have, err := h.rt.Addresses(a.Attrs().Index)
 	if err != nil {
 		return nil // what cannot be read is not known to be lost
 	}
 	for _, o := range have {
-		if o.family() == unix.AF_INET6 {
+		if o.Family() == unix.AF_INET6 {
 			name := a.Attrs().Name
-			return badMTU(mtu, fmt.Sprintf("IPv6 needs at least %d, and %s has %s", MinMTUIPv6, name, addressPrefix(o)),
+			return badMTU(mtu, fmt.Sprintf("IPv6 needs at least %d, and %s has %s", MinMTUIPv6, name, rtnl.AddressPrefix(o)),
 				fmt.Sprintf("choose %d or more, or do without IPv6 first: sysctl -w net.ipv6.conf.%s.disable_ipv6=1",
 					MinMTUIPv6, name))
 		}

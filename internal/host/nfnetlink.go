@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"nicteam/internal/rtnl"
 	"os"
 	"syscall"
 
@@ -22,7 +23,7 @@ type nfnetlink struct {
 type nfMessage struct {
 	kind  uint16 // subsystem<<8 | message
 	flags uint16
-	body  object
+	body  rtnl.Object
 }
 
 const nfHead = 4 // struct nfgenmsg: family, version, resource id
@@ -32,7 +33,7 @@ func openNFNetlink() (*nfnetlink, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("open nfnetlink socket", err)
 	}
-	timeout := unix.NsecToTimeval(netlinkTimeout.Nanoseconds())
+	timeout := unix.NsecToTimeval(rtnl.Timeout.Nanoseconds())
 	err = errors.Join(
 		unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}),
 		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout),
@@ -49,8 +50,8 @@ func openNFNetlink() (*nfnetlink, error) {
 func (n *nfnetlink) close() { unix.Close(n.fd) }
 
 // nfBody begins a message about a family.
-func nfBody(family byte, attrs ...attribute) object {
-	return object{head: []byte{family, unix.NFNETLINK_V0, 0, 0}, attrs: attrs}
+func nfBody(family byte, attrs ...rtnl.Attribute) rtnl.Object {
+	return rtnl.Object{Head: []byte{family, unix.NFNETLINK_V0, 0, 0}, Attrs: attrs}
 }
 
 // append writes a message with the next sequence number.
@@ -125,7 +126,7 @@ func (n *nfnetlink) pending(f func([]byte)) (complete bool) {
 }
 
 // get calls f with the body of the one thing that a request asks for.
-func (n *nfnetlink) get(kind uint16, body object, f func([]byte) error) error {
+func (n *nfnetlink) get(kind uint16, body rtnl.Object, f func([]byte) error) error {
 	if err := n.send(n.append(nil, nfMessage{kind, 0, body})); err != nil {
 		return err
 	}
@@ -141,7 +142,7 @@ func (n *nfnetlink) get(kind uint16, body object, f func([]byte) error) error {
 }
 
 // dump calls f with the body of everything that a request lists; f must not keep it. A list that changed meanwhile is ErrDumpInterrupted.
-func (n *nfnetlink) dump(kind uint16, body object, f func([]byte) error) error {
+func (n *nfnetlink) dump(kind uint16, body rtnl.Object, f func([]byte) error) error {
 	if err := n.send(n.append(nil, nfMessage{kind, unix.NLM_F_DUMP, body})); err != nil {
 		return err
 	}
@@ -166,17 +167,17 @@ func (n *nfnetlink) dump(kind uint16, body object, f func([]byte) error) error {
 }
 
 // netfilterDump lists objects of a subsystem of nfnetlink (NFNL_SUBSYS_…) in the namespace of the calling thread. Netfilter's
-// numbers are in network byte order. head is struct nfgenmsg, so object.family is the address family. Only those that keep wants are
+// numbers are in network byte order. head is struct nfgenmsg, so object.Family is the address family. Only those that keep wants are
 // kept, nil: all. There may be tens of thousands.
-func netfilterDump(subsystem, message int, family byte, keep func(object) bool, attrs ...attribute) ([]object, error) {
+func netfilterDump(subsystem, message int, family byte, keep func(rtnl.Object) bool, attrs ...rtnl.Attribute) ([]rtnl.Object, error) {
 	n, err := openNFNetlink()
 	if err != nil {
 		return nil, err
 	}
 	defer n.close()
-	return retry(func() (list []object, err error) {
+	return rtnl.RetryDump(func() (list []rtnl.Object, err error) {
 		err = n.dump(uint16(subsystem<<8|message), nfBody(family, attrs...), func(b []byte) error {
-			o, err := parseObject(b, nfHead)
+			o, err := rtnl.ParseObject(b, nfHead)
 			if err == nil && (keep == nil || keep(o)) {
 				list = append(list, o)
 			}
@@ -214,7 +215,7 @@ func (n *nfnetlink) batch(list []nfMessage) ([]error, error) {
 // transaction has nftables do all of the messages or none.
 func (n *nfnetlink) transaction(list []nfMessage) error {
 	mark := nfBody(unix.AF_UNSPEC)
-	binary.BigEndian.PutUint16(mark.head[2:], unix.NFNL_SUBSYS_NFTABLES)
+	binary.BigEndian.PutUint16(mark.Head[2:], unix.NFNL_SUBSYS_NFTABLES)
 	first := n.seq + 1
 	b := n.append(nil, nfMessage{unix.NFNL_MSG_BATCH_BEGIN, 0, mark})
 	for i, m := range list {

@@ -2,6 +2,7 @@ package host
 
 import (
 	"errors"
+	"nicteam/internal/rtnl"
 	"slices"
 	"strings"
 
@@ -30,7 +31,7 @@ type nftRule struct {
 
 type nftExpr struct {
 	name string
-	data object
+	data rtnl.Object
 	raw  []byte
 }
 
@@ -71,7 +72,7 @@ var nftFamilies = map[byte]string{1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: 
 // ourTables is how the names of this program's own tables begin.
 const ourTables = "nicteam_"
 
-func nftDump(message int, keep func(object) bool) ([]object, error) {
+func nftDump(message int, keep func(rtnl.Object) bool) ([]rtnl.Object, error) {
 	list, err := netfilterDump(unix.NFNL_SUBSYS_NFTABLES, message, unix.AF_UNSPEC, keep)
 	// A kernel without nftables has no rules.
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EPROTONOSUPPORT) {
@@ -83,7 +84,7 @@ func nftDump(message int, keep func(object) bool) ([]object, error) {
 // readNft reads rules, sets and hooks.
 func readNft() (*nftables, error) {
 	t := &nftables{sets: map[nftName]*nftSet{}}
-	rules, err := nftDump(unix.NFT_MSG_GETRULE, func(o object) bool { return parseNftRule(o).asksForLink() })
+	rules, err := nftDump(unix.NFT_MSG_GETRULE, func(o rtnl.Object) bool { return parseNftRule(o).asksForLink() })
 	if err != nil {
 		return t, err
 	}
@@ -101,18 +102,18 @@ func readNft() (*nftables, error) {
 	t.hooks = append(hooksOfChains(chains), hooksOfFlowtables(flowtables)...)
 	sets, err := nftDump(nftMsgGetSet, nil)
 	for _, o := range sets {
-		name := nftName{o.family(), o.text(unix.NFTA_SET_TABLE), o.text(unix.NFTA_SET_NAME)}
-		t.sets[name] = &nftSet{flags: o.big32(unix.NFTA_SET_FLAGS)}
+		name := nftName{o.Family(), o.Text(unix.NFTA_SET_TABLE), o.Text(unix.NFTA_SET_NAME)}
+		t.sets[name] = &nftSet{flags: o.GetBE32(unix.NFTA_SET_FLAGS)}
 	}
 	return t, err
 }
 
-func parseNftRule(o object) nftRule {
-	r := nftRule{family: o.family(), table: o.text(unix.NFTA_RULE_TABLE), chain: o.text(unix.NFTA_RULE_CHAIN)}
-	for _, a := range o.nest(unix.NFTA_RULE_EXPRESSIONS).attrs {
-		e := inside(a.value)
-		raw := e.get(unix.NFTA_EXPR_DATA)
-		r.exprs = append(r.exprs, nftExpr{e.text(unix.NFTA_EXPR_NAME), inside(raw), raw})
+func parseNftRule(o rtnl.Object) nftRule {
+	r := nftRule{family: o.Family(), table: o.Text(unix.NFTA_RULE_TABLE), chain: o.Text(unix.NFTA_RULE_CHAIN)}
+	for _, a := range o.Nest(unix.NFTA_RULE_EXPRESSIONS).Attrs {
+		e := rtnl.ParseNested(a.Value)
+		raw := e.Get(unix.NFTA_EXPR_DATA)
+		r.exprs = append(r.exprs, nftExpr{e.Text(unix.NFTA_EXPR_NAME), rtnl.ParseNested(raw), raw})
 	}
 	return r
 }
@@ -124,10 +125,10 @@ func (t *nftables) set(family byte, table, name string) *nftSet {
 		return s
 	}
 	s.read = true
-	ask := object{}
-	ask.set(unix.NFTA_SET_ELEM_LIST_TABLE, zeroTerminated(table))
-	ask.set(unix.NFTA_SET_ELEM_LIST_SET, zeroTerminated(name))
-	list, err := netfilterDump(unix.NFNL_SUBSYS_NFTABLES, nftMsgGetSetElement, family, nil, ask.attrs...)
+	ask := rtnl.Object{}
+	ask.Set(unix.NFTA_SET_ELEM_LIST_TABLE, rtnl.CString(table))
+	ask.Set(unix.NFTA_SET_ELEM_LIST_SET, rtnl.CString(name))
+	list, err := netfilterDump(unix.NFNL_SUBSYS_NFTABLES, nftMsgGetSetElement, family, nil, ask.Attrs...)
 	if err != nil {
 		return s // it went between two looks
 	}
@@ -137,39 +138,39 @@ func (t *nftables) set(family byte, table, name string) *nftSet {
 	return s
 }
 
-func parseNftElements(o object) (list []nftElement) {
-	for _, a := range o.nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS).attrs {
-		e := inside(a.value)
+func parseNftElements(o rtnl.Object) (list []nftElement) {
+	for _, a := range o.Nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS).Attrs {
+		e := rtnl.ParseNested(a.Value)
 		list = append(list, nftElement{
-			key:    e.nest(unix.NFTA_SET_ELEM_KEY).get(unix.NFTA_DATA_VALUE),
-			end:    e.nest(nftaSetElemKeyEnd).get(unix.NFTA_DATA_VALUE),
-			data:   e.get(unix.NFTA_SET_ELEM_DATA),
-			closes: e.big32(unix.NFTA_SET_ELEM_FLAGS)&unix.NFT_SET_ELEM_INTERVAL_END != 0,
+			key:    e.Nest(unix.NFTA_SET_ELEM_KEY).Get(unix.NFTA_DATA_VALUE),
+			end:    e.Nest(nftaSetElemKeyEnd).Get(unix.NFTA_DATA_VALUE),
+			data:   e.Get(unix.NFTA_SET_ELEM_DATA),
+			closes: e.GetBE32(unix.NFTA_SET_ELEM_FLAGS)&unix.NFT_SET_ELEM_INTERVAL_END != 0,
 		})
 	}
 	return list
 }
 
-func hooksOfChains(chains []object) (hooks []nftHook) {
+func hooksOfChains(chains []rtnl.Object) (hooks []nftHook) {
 	for _, o := range chains {
-		hook := o.nest(unix.NFTA_CHAIN_HOOK)
-		names := devices(hook.nest(nftaHookDevs))
-		if dev := hook.text(unix.NFTA_HOOK_DEV); dev != "" && !slices.Contains(names, dev) {
+		hook := o.Nest(unix.NFTA_CHAIN_HOOK)
+		names := devices(hook.Nest(nftaHookDevs))
+		if dev := hook.Text(unix.NFTA_HOOK_DEV); dev != "" && !slices.Contains(names, dev) {
 			names = append(names, dev)
 		}
-		table := o.text(unix.NFTA_CHAIN_TABLE)
+		table := o.Text(unix.NFTA_CHAIN_TABLE)
 		if len(names) == 0 || strings.HasPrefix(table, ourTables) {
 			continue
 		}
-		hooks = append(hooks, nftHook{nftFamilies[o.family()] + " " + table + ", chain " + o.text(unix.NFTA_CHAIN_NAME), names})
+		hooks = append(hooks, nftHook{nftFamilies[o.Family()] + " " + table + ", chain " + o.Text(unix.NFTA_CHAIN_NAME), names})
 	}
 	return hooks
 }
 
-func hooksOfFlowtables(list []object) (hooks []nftHook) {
+func hooksOfFlowtables(list []rtnl.Object) (hooks []nftHook) {
 	for _, o := range list {
-		if names := devices(o.nest(nftaFlowtableHook).nest(nftaFlowtableDevs)); len(names) > 0 {
-			where := nftFamilies[o.family()] + " " + o.text(nftaFlowtableTable) + ", flowtable " + o.text(nftaFlowtableName)
+		if names := devices(o.Nest(nftaFlowtableHook).Nest(nftaFlowtableDevs)); len(names) > 0 {
+			where := nftFamilies[o.Family()] + " " + o.Text(nftaFlowtableTable) + ", flowtable " + o.Text(nftaFlowtableName)
 			hooks = append(hooks, nftHook{where, names})
 		}
 	}
@@ -177,10 +178,10 @@ func hooksOfFlowtables(list []object) (hooks []nftHook) {
 }
 
 // devices reads a list of names; one that stands for several (Linux 6.16) ends with a star.
-func devices(o object) (names []string) {
-	for _, a := range o.attrs {
-		name := unix.ByteSliceToString(a.value)
-		if a.kind&kindMask == nftaDevicePrefix {
+func devices(o rtnl.Object) (names []string) {
+	for _, a := range o.Attrs {
+		name := unix.ByteSliceToString(a.Value)
+		if a.Kind&rtnl.KindMask == nftaDevicePrefix {
 			name += "*"
 		}
 		if name != "" {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"nicteam/internal/rtnl"
 	"slices"
 	"strings"
 
@@ -36,14 +37,14 @@ func word32(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
 
 // fib is the link by which a route leads, as the expression fib loads it: back to where a packet comes from (fib saddr), or on to
 // where it goes (fib daddr). Whether there is a route, and of what type an address is, does not depend on the face.
-func (f face) fib(d object, dir direction) (loaded, bool) {
+func (f face) fib(d rtnl.Object, dir direction) (loaded, bool) {
 	const byDestination, present = 1 << 1, 1 << 5 // NFTA_FIB_F_DADDR, NFTA_FIB_F_PRESENT
-	flags := d.big32(unix.NFTA_FIB_FLAGS)
+	flags := d.GetBE32(unix.NFTA_FIB_FLAGS)
 	if flags&present != 0 || (flags&byDestination != 0) != (dir == outgoing) {
 		return loaded{}, false
 	}
 	word := [...]string{"fib saddr ", "fib daddr "}[dir]
-	switch d.big32(unix.NFTA_FIB_RESULT) {
+	switch d.GetBE32(unix.NFTA_FIB_RESULT) {
 	case unix.NFT_FIB_RESULT_OIF:
 		return loaded{word32(f.index), word + "oif", "index"}, true
 	case unix.NFT_FIB_RESULT_OIFNAME:
@@ -53,12 +54,12 @@ func (f face) fib(d object, dir direction) (loaded, bool) {
 }
 
 // meta is the property that the expression meta loads, as the face has it.
-func (f face) meta(d object, dir direction) (loaded, bool) {
+func (f face) meta(d rtnl.Object, dir direction) (loaded, bool) {
 	prefix := "iif"
 	if dir == outgoing {
 		prefix = "oif"
 	}
-	switch d.big32(unix.NFTA_META_KEY) {
+	switch d.GetBE32(unix.NFTA_META_KEY) {
 	case [...]uint32{unix.NFT_META_IIF, unix.NFT_META_OIF}[dir]:
 		return loaded{word32(f.index), prefix, "index"}, true
 	case [...]uint32{unix.NFT_META_IIFNAME, unix.NFT_META_OIFNAME}[dir]:
@@ -132,7 +133,7 @@ func (v *visit) run() bool {
 		if known {
 			continue
 		}
-		if n := e.data.big32(destinations[e.name]); destinations[e.name] != 0 && n != 0 {
+		if n := e.data.GetBE32(destinations[e.name]); destinations[e.name] != 0 && n != 0 {
 			delete(v.registers, register(n))
 		}
 		v.other(e)
@@ -146,46 +147,46 @@ func (v *visit) step(e nftExpr) (known, applies bool) {
 	switch e.name {
 	case "meta":
 		l, ok := v.f.meta(d, v.dir)
-		if to := d.big32(unix.NFTA_META_DREG); ok && to != 0 {
+		if to := d.GetBE32(unix.NFTA_META_DREG); ok && to != 0 {
 			v.registers[register(to)] = l
 			return true, true
 		}
 	case "fib":
 		if l, ok := v.f.fib(d, v.dir); ok {
-			v.registers[register(d.big32(unix.NFTA_FIB_DREG))] = l
+			v.registers[register(d.GetBE32(unix.NFTA_FIB_DREG))] = l
 			return true, true
 		}
 	case "bitwise":
-		l, ok := v.registers[register(d.big32(unix.NFTA_BITWISE_SREG))]
-		mask := d.nest(unix.NFTA_BITWISE_MASK).get(unix.NFTA_DATA_VALUE)
+		l, ok := v.registers[register(d.GetBE32(unix.NFTA_BITWISE_SREG))]
+		mask := d.Nest(unix.NFTA_BITWISE_MASK).Get(unix.NFTA_DATA_VALUE)
 		if ok && len(mask) > 0 {
 			l.value = slices.Clone(l.value)
 			for i := range l.value[:min(len(l.value), len(mask))] {
 				l.value[i] &= mask[i]
 			}
-			v.registers[register(d.big32(unix.NFTA_BITWISE_DREG))] = l
+			v.registers[register(d.GetBE32(unix.NFTA_BITWISE_DREG))] = l
 			return true, true
 		}
 	case "byteorder":
-		if l, ok := v.registers[register(d.big32(unix.NFTA_BYTEORDER_SREG))]; ok {
+		if l, ok := v.registers[register(d.GetBE32(unix.NFTA_BYTEORDER_SREG))]; ok {
 			l.value = slices.Clone(l.value)
-			if littleEndian && len(l.value) <= 4 {
+			if rtnl.LittleEndian && len(l.value) <= 4 {
 				slices.Reverse(l.value)
 			}
-			v.registers[register(d.big32(unix.NFTA_BYTEORDER_DREG))] = l
+			v.registers[register(d.GetBE32(unix.NFTA_BYTEORDER_DREG))] = l
 			return true, true
 		}
 	case "cmp":
 		return v.compare(d)
 	case "range":
-		l, ok := v.registers[register(d.big32(1))] // NFTA_RANGE_SREG
-		from := d.nest(unix.NFTA_RANGE_FROM_DATA).get(unix.NFTA_DATA_VALUE)
-		to := d.nest(unix.NFTA_RANGE_TO_DATA).get(unix.NFTA_DATA_VALUE)
+		l, ok := v.registers[register(d.GetBE32(1))] // NFTA_RANGE_SREG
+		from := d.Nest(unix.NFTA_RANGE_FROM_DATA).Get(unix.NFTA_DATA_VALUE)
+		to := d.Nest(unix.NFTA_RANGE_TO_DATA).Get(unix.NFTA_DATA_VALUE)
 		if ok && len(from) > 0 && len(to) > 0 {
 			v.asked = true
 			v.text = append(v.text, l.word+" in a range")
 			in := compareBytes(l.value, from) >= 0 && compareBytes(l.value, to) <= 0
-			return true, in == (d.big32(2) == unix.NFT_CMP_EQ) // NFTA_RANGE_OP
+			return true, in == (d.GetBE32(2) == unix.NFT_CMP_EQ) // NFTA_RANGE_OP
 		}
 	case "lookup":
 		return v.lookup(d)
@@ -193,16 +194,16 @@ func (v *visit) step(e nftExpr) (known, applies bool) {
 	return false, true
 }
 
-func (v *visit) compare(d object) (known, applies bool) {
-	l, ok := v.registers[register(d.big32(unix.NFTA_CMP_SREG))]
-	want := d.nest(unix.NFTA_CMP_DATA).get(unix.NFTA_DATA_VALUE)
+func (v *visit) compare(d rtnl.Object) (known, applies bool) {
+	l, ok := v.registers[register(d.GetBE32(unix.NFTA_CMP_SREG))]
+	want := d.Nest(unix.NFTA_CMP_DATA).Get(unix.NFTA_DATA_VALUE)
 	if !ok || len(want) == 0 {
 		return false, true
 	}
 	v.asked = true
 	c := compareBytes(l.value, want)
 	op, holds := "", false
-	switch d.big32(unix.NFTA_CMP_OP) {
+	switch d.GetBE32(unix.NFTA_CMP_OP) {
 	case unix.NFT_CMP_EQ:
 		holds = c == 0
 		v.meant = v.meant || l.by == "index" || bytes.IndexByte(want, 0) >= 0 || len(want) == nameSize
@@ -239,13 +240,13 @@ func (l loaded) show(want []byte) string {
 }
 
 // lookup asks a set or map, of which the interface may be one field of several.
-func (v *visit) lookup(d object) (known, applies bool) {
-	name := unix.ByteSliceToString(d.get(unix.NFTA_LOOKUP_SET))
+func (v *visit) lookup(d rtnl.Object) (known, applies bool) {
+	name := unix.ByteSliceToString(d.Get(unix.NFTA_LOOKUP_SET))
 	s := v.t.set(v.r.family, v.r.table, name)
 	if s == nil {
 		return false, true
 	}
-	first := register(d.big32(unix.NFTA_LOOKUP_SREG))
+	first := register(d.GetBE32(unix.NFTA_LOOKUP_SREG))
 	found := s.elements
 	var words []string
 	// The last field first: what is cut out of the keys must not move the others.
@@ -265,7 +266,7 @@ func (v *visit) lookup(d object) (known, applies bool) {
 		return false, true
 	}
 	v.asked = true
-	op, inverted := "", d.big32(unix.NFTA_LOOKUP_FLAGS)&unix.NFT_LOOKUP_F_INV != 0
+	op, inverted := "", d.GetBE32(unix.NFTA_LOOKUP_FLAGS)&unix.NFT_LOOKUP_F_INV != 0
 	if inverted {
 		op = "!= "
 	}
@@ -276,7 +277,7 @@ func (v *visit) lookup(d object) (known, applies bool) {
 	slices.Sort(words)
 	v.text = append(v.text, strings.Join(words, " . ")+" "+op+shown)
 	if inverted || slices.ContainsFunc(found, func(e nftElement) bool { return len(e.key) > 0 || len(e.data) > 0 }) {
-		fmt.Fprintf(&v.what, "lookup %d %v %s;", d.big32(unix.NFTA_LOOKUP_DREG), inverted, digest(found))
+		fmt.Fprintf(&v.what, "lookup %d %v %s;", d.GetBE32(unix.NFTA_LOOKUP_DREG), inverted, digest(found))
 	} // else it is as if the rule had the one name
 	if !inverted {
 		v.meant = v.meant || s.flags&unix.NFT_SET_INTERVAL == 0
@@ -306,9 +307,9 @@ func (s *nftSet) matching(list []nftElement, offset int, value []byte) (found []
 			in = bytes.Compare(e.key[offset:end], value) <= 0 && bytes.Compare(value, e.end[offset:end]) <= 0
 		}
 		if in {
-			rest := nftElement{key: slices.Concat(e.key[:offset], e.key[min(align(end), len(e.key)):]), data: e.data}
+			rest := nftElement{key: slices.Concat(e.key[:offset], e.key[min(rtnl.Align(end), len(e.key)):]), data: e.data}
 			if len(e.end) >= end {
-				rest.end = slices.Concat(e.end[:offset], e.end[min(align(end), len(e.end)):])
+				rest.end = slices.Concat(e.end[:offset], e.end[min(rtnl.Align(end), len(e.end)):])
 			}
 			found = append(found, rest)
 		}
@@ -346,24 +347,24 @@ func digest(list []nftElement) string {
 func (v *visit) other(e nftExpr) {
 	raw := e.raw
 	if e.name == "lookup" {
-		name := unix.ByteSliceToString(e.data.get(unix.NFTA_LOOKUP_SET))
+		name := unix.ByteSliceToString(e.data.Get(unix.NFTA_LOOKUP_SET))
 		if s := v.t.sets[nftName{v.r.family, v.r.table, name}]; s != nil && s.flags&unix.NFT_SET_ANONYMOUS != 0 {
 			d := e.data
-			d.attrs = slices.Clone(d.attrs)
-			d.drop(unix.NFTA_LOOKUP_SET, unix.NFTA_LOOKUP_SET_ID)
+			d.Attrs = slices.Clone(d.Attrs)
+			d.Drop(unix.NFTA_LOOKUP_SET, unix.NFTA_LOOKUP_SET_ID)
 			raw = append(d.Serialize(), digest(v.t.set(v.r.family, v.r.table, name).elements)...)
 		}
 	}
 	fmt.Fprintf(&v.what, "%s %x;", e.name, raw)
 	switch e.name {
 	case "immediate":
-		if w := nftVerdict(e.data.nest(unix.NFTA_IMMEDIATE_DATA).nest(unix.NFTA_DATA_VERDICT)); w != "" {
+		if w := nftVerdict(e.data.Nest(unix.NFTA_IMMEDIATE_DATA).Nest(unix.NFTA_DATA_VERDICT)); w != "" {
 			v.text = append(v.text, w)
 		}
 	case "masq":
 		v.text = append(v.text, "masquerade")
 	case "target", "match":
-		v.text = append(v.text, strings.ToLower(e.data.text(1))) // NFTA_TARGET_NAME, NFTA_MATCH_NAME
+		v.text = append(v.text, strings.ToLower(e.data.Text(1))) // NFTA_TARGET_NAME, NFTA_MATCH_NAME
 	case "nat", "reject", "queue", "redir", "tproxy", "dup", "fwd", "log":
 		v.text = append(v.text, e.name)
 	case "flow_offload":
@@ -376,12 +377,12 @@ func (v *visit) other(e nftExpr) {
 }
 
 // nftVerdict is a verdict as nft writes it.
-func nftVerdict(o object) string {
-	if len(o.attrs) == 0 {
+func nftVerdict(o rtnl.Object) string {
+	if len(o.Attrs) == 0 {
 		return ""
 	}
-	chain := o.text(unix.NFTA_VERDICT_CHAIN)
-	switch int32(o.big32(unix.NFTA_VERDICT_CODE)) {
+	chain := o.Text(unix.NFTA_VERDICT_CHAIN)
+	switch int32(o.GetBE32(unix.NFTA_VERDICT_CODE)) {
 	case 0:
 		return "drop"
 	case 1:

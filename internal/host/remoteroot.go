@@ -25,7 +25,7 @@ func (c *check) remoteRoot() *team.Problem {
 	if !server.IsValid() {
 		return nil
 	}
-	routes, err := c.h.nl.RouteGet(net.IP(server.AsSlice()))
+	routes, err := c.h.rt.Handle.RouteGet(net.IP(server.AsSlice()))
 	if err != nil {
 		return nil
 	}

@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"nicteam/internal/rtnl"
 	"slices"
 	"strings"
 
@@ -37,7 +38,7 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 	b := &back{h: h, j: j, by: map[int]int{}, thorough: thorough}
 	if a, ok := h.adapter(); ok {
 		b.adapter = &a
-		if b.held, err = h.addresses(a.Index); err != nil {
+		if b.held, err = h.rt.Addresses(a.Index); err != nil {
 			return Restored{}, fmt.Errorf("release members: %w", err)
 		}
 	}
@@ -149,7 +150,7 @@ func (b *back) clearAdapter() error {
 	if b.adapter == nil {
 		return nil
 	}
-	others, err := b.h.elsewhere(b.adapter.Index)
+	others, err := b.h.rt.AddressesElsewhere(b.adapter.Index)
 	if err != nil {
 		return err
 	}
@@ -159,11 +160,11 @@ func (b *back) clearAdapter() error {
 			continue
 		}
 		// What the kernel formed from advertisements it forms again.
-		if b.returns(a) && !autoconfigured(a) && !temporary(a) && b.home(a) != nil && !hasAddress(others, a) {
-			errs = append(errs, fmt.Errorf("%s is on %s alone and stays there", addressPrefix(a), b.adapter.Name))
+		if b.returns(a) && !rtnl.IsAutoconfigured(a) && !rtnl.IsTemporary(a) && b.home(a) != nil && !rtnl.HasAddress(others, a) {
+			errs = append(errs, fmt.Errorf("%s is on %s alone and stays there", rtnl.AddressPrefix(a), b.adapter.Name))
 			continue
 		}
-		if err := b.h.deleteAddress(a, b.adapter.Name); err != nil {
+		if err := b.h.rt.DeleteAddress(a, b.adapter.Name); err != nil {
 			return err
 		}
 	}
@@ -186,9 +187,9 @@ func (h *Host) finish() (adapter string, err error) {
 		if err := h.at("delete adapter"); err != nil {
 			return "", err
 		}
-		l, err := h.nl.LinkByIndex(a.Index)
+		l, err := h.rt.Handle.LinkByIndex(a.Index)
 		if err == nil {
-			err = h.nl.LinkDel(l)
+			err = h.rt.Handle.LinkDel(l)
 		}
 		if err != nil && !errors.Is(err, unix.ENODEV) {
 			return "", fmt.Errorf("delete adapter %s: %w", a.Name, err)

@@ -39,7 +39,7 @@ func (h *Host) EndGone() {
 		if !onNIC(l, index) {
 			return true
 		}
-		_, err := h.nl.LinkByIndex(index)
+		_, err := h.rt.Handle.LinkByIndex(index)
 		return errors.As(err, new(netlink.LinkNotFoundError))
 	}
 	for index, i := range h.isolated {

@@ -2,6 +2,7 @@ package host
 
 import (
 	"errors"
+	"nicteam/internal/rtnl"
 	"os/exec"
 )
 
@@ -23,7 +24,7 @@ func (b *back) search() {
 		if err != nil {
 			continue
 		}
-		l, err := b.h.nl.LinkByIndex(n.Index)
+		l, err := b.h.rt.Handle.LinkByIndex(n.Index)
 		if err != nil {
 			continue
 		}
@@ -44,7 +45,7 @@ func (h *Host) clearUnknown(m *memberState, n NIC) error {
 	var errs []error
 	for _, f := range []filter{receiveFilter, isolateFilter} {
 		if err := h.dropFilter(n, f, m.qdisc); err != nil {
-			if dead(err) {
+			if rtnl.IsInjectedCrash(err) {
 				return err
 			}
 			errs = append(errs, err)

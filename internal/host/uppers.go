@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/rtnl"
 	"nicteam/team"
 )
 
@@ -94,7 +95,7 @@ func uppersIn(path string) (list []upper, err error) {
 	if err != nil || us < 0 {
 		return nil, err
 	}
-	links, err := retry(func() ([]netlink.Link, error) { return h.LinkList() })
+	links, err := rtnl.RetryDump(func() ([]netlink.Link, error) { return h.LinkList() })
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/rtnl"
 	"nicteam/team"
 )
 
@@ -127,7 +128,7 @@ func writtenBefore(f *os.File) bool {
 }
 
 // booted is when this boot was, by the clock of today.
-func booted() time.Time { return time.Now().Add(-time.Duration(bootTime())) }
+func booted() time.Time { return time.Now().Add(-time.Duration(rtnl.BootTime())) }
 
 func newerProblem(name, path string, err error) *team.Problem {
 	return &team.Problem{

@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"nicteam/internal/rtnl"
 	"os"
 	"strings"
 
@@ -14,7 +15,7 @@ func (c *check) policies() {
 	if !speaksXfrm() {
 		return
 	}
-	list, err := retry(func() ([]netlink.XfrmPolicy, error) { return c.h.nl.XfrmPolicyList(unix.AF_UNSPEC) })
+	list, err := rtnl.RetryDump(func() ([]netlink.XfrmPolicy, error) { return c.h.rt.Handle.XfrmPolicyList(unix.AF_UNSPEC) })
 	if err != nil {
 		c.warnf("IPsec policies cannot be read, so those for the NICs are not found: %v", err)
 		return

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // MaxWeight bounds weights.
@@ -120,8 +121,8 @@ func parseMember(v any) (m MemberConfig, f *Fault) {
 }
 
 func checkMembers(c *Config) *Fault {
-	if len(c.Members) > modes.MaxMembers {
-		return &Fault{What: fmt.Sprintf("%d are too many", len(c.Members)), Why: fmt.Sprintf("a team has at most %d", modes.MaxMembers), Fix: "make two teams"}
+	if len(c.Members) > spread.MaxMembers {
+		return &Fault{What: fmt.Sprintf("%d are too many", len(c.Members)), Why: fmt.Sprintf("a team has at most %d", spread.MaxMembers), Fix: "make two teams"}
 	}
 	for i, m := range c.Members {
 		if why := badLinkName(m.Name); why != "" {

@@ -9,6 +9,7 @@ import (
 
 	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 )
 
 const (
@@ -29,7 +30,7 @@ var Table = []Setting{
 	{Key: "balance", Live: true, Help: "off: one active NIC, the others stand by, in every mode",
 		value: toggle(func(c *Config) *bool { return &c.Balance })},
 	{Key: "hash", Kernel: "xmit_hash_policy", Live: true, Help: "fields of a frame that make a flow",
-		value: choice(func(c *Config) *modes.HashPolicy { return &c.Hash }, modes.HashPolicies(), parsed(modes.ParseHash))},
+		value: choice(func(c *Config) *spread.HashPolicy { return &c.Hash }, spread.HashPolicies(), parsed(spread.ParseHash))},
 	{Key: "primary", Live: true, Help: "NIC that is active whenever it is usable",
 		value: nicName(func(c *Config) *string { return &c.Primary })},
 	{Key: "primary_reselect", Live: true, Help: "when a primary that is usable again becomes active again",
@@ -48,7 +49,7 @@ var Table = []Setting{
 	{Key: "rebalance", Live: true, Mode: modes.ELB, Help: "interval at which flows that never pause are rebalanced",
 		value: duration(func(c *Config) *time.Duration { return &c.Rebalance }, 100*time.Millisecond, time.Hour, "never")}, // a shorter one would measure noise
 	{Key: "min_members", Kernel: "min_links", Live: true, Help: "usable NICs below which the team is down",
-		value: whole(func(c *Config) *int { return &c.MinMembers }, 1, modes.MaxMembers)},
+		value: whole(func(c *Config) *int { return &c.MinMembers }, 1, spread.MaxMembers)},
 	{Key: "up_delay", Kernel: "updelay", Live: true, Help: "how long a link must be up before its NIC is used",
 		value: duration(func(c *Config) *time.Duration { return &c.UpDelay }, 0, time.Hour, "")},
 	{Key: "down_delay", Kernel: "downdelay", Live: true, Help: "how long a NIC without link is still used",
@@ -98,7 +99,7 @@ var mode = func() value {
 		a, err := modes.ParseAlias(s)
 		if err != nil {
 			f := unknownWord(s, names)
-			if u, ok := errors.AsType[*modes.UnknownError](err); ok && u.Near != "" {
+			if u, ok := errors.AsType[*spread.UnknownError](err); ok && u.Near != "" {
 				f.Why = fmt.Sprintf("there is no such mode; did you mean %q?", u.Near)
 			}
 			f.Fix += "; see: nicteam help modes"

@@ -47,16 +47,16 @@ type Data struct {
 	Events    []Event
 }
 
-// most bounds every number, so that no sum or ratio of them overflows.
-const most = 1e18
+// maxValue bounds every number, so that no sum or ratio of them overflows.
+const maxValue = 1e18
 
-// number makes any float one that can be drawn.
-func number(v float64) float64 {
+// drawable makes any float one that can be drawn.
+func drawable(v float64) float64 {
 	switch {
 	case math.IsNaN(v) || v <= 0:
 		return 0
-	case v > most:
-		return most
+	case v > maxValue:
+		return maxValue
 	}
 	return v
 }
@@ -64,29 +64,29 @@ func number(v float64) float64 {
 // rate returns the average and the peak of a bin in bits or packets a second.
 func (b Bin) rate(packets bool) (avg, peak float64) {
 	if packets {
-		avg, peak = number(b.Frames), number(b.MaxFrames)
+		avg, peak = drawable(b.Frames), drawable(b.MaxFrames)
 	} else {
-		avg, peak = number(8*b.Bytes), number(8*b.MaxBytes)
+		avg, peak = drawable(8*b.Bytes), drawable(8*b.MaxBytes)
 	}
 	return avg, max(avg, peak)
 }
 
-// add sums the averages; the peak of the sum is at least each of the peaks and at least the sum.
-func (b Bin) add(o Bin) Bin {
+// plus sums the averages; the peak of the sum is at least each of the peaks and at least the sum.
+func (b Bin) plus(o Bin) Bin {
 	if !o.Known {
 		return b
 	}
 	if !b.Known {
 		return o
 	}
-	s := Bin{Known: true, Bytes: number(b.Bytes) + number(o.Bytes), Frames: number(b.Frames) + number(o.Frames)}
+	s := Bin{Known: true, Bytes: drawable(b.Bytes) + drawable(o.Bytes), Frames: drawable(b.Frames) + drawable(o.Frames)}
 	s.MaxBytes = max(s.Bytes, b.MaxBytes, o.MaxBytes)
 	s.MaxFrames = max(s.Frames, b.MaxFrames, o.MaxFrames)
 	return s
 }
 
-// sum adds series up, aligned at their ends.
-func sum(all []Series) Series {
+// sumSeries adds series up, aligned at their ends.
+func sumSeries(all []Series) Series {
 	var s Series
 	for _, one := range all {
 		s.In, s.Out = addBins(s.In, one.In), addBins(s.Out, one.Out)
@@ -100,7 +100,7 @@ func addBins(a, b []Bin) []Bin {
 	}
 	for i := range b {
 		j := len(a) - len(b) + i
-		a[j] = a[j].add(b[i])
+		a[j] = a[j].plus(b[i])
 	}
 	return a
 }
@@ -111,9 +111,9 @@ func (d *Data) total() Series {
 		return d.Total
 	}
 	if len(d.Members) > 0 {
-		return sum(d.memberSeries())
+		return sumSeries(d.memberSeries())
 	}
-	return sum(d.Protocols)
+	return sumSeries(d.Protocols)
 }
 
 func (d *Data) memberSeries() []Series {
@@ -124,8 +124,8 @@ func (d *Data) memberSeries() []Series {
 	return all
 }
 
-// bins is the length of the longest history.
-func (d *Data) bins() int {
+// longestHistory is the length of the longest history.
+func (d *Data) longestHistory() int {
 	n := max(len(d.Total.In), len(d.Total.Out))
 	for i := range d.Members {
 		n = max(n, len(d.Members[i].In), len(d.Members[i].Out))
@@ -136,17 +136,17 @@ func (d *Data) bins() int {
 	return n
 }
 
-// links is the sum of the members' speeds, 0 when none is known.
-func (d *Data) links() (sum, highest float64) {
+// linkSpeeds is the sum of the members' speeds, 0 when none is known.
+func (d *Data) linkSpeeds() (sum, highest float64) {
 	for i := range d.Members {
-		v := number(d.Members[i].Link)
+		v := drawable(d.Members[i].Link)
 		sum, highest = sum+v, max(highest, v)
 	}
 	return sum, highest
 }
 
-// latest is the rate at the end of a history, NaN when that is a gap.
-func latest(bins []Bin, packets bool) float64 {
+// latestRate is the rate at the end of a history, NaN when that is a gap.
+func latestRate(bins []Bin, packets bool) float64 {
 	if len(bins) == 0 || !bins[len(bins)-1].Known {
 		return math.NaN()
 	}
@@ -154,23 +154,23 @@ func latest(bins []Bin, packets bool) float64 {
 	return avg
 }
 
-// recent is how many bins the numbers beside a chart speak of: those shown, all for 0.
-func (o *Options) recent(d *Data) int {
+// shownBins is how many bins the numbers beside a chart speak of: those shown, all for 0.
+func (o *Options) shownBins(d *Data) int {
 	w := newWindow(d, o.Last, 1)
 	switch {
-	case o.shown > 0:
-		return int(min(o.shown, longest) / w.step)
+	case o.shownPeriod > 0:
+		return int(min(o.shownPeriod, longest) / w.step)
 	case o.Last > 0:
 		return int((min(o.Last, longest) + w.step - 1) / w.step)
 	}
-	return d.bins()
+	return d.longestHistory()
 }
 
-// tail is the last n bins.
-func tail(bins []Bin, n int) []Bin { return bins[max(0, len(bins)-max(n, 1)):] }
+// lastBins is the last n bins.
+func lastBins(bins []Bin, n int) []Bin { return bins[max(0, len(bins)-max(n, 1)):] }
 
-// highest is the highest peak of bins, NaN when none is known.
-func highest(bins []Bin, packets bool) float64 {
+// highestPeak is the highest peak of bins, NaN when none is known.
+func highestPeak(bins []Bin, packets bool) float64 {
 	top, known := 0.0, false
 	for _, b := range bins {
 		if b.Known {

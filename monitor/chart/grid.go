@@ -113,8 +113,8 @@ func (g Glyphs) clip(s string, width int) string {
 
 func cells(s string) int { return utf8.RuneCountInString(s) }
 
-// fill pads a string with blanks to width cells, or clips it.
-func (g Glyphs) fill(s string, width int) string {
+// pad pads a string with blanks to width cells, or clips it.
+func (g Glyphs) pad(s string, width int) string {
 	s = g.clip(s, width)
 	return s + strings.Repeat(" ", max(0, width-cells(s)))
 }

@@ -31,7 +31,7 @@ type Options struct {
 	// Footer is written into the last line of Screen.
 	Footer string
 
-	shown time.Duration // what the chart beside it shows, for the parts of a Screen
+	shownPeriod time.Duration // what the chart beside it shows, for the parts of a Screen
 }
 
 // Glyphs is the set of characters to draw with.
@@ -98,20 +98,20 @@ func GlyphsFor(term, locale string) Glyphs {
 	return Braille
 }
 
-func (g Glyphs) String() string { return name(glyphNames, int(g)) }
-func (u Unit) String() string   { return name(unitNames, int(u)) }
-func (v View) String() string   { return name(viewNames, int(v)) }
+func (g Glyphs) String() string { return nameOf(glyphNames, int(g)) }
+func (u Unit) String() string   { return nameOf(unitNames, int(u)) }
+func (v View) String() string   { return nameOf(viewNames, int(v)) }
 
 func (s Scale) String() string {
 	if s.Kind == Fixed {
 		return strings.TrimSpace(compact(s.Value, 3))
 	}
-	return name(scaleNames, int(s.Kind))
+	return nameOf(scaleNames, int(s.Kind))
 }
 
 // ParseGlyphs reads a name as String writes it.
 func ParseGlyphs(s string) (Glyphs, error) {
-	i, err := parse("glyphs", s, glyphNames)
+	i, err := parseName("glyphs", s, glyphNames)
 	return Glyphs(i), err
 }
 
@@ -123,7 +123,7 @@ func ParseUnit(s string) (Unit, error) {
 	case "bit", "bit/s", "bps":
 		return Auto, nil
 	}
-	i, err := parse("unit", strings.TrimSuffix(strings.ToLower(s), "/s"), unitNames)
+	i, err := parseName("unit", strings.TrimSuffix(strings.ToLower(s), "/s"), unitNames)
 	return Unit(i), err
 }
 
@@ -132,7 +132,7 @@ func ParseView(s string) (View, error) {
 	if strings.EqualFold(s, "member") {
 		return ByMember, nil
 	}
-	i, err := parse("view", s, viewNames)
+	i, err := parseName("view", s, viewNames)
 	return View(i), err
 }
 
@@ -141,7 +141,7 @@ func ParseScale(s string) (Scale, error) {
 	if v, ok := parseValue(s); ok {
 		return Scale{Kind: Fixed, Value: v}, nil
 	}
-	i, err := parse("scale", s, scaleNames)
+	i, err := parseName("scale", s, scaleNames)
 	if err != nil {
 		return Scale{}, fmt.Errorf("%w, or a value such as 500M or 2.5G", err)
 	}
@@ -157,10 +157,10 @@ func parseValue(s string) (float64, bool) {
 	}
 	v, err := strconv.ParseFloat(s, 64)
 	v *= factor
-	return v, err == nil && v >= 1 && v <= most
+	return v, err == nil && v >= 1 && v <= maxValue
 }
 
-func parse(what, s string, names []string) (int, error) {
+func parseName(what, s string, names []string) (int, error) {
 	for i, n := range names {
 		if strings.EqualFold(n, s) {
 			return i, nil
@@ -169,7 +169,7 @@ func parse(what, s string, names []string) (int, error) {
 	return 0, fmt.Errorf("unknown %s %q: one of %s", what, s, strings.Join(names, ", "))
 }
 
-func name(names []string, i int) string {
+func nameOf(names []string, i int) string {
 	if i < len(names) {
 		return names[i]
 	}

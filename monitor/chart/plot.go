@@ -9,17 +9,17 @@ type half struct {
 // plot is everything a chart shows, before it becomes cells or pixels.
 type plot struct {
 	window
-	in, out      half
-	names        []string
-	inRole, outs []Role // a layer
-	link         float64
-	solid        bool
+	in, out         half
+	names           []string
+	inRole, outRole []Role // a layer
+	link            float64
+	solid           bool
 }
 
 // newPlot lays the data out over so many columns.
 func newPlot(d *Data, o *Options, cols int) *plot {
 	p := &plot{window: newWindow(d, o.Last, cols)}
-	p.link, _ = d.links()
+	p.link, _ = d.linkSpeeds()
 	total := d.total()
 	var all []Series
 	switch o.View {
@@ -28,17 +28,17 @@ func newPlot(d *Data, o *Options, cols int) *plot {
 		for i := range all {
 			p.inRole = append(p.inRole, MemberRole(i))
 		}
-		p.outs = p.inRole
+		p.outRole = p.inRole
 	case ByProtocol:
 		all = d.Protocols
 		for i := range all {
 			p.inRole = append(p.inRole, ProtocolRole(i))
 		}
-		p.outs = p.inRole
+		p.outRole = p.inRole
 	}
 	if len(all) == 0 {
 		all = []Series{total}
-		p.inRole, p.outs = []Role{In}, []Role{Out}
+		p.inRole, p.outRole = []Role{In}, []Role{Out}
 	}
 	p.solid = o.Solid || len(all) == 1
 	ins, outs := make([][]Bin, len(all)), make([][]Bin, len(all))
@@ -52,12 +52,12 @@ func newPlot(d *Data, o *Options, cols int) *plot {
 }
 
 func newHalf(w *window, layers [][]Bin, total []Bin, packets bool) half {
-	h := half{layers: make([][]sample, len(layers)), sum: w.columns(total, packets)}
+	h := half{layers: make([][]sample, len(layers)), sum: w.resample(total, packets)}
 	for x := range h.sum {
 		h.sum[x].avg = 0
 	}
 	for i, bins := range layers {
-		h.layers[i] = w.columns(bins, packets)
+		h.layers[i] = w.resample(bins, packets)
 		for x, s := range h.layers[i] {
 			if !s.known {
 				continue
@@ -71,8 +71,8 @@ func newHalf(w *window, layers [][]Bin, total []Bin, packets bool) half {
 	return h
 }
 
-// highest is the highest peak shown.
-func (h *half) highest() float64 {
+// highestPeak is the highest peak shown.
+func (h *half) highestPeak() float64 {
 	top := 0.0
 	for _, s := range h.sum {
 		top = max(top, s.peak)

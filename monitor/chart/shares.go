@@ -11,7 +11,7 @@ import (
 func Shares(values []float64, total int) []int {
 	sum := 0.0
 	for _, v := range values {
-		sum += number(v)
+		sum += drawable(v)
 	}
 	parts := make([]int, len(values))
 	if sum == 0 || total <= 0 {
@@ -21,7 +21,7 @@ func Shares(values []float64, total int) []int {
 	rest := make([]float64, len(values))
 	left := total
 	for i, v := range values {
-		exact := number(v) / sum * float64(total)
+		exact := drawable(v) / sum * float64(total)
 		whole := math.Floor(exact)
 		parts[i], rest[i], order[i] = int(whole), exact-whole, i
 		left -= parts[i]
@@ -36,7 +36,7 @@ func Shares(values []float64, total int) []int {
 		return 0
 	})
 	for i := 0; left > 0; i = (i + 1) % len(order) {
-		if number(values[order[i]]) > 0 {
+		if drawable(values[order[i]]) > 0 {
 			parts[order[i]]++
 			left--
 		}
@@ -50,8 +50,8 @@ func Shares(values []float64, total int) []int {
 	return parts
 }
 
-// part is a protocol's share of what was carried.
-type part struct {
+// protocolShare is a protocol's share of what was carried.
+type protocolShare struct {
 	name     string
 	protocol int
 	amount   float64
@@ -59,13 +59,13 @@ type part struct {
 
 // protocolParts sums each protocol over the period shown, both directions, those with nothing
 // left out.
-func protocolParts(d *Data, o *Options) []part {
-	n := o.recent(d)
-	var all []part
+func protocolParts(d *Data, o *Options) []protocolShare {
+	n := o.shownBins(d)
+	var all []protocolShare
 	for i := range d.Protocols {
-		p := part{name: o.Glyphs.clean(d.Protocols[i].Name), protocol: i}
+		p := protocolShare{name: o.Glyphs.clean(d.Protocols[i].Name), protocol: i}
 		for _, bins := range [][]Bin{d.Protocols[i].In, d.Protocols[i].Out} {
-			for _, b := range tail(bins, n) {
+			for _, b := range lastBins(bins, n) {
 				if b.Known {
 					avg, _ := b.rate(o.packets())
 					p.amount += avg
@@ -95,7 +95,7 @@ func ShareLine(d Data, o Options) Grid {
 	if !writeShares(g, parts, 1000, &o) && !writeShares(g, parts, 100, &o) {
 		for len(parts) > 1 {
 			n := len(parts)
-			rest := part{"…", parts[n-1].protocol, parts[n-1].amount + parts[n-2].amount}
+			rest := protocolShare{"…", parts[n-1].protocol, parts[n-1].amount + parts[n-2].amount}
 			if o.Glyphs == ASCII {
 				rest.name = "etc"
 			}
@@ -109,7 +109,7 @@ func ShareLine(d Data, o Options) Grid {
 }
 
 // writeShares writes the line if it fits.
-func writeShares(g Grid, parts []part, total int, o *Options) bool {
+func writeShares(g Grid, parts []protocolShare, total int, o *Options) bool {
 	amounts := make([]float64, len(parts))
 	for i, p := range parts {
 		amounts[i] = p.amount

@@ -23,6 +23,7 @@ const day = 24 * time.Hour
 
 // timeMark is a label on the time axis at a column.
 type timeMark struct {
+	at     time.Time
 	column int
 	text   string
 }
@@ -39,11 +40,11 @@ func (w *window) timeMarks(cell float64) []timeMark {
 		var all []timeMark
 		t := alignDown(w.end, s.step)
 		for range w.cols {
-			x := w.at(t)
+			x := w.columnAt(t)
 			if x < 0 {
 				break
 			}
-			all = append(all, timeMark{x, t.Format(s.format)})
+			all = append(all, timeMark{t, x, t.Format(s.format)})
 			t = t.Add(-s.step)
 		}
 		return all
@@ -59,11 +60,11 @@ func alignDown(t time.Time, step time.Duration) time.Time {
 	return time.Unix(floorDiv(wall, s)*s-int64(zone), 0).In(t.Location())
 }
 
-// events are those inside of the window, newest first.
-func (w *window) events(d *Data) []*Event {
+// eventsShown are those inside of the window, newest first.
+func (w *window) eventsShown(d *Data) []*Event {
 	var shown []*Event
 	for i := range d.Events {
-		if w.at(d.Events[i].At) >= 0 {
+		if w.columnAt(d.Events[i].At) >= 0 {
 			shown = append(shown, &d.Events[i])
 		}
 	}

@@ -32,7 +32,7 @@ func newWindow(d *Data, last time.Duration, cols int) window {
 	} else {
 		w.endBin = floorDiv(d.End.UnixMilli(), max(int64(w.step/time.Millisecond), 1))
 	}
-	want := w.want(d, last)
+	want := w.binsWanted(d, last)
 	if n := int64(w.cols); want >= n {
 		w.per = (want + n - 1) / n
 	} else {
@@ -41,30 +41,30 @@ func newWindow(d *Data, last time.Duration, cols int) window {
 	return w
 }
 
-// want is how many bins there are to show.
-func (w *window) want(d *Data, last time.Duration) int64 {
+// binsWanted is how many bins there are to show.
+func (w *window) binsWanted(d *Data, last time.Duration) int64 {
 	if last > 0 {
 		return max(1, int64((min(last, longest)+w.step-1)/w.step))
 	}
-	return int64(max(1, d.bins()))
+	return int64(max(1, d.longestHistory()))
 }
 
-// group is the number of the column that a bin is in, counted from the epoch.
-func (w *window) group(bin int64) int64 { return floorDiv(bin, w.per) }
+// columnNumber is the number of the column that a bin is in, counted from the epoch.
+func (w *window) columnNumber(bin int64) int64 { return floorDiv(bin, w.per) }
 
-// column is where the left edge of a bin's column is; outside of 0 … cols-1 it is not shown.
-func (w *window) column(bin int64) int {
-	back := w.group(w.endBin-1) - w.group(bin) + 1
+// columnOf is where the left edge of a bin's column is; outside of 0 … cols-1 it is not shown.
+func (w *window) columnOf(bin int64) int {
+	back := w.columnNumber(w.endBin-1) - w.columnNumber(bin) + 1
 	if back > int64(w.cols) {
 		return -1
 	}
 	return w.cols - int(max(back, -1))*w.wide
 }
 
-// at is the column of a time, -1 when it is not shown. What happened after the last bin, which is
+// columnAt is the column of a time, -1 when it is not shown. What happened after the last bin, which is
 // not complete yet, stands at the last column.
-func (w *window) at(t time.Time) int {
-	bins := w.seconds(t) / w.step.Seconds()
+func (w *window) columnAt(t time.Time) int {
+	bins := w.secondsAfterEnd(t) / w.step.Seconds()
 	switch {
 	case bins >= 0 && bins <= 2:
 		return w.cols - 1
@@ -72,15 +72,15 @@ func (w *window) at(t time.Time) int {
 		return -1
 	}
 	whole := math.Floor(bins)
-	x := w.column(w.endBin+int64(whole)) + int((bins-whole)*float64(w.wide))
+	x := w.columnOf(w.endBin+int64(whole)) + int((bins-whole)*float64(w.wide))
 	if x >= w.cols {
 		return -1
 	}
 	return x
 }
 
-// seconds is how far after the end a time is, without overflow.
-func (w *window) seconds(t time.Time) float64 {
+// secondsAfterEnd is how far after the end a time is, without overflow.
+func (w *window) secondsAfterEnd(t time.Time) float64 {
 	return float64(t.Unix()) - float64(w.end.Unix()) + float64(t.Nanosecond()-w.end.Nanosecond())/1e9
 }
 
@@ -90,7 +90,7 @@ func (w *window) span() time.Duration {
 	if w.wide > 1 {
 		bins = int64(w.cols / w.wide)
 	} else {
-		first := (w.group(w.endBin-1) - int64(w.cols) + 1) * w.per
+		first := (w.columnNumber(w.endBin-1) - int64(w.cols) + 1) * w.per
 		bins = w.endBin - first
 	}
 	if s := float64(bins) * w.step.Seconds(); s < longest.Seconds() {
@@ -105,17 +105,17 @@ type sample struct {
 	avg, peak float64
 }
 
-// columns resamples a history: the average of the bins known in a column, the highest of their peaks.
-func (w *window) columns(bins []Bin, packets bool) []sample {
+// resample resamples a history: the average of the bins known in a column, the highest of their peaks.
+func (w *window) resample(bins []Bin, packets bool) []sample {
 	out := make([]sample, w.cols)
 	n := int64(0)
 	before := int64(math.MinInt64)
 	for i := len(bins) - 1; i >= 0; i-- {
 		bin := w.endBin - int64(len(bins)-i)
-		if g := w.group(bin); g != before {
+		if g := w.columnNumber(bin); g != before {
 			before, n = g, 0
 		}
-		x := w.column(bin)
+		x := w.columnOf(bin)
 		if x < 0 {
 			break
 		}
