@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"nicteam/internal/rtnl"
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // Adopt moves what the recorded members of these names have to the adapter: addresses are added to it (and stay on

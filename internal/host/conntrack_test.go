@@ -42,7 +42,7 @@ func pair(proto byte, src, dst string) tuple {
 }
 
 func example(family byte, attrs ...rtnl.Attribute) connection {
-	o := nfBody(family, attrs...)
+	o := NewBody(family, attrs...)
 	c, err := parseConnection(o.Serialize())
 	if err != nil {
 		panic(err)
@@ -141,7 +141,7 @@ func examples() map[string]connection {
 // plain is a connection as far as it is to be the same afterwards: not its id, counters and use, the seconds left, and what the kernel
 // adds to what was said.
 func plain(c connection) rtnl.Object {
-	o := nfBody(c.Family())
+	o := NewBody(c.Family())
 	o.CopyFrom(c.Object, ctaTupleOrig, ctaTupleReply, ctaMark, ctaZone, ctaHelp, ctaTupleMaster, ctaSeqAdjOrig, ctaSeqAdjReply, ctaLabels)
 	for i := range o.Attrs {
 		o.Attrs[i].Kind &= rtnl.KindMask
@@ -163,7 +163,7 @@ func TestConnectionsAreTheSame(t *testing.T) {
 	labtest.Must(t, w.box.Do(func() error {
 		n, err := openNFNetlink()
 		labtest.Must(t, err)
-		defer n.close()
+		defer n.Close()
 		for _, name := range []string{"FTP", "data of FTP"} { // the master first
 			w.make(t, n, name)
 		}
@@ -196,11 +196,11 @@ func TestConnectionsAreTheSame(t *testing.T) {
 }
 
 // make makes an example.
-func (w *natWorld) make(t *testing.T, n *nfnetlink, name string) {
+func (w *natWorld) make(t *testing.T, n *nfConn, name string) {
 	t.Helper()
 	body, err := examples()[name].toCreate()
 	labtest.Must(t, err)
-	errs, err := n.batch([]nfMessage{{ctNew, unix.NLM_F_CREATE | unix.NLM_F_EXCL, body}})
+	errs, err := n.Batch([]Message{{Kind: ctNew, Flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, Body: body}})
 	labtest.Must(t, err)
 	if errs[0] != nil {
 		t.Errorf("make %s: %v", name, errs[0])
@@ -214,7 +214,7 @@ func (w *natWorld) plain(t *testing.T) map[string]rtnl.Object {
 	labtest.Must(t, w.box.Do(func() error {
 		n, err := openNFNetlink()
 		labtest.Must(t, err)
-		defer n.close()
+		defer n.Close()
 		list, err := connectionsBy(n, []netip.Addr{netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("fd09::1")})
 		for _, c := range list {
 			out[c.key()] = plain(c)

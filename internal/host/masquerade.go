@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"nicteam/internal/rtnl"
 	"os"
 	"slices"
 	"strconv"
@@ -15,6 +14,8 @@ import (
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // Masqueraded connections and addresses that move.
@@ -54,8 +55,8 @@ type carrying struct {
 	links     []int // whose addresses they are, ascending; nil: given otherwise
 	addresses []netip.Addr
 	begun     time.Time
-	nf        *nfnetlink      // nil: nothing is tracked here, or nobody tells
-	events    *nfnetlink      // tells of connections that begin
+	nf        *nfConn         // nil: nothing is tracked here, or nobody tells
+	events    *nfConn         // tells of connections that begin
 	deaf      bool            // it did not tell of all
 	done      map[string]bool // by connection.key
 	carried   int
@@ -162,7 +163,7 @@ func (c *carrying) begin() (err error) {
 		return nil
 	}
 	if c.events, err = openNFNetlink(); err == nil {
-		err = c.events.subscribe(unix.NFNLGRP_CONNTRACK_NEW)
+		err = c.events.Subscribe(unix.NFNLGRP_CONNTRACK_NEW)
 	}
 	c.deaf = err != nil || !tellsOfConnections()
 	if tracked > 0 {
@@ -227,7 +228,7 @@ func (c *carrying) fresh() []connection {
 		return nil
 	}
 	var list []connection
-	complete := c.events.pending(func(b []byte) {
+	complete := c.events.ReadPending(func(b []byte) {
 		if t, ok := outgoingBy(b, c.addresses); ok && !c.done[t.key()] {
 			list = append(list, t)
 		}
@@ -244,7 +245,7 @@ func (c *carrying) now(list []connection) (out []connection) {
 			continue
 		}
 		seen[t.key()] = true
-		err := c.nf.get(ctGet, t.toFind(), func(b []byte) error {
+		err := c.nf.Get(ctGet, t.toFind(), func(b []byte) error {
 			if t, ok := outgoingBy(b, c.addresses); ok {
 				out = append(out, t)
 			}
@@ -259,7 +260,7 @@ func (c *carrying) now(list []connection) (out []connection) {
 
 // moveSome makes connections anew in one call. again are those that a packet of theirs began in between.
 func (c *carrying) moveSome(list []connection) (again []connection) {
-	var batch []nfMessage
+	var batch []Message
 	var sent []connection
 	for _, t := range list {
 		create, err := t.toCreate()
@@ -272,15 +273,15 @@ func (c *carrying) moveSome(list []connection) (again []connection) {
 			continue
 		}
 		batch = append(batch,
-			nfMessage{ctDelete, 0, t.toDelete()},
-			nfMessage{ctNew, unix.NLM_F_CREATE | unix.NLM_F_EXCL, create})
+			Message{Kind: ctDelete, Flags: 0, Body: t.toDelete()},
+			Message{Kind: ctNew, Flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, Body: create})
 		sent = append(sent, t)
 	}
 	if len(sent) == 0 {
 		return nil
 	}
 	c.protect(sent)
-	results, err := c.nf.batch(batch)
+	results, err := c.nf.Batch(batch)
 	if err != nil {
 		c.fail(len(sent), err)
 		return nil
@@ -305,10 +306,10 @@ func (c *carrying) moveSome(list []connection) (again []connection) {
 	return again
 }
 
-func (c *carrying) createBare(m nfMessage) error {
-	m.body = m.body.Clone()
-	m.body.Drop(ctaHelp, ctaTupleMaster, ctaLabels, ctaSeqAdjOrig, ctaSeqAdjReply, ctaSynproxy)
-	results, err := c.nf.batch([]nfMessage{m})
+func (c *carrying) createBare(m Message) error {
+	m.Body = m.Body.Clone()
+	m.Body.Drop(ctaHelp, ctaTupleMaster, ctaLabels, ctaSeqAdjOrig, ctaSeqAdjReply, ctaSynproxy)
+	results, err := c.nf.Batch([]Message{m})
 	return cmp.Or(err, errors.Join(results...))
 }
 
@@ -325,7 +326,7 @@ func (c *carrying) protect(list []connection) {
 	}
 	var err error
 	if c.guard == nil {
-		c.guard, err = openConnectionGuard(c.h.nftTable())
+		c.guard, err = openConnectionGuard(TeamTable(c.h.o.Team))
 	}
 	if err == nil {
 		err = c.guard.add(list)
@@ -344,9 +345,9 @@ func (c *carrying) close() (note string) {
 	if c.guard != nil {
 		c.guard.close()
 	}
-	for _, n := range []*nfnetlink{c.nf, c.events} {
+	for _, n := range []*nfConn{c.nf, c.events} {
 		if n != nil {
-			n.close()
+			n.Close()
 		}
 	}
 	c.guard, c.nf, c.events = nil, nil, nil
@@ -372,12 +373,12 @@ const (
 // connectionsBy lists the connections that go out by one of the addresses and whose source a translation has decided on. It has also
 // where a masquerade changed nothing, as for the host's own connections, and whether it was one the kernel does not tell.
 // Those that came of others are last: they can be made only when their masters are there.
-func connectionsBy(n *nfnetlink, addresses []netip.Addr) ([]connection, error) {
+func connectionsBy(n *nfConn, addresses []netip.Addr) ([]connection, error) {
 	var list []connection
 	// Older kernels do not look at the status and list all.
 	wanted := binary.BigEndian.AppendUint32(nil, ipsSrcNATDone)
-	ask := nfBody(unix.AF_UNSPEC, rtnl.Attr(ctaStatus, wanted), rtnl.Attr(ctaStatusMask, wanted))
-	err := n.dump(ctGet, ask, func(b []byte) error {
+	ask := NewBody(unix.AF_UNSPEC, rtnl.Attr(ctaStatus, wanted), rtnl.Attr(ctaStatusMask, wanted))
+	err := n.Dump(ctGet, ask, func(b []byte) error {
 		if c, ok := outgoingBy(b, addresses); ok {
 			list = append(list, c)
 		}
@@ -394,7 +395,7 @@ func connectionsBy(n *nfnetlink, addresses []netip.Addr) ([]connection, error) {
 
 // outgoingBy reads a connection and reports whether it is such a one.
 func outgoingBy(b []byte, addresses []netip.Addr) (connection, bool) {
-	o, err := rtnl.ParseObject(b, nfHead)
+	o, err := rtnl.ParseObject(b, HeaderLen)
 	if err != nil {
 		return connection{}, false
 	}

@@ -26,7 +26,7 @@ func (c *check) masqueraded() {
 	n, err := openNFNetlink()
 	var list []connection
 	if err == nil {
-		defer n.close()
+		defer n.Close()
 		list, err = connectionsBy(n, addresses)
 	}
 	if err == nil {

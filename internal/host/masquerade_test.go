@@ -165,7 +165,7 @@ func TestNoResetInBetween(t *testing.T) {
 			labtest.Must(t, w.box.Do(func() error {
 				n, err := openNFNetlink()
 				labtest.Must(t, err)
-				defer n.close()
+				defer n.Close()
 				list, err := connectionsBy(n, []netip.Addr{netip.MustParseAddr(test.address)})
 				labtest.Must(t, err)
 				if len(list) != 1 {
@@ -176,7 +176,7 @@ func TestNoResetInBetween(t *testing.T) {
 				defer g.close()
 				labtest.Must(t, g.add(list))
 				d.goesOn(t)
-				errs, err := n.batch([]nfMessage{{ctDelete, 0, list[0].toDelete()}})
+				errs, err := n.Batch([]Message{{Kind: ctDelete, Flags: 0, Body: list[0].toDelete()}})
 				labtest.Must(t, errors.Join(append(errs, err)...))
 				before := repeated(t, d.far)
 				labtest.Eventually(t, "segments that are sent again", func() bool { return len(d.broken) > 0 || repeated(t, d.far) > before+1 })
@@ -185,7 +185,7 @@ func TestNoResetInBetween(t *testing.T) {
 				}
 				body, err := list[0].toCreate()
 				labtest.Must(t, err)
-				errs, err = n.batch([]nfMessage{{ctNew, unix.NLM_F_CREATE | unix.NLM_F_EXCL, body}})
+				errs, err = n.Batch([]Message{{Kind: ctNew, Flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, Body: body}})
 				labtest.Must(t, errors.Join(append(errs, err)...))
 				return nil
 			}))
@@ -205,8 +205,8 @@ func TestManyConnections(t *testing.T) {
 	labtest.Must(t, w.box.Do(func() error {
 		n, err := openNFNetlink()
 		labtest.Must(t, err)
-		defer n.close()
-		var batch []nfMessage
+		defer n.Close()
+		var batch []Message
 		for i := range many {
 			c := examples()["UDP"]
 			client := netip.AddrPortFrom(netip.MustParseAddr("10.77.0.2"), uint16(10000+i)).String()
@@ -217,10 +217,10 @@ func TestManyConnections(t *testing.T) {
 			labtest.Must(t, err)
 			body, err := c.toCreate()
 			labtest.Must(t, err)
-			batch = append(batch, nfMessage{ctNew, unix.NLM_F_CREATE | unix.NLM_F_EXCL, body})
+			batch = append(batch, Message{Kind: ctNew, Flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, Body: body})
 		}
 		for part := range slices.Chunk(batch, 64) {
-			errs, err := n.batch(part)
+			errs, err := n.Batch(part)
 			labtest.Must(t, errors.Join(append(errs, err)...))
 		}
 		return nil

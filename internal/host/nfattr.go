@@ -2,9 +2,10 @@ package host
 
 import (
 	"encoding/binary"
-	"nicteam/internal/rtnl"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 func text(kind uint16, s string) rtnl.Attribute { return rtnl.Attr(kind, rtnl.CString(s)) }

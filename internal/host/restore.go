@@ -3,11 +3,12 @@ package host
 import (
 	"errors"
 	"fmt"
-	"nicteam/internal/rtnl"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // Restored says what giving back did.
