@@ -9,6 +9,7 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/nfnl"
 	"nicteam/internal/rtnl"
 )
 
@@ -20,12 +21,12 @@ func (h *Host) BlindFilters(members []string, adapter string) (found []string) {
 	if err != nil {
 		return nil
 	}
-	to := Iface{Name: adapter, Kind: "tun"}
+	to := nfnl.Iface{Name: adapter, Kind: "tun"}
 	if i := slices.IndexFunc(all, func(n NIC) bool { return n.Name == adapter }); i >= 0 {
 		to = faceOf(all[i])
 	}
-	nft, _ := ReadRuleset()
-	tables := ReadXtables()
+	nft, _ := nfnl.ReadRuleset()
+	tables := nfnl.ReadXtables()
 	for _, n := range all {
 		if !slices.Contains(members, n.Name) {
 			continue
@@ -45,8 +46,8 @@ func (h *Host) BlindFilters(members []string, adapter string) (found []string) {
 		for _, where := range nft.HooksOn(n.Name) {
 			found = append(found, fmt.Sprintf("%s, hooked on %s", where, n.Name))
 		}
-		for _, dir := range []Direction{Incoming, Outgoing} {
-			for _, d := range append(EffectsWithout(nft.Effects(faceOf(n), dir), nft.Effects(to, dir)), EffectsWithout(tables.Effects(faceOf(n), dir), tables.Effects(to, dir))...) {
+		for _, dir := range []nfnl.Direction{nfnl.Incoming, nfnl.Outgoing} {
+			for _, d := range append(nfnl.EffectsWithout(nft.Effects(faceOf(n), dir), nft.Effects(to, dir)), nfnl.EffectsWithout(tables.Effects(faceOf(n), dir), tables.Effects(to, dir))...) {
 				if line := fmt.Sprintf("%s: %s", d.Chain, d.Text); !slices.Contains(found, line) {
 					found = append(found, line)
 				}
@@ -66,7 +67,7 @@ func (h *Host) FilterChanges(ctx context.Context) <-chan struct{} {
 			}
 		})
 	})
-	nft := WatchRuleset(ctx)
+	nft := nfnl.WatchRuleset(ctx)
 	both := make(chan struct{}, 1)
 	go func() {
 		for {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/nfnl"
 	"nicteam/internal/rtnl"
 )
 
@@ -42,7 +43,7 @@ func pair(proto byte, src, dst string) tuple {
 }
 
 func example(family byte, attrs ...rtnl.Attribute) connection {
-	o := NewBody(family, attrs...)
+	o := nfnl.NewBody(family, attrs...)
 	c, err := parseConnection(o.Serialize())
 	if err != nil {
 		panic(err)
@@ -141,7 +142,7 @@ func examples() map[string]connection {
 // plain is a connection as far as it is to be the same afterwards: not its id, counters and use, the seconds left, and what the kernel
 // adds to what was said.
 func plain(c connection) rtnl.Object {
-	o := NewBody(c.Family())
+	o := nfnl.NewBody(c.Family())
 	o.CopyFrom(c.Object, ctaTupleOrig, ctaTupleReply, ctaMark, ctaZone, ctaHelp, ctaTupleMaster, ctaSeqAdjOrig, ctaSeqAdjReply, ctaLabels)
 	for i := range o.Attrs {
 		o.Attrs[i].Kind &= rtnl.KindMask
@@ -161,7 +162,7 @@ func plain(c connection) rtnl.Object {
 func TestConnectionsAreTheSame(t *testing.T) {
 	w := newNATWorld(t)
 	labtest.Must(t, w.box.Do(func() error {
-		n, err := openNFNetlink()
+		n, err := nfnl.Open()
 		labtest.Must(t, err)
 		defer n.Close()
 		for _, name := range []string{"FTP", "data of FTP"} { // the master first
@@ -196,11 +197,11 @@ func TestConnectionsAreTheSame(t *testing.T) {
 }
 
 // make makes an example.
-func (w *natWorld) make(t *testing.T, n *nfConn, name string) {
+func (w *natWorld) make(t *testing.T, n *nfnl.Conn, name string) {
 	t.Helper()
 	body, err := examples()[name].toCreate()
 	labtest.Must(t, err)
-	errs, err := n.Batch([]Message{{Kind: ctNew, Flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, Body: body}})
+	errs, err := n.Batch([]nfnl.Message{{Kind: ctNew, Flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, Body: body}})
 	labtest.Must(t, err)
 	if errs[0] != nil {
 		t.Errorf("make %s: %v", name, errs[0])
@@ -212,7 +213,7 @@ func (w *natWorld) plain(t *testing.T) map[string]rtnl.Object {
 	t.Helper()
 	out := map[string]rtnl.Object{}
 	labtest.Must(t, w.box.Do(func() error {
-		n, err := openNFNetlink()
+		n, err := nfnl.Open()
 		labtest.Must(t, err)
 		defer n.Close()
 		list, err := connectionsBy(n, []netip.Addr{netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("fd09::1")})

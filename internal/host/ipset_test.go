@@ -6,13 +6,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/nfnl"
 	"nicteam/internal/rtnl"
 )
 
 func TestSetsOfIpset(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na")
-	n, err := openNFNetlink()
+	n, err := nfnl.Open()
 	must(t, err)
 	t.Cleanup(n.Close)
 	// Of linux/netfilter/ipset/ip_set.h: commands, then attributes.
@@ -20,7 +21,7 @@ func TestSetsOfIpset(t *testing.T) {
 	const ipsetProtocol, ipsetName, ipsetData, ipsetIface, ipsetVersion = 1, 2, 7, 23, 6
 	version, name := rtnl.Attr(ipsetProtocol, []byte{ipsetVersion}), rtnl.Attr(ipsetName, rtnl.CString("s9"))
 	change := func(command int, flags uint16, attrs ...rtnl.Attribute) error {
-		errs, err := n.Batch([]Message{{Kind: uint16(ipsetSubsystem<<8 | command), Flags: flags, Body: NewBody(unix.AF_INET, append([]rtnl.Attribute{version, name}, attrs...)...)}})
+		errs, err := n.Batch([]nfnl.Message{{Kind: uint16(ipsetSubsystem<<8 | command), Flags: flags, Body: nfnl.NewBody(unix.AF_INET, append([]rtnl.Attribute{version, name}, attrs...)...)}})
 		return errors.Join(append(errs, err)...)
 	}
 	const typeName, revision, family, address, prefix = 3, 4, 5, 1, 3

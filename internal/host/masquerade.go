@@ -15,6 +15,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/nfnl"
 	"nicteam/internal/rtnl"
 )
 
@@ -55,8 +56,8 @@ type carrying struct {
 	links     []int // whose addresses they are, ascending; nil: given otherwise
 	addresses []netip.Addr
 	begun     time.Time
-	nf        *nfConn         // nil: nothing is tracked here, or nobody tells
-	events    *nfConn         // tells of connections that begin
+	nf        *nfnl.Conn      // nil: nothing is tracked here, or nobody tells
+	events    *nfnl.Conn      // tells of connections that begin
 	deaf      bool            // it did not tell of all
 	done      map[string]bool // by connection.key
 	carried   int
@@ -158,11 +159,11 @@ func (c *carrying) begin() (err error) {
 	if err := c.h.at("carry connections over"); err != nil {
 		return err
 	}
-	if c.nf, err = openNFNetlink(); err != nil {
+	if c.nf, err = nfnl.Open(); err != nil {
 		c.fail(0, err)
 		return nil
 	}
-	if c.events, err = openNFNetlink(); err == nil {
+	if c.events, err = nfnl.Open(); err == nil {
 		err = c.events.Subscribe(unix.NFNLGRP_CONNTRACK_NEW)
 	}
 	c.deaf = err != nil || !tellsOfConnections()
@@ -260,7 +261,7 @@ func (c *carrying) now(list []connection) (out []connection) {
 
 // moveSome makes connections anew in one call. again are those that a packet of theirs began in between.
 func (c *carrying) moveSome(list []connection) (again []connection) {
-	var batch []Message
+	var batch []nfnl.Message
 	var sent []connection
 	for _, t := range list {
 		create, err := t.toCreate()
@@ -273,8 +274,8 @@ func (c *carrying) moveSome(list []connection) (again []connection) {
 			continue
 		}
 		batch = append(batch,
-			Message{Kind: ctDelete, Flags: 0, Body: t.toDelete()},
-			Message{Kind: ctNew, Flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, Body: create})
+			nfnl.Message{Kind: ctDelete, Flags: 0, Body: t.toDelete()},
+			nfnl.Message{Kind: ctNew, Flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, Body: create})
 		sent = append(sent, t)
 	}
 	if len(sent) == 0 {
@@ -306,10 +307,10 @@ func (c *carrying) moveSome(list []connection) (again []connection) {
 	return again
 }
 
-func (c *carrying) createBare(m Message) error {
+func (c *carrying) createBare(m nfnl.Message) error {
 	m.Body = m.Body.Clone()
 	m.Body.Drop(ctaHelp, ctaTupleMaster, ctaLabels, ctaSeqAdjOrig, ctaSeqAdjReply, ctaSynproxy)
-	results, err := c.nf.Batch([]Message{m})
+	results, err := c.nf.Batch([]nfnl.Message{m})
 	return cmp.Or(err, errors.Join(results...))
 }
 
@@ -326,7 +327,7 @@ func (c *carrying) protect(list []connection) {
 	}
 	var err error
 	if c.guard == nil {
-		c.guard, err = openConnectionGuard(TeamTable(c.h.o.Team))
+		c.guard, err = openConnectionGuard(nfnl.TeamTable(c.h.o.Team))
 	}
 	if err == nil {
 		err = c.guard.add(list)
@@ -345,7 +346,7 @@ func (c *carrying) close() (note string) {
 	if c.guard != nil {
 		c.guard.close()
 	}
-	for _, n := range []*nfConn{c.nf, c.events} {
+	for _, n := range []*nfnl.Conn{c.nf, c.events} {
 		if n != nil {
 			n.Close()
 		}
@@ -373,11 +374,11 @@ const (
 // connectionsBy lists the connections that go out by one of the addresses and whose source a translation has decided on. It has also
 // where a masquerade changed nothing, as for the host's own connections, and whether it was one the kernel does not tell.
 // Those that came of others are last: they can be made only when their masters are there.
-func connectionsBy(n *nfConn, addresses []netip.Addr) ([]connection, error) {
+func connectionsBy(n *nfnl.Conn, addresses []netip.Addr) ([]connection, error) {
 	var list []connection
 	// Older kernels do not look at the status and list all.
 	wanted := binary.BigEndian.AppendUint32(nil, ipsSrcNATDone)
-	ask := NewBody(unix.AF_UNSPEC, rtnl.Attr(ctaStatus, wanted), rtnl.Attr(ctaStatusMask, wanted))
+	ask := nfnl.NewBody(unix.AF_UNSPEC, rtnl.Attr(ctaStatus, wanted), rtnl.Attr(ctaStatusMask, wanted))
 	err := n.Dump(ctGet, ask, func(b []byte) error {
 		if c, ok := outgoingBy(b, addresses); ok {
 			list = append(list, c)
@@ -395,7 +396,7 @@ func connectionsBy(n *nfConn, addresses []netip.Addr) ([]connection, error) {
 
 // outgoingBy reads a connection and reports whether it is such a one.
 func outgoingBy(b []byte, addresses []netip.Addr) (connection, bool) {
-	o, err := rtnl.ParseObject(b, HeaderLen)
+	o, err := rtnl.ParseObject(b, nfnl.HeaderLen)
 	if err != nil {
 		return connection{}, false
 	}

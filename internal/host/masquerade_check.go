@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"nicteam/internal/nfnl"
 	"nicteam/internal/settings"
 )
 
@@ -23,7 +24,7 @@ func (c *check) masqueraded() {
 			addresses = append(addresses, p.Addr())
 		}
 	}
-	n, err := openNFNetlink()
+	n, err := nfnl.Open()
 	var list []connection
 	if err == nil {
 		defer n.Close()

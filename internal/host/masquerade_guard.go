@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/nfnl"
 	"nicteam/internal/rtnl"
 )
 
@@ -17,7 +18,7 @@ import (
 // Their senders repeat them. While a connection is tracked nothing of it is dropped: the kernel knows what its packets belong to.
 // The table is owned by its socket (Linux 5.12) and goes with it.
 type connectionGuard struct {
-	nf    *nfConn
+	nf    *nfnl.Conn
 	table string
 	has   map[byte]bool // families that it has a table of
 }
@@ -40,7 +41,7 @@ func hasPorts(proto byte) bool {
 }
 
 func openConnectionGuard(table string) (*connectionGuard, error) {
-	nf, err := openNFNetlink()
+	nf, err := nfnl.Open()
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +65,7 @@ func (g *connectionGuard) add(list []connection) error {
 			continue
 		}
 		t := guardTable{family, g.table}
-		var messages []Message
+		var messages []nfnl.Message
 		if !g.has[family] {
 			messages = t.make()
 		}
@@ -92,8 +93,8 @@ type guardTable struct {
 }
 
 // make are the messages that make the table with its chains and rules.
-func (g guardTable) make() []Message {
-	list := []Message{
+func (g guardTable) make() []nfnl.Message {
+	list := []nfnl.Message{
 		g.message(unix.NFT_MSG_NEWTABLE, text(unix.NFTA_TABLE_NAME, g.name), number(unix.NFTA_TABLE_FLAGS, nftOwner)),
 		g.set(guardOriginals, 1), g.set(guardReplies, 2),
 	}
@@ -111,7 +112,7 @@ func (g guardTable) make() []Message {
 	return list
 }
 
-func (g guardTable) elements(set string, of []rtnl.Attribute) Message {
+func (g guardTable) elements(set string, of []rtnl.Attribute) nfnl.Message {
 	return g.message(unix.NFT_MSG_NEWSETELEM, text(unix.NFTA_SET_ELEM_LIST_TABLE, g.name), text(unix.NFTA_SET_ELEM_LIST_SET, set),
 		nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS, of...))
 }
@@ -124,22 +125,22 @@ func (g guardTable) addressBytes() (offset, length uint32) {
 	return 12, 8
 }
 
-func (g guardTable) message(kind uint16, attrs ...rtnl.Attribute) Message {
-	return Message{Kind: unix.NFNL_SUBSYS_NFTABLES<<8 | kind, Flags: unix.NLM_F_CREATE, Body: NewBody(g.family, attrs...)}
+func (g guardTable) message(kind uint16, attrs ...rtnl.Attribute) nfnl.Message {
+	return nfnl.Message{Kind: unix.NFNL_SUBSYS_NFTABLES<<8 | kind, Flags: unix.NLM_F_CREATE, Body: nfnl.NewBody(g.family, attrs...)}
 }
 
-func (g guardTable) set(name string, id uint32) Message {
+func (g guardTable) set(name string, id uint32) nfnl.Message {
 	_, length := g.addressBytes()
 	return g.message(unix.NFT_MSG_NEWSET, text(unix.NFTA_SET_TABLE, g.name), text(unix.NFTA_SET_NAME, name), number(unix.NFTA_SET_ID, id),
 		number(unix.NFTA_SET_FLAGS, 0), number(unix.NFTA_SET_KEY_TYPE, 0), number(unix.NFTA_SET_KEY_LEN, length+8))
 }
 
-func (g guardTable) chain(name string, hook uint32) Message {
+func (g guardTable) chain(name string, hook uint32) nfnl.Message {
 	return g.message(unix.NFT_MSG_NEWCHAIN, text(unix.NFTA_CHAIN_TABLE, g.name), text(unix.NFTA_CHAIN_NAME, name), text(unix.NFTA_CHAIN_TYPE, "filter"),
 		nest(unix.NFTA_CHAIN_HOOK, number(unix.NFTA_HOOK_HOOKNUM, hook), number(unix.NFTA_HOOK_PRIORITY, 0)))
 }
 
-func (g guardTable) rule(chain string, expressions []rtnl.Attribute) Message {
+func (g guardTable) rule(chain string, expressions []rtnl.Attribute) nfnl.Message {
 	return g.message(unix.NFT_MSG_NEWRULE, text(unix.NFTA_RULE_TABLE, g.name), text(unix.NFTA_RULE_CHAIN, chain),
 		nest(unix.NFTA_RULE_EXPRESSIONS, expressions...))
 }

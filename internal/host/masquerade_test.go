@@ -16,6 +16,7 @@ import (
 
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/nfnl"
 	"nicteam/internal/rtnl"
 )
 
@@ -163,7 +164,7 @@ func TestNoResetInBetween(t *testing.T) {
 			d := w.download(t, test.at)
 			d.goesOn(t)
 			labtest.Must(t, w.box.Do(func() error {
-				n, err := openNFNetlink()
+				n, err := nfnl.Open()
 				labtest.Must(t, err)
 				defer n.Close()
 				list, err := connectionsBy(n, []netip.Addr{netip.MustParseAddr(test.address)})
@@ -176,7 +177,7 @@ func TestNoResetInBetween(t *testing.T) {
 				defer g.close()
 				labtest.Must(t, g.add(list))
 				d.goesOn(t)
-				errs, err := n.Batch([]Message{{Kind: ctDelete, Flags: 0, Body: list[0].toDelete()}})
+				errs, err := n.Batch([]nfnl.Message{{Kind: ctDelete, Flags: 0, Body: list[0].toDelete()}})
 				labtest.Must(t, errors.Join(append(errs, err)...))
 				before := repeated(t, d.far)
 				labtest.Eventually(t, "segments that are sent again", func() bool { return len(d.broken) > 0 || repeated(t, d.far) > before+1 })
@@ -185,7 +186,7 @@ func TestNoResetInBetween(t *testing.T) {
 				}
 				body, err := list[0].toCreate()
 				labtest.Must(t, err)
-				errs, err = n.Batch([]Message{{Kind: ctNew, Flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, Body: body}})
+				errs, err = n.Batch([]nfnl.Message{{Kind: ctNew, Flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, Body: body}})
 				labtest.Must(t, errors.Join(append(errs, err)...))
 				return nil
 			}))
@@ -203,10 +204,10 @@ func TestManyConnections(t *testing.T) {
 	w := newNATWorld(t)
 	const many = 10000
 	labtest.Must(t, w.box.Do(func() error {
-		n, err := openNFNetlink()
+		n, err := nfnl.Open()
 		labtest.Must(t, err)
 		defer n.Close()
-		var batch []Message
+		var batch []nfnl.Message
 		for i := range many {
 			c := examples()["UDP"]
 			client := netip.AddrPortFrom(netip.MustParseAddr("10.77.0.2"), uint16(10000+i)).String()
@@ -217,7 +218,7 @@ func TestManyConnections(t *testing.T) {
 			labtest.Must(t, err)
 			body, err := c.toCreate()
 			labtest.Must(t, err)
-			batch = append(batch, Message{Kind: ctNew, Flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, Body: body})
+			batch = append(batch, nfnl.Message{Kind: ctNew, Flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, Body: body})
 		}
 		for part := range slices.Chunk(batch, 64) {
 			errs, err := n.Batch(part)

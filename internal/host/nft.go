@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"nicteam/internal/nfnl"
 	"os/exec"
 	"strings"
 	"time"
@@ -39,7 +40,7 @@ func (h *Host) isolateNft(j *journal, m *memberState, n NIC) error {
 		return err
 	}
 	// A chain that is there already is emptied first.
-	table, chain := TeamTable(h.o.Team), nftChain(n.Index)
+	table, chain := nfnl.TeamTable(h.o.Team), nftChain(n.Index)
 	begin := fmt.Sprintf("table netdev %s {\n\tchain %s { type filter hook ingress device %q priority -500; policy drop; }\n}\nflush chain netdev %s %s\n",
 		table, chain, n.Name, table, chain)
 	_, err := nft(begin + fmt.Sprintf(`table netdev %s {
@@ -63,7 +64,7 @@ func (h *Host) isolateNft(j *journal, m *memberState, n NIC) error {
 
 // admitNft takes the member's chain away, and the table with the last one.
 func (h *Host) admitNft(index int) error {
-	table := TeamTable(h.o.Team)
+	table := nfnl.TeamTable(h.o.Team)
 	out, err := nft("list tables netdev\n")
 	if err != nil {
 		return err

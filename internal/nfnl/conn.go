@@ -1,4 +1,4 @@
-package host
+package nfnl
 
 import (
 	"encoding/binary"
@@ -13,8 +13,8 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// nfConn is a socket to netfilter: connection tracking and nftables. What nftables lets a socket own goes with it.
-type nfConn struct {
+// Conn is a socket to netfilter: connection tracking and nftables. What nftables lets a socket own goes with it.
+type Conn struct {
 	fd  int
 	seq uint32
 	buf []byte
@@ -29,7 +29,7 @@ type Message struct {
 
 const HeaderLen = 4 // struct nfgenmsg: family, version, resource id
 
-func openNFNetlink() (*nfConn, error) {
+func Open() (*Conn, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
 	if err != nil {
 		return nil, os.NewSyscallError("open nfnetlink socket", err)
@@ -45,10 +45,10 @@ func openNFNetlink() (*nfConn, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("set up nfnetlink socket: %w", err)
 	}
-	return &nfConn{fd: fd, buf: make([]byte, 64<<10)}, nil
+	return &Conn{fd: fd, buf: make([]byte, 64<<10)}, nil
 }
 
-func (n *nfConn) Close() { unix.Close(n.fd) }
+func (n *Conn) Close() { unix.Close(n.fd) }
 
 // NewBody begins a message about a family.
 func NewBody(family byte, attrs ...rtnl.Attribute) rtnl.Object {
@@ -56,7 +56,7 @@ func NewBody(family byte, attrs ...rtnl.Attribute) rtnl.Object {
 }
 
 // append writes a message with the next sequence number.
-func (n *nfConn) append(b []byte, m Message) []byte {
+func (n *Conn) append(b []byte, m Message) []byte {
 	body := m.Body.Serialize()
 	n.seq++
 	b = binary.NativeEndian.AppendUint32(b, uint32(unix.NLMSG_HDRLEN+len(body)))
@@ -67,12 +67,12 @@ func (n *nfConn) append(b []byte, m Message) []byte {
 	return append(b, body...)
 }
 
-func (n *nfConn) send(b []byte) error {
+func (n *Conn) send(b []byte) error {
 	return os.NewSyscallError("send", unix.Sendto(n.fd, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}))
 }
 
 // receive calls f for each message of the kernel's until it returns true.
-func (n *nfConn) receive(f func(syscall.NetlinkMessage) (done bool, err error)) error {
+func (n *Conn) receive(f func(syscall.NetlinkMessage) (done bool, err error)) error {
 	for {
 		size, _, err := unix.Recvfrom(n.fd, n.buf, 0)
 		if errors.Is(err, unix.EINTR) {
@@ -94,14 +94,14 @@ func (n *nfConn) receive(f func(syscall.NetlinkMessage) (done bool, err error)) 
 }
 
 // Subscribe joins a multicast group; pending reads what was told.
-func (n *nfConn) Subscribe(group int) error {
+func (n *Conn) Subscribe(group int) error {
 	return errors.Join(
 		os.NewSyscallError("enlarge receive buffer", unix.SetsockoptInt(n.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 1<<20)),
 		os.NewSyscallError("join group", unix.SetsockoptInt(n.fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, group)))
 }
 
 // ReadPending calls f with what was told since, without waiting; f must not keep it. Not complete when the buffer was too small for all.
-func (n *nfConn) ReadPending(f func([]byte)) (complete bool) {
+func (n *Conn) ReadPending(f func([]byte)) (complete bool) {
 	complete = true
 	for {
 		size, _, err := unix.Recvfrom(n.fd, n.buf, unix.MSG_DONTWAIT)
@@ -127,7 +127,7 @@ func (n *nfConn) ReadPending(f func([]byte)) (complete bool) {
 }
 
 // Get calls f with the body of the one thing that a request asks for.
-func (n *nfConn) Get(kind uint16, body rtnl.Object, f func([]byte) error) error {
+func (n *Conn) Get(kind uint16, body rtnl.Object, f func([]byte) error) error {
 	if err := n.send(n.append(nil, Message{kind, 0, body})); err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func (n *nfConn) Get(kind uint16, body rtnl.Object, f func([]byte) error) error 
 }
 
 // Dump calls f with the body of everything that a request lists; f must not keep it. A list that changed meanwhile is ErrDumpInterrupted.
-func (n *nfConn) Dump(kind uint16, body rtnl.Object, f func([]byte) error) error {
+func (n *Conn) Dump(kind uint16, body rtnl.Object, f func([]byte) error) error {
 	if err := n.send(n.append(nil, Message{kind, unix.NLM_F_DUMP, body})); err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (n *nfConn) Dump(kind uint16, body rtnl.Object, f func([]byte) error) error
 // numbers are in network byte order. head is struct nfgenmsg, so object.Family is the address family. Only those that keep wants are
 // kept, nil: all. There may be tens of thousands.
 func dumpObjects(subsystem, message int, family byte, keep func(rtnl.Object) bool, attrs ...rtnl.Attribute) ([]rtnl.Object, error) {
-	n, err := openNFNetlink()
+	n, err := Open()
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +190,7 @@ func dumpObjects(subsystem, message int, family byte, keep func(rtnl.Object) boo
 
 // Batch sends messages in one call, which the kernel carries out one after the other without coming back in between, and returns what
 // it says of each. One that fails does not keep it from the next.
-func (n *nfConn) Batch(list []Message) ([]error, error) {
+func (n *Conn) Batch(list []Message) ([]error, error) {
 	first := n.seq + 1
 	var b []byte
 	for i, m := range list {
@@ -214,7 +214,7 @@ func (n *nfConn) Batch(list []Message) ([]error, error) {
 }
 
 // Transaction has nftables do all of the messages or none.
-func (n *nfConn) Transaction(list []Message) error {
+func (n *Conn) Transaction(list []Message) error {
 	mark := NewBody(unix.AF_UNSPEC)
 	binary.BigEndian.PutUint16(mark.Head[2:], unix.NFNL_SUBSYS_NFTABLES)
 	first := n.seq + 1
