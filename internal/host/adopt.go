@@ -91,7 +91,7 @@ func (h *Host) adopt(list []*memberState, to NIC) error {
 			return err
 		}
 	}
-	if err := h.carryWhile(func() error { return h.adoptRoutes(by) }, slices.Collect(maps.Keys(by))...); err != nil {
+	if err := h.rebindWhile(func() error { return h.adoptRoutes(by) }, slices.Collect(maps.Keys(by))...); err != nil {
 		return err
 	}
 	if err := h.adoptAdvertised(list, by, to); err != nil {

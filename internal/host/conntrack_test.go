@@ -185,8 +185,8 @@ func TestConnectionsAreTheSame(t *testing.T) {
 		}
 	}
 	c := w.carry(t, "10.9.0.1/24", "fd09::1/64")
-	if note := c.close(); note != "" || c.carried != len(before) {
-		t.Errorf("carried %d of %d: %s", c.carried, len(before), note)
+	if note := c.Close(); note != "" || c.count != len(before) {
+		t.Errorf("carried %d of %d: %s", c.count, len(before), note)
 	}
 	after := w.plain(t)
 	for name, c := range examples() {

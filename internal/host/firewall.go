@@ -3,11 +3,12 @@ package host
 import (
 	"fmt"
 	"math"
-	"nicteam/internal/nfnl"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/nfnl"
 )
 
 func faceOf(n NIC) nfnl.Iface {

@@ -202,7 +202,7 @@ func (f *Follower) tell(c Change) {
 	}
 }
 
-// catchUp takes in the events that wait.
+// CatchUp takes in the events that wait.
 func (f *Follower) catchUp() {
 	if raw, err := f.file.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) { _ = f.drain(int(fd)) }) // a broken socket is Run's to mend

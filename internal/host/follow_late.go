@@ -176,7 +176,7 @@ func (h *Host) moveLate(j *journal, m *memberState, n, to NIC, late belongings, 
 	if len(late.Addresses) == 0 {
 		return moveRoutes() // nothing can be bound to a NIC that has no address
 	}
-	if err := h.carryWhile(moveRoutes, n.Index); err != nil {
+	if err := h.rebindWhile(moveRoutes, n.Index); err != nil {
 		return err
 	}
 	// With a NIC's last IPv4 address the kernel forgets its neighbours, permanent ones and proxies, too.

@@ -49,7 +49,8 @@ type Host struct {
 	isolated map[int]*isolation
 	attached map[place]*attached
 
-	connections *carrying // begun for an Adopt to come
+	rebinding      *Rebinding // begun for an Adopt to come
+	rebindingLinks []int      // the links whose addresses they have, ascending
 
 	handles sync.Once // closes them
 }
@@ -96,7 +97,7 @@ func (h *Host) Close() error {
 		a.close()
 	}
 	clear(h.attached)
-	h.endCarrying()
+	h.endRebinding()
 	if h.journal != nil {
 		h.journal.close()
 		h.journal = nil

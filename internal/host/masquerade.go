@@ -5,10 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -29,134 +29,73 @@ import (
 // connections are among them where its rules masquerade all that leaves it: nothing of them is changed, but they are bound just so.
 //
 // A packet that comes between the two would find a host that knows of no such connection, and the answer would be a
-// reset: see connectionGuard.
+// reset: see guard.
 
 const (
-	// carriedAtOnce is how many connections are made anew in one call.
-	carriedAtOnce = 64
-	// carryRounds bounds how often those are tried again that a packet began meanwhile.
-	carryRounds = 4
-	// carriedAtMost and carryTime bound it all: addresses that do not move are worse than connections that end.
-	carriedAtMost = 100_000
-	carryTime     = 10 * time.Second
+	// batchSize is how many connections are made anew in one call.
+	batchSize = 64
+	// maxRounds bounds how often those are tried again that a packet began meanwhile.
+	maxRounds = 4
+	// maxConnections and maxTime bound it all: addresses that do not move are worse than connections that end.
+	maxConnections = 100_000
+	maxTime        = 10 * time.Second
 )
 
-var errTooMany = fmt.Errorf("there are more than %d, or they take more than %v", carriedAtMost, carryTime)
+var errTooMany = fmt.Errorf("there are more than %d, or they take more than %v", maxConnections, maxTime)
 
-// carrying is about the connections that may be masqueraded to addresses that are about to move, or to one of lo, which a
+// Rebinding is about the connections that may be masqueraded to addresses that are about to move, or to one of lo, which a
 // masquerade uses where the interface has none.
 //
 //	begin      while nothing has changed: to list them takes the kernel tens of milliseconds, for it looks through the whole table
-//	catchUp    right before the routes move, and right after: those that began meanwhile, of which the kernel has told
+//	CatchUp    right before the routes move, and right after: those that began meanwhile, of which the kernel has told
 //	close
 //
 // What becomes of connections keeps no address from moving: the only error is death.
-type carrying struct {
-	h         *Host
-	links     []int // whose addresses they are, ascending; nil: given otherwise
-	addresses []netip.Addr
-	begun     time.Time
-	nf        *nfnl.Conn      // nil: nothing is tracked here, or nobody tells
-	events    *nfnl.Conn      // tells of connections that begin
-	deaf      bool            // it did not tell of all
-	done      map[string]bool // by connection.key
-	carried   int
-	left      int              // could not be carried
-	why       error            // the first reason
-	guard     *connectionGuard // nil: none needed, or none to be had
-	unguarded bool
+type Rebinding struct {
+	conn       *rtnl.Conn
+	log        *slog.Logger
+	team       string
+	addresses  []netip.Addr
+	begun      time.Time
+	nf         *nfnl.Conn      // nil: nothing is tracked here, or nobody tells
+	events     *nfnl.Conn      // tells of connections that begin
+	eventsLost bool            // it did not tell of all
+	rebound    map[string]bool // by connection.key
+	count      int
+	failed     int    // could not be carried
+	reason     error  // the first reason
+	guard      *guard // nil: none needed, or none to be had
+	unguarded  bool
 }
 
 // loIndex is lo's in every namespace.
 const loIndex = 1
 
-// CarryConnections begins to carry connections over that go by the addresses of recorded members. Adopt goes on with it, and
-// begins it itself where nobody has; earlier is better, because packets take two different ways between Isolate and Adopt.
-func (h *Host) CarryConnections(members []string) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var links []int
-	for _, name := range members {
-		n, err := h.nic(name)
-		if err != nil {
-			return err
-		}
-		links = append(links, n.Index)
-	}
-	slices.Sort(links)
-	h.endCarrying()
-	var err error
-	h.connections, err = h.carryFrom(links)
-	return err
-}
-
-// endCarrying ends what CarryConnections has begun for an Adopt that did not come.
-func (h *Host) endCarrying() {
-	h.connections.close()
-	h.connections = nil
-}
-
-// carryFrom begins with connections that go by the addresses of links.
-func (h *Host) carryFrom(links []int) (*carrying, error) {
-	var list []rtnl.Object
-	for _, index := range links {
-		have, err := h.rt.Addresses(index)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, have...)
-	}
-	c, err := h.carry(list)
-	if c != nil {
-		c.links = links
-	}
-	return c, err
-}
-
-// carry begins with connections that go by addresses.
-func (h *Host) carry(list []rtnl.Object) (*carrying, error) {
-	c := &carrying{h: h, begun: time.Now(), done: map[string]bool{}}
-	lo, err := h.rt.Addresses(loIndex)
+// Start begins with connections that go by these addresses, which is of addresses that are about to move, and with those of lo.
+func Start(conn *rtnl.Conn, log *slog.Logger, team string, addresses []rtnl.Object) (*Rebinding, error) {
+	c := &Rebinding{conn: conn, log: log, team: team, begun: time.Now(), rebound: map[string]bool{}}
+	lo, err := conn.Addresses(loIndex)
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range slices.Concat(list, lo) {
+	for _, a := range slices.Concat(addresses, lo) {
 		if addr := rtnl.AddressPrefix(a).Addr(); !rtnl.IsLinkLocal(a) && !addr.IsLoopback() {
 			c.addresses = append(c.addresses, addr)
 		}
 	}
 	if err := c.begin(); err != nil {
-		c.close()
+		c.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
-// carryWhile carries connections over that go by the addresses of links, whose routes f moves.
-func (h *Host) carryWhile(f func() error, links ...int) (err error) {
-	slices.Sort(links)
-	c := h.connections
-	if c != nil && slices.Equal(c.links, links) {
-		h.connections = nil
-	} else if c, err = h.carryFrom(links); err != nil {
-		return err
-	}
-	defer c.close()
-	if err := c.catchUp(); err != nil {
-		return err
-	}
-	if err := f(); err != nil {
-		return err
-	}
-	return c.catchUp()
-}
-
-func (c *carrying) begin() (err error) {
+func (c *Rebinding) begin() (err error) {
 	tracked, ok := trackedConnections()
 	if !ok {
 		return nil
 	}
-	if err := c.h.at("carry connections over"); err != nil {
+	if err := c.conn.FaultPoint("carry connections over"); err != nil {
 		return err
 	}
 	if c.nf, err = nfnl.Open(); err != nil {
@@ -166,80 +105,80 @@ func (c *carrying) begin() (err error) {
 	if c.events, err = nfnl.Open(); err == nil {
 		err = c.events.Subscribe(unix.NFNLGRP_CONNTRACK_NEW)
 	}
-	c.deaf = err != nil || !tellsOfConnections()
+	c.eventsLost = err != nil || !tellsOfConnections()
 	if tracked > 0 {
-		c.listed()
+		c.rebindAll()
 	}
 	return nil
 }
 
-// catchUp makes those anew that began meanwhile.
-func (c *carrying) catchUp() error {
+// CatchUp makes those anew that began meanwhile.
+func (c *Rebinding) CatchUp() error {
 	if c.nf == nil {
 		return nil
 	}
-	if err := c.h.at("carry connections over"); err != nil {
+	if err := c.conn.FaultPoint("carry connections over"); err != nil {
 		return err
 	}
-	fresh := c.fresh()
-	if c.deaf {
-		c.listed()
+	fresh := c.newConnections()
+	if c.eventsLost {
+		c.rebindAll()
 		return nil
 	}
-	c.rounds(fresh)
+	c.rebind(fresh)
 	return nil
 }
 
-func (c *carrying) listed() {
+func (c *Rebinding) rebindAll() {
 	list, err := connectionsBy(c.nf, c.addresses)
 	if err != nil {
 		c.fail(0, err)
 		return
 	}
-	c.rounds(list)
+	c.rebind(list)
 }
 
-// rounds makes connections anew, and once more those that a packet of theirs was faster with.
-func (c *carrying) rounds(list []connection) {
-	until := time.Now().Add(carryTime)
-	for range carryRounds {
-		list = slices.DeleteFunc(list, func(t connection) bool { return c.done[t.key()] })
+// rebind makes connections anew, and once more those that a packet of theirs was faster with.
+func (c *Rebinding) rebind(list []connection) {
+	until := time.Now().Add(maxTime)
+	for range maxRounds {
+		list = slices.DeleteFunc(list, func(t connection) bool { return c.rebound[t.key()] })
 		var again []connection
-		for part := range slices.Chunk(list, carriedAtOnce) {
-			if c.carried >= carriedAtMost || time.Now().After(until) {
+		for part := range slices.Chunk(list, batchSize) {
+			if c.count >= maxConnections || time.Now().After(until) {
 				c.fail(len(list), errTooMany)
 				return
 			}
 			list = list[len(part):]
-			again = append(again, c.moveSome(part)...)
-			if c.carried > 0 {
-				again = append(again, c.fresh()...)
+			again = append(again, c.rebindBatch(part)...)
+			if c.count > 0 {
+				again = append(again, c.newConnections()...)
 			}
 		}
 		if len(again) == 0 {
 			return
 		}
-		list = c.now(again)
+		list = c.reread(again)
 	}
 }
 
-// fresh are the connections of which the kernel has told since it was last asked, as they are.
-func (c *carrying) fresh() []connection {
+// newConnections are the connections of which the kernel has told since it was last asked, as they are.
+func (c *Rebinding) newConnections() []connection {
 	if c.events == nil {
 		return nil
 	}
 	var list []connection
 	complete := c.events.ReadPending(func(b []byte) {
-		if t, ok := outgoingBy(b, c.addresses); ok && !c.done[t.key()] {
+		if t, ok := outgoingBy(b, c.addresses); ok && !c.rebound[t.key()] {
 			list = append(list, t)
 		}
 	})
-	c.deaf = c.deaf || !complete
-	return c.now(list)
+	c.eventsLost = c.eventsLost || !complete
+	return c.reread(list)
 }
 
-// now reads connections again: they have changed since they were told of, or are others of the same tuple.
-func (c *carrying) now(list []connection) (out []connection) {
+// reread reads connections again: they have changed since they were told of, or are others of the same tuple.
+func (c *Rebinding) reread(list []connection) (out []connection) {
 	seen := map[string]bool{}
 	for _, t := range list {
 		if seen[t.key()] {
@@ -259,8 +198,8 @@ func (c *carrying) now(list []connection) (out []connection) {
 	return out
 }
 
-// moveSome makes connections anew in one call. again are those that a packet of theirs began in between.
-func (c *carrying) moveSome(list []connection) (again []connection) {
+// rebindBatch makes connections anew in one call. again are those that a packet of theirs began in between.
+func (c *Rebinding) rebindBatch(list []connection) (again []connection) {
 	var batch []nfnl.Message
 	var sent []connection
 	for _, t := range list {
@@ -269,7 +208,7 @@ func (c *carrying) moveSome(list []connection) (again []connection) {
 			err = unix.EBUSY // the kernel does not delete it
 		}
 		if err != nil {
-			c.done[t.key()] = true
+			c.rebound[t.key()] = true
 			c.fail(1, err)
 			continue
 		}
@@ -281,7 +220,7 @@ func (c *carrying) moveSome(list []connection) (again []connection) {
 	if len(sent) == 0 {
 		return nil
 	}
-	c.protect(sent)
+	c.guardBatch(sent)
 	results, err := c.nf.Batch(batch)
 	if err != nil {
 		c.fail(len(sent), err)
@@ -295,51 +234,51 @@ func (c *carrying) moveSome(list []connection) (again []connection) {
 		}
 		switch {
 		case err == nil:
-			c.done[t.key()] = true
-			c.carried++
+			c.rebound[t.key()] = true
+			c.count++
 		case errors.Is(err, unix.EEXIST):
 			again = append(again, t)
 		default:
-			c.done[t.key()] = true
+			c.rebound[t.key()] = true
 			c.fail(1, err)
 		}
 	}
 	return again
 }
 
-func (c *carrying) createBare(m nfnl.Message) error {
+func (c *Rebinding) createBare(m nfnl.Message) error {
 	m.Body = m.Body.Clone()
 	m.Body.Drop(ctaHelp, ctaTupleMaster, ctaLabels, ctaSeqAdjOrig, ctaSeqAdjReply, ctaSynproxy)
 	results, err := c.nf.Batch([]nfnl.Message{m})
 	return cmp.Or(err, errors.Join(results...))
 }
 
-func (c *carrying) fail(connections int, why error) {
-	c.left += connections
-	c.why = cmp.Or(c.why, why)
+func (c *Rebinding) fail(connections int, why error) {
+	c.failed += connections
+	c.reason = cmp.Or(c.reason, why)
 }
 
-// protect has packets of the connections dropped for which the host would have no better answer than a reset. Where that cannot be
+// guardBatch has packets of the connections dropped for which the host would have no better answer than a reset. Where that cannot be
 // had, connections are at risk for the moment between two messages of one batch.
-func (c *carrying) protect(list []connection) {
+func (c *Rebinding) guardBatch(list []connection) {
 	if c.unguarded {
 		return
 	}
 	var err error
 	if c.guard == nil {
-		c.guard, err = openConnectionGuard(nfnl.TeamTable(c.h.o.Team))
+		c.guard, err = openGuard(nfnl.TeamTable(c.team))
 	}
 	if err == nil {
 		err = c.guard.add(list)
 	}
 	if err != nil {
 		c.unguarded = true
-		c.h.log.Debug("no guard for connections that are made anew", "err", err)
+		c.log.Debug("no guard for connections that are made anew", "err", err)
 	}
 }
 
-// close says how it went in the log, and returns what else is worth saying, "" for nothing. Closing nil or twice is fine.
-func (c *carrying) close() (note string) {
+// Close says how it went in the log, and returns what else is worth saying, "" for nothing. Closing nil or twice is fine.
+func (c *Rebinding) Close() (note string) {
 	if c == nil {
 		return ""
 	}
@@ -352,17 +291,17 @@ func (c *carrying) close() (note string) {
 		}
 	}
 	c.guard, c.nf, c.events = nil, nil, nil
-	if c.carried > 0 {
-		c.h.log.Info("connections go on with their address", "connections", c.carried, "took", time.Since(c.begun))
+	if c.count > 0 {
+		c.log.Info("connections go on with their address", "connections", c.count, "took", time.Since(c.begun))
 	}
-	if c.why == nil {
+	if c.reason == nil {
 		return ""
 	}
-	c.h.log.Warn("masqueraded connections may end", "connections", c.left, "err", c.why)
-	if c.left == 0 {
-		return fmt.Sprintf("connections that are masqueraded may end: %v", c.why)
+	c.log.Warn("masqueraded connections may end", "connections", c.failed, "err", c.reason)
+	if c.failed == 0 {
+		return fmt.Sprintf("connections that are masqueraded may end: %v", c.reason)
 	}
-	return fmt.Sprintf("masqueraded connections that end, for they could not be carried over: %d (%v)", c.left, c.why)
+	return fmt.Sprintf("masqueraded connections that end, for they could not be carried over: %d (%v)", c.failed, c.reason)
 }
 
 const (
@@ -406,17 +345,6 @@ func outgoingBy(b []byte, addresses []netip.Addr) (connection, bool) {
 	c, err := parseConnection(b)
 	inside := slices.Contains(addresses, c.orig.dst) // the host with itself: nothing of it leaves
 	return c, err == nil && slices.Contains(addresses, c.reply.dst) && !inside
-}
-
-// trackedConnections is how many the kernel tracks in this namespace; not ok where it tracks none at all, and to ask by netlink
-// would load the module.
-func trackedConnections() (n int, ok bool) {
-	b, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_count")
-	if err != nil {
-		return 0, false
-	}
-	n, err = strconv.Atoi(strings.TrimSpace(string(b)))
-	return n, err == nil
 }
 
 // tellsOfConnections reports whether the kernel tells who listens of connections that begin.

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"nicteam/internal/nfnl"
 	"os/exec"
 	"strings"
 	"time"
+
+	"nicteam/internal/nfnl"
 )
 
 // nftTimeout bounds a call of nft.

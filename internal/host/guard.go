@@ -10,14 +10,14 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// connectionGuard is a table of nftables that drops, of connections that are deleted and made anew, what comes between the two:
+// guard is a table of nftables that drops, of connections that are deleted and made anew, what comes between the two:
 //
 //	input             a reply, which is no longer taken back to its sender and so seems to be for the host, which would reset it
 //	forward, output   a packet that begins the connection anew, perhaps with another port
 //
 // Their senders repeat them. While a connection is tracked nothing of it is dropped: the kernel knows what its packets belong to.
 // The table is owned by its socket (Linux 5.12) and goes with it.
-type connectionGuard struct {
+type guard struct {
 	nf    *nfnl.Conn
 	table string
 	has   map[byte]bool // families that it has a table of
@@ -40,18 +40,18 @@ func hasPorts(proto byte) bool {
 	return false
 }
 
-func openConnectionGuard(table string) (*connectionGuard, error) {
+func openGuard(table string) (*guard, error) {
 	nf, err := nfnl.Open()
 	if err != nil {
 		return nil, err
 	}
-	return &connectionGuard{nf, table, map[byte]bool{}}, nil
+	return &guard{nf, table, map[byte]bool{}}, nil
 }
 
-func (g *connectionGuard) close() { g.nf.Close() }
+func (g *guard) close() { g.nf.Close() }
 
 // add has the connections guarded.
-func (g *connectionGuard) add(list []connection) error {
+func (g *guard) add(list []connection) error {
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		var originals, replies []rtnl.Attribute
 		for _, c := range list {
