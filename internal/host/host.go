@@ -7,6 +7,7 @@ import (
 
 	"github.com/safchain/ethtool"
 
+	"nicteam/internal/host/masquerade"
 	"nicteam/internal/rtnl"
 	"nicteam/team"
 )
@@ -49,8 +50,8 @@ type Host struct {
 	isolated map[int]*isolation
 	attached map[place]*attached
 
-	rebinding      *Rebinding // begun for an Adopt to come
-	rebindingLinks []int      // the links whose addresses they have, ascending
+	rebinding      *masquerade.Rebinding // begun for an Adopt to come
+	rebindingLinks []int                 // the links whose addresses they have, ascending
 
 	handles sync.Once // closes them
 }

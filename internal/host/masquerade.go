@@ -1,9 +1,12 @@
 package host
 
 import (
+	"net/netip"
 	"slices"
 
+	"nicteam/internal/host/masquerade"
 	"nicteam/internal/rtnl"
+	"nicteam/internal/settings"
 )
 
 // RebindConnections begins to carry connections over that go by the addresses of recorded members. Adopt goes on with it, and
@@ -34,7 +37,7 @@ func (h *Host) endRebinding() {
 }
 
 // rebindLinks begins with connections that go by the addresses of links.
-func (h *Host) rebindLinks(links []int) (*Rebinding, error) {
+func (h *Host) rebindLinks(links []int) (*masquerade.Rebinding, error) {
 	var list []rtnl.Object
 	for _, index := range links {
 		have, err := h.rt.Addresses(index)
@@ -47,8 +50,8 @@ func (h *Host) rebindLinks(links []int) (*Rebinding, error) {
 }
 
 // startRebinding begins with connections that go by addresses.
-func (h *Host) startRebinding(list []rtnl.Object) (*Rebinding, error) {
-	return Start(h.rt, h.log, h.o.Team, list)
+func (h *Host) startRebinding(list []rtnl.Object) (*masquerade.Rebinding, error) {
+	return masquerade.Start(h.rt, h.log, h.o.Team, list)
 }
 
 // rebindWhile carries connections over that go by the addresses of links, whose routes f moves.
@@ -68,4 +71,20 @@ func (h *Host) rebindWhile(f func() error, links ...int) (err error) {
 		return err
 	}
 	return c.CatchUp()
+}
+
+// masqueraded warns of connections that will be cut, as far as that can be known before.
+func (c *check) masqueraded() {
+	if c.cfg.Address != settings.AddressAuto {
+		return
+	}
+	var addresses []netip.Addr
+	for _, n := range c.chosen {
+		for _, p := range n.Addresses {
+			addresses = append(addresses, p.Addr())
+		}
+	}
+	if cut, why := masquerade.CutConnections(addresses); cut > 0 {
+		c.warnf("%d connections that this host masquerades for others will be cut: %s", cut, why)
+	}
 }

@@ -1,4 +1,4 @@
-package host
+package masquerade
 
 import (
 	"cmp"
@@ -18,18 +18,6 @@ import (
 	"nicteam/internal/nfnl"
 	"nicteam/internal/rtnl"
 )
-
-// Masqueraded connections and addresses that move.
-//
-// A masquerade remembers the interface that a connection went out by (nf_conn_nat.masq_index). When the address leaves that
-// interface the kernel ends the connection (masq_inet_event), and even before that, when a packet of its goes out by
-// another (nf_nat_oif_changed): a download of a container is cut though its address is still the host's. The kernel lets
-// nobody change what was remembered. A connection that ctnetlink makes has nothing remembered and goes on as long as its address is the
-// host's, so each is deleted and made anew with the same translation, before routes and addresses move. The host's own
-// connections are among them where its rules masquerade all that leaves it: nothing of them is changed, but they are bound just so.
-//
-// A packet that comes between the two would find a host that knows of no such connection, and the answer would be a
-// reset: see guard.
 
 const (
 	// batchSize is how many connections are made anew in one call.

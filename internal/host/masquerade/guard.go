@@ -1,4 +1,4 @@
-package host
+package masquerade
 
 import (
 	"encoding/binary"
@@ -184,4 +184,14 @@ func verdictDrop() rtnl.Attribute {
 
 func expression(name string, attrs ...rtnl.Attribute) rtnl.Attribute {
 	return nest(unix.NFTA_LIST_ELEM, text(unix.NFTA_EXPR_NAME, name), nest(unix.NFTA_EXPR_DATA, attrs...))
+}
+
+func text(kind uint16, s string) rtnl.Attribute { return rtnl.Attr(kind, rtnl.CString(s)) }
+
+func number(kind uint16, v uint32) rtnl.Attribute {
+	return rtnl.Attr(kind, binary.BigEndian.AppendUint32(nil, v))
+}
+
+func nest(kind uint16, of ...rtnl.Attribute) rtnl.Attribute {
+	return rtnl.Attr(kind|unix.NLA_F_NESTED, rtnl.AppendAttributes(nil, of))
 }
