@@ -108,19 +108,11 @@ func validateMembers(c settings.Config) *fault {
 	}
 	for _, p := range []struct{ key, name string }{{"primary", c.Primary}, {"active", c.Active}} {
 		if p.name != "" && !seen[p.name] {
-			names := memberNames(c)
+			names := c.MemberNames()
 			return &fault{kind: team.NotFound, key: p.key, what: fmt.Sprintf("%q is not a member", p.name), why: "the members are " + orNone(names) + nearest.Hint(p.name, names), fix: "name a member"}
 		}
 	}
 	return nil
-}
-
-func memberNames(c settings.Config) []string {
-	var names []string
-	for _, m := range c.Members {
-		names = append(names, m.Name)
-	}
-	return names
 }
 
 func orNone(names []string) string {

@@ -3,6 +3,7 @@ package settings
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"nicteam/internal/frame"
@@ -46,6 +47,24 @@ type Config struct {
 
 	Datapath      string // "auto", "relay", "fastpath"
 	TSO, USO, GRO Offload
+}
+
+// MemberNames returns the names of the members in their order.
+func (c Config) MemberNames() []string {
+	names := make([]string, len(c.Members))
+	for i, m := range c.Members {
+		names[i] = m.Name
+	}
+	return names
+}
+
+// AddressList returns Addresses as text, separated by commas.
+func (c Config) AddressList() string {
+	list := make([]string, len(c.Addresses))
+	for i, p := range c.Addresses {
+		list[i] = p.String()
+	}
+	return strings.Join(list, ", ")
 }
 
 // MemberConfig is a member as configured.

@@ -1,4 +1,4 @@
-package daemon
+package launch
 
 import (
 	"errors"
@@ -65,8 +65,8 @@ func TestTrusted(t *testing.T) {
 		{"to-theirs", "theirs", "belongs to uid 65534"}, {"through-theirs", "theirs", "belongs to uid 65534"}, {"their-link", "their-link", "belongs to uid 65534"},
 		{"a-loop", "", "too many levels"}, {"file", "", "not a directory"}, {"file/sub", "", "not a directory"},
 	} {
-		err := trusted(in(tt.path))
-		var f *foreign
+		err := checkTrusted(in(tt.path))
+		var f *untrusted
 		switch {
 		case tt.why == "" && err != nil:
 			t.Errorf("%s: %v", tt.path, err)
@@ -82,7 +82,7 @@ func TestTrusted(t *testing.T) {
 func TestClaim(t *testing.T) {
 	dir := t.TempDir()
 	for mode, want := range map[os.FileMode]os.FileMode{0o777 | os.ModeSticky: 0o750, 0o777: 0o750, 0o700: 0o700, 0o755: 0o755} {
-		if err := errors.Join(os.Chmod(dir, mode), trusted(dir), claim(dir)); err != nil {
+		if err := errors.Join(os.Chmod(dir, mode), checkTrusted(dir), closeToOthers(dir)); err != nil {
 			t.Errorf("%v: %v", mode, err)
 		}
 		if st, err := os.Stat(dir); err != nil || st.Mode().Perm() != want {
@@ -92,7 +92,7 @@ func TestClaim(t *testing.T) {
 	if err := errors.Join(os.Chmod(dir, 0o777), os.WriteFile(filepath.Join(dir, "planted"), nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if claim(dir) == nil {
+	if closeToOthers(dir) == nil {
 		t.Error("a directory that somebody has written to was claimed")
 	}
 }
@@ -108,7 +108,7 @@ func TestPlacesOfOthers(t *testing.T) {
 		if err := errors.Join(os.Mkdir(theirs, 0o755), os.Chown(theirs, strange, strange)); err != nil {
 			t.Fatal(err)
 		}
-		p := Places{RunDir: top + "/r", StateDir: top + "/s", ConfigDir: top + "/c"}
+		p := Dirs{RunDir: top + "/r", StateDir: top + "/s", ConfigDir: top + "/c"}
 		switch flag {
 		case "run-dir":
 			p.RunDir = theirs
@@ -117,7 +117,7 @@ func TestPlacesOfOthers(t *testing.T) {
 		case "config-dir":
 			p.ConfigDir = theirs
 		}
-		err := p.make()
+		err := p.Make()
 		var problem *team.Problem
 		if !errors.As(err, &problem) || problem.Kind != team.NotPermitted || !strings.Contains(problem.Fix, "--"+flag) || !strings.Contains(problem.Why, theirs) {
 			t.Errorf("%s: %+v", flag, err)
@@ -137,16 +137,16 @@ func TestFilesOfOthers(t *testing.T) {
 		"pipe":          func(path, _ string) error { return unix.Mkfifo(path, 0o600) },
 		"directory":     func(path, _ string) error { return os.Mkdir(path, 0o700) },
 	}
-	opens := map[string]func(Places) error{
-		"lock": func(p Places) error {
-			l, err := acquire(p, "team0")
+	opens := map[string]func(Dirs) error{
+		"lock": func(p Dirs) error {
+			l, err := LockTeam(p, "team0")
 			if err == nil {
-				l.release()
+				l.Release()
 			}
 			return err
 		},
-		"log": func(p Places) error {
-			l, err := openLog(p.log("team0"))
+		"log": func(p Dirs) error {
+			l, err := OpenLog(p.LogFile("team0"))
 			if err == nil {
 				_ = l.Close()
 			}
@@ -156,7 +156,7 @@ func TestFilesOfOthers(t *testing.T) {
 	for name, open := range opens {
 		for what, plant := range plants {
 			top := t.TempDir()
-			p := Places{RunDir: top, StateDir: top, ConfigDir: top}
+			p := Dirs{RunDir: top, StateDir: top, ConfigDir: top}
 			victim := filepath.Join(top, "victim")
 			if err := errors.Join(os.WriteFile(victim, []byte("theirs"), 0o600), plant(filepath.Join(top, "team0."+name), victim)); err != nil {
 				t.Fatal(err)

@@ -1,4 +1,4 @@
-package daemon
+package launch
 
 import (
 	"errors"
@@ -20,9 +20,9 @@ import (
 // maxLinks bounds links that lead to links.
 const maxLinks = 40
 
-// trusted refuses a path of which a part, as far as it is there, is in the hands of others. A directory of ours at its end that is
+// checkTrusted refuses a path of which a part, as far as it is there, is in the hands of others. A directory of ours at its end that is
 // open to others and empty is none: claim shuts it before it is used.
-func trusted(dir string) error {
+func checkTrusted(dir string) error {
 	links := 0
 	at, rest := "/", split(dir)
 	for {
@@ -33,15 +33,15 @@ func trusted(dir string) error {
 		if err != nil {
 			return err
 		}
-		if !ours(st.Uid) {
-			return &foreign{at, fmt.Sprintf("it belongs to uid %d", st.Uid)}
+		if !trustedUID(st.Uid) {
+			return &untrusted{at, fmt.Sprintf("it belongs to uid %d", st.Uid)}
 		}
 		switch st.Mode & unix.S_IFMT {
 		case unix.S_IFDIR:
 			// A directory like /tmp lets nobody replace what belongs to others, so it may be on the way.
 			onTheWay := len(rest) > 0 && st.Mode&unix.S_ISVTX != 0
-			if who := writers(st); who != "" && !onTheWay && !(len(rest) == 0 && empty(at)) {
-				return &foreign{at, who + " may write to it"}
+			if who := otherWriters(st); who != "" && !onTheWay && !(len(rest) == 0 && empty(at)) {
+				return &untrusted{at, who + " may write to it"}
 			}
 			if len(rest) == 0 {
 				return nil
@@ -65,14 +65,14 @@ func trusted(dir string) error {
 	}
 }
 
-// claim shuts a directory of ours to others where they may write to it and have not: one that was mounted for us, as container
+// closeToOthers shuts a directory of ours to others where they may write to it and have not: one that was mounted for us, as container
 // engines do, is open to everybody.
-func claim(dir string) error {
+func closeToOthers(dir string) error {
 	var st unix.Stat_t
 	if err := unix.Stat(dir, &st); err != nil {
 		return &fs.PathError{Op: "stat", Path: dir, Err: err}
 	}
-	who := writers(st)
+	who := otherWriters(st)
 	if who == "" {
 		return nil
 	}
@@ -80,7 +80,7 @@ func claim(dir string) error {
 		return err
 	}
 	if !empty(dir) { // somebody was faster
-		return &foreign{dir, who + " could write to it a moment ago"}
+		return &untrusted{dir, who + " could write to it a moment ago"}
 	}
 	return nil
 }
@@ -90,13 +90,13 @@ func empty(dir string) bool {
 	return err == nil && len(entries) == 0
 }
 
-// foreign is a directory or link that others have a say in.
-type foreign struct{ path, why string }
+// untrusted is a directory or link that others have a say in.
+type untrusted struct{ path, why string }
 
-func (f *foreign) Error() string { return f.path + ": " + f.why }
+func (f *untrusted) Error() string { return f.path + ": " + f.why }
 
 // problem is what users read of it; flag names another place.
-func (f *foreign) problem(dir, flag string) *team.Problem {
+func (f *untrusted) problem(dir, flag string) *team.Problem {
 	return &team.Problem{Kind: team.NotPermitted, What: "use " + dir,
 		Why: fmt.Sprintf("%s is not safe: %s, who could have files of this host overwritten", f.path, f.why),
 		Fix: fmt.Sprintf("chown root:root %s; chmod go-w %s; or name another place with --%s", f.path, f.path, flag), Err: f}
@@ -118,10 +118,10 @@ func lstat(path string) (st unix.Stat_t, err error) {
 	return st, nil
 }
 
-func ours(uid uint32) bool { return uid == 0 || uid == uint32(os.Geteuid()) }
+func trustedUID(uid uint32) bool { return uid == 0 || uid == uint32(os.Geteuid()) }
 
-// writers says who else may write to a directory, "" for nobody.
-func writers(st unix.Stat_t) string {
+// otherWriters says who else may write to a directory, "" for nobody.
+func otherWriters(st unix.Stat_t) string {
 	switch {
 	case st.Mode&unix.S_IWOTH != 0:
 		return "everybody"
@@ -131,9 +131,9 @@ func writers(st unix.Stat_t) string {
 	return ""
 }
 
-// openOwn opens, or makes, a file of ours in a trusted directory. What somebody put there before it was one is not
+// OpenOwned opens, or makes, a file of ours in a trusted directory. What somebody put there before it was one is not
 // written to: a link, a pipe, a second name of another file.
-func openOwn(path string, flags int) (*os.File, error) {
+func OpenOwned(path string, flags int) (*os.File, error) {
 	truncate := flags&os.O_TRUNC != 0 // once it is known what it is
 	f, err := os.OpenFile(path, flags&^os.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o640)
 	if err != nil {
@@ -143,7 +143,7 @@ func openOwn(path string, flags int) (*os.File, error) {
 		return nil, err
 	}
 	var st unix.Stat_t
-	if err = unix.Fstat(int(f.Fd()), &st); err == nil && (st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink > 1 || !ours(st.Uid)) {
+	if err = unix.Fstat(int(f.Fd()), &st); err == nil && (st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink > 1 || !trustedUID(st.Uid)) {
 		err = errors.New("it is not a plain file of this user with one name")
 	}
 	if err == nil && truncate {

@@ -1,9 +1,10 @@
-package daemon
+package launch
 
 import (
 	"context"
 	"log/slog"
 	"os"
+	"strings"
 
 	"nicteam/internal/config"
 	"nicteam/internal/host"
@@ -12,17 +13,17 @@ import (
 
 // Restore puts the host back from the journal of a team whose process is gone; "" means all teams that
 // have a journal and do not run. forget are NICs that were not there then and are not waited for any more.
-func Restore(_ context.Context, p Places, name string, forget []string, log *slog.Logger) (steps []string, err error) {
-	useSafePath()
+func Restore(_ context.Context, p Dirs, name string, forget []string, log *slog.Logger) (steps []string, err error) {
+	SetSafePath()
 	names := []string{name}
 	if name == "" {
 		names = nil
-		left, err := named(p.StateDir, ".journal")
+		left, err := teamsWith(p.StateDir, ".journal")
 		if err != nil {
 			return nil, err
 		}
 		for _, n := range left {
-			if !runs(p, n) {
+			if !teamRuns(p, n) {
 				names = append(names, n)
 			}
 		}
@@ -41,29 +42,29 @@ func Restore(_ context.Context, p Places, name string, forget []string, log *slo
 }
 
 // Restorable reports whether a team left something to restore and does not run.
-func Restorable(p Places, name string) bool {
-	_, err := os.Stat(p.journal(name))
-	return err == nil && !runs(p, name) && !host.Ended(p.StateDir, name)
+func Restorable(p Dirs, name string) bool {
+	_, err := os.Stat(p.journalFile(name))
+	return err == nil && !teamRuns(p, name) && !host.Ended(p.StateDir, name)
 }
 
-func restore(p Places, name string, forget []string, log *slog.Logger) (steps []string, err error) {
-	if runs(p, name) {
+func restore(p Dirs, name string, forget []string, log *slog.Logger) (steps []string, err error) {
+	if teamRuns(p, name) {
 		return nil, &team.Problem{Kind: team.Conflict, What: "restore " + name, Why: "the team's process runs",
 			Fix: "nicteam delete " + name + " ends it and gives everything back"}
 	}
-	if _, err := os.Stat(p.journal(name)); os.IsNotExist(err) {
+	if _, err := os.Stat(p.journalFile(name)); os.IsNotExist(err) {
 		return nil, &team.Problem{Kind: team.NotFound, What: "restore " + name, Why: "there is no journal of a team " + name + " in " + p.StateDir,
 			Fix: "nicteam list shows the teams; nothing has to be restored for one that was deleted"}
 	}
-	if err := p.make(); err != nil {
+	if err := p.Make(); err != nil {
 		return nil, err
 	}
-	mine, err := acquire(p, name)
+	mine, err := LockTeam(p, name)
 	if err != nil {
 		return nil, err
 	}
-	defer mine.release()
-	h, err := host.Open(host.Options{StateDir: p.StateDir, Team: name, Members: p.settled(name), Logger: log, Taken: takenBy})
+	defer mine.Release()
+	h, err := host.Open(host.Options{StateDir: p.StateDir, Team: name, Members: p.configuredNICs(name), Logger: log, Taken: TeamHolding})
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +86,7 @@ func restore(p Places, name string, forget []string, log *slog.Logger) (steps []
 	}
 	steps = append(steps, back.Notes...)
 	if len(back.Members) > 0 {
-		steps = append(steps, "given back: "+joined(back.Members))
+		steps = append(steps, "given back: "+strings.Join(back.Members, ", "))
 	}
 	if back.Adapter != "" {
 		steps = append(steps, "adapter "+back.Adapter+" removed")
@@ -93,20 +94,20 @@ func restore(p Places, name string, forget []string, log *slog.Logger) (steps []
 	if err != nil {
 		return steps, err
 	}
-	_ = os.Remove(p.socket(name))
-	discard(p.running(name))
-	p.forgetMemory(name)
-	if !p.comesBack(name) {
-		p.forgetPast(name)
+	_ = os.Remove(p.Socket(name))
+	RemoveFile(p.RunningConfig(name))
+	p.RemoveLACPState(name)
+	if !p.Persistent(name) {
+		p.RemoveHistory(name)
 	}
 	return steps, nil
 }
 
-// settled are the NICs that a team's settings name, those of its last process first.
-func (p Places) settled(name string) []string {
-	for _, path := range []string{p.running(name), p.config(name)} {
+// configuredNICs are the NICs that a team's settings name, those of its last process first.
+func (p Dirs) configuredNICs(name string) []string {
+	for _, path := range []string{p.RunningConfig(name), p.configFile(name)} {
 		if loaded, err := config.Load(config.Options{Path: path}); err == nil {
-			return memberNames(loaded.Config)
+			return loaded.Config.MemberNames()
 		}
 	}
 	return nil

@@ -29,7 +29,7 @@ func only(t *testing.T, rest int32) *ebpf.Program {
 	return p
 }
 
-func TestListenChoosesWhatIsTakenIn(t *testing.T) {
+func TestSocketFilter(t *testing.T) {
 	p := newPair(t, Options{})
 	even, odd := only(t, 0), only(t, 1)
 	n := 0
@@ -37,7 +37,7 @@ func TestListenChoosesWhatIsTakenIn(t *testing.T) {
 		t.Helper()
 		from := n
 		for ; n < from+4; n++ {
-			labtest.Must(t, p.a.Send(testFrame(n)))
+			labtest.Must(t, p.a.SendControl(testFrame(n)))
 		}
 		for i, b := range collect(t, p.b, len(want)) {
 			if got := int(binary.BigEndian.Uint32(b[frame.VnetLen+14:])) - from; got != want[i] {
@@ -49,15 +49,15 @@ func TestListenChoosesWhatIsTakenIn(t *testing.T) {
 		}
 	}
 	pass(0, 1, 2, 3)
-	labtest.Must(t, p.b.Listen(-1)) // there is none
-	labtest.Must(t, p.b.Listen(even.FD()))
+	labtest.Must(t, p.b.SetSocketFilter(-1)) // there is none
+	labtest.Must(t, p.b.SetSocketFilter(even.FD()))
 	even.Close()
 	pass(0, 2)
-	labtest.Must(t, p.b.Listen(odd.FD()))
+	labtest.Must(t, p.b.SetSocketFilter(odd.FD()))
 	pass(1, 3)
-	labtest.Must(t, p.b.Listen(-1))
+	labtest.Must(t, p.b.SetSocketFilter(-1))
 	pass(0, 1, 2, 3)
-	if err := p.b.Listen(1 << 20); err == nil {
+	if err := p.b.SetSocketFilter(1 << 20); err == nil {
 		t.Error("what is no program is a filter")
 	}
 	pass(0, 1, 2, 3)
@@ -65,7 +65,7 @@ func TestListenChoosesWhatIsTakenIn(t *testing.T) {
 		t.Errorf("%d drops", drops)
 	}
 	labtest.Must(t, p.b.Close())
-	if err := p.b.Listen(-1); err == nil {
+	if err := p.b.SetSocketFilter(-1); err == nil {
 		t.Error("a closed socket listens")
 	}
 }
@@ -75,8 +75,8 @@ func TestPollDoesNotWait(t *testing.T) {
 	if n, err := p.b.Poll(); n != 0 || err != nil {
 		t.Fatalf("%d frames, %v", n, err)
 	}
-	labtest.Must(t, p.a.Send(testFrame(7)))
-	labtest.Must(t, p.a.Send(testFrame(8)))
+	labtest.Must(t, p.a.SendControl(testFrame(7)))
+	labtest.Must(t, p.a.SendControl(testFrame(8)))
 	if n, err := p.b.Poll(); n != 2 || err != nil || int(binary.BigEndian.Uint32(p.b.Frame(1)[frame.VnetLen+14:])) != 8 {
 		t.Fatalf("%d frames, %v", n, err)
 	}
@@ -107,15 +107,15 @@ func TestWakeEndsReceive(t *testing.T) {
 			t.Fatalf("%d frames, %v", r.n, r.err)
 		}
 		// Until Rest it takes what is there, and does not wait.
-		labtest.Must(t, p.a.Send(testFrame(i)))
+		labtest.Must(t, p.a.SendControl(testFrame(i)))
 		for _, want := range []int{1, 0} {
 			if n, err := p.b.Receive(); n != want || err != nil {
 				t.Fatalf("%d frames of %d, %v", n, want, err)
 			}
 		}
-		labtest.Must(t, p.b.Rest())
+		labtest.Must(t, p.b.ClearWake())
 		go receive()
-		labtest.Must(t, p.a.Send(testFrame(i)))
+		labtest.Must(t, p.a.SendControl(testFrame(i)))
 		if r := <-got; r.n != 1 || r.err != nil {
 			t.Fatalf("%d frames, %v", r.n, r.err)
 		}

@@ -1,4 +1,4 @@
-package daemon
+package launch
 
 import (
 	"bufio"
@@ -16,31 +16,31 @@ import (
 	"nicteam/team"
 )
 
-// nicLocks are the NICs that are this process's, as every other team of the network namespace sees it, whatever directories
+// NICLocks are the NICs that are this process's, as every other team of the network namespace sees it, whatever directories
 // it has: a socket with an abstract name for each, which is the namespace's and ends with the process. Journals tell of the
 // NICs of dead teams; these of living ones.
-type nicLocks struct {
+type NICLocks struct {
 	team, runDir string
 
 	mu   sync.Mutex
 	held map[int]*net.UnixListener // by ifindex
 }
 
-func newNICLocks(name, runDir string) *nicLocks {
-	return &nicLocks{team: name, runDir: runDir, held: map[int]*net.UnixListener{}}
+func NewNICLocks(name, runDir string) *NICLocks {
+	return &NICLocks{team: name, runDir: runDir, held: map[int]*net.UnixListener{}}
 }
 
 func nicLockName(index int) string { return fmt.Sprintf("@nicteam/nic/%d", index) }
 
 // holder is the team that a NIC is locked by.
-type nicHolder struct{ team, runDir string }
+type NICHolder struct{ team, runDir string }
 
 // nicLockPatience bounds the wait for a process that was killed to let go of its sockets.
 const nicLockPatience = 5 * time.Second
 
-// take locks a NIC. It returns who has it when that is another process; a name that somebody has who could not have made a
+// Lock locks a NIC. It returns who has it when that is another process; a name that somebody has who could not have made a
 // team says nothing, so it keeps nobody from one.
-func (l *nicLocks) take(index int) (*nicHolder, error) {
+func (l *NICLocks) Lock(index int) (*NICHolder, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.held[index] != nil {
@@ -50,13 +50,13 @@ func (l *nicLocks) take(index int) (*nicHolder, error) {
 		s, err := net.ListenUnix("unix", &net.UnixAddr{Name: nicLockName(index), Net: "unix"})
 		if err == nil {
 			l.held[index] = s
-			go l.answer(s)
+			go l.serve(s)
 			return nil, nil
 		}
 		if !errors.Is(err, unix.EADDRINUSE) {
 			return nil, fmt.Errorf("lock NIC: %w", err)
 		}
-		switch h, known := holderOf(index); {
+		switch h, known := NICHolderOf(index); {
 		case h != nil:
 			return h, nil
 		case known:
@@ -67,8 +67,8 @@ func (l *nicLocks) take(index int) (*nicHolder, error) {
 	}
 }
 
-// answer tells who asks whose the NIC is.
-func (l *nicLocks) answer(s *net.UnixListener) {
+// serve tells who asks whose the NIC is.
+func (l *NICLocks) serve(s *net.UnixListener) {
 	for {
 		c, err := s.AcceptUnix()
 		if err != nil {
@@ -80,8 +80,8 @@ func (l *nicLocks) answer(s *net.UnixListener) {
 	}
 }
 
-// keep unlocks all NICs but these.
-func (l *nicLocks) keep(indexes ...int) {
+// KeepOnly unlocks all NICs but these.
+func (l *NICLocks) KeepOnly(indexes ...int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, s := range l.held {
@@ -92,9 +92,9 @@ func (l *nicLocks) keep(indexes ...int) {
 	}
 }
 
-// holderOf asks whose a NIC is, nil for nobody's. known is false where somebody has it who does not say who he is, which a
+// NICHolderOf asks whose a NIC is, nil for nobody's. known is false where somebody has it who does not say who he is, which a
 // process does that is about to end.
-func holderOf(index int) (h *nicHolder, known bool) {
+func NICHolderOf(index int) (h *NICHolder, known bool) {
 	d := net.Dialer{Timeout: time.Second}
 	c, err := d.Dial("unix", nicLockName(index))
 	if err != nil {
@@ -105,7 +105,7 @@ func holderOf(index int) (h *nicHolder, known bool) {
 	if raw, err := c.(*net.UnixConn).SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) { cred, _ = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
 	}
-	if cred == nil || !ours(cred.Uid) {
+	if cred == nil || !trustedUID(cred.Uid) {
 		return nil, true
 	}
 	_ = c.SetReadDeadline(time.Now().Add(time.Second))
@@ -115,19 +115,19 @@ func holderOf(index int) (h *nicHolder, known bool) {
 	if err1 != nil || err2 != nil {
 		return nil, false
 	}
-	return &nicHolder{strings.TrimSpace(name), strings.TrimSpace(dir)}, true
+	return &NICHolder{strings.TrimSpace(name), strings.TrimSpace(dir)}, true
 }
 
-// takenBy is the team that a NIC is locked by, "" for none.
-func takenBy(index int) string {
-	if h, _ := holderOf(index); h != nil {
+// TeamHolding is the team that a NIC is locked by, "" for none.
+func TeamHolding(index int) string {
+	if h, _ := NICHolderOf(index); h != nil {
 		return h.team
 	}
 	return ""
 }
 
-// problem says that a NIC is another team's.
-func (h *nicHolder) problem(what, nic string) *team.Problem {
+// Problem says that a NIC is another team's.
+func (h *NICHolder) Problem(what, nic string) *team.Problem {
 	why := "it is a member of the team " + h.team
 	if nic == h.team {
 		why = "it is the adapter of the team " + h.team
@@ -135,22 +135,4 @@ func (h *nicHolder) problem(what, nic string) *team.Problem {
 	return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("%s: NIC %s cannot be a member", what, nic),
 		Why: fmt.Sprintf("%s, which has its directories elsewhere (%s)", why, h.runDir),
 		Fix: fmt.Sprintf("nicteam remove %s %s --run-dir %s, or choose another NIC", h.team, nic, h.runDir)}
-}
-
-// lockNICs makes NICs those of this team. Those that do not become members are unlocked by membersChanged.
-func (s *session) lockNICs(what string, names []string) error {
-	for _, name := range names {
-		n, err := s.host.NIC(name)
-		if err != nil {
-			continue // the check says so
-		}
-		h, err := s.nics.take(n.Index)
-		if h != nil {
-			err = h.problem(what, name)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -1,4 +1,4 @@
-package daemon
+package launch
 
 import (
 	"os"
@@ -15,18 +15,18 @@ import (
 var noNIC = 1<<30 + os.Getpid()
 
 func TestNICLock(t *testing.T) {
-	a, b := newNICLocks("team0", "/run/a"), newNICLocks("team1", "/run/b")
-	defer a.keep()
-	defer b.keep()
-	took := func(l *nicLocks, index int) *nicHolder {
+	a, b := NewNICLocks("team0", "/run/a"), NewNICLocks("team1", "/run/b")
+	defer a.KeepOnly()
+	defer b.KeepOnly()
+	took := func(l *NICLocks, index int) *NICHolder {
 		t.Helper()
-		h, err := l.take(index)
+		h, err := l.Lock(index)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return h
 	}
-	if h, known := holderOf(noNIC); h != nil || known {
+	if h, known := NICHolderOf(noNIC); h != nil || known {
 		t.Errorf("nobody's NIC has a holder: %+v, %v", h, known)
 	}
 	for range 2 { // again is fine
@@ -35,18 +35,18 @@ func TestNICLock(t *testing.T) {
 		}
 	}
 	for range 200 { // however often it is asked
-		if h := took(b, noNIC); h == nil || *h != (nicHolder{"team0", "/run/a"}) {
+		if h := took(b, noNIC); h == nil || *h != (NICHolder{"team0", "/run/a"}) {
 			t.Fatalf("the NIC is %+v's", h)
 		}
 	}
 	if h := took(b, noNIC+1); h != nil {
 		t.Errorf("another NIC is %+v's", h)
 	}
-	a.keep(noNIC + 1)
+	a.KeepOnly(noNIC + 1)
 	if h := took(b, noNIC); h != nil {
 		t.Errorf("a NIC that was left is %+v's", h)
 	}
-	if p := (&nicHolder{"team0", "/run/a"}).problem("create team1", "eth2"); p.Kind != 5 || !strings.Contains(p.Fix, "nicteam remove team0 eth2 --run-dir /run/a") {
+	if p := (&NICHolder{"team0", "/run/a"}).Problem("create team1", "eth2"); p.Kind != 5 || !strings.Contains(p.Fix, "nicteam remove team0 eth2 --run-dir /run/a") {
 		t.Errorf("problem %+v", p)
 	}
 }
@@ -71,12 +71,12 @@ func TestNICLockOfAnOrdinaryUser(t *testing.T) {
 		t.Fatal("no socket of another user")
 	}
 	defer func() { _ = unix.Close(fd) }()
-	l := newNICLocks("team1", "/run/b")
-	defer l.keep()
-	if h, err := l.take(noNIC + 2); h != nil || err != nil {
+	l := NewNICLocks("team1", "/run/b")
+	defer l.KeepOnly()
+	if h, err := l.Lock(noNIC + 2); h != nil || err != nil {
 		t.Errorf("kept out by %+v, %v", h, err)
 	}
-	if h, known := holderOf(noNIC + 2); h != nil || !known {
+	if h, known := NICHolderOf(noNIC + 2); h != nil || !known {
 		t.Errorf("it is %+v's, %v", h, known)
 	}
 }

@@ -1,4 +1,4 @@
-package daemon
+package launch
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 )
 
 // List reads the teams and NICs of this host.
-func List(ctx context.Context, p Places) (*Listing, error) {
+func List(ctx context.Context, p Dirs) (*Listing, error) {
 	teams, err := p.teams()
 	if err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func List(ctx context.Context, p Places) (*Listing, error) {
 		case errors.As(err, &problem) && problem.Kind == team.NotPermitted:
 			client.Close()
 			return nil, err // neither that it runs nor that it does not
-		case err != nil && !free(p, name):
+		case err != nil && !unlocked(p, name):
 			t.Running, t.State = true, "no answer"
 		case err == nil:
 			t.Running, t.Mode, t.State, t.Members = true, st.Mode, st.State, []string{}
@@ -71,33 +71,51 @@ func List(ctx context.Context, p Places) (*Listing, error) {
 	return l, nil
 }
 
-// owners maps links to the teams, name's own left out, that have them: those that run, as they say, and those whose
-// process does not answer, as their journals say.
-func owners(p Places, name string) (map[string]host.Owner, error) {
-	of := map[string]host.Owner{}
-	teams, err := p.teams()
-	if err != nil {
-		return nil, err
+// Listing is the document nicteam.list/v1.
+type Listing struct {
+	Schema string       `json:"schema"`
+	Teams  []ListedTeam `json:"teams"`
+	NICs   []ListedNIC  `json:"nics"`
+}
+
+// ListedTeam is a team of this host, running or not.
+type ListedTeam struct {
+	Name    string   `json:"name"`
+	Running bool     `json:"running"`
+	Mode    string   `json:"mode"`
+	State   string   `json:"state"` // up, degraded, down, "not running", "no answer"
+	Members []string `json:"members"`
+}
+
+// ListedNIC is a NIC of this host.
+type ListedNIC struct {
+	Name      string   `json:"name"`
+	Index     int      `json:"index"`
+	MAC       string   `json:"mac"`
+	Driver    string   `json:"driver"`
+	Up        bool     `json:"up"`   // administratively
+	Link      bool     `json:"link"` // carrier
+	SpeedBps  uint64   `json:"speed_bps"`
+	Duplex    string   `json:"duplex"`
+	MTU       int      `json:"mtu"`
+	Addresses []string `json:"addresses"`
+	Owner     string   `json:"owner"`  // "team team0", "bridge br0", … or ""
+	Kind      string   `json:"kind"`   // as rtnetlink has it: "bridge", "veth", "tun", …; "device" for hardware
+	Uppers    []string `json:"uppers"` // VLANs, macvlans, … that stand on it
+}
+
+// RealNames returns a function that puts the name of a NIC in place of an altname, in the network namespace of the caller.
+// Where the kernel cannot be asked names stay as they are, and what comes later says why.
+func RealNames() func(string) string {
+	var of map[string]string
+	if h, err := host.Open(host.Options{}); err == nil {
+		of, _ = h.AltNames()
+		_ = h.Close()
 	}
-	for _, other := range teams {
-		if other == name {
-			continue
+	return func(name string) string {
+		if real, ok := of[name]; ok {
+			return real
 		}
-		dead := free(p, other)
-		for _, nic := range host.Claimed(p.StateDir, other) {
-			of[nic] = host.Owner{Team: other, Dead: dead}
-		}
-		if dead {
-			continue
-		}
-		client := control.NewClient(p.RunDir, other)
-		if st, err := client.Status(context.Background()); err == nil {
-			of[st.Adapter.Name] = host.Owner{Team: other}
-			for _, m := range st.Members {
-				of[m.Name] = host.Owner{Team: other}
-			}
-		}
-		client.Close()
+		return name
 	}
-	return of, nil
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // The sizes are not near where a kernel could well take the next power of two.
-func TestChargeIsTheKernels(t *testing.T) {
+func TestTruesizeIsTheKernels(t *testing.T) {
 	p := newPair(t, Options{Backlog: 64 << 20})
 	l, err := p.host.Handle().LinkByName("a")
 	labtest.Must(t, err)
@@ -31,15 +31,15 @@ func TestChargeIsTheKernels(t *testing.T) {
 		send(superFrame(60000, 1448))
 	}
 	for _, n := range []int{60, 150, 500, 1000, 1514} {
-		got, want := send(withHeader(append(testFrame(0), make([]byte, n-60)...))), Charge(n)
+		got, want := send(withHeader(append(testFrame(0), make([]byte, n-60)...))), Truesize(n)
 		if got < want*9/10 || got > want*11/10 {
-			t.Errorf("%d octets: %d charged, Charge says %d", n, got, want)
+			t.Errorf("%d octets: %d charged, Truesize says %d", n, got, want)
 		}
 	}
 	for _, n := range []int{3000, 6000, 9014, 20000, 65000} {
-		got, want := send(superFrame(n-54, 1448)), Charge(n)
+		got, want := send(superFrame(n-54, 1448)), Truesize(n)
 		if got < want*9/10 || got > want*11/10 {
-			t.Errorf("super-frame of %d octets: %d charged, Charge says %d", n, got, want)
+			t.Errorf("super-frame of %d octets: %d charged, Truesize says %d", n, got, want)
 		}
 	}
 }

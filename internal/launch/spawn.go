@@ -1,12 +1,10 @@
-package daemon
+package launch
 
 import (
 	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"os"
@@ -18,71 +16,12 @@ import (
 	"nicteam/team"
 )
 
-// report is a line that a starting team process writes to the descriptor it was given:
-// steps as they are done, then either ready or a problem.
-type report struct {
-	Step    string        `json:"step,omitempty"`
-	Warning string        `json:"warning,omitempty"`
-	Ready   bool          `json:"ready,omitempty"`
-	Problem *team.Problem `json:"problem,omitempty"`
-}
-
-// reporter tells who waits for the team, if anybody does, and the log.
-type reporter struct {
-	w       io.Writer // nil: nobody waits, as under a service manager
-	log     *slog.Logger
-	unheard []string // warnings that nobody was told of
-}
-
-func (r *reporter) send(line report) {
-	if r.w == nil {
-		return
-	}
-	b, err := json.Marshal(line)
-	if err == nil {
-		_, _ = r.w.Write(append(b, '\n')) // a caller that went away does not matter
-	}
-}
-
-func (r *reporter) step(format string, args ...any) {
-	r.send(report{Step: fmt.Sprintf(format, args...)})
-}
-
-// warn says what is worth knowing as long as the team runs. Where nobody waits it is kept for the status.
-func (r *reporter) warn(texts ...string) {
-	r.mention(texts...)
-	if r.w == nil {
-		r.unheard = append(r.unheard, texts...)
-	}
-}
-
-// mention says what is worth knowing now; if it lasts the status says so by itself.
-func (r *reporter) mention(texts ...string) {
-	for _, text := range texts {
-		r.log.Warn(text)
-		r.send(report{Warning: text})
-	}
-}
-
-// readyEnv names the descriptor that `nicteam run` reports to when spawn started it.
-const readyEnv = "NICTEAM_READY_FD"
-
-// ReadyFile is the descriptor that the starter of this process waits on, nil when there is none.
-func ReadyFile() *os.File {
-	if os.Getenv(readyEnv) != "3" {
-		return nil
-	}
-	_ = os.Unsetenv(readyEnv)
-	syscall.CloseOnExec(3)
-	return os.NewFile(3, "ready")
-}
-
-// errUnexplained is a process that ended without a word but, maybe, in its log.
-var errUnexplained = errors.New("unexplained end")
+// errNoReport is a process that ended without a word but, maybe, in its log.
+var errNoReport = errors.New("unexplained end")
 
 // spawn starts the team's process detached from this one's terminal, session and streams, and
 // waits until it reports that it forwards. ctx ending while it waits ends the new process in order.
-func spawn(ctx context.Context, p Places, name, configFile string, level slog.Level, progress func(report)) error {
+func spawn(ctx context.Context, p Dirs, name, configFile string, level slog.Level, progress func(Report)) error {
 	exe, err := os.Executable()
 	if err != nil {
 		return err
@@ -92,7 +31,7 @@ func spawn(ctx context.Context, p Places, name, configFile string, level slog.Le
 		return err
 	}
 	defer func() { _ = r.Close() }()
-	log, err := openLog(p.log(name))
+	log, err := OpenLog(p.LogFile(name))
 	if err != nil {
 		_ = w.Close()
 		return err
@@ -108,7 +47,7 @@ func spawn(ctx context.Context, p Places, name, configFile string, level slog.Le
 	cmd.Dir = "/"
 	// The caller's environment is not passed on: the settings are in the file, as they were checked, and what else is in it
 	// (secrets, a PATH) is not for a process that stays.
-	cmd.Env = []string{"PATH=" + safePath, readyEnv + "=3"}
+	cmd.Env = []string{"PATH=" + safePath, readyFDEnv + "=3"}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -121,11 +60,11 @@ func spawn(ctx context.Context, p Places, name, configFile string, level slog.Le
 	gone := make(chan error, 1)
 	go func() { gone <- cmd.Wait() }()
 
-	lines := make(chan report)
+	lines := make(chan Report)
 	go func() {
 		defer close(lines)
 		for s := bufio.NewScanner(r); s.Scan(); {
-			var line report
+			var line Report
 			if json.Unmarshal(s.Bytes(), &line) == nil {
 				lines <- line
 			}
@@ -142,7 +81,7 @@ func spawn(ctx context.Context, p Places, name, configFile string, level slog.Le
 				return stopped
 			case !ok:
 				return &team.Problem{Kind: team.Failed, What: "start the process of " + name,
-					Why: exitReason(<-gone), Fix: "read " + p.log(name) + ", then: nicteam restore " + name, Err: errUnexplained}
+					Why: exitReason(<-gone), Fix: "read " + p.LogFile(name) + ", then: nicteam restore " + name, Err: errNoReport}
 			case line.Problem != nil:
 				<-gone
 				if stopped != nil && line.Problem.Kind == team.Reverted {
@@ -172,13 +111,13 @@ func spawn(ctx context.Context, p Places, name, configFile string, level slog.Le
 // safePath has the directories of a host's own programs.
 const safePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin"
 
-// useSafePath has the programs that we run, nft, be those of the host, whatever the one who started this process has in his
+// SetSafePath has the programs that we run, nft, be those of the host, whatever the one who started this process has in his
 // PATH.
-func useSafePath() { _ = os.Setenv("PATH", safePath) }
+func SetSafePath() { _ = os.Setenv("PATH", safePath) }
 
-// openLog opens the log of a detached process.
-func openLog(path string) (*os.File, error) {
-	return openOwn(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND)
+// OpenLog opens the log of a detached process.
+func OpenLog(path string) (*os.File, error) {
+	return OpenOwned(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND)
 }
 
 func exitReason(err error) string {

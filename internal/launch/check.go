@@ -1,23 +1,24 @@
-package daemon
+package launch
 
 import (
 	"fmt"
+	"strings"
 
 	"nicteam/internal/host"
 	"nicteam/internal/settings"
 	"nicteam/team"
 )
 
-// Bystanders says what of others does not go along when NICs join a running team, whose status is given. It is for the caller of
+// CheckAdd says what of others does not go along when NICs join a running team, whose status is given. It is for the caller of
 // `nicteam add`: the team's own process has too few rights to see the programs of others. NICs that a team has already are left
 // to that process. looked is false for a caller in another network namespace than the team's.
-func Bystanders(p Places, st *team.Status, nics []string, accept bool) (warnings []string, looked bool, err error) {
+func CheckAdd(p Dirs, st *team.Status, nics []string, accept bool) (warnings []string, looked bool, err error) {
 	h, err := openBeside(st)
 	if h == nil {
 		return nil, false, err
 	}
 	defer func() { _ = h.Close() }()
-	taken, err := owners(p, st.Team)
+	taken, err := Owners(p, st.Team)
 	if err != nil {
 		return nil, false, err
 	}
@@ -30,7 +31,7 @@ func Bystanders(p Places, st *team.Status, nics []string, accept bool) (warnings
 		if err != nil || taken[n.Name].Team != "" {
 			continue
 		}
-		if other, _ := holderOf(n.Index); other == nil {
+		if other, _ := NICHolderOf(n.Index); other == nil {
 			free = append(free, n.Name)
 		}
 	}
@@ -61,24 +62,24 @@ func consentOf(accept bool) host.Consent {
 	return host.Ask
 }
 
-// Carried is a problem when something of others stands on a team's adapter, in whatever network namespace.
-func Carried(st *team.Status) error {
+// CheckDelete is a problem when something of others stands on a team's adapter, in whatever network namespace.
+func CheckDelete(st *team.Status) error {
 	h, err := openBeside(st)
 	if h == nil {
 		return err
 	}
 	defer func() { _ = h.Close() }()
-	if problem := carries(h, st.Team, st.Adapter.Name); problem != nil {
+	if problem := CheckAdapterUnused(h, st.Team, st.Adapter.Name); problem != nil {
 		return problem
 	}
 	return nil
 }
 
-func carries(h *host.Host, name, adapter string) *team.Problem {
+func CheckAdapterUnused(h *host.Host, name, adapter string) *team.Problem {
 	what, err := h.Carries(adapter)
 	if err != nil || len(what) == 0 {
 		return nil
 	}
-	return &team.Problem{Kind: team.Conflict, What: "delete " + name, Why: fmt.Sprintf("others need its adapter %s: %s", adapter, joined(what)),
+	return &team.Problem{Kind: team.Conflict, What: "delete " + name, Why: fmt.Sprintf("others need its adapter %s: %s", adapter, strings.Join(what, ", ")),
 		Fix: fmt.Sprintf("take that away first (ip link del, ip link set %s nomaster), or end it with the team: nicteam delete %s --force", adapter, name)}
 }

@@ -1,4 +1,4 @@
-package daemon
+package launch
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"nicteam/internal/config"
 	"nicteam/internal/control"
@@ -15,6 +17,27 @@ import (
 	"nicteam/internal/settings"
 	"nicteam/team"
 )
+
+// CreateOptions say what Create makes and how.
+type CreateOptions struct {
+	Config settings.Config
+	Dirs
+	Foreground func(settings.Config) error // runs the team in this process until it ends; nil: start a process of its own
+	DryRun     bool                        // check and say the steps, change nothing
+	NoPersist  bool                        // leave no TEAM.yaml in the configuration directory
+	Accept     bool                        // the caller answers for filters of others that will no longer do what they are for
+	Notes      []string                    // warnings that are known already
+	Progress   func(step string)
+	Warn       func(text string) // told as they are found, most of them before anything is changed; all are in Created, too
+	Log        *slog.Logger
+}
+
+// Created says what Create did.
+type Created struct {
+	Steps    []string     `json:"steps"`
+	Warnings []string     `json:"warnings"`
+	Status   *team.Status `json:"status,omitempty"` // nil in a dry run
+}
 
 // Create checks everything, then starts the team's process and returns when the team forwards. On an
 // error the host is as it was.
@@ -28,7 +51,7 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	if o.Warn == nil {
 		o.Warn = func(string) {}
 	}
-	useSafePath()
+	SetSafePath()
 	made := &Created{Steps: []string{}, Warnings: []string{}}
 	c, warnings, err := preflight(o)
 	made.Warnings = append(append(made.Warnings, o.Notes...), warnings...)
@@ -42,21 +65,21 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 		made.Steps = intended(c)
 		return made, nil
 	}
-	if err := o.Places.make(); err != nil {
+	if err := o.Dirs.Make(); err != nil {
 		return nil, err
 	}
-	if o.Foreground {
-		return nil, Run(ctx, RunOptions{Config: c, Places: o.Places, Ready: o.Ready, Log: o.Log, Release: true, Insist: true, Version: o.Version})
+	if o.Foreground != nil {
+		return nil, o.Foreground(c)
 	}
 	// Not the file of the running team: somebody else may be creating that at this moment.
 	path := filepath.Join(o.RunDir, fmt.Sprintf(".%s.%d.yaml", c.Team, os.Getpid()))
-	defer discard(path)
+	defer RemoveFile(path)
 	if err := config.Save(path, c); err != nil {
 		return nil, &team.Problem{Kind: team.Failed, What: "save " + path, Why: err.Error(), Fix: "make room or rights there", Err: err}
 	}
-	err = spawn(ctx, o.Places, c.Team, path, levelOf(o.Log), func(r report) {
+	err = spawn(ctx, o.Dirs, c.Team, path, levelOf(o.Log), func(r Report) {
 		switch {
-		case r.Warning != "" && !contains(made.Warnings, r.Warning):
+		case r.Warning != "" && !slices.Contains(made.Warnings, r.Warning):
 			made.warn(o, r.Warning)
 		case r.Step != "":
 			made.Steps = append(made.Steps, r.Step)
@@ -68,8 +91,8 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 		return nil, err
 	}
 	if !o.NoPersist {
-		if err := config.Save(o.config(c.Team), c); err != nil {
-			made.warn(o, fmt.Sprintf("%s was not written, so the team does not come back by itself after a boot: %v", o.config(c.Team), err))
+		if err := config.Save(o.configFile(c.Team), c); err != nil {
+			made.warn(o, fmt.Sprintf("%s was not written, so the team does not come back by itself after a boot: %v", o.configFile(c.Team), err))
 		}
 	}
 	client := control.NewClient(o.RunDir, c.Team)
@@ -87,13 +110,13 @@ func (m *Created) warn(o CreateOptions, text string) {
 // settings are for whoever goes on with the team, and the log of a process that died without a word is all there is to read.
 func (o CreateOptions) clean(err error) {
 	name := o.Config.Team
-	if _, e := os.Stat(o.journal(name)); e == nil || !free(o.Places, name) {
+	if _, e := os.Stat(o.journalFile(name)); e == nil || !unlocked(o.Dirs, name) {
 		return
 	}
-	discard(o.running(name))
-	if !errors.Is(err, errUnexplained) {
-		_ = os.Remove(o.log(name))
-		_ = os.Remove(logs.Old(o.log(name)))
+	RemoveFile(o.RunningConfig(name))
+	if !errors.Is(err, errNoReport) {
+		_ = os.Remove(o.LogFile(name))
+		_ = os.Remove(logs.Old(o.LogFile(name)))
 	}
 }
 
@@ -107,10 +130,10 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 	if problem := host.Capable("create " + c.Team); problem != nil {
 		return c, nil, problem
 	}
-	if err := o.Places.check(); err != nil {
+	if err := o.Dirs.check(); err != nil {
 		return c, nil, err
 	}
-	if runs(o.Places, c.Team) {
+	if teamRuns(o.Dirs, c.Team) {
 		return c, nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team, Why: "a team of that name runs",
 			Fix: "nicteam status " + c.Team + ", nicteam add " + c.Team + " NIC, or choose another name"}
 	}
@@ -125,9 +148,9 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 	if h.Journalled() {
 		return c, nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team,
 			Why: "an earlier process of the team ended without giving everything back",
-			Fix: fmt.Sprintf("nicteam restore %s puts the host back; nicteam run %s --config %s goes on with the team", c.Team, c.Team, o.running(c.Team))}
+			Fix: fmt.Sprintf("nicteam restore %s puts the host back; nicteam run %s --config %s goes on with the team", c.Team, c.Team, o.RunningConfig(c.Team))}
 	}
-	others, err := owners(o.Places, c.Team)
+	others, err := Owners(o.Dirs, c.Team)
 	if err != nil {
 		return c, nil, err
 	}
@@ -136,8 +159,8 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 		if _, known := others[m.Name]; known || err != nil {
 			continue // which the check says
 		}
-		if other, _ := holderOf(n.Index); other != nil {
-			return c, nil, other.problem("create "+c.Team, m.Name)
+		if other, _ := NICHolderOf(n.Index); other != nil {
+			return c, nil, other.Problem("create "+c.Team, m.Name)
 		}
 	}
 	if note := h.Note(); note != "" {
@@ -151,9 +174,9 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 	if err := decideMTU(h, &c); err != nil {
 		return c, warnings, err
 	}
-	if c.Datapath == pathFast {
-		if err := probeFastpath(h, memberNames(c)); err != nil {
-			return c, warnings, noFastpath("create "+c.Team, err)
+	if c.Datapath == "fastpath" {
+		if err := probeFastpath(h, c.MemberNames()); err != nil {
+			return c, warnings, FastpathProblem("create "+c.Team, err)
 		}
 	}
 	return c, warnings, nil
@@ -178,7 +201,7 @@ func decideMTU(h *host.Host, c *settings.Config) error {
 
 // intended says what create would do.
 func intended(c settings.Config) []string {
-	names := joined(memberNames(c))
+	names := strings.Join(c.MemberNames(), ", ")
 	steps := []string{
 		fmt.Sprintf("would make adapter %s in mode %v", c.Team, c.Mode),
 		fmt.Sprintf("would take over %s, hidden from the host's own stack", names),
@@ -187,7 +210,7 @@ func intended(c settings.Config) []string {
 	case settings.AddressAuto:
 		steps = append(steps, fmt.Sprintf("would move addresses, routes and gateway from %s to %s", names, c.Team))
 	case settings.AddressGiven:
-		steps = append(steps, fmt.Sprintf("would give %s %s", c.Team, joined(c.Addresses)))
+		steps = append(steps, fmt.Sprintf("would give %s %s", c.Team, c.AddressList()))
 	case settings.AddressNone:
 		steps = append(steps, fmt.Sprintf("would take the addresses of %s away until the team ends", names))
 	}

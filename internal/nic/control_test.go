@@ -76,7 +76,7 @@ func TestSendIsNotRefusedForBulk(t *testing.T) {
 			if tt.errno == unix.ENOBUFS {
 				fill(t, p.a, tt.errno)
 			}
-			if err := p.a.Send(testFrame(n)); err != nil {
+			if err := p.a.SendControl(testFrame(n)); err != nil {
 				t.Fatalf("%s: %v", tt.name, err)
 			}
 			least = min(least, until(t, p.b, n))
@@ -94,7 +94,7 @@ func TestSendIsNotRefusedForBulk(t *testing.T) {
 }
 
 func bypass(s *Socket) (v int, err error) {
-	err = s.urgent.control(func(fd int) (err error) {
+	err = s.ctl.withFD(func(fd int) (err error) {
 		v, err = unix.GetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS)
 		return err
 	})
@@ -111,19 +111,19 @@ func TestSendInOrderStaysBehindBulk(t *testing.T) {
 			sent++
 		}
 	}
-	labtest.Must(t, p.a.SendInOrder(testFrame(7)))
+	labtest.Must(t, p.a.SendControlInOrder(testFrame(7)))
 	if before := until(t, p.b, 7); before != sent {
 		t.Errorf("it came behind %d of %d frames", before, sent)
 	}
 }
 
-func TestUrgentSocketReceivesNothing(t *testing.T) {
+func TestControlSocketReceivesNothing(t *testing.T) {
 	p := newPair(t, Options{})
 	for n := range 100 {
-		labtest.Must(t, p.b.Send(testFrame(n)))
+		labtest.Must(t, p.b.SendControl(testFrame(n)))
 	}
 	until(t, p.a, 99)
-	labtest.Must(t, p.a.urgent.control(func(fd int) error {
+	labtest.Must(t, p.a.ctl.withFD(func(fd int) error {
 		st, err := unix.GetsockoptTpacketStats(fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
 		if err == nil && st.Packets != 0 {
 			t.Errorf("%d frames were given to it", st.Packets)
@@ -139,7 +139,7 @@ func TestSendWhileClosing(t *testing.T) {
 		for range 2 {
 			all.Go(func() {
 				for {
-					err := p.a.Send(testFrame(1))
+					err := p.a.SendControl(testFrame(1))
 					if errors.Is(err, ErrClosed) {
 						return
 					}

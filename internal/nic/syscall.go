@@ -19,7 +19,7 @@ func receiveMessages(fd uintptr, m []message) (int, syscall.Errno) {
 	return int(n), errno
 }
 
-// sendMessages is sendmmsg(2) without waiting. It is an error only when not even the first was sent.
+// sendMessages is sendmmsg(2) without waiting. It returns an error only if the first message was not sent.
 func sendMessages(fd uintptr, m []message) (int, syscall.Errno) {
 	n, _, errno := syscall.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&m[0])), uintptr(len(m)), unix.MSG_DONTWAIT, 0, 0)
 	return int(n), errno

@@ -1,4 +1,4 @@
-package daemon
+package launch
 
 import (
 	"context"
@@ -15,34 +15,34 @@ import (
 	"nicteam/team"
 )
 
-// lock is the right to be the process of a team. It is an flock, so it ends with the process
+// TeamLock is the right to be the process of a team. It is an flock, so it ends with the process
 // however that ends; a file that is left over means nothing.
-type lock struct{ file *os.File }
+type TeamLock struct{ file *os.File }
 
-// acquire takes the lock of a team; held by another process it is a Conflict.
-func acquire(p Places, name string) (*lock, error) {
+// LockTeam takes the lock of a team; held by another process it is a Conflict.
+func LockTeam(p Dirs, name string) (*TeamLock, error) {
 	var f *os.File
 	var err error
 	for patience := 50; ; patience-- {
-		f, err = openOwn(p.lock(name), os.O_RDWR|os.O_CREATE)
+		f, err = OpenOwned(p.lockFile(name), os.O_RDWR|os.O_CREATE)
 		if err != nil {
-			return nil, &team.Problem{Kind: team.Failed, What: "lock " + name, Why: err.Error(), Fix: "see what is there: ls -l " + p.lock(name), Err: err}
+			return nil, &team.Problem{Kind: team.Failed, What: "lock " + name, Why: err.Error(), Fix: "see what is there: ls -l " + p.lockFile(name), Err: err}
 		}
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if errors.Is(err, unix.EWOULDBLOCK) && (patience > 0 || patience > -5000 && ending(f)) {
+		if errors.Is(err, unix.EWOULDBLOCK) && (patience > 0 || patience > -5000 && holderDying(f)) {
 			// It may only be somebody who asks whether the team runs.
 			_ = f.Close()
 			time.Sleep(time.Millisecond)
 			continue
 		}
 		// Its holder removes the file when it ends: what we locked may not be the file of that name any more.
-		if err != nil || isFileAt(f, p.lock(name)) {
+		if err != nil || isFileAt(f, p.lockFile(name)) {
 			break
 		}
 		_ = f.Close()
 	}
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		pid := holder(f)
+		pid := holderPID(f)
 		_ = f.Close()
 		return nil, &team.Problem{Kind: team.Conflict, What: "start " + name,
 			Why: "the team is running" + pid, Fix: "nicteam status " + name, Err: err}
@@ -57,12 +57,12 @@ func acquire(p Places, name string) (*lock, error) {
 		_ = f.Close()
 		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
-	return &lock{f}, nil
+	return &TeamLock{f}, nil
 }
 
-// free reports whether no process of the team runs.
-func free(p Places, name string) bool {
-	f, err := os.OpenFile(p.lock(name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+// unlocked reports whether no process of the team runs.
+func unlocked(p Dirs, name string) bool {
+	f, err := os.OpenFile(p.lockFile(name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return true
 	}
@@ -70,18 +70,18 @@ func free(p Places, name string) bool {
 	return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil
 }
 
-// runs reports whether a process of the team runs. One that was killed may take a tenth of a second to be gone, for the kernel waits
+// teamRuns reports whether a process of the team runs. One that was killed may take a tenth of a second to be gone, for the kernel waits
 // for every socket and program that it held; who comes then waits too.
-func runs(p Places, name string) bool {
-	for end := time.Now().Add(endPatience); ; time.Sleep(2 * time.Millisecond) {
-		if free(p, name) {
+func teamRuns(p Dirs, name string) bool {
+	for end := time.Now().Add(exitPatience); ; time.Sleep(2 * time.Millisecond) {
+		if unlocked(p, name) {
 			return false
 		}
-		f, err := os.OpenFile(p.lock(name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+		f, err := os.OpenFile(p.lockFile(name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 		if err != nil {
 			continue // it has just ended
 		}
-		dying := ending(f)
+		dying := holderDying(f)
 		_ = f.Close()
 		if !dying || time.Now().After(end) {
 			return true
@@ -89,8 +89,8 @@ func runs(p Places, name string) bool {
 	}
 }
 
-// ending reports whether the holder of a lock has been killed or has exited, and only has to let go of what it holds.
-func ending(f *os.File) bool {
+// holderDying reports whether the holder of a lock has been killed or has exited, and only has to let go of what it holds.
+func holderDying(f *os.File) bool {
 	b := make([]byte, 32)
 	n, _ := f.ReadAt(b, 0)
 	pid, err := strconv.Atoi(strings.TrimSpace(string(b[:n])))
@@ -116,9 +116,9 @@ func exiting(stat string) bool {
 	return f[state] == "Z" || f[state] == "X" || has(flags, pfExiting) || has(signals, sigKill)
 }
 
-// alone runs f while no other team takes NICs: between the look whether a NIC is free and the record that it is taken, nobody
+// Exclusive runs f while no other team takes NICs: between the look whether a NIC is free and the record that it is taken, nobody
 // else may look. The lock is on the directory of the journals, so no file is left.
-func (p Places) alone(f func() error) error {
+func (p Dirs) Exclusive(f func() error) error {
 	d, err := os.Open(p.StateDir)
 	if err != nil {
 		return fmt.Errorf("open state directory: %w", err)
@@ -136,15 +136,15 @@ func (p Places) alone(f func() error) error {
 	return f()
 }
 
-// endPatience bounds the wait for a process that has nothing left to do but to end.
-const endPatience = 5 * time.Second
+// exitPatience bounds the wait for a process that has nothing left to do but to end.
+const exitPatience = 5 * time.Second
 
-// AwaitEnd waits until the process of a team that was deleted has ended, so that the name can be used again.
-func AwaitEnd(ctx context.Context, p Places, name string) {
-	ctx, cancel := context.WithTimeout(ctx, endPatience)
+// AwaitExit waits until the process of a team that was deleted has ended, so that the name can be used again.
+func AwaitExit(ctx context.Context, p Dirs, name string) {
+	ctx, cancel := context.WithTimeout(ctx, exitPatience)
 	defer cancel()
 	for look := time.NewTicker(2 * time.Millisecond); ; {
-		if free(p, name) {
+		if unlocked(p, name) {
 			look.Stop()
 			return
 		}
@@ -163,7 +163,7 @@ func isFileAt(f *os.File, path string) bool {
 	return errA == nil && errB == nil && os.SameFile(a, b)
 }
 
-func holder(f *os.File) string {
+func holderPID(f *os.File) string {
 	b := make([]byte, 32)
 	n, _ := f.ReadAt(b, 0)
 	if pid := strings.TrimSpace(string(b[:n])); pid != "" {
@@ -172,15 +172,15 @@ func holder(f *os.File) string {
 	return ""
 }
 
-// keep takes the lock anew when somebody has taken its file away: by the name another process would believe that the team is not running.
-func (l *lock) keep(p Places, name string) error {
-	if isFileAt(l.file, p.lock(name)) {
+// renew takes the lock anew when somebody has taken its file away: by the name another process would believe that the team is not running.
+func (l *TeamLock) renew(p Dirs, name string) error {
+	if isFileAt(l.file, p.lockFile(name)) {
 		return nil
 	}
-	if err := p.make(); err != nil {
+	if err := p.Make(); err != nil {
 		return err
 	}
-	fresh, err := acquire(p, name)
+	fresh, err := LockTeam(p, name)
 	if err != nil {
 		return err
 	}
@@ -189,8 +189,8 @@ func (l *lock) keep(p Places, name string) error {
 	return nil
 }
 
-// stay keeps the lock until ctx ends.
-func (l *lock) stay(ctx context.Context, p Places, name string, log *slog.Logger) {
+// Maintain keeps the lock until ctx ends.
+func (l *TeamLock) Maintain(ctx context.Context, p Dirs, name string, log *slog.Logger) {
 	look := time.NewTicker(time.Second)
 	defer look.Stop()
 	for {
@@ -199,13 +199,13 @@ func (l *lock) stay(ctx context.Context, p Places, name string, log *slog.Logger
 			return
 		case <-look.C:
 		}
-		if err := l.keep(p, name); err != nil {
+		if err := l.renew(p, name); err != nil {
 			log.Warn("the lock of the team is gone and cannot be taken again", "err", err)
 		}
 	}
 }
 
-func (l *lock) release() {
+func (l *TeamLock) Release() {
 	_ = os.Remove(l.file.Name())
 	_ = l.file.Close()
 }
