@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/modes/spread"
 )
 
 // steering says by which member each peer is to reach us.
@@ -25,11 +26,11 @@ import (
 type steering struct {
 	base    time.Time // of all times kept here
 	on      bool      // receive_balance
-	pl      *Plan
+	pl      *spread.Plan
 	adapter frame.MAC
 	active  int
-	members MemberSet // that peers may be given
-	macs    [MaxMembers]frame.MAC
+	members spread.MemberSet // that peers may be given
+	macs    [spread.MaxMembers]frame.MAC
 	rest    time.Duration // that a moved pair stays where it is
 
 	pairs  pairs
@@ -40,7 +41,7 @@ type steering struct {
 	learns, tells allowance
 
 	load     load
-	heard    Heard // when it was measured last
+	heard    spread.RxBytes // when it was measured last
 	measures int
 	at       time.Duration // of that
 	interval time.Duration // up to that
@@ -66,7 +67,7 @@ func (s *steering) clock(now time.Time) time.Duration {
 }
 
 // follow takes over who may be used. It returns what peers must be told because of it.
-func (s *steering) follow(now time.Time, st *State, pl *Plan, active int) []Send {
+func (s *steering) follow(now time.Time, st *State, pl *spread.Plan, active int) []Send {
 	t := s.clock(now)
 	s.pl, s.adapter, s.active = pl, st.Adapter, active
 	s.rest = restIntervals * st.Settings.Rebalance
@@ -74,7 +75,7 @@ func (s *steering) follow(now time.Time, st *State, pl *Plan, active int) []Send
 	gone := s.members &^ pl.Distributing
 	s.members = pl.Distributing
 	s.load.rates(pl)
-	var moved MemberSet // whose MAC is another
+	var moved spread.MemberSet // whose MAC is another
 	for _, m := range st.Members {
 		if s.members.Has(m.ID) && !came.Has(m.ID) && s.macs[m.ID] != m.MAC {
 			moved = moved.With(m.ID)

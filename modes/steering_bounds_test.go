@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/modes/spread"
 
 	"pgregory.net/rapid"
 )
@@ -37,9 +38,9 @@ func TestSteeringForgetsWhoWasNotSeenLongest(t *testing.T) {
 func TestSteeringKeepsWhoSends(t *testing.T) {
 	r := rig(t, 2)
 	r.fill(0)
-	var h Heard
+	var h spread.RxBytes
 	r.hear(&h)
-	h[heardFrom(peerMAC(3), ours4.AsSlice())] += 1000
+	h[spread.RxClassOf(peerMAC(3), ours4.AsSlice())] += 1000
 	r.hear(&h)
 	was := r.members()[peer4(3).String()]
 	for i := range 2 * maxPairs {
@@ -64,7 +65,7 @@ func TestSteeringKeepsWhoSends(t *testing.T) {
 func TestSteeringFullOfSenders(t *testing.T) {
 	r := rig(t, 2)
 	r.fill(0)
-	var h Heard
+	var h spread.RxBytes
 	r.hear(&h)
 	for i := range h {
 		h[i] += 1000
@@ -91,7 +92,7 @@ func TestSteeringForgetsAfterTenMinutes(t *testing.T) {
 	if n := len(Peers(r.now, r.e)); n != 1 {
 		t.Errorf("%d peers are shown", n)
 	}
-	r.hear(&Heard{})
+	r.hear(&spread.RxBytes{})
 	if n := r.e.steering.pairs.len(); n != 1 {
 		t.Errorf("%d pairs are kept", n)
 	}
@@ -125,7 +126,7 @@ func TestSteeringAMillionForgedSenders(t *testing.T) {
 	for i := range 8 {
 		r.sent(answer(i))
 	}
-	var h Heard
+	var h spread.RxBytes
 	r.hear(&h, mega, mega, mega, mega, mega, mega, mega, mega)
 	r.hear(&h, mega, mega, mega, mega, mega, mega, mega, mega)
 	was := r.members()

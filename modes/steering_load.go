@@ -3,6 +3,7 @@ package modes
 import (
 	"cmp"
 	"math"
+	"nicteam/modes/spread"
 	"slices"
 	"time"
 )
@@ -19,17 +20,17 @@ const (
 
 // load is what members get from their pairs.
 type load struct {
-	rate  [MaxMembers]float64 // bit/s
-	plan  [MaxMembers]float64 // rate as the Plan has it
-	bps   [MaxMembers]float64 // what their pairs count for
-	count [MaxMembers]int     // their pairs
-	mean  float64             // of what pairs send
+	rate  [spread.MaxMembers]float64 // bit/s
+	plan  [spread.MaxMembers]float64 // rate as the Plan has it
+	bps   [spread.MaxMembers]float64 // what their pairs count for
+	count [spread.MaxMembers]int     // their pairs
+	mean  float64                    // of what pairs send
 }
 
 // rates takes over what members carry by the Plan, where that says something new.
-func (l *load) rates(pl *Plan) {
+func (l *load) rates(pl *spread.Plan) {
 	for id := range l.plan {
-		r := float64(pl.Rates[id]) * float64(pl.Weights[id]) / MaxShare
+		r := float64(pl.Rates[id]) * float64(pl.Weights[id]) / spread.MaxShare
 		if r != l.plan[id] {
 			l.plan[id], l.rate[id] = r, max(r, 1)
 		}
@@ -37,7 +38,7 @@ func (l *load) rates(pl *Plan) {
 }
 
 // measured takes over at what rates the members' queues run.
-func (l *load) measured(f *Flows, members MemberSet) {
+func (l *load) measured(f *spread.Flows, members spread.MemberSet) {
 	for id := range f.Members {
 		if members.Has(id) && f.Members[id].Rate > 0 {
 			l.rate[id] = float64(f.Members[id].Rate)
@@ -63,7 +64,7 @@ func (l *load) level(id int) float64 { return math.Round(l.use(id) / coarse) }
 
 // choose returns the member for one more pair: the least used, and of several the one with the fewest pairs for
 // its rate.
-func (l *load) choose(members MemberSet) int {
+func (l *load) choose(members spread.MemberSet) int {
 	best := -1
 	for set := members; set != 0; set = set.Without(set.First()) {
 		id := set.First()
@@ -107,7 +108,7 @@ func (s *steering) rehouse(t time.Duration) {
 }
 
 // welcome gives members that came their fair part of the pairs: only those move that others have too many.
-func (s *steering) welcome(t time.Duration, came MemberSet) {
+func (s *steering) welcome(t time.Duration, came spread.MemberSet) {
 	for {
 		from, to := s.load.crowded(s.members&^came), s.load.lonely(came)
 		if from < 0 || float64(s.load.count[from])/s.load.rate[from] <= s.load.share(to) {
@@ -123,7 +124,7 @@ func (s *steering) welcome(t time.Duration, came MemberSet) {
 }
 
 // lonely returns the member with the fewest pairs for its rate.
-func (l *load) lonely(members MemberSet) int {
+func (l *load) lonely(members spread.MemberSet) int {
 	best := members.First()
 	for set := members; set != 0; set = set.Without(set.First()) {
 		if id := set.First(); l.share(id) < l.share(best) {
@@ -134,7 +135,7 @@ func (l *load) lonely(members MemberSet) int {
 }
 
 // crowded returns the member with the most pairs for its rate, -1 if none has any.
-func (l *load) crowded(members MemberSet) int {
+func (l *load) crowded(members spread.MemberSet) int {
 	best := -1
 	for set := members; set != 0; set = set.Without(set.First()) {
 		if id := set.First(); l.count[id] > 0 && (best < 0 || l.share(id) > l.share(best)) {

@@ -2,13 +2,14 @@ package modes
 
 import (
 	"cmp"
+	"nicteam/modes/spread"
 	"slices"
 	"time"
 )
 
 // measured takes in what every sender has sent, and at what rates members send. Members that get too much give
 // pairs away.
-func (s *steering) measured(now time.Time, h *Heard, f *Flows) []Send {
+func (s *steering) measured(now time.Time, h *spread.RxBytes, f *spread.Flows) []Send {
 	t := s.clock(now)
 	if f != nil {
 		s.load.measured(f, s.members)
@@ -37,8 +38,8 @@ func (s *steering) measured(now time.Time, h *Heard, f *Flows) []Send {
 }
 
 // weigh finds out what each pair sends.
-func (s *steering) weigh(t, took time.Duration, h *Heard) {
-	var sharing [HeardCount]uint16 // pairs whose bytes are counted together
+func (s *steering) weigh(t, took time.Duration, h *spread.RxBytes) {
+	var sharing [spread.RxClassCount]uint16 // pairs whose bytes are counted together
 	for i := range s.pairs.all() {
 		sharing[s.pairs.at(i).slot]++
 	}
@@ -59,7 +60,7 @@ func (s *steering) weigh(t, took time.Duration, h *Heard) {
 		p.fresh = max(p.fresh-1, 0)
 		total += p.bps
 	}
-	s.load.bps = [MaxMembers]float64{}
+	s.load.bps = [spread.MaxMembers]float64{}
 	s.load.mean = 0
 	if n := s.pairs.len(); n > 0 {
 		s.load.mean = float64(total) / float64(n)

@@ -1,21 +1,20 @@
 package modes
 
 import (
-	"net/netip"
+	"math/rand/v2"
+	"nicteam/modes/spread"
 	"testing"
 	"time"
-
-	"nicteam/internal/frame"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 // hear lets a second go by in which peer i sent bytes[i] to ours4, and returns who was told.
-func (r *rigging) hear(h *Heard, bits ...uint64) []Send {
+func (r *rigging) hear(h *spread.RxBytes, bits ...uint64) []Send {
 	r.t.Helper()
 	r.now = r.now.Add(time.Second)
 	for i, n := range bits {
-		h[heardFrom(peerMAC(i), ours4.AsSlice())] += n / 8
+		h[spread.RxClassOf(peerMAC(i), ours4.AsSlice())] += n / 8
 	}
 	return r.handle(Measured{Heard: h})
 }
@@ -45,7 +44,7 @@ func TestSteeringEvensOut(t *testing.T) {
 			for i := range c.bits {
 				c.bits[i] *= mega
 			}
-			var h Heard
+			var h spread.RxBytes
 			moves := 0
 			for range 8 {
 				for _, s := range r.hear(&h, c.bits...) {
@@ -80,14 +79,14 @@ func TestSteeringLetsWhatMovedRest(t *testing.T) {
 	for i := range 8 {
 		r.sent(answer(i))
 	}
-	var h Heard
+	var h spread.RxBytes
 	at := map[string]int{}
 	moved := map[string][]int{}
 	all := 0
 	for n := range 60 {
 		bits := make([]uint64, 8) // of which some send for a while
 		for i := range bits {
-			bits[i] = finish(mix(hashStart, uint64(n/3<<8|i))) % 2 * 400 * mega
+			bits[i] = rand.NewPCG(uint64(n/3), uint64(i)).Uint64() % 2 * 400 * mega
 		}
 		r.hear(&h, bits...)
 		for a, m := range r.members() {
@@ -118,7 +117,7 @@ func TestSteeringRebalanceOff(t *testing.T) {
 	for i := range 4 {
 		r.sent(answer(i))
 	}
-	var h Heard
+	var h spread.RxBytes
 	for range 8 {
 		if got := r.hear(&h, 400*mega, 0, 400*mega, 0); got != nil {
 			t.Fatalf("told %v", got)
@@ -129,8 +128,8 @@ func TestSteeringRebalanceOff(t *testing.T) {
 // Members carry what their queues were seen to, whatever the links say.
 func TestSteeringBelievesMeasuredRates(t *testing.T) {
 	r := rig(t, 2)
-	var h Heard
-	f := &Flows{}
+	var h spread.RxBytes
+	f := &spread.Flows{}
 	f.Members[0].Rate, f.Members[1].Rate = 100*mega, 300*mega
 	for range 3 {
 		r.now = r.now.Add(time.Second)
@@ -147,7 +146,7 @@ func TestSteeringBelievesMeasuredRates(t *testing.T) {
 func TestPeersShowWhatTheySend(t *testing.T) {
 	r := rig(t, 2)
 	r.sent(answer(0))
-	var h Heard
+	var h spread.RxBytes
 	for range 12 {
 		r.hear(&h, 80*mega)
 	}
@@ -161,7 +160,7 @@ func TestPeersShowWhatTheySend(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	// Counters that begin anew are no traffic of the past.
-	h = Heard{}
+	h = spread.RxBytes{}
 	r.hear(&h, 8*mega)
 	if p := Peers(r.now, r.e)[0]; p.RxBps > 80*mega {
 		t.Errorf("%+v", p)
@@ -174,7 +173,7 @@ func TestSteeringTakesNewPairsForAverageOnes(t *testing.T) {
 	for i := range 4 {
 		r.sent(answer(i))
 	}
-	var h Heard
+	var h spread.RxBytes
 	for range 5 {
 		r.hear(&h, 100*mega, 100*mega, 100*mega, 50*mega)
 	}
@@ -192,36 +191,18 @@ func TestSteeringTakesNewPairsForAverageOnes(t *testing.T) {
 func TestPeersShareWhatCannotBeToldApart(t *testing.T) {
 	r := rig(t, 2)
 	other := 1
-	for heardFrom(peerMAC(other), ours4.AsSlice()) != heardFrom(peerMAC(0), ours4.AsSlice()) {
+	for spread.RxClassOf(peerMAC(other), ours4.AsSlice()) != spread.RxClassOf(peerMAC(0), ours4.AsSlice()) {
 		other++
 	}
 	r.sent(answer(0))
 	r.sent(answer(other))
-	var h Heard
+	var h spread.RxBytes
 	for range 12 {
 		r.hear(&h, 80*mega)
 	}
 	for _, p := range Peers(r.now, r.e) {
 		if p.RxBps < 39*mega || p.RxBps > 41*mega {
 			t.Errorf("%+v", p)
-		}
-	}
-}
-
-// What the data path counts under is what is looked up.
-func TestHeardFromIsHeardSlot(t *testing.T) {
-	for _, b := range [][]byte{
-		Flow{Proto: frame.ProtoUDP, Src: netip.AddrPortFrom(peer4(1), 1), Dst: netip.AddrPortFrom(ours4, 2)}.frame(peerMAC(1)),
-		Flow{Proto: frame.ProtoUDP, Src: netip.AddrPortFrom(peer6(1), 1), Dst: netip.AddrPortFrom(ours6, 2)}.frame(peerMAC(1)),
-	} {
-		var f frame.Headers
-		frame.Parse(b, &f)
-		ours := ours4
-		if f.EtherType == frame.TypeIPv6 {
-			ours = ours6
-		}
-		if got, want := heardFrom(peerMAC(1), ours.AsSlice()), HeardSlot(&f, b); got != want {
-			t.Errorf("looked up at %d, counted at %d", got, want)
 		}
 	}
 }
@@ -244,7 +225,7 @@ func TestSteeringSharesWork(t *testing.T) {
 	bits := []uint64{100 * mega, 0, 0, 100 * mega, 0, 0, 200 * mega, 0, 0}
 	r.st.Settings.Rebalance = 0
 	r.handle(r.st)
-	var h Heard
+	var h spread.RxBytes
 	for range 12 {
 		r.hear(&h, bits...)
 	}

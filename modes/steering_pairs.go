@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/modes/spread"
 )
 
 // maxPairs bounds the table of pairs.
@@ -168,7 +169,7 @@ func (ps *pairs) meet(i int32, peer netip.Addr, mac frame.MAC) {
 	}
 	ps.unlearn(i, p)
 	p.mac = mac
-	p.slot = uint16(heardFrom(mac, p.ours.AsSlice()))
+	p.slot = uint16(spread.RxClassOf(mac, p.ours.AsSlice()))
 	// A MAC that is another pair's stays that one's: whoever forges an answer moves nobody else by it.
 	if _, ok := ps.macs[macKey{p.groupKey, mac}]; !ok {
 		ps.macs[macKey{p.groupKey, mac}] = i

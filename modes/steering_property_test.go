@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/modes/spread"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -22,7 +23,7 @@ func consistent(t failer, s *steering) {
 	t.Helper()
 	ps := &s.pairs
 	used, names, macs := 0, 0, 0
-	var count [MaxMembers]int
+	var count [spread.MaxMembers]int
 	for i := range ps.all() {
 		p := ps.at(i)
 		used++
@@ -79,7 +80,7 @@ func consistent(t failer, s *steering) {
 }
 
 // drawEvent draws something that can happen; it returns what makes the event, as frames are changed by who takes them.
-func drawEvent(t *rapid.T, st *State, h *Heard) func() Event {
+func drawEvent(t *rapid.T, st *State, h *spread.RxBytes) func() Event {
 	frameOf := func(b []byte, m int) func() Event {
 		return func() Event { return Received{Member: m, Frame: bytes.Clone(b)} }
 	}
@@ -108,7 +109,7 @@ func drawEvent(t *rapid.T, st *State, h *Heard) func() Event {
 		now := *st
 		return func() Event { return now }
 	case 8:
-		h[heardFrom(peerMAC(i), ours4.AsSlice())] += uint64(rapid.IntRange(0, 1e8).Draw(t, "bytes"))
+		h[spread.RxClassOf(peerMAC(i), ours4.AsSlice())] += uint64(rapid.IntRange(0, 1e8).Draw(t, "bytes"))
 		now := *h
 		return func() Event { return Measured{Heard: &now} }
 	default:
@@ -123,7 +124,7 @@ func TestSteeringStaysSound(t *testing.T) {
 		st := state(ELB, 3)
 		st.Settings.ReceiveBalance, st.Settings.Rebalance = true, time.Second
 		a, b := newELB(), newELB()
-		var h Heard
+		var h spread.RxBytes
 		now := t0
 		handle := func(make func() Event) []Send {
 			sends := a.Handle(now, make()).Send

@@ -13,6 +13,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/panics"
 	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // Announcer knows what the adapter's neighbours are to be told; internal/host implements it.
@@ -81,7 +82,7 @@ type crier struct {
 	log    *slog.Logger
 	panics *panics.Keeper
 	wake   chan struct{}
-	plan   atomic.Pointer[modes.Plan] // in force; nil: none has been
+	plan   atomic.Pointer[spread.Plan] // in force; nil: none has been
 
 	mu      sync.Mutex
 	waiting *announcement // ordered and not begun

@@ -2,7 +2,7 @@ package team
 
 import (
 	"nicteam/internal/frame"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // Adapter is the TAP as the control loop needs it; internal/tap implements it.
@@ -29,17 +29,17 @@ type Datapath interface {
 	// Apply puts a Plan in force and returns once no later frame follows the Plan before it. It does not wait
 	// until NICs take in what Plan.Filter, Groups, AllMulti and Promiscuous want, which is soon; one that refuses is
 	// told of.
-	Apply(*modes.Plan) error
+	Apply(*spread.Plan) error
 	// Backlog is how many bytes member id has been given that have not left it.
 	Backlog(id int) int
 	// Counters fills c with the totals since the data path began.
 	Counters(c *Counters)
-	// Flows copies the flow table of modes.SpreadShortest to f. It returns false where the Plan in force
+	// Flows copies the flow table of spread.SpreadShortest to f. It returns false where the Plan in force
 	// has none.
-	Flows(f *modes.Flows) bool
+	Flows(f *spread.Flows) bool
 	// Heard fills h with the totals since the data path began of what was received while the Plan was
-	// PerMember, by modes.HeardSlot, in bytes.
-	Heard(h *modes.Heard)
+	// PerMember, by spread.RxClass, in bytes.
+	Heard(h *spread.RxBytes)
 	// Control delivers frames and news meant for the control loop; closed by Close.
 	Control() <-chan Control
 	// Send sends a control frame (a whole Ethernet frame) by member id, and counts it.
@@ -116,7 +116,7 @@ type MemberCounters struct {
 
 // Counters are the totals of a team. TXDrop with NoMember are the adapter's own.
 type Counters struct {
-	Members [modes.MaxMembers]MemberCounters
+	Members [spread.MaxMembers]MemberCounters
 	Adapter struct {
 		TXDrop [Drops]uint64
 	}

@@ -15,6 +15,7 @@ import (
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 )
 
 // brittle is a mode that panics where die says so, before or after it has done what it was asked for.
@@ -40,7 +41,7 @@ func brittleTeam(t *testing.T, k *kernel, c settings.Config, die func(ev modes.E
 }
 
 // inForce is the Plan in force.
-func (k *kernel) inForce() *modes.Plan {
+func (k *kernel) inForce() *spread.Plan {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.plan
@@ -161,10 +162,10 @@ func (k *brittleKernel) arm(call string, n int) {
 	k.do(func() { k.armed[call] = n })
 }
 
-func (k *brittleKernel) Apply(p *modes.Plan) error     { k.die("apply"); return k.kernel.Apply(p) }
+func (k *brittleKernel) Apply(p *spread.Plan) error    { k.die("apply"); return k.kernel.Apply(p) }
 func (k *brittleKernel) SetCarrier(up bool) error      { k.die("carrier"); return k.kernel.SetCarrier(up) }
 func (k *brittleKernel) Counters(c *Counters)          { k.die("counters"); k.kernel.Counters(c) }
-func (k *brittleKernel) Heard(h *modes.Heard)          { k.die("heard"); k.kernel.Heard(h) }
+func (k *brittleKernel) Heard(h *spread.RxBytes)       { k.die("heard"); k.kernel.Heard(h) }
 func (k *brittleKernel) Carrier(index int) bool        { k.die("read"); return k.kernel.Carrier(index) }
 func (k *brittleKernel) Ask(ctx context.Context) error { return nil }
 func (k *brittleKernel) Remember(*lacp.Memory)         { k.die("remember") }

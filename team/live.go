@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // Status is the state as it is now, counters included. It may be called from any goroutine; the
@@ -135,16 +136,16 @@ func (t *Team) Sample() *Sample {
 }
 
 // Explain says which member carries a flow, and why.
-func (t *Team) Explain(f modes.Flow) modes.Explanation {
+func (t *Team) Explain(f spread.Flow) spread.Explanation {
 	v := t.view.Load()
 	if v.plan == nil {
-		return modes.Explanation{Member: -1, IfDead: -1, Why: "the team has no Plan yet", IfDeadWhy: "the team has no Plan yet"}
+		return spread.Explanation{Member: -1, IfDead: -1, Why: "the team has no Plan yet", IfDeadWhy: "the team has no Plan yet"}
 	}
-	var flows *modes.Flows
-	if seen := new(modes.Flows); v.plan.Spread == modes.SpreadShortest && t.o.Datapath.Flows(seen) {
+	var flows *spread.Flows
+	if seen := new(spread.Flows); v.plan.Spread == spread.SpreadShortest && t.o.Datapath.Flows(seen) {
 		flows = seen
 	}
-	return modes.Explain(v.plan, flows, v.name, f)
+	return spread.Explain(v.plan, flows, v.name, f)
 }
 
 // Peers are the peers that the mode steers, by address; none in modes that steer none.

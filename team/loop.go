@@ -11,6 +11,7 @@ import (
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 	"nicteam/monitor"
 )
 
@@ -24,24 +25,24 @@ type Loop struct {
 	newMode func(modes.Settings) (modes.Mode, error)
 
 	mode    modes.Mode
-	plan    *modes.Plan
-	members []*member       // by id
-	taken   modes.MemberSet // ids of members, of those that join and of those that leave
-	joining map[int]Link    // those that join
+	plan    *spread.Plan
+	members []*member        // by id
+	taken   spread.MemberSet // ids of members, of those that join and of those that leave
+	joining map[int]Link     // those that join
 	lastID  int
 	behind  behind
-	rxMode  modes.RxMode // of the adapter
+	rxMode  spread.RxMode // of the adapter
 	warned  map[string]string
 	notes   []string          // of the start
 	advised map[string]string // warnings that leave the state as it is
 	down    bool              // the adapter is, by somebody's hand
 
 	flooded   map[int]*flood
-	floodSeen time.Time   // on any
-	strayed   time.Time   // when strays began to count
-	strays    uint64      // frames for the adapter that came in where they should not
-	before    *modes.Plan // of the mode before, until the new one knows
-	moved     time.Time   // when the Plan last had a member collect that did not before
+	floodSeen time.Time    // on any
+	strayed   time.Time    // when strays began to count
+	strays    uint64       // frames for the adapter that came in where they should not
+	before    *spread.Plan // of the mode before, until the new one knows
+	moved     time.Time    // when the Plan last had a member collect that did not before
 
 	evened time.Time // when the mode was last shown what the data path has seen
 	forced uint64    // moves of flows that do not pause
@@ -282,8 +283,8 @@ func (l *Loop) reserve(in Reserve, out *Output) *Problem {
 	}
 	// The id that was free longest, so that the counters of a member that left are not taken for
 	// those of one that joins.
-	for i := 1; i <= modes.MaxMembers; i++ {
-		id := (l.lastID + i) % modes.MaxMembers
+	for i := 1; i <= spread.MaxMembers; i++ {
+		id := (l.lastID + i) % spread.MaxMembers
 		if !l.taken.Has(id) {
 			l.taken, l.lastID = l.taken.With(id), id
 			l.joining[id] = in.Link
@@ -291,7 +292,7 @@ func (l *Loop) reserve(in Reserve, out *Output) *Problem {
 			return nil
 		}
 	}
-	return &Problem{Kind: Conflict, What: what, Why: fmt.Sprintf("a team has at most %d members", modes.MaxMembers), Fix: "remove one first"}
+	return &Problem{Kind: Conflict, What: what, Why: fmt.Sprintf("a team has at most %d members", spread.MaxMembers), Fix: "remove one first"}
 }
 
 func (l *Loop) joined(now time.Time, in Joined, out *Output) {

@@ -11,6 +11,7 @@ import (
 
 	"nicteam/internal/settings"
 	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/monitor"
 )
 
@@ -190,7 +191,7 @@ func TestLoopReserve(t *testing.T) {
 	r.join(1)
 	r.do(Reserve{Link: linkOf(1)})
 	r.wantProblem(Conflict, "a member already")
-	for n := 2; n <= modes.MaxMembers; n++ {
+	for n := 2; n <= spread.MaxMembers; n++ {
 		r.join(n)
 	}
 	r.do(Reserve{Link: linkOf(100)})
@@ -255,7 +256,7 @@ func TestLoopChange(t *testing.T) {
 		r := start(t)
 		set(r, func(c *settings.Config) { c.Mode = modes.XOR })
 		r.wantEvents("mode", "mode-changed: xor, was active-backup")
-		if r.plan.Spread != modes.SpreadSlots || r.plan.Distributing.Len() != 3 || r.l.Status().Active != "" {
+		if r.plan.Spread != spread.SpreadSlots || r.plan.Distributing.Len() != 3 || r.l.Status().Active != "" {
 			t.Errorf("plan %+v", r.plan)
 		}
 	})
@@ -265,11 +266,11 @@ func TestLoopChange(t *testing.T) {
 		r.events()
 		set(r, func(c *settings.Config) { c.Balance = false })
 		r.wantEvents("off", "setting-changed: balance=off, was on", "active-changed eth1: eth1 is the first usable member")
-		if r.plan.Spread != modes.SpreadSingle || r.l.Status().Active != "eth1" {
+		if r.plan.Spread != spread.SpreadSingle || r.l.Status().Active != "eth1" {
 			t.Errorf("plan %+v", r.plan)
 		}
 		set(r, func(c *settings.Config) { c.Balance = true })
-		if r.plan.Spread != modes.SpreadSlots || r.plan.Distributing.Len() != 3 {
+		if r.plan.Spread != spread.SpreadSlots || r.plan.Distributing.Len() != 3 {
 			t.Errorf("plan %+v", r.plan)
 		}
 	})
@@ -277,7 +278,7 @@ func TestLoopChange(t *testing.T) {
 		r := start(t)
 		was := r.l.Config()
 		r.l.newMode = func(modes.Settings) (modes.Mode, error) { return nil, errors.New("no such mode") }
-		set(r, func(c *settings.Config) { c.Mode = modes.LACP; c.Hash = modes.Layer2 })
+		set(r, func(c *settings.Config) { c.Mode = modes.LACP; c.Hash = spread.Layer2 })
 		r.wantProblem(Failed, "no such mode")
 		if diff := cmp.Diff(was, r.l.Config(), cmpopts.EquateComparable(was.Gateway)); diff != "" {
 			t.Errorf("refused, and changed (-want +got):\n%s", diff)

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"nicteam/internal/settings"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // The methods here may be called from any goroutine while Run runs; they wait until it does. What
@@ -182,7 +182,7 @@ func (t *Team) Note(ctx context.Context, texts ...string) error {
 }
 
 // SetRxMode says what the adapter's stack wants to receive besides frames to the adapter's address. rx stays as it is.
-func (t *Team) SetRxMode(ctx context.Context, rx modes.RxMode) error {
+func (t *Team) SetRxMode(ctx context.Context, rx spread.RxMode) error {
 	_, err := t.post(ctx, request{in: AdapterRxMode{rx}})
 	return err
 }

@@ -6,12 +6,13 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 )
 
 // Output is what is to be done after an [Input], in the order of the fields. The zero value is
 // nothing.
 type Output struct {
-	Plan    *modes.Plan // to put in force; nil: as before
+	Plan    *spread.Plan // to put in force; nil: as before
 	Send    []modes.Send
 	Carrier bool       // wanted of the adapter; always set
 	Speed   Speed      // the same

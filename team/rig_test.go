@@ -12,7 +12,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/monitor"
 )
 
@@ -33,7 +33,7 @@ type rig struct {
 	now  time.Time
 	out  Output // the last one
 	log  []string
-	plan *modes.Plan
+	plan *spread.Plan
 }
 
 func newRig(t testing.TB, change func(*settings.Config)) *rig {

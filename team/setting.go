@@ -9,6 +9,7 @@ import (
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 )
 
 // change puts another configuration in force, or refuses it before anything is changed.
@@ -129,10 +130,10 @@ func checkLive(c settings.Config) *Problem {
 		return wrong("lacp_system", m.String(), "a system has the address of one station")
 	}
 	for _, p := range []*Problem{
-		between("min_members", c.MinMembers, 0, modes.MaxMembers),
+		between("min_members", c.MinMembers, 0, spread.MaxMembers),
 		between("packets_per_member", c.PacketsPerMember, 0, 65535),
 		between("announce_count", c.AnnounceCount, 0, 255),
-		between("hash", int(c.Hash), 0, int(modes.VLANSrcMAC)),
+		between("hash", int(c.Hash), 0, int(spread.VLANSrcMAC)),
 		between("ad_select", int(c.LACP.Select), 0, int(lacp.PortPriority)),
 		between("lacp_key", int(c.LACP.Key), 0, 1023),
 		between("primary_reselect", int(c.PrimaryReselect), 0, int(modes.ReselectFailure)),

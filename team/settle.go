@@ -9,6 +9,7 @@ import (
 
 	"nicteam/internal/settings"
 	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // settle brings everything that follows from the state in line with it: verdicts, the mode, the
@@ -229,7 +230,7 @@ func (l *Loop) via() (ids []int) {
 			continue
 		}
 		ids = append(ids, m.id)
-		if l.plan.Spread != modes.SpreadBroadcast {
+		if l.plan.Spread != spread.SpreadBroadcast {
 			break
 		}
 	}
@@ -238,16 +239,16 @@ func (l *Loop) via() (ids []int) {
 
 // activeOf is the member that stands for the team, -1 where none does: the one that sends
 // everything, in 802.3ad also one that works alone because nobody answers, or in elb the one that takes in what is for groups.
-func activeOf(s modes.Settings, p *modes.Plan) int {
+func activeOf(s modes.Settings, p *spread.Plan) int {
 	if p == nil {
 		return -1
 	}
 	single := s.Kind == modes.ActiveBackup || !s.Balance
 	switch {
-	case (single || s.Kind == modes.LACP) && p.Spread == modes.SpreadSingle:
+	case (single || s.Kind == modes.LACP) && p.Spread == spread.SpreadSingle:
 		return p.Single
 	case !single && s.Kind == modes.ELB:
-		for id := range modes.MaxMembers {
+		for id := range spread.MaxMembers {
 			if p.Multicast.Has(id) {
 				return id
 			}

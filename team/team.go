@@ -14,6 +14,7 @@ import (
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 	"nicteam/monitor"
 )
 
@@ -65,7 +66,7 @@ type Team struct {
 
 	// Of Run's goroutine.
 	wanted  adapterLink   // as last put
-	pending *modes.Plan   // refused by the data path, to be tried again
+	pending *spread.Plan  // refused by the data path, to be tried again
 	again   time.Duration // when
 }
 
@@ -75,7 +76,7 @@ type view struct {
 	ids    []int // of status.Members
 	base   map[int]*MemberCounters
 	config settings.Config
-	plan   *modes.Plan
+	plan   *spread.Plan
 }
 
 // request is an Input from another goroutine.
@@ -103,7 +104,7 @@ func New(o Options) (*Team, error) {
 	told := func(ctx context.Context) { _, _ = t.post(ctx, request{in: Announced{}}) }
 	t.crier = &crier{source: o.Announcer, told: told, send: o.Datapath.Send, log: log, panics: o.Panics, wake: make(chan struct{}, 1)}
 	t.publish(map[int]*MemberCounters{})
-	o.Panics.Tell(t.panicked)
+	o.Panics.OnPanic(t.panicked)
 	return t, nil
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -150,7 +151,7 @@ type slowApply struct {
 }
 
 func (s *slowApply) set(d time.Duration) { s.do(func() { s.hold = d }) }
-func (s *slowApply) Apply(p *modes.Plan) error {
+func (s *slowApply) Apply(p *spread.Plan) error {
 	var d time.Duration
 	s.do(func() { d = s.hold })
 	time.Sleep(d)

@@ -19,6 +19,7 @@ import (
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -80,7 +81,7 @@ func TestExamplesLoad(t *testing.T) {
 			c.Addresses = []netip.Prefix{netip.MustParsePrefix("10.9.0.1/24"), netip.MustParsePrefix("fd09::1/64")}
 		}),
 		"802.3ad.yaml": with(func(c *settings.Config) {
-			c.Mode, c.Members, c.Hash = modes.LACP, members("eth1", "eth2"), modes.Layer23
+			c.Mode, c.Members, c.Hash = modes.LACP, members("eth1", "eth2"), spread.Layer23
 			c.Members[1].PortPriority = 100
 			c.LACP = modes.LACPSettings{Fast: true, Active: true, Select: lacp.Bandwidth, System: 0x02000000ad01, SystemPriority: 4096, Key: 7}
 		}),
@@ -168,7 +169,7 @@ func TestPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := with(func(c *settings.Config) {
-		c.Mode, c.MTU, c.Hash, c.MinMembers, c.Balance, c.UpDelay = modes.XOR, 1450, modes.VLANSrcMAC, 2, false, 100*time.Millisecond
+		c.Mode, c.MTU, c.Hash, c.MinMembers, c.Balance, c.UpDelay = modes.XOR, 1450, spread.VLANSrcMAC, 2, false, 100*time.Millisecond
 		c.Members = members("eth0.100", "eth9", "eth1")
 		c.Members[0].Weight, c.Members[1].Weight = 3, 4
 	})

@@ -59,7 +59,7 @@ func set(c settings.Config, key, value string) (settings.Config, *fault) {
 			return setMember(c, d, per, key, value)
 		}
 	}
-	if (k == "active" || k == "primary") && value == "none" && !contains(memberNames(c), "none") {
+	if (k == "active" || k == "primary") && value == "none" && !contains(c.MemberNames(), "none") {
 		value = ""
 	}
 	if k == "active" {

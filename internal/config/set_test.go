@@ -14,6 +14,7 @@ import (
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -25,8 +26,8 @@ func TestSet(t *testing.T) {
 	}{
 		{"mode", "0", func(c *settings.Config) { c.Mode = modes.RoundRobin }},
 		{"mode", "balance-xor", func(c *settings.Config) { c.Mode = modes.XOR }},
-		{"hash", "layer2", func(c *settings.Config) { c.Hash = modes.Layer2 }},
-		{"xmit_hash_policy", "layer2+3", func(c *settings.Config) { c.Hash = modes.Layer23 }},
+		{"hash", "layer2", func(c *settings.Config) { c.Hash = spread.Layer2 }},
+		{"xmit_hash_policy", "layer2+3", func(c *settings.Config) { c.Hash = spread.Layer23 }},
 		{"primary", "eth1", func(c *settings.Config) { c.Primary = "eth1" }},
 		{"primary", "", func(c *settings.Config) { c.Primary = "" }},
 		{"primary_reselect", "failure", func(c *settings.Config) { c.PrimaryReselect = modes.ReselectFailure }},
@@ -169,7 +170,7 @@ func anyConfig(t *rapid.T) settings.Config {
 	if c.Mode == modes.LACP {
 		anyLACP(t, &c)
 	}
-	c.Hash = rapid.SampledFrom(modes.HashPolicies()).Draw(t, "hash")
+	c.Hash = rapid.SampledFrom(spread.HashPolicies()).Draw(t, "hash")
 	c.PrimaryReselect = modes.Reselect(rapid.IntRange(0, 2).Draw(t, "reselect"))
 	c.Balance, c.ReceiveBalance = rapid.Bool().Draw(t, "balance"), rapid.Bool().Draw(t, "receive")
 	c.PacketsPerMember, c.MinMembers = rapid.IntRange(0, 65535).Draw(t, "ppm"), rapid.IntRange(1, 64).Draw(t, "min")

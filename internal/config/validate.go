@@ -10,6 +10,7 @@ import (
 	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
 	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -86,8 +87,8 @@ func badTeamName(s string) string {
 }
 
 func validateMembers(c settings.Config) *fault {
-	if len(c.Members) > modes.MaxMembers {
-		return &fault{key: "members", what: fmt.Sprintf("%d are too many", len(c.Members)), why: fmt.Sprintf("a team has at most %d", modes.MaxMembers), fix: "make two teams"}
+	if len(c.Members) > spread.MaxMembers {
+		return &fault{key: "members", what: fmt.Sprintf("%d are too many", len(c.Members)), why: fmt.Sprintf("a team has at most %d", spread.MaxMembers), fix: "make two teams"}
 	}
 	seen := map[string]bool{}
 	for i, m := range c.Members {
@@ -107,19 +108,11 @@ func validateMembers(c settings.Config) *fault {
 	}
 	for _, p := range []struct{ key, name string }{{"primary", c.Primary}, {"active", c.Active}} {
 		if p.name != "" && !seen[p.name] {
-			names := memberNames(c)
+			names := c.MemberNames()
 			return &fault{kind: team.NotFound, key: p.key, what: fmt.Sprintf("%q is not a member", p.name), why: "the members are " + orNone(names) + nearest.Hint(p.name, names), fix: "name a member"}
 		}
 	}
 	return nil
-}
-
-func memberNames(c settings.Config) []string {
-	var names []string
-	for _, m := range c.Members {
-		names = append(names, m.Name)
-	}
-	return names
 }
 
 func orNone(names []string) string {
@@ -135,7 +128,7 @@ func validateModes(c settings.Config) *fault {
 	default:
 		return &fault{key: "mode", what: "no mode given", why: "a team has a mode", fix: "see: nicteam help modes"}
 	}
-	if c.Hash > modes.VLANSrcMAC {
+	if c.Hash > spread.VLANSrcMAC {
 		return &fault{key: "hash", what: "no such policy", why: "it is not one of the four", fix: "see: nicteam help config"}
 	}
 	if c.Match > settings.MatchMAC {
@@ -147,7 +140,7 @@ func validateModes(c settings.Config) *fault {
 	if f := between("packets_per_member", c.PacketsPerMember, 0, 65535, "0 is a random member for each"); f != nil {
 		return f
 	}
-	return between("min_members", c.MinMembers, 1, modes.MaxMembers, "the team is down when fewer are usable")
+	return between("min_members", c.MinMembers, 1, spread.MaxMembers, "the team is down when fewer are usable")
 }
 
 func between(key string, n, low, high int, note string) *fault {

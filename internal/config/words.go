@@ -11,6 +11,7 @@ import (
 	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
 	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
@@ -18,7 +19,7 @@ func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 // known states the fault of a word that modes does not know.
 func known(key string, err error, more string) *fault {
 	f := &fault{key: key, what: err.Error(), why: "there is no such choice"}
-	var u *modes.UnknownError
+	var u *spread.UnknownError
 	if errors.As(err, &u) {
 		f.what, f.fix = fmt.Sprintf("unknown %s %q", strings.ReplaceAll(u.Object, "_", " "), u.Got), "allowed are "+oneOf(u.Known)+more
 		if u.Near != "" {
@@ -50,8 +51,8 @@ func receiveFault(c settings.Config) *fault {
 	return &fault{key: "receive_balance", what: fmt.Sprintf("on is not for mode %v", c.Mode), why: "only elb tells its peers by which NIC to reach it", fix: "use mode elb, or leave receive_balance out"}
 }
 
-func parseHash(s string) (modes.HashPolicy, *fault) {
-	h, err := modes.ParseHash(s)
+func parseHash(s string) (spread.HashPolicy, *fault) {
+	h, err := spread.ParseHash(s)
 	if err != nil {
 		return 0, known("hash", err, "")
 	}

@@ -13,7 +13,7 @@ import (
 	"slices"
 	"strings"
 
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -72,8 +72,8 @@ const maxName = 127
 
 // checkNames bounds what a client may call a NIC; whether there is one, the backend knows.
 func checkNames(names []string) error {
-	if len(names) == 0 || len(names) > modes.MaxMembers {
-		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%d NICs named", len(names)), Why: fmt.Sprintf("1 to %d can be", modes.MaxMembers), Fix: "name the NICs"}
+	if len(names) == 0 || len(names) > spread.MaxMembers {
+		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%d NICs named", len(names)), Why: fmt.Sprintf("1 to %d can be", spread.MaxMembers), Fix: "name the NICs"}
 	}
 	for _, n := range names {
 		if n == "" || len(n) > maxName {

@@ -7,7 +7,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/relay"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -18,7 +18,7 @@ type ageing struct {
 	kernel *kernel
 
 	at   time.Time
-	plan *modes.Plan
+	plan *spread.Plan
 	asks []asked
 }
 
@@ -31,7 +31,7 @@ type asked struct {
 const ageingEvery = time.Second
 
 // look looks once for each station that is asked about.
-func (a *ageing) look(pl *modes.Plan) {
+func (a *ageing) look(pl *spread.Plan) {
 	if pl != a.plan {
 		a.follow(pl)
 	}
@@ -46,7 +46,7 @@ func (a *ageing) look(pl *modes.Plan) {
 
 // follow takes over what another Plan asks about. What was told of already is told of again if it still asks: the
 // control loop has not heard.
-func (a *ageing) follow(pl *modes.Plan) {
+func (a *ageing) follow(pl *spread.Plan) {
 	now := uint64(relay.Monotonic())
 	old := a.asks
 	a.plan, a.asks = pl, make([]asked, 0, len(pl.Ageing))

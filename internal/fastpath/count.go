@@ -3,18 +3,18 @@ package fastpath
 import (
 	"sync/atomic"
 
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
 // counts are what programs have counted: of each member, and what no member was given.
 type counts struct {
-	members  [modes.MaxMembers]team.MemberCounters
+	members  [spread.MaxMembers]team.MemberCounters
 	noMember [team.Drops]uint64
 }
 
 // read adds what the programs have counted so far of these members. There may be many processors, and a failover that waits.
-func (c *counts) read(k *kernel, of modes.MemberSet) {
+func (c *counts) read(k *kernel, of spread.MemberSet) {
 	for i := range k.rows {
 		row := &k.rows[i]
 		for left := of; left != 0; left = left.Without(left.First()) {

@@ -12,7 +12,7 @@ import (
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/relay"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -22,7 +22,7 @@ const guestMAC = frame.MAC(0x0200000000dd)
 func withGuest(t *testing.T) *rig {
 	t.Helper()
 	g := newRig(t, 2)
-	pl := g.plan(modes.SpreadSingle)
+	pl := g.plan(spread.SpreadSingle)
 	pl.Promiscuous, pl.Behind, pl.Own = true, []frame.MAC{guestMAC}, append(pl.Own, guestMAC)
 	pl.Stations = []frame.Station{frame.StationOf(guestMAC, 0), frame.StationOf(guestMAC, 7)}
 	labtest.Must(t, g.path.Apply(pl))
@@ -39,7 +39,7 @@ func says(kind uint16) []byte {
 // elsewhereSoFar are the stations that the control loop has been told of so far.
 func (g *rig) elsewhereSoFar() (all []frame.Station) {
 	g.Helper()
-	labtest.Must(g, g.path.relay.Do(func(*modes.Picker, int64) {})) // behind all that was asked before
+	labtest.Must(g, g.path.relay.Do(func(*spread.Picker, int64) {})) // behind all that was asked before
 	for {
 		select {
 		case c := <-g.path.Control():

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/relay"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -56,7 +56,7 @@ func (p *Path) attach(k *kernel) (err error) {
 	p.mu.Lock()
 	p.kernel = k
 	p.relay.AlsoSent(k.stations.sentLately)
-	err = p.relay.Do(func(pk *modes.Picker, _ int64) { pk.Keep(k.ledger) })
+	err = p.relay.Do(func(pk *spread.Picker, _ int64) { pk.Keep(k.ledger) })
 	if err == nil {
 		err = p.put()
 	}
@@ -131,14 +131,14 @@ func (p *Path) exit(k *kernel, id int, l *team.Link) error {
 
 // yield hands over what the relay moves, a direction at a time.
 func (p *Path) yield(k *kernel) error {
-	errs := make([]error, modes.MaxMembers+1)
+	errs := make([]error, spread.MaxMembers+1)
 	var all sync.WaitGroup
 	for id, l := range p.links {
 		if l != nil {
 			all.Go(func() { errs[id] = p.yieldMember(k, id) })
 		}
 	}
-	errs[modes.MaxMembers] = p.relay.Yield(&k.control.TransmitGate)
+	errs[spread.MaxMembers] = p.relay.Yield(&k.control.TransmitGate)
 	all.Wait()
 	return errors.Join(errs...)
 }
@@ -177,8 +177,8 @@ func (p *Path) disengage() error {
 	}
 	k.settle()
 	// The table goes on as it is, in memory of this process.
-	kept := new(modes.Ledger)
-	if err := p.relay.Do(func(pk *modes.Picker, _ int64) { pk.Keep(kept) }); err != nil {
+	kept := new(spread.Ledger)
+	if err := p.relay.Do(func(pk *spread.Picker, _ int64) { pk.Keep(kept) }); err != nil {
 		errs = append(errs, err)
 	}
 	p.mu.Lock()

@@ -3,11 +3,11 @@ package fastpath
 import (
 	"sync/atomic"
 
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // Heard fills h with the totals of what was received.
-func (p *Path) Heard(h *modes.Heard) {
+func (p *Path) Heard(h *spread.RxBytes) {
 	p.relay.Heard(h)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -20,7 +20,7 @@ func (p *Path) Heard(h *modes.Heard) {
 // heardBefore keeps what programs that go have counted. The caller holds mu.
 func (p *Path) heardBefore(k *kernel) { addHeard(&p.heard, k.heard) }
 
-func addHeard(to, from *modes.Heard) {
+func addHeard(to, from *spread.RxBytes) {
 	for slot := range from {
 		to[slot] += atomic.LoadUint64(&from[slot])
 	}

@@ -9,18 +9,18 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // kernel is the programs as they are loaded, and the memory that they share with this process.
 type kernel struct {
 	programObjects
 
-	ledger  *modes.Ledger
+	ledger  *spread.Ledger
 	plans   *[2]programPlan
 	control *programControl
 	rows    []programRow // a processor's each
-	heard   *modes.Heard
+	heard   *spread.RxBytes
 
 	addresses addresses
 	stations  stations
@@ -52,7 +52,7 @@ func loadFrom(spec *ebpf.CollectionSpec) (*kernel, error) {
 		share(k, k.Ledgers, 1, &k.ledger),
 		share(k, k.Plans, 2, &k.plans),
 		share(k, k.Controls, 1, &k.control),
-		share(k, k.Heard, modes.HeardCount, &k.heard),
+		share(k, k.Heard, spread.RxClassCount, &k.heard),
 	)
 	var first *programRow
 	if err = errors.Join(err, share(k, k.Rows, processors, &first)); err != nil {

@@ -11,7 +11,7 @@ import (
 	"nicteam/internal/nearest"
 	"nicteam/internal/rtnl"
 	"nicteam/internal/settings"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -160,9 +160,9 @@ func (c *check) members() *team.Problem {
 		return &team.Problem{Kind: team.Usage, What: "no NIC given", Why: "a team needs at least one NIC",
 			Fix: fmt.Sprintf("nicteam create %s %s", c.cfg.Team, strings.Join(c.free(), " "))}
 	}
-	if len(c.cfg.Members) > modes.MaxMembers {
+	if len(c.cfg.Members) > spread.MaxMembers {
 		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%d NICs", len(c.cfg.Members)),
-			Why: fmt.Sprintf("a team has at most %d members", modes.MaxMembers), Fix: "make two teams"}
+			Why: fmt.Sprintf("a team has at most %d members", spread.MaxMembers), Fix: "make two teams"}
 	}
 	seen := map[int]string{}
 	for _, m := range c.cfg.Members {

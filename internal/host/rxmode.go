@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 const iflaAllMulti = 0x3d // IFLA_ALLMULTI, since Linux 6.0
 
 // RxMode reads what the adapter's stack wants to receive: what the kernel would program into a NIC.
-func (h *Host) RxMode(adapter int) (rx modes.RxMode, err error) {
+func (h *Host) RxMode(adapter int) (rx spread.RxMode, err error) {
 	l, err := h.rt.LinkObject(adapter)
 	if err != nil {
 		return rx, fmt.Errorf("read flags of the adapter: %w", err)

@@ -4,11 +4,11 @@ import (
 	"fmt"
 
 	"nicteam/internal/nic"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // Apply puts pl in force.
-func (r *Relay) Apply(pl *modes.Plan) error {
+func (r *Relay) Apply(pl *spread.Plan) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -29,9 +29,9 @@ func (r *Relay) Apply(pl *modes.Plan) error {
 
 // beginTurn has the Picker know when slots begin to go over, which is now and not when the next frame comes. Where
 // programs transmit it is not now: they follow the Plan in a moment only, and the table is theirs.
-func (r *Relay) beginTurn(pl *modes.Plan) {
+func (r *Relay) beginTurn(pl *spread.Plan) {
 	// A relay that is about to be closed moves nothing any more.
-	_ = r.Post(func(p *modes.Picker, _ int64) {
+	_ = r.Post(func(p *spread.Picker, _ int64) {
 		if r.rule.Load().Plan == pl && !r.tx.yielded {
 			p.Follow(pl)
 		}

@@ -5,12 +5,12 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/nic"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // How much may wait for a member follows from what the member is seen to carry, for the speed that a NIC tells is
 // a lie wherever something behind it is slower: shaped lines, virtual NICs, Wi-Fi. 10 ms of it may wait. The same
-// readings tell modes.Picker how long a member's queue really is.
+// readings tell spread.Picker how long a member's queue really is.
 const (
 	paceEvery = 20 * time.Millisecond
 	// backlogTime is what may wait. The senders' own limits hold some 10 ms of eight flows back on a
@@ -29,7 +29,7 @@ type pace struct {
 	given    uint64  // bytes on the wire since then
 	charged  uint64  // what the kernel charges for these
 	ratio    float64 // given to charged of the last interval in which anything was
-	capacity modes.Capacity
+	capacity spread.Capacity
 	bound    int // bytes as the kernel charges them, 0 as opened
 }
 
@@ -80,9 +80,9 @@ func chargeOf(s *nic.Socket, b []byte, f *fact) int {
 		whole = s.TSO()
 	}
 	if whole || f.frames == 0 {
-		return nic.Charge(len(b) - frame.VnetLen)
+		return nic.Truesize(len(b) - frame.VnetLen)
 	}
-	return int(f.frames) * nic.Charge(int(f.bytes/f.frames))
+	return int(f.frames) * nic.Truesize(int(f.bytes/f.frames))
 }
 
 // paced takes in what the batch gave to a member, and reads the member's backlog when it is time. It reports whether
@@ -98,7 +98,7 @@ func (t *transmitter) paced(u *Rule, m *member, l *tally) bool {
 	}
 	charged, now := m.socket.Backlog(), t.r.clock.now()
 	r := m.pace.measure(now, charged, fresh)
-	if u.Spread == modes.SpreadShortest {
+	if u.Spread == spread.SpreadShortest {
 		t.picker.Now = now
 		t.picker.Measured(m.id, r.sent, r.waiting)
 	}

@@ -4,7 +4,7 @@ import (
 	"sync/atomic"
 
 	"nicteam/internal/frame"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -85,5 +85,5 @@ type account struct {
 	rx, tx    totals
 	segmented uint64 // of sockets closed since; the relay's mutex guards it
 	name      string // of the NIC counted here
-	heard     *modes.Heard
+	heard     *spread.RxBytes
 }

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -80,7 +80,7 @@ func (r *Relay) AlsoSent(f func(frame.Station) bool) {
 
 // NoteSent takes in when the adapter has last sent from stations, at moments of CLOCK_MONOTONIC, by programs.
 func (r *Relay) NoteSent(sent map[frame.Station]int64) {
-	_ = r.Do(func(_ *modes.Picker, now int64) {
+	_ = r.Do(func(_ *spread.Picker, now int64) {
 		for s, at := range sent {
 			if time.Duration(now-at) < r.guests.since(now, s) {
 				r.guests.note(at, s)

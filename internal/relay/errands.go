@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 
 	"nicteam/internal/nic"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // errands are functions that a goroutine runs for others between two of its batches. They must not wait for anything,
@@ -81,7 +81,7 @@ func (e *errands) take(open bool) []errand {
 // Do has f run by the transmitter's goroutine between two batches, and returns when it was. p is that goroutine's
 // Picker, and p.Now is now, ns of the relay's clock, which is CLOCK_MONOTONIC. Frames wait meanwhile. f must not
 // keep p, wait for anything, or call the relay.
-func (r *Relay) Do(f func(p *modes.Picker, now int64)) error {
+func (r *Relay) Do(f func(p *spread.Picker, now int64)) error {
 	if done, ok := r.post(f); !ok || !<-done {
 		return errNoTransmitter
 	}
@@ -89,14 +89,14 @@ func (r *Relay) Do(f func(p *modes.Picker, now int64)) error {
 }
 
 // Post is Do that does not wait: f is run after all that was posted before, or never where the relay is closed meanwhile.
-func (r *Relay) Post(f func(p *modes.Picker, now int64)) error {
+func (r *Relay) Post(f func(p *spread.Picker, now int64)) error {
 	if _, ok := r.post(f); !ok {
 		return errNoTransmitter
 	}
 	return nil
 }
 
-func (r *Relay) post(f func(p *modes.Picker, now int64)) (done <-chan bool, ok bool) {
+func (r *Relay) post(f func(p *spread.Picker, now int64)) (done <-chan bool, ok bool) {
 	t := r.tx
 	return t.errands.post(func() {
 		t.picker.Now = r.clock.now()

@@ -8,13 +8,13 @@ import (
 
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/nic"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // Many ask at once, and each is served once, one after the other, whatever else the goroutine has to do.
 func TestDo(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(modes.SpreadSingle))
+	g.apply(g.plan(spread.SpreadSingle))
 	host := g.teamPort()
 	const callers, each = 8, 200
 	served := 0 // by one goroutine: the race detector looks on
@@ -23,7 +23,7 @@ func TestDo(t *testing.T) {
 		all.Go(func() {
 			for range each {
 				var mine int
-				labtest.Check(t, g.relay.Do(func(*modes.Picker, int64) { served++; mine++ }))
+				labtest.Check(t, g.relay.Do(func(*spread.Picker, int64) { served++; mine++ }))
 				if mine != 1 {
 					t.Errorf("served %d times", mine)
 				}
@@ -44,18 +44,18 @@ func TestPost(t *testing.T) {
 	g := newRig(t, 1)
 	var got []int
 	begun, wait := make(chan struct{}), make(chan struct{})
-	labtest.Must(t, g.relay.Post(func(*modes.Picker, int64) { close(begun); <-wait }))
+	labtest.Must(t, g.relay.Post(func(*spread.Picker, int64) { close(begun); <-wait }))
 	<-begun
 	for i := range 10 {
-		labtest.Must(t, g.relay.Post(func(*modes.Picker, int64) { got = append(got, i) }))
+		labtest.Must(t, g.relay.Post(func(*spread.Picker, int64) { got = append(got, i) }))
 	}
 	close(wait)
-	labtest.Must(t, g.relay.Do(func(*modes.Picker, int64) { got = append(got, 10) }))
+	labtest.Must(t, g.relay.Do(func(*spread.Picker, int64) { got = append(got, 10) }))
 	if want := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}; !slices.Equal(got, want) {
 		t.Errorf("done %v", got)
 	}
 	labtest.Must(t, g.relay.Close())
-	if err := g.relay.Post(func(*modes.Picker, int64) { t.Error("it was done") }); !errors.Is(err, nic.ErrClosed) {
+	if err := g.relay.Post(func(*spread.Picker, int64) { t.Error("it was done") }); !errors.Is(err, nic.ErrClosed) {
 		t.Errorf("after the end: %v", err)
 	}
 }

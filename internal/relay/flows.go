@@ -1,14 +1,16 @@
 package relay
 
-import "nicteam/modes"
+import (
+	"nicteam/modes/spread"
+)
 
 // Flows copies the flow table.
-func (r *Relay) Flows(f *modes.Flows) bool {
-	if r.rule.Load().Spread != modes.SpreadShortest {
+func (r *Relay) Flows(f *spread.Flows) bool {
+	if r.rule.Load().Spread != spread.SpreadShortest {
 		return false
 	}
 	found := false
-	err := r.Do(func(p *modes.Picker, _ int64) {
+	err := r.Do(func(p *spread.Picker, _ int64) {
 		if table := p.Flows(); table != nil {
 			*f, found = *table, true
 		}

@@ -15,7 +15,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -29,9 +29,9 @@ const (
 func TestGroups(t *testing.T) {
 	g := newRig(t, 2)
 	before := []string{g.groupsOf("m0"), g.groupsOf("m1")}
-	apply := func(members modes.MemberSet, all bool, groups ...frame.MAC) {
+	apply := func(members spread.MemberSet, all bool, groups ...frame.MAC) {
 		t.Helper()
-		pl := g.plan(modes.SpreadSingle)
+		pl := g.plan(spread.SpreadSingle)
 		pl.GroupMembers, pl.AllMulti, pl.Groups = members, all, groups
 		g.apply(pl)
 		for id := range 2 {
@@ -99,7 +99,7 @@ func TestRefusedGroupsAreTold(t *testing.T) {
 	labtest.Must(t, err)
 	g.links = append(g.links, team.Link{Name: "m1", Index: l.Attrs().Index, MAC: memberMAC(1)})
 	g.join(1)
-	pl := g.plan(modes.SpreadSingle)
+	pl := g.plan(spread.SpreadSingle)
 	pl.GroupMembers, pl.Groups = 0b11, []frame.MAC{solicited}
 	g.apply(pl)
 	late := time.After(labtest.Patience)

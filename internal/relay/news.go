@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -20,7 +20,7 @@ const suspectEvery = 10 * time.Millisecond
 // news goes to the control loop, and never waits for it.
 type news struct {
 	to      chan team.Control
-	suspect [modes.MaxMembers]atomic.Int64 // when it was last told
+	suspect [spread.MaxMembers]atomic.Int64 // when it was last told
 	clock   clock
 
 	mu    sync.Mutex // Tell, end

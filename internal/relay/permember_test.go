@@ -10,16 +10,16 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
 // perMember is a plan in which members send with their own addresses, the adapter's being at home with member 0.
-func (g *rig) perMember(spread modes.Spread) *modes.Plan {
-	pl := g.plan(spread)
+func (g *rig) perMember(rule spread.Spread) *spread.Plan {
+	pl := g.plan(rule)
 	pl.PerMember, pl.Multicast = true, 1
-	pl.Filter = [modes.MaxMembers][]frame.MAC{0: {adapterMAC}}
-	pl.Slots = make([]uint8, modes.SlotCount) // pins are member 0's
+	pl.Filter = [spread.MaxMembers][]frame.MAC{0: {adapterMAC}}
+	pl.Slots = make([]uint8, spread.SlotCount) // pins are member 0's
 	return pl
 }
 
@@ -67,7 +67,7 @@ func isNeighbourhood(h *frame.Headers) bool { return neighbourhood(h) }
 func TestMembersSendWithTheirOwnAddress(t *testing.T) {
 	g := newRig(t, 3)
 	host, peers := g.teamPort(), []*port{g.peerPort(0), g.peerPort(1)}
-	pl := g.perMember(modes.SpreadSingle)
+	pl := g.perMember(spread.SpreadSingle)
 	pl.Single = 1
 	pl.Behind, pl.Own = []frame.MAC{behindMAC}, append(pl.Own, behindMAC)
 	g.apply(pl)
@@ -99,7 +99,7 @@ func TestMembersAddressFollowsThePlan(t *testing.T) {
 	l, err := g.host.Handle().LinkByName("m1")
 	labtest.Must(t, err)
 	labtest.Must(t, g.host.Handle().LinkSetHardwareAddr(l, next.HardwareAddr()))
-	pl := g.perMember(modes.SpreadSingle)
+	pl := g.perMember(spread.SpreadSingle)
 	pl.Single, pl.MACs[1], pl.Own = 1, next, append(pl.Own, next)
 	pl.Filter[1] = []frame.MAC{memberMAC(1)}
 	g.apply(pl)
@@ -131,7 +131,7 @@ func TestSuperFramesGetTheMembersAddress(t *testing.T) {
 		if off {
 			offloadsOff(t, g.host, "m0")
 		}
-		g.apply(g.perMember(modes.SpreadSingle))
+		g.apply(g.perMember(spread.SpreadSingle))
 		udp := func(h *frame.Headers) bool { return h.Protocol == frame.UDP }
 		host, peer := g.port(g.host, "team0", udp), g.port(g.peer, "p0", udp)
 		const n = 40
@@ -162,7 +162,7 @@ func TestSuperFramesGetTheMembersAddress(t *testing.T) {
 
 func TestAdapterAsksThroughTheControlLoop(t *testing.T) {
 	g := newRig(t, 2)
-	pl := g.perMember(modes.SpreadSingle)
+	pl := g.perMember(spread.SpreadSingle)
 	pl.Behind, pl.Own = []frame.MAC{behindMAC}, append(pl.Own, behindMAC)
 	g.apply(pl)
 	host, peer := g.port(g.host, "team0", isNeighbourhood), g.port(g.peer, "p0", isNeighbourhood)
@@ -205,7 +205,7 @@ func TestAdapterAsksThroughTheControlLoop(t *testing.T) {
 
 func TestNobodyToAskBy(t *testing.T) {
 	g := newRig(t, 1)
-	pl := g.perMember(modes.SpreadNone)
+	pl := g.perMember(spread.SpreadNone)
 	pl.Distributing = 0
 	g.apply(pl)
 	host := g.port(g.host, "team0", isNeighbourhood)
@@ -215,7 +215,7 @@ func TestNobodyToAskBy(t *testing.T) {
 
 func TestAnswersAreCopiedToTheControlLoop(t *testing.T) {
 	g := newRig(t, 2)
-	pl := g.perMember(modes.SpreadSingle)
+	pl := g.perMember(spread.SpreadSingle)
 	pl.Behind, pl.Own, pl.Promiscuous = []frame.MAC{behindMAC}, append(pl.Own, behindMAC), true
 	g.apply(pl)
 	host := g.port(g.host, "team0", isNeighbourhood)
@@ -262,7 +262,7 @@ func TestAnswersAreCopiedToTheControlLoop(t *testing.T) {
 		<-g.relay.Control()
 	}
 	// Only PerMember needs them.
-	pl = g.plan(modes.SpreadSingle)
+	pl = g.plan(spread.SpreadSingle)
 	g.apply(pl)
 	b := arp(adapterMAC, peerMAC, 5)
 	peers[0].send(b)

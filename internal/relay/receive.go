@@ -10,7 +10,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/nic"
 	"nicteam/internal/tap"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -39,7 +39,7 @@ type member struct {
 	sightings Sightings
 	allowed   allowance
 	tally     tally
-	heard     *modes.Heard // bytes for us, atomics; of the account
+	heard     *spread.RxBytes // bytes for us, atomics; of the account
 
 	pace pace // the transmitter's goroutine's
 }
@@ -79,7 +79,7 @@ func (m *member) next() bool {
 	case nil:
 	case unix.EAGAIN:
 		// It was woken for an errand; what is asked for from here on wakes it again.
-		if err := m.socket.Rest(); err != nil {
+		if err := m.socket.ClearWake(); err != nil {
 			return m.take(0, err) == nil
 		}
 	default:
@@ -163,7 +163,7 @@ func (m *member) choose(u *Rule) {
 		if whose == ForNobody && u.Astray(m.id, h.Dst) {
 			m.tally.other += uint64(frames)
 		}
-		if whose != ForNobody && !tunnel && !nic.Prepare(b, &v, &h) {
+		if whose != ForNobody && !tunnel && !nic.NormalizeVnet(b, &v, &h) {
 			whose, drop = ForNobody, team.DropMalformed
 		}
 		if whose == ForNobody {
@@ -174,7 +174,7 @@ func (m *member) choose(u *Rule) {
 			if neighbourhood(&h) {
 				m.r.news.frame(m.id, b)
 			}
-			atomic.AddUint64(&m.heard[modes.HeardSlot(&h, b[frame.VnetLen:])], uint64(bytes))
+			atomic.AddUint64(&m.heard[spread.RxClass(&h, b[frame.VnetLen:])], uint64(bytes))
 		}
 		// The stack takes only what has the adapter's address, so what has another of ours gets that: peers know
 		// a member's address from before it was in the team, or were told it to spread what they send.

@@ -5,7 +5,7 @@ package relay
 //  1. The host's stack sends a (super-)frame into the adapter; the goroutine wakes (transmitter.run).
 //  2. It reads what is there, up to a batch, without waiting (read): [virtio header][frame] each.
 //  3. It takes the rule in force, once for the batch.
-//  4. Each frame is parsed once; modes.Picker says by which members it leaves; datagrams of a flow that
+//  4. Each frame is parsed once; spread.Picker says by which members it leaves; datagrams of a flow that
 //     leave by one member are joined to a super-frame in place (pick). Then they are queued on the members'
 //     sockets, and counted as the frames that they will be on the wire (spread). Where the rule is PerMember the adapter's
 //     frames get the member's address then, and its ARP and ND have gone to the control loop instead, which sends
@@ -48,7 +48,7 @@ import (
 	"nicteam/internal/panics"
 	"nicteam/internal/settings"
 	"nicteam/internal/tap"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -76,13 +76,13 @@ type Relay struct {
 	also    atomic.Pointer[func(frame.Station) bool] // AlsoSent
 
 	rule    atomic.Pointer[Rule]
-	members [modes.MaxMembers]atomic.Pointer[member]
+	members [spread.MaxMembers]atomic.Pointer[member]
 	tx      *transmitter
 	filters *background
 	groups  *background
 	markers *markers
 
-	accounts [modes.MaxMembers]account
+	accounts [spread.MaxMembers]account
 	noMember [team.Drops]atomic.Uint64 // drops of the adapter's own
 	panics   *panics.Keeper
 
@@ -111,7 +111,7 @@ func New(o Options) (*Relay, error) {
 			return nic.Open(nic.Options{Name: l.Name, Index: l.Index, MAC: l.MAC, TSO: nic.Offload(o.TSO), USO: nic.Offload(o.USO)})
 		}
 	}
-	r.rule.Store(NewRule(&modes.Plan{}))
+	r.rule.Store(NewRule(&spread.Plan{}))
 	r.tx = newTransmitter(r, o.Adapter.Queues()[0])
 	if err := r.tx.start(); err != nil {
 		return nil, fmt.Errorf("start relay: %w", err)
@@ -122,8 +122,8 @@ func New(o Options) (*Relay, error) {
 }
 
 func validID(id int) error {
-	if id < 0 || id >= modes.MaxMembers {
-		return fmt.Errorf("member id %d is not in [0, %d): %w", id, modes.MaxMembers, ErrNoMember)
+	if id < 0 || id >= spread.MaxMembers {
+		return fmt.Errorf("member id %d is not in [0, %d): %w", id, spread.MaxMembers, ErrNoMember)
 	}
 	return nil
 }
@@ -218,7 +218,7 @@ func (r *Relay) end(m *member) error {
 }
 
 func (r *Relay) member(id int) *member {
-	if id < 0 || id >= modes.MaxMembers {
+	if id < 0 || id >= spread.MaxMembers {
 		return nil
 	}
 	return r.members[id].Load()

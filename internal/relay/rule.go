@@ -4,18 +4,18 @@ import (
 	"slices"
 
 	"nicteam/internal/frame"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
 // Rule is a Plan in force, and what is looked up in it a frame. Programs that receive instead of the relay go by the same one.
 type Rule struct {
-	*modes.Plan
+	*spread.Plan
 	own []frame.MAC // Plan.Own without Behind, sorted
 }
 
 // NewRule makes the rule of a Plan, which must not change any more.
-func NewRule(pl *modes.Plan) *Rule {
+func NewRule(pl *spread.Plan) *Rule {
 	own := slices.DeleteFunc(slices.Clone(pl.Own), func(m frame.MAC) bool { return has(pl.Behind, m) })
 	slices.Sort(own)
 	return &Rule{Plan: pl, own: own}

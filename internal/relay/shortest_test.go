@@ -9,7 +9,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -71,19 +71,19 @@ func TestMembersAreUsedByWhatTheyCarry(t *testing.T) {
 		labtest.Must(t, g.host.Shape(fmt.Sprintf("m%d", id), uint64(rate)))
 	}
 	pl := g.shortest()
-	pl.Hash = modes.Layer34
+	pl.Hash = spread.Layer34
 	g.apply(pl)
 	g.bridge()
 	g.answer()
 	g.sendFlows(12)
-	f := new(modes.Flows)
+	f := new(spread.Flows)
 	labtest.Eventually(t, "measured capacities", func() bool {
 		if !g.relay.Flows(f) {
 			return false
 		}
 		for id, rate := range rates {
 			q := &f.Members[id]
-			if c := float64(q.Capacity); q.Source != modes.RateMeasured || c < rate*0.85 || c > rate*1.15 {
+			if c := float64(q.Capacity); q.Source != spread.RateMeasured || c < rate*0.85 || c > rate*1.15 {
 				return false
 			}
 		}
@@ -120,7 +120,7 @@ func TestAnUnusedMemberIsRead(t *testing.T) {
 			host.send(testFrame(peerMAC+frame.MAC(i), adapterMAC, i))
 		}
 	})
-	f := new(modes.Flows)
+	f := new(spread.Flows)
 	labtest.Eventually(t, "both clocks set straight", func() bool {
 		host.send(testFrame(peerMAC, adapterMAC, 0)) // a flow has one member
 		if !g.relay.Flows(f) {

@@ -16,8 +16,8 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/nic"
-	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -36,7 +36,7 @@ func slowFrame(src frame.MAC, subtype uint8, n int) []byte {
 func TestSlowFramesAlwaysComeToControl(t *testing.T) {
 	g := newRig(t, 2)
 	peer := g.peerPort(1)
-	for name, pl := range map[string]*modes.Plan{"collecting": g.plan(modes.SpreadSlots), "no plan": {}} {
+	for name, pl := range map[string]*spread.Plan{"collecting": g.plan(spread.SpreadSlots), "no plan": {}} {
 		g.apply(pl)
 		for i, src := range []frame.MAC{peerMAC, memberMAC(0), memberMAC(1), adapterMAC} {
 			b := slowFrame(src, 1, i)
@@ -55,7 +55,7 @@ func TestSlowFramesAlwaysComeToControl(t *testing.T) {
 // Neighbours speak other slow protocols too, and nobody here wants to know.
 func TestOtherSlowProtocolsEndHere(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(modes.SpreadSlots))
+	g.apply(g.plan(spread.SpreadSlots))
 	host, peer := g.port(g.host, "team0", func(h *frame.Headers) bool { return h.EtherType == frame.TypeSlow }), g.peerPort(0)
 	for n := range 200 {
 		peer.send(slowFrame(peerMAC, 3, n))
@@ -126,7 +126,7 @@ func TestRefusedSlowFramesAllocateNothing(t *testing.T) {
 // A member that is flooded keeps nobody's partner from being heard.
 func TestSlowFloodOfOneMember(t *testing.T) {
 	g := newRig(t, 2)
-	g.apply(g.plan(modes.SpreadSlots))
+	g.apply(g.plan(spread.SpreadSlots))
 	flooder, quiet := g.peerPort(0), g.peerPort(1)
 	g.hearing(0)
 	g.hearing(1)
@@ -135,7 +135,7 @@ func TestSlowFloodOfOneMember(t *testing.T) {
 	var heard, flood int
 	began, busy := time.Now(), processTime()
 	for n := range 20 {
-		labtest.Must(t, quiet.socket.Send(slowFrame(peerMAC, 1, n)))
+		labtest.Must(t, quiet.socket.SendControl(slowFrame(peerMAC, 1, n)))
 		for next := time.After(25 * time.Millisecond); next != nil; {
 			select {
 			case c := <-g.relay.Control():
@@ -196,7 +196,7 @@ func processTime() time.Duration {
 // What fills a member's queue neither delays nor loses an answer; a marker comes behind all of it.
 func TestSendPassesBulk(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(modes.SpreadSingle))
+	g.apply(g.plan(spread.SpreadSingle))
 	labtest.Must(t, g.host.Shape("m0", 50e6))
 	labtest.Must(t, g.relay.SetBacklog(0, 128<<10))
 	answer := lacp.Marker{Port: 1, System: adapterMAC, Transaction: 5, Response: true}
@@ -264,7 +264,7 @@ func TestMarkersWhileClosing(t *testing.T) {
 // More comes than anybody can move, and the partner is heard all the same.
 func TestPartnerIsHeardInAFlood(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(modes.SpreadSlots))
+	g.apply(g.plan(spread.SpreadSlots))
 	flooder, peer := g.peerPort(0), g.peerPort(0)
 	peer.send(slowFrame(peerMAC, 1, 1000))
 	g.newsOf(team.ControlFrame)
@@ -284,7 +284,7 @@ func TestPartnerIsHeardInAFlood(t *testing.T) {
 		select {
 		case <-tick:
 			if next < n {
-				labtest.Must(t, peer.socket.Send(slowFrame(peerMAC, 1, next)))
+				labtest.Must(t, peer.socket.SendControl(slowFrame(peerMAC, 1, next)))
 				next++
 			}
 		case c := <-g.relay.Control():

@@ -8,7 +8,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/nic"
 	"nicteam/internal/tap"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -28,7 +28,7 @@ type transmitter struct {
 	r      *Relay
 	queue  *tap.Queue
 	epoch  epoch
-	picker modes.Picker
+	picker spread.Picker
 	ending atomic.Bool   // run is to return
 	done   chan struct{} // closed when it has
 
@@ -41,17 +41,17 @@ type transmitter struct {
 	now     int64  // when it began
 	sizes   [nic.Batch]int
 	facts   [nic.Batch]fact
-	picked  [nic.Batch]modes.MemberSet // by which each leaves; none when it is lost, or part of an earlier one
+	picked  [nic.Batch]spread.MemberSet // by which each leaves; none when it is lost, or part of an earlier one
 	merger  frame.Merger
 	at      int // the frame in hand
 
-	touched modes.MemberSet                     // members with frames queued
-	used    modes.MemberSet                     // members met in the batch, with a tally
-	unread  modes.MemberSet                     // members that were given something since their backlog was read
-	with    [modes.MaxMembers]*member           // those, nil for one that has not joined
-	order   [modes.MaxMembers][nic.Batch]uint8  // a member: the frame of each of its socket's indices
-	charges [modes.MaxMembers][nic.Batch]uint32 // what the kernel charges for those
-	tallies [modes.MaxMembers]tally
+	touched spread.MemberSet                     // members with frames queued
+	used    spread.MemberSet                     // members met in the batch, with a tally
+	unread  spread.MemberSet                     // members that were given something since their backlog was read
+	with    [spread.MaxMembers]*member           // those, nil for one that has not joined
+	order   [spread.MaxMembers][nic.Batch]uint8  // a member: the frame of each of its socket's indices
+	charges [spread.MaxMembers][nic.Batch]uint32 // what the kernel charges for those
+	tallies [spread.MaxMembers]tally
 	refused []refusal        // to be resent
 	origin  [nic.Batch]uint8 // a frame being resent: who refused it
 	met     strangers
@@ -76,7 +76,7 @@ func newTransmitter(r *Relay, q *tap.Queue) *transmitter {
 
 // start runs the transmitter until end.
 func (t *transmitter) start() error {
-	if err := t.queue.Rest(); err != nil {
+	if err := t.queue.ClearWake(); err != nil {
 		return err
 	}
 	t.ending.Store(false)
@@ -113,7 +113,7 @@ func (t *transmitter) run() {
 		case nil:
 		case unix.EAGAIN:
 			// It is woken for an errand, or for good; what is asked for from here on wakes it again.
-			if !t.queue.Wait() && t.queue.Rest() != nil {
+			if !t.queue.Wait() && t.queue.ClearWake() != nil {
 				return
 			}
 		default:
@@ -218,7 +218,7 @@ func (t *transmitter) pick(u *Rule) {
 		v.Unmarshal(b)
 		tunnel := v.GSOType&frame.GSOTunnel != 0 && v.Tunnelled(&h) && frame.FindInner(v, b[frame.VnetLen:], &h)
 		frames, bytes := frame.WireCount(v, &h, len(b)-frame.VnetLen)
-		if !tunnel && !nic.Prepare(b, &v, &h) {
+		if !tunnel && !nic.NormalizeVnet(b, &v, &h) {
 			t.r.noMember[team.DropMalformed].Add(uint64(frames))
 			continue
 		}
@@ -229,14 +229,14 @@ func (t *transmitter) pick(u *Rule) {
 		if ours && u.Distributing != 0 && neighbourhood(&h) && t.r.news.frame(-1, b) {
 			continue // comes back by Send
 		}
-		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), rename: ours || u.PerMember && modes.GroupReport(&h, b[frame.VnetLen:])}
+		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), rename: ours || u.PerMember && spread.GroupReport(&h, b[frame.VnetLen:])}
 		t.facts[t.at] = f
 		set := t.picker.Pick(u.Plan, &h, b[frame.VnetLen:], bytes)
 		if set == 0 {
 			t.r.noMember[team.DropNoMember].Add(uint64(frames))
 			continue
 		}
-		if h.Protocol == frame.UDP && u.Spread != modes.SpreadBroadcast {
+		if h.Protocol == frame.UDP && u.Spread != spread.SpreadBroadcast {
 			id := set.First()
 			if m := t.meet(id); m != nil && m.socket.USO() {
 				if to, n := t.merger.Add(t.at, b, v, &h, id); to >= 0 {
@@ -318,7 +318,7 @@ func (t *transmitter) refuse(u *Rule, i, id int, first bool) {
 		l := &t.tallies[t.origin[i]]
 		l.other -= frames
 		l.drops[team.DropRefused] += frames
-	case u.Spread == modes.SpreadBroadcast:
+	case u.Spread == spread.SpreadBroadcast:
 		t.tallies[id].drops[team.DropRefused] += frames
 	default:
 		t.refused = append(t.refused, refusal{frame: uint8(i), member: uint8(id)})
@@ -362,7 +362,7 @@ func (t *transmitter) resend(u *Rule) {
 	for _, f := range t.refused {
 		i, id := int(f.frame), int(f.member)
 		l, frames := &t.tallies[id], uint64(t.facts[i].frames)
-		other := modes.Other(u.Plan, modes.MemberSet(0).With(id))
+		other := spread.Other(u.Plan, spread.MemberSet(0).With(id))
 		if other < 0 {
 			l.drops[team.DropRefused] += frames
 			continue

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"nicteam/internal/nic"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // Yield hands transmission over, as gate.go tells: on success gate is GateFast, else GateSlow and the relay goes on. What
@@ -15,7 +15,7 @@ import (
 // begin to go over.
 func (r *Relay) Yield(gate *uint32) error {
 	h := newHandover(gate, r.clock)
-	err := r.Do(func(*modes.Picker, int64) { h.begin(&r.tx.handover) })
+	err := r.Do(func(*spread.Picker, int64) { h.begin(&r.tx.handover) })
 	if err == nil {
 		err = <-h.done
 	}
@@ -28,7 +28,7 @@ func (r *Relay) Yield(gate *uint32) error {
 // Regain takes transmission back. On error, which there is only when the relay is closed, gate is GateSlow as well.
 func (r *Relay) Regain(gate *uint32) error {
 	atomic.StoreUint32(gate, GateSlow)
-	if err := r.Do(func(*modes.Picker, int64) { r.tx.yielded = false }); err != nil {
+	if err := r.Do(func(*spread.Picker, int64) { r.tx.yielded = false }); err != nil {
 		return fmt.Errorf("take transmission back: %w", err)
 	}
 	return nil
@@ -75,7 +75,7 @@ func (r *Relay) Listen(id int, fd int) error {
 	if m == nil {
 		return fmt.Errorf("set socket filter of member %d: %w", id, ErrNoMember)
 	}
-	if err := m.socket.Listen(fd); err != nil {
+	if err := m.socket.SetSocketFilter(fd); err != nil {
 		return err
 	}
 	m.ear.programs.Store(fd >= 0)

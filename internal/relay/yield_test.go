@@ -15,7 +15,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/nic"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -126,14 +126,14 @@ func (p *program) end() {
 // transmission is the program that transmits by member 0.
 func (g *rig) transmission() *program {
 	host, direct := g.socket(g.host, "team0"), g.socket(g.host, "m0")
-	return &program{TB: g.TB, gate: new(uint32), seen: g.peerPort(0), slow: host.Send, fast: direct.Send,
+	return &program{TB: g.TB, gate: new(uint32), seen: g.peerPort(0), slow: host.SendControl, fast: direct.SendControl,
 		frame: func(n int) []byte { return testFrame(peerMAC, adapterMAC, n) }}
 }
 
 // reception is the program that receives by member 0.
 func (g *rig) reception() *program {
 	peer := g.socket(g.peer, "p0")
-	return &program{TB: g.TB, gate: new(uint32), seen: g.teamPort(), slow: peer.Send,
+	return &program{TB: g.TB, gate: new(uint32), seen: g.teamPort(), slow: peer.SendControl,
 		fast: func(b []byte) error {
 			_, err := g.adapter.Queues()[0].Write(append(make([]byte, frame.VnetLen), b...))
 			return err
@@ -159,7 +159,7 @@ func TestYieldUnderLoad(t *testing.T) {
 		for _, load := range []string{"20000 a second", "without pauses"} {
 			t.Run(d.name+" "+load, func(t *testing.T) {
 				g := newRig(t, 1)
-				g.apply(g.plan(modes.SpreadSingle))
+				g.apply(g.plan(spread.SpreadSingle))
 				p := d.program(g)
 				p.begin(load != "without pauses")
 				for range 50 {
@@ -198,7 +198,7 @@ func (g *rig) shut(name string, gate *uint32) error {
 		h.until, h.tries = 0, leastTries
 	}
 	if name == "transmit" {
-		labtest.Must(g, g.relay.Do(func(*modes.Picker, int64) { late(&g.relay.tx.handover) }))
+		labtest.Must(g, g.relay.Do(func(*spread.Picker, int64) { late(&g.relay.tx.handover) }))
 	} else {
 		_, err := g.relay.ask(0, func(m *member) { late(&m.handover) })
 		labtest.Must(g, err)
@@ -211,7 +211,7 @@ func TestYieldWithoutAnyPause(t *testing.T) {
 	for _, d := range directions {
 		t.Run(d.name, func(t *testing.T) {
 			g := newRig(t, 1)
-			g.apply(g.plan(modes.SpreadSingle))
+			g.apply(g.plan(spread.SpreadSingle))
 			p := d.program(g)
 			p.begin(false)
 			for range 50 {
@@ -228,7 +228,7 @@ func TestYieldWithoutAnyPause(t *testing.T) {
 // A member that receives no more hands nothing over, and what it had is taken back.
 func TestYieldOfAMemberThatHasEnded(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(modes.SpreadSingle))
+	g.apply(g.plan(spread.SpreadSingle))
 	gate := GateSlow
 	labtest.Must(t, g.relay.YieldMember(0, &gate))
 	m := g.relay.member(0)
@@ -246,7 +246,7 @@ func TestYieldOfWhatIsNotThere(t *testing.T) {
 	g := newRig(t, 1)
 	r := g.relay
 	gate := GateSlow
-	for _, id := range []int{-1, 1, modes.MaxMembers} {
+	for _, id := range []int{-1, 1, spread.MaxMembers} {
 		if err := r.YieldMember(id, &gate); !errors.Is(err, ErrNoMember) {
 			t.Errorf("member %d: %v", id, err)
 		}
@@ -260,7 +260,7 @@ func TestYieldOfWhatIsNotThere(t *testing.T) {
 		"Regain":       func() error { return r.Regain(&gate) },
 		"YieldMember":  func() error { return r.YieldMember(0, &gate) },
 		"RegainMember": func() error { return r.RegainMember(0, &gate) },
-		"Do":           func() error { return r.Do(func(*modes.Picker, int64) { t.Error("it was done") }) },
+		"Do":           func() error { return r.Do(func(*spread.Picker, int64) { t.Error("it was done") }) },
 	} {
 		if err := f(); err == nil || gate != GateSlow {
 			t.Errorf("%s of a relay that is closed: %v, gate %d", name, err, gate)
@@ -280,7 +280,7 @@ func TestYieldedRelayDoesNotMeasure(t *testing.T) {
 	gate := GateSlow
 	labtest.Must(t, g.relay.Yield(&gate))
 	host := g.teamPort()
-	var f modes.Flows
+	var f spread.Flows
 	ahead := func() (n int) {
 		if !g.relay.Flows(&f) {
 			return 0
@@ -304,7 +304,7 @@ func TestYieldedRelayDoesNotMeasure(t *testing.T) {
 			t.Fatal("a clock was set")
 		}
 	}
-	labtest.Must(t, g.relay.Do(func(p *modes.Picker, now int64) {
+	labtest.Must(t, g.relay.Do(func(p *spread.Picker, now int64) {
 		if p.Now != now {
 			t.Errorf("it is %d for the Picker, and %d", p.Now, now)
 		}
@@ -320,7 +320,7 @@ func TestYieldedRelayDoesNotMeasure(t *testing.T) {
 // A member takes in what its filter wants, whoever moves the rest.
 func TestListen(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(modes.SpreadSingle))
+	g.apply(g.plan(spread.SpreadSingle))
 	peer, host := g.peerPort(0), g.teamPort()
 	refuse, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "GPL",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})

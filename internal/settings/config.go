@@ -3,10 +3,12 @@ package settings
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"nicteam/internal/frame"
 	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // Config is a validated configuration of a team; internal/config makes it from flags,
@@ -18,7 +20,7 @@ type Config struct {
 
 	Mode             modes.Kind
 	Balance          bool
-	Hash             modes.HashPolicy
+	Hash             spread.HashPolicy
 	Primary          string
 	PrimaryReselect  modes.Reselect
 	Active           string // active member wished by hand, "" none; never kept over a restart
@@ -45,6 +47,24 @@ type Config struct {
 
 	Datapath      string // "auto", "relay", "fastpath"
 	TSO, USO, GRO Offload
+}
+
+// MemberNames returns the names of the members in their order.
+func (c Config) MemberNames() []string {
+	names := make([]string, len(c.Members))
+	for i, m := range c.Members {
+		names[i] = m.Name
+	}
+	return names
+}
+
+// AddressList returns Addresses as text, separated by commas.
+func (c Config) AddressList() string {
+	list := make([]string, len(c.Addresses))
+	for i, p := range c.Addresses {
+		list[i] = p.String()
+	}
+	return strings.Join(list, ", ")
 }
 
 // MemberConfig is a member as configured.
@@ -104,7 +124,7 @@ const (
 func DefaultConfig() Config {
 	return Config{
 		Mode: modes.ELB, Balance: true, ReceiveBalance: true,
-		Gain: modes.DefaultGain, Skew: modes.DefaultSkew, Rebalance: modes.DefaultRebalance,
+		Gain: spread.DefaultGain, Skew: spread.DefaultSkew, Rebalance: modes.DefaultRebalance,
 		PacketsPerMember: 1, MinMembers: 1, LACP: modes.DefaultLACP(),
 		LinkWatch: []string{"carrier"}, AnnounceCount: 1, AnnounceInterval: 100 * time.Millisecond,
 		Datapath: "auto",

@@ -10,6 +10,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
 	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/monitor"
 	"nicteam/team"
 )
@@ -31,9 +32,9 @@ type Team struct {
 	salt   uint64
 	local  []*Stack // Stack, and guests behind the adapter
 
-	plan    *modes.Plan
-	picker  modes.Picker
-	members [modes.MaxMembers]*member
+	plan    *spread.Plan
+	picker  spread.Picker
+	members [spread.MaxMembers]*member
 	ids     []int // of members
 	carrier bool
 	Plans   int // how many there were
@@ -49,7 +50,7 @@ type Team struct {
 	seen      uint64 // of moved, by measure
 	seenRest  uint64 // of moved, by watchFlooding
 	quiet     int
-	heard     modes.Heard
+	heard     spread.RxBytes
 	pacing    *timer
 	measuring *timer
 	flooding  *timer
@@ -75,7 +76,7 @@ type member struct {
 	reading      bool // it is going to be
 	suspected    time.Duration
 	given        uint64 // bytes since it was last measured
-	pace         modes.Capacity
+	pace         spread.Capacity
 	bound        int // bytes that may wait
 	flooded      uint64
 	arrived      uint64 // frames taken in
@@ -99,7 +100,7 @@ func (w *World) Team(name string, c settings.Config, mac frame.MAC) *Team {
 		mac = w.number(0x2)
 	}
 	c.Team = name
-	t := &Team{Name: name, w: w, config: c, plan: &modes.Plan{Next: -1}, met: map[frame.Station]bool{}, guests: map[frame.Station]time.Duration{}, steered: -time.Hour, forcedAt: -time.Hour, left: -time.Hour}
+	t := &Team{Name: name, w: w, config: c, plan: &spread.Plan{Next: -1}, met: map[frame.Station]bool{}, guests: map[frame.Station]time.Duration{}, steered: -time.Hour, forcedAt: -time.Hour, left: -time.Hour}
 	t.mac, t.salt = mac, w.rng.Uint64()
 	t.newLoop(nil)
 	t.picker.Seed = w.rng.Uint64()
@@ -170,7 +171,7 @@ func (t *Team) execute(out *team.Output) {
 }
 
 // apply puts a Plan in force.
-func (t *Team) apply(pl *modes.Plan) {
+func (t *Team) apply(pl *spread.Plan) {
 	t.Plans++
 	t.w.Tell("%s: plan: %s", t.Name, planWords{pl})
 	t.planned(pl)
@@ -189,7 +190,7 @@ func (t *Team) apply(pl *modes.Plan) {
 }
 
 // refused tells the loop which NICs did not take the addresses that a Plan gives them.
-func (t *Team) refused(pl *modes.Plan) {
+func (t *Team) refused(pl *spread.Plan) {
 	for _, id := range slices.Clone(t.ids) {
 		if n := t.members[id].nic; n.Hidden && n.OwnMAC && len(pl.Filter[id]) > 0 {
 			n.Hidden = false
@@ -199,7 +200,7 @@ func (t *Team) refused(pl *modes.Plan) {
 }
 
 // planWords says what matters of a Plan, when it is told.
-type planWords struct{ *modes.Plan }
+type planWords struct{ *spread.Plan }
 
 func (p planWords) String() (said string) {
 	if p.From != nil {

@@ -13,7 +13,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -51,7 +51,7 @@ func (w *world) teachings() *teachings {
 			if p.EtherType == frame.TypeRARP {
 				h.all = append(h.all, p.In(p.Src, b))
 			}
-			if modes.GroupReport(&p, b) {
+			if spread.GroupReport(&p, b) {
 				h.reports++
 			}
 			return 1
