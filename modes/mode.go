@@ -132,12 +132,6 @@ const (
 	TellAll       = TellAddresses | TellGroups | TellBehind
 )
 
-// Send is a frame for the wire by one member.
-type Send struct {
-	Member int
-	Frame  []byte
-}
-
 // Settings are the live settings that modes read. The zero value is not valid: see settings.Config for defaults.
 type Settings struct {
 	Kind             Kind

@@ -19,11 +19,3 @@ type Peer struct {
 	RxBps   uint64    // what it sends us, bit/s, smoothed
 	Told    uint64    // how often it was told without having asked
 }
-
-// Peers lists the peers that m steers, by address; nil when it steers none.
-func Peers(now time.Time, m Mode) []Peer {
-	if e, ok := m.(*elb); ok {
-		return e.steering.list(now)
-	}
-	return nil
-}

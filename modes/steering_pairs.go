@@ -282,3 +282,11 @@ func (o *order) cut(ps *pairs, i int32) {
 		o.tail = p.prev
 	}
 }
+
+// Members are the members that peers were told.
+func (s *Balancer) Members() (set spread.MemberSet) {
+	for i := range s.pairs.all() {
+		set = set.With(s.pairs.at(i).member)
+	}
+	return set
+}

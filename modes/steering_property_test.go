@@ -19,7 +19,7 @@ type failer interface {
 }
 
 // consistent checks that all parts of a steering speak of the same pairs.
-func consistent(t failer, s *steering) {
+func consistent(t failer, s *Balancer) {
 	t.Helper()
 	ps := &s.pairs
 	used, names, macs := 0, 0, 0

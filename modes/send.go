@@ -1,0 +1,7 @@
+package modes
+
+// Send is a frame for the wire by one member.
+type Send struct {
+	Member int
+	Frame  []byte
+}
