@@ -7,6 +7,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/modes/spread"
+	"nicteam/modes/steer"
 )
 
 // assumedRate is taken for a NIC whose speed nobody tells, until it has shown what it carries.
@@ -38,7 +39,7 @@ type elb struct {
 	turn  uint64 // of moves
 
 	silence  silence
-	steering Balancer
+	steering steer.Balancer
 	evening  spread.Rebalancer
 }
 
@@ -147,19 +148,19 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 		eff.Tell |= TellAsk
 	}
 	set := &e.st.Settings
-	eff.Send = append(eff.Send, e.steering.Follow(now, e.plan, e.active, SteerSettings{set.ReceiveBalance, set.Rebalance})...)
+	eff.Send = append(eff.Send, e.steering.Follow(now, e.plan, e.active, steer.Settings{Balance: set.ReceiveBalance, Rebalance: set.Rebalance})...)
 	return eff
 }
 
 // pinned returns learning frames of who is behind the adapter and was not known before: until then the active member
 // has sent for them, and switches have learnt that.
-func (e *elb) pinned(was *State) (sends []Send) {
+func (e *elb) pinned(was *State) (sends []spread.Send) {
 	for _, s := range e.st.Behind {
 		if _, known := slices.BinarySearch(was.Behind, s); known {
 			continue
 		}
 		if id := e.plan.Pin(s.MAC()); id >= 0 && id != e.active {
-			sends = append(sends, Send{Member: id, Frame: frame.RARP(s.MAC(), s.VLAN())})
+			sends = append(sends, spread.Send{Member: id, Frame: frame.RARP(s.MAC(), s.VLAN())})
 		}
 	}
 	return sends
@@ -302,12 +303,12 @@ func (e *elb) heir(m frame.MAC) int {
 }
 
 // teach returns learning frames, which show switches where addresses are.
-func (e *elb) teach(homes map[frame.MAC]int) (sends []Send) {
+func (e *elb) teach(homes map[frame.MAC]int) (sends []spread.Send) {
 	for _, m := range slices.Sorted(maps.Keys(homes)) {
 		if !e.used[m] && slices.ContainsFunc(e.st.Members, func(mem Member) bool { return mem.MAC == m }) {
 			continue // of a member that joins: its heir's frame could overtake its own
 		}
-		sends = append(sends, Send{Member: homes[m], Frame: frame.RARP(m, 0)})
+		sends = append(sends, spread.Send{Member: homes[m], Frame: frame.RARP(m, 0)})
 	}
 	return sends
 }
@@ -397,7 +398,7 @@ func (e *elb) pins(pl *spread.Plan) *[spread.MaxMembers]uint32 {
 }
 
 // Peers lists the peers that m steers, by address; nil when it steers none.
-func Peers(now time.Time, m Mode) []Peer {
+func Peers(now time.Time, m Mode) []steer.Peer {
 	if e, ok := m.(*elb); ok {
 		return e.steering.Peers(now)
 	}

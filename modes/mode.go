@@ -106,11 +106,11 @@ type Member struct {
 
 // Effects is what a mode wants done after an event; the zero value is nothing.
 type Effects struct {
-	Send   []Send // frames to send, in order
-	Tell   Tell   // what the neighbours are to be told
-	Active bool   // the active member changed
-	Reason string // why, in words, when Active
-	Notes  []Note // for who reads events
+	Send   []spread.Send // frames to send, in order
+	Tell   Tell          // what the neighbours are to be told
+	Active bool          // the active member changed
+	Reason string        // why, in words, when Active
+	Notes  []Note        // for who reads events
 }
 
 // Note is something that happened, for who reads events.

@@ -1,4 +1,4 @@
-package modes
+package steer
 
 import (
 	"net/netip"
@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/modes/spread"
 )
 
 // Transmit takes in an ARP or ND frame of the adapter, which is ours to change, and returns it as it is to leave:
 // with the MAC of the member by which it leaves in place of the adapter's.
-func (s *Balancer) Transmit(now time.Time, b []byte) []Send {
+func (s *Balancer) Transmit(now time.Time, b []byte) []spread.Send {
 	if len(b) < frame.EtherLen || s.active < 0 {
 		return nil
 	}
@@ -44,7 +45,7 @@ func (s *Balancer) Transmit(now time.Time, b []byte) []Send {
 	case n.Op == frame.RouterAdvertisement && n.Src == s.pl.Adapter:
 		s.routes(n.VLAN, true) // though its last neighbour advertisement may be from before it was one
 	}
-	return append([]Send{{Member: member, Frame: b}}, s.run(t)...)
+	return append([]spread.Send{{Member: member, Frame: b}}, s.run(t)...)
 }
 
 // toAll takes in a frame that leaves for all hosts, or for a group of them. It gives whoever takes it in the active

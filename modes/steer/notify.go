@@ -1,9 +1,10 @@
-package modes
+package steer
 
 import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/modes/spread"
 )
 
 // Announced takes in that all peers were just told the active member's address.
@@ -50,7 +51,7 @@ func (s *Balancer) due(t time.Duration, i int32, interval time.Duration) {
 }
 
 // run does what is due until t, as far as the allowance goes.
-func (s *Balancer) run(t time.Duration) (sends []Send) {
+func (s *Balancer) run(t time.Duration) (sends []spread.Send) {
 	for s.active >= 0 {
 		it, at, ok := s.agenda.first()
 		if !ok || at > t {
@@ -71,7 +72,7 @@ func (s *Balancer) run(t time.Duration) (sends []Send) {
 			break
 		}
 		p := s.pairs.at(i)
-		sends = append(sends, Send{Member: p.member, Frame: s.telling(p)})
+		sends = append(sends, spread.Send{Member: p.member, Frame: s.telling(p)})
 		p.told = t
 		p.tolds++
 		if p.again {

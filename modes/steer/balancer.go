@@ -1,4 +1,4 @@
-package modes
+package steer
 
 import (
 	"cmp"
@@ -64,13 +64,13 @@ func (s *Balancer) clock(now time.Time) time.Duration {
 }
 
 // Settings of receive steering.
-type SteerSettings struct {
+type Settings struct {
 	Balance   bool          // false: all peers reach us by the active member
 	Rebalance time.Duration // interval between measurements; 0: peers never move for their load
 }
 
 // Follow takes over a Plan and who is active in it. It returns what peers must be told because of it.
-func (s *Balancer) Follow(now time.Time, pl *spread.Plan, active int, set SteerSettings) []Send {
+func (s *Balancer) Follow(now time.Time, pl *spread.Plan, active int, set Settings) []spread.Send {
 	t := s.clock(now)
 	var moved spread.MemberSet // whose MAC is another
 	came := pl.Distributing &^ s.members
@@ -128,7 +128,7 @@ func (s *Balancer) gather(t time.Duration, tell bool) {
 }
 
 // Tick sends what is due.
-func (s *Balancer) Tick(now time.Time) []Send { return s.run(s.clock(now)) }
+func (s *Balancer) Tick(now time.Time) []spread.Send { return s.run(s.clock(now)) }
 
 // Deadline is when somebody is to be told something.
 func (s *Balancer) Deadline() time.Time {

@@ -1,4 +1,4 @@
-package modes
+package spread
 
 // Send is a frame for the wire by one member.
 type Send struct {

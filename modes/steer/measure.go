@@ -1,15 +1,16 @@
-package modes
+package steer
 
 import (
 	"cmp"
-	"nicteam/modes/spread"
 	"slices"
 	"time"
+
+	"nicteam/modes/spread"
 )
 
 // Measure takes in what every sender has sent, and at what rates members send. Members that get too much give
 // pairs away.
-func (s *Balancer) Measure(now time.Time, h *spread.RxBytes, f *spread.Flows) []Send {
+func (s *Balancer) Measure(now time.Time, h *spread.RxBytes, f *spread.Flows) []spread.Send {
 	t := s.clock(now)
 	if f != nil {
 		s.load.measured(f, s.members)

@@ -1,11 +1,12 @@
-package modes
+package steer
 
 import (
 	"cmp"
 	"math"
-	"nicteam/modes/spread"
 	"slices"
 	"time"
+
+	"nicteam/modes/spread"
 )
 
 // When pairs move, and how far.
