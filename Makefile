@@ -73,7 +73,7 @@ soak: build tools
 	$(GO) test -timeout 120m -count $(ROUNDS) -run '$(SOAK)' ./internal/systest -soak
 	$(GO) test -timeout 240m -run 'RandomLives' ./internal/systest -lives $(LIVES)
 
-## throughput against the kernel bond, teamd and Open vSwitch (root); figures to bench.json
+## throughput against a plain NIC and Open vSwitch (root); figures to bench.json
 bench: build
 	scripts/need openvswitch-switch iperf3 iproute2
 	$(GO) run ./internal/lab/bench -binary bin/nicteam -o bench.json $(BENCHFLAGS)

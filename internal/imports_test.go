@@ -12,11 +12,12 @@ import (
 // allowed says, a room, which of our packages it may import directly. A room that is not
 // here may import nothing of ours.
 var allowed = map[string][]string{
-	"cmd/nicteam":               {"internal/config", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs", "team", "modes", "modes/spread", "internal/nearest", "internal/units", "internal/settings", "internal/demo"},
-	"internal/daemon":           {"internal/logs", "modes/lacp", "internal/config", "internal/control", "internal/metrics", "internal/panics", "internal/tap", "internal/nic", "internal/relay", "internal/fastpath", "internal/host", "internal/lab", "internal/frame", "team", "modes", "modes/spread", "monitor", "internal/nearest", "internal/settings"},
-	"internal/config":           {"team", "modes", "modes/spread", "modes/lacp", "internal/frame", "internal/nearest", "internal/settings"},
+	"cmd/nicteam":               {"internal/config", "internal/launch", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs", "team", "modes", "modes/spread", "internal/nearest", "internal/units", "internal/settings", "internal/demo"},
+	"internal/daemon":           {"internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/frame", "internal/host", "internal/launch", "internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay", "internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team"},
+	"internal/launch":           {"internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/host", "internal/logs", "internal/settings", "team"},
+	"internal/config":           {"internal/atomicfile", "team", "modes", "modes/spread", "modes/lacp", "internal/frame", "internal/nearest", "internal/settings"},
 	"internal/demo":             {"internal/lab", "internal/control", "team"},
-	"internal/settings":         {"modes", "modes/spread", "modes/lacp", "internal/frame", "internal/nearest"},
+	"internal/settings":         {"modes", "modes/lacp", "modes/spread", "internal/nearest", "internal/frame"},
 	"internal/control":          {"internal/metrics", "internal/panics", "team", "modes", "modes/spread", "monitor"},
 	"internal/metrics":          {"team", "modes/lacp", "internal/frame"},
 	"internal/tui":              {"internal/control", "team", "monitor/chart"},
@@ -27,6 +28,7 @@ var allowed = map[string][]string{
 	"internal/tchook":           {"internal/rtnl", "internal/nfnl"},
 	"internal/nfnl":             {"internal/rtnl"},
 	"internal/rtnl":             {"internal/frame"},
+	"internal/atomicfile":       {},
 	"internal/panics":           {},
 	"internal/relay":            {"internal/settings", "team", "modes/spread", "internal/panics", "internal/tap", "internal/nic", "internal/frame"},
 	"internal/fastpath":         {"team", "modes/spread", "internal/panics", "internal/relay", "internal/tap", "internal/frame", "internal/fastpath/backlog"},

@@ -35,7 +35,7 @@ func (t *Team) step(r request) (out Output, rest time.Duration) {
 		}
 		name := inputName(r.in)
 		if f, is := r.in.(FromDatapath); is && f.Kind == ControlFrame {
-			t.o.Panics.Foreign(whereFrames, name, v)
+			t.o.Panics.UntrustedInput(whereFrames, name, v)
 		} else {
 			t.o.Panics.Caught(whereLoop, name, v)
 		}
@@ -46,7 +46,7 @@ func (t *Team) step(r request) (out Output, rest time.Duration) {
 		out, rest = Output{Err: &Problem{Kind: Failed, What: fmt.Sprintf("%s %s", strings.ToLower(name), t.o.Config.Team), Why: fmt.Sprintf("a fault of nicteam: %v", v),
 			Fix: "nicteam status " + t.o.Config.Team + " --json has what is to be reported, in panics"}}, 0
 		t.o.Panics.Do(whereLoop, func() { t.mend(plan) })
-		if t.o.Panics.Ended() {
+		if t.o.Panics.Failed() {
 			rest = time.Second
 		}
 	}()

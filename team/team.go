@@ -104,7 +104,7 @@ func New(o Options) (*Team, error) {
 	told := func(ctx context.Context) { _, _ = t.post(ctx, request{in: Announced{}}) }
 	t.crier = &crier{source: o.Announcer, told: told, send: o.Datapath.Send, log: log, panics: o.Panics, wake: make(chan struct{}, 1)}
 	t.publish(map[int]*MemberCounters{})
-	o.Panics.Tell(t.panicked)
+	o.Panics.OnPanic(t.panicked)
 	return t, nil
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nicteam/internal/control"
-	"nicteam/internal/daemon"
+	"nicteam/internal/launch"
 	"nicteam/internal/logs"
 	"nicteam/team"
 )
@@ -23,7 +23,7 @@ type app struct {
 	out, err io.Writer
 	env      []string
 
-	places               daemon.Places
+	places               launch.Dirs
 	json, quiet, verbose bool
 	yes                  bool
 

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nicteam/internal/daemon"
+	"nicteam/internal/launch"
 	"nicteam/team"
 )
 
@@ -34,7 +34,7 @@ again when the NIC has come, or drop it with --forget.`,
 			if len(forget) > 0 && name == "" {
 				return &team.Problem{Kind: team.Usage, What: "forget NIC " + forget[0], Why: "no team is named", Fix: "nicteam restore TEAM --forget " + forget[0]}
 			}
-			steps, err := daemon.Restore(a.interruptible(syscall.SIGHUP), a.places, name, forget, a.log(slog.LevelWarn))
+			steps, err := launch.Restore(a.interruptible(syscall.SIGHUP), a.places, name, forget, a.log(slog.LevelWarn))
 			if err != nil {
 				return err
 			}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nicteam/internal/daemon"
+	"nicteam/internal/launch"
 	"nicteam/internal/nearest"
 	"nicteam/team"
 )
@@ -101,7 +101,7 @@ func unknownVerb(cmd *cobra.Command, word string) error {
 
 // welcome shows the NICs of a host without teams and the command that makes one of them.
 func (a *app) welcome() error {
-	l, err := daemon.List(a.interruptible(), a.places)
+	l, err := launch.List(a.interruptible(), a.places)
 	if err != nil {
 		return err
 	}
@@ -116,8 +116,8 @@ func (a *app) welcome() error {
 
 // proposal is the NICs to try, at most two: those that carry a LAN, which is hardware or, where there is none, what stands for it in a
 // container; those with a link first.
-func proposal(nics []daemon.ListedNIC) []string {
-	rank := func(n daemon.ListedNIC) int {
+func proposal(nics []launch.ListedNIC) []string {
+	rank := func(n launch.ListedNIC) int {
 		switch {
 		case n.Owner != "" || len(n.Uppers) > 0:
 			return 0

@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"nicteam/internal/daemon"
+	"nicteam/internal/launch"
 	"nicteam/internal/units"
 	"nicteam/team"
 )
@@ -128,7 +128,7 @@ func parenthesis(s string) string {
 	return " (" + s + ")"
 }
 
-func (a *app) showTeams(teams []daemon.ListedTeam) {
+func (a *app) showTeams(teams []launch.ListedTeam) {
 	rows := [][]string{{"TEAM", "STATE", "MODE", "NICS"}}
 	for _, t := range teams {
 		rows = append(rows, []string{t.Name, t.State, t.Mode, strings.Join(t.Members, " ")})
@@ -136,7 +136,7 @@ func (a *app) showTeams(teams []daemon.ListedTeam) {
 	a.table(rows)
 }
 
-func (a *app) showNICs(nics []daemon.ListedNIC) {
+func (a *app) showNICs(nics []launch.ListedNIC) {
 	rows := [][]string{{"NIC", "LINK", "SPEED", "DRIVER", "MAC", "ADDRESSES", "BELONGS TO"}}
 	for _, n := range nics {
 		link := "no"

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
-	"nicteam/internal/daemon"
+	"nicteam/internal/launch"
 	"nicteam/team"
 )
 
@@ -130,8 +130,8 @@ func TestShowStatusVerbose(t *testing.T) {
 func TestShowList(t *testing.T) {
 	var b strings.Builder
 	a := &app{out: &b}
-	a.showTeams([]daemon.ListedTeam{{Name: "team0", State: "up", Mode: "xor", Members: []string{"eth1", "eth2"}}})
-	a.showNICs([]daemon.ListedNIC{
+	a.showTeams([]launch.ListedTeam{{Name: "team0", State: "up", Mode: "xor", Members: []string{"eth1", "eth2"}}})
+	a.showNICs([]launch.ListedNIC{
 		{Name: "eth1", Link: true, Up: true, SpeedBps: 1e9, Driver: "igc", MAC: "02:00:00:00:00:01", Addresses: []string{"10.0.0.1/24"}, Owner: "team team0"},
 		{Name: "wlan0", Link: true, Up: true}, {Name: "eth9"},
 	})
@@ -148,22 +148,22 @@ eth9   down  -         -       -                  -            -
 }
 
 func TestProposal(t *testing.T) {
-	nic := func(name string, link bool, owner string) daemon.ListedNIC {
-		return daemon.ListedNIC{Name: name, Link: link, Owner: owner}
+	nic := func(name string, link bool, owner string) launch.ListedNIC {
+		return launch.ListedNIC{Name: name, Link: link, Owner: owner}
 	}
-	of := func(kind string, n daemon.ListedNIC) daemon.ListedNIC { n.Kind = kind; return n }
+	of := func(kind string, n launch.ListedNIC) launch.ListedNIC { n.Kind = kind; return n }
 	for _, tt := range []struct {
-		nics []daemon.ListedNIC
+		nics []launch.ListedNIC
 		want string
 	}{
 		{nil, "NIC NIC"},
-		{[]daemon.ListedNIC{nic("a", false, ""), nic("b", true, ""), nic("c", true, "bridge br0"), nic("d", true, "")}, "b d"},
-		{[]daemon.ListedNIC{nic("a", false, ""), nic("b", true, "")}, "b a"},
-		{[]daemon.ListedNIC{nic("a", true, "")}, "a"},
-		{[]daemon.ListedNIC{of("device", nic("a", false, "")), of("tun", nic("tap7", true, "")), of("bridge", nic("docker0", true, "")), of("ifb", nic("ifb0", true, "")), of("veth", nic("cali1", true, ""))}, "a"},
-		{[]daemon.ListedNIC{of("veth", nic("eth0", true, "")), of("dummy", nic("dummy0", true, "")), of("veth", nic("veth1", true, "bridge docker0")), of("veth", nic("eth1", false, ""))}, "eth0 eth1"},
-		{[]daemon.ListedNIC{of("bridge", nic("br0", true, ""))}, "NIC NIC"},
-		{[]daemon.ListedNIC{{Name: "a", Kind: "device", Link: true, Uppers: []string{"a.7"}}, of("device", nic("b", true, ""))}, "b"},
+		{[]launch.ListedNIC{nic("a", false, ""), nic("b", true, ""), nic("c", true, "bridge br0"), nic("d", true, "")}, "b d"},
+		{[]launch.ListedNIC{nic("a", false, ""), nic("b", true, "")}, "b a"},
+		{[]launch.ListedNIC{nic("a", true, "")}, "a"},
+		{[]launch.ListedNIC{of("device", nic("a", false, "")), of("tun", nic("tap7", true, "")), of("bridge", nic("docker0", true, "")), of("ifb", nic("ifb0", true, "")), of("veth", nic("cali1", true, ""))}, "a"},
+		{[]launch.ListedNIC{of("veth", nic("eth0", true, "")), of("dummy", nic("dummy0", true, "")), of("veth", nic("veth1", true, "bridge docker0")), of("veth", nic("eth1", false, ""))}, "eth0 eth1"},
+		{[]launch.ListedNIC{of("bridge", nic("br0", true, ""))}, "NIC NIC"},
+		{[]launch.ListedNIC{{Name: "a", Kind: "device", Link: true, Uppers: []string{"a.7"}}, of("device", nic("b", true, ""))}, "b"},
 	} {
 		if got := strings.Join(proposal(tt.nics), " "); got != tt.want {
 			t.Errorf("proposal %q, want %q", got, tt.want)

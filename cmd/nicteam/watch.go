@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/control"
-	"nicteam/internal/daemon"
+	"nicteam/internal/launch"
 	"nicteam/internal/tui"
 	"nicteam/team"
 )
@@ -56,7 +56,7 @@ the team meanwhile; with --json a document (nicteam.rates/v1) does.`,
 				return err
 			}
 			if nic != "" {
-				nic = daemon.RealNames()(nic)
+				nic = launch.RealNames()(nic)
 			}
 			o.Team, o.NIC = name, nic
 			inLines := a.json || cmd.Flags().Changed("count") || cmd.Flags().Changed("interval")

@@ -71,7 +71,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 		if v == nil {
 			return
 		}
-		s.o.Panics.Foreign("control API", what, v)
+		s.o.Panics.UntrustedInput("control API", what, v)
 		if w.Header().Get("Content-Type") != "" {
 			panic(http.ErrAbortHandler) // half an answer is not to look like a whole one
 		}

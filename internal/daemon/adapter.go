@@ -82,7 +82,7 @@ func (r *adapterReader) finish(begun time.Time, done chan struct{}) {
 func (r *adapterReader) once() (a team.AdapterStatus, read bool) {
 	defer func() {
 		if !read {
-			r.panics.Foreign("status of the adapter", "", recover())
+			r.panics.UntrustedInput("status of the adapter", "", recover())
 		}
 	}()
 	return r.read(), true

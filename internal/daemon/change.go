@@ -12,6 +12,7 @@ import (
 	"nicteam/internal/config"
 	"nicteam/internal/control"
 	"nicteam/internal/host"
+	"nicteam/internal/launch"
 	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
 	"nicteam/modes/spread"
@@ -28,7 +29,7 @@ func (s *session) Sample() *team.Sample { return s.team.Sample() }
 
 // History says what was carried when.
 func (s *session) History(q team.HistoryQuery) (*team.HistoryDocument, error) {
-	if q.Member != "" && !contains(memberNames(s.team.Config()), q.Member) {
+	if q.Member != "" && !slices.Contains(s.team.Config().MemberNames(), q.Member) {
 		q.Member = s.host.RealName(q.Member)
 	}
 	return s.team.History(q)
@@ -92,8 +93,8 @@ func (s *session) addAll(ctx context.Context, names []string, accept bool) (step
 	if accept {
 		consent = host.Known
 	}
-	err = s.places.alone(func() error {
-		others, err := owners(s.places, c.Team)
+	err = s.dirs.Exclusive(func() error {
+		others, err := launch.Owners(s.dirs, c.Team)
 		if err != nil {
 			return err
 		}
@@ -149,14 +150,14 @@ func (s *session) canTakeAddresses(c settings.Config, names []string) *team.Prob
 	if err != nil || a.AdminUp || c.Address != settings.AddressAuto {
 		return nil
 	}
-	return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("add %s to %s", joined(names), c.Team),
+	return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("add %s to %s", strings.Join(names, ", "), c.Team),
 		Why: a.Name + " is set down, and addresses and routes move to it only while it is up", Fix: "ip link set " + a.Name + " up, then add them"}
 }
 
 // realName is the name of the NIC that a client named so, who may have used an altname. What is a member's is taken
 // first: its NIC may be gone. The caller holds changing.
 func (s *session) realName(name string) string {
-	if s.awaits(name) || contains(memberNames(s.team.Config()), name) {
+	if s.awaits(name) || slices.Contains(s.team.Config().MemberNames(), name) {
 		return name
 	}
 	return s.host.RealName(name)
@@ -178,7 +179,7 @@ func (s *session) add(ctx context.Context, name string) error {
 	}
 	adopts := s.team.Config().Address == settings.AddressAuto
 	if adopts {
-		err = s.host.CarryConnections([]string{name})
+		err = s.host.RebindConnections([]string{name})
 	}
 	if err == nil {
 		err = s.join(ctx, name, 0, n)
@@ -244,15 +245,15 @@ func (s *session) Remove(ctx context.Context, names []string, force bool) (steps
 
 // removable refuses before anything is changed.
 func removable(c settings.Config, names []string, force bool) *team.Problem {
-	members := memberNames(c)
+	members := c.MemberNames()
 	seen := map[string]bool{}
 	for _, name := range names {
 		if seen[name] {
 			return &team.Problem{Kind: team.Usage, What: "remove " + name, Why: "it is named twice", Fix: "name it once"}
 		}
 		seen[name] = true
-		if !contains(members, name) {
-			fix := "members are " + joined(members)
+		if !slices.Contains(members, name) {
+			fix := "members are " + strings.Join(members, ", ")
 			if near := nearest.Word(name, members); near != "" {
 				fix = "did you mean " + near + "? " + fix
 			}
@@ -260,7 +261,7 @@ func removable(c settings.Config, names []string, force bool) *team.Problem {
 		}
 	}
 	if len(names) > 0 && len(names) == len(members) && !force {
-		return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("remove %s from %s", joined(names), c.Team),
+		return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("remove %s from %s", strings.Join(names, ", "), c.Team),
 			Why: "no member would be left, and the host would have no network through " + c.Team,
 			Fix: "nicteam delete " + c.Team + " gives everything back; --force removes it all the same"}
 	}
@@ -313,7 +314,7 @@ func (s *session) Set(ctx context.Context, settings map[string]string) ([]string
 	chosen := named("datapath")
 	if chosen {
 		if err := s.choice.set(next.Datapath); err != nil {
-			return nil, noFastpath("set datapath="+next.Datapath+" of "+was.Team, err)
+			return nil, launch.FastpathProblem("set datapath="+next.Datapath+" of "+was.Team, err)
 		}
 	}
 	if err := s.set(ctx, next, named("mtu")); err != nil {
@@ -348,7 +349,7 @@ func (s *session) Delete(ctx context.Context, force bool) (steps []string, err e
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	name := s.team.Config().Team
-	if problem := carries(s.host, name, s.team.Status().Adapter.Name); problem != nil && !force {
+	if problem := launch.CheckAdapterUnused(s.host, name, s.team.Status().Adapter.Name); problem != nil && !force {
 		return nil, problem
 	}
 	steps, err = s.release()
@@ -365,20 +366,11 @@ func (s *session) Delete(ctx context.Context, force bool) (steps []string, err e
 func (s *session) save() error {
 	c := s.team.Config()
 	c.Members = append(c.Members, s.awaited...)
-	for _, path := range s.places.saved(c.Team) {
+	for _, path := range s.dirs.ConfigFiles(c.Team) {
 		if err := config.Save(path, c); err != nil {
 			return &team.Problem{Kind: team.Failed, What: "save " + path, Why: err.Error() + "; the change is in force until the team's process ends",
 				Fix: "make room or rights there, and repeat the command", Err: err}
 		}
 	}
 	return nil
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/host"
+	"nicteam/internal/launch"
 	"nicteam/internal/settings"
 	"nicteam/team"
 )
@@ -119,7 +120,7 @@ func TestInterruptedWhileChoosing(t *testing.T) {
 	cancel()
 	for _, wish := range []string{"auto", "relay"} {
 		s := &session{choice: newChooser(nil).choice}
-		if err := s.choose(ctx, settings.Config{Team: "team0", Datapath: wish}, true, &reporter{log: slog.New(slog.DiscardHandler)}); !errors.Is(err, context.Canceled) {
+		if err := s.choose(ctx, settings.Config{Team: "team0", Datapath: wish}, true, &launch.Reporter{Log: slog.New(slog.DiscardHandler)}); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: error %v", wish, err)
 		}
 	}
@@ -270,7 +271,7 @@ func TestNoFastpath(t *testing.T) {
 		{fmt.Errorf("load programs: %w", unix.ENOSYS), team.Problem{Kind: team.Failed, What: "create team0: the fast path cannot run", Why: "this kernel has no bpf()",
 			Fix: "use datapath=auto, which takes the relay where the fast path cannot run, or mend the cause"}},
 	} {
-		got := *noFastpath("create team0", tt.err)
+		got := *launch.FastpathProblem("create team0", tt.err)
 		got.Err = nil
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", tt.err, diff)

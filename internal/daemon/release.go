@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
+	"nicteam/internal/atomicfile"
 	"nicteam/internal/logs"
 	"nicteam/modes/spread"
 	"nicteam/team"
@@ -36,12 +38,12 @@ func (s *session) release() (steps []string, err error) {
 	}
 	name := s.team.Config().Team
 	s.stop()
-	s.places.forgetMemory(name)
+	s.dirs.RemoveLACPState(name)
 	if _, err := s.host.Finish(); err != nil {
 		return steps, err
 	}
 	if len(back.Members) > 0 {
-		steps = append(steps, "given back: "+joined(back.Members))
+		steps = append(steps, "given back: "+strings.Join(back.Members, ", "))
 	}
 	return steps, s.host.Close()
 }
@@ -59,7 +61,7 @@ func (s *session) stop() {
 	if s.adapter != nil {
 		_ = s.adapter.Close()
 	}
-	s.nics.keep()
+	s.nics.KeepOnly()
 }
 
 // revert puts the host back after start could not finish.
@@ -74,9 +76,9 @@ func (s *session) revert(name string, cause error) error {
 		_, back = s.release()
 	}
 	if back == nil { // nothing is left to ask or to go on with
-		_ = os.Remove(s.places.socket(name))
-		discard(s.places.running(name))
-		s.places.forgetMemory(name)
+		_ = os.Remove(s.dirs.Socket(name))
+		atomicfile.Remove(s.dirs.RunningConfig(name))
+		s.dirs.RemoveLACPState(name)
 	}
 	p := &team.Problem{Kind: team.Reverted, What: "start " + name, Why: cause.Error() + "; the host was put back as it was",
 		Fix: "mend the cause and repeat the command", Err: cause}
@@ -97,10 +99,10 @@ func (s *session) revert(name string, cause error) error {
 
 // forget removes what is kept of a team for a next start.
 func (s *session) forget(name string) {
-	for _, path := range s.places.saved(name) {
-		discard(path)
+	for _, path := range s.dirs.ConfigFiles(name) {
+		atomicfile.Remove(path)
 	}
-	_ = os.Remove(s.places.log(name))
-	_ = os.Remove(logs.Old(s.places.log(name)))
+	_ = os.Remove(s.dirs.LogFile(name))
+	_ = os.Remove(logs.Old(s.dirs.LogFile(name)))
 	s.dropPast(name)
 }

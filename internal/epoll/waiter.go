@@ -96,9 +96,9 @@ func (w *Waiter) Wait() bool {
 // Wake ends Wait, or the next one.
 func (w *Waiter) Wake() error { return w.set.SetReadDeadline(time.Unix(1, 0)) }
 
-// Rest takes Wake back. Who waits may be woken many times: it calls Rest, then looks for what it was woken for, which has
+// ClearWake takes Wake back. Who waits may be woken many times: it calls Rest, then looks for what it was woken for, which has
 // to be there before Wake, and waits again. On an error Wait will go on to return false.
-func (w *Waiter) Rest() error { return errors.Join(w.err, w.set.SetReadDeadline(time.Time{})) }
+func (w *Waiter) ClearWake() error { return errors.Join(w.err, w.set.SetReadDeadline(time.Time{})) }
 
 // Close ends Wait for good. Closing twice is fine.
 func (w *Waiter) Close() error {

@@ -65,7 +65,7 @@ func TestControlFramesUnderLoad(t *testing.T) {
 						func() bool { return i-a.count() < most })
 				}
 				labtest.Must(t, g.path.Send(0, slowFrame(memberMAC(0), i)))
-				labtest.Must(t, peer.Send(slowFrame(peerMAC, i)))
+				labtest.Must(t, peer.SendControl(slowFrame(peerMAC, i)))
 				time.Sleep(every)
 			}
 			for i := range most { // by these the relay learns that somebody speaks to it
@@ -126,7 +126,7 @@ func (g *rig) peerSocket(id int) (s *nic.Socket) {
 	}})
 	labtest.Must(g, err)
 	defer p.Close()
-	labtest.Must(g, s.Listen(p.FD()))
+	labtest.Must(g, s.SetSocketFilter(p.FD()))
 	return s
 }
 
@@ -220,7 +220,7 @@ func TestOwnSlowFramesComeToControl(t *testing.T) {
 	labtest.Must(t, g.path.Engage())
 	peer, next := g.peerSocket(1), controlFrames(g.path)
 	for i, src := range []frame.MAC{peerMAC, memberMAC(0), memberMAC(1), adapterMAC} {
-		labtest.Must(t, peer.Send(slowFrame(src, i)))
+		labtest.Must(t, peer.SendControl(slowFrame(src, i)))
 		if got := next(); !slices.Equal(got, slowFrame(src, i)) {
 			t.Errorf("from %v: %x", src, got)
 		}
@@ -238,7 +238,7 @@ func TestMarkersWaitForWhatProgramsReceived(t *testing.T) {
 	for n := range uint32(5) {
 		marker.Transaction = n
 		b, began := marker.Frame(peerMAC), time.Now()
-		labtest.Must(t, peer.Send(b))
+		labtest.Must(t, peer.SendControl(b))
 		if got, took := next(), time.Since(began); !slices.Equal(got, b) || took < time.Millisecond {
 			t.Errorf("after %v: %x", took, got)
 		}
@@ -282,7 +282,7 @@ func TestSlowFlood(t *testing.T) {
 	})
 	began, busy := time.Now(), processTime()
 	for n := range 20 {
-		labtest.Must(t, quiet.Send(slowFrame(peerMAC, n)))
+		labtest.Must(t, quiet.SendControl(slowFrame(peerMAC, n)))
 		time.Sleep(25 * time.Millisecond)
 	}
 	took, busy := time.Since(began), processTime()-busy

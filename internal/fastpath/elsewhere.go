@@ -27,7 +27,7 @@ func hearElsewhere(r *relay.Relay, k *kernel, caught *panics.Keeper) (*elsewhere
 	e := &elsewhere{reader: reader, done: make(chan struct{})}
 	go func() {
 		defer close(e.done)
-		caught.Again(context.Background(), "guests that move", func() { e.run(r) })
+		caught.Restart(context.Background(), "guests that move", func() { e.run(r) })
 	}()
 	return e, nil
 }

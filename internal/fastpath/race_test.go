@@ -128,7 +128,7 @@ func (g *rig) tallied(peer *nic.Socket) (arrived uint64, c *team.Counters) {
 	g.Helper()
 	for {
 		before, was := g.arrived(0), g.totals().Members[0].RX[frame.LACP].Frames
-		labtest.Must(g, peer.Send(slowFrame(peerMAC, 0)))
+		labtest.Must(g, peer.SendControl(slowFrame(peerMAC, 0)))
 		labtest.Eventually(g, "the frame is counted", func() bool { c = g.totals(); return c.Members[0].RX[frame.LACP].Frames > was })
 		if arrived = g.arrived(0); arrived == before+1 {
 			return arrived, c

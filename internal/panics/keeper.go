@@ -18,8 +18,8 @@ const (
 	// fatalCount panics of one kind within fatalSpan are no accident any more.
 	fatalCount = 3
 	fatalSpan  = 10 * time.Second
-	// frameShown is how much of a frame is kept: its headers, not what people say to each other.
-	frameShown = 54
+	// frameKept is how much of a frame is kept: its headers, not what people say to each other.
+	frameKept = 54
 )
 
 // Panic is what is kept of the panics of one kind.
@@ -42,13 +42,13 @@ func (p *Panic) String() string {
 
 // Keeper keeps the panics of a process. Its methods may be called from any goroutine.
 type Keeper struct {
-	log   *slog.Logger
-	fatal chan error
-	ended atomic.Bool // fatal was told
+	log    *slog.Logger
+	fatal  chan error
+	failed atomic.Bool // fatal was told
 
-	mu    sync.Mutex
-	kinds []*kind // in the order in which each happened first
-	tell  func(Panic)
+	mu      sync.Mutex
+	kinds   []*kind // in the order in which each happened first
+	onPanic func(Panic)
 }
 
 // kind is where panics happen, which is one entry.
@@ -65,11 +65,11 @@ func New(log *slog.Logger) *Keeper {
 	return &Keeper{log: log, fatal: make(chan error, 1)}
 }
 
-// Tell has f told of each panic that is worth an event. It must not block.
-func (k *Keeper) Tell(f func(Panic)) {
+// OnPanic has f told of each panic that is worth an event. It must not block.
+func (k *Keeper) OnPanic(f func(Panic)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.tell = f
+	k.onPanic = f
 }
 
 // Fatal delivers why the process has to end.
@@ -97,47 +97,47 @@ func (k *Keeper) Do(where string, f func()) (ended bool) {
 	return true
 }
 
-// Again runs a goroutine's f until it returns, anew after each panic, and not any more once ctx has ended or the process
+// Restart runs a goroutine's f until it returns, anew after each panic, and not any more once ctx has ended or the process
 // has to.
-func (k *Keeper) Again(ctx context.Context, where string, f func()) {
-	for !k.Do(where, f) && ctx.Err() == nil && !k.Ended() {
+func (k *Keeper) Restart(ctx context.Context, where string, f func()) {
+	for !k.Do(where, f) && ctx.Err() == nil && !k.Failed() {
 	}
 }
 
-// Ended reports whether the process has to end: what goes on panicking is to do so slowly until then.
-func (k *Keeper) Ended() bool { return k.ended.Load() }
+// Failed reports whether the process has to end: what goes on panicking is to do so slowly until then.
+func (k *Keeper) Failed() bool { return k.failed.Load() }
 
 // Caught keeps a panic that the caller has recovered, and why three of a kind are too many.
 func (k *Keeper) Caught(where, input string, value any) {
-	p := k.keep(where, input, value)
-	if k.Ended() {
+	p := k.record(where, input, value)
+	if k.Failed() {
 		return
 	}
-	k.told(p.Panic)
+	k.report(p.Panic)
 	if first := p.last[fatalCount-1]; first.IsZero() || p.Time.Sub(first) > fatalSpan {
 		return
 	}
 	err := fmt.Errorf("%d panics within %v, the last one in the %s", fatalCount, fatalSpan, p.String())
-	if k.ended.CompareAndSwap(false, true) {
+	if k.failed.CompareAndSwap(false, true) {
 		k.fatal <- err
 	}
 }
 
-// Foreign keeps a recovered panic over what somebody else has sent, which is dropped. Who sends one of these may send a
+// UntrustedInput keeps a recovered panic over what somebody else has sent, which is dropped. Who sends one of these may send a
 // thousand: only the first is told of, and none ends the process.
-func (k *Keeper) Foreign(where, input string, value any) {
-	if p := k.keep(where, input, value); p.Count == 1 {
-		k.told(p.Panic)
+func (k *Keeper) UntrustedInput(where, input string, value any) {
+	if p := k.record(where, input, value); p.Count == 1 {
+		k.report(p.Panic)
 	}
 }
 
 // Frame is Foreign for a frame of the data path.
 func (k *Keeper) Frame(value any, b []byte) {
-	k.Foreign("data path", fmt.Sprintf("frame of %d octets: %s", len(b), hex.EncodeToString(b[:min(len(b), frameShown)])), value)
+	k.UntrustedInput("data path", fmt.Sprintf("frame of %d octets: %s", len(b), hex.EncodeToString(b[:min(len(b), frameKept)])), value)
 }
 
-// keep counts a panic and returns its kind as it is then.
-func (k *Keeper) keep(where, input string, value any) kind {
+// record counts a panic and returns its kind as it is then.
+func (k *Keeper) record(where, input string, value any) kind {
 	if value == nil {
 		value = errors.New("the goroutine was ended")
 	}
@@ -156,10 +156,10 @@ func (k *Keeper) keep(where, input string, value any) kind {
 	return *p
 }
 
-func (k *Keeper) told(p Panic) {
+func (k *Keeper) report(p Panic) {
 	k.log.Error("caught a panic", "where", p.Where, "input", p.Input, "err", p.Value, "count", p.Count, "stack", p.Stack)
 	k.mu.Lock()
-	tell := k.tell
+	tell := k.onPanic
 	k.mu.Unlock()
 	if tell != nil {
 		tell(p)

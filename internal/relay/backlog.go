@@ -80,9 +80,9 @@ func chargeOf(s *nic.Socket, b []byte, f *fact) int {
 		whole = s.TSO()
 	}
 	if whole || f.frames == 0 {
-		return nic.Charge(len(b) - frame.VnetLen)
+		return nic.Truesize(len(b) - frame.VnetLen)
 	}
-	return int(f.frames) * nic.Charge(int(f.bytes/f.frames))
+	return int(f.frames) * nic.Truesize(int(f.bytes/f.frames))
 }
 
 // paced takes in what the batch gave to a member, and reads the member's backlog when it is time. It reports whether

@@ -63,7 +63,7 @@ func TestFlowsWhileClosing(t *testing.T) {
 	for range 20 {
 		g.apply(g.shortest())
 		host := g.socket(g.host, "team0")
-		labtest.Must(t, host.Send(testFrame(peerMAC, adapterMAC, 0)))
+		labtest.Must(t, host.SendControl(testFrame(peerMAC, adapterMAC, 0)))
 		stop := make(chan struct{})
 		var wg sync.WaitGroup
 		for range 3 {

@@ -72,7 +72,7 @@ func (k *markers) run(r *Relay) {
 			}
 			r.panics.Do("markers", func() {
 				if id := m.by.id; r.member(id) == m.by {
-					_ = r.sent(id, m.frame, m.by.socket.SendInOrder(m.frame)) // it is counted, and suspected where it tells of a dead link
+					_ = r.sent(id, m.frame, m.by.socket.SendControlInOrder(m.frame)) // it is counted, and suspected where it tells of a dead link
 				}
 			})
 		case <-k.stop:

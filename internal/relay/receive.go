@@ -79,7 +79,7 @@ func (m *member) next() bool {
 	case nil:
 	case unix.EAGAIN:
 		// It was woken for an errand; what is asked for from here on wakes it again.
-		if err := m.socket.Rest(); err != nil {
+		if err := m.socket.ClearWake(); err != nil {
 			return m.take(0, err) == nil
 		}
 	default:
@@ -163,7 +163,7 @@ func (m *member) choose(u *Rule) {
 		if whose == ForNobody && u.Astray(m.id, h.Dst) {
 			m.tally.other += uint64(frames)
 		}
-		if whose != ForNobody && !tunnel && !nic.Prepare(b, &v, &h) {
+		if whose != ForNobody && !tunnel && !nic.NormalizeVnet(b, &v, &h) {
 			whose, drop = ForNobody, team.DropMalformed
 		}
 		if whose == ForNobody {

@@ -21,7 +21,7 @@ func (r *Relay) Send(id int, b []byte) error {
 	if s, ok := r.GuestIn(b); ok {
 		r.guests.note(r.clock.now(), s)
 	}
-	return r.sent(id, b, m.socket.Send(b))
+	return r.sent(id, b, m.socket.SendControl(b))
 }
 
 // GuestIn returns the guest that a control frame is sent in the name of, if any: a switch that floods brings it back as it

@@ -105,9 +105,9 @@ func (e *ear) settle() error {
 	// Better twice than not at all: nobody minds a frame that comes twice.
 	if !want {
 		e.on.Store(false)
-		return e.m.socket.Hear(false)
+		return e.m.socket.EnableSlow(false)
 	}
-	if err := e.m.socket.Hear(true); err != nil {
+	if err := e.m.socket.EnableSlow(true); err != nil {
 		return err
 	}
 	e.m.errands.do(e.begin, e.m.socket.Wake)

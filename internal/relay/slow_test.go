@@ -135,7 +135,7 @@ func TestSlowFloodOfOneMember(t *testing.T) {
 	var heard, flood int
 	began, busy := time.Now(), processTime()
 	for n := range 20 {
-		labtest.Must(t, quiet.socket.Send(slowFrame(peerMAC, 1, n)))
+		labtest.Must(t, quiet.socket.SendControl(slowFrame(peerMAC, 1, n)))
 		for next := time.After(25 * time.Millisecond); next != nil; {
 			select {
 			case c := <-g.relay.Control():
@@ -284,7 +284,7 @@ func TestPartnerIsHeardInAFlood(t *testing.T) {
 		select {
 		case <-tick:
 			if next < n {
-				labtest.Must(t, peer.socket.Send(slowFrame(peerMAC, 1, next)))
+				labtest.Must(t, peer.socket.SendControl(slowFrame(peerMAC, 1, next)))
 				next++
 			}
 		case c := <-g.relay.Control():

@@ -124,7 +124,7 @@ func stream(p *port, stop <-chan struct{}) int {
 			return n
 		case <-tick.C:
 			for range 20 {
-				if p.socket.Send(testFrame(peerMAC, adapterMAC, n)) == nil {
+				if p.socket.SendControl(testFrame(peerMAC, adapterMAC, n)) == nil {
 					n++
 				}
 			}
@@ -384,12 +384,12 @@ func TestEverythingAtOnce(t *testing.T) {
 	}
 	wg.Go(func() { stream(host, stop) })
 	loop(func() { g.relay.Send(0, testFrame(peerMAC, adapterMAC, 0)) })
-	loop(func() { peer.socket.Send(testFrame(adapterMAC, peerMAC, 0)) })
+	loop(func() { peer.socket.SendControl(testFrame(adapterMAC, peerMAC, 0)) })
 	loop(func() { g.counters() })
 	loop(func() { g.relay.Flows(new(spread.Flows)); g.relay.Heard(new(spread.RxBytes)) })
 	loop(func() {
-		host.socket.Send(testFrame(frame.Broadcast, strangerMAC+frame.MAC(rand.IntN(100)), 0))
-		host.socket.Send(arp(frame.Broadcast, adapterMAC, 0))
+		host.socket.SendControl(testFrame(frame.Broadcast, strangerMAC+frame.MAC(rand.IntN(100)), 0))
+		host.socket.SendControl(arp(frame.Broadcast, adapterMAC, 0))
 	})
 	loop(func() { g.relay.Backlog(1); g.relay.SetBacklog(1, 1<<20); g.relay.Offloads(0) })
 	loop(func() {

@@ -76,7 +76,7 @@ func newTransmitter(r *Relay, q *tap.Queue) *transmitter {
 
 // start runs the transmitter until end.
 func (t *transmitter) start() error {
-	if err := t.queue.Rest(); err != nil {
+	if err := t.queue.ClearWake(); err != nil {
 		return err
 	}
 	t.ending.Store(false)
@@ -113,7 +113,7 @@ func (t *transmitter) run() {
 		case nil:
 		case unix.EAGAIN:
 			// It is woken for an errand, or for good; what is asked for from here on wakes it again.
-			if !t.queue.Wait() && t.queue.Rest() != nil {
+			if !t.queue.Wait() && t.queue.ClearWake() != nil {
 				return
 			}
 		default:
@@ -218,7 +218,7 @@ func (t *transmitter) pick(u *Rule) {
 		v.Unmarshal(b)
 		tunnel := v.GSOType&frame.GSOTunnel != 0 && v.Tunnelled(&h) && frame.FindInner(v, b[frame.VnetLen:], &h)
 		frames, bytes := frame.WireCount(v, &h, len(b)-frame.VnetLen)
-		if !tunnel && !nic.Prepare(b, &v, &h) {
+		if !tunnel && !nic.NormalizeVnet(b, &v, &h) {
 			t.r.noMember[team.DropMalformed].Add(uint64(frames))
 			continue
 		}

@@ -75,7 +75,7 @@ func (r *Relay) Listen(id int, fd int) error {
 	if m == nil {
 		return fmt.Errorf("set socket filter of member %d: %w", id, ErrNoMember)
 	}
-	if err := m.socket.Listen(fd); err != nil {
+	if err := m.socket.SetSocketFilter(fd); err != nil {
 		return err
 	}
 	m.ear.programs.Store(fd >= 0)

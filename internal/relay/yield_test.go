@@ -126,14 +126,14 @@ func (p *program) end() {
 // transmission is the program that transmits by member 0.
 func (g *rig) transmission() *program {
 	host, direct := g.socket(g.host, "team0"), g.socket(g.host, "m0")
-	return &program{TB: g.TB, gate: new(uint32), seen: g.peerPort(0), slow: host.Send, fast: direct.Send,
+	return &program{TB: g.TB, gate: new(uint32), seen: g.peerPort(0), slow: host.SendControl, fast: direct.SendControl,
 		frame: func(n int) []byte { return testFrame(peerMAC, adapterMAC, n) }}
 }
 
 // reception is the program that receives by member 0.
 func (g *rig) reception() *program {
 	peer := g.socket(g.peer, "p0")
-	return &program{TB: g.TB, gate: new(uint32), seen: g.teamPort(), slow: peer.Send,
+	return &program{TB: g.TB, gate: new(uint32), seen: g.teamPort(), slow: peer.SendControl,
 		fast: func(b []byte) error {
 			_, err := g.adapter.Queues()[0].Write(append(make([]byte, frame.VnetLen), b...))
 			return err

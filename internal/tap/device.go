@@ -20,8 +20,8 @@ import (
 // has set: that one udev leaves alone. Like a device that is new here, it has then met no setting but this namespace's
 // defaults.
 
-// errSeen says that a device cannot be made out of sight.
-var errSeen = errors.New("no network namespace of its own")
+// errNoNamespace says that a device cannot be made out of sight.
+var errNoNamespace = errors.New("no network namespace of its own")
 
 // makeDevice makes the persistent multi-queue device of o, down and without a queue. settled is false where the process
 // may make no network namespace: udev has then seen the device with a random address, and may yet give it another.
@@ -37,7 +37,7 @@ func makeDevice(o Options) (settled bool, err error) {
 		// A thread that cannot go back stays locked and ends with the goroutine. The main one never ends.
 		own, err := openNamespace()
 		if err == nil {
-			err = makeUnseen(o, ours)
+			err = makeInNewNamespace(o, ours)
 			if unix.Setns(own, unix.CLONE_NEWNET) == nil {
 				runtime.UnlockOSThread()
 			}
@@ -46,7 +46,7 @@ func makeDevice(o Options) (settled bool, err error) {
 		made <- err
 	}()
 	err = <-made
-	if errors.Is(err, errSeen) {
+	if errors.Is(err, errNoNamespace) {
 		return false, makeHere(o)
 	}
 	return err == nil, err
@@ -60,10 +60,10 @@ func openNamespace() (fd int, err error) {
 	return fd, nil
 }
 
-// makeUnseen makes the device in a new network namespace of the calling thread and moves it into another.
-func makeUnseen(o Options, into int) error {
+// makeInNewNamespace makes the device in a new network namespace of the calling thread and moves it into another.
+func makeInNewNamespace(o Options, into int) error {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("%w: %w", errSeen, err)
+		return fmt.Errorf("%w: %w", errNoNamespace, err)
 	}
 	if err := makeHere(o); err != nil {
 		return err

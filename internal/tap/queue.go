@@ -67,8 +67,8 @@ func (q *Queue) Wait() bool { return q.waiter.Wait() }
 // Wake ends Wait, now and until Rest.
 func (q *Queue) Wake() error { return q.waiter.Wake() }
 
-// Rest takes Wake back. On an error Wait will go on to return false.
-func (q *Queue) Rest() error { return q.waiter.Rest() }
+// ClearWake takes Wake back. On an error Wait will go on to return false.
+func (q *Queue) ClearWake() error { return q.waiter.ClearWake() }
 
 // The device's header is longer than struct virtio_net_hdr and begins with it: see frame.VnetLen. The kernel reads what
 // follows that in super-frames of tunnels only.

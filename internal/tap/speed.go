@@ -28,16 +28,16 @@ func (a *Adapter) SetSpeed(bps uint64, duplex string) error {
 	head := nl.NewRtAttr(unix.ETHTOOL_A_LINKMODES_HEADER|unix.NLA_F_NESTED, nil)
 	head.AddRtAttr(unix.ETHTOOL_A_HEADER_DEV_INDEX, nl.Uint32Attr(uint32(a.index)))
 	req.AddData(head)
-	req.AddData(nl.NewRtAttr(unix.ETHTOOL_A_LINKMODES_SPEED, nl.Uint32Attr(mbit(bps))))
-	req.AddData(nl.NewRtAttr(unix.ETHTOOL_A_LINKMODES_DUPLEX, nl.Uint8Attr(duplexNumber(duplex))))
+	req.AddData(nl.NewRtAttr(unix.ETHTOOL_A_LINKMODES_SPEED, nl.Uint32Attr(ethtoolSpeed(bps))))
+	req.AddData(nl.NewRtAttr(unix.ETHTOOL_A_LINKMODES_DUPLEX, nl.Uint8Attr(ethtoolDuplex(duplex))))
 	if _, err := req.Execute(unix.NETLINK_GENERIC, 0); err != nil {
 		return fmt.Errorf("set speed of %s: %w", a.name, err)
 	}
 	return nil
 }
 
-// duplexNumber is a duplex as linux/ethtool.h has it.
-func duplexNumber(duplex string) uint8 {
+// ethtoolDuplex is a duplex as linux/ethtool.h has it.
+func ethtoolDuplex(duplex string) uint8 {
 	switch duplex {
 	case "half":
 		return 0
@@ -47,8 +47,8 @@ func duplexNumber(duplex string) uint8 {
 	return 0xff
 }
 
-// mbit is a speed as ethtool has it: SPEED_UNKNOWN for 0, and no more than fits (ethtool_validate_speed).
-func mbit(bps uint64) uint32 {
+// ethtoolSpeed is a speed as ethtool has it: SPEED_UNKNOWN for 0, and no more than fits (ethtool_validate_speed).
+func ethtoolSpeed(bps uint64) uint32 {
 	if bps < 1_000_000 {
 		return math.MaxUint32
 	}

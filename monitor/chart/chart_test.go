@@ -72,11 +72,11 @@ func TestShapeStays(t *testing.T) {
 		after := before
 		after.End, after.Total.In = before.End.Add(time.Second), bins
 		a, b := newWindow(&before, last, cols), newWindow(&after, last, cols)
-		x, y := a.columns(before.Total.In, false), b.columns(bins, false)
+		x, y := a.resample(before.Total.In, false), b.resample(bins, false)
 		shift := 0
 		if b.wide > 1 {
 			shift = b.wide
-		} else if b.group(b.endBin-1) != a.group(a.endBin-1) {
+		} else if b.columnNumber(b.endBin-1) != a.columnNumber(a.endBin-1) {
 			shift = 1
 		}
 		for i := shift; i < cols-max(1, b.wide); i++ {
@@ -85,7 +85,7 @@ func TestShapeStays(t *testing.T) {
 			}
 		}
 		from := a.end.Add(-a.span())
-		if got := a.at(from.Add(time.Nanosecond)); got < 0 || got > a.wide {
+		if got := a.columnAt(from.Add(time.Nanosecond)); got < 0 || got > a.wide {
 			t.Fatalf("the left edge is at column %d", got)
 		}
 		if a.span() <= last-time.Duration(a.per)*time.Second {
@@ -247,8 +247,8 @@ func TestNumbers(t *testing.T) {
 		{Gbit, 1.2146e9, "   1.215", "   1.215 Gbit/s"},
 		{Mbit, math.NaN(), "       -", "       - Mbit/s"},
 	} {
-		if c.u.short(c.v) != c.short || c.u.long(c.v) != c.long {
-			t.Errorf("%v in %v: %q %q, not %q %q", c.v, c.u, c.u.short(c.v), c.u.long(c.v), c.short, c.long)
+		if c.u.shortRate(c.v) != c.short || c.u.longRate(c.v) != c.long {
+			t.Errorf("%v in %v: %q %q, not %q %q", c.v, c.u, c.u.shortRate(c.v), c.u.longRate(c.v), c.short, c.long)
 		}
 	}
 }

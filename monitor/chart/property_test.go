@@ -133,15 +133,15 @@ func TestHigherIsNotLower(t *testing.T) {
 		}
 		o := anyOptions(t)
 		o.View, o.Last = ByMember, 0
-		f := layout(&o)
+		f := newPlotLayout(&o)
 		x, y := o.Glyphs.dots()
 		p := newPlot(&d, &o, f.width*x)
 		r := raster{plot: p, scale: newScale(p, &o, f.rows), glyphs: o.Glyphs, x: x, y: y}
 		for _, side := range []struct {
 			h    *half
 			rows int
-		}{{&p.in, r.scale.inRows}, {&p.out, r.scale.out}} {
-			cols := r.columns(side.h, side.rows)
+		}{{&p.in, r.scale.inRows}, {&p.out, r.scale.outRows}} {
+			cols := r.heights(side.h, side.rows)
 			for a := range cols {
 				tops := cols[a].tops
 				height := tops[len(tops)-1]
@@ -157,7 +157,7 @@ func TestHigherIsNotLower(t *testing.T) {
 						t.Fatalf("layer %d ends at %d below %d", i, h, before)
 					}
 					if !r.scale.log && !cols[a].over {
-						if part := r.scale.rows(side.h.layers[i][a].avg) * float64(y); math.Abs(float64(h-before)-part) > 1.001 && h > 1 {
+						if part := r.scale.height(side.h.layers[i][a].avg) * float64(y); math.Abs(float64(h-before)-part) > 1.001 && h > 1 {
 							t.Fatalf("layer %d is %d dots, not %v", i, h-before, part)
 						}
 					}
@@ -215,18 +215,18 @@ func TestDrawnHeight(t *testing.T) {
 func TestAxisLabels(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := anyOptions(t)
-		p := &plot{link: number(anyRate().Draw(t, "link"))}
+		p := &plot{link: drawable(anyRate().Draw(t, "link"))}
 
-		in, out := number(anyRate().Draw(t, "in")), number(anyRate().Draw(t, "out"))
+		in, out := drawable(anyRate().Draw(t, "in")), drawable(anyRate().Draw(t, "out"))
 		p.in.sum, p.out.sum = []sample{{true, in, in}}, []sample{{true, out, out}}
 		s := newScale(p, &o, rapid.IntRange(1, 60).Draw(t, "rows"))
 		if o.Scale.Kind != Fixed && !(o.Scale.Kind == Link && max(in, out) > p.link) {
-			if s.rows(in) > float64(s.inRows)*(1+1e-9) || s.out > 0 && s.rows(out) > float64(s.out)*(1+1e-9) {
+			if s.height(in) > float64(s.inRows)*(1+1e-9) || s.outRows > 0 && s.height(out) > float64(s.outRows)*(1+1e-9) {
 				t.Fatalf("%v and %v are not covered by %+v", in, out, s)
 			}
 		}
-		for _, half := range []int{s.inRows, s.out} {
-			ticks := s.ticks(half, 2)
+		for _, half := range []int{s.inRows, s.outRows} {
+			ticks := s.yTicks(half, 2)
 			if half >= 2 && len(ticks) == 0 {
 				t.Fatalf("no label in %d rows of %+v", half, s)
 			}
@@ -242,7 +242,7 @@ func TestAxisLabels(t *testing.T) {
 				if k.rows > float64(half)+1e-6 {
 					t.Fatalf("label %v at row %v of %d", k.value, k.rows, half)
 				}
-				if s := o.Unit.tick(k.value); len(s) > o.Unit.tickWidth() {
+				if s := o.Unit.tickLabel(k.value); len(s) > o.Unit.tickWidth() {
 					t.Fatalf("label %q is too long", s)
 				}
 			}
@@ -256,7 +256,7 @@ func TestSharesSum(t *testing.T) {
 		total := rapid.SampledFrom([]int{100, 1000}).Draw(t, "total")
 		want, any := 0, 0.0
 		for _, v := range values {
-			any += number(v)
+			any += drawable(v)
 		}
 		if any > 0 {
 			want = total
@@ -264,7 +264,7 @@ func TestSharesSum(t *testing.T) {
 		got := 0
 		for i, s := range Shares(values, total) {
 			got += s
-			if exact := number(values[i]) / any * float64(total); any > 0 && math.Abs(float64(s)-exact) > 1+1e-6 {
+			if exact := drawable(values[i]) / any * float64(total); any > 0 && math.Abs(float64(s)-exact) > 1+1e-6 {
 				t.Fatalf("%v of %v is %d parts of %d", values[i], any, s, total)
 			}
 		}
@@ -277,12 +277,12 @@ func TestSharesSum(t *testing.T) {
 // TestNumbersKeepTheirWidth holds for every rate and unit.
 func TestNumbersKeepTheirWidth(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		v := number(rapid.OneOf(anyRate(), rapid.Float64Range(0, 2e12)).Draw(t, "rate"))
+		v := drawable(rapid.OneOf(anyRate(), rapid.Float64Range(0, 2e12)).Draw(t, "rate"))
 		for _, u := range []Unit{Auto, Packets, Kbit, Mbit, Gbit} {
-			if s := u.short(v); len(s) != u.shortWidth() {
+			if s := u.shortRate(v); len(s) != u.shortRateWidth() {
 				t.Fatalf("%v in %v is %q", v, u, s)
 			}
-			if s := u.long(v); len(s) != u.shortWidth()+7 {
+			if s := u.longRate(v); len(s) != u.shortRateWidth()+7 {
 				t.Fatalf("%v in %v is %q", v, u, s)
 			}
 		}

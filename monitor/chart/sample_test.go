@@ -37,7 +37,7 @@ func sampleData() Data {
 			bi, bo := bin(in[m], r.Float64()), bin(out[m], r.Float64()/2)
 			bi.Known, bo.Known = known, known
 			d.Members[m].In, d.Members[m].Out = append(d.Members[m].In, bi), append(d.Members[m].Out, bo)
-			ti, to = ti.add(bi), to.add(bo)
+			ti, to = ti.plus(bi), to.plus(bo)
 		}
 		ti.MaxBytes, to.MaxBytes = ti.Bytes*(1+0.25*r.Float64()), to.Bytes*(1+0.15*r.Float64())
 		d.Total.In, d.Total.Out = append(d.Total.In, ti), append(d.Total.Out, to)
