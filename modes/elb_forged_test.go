@@ -39,7 +39,9 @@ func rig(t testing.TB, n int) *rigging {
 func (r *rigging) sent(b []byte) { r.e.Handle(r.now, Received{Member: -1, Frame: b}) }
 
 // answer returns what the adapter says when peer i asked.
-func answer(i int) []byte { return frametest.ARP(adapterMAC, frametest.Reply, peerMAC(i), ours4, peer4(i)) }
+func answer(i int) []byte {
+	return frametest.ARP(adapterMAC, frametest.Reply, peerMAC(i), ours4, peer4(i))
+}
 
 type telling struct {
 	At     time.Duration
