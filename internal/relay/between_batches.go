@@ -105,3 +105,17 @@ func (r *Relay) post(f func(p *spread.Picker, now int64)) (done <-chan bool, ok 
 }
 
 var errNoTransmitter = fmt.Errorf("ask the transmitter: %w", nic.ErrClosed)
+
+// Flows copies the flow table.
+func (r *Relay) Flows(f *spread.Flows) bool {
+	if r.rule.Load().Spread != spread.SpreadShortest {
+		return false
+	}
+	found := false
+	err := r.Do(func(p *spread.Picker, _ int64) {
+		if table := p.Flows(); table != nil {
+			*f, found = *table, true
+		}
+	})
+	return err == nil && found
+}
