@@ -1,13 +1,15 @@
-package host
+package masquerade
 
 import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
-	"nicteam/internal/rtnl"
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/nfnl"
+	"nicteam/internal/rtnl"
 )
 
 // Attributes of ctnetlink (linux/netfilter/nfnetlink_conntrack.h).
@@ -88,7 +90,7 @@ type tuple struct {
 }
 
 func parseConnection(b []byte) (connection, error) {
-	o, err := rtnl.ParseObject(b, nfHead)
+	o, err := rtnl.ParseObject(b, nfnl.HeaderLen)
 	if err != nil {
 		return connection{}, err
 	}
@@ -152,14 +154,14 @@ func (c connection) key() string { return string(c.Get(ctaTupleOrig)) + string(c
 
 // toDelete is the message body that ends exactly this connection: not another of the same tuple that came after it.
 func (c connection) toDelete() rtnl.Object {
-	o := nfBody(c.Family())
+	o := nfnl.NewBody(c.Family())
 	o.CopyFrom(c.Object, ctaTupleOrig, ctaZone, ctaID)
 	return o
 }
 
 // toFind is the message body that asks for the connection of this tuple.
 func (c connection) toFind() rtnl.Object {
-	o := nfBody(c.Family())
+	o := nfnl.NewBody(c.Family())
 	o.CopyFrom(c.Object, ctaTupleOrig, ctaZone)
 	return o
 }
@@ -167,7 +169,7 @@ func (c connection) toFind() rtnl.Object {
 // toCreate is the message body that makes the connection anew, as it is, but without the interface that a masquerade remembers. Not with it
 // go its counters, the time it began, the security context and a timeout policy, which user space cannot set.
 func (c connection) toCreate() (rtnl.Object, error) {
-	o := nfBody(c.Family())
+	o := nfnl.NewBody(c.Family())
 	o.CopyFrom(c.Object, ctaTupleOrig)
 	before, err := c.replyBefore()
 	if err != nil {

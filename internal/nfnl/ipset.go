@@ -1,35 +1,33 @@
-package host
+package nfnl
 
 import (
-	"nicteam/internal/rtnl"
 	"os"
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // Of linux/netfilter/ipset/ip_set.h.
 const (
 	ipsetSubsystem = 6 // NFNL_SUBSYS_IPSET
-	ipsetCreate    = 2 // IPSET_CMD_CREATE
 	ipsetList      = 7 // IPSET_CMD_LIST
-	ipsetAdd       = 9 // IPSET_CMD_ADD
 	ipsetProtocol  = 1 // IPSET_ATTR_PROTOCOL …
 	ipsetName      = 2 // IPSET_ATTR_SETNAME
-	ipsetData      = 7 // IPSET_ATTR_DATA
 	ipsetEntries   = 8 // IPSET_ATTR_ADT
 	ipsetIface     = 23
 	ipsetVersion   = 6
 )
 
-// interfaceSets are the ipsets that have links in their entries (hash:net,iface), by name. iptables asks them in a way that only they understand,
+// InterfaceSets are the ipsets that have links in their entries (hash:net,iface), by name. iptables asks them in a way that only they understand,
 // so the rules that do are not looked at.
-func interfaceSets() (sets map[string][]string, err error) {
+func InterfaceSets() (sets map[string][]string, err error) {
 	sets = map[string][]string{}
 	if _, err := os.Stat("/sys/module/ip_set"); err != nil {
 		return sets, nil // to ask would load it
 	}
-	_, err = netfilterDump(ipsetSubsystem, ipsetList, unix.AF_INET, func(o rtnl.Object) bool {
+	_, err = dumpObjects(ipsetSubsystem, ipsetList, unix.AF_INET, func(o rtnl.Object) bool {
 		name, nics := parseIPSet(o)
 		sets[name] = append(sets[name], nics...) // a long one comes in parts
 		return false
@@ -46,8 +44,8 @@ func parseIPSet(o rtnl.Object) (name string, nics []string) {
 	return o.Text(ipsetName), nics
 }
 
-// setsOnly are the ipsets that have one link and not the other.
-func setsOnly(sets map[string][]string, nic, other string) (names []string) {
+// SetsWithout are the ipsets that have one link and not the other.
+func SetsWithout(sets map[string][]string, nic, other string) (names []string) {
 	for name, nics := range sets {
 		if slices.Contains(nics, nic) && !slices.Contains(nics, other) {
 			names = append(names, "ipset "+name)

@@ -1,4 +1,4 @@
-package host
+package nfnl
 
 import (
 	"bytes"
@@ -52,8 +52,8 @@ const (
 
 var xtHookNames = [xtHooks]string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
 
-// readXtables reads all tables; what cannot be read is left out.
-func readXtables() (list xtables) {
+// ReadXtables reads all tables; what cannot be read is left out.
+func ReadXtables() (list xtables) {
 	for _, l := range xtLayouts {
 		names, err := os.ReadFile("/proc/thread-self/net/" + l.procName)
 		if err != nil {
@@ -113,22 +113,22 @@ func getsockopt(fd, level, name int, b []byte) error {
 	return nil
 }
 
-func (list xtables) deeds(f face, dir direction) (all []deed) {
+func (list xtables) Effects(f Iface, dir Direction) (all []Effect) {
 	for _, t := range list {
-		all = append(all, t.deeds(f, dir)...)
+		all = append(all, t.effects(f, dir)...)
 	}
 	return all
 }
 
-// deeds are the entries that name an interface of the direction and match the face.
-func (t xtable) deeds(f face, dir direction) (list []deed) {
+// effects are the entries that name an interface of the direction and match the face.
+func (t xtable) effects(f Iface, dir Direction) (list []Effect) {
 	l := t.layout
 	chain := ""
 	at, inverted, flag := l.in, l.wantIn, "-i"
-	if dir == outgoing {
+	if dir == Outgoing {
 		at, inverted, flag = l.out, l.wantOut, "-o"
 	}
-	name := append([]byte(f.name), make([]byte, max(0, nameSize-len(f.name)))...)
+	name := append([]byte(f.Name), make([]byte, max(0, nameSize-len(f.Name)))...)
 	for offset := 0; offset+l.size <= len(t.blob); {
 		e := t.blob[offset:]
 		next := int(binary.NativeEndian.Uint16(e[l.next:]))
@@ -165,8 +165,8 @@ func (t xtable) deeds(f face, dir direction) (list []deed) {
 		clear(rest[at+2*nameSize : at+3*nameSize])
 		rest[l.inverted] &^= inverted
 		clear(rest[l.next+2 : l.size]) // comefrom, counters
-		list = append(list, deed{fmt.Sprintf("%s -t %s, chain %s", t.family, t.name, chain), string(rest), xtText(flag, want, mask, not, what, e[target:]),
-			!not && mask[len(f.name)] != 0})
+		list = append(list, Effect{fmt.Sprintf("%s -t %s, chain %s", t.family, t.name, chain), string(rest), xtText(flag, want, mask, not, what, e[target:]),
+			!not && mask[len(f.Name)] != 0})
 	}
 	return list
 }

@@ -1,4 +1,4 @@
-package host
+package masquerade
 
 import (
 	"bufio"
@@ -7,54 +7,45 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
-	"nicteam/internal/settings"
+	"nicteam/internal/nfnl"
 )
 
-// masqueraded warns of connections that will be cut, as far as that can be known before.
-func (c *check) masqueraded() {
-	if tracked, _ := trackedConnections(); tracked == 0 || c.cfg.Address != settings.AddressAuto {
-		return
+// CutConnections is how many of the connections that this host masquerades to addresses are cut when those move, and why, as far as
+// that can be known before.
+func CutConnections(addresses []netip.Addr) (n int, why string) {
+	if tracked, _ := trackedConnections(); tracked == 0 {
+		return 0, ""
 	}
-	var addresses []netip.Addr
-	for _, n := range c.chosen {
-		for _, p := range n.Addresses {
-			addresses = append(addresses, p.Addr())
-		}
-	}
-	n, err := openNFNetlink()
+	c, err := nfnl.Open()
 	var list []connection
 	if err == nil {
-		defer n.close()
-		list, err = connectionsBy(n, addresses)
+		defer c.Close()
+		list, err = connectionsBy(c, addresses)
 	}
 	if err == nil {
-		if cut, why := notCarried(list); cut > 0 {
-			c.warnf("%d connections that this host masquerades for others will be cut: %s", cut, why)
-		}
-		return
+		return notRebound(list)
 	}
 	f, e := os.Open("/proc/thread-self/net/nf_conntrack")
 	if e != nil {
-		return // nothing is known of them
+		return 0, "" // nothing is known of them
 	}
 	defer f.Close()
-	if cut := countTranslated(f, addresses); cut > 0 {
-		c.warnf("%d connections that this host masquerades for others will be cut: they cannot be made anew without ctnetlink (%v); try modprobe nf_conntrack_netlink", cut, err)
-	}
+	return countTranslated(f, addresses), fmt.Sprintf("they cannot be made anew without ctnetlink (%v); try modprobe nf_conntrack_netlink", err)
 }
 
-// notCarried counts the connections that carrying leaves behind.
-func notCarried(list []connection) (n int, why string) {
+// notRebound counts the connections that carrying leaves behind.
+func notRebound(list []connection) (n int, why string) {
 	for _, c := range list {
 		if c.status()&ipsOffload != 0 {
 			n++
 			why = "a flowtable of nftables forwards them, and the kernel does not let them go"
 		}
 	}
-	if more := len(list) - carriedAtMost; more > n {
-		return more, fmt.Sprintf("there are more than %d", carriedAtMost)
+	if more := len(list) - maxConnections; more > n {
+		return more, fmt.Sprintf("there are more than %d", maxConnections)
 	}
 	return n, why
 }
@@ -89,4 +80,15 @@ func countTranslated(r io.Reader, addresses []netip.Addr) (n int) {
 		}
 	}
 	return n
+}
+
+// trackedConnections is how many the kernel tracks in this namespace; not ok where it tracks none at all, and to ask by netlink
+// would load the module.
+func trackedConnections() (n int, ok bool) {
+	b, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_count")
+	if err != nil {
+		return 0, false
+	}
+	n, err = strconv.Atoi(strings.TrimSpace(string(b)))
+	return n, err == nil
 }

@@ -1,22 +1,24 @@
-package host
+package masquerade
 
 import (
 	"encoding/binary"
-	"nicteam/internal/rtnl"
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/nfnl"
+	"nicteam/internal/rtnl"
 )
 
-// connectionGuard is a table of nftables that drops, of connections that are deleted and made anew, what comes between the two:
+// guard is a table of nftables that drops, of connections that are deleted and made anew, what comes between the two:
 //
 //	input             a reply, which is no longer taken back to its sender and so seems to be for the host, which would reset it
 //	forward, output   a packet that begins the connection anew, perhaps with another port
 //
 // Their senders repeat them. While a connection is tracked nothing of it is dropped: the kernel knows what its packets belong to.
 // The table is owned by its socket (Linux 5.12) and goes with it.
-type connectionGuard struct {
-	nf    *nfnetlink
+type guard struct {
+	nf    *nfnl.Conn
 	table string
 	has   map[byte]bool // families that it has a table of
 }
@@ -38,18 +40,18 @@ func hasPorts(proto byte) bool {
 	return false
 }
 
-func openConnectionGuard(table string) (*connectionGuard, error) {
-	nf, err := openNFNetlink()
+func openGuard(table string) (*guard, error) {
+	nf, err := nfnl.Open()
 	if err != nil {
 		return nil, err
 	}
-	return &connectionGuard{nf, table, map[byte]bool{}}, nil
+	return &guard{nf, table, map[byte]bool{}}, nil
 }
 
-func (g *connectionGuard) close() { g.nf.close() }
+func (g *guard) close() { g.nf.Close() }
 
 // add has the connections guarded.
-func (g *connectionGuard) add(list []connection) error {
+func (g *guard) add(list []connection) error {
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		var originals, replies []rtnl.Attribute
 		for _, c := range list {
@@ -63,12 +65,12 @@ func (g *connectionGuard) add(list []connection) error {
 			continue
 		}
 		t := guardTable{family, g.table}
-		var messages []nfMessage
+		var messages []nfnl.Message
 		if !g.has[family] {
 			messages = t.make()
 		}
 		messages = append(messages, t.elements(guardOriginals, originals), t.elements(guardReplies, replies))
-		if err := g.nf.transaction(messages); err != nil {
+		if err := g.nf.Transaction(messages); err != nil {
 			return err
 		}
 		g.has[family] = true
@@ -91,8 +93,8 @@ type guardTable struct {
 }
 
 // make are the messages that make the table with its chains and rules.
-func (g guardTable) make() []nfMessage {
-	list := []nfMessage{
+func (g guardTable) make() []nfnl.Message {
+	list := []nfnl.Message{
 		g.message(unix.NFT_MSG_NEWTABLE, text(unix.NFTA_TABLE_NAME, g.name), number(unix.NFTA_TABLE_FLAGS, nftOwner)),
 		g.set(guardOriginals, 1), g.set(guardReplies, 2),
 	}
@@ -110,7 +112,7 @@ func (g guardTable) make() []nfMessage {
 	return list
 }
 
-func (g guardTable) elements(set string, of []rtnl.Attribute) nfMessage {
+func (g guardTable) elements(set string, of []rtnl.Attribute) nfnl.Message {
 	return g.message(unix.NFT_MSG_NEWSETELEM, text(unix.NFTA_SET_ELEM_LIST_TABLE, g.name), text(unix.NFTA_SET_ELEM_LIST_SET, set),
 		nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS, of...))
 }
@@ -123,22 +125,22 @@ func (g guardTable) addressBytes() (offset, length uint32) {
 	return 12, 8
 }
 
-func (g guardTable) message(kind uint16, attrs ...rtnl.Attribute) nfMessage {
-	return nfMessage{unix.NFNL_SUBSYS_NFTABLES<<8 | kind, unix.NLM_F_CREATE, nfBody(g.family, attrs...)}
+func (g guardTable) message(kind uint16, attrs ...rtnl.Attribute) nfnl.Message {
+	return nfnl.Message{Kind: unix.NFNL_SUBSYS_NFTABLES<<8 | kind, Flags: unix.NLM_F_CREATE, Body: nfnl.NewBody(g.family, attrs...)}
 }
 
-func (g guardTable) set(name string, id uint32) nfMessage {
+func (g guardTable) set(name string, id uint32) nfnl.Message {
 	_, length := g.addressBytes()
 	return g.message(unix.NFT_MSG_NEWSET, text(unix.NFTA_SET_TABLE, g.name), text(unix.NFTA_SET_NAME, name), number(unix.NFTA_SET_ID, id),
 		number(unix.NFTA_SET_FLAGS, 0), number(unix.NFTA_SET_KEY_TYPE, 0), number(unix.NFTA_SET_KEY_LEN, length+8))
 }
 
-func (g guardTable) chain(name string, hook uint32) nfMessage {
+func (g guardTable) chain(name string, hook uint32) nfnl.Message {
 	return g.message(unix.NFT_MSG_NEWCHAIN, text(unix.NFTA_CHAIN_TABLE, g.name), text(unix.NFTA_CHAIN_NAME, name), text(unix.NFTA_CHAIN_TYPE, "filter"),
 		nest(unix.NFTA_CHAIN_HOOK, number(unix.NFTA_HOOK_HOOKNUM, hook), number(unix.NFTA_HOOK_PRIORITY, 0)))
 }
 
-func (g guardTable) rule(chain string, expressions []rtnl.Attribute) nfMessage {
+func (g guardTable) rule(chain string, expressions []rtnl.Attribute) nfnl.Message {
 	return g.message(unix.NFT_MSG_NEWRULE, text(unix.NFTA_RULE_TABLE, g.name), text(unix.NFTA_RULE_CHAIN, chain),
 		nest(unix.NFTA_RULE_EXPRESSIONS, expressions...))
 }
@@ -182,4 +184,14 @@ func verdictDrop() rtnl.Attribute {
 
 func expression(name string, attrs ...rtnl.Attribute) rtnl.Attribute {
 	return nest(unix.NFTA_LIST_ELEM, text(unix.NFTA_EXPR_NAME, name), nest(unix.NFTA_EXPR_DATA, attrs...))
+}
+
+func text(kind uint16, s string) rtnl.Attribute { return rtnl.Attr(kind, rtnl.CString(s)) }
+
+func number(kind uint16, v uint32) rtnl.Attribute {
+	return rtnl.Attr(kind, binary.BigEndian.AppendUint32(nil, v))
+}
+
+func nest(kind uint16, of ...rtnl.Attribute) rtnl.Attribute {
+	return rtnl.Attr(kind|unix.NLA_F_NESTED, rtnl.AppendAttributes(nil, of))
 }

@@ -1,34 +1,35 @@
-package host
+package nfnl
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"nicteam/internal/rtnl"
 	"os"
 	"syscall"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
-// nfnetlink is a socket to netfilter: connection tracking and nftables. What nftables lets a socket own goes with it.
-type nfnetlink struct {
+// Conn is a socket to netfilter: connection tracking and nftables. What nftables lets a socket own goes with it.
+type Conn struct {
 	fd  int
 	seq uint32
 	buf []byte
 }
 
-// nfMessage is one request: nfgenmsg and attributes in body.
-type nfMessage struct {
-	kind  uint16 // subsystem<<8 | message
-	flags uint16
-	body  rtnl.Object
+// Message is one request: nfgenmsg and attributes in body.
+type Message struct {
+	Kind  uint16 // subsystem<<8 | message
+	Flags uint16
+	Body  rtnl.Object
 }
 
-const nfHead = 4 // struct nfgenmsg: family, version, resource id
+const HeaderLen = 4 // struct nfgenmsg: family, version, resource id
 
-func openNFNetlink() (*nfnetlink, error) {
+func Open() (*Conn, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
 	if err != nil {
 		return nil, os.NewSyscallError("open nfnetlink socket", err)
@@ -44,34 +45,34 @@ func openNFNetlink() (*nfnetlink, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("set up nfnetlink socket: %w", err)
 	}
-	return &nfnetlink{fd: fd, buf: make([]byte, 64<<10)}, nil
+	return &Conn{fd: fd, buf: make([]byte, 64<<10)}, nil
 }
 
-func (n *nfnetlink) close() { unix.Close(n.fd) }
+func (n *Conn) Close() { unix.Close(n.fd) }
 
-// nfBody begins a message about a family.
-func nfBody(family byte, attrs ...rtnl.Attribute) rtnl.Object {
+// NewBody begins a message about a family.
+func NewBody(family byte, attrs ...rtnl.Attribute) rtnl.Object {
 	return rtnl.Object{Head: []byte{family, unix.NFNETLINK_V0, 0, 0}, Attrs: attrs}
 }
 
 // append writes a message with the next sequence number.
-func (n *nfnetlink) append(b []byte, m nfMessage) []byte {
-	body := m.body.Serialize()
+func (n *Conn) append(b []byte, m Message) []byte {
+	body := m.Body.Serialize()
 	n.seq++
 	b = binary.NativeEndian.AppendUint32(b, uint32(unix.NLMSG_HDRLEN+len(body)))
-	b = binary.NativeEndian.AppendUint16(b, m.kind)
-	b = binary.NativeEndian.AppendUint16(b, m.flags|unix.NLM_F_REQUEST)
+	b = binary.NativeEndian.AppendUint16(b, m.Kind)
+	b = binary.NativeEndian.AppendUint16(b, m.Flags|unix.NLM_F_REQUEST)
 	b = binary.NativeEndian.AppendUint32(b, n.seq)
 	b = binary.NativeEndian.AppendUint32(b, 0)
 	return append(b, body...)
 }
 
-func (n *nfnetlink) send(b []byte) error {
+func (n *Conn) send(b []byte) error {
 	return os.NewSyscallError("send", unix.Sendto(n.fd, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}))
 }
 
 // receive calls f for each message of the kernel's until it returns true.
-func (n *nfnetlink) receive(f func(syscall.NetlinkMessage) (done bool, err error)) error {
+func (n *Conn) receive(f func(syscall.NetlinkMessage) (done bool, err error)) error {
 	for {
 		size, _, err := unix.Recvfrom(n.fd, n.buf, 0)
 		if errors.Is(err, unix.EINTR) {
@@ -92,15 +93,15 @@ func (n *nfnetlink) receive(f func(syscall.NetlinkMessage) (done bool, err error
 	}
 }
 
-// subscribe joins a multicast group; pending reads what was told.
-func (n *nfnetlink) subscribe(group int) error {
+// Subscribe joins a multicast group; pending reads what was told.
+func (n *Conn) Subscribe(group int) error {
 	return errors.Join(
 		os.NewSyscallError("enlarge receive buffer", unix.SetsockoptInt(n.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 1<<20)),
 		os.NewSyscallError("join group", unix.SetsockoptInt(n.fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, group)))
 }
 
-// pending calls f with what was told since, without waiting; f must not keep it. Not complete when the buffer was too small for all.
-func (n *nfnetlink) pending(f func([]byte)) (complete bool) {
+// ReadPending calls f with what was told since, without waiting; f must not keep it. Not complete when the buffer was too small for all.
+func (n *Conn) ReadPending(f func([]byte)) (complete bool) {
 	complete = true
 	for {
 		size, _, err := unix.Recvfrom(n.fd, n.buf, unix.MSG_DONTWAIT)
@@ -125,9 +126,9 @@ func (n *nfnetlink) pending(f func([]byte)) (complete bool) {
 	}
 }
 
-// get calls f with the body of the one thing that a request asks for.
-func (n *nfnetlink) get(kind uint16, body rtnl.Object, f func([]byte) error) error {
-	if err := n.send(n.append(nil, nfMessage{kind, 0, body})); err != nil {
+// Get calls f with the body of the one thing that a request asks for.
+func (n *Conn) Get(kind uint16, body rtnl.Object, f func([]byte) error) error {
+	if err := n.send(n.append(nil, Message{kind, 0, body})); err != nil {
 		return err
 	}
 	return n.receive(func(m syscall.NetlinkMessage) (bool, error) {
@@ -141,9 +142,9 @@ func (n *nfnetlink) get(kind uint16, body rtnl.Object, f func([]byte) error) err
 	})
 }
 
-// dump calls f with the body of everything that a request lists; f must not keep it. A list that changed meanwhile is ErrDumpInterrupted.
-func (n *nfnetlink) dump(kind uint16, body rtnl.Object, f func([]byte) error) error {
-	if err := n.send(n.append(nil, nfMessage{kind, unix.NLM_F_DUMP, body})); err != nil {
+// Dump calls f with the body of everything that a request lists; f must not keep it. A list that changed meanwhile is ErrDumpInterrupted.
+func (n *Conn) Dump(kind uint16, body rtnl.Object, f func([]byte) error) error {
+	if err := n.send(n.append(nil, Message{kind, unix.NLM_F_DUMP, body})); err != nil {
 		return err
 	}
 	interrupted := false
@@ -166,18 +167,18 @@ func (n *nfnetlink) dump(kind uint16, body rtnl.Object, f func([]byte) error) er
 	})
 }
 
-// netfilterDump lists objects of a subsystem of nfnetlink (NFNL_SUBSYS_…) in the namespace of the calling thread. Netfilter's
+// dumpObjects lists objects of a subsystem of nfnetlink (NFNL_SUBSYS_…) in the namespace of the calling thread. Netfilter's
 // numbers are in network byte order. head is struct nfgenmsg, so object.Family is the address family. Only those that keep wants are
 // kept, nil: all. There may be tens of thousands.
-func netfilterDump(subsystem, message int, family byte, keep func(rtnl.Object) bool, attrs ...rtnl.Attribute) ([]rtnl.Object, error) {
-	n, err := openNFNetlink()
+func dumpObjects(subsystem, message int, family byte, keep func(rtnl.Object) bool, attrs ...rtnl.Attribute) ([]rtnl.Object, error) {
+	n, err := Open()
 	if err != nil {
 		return nil, err
 	}
-	defer n.close()
+	defer n.Close()
 	return rtnl.RetryDump(func() (list []rtnl.Object, err error) {
-		err = n.dump(uint16(subsystem<<8|message), nfBody(family, attrs...), func(b []byte) error {
-			o, err := rtnl.ParseObject(b, nfHead)
+		err = n.Dump(uint16(subsystem<<8|message), NewBody(family, attrs...), func(b []byte) error {
+			o, err := rtnl.ParseObject(b, HeaderLen)
 			if err == nil && (keep == nil || keep(o)) {
 				list = append(list, o)
 			}
@@ -187,14 +188,14 @@ func netfilterDump(subsystem, message int, family byte, keep func(rtnl.Object) b
 	})
 }
 
-// batch sends messages in one call, which the kernel carries out one after the other without coming back in between, and returns what
+// Batch sends messages in one call, which the kernel carries out one after the other without coming back in between, and returns what
 // it says of each. One that fails does not keep it from the next.
-func (n *nfnetlink) batch(list []nfMessage) ([]error, error) {
+func (n *Conn) Batch(list []Message) ([]error, error) {
 	first := n.seq + 1
 	var b []byte
 	for i, m := range list {
 		if i == len(list)-1 {
-			m.flags |= unix.NLM_F_ACK
+			m.Flags |= unix.NLM_F_ACK
 		}
 		b = n.append(b, m)
 	}
@@ -212,20 +213,20 @@ func (n *nfnetlink) batch(list []nfMessage) ([]error, error) {
 	})
 }
 
-// transaction has nftables do all of the messages or none.
-func (n *nfnetlink) transaction(list []nfMessage) error {
-	mark := nfBody(unix.AF_UNSPEC)
+// Transaction has nftables do all of the messages or none.
+func (n *Conn) Transaction(list []Message) error {
+	mark := NewBody(unix.AF_UNSPEC)
 	binary.BigEndian.PutUint16(mark.Head[2:], unix.NFNL_SUBSYS_NFTABLES)
 	first := n.seq + 1
-	b := n.append(nil, nfMessage{unix.NFNL_MSG_BATCH_BEGIN, 0, mark})
+	b := n.append(nil, Message{unix.NFNL_MSG_BATCH_BEGIN, 0, mark})
 	for i, m := range list {
 		if i == len(list)-1 {
-			m.flags |= unix.NLM_F_ACK
+			m.Flags |= unix.NLM_F_ACK
 		}
 		b = n.append(b, m)
 	}
 	last := n.seq
-	b = n.append(b, nfMessage{unix.NFNL_MSG_BATCH_END, 0, mark})
+	b = n.append(b, Message{unix.NFNL_MSG_BATCH_END, 0, mark})
 	if err := n.send(b); err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package host
+package masquerade
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/nfnl"
 	"nicteam/internal/rtnl"
 )
 
@@ -42,7 +43,7 @@ func pair(proto byte, src, dst string) tuple {
 }
 
 func example(family byte, attrs ...rtnl.Attribute) connection {
-	o := nfBody(family, attrs...)
+	o := nfnl.NewBody(family, attrs...)
 	c, err := parseConnection(o.Serialize())
 	if err != nil {
 		panic(err)
@@ -141,7 +142,7 @@ func examples() map[string]connection {
 // plain is a connection as far as it is to be the same afterwards: not its id, counters and use, the seconds left, and what the kernel
 // adds to what was said.
 func plain(c connection) rtnl.Object {
-	o := nfBody(c.Family())
+	o := nfnl.NewBody(c.Family())
 	o.CopyFrom(c.Object, ctaTupleOrig, ctaTupleReply, ctaMark, ctaZone, ctaHelp, ctaTupleMaster, ctaSeqAdjOrig, ctaSeqAdjReply, ctaLabels)
 	for i := range o.Attrs {
 		o.Attrs[i].Kind &= rtnl.KindMask
@@ -161,9 +162,9 @@ func plain(c connection) rtnl.Object {
 func TestConnectionsAreTheSame(t *testing.T) {
 	w := newNATWorld(t)
 	labtest.Must(t, w.box.Do(func() error {
-		n, err := openNFNetlink()
+		n, err := nfnl.Open()
 		labtest.Must(t, err)
-		defer n.close()
+		defer n.Close()
 		for _, name := range []string{"FTP", "data of FTP"} { // the master first
 			w.make(t, n, name)
 		}
@@ -184,8 +185,8 @@ func TestConnectionsAreTheSame(t *testing.T) {
 		}
 	}
 	c := w.carry(t, "10.9.0.1/24", "fd09::1/64")
-	if note := c.close(); note != "" || c.carried != len(before) {
-		t.Errorf("carried %d of %d: %s", c.carried, len(before), note)
+	if note := c.Close(); note != "" || c.count != len(before) {
+		t.Errorf("carried %d of %d: %s", c.count, len(before), note)
 	}
 	after := w.plain(t)
 	for name, c := range examples() {
@@ -196,11 +197,11 @@ func TestConnectionsAreTheSame(t *testing.T) {
 }
 
 // make makes an example.
-func (w *natWorld) make(t *testing.T, n *nfnetlink, name string) {
+func (w *natWorld) make(t *testing.T, n *nfnl.Conn, name string) {
 	t.Helper()
 	body, err := examples()[name].toCreate()
 	labtest.Must(t, err)
-	errs, err := n.batch([]nfMessage{{ctNew, unix.NLM_F_CREATE | unix.NLM_F_EXCL, body}})
+	errs, err := n.Batch([]nfnl.Message{{Kind: ctNew, Flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, Body: body}})
 	labtest.Must(t, err)
 	if errs[0] != nil {
 		t.Errorf("make %s: %v", name, errs[0])
@@ -212,9 +213,9 @@ func (w *natWorld) plain(t *testing.T) map[string]rtnl.Object {
 	t.Helper()
 	out := map[string]rtnl.Object{}
 	labtest.Must(t, w.box.Do(func() error {
-		n, err := openNFNetlink()
+		n, err := nfnl.Open()
 		labtest.Must(t, err)
-		defer n.close()
+		defer n.Close()
 		list, err := connectionsBy(n, []netip.Addr{netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("fd09::1")})
 		for _, c := range list {
 			out[c.key()] = plain(c)

@@ -1,15 +1,16 @@
-package host
+package nfnl
 
 import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
 	"maps"
-	"nicteam/internal/rtnl"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // Keys of meta that x/sys has no names for.
@@ -23,8 +24,8 @@ const (
 	etherARP = unix.ARPHRD_ETHER
 )
 
-// loaded is an interface's property in a register of nftables.
-type loaded struct {
+// loadedValue is an interface's property in a register of nftables.
+type loadedValue struct {
 	value []byte
 	word  string // as nft writes it
 	by    string // "name", "index", "": how to show what it is compared with
@@ -37,68 +38,68 @@ func word32(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
 
 // fib is the link by which a route leads, as the expression fib loads it: back to where a packet comes from (fib saddr), or on to
 // where it goes (fib daddr). Whether there is a route, and of what type an address is, does not depend on the face.
-func (f face) fib(d rtnl.Object, dir direction) (loaded, bool) {
+func (f Iface) fib(d rtnl.Object, dir Direction) (loadedValue, bool) {
 	const byDestination, present = 1 << 1, 1 << 5 // NFTA_FIB_F_DADDR, NFTA_FIB_F_PRESENT
 	flags := d.GetBE32(unix.NFTA_FIB_FLAGS)
-	if flags&present != 0 || (flags&byDestination != 0) != (dir == outgoing) {
-		return loaded{}, false
+	if flags&present != 0 || (flags&byDestination != 0) != (dir == Outgoing) {
+		return loadedValue{}, false
 	}
 	word := [...]string{"fib saddr ", "fib daddr "}[dir]
 	switch d.GetBE32(unix.NFTA_FIB_RESULT) {
 	case unix.NFT_FIB_RESULT_OIF:
-		return loaded{word32(f.index), word + "oif", "index"}, true
+		return loadedValue{word32(f.Index), word + "oif", "index"}, true
 	case unix.NFT_FIB_RESULT_OIFNAME:
-		return loaded{nameBytes(f.name), word + "oifname", "name"}, true
+		return loadedValue{nameBytes(f.Name), word + "oifname", "name"}, true
 	}
-	return loaded{}, false
+	return loadedValue{}, false
 }
 
 // meta is the property that the expression meta loads, as the face has it.
-func (f face) meta(d rtnl.Object, dir direction) (loaded, bool) {
+func (f Iface) meta(d rtnl.Object, dir Direction) (loadedValue, bool) {
 	prefix := "iif"
-	if dir == outgoing {
+	if dir == Outgoing {
 		prefix = "oif"
 	}
 	switch d.GetBE32(unix.NFTA_META_KEY) {
 	case [...]uint32{unix.NFT_META_IIF, unix.NFT_META_OIF}[dir]:
-		return loaded{word32(f.index), prefix, "index"}, true
+		return loadedValue{word32(f.Index), prefix, "index"}, true
 	case [...]uint32{unix.NFT_META_IIFNAME, unix.NFT_META_OIFNAME}[dir]:
-		return loaded{nameBytes(f.name), prefix + "name", "name"}, true
+		return loadedValue{nameBytes(f.Name), prefix + "name", "name"}, true
 	case [...]uint32{unix.NFT_META_IIFTYPE, unix.NFT_META_OIFTYPE}[dir]:
-		return loaded{binary.NativeEndian.AppendUint16(nil, etherARP), prefix + "type", ""}, true
+		return loadedValue{binary.NativeEndian.AppendUint16(nil, etherARP), prefix + "type", ""}, true
 	case [...]uint32{unix.NFT_META_IIFGROUP, unix.NFT_META_OIFGROUP}[dir]:
-		return loaded{word32(f.group), prefix + "group", "index"}, true
+		return loadedValue{word32(f.Group), prefix + "group", "index"}, true
 	case [...]uint32{nftMetaIIFKind, nftMetaOIFKind}[dir]:
-		return loaded{nameBytes(f.kind), prefix + "kind", "name"}, true
+		return loadedValue{nameBytes(f.Kind), prefix + "kind", "name"}, true
 	}
-	return loaded{}, false
+	return loadedValue{}, false
 }
 
-// deeds are the rules that ask for the interface of a direction and apply to what goes by the face.
-func (t *nftables) deeds(f face, dir direction) (list []deed) {
+// Effects are the rules that ask for the interface of a direction and apply to what goes by the face.
+func (t *Ruleset) Effects(f Iface, dir Direction) (list []Effect) {
 	for _, r := range t.rules {
-		if strings.HasPrefix(r.table, ourTables) {
+		if strings.HasPrefix(r.table, TablePrefix) {
 			continue
 		}
-		v := visit{t: t, r: r, f: f, dir: dir, registers: map[uint32]loaded{}}
+		v := ruleEval{t: t, r: r, f: f, dir: dir, registers: map[uint32]loadedValue{}}
 		if v.run() && v.asked {
 			chain := fmt.Sprintf("%s %s, chain %s", nftFamilies[r.family], r.table, r.chain)
-			list = append(list, deed{chain, v.what.String(), strings.Join(v.text, " "), v.meant})
+			list = append(list, Effect{chain, v.key.String(), strings.Join(v.text, " "), v.named})
 		}
 	}
 	return list
 }
 
-// visit evaluates a rule as far as it depends on the interface; everything else goes into what as it is.
-type visit struct {
-	t         *nftables
-	r         nftRule
-	f         face
-	dir       direction
-	registers map[uint32]loaded // by the number of the register's first four bytes
+// ruleEval evaluates a rule as far as it depends on the interface; everything else goes into what as it is.
+type ruleEval struct {
+	t         *Ruleset
+	r         rule
+	f         Iface
+	dir       Direction
+	registers map[uint32]loadedValue // by the number of the register's first four bytes
 	asked     bool
-	meant     bool
-	what      strings.Builder
+	named     bool
+	key       strings.Builder
 	text      []string
 }
 
@@ -121,7 +122,7 @@ var destinations = map[string]uint16{
 var stateful = []string{"counter", "quota", "last"}
 
 // run reports whether the rule applies to the face, as far as the interface says.
-func (v *visit) run() bool {
+func (v *ruleEval) run() bool {
 	for _, e := range v.r.exprs {
 		if slices.Contains(stateful, e.name) {
 			continue
@@ -142,7 +143,7 @@ func (v *visit) run() bool {
 }
 
 // step evaluates an expression on the interface; known is false for one on something else.
-func (v *visit) step(e nftExpr) (known, applies bool) {
+func (v *ruleEval) step(e expr) (known, applies bool) {
 	d := e.data
 	switch e.name {
 	case "meta":
@@ -194,7 +195,7 @@ func (v *visit) step(e nftExpr) (known, applies bool) {
 	return false, true
 }
 
-func (v *visit) compare(d rtnl.Object) (known, applies bool) {
+func (v *ruleEval) compare(d rtnl.Object) (known, applies bool) {
 	l, ok := v.registers[register(d.GetBE32(unix.NFTA_CMP_SREG))]
 	want := d.Nest(unix.NFTA_CMP_DATA).Get(unix.NFTA_DATA_VALUE)
 	if !ok || len(want) == 0 {
@@ -206,7 +207,7 @@ func (v *visit) compare(d rtnl.Object) (known, applies bool) {
 	switch d.GetBE32(unix.NFTA_CMP_OP) {
 	case unix.NFT_CMP_EQ:
 		holds = c == 0
-		v.meant = v.meant || l.by == "index" || bytes.IndexByte(want, 0) >= 0 || len(want) == nameSize
+		v.named = v.named || l.by == "index" || bytes.IndexByte(want, 0) >= 0 || len(want) == nameSize
 	case unix.NFT_CMP_NEQ:
 		op, holds = "!= ", c != 0
 	case unix.NFT_CMP_LT:
@@ -227,7 +228,7 @@ func compareBytes(have, want []byte) int {
 	return bytes.Compare(have[:min(len(have), len(want))], want)
 }
 
-func (l loaded) show(want []byte) string {
+func (l loadedValue) show(want []byte) string {
 	switch {
 	case l.by == "name" && bytes.IndexByte(want, 0) < 0 && len(want) < nameSize:
 		return fmt.Sprintf("%q", string(want)+"*")
@@ -240,7 +241,7 @@ func (l loaded) show(want []byte) string {
 }
 
 // lookup asks a set or map, of which the interface may be one field of several.
-func (v *visit) lookup(d rtnl.Object) (known, applies bool) {
+func (v *ruleEval) lookup(d rtnl.Object) (known, applies bool) {
 	name := unix.ByteSliceToString(d.Get(unix.NFTA_LOOKUP_SET))
 	s := v.t.set(v.r.family, v.r.table, name)
 	if s == nil {
@@ -276,11 +277,11 @@ func (v *visit) lookup(d rtnl.Object) (known, applies bool) {
 	}
 	slices.Sort(words)
 	v.text = append(v.text, strings.Join(words, " . ")+" "+op+shown)
-	if inverted || slices.ContainsFunc(found, func(e nftElement) bool { return len(e.key) > 0 || len(e.data) > 0 }) {
-		fmt.Fprintf(&v.what, "lookup %d %v %s;", d.GetBE32(unix.NFTA_LOOKUP_DREG), inverted, digest(found))
+	if inverted || slices.ContainsFunc(found, func(e element) bool { return len(e.key) > 0 || len(e.data) > 0 }) {
+		fmt.Fprintf(&v.key, "lookup %d %v %s;", d.GetBE32(unix.NFTA_LOOKUP_DREG), inverted, digest(found))
 	} // else it is as if the rule had the one name
 	if !inverted {
-		v.meant = v.meant || s.flags&unix.NFT_SET_INTERVAL == 0
+		v.named = v.named || s.flags&unix.NFT_SET_INTERVAL == 0
 		return true, len(found) > 0
 	}
 	whole := len(found) > 0 && len(found[0].key) == 0 // no other field is left that could differ
@@ -288,13 +289,13 @@ func (v *visit) lookup(d rtnl.Object) (known, applies bool) {
 }
 
 // holds reports whether the keys reach as far as an offset.
-func (s *nftSet) holds(offset int) bool {
-	return slices.ContainsFunc(s.elements, func(e nftElement) bool { return len(e.key) > offset })
+func (s *set) holds(offset int) bool {
+	return slices.ContainsFunc(s.elements, func(e element) bool { return len(e.key) > offset })
 }
 
 // matching are the elements of list that have a value at an offset of their key, with the field cut out of it.
-func (s *nftSet) matching(list []nftElement, offset int, value []byte) (found []nftElement) {
-	if s.flags&unix.NFT_SET_INTERVAL != 0 && offset == 0 && !slices.ContainsFunc(list, func(e nftElement) bool { return len(e.end) > 0 }) {
+func (s *set) matching(list []element, offset int, value []byte) (found []element) {
+	if s.flags&unix.NFT_SET_INTERVAL != 0 && offset == 0 && !slices.ContainsFunc(list, func(e element) bool { return len(e.end) > 0 }) {
 		return inInterval(list, value)
 	}
 	for _, e := range list {
@@ -307,7 +308,7 @@ func (s *nftSet) matching(list []nftElement, offset int, value []byte) (found []
 			in = bytes.Compare(e.key[offset:end], value) <= 0 && bytes.Compare(value, e.end[offset:end]) <= 0
 		}
 		if in {
-			rest := nftElement{key: slices.Concat(e.key[:offset], e.key[min(rtnl.Align(end), len(e.key)):]), data: e.data}
+			rest := element{key: slices.Concat(e.key[:offset], e.key[min(rtnl.Align(end), len(e.key)):]), data: e.data}
 			if len(e.end) >= end {
 				rest.end = slices.Concat(e.end[:offset], e.end[min(rtnl.Align(end), len(e.end)):])
 			}
@@ -318,8 +319,8 @@ func (s *nftSet) matching(list []nftElement, offset int, value []byte) (found []
 }
 
 // inInterval finds the interval of a set of one field: each begins with its first key and ends with the first behind it.
-func inInterval(list []nftElement, value []byte) []nftElement {
-	var at *nftElement
+func inInterval(list []element, value []byte) []element {
+	var at *element
 	for i, e := range list {
 		if bytes.Compare(e.key, value) > 0 {
 			continue
@@ -331,10 +332,10 @@ func inInterval(list []nftElement, value []byte) []nftElement {
 	if at == nil || at.closes {
 		return nil
 	}
-	return []nftElement{{data: at.data}}
+	return []element{{data: at.data}}
 }
 
-func digest(list []nftElement) string {
+func digest(list []element) string {
 	var lines []string
 	for _, e := range list {
 		lines = append(lines, fmt.Sprintf("%x-%x-%v:%x", e.key, e.end, e.closes, e.data))
@@ -344,18 +345,18 @@ func digest(list []nftElement) string {
 }
 
 // other keeps an expression that does not ask for the interface.
-func (v *visit) other(e nftExpr) {
+func (v *ruleEval) other(e expr) {
 	raw := e.raw
 	if e.name == "lookup" {
 		name := unix.ByteSliceToString(e.data.Get(unix.NFTA_LOOKUP_SET))
-		if s := v.t.sets[nftName{v.r.family, v.r.table, name}]; s != nil && s.flags&unix.NFT_SET_ANONYMOUS != 0 {
+		if s := v.t.sets[setName{v.r.family, v.r.table, name}]; s != nil && s.flags&unix.NFT_SET_ANONYMOUS != 0 {
 			d := e.data
 			d.Attrs = slices.Clone(d.Attrs)
 			d.Drop(unix.NFTA_LOOKUP_SET, unix.NFTA_LOOKUP_SET_ID)
 			raw = append(d.Serialize(), digest(v.t.set(v.r.family, v.r.table, name).elements)...)
 		}
 	}
-	fmt.Fprintf(&v.what, "%s %x;", e.name, raw)
+	fmt.Fprintf(&v.key, "%s %x;", e.name, raw)
 	switch e.name {
 	case "immediate":
 		if w := nftVerdict(e.data.Nest(unix.NFTA_IMMEDIATE_DATA).Nest(unix.NFTA_DATA_VERDICT)); w != "" {
