@@ -11,68 +11,70 @@ import (
 	"nicteam/team"
 )
 
-// newsLength is how much the control loop may lag behind before news is lost.
-const newsLength = 256
+// controlQueueLen is how much the control loop may lag behind before news is lost.
+const controlQueueLen = 256
 
-// suspectEvery bounds how often one member is reported: each refused batch would be, otherwise.
-const suspectEvery = 10 * time.Millisecond
+// suspectInterval bounds how often one member is reported: each refused batch would be, otherwise.
+const suspectInterval = 10 * time.Millisecond
 
-// news goes to the control loop, and never waits for it.
-type news struct {
-	to      chan team.Control
-	suspect [spread.MaxMembers]atomic.Int64 // when it was last told
-	clock   clock
+// controlQueue goes to the control loop, and never waits for it.
+type controlQueue struct {
+	frames      chan team.Control
+	suspectedAt [spread.MaxMembers]atomic.Int64 // when it was last told
+	clock       clock
 
-	mu    sync.Mutex // Tell, end
-	ended bool
+	mu     sync.Mutex // Tell, end
+	closed bool
 }
 
-func newNews(c clock) *news { return &news{to: make(chan team.Control, newsLength), clock: c} }
+func newControlQueue(c clock) *controlQueue {
+	return &controlQueue{frames: make(chan team.Control, controlQueueLen), clock: c}
+}
 
-func (n *news) tell(c team.Control) bool {
+func (n *controlQueue) report(c team.Control) bool {
 	select {
-	case n.to <- c:
+	case n.frames <- c:
 		return true
 	default:
 		return false
 	}
 }
 
-// Tell puts news before the control loop, and reports whether it gets them.
-func (r *Relay) Tell(c team.Control) bool {
-	n := r.news
+// Report puts news before the control loop, and reports whether it gets them.
+func (r *Relay) Report(c team.Control) bool {
+	n := r.control
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return !n.ended && n.tell(c)
+	return !n.closed && n.report(c)
 }
 
-// end has nothing more told. The relay's own goroutines have ended.
-func (n *news) end() {
+// close has nothing more told. The relay's own goroutines have ended.
+func (n *controlQueue) close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.ended = true
-	close(n.to)
+	n.closed = true
+	close(n.frames)
 }
 
-// suspected tells that a member refused frames, or went down.
-func (n *news) suspected(id int) {
+// reportSuspect tells that a member refused frames, or went down.
+func (n *controlQueue) reportSuspect(id int) {
 	now := n.clock.now()
-	last := n.suspect[id].Load()
-	if last != 0 && now-last < int64(suspectEvery) || !n.suspect[id].CompareAndSwap(last, now) {
+	last := n.suspectedAt[id].Load()
+	if last != 0 && now-last < int64(suspectInterval) || !n.suspectedAt[id].CompareAndSwap(last, now) {
 		return
 	}
-	n.tell(team.Control{Kind: team.ControlSuspect, Member: id})
+	n.report(team.Control{Kind: team.ControlSuspect, Member: id})
 }
 
-// frame hands over a copy of the frame in b ([virtio header][frame]), its checksum made, and reports whether the
+// passFrame hands over a copy of the frame in b ([virtio header][frame]), its checksum made, and reports whether the
 // control loop gets it. A flood of them costs no copies once the control loop lags, and one from outside leaves room
 // for those of the adapter, as these do for news.
-func (n *news) frame(id int, b []byte) bool {
-	most := cap(n.to) / 2
+func (n *controlQueue) passFrame(id int, b []byte) bool {
+	most := cap(n.frames) / 2
 	if id >= 0 {
 		most /= 2
 	}
-	if len(n.to) >= most {
+	if len(n.frames) >= most {
 		return false
 	}
 	var v frame.Vnet
@@ -81,8 +83,8 @@ func (n *news) frame(id int, b []byte) bool {
 	if v.GSO() != frame.GSONone || frame.FinishChecksum(v, own) != nil {
 		return false
 	}
-	return n.tell(team.Control{Kind: team.ControlFrame, Member: id, Frame: own})
+	return n.report(team.Control{Kind: team.ControlFrame, Member: id, Frame: own})
 }
 
-// neighbourhood reports whether a frame asks or tells where an address is.
-func neighbourhood(h *frame.Headers) bool { return h.Protocol == frame.ARP || h.Protocol == frame.ND }
+// isARPorND reports whether a frame asks or tells where an address is.
+func isARPorND(h *frame.Headers) bool { return h.Protocol == frame.ARP || h.Protocol == frame.ND }

@@ -37,16 +37,16 @@ func (r *Relay) runInBackground(f func()) *background {
 	return b
 }
 
-// due says that there is another rule, or another member, or that one is to listen otherwise.
-func (b *background) due() {
+// schedule says that there is another rule, or another member, or that one is to listen otherwise.
+func (b *background) schedule() {
 	select {
 	case b.wake <- struct{}{}:
 	default:
 	}
 }
 
-// end returns when f runs no more.
-func (b *background) end() {
+// close returns when f runs no more.
+func (b *background) close() {
 	close(b.stop)
 	<-b.done
 }
@@ -56,22 +56,22 @@ func (b *background) end() {
 func (r *Relay) setFilters() {
 	u := r.rule.Load()
 	for m := range r.joined {
-		r.admit(m.socket, u, m.id)
+		r.setFilter(m.socket, u, m.id)
 	}
 	for m := range r.joined {
-		r.settled(m.id, m.socket.TrimFilter(u.filterOf(m.id)))
-		r.settled(m.id, m.socket.SetPromiscuous(u.Promiscuous))
-		r.settled(m.id, m.ear.settle())
+		r.logFilterError(m.id, m.socket.TrimFilter(u.filterOf(m.id)))
+		r.logFilterError(m.id, m.socket.SetPromiscuous(u.Promiscuous))
+		r.logFilterError(m.id, m.slow.update())
 	}
 }
 
-// admit has the NIC of member id take in what the rule wants of it.
-func (r *Relay) admit(s *nic.Socket, u *Rule, id int) {
+// setFilter has the NIC of member id take in what the rule wants of it.
+func (r *Relay) setFilter(s *nic.Socket, u *Rule, id int) {
 	if err := s.AddFilter(u.filterOf(id)); err != nil && !gone(err) {
-		r.news.tell(team.Control{Kind: team.ControlRefused, Member: id, Err: err})
+		r.control.report(team.Control{Kind: team.ControlRefused, Member: id, Err: err})
 	}
 	if u.Promiscuous {
-		r.settled(id, s.SetPromiscuous(true))
+		r.logFilterError(id, s.SetPromiscuous(true))
 	}
 }
 
@@ -83,8 +83,8 @@ func (u *Rule) filterOf(id int) []frame.MAC {
 	return append(slices.Clone(u.Filter[id]), u.Watched[id])
 }
 
-// settled logs what nothing can be done about.
-func (r *Relay) settled(id int, err error) {
+// logFilterError logs what nothing can be done about.
+func (r *Relay) logFilterError(id int, err error) {
 	if err != nil && !gone(err) {
 		r.log.Warn("NIC's filter not set", "member", id, "err", err)
 	}
@@ -150,7 +150,7 @@ func (f *groupFilter) set(s groupSetter, groups []frame.MAC, all bool) error {
 
 // tellGroups tells the control loop what has changed in how a NIC takes in groups.
 func (r *Relay) tellGroups(m *member, err error) {
-	if f := &m.groups; fmt.Sprint(err) != fmt.Sprint(f.told) && r.news.tell(team.Control{Kind: team.ControlGroups, Member: m.id, Err: err}) {
+	if f := &m.groups; fmt.Sprint(err) != fmt.Sprint(f.told) && r.control.report(team.Control{Kind: team.ControlGroups, Member: m.id, Err: err}) {
 		f.told = err
 	}
 }

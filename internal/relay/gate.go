@@ -1,4 +1,5 @@
 package relay
+
 import (
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ const (
 //     has made it GateSlow, so that the frame is followed by those behind it.
 //  4. If none did, it makes the gate GateFast, by compare-and-swap: that fails if a program was quicker, and
 //     then it begins anew. From here on programs move what comes, behind all that the relay has moved.
-//  5. A load that makes no pause of strayTime never lets it come so far. After pauseTime it makes the gate GateShut:
+//  5. A load that makes no pause of strayTime never lets it come so far. After pauseWait it makes the gate GateShut:
 //     nothing passes then. It moves what is still there until nothing has come for shutTime, and makes the gate
 //     GateFast. What comes in this moment is lost, and counted by the program. No order is lost.
 //
@@ -45,18 +46,18 @@ const (
 // The relay does not touch a gate's memory but in these four calls.
 
 const (
-	// pauseTime is how long a handover waits for a pause in what comes.
-	pauseTime = 20 * time.Millisecond
-	// leastTries are made to find one, for a machine that has too much to do lets the goroutine stand still as long
+	// pauseWait is how long a handover waits for a pause in what comes.
+	pauseWait = 20 * time.Millisecond
+	// minPauseTries are made to find one, for a machine that has too much to do lets the goroutine stand still as long
 	// as that. It would do so with the gate shut as well.
-	leastTries = 64
+	minPauseTries = 64
 	// strayTime is longer than a frame takes from a program to where the relay reads it.
 	strayTime = 30 * time.Microsecond
 	// shutTime is how long nothing has come through a gate that is shut until there is nothing left.
 	shutTime = 50 * time.Microsecond
-	// shutMost and shutTakes are more than all that may wait for the relay takes. Who still finds something then has
+	// maxShutTime and maxShutBatches are more than all that may wait for the relay takes. Who still finds something then has
 	// a gate that nobody obeys.
-	shutMost, shutTakes = 250 * time.Millisecond, 4096
+	maxShutTime, maxShutBatches = 250 * time.Millisecond, 4096
 	// settleTime is longer than what programs have received takes to the adapter's stack.
 	settleTime = time.Millisecond
 )
@@ -84,7 +85,7 @@ func (h *handover) begin(of **handover) {
 		h.done <- unix.EBUSY
 		return
 	}
-	h.until = h.clock.now() + int64(pauseTime)
+	h.until = h.clock.now() + int64(pauseWait)
 	*of = h
 }
 
@@ -102,18 +103,18 @@ func (h *handover) step(take func() error) (over bool, err error) {
 	switch {
 	case atomic.LoadUint32(h.gate) == GateFast:
 		return true, nil
-	case h.tries >= leastTries && h.clock.now() >= h.until:
-		return true, h.shut(take)
+	case h.tries >= minPauseTries && h.clock.now() >= h.until:
+		return true, h.shutGate(take)
 	}
 	h.tries++
-	if over, err = h.hold(take); !over {
+	if over, err = h.tryPause(take); !over {
 		runtime.Gosched() // it waits for nothing, and others have something to do
 	}
 	return over, err
 }
 
-// hold is points 1 to 4.
-func (h *handover) hold(take func() error) (over bool, err error) {
+// tryPause is points 1 to 4.
+func (h *handover) tryPause(take func() error) (over bool, err error) {
 	if err := take(); err != unix.EAGAIN {
 		return err != nil, err
 	}
@@ -132,8 +133,8 @@ func (h *handover) hold(take func() error) (over bool, err error) {
 	}
 }
 
-// shut is point 5.
-func (h *handover) shut(take func() error) error {
+// shutGate is point 5.
+func (h *handover) shutGate(take func() error) error {
 	atomic.StoreUint32(h.gate, GateShut)
 	began := h.clock.now()
 	taken := 0
@@ -141,7 +142,7 @@ func (h *handover) shut(take func() error) error {
 		now := h.clock.now()
 		switch err := take(); {
 		case err == nil:
-			if taken++; taken > shutTakes && now-began > int64(shutMost) {
+			if taken++; taken > maxShutBatches && now-began > int64(maxShutTime) {
 				return errGate
 			}
 			until = h.clock.now() + int64(shutTime)
@@ -159,7 +160,7 @@ func (h *handover) shut(take func() error) error {
 // begin to go over.
 func (r *Relay) Yield(gate *uint32) error {
 	h := newHandover(gate, r.clock)
-	err := r.Do(func(*spread.Picker, int64) { h.begin(&r.tx.handover) })
+	err := r.DoWithPicker(func(*spread.Picker, int64) { h.begin(&r.tx.handover) })
 	if err == nil {
 		err = <-h.done
 	}
@@ -172,7 +173,7 @@ func (r *Relay) Yield(gate *uint32) error {
 // Regain takes transmission back. On error, which there is only when the relay is closed, gate is GateSlow as well.
 func (r *Relay) Regain(gate *uint32) error {
 	atomic.StoreUint32(gate, GateSlow)
-	if err := r.Do(func(*spread.Picker, int64) { r.tx.yielded = false }); err != nil {
+	if err := r.DoWithPicker(func(*spread.Picker, int64) { r.tx.yielded = false }); err != nil {
 		return fmt.Errorf("take transmission back: %w", err)
 	}
 	return nil
@@ -181,7 +182,7 @@ func (r *Relay) Regain(gate *uint32) error {
 // YieldMember hands over what member id receives, as Yield does what is transmitted.
 func (r *Relay) YieldMember(id int, gate *uint32) error {
 	h := newHandover(gate, r.clock)
-	m, err := r.ask(id, func(m *member) { h.begin(&m.handover) })
+	m, err := r.doInMember(id, func(m *member) { h.begin(&m.handover) })
 	if err == nil {
 		err = <-h.done
 	}
@@ -191,13 +192,13 @@ func (r *Relay) YieldMember(id int, gate *uint32) error {
 	return nil
 }
 
-// Ended reports whether an error of YieldMember says that the member's NIC is gone, or is closed: nothing comes by it any more.
-func Ended(err error) bool { return errors.Is(err, nic.ErrClosed) || errors.Is(err, nic.ErrGone) }
+// IsGone reports whether an error of YieldMember says that the member's NIC is gone, or is closed: nothing comes by it any more.
+func IsGone(err error) bool { return errors.Is(err, nic.ErrClosed) || errors.Is(err, nic.ErrGone) }
 
 // RegainMember takes back what member id receives. On error, which there is when the member has left, gate is GateSlow as
 // well.
 func (r *Relay) RegainMember(id int, gate *uint32) error {
-	m, err := r.ask(id, func(*member) {
+	m, err := r.doInMember(id, func(*member) {
 		atomic.StoreUint32(gate, GateSlow)
 		time.Sleep(settleTime)
 	})
@@ -213,8 +214,8 @@ func (r *Relay) RegainMember(id int, gate *uint32) error {
 	return err
 }
 
-// Listen has the socket filter with descriptor fd decide what member id's socket takes in; fd < 0: everything again.
-func (r *Relay) Listen(id int, fd int) error {
+// SetSocketFilter has the socket filter with descriptor fd decide what member id's socket takes in; fd < 0: everything again.
+func (r *Relay) SetSocketFilter(id int, fd int) error {
 	m := r.member(id)
 	if m == nil {
 		return fmt.Errorf("set socket filter of member %d: %w", id, ErrNoMember)
@@ -222,19 +223,19 @@ func (r *Relay) Listen(id int, fd int) error {
 	if err := m.socket.SetSocketFilter(fd); err != nil {
 		return err
 	}
-	m.ear.programs.Store(fd >= 0)
-	r.filters.due()
+	m.slow.filtered.Store(fd >= 0)
+	r.filters.schedule()
 	return nil
 }
 
-// ask has f run by member id's goroutine between two batches.
-func (r *Relay) ask(id int, f func(m *member)) (name string, err error) {
+// doInMember has f run by member id's goroutine between two batches.
+func (r *Relay) doInMember(id int, f func(m *member)) (name string, err error) {
 	name = fmt.Sprintf("member %d", id)
 	m := r.member(id)
 	if m == nil {
 		return name, ErrNoMember
 	}
-	if !m.errands.do(func() { f(m) }, m.socket.Wake) {
+	if !m.between.do(func() { f(m) }, m.socket.Wake) {
 		return name, nic.ErrClosed
 	}
 	return name, nil

@@ -73,9 +73,9 @@ func (u *Rule) Accept(id int, dst frame.MAC, guest bool) (Accepted, team.Drop) {
 	return ForNobody, team.DropNotOurs
 }
 
-// Astray reports whether a unicast frame for dst, which the member did not take in, shows a switch that does not know
+// IsFlooded reports whether a unicast frame for dst, which the member did not take in, shows a switch that does not know
 // where our addresses are. A member that stands by may well be sent what is for its own address.
-func (u *Rule) Astray(id int, dst frame.MAC) bool {
+func (u *Rule) IsFlooded(id int, dst frame.MAC) bool {
 	if u.PerMember {
 		return dst != u.MACs[id] && u.IsOwn(dst) && !u.isBehind(dst)
 	}
@@ -109,21 +109,21 @@ func (r *Relay) Apply(pl *spread.Plan) error {
 	was := r.rule.Swap(NewRule(pl))
 	r.tx.epoch.wait()
 	if pl.From != nil || was.From != nil {
-		r.beginTurn(pl)
+		r.startMigration(pl)
 	}
 	for m := range r.joined {
 		m.epoch.wait()
 	}
-	r.filters.due()
-	r.groups.due()
+	r.filters.schedule()
+	r.groups.schedule()
 	return nil
 }
 
-// beginTurn has the Picker know when slots begin to go over, which is now and not when the next frame comes. Where
+// startMigration has the Picker know when slots begin to go over, which is now and not when the next frame comes. Where
 // programs transmit it is not now: they follow the Plan in a moment only, and the table is theirs.
-func (r *Relay) beginTurn(pl *spread.Plan) {
+func (r *Relay) startMigration(pl *spread.Plan) {
 	// A relay that is about to be closed moves nothing any more.
-	_ = r.Post(func(p *spread.Picker, _ int64) {
+	_ = r.PostWithPicker(func(p *spread.Picker, _ int64) {
 		if r.rule.Load().Plan == pl && !r.tx.yielded {
 			p.Follow(pl)
 		}

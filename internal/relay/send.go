@@ -23,15 +23,15 @@ func (r *Relay) Send(id int, b []byte) error {
 	if isMarker(b) {
 		return r.markers.add(r.clock.now(), m, b)
 	}
-	if s, ok := r.GuestIn(b); ok {
-		r.guests.note(r.clock.now(), s)
+	if s, ok := r.LocalSource(b); ok {
+		r.recentLocal.noteSent(r.clock.now(), s)
 	}
 	return r.sent(id, b, m.socket.SendControl(b))
 }
 
-// GuestIn returns the guest that a control frame is sent in the name of, if any: a switch that floods brings it back as it
+// LocalSource returns the guest that a control frame is sent in the name of, if any: a switch that floods brings it back as it
 // does the guest's own.
-func (r *Relay) GuestIn(b []byte) (s frame.Station, ok bool) {
+func (r *Relay) LocalSource(b []byte) (s frame.Station, ok bool) {
 	var h frame.Headers
 	if !frame.Parse(b, &h) || h.Src == 0 || h.Src.Multicast() || r.rule.Load().IsOwn(h.Src) {
 		return 0, false
@@ -45,7 +45,7 @@ func (r *Relay) sent(id int, b []byte, err error) error {
 	if err != nil {
 		tx.errors.Add(1)
 		if errors.Is(err, nic.ErrDown) || errors.Is(err, nic.ErrGone) {
-			r.news.suspected(id)
+			r.control.reportSuspect(id)
 		}
 		return err
 	}
@@ -63,9 +63,9 @@ func (r *Relay) sent(id int, b []byte, err error) error {
 //
 // It has a goroutine of its own, for nobody else may wait.
 type markers struct {
-	due  chan marker
-	stop chan struct{}
-	done chan struct{}
+	queue chan marker
+	stop  chan struct{}
+	done  chan struct{}
 }
 
 type marker struct {
@@ -77,26 +77,26 @@ type marker struct {
 const (
 	// markerWait is what may wait for a member: backlogTime in frames of 1500, which is half as much again in super-frames.
 	markerWait = backlogTime * chargeNum / chargeDen
-	// markersMost is how many may be held back: the control loop asks each member once in a while.
-	markersMost = 64
+	// maxMarkers is how many may be held back: the control loop asks each member once in a while.
+	maxMarkers = 64
 )
 
 func newMarkers() *markers {
-	return &markers{due: make(chan marker, markersMost), stop: make(chan struct{}), done: make(chan struct{})}
+	return &markers{queue: make(chan marker, maxMarkers), stop: make(chan struct{}), done: make(chan struct{})}
 }
 
 // add has a copy of the marker in b sent by a member when it is time, if that is still there.
 func (k *markers) add(now int64, by *member, b []byte) error {
 	select {
-	case k.due <- marker{at: now + int64(markerWait), by: by, frame: bytes.Clone(b)}:
+	case k.queue <- marker{at: now + int64(markerWait), by: by, frame: bytes.Clone(b)}:
 		return nil
 	default:
 		return fmt.Errorf("send marker by member %d: too many at once: %w", by.id, unix.ENOBUFS)
 	}
 }
 
-// end has no more markers sent.
-func (k *markers) end() {
+// close has no more markers sent.
+func (k *markers) close() {
 	close(k.stop)
 	<-k.done
 }
@@ -108,7 +108,7 @@ func (k *markers) run(r *Relay) {
 	defer wait.Stop()
 	for {
 		select {
-		case m := <-k.due:
+		case m := <-k.queue:
 			wait.Reset(time.Duration(m.at - r.clock.now()))
 			select {
 			case <-wait.C:
