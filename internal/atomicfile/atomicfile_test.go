@@ -1,4 +1,4 @@
-package launch
+package atomicfile
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestReplaceIsWholeOrNotAtAll(t *testing.T) {
+func TestWriteIsWholeOrNotAtAll(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "team0.history")
 	write := func(s string, err error) func(io.Writer) error {
@@ -17,14 +17,14 @@ func TestReplaceIsWholeOrNotAtAll(t *testing.T) {
 			return err
 		}
 	}
-	if err := ReplaceFile(path, write("one", nil)); err != nil {
+	if err := Write(path, 0o640, write("one", nil)); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path+unfinished, []byte("what a process that was killed had written"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	no := errors.New("no")
-	if err := ReplaceFile(path, write("two", no)); !errors.Is(err, no) {
+	if err := Write(path, 0o640, write("two", no)); !errors.Is(err, no) {
 		t.Errorf("error %v", err)
 	}
 	got, err := os.ReadFile(path)
@@ -38,7 +38,7 @@ func TestReplaceIsWholeOrNotAtAll(t *testing.T) {
 	if list, _ := os.ReadDir(dir); len(list) != 1 {
 		t.Errorf("files %v", list)
 	}
-	if err := ReplaceFile(filepath.Join(dir, "no", "file"), write("", nil)); err == nil {
+	if err := Write(filepath.Join(dir, "no", "file"), 0o640, write("", nil)); err == nil {
 		t.Error("no directory, and no error")
 	}
 }
