@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// anyRate is a rate of any kind: nothing, a little, ordinary, absurd.
+// anyRate is zero, small, ordinary or absurd.
 func anyRate() *rapid.Generator[float64] {
 	return rapid.OneOf(rapid.Just(0.0), rapid.Float64Range(0, 10), rapid.Float64Range(0, 1e10), rapid.Float64Range(0, math.MaxFloat64))
 }
@@ -85,7 +85,7 @@ func checkGrid(t rapid.TB, what string, g Grid, o Options, height int) {
 	}
 }
 
-// TestAnySize draws anything at any size: no panic, whole rows, nothing a terminal obeys.
+// TestAnySize draws anything at any size: no panic, whole rows, no control characters.
 func TestAnySize(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d, o := anyData(t), anyOptions(t)
@@ -111,8 +111,8 @@ func TestAnySize(t *testing.T) {
 	})
 }
 
-// TestHigherIsNotLower compares two rates beside each other in one chart: the greater one is
-// drawn at least as high, layers sum up to the total within a dot, and nothing is only for nothing.
+// TestHigherIsNotLower compares two rates side by side: the higher is drawn at least as high, layers add up to the
+// total within a dot, and only zero shows nothing.
 func TestHigherIsNotLower(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 30).Draw(t, "bins")
@@ -177,8 +177,8 @@ func TestHigherIsNotLower(t *testing.T) {
 	})
 }
 
-// TestDrawnHeight looks at the cells themselves: among columns of one layer the greater rate has
-// no fewer cells, in each glyph set and both directions.
+// TestDrawnHeight counts cells: among columns of one layer the higher rate has at least as many, in each glyph set and
+// both directions.
 func TestDrawnHeight(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := Data{End: time.Unix(1e9, 0).UTC(), Step: time.Second}
@@ -210,8 +210,8 @@ func TestDrawnHeight(t *testing.T) {
 	})
 }
 
-// TestAxisLabels holds that labels are multiples of 1, 2 or 5 × 10^n, rise, lie inside of their
-// half, and that a fitted axis covers the data.
+// TestAxisLabels: labels are multiples of 1, 2 or 5 × 10^n, rise and lie within their half, and a fitted axis covers
+// the data.
 func TestAxisLabels(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := anyOptions(t)
@@ -274,7 +274,7 @@ func TestSharesSum(t *testing.T) {
 	})
 }
 
-// TestNumbersKeepTheirWidth holds for every rate and unit.
+// TestNumbersKeepTheirWidth tries all rates and units.
 func TestNumbersKeepTheirWidth(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v := drawable(rapid.OneOf(anyRate(), rapid.Float64Range(0, 2e12)).Draw(t, "rate"))
