@@ -67,7 +67,8 @@ func TestShapeStays(t *testing.T) {
 		for range n + 1 {
 			bins = append(bins, Bin{Known: true, Bytes: rapid.Float64Range(1, 100).Draw(t, "rate")})
 		}
-		before := Data{End: noon.Add(time.Duration(rapid.IntRange(0, 1000).Draw(t, "at")) * time.Second), Step: time.Second}
+		at := time.Duration(rapid.IntRange(0, 1000).Draw(t, "at")) * time.Second
+		before := Data{End: noon.Add(at), Step: time.Second}
 		before.Total.In = bins[:n]
 		after := before
 		after.End, after.Total.In = before.End.Add(time.Second), bins
@@ -336,7 +337,8 @@ func FuzzRender(f *testing.F) {
 // BenchmarkScreen draws an hour of seconds of a team of two, as a watcher does each second.
 func BenchmarkScreen(b *testing.B) {
 	d := sampleData()
-	for _, bins := range []*[]Bin{&d.Total.In, &d.Total.Out, &d.Members[0].In, &d.Members[0].Out, &d.Members[1].In, &d.Members[1].Out} {
+	m := d.Members
+	for _, bins := range []*[]Bin{&d.Total.In, &d.Total.Out, &m[0].In, &m[0].Out, &m[1].In, &m[1].Out} {
 		for len(*bins) < 3600 {
 			*bins = append(*bins, (*bins)...)
 		}

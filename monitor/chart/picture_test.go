@@ -110,8 +110,8 @@ func TestPictureNotWritten(t *testing.T) {
 	}
 }
 
-// TestLabelsKeepClear places any labels: texts do not overlap, no line crosses another label's text, all stay inside, and
-// for one without a place there is none.
+// TestLabelsKeepClear places any labels: texts do not overlap, no line crosses another label's text, all stay inside,
+// and a label was left out only if it fits nowhere.
 func TestLabelsKeepClear(t *testing.T) {
 	const letter, left, right = 7.0, 3.0, 400.0
 	rapid.Check(t, func(t *rapid.T) {
@@ -160,7 +160,8 @@ func TestManyEvents(t *testing.T) {
 	d := sampleData()
 	d.Events = nil
 	for i := range 200 {
-		d.Events = append(d.Events, Event{At: d.End.Add(-time.Duration(i) * time.Second), Text: fmt.Sprintf("event-%d", i)})
+		at := d.End.Add(-time.Duration(i) * time.Second)
+		d.Events = append(d.Events, Event{At: at, Text: fmt.Sprintf("event-%d", i)})
 	}
 	var b strings.Builder
 	if err := SVG(&b, d, Options{Last: 5 * time.Minute}); err != nil {

@@ -55,5 +55,6 @@ func sampleData() Data {
 }
 
 func bin(rate, burst float64) Bin {
-	return Bin{Known: true, Bytes: rate, Frames: rate / 900, MaxBytes: rate * (1 + 0.3*burst), MaxFrames: rate * (1 + 0.3*burst) / 900}
+	peak := rate * (1 + 0.3*burst)
+	return Bin{Known: true, Bytes: rate, Frames: rate / 900, MaxBytes: peak, MaxFrames: peak / 900}
 }
