@@ -13,8 +13,8 @@ import (
 // here may import nothing of ours.
 var allowed = map[string][]string{
 	"cmd/nicteam":               {"internal/config", "internal/launch", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs", "team", "modes", "modes/spread", "internal/nearest", "internal/units", "internal/settings", "internal/demo"},
-	"internal/daemon":           {"internal/config", "internal/control", "internal/fastpath", "internal/frame", "internal/host", "internal/launch", "internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay", "internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team"},
-	"internal/launch":           {"internal/config", "internal/control", "internal/fastpath", "internal/host", "internal/logs", "internal/settings", "team"},
+	"internal/daemon":           {"internal/config", "internal/control", "internal/fastpath", "internal/frame", "internal/host", "internal/launch", "internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay", "internal/settings", "internal/tap", "internal/tchook", "modes/lacp", "modes/spread", "team"},
+	"internal/launch":           {"internal/config", "internal/control", "internal/fastpath", "internal/host", "internal/logs", "internal/settings", "internal/tchook", "team"},
 	"internal/config":           {"team", "modes", "modes/spread", "modes/lacp", "internal/frame", "internal/nearest", "internal/settings"},
 	"internal/demo":             {"internal/lab", "internal/control", "team"},
 	"internal/settings":         {"modes", "modes/spread", "modes/lacp", "internal/frame", "internal/nearest"},
