@@ -89,8 +89,8 @@ func NewLoop(cfg settings.Config, o LoopOptions) (*Loop, error) {
 		joining: map[int]Link{}, warned: map[string]string{}, advised: map[string]string{}, flooded: map[int]*flood{},
 		agreed: modes.Agreed, memory: o.Memory,
 		path: o.Datapath, pathReason: o.DatapathReason, state: "down", reason: "no members", dirty: true}
-	if p := checkLive(cfg); p != nil {
-		return nil, p
+	if f := settings.CheckLive(&cfg); f != nil {
+		return nil, settingProblem(f)
 	}
 	m, err := l.newMode(l.settings())
 	if err != nil {
@@ -378,7 +378,7 @@ func (l *Loop) fromDatapath(now time.Time, c Control, out *Output) {
 		case c.Member < 0 && l.plan != nil && !l.plan.PerMember:
 			// The adapter sent it under a Plan that is no longer in force. It is not to be lost by that.
 			for _, id := range l.via() {
-				out.Send = append(out.Send, modes.Send{Member: id, Frame: c.Frame})
+				out.Send = append(out.Send, spread.Send{Member: id, Frame: c.Frame})
 			}
 		case l.ended:
 		case c.Member < 0 || l.byID(c.Member) != nil:

@@ -179,7 +179,7 @@ func (s *session) add(ctx context.Context, name string) error {
 	}
 	adopts := s.team.Config().Address == settings.AddressAuto
 	if adopts {
-		err = s.host.CarryConnections([]string{name})
+		err = s.host.RebindConnections([]string{name})
 	}
 	if err == nil {
 		err = s.join(ctx, name, 0, n)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 
+	"nicteam/internal/atomicfile"
 	"nicteam/internal/config"
 	"nicteam/internal/control"
 	"nicteam/internal/launch"
@@ -164,7 +165,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, mine *launc
 		for _, step := range steps { // nobody waits for an answer
 			s.log.Info("given back", "team", name, "what", step)
 		}
-		launch.RemoveFile(o.RunningConfig(name)) // TEAM.yaml stays: the team was stopped, not deleted
+		atomicfile.Remove(o.RunningConfig(name)) // TEAM.yaml stays: the team was stopped, not deleted
 		if o.Persistent(name) {
 			s.writePast()
 		} else {

@@ -216,7 +216,7 @@ func (s *session) build(ctx context.Context, c settings.Config, again, insist bo
 		return err
 	}
 	if c.Address == settings.AddressAuto {
-		if err := s.host.CarryConnections(names); err != nil {
+		if err := s.host.RebindConnections(names); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"nicteam/internal/atomicfile"
 	"nicteam/internal/config"
 	"nicteam/internal/host"
 	"nicteam/team"
@@ -95,7 +96,7 @@ func restore(p Dirs, name string, forget []string, log *slog.Logger) (steps []st
 		return steps, err
 	}
 	_ = os.Remove(p.Socket(name))
-	RemoveFile(p.RunningConfig(name))
+	atomicfile.Remove(p.RunningConfig(name))
 	p.RemoveLACPState(name)
 	if !p.Persistent(name) {
 		p.RemoveHistory(name)
