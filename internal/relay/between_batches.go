@@ -107,8 +107,8 @@ func (r *Relay) postWithPicker(f func(p *spread.Picker, now int64)) (done <-chan
 var errNoTransmitter = fmt.Errorf("ask the transmitter: %w", nic.ErrClosed)
 
 // Flows copies the flow table.
-func (r *Relay) Flows(f *spread.Flows) bool {
-	if r.rule.Load().Spread != spread.SpreadShortest {
+func (r *Relay) Flows(f *spread.FlowTable) bool {
+	if r.rule.Load().Rule != spread.RuleShortest {
 		return false
 	}
 	found := false

@@ -36,7 +36,7 @@ func slowFrame(src frame.MAC, subtype uint8, n int) []byte {
 func TestSlowFramesAlwaysComeToControl(t *testing.T) {
 	g := newRig(t, 2)
 	peer := g.peerPort(1)
-	for name, pl := range map[string]*spread.Plan{"collecting": g.plan(spread.SpreadSlots), "no plan": {}} {
+	for name, pl := range map[string]*spread.Plan{"collecting": g.plan(spread.RuleSlots), "no plan": {}} {
 		g.apply(pl)
 		for i, src := range []frame.MAC{peerMAC, memberMAC(0), memberMAC(1), adapterMAC} {
 			b := slowFrame(src, 1, i)
@@ -55,7 +55,7 @@ func TestSlowFramesAlwaysComeToControl(t *testing.T) {
 // Neighbours speak other slow protocols too, and nobody here wants to know.
 func TestOtherSlowProtocolsEndHere(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(spread.SpreadSlots))
+	g.apply(g.plan(spread.RuleSlots))
 	host, peer := g.port(g.host, "team0", func(h *frame.Headers) bool { return h.EtherType == frame.TypeSlow }), g.peerPort(0)
 	for n := range 200 {
 		peer.send(slowFrame(peerMAC, 3, n))
@@ -126,7 +126,7 @@ func TestRefusedSlowFramesAllocateNothing(t *testing.T) {
 // A member that is flooded keeps nobody's partner from being heard.
 func TestSlowFloodOfOneMember(t *testing.T) {
 	g := newRig(t, 2)
-	g.apply(g.plan(spread.SpreadSlots))
+	g.apply(g.plan(spread.RuleSlots))
 	flooder, quiet := g.peerPort(0), g.peerPort(1)
 	g.enableSlow(0)
 	g.enableSlow(1)
@@ -196,7 +196,7 @@ func processTime() time.Duration {
 // What fills a member's queue neither delays nor loses an answer; a marker comes behind all of it.
 func TestSendPassesBulk(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(spread.SpreadSingle))
+	g.apply(g.plan(spread.RuleSingle))
 	labtest.Must(t, g.host.Shape("m0", 50e6))
 	labtest.Must(t, g.relay.SetBacklog(0, 128<<10))
 	answer := lacp.Marker{Port: 1, System: adapterMAC, Transaction: 5, Response: true}
@@ -264,7 +264,7 @@ func TestMarkersWhileClosing(t *testing.T) {
 // More comes than anybody can move, and the partner is heard all the same.
 func TestPartnerIsHeardInAFlood(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(spread.SpreadSlots))
+	g.apply(g.plan(spread.RuleSlots))
 	flooder, peer := g.peerPort(0), g.peerPort(0)
 	peer.send(slowFrame(peerMAC, 1, 1000))
 	g.newsOf(team.ControlFrame)

@@ -223,6 +223,6 @@ func (s *Balancer) isForeign(m frame.MAC) bool {
 	if m == 0 || m.Multicast() {
 		return false
 	}
-	_, own := slices.BinarySearch(s.pl.Own, m)
+	_, own := slices.BinarySearch(s.pl.TeamMACs, m)
 	return !own
 }
