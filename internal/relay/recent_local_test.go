@@ -17,33 +17,33 @@ import (
 
 func TestGuestsAreKnownForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g guests
+		var g recentLocal
 		c := newClock()
 		stranger, behind := frame.StationOf(strangerMAC, 0), frame.StationOf(behindMAC, 0)
-		if g.lately(c) != 0 || g.has(g.lately(c), stranger) {
+		if g.lookupTime(c) != 0 || g.sentRecently(g.lookupTime(c), stranger) {
 			t.Error("somebody is known from the beginning")
 		}
-		g.note(c.now(), stranger)
+		g.noteSent(c.now(), stranger)
 		time.Sleep(900 * time.Millisecond)
-		if !g.has(g.lately(c), stranger) || g.has(g.lately(c), behind) {
+		if !g.sentRecently(g.lookupTime(c), stranger) || g.sentRecently(g.lookupTime(c), behind) {
 			t.Error("who was noted is not known, or who was not is")
 		}
 		for range 10 { // each frame counts
-			g.note(c.now(), stranger)
+			g.noteSent(c.now(), stranger)
 			time.Sleep(500 * time.Millisecond)
-			if !g.has(g.lately(c), stranger) {
+			if !g.sentRecently(g.lookupTime(c), stranger) {
 				t.Fatal("forgotten while it goes on sending")
 			}
 		}
 		for range 10 { // others make the time go on, not its
 			time.Sleep(500 * time.Millisecond)
-			g.note(c.now(), behind)
+			g.noteSent(c.now(), behind)
 		}
-		if g.has(g.lately(c), stranger) {
+		if g.sentRecently(g.lookupTime(c), stranger) {
 			t.Error("known for ever")
 		}
 		time.Sleep(2 * time.Second)
-		if g.lately(c) != 0 || g.until.Load() != 0 {
+		if g.lookupTime(c) != 0 || g.until.Load() != 0 {
 			t.Error("nobody came for a while, and the clock is still asked")
 		}
 	})
@@ -51,13 +51,13 @@ func TestGuestsAreKnownForAWhile(t *testing.T) {
 
 // As many as the control loop is told of at a time find room.
 func TestManyGuestsAreKnown(t *testing.T) {
-	var g guests
+	var g recentLocal
 	c := newClock()
 	for i := range 64 {
-		g.note(c.now(), frame.StationOf(strangerMAC+frame.MAC(i/8)*3, uint16(i%8)))
+		g.noteSent(c.now(), frame.StationOf(strangerMAC+frame.MAC(i/8)*3, uint16(i%8)))
 	}
 	for i := range 64 {
-		if !g.has(g.lately(c), frame.StationOf(strangerMAC+frame.MAC(i/8)*3, uint16(i%8))) {
+		if !g.sentRecently(g.lookupTime(c), frame.StationOf(strangerMAC+frame.MAC(i/8)*3, uint16(i%8))) {
 			t.Errorf("%d of 64 is not known", i)
 		}
 	}

@@ -62,7 +62,7 @@ func solicitation(t *testing.T, dst, src frame.MAC) (b, whole []byte) {
 	return b, whole
 }
 
-func isNeighbourhood(h *frame.Headers) bool { return neighbourhood(h) }
+func isNeighbourhood(h *frame.Headers) bool { return isARPorND(h) }
 
 func TestMembersSendWithTheirOwnAddress(t *testing.T) {
 	g := newRig(t, 3)
@@ -196,8 +196,8 @@ func TestAdapterAsksThroughTheControlLoop(t *testing.T) {
 	}
 
 	// A control loop that lags loses nothing: they leave as any other frame does.
-	for len(g.relay.news.to) < cap(g.relay.news.to)/2 {
-		g.relay.news.tell(team.Control{Kind: team.ControlBehind})
+	for len(g.relay.control.frames) < cap(g.relay.control.frames)/2 {
+		g.relay.control.report(team.Control{Kind: team.ControlBehind})
 	}
 	host.send(request)
 	peer.expect(readdressed(request, memberMAC(0)))
@@ -251,11 +251,11 @@ func TestAnswersAreCopiedToTheControlLoop(t *testing.T) {
 		}
 	}
 	// A flood of them leaves room for what the adapter asks.
-	for i := range cap(g.relay.news.to) {
+	for i := range cap(g.relay.control.frames) {
 		peers[0].send(arp(adapterMAC, peerMAC, i))
 		host.next()
 	}
-	if n, most := len(g.relay.Control()), cap(g.relay.news.to)/4; n != most {
+	if n, most := len(g.relay.Control()), cap(g.relay.control.frames)/4; n != most {
 		t.Errorf("%d copies wait, want %d", n, most)
 	}
 	for len(g.relay.Control()) > 0 {

@@ -75,7 +75,7 @@ func TestHandover(t *testing.T) {
 				t.Fatal("it has not begun")
 			}
 			if c.late {
-				h.until, h.tries = 0, leastTries
+				h.until, h.tries = 0, minPauseTries
 			}
 			began, calls := time.Now(), 0
 			take := func() error {
@@ -95,7 +95,7 @@ func TestHandover(t *testing.T) {
 			if over != c.wantOver || !errors.Is(err, c.wantErr) || (err == nil) != (c.wantErr == nil) || gate != c.wantGate {
 				t.Errorf("over %v, %v, gate %d; want %v, %v, %d", over, err, gate, c.wantOver, c.wantErr, c.wantGate)
 			}
-			if took := time.Since(began); c.steps == 0 && c.wantErr == nil && took < pauseTime {
+			if took := time.Since(began); c.steps == 0 && c.wantErr == nil && took < pauseWait {
 				t.Errorf("it was shut after %v", took)
 			}
 		})

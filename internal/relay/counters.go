@@ -85,5 +85,27 @@ type account struct {
 	rx, tx    totals
 	segmented uint64 // of sockets closed since; the relay's mutex guards it
 	name      string // of the NIC counted here
-	heard     *spread.RxBytes
+	rxBytes   *spread.RxBytes
+}
+
+// rxByClass is where a member's goroutine counts by spread.RxClass. The caller holds the relay's mutex.
+func (a *account) rxByClass() *spread.RxBytes {
+	if a.rxBytes == nil {
+		a.rxBytes = new(spread.RxBytes)
+	}
+	return a.rxBytes
+}
+
+// Heard fills h with the totals of what was received.
+func (r *Relay) Heard(h *spread.RxBytes) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*h = spread.RxBytes{}
+	for id := range r.accounts {
+		if from := r.accounts[id].rxBytes; from != nil {
+			for slot := range from {
+				h[slot] += atomic.LoadUint64(&from[slot])
+			}
+		}
+	}
 }

@@ -32,21 +32,21 @@ func inVLAN(b []byte, tpid, vlan uint16) []byte {
 // Where the relay thinks that a guest is, and how sure it is, follows from when the adapter last sent from it.
 func TestSinceAGuestHasSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g guests
+		var g recentLocal
 		c := newClock()
 		s := frame.StationOf(behindMAC, 5)
-		unit := time.Duration(1) << guestUnit
+		unit := time.Duration(1) << recentUnit
 		for range 50 {
-			g.note(c.now(), s)
+			g.noteSent(c.now(), s)
 			sent := time.Now()
-			g.note(c.now(), frame.StationOf(behindMAC, 6))
-			for time.Since(sent) < 2*GuestTime {
+			g.noteSent(c.now(), frame.StationOf(behindMAC, 6))
+			for time.Since(sent) < 2*RecentTime {
 				took := time.Since(sent)
-				got := g.since(c.now(), s)
-				if want := min(took, GuestTime); got > want || got < want-2*unit {
+				got := g.sinceSent(c.now(), s)
+				if want := min(took, RecentTime); got > want || got < want-2*unit {
 					t.Fatalf("%v after it has sent it is %v", took, got)
 				}
-				if got := g.since(c.now(), frame.StationOf(behindMAC, 0)); got != GuestTime {
+				if got := g.sinceSent(c.now(), frame.StationOf(behindMAC, 0)); got != RecentTime {
 					t.Fatalf("the same MAC in another VLAN has sent %v ago", got)
 				}
 				time.Sleep(37 * time.Millisecond)
@@ -55,30 +55,30 @@ func TestSinceAGuestHasSent(t *testing.T) {
 		// Who reads the clock may stand still before looking.
 		early := c.now()
 		time.Sleep(3 * time.Second)
-		g.note(c.now(), s)
-		if got := g.since(early, s); got != 0 {
+		g.noteSent(c.now(), s)
+		if got := g.sinceSent(early, s); got != 0 {
 			t.Errorf("noted after the clock was read: %v ago", got)
 		}
-		if got := g.since(c.now(), s); got > unit {
+		if got := g.sinceSent(c.now(), s); got > unit {
 			t.Errorf("and a look has forgotten it: %v ago", got)
 		}
 		// When the moments have come round, what was long ago is not taken for young.
-		g.note(c.now(), s)
+		g.noteSent(c.now(), s)
 		time.Sleep(time.Minute)
-		g.since(c.now(), s)
+		g.sinceSent(c.now(), s)
 		time.Sleep(unit<<16 - time.Minute)
-		if got := g.since(c.now(), s); got != GuestTime {
+		if got := g.sinceSent(c.now(), s); got != RecentTime {
 			t.Errorf("once round, it has sent %v ago", got)
 		}
 	})
 }
 
 func TestSightings(t *testing.T) {
-	var l Sightings
+	var l MoveCandidates
 	s := func(i int) frame.Station { return frame.StationOf(behindMAC+frame.MAC(i), 0) }
 	looks := func(now int64) (n int) {
 		for i := range 100_000 {
-			if l.New(now, s(i%1000)) {
+			if l.Add(now, s(i%1000)) {
 				n++
 			}
 		}
@@ -89,7 +89,7 @@ func TestSightings(t *testing.T) {
 		if got := looks(now); got != len(l.stations) {
 			t.Errorf("%d looks for a flood", got)
 		}
-		if now += int64(sightingsEvery) - 1; looks(now) != 0 {
+		if now += int64(moveCandidatesInterval) - 1; looks(now) != 0 {
 			t.Error("looks go on")
 		}
 		now++
@@ -162,9 +162,9 @@ func TestWhoSendsIsHere(t *testing.T) {
 		g.toldElsewhere()
 		began := time.Now()
 		host.send(testFrame(peerMAC, behindMAC, 1))
-		g.relay.confirm(s)
+		g.relay.reportIfMoved(s)
 		got := g.toldElsewhere()
-		if time.Since(began) >= ElsewhereAfter {
+		if time.Since(began) >= MovedAfter {
 			return false // the machine was busy
 		}
 		if len(got) > 0 {
@@ -173,20 +173,20 @@ func TestWhoSendsIsHere(t *testing.T) {
 		return true
 	})
 	other := frame.StationOf(strangerMAC, 7)
-	g.relay.confirm(other)
+	g.relay.reportIfMoved(other)
 	if diff := cmp.Diff([]frame.Station{other}, g.toldElsewhere()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	// Programs know of others.
-	g.relay.AlsoSent(func(s frame.Station) bool { return s == other })
-	g.relay.confirm(other)
+	g.relay.SetSentByPrograms(func(s frame.Station) bool { return s == other })
+	g.relay.reportIfMoved(other)
 	if got := g.toldElsewhere(); len(got) > 0 {
 		t.Errorf("told of %v, whom programs have seen", got)
 	}
-	g.relay.AlsoSent(nil)
+	g.relay.SetSentByPrograms(nil)
 	now := g.relay.clock.now()
-	g.relay.NoteSent(map[frame.Station]int64{other: now})
-	if !g.relay.guests.has(now, other) {
+	g.relay.NoteSentByPrograms(map[frame.Station]int64{other: now})
+	if !g.relay.recentLocal.sentRecently(now, other) {
 		t.Error("what programs have seen is not noted")
 	}
 }
@@ -194,7 +194,7 @@ func TestWhoSendsIsHere(t *testing.T) {
 // toldElsewhere are the stations that the control loop has been told of so far.
 func (g *rig) toldElsewhere() (all []frame.Station) {
 	g.Helper()
-	labtest.Must(g, g.relay.Do(func(*spread.Picker, int64) {})) // behind all that was asked before
+	labtest.Must(g, g.relay.DoWithPicker(func(*spread.Picker, int64) {})) // behind all that was asked before
 	for {
 		select {
 		case c := <-g.relay.Control():
