@@ -67,7 +67,7 @@ func (s *steering) run(t time.Duration) (sends []Send) {
 			}
 			continue
 		}
-		if !s.tells.take(t) {
+		if !s.tells.Take(s.base.Add(t), steerRate) {
 			break
 		}
 		p := s.pairs.at(i)

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/limit"
 	"nicteam/internal/nic"
 	"nicteam/internal/tap"
 	"nicteam/modes/spread"
@@ -37,7 +38,7 @@ type member struct {
 	tunnel         bool  // the adapter takes super-frames of tunnels by UDP
 	recentNow      int64 // for guests
 	moveCandidates MoveCandidates
-	slowLimit      allowance
+	slowLimit      limit.Bucket
 	tally          tally
 	rxBytes        *spread.RxBytes // bytes for us, atomics; of the account
 
