@@ -1,4 +1,4 @@
-package modes
+package steer
 
 import (
 	"iter"
@@ -281,4 +281,12 @@ func (o *order) cut(ps *pairs, i int32) {
 	} else {
 		o.tail = p.prev
 	}
+}
+
+// Members are the members that peers were told.
+func (s *Balancer) Members() (set spread.MemberSet) {
+	for i := range s.pairs.all() {
+		set = set.With(s.pairs.at(i).member)
+	}
+	return set
 }

@@ -1,10 +1,11 @@
-package modes
+package steer
 
 import (
 	"testing"
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/frame/frametest"
 )
 
 // TestSteeringForgetsAddressesThatLeft: nobody is told any more of an address that this host no longer has, whatever was
@@ -36,8 +37,8 @@ func TestSteeringForgetsAddressesThatLeft(t *testing.T) {
 		t.Errorf("%d frames tell of it later", len(told))
 	}
 	// An answer that was on its way makes nobody a peer.
-	ask := func() { r.sent(arp(request, frame.Broadcast, ours4, peer4(1))) } // which is changed as it leaves
-	late := arpFrom(peerMAC(1), reply, adapterMAC, peer4(1), ours4)
+	ask := func() { r.sent(arp(frametest.Request, frame.Broadcast, ours4, peer4(1))) } // which is changed as it leaves
+	late := frametest.ARP(peerMAC(1), frametest.Reply, adapterMAC, peer4(1), ours4)
 	ask()
 	r.handle(AddressLeft{IP: ours4})
 	r.handle(Received{Member: 1, Frame: late})

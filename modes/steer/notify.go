@@ -1,13 +1,14 @@
-package modes
+package steer
 
 import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/modes/spread"
 )
 
-// announced takes in that all peers were just told the active member's address.
-func (s *steering) announced(now time.Time) {
+// Announced takes in that all peers were just told the active member's address.
+func (s *Balancer) Announced(now time.Time) {
 	t := s.clock(now)
 	for g := range s.pairs.groups {
 		if len(s.pairs.groups[g].pairs) > 0 {
@@ -19,27 +20,27 @@ func (s *steering) announced(now time.Time) {
 // broadcast takes in that all who talk to an address of ours were given the active member's MAC. Those who are
 // another's are told again soon, and once more a second later, as an unasked answer can get lost. A broadcast that
 // follows meanwhile does not put that off.
-func (s *steering) broadcast(t time.Duration, g int32) {
+func (s *Balancer) broadcast(t time.Duration, g int32) {
 	if g < 0 || !s.on || s.active < 0 {
 		return
 	}
-	s.pairs.groups[g].mac = s.macs[s.active]
+	s.pairs.groups[g].mac = s.pl.MACs[s.active]
 	if !s.agenda.has(groupItem(g)) {
 		s.agenda.set(groupItem(g), t+repairDelay)
 	}
 }
 
 // repair has a pair told at t, and once more after that.
-func (s *steering) repair(t time.Duration, i int32) {
+func (s *Balancer) repair(t time.Duration, i int32) {
 	s.pairs.at(i).again = true
 	s.due(t, i, repairInterval)
 }
 
 // tell has a pair told at t or as soon after that as its turn comes.
-func (s *steering) tell(t time.Duration, i int32) { s.due(t, i, tellInterval) }
+func (s *Balancer) tell(t time.Duration, i int32) { s.due(t, i, tellInterval) }
 
 // due puts a pair on the agenda at t, and so long after it was last told.
-func (s *steering) due(t time.Duration, i int32, interval time.Duration) {
+func (s *Balancer) due(t time.Duration, i int32, interval time.Duration) {
 	p := s.pairs.at(i)
 	if p.tolds > 0 {
 		t = max(t, p.told+interval)
@@ -50,7 +51,7 @@ func (s *steering) due(t time.Duration, i int32, interval time.Duration) {
 }
 
 // run does what is due until t, as far as the allowance goes.
-func (s *steering) run(t time.Duration) (sends []Send) {
+func (s *Balancer) run(t time.Duration) (sends []spread.Send) {
 	for s.active >= 0 {
 		it, at, ok := s.agenda.first()
 		if !ok || at > t {
@@ -61,7 +62,7 @@ func (s *steering) run(t time.Duration) (sends []Send) {
 			s.agenda.drop(it)
 			gr := &s.pairs.groups[it.group()]
 			for _, i := range gr.pairs {
-				if s.macs[s.pairs.at(i).member] != gr.mac {
+				if s.pl.MACs[s.pairs.at(i).member] != gr.mac {
 					s.repair(t, i)
 				}
 			}
@@ -71,7 +72,7 @@ func (s *steering) run(t time.Duration) (sends []Send) {
 			break
 		}
 		p := s.pairs.at(i)
-		sends = append(sends, Send{Member: p.member, Frame: s.telling(p)})
+		sends = append(sends, spread.Send{Member: p.member, Frame: s.telling(p)})
 		p.told = t
 		p.tolds++
 		if p.again {
@@ -86,8 +87,8 @@ func (s *steering) run(t time.Duration) (sends []Send) {
 
 // telling returns the frame that tells a pair its member's MAC. Announcements and their like are never learnt
 // from, so two teams do not answer each other's.
-func (s *steering) telling(p *pair) []byte {
-	mac := s.macs[p.member]
+func (s *Balancer) telling(p *pair) []byte {
+	mac := s.pl.MACs[p.member]
 	if p.ours.Is4() {
 		return frame.UnicastARP(mac, p.ours, p.mac, p.vlan)
 	}

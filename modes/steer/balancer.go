@@ -1,16 +1,15 @@
-package modes
+package steer
 
 import (
 	"cmp"
 	"slices"
 	"time"
 
-	"nicteam/internal/frame"
 	"nicteam/internal/limit"
 	"nicteam/modes/spread"
 )
 
-// steering says by which member each peer is to reach us.
+// Balancer says by which member each peer is to reach us.
 //
 // A host sends to whatever MAC its ARP or ND cache has for an address of ours, so each is given the MAC of one
 // member: in answers to what it asked, and unasked when that changes. A pair is such a host and one of our
@@ -24,15 +23,13 @@ import (
 //
 // A pair is learnt only from what our own stack sends, or asked for, never from what the network says by itself:
 // so two teams fall silent, and who forges ARP can only harm himself and whom he could harm without us.
-type steering struct {
+type Balancer struct {
 	base    time.Time // of all times kept here
 	on      bool      // receive_balance
 	pl      *spread.Plan
-	adapter frame.MAC
-	active  int
+	active  int              // the member that sends broadcasts, -1 none
 	members spread.MemberSet // that peers may be given
-	macs    [spread.MaxMembers]frame.MAC
-	rest    time.Duration // that a moved pair stays where it is
+	rest    time.Duration    // that a moved pair stays where it is
 
 	pairs  pairs
 	agenda agenda
@@ -63,34 +60,38 @@ const (
 )
 
 // clock returns now as a time since the first thing that happened.
-func (s *steering) clock(now time.Time) time.Duration {
+func (s *Balancer) clock(now time.Time) time.Duration {
 	if s.base.IsZero() {
 		s.base = now
 	}
 	return now.Sub(s.base)
 }
 
-// follow takes over who may be used. It returns what peers must be told because of it.
-func (s *steering) follow(now time.Time, st *State, pl *spread.Plan, active int) []Send {
+// Settings of receive steering.
+type Settings struct {
+	Balance   bool          // false: all peers reach us by the active member
+	Rebalance time.Duration // interval between measurements; 0: peers never move for their load
+}
+
+// Follow takes over a Plan and who is active in it. It returns what peers must be told because of it.
+func (s *Balancer) Follow(now time.Time, pl *spread.Plan, active int, set Settings) []spread.Send {
 	t := s.clock(now)
-	s.pl, s.adapter, s.active = pl, st.Adapter, active
-	s.rest = restIntervals * st.Settings.Rebalance
+	var moved spread.MemberSet // whose MAC is another
 	came := pl.Distributing &^ s.members
 	gone := s.members &^ pl.Distributing
-	s.members = pl.Distributing
-	s.load.rates(pl)
-	var moved spread.MemberSet // whose MAC is another
-	for _, m := range st.Members {
-		if s.members.Has(m.ID) && !came.Has(m.ID) && s.macs[m.ID] != m.MAC {
-			moved = moved.With(m.ID)
+	for left := s.members & pl.Distributing; left != 0; left = left.Without(left.First()) {
+		if id := left.First(); s.pl.MACs[id] != pl.MACs[id] {
+			moved = moved.With(id)
 		}
-		s.macs[m.ID] = m.MAC
 	}
+	s.pl, s.active, s.members = pl, active, pl.Distributing
+	s.rest = restIntervals * set.Rebalance
+	s.load.rates(pl)
 	if s.members == 0 {
 		return nil
 	}
-	switched := s.on != st.Settings.ReceiveBalance
-	s.on = st.Settings.ReceiveBalance
+	switched := s.on != set.Balance
+	s.on = set.Balance
 	if !s.on {
 		s.gather(t, switched)
 		return s.run(t)
@@ -116,7 +117,7 @@ func (s *steering) follow(now time.Time, st *State, pl *spread.Plan, active int)
 
 // gather gives all pairs to the active member, for as long as receiving is not balanced. They are told so once: when
 // another becomes active, they still reach who was, or its heir.
-func (s *steering) gather(t time.Duration, tell bool) {
+func (s *Balancer) gather(t time.Duration, tell bool) {
 	for i := range s.pairs.all() {
 		p := s.pairs.at(i)
 		if p.member == s.active {
@@ -130,11 +131,11 @@ func (s *steering) gather(t time.Duration, tell bool) {
 	}
 }
 
-// tick sends what is due.
-func (s *steering) tick(now time.Time) []Send { return s.run(s.clock(now)) }
+// Tick sends what is due.
+func (s *Balancer) Tick(now time.Time) []spread.Send { return s.run(s.clock(now)) }
 
-// deadline is when somebody is to be told something.
-func (s *steering) deadline() time.Time {
+// Deadline is when somebody is to be told something.
+func (s *Balancer) Deadline() time.Time {
 	it, at, ok := s.agenda.first()
 	if !ok || s.active < 0 {
 		return time.Time{}
@@ -145,8 +146,8 @@ func (s *steering) deadline() time.Time {
 	return s.base.Add(at)
 }
 
-// list returns the pairs by address.
-func (s *steering) list(now time.Time) (peers []Peer) {
+// Peers returns the pairs by address.
+func (s *Balancer) Peers(now time.Time) (peers []Peer) {
 	if !s.on {
 		return nil
 	}
@@ -167,7 +168,7 @@ func (s *steering) list(now time.Time) (peers []Peer) {
 
 // rate returns what a pair sends. Nothing is measured while no frame moves, so what was is halved for every
 // interval that is missing.
-func (s *steering) rate(t time.Duration, p *pair) uint64 {
+func (s *Balancer) rate(t time.Duration, p *pair) uint64 {
 	if s.interval <= 0 {
 		return p.bps
 	}

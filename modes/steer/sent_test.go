@@ -1,59 +1,20 @@
-package modes
+package steer
 
 import (
 	"bytes"
-	"encoding/binary"
 	"net/netip"
 	"testing"
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/frame/frametest"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-const (
-	nsType = 135
-	naType = 136
-)
-
-// nd returns an ND frame; the option is left out where its MAC is 0.
-func nd(src, dst frame.MAC, kind byte, from, to, about netip.Addr, flags byte, option frame.MAC) []byte {
-	m := make([]byte, 24)
-	m[0], m[4] = kind, flags
-	copy(m[8:], about.AsSlice())
-	switch kind {
-	case 133:
-		m = m[:8]
-	case 134:
-		m = m[:16]
-	}
-	if option != 0 {
-		o := make([]byte, 8)
-		if o[0], o[1] = 1, 1; kind == naType {
-			o[0] = 2
-		}
-		option.Put(o, 2)
-		m = append(m, o...)
-	}
-	b := make([]byte, 54, 54+len(m))
-	dst.Put(b, 0)
-	src.Put(b, 6)
-	binary.BigEndian.PutUint16(b[12:], frame.TypeIPv6)
-	b[14] = 6 << 4
-	binary.BigEndian.PutUint16(b[18:], uint16(len(m)))
-	b[20], b[21] = frame.ProtoICMPv6, 255
-	copy(b[22:], from.AsSlice())
-	copy(b[38:], to.AsSlice())
-	b = append(b, m...)
-	sum := frame.PseudoSum(b, 14, frame.ProtoICMPv6, len(m))
-	binary.BigEndian.PutUint16(b[56:], ^frame.Fold(frame.Sum(sum, m)))
-	return b
-}
-
 // advertise is what the adapter says when peer i solicited it.
 func advertise(i int) []byte {
-	return nd(adapterMAC, peerMAC(i), naType, ours6, peer6(i), ours6, 0x60, adapterMAC)
+	return frametest.ND(adapterMAC, peerMAC(i), frametest.Advertisement, ours6, peer6(i), ours6, 0x60, adapterMAC)
 }
 
 func tagged(b []byte, tag ...byte) []byte {
@@ -82,41 +43,41 @@ func TestSteeringSends(t *testing.T) {
 		asks   int  // told later on
 		same   bool // leaves as it is
 	}{
-		{"request to all", arp(request, frame.Broadcast, ours4, peer4(9)), 0, 2, 2, false},
-		{"probe for an address", arp(request, frame.Broadcast, none4, ours4), 0, 2, 0, false},
-		{"gratuitous request", arp(request, frame.Broadcast, ours4, ours4), 0, 2, 2, false},
-		{"gratuitous reply", arp(reply, frame.Broadcast, ours4, ours4), 0, 2, 2, false},
-		{"request to all for another address of ours", arp(request, frame.Broadcast, peer4(77), peer4(9)), 0, 2, 0, false},
+		{"request to all", arp(frametest.Request, frame.Broadcast, ours4, peer4(9)), 0, 2, 2, false},
+		{"probe for an address", arp(frametest.Request, frame.Broadcast, none4, ours4), 0, 2, 0, false},
+		{"gratuitous request", arp(frametest.Request, frame.Broadcast, ours4, ours4), 0, 2, 2, false},
+		{"gratuitous reply", arp(frametest.Reply, frame.Broadcast, ours4, ours4), 0, 2, 2, false},
+		{"request to all for another address of ours", arp(frametest.Request, frame.Broadcast, peer4(77), peer4(9)), 0, 2, 0, false},
 		{"reply to a known peer", answer(2), 1, 2, 0, false},
 		{"reply to a new peer", answer(3), 2, 3, 0, false},
-		{"request to a known peer", arp(request, peerMAC(2), ours4, peer4(2)), 1, 2, 0, false},
-		{"request to a new peer", arp(request, peerMAC(3), ours4, peer4(3)), 2, 3, 0, false},
+		{"request to a known peer", arp(frametest.Request, peerMAC(2), ours4, peer4(2)), 1, 2, 0, false},
+		{"request to a new peer", arp(frametest.Request, peerMAC(3), ours4, peer4(3)), 2, 3, 0, false},
 		{"reply to a known peer in a VLAN", tagged(answer(2), 0x81, 0, 0, 7), 2, 3, 0, false},
 		{"reply in two VLANs", tagged(answer(3), 0x88, 0xa8, 0, 7, 0x81, 0, 0, 8), 0, 2, 0, false},
-		{"reply to who probes an address", arp(reply, peerMAC(3), ours4, none4), 0, 2, 0, false},
-		{"gratuitous reply to one new host", arp(reply, peerMAC(3), ours4, ours4), 0, 2, 0, false},
-		{"gratuitous reply to a known peer", arp(reply, peerMAC(2), ours4, ours4), 1, 2, 0, false},
+		{"reply to who probes an address", arp(frametest.Reply, peerMAC(3), ours4, none4), 0, 2, 0, false},
+		{"gratuitous reply to one new host", arp(frametest.Reply, peerMAC(3), ours4, ours4), 0, 2, 0, false},
+		{"gratuitous reply to a known peer", arp(frametest.Reply, peerMAC(2), ours4, ours4), 1, 2, 0, false},
 		{"reply on another's behalf", func() []byte { b := answer(3); stranger.Put(b, 22); return b }(), 0, 2, 0, false},
-		{"reply to a member of ours", arp(reply, member(2).MAC, ours4, peer4(3)), 0, 2, 0, false},
-		{"reply of a VM", arpFrom(vm, reply, peerMAC(3), ours4, peer4(3)), -1, 2, 0, true},
-		{"request of a VM to all", arpFrom(vm, request, frame.Broadcast, ours4, peer4(3)), -1, 2, 0, true},
+		{"reply to a member of ours", arp(frametest.Reply, member(2).MAC, ours4, peer4(3)), 0, 2, 0, false},
+		{"reply of a VM", frametest.ARP(vm, frametest.Reply, peerMAC(3), ours4, peer4(3)), -1, 2, 0, true},
+		{"request of a VM to all", frametest.ARP(vm, frametest.Request, frame.Broadcast, ours4, peer4(3)), -1, 2, 0, true},
 		{"no ARP that we know", func() []byte { b := answer(2); b[21] = 9; return b }(), 0, 2, 0, false},
-		{"solicitation", nd(adapterMAC, group6, nsType, ours6, solicited, peer6(2), 0, adapterMAC), 0, 2, 0, false},
-		{"probe for an IPv6 address", nd(adapterMAC, group6, nsType, none6, solicited, peer6(2), 0, 0), 0, 2, 0, false},
+		{"solicitation", frametest.ND(adapterMAC, group6, frametest.Solicitation, ours6, solicited, peer6(2), 0, adapterMAC), 0, 2, 0, false},
+		{"probe for an IPv6 address", frametest.ND(adapterMAC, group6, frametest.Solicitation, none6, solicited, peer6(2), 0, 0), 0, 2, 0, false},
 		{"advertisement to a new peer", advertise(3), 2, 3, 0, false},
-		{"advertisement to all", nd(adapterMAC, 0x333300000001, naType, ours6, everyone, ours6, 0x20, adapterMAC), 0, 2, 0, false},
-		{"advertisement to a new peer without option", nd(adapterMAC, peerMAC(3), naType, ours6, peer6(3), ours6, 0x40, 0), 2, 3, 1, false},
-		{"advertisement of another's MAC", nd(adapterMAC, peerMAC(3), naType, ours6, peer6(3), ours6, 0x60, stranger), 0, 2, 0, false},
-		{"solicitation of a new peer alone", nd(adapterMAC, peerMAC(3), nsType, ours6, peer6(3), peer6(3), 0, adapterMAC), 2, 3, 0, false},
-		{"router solicitation", nd(adapterMAC, 0x333300000002, 133, ours6, netip.MustParseAddr("ff02::2"), none6, 0, adapterMAC), 0, 2, 0, false},
-		{"router advertisement to one", nd(adapterMAC, peerMAC(3), 134, ours6, peer6(3), none6, 0, adapterMAC), 2, 3, 0, false},
+		{"advertisement to all", frametest.ND(adapterMAC, 0x333300000001, frametest.Advertisement, ours6, everyone, ours6, 0x20, adapterMAC), 0, 2, 0, false},
+		{"advertisement to a new peer without option", frametest.ND(adapterMAC, peerMAC(3), frametest.Advertisement, ours6, peer6(3), ours6, 0x40, 0), 2, 3, 1, false},
+		{"advertisement of another's MAC", frametest.ND(adapterMAC, peerMAC(3), frametest.Advertisement, ours6, peer6(3), ours6, 0x60, stranger), 0, 2, 0, false},
+		{"solicitation of a new peer alone", frametest.ND(adapterMAC, peerMAC(3), frametest.Solicitation, ours6, peer6(3), peer6(3), 0, adapterMAC), 2, 3, 0, false},
+		{"router solicitation", frametest.ND(adapterMAC, 0x333300000002, 133, ours6, netip.MustParseAddr("ff02::2"), none6, 0, adapterMAC), 0, 2, 0, false},
+		{"router advertisement to one", frametest.ND(adapterMAC, peerMAC(3), 134, ours6, peer6(3), none6, 0, adapterMAC), 2, 3, 0, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := rig(t, 3)
 			r.sent(answer(1))
 			r.sent(answer(2))
 			if c.by < 0 {
-				c.by = r.e.Plan().Pin(vm)
+				c.by = r.e.plan.Pin(vm)
 			}
 			was := bytes.Clone(c.in)
 			got := r.sent(c.in)
@@ -163,12 +124,12 @@ func TestSteeringSends(t *testing.T) {
 
 func TestSteeringAnswersToUs(t *testing.T) {
 	arpAnswer := func(from frame.MAC, sender, target netip.Addr) []byte {
-		return arpFrom(from, reply, member(0).MAC, sender, target)
+		return frametest.ARP(from, frametest.Reply, member(0).MAC, sender, target)
 	}
-	ask4 := arp(request, frame.Broadcast, ours4, peer4(1))
-	ask6 := nd(adapterMAC, group6, nsType, ours6, solicited, peer6(1), 0, adapterMAC)
+	ask4 := arp(frametest.Request, frame.Broadcast, ours4, peer4(1))
+	ask6 := frametest.ND(adapterMAC, group6, frametest.Solicitation, ours6, solicited, peer6(1), 0, adapterMAC)
 	na := func(flags byte, option frame.MAC) []byte {
-		return nd(peerMAC(1), member(0).MAC, naType, peer6(1), ours6, peer6(1), flags, option)
+		return frametest.ND(peerMAC(1), member(0).MAC, frametest.Advertisement, peer6(1), ours6, peer6(1), flags, option)
 	}
 	for _, c := range []struct {
 		name   string
@@ -192,7 +153,7 @@ func TestSteeringAnswersToUs(t *testing.T) {
 			stranger.Put(b, 22)
 			return b
 		}(), false},
-		{"request", ask4, 0, arpFrom(peerMAC(1), request, member(0).MAC, peer4(1), ours4), false},
+		{"request", ask4, 0, frametest.ARP(peerMAC(1), frametest.Request, member(0).MAC, peer4(1), ours4), false},
 		{"advertisement", ask6, 0, na(0x60, peerMAC(1)), true},
 		{"advertisement without option", ask6, 0, na(0x40, 0), true},
 		{"advertisement that says it is unsolicited", ask6, 0, na(0x20, peerMAC(1)), false},
@@ -261,12 +222,12 @@ func TestSteeringTellsTheTruthAboutRouters(t *testing.T) {
 	learn := func(flags byte) *rigging {
 		r := rig(t, 2)
 		if flags != 0 {
-			r.sent(nd(adapterMAC, peerMAC(7), naType, ours6, peer6(7), ours6, flags, adapterMAC))
+			r.sent(frametest.ND(adapterMAC, peerMAC(7), frametest.Advertisement, ours6, peer6(7), ours6, flags, adapterMAC))
 		} else {
-			r.sent(nd(adapterMAC, peerMAC(7), nsType, ours6, peer6(7), peer6(7), 0, adapterMAC))
+			r.sent(frametest.ND(adapterMAC, peerMAC(7), frametest.Solicitation, ours6, peer6(7), peer6(7), 0, adapterMAC))
 		}
-		r.sent(nd(adapterMAC, group6, nsType, ours6, solicited, peer6(1), 0, adapterMAC))
-		r.handle(Received{Frame: nd(peerMAC(1), member(0).MAC, naType, peer6(1), ours6, peer6(1), 0x60, peerMAC(1))})
+		r.sent(frametest.ND(adapterMAC, group6, frametest.Solicitation, ours6, solicited, peer6(1), 0, adapterMAC))
+		r.handle(Received{Frame: frametest.ND(peerMAC(1), member(0).MAC, frametest.Advertisement, peer6(1), ours6, peer6(1), 0x60, peerMAC(1))})
 		return r
 	}
 	if n := told(learn(0)); n.Op != frame.NeighbourSolicitation || n.Sender != member(1).MAC || n.About != peer6(1) {
@@ -280,7 +241,7 @@ func TestSteeringTellsTheTruthAboutRouters(t *testing.T) {
 	}
 	// It began to forward since it last told where it is.
 	r := learn(0x60)
-	r.sent(nd(adapterMAC, 0x333300000001, 134, ours6, netip.MustParseAddr("ff02::1"), netip.IPv6Unspecified(), 0, adapterMAC))
+	r.sent(frametest.ND(adapterMAC, 0x333300000001, 134, ours6, netip.MustParseAddr("ff02::1"), netip.IPv6Unspecified(), 0, adapterMAC))
 	if n := told(r); n.Op != frame.NeighbourAdvertisement || !n.Router {
 		t.Errorf("who has become a router tells %+v", n)
 	}
@@ -291,7 +252,7 @@ func TestSteeringKnowsHosts(t *testing.T) {
 	r := rig(t, 4)
 	local := netip.MustParseAddr("fe80::2")
 	to := func(mac frame.MAC, peer netip.Addr) int {
-		return by(t, r.sent(nd(adapterMAC, mac, naType, ours6, peer, ours6, 0x60, adapterMAC)))
+		return by(t, r.sent(frametest.ND(adapterMAC, mac, frametest.Advertisement, ours6, peer, ours6, 0x60, adapterMAC)))
 	}
 	by(t, r.sent(advertise(1)))
 	m := by(t, r.sent(advertise(2)))
@@ -319,10 +280,10 @@ func TestSteeringKnowsHosts(t *testing.T) {
 			t.Errorf("address %d: answered by %d, before by %d", i, got, m)
 		}
 	}
-	if n := len(r.e.steering.pairs.names); n > 1+maxNames {
+	if n := len(r.e.b.pairs.names); n > 1+maxNames {
 		t.Errorf("%d addresses are remembered", n)
 	}
-	consistent(t, &r.e.steering)
+	consistent(t, &r.e.b)
 }
 
 // A host that claims another's MAC, or address, does not become that host.
@@ -332,17 +293,17 @@ func TestSteeringDoesNotMixUpHosts(t *testing.T) {
 	for i := range was {
 		was[i] = by(t, r.sent(answer(i)))
 	}
-	r.sent(arp(reply, peerMAC(1), ours4, peer4(2))) // who is at 1 says that it is 2
-	if m := by(t, r.sent(arp(reply, peerMAC(1), ours4, peer4(50)))); m != was[1] {
+	r.sent(arp(frametest.Reply, peerMAC(1), ours4, peer4(2))) // who is at 1 says that it is 2
+	if m := by(t, r.sent(arp(frametest.Reply, peerMAC(1), ours4, peer4(50)))); m != was[1] {
 		t.Errorf("who was answered by %d is answered by %d", was[1], m)
 	}
 	if m := by(t, r.sent(answer(2))); m != was[2] {
 		t.Errorf("who was answered by %d is answered by %d", was[2], m)
 	}
-	consistent(t, &r.e.steering)
+	consistent(t, &r.e.b)
 	// Whose MAC it was is nobody's.
-	r.sent(arp(reply, peerMAC(60), ours4, peer4(0)))
-	if m := by(t, r.sent(arp(reply, peerMAC(0), ours4, peer4(61)))); m == was[0] {
+	r.sent(arp(frametest.Reply, peerMAC(60), ours4, peer4(0)))
+	if m := by(t, r.sent(arp(frametest.Reply, peerMAC(0), ours4, peer4(61)))); m == was[0] {
 		t.Error("a host is taken for another that had its MAC")
 	}
 }
@@ -351,7 +312,7 @@ func TestSteeringSendsNothingWithoutMembers(t *testing.T) {
 	r := rig(t, 2)
 	r.sent(answer(1))
 	r.sent(answer(2))
-	r.sent(arp(request, frame.Broadcast, ours4, peer4(9)))
+	r.sent(arp(frametest.Request, frame.Broadcast, ours4, peer4(9)))
 	r.change(func(m []Member) { m[0].Usable, m[1].Usable = false, false })
 	if got := r.sent(answer(3)); got != nil {
 		t.Errorf("sent %v", got)

@@ -1,4 +1,4 @@
-package modes
+package steer
 
 import (
 	"runtime"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/frame/frametest"
 	"nicteam/modes/spread"
 
 )
@@ -16,7 +17,7 @@ func (r *rigging) fill(first int) {
 		r.sent(answer(i))
 		r.now = r.now.Add(2 * time.Millisecond)
 	}
-	if n := r.e.steering.pairs.len(); n != maxPairs {
+	if n := r.e.b.pairs.len(); n != maxPairs {
 		r.t.Fatalf("%d pairs", n)
 	}
 }
@@ -92,10 +93,10 @@ func TestSteeringForgetsAfterTenMinutes(t *testing.T) {
 		t.Errorf("%d peers are shown", n)
 	}
 	r.hear(&spread.RxBytes{})
-	if n := r.e.steering.pairs.len(); n != 1 {
+	if n := r.e.b.pairs.len(); n != 1 {
 		t.Errorf("%d pairs are kept", n)
 	}
-	consistent(t, &r.e.steering)
+	consistent(t, &r.e.b)
 }
 
 func TestSteeringLearnsAThousandASecond(t *testing.T) {
@@ -103,7 +104,7 @@ func TestSteeringLearnsAThousandASecond(t *testing.T) {
 	n := 0
 	for i := range 3000 {
 		r.sent(answer(i))
-		if k := r.e.steering.pairs.len(); k != n {
+		if k := r.e.b.pairs.len(); k != n {
 			n = k
 		}
 		if i%3 == 0 {
@@ -146,7 +147,7 @@ func TestSteeringAMillionForgedSenders(t *testing.T) {
 	took := time.Since(start)
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	consistent(t, &r.e.steering)
+	consistent(t, &r.e.b)
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 1<<20 {
 		t.Errorf("memory grew by %d", grown)
 	}
@@ -163,13 +164,13 @@ func TestSteeringAMillionForgedSenders(t *testing.T) {
 func TestSteeringScansANetwork(t *testing.T) {
 	r := rig(t, 2)
 	for i := range 100_000 {
-		r.sent(arp(request, frame.Broadcast, ours4, peer4(i%5000)))
+		r.sent(arp(frametest.Request, frame.Broadcast, ours4, peer4(i%5000)))
 		r.now = r.now.Add(10 * time.Microsecond)
-		if a := &r.e.steering.asked; len(a.at) > maxAsked || len(a.ring) > maxAsked {
+		if a := &r.e.b.asked; len(a.at) > maxAsked || len(a.ring) > maxAsked {
 			t.Fatalf("%d questions in %d places", len(a.at), len(a.ring))
 		}
 	}
-	r.handle(Received{Frame: arpFrom(peerMAC(1), reply, member(0).MAC, peer4(4999), ours4)})
+	r.handle(Received{Frame: frametest.ARP(peerMAC(1), frametest.Reply, member(0).MAC, peer4(4999), ours4)})
 	if len(Peers(r.now, r.e)) != 1 {
 		t.Error("the last question was forgotten")
 	}
@@ -183,7 +184,7 @@ func TestSteeringTellsAThousandASecond(t *testing.T) {
 	for _, s := range r.change(func(m []Member) { m[0].Usable = false }) {
 		at = append(at, telling{r.now.Sub(t0), s.Member, frame.MACAt(s.Frame, 0)})
 	}
-	r.sent(arp(request, frame.Broadcast, ours4, peer4(99_999)))
+	r.sent(arp(frametest.Request, frame.Broadcast, ours4, peer4(99_999)))
 	at = append(at, r.wait(time.Minute)...)
 	last := map[frame.MAC]time.Duration{}
 	for i, s := range at {

@@ -1,4 +1,4 @@
-package modes
+package steer
 
 import (
 	"maps"
@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/frame/frametest"
+	"nicteam/modes/spread"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 // told returns who is told by whom in frames, each with its member's MAC.
-func told(t testing.TB, sends []Send) map[frame.MAC]int {
+func told(t testing.TB, sends []spread.Send) map[frame.MAC]int {
 	t.Helper()
 	out := map[frame.MAC]int{}
 	for i := range sends {
@@ -98,7 +100,7 @@ func TestSteeringIgnoresWhoIsActive(t *testing.T) {
 	if d := cmp.Diff(was, r.members()); d != "" {
 		t.Errorf("-want +got\n%s", d)
 	}
-	if m := by(t, r.sent(arp(request, frame.Broadcast, ours4, peer4(99)))); m != 2 {
+	if m := by(t, r.sent(arp(frametest.Request, frame.Broadcast, ours4, peer4(99)))); m != 2 {
 		t.Errorf("asked by %d", m)
 	}
 	// Now the first member's have to be told, and the third's not.
@@ -144,7 +146,7 @@ func TestSteeringSwitchedOffAndOn(t *testing.T) {
 	for i := range 6 {
 		r.sent(answer(i))
 	}
-	r.sent(arp(request, frame.Broadcast, ours4, peer4(99)))
+	r.sent(arp(frametest.Request, frame.Broadcast, ours4, peer4(99)))
 	r.st.Settings.ReceiveBalance = false
 	got := told(t, r.handle(r.st))
 	want := map[frame.MAC]int{peerMAC(1): 0, peerMAC(2): 0, peerMAC(4): 0, peerMAC(5): 0}
@@ -159,15 +161,15 @@ func TestSteeringSwitchedOffAndOn(t *testing.T) {
 			t.Errorf("peer %d was answered by %d", i, m)
 		}
 	}
-	if m := by(t, r.sent(nd(adapterMAC, peerMAC(3), naType, ours6, peer6(3), ours6, 0x40, adapterMAC))); m != 0 {
+	if m := by(t, r.sent(frametest.ND(adapterMAC, peerMAC(3), frametest.Advertisement, ours6, peer6(3), ours6, 0x40, adapterMAC))); m != 0 {
 		t.Errorf("answered by %d", m)
 	}
-	r.sent(arp(request, frame.Broadcast, ours4, peer4(1)))
-	r.handle(Received{Frame: arpFrom(peerMAC(1), reply, member(0).MAC, peer4(1), ours4)})
+	r.sent(arp(frametest.Request, frame.Broadcast, ours4, peer4(1)))
+	r.handle(Received{Frame: frametest.ARP(peerMAC(1), frametest.Reply, member(0).MAC, peer4(1), ours4)})
 	if told := r.wait(time.Minute); told != nil {
 		t.Errorf("told %v", told)
 	}
-	consistent(t, &r.e.steering)
+	consistent(t, &r.e.b)
 	r.st.Settings.Active = "eth1"
 	if got := append(r.handle(r.st), r.handle(r.st)...); got != nil {
 		t.Errorf("told %v of another active member", got)
@@ -191,7 +193,7 @@ func TestSteeringSwitchedOffWhileTheActiveDies(t *testing.T) {
 	for i := range 3 {
 		r.sent(answer(i))
 	}
-	r.sent(arp(request, frame.Broadcast, ours4, peer4(99)))
+	r.sent(arp(frametest.Request, frame.Broadcast, ours4, peer4(99)))
 	r.wait(60 * time.Millisecond) // told: who must now wait a second
 	r.st.Settings.ReceiveBalance = false
 	r.handle(r.st)
@@ -242,7 +244,7 @@ func TestSteeringRepairsEveryBroadcast(t *testing.T) {
 		r.sent(answer(1))
 		var at []time.Duration
 		for range c.asks {
-			r.sent(arp(request, frame.Broadcast, ours4, peer4(99)))
+			r.sent(arp(frametest.Request, frame.Broadcast, ours4, peer4(99)))
 			for _, s := range r.wait(c.every) {
 				at = append(at, s.At)
 			}
@@ -260,10 +262,10 @@ func TestSteeringRepairsAfterARest(t *testing.T) {
 	r := rig(t, 2)
 	r.sent(answer(0))
 	r.sent(answer(1))
-	r.sent(arp(request, frame.Broadcast, ours4, peer4(99)))
+	r.sent(arp(frametest.Request, frame.Broadcast, ours4, peer4(99)))
 	r.wait(time.Minute)
 	r.now = r.now.Add(time.Minute)
-	r.sent(arp(request, frame.Broadcast, ours4, peer4(99)))
+	r.sent(arp(frametest.Request, frame.Broadcast, ours4, peer4(99)))
 	if s := r.wait(time.Minute); len(s) != 2 {
 		t.Errorf("after a rest: %v", s)
 	}
@@ -276,7 +278,7 @@ func TestSteeringRepairsMeanwhile(t *testing.T) {
 	r.sent(answer(1))
 	var at []telling
 	for range 5 {
-		r.sent(arp(request, frame.Broadcast, ours4, peer4(99)))
+		r.sent(arp(frametest.Request, frame.Broadcast, ours4, peer4(99)))
 		at = append(at, r.wait(40*time.Millisecond)...)
 	}
 	if d := cmp.Diff([]telling{{50 * time.Millisecond, 1, peerMAC(1)}}, at); d != "" {
@@ -291,7 +293,7 @@ func TestSteeringTellsInTheVLAN(t *testing.T) {
 	r.sent(answer(1))
 	r.sent(tagged(answer(2), tag...))
 	r.sent(tagged(answer(3), tag...))
-	r.sent(tagged(arp(request, frame.Broadcast, ours4, peer4(99)), tag...))
+	r.sent(tagged(arp(frametest.Request, frame.Broadcast, ours4, peer4(99)), tag...))
 	r.now = r.e.Deadline()
 	s := r.handle(Tick{})
 	if by(t, s) != 1 || frame.MACAt(s[0].Frame, 0) != peerMAC(3) || s[0].Frame[12] != 0x81 || s[0].Frame[15] != 7 {

@@ -1,4 +1,4 @@
-package modes
+package steer
 
 import (
 	"net/netip"
@@ -18,12 +18,4 @@ type Peer struct {
 	Seen    time.Time // it last asked or answered, or sent anything
 	RxBps   uint64    // what it sends us, bit/s, smoothed
 	Told    uint64    // how often it was told without having asked
-}
-
-// Peers lists the peers that m steers, by address; nil when it steers none.
-func Peers(now time.Time, m Mode) []Peer {
-	if e, ok := m.(*elb); ok {
-		return e.steering.list(now)
-	}
-	return nil
 }

@@ -1,4 +1,4 @@
-package modes
+package steer
 
 import (
 	"net/netip"
@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/modes/spread"
 )
 
-// sent takes in an ARP or ND frame of the adapter, which is ours to change, and returns it as it is to leave:
+// Transmit takes in an ARP or ND frame of the adapter, which is ours to change, and returns it as it is to leave:
 // with the MAC of the member by which it leaves in place of the adapter's.
-func (s *steering) sent(now time.Time, b []byte) []Send {
+func (s *Balancer) Transmit(now time.Time, b []byte) []spread.Send {
 	if len(b) < frame.EtherLen || s.active < 0 {
 		return nil
 	}
@@ -19,41 +20,41 @@ func (s *steering) sent(now time.Time, b []byte) []Send {
 	known := frame.ParseNeighbour(b, &n)
 	member := s.active
 	switch src := frame.MACAt(b, 6); {
-	case src != s.adapter:
+	case src != s.pl.Adapter:
 		// From behind the adapter: it has its own MAC, and its pin.
 		if pin := s.pl.Pin(src); pin >= 0 {
 			member = pin
 		}
-	case !known || s.adapter == 0:
+	case !known || s.pl.Adapter == 0:
 	case n.Dst.Multicast():
 		s.toAll(t, &n)
 	default:
 		member = s.toOne(t, &n)
 	}
 	switch {
-	case s.adapter == 0:
+	case s.pl.Adapter == 0:
 	case known:
-		n.Readdress(b, s.adapter, s.macs[member])
-	case frame.MACAt(b, 6) == s.adapter:
-		s.macs[member].Put(b, 6)
+		n.Readdress(b, s.pl.Adapter, s.pl.MACs[member])
+	case frame.MACAt(b, 6) == s.pl.Adapter:
+		s.pl.MACs[member].Put(b, 6)
 	}
 	switch {
 	case !known:
-	case n.Op == frame.NeighbourAdvertisement && n.Target == s.adapter:
+	case n.Op == frame.NeighbourAdvertisement && n.Target == s.pl.Adapter:
 		s.routes(n.VLAN, n.Router)
-	case n.Op == frame.RouterAdvertisement && n.Src == s.adapter:
+	case n.Op == frame.RouterAdvertisement && n.Src == s.pl.Adapter:
 		s.routes(n.VLAN, true) // though its last neighbour advertisement may be from before it was one
 	}
-	return append([]Send{{Member: member, Frame: b}}, s.run(t)...)
+	return append([]spread.Send{{Member: member, Frame: b}}, s.run(t)...)
 }
 
 // toAll takes in a frame that leaves for all hosts, or for a group of them. It gives whoever takes it in the active
 // member's MAC.
-func (s *steering) toAll(t time.Duration, n *frame.Neighbour) {
+func (s *Balancer) toAll(t time.Duration, n *frame.Neighbour) {
 	ours := n.From
 	switch n.Op {
 	case frame.ARPRequest:
-		if ours.IsUnspecified() || n.Sender != s.adapter {
+		if ours.IsUnspecified() || n.Sender != s.pl.Adapter {
 			return // a probe, which nobody takes in
 		}
 		if ours != n.To && n.Plain {
@@ -61,16 +62,16 @@ func (s *steering) toAll(t time.Duration, n *frame.Neighbour) {
 		}
 	case frame.NeighbourSolicitation:
 		// Only the target listens to its group: it is repaired when its answer tells who it is.
-		if !ours.IsUnspecified() && n.Sender == s.adapter && n.Plain {
+		if !ours.IsUnspecified() && n.Sender == s.pl.Adapter && n.Plain {
 			s.asked.add(t, question{n.VLAN, n.About, ours})
 		}
 		return
 	case frame.ARPReply, frame.RouterSolicitation, frame.RouterAdvertisement:
-		if n.Sender != s.adapter {
+		if n.Sender != s.pl.Adapter {
 			return
 		}
 	case frame.NeighbourAdvertisement:
-		if ours = n.About; n.Target != s.adapter {
+		if ours = n.About; n.Target != s.pl.Adapter {
 			return
 		}
 	default:
@@ -83,8 +84,8 @@ func (s *steering) toAll(t time.Duration, n *frame.Neighbour) {
 
 // toOne takes in a frame that leaves for one host, and returns by which member. If it gives that host a MAC the two
 // are a pair.
-func (s *steering) toOne(t time.Duration, n *frame.Neighbour) int {
-	peer, ours, gives := n.To, n.From, n.Sender == s.adapter
+func (s *Balancer) toOne(t time.Duration, n *frame.Neighbour) int {
+	peer, ours, gives := n.To, n.From, n.Sender == s.pl.Adapter
 	switch n.Op {
 	case frame.ARPRequest, frame.ARPReply, frame.RouterAdvertisement:
 	case frame.NeighbourSolicitation:
@@ -92,7 +93,7 @@ func (s *steering) toOne(t time.Duration, n *frame.Neighbour) int {
 		gives = gives || n.Sender == 0
 	case frame.NeighbourAdvertisement:
 		ours = n.About
-		gives = n.Target == s.adapter || n.Target == 0
+		gives = n.Target == s.pl.Adapter || n.Target == 0
 	default:
 		gives = false
 	}
@@ -115,9 +116,9 @@ func (s *steering) toOne(t time.Duration, n *frame.Neighbour) int {
 	return s.pairs.at(i).member
 }
 
-// received takes in a copy of an ARP or ND frame that came for us alone: an answer to what we asked all makes
+// Receive takes in a copy of an ARP or ND frame that came for us alone: an answer to what we asked all makes
 // a pair.
-func (s *steering) received(now time.Time, b []byte) {
+func (s *Balancer) Receive(now time.Time, b []byte) {
 	var n frame.Neighbour
 	if s.active < 0 || !frame.ParseNeighbour(b, &n) || !n.Plain {
 		return
@@ -151,7 +152,7 @@ func (s *steering) received(now time.Time, b []byte) {
 }
 
 // learn returns the pair of a host that was met; a new one if need be, -1 when there is no place for it.
-func (s *steering) learn(t time.Duration, g groupKey, peer netip.Addr, mac frame.MAC) int32 {
+func (s *Balancer) learn(t time.Duration, g groupKey, peer netip.Addr, mac frame.MAC) int32 {
 	if i := s.pairs.find(g, peer, mac); i >= 0 {
 		s.pairs.meet(i, peer, mac)
 		s.pairs.touch(i, t)
@@ -178,7 +179,7 @@ func (s *steering) learn(t time.Duration, g groupKey, peer netip.Addr, mac frame
 }
 
 // expire forgets pairs that were not seen for long.
-func (s *steering) expire(t time.Duration) {
+func (s *Balancer) expire(t time.Duration) {
 	if s.pairs.len() == 0 {
 		return
 	}
@@ -190,7 +191,7 @@ func (s *steering) expire(t time.Duration) {
 }
 
 // forget takes a pair out of everything.
-func (s *steering) forget(i int32) {
+func (s *Balancer) forget(i int32) {
 	p := s.pairs.at(i)
 	s.load.leave(p)
 	s.agenda.drop(pairItem(i))
@@ -199,9 +200,10 @@ func (s *steering) forget(i int32) {
 	}
 }
 
-// left forgets an address that this host no longer has: who talked to it is told nothing more, and is no peer by
+// ForgetAddress forgets an address that this host no longer has: who talked to it is told nothing more, and is no peer by
 // what was asked for it.
-func (s *steering) left(k groupKey) {
+func (s *Balancer) ForgetAddress(vlan uint16, ours netip.Addr) {
+	k := groupKey{vlan, ours}
 	s.asked.forget(k)
 	for g := s.pairs.findGroup(k); g >= 0; g = s.pairs.findGroup(k) {
 		s.forget(s.pairs.groups[g].pairs[0])
@@ -209,7 +211,7 @@ func (s *steering) left(k groupKey) {
 }
 
 // routes notes whether this host is a router.
-func (s *steering) routes(vlan uint16, router bool) {
+func (s *Balancer) routes(vlan uint16, router bool) {
 	if s.router == nil {
 		s.router = map[uint16]bool{}
 	}
@@ -217,7 +219,7 @@ func (s *steering) routes(vlan uint16, router bool) {
 }
 
 // isForeign reports whether a MAC can be a peer's: one host's, and none of ours.
-func (s *steering) isForeign(m frame.MAC) bool {
+func (s *Balancer) isForeign(m frame.MAC) bool {
 	if m == 0 || m.Multicast() {
 		return false
 	}

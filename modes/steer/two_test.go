@@ -1,4 +1,4 @@
-package modes
+package steer
 
 import (
 	"bytes"
@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/frame/frametest"
+	"nicteam/modes/spread"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -48,7 +50,7 @@ func newLAN(t testing.TB, stations, members int) *lan {
 }
 
 // put hands frames of a station to all others, or to the one that has the MAC.
-func (l *lan) put(from *station, sends []Send) {
+func (l *lan) put(from *station, sends []spread.Send) {
 	for _, s := range sends {
 		if l.frames++; l.frames > 100_000 {
 			l.t.Fatal("the LAN never falls silent")
@@ -95,7 +97,7 @@ func (l *lan) take(s *station, b []byte) {
 	case frame.ARPRequest, frame.ARPReply:
 		know(n.From, n.Sender, n.To == s.ip4)
 		if n.Op == frame.ARPRequest && n.To == s.ip4 {
-			l.send(s, arpFrom(s.adapter, reply, n.Sender, s.ip4, n.From))
+			l.send(s, frametest.ARP(s.adapter, frametest.Reply, n.Sender, s.ip4, n.From))
 		}
 	case frame.NeighbourSolicitation:
 		if n.About == s.ip6 {
@@ -104,7 +106,7 @@ func (l *lan) take(s *station, b []byte) {
 			if !n.Dst.Multicast() {
 				option = 0
 			}
-			l.send(s, nd(s.adapter, n.Src, naType, s.ip6, n.From, s.ip6, 0x60, option))
+			l.send(s, frametest.ND(s.adapter, n.Src, frametest.Advertisement, s.ip6, n.From, s.ip6, 0x60, option))
 		}
 	case frame.NeighbourAdvertisement:
 		know(n.About, n.Target, n.Solicited)
@@ -113,18 +115,18 @@ func (l *lan) take(s *station, b []byte) {
 
 // ask has a kernel look for another host.
 func (l *lan) ask(s, for_ *station) {
-	l.send(s, arpFrom(s.adapter, request, frame.Broadcast, s.ip4, for_.ip4))
-	l.send(s, nd(s.adapter, group6, nsType, s.ip6, solicited, for_.ip6, 0, s.adapter))
+	l.send(s, frametest.ARP(s.adapter, frametest.Request, frame.Broadcast, s.ip4, for_.ip4))
+	l.send(s, frametest.ND(s.adapter, group6, frametest.Solicitation, s.ip6, solicited, for_.ip6, 0, s.adapter))
 }
 
 // probe has kernels look whether those whom they know are still there.
 func (l *lan) probe(s *station) {
 	for _, o := range l.stations {
 		if mac := s.cache[o.ip4]; mac != 0 {
-			l.send(s, arpFrom(s.adapter, request, mac, s.ip4, o.ip4))
+			l.send(s, frametest.ARP(s.adapter, frametest.Request, mac, s.ip4, o.ip4))
 		}
 		if mac := s.cache[o.ip6]; mac != 0 {
-			l.send(s, nd(s.adapter, mac, nsType, s.ip6, o.ip6, o.ip6, 0, s.adapter))
+			l.send(s, frametest.ND(s.adapter, mac, frametest.Solicitation, s.ip6, o.ip6, o.ip6, 0, s.adapter))
 		}
 	}
 }
@@ -224,6 +226,6 @@ func TestTeamsFallSilent(t *testing.T) {
 	l.put(s, s.change(func(m []Member) { m[1].Usable = true }))
 	l.wait(5 * time.Second)
 	l.agree(t)
-	l.send(s, arpFrom(s.adapter, request, frame.Broadcast, s.ip4, s.ip4))
+	l.send(s, frametest.ARP(s.adapter, frametest.Request, frame.Broadcast, s.ip4, s.ip4))
 	silent("after all that")
 }

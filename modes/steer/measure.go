@@ -1,15 +1,16 @@
-package modes
+package steer
 
 import (
 	"cmp"
-	"nicteam/modes/spread"
 	"slices"
 	"time"
+
+	"nicteam/modes/spread"
 )
 
-// measured takes in what every sender has sent, and at what rates members send. Members that get too much give
+// Measure takes in what every sender has sent, and at what rates members send. Members that get too much give
 // pairs away.
-func (s *steering) measured(now time.Time, h *spread.RxBytes, f *spread.Flows) []Send {
+func (s *Balancer) Measure(now time.Time, h *spread.RxBytes, f *spread.Flows) []spread.Send {
 	t := s.clock(now)
 	if f != nil {
 		s.load.measured(f, s.members)
@@ -38,7 +39,7 @@ func (s *steering) measured(now time.Time, h *spread.RxBytes, f *spread.Flows) [
 }
 
 // weigh finds out what each pair sends.
-func (s *steering) weigh(t, took time.Duration, h *spread.RxBytes) {
+func (s *Balancer) weigh(t, took time.Duration, h *spread.RxBytes) {
 	var sharing [spread.RxClassCount]uint16 // pairs whose bytes are counted together
 	for i := range s.pairs.all() {
 		sharing[s.pairs.at(i).slot]++
@@ -76,7 +77,7 @@ func (s *steering) weigh(t, took time.Duration, h *spread.RxBytes) {
 }
 
 // even moves the pair that evens out the busiest member best, and returns false when nothing is to be won.
-func (s *steering) even(t time.Duration) bool {
+func (s *Balancer) even(t time.Duration) bool {
 	var ids []int
 	for set := s.members; set != 0; set = set.Without(set.First()) {
 		ids = append(ids, set.First())

@@ -1,22 +1,23 @@
-package modes
+package steer
 
 import (
 	"math/rand/v2"
-	"nicteam/modes/spread"
 	"testing"
 	"time"
+
+	"nicteam/modes/spread"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 // hear lets a second go by in which peer i sent bytes[i] to ours4, and returns who was told.
-func (r *rigging) hear(h *spread.RxBytes, bits ...uint64) []Send {
+func (r *rigging) hear(h *spread.RxBytes, bits ...uint64) []spread.Send {
 	r.t.Helper()
 	r.now = r.now.Add(time.Second)
 	for i, n := range bits {
 		h[spread.RxClassOf(peerMAC(i), ours4.AsSlice())] += n / 8
 	}
-	return r.handle(Measured{Heard: h})
+	return r.handle(Measured{RxBytes: h})
 }
 
 const mega = 1_000_000
@@ -49,7 +50,7 @@ func TestSteeringEvensOut(t *testing.T) {
 			for range 8 {
 				for _, s := range r.hear(&h, c.bits...) {
 					moves++
-					by(t, []Send{s})
+					by(t, []spread.Send{s})
 				}
 				r.wait(0)
 			}
@@ -133,7 +134,7 @@ func TestSteeringBelievesMeasuredRates(t *testing.T) {
 	f.Members[0].Rate, f.Members[1].Rate = 100*mega, 300*mega
 	for range 3 {
 		r.now = r.now.Add(time.Second)
-		r.handle(Measured{Heard: &h, Flows: f})
+		r.handle(Measured{RxBytes: &h, Flows: f})
 	}
 	for i := range 8 {
 		r.sent(answer(i))

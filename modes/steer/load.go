@@ -1,11 +1,12 @@
-package modes
+package steer
 
 import (
 	"cmp"
 	"math"
-	"nicteam/modes/spread"
 	"slices"
 	"time"
+
+	"nicteam/modes/spread"
 )
 
 // When pairs move, and how far.
@@ -76,7 +77,7 @@ func (l *load) choose(members spread.MemberSet) int {
 }
 
 // assign gives a pair to a member.
-func (s *steering) assign(t time.Duration, i int32, member int) {
+func (s *Balancer) assign(t time.Duration, i int32, member int) {
 	p := s.pairs.at(i)
 	s.load.leave(p)
 	if p.fresh > 0 {
@@ -91,7 +92,7 @@ func (s *steering) assign(t time.Duration, i int32, member int) {
 }
 
 // rehouse gives the pairs of members that are gone to others, the heaviest first.
-func (s *steering) rehouse(t time.Duration) {
+func (s *Balancer) rehouse(t time.Duration) {
 	var homeless []int32
 	for i := range s.pairs.all() {
 		if !s.members.Has(s.pairs.at(i).member) {
@@ -108,7 +109,7 @@ func (s *steering) rehouse(t time.Duration) {
 }
 
 // welcome gives members that came their fair part of the pairs: only those move that others have too many.
-func (s *steering) welcome(t time.Duration, came spread.MemberSet) {
+func (s *Balancer) welcome(t time.Duration, came spread.MemberSet) {
 	for {
 		from, to := s.load.crowded(s.members&^came), s.load.lonely(came)
 		if from < 0 || float64(s.load.count[from])/s.load.rate[from] <= s.load.share(to) {
@@ -147,7 +148,7 @@ func (l *load) crowded(members spread.MemberSet) int {
 
 // fitting returns the pair of a member that evens it out best with another one, and how much the busier of the two
 // would then be used.
-func (s *steering) fitting(from, to int) (best int32, use float64) {
+func (s *Balancer) fitting(from, to int) (best int32, use float64) {
 	best = -1
 	for i := range s.pairs.all() {
 		p := s.pairs.at(i)

@@ -1,4 +1,4 @@
-package modes
+package steer
 
 import (
 	"net/netip"
@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/frame/frametest"
+	"nicteam/modes/spread"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -15,36 +17,34 @@ var (
 	ours6 = netip.MustParseAddr("fd09::1")
 )
 
-// A rigging is a steering with what is around it.
+// A rigging is a Balancer in a mode.
 type rigging struct {
 	t   testing.TB
 	now time.Time
 	st  State
-	e   *elb
+	e   *mode
 }
 
-// rig returns elb with n equal members, the first of them active, and receive_balance on.
+// rig returns a Balancer for n equal members, the first of them active, with receive_balance on.
 func rig(t testing.TB, n int) *rigging {
-	st := state(ELB, n)
-	st.Settings.ReceiveBalance = true
-	st.Settings.Rebalance = time.Second
-	r := &rigging{t: t, now: t0, st: st, e: newELB()}
-	r.handle(st)
+	r := &rigging{t: t, now: t0, st: state(n), e: newMode()}
+	r.st.Settings.ReceiveBalance, r.st.Settings.Rebalance = true, time.Second
+	r.handle(r.st)
 	return r
 }
 
 // handle hands over an event and returns the ARP and ND frames that come of it.
-func (r *rigging) handle(ev Event) []Send {
+func (r *rigging) handle(ev any) []spread.Send {
 	r.t.Helper()
-	return neighbours(r.e.Handle(r.now, ev).Send)
+	return r.e.Handle(r.now, ev)
 }
 
-func (r *rigging) change(f func(m []Member)) []Send {
+func (r *rigging) change(f func(m []Member)) []spread.Send {
 	r.st = change(r.st, f)
 	return r.handle(r.st)
 }
 
-func (r *rigging) sent(b []byte) []Send { return r.handle(Received{Member: -1, Frame: b}) }
+func (r *rigging) sent(b []byte) []spread.Send { return r.handle(Received{Member: -1, Frame: b}) }
 
 // wait lets time go by, and returns what is sent meanwhile, each by when.
 func (r *rigging) wait(d time.Duration) (told []telling) {
@@ -74,16 +74,6 @@ type telling struct {
 	Peer   frame.MAC
 }
 
-// neighbours leaves out the learning frames.
-func neighbours(in []Send) (out []Send) {
-	for _, s := range in {
-		if s.Frame[12] != 0x80 || s.Frame[13] != 0x35 {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
 func peerMAC(i int) frame.MAC { return 0x020000aa0000 + frame.MAC(i) }
 
 func peer4(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 9, byte(1 + i>>8), byte(i)}) }
@@ -92,35 +82,16 @@ func peer6(i int) netip.Addr {
 	return netip.AddrFrom16([16]byte{0xfd, 9, 11: 1, byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)})
 }
 
-const (
-	request = 1
-	reply   = 2
-)
-
 // arp returns an ARP frame of the adapter.
 func arp(op byte, dst frame.MAC, from, to netip.Addr) []byte {
-	return arpFrom(adapterMAC, op, dst, from, to)
-}
-
-func arpFrom(src frame.MAC, op byte, dst frame.MAC, from, to netip.Addr) []byte {
-	b := make([]byte, 60)
-	dst.Put(b, 0)
-	src.Put(b, 6)
-	copy(b[12:], []byte{8, 6, 0, 1, 8, 0, 6, 4, 0, op})
-	src.Put(b, 22)
-	copy(b[28:], from.AsSlice())
-	if !dst.Multicast() {
-		dst.Put(b, 32)
-	}
-	copy(b[38:], to.AsSlice())
-	return b
+	return frametest.ARP(adapterMAC, op, dst, from, to)
 }
 
 // answer is what the adapter says when peer i asked.
-func answer(i int) []byte { return arp(reply, peerMAC(i), ours4, peer4(i)) }
+func answer(i int) []byte { return arp(frametest.Reply, peerMAC(i), ours4, peer4(i)) }
 
 // by returns the member and checks that the frame gives its MAC everywhere, and the adapter's nowhere.
-func by(t testing.TB, s []Send) int {
+func by(t testing.TB, s []spread.Send) int {
 	t.Helper()
 	if len(s) != 1 {
 		t.Fatalf("%d frames: %v", len(s), s)
@@ -172,7 +143,7 @@ func TestSteeringRepairsAfterOurBroadcast(t *testing.T) {
 	for i := range 4 {
 		r.sent(answer(i))
 	}
-	if m := by(t, r.sent(arp(request, frame.Broadcast, ours4, peer4(99)))); m != 0 {
+	if m := by(t, r.sent(arp(frametest.Request, frame.Broadcast, ours4, peer4(99)))); m != 0 {
 		t.Errorf("asked by member %d", m)
 	}
 	ms := time.Millisecond

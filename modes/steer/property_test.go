@@ -1,4 +1,4 @@
-package modes
+package steer
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/frame/frametest"
 	"nicteam/modes/spread"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,7 +20,7 @@ type failer interface {
 }
 
 // consistent checks that all parts of a steering speak of the same pairs.
-func consistent(t failer, s *steering) {
+func consistent(t failer, s *Balancer) {
 	t.Helper()
 	ps := &s.pairs
 	used, names, macs := 0, 0, 0
@@ -80,9 +81,9 @@ func consistent(t failer, s *steering) {
 }
 
 // drawEvent draws something that can happen; it returns what makes the event, as frames are changed by who takes them.
-func drawEvent(t *rapid.T, st *State, h *spread.RxBytes) func() Event {
-	frameOf := func(b []byte, m int) func() Event {
-		return func() Event { return Received{Member: m, Frame: bytes.Clone(b)} }
+func drawEvent(t *rapid.T, st *State, h *spread.RxBytes) func() any {
+	frameOf := func(b []byte, m int) func() any {
+		return func() any { return Received{Member: m, Frame: bytes.Clone(b)} }
 	}
 	i, k := rapid.IntRange(0, 5).Draw(t, "peer"), rapid.IntRange(0, 5).Draw(t, "MAC")
 	if rapid.IntRange(0, 3).Draw(t, "honest") > 0 {
@@ -90,30 +91,30 @@ func drawEvent(t *rapid.T, st *State, h *spread.RxBytes) func() Event {
 	}
 	switch rapid.IntRange(0, 9).Draw(t, "what") {
 	case 0:
-		return frameOf(arp(request, frame.Broadcast, ours4, peer4(i)), -1)
+		return frameOf(arp(frametest.Request, frame.Broadcast, ours4, peer4(i)), -1)
 	case 1:
-		return frameOf(nd(adapterMAC, group6, nsType, ours6, solicited, peer6(i), 0, adapterMAC), -1)
+		return frameOf(frametest.ND(adapterMAC, group6, frametest.Solicitation, ours6, solicited, peer6(i), 0, adapterMAC), -1)
 	case 2:
-		return frameOf(arpFrom(peerMAC(k), reply, member(0).MAC, peer4(i), ours4), 0)
+		return frameOf(frametest.ARP(peerMAC(k), frametest.Reply, member(0).MAC, peer4(i), ours4), 0)
 	case 3:
-		return frameOf(nd(peerMAC(k), member(0).MAC, naType, peer6(i), ours6, peer6(i), 0x60, peerMAC(k)), 0)
+		return frameOf(frametest.ND(peerMAC(k), member(0).MAC, frametest.Advertisement, peer6(i), ours6, peer6(i), 0x60, peerMAC(k)), 0)
 	case 4, 5:
-		return frameOf(arp(reply, peerMAC(k), ours4, peer4(i)), -1)
+		return frameOf(arp(frametest.Reply, peerMAC(k), ours4, peer4(i)), -1)
 	case 6:
-		return frameOf(nd(adapterMAC, peerMAC(k), naType, ours6, peer6(i), ours6, 0x60, adapterMAC), -1)
+		return frameOf(frametest.ND(adapterMAC, peerMAC(k), frametest.Advertisement, ours6, peer6(i), ours6, 0x60, adapterMAC), -1)
 	case 7:
 		m := rapid.IntRange(0, len(st.Members)-1).Draw(t, "member")
 		up := rapid.IntRange(0, 2).Draw(t, "usable") > 0
 		*st = change(*st, func(ms []Member) { ms[m].Usable = up })
 		st.Settings.ReceiveBalance = rapid.IntRange(0, 4).Draw(t, "on") > 0
 		now := *st
-		return func() Event { return now }
+		return func() any { return now }
 	case 8:
 		h[spread.RxClassOf(peerMAC(i), ours4.AsSlice())] += uint64(rapid.IntRange(0, 1e8).Draw(t, "bytes"))
 		now := *h
-		return func() Event { return Measured{Heard: &now} }
+		return func() any { return Measured{RxBytes: &now} }
 	default:
-		return func() Event { return Announced{} }
+		return func() any { return Announced{} }
 	}
 }
 
@@ -121,19 +122,19 @@ func drawEvent(t *rapid.T, st *State, h *spread.RxBytes) func() Event {
 // always something at it, and never sends by a member that may not, or from a MAC that is not its member's.
 func TestSteeringStaysSound(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		st := state(ELB, 3)
+		st := state(3)
 		st.Settings.ReceiveBalance, st.Settings.Rebalance = true, time.Second
-		a, b := newELB(), newELB()
+		a, b := newMode(), newMode()
 		var h spread.RxBytes
 		now := t0
-		handle := func(make func() Event) []Send {
-			sends := a.Handle(now, make()).Send
-			if d := cmp.Diff(sends, b.Handle(now, make()).Send); d != "" {
+		handle := func(make func() any) []spread.Send {
+			sends := a.Handle(now, make())
+			if d := cmp.Diff(sends, b.Handle(now, make())); d != "" {
 				t.Fatalf("not the same twice:\n%s", d)
 			}
-			consistent(t, &a.steering)
+			consistent(t, &a.b)
 			for _, s := range sends {
-				if !a.Plan().Distributing.Has(s.Member) {
+				if !a.plan.Distributing.Has(s.Member) {
 					t.Fatalf("sent by member %d", s.Member)
 				}
 				var n frame.Neighbour
@@ -144,8 +145,8 @@ func TestSteeringStaysSound(t *testing.T) {
 			return sends
 		}
 		first := st
-		handle(func() Event { return first })
-		tick := func() Event { return Tick{} }
+		handle(func() any { return first })
+		tick := func() any { return Tick{} }
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			end := now.Add(time.Duration(rapid.IntRange(0, 3000).Draw(t, "ms")) * time.Millisecond)
 			for n := 0; ; n++ {
@@ -180,9 +181,9 @@ func TestSteeringStaysSound(t *testing.T) {
 // Forged ARP and ND for one peer move no other one: whoever is not named keeps member and MAC.
 func TestSteeringForgersMoveNobodyElse(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		st := state(ELB, 4)
+		st := state(4)
 		st.Settings.ReceiveBalance, st.Settings.Rebalance = true, time.Second
-		e := newELB()
+		e := newMode()
 		now := t0
 		e.Handle(now, st)
 		send := func(b []byte) { e.Handle(now, Received{Member: -1, Frame: b}) }
@@ -205,19 +206,19 @@ func TestSteeringForgersMoveNobodyElse(t *testing.T) {
 			mac := peerMAC(rapid.IntRange(0, 2*honest).Draw(t, "MAC"))
 			switch rapid.IntRange(0, 4).Draw(t, "what") {
 			case 0: // our stack answers whom the forger makes it believe to ask
-				send(arp(reply, mac, ours4, peer4(victim)))
+				send(arp(frametest.Reply, mac, ours4, peer4(victim)))
 			case 1:
-				send(nd(adapterMAC, mac, naType, ours6, peer6(victim), ours6, 0x60, adapterMAC))
+				send(frametest.ND(adapterMAC, mac, frametest.Advertisement, ours6, peer6(victim), ours6, 0x60, adapterMAC))
 			case 2: // the forger answers our question
-				send(arp(request, frame.Broadcast, ours4, peer4(victim)))
-				e.Handle(now, Received{Member: 0, Frame: arpFrom(mac, reply, member(0).MAC, peer4(victim), ours4)})
+				send(arp(frametest.Request, frame.Broadcast, ours4, peer4(victim)))
+				e.Handle(now, Received{Member: 0, Frame: frametest.ARP(mac, frametest.Reply, member(0).MAC, peer4(victim), ours4)})
 			case 3: // the forger says so by itself
-				e.Handle(now, Received{Member: 0, Frame: arpFrom(mac, reply, member(0).MAC, peer4(victim), ours4)})
+				e.Handle(now, Received{Member: 0, Frame: frametest.ARP(mac, frametest.Reply, member(0).MAC, peer4(victim), ours4)})
 			case 4:
 				e.Handle(now, Tick{})
 			}
 		}
-		consistent(t, &e.steering)
+		consistent(t, &e.b)
 		for a, m := range who() {
 			if a == peer4(victim).String() || a == peer6(victim).String() {
 				m = m[:1] // its MAC is what the forger says, for us as for the kernel
