@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"nicteam/internal/fastpath"
-	"nicteam/internal/host"
+	"nicteam/internal/tchook"
 )
 
 // engine is a data path that moves frames by itself or has programs in the kernel move them; *fastpath.Path is one.
@@ -115,7 +115,7 @@ func (c *choice) retry() {
 		return
 	}
 	err := c.held()
-	if !errors.As(err, new(*host.HookHeld)) {
+	if !errors.As(err, new(*tchook.HookHeld)) {
 		err = c.path.Engage()
 	}
 	c.settle(err)
@@ -129,8 +129,8 @@ func (c *choice) settle(err error) {
 		c.warn("")
 		return
 	}
-	c.again = errors.As(err, new(*host.HookHeld))
-	why := host.WhyNoPrograms(err)
+	c.again = errors.As(err, new(*tchook.HookHeld))
+	why := tchook.WhyNoPrograms(err)
 	if why != c.why {
 		c.log.Info("the relay moves the frames", "reason", why, "err", err)
 	}

@@ -8,7 +8,6 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/frame/frametest"
 	"nicteam/modes/spread"
-
 )
 
 // fill makes the table full of peers from first on, as fast as it takes them.

@@ -1,4 +1,4 @@
-package host
+package tchook
 
 import (
 	"bytes"
@@ -33,17 +33,17 @@ func nftChain(index int) string { return fmt.Sprintf("member_%d", index) }
 
 // isolateNft hides by a netdev chain, which outlives the process. It lets pass what bpf/isolate.c does, but does not know who waits
 // for an answer by DHCP: whoever listens hears it. Where nft or the kernel do not know all of that the chain lets nothing pass.
-func (h *Host) isolateNft(j *journal, m *memberState, n NIC) error {
-	if err := j.write(record{Kind: kindIsolate, No: m.no, Method: byNft}); err != nil {
+func (h *Hooks) isolateNft(l Link, j Journal) error {
+	if err := j.Isolating(ByNft, false); err != nil {
 		return err
 	}
-	if err := h.at("add nft chain for " + n.Name); err != nil {
+	if err := h.conn.FaultPoint("add nft chain for " + l.Name); err != nil {
 		return err
 	}
 	// A chain that is there already is emptied first.
-	table, chain := nfnl.TeamTable(h.o.Team), nftChain(n.Index)
+	table, chain := nfnl.TeamTable(h.Team), nftChain(l.Index)
 	begin := fmt.Sprintf("table netdev %s {\n\tchain %s { type filter hook ingress device %q priority -500; policy drop; }\n}\nflush chain netdev %s %s\n",
-		table, chain, n.Name, table, chain)
+		table, chain, l.Name, table, chain)
 	_, err := nft(begin + fmt.Sprintf(`table netdev %s {
 	chain %s {
 		vlan id 1-4095 drop
@@ -57,15 +57,15 @@ func (h *Host) isolateNft(j *journal, m *memberState, n NIC) error {
 }
 `, table, chain))
 	if err != nil {
-		h.log.Warn("NIC hears nothing of its own protocols while it is in the team", "nic", n.Name, "err", err)
+		h.log.Warn("NIC hears nothing of its own protocols while it is in the team", "nic", l.Name, "err", err)
 		_, err = nft(begin)
 	}
 	return err
 }
 
 // admitNft takes the member's chain away, and the table with the last one.
-func (h *Host) admitNft(index int) error {
-	table := nfnl.TeamTable(h.o.Team)
+func (h *Hooks) admitNft(index int) error {
+	table := nfnl.TeamTable(h.Team)
 	out, err := nft("list tables netdev\n")
 	if err != nil {
 		return err
@@ -87,7 +87,7 @@ func (h *Host) admitNft(index int) error {
 	default:
 		return nil
 	}
-	if err := h.at("remove nft chain"); err != nil {
+	if err := h.conn.FaultPoint("remove nft chain"); err != nil {
 		return err
 	}
 	_, err = nft(script)

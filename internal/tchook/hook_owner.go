@@ -1,4 +1,4 @@
-package host
+package tchook
 
 import (
 	"fmt"
@@ -21,20 +21,20 @@ func (e *HookHeld) Error() string {
 
 // vacant looks whether others are on a hook: in the list of tcx programs there (nil: it is asked for), or
 // among the filters of clsact or of the older qdisc ingress. An empty qdisc is nobody.
-func (h *Host) vacant(n NIC, at ebpf.AttachType, there *link.QueryResult) (err error) {
-	held := &HookHeld{NIC: n.Name, Hook: hooks[at].name}
+func (h *Hooks) vacant(l Link, at ebpf.AttachType, there *link.QueryResult) (err error) {
+	held := &HookHeld{NIC: l.Name, Hook: hooks[at].name}
 	if there == nil {
-		if there, err = queryTCX(n.Index, at); err != nil {
+		if there, err = queryTCX(l.Index, at); err != nil {
 			return fmt.Errorf("list programs: %w", err)
 		}
 	}
 	for _, p := range there.Programs {
-		if !h.ours(n, p) {
+		if !h.ours(l, p) {
 			held.Who = tcxProgram(p.ID)
 			return held
 		}
 	}
-	list, err := h.foreignFilters(n, at)
+	list, err := h.foreignFilters(l, at)
 	if err != nil {
 		return err
 	}
@@ -46,12 +46,12 @@ func (h *Host) vacant(n NIC, at ebpf.AttachType, there *link.QueryResult) (err e
 }
 
 // foreignFilters are the filters of others on a hook.
-func (h *Host) foreignFilters(n NIC, at ebpf.AttachType) (foreign []netlink.Filter, err error) {
-	l, err := h.rt.Handle.LinkByIndex(n.Index)
+func (h *Hooks) foreignFilters(l Link, at ebpf.AttachType) (foreign []netlink.Filter, err error) {
+	nl, err := h.conn.Handle.LinkByIndex(l.Index)
 	if err != nil {
 		return nil, err
 	}
-	kind, err := h.ingressQdisc(l)
+	kind, err := h.ingressQdisc(nl)
 	if err != nil {
 		return nil, fmt.Errorf("list qdiscs: %w", err)
 	}
@@ -59,7 +59,7 @@ func (h *Host) foreignFilters(n NIC, at ebpf.AttachType) (foreign []netlink.Filt
 	if kind == "" || kind == ingressKind && at == ebpf.AttachTCXEgress {
 		return nil, nil
 	}
-	list, err := h.filters(l, hooks[at].filter.parent)
+	list, err := h.filters(nl, hooks[at].filter.parent)
 	for _, f := range list {
 		if !receiveFilter.is(f) && !transmitFilter.is(f) && !isolateFilter.is(f) {
 			foreign = append(foreign, f)
@@ -69,23 +69,23 @@ func (h *Host) foreignFilters(n NIC, at ebpf.AttachType) (foreign []netlink.Filt
 }
 
 // ours reports whether a program is on the NIC by a link of this process.
-func (h *Host) ours(n NIC, p link.AttachedProgram) bool {
+func (h *Hooks) ours(l Link, p link.AttachedProgram) bool {
 	id, ok := p.LinkID()
 	if !ok {
 		return false
 	}
-	is := func(l link.Link) bool {
-		if l == nil {
+	is := func(ln link.Link) bool {
+		if ln == nil {
 			return false
 		}
-		info, err := l.Info()
+		info, err := ln.Info()
 		return err == nil && info.ID == id
 	}
-	if i := h.isolated[n.Index]; i != nil && is(i.link) {
+	if i := h.isolated[l.Index]; i != nil && is(i.link) {
 		return true
 	}
 	for at, a := range h.attached {
-		if at.index == n.Index && is(a.link) {
+		if at.index == l.Index && is(a.link) {
 			return true
 		}
 	}
@@ -110,4 +110,31 @@ func tcFilter(f netlink.Filter) string {
 		s += fmt.Sprintf(", program %q (id %d)", b.Name, b.Id)
 	}
 	return s
+}
+
+// Vacant looks whether somebody else is on a hook; the error is a *HookHeld then.
+func (h *Hooks) Vacant(l Link, at ebpf.AttachType) error { return h.vacant(l, at, nil) }
+
+// Foreign are the programs and filters of others on a hook; what cannot be read is left out.
+func (h *Hooks) Foreign(l Link, at ebpf.AttachType) (who []string) {
+	if there, err := queryTCX(l.Index, at); err == nil {
+		for _, p := range there.Programs {
+			if !h.ours(l, p) {
+				who = append(who, tcxProgram(p.ID))
+			}
+		}
+	}
+	list, err := h.foreignFilters(l, at)
+	if err != nil {
+		return who
+	}
+	for _, f := range list {
+		// What stands for all filters of a preference, and u32's tables, are listed, too.
+		handle := f.Attrs().Handle
+		if handle == 0 || f.Type() == "u32" && handle&0xfff == 0 {
+			continue
+		}
+		who = append(who, fmt.Sprintf("%s handle %#x", tcFilter(f), handle))
+	}
+	return who
 }

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/relay"
 	"nicteam/modes/spread"
 )
 
@@ -81,4 +83,28 @@ func (k *kernel) close() error {
 		errs = append(errs, unix.Munmap(b))
 	}
 	return errors.Join(append(errs, k.programObjects.Close())...)
+}
+
+// settle returns once each program that was running when it was called has ended, which takes a few microseconds.
+func (k *kernel) settle() {
+	for i := range k.rows {
+		relay.WaitEpoch(&k.rows[i].Transmitting)
+		relay.WaitEpoch(&k.rows[i].Receiving)
+	}
+}
+
+// normalNice is the niceness of a process by default.
+const normalNice = 0
+
+// lowPriority runs f at normal priority. The kernel's verifier works for some tenths of a second without a pause, and on a thread
+// of a team's process, which has a high priority, would take the processor from those that move frames. The thread ends with
+// f: without CAP_SYS_NICE the process could not raise its priority again.
+func lowPriority(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), normalNice)
+		done <- f()
+	}()
+	return <-done
 }

@@ -1,4 +1,4 @@
-package host
+package tchook
 
 import (
 	"errors"
@@ -35,12 +35,12 @@ func (f filter) is(o netlink.Filter) bool {
 
 // addFilter puts a filter on a NIC, with clsact if that is not there. intend writes down first what is going to be done, and
 // whether clsact is part of it. A filter that is there already is left as it is.
-func (h *Host) addFilter(n NIC, f filter, p *ebpf.Program, intend func(qdisc bool) error) error {
-	l, err := h.rt.Handle.LinkByIndex(n.Index)
+func (h *Hooks) addFilter(l Link, f filter, p *ebpf.Program, intend func(qdisc bool) error) error {
+	nl, err := h.conn.Handle.LinkByIndex(l.Index)
 	if err != nil {
 		return err
 	}
-	kind, err := h.ingressQdisc(l)
+	kind, err := h.ingressQdisc(nl)
 	if err != nil {
 		return err
 	}
@@ -49,23 +49,23 @@ func (h *Host) addFilter(n NIC, f filter, p *ebpf.Program, intend func(qdisc boo
 		return err
 	}
 	if !there {
-		if err := h.at("add clsact to " + n.Name); err != nil {
+		if err := h.conn.FaultPoint("add clsact to " + l.Name); err != nil {
 			return err
 		}
-		if err := h.rt.Handle.QdiscAdd(clsactOf(n.Index)); err != nil {
+		if err := h.conn.Handle.QdiscAdd(clsactOf(l.Index)); err != nil {
 			return fmt.Errorf("add clsact: %w", err)
 		}
 	}
-	old, err := h.findFilter(l, f)
+	old, err := h.findFilter(nl, f)
 	if err != nil || old != nil {
 		return err
 	}
-	if err := h.at("add filter to " + n.Name); err != nil {
+	if err := h.conn.FaultPoint("add filter to " + l.Name); err != nil {
 		return err
 	}
-	err = h.rt.Handle.FilterAdd(&netlink.BpfFilter{
+	err = h.conn.Handle.FilterAdd(&netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{
-			LinkIndex: n.Index, Parent: f.parent,
+			LinkIndex: l.Index, Parent: f.parent,
 			Handle: netlink.MakeHandle(0, f.handle), Protocol: unix.ETH_P_ALL, Priority: f.pref,
 		},
 		Fd: p.FD(), Name: f.name, DirectAction: true,
@@ -89,8 +89,8 @@ const (
 )
 
 // ingressQdisc is which of them a NIC has, "" for none.
-func (h *Host) ingressQdisc(l netlink.Link) (string, error) {
-	list, err := rtnl.RetryDump(func() ([]netlink.Qdisc, error) { return h.rt.Handle.QdiscList(l) })
+func (h *Hooks) ingressQdisc(l netlink.Link) (string, error) {
+	list, err := rtnl.RetryDump(func() ([]netlink.Qdisc, error) { return h.conn.Handle.QdiscList(l) })
 	for _, q := range list {
 		if kind := q.Type(); kind == clsactKind || kind == ingressKind {
 			return kind, err
@@ -100,15 +100,15 @@ func (h *Host) ingressQdisc(l netlink.Link) (string, error) {
 }
 
 // filters lists everybody's filters on a hook of a NIC.
-func (h *Host) filters(l netlink.Link, parent uint32) ([]netlink.Filter, error) {
-	list, err := rtnl.RetryDump(func() ([]netlink.Filter, error) { return h.rt.Handle.FilterList(l, parent) })
+func (h *Hooks) filters(l netlink.Link, parent uint32) ([]netlink.Filter, error) {
+	list, err := rtnl.RetryDump(func() ([]netlink.Filter, error) { return h.conn.Handle.FilterList(l, parent) })
 	if err != nil {
 		return nil, fmt.Errorf("list filters: %w", err)
 	}
 	return list, nil
 }
 
-func (h *Host) findFilter(l netlink.Link, f filter) (netlink.Filter, error) {
+func (h *Hooks) findFilter(l netlink.Link, f filter) (netlink.Filter, error) {
 	list, err := h.filters(l, f.parent)
 	for _, o := range list {
 		if f.is(o) {
@@ -119,24 +119,24 @@ func (h *Host) findFilter(l netlink.Link, f filter) (netlink.Filter, error) {
 }
 
 // dropFilter takes a filter away, and clsact too if it is ours and nobody else has come to use it.
-func (h *Host) dropFilter(n NIC, f filter, qdisc bool) error {
-	l, err := h.rt.Handle.LinkByIndex(n.Index)
+func (h *Hooks) dropFilter(l Link, f filter, qdisc bool) error {
+	nl, err := h.conn.Handle.LinkByIndex(l.Index)
 	if err != nil {
 		return err
 	}
-	kind, err := h.ingressQdisc(l)
+	kind, err := h.ingressQdisc(nl)
 	if err != nil || kind != clsactKind {
 		return err
 	}
-	old, err := h.findFilter(l, f)
+	old, err := h.findFilter(nl, f)
 	if err != nil {
 		return err
 	}
 	if old != nil {
-		if err := h.at("remove filter from " + n.Name); err != nil {
+		if err := h.conn.FaultPoint("remove filter from " + l.Name); err != nil {
 			return err
 		}
-		if err := h.rt.Handle.FilterDel(old); err != nil && !errors.Is(err, unix.ENOENT) {
+		if err := h.conn.Handle.FilterDel(old); err != nil && !errors.Is(err, unix.ENOENT) {
 			return fmt.Errorf("remove filter: %w", err)
 		}
 	}
@@ -144,14 +144,14 @@ func (h *Host) dropFilter(n NIC, f filter, qdisc bool) error {
 		return nil
 	}
 	for _, parent := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
-		if list, err := h.filters(l, parent); err != nil || len(list) > 0 {
+		if list, err := h.filters(nl, parent); err != nil || len(list) > 0 {
 			return err
 		}
 	}
-	if err := h.at("remove clsact from " + n.Name); err != nil {
+	if err := h.conn.FaultPoint("remove clsact from " + l.Name); err != nil {
 		return err
 	}
-	if err := h.rt.Handle.QdiscDel(clsactOf(n.Index)); err != nil && !errors.Is(err, unix.ENOENT) {
+	if err := h.conn.Handle.QdiscDel(clsactOf(l.Index)); err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("remove clsact: %w", err)
 	}
 	return nil

@@ -1,4 +1,4 @@
-package host
+package tchook
 
 import (
 	"errors"
@@ -10,6 +10,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // WhyNoPrograms says in a few words, for a status line, why a program could not be loaded or attached. What it does not know
@@ -37,11 +39,11 @@ func WhyNoPrograms(err error) string {
 	case errors.Is(err, unix.ENOSYS):
 		return "this kernel has no bpf()"
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return whyNotPermitted(mayLoad(), lockdown(), initialUser())
+		return whyNotPermitted(mayLoad(), lockdown(), InitialUserNamespace())
 	case errors.Is(err, unix.EEXIST):
 		return "somebody else's qdisc is where clsact would be"
 	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINVAL):
-		return fmt.Sprintf("this kernel has neither tcx (6.6) nor clsact with cls_bpf as it is needed: %v", last(err))
+		return fmt.Sprintf("this kernel has neither tcx (6.6) nor clsact with cls_bpf as it is needed: %v", rtnl.RootCause(err))
 	}
 	return err.Error()
 }
@@ -116,8 +118,8 @@ func lockdownMode(s string) string {
 	return s
 }
 
-// initialUser reports whether the process is in the user namespace that the kernel asks for.
-func initialUser() bool {
+// InitialUserNamespace reports whether the process is in the user namespace that the kernel asks for.
+func InitialUserNamespace() bool {
 	b, err := os.ReadFile("/proc/self/uid_map")
 	return err != nil || wholeMap(string(b))
 }
@@ -126,25 +128,4 @@ func initialUser() bool {
 func wholeMap(s string) bool {
 	f := strings.Fields(s)
 	return len(f) == 3 && f[0] == "0" && f[1] == "0" && f[2] == "4294967295"
-}
-
-// last is the innermost error of a chain, or the last of those that are joined.
-func last(err error) error {
-	for {
-		switch e := err.(type) {
-		case interface{ Unwrap() error }:
-			if e.Unwrap() == nil {
-				return err
-			}
-			err = e.Unwrap()
-		case interface{ Unwrap() []error }:
-			list := e.Unwrap()
-			if len(list) == 0 {
-				return err
-			}
-			err = list[len(list)-1]
-		default:
-			return err
-		}
-	}
 }
