@@ -5,9 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 
 	"nicteam/internal/config"
 	"nicteam/internal/control"
@@ -29,6 +27,8 @@ type RunOptions struct {
 	Version string   // told by GET /metrics
 	Log     *slog.Logger
 
+	ReopenLog <-chan os.Signal // a value: open the log file anew, somebody has moved it away; nil: never
+
 	// RandomSystem says that Config.LACP.System was drawn just now; the one that was drawn for a process before this one
 	// stays in its place.
 	RandomSystem bool
@@ -47,34 +47,14 @@ func Run(ctx context.Context, o RunOptions) error {
 		defer func() { _ = o.Ready.Close() }()
 	}
 	launch.SetSafePath()
-	ends := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
-	reopen := make(chan os.Signal, 1)
-	if onTerminal() {
-		ends = append(ends, syscall.SIGHUP)
-	} else {
-		signal.Notify(reopen, syscall.SIGHUP)
-		defer signal.Stop(reopen)
-	}
-	ctx, stop := signal.NotifyContext(ctx, ends...)
-	defer stop()
-	err := run(ctx, o, rep, reopen)
+	err := run(ctx, o, rep)
 	if err != nil {
 		rep.Send(launch.Report{Problem: asProblem("run "+o.Config.Team, err)})
 	}
 	return err
 }
 
-// onTerminal reports whether a terminal controls this process: its SIGHUP says that the terminal is closed.
-func onTerminal() bool {
-	f, err := os.OpenFile("/dev/tty", os.O_RDONLY|syscall.O_NOCTTY, 0)
-	if err != nil {
-		return false
-	}
-	_ = f.Close()
-	return true
-}
-
-func run(ctx context.Context, o RunOptions, rep *launch.Reporter, reopen <-chan os.Signal) error {
+func run(ctx context.Context, o RunOptions, rep *launch.Reporter) error {
 	name := o.Config.Team
 	if err := o.Dirs.Make(); err != nil {
 		return err
@@ -114,11 +94,11 @@ func run(ctx context.Context, o RunOptions, rep *launch.Reporter, reopen <-chan 
 	if o.Ready != nil {
 		_ = o.Ready.Close()
 	}
-	return s.serve(ctx, server, mine, &failovers, o, reopen)
+	return s.serve(ctx, server, mine, &failovers, o)
 }
 
 // serve works until the team is deleted or ctx ends.
-func (s *session) serve(ctx context.Context, server *control.Server, mine *launch.TeamLock, failovers *metrics.Failovers, o RunOptions, reopen <-chan os.Signal) error {
+func (s *session) serve(ctx context.Context, server *control.Server, mine *launch.TeamLock, failovers *metrics.Failovers, o RunOptions) error {
 	name := o.Config.Team
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
@@ -131,7 +111,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, mine *launc
 	}
 	path := o.LogFile(name)
 	if log := logs.Keep(path, func() (*os.File, error) { return launch.OpenLog(path) }); log != nil {
-		followers["log"] = func(ctx context.Context) { log.Follow(ctx, reopen, s.log) }
+		followers["log"] = func(ctx context.Context) { log.Follow(ctx, o.ReopenLog, s.log) }
 	}
 	for where, follow := range followers {
 		back.Go(func() { s.panics.Restart(work, where, func() { follow(work) }) })

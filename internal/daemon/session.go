@@ -234,7 +234,7 @@ func (s *session) build(ctx context.Context, c settings.Config, again, insist bo
 			return err
 		}
 		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
+			return err
 		}
 	}
 	if again && !made && c.Address == settings.AddressAuto {

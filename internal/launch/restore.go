@@ -1,7 +1,6 @@
 package launch
 
 import (
-	"context"
 	"log/slog"
 	"os"
 	"strings"
@@ -13,7 +12,7 @@ import (
 
 // Restore puts the host back from the journal of a team whose process is gone; "" means all teams that
 // have a journal and do not run. forget are NICs that were not there then and are not waited for any more.
-func Restore(_ context.Context, p Dirs, name string, forget []string, log *slog.Logger) (steps []string, err error) {
+func Restore(p Dirs, name string, forget []string, log *slog.Logger) (steps []string, err error) {
 	SetSafePath()
 	names := []string{name}
 	if name == "" {
