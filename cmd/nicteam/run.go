@@ -36,7 +36,7 @@ opens the log anew.`,
 			log := a.teamLog()
 			ready := launch.ReadyPipe()
 			ctx := a.listen(runsTeam)
-			return daemon.Run(ctx, daemon.RunOptions{Config: l.Config, Dirs: a.places, Ready: ready, Insist: ready != nil, Release: release, RandomSystem: l.RandomSystem, Notes: l.Ignored, Version: version, Log: log, ReopenLog: a.reopenLog})
+			return daemon.Run(ctx, daemon.Options{Config: l.Config, Dirs: a.places, Ready: ready, Strict: ready != nil, Release: release, RandomSystem: l.RandomSystem, Notes: l.Ignored, Version: version, Log: log, ReopenLog: a.reopenLog})
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "a file of settings: YAML, TOML or JSON")

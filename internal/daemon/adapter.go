@@ -11,9 +11,9 @@ import (
 	"nicteam/team"
 )
 
-// adapterPatience bounds how long a status waits for the kernel. A reading takes well below a millisecond, unless somebody
+// adapterReadTimeout bounds how long a status waits for the kernel. A reading takes well below a millisecond, unless somebody
 // holds the kernel's configuration lock: then the status has what was read last, with its time.
-const adapterPatience = 50 * time.Millisecond
+const adapterReadTimeout = 50 * time.Millisecond
 
 // adapterReader reads the adapter as the kernel has it, one reading at a time, so that callers who do not wait for it leave no more
 // than one behind.
@@ -39,36 +39,36 @@ func newAdapterReader(read func() team.AdapterStatus, p *panics.Keeper) *adapter
 // status is the adapter as it is now or, where that cannot be had in time, as it was last seen.
 func (r *adapterReader) status() team.AdapterStatus {
 	asked := time.Now()
-	late := time.NewTimer(adapterPatience)
+	late := time.NewTimer(adapterReadTimeout)
 	defer late.Stop()
 	for {
-		done, fresh := r.begin(asked)
+		done, fresh := r.beginRead(asked)
 		select {
 		case <-done:
 			if fresh {
-				return r.seen()
+				return r.snapshot()
 			}
 			// That one was begun before we came, and may have missed what our caller knows.
 		case <-late.C:
-			return r.seen()
+			return r.snapshot()
 		}
 	}
 }
 
-// begin returns the end of the reading that is under way, and begins one where there is none; fresh is one that was begun
+// beginRead returns the end of the reading that is under way, and begins one where there is none; fresh is one that was begun
 // since.
-func (r *adapterReader) begin(since time.Time) (done <-chan struct{}, fresh bool) {
+func (r *adapterReader) beginRead(since time.Time) (done <-chan struct{}, fresh bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.reading == nil {
 		r.begun, r.reading = time.Now(), make(chan struct{})
-		go r.finish(r.begun, r.reading)
+		go r.finishRead(r.begun, r.reading)
 	}
 	return r.reading, !r.begun.Before(since)
 }
 
-func (r *adapterReader) finish(begun time.Time, done chan struct{}) {
-	a, read := r.once()
+func (r *adapterReader) finishRead(begun time.Time, done chan struct{}) {
+	a, read := r.readOnce()
 	a.AsOf = begun
 	r.mu.Lock()
 	if r.reading = nil; read {
@@ -78,8 +78,8 @@ func (r *adapterReader) finish(begun time.Time, done chan struct{}) {
 	close(done)
 }
 
-// once reads, unless that panics. As anybody may ask for a status, that never ends the process.
-func (r *adapterReader) once() (a team.AdapterStatus, read bool) {
+// readOnce reads, unless that panics. As anybody may ask for a status, that never ends the process.
+func (r *adapterReader) readOnce() (a team.AdapterStatus, read bool) {
 	defer func() {
 		if !read {
 			r.panics.UntrustedInput("status of the adapter", "", recover())
@@ -88,7 +88,7 @@ func (r *adapterReader) once() (a team.AdapterStatus, read bool) {
 	return r.read(), true
 }
 
-func (r *adapterReader) seen() team.AdapterStatus {
+func (r *adapterReader) snapshot() team.AdapterStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := r.last
@@ -110,16 +110,16 @@ func (s *session) readAdapter() team.AdapterStatus {
 	return a
 }
 
-// announcer is package host's reading of the adapter in the words of package team.
-type announcer struct {
+// addressSource is package host's reading of the adapter in the words of package team.
+type addressSource struct {
 	host  *host.Host
 	index int
 }
 
 // Ask has the adapter's stack ask whom it knows.
-func (a announcer) Ask(context.Context) error { return a.host.AskNeighbours(a.index) }
+func (a addressSource) Ask(context.Context) error { return a.host.AskNeighbours(a.index) }
 
 // Announcement reads what the neighbours are to be told.
-func (a announcer) Announcement(context.Context) (team.Announcement, error) {
+func (a addressSource) Announcement(context.Context) (team.Announcement, error) {
 	return a.host.Announcement(a.index)
 }

@@ -11,15 +11,15 @@ import (
 	"nicteam/internal/host"
 )
 
-// engine is a data path that moves frames by itself or has programs in the kernel move them; *fastpath.Path is one.
-type engine interface {
+// programPath is a data path that moves frames by itself or has programs in the kernel move them; *fastpath.Path is one.
+type programPath interface {
 	Engage() error
 	Disengage() error
 	Engaged() bool
 	Lost() <-chan error
 }
 
-var _ engine = (*fastpath.Path)(nil)
+var _ programPath = (*fastpath.Path)(nil)
 
 // The data paths as a configuration wishes and a status tells them.
 const (
@@ -29,62 +29,62 @@ const (
 )
 
 const (
-	whyStarts = "the team starts"
-	whyRelay  = "asked for by datapath=relay"
-	whyFast   = "the kernel moves the frames (tc programs)"
+	reasonStarting = "the team starts"
+	reasonRelay    = "asked for by datapath=relay"
+	reasonFast     = "the kernel moves the frames (tc programs)"
 )
 
-// againAfter is how long what stands in the way of the programs may have gone without being noticed.
-const againAfter = 30 * time.Second
+// retryInterval is how long what stands in the way of the programs may have gone without being noticed.
+const retryInterval = 30 * time.Second
 
-// choice decides which data path moves the frames: it knows what is wished and tries what can be had. Whatever happens, the
+// datapathSelector decides which data path moves the frames: it knows what is wished and tries what can be had. Whatever happens, the
 // relay moves what programs do not.
-type choice struct {
-	path engine
-	tell func(name, reason string) // for the status
-	warn func(text string)         // stands while a wish for the programs cannot be met; "" ends it
-	held func() error              // says whether others hold a hook, which takes far less than finding out by Engage
-	room func(fast bool) error     // gives the kernel's queues the length that the path needs
-	log  *slog.Logger
+type datapathSelector struct {
+	path       programPath
+	report     func(name, reason string) // for the status
+	warn       func(text string)         // stands while a wish for the programs cannot be met; "" ends it
+	hooksHeld  func() error              // says whether others hold a hook, which takes far less than finding out by Engage
+	setBacklog func(fast bool) error     // gives the kernel's queues the length that the path needs
+	log        *slog.Logger
 
-	mu    sync.Mutex
-	wish  string
-	again bool   // what stands in the way may go away by itself
-	still bool   // suspended
-	why   string // the relay moves the frames, as last logged
+	mu           sync.Mutex
+	wanted       string
+	retryable    bool   // what stands in the way may go away by itself
+	suspended    bool   // suspended
+	loggedReason string // the relay moves the frames, as last logged
 }
 
-// begin is the first choice, once the members have joined. With insist a wish for the programs that cannot be met is an error;
+// start is the first choice, once the members have joined. With insist a wish for the programs that cannot be met is an error;
 // otherwise the team must not be without network for it.
-func (c *choice) begin(wish string, insist bool) error {
+func (c *datapathSelector) start(wish string, insist bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if wish == pathRelay {
-		c.wish = wish
-		c.runs(pathRelay, whyRelay)
+		c.wanted = wish
+		c.reportPath(pathRelay, reasonRelay)
 		return nil
 	}
 	err := c.path.Engage()
 	if err != nil && insist && wish == pathFast {
 		return err
 	}
-	c.wish = wish
-	c.settle(err)
+	c.wanted = wish
+	c.finishAttempt(err)
 	return nil
 }
 
-// set changes the wish under traffic. On an error nothing has changed.
-func (c *choice) set(wish string) error {
+// setWanted changes the wish under traffic. On an error nothing has changed.
+func (c *datapathSelector) setWanted(wish string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if wish == pathRelay {
-		c.wish, c.again = wish, false
+		c.wanted, c.retryable = wish, false
 		if c.path.Engaged() {
 			if err := c.path.Disengage(); err != nil {
 				c.log.Error("programs not removed", "err", err)
 			}
 		}
-		c.runs(pathRelay, whyRelay)
+		c.reportPath(pathRelay, reasonRelay)
 		c.warn("")
 		return nil
 	}
@@ -92,96 +92,96 @@ func (c *choice) set(wish string) error {
 	if err != nil && wish == pathFast {
 		return err
 	}
-	c.wish = wish
-	c.settle(err)
+	c.wanted = wish
+	c.finishAttempt(err)
 	return nil
 }
 
-func (c *choice) lost(err error) {
+func (c *datapathSelector) lostPrograms(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.wish == pathRelay || c.still || c.path.Engaged() {
+	if c.wanted == pathRelay || c.suspended || c.path.Engaged() {
 		return // somebody has decided since
 	}
-	c.settle(err)
-	c.again = true // it was the last NIC that came, and NICs go
+	c.finishAttempt(err)
+	c.retryable = true // it was the last NIC that came, and NICs go
 }
 
 // retry tries again what could not be had, where there is hope.
-func (c *choice) retry() {
+func (c *datapathSelector) retry() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.again || c.still || c.path.Engaged() {
+	if !c.retryable || c.suspended || c.path.Engaged() {
 		return
 	}
-	err := c.held()
+	err := c.hooksHeld()
 	if !errors.As(err, new(*host.HookHeld)) {
 		err = c.path.Engage()
 	}
-	c.settle(err)
+	c.finishAttempt(err)
 }
 
-// settle tells how an attempt has ended. The caller holds mu.
-func (c *choice) settle(err error) {
+// finishAttempt tells how an attempt has ended. The caller holds mu.
+func (c *datapathSelector) finishAttempt(err error) {
 	if err == nil {
-		c.again, c.why = false, ""
-		c.runs(pathFast, whyFast)
+		c.retryable, c.loggedReason = false, ""
+		c.reportPath(pathFast, reasonFast)
 		c.warn("")
 		return
 	}
-	c.again = errors.As(err, new(*host.HookHeld))
+	c.retryable = errors.As(err, new(*host.HookHeld))
 	why := host.WhyNoPrograms(err)
-	if why != c.why {
+	if why != c.loggedReason {
 		c.log.Info("the relay moves the frames", "reason", why, "err", err)
 	}
-	c.why = why
-	c.runs(pathRelay, why)
+	c.loggedReason = why
+	c.reportPath(pathRelay, why)
 	warning := ""
-	if c.wish == pathFast {
+	if c.wanted == pathFast {
 		warning = "datapath=fastpath cannot be had, the relay moves the frames: " + why
 	}
 	c.warn(warning)
 }
 
-// runs says which path moves the frames from now on. One that is short of room drops more under load, which is no reason to go
+// reportPath says which path moves the frames from now on. One that is short of room drops more under load, which is no reason to go
 // without it.
-func (c *choice) runs(name, reason string) {
-	if err := c.room(name == pathFast); err != nil {
+func (c *datapathSelector) reportPath(name, reason string) {
+	if err := c.setBacklog(name == pathFast); err != nil {
 		c.log.Warn("the processors' queues of received frames stay as they are", "err", err)
 	}
-	c.tell(name, reason)
+	c.report(name, reason)
 }
 
 // suspend has the relay move everything until resume.
-func (c *choice) suspend() {
+func (c *datapathSelector) suspend() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.still = true
+	c.suspended = true
 	if err := c.path.Disengage(); err != nil {
 		c.log.Error("programs not removed", "err", err)
 	}
 }
 
 // resume goes back to what is wished.
-func (c *choice) resume() {
+func (c *datapathSelector) resume() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.still = false
-	if c.wish == pathAuto || c.wish == pathFast {
-		c.settle(c.path.Engage())
+	c.suspended = false
+	if c.wanted == pathAuto || c.wanted == pathFast {
+		c.finishAttempt(c.path.Engage())
 	}
 }
 
-// follow keeps to the wish until ctx ends.
-func (c *choice) follow(ctx context.Context) {
-	tick := time.NewTicker(againAfter)
+// run keeps to the wish until ctx ends.
+func (c *datapathSelector) run(ctx context.Context) {
+	tick := time.NewTicker(retryInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case err := <-c.path.Lost():
-			c.lost(err)
+			c.lostPrograms(err)
 		case <-tick.C:
 			c.retry()
 		}

@@ -11,28 +11,28 @@ import (
 	"nicteam/modes/spread"
 )
 
-// memorySchema names the document in the file.
-const memorySchema = "nicteam.lacp-memory/v1"
+// lacpStateSchema names the document in the file.
+const lacpStateSchema = "nicteam.lacp-memory/v1"
 
-type memoryDocument struct {
+type lacpStateDocument struct {
 	Schema string `json:"schema"`
 	lacp.Memory
 }
 
-// remembered is what the process before this one left, nil nothing. Only one that goes on with its adapter may use it.
+// loadLACPState is what the process before this one left, nil nothing. Only one that goes on with its adapter may use it.
 // What cannot be read is worth a word in the log, not more: the partners are negotiated with anew.
-func (s *session) remembered(name string, again bool) *lacp.Memory {
+func (s *session) loadLACPState(name string, again bool) *lacp.Memory {
 	if !again {
 		s.dirs.RemoveLACPState(name)
 		return nil
 	}
-	b, err := readPast(s.dirs.LACPStateFile(name))
+	b, err := readBounded(s.dirs.LACPStateFile(name))
 	if b == nil && err == nil {
 		return nil
 	}
 	m := &lacp.Memory{}
 	if err == nil {
-		m, err = memoryOf(b)
+		m, err = parseLACPState(b)
 	}
 	if err != nil {
 		s.log.Warn("LACP begins anew", "team", name, "err", err)
@@ -41,41 +41,41 @@ func (s *session) remembered(name string, again bool) *lacp.Memory {
 	return m
 }
 
-// errMemory is a file that was not written by a team's process.
-var errMemory = errors.New("what is remembered makes no sense")
+// errLACPState is a file that was not written by a team's process.
+var errLACPState = errors.New("what is remembered makes no sense")
 
-// memoryOf reads a memory that makes sense.
-func memoryOf(b []byte) (*lacp.Memory, error) {
-	var d memoryDocument
+// parseLACPState reads a memory that makes sense.
+func parseLACPState(b []byte) (*lacp.Memory, error) {
+	var d lacpStateDocument
 	if err := json.Unmarshal(b, &d); err != nil {
-		return nil, errors.Join(errMemory, err)
+		return nil, errors.Join(errLACPState, err)
 	}
 	names, numbers := map[string]bool{}, map[uint16]bool{}
 	for _, p := range d.Ports {
 		if p.Name == "" || names[p.Name] || p.Number == 0 || numbers[p.Number] || p.Mux > lacp.MuxDistributing || p.Aggregator < 0 || p.Aggregator > spread.MaxMembers {
-			return nil, errMemory
+			return nil, errLACPState
 		}
 		names[p.Name], numbers[p.Number] = true, true
 	}
-	if d.Schema != memorySchema || len(d.Ports) > 0 && (d.System.MAC == 0 || d.System.MAC.Multicast()) {
-		return nil, errMemory
+	if d.Schema != lacpStateSchema || len(d.Ports) > 0 && (d.System.MAC == 0 || d.System.MAC.Multicast()) {
+		return nil, errLACPState
 	}
 	return &d.Memory, nil
 }
 
-// remember keeps a memory for the next process.
-func (s *session) remember(name string) func(*lacp.Memory) {
+// saveLACPState keeps a memory for the next process.
+func (s *session) saveLACPState(name string) func(*lacp.Memory) {
 	return func(m *lacp.Memory) {
-		err := launch.ReplaceFile(s.dirs.LACPStateFile(name), func(w io.Writer) error { return json.NewEncoder(w).Encode(memoryDocument{memorySchema, *m}) })
+		err := launch.ReplaceFile(s.dirs.LACPStateFile(name), func(w io.Writer) error { return json.NewEncoder(w).Encode(lacpStateDocument{lacpStateSchema, *m}) })
 		if err != nil {
 			s.log.Warn("LACP is not remembered: partners will notice the next start", "team", name, "err", err)
 		}
 	}
 }
 
-// keepSystem has a system id that is drawn anew with each reading of a file stay what it was: partners are not to notice
+// keepRandomSystem has a system id that is drawn anew with each reading of a file stay what it was: partners are not to notice
 // a new start.
-func (o *RunOptions) keepSystem() {
+func (o *Options) keepRandomSystem() {
 	was, err := config.Load(config.Options{Path: o.RunningConfig(o.Config.Team)})
 	if err == nil && was.Config.LACP.System != 0 {
 		o.Config.LACP.System = was.Config.LACP.System

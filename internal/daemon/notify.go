@@ -5,8 +5,8 @@ import (
 	"os"
 )
 
-// notify tells the service manager that started this process how it is, as sd_notify(3) does; without one it does nothing.
-func notify(state string) {
+// sdNotify tells the service manager that started this process how it is, as sd_notify(3) does; without one it does nothing.
+func sdNotify(state string) {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {
 		return

@@ -10,10 +10,10 @@ import (
 // niceness of a team's process: whatever else the host computes, its network comes first, and a dead NIC is left at once.
 const niceness = -10
 
-// prefer raises the priority of all threads; those that come later inherit it. Where that is not permitted the team
+// raisePriority raises the priority of all threads; those that come later inherit it. Where that is not permitted the team
 // works all the same.
-func prefer() {
-	preferSession()
+func raisePriority() {
+	raiseSessionPriority()
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return
@@ -25,10 +25,10 @@ func prefer() {
 	}
 }
 
-// preferSession raises the priority of the session among others: kernels that group processes by session (autogroup)
+// raiseSessionPriority raises the priority of the session among others: kernels that group processes by session (autogroup)
 // compare niceness only within one. The session of somebody else, a shell that has the process in the foreground, stays as
 // it is.
-func preferSession() {
+func raiseSessionPriority() {
 	if sid, err := unix.Getsid(0); err != nil || sid != os.Getpid() {
 		return
 	}

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kept are the capabilities that a running team needs: links, packet sockets, and the programs that
+// keptCapabilities are the capabilities that a running team needs: links, packet sockets, and the programs that
 // keep the host from seeing members that join later.
-var kept = []int{unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_BPF, unix.CAP_PERFMON}
+var keptCapabilities = []int{unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_BPF, unix.CAP_PERFMON}
 
 // dropPrivileges gives up, for all threads and what they start, every capability that is not in kept, and the
 // way to get others by exec.
@@ -23,7 +23,7 @@ func dropPrivileges() error {
 		return fmt.Errorf("set no_new_privs: %w", e)
 	}
 	var keep uint64
-	for _, c := range kept {
+	for _, c := range keptCapabilities {
 		keep |= 1 << uint(c)
 	}
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}

@@ -16,13 +16,13 @@ import (
 	"nicteam/team"
 )
 
-// RunOptions say what the team's own process runs.
-type RunOptions struct {
+// Options say what the team's own process runs.
+type Options struct {
 	Config settings.Config
 	launch.Dirs
 	Ready   *os.File // where to report steps and readiness, nil for nowhere
 	Release bool     // give everything back when ctx ends
-	Insist  bool     // somebody makes the team now and waits: what cannot be as wished is an error, as Config.Datapath fastpath, or a team out of reach
+	Strict  bool     // somebody makes the team now and waits: what cannot be as wished is an error, as Config.Datapath fastpath, or a team out of reach
 	Notes   []string // warnings that are known already
 	Version string   // told by GET /metrics
 	Log     *slog.Logger
@@ -37,7 +37,7 @@ type RunOptions struct {
 // Run is the team's process: it takes the NICs over, or goes on where the process before it died, and returns after `nicteam delete`
 // or when ctx ends. In the second case adapter, addresses and journal stay for the next start, unless o.Release says
 // otherwise. Its errors are *team.Problem where a user can do something.
-func Run(ctx context.Context, o RunOptions) error {
+func Run(ctx context.Context, o Options) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -54,7 +54,7 @@ func Run(ctx context.Context, o RunOptions) error {
 	return err
 }
 
-func run(ctx context.Context, o RunOptions, rep *launch.Reporter) error {
+func run(ctx context.Context, o Options, rep *launch.Reporter) error {
 	name := o.Config.Team
 	if err := o.Dirs.Make(); err != nil {
 		return err
@@ -68,12 +68,12 @@ func run(ctx context.Context, o RunOptions, rep *launch.Reporter) error {
 		rep.Warn(note)
 	}
 	if o.RandomSystem {
-		o.keepSystem()
+		o.keepRandomSystem()
 	}
 	if err := config.Save(o.RunningConfig(name), o.Config); err != nil {
 		return &team.Problem{Kind: team.Failed, What: "start " + name, Why: err.Error(), Fix: "make room or rights there", Err: err}
 	}
-	prefer()
+	raisePriority()
 	s, err := start(ctx, o, rep)
 	if err != nil {
 		return err
@@ -90,7 +90,7 @@ func run(ctx context.Context, o RunOptions, rep *launch.Reporter) error {
 		return s.revert(name, err)
 	}
 	rep.Send(launch.Report{Ready: true})
-	notify("READY=1")
+	sdNotify("READY=1")
 	if o.Ready != nil {
 		_ = o.Ready.Close()
 	}
@@ -98,7 +98,7 @@ func run(ctx context.Context, o RunOptions, rep *launch.Reporter) error {
 }
 
 // serve works until the team is deleted or ctx ends.
-func (s *session) serve(ctx context.Context, server *control.Server, mine *launch.TeamLock, failovers *metrics.Failovers, o RunOptions) error {
+func (s *session) serve(ctx context.Context, server *control.Server, mine *launch.TeamLock, failovers *metrics.Failovers, o Options) error {
 	name := o.Config.Team
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
@@ -106,7 +106,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, mine *launc
 	var back sync.WaitGroup
 	followers := map[string]func(context.Context){
 		"lock": func(ctx context.Context) { mine.Maintain(ctx, o.Dirs, name, s.log) },
-		"host": s.follow, "filters": s.followFilters, "past": s.keep, "choice of the data path": s.choice.follow,
+		"host": s.followHost, "filters": s.followFilters, "past": s.saveHistoryPeriodically, "choice of the data path": s.datapath.run,
 		"failovers": func(ctx context.Context) { failovers.Follow(s.team.Follow(ctx), s) },
 	}
 	path := o.LogFile(name)
@@ -120,41 +120,41 @@ func (s *session) serve(ctx context.Context, server *control.Server, mine *launc
 	var err error
 	deleted := false
 	select {
-	case <-s.over:
+	case <-s.deleted:
 		deleted = true
 	case <-ctx.Done():
-	case err = <-s.broken:
+	case err = <-s.failed:
 	case err = <-s.panics.Fatal():
 	}
-	notify("STOPPING=1")
+	sdNotify("STOPPING=1")
 	cancel()
 	back.Wait()
 	err = errors.Join(err, <-served)
 	if deleted {
 		return err
 	}
-	s.changing.Lock() // a change that is going on is ended first
-	defer s.changing.Unlock()
+	s.changeMu.Lock() // a change that is going on is ended first
+	defer s.changeMu.Unlock()
 	lost := errors.Is(err, errLost)
 	if lost {
 		_ = s.adapter.SetPersist(false) // wherever it is
 	}
 	if o.Release || lost {
-		steps, e := s.release()
+		steps, e := s.giveBack()
 		for _, step := range steps { // nobody waits for an answer
 			s.log.Info("given back", "team", name, "what", step)
 		}
 		launch.RemoveFile(o.RunningConfig(name)) // TEAM.yaml stays: the team was stopped, not deleted
 		if o.Persistent(name) {
-			s.writePast()
+			s.saveHistory()
 		} else {
-			s.dropPast(name)
+			s.dropHistory(name)
 		}
 		return errors.Join(err, e)
 	}
 	s.log.Info("stopped; the adapter stays", "team", name)
 	s.stop()
-	s.writePast()
+	s.saveHistory()
 	return errors.Join(err, s.host.Close())
 }
 

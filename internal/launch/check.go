@@ -13,7 +13,7 @@ import (
 // `nicteam add`: the team's own process has too few rights to see the programs of others. NICs that a team has already are left
 // to that process. looked is false for a caller in another network namespace than the team's.
 func CheckAdd(p Dirs, st *team.Status, nics []string, accept bool) (warnings []string, looked bool, err error) {
-	h, err := openBeside(st)
+	h, err := openSameNetNS(st)
 	if h == nil {
 		return nil, false, err
 	}
@@ -42,8 +42,8 @@ func CheckAdd(p Dirs, st *team.Status, nics []string, accept bool) (warnings []s
 	return warnings, true, nil
 }
 
-// openBeside opens the host that has a team's adapter; nil where the caller is in another network namespace.
-func openBeside(st *team.Status) (*host.Host, error) {
+// openSameNetNS opens the host that has a team's adapter; nil where the caller is in another network namespace.
+func openSameNetNS(st *team.Status) (*host.Host, error) {
 	h, err := host.Open(host.Options{})
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func consentOf(accept bool) host.Consent {
 
 // CheckDelete is a problem when something of others stands on a team's adapter, in whatever network namespace.
 func CheckDelete(st *team.Status) error {
-	h, err := openBeside(st)
+	h, err := openSameNetNS(st)
 	if h == nil {
 		return err
 	}

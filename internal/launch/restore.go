@@ -31,7 +31,7 @@ func Restore(p Dirs, name string, forget []string, log *slog.Logger) (steps []st
 		}
 	}
 	for _, n := range names {
-		more, err := restore(p, n, forget, log)
+		more, err := restoreTeam(p, n, forget, log)
 		steps = append(steps, more...)
 		if err != nil {
 			return steps, err
@@ -46,7 +46,7 @@ func Restorable(p Dirs, name string) bool {
 	return err == nil && !teamRuns(p, name) && !host.Ended(p.StateDir, name)
 }
 
-func restore(p Dirs, name string, forget []string, log *slog.Logger) (steps []string, err error) {
+func restoreTeam(p Dirs, name string, forget []string, log *slog.Logger) (steps []string, err error) {
 	if teamRuns(p, name) {
 		return nil, &team.Problem{Kind: team.Conflict, What: "restore " + name, Why: "the team's process runs",
 			Fix: "nicteam delete " + name + " ends it and gives everything back"}
