@@ -3,9 +3,12 @@ package daemon
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/cilium/ebpf"
 
 	"nicteam/internal/fastpath"
 	"nicteam/internal/host"
@@ -186,4 +189,17 @@ func (c *datapathSelector) run(ctx context.Context) {
 			c.retry()
 		}
 	}
+}
+
+// hooks is package host as the fast path sees it: nothing is attached to a NIC that is gone, and nothing has to be, for no
+// frame comes by it. When it is back it joins anew.
+type hooks struct{ host *host.Host }
+
+// Attach attaches a program to a hook of a member or of the adapter.
+func (h hooks) Attach(index int, hook ebpf.AttachType, p *ebpf.Program) (io.Closer, error) {
+	c, err := h.host.Attach(index, hook, p)
+	if errors.Is(err, host.ErrNoNIC) {
+		return io.NopCloser(nil), nil
+	}
+	return c, err
 }

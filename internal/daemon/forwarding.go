@@ -1,8 +1,10 @@
 package daemon
 
 import (
+	"context"
 	"net/netip"
 	"slices"
+	"time"
 
 	"nicteam/internal/host"
 	"nicteam/team"
@@ -35,3 +37,42 @@ func unreachableFix(st *team.Status) string {
 }
 
 func beyondLinkLocal(p netip.Prefix) bool { return !p.Addr().IsLinkLocalUnicast() }
+
+const (
+	// forwardTimeout is how long a team with a link needs at most until it forwards …
+	forwardTimeout = time.Second
+	// … and lacpTimeout where it must first agree with a partner, or give up to find one.
+	lacpTimeout = 8 * time.Second
+	// aggregatorGrace is how long after the first port of an aggregator the others may send.
+	aggregatorGrace = 300 * time.Millisecond
+)
+
+// awaitForwarding waits until a member may send, while there is hope. It returns why none may, "" when one does.
+func (s *session) awaitForwarding(ctx context.Context) (why string) {
+	begun, first := time.Now(), time.Time{}
+	look := time.NewTicker(2 * time.Millisecond)
+	defer look.Stop()
+	for {
+		st := s.team.Status()
+		if st.State != "down" && st.Adapter.Carrier {
+			if first.IsZero() {
+				first = time.Now()
+			}
+			if st.State == "up" || st.LACP == nil || st.LACP.Aggregator == 0 || time.Since(first) > aggregatorGrace {
+				return ""
+			}
+		}
+		linked := slices.ContainsFunc(st.Members, func(m team.MemberStatus) bool { return m.Link })
+		switch waited := time.Since(begun); {
+		case !linked && waited > forwardTimeout:
+			return "no member has a link yet: the team forwards as soon as one has"
+		case linked && waited > forwardTimeout && (st.LACP == nil || waited > lacpTimeout):
+			return "the team does not forward yet: " + st.Reason
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return "the team does not forward yet: " + st.Reason
+		}
+	}
+}

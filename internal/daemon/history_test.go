@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"nicteam/team"
-
 	"github.com/google/go-cmp/cmp"
+
+	"nicteam/team"
 )
 
 func TestReadPastRefuses(t *testing.T) {

@@ -9,10 +9,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"nicteam/internal/fastpath"
-	"nicteam/internal/frame"
 	"nicteam/internal/host"
 	"nicteam/internal/launch"
 	"nicteam/internal/panics"
@@ -259,66 +257,6 @@ func (s *session) takeOver(ctx context.Context, c settings.Config, again, insist
 	return ctx.Err()
 }
 
-// macDonor is the member whose MAC the adapter gets by --mac keep, and whose settings it gets: the one with the default
-// route, or the first.
-func (s *session) macDonor(c settings.Config, members []host.NIC) host.NIC {
-	owner := s.host.DefaultOwner(c.MemberNames())
-	if i := slices.IndexFunc(members, func(m host.NIC) bool { return m.Name == owner }); i >= 0 {
-		return members[i]
-	}
-	return members[0]
-}
-
-// adapterMAC chooses the adapter's address.
-func adapterMAC(c settings.Config, lender host.NIC) frame.MAC {
-	switch c.MACPolicy {
-	case settings.MACGiven:
-		return c.MAC
-	case settings.MACNew:
-		var b [6]byte
-		_, _ = rand.Read(b[:]) // never fails
-		b[0] = b[0]&^1 | 2     // unicast, locally administered
-		return frame.MACAt(b[:], 0)
-	}
-	return lender.MAC
-}
-
-// adapterMTU is what adapter and members are to have. The adapter of a process before this keeps its own, which somebody
-// may have changed by hand, but not one that no member followed while nobody looked.
-func (s *session) adapterMTU(c settings.Config, members []host.NIC, again bool) int {
-	if again {
-		if a, err := s.host.NIC(c.Team); err == nil {
-			followed := c.MTU
-			for _, m := range members {
-				followed = max(followed, m.MTU)
-			}
-			return min(a.MTU, followed)
-		}
-	}
-	if c.MTU != 0 {
-		return c.MTU
-	}
-	return host.AutoMTU(members)
-}
-
-// openAdapter makes the adapter, or takes up the one that a process before this left: then its MAC
-// stays, whatever was chosen now. made is false for one that was there.
-func (s *session) openAdapter(c settings.Config, mac frame.MAC, mtu int, again bool) (made bool, err error) {
-	s.adapterName, s.adapterUp = c.Team, true
-	if again {
-		if name := s.host.AdapterName(); name != "" {
-			s.adapterName = name // which somebody may have given it
-		}
-		s.adapter, err = tap.Open(tap.Options{Name: s.adapterName, MTU: mtu})
-		if err == nil || !errors.Is(err, tap.ErrNotFound) {
-			return false, err
-		}
-	}
-	s.adapterName = c.Team
-	s.adapter, err = tap.Create(tap.Options{Name: c.Team, MTU: mtu, MAC: mac})
-	return err == nil, err
-}
-
 // startTeam starts the data path and the control loop.
 func (s *session) startTeam(c settings.Config, again bool) (err error) {
 	c.Members = slices.Concat(c.Members, s.missing) // for their weights and priorities
@@ -416,43 +354,4 @@ func (s *session) configureAddresses(c settings.Config, names []string, rep *lau
 		rep.Step("addresses: %s", c.AddressList())
 	}
 	return nil
-}
-
-const (
-	// forwardTimeout is how long a team with a link needs at most until it forwards …
-	forwardTimeout = time.Second
-	// … and lacpTimeout where it must first agree with a partner, or give up to find one.
-	lacpTimeout = 8 * time.Second
-	// aggregatorGrace is how long after the first port of an aggregator the others may send.
-	aggregatorGrace = 300 * time.Millisecond
-)
-
-// awaitForwarding waits until a member may send, while there is hope. It returns why none may, "" when one does.
-func (s *session) awaitForwarding(ctx context.Context) (why string) {
-	begun, first := time.Now(), time.Time{}
-	look := time.NewTicker(2 * time.Millisecond)
-	defer look.Stop()
-	for {
-		st := s.team.Status()
-		if st.State != "down" && st.Adapter.Carrier {
-			if first.IsZero() {
-				first = time.Now()
-			}
-			if st.State == "up" || st.LACP == nil || st.LACP.Aggregator == 0 || time.Since(first) > aggregatorGrace {
-				return ""
-			}
-		}
-		linked := slices.ContainsFunc(st.Members, func(m team.MemberStatus) bool { return m.Link })
-		switch waited := time.Since(begun); {
-		case !linked && waited > forwardTimeout:
-			return "no member has a link yet: the team forwards as soon as one has"
-		case linked && waited > forwardTimeout && (st.LACP == nil || waited > lacpTimeout):
-			return "the team does not forward yet: " + st.Reason
-		}
-		select {
-		case <-look.C:
-		case <-ctx.Done():
-			return "the team does not forward yet: " + st.Reason
-		}
-	}
 }

@@ -4,8 +4,9 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"nicteam/internal/config"
 	"os"
+
+	"nicteam/internal/config"
 )
 
 // unfinished is the end of the name of a file that is being written. It is always the same, for only the process of the team
