@@ -13,11 +13,11 @@ import (
 // here may import nothing of ours.
 var allowed = map[string][]string{
 	"cmd/nicteam":               {"internal/config", "internal/launch", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs", "team", "modes", "modes/spread", "internal/nearest", "internal/units", "internal/settings", "internal/demo"},
-	"internal/daemon":           {"internal/config", "internal/control", "internal/fastpath", "internal/frame", "internal/host", "internal/launch", "internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay", "internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team"},
-	"internal/launch":           {"internal/config", "internal/control", "internal/fastpath", "internal/host", "internal/logs", "internal/settings", "team"},
-	"internal/config":           {"team", "modes", "modes/spread", "modes/lacp", "internal/frame", "internal/nearest", "internal/settings"},
+	"internal/daemon":           {"internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/frame", "internal/host", "internal/launch", "internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay", "internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team"},
+	"internal/launch":           {"internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/host", "internal/logs", "internal/settings", "team"},
+	"internal/config":           {"internal/atomicfile", "team", "modes", "modes/spread", "modes/lacp", "internal/frame", "internal/nearest", "internal/settings"},
 	"internal/demo":             {"internal/lab", "internal/control", "team"},
-	"internal/settings":         {"modes", "modes/spread", "modes/lacp", "internal/frame", "internal/nearest"},
+	"internal/settings":         {"modes", "modes/lacp", "modes/spread", "internal/nearest", "internal/frame"},
 	"internal/control":          {"internal/metrics", "internal/panics", "team", "modes", "modes/spread", "monitor"},
 	"internal/metrics":          {"team", "modes/lacp", "internal/frame"},
 	"internal/tui":              {"internal/control", "team", "monitor/chart"},
@@ -28,6 +28,7 @@ var allowed = map[string][]string{
 	"internal/tchook":           {"internal/rtnl", "internal/nfnl"},
 	"internal/nfnl":             {"internal/rtnl"},
 	"internal/rtnl":             {"internal/frame"},
+	"internal/atomicfile":       {},
 	"internal/panics":           {},
 	"internal/relay":            {"internal/settings", "team", "modes/spread", "internal/panics", "internal/tap", "internal/nic", "internal/frame"},
 	"internal/fastpath":         {"team", "modes/spread", "internal/panics", "internal/relay", "internal/tap", "internal/frame", "internal/fastpath/backlog"},

@@ -207,7 +207,7 @@ func (l *Loop) unspoken() string {
 			agreed++
 		}
 	}
-	if need := max(1, l.cfg.MinMembers); agreed > 0 && agreed < need {
+	if need := l.cfg.MinMembers; agreed > 0 && agreed < need {
 		return fmt.Sprintf("%d of %d members agreed with their partner, min_members is %d", agreed, len(l.members), need)
 	}
 	if reasons := l.faults(); len(reasons) > 0 {

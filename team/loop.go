@@ -89,8 +89,8 @@ func NewLoop(cfg settings.Config, o LoopOptions) (*Loop, error) {
 		joining: map[int]Link{}, warned: map[string]string{}, advised: map[string]string{}, flooded: map[int]*flood{},
 		agreed: modes.Agreed, memory: o.Memory,
 		path: o.Datapath, pathReason: o.DatapathReason, state: "down", reason: "no members", dirty: true}
-	if p := checkLive(cfg); p != nil {
-		return nil, p
+	if f := settings.CheckLive(&cfg); f != nil {
+		return nil, settingProblem(f)
 	}
 	m, err := l.newMode(l.settings())
 	if err != nil {

@@ -321,7 +321,7 @@ func TestLoopChange(t *testing.T) {
 			t.Errorf("weights %v", w[:3])
 		}
 		set(r, func(c *settings.Config) { c.Members[1].Weight = -1 })
-		r.wantProblem(Usage, "weight.eth2=-1")
+		r.wantProblem(Usage, "weight.eth2: -1")
 		set(r, func(c *settings.Config) { c.Members[1].Name = "eth9" })
 		r.wantProblem(NotFound, "eth9")
 	})

@@ -164,7 +164,7 @@ func (l *Loop) word() (state, reason string) {
 		}
 		reasons = append(reasons, m.link.Name+": "+m.why())
 	}
-	switch need := max(1, l.cfg.MinMembers); {
+	switch need := l.cfg.MinMembers; {
 	case len(l.members) == 0:
 		return "down", "no members"
 	case staying == 0:
@@ -269,7 +269,7 @@ func (l *Loop) Status() *Status {
 	s := &Status{Schema: "nicteam.status/v1", Team: l.cfg.Team, Mode: l.cfg.Mode.String(), State: l.state, Reason: l.reason,
 		Since: l.since, Active: l.name(activeOf(l.settings(), l.plan)), Balance: l.cfg.Balance,
 		Datapath: l.path, DatapathReason: l.pathReason,
-		Settings: settingsStatus(l.cfg), Members: []MemberStatus{}, Warnings: []string{}}
+		Settings: settingsStatus(&l.cfg), Members: []MemberStatus{}, Warnings: []string{}}
 	s.Adapter = AdapterStatus{MAC: l.adapter.String(), SpeedBps: l.speed().Bps, KernelCounts: l.kernelCounts(), Addresses: []string{}}
 	for _, m := range l.members {
 		st := MemberStatus{Name: m.link.Name, Index: m.link.Index, MAC: m.link.MAC.String(), Driver: m.info.Driver,

@@ -121,7 +121,7 @@ func (s *session) addNIC(ctx context.Context, name string) error {
 	}
 	adopts := s.team.Config().Address == settings.AddressAuto
 	if adopts {
-		err = s.host.CarryConnections([]string{name})
+		err = s.host.RebindConnections([]string{name})
 	}
 	if err == nil {
 		err = s.joinNIC(ctx, name, 0, n)

@@ -7,7 +7,7 @@ import (
 	"os"
 	"strings"
 
-	"nicteam/internal/launch"
+	"nicteam/internal/atomicfile"
 	"nicteam/internal/logs"
 	"nicteam/modes/spread"
 	"nicteam/team"
@@ -77,7 +77,7 @@ func (s *session) revert(name string, cause error) error {
 	}
 	if back == nil { // nothing is left to ask or to go on with
 		_ = os.Remove(s.dirs.Socket(name))
-		launch.RemoveFile(s.dirs.RunningConfig(name))
+		atomicfile.Remove(s.dirs.RunningConfig(name))
 		s.dirs.RemoveLACPState(name)
 	}
 	p := &team.Problem{Kind: team.Reverted, What: "start " + name, Why: cause.Error() + "; the host was put back as it was",
@@ -100,7 +100,7 @@ func (s *session) revert(name string, cause error) error {
 // removeFiles removes what is kept of a team for a next start.
 func (s *session) removeFiles(name string) {
 	for _, path := range s.dirs.ConfigFiles(name) {
-		launch.RemoveFile(path)
+		atomicfile.Remove(path)
 	}
 	_ = os.Remove(s.dirs.LogFile(name))
 	_ = os.Remove(logs.Old(s.dirs.LogFile(name)))

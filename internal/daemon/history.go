@@ -11,7 +11,7 @@ import (
 	"os"
 	"time"
 
-	"nicteam/internal/launch"
+	"nicteam/internal/atomicfile"
 	"nicteam/team"
 )
 
@@ -88,8 +88,8 @@ func (s *session) saveHistory() {
 		return
 	}
 	name := s.team.Config().Team
-	err := launch.ReplaceFile(s.dirs.HistoryFile(name), s.team.WriteHistory)
-	if e := launch.ReplaceFile(s.dirs.EventsFile(name), s.writeEvents); err == nil {
+	err := atomicfile.Write(s.dirs.HistoryFile(name), 0o640, s.team.WriteHistory)
+	if e := atomicfile.Write(s.dirs.EventsFile(name), 0o640, s.writeEvents); err == nil {
 		err = e
 	}
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"io"
 
+	"nicteam/internal/atomicfile"
 	"nicteam/internal/config"
-	"nicteam/internal/launch"
 	"nicteam/modes/lacp"
 	"nicteam/modes/spread"
 )
@@ -66,7 +66,7 @@ func parseLACPState(b []byte) (*lacp.Memory, error) {
 // saveLACPState keeps a memory for the next process.
 func (s *session) saveLACPState(name string) func(*lacp.Memory) {
 	return func(m *lacp.Memory) {
-		err := launch.ReplaceFile(s.dirs.LACPStateFile(name), func(w io.Writer) error { return json.NewEncoder(w).Encode(lacpStateDocument{lacpStateSchema, *m}) })
+		err := atomicfile.Write(s.dirs.LACPStateFile(name), 0o640, func(w io.Writer) error { return json.NewEncoder(w).Encode(lacpStateDocument{lacpStateSchema, *m}) })
 		if err != nil {
 			s.log.Warn("LACP is not remembered: partners will notice the next start", "team", name, "err", err)
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 
+	"nicteam/internal/atomicfile"
 	"nicteam/internal/config"
 	"nicteam/internal/control"
 	"nicteam/internal/launch"
@@ -144,7 +145,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, mine *launc
 		for _, step := range steps { // nobody waits for an answer
 			s.log.Info("given back", "team", name, "what", step)
 		}
-		launch.RemoveFile(o.RunningConfig(name)) // TEAM.yaml stays: the team was stopped, not deleted
+		atomicfile.Remove(o.RunningConfig(name)) // TEAM.yaml stays: the team was stopped, not deleted
 		if o.Persistent(name) {
 			s.saveHistory()
 		} else {

@@ -214,7 +214,7 @@ func (s *session) takeOver(ctx context.Context, c settings.Config, again, insist
 		return err
 	}
 	if c.Address == settings.AddressAuto {
-		if err := s.host.CarryConnections(names); err != nil {
+		if err := s.host.RebindConnections(names); err != nil {
 			return err
 		}
 	}

@@ -40,7 +40,7 @@ func (a *ageing) look(pl *spread.Plan) {
 	}
 	a.at = time.Now()
 	a.asks = slices.DeleteFunc(a.asks, func(x asked) bool {
-		return a.kernel.stations.sent(x.station) >= x.since && a.path.relay.Tell(team.Control{Kind: team.ControlBehind, Member: -1, Station: x.station})
+		return a.kernel.stations.sent(x.station) >= x.since && a.path.relay.Report(team.Control{Kind: team.ControlBehind, Member: -1, Station: x.station})
 	})
 }
 

@@ -187,7 +187,7 @@ func (w *backlogPoller) reportToPicker() {
 		return
 	}
 	// On an error the relay is closed, and the Path soon.
-	_ = w.path.relay.Do(func(pk *spread.Picker, _ int64) {
+	_ = w.path.relay.DoWithPicker(func(pk *spread.Picker, _ int64) {
 		for left := set; left != 0; left = left.Without(left.First()) {
 			id := left.First()
 			now := w.kernel.txTotals(id)

@@ -111,7 +111,7 @@ func TestEngageWithoutOneNIC(t *testing.T) {
 	pl.Distributing, pl.Collecting = 1, 1
 	labtest.Must(t, g.path.Apply(pl))
 	labtest.Eventually(t, "the end of who received by it", func() bool {
-		return g.path.relay.Listen(1, -1) == nil && suspects(g.path, 1)
+		return g.path.relay.SetSocketFilter(1, -1) == nil && suspects(g.path, 1)
 	})
 	labtest.Must(t, g.path.Engage())
 	out, in := g.streams(2000)
@@ -233,7 +233,7 @@ func TestFailoverWaitsForNoGoroutine(t *testing.T) {
 	labtest.Must(t, g.path.Engage())
 	begun, wait := make(chan struct{}), make(chan struct{})
 	busy := make(chan error, 1)
-	go func() { busy <- g.path.relay.Do(func(*spread.Picker, int64) { close(begun); <-wait }) }()
+	go func() { busy <- g.path.relay.DoWithPicker(func(*spread.Picker, int64) { close(begun); <-wait }) }()
 	<-begun
 	applied := make(chan error, 1)
 	pl := g.elb()

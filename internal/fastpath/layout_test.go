@@ -157,7 +157,7 @@ func TestConstantsAreThePrograms(t *testing.T) {
 
 		"MARK_BITS": spread.MarkBits, "KNOWN_FACTOR": knownFactor, "KNOWN_WORDS": uint64(len(programPlan{}.Known)), "OWN": kindOwn, "BEHIND": kindBehind,
 
-		"GUEST_TIME": uint64(relay.GuestTime), "ELSEWHERE_AFTER": uint64(relay.ElsewhereAfter), "TELL_EVERY": uint64(tellEvery),
+		"GUEST_TIME": uint64(relay.RecentTime), "ELSEWHERE_AFTER": uint64(relay.MovedAfter), "TELL_EVERY": uint64(tellEvery),
 		"SERVICE_TAG": frame.ServiceTag, "VLAN_BITS": frame.VLANBits,
 	}
 	all := constants(t)

@@ -41,15 +41,15 @@ func goReceives(u *relay.Rule, id int, b []byte, gso uint16, guests []frame.Stat
 	}
 	src := frame.StationOf(f.Src, f.VLAN)
 	lately := func(s frame.Station, most time.Duration) bool { return ago < most && slices.Contains(guests, s) }
-	if slices.Contains(u.Stations, src) && !lately(src, relay.ElsewhereAfter) {
+	if slices.Contains(u.Stations, src) && !lately(src, relay.MovedAfter) {
 		o.Elsewhere = src
 	}
-	if lately(src, relay.GuestTime) {
+	if lately(src, relay.RecentTime) {
 		return drop(team.DropReflected)
 	}
-	whose, why := u.Accept(id, f.Dst, lately(frame.StationOf(f.Dst, f.VLAN), relay.GuestTime))
+	whose, why := u.Accept(id, f.Dst, lately(frame.StationOf(f.Dst, f.VLAN), relay.RecentTime))
 	if whose == relay.ForNobody {
-		if u.Astray(id, f.Dst) {
+		if u.IsFlooded(id, f.Dst) {
 			m.Flooded += uint64(f.Frames)
 		}
 		return drop(why)

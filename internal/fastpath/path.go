@@ -206,9 +206,9 @@ func (p *Path) put() error {
 		// A member may have died: nobody is to wait for a goroutine to wake. Nor is the table to be at another Turn than
 		// that of the programs' Plan, for slots would go back then; one that it has not begun they wait for.
 		if err = give(); err == nil {
-			err = p.relay.Post(follow)
+			err = p.relay.PostWithPicker(follow)
 		}
-	} else if err = p.relay.Do(follow); err == nil { // members that come need a clock first
+	} else if err = p.relay.DoWithPicker(follow); err == nil { // members that come need a clock first
 		err = give()
 	}
 	if err != nil {
@@ -220,7 +220,7 @@ func (p *Path) put() error {
 
 // Send sends a control frame by member id.
 func (p *Path) Send(id int, b []byte) error {
-	if s, ok := p.relay.GuestIn(b); ok {
+	if s, ok := p.relay.LocalSource(b); ok {
 		p.mu.Lock()
 		if p.kernel != nil {
 			p.kernel.noteSent(s)

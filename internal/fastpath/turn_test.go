@@ -23,7 +23,7 @@ func TestTurnEndsAfterThePrograms(t *testing.T) {
 	labtest.Must(t, g.path.Apply(g.going(1)))
 	labtest.Must(t, g.path.Engage())
 	turn := func() (n uint64) {
-		labtest.Must(t, g.path.relay.Do(func(*spread.Picker, int64) { n = g.path.kernel.ledger.Moving.Turn }))
+		labtest.Must(t, g.path.relay.DoWithPicker(func(*spread.Picker, int64) { n = g.path.kernel.ledger.Moving.Turn }))
 		return n
 	}
 	for _, c := range []struct {
@@ -54,7 +54,7 @@ func TestTurnBeginsAfterThePrograms(t *testing.T) {
 	labtest.Must(t, g.path.Apply(first))
 	labtest.Must(t, g.path.Engage())
 	stands, goOn := make(chan struct{}), make(chan struct{})
-	labtest.Must(t, g.path.relay.Post(func(*spread.Picker, int64) { close(stands); <-goOn }))
+	labtest.Must(t, g.path.relay.PostWithPicker(func(*spread.Picker, int64) { close(stands); <-goOn }))
 	<-stands
 	applied := make(chan error, 1)
 	go func() { applied <- g.path.Apply(g.going(1)) }()

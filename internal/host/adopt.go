@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"nicteam/internal/rtnl"
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // Adopt moves what the recorded members of these names have to the adapter: addresses are added to it (and stay on
@@ -90,7 +91,7 @@ func (h *Host) adopt(list []*memberState, to NIC) error {
 			return err
 		}
 	}
-	if err := h.carryWhile(func() error { return h.adoptRoutes(by) }, slices.Collect(maps.Keys(by))...); err != nil {
+	if err := h.rebindWhile(func() error { return h.adoptRoutes(by) }, slices.Collect(maps.Keys(by))...); err != nil {
 		return err
 	}
 	if err := h.adoptAdvertised(list, by, to); err != nil {

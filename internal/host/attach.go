@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"nicteam/internal/rtnl"
 	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // place is where a program is attached.

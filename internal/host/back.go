@@ -3,12 +3,13 @@ package host
 import (
 	"errors"
 	"fmt"
-	"nicteam/internal/rtnl"
 	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // back gives members back. Its steps are phases over all members, in an order in which every address is

@@ -2,10 +2,11 @@ package host
 
 import (
 	"errors"
-	"nicteam/internal/rtnl"
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // teachRoutes has the kernels of NICs learn what the adapter's knows from routers at this moment. It comes when the host sees

@@ -3,10 +3,11 @@ package host
 import (
 	"errors"
 	"maps"
-	"nicteam/internal/rtnl"
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // originals are the members' routes as they were, each once, with the links' ifindexes of today. Those of a NIC that cannot carry

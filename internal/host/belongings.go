@@ -1,10 +1,11 @@
 package host
 
 import (
-	"nicteam/internal/rtnl"
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // belongings are what a link has besides its own settings.

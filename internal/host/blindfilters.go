@@ -3,12 +3,14 @@ package host
 import (
 	"context"
 	"fmt"
-	"nicteam/internal/rtnl"
 	"os"
 	"slices"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/nfnl"
+	"nicteam/internal/rtnl"
 )
 
 // BlindFilters names what others have put on the members and which does not see what comes in, because that comes by the adapter:
@@ -19,12 +21,12 @@ func (h *Host) BlindFilters(members []string, adapter string) (found []string) {
 	if err != nil {
 		return nil
 	}
-	to := face{name: adapter, kind: "tun"}
+	to := nfnl.Iface{Name: adapter, Kind: "tun"}
 	if i := slices.IndexFunc(all, func(n NIC) bool { return n.Name == adapter }); i >= 0 {
 		to = faceOf(all[i])
 	}
-	nft, _ := readNft()
-	tables := readXtables()
+	nft, _ := nfnl.ReadRuleset()
+	tables := nfnl.ReadXtables()
 	for _, n := range all {
 		if !slices.Contains(members, n.Name) {
 			continue
@@ -41,12 +43,12 @@ func (h *Host) BlindFilters(members []string, adapter string) (found []string) {
 		if n.Master != "" {
 			found = append(found, fmt.Sprintf("%s %s, which %s was put into", n.MasterKind, n.Master, n.Name))
 		}
-		for _, where := range nft.hooksOn(n.Name) {
+		for _, where := range nft.HooksOn(n.Name) {
 			found = append(found, fmt.Sprintf("%s, hooked on %s", where, n.Name))
 		}
-		for _, dir := range []direction{incoming, outgoing} {
-			for _, d := range append(without(nft.deeds(faceOf(n), dir), nft.deeds(to, dir)), without(tables.deeds(faceOf(n), dir), tables.deeds(to, dir))...) {
-				if line := fmt.Sprintf("%s: %s", d.chain, d.text); !slices.Contains(found, line) {
+		for _, dir := range []nfnl.Direction{nfnl.Incoming, nfnl.Outgoing} {
+			for _, d := range append(nfnl.EffectsWithout(nft.Effects(faceOf(n), dir), nft.Effects(to, dir)), nfnl.EffectsWithout(tables.Effects(faceOf(n), dir), tables.Effects(to, dir))...) {
+				if line := fmt.Sprintf("%s: %s", d.Chain, d.Text); !slices.Contains(found, line) {
 					found = append(found, line)
 				}
 			}
@@ -65,7 +67,7 @@ func (h *Host) FilterChanges(ctx context.Context) <-chan struct{} {
 			}
 		})
 	})
-	nft := nftChanges(ctx)
+	nft := nfnl.WatchRuleset(ctx)
 	both := make(chan struct{}, 1)
 	go func() {
 		for {
@@ -91,24 +93,6 @@ func (h *Host) FilterRevision(indices []int) (sum uint64) {
 	return sum
 }
 
-// nftGroup is NFNLGRP_NFTABLES.
-const nftGroup = 7
-
-// nftChanges signals changes of nftables that can concern links. A kernel without nftables has none.
-func nftChanges(ctx context.Context) <-chan struct{} {
-	changed := make(chan struct{}, 1)
-	f, err := rtnl.Subscribe(unix.NETLINK_NETFILTER, nftGroup)
-	if err != nil {
-		return changed
-	}
-	go rtnl.ReadEvents(ctx, f, func(b []byte) {
-		if concernsLinks(b) {
-			rtnl.Signal(changed)
-		}
-	})
-	return changed
-}
-
 // concernsFilters reports whether messages of rtnetlink are about qdiscs and filters, or about links that stand on others or are in others.
 func concernsFilters(b []byte) bool {
 	return rtnl.AnyMessage(b, func(m rtnl.Message) bool {
@@ -117,33 +101,5 @@ func concernsFilters(b []byte) bool {
 		}
 		o, err := rtnl.ParseObject(m.Body, rtnl.LinkHeaderLen)
 		return err == nil && (o.Get(unix.IFLA_LINK) != nil || o.Get(unix.IFLA_MASTER) != nil || o.Nest(unix.IFLA_LINKINFO).Text(unix.IFLA_INFO_KIND) == "vxlan")
-	})
-}
-
-// concernsLinks reports whether messages of nftables are about hooks, or about rules that ask for an interface.
-func concernsLinks(b []byte) bool {
-	return rtnl.AnyMessage(b, func(m rtnl.Message) bool {
-		switch m.Kind & 0xff {
-		case unix.NFT_MSG_NEWCHAIN, unix.NFT_MSG_DELCHAIN, unix.NFT_MSG_NEWFLOWTABLE, unix.NFT_MSG_DELFLOWTABLE, unix.NFT_MSG_DELTABLE:
-			return true
-		case unix.NFT_MSG_NEWRULE, unix.NFT_MSG_DELRULE:
-			o, err := rtnl.ParseObject(m.Body, nfHead)
-			return err == nil && parseNftRule(o).asksForLink()
-		}
-		return false
-	})
-}
-
-func (r nftRule) asksForLink() bool {
-	return slices.ContainsFunc(r.exprs, func(e nftExpr) bool {
-		load := face{}.meta
-		if e.name == "fib" {
-			load = face{}.fib
-		} else if e.name != "meta" {
-			return false
-		}
-		_, in := load(e.data, incoming)
-		_, out := load(e.data, outgoing)
-		return in || out
 	})
 }

@@ -3,11 +3,12 @@ package host
 import (
 	"errors"
 	"fmt"
-	"nicteam/internal/rtnl"
 
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // A filter is a cls_bpf filter of ours in direct action: its name finds it again, its preference says when it has its turn, and

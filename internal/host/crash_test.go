@@ -4,8 +4,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"nicteam/internal/rtnl"
 	"testing"
+
+	"nicteam/internal/rtnl"
 )
 
 // dieAt returns a hook that dies at the nth point, and where it did.

@@ -2,12 +2,13 @@ package host
 
 import (
 	"fmt"
-	"nicteam/internal/rtnl"
 	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // Attributes of IFLA_XDP.

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"nicteam/internal/lab/labtest"
-	"nicteam/internal/rtnl"
 	"nicteam/team"
 )
 
@@ -157,54 +156,4 @@ func TestRulesOfOurOwn(t *testing.T) {
 	labtest.Tool(t, "nft", "nftables")
 	run(t, `ip addr add 10.9.0.1/24 dev na; nft 'table netdev nicteam_team7 { chain member_1 { type filter hook ingress device "na" priority -500; policy accept; }; }'`)
 	saysOfNA(t, w.open(nil), "")
-}
-
-// TestHooksOfFlowtables: not every kernel has flowtables.
-func TestHooksOfFlowtables(t *testing.T) {
-	name := func(kind uint16, s string) []byte {
-		return rtnl.AppendAttributes(nil, []rtnl.Attribute{rtnl.Attr(kind, rtnl.CString(s))})
-	}
-	devs := append(name(1, "na"), name(nftaDevicePrefix, "eth")...)
-	hook := rtnl.AppendAttributes(nil, []rtnl.Attribute{rtnl.Attr(nftaFlowtableDevs, devs)})
-	list := hooksOfFlowtables([]rtnl.Object{{Head: []byte{1, 0, 0, 0}, Attrs: []rtnl.Attribute{
-		rtnl.Attr(nftaFlowtableTable, rtnl.CString("f")), rtnl.Attr(nftaFlowtableName, rtnl.CString("ft")), rtnl.Attr(nftaFlowtableHook, hook),
-	}}})
-	tables := &nftables{hooks: list}
-	for nic, want := range map[string]int{"na": 1, "eth7": 1, "nab": 0, "nb": 0} {
-		if on := tables.hooksOn(nic); len(on) != want || want == 1 && on[0] != "inet f, flowtable ft" {
-			t.Errorf("on %s: %q", nic, on)
-		}
-	}
-}
-
-func FuzzNftRule(f *testing.F) {
-	f.Add([]byte{1, 0, 0, 0, 8, 0, 1, 0, 'f', 0, 0, 0, 12, 0, 4, 0, 8, 0, 1, 0, 4, 0, 1, 0})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		o, err := rtnl.ParseObject(b, nfHead)
-		if err != nil {
-			return
-		}
-		tables := &nftables{rules: []nftRule{parseNftRule(o)}, hooks: append(hooksOfChains([]rtnl.Object{o}), hooksOfFlowtables([]rtnl.Object{o})...),
-			sets: map[nftName]*nftSet{{1, "f", "s"}: {read: true, elements: parseNftElements(o), flags: uint32(len(b))}}}
-		for _, dir := range []direction{incoming, outgoing} {
-			tables.deeds(face{name: "na", index: 3, kind: "veth"}, dir)
-		}
-		tables.hooksOn("na")
-		concernsLinks(b)
-		concernsFilters(b)
-		parseIPSet(o)
-	})
-}
-
-func FuzzXtable(f *testing.F) {
-	f.Add(make([]byte, 300), false)
-	f.Fuzz(func(t *testing.T, b []byte, six bool) {
-		l := xtLayouts[0]
-		if six {
-			l = xtLayouts[1]
-		}
-		table := xtable{heads: map[int]string{0: "INPUT"}, blob: b, layout: l}
-		table.deeds(face{name: "na"}, incoming)
-		table.deeds(face{name: "na"}, outgoing)
-	})
 }

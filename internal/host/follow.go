@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"nicteam/internal/rtnl"
 	"os"
 	"slices"
 	"sync"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // Change is a set of what others can change about a team's links.
@@ -201,7 +202,7 @@ func (f *Follower) tell(c Change) {
 	}
 }
 
-// catchUp takes in the events that wait.
+// CatchUp takes in the events that wait.
 func (f *Follower) catchUp() {
 	if raw, err := f.file.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) { _ = f.drain(int(fd)) }) // a broken socket is Run's to mend

@@ -4,11 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"nicteam/internal/rtnl"
 	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // Late is something that came to a member while the team runs.
@@ -175,7 +176,7 @@ func (h *Host) moveLate(j *journal, m *memberState, n, to NIC, late belongings, 
 	if len(late.Addresses) == 0 {
 		return moveRoutes() // nothing can be bound to a NIC that has no address
 	}
-	if err := h.carryWhile(moveRoutes, n.Index); err != nil {
+	if err := h.rebindWhile(moveRoutes, n.Index); err != nil {
 		return err
 	}
 	// With a NIC's last IPv4 address the kernel forgets its neighbours, permanent ones and proxies, too.

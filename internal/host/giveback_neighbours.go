@@ -2,10 +2,11 @@ package host
 
 import (
 	"net/netip"
-	"nicteam/internal/rtnl"
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // tellNeighbours tells NICs whom the adapter knows, before traffic moves: until the host sees a NIC's frames again, an

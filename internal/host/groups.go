@@ -2,10 +2,11 @@ package host
 
 import (
 	"net/netip"
-	"nicteam/internal/rtnl"
 	"os"
 	"slices"
 	"strings"
+
+	"nicteam/internal/rtnl"
 )
 
 // groupNames are groups that tell what program has joined them.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/safchain/ethtool"
 
+	"nicteam/internal/host/masquerade"
 	"nicteam/internal/rtnl"
 	"nicteam/team"
 )
@@ -49,7 +50,8 @@ type Host struct {
 	isolated map[int]*isolation
 	attached map[place]*attached
 
-	connections *carrying // begun for an Adopt to come
+	rebinding      *masquerade.Rebinding // begun for an Adopt to come
+	rebindingLinks []int                 // the links whose addresses they have, ascending
 
 	handles sync.Once // closes them
 }
@@ -96,7 +98,7 @@ func (h *Host) Close() error {
 		a.close()
 	}
 	clear(h.attached)
-	h.endCarrying()
+	h.endRebinding()
 	if h.journal != nil {
 		h.journal.close()
 		h.journal = nil

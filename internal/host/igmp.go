@@ -5,11 +5,12 @@ import (
 	"bytes"
 	"encoding/hex"
 	"net/netip"
-	"nicteam/internal/rtnl"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+
+	"nicteam/internal/rtnl"
 )
 
 // listening is what the host's links listen to.

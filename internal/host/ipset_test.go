@@ -2,21 +2,26 @@ package host
 
 import (
 	"errors"
-	"nicteam/internal/rtnl"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/nfnl"
+	"nicteam/internal/rtnl"
 )
 
 func TestSetsOfIpset(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na")
-	n, err := openNFNetlink()
+	n, err := nfnl.Open()
 	must(t, err)
-	t.Cleanup(n.close)
+	t.Cleanup(n.Close)
+	// Of linux/netfilter/ipset/ip_set.h: commands, then attributes.
+	const ipsetSubsystem, ipsetCreate, ipsetDestroy, ipsetAdd = 6, 2, 3, 9
+	const ipsetProtocol, ipsetName, ipsetData, ipsetIface, ipsetVersion = 1, 2, 7, 23, 6
 	version, name := rtnl.Attr(ipsetProtocol, []byte{ipsetVersion}), rtnl.Attr(ipsetName, rtnl.CString("s9"))
 	change := func(command int, flags uint16, attrs ...rtnl.Attribute) error {
-		errs, err := n.batch([]nfMessage{{uint16(ipsetSubsystem<<8 | command), flags, nfBody(unix.AF_INET, append([]rtnl.Attribute{version, name}, attrs...)...)}})
+		errs, err := n.Batch([]nfnl.Message{{Kind: uint16(ipsetSubsystem<<8 | command), Flags: flags, Body: nfnl.NewBody(unix.AF_INET, append([]rtnl.Attribute{version, name}, attrs...)...)}})
 		return errors.Join(append(errs, err)...)
 	}
 	const typeName, revision, family, address, prefix = 3, 4, 5, 1, 3
@@ -25,7 +30,7 @@ func TestSetsOfIpset(t *testing.T) {
 		t.Skipf("this kernel does not do it: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := change(3, 0); err != nil { // IPSET_CMD_DESTROY
+		if err := change(ipsetDestroy, 0); err != nil {
 			t.Error(err)
 		}
 	})

@@ -3,10 +3,11 @@ package host
 import (
 	"errors"
 	"fmt"
-	"nicteam/internal/rtnl"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+
+	"nicteam/internal/rtnl"
 )
 
 // method is how a member's ingress is kept from the host's IP stack. All of them come after the ETH_P_ALL sockets in

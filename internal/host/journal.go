@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"nicteam/internal/rtnl"
 	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // The journal is text: a first line that names format and version, then a record a line, each with its CRC-32C

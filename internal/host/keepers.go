@@ -1,12 +1,13 @@
 package host
 
 import (
-	"nicteam/internal/rtnl"
 	"os"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // leaseClients are programs that renew the leases of single links by DHCP, by their names as the kernel keeps them.

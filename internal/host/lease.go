@@ -2,8 +2,9 @@ package host
 
 import (
 	"net/netip"
-	"nicteam/internal/rtnl"
 	"time"
+
+	"nicteam/internal/rtnl"
 )
 
 // Lease is an address whose time is limited, by somebody who has to renew it.

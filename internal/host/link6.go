@@ -2,9 +2,10 @@ package host
 
 import (
 	"net/netip"
-	"nicteam/internal/rtnl"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // linkSays is what a link's routers say of the link itself.

@@ -3,11 +3,12 @@ package host
 import (
 	"fmt"
 	"net/netip"
-	"nicteam/internal/rtnl"
 	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // Record writes a NIC as it is to the journal, before anything about it is changed. A NIC that is recorded and has not left is

@@ -3,11 +3,12 @@ package host
 import (
 	"encoding/binary"
 	"net/netip"
-	"nicteam/internal/rtnl"
 	"slices"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // Of linux/mptcp_pm.h.

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"nicteam/internal/nfnl"
 )
 
 // nftTimeout bounds a call of nft.
@@ -27,17 +29,6 @@ func nft(script string) (string, error) {
 	return out.String(), nil
 }
 
-// nftTable is the team's own table; nft's identifiers have no dash and no dot.
-func (h *Host) nftTable() string {
-	id := func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
-			return r
-		}
-		return '_'
-	}
-	return "nicteam_" + strings.Map(id, h.o.Team)
-}
-
 func nftChain(index int) string { return fmt.Sprintf("member_%d", index) }
 
 // isolateNft hides by a netdev chain, which outlives the process. It lets pass what bpf/isolate.c does, but does not know who waits
@@ -50,7 +41,7 @@ func (h *Host) isolateNft(j *journal, m *memberState, n NIC) error {
 		return err
 	}
 	// A chain that is there already is emptied first.
-	table, chain := h.nftTable(), nftChain(n.Index)
+	table, chain := nfnl.TeamTable(h.o.Team), nftChain(n.Index)
 	begin := fmt.Sprintf("table netdev %s {\n\tchain %s { type filter hook ingress device %q priority -500; policy drop; }\n}\nflush chain netdev %s %s\n",
 		table, chain, n.Name, table, chain)
 	_, err := nft(begin + fmt.Sprintf(`table netdev %s {
@@ -74,7 +65,7 @@ func (h *Host) isolateNft(j *journal, m *memberState, n NIC) error {
 
 // admitNft takes the member's chain away, and the table with the last one.
 func (h *Host) admitNft(index int) error {
-	table := h.nftTable()
+	table := nfnl.TeamTable(h.o.Team)
 	out, err := nft("list tables netdev\n")
 	if err != nil {
 		return err

@@ -4,11 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"nicteam/internal/rtnl"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // A linkSetting is a sysctl that every link has. The host's administrator gave it to the NIC with the addresses in mind, so it

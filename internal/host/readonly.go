@@ -2,10 +2,11 @@ package host
 
 import (
 	"errors"
-	"nicteam/internal/rtnl"
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // In a container /proc/sys is read-only as a rule, or a security module keeps it. What a team sets there it can do without:

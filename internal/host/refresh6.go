@@ -4,12 +4,13 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"nicteam/internal/rtnl"
 	"os"
 	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // The adapter's kernel refreshes the addresses that it formed itself when a router speaks of their prefix. Addresses that

@@ -18,7 +18,7 @@ func (h *Host) Release(nic string, lender bool) (note string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("release NIC %s: %w", nic, err)
 	}
-	h.endCarrying()
+	h.endRebinding()
 	m, err := h.member(j, nic)
 	if err != nil {
 		return "", fmt.Errorf("release: %w", err)

@@ -3,11 +3,12 @@ package host
 import (
 	"errors"
 	"fmt"
-	"nicteam/internal/rtnl"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // Restored says what giving back did.
@@ -53,8 +54,8 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 		return Restored{Notes: b.notes}, err
 	}
 	b.noteUppers()
-	h.endCarrying()
-	connections, err := h.carry(b.held)
+	h.endRebinding()
+	connections, err := h.startRebinding(b.held)
 	if err != nil {
 		return Restored{}, fmt.Errorf("release members: %w", err)
 	}
@@ -62,7 +63,7 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 		func() error { return b.base(false) },
 		b.lookAtLinks,
 		b.tellNeighbours,
-		connections.catchUp,
+		connections.CatchUp,
 		func() error { return b.moveRoutes(unix.AF_INET, true) },
 		b.giveAddresses,
 		b.inheritAddresses,
@@ -71,7 +72,7 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 		b.routes,
 		b.inheritRoutes,
 		b.reorder,
-		connections.catchUp,
+		connections.CatchUp,
 		b.neighbours,
 		func() error { return b.proxies(b.inheritor(unix.AF_INET)) },
 		func() error {
@@ -86,7 +87,7 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 		b.clearAdapter,
 		b.announce,
 	)
-	if note := connections.close(); note != "" {
+	if note := connections.Close(); note != "" {
 		b.note("%s", note)
 	}
 	out := Restored{Notes: b.notes}

@@ -1,10 +1,11 @@
 package host
 
 import (
-	"nicteam/internal/rtnl"
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // reorder brings members' routes into the place among their rivals that they had. Routes of other links are never

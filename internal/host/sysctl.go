@@ -3,10 +3,11 @@ package host
 import (
 	"errors"
 	"fmt"
-	"nicteam/internal/rtnl"
 	"os"
 	"slices"
 	"strings"
+
+	"nicteam/internal/rtnl"
 )
 
 const (

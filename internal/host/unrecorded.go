@@ -2,8 +2,9 @@ package host
 
 import (
 	"errors"
-	"nicteam/internal/rtnl"
 	"os/exec"
+
+	"nicteam/internal/rtnl"
 )
 
 // search looks for NICs that the team's settings name, that look as members do, and of which a journal that has lost records does

@@ -2,12 +2,13 @@ package host
 
 import (
 	"fmt"
-	"nicteam/internal/rtnl"
 	"os"
 	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // policies asks for IPsec policies that are for a member only: what goes by the adapter would leave, and be taken in, in the clear.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"nicteam/internal/atomicfile"
 	"nicteam/internal/config"
 	"nicteam/internal/control"
 	"nicteam/internal/host"
@@ -73,7 +74,7 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	}
 	// Not the file of the running team: somebody else may be creating that at this moment.
 	path := filepath.Join(o.RunDir, fmt.Sprintf(".%s.%d.yaml", c.Team, os.Getpid()))
-	defer RemoveFile(path)
+	defer atomicfile.Remove(path)
 	if err := config.Save(path, c); err != nil {
 		return nil, &team.Problem{Kind: team.Failed, What: "save " + path, Why: err.Error(), Fix: "make room or rights there", Err: err}
 	}
@@ -113,7 +114,7 @@ func (o CreateOptions) removeFailed(err error) {
 	if _, e := os.Stat(o.journalFile(name)); e == nil || !unlocked(o.Dirs, name) {
 		return
 	}
-	RemoveFile(o.RunningConfig(name))
+	atomicfile.Remove(o.RunningConfig(name))
 	if !errors.Is(err, errNoReport) {
 		_ = os.Remove(o.LogFile(name))
 		_ = os.Remove(logs.Old(o.LogFile(name)))

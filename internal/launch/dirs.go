@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strings"
 
+	"nicteam/internal/atomicfile"
 	"nicteam/internal/control"
 	"nicteam/internal/host"
 	"nicteam/team"
@@ -157,7 +158,7 @@ func (p Dirs) EventsFile(name string) string  { return filepath.Join(p.StateDir,
 // RemoveHistory removes what is kept of a team's past.
 func (p Dirs) RemoveHistory(name string) {
 	for _, path := range []string{p.HistoryFile(name), p.EventsFile(name)} {
-		RemoveFile(path)
+		atomicfile.Remove(path)
 	}
 }
 
@@ -173,5 +174,5 @@ func (p Dirs) LACPStateFile(name string) string { return filepath.Join(p.RunDir,
 
 // RemoveLACPState removes it: partners have been told farewell, or will find a new team there.
 func (p Dirs) RemoveLACPState(name string) {
-	RemoveFile(p.LACPStateFile(name))
+	atomicfile.Remove(p.LACPStateFile(name))
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 
+	"nicteam/internal/atomicfile"
 	"nicteam/internal/config"
 	"nicteam/internal/host"
 	"nicteam/team"
@@ -94,7 +95,7 @@ func restoreTeam(p Dirs, name string, forget []string, log *slog.Logger) (steps 
 		return steps, err
 	}
 	_ = os.Remove(p.Socket(name))
-	RemoveFile(p.RunningConfig(name))
+	atomicfile.Remove(p.RunningConfig(name))
 	p.RemoveLACPState(name)
 	if !p.Persistent(name) {
 		p.RemoveHistory(name)

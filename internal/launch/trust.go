@@ -134,8 +134,7 @@ func otherWriters(st unix.Stat_t) string {
 // OpenOwned opens, or makes, a file of ours in a trusted directory. What somebody put there before it was one is not
 // written to: a link, a pipe, a second name of another file.
 func OpenOwned(path string, flags int) (*os.File, error) {
-	truncate := flags&os.O_TRUNC != 0 // once it is known what it is
-	f, err := os.OpenFile(path, flags&^os.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o640)
+	f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o640)
 	if err != nil {
 		if errors.Is(err, unix.ELOOP) {
 			err = &fs.PathError{Op: "open", Path: path, Err: errors.New("it is a link, and links are not followed here")}
@@ -145,9 +144,6 @@ func OpenOwned(path string, flags int) (*os.File, error) {
 	var st unix.Stat_t
 	if err = unix.Fstat(int(f.Fd()), &st); err == nil && (st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink > 1 || !trustedUID(st.Uid)) {
 		err = errors.New("it is not a plain file of this user with one name")
-	}
-	if err == nil && truncate {
-		err = f.Truncate(0)
 	}
 	if err != nil {
 		_ = f.Close()

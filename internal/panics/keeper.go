@@ -15,17 +15,17 @@ import (
 )
 
 const (
-	// fatalCount panics of one kind within fatalSpan are no accident any more.
+	// fatalCount panics of one kind within fatalSpan end the process.
 	fatalCount = 3
 	fatalSpan  = 10 * time.Second
-	// frameKept is how much of a frame is kept: its headers, not what people say to each other.
+	// frameKept is how much of a frame is kept: its headers, not the payload.
 	frameKept = 54
 )
 
-// Panic is what is kept of the panics of one kind.
+// Panic describes the panics of one kind.
 type Panic struct {
 	Where string    `json:"where"` // control loop, carrier watch, data path, …
-	Input string    `json:"input"` // what was being handled when the last one happened
+	Input string    `json:"input"` // what was being handled at the last one
 	Count uint64    `json:"count"`
 	Time  time.Time `json:"time"` // of the last one
 	Value string    `json:"value"`
@@ -40,24 +40,24 @@ func (p *Panic) String() string {
 	return s + ": " + p.Value
 }
 
-// Keeper keeps the panics of a process. Its methods may be called from any goroutine.
+// Keeper records the panics of a process. Its methods may be called from any goroutine.
 type Keeper struct {
 	log    *slog.Logger
 	fatal  chan error
 	failed atomic.Bool // fatal was told
 
 	mu      sync.Mutex
-	kinds   []*kind // in the order in which each happened first
+	kinds   []*kind // in the order of their first panics
 	onPanic func(Panic)
 }
 
-// kind is where panics happen, which is one entry.
+// kind is the entry of all panics of one Where.
 type kind struct {
 	Panic
-	last [fatalCount]time.Time // the latest first
+	last [fatalCount]time.Time // latest first
 }
 
-// New returns a keeper of nothing. nil logs nowhere.
+// New returns a Keeper without panics. A nil log is silent.
 func New(log *slog.Logger) *Keeper {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -65,17 +65,17 @@ func New(log *slog.Logger) *Keeper {
 	return &Keeper{log: log, fatal: make(chan error, 1)}
 }
 
-// OnPanic has f told of each panic that is worth an event. It must not block.
+// OnPanic sets the function that is called with each panic that deserves an event. It must not block.
 func (k *Keeper) OnPanic(f func(Panic)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.onPanic = f
 }
 
-// Fatal delivers why the process has to end.
+// Fatal delivers the error with which the process has to end.
 func (k *Keeper) Fatal() <-chan error { return k.fatal }
 
-// List returns the last panic of each kind, and how many there were.
+// List returns the kinds of panics, each with its last one.
 func (k *Keeper) List() []Panic {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -86,7 +86,7 @@ func (k *Keeper) List() []Panic {
 	return list
 }
 
-// Do runs f and reports whether it came to its end. A panic in it is caught.
+// Do runs f, recovers its panic, and reports whether f returned.
 func (k *Keeper) Do(where string, f func()) (ended bool) {
 	defer func() {
 		if !ended {
@@ -97,17 +97,16 @@ func (k *Keeper) Do(where string, f func()) (ended bool) {
 	return true
 }
 
-// Restart runs a goroutine's f until it returns, anew after each panic, and not any more once ctx has ended or the process
-// has to.
+// Restart runs f until it returns, again after each panic, unless ctx has ended or a panic was fatal.
 func (k *Keeper) Restart(ctx context.Context, where string, f func()) {
 	for !k.Do(where, f) && ctx.Err() == nil && !k.Failed() {
 	}
 }
 
-// Failed reports whether the process has to end: what goes on panicking is to do so slowly until then.
+// Failed reports whether a panic was fatal: whatever goes on panicking until the process ends must do so slowly.
 func (k *Keeper) Failed() bool { return k.failed.Load() }
 
-// Caught keeps a panic that the caller has recovered, and why three of a kind are too many.
+// Caught records a panic that the caller recovered, and makes the third of its kind within fatalSpan fatal.
 func (k *Keeper) Caught(where, input string, value any) {
 	p := k.record(where, input, value)
 	if k.Failed() {
@@ -123,20 +122,20 @@ func (k *Keeper) Caught(where, input string, value any) {
 	}
 }
 
-// UntrustedInput keeps a recovered panic over what somebody else has sent, which is dropped. Who sends one of these may send a
-// thousand: only the first is told of, and none ends the process.
+// UntrustedInput records a recovered panic over input from outside, which is dropped. Its sender may repeat it: only the
+// first is reported, and none is fatal.
 func (k *Keeper) UntrustedInput(where, input string, value any) {
 	if p := k.record(where, input, value); p.Count == 1 {
 		k.report(p.Panic)
 	}
 }
 
-// Frame is Foreign for a frame of the data path.
+// Frame is UntrustedInput for a frame of the data path.
 func (k *Keeper) Frame(value any, b []byte) {
 	k.UntrustedInput("data path", fmt.Sprintf("frame of %d octets: %s", len(b), hex.EncodeToString(b[:min(len(b), frameKept)])), value)
 }
 
-// record counts a panic and returns its kind as it is then.
+// record counts a panic and returns a copy of its kind.
 func (k *Keeper) record(where, input string, value any) kind {
 	if value == nil {
 		value = errors.New("the goroutine was ended")
@@ -166,7 +165,7 @@ func (k *Keeper) report(p Panic) {
 	}
 }
 
-// stack is that of the panic, without what caught it.
+// stack returns the stack of the panic, without the frames that recover it.
 func stack() string {
 	s := string(debug.Stack())
 	if i := strings.Index(s, "\npanic("); i >= 0 {

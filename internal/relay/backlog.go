@@ -12,56 +12,56 @@ import (
 // a lie wherever something behind it is slower: shaped lines, virtual NICs, Wi-Fi. 10 ms of it may wait. The same
 // readings tell spread.Picker how long a member's queue really is.
 const (
-	paceEvery = 20 * time.Millisecond
+	rateInterval = 20 * time.Millisecond
 	// backlogTime is what may wait. The senders' own limits hold some 10 ms of eight flows back on a
 	// plain NIC; here the TAP has taken their frames off their hands.
 	backlogTime = 10 * time.Millisecond
-	// backlogLeast lets one stream's super-frames follow each other without a gap.
-	backlogLeast = 32 << 10
+	// minBacklog lets one stream's super-frames follow each other without a gap.
+	minBacklog = 32 << 10
 	// chargeNum/chargeDen is what the kernel charges for a byte in frames of 1500, about the middle between
 	// super-frames and small ones.
 	chargeNum, chargeDen = 3, 2
 )
 
-// pace is what a member was seen to carry. The transmitter's goroutine owns it.
-type pace struct {
-	begin    int64   // of the interval
-	given    uint64  // bytes on the wire since then
-	charged  uint64  // what the kernel charges for these
-	ratio    float64 // given to charged of the last interval in which anything was
-	capacity spread.Capacity
-	bound    int // bytes as the kernel charges them, 0 as opened
+// rateMeter is what a member was seen to carry. The transmitter's goroutine owns it.
+type rateMeter struct {
+	start          int64   // of the interval
+	wireBytes      uint64  // bytes on the wire since then
+	charged        uint64  // what the kernel charges for these
+	wirePerCharged float64 // given to charged of the last interval in which anything was
+	capacity       spread.Capacity
+	bound          int // bytes as the kernel charges them, 0 as opened
 }
 
-// reading is what is known of a member at the end of an interval.
-type reading struct {
+// rateSample is what is known of a member at the end of an interval.
+type rateSample struct {
 	sent    uint64 // bytes on the wire that it was given in the interval
 	waiting int    // bytes that wait, as they are on the wire
 	bound   int    // the new bound for its backlog, 0 for the one it has
 }
 
-// sent takes in what a batch gave to the member, and reports whether it is time to measure.
-func (p *pace) sent(now int64, bytes, charge uint64) bool {
-	p.given += bytes
+// addBatch takes in what a batch gave to the member, and reports whether it is time to measure.
+func (p *rateMeter) addBatch(now int64, bytes, charge uint64) bool {
+	p.wireBytes += bytes
 	p.charged += charge
-	return now-p.begin >= int64(paceEvery)
+	return now-p.start >= int64(rateInterval)
 }
 
-// rest begins an interval anew, for another has given to the member as well.
-func (p *pace) rest(now int64) { p.begin, p.given, p.charged = now, 0, 0 }
+// restart begins an interval anew, for another has given to the member as well.
+func (p *rateMeter) restart(now int64) { p.start, p.wireBytes, p.charged = now, 0, 0 }
 
 // measure ends an interval with so many bytes waiting, as the kernel charges them. The last batch has given fresh of
 // what was given.
-func (p *pace) measure(now int64, charged int, fresh uint64) reading {
+func (p *rateMeter) measure(now int64, charged int, fresh uint64) rateSample {
 	if p.charged > 0 {
-		p.ratio = float64(p.given) / float64(p.charged)
+		p.wirePerCharged = float64(p.wireBytes) / float64(p.charged)
 	}
-	r := reading{sent: p.given, waiting: int(float64(charged) * p.ratio)}
-	p.rest(now)
+	r := rateSample{sent: p.wireBytes, waiting: int(float64(charged) * p.wirePerCharged)}
+	p.restart(now)
 	if !p.capacity.Measure(now, r.sent, r.waiting, int(fresh)) {
 		return r
 	}
-	next := max(backlogLeast, int(p.capacity.Bps()/8/uint64(time.Second/backlogTime))*chargeNum/chargeDen)
+	next := max(minBacklog, int(p.capacity.Bps()/8/uint64(time.Second/backlogTime))*chargeNum/chargeDen)
 	if p.bound != 0 && next < p.bound*9/8 && next > p.bound*7/8 {
 		return r
 	}
@@ -69,8 +69,8 @@ func (p *pace) measure(now int64, charged int, fresh uint64) reading {
 	return r
 }
 
-// chargeOf is what the kernel charges for a frame ([virtio header][frame]) that s sends whole or in pieces.
-func chargeOf(s *nic.Socket, b []byte, f *fact) int {
+// truesizeOf is what the kernel charges for a frame ([virtio header][frame]) that s sends whole or in pieces.
+func truesizeOf(s *nic.Socket, b []byte, f *frameMeta) int {
 	whole := true
 	switch t := frame.GSOAt(b); {
 	case t == frame.GSONone:
@@ -85,19 +85,19 @@ func chargeOf(s *nic.Socket, b []byte, f *fact) int {
 	return int(f.frames) * nic.Truesize(int(f.bytes/f.frames))
 }
 
-// paced takes in what the batch gave to a member, and reads the member's backlog when it is time. It reports whether
+// measureRate takes in what the batch gave to a member, and reads the member's backlog when it is time. It reports whether
 // nothing was given since it was read.
-func (t *transmitter) paced(u *Rule, m *member, l *tally) bool {
+func (t *transmitter) measureRate(u *Rule, m *member, l *tally) bool {
 	if t.yielded {
-		m.pace.rest(t.now)
+		m.rate.restart(t.now)
 		return true
 	}
 	fresh := l.bytes()
-	if !m.pace.sent(t.now, fresh, l.charge) {
-		return m.pace.given == 0
+	if !m.rate.addBatch(t.now, fresh, l.charge) {
+		return m.rate.wireBytes == 0
 	}
 	charged, now := m.socket.Backlog(), t.r.clock.now()
-	r := m.pace.measure(now, charged, fresh)
+	r := m.rate.measure(now, charged, fresh)
 	if u.Spread == spread.SpreadShortest {
 		t.picker.Now = now
 		t.picker.Measured(m.id, r.sent, r.waiting)

@@ -161,7 +161,7 @@ func TestTurnBeginsWithItsPlan(t *testing.T) {
 	host, peer := g.teamPort(), g.peerPort(1)
 	for turn := range uint64(3) {
 		g.apply(g.moving(turn+1, 20*time.Millisecond))
-		labtest.Must(t, g.relay.Do(func(p *spread.Picker, _ int64) {}))
+		labtest.Must(t, g.relay.DoWithPicker(func(p *spread.Picker, _ int64) {}))
 		time.Sleep(25 * time.Millisecond)
 		b := toGroup(1, int(turn), 60)
 		host.send(b)

@@ -22,26 +22,26 @@ type member struct {
 	queue  *tap.Queue
 	epoch  epoch
 	done   chan struct{} // closed when run has ended
-	ear    ear
+	slow   slowReceiver
 	groups groupFilter
 	failed int // receptions in a row
 
-	errands  errands
+	between  betweenBatches
 	handover *handover // nil: none is under way
 
-	n, at     int                      // the batch, and the frame in hand
-	frames    [nic.ReceiveBatch][]byte // what is for the adapter; nil: nothing, or part of an earlier one
-	facts     [nic.ReceiveBatch]fact
-	merger    frame.Merger
-	merge     bool  // the adapter takes UDP super-frames
-	tunnel    bool  // the adapter takes super-frames of tunnels by UDP
-	lately    int64 // for guests
-	sightings Sightings
-	allowed   allowance
-	tally     tally
-	heard     *spread.RxBytes // bytes for us, atomics; of the account
+	n, at          int                      // the batch, and the frame in hand
+	frames         [nic.ReceiveBatch][]byte // what is for the adapter; nil: nothing, or part of an earlier one
+	metas          [nic.ReceiveBatch]frameMeta
+	merger         frame.Merger
+	merge          bool  // the adapter takes UDP super-frames
+	tunnel         bool  // the adapter takes super-frames of tunnels by UDP
+	recentNow      int64 // for guests
+	moveCandidates MoveCandidates
+	slowLimit      allowance
+	tally          tally
+	rxBytes        *spread.RxBytes // bytes for us, atomics; of the account
 
-	pace pace // the transmitter's goroutine's
+	rate rateMeter // the transmitter's goroutine's
 }
 
 // newMember makes a member that is not running. The caller holds the relay's mutex.
@@ -49,9 +49,9 @@ func newMember(r *Relay, id int, s *nic.Socket) *member {
 	s.OnPanic(r.panics.Frame)
 	takes := r.adapter.Offloads()
 	m := &member{r: r, id: id, socket: s, queue: r.adapter.Queues()[0], merge: takes.USO(), tunnel: takes.Tunnel(),
-		heard: r.accounts[id].hearing(), done: make(chan struct{})}
-	m.ear.m, m.ear.done = m, make(chan struct{})
-	m.errands.begin()
+		rxBytes: r.accounts[id].rxByClass(), done: make(chan struct{})}
+	m.slow.m, m.slow.done = m, make(chan struct{})
+	m.between.open()
 	return m
 }
 
@@ -59,7 +59,7 @@ func (m *member) run() {
 	defer close(m.done)
 	for m.next() {
 	}
-	m.errands.end()
+	m.between.close()
 	if m.handover != nil {
 		m.handover.end(nic.ErrClosed)
 	}
@@ -67,7 +67,7 @@ func (m *member) run() {
 
 // next waits for frames and moves a batch of them, and reports whether there can be more.
 func (m *member) next() bool {
-	m.errands.run()
+	m.between.run()
 	if m.handover != nil {
 		if over, err := m.handover.step(m.poll); over {
 			m.handover.end(err)
@@ -104,10 +104,10 @@ func (m *member) take(n int, err error) error {
 	case errors.Is(err, nic.ErrClosed):
 		return err
 	case errors.Is(err, nic.ErrGone):
-		m.r.news.suspected(m.id)
+		m.r.control.reportSuspect(m.id)
 		return err
 	case errors.Is(err, nic.ErrDown):
-		m.r.news.suspected(m.id)
+		m.r.control.reportSuspect(m.id)
 	default:
 		// One bad frame, usually. Should it go on, it must not take the processor.
 		m.r.accounts[m.id].rx.errors.Add(1)
@@ -123,7 +123,7 @@ func (m *member) batch() {
 	m.epoch.enter()
 	defer m.epoch.leave()
 	u := m.r.rule.Load()
-	m.lately = m.r.guests.lately(m.r.clock)
+	m.recentNow = m.r.recentLocal.lookupTime(m.r.clock)
 	for m.at < m.n {
 		m.choose(u)
 	}
@@ -151,16 +151,16 @@ func (m *member) choose(u *Rule) {
 		tunnel := v.Tunnelled(&h) && frame.FindInner(v, b[frame.VnetLen:], &h)
 		frames, bytes := frame.WireCount(v, &h, len(b)-frame.VnetLen)
 		if isSlow(&h) {
-			m.frames[m.at], m.facts[m.at] = b, fact{protocol: h.Protocol, slow: true}
+			m.frames[m.at], m.metas[m.at] = b, frameMeta{protocol: h.Protocol, slow: true}
 			continue
 		}
 		if u.IsOwn(h.Src) || m.reflected(u, h.In(h.Src, b[frame.VnetLen:])) {
 			m.tally.drops[team.DropReflected] += uint64(frames)
 			continue
 		}
-		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), tunnel: tunnel}
-		whose, drop := u.Accept(m.id, h.Dst, m.r.guests.has(m.lately, h.In(h.Dst, b[frame.VnetLen:])))
-		if whose == ForNobody && u.Astray(m.id, h.Dst) {
+		f := frameMeta{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), tunnel: tunnel}
+		whose, drop := u.Accept(m.id, h.Dst, m.r.recentLocal.sentRecently(m.recentNow, h.In(h.Dst, b[frame.VnetLen:])))
+		if whose == ForNobody && u.IsFlooded(m.id, h.Dst) {
 			m.tally.other += uint64(frames)
 		}
 		if whose != ForNobody && !tunnel && !nic.NormalizeVnet(b, &v, &h) {
@@ -171,10 +171,10 @@ func (m *member) choose(u *Rule) {
 			continue
 		}
 		if whose == ForUs && u.PerMember {
-			if neighbourhood(&h) {
-				m.r.news.frame(m.id, b)
+			if isARPorND(&h) {
+				m.r.control.passFrame(m.id, b)
 			}
-			atomic.AddUint64(&m.heard[spread.RxClass(&h, b[frame.VnetLen:])], uint64(bytes))
+			atomic.AddUint64(&m.rxBytes[spread.RxClass(&h, b[frame.VnetLen:])], uint64(bytes))
 		}
 		// The stack takes only what has the adapter's address, so what has another of ours gets that: peers know
 		// a member's address from before it was in the team, or were told it to spread what they send.
@@ -184,23 +184,23 @@ func (m *member) choose(u *Rule) {
 		if h.Protocol == frame.UDP && m.merge {
 			if to, n := m.merger.Add(m.at, b, v, &h, 0); to >= 0 {
 				m.frames[to] = m.frames[to][:n]
-				m.facts[to].frames += f.frames
-				m.facts[to].bytes += f.bytes
+				m.metas[to].frames += f.frames
+				m.metas[to].bytes += f.bytes
 				continue
 			}
 		}
-		m.frames[m.at], m.facts[m.at] = b, f
+		m.frames[m.at], m.metas[m.at] = b, f
 	}
 }
 
 // reflected reports whether a frame from s is taken for one that the adapter has sent, come back. What comes from a guest
 // later than that is a sign that it has moved.
 func (m *member) reflected(u *Rule, s frame.Station) bool {
-	since := m.r.guests.since(m.lately, s)
-	if since >= ElsewhereAfter && u.isStation(s) && m.sightings.New(m.r.clock.now(), s) {
-		m.r.Elsewhere(s)
+	since := m.r.recentLocal.sinceSent(m.recentNow, s)
+	if since >= MovedAfter && u.isStation(s) && m.moveCandidates.Add(m.r.clock.now(), s) {
+		m.r.CheckMoved(s)
 	}
-	return since < GuestTime
+	return since < RecentTime
 }
 
 // deliver gives the adapter what is for it, and the control loop slow protocols, from the frame in hand on. It returns early when one panics, as choose does.
@@ -211,9 +211,9 @@ func (m *member) deliver() {
 		if b == nil {
 			continue
 		}
-		f := &m.facts[m.at]
+		f := &m.metas[m.at]
 		if f.slow {
-			m.slow(b, f.protocol)
+			m.receiveSlow(b, f.protocol)
 			continue
 		}
 		if drop, ok := m.write(b, f.tunnel); !ok {
@@ -225,7 +225,7 @@ func (m *member) deliver() {
 }
 
 // moved counts what has reached its end.
-func (m *member) moved(f *fact) {
+func (m *member) moved(f *frameMeta) {
 	c := &m.tally.moved[f.protocol]
 	c.Frames += uint64(f.frames)
 	c.Bytes += uint64(f.bytes)
@@ -275,4 +275,39 @@ func (m *member) segment(b []byte) bool {
 		return true
 	})
 	return took
+}
+
+// writeTunnel gives the adapter the super-frame b of a tunnel: whole where the kernel has a header for it, else as
+// UDP super-frames of the tunnel's datagrams, else in segments.
+func (m *member) writeTunnel(b []byte) (team.Drop, bool) {
+	var v frame.Vnet
+	v.Unmarshal(b)
+	if m.tunnel && v.MarshalTunnel(b) {
+		_, err := m.queue.WriteTunnel(b)
+		for err == unix.EINTR {
+			_, err = m.queue.WriteTunnel(b)
+		}
+		switch err {
+		case nil:
+			return 0, true
+		case unix.EINVAL:
+			v.Marshal(b) // the kernel knows better, of this frame
+		default:
+			return team.DropAdapter, false
+		}
+	}
+	took := false
+	if !m.merge {
+		took = m.segment(b)
+	} else if err := frame.Regroup(v, b[frame.VnetLen:], func(group []byte) bool {
+		_, ok := m.write(group, false)
+		took = took || ok
+		return true
+	}); err != nil {
+		return team.DropMalformed, false
+	}
+	if !took {
+		return team.DropAdapter, false
+	}
+	return 0, true
 }

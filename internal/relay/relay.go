@@ -67,13 +67,13 @@ type Options struct {
 
 // Relay is a team.Datapath. Make it with New. Its methods may be called from any goroutine.
 type Relay struct {
-	adapter *tap.Adapter
-	open    func(id int, l team.Link) (*nic.Socket, error)
-	log     *slog.Logger
-	clock   clock
-	news    *news
-	guests  guests
-	also    atomic.Pointer[func(frame.Station) bool] // AlsoSent
+	adapter        *tap.Adapter
+	open           func(id int, l team.Link) (*nic.Socket, error)
+	log            *slog.Logger
+	clock          clock
+	control        *controlQueue
+	recentLocal    recentLocal
+	sentByPrograms atomic.Pointer[func(frame.Station) bool] // SetSentByPrograms
 
 	rule    atomic.Pointer[Rule]
 	members [spread.MaxMembers]atomic.Pointer[member]
@@ -99,7 +99,7 @@ func New(o Options) (*Relay, error) {
 		return nil, fmt.Errorf("start relay: adapter has %d queues, and a member's socket one writer: %w", n, unix.EINVAL)
 	}
 	r := &Relay{adapter: o.Adapter, open: o.Open, log: o.Logger, clock: newClock()}
-	r.news = newNews(r.clock)
+	r.control = newControlQueue(r.clock)
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -140,7 +140,7 @@ func (r *Relay) Join(id int, l team.Link) error {
 	// Opening takes the kernel's configuration lock, which others may hold for long: a failover must not wait for that.
 	s, err := r.open(id, l)
 	if err == nil {
-		if err = r.enter(id, l, s); err != nil {
+		if err = r.addMember(id, l, s); err != nil {
 			s.Close()
 		}
 	}
@@ -150,11 +150,11 @@ func (r *Relay) Join(id int, l team.Link) error {
 	return nil
 }
 
-// enter makes an open socket member id.
-func (r *Relay) enter(id int, l team.Link, s *nic.Socket) error {
+// addMember makes an open socket member id.
+func (r *Relay) addMember(id int, l team.Link, s *nic.Socket) error {
 	seen := r.rule.Load()
-	r.settled(id, s.JoinGroup(slowProtocols))
-	r.admit(s, seen, id)
+	r.logFilterError(id, s.JoinGroup(slowProtocols))
+	r.setFilter(s, seen, id)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -171,10 +171,10 @@ func (r *Relay) enter(id int, l team.Link, s *nic.Socket) error {
 	m := newMember(r, id, s)
 	r.members[id].Store(m)
 	go m.run()
-	go m.ear.run()
+	go m.slow.run()
 	if r.rule.Load() != seen {
-		r.filters.due()
-		r.groups.due()
+		r.filters.schedule()
+		r.groups.schedule()
 	}
 	return nil
 }
@@ -187,7 +187,7 @@ func (r *Relay) Leave(id int) error {
 	r.mu.Lock()
 	m := r.detach(id)
 	r.mu.Unlock()
-	return r.end(m)
+	return r.closeMember(m)
 }
 
 // detach takes member id out of what Apply and the goroutines see; nil where there is none.
@@ -203,14 +203,14 @@ func (r *Relay) detach(id int) *member {
 	return m
 }
 
-// end closes a detached member, for which the kernel waits for all its processors.
-func (r *Relay) end(m *member) error {
+// closeMember closes a detached member, for which the kernel waits for all its processors.
+func (r *Relay) closeMember(m *member) error {
 	if m == nil {
 		return nil
 	}
 	err := m.socket.Close()
 	<-m.done
-	<-m.ear.done
+	<-m.slow.done
 	if err != nil {
 		return fmt.Errorf("leave: member %d: %w", m.id, err)
 	}
@@ -269,7 +269,7 @@ func (r *Relay) Counters(c *team.Counters) {
 }
 
 // Control delivers frames and news for the control loop. What it does not take in time is lost.
-func (r *Relay) Control() <-chan team.Control { return r.news.to }
+func (r *Relay) Control() <-chan team.Control { return r.control.frames }
 
 // Close ends all goroutines and closes all members; the adapter stays open. Closing twice is fine.
 func (r *Relay) Close() error {
@@ -280,12 +280,12 @@ func (r *Relay) Close() error {
 	}
 	r.closed = true
 	errs := []error{r.tx.end()}
-	r.filters.end()
-	r.groups.end()
-	r.markers.end()
+	r.filters.close()
+	r.groups.close()
+	r.markers.close()
 	for id := range r.members {
-		errs = append(errs, r.end(r.detach(id)))
+		errs = append(errs, r.closeMember(r.detach(id)))
 	}
-	r.news.end()
+	r.control.close()
 	return errors.Join(errs...)
 }

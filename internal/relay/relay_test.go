@@ -345,10 +345,10 @@ func TestPanicLosesOneFrame(t *testing.T) {
 	host, peer := g.teamPort(), g.peerPort(0)
 	// A member without a socket makes each second frame panic. Nobody is left who would set what its NIC takes in.
 	for _, b := range []**background{&g.relay.filters, &g.relay.groups} {
-		(*b).end()
+		(*b).close()
 		*b = g.relay.runInBackground(func() {})
 	}
-	m := g.relay.members[1].Swap(&member{done: make(chan struct{}), pace: pace{begin: 1 << 62}})
+	m := g.relay.members[1].Swap(&member{done: make(chan struct{}), rate: rateMeter{start: 1 << 62}})
 	defer g.relay.members[1].Store(m)
 	const n = 6
 	for i := range n {

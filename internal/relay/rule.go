@@ -1,9 +1,11 @@
 package relay
 
 import (
+	"fmt"
 	"slices"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/nic"
 	"nicteam/modes/spread"
 	"nicteam/team"
 )
@@ -71,9 +73,9 @@ func (u *Rule) Accept(id int, dst frame.MAC, guest bool) (Accepted, team.Drop) {
 	return ForNobody, team.DropNotOurs
 }
 
-// Astray reports whether a unicast frame for dst, which the member did not take in, shows a switch that does not know
+// IsFlooded reports whether a unicast frame for dst, which the member did not take in, shows a switch that does not know
 // where our addresses are. A member that stands by may well be sent what is for its own address.
-func (u *Rule) Astray(id int, dst frame.MAC) bool {
+func (u *Rule) IsFlooded(id int, dst frame.MAC) bool {
 	if u.PerMember {
 		return dst != u.MACs[id] && u.IsOwn(dst) && !u.isBehind(dst)
 	}
@@ -95,4 +97,44 @@ func has[T frame.MAC | frame.Station](list []T, m T) bool {
 	}
 	_, ok := slices.BinarySearch(list, m)
 	return ok
+}
+
+// Apply puts pl in force.
+func (r *Relay) Apply(pl *spread.Plan) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return fmt.Errorf("apply plan: %w", nic.ErrClosed)
+	}
+	was := r.rule.Swap(NewRule(pl))
+	r.tx.epoch.wait()
+	if pl.From != nil || was.From != nil {
+		r.startMigration(pl)
+	}
+	for m := range r.joined {
+		m.epoch.wait()
+	}
+	r.filters.schedule()
+	r.groups.schedule()
+	return nil
+}
+
+// startMigration has the Picker know when slots begin to go over, which is now and not when the next frame comes. Where
+// programs transmit it is not now: they follow the Plan in a moment only, and the table is theirs.
+func (r *Relay) startMigration(pl *spread.Plan) {
+	// A relay that is about to be closed moves nothing any more.
+	_ = r.PostWithPicker(func(p *spread.Picker, _ int64) {
+		if r.rule.Load().Plan == pl && !r.tx.yielded {
+			p.Follow(pl)
+		}
+	})
+}
+
+// joined yields the members that have joined.
+func (r *Relay) joined(yield func(*member) bool) {
+	for id := range r.members {
+		if m := r.members[id].Load(); m != nil && !yield(m) {
+			return
+		}
+	}
 }

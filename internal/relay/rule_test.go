@@ -79,7 +79,7 @@ func TestEachAddressIsTakenInByOneMember(t *testing.T) {
 					t.Errorf("member %d: %v, want %v", id, got, want)
 				}
 				astray := tt.astray && tt.dst != memberMAC(id)
-				if got := u.Astray(id, tt.dst); id != tt.by && got != astray {
+				if got := u.IsFlooded(id, tt.dst); id != tt.by && got != astray {
 					t.Errorf("member %d: astray %v, want %v", id, got, astray)
 				}
 			}
@@ -123,7 +123,7 @@ func TestAcceptWithOneAddress(t *testing.T) {
 			u := NewRule(pl)
 			var got verdict
 			got.Whose, got.Drop = u.Accept(1, tt.dst, false)
-			got.Astray = got.Whose == ForNobody && u.Astray(1, tt.dst)
+			got.Astray = got.Whose == ForNobody && u.IsFlooded(1, tt.dst)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

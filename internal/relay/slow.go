@@ -41,12 +41,12 @@ func (a *allowance) take(now int64) bool {
 	return true
 }
 
-// heardSlow hands the control loop a frame of a slow protocol ([virtio header][frame]), and counts it in l. Who sent it is not asked:
+// deliverSlow hands the control loop a frame of a slow protocol ([virtio header][frame]), and counts it in l. Who sent it is not asked:
 // from an address of ours it shows that a cable leads back to us, which the protocol wants to know. It reports whether the
 // frame was for anybody.
-func (m *member) heardSlow(b []byte, p frame.Protocol, a *allowance, l *tally) bool {
+func (m *member) deliverSlow(b []byte, p frame.Protocol, a *allowance, l *tally) bool {
 	// Other protocols than LACP and its markers are nobody's here.
-	if p == frame.LACP && !m.told(b, a) {
+	if p == frame.LACP && !m.passSlow(b, a) {
 		l.drops[team.DropSocket]++
 		return false
 	}
@@ -56,87 +56,87 @@ func (m *member) heardSlow(b []byte, p frame.Protocol, a *allowance, l *tally) b
 	return true
 }
 
-// told reports whether the control loop gets a frame.
-func (m *member) told(b []byte, a *allowance) bool {
+// passSlow reports whether the control loop gets a frame.
+func (m *member) passSlow(b []byte, a *allowance) bool {
 	if !a.take(m.r.clock.now()) {
 		return false
 	}
 	// What programs have received before a marker may be on its way to the adapter's stack.
-	if m.ear.programs.Load() && isMarker(b[frame.VnetLen:]) {
+	if m.slow.filtered.Load() && isMarker(b[frame.VnetLen:]) {
 		time.Sleep(settleTime)
 	}
-	return m.r.news.frame(m.id, b)
+	return m.r.control.passFrame(m.id, b)
 }
 
-// slow takes in such a frame that came among the others, all of which that came before it have been delivered. Once one
+// receiveSlow takes in such a frame that came among the others, all of which that came before it have been delivered. Once one
 // has come the ear is to hear the next.
-func (m *member) slow(b []byte, p frame.Protocol) {
-	if m.ear.on.Load() && !isMarker(b[frame.VnetLen:]) {
+func (m *member) receiveSlow(b []byte, p frame.Protocol) {
+	if m.slow.active.Load() && !isMarker(b[frame.VnetLen:]) {
 		return // and does
 	}
-	m.heardSlow(b, p, &m.allowed, &m.tally)
-	if p == frame.LACP && !m.ear.spoken.Load() {
-		m.ear.spoken.Store(true)
-		m.r.filters.due()
+	m.deliverSlow(b, p, &m.slowLimit, &m.tally)
+	if p == frame.LACP && !m.slow.lacpSeen.Load() {
+		m.slow.lacpSeen.Store(true)
+		m.r.filters.schedule()
 	}
 }
 
-// ear hears the slow protocols of a member that somebody speaks LACP to. It has a goroutine and a buffer of its own, for what
+// slowReceiver hears the slow protocols of a member that somebody speaks LACP to. It has a goroutine and a buffer of its own, for what
 // floods the member is not to keep a partner from being heard. While programs move what the member receives, nothing
 // floods the relay, and what is for it comes among the little that the others are. Markers that ask something always do.
-type ear struct {
+type slowReceiver struct {
 	m       *member
-	allowed allowance
+	limit   allowance
 	tally   tally
 	refused int           // frames in a row
 	done    chan struct{} // closed when run has ended
 
-	spoken   atomic.Bool // to: a frame of LACP has come
-	programs atomic.Bool // decide what the relay receives
-	on       atomic.Bool // it hears, and has heard all that waits for the member's goroutine
+	lacpSeen atomic.Bool // to: a frame of LACP has come
+	filtered atomic.Bool // decide what the relay receives
+	active   atomic.Bool // it hears, and has heard all that waits for the member's goroutine
 }
 
-// settle has the ear hear, or not. One goroutine calls it.
-func (e *ear) settle() error {
-	want := e.spoken.Load() && !e.programs.Load()
-	if want == e.on.Load() {
+// update has the ear hear, or not. One goroutine calls it.
+func (e *slowReceiver) update() error {
+	want := e.lacpSeen.Load() && !e.filtered.Load()
+	if want == e.active.Load() {
 		return nil
 	}
 	// Better twice than not at all: nobody minds a frame that comes twice.
 	if !want {
-		e.on.Store(false)
+		e.active.Store(false)
 		return e.m.socket.EnableSlow(false)
 	}
 	if err := e.m.socket.EnableSlow(true); err != nil {
 		return err
 	}
-	e.m.errands.do(e.begin, e.m.socket.Wake)
+	e.m.between.do(e.drainAndActivate, e.m.socket.Wake)
 	return nil
 }
 
-// begin leaves to the ear what comes from now on. What waits came before it heard, it may be. The member's goroutine calls it.
-func (e *ear) begin() {
-	for range shutTakes {
+// drainAndActivate leaves to the ear what comes from now on. What waits came before it heard, it may be. The member's goroutine calls it.
+func (e *slowReceiver) drainAndActivate() {
+	for range maxShutBatches {
 		if e.m.poll() != nil {
 			break
 		}
 	}
-	e.on.Store(true)
+	e.active.Store(true)
 }
 
-// restAfter frames that are refused in a row the ear rests for restFor: the kernel drops cheaper.
+// pauseAfter frames that are refused in a row the ear rests for pauseFor: the kernel drops cheaper.
 const (
-	restAfter = 64
-	restFor   = 2 * time.Millisecond
+	pauseAfter = 64
+	pauseFor   = 2 * time.Millisecond
 )
 
-func (e *ear) run() {
+func (e *slowReceiver) run() {
 	defer close(e.done)
 	b := make([]byte, frame.VnetLen+slowLen)
 	for {
 		switch n, err := e.m.socket.ReceiveSlow(b[frame.VnetLen:]); {
 		case err == nil:
-			e.hear(b[:frame.VnetLen+n])
+			e.handle(b[:frame.VnetLen+n])
 		case errors.Is(err, nic.ErrClosed):
 			return
 		default:
@@ -149,27 +149,27 @@ func (e *ear) run() {
 // slowLen is the longest frame of a slow protocol: version 2 of LACP has some that are longer than 802.3 allows.
 const slowLen = 1514
 
-// hear hands a frame ([virtio header][frame]) to the control loop.
-func (e *ear) hear(b []byte) {
+// handle hands a frame ([virtio header][frame]) to the control loop.
+func (e *slowReceiver) handle(b []byte) {
 	defer e.recovered(b)
 	var h frame.Headers
 	if !frame.Parse(b[frame.VnetLen:], &h) || !isSlow(&h) {
 		return
 	}
-	if e.m.heardSlow(b, h.Protocol, &e.allowed, &e.tally) {
+	if e.m.deliverSlow(b, h.Protocol, &e.limit, &e.tally) {
 		e.refused = 0
 	} else {
 		e.refused++
 	}
 	e.m.r.accounts[e.m.id].rx.add(&e.tally)
-	if e.refused >= restAfter {
+	if e.refused >= pauseAfter {
 		e.refused = 0
-		time.Sleep(restFor)
+		time.Sleep(pauseFor)
 	}
 }
 
 // recovered ends the panic of a frame, which is lost.
-func (e *ear) recovered(b []byte) {
+func (e *slowReceiver) recovered(b []byte) {
 	if p := recover(); p != nil {
 		e.m.r.panics.Frame(p, b)
 	}

@@ -44,7 +44,7 @@ func TestSlowFramesAlwaysComeToControl(t *testing.T) {
 			if diff := cmp.Diff(team.Control{Kind: team.ControlFrame, Member: 1, Frame: b}, g.newsOf(team.ControlFrame)); diff != "" {
 				t.Errorf("%s, from %v (-want +got):\n%s", name, src, diff)
 			}
-			g.hearing(1) // while it begins frames may come twice
+			g.enableSlow(1) // while it begins frames may come twice
 		}
 	}
 	if c := g.counters().Members[1]; c.RX[frame.LACP].Frames != 8 || c.RXDrop[team.DropReflected] != 0 {
@@ -116,8 +116,8 @@ func TestRefusedSlowFramesAllocateNothing(t *testing.T) {
 	m := g.relay.members[0].Load()
 	labtest.Must(t, g.relay.Leave(0))
 	b := append(make([]byte, frame.VnetLen), slowFrame(peerMAC, 1, 0)...)
-	m.ear.allowed.full = m.r.clock.now() + 3600e9
-	n := testing.AllocsPerRun(100, func() { m.ear.hear(b) })
+	m.slow.limit.full = m.r.clock.now() + 3600e9
+	n := testing.AllocsPerRun(100, func() { m.slow.handle(b) })
 	if drops := g.counters().Members[0].RXDrop[team.DropSocket]; n != 0 || drops != 101 {
 		t.Errorf("%v allocations, %d counted", n, drops)
 	}
@@ -128,8 +128,8 @@ func TestSlowFloodOfOneMember(t *testing.T) {
 	g := newRig(t, 2)
 	g.apply(g.plan(spread.SpreadSlots))
 	flooder, quiet := g.peerPort(0), g.peerPort(1)
-	g.hearing(0)
-	g.hearing(1)
+	g.enableSlow(0)
+	g.enableSlow(1)
 	b := append(make([]byte, frame.VnetLen), slowFrame(peerMAC, 1, 0)...)
 	stop := flooded(flooder.socket, b, 600*time.Microsecond)
 	var heard, flood int
@@ -247,13 +247,13 @@ func TestMarkersWhileClosing(t *testing.T) {
 	g := newRig(t, 1)
 	marker := lacp.Marker{Port: 1, System: adapterMAC}
 	b, refused := marker.Frame(memberMAC(0)), 0
-	for range 3 * markersMost {
+	for range 3 * maxMarkers {
 		if g.relay.Send(0, b) != nil {
 			refused++
 		}
 	}
 	if refused == 0 {
-		t.Errorf("%d markers were taken at once", 3*markersMost)
+		t.Errorf("%d markers were taken at once", 3*maxMarkers)
 	}
 	labtest.Must(t, g.relay.Close())
 	if err := g.relay.Send(0, b); !errors.Is(err, ErrNoMember) {
@@ -268,7 +268,7 @@ func TestPartnerIsHeardInAFlood(t *testing.T) {
 	flooder, peer := g.peerPort(0), g.peerPort(0)
 	peer.send(slowFrame(peerMAC, 1, 1000))
 	g.newsOf(team.ControlFrame)
-	labtest.Eventually(t, "the ear hears", g.relay.members[0].Load().ear.on.Load)
+	labtest.Eventually(t, "the ear hears", g.relay.members[0].Load().slow.active.Load)
 	bulk := append(make([]byte, frame.VnetLen), testFrame(adapterMAC, peerMAC, 0)...)
 	stop := flooded(flooder.socket, bulk, 0)
 	overrun := func(c *team.Counters) bool { return c.Members[0].RXDrop[team.DropSocket] > 0 }

@@ -327,7 +327,7 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 			labtest.Must(t, g.relay.Leave(1))
 			peer, s := g.socket(g.peer, "p1"), g.socket(g.host, "m1")
 			m := newMember(g.relay, 1, s)
-			g.relay.guests.note(g.relay.clock.now(), frame.StationOf(strangerMAC, 0))
+			g.relay.recentLocal.noteSent(g.relay.clock.now(), frame.StationOf(strangerMAC, 0))
 			b := append(make([]byte, frame.VnetLen), testFrame(memberMAC(1), peerMAC, 1)...)
 			receive := func() {
 				peer.Queue(b)

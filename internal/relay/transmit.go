@@ -32,7 +32,7 @@ type transmitter struct {
 	ending atomic.Bool   // run is to return
 	done   chan struct{} // closed when it has
 
-	errands  errands
+	between  betweenBatches
 	handover *handover // nil: none is under way
 	yielded  bool      // programs transmit, by the same Ledger, and measure what members carry
 
@@ -40,31 +40,31 @@ type transmitter struct {
 	n       int    // frames in the batch
 	now     int64  // when it began
 	sizes   [nic.Batch]int
-	facts   [nic.Batch]fact
+	metas   [nic.Batch]frameMeta
 	picked  [nic.Batch]spread.MemberSet // by which each leaves; none when it is lost, or part of an earlier one
 	merger  frame.Merger
 	at      int // the frame in hand
 
-	touched spread.MemberSet                     // members with frames queued
-	used    spread.MemberSet                     // members met in the batch, with a tally
-	unread  spread.MemberSet                     // members that were given something since their backlog was read
-	with    [spread.MaxMembers]*member           // those, nil for one that has not joined
-	order   [spread.MaxMembers][nic.Batch]uint8  // a member: the frame of each of its socket's indices
-	charges [spread.MaxMembers][nic.Batch]uint32 // what the kernel charges for those
-	tallies [spread.MaxMembers]tally
-	refused []refusal        // to be resent
-	origin  [nic.Batch]uint8 // a frame being resent: who refused it
-	met     strangers
+	touched    spread.MemberSet                     // members with frames queued
+	used       spread.MemberSet                     // members met in the batch, with a tally
+	unread     spread.MemberSet                     // members that were given something since their backlog was read
+	with       [spread.MaxMembers]*member           // those, nil for one that has not joined
+	order      [spread.MaxMembers][nic.Batch]uint8  // a member: the frame of each of its socket's indices
+	charges    [spread.MaxMembers][nic.Batch]uint32 // what the kernel charges for those
+	tallies    [spread.MaxMembers]tally
+	refused    []refusal        // to be resent
+	origin     [nic.Batch]uint8 // a frame being resent: who refused it
+	newSources newSources
 }
 
-// fact is what a frame counts.
-type fact struct {
-	protocol frame.Protocol
-	frames   uint32
-	bytes    uint32
-	rename   bool // transmit: it has the adapter's address and leaves with the member's
-	slow     bool // receive: it is for the control loop, but not before all that came before it is delivered
-	tunnel   bool // receive: it is a super-frame of a tunnel, to be given to the adapter in segments
+// frameMeta is what a frame counts.
+type frameMeta struct {
+	protocol  frame.Protocol
+	frames    uint32
+	bytes     uint32
+	setSource bool // transmit: it has the adapter's address and leaves with the member's
+	slow      bool // receive: it is for the control loop, but not before all that came before it is delivered
+	tunnel    bool // receive: it is a super-frame of a tunnel, to be given to the adapter in segments
 }
 
 type refusal struct{ frame, member uint8 }
@@ -81,11 +81,11 @@ func (t *transmitter) start() error {
 	}
 	t.ending.Store(false)
 	t.done = make(chan struct{})
-	t.errands.begin()
+	t.between.open()
 	go func() {
 		defer close(t.done)
 		t.run()
-		t.errands.end()
+		t.between.close()
 		if t.handover != nil {
 			t.handover.end(nic.ErrClosed)
 			t.handover = nil
@@ -104,7 +104,7 @@ func (t *transmitter) end() error {
 
 func (t *transmitter) run() {
 	for !t.ending.Load() {
-		t.errands.run()
+		t.between.run()
 		if t.handover != nil {
 			t.handOver()
 			continue
@@ -187,13 +187,13 @@ func (t *transmitter) batch() {
 	}
 	// A member whose queue looked so long that it was given nothing is the one to look at.
 	for left := t.unread &^ t.used; left != 0; left = left.Without(left.First()) {
-		t.meet(left.First())
+		t.enlist(left.First())
 	}
 	t.unread = 0
 	for ; t.used != 0; t.used = t.used.Without(t.used.First()) {
 		id := t.used.First()
 		l := &t.tallies[id]
-		if m := t.with[id]; m != nil && !t.paced(u, m, l) {
+		if m := t.with[id]; m != nil && !t.measureRate(u, m, l) {
 			t.unread = t.unread.With(id)
 		}
 		t.r.accounts[id].tx.add(l)
@@ -223,14 +223,14 @@ func (t *transmitter) pick(u *Rule) {
 			continue
 		}
 		if h.Src != u.Adapter && !h.Src.Multicast() && h.Src != 0 {
-			t.behind(u, h.In(h.Src, b[frame.VnetLen:]))
+			t.noteLocalSource(u, h.In(h.Src, b[frame.VnetLen:]))
 		}
 		ours := u.PerMember && h.Src == u.Adapter
-		if ours && u.Distributing != 0 && neighbourhood(&h) && t.r.news.frame(-1, b) {
+		if ours && u.Distributing != 0 && isARPorND(&h) && t.r.control.passFrame(-1, b) {
 			continue // comes back by Send
 		}
-		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), rename: ours || u.PerMember && spread.GroupReport(&h, b[frame.VnetLen:])}
-		t.facts[t.at] = f
+		f := frameMeta{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), setSource: ours || u.PerMember && spread.GroupReport(&h, b[frame.VnetLen:])}
+		t.metas[t.at] = f
 		set := t.picker.Pick(u.Plan, &h, b[frame.VnetLen:], bytes)
 		if set == 0 {
 			t.r.noMember[team.DropNoMember].Add(uint64(frames))
@@ -238,11 +238,11 @@ func (t *transmitter) pick(u *Rule) {
 		}
 		if h.Protocol == frame.UDP && u.Spread != spread.SpreadBroadcast {
 			id := set.First()
-			if m := t.meet(id); m != nil && m.socket.USO() {
+			if m := t.enlist(id); m != nil && m.socket.USO() {
 				if to, n := t.merger.Add(t.at, b, v, &h, id); to >= 0 {
 					t.sizes[to] = n
-					t.facts[to].frames += f.frames
-					t.facts[to].bytes += f.bytes
+					t.metas[to].frames += f.frames
+					t.metas[to].bytes += f.bytes
 					continue
 				}
 			}
@@ -251,11 +251,11 @@ func (t *transmitter) pick(u *Rule) {
 	}
 }
 
-// behind has the control loop hear of who lives behind the adapter, where the Plan does not have s or forgets it soon.
-func (t *transmitter) behind(u *Rule, s frame.Station) {
-	t.r.guests.note(t.now, s)
+// noteLocalSource has the control loop hear of who lives behind the adapter, where the Plan does not have s or forgets it soon.
+func (t *transmitter) noteLocalSource(u *Rule, s frame.Station) {
+	t.r.recentLocal.noteSent(t.now, s)
 	if !u.isStation(s) || u.isAgeing(s) {
-		t.met.met(t.r.news, u, s)
+		t.newSources.report(t.r.control, u, s)
 	}
 }
 
@@ -278,8 +278,8 @@ func (t *transmitter) recovered() {
 	}
 }
 
-// meet returns member id, nil if it has not joined. A member that leaves meanwhile waits for the batch's end.
-func (t *transmitter) meet(id int) *member {
+// enlist returns member id, nil if it has not joined. A member that leaves meanwhile waits for the batch's end.
+func (t *transmitter) enlist(id int) *member {
 	if !t.used.Has(id) {
 		t.used, t.with[id] = t.used.With(id), t.r.members[id].Load()
 	}
@@ -288,20 +288,20 @@ func (t *transmitter) meet(id int) *member {
 
 // put queues frame i on member id. Where there is no such member that is a refusal.
 func (t *transmitter) put(u *Rule, i, id int, first bool) {
-	m := t.meet(id)
+	m := t.enlist(id)
 	if m == nil {
 		t.refuse(u, i, id, first)
 		return
 	}
-	f := &t.facts[i]
-	if f.rename {
+	f := &t.metas[i]
+	if f.setSource {
 		u.MACs[id].Put(t.frame(i), sourceAt)
 	}
 	index := m.socket.Queue(t.frame(i))
 	t.order[id][index] = uint8(i)
 	t.touched = t.touched.With(id)
 	l := &t.tallies[id]
-	charge := chargeOf(m.socket, t.frame(i), f)
+	charge := truesizeOf(m.socket, t.frame(i), f)
 	t.charges[id][index] = uint32(charge)
 	l.charge += uint64(charge)
 	c := &l.moved[f.protocol]
@@ -312,7 +312,7 @@ func (t *transmitter) put(u *Rule, i, id int, first bool) {
 // refuse notes that member id did not take frame i. The first time it is to be sent by another, and lost the
 // second time. A copy of a broadcast is lost at once: the other members have theirs.
 func (t *transmitter) refuse(u *Rule, i, id int, first bool) {
-	frames := uint64(t.facts[i].frames)
+	frames := uint64(t.metas[i].frames)
 	switch {
 	case !first:
 		l := &t.tallies[t.origin[i]]
@@ -332,7 +332,7 @@ func (t *transmitter) flush(u *Rule, first bool) {
 		l := &t.tallies[id]
 		for _, f := range t.with[id].socket.Flush() {
 			i := int(t.order[id][f.Index])
-			fact := &t.facts[i]
+			fact := &t.metas[i]
 			l.moved[fact.protocol].Frames -= uint64(fact.frames)
 			l.moved[fact.protocol].Bytes -= uint64(fact.bytes)
 			l.charge -= uint64(t.charges[id][f.Index])
@@ -344,7 +344,7 @@ func (t *transmitter) flush(u *Rule, first bool) {
 				}
 			case nic.Refused:
 				l.errors++
-				t.r.news.suspected(id)
+				t.r.control.reportSuspect(id)
 				t.refuse(u, i, id, first)
 			default:
 				l.errors++
@@ -361,7 +361,7 @@ func (t *transmitter) flush(u *Rule, first bool) {
 func (t *transmitter) resend(u *Rule) {
 	for _, f := range t.refused {
 		i, id := int(f.frame), int(f.member)
-		l, frames := &t.tallies[id], uint64(t.facts[i].frames)
+		l, frames := &t.tallies[id], uint64(t.metas[i].frames)
 		other := spread.Other(u.Plan, spread.MemberSet(0).With(id))
 		if other < 0 {
 			l.drops[team.DropRefused] += frames

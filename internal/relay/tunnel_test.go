@@ -108,7 +108,7 @@ func TestTunnelSuperFramesReachTheAdapter(t *testing.T) {
 			if !way.able {
 				t.Skip("needs a later kernel for such super-frames in TAPs: 6.17 for tunnels, 6.2 for UDP")
 			}
-			_, err := g.relay.ask(0, func(m *member) { m.tunnel, m.merge = way.tunnel, way.merge })
+			_, err := g.relay.doInMember(0, func(m *member) { m.tunnel, m.merge = way.tunnel, way.merge })
 			labtest.Must(t, err)
 			for _, k := range tunnels {
 				t.Run(k.name, func(t *testing.T) {

@@ -195,12 +195,12 @@ func (g *rig) shut(name string, gate *uint32) error {
 	h := newHandover(gate, g.relay.clock)
 	late := func(of **handover) {
 		h.begin(of)
-		h.until, h.tries = 0, leastTries
+		h.until, h.tries = 0, minPauseTries
 	}
 	if name == "transmit" {
-		labtest.Must(g, g.relay.Do(func(*spread.Picker, int64) { late(&g.relay.tx.handover) }))
+		labtest.Must(g, g.relay.DoWithPicker(func(*spread.Picker, int64) { late(&g.relay.tx.handover) }))
 	} else {
-		_, err := g.relay.ask(0, func(m *member) { late(&m.handover) })
+		_, err := g.relay.doInMember(0, func(m *member) { late(&m.handover) })
 		labtest.Must(g, err)
 	}
 	return <-h.done
@@ -250,7 +250,7 @@ func TestYieldOfWhatIsNotThere(t *testing.T) {
 		if err := r.YieldMember(id, &gate); !errors.Is(err, ErrNoMember) {
 			t.Errorf("member %d: %v", id, err)
 		}
-		if err := r.Listen(id, -1); !errors.Is(err, ErrNoMember) {
+		if err := r.SetSocketFilter(id, -1); !errors.Is(err, ErrNoMember) {
 			t.Errorf("member %d: %v", id, err)
 		}
 	}
@@ -260,13 +260,13 @@ func TestYieldOfWhatIsNotThere(t *testing.T) {
 		"Regain":       func() error { return r.Regain(&gate) },
 		"YieldMember":  func() error { return r.YieldMember(0, &gate) },
 		"RegainMember": func() error { return r.RegainMember(0, &gate) },
-		"Do":           func() error { return r.Do(func(*spread.Picker, int64) { t.Error("it was done") }) },
+		"Do":           func() error { return r.DoWithPicker(func(*spread.Picker, int64) { t.Error("it was done") }) },
 	} {
 		if err := f(); err == nil || gate != GateSlow {
 			t.Errorf("%s of a relay that is closed: %v, gate %d", name, err, gate)
 		}
 	}
-	if r.Tell(team.Control{}) {
+	if r.Report(team.Control{}) {
 		t.Error("news reach a control loop that has ended")
 	}
 }
@@ -298,13 +298,13 @@ func TestYieldedRelayDoesNotMeasure(t *testing.T) {
 		}
 	}
 	labtest.Eventually(t, "clocks that are ahead", func() bool { send(); return ahead() == 2 })
-	for began := time.Now(); time.Since(began) < 3*paceEvery; {
+	for began := time.Now(); time.Since(began) < 3*rateInterval; {
 		send()
 		if ahead() != 2 {
 			t.Fatal("a clock was set")
 		}
 	}
-	labtest.Must(t, g.relay.Do(func(p *spread.Picker, now int64) {
+	labtest.Must(t, g.relay.DoWithPicker(func(p *spread.Picker, now int64) {
 		if p.Now != now {
 			t.Errorf("it is %d for the Picker, and %d", p.Now, now)
 		}
@@ -326,13 +326,13 @@ func TestListen(t *testing.T) {
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
 	labtest.Must(t, err)
 	defer refuse.Close()
-	labtest.Must(t, g.relay.Listen(0, refuse.FD()))
+	labtest.Must(t, g.relay.SetSocketFilter(0, refuse.FD()))
 	peer.send(testFrame(adapterMAC, peerMAC, 1))
-	labtest.Must(t, g.relay.Listen(0, -1))
+	labtest.Must(t, g.relay.SetSocketFilter(0, -1))
 	b := testFrame(adapterMAC, peerMAC, 2)
 	peer.send(b)
 	host.expect(b)
-	if err := g.relay.Listen(0, 1<<20); err == nil {
+	if err := g.relay.SetSocketFilter(0, 1<<20); err == nil {
 		t.Error("what is no program is a filter")
 	}
 }

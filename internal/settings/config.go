@@ -1,4 +1,3 @@
-// Package settings says what can be configured of a team: [Config].
 package settings
 
 import (
@@ -11,8 +10,7 @@ import (
 	"nicteam/modes/spread"
 )
 
-// Config is a validated configuration of a team; internal/config makes it from flags,
-// environment and file. DefaultConfig has the defaults.
+// Config is the configuration of a team; internal/config makes it from a file, the environment and flags.
 type Config struct {
 	Team    string
 	Members []MemberConfig
@@ -26,15 +24,15 @@ type Config struct {
 	Active           string // active member wished by hand, "" none; never kept over a restart
 	PacketsPerMember int
 	ReceiveBalance   bool
-	Gain             time.Duration // elb: the least that a flow must win to be moved
-	Skew             time.Duration // elb: the most that two NICs' ways to a peer differ
-	Rebalance        time.Duration // elb: how often flows that never pause are evened out; 0 never
+	Gain             time.Duration // elb: minimum advantage before a flow moves
+	Skew             time.Duration // elb: largest expected difference in path delay
+	Rebalance        time.Duration // elb: interval of the rebalancer; 0: never
 	MinMembers       int
 	LACP             modes.LACPSettings
 
 	UpDelay          time.Duration
 	DownDelay        time.Duration
-	LinkWatch        []string // "carrier"
+	LinkWatch        []string // their names
 	AnnounceCount    int
 	AnnounceInterval time.Duration
 
@@ -119,6 +117,8 @@ const (
 	OffloadOn
 	OffloadOff
 )
+
+func (o Offload) String() string { return [...]string{"auto", "on", "off"}[min(o, OffloadOff)] }
 
 // DefaultConfig has the defaults; Team and Members are the caller's.
 func DefaultConfig() Config {

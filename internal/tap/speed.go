@@ -10,14 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A TAP shows whatever speed and duplex it was given last, 10 Gbit/s of full duplex at first (tun_default_link_ksettings
-// in the kernel's tun.c).
-
-// ethtool is the number of the kernel's generic netlink family, Linux ≥ 5.6. Unlike the ioctl it finds a device by index,
-// whatever that is called by now.
+// ethtool is the kernel's generic netlink family of that name, Linux ≥ 5.6. Unlike the ioctl it finds a device by index,
+// also after it was renamed.
 var ethtool = sync.OnceValues(func() (*netlink.GenlFamily, error) { return netlink.GenlFamilyGet(unix.ETHTOOL_GENL_NAME) })
 
-// SetSpeed has the device show a speed in bit/s (0: unknown) and a duplex (full, half, "": unknown).
+// SetSpeed sets the speed in bit/s (0: unknown) and the duplex (full, half, "": unknown) that the device reports. A new TAP
+// reports 10 Gbit/s, full duplex (tun_default_link_ksettings in drivers/net/tun.c).
 func (a *Adapter) SetSpeed(bps uint64, duplex string) error {
 	family, err := ethtool()
 	if err != nil {
@@ -36,7 +34,7 @@ func (a *Adapter) SetSpeed(bps uint64, duplex string) error {
 	return nil
 }
 
-// ethtoolDuplex is a duplex as linux/ethtool.h has it.
+// ethtoolDuplex returns the DUPLEX_ constant of linux/ethtool.h.
 func ethtoolDuplex(duplex string) uint8 {
 	switch duplex {
 	case "half":
@@ -47,7 +45,7 @@ func ethtoolDuplex(duplex string) uint8 {
 	return 0xff
 }
 
-// ethtoolSpeed is a speed as ethtool has it: SPEED_UNKNOWN for 0, and no more than fits (ethtool_validate_speed).
+// ethtoolSpeed returns a speed in Mbit/s, SPEED_UNKNOWN for 0, bounded as ethtool_validate_speed demands.
 func ethtoolSpeed(bps uint64) uint32 {
 	if bps < 1_000_000 {
 		return math.MaxUint32

@@ -9,10 +9,10 @@ import (
 type Bin struct {
 	Known               bool
 	Bytes, Frames       float64 // average a second
-	MaxBytes, MaxFrames float64 // highest a second inside the bin; less than the average counts as the average
+	MaxBytes, MaxFrames float64 // highest one-second rate within the bin; at least the average is assumed
 }
 
-// Series is one line of history, oldest bin first. The last bin of both ends at Data.End.
+// Series is the history of one line of a chart, oldest bin first. The last bin of both directions ends at Data.End.
 type Series struct {
 	Name    string
 	In, Out []Bin
@@ -26,31 +26,31 @@ type Member struct {
 	Link  float64 // bits a second in one direction, 0 for unknown
 }
 
-// Event is a moment worth a mark on the time axis.
+// Event is marked on the time axis.
 type Event struct {
 	At    time.Time
 	Text  string
 	Label string // for a place with little room, such as the mark in a picture; Text if empty
 }
 
-// Data is what there is to draw. It is only read.
+// Data is what to draw. The package never changes it.
 type Data struct {
 	Name string        // what is shown: "team0 · elb · 2/2 up"
 	End  time.Time     // end of the last bin; its location is that of the time axis
 	Step time.Duration // length of a bin, 1 s for 0
 
-	// Total is the sum with its own peaks: the peak of a sum is not the sum of peaks. Without bins
-	// it is made of the layers, and its peaks are then the least that they can have been.
+	// Total has its own peaks: the peak of a sum is not the sum of peaks. Without bins it is computed from the layers,
+	// and its peaks are lower bounds.
 	Total     Series
 	Members   []Member
 	Protocols []Series
 	Events    []Event
 }
 
-// maxValue bounds every number, so that no sum or ratio of them overflows.
+// maxValue bounds every number, so that no sum or ratio overflows.
 const maxValue = 1e18
 
-// drawable makes any float one that can be drawn.
+// drawable maps any float to a number that can be drawn: 0 for NaN and negative ones, at most maxValue.
 func drawable(v float64) float64 {
 	switch {
 	case math.IsNaN(v) || v <= 0:
@@ -71,7 +71,7 @@ func (b Bin) rate(packets bool) (avg, peak float64) {
 	return avg, max(avg, peak)
 }
 
-// plus sums the averages; the peak of the sum is at least each of the peaks and at least the sum.
+// plus adds averages. The peak of the sum is not known: it is at least each peak and at least the sum of the averages.
 func (b Bin) plus(o Bin) Bin {
 	if !o.Known {
 		return b
@@ -85,7 +85,7 @@ func (b Bin) plus(o Bin) Bin {
 	return s
 }
 
-// sumSeries adds series up, aligned at their ends.
+// sumSeries adds series, aligned at their ends.
 func sumSeries(all []Series) Series {
 	var s Series
 	for _, one := range all {
@@ -105,7 +105,7 @@ func addBins(a, b []Bin) []Bin {
 	return a
 }
 
-// total is the sum of everything in the best way it is known.
+// total returns Total or, without it, the sum of the members or of the protocols.
 func (d *Data) total() Series {
 	if len(d.Total.In)+len(d.Total.Out) > 0 {
 		return d.Total
@@ -124,7 +124,7 @@ func (d *Data) memberSeries() []Series {
 	return all
 }
 
-// longestHistory is the length of the longest history.
+// longestHistory returns the length of the longest history in bins.
 func (d *Data) longestHistory() int {
 	n := max(len(d.Total.In), len(d.Total.Out))
 	for i := range d.Members {
@@ -136,16 +136,15 @@ func (d *Data) longestHistory() int {
 	return n
 }
 
-// linkSpeeds is the sum of the members' speeds, 0 when none is known.
-func (d *Data) linkSpeeds() (sum, highest float64) {
+// linkSpeed returns the sum of the members' speeds, 0 if none is known.
+func (d *Data) linkSpeed() (sum float64) {
 	for i := range d.Members {
-		v := drawable(d.Members[i].Link)
-		sum, highest = sum+v, max(highest, v)
+		sum += drawable(d.Members[i].Link)
 	}
-	return sum, highest
+	return sum
 }
 
-// latestRate is the rate at the end of a history, NaN when that is a gap.
+// latestRate returns the rate of the last bin, NaN if that is a gap.
 func latestRate(bins []Bin, packets bool) float64 {
 	if len(bins) == 0 || !bins[len(bins)-1].Known {
 		return math.NaN()
@@ -154,7 +153,7 @@ func latestRate(bins []Bin, packets bool) float64 {
 	return avg
 }
 
-// shownBins is how many bins the numbers beside a chart speak of: those shown, all for 0.
+// shownBins returns how many bins the figures beside a chart cover: those that the chart shows, all without a period.
 func (o *Options) shownBins(d *Data) int {
 	w := newWindow(d, o.Last, 1)
 	switch {
@@ -166,10 +165,10 @@ func (o *Options) shownBins(d *Data) int {
 	return d.longestHistory()
 }
 
-// lastBins is the last n bins.
+// lastBins returns the last n bins, at least one.
 func lastBins(bins []Bin, n int) []Bin { return bins[max(0, len(bins)-max(n, 1)):] }
 
-// highestPeak is the highest peak of bins, NaN when none is known.
+// highestPeak returns the highest peak of the bins, NaN if all are gaps.
 func highestPeak(bins []Bin, packets bool) float64 {
 	top, known := 0.0, false
 	for _, b := range bins {

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Every number that changes while one looks has a fixed width, so that nothing beside it moves.
+// Live figures have a fixed width, so that nothing beside them moves.
 
-// compact is a value with its prefix in digits+2 cells: " 618M", "1.22G", "   0 ".
+// compact formats a value with its prefix in digits+2 cells: " 618M", "1.22G", "   0 ".
 func compact(v float64, digits int) string {
 	m, decimals, p := units.Scale(drawable(v), digits)
 	if p == 0 {
@@ -19,7 +19,7 @@ func compact(v float64, digits int) string {
 	return fmt.Sprintf("%*.*f%c", digits+1, decimals, m, units.Prefixes[p])
 }
 
-// symbol is what stands behind a number of a fixed unit.
+// symbol is the unit as printed.
 func (u Unit) symbol() string {
 	switch u {
 	case Packets:
@@ -46,9 +46,9 @@ func (u Unit) divisor() (by float64, decimals int) {
 	return 1, 0
 }
 
-// A rate that is not known (NaN) is a dash.
+// An unknown rate (NaN) prints as a dash.
 
-// longRate is a rate with its unit: "1.215 Gbit/s", " 1 214.6 Mbit/s"; always 12 cells, 15 in a fixed unit.
+// longRate formats a rate with its unit in 12 cells, 15 in a fixed unit: "1.215 Gbit/s", " 1 214.6 Mbit/s".
 func (u Unit) longRate(v float64) string {
 	if math.IsNaN(v) {
 		return fmt.Sprintf("%*s %6s", u.shortRateWidth(), "-", u.symbol())
@@ -63,7 +63,7 @@ func (u Unit) longRate(v float64) string {
 	return u.shortRate(v) + " " + u.symbol()
 }
 
-// shortRate is a rate where the unit is told elsewhere: 5 cells, 8 in a fixed unit.
+// shortRate formats a rate whose unit stands elsewhere, in shortRateWidth cells.
 func (u Unit) shortRate(v float64) string {
 	if math.IsNaN(v) {
 		return fmt.Sprintf("%*s", u.shortRateWidth(), "-")
@@ -86,10 +86,10 @@ func (u Unit) shortRate(v float64) string {
 	return fmt.Sprintf("%*s", fixedWidth, s)
 }
 
-// fixedWidth holds 99 999.9 Mbit/s.
+// fixedWidth is room for 99 999.9 Mbit/s.
 const fixedWidth = 8
 
-// shortRateWidth is the width of short.
+// shortRateWidth is 5 cells, 8 in a fixed unit.
 func (u Unit) shortRateWidth() int {
 	if u == Auto || u == Packets {
 		return 5
@@ -97,7 +97,7 @@ func (u Unit) shortRateWidth() int {
 	return fixedWidth
 }
 
-// groupThousands parts thousands by blanks, as ISO 80000 writes them.
+// groupThousands separates thousands by blanks (ISO 80000-1).
 func groupThousands(s string) string {
 	whole, rest, dot := strings.Cut(s, ".")
 	for i := len(whole) - 3; i > 0; i -= 3 {
@@ -109,10 +109,10 @@ func groupThousands(s string) string {
 	return whole
 }
 
-// tickLabel is the label of a value on the y axis, at most tickWidth cells.
+// tickLabel formats a value of the y axis in at most tickWidth cells.
 func (u Unit) tickLabel(v float64) string {
 	by, _ := u.divisor()
-	v, _ = strconv.ParseFloat(strconv.FormatFloat(drawable(v)/by, 'e', 5, 64), 64) // 3 × 0.4 is not 1.2
+	v, _ = strconv.ParseFloat(strconv.FormatFloat(drawable(v)/by, 'e', 5, 64), 64) // 3 × 0.4 prints as 1.2
 	if by > 1 {
 		if s := strconv.FormatFloat(v, 'f', -1, 64); len(s) <= u.tickWidth() {
 			return s
@@ -139,7 +139,7 @@ func (u Unit) tickWidth() int {
 	return 6
 }
 
-// formatSpeed is a link speed: "1G", "2.5G", "?" for an unknown one.
+// formatSpeed formats a link speed: "1G", "2.5G", "?" if it is unknown.
 func formatSpeed(bps float64) string {
 	if drawable(bps) == 0 {
 		return "?"

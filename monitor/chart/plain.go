@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Plain tells the same in sentences, for screen readers and logs: one line a sentence, no
-// character that controls a terminal. Peaks, shares and events are those of the last Options.Last.
+// Plain says what a chart shows in sentences, one a line, for screen readers and logs. No character controls a
+// terminal. Peaks, shares and events are those of the period shown.
 func Plain(d Data, o Options) string {
 	var b strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
@@ -53,7 +53,7 @@ func Plain(d Data, o Options) string {
 	return b.String()
 }
 
-// spoken is text without the signs that a screen reader would spell.
+// spoken replaces the signs that a screen reader would spell.
 func spoken(g Glyphs, s string) string {
 	return strings.NewReplacer(" · ", ", ", " → ", ": ", "→", " to ").Replace(strings.Map(func(r rune) rune {
 		if r == '→' || r == '·' {

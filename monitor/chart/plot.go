@@ -1,25 +1,25 @@
 package chart
 
-// half is one direction of a chart: layers from the axis outward and their sum.
+// half is one direction of a chart: its layers, from the axis outward, and their sum.
 type half struct {
 	layers [][]sample // a layer, a column
 	sum    []sample   // avg is the sum of the layers, peak that of the total
 }
 
-// plot is everything a chart shows, before it becomes cells or pixels.
+// plot is the content of a chart before it becomes cells or pixels.
 type plot struct {
 	window
 	in, out         half
 	names           []string
-	inRole, outRole []Role // a layer
+	inRole, outRole []Role // of each layer
 	link            float64
 	solid           bool
 }
 
-// newPlot lays the data out over so many columns.
+// newPlot resamples the data to a number of columns.
 func newPlot(d *Data, o *Options, cols int) *plot {
 	p := &plot{window: newWindow(d, o.Last, cols)}
-	p.link, _ = d.linkSpeeds()
+	p.link = d.linkSpeed()
 	total := d.total()
 	var all []Series
 	switch o.View {
@@ -71,7 +71,7 @@ func newHalf(w *window, layers [][]Bin, total []Bin, packets bool) half {
 	return h
 }
 
-// highestPeak is the highest peak shown.
+// highestPeak returns the highest peak shown.
 func (h *half) highestPeak() float64 {
 	top := 0.0
 	for _, s := range h.sum {
@@ -80,5 +80,5 @@ func (h *half) highestPeak() float64 {
 	return top
 }
 
-// known says whether anything is known at a column.
+// known reports whether column x has data.
 func (p *plot) known(x int) bool { return p.in.sum[x].known || p.out.sum[x].known }

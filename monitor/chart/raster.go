@@ -2,7 +2,7 @@ package chart
 
 import "math"
 
-// raster draws the two areas into cells. A cell has x × y dots; all heights are whole dots.
+// raster draws the two halves of a plot into cells of x × y dots. Heights are whole dots.
 type raster struct {
 	*plot
 	scale  yscale
@@ -10,7 +10,7 @@ type raster struct {
 	x, y   int // dots a cell
 }
 
-// dots are the columns and rows of a cell that a glyph set can tell apart.
+// dots returns the columns and rows of dots that a cell of the glyph set can show.
 func (g Glyphs) dots() (x, y int) {
 	switch g {
 	case Braille:
@@ -21,14 +21,14 @@ func (g Glyphs) dots() (x, y int) {
 	return 1, 3
 }
 
-// dotColumn is one dot column of one half: the dots below each layer's top, from the axis outward.
+// dotColumn is one column of dots in one half. Heights count dots from the axis outward.
 type dotColumn struct {
 	tops []int
-	peak int  // the dot that the peak mark is in, -1 for none
+	peak int  // the dot of the peak mark, -1 for none
 	over bool // cut off
 }
 
-// heights are the heights of a half that is rows high. What is not nothing has at least a dot.
+// heights returns the dot columns of a half that is rows high. Any traffic shows as one dot at least.
 func (r *raster) heights(h *half, rows int) []dotColumn {
 	all := make([]dotColumn, r.cols)
 	tops := make([]int, r.cols*len(h.layers))
@@ -37,7 +37,7 @@ func (r *raster) heights(h *half, rows int) []dotColumn {
 		c := &all[x]
 		c.tops, tops = tops[:len(h.layers):len(h.layers)], tops[len(h.layers):]
 		c.peak = -1
-		s := h.sum[x] // all zero when not known
+		s := h.sum[x] // zero if unknown
 		total := 0.0
 		for i := range h.layers {
 			total += h.layers[i][x].avg
@@ -61,7 +61,8 @@ func (r *raster) height(v float64, most int) int {
 	return int(min(math.Round(r.scale.height(v)*float64(r.y)), float64(most)))
 }
 
-// drawHalf puts a half into the grid: at its left column and the row nearest to the axis, going up or down.
+// drawHalf draws a half into the grid from column left on. axis is the row next to the axis; up is away from it for
+// receive.
 func (r *raster) drawHalf(g Grid, h *half, roles []Role, left, axis, rows int, up bool) {
 	cols := r.heights(h, rows)
 	var counts [64]int
@@ -89,7 +90,7 @@ func (r *raster) drawHalf(g Grid, h *half, roles []Role, left, axis, rows int, u
 	}
 }
 
-// ink is what a cell shows; the layer with the most dots gives it its role, -1 is the peak mark.
+// ink is the content of a cell. Its role is that of the layer with the most dots; layer -1 is the peak mark.
 type ink struct {
 	rune  rune
 	layer int
@@ -146,8 +147,8 @@ func (r *raster) cellOf(own []dotColumn, cx, row int, up bool, counts []int) ink
 	return ink{r.letterRune(filled, layer, up), layer}
 }
 
-// inPattern says whether a dot of a layer is set: layers differ by their patterns, so that they can be
-// told apart without colour. Their upper edges are always drawn.
+// inPattern reports whether the dot x, y of a layer is set. Layers have patterns, so that they can be told apart
+// without colour; their upper edges are always drawn.
 func inPattern(layer, x, y int) bool {
 	switch layer % 5 {
 	case 1:
@@ -164,7 +165,7 @@ func inPattern(layer, x, y int) bool {
 
 var brailleBits = [2][4]int{{0x01, 0x02, 0x04, 0x40}, {0x08, 0x10, 0x20, 0x80}}
 
-// brailleDot is the bit of a dot, dy counted from the axis.
+// brailleDot returns the bit of a dot in the braille block; dy counts from the axis.
 func brailleDot(dx, dy int, up bool) int {
 	if up {
 		dy = 3 - dy
@@ -174,7 +175,7 @@ func brailleDot(dx, dy int, up bool) int {
 
 var shades = []rune("█▒░▓")
 
-// blockRune is a cell of the block set. Unicode has no upper eighths, so below the axis it is thirds.
+// blockRune returns the block character of a cell. Unicode has no upper eighths, so cells below the axis show thirds.
 func (r *raster) blockRune(filled, peakAt, layer int, up bool) rune {
 	switch {
 	case filled == 0 && (peakAt < 3) == up && peakAt != 3 && peakAt != 4:
@@ -216,7 +217,7 @@ func (r *raster) letterRune(filled, layer int, up bool) rune {
 	return rune(letters[layer%len(letters)])
 }
 
-// swatch is a full cell of a layer, for keys.
+// swatch returns a full cell of a layer, for legends.
 func (g Glyphs) swatch(layer int, solid bool) rune {
 	if solid && g != ASCII {
 		layer = 0
@@ -238,7 +239,7 @@ func (g Glyphs) swatch(layer int, solid bool) rune {
 	return rune(letters[layer%len(letters)])
 }
 
-// cutMark stands at the end of a column that is higher than a fixed scale.
+// cutMark marks the end of a column that exceeds a fixed scale.
 func (r *raster) cutMark(up bool) rune {
 	switch {
 	case r.glyphs == ASCII && up:

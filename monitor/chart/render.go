@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// plotLayout is how a chart's rows and columns are used.
+// plotLayout divides the rows and columns of a chart.
 type plotLayout struct {
-	labels      int // width of the y labels, 0 for none
+	labels      int // columns of the y labels, 0 for none
 	left, width int // of the plot
 	rows        int // of the plot without the axis
 	axis        bool
@@ -15,8 +15,7 @@ type plotLayout struct {
 	events      int  // rows of event text
 }
 
-// newPlotLayout gives a chart what it has room for: the plot first, then its axis, the numbers on it,
-// times, the text of events.
+// newPlotLayout gives room to the plot first, then to its axis, the y labels, the times and the texts of events.
 func newPlotLayout(o *Options) plotLayout {
 	f := plotLayout{width: max(o.Width, 1), rows: max(o.Height, 1)}
 	if w := o.Unit.tickWidth(); o.Width >= w+9 {
@@ -37,13 +36,13 @@ func newPlotLayout(o *Options) plotLayout {
 	return f
 }
 
-// plotDots is how many columns of data a chart of these options shows.
+// plotDots returns the number of data columns that a chart with these options shows.
 func plotDots(o *Options) int {
 	x, _ := o.Glyphs.dots()
 	return newPlotLayout(o).width * x
 }
 
-// Render draws the chart with its axes, exactly Width × Height cells.
+// Render draws the chart with its axes in exactly Width × Height cells.
 func Render(d Data, o Options) Grid {
 	g := newGrid(o.Width, o.Height)
 	if o.Width < 1 || o.Height < 1 {
@@ -76,8 +75,8 @@ func Render(d Data, o Options) Grid {
 	return g
 }
 
-// Span is the period that Render shows with these options: a chart is filled, so it may be longer
-// than Options.Last. So much history is worth fetching.
+// Span returns the period that Render shows. A chart fills its width, so that may be longer than Options.Last; it is
+// the history worth fetching.
 func Span(d Data, o Options) (from, to time.Time) {
 	w := newWindow(&d, o.Last, plotDots(&o))
 	return w.end.Add(-w.span()), w.end
@@ -126,7 +125,7 @@ func (f *plotLayout) drawLabels(g Grid, r *raster, o *Options, axis, below int) 
 	}
 }
 
-// rowOf is the row, counted from 1 at the axis, that a height ends in.
+// rowOf returns the row in which a height ends, counted from 1 at the axis.
 func rowOf(rows float64) int {
 	n := int(rows)
 	if rows-float64(n) > 1e-6 {
@@ -153,7 +152,7 @@ func (f *plotLayout) drawTimes(g Grid, r *raster, axis, y int) {
 	}
 }
 
-// drawEvents marks events on the axis and writes the texts of the newest into the rows there are.
+// drawEvents marks events on the axis and writes the texts of the newest.
 func (f *plotLayout) drawEvents(g Grid, r *raster, d *Data, axis, y int) {
 	mark := '▾'
 	if r.glyphs == ASCII {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Screen is the whole picture for a size: what nicteam watch shows and what goes into a ticket.
+// Screen lays out everything for a size: the screen of nicteam watch, and its --once text.
 //
 //	≥ 100 × 28  frame, summary, chart with three rows of events, strips, shares
 //	≥ 60 × 16   the same with one row of events (80 × 24 too); at most a third of the rows are strips
@@ -54,7 +54,7 @@ func drawFramed(g Grid, d Data, o Options) {
 	}
 }
 
-// pasteStrips writes so many strips; when members are left over the last says how many.
+// pasteStrips pastes at most rows strips. If members are left over, the last row counts them.
 func pasteStrips(g Grid, x, y, rows int, d Data, o Options) {
 	if rows < 1 {
 		return
@@ -85,7 +85,7 @@ func drawCompact(g Grid, d Data, o Options) {
 	pasteStrips(g, 0, 2+in.Height, strips, d, in)
 }
 
-// drawFrame writes the box with its title, what is shown and the caller's footer.
+// drawFrame draws the box with the title, the description and the caller's footer.
 func drawFrame(g Grid, d *Data, o *Options) {
 	box := []rune("┌┐└┘─│")
 	if o.Glyphs == ASCII {
@@ -107,7 +107,7 @@ func drawFrame(g Grid, d *Data, o *Options) {
 
 	name := o.Glyphs.clean(d.Name)
 	about := ""
-	for _, part := range o.describe(d, w-1) { // what does not fit beside the name is left out
+	for _, part := range o.describe(d, w-1) { // as many as fit beside the name
 		part = o.Glyphs.clean(part)
 		if longer := about + part; cells(longer)+cells(name)+6 <= w {
 			about = longer
@@ -123,7 +123,7 @@ func drawFrame(g Grid, d *Data, o *Options) {
 	}
 }
 
-// describe says in words how a chart of this width is drawn, in parts.
+// describe returns the view, unit, scale and period of a chart of this width, as parts of a title.
 func (o *Options) describe(d *Data, width int) []string {
 	view := map[View]string{ByMember: "in+out by NIC", ByProtocol: "in+out by protocol", Total: "in+out"}[o.View]
 	in := *o
@@ -131,13 +131,13 @@ func (o *Options) describe(d *Data, width int) []string {
 	return []string{view, " · " + o.Unit.symbol(), " · " + o.Scale.String(), " · last " + formatPeriod(shownPeriod(d, &in))}
 }
 
-// shownPeriod is the period that a chart of these options shows when it is full.
+// shownPeriod returns the period that a full chart with these options shows.
 func shownPeriod(d *Data, o *Options) time.Duration {
 	w := newWindow(d, o.Last, plotDots(o))
 	return time.Duration(min(float64(w.cols)*float64(w.per)/float64(w.wide)*float64(w.step), float64(longest)))
 }
 
-// formatPeriod is a duration in its largest fitting unit, rounded down: never more than there is.
+// formatPeriod formats a duration in its largest fitting unit, rounded down.
 func formatPeriod(d time.Duration) string {
 	switch {
 	case d >= 2*day:

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// Shares divides whole parts among the values so that they add up to exactly total (Hare's method
-// of largest remainders; the first of equals wins). All are zero if the values are.
+// Shares divides total among the values in whole parts that add up exactly, by the largest remainder method; the first
+// of equals wins. All are zero if the values are.
 func Shares(values []float64, total int) []int {
 	sum := 0.0
 	for _, v := range values {
@@ -57,8 +57,7 @@ type protocolShare struct {
 	amount   float64
 }
 
-// protocolParts sums each protocol over the period shown, both directions, those with nothing
-// left out.
+// protocolParts sums each protocol over the period shown in both directions, and leaves out those without traffic.
 func protocolParts(d *Data, o *Options) []protocolShare {
 	n := o.shownBins(d)
 	var all []protocolShare
@@ -79,9 +78,8 @@ func protocolParts(d *Data, o *Options) []protocolShare {
 	return all
 }
 
-// ShareLine tells in one row what part each protocol has had of the period shown, tenths of a
-// percent if there is room for them. What does not fit is summed up as "…", so that the line always
-// adds up to 100 %.
+// ShareLine shows each protocol's share of the period shown in one row, with tenths of a percent if they fit. Protocols
+// without room are summed as "…", so that the line adds up to 100 %.
 func ShareLine(d Data, o Options) Grid {
 	g := newGrid(o.Width, min(1, max(o.Height, 1)))
 	if o.Width < 1 {
@@ -108,7 +106,7 @@ func ShareLine(d Data, o Options) Grid {
 	return g
 }
 
-// writeShares writes the line if it fits.
+// writeShares writes the line and reports whether it fits.
 func writeShares(g Grid, parts []protocolShare, total int, o *Options) bool {
 	amounts := make([]float64, len(parts))
 	for i, p := range parts {
@@ -116,7 +114,7 @@ func writeShares(g Grid, parts []protocolShare, total int, o *Options) bool {
 	}
 	shares := Shares(amounts, total)
 	texts := make([]string, len(parts))
-	width, key := 0, 0 // with the sign of its layer when the chart has it
+	width, key := 0, 0 // key: the width of the layer's swatch, if the chart has one
 	if o.View == ByProtocol {
 		key = 2
 	}

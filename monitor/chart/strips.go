@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// Spark draws a history into one row: heights against top, blanks for gaps. Down hangs it from
-// the upper edge, as what goes out hangs from the axis.
+// Spark draws a history in one row: heights against top, blanks for gaps. down hangs it from the upper edge, for
+// transmit.
 func Spark(bins []Bin, d Data, o Options, top float64, down bool) []Cell {
 	x, y := o.Glyphs.dots()
 	width := max(o.Width, 0)
@@ -17,7 +17,7 @@ func Spark(bins []Bin, d Data, o Options, top float64, down bool) []Cell {
 	w := newWindow(&d, max(o.Last, o.shownPeriod), width*x)
 	h := half{layers: [][]sample{w.resample(bins, o.packets())}}
 	h.sum = append([]sample(nil), h.layers[0]...)
-	for i := range h.sum { // one row has no room for peaks beside averages
+	for i := range h.sum { // no room for peaks beside averages
 		h.sum[i].peak = h.sum[i].avg
 	}
 	p := &plot{window: w, in: h, solid: true}
@@ -33,9 +33,9 @@ func Spark(bins []Bin, d Data, o Options, top float64, down bool) []Cell {
 	return row[0]
 }
 
-// stripWidths is how a member's line is used, from the left. Parts without room are left out.
+// stripWidths are the widths of a strip's parts, from left to right; 0 leaves a part out.
 type stripWidths struct {
-	name, state, link, utilisation int // widths, 0 for none
+	name, state, link, utilisation int
 	rates                          int
 	spark                          int
 }
@@ -80,8 +80,8 @@ func stripLayout(d *Data, o *Options) stripWidths {
 	return s
 }
 
-// Strips draws a line a member: its sign, name, rate and history in both directions, state, link
-// speed and utilisation (of the busier direction). All share one scale unless OwnScales.
+// Strips draws a line a member: swatch, name, rate and history of both directions, state, link speed and utilisation.
+// All members share one scale unless OwnScales.
 func Strips(d Data, o Options) Grid {
 	g := newGrid(o.Width, len(d.Members))
 	if o.Width < 1 {
@@ -153,8 +153,8 @@ func (s *stripWidths) drawStatus(g Grid, x, y int, o *Options, m *Member) {
 	}
 }
 
-// utilisation is the load of the busier direction in four cells; links are full duplex, so the
-// two do not add up.
+// utilisation formats the load of the busier direction in four cells. Links are full duplex, so the two directions do
+// not add up.
 func utilisation(m *Member) string {
 	link := drawable(m.Link)
 	use := 100 * max(latestRate(m.In, false), latestRate(m.Out, false)) / link
@@ -165,7 +165,7 @@ func utilisation(m *Member) string {
 	return "    "[:max(0, 4-len(s))] + s
 }
 
-// stripTops is the scale of each member's sparks.
+// stripTops returns the top of the scale of each member's sparks.
 func stripTops(d *Data, o *Options, width int) []float64 {
 	tops := make([]float64, len(d.Members))
 	x, _ := o.Glyphs.dots()

@@ -2,8 +2,8 @@ package chart
 
 import "strings"
 
-// Summary is one row: what the whole carries at the end of the data, and the highest of the period
-// shown. Parts without room are left out from the right.
+// Summary is one row with the latest rates of the whole and the highest of the period shown. Parts without room are
+// left out, the last first.
 func Summary(d Data, o Options) Grid {
 	g := newGrid(o.Width, 1)
 	if o.Width < 1 {
@@ -51,7 +51,7 @@ func Summary(d Data, o Options) Grid {
 	return g
 }
 
-// writeShort writes both numbers, or the first, never a part of one.
+// writeShort writes both figures, or the first alone, never a part of one.
 func writeShort(g Grid, in, out string) {
 	room := len(g[0])
 	if cells(in) > room {
@@ -66,7 +66,7 @@ func writeShort(g Grid, in, out string) {
 	}
 }
 
-// Line is the whole in one row, for a terminal with room for nothing else.
+// Line is the name and the Summary in one row, for a terminal with room for nothing else.
 func Line(d Data, o Options) Grid {
 	o.Height = 1
 	g := newGrid(o.Width, 1)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// timeSteps are the distances of labels on the time axis, with how the label is written.
+// timeSteps are the distances between labels of the time axis, and the labels' formats.
 var timeSteps = []struct {
 	step   time.Duration
 	format string
@@ -21,15 +21,15 @@ var timeSteps = []struct {
 
 const day = 24 * time.Hour
 
-// timeMark is a label on the time axis at a column.
+// timeMark is a label of the time axis.
 type timeMark struct {
 	at     time.Time
 	column int
 	text   string
 }
 
-// timeMarks are labels whose distance is at least their length and some columns more. cell is how many
-// columns a character takes.
+// timeMarks returns labels that are at least their own length and four characters apart. cell is the width of a
+// character in columns.
 func (w *window) timeMarks(cell float64) []timeMark {
 	perColumn := w.step.Seconds() * float64(w.per) / float64(w.wide)
 	for _, s := range timeSteps {
@@ -52,7 +52,7 @@ func (w *window) timeMarks(cell float64) []timeMark {
 	return nil
 }
 
-// alignDown is the last multiple of step by the wall clock of t's location.
+// alignDown returns the last multiple of step before t by the wall clock of t's location.
 func alignDown(t time.Time, step time.Duration) time.Time {
 	_, zone := t.Zone()
 	s := int64(step / time.Second)
@@ -60,7 +60,7 @@ func alignDown(t time.Time, step time.Duration) time.Time {
 	return time.Unix(floorDiv(wall, s)*s-int64(zone), 0).In(t.Location())
 }
 
-// eventsShown are those inside of the window, newest first.
+// eventsShown returns the events within the window, newest first.
 func (w *window) eventsShown(d *Data) []*Event {
 	var shown []*Event
 	for i := range d.Events {

@@ -5,20 +5,19 @@ import (
 	"time"
 )
 
-// window maps bins to the columns of a chart. A column is a whole number of bins, counted from
-// the epoch rather than from the end, so that a bin stays in its column while time goes on and
-// the picture moves by whole columns without changing its shape; or, close up, a bin is a whole
-// number of columns.
+// window maps bins to the columns of a chart. A column is a whole number of bins, counted from the epoch and not from
+// the end: a bin stays in its column as time passes, and the picture moves by whole columns without changing its shape.
+// Close up, a bin is a whole number of columns.
 type window struct {
 	end    time.Time
 	step   time.Duration
-	endBin int64 // number of the bin that begins at end
-	per    int64 // bins a column
-	wide   int   // columns a bin
+	endBin int64 // number of the bin that starts at end
+	per    int64 // bins per column
+	wide   int   // columns per bin
 	cols   int
 }
 
-// longest bounds steps and periods, far from overflow.
+// longest bounds steps and periods, so that no sum of them overflows.
 const longest = 100 * 365 * 24 * time.Hour
 
 func newWindow(d *Data, last time.Duration, cols int) window {
@@ -26,7 +25,7 @@ func newWindow(d *Data, last time.Duration, cols int) window {
 	if w.step == 0 {
 		w.step = time.Second
 	}
-	w.endBin = floorDiv(d.End.Unix(), 1) // seconds suffice to number bins of a second and more
+	w.endBin = d.End.Unix() // seconds suffice to number bins of a second and more
 	if w.step >= time.Second {
 		w.endBin = floorDiv(w.endBin, int64(w.step/time.Second))
 	} else {
@@ -41,7 +40,7 @@ func newWindow(d *Data, last time.Duration, cols int) window {
 	return w
 }
 
-// binsWanted is how many bins there are to show.
+// binsWanted returns the number of bins to show.
 func (w *window) binsWanted(d *Data, last time.Duration) int64 {
 	if last > 0 {
 		return max(1, int64((min(last, longest)+w.step-1)/w.step))
@@ -49,10 +48,10 @@ func (w *window) binsWanted(d *Data, last time.Duration) int64 {
 	return int64(max(1, d.longestHistory()))
 }
 
-// columnNumber is the number of the column that a bin is in, counted from the epoch.
+// columnNumber returns the number, counted from the epoch, of the column that holds a bin.
 func (w *window) columnNumber(bin int64) int64 { return floorDiv(bin, w.per) }
 
-// columnOf is where the left edge of a bin's column is; outside of 0 … cols-1 it is not shown.
+// columnOf returns the left edge of a bin's column; outside of 0 … cols-1 the bin is not shown.
 func (w *window) columnOf(bin int64) int {
 	back := w.columnNumber(w.endBin-1) - w.columnNumber(bin) + 1
 	if back > int64(w.cols) {
@@ -61,8 +60,8 @@ func (w *window) columnOf(bin int64) int {
 	return w.cols - int(max(back, -1))*w.wide
 }
 
-// columnAt is the column of a time, -1 when it is not shown. What happened after the last bin, which is
-// not complete yet, stands at the last column.
+// columnAt returns the column of a time, -1 if it is not shown. A time after the last bin, within the bin that is not
+// complete yet, is in the last column.
 func (w *window) columnAt(t time.Time) int {
 	bins := w.secondsAfterEnd(t) / w.step.Seconds()
 	switch {
@@ -79,12 +78,12 @@ func (w *window) columnAt(t time.Time) int {
 	return x
 }
 
-// secondsAfterEnd is how far after the end a time is, without overflow.
+// secondsAfterEnd returns the seconds from the end to t. It cannot overflow.
 func (w *window) secondsAfterEnd(t time.Time) float64 {
 	return float64(t.Unix()) - float64(w.end.Unix()) + float64(t.Nanosecond()-w.end.Nanosecond())/1e9
 }
 
-// span is the time from the left edge to the end.
+// span returns the time from the left edge to the end.
 func (w *window) span() time.Duration {
 	var bins int64
 	if w.wide > 1 {
@@ -105,7 +104,7 @@ type sample struct {
 	avg, peak float64
 }
 
-// resample resamples a history: the average of the bins known in a column, the highest of their peaks.
+// resample returns each column's average of the known bins and the highest of their peaks.
 func (w *window) resample(bins []Bin, packets bool) []sample {
 	out := make([]sample, w.cols)
 	n := int64(0)

@@ -5,28 +5,27 @@ import (
 	"time"
 )
 
-// Axis is the memory of a y axis between two drawings: its ends are raised at once and lowered
-// only after what is shown has fitted into less for ten seconds, so that the scale does not
-// breathe with the traffic. The zero value has no memory.
+// Axis remembers the scale of a y axis between two drawings. Its ends rise at once and fall only when all that was
+// shown for ten seconds needs less, so that the scale does not breathe with the traffic. The zero value remembers
+// nothing.
 type Axis struct {
 	in, out  axisEnd
 	packets  bool
 	lastSeen time.Time
 }
 
-// axisEnd is the top of one half.
+// axisEnd is the end of the axis in one direction.
 type axisEnd struct {
 	top      float64
-	belowTop float64   // the most that would have been needed since then
-	since    time.Time // when less began to be enough, zero when it is not
+	belowTop float64   // the highest end needed since then
+	since    time.Time // when a lower end began to suffice; zero: it does not
 }
 
-// patience is how long less must have been enough before an axis is lowered.
+// patience is how long a lower end must suffice before the axis shrinks.
 const patience = 10 * time.Second
 
-// Follow is the axis for the next drawing of the data with these options, which need not hold
-// the axis. The clock is Data.End. After a jump back in time and a change between bits and
-// packets the memory begins anew.
+// Follow returns the axis for the next drawing. o.Axis is ignored. The clock is Data.End; a step back in time and a
+// change between bits and packets reset the memory.
 func (a Axis) Follow(d Data, o Options) Axis {
 	p := newPlot(&d, &o, plotDots(&o))
 	if a.packets != o.packets() || d.End.Before(a.lastSeen) {
@@ -52,11 +51,10 @@ func (e axisEnd) follow(now time.Time, need float64) axisEnd {
 	return e
 }
 
-// tops are the values that an axis may end at, a decade of them; each is a multiple of a 1-2-5
-// step that leaves two to four steps.
+// tops are the ends that an axis may have in a decade. Each is two to four steps of a 1-2-5 sequence.
 var tops = []float64{1, 1.5, 2, 3, 4, 5, 6, 8, 10}
 
-// niceTop is the smallest end of an axis that covers v.
+// niceTop returns the lowest end of an axis that covers v.
 func niceTop(v float64, packets bool) float64 {
 	v = max(drawable(v), lowestTop(packets))
 	decade := math.Pow(10, math.Floor(math.Log10(v)))
@@ -65,10 +63,10 @@ func niceTop(v float64, packets bool) float64 {
 			return top
 		}
 	}
-	return 20 * decade // the logarithm was rounded down
+	return 20 * decade // math.Log10 rounded down
 }
 
-// lowestTop is the least end of an axis and where a logarithmic one begins.
+// lowestTop is the lowest end of an axis, and the start of a logarithmic one.
 func lowestTop(packets bool) float64 {
 	if packets {
 		return 1
@@ -76,18 +74,17 @@ func lowestTop(packets bool) float64 {
 	return 1e3
 }
 
-// yscale turns values into heights, the same in both directions.
+// yscale maps values to heights, alike in both directions.
 type yscale struct {
 	log             bool
 	lowest          float64 // of a logarithmic scale
-	top             float64 // ... and its end, at the rows of the smaller half
+	top             float64 // of a logarithmic scale, at the end of the smaller half
 	perRow          float64 // of a linear scale
 	inRows, outRows int     // rows of each half
 }
 
-// newScale divides rows between the halves and finds the value of a row. The halves are equal, or
-// two or three to one where that shows the bigger direction clearly larger. Rows are cells or, in
-// pictures, pixels.
+// newScale divides the rows (pixels in pictures) between the halves and finds the value of a row. The halves are equal,
+// or two or three to one where that shows the busier direction clearly larger.
 func newScale(p *plot, o *Options, rows int) yscale {
 	in, out := niceTop(p.in.highestPeak(), o.packets()), niceTop(p.out.highestPeak(), o.packets())
 	if o.Axis.packets == o.packets() {
@@ -106,7 +103,7 @@ func newScale(p *plot, o *Options, rows int) yscale {
 		switch {
 		case o.packets() || link < lowestTop(false):
 			even = false
-		case highest > 1.05*link: // not a little more of a short second: the speed told is wrong
+		case highest > 1.05*link: // more than a short second explains: the NIC's speed is wrong
 			in = niceTop(highest, false)
 			out = in
 		default:
@@ -134,8 +131,7 @@ func newScale(p *plot, o *Options, rows int) yscale {
 	return s
 }
 
-// valuePerRow is the value of a row with which both halves cover their ends. A half without rows (a
-// chart of one line) covers nothing.
+// valuePerRow returns the value of a row with which both halves reach their ends. A half without rows reaches any end.
 func valuePerRow(in, out float64, inRows, outRows int) float64 {
 	v := in / float64(max(inRows, 1))
 	if outRows > 0 {
@@ -144,7 +140,7 @@ func valuePerRow(in, out float64, inRows, outRows int) float64 {
 	return v
 }
 
-// height is the height of a value in rows, which may be more than there are.
+// height returns the height of a value in rows. It may exceed the rows there are.
 func (s *yscale) height(v float64) float64 {
 	if !s.log {
 		return v / s.perRow
@@ -159,11 +155,10 @@ func (s *yscale) height(v float64) float64 {
 	return math.Log(v/s.lowest) / math.Log(s.top/s.lowest) * float64(least)
 }
 
-// yTick is a labelled value of the y axis.
+// yTick is a label of the y axis.
 type yTick struct{ value, rows float64 }
 
-// yTicks are the labelled values of a half of so many rows, upwards without the zero; apart is how
-// many rows a label needs.
+// yTicks returns the labels of a half, from the axis outward without zero. A label needs apart rows.
 func (s *yscale) yTicks(half int, apart float64) []yTick {
 	if half < 1 {
 		return nil
@@ -172,9 +167,9 @@ func (s *yscale) yTicks(half int, apart float64) []yTick {
 		return s.decadeTicks(half, apart)
 	}
 	edge := s.perRow * float64(half)
-	step := step125(max(s.perRow*apart, edge/10)) // up to ten labels, so that two digits tell each
+	step := step125(max(s.perRow*apart, edge/10)) // at most ten labels, so that two digits suffice
 	if step > edge*(1+1e-9) {
-		step = step125(edge / 2) // at most the edge: the steps grow by 2.5 at most, so halve if need be
+		step = step125(edge / 2) // neighbours of the sequence differ by up to 2.5
 		for step > edge {
 			step = below125(step)
 		}
@@ -187,11 +182,11 @@ func (s *yscale) yTicks(half int, apart float64) []yTick {
 	return all
 }
 
-// decadeTicks are the powers of ten of a logarithmic half, all or each second, third...
+// decadeTicks returns every power of ten of a logarithmic half, or every second, third…
 func (s *yscale) decadeTicks(half int, apart float64) []yTick {
 	every := 1.0
 	for s.height(s.lowest*math.Pow(10, every)) < apart {
-		if s.lowest*math.Pow(10, every+1) > s.top*(1+1e-9) { // one label: the highest there is
+		if s.lowest*math.Pow(10, every+1) > s.top*(1+1e-9) { // the only label is the highest power
 			break
 		}
 		every++
@@ -206,7 +201,7 @@ func (s *yscale) decadeTicks(half int, apart float64) []yTick {
 	}
 }
 
-// step125 is the smallest of 1, 2, 5 × 10^n that is not below v.
+// step125 returns the smallest of 1, 2, 5 × 10^n that is at least v.
 func step125(v float64) float64 {
 	decade := math.Pow(10, math.Floor(math.Log10(v)))
 	for _, m := range []float64{1, 2, 5, 10} {
@@ -217,7 +212,7 @@ func step125(v float64) float64 {
 	return 10 * decade
 }
 
-// below125 is the 1-2-5 step before one.
+// below125 returns the step before this one in the 1-2-5 sequence.
 func below125(step float64) float64 {
 	decade := math.Pow(10, math.Floor(math.Log10(step)+1e-9))
 	switch m := math.Round(step / decade); m {
