@@ -12,13 +12,13 @@ import (
 // allowed says, a room, which of our packages it may import directly. A room that is not
 // here may import nothing of ours.
 var allowed = map[string][]string{
-	"cmd/nicteam":               {"internal/config", "internal/launch", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs", "team", "modes", "modes/spread", "internal/nearest", "internal/units", "internal/settings", "internal/demo"},
-	"internal/daemon":           {"internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/frame", "internal/host", "internal/launch", "internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay", "internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team"},
-	"internal/launch":           {"internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/host", "internal/logs", "internal/settings", "team"},
+	"cmd/nicteam":               {"internal/config", "internal/launch", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs", "team", "modes", "modes/spread", "internal/nearest", "internal/units", "internal/settings", "internal/demo", "modes/steer"},
+	"internal/daemon":           {"internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/frame", "internal/host", "internal/launch", "internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay", "internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team", "internal/tchook"},
+	"internal/launch":           {"internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/host", "internal/logs", "internal/settings", "team", "internal/tchook"},
 	"internal/config":           {"internal/atomicfile", "team", "modes", "modes/spread", "modes/lacp", "internal/frame", "internal/nearest", "internal/settings"},
 	"internal/demo":             {"internal/lab", "internal/control", "team"},
 	"internal/settings":         {"modes", "modes/lacp", "modes/spread", "internal/nearest", "internal/frame"},
-	"internal/control":          {"internal/metrics", "internal/panics", "team", "modes", "modes/spread", "monitor"},
+	"internal/control":          {"internal/metrics", "internal/panics", "team", "modes", "modes/spread", "monitor", "modes/steer"},
 	"internal/metrics":          {"team", "modes/lacp", "internal/frame"},
 	"internal/tui":              {"internal/control", "team", "monitor/chart"},
 	"internal/export":           {"team", "monitor/chart", "internal/units"},
@@ -34,9 +34,10 @@ var allowed = map[string][]string{
 	"internal/fastpath":         {"team", "modes/spread", "internal/panics", "internal/relay", "internal/tap", "internal/frame", "internal/fastpath/backlog"},
 	"internal/tap":              {"internal/epoll", "internal/frame"},
 	"internal/nic":              {"internal/epoll", "internal/frame"},
-	"team":                      {"modes", "modes/spread", "modes/lacp", "monitor", "monitor/traffic", "internal/frame", "internal/panics", "internal/settings"},
-	"modes":                     {"modes/lacp", "modes/spread", "internal/frame", "internal/nearest"},
+	"team":                      {"modes", "modes/spread", "modes/lacp", "monitor", "monitor/traffic", "internal/frame", "internal/panics", "internal/settings", "modes/steer"},
+	"modes":                     {"modes/lacp", "modes/spread", "internal/frame", "internal/nearest", "modes/steer"},
 	"modes/lacp":                {"internal/frame"},
+	"modes/steer":               {"internal/frame", "modes/spread"},
 	"modes/spread":              {"internal/frame", "internal/nearest"},
 	"internal/frame/frametest":  {"internal/frame"},
 	"monitor":                   {"internal/frame", "internal/panics"},
@@ -47,7 +48,7 @@ var allowed = map[string][]string{
 	"monitor/chart":             {"internal/units"},
 	"internal/logs":             {},
 	"internal/epoll":            {},
-	"internal/sim":              {"internal/settings", "team", "modes", "modes/spread", "modes/lacp", "monitor", "internal/frame"},
+	"internal/sim":              {"internal/settings", "team", "modes", "modes/spread", "modes/lacp", "monitor", "internal/frame", "modes/steer"},
 	"internal/fastpath/backlog": {"modes/spread"},
 }
 
@@ -69,7 +70,7 @@ var onlyUser = map[string]string{
 }
 
 // pure are the rooms that do no I/O: none of these may be reached from them, however far.
-var pure = []string{"modes", "modes/spread", "modes/lacp", "team", "monitor"}
+var pure = []string{"modes", "modes/spread", "modes/steer", "modes/steer", "modes/lacp", "team", "monitor"}
 var unclean = []string{"net/http", "os/exec", "golang.org/x/sys/unix", "github.com/cilium/ebpf",
 	"github.com/songgao/water", "github.com/mdlayher/packet", "github.com/vishvananda/netlink", "github.com/spf13/viper"}
 

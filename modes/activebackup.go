@@ -1,8 +1,9 @@
 package modes
 
 import (
-	"nicteam/modes/spread"
 	"time"
+
+	"nicteam/modes/spread"
 )
 
 // Overlap is how long the member that was active goes on receiving unicast frames after a

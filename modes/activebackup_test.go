@@ -1,10 +1,11 @@
 package modes
 
 import (
-	"nicteam/modes/spread"
 	"strings"
 	"testing"
 	"time"
+
+	"nicteam/modes/spread"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"

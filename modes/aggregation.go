@@ -154,7 +154,7 @@ func (a *aggregation) configure(now time.Time, eff *Effects) bool {
 // take notes what the System wants done.
 func (a *aggregation) take(out lacp.Out, eff *Effects) {
 	for _, s := range out.Send {
-		eff.Send = append(eff.Send, Send{Member: s.Port, Frame: s.Frame})
+		eff.Send = append(eff.Send, spread.Send{Member: s.Port, Frame: s.Frame})
 	}
 	for _, n := range out.Notes {
 		eff.Notes = append(eff.Notes, Note{Event: noteEvents[n.Kind], Member: n.Port, Reason: n.Reason})

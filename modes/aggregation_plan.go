@@ -1,8 +1,9 @@
 package modes
 
 import (
-	"nicteam/modes/spread"
 	"time"
+
+	"nicteam/modes/spread"
 )
 
 // may are the members that the protocol lets send: distributing ports of the active aggregator.

@@ -84,3 +84,9 @@ func sortMembers(m []Member) {
 		}
 	}
 }
+
+// failer is a *testing.T or a *rapid.T.
+type failer interface {
+	Helper()
+	Fatalf(string, ...any)
+}

@@ -7,6 +7,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/modes/spread"
+	"nicteam/modes/steer"
 )
 
 // assumedRate is taken for a NIC whose speed nobody tells, until it has shown what it carries.
@@ -38,7 +39,7 @@ type elb struct {
 	turn  uint64 // of moves
 
 	silence  silence
-	steering steering
+	steering steer.Balancer
 	evening  spread.Rebalancer
 }
 
@@ -67,23 +68,23 @@ func (e *elb) Handle(now time.Time, ev Event) (eff Effects) {
 		if len(home) > 0 && len(e.st.Behind) > 0 {
 			eff.Tell = TellBehind // those that are pinned to a member that is back
 		}
-		eff.Send = append(e.teach(home), e.steering.tick(now)...)
+		eff.Send = append(e.teach(home), e.steering.Tick(now)...)
 	case Announced:
-		e.steering.announced(now)
+		e.steering.Announced(now)
 	case AddressLeft:
-		e.steering.left(groupKey{ev.VLAN, ev.IP})
+		e.steering.ForgetAddress(ev.VLAN, ev.IP)
 	case Received:
 		if ev.Member < 0 {
-			eff.Send = e.steering.sent(now, ev.Frame)
+			eff.Send = e.steering.Transmit(now, ev.Frame)
 		} else {
-			e.steering.received(now, ev.Frame)
+			e.steering.Receive(now, ev.Frame)
 		}
 	case Measured:
 		if ev.Heard != nil {
-			eff.Send = e.steering.measured(now, ev.Heard, ev.Flows)
+			eff.Send = e.steering.Measure(now, ev.Heard, ev.Flows)
 		}
 		if e.plan.Spread == spread.SpreadShortest {
-			silent := e.silence.measured(now, ev.Flows, e.plan.Distributing&e.steering.given())
+			silent := e.silence.measured(now, ev.Flows, e.plan.Distributing&e.steering.Members())
 			eff.Send = append(eff.Send, e.teach(e.homesOf(silent))...)
 		}
 		if ev.Flows == nil || e.plan.Spread != spread.SpreadShortest || e.st.Settings.Rebalance == 0 {
@@ -146,19 +147,20 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 		// Hosts with connections that go on ask nothing and are asked nothing, so nobody would get to know them.
 		eff.Tell |= TellAsk
 	}
-	eff.Send = append(eff.Send, e.steering.follow(now, &e.st, e.plan, e.active)...)
+	set := &e.st.Settings
+	eff.Send = append(eff.Send, e.steering.Follow(now, e.plan, e.active, steer.Settings{Balance: set.ReceiveBalance, Rebalance: set.Rebalance})...)
 	return eff
 }
 
 // pinned returns learning frames of who is behind the adapter and was not known before: until then the active member
 // has sent for them, and switches have learnt that.
-func (e *elb) pinned(was *State) (sends []Send) {
+func (e *elb) pinned(was *State) (sends []spread.Send) {
 	for _, s := range e.st.Behind {
 		if _, known := slices.BinarySearch(was.Behind, s); known {
 			continue
 		}
 		if id := e.plan.Pin(s.MAC()); id >= 0 && id != e.active {
-			sends = append(sends, Send{Member: id, Frame: frame.RARP(s.MAC(), s.VLAN())})
+			sends = append(sends, spread.Send{Member: id, Frame: frame.RARP(s.MAC(), s.VLAN())})
 		}
 	}
 	return sends
@@ -169,7 +171,7 @@ func (e *elb) Plan() *spread.Plan { return e.plan }
 
 // Deadline is when frames under way to an old home have arrived, or a peer is to be told something.
 func (e *elb) Deadline() time.Time {
-	d := e.steering.deadline()
+	d := e.steering.Deadline()
 	if len(e.left) > 0 && (d.IsZero() || e.until.Before(d)) {
 		d = e.until
 	}
@@ -301,12 +303,12 @@ func (e *elb) heir(m frame.MAC) int {
 }
 
 // teach returns learning frames, which show switches where addresses are.
-func (e *elb) teach(homes map[frame.MAC]int) (sends []Send) {
+func (e *elb) teach(homes map[frame.MAC]int) (sends []spread.Send) {
 	for _, m := range slices.Sorted(maps.Keys(homes)) {
 		if !e.used[m] && slices.ContainsFunc(e.st.Members, func(mem Member) bool { return mem.MAC == m }) {
 			continue // of a member that joins: its heir's frame could overtake its own
 		}
-		sends = append(sends, Send{Member: homes[m], Frame: frame.RARP(m, 0)})
+		sends = append(sends, spread.Send{Member: homes[m], Frame: frame.RARP(m, 0)})
 	}
 	return sends
 }
@@ -393,4 +395,12 @@ func (e *elb) pins(pl *spread.Plan) *[spread.MaxMembers]uint32 {
 		w = pl.Weights
 	}
 	return &w
+}
+
+// Peers lists the peers that m steers, by address; nil when it steers none.
+func Peers(now time.Time, m Mode) []steer.Peer {
+	if e, ok := m.(*elb); ok {
+		return e.steering.Peers(now)
+	}
+	return nil
 }

@@ -59,11 +59,3 @@ func (e *elb) homesOf(members spread.MemberSet) map[frame.MAC]int {
 	}
 	return homes
 }
-
-// given are the members that peers were told.
-func (s *steering) given() (set spread.MemberSet) {
-	for i := range s.pairs.all() {
-		set = set.With(s.pairs.at(i).member)
-	}
-	return set
-}

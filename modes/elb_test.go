@@ -13,7 +13,7 @@ import (
 )
 
 // taught are the learning frames among sends: an address, and the member that showed it.
-func taught(sends []Send) map[frame.MAC]int {
+func taught(sends []spread.Send) map[frame.MAC]int {
 	m := map[frame.MAC]int{}
 	for _, s := range sends {
 		var h frame.Headers
@@ -352,9 +352,9 @@ func TestELBTeachesInVLANs(t *testing.T) {
 	for m.Plan().Pin(mac) == m.Plan().Single {
 		mac++
 	}
-	by := func(vlans ...uint16) (sends []Send) {
+	by := func(vlans ...uint16) (sends []spread.Send) {
 		for _, v := range vlans {
-			sends = append(sends, Send{Member: m.Plan().Pin(mac), Frame: frame.RARP(mac, v)})
+			sends = append(sends, spread.Send{Member: m.Plan().Pin(mac), Frame: frame.RARP(mac, v)})
 		}
 		return sends
 	}

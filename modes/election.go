@@ -2,8 +2,9 @@ package modes
 
 import (
 	"fmt"
-	"nicteam/modes/spread"
 	"slices"
+
+	"nicteam/modes/spread"
 )
 
 // Who is active, first match wins:

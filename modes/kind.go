@@ -2,6 +2,7 @@ package modes
 
 import (
 	"fmt"
+
 	"nicteam/modes/spread"
 )
 

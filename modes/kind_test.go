@@ -2,9 +2,10 @@ package modes
 
 import (
 	"errors"
-	"nicteam/modes/spread"
 	"strings"
 	"testing"
+
+	"nicteam/modes/spread"
 )
 
 func TestParseAlias(t *testing.T) {

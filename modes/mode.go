@@ -106,11 +106,11 @@ type Member struct {
 
 // Effects is what a mode wants done after an event; the zero value is nothing.
 type Effects struct {
-	Send   []Send // frames to send, in order
-	Tell   Tell   // what the neighbours are to be told
-	Active bool   // the active member changed
-	Reason string // why, in words, when Active
-	Notes  []Note // for who reads events
+	Send   []spread.Send // frames to send, in order
+	Tell   Tell          // what the neighbours are to be told
+	Active bool          // the active member changed
+	Reason string        // why, in words, when Active
+	Notes  []Note        // for who reads events
 }
 
 // Note is something that happened, for who reads events.
@@ -131,12 +131,6 @@ const (
 	TellAsk                        // the adapter's own stack, to ask the hosts it knows once more: by that a mode gets to know them
 	TellAll       = TellAddresses | TellGroups | TellBehind
 )
-
-// Send is a frame for the wire by one member.
-type Send struct {
-	Member int
-	Frame  []byte
-}
 
 // Settings are the live settings that modes read. The zero value is not valid: see settings.Config for defaults.
 type Settings struct {

@@ -1,8 +1,9 @@
 package modes
 
 import (
-	"nicteam/modes/spread"
 	"time"
+
+	"nicteam/modes/spread"
 )
 
 // A spreader is a mode for a switch that knows the members as one group: all that are usable and stay

@@ -1,9 +1,10 @@
 package modes
 
 import (
-	"nicteam/modes/spread"
 	"slices"
 	"time"
+
+	"nicteam/modes/spread"
 )
 
 // Slots of SpreadSlots are given out anew when a member comes, leaves in order or gets another weight. The flows of a

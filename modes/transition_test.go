@@ -1,10 +1,11 @@
 package modes
 
 import (
-	"nicteam/modes/spread"
 	"slices"
 	"testing"
 	"time"
+
+	"nicteam/modes/spread"
 
 	"pgregory.net/rapid"
 )

@@ -37,7 +37,7 @@ func (a *agreed) Handle(_ time.Time, ev modes.Event) modes.Effects {
 		a.states = append(a.states, ev)
 	case modes.Ending:
 		a.ended++
-		eff.Send = append(eff.Send, modes.Send{Member: 0, Frame: []byte("farewell")})
+		eff.Send = append(eff.Send, spread.Send{Member: 0, Frame: []byte("farewell")})
 	}
 	return eff
 }
@@ -337,7 +337,7 @@ func TestEnd(t *testing.T) {
 	}
 	n := len(old.states)
 	old.deadline = g.now.Add(-time.Second)
-	old.effects = modes.Effects{Send: []modes.Send{{Frame: []byte("more")}}}
+	old.effects = modes.Effects{Send: []spread.Send{{Frame: []byte("more")}}}
 	g.do(End{})
 	g.link(2, false)
 	out = g.do(FromDatapath{Control{Kind: ControlFrame, Member: 1, Frame: []byte("PDU")}})

@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"nicteam/modes"
 	"nicteam/modes/spread"
+	"nicteam/modes/steer"
 )
 
 // Status is the state as it is now, counters included. It may be called from any goroutine; the
@@ -149,7 +149,7 @@ func (t *Team) Explain(f spread.Flow) spread.Explanation {
 }
 
 // Peers are the peers that the mode steers, by address; none in modes that steer none.
-func (t *Team) Peers(ctx context.Context) ([]modes.Peer, error) {
+func (t *Team) Peers(ctx context.Context) ([]steer.Peer, error) {
 	out, err := t.post(ctx, request{in: AskPeers{}})
 	return out.Peers, err
 }

@@ -378,7 +378,7 @@ func (l *Loop) fromDatapath(now time.Time, c Control, out *Output) {
 		case c.Member < 0 && l.plan != nil && !l.plan.PerMember:
 			// The adapter sent it under a Plan that is no longer in force. It is not to be lost by that.
 			for _, id := range l.via() {
-				out.Send = append(out.Send, modes.Send{Member: id, Frame: c.Frame})
+				out.Send = append(out.Send, spread.Send{Member: id, Frame: c.Frame})
 			}
 		case l.ended:
 		case c.Member < 0 || l.byID(c.Member) != nil:

@@ -7,13 +7,14 @@ import (
 	"nicteam/modes"
 	"nicteam/modes/lacp"
 	"nicteam/modes/spread"
+	"nicteam/modes/steer"
 )
 
 // Output is what is to be done after an [Input], in the order of the fields. The zero value is
 // nothing.
 type Output struct {
 	Plan    *spread.Plan // to put in force; nil: as before
-	Send    []modes.Send
+	Send    []spread.Send
 	Carrier bool       // wanted of the adapter; always set
 	Speed   Speed      // the same
 	Tell    modes.Tell // what the neighbours are to be told, by Via
@@ -27,7 +28,7 @@ type Output struct {
 	// Cause is when what led to the Plan was noticed; zero unless a member was lost.
 	Cause time.Time
 
-	Peers []modes.Peer // AskPeers
+	Peers []steer.Peer // AskPeers
 
 	// Memory is what is to be remembered from now on for a process that takes this one's place; nil: as before. It is
 	// nobody's to change.

@@ -22,6 +22,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
 	"nicteam/modes"
+	"nicteam/modes/steer"
 	"nicteam/team"
 )
 
@@ -167,9 +168,9 @@ func (p *pretended) Peers(context.Context) (*control.Peers, error) {
 	if p.mode == "" {
 		return control.PeersOf(p.Status(), nil, nil), nil
 	}
-	peer := modes.Peer{Address: netip.MustParseAddr("10.9.0.2"), Ours: netip.MustParseAddr("10.9.0.1"), MAC: 0x020000000002, Member: 1,
+	peer := steer.Peer{Address: netip.MustParseAddr("10.9.0.2"), Ours: netip.MustParseAddr("10.9.0.1"), MAC: 0x020000000002, Member: 1,
 		Since: epoch, Seen: epoch.Add(time.Minute), RxBps: 94_100_000, Told: 2}
-	return control.PeersOf(p.Status(), []modes.Peer{peer}, func(id int) string { return p.Status().Members[id].Name }), nil
+	return control.PeersOf(p.Status(), []steer.Peer{peer}, func(id int) string { return p.Status().Members[id].Name }), nil
 }
 
 // History is of a team that has carried the same all the time: 8 Gbit/s to eth1.

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
-	"nicteam/modes"
+	"nicteam/modes/steer"
 	"nicteam/team"
 )
 
@@ -77,7 +77,7 @@ func (f *fake) Peers(context.Context) (*Peers, error) {
 	if err := f.error(); err != nil {
 		return nil, err
 	}
-	return PeersOf(f.Status(), []modes.Peer{{Address: netip.MustParseAddr("10.9.0.2"), Ours: netip.MustParseAddr("10.9.0.1"),
+	return PeersOf(f.Status(), []steer.Peer{{Address: netip.MustParseAddr("10.9.0.2"), Ours: netip.MustParseAddr("10.9.0.1"),
 		MAC: 0x020000000002, VLAN: 7, Member: 3, Since: time.Unix(1, 2), Seen: time.Unix(3, 4), RxBps: 5, Told: 6}},
 		func(id int) string { return fmt.Sprintf("eth%d", id) }), nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nicteam/modes"
+	"nicteam/modes/steer"
 	"nicteam/team"
 )
 
@@ -36,7 +37,7 @@ type Peer struct {
 const peersTime = 2 * time.Second
 
 // PeersOf makes the document of what the mode of a team knows; name gives a member's name.
-func PeersOf(st *team.Status, list []modes.Peer, name func(id int) string) *Peers {
+func PeersOf(st *team.Status, list []steer.Peer, name func(id int) string) *Peers {
 	doc := &Peers{Schema: "nicteam.peers/v1", Team: st.Team, Reason: unsteered(st), Peers: []Peer{}}
 	for _, p := range list {
 		doc.Peers = append(doc.Peers, Peer{Address: p.Address.String(), Ours: p.Ours.String(), MAC: p.MAC.String(), VLAN: p.VLAN,

@@ -12,6 +12,7 @@ import (
 
 	"nicteam/internal/fastpath"
 	"nicteam/internal/host"
+	"nicteam/internal/tchook"
 )
 
 // programPath is a data path that moves frames by itself or has programs in the kernel move them; *fastpath.Path is one.
@@ -118,7 +119,7 @@ func (c *datapathSelector) retry() {
 		return
 	}
 	err := c.hooksHeld()
-	if !errors.As(err, new(*host.HookHeld)) {
+	if !errors.As(err, new(*tchook.HookHeld)) {
 		err = c.path.Engage()
 	}
 	c.finishAttempt(err)
@@ -132,8 +133,8 @@ func (c *datapathSelector) finishAttempt(err error) {
 		c.warn("")
 		return
 	}
-	c.retryable = errors.As(err, new(*host.HookHeld))
-	why := host.WhyNoPrograms(err)
+	c.retryable = errors.As(err, new(*tchook.HookHeld))
+	why := tchook.WhyNoPrograms(err)
 	if why != c.loggedReason {
 		c.log.Info("the relay moves the frames", "reason", why, "err", err)
 	}

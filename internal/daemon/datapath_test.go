@@ -13,9 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
-	"nicteam/internal/host"
 	"nicteam/internal/launch"
 	"nicteam/internal/settings"
+	"nicteam/internal/tchook"
 	"nicteam/team"
 )
 
@@ -54,7 +54,7 @@ func newChooser(wrong error) *chooser {
 	c := &chooser{engine: e}
 	c.datapathSelector = &datapathSelector{path: e, log: slog.New(slog.DiscardHandler),
 		hooksHeld: func() error {
-			if e.looks++; errors.As(e.wrong, new(*host.HookHeld)) {
+			if e.looks++; errors.As(e.wrong, new(*tchook.HookHeld)) {
 				return e.wrong
 			}
 			return nil
@@ -66,7 +66,7 @@ func newChooser(wrong error) *chooser {
 }
 
 var (
-	errHeld    = fmt.Errorf("member eth1: %w", &host.HookHeld{NIC: "eth1", Hook: "ingress", Who: `tcx program "x" (id 12)`})
+	errHeld    = fmt.Errorf("member eth1: %w", &tchook.HookHeld{NIC: "eth1", Hook: "ingress", Who: `tcx program "x" (id 12)`})
 	errVerdict = errors.New("load programs: the verifier says no")
 )
 

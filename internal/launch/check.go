@@ -8,6 +8,7 @@ import (
 	"nicteam/internal/fastpath"
 	"nicteam/internal/host"
 	"nicteam/internal/settings"
+	"nicteam/internal/tchook"
 	"nicteam/team"
 )
 
@@ -88,12 +89,12 @@ func CheckAdapterUnused(h *host.Host, name, adapter string) *team.Problem {
 
 // FastpathProblem is the error of a wish for the programs that cannot be met.
 func FastpathProblem(what string, err error) *team.Problem {
-	p := &team.Problem{Kind: team.Failed, What: what + ": the fast path cannot run", Why: host.WhyNoPrograms(err), Err: err,
+	p := &team.Problem{Kind: team.Failed, What: what + ": the fast path cannot run", Why: tchook.WhyNoPrograms(err), Err: err,
 		Fix: "use datapath=auto, which takes the relay where the fast path cannot run, or mend the cause"}
 	switch {
-	case errors.As(err, new(*host.HookHeld)):
+	case errors.As(err, new(*tchook.HookHeld)):
 		p.Fix = "take that program away; or use datapath=auto or relay, which leave it alone"
-	case host.Unprivileged(err):
+	case tchook.Unprivileged(err):
 		p.Kind, p.Fix = team.NotPermitted, "give it CAP_BPF and CAP_PERFMON, as root has them; or use datapath=auto, which does without"
 	}
 	return p

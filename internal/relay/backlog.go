@@ -8,50 +8,50 @@ import (
 	"nicteam/modes/spread"
 )
 
-// How much may wait for a member follows from what the member is seen to carry, for the speed that a NIC tells is
-// a lie wherever something behind it is slower: shaped lines, virtual NICs, Wi-Fi. 10 ms of it may wait. The same
-// readings tell spread.Picker how long a member's queue really is.
+// The bound of a member's backlog is 10 ms of its measured rate. The speed that a NIC reports is too high wherever
+// something behind it is slower: shaped lines, virtual NICs, Wi-Fi. The same samples show spread.Picker how long a
+// member's queue really is.
 const (
 	rateInterval = 20 * time.Millisecond
-	// backlogTime is what may wait. The senders' own limits hold some 10 ms of eight flows back on a
-	// plain NIC; here the TAP has taken their frames off their hands.
+	// backlogTime bounds the backlog. On a plain NIC the senders' own limits hold back some 10 ms of eight flows; the
+	// TAP lifts these limits, because it orphans the frames.
 	backlogTime = 10 * time.Millisecond
 	// minBacklog lets one stream's super-frames follow each other without a gap.
 	minBacklog = 32 << 10
-	// chargeNum/chargeDen is what the kernel charges for a byte in frames of 1500, about the middle between
-	// super-frames and small ones.
+	// chargeNum/chargeDen is the truesize of a byte in frames of 1500, about the middle between super-frames and small
+	// frames.
 	chargeNum, chargeDen = 3, 2
 )
 
-// rateMeter is what a member was seen to carry. The transmitter's goroutine owns it.
+// rateMeter measures what a member carries. The transmitter's goroutine owns it.
 type rateMeter struct {
 	start          int64   // of the interval
-	wireBytes      uint64  // bytes on the wire since then
-	charged        uint64  // what the kernel charges for these
-	wirePerCharged float64 // given to charged of the last interval in which anything was
+	wireBytes      uint64  // transmitted since then
+	charged        uint64  // truesize of these
+	wirePerCharged float64 // of the last interval with traffic
 	capacity       spread.Capacity
-	bound          int // bytes as the kernel charges them, 0 as opened
+	bound          int // bytes of truesize; 0: as opened
 }
 
-// rateSample is what is known of a member at the end of an interval.
+// rateSample is the result of an interval.
 type rateSample struct {
-	sent    uint64 // bytes on the wire that it was given in the interval
-	waiting int    // bytes that wait, as they are on the wire
-	bound   int    // the new bound for its backlog, 0 for the one it has
+	sent    uint64 // bytes on the wire, transmitted in the interval
+	waiting int    // bytes on the wire that wait
+	bound   int    // the new bound of the backlog; 0: unchanged
 }
 
-// addBatch takes in what a batch gave to the member, and reports whether it is time to measure.
+// addBatch adds what a batch transmitted by the member, and reports whether the interval is over.
 func (p *rateMeter) addBatch(now int64, bytes, charge uint64) bool {
 	p.wireBytes += bytes
 	p.charged += charge
 	return now-p.start >= int64(rateInterval)
 }
 
-// restart begins an interval anew, for another has given to the member as well.
+// restart begins another interval.
 func (p *rateMeter) restart(now int64) { p.start, p.wireBytes, p.charged = now, 0, 0 }
 
-// measure ends an interval with so many bytes waiting, as the kernel charges them. The last batch has given fresh of
-// what was given.
+// measure ends an interval with a backlog of so many bytes of truesize. The last batch transmitted fresh bytes of the
+// interval's.
 func (p *rateMeter) measure(now int64, charged int, fresh uint64) rateSample {
 	if p.charged > 0 {
 		p.wirePerCharged = float64(p.wireBytes) / float64(p.charged)
@@ -69,7 +69,7 @@ func (p *rateMeter) measure(now int64, charged int, fresh uint64) rateSample {
 	return r
 }
 
-// truesizeOf is what the kernel charges for a frame ([virtio header][frame]) that s sends whole or in pieces.
+// truesizeOf returns the truesize of a frame ([virtio header][frame]) that s sends whole or in segments.
 func truesizeOf(s *nic.Socket, b []byte, f *frameMeta) int {
 	whole := true
 	switch t := frame.GSOAt(b); {
@@ -85,8 +85,8 @@ func truesizeOf(s *nic.Socket, b []byte, f *frameMeta) int {
 	return int(f.frames) * nic.Truesize(int(f.bytes/f.frames))
 }
 
-// measureRate takes in what the batch gave to a member, and reads the member's backlog when it is time. It reports whether
-// nothing was given since it was read.
+// measureRate adds what the batch transmitted by a member, and at the end of the interval reads the member's backlog. It
+// reports whether nothing was transmitted since the last reading.
 func (t *transmitter) measureRate(u *Rule, m *member, l *tally) bool {
 	if t.yielded {
 		m.rate.restart(t.now)
@@ -103,7 +103,7 @@ func (t *transmitter) measureRate(u *Rule, m *member, l *tally) bool {
 		t.picker.Measured(m.id, r.sent, r.waiting)
 	}
 	if r.bound > 0 {
-		_ = m.socket.SetBacklog(r.bound) // it may just have been closed
+		_ = m.socket.SetBacklog(r.bound) // fails on a socket that was just closed
 	}
 	return true
 }

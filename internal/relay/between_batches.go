@@ -10,9 +10,9 @@ import (
 )
 
 // betweenBatches are functions that a goroutine runs for others between two of its batches. They must not wait for anything,
-// nor call the relay. The zero value takes none.
+// nor call the relay. The zero value accepts none.
 type betweenBatches struct {
-	due       atomic.Bool // list is not empty; all that the goroutine looks at otherwise
+	due       atomic.Bool // tasks is not empty; all that the goroutine reads between most batches
 	mu        sync.Mutex
 	accepting bool
 	tasks     []task
@@ -20,24 +20,23 @@ type betweenBatches struct {
 
 type task struct {
 	f    func()
-	done chan bool // whether f was run
+	done chan bool // whether f has run
 }
 
-// open has errands taken from now on.
+// open accepts functions from now on.
 func (e *betweenBatches) open() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.accepting = true
 }
 
-// do has f run by the goroutine, which wake ends the waiting of, and reports whether it was: not when the goroutine ended
-// before.
+// do runs f on the owner goroutine between two batches; wake interrupts its wait. False: the goroutine had ended.
 func (e *betweenBatches) do(f func(), wake func() error) bool {
 	done, ok := e.post(f, wake)
 	return ok && <-done
 }
 
-// post is do that does not wait: done gets what do returns. ok is whether the goroutine has not ended yet.
+// post is do without waiting: done gets the result of do. ok is false if the goroutine has ended.
 func (e *betweenBatches) post(f func(), wake func() error) (done <-chan bool, ok bool) {
 	x := task{f: f, done: make(chan bool, 1)}
 	e.mu.Lock()
@@ -48,11 +47,11 @@ func (e *betweenBatches) post(f func(), wake func() error) (done <-chan bool, ok
 	e.tasks = append(e.tasks, x)
 	e.due.Store(true)
 	e.mu.Unlock()
-	_ = wake() // who cannot be woken has ended, or is about to
+	_ = wake() // fails if the goroutine has ended, or is about to
 	return x.done, true
 }
 
-// run runs what was asked for.
+// run runs what is due. The owner goroutine calls it.
 func (e *betweenBatches) run() {
 	if e.due.Load() {
 		for _, x := range e.takeTasks(true) {
@@ -62,7 +61,7 @@ func (e *betweenBatches) run() {
 	}
 }
 
-// close has no more errands run.
+// close accepts no more functions, and answers those that have not run.
 func (e *betweenBatches) close() {
 	for _, x := range e.takeTasks(false) {
 		x.done <- false
@@ -78,9 +77,9 @@ func (e *betweenBatches) takeTasks(open bool) []task {
 	return list
 }
 
-// DoWithPicker has f run by the transmitter's goroutine between two batches, and returns when it was. p is that goroutine's
-// Picker, and p.Now is now, ns of the relay's clock, which is CLOCK_MONOTONIC. Frames wait meanwhile. f must not
-// keep p, wait for anything, or call the relay.
+// DoWithPicker runs f on the transmitter's goroutine between two batches and returns when it has run. p is that goroutine's
+// Picker; p.Now is now, in ns of CLOCK_MONOTONIC. Frames wait meanwhile. f must not keep p, wait for anything, or call
+// the relay.
 func (r *Relay) DoWithPicker(f func(p *spread.Picker, now int64)) error {
 	if done, ok := r.postWithPicker(f); !ok || !<-done {
 		return errNoTransmitter
@@ -88,7 +87,8 @@ func (r *Relay) DoWithPicker(f func(p *spread.Picker, now int64)) error {
 	return nil
 }
 
-// PostWithPicker is Do that does not wait: f is run after all that was posted before, or never where the relay is closed meanwhile.
+// PostWithPicker is DoWithPicker without waiting: f runs after all that was posted before, or never if the relay is closed
+// meanwhile.
 func (r *Relay) PostWithPicker(f func(p *spread.Picker, now int64)) error {
 	if _, ok := r.postWithPicker(f); !ok {
 		return errNoTransmitter
@@ -104,9 +104,9 @@ func (r *Relay) postWithPicker(f func(p *spread.Picker, now int64)) (done <-chan
 	}, t.queue.Wake)
 }
 
-var errNoTransmitter = fmt.Errorf("ask the transmitter: %w", nic.ErrClosed)
+var errNoTransmitter = fmt.Errorf("run on the transmitter: %w", nic.ErrClosed)
 
-// Flows copies the flow table.
+// Flows copies the flow table of SpreadShortest to f. It returns false if the Plan in force has none.
 func (r *Relay) Flows(f *spread.Flows) bool {
 	if r.rule.Load().Spread != spread.SpreadShortest {
 		return false

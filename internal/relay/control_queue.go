@@ -11,19 +11,19 @@ import (
 	"nicteam/team"
 )
 
-// controlQueueLen is how much the control loop may lag behind before news is lost.
+// controlQueueLen is how far the control loop may lag behind before reports are lost.
 const controlQueueLen = 256
 
-// suspectInterval bounds how often one member is reported: each refused batch would be, otherwise.
+// suspectInterval bounds how often one member is reported: otherwise each refused batch would be.
 const suspectInterval = 10 * time.Millisecond
 
-// controlQueue goes to the control loop, and never waits for it.
+// controlQueue carries frames and reports to the control loop, and never waits for it.
 type controlQueue struct {
 	frames      chan team.Control
-	suspectedAt [spread.MaxMembers]atomic.Int64 // when it was last told
+	suspectedAt [spread.MaxMembers]atomic.Int64 // when it was last reported
 	clock       clock
 
-	mu     sync.Mutex // Tell, end
+	mu     sync.Mutex // Report, close
 	closed bool
 }
 
@@ -40,7 +40,7 @@ func (n *controlQueue) report(c team.Control) bool {
 	}
 }
 
-// Report puts news before the control loop, and reports whether it gets them.
+// Report queues c for the control loop. False: the queue is full or closed.
 func (r *Relay) Report(c team.Control) bool {
 	n := r.control
 	n.mu.Lock()
@@ -48,7 +48,7 @@ func (r *Relay) Report(c team.Control) bool {
 	return !n.closed && n.report(c)
 }
 
-// close has nothing more told. The relay's own goroutines have ended.
+// close closes the queue. The relay's own goroutines have ended.
 func (n *controlQueue) close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -56,7 +56,7 @@ func (n *controlQueue) close() {
 	close(n.frames)
 }
 
-// reportSuspect tells that a member refused frames, or went down.
+// reportSuspect reports a member that refused frames or went down.
 func (n *controlQueue) reportSuspect(id int) {
 	now := n.clock.now()
 	last := n.suspectedAt[id].Load()
@@ -66,9 +66,9 @@ func (n *controlQueue) reportSuspect(id int) {
 	n.report(team.Control{Kind: team.ControlSuspect, Member: id})
 }
 
-// passFrame hands over a copy of the frame in b ([virtio header][frame]), its checksum made, and reports whether the
-// control loop gets it. A flood of them costs no copies once the control loop lags, and one from outside leaves room
-// for those of the adapter, as these do for news.
+// passFrame queues a copy of the frame in b ([virtio header][frame]) with its checksum finished, and reports whether there
+// was room. Frames of the adapter leave half of the queue to reports, and frames of members three quarters, so that a
+// flood from outside costs no copies and displaces nothing.
 func (n *controlQueue) passFrame(id int, b []byte) bool {
 	most := cap(n.frames) / 2
 	if id >= 0 {
@@ -86,5 +86,5 @@ func (n *controlQueue) passFrame(id int, b []byte) bool {
 	return n.report(team.Control{Kind: team.ControlFrame, Member: id, Frame: own})
 }
 
-// isARPorND reports whether a frame asks or tells where an address is.
+// isARPorND reports whether a frame resolves or announces an address.
 func isARPorND(h *frame.Headers) bool { return h.Protocol == frame.ARP || h.Protocol == frame.ND }

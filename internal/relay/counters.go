@@ -8,16 +8,16 @@ import (
 	"nicteam/team"
 )
 
-// tally is what a goroutine counts in one direction of one member during a batch, on its own.
+// tally counts one direction of one member during a batch. It belongs to one goroutine.
 type tally struct {
 	moved  [frame.Protocols]team.Count
 	drops  [team.Drops]uint64
 	errors uint64
 	other  uint64 // transmit: resent; receive: flooded
-	charge uint64 // transmit: of what was moved, as nic.Charge says; not added to the totals
+	charge uint64 // transmit: truesize of what was moved; not added to the totals
 }
 
-// bytes is what was moved.
+// bytes returns the bytes moved.
 func (l *tally) bytes() (n uint64) {
 	for p := range l.moved {
 		n += l.moved[p].Bytes
@@ -25,7 +25,7 @@ func (l *tally) bytes() (n uint64) {
 	return n
 }
 
-// totals are tallies of the past. Goroutines add with atomics once a batch.
+// totals are sums of tallies. Goroutines add with atomics once a batch.
 type totals struct {
 	moved  [frame.Protocols]struct{ bytes, frames atomic.Uint64 }
 	drops  [team.Drops]atomic.Uint64
@@ -80,15 +80,15 @@ func (t *totals) read(moved *[frame.Protocols]team.Count, drops *[team.Drops]uin
 	}
 }
 
-// account is all that is counted of one member id. It outlives the member.
+// account counts one member id. It outlives the member.
 type account struct {
 	rx, tx    totals
-	segmented uint64 // of sockets closed since; the relay's mutex guards it
+	segmented uint64 // of closed sockets; the relay's mutex guards it
 	name      string // of the NIC counted here
 	rxBytes   *spread.RxBytes
 }
 
-// rxByClass is where a member's goroutine counts by spread.RxClass. The caller holds the relay's mutex.
+// rxByClass returns the table in which a member's goroutine counts by spread.RxClass. The caller holds the relay's mutex.
 func (a *account) rxByClass() *spread.RxBytes {
 	if a.rxBytes == nil {
 		a.rxBytes = new(spread.RxBytes)

@@ -13,73 +13,71 @@ import (
 	"nicteam/modes/spread"
 )
 
-// A gate says who moves the frames of a direction: of transmission, or of what one member receives. It is a word in
-// memory that programs in the kernel share, and each frame that they see is dealt with as it says at that moment.
-// Whoever makes the programs owns the memory; the relay only changes the word.
+// A gate says who moves the frames of a direction: of transmission, or of what one member receives. It is a word in memory
+// that is shared with programs in the kernel, which read it for each frame. The memory belongs to whoever loads the
+// programs; the relay only changes the word.
 const (
 	GateSlow uint32 = iota // the relay moves: the program lets the frame pass
-	GateHold               // the relay has nothing left: a program makes it GateSlow, by compare-and-swap, and lets the frame pass
+	GateHold               // the relay has no frame left: a program sets GateSlow, by compare-and-swap, and lets the frame pass
 	GateFast               // the program moves the frame
 	GateShut               // the program drops the frame and counts it
 )
 
-// How a direction is handed over, so that no frame is lost, doubled, or overtaken by a later one:
+// How the relay hands a direction over, so that no frame is lost, duplicated or reordered:
 //
-//  1. Only the goroutine of the relay that moves the direction's frames hands it over (Yield, YieldMember), for it
-//     alone knows when there is nothing left: it has read until there was no more, and all that it read has been
-//     given to the kernel, which it is in one go with reading.
-//  2. It then makes the gate GateHold and goes on reading for strayTime. A frame may have been let pass just before, and
-//     be on its way between the program and what the relay reads from.
-//  3. If a frame came meanwhile, it moves that and begins anew. Where the gate was GateHold already the program
-//     has made it GateSlow, so that the frame is followed by those behind it.
-//  4. If none did, it makes the gate GateFast, by compare-and-swap: that fails if a program was quicker, and
-//     then it begins anew. From here on programs move what comes, behind all that the relay has moved.
-//  5. A load that makes no pause of strayTime never lets it come so far. After pauseWait it makes the gate GateShut:
-//     nothing passes then. It moves what is still there until nothing has come for shutTime, and makes the gate
-//     GateFast. What comes in this moment is lost, and counted by the program. No order is lost.
+//  1. Only the goroutine that moves the direction's frames hands it over (Yield, YieldMember), because it alone knows when
+//     no frame is left: it has read until there was none, and has passed all that it read to the kernel within the batch.
+//  2. It sets GateHold and goes on reading for strayTime. A program may have let a frame pass just before, which is on its
+//     way to where the relay reads.
+//  3. If a frame comes meanwhile, it moves the frame and starts again. If the gate was GateHold already, the program has
+//     set GateSlow, so that the frames behind this one follow it.
+//  4. If none comes, it sets GateFast, by compare-and-swap: that fails if a program was faster, and then it starts again.
+//     From here on programs move the frames, behind all that the relay has moved.
+//  5. Under a load without a pause of strayTime this never succeeds. After pauseWait it sets GateShut: no frame passes. It
+//     moves the frames that are left until none has come for shutTime, and sets GateFast. Frames that come in this
+//     moment are lost, and the program counts them. None is reordered.
 //
-// Gates are taken back by Regain and RegainMember, at once: the gate is made GateSlow. What programs have
-// transmitted before is in the member's queue then, so nothing overtakes it. What they have received may still be on its way
-// to the adapter's stack, in the queue of the processor that it came in on, whereas the relay's write passes
-// by that queue. So the member's goroutine lets what comes wait in its socket for settleTime first.
+// Regain and RegainMember take a direction back at once: they set GateSlow. Frames that programs transmitted before are in
+// the member's queue already, so nothing overtakes them. Frames that programs received may still be on their way to the
+// adapter's stack, in the backlog queue of a processor, which the relay's write bypasses. So the member's goroutine lets
+// frames wait in its socket for settleTime first.
 //
-// The relay does not touch a gate's memory but in these four calls.
+// The relay accesses a gate only within these four calls.
 
 const (
-	// pauseWait is how long a handover waits for a pause in what comes.
+	// pauseWait is how long a handover waits for a pause between frames.
 	pauseWait = 20 * time.Millisecond
-	// minPauseTries are made to find one, for a machine that has too much to do lets the goroutine stand still as long
-	// as that. It would do so with the gate shut as well.
+	// minPauseTries are made at least: an overloaded machine may suspend the goroutine for all of pauseWait. It would do so
+	// with the gate shut too.
 	minPauseTries = 64
 	// strayTime is longer than a frame takes from a program to where the relay reads it.
 	strayTime = 30 * time.Microsecond
-	// shutTime is how long nothing has come through a gate that is shut until there is nothing left.
+	// shutTime without a frame shows that none is left behind a shut gate.
 	shutTime = 50 * time.Microsecond
-	// maxShutTime and maxShutBatches are more than all that may wait for the relay takes. Who still finds something then has
-	// a gate that nobody obeys.
+	// maxShutTime and maxShutBatches are more than all waiting frames take. If frames still come then, the gate does not work.
 	maxShutTime, maxShutBatches = 250 * time.Millisecond, 4096
-	// settleTime is longer than what programs have received takes to the adapter's stack.
+	// settleTime is longer than a frame takes from a program to the adapter's stack.
 	settleTime = time.Millisecond
 )
 
-// errGate says that frames came through a gate that is shut.
-var errGate = errors.New("the gate is not obeyed")
+// errGate says that frames came through a shut gate.
+var errGate = errors.New("frames come through a shut gate")
 
-// handover is a direction on its way to the programs. The protocol is above. It belongs to the
-// direction's goroutine, which calls step until that reports that it is over, and end.
+// handover hands a direction to the programs, by the protocol above. It belongs to the direction's goroutine, which calls
+// step until that reports that it is over, and then end.
 type handover struct {
 	gate  *uint32
 	clock clock
-	until int64      // pauses are waited for
-	tries int        // of finding one
-	done  chan error // gets what it came to
+	until int64      // of the wait for a pause
+	tries int        // to find one
+	done  chan error // gets the result
 }
 
 func newHandover(gate *uint32, c clock) *handover {
 	return &handover{gate: gate, clock: c, done: make(chan error, 1)}
 }
 
-// begin makes it the handover of a goroutine. There can be one at a time.
+// begin makes h the handover of a goroutine, which has one at a time.
 func (h *handover) begin(of **handover) {
 	if *of != nil {
 		h.done <- unix.EBUSY
@@ -89,7 +87,7 @@ func (h *handover) begin(of **handover) {
 	*of = h
 }
 
-// end tells what it came to. Where it has failed the relay goes on moving.
+// end delivers the result. After an error the relay goes on moving frames.
 func (h *handover) end(err error) {
 	if err != nil {
 		atomic.StoreUint32(h.gate, GateSlow)
@@ -97,8 +95,8 @@ func (h *handover) end(err error) {
 	h.done <- err
 }
 
-// step moves what has come, and when there is nothing left tries to hand over. take moves a batch; it returns EAGAIN
-// when there was none, and any other error when there never will be.
+// step moves frames, and tries to hand over when none is left. take moves a batch; it returns EAGAIN if there was none, and
+// any other error if there will be no more.
 func (h *handover) step(take func() error) (over bool, err error) {
 	switch {
 	case atomic.LoadUint32(h.gate) == GateFast:
@@ -108,19 +106,19 @@ func (h *handover) step(take func() error) (over bool, err error) {
 	}
 	h.tries++
 	if over, err = h.tryPause(take); !over {
-		runtime.Gosched() // it waits for nothing, and others have something to do
+		runtime.Gosched() // step never blocks: let others run
 	}
 	return over, err
 }
 
-// tryPause is points 1 to 4.
+// tryPause does points 1 to 4.
 func (h *handover) tryPause(take func() error) (over bool, err error) {
 	if err := take(); err != unix.EAGAIN {
 		return err != nil, err
 	}
 	atomic.StoreUint32(h.gate, GateHold)
 	for until := h.clock.now() + int64(strayTime); ; {
-		// The last look is later than until, however long the goroutine stood still.
+		// The last read is after until, however long the goroutine was suspended.
 		late := h.clock.now() >= until
 		switch err := take(); {
 		case err != unix.EAGAIN:
@@ -133,7 +131,7 @@ func (h *handover) tryPause(take func() error) (over bool, err error) {
 	}
 }
 
-// shutGate is point 5.
+// shutGate does point 5.
 func (h *handover) shutGate(take func() error) error {
 	atomic.StoreUint32(h.gate, GateShut)
 	began := h.clock.now()
@@ -155,9 +153,8 @@ func (h *handover) shutGate(take func() error) error {
 	}
 }
 
-// Yield hands transmission over, as described above: on success gate is GateFast, else GateSlow and the relay goes on. What
-// programs let pass nevertheless the relay goes on to transmit, but it does not measure what members carry, nor say when slots
-// begin to go over.
+// Yield hands transmission over: on success gate is GateFast, else GateSlow and the relay goes on. The relay still transmits
+// the frames that programs let pass, but no longer measures what members carry, nor starts slot migrations.
 func (r *Relay) Yield(gate *uint32) error {
 	h := newHandover(gate, r.clock)
 	err := r.DoWithPicker(func(*spread.Picker, int64) { h.begin(&r.tx.handover) })
@@ -170,7 +167,7 @@ func (r *Relay) Yield(gate *uint32) error {
 	return nil
 }
 
-// Regain takes transmission back. On error, which there is only when the relay is closed, gate is GateSlow as well.
+// Regain takes transmission back: gate is GateSlow, even on the error that the relay is closed.
 func (r *Relay) Regain(gate *uint32) error {
 	atomic.StoreUint32(gate, GateSlow)
 	if err := r.DoWithPicker(func(*spread.Picker, int64) { r.tx.yielded = false }); err != nil {
@@ -179,7 +176,7 @@ func (r *Relay) Regain(gate *uint32) error {
 	return nil
 }
 
-// YieldMember hands over what member id receives, as Yield does what is transmitted.
+// YieldMember hands over what member id receives, as Yield hands over transmission.
 func (r *Relay) YieldMember(id int, gate *uint32) error {
 	h := newHandover(gate, r.clock)
 	m, err := r.doInMember(id, func(m *member) { h.begin(&m.handover) })
@@ -187,16 +184,16 @@ func (r *Relay) YieldMember(id int, gate *uint32) error {
 		err = <-h.done
 	}
 	if err != nil {
-		return fmt.Errorf("hand over what %s receives: %w", m, err)
+		return fmt.Errorf("hand over reception of %s: %w", m, err)
 	}
 	return nil
 }
 
-// IsGone reports whether an error of YieldMember says that the member's NIC is gone, or is closed: nothing comes by it any more.
+// IsGone reports whether an error of YieldMember says that the member's NIC is gone or its socket closed: it receives nothing
+// any more.
 func IsGone(err error) bool { return errors.Is(err, nic.ErrClosed) || errors.Is(err, nic.ErrGone) }
 
-// RegainMember takes back what member id receives. On error, which there is when the member has left, gate is GateSlow as
-// well.
+// RegainMember takes back what member id receives: gate is GateSlow, even on the error that the member has left.
 func (r *Relay) RegainMember(id int, gate *uint32) error {
 	m, err := r.doInMember(id, func(*member) {
 		atomic.StoreUint32(gate, GateSlow)
@@ -206,15 +203,15 @@ func (r *Relay) RegainMember(id int, gate *uint32) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, nic.ErrClosed):
-		err = nil // with its NIC, by which nothing comes any more
+		err = nil // the NIC is gone and receives nothing any more
 	default:
-		err = fmt.Errorf("take back what %s receives: %w", m, err)
+		err = fmt.Errorf("take back reception of %s: %w", m, err)
 	}
 	atomic.StoreUint32(gate, GateSlow)
 	return err
 }
 
-// SetSocketFilter has the socket filter with descriptor fd decide what member id's socket takes in; fd < 0: everything again.
+// SetSocketFilter attaches the socket filter with descriptor fd to member id's socket; fd < 0 detaches it.
 func (r *Relay) SetSocketFilter(id int, fd int) error {
 	m := r.member(id)
 	if m == nil {
@@ -228,7 +225,7 @@ func (r *Relay) SetSocketFilter(id int, fd int) error {
 	return nil
 }
 
-// doInMember has f run by member id's goroutine between two batches.
+// doInMember runs f on member id's goroutine between two batches. It returns a name of the member for errors.
 func (r *Relay) doInMember(id int, f func(m *member)) (name string, err error) {
 	name = fmt.Sprintf("member %d", id)
 	m := r.member(id)

@@ -13,8 +13,8 @@ import (
 	"nicteam/internal/nic"
 )
 
-// Send sends a control frame by member id, whatever the Plan says. It does not wait behind what the adapter sends, and is
-// not lost where that fills the member's queue. A marker does wait, and is sent in a moment: see markers.
+// Send sends a control frame by member id, whatever the Plan says. It does not wait behind the adapter's traffic, and is not
+// lost if that fills the member's queue. A marker does wait: see markers.
 func (r *Relay) Send(id int, b []byte) error {
 	m := r.member(id)
 	if m == nil {
@@ -29,8 +29,8 @@ func (r *Relay) Send(id int, b []byte) error {
 	return r.sent(id, b, m.socket.SendControl(b))
 }
 
-// LocalSource returns the guest that a control frame is sent in the name of, if any: a switch that floods brings it back as it
-// does the guest's own.
+// LocalSource returns the station behind the adapter in whose name a control frame is sent, if any: a switch that floods
+// reflects it like the station's own frames.
 func (r *Relay) LocalSource(b []byte) (s frame.Station, ok bool) {
 	var h frame.Headers
 	if !frame.Parse(b, &h) || h.Src == 0 || h.Src.Multicast() || r.rule.Load().IsOwn(h.Src) {
@@ -39,7 +39,7 @@ func (r *Relay) LocalSource(b []byte) (s frame.Station, ok bool) {
 	return h.In(h.Src, b), true
 }
 
-// sent counts a control frame that was sent, or not: err says why.
+// sent counts a control frame, and the error of sending it.
 func (r *Relay) sent(id int, b []byte, err error) error {
 	tx := &r.accounts[id].tx
 	if err != nil {
@@ -56,12 +56,12 @@ func (r *Relay) sent(id int, b []byte, err error) error {
 	return nil
 }
 
-// markers sends the markers that the control loop wants sent. A marker asks the partner whether all before it has arrived, so
-// it must not leave first. One that takes the same queue does not, but NICs have several, and fair queueing disciplines
-// one for each flow: a marker finds its own empty while bulk waits in the others. So it is held back for as long as
-// anything may wait for a member, and then follows what was given before it was asked for by whichever way.
+// markers sends the Marker PDUs of the control loop. A marker asks the partner whether all frames before it have arrived, so
+// it must not overtake them. NICs have several queues, and fair qdiscs one for each flow: a marker would find its own empty
+// while bulk traffic waits in the others. So a marker is held back for as long as any frame may wait for a member, and
+// leaves after all that was transmitted before it.
 //
-// It has a goroutine of its own, for nobody else may wait.
+// It has a goroutine of its own, which alone waits.
 type markers struct {
 	queue chan marker
 	stop  chan struct{}
@@ -75,9 +75,10 @@ type marker struct {
 }
 
 const (
-	// markerWait is what may wait for a member: backlogTime in frames of 1500, which is half as much again in super-frames.
+	// markerWait is the longest time that a frame may wait for a member: backlogTime is for frames of 1500; super-frames
+	// have half as much truesize a byte, so that they may wait half as long again.
 	markerWait = backlogTime * chargeNum / chargeDen
-	// maxMarkers is how many may be held back: the control loop asks each member once in a while.
+	// maxMarkers may be held back: the control loop sends one a member, rarely.
 	maxMarkers = 64
 )
 
@@ -85,23 +86,23 @@ func newMarkers() *markers {
 	return &markers{queue: make(chan marker, maxMarkers), stop: make(chan struct{}), done: make(chan struct{})}
 }
 
-// add has a copy of the marker in b sent by a member when it is time, if that is still there.
+// add queues a copy of the marker b, to be sent by a member that has not left until then.
 func (k *markers) add(now int64, by *member, b []byte) error {
 	select {
 	case k.queue <- marker{at: now + int64(markerWait), by: by, frame: bytes.Clone(b)}:
 		return nil
 	default:
-		return fmt.Errorf("send marker by member %d: too many at once: %w", by.id, unix.ENOBUFS)
+		return fmt.Errorf("send marker by member %d: too many are queued: %w", by.id, unix.ENOBUFS)
 	}
 }
 
-// close has no more markers sent.
+// close ends the goroutine and waits for it.
 func (k *markers) close() {
 	close(k.stop)
 	<-k.done
 }
 
-// run sends each marker when it is time. They are due in the order in which they were added.
+// run sends each marker after markerWait. They are due in the order in which they were added.
 func (k *markers) run(r *Relay) {
 	defer close(k.done)
 	wait := time.NewTimer(0)
@@ -117,7 +118,7 @@ func (k *markers) run(r *Relay) {
 			}
 			r.panics.Do("markers", func() {
 				if id := m.by.id; r.member(id) == m.by {
-					_ = r.sent(id, m.frame, m.by.socket.SendControlInOrder(m.frame)) // it is counted, and suspected where it tells of a dead link
+					_ = r.sent(id, m.frame, m.by.socket.SendControlInOrder(m.frame)) // counts the error, too
 				}
 			})
 		case <-k.stop:
@@ -126,7 +127,7 @@ func (k *markers) run(r *Relay) {
 	}
 }
 
-// isMarker reports whether b is a marker, and not the answer to one: subtype 2, type 1 (802.1AX clause 6.5.3.3).
+// isMarker reports whether b is a Marker PDU, not a Marker Response PDU: subtype 2, type 1 (802.1AX clause 6.5.3.3).
 func isMarker(b []byte) bool {
 	return len(b) > 16 && binary.BigEndian.Uint16(b[12:]) == frame.TypeSlow && b[14] == 2 && b[16] == 1
 }

@@ -10,18 +10,18 @@ import (
 	"nicteam/team"
 )
 
-// slowProtocols is the group address of LACP, which no bridge forwards. Every member's NIC takes it in: a partner may
-// be heard by a member that carries nothing yet.
+// slowProtocols is the Slow_Protocols_Multicast address (802.3 annex 57A), which no bridge forwards. Each member's NIC
+// accepts it: a partner speaks to a member before that collects.
 const slowProtocols frame.MAC = 0x0180c2000002
 
 const (
-	// slowEvery and slowBurst bound the frames of slow protocols that a member hands to the control loop, and its ear. The standard
-	// allows ten a second, and modes/lacp processes no more; a neighbour that floods must not cost more than looking.
+	// slowEvery and slowBurst bound the frames of slow protocols that a member, and its slowReceiver, pass to the control loop.
+	// The standard allows ten a second, and modes/lacp processes no more. Of a flood the rest is only parsed.
 	slowEvery = 10_000_000 // ns
 	slowBurst = 30
 )
 
-// isSlow reports whether a frame is one of a link's own protocols, which concern none but the two ends of it.
+// isSlow reports whether a frame is one of slow protocols, which concern only the two ends of a link.
 func isSlow(h *frame.Headers) bool {
 	return h.EtherType == frame.TypeSlow && h.Dst == slowProtocols
 }
@@ -41,11 +41,11 @@ func (a *allowance) take(now int64) bool {
 	return true
 }
 
-// deliverSlow hands the control loop a frame of a slow protocol ([virtio header][frame]), and counts it in l. Who sent it is not asked:
-// from an address of ours it shows that a cable leads back to us, which the protocol wants to know. It reports whether the
-// frame was for anybody.
+// deliverSlow passes a frame of a slow protocol ([virtio header][frame]) to the control loop and counts it in l. The source is
+// not checked: an address of ours shows that a cable leads back to us, which LACP must know. It returns false if the frame
+// was dropped.
 func (m *member) deliverSlow(b []byte, p frame.Protocol, a *allowance, l *tally) bool {
-	// Other protocols than LACP and its markers are nobody's here.
+	// Slow protocols other than LACP and markers are only counted.
 	if p == frame.LACP && !m.passSlow(b, a) {
 		l.drops[team.DropSocket]++
 		return false
@@ -56,23 +56,23 @@ func (m *member) deliverSlow(b []byte, p frame.Protocol, a *allowance, l *tally)
 	return true
 }
 
-// passSlow reports whether the control loop gets a frame.
+// passSlow passes a frame to the control loop within the limit, and reports whether it got through.
 func (m *member) passSlow(b []byte, a *allowance) bool {
 	if !a.take(m.r.clock.now()) {
 		return false
 	}
-	// What programs have received before a marker may be on its way to the adapter's stack.
+	// Frames that programs received before a marker may still be on their way to the adapter's stack.
 	if m.slow.filtered.Load() && isMarker(b[frame.VnetLen:]) {
 		time.Sleep(settleTime)
 	}
 	return m.r.control.passFrame(m.id, b)
 }
 
-// receiveSlow takes in such a frame that came among the others, all of which that came before it have been delivered. Once one
-// has come the ear is to hear the next.
+// receiveSlow handles a frame of a slow protocol from the main socket, after all frames before it were delivered. After the
+// first LACPDU the slowReceiver takes over.
 func (m *member) receiveSlow(b []byte, p frame.Protocol) {
 	if m.slow.active.Load() && !isMarker(b[frame.VnetLen:]) {
-		return // and does
+		return // the slowReceiver has it
 	}
 	m.deliverSlow(b, p, &m.slowLimit, &m.tally)
 	if p == frame.LACP && !m.slow.lacpSeen.Load() {
@@ -81,9 +81,9 @@ func (m *member) receiveSlow(b []byte, p frame.Protocol) {
 	}
 }
 
-// slowReceiver hears the slow protocols of a member that somebody speaks LACP to. It has a goroutine and a buffer of its own, for what
-// floods the member is not to keep a partner from being heard. While programs move what the member receives, nothing
-// floods the relay, and what is for it comes among the little that the others are. Markers that ask something always do.
+// slowReceiver receives the slow protocols of a member whose link speaks LACP. It has a goroutine and a receive buffer of its
+// own, so that a flood on the member does not displace a partner's LACPDUs. While programs move what the member receives,
+// nothing floods the main socket and it is not needed. Marker PDUs always come by the main socket, in order.
 type slowReceiver struct {
 	m       *member
 	limit   allowance
@@ -91,18 +91,18 @@ type slowReceiver struct {
 	refused int           // frames in a row
 	done    chan struct{} // closed when run has ended
 
-	lacpSeen atomic.Bool // to: a frame of LACP has come
-	filtered atomic.Bool // decide what the relay receives
-	active   atomic.Bool // it hears, and has heard all that waits for the member's goroutine
+	lacpSeen atomic.Bool // an LACPDU has come
+	filtered atomic.Bool // programs filter what the main socket receives
+	active   atomic.Bool // it receives, and older frames in the main socket were delivered
 }
 
-// update has the ear hear, or not. One goroutine calls it.
+// update enables or disables the slowReceiver as needed. One goroutine calls it.
 func (e *slowReceiver) update() error {
 	want := e.lacpSeen.Load() && !e.filtered.Load()
 	if want == e.active.Load() {
 		return nil
 	}
-	// Better twice than not at all: nobody minds a frame that comes twice.
+	// During the change a frame may come twice, which LACP does not mind; it must not be lost.
 	if !want {
 		e.active.Store(false)
 		return e.m.socket.EnableSlow(false)
@@ -114,7 +114,8 @@ func (e *slowReceiver) update() error {
 	return nil
 }
 
-// drainAndActivate leaves to the ear what comes from now on. What waits came before it heard, it may be. The member's goroutine calls it.
+// drainAndActivate leaves the frames from now on to the slowReceiver. Frames that wait in the main socket may be older than
+// EnableSlow and are delivered first. The member's goroutine calls it.
 func (e *slowReceiver) drainAndActivate() {
 	for range maxShutBatches {
 		if e.m.poll() != nil {
@@ -124,7 +125,7 @@ func (e *slowReceiver) drainAndActivate() {
 	e.active.Store(true)
 }
 
-// pauseAfter frames that are refused in a row the ear rests for pauseFor: the kernel drops cheaper.
+// After pauseAfter dropped frames in a row the slowReceiver pauses for pauseFor: the kernel drops at less cost.
 const (
 	pauseAfter = 64
 	pauseFor   = 2 * time.Millisecond
@@ -140,16 +141,16 @@ func (e *slowReceiver) run() {
 		case errors.Is(err, nic.ErrClosed):
 			return
 		default:
-			// Who moves the member's frames tells of a link that is lost. Should it go on, it must not take the processor.
+			// The member's goroutine reports a lost link. An error that persists must not take the processor.
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
 }
 
-// slowLen is the longest frame of a slow protocol: version 2 of LACP has some that are longer than 802.3 allows.
+// slowLen is the longest frame of a slow protocol: LACPDUs of version 2 may be longer than 802.3 annex 57A allows.
 const slowLen = 1514
 
-// handle hands a frame ([virtio header][frame]) to the control loop.
+// handle passes a frame ([virtio header][frame]) to the control loop.
 func (e *slowReceiver) handle(b []byte) {
 	defer e.recovered(b)
 	var h frame.Headers
@@ -168,7 +169,7 @@ func (e *slowReceiver) handle(b []byte) {
 	}
 }
 
-// recovered ends the panic of a frame, which is lost.
+// recovered recovers a panic over a frame, which is lost.
 func (e *slowReceiver) recovered(b []byte) {
 	if p := recover(); p != nil {
 		e.m.r.panics.Frame(p, b)

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -10,40 +11,38 @@ import (
 )
 
 const (
-	// RecentTime is how long after the adapter has sent from a station what comes in from it is taken for that come
-	// back.
+	// RecentTime is how long after the adapter sent from a station a received frame from it counts as reflected.
 	RecentTime = time.Second
-	// MovedAfter is how long after that what comes in from it is a sign that it has moved. No switch holds a
-	// frame for so long, but the relay may: what comes between the two is not taken in all the same.
+	// MovedAfter is how long after that a received frame from it shows that the station has moved. No switch holds a frame
+	// for so long, but the relay may: between MovedAfter and RecentTime the frame is not accepted either.
 	MovedAfter = 400 * time.Millisecond
-	// recentUnit is the shift that makes ns the unit in which that is measured, 34 ms.
+	// recentUnit is the shift from ns to the table's unit of time, 34 ms.
 	recentUnit = 25
-	// recentAhead is so many units that one may have been noted in after somebody has read the clock: it may stand
-	// still.
+	// recentAhead are units by which an entry may be later than the reader's clock: the reader may be suspended after it
+	// read the clock.
 	recentAhead = 128
 	recentWays  = 4
-	recentSets  = 2048 // more than the control loop remembers have room
+	recentSets  = 2048 // more entries than stations that the control loop remembers
 )
 
-// recentLocal are the stations behind the adapter that have sent lately. What a switch that floods brings back of theirs
-// by another member is told by this, and not by the Plan: the very first broadcast of one comes back before the
-// control loop has so much as heard of it, and one that has moved to another host is to be heard from there soon. So
-// whoever sends in the name of a station notes it here before, and those that receive look here, for as long as
-// somebody was noted lately.
+// recentLocal is a set-associative table of the stations behind the adapter that sent recently. A switch that floods reflects
+// their frames to another member. The Plan cannot tell: the first broadcast of a station is reflected before the control
+// loop knows the station, and a station that moved to another host must soon be received from there. So each sender
+// in the name of a station adds it before, and receivers look it up while the table has recent entries.
 type recentLocal struct {
-	until atomic.Int64                          // ns of the relay's clock, 0: nobody was noted lately
-	sets  [recentSets][recentWays]atomic.Uint64 // station and moment
+	until atomic.Int64                          // ns of the relay's clock; 0: there are no recent entries
+	sets  [recentSets][recentWays]atomic.Uint64 // 48 bits of station, 16 of time
 }
 
-// recentKey is a station as the table has it. That of an untagged one is its MAC; VLANs scatter over the rest, which
-// nobody has by chance.
+// recentKey returns a station as 48 bits: the MAC of an untagged one; with a VLAN scattered over the rest, where no other
+// station is by chance.
 func recentKey(s frame.Station) uint64 {
 	return uint64(s.MAC()) ^ uint64(s.VLAN())*0x9e3779b97f4a7c15>>16
 }
 
 func recentSet(key uint64) uint64 { return key * 0x9e3779b97f4a7c15 >> 53 }
 
-// noteSent takes in that the adapter has sent from s at now. Any goroutine may call it.
+// noteSent records that the adapter sent from s at now. Any goroutine may call it.
 func (g *recentLocal) noteSent(now int64, s frame.Station) {
 	key := recentKey(s)
 	set := &g.sets[recentSet(key)]
@@ -59,8 +58,7 @@ func (g *recentLocal) noteSent(now int64, s frame.Station) {
 	}
 }
 
-// findWay returns where a station stands in its set, and what stands there: its own, or the place of nobody, or of the
-// one that was noted longest ago.
+// findWay returns the way of a station in its set, and the entry there: the station's own, an empty one, or the oldest.
 func findWay(set *[recentWays]atomic.Uint64, key uint64, moment uint16) (way int, was uint64) {
 	oldest := -1
 	for i := range set {
@@ -79,7 +77,7 @@ func findWay(set *[recentWays]atomic.Uint64, key uint64, moment uint16) (way int
 	return way, was
 }
 
-// lookupTime returns the time for since, 0 when that would find nobody.
+// lookupTime returns the time for sinceSent, 0 if the table has no recent entries.
 func (g *recentLocal) lookupTime(c clock) int64 {
 	until := g.until.Load()
 	if until == 0 {
@@ -92,7 +90,7 @@ func (g *recentLocal) lookupTime(c clock) int64 {
 	return 0
 }
 
-// sinceSent is the least time since the adapter last sent from s, RecentTime when it has not lately.
+// sinceSent returns the least time since the adapter last sent from s, at most RecentTime.
 func (g *recentLocal) sinceSent(now int64, s frame.Station) time.Duration {
 	if now == 0 {
 		return RecentTime
@@ -100,7 +98,7 @@ func (g *recentLocal) sinceSent(now int64, s frame.Station) time.Duration {
 	key := recentKey(s)
 	set := &g.sets[recentSet(key)]
 	least := RecentTime
-	for i := range set { // two that noted it at once may have taken a place each
+	for i := range set { // two concurrent noteSent may have used a way each
 		e := set[i].Load()
 		if e>>16 != key || e == 0 {
 			continue
@@ -111,92 +109,91 @@ func (g *recentLocal) sinceSent(now int64, s frame.Station) time.Duration {
 		}
 		d := time.Duration(units-1) << recentUnit
 		if d >= RecentTime {
-			set[i].CompareAndSwap(e, 0) // or it would look young again when the moments have come round
+			set[i].CompareAndSwap(e, 0) // or it would look recent again when the 16 bits wrap
 		}
 		least = min(least, d)
 	}
 	return least
 }
 
-// sentRecently reports whether the adapter has sent from s lately.
+// sentRecently reports whether the adapter sent from s within RecentTime.
 func (g *recentLocal) sentRecently(now int64, s frame.Station) bool {
 	return g.sinceSent(now, s) < RecentTime
 }
 
-// newSources are the stations told of since the Plan in force came. It belongs to one goroutine.
-type newSources struct {
-	rule     *Rule
+// stationList is a bounded set of stations. It belongs to one goroutine.
+type stationList struct {
 	stations [64]frame.Station
 	n        int
 }
 
-// report tells of s, whose address is unicast, once a rule, and of so many a rule only: the control loop answers with a
-// new Plan.
-func (l *newSources) report(n *controlQueue, u *Rule, s frame.Station) {
+// misses reports whether s is not in l and has room there.
+func (l *stationList) misses(s frame.Station) bool {
+	return l.n < len(l.stations) && !slices.Contains(l.stations[:l.n], s)
+}
+
+func (l *stationList) add(s frame.Station) {
+	l.stations[l.n] = s
+	l.n++
+}
+
+// newSources are the stations reported since the Plan in force came.
+type newSources struct {
+	stationList
+	rule *Rule
+}
+
+// reportOnce reports s, whose address is unicast, once a rule, and a bounded number of stations a rule: the control loop
+// answers with a new Plan.
+func (l *newSources) reportOnce(q *controlQueue, u *Rule, s frame.Station) {
 	if l.rule != u {
 		l.rule, l.n = u, 0
 	}
-	for _, known := range l.stations[:l.n] {
-		if known == s {
-			return
-		}
-	}
-	if l.n == len(l.stations) {
-		return
-	}
-	if n.report(team.Control{Kind: team.ControlBehind, Member: -1, Station: s}) {
-		l.stations[l.n] = s
-		l.n++
+	if l.misses(s) && q.report(team.Control{Kind: team.ControlBehind, Member: -1, Station: s}) {
+		l.add(s)
 	}
 }
 
-// MoveCandidates are the stations behind the adapter that frames have come in from lately. It belongs to one goroutine, and
-// keeps a flood of forged ones from costing more than looking.
+// MoveCandidates are stations behind the adapter from which frames were received recently: they may have moved. It belongs
+// to one goroutine, and bounds what a flood of forged sources costs.
 type MoveCandidates struct {
-	start    int64 // ns
-	stations [64]frame.Station
-	n        int
+	stationList
+	start int64 // ns
 }
 
-// moveCandidatesInterval is how often a station is worth a look, and so many in that time.
+// moveCandidatesInterval is how often a station, and as many as fit, are checked.
 const moveCandidatesInterval = time.Second
 
-// Add reports whether s is worth a look at now, ns of any clock.
+// Add reports whether s must be checked at now, ns of any clock.
 func (l *MoveCandidates) Add(now int64, s frame.Station) bool {
 	if now-l.start >= int64(moveCandidatesInterval) || l.n == 0 {
 		l.start, l.n = now, 0
 	}
-	for _, known := range l.stations[:l.n] {
-		if known == s {
-			return false
-		}
-	}
-	if l.n == len(l.stations) {
+	if !l.misses(s) {
 		return false
 	}
-	l.stations[l.n] = s
-	l.n++
+	l.add(s)
 	return true
 }
 
-// maxQueuedBatches are more than all that may wait in the adapter's queue takes.
+// maxQueuedBatches hold more than may wait in the adapter's queue.
 const maxQueuedBatches = 128
 
-// moveCheckDelay is how long whoever is here has to say so. After a standstill of the machine frames that came back are
-// as old as that took, and whoever goes on sending does so in a moment.
+// moveCheckDelay is how long a station that has not moved has to send. After a standstill of the machine reflected frames are
+// as old as the standstill, and a station that is still here sends again within a moment.
 const moveCheckDelay = 50 * time.Millisecond
 
-// CheckMoved takes in that a frame has come from s, a station of the Plan in force, and the adapter has not sent from it
-// for MovedAfter. Whoever the adapter sends from in the next moment is here.
+// CheckMoved checks whether s, a station of the Plan in force, has moved: a frame was received from it, and the adapter has not
+// sent from it for MovedAfter. If the adapter sends from it within moveCheckDelay, it has not moved.
 func (r *Relay) CheckMoved(s frame.Station) {
 	time.AfterFunc(moveCheckDelay, func() { r.reportIfMoved(s) })
 }
 
-// reportIfMoved tells that a station is elsewhere unless it is here. The transmitter first takes what the adapter has sent
-// meanwhile.
+// reportIfMoved reports that a station has moved, unless the adapter sent from it. The transmitter first moves what the adapter
+// has sent.
 func (r *Relay) reportIfMoved(s frame.Station) {
 	t := r.tx
-	_, _ = t.between.post(func() { // a relay that is about to be closed tells nobody
+	_, _ = t.between.post(func() { // a relay that is closing reports nothing
 		for range maxQueuedBatches {
 			if t.take() != nil {
 				break
@@ -210,8 +207,8 @@ func (r *Relay) reportIfMoved(s frame.Station) {
 	}, t.queue.Wake)
 }
 
-// SetSentByPrograms says who else knows whom the adapter has sent from, f: whether it has from a station within MovedAfter.
-// It is called by the transmitter's goroutine and must not wait; nil: nobody does.
+// SetSentByPrograms sets f, which reports whether programs sent from a station within MovedAfter; nil: no programs send. The
+// transmitter's goroutine calls it, and it must not wait.
 func (r *Relay) SetSentByPrograms(f func(frame.Station) bool) {
 	if f == nil {
 		r.sentByPrograms.Store(nil)
@@ -220,7 +217,7 @@ func (r *Relay) SetSentByPrograms(f func(frame.Station) bool) {
 	r.sentByPrograms.Store(&f)
 }
 
-// NoteSentByPrograms takes in when the adapter has last sent from stations, at moments of CLOCK_MONOTONIC, by programs.
+// NoteSentByPrograms records when programs last sent from stations, in ns of CLOCK_MONOTONIC.
 func (r *Relay) NoteSentByPrograms(sent map[frame.Station]int64) {
 	_ = r.DoWithPicker(func(_ *spread.Picker, now int64) {
 		for s, at := range sent {

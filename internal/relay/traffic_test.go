@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -434,12 +435,12 @@ func TestIdleDoesNothing(t *testing.T) {
 	g := newRig(t, 2)
 	g.apply(g.plan(spread.SpreadSingle))
 	var before, after unix.Rusage
-	at := g.relay.tx.epoch.n.Load()
+	at := atomic.LoadUint32(&g.relay.tx.epoch.n)
 	labtest.Must(t, unix.Getrusage(unix.RUSAGE_SELF, &before))
 	<-time.After(300 * time.Millisecond) // the measure itself
 	labtest.Must(t, unix.Getrusage(unix.RUSAGE_SELF, &after))
 	used := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
-	if n := g.relay.tx.epoch.n.Load() - at; n > 20 {
+	if n := atomic.LoadUint32(&g.relay.tx.epoch.n) - at; n > 20 {
 		t.Errorf("%d batches while nothing was sent", n/2)
 	}
 	if used > 30*time.Millisecond {

@@ -11,6 +11,7 @@ import (
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/spread"
+	"nicteam/modes/steer"
 	"nicteam/monitor"
 	"nicteam/team"
 )
@@ -219,7 +220,7 @@ func (p planWords) String() (said string) {
 }
 
 // control sends a frame of the loop's.
-func (t *Team) control(s modes.Send) {
+func (t *Team) control(s spread.Send) {
 	m := t.members[s.Member]
 	if m == nil {
 		t.w.Tell("%s: member %d, which is not there, was to send a frame", t.Name, s.Member)
@@ -387,4 +388,4 @@ func (t *Team) Usable() (n int) {
 }
 
 // peers are those that the mode steers.
-func (t *Team) peers() []modes.Peer { return t.handle(team.AskPeers{}).Peers }
+func (t *Team) peers() []steer.Peer { return t.handle(team.AskPeers{}).Peers }
