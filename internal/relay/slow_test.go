@@ -4,14 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
-	"pgregory.net/rapid"
 
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
@@ -89,34 +87,12 @@ func TestMembersTakeInSlowProtocols(t *testing.T) {
 	}
 }
 
-func TestAllowance(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var a allowance
-		now, took := int64(1), []int64(nil)
-		for range 2000 {
-			now += rapid.Int64Range(0, 3*slowEvery).Draw(t, "wait")
-			if a.take(now) {
-				took = append(took, now)
-			} else if len(took) == 0 || now-took[len(took)-1] > slowEvery {
-				t.Fatalf("refused at %d though the last was at %v", now, took[max(0, len(took)-1):])
-			}
-		}
-		// In no second more than a burst and what comes of the rate.
-		for i, from := range took {
-			end, _ := slices.BinarySearch(took, from+1e9)
-			if n := end - i; n > slowBurst+1e9/slowEvery {
-				t.Fatalf("%d in a second", n)
-			}
-		}
-	})
-}
-
 func TestRefusedSlowFramesAllocateNothing(t *testing.T) {
 	g := newRig(t, 1)
 	m := g.relay.members[0].Load()
 	labtest.Must(t, g.relay.Leave(0))
 	b := append(make([]byte, frame.VnetLen), slowFrame(peerMAC, 1, 0)...)
-	m.slow.limit.full = m.r.clock.now() + 3600e9
+	m.slow.limit.Take(time.Unix(0, m.r.clock.now()+3600e9), slowRate) // none is left until then
 	n := testing.AllocsPerRun(100, func() { m.slow.handle(b) })
 	if drops := g.counters().Members[0].RXDrop[team.DropSocket]; n != 0 || drops != 101 {
 		t.Errorf("%v allocations, %d counted", n, drops)
