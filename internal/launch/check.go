@@ -1,11 +1,14 @@
 package launch
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
+	"nicteam/internal/fastpath"
 	"nicteam/internal/host"
 	"nicteam/internal/settings"
+	"nicteam/internal/tchook"
 	"nicteam/team"
 )
 
@@ -13,7 +16,7 @@ import (
 // `nicteam add`: the team's own process has too few rights to see the programs of others. NICs that a team has already are left
 // to that process. looked is false for a caller in another network namespace than the team's.
 func CheckAdd(p Dirs, st *team.Status, nics []string, accept bool) (warnings []string, looked bool, err error) {
-	h, err := openBeside(st)
+	h, err := openSameNetNS(st)
 	if h == nil {
 		return nil, false, err
 	}
@@ -42,8 +45,8 @@ func CheckAdd(p Dirs, st *team.Status, nics []string, accept bool) (warnings []s
 	return warnings, true, nil
 }
 
-// openBeside opens the host that has a team's adapter; nil where the caller is in another network namespace.
-func openBeside(st *team.Status) (*host.Host, error) {
+// openSameNetNS opens the host that has a team's adapter; nil where the caller is in another network namespace.
+func openSameNetNS(st *team.Status) (*host.Host, error) {
 	h, err := host.Open(host.Options{})
 	if err != nil {
 		return nil, err
@@ -64,7 +67,7 @@ func consentOf(accept bool) host.Consent {
 
 // CheckDelete is a problem when something of others stands on a team's adapter, in whatever network namespace.
 func CheckDelete(st *team.Status) error {
-	h, err := openBeside(st)
+	h, err := openSameNetNS(st)
 	if h == nil {
 		return err
 	}
@@ -82,4 +85,26 @@ func CheckAdapterUnused(h *host.Host, name, adapter string) *team.Problem {
 	}
 	return &team.Problem{Kind: team.Conflict, What: "delete " + name, Why: fmt.Sprintf("others need its adapter %s: %s", adapter, strings.Join(what, ", ")),
 		Fix: fmt.Sprintf("take that away first (ip link del, ip link set %s nomaster), or end it with the team: nicteam delete %s --force", adapter, name)}
+}
+
+// FastpathProblem is the error of a wish for the programs that cannot be met.
+func FastpathProblem(what string, err error) *team.Problem {
+	p := &team.Problem{Kind: team.Failed, What: what + ": the fast path cannot run", Why: tchook.WhyNoPrograms(err), Err: err,
+		Fix: "use datapath=auto, which takes the relay where the fast path cannot run, or mend the cause"}
+	switch {
+	case errors.As(err, new(*tchook.HookHeld)):
+		p.Fix = "take that program away; or use datapath=auto or relay, which leave it alone"
+	case tchook.Unprivileged(err):
+		p.Kind, p.Fix = team.NotPermitted, "give it CAP_BPF and CAP_PERFMON, as root has them; or use datapath=auto, which does without"
+	}
+	return p
+}
+
+// probeFastpath finds before anything is changed why the programs could not be had on NICs. What the adapter refuses
+// only shows when there is one.
+func probeFastpath(h *host.Host, names []string) error {
+	if err := fastpath.Probe(); err != nil {
+		return err
+	}
+	return h.Unheld(names)
 }

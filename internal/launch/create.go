@@ -63,7 +63,7 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 		o.Warn(w)
 	}
 	if o.DryRun {
-		made.Steps = intended(c)
+		made.Steps = dryRunSteps(c)
 		return made, nil
 	}
 	if err := o.Dirs.Make(); err != nil {
@@ -78,7 +78,7 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	if err := config.Save(path, c); err != nil {
 		return nil, &team.Problem{Kind: team.Failed, What: "save " + path, Why: err.Error(), Fix: "make room or rights there", Err: err}
 	}
-	err = spawn(ctx, o.Dirs, c.Team, path, levelOf(o.Log), func(r Report) {
+	err = spawn(ctx, o.Dirs, c.Team, path, logLevel(o.Log), func(r Report) {
 		switch {
 		case r.Warning != "" && !slices.Contains(made.Warnings, r.Warning):
 			made.warn(o, r.Warning)
@@ -88,7 +88,7 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 		}
 	})
 	if err != nil {
-		o.clean(err)
+		o.removeFailed(err)
 		return nil, err
 	}
 	if !o.NoPersist {
@@ -107,9 +107,9 @@ func (m *Created) warn(o CreateOptions, text string) {
 	o.Warn(text)
 }
 
-// clean takes away what a create that failed leaves, unless another's team of that name runs. Where there is a journal the
+// removeFailed takes away what a create that failed leaves, unless another's team of that name runs. Where there is a journal the
 // settings are for whoever goes on with the team, and the log of a process that died without a word is all there is to read.
-func (o CreateOptions) clean(err error) {
+func (o CreateOptions) removeFailed(err error) {
 	name := o.Config.Team
 	if _, e := os.Stat(o.journalFile(name)); e == nil || !unlocked(o.Dirs, name) {
 		return
@@ -172,7 +172,7 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 	if problem != nil {
 		return c, warnings, problem
 	}
-	if err := decideMTU(h, &c); err != nil {
+	if err := fixMTU(h, &c); err != nil {
 		return c, warnings, err
 	}
 	if c.Datapath == "fastpath" {
@@ -183,8 +183,8 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 	return c, warnings, nil
 }
 
-// decideMTU writes down the MTU of NICs that differ in it, as the check has said it.
-func decideMTU(h *host.Host, c *settings.Config) error {
+// fixMTU writes down the MTU of NICs that differ in it, as the check has said it.
+func fixMTU(h *host.Host, c *settings.Config) error {
 	nics := make([]host.NIC, len(c.Members))
 	differ := false
 	for i, m := range c.Members {
@@ -200,8 +200,8 @@ func decideMTU(h *host.Host, c *settings.Config) error {
 	return nil
 }
 
-// intended says what create would do.
-func intended(c settings.Config) []string {
+// dryRunSteps says what create would do.
+func dryRunSteps(c settings.Config) []string {
 	names := strings.Join(c.MemberNames(), ", ")
 	steps := []string{
 		fmt.Sprintf("would make adapter %s in mode %v", c.Team, c.Mode),
@@ -218,7 +218,7 @@ func intended(c settings.Config) []string {
 	return steps
 }
 
-func levelOf(l *slog.Logger) slog.Level {
+func logLevel(l *slog.Logger) slog.Level {
 	if l.Enabled(context.Background(), slog.LevelDebug) {
 		return slog.LevelDebug
 	}

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"nicteam/team"
 	"os"
 	"syscall"
+
+	"nicteam/team"
 )
 
 // Report is a line that a starting team process writes to the descriptor it was given:

@@ -1,7 +1,6 @@
 package launch
 
 import (
-	"context"
 	"log/slog"
 	"os"
 	"strings"
@@ -14,7 +13,7 @@ import (
 
 // Restore puts the host back from the journal of a team whose process is gone; "" means all teams that
 // have a journal and do not run. forget are NICs that were not there then and are not waited for any more.
-func Restore(_ context.Context, p Dirs, name string, forget []string, log *slog.Logger) (steps []string, err error) {
+func Restore(p Dirs, name string, forget []string, log *slog.Logger) (steps []string, err error) {
 	SetSafePath()
 	names := []string{name}
 	if name == "" {
@@ -33,7 +32,7 @@ func Restore(_ context.Context, p Dirs, name string, forget []string, log *slog.
 		}
 	}
 	for _, n := range names {
-		more, err := restore(p, n, forget, log)
+		more, err := restoreTeam(p, n, forget, log)
 		steps = append(steps, more...)
 		if err != nil {
 			return steps, err
@@ -48,7 +47,7 @@ func Restorable(p Dirs, name string) bool {
 	return err == nil && !teamRuns(p, name) && !host.Ended(p.StateDir, name)
 }
 
-func restore(p Dirs, name string, forget []string, log *slog.Logger) (steps []string, err error) {
+func restoreTeam(p Dirs, name string, forget []string, log *slog.Logger) (steps []string, err error) {
 	if teamRuns(p, name) {
 		return nil, &team.Problem{Kind: team.Conflict, What: "restore " + name, Why: "the team's process runs",
 			Fix: "nicteam delete " + name + " ends it and gives everything back"}

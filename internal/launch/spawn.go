@@ -91,7 +91,7 @@ func spawn(ctx context.Context, p Dirs, name, configFile string, level slog.Leve
 			case line.Ready && stopped != nil:
 				// It has just become a team and ends as one, with the adapter left for the next start.
 				<-gone
-				if _, err := restore(p, name, nil, slog.New(slog.DiscardHandler)); err != nil {
+				if _, err := restoreTeam(p, name, nil, slog.New(slog.DiscardHandler)); err != nil {
 					return err
 				}
 				return stopped
