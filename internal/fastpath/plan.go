@@ -45,12 +45,12 @@ func planOf(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all map[frame
 	if pl.Slots != nil {
 		copy(p.Slots[:], pl.Slots.Members)
 	}
+	if s := pl.Shortest; s != nil {
+		p.Gain, p.Skew = int64(s.Gain), int64(s.Skew)
+	}
 	if m := pl.Migration(); m != nil {
 		p.Moving, p.Turn, p.Mark, p.Cleared, p.Skew = 1, m.ID, m.Mark, m.Cleared, int64(m.Pause)
 		copy(p.From[:], m.From)
-	}
-	if s := pl.Shortest; s != nil {
-		p.Gain, p.Skew = int64(s.Gain), int64(s.Skew)
 	}
 	for id, l := range links {
 		if l == nil {
