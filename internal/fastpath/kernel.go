@@ -18,7 +18,7 @@ import (
 type kernel struct {
 	programObjects
 
-	txState *spread.Ledger
+	txState *spread.TxState
 	plans   *[2]programPlan
 	control *programControl
 	cpus    []programCpuState // a processor's each

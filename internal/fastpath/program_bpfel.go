@@ -85,7 +85,7 @@ type programPlan struct {
 	Ids              [64]uint8
 	Slots            [1024]uint8
 	From             [1024]uint8
-	Spread           uint8
+	Rule             uint8
 	Hash             uint8
 	Single           uint8
 	N                uint8
@@ -102,13 +102,13 @@ type programStation struct {
 }
 
 type programTxState struct {
-	_     structs.HostLayout
-	Turns struct {
-		_     structs.HostLayout
-		Clock [64]uint64
-		State uint64
-		Turn  uint32
-		Left  int32
+	_          structs.HostLayout
+	RoundRobin struct {
+		_      structs.HostLayout
+		Clock  [64]uint64
+		State  uint64
+		Member uint32
+		Left   int32
 	}
 	Flows struct {
 		_       structs.HostLayout
@@ -147,13 +147,13 @@ type programTxState struct {
 		}
 		Forced uint64
 	}
-	Moving struct {
-		_     structs.HostLayout
-		Turn  uint64
-		Since int64
-		Turns uint32
-		_     [4]byte
-		Slots [1024]struct {
+	Migration struct {
+		_          structs.HostLayout
+		Id         uint64
+		Since      int64
+		Generation uint32
+		_          [4]byte
+		Slots      [1024]struct {
 			_     structs.HostLayout
 			Last  int64
 			State uint64

@@ -277,22 +277,23 @@ func (r *returning) defer6(v6 []rtnl.Object) []rtnl.Object {
 func (b *back) admit() error {
 	var errs []error
 	for _, r := range b.members {
-		b.h.endPrograms(r.m.Index)
-		err := b.h.vacate(b.j, r.m.no, &r.m.clsactState, r.nic)
+		hooks, l, j := b.h.hooks, r.nic.hookLink(), hookJournal{b.j, r.m.no}
+		hooks.Forget(r.m.Index)
+		err := hooks.DetachAll(l, j)
 		if rtnl.IsInjectedCrash(err) {
 			return err
 		}
 		errs = append(errs, err)
-		b.h.endTCX(r.m.Index)
-		b.h.endTCX(r.nic.Index)
+		hooks.EndIsolation(r.m.Index)
+		hooks.EndIsolation(r.nic.Index)
 		if b.thorough {
-			err := b.h.clearUnknown(r.m, r.nic)
+			err := hooks.ClearUnrecorded(l, r.m.qdisc, r.m.method == "" && !r.m.strip)
 			if rtnl.IsInjectedCrash(err) {
 				return err
 			}
 			errs = append(errs, err)
 		}
-		if err := b.h.admit(b.j, r.m, r.nic); err != nil {
+		if err := hooks.Admit(l, j); err != nil {
 			if rtnl.IsInjectedCrash(err) {
 				return err
 			}

@@ -11,6 +11,7 @@ import (
 
 	"nicteam/internal/nfnl"
 	"nicteam/internal/rtnl"
+	"nicteam/internal/tchook"
 )
 
 // BlindFilters names what others have put on the members and which does not see what comes in, because that comes by the adapter:
@@ -32,7 +33,7 @@ func (h *Host) BlindFilters(members []string, adapter string) (found []string) {
 			continue
 		}
 		h.mu.Lock()
-		others := h.others(n, ebpf.AttachTCXIngress)
+		others := h.hooks.Foreign(n.hookLink(), ebpf.AttachTCXIngress)
 		h.mu.Unlock()
 		for _, who := range others {
 			found = append(found, fmt.Sprintf("%s on ingress of %s", who, n.Name))
@@ -84,14 +85,7 @@ func (h *Host) FilterChanges(ctx context.Context) <-chan struct{} {
 }
 
 // FilterRevision changes with the programs by tcx on the ingress of links.
-func (h *Host) FilterRevision(indices []int) (sum uint64) {
-	for _, i := range indices {
-		if there, err := queryTCX(i, ebpf.AttachTCXIngress); err == nil {
-			sum += there.Revision
-		}
-	}
-	return sum
-}
+func (h *Host) FilterRevision(indices []int) uint64 { return tchook.Revision(indices) }
 
 // concernsFilters reports whether messages of rtnetlink are about qdiscs and filters, or about links that stand on others or are in others.
 func concernsFilters(b []byte) bool {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"nicteam/internal/rtnl"
+	"nicteam/internal/tchook"
 )
 
 // dieAt returns a hook that dies at the nth point, and where it did.
@@ -46,22 +47,22 @@ var lives = []struct {
 	{"add again", []func(*world, *Host) error{takeover, remove("nb"), add("nb")}},
 	{"delete after remove", []func(*world, *Host) error{takeover, lend("na"), remove("na"), finish}},
 	{"delete", []func(*world, *Host) error{takeover, finish}},
-	{"create by clsact", []func(*world, *Host) error{by(byClsact), takeover}},
-	{"delete by clsact", []func(*world, *Host) error{by(byClsact), takeover, finish}},
+	{"create by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover}},
+	{"delete by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, finish}},
 	{"attach", []func(*world, *Host) error{takeover, attachAll}},
 	{"delete attached", []func(*world, *Host) error{takeover, attachAll, finish}},
-	{"attach by clsact", []func(*world, *Host) error{by(byClsact), takeover, attachAll}},
-	{"attach by clsact, isolated by nft", []func(*world, *Host) error{by(byNft), takeover, by(byClsact), attachAll}},
-	{"remove attached by clsact", []func(*world, *Host) error{by(byClsact), takeover, attachAll, remove("nb")}},
-	{"delete attached by clsact", []func(*world, *Host) error{by(byClsact), takeover, attachAll, finish}},
-	{"take up attached by clsact", []func(*world, *Host) error{by(byClsact), takeover, attachAll, takeUp}},
-	{"attach again by clsact", []func(*world, *Host) error{by(byClsact), takeover, attachAll, takeUp, attachAll}},
-	{"create by nft", []func(*world, *Host) error{by(byNft), takeover}},
-	{"delete by nft", []func(*world, *Host) error{by(byNft), takeover, finish}},
+	{"attach by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll}},
+	{"attach by clsact, isolated by nft", []func(*world, *Host) error{by(tchook.ByNft), takeover, by(tchook.ByClsact), attachAll}},
+	{"remove attached by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll, remove("nb")}},
+	{"delete attached by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll, finish}},
+	{"take up attached by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll, takeUp}},
+	{"attach again by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll, takeUp, attachAll}},
+	{"create by nft", []func(*world, *Host) error{by(tchook.ByNft), takeover}},
+	{"delete by nft", []func(*world, *Host) error{by(tchook.ByNft), takeover, finish}},
 }
 
-func by(m method) func(*world, *Host) error {
-	return func(_ *world, h *Host) error { h.o.method = m; return nil }
+func by(m tchook.Method) func(*world, *Host) error {
+	return func(_ *world, h *Host) error { h.hooks.Method = m; return nil }
 }
 
 var everywhere = flag.Bool("everywhere", false, "TestDeathAnywhere: die at every point, not at every seventh (minutes)")

@@ -142,7 +142,7 @@ func (h *Host) putBack(adapter int, a Adapter, was *past, have belongings) (back
 	defer h.mu.Unlock()
 	tell := func(what string, err error) {
 		if err != nil {
-			lost = append(lost, what+": "+last(err).Error())
+			lost = append(lost, what+": "+rtnl.RootCause(err).Error())
 			return
 		}
 		back = append(back, what)

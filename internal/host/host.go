@@ -9,6 +9,7 @@ import (
 
 	"nicteam/internal/host/masquerade"
 	"nicteam/internal/rtnl"
+	"nicteam/internal/tchook"
 	"nicteam/team"
 )
 
@@ -26,7 +27,6 @@ type Options struct {
 
 	NoTCX bool // tests: do as on kernels before 6.6
 
-	method  method                   // tests: only this way of isolating and attaching
 	backlog string                   // tests: the file of net.core.netdev_max_backlog
 	at      func(point string) error // tests: called before every change of host or journal; an error stops there, as death would
 }
@@ -47,8 +47,7 @@ type Host struct {
 	note     string        // why a journal that was found is not used
 	aside    string        // its path, until another takes its place
 	unusable *team.Problem // a journal was found that must be left alone
-	isolated map[int]*isolation
-	attached map[place]*attached
+	hooks    *tchook.Hooks
 
 	rebinding      *masquerade.Rebinding // begun for an Adopt to come
 	rebindingLinks []int                 // the links whose addresses they have, ascending
@@ -58,7 +57,7 @@ type Host struct {
 
 // Open opens handles to the kernel and reads the team's journal, if there is one. Nothing is changed.
 func Open(o Options) (*Host, error) {
-	h := &Host{o: o, log: o.Logger, isolated: map[int]*isolation{}, attached: map[place]*attached{}}
+	h := &Host{o: o, log: o.Logger}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
@@ -73,6 +72,7 @@ func (h *Host) open() (err error) {
 	if h.rt, err = rtnl.Open(h.log, h.at); err != nil {
 		return err
 	}
+	h.hooks = tchook.New(h.rt, h.log, tchook.Options{Team: h.o.Team, NoTCX: h.o.NoTCX})
 	if h.tool, err = ethtool.NewEthtool(); err != nil {
 		return fmt.Errorf("open ethtool: %w", err)
 	}
@@ -90,14 +90,9 @@ func (h *Host) open() (err error) {
 func (h *Host) Close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, i := range h.isolated {
-		i.close()
+	if h.hooks != nil {
+		h.hooks.Close()
 	}
-	clear(h.isolated)
-	for _, a := range h.attached {
-		a.close()
-	}
-	clear(h.attached)
 	h.endRebinding()
 	if h.journal != nil {
 		h.journal.close()

@@ -153,10 +153,10 @@ func (h *Host) Begin() error {
 				return err
 			}
 		}
-		if len(h.attached) == 0 {
-			return h.sweep()
+		if h.hooks.Attached() {
+			return nil
 		}
-		return nil
+		return h.sweepHooks()
 	}
 	here, err := whereabouts()
 	if err != nil {

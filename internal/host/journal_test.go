@@ -17,6 +17,7 @@ import (
 
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/rtnl"
+	"nicteam/internal/tchook"
 	"nicteam/team"
 )
 
@@ -42,7 +43,7 @@ func sample(t testing.TB) (path string, records []record) {
 		{Kind: kindAdopt, Members: []int{1}},
 		{Kind: kindGive, Given: []string{"10.0.0.1/8"}, Gateway: "10.0.0.2"},
 		{Kind: kindStrip, No: 1},
-		{Kind: kindIsolate, No: 1, Method: byClsact, Qdisc: true},
+		{Kind: kindIsolate, No: 1, Method: tchook.ByClsact, Qdisc: true},
 		{Kind: kindHook, No: 1, Hook: "ingress"},
 		{Kind: kindHook, Hook: "egress", Qdisc: true},
 		{Kind: kindUnhook, No: 1, Hook: "ingress", Done: true},

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/tchook"
 	"nicteam/team"
 )
 
@@ -33,7 +34,7 @@ func capable() *team.Problem {
 			Why: fmt.Sprintf("this process has no %s", strings.Join(missing, " and no ")),
 			Fix: "run it as root: sudo nicteam …; a container needs " + strings.Join(add, " "), Err: os.ErrPermission}
 	}
-	if !initialUser() {
+	if !tchook.InitialUserNamespace() {
 		return &team.Problem{Kind: team.NotPermitted, What: "not permitted",
 			Why: "this process is root in a user namespace only (a container without privileges), and there the kernel lets nobody set how much a packet socket holds",
 			Fix: "run it as root of the host, or in a container that has the host's users", Err: os.ErrPermission}
@@ -54,9 +55,8 @@ func (c *check) readable() *team.Problem {
 // isolable checks that the members' frames can be kept from the host's own stack: by a BPF program, which is loaded here to see
 // whether one can be, or by nft.
 func (c *check) isolable() *team.Problem {
-	p, err := isolator()
+	err := tchook.CanIsolate()
 	if err == nil {
-		p.Close()
 		return nil
 	}
 	if _, e := exec.LookPath("nft"); e == nil {

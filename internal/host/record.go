@@ -5,6 +5,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/rtnl"
+	"nicteam/internal/tchook"
 )
 
 // A record is one line of the journal. What it says is done by state.apply.
@@ -18,7 +19,7 @@ type record struct {
 	Member  *Member        `json:"member,omitempty"`  // kindMember
 	No      int            `json:"no,omitempty"`      // of the member meant; kindHook, kindUnhook: 0 is the adapter
 	Members []int          `json:"members,omitempty"` // kindAdopt
-	Method  method         `json:"method,omitempty"`  // kindIsolate
+	Method  tchook.Method  `json:"method,omitempty"`  // kindIsolate
 	Hook    string         `json:"hook,omitempty"`    // kindHook, kindUnhook: "ingress" or "egress"
 	Qdisc   bool           `json:"qdisc,omitempty"`   // kindIsolate, kindHook: clsact was not there before
 	Down    bool           `json:"down,omitempty"`    // kindLeft: given back down
@@ -157,7 +158,7 @@ type memberState struct {
 	no      int
 	adopted bool // what it had is, or may be, on the adapter
 	strip   bool // begun
-	method  method
+	method  tchook.Method
 	left    bool
 	down    bool
 	lent    bool
@@ -247,7 +248,7 @@ func (m *memberState) apply(r record) {
 			m.method, m.qdisc = "", m.qdisc && len(m.hooks) > 0
 		}
 	case kindHook, kindUnhook:
-		qdisc := m.qdisc && m.method == byClsact
+		qdisc := m.qdisc && m.method == tchook.ByClsact
 		m.clsactState.apply(r)
 		m.qdisc = m.qdisc || qdisc
 	case kindForget:

@@ -79,7 +79,7 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 			if still != nil {
 				h.apart(still)
 			}
-			return together(b.admit, b.teachRoutes, func() error { return h.vacateAdapter(j) })
+			return together(b.admit, b.teachRoutes, func() error { return h.detachFromAdapter(j) })
 		},
 		b.settle,
 		b.rules,

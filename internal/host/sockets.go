@@ -312,7 +312,7 @@ func (c *check) programs() {
 }
 
 // deaf reports whether a packet socket loses something while its NIC is a member: other protocols than IP are the NIC's own
-// business, which passes (bpf/isolate.c).
+// business, which passes (tchook/bpf/isolate.c).
 func (s boundSocket) deaf() bool {
 	return s.proto == unix.ETH_P_ALL || s.proto == unix.ETH_P_IP || s.proto == unix.ETH_P_IPV6
 }

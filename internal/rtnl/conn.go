@@ -169,3 +169,24 @@ func (c *Conn) Change(what string, kind, flags int, o Object) error {
 var ErrInjectedCrash = errors.New("died here")
 
 func IsInjectedCrash(err error) bool { return errors.Is(err, ErrInjectedCrash) }
+
+// RootCause is the innermost error of a chain, or the last of those that are joined.
+func RootCause(err error) error {
+	for {
+		switch e := err.(type) {
+		case interface{ Unwrap() error }:
+			if e.Unwrap() == nil {
+				return err
+			}
+			err = e.Unwrap()
+		case interface{ Unwrap() []error }:
+			list := e.Unwrap()
+			if len(list) == 0 {
+				return err
+			}
+			err = list[len(list)-1]
+		default:
+			return err
+		}
+	}
+}

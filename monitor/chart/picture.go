@@ -114,7 +114,8 @@ func (p *picture) layout() {
 	cols := (want + per - 1) / per
 	p.colWidth = (p.right - p.left) / float64(cols)
 	p.plot = newPlot(p.d, p.o, int(cols))
-	p.o.shownPeriod = p.plot.step * time.Duration(min(int64(p.plot.cols)*p.plot.per/int64(p.plot.wide), int64(longest/p.plot.step)))
+	bins := int64(p.plot.cols) * p.plot.per / int64(p.plot.wide)
+	p.o.shownPeriod = p.plot.step * time.Duration(min(bins, int64(longest/p.plot.step)))
 
 	p.bottom = p.h - math.Ceil(p.line+p.lh/2)
 	p.top = math.Ceil(p.lh + 3*p.line)

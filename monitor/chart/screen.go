@@ -128,7 +128,8 @@ func (o *Options) describe(d *Data, width int) []string {
 	view := map[View]string{ByMember: "in+out by NIC", ByProtocol: "in+out by protocol", Total: "in+out"}[o.View]
 	in := *o
 	in.Width = width
-	return []string{view, " · " + o.Unit.symbol(), " · " + o.Scale.String(), " · last " + formatPeriod(shownPeriod(d, &in))}
+	last := formatPeriod(shownPeriod(d, &in))
+	return []string{view, " · " + o.Unit.symbol(), " · " + o.Scale.String(), " · last " + last}
 }
 
 // shownPeriod returns the period that a full chart with these options shows.

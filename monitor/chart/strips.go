@@ -103,7 +103,9 @@ func Strips(d Data, o Options) Grid {
 	return g
 }
 
-func (s *stripWidths) drawDirection(g Grid, x, y int, d *Data, o *Options, bins []Bin, now, top float64, down bool) int {
+// drawDirection returns the column after the rate and the history that it draws.
+func (s *stripWidths) drawDirection(g Grid, x, y int, d *Data, o *Options, bins []Bin, now, top float64,
+	down bool) int {
 	arrow, role := '▲', In
 	switch {
 	case down && o.Glyphs == ASCII:

@@ -16,7 +16,10 @@ func Summary(d Data, o Options) Grid {
 		up, down = "^", "v"
 	}
 	in, out := o.Unit.longRate(latestRate(total.In, o.packets())), o.Unit.longRate(latestRate(total.Out, o.packets()))
-	inPeak, outPeak := "  peak "+o.Unit.shortRate(highestPeak(lastBins(total.In, n), o.packets())), "  peak "+o.Unit.shortRate(highestPeak(lastBins(total.Out, n), o.packets()))
+	peak := func(bins []Bin) string {
+		return "  peak " + o.Unit.shortRate(highestPeak(lastBins(bins, n), o.packets()))
+	}
+	inPeak, outPeak := peak(total.In), peak(total.Out)
 	other := o
 	other.Unit = Packets
 	if o.packets() {
@@ -27,7 +30,8 @@ func Summary(d Data, o Options) Grid {
 	room := o.Width
 	need := cells(in+out) + 2*4 + 2
 	if room < need {
-		writeShort(g, up+o.Unit.shortRate(latestRate(total.In, o.packets())), down+o.Unit.shortRate(latestRate(total.Out, o.packets())))
+		latest := func(bins []Bin) string { return o.Unit.shortRate(latestRate(bins, o.packets())) }
+		writeShort(g, up+latest(total.In), down+latest(total.Out))
 		return g
 	}
 	peaks := need+cells(inPeak+outPeak) <= room

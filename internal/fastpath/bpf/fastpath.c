@@ -22,7 +22,7 @@
 #define ACT_NEXT -1
 #define ACT_DROP 2
 
-enum { SPREAD_NONE, SPREAD_SINGLE, SPREAD_SLOTS, SPREAD_ROUND_ROBIN, SPREAD_BROADCAST, SPREAD_SHORTEST };
+enum { RULE_NONE, RULE_SINGLE, RULE_SLOTS, RULE_ROUND_ROBIN, RULE_BROADCAST, RULE_SHORTEST };
 
 static __always_inline int drop_unassigned(struct cpu_state *cpu, __u32 drop, __u32 frames)
 {
@@ -55,16 +55,16 @@ static __always_inline void store_mac(struct __sk_buff *skb, __u32 at, __u64 mac
 static __always_inline __u32 pick(struct __sk_buff *skb, const struct plan *pl, struct tx_state *l,
 				  const struct headers *h, int behind)
 {
-	switch (pl->spread) {
-	case SPREAD_SINGLE:
+	switch (pl->rule) {
+	case RULE_SINGLE:
 		return pl->single;
-	case SPREAD_SLOTS: {
+	case RULE_SLOTS: {
 		__u32 slot = flow_hash(skb, h, pl->salt, pl->hash) % SLOT_COUNT;
-		return pl->migrating ? migrating_member(pl, &l->moving, slot, bpf_ktime_get_ns()) : pl->slots[slot];
+		return pl->migrating ? migrating_member(pl, &l->migration, slot, bpf_ktime_get_ns()) : pl->slots[slot];
 	}
-	case SPREAD_ROUND_ROBIN:
-		return pl->n == 0 ? NO_MEMBER : next_round_robin(pl, &l->turns, h->bytes);
-	case SPREAD_SHORTEST: {
+	case RULE_ROUND_ROBIN:
+		return pl->n == 0 ? NO_MEMBER : next_round_robin(pl, &l->round_robin, h->bytes);
+	case RULE_SHORTEST: {
 		__s64 now = bpf_ktime_get_ns();
 		__u32 id = fixed_member(pl, h, behind);
 		if (id == MAX_MEMBERS)
@@ -145,7 +145,7 @@ static __always_inline int transmit_frame(struct __sk_buff *skb, struct control 
 	if (relays)
 		return ACT_NEXT;
 	wire_count(skb, &h);
-	if (pl->spread == SPREAD_BROADCAST)
+	if (pl->rule == RULE_BROADCAST)
 		return spread_copies(skb, pl, cpu, &h);
 	__u32 id = pick(skb, pl, l, &h, behind);
 	if (!in_set(pl->distributing, id))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Memory that the programs share with Go, with the sizes and offsets of spread.Ledger and of this package's kernel. */
+/* Memory that the programs share with Go, with the sizes and offsets of spread.TxState and of this package's kernel. */
 #pragma once
 
 #include <linux/bpf.h>
@@ -16,7 +16,7 @@
 #define KNOWN_WORDS 16
 #define KNOWN_FACTOR 0x9e3779b97f4a7c15ULL
 
-/* spread.Ledger */
+/* spread.TxState */
 struct queue {
 	__s64 clock;
 	__u64 rate;
@@ -45,7 +45,7 @@ struct flow_slot {
 	__u32 lock;
 };
 
-struct flows {
+struct flow_table {
 	__s64 now;
 	__s64 force_by;
 	struct queue members[MAX_MEMBERS];
@@ -56,26 +56,26 @@ struct flows {
 struct round_robin {
 	__u64 clock[MAX_MEMBERS];
 	__u64 state;
-	__u32 turn;
+	__u32 member;
 	__s32 left;
 };
 
-struct slot_migration {
+struct slot_state {
 	__s64 last;
 	__u64 state;
 };
 
-struct migration {
-	__u64 turn;
+struct migration_state {
+	__u64 id;
 	__s64 since;
-	__u32 turns;
-	struct slot_migration slots[SLOT_COUNT];
+	__u32 generation;
+	struct slot_state slots[SLOT_COUNT];
 };
 
 struct tx_state {
-	struct round_robin turns;
-	struct flows flows;
-	struct migration moving;
+	struct round_robin round_robin;
+	struct flow_table flows;
+	struct migration_state migration;
 };
 
 /* A spread.Plan in the form in which the programs look it up: planOf of plan.go. */
@@ -91,7 +91,7 @@ struct plan {
 	__s64 gain;
 	__s64 skew;
 	__u64 total;
-	__u64 migration; /* spread.Plan.Turn */
+	__u64 migration; /* its id */
 	__u64 mac[MAX_MEMBERS];
 	__u64 byte_cost[MAX_MEMBERS];
 	__u32 weight[MAX_MEMBERS];
@@ -102,7 +102,7 @@ struct plan {
 	__u8 ids[MAX_MEMBERS]; /* that distribute */
 	__u8 slots[SLOT_COUNT];
 	__u8 from[SLOT_COUNT]; /* if migrating */
-	__u8 spread;
+	__u8 rule;
 	__u8 hash;
 	__u8 single; /* NO_MEMBER: none */
 	__u8 n;      /* of ids */

@@ -7,7 +7,7 @@
 #define MARK_BITS 32
 
 /* The member by which a frame of a slot leaves. */
-__noinline __u32 migrating_member(const struct plan *pl, struct migration *m, __u32 slot, __s64 now)
+__noinline __u32 migrating_member(const struct plan *pl, struct migration_state *m, __u32 slot, __s64 now)
 {
 	if (!pl || !m)
 		return NO_MEMBER;
@@ -16,25 +16,26 @@ __noinline __u32 migrating_member(const struct plan *pl, struct migration *m, __
 	if (from == to)
 		return to;
 	/* The Picker that shares the table starts the migration, perhaps a moment later. */
-	if (*(volatile __u64 *)&m->turn != pl->migration)
+	if (*(volatile __u64 *)&m->id != pl->migration)
 		return in_set(pl->distributing, from) ? from : to;
-	struct slot_migration *s = &m->slots[slot];
-	__u64 turn = (__u64)m->turns << MARK_BITS, was = *(volatile __u64 *)&s->state;
+	struct slot_state *s = &m->slots[slot];
+	__u64 generation = (__u64)m->generation << MARK_BITS, was = *(volatile __u64 *)&s->state;
 	__s64 last = m->since;
 	__u32 mark = 0;
-	if (was >> MARK_BITS == turn >> MARK_BITS) {
+	if (was >> MARK_BITS == generation >> MARK_BITS) {
 		last = s->last;
 		mark = was;
 		if (mark == 0)
 			return to;
 	}
 	if (!in_set(pl->distributing, from) || mark < pl->cleared[from & (MAX_MEMBERS - 1)] || now - last >= pl->skew) {
-		*(volatile __u64 *)&s->state = turn;
+		*(volatile __u64 *)&s->state = generation;
 		return to;
 	}
 	s->last = now;
-	__u64 next = turn | pl->mark;
-	if (next != was && __sync_val_compare_and_swap(&s->state, was, next) != was && *(volatile __u64 *)&s->state == turn)
+	__u64 next = generation | pl->mark;
+	if (next != was && __sync_val_compare_and_swap(&s->state, was, next) != was &&
+	    *(volatile __u64 *)&s->state == generation)
 		return to; /* another processor has migrated the slot */
 	return from;
 }

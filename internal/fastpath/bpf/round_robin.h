@@ -47,10 +47,10 @@ __noinline __u32 next_round_robin(const struct plan *pl, struct round_robin *t, 
 	if (pl->packets_per_member == 0)
 		return random_member(pl, t);
 	/* A processor that still followed the plan before may have stored a member that has left. */
-	__u32 id = *(volatile __u32 *)&t->turn & 63;
+	__u32 id = *(volatile __u32 *)&t->member & 63;
 	if (t->left <= 0 || pl->byte_cost[id] == 0) {
 		id = lowest_clock(pl, t) & 63;
-		t->turn = id;
+		t->member = id;
 		t->left = pl->packets_per_member;
 	}
 	__sync_fetch_and_add(&t->left, -1);

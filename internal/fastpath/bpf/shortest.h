@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* SpreadShortest: the rule in modes/spread/flows.go, as modes/spread/shortest.go implements it. */
+/* spread.RuleShortest: the rule in modes/spread/flows.go, as modes/spread/shortest.go implements it. */
 #pragma once
 
 #include "hash.h"
@@ -47,7 +47,7 @@ static __always_inline __u64 flow_rank(__u32 slot, __u32 id)
 }
 
 /* Rule 2. */
-static __always_inline int stays(const struct plan *pl, const struct flows *fl, const struct queue *q, __s64 until,
+static __always_inline int stays(const struct plan *pl, const struct flow_table *fl, const struct queue *q, __s64 until,
 				 __s64 now)
 {
 	if (now >= until + FLOW_IDLE)
@@ -64,7 +64,7 @@ static __always_inline int stays(const struct plan *pl, const struct flows *fl, 
 }
 
 /* Rule 3. */
-static __always_inline __u32 choose_member(const struct plan *pl, const struct flows *fl, __u32 slot, __u64 bytes,
+static __always_inline __u32 choose_member(const struct plan *pl, const struct flow_table *fl, __u32 slot, __u64 bytes,
 					   __s64 now, __u8 *why)
 {
 	__u64 best = pl->ids[0] & 63, most = 0;
@@ -162,7 +162,7 @@ static __always_inline int lock_slot(struct flow_slot *f)
 	return 0;
 }
 
-__noinline __u32 pick_flow_member(const struct plan *pl, struct flows *fl, __u32 slot, __u64 bytes, __s64 now)
+__noinline __u32 pick_flow_member(const struct plan *pl, struct flow_table *fl, __u32 slot, __u64 bytes, __s64 now)
 {
 	if (!pl || !fl || pl->n == 0)
 		return NO_MEMBER;
