@@ -24,10 +24,11 @@ LIVES       ?= 1000
 SEEDS       ?= 1000
 START       ?= 0
 
-# A program with the race detector waits at its end for a second, unless told not to; tests start hundreds.
+# With the race detector a program waits for a second at its end, unless told not to; tests start hundreds.
 export GORACE ?= atexit_sleep_ms=0
 
-# With the race detector a program waits for a second at its end, unless told not to; tests start hundreds.
+.PHONY: help build install demo picture test test-unit test-kernels sim soak bench fuzz lint generate fmt cover tools \
+	clean
 
 ## bin/nicteam, one static binary
 build:
