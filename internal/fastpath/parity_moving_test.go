@@ -153,7 +153,7 @@ func TestProcessorsMoveSlots(t *testing.T) {
 			Slots: &spread.SlotTable{Members: slices.Repeat([]uint8{uint8(1 - turn%2)}, spread.SlotCount),
 				Migration: &spread.Migration{From: slices.Repeat([]uint8{uint8(turn % 2)}, spread.SlotCount), ID: uint64(turn + 1), Mark: 1, Pause: time.Microsecond}}}
 		labtest.Must(t, s.follow(pl, c))
-		b.ledger.Flows.Now = b.now
+		b.txState.Flows.Now = b.now
 		var all sync.WaitGroup
 		for i := range 4 {
 			all.Go(func() {
@@ -163,7 +163,7 @@ func TestProcessorsMoveSlots(t *testing.T) {
 		}
 		for range 200 {
 			b.now += 10
-			b.ledger.Flows.Now = b.now
+			b.txState.Flows.Now = b.now
 		}
 		all.Wait()
 		b.now += int64(time.Millisecond)
