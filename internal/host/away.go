@@ -36,15 +36,6 @@ func (h *Host) end(j *journal) error {
 	return err
 }
 
-// hadOwn reports whether a NIC had what a new one has not. Its settings go with a NIC that goes.
-func (m *memberState) hadOwn() bool {
-	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool { return !rtnl.IsLinkLocal(a) }) ||
-		slices.ContainsFunc(m.Routes, func(r rtnl.Object) bool {
-			return rtnl.RouteProtocol(r) != unix.RTPROT_KERNEL && rtnl.RouteProtocol(r) != unix.RTPROT_RA
-		}) ||
-		slices.ContainsFunc(m.Neighbours, rtnl.IsPermanent)
-}
-
 // keepAway has the journal be of the NICs that are still away.
 func (h *Host) keepAway(j *journal, left state) error {
 	if len(left.members) == 0 {

@@ -16,9 +16,6 @@ import (
 // What the adapter has when a team ends goes where the host stays reachable by it: to the NIC that it came from if that is
 // there and has a link, else to one that has. This file decides where.
 
-// owns reports whether an address was a NIC's own.
-func (m *memberState) owns(a rtnl.Object) bool { return rtnl.HasAddress(m.Addresses, a) }
-
 // hasIPv6 reports whether the NIC gets IPv6 back.
 func (r *returning) hasIPv6() bool { return r.m.Sysctls[disableIPv6] == "0" }
 

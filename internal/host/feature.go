@@ -98,6 +98,6 @@ func (h *Host) setSegment(l netlink.Link, want segmentSizes) error {
 }
 
 // bounded are sizes that members can bear.
-func (s segmentSizes) bounded() segmentSizes {
+func bounded(s segmentSizes) segmentSizes {
 	return segmentSizes{min(s.GSO, superFrame), min(s.GRO, superFrame), min(s.GSO4, superFrame), min(s.GRO4, superFrame)}
 }

@@ -240,35 +240,3 @@ func (h *Host) inherit(adapter int, b belongings, at int64) error {
 	}
 	return j.write(record{Kind: kindLate, Done: true, No: inheritor.no, Late: &new})
 }
-
-// addLate adds an address that the adapter had at a time (CLOCK_BOOTTIME) as the journal has it for a member, with its
-// connected route.
-func (b *belongings) addLate(m *memberState, a rtnl.Object, at int64) {
-	b.Addresses = append(b.Addresses, rtnl.LifetimesAt(rtnl.AddressRequest(a, m.Index, 0), at, m.At))
-	if rtnl.HasConnectedRoute(a) {
-		b.Routes = append(b.Routes, rtnl.ConnectedRoute(a, m.Index))
-	}
-}
-
-// inheritor is the member that gets what was no member's.
-func (s *state) inheritor() *memberState {
-	for _, want := range []func(*Member) bool{
-		(*Member).ownsDefault,
-		func(m *Member) bool {
-			return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool { return !rtnl.IsLinkLocal(a) })
-		},
-		func(*Member) bool { return true },
-	} {
-		for _, m := range s.members {
-			if !m.left && want(&m.Member) {
-				return m
-			}
-		}
-	}
-	return nil
-}
-
-// givenRoute reports whether a route of the adapter is the one of --gateway.
-func (s *state) givenRoute(r rtnl.Object, adapter int) bool {
-	return rtnl.RouteBits(r) == 0 && slices.ContainsFunc(rtnl.Gateways(r, adapter), func(g netip.Addr) bool { return g.String() == s.gateway })
-}

@@ -8,13 +8,6 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// linkSays is what a link's routers say of the link itself.
-type linkSays struct {
-	Managed bool   `json:"managed,omitempty"` // addresses are to be had by DHCPv6
-	Other   bool   `json:"other,omitempty"`   // other things are
-	MTU     uint32 `json:"mtu,omitempty"`     // 0: not said
-}
-
 // inet6 are the attributes of a link's IPv6.
 func (n NIC) inet6() rtnl.Object {
 	return n.raw.Nest(unix.IFLA_AF_SPEC).Nest(unix.AF_INET6)

@@ -45,68 +45,6 @@ func (h *Host) Record(nic string) (Member, error) {
 	return m, nil
 }
 
-// sameAs finds the member that a NIC is. A NIC may be like one that has left, too: then it is the one that is in the team.
-func (s *state) sameAs(id Identity) (found *memberState) {
-	for _, m := range s.members {
-		if m.Same(id) && (found == nil || found.left && !m.left) {
-			found = m
-		}
-	}
-	return found
-}
-
-// inherit keeps what a NIC that comes back had before it left: what it lent, and its link when we gave it back down.
-func (m *Member) inherit(known *memberState) {
-	known = known.at(m.Index)
-	if known.lent {
-		m.At = known.At
-		m.Addresses = rtnl.Union(known.Addresses, m.Addresses, rtnl.SameAddress)
-		m.Routes = rtnl.Union(known.Routes, m.Routes, rtnl.SameRoute)
-		m.Advertised = rtnl.Union(known.Advertised, m.Advertised, rtnl.SameAdvertised)
-		m.Order = rtnl.Union(known.Order, m.Order, rtnl.SameRoute)
-		m.Rules = rtnl.Union(known.Rules, m.Rules, rtnl.Object.Equal)
-		m.Neighbours = rtnl.Union(known.Neighbours, m.Neighbours, rtnl.SameNeighbour)
-		m.Proxies = rtnl.Union(known.Proxies, m.Proxies, rtnl.SameNeighbour)
-	}
-	if known.down {
-		m.inheritDown(known)
-	}
-}
-
-// at is a member whose routes name its NIC by another ifindex: one that was away has a new one.
-func (m *memberState) at(index int) *memberState {
-	next := *m
-	for _, list := range []*[]rtnl.Object{&next.Routes, &next.Order} {
-		*list = slices.Clone(*list)
-		for i, r := range *list {
-			(*list)[i] = rtnl.RouteRequest(r, map[int]int{m.Index: index})
-		}
-	}
-	next.Advertised = nil
-	for _, r := range m.Advertised {
-		r = r.Clone() // with its lifetime
-		r.Set32(unix.RTA_OIF, uint32(index))
-		next.Advertised = append(next.Advertised, r)
-	}
-	next.Index = index
-	return &next
-}
-
-// inheritDown keeps what the kernel took from a NIC that was given back down and still is: its IPv6 addresses, its routes
-// and its neighbours. IPv4 addresses stay on it.
-func (m *Member) inheritDown(known *memberState) {
-	if !m.Up {
-		of6 := slices.DeleteFunc(slices.Clone(known.Addresses), func(a rtnl.Object) bool { return a.Family() != unix.AF_INET6 })
-		m.Addresses = rtnl.Union(of6, m.Addresses, rtnl.SameAddress)
-		m.Routes = rtnl.Union(known.Routes, m.Routes, rtnl.SameRoute)
-		m.Advertised = rtnl.Union(known.Advertised, m.Advertised, rtnl.SameAdvertised)
-		m.Order = rtnl.Union(known.Order, m.Order, rtnl.SameRoute)
-		m.Neighbours = rtnl.Union(known.Neighbours, m.Neighbours, rtnl.SameNeighbour)
-		m.Proxies = rtnl.Union(known.Proxies, m.Proxies, rtnl.SameNeighbour)
-	}
-	m.Up = known.Up
-}
-
 // readMember reads everything about a NIC.
 func (h *Host) readMember(n NIC) (Member, error) {
 	l, err := h.rt.Handle.LinkByIndex(n.Index)
@@ -148,16 +86,6 @@ func (h *Host) readMember(n NIC) (Member, error) {
 	}
 	m.Proxies, err = h.rt.Proxies(n.Index)
 	return m, err
-}
-
-// ownsDefault reports whether the member's routes have the main table's default route.
-func (m *Member) ownsDefault() bool {
-	for _, r := range slices.Concat(m.Routes, m.Advertised) {
-		if rtnl.RouteBits(r) == 0 && rtnl.RouteTable(r) == unix.RT_TABLE_MAIN && rtnl.RouteType(r) == unix.RTN_UNICAST {
-			return true
-		}
-	}
-	return false
 }
 
 // GoingDown are the members whose NICs were down before and will be again. Whoever holds sockets on them must close them

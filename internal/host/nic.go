@@ -252,30 +252,6 @@ func (h *Host) pick(want func(NIC) bool, what string) (NIC, error) {
 	return list[i], nil
 }
 
-// Identity is what a NIC is recognised by.
-type Identity struct {
-	Name         string    `json:"name"`
-	Index        int       `json:"index"`
-	MAC          frame.MAC `json:"mac"`
-	PermanentMAC frame.MAC `json:"permanent_mac"`
-	Driver       string    `json:"driver"`
-	Bus          string    `json:"bus"`
-}
-
-// Same reports whether o is the same NIC. A real one is known by its permanent MAC, bus and driver, so it may come
-// back with another ifindex or name; a virtual one by its driver and two of MAC, ifindex and name, any of which may have
-// been changed while the NIC was there.
-func (i Identity) Same(o Identity) bool {
-	if i.Driver != o.Driver || i.Bus != o.Bus || i.PermanentMAC != o.PermanentMAC {
-		return false
-	}
-	if i.PermanentMAC != 0 {
-		return true
-	}
-	mac, index, name := i.MAC == o.MAC, i.Index == o.Index, i.Name == o.Name
-	return mac && index || mac && name || index && name
-}
-
 // Find looks for a NIC that went away and may be back with another ifindex or name.
 func (h *Host) Find(id Identity) (NIC, error) {
 	return h.pickSame(id, Identity.Same)

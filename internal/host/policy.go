@@ -113,11 +113,6 @@ func (h *Host) CarryPolicy(adapter int, lender string, members []string) (notes 
 	return notes, nil
 }
 
-// uses reports whether a member has addresses of a family that somebody gave it.
-func (m *Member) uses(family byte) bool {
-	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool { return a.Family() == family && !m.kernelLinkLocal(a) })
-}
-
 // policyOf is the member whose settings of a family an adapter gets: the first with addresses of it, else the first.
 func policyOf(list []*memberState, family byte) *memberState {
 	for _, m := range list {

@@ -68,11 +68,11 @@ func (h *Host) refreshLent(adapter int, p rtnl.Prefix) error {
 		if a.Family() != unix.AF_INET6 || rtnl.AddressPrefix(a).Masked() != p.Prefix {
 			continue
 		}
-		was, ok := h.journal.state.lentByKernel(a)
+		was, of, ok := h.journal.state.lentByKernel(a)
 		if !ok {
 			continue
 		}
-		preferred, valid, ok := refreshed(a, was, p, rtnl.MonotonicTime()/1e9)
+		preferred, valid, ok := refreshed(a, lentAddress{was, of}, p, rtnl.MonotonicTime()/1e9)
 		if !ok {
 			continue
 		}
@@ -84,18 +84,6 @@ func (h *Host) refreshLent(adapter int, p rtnl.Prefix) error {
 		errs = append(errs, h.rt.Change("refresh "+rtnl.AddressPrefix(a).String(), unix.RTM_NEWADDR, unix.NLM_F_REPLACE, a))
 	}
 	return errors.Join(errs...)
-}
-
-// lentByKernel finds an address among those that members lent and their kernels had formed.
-func (s *state) lentByKernel(a rtnl.Object) (lentAddress, bool) {
-	for _, m := range s.members {
-		for _, was := range m.Addresses {
-			if m.adopted && rtnl.SameAddress(a, was) && (rtnl.IsAutoconfigured(was) || rtnl.IsTemporary(was)) {
-				return lentAddress{was, &m.Member}, true
-			}
-		}
-	}
-	return lentAddress{}, false
 }
 
 // lentAddress is an address as a member had it.

@@ -98,7 +98,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err := h.stripFeatures(n.Name, want.GRO); err != nil {
 		return err
 	}
-	if err := h.setSegment(l, segmentOf(l.Attrs()).bounded()); err != nil {
+	if err := h.setSegment(l, bounded(segmentOf(l.Attrs()))); err != nil {
 		return err
 	}
 	if err := h.rt.SetMTU(l, want.MTU); err != nil {
