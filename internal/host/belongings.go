@@ -2,7 +2,7 @@ package host
 
 // belongings reads what a link has: addresses, the routes that were set by hand, permanent neighbours,
 // proxies.
-func (h *Host) belongings(index int) (b belongings, err error) {
+func (h *Host) belongings(index int) (b Config, err error) {
 	routes, err := h.rt.LinkRoutes(index)
 	if err != nil {
 		return b, err

@@ -66,12 +66,12 @@ func (h *Host) setFeatures(name string, want map[string]bool) error {
 	return nil
 }
 
-func segmentOf(a *netlink.LinkAttrs) segmentSizes {
-	return segmentSizes{a.GSOMaxSize, a.GROMaxSize, a.GSOIPv4MaxSize, a.GROIPv4MaxSize}
+func segmentOf(a *netlink.LinkAttrs) SegmentSizes {
+	return SegmentSizes{a.GSOMaxSize, a.GROMaxSize, a.GSOIPv4MaxSize, a.GROIPv4MaxSize}
 }
 
 // setSegment changes the sizes that differ from want; 0 leaves one alone.
-func (h *Host) setSegment(l netlink.Link, want segmentSizes) error {
+func (h *Host) setSegment(l netlink.Link, want SegmentSizes) error {
 	have := segmentOf(l.Attrs())
 	// The sizes of IPv6 first: setting one changes IPv4's with it where it is not beyond 65536.
 	for _, s := range []struct {
@@ -98,6 +98,6 @@ func (h *Host) setSegment(l netlink.Link, want segmentSizes) error {
 }
 
 // bounded are sizes that members can bear.
-func bounded(s segmentSizes) segmentSizes {
-	return segmentSizes{min(s.GSO, superFrame), min(s.GRO, superFrame), min(s.GSO4, superFrame), min(s.GRO4, superFrame)}
+func bounded(s SegmentSizes) SegmentSizes {
+	return SegmentSizes{min(s.GSO, superFrame), min(s.GRO, superFrame), min(s.GSO4, superFrame), min(s.GRO4, superFrame)}
 }

@@ -59,19 +59,19 @@ func (f *Follower) Look() (a Adapter, err error) {
 	for _, o := range went {
 		a.Left = append(a.Left, rtnl.AddressPrefix(o))
 	}
-	return a, f.h.forget(f.adapter, belongings{Addresses: went, Routes: removed})
+	return a, f.h.forget(f.adapter, Config{Addresses: went, Routes: removed})
 }
 
 // Last is what the adapter had when it was looked at last, which is what it had when it went away.
-func (f *Follower) last() (belongings, int64) {
+func (f *Follower) last() (Config, int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.catchUp()
 	if f.fallen != nil {
-		return f.fallen.belongings, f.fallen.at
+		return f.fallen.Config, f.fallen.at
 	}
 	for _, m := range f.since {
-		f.kept.take(m, f.adapter, f.at)
+		f.kept.ApplyEvent(m, f.adapter, f.at)
 	}
 	f.since = nil
 	return f.kept, f.at
@@ -79,7 +79,7 @@ func (f *Follower) last() (belongings, int64) {
 
 // readAdapter reads the adapter's belongings and keeps them. It is not clean if the adapter went down meanwhile, or events
 // were missed: then what was kept is right, or nothing is.
-func (f *Follower) readAdapter() (have belongings, clean bool, err error) {
+func (f *Follower) readAdapter() (have Config, clean bool, err error) {
 	f.mu.Lock()
 	f.catchUp()
 	downs, missed := f.downs, f.missed
@@ -137,7 +137,7 @@ func (f *Follower) takeBefore(up bool) *past {
 
 // putBack gives the adapter what it had before it went down and has not: IPv6 addresses, routes that were set by hand,
 // permanent neighbours. What the kernel or a routing daemon makes comes back by itself.
-func (h *Host) putBack(adapter int, a Adapter, was *past, have belongings) (back, lost []string) {
+func (h *Host) putBack(adapter int, a Adapter, was *past, have Config) (back, lost []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	tell := func(what string, err error) {
@@ -203,40 +203,40 @@ func (f *Follower) GiveLast() error {
 	f.look.Lock()
 	defer f.look.Unlock()
 	b, at := f.last()
-	went := belongings{
+	went := Config{
 		Addresses: rtnl.Except(append(f.takeGone(), f.known.Addresses...), b.Addresses, rtnl.AddressID),
 		Routes:    rtnl.Except(f.known.Routes, b.Routes, rtnl.RouteID),
 	}
 	return errors.Join(f.h.forget(f.adapter, went), f.h.inherit(f.adapter, b, at))
 }
 
-func (h *Host) inherit(adapter int, b belongings, at int64) error {
+func (h *Host) inherit(adapter int, b Config, at int64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	j, err := h.begun()
 	if err != nil {
 		return fmt.Errorf("keep what the adapter had: %w", err)
 	}
-	inheritor := j.state.inheritor()
+	inheritor := j.State.Inheritor()
 	if inheritor == nil {
 		return nil
 	}
-	var new belongings
+	var new Config
 	for _, o := range b.Addresses {
-		if rtnl.IsLinkLocal(o) || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) || slices.Contains(j.state.given, rtnl.AddressPrefix(o).String()) {
+		if rtnl.IsLinkLocal(o) || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) || slices.Contains(j.State.Given, rtnl.AddressPrefix(o).String()) {
 			continue
 		}
-		if !j.state.recordedAddress(o) {
-			new.addLate(inheritor, o, at)
+		if !j.State.HasAddress(o) {
+			new.AddInherited(inheritor, o, at)
 		}
 	}
 	for _, r := range b.Routes {
-		if !j.state.recordedRoute(r, adapter) && !j.state.givenRoute(r, adapter) {
+		if !j.State.HasRoute(r, adapter) && !j.State.IsGivenRoute(r, adapter) {
 			new.Routes = append(new.Routes, rtnl.RouteRequest(r, map[int]int{adapter: inheritor.Index}))
 		}
 	}
-	if new.empty() {
+	if new.Empty() {
 		return nil
 	}
-	return j.write(record{Kind: kindLate, Done: true, No: inheritor.no, Late: &new})
+	return j.Write(Record{Kind: KindGained, Done: true, No: inheritor.No, Config: &new})
 }

@@ -79,7 +79,7 @@ func (b *back) proxies(inheritor *returning) error {
 	}
 	for _, r := range b.members {
 		for _, n := range r.m.Proxies {
-			if r.m.adopted && b.adapter != nil && b.adapter.AdminUp && !rtnl.HasNeighbour(held, n) {
+			if r.m.Adopted && b.adapter != nil && b.adapter.AdminUp && !rtnl.HasNeighbour(held, n) {
 				continue // somebody took it away
 			}
 			if err := give(n, r); err != nil {
@@ -88,7 +88,7 @@ func (b *back) proxies(inheritor *returning) error {
 		}
 	}
 	for _, n := range held {
-		lent := slices.ContainsFunc(b.j.state.members, func(m *memberState) bool { return b.of(m) != nil && rtnl.HasNeighbour(m.Proxies, n) })
+		lent := slices.ContainsFunc(b.j.State.Members, func(m *MemberState) bool { return b.of(m) != nil && rtnl.HasNeighbour(m.Proxies, n) })
 		if lent || inheritor == nil {
 			continue
 		}

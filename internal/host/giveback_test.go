@@ -151,7 +151,7 @@ func TestNoNICIsThere(t *testing.T) {
 				if kept, err := h.Forget("na"); !kept || err != nil {
 					t.Errorf("not forgotten: %v", err)
 				}
-				if _, err := os.Stat(journalPath(w.dir, teamName)); !os.IsNotExist(err) {
+				if _, err := os.Stat(PathOf(w.dir, teamName)); !os.IsNotExist(err) {
 					t.Errorf("the journal: %v", err)
 				}
 				return
@@ -220,7 +220,7 @@ func TestDamagedJournal(t *testing.T) {
 					h.hooks.Method = m
 					must(t, takeover(w, h))
 					h.Close()
-					path := journalPath(w.dir, teamName)
+					path := PathOf(w.dir, teamName)
 					whole, err := os.ReadFile(path)
 					must(t, err)
 					if at >= len(whole) {
@@ -285,7 +285,7 @@ func TestNewerJournal(t *testing.T) {
 			h := w.open(nil)
 			must(t, takeover(w, h))
 			h.Close()
-			path := journalPath(w.dir, teamName)
+			path := PathOf(w.dir, teamName)
 			whole, err := os.ReadFile(path)
 			must(t, err)
 			newer := change(bytes.Clone(whole))
@@ -315,8 +315,8 @@ func TestOlderJournal(t *testing.T) {
 	h := w.open(nil)
 	must(t, takeover(w, h))
 	h.Close()
-	path := journalPath(w.dir, teamName)
-	rewriteBegin(t, path, func(b *beginRecord) { b.Cookie = 0 })
+	path := PathOf(w.dir, teamName)
+	rewriteBegin(t, path, func(b *BeginRecord) { b.Cookie = 0 })
 	b, err := os.ReadFile(path)
 	must(t, err)
 	must(t, os.WriteFile(path, bytes.Replace(b, []byte("journal 2\n"), []byte("journal 1\n"), 1), 0o640))

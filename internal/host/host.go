@@ -43,7 +43,7 @@ type Host struct {
 	probe *prober
 
 	mu       sync.Mutex    // the changing methods
-	journal  *journal      // nil until there is one
+	journal  *Journal      // nil until there is one
 	note     string        // why a journal that was found is not used
 	aside    string        // its path, until another takes its place
 	unusable *team.Problem // a journal was found that must be left alone
@@ -95,7 +95,7 @@ func (h *Host) Close() error {
 	}
 	h.endRebinding()
 	if h.journal != nil {
-		h.journal.close()
+		h.journal.Close()
 		h.journal = nil
 	}
 	h.handles.Do(func() {

@@ -28,7 +28,7 @@ func FuzzMember(f *testing.F) {
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var m Member
-		if json.Unmarshal(b, &m) == nil && m.wellFormed() {
+		if json.Unmarshal(b, &m) == nil && m.WellFormed() {
 			exerciseMember(&m)
 		}
 	})
@@ -36,12 +36,12 @@ func FuzzMember(f *testing.F) {
 
 // exerciseMember does with a recorded member what giving back does before it asks the kernel.
 func exerciseMember(m *Member) {
-	m.ownsDefault()
-	b := &back{by: map[int]int{3: 4}, adapter: &NIC{Index: 9}, j: &journal{}}
-	b.members = []*returning{{m: &memberState{Member: *m}, nic: NIC{Index: 4}}}
+	m.OwnsDefaultRoute()
+	b := &back{by: map[int]int{3: 4}, adapter: &NIC{Index: 9}, j: &Journal{}}
+	b.members = []*returning{{m: &MemberState{Member: *m}, nic: NIC{Index: 4}}}
 	for _, a := range m.Addresses {
 		_, _ = rtnl.Aged(rtnl.Relabel(rtnl.AddressRequest(a, 4, 0), "eth1", "team0"), 5)
-		_ = m.kernelLinkLocal(a) || rtnl.IsAutoconfigured(a) || rtnl.HasConnectedRoute(a)
+		_ = m.IsKernelLinkLocal(a) || rtnl.IsAutoconfigured(a) || rtnl.HasConnectedRoute(a)
 		_, _, _ = refreshed(a, lentAddress{a, m}, rtnl.Prefix{Preferred: 5, Valid: 9}, 3)
 		for _, r := range m.Routes {
 			_ = rtnl.IsConnectedRoute(r, a)
@@ -101,10 +101,10 @@ func TestOtherBoot(t *testing.T) {
 	run(t, "ip addr add 10.9.0.1/24 dev na")
 	h := w.open(nil)
 	must(t, takeover(w, h))
-	path := h.journal.path
+	path := h.journal.Path
 	h.Close()
 	before := snapshot(t)
-	rewriteBegin(t, path, func(b *beginRecord) { b.Boot = "another" })
+	rewriteBegin(t, path, func(b *BeginRecord) { b.Boot = "another" })
 	h = w.open(nil)
 	if h.Journalled() || !strings.Contains(h.Note(), "earlier boot") {
 		t.Errorf("journalled %v, note %q", h.Journalled(), h.Note())
@@ -127,21 +127,21 @@ func TestOtherNamespace(t *testing.T) {
 	var other unix.Stat_t
 	must(t, unix.Stat("/run/netns/other", &other))
 	for name, c := range map[string]struct {
-		change func(*beginRecord)
+		change func(*BeginRecord)
 		lives  bool
 	}{
-		"lives":                       {func(b *beginRecord) { b.NetNS, b.Cookie = other.Ino, cookieAt("/run/netns/other") }, true},
-		"lives, no cookie":            {func(b *beginRecord) { b.NetNS, b.Cookie = other.Ino, 0 }, true},
-		"gone":                        {func(b *beginRecord) { b.NetNS, b.Cookie = 1, b.Cookie+1 }, false},
-		"gone, no cookie":             {func(b *beginRecord) { b.NetNS, b.Cookie = 1, 0 }, false},
-		"gone, another has its inode": {func(b *beginRecord) { b.NetNS, b.Cookie = other.Ino, 1<<60 }, false},
-		"gone, this has its inode":    {func(b *beginRecord) { b.Cookie++ }, false},
+		"lives":                       {func(b *BeginRecord) { b.NetNS, b.Cookie = other.Ino, NetNSCookieAt("/run/netns/other") }, true},
+		"lives, no cookie":            {func(b *BeginRecord) { b.NetNS, b.Cookie = other.Ino, 0 }, true},
+		"gone":                        {func(b *BeginRecord) { b.NetNS, b.Cookie = 1, b.Cookie+1 }, false},
+		"gone, no cookie":             {func(b *BeginRecord) { b.NetNS, b.Cookie = 1, 0 }, false},
+		"gone, another has its inode": {func(b *BeginRecord) { b.NetNS, b.Cookie = other.Ino, 1<<60 }, false},
+		"gone, this has its inode":    {func(b *BeginRecord) { b.Cookie++ }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			h := w.open(nil)
 			must(t, takeover(w, h))
-			path := h.journal.path
+			path := h.journal.Path
 			h.Close()
 			before := snapshot(t)
 			rewriteBegin(t, path, c.change)
@@ -169,19 +169,19 @@ func TestOtherNamespace(t *testing.T) {
 }
 
 // rewriteBegin changes the first record of a journal.
-func rewriteBegin(t *testing.T, path string, change func(*beginRecord)) {
+func rewriteBegin(t *testing.T, path string, change func(*BeginRecord)) {
 	t.Helper()
-	s := stateIn(path)
-	change(s.begin)
-	j, err := createJournal(path, s.records(), func(string) error { return nil })
+	s := Read(path)
+	change(s.Begin)
+	j, err := Create(path, s.Records(), func(string) error { return nil })
 	must(t, err)
-	j.close()
+	j.Close()
 }
 
 // journalSize grows with each record.
 func journalSize(t testing.TB, h *Host) int64 {
 	t.Helper()
-	st, err := os.Stat(h.journal.path)
+	st, err := os.Stat(h.journal.Path)
 	must(t, err)
 	return st.Size()
 }

@@ -15,31 +15,31 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// where is where a journal means what it says.
-type where struct {
-	boot   string // boot id
-	netns  uint64 // inode of the network namespace
-	cookie uint64 // of the network namespace, 0 unknown
+// Location is where a journal means what it says.
+type Location struct {
+	Boot   string // boot id
+	NetNS  uint64 // inode of the network namespace
+	Cookie uint64 // of the network namespace, 0 unknown
 }
 
-func (b *beginRecord) where() where { return where{b.Boot, b.NetNS, b.Cookie} }
+func (b *BeginRecord) where() Location { return Location{b.Boot, b.NetNS, b.Cookie} }
 
-// same tells network namespaces of one boot apart. Another may come to have the inode of one that is gone.
-func (w where) same(o where) bool {
-	return w.netns == o.netns && (w.cookie == o.cookie || w.cookie == 0 || o.cookie == 0)
+// Same tells network namespaces of one boot apart. Another may come to have the inode of one that is gone.
+func (w Location) Same(o Location) bool {
+	return w.NetNS == o.NetNS && (w.Cookie == o.Cookie || w.Cookie == 0 || o.Cookie == 0)
 }
 
-// whereabouts is where the calling thread is.
-func whereabouts() (where, error) {
+// Here is where the calling thread is.
+func Here() (Location, error) {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
-		return where{}, fmt.Errorf("read boot id: %w", err)
+		return Location{}, fmt.Errorf("read boot id: %w", err)
 	}
 	var st unix.Stat_t
 	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
-		return where{}, fmt.Errorf("read network namespace: %w", err)
+		return Location{}, fmt.Errorf("read network namespace: %w", err)
 	}
-	return where{strings.TrimSpace(string(b)), st.Ino, netnsCookie()}, nil
+	return Location{strings.TrimSpace(string(b)), st.Ino, netnsCookie()}, nil
 }
 
 // netnsCookie is a number that no other network namespace of this boot has had or gets, 0 before Linux 5.14.
@@ -56,10 +56,10 @@ func netnsCookie() uint64 {
 	return cookie
 }
 
-// lives reports whether a network namespace of this boot that is not ours is to be seen anywhere: a process is in it, or it has a
+// Exists reports whether a network namespace of this boot that is not ours is to be seen anywhere: a process is in it, or it has a
 // place in the file system, as ip netns and container engines give it.
-func (w where) lives() bool {
-	name := fmt.Sprintf("net:[%d]", w.netns)
+func (w Location) Exists() bool {
+	name := fmt.Sprintf("net:[%d]", w.NetNS)
 	paths, err := filepath.Glob("/proc/[0-9]*/ns/net")
 	if err != nil {
 		return true
@@ -70,8 +70,8 @@ func (w where) lives() bool {
 	})
 	paths = append(paths, mounted(name)...)
 	for _, p := range paths {
-		if cookie := cookieAt(p); cookie != 0 && w.cookie != 0 {
-			return cookie == w.cookie // else another has its inode by now
+		if cookie := NetNSCookieAt(p); cookie != 0 && w.Cookie != 0 {
+			return cookie == w.Cookie // else another has its inode by now
 		}
 	}
 	return len(paths) > 0
@@ -97,8 +97,8 @@ func mounted(name string) []string {
 	return paths
 }
 
-// cookieAt is the cookie of a network namespace, 0 where it cannot be had.
-func cookieAt(path string) uint64 {
+// NetNSCookieAt is the cookie of a network namespace, 0 where it cannot be had.
+func NetNSCookieAt(path string) uint64 {
 	f, err := os.Open(path)
 	if err != nil {
 		return 0
@@ -116,9 +116,9 @@ func cookieAt(path string) uint64 {
 	return <-got
 }
 
-// writtenBefore reports whether a file was last written before this boot.
-func writtenBefore(f *os.File) bool {
-	st, err := f.Stat()
+// WrittenBeforeBoot reports whether the journal was last written before this boot.
+func (j *Journal) WrittenBeforeBoot() bool {
+	st, err := j.file.Stat()
 	if err != nil {
 		return false
 	}

@@ -24,22 +24,22 @@ func (h *Host) Record(nic string) (Member, error) {
 	if err != nil {
 		return Member{}, fmt.Errorf("record: %w", err)
 	}
-	no := j.state.nextNo()
-	known := j.state.sameAs(n.Identity())
+	no := j.State.NextNo()
+	known := j.State.ByIdentity(n.Identity())
 	if known != nil {
-		if !known.left && (known.adopted || known.strip) {
+		if !known.Left && (known.Adopted || known.Stripped) {
 			return known.Member, nil
 		}
-		no = known.no
+		no = known.No
 	}
 	m, err := h.readMember(n)
 	if err != nil {
 		return Member{}, fmt.Errorf("record NIC %s: %w", nic, err)
 	}
-	if known != nil && known.left {
-		m.inherit(known)
+	if known != nil && known.Left {
+		m.Inherit(known)
 	}
-	if err := j.write(record{Kind: kindMember, Done: true, No: no, Member: &m}); err != nil {
+	if err := j.Write(Record{Kind: KindMember, Done: true, No: no, Member: &m}); err != nil {
 		return Member{}, h.journalProblem(err)
 	}
 	return m, nil
@@ -73,7 +73,7 @@ func (h *Host) readMember(n NIC) (Member, error) {
 	if err != nil {
 		return Member{}, err
 	}
-	m.Advertised, m.Says = rtnl.RoutesVia(advertised, n.Index), n.says()
+	m.Advertised, m.RouterInfo = rtnl.RoutesVia(advertised, n.Index), n.says()
 	if m.Rules, err = h.rt.OwnRules(n.Name); err != nil {
 		return Member{}, err
 	}
@@ -97,8 +97,8 @@ func (h *Host) GoingDown() []string {
 		return nil
 	}
 	var names []string
-	for _, m := range h.journal.state.members {
-		if !m.Up && !m.left {
+	for _, m := range h.journal.State.Members {
+		if !m.Up && !m.Left {
 			names = append(names, m.Name)
 		}
 	}
@@ -106,7 +106,7 @@ func (h *Host) GoingDown() []string {
 }
 
 // link reads a member's link as it is, if it is still the same NIC.
-func (h *Host) link(m *memberState) (netlink.Link, NIC, error) {
+func (h *Host) link(m *MemberState) (netlink.Link, NIC, error) {
 	n, err := h.Find(m.Identity)
 	if err != nil {
 		return nil, NIC{}, err

@@ -100,10 +100,10 @@ func (h *Host) CarryPolicy(adapter int, lender string, members []string) (notes 
 	notes = c.notes()
 	for _, m := range list {
 		var left []string
-		if m != four && m.uses(unix.AF_INET) {
+		if m != four && m.UsesFamily(unix.AF_INET) {
 			left = append(left, otherSettings("ipv4/", m, four)...)
 		}
-		if m != six && m.uses(unix.AF_INET6) {
+		if m != six && m.UsesFamily(unix.AF_INET6) {
 			left = append(left, otherSettings("ipv6/", m, six)...)
 		}
 		if len(left) > 0 {
@@ -114,9 +114,9 @@ func (h *Host) CarryPolicy(adapter int, lender string, members []string) (notes 
 }
 
 // policyOf is the member whose settings of a family an adapter gets: the first with addresses of it, else the first.
-func policyOf(list []*memberState, family byte) *memberState {
+func policyOf(list []*MemberState, family byte) *MemberState {
 	for _, m := range list {
-		if m.uses(family) {
+		if m.UsesFamily(family) {
 			return m
 		}
 	}
@@ -127,7 +127,7 @@ func policyOf(list []*memberState, family byte) *memberState {
 var advised = []string{"ipv6/hop_limit", "ipv6/neigh/base_reachable_time_ms", "ipv6/neigh/retrans_time_ms"}
 
 // otherSettings are the settings of a family that somebody gave a member and that another, whose the adapter gets, has otherwise.
-func otherSettings(family string, m, from *memberState) (list []string) {
+func otherSettings(family string, m, from *MemberState) (list []string) {
 	for _, s := range linkSettings {
 		value, ok := m.Sysctls[s.key]
 		if !ok || s.whyNot != "" || !strings.HasPrefix(s.key, family) || slices.Contains(advised, s.key) || value == from.Sysctls[s.key] {
@@ -148,7 +148,7 @@ type carrier struct {
 	why    error    // the first one's
 }
 
-func (c *carrier) settings(family string, from *memberState) error {
+func (c *carrier) settings(family string, from *MemberState) error {
 	for _, s := range linkSettings {
 		value, ok := from.Sysctls[s.key]
 		if !ok || s.whyNot != "" || !strings.HasPrefix(s.key, family) {
@@ -203,7 +203,7 @@ func some(list []string) string {
 }
 
 // token goes before the settings: the kernel takes none for a link that ignores advertisements.
-func (c *carrier) token(from *memberState) error {
+func (c *carrier) token(from *MemberState) error {
 	err := c.h.giveToken(c.to, from.Token)
 	if err != nil && !rtnl.IsInjectedCrash(err) {
 		c.fail("token "+from.Token, err)

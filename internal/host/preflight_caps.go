@@ -44,7 +44,7 @@ func capable() *team.Problem {
 
 // readable checks what of /proc a team cannot do without: its journal says of which boot and which network namespace it is.
 func (c *check) readable() *team.Problem {
-	_, err := whereabouts()
+	_, err := Here()
 	if err == nil {
 		return nil
 	}

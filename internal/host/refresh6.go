@@ -68,7 +68,7 @@ func (h *Host) refreshLent(adapter int, p rtnl.Prefix) error {
 		if a.Family() != unix.AF_INET6 || rtnl.AddressPrefix(a).Masked() != p.Prefix {
 			continue
 		}
-		was, of, ok := h.journal.state.lentByKernel(a)
+		was, of, ok := h.journal.State.LentByKernel(a)
 		if !ok {
 			continue
 		}

@@ -10,86 +10,86 @@ import (
 	"nicteam/internal/tchook"
 )
 
-// state is what the records of a journal say together.
-type state struct {
-	begin   *beginRecord
-	adapter *adapterRecord // nil: not made yet, as far as we know
-	onTAP   clsactState    // of the adapter
-	backlog *backlogRecord // nil: none of this team
-	members []*memberState // by the order in which they were recorded
-	given   []string
-	gateway string
-	ended   bool
+// State is what the records of a journal say together.
+type State struct {
+	Begin        *BeginRecord
+	Adapter      *AdapterRecord // nil: not made yet, as far as we know
+	AdapterHooks HookState      // of the adapter
+	Backlog      *BacklogRecord // nil: none of this team
+	Members      []*MemberState // by the order in which they were recorded
+	Given        []string
+	Gateway      string
+	Ended        bool
 }
 
-// clsactState is what outlives the process on a NIC's clsact, the isolation left out.
-type clsactState struct {
-	qdisc bool // clsact was not there before
-	hooks []string
+// HookState is what outlives the process on a NIC's clsact, the isolation left out.
+type HookState struct {
+	Clsact bool // clsact was not there before
+	Hooks  []string
 }
 
-type memberState struct {
+type MemberState struct {
 	Member
-	clsactState
-	no      int
-	adopted bool // what it had is, or may be, on the adapter
-	strip   bool // begun
-	method  tchook.Method
-	left    bool
-	down    bool
-	lent    bool
-	named   []string // all names that it has had: rules may call it by any
-	away    bool     // of a team that ended
-	guessed bool     // the journal has lost what it was
+	HookState
+	No       int
+	Adopted  bool // what it had is, or may be, on the adapter
+	Stripped bool // begun
+	Method   tchook.Method
+	Left     bool
+	LeftDown bool
+	Lent     bool
+	Names    []string // all names that it has had: rules may call it by any
+	Away     bool     // of a team that ended
+	Guessed  bool     // the journal has lost what it was
 }
 
-// ours reports whether the NIC may still be as we made it.
-func (m *memberState) ours() bool { return !m.left || m.down || m.away }
+// NeedsRestore reports whether the NIC may still be as we made it.
+func (m *MemberState) NeedsRestore() bool { return !m.Left || m.LeftDown || m.Away }
 
-// apply takes a record in; a record that refers to what is not there changes nothing.
-func (s *state) apply(r record) {
-	m := s.byNo(r.No)
+// Apply takes a record in; a record that refers to what is not there changes nothing.
+func (s *State) Apply(r Record) {
+	m := s.ByNo(r.No)
 	switch r.Kind {
-	case kindBegin:
-		if s.begin == nil {
-			s.begin = r.Begin
+	case KindBegin:
+		if s.Begin == nil {
+			s.Begin = r.Begin
 		}
-	case kindAdapter:
-		if s.adapter != nil && r.Adapter != nil && s.adapter.Index != r.Adapter.Index {
-			s.onTAP = clsactState{} // it went with the one before
+	case KindAdapter:
+		if s.Adapter != nil && r.Adapter != nil && s.Adapter.Index != r.Adapter.Index {
+			s.AdapterHooks = HookState{} // it went with the one before
 		}
-		s.adapter = r.Adapter
-	case kindBacklog:
-		s.backlog = r.Backlog
+		s.Adapter = r.Adapter
+	case KindBacklog:
+		s.Backlog = r.Backlog
 		if r.Done {
-			s.backlog = nil
+			s.Backlog = nil
 		}
-	case kindMember:
+	case KindMember:
 		if r.Member != nil && r.No > 0 {
 			s.remember(r.No, *r.Member)
 		}
-	case kindAdopt:
+	case KindAdopt:
 		for _, no := range r.Members {
-			if m := s.byNo(no); m != nil {
-				m.adopted = true
+			if m := s.ByNo(no); m != nil {
+				m.Adopted = true
 			}
 		}
-	case kindLate:
-		if m != nil && r.Late != nil {
-			s.came(m, r.Late)
+	case KindGained:
+		if m != nil && r.Config != nil {
+			s.gained(m, r.Config)
 		}
-	case kindGive:
+	case KindGive:
 		for _, a := range r.Given {
-			if !slices.Contains(s.given, a) {
-				s.given = append(s.given, a)
+			if !slices.Contains(s.Given, a) {
+				s.Given = append(s.Given, a)
 			}
 		}
-		s.gateway = r.Gateway
-	case kindEnded:
-		s.ended = true
-	case kindHook, kindUnhook:
+		s.Gateway = r.Gateway
+	case KindEnded:
+		s.Ended = true
+	case KindAttach, KindDetach:
 		if r.No == 0 {
-			s.onTAP.apply(r)
+			s.AdapterHooks.apply(r)
 			break
 		}
 		fallthrough
@@ -100,110 +100,110 @@ func (s *state) apply(r record) {
 	}
 }
 
-func (c *clsactState) apply(r record) {
+func (c *HookState) apply(r Record) {
 	switch {
-	case r.Kind == kindHook:
-		c.qdisc = c.qdisc || r.Qdisc
-		if !slices.Contains(c.hooks, r.Hook) {
-			c.hooks = append(c.hooks, r.Hook)
+	case r.Kind == KindAttach:
+		c.Clsact = c.Clsact || r.Qdisc
+		if !slices.Contains(c.Hooks, r.Hook) {
+			c.Hooks = append(c.Hooks, r.Hook)
 		}
 	case r.Done:
-		c.hooks = slices.DeleteFunc(c.hooks, func(hook string) bool { return hook == r.Hook })
-		c.qdisc = c.qdisc && len(c.hooks) > 0
+		c.Hooks = slices.DeleteFunc(c.Hooks, func(hook string) bool { return hook == r.Hook })
+		c.Clsact = c.Clsact && len(c.Hooks) > 0
 	}
 }
 
-func (m *memberState) apply(r record) {
+func (m *MemberState) apply(r Record) {
 	switch r.Kind {
-	case kindStrip:
-		m.strip = true
-	case kindIsolate:
-		m.method, m.qdisc = r.Method, m.qdisc || r.Qdisc
-	case kindAdmit:
+	case KindStrip:
+		m.Stripped = true
+	case KindIsolate:
+		m.Method, m.Clsact = r.Method, m.Clsact || r.Qdisc
+	case KindUnisolate:
 		if r.Done {
-			m.method, m.qdisc = "", m.qdisc && len(m.hooks) > 0
+			m.Method, m.Clsact = "", m.Clsact && len(m.Hooks) > 0
 		}
-	case kindHook, kindUnhook:
-		qdisc := m.qdisc && m.method == tchook.ByClsact
-		m.clsactState.apply(r)
-		m.qdisc = m.qdisc || qdisc
-	case kindForget:
-		if r.Late != nil {
-			m.went(r.Late)
+	case KindAttach, KindDetach:
+		qdisc := m.Clsact && m.Method == tchook.ByClsact
+		m.HookState.apply(r)
+		m.Clsact = m.Clsact || qdisc
+	case KindLost:
+		if r.Config != nil {
+			m.lost(r.Config)
 		}
-	case kindChanged:
-		if r.Now != nil {
-			m.changed(*r.Now)
+	case KindRenamed:
+		if r.Renamed != nil {
+			m.rename(*r.Renamed)
 		}
-	case kindLeft:
+	case KindLeft:
 		if r.Done {
-			m.left, m.down, m.lent, m.strip = true, r.Down, r.Lent, false
+			m.Left, m.LeftDown, m.Lent, m.Stripped = true, r.Down, r.Lent, false
 		}
-	case kindAway:
-		m.left, m.away = true, true
+	case KindAway:
+		m.Left, m.Away = true, true
 	}
 }
 
-// changed takes in that a NIC has another name or MAC. Its ifindex stays the one that routes were recorded with.
-func (m *memberState) changed(now beingRecord) {
-	m.Name, m.MAC, m.named = now.Name, now.MAC, named(m.named, now.Name)
+// rename takes in that a NIC has another name or MAC. Its ifindex stays the one that routes were recorded with.
+func (m *MemberState) rename(now RenamedRecord) {
+	m.Name, m.MAC, m.Names = now.Name, now.MAC, AppendName(m.Names, now.Name)
 }
 
-func named(all []string, name string) []string {
+func AppendName(all []string, name string) []string {
 	if slices.Contains(all, name) {
 		return all
 	}
 	return append(slices.Clone(all), name)
 }
 
-// adapterName is the adapter's, which somebody may have changed.
-func (s *state) adapterName() string {
-	if s.adapter == nil {
-		return s.begin.Team
+// AdapterName is the adapter's, which somebody may have changed.
+func (s *State) AdapterName() string {
+	if s.Adapter == nil {
+		return s.Begin.Team
 	}
-	return s.adapter.Name
+	return s.Adapter.Name
 }
 
-// says reports whether the state has all that a record would tell it. NICs that come and go have the same things done to
+// implies reports whether the state has all that a record would tell it. NICs that come and go have the same things done to
 // them again and again.
-func (s *state) says(r record) bool {
-	m := s.byNo(r.No)
+func (s *State) implies(r Record) bool {
+	m := s.ByNo(r.No)
 	switch r.Kind {
-	case kindAdapter:
-		return s.adapter != nil && r.Adapter != nil && *s.adapter == *r.Adapter
-	case kindAdopt:
-		return !slices.ContainsFunc(r.Members, func(no int) bool { m := s.byNo(no); return m != nil && !m.adopted })
-	case kindStrip:
-		return m != nil && m.strip
-	case kindIsolate:
-		return m != nil && m.method == r.Method && (m.qdisc || !r.Qdisc)
+	case KindAdapter:
+		return s.Adapter != nil && r.Adapter != nil && *s.Adapter == *r.Adapter
+	case KindAdopt:
+		return !slices.ContainsFunc(r.Members, func(no int) bool { m := s.ByNo(no); return m != nil && !m.Adopted })
+	case KindStrip:
+		return m != nil && m.Stripped
+	case KindIsolate:
+		return m != nil && m.Method == r.Method && (m.Clsact || !r.Qdisc)
 	}
 	return false
 }
 
-// records are what makes the state anew. apply takes them in this order.
-func (s *state) records() []record {
-	var list []record
-	add := func(r record) { list = append(list, r) }
-	if s.begin != nil {
-		add(record{Kind: kindBegin, Done: true, Begin: s.begin})
+// Records are what makes the state anew. apply takes them in this order.
+func (s *State) Records() []Record {
+	var list []Record
+	add := func(r Record) { list = append(list, r) }
+	if s.Begin != nil {
+		add(Record{Kind: KindBegin, Done: true, Begin: s.Begin})
 	}
-	if s.ended {
-		add(record{Kind: kindEnded, Done: true})
+	if s.Ended {
+		add(Record{Kind: KindEnded, Done: true})
 	}
-	if s.adapter != nil {
-		add(record{Kind: kindAdapter, Done: true, Adapter: s.adapter})
+	if s.Adapter != nil {
+		add(Record{Kind: KindAdapter, Done: true, Adapter: s.Adapter})
 	}
-	if s.given != nil || s.gateway != "" {
-		add(record{Kind: kindGive, Given: s.given, Gateway: s.gateway})
+	if s.Given != nil || s.Gateway != "" {
+		add(Record{Kind: KindGive, Given: s.Given, Gateway: s.Gateway})
 	}
-	if s.backlog != nil {
-		add(record{Kind: kindBacklog, Backlog: s.backlog})
+	if s.Backlog != nil {
+		add(Record{Kind: KindBacklog, Backlog: s.Backlog})
 	}
-	for _, r := range s.onTAP.records() {
+	for _, r := range s.AdapterHooks.records() {
 		add(r)
 	}
-	for _, m := range s.members {
+	for _, m := range s.Members {
 		for _, r := range m.records() {
 			add(r)
 		}
@@ -211,42 +211,42 @@ func (s *state) records() []record {
 	return list
 }
 
-func (c *clsactState) records() []record {
-	var list []record
-	for _, hook := range c.hooks {
-		list = append(list, record{Kind: kindHook, Hook: hook, Qdisc: c.qdisc})
+func (c *HookState) records() []Record {
+	var list []Record
+	for _, hook := range c.Hooks {
+		list = append(list, Record{Kind: KindAttach, Hook: hook, Qdisc: c.Clsact})
 	}
 	return list
 }
 
-func (m *memberState) records() []record {
+func (m *MemberState) records() []Record {
 	first := m.Member
-	first.Name = m.named[0]
-	list := []record{{Kind: kindMember, Done: true, Member: &first}}
-	if len(m.named) > 1 {
-		for _, name := range append(m.named[1:len(m.named):len(m.named)], m.Name) {
-			list = append(list, record{Kind: kindChanged, Done: true, Now: &beingRecord{name, m.MAC}})
+	first.Name = m.Names[0]
+	list := []Record{{Kind: KindMember, Done: true, Member: &first}}
+	if len(m.Names) > 1 {
+		for _, name := range append(m.Names[1:len(m.Names):len(m.Names)], m.Name) {
+			list = append(list, Record{Kind: KindRenamed, Done: true, Renamed: &RenamedRecord{name, m.MAC}})
 		}
 	}
-	if m.adopted {
-		list = append(list, record{Kind: kindAdopt, Done: true, Members: []int{m.no}})
+	if m.Adopted {
+		list = append(list, Record{Kind: KindAdopt, Done: true, Members: []int{m.No}})
 	}
-	if m.left {
-		list = append(list, record{Kind: kindLeft, Done: true, Down: m.down, Lent: m.lent})
+	if m.Left {
+		list = append(list, Record{Kind: KindLeft, Done: true, Down: m.LeftDown, Lent: m.Lent})
 	}
-	if m.strip {
-		list = append(list, record{Kind: kindStrip, Done: true})
+	if m.Stripped {
+		list = append(list, Record{Kind: KindStrip, Done: true})
 	}
-	if m.method != "" {
-		list = append(list, record{Kind: kindIsolate, Method: m.method, Qdisc: m.qdisc})
+	if m.Method != "" {
+		list = append(list, Record{Kind: KindIsolate, Method: m.Method, Qdisc: m.Clsact})
 	}
-	list = append(list, m.clsactState.records()...)
-	if m.away {
-		list = append(list, record{Kind: kindAway, Done: true})
+	list = append(list, m.HookState.records()...)
+	if m.Away {
+		list = append(list, Record{Kind: KindAway, Done: true})
 	}
 	for i := range list {
-		if list[i].Kind != kindAdopt {
-			list[i].No = m.no
+		if list[i].Kind != KindAdopt {
+			list[i].No = m.No
 		}
 	}
 	return list
@@ -254,77 +254,77 @@ func (m *memberState) records() []record {
 
 // remember adds a member, or replaces what is known of one that left and has come back, or that nothing was done to but isolation:
 // what it lent to the adapter is still its own.
-func (s *state) remember(no int, m Member) {
-	old := s.byNo(no)
+func (s *State) remember(no int, m Member) {
+	old := s.ByNo(no)
 	if old == nil {
-		s.members = append(s.members, &memberState{Member: m, no: no, named: []string{m.Name}})
+		s.Members = append(s.Members, &MemberState{Member: m, No: no, Names: []string{m.Name}})
 		return
 	}
-	*old = memberState{Member: m, clsactState: old.clsactState, no: no, adopted: old.adopted, method: old.method, named: named(old.named, m.Name)}
+	*old = MemberState{Member: m, HookState: old.HookState, No: no, Adopted: old.Adopted, Method: old.Method, Names: AppendName(old.Names, m.Name)}
 }
 
-func (s *state) byNo(no int) *memberState {
-	for _, m := range s.members {
-		if m.no == no {
+func (s *State) ByNo(no int) *MemberState {
+	for _, m := range s.Members {
+		if m.No == no {
 			return m
 		}
 	}
 	return nil
 }
 
-// byName finds a member by its name: of several, which were in the team one after another, the one that is in it, or
+// ByName finds a member by its name: of several, which were in the team one after another, the one that is in it, or
 // was last.
-func (s *state) byName(name string) (found *memberState) {
-	for _, m := range s.members {
-		if m.Name == name && (found == nil || found.left || !m.left) {
+func (s *State) ByName(name string) (found *MemberState) {
+	for _, m := range s.Members {
+		if m.Name == name && (found == nil || found.Left || !m.Left) {
 			found = m
 		}
 	}
 	return found
 }
 
-func (s *state) nextNo() int {
+func (s *State) NextNo() int {
 	no := 1
-	for _, m := range s.members {
-		no = max(no, m.no+1)
+	for _, m := range s.Members {
+		no = max(no, m.No+1)
 	}
 	return no
 }
 
-// sameAs finds the member that a NIC is. A NIC may be like one that has left, too: then it is the one that is in the team.
-func (s *state) sameAs(id Identity) (found *memberState) {
-	for _, m := range s.members {
-		if m.Same(id) && (found == nil || found.left && !m.left) {
+// ByIdentity finds the member that a NIC is. A NIC may be like one that has left, too: then it is the one that is in the team.
+func (s *State) ByIdentity(id Identity) (found *MemberState) {
+	for _, m := range s.Members {
+		if m.Same(id) && (found == nil || found.Left && !m.Left) {
 			found = m
 		}
 	}
 	return found
 }
 
-// onAdapter is what a member's route became on the adapter.
-func (s *state) onAdapter(r rtnl.Object, adapter int) rtnl.Object {
+// OnAdapter is what a member's route became on the adapter.
+func (s *State) OnAdapter(r rtnl.Object, adapter int) rtnl.Object {
 	to := map[int]int{}
-	for _, m := range s.members {
+	for _, m := range s.Members {
 		to[m.Index] = adapter
 	}
 	return rtnl.RouteRequest(r, to)
 }
 
-// recordedRoute reports whether a route of the adapter is one of the members'.
-func (s *state) recordedRoute(r rtnl.Object, adapter int) bool {
-	return slices.ContainsFunc(s.members, func(m *memberState) bool {
-		return slices.ContainsFunc(m.Routes, func(o rtnl.Object) bool { return rtnl.SameRoute(s.onAdapter(o, adapter), r) })
+// HasRoute reports whether a route of the adapter is one of the members'.
+func (s *State) HasRoute(r rtnl.Object, adapter int) bool {
+	return slices.ContainsFunc(s.Members, func(m *MemberState) bool {
+		return slices.ContainsFunc(m.Routes, func(o rtnl.Object) bool { return rtnl.SameRoute(s.OnAdapter(o, adapter), r) })
 	})
 }
 
-// recordedAddress reports whether an address is one of the members'.
-func (s *state) recordedAddress(a rtnl.Object) bool {
-	return slices.ContainsFunc(s.members, func(m *memberState) bool { return rtnl.HasAddress(m.Addresses, a) })
+// HasAddress reports whether an address is one of the members'.
+func (s *State) HasAddress(a rtnl.Object) bool {
+	return slices.ContainsFunc(s.Members, func(m *MemberState) bool { return rtnl.HasAddress(m.Addresses, a) })
 }
 
-// came takes in what came to a member late: it is nobody else's from here on.
-func (s *state) came(to *memberState, b *belongings) {
-	for _, m := range s.members {
+// gained takes in what came to a member late: it is nobody else's from here on.
+func (s *State) gained(to *MemberState, b *Config) {
+	for _, m := range s.Members {
 		if m != to {
 			m.Addresses = rtnl.Except(m.Addresses, b.Addresses, rtnl.AddressID)
 		}
@@ -346,8 +346,8 @@ func (s *state) came(to *memberState, b *belongings) {
 	}
 }
 
-// went takes in what is no longer a member's.
-func (m *memberState) went(b *belongings) {
+// lost takes in what is no longer a member's.
+func (m *MemberState) lost(b *Config) {
 	m.Addresses = rtnl.Except(m.Addresses, b.Addresses, rtnl.AddressID)
 	m.Routes = rtnl.Except(m.Routes, b.Routes, rtnl.RouteID)
 	m.Rules = rtnl.Except(m.Rules, b.Rules, rtnl.RuleID)
@@ -355,17 +355,17 @@ func (m *memberState) went(b *belongings) {
 	m.Proxies = rtnl.Except(m.Proxies, b.Proxies, rtnl.NeighbourID)
 }
 
-// inheritor is the member that gets what was no member's.
-func (s *state) inheritor() *memberState {
+// Inheritor is the member that gets what was no member's.
+func (s *State) Inheritor() *MemberState {
 	for _, want := range []func(*Member) bool{
-		(*Member).ownsDefault,
+		(*Member).OwnsDefaultRoute,
 		func(m *Member) bool {
 			return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool { return !rtnl.IsLinkLocal(a) })
 		},
 		func(*Member) bool { return true },
 	} {
-		for _, m := range s.members {
-			if !m.left && want(&m.Member) {
+		for _, m := range s.Members {
+			if !m.Left && want(&m.Member) {
 				return m
 			}
 		}
@@ -373,16 +373,16 @@ func (s *state) inheritor() *memberState {
 	return nil
 }
 
-// givenRoute reports whether a route of the adapter is the one of --gateway.
-func (s *state) givenRoute(r rtnl.Object, adapter int) bool {
-	return rtnl.RouteBits(r) == 0 && slices.ContainsFunc(rtnl.Gateways(r, adapter), func(g netip.Addr) bool { return g.String() == s.gateway })
+// IsGivenRoute reports whether a route of the adapter is the one of --gateway.
+func (s *State) IsGivenRoute(r rtnl.Object, adapter int) bool {
+	return rtnl.RouteBits(r) == 0 && slices.ContainsFunc(rtnl.Gateways(r, adapter), func(g netip.Addr) bool { return g.String() == s.Gateway })
 }
 
-// owns reports whether an address was a NIC's own.
-func (m *memberState) owns(a rtnl.Object) bool { return rtnl.HasAddress(m.Addresses, a) }
+// HadAddress reports whether an address was a NIC's own.
+func (m *MemberState) HadAddress(a rtnl.Object) bool { return rtnl.HasAddress(m.Addresses, a) }
 
-// hadOwn reports whether a NIC had what a new one has not. Its settings go with a NIC that goes.
-func (m *memberState) hadOwn() bool {
+// HadConfig reports whether a NIC had what a new one has not. Its settings go with a NIC that goes.
+func (m *MemberState) HadConfig() bool {
 	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool { return !rtnl.IsLinkLocal(a) }) ||
 		slices.ContainsFunc(m.Routes, func(r rtnl.Object) bool {
 			return rtnl.RouteProtocol(r) != unix.RTPROT_KERNEL && rtnl.RouteProtocol(r) != unix.RTPROT_RA
@@ -390,11 +390,11 @@ func (m *memberState) hadOwn() bool {
 		slices.ContainsFunc(m.Neighbours, rtnl.IsPermanent)
 }
 
-// lentByKernel finds an address among those that members lent and their kernels had formed.
-func (s *state) lentByKernel(a rtnl.Object) (was rtnl.Object, of *Member, ok bool) {
-	for _, m := range s.members {
+// LentByKernel finds an address among those that members lent and their kernels had formed.
+func (s *State) LentByKernel(a rtnl.Object) (was rtnl.Object, of *Member, ok bool) {
+	for _, m := range s.Members {
 		for _, was := range m.Addresses {
-			if m.adopted && rtnl.SameAddress(a, was) && (rtnl.IsAutoconfigured(was) || rtnl.IsTemporary(was)) {
+			if m.Adopted && rtnl.SameAddress(a, was) && (rtnl.IsAutoconfigured(was) || rtnl.IsTemporary(was)) {
 				return was, &m.Member, true
 			}
 		}

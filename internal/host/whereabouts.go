@@ -14,10 +14,10 @@ func newerProblem(name, path string, err error) *team.Problem {
 	}
 }
 
-func elsewhereProblem(name, path string, of, here where) *team.Problem {
+func elsewhereProblem(name, path string, of, here Location) *team.Problem {
 	return &team.Problem{
 		Kind: team.Conflict, What: "use journal of " + name,
-		Why: path + ": the team lives in another network namespace (inode " + strconv.FormatUint(of.netns, 10) + ", this one is " + strconv.FormatUint(here.netns, 10) + ")",
+		Why: path + ": the team lives in another network namespace (inode " + strconv.FormatUint(of.NetNS, 10) + ", this one is " + strconv.FormatUint(here.NetNS, 10) + ")",
 		Fix: "run the command in that namespace, or give this one a state directory of its own with --state-dir",
 	}
 }

@@ -2,8 +2,9 @@ package host
 
 import (
 	"bytes"
-	"github.com/google/go-cmp/cmp"
 	"errors"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"net/netip"
 	"os"
 	"slices"
@@ -19,47 +20,47 @@ import (
 func nowhere(string) error { return nil }
 
 // sample is a journal with all kinds of record.
-func sample(t testing.TB) (path string, records []record) {
+func sample(t testing.TB) (path string, records []Record) {
 	t.Helper()
-	path = journalPath(t.TempDir(), "team0")
-	j, err := createJournal(path, nil, nowhere)
+	path = PathOf(t.TempDir(), "team0")
+	j, err := Create(path, nil, nowhere)
 	labtest.Must(t, err)
-	defer j.close()
+	defer j.Close()
 	address := rtnl.Object{Head: []byte{2, 24, 0, 0, 3, 0, 0, 0}}
 	address.Set(unix.IFA_LOCAL, []byte{10, 9, 0, 1})
 	address.Set(unix.IFA_LABEL, []byte("eth1\x00"))
 	late := address.Clone()
 	late.Set(unix.IFA_LOCAL, []byte{10, 9, 0, 2})
-	records = []record{
-		{Kind: kindBegin, Done: true, Begin: &beginRecord{Team: "team0", Boot: "b", NetNS: 7, Links: []int{1, 3}}},
-		{Kind: kindAdapter, Done: true, Adapter: &adapterRecord{Name: "team0", Index: 4, MAC: 0x020000000001}},
-		{Kind: kindMember, Done: true, No: 1, Member: &Member{Identity: Identity{Name: "eth1", Index: 3, MAC: 2}, Up: true, MTU: 1500,
+	records = []Record{
+		{Kind: KindBegin, Done: true, Begin: &BeginRecord{Team: "team0", Boot: "b", NetNS: 7, Links: []int{1, 3}}},
+		{Kind: KindAdapter, Done: true, Adapter: &AdapterRecord{Name: "team0", Index: 4, MAC: 0x020000000001}},
+		{Kind: KindMember, Done: true, No: 1, Member: &Member{Identity: Identity{Name: "eth1", Index: 3, MAC: 2}, Up: true, MTU: 1500,
 			Sysctls: map[string]string{"ipv6/disable_ipv6": "0"}, Features: map[string]bool{"rx-lro": true}, Addresses: []rtnl.Object{address}}},
-		{Kind: kindAdopt, Members: []int{1}},
-		{Kind: kindGive, Given: []string{"10.0.0.1/8"}, Gateway: "10.0.0.2"},
-		{Kind: kindStrip, No: 1},
-		{Kind: kindIsolate, No: 1, Method: tchook.ByClsact, Qdisc: true},
-		{Kind: kindHook, No: 1, Hook: "ingress"},
-		{Kind: kindHook, Hook: "egress", Qdisc: true},
-		{Kind: kindUnhook, No: 1, Hook: "ingress", Done: true},
-		{Kind: kindBacklog, Backlog: &backlogRecord{Was: 1000, Set: 10_000}},
-		{Kind: kindLate, Done: true, No: 1, Late: &belongings{Addresses: []rtnl.Object{late}}},
-		{Kind: kindChanged, Done: true, No: 1, Now: &beingRecord{Name: "lan1", MAC: 5}},
-		{Kind: kindForget, Done: true, No: 1, Late: &belongings{Addresses: []rtnl.Object{address}}},
-		{Kind: kindLeft, No: 1, Done: true, Down: true, Lent: true},
-		{Kind: kindAway, No: 1, Done: true},
-		{Kind: kindEnded, Done: true},
+		{Kind: KindAdopt, Members: []int{1}},
+		{Kind: KindGive, Given: []string{"10.0.0.1/8"}, Gateway: "10.0.0.2"},
+		{Kind: KindStrip, No: 1},
+		{Kind: KindIsolate, No: 1, Method: tchook.ByClsact, Qdisc: true},
+		{Kind: KindAttach, No: 1, Hook: "ingress"},
+		{Kind: KindAttach, Hook: "egress", Qdisc: true},
+		{Kind: KindDetach, No: 1, Hook: "ingress", Done: true},
+		{Kind: KindBacklog, Backlog: &BacklogRecord{Was: 1000, Set: 10_000}},
+		{Kind: KindGained, Done: true, No: 1, Config: &Config{Addresses: []rtnl.Object{late}}},
+		{Kind: KindRenamed, Done: true, No: 1, Renamed: &RenamedRecord{Name: "lan1", MAC: 5}},
+		{Kind: KindLost, Done: true, No: 1, Config: &Config{Addresses: []rtnl.Object{address}}},
+		{Kind: KindLeft, No: 1, Done: true, Down: true, Lent: true},
+		{Kind: KindAway, No: 1, Done: true},
+		{Kind: KindEnded, Done: true},
 	}
 	for i := range records {
-		labtest.Must(t, j.write(records[i]))
+		labtest.Must(t, j.Write(records[i]))
 		records[i].Seq = i + 1
 	}
 	return path, records
 }
 
-func read(t testing.TB, b []byte) (got []record, err error) {
+func read(t testing.TB, b []byte) (got []Record, err error) {
 	t.Helper()
-	_, err = scan(bytes.NewReader(b), func(r record, _ int64) { got = append(got, r) })
+	_, err = scan(bytes.NewReader(b), func(r Record, _ int64) { got = append(got, r) })
 	return got, err
 }
 
@@ -93,8 +94,8 @@ func TestJournalCutAnywhere(t *testing.T) {
 		labtest.Must(t, os.WriteFile(path, whole[:n], 0o600))
 		j, err := openJournal(path, nowhere)
 		labtest.Must(t, err)
-		labtest.Must(t, j.write(record{Kind: kindBacklog, Backlog: &backlogRecord{Was: 7}}))
-		j.close() // the new record stands where the torn one began
+		labtest.Must(t, j.Write(Record{Kind: KindBacklog, Backlog: &BacklogRecord{Was: 7}}))
+		j.Close() // the new record stands where the torn one began
 		b, err := os.ReadFile(path)
 		labtest.Must(t, err)
 		more, err := read(t, b)
@@ -113,10 +114,10 @@ func TestJournalFlippedBit(t *testing.T) {
 	for n := range whole {
 		bad := bytes.Clone(whole)
 		bad[n] ^= 0x10
-		var got []record
-		seen, err := scan(bytes.NewReader(bad), func(r record, _ int64) { got = append(got, r) })
+		var got []Record
+		seen, err := scan(bytes.NewReader(bad), func(r Record, _ int64) { got = append(got, r) })
 		line := bytes.Count(whole[:n], []byte("\n")) + 1
-		if errors.Is(err, errJournalVersion) {
+		if errors.Is(err, ErrNewer) {
 			if line > 1 {
 				t.Fatalf("byte %d of line %d changed: %v", n, line, err)
 			}
@@ -124,11 +125,11 @@ func TestJournalFlippedBit(t *testing.T) {
 		}
 		labtest.Must(t, err)
 		atEnd := n == len(whole)-1 // it looks as if it was being written
-		want := slices.DeleteFunc(slices.Clone(all), func(r record) bool { return r.Seq == line-1 || whole[n] == '\n' && r.Seq == line })
+		want := slices.DeleteFunc(slices.Clone(all), func(r Record) bool { return r.Seq == line-1 || whole[n] == '\n' && r.Seq == line })
 		if d := cmp.Diff(want, got, exported); d != "" {
 			t.Fatalf("byte %d of line %d changed (-want +got):\n%s", n, line, d)
 		}
-		if len(seen.damaged) == 0 && !atEnd {
+		if len(seen.Damaged) == 0 && !atEnd {
 			t.Fatalf("byte %d of line %d changed: no damage was seen", n, line)
 		}
 	}
@@ -142,15 +143,15 @@ func FuzzJournal(f *testing.F) {
 	f.Add(b[:len(b)/2])
 	f.Add([]byte(journalHeader + " 2\n00000000 {}\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var s state
+		var s State
 		var end int64
 		seq := 0
-		got, err := scan(bytes.NewReader(b), func(r record, at int64) {
+		got, err := scan(bytes.NewReader(b), func(r Record, at int64) {
 			if r.Seq <= seq || at <= end || at > int64(len(b)) {
 				t.Fatalf("record %d at %d, after %d at %d of %d", r.Seq, at, seq, end, len(b))
 			}
 			seq, end = r.Seq, at
-			s.apply(r)
+			s.Apply(r)
 		})
 		if err == nil && (got.end < end || got.end > int64(len(b))) {
 			t.Fatalf("goes on at %d of %d", got.end, len(b))
@@ -175,8 +176,8 @@ func FuzzRecord(f *testing.F) {
 		if err != nil {
 			return
 		}
-		var s state
-		s.apply(r)
+		var s State
+		s.Apply(r)
 		exercise(&s)
 		again, err := formatRecord(r)
 		labtest.Must(t, err)
@@ -187,7 +188,7 @@ func FuzzRecord(f *testing.F) {
 }
 
 func checksummed(body []byte) []byte {
-	line, _ := formatRecord(record{})
+	line, _ := formatRecord(Record{})
 	line = append([]byte(nil), line[:checksumLen]...)
 	copy(line, []byte(sum(body)))
 	return append(line, body...)
@@ -196,15 +197,15 @@ func checksummed(body []byte) []byte {
 // TestRecordOfWrongShape refuses objects whose header is of another kind, whatever the checksum says.
 func TestRecordOfWrongShape(t *testing.T) {
 	short := rtnl.Object{Head: make([]byte, rtnl.AddressHeaderLen)}
-	line, err := formatRecord(record{Seq: 1, Kind: kindMember, No: 1, Member: &Member{Routes: []rtnl.Object{short}}})
+	line, err := formatRecord(Record{Seq: 1, Kind: KindMember, No: 1, Member: &Member{Routes: []rtnl.Object{short}}})
 	labtest.Must(t, err)
 	if _, err := parseRecord(bytes.TrimSuffix(line, []byte("\n"))); err == nil {
 		t.Error("a route with an address's header was taken")
 	}
 }
 
-func diffStates(a, b *state) string {
-	return cmp.Diff(a, b, cmp.AllowUnexported(state{}, memberState{}, clsactState{}, rtnl.Object{}, rtnl.Attribute{}), cmpopts.EquateEmpty())
+func diffStates(a, b *State) string {
+	return cmp.Diff(a, b, cmp.AllowUnexported(State{}, MemberState{}, HookState{}, rtnl.Object{}, rtnl.Attribute{}), cmpopts.EquateEmpty())
 }
 
 // TestJournalStaysSmall has a NIC hidden and shown, hooked and unhooked, again and again: the journal does not grow, and says the same.
@@ -212,15 +213,15 @@ func TestJournalStaysSmall(t *testing.T) {
 	path, _ := sample(t)
 	j, err := openJournal(path, nowhere)
 	labtest.Must(t, err)
-	defer j.close()
+	defer j.Close()
 	most := j.end + compactBeyond + 512
-	labtest.Must(t, j.write(record{Kind: kindMember, Done: true, No: 1, Member: &j.state.members[0].Member}))
+	labtest.Must(t, j.Write(Record{Kind: KindMember, Done: true, No: 1, Member: &j.State.Members[0].Member}))
 	for range 500 {
-		for _, r := range []record{
-			{Kind: kindStrip, No: 1}, {Kind: kindIsolate, No: 1, Method: tchook.ByClsact, Qdisc: true}, {Kind: kindHook, No: 1, Hook: "ingress"},
-			{Kind: kindUnhook, No: 1, Hook: "ingress", Done: true}, {Kind: kindAdmit, No: 1, Done: true}, {Kind: kindLeft, No: 1, Done: true, Lent: true},
+		for _, r := range []Record{
+			{Kind: KindStrip, No: 1}, {Kind: KindIsolate, No: 1, Method: tchook.ByClsact, Qdisc: true}, {Kind: KindAttach, No: 1, Hook: "ingress"},
+			{Kind: KindDetach, No: 1, Hook: "ingress", Done: true}, {Kind: KindUnisolate, No: 1, Done: true}, {Kind: KindLeft, No: 1, Done: true, Lent: true},
 		} {
-			labtest.Must(t, j.write(r))
+			labtest.Must(t, j.Write(r))
 		}
 		if j.end > most {
 			t.Fatalf("the journal has %d octets", j.end)
@@ -228,8 +229,8 @@ func TestJournalStaysSmall(t *testing.T) {
 	}
 	again, err := openJournal(path, nowhere)
 	labtest.Must(t, err)
-	defer again.close()
-	if d := diffStates(&j.state, &again.state); d != "" {
+	defer again.Close()
+	if d := diffStates(&j.State, &again.State); d != "" {
 		t.Errorf("(-in memory +on disk):\n%s", d)
 	}
 }
@@ -245,17 +246,17 @@ func TestLargeJournalIsSeldomWrittenAnew(t *testing.T) {
 		return nil
 	})
 	labtest.Must(t, err)
-	defer func() { j.close() }()
-	m := j.state.members[0].Member
+	defer func() { j.Close() }()
+	m := j.State.Members[0].Member
 	for i := range 2000 {
 		m.Routes = append(m.Routes, rtnl.NewDefaultRoute(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 7))
 	}
-	labtest.Must(t, j.write(record{Kind: kindMember, Done: true, No: 1, Member: &m}))
+	labtest.Must(t, j.Write(Record{Kind: KindMember, Done: true, No: 1, Member: &m}))
 	anew = 0
 	for i := range 200 {
-		late := belongings{Routes: m.Routes[i : i+1]}
-		labtest.Must(t, j.write(record{Kind: kindForget, Done: true, No: 1, Late: &late}))
-		labtest.Must(t, j.write(record{Kind: kindLate, Done: true, No: 1, Late: &late}))
+		late := Config{Routes: m.Routes[i : i+1]}
+		labtest.Must(t, j.Write(Record{Kind: KindLost, Done: true, No: 1, Config: &late}))
+		labtest.Must(t, j.Write(Record{Kind: KindGained, Done: true, No: 1, Config: &late}))
 	}
 	if anew > 1 {
 		t.Errorf("written anew %d times", anew)
@@ -266,12 +267,12 @@ func TestLargeJournalIsSeldomWrittenAnew(t *testing.T) {
 func TestRecordsOfAState(t *testing.T) {
 	_, all := sample(t)
 	for n := range all {
-		var s, again state
+		var s, again State
 		for _, r := range all[:n+1] {
-			s.apply(r)
+			s.Apply(r)
 		}
-		for _, r := range s.records() {
-			again.apply(r)
+		for _, r := range s.Records() {
+			again.Apply(r)
 		}
 		if d := diffStates(&s, &again); d != "" {
 			t.Errorf("after %d records (-state +again):\n%s", n+1, d)
@@ -280,19 +281,19 @@ func TestRecordsOfAState(t *testing.T) {
 }
 
 // exercise asks a state that was read what the other packages ask of it.
-func exercise(s *state) {
-	s.records()
-	s.inheritor()
-	for _, m := range s.members {
-		m.ownsDefault()
-		m.hadOwn()
-		m.at(7)
+func exercise(s *State) {
+	s.Records()
+	s.Inheritor()
+	for _, m := range s.Members {
+		m.OwnsDefaultRoute()
+		m.HadConfig()
+		m.WithIndex(7)
 		for _, a := range m.Addresses {
-			_, _, _ = s.lentByKernel(a)
-			_ = m.uses(a.Family()) || m.owns(a) || s.recordedAddress(a)
+			_, _, _ = s.LentByKernel(a)
+			_ = m.UsesFamily(a.Family()) || m.HadAddress(a) || s.HasAddress(a)
 		}
 		for _, r := range m.Routes {
-			_ = s.recordedRoute(r, 4) || s.givenRoute(r, 4)
+			_ = s.HasRoute(r, 4) || s.IsGivenRoute(r, 4)
 		}
 	}
 }

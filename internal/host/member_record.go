@@ -17,7 +17,7 @@ type Member struct {
 	Up          bool              `json:"up"`
 	MTU         int               `json:"mtu"`
 	Promiscuity int               `json:"promiscuity"`
-	Segment     segmentSizes      `json:"segment"`
+	Segment     SegmentSizes      `json:"segment"`
 	Features    map[string]bool   `json:"features"`        // of ethtool, those that can be changed
 	Sysctls     map[string]string `json:"sysctls"`         // "ipv6/disable_ipv6": "0", "ipv4/neigh/proxy_delay": "80"
 	Token       string            `json:"token,omitempty"` // of IPv6, "" for none
@@ -25,15 +25,15 @@ type Member struct {
 	Addresses  []rtnl.Object `json:"addresses"`            // in the kernel's order
 	Routes     []rtnl.Object `json:"routes"`               // of all tables, the kernel's own of table local left out
 	Advertised []rtnl.Object `json:"advertised,omitempty"` // routes that the kernel learned from router advertisements
-	Says       linkSays      `json:"says,omitzero"`        // what else its routers said
+	RouterInfo RouterInfo    `json:"says,omitzero"`        // what else its routers said
 	Order      []rtnl.Object `json:"order"`                // IPv4 routes of any link that share a destination and metric with one of these
 	Rules      []rtnl.Object `json:"rules"`
 	Neighbours []rtnl.Object `json:"neighbours"`        // permanent ones, and the gateways'
 	Proxies    []rtnl.Object `json:"proxies,omitempty"` // addresses for which the NIC answers
 }
 
-// wellFormed reports whether every object has the header of its kind.
-func (m *Member) wellFormed() bool {
+// WellFormed reports whether every object has the header of its kind.
+func (m *Member) WellFormed() bool {
 	for _, a := range m.Addresses {
 		if len(a.Head) != rtnl.AddressHeaderLen {
 			return false
@@ -49,16 +49,16 @@ func (m *Member) wellFormed() bool {
 	return true
 }
 
-// segmentSizes are the largest super-frames the stack may build for a NIC or out of its frames.
-type segmentSizes struct {
+// SegmentSizes are the largest super-frames the stack may build for a NIC or out of its frames.
+type SegmentSizes struct {
 	GSO  uint32 `json:"gso"`
 	GRO  uint32 `json:"gro"`
 	GSO4 uint32 `json:"gso_ipv4"`
 	GRO4 uint32 `json:"gro_ipv4"`
 }
 
-// linkSays is what a link's routers say of the link itself.
-type linkSays struct {
+// RouterInfo is what a link's routers say of the link itself.
+type RouterInfo struct {
 	Managed bool   `json:"managed,omitempty"` // addresses are to be had by DHCPv6
 	Other   bool   `json:"other,omitempty"`   // other things are
 	MTU     uint32 `json:"mtu,omitempty"`     // 0: not said
@@ -88,10 +88,10 @@ func (i Identity) Same(o Identity) bool {
 	return mac && index || mac && name || index && name
 }
 
-// inherit keeps what a NIC that comes back had before it left: what it lent, and its link when we gave it back down.
-func (m *Member) inherit(known *memberState) {
-	known = known.at(m.Index)
-	if known.lent {
+// Inherit keeps what a NIC that comes back had before it left: what it lent, and its link when we gave it back down.
+func (m *Member) Inherit(known *MemberState) {
+	known = known.WithIndex(m.Index)
+	if known.Lent {
 		m.At = known.At
 		m.Addresses = rtnl.Union(known.Addresses, m.Addresses, rtnl.SameAddress)
 		m.Routes = rtnl.Union(known.Routes, m.Routes, rtnl.SameRoute)
@@ -101,13 +101,13 @@ func (m *Member) inherit(known *memberState) {
 		m.Neighbours = rtnl.Union(known.Neighbours, m.Neighbours, rtnl.SameNeighbour)
 		m.Proxies = rtnl.Union(known.Proxies, m.Proxies, rtnl.SameNeighbour)
 	}
-	if known.down {
+	if known.LeftDown {
 		m.inheritDown(known)
 	}
 }
 
-// at is a member whose routes name its NIC by another ifindex: one that was away has a new one.
-func (m *memberState) at(index int) *memberState {
+// WithIndex is a member whose routes name its NIC by another ifindex: one that was away has a new one.
+func (m *MemberState) WithIndex(index int) *MemberState {
 	next := *m
 	for _, list := range []*[]rtnl.Object{&next.Routes, &next.Order} {
 		*list = slices.Clone(*list)
@@ -127,7 +127,7 @@ func (m *memberState) at(index int) *memberState {
 
 // inheritDown keeps what the kernel took from a NIC that was given back down and still is: its IPv6 addresses, its routes
 // and its neighbours. IPv4 addresses stay on it.
-func (m *Member) inheritDown(known *memberState) {
+func (m *Member) inheritDown(known *MemberState) {
 	if !m.Up {
 		of6 := slices.DeleteFunc(slices.Clone(known.Addresses), func(a rtnl.Object) bool { return a.Family() != unix.AF_INET6 })
 		m.Addresses = rtnl.Union(of6, m.Addresses, rtnl.SameAddress)
@@ -140,8 +140,8 @@ func (m *Member) inheritDown(known *memberState) {
 	m.Up = known.Up
 }
 
-// ownsDefault reports whether the member's routes have the main table's default route.
-func (m *Member) ownsDefault() bool {
+// OwnsDefaultRoute reports whether the member's routes have the main table's default route.
+func (m *Member) OwnsDefaultRoute() bool {
 	for _, r := range slices.Concat(m.Routes, m.Advertised) {
 		if rtnl.RouteBits(r) == 0 && rtnl.RouteTable(r) == unix.RT_TABLE_MAIN && rtnl.RouteType(r) == unix.RTN_UNICAST {
 			return true
@@ -150,18 +150,18 @@ func (m *Member) ownsDefault() bool {
 	return false
 }
 
-// uses reports whether a member has addresses of a family that somebody gave it.
-func (m *Member) uses(family byte) bool {
-	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool { return a.Family() == family && !m.kernelLinkLocal(a) })
+// UsesFamily reports whether a member has addresses of a family that somebody gave it.
+func (m *Member) UsesFamily(family byte) bool {
+	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool { return a.Family() == family && !m.IsKernelLinkLocal(a) })
 }
 
 // IsKernelLinkLocal is IsKernelLinkLocal of an address of the member.
-func (m *Member) kernelLinkLocal(a rtnl.Object) bool {
+func (m *Member) IsKernelLinkLocal(a rtnl.Object) bool {
 	return rtnl.IsKernelLinkLocal(a, m.MAC, m.PermanentMAC)
 }
 
-// belongings are what a link has besides its own settings.
-type belongings struct {
+// Config are what a link has besides its own settings.
+type Config struct {
 	Addresses  []rtnl.Object `json:"addresses,omitempty"`
 	Routes     []rtnl.Object `json:"routes,omitempty"`
 	Rules      []rtnl.Object `json:"rules,omitempty"`
@@ -169,29 +169,29 @@ type belongings struct {
 	Proxies    []rtnl.Object `json:"proxies,omitempty"`
 }
 
-func (b *belongings) empty() bool {
+func (b *Config) Empty() bool {
 	return len(b.Addresses)+len(b.Routes)+len(b.Rules)+len(b.Neighbours)+len(b.Proxies) == 0
 }
 
-// wellFormed reports whether every object has the header of its kind.
-func (b *belongings) wellFormed() bool {
+// WellFormed reports whether every object has the header of its kind.
+func (b *Config) wellFormed() bool {
 	long := func(n int) func(rtnl.Object) bool { return func(o rtnl.Object) bool { return len(o.Head) != n } }
 	return !slices.ContainsFunc(b.Addresses, long(rtnl.AddressHeaderLen)) &&
 		!slices.ContainsFunc(slices.Concat(b.Routes, b.Rules, b.Neighbours, b.Proxies), long(rtnl.HeaderLen))
 }
 
-// addLate adds an address that the adapter had at a time (CLOCK_BOOTTIME) as the journal has it for a member, with its
+// AddInherited adds an address that the adapter had at a time (CLOCK_BOOTTIME) as the journal has it for a member, with its
 // connected route.
-func (b *belongings) addLate(m *memberState, a rtnl.Object, at int64) {
+func (b *Config) AddInherited(m *MemberState, a rtnl.Object, at int64) {
 	b.Addresses = append(b.Addresses, rtnl.LifetimesAt(rtnl.AddressRequest(a, m.Index, 0), at, m.At))
 	if rtnl.HasConnectedRoute(a) {
 		b.Routes = append(b.Routes, rtnl.ConnectedRoute(a, m.Index))
 	}
 }
 
-// take changes what a link had at a time (CLOCK_BOOTTIME) by one event about it. Routes are those that were set by hand,
+// ApplyEvent changes what a link had at a time (CLOCK_BOOTTIME) by one event about it. Routes are those that were set by hand,
 // neighbours permanent ones.
-func (b *belongings) take(m rtnl.Message, index int, at int64) {
+func (b *Config) ApplyEvent(m rtnl.Message, index int, at int64) {
 	head, id := rtnl.HeaderLen, rtnl.RouteID
 	switch m.Kind {
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
