@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nicteam/internal/host"
+	"nicteam/internal/host/journal"
 	"nicteam/internal/launch"
 	"nicteam/internal/settings"
 	"nicteam/team"
@@ -88,7 +89,7 @@ func (s *session) comes(ctx context.Context, name string) bool {
 		}
 	}
 	if s.strangers == nil {
-		s.strangers = map[string]host.Identity{}
+		s.strangers = map[string]journal.Identity{}
 	}
 	s.strangers[name] = n.Identity()
 	return true

@@ -14,6 +14,7 @@ import (
 	"nicteam/internal/fastpath"
 	"nicteam/internal/frame"
 	"nicteam/internal/host"
+	"nicteam/internal/host/journal"
 	"nicteam/internal/launch"
 	"nicteam/internal/panics"
 	"nicteam/internal/relay"
@@ -42,14 +43,14 @@ type session struct {
 	broken   chan error    // the control loop ended though nobody had asked it to
 
 	blind     blindFilters
-	changing  sync.Mutex               // one change of members or settings at a time
-	awaited   []settings.MemberConfig  // configured, and not there
-	strangers map[string]host.Identity // NICs with the names of members that are away
-	mtu       int                      // the adapter's, which the members have, too …
-	told      int                      // … as the control loop was told
-	name      string                   // the adapter's
-	up        bool                     // the adapter is, as the control loop was told
-	moves     moves                    // of what came to members late
+	changing  sync.Mutex                  // one change of members or settings at a time
+	awaited   []settings.MemberConfig     // configured, and not there
+	strangers map[string]journal.Identity // NICs with the names of members that are away
+	mtu       int                         // the adapter's, which the members have, too …
+	told      int                         // … as the control loop was told
+	name      string                      // the adapter's
+	up        bool                        // the adapter is, as the control loop was told
+	moves     moves                       // of what came to members late
 	heldText  string
 	seen      map[string]bool // what was told of things on members that are left there
 	leases    leases

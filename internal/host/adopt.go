@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -22,7 +23,7 @@ func (h *Host) Adopt(adapter int, members []string) error {
 	if err != nil {
 		return fmt.Errorf("adopt addresses: %w", err)
 	}
-	r := Record{Kind: KindAdopt}
+	r := journal.Record{Kind: journal.KindAdopt}
 	for _, m := range list {
 		r.Members = append(r.Members, m.No)
 	}
@@ -37,7 +38,7 @@ func (h *Host) Adopt(adapter int, members []string) error {
 }
 
 // recorded finds members and adapter for an operation on both.
-func (h *Host) recorded(adapter int, members []string) ([]*MemberState, NIC, error) {
+func (h *Host) recorded(adapter int, members []string) ([]*journal.MemberState, NIC, error) {
 	j, err := h.begun()
 	if err != nil {
 		return nil, NIC{}, err
@@ -46,7 +47,7 @@ func (h *Host) recorded(adapter int, members []string) ([]*MemberState, NIC, err
 	if err != nil {
 		return nil, NIC{}, err
 	}
-	var list []*MemberState
+	var list []*journal.MemberState
 	for _, name := range members {
 		m, err := h.member(j, name)
 		if err != nil {
@@ -58,7 +59,7 @@ func (h *Host) recorded(adapter int, members []string) ([]*MemberState, NIC, err
 }
 
 // member finds a recorded member by the name that the NIC has.
-func (h *Host) member(j *Journal, name string) (*MemberState, error) {
+func (h *Host) member(j *journal.Journal, name string) (*journal.MemberState, error) {
 	if m := j.State.ByName(name); m != nil {
 		return m, nil
 	}
@@ -73,7 +74,7 @@ func (h *Host) member(j *Journal, name string) (*MemberState, error) {
 	return nil, fmt.Errorf("NIC %s: not recorded", name)
 }
 
-func (h *Host) adopt(list []*MemberState, to NIC) error {
+func (h *Host) adopt(list []*journal.MemberState, to NIC) error {
 	by := map[int]int{}
 	for _, m := range list {
 		_, n, err := h.link(m)
@@ -108,7 +109,7 @@ func (h *Host) adopt(list []*MemberState, to NIC) error {
 	return h.adoptRules(list, to.Name)
 }
 
-func (h *Host) adoptAddresses(m *MemberState, from, to NIC) error {
+func (h *Host) adoptAddresses(m *journal.MemberState, from, to NIC) error {
 	have, err := h.rt.Addresses(from.Index)
 	if err != nil {
 		return err
@@ -149,7 +150,7 @@ func (h *Host) needIPv6(adapter NIC, needed bool) error {
 }
 
 // adoptAdvertised has the adapter's kernel learn what that of the members had learned from routers, and the members forget it.
-func (h *Host) adoptAdvertised(list []*MemberState, by map[int]int, to NIC) error {
+func (h *Host) adoptAdvertised(list []*journal.MemberState, by map[int]int, to NIC) error {
 	all, err := h.rt.AdvertisedRoutes()
 	if err != nil {
 		return err
@@ -236,7 +237,7 @@ func (h *Host) Give(adapter int, addresses []netip.Prefix, gateway netip.Addr) e
 	if err != nil {
 		return fmt.Errorf("give addresses: %w", err)
 	}
-	r := Record{Kind: KindGive}
+	r := journal.Record{Kind: journal.KindGive}
 	for _, p := range addresses {
 		r.Given = append(r.Given, p.String())
 	}
@@ -281,7 +282,7 @@ func (h *Host) DefaultOwner(members []string) string {
 
 // adoptRules gives the adapter copies of the members' rules, at the same priority. An inverted one takes the place of the
 // member's.
-func (h *Host) adoptRules(list []*MemberState, adapter string) error {
+func (h *Host) adoptRules(list []*journal.MemberState, adapter string) error {
 	have, err := h.rt.RulesNaming(adapter)
 	if err != nil {
 		return err
@@ -308,7 +309,7 @@ func (h *Host) adoptRules(list []*MemberState, adapter string) error {
 }
 
 // lenders are the names of the NICs of which the adapter has, or gets, what they had.
-func (h *Host) lenders(more []*MemberState) []string {
+func (h *Host) lenders(more []*journal.MemberState) []string {
 	var names []string
 	for _, m := range h.journal.State.Members {
 		if m.Adopted || slices.Contains(more, m) {

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 	"nicteam/team"
 )
@@ -15,8 +16,8 @@ import (
 // given back to it then, but for addresses that the host has elsewhere by now.
 
 // end is the end of a team. The journal goes, or stays for NICs that are away.
-func (h *Host) end(j *Journal) error {
-	left := State{Begin: j.State.Begin, Ended: true}
+func (h *Host) end(j *journal.Journal) error {
+	left := journal.State{Begin: j.State.Begin, Ended: true}
 	for _, m := range j.State.Members {
 		if !m.NeedsRestore() && !m.Lent || !m.HadConfig() {
 			continue
@@ -37,7 +38,7 @@ func (h *Host) end(j *Journal) error {
 }
 
 // keepAway has the journal be of the NICs that are still away.
-func (h *Host) keepAway(j *Journal, left State) error {
+func (h *Host) keepAway(j *journal.Journal, left journal.State) error {
 	if len(left.Members) == 0 {
 		if err := j.Remove(); err != nil {
 			return err
@@ -45,7 +46,7 @@ func (h *Host) keepAway(j *Journal, left State) error {
 		h.journal = nil
 		return nil
 	}
-	next, err := Create(j.Path, left.Records(), h.at)
+	next, err := journal.Create(j.Path, left.Records(), h.at)
 	if err != nil {
 		return err
 	}
@@ -193,7 +194,7 @@ func (h *Host) CanForget(nic string) *team.Problem {
 func (h *Host) Forget(nic string) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var m *MemberState
+	var m *journal.MemberState
 	if h.journal != nil && h.journal.State.Ended {
 		m = h.journal.State.ByName(nic)
 	}
@@ -201,6 +202,6 @@ func (h *Host) Forget(nic string) (bool, error) {
 		return false, nil
 	}
 	left := h.journal.State
-	left.Members = slices.DeleteFunc(slices.Clone(left.Members), func(o *MemberState) bool { return o == m })
+	left.Members = slices.DeleteFunc(slices.Clone(left.Members), func(o *journal.MemberState) bool { return o == m })
 	return true, h.keepAway(h.journal, left)
 }

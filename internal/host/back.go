@@ -9,6 +9,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -16,12 +17,12 @@ import (
 // held by the adapter or a NIC at each moment, and every route leads somewhere.
 type back struct {
 	h       *Host
-	j       *Journal
+	j       *journal.Journal
 	members []*returning
 	by      map[int]int                 // ifindex as recorded → as it is
 	adapter *NIC                        // nil: gone, or not concerned
 	held    []rtnl.Object               // the adapter's addresses
-	away    []*MemberState              // whose NICs are not there
+	away    []*journal.MemberState      // whose NICs are not there
 	begun   map[memberFamily]*returning // who has already been given it
 	notes   []string
 
@@ -30,7 +31,7 @@ type back struct {
 
 // returning is a member on its way back.
 type returning struct {
-	m    *MemberState
+	m    *journal.MemberState
 	link netlink.Link
 	nic  NIC
 
@@ -42,7 +43,7 @@ type returning struct {
 // learns reports whether the NIC's kernel minds routers once it is given back.
 func (r *returning) learns() bool { return r.m.Up && r.m.Sysctls[disableIPv6] == "0" }
 
-func (b *back) add(m *MemberState, l netlink.Link, n NIC) {
+func (b *back) add(m *journal.MemberState, l netlink.Link, n NIC) {
 	b.members = append(b.members, &returning{m: m, link: l, nic: n})
 }
 
@@ -150,7 +151,7 @@ func (b *back) linkLocals(adapter NIC, down bool) error {
 
 // lentByAnother reports whether the adapter has an address from another member too.
 func (b *back) lentByAnother(r *returning, a rtnl.Object) bool {
-	return slices.ContainsFunc(b.j.State.Members, func(m *MemberState) bool {
+	return slices.ContainsFunc(b.j.State.Members, func(m *journal.MemberState) bool {
 		return m != r.m && m.Adopted && rtnl.HasAddress(m.Addresses, a) && !m.IsKernelLinkLocal(a)
 	})
 }

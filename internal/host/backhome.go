@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 	"nicteam/team"
 )
@@ -65,7 +66,7 @@ func (b *back) inheritor(family byte) *returning {
 
 // replaced is the NIC that stands in for one that cannot carry its own, nil if that is not needed or nobody can: for a NIC
 // that is not there, and for one without link while another has one.
-func (b *back) replaced(m *MemberState, family byte) *returning {
+func (b *back) replaced(m *journal.MemberState, family byte) *returning {
 	r := b.of(m)
 	if to := b.begun[memberFamily{m, family}]; to != nil && to.takes(family) {
 		return to
@@ -82,7 +83,7 @@ func (b *back) replaced(m *MemberState, family byte) *returning {
 
 // memberFamily is what a member had of a family of addresses.
 type memberFamily struct {
-	of     *MemberState
+	of     *journal.MemberState
 	family byte
 }
 
@@ -119,12 +120,12 @@ func (b *back) lookForBegun() error {
 }
 
 // lent reports whether what a member had is on the adapter.
-func (b *back) lent(m *MemberState) bool {
+func (b *back) lent(m *journal.MemberState) bool {
 	return m.Adopted || slices.ContainsFunc(b.held, func(a rtnl.Object) bool { return !rtnl.IsLinkLocal(a) && m.HadAddress(a) })
 }
 
 // of is a member on its way back, nil if its NIC is not there.
-func (b *back) of(m *MemberState) *returning {
+func (b *back) of(m *journal.MemberState) *returning {
 	for _, r := range b.members {
 		if r.m == m {
 			return r
@@ -134,8 +135,8 @@ func (b *back) of(m *MemberState) *returning {
 }
 
 // owner is whose an address of the adapter was, one that is there if there are several; nil: nobody's.
-func (b *back) owner(a rtnl.Object) *MemberState {
-	var gone *MemberState
+func (b *back) owner(a rtnl.Object) *journal.MemberState {
+	var gone *journal.MemberState
 	for _, m := range b.j.State.Members {
 		switch {
 		case m.Away || !m.HadAddress(a):
@@ -196,7 +197,7 @@ func (b *back) returns(a rtnl.Object) bool {
 func (b *back) inheritAddresses() error {
 	var errs []error
 	told := map[memberFamily]bool{}
-	var wait Config // of the first NIC that is away
+	var wait journal.Config // of the first NIC that is away
 	for _, a := range b.teamAddresses() {
 		m, to := b.owner(a), b.home(a)
 		if !b.returns(a) || m != nil && (to != nil && m == to.m || rtnl.IsLinkLocal(a) && b.of(m) != nil) {
@@ -241,7 +242,7 @@ func (b *back) inheritAddresses() error {
 		}
 	}
 	if !wait.Empty() {
-		if err := b.j.Write(Record{Kind: KindGained, Done: true, No: b.away[0].No, Config: &wait}); err != nil {
+		if err := b.j.Write(journal.Record{Kind: journal.KindGained, Done: true, No: b.away[0].No, Config: &wait}); err != nil {
 			return b.h.journalProblem(err)
 		}
 	}
@@ -261,7 +262,7 @@ func (b *back) noteSettings(l memberFamily, to *returning) {
 }
 
 // inherited is what an address of the adapter, m's before or nobody's, becomes on a NIC.
-func (b *back) inherited(a rtnl.Object, m *MemberState, to *returning) rtnl.Object {
+func (b *back) inherited(a rtnl.Object, m *journal.MemberState, to *returning) rtnl.Object {
 	if m != nil {
 		i := slices.IndexFunc(m.Addresses, func(o rtnl.Object) bool { return rtnl.SameAddress(a, o) })
 		return rtnl.Relabel(rtnl.AddressRequest(rtnl.WithMetric(rtnl.WithLifetimes(m.Addresses[i], a), a), to.nic.Index, 0), m.Name, to.nic.Name)
@@ -291,7 +292,7 @@ func (b *back) connected(a rtnl.Object) bool {
 }
 
 // why a NIC does not get its own.
-func (b *back) why(m *MemberState) string {
+func (b *back) why(m *journal.MemberState) string {
 	if b.of(m) == nil {
 		return m.Name + " is not there"
 	}

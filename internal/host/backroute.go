@@ -7,16 +7,17 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
 // originals are the members' routes as they were, each once, with the links' ifindexes of today. Those of a NIC that cannot carry
 // them are of the one that stands in for it.
 func (b *back) originals(family byte) []rtnl.Object {
-	return b.originalsOf(family, func(*MemberState) bool { return true })
+	return b.originalsOf(family, func(*journal.MemberState) bool { return true })
 }
 
-func (b *back) originalsOf(family byte, which func(*MemberState) bool) []rtnl.Object {
+func (b *back) originalsOf(family byte, which func(*journal.MemberState) bool) []rtnl.Object {
 	var list []rtnl.Object
 	for _, m := range b.j.State.Members {
 		r, instead := b.of(m), b.replaced(m, family)
@@ -45,7 +46,7 @@ func (b *back) originalsOf(family byte, which func(*MemberState) bool) []rtnl.Ob
 }
 
 // remade reports whether a route was the connected route of an address that has another metric by now.
-func (b *back) remade(m *MemberState, o rtnl.Object) bool {
+func (b *back) remade(m *journal.MemberState, o rtnl.Object) bool {
 	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool {
 		i := slices.IndexFunc(b.held, func(h rtnl.Object) bool { return rtnl.SameAddress(a, h) })
 		return i >= 0 && rtnl.IsConnectedRoute(o, a) && a.Get32(rtnl.IFAMetric) != b.held[i].Get32(rtnl.IFAMetric)
@@ -134,7 +135,7 @@ func (b *back) takenAway(all []rtnl.Object) (gone []rtnl.Object) {
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		kept := false
 		var missing []rtnl.Object
-		for _, o := range b.originalsOf(family, func(m *MemberState) bool { return m.Adopted }) {
+		for _, o := range b.originalsOf(family, func(m *journal.MemberState) bool { return m.Adopted }) {
 			switch {
 			case rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL:
 			case rtnl.HasRoute(all, o) || rtnl.HasRoute(all, b.living(o)):

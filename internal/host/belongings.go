@@ -1,8 +1,10 @@
 package host
 
+import "nicteam/internal/host/journal"
+
 // belongings reads what a link has: addresses, the routes that were set by hand, permanent neighbours,
 // proxies.
-func (h *Host) belongings(index int) (b Config, err error) {
+func (h *Host) belongings(index int) (b journal.Config, err error) {
 	routes, err := h.rt.LinkRoutes(index)
 	if err != nil {
 		return b, err

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -60,19 +61,19 @@ type Follower struct {
 	up     bool // the adapter is, as far as events have been read
 	downs  int  // how often it went down
 	missed int  // how often events were lost
-	kept   Config
+	kept   journal.Config
 	at     int64          // CLOCK_BOOTTIME of kept's lifetimes
 	before *past          // what it had before it went down, until that has been put back
 	fallen *past          // the same with all that goes while it is down, unless somebody has looked: it may be going for good; and what comes
 	since  []rtnl.Message // events about the adapter since kept was read
 
-	look  sync.Mutex // one at a time
-	known Config     // what the adapter had when it was last looked at
+	look  sync.Mutex     // one at a time
+	known journal.Config // what the adapter had when it was last looked at
 }
 
 // past are belongings with lifetimes as of a time.
 type past struct {
-	Config
+	journal.Config
 	at int64 // CLOCK_BOOTTIME
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -101,7 +102,7 @@ func (h *Host) AdoptLate(adapter int, members []string, allow func(Late) bool) (
 	return moved, errors.Join(errs...)
 }
 
-func (h *Host) adoptLate(j *Journal, m *MemberState, n, to NIC, allow func(Late) bool) (moved []Late, err error) {
+func (h *Host) adoptLate(j *journal.Journal, m *journal.MemberState, n, to NIC, allow func(Late) bool) (moved []Late, err error) {
 	have, err := h.rt.Addresses(n.Index)
 	if err != nil {
 		return nil, err
@@ -128,7 +129,7 @@ func (h *Host) adoptLate(j *Journal, m *MemberState, n, to NIC, allow func(Late)
 
 // chooseLate are the addresses and routes of a member that move now. Routes go along with an address. there are the adapter's
 // addresses.
-func chooseLate(m *MemberState, nic string, have, there, routes []rtnl.Object, allow func(Late) bool) (late Config, moved []Late) {
+func chooseLate(m *journal.MemberState, nic string, have, there, routes []rtnl.Object, allow func(Late) bool) (late journal.Config, moved []Late) {
 	for _, a := range have {
 		l := lateOf(nic, a)
 		l.New = !rtnl.HasAddress(there, a)
@@ -147,7 +148,7 @@ func chooseLate(m *MemberState, nic string, have, there, routes []rtnl.Object, a
 }
 
 // moveLate writes down what came to a member and moves it to the adapter. routes are all of the member's.
-func (h *Host) moveLate(j *Journal, m *MemberState, n, to NIC, late Config, routes []rtnl.Object) error {
+func (h *Host) moveLate(j *journal.Journal, m *journal.MemberState, n, to NIC, late journal.Config, routes []rtnl.Object) error {
 	if late.Empty() {
 		return nil
 	}
@@ -195,9 +196,9 @@ func (h *Host) moveLate(j *Journal, m *MemberState, n, to NIC, late Config, rout
 var IPv6 = netip.MustParsePrefix("::/0")
 
 // journalLate writes down what came to a member, but for what is known to be its own.
-func (h *Host) journalLate(j *Journal, m *MemberState, b Config) error {
+func (h *Host) journalLate(j *journal.Journal, m *journal.MemberState, b journal.Config) error {
 	now := rtnl.BootTime()
-	var new Config
+	var new journal.Config
 	for _, a := range b.Addresses {
 		a = rtnl.LifetimesAt(rtnl.AddressRequest(a, m.Index, 0), now, m.At)
 		known := slices.ContainsFunc(m.Addresses, func(o rtnl.Object) bool { return rtnl.EqualButLifetimes(o, a) })
@@ -216,14 +217,14 @@ func (h *Host) journalLate(j *Journal, m *MemberState, b Config) error {
 	}
 	new.Rules, new.Neighbours, new.Proxies = b.Rules, b.Neighbours, b.Proxies
 	if !m.Adopted {
-		if err := j.Write(Record{Kind: KindAdopt, Members: []int{m.No}}); err != nil {
+		if err := j.Write(journal.Record{Kind: journal.KindAdopt, Members: []int{m.No}}); err != nil {
 			return h.journalProblem(err)
 		}
 	}
 	if new.Empty() {
 		return nil
 	}
-	if err := j.Write(Record{Kind: KindGained, Done: true, No: m.No, Config: &new}); err != nil {
+	if err := j.Write(journal.Record{Kind: journal.KindGained, Done: true, No: m.No, Config: &new}); err != nil {
 		return h.journalProblem(err)
 	}
 	return nil
@@ -260,9 +261,9 @@ func (h *Host) AdoptRules(adapter int, members []string) error {
 	return nil
 }
 
-func (h *Host) followRules(j *Journal, m *MemberState, n, to NIC) error {
+func (h *Host) followRules(j *journal.Journal, m *journal.MemberState, n, to NIC) error {
 	var have []rtnl.Object
-	for _, name := range AppendName(m.Names, n.Name) {
+	for _, name := range journal.AppendName(m.Names, n.Name) {
 		list, err := h.rt.OwnRules(name)
 		if err != nil {
 			return err
@@ -270,11 +271,11 @@ func (h *Host) followRules(j *Journal, m *MemberState, n, to NIC) error {
 		have = append(have, rtnl.Except(list, have, rtnl.RuleID)...)
 	}
 	if came := rtnl.Except(have, m.Rules, rtnl.RuleID); len(came) > 0 {
-		if err := h.journalLate(j, m, Config{Rules: came}); err != nil {
+		if err := h.journalLate(j, m, journal.Config{Rules: came}); err != nil {
 			return err
 		}
-		new := &MemberState{Member: Member{Identity: m.Identity, Rules: came}, Names: m.Names}
-		if err := h.adoptRules([]*MemberState{new}, to.Name); err != nil {
+		new := &journal.MemberState{Member: journal.Member{Identity: m.Identity, Rules: came}, Names: m.Names}
+		if err := h.adoptRules([]*journal.MemberState{new}, to.Name); err != nil {
 			return err
 		}
 	}
@@ -294,10 +295,10 @@ func (h *Host) followRules(j *Journal, m *MemberState, n, to NIC) error {
 			}
 		}
 	}
-	return j.Write(Record{Kind: KindLost, Done: true, No: m.No, Config: &Config{Rules: went}})
+	return j.Write(journal.Record{Kind: journal.KindLost, Done: true, No: m.No, Config: &journal.Config{Rules: went}})
 }
 
-func (h *Host) followNeighbours(j *Journal, m *MemberState, n, to NIC) error {
+func (h *Host) followNeighbours(j *journal.Journal, m *journal.MemberState, n, to NIC) error {
 	have, err := h.rt.Neighbours(n.Index, nil)
 	if err != nil {
 		return err
@@ -306,7 +307,7 @@ func (h *Host) followNeighbours(j *Journal, m *MemberState, n, to NIC) error {
 	if err != nil {
 		return err
 	}
-	came := Config{
+	came := journal.Config{
 		Neighbours: rtnl.Except(have, m.Neighbours, func(o rtnl.Object) string { return rtnl.NeighbourID(o) + string(o.Get(unix.NDA_LLADDR)) }),
 		Proxies:    rtnl.Except(proxies, m.Proxies, rtnl.NeighbourID),
 	}
@@ -330,7 +331,7 @@ func (h *Host) followNeighbours(j *Journal, m *MemberState, n, to NIC) error {
 }
 
 // forget has the journal forget what left the adapter by other hands: nobody gets it back.
-func (h *Host) forget(adapter int, gone Config) error {
+func (h *Host) forget(adapter int, gone journal.Config) error {
 	if gone.Empty() {
 		return nil
 	}
@@ -341,7 +342,7 @@ func (h *Host) forget(adapter int, gone Config) error {
 		return err
 	}
 	for _, m := range j.State.Members {
-		var b Config
+		var b journal.Config
 		for _, a := range m.Addresses {
 			if rtnl.HasAddress(gone.Addresses, a) {
 				b.Addresses = append(b.Addresses, a)
@@ -355,7 +356,7 @@ func (h *Host) forget(adapter int, gone Config) error {
 		if b.Empty() {
 			continue
 		}
-		if err := j.Write(Record{Kind: KindLost, Done: true, No: m.No, Config: &b}); err != nil {
+		if err := j.Write(journal.Record{Kind: journal.KindLost, Done: true, No: m.No, Config: &b}); err != nil {
 			return h.journalProblem(err)
 		}
 	}
@@ -390,5 +391,5 @@ func (h *Host) ForgetTaken(adapter int) error {
 	if err != nil {
 		return err
 	}
-	return h.forget(adapter, Config{Addresses: gone})
+	return h.forget(adapter, journal.Config{Addresses: gone})
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -59,11 +60,11 @@ func (f *Follower) Look() (a Adapter, err error) {
 	for _, o := range went {
 		a.Left = append(a.Left, rtnl.AddressPrefix(o))
 	}
-	return a, f.h.forget(f.adapter, Config{Addresses: went, Routes: removed})
+	return a, f.h.forget(f.adapter, journal.Config{Addresses: went, Routes: removed})
 }
 
 // Last is what the adapter had when it was looked at last, which is what it had when it went away.
-func (f *Follower) last() (Config, int64) {
+func (f *Follower) last() (journal.Config, int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.catchUp()
@@ -79,7 +80,7 @@ func (f *Follower) last() (Config, int64) {
 
 // readAdapter reads the adapter's belongings and keeps them. It is not clean if the adapter went down meanwhile, or events
 // were missed: then what was kept is right, or nothing is.
-func (f *Follower) readAdapter() (have Config, clean bool, err error) {
+func (f *Follower) readAdapter() (have journal.Config, clean bool, err error) {
 	f.mu.Lock()
 	f.catchUp()
 	downs, missed := f.downs, f.missed
@@ -137,7 +138,7 @@ func (f *Follower) takeBefore(up bool) *past {
 
 // putBack gives the adapter what it had before it went down and has not: IPv6 addresses, routes that were set by hand,
 // permanent neighbours. What the kernel or a routing daemon makes comes back by itself.
-func (h *Host) putBack(adapter int, a Adapter, was *past, have Config) (back, lost []string) {
+func (h *Host) putBack(adapter int, a Adapter, was *past, have journal.Config) (back, lost []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	tell := func(what string, err error) {
@@ -203,14 +204,14 @@ func (f *Follower) GiveLast() error {
 	f.look.Lock()
 	defer f.look.Unlock()
 	b, at := f.last()
-	went := Config{
+	went := journal.Config{
 		Addresses: rtnl.Except(append(f.takeGone(), f.known.Addresses...), b.Addresses, rtnl.AddressID),
 		Routes:    rtnl.Except(f.known.Routes, b.Routes, rtnl.RouteID),
 	}
 	return errors.Join(f.h.forget(f.adapter, went), f.h.inherit(f.adapter, b, at))
 }
 
-func (h *Host) inherit(adapter int, b Config, at int64) error {
+func (h *Host) inherit(adapter int, b journal.Config, at int64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	j, err := h.begun()
@@ -221,7 +222,7 @@ func (h *Host) inherit(adapter int, b Config, at int64) error {
 	if inheritor == nil {
 		return nil
 	}
-	var new Config
+	var new journal.Config
 	for _, o := range b.Addresses {
 		if rtnl.IsLinkLocal(o) || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) || slices.Contains(j.State.Given, rtnl.AddressPrefix(o).String()) {
 			continue
@@ -238,5 +239,5 @@ func (h *Host) inherit(adapter int, b Config, at int64) error {
 	if new.Empty() {
 		return nil
 	}
-	return j.Write(Record{Kind: KindGained, Done: true, No: inheritor.No, Config: &new})
+	return j.Write(journal.Record{Kind: journal.KindGained, Done: true, No: inheritor.No, Config: &new})
 }

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -88,7 +89,7 @@ func (b *back) proxies(inheritor *returning) error {
 		}
 	}
 	for _, n := range held {
-		lent := slices.ContainsFunc(b.j.State.Members, func(m *MemberState) bool { return b.of(m) != nil && rtnl.HasNeighbour(m.Proxies, n) })
+		lent := slices.ContainsFunc(b.j.State.Members, func(m *journal.MemberState) bool { return b.of(m) != nil && rtnl.HasNeighbour(m.Proxies, n) })
 		if lent || inheritor == nil {
 			continue
 		}

@@ -3,6 +3,7 @@ package host
 import (
 	"bytes"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/tchook"
 )
@@ -151,7 +153,7 @@ func TestNoNICIsThere(t *testing.T) {
 				if kept, err := h.Forget("na"); !kept || err != nil {
 					t.Errorf("not forgotten: %v", err)
 				}
-				if _, err := os.Stat(PathOf(w.dir, teamName)); !os.IsNotExist(err) {
+				if _, err := os.Stat(journal.PathOf(w.dir, teamName)); !os.IsNotExist(err) {
 					t.Errorf("the journal: %v", err)
 				}
 				return
@@ -220,7 +222,7 @@ func TestDamagedJournal(t *testing.T) {
 					h.hooks.Method = m
 					must(t, takeover(w, h))
 					h.Close()
-					path := PathOf(w.dir, teamName)
+					path := journal.PathOf(w.dir, teamName)
 					whole, err := os.ReadFile(path)
 					must(t, err)
 					if at >= len(whole) {
@@ -272,7 +274,10 @@ func TestDamagedJournal(t *testing.T) {
 
 // TestNewerJournal leaves alone what a newer program wrote, in each way that it could be newer.
 func TestNewerJournal(t *testing.T) {
-	line := func(body string) []byte { return append(checksummed([]byte(body)), '\n') }
+	castagnoli := crc32.MakeTable(crc32.Castagnoli)
+	line := func(body string) []byte {
+		return fmt.Appendf(nil, "%08x %s\n", crc32.Checksum([]byte(body), castagnoli), body)
+	}
 	for name, change := range map[string]func([]byte) []byte{
 		"format":         func(b []byte) []byte { return bytes.Replace(b, []byte("journal 2\n"), []byte("journal 3\n"), 1) },
 		"kind of record": func(b []byte) []byte { return append(b, line(`{"seq":90,"kind":"knot"}`)...) },
@@ -285,7 +290,7 @@ func TestNewerJournal(t *testing.T) {
 			h := w.open(nil)
 			must(t, takeover(w, h))
 			h.Close()
-			path := PathOf(w.dir, teamName)
+			path := journal.PathOf(w.dir, teamName)
 			whole, err := os.ReadFile(path)
 			must(t, err)
 			newer := change(bytes.Clone(whole))
@@ -315,8 +320,8 @@ func TestOlderJournal(t *testing.T) {
 	h := w.open(nil)
 	must(t, takeover(w, h))
 	h.Close()
-	path := PathOf(w.dir, teamName)
-	rewriteBegin(t, path, func(b *BeginRecord) { b.Cookie = 0 })
+	path := journal.PathOf(w.dir, teamName)
+	rewriteBegin(t, path, func(b *journal.BeginRecord) { b.Cookie = 0 })
 	b, err := os.ReadFile(path)
 	must(t, err)
 	must(t, os.WriteFile(path, bytes.Replace(b, []byte("journal 2\n"), []byte("journal 1\n"), 1), 0o640))

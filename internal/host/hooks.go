@@ -7,6 +7,7 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/tchook"
 )
 
@@ -15,7 +16,7 @@ func (n NIC) hookLink() tchook.Link { return tchook.Link{Name: n.Name, Index: n.
 
 // hookJournal is the part of the journal about the hooks of one link: a member's, or with no 0 the adapter's.
 type hookJournal struct {
-	j  *Journal
+	j  *journal.Journal
 	no int
 }
 
@@ -29,19 +30,19 @@ func (r hookJournal) Recorded() tchook.Recorded {
 }
 
 func (r hookJournal) Isolating(m tchook.Method, clsact bool) error {
-	return r.j.Write(Record{Kind: KindIsolate, No: r.no, Method: m, Qdisc: clsact})
+	return r.j.Write(journal.Record{Kind: journal.KindIsolate, No: r.no, Method: m, Qdisc: clsact})
 }
 
 func (r hookJournal) Admitted() error {
-	return r.j.Write(Record{Kind: KindUnisolate, No: r.no, Done: true})
+	return r.j.Write(journal.Record{Kind: journal.KindUnisolate, No: r.no, Done: true})
 }
 
 func (r hookJournal) Attaching(hook string, clsact bool) error {
-	return r.j.Write(Record{Kind: KindAttach, No: r.no, Hook: hook, Qdisc: clsact})
+	return r.j.Write(journal.Record{Kind: journal.KindAttach, No: r.no, Hook: hook, Qdisc: clsact})
 }
 
 func (r hookJournal) Detached(hook string) error {
-	return r.j.Write(Record{Kind: KindDetach, No: r.no, Hook: hook, Done: true})
+	return r.j.Write(journal.Record{Kind: journal.KindDetach, No: r.no, Hook: hook, Done: true})
 }
 
 // hookJournalOf finds the records of a NIC that is a member in the team, or the adapter.
@@ -186,7 +187,7 @@ func (h *Host) Unheld(names []string) error {
 }
 
 // detachFromAdapter takes all programs of the team off the adapter.
-func (h *Host) detachFromAdapter(j *Journal) error {
+func (h *Host) detachFromAdapter(j *journal.Journal) error {
 	a, ok := h.adapter()
 	if !ok {
 		return nil // gone, and what was on it

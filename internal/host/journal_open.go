@@ -7,24 +7,25 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/team"
 )
 
 // load reads the team's journal and finds out whose it is.
 func (h *Host) load() error {
-	path := PathOf(h.o.StateDir, h.o.Team)
-	j, err := openJournal(path, h.at)
+	path := journal.PathOf(h.o.StateDir, h.o.Team)
+	j, err := journal.Open(path, h.at)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	if errors.Is(err, ErrNewer) {
+	if errors.Is(err, journal.ErrNewer) {
 		h.unusable = newerProblem(h.o.Team, path, err)
 		return nil
 	}
 	if err != nil {
 		return h.journalProblem(err)
 	}
-	here, err := Here()
+	here, err := journal.Here()
 	if err != nil {
 		j.Close()
 		return err
@@ -33,7 +34,7 @@ func (h *Host) load() error {
 		h.adrift(j, here)
 		return nil
 	}
-	switch of := j.State.Begin.where(); {
+	switch of := j.State.Begin.Where(); {
 	case of.Boot != here.Boot:
 		h.setAside(j, "the journal is of an earlier boot: nothing of that team is left on the host")
 	case of.Same(here):
@@ -48,7 +49,7 @@ func (h *Host) load() error {
 }
 
 // adrift deals with a journal that has lost its beginning, and so does not say of which boot and namespace it is.
-func (h *Host) adrift(j *Journal, here Location) {
+func (h *Host) adrift(j *journal.Journal, here journal.Location) {
 	s := &j.State
 	a, there := h.adapterOf(s)
 	switch {
@@ -58,7 +59,7 @@ func (h *Host) adrift(j *Journal, here Location) {
 		// Nothing is done before the first record is on disk.
 		h.setAside(j, "the journal was empty")
 	case there && s.Adapter != nil && s.Adapter.Name == a.Name:
-		s.Begin = &BeginRecord{Team: h.o.Team, Boot: here.Boot, NetNS: here.NetNS, Cookie: here.Cookie}
+		s.Begin = &journal.BeginRecord{Team: h.o.Team, Boot: here.Boot, NetNS: here.NetNS, Cookie: here.Cookie}
 		h.journal = j
 	default:
 		j.Close()
@@ -67,7 +68,7 @@ func (h *Host) adrift(j *Journal, here Location) {
 }
 
 // setAside has a journal that means nothing any more make room when that is needed.
-func (h *Host) setAside(j *Journal, why string) {
+func (h *Host) setAside(j *journal.Journal, why string) {
 	j.Close()
 	h.note, h.aside = why, j.Path
 }
@@ -86,7 +87,7 @@ func (h *Host) makeRoom() error {
 		return err
 	}
 	h.aside = ""
-	return SyncDir(PathOf(h.o.StateDir, h.o.Team))
+	return journal.SyncDir(journal.PathOf(h.o.StateDir, h.o.Team))
 }
 
 // Begin opens the team's journal, or goes on with the one that is there, before anything is changed. The
@@ -99,7 +100,7 @@ func (h *Host) Begin() error {
 		return h.unusable
 	}
 	if h.journal != nil && !h.journal.State.Ended {
-		if h.journal.Version < Version { // what knows only that must not cut off what is written now
+		if h.journal.Version < journal.Version { // what knows only that must not cut off what is written now
 			if err := h.journal.Compact(); err != nil {
 				return err
 			}
@@ -109,7 +110,7 @@ func (h *Host) Begin() error {
 		}
 		return h.sweepHooks()
 	}
-	here, err := Here()
+	here, err := journal.Here()
 	if err != nil {
 		return err
 	}
@@ -117,7 +118,7 @@ func (h *Host) Begin() error {
 	if err != nil {
 		return err
 	}
-	begin := State{Begin: &BeginRecord{Team: h.o.Team, Boot: here.Boot, NetNS: here.NetNS, Cookie: here.Cookie}}
+	begin := journal.State{Begin: &journal.BeginRecord{Team: h.o.Team, Boot: here.Boot, NetNS: here.NetNS, Cookie: here.Cookie}}
 	for _, n := range list {
 		begin.Begin.Links = append(begin.Begin.Links, n.Index)
 	}
@@ -127,7 +128,7 @@ func (h *Host) Begin() error {
 	if err := h.makeRoom(); err != nil {
 		return h.journalProblem(err)
 	}
-	j, err := Create(PathOf(h.o.StateDir, h.o.Team), begin.Records(), h.at)
+	j, err := journal.Create(journal.PathOf(h.o.StateDir, h.o.Team), begin.Records(), h.at)
 	if err != nil {
 		return h.journalProblem(err)
 	}
@@ -159,7 +160,7 @@ func (h *Host) AdapterMade(index int) error {
 	if err != nil {
 		return fmt.Errorf("record adapter: %w", err)
 	}
-	a := AdapterRecord{Name: n.Name, Index: n.Index, MAC: n.MAC}
+	a := journal.AdapterRecord{Name: n.Name, Index: n.Index, MAC: n.MAC}
 	j, err := h.begun()
 	if err != nil {
 		return err
@@ -167,12 +168,12 @@ func (h *Host) AdapterMade(index int) error {
 	if j.State.Adapter != nil && *j.State.Adapter == a {
 		return nil
 	}
-	return j.Write(Record{Kind: KindAdapter, Done: true, Adapter: &a})
+	return j.Write(journal.Record{Kind: journal.KindAdapter, Done: true, Adapter: &a})
 }
 
 var errNotBegun = errors.New("no journal: Begin comes first")
 
-func (h *Host) begun() (*Journal, error) {
+func (h *Host) begun() (*journal.Journal, error) {
 	if h.journal == nil {
 		return nil, errNotBegun
 	}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/rtnl"
 	"nicteam/team"
@@ -22,12 +23,12 @@ import (
 func FuzzMember(f *testing.F) {
 	address := rtnl.NewAddress(netip.MustParsePrefix("10.9.0.1/24"), 3)
 	route := rtnl.NewDefaultRoute(netip.MustParseAddr("10.9.0.254"), 3)
-	b, err := json.Marshal(Member{Identity: Identity{Name: "eth1", Index: 3}, Up: true, Sysctls: map[string]string{disableIPv6: "0"},
+	b, err := json.Marshal(journal.Member{Identity: journal.Identity{Name: "eth1", Index: 3}, Up: true, Sysctls: map[string]string{disableIPv6: "0"},
 		Addresses: []rtnl.Object{address}, Routes: []rtnl.Object{route}})
 	must(f, err)
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var m Member
+		var m journal.Member
 		if json.Unmarshal(b, &m) == nil && m.WellFormed() {
 			exerciseMember(&m)
 		}
@@ -35,10 +36,10 @@ func FuzzMember(f *testing.F) {
 }
 
 // exerciseMember does with a recorded member what giving back does before it asks the kernel.
-func exerciseMember(m *Member) {
+func exerciseMember(m *journal.Member) {
 	m.OwnsDefaultRoute()
-	b := &back{by: map[int]int{3: 4}, adapter: &NIC{Index: 9}, j: &Journal{}}
-	b.members = []*returning{{m: &MemberState{Member: *m}, nic: NIC{Index: 4}}}
+	b := &back{by: map[int]int{3: 4}, adapter: &NIC{Index: 9}, j: &journal.Journal{}}
+	b.members = []*returning{{m: &journal.MemberState{Member: *m}, nic: NIC{Index: 4}}}
 	for _, a := range m.Addresses {
 		_, _ = rtnl.Aged(rtnl.Relabel(rtnl.AddressRequest(a, 4, 0), "eth1", "team0"), 5)
 		_ = m.IsKernelLinkLocal(a) || rtnl.IsAutoconfigured(a) || rtnl.HasConnectedRoute(a)
@@ -104,7 +105,7 @@ func TestOtherBoot(t *testing.T) {
 	path := h.journal.Path
 	h.Close()
 	before := snapshot(t)
-	rewriteBegin(t, path, func(b *BeginRecord) { b.Boot = "another" })
+	rewriteBegin(t, path, func(b *journal.BeginRecord) { b.Boot = "another" })
 	h = w.open(nil)
 	if h.Journalled() || !strings.Contains(h.Note(), "earlier boot") {
 		t.Errorf("journalled %v, note %q", h.Journalled(), h.Note())
@@ -127,15 +128,15 @@ func TestOtherNamespace(t *testing.T) {
 	var other unix.Stat_t
 	must(t, unix.Stat("/run/netns/other", &other))
 	for name, c := range map[string]struct {
-		change func(*BeginRecord)
+		change func(*journal.BeginRecord)
 		lives  bool
 	}{
-		"lives":                       {func(b *BeginRecord) { b.NetNS, b.Cookie = other.Ino, NetNSCookieAt("/run/netns/other") }, true},
-		"lives, no cookie":            {func(b *BeginRecord) { b.NetNS, b.Cookie = other.Ino, 0 }, true},
-		"gone":                        {func(b *BeginRecord) { b.NetNS, b.Cookie = 1, b.Cookie+1 }, false},
-		"gone, no cookie":             {func(b *BeginRecord) { b.NetNS, b.Cookie = 1, 0 }, false},
-		"gone, another has its inode": {func(b *BeginRecord) { b.NetNS, b.Cookie = other.Ino, 1<<60 }, false},
-		"gone, this has its inode":    {func(b *BeginRecord) { b.Cookie++ }, false},
+		"lives":                       {func(b *journal.BeginRecord) { b.NetNS, b.Cookie = other.Ino, journal.NetNSCookieAt("/run/netns/other") }, true},
+		"lives, no cookie":            {func(b *journal.BeginRecord) { b.NetNS, b.Cookie = other.Ino, 0 }, true},
+		"gone":                        {func(b *journal.BeginRecord) { b.NetNS, b.Cookie = 1, b.Cookie+1 }, false},
+		"gone, no cookie":             {func(b *journal.BeginRecord) { b.NetNS, b.Cookie = 1, 0 }, false},
+		"gone, another has its inode": {func(b *journal.BeginRecord) { b.NetNS, b.Cookie = other.Ino, 1<<60 }, false},
+		"gone, this has its inode":    {func(b *journal.BeginRecord) { b.Cookie++ }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -169,11 +170,11 @@ func TestOtherNamespace(t *testing.T) {
 }
 
 // rewriteBegin changes the first record of a journal.
-func rewriteBegin(t *testing.T, path string, change func(*BeginRecord)) {
+func rewriteBegin(t *testing.T, path string, change func(*journal.BeginRecord)) {
 	t.Helper()
-	s := Read(path)
+	s := journal.Read(path)
 	change(s.Begin)
-	j, err := Create(path, s.Records(), func(string) error { return nil })
+	j, err := journal.Create(path, s.Records(), func(string) error { return nil })
 	must(t, err)
 	j.Close()
 }

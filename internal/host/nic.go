@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -53,8 +54,8 @@ func (n NIC) Owner() string {
 }
 
 // Identity says which NIC this is.
-func (n NIC) Identity() Identity {
-	return Identity{Name: n.Name, Index: n.Index, MAC: n.MAC, PermanentMAC: n.PermanentMAC, Driver: n.Driver, Bus: n.Bus}
+func (n NIC) Identity() journal.Identity {
+	return journal.Identity{Name: n.Name, Index: n.Index, MAC: n.MAC, PermanentMAC: n.PermanentMAC, Driver: n.Driver, Bus: n.Bus}
 }
 
 // DUPLEX_HALF and DUPLEX_FULL of linux/ethtool.h.
@@ -253,11 +254,11 @@ func (h *Host) pick(want func(NIC) bool, what string) (NIC, error) {
 }
 
 // Find looks for a NIC that went away and may be back with another ifindex or name.
-func (h *Host) Find(id Identity) (NIC, error) {
-	return h.pickSame(id, Identity.Same)
+func (h *Host) Find(id journal.Identity) (NIC, error) {
+	return h.pickSame(id, journal.Identity.Same)
 }
 
-func (h *Host) pickSame(id Identity, same func(Identity, Identity) bool) (NIC, error) {
+func (h *Host) pickSame(id journal.Identity, same func(journal.Identity, journal.Identity) bool) (NIC, error) {
 	list, err := h.links()
 	if err != nil {
 		return NIC{}, err
@@ -276,7 +277,7 @@ func (h *Host) pickSame(id Identity, same func(Identity, Identity) bool) (NIC, e
 	return NIC{}, fmt.Errorf("NIC %s (%s): %w", id.Name, cmp.Or(id.PermanentMAC, id.MAC), ErrNoNIC)
 }
 
-func likeness(id Identity, n NIC) int {
+func likeness(id journal.Identity, n NIC) int {
 	score := 0
 	if n.Index == id.Index {
 		score += 2

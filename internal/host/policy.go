@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -114,7 +115,7 @@ func (h *Host) CarryPolicy(adapter int, lender string, members []string) (notes 
 }
 
 // policyOf is the member whose settings of a family an adapter gets: the first with addresses of it, else the first.
-func policyOf(list []*MemberState, family byte) *MemberState {
+func policyOf(list []*journal.MemberState, family byte) *journal.MemberState {
 	for _, m := range list {
 		if m.UsesFamily(family) {
 			return m
@@ -127,7 +128,7 @@ func policyOf(list []*MemberState, family byte) *MemberState {
 var advised = []string{"ipv6/hop_limit", "ipv6/neigh/base_reachable_time_ms", "ipv6/neigh/retrans_time_ms"}
 
 // otherSettings are the settings of a family that somebody gave a member and that another, whose the adapter gets, has otherwise.
-func otherSettings(family string, m, from *MemberState) (list []string) {
+func otherSettings(family string, m, from *journal.MemberState) (list []string) {
 	for _, s := range linkSettings {
 		value, ok := m.Sysctls[s.key]
 		if !ok || s.whyNot != "" || !strings.HasPrefix(s.key, family) || slices.Contains(advised, s.key) || value == from.Sysctls[s.key] {
@@ -148,7 +149,7 @@ type carrier struct {
 	why    error    // the first one's
 }
 
-func (c *carrier) settings(family string, from *MemberState) error {
+func (c *carrier) settings(family string, from *journal.MemberState) error {
 	for _, s := range linkSettings {
 		value, ok := from.Sysctls[s.key]
 		if !ok || s.whyNot != "" || !strings.HasPrefix(s.key, family) {
@@ -203,7 +204,7 @@ func some(list []string) string {
 }
 
 // token goes before the settings: the kernel takes none for a link that ignores advertisements.
-func (c *carrier) token(from *MemberState) error {
+func (c *carrier) token(from *journal.MemberState) error {
 	err := c.h.giveToken(c.to, from.Token)
 	if err != nil && !rtnl.IsInjectedCrash(err) {
 		c.fail("token "+from.Token, err)

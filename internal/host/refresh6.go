@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -89,7 +90,7 @@ func (h *Host) refreshLent(adapter int, p rtnl.Prefix) error {
 // lentAddress is an address as a member had it.
 type lentAddress struct {
 	rtnl.Object
-	of *Member
+	of *journal.Member
 }
 
 // refreshed are the lifetimes that an address gets when a router speaks of its prefix (RFC 4862 clause 5.5.3 e), now being

@@ -3,6 +3,7 @@ package host
 import (
 	"cmp"
 	"fmt"
+	"nicteam/internal/host/journal"
 	"slices"
 	"strings"
 )
@@ -23,7 +24,7 @@ func (h *Host) Release(nic string, lender bool) (note string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("release: %w", err)
 	}
-	left := Record{Kind: KindLeft, No: m.No, Lent: m.Adopted}
+	left := journal.Record{Kind: journal.KindLeft, No: m.No, Lent: m.Adopted}
 	l, n, err := h.link(m)
 	if err != nil {
 		// It is gone: the kernel has forgotten what we did to it. It keeps what it lent.
@@ -78,7 +79,7 @@ func (h *Host) adapter() (NIC, bool) {
 }
 
 // adapterOf is the TAP that a journal means.
-func (h *Host) adapterOf(s *State) (NIC, bool) {
+func (h *Host) adapterOf(s *journal.State) (NIC, bool) {
 	name, before := h.o.Team, []int(nil)
 	if s.Begin != nil {
 		name, before = s.Begin.Team, s.Begin.Links

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -25,7 +26,7 @@ func (h *Host) MembersRenamed(list []Renamed) error {
 	if err != nil {
 		return err
 	}
-	members := make([]*MemberState, len(list))
+	members := make([]*journal.MemberState, len(list))
 	for i, r := range list {
 		members[i] = j.State.ByName(r.Was)
 	}
@@ -37,7 +38,7 @@ func (h *Host) MembersRenamed(list []Renamed) error {
 		if m == nil || m.Name == r.Name && m.MAC == r.MAC {
 			continue
 		}
-		if err := j.Write(Record{Kind: KindRenamed, Done: true, No: m.No, Renamed: &RenamedRecord{r.Name, r.MAC}}); err != nil {
+		if err := j.Write(journal.Record{Kind: journal.KindRenamed, Done: true, No: m.No, Renamed: &journal.RenamedRecord{Name: r.Name, MAC: r.MAC}}); err != nil {
 			return h.journalProblem(err)
 		}
 	}
@@ -58,14 +59,14 @@ func (h *Host) AdapterRenamed(index int) error {
 		return err
 	}
 	was := j.State.Begin.Team
-	a := AdapterRecord{Name: n.Name, Index: n.Index, MAC: n.MAC}
+	a := journal.AdapterRecord{Name: n.Name, Index: n.Index, MAC: n.MAC}
 	if j.State.Adapter != nil {
 		was, a.MAC = j.State.Adapter.Name, j.State.Adapter.MAC
 	}
 	if was == n.Name {
 		return nil
 	}
-	if err := j.Write(Record{Kind: KindAdapter, Done: true, Adapter: &a}); err != nil {
+	if err := j.Write(journal.Record{Kind: journal.KindAdapter, Done: true, Adapter: &a}); err != nil {
 		return h.journalProblem(err)
 	}
 	copies, err := h.rt.RulesNaming(was)

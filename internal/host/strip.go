@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 	"nicteam/internal/settings"
 )
@@ -38,7 +39,7 @@ func (h *Host) Strip(nic string, want Setup) error {
 	// One that comes back again and again is not written down again and again.
 	known := m.Stripped
 	if !known {
-		if err := j.Write(Record{Kind: KindStrip, No: m.No}); err != nil {
+		if err := j.Write(journal.Record{Kind: journal.KindStrip, No: m.No}); err != nil {
 			return h.journalProblem(err)
 		}
 	}
@@ -48,10 +49,10 @@ func (h *Host) Strip(nic string, want Setup) error {
 	if known {
 		return nil
 	}
-	return j.Write(Record{Kind: KindStrip, No: m.No, Done: true})
+	return j.Write(journal.Record{Kind: journal.KindStrip, No: m.No, Done: true})
 }
 
-func (h *Host) strip(m *MemberState, want Setup) error {
+func (h *Host) strip(m *journal.MemberState, want Setup) error {
 	l, n, err := h.link(m)
 	if err != nil {
 		return err
@@ -132,7 +133,7 @@ func (h *Host) stripFeatures(nic string, wanted settings.Offload) error {
 
 // dropRoutes removes the routes that are still on a member, but for those that came since it was recorded where nothing moves: nobody
 // would give them back.
-func (h *Host) dropRoutes(m *MemberState, index int) error {
+func (h *Host) dropRoutes(m *journal.MemberState, index int) error {
 	all, err := h.rt.Routes()
 	if err != nil {
 		return err

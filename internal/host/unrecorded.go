@@ -1,5 +1,7 @@
 package host
 
+import "nicteam/internal/host/journal"
+
 // search looks for NICs that the team's settings name, that look as members do, and of which a journal that has lost records does
 // not say what they were. They get the defaults of the host, and can have what the adapter has.
 func (b *back) search() {
@@ -30,6 +32,6 @@ func (b *back) search() {
 		}
 		b.note("the journal says nothing of NIC %s: it gets the host's defaults", n.Name)
 		b.by[n.Index] = n.Index
-		b.add(&MemberState{Member: was, Guessed: true}, l, n)
+		b.add(&journal.MemberState{Member: was, Guessed: true}, l, n)
 	}
 }

@@ -3,6 +3,7 @@ package host
 import (
 	"strconv"
 
+	"nicteam/internal/host/journal"
 	"nicteam/team"
 )
 
@@ -14,7 +15,7 @@ func newerProblem(name, path string, err error) *team.Problem {
 	}
 }
 
-func elsewhereProblem(name, path string, of, here Location) *team.Problem {
+func elsewhereProblem(name, path string, of, here journal.Location) *team.Problem {
 	return &team.Problem{
 		Kind: team.Conflict, What: "use journal of " + name,
 		Why: path + ": the team lives in another network namespace (inode " + strconv.FormatUint(of.NetNS, 10) + ", this one is " + strconv.FormatUint(here.NetNS, 10) + ")",

@@ -6,6 +6,7 @@ import (
 
 	"nicteam/internal/control"
 	"nicteam/internal/host"
+	"nicteam/internal/host/journal"
 	"nicteam/team"
 )
 
@@ -28,7 +29,7 @@ func List(ctx context.Context, p Dirs) (*Listing, error) {
 	owner, adapter := map[string]string{}, map[string]bool{}
 	for _, name := range teams {
 		t := ListedTeam{Name: name, State: "not running", Members: []string{}}
-		if links := host.Claimed(p.StateDir, name); len(links) > 0 {
+		if links := journal.Claimed(p.StateDir, name); len(links) > 0 {
 			adapter[links[0]] = true
 			t.Members = append(t.Members, links[1:]...)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"nicteam/internal/control"
 	"nicteam/internal/host"
+	"nicteam/internal/host/journal"
 )
 
 // Owners maps links to the teams, name's own left out, that have them: those that run, as they say, and those whose
@@ -19,7 +20,7 @@ func Owners(p Dirs, name string) (map[string]host.Owner, error) {
 			continue
 		}
 		dead := unlocked(p, other)
-		for _, nic := range host.Claimed(p.StateDir, other) {
+		for _, nic := range journal.Claimed(p.StateDir, other) {
 			of[nic] = host.Owner{Team: other, Dead: dead}
 		}
 		if dead {

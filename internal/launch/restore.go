@@ -9,6 +9,7 @@ import (
 	"nicteam/internal/atomicfile"
 	"nicteam/internal/config"
 	"nicteam/internal/host"
+	"nicteam/internal/host/journal"
 	"nicteam/team"
 )
 
@@ -45,7 +46,7 @@ func Restore(_ context.Context, p Dirs, name string, forget []string, log *slog.
 // Restorable reports whether a team left something to restore and does not run.
 func Restorable(p Dirs, name string) bool {
 	_, err := os.Stat(p.journalFile(name))
-	return err == nil && !teamRuns(p, name) && !host.Ended(p.StateDir, name)
+	return err == nil && !teamRuns(p, name) && !journal.Ended(p.StateDir, name)
 }
 
 func restore(p Dirs, name string, forget []string, log *slog.Logger) (steps []string, err error) {

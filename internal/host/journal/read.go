@@ -1,4 +1,4 @@
-package host
+package journal
 
 import "os"
 
@@ -25,7 +25,7 @@ func ReadHere(path string) *State {
 		return nil
 	}
 	here, err := Here()
-	if of := s.Begin.where(); err != nil || of.Boot != here.Boot || !of.Same(here) {
+	if of := s.Begin.Where(); err != nil || of.Boot != here.Boot || !of.Same(here) {
 		return nil
 	}
 	return s

@@ -1,15 +1,15 @@
-package host
+package journal
 
 import (
 	"bytes"
 	"errors"
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"net/netip"
 	"os"
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/lab/labtest"
@@ -92,7 +92,7 @@ func TestJournalCutAnywhere(t *testing.T) {
 			continue
 		}
 		labtest.Must(t, os.WriteFile(path, whole[:n], 0o600))
-		j, err := openJournal(path, nowhere)
+		j, err := Open(path, nowhere)
 		labtest.Must(t, err)
 		labtest.Must(t, j.Write(Record{Kind: KindBacklog, Backlog: &BacklogRecord{Was: 7}}))
 		j.Close() // the new record stands where the torn one began
@@ -211,7 +211,7 @@ func diffStates(a, b *State) string {
 // TestJournalStaysSmall has a NIC hidden and shown, hooked and unhooked, again and again: the journal does not grow, and says the same.
 func TestJournalStaysSmall(t *testing.T) {
 	path, _ := sample(t)
-	j, err := openJournal(path, nowhere)
+	j, err := Open(path, nowhere)
 	labtest.Must(t, err)
 	defer j.Close()
 	most := j.end + compactBeyond + 512
@@ -227,7 +227,7 @@ func TestJournalStaysSmall(t *testing.T) {
 			t.Fatalf("the journal has %d octets", j.end)
 		}
 	}
-	again, err := openJournal(path, nowhere)
+	again, err := Open(path, nowhere)
 	labtest.Must(t, err)
 	defer again.Close()
 	if d := diffStates(&j.State, &again.State); d != "" {
@@ -239,7 +239,7 @@ func TestJournalStaysSmall(t *testing.T) {
 func TestLargeJournalIsSeldomWrittenAnew(t *testing.T) {
 	path, _ := sample(t)
 	anew := 0
-	j, err := openJournal(path, func(point string) error {
+	j, err := Open(path, func(point string) error {
 		if point == "create journal" {
 			anew++
 		}

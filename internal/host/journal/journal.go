@@ -1,4 +1,4 @@
-package host
+package journal
 
 import (
 	"encoding/json"
@@ -111,8 +111,8 @@ func SyncDir(path string) error {
 	return d.Sync()
 }
 
-// openJournal reads an existing journal and continues it behind its last good record.
-func openJournal(path string, at func(string) error) (*Journal, error) {
+// Open reads an existing journal and continues it behind its last good record.
+func Open(path string, at func(string) error) (*Journal, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package host
+package journal
 
 import (
 	"bufio"
@@ -22,7 +22,7 @@ type Location struct {
 	Cookie uint64 // of the network namespace, 0 unknown
 }
 
-func (b *BeginRecord) where() Location { return Location{b.Boot, b.NetNS, b.Cookie} }
+func (b *BeginRecord) Where() Location { return Location{b.Boot, b.NetNS, b.Cookie} }
 
 // Same tells network namespaces of one boot apart. Another may come to have the inode of one that is gone.
 func (w Location) Same(o Location) bool {
