@@ -34,7 +34,8 @@ next:
 			switch {
 			case m.causes(&e):
 				continue next
-			case m.Event.Event == e.Event && m.Reason == e.Reason && m.again == again && e.Member != "" && m.members != nil:
+			case e.Member != "" && m.members != nil && m.again == again && m.Event.Event == e.Event &&
+				m.Reason == e.Reason:
 				m.members = append(m.members, e.Member)
 				continue next
 			}
@@ -53,13 +54,14 @@ next:
 	return list
 }
 
-// causes reports whether e, later in the same moment, follows from m: a member's event decides the state of the team and
-// which member is active, and a member that is added comes up.
+// causes reports whether e, later in the same moment, follows from m: a member's event decides the state of the team
+// and which member is active, and a member that is added comes up.
 func (m *mark) causes(e *team.Event) bool {
 	if e.Event == "member-up" {
 		return m.Event.Event == "member-added" && slices.Contains(m.members, e.Member)
 	}
-	return strings.HasPrefix(m.Event.Event, "member-") && (e.Event == "active-changed" || strings.HasPrefix(e.Event, "team-"))
+	ofMember := strings.HasPrefix(m.Event.Event, "member-")
+	return ofMember && (e.Event == "active-changed" || strings.HasPrefix(e.Event, "team-"))
 }
 
 // label is short: "eth1: carrier lost", "eth1 up again", "datapath: fastpath"; without a reason that would be clipped.

@@ -27,7 +27,7 @@ func TestMarks(t *testing.T) {
 		{Time: at(9000), Event: "member-up", Member: "eth1"},
 		{Time: at(9000), Event: "member-up", Member: "eth2"},
 		{Time: at(20000), Event: "member-up", Member: "eth1"},
-		{Time: at(20000), Event: "flooding", Member: "eth1", Reason: "the switch sends it frames that are for another member"},
+		{Time: at(20000), Event: "flooding", Member: "eth1", Reason: "the switch sends it frames for another member"},
 	}
 	type line struct {
 		MS          int64
@@ -45,7 +45,7 @@ func TestMarks(t *testing.T) {
 		{6000, "eth2 active: by hand", "eth2 active changed: by hand"},
 		{9000, "eth1, eth2 up again", "eth1, eth2 up"},
 		{20000, "eth1 up", "eth1 up"},
-		{20000, "eth1 flooding", "eth1 flooding: the switch sends it frames that are for another member"},
+		{20000, "eth1 flooding", "eth1 flooding: the switch sends it frames for another member"},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)

@@ -34,8 +34,8 @@ const (
 
 // entries are all MACs that a Plan speaks of.
 func entries(pl *spread.Plan) map[frame.MAC]entry {
-	all := make(map[frame.MAC]entry, len(pl.Own)+len(pl.Behind))
-	for _, m := range pl.Own {
+	all := make(map[frame.MAC]entry, len(pl.TeamMACs)+len(pl.Behind))
+	for _, m := range pl.TeamMACs {
 		all[m] = entry{kind: kindOwn}
 	}
 	for _, m := range pl.Behind {

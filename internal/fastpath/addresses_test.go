@@ -22,7 +22,7 @@ func TestAddressesFollow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		for range rapid.IntRange(1, 5).Draw(t, "plans") {
 			c := drawCast(t)
-			pl := drawPlan(t, c, spread.SpreadSlots)
+			pl := drawPlan(t, c, spread.RuleSlots)
 			labtest.Must(b, b.apply(pl, c))
 			want := entries(pl)
 			got := map[frame.MAC]entry{}
@@ -67,16 +67,16 @@ func TestFailoverAmongManyMACs(t *testing.T) {
 	const many = 4096
 	b := newBed(t)
 	c := &cast{members: 3}
-	pl := &spread.Plan{Spread: spread.SpreadSingle, Adapter: adapterMAC, Own: []frame.MAC{adapterMAC}, Distributing: 3, Collecting: 3, Multicast: 1, Next: -1}
+	pl := &spread.Plan{Rule: spread.RuleSingle, Adapter: adapterMAC, TeamMACs: []frame.MAC{adapterMAC}, Distributing: 3, Collecting: 3, Multicast: 1, Next: -1}
 	for id := range 2 {
 		c.mac[id] = memberMAC(id)
-		pl.Own = append(pl.Own, c.mac[id])
+		pl.TeamMACs = append(pl.TeamMACs, c.mac[id])
 	}
 	for i := range many {
 		pl.Behind = append(pl.Behind, frame.MAC(0x020000010000+uint64(i)))
 		pl.Stations = append(pl.Stations, frame.StationOf(pl.Behind[i], 0))
 	}
-	pl.Own = append(pl.Own, pl.Behind...)
+	pl.TeamMACs = append(pl.TeamMACs, pl.Behind...)
 	labtest.Must(t, b.apply(pl, c))
 	// Were any other written, this would be taken back.
 	odd := programAddress{}

@@ -56,7 +56,7 @@ func (w *backlogPoller) poll() time.Duration {
 		w.qdiscsRead = began
 	}
 	w.updateEstimates(at, qdiscRead)
-	if w.plan.Spread != spread.SpreadShortest {
+	if w.plan.Rule != spread.RuleShortest {
 		return pollNormal // only Backlog needs the estimates, and samples by itself
 	}
 	w.reportToPicker()

@@ -210,17 +210,17 @@ func drawSet(t *rapid.T, of spread.MemberSet, name string) spread.MemberSet {
 }
 
 // drawPlan is a Plan such as no mode would make, but for what programs and relay take for granted.
-func drawPlan(t *rapid.T, c *cast, spreads ...spread.Spread) *spread.Plan {
+func drawPlan(t *rapid.T, c *cast, spreads ...spread.Rule) *spread.Plan {
 	pl := &spread.Plan{
-		Spread: rapid.SampledFrom(spreads).Draw(t, "spread"), Hash: rapid.SampledFrom(spread.HashPolicies()).Draw(t, "hash"), Salt: rapid.Uint64().Draw(t, "salt"),
+		Rule: rapid.SampledFrom(spreads).Draw(t, "spread"), Hash: rapid.SampledFrom(spread.HashPolicies()).Draw(t, "hash"), Salt: rapid.Uint64().Draw(t, "salt"),
 		Distributing: drawSet(t, c.members, "distributing"), Collecting: drawSet(t, c.members, "collecting"), Multicast: drawSet(t, c.members, "multicast"),
-		Single: -1, Next: -1, PerMember: rapid.Bool().Draw(t, "per member"), Promiscuous: rapid.Bool().Draw(t, "promiscuous"),
+		Active: -1, Next: -1, PerMember: rapid.Bool().Draw(t, "per member"), Promiscuous: rapid.Bool().Draw(t, "promiscuous"),
 		Adapter: adapterMAC, Behind: c.behind, PacketsPerMember: rapid.IntRange(0, 3).Draw(t, "packets per member"),
 	}
 	if pl.Distributing != 0 {
-		pl.Single = pl.Distributing.First()
+		pl.Active = pl.Distributing.First()
 		if rapid.IntRange(0, 7).Draw(t, "single") == 0 {
-			pl.Single = 5 // one that may not send
+			pl.Active = 5 // one that may not send
 		}
 	}
 	for _, m := range c.behind {
@@ -229,17 +229,17 @@ func drawPlan(t *rapid.T, c *cast, spreads ...spread.Spread) *spread.Plan {
 			pl.Stations = append(pl.Stations, frame.StationOf(m, 7), frame.StationOf(m, 7|frame.ServiceTag))
 		}
 	}
-	pl.Own = append([]frame.MAC{adapterMAC}, c.behind...)
+	pl.TeamMACs = append([]frame.MAC{adapterMAC}, c.behind...)
 	for set := c.members; set != 0; set = set.Without(set.First()) {
 		id := set.First()
-		pl.Own = append(pl.Own, c.mac[id])
+		pl.TeamMACs = append(pl.TeamMACs, c.mac[id])
 		pl.Weights[id] = rapid.SampledFrom([]uint32{spread.MaxShare, spread.MaxShare / 2, 1000, 1}).Draw(t, "share")
 		pl.Rates[id] = rapid.SampledFrom([]uint64{10e6, 100e6, 1e9, 10e9}).Draw(t, "rate")
 		for range rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "heirs") {
 			pl.Filter[id] = append(pl.Filter[id], rapid.SampledFrom(c.all()).Draw(t, "heir of"))
 		}
 	}
-	pl.Known = drawSet(t, c.members, "known")
+	pl.SpeedKnown = drawSet(t, c.members, "known")
 	if rapid.IntRange(0, 7).Draw(t, "no slots") != 0 {
 		pl.Slots = make([]uint8, spread.SlotCount)
 		ids := []uint8{spread.NoMember}

@@ -22,8 +22,8 @@ const guestMAC = frame.MAC(0x0200000000dd)
 func withGuest(t *testing.T) *rig {
 	t.Helper()
 	g := newRig(t, 2)
-	pl := g.plan(spread.SpreadSingle)
-	pl.Promiscuous, pl.Behind, pl.Own = true, []frame.MAC{guestMAC}, append(pl.Own, guestMAC)
+	pl := g.plan(spread.RuleSingle)
+	pl.Promiscuous, pl.Behind, pl.TeamMACs = true, []frame.MAC{guestMAC}, append(pl.TeamMACs, guestMAC)
 	pl.Stations = []frame.Station{frame.StationOf(guestMAC, 0), frame.StationOf(guestMAC, 7)}
 	labtest.Must(t, g.path.Apply(pl))
 	labtest.Must(t, g.path.Engage())

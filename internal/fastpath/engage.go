@@ -177,7 +177,7 @@ func (p *Path) disengage() error {
 	}
 	k.settle()
 	// The table goes on as it is, in memory of this process.
-	kept := new(spread.Ledger)
+	kept := new(spread.TxState)
 	if err := p.relay.DoWithPicker(func(pk *spread.Picker, _ int64) { pk.Keep(kept) }); err != nil {
 		errs = append(errs, err)
 	}

@@ -18,7 +18,7 @@ import (
 type kernel struct {
 	programObjects
 
-	ledger  *spread.Ledger
+	ledger  *spread.TxState
 	plans   *[2]programPlan
 	control *programControl
 	rows    []programRow // a processor's each

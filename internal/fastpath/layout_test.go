@@ -47,14 +47,14 @@ func placesOf[T any]() map[string]place {
 }
 
 func TestLedgerIsThePrograms(t *testing.T) {
-	want, got := placesOf[spread.Ledger](), placesOf[programLedger]()
+	want, got := placesOf[spread.TxState](), placesOf[programLedger]()
 	const lock = ".flows.slots[0].lock"
 	at := got[lock]
 	delete(got, lock)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-Go +programs):\n%s", diff)
 	}
-	slot := reflect.TypeFor[spread.Flowing]()
+	slot := reflect.TypeFor[spread.FlowSlot]()
 	free, slots := slot.Field(slot.NumField()-1), want[".flows.slots[0].until"].Offset
 	if free.Name != "_" || free.Offset+slots != at.Offset || free.Type.Size() != at.Size {
 		t.Errorf("the lock is %+v, Go leaves %d octets free at %d", at, free.Type.Size(), free.Offset+slots)
@@ -144,8 +144,8 @@ func TestConstantsAreThePrograms(t *testing.T) {
 
 		"LAYER34": uint64(spread.Layer34), "LAYER2": uint64(spread.Layer2), "LAYER23": uint64(spread.Layer23), "VLAN_SRCMAC": uint64(spread.VLANSrcMAC),
 
-		"SPREAD_NONE": uint64(spread.SpreadNone), "SPREAD_SINGLE": uint64(spread.SpreadSingle), "SPREAD_SLOTS": uint64(spread.SpreadSlots),
-		"SPREAD_ROUND_ROBIN": uint64(spread.SpreadRoundRobin), "SPREAD_BROADCAST": uint64(spread.SpreadBroadcast), "SPREAD_SHORTEST": uint64(spread.SpreadShortest),
+		"SPREAD_NONE": uint64(spread.RuleNone), "SPREAD_SINGLE": uint64(spread.RuleSingle), "SPREAD_SLOTS": uint64(spread.RuleSlots),
+		"SPREAD_ROUND_ROBIN": uint64(spread.RuleRoundRobin), "SPREAD_BROADCAST": uint64(spread.RuleBroadcast), "SPREAD_SHORTEST": uint64(spread.RuleShortest),
 
 		"WHY_SHORTEST": uint64(spread.FlowShortest), "WHY_RANK": uint64(spread.FlowRank), "WHY_FORCED": uint64(spread.FlowForced), "WHY_ONLY": uint64(spread.FlowOnly),
 
@@ -177,17 +177,17 @@ func TestConstantsAreThePrograms(t *testing.T) {
 }
 
 func TestPlanOf(t *testing.T) {
-	pl := &spread.Plan{Spread: spread.SpreadRoundRobin, Distributing: 0b1011, Collecting: 2, Multicast: 3, Single: 64, Hash: spread.Layer23, Salt: 9,
+	pl := &spread.Plan{Rule: spread.RuleRoundRobin, Distributing: 0b1011, Collecting: 2, Multicast: 3, Active: 64, Hash: spread.Layer23, Salt: 9,
 		PacketsPerMember: 4, Gain: 5, Skew: 6, PerMember: true, Adapter: adapterMAC, Slots: []uint8{3, 1}}
 	pl.Weights = [spread.MaxMembers]uint32{spread.MaxShare, 0, 7, 100}
 	pl.MACs[3] = memberMAC(3)
 	got := planOf(pl, &[spread.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))
 	want := programPlan{Adapter: uint64(adapterMAC), Salt: 9, Distributing: 0b1011, Collecting: 2, Multicast: 3, Gain: 5, Skew: 6,
-		Total: spread.MaxShare + 100, Weight: pl.Weights, PacketsPerMember: 4, Spread: uint8(spread.SpreadRoundRobin), Hash: uint8(spread.Layer23),
+		Total: spread.MaxShare + 100, Weight: pl.Weights, PacketsPerMember: 4, Spread: uint8(spread.RuleRoundRobin), Hash: uint8(spread.Layer23),
 		Single: spread.NoMember, N: 2, PerMember: 1}
 	want.Plainly = 1 << 3
 	want.Mac[3], want.Ifindex[3] = uint64(memberMAC(3)), 8
-	want.TurnCost[0], want.TurnCost[3] = spread.TurnCost(spread.MaxShare), spread.TurnCost(100)
+	want.TurnCost[0], want.TurnCost[3] = spread.ShareCost(spread.MaxShare), spread.ShareCost(100)
 	want.Ids[1] = 3
 	for i := range want.Slots {
 		want.Slots[i] = spread.NoMember

@@ -23,7 +23,7 @@ func flowsOf(n int) (all [][]byte) {
 
 // drawShortest is a Plan of SpreadShortest. Orders to move name slots in use.
 func (s *sender) drawShortest(t *rapid.T, c *cast, flows [][]byte) *spread.Plan {
-	pl := drawPlan(t, c, spread.SpreadShortest)
+	pl := drawPlan(t, c, spread.RuleShortest)
 	pl.Gain = rapid.SampledFrom([]time.Duration{spread.DefaultGain, spread.DefaultGain, 0, time.Hour}).Draw(t, "gain")
 	pl.Skew = rapid.SampledFrom([]time.Duration{spread.DefaultSkew, spread.DefaultSkew, 0, 10 * time.Millisecond}).Draw(t, "skew")
 	if s.plan == nil || rapid.IntRange(0, 3).Draw(t, "same salt") > 0 {
@@ -60,7 +60,7 @@ func TestProgramSpreadsFlowsAsTheRelay(t *testing.T) {
 		waits := rapid.SampledFrom([][]int64{
 			{0, 0, 1, 1000, 10_000, 100_000, 600_000, 3_000_000, 21_000_000, 1_100_000_000}, {0, 0, 1000, 20_000, 100_000}, {1_000_000_000 - 1, 1_000_000_000},
 		}).Draw(t, "waits")
-		var was spread.Ledger
+		var was spread.TxState
 		for range rapid.IntRange(2, 4).Draw(t, "plans") {
 			c := drawCast(t)
 			if s.cast != nil && rapid.Bool().Draw(t, "same members") {
@@ -156,7 +156,7 @@ func TestSlotThatIsHeld(t *testing.T) {
 	s := newSender(b)
 	c := &cast{members: 6}
 	c.mac[1], c.mac[2] = memberMAC(1), memberMAC(2)
-	pl := &spread.Plan{Spread: spread.SpreadShortest, Adapter: adapterMAC, PerMember: true, Distributing: 6, Gain: spread.DefaultGain, Skew: spread.DefaultSkew, Single: 1}
+	pl := &spread.Plan{Rule: spread.RuleShortest, Adapter: adapterMAC, PerMember: true, Distributing: 6, Gain: spread.DefaultGain, Skew: spread.DefaultSkew, Active: 1}
 	for id := 1; id < 3; id++ {
 		pl.Weights[id], pl.Rates[id] = spread.MaxShare, 1e9
 	}
@@ -198,7 +198,7 @@ func TestOrdersToMove(t *testing.T) {
 	var h frame.Headers
 	frame.Parse(f, &h)
 	c := &cast{members: 7}
-	first := &spread.Plan{Spread: spread.SpreadShortest, Adapter: adapterMAC, Distributing: 7, Gain: time.Hour, Skew: spread.DefaultSkew}
+	first := &spread.Plan{Rule: spread.RuleShortest, Adapter: adapterMAC, Distributing: 7, Gain: time.Hour, Skew: spread.DefaultSkew}
 	for id := range 3 {
 		c.mac[id], first.Weights[id], first.Rates[id] = memberMAC(id), spread.MaxShare, 10e6
 	}

@@ -20,14 +20,14 @@ import (
 type sender struct {
 	*bed
 	ref, over *spread.Picker
-	kept      *spread.Ledger // ref's
+	kept      *spread.TxState // ref's
 	plan      *spread.Plan
 	cast      *cast
 }
 
 func newSender(b *bed) *sender {
-	s := &sender{bed: b, ref: &spread.Picker{Seed: 3}, over: &spread.Picker{Seed: 3}, kept: &spread.Ledger{}}
-	*b.ledger = spread.Ledger{}
+	s := &sender{bed: b, ref: &spread.Picker{Seed: 3}, over: &spread.Picker{Seed: 3}, kept: &spread.TxState{}}
+	*b.ledger = spread.TxState{}
 	s.ref.Keep(s.kept)
 	s.over.Keep(b.ledger)
 	return s
@@ -97,17 +97,17 @@ func (s *sender) compare(b []byte, gso uint16) (outcome, error) {
 // same compares what is kept, all of it or what every frame changes.
 func (s *sender) same(all bool) error {
 	s.kept.Flows.Now = s.ledger.Flows.Now // the test's clock
-	if s.kept.Turns != s.ledger.Turns {
-		return fmt.Errorf("turns %+v, want %+v", s.ledger.Turns, s.kept.Turns)
+	if s.kept.RoundRobin != s.ledger.RoundRobin {
+		return fmt.Errorf("turns %+v, want %+v", s.ledger.RoundRobin, s.kept.RoundRobin)
 	}
-	if s.kept.Moving != s.ledger.Moving {
-		for slot := range s.kept.Moving.Slots {
-			if got, want := s.ledger.Moving.Slots[slot], s.kept.Moving.Slots[slot]; got != want {
+	if s.kept.Migration != s.ledger.Migration {
+		for slot := range s.kept.Migration.Slots {
+			if got, want := s.ledger.Migration.Slots[slot], s.kept.Migration.Slots[slot]; got != want {
 				return fmt.Errorf("slot %d at %d: %+v, want %+v", slot, s.now, got, want)
 			}
 		}
-		return fmt.Errorf("turn %d of %d since %d, want %d of %d since %d", s.ledger.Moving.Turn, s.ledger.Moving.Turns, s.ledger.Moving.Since,
-			s.kept.Moving.Turn, s.kept.Moving.Turns, s.kept.Moving.Since)
+		return fmt.Errorf("turn %d of %d since %d, want %d of %d since %d", s.ledger.Migration.ID, s.ledger.Migration.Generation, s.ledger.Migration.Since,
+			s.kept.Migration.ID, s.kept.Migration.Generation, s.kept.Migration.Since)
 	}
 	if s.kept.Flows.Members != s.ledger.Flows.Members {
 		for id := range s.kept.Flows.Members {
@@ -128,7 +128,7 @@ func (s *sender) same(all bool) error {
 }
 
 // octets are what a Ledger consists of, unexported fields and all.
-func octets(l *spread.Ledger) string {
+func octets(l *spread.TxState) string {
 	return unsafe.String((*byte)(unsafe.Pointer(l)), unsafe.Sizeof(*l))
 }
 
@@ -139,7 +139,7 @@ func TestProgramTransmitsAsTheRelay(t *testing.T) {
 		s := newSender(b)
 		for range rapid.IntRange(1, 3).Draw(t, "plans") {
 			c := drawCast(t)
-			pl := drawPlan(t, c, spread.SpreadNone, spread.SpreadSingle, spread.SpreadSlots, spread.SpreadRoundRobin)
+			pl := drawPlan(t, c, spread.RuleNone, spread.RuleSingle, spread.RuleSlots, spread.RuleRoundRobin)
 			if err := s.follow(pl, c); err != nil {
 				t.Fatal(err)
 			}
@@ -175,13 +175,13 @@ func noteSent(seen map[string]int, pl *spread.Plan, f []byte, o *outcome) {
 		seen["by the relay"]++
 	case o.Verdict == verdictShot:
 		seen["lost"]++
-	case pl.Spread == spread.SpreadSingle:
+	case pl.Rule == spread.RuleSingle:
 		seen["single"]++
-	case pl.Spread == spread.SpreadSlots:
+	case pl.Rule == spread.RuleSlots:
 		seen["slots"]++
-	case pl.Spread == spread.SpreadRoundRobin && pl.PacketsPerMember == 0:
+	case pl.Rule == spread.RuleRoundRobin && pl.PacketsPerMember == 0:
 		seen["random"]++
-	case pl.Spread == spread.SpreadRoundRobin:
+	case pl.Rule == spread.RuleRoundRobin:
 		seen["round-robin"]++
 	}
 	if o.Verdict == verdictRedirect && !slices.Equal(f, o.Frame) {
@@ -215,7 +215,7 @@ func TestTransmitObeysItsGate(t *testing.T) {
 	s := newSender(b)
 	c := &cast{members: 1}
 	c.mac[0] = memberMAC(0)
-	labtest.Must(t, s.follow(&spread.Plan{Spread: spread.SpreadSingle, Adapter: adapterMAC, Distributing: 1}, c))
+	labtest.Must(t, s.follow(&spread.Plan{Rule: spread.RuleSingle, Adapter: adapterMAC, Distributing: 1}, c))
 	f := vectors()[0].b
 	for gate, want := range []struct {
 		verdict int
@@ -244,8 +244,8 @@ func TestProductTransmitsAndReceives(t *testing.T) {
 	}
 	c := &cast{members: 6}
 	c.mac[1], c.mac[2] = memberMAC(1), memberMAC(2)
-	pl := &spread.Plan{Spread: spread.SpreadShortest, Adapter: adapterMAC, PerMember: true, Distributing: 6, Collecting: 6, Multicast: 2, Single: 1,
-		Own: []frame.MAC{adapterMAC, memberMAC(1), memberMAC(2)}, Gain: spread.DefaultGain, Skew: spread.DefaultSkew}
+	pl := &spread.Plan{Rule: spread.RuleShortest, Adapter: adapterMAC, PerMember: true, Distributing: 6, Collecting: 6, Multicast: 2, Active: 1,
+		TeamMACs: []frame.MAC{adapterMAC, memberMAC(1), memberMAC(2)}, Gain: spread.DefaultGain, Skew: spread.DefaultSkew}
 	for id := 1; id < 3; id++ {
 		pl.Weights[id], pl.Rates[id] = spread.MaxShare, 1e9
 	}

@@ -66,7 +66,7 @@ type Path struct {
 
 // New returns a Path that is not engaged.
 func New(o Options) *Path {
-	p := &Path{relay: o.Relay, o: o, log: o.Logger, plan: &spread.Plan{Single: -1, Next: -1}, lost: make(chan error, 1)}
+	p := &Path{relay: o.Relay, o: o, log: o.Logger, plan: &spread.Plan{Active: -1, Next: -1}, lost: make(chan error, 1)}
 	p.backlog.wakeup = make(chan struct{}, 1)
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
@@ -202,7 +202,7 @@ func (p *Path) put() error {
 	}
 	give := func() error { return p.kernel.put(pl, &p.links) }
 	var err error
-	if was := p.inForce; was != nil && was.Spread == pl.Spread && (pl.Distributing&^was.Distributing == 0 || pl.Spread == spread.SpreadSlots) {
+	if was := p.inForce; was != nil && was.Rule == pl.Rule && (pl.Distributing&^was.Distributing == 0 || pl.Rule == spread.RuleSlots) {
 		// A member may have died: nobody is to wait for a goroutine to wake. Nor is the table to be at another Turn than
 		// that of the programs' Plan, for slots would go back then; one that it has not begun they wait for.
 		if err = give(); err == nil {
@@ -243,7 +243,7 @@ func (p *Path) counted() *counts {
 func (p *Path) Control() <-chan team.Control { return p.relay.Control() }
 
 // Flows copies the flow table, which the relay and the programs share.
-func (p *Path) Flows(f *spread.Flows) bool { return p.relay.Flows(f) }
+func (p *Path) Flows(f *spread.FlowTable) bool { return p.relay.Flows(f) }
 
 // Counters fills c with the totals of both.
 func (p *Path) Counters(c *team.Counters) {

@@ -33,11 +33,11 @@ func planOf(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all map[frame
 		Adapter: uint64(pl.Adapter), Salt: pl.Salt,
 		Distributing: uint64(pl.Distributing), Collecting: uint64(pl.Collecting), Multicast: uint64(pl.Multicast),
 		Gain: int64(pl.Gain), Skew: int64(pl.Skew), PacketsPerMember: uint32(pl.PacketsPerMember),
-		Spread: uint8(pl.Spread), Hash: uint8(pl.Hash), Single: spread.NoMember,
+		Spread: uint8(pl.Rule), Hash: uint8(pl.Hash), Single: spread.NoMember,
 		PerMember: bit(pl.PerMember), Promiscuous: bit(pl.Promiscuous), Weight: pl.Weights,
 	}
-	if pl.Single >= 0 && pl.Single < spread.MaxMembers {
-		p.Single = uint8(pl.Single)
+	if pl.Active >= 0 && pl.Active < spread.MaxMembers {
+		p.Single = uint8(pl.Active)
 	}
 	for i := range p.Slots {
 		p.Slots[i] = spread.NoMember
@@ -71,11 +71,11 @@ func planOf(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all map[frame
 	}
 	for left := pl.Distributing; left != 0; left = left.Without(left.First()) {
 		id, share := left.First(), pl.Weights[left.First()]
-		if pl.Spread == spread.SpreadRoundRobin {
+		if pl.Rule == spread.RuleRoundRobin {
 			if share == 0 {
 				continue
 			}
-			p.TurnCost[id] = spread.TurnCost(share)
+			p.TurnCost[id] = spread.ShareCost(share)
 			p.Total += uint64(share)
 		}
 		p.Ids[p.N] = uint8(id)

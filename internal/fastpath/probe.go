@@ -34,7 +34,7 @@ const (
 func (k *kernel) try() (err error) {
 	const adapter, member, peer = frame.MAC(0x020000000001), frame.MAC(0x020000000002), frame.MAC(0x020000000003)
 	id := spread.MemberSet(0).With(0)
-	pl := &spread.Plan{Spread: spread.SpreadSingle, Adapter: adapter, Own: []frame.MAC{adapter, member}, PerMember: true,
+	pl := &spread.Plan{Rule: spread.RuleSingle, Adapter: adapter, TeamMACs: []frame.MAC{adapter, member}, PerMember: true,
 		Distributing: id, Collecting: id, Multicast: id, Next: -1, MACs: [spread.MaxMembers]frame.MAC{member}}
 	links := [spread.MaxMembers]*team.Link{0: {Name: "lo", Index: tryIndex}}
 	k.control.Adapter = tryIndex

@@ -21,12 +21,6 @@ import (
 // MinMTUIPv6 is the smallest MTU of a link with IPv6 (RFC 8200, section 5).
 const MinMTUIPv6 = 1280
 
-// MTUs that Ethernet's IPv4 can live with.
-const (
-	minMTU = 68
-	maxMTU = 65535
-)
-
 // AutoMTU is the MTU that an adapter gets when nobody names one: the largest of the NICs that have addresses, whose
 // connections must go on as they are; of all NICs where none has. The others come to it.
 func AutoMTU(nics []NIC) int {
@@ -104,9 +98,6 @@ func (c *check) nicsOf(mtu int) string {
 // givenMTU checks one that the user named.
 func (c *check) givenMTU() *team.Problem {
 	mtu := c.cfg.MTU
-	if mtu < minMTU || mtu > maxMTU {
-		return badMTU(mtu, fmt.Sprintf("an MTU is between %d and %d", minMTU, maxMTU), "--mtu 1500")
-	}
 	for _, n := range c.chosen {
 		if !n.takesMTU(mtu) {
 			return badMTU(mtu, fmt.Sprintf("NIC %s takes %d to %d", n.Name, n.MinMTU, n.MaxMTU),

@@ -207,7 +207,7 @@ func (p planWords) String() (said string) {
 	if p.From != nil {
 		defer func() { said += fmt.Sprintf(", turn %d mark %d", p.Turn, p.Mark) }()
 	}
-	s := fmt.Sprintf("spread %d, distributing %b, collecting %b, multicast %b", p.Spread, p.Distributing, p.Collecting, p.Multicast)
+	s := fmt.Sprintf("spread %d, distributing %b, collecting %b, multicast %b", p.Rule, p.Distributing, p.Collecting, p.Multicast)
 	for id, f := range p.Filter {
 		if len(f) > 0 {
 			s += fmt.Sprintf(", %d takes in %v", id, f)

@@ -13,7 +13,7 @@ import (
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
-// steady is n seconds of one rate in bits a second, coming in only.
+// steady is n seconds of one receive rate in bits per second.
 func steady(end time.Time, n int, bps float64) Data {
 	d := Data{End: end, Step: time.Second}
 	for range n {
@@ -23,8 +23,8 @@ func steady(end time.Time, n int, bps float64) Data {
 	return d
 }
 
-// TestAxisIsLoweredLate raises at once, lowers after ten seconds of less, and starts anew when
-// less is interrupted, time goes back or packets are counted.
+// TestAxisIsLoweredLate: the axis rises at once and shrinks after ten seconds of less. The ten seconds start again when
+// more is needed, time steps back or packets are counted.
 func TestAxisIsLoweredLate(t *testing.T) {
 	var a Axis
 	at := noon
@@ -40,24 +40,24 @@ func TestAxisIsLoweredLate(t *testing.T) {
 	see(time.Second, 910e6, 1e9)
 	see(time.Second, 90e6, 1e9)
 	see(9*time.Second, 90e6, 1e9)
-	see(0, 910e6, 1e9) // used again: the wait begins anew
+	see(0, 910e6, 1e9) // needed again: the wait starts again
 	see(time.Second, 90e6, 1e9)
 	see(5*time.Second, 390e6, 1e9)
 	see(4*time.Second, 90e6, 1e9)
-	see(time.Second, 90e6, 400e6) // the most of the ten seconds
+	see(time.Second, 90e6, 400e6) // the highest of the ten seconds
 	see(-time.Hour, 90e6, 100e6)
 	a = a.Follow(steady(at, 5, 90e6), Options{Width: 60, Height: 12, Unit: Packets})
 	if a.in.top != 1 {
 		t.Errorf("packets: axis ends at %v", a.in.top)
 	}
 	high, low := Axis{}.Follow(steady(at, 5, 910e6), Options{Width: 60, Height: 12}), steady(at, 5, 90e6)
-	if got := Render(low, Options{Width: 60, Height: 12, Axis: high}).String(); !strings.HasPrefix(got, "  1G┤") {
+	if got := renderChart(low, Options{Width: 60, Height: 12, Axis: high}).String(); !strings.HasPrefix(got, "  1G┤") {
 		t.Errorf("the axis kept is not drawn:\n%s", got)
 	}
 }
 
-// TestShapeStays holds that a picture moves by whole columns when time goes on: a bin stays in the
-// column it is in, whatever the period.
+// TestShapeStays: the picture moves by whole columns as time passes, and a bin stays in its column, whatever the
+// period.
 func TestShapeStays(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 400).Draw(t, "bins")
@@ -67,7 +67,8 @@ func TestShapeStays(t *testing.T) {
 		for range n + 1 {
 			bins = append(bins, Bin{Known: true, Bytes: rapid.Float64Range(1, 100).Draw(t, "rate")})
 		}
-		before := Data{End: noon.Add(time.Duration(rapid.IntRange(0, 1000).Draw(t, "at")) * time.Second), Step: time.Second}
+		at := time.Duration(rapid.IntRange(0, 1000).Draw(t, "at")) * time.Second
+		before := Data{End: noon.Add(at), Step: time.Second}
 		before.Total.In = bins[:n]
 		after := before
 		after.End, after.Total.In = before.End.Add(time.Second), bins
@@ -94,13 +95,13 @@ func TestShapeStays(t *testing.T) {
 	})
 }
 
-// TestPeaksSurvive zooms out until a column is many bins: the highest second still stands there.
+// TestPeaksSurvive zooms out until a column is many bins: the busiest second still shows.
 func TestPeaksSurvive(t *testing.T) {
 	d := steady(noon, 3600, 1e6)
 	d.Total.In[1234].MaxBytes = 1e9
 	o := Options{Width: 40, Height: 12, View: Total}
 	peaks := 0
-	for _, row := range Render(d, o)[:3] {
+	for _, row := range renderChart(d, o)[:3] {
 		for _, c := range row {
 			if c.Role == Peak {
 				peaks++
@@ -108,25 +109,25 @@ func TestPeaksSurvive(t *testing.T) {
 		}
 	}
 	if peaks != 1 {
-		t.Errorf("%d peak marks in the upper rows, not 1:\n%s", peaks, Render(d, o))
+		t.Errorf("%d peak marks in the upper rows, not 1:\n%s", peaks, renderChart(d, o))
 	}
-	if got := Summary(d, Options{Width: 80})[0]; !strings.Contains(Grid{got}.String(), "8.00G") {
+	if got := summaryRow(d, Options{Width: 80})[0]; !strings.Contains(Grid{got}.String(), "8.00G") {
 		t.Errorf("summary: %s", Grid{got})
 	}
 }
 
-// TestGapsAreGaps compares nothing known with nothing carried.
+// TestGapsAreGaps compares no data with no traffic.
 func TestGapsAreGaps(t *testing.T) {
 	d := steady(noon, 40, 0)
 	clear(d.Total.In[10:20])
 	clear(d.Total.Out[10:20])
 	want := "   0┼──────────┄┄┄┄┄┄┄┄┄┄────────────────────"
-	if got := Render(d, Options{Width: 45, Height: 4, Glyphs: Block})[2]; !strings.HasPrefix(Grid{got}.String(), want) {
+	if got := renderChart(d, Options{Width: 45, Height: 4, Glyphs: Block})[2]; !strings.HasPrefix(Grid{got}.String(), want) {
 		t.Errorf("got  %swant %s", Grid{got}, want)
 	}
 	clear(d.Total.In)
 	clear(d.Total.Out)
-	if got := (Grid{Summary(d, Options{Width: 60})[0]}).String(); !strings.Contains(got, "- ") {
+	if got := (Grid{summaryRow(d, Options{Width: 60})[0]}).String(); !strings.Contains(got, "- ") {
 		t.Errorf("unknown is told as %q", got)
 	}
 	if got := Plain(d, Options{}); !strings.Contains(got, "in unknown, out unknown") {
@@ -134,21 +135,21 @@ func TestGapsAreGaps(t *testing.T) {
 	}
 }
 
-// TestCutOff marks what is higher than a fixed scale.
+// TestCutOff: rates above a fixed scale are marked.
 func TestCutOff(t *testing.T) {
 	d := steady(noon, 40, 5e6)
-	g := Render(d, Options{Width: 45, Height: 5, Glyphs: ASCII, Scale: Scale{Fixed, 1e6}})
+	g := renderChart(d, Options{Width: 45, Height: 5, Glyphs: ASCII, Scale: Scale{Fixed, 1e6}})
 	if c := g[0][10]; c.Rune != '^' || c.Role != Peak {
 		t.Errorf("not marked:\n%s", g)
 	}
 }
 
-// TestLinkScale ends at the sum of the links, for packets and unknown speeds where the data does.
+// TestLinkScale: the axis ends at the sum of the link speeds; for packets and unknown speeds, where the data does.
 func TestLinkScale(t *testing.T) {
 	d := sampleData()
 	o := Options{Width: 60, Height: 12, Scale: Scale{Kind: Link}}
 	top := func() string {
-		before, _, _ := strings.Cut(Render(d, o).String(), "┤")
+		before, _, _ := strings.Cut(renderChart(d, o).String(), "┤")
 		return strings.Trim(before, " │\n")
 	}
 	if got := top(); got != "2G" {
@@ -158,7 +159,7 @@ func TestLinkScale(t *testing.T) {
 	if got := top(); got == "2G" {
 		t.Errorf("packets: %s", got)
 	}
-	o.Unit, d.Members[0].Link, d.Members[1].Link = Auto, 1e7, 0 // the NIC lies
+	o.Unit, d.Members[0].Link, d.Members[1].Link = Auto, 1e7, 0 // the driver's speed is wrong
 	if got := top(); got != "2G" && got != "1G" {
 		t.Errorf("a link slower than its traffic: %s", got)
 	}
@@ -253,7 +254,7 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-// TestForeignText holds that names and events cannot do anything to a terminal or a row's width.
+// TestForeignText: names and events cannot control a terminal or change a row's width.
 func TestForeignText(t *testing.T) {
 	for _, c := range []struct {
 		g        Glyphs
@@ -269,7 +270,7 @@ func TestForeignText(t *testing.T) {
 	}
 }
 
-// TestPathArea measures the outline that SVG draws: it encloses the columns and nothing else.
+// TestPathArea measures SVG's outline: it encloses the columns and nothing else.
 func TestPathArea(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 20).Draw(t, "columns")
@@ -328,15 +329,16 @@ func enclosed(t *rapid.T, outline string) float64 {
 func FuzzRender(f *testing.F) {
 	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) {
 		d, o := anyData(t), anyOptions(t)
-		checkGrid(t, "render", Render(d, o), o, o.Height)
+		checkGrid(t, "render", renderChart(d, o), o, o.Height)
 		checkGrid(t, "screen", Screen(d, o), o, o.Height)
 	}))
 }
 
-// BenchmarkScreen draws an hour of a team of two in seconds, as a watcher does each second.
+// BenchmarkScreen draws an hour of seconds of a team of two, as a watcher does each second.
 func BenchmarkScreen(b *testing.B) {
 	d := sampleData()
-	for _, bins := range []*[]Bin{&d.Total.In, &d.Total.Out, &d.Members[0].In, &d.Members[0].Out, &d.Members[1].In, &d.Members[1].Out} {
+	m := d.Members
+	for _, bins := range []*[]Bin{&d.Total.In, &d.Total.Out, &m[0].In, &m[0].Out, &m[1].In, &m[1].Out} {
 		for len(*bins) < 3600 {
 			*bins = append(*bins, (*bins)...)
 		}

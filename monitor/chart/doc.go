@@ -8,8 +8,8 @@
 //	                  per column         protocol, total    fit…     └─→ PNG
 //
 // Receive stands above the axis and transmit hangs below it; a unit of height is the same rate on both sides. Average
-// rates are filled. The highest rate within a column is a mark of its own, so a peak survives any zoom. Where nothing is
-// known nothing is drawn and the axis is dotted: no data is not the same as no traffic.
+// rates are filled. The highest rate within a column is a mark of its own, so a peak survives any zoom. Where nothing
+// is known nothing is drawn and the axis is dotted: no data is not the same as no traffic.
 //
 // A cell says what it shows with a [Role]; the caller chooses the colours. A chart is complete without any: position
 // shows the direction and the order of layers, a pattern or letter the layer, a word the state. The package reads no

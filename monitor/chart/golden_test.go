@@ -45,14 +45,14 @@ func TestRenderGolden(t *testing.T) {
 				if v == Total {
 					o.Last = 0
 				}
-				got += fmt.Sprintf("%v %v %v\n%s", v, o.Unit, o.Scale, Render(d, o))
+				got += fmt.Sprintf("%v %v %v\n%s", v, o.Unit, o.Scale, renderChart(d, o))
 			}
 			golden(t, fmt.Sprintf("render_%v_%d.txt", g, size[0]), got)
 		}
 	}
 }
 
-// TestScreenGolden draws whole screens at the sizes that have a layout of their own.
+// TestScreenGolden draws whole screens at the sizes that have their own layout.
 func TestScreenGolden(t *testing.T) {
 	d := sampleData()
 	for _, g := range []Glyphs{Braille, Block, ASCII} {

@@ -70,7 +70,7 @@ func (o *Options) pictureSize() (width, height int) {
 	return size(o.Width, 960, leastWidth), size(o.Height, 480, leastHeight)
 }
 
-// picture is one drawing: columns, layers, scale and labels are those of Render, in pixels.
+// picture is one drawing: columns, layers, scale and labels are those of renderChart, in pixels.
 type picture struct {
 	canvas
 	d           *Data
@@ -114,7 +114,8 @@ func (p *picture) layout() {
 	cols := (want + per - 1) / per
 	p.colWidth = (p.right - p.left) / float64(cols)
 	p.plot = newPlot(p.d, p.o, int(cols))
-	p.o.shownPeriod = p.plot.step * time.Duration(min(int64(p.plot.cols)*p.plot.per/int64(p.plot.wide), int64(longest/p.plot.step)))
+	bins := int64(p.plot.cols) * p.plot.per / int64(p.plot.wide)
+	p.o.shownPeriod = p.plot.step * time.Duration(min(bins, int64(longest/p.plot.step)))
 
 	p.bottom = p.h - math.Ceil(p.line+p.lh/2)
 	p.top = math.Ceil(p.lh + 3*p.line)
@@ -145,7 +146,7 @@ func (p *picture) drawHeader() {
 	}
 	words := *p.o
 	words.Width = room
-	p.drawCells(p.lw, p.lh/2+p.line, Summary(*p.d, words)[0])
+	p.drawCells(p.lw, p.lh/2+p.line, summaryRow(*p.d, words)[0])
 	if len(p.plot.names) < 2 {
 		return
 	}

@@ -25,7 +25,8 @@ func Plain(d Data, o Options) string {
 	total := d.total()
 	say("%s at %s: in %s, out %s.", spoken(o.Glyphs, d.Name), d.End.Format(time.TimeOnly),
 		rate(latestRate(total.In, o.packets())), rate(latestRate(total.Out, o.packets())))
-	if in, out := highestPeak(lastBins(total.In, n), o.packets()), highestPeak(lastBins(total.Out, n), o.packets()); in == in || out == out {
+	peak := func(bins []Bin) float64 { return highestPeak(lastBins(bins, n), o.packets()) }
+	if in, out := peak(total.In), peak(total.Out); in == in || out == out {
 		say("Highest of the last %s: in %s, out %s.", spokenPeriod(d.End.Sub(from)), rate(in), rate(out))
 	}
 	for i := range d.Members {
@@ -47,7 +48,8 @@ func Plain(d Data, o Options) string {
 	}
 	for _, e := range d.Events {
 		if !e.At.Before(from) && !e.At.After(d.End) {
-			say("At %s: %s.", e.At.In(d.End.Location()).Format(time.TimeOnly), strings.TrimSuffix(spoken(o.Glyphs, e.Text), "."))
+			at := e.At.In(d.End.Location()).Format(time.TimeOnly)
+			say("At %s: %s.", at, strings.TrimSuffix(spoken(o.Glyphs, e.Text), "."))
 		}
 	}
 	return b.String()

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// sample is two NICs and a team over 10 minutes: traffic that swells and ebbs, one NIC's cable
-// pulled for a while, a gap when the daemon was restarted, peaks inside of seconds.
+// sampleData is 10 minutes of two NICs: traffic that swells and ebbs, a cable pulled for a while, a gap for a restart
+// of the daemon, peaks within seconds.
 func sampleData() Data {
 	r := rand.New(rand.NewPCG(1, 2))
 	const n = 600
@@ -55,5 +55,6 @@ func sampleData() Data {
 }
 
 func bin(rate, burst float64) Bin {
-	return Bin{Known: true, Bytes: rate, Frames: rate / 900, MaxBytes: rate * (1 + 0.3*burst), MaxFrames: rate * (1 + 0.3*burst) / 900}
+	peak := rate * (1 + 0.3*burst)
+	return Bin{Known: true, Bytes: rate, Frames: rate / 900, MaxBytes: peak, MaxFrames: peak / 900}
 }

@@ -2,9 +2,9 @@ package chart
 
 import "strings"
 
-// Summary is one row with the latest rates of the whole and the highest of the period shown. Parts without room are
+// summaryRow is one row with the latest rates of the whole and the highest of the period shown. Parts without room are
 // left out, the last first.
-func Summary(d Data, o Options) Grid {
+func summaryRow(d Data, o Options) Grid {
 	g := newGrid(o.Width, 1)
 	if o.Width < 1 {
 		return g
@@ -16,7 +16,10 @@ func Summary(d Data, o Options) Grid {
 		up, down = "^", "v"
 	}
 	in, out := o.Unit.longRate(latestRate(total.In, o.packets())), o.Unit.longRate(latestRate(total.Out, o.packets()))
-	inPeak, outPeak := "  peak "+o.Unit.shortRate(highestPeak(lastBins(total.In, n), o.packets())), "  peak "+o.Unit.shortRate(highestPeak(lastBins(total.Out, n), o.packets()))
+	peak := func(bins []Bin) string {
+		return "  peak " + o.Unit.shortRate(highestPeak(lastBins(bins, n), o.packets()))
+	}
+	inPeak, outPeak := peak(total.In), peak(total.Out)
 	other := o
 	other.Unit = Packets
 	if o.packets() {
@@ -27,7 +30,8 @@ func Summary(d Data, o Options) Grid {
 	room := o.Width
 	need := cells(in+out) + 2*4 + 2
 	if room < need {
-		writeShort(g, up+o.Unit.shortRate(latestRate(total.In, o.packets())), down+o.Unit.shortRate(latestRate(total.Out, o.packets())))
+		latest := func(bins []Bin) string { return o.Unit.shortRate(latestRate(bins, o.packets())) }
+		writeShort(g, up+latest(total.In), down+latest(total.Out))
 		return g
 	}
 	peaks := need+cells(inPeak+outPeak) <= room
@@ -66,16 +70,16 @@ func writeShort(g Grid, in, out string) {
 	}
 }
 
-// Line is the name and the Summary in one row, for a terminal with room for nothing else.
-func Line(d Data, o Options) Grid {
+// nameAndSummary is the name and the summary in one row, for a terminal with room for nothing else.
+func nameAndSummary(d Data, o Options) Grid {
 	o.Height = 1
 	g := newGrid(o.Width, 1)
 	name := o.Glyphs.clean(d.Name)
 	if w := cells(name); w+2+2*(o.Unit.shortRateWidth()+2) < o.Width {
 		x := g.text(0, 0, name, Title) + 2
 		o.Width -= x
-		g.paste(x, 0, Summary(d, o))
+		g.paste(x, 0, summaryRow(d, o))
 		return g
 	}
-	return Summary(d, o)
+	return summaryRow(d, o)
 }

@@ -10,8 +10,8 @@ import (
 	"strconv"
 )
 
-// SVG writes the chart as a picture that scales; Width and Height are pixels (960 × 480 for 0). Its description has what
-// it shows in words. Unless Options.Dark, it follows the colour scheme of its viewer.
+// SVG writes the chart as a picture that scales; Width and Height are pixels (960 × 480 for 0). Its description says in
+// words what it shows. Unless Options.Dark, it follows the colour scheme of its viewer.
 func SVG(w io.Writer, d Data, o Options) error {
 	if o.Glyphs == ASCII { // a picture has all characters
 		o.Glyphs = Braille
@@ -78,12 +78,14 @@ func escaped(text string) string {
 }
 
 func (s *svg) rect(x0, y0, x1, y1 float64, p paint) {
-	fmt.Fprintf(s, `<rect x="%s" y="%s" width="%s" height="%s" %s/>`+"\n", coordinate(x0), coordinate(y0), coordinate(x1-x0), coordinate(y1-y0), s.fill(p))
+	fmt.Fprintf(s, `<rect x="%s" y="%s" width="%s" height="%s" %s/>`+"\n",
+		coordinate(x0), coordinate(y0), coordinate(x1-x0), coordinate(y1-y0), s.fill(p))
 }
 
 func (s *svg) text(x, y float64, text string, p paint, a anchor) {
 	at := [...]string{atMiddle: ` text-anchor="middle"`, atEnd: ` text-anchor="end"`}[a]
-	fmt.Fprintf(s, `<text x="%s" y="%s"%s %s>%s</text>`+"\n", coordinate(x), coordinate(y+10), at, s.fill(p), escaped(text))
+	fmt.Fprintf(s, `<text x="%s" y="%s"%s %s>%s</text>`+"\n",
+		coordinate(x), coordinate(y+10), at, s.fill(p), escaped(text))
 }
 
 // area is one path with a closed outline for each run of filled columns. Columns of equal height are one step.

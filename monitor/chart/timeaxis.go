@@ -14,7 +14,8 @@ var timeSteps = []struct {
 	{10 * time.Second, time.TimeOnly}, {15 * time.Second, time.TimeOnly}, {30 * time.Second, time.TimeOnly},
 	{time.Minute, "15:04"}, {2 * time.Minute, "15:04"}, {5 * time.Minute, "15:04"}, {10 * time.Minute, "15:04"},
 	{15 * time.Minute, "15:04"}, {30 * time.Minute, "15:04"}, {time.Hour, "15:04"}, {2 * time.Hour, "15:04"},
-	{3 * time.Hour, "15:04"}, {6 * time.Hour, "15:04"}, {12 * time.Hour, "02 15:04"}, {day, "Jan 02"}, {2 * day, "Jan 02"},
+	{3 * time.Hour, "15:04"}, {6 * time.Hour, "15:04"}, {12 * time.Hour, "02 15:04"},
+	{day, "Jan 02"}, {2 * day, "Jan 02"},
 	{7 * day, "Jan 02"}, {14 * day, "Jan 02"}, {28 * day, "Jan 02"}, {91 * day, "2006-01"}, {365 * day, "2006"},
 	{1825 * day, "2006"}, {3650 * day, "2006"}, {18250 * day, "2006"}, {36500 * day, "2006"},
 }

@@ -112,7 +112,10 @@ func newScale(p *plot, o *Options, rows int) yscale {
 	default:
 		even = false
 	}
-	s := yscale{inRows: (rows + 1) / 2, outRows: rows / 2, log: o.Scale.Kind == Log, top: in, lowest: lowestTop(o.packets())}
+	s := yscale{
+		inRows: (rows + 1) / 2, outRows: rows / 2,
+		log: o.Scale.Kind == Log, top: in, lowest: lowestTop(o.packets()),
+	}
 	if s.log {
 		return s
 	}
