@@ -122,8 +122,9 @@ func TestGapsAreGaps(t *testing.T) {
 	clear(d.Total.In[10:20])
 	clear(d.Total.Out[10:20])
 	want := "   0┼──────────┄┄┄┄┄┄┄┄┄┄────────────────────"
-	if got := renderChart(d, Options{Width: 45, Height: 4, Glyphs: Block})[2]; !strings.HasPrefix(Grid{got}.String(), want) {
-		t.Errorf("got  %swant %s", Grid{got}, want)
+	got := Grid{renderChart(d, Options{Width: 45, Height: 4, Glyphs: Block})[2]}.String()
+	if !strings.HasPrefix(got, want) {
+		t.Errorf("got  %swant %s", got, want)
 	}
 	clear(d.Total.In)
 	clear(d.Total.Out)

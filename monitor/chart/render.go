@@ -75,7 +75,7 @@ func renderChart(d Data, o Options) Grid {
 	return g
 }
 
-// Span returns the period that the chart of these options shows. A chart fills its width, so that may be longer than Options.Last; it is
+// Span returns the period that the chart shows. A chart fills its width, so that may be longer than Options.Last; it is
 // the history worth fetching.
 func Span(d Data, o Options) (from, to time.Time) {
 	w := newWindow(&d, o.Last, plotDots(&o))

@@ -80,8 +80,8 @@ func stripLayout(d *Data, o *Options) stripWidths {
 	return s
 }
 
-// memberStrips draws a line a member: swatch, name, rate and history of both directions, state, link speed and utilisation.
-// All members share one scale unless OwnScales.
+// memberStrips draws a line per member: swatch, name, rate and history of both directions, state, link speed and
+// utilisation. All members share one scale unless OwnScales.
 func memberStrips(d Data, o Options) Grid {
 	g := newGrid(o.Width, len(d.Members))
 	if o.Width < 1 {
