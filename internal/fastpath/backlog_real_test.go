@@ -175,7 +175,7 @@ func TestAgeingMACsAreTold(t *testing.T) {
 			return n > 0
 		})
 		looked := time.Now()
-		labtest.Eventually(t, "another look", func() bool { send(); return time.Since(looked) > 3*ageingEvery/2 })
+		labtest.Eventually(t, "another look", func() bool { send(); return time.Since(looked) > 3*ageingInterval/2 })
 		if n += told(); n != 1 {
 			t.Errorf("told %d times", n)
 		}

@@ -168,7 +168,7 @@ func TestAnnouncementOfAGuestIsNoted(t *testing.T) {
 		labtest.Must(t, g.path.Send(0, frame.RARP(s.MAC(), s.VLAN())))
 		at := g.path.kernel.stations.sent(s)
 		if s == other {
-			labtest.Must(t, g.path.kernel.Guests.Lookup(uint64(s), &at))
+			labtest.Must(t, g.path.kernel.RecentLocal.Lookup(uint64(s), &at))
 		}
 		if at < began {
 			t.Errorf("%v was announced after %d, noted at %d", s, began, at)
@@ -191,7 +191,7 @@ func TestForgottenGuestIsNoted(t *testing.T) {
 			return false
 		}
 		var noted uint64
-		labtest.Must(t, g.path.kernel.Guests.Lookup(uint64(s), &noted))
+		labtest.Must(t, g.path.kernel.RecentLocal.Lookup(uint64(s), &noted))
 		if sent == 0 || noted != sent {
 			t.Errorf("sent at %d, noted at %d", sent, noted)
 		}

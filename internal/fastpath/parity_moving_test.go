@@ -146,7 +146,7 @@ func TestProcessorsMoveSlots(t *testing.T) {
 		pl := &spread.Plan{Rule: spread.RuleSlots, Adapter: adapterMAC, Distributing: c.members, From: slices.Repeat([]uint8{uint8(turn % 2)}, spread.SlotCount),
 			Slots: slices.Repeat([]uint8{uint8(1 - turn%2)}, spread.SlotCount), Turn: uint64(turn + 1), Mark: 1, Skew: time.Microsecond}
 		labtest.Must(t, s.follow(pl, c))
-		b.ledger.Flows.Now = b.now
+		b.txState.Flows.Now = b.now
 		var all sync.WaitGroup
 		for i := range 4 {
 			all.Go(func() {
@@ -156,7 +156,7 @@ func TestProcessorsMoveSlots(t *testing.T) {
 		}
 		for range 200 {
 			b.now += 10
-			b.ledger.Flows.Now = b.now
+			b.txState.Flows.Now = b.now
 		}
 		all.Wait()
 		b.now += int64(time.Millisecond)

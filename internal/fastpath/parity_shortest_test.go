@@ -110,7 +110,7 @@ func TestProgramSpreadsFlowsAsTheRelay(t *testing.T) {
 func (s *sender) aim(t *rapid.T, f []byte) {
 	var h frame.Headers
 	frame.Parse(f, &h)
-	fl := &(*programLedger)(unsafe.Pointer(s.kept)).Flows
+	fl := &(*programTxState)(unsafe.Pointer(s.kept)).Flows
 	slot := &fl.Slots[spread.Hash(s.plan.Hash, s.plan.Salt, &h, f)%spread.FlowCount]
 	q := &fl.Members[slot.Member%spread.MaxMembers]
 	at := rapid.SampledFrom([]int64{slot.Until, slot.Until + int64(s.plan.Skew), slot.Until + int64(time.Second), slot.Until + q.LateBy + int64(s.plan.Skew), q.All,
@@ -167,14 +167,14 @@ func TestSlotThatIsHeld(t *testing.T) {
 	var h frame.Headers
 	frame.Parse(f, &h)
 	slot := spread.Hash(pl.Hash, pl.Salt, &h, f) % spread.FlowCount
-	member := b.ledger.Flows.Slots[slot].Member
+	member := b.txState.Flows.Slots[slot].Member
 	l := lockOf(b, int(slot))
 	*l = 1
 	for _, distributing := range []spread.MemberSet{6, spread.MemberSet(6).Without(int(member))} {
 		next := *pl
 		next.Distributing = distributing
 		labtest.Must(t, s.follow(&next, c))
-		was := b.ledger.Flows.Slots[slot]
+		was := b.txState.Flows.Slots[slot]
 		was.Bytes += uint64(len(f)) // it is counted, and nothing is decided
 		o, err := b.run(b.Transmit, f, 0)
 		labtest.Must(t, err)
@@ -185,7 +185,7 @@ func TestSlotThatIsHeld(t *testing.T) {
 		if o.Verdict != verdictRedirect || o.Counts.members[want].TX[frame.TCP].Frames != 1 {
 			t.Errorf("with %b: %d, by member %d: %d", distributing, o.Verdict, want, o.Counts.members[want].TX[frame.TCP].Frames)
 		}
-		if got := b.ledger.Flows.Slots[slot]; got != was || *l != 1 {
+		if got := b.txState.Flows.Slots[slot]; got != was || *l != 1 {
 			t.Errorf("with %b: slot %+v, was %+v", distributing, got, was)
 		}
 	}
@@ -239,7 +239,7 @@ func TestOrdersToMove(t *testing.T) {
 			_, err := s.compare(f, 0)
 			labtest.Must(t, err)
 			labtest.Must(t, s.same(true))
-			if got := b.ledger.Flows.Slots[slot]; (got.Member != was.Member) != v.moves || (got.Pauses > was.Pauses) != v.paused {
+			if got := b.txState.Flows.Slots[slot]; (got.Member != was.Member) != v.moves || (got.Pauses > was.Pauses) != v.paused {
 				t.Errorf("%+v, was %+v", got, was)
 			}
 			if v.gone { // and has come again
@@ -248,7 +248,7 @@ func TestOrdersToMove(t *testing.T) {
 				_, err := s.compare(f, 0)
 				labtest.Must(t, err)
 				labtest.Must(t, s.same(true))
-				if moved := b.ledger.Flows.Forced != 0; moved == v.paused {
+				if moved := b.txState.Flows.Forced != 0; moved == v.paused {
 					t.Errorf("moved by order %v", moved)
 				}
 			}

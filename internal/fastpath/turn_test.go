@@ -23,7 +23,7 @@ func TestTurnEndsAfterThePrograms(t *testing.T) {
 	labtest.Must(t, g.path.Apply(g.going(1)))
 	labtest.Must(t, g.path.Engage())
 	turn := func() (n uint64) {
-		labtest.Must(t, g.path.relay.DoWithPicker(func(*spread.Picker, int64) { n = g.path.kernel.ledger.Migration.ID }))
+		labtest.Must(t, g.path.relay.DoWithPicker(func(*spread.Picker, int64) { n = g.path.kernel.txState.Migration.ID }))
 		return n
 	}
 	for _, c := range []struct {
@@ -61,7 +61,7 @@ func TestTurnBeginsAfterThePrograms(t *testing.T) {
 	select {
 	case err := <-applied:
 		labtest.Check(t, err)
-		if k := g.path.kernel; k.plans[k.control.Active].Turn != 1 {
+		if k := g.path.kernel; k.plans[k.control.Active].Migration != 1 {
 			t.Error("the programs do not follow the Plan")
 		}
 	case <-time.After(labtest.Patience):

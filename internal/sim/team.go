@@ -152,8 +152,7 @@ func (t *Team) execute(out *team.Output) {
 	for _, s := range out.Send {
 		t.control(s)
 	}
-	for _, index := range out.Poke {
-		_ = index // where one cable is pulled, others may be: all are read
+	if out.ReadLinks {
 		for _, id := range t.ids {
 			t.members[id].read(pokeLate)
 		}
