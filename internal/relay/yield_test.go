@@ -322,7 +322,7 @@ func TestListen(t *testing.T) {
 	g := newRig(t, 1)
 	g.apply(g.plan(spread.RuleSingle))
 	peer, host := g.peerPort(0), g.teamPort()
-	refuse, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "GPL",
+	refuse, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "Dual MIT/GPL",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
 	labtest.Must(t, err)
 	defer refuse.Close()
