@@ -3,12 +3,16 @@ package host
 import (
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"strings"
 
+	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/nfnl"
+	"nicteam/internal/rtnl"
 )
 
 func faceOf(n NIC) nfnl.Iface {
@@ -85,4 +89,92 @@ func cited(lines []string) string {
 		return fmt.Sprintf("%s; and %d more", strings.Join(lines[:shownRules], "; "), len(lines)-shownRules)
 	}
 	return strings.Join(lines, "; ")
+}
+
+// Attributes of IFLA_XDP.
+const (
+	iflaXDPAttached = 2
+	iflaXDPProgram  = 4
+)
+
+// shapers are qdiscs that treat frames by what the host has written on them, or by classes.
+var shapers = []string{"htb", "hfsc", "cbq", "drr", "prio", "qfq", "ets", "sfq", "tbf", "cake", "taprio", "mqprio", "red", "choke", "netem"}
+
+// filters warns of what others have hung on the members.
+func (c *check) filters() {
+	c.h.mu.Lock()
+	defer c.h.mu.Unlock()
+	for _, n := range c.chosen {
+		if in := c.h.hooks.Foreign(n.hookLink(), ebpf.AttachTCXIngress); len(in) > 0 {
+			c.guard(fmt.Sprintf("the ingress of %s has %s, which will not see what comes by the team", n.Name, list(in)),
+				fmt.Sprintf("hang it on %s once that is there", c.adapter))
+		}
+		if out := c.h.hooks.Foreign(n.hookLink(), ebpf.AttachTCXEgress); len(out) > 0 {
+			c.warnf("the egress of %s has %s, which goes on seeing frames, but not the marks, priorities and sockets of what %s sends", n.Name, list(out), c.adapter)
+		}
+		if kind := c.h.shaper(n); kind != "" {
+			c.warnf("the qdisc %s of %s goes on working, but does not see the marks, priorities and sockets of what %s sends", kind, n.Name, c.adapter)
+		}
+		if xdp := n.raw.Nest(unix.IFLA_XDP); len(xdp.Get(iflaXDPAttached)) == 1 && xdp.Get(iflaXDPAttached)[0] != 0 {
+			c.warnf("an XDP program (id %d) on %s goes on having every frame first: the team gets what it passes", xdp.Get32(iflaXDPProgram), n.Name)
+		}
+	}
+}
+
+// shaper is the kind of a NIC's root qdisc where it is not one of those that all frames are equal to.
+func (h *Host) shaper(n NIC) string {
+	l, err := h.rt.Handle.LinkByIndex(n.Index)
+	if err != nil {
+		return ""
+	}
+	qdiscs, err := rtnl.RetryDump(func() ([]netlink.Qdisc, error) { return h.rt.Handle.QdiscList(l) })
+	if err != nil {
+		return ""
+	}
+	for _, q := range qdiscs {
+		if q.Attrs().Parent == netlink.HANDLE_ROOT && slices.Contains(shapers, q.Type()) {
+			return q.Type()
+		}
+	}
+	return ""
+}
+
+// policies asks for IPsec policies that are for a member only: what goes by the adapter would leave, and be taken in, in the clear.
+func (c *check) policies() {
+	if !speaksXfrm() {
+		return
+	}
+	list, err := rtnl.RetryDump(func() ([]netlink.XfrmPolicy, error) { return c.h.rt.Handle.XfrmPolicyList(unix.AF_UNSPEC) })
+	if err != nil {
+		c.warnf("IPsec policies cannot be read, so those for the NICs are not found: %v", err)
+		return
+	}
+	for _, n := range c.chosen {
+		var found []string
+		for _, p := range list {
+			if p.Ifindex == n.Index {
+				found = append(found, fmt.Sprintf("%v, from %v to %v", p.Dir, p.Src, p.Dst))
+			}
+		}
+		if len(found) > 0 {
+			c.guard(fmt.Sprintf("IPsec policies are for %s and do not hold for what goes by %s: %s", n.Name, c.adapter, cited(found)),
+				"make them for all links (leave dev out)")
+		}
+	}
+}
+
+// speaksXfrm reports whether the kernel has IPsec's netlink in this namespace. To open a socket where it has not would load it.
+func speaksXfrm() bool {
+	text, _ := os.ReadFile("/proc/thread-self/net/netlink")
+	return hasProtocol(string(text), unix.NETLINK_XFRM)
+}
+
+// hasProtocol reads /proc/net/netlink: the second place of a line is the protocol, and each that the kernel has has a socket of its own.
+func hasProtocol(text string, protocol int) bool {
+	for line := range strings.Lines(text) {
+		if f := strings.Fields(line); len(f) > 1 && f[1] == fmt.Sprint(protocol) {
+			return true
+		}
+	}
+	return false
 }
