@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/atomicfile"
 	"nicteam/internal/rtnl"
 )
 
@@ -94,21 +95,12 @@ func createJournal(path string, records []record, at func(string) error) (_ *jou
 	if err := os.Rename(path+".new", path); err != nil {
 		return nil, err
 	}
-	if err := syncDir(path); err != nil {
+	if err := atomicfile.SyncDir(path); err != nil {
 		return nil, err
 	}
 	j.end = int64(len(text))
 	j.base, j.version = j.end, journalVersion
 	return j, nil
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // openJournal reads an existing journal and continues it behind its last good record.
@@ -206,7 +198,7 @@ func (j *journal) remove() error {
 	if err := os.Remove(j.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return syncDir(j.path)
+	return atomicfile.SyncDir(j.path)
 }
 
 func (j *journal) close() { j.file.Close() }

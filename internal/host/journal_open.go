@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/atomicfile"
 	"nicteam/team"
 )
 
@@ -86,7 +87,7 @@ func (h *Host) makeRoom() error {
 		return err
 	}
 	h.aside = ""
-	return syncDir(journalPath(h.o.StateDir, h.o.Team))
+	return atomicfile.SyncDir(journalPath(h.o.StateDir, h.o.Team))
 }
 
 // Claimed lists the adapter of a team and then its members, as its journal says, if that is of this network namespace.
