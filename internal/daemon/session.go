@@ -12,6 +12,7 @@ import (
 
 	"nicteam/internal/fastpath"
 	"nicteam/internal/host"
+	"nicteam/internal/host/journal"
 	"nicteam/internal/launch"
 	"nicteam/internal/panics"
 	"nicteam/internal/relay"
@@ -40,14 +41,14 @@ type session struct {
 	failed   chan error    // the control loop ended though nobody had asked it to
 
 	filters          filterWarnings
-	changeMu         sync.Mutex               // one change of members or settings at a time
-	missing          []settings.MemberConfig  // configured, and not there
-	identified       map[string]host.Identity // NICs with the names of members that are away
-	mtu              int                      // the adapter's, which the members have, too …
-	reportedMTU      int                      // … as the control loop was told
-	adapterName      string                   // the adapter's
-	adapterUp        bool                     // the adapter is, as the control loop was told
-	moves            moveLimiter              // of what came to members late
+	changeMu         sync.Mutex                  // one change of members or settings at a time
+	missing          []settings.MemberConfig     // configured, and not there
+	identified       map[string]journal.Identity // NICs with the names of members that are away
+	mtu              int                         // the adapter's, which the members have, too …
+	reportedMTU      int                         // … as the control loop was told
+	adapterName      string                      // the adapter's
+	adapterUp        bool                        // the adapter is, as the control loop was told
+	moves            moveLimiter                 // of what came to members late
 	dampedText       string
 	ignoredAddresses map[string]bool // what was told of things on members that are left there
 	leases           leases

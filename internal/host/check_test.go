@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/host/journal"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/settings"
 	"nicteam/team"
@@ -140,23 +141,23 @@ func TestNFSRoot(t *testing.T) {
 }
 
 func TestIdentity(t *testing.T) {
-	real := Identity{Name: "eth1", Index: 3, MAC: 1, PermanentMAC: 1, Driver: "igc", Bus: "0000:03:00.0"}
-	virtual := Identity{Name: "v1", Index: 4, MAC: 2, Driver: "veth"}
-	with := func(i Identity, f func(*Identity)) Identity { f(&i); return i }
+	real := journal.Identity{Name: "eth1", Index: 3, MAC: 1, PermanentMAC: 1, Driver: "igc", Bus: "0000:03:00.0"}
+	virtual := journal.Identity{Name: "v1", Index: 4, MAC: 2, Driver: "veth"}
+	with := func(i journal.Identity, f func(*journal.Identity)) journal.Identity { f(&i); return i }
 	for _, test := range []struct {
 		name string
-		a, b Identity
+		a, b journal.Identity
 		want bool
 	}{
-		{"replugged, renamed", real, with(real, func(i *Identity) { i.Index, i.Name, i.MAC = 9, "eth7", 5 }), true},
-		{"another card in the slot", real, with(real, func(i *Identity) { i.PermanentMAC = 9 }), false},
-		{"another slot", real, with(real, func(i *Identity) { i.Bus = "0000:04:00.0" }), false},
-		{"virtual with another MAC", virtual, with(virtual, func(i *Identity) { i.MAC = 9 }), true},
-		{"virtual renamed and with another MAC", virtual, with(virtual, func(i *Identity) { i.Name, i.MAC = "v2", 9 }), false},
-		{"virtual renamed", virtual, with(virtual, func(i *Identity) { i.Name = "v2" }), true},
-		{"virtual made anew with its MAC", virtual, with(virtual, func(i *Identity) { i.Index = 9 }), true},
-		{"virtual made anew", virtual, with(virtual, func(i *Identity) { i.Index, i.MAC = 9, frame.MAC(7) }), false},
-		{"virtual of one MAC elsewhere", virtual, with(virtual, func(i *Identity) { i.Index, i.Name = 9, "v9" }), false},
+		{"replugged, renamed", real, with(real, func(i *journal.Identity) { i.Index, i.Name, i.MAC = 9, "eth7", 5 }), true},
+		{"another card in the slot", real, with(real, func(i *journal.Identity) { i.PermanentMAC = 9 }), false},
+		{"another slot", real, with(real, func(i *journal.Identity) { i.Bus = "0000:04:00.0" }), false},
+		{"virtual with another MAC", virtual, with(virtual, func(i *journal.Identity) { i.MAC = 9 }), true},
+		{"virtual renamed and with another MAC", virtual, with(virtual, func(i *journal.Identity) { i.Name, i.MAC = "v2", 9 }), false},
+		{"virtual renamed", virtual, with(virtual, func(i *journal.Identity) { i.Name = "v2" }), true},
+		{"virtual made anew with its MAC", virtual, with(virtual, func(i *journal.Identity) { i.Index = 9 }), true},
+		{"virtual made anew", virtual, with(virtual, func(i *journal.Identity) { i.Index, i.MAC = 9, frame.MAC(7) }), false},
+		{"virtual of one MAC elsewhere", virtual, with(virtual, func(i *journal.Identity) { i.Index, i.Name = 9, "v9" }), false},
 	} {
 		if got := test.a.Same(test.b); got != test.want {
 			t.Errorf("%s: %v", test.name, got)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 	"nicteam/internal/settings"
 	"nicteam/modes"
@@ -226,9 +227,9 @@ func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 		return p
 	}
 	var links []netlink.Link
-	members := map[netlink.Link]*memberState{}
-	for _, m := range j.state.members {
-		if !m.strip {
+	members := map[netlink.Link]*journal.MemberState{}
+	for _, m := range j.State.Members {
+		if !m.Stripped {
 			continue
 		}
 		l, n, err := h.link(m)
@@ -322,7 +323,7 @@ func (h *Host) keepsIPv6(a netlink.Link, mtu int) *team.Problem {
 
 // keepIPv6Off turns IPv6 off again on a member that came from l's MTU to mtu: with IPv6's minimum the kernel begins
 // IPv6 anew, with the defaults of this host.
-func (h *Host) keepIPv6Off(l netlink.Link, m *memberState, mtu int) error {
+func (h *Host) keepIPv6Off(l netlink.Link, m *journal.MemberState, mtu int) error {
 	if l.Attrs().MTU >= MinMTUIPv6 || mtu < MinMTUIPv6 {
 		return nil
 	}
