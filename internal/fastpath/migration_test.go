@@ -10,10 +10,10 @@ import (
 )
 
 // going has all slots go from member 0 to member 1.
-func (g *rig) going(turn uint64) *spread.Plan {
+func (g *rig) going(id uint64) *spread.Plan {
 	pl := g.plan(spread.RuleSlots)
-	pl.Turn, pl.Mark, pl.Skew = turn, 1, time.Millisecond
-	pl.From, pl.Slots = make([]uint8, spread.SlotCount), slices.Repeat([]uint8{1}, spread.SlotCount)
+	pl.Slots = &spread.SlotTable{Members: slices.Repeat([]uint8{1}, spread.SlotCount),
+		Migration: &spread.Migration{From: make([]uint8, spread.SlotCount), ID: id, Mark: 1, Pause: time.Millisecond}}
 	return pl
 }
 
@@ -50,7 +50,7 @@ func TestTurnEndsAfterThePrograms(t *testing.T) {
 func TestTurnBeginsAfterThePrograms(t *testing.T) {
 	g := newRig(t, 2)
 	first := g.plan(spread.RuleSlots)
-	first.Distributing, first.Slots = 1, make([]uint8, spread.SlotCount)
+	first.Distributing, first.Slots = 1, &spread.SlotTable{Members: make([]uint8, spread.SlotCount)}
 	labtest.Must(t, g.path.Apply(first))
 	labtest.Must(t, g.path.Engage())
 	stands, goOn := make(chan struct{}), make(chan struct{})

@@ -17,23 +17,28 @@ import (
 // drawMoving is a Plan under which slots go from member to member, most of them of the Turn before.
 func (s *sender) drawMoving(t *rapid.T, c *cast) *spread.Plan {
 	pl := drawPlan(t, c, spread.RuleSlots)
-	pl.Hash, pl.Salt, pl.Slots = spread.Layer34, 7, drawSlots(t, c)
-	pl.Skew = rapid.SampledFrom([]time.Duration{10 * time.Millisecond, time.Millisecond, 0}).Draw(t, "skew")
-	pl.Turn, pl.Mark = 1, 1
+	pl.Hash = spread.Hash{Policy: spread.Layer34, Salt: 7}
+	pl.Slots = &spread.SlotTable{Members: drawSlots(t, c)}
+	m := &spread.Migration{ID: 1, Mark: 1}
+	m.Pause = rapid.SampledFrom([]time.Duration{10 * time.Millisecond, time.Millisecond, 0}).Draw(t, "skew")
 	if rapid.IntRange(0, 3).Draw(t, "dead") > 0 {
 		pl.Distributing = c.members
 	}
 	if rapid.IntRange(0, 7).Draw(t, "at rest") == 0 {
+		s.migrations = 1 // so that ids come again
 		return pl
 	}
-	pl.From = drawSlots(t, c)
-	if was := s.plan; was != nil && was.From != nil && rapid.IntRange(0, 3).Draw(t, "the same turn") > 0 {
-		pl.Turn, pl.Mark, pl.Slots, pl.From = was.Turn, was.Mark+1, was.Slots, was.From
-	} else if was != nil {
-		pl.Turn = was.Turn + 1
+	m.From, pl.Slots.Migration = drawSlots(t, c), m
+	if s.plan != nil {
+		if was := s.plan.Migration(); was != nil && rapid.IntRange(0, 3).Draw(t, "the same migration") > 0 {
+			m.ID, m.Mark, m.From, pl.Slots.Members = was.ID, was.Mark+1, was.From, s.plan.Slots.Members
+		} else {
+			m.ID = s.migrations + 1
+		}
 	}
+	s.migrations = m.ID
 	for left := c.members; left != 0; left = left.Without(left.First()) {
-		pl.Cleared[left.First()] = rapid.SampledFrom([]uint32{0, 0, 0, 0, 0, pl.Mark - 1, pl.Mark}).Draw(t, "cleared")
+		m.Cleared[left.First()] = rapid.SampledFrom([]uint32{0, 0, 0, 0, 0, m.Mark - 1, m.Mark}).Draw(t, "cleared")
 	}
 	return pl
 }
@@ -91,13 +96,13 @@ func (s *sender) noteMoving(seen map[string]int, f []byte, o *outcome) {
 	var h frame.Headers
 	frame.Parse(f, &h)
 	pl := s.plan
-	slot := spread.Slot(spread.Hash(pl.Hash, pl.Salt, &h, f))
+	slot := spread.Slot(pl.Hash.Of(&h, f))
 	switch {
 	case o.Verdict == verdictShot:
 		seen["lost"]++
-	case pl.From == nil || pl.From[slot] == pl.Slots[slot]:
+	case pl.Migration() == nil || pl.Migration().From[slot] == pl.Slots.Members[slot]:
 		seen["at rest"]++
-	case o.Octets[pl.Slots[slot]&63] > 0:
+	case o.Octets[pl.Slots.Members[slot]&63] > 0:
 		seen["has gone over"]++
 	default:
 		seen["stays"]++
@@ -110,8 +115,9 @@ func TestTurnThatHasNotBegun(t *testing.T) {
 	s := newSender(b)
 	c := &cast{members: 0b11}
 	c.mac[0], c.mac[1] = memberMAC(0), memberMAC(1)
-	pl := &spread.Plan{Rule: spread.RuleSlots, Adapter: adapterMAC, Distributing: c.members, From: make([]uint8, spread.SlotCount),
-		Slots: slices.Repeat([]uint8{1}, spread.SlotCount), Turn: 3, Mark: 1, Skew: time.Millisecond}
+	pl := &spread.Plan{Rule: spread.RuleSlots, Adapter: adapterMAC, Distributing: c.members,
+		Slots: &spread.SlotTable{Members: slices.Repeat([]uint8{1}, spread.SlotCount),
+			Migration: &spread.Migration{From: make([]uint8, spread.SlotCount), ID: 3, Mark: 1, Pause: time.Millisecond}}}
 	labtest.Must(t, b.apply(pl, c))
 	f := flowsOf(1)[0]
 	by := func(want int, what string) {
@@ -143,8 +149,9 @@ func TestProcessorsMoveSlots(t *testing.T) {
 	c.mac[0], c.mac[1] = memberMAC(0), memberMAC(1)
 	flows := flowsOf(3)
 	for turn := range 10 {
-		pl := &spread.Plan{Rule: spread.RuleSlots, Adapter: adapterMAC, Distributing: c.members, From: slices.Repeat([]uint8{uint8(turn % 2)}, spread.SlotCount),
-			Slots: slices.Repeat([]uint8{uint8(1 - turn%2)}, spread.SlotCount), Turn: uint64(turn + 1), Mark: 1, Skew: time.Microsecond}
+		pl := &spread.Plan{Rule: spread.RuleSlots, Adapter: adapterMAC, Distributing: c.members,
+			Slots: &spread.SlotTable{Members: slices.Repeat([]uint8{uint8(1 - turn%2)}, spread.SlotCount),
+				Migration: &spread.Migration{From: slices.Repeat([]uint8{uint8(turn % 2)}, spread.SlotCount), ID: uint64(turn + 1), Mark: 1, Pause: time.Microsecond}}}
 		labtest.Must(t, s.follow(pl, c))
 		b.txState.Flows.Now = b.now
 		var all sync.WaitGroup
