@@ -9,7 +9,7 @@ import (
 	"nicteam/team"
 )
 
-// applyPlan puts a Plan in force, with the NICs that the members are, and returns when no program follows the one before it.
+// applyPlan puts a Plan in force, with the members' NICs, and returns once no program follows the Plan before.
 func (k *kernel) applyPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link) error {
 	next := 1 - k.control.Active
 	all := entries(pl)
@@ -27,7 +27,7 @@ func (k *kernel) applyPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link
 	return errors.Join(k.addresses.finish(view), k.stations.trim(pl.Stations, k.noteRecent))
 }
 
-// newProgramPlan is a Plan as the programs read it; all are its entries.
+// newProgramPlan returns a Plan as the programs read it; all are its entries.
 func newProgramPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all map[frame.MAC]entry) programPlan {
 	p := programPlan{
 		Adapter: uint64(pl.Adapter), Salt: pl.Hash.Salt,

@@ -12,8 +12,8 @@ import (
 	"nicteam/internal/relay"
 )
 
-// moveReader hears from the programs of stations that are heard from elsewhere, and has the relay tell of them. It has a
-// goroutine, which sleeps where no guest moves.
+// moveReader reads the stations of the Plan that programs received frames from, and passes them to the relay, which checks
+// whether they have moved. Its goroutine sleeps unless a station may have moved.
 type moveReader struct {
 	reader *ringbuf.Reader
 	done   chan struct{}
@@ -22,12 +22,12 @@ type moveReader struct {
 func readMoved(r *relay.Relay, k *kernel, caught *panics.Keeper) (*moveReader, error) {
 	reader, err := ringbuf.NewReader(k.Moved)
 	if err != nil {
-		return nil, fmt.Errorf("hear of guests that move: %w", err)
+		return nil, fmt.Errorf("read moved stations: %w", err)
 	}
 	e := &moveReader{reader: reader, done: make(chan struct{})}
 	go func() {
 		defer close(e.done)
-		caught.Restart(context.Background(), "guests that move", func() { e.run(r) })
+		caught.Restart(context.Background(), "moved stations", func() { e.run(r) })
 	}()
 	return e, nil
 }
@@ -46,7 +46,7 @@ func (e *moveReader) run(r *relay.Relay) {
 	}
 }
 
-// close ends that; nil is fine.
+// close ends the goroutine and waits for it; nil is fine.
 func (e *moveReader) close() error {
 	if e == nil {
 		return nil

@@ -44,3 +44,13 @@ func (b *back) announce() error {
 	}
 	return nil
 }
+
+// noteUppers says what others will lose with the adapter.
+func (b *back) noteUppers() {
+	if b.adapter == nil {
+		return
+	}
+	if what, err := b.h.Carries(b.adapter.Name); err == nil && len(what) > 0 {
+		b.note("with %s ends what others had on it: %s", b.adapter.Name, list(what))
+	}
+}
