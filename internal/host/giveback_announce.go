@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
-
 )
 
 // announce tells the neighbours of each NIC that its addresses are to be had at its own MAC. Those of a team that balanced what it
