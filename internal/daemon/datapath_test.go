@@ -10,13 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
-
 	"nicteam/internal/launch"
 	"nicteam/internal/settings"
 	"nicteam/internal/tchook"
-	"nicteam/team"
 )
 
 // fakeEngine is engaged when it is told to be, unless something is in the way.
@@ -120,7 +116,9 @@ func TestInterruptedWhileChoosing(t *testing.T) {
 	cancel()
 	for _, wish := range []string{"auto", "relay"} {
 		s := &session{datapath: newChooser(nil).datapathSelector}
-		if err := s.startDatapath(ctx, settings.Config{Team: "team0", Datapath: wish}, true, &launch.Reporter{Log: slog.New(slog.DiscardHandler)}); !errors.Is(err, context.Canceled) {
+		u := &startup{session: s, config: settings.Config{Team: "team0", Datapath: wish}, strict: true,
+			rep: &launch.Reporter{Log: slog.New(slog.DiscardHandler)}}
+		if err := u.startDatapath(ctx); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: error %v", wish, err)
 		}
 	}
@@ -255,26 +253,5 @@ func TestSuspended(t *testing.T) {
 	c.resume()
 	if !c.engine.engaged || c.status != fastWhy {
 		t.Errorf("resumed: engaged %v, status %q", c.engine.engaged, c.status)
-	}
-}
-
-// TestNoFastpath: who wishes what cannot be had is told what, why and what helps.
-func TestNoFastpath(t *testing.T) {
-	for _, tt := range []struct {
-		err  error
-		want team.Problem
-	}{
-		{errHeld, team.Problem{Kind: team.Failed, What: "create team0: the fast path cannot run", Why: `ingress of eth1 is held by tcx program "x" (id 12)`,
-			Fix: "take that program away; or use datapath=auto or relay, which leave it alone"}},
-		{errVerdict, team.Problem{Kind: team.Failed, What: "create team0: the fast path cannot run", Why: "load programs: the verifier says no",
-			Fix: "use datapath=auto, which takes the relay where the fast path cannot run, or mend the cause"}},
-		{fmt.Errorf("load programs: %w", unix.ENOSYS), team.Problem{Kind: team.Failed, What: "create team0: the fast path cannot run", Why: "this kernel has no bpf()",
-			Fix: "use datapath=auto, which takes the relay where the fast path cannot run, or mend the cause"}},
-	} {
-		got := *launch.FastpathProblem("create team0", tt.err)
-		got.Err = nil
-		if diff := cmp.Diff(tt.want, got); diff != "" {
-			t.Errorf("%v (-want +got):\n%s", tt.err, diff)
-		}
 	}
 }

@@ -207,7 +207,7 @@ func (s *session) forgetAddresses(ctx context.Context, list []netip.Prefix) erro
 
 // movedToBridge reports whether an address went to the bridge that the adapter is a port of.
 func (s *session) movedToBridge(ip netip.Addr) bool {
-	for b := range s.upperAddresses {
+	for b := range s.uppers {
 		if b.Address.Addr() == ip && b.VLAN == 0 {
 			return true
 		}
@@ -221,12 +221,12 @@ func (s *session) followUppers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for b := range s.upperAddresses {
+	for b := range s.uppers {
 		if !have[b] && !slices.Contains(gone, b) {
 			gone = append(gone, b) // with its link
 		}
 	}
-	s.upperAddresses = have
+	s.uppers = have
 	var left []team.LeftAddress
 	for _, b := range gone {
 		left = append(left, team.LeftAddress{IP: b.Address.Addr(), VLAN: b.VLAN})

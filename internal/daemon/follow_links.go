@@ -49,12 +49,6 @@ func (s *session) setMTU(ctx context.Context, mtu int) error {
 	return errors.Join(s.syncLinks(ctx), s.team.Warn(ctx, mtuKey, ""))
 }
 
-// beginFollowing has the control loop know the adapter's MTU, now that the members have it.
-func (s *session) beginFollowing(ctx context.Context, mtu int) error {
-	s.mtu = mtu
-	return s.syncLinks(ctx)
-}
-
 // syncLinks tells the control loop what the kernel says of the links, where it believes otherwise, and has journal and
 // configuration know members as they are.
 func (s *session) syncLinks(ctx context.Context) error {

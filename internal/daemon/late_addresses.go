@@ -192,10 +192,10 @@ func (s *session) reportIgnoredAddresses(members []string) error {
 			continue
 		}
 		text := fmt.Sprintf("%s came to %s and stays there, where it is of no use: %s has the addresses that it was given only", l.Address, l.NIC, s.adapterName)
-		if seen[text] = true; !s.ignoredAddresses[text] {
+		if seen[text] = true; !s.ignored[text] {
 			s.team.Record("drift", l.NIC, text)
 		}
 	}
-	s.ignoredAddresses = seen
+	s.ignored = seen
 	return nil
 }
