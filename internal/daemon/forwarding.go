@@ -30,7 +30,8 @@ func (s *session) unreachable(members []host.NIC) *team.Problem {
 func unreachableFix(st *team.Status) string {
 	heard := func(m team.MemberStatus) bool { return m.LACP != nil && m.LACP.Receive == "CURRENT" }
 	if slices.ContainsFunc(st.Members, heard) {
-		return "make these ports one LACP group on the switch, not more than it accepts; its LACP status says what it waits for"
+		return "make these ports one LACP group on the switch, not more than it accepts; " +
+			"its LACP status says what it waits for"
 	}
 	if st.Settings.LACPFallback {
 		return "put the switch's ports into a LACP group first"

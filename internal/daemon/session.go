@@ -109,3 +109,24 @@ func (s *session) joinNIC(ctx context.Context, name string, weight float64, n ho
 func (s *session) memberInfo(name string, n host.NIC) team.MemberInfo {
 	return team.MemberInfo{Driver: n.Driver, MTU: n.MTU, OwnMAC: n.WiFi, VLANFilter: s.host.FiltersVLANs(name)}
 }
+
+// presentMembers returns the members whose NIC is present.
+func (s *session) presentMembers() (names []string) {
+	for _, m := range s.team.Members() {
+		if m.State != "absent" {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
+
+// lendsMAC reports whether the adapter has the member's MAC. Such a NIC must not be up on the LAN outside of the team.
+func (s *session) lendsMAC(member string) bool {
+	st := s.team.Status()
+	for _, m := range st.Members {
+		if m.Name == member {
+			return m.MAC == st.Adapter.MAC
+		}
+	}
+	return false
+}

@@ -182,7 +182,7 @@ func (u *startup) startDatapath(ctx context.Context) error {
 		return err
 	}
 	st := u.team.Status()
-	u.rep.Step("data path %s: %s", st.Datapath, st.DatapathReason)
+	u.rep.Step("data path: %s (%s)", st.Datapath, st.DatapathReason)
 	return nil
 }
 
