@@ -103,7 +103,7 @@ func (l *Loop) hurry() {
 		}
 	}
 	if first != nil {
-		first.debounce.Hurry()
+		first.debounce.SkipUpDelay()
 	}
 }
 

@@ -129,8 +129,8 @@ func (s *session) warnLease(ctx context.Context, l host.Lease, now, was lease, k
 		text = fmt.Sprintf("%s on %s expires at %s: it is leased, and no DHCP client ran that could renew it",
 			l.Address, s.adapterName, ends)
 	}
-	same := known && now.stage == was.stage && now.unrenewed.IsZero() == was.unrenewed.IsZero() && !s.leases.expired[l.Address]
-	if same {
+	same := now.stage == was.stage && now.unrenewed.IsZero() == was.unrenewed.IsZero()
+	if known && same && !s.leases.expired[l.Address] {
 		return
 	}
 	if text != "" {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nicteam/internal/host"
+	"nicteam/internal/host/journal"
 	"nicteam/internal/launch"
 	"nicteam/internal/settings"
 	"nicteam/team"
@@ -88,7 +89,7 @@ func (s *session) awaitIdentity(ctx context.Context, name string) bool {
 		}
 	}
 	if s.identified == nil {
-		s.identified = map[string]host.Identity{}
+		s.identified = map[string]journal.Identity{}
 	}
 	s.identified[name] = n.Identity()
 	return true

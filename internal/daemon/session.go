@@ -7,6 +7,7 @@ import (
 
 	"nicteam/internal/fastpath"
 	"nicteam/internal/host"
+	"nicteam/internal/host/journal"
 	"nicteam/internal/launch"
 	"nicteam/internal/panics"
 	"nicteam/internal/settings"
@@ -35,12 +36,12 @@ type session struct {
 
 	filters filterWarnings
 
-	changeMu   sync.Mutex               // held while members or settings change; guards what follows
-	missing    []settings.MemberConfig  // configured members that are absent since the start
-	identified map[string]host.Identity // by name of an absent member: the NIC of that name that awaitIdentity has seen
-	moves      moveLimiter              // of addresses that came to members
-	dampedText string                   // the warning about them
-	ignored    map[string]bool          // addresses on members that were reported as ignored
+	changeMu   sync.Mutex                  // held while members or settings change; guards what follows
+	missing    []settings.MemberConfig     // configured members that are absent since the start
+	identified map[string]journal.Identity // by name of an absent member: the NIC of that name that awaitIdentity has seen
+	moves      moveLimiter                 // of addresses that came to members
+	dampedText string                      // the warning about them
+	ignored    map[string]bool             // addresses on members that were reported as ignored
 	leases     leases
 	uppers     map[host.Behind]bool // addresses of interfaces on top of the adapter
 

@@ -9,7 +9,7 @@ import (
 	"nicteam/team"
 )
 
-// data is what the chart draws: the team's members in their order, then those that have left.
+// data returns the chart's data: the team's members in their order, then those that have left.
 func (t *Traffic) data() chart.Data {
 	if n := len(t.History.Covered) - 1; n > 0 && !rateKnown(t.History.Covered[n]) && rateKnown(t.History.Covered[n-1]) {
 		complete := *t.History // the last column has just begun
@@ -17,10 +17,11 @@ func (t *Traffic) data() chart.Data {
 		t = &Traffic{History: &complete, Status: t.Status, Location: t.Location}
 	}
 	h := t.History
-	d := chart.Data{Name: t.title(), End: h.To.In(t.Location), Step: time.Duration(h.Step), Total: t.series("", h.RX, h.TX),
-		Events: t.marks()}
+	d := chart.Data{Name: t.title(), End: h.To.In(t.Location), Step: time.Duration(h.Step),
+		Total: t.series("", h.RX, h.TX), Events: t.marks()}
 	for _, m := range t.members() {
-		d.Members = append(d.Members, chart.Member{Series: t.series(m.Name, m.RX, m.TX), State: m.state, Up: m.up, Link: m.bps})
+		s := t.series(m.Name, m.RX, m.TX)
+		d.Members = append(d.Members, chart.Member{Series: s, State: m.state, Up: m.up, Link: m.bps})
 	}
 	for _, p := range h.Protocols {
 		d.Protocols = append(d.Protocols, t.series(protocol(p.Name), p.RX, p.TX))
@@ -59,10 +60,10 @@ func (t *Traffic) bins(c team.SeriesColumns) []chart.Bin {
 	return bins
 }
 
-// rateKnown reports whether so many nanoseconds suffice for a rate: what a few ms carried is none.
+// rateKnown reports whether so many nanoseconds suffice for a rate; what a few milliseconds carried is none.
 func rateKnown(covered int64) bool { return time.Duration(covered) >= time.Second/2 }
 
-// at is zero where a list is left out because nothing moved.
+// at returns 0 where a list is left out because nothing was carried.
 func at(list []uint64, i int) uint64 {
 	if i < len(list) {
 		return list[i]
@@ -70,7 +71,7 @@ func at(list []uint64, i int) uint64 {
 	return 0
 }
 
-// member is one with what is known of it now.
+// member is a member's traffic and its present state.
 type member struct {
 	team.NamedColumns
 	state string
@@ -114,7 +115,7 @@ func protocol(name string) string {
 	return strings.ToUpper(name)
 }
 
-// words are an event's: "eth1 down: carrier lost, 420µs".
+// words describes an event: "eth1 down: carrier lost, 420µs".
 func words(e *team.Event) string {
 	what := strings.ReplaceAll(e.Event, "-", " ")
 	if e.Member != "" {

@@ -30,7 +30,7 @@ func TestAddressesFollow(t *testing.T) {
 			var v programAddress
 			for all := b.Addresses.Iterate(); all.Next(&mac, &v); {
 				m := frame.MAC(mac)
-				got[m] = entry{spread.MemberSet(v.Views[0].Takers), v.Views[0].Kind}
+				got[m] = entry{spread.MemberSet(v.Views[0].Acceptors), v.Views[0].Kind}
 				if v.Views[0] != v.Views[1] {
 					t.Fatalf("%v: %+v", m, v)
 				}
@@ -98,7 +98,7 @@ func TestFailoverAmongManyMACs(t *testing.T) {
 	var v programAddress
 	labtest.Must(t, b.Addresses.Lookup(uint64(adapterMAC), &v))
 	for _, w := range v.Views {
-		if w.Takers != 2 || w.Kind != kindOwn {
+		if w.Acceptors != 2 || w.Kind != kindOwn {
 			t.Errorf("adapter: %+v", v)
 		}
 	}

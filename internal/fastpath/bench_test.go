@@ -19,14 +19,14 @@ func BenchmarkPrograms(b *testing.B) {
 	b.Cleanup(func() { k.close() })
 	d := &bed{TB: b, kernel: k}
 	d.gates(2)
-	for i := range k.rows {
-		k.rows[i].Decided = 2
+	for i := range k.cpus {
+		k.cpus[i].Decided = 2
 	}
 	c := &cast{members: 0b1111, behind: []frame.MAC{0x0200000000d0}}
-	pl := &spread.Plan{Adapter: adapterMAC, Distributing: 15, Collecting: 15, Multicast: 15, Gain: spread.DefaultGain, Skew: spread.DefaultSkew,
-		PacketsPerMember: 1, TeamMACs: []frame.MAC{adapterMAC}, Slots: make([]uint8, spread.SlotCount)}
+	pl := &spread.Plan{Adapter: adapterMAC, Distributing: 15, Collecting: 15, Multicast: 15, Shortest: &spread.Shortest{Gain: spread.DefaultGain, Skew: spread.DefaultSkew},
+		PacketsPerMember: 1, TeamMACs: []frame.MAC{adapterMAC}, Slots: &spread.SlotTable{Members: make([]uint8, spread.SlotCount)}}
 	for id := range 4 {
-		c.mac[id], pl.Weights[id], pl.Rates[id] = memberMAC(id), spread.MaxShare, 1e9
+		c.mac[id], pl.Weights[id], pl.Shortest.Rates[id] = memberMAC(id), spread.MaxShare, 1e9
 		pl.TeamMACs = append(pl.TeamMACs, memberMAC(id))
 		pl.Filter[id] = []frame.MAC{adapterMAC}
 	}
@@ -55,15 +55,15 @@ func BenchmarkPrograms(b *testing.B) {
 		{"receive/own", k.Receive, spread.RuleShortest, in(memberMAC(2), tcp4)},
 		{"receive/own6", k.Receive, spread.RuleShortest, in(memberMAC(2), tcp6)},
 		{"receive/refused", k.Receive, spread.RuleSlots, in(0x0200000000ee, tcp4)},
-		{"listen", k.Listen, spread.RuleSlots, stack(in(adapterMAC, tcp4), ether(0, 0, 0x88b5))},
+		{"relay_filter", k.RelayFilter, spread.RuleSlots, stack(in(adapterMAC, tcp4), ether(0, 0, 0x88b5))},
 	} {
 		b.Run(v.name, func(b *testing.B) {
 			pl := *pl
 			pl.Rule, pl.PerMember = v.spread, v.program == k.Receive && v.spread == spread.RuleShortest // a frame that was renamed is another one
 			p := &spread.Picker{}
-			p.Keep(k.ledger)
+			p.Keep(k.txState)
 			p.Follow(&pl)
-			labtest.Must(b, k.put(&pl, &d.links))
+			labtest.Must(b, k.applyPlan(&pl, &d.links))
 			for b.Loop() {
 				const repeat = 10000
 				_, took, err := v.program.Benchmark(v.f, repeat, nil)

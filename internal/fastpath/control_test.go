@@ -115,7 +115,7 @@ func (g *rig) peerSocket(id int) (s *nic.Socket) {
 		return err
 	}))
 	g.Cleanup(func() { s.Close() })
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "GPL", Instructions: asm.Instructions{
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "Dual MIT/GPL", Instructions: asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1),
 		asm.LoadAbs(12, asm.Half),
 		asm.JEq.Imm(asm.R0, frame.TypeSlow, "in"),

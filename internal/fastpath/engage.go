@@ -13,7 +13,7 @@ import (
 	"nicteam/team"
 )
 
-// Engage has the programs move frames. On an error the relay goes on as if nothing had been tried.
+// Engage hands frames over to the programs. On an error the relay goes on, unchanged.
 func (p *Path) Engage() error {
 	p.changing.Lock()
 	defer p.changing.Unlock()
@@ -27,38 +27,38 @@ func (p *Path) Engage() error {
 	if err != nil {
 		return err
 	}
-	if err := k.try(); err != nil {
+	if err := k.selfTest(); err != nil {
 		return errors.Join(err, k.close())
 	}
 	k.control.Adapter = uint32(p.o.Adapter.Index())
 	if err := p.attach(k); err != nil {
 		return errors.Join(err, p.disengage())
 	}
-	if err := errors.Join(p.yield(k), p.fit()); err != nil {
+	if err := errors.Join(p.yield(k), p.unfitness()); err != nil {
 		return errors.Join(err, p.disengage())
 	}
-	if p.moves, err = hearElsewhere(p.relay, k, p.o.Panics); err != nil {
+	if p.moved, err = readMoved(p.relay, k, p.o.Panics); err != nil {
 		return errors.Join(err, p.disengage())
 	}
 	p.backlog.start(p, k)
 	return nil
 }
 
-// attach puts the programs where frames come by. They let everything pass as yet.
+// attach attaches the programs to the adapter and the members. Until yield they let all frames pass.
 func (p *Path) attach(k *kernel) (err error) {
-	// Most of the Plan before anybody has to wait for it: there may be thousands of MACs.
+	// Write the Plan before taking mu, for which others wait: it may have thousands of MACs.
 	p.mu.Lock()
 	pl, now := p.plan, p.links
 	p.mu.Unlock()
-	if err := k.put(pl, &now); err != nil {
-		return errors.Join(fmt.Errorf("take over the plan: %w", err), k.close())
+	if err := k.applyPlan(pl, &now); err != nil {
+		return errors.Join(fmt.Errorf("apply plan: %w", err), k.close())
 	}
 	p.mu.Lock()
 	p.kernel = k
-	p.relay.SetSentByPrograms(k.stations.sentLately)
-	err = p.relay.DoWithPicker(func(pk *spread.Picker, _ int64) { pk.Keep(k.ledger) })
+	p.relay.SetSentByPrograms(k.stations.sentRecently)
+	err = p.relay.DoWithPicker(func(pk *spread.Picker, _ int64) { pk.Keep(k.txState) })
 	if err == nil {
-		err = p.put()
+		err = p.applyToPrograms()
 	}
 	links := p.links
 	p.mu.Unlock()
@@ -69,7 +69,7 @@ func (p *Path) attach(k *kernel) (err error) {
 		if l == nil {
 			continue
 		}
-		if err := p.enter(k, id, l); err != nil {
+		if err := p.addMember(k, id, l); err != nil {
 			return fmt.Errorf("member %s: %w", l.Name, err)
 		}
 	}
@@ -79,30 +79,30 @@ func (p *Path) attach(k *kernel) (err error) {
 	return nil
 }
 
-// enter has the programs see what a member receives.
-func (p *Path) enter(k *kernel, id int, l *team.Link) (err error) {
+// addMember makes the programs receive by a member.
+func (p *Path) addMember(k *kernel, id int, l *team.Link) (err error) {
 	p.mu.Lock()
-	err = p.put()
+	err = p.applyToPrograms()
 	p.mu.Unlock()
 	if err != nil {
 		return err
 	}
 	if err := k.Members.Put(uint32(l.Index), uint32(id)); err != nil {
-		return fmt.Errorf("note member: %w", err)
+		return fmt.Errorf("add member: %w", err)
 	}
-	// The filter first: receive obeys what it has decided.
-	if err := p.relay.SetSocketFilter(id, k.Listen.FD()); err != nil {
+	// The filter first: receive follows its decision.
+	if err := p.relay.SetSocketFilter(id, k.RelayFilter.FD()); err != nil {
 		return err
 	}
 	h, err := p.o.Hooks.Attach(l.Index, ebpf.AttachTCXIngress, k.Receive)
 	if errors.Is(err, unix.ENODEV) {
-		return nil // nothing comes by a NIC that is gone; when it is back it joins anew
+		return nil // a NIC that is gone receives nothing; it joins again when it is back
 	}
 	p.hooks[id] = h
 	return err
 }
 
-// yieldMember hands over what a member receives. By a NIC that is gone nothing comes.
+// yieldMember hands over what a member receives. A NIC that is gone receives nothing, which is no error.
 func (p *Path) yieldMember(k *kernel, id int) error {
 	if err := p.relay.YieldMember(id, &k.control.ReceiveGate[id]); err != nil && !relay.IsGone(err) {
 		return err
@@ -110,8 +110,8 @@ func (p *Path) yieldMember(k *kernel, id int) error {
 	return nil
 }
 
-// exit has the programs forget a member, whose frames are the relay's again.
-func (p *Path) exit(k *kernel, id int, l *team.Link) error {
+// removeMember takes a member's reception back and detaches the programs from it.
+func (p *Path) removeMember(k *kernel, id int, l *team.Link) error {
 	var errs []error
 	if err := p.relay.RegainMember(id, &k.control.ReceiveGate[id]); err != nil && !errors.Is(err, relay.ErrNoMember) {
 		errs = append(errs, err)
@@ -129,7 +129,7 @@ func (p *Path) exit(k *kernel, id int, l *team.Link) error {
 	return errors.Join(errs...)
 }
 
-// yield hands over what the relay moves, a direction at a time.
+// yield hands over all directions concurrently.
 func (p *Path) yield(k *kernel) error {
 	errs := make([]error, spread.MaxMembers+1)
 	var all sync.WaitGroup
@@ -143,7 +143,7 @@ func (p *Path) yield(k *kernel) error {
 	return errors.Join(errs...)
 }
 
-// Disengage has the relay move everything, and takes the programs away.
+// Disengage takes all frames back to the relay and unloads the programs.
 func (p *Path) Disengage() error {
 	p.changing.Lock()
 	defer p.changing.Unlock()
@@ -159,31 +159,31 @@ func (p *Path) disengage() error {
 	}
 	errs := []error{p.relay.Regain(&k.control.TransmitGate)}
 	p.backlog.stopPolling()
-	errs = append(errs, p.moves.close())
-	p.moves = nil
+	errs = append(errs, p.moved.close())
+	p.moved = nil
 	p.mu.Lock()
-	sent := k.stations.lately()
+	sent := k.stations.recent()
 	p.mu.Unlock()
-	p.relay.NoteSentByPrograms(sent) // before it receives what comes back of that
+	p.relay.NoteSentByPrograms(sent) // before the relay receives reflected frames
 	p.relay.SetSentByPrograms(nil)
 	for id, l := range links {
 		if l != nil {
-			errs = append(errs, p.exit(k, id, l))
+			errs = append(errs, p.removeMember(k, id, l))
 		}
 	}
 	if p.egress != nil {
 		errs = append(errs, p.egress.Close())
 		p.egress = nil
 	}
-	k.settle()
-	// The table goes on as it is, in memory of this process.
+	k.waitForPrograms()
+	// The flow table goes on, in memory of this process.
 	kept := new(spread.TxState)
 	if err := p.relay.DoWithPicker(func(pk *spread.Picker, _ int64) { pk.Keep(kept) }); err != nil {
 		errs = append(errs, err)
 	}
 	p.mu.Lock()
-	p.past.read(k, p.met)
-	p.heardBefore(k)
+	p.pastCounts.read(k, p.everJoined)
+	p.keepRxBytes(k)
 	p.kernel, p.inForce, p.unfit = nil, nil, nil
 	p.mu.Unlock()
 	return errors.Join(append(errs, k.close())...)

@@ -21,12 +21,12 @@ func TestProcessorsShareTheTable(t *testing.T) {
 		s := newSender(b)
 		c := &cast{members: 0b1110}
 		pl := &spread.Plan{Rule: rule, Adapter: adapterMAC, Distributing: c.members, Active: 1, PacketsPerMember: 2,
-			Gain: spread.DefaultGain, Skew: spread.DefaultSkew}
+			Shortest: &spread.Shortest{Gain: spread.DefaultGain, Skew: spread.DefaultSkew}}
 		for id := 1; id < 4; id++ {
-			c.mac[id], pl.Weights[id], pl.Rates[id] = memberMAC(id), spread.MaxShare, 1e9
+			c.mac[id], pl.Weights[id], pl.Shortest.Rates[id] = memberMAC(id), spread.MaxShare, 1e9
 		}
 		labtest.Must(t, s.follow(pl, c))
-		b.ledger.Flows.Now = b.now
+		b.txState.Flows.Now = b.now
 		var before, after counts
 		before.read(b.kernel, ^spread.MemberSet(0))
 		var all sync.WaitGroup
@@ -64,8 +64,8 @@ func TestProcessorsShareTheTable(t *testing.T) {
 			}
 			continue
 		}
-		for slot := range b.ledger.Flows.Slots {
-			slotted += b.ledger.Flows.Slots[slot].Bytes
+		for slot := range b.txState.Flows.Slots {
+			slotted += b.txState.Flows.Slots[slot].Bytes
 			if *lockOf(b, slot) != 0 {
 				t.Errorf("slot %d is locked", slot)
 			}
@@ -75,7 +75,7 @@ func TestProcessorsShareTheTable(t *testing.T) {
 			t.Errorf("%d bytes by slots, %d by members", slotted, bytes)
 		}
 		for id := 1; id < 4; id++ {
-			if q := b.ledger.Flows.Members[id]; q.Clock < b.now || q.Clock > b.now+int64(bytes)*8+2e9 {
+			if q := b.txState.Flows.Members[id]; q.Clock < b.now || q.Clock > b.now+int64(bytes)*8+2e9 {
 				t.Errorf("member %d: clock %d at %d", id, q.Clock, b.now)
 			}
 		}

@@ -198,7 +198,7 @@ func TestListenAndReceiveAgree(t *testing.T) {
 				want.verdict = verdictNext
 			}
 			b.gates(gate)
-			listened, err := b.run(b.Listen, forAFilter(f), 0)
+			listened, err := b.run(b.RelayFilter, forAFilter(f), 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -234,7 +234,7 @@ func TestEitherTheRelayOrTheProgram(t *testing.T) {
 		if len(f) < least {
 			f = slices.Concat(f, make([]byte, least-len(f)))
 		}
-		listened, err := b.run(b.Listen, forAFilter(f), 0)
+		listened, err := b.run(b.RelayFilter, forAFilter(f), 0)
 		if err != nil {
 			t.Fatal(err)
 		}

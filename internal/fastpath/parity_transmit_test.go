@@ -23,13 +23,15 @@ type sender struct {
 	kept      *spread.TxState // ref's
 	plan      *spread.Plan
 	cast      *cast
+
+	migrations uint64 // id of the last one
 }
 
 func newSender(b *bed) *sender {
 	s := &sender{bed: b, ref: &spread.Picker{Seed: 3}, over: &spread.Picker{Seed: 3}, kept: &spread.TxState{}}
-	*b.ledger = spread.TxState{}
+	*b.txState = spread.TxState{}
 	s.ref.Keep(s.kept)
-	s.over.Keep(b.ledger)
+	s.over.Keep(b.txState)
 	return s
 }
 
@@ -53,7 +55,7 @@ func (s *sender) measured(id int, sent uint64, waiting int) {
 
 // goTransmits is what the relay does with a frame of the adapter: see transmitter.pick there.
 func (s *sender) goTransmits(b []byte, gso uint16) (o outcome) {
-	f, _ := goFinds(b, s.plan.Salt, gso)
+	f, _ := goFinds(b, s.plan.Hash.Salt, gso)
 	pl := s.plan
 	stranger := f.Src != pl.Adapter && !f.Src.Multicast() && f.Src != 0 && !slices.Contains(pl.Stations, frame.StationOf(f.Src, f.VLAN))
 	if f.Relays || stranger {
@@ -96,33 +98,33 @@ func (s *sender) compare(b []byte, gso uint16) (outcome, error) {
 
 // same compares what is kept, all of it or what every frame changes.
 func (s *sender) same(all bool) error {
-	s.kept.Flows.Now = s.ledger.Flows.Now // the test's clock
-	if s.kept.RoundRobin != s.ledger.RoundRobin {
-		return fmt.Errorf("turns %+v, want %+v", s.ledger.RoundRobin, s.kept.RoundRobin)
+	s.kept.Flows.Now = s.txState.Flows.Now // the test's clock
+	if s.kept.RoundRobin != s.txState.RoundRobin {
+		return fmt.Errorf("turns %+v, want %+v", s.txState.RoundRobin, s.kept.RoundRobin)
 	}
-	if s.kept.Migration != s.ledger.Migration {
+	if s.kept.Migration != s.txState.Migration {
 		for slot := range s.kept.Migration.Slots {
-			if got, want := s.ledger.Migration.Slots[slot], s.kept.Migration.Slots[slot]; got != want {
+			if got, want := s.txState.Migration.Slots[slot], s.kept.Migration.Slots[slot]; got != want {
 				return fmt.Errorf("slot %d at %d: %+v, want %+v", slot, s.now, got, want)
 			}
 		}
-		return fmt.Errorf("turn %d of %d since %d, want %d of %d since %d", s.ledger.Migration.ID, s.ledger.Migration.Generation, s.ledger.Migration.Since,
+		return fmt.Errorf("turn %d of %d since %d, want %d of %d since %d", s.txState.Migration.ID, s.txState.Migration.Generation, s.txState.Migration.Since,
 			s.kept.Migration.ID, s.kept.Migration.Generation, s.kept.Migration.Since)
 	}
-	if s.kept.Flows.Members != s.ledger.Flows.Members {
+	if s.kept.Flows.Members != s.txState.Flows.Members {
 		for id := range s.kept.Flows.Members {
-			if got, want := s.ledger.Flows.Members[id], s.kept.Flows.Members[id]; got != want {
+			if got, want := s.txState.Flows.Members[id], s.kept.Flows.Members[id]; got != want {
 				return fmt.Errorf("queue of member %d at %d: %+v, want %+v", id, s.now, got, want)
 			}
 		}
 	}
-	if all && octets(s.kept) != octets(s.ledger) {
+	if all && octets(s.kept) != octets(s.txState) {
 		for slot := range s.kept.Flows.Slots {
-			if got, want := s.ledger.Flows.Slots[slot], s.kept.Flows.Slots[slot]; got != want {
+			if got, want := s.txState.Flows.Slots[slot], s.kept.Flows.Slots[slot]; got != want {
 				return fmt.Errorf("slot %d at %d: %+v, want %+v", slot, s.now, got, want)
 			}
 		}
-		return fmt.Errorf("forced %d by %d, want %d by %d, or an octet in between", s.ledger.Flows.Forced, s.ledger.Flows.ForceBy, s.kept.Flows.Forced, s.kept.Flows.ForceBy)
+		return fmt.Errorf("forced %d by %d, want %d by %d, or an octet in between", s.txState.Flows.Forced, s.txState.Flows.ForceBy, s.kept.Flows.Forced, s.kept.Flows.ForceBy)
 	}
 	return nil
 }
@@ -200,7 +202,7 @@ func (s *sender) sources(f []byte) error {
 	var sent uint64
 	if slices.Contains(s.plan.Stations, station) {
 		sent = s.stations.sent(station)
-	} else if err := s.Guests.Lookup(uint64(station), &sent); err != nil {
+	} else if err := s.RecentLocal.Lookup(uint64(station), &sent); err != nil {
 		return fmt.Errorf("guest %v: %w", station, err)
 	}
 	if sent != uint64(s.now) {
@@ -239,18 +241,18 @@ func TestProductTransmitsAndReceives(t *testing.T) {
 	t.Cleanup(func() { labtest.Check(t, k.close()) })
 	b := &bed{TB: t, kernel: k}
 	b.gates(2)
-	for i := range k.rows {
-		k.rows[i].Decided = 2
+	for i := range k.cpus {
+		k.cpus[i].Decided = 2
 	}
 	c := &cast{members: 6}
 	c.mac[1], c.mac[2] = memberMAC(1), memberMAC(2)
 	pl := &spread.Plan{Rule: spread.RuleShortest, Adapter: adapterMAC, PerMember: true, Distributing: 6, Collecting: 6, Multicast: 2, Active: 1,
-		TeamMACs: []frame.MAC{adapterMAC, memberMAC(1), memberMAC(2)}, Gain: spread.DefaultGain, Skew: spread.DefaultSkew}
+		TeamMACs: []frame.MAC{adapterMAC, memberMAC(1), memberMAC(2)}, Shortest: &spread.Shortest{Gain: spread.DefaultGain, Skew: spread.DefaultSkew}}
 	for id := 1; id < 3; id++ {
-		pl.Weights[id], pl.Rates[id] = spread.MaxShare, 1e9
+		pl.Weights[id], pl.Shortest.Rates[id] = spread.MaxShare, 1e9
 	}
 	s := &sender{bed: b, ref: &spread.Picker{}, over: &spread.Picker{}}
-	s.over.Keep(k.ledger)
+	s.over.Keep(k.txState)
 	labtest.Must(t, s.follow(pl, c))
 	labtest.Must(t, b.receives(2))
 	for name, p := range map[string]*ebpf.Program{"transmit": k.Transmit, "receive": k.Receive} {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -53,8 +54,8 @@ func (n NIC) Owner() string {
 }
 
 // Identity says which NIC this is.
-func (n NIC) Identity() Identity {
-	return Identity{Name: n.Name, Index: n.Index, MAC: n.MAC, PermanentMAC: n.PermanentMAC, Driver: n.Driver, Bus: n.Bus}
+func (n NIC) Identity() journal.Identity {
+	return journal.Identity{Name: n.Name, Index: n.Index, MAC: n.MAC, PermanentMAC: n.PermanentMAC, Driver: n.Driver, Bus: n.Bus}
 }
 
 // DUPLEX_HALF and DUPLEX_FULL of linux/ethtool.h.
@@ -252,36 +253,12 @@ func (h *Host) pick(want func(NIC) bool, what string) (NIC, error) {
 	return list[i], nil
 }
 
-// Identity is what a NIC is recognised by.
-type Identity struct {
-	Name         string    `json:"name"`
-	Index        int       `json:"index"`
-	MAC          frame.MAC `json:"mac"`
-	PermanentMAC frame.MAC `json:"permanent_mac"`
-	Driver       string    `json:"driver"`
-	Bus          string    `json:"bus"`
-}
-
-// Same reports whether o is the same NIC. A real one is known by its permanent MAC, bus and driver, so it may come
-// back with another ifindex or name; a virtual one by its driver and two of MAC, ifindex and name, any of which may have
-// been changed while the NIC was there.
-func (i Identity) Same(o Identity) bool {
-	if i.Driver != o.Driver || i.Bus != o.Bus || i.PermanentMAC != o.PermanentMAC {
-		return false
-	}
-	if i.PermanentMAC != 0 {
-		return true
-	}
-	mac, index, name := i.MAC == o.MAC, i.Index == o.Index, i.Name == o.Name
-	return mac && index || mac && name || index && name
-}
-
 // Find looks for a NIC that went away and may be back with another ifindex or name.
-func (h *Host) Find(id Identity) (NIC, error) {
-	return h.pickSame(id, Identity.Same)
+func (h *Host) Find(id journal.Identity) (NIC, error) {
+	return h.pickSame(id, journal.Identity.Same)
 }
 
-func (h *Host) pickSame(id Identity, same func(Identity, Identity) bool) (NIC, error) {
+func (h *Host) pickSame(id journal.Identity, same func(journal.Identity, journal.Identity) bool) (NIC, error) {
 	list, err := h.links()
 	if err != nil {
 		return NIC{}, err
@@ -300,7 +277,7 @@ func (h *Host) pickSame(id Identity, same func(Identity, Identity) bool) (NIC, e
 	return NIC{}, fmt.Errorf("NIC %s (%s): %w", id.Name, cmp.Or(id.PermanentMAC, id.MAC), ErrNoNIC)
 }
 
-func likeness(id Identity, n NIC) int {
+func likeness(id journal.Identity, n NIC) int {
 	score := 0
 	if n.Index == id.Index {
 		score += 2
@@ -314,4 +291,45 @@ func likeness(id Identity, n NIC) int {
 // IsKernelLinkLocal is IsKernelLinkLocal of an address of the link.
 func (n NIC) kernelLinkLocal(a rtnl.Object) bool {
 	return rtnl.IsKernelLinkLocal(a, n.MAC, n.PermanentMAC)
+}
+
+// inet6 are the attributes of a link's IPv6.
+func (n NIC) inet6() rtnl.Object {
+	return n.raw.Nest(unix.IFLA_AF_SPEC).Nest(unix.AF_INET6)
+}
+
+// says reads what the routers said.
+func (n NIC) says() journal.RouterInfo {
+	o := n.inet6()
+	flags := o.Get32(rtnl.IFLAInet6Flags)
+	return journal.RouterInfo{Managed: flags&rtnl.IFRAManaged != 0, Other: flags&rtnl.IFRAOtherConf != 0, MTU: o.Get32(rtnl.IFLAInet6RAMTU)}
+}
+
+// token is the interface identifier of the addresses that the kernel makes for the link, if one was set.
+func (n NIC) token() (netip.Addr, bool) {
+	a, ok := netip.AddrFromSlice(n.inet6().Get(rtnl.IFLAInet6Token))
+	return a, ok && a.Is6() && !a.IsUnspecified()
+}
+
+// hasIPv6 reports whether the kernel runs IPv6 on a link.
+func (n NIC) hasIPv6() bool { return n.raw.Nest(unix.IFLA_AF_SPEC).Get(unix.AF_INET6) != nil }
+
+// NIC reads the link of that name.
+func (h *Host) NIC(name string) (NIC, error) { return h.withAddresses(h.nic(name)) }
+
+// NICAt reads the link with that ifindex.
+func (h *Host) NICAt(index int) (NIC, error) { return h.withAddresses(h.nicAt(index)) }
+
+func (h *Host) withAddresses(n NIC, err error) (NIC, error) {
+	if err != nil {
+		return NIC{}, err
+	}
+	list, err := h.rt.Addresses(n.Index)
+	if err != nil {
+		return NIC{}, err
+	}
+	for _, a := range list {
+		n.Addresses = append(n.Addresses, rtnl.AddressPrefix(a))
+	}
+	return n, nil
 }

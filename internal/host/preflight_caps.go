@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/tchook"
 	"nicteam/team"
 )
@@ -44,7 +45,7 @@ func capable() *team.Problem {
 
 // readable checks what of /proc a team cannot do without: its journal says of which boot and which network namespace it is.
 func (c *check) readable() *team.Problem {
-	_, err := whereabouts()
+	_, err := journal.Here()
 	if err == nil {
 		return nil
 	}
@@ -97,4 +98,18 @@ func (c *check) device() *team.Problem {
 		p.Fix = "modprobe tun; if the file is missing: mkdir -p /dev/net && mknod /dev/net/tun c 10 200"
 	}
 	return p
+}
+
+// withoutSysctls warns of what cannot be had where /proc/sys cannot be written.
+func (c *check) withoutSysctls() {
+	for _, n := range c.chosen {
+		if v, ok := readSysctl(n.Name, arpIgnore); !ok || v == memberARPIgnore {
+			continue
+		}
+		if err := unwritable(n.Name, arpIgnore); err != nil {
+			why := errors.Unwrap(err)
+			c.warnf("/proc/sys cannot be written (%v), so arp_ignore is not set: while the process of %s is dead its NICs may answer ARP for its addresses", why, c.cfg.Team)
+			return
+		}
+	}
 }

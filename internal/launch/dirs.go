@@ -11,7 +11,7 @@ import (
 
 	"nicteam/internal/atomicfile"
 	"nicteam/internal/control"
-	"nicteam/internal/host"
+	"nicteam/internal/host/journal"
 	"nicteam/team"
 )
 
@@ -123,7 +123,7 @@ func (d Dirs) teams() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	left = slices.DeleteFunc(left, func(name string) bool { return host.Ended(d.StateDir, name) })
+	left = slices.DeleteFunc(left, func(name string) bool { return journal.Ended(d.StateDir, name) })
 	names := append(running, left...)
 	sort.Strings(names)
 	return slices.Compact(names), nil

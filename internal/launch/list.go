@@ -6,6 +6,7 @@ import (
 
 	"nicteam/internal/control"
 	"nicteam/internal/host"
+	"nicteam/internal/host/journal"
 	"nicteam/team"
 )
 
@@ -28,7 +29,7 @@ func List(ctx context.Context, d Dirs) (*Listing, error) {
 	owner, adapter := map[string]string{}, map[string]bool{}
 	for _, name := range teams {
 		t := ListedTeam{Name: name, State: "not running", Members: []string{}}
-		if links := host.Claimed(d.StateDir, name); len(links) > 0 {
+		if links := journal.Claimed(d.StateDir, name); len(links) > 0 {
 			adapter[links[0]] = true
 			t.Members = append(t.Members, links[1:]...)
 		}
@@ -135,7 +136,7 @@ func Owners(d Dirs, name string) (map[string]host.Owner, error) {
 			continue
 		}
 		dead := unlocked(d, other)
-		for _, nic := range host.Claimed(d.StateDir, other) {
+		for _, nic := range journal.Claimed(d.StateDir, other) {
 			of[nic] = host.Owner{Team: other, Dead: dead}
 		}
 		if dead {

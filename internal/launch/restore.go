@@ -8,6 +8,7 @@ import (
 	"nicteam/internal/atomicfile"
 	"nicteam/internal/config"
 	"nicteam/internal/host"
+	"nicteam/internal/host/journal"
 	"nicteam/team"
 )
 
@@ -44,7 +45,7 @@ func Restore(d Dirs, name string, forget []string, log *slog.Logger) (steps []st
 // Restorable reports whether a team left a journal to restore and its process does not run.
 func Restorable(d Dirs, name string) bool {
 	_, err := os.Stat(d.journalFile(name))
-	return err == nil && !teamRuns(d, name) && !host.Ended(d.StateDir, name)
+	return err == nil && !teamRuns(d, name) && !journal.Ended(d.StateDir, name)
 }
 
 func restoreTeam(d Dirs, name string, forget []string, log *slog.Logger) (steps []string, err error) {

@@ -152,8 +152,7 @@ func (t *Team) execute(out *team.Output) {
 	for _, s := range out.Send {
 		t.control(s)
 	}
-	for _, index := range out.Poke {
-		_ = index // where one cable is pulled, others may be: all are read
+	if out.ReadLinks {
 		for _, id := range t.ids {
 			t.members[id].read(pokeLate)
 		}
@@ -203,18 +202,18 @@ func (t *Team) refused(pl *spread.Plan) {
 // planWords says what matters of a Plan, when it is told.
 type planWords struct{ *spread.Plan }
 
-func (p planWords) String() (said string) {
-	if p.From != nil {
-		defer func() { said += fmt.Sprintf(", turn %d mark %d", p.Turn, p.Mark) }()
-	}
+func (p planWords) String() string {
 	s := fmt.Sprintf("spread %d, distributing %b, collecting %b, multicast %b", p.Rule, p.Distributing, p.Collecting, p.Multicast)
 	for id, f := range p.Filter {
 		if len(f) > 0 {
 			s += fmt.Sprintf(", %d takes in %v", id, f)
 		}
 	}
-	if len(p.Moves) > 0 {
-		s += fmt.Sprintf(", turn %d moves %v", p.Turn, p.Moves)
+	if p.Shortest != nil && len(p.Shortest.Moves) > 0 {
+		s += fmt.Sprintf(", generation %d moves %v", p.Shortest.Generation, p.Shortest.Moves)
+	}
+	if m := p.Plan.Migration(); m != nil {
+		s += fmt.Sprintf(", migration %d mark %d", m.ID, m.Mark)
 	}
 	return s
 }

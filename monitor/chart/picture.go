@@ -53,24 +53,24 @@ const (
 	atEnd
 )
 
-// Sides of a picture in pixels. The least leaves room for a plot.
+// Bounds of a picture's sides. The least leaves room for a plot.
 const (
-	leastWidth, leastHeight = 160, 120
-	mostPixels              = 8192
+	LeastPixels = 160
+	MostPixels  = 8192
 )
 
 // pictureSize returns Width and Height in pixels, within the bounds; 960 × 480 by default.
 func (o *Options) pictureSize() (width, height int) {
-	size := func(v, standard, least int) int {
+	size := func(v, standard int) int {
 		if v <= 0 {
 			return standard
 		}
-		return min(max(v, least), mostPixels)
+		return min(max(v, LeastPixels), MostPixels)
 	}
-	return size(o.Width, 960, leastWidth), size(o.Height, 480, leastHeight)
+	return size(o.Width, 960), size(o.Height, 480)
 }
 
-// picture is one drawing: columns, layers, scale and labels are those of Render, in pixels.
+// picture is one drawing: columns, layers, scale and labels are those of renderChart, in pixels.
 type picture struct {
 	canvas
 	d           *Data
@@ -146,7 +146,7 @@ func (p *picture) drawHeader() {
 	}
 	words := *p.o
 	words.Width = room
-	p.drawCells(p.lw, p.lh/2+p.line, Summary(*p.d, words)[0])
+	p.drawCells(p.lw, p.lh/2+p.line, summaryRow(*p.d, words)[0])
 	if len(p.plot.names) < 2 {
 		return
 	}

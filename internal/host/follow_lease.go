@@ -1,0 +1,58 @@
+package host
+
+import (
+	"net/netip"
+	"time"
+
+	"nicteam/internal/rtnl"
+)
+
+// Lease is an address whose time is limited, by somebody who has to renew it.
+type Lease struct {
+	Address netip.Prefix
+	Left    time.Duration
+	Total   time.Duration // when it was last renewed
+}
+
+// leases are the addresses whose time is limited. A router's advertisements renew those that the kernel made of them.
+func (h *Host) leases(list []rtnl.Object) (leases []Lease) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, o := range list {
+		_, valid := rtnl.Lifetimes(o)
+		if valid == rtnl.Forever || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) {
+			continue
+		}
+		left := time.Duration(valid) * time.Second
+		total := left + max(0, time.Duration(rtnl.MonotonicTime())-rtnl.RenewedAt(o))
+		if was, ok := h.renewedBefore(o, left); ok {
+			total = was
+		}
+		leases = append(leases, Lease{rtnl.AddressPrefix(o), left, total})
+	}
+	return leases
+}
+
+// renewedBefore is how long an address was given for while a NIC had it, when nobody has renewed it since.
+func (h *Host) renewedBefore(o rtnl.Object, left time.Duration) (total time.Duration, ok bool) {
+	if h.journal == nil {
+		return 0, false
+	}
+	const sameEnd = 2 * time.Second // the kernel counts whole seconds
+	for _, m := range h.journal.State.Members {
+		for _, r := range m.Addresses {
+			_, valid := rtnl.Lifetimes(r)
+			if valid == rtnl.Forever || !rtnl.SameAddress(r, o) {
+				continue
+			}
+			then := time.Duration(valid) * time.Second
+			since := time.Duration(rtnl.BootTime() - m.At)
+			if d := then - since - left; d < -sameEnd || d > sameEnd {
+				continue
+			}
+			recorded := time.Duration(rtnl.MonotonicTime()) - since
+			return then + max(0, recorded-rtnl.RenewedAt(r)), true
+		}
+	}
+	return 0, false
+}

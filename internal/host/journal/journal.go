@@ -1,0 +1,212 @@
+package journal
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
+)
+
+// The journal is text: a first line that names format and version, then a record a line, each with its CRC-32C
+// in front and a number that grows. scan.go reads it.
+//
+// Version 2 has records and fields that version 1 had not; a program that knows only 1 leaves it alone.
+const (
+	journalHeader = "nicteam-journal"
+	Version       = 2
+)
+
+// compactBeyond is by how much a journal may grow before it is written anew, and a large one by as much as it has: the routes
+// of a NIC may be very many, and come and go.
+const compactBeyond = 4 << 10
+
+// journalReserve is disk space taken at the beginning, so that a disk that fills up later does not
+// stop a team half-way.
+const journalReserve = 256 << 10
+
+// A record of a NIC with very many routes is long; beyond this it is not a record.
+const maxRecord = 64 << 20
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+type Journal struct {
+	Path       string
+	file       *os.File
+	reading          // of what was there
+	base       int64 // end when it was last written anew
+	State      State
+	FaultPoint func(string) error
+}
+
+// PathOf is where the team's journal is.
+func PathOf(dir, team string) string { return filepath.Join(dir, team+".journal") }
+
+// Create makes a journal of these records that is on disk when it returns. One that is there stays as it is
+// until then, and is replaced.
+func Create(path string, records []Record, at func(string) error) (_ *Journal, err error) {
+	if err := at("create journal"); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(path + ".new")
+		}
+	}()
+	err = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, journalReserve)
+	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
+		return nil, &os.PathError{Op: "reserve space for", Path: path, Err: err}
+	}
+	j := &Journal{Path: path, file: f, FaultPoint: at}
+	text := fmt.Appendln(nil, journalHeader, Version)
+	for _, r := range records {
+		j.seq++
+		r.Seq = j.seq
+		line, err := formatRecord(r)
+		if err != nil {
+			return nil, err
+		}
+		text = append(text, line...)
+		j.State.Apply(r)
+	}
+	if _, err := f.Write(text); err != nil {
+		return nil, err
+	}
+	if err := f.Sync(); err != nil {
+		return nil, err
+	}
+	if err := at("put journal in place"); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return nil, err
+	}
+	if err := SyncDir(path); err != nil {
+		return nil, err
+	}
+	j.end = int64(len(text))
+	j.base, j.Version = j.end, Version
+	return j, nil
+}
+
+func SyncDir(path string) error {
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// Open reads an existing journal and continues it behind its last good record.
+func Open(path string, at func(string) error) (*Journal, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	j := &Journal{Path: path, file: f, FaultPoint: at}
+	if j.reading, err = scan(f, func(r Record, _ int64) { j.State.Apply(r) }); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	j.base = j.end
+	return j, nil
+}
+
+// checksumLen is the length of a checksum and the space behind it.
+const checksumLen = 9
+
+func formatRecord(r Record) ([]byte, error) {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, "%s %s\n", sum(body), body), nil
+}
+
+func sum(body []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(body, castagnoli)) }
+
+// Write appends a record; when it returns without error the record is on disk and part of the state. One that says nothing
+// new is not written.
+func (j *Journal) Write(r Record) error {
+	if err := j.FaultPoint("journal " + string(r.Kind)); err != nil {
+		return err
+	}
+	if j.State.implies(r) {
+		return nil
+	}
+	r.Seq = j.seq + 1
+	line, err := formatRecord(r)
+	if err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	if err := j.cut(); err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	if _, err := j.file.WriteAt(line, j.end); err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	if err := j.file.Sync(); err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	j.end += int64(len(line))
+	j.seq = r.Seq
+	j.State.Apply(r)
+	if j.end > j.base+max(compactBeyond, j.base) {
+		return j.Compact()
+	}
+	return nil
+}
+
+// Compact writes the journal anew with what its state needs. Where that cannot be done the old one goes on.
+func (j *Journal) Compact() error {
+	j.base = j.end // not with every record
+	next, err := Create(j.Path, j.State.Records(), j.FaultPoint)
+	if err != nil {
+		if rtnl.IsInjectedCrash(err) {
+			return err
+		}
+		return nil
+	}
+	next.State = j.State // whose parts are in use
+	j.file.Close()
+	*j = *next
+	return nil
+}
+
+// cut takes away what lies behind the last good record, so that no old record comes to stand behind a
+// new one. Only then: truncating gives the reserved space back.
+func (j *Journal) cut() error {
+	st, err := j.file.Stat()
+	if err != nil || st.Size() == j.end {
+		return err
+	}
+	return j.file.Truncate(j.end)
+}
+
+// Remove ends the journal for good.
+func (j *Journal) Remove() error {
+	if err := j.FaultPoint("remove journal"); err != nil {
+		return err
+	}
+	j.Close()
+	if err := os.Remove(j.Path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return SyncDir(j.Path)
+}
+
+func (j *Journal) Close() { j.file.Close() }
