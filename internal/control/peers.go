@@ -41,7 +41,7 @@ func PeersOf(st *team.Status, list []steer.Peer, name func(id int) string) *Peer
 	doc := &Peers{Schema: "nicteam.peers/v1", Team: st.Team, Reason: unsteered(st), Peers: []Peer{}}
 	for _, p := range list {
 		doc.Peers = append(doc.Peers, Peer{Address: p.Address.String(), Ours: p.Ours.String(), MAC: p.MAC.String(), VLAN: p.VLAN,
-			Member: name(p.Member), Since: p.Since, Seen: p.Seen, RxBps: p.RxBps, Told: p.Told})
+			Member: name(p.Member), Since: p.Since, Seen: p.Seen, RxBps: p.RxBps, Told: p.Notifications})
 	}
 	return doc
 }
