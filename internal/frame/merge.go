@@ -26,13 +26,13 @@ const (
 // has the place of its first, and the first frame of the flow that does not fit ends it. Frames of other flows that came
 // between a run's frames come behind it.
 type Merger struct {
-	runs [maxRuns]run
+	runs [maxRuns]mergeRun
 	n    int
 	next int // the run to give up for a new one
 }
 
-// run is frames of one flow that have become one, or a first one alone.
-type run struct {
+// mergeRun is frames of one flow that have become one, or a first one alone.
+type mergeRun struct {
 	index, way     int
 	b              []byte // [virtio header][frame], to be lengthened
 	l3, l4, data   int    // offsets in the frame
@@ -51,8 +51,8 @@ func (m *Merger) Add(index int, b []byte, v Vnet, h *Headers, way int) (to, leng
 	if h.IPProto != ProtoUDP || h.L3 == 0 {
 		return -1, 0
 	}
-	var r run
-	if !r.begin(index, b, v, h, way) {
+	var r mergeRun
+	if !r.start(index, b, v, h, way) {
 		// A fragment or a super-frame, perhaps of a flow that is being joined.
 		m.Finish()
 		return -1, 0
@@ -89,8 +89,8 @@ func (m *Merger) Finish() {
 	m.n, m.next = 0, 0
 }
 
-// begin makes r a run of one frame. It returns false for one that nothing can be joined to, nor itself.
-func (r *run) begin(index int, b []byte, v Vnet, h *Headers, way int) bool {
+// start makes r a run of one frame. It returns false for one that nothing can be joined to, nor itself.
+func (r *mergeRun) start(index int, b []byte, v Vnet, h *Headers, way int) bool {
 	if v.GSOType != GSONone || h.Fragment || h.Payload == 0 {
 		return false
 	}
@@ -123,10 +123,10 @@ func (r *run) begin(index int, b []byte, v Vnet, h *Headers, way int) bool {
 	return true
 }
 
-func (r *run) v4() bool { return r.l4-r.l3 == 20 }
+func (r *mergeRun) v4() bool { return r.l4-r.l3 == 20 }
 
 // sameFlow compares addresses and ports: frames that agree in these have to keep their order.
-func (r *run) sameFlow(o *run) bool {
+func (r *mergeRun) sameFlow(o *mergeRun) bool {
 	from := 12
 	if !r.v4() {
 		from = 8
@@ -136,7 +136,7 @@ func (r *run) sameFlow(o *run) bool {
 }
 
 // join puts o, which is one frame of r's flow with the virtio header v, behind r.
-func (r *run) join(o *run, v Vnet) bool {
+func (r *mergeRun) join(o *mergeRun, v Vnet) bool {
 	if r.ended || r.parts == maxParts || o.size > r.size || !r.sameHeaders(o) {
 		return false
 	}
@@ -151,13 +151,13 @@ func (r *run) join(o *run, v Vnet) bool {
 	if !r.checked {
 		var first Vnet
 		first.Unmarshal(r.b)
-		if !r.good(first) {
+		if !r.checksumOK(first) {
 			r.ended = true
 			return false
 		}
 		r.checked = true
 	}
-	if !o.good(v) {
+	if !o.checksumOK(v) {
 		return false
 	}
 	r.b = append(r.b[:VnetLen+r.end], o.b[VnetLen+o.data:VnetLen+o.end]...)
@@ -169,7 +169,7 @@ func (r *run) join(o *run, v Vnet) bool {
 }
 
 // sameHeaders compares all that the parts of a super-frame share.
-func (r *run) sameHeaders(o *run) bool {
+func (r *mergeRun) sameHeaders(o *mergeRun) bool {
 	if r.l3 != o.l3 {
 		return false
 	}
@@ -189,9 +189,9 @@ func (r *run) sameHeaders(o *run) bool {
 	return binary.BigEndian.Uint16(a[6:])&ipDontFragment != 0 || o.id == r.id+1
 }
 
-// good reports whether the checksum of r, which is one frame, is right or still to be made. Joining two frames
+// checksumOK reports whether the checksum of r, which is one frame, is right or still to be made. Joining two frames
 // makes their checksums anew: one that is wrong would become right.
-func (r *run) good(v Vnet) bool {
+func (r *mergeRun) checksumOK(v Vnet) bool {
 	if v.Flags&(NeedsCsum|DataValid) != 0 {
 		return true
 	}
@@ -200,7 +200,7 @@ func (r *run) good(v Vnet) bool {
 }
 
 // finish writes the headers of the whole, unless that is one frame.
-func (r *run) finish() {
+func (r *mergeRun) finish() {
 	if r.parts < 2 {
 		return
 	}

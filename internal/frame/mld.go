@@ -22,7 +22,7 @@ func MLDReports(mac MAC, src netip.Addr, version int, groups []netip.Addr) (fram
 		m[0] = icmp6MLDReport
 		a := g.As16()
 		copy(m[8:], a[:])
-		putMLDSum(b, m)
+		finishMLD(b, m)
 		frames = append(frames, b)
 	}
 	return frames
@@ -47,7 +47,7 @@ func MLDReport(mac MAC, src netip.Addr, groups []netip.Addr) []byte {
 		a := g.As16()
 		copy(r[4:], a[:])
 	}
-	putMLDSum(b, m)
+	finishMLD(b, m)
 	return b
 }
 
@@ -66,7 +66,7 @@ func newMLD(mac MAC, src, dst netip.Addr, n int) (b, m []byte) {
 	return b, b[at+40+hbh : at+40+hbh+n]
 }
 
-// putMLDSum writes the checksum of the message m in b, which newMLD made.
-func putMLDSum(b, m []byte) {
+// finishMLD writes the checksum of the message m in b, which newMLD made.
+func finishMLD(b, m []byte) {
 	binary.BigEndian.PutUint16(m[2:], mangle(^Fold(Sum(PseudoSum(b, EtherLen, ProtoICMPv6, len(m)), m))))
 }

@@ -48,7 +48,7 @@ func UnicastNA(mac MAC, ip netip.Addr, router bool, peer MAC, to netip.Addr, vla
 	a := ip.As16()
 	copy(m[8:], a[:])
 	m[24] = optTarget
-	return sealND(b, m)
+	return finishND(b, m)
 }
 
 // UnicastNS returns the neighbour solicitation by which peer alone, whose address is to, is asked whether it is
@@ -63,7 +63,7 @@ func UnicastNS(mac MAC, ip netip.Addr, peer MAC, to netip.Addr, vlan uint16) []b
 	a := to.As16()
 	copy(m[8:], a[:])
 	m[24] = optSource
-	return sealND(b, m)
+	return finishND(b, m)
 }
 
 // newND returns a frame with room for a message m with a target and one option that says mac.
@@ -80,8 +80,8 @@ func newND(mac MAC, from netip.Addr, peer MAC, to netip.Addr, vlan uint16) (b, m
 	return b, m
 }
 
-// sealND writes the checksum of the message m, with which the frame b ends.
-func sealND(b, m []byte) []byte {
+// finishND writes the checksum of the message m, with which the frame b ends.
+func finishND(b, m []byte) []byte {
 	at := len(b) - len(m)
 	putICMPv6Sum(b, at-40, at, len(b))
 	return b

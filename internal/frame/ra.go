@@ -99,5 +99,5 @@ func (a *RouterAdvert) Frame() []byte {
 	b, at := newFrame(groupMAC(allNodes), a.MAC, 0, TypeIPv6, 40+len(m))
 	putIPv6(b[at:], a.From, allNodes, ProtoICMPv6, 255, len(m))
 	copy(b[at+40:], m)
-	return sealND(b, b[at+40:])
+	return finishND(b, b[at+40:])
 }

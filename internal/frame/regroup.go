@@ -19,10 +19,10 @@ func Regroup(v Vnet, b []byte, emit func(b []byte) bool) error {
 	} else {
 		join = join && h.L4-h.L3 == 40
 	}
-	r := run{b: (*buf)[:VnetLen], l3: h.L3, l4: h.L4, data: h.Payload}
+	r := mergeRun{b: (*buf)[:VnetLen], l3: h.L3, l4: h.L4, data: h.Payload}
 	stopped := false
 	err := Segment(v, b, func(seg []byte) bool {
-		if join && r.append(seg) {
+		if join && r.appendSegment(seg) {
 			return true
 		}
 		if r.parts > 0 {
@@ -41,9 +41,9 @@ func Regroup(v Vnet, b []byte, emit func(b []byte) bool) error {
 	return err
 }
 
-// append puts seg, which is a finished segment of what r's first was one of, behind r. It returns false where it does not
+// appendSegment puts seg, which is a finished segment of what r's first was one of, behind r. It returns false where it does not
 // fit.
-func (r *run) append(seg []byte) bool {
+func (r *mergeRun) appendSegment(seg []byte) bool {
 	payload := seg[r.data:]
 	if r.parts == 0 || r.parts == maxParts || r.ended || len(payload) > r.size || r.end+len(payload)-r.l3 > 65535 ||
 		len(r.b)+len(payload) > cap(r.b) {

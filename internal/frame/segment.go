@@ -54,19 +54,19 @@ func Segment(v Vnet, b []byte, emit func(seg []byte) bool) error {
 			return ErrSegment
 		}
 		s.h, s.tunnel = &inner, true
-		s.outer.begin(b, &h)
+		s.outer.start(b, &h)
 	}
 	if err := segmentable(v, s.h); err != nil {
 		return err
 	}
-	s.begin()
+	s.start()
 	size, payload := int(v.GSOSize), s.h.Payload
 	for at, i := payload, 0; ; i++ {
 		end := min(at+size, len(b))
 		seg := append((*buf)[:0], b[:payload]...)
 		seg = append(seg, b[at:end]...)
 		*buf = seg
-		s.finish(seg, i, at-payload, end == len(b))
+		s.finishSegment(seg, i, at-payload, end == len(b))
 		if !emit(seg) || end == len(b) {
 			return nil
 		}
@@ -108,7 +108,7 @@ type segmenter struct {
 	b []byte
 
 	tunnel bool
-	outer  wrapper
+	outer  outerHeaders
 
 	csumAt int    // offset of the transport checksum
 	pseudo uint64 // sum of the pseudo-header without the length
@@ -117,7 +117,7 @@ type segmenter struct {
 	seq    uint32 // of the first TCP segment
 }
 
-func (s *segmenter) begin() {
+func (s *segmenter) start() {
 	h, b := s.h, s.b
 	s.csumAt = h.L4 + 16
 	if h.IPProto == ProtoUDP {
@@ -138,9 +138,9 @@ func (s *segmenter) begin() {
 	s.pseudo = PseudoSum(b, h.L3, h.IPProto, 0)
 }
 
-// finish makes seg, which has the super-frame's headers and the payload from done on, the
+// finishSegment makes seg, which has the super-frame's headers and the payload from done on, the
 // i-th segment.
-func (s *segmenter) finish(seg []byte, i, done int, last bool) {
+func (s *segmenter) finishSegment(seg []byte, i, done int, last bool) {
 	h := s.h
 	l4 := len(seg) - h.L4
 	putLength(seg, h, s.id+uint16(i))
@@ -163,7 +163,7 @@ func (s *segmenter) finish(seg []byte, i, done int, last bool) {
 	binary.BigEndian.PutUint16(seg[s.csumAt:], mangle(^Fold(Sum(pseudo, seg[h.L4:]))))
 	if s.tunnel {
 		// A message with its checksum sums to the complement of its pseudo-header's sum.
-		s.outer.finish(seg, i, h.L4, ^Fold(pseudo))
+		s.outer.finishSegment(seg, i, h.L4, ^Fold(pseudo))
 	}
 }
 

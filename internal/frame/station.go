@@ -40,8 +40,8 @@ func (s Station) String() string {
 	}
 }
 
-// In returns mac in the VLAN that the frame b is in, of which h is what Parse found.
-func (h *Headers) In(mac MAC, b []byte) Station {
+// Station returns mac in the VLAN that the frame b is in, of which h is what Parse found.
+func (h *Headers) Station(mac MAC, b []byte) Station {
 	vlan := h.VLAN()
 	if vlan != 0 && binary.BigEndian.Uint16(b[12:]) == TypeQinQ {
 		vlan |= ServiceTag

@@ -115,14 +115,14 @@ func (v Vnet) MarshalTunnel(b []byte) bool {
 	return true
 }
 
-// wrapper finishes the outer headers of a tunnel's segments.
-type wrapper struct {
+// outerHeaders finishes the outer headers of a tunnel's segments.
+type outerHeaders struct {
 	h      *Headers
 	id     uint16 // of the first IPv4 packet
 	csumAt int    // offset of the checksum of the UDP or GRE header, 0: it has none
 }
 
-func (w *wrapper) begin(b []byte, h *Headers) {
+func (w *outerHeaders) start(b []byte, h *Headers) {
 	w.h = h
 	if h.EtherType == TypeIPv4 {
 		w.id = binary.BigEndian.Uint16(b[h.L3+4:])
@@ -139,8 +139,8 @@ func (w *wrapper) begin(b []byte, h *Headers) {
 	}
 }
 
-// finish is for the i-th segment, of which all from the offset inner on is finished and sums to sum.
-func (w *wrapper) finish(seg []byte, i, inner int, sum uint16) {
+// finishSegment is for the i-th segment, of which all from the offset inner on is finished and sums to sum.
+func (w *outerHeaders) finishSegment(seg []byte, i, inner int, sum uint16) {
 	h := w.h
 	putLength(seg, h, w.id+uint16(i))
 	length := len(seg) - h.L4
