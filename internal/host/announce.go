@@ -3,8 +3,12 @@ package host
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strconv"
 
+	"github.com/vishvananda/netlink"
+
+	"nicteam/internal/frame"
 	"nicteam/internal/rtnl"
 	"nicteam/team"
 )
@@ -93,4 +97,55 @@ func (h *Host) AskNeighbours(adapter int) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// station is a link whose frames go through the adapter.
+type station struct {
+	index int
+	name  string
+	mac   frame.MAC // zero: the adapter's, which may leave a member as another
+	vlan  uint16
+}
+
+// behind lists the adapter and the links that stand on it, however high. A VLAN on a VLAN is left out: an
+// announcement carries one tag.
+func behind(links []netlink.Link, adapter int) []station {
+	var out []station
+	var own frame.MAC
+	seen := map[int]bool{}
+	var visit func(index int, vlan uint16)
+	visit = func(index int, vlan uint16) {
+		i := slices.IndexFunc(links, func(l netlink.Link) bool { return l.Attrs().Index == index })
+		if i < 0 || seen[index] {
+			return
+		}
+		seen[index] = true
+		a := links[i].Attrs()
+		mac := frame.MACFrom(a.HardwareAddr)
+		if index == adapter {
+			own = mac
+		}
+		if mac == own {
+			mac = 0
+		}
+		out = append(out, station{index, a.Name, mac, vlan})
+		if a.MasterIndex != 0 {
+			visit(a.MasterIndex, vlan)
+		}
+		for _, l := range links {
+			if l.Attrs().ParentIndex != index || !standsOn(l) {
+				continue
+			}
+			tag := vlan
+			if v, ok := l.(*netlink.Vlan); ok {
+				if vlan != 0 || v.VlanProtocol == netlink.VLAN_PROTOCOL_8021AD {
+					continue
+				}
+				tag = uint16(v.VlanId)
+			}
+			visit(l.Attrs().Index, tag)
+		}
+	}
+	visit(adapter, 0)
+	return out
 }

@@ -4,13 +4,14 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"nicteam/internal/host/journal"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/host/journal"
 )
 
 // Frames that a program redirects to the adapter's ingress wait in a queue of the CPU, of net.core.netdev_max_backlog

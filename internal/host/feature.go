@@ -2,9 +2,10 @@ package host
 
 import (
 	"fmt"
-	"nicteam/internal/host/journal"
 
 	"github.com/vishvananda/netlink"
+
+	"nicteam/internal/host/journal"
 )
 
 // lro is the kernel's name of large receive offload: it merges frames in a way that cannot be taken

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/atomicfile"
 	"nicteam/internal/host/journal"
 	"nicteam/team"
 )
@@ -87,7 +89,7 @@ func (h *Host) makeRoom() error {
 		return err
 	}
 	h.aside = ""
-	return journal.SyncDir(journal.PathOf(h.o.StateDir, h.o.Team))
+	return atomicfile.SyncDir(journal.PathOf(h.o.StateDir, h.o.Team))
 }
 
 // Begin opens the team's journal, or goes on with the one that is there, before anything is changed. The
@@ -207,4 +209,28 @@ func (h *Host) Note() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.note
+}
+
+func newerProblem(name, path string, err error) *team.Problem {
+	return &team.Problem{
+		Kind: team.Conflict, Err: err, What: "use journal of " + name,
+		Why: path + ": " + err.Error() + "; this one would lose what it does not know, so it changes nothing",
+		Fix: "use the program that wrote it, nicteam restore " + name + " by that one; or remove the file if nothing of the team is left",
+	}
+}
+
+func elsewhereProblem(name, path string, of, here journal.Location) *team.Problem {
+	return &team.Problem{
+		Kind: team.Conflict, What: "use journal of " + name,
+		Why: path + ": the team lives in another network namespace (inode " + strconv.FormatUint(of.NetNS, 10) + ", this one is " + strconv.FormatUint(here.NetNS, 10) + ")",
+		Fix: "run the command in that namespace, or give this one a state directory of its own with --state-dir",
+	}
+}
+
+func damagedProblem(name, path, why string) *team.Problem {
+	return &team.Problem{
+		Kind: team.Failed, What: "use journal of " + name,
+		Why: path + " is damaged: " + why + "; adapter, addresses and journal stay as they are",
+		Fix: "put the addresses of " + name + " on a NIC by hand (ip address, ip route), then: ip link del " + name + "; and remove the file",
+	}
 }

@@ -99,3 +99,17 @@ func (c *check) device() *team.Problem {
 	}
 	return p
 }
+
+// withoutSysctls warns of what cannot be had where /proc/sys cannot be written.
+func (c *check) withoutSysctls() {
+	for _, n := range c.chosen {
+		if v, ok := readSysctl(n.Name, arpIgnore); !ok || v == memberARPIgnore {
+			continue
+		}
+		if err := unwritable(n.Name, arpIgnore); err != nil {
+			why := errors.Unwrap(err)
+			c.warnf("/proc/sys cannot be written (%v), so arp_ignore is not set: while the process of %s is dead its NICs may answer ARP for its addresses", why, c.cfg.Team)
+			return
+		}
+	}
+}

@@ -2,10 +2,14 @@ package host
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/frame"
 	"nicteam/internal/rtnl"
 	"nicteam/monitor"
 )
@@ -39,4 +43,25 @@ func (h *Host) Changes(ctx context.Context) <-chan struct{} {
 		}()
 		rtnl.ReadEvents(ctx, f, func([]byte) { h.probe.forget(); signal() })
 	})
+}
+
+// LinkFacts are what is looked at after each change of a link.
+type LinkFacts struct {
+	Name string
+	MAC  frame.MAC
+	MTU  int
+	Up   bool // administratively
+}
+
+// Facts reads a link; the error is ErrNoNIC for one that is gone.
+func (h *Host) Facts(index int) (LinkFacts, error) {
+	l, err := h.rt.Handle.LinkByIndex(index)
+	if err != nil {
+		if errors.As(err, new(netlink.LinkNotFoundError)) || errors.Is(err, unix.ENODEV) {
+			err = ErrNoNIC
+		}
+		return LinkFacts{}, fmt.Errorf("read link %d: %w", index, err)
+	}
+	a := l.Attrs()
+	return LinkFacts{Name: a.Name, MAC: frame.MACFrom(a.HardwareAddr), MTU: a.MTU, Up: a.RawFlags&unix.IFF_UP != 0}, nil
 }

@@ -159,13 +159,3 @@ func (h *Host) Carries(name string) (what []string, err error) {
 	}
 	return what, nil
 }
-
-// noteUppers says what others will lose with the adapter.
-func (b *back) noteUppers() {
-	if b.adapter == nil {
-		return
-	}
-	if what, err := b.h.Carries(b.adapter.Name); err == nil && len(what) > 0 {
-		b.note("with %s ends what others had on it: %s", b.adapter.Name, list(what))
-	}
-}

@@ -1,12 +1,10 @@
 package host
 
 import (
-	"net/netip"
 	"slices"
 
 	"nicteam/internal/host/masquerade"
 	"nicteam/internal/rtnl"
-	"nicteam/internal/settings"
 )
 
 // RebindConnections begins to carry connections over that go by the addresses of recorded members. Adopt goes on with it, and
@@ -71,20 +69,4 @@ func (h *Host) rebindWhile(f func() error, links ...int) (err error) {
 		return err
 	}
 	return c.CatchUp()
-}
-
-// masqueraded warns of connections that will be cut, as far as that can be known before.
-func (c *check) masqueraded() {
-	if c.cfg.Address != settings.AddressAuto {
-		return
-	}
-	var addresses []netip.Addr
-	for _, n := range c.chosen {
-		for _, p := range n.Addresses {
-			addresses = append(addresses, p.Addr())
-		}
-	}
-	if cut, why := masquerade.CutConnections(addresses); cut > 0 {
-		c.warnf("%d connections that this host masquerades for others will be cut: %s", cut, why)
-	}
 }

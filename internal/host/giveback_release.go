@@ -3,9 +3,10 @@ package host
 import (
 	"cmp"
 	"fmt"
-	"nicteam/internal/host/journal"
 	"slices"
 	"strings"
+
+	"nicteam/internal/host/journal"
 )
 
 // Release gives one member back while the team goes on: its flags, MTU, sysctls and features as they were. Addresses that

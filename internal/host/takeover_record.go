@@ -115,3 +115,18 @@ func (h *Host) link(m *journal.MemberState) (netlink.Link, NIC, error) {
 	l, err := h.rt.Handle.LinkByIndex(n.Index)
 	return l, n, err
 }
+
+// Returned reads the NIC of a recorded member that was gone, wherever it is.
+func (h *Host) Returned(member string) (NIC, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	j, err := h.begun()
+	if err != nil {
+		return NIC{}, err
+	}
+	m := j.State.ByName(member)
+	if m == nil || m.Left {
+		return NIC{}, fmt.Errorf("NIC %s: not recorded", member)
+	}
+	return h.Find(m.Identity)
+}

@@ -1,7 +1,6 @@
 package host
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -159,16 +158,13 @@ func (h *Host) dropRoutes(m *journal.MemberState, index int) error {
 	return nil
 }
 
-// together runs all of the undo steps, whatever becomes of one, and stops only in death.
-func together(steps ...func() error) error {
-	var errs []error
-	for _, step := range steps {
-		if err := step(); err != nil {
-			if rtnl.IsInjectedCrash(err) {
-				return err
-			}
-			errs = append(errs, err)
-		}
+// Up brings the adapter up.
+func (h *Host) Up(adapter int) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l, err := h.rt.Handle.LinkByIndex(adapter)
+	if err != nil {
+		return fmt.Errorf("bring up adapter: %w", err)
 	}
-	return errors.Join(errs...)
+	return h.rt.SetUp(l, true)
 }
