@@ -49,7 +49,7 @@ func (w *world) captureLearningFrames() *learningFrames {
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			if p.EtherType == frame.TypeRARP {
-				h.all = append(h.all, p.In(p.Src, b))
+				h.all = append(h.all, p.Station(p.Src, b))
 			}
 			if spread.GroupReport(&p, b) {
 				h.reports++
