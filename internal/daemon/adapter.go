@@ -14,7 +14,7 @@ import (
 // macDonor is the member whose MAC the adapter gets by --mac keep, and whose settings it gets: the one with the default
 // route, or the first.
 func (s *session) macDonor(c settings.Config, members []host.NIC) host.NIC {
-	owner := s.host.DefaultRouteMember(c.MemberNames())
+	owner := s.host.DefaultOwner(c.MemberNames())
 	if i := slices.IndexFunc(members, func(m host.NIC) bool { return m.Name == owner }); i >= 0 {
 		return members[i]
 	}

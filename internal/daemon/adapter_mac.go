@@ -22,11 +22,11 @@ func (s *session) followAdapterMAC(ctx context.Context) {
 		left = 0
 	}
 	made := time.Now()
-	for changed := s.follower.Subscribe(host.AdapterLink).C(); ; {
-		adapter, err := s.host.ReadLink(index)
-		for ; err == nil && adapter.MAC != mac && left > 0 && time.Since(made) < udevWindow; adapter, err = s.host.ReadLink(index) {
+	for changed := s.follower.News(host.AdapterLink).C(); ; {
+		adapter, err := s.host.Facts(index)
+		for ; err == nil && adapter.MAC != mac && left > 0 && time.Since(made) < udevWindow; adapter, err = s.host.Facts(index) {
 			left--
-			if err := s.host.RestoreMAC(index, mac, adapter.MAC); err != nil {
+			if err := s.host.PutBackMAC(index, mac, adapter.MAC); err != nil {
 				s.log.Warn("adapter's MAC not put back", "mac", mac, "is", adapter.MAC, "err", err)
 				continue
 			}

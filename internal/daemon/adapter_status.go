@@ -117,7 +117,7 @@ type addressSource struct {
 }
 
 // Ask has the adapter's stack ask whom it knows.
-func (a addressSource) Ask(context.Context) error { return a.host.ProbeNeighbours(a.index) }
+func (a addressSource) Ask(context.Context) error { return a.host.AskNeighbours(a.index) }
 
 // Announcement reads what the neighbours are to be told.
 func (a addressSource) Announcement(context.Context) (team.Announcement, error) {

@@ -31,9 +31,9 @@ func (s *session) addLocked(ctx context.Context, names []string, accept bool) (s
 	defer s.updateFollower()
 	c := s.team.Config()
 	names = s.realNames(names)
-	consent := host.ConsentAsk
+	consent := host.Ask
 	if accept {
-		consent = host.ConsentChecked
+		consent = host.Known
 	}
 	err = s.dirs.Exclusive(func() error {
 		others, err := launch.Owners(s.dirs, c.Team)
@@ -149,9 +149,7 @@ func (s *session) addNIC(ctx context.Context, name string) error {
 }
 
 // memberSetup is what a NIC that joins is to be like.
-func (s *session) memberSetup() host.MemberSetup {
-	return host.MemberSetup{MTU: s.mtu, GRO: s.team.Config().GRO}
-}
+func (s *session) memberSetup() host.Setup { return host.Setup{MTU: s.mtu, GRO: s.team.Config().GRO} }
 
 // Remove drains NICs and gives them back.
 func (s *session) Remove(ctx context.Context, names []string, force bool) (steps []string, err error) {

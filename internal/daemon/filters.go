@@ -13,7 +13,7 @@ import (
 // later is a warning as long as it is there: whoever has put it there means to keep something out.
 type filterWarnings struct {
 	mu    sync.Mutex
-	known []string // as host.BypassedFilters names them
+	known []string // as host.BlindFilters names them
 }
 
 const (
@@ -29,7 +29,7 @@ const (
 
 // recordFilters takes those of NICs for told.
 func (s *session) recordFilters(nics []string) {
-	found := s.host.BypassedFilters(nics, s.team.Status().Adapter.Name)
+	found := s.host.BlindFilters(nics, s.team.Status().Adapter.Name)
 	s.filters.mu.Lock()
 	defer s.filters.mu.Unlock()
 	s.filters.known = append(s.filters.known, found...)
@@ -39,7 +39,7 @@ func (s *session) recordFilters(nics []string) {
 func (s *session) followFilters(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // of the subscription, also when a panic has this begin anew
-	changed := s.host.WatchFilters(ctx)
+	changed := s.host.FilterChanges(ctx)
 	s.recordFilters(s.presentMembers())
 	tick := time.NewTicker(tcxPollInterval)
 	defer tick.Stop()
@@ -76,7 +76,7 @@ func (s *session) tcxRevision() uint64 {
 
 // filterWarning is what is to be said of filters that have come, "" for none.
 func (s *session) filterWarning() string {
-	found := s.host.BypassedFilters(s.presentMembers(), s.team.Status().Adapter.Name)
+	found := s.host.BlindFilters(s.presentMembers(), s.team.Status().Adapter.Name)
 	s.filters.mu.Lock()
 	defer s.filters.mu.Unlock()
 	// One that goes and comes again was not told of.

@@ -43,12 +43,12 @@ var errLost = errors.New("the adapter is gone")
 //	           rules, neighbours       moved to the adapter or copied, as when the team began (late.go)
 func (s *session) followHost(ctx context.Context) {
 	// Links are looked at at once: what comes by a NIC that has returned must not reach the host beside the team.
-	const links = host.AdapterLink | host.MemberLink | host.OtherLink | host.UpperLink
-	urgent, other := s.follower.Subscribe(links), s.follower.Subscribe(host.AnyChange&^(links|host.AdapterGroups|host.OtherConfig))
+	const links = host.AdapterLink | host.MemberLink | host.OtherLink | host.BehindLink
+	urgent, other := s.follower.News(links), s.follower.News(host.AnyChange&^(links|host.AdapterGroups|host.OtherHas))
 	changed, looked, rest := host.AnyChange, time.Time{}, time.Time{}
 	for {
 		began := time.Now()
-		if changed&host.MemberConfig != 0 {
+		if changed&host.MemberHas != 0 {
 			looked = began
 		}
 		if err := s.reconcile(ctx, changed); err != nil && ctx.Err() == nil {
@@ -71,12 +71,12 @@ func (s *session) followHost(ctx context.Context) {
 		changed = 0
 		select {
 		case <-urgent.C():
-			changed = urgent.Changes()
+			changed = urgent.Take()
 		case <-rested:
-			changed = other.Changes()
+			changed = other.Take()
 		case <-timer.C:
 			if at := s.leases.nextStage; !at.IsZero() && !time.Now().Before(at) || time.Since(looked) >= followEvery {
-				changed = host.AdapterConfig | host.MemberConfig
+				changed = host.AdapterHas | host.MemberHas
 			}
 		case <-ctx.Done(): // the channels are never closed
 			timer.Stop()
@@ -100,23 +100,23 @@ func (s *session) untilNextLook(now time.Time) time.Duration {
 
 // reconcile brings team and host in line after changes.
 func (s *session) reconcile(ctx context.Context, changed host.Change) error {
-	const some = host.AdapterLink | host.AdapterConfig
+	const some = host.AdapterLink | host.AdapterHas
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
 	if s.hasEnded(ctx) {
 		return nil
 	}
 	var errs []error
-	if changed&(host.MemberConfig|host.MemberLink) != 0 {
+	if changed&(host.MemberHas|host.MemberLink) != 0 {
 		s.moves.noteArrival(time.Now())
 	}
 	if s.moves.isDue(time.Now()) {
 		errs = append(errs, s.adoptLateAddresses(ctx))
 	}
-	if changed&(host.MemberConfig|host.Rules) != 0 && s.team.Config().Address == settings.AddressAuto {
-		errs = append(errs, s.host.SyncRules(s.adapter.Index(), s.presentMembers()))
+	if changed&(host.MemberHas|host.Rules) != 0 && s.team.Config().Address == settings.AddressAuto {
+		errs = append(errs, s.host.AdoptRules(s.adapter.Index(), s.presentMembers()))
 	}
-	if changed&(host.UpperLink|host.UpperConfig|host.AdapterLink) != 0 {
+	if changed&(host.BehindLink|host.BehindHas|host.AdapterLink) != 0 {
 		errs = append(errs, s.followUppers(ctx))
 	}
 	if changed&some != 0 {
@@ -162,7 +162,7 @@ func (s *session) updateFollower() {
 
 // followAdapter looks at the adapter.
 func (s *session) followAdapter(ctx context.Context) (gone bool, err error) {
-	a, err := s.follower.Sync()
+	a, err := s.follower.Look()
 	if errors.Is(err, host.ErrNoNIC) {
 		s.adapterLost("the adapter was deleted, or moved to another network namespace")
 		return true, nil
@@ -178,7 +178,7 @@ func (s *session) followAdapter(ctx context.Context) (gone bool, err error) {
 		err = errors.Join(err, s.adapterRenamed(ctx, a.Name))
 	}
 	if a.MTU != s.mtu {
-		err = errors.Join(err, s.followMTU(ctx, a.LinkState))
+		err = errors.Join(err, s.followMTU(ctx, a.LinkFacts))
 	}
 	if len(a.Back)+len(a.Lost) > 0 {
 		s.log.Info("adapter is up again", "put back", strings.Join(a.Back, ", "))
@@ -217,7 +217,7 @@ func (s *session) movedToBridge(ip netip.Addr) bool {
 
 // followUppers has everybody forget addresses that VLANs on the adapter and the like no longer have.
 func (s *session) followUppers(ctx context.Context) error {
-	have, gone, err := s.follower.UpperAddresses()
+	have, gone, err := s.follower.Behind()
 	if err != nil {
 		return err
 	}
@@ -242,12 +242,12 @@ func (s *session) followUppers(ctx context.Context) error {
 func (s *session) adapterRenamed(_ context.Context, name string) error {
 	s.team.Record("drift", "", fmt.Sprintf("the adapter is called %s by other hands, it was %s", name, s.adapterName))
 	s.adapterName = name
-	return s.host.RecordAdapterName(s.adapter.Index())
+	return s.host.AdapterRenamed(s.adapter.Index())
 }
 
 // adapterLost ends the team: serve gives the host back.
 func (s *session) adapterLost(why string) {
-	_ = s.follower.JournalLast()
+	_ = s.follower.GiveLast()
 	select {
 	case s.failed <- fmt.Errorf("%w: %s; the host was given back", errLost, why):
 	default: // the control loop has ended already

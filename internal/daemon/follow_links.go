@@ -23,7 +23,7 @@ import (
 const mtuKey = "adapter mtu"
 
 // followMTU takes the members along to the MTU that somebody gave the adapter, or puts the adapter's back.
-func (s *session) followMTU(ctx context.Context, a host.LinkState) error {
+func (s *session) followMTU(ctx context.Context, a host.LinkFacts) error {
 	if err := s.setMTU(ctx, a.MTU); err != nil {
 		err = errors.Join(err, s.host.SetMTU(s.adapter.Index(), s.mtu, nil))
 		why := fmt.Sprintf("the MTU of %s was set to %d and is put back to %d: %v", a.Name, a.MTU, s.mtu, err)
@@ -76,7 +76,7 @@ func (s *session) reportLinks(ctx context.Context, names bool) (renamed bool, er
 			missing = append(missing, m.Name)
 			continue
 		}
-		n, err := s.host.ReadLink(m.Index)
+		n, err := s.host.Facts(m.Index)
 		if err != nil {
 			missing = append(missing, m.Name)
 			continue // gone: its link watch tells
@@ -102,7 +102,7 @@ func (s *session) reportLinks(ctx context.Context, names bool) (renamed bool, er
 		}
 	}
 	if len(changed) > 0 {
-		err = s.host.RecordRenames(changed)
+		err = s.host.MembersRenamed(changed)
 	}
 	s.reportedMTU = s.mtu
 	err = errors.Join(err, s.team.Observe(ctx, o))

@@ -18,11 +18,11 @@ import (
 func (s *session) giveBack() (steps []string, err error) {
 	// The members' frames are the host's again by taking the Plan away, and programs would hold them back.
 	s.datapath.suspend()
-	for _, name := range s.host.MembersDownBefore() {
+	for _, name := range s.host.GoingDown() {
 		_ = s.team.Leave(context.Background(), name, true) // one that never joined
 	}
 	if s.follower != nil {
-		if err := s.follower.SyncBeforeEnd(); err != nil {
+		if err := s.follower.Settle(); err != nil {
 			s.log.Warn("what the adapter lost by going down is not given back", "err", err)
 		}
 	}

@@ -38,8 +38,8 @@ type moveLimiter struct {
 	history        map[string][]time.Time // of moves, by NIC and address
 	companionUntil map[string]time.Time   // by NIC: until then its routes are an address's
 	lastLease      map[string]leaseMove
-	damped         []host.Arrival // held back at the last look
-	retryTime      time.Time      // when to look again for the sake of these
+	damped         []host.Late // held back at the last look
+	retryTime      time.Time   // when to look again for the sake of these
 }
 
 // leaseMove is an address with a time, as it last moved.
@@ -79,11 +79,11 @@ func (m *moveLimiter) retryAt(at time.Time) {
 
 // allow reports whether something may move now, and counts it. A DHCP client that renews an address when a good part of
 // its time is over wants nothing else than what it was given.
-func (m *moveLimiter) allow(now time.Time, l host.Arrival) bool {
+func (m *moveLimiter) allow(now time.Time, l host.Late) bool {
 	if m.history == nil {
 		m.history, m.companionUntil, m.lastLease, m.ipv6Since = map[string][]time.Time{}, map[string]time.Time{}, map[string]leaseMove{}, map[string]time.Time{}
 	}
-	if l.Address == host.IPv6Enabled {
+	if l.Address == host.IPv6 {
 		// Whoever turned it on has an address for it.
 		since, known := m.ipv6Since[l.NIC]
 		if !known {
@@ -138,7 +138,7 @@ func (s *session) adoptLateAddresses(ctx context.Context) error {
 	}
 	s.moves.damped, s.moves.retryTime = nil, time.Time{}
 	s.moves.expire(time.Now())
-	moved, err := s.host.AdoptArrivals(s.adapter.Index(), members, func(l host.Arrival) bool { return s.moves.allow(time.Now(), l) })
+	moved, err := s.host.AdoptLate(s.adapter.Index(), members, func(l host.Late) bool { return s.moves.allow(time.Now(), l) })
 	announce := false
 	for _, l := range moved {
 		if l.New && l.Address.IsValid() {
@@ -162,7 +162,7 @@ func (s *session) warnDamped(ctx context.Context) {
 		l := s.moves.damped[0]
 		what := "a route"
 		switch {
-		case l.Address == host.IPv6Enabled:
+		case l.Address == host.IPv6:
 			what = "IPv6"
 		case l.Address.IsValid():
 			what = l.Address.String()
@@ -182,7 +182,7 @@ func (s *session) warnDamped(ctx context.Context) {
 
 // reportIgnoredAddresses tells once of each thing that came to a member of a team whose addresses are its own: it is left alone.
 func (s *session) reportIgnoredAddresses(members []string) error {
-	list, err := s.host.Arrivals(members)
+	list, err := s.host.LateOn(members)
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func stageOf(now time.Time, l host.Lease) (leaseStage, time.Time) {
 }
 
 // followLeases warns of addresses that nobody renews, before their time is over.
-func (s *session) followLeases(ctx context.Context, a host.AdapterState) error {
+func (s *session) followLeases(ctx context.Context, a host.Adapter) error {
 	now := time.Now()
 	was := s.leases.known
 	s.leases.known, s.leases.nextStage = map[netip.Prefix]lease{}, time.Time{}

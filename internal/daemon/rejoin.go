@@ -16,10 +16,10 @@ import (
 // and those in that were missing at the start. The caller holds changing.
 func (s *session) rejoinNICs(ctx context.Context) {
 	s.joinMissing(ctx)
-	s.host.DetachGone()
+	s.host.EndGone()
 	for _, m := range s.team.Members() {
 		if m.State != "absent" {
-			if _, err := s.host.ReadLink(m.Index); err == nil {
+			if _, err := s.host.Facts(m.Index); err == nil {
 				continue
 			}
 			// The link watch tells of it, too; the next NIC may be there before that.
@@ -31,9 +31,9 @@ func (s *session) rejoinNICs(ctx context.Context) {
 }
 
 func (s *session) rejoinMember(ctx context.Context, name string) {
-	n, err := s.host.ReturnedNIC(name)
+	n, err := s.host.Returned(name)
 	if err != nil && s.awaitIdentity(ctx, name) {
-		n, err = s.host.ReturnedNIC(name)
+		n, err = s.host.Returned(name)
 	}
 	if err == nil {
 		err = s.returnNIC(ctx, name, n)
@@ -77,7 +77,7 @@ func (s *session) awaitIdentity(ctx context.Context, name string) bool {
 		case <-ctx.Done():
 			return false
 		}
-		if _, err := s.host.ReturnedNIC(name); err == nil {
+		if _, err := s.host.Returned(name); err == nil {
 			return true
 		}
 		now, err := s.host.NIC(name)
@@ -110,7 +110,7 @@ func (s *session) returnNIC(ctx context.Context, name string, n host.NIC) error 
 		return err
 	}
 	if s.team.Config().Address == settings.AddressAuto {
-		if _, err := s.host.AdoptArrivals(s.adapter.Index(), []string{name}, func(host.Arrival) bool { return true }); err != nil {
+		if _, err := s.host.AdoptLate(s.adapter.Index(), []string{name}, func(host.Late) bool { return true }); err != nil {
 			return err
 		}
 	}
@@ -146,7 +146,7 @@ func (s *session) replaceNIC(ctx context.Context, name string, n host.NIC) error
 		if err != nil {
 			return err
 		}
-		if _, problem := s.host.CheckAdd(check, []string{name}, others, host.ConsentChecked); problem != nil {
+		if _, problem := s.host.CheckAdd(check, []string{name}, others, host.Known); problem != nil {
 			return problem
 		}
 		if err := s.lockNICs("add to "+c.Team, []string{name}); err != nil {

@@ -23,9 +23,9 @@ const (
 
 // followRxMode tells the team what the adapter's stack wants to receive, until ctx ends.
 func (s *session) followRxMode(ctx context.Context) {
-	news := s.follower.Subscribe(host.AdapterLink | host.MemberLink | host.OtherLink | host.AdapterConfig | host.OtherConfig | host.UpperConfig | host.AdapterGroups)
+	news := s.follower.News(host.AdapterLink | host.MemberLink | host.OtherLink | host.AdapterHas | host.OtherHas | host.BehindHas | host.AdapterGroups)
 	changed, every := news.C(), rxModePollInterval
-	if !host.ReportsGroupChanges() {
+	if !host.TellsOfGroups() {
 		every = rxModePollOldKernel
 	}
 	var told spread.RxMode

@@ -52,7 +52,7 @@ type session struct {
 	dampedText       string
 	ignoredAddresses map[string]bool // what was told of things on members that are left there
 	leases           leases
-	upperAddresses   map[host.UpperAddress]bool // addresses of links on the adapter
+	upperAddresses   map[host.Behind]bool // addresses of links on the adapter
 	deleted          chan struct{}
 	deleteOnce       sync.Once
 
@@ -71,7 +71,7 @@ func start(ctx context.Context, o Options, rep *launch.Reporter) (s *session, er
 		return nil, err
 	}
 	c.Members, s.missing = s.splitPresent(c.Members)
-	again := s.host.HasJournal()
+	again := s.host.Journalled()
 	err = o.Exclusive(func() error { return s.claimNICs(c, again, o.Strict, rep) })
 	if err == nil {
 		err = s.takeOver(ctx, c, again, o.Strict, rep)
@@ -95,7 +95,7 @@ func (s *session) openHost(o Options, rep *launch.Reporter) (err error) {
 	if s.host, err = host.Open(at); err != nil {
 		return err
 	}
-	if s.host.JournalDamaged() {
+	if s.host.Damaged() {
 		back, err := s.host.Restore()
 		rep.Warn(back.Notes...)
 		if err != nil {
@@ -103,10 +103,10 @@ func (s *session) openHost(o Options, rep *launch.Reporter) (err error) {
 			return err
 		}
 	}
-	if note := s.host.JournalNote(); note != "" {
+	if note := s.host.Note(); note != "" {
 		rep.Warn(note)
 	}
-	back, err := s.host.RestoreAbsent()
+	back, err := s.host.GiveAway()
 	rep.Warn(back.Notes...)
 	if err != nil {
 		_ = s.host.Close()
@@ -118,9 +118,9 @@ func (s *session) openHost(o Options, rep *launch.Reporter) (err error) {
 // what is others'; at a later start there is nobody to ask.
 func (s *session) claimNICs(c settings.Config, again, insist bool, rep *launch.Reporter) error {
 	if !again {
-		consent := host.ConsentGiven
+		consent := host.Accept
 		if insist {
-			consent = host.ConsentChecked
+			consent = host.Known
 		}
 		others, err := launch.Owners(s.dirs, c.Team)
 		if err != nil {
@@ -163,7 +163,7 @@ func (s *session) lockNICs(what string, names []string) error {
 
 func (s *session) recordNICs(names []string) error {
 	for _, name := range names {
-		if _, err := s.host.RecordMember(name); err != nil {
+		if _, err := s.host.Record(name); err != nil {
 			return err
 		}
 	}
@@ -190,14 +190,14 @@ func (s *session) takeOver(ctx context.Context, c settings.Config, again, insist
 		return err
 	}
 	rep.Step("adapter %s: MAC %v, MTU %d", c.Team, s.adapter.MAC(), mtu)
-	if err := s.host.RecordAdapter(s.adapter.Index()); err != nil {
+	if err := s.host.AdapterMade(s.adapter.Index()); err != nil {
 		return err
 	}
 	if s.follower, err = s.host.Follow(s.adapter.Index()); err != nil {
 		return err
 	}
 	if made {
-		notes, err := s.host.CopySettings(s.adapter.Index(), lender.Name, names)
+		notes, err := s.host.CarryPolicy(s.adapter.Index(), lender.Name, names)
 		if err != nil {
 			return err
 		}
@@ -205,7 +205,7 @@ func (s *session) takeOver(ctx context.Context, c settings.Config, again, insist
 			rep.Warn(note)
 		}
 	}
-	if err := s.host.BringUp(s.adapter.Index()); err != nil {
+	if err := s.host.Up(s.adapter.Index()); err != nil {
 		return err
 	}
 	if err := s.startTeam(c, again); err != nil {
@@ -229,7 +229,7 @@ func (s *session) takeOver(ctx context.Context, c settings.Config, again, insist
 		return err
 	}
 	for _, name := range names {
-		if err := s.host.Strip(name, host.MemberSetup{MTU: mtu, GRO: c.GRO}); err != nil {
+		if err := s.host.Strip(name, host.Setup{MTU: mtu, GRO: c.GRO}); err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {
@@ -237,7 +237,7 @@ func (s *session) takeOver(ctx context.Context, c settings.Config, again, insist
 		}
 	}
 	if again && !made && c.Address == settings.AddressAuto {
-		if err := s.host.JournalRemoved(s.adapter.Index()); err != nil {
+		if err := s.host.ForgetTaken(s.adapter.Index()); err != nil {
 			return err
 		}
 	}
@@ -253,7 +253,7 @@ func (s *session) takeOver(ctx context.Context, c settings.Config, again, insist
 		}
 		rep.Mention(why)
 	}
-	s.leases.noClient = !s.host.HasLeaseClient()
+	s.leases.noClient = !s.host.Renews()
 	s.team.Record("takeover", "", "members "+strings.Join(names, ", "))
 	return ctx.Err()
 }
@@ -292,7 +292,7 @@ func (s *session) startTeam(c settings.Config, again bool) (err error) {
 	})
 	for where, follow := range map[string]func(context.Context){
 		"host's events": s.follower.Run, "adapter's MAC": s.followAdapterMAC, "adapter's receive mode": s.followRxMode,
-		"routers": func(ctx context.Context) { s.host.RefreshFromRAs(ctx, s.adapter.Index()) },
+		"routers": func(ctx context.Context) { s.host.FollowRouters(ctx, s.adapter.Index()) },
 	} {
 		work.Go(func() { s.panics.Restart(ctx, where, func() { follow(ctx) }) })
 	}
@@ -319,7 +319,7 @@ func (s *session) startDatapath(ctx context.Context, c settings.Config, insist b
 
 // hooksHeld says whether others hold a hook that the programs need.
 func (s *session) hooksHeld() error {
-	return s.host.HooksFree(s.presentMembers())
+	return s.host.Unheld(s.presentMembers())
 }
 
 // setBacklog has the kernel's queues of received frames be as long as the programs need them, or as they were.
@@ -349,7 +349,7 @@ func (s *session) configureAddresses(c settings.Config, names []string, rep *lau
 		}
 		rep.Step("addresses and routes: from the members to %s", c.Team)
 	case settings.AddressGiven:
-		if err := s.host.AssignAddresses(index, c.Addresses, c.Gateway); err != nil {
+		if err := s.host.Give(index, c.Addresses, c.Gateway); err != nil {
 			return err
 		}
 		rep.Step("addresses: %s", c.AddressList())

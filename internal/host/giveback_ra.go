@@ -9,23 +9,23 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// relearnRoutes has the kernels of NICs learn what the adapter's knows from routers at this moment. It comes when the host sees
+// teachRoutes has the kernels of NICs learn what the adapter's knows from routers at this moment. It comes when the host sees
 // the NICs' frames again, for a link takes an advertisement only then; the adapter has its addresses until after that.
-func (b *giveBack) relearnRoutes() error {
+func (b *back) teachRoutes() error {
 	all, err := b.h.rt.AdvertisedRoutes()
 	if err != nil {
 		return err
 	}
 	var known []rtnl.Object // by the adapter
-	lessons := map[*member]*raState{}
+	lessons := map[*returning]*learning{}
 	for _, r := range b.members {
-		lessons[r] = &raState{addresses: r.reform, info: r.was.RouterInfo}
+		lessons[r] = &learning{form: r.form, says: r.m.RouterInfo}
 	}
 	if b.adapter != nil && b.adapter.AdminUp {
 		known = rtnl.RoutesVia(all, b.adapter.Index)
 		for _, o := range known {
-			for _, r := range b.learnersOf(o) {
-				lessons[r].routes, lessons[r].info = append(lessons[r].routes, o), b.adapter.routerInfo()
+			for _, r := range b.learners(o) {
+				lessons[r].routes, lessons[r].says = append(lessons[r].routes, o), b.adapter.says()
 			}
 		}
 	}
@@ -34,25 +34,25 @@ func (b *giveBack) relearnRoutes() error {
 			continue // what the adapter has forgotten is no more
 		}
 		for _, o := range rtnl.AgedRoutes(m.Advertised, (rtnl.BootTime()-m.At)/1e9) {
-			for _, r := range b.learnersOf(o) {
-				if (m.Adopted || m == r.was) && !rtnl.HasAdvertised(lessons[r].routes, o) {
+			for _, r := range b.learners(o) {
+				if (m.Adopted || m == r.m) && !rtnl.HasAdvertised(lessons[r].routes, o) {
 					lessons[r].routes = append(lessons[r].routes, o)
 				}
 			}
 		}
 	}
 	for _, r := range b.members {
-		if !r.acceptsRAs() {
+		if !r.learns() {
 			continue
 		}
-		left, err := b.h.missingRAState(r.nic, *lessons[r])
+		left, err := b.h.unlearned(r.nic, *lessons[r])
 		if err == nil {
-			err = b.h.relearn(r.nic, left)
+			err = b.h.teach(r.nic, left)
 		}
-		if err := b.noteUnlessFatal(err); err != nil {
+		if err := b.soften(err); err != nil {
 			return err
 		}
-		if err := b.noteUnlessFatal(b.h.rt.AddAddressesInOrder(r.order6, r.nic.Index, r.nic.Name)); err != nil {
+		if err := b.soften(b.h.rt.AddAddressesInOrder(r.wanted, r.nic.Index, r.nic.Name)); err != nil {
 			return err
 		}
 	}
@@ -61,24 +61,24 @@ func (b *giveBack) relearnRoutes() error {
 		if errors.Is(err, unix.ESRCH) {
 			continue
 		}
-		if err := b.noteUnlessFatal(err); err != nil {
+		if err := b.soften(err); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// learnersOf are the NICs that learn a route: those that had learned it, or what stands in for one that has no link; the inheritor
+// learners are the NICs that learn a route: those that had learned it, or what stands in for one that has no link; the inheritor
 // where none had.
-func (b *giveBack) learnersOf(o rtnl.Object) []*member {
-	var list []*member
+func (b *back) learners(o rtnl.Object) []*returning {
+	var list []*returning
 	for _, m := range b.j.State.Members {
 		if !rtnl.HasAdvertised(m.Advertised, o) {
 			continue
 		}
-		to := b.memberOf(m)
+		to := b.of(m)
 		if m.Adopted {
-			if other := b.standInFor(m, unix.AF_INET6); other != nil {
+			if other := b.replaced(m, unix.AF_INET6); other != nil {
 				to = other
 			}
 		}
@@ -86,7 +86,7 @@ func (b *giveBack) learnersOf(o rtnl.Object) []*member {
 			list = append(list, to)
 		}
 	}
-	if inheritor := b.inheritor(unix.AF_INET6); len(list) == 0 && inheritor != nil && inheritor.was.Adopted {
+	if inheritor := b.inheritor(unix.AF_INET6); len(list) == 0 && inheritor != nil && inheritor.m.Adopted {
 		list = append(list, inheritor)
 	}
 	return list

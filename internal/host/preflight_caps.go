@@ -14,8 +14,8 @@ import (
 	"nicteam/team"
 )
 
-// capabilities checks the capabilities that a team cannot do without, and that they are not those of a user namespace.
-func capabilities() *team.Problem {
+// capable checks the capabilities that a team cannot do without, and that they are not those of a user namespace.
+func capable() *team.Problem {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {
@@ -43,8 +43,8 @@ func capabilities() *team.Problem {
 	return nil
 }
 
-// procReadable checks what of /proc a team cannot do without: its journal says of which boot and which network namespace it is.
-func (c *preflight) procReadable() *team.Problem {
+// readable checks what of /proc a team cannot do without: its journal says of which boot and which network namespace it is.
+func (c *check) readable() *team.Problem {
 	_, err := journal.Here()
 	if err == nil {
 		return nil
@@ -53,9 +53,9 @@ func (c *preflight) procReadable() *team.Problem {
 		Fix: "mount it: mount -t proc proc /proc; in a container, let it see /proc/sys/kernel/random/boot_id and /proc/thread-self/ns/net", Err: err}
 }
 
-// canIsolate checks that the members' frames can be kept from the host's own stack: by a BPF program, which is loaded here to see
+// isolable checks that the members' frames can be kept from the host's own stack: by a BPF program, which is loaded here to see
 // whether one can be, or by nft.
-func (c *preflight) canIsolate() *team.Problem {
+func (c *check) isolable() *team.Problem {
 	err := tchook.CanIsolate()
 	if err == nil {
 		return nil
@@ -72,9 +72,9 @@ func (c *preflight) canIsolate() *team.Problem {
 	return problem
 }
 
-// CheckCapabilities says in what this process falls short of what every change of the host needs, nil in nothing. what names the change.
-func CheckCapabilities(what string) *team.Problem {
-	p := capabilities()
+// Capable says in what this process falls short of what every change of the host needs, nil in nothing. what names the change.
+func Capable(what string) *team.Problem {
+	p := capable()
 	if p != nil {
 		p.What = what + ": " + p.What
 	}
@@ -83,8 +83,8 @@ func CheckCapabilities(what string) *team.Problem {
 
 const tunDevice = "/dev/net/tun"
 
-// tunDevice checks that TAPs can be made.
-func (c *preflight) tunDevice() *team.Problem {
+// device checks that TAPs can be made.
+func (c *check) device() *team.Problem {
 	f, err := os.OpenFile(tunDevice, os.O_RDWR|unix.O_CLOEXEC, 0)
 	if err == nil {
 		f.Close()
@@ -100,9 +100,9 @@ func (c *preflight) tunDevice() *team.Problem {
 	return p
 }
 
-// readOnlySysctls warns of what cannot be had where /proc/sys cannot be written.
-func (c *preflight) readOnlySysctls() {
-	for _, n := range c.nics {
+// withoutSysctls warns of what cannot be had where /proc/sys cannot be written.
+func (c *check) withoutSysctls() {
+	for _, n := range c.chosen {
 		if v, ok := readSysctl(n.Name, arpIgnore); !ok || v == memberARPIgnore {
 			continue
 		}

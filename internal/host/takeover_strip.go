@@ -15,8 +15,8 @@ import (
 // it answer ARP for the adapter's with its own MAC whenever its ingress is not dropped (before isolation, after a crash).
 const memberARPIgnore = "8"
 
-// MemberSetup is what a member is to be like.
-type MemberSetup struct {
+// Setup is what a member is to be like.
+type Setup struct {
 	MTU int              // 0: as it is
 	GRO settings.Offload // OffloadAuto: as it is
 }
@@ -24,14 +24,14 @@ type MemberSetup struct {
 // Strip takes a recorded member's addresses and routes away (after Adopt has given them to the adapter, or for
 // good with --address none or CIDR), turns its IPv6 and LRO off, bounds its super-frames, gives it the MTU
 // (0: leaves it) and brings it up. Its MAC and promiscuity are never touched. Doing it again is fine.
-func (h *Host) Strip(nic string, want MemberSetup) error {
+func (h *Host) Strip(nic string, want Setup) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	j, err := h.currentJournal()
+	j, err := h.begun()
 	if err != nil {
 		return fmt.Errorf("strip NIC %s: %w", nic, err)
 	}
-	m, err := h.memberNamed(j, nic)
+	m, err := h.member(j, nic)
 	if err != nil {
 		return fmt.Errorf("strip: %w", err)
 	}
@@ -39,7 +39,7 @@ func (h *Host) Strip(nic string, want MemberSetup) error {
 	known := m.Stripped
 	if !known {
 		if err := j.Write(journal.Record{Kind: journal.KindStrip, No: m.No}); err != nil {
-			return h.writeProblem(err)
+			return h.journalProblem(err)
 		}
 	}
 	if err := h.strip(m, want); err != nil {
@@ -51,8 +51,8 @@ func (h *Host) Strip(nic string, want MemberSetup) error {
 	return j.Write(journal.Record{Kind: journal.KindStrip, No: m.No, Done: true})
 }
 
-func (h *Host) strip(m *journal.MemberState, want MemberSetup) error {
-	l, n, err := h.memberLink(m)
+func (h *Host) strip(m *journal.MemberState, want Setup) error {
+	l, n, err := h.link(m)
 	if err != nil {
 		return err
 	}
@@ -60,11 +60,11 @@ func (h *Host) strip(m *journal.MemberState, want MemberSetup) error {
 	if err != nil {
 		return err
 	}
-	if err := h.ignoreReadOnly(h.writeSysctl(n.Name, arpIgnore, memberARPIgnore)); err != nil {
+	if err := h.unlessReadOnly(h.writeSysctl(n.Name, arpIgnore, memberARPIgnore)); err != nil {
 		return err
 	}
 	// The answer of a DHCP server to a socket of the NIC comes from a subnet that is the adapter's now.
-	if err := h.ignoreReadOnly(h.writeSysctl(n.Name, rpFilter, "0")); err != nil {
+	if err := h.unlessReadOnly(h.writeSysctl(n.Name, rpFilter, "0")); err != nil {
 		return err
 	}
 	// IPv4 from the end: secondaries stand behind their primaries, and would vanish or be promoted with them. IPv6 from the
@@ -86,10 +86,10 @@ func (h *Host) strip(m *journal.MemberState, want MemberSetup) error {
 			return err
 		}
 	}
-	if err := h.disableMemberIPv6(n.Name, n.Index); err != nil {
+	if err := h.silenceIPv6(n.Name, n.Index); err != nil {
 		return err
 	}
-	if err := h.deleteMemberRoutes(m, n.Index); err != nil {
+	if err := h.dropRoutes(m, n.Index); err != nil {
 		return err
 	}
 	if err := h.rt.DeleteProxies(n.Index); err != nil {
@@ -130,9 +130,9 @@ func (h *Host) stripFeatures(nic string, wanted settings.Offload) error {
 	return nil
 }
 
-// deleteMemberRoutes removes the routes that are still on a member, but for those that came since it was recorded where nothing moves: nobody
+// dropRoutes removes the routes that are still on a member, but for those that came since it was recorded where nothing moves: nobody
 // would give them back.
-func (h *Host) deleteMemberRoutes(m *journal.MemberState, index int) error {
+func (h *Host) dropRoutes(m *journal.MemberState, index int) error {
 	all, err := h.rt.Routes()
 	if err != nil {
 		return err
@@ -158,8 +158,8 @@ func (h *Host) deleteMemberRoutes(m *journal.MemberState, index int) error {
 	return nil
 }
 
-// BringUp brings the adapter up.
-func (h *Host) BringUp(adapter int) error {
+// Up brings the adapter up.
+func (h *Host) Up(adapter int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	l, err := h.rt.Handle.LinkByIndex(adapter)

@@ -25,9 +25,9 @@ func TestUnfit(t *testing.T) {
 		{modes.XOR, true, nics[:2], []string{"modes that spread by hash"}},
 		{modes.LACP, true, nics[:2], []string{"only ports of the same speed"}},
 	} {
-		c := &preflight{nics: tt.nics}
+		c := &check{chosen: tt.nics}
 		c.cfg.Team, c.cfg.Mode, c.cfg.Balance = "team0", tt.mode, tt.balance
-		got := c.unfitForMode()
+		got := c.unfit()
 		if len(got) != len(tt.want) {
 			t.Errorf("%v, balance %v: %q, want about %q", tt.mode, tt.balance, got, tt.want)
 			continue
