@@ -3,11 +3,13 @@ package atomicfile
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // unfinished ends the name of a file that Write has not finished. It is always the same, so that whoever removes the file,
@@ -58,13 +60,16 @@ func WriteVia(temp, path string, mode fs.FileMode, write func(io.Writer) error, 
 	return SyncDir(path)
 }
 
-// SyncDir makes the entry of path in its directory durable (fsync(2): a file's own sync does not).
+// SyncDir makes the entry of path in its directory durable (fsync(2): a file's own sync does not), where the file system can.
 func SyncDir(path string) error {
 	d, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
 	err = d.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		err = nil
+	}
 	if e := d.Close(); err == nil {
 		err = e
 	}

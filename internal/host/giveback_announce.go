@@ -5,8 +5,6 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
-
-	"nicteam/internal/frame"
 )
 
 // announce tells the neighbours of each NIC that its addresses are to be had at its own MAC. Those of a team that balanced what it
@@ -32,16 +30,12 @@ func (b *back) announce() error {
 			if mac == 0 {
 				mac = r.nic.MAC
 			}
-			f := frame.GratuitousARP(mac, a.IP, a.VLAN)
-			if f == nil {
-				f = frame.UnsolicitedNA(mac, a.IP, a.Router, a.VLAN)
-			}
 			if fd < 0 { // of no protocol: it receives nothing
 				if fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
 					return b.soften(fmt.Errorf("announce addresses: %w", err))
 				}
 			}
-			err := unix.Sendto(fd, f, 0, &unix.SockaddrLinklayer{Ifindex: r.nic.Index})
+			err := unix.Sendto(fd, a.Announce(mac), 0, &unix.SockaddrLinklayer{Ifindex: r.nic.Index})
 			if err != nil && !errors.Is(err, unix.ENETDOWN) && !errors.Is(err, unix.ENOBUFS) { // without link nobody has to be told
 				b.note("the address %v of %s was not announced: %v", a.IP, r.nic.Name, err)
 			}

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/atomicfile"
 	"nicteam/internal/host/journal"
 	"nicteam/team"
 )
@@ -88,7 +89,7 @@ func (h *Host) makeRoom() error {
 		return err
 	}
 	h.aside = ""
-	return journal.SyncDir(journal.PathOf(h.o.StateDir, h.o.Team))
+	return atomicfile.SyncDir(journal.PathOf(h.o.StateDir, h.o.Team))
 }
 
 // Begin opens the team's journal, or goes on with the one that is there, before anything is changed. The

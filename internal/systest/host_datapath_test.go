@@ -142,10 +142,10 @@ func TestProgramsOfOthers(t *testing.T) {
 	// A NIC that cannot have the programs joins all the same, and the relay moves everything while it is there.
 	other = w.bystander("eth3")
 	refused(t, w.try("add", teamName, "eth3"), 5, "add to team0", "eth3", `tcx program "bystander"`, "-y")
-	if out := w.nicteam("add", teamName, "eth3", "-y"); !strings.Contains(out, "warning: the relay") {
+	if out := w.nicteam("add", teamName, "eth3", "-y"); !strings.Contains(out, "warning: fell back to the relay") {
 		t.Errorf("add says %q", out)
 	}
-	if s := w.onPath("relay", "eth3", fmt.Sprintf("(id %d)", other.id)); s.State != "degraded" || !strings.Contains(strings.Join(s.Warnings, ""), "datapath=fastpath cannot be had") {
+	if s := w.onPath("relay", "eth3", fmt.Sprintf("(id %d)", other.id)); s.State != "degraded" || !strings.Contains(strings.Join(s.Warnings, ""), "datapath=fastpath is not possible") {
 		t.Errorf("state %s, warnings %q", s.State, s.Warnings)
 	}
 	conn.works("by the relay again")

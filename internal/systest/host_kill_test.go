@@ -247,7 +247,7 @@ func TestRunWithoutANIC(t *testing.T) {
 	labtest.Must(t, w.wires["eth2"].A.Unplug())
 	s := w.supervise()
 	st := w.awaitMember("eth1", "up")
-	if st.Adapter.Index != was || st.State != "degraded" || len(st.Members) != 2 || !strings.Contains(strings.Join(st.Warnings, "\n"), "eth2 is configured and not there") {
+	if st.Adapter.Index != was || st.State != "degraded" || len(st.Members) != 2 || !strings.Contains(strings.Join(st.Warnings, "\n"), "eth2 is configured but absent") {
 		t.Errorf("without eth2: %+v", st)
 	}
 

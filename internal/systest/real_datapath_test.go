@@ -58,8 +58,8 @@ func TestDatapathChangesLive(t *testing.T) {
 			tr := w.traffic(lab.Stream{Rate: 20000})
 			tr.flows(2000)
 			changes := []struct{ wish, path, why string }{
-				{"fastpath", "fastpath", "the kernel"}, {"relay", "relay", "datapath=relay"}, {"fastpath", "fastpath", "the kernel"},
-				{"relay", "relay", "datapath=relay"}, {"auto", "fastpath", "the kernel"},
+				{"fastpath", "fastpath", "eBPF"}, {"relay", "relay", "datapath=relay"}, {"fastpath", "fastpath", "eBPF"},
+				{"relay", "relay", "datapath=relay"}, {"auto", "fastpath", "eBPF"},
 			}
 			for _, c := range changes {
 				w.set("datapath=" + c.wish)

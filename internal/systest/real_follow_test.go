@@ -159,7 +159,7 @@ func TestMTUThatANICCannotHave(t *testing.T) {
 	conn := w.lifeline()
 	w.ip("link set team0 mtu 9000")
 	s := w.await("a warning", func(s *team.Status) bool { return len(s.Warnings) > 0 })
-	why := "was set to 9000 and is put back to 1500: bad MTU 9000: NIC small takes"
+	why := "was set to 9000 and restored to 1500: bad MTU 9000: NIC small takes"
 	if !strings.Contains(s.Warnings[0], why) || s.State != "degraded" {
 		t.Errorf("%s, warnings %q", s.State, s.Warnings)
 	}

@@ -130,6 +130,6 @@ func TestLACPOutOfReach(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})
 	before, err := lab.SettledSnapshot(t.Context(), w.box)
 	labtest.Must(t, err)
-	refused(t, w.try("create", teamName, "eth1", "eth2", "--mode", "802.3ad", "--lacp-fallback", "off"), 6, "out of reach", "nobody answers", "--lacp-fallback on")
+	refused(t, w.try("create", teamName, "eth1", "eth2", "--mode", "802.3ad", "--lacp-fallback", "off"), 6, "unreachable", "nobody answers", "--lacp-fallback on")
 	w.unharmed(before)
 }

@@ -336,7 +336,7 @@ func TestRenamedToAnAbsentMember(t *testing.T) {
 	// Now eth2 is one that is awaited.
 	w.ip("link set eth3 down; ip link set eth3 name eth2; ip link set eth2 up")
 	w.await("another one is awaited", func(s *team.Status) bool {
-		return len(s.Members) == 2 && len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "eth3 is configured and not there") && called(s, "eth2").State == "up"
+		return len(s.Members) == 2 && len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "eth3 is configured but absent") && called(s, "eth2").State == "up"
 	})
 	for _, name := range nics(3) {
 		if kept := w.sh("cat /etc/nicteam/team0.yaml"); strings.Count(kept, "name: "+name) != 1 {
@@ -380,7 +380,7 @@ func TestReplacedNIC(t *testing.T) {
 	w.set("match=mac")
 	w.replaced("")
 	w.await("told of", func(s *team.Status) bool {
-		return len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "match is mac")
+		return len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "match=mac")
 	})
 	w.nicteam("remove", teamName, "eth2")
 	w.nicteam("add", teamName, "eth2")
@@ -434,10 +434,10 @@ func TestLease(t *testing.T) {
 	lease(2000)
 	w.await("renewed", func(s *team.Status) bool { return len(s.Warnings) == 0 && s.State == "up" })
 	lease(5)
-	w.await("over", func(s *team.Status) bool { return len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "ran out") })
+	w.await("over", func(s *team.Status) bool { return len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "expired") })
 	// What it was meanwhile the events say, in their order: a status may come too late for it.
 	said := w.said("lease-warning")
-	for i, word := range []string{"no DHCP client", "which is due", "was not renewed", "ran out"} {
+	for i, word := range []string{"no DHCP client", "is due", "was not renewed", "expired"} {
 		if len(said) != 4 || !strings.Contains(said[i], word) {
 			t.Errorf("events %q", said)
 			break

@@ -202,7 +202,7 @@ func TestAddToAdapterThatIsDown(t *testing.T) {
 	w.create([]string{"eth1"}, "--mode", "active-backup")
 	w.sh("ip link set " + teamName + " down")
 	before := w.state()
-	refused(t, w.try("add", teamName, "eth2"), 5, "is set down", "ip link set "+teamName+" up")
+	refused(t, w.try("add", teamName, "eth2"), 5, "is down", "ip link set "+teamName+" up")
 	w.same("refused", before)
 	w.sh("ip link set " + teamName + " up")
 	w.nicteam("add", teamName, "eth2")
