@@ -232,7 +232,7 @@ func (t *Team) control(s spread.Send) {
 		m.paced.note(t.w.now)
 	}
 	if !t.own(p.h.Src) || t.behind(p.h.Src) {
-		t.guests[p.h.In(p.h.Src, p.b)] = t.w.now
+		t.guests[p.h.Station(p.h.Src, p.b)] = t.w.now
 	}
 	m.nic.send(p)
 }
