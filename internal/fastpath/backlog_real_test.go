@@ -121,7 +121,7 @@ func TestBacklogEnds(t *testing.T) {
 }
 
 // A MAC behind the adapter that the control loop asks about is told of when it sends, once a Plan.
-func TestAgeingMACsAreTold(t *testing.T) {
+func TestAgeingStationsAreReported(t *testing.T) {
 	const guest, silent = frame.MAC(0x020000000b01), frame.MAC(0x020000000b02)
 	g := newRig(t, 1)
 	pl := g.plan(spread.RuleSingle)

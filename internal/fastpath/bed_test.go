@@ -157,8 +157,8 @@ func (b *bed) sentBy(pl *spread.Plan, sent []frame.Station) error {
 	return nil
 }
 
-// told is the station of which the program has just told that it is heard from elsewhere; 0 none.
-func (b *bed) told(pl *spread.Plan) (s frame.Station, err error) {
+// movedStation is the station of which the program has just told that it is heard from elsewhere; 0 none.
+func (b *bed) movedStation(pl *spread.Plan) (s frame.Station, err error) {
 	for _, x := range pl.Stations {
 		var v programStation
 		if err := b.Stations.Lookup(uint64(x), &v); err != nil {

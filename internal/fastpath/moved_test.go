@@ -36,8 +36,8 @@ func says(kind uint16) []byte {
 	return slices.Clone(b)
 }
 
-// elsewhereSoFar are the stations that the control loop has been told of so far.
-func (g *rig) elsewhereSoFar() (all []frame.Station) {
+// movedSoFar are the stations that the control loop has been told of so far.
+func (g *rig) movedSoFar() (all []frame.Station) {
 	g.Helper()
 	labtest.Must(g, g.path.relay.DoWithPicker(func(*spread.Picker, int64) {})) // behind all that was asked before
 	for {
@@ -54,7 +54,7 @@ func (g *rig) elsewhereSoFar() (all []frame.Station) {
 
 // A guest that is heard from another host is told of, whether programs move the frame or the relay does, and in its
 // VLAN.
-func TestGuestThatMovedIsToldOf(t *testing.T) {
+func TestMovedStationIsReported(t *testing.T) {
 	for name, c := range map[string]struct {
 		frame []byte
 		want  frame.Station
@@ -69,7 +69,7 @@ func TestGuestThatMovedIsToldOf(t *testing.T) {
 			var told []frame.Station
 			labtest.Eventually(t, "news of the guest", func() bool {
 				send(t, g.peer, "p0", c.frame)
-				told = append(told, g.elsewhereSoFar()...)
+				told = append(told, g.movedSoFar()...)
 				return len(told) > 0
 			})
 			if diff := cmp.Diff([]frame.Station{c.want}, told); diff != "" {
@@ -85,7 +85,7 @@ func TestGuestThatMovedIsToldOf(t *testing.T) {
 
 // Whoever the adapter sends from is here: nobody is told of, by whichever of the two it sends and whichever of the two
 // hears a forger, and nothing of it comes in.
-func TestForgerOfASendingGuest(t *testing.T) {
+func TestForgedSourceOfASendingStation(t *testing.T) {
 	for name, c := range map[string]struct{ own, forged []byte }{
 		"programs and programs": {says(frame.TypeRARP), says(frame.TypeRARP)},
 		"programs and relay":    {says(frame.TypeRARP), says(frame.TypeARP)},
@@ -101,7 +101,7 @@ func TestForgerOfASendingGuest(t *testing.T) {
 				for range 5 {
 					forger(c.forged)
 				}
-				told := g.elsewhereSoFar()
+				told := g.movedSoFar()
 				if time.Since(began) >= relay.MovedAfter {
 					late = true // the machine was busy: what is told next may be of this round
 					return false
@@ -154,13 +154,13 @@ func TestRelayKnowsWhatProgramsSent(t *testing.T) {
 		})
 		return time.Since(began) < relay.RecentTime
 	})
-	for _, s := range g.elsewhereSoFar() {
+	for _, s := range g.movedSoFar() {
 		t.Errorf("told of %v", s)
 	}
 }
 
 // What announces a guest is its own frame, for the programs that see it come back.
-func TestAnnouncementOfAGuestIsNoted(t *testing.T) {
+func TestAnnouncementOfAStationIsRecorded(t *testing.T) {
 	g := withGuest(t)
 	known, other := frame.StationOf(guestMAC, 7), frame.StationOf(guestMAC+1, 9)
 	for _, s := range []frame.Station{known, other} {
@@ -177,7 +177,7 @@ func TestAnnouncementOfAGuestIsNoted(t *testing.T) {
 }
 
 // What a guest has sent lately may come back though the Plan has forgotten the guest.
-func TestForgottenGuestIsNoted(t *testing.T) {
+func TestRemovedStationIsRecorded(t *testing.T) {
 	g := withGuest(t)
 	labtest.Eventually(t, "a Plan without the guest that comes at once", func() bool {
 		s := frame.StationOf(guestMAC, 0)

@@ -58,7 +58,7 @@ func drawSlots(t *rapid.T, c *cast) []uint8 {
 }
 
 // Each frame of a slot that is to go over leaves by the same member, and the same is noted of it, whoever sends it.
-func TestProgramMovesSlotsAsTheRelay(t *testing.T) {
+func TestProgramMigratesSlotsAsTheRelay(t *testing.T) {
 	b := newBed(t)
 	flows := flowsOf(8)
 	seen := map[string]int{}
@@ -110,7 +110,7 @@ func (s *sender) noteMoving(seen map[string]int, f []byte, o *outcome) {
 }
 
 // A program that sees a Turn before the table has begun it leaves everything where it is.
-func TestTurnThatHasNotBegun(t *testing.T) {
+func TestMigrationThatHasNotStarted(t *testing.T) {
 	b := newBed(t)
 	s := newSender(b)
 	c := &cast{members: 0b11}
@@ -142,7 +142,7 @@ func TestTurnThatHasNotBegun(t *testing.T) {
 
 // Several processors send frames of the same slots at once while these go over: whatever one has found to have gone
 // over no other one takes back.
-func TestProcessorsMoveSlots(t *testing.T) {
+func TestProcessorsMigrateSlots(t *testing.T) {
 	b := newBed(t)
 	s := newSender(b)
 	c := &cast{members: 0b11}

@@ -120,7 +120,7 @@ func TestProgramReceivesAsTheRelay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Elsewhere, err = b.told(pl); err != nil {
+			if got.Elsewhere, err = b.movedStation(pl); err != nil {
 				t.Fatal(err)
 			}
 			if diff := compareOutcomes(want, got); diff != "" {
@@ -163,7 +163,7 @@ func note(seen map[string]int, o *outcome, id int) {
 
 // What the filter decides for a frame and what the program does with it go together: one of the relay and the program moves
 // it, or the gate is shut and nobody does.
-func TestListenAndReceiveAgree(t *testing.T) {
+func TestFilterAndReceiveAgree(t *testing.T) {
 	b := newBed(t)
 	onOneProcessor(t)
 	c := &cast{members: 1}

@@ -151,7 +151,7 @@ func (s *sender) noteSlot(seen map[string]uint64, pl *spread.Plan, f []byte, for
 }
 
 // A slot that somebody holds is sent for nevertheless, by its own member where that may send.
-func TestSlotThatIsHeld(t *testing.T) {
+func TestLockedSlot(t *testing.T) {
 	b := newBed(t)
 	s := newSender(b)
 	c := &cast{members: 6}

@@ -45,7 +45,7 @@ func TestFilterAndPromiscuous(t *testing.T) {
 }
 
 // A NIC that takes in nothing but its own is named; the rest of the Plan is in force.
-func TestRefusedAddressesAreTold(t *testing.T) {
+func TestRefusedAddressesAreReported(t *testing.T) {
 	g := newRig(t, 2)
 	// A TUN device has no addresses: the kernel refuses to give it one to filter.
 	a := netlink.NewLinkAttrs()

@@ -109,7 +109,7 @@ func TestMembersAreUsedByWhatTheyCarry(t *testing.T) {
 }
 
 // A member whose queue looks long because nobody knew what it carries is read all the same while others send.
-func TestAnUnusedMemberIsRead(t *testing.T) {
+func TestUnusedMemberIsMeasured(t *testing.T) {
 	g := newRig(t, 2)
 	pl := g.shortest()
 	pl.Shortest.Rates[0], pl.Shortest.Rates[1] = 10_000, 10_000 // a frame takes 48 ms; in truth nothing waits

@@ -100,9 +100,9 @@ func TestFlowsWhileClosing(t *testing.T) {
 	}
 }
 
-func TestHeardCountsWhatIsForUs(t *testing.T) {
+func TestRxBytesCountWhatIsForUs(t *testing.T) {
 	g := newRig(t, 2)
-	g.hearAll()
+	g.receiveAll()
 	host, peers := g.teamPort(), []*port{g.peerPort(0), g.peerPort(1)}
 	g.apply(g.plan(spread.RuleSingle))
 	b := testFrame(adapterMAC, peerMAC, 0)

@@ -103,7 +103,7 @@ func TestHandover(t *testing.T) {
 }
 
 // It goes by what it finds after its time is over, however long it stood still before.
-func TestHandoverLooksOnceMore(t *testing.T) {
+func TestHandoverReadsOnceMore(t *testing.T) {
 	gate := GateSlow
 	h := newHandover(&gate, newClock())
 	var of *handover

@@ -89,7 +89,7 @@ func (g *rig) groupsOf(name string) string {
 }
 
 // A NIC that cannot be given a group is named.
-func TestRefusedGroupsAreTold(t *testing.T) {
+func TestRefusedGroupsAreReported(t *testing.T) {
 	g := newRig(t, 1)
 	// A TUN device has no addresses: the kernel refuses to give it one to filter.
 	a := netlink.NewLinkAttrs()

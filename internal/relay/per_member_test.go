@@ -160,7 +160,7 @@ func TestSuperFramesGetTheMembersAddress(t *testing.T) {
 	}
 }
 
-func TestAdapterAsksThroughTheControlLoop(t *testing.T) {
+func TestARPOfTheAdapterGoesToTheControlLoop(t *testing.T) {
 	g := newRig(t, 2)
 	pl := g.perMember(spread.RuleSingle)
 	pl.Behind, pl.TeamMACs = []frame.MAC{behindMAC}, append(pl.TeamMACs, behindMAC)
@@ -203,7 +203,7 @@ func TestAdapterAsksThroughTheControlLoop(t *testing.T) {
 	peer.expect(readdressed(request, memberMAC(0)))
 }
 
-func TestNobodyToAskBy(t *testing.T) {
+func TestNoMemberForARP(t *testing.T) {
 	g := newRig(t, 1)
 	pl := g.perMember(spread.RuleNone)
 	pl.Distributing = 0
@@ -273,7 +273,7 @@ func TestAnswersAreCopiedToTheControlLoop(t *testing.T) {
 }
 
 // Who lives behind the adapter keeps his address and has one member, both ways; a dead member's address is the heir's.
-func TestWhoLivesBehindIsPinned(t *testing.T) {
+func TestStationsBehindArePinned(t *testing.T) {
 	g := newRig(t, 3)
 	dead := memberMAC(9)
 	pl := g.shortest()

@@ -15,7 +15,7 @@ import (
 	"nicteam/team"
 )
 
-func TestGuestsAreKnownForAWhile(t *testing.T) {
+func TestRecentStationsExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g recentLocal
 		c := newClock()
@@ -50,7 +50,7 @@ func TestGuestsAreKnownForAWhile(t *testing.T) {
 }
 
 // As many as the control loop is told of at a time find room.
-func TestManyGuestsAreKnown(t *testing.T) {
+func TestManyRecentStations(t *testing.T) {
 	var g recentLocal
 	c := newClock()
 	for i := range 64 {
@@ -65,7 +65,7 @@ func TestManyGuestsAreKnown(t *testing.T) {
 
 // A switch that floods brings all that a member sends to the others. What somebody new behind the adapter sends must
 // not come back in, though no Plan knows of him.
-func TestNothingOfAStrangerComesBack(t *testing.T) {
+func TestReflectedFramesOfANewStation(t *testing.T) {
 	for _, per := range []bool{false, true} {
 		t.Run(fmt.Sprintf("per member %v", per), func(t *testing.T) {
 			g := newRig(t, 3)
@@ -110,7 +110,7 @@ func (g *rig) flood() {
 }
 
 // Somebody behind the adapter who has moved to another host is heard from there at once, though the Plan still has him.
-func TestGuestThatMovedAwayIsHeard(t *testing.T) {
+func TestMovedStationIsReceived(t *testing.T) {
 	g := newRig(t, 2)
 	pl := g.perMember(spread.RuleSingle)
 	lives(pl, frame.StationOf(behindMAC, 0))
@@ -129,7 +129,7 @@ func TestGuestThatMovedAwayIsHeard(t *testing.T) {
 
 // What answers somebody new behind the adapter is taken in by the member that he is sent for by until the Plan has him,
 // and nowhere else.
-func TestAnswerToAGuest(t *testing.T) {
+func TestAnswerToANewStation(t *testing.T) {
 	g := newRig(t, 2)
 	pl := g.perMember(spread.RuleSingle)
 	pl.Promiscuous = true
@@ -150,7 +150,7 @@ func TestAnswerToAGuest(t *testing.T) {
 
 // A guest says which groups he wants with the address of the member by which groups come in: a switch must not
 // learn the guest there.
-func TestGroupReportOfAGuest(t *testing.T) {
+func TestGroupReportOfAStation(t *testing.T) {
 	g := newRig(t, 1)
 	g.apply(g.perMember(spread.RuleSingle))
 	host := g.teamPort()

@@ -123,7 +123,7 @@ func TestAcceptRules(t *testing.T) {
 			change: func(pl *spread.Plan) { pl.PerMember, pl.Filter[0] = true, nil }},
 	}
 	g := newRig(t, 2)
-	g.hearAll()
+	g.receiveAll()
 	host, peer := g.teamPort(), g.peerPort(0)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -260,7 +260,7 @@ func TestNICGoneAndBack(t *testing.T) {
 	peer0.expect(b)
 }
 
-func TestStrangersAreToldOnceAPlan(t *testing.T) {
+func TestNewStationsAreReportedOnceAPlan(t *testing.T) {
 	g := newRig(t, 1)
 	g.apply(g.plan(spread.RuleSingle))
 	host, peer := g.teamPort(), g.peerPort(0)

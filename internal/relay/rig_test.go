@@ -112,9 +112,9 @@ func (g *rig) apply(pl *spread.Plan) {
 	}
 }
 
-// hearAll has members' NICs hand up every frame, for tests of what the relay does with those for others, or before
+// receiveAll has members' NICs hand up every frame, for tests of what the relay does with those for others, or before
 // the filters have followed the Plan.
-func (g *rig) hearAll() {
+func (g *rig) receiveAll() {
 	g.Helper()
 	for _, l := range g.links {
 		dev, err := g.host.Handle().LinkByName(l.Name)

@@ -43,7 +43,7 @@ func perMember() *spread.Plan {
 	return pl
 }
 
-func TestEachAddressIsTakenInByOneMember(t *testing.T) {
+func TestEachAddressIsAcceptedByOneMember(t *testing.T) {
 	const nobody = -1
 	for _, tt := range []struct {
 		name   string

@@ -50,7 +50,7 @@ func (g *rig) enableSlow(id int) {
 
 // A partner asks whether all has arrived that it sent before, so that what it sends next may come by another member. What
 // waits for the member's goroutine has not.
-func TestMarkersDoNotOvertakeWhatWaits(t *testing.T) {
+func TestMarkersDoNotOvertakeTheBacklog(t *testing.T) {
 	g := newRig(t, 1)
 	g.apply(g.plan(spread.RuleSlots))
 	peer := g.peerPort(0)
@@ -106,7 +106,7 @@ func TestMarkersDoNotOvertakeTheirBatch(t *testing.T) {
 }
 
 // What came before the ear began to hear is not lost, though the ear did not hear it.
-func TestNothingIsLostWhenTheEarBegins(t *testing.T) {
+func TestNothingIsLostWhenTheSlowReceiverStarts(t *testing.T) {
 	g := newRig(t, 1)
 	g.apply(g.plan(spread.RuleSlots))
 	peer, m := g.peerPort(0), g.relay.members[0].Load()
@@ -126,7 +126,7 @@ func TestNothingIsLostWhenTheEarBegins(t *testing.T) {
 }
 
 // A marker that is held back is for the member that was to send it, not for another that has its id by then.
-func TestMarkersOfWhoHasLeft(t *testing.T) {
+func TestMarkersOfAMemberThatLeft(t *testing.T) {
 	g := newRig(t, 1)
 	peer := g.port(g.peer, "p0", func(h *frame.Headers) bool { return h.EtherType == frame.TypeSlow })
 	ask := func(transaction uint32) []byte {

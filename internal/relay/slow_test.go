@@ -66,7 +66,7 @@ func TestOtherSlowProtocolsEndHere(t *testing.T) {
 	host.empty()
 }
 
-func TestMembersTakeInSlowProtocols(t *testing.T) {
+func TestMembersAcceptSlowProtocols(t *testing.T) {
 	g := newRig(t, 1)
 	joined := func() (found bool) {
 		labtest.Must(t, g.host.Do(func() error {
@@ -238,7 +238,7 @@ func TestMarkersWhileClosing(t *testing.T) {
 }
 
 // More comes than anybody can move, and the partner is heard all the same.
-func TestPartnerIsHeardInAFlood(t *testing.T) {
+func TestPartnerSurvivesAFlood(t *testing.T) {
 	g := newRig(t, 1)
 	g.apply(g.plan(spread.RuleSlots))
 	flooder, peer := g.peerPort(0), g.peerPort(0)

@@ -242,7 +242,7 @@ func TestYieldOfAMemberThatHasEnded(t *testing.T) {
 	}
 }
 
-func TestYieldOfWhatIsNotThere(t *testing.T) {
+func TestYieldOfAMissingMember(t *testing.T) {
 	g := newRig(t, 1)
 	r := g.relay
 	gate := GateSlow
@@ -318,7 +318,7 @@ func TestYieldedRelayDoesNotMeasure(t *testing.T) {
 }
 
 // A member takes in what its filter wants, whoever moves the rest.
-func TestListen(t *testing.T) {
+func TestSocketFilter(t *testing.T) {
 	g := newRig(t, 1)
 	g.apply(g.plan(spread.RuleSingle))
 	peer, host := g.peerPort(0), g.teamPort()
