@@ -201,7 +201,7 @@ func TestPlanThatTheProgramsRefuse(t *testing.T) {
 	case err := <-g.path.Lost():
 		t.Logf("lost: %v", err)
 	default:
-		t.Error("nobody was told")
+		t.Error("no report")
 	}
 	labtest.Must(t, g.path.Engage())
 	g.flow(out, in)

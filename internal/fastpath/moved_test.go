@@ -18,7 +18,7 @@ import (
 
 const guestMAC = frame.MAC(0x0200000000dd)
 
-// withGuest is a rig whose Plan has a guest, untagged and in VLAN 7, moved by programs.
+// withGuest returns a rig whose Plan has a station, untagged and in VLAN 7, moved by programs.
 func withGuest(t *testing.T) *rig {
 	t.Helper()
 	g := newRig(t, 2)
@@ -30,13 +30,13 @@ func withGuest(t *testing.T) *rig {
 	return g
 }
 
-// says is a broadcast of the guest's of an ethertype.
+// says is a broadcast of the station's of an ethertype.
 func says(kind uint16) []byte {
 	b := stack(make([]byte, 46), ether(frame.Broadcast, guestMAC, kind))
 	return slices.Clone(b)
 }
 
-// movedSoFar are the stations that the control loop has been told of so far.
+// movedSoFar returns the stations that were reported so far.
 func (g *rig) movedSoFar() (all []frame.Station) {
 	g.Helper()
 	labtest.Must(g, g.path.relay.DoWithPicker(func(*spread.Picker, int64) {})) // behind all that was asked before
@@ -52,7 +52,7 @@ func (g *rig) movedSoFar() (all []frame.Station) {
 	}
 }
 
-// A guest that is heard from another host is told of, whether programs move the frame or the relay does, and in its
+// A station that sends from another host is reported, whether programs move the frame or the relay does, and in its
 // VLAN.
 func TestMovedStationIsReported(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -67,7 +67,7 @@ func TestMovedStationIsReported(t *testing.T) {
 			g := withGuest(t)
 			heard := listenTo(t, g.host, "team0")
 			var told []frame.Station
-			labtest.Eventually(t, "news of the guest", func() bool {
+			labtest.Eventually(t, "a report of the station", func() bool {
 				send(t, g.peer, "p0", c.frame)
 				told = append(told, g.movedSoFar()...)
 				return len(told) > 0
@@ -83,8 +83,8 @@ func TestMovedStationIsReported(t *testing.T) {
 	}
 }
 
-// Whoever the adapter sends from is here: nobody is told of, by whichever of the two it sends and whichever of the two
-// hears a forger, and nothing of it comes in.
+// A station from which the adapter sends has not moved: it is not reported, and forged frames are not accepted, whether
+// programs or the relay transmit and receive.
 func TestForgedSourceOfASendingStation(t *testing.T) {
 	for name, c := range map[string]struct{ own, forged []byte }{
 		"programs and programs": {says(frame.TypeRARP), says(frame.TypeRARP)},
@@ -95,7 +95,7 @@ func TestForgedSourceOfASendingStation(t *testing.T) {
 			g := withGuest(t)
 			guest, forger := speaker(t, g.host, "team0"), speaker(t, g.peer, "p0")
 			rounds, late := 0, false
-			labtest.Eventually(t, "rounds in which the guest has spoken just now", func() bool {
+			labtest.Eventually(t, "rounds in which the station has spoken just now", func() bool {
 				began := time.Now()
 				guest(c.own)
 				for range 5 {
@@ -103,11 +103,11 @@ func TestForgedSourceOfASendingStation(t *testing.T) {
 				}
 				told := g.movedSoFar()
 				if time.Since(began) >= relay.MovedAfter {
-					late = true // the machine was busy: what is told next may be of this round
+					late = true // the machine was busy: what is reported next may be of this round
 					return false
 				}
 				if len(told) > 0 && !late {
-					t.Fatalf("told of %v", told)
+					t.Fatalf("reported %v", told)
 				}
 				late = false
 				rounds++
@@ -135,7 +135,7 @@ func speaker(t *testing.T, h *lab.Host, name string) func(f []byte) {
 	}
 }
 
-// What programs have sent for a guest is known to the relay when it takes over.
+// When the relay takes over it knows what programs sent for a station.
 func TestRelayKnowsWhatProgramsSent(t *testing.T) {
 	g := withGuest(t)
 	heard := listenTo(t, g.host, "team0")
@@ -155,11 +155,11 @@ func TestRelayKnowsWhatProgramsSent(t *testing.T) {
 		return time.Since(began) < relay.RecentTime
 	})
 	for _, s := range g.movedSoFar() {
-		t.Errorf("told of %v", s)
+		t.Errorf("reported %v", s)
 	}
 }
 
-// What announces a guest is its own frame, for the programs that see it come back.
+// An announcement in the name of a station counts as its own frame when it is reflected to the programs.
 func TestAnnouncementOfAStationIsRecorded(t *testing.T) {
 	g := withGuest(t)
 	known, other := frame.StationOf(guestMAC, 7), frame.StationOf(guestMAC+1, 9)
@@ -176,10 +176,10 @@ func TestAnnouncementOfAStationIsRecorded(t *testing.T) {
 	}
 }
 
-// What a guest has sent lately may come back though the Plan has forgotten the guest.
+// Frames of a station may be reflected after the Plan has removed it.
 func TestRemovedStationIsRecorded(t *testing.T) {
 	g := withGuest(t)
-	labtest.Eventually(t, "a Plan without the guest that comes at once", func() bool {
+	labtest.Eventually(t, "a Plan without the station that comes at once", func() bool {
 		s := frame.StationOf(guestMAC, 0)
 		pl := *g.path.plan
 		began := time.Now()

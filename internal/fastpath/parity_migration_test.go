@@ -57,7 +57,7 @@ func drawSlots(t *rapid.T, c *cast) []uint8 {
 	return slots
 }
 
-// Each frame of a slot that is to go over leaves by the same member, and the same is noted of it, whoever sends it.
+// Each frame of a slot that is to migrate leaves by the same member, and the same is noted of it, whoever sends it.
 func TestProgramMigratesSlotsAsTheRelay(t *testing.T) {
 	b := newBed(t)
 	flows := flowsOf(8)
@@ -140,7 +140,7 @@ func TestMigrationThatHasNotStarted(t *testing.T) {
 	by(1, "next")
 }
 
-// Several processors send frames of the same slots at once while these go over: whatever one has found to have gone
+// Several processors send frames of the same slots at once while these migrate: whatever one has found to have gone
 // over no other one takes back.
 func TestProcessorsMigrateSlots(t *testing.T) {
 	b := newBed(t)

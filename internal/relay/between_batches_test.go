@@ -39,7 +39,7 @@ func TestDoWithPicker(t *testing.T) {
 	}
 }
 
-// What is posted is done before what is asked for later, and nobody waits for it.
+// Posted functions run before later ones, without waiting.
 func TestPostWithPicker(t *testing.T) {
 	g := newRig(t, 1)
 	var got []int
@@ -77,7 +77,7 @@ func TestBetweenBatchesWhileEnding(t *testing.T) {
 		e.close()
 		all.Wait()
 		if ran != told {
-			t.Fatalf("done %v, told %v", ran, told)
+			t.Fatalf("done %v, reported %v", ran, told)
 		}
 		if e.due.Load() || len(e.tasks) != 0 {
 			t.Fatal("something is left")

@@ -89,7 +89,7 @@ func TestHandover(t *testing.T) {
 			if over {
 				h.end(err)
 				if got := <-h.done; got != err {
-					t.Errorf("told %v", got)
+					t.Errorf("reported %v", got)
 				}
 			}
 			if over != c.wantOver || !errors.Is(err, c.wantErr) || (err == nil) != (c.wantErr == nil) || gate != c.wantGate {

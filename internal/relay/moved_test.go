@@ -29,7 +29,7 @@ func inVLAN(b []byte, tpid, vlan uint16) []byte {
 	return slices.Concat(b[:12], tag, b[12:])
 }
 
-// Where the relay thinks that a guest is, and how sure it is, follows from when the adapter last sent from it.
+// Whether a frame is reflected or its station has moved follows from when the adapter last sent from it.
 func TestSinceSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g recentLocal
@@ -96,7 +96,7 @@ func TestMoveCandidates(t *testing.T) {
 	}
 }
 
-// A guest that is heard from another host is told of once, however much it says, and in the VLAN that it is heard in.
+// A station that sends from another host is reported once, however much it sends, in its VLAN.
 func TestMovedStationIsReported(t *testing.T) {
 	g := newRig(t, 2)
 	pl := g.plan(spread.RuleSingle)
@@ -114,17 +114,17 @@ func TestMovedStationIsReported(t *testing.T) {
 		got = append(got, g.reportedMoved()...)
 		return len(got) > 0
 	}
-	labtest.Eventually(t, "news of the guest", told)
+	labtest.Eventually(t, "a report of the station", told)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	// Who is not in the Plan there is nobody to tell of.
+	// A station that the Plan does not have is not reported.
 	peer.send(inVLAN(testFrame(frame.Broadcast, behindMAC, 1), frame.TypeVLAN, 9))
 	peer.send(testFrame(frame.Broadcast, strangerMAC, 1))
 	peer.send(inVLAN(testFrame(frame.Broadcast, behindMAC, 1), frame.TypeVLAN, 7))
 	want = []frame.Station{frame.StationOf(behindMAC, 7)}
 	got = nil
-	labtest.Eventually(t, "news of the guest in a VLAN", told)
+	labtest.Eventually(t, "a report of the station in a VLAN", told)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -146,7 +146,7 @@ func TestStationMovedInOneVLAN(t *testing.T) {
 		host.expect(b)
 	}
 	if got := g.reportedMoved(); len(got) > 0 {
-		t.Errorf("told of %v", got)
+		t.Errorf("reported %v", got)
 	}
 }
 
@@ -158,7 +158,7 @@ func TestSendingStationHasNotMoved(t *testing.T) {
 	lives(pl, s)
 	g.apply(pl)
 	host := g.teamPort()
-	labtest.Eventually(t, "a guest's word that is not old when it is looked at", func() bool {
+	labtest.Eventually(t, "a station's word that is not old when it is looked at", func() bool {
 		g.reportedMoved()
 		began := time.Now()
 		host.send(testFrame(peerMAC, behindMAC, 1))
@@ -168,7 +168,7 @@ func TestSendingStationHasNotMoved(t *testing.T) {
 			return false // the machine was busy
 		}
 		if len(got) > 0 {
-			t.Fatalf("told of %v", got)
+			t.Fatalf("reported %v", got)
 		}
 		return true
 	})
@@ -181,7 +181,7 @@ func TestSendingStationHasNotMoved(t *testing.T) {
 	g.relay.SetSentByPrograms(func(s frame.Station) bool { return s == other })
 	g.relay.reportIfMoved(other)
 	if got := g.reportedMoved(); len(got) > 0 {
-		t.Errorf("told of %v, whom programs have seen", got)
+		t.Errorf("reported %v, which programs sent from", got)
 	}
 	g.relay.SetSentByPrograms(nil)
 	now := g.relay.clock.now()
@@ -191,7 +191,7 @@ func TestSendingStationHasNotMoved(t *testing.T) {
 	}
 }
 
-// reportedMoved are the stations that the control loop has been told of so far.
+// reportedMoved returns the stations that were reported so far.
 func (g *rig) reportedMoved() (all []frame.Station) {
 	g.Helper()
 	labtest.Must(g, g.relay.DoWithPicker(func(*spread.Picker, int64) {})) // behind all that was asked before
@@ -207,8 +207,8 @@ func (g *rig) reportedMoved() (all []frame.Station) {
 	}
 }
 
-// What announces a guest comes back from a switch that floods, too. It is not the guest, and must not come in: a bridge
-// would look for the guest there.
+// A switch that floods reflects an announcement in the name of a station. It must not be accepted: a bridge would learn
+// the station there.
 func TestReflectedAnnouncementOfAStation(t *testing.T) {
 	g := newRig(t, 3)
 	g.flood()
@@ -223,6 +223,6 @@ func TestReflectedAnnouncementOfAStation(t *testing.T) {
 	})
 	host.empty()
 	if got := g.reportedMoved(); len(got) > 0 {
-		t.Errorf("told of %v", got)
+		t.Errorf("reported %v", got)
 	}
 }

@@ -49,7 +49,7 @@ func TestRecentStationsExpire(t *testing.T) {
 	})
 }
 
-// As many as the control loop is told of at a time find room.
+// There is room for as many stations as are reported at a time.
 func TestManyRecentStations(t *testing.T) {
 	var g recentLocal
 	c := newClock()
@@ -63,8 +63,8 @@ func TestManyRecentStations(t *testing.T) {
 	}
 }
 
-// A switch that floods brings all that a member sends to the others. What somebody new behind the adapter sends must
-// not come back in, though no Plan knows of him.
+// A switch that floods reflects all that a member sends to the others. Frames of a new station, which no Plan has, must
+// not be accepted.
 func TestReflectedFramesOfANewStation(t *testing.T) {
 	for _, per := range []bool{false, true} {
 		t.Run(fmt.Sprintf("per member %v", per), func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestReflectedFramesOfANewStation(t *testing.T) {
 			if per {
 				pl = g.perMember(spread.RuleSingle)
 			}
-			pl.Active, pl.Promiscuous = 1, true // member 0 takes in what is for groups
+			pl.Active, pl.Promiscuous = 1, true // member 0 accepts what is for groups
 			g.apply(pl)
 			host := g.teamPort()
 			const n = 100
@@ -109,7 +109,7 @@ func (g *rig) flood() {
 	labtest.Must(g, g.peer.Up("br0"))
 }
 
-// Somebody behind the adapter who has moved to another host is heard from there at once, though the Plan still has him.
+// A station that moved to another host is received from there at once, although the Plan still has it.
 func TestMovedStationIsReceived(t *testing.T) {
 	g := newRig(t, 2)
 	pl := g.perMember(spread.RuleSingle)
@@ -119,7 +119,7 @@ func TestMovedStationIsReceived(t *testing.T) {
 	moved := testFrame(frame.Broadcast, behindMAC, 1)
 	peer.send(moved)
 	host.expect(moved)
-	// While he sends from here it is his own come back.
+	// While it sends from here its frames are reflected ones.
 	host.send(testFrame(peerMAC, behindMAC, 2))
 	peer.next()
 	peer.send(testFrame(frame.Broadcast, behindMAC, 3))
@@ -127,7 +127,7 @@ func TestMovedStationIsReceived(t *testing.T) {
 	host.empty()
 }
 
-// What answers somebody new behind the adapter is taken in by the member that he is sent for by until the Plan has him,
+// Until the Plan has a new station, the member that transmits for it accepts the answers,
 // and nowhere else.
 func TestAnswerToANewStation(t *testing.T) {
 	g := newRig(t, 2)
@@ -148,8 +148,8 @@ func TestAnswerToANewStation(t *testing.T) {
 	host.expect(b)
 }
 
-// A guest says which groups he wants with the address of the member by which groups come in: a switch must not
-// learn the guest there.
+// A station's group report has the address of the member that receives groups: a switch must not learn the station
+// there.
 func TestGroupReportOfAStation(t *testing.T) {
 	g := newRig(t, 1)
 	g.apply(g.perMember(spread.RuleSingle))
