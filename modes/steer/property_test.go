@@ -1,8 +1,8 @@
 package steer
 
 import (
-	"container/list"
 	"bytes"
+	"container/list"
 	"fmt"
 	"testing"
 	"time"
