@@ -97,8 +97,8 @@ func (t *Team) panicked(p panics.Panic) {
 	t.events.add([]Event{{Schema: "nicteam.event/v1", Time: p.Time, Team: t.o.Config.Team, Event: "panic", Reason: p.String()}})
 }
 
-// addPanics adds to a Status what went wrong inside. It is no state of the team, which works.
-func (s *Status) addPanics(list []panics.Panic) {
+// addPanics adds to s what went wrong inside. It is no state of the team, which works.
+func addPanics(s *Status, list []panics.Panic) {
 	s.Panics = list
 	for i := range list {
 		p := &list[i]

@@ -40,7 +40,7 @@ func (t *Team) Status() *Status {
 		s.RX.Add(rx.Count)
 		s.TX.Add(tx.Count)
 	}
-	s.addPanics(t.o.Panics.List())
+	addPanics(&s, t.o.Panics.List())
 	return &s
 }
 

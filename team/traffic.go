@@ -73,13 +73,6 @@ func (t *Team) WriteHistory(w io.Writer) error {
 	return nil
 }
 
-// HistoryQuery asks for the traffic of From..To in columns of Step; of one member, or of all with "".
-type HistoryQuery struct {
-	From, To time.Time
-	Step     time.Duration
-	Member   string
-}
-
 const (
 	// MaxColumns bounds the columns of a HistoryDocument: a day by ten seconds and a little.
 	MaxColumns = 9000

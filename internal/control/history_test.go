@@ -6,8 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"nicteam/team"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestHistoryQuery(t *testing.T) {
