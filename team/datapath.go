@@ -96,7 +96,7 @@ func (d Drop) Expected() bool { return d == DropNotOurs || d == DropStandby || d
 
 // MemberCounters are the totals of one member.
 type MemberCounters struct {
-	RX, TX         [frame.Protocols]Count
+	RX, TX         [frame.Protocols]frame.Count
 	RXDrop, TXDrop [Drops]uint64 // frames
 	RXError        uint64        // receive errors of the socket
 	TXError        uint64        // send errors other than a full backlog

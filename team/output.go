@@ -3,6 +3,7 @@ package team
 import (
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
@@ -20,7 +21,7 @@ type Output struct {
 	Via     []int
 	Pin     func(frame.MAC) int // by which member MACs behind are told; nil: by Via
 	Behind  []Behind            // who switches must learn anew, when TellBehind
-	Events  []Event
+	Events  []api.Event
 	Poke    []int // NICs (ifindex) whose link is to be read at once
 
 	// Cause is when what led to the Plan was noticed; zero unless a member was lost.

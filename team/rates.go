@@ -1,14 +1,15 @@
 package team
 
 import (
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 )
 
 // Rates says what moved from one Sample to a later one. The protocols sum exactly to the total;
 // the members do unless one has left in between.
-func Rates(prev, now *Sample) *RatesDocument {
-	d := &RatesDocument{Schema: "nicteam.rates/v1", Time: now.Time, Team: now.Team, Interval: now.Time.Sub(prev.Time).Nanoseconds(),
-		Members: []MemberRates{}, Protocols: make([]ProtocolRates, frame.Protocols)}
+func Rates(prev, now *Sample) *api.Rates {
+	d := &api.Rates{Schema: "nicteam.rates/v1", Time: now.Time, Team: now.Team, Interval: now.Time.Sub(prev.Time).Nanoseconds(),
+		Members: []api.MemberRates{}, Protocols: make([]api.ProtocolRates, frame.Protocols)}
 	var moved [len(now.Counters.Members)]MemberCounters
 	for id := range moved {
 		moved[id] = now.Counters.Members[id].since(&prev.Counters.Members[id])
@@ -25,7 +26,7 @@ func Rates(prev, now *Sample) *RatesDocument {
 	}
 	for _, m := range now.Members {
 		rx, tx, _ := moved[m.ID].shown()
-		d.Members = append(d.Members, MemberRates{Name: m.Name, Link: m.Link, RX: rx.Count, TX: tx.Count})
+		d.Members = append(d.Members, api.MemberRates{Name: m.Name, Link: m.Link, RX: rx.Count, TX: tx.Count})
 	}
 	return d
 }

@@ -6,13 +6,14 @@ import (
 	"strings"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
 )
 
 // change puts another configuration in force, or refuses it before anything is changed.
-func (l *Loop) change(now time.Time, next settings.Config, out *Output) *Problem {
+func (l *Loop) change(now time.Time, next settings.Config, out *Output) *api.Problem {
 	if p := checkLive(next); p != nil {
 		return p
 	}
@@ -70,7 +71,7 @@ func (l *Loop) change(now time.Time, next settings.Config, out *Output) *Problem
 }
 
 // settingsOf are those that next gives to single members.
-func (l *Loop) settingsOf(next settings.Config) (map[string]settings.MemberConfig, *Problem) {
+func (l *Loop) settingsOf(next settings.Config) (map[string]settings.MemberConfig, *api.Problem) {
 	of := map[string]settings.MemberConfig{}
 	for _, m := range next.Members {
 		if l.byName(m.Name) == nil {
@@ -86,7 +87,7 @@ func (l *Loop) settingsOf(next settings.Config) (map[string]settings.MemberConfi
 
 // checkNames refuses names of members that are none. What was there before may stay: a primary
 // that left comes back as primary.
-func (l *Loop) checkNames(next settings.Config) *Problem {
+func (l *Loop) checkNames(next settings.Config) *api.Problem {
 	if next.Primary != "" && next.Primary != l.cfg.Primary && l.byName(next.Primary) == nil {
 		return noMember(next.Primary, l.names())
 	}
@@ -99,11 +100,11 @@ func (l *Loop) checkNames(next settings.Config) *Problem {
 	case m == nil:
 		return noMember(next.Active, l.names())
 	case !single(next):
-		return &Problem{Kind: Conflict, What: what, Why: fmt.Sprintf("in mode %v no member stands for all", next.Mode), Fix: "nicteam set " + l.cfg.Team + " mode=active-backup, or balance=off"}
+		return &api.Problem{Code: api.Conflict, What: what, Why: fmt.Sprintf("in mode %v no member stands for all", next.Mode), Fix: "nicteam set " + l.cfg.Team + " mode=active-backup, or balance=off"}
 	case m.draining:
-		return &Problem{Kind: Conflict, What: what, Why: "it leaves the team", Fix: "choose another member"}
+		return &api.Problem{Code: api.Conflict, What: what, Why: "it leaves the team", Fix: "choose another member"}
 	case !m.usable:
-		return &Problem{Kind: Conflict, What: what, Why: "it is not usable: " + m.why(), Fix: "choose a member that is up"}
+		return &api.Problem{Code: api.Conflict, What: what, Why: "it is not usable: " + m.why(), Fix: "choose a member that is up"}
 	}
 	return nil
 }
@@ -112,14 +113,14 @@ func (l *Loop) checkNames(next settings.Config) *Problem {
 func single(c settings.Config) bool { return c.Mode == modes.ActiveBackup || !c.Balance }
 
 // checkLive refuses live settings that make no sense.
-func checkLive(c settings.Config) *Problem {
-	between := func(key string, n, low, high int) *Problem {
+func checkLive(c settings.Config) *api.Problem {
+	between := func(key string, n, low, high int) *api.Problem {
 		if n < low || n > high {
 			return wrong(key, strconv.Itoa(n), fmt.Sprintf("allowed is %d to %d", low, high))
 		}
 		return nil
 	}
-	lasting := func(key string, d, high time.Duration) *Problem {
+	lasting := func(key string, d, high time.Duration) *api.Problem {
 		if d < 0 || d > high {
 			return wrong(key, d.String(), fmt.Sprintf("allowed is 0s to %v", high))
 		}
@@ -128,7 +129,7 @@ func checkLive(c settings.Config) *Problem {
 	if m := c.LACP.System; m.Multicast() {
 		return wrong("lacp_system", m.String(), "a system has the address of one station")
 	}
-	for _, p := range []*Problem{
+	for _, p := range []*api.Problem{
 		between("min_members", c.MinMembers, 0, modes.MaxMembers),
 		between("packets_per_member", c.PacketsPerMember, 0, 65535),
 		between("announce_count", c.AnnounceCount, 0, 255),
@@ -150,16 +151,16 @@ func checkLive(c settings.Config) *Problem {
 	return nil
 }
 
-func wrong(key, value, why string) *Problem {
-	return &Problem{Kind: Usage, What: fmt.Sprintf("%s=%s is out of range", key, value), Why: why, Fix: "nicteam help set lists what is allowed"}
+func wrong(key, value, why string) *api.Problem {
+	return &api.Problem{Code: api.Usage, What: fmt.Sprintf("%s=%s is out of range", key, value), Why: why, Fix: "nicteam help set lists what is allowed"}
 }
 
-func modeProblem(k modes.Kind, err error) *Problem {
-	return &Problem{Kind: Failed, What: fmt.Sprintf("mode %v cannot be used", k), Why: err.Error(), Fix: "see: nicteam help modes", Err: err}
+func modeProblem(k modes.Kind, err error) *api.Problem {
+	return &api.Problem{Code: api.Failed, What: fmt.Sprintf("mode %v cannot be used", k), Why: err.Error(), Fix: "see: nicteam help modes", Err: err}
 }
 
-func settingsStatus(c settings.Config) SettingsStatus {
-	return SettingsStatus{Hash: c.Hash.String(), Primary: c.Primary, PrimaryReselect: c.PrimaryReselect.String(), Match: c.Match.String(),
+func settingsStatus(c settings.Config) api.Settings {
+	return api.Settings{Hash: c.Hash.String(), Primary: c.Primary, PrimaryReselect: c.PrimaryReselect.String(), Match: c.Match.String(),
 		UpDelay: c.UpDelay.Nanoseconds(), DownDelay: c.DownDelay.Nanoseconds(), PacketsPerMember: c.PacketsPerMember,
 		MinMembers: c.MinMembers, ReceiveBalance: c.ReceiveBalance, Gain: c.Gain.Nanoseconds(), Skew: c.Skew.Nanoseconds(),
 		Rebalance: c.Rebalance.Nanoseconds(), AnnounceCount: c.AnnounceCount,

@@ -7,9 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nicteam/internal/api"
 	"nicteam/internal/config"
 	"nicteam/internal/daemon"
-	"nicteam/team"
 )
 
 func (a *app) createCmd() *cobra.Command {
@@ -110,10 +110,10 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 
 // created is the document nicteam.created/v1.
 type created struct {
-	Schema   string       `json:"schema"`
-	Team     string       `json:"team"`
-	DryRun   bool         `json:"dry_run"`
-	Steps    []string     `json:"steps"`
-	Warnings []string     `json:"warnings"`
-	Status   *team.Status `json:"status,omitempty"`
+	Schema   string      `json:"schema"`
+	Team     string      `json:"team"`
+	DryRun   bool        `json:"dry_run"`
+	Steps    []string    `json:"steps"`
+	Warnings []string    `json:"warnings"`
+	Status   *api.Status `json:"status,omitempty"`
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"nicteam/internal/api"
 	"nicteam/internal/nearest"
-	"nicteam/team"
 )
 
 // interruptedCode is the exit code after a signal.
@@ -28,35 +28,35 @@ func (a *app) fail(err error) int {
 		return int(code)
 	}
 	p := a.problem(err)
-	if p.Kind == interruptedCode && a.stream {
+	if p.Code == interruptedCode && a.stream {
 		return interruptedCode
 	}
 	if a.json {
 		b, _ := json.Marshal(struct {
 			Schema string `json:"schema"`
-			*team.Problem
+			*api.Problem
 		}{"nicteam.problem/v1", p})
 		_, _ = fmt.Fprintf(a.err, "%s\n", b)
 	} else {
 		_, _ = fmt.Fprintf(a.err, "error: %s\nwhy: %s\nfix: %s\n", oneLine(p.What), oneLine(p.Why), oneLine(p.Fix))
 	}
-	return int(p.Kind)
+	return int(p.Code)
 }
 
 // problem makes a problem with all its parts of any error.
-func (a *app) problem(err error) *team.Problem {
+func (a *app) problem(err error) *api.Problem {
 	var sig interrupted
-	var p *team.Problem
+	var p *api.Problem
 	switch {
 	case a.ctx != nil && errors.As(context.Cause(a.ctx), &sig) && (errors.As(err, &sig) || errors.Is(err, context.Canceled)):
-		return &team.Problem{Kind: interruptedCode, What: "interrupted", Why: sig.Error() + " before it was done", Fix: "see where things stand: nicteam list"}
+		return &api.Problem{Code: interruptedCode, What: "interrupted", Why: sig.Error() + " before it was done", Fix: "see where things stand: nicteam list"}
 	case errors.As(err, &p):
-		p = &team.Problem{Kind: p.Kind, What: p.What, Why: p.Why, Fix: p.Fix}
+		p = &api.Problem{Code: p.Code, What: p.What, Why: p.Why, Fix: p.Fix}
 	default:
-		p = &team.Problem{What: "nicteam", Why: err.Error()}
+		p = &api.Problem{What: "nicteam", Why: err.Error()}
 	}
-	if p.Kind == 0 {
-		p.Kind = team.Failed
+	if p.Code == 0 {
+		p.Code = api.Failed
 	}
 	if p.Why == "" {
 		p.Why = "no reason was given"
@@ -72,7 +72,7 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // flagProblem says what is wrong with a flag, and which may have been meant.
 func flagProblem(cmd *cobra.Command, err error) error {
-	p := &team.Problem{Kind: team.Usage, What: cmd.CommandPath() + ": " + err.Error(), Why: "the command line cannot be read", Fix: cmd.CommandPath() + " --help shows the flags"}
+	p := &api.Problem{Code: api.Usage, What: cmd.CommandPath() + ": " + err.Error(), Why: "the command line cannot be read", Fix: cmd.CommandPath() + " --help shows the flags"}
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
 		name := unknown.GetSpecifiedName()

@@ -4,8 +4,8 @@ import (
 	"regexp"
 	"strings"
 
+	"nicteam/internal/api"
 	"nicteam/internal/nearest"
-	"nicteam/team"
 )
 
 // own are variables of ours that are no settings.
@@ -17,7 +17,7 @@ var discovery = regexp.MustCompile(`^(.+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]
 
 // env takes in the settings of the environment. What is no setting is somebody else's: a note says so, and which may have
 // been meant. The value of a setting is checked as it is everywhere.
-func (l *loader) env(o Options) *team.Problem {
+func (l *loader) env(o Options) *api.Problem {
 	given := map[string]any{}
 	for _, kv := range o.Env {
 		name, value, _ := strings.Cut(kv, "=")
@@ -51,7 +51,7 @@ func (l *loader) env(o Options) *team.Problem {
 		given[key] = v
 	}
 	if err := l.v.MergeConfigMap(given); err != nil {
-		return &team.Problem{Kind: team.Failed, What: "read the environment", Why: err.Error(), Err: err}
+		return &api.Problem{Code: api.Failed, What: "read the environment", Why: err.Error(), Err: err}
 	}
 	return nil
 }

@@ -15,10 +15,10 @@ import (
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/spf13/viper"
 
+	"nicteam/internal/api"
 	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
 	"nicteam/modes"
-	"nicteam/team"
 )
 
 // maxFile bounds a file; 64 members with all settings are 4 KiB.
@@ -53,20 +53,20 @@ type Loaded struct {
 	RandomSystem bool
 }
 
-// Load reads, merges and validates. Its errors are *team.Problem.
+// Load reads, merges and validates. Its errors are *api.Problem.
 func Load(o Options) (*Loaded, error) {
 	if o.RealName == nil {
 		o.RealName = func(name string) string { return name }
 	}
 	l := loader{real: o.RealName, v: newViper(), origin: map[string]string{}, weights: map[string]float64{}, priorities: map[string]int{}}
-	for _, step := range []func(Options) *team.Problem{l.file, l.env, l.flags} {
+	for _, step := range []func(Options) *api.Problem{l.file, l.env, l.flags} {
 		if p := step(o); p != nil {
 			return nil, p
 		}
 	}
 	d := written(settings.DefaultConfig())
 	if err := l.decode(&d); err != nil {
-		return nil, &team.Problem{Kind: team.Usage, What: "read the configuration", Why: err.Error(), Fix: "nicteam help config", Err: err}
+		return nil, &api.Problem{Code: api.Usage, What: "read the configuration", Why: err.Error(), Fix: "nicteam help config", Err: err}
 	}
 	d.rename(o.RealName)
 	if p := l.weigh(&d); p != nil {
@@ -101,13 +101,13 @@ type loader struct {
 	below      document // what the file and the environment say without the command line
 }
 
-func (l *loader) file(o Options) *team.Problem {
+func (l *loader) file(o Options) *api.Problem {
 	if o.Path == "" {
 		return nil
 	}
 	read, kind := readerFor(o.Path)
 	if read == nil {
-		return &team.Problem{Kind: team.Usage, What: "read " + o.Path, Why: "its name does not say its format", Fix: "name it .yaml, .toml or .json"}
+		return &api.Problem{Code: api.Usage, What: "read " + o.Path, Why: "its name does not say its format", Fix: "name it .yaml, .toml or .json"}
 	}
 	b, err := readFile(o.Path)
 	if err != nil {
@@ -123,7 +123,7 @@ func (l *loader) file(o Options) *team.Problem {
 		if fix == "" {
 			fix = "correct line " + itoa(int64(bad.line)) + "; examples: nicteam help config"
 		}
-		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%s:%d: cannot be read", o.Path, bad.line), Why: bad.msg, Fix: fix, Err: err}
+		return &api.Problem{Code: api.Usage, What: fmt.Sprintf("%s:%d: cannot be read", o.Path, bad.line), Why: bad.msg, Fix: fix, Err: err}
 	}
 	var f *fault
 	if l.lines, f = check(root); f != nil {
@@ -134,7 +134,7 @@ func (l *loader) file(o Options) *team.Problem {
 	}
 	l.v.SetConfigType(kind)
 	if err := l.v.ReadConfig(bytes.NewReader(b)); err != nil {
-		return &team.Problem{Kind: team.Usage, What: "read " + o.Path, Why: err.Error(), Fix: "examples: nicteam help config", Err: err}
+		return &api.Problem{Code: api.Usage, What: "read " + o.Path, Why: err.Error(), Fix: "examples: nicteam help config", Err: err}
 	}
 	return nil
 }
@@ -164,21 +164,21 @@ func readFile(path string) ([]byte, error) {
 	return b, err
 }
 
-func fileProblem(path string, err error) *team.Problem {
-	p := &team.Problem{Kind: team.Usage, What: "read " + path, Why: err.Error(), Fix: "name a file that exists and can be read", Err: err}
+func fileProblem(path string, err error) *api.Problem {
+	p := &api.Problem{Code: api.Usage, What: "read " + path, Why: err.Error(), Fix: "name a file that exists and can be read", Err: err}
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
 		p.Why = pe.Err.Error()
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		p.Kind = team.NotPermitted
+		p.Code = api.NotPermitted
 	}
 	return p
 }
 
-func (l *loader) flags(o Options) *team.Problem {
+func (l *loader) flags(o Options) *api.Problem {
 	if err := l.decode(&l.below); err != nil {
-		return &team.Problem{Kind: team.Usage, What: "read " + o.Path, Why: err.Error(), Fix: "examples: nicteam help config", Err: err}
+		return &api.Problem{Code: api.Usage, What: "read " + o.Path, Why: err.Error(), Fix: "examples: nicteam help config", Err: err}
 	}
 	for _, fl := range o.Flags {
 		name := "--" + strings.ReplaceAll(fl.Key, "_", "-")
@@ -246,7 +246,7 @@ func (l *loader) perNIC(key, value string) (*fault, bool) {
 }
 
 // weigh gives what flags and variables say of single NICs to the members they name.
-func (l *loader) weigh(d *document) *team.Problem {
+func (l *loader) weigh(d *document) *api.Problem {
 	for _, nic := range sortedKeys(l.weights) {
 		m := d.member(l.real(nic))
 		if m == nil {
@@ -278,7 +278,7 @@ func stranger(key, nic string, d *document) *fault {
 	for _, m := range d.Members {
 		names = append(names, m.Name)
 	}
-	return &fault{kind: team.NotFound, key: key, what: fmt.Sprintf("%q is not a member", nic), why: "the members are " + orNone(names) + nearest.Hint(nic, names), fix: "name a member"}
+	return &fault{kind: api.NotFound, key: key, what: fmt.Sprintf("%q is not a member", nic), why: "the members are " + orNone(names) + nearest.Hint(nic, names), fix: "name a member"}
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

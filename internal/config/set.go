@@ -14,7 +14,7 @@ import (
 
 // Set returns c with one live setting changed, validated. Keys are those of a file, active,
 // weight.NIC and port_priority.NIC; the kernel's names of them do too. c itself is not changed. An empty value or none
-// takes primary and active back. Its errors are *team.Problem.
+// takes primary and active back. Its errors are *api.Problem.
 func Set(c settings.Config, key, value string) (settings.Config, error) {
 	next, f := set(c, key, value)
 	if f == nil {

@@ -7,10 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
 	"nicteam/modes"
-	"nicteam/team"
 )
 
 // The bounds of values.
@@ -30,7 +30,7 @@ const (
 // makes sense. Values that are right but that this build cannot serve yet are team.Failed;
 // everything else is team.Usage. What only the host knows (whether a NIC exists, whether a name is
 // taken) is not looked at.
-func Validate(c settings.Config) *team.Problem {
+func Validate(c settings.Config) *api.Problem {
 	if f := validate(c); f != nil {
 		return f.problem("")
 	}
@@ -108,7 +108,7 @@ func validateMembers(c settings.Config) *fault {
 	for _, p := range []struct{ key, name string }{{"primary", c.Primary}, {"active", c.Active}} {
 		if p.name != "" && !seen[p.name] {
 			names := memberNames(c)
-			return &fault{kind: team.NotFound, key: p.key, what: fmt.Sprintf("%q is not a member", p.name), why: "the members are " + orNone(names) + nearest.Hint(p.name, names), fix: "name a member"}
+			return &fault{kind: api.NotFound, key: p.key, what: fmt.Sprintf("%q is not a member", p.name), why: "the members are " + orNone(names) + nearest.Hint(p.name, names), fix: "name a member"}
 		}
 	}
 	return nil

@@ -6,25 +6,25 @@ import (
 	"net/url"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/modes"
-	"nicteam/team"
 )
 
 // peersTime bounds the wait for the control loop.
 const peersTime = 2 * time.Second
 
 // PeersOf makes the document of what the mode of a team knows; name gives a member's name.
-func PeersOf(st *team.Status, list []modes.Peer, name func(id int) string) *Peers {
-	doc := &Peers{Schema: "nicteam.peers/v1", Team: st.Team, Reason: unsteered(st), Peers: []Peer{}}
+func PeersOf(st *api.Status, list []modes.Peer, name func(id int) string) *api.Peers {
+	doc := &api.Peers{Schema: "nicteam.peers/v1", Team: st.Team, Reason: unsteered(st), Peers: []api.Peer{}}
 	for _, p := range list {
-		doc.Peers = append(doc.Peers, Peer{Address: p.Address.String(), Ours: p.Ours.String(), MAC: p.MAC.String(), VLAN: p.VLAN,
+		doc.Peers = append(doc.Peers, api.Peer{Address: p.Address.String(), Ours: p.Ours.String(), MAC: p.MAC.String(), VLAN: p.VLAN,
 			Member: name(p.Member), Since: p.Since, Seen: p.Seen, RxBps: p.RxBps, Told: p.Told})
 	}
 	return doc
 }
 
 // unsteered says why a team steers no peers, "" when it does.
-func unsteered(st *team.Status) string {
+func unsteered(st *api.Status) string {
 	switch {
 	case st.Mode != modes.ELB.String():
 		return "mode " + st.Mode + " leaves it to the switch by which NIC peers reach the team"

@@ -4,8 +4,8 @@ import (
 	"log/slog"
 	"os"
 
+	"nicteam/internal/api"
 	"nicteam/internal/settings"
-	"nicteam/team"
 )
 
 // CreateOptions say what Create makes and how.
@@ -26,9 +26,9 @@ type CreateOptions struct {
 
 // Created says what Create did.
 type Created struct {
-	Steps    []string     `json:"steps"`
-	Warnings []string     `json:"warnings"`
-	Status   *team.Status `json:"status,omitempty"` // nil in a dry run
+	Steps    []string    `json:"steps"`
+	Warnings []string    `json:"warnings"`
+	Status   *api.Status `json:"status,omitempty"` // nil in a dry run
 }
 
 // RunOptions say what the team's own process runs.

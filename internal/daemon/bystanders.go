@@ -3,15 +3,15 @@ package daemon
 import (
 	"fmt"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host"
 	"nicteam/internal/settings"
-	"nicteam/team"
 )
 
 // Bystanders says what of others does not go along when NICs join a running team, whose status is given. It is for the caller of
 // `nicteam add`: the team's own process has too few rights to see the programs of others. NICs that a team has already are left
 // to that process. looked is false for a caller in another network namespace than the team's.
-func Bystanders(p Places, st *team.Status, nics []string, accept bool) (warnings []string, looked bool, err error) {
+func Bystanders(p Places, st *api.Status, nics []string, accept bool) (warnings []string, looked bool, err error) {
 	h, err := openBeside(st)
 	if h == nil {
 		return nil, false, err
@@ -42,7 +42,7 @@ func Bystanders(p Places, st *team.Status, nics []string, accept bool) (warnings
 }
 
 // openBeside opens the host that has a team's adapter; nil where the caller is in another network namespace.
-func openBeside(st *team.Status) (*host.Host, error) {
+func openBeside(st *api.Status) (*host.Host, error) {
 	h, err := host.Open(host.Options{})
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func consentOf(accept bool) host.Consent {
 }
 
 // Carried is a problem when something of others stands on a team's adapter, in whatever network namespace.
-func Carried(st *team.Status) error {
+func Carried(st *api.Status) error {
 	h, err := openBeside(st)
 	if h == nil {
 		return err
@@ -74,11 +74,11 @@ func Carried(st *team.Status) error {
 	return nil
 }
 
-func carries(h *host.Host, name, adapter string) *team.Problem {
+func carries(h *host.Host, name, adapter string) *api.Problem {
 	what, err := h.Carries(adapter)
 	if err != nil || len(what) == 0 {
 		return nil
 	}
-	return &team.Problem{Kind: team.Conflict, What: "delete " + name, Why: fmt.Sprintf("others need its adapter %s: %s", adapter, joined(what)),
+	return &api.Problem{Code: api.Conflict, What: "delete " + name, Why: fmt.Sprintf("others need its adapter %s: %s", adapter, joined(what)),
 		Fix: fmt.Sprintf("take that away first (ip link del, ip link set %s nomaster), or end it with the team: nicteam delete %s --force", adapter, name)}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/config"
 	"nicteam/internal/control"
 	"nicteam/internal/host"
@@ -21,13 +22,13 @@ import (
 var _ control.Backend = (*session)(nil)
 
 // Status is the team's state.
-func (s *session) Status() *team.Status { return s.team.Status() }
+func (s *session) Status() *api.Status { return s.team.Status() }
 
 // Sample reads the totals.
 func (s *session) Sample() *team.Sample { return s.team.Sample() }
 
 // History says what was carried when.
-func (s *session) History(q team.HistoryQuery) (*team.HistoryDocument, error) {
+func (s *session) History(q api.HistoryQuery) (*api.History, error) {
 	if q.Member != "" && !contains(memberNames(s.team.Config()), q.Member) {
 		q.Member = s.host.RealName(q.Member)
 	}
@@ -35,12 +36,12 @@ func (s *session) History(q team.HistoryQuery) (*team.HistoryDocument, error) {
 }
 
 // Events delivers what is remembered, and with follow what comes.
-func (s *session) Events(ctx context.Context, follow bool) <-chan team.Event {
+func (s *session) Events(ctx context.Context, follow bool) <-chan api.Event {
 	if follow {
 		return s.team.Replay(ctx, time.Time{})
 	}
 	past := s.team.Events(time.Time{})
-	c := make(chan team.Event, len(past))
+	c := make(chan api.Event, len(past))
 	for _, e := range past {
 		c <- e
 	}
@@ -49,14 +50,14 @@ func (s *session) Events(ctx context.Context, follow bool) <-chan team.Event {
 }
 
 // Explain says which member carries a flow.
-func (s *session) Explain(flow string) (*control.Explanation, error) {
+func (s *session) Explain(flow string) (*api.Explanation, error) {
 	f, err := modes.ParseFlow(flow)
 	if err != nil {
-		return nil, &team.Problem{Kind: team.Usage, What: "read flow " + flow, Why: err.Error(),
+		return nil, &api.Problem{Code: api.Usage, What: "read flow " + flow, Why: err.Error(),
 			Fix: "write it as: tcp 10.0.0.1:5000 10.0.0.2:80", Err: err}
 	}
 	st, x := s.team.Status(), s.team.Explain(f)
-	e := &control.Explanation{Schema: "nicteam.explain/v1", Team: st.Team, Flow: flow, Mode: st.Mode, Slot: -1,
+	e := &api.Explanation{Schema: "nicteam.explain/v1", Team: st.Team, Flow: flow, Mode: st.Mode, Slot: -1,
 		Member: s.team.MemberName(x.Member), Why: x.Why, Next: s.team.MemberName(x.IfDead), NextWhy: x.IfDeadWhy}
 	if x.Hashed {
 		e.Hash, e.Slot = st.Settings.Hash, x.Slot
@@ -68,7 +69,7 @@ func (s *session) Explain(flow string) (*control.Explanation, error) {
 }
 
 // Peers lists the peers that the mode steers.
-func (s *session) Peers(ctx context.Context) (*control.Peers, error) {
+func (s *session) Peers(ctx context.Context) (*api.Peers, error) {
 	list, err := s.team.Peers(ctx)
 	if err != nil {
 		return nil, err
@@ -144,12 +145,12 @@ func (s *session) addAll(ctx context.Context, names []string, accept bool) (step
 }
 
 // canTakeAddresses refuses NICs whose addresses are to move to an adapter that somebody has set down: routes have no place there.
-func (s *session) canTakeAddresses(c settings.Config, names []string) *team.Problem {
+func (s *session) canTakeAddresses(c settings.Config, names []string) *api.Problem {
 	a, err := s.host.NICAt(s.adapter.Index())
 	if err != nil || a.AdminUp || c.Address != settings.AddressAuto {
 		return nil
 	}
-	return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("add %s to %s", joined(names), c.Team),
+	return &api.Problem{Code: api.Conflict, What: fmt.Sprintf("add %s to %s", joined(names), c.Team),
 		Why: a.Name + " is set down, and addresses and routes move to it only while it is up", Fix: "ip link set " + a.Name + " up, then add them"}
 }
 
@@ -201,7 +202,7 @@ func (s *session) add(ctx context.Context, name string) error {
 	}
 	_ = s.team.Leave(ctx, name, true)
 	_, back := s.host.Release(name, false)
-	return &team.Problem{Kind: team.Reverted, What: fmt.Sprintf("add %s to %s", name, s.team.Config().Team),
+	return &api.Problem{Code: api.Reverted, What: fmt.Sprintf("add %s to %s", name, s.team.Config().Team),
 		Why: err.Error() + "; the NIC was given back", Fix: "nicteam list shows the NICs of this host", Err: errors.Join(err, back)}
 }
 
@@ -243,12 +244,12 @@ func (s *session) Remove(ctx context.Context, names []string, force bool) (steps
 }
 
 // removable refuses before anything is changed.
-func removable(c settings.Config, names []string, force bool) *team.Problem {
+func removable(c settings.Config, names []string, force bool) *api.Problem {
 	members := memberNames(c)
 	seen := map[string]bool{}
 	for _, name := range names {
 		if seen[name] {
-			return &team.Problem{Kind: team.Usage, What: "remove " + name, Why: "it is named twice", Fix: "name it once"}
+			return &api.Problem{Code: api.Usage, What: "remove " + name, Why: "it is named twice", Fix: "name it once"}
 		}
 		seen[name] = true
 		if !contains(members, name) {
@@ -256,11 +257,11 @@ func removable(c settings.Config, names []string, force bool) *team.Problem {
 			if near := nearest.Word(name, members); near != "" {
 				fix = "did you mean " + near + "? " + fix
 			}
-			return &team.Problem{Kind: team.NotFound, What: fmt.Sprintf("remove %s from %s", name, c.Team), Why: "it is no member", Fix: fix}
+			return &api.Problem{Code: api.NotFound, What: fmt.Sprintf("remove %s from %s", name, c.Team), Why: "it is no member", Fix: fix}
 		}
 	}
 	if len(names) > 0 && len(names) == len(members) && !force {
-		return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("remove %s from %s", joined(names), c.Team),
+		return &api.Problem{Code: api.Conflict, What: fmt.Sprintf("remove %s from %s", joined(names), c.Team),
 			Why: "no member would be left, and the host would have no network through " + c.Team,
 			Fix: "nicteam delete " + c.Team + " gives everything back; --force removes it all the same"}
 	}
@@ -353,7 +354,7 @@ func (s *session) Delete(ctx context.Context, force bool) (steps []string, err e
 	}
 	steps, err = s.release()
 	if err != nil {
-		return steps, &team.Problem{Kind: team.Failed, What: "delete " + name, Why: err.Error(),
+		return steps, &api.Problem{Code: api.Failed, What: "delete " + name, Why: err.Error(),
 			Fix: "nicteam restore " + name, Err: err}
 	}
 	s.forget(name)
@@ -367,7 +368,7 @@ func (s *session) save() error {
 	c.Members = append(c.Members, s.awaited...)
 	for _, path := range s.places.saved(c.Team) {
 		if err := config.Save(path, c); err != nil {
-			return &team.Problem{Kind: team.Failed, What: "save " + path, Why: err.Error() + "; the change is in force until the team's process ends",
+			return &api.Problem{Code: api.Failed, What: "save " + path, Why: err.Error() + "; the change is in force until the team's process ends",
 				Fix: "make room or rights there, and repeat the command", Err: err}
 		}
 	}

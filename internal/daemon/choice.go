@@ -7,9 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/fastpath"
 	"nicteam/internal/host"
-	"nicteam/team"
 )
 
 // engine is a data path that moves frames by itself or has programs in the kernel move them; *fastpath.Path is one.
@@ -190,14 +190,14 @@ func (c *choice) follow(ctx context.Context) {
 }
 
 // noFastpath is the error of a wish for the programs that cannot be met.
-func noFastpath(what string, err error) *team.Problem {
-	p := &team.Problem{Kind: team.Failed, What: what + ": the fast path cannot run", Why: host.WhyNoPrograms(err), Err: err,
+func noFastpath(what string, err error) *api.Problem {
+	p := &api.Problem{Code: api.Failed, What: what + ": the fast path cannot run", Why: host.WhyNoPrograms(err), Err: err,
 		Fix: "use datapath=auto, which takes the relay where the fast path cannot run, or mend the cause"}
 	switch {
 	case errors.As(err, new(*host.HookHeld)):
 		p.Fix = "take that program away; or use datapath=auto or relay, which leave it alone"
 	case host.Unprivileged(err):
-		p.Kind, p.Fix = team.NotPermitted, "give it CAP_BPF and CAP_PERFMON, as root has them; or use datapath=auto, which does without"
+		p.Code, p.Fix = api.NotPermitted, "give it CAP_BPF and CAP_PERFMON, as root has them; or use datapath=auto, which does without"
 	}
 	return p
 }

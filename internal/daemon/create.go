@@ -8,12 +8,12 @@ import (
 	"os"
 	"path/filepath"
 
+	"nicteam/internal/api"
 	"nicteam/internal/config"
 	"nicteam/internal/control"
 	"nicteam/internal/host"
 	"nicteam/internal/logs"
 	"nicteam/internal/settings"
-	"nicteam/team"
 )
 
 // Create checks everything, then starts the team's process and returns when the team forwards. On an
@@ -52,7 +52,7 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	path := filepath.Join(o.RunDir, fmt.Sprintf(".%s.%d.yaml", c.Team, os.Getpid()))
 	defer discard(path)
 	if err := config.Save(path, c); err != nil {
-		return nil, &team.Problem{Kind: team.Failed, What: "save " + path, Why: err.Error(), Fix: "make room or rights there", Err: err}
+		return nil, &api.Problem{Code: api.Failed, What: "save " + path, Why: err.Error(), Fix: "make room or rights there", Err: err}
 	}
 	err = spawn(ctx, o.Places, c.Team, path, levelOf(o.Log), func(r report) {
 		switch {
@@ -111,7 +111,7 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 		return c, nil, err
 	}
 	if runs(o.Places, c.Team) {
-		return c, nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team, Why: "a team of that name runs",
+		return c, nil, &api.Problem{Code: api.Conflict, What: "create " + c.Team, Why: "a team of that name runs",
 			Fix: "nicteam status " + c.Team + ", nicteam add " + c.Team + " NIC, or choose another name"}
 	}
 	h, err := host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log})
@@ -123,7 +123,7 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 		return c, nil, p
 	}
 	if h.Journalled() {
-		return c, nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team,
+		return c, nil, &api.Problem{Code: api.Conflict, What: "create " + c.Team,
 			Why: "an earlier process of the team ended without giving everything back",
 			Fix: fmt.Sprintf("nicteam restore %s puts the host back; nicteam run %s --config %s goes on with the team", c.Team, c.Team, o.running(c.Team))}
 	}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 
+	"nicteam/internal/api"
 	"nicteam/internal/control"
 	"nicteam/internal/host"
-	"nicteam/team"
 )
 
 // List reads the teams and NICs of this host.
-func List(ctx context.Context, p Places) (*Listing, error) {
+func List(ctx context.Context, p Places) (*api.List, error) {
 	teams, err := p.teams()
 	if err != nil {
 		return nil, err
@@ -24,19 +24,19 @@ func List(ctx context.Context, p Places) (*Listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Listing{Schema: "nicteam.list/v1", Teams: []ListedTeam{}, NICs: []ListedNIC{}}
+	l := &api.List{Schema: "nicteam.list/v1", Teams: []api.ListedTeam{}, NICs: []api.ListedNIC{}}
 	owner, adapter := map[string]string{}, map[string]bool{}
 	for _, name := range teams {
-		t := ListedTeam{Name: name, State: "not running", Members: []string{}}
+		t := api.ListedTeam{Name: name, State: "not running", Members: []string{}}
 		if links := host.Claimed(p.StateDir, name); len(links) > 0 {
 			adapter[links[0]] = true
 			t.Members = append(t.Members, links[1:]...)
 		}
 		client := control.NewClient(p.RunDir, name)
 		st, err := client.Status(ctx)
-		var problem *team.Problem
+		var problem *api.Problem
 		switch {
-		case errors.As(err, &problem) && problem.Kind == team.NotPermitted:
+		case errors.As(err, &problem) && problem.Code == api.NotPermitted:
 			client.Close()
 			return nil, err // neither that it runs nor that it does not
 		case err != nil && !free(p, name):
@@ -58,7 +58,7 @@ func List(ctx context.Context, p Places) (*Listing, error) {
 		if n.Loopback || !n.Ethernet || adapter[n.Name] {
 			continue
 		}
-		ln := ListedNIC{Name: n.Name, Index: n.Index, MAC: n.MAC.String(), Driver: n.Driver, Up: n.AdminUp, Link: n.Carrier,
+		ln := api.ListedNIC{Name: n.Name, Index: n.Index, MAC: n.MAC.String(), Driver: n.Driver, Up: n.AdminUp, Link: n.Carrier,
 			SpeedBps: n.SpeedBps, Duplex: n.Duplex, MTU: n.MTU, Addresses: []string{}, Owner: n.Owner(), Kind: n.Kind, Uppers: append([]string{}, n.Uppers...)}
 		if o := owner[n.Name]; o != "" {
 			ln.Owner = o

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // lock is the right to be the process of a team. It is an flock, so it ends with the process
@@ -26,7 +26,7 @@ func acquire(p Places, name string) (*lock, error) {
 	for patience := 50; ; patience-- {
 		f, err = openOwn(p.lock(name), os.O_RDWR|os.O_CREATE)
 		if err != nil {
-			return nil, &team.Problem{Kind: team.Failed, What: "lock " + name, Why: err.Error(), Fix: "see what is there: ls -l " + p.lock(name), Err: err}
+			return nil, &api.Problem{Code: api.Failed, What: "lock " + name, Why: err.Error(), Fix: "see what is there: ls -l " + p.lock(name), Err: err}
 		}
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if errors.Is(err, unix.EWOULDBLOCK) && (patience > 0 || patience > -5000 && ending(f)) {
@@ -44,7 +44,7 @@ func acquire(p Places, name string) (*lock, error) {
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		pid := holder(f)
 		_ = f.Close()
-		return nil, &team.Problem{Kind: team.Conflict, What: "start " + name,
+		return nil, &api.Problem{Code: api.Conflict, What: "start " + name,
 			Why: "the team is running" + pid, Fix: "nicteam status " + name, Err: err}
 	}
 	if err == nil {

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // nicLocks are the NICs that are this process's, as every other team of the network namespace sees it, whatever directories
@@ -127,12 +127,12 @@ func takenBy(index int) string {
 }
 
 // problem says that a NIC is another team's.
-func (h *nicHolder) problem(what, nic string) *team.Problem {
+func (h *nicHolder) problem(what, nic string) *api.Problem {
 	why := "it is a member of the team " + h.team
 	if nic == h.team {
 		why = "it is the adapter of the team " + h.team
 	}
-	return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("%s: NIC %s cannot be a member", what, nic),
+	return &api.Problem{Code: api.Conflict, What: fmt.Sprintf("%s: NIC %s cannot be a member", what, nic),
 		Why: fmt.Sprintf("%s, which has its directories elsewhere (%s)", why, h.runDir),
 		Fix: fmt.Sprintf("nicteam remove %s %s --run-dir %s, or choose another NIC", h.team, nic, h.runDir)}
 }

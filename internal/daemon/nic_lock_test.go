@@ -46,7 +46,7 @@ func TestNICLock(t *testing.T) {
 	if h := took(b, noNIC); h != nil {
 		t.Errorf("a NIC that was left is %+v's", h)
 	}
-	if p := (&nicHolder{"team0", "/run/a"}).problem("create team1", "eth2"); p.Kind != 5 || !strings.Contains(p.Fix, "nicteam remove team0 eth2 --run-dir /run/a") {
+	if p := (&nicHolder{"team0", "/run/a"}).problem("create team1", "eth2"); p.Code != 5 || !strings.Contains(p.Fix, "nicteam remove team0 eth2 --run-dir /run/a") {
 		t.Errorf("problem %+v", p)
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/config"
-	"nicteam/team"
 )
 
 const (
@@ -70,14 +70,14 @@ func readPast(path string) ([]byte, error) {
 }
 
 // eventsOf reads events, one a line; a line that is none is left out.
-func eventsOf(b []byte) (list []team.Event) {
+func eventsOf(b []byte) (list []api.Event) {
 	for len(b) > 0 {
 		n, line, err := bufio.ScanLines(b, true)
 		if err != nil || n == 0 {
 			break
 		}
 		b = b[n:]
-		var e team.Event
+		var e api.Event
 		if json.Unmarshal(line, &e) == nil && e.Schema == "nicteam.event/v1" && e.Event != "" {
 			list = append(list, e)
 		}

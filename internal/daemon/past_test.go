@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 func TestReplaceIsWholeOrNotAtAll(t *testing.T) {
@@ -70,7 +70,7 @@ func TestReadPastRefuses(t *testing.T) {
 
 func TestEventsOf(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
-	want := []team.Event{
+	want := []api.Event{
 		{Schema: "nicteam.event/v1", Time: at, Team: "team0", Event: "member-down", Member: "eth1", Reason: "carrier lost", Took: 420000},
 		{Schema: "nicteam.event/v1", Time: at.Add(1), Team: "team0", Event: "team-down"},
 	}

@@ -9,9 +9,9 @@ import (
 	"sort"
 	"strings"
 
+	"nicteam/internal/api"
 	"nicteam/internal/control"
 	"nicteam/internal/host"
-	"nicteam/team"
 )
 
 // Places are the directories of nicteam; all three must be set.
@@ -87,11 +87,11 @@ func (p Places) make() error {
 	return nil
 }
 
-func placeProblem(dir, flag string, err error) *team.Problem {
-	p := &team.Problem{Kind: team.Failed, What: "prepare " + dir, Why: err.Error(),
+func placeProblem(dir, flag string, err error) *api.Problem {
+	p := &api.Problem{Code: api.Failed, What: "prepare " + dir, Why: err.Error(),
 		Fix: "make room there, or name another place with --" + flag, Err: err}
 	if os.IsPermission(err) {
-		p.Kind, p.Fix = team.NotPermitted, "run it as root: sudo nicteam …"
+		p.Code, p.Fix = api.NotPermitted, "run it as root: sudo nicteam …"
 	}
 	return p
 }

@@ -5,9 +5,9 @@ import (
 	"log/slog"
 	"os"
 
+	"nicteam/internal/api"
 	"nicteam/internal/config"
 	"nicteam/internal/host"
-	"nicteam/team"
 )
 
 // Restore puts the host back from the journal of a team whose process is gone; "" means all teams that
@@ -48,11 +48,11 @@ func Restorable(p Places, name string) bool {
 
 func restore(p Places, name string, forget []string, log *slog.Logger) (steps []string, err error) {
 	if runs(p, name) {
-		return nil, &team.Problem{Kind: team.Conflict, What: "restore " + name, Why: "the team's process runs",
+		return nil, &api.Problem{Code: api.Conflict, What: "restore " + name, Why: "the team's process runs",
 			Fix: "nicteam delete " + name + " ends it and gives everything back"}
 	}
 	if _, err := os.Stat(p.journal(name)); os.IsNotExist(err) {
-		return nil, &team.Problem{Kind: team.NotFound, What: "restore " + name, Why: "there is no journal of a team " + name + " in " + p.StateDir,
+		return nil, &api.Problem{Code: api.NotFound, What: "restore " + name, Why: "there is no journal of a team " + name + " in " + p.StateDir,
 			Fix: "nicteam list shows the teams; nothing has to be restored for one that was deleted"}
 	}
 	if err := p.make(); err != nil {

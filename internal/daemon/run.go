@@ -9,16 +9,16 @@ import (
 	"sync"
 	"syscall"
 
+	"nicteam/internal/api"
 	"nicteam/internal/config"
 	"nicteam/internal/control"
 	"nicteam/internal/logs"
 	"nicteam/internal/metrics"
-	"nicteam/team"
 )
 
 // Run is the team's process: it takes the NICs over, or goes on where the process before it died, and returns after `nicteam delete`
 // or when ctx ends. In the second case adapter, addresses and journal stay for the next start, unless o.Release says
-// otherwise. Its errors are *team.Problem where a user can do something.
+// otherwise. Its errors are *api.Problem where a user can do something.
 func Run(ctx context.Context, o RunOptions) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -73,7 +73,7 @@ func run(ctx context.Context, o RunOptions, rep *reporter, reopen <-chan os.Sign
 		o.keepSystem()
 	}
 	if err := config.Save(o.running(name), o.Config); err != nil {
-		return &team.Problem{Kind: team.Failed, What: "start " + name, Why: err.Error(), Fix: "make room or rights there", Err: err}
+		return &api.Problem{Code: api.Failed, What: "start " + name, Why: err.Error(), Fix: "make room or rights there", Err: err}
 	}
 	prefer()
 	s, err := start(ctx, o, rep)
@@ -161,10 +161,10 @@ func (s *session) serve(ctx context.Context, server *control.Server, mine *lock,
 }
 
 // asProblem is err as users see it.
-func asProblem(what string, err error) *team.Problem {
-	var p *team.Problem
+func asProblem(what string, err error) *api.Problem {
+	var p *api.Problem
 	if errors.As(err, &p) {
 		return p
 	}
-	return &team.Problem{Kind: team.Failed, What: what, Why: err.Error(), Fix: "nicteam status shows the teams of this host", Err: err}
+	return &api.Problem{Code: api.Failed, What: what, Why: err.Error(), Fix: "nicteam status shows the teams of this host", Err: err}
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/fastpath"
 	"nicteam/internal/frame"
 	"nicteam/internal/host"
@@ -423,7 +424,7 @@ func (s *session) awaitForwarding(ctx context.Context) (why string) {
 				return ""
 			}
 		}
-		linked := slices.ContainsFunc(st.Members, func(m team.MemberStatus) bool { return m.Link })
+		linked := slices.ContainsFunc(st.Members, func(m api.Member) bool { return m.Link })
 		switch waited := time.Since(begun); {
 		case !linked && waited > forwardsIn:
 			return "no member has a link yet: the team forwards as soon as one has"

@@ -15,16 +15,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // report is a line that a starting team process writes to the descriptor it was given:
 // steps as they are done, then either ready or a problem.
 type report struct {
-	Step    string        `json:"step,omitempty"`
-	Warning string        `json:"warning,omitempty"`
-	Ready   bool          `json:"ready,omitempty"`
-	Problem *team.Problem `json:"problem,omitempty"`
+	Step    string       `json:"step,omitempty"`
+	Warning string       `json:"warning,omitempty"`
+	Ready   bool         `json:"ready,omitempty"`
+	Problem *api.Problem `json:"problem,omitempty"`
 }
 
 // reporter tells who waits for the team, if anybody does, and the log.
@@ -141,11 +141,11 @@ func spawn(ctx context.Context, p Places, name, configFile string, level slog.Le
 				<-gone
 				return stopped
 			case !ok:
-				return &team.Problem{Kind: team.Failed, What: "start the process of " + name,
+				return &api.Problem{Code: api.Failed, What: "start the process of " + name,
 					Why: exitReason(<-gone), Fix: "read " + p.log(name) + ", then: nicteam restore " + name, Err: errUnexplained}
 			case line.Problem != nil:
 				<-gone
-				if stopped != nil && line.Problem.Kind == team.Reverted {
+				if stopped != nil && line.Problem.Code == api.Reverted {
 					return stopped
 				}
 				return line.Problem

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // A team's process writes as root to names that everybody knows. Where somebody else may put a link there, he says which
@@ -96,8 +96,8 @@ type foreign struct{ path, why string }
 func (f *foreign) Error() string { return f.path + ": " + f.why }
 
 // problem is what users read of it; flag names another place.
-func (f *foreign) problem(dir, flag string) *team.Problem {
-	return &team.Problem{Kind: team.NotPermitted, What: "use " + dir,
+func (f *foreign) problem(dir, flag string) *api.Problem {
+	return &api.Problem{Code: api.NotPermitted, What: "use " + dir,
 		Why: fmt.Sprintf("%s is not safe: %s, who could have files of this host overwritten", f.path, f.why),
 		Fix: fmt.Sprintf("chown root:root %s; chmod go-w %s; or name another place with --%s", f.path, f.path, flag), Err: f}
 }

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // What the adapter has when a team ends goes where the host stays reachable by it: to the NIC that it came from if that is
@@ -380,6 +380,6 @@ func (b *back) refuse() error {
 	if len(b.j.damaged) > 0 {
 		return damagedProblem(b.h.o.Team, b.j.path, why)
 	}
-	return &team.Problem{Kind: team.Failed, What: "give NICs of " + b.h.o.Team + " back", Why: why,
+	return &api.Problem{Code: api.Failed, What: "give NICs of " + b.h.o.Team + " back", Why: why,
 		Fix: "move them by hand (ip address), then repeat the command"}
 }

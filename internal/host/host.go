@@ -9,7 +9,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // Options say whose host is meant. The zero value reads links and nothing else.
@@ -44,11 +44,11 @@ type Host struct {
 	tool   *ethtool.Ethtool
 	probe  *prober
 
-	mu       sync.Mutex    // the changing methods
-	journal  *journal      // nil until there is one
-	note     string        // why a journal that was found is not used
-	aside    string        // its path, until another takes its place
-	unusable *team.Problem // a journal was found that must be left alone
+	mu       sync.Mutex   // the changing methods
+	journal  *journal     // nil until there is one
+	note     string       // why a journal that was found is not used
+	aside    string       // its path, until another takes its place
+	unusable *api.Problem // a journal was found that must be left alone
 	isolated map[int]*isolation
 	attached map[place]*attached
 

@@ -15,8 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 func nowhere(string) error { return nil }
@@ -255,7 +255,7 @@ func TestUnwritable(t *testing.T) {
 			}
 			h.Close()
 		}
-		var p *team.Problem
+		var p *api.Problem
 		if !errors.As(err, &p) || p.Why == "" || p.Fix == "" {
 			t.Errorf("%s: %v is no problem with why and fix", name, err)
 		}
@@ -325,8 +325,8 @@ func TestOtherNamespace(t *testing.T) {
 			})
 			h = w.open(nil)
 			_, err := h.Restore()
-			var p *team.Problem
-			if refused := errors.As(err, &p) && p.Kind == team.Conflict; refused != c.lives || err != nil && !refused {
+			var p *api.Problem
+			if refused := errors.As(err, &p) && p.Code == api.Conflict; refused != c.lives || err != nil && !refused {
 				t.Errorf("restore: %v", err)
 			}
 			_, err = os.Stat(path)

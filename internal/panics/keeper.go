@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"nicteam/internal/api"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -30,12 +31,12 @@ type Keeper struct {
 
 	mu    sync.Mutex
 	kinds []*kind // in the order in which each happened first
-	tell  func(Panic)
+	tell  func(api.Panic)
 }
 
 // kind is where panics happen, which is one entry.
 type kind struct {
-	Panic
+	api.Panic
 	last [fatalCount]time.Time // the latest first
 }
 
@@ -48,7 +49,7 @@ func New(log *slog.Logger) *Keeper {
 }
 
 // Tell has f told of each panic that is worth an event. It must not block.
-func (k *Keeper) Tell(f func(Panic)) {
+func (k *Keeper) Tell(f func(api.Panic)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.tell = f
@@ -58,10 +59,10 @@ func (k *Keeper) Tell(f func(Panic)) {
 func (k *Keeper) Fatal() <-chan error { return k.fatal }
 
 // List returns the last panic of each kind, and how many there were.
-func (k *Keeper) List() []Panic {
+func (k *Keeper) List() []api.Panic {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var list []Panic
+	var list []api.Panic
 	for _, p := range k.kinds {
 		list = append(list, p.Panic)
 	}
@@ -128,7 +129,7 @@ func (k *Keeper) keep(where, input string, value any) kind {
 	i := slices.IndexFunc(k.kinds, func(p *kind) bool { return p.Where == where })
 	if i < 0 {
 		i = len(k.kinds)
-		k.kinds = append(k.kinds, &kind{Panic: Panic{Where: where}})
+		k.kinds = append(k.kinds, &kind{Panic: api.Panic{Where: where}})
 	}
 	p := k.kinds[i]
 	p.Count++
@@ -138,7 +139,7 @@ func (k *Keeper) keep(where, input string, value any) kind {
 	return *p
 }
 
-func (k *Keeper) told(p Panic) {
+func (k *Keeper) told(p api.Panic) {
 	k.log.Error("caught a panic", "where", p.Where, "input", p.Input, "err", p.Value, "count", p.Count, "stack", p.Stack)
 	k.mu.Lock()
 	tell := k.tell

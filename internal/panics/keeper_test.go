@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"nicteam/internal/api"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -23,8 +24,8 @@ func fatal(k *Keeper) error {
 func TestDoKeepsWhatPanicked(t *testing.T) {
 	var log bytes.Buffer
 	k := New(slog.New(slog.NewTextHandler(&log, nil)))
-	var told []Panic
-	k.Tell(func(p Panic) { told = append(told, p) })
+	var told []api.Panic
+	k.Tell(func(p api.Panic) { told = append(told, p) })
 	if !k.Do("calm", func() {}) || len(k.List()) != 0 {
 		t.Fatal("what panics not is kept")
 	}

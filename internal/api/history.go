@@ -1,9 +1,9 @@
-package team
+package api
 
 import "time"
 
-// HistoryDocument is the document nicteam.history/v1: traffic in columns of equal length. All lists have a value a column.
-type HistoryDocument struct {
+// History is the document nicteam.history/v1: traffic in columns of equal length. All lists have a value a column.
+type History struct {
 	Schema  string    `json:"schema"`
 	Team    string    `json:"team"`
 	Member  string    `json:"member,omitempty"` // "" for the whole team

@@ -1,7 +1,7 @@
-package team
+package api
 
-// LACPStatus is what 802.3ad adds to a Status.
-type LACPStatus struct {
+// LACP is what 802.3ad adds to a Status.
+type LACP struct {
 	Aggregator int        `json:"aggregator"` // number of the one in use, 0 none
 	Actor      LACPSystem `json:"actor"`
 	Partner    LACPSystem `json:"partner"` // of that aggregator; system 00:00:00:00:00:00 when nobody was heard
@@ -14,7 +14,7 @@ type LACPSystem struct {
 	Key            uint16 `json:"key"`
 }
 
-// MemberLACP is what 802.3ad adds to a MemberStatus. States and machines have the names of IEEE 802.1AX.
+// MemberLACP is what 802.3ad adds to a Member. States and machines have the names of IEEE 802.1AX.
 type MemberLACP struct {
 	Actor        LACPPort     `json:"actor"`
 	Partner      LACPPort     `json:"partner"`

@@ -1,4 +1,4 @@
-package team
+package frame
 
 // Count is frames on the wire's side of segmentation, and their bytes without FCS.
 type Count struct {

@@ -1,7 +1,7 @@
-package daemon
+package api
 
-// Listing is the document nicteam.list/v1.
-type Listing struct {
+// List is the document nicteam.list/v1.
+type List struct {
 	Schema string       `json:"schema"`
 	Teams  []ListedTeam `json:"teams"`
 	NICs   []ListedNIC  `json:"nics"`
