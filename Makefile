@@ -27,7 +27,7 @@ START       ?= 0
 # A program with the race detector waits at its end for a second, unless told not to; tests start hundreds.
 export GORACE ?= atexit_sleep_ms=0
 
-.PHONY: help build install demo test test-unit test-kernels sim soak bench fuzz lint generate fmt cover tools clean
+.PHONY: help build install demo picture test test-unit test-kernels sim soak bench fuzz lint generate fmt cover tools clean
 
 ## bin/nicteam, one static binary
 build:
@@ -42,6 +42,11 @@ install: build
 demo: build
 	@scripts/need iproute2
 	bin/nicteam demo
+
+## docs/demo.svg and docs/demo-dark.svg from a real run on test hosts (root)
+picture: build
+	@scripts/need iperf3 iproute2
+	scripts/picture docs/demo
 
 ## every test: unit, simulated, real (root)
 test: build tools
@@ -68,7 +73,7 @@ soak: build tools
 	$(GO) test -timeout 120m -count $(ROUNDS) -run '$(SOAK)' ./internal/systest -soak
 	$(GO) test -timeout 240m -run 'RandomLives' ./internal/systest -lives $(LIVES)
 
-## throughput against the kernel bond, teamd and Open vSwitch (root); figures to bench.json
+## throughput against a plain NIC and Open vSwitch (root); figures to bench.json
 bench: build
 	scripts/need openvswitch-switch iperf3 iproute2
 	$(GO) run ./internal/lab/bench -binary bin/nicteam -o bench.json $(BENCHFLAGS)

@@ -12,35 +12,44 @@ import (
 // allowed says, a room, which of our packages it may import directly. A room that is not
 // here may import nothing of ours.
 var allowed = map[string][]string{
-	"cmd/nicteam":               {"internal/frame", "internal/api", "internal/config", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs", "team", "modes", "internal/nearest", "internal/units", "internal/settings", "internal/demo"},
-	"internal/daemon":           {"internal/api", "internal/logs", "modes/lacp", "internal/config", "internal/control", "internal/metrics", "internal/panics", "internal/tap", "internal/nic", "internal/relay", "internal/fastpath", "internal/host", "internal/lab", "internal/frame", "team", "modes", "monitor", "internal/nearest", "internal/settings"},
-	"internal/config":           {"internal/api", "team", "modes", "modes/lacp", "internal/frame", "internal/nearest", "internal/settings"},
-	"internal/demo":             {"internal/frame", "internal/api", "internal/lab", "internal/control", "team"},
-	"internal/settings":         {"modes", "modes/lacp", "internal/frame", "internal/nearest"},
-	"internal/control":          {"internal/api", "internal/metrics", "internal/panics", "team", "modes", "monitor"},
-	"internal/metrics":          {"internal/api", "team", "modes/lacp", "internal/frame"},
-	"internal/tui":              {"internal/frame", "internal/api", "internal/control", "team", "monitor/chart"},
-	"internal/export":           {"internal/api", "team", "monitor/chart", "internal/units"},
-	"internal/host":             {"internal/api", "team", "monitor", "modes", "internal/frame", "internal/nearest", "internal/settings"},
-	"internal/panics":           {"internal/api"},
-	"internal/relay":            {"internal/settings", "team", "modes", "internal/panics", "internal/tap", "internal/nic", "internal/frame"},
-	"internal/fastpath":         {"team", "modes", "internal/panics", "internal/relay", "internal/tap", "internal/frame", "internal/fastpath/backlog"},
+	"cmd/nicteam":               {"internal/config", "internal/launch", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs", "team", "modes", "modes/spread", "internal/nearest", "internal/units", "internal/settings", "internal/demo", "modes/steer"},
+	"internal/daemon":           {"internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/frame", "internal/host", "internal/launch", "internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay", "internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team", "internal/tchook"},
+	"internal/launch":           {"internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/host", "internal/logs", "internal/settings", "team", "internal/tchook"},
+	"internal/config":           {"internal/atomicfile", "team", "modes", "modes/spread", "modes/lacp", "internal/frame", "internal/nearest", "internal/settings"},
+	"internal/demo":             {"internal/lab", "internal/control", "team"},
+	"internal/settings":         {"modes", "modes/lacp", "modes/spread", "internal/nearest", "internal/frame"},
+	"internal/control":          {"internal/metrics", "internal/panics", "team", "modes", "modes/spread", "monitor", "modes/steer"},
+	"internal/metrics":          {"team", "modes/lacp", "internal/frame"},
+	"internal/tui":              {"internal/control", "team", "monitor/chart"},
+	"internal/export":           {"team", "monitor/chart", "internal/units"},
+	"internal/host":             {"team", "monitor", "modes", "modes/spread", "internal/rtnl", "internal/nfnl", "internal/tchook", "internal/host/journal", "internal/host/masquerade", "internal/frame", "internal/nearest", "internal/settings"},
+	"internal/host/journal":     {"internal/rtnl", "internal/tchook", "internal/frame"},
+	"internal/host/masquerade":  {"internal/rtnl", "internal/nfnl"},
+	"internal/tchook":           {"internal/rtnl", "internal/nfnl"},
+	"internal/nfnl":             {"internal/rtnl"},
+	"internal/rtnl":             {"internal/frame"},
+	"internal/atomicfile":       {},
+	"internal/panics":           {},
+	"internal/relay":            {"internal/settings", "team", "modes/spread", "internal/panics", "internal/tap", "internal/nic", "internal/frame"},
+	"internal/fastpath":         {"team", "modes/spread", "internal/panics", "internal/relay", "internal/tap", "internal/frame", "internal/fastpath/backlog"},
 	"internal/tap":              {"internal/epoll", "internal/frame"},
 	"internal/nic":              {"internal/epoll", "internal/frame"},
-	"team":                      {"internal/api", "modes", "modes/lacp", "monitor", "monitor/traffic", "internal/frame", "internal/panics", "internal/settings"},
-	"modes":                     {"modes/lacp", "internal/frame", "internal/nearest"},
+	"team":                      {"modes", "modes/spread", "modes/lacp", "monitor", "monitor/traffic", "internal/frame", "internal/panics", "internal/settings", "modes/steer"},
+	"modes":                     {"modes/lacp", "modes/spread", "internal/frame", "internal/nearest", "modes/steer"},
 	"modes/lacp":                {"internal/frame"},
+	"modes/steer":               {"internal/frame", "modes/spread"},
+	"modes/spread":              {"internal/frame", "internal/nearest"},
+	"internal/frame/frametest":  {"internal/frame"},
 	"monitor":                   {"internal/frame", "internal/panics"},
 	"monitor/traffic":           {"internal/frame"},
 	"internal/frame":            {},
-	"internal/api":              {"internal/frame"},
 	"internal/nearest":          {},
 	"internal/units":            {},
 	"monitor/chart":             {"internal/units"},
 	"internal/logs":             {},
 	"internal/epoll":            {},
-	"internal/sim":              {"internal/api", "internal/settings", "team", "modes", "modes/lacp", "monitor", "internal/frame"},
-	"internal/fastpath/backlog": {"modes"},
+	"internal/sim":              {"internal/settings", "team", "modes", "modes/spread", "modes/lacp", "monitor", "internal/frame", "modes/steer"},
+	"internal/fastpath/backlog": {"modes/spread"},
 }
 
 // labs are rooms for tests, benchmarks and the demo; they may import what they like of the
@@ -61,12 +70,12 @@ var onlyUser = map[string]string{
 }
 
 // pure are the rooms that do no I/O: none of these may be reached from them, however far.
-var pure = []string{"modes", "modes/lacp", "team", "monitor"}
+var pure = []string{"modes", "modes/spread", "modes/steer", "modes/steer", "modes/lacp", "team", "monitor"}
 var unclean = []string{"net/http", "os/exec", "golang.org/x/sys/unix", "github.com/cilium/ebpf",
 	"github.com/songgao/water", "github.com/mdlayher/packet", "github.com/vishvananda/netlink", "github.com/spf13/viper"}
 
 // pureLeaves are the rooms of internal that do no I/O.
-var pureLeaves = []string{"api", "frame", "nearest", "panics", "settings", "units"}
+var pureLeaves = []string{"frame", "nearest", "panics", "settings", "units"}
 
 func list(t *testing.T, args ...string) []string {
 	t.Helper()

@@ -1,6 +1,10 @@
 package modes
 
-import "time"
+import (
+	"time"
+
+	"nicteam/modes/spread"
+)
 
 // Overlap is how long the member that was active goes on receiving unicast frames after a
 // change: what was under way to it is not lost, and switches have learnt the new way by then.
@@ -13,12 +17,12 @@ const Overlap = 100 * time.Millisecond
 // until it has left.
 type activeBackup struct {
 	st     State
-	plan   *Plan
+	plan   *spread.Plan
 	active int // -1 none
 
-	leaving MemberSet // took frames in a moment ago
-	until   time.Time // when the last of leaving stops, but for those in a drain
-	before  *Plan     // of another mode, by which leaving take frames in
+	leaving spread.MemberSet // took frames in a moment ago
+	until   time.Time        // when the last of leaving stops, but for those in a drain
+	before  *spread.Plan     // of another mode, by which leaving take frames in
 }
 
 func newActiveBackup() *activeBackup { return &activeBackup{plan: emptyPlan(), active: -1} }
@@ -53,7 +57,7 @@ func (a *activeBackup) Handle(now time.Time, ev Event) Effects {
 			eff.Reason = why + ", " + eff.Reason
 		}
 		if before >= 0 {
-			a.leave(now, MemberSet(0).With(before))
+			a.leave(now, spread.MemberSet(0).With(before))
 		}
 	case Tick:
 		if a.leaving == 0 {
@@ -69,7 +73,7 @@ func (a *activeBackup) Handle(now time.Time, ev Event) Effects {
 }
 
 // Plan returns the Plan in force.
-func (a *activeBackup) Plan() *Plan { return a.plan }
+func (a *activeBackup) Plan() *spread.Plan { return a.plan }
 
 // Deadline is the end of an overlap.
 func (a *activeBackup) Deadline() time.Time {
@@ -80,7 +84,7 @@ func (a *activeBackup) Deadline() time.Time {
 }
 
 // leave begins the overlap of members that are active no more.
-func (a *activeBackup) leave(now time.Time, set MemberSet) {
+func (a *activeBackup) leave(now time.Time, set spread.MemberSet) {
 	if set == 0 {
 		return
 	}
@@ -91,7 +95,7 @@ func (a *activeBackup) leave(now time.Time, set MemberSet) {
 // replan makes the Plan that follows from the state, who is active and the time.
 func (a *activeBackup) replan(now time.Time) {
 	pl := draft(&a.st)
-	var lingering, stopping MemberSet
+	var lingering, stopping spread.MemberSet
 	for _, m := range a.st.Members {
 		switch {
 		// What came before a link was lost may still wait in the member's socket. Where the
@@ -116,12 +120,12 @@ func (a *activeBackup) replan(now time.Time) {
 	}
 	pl.Collecting = lingering | stopping
 	if a.active >= 0 {
-		pl.Spread = SpreadSingle
+		pl.Spread = spread.SpreadSingle
 		pl.Single = a.active
-		pl.Distributing = MemberSet(0).With(a.active)
+		pl.Distributing = spread.MemberSet(0).With(a.active)
 		pl.Collecting = pl.Collecting.With(a.active)
 		pl.Next = successor(&a.st, a.active)
-		pl.receiveGroupsBy(a.active, &a.st)
+		receiveGroupsBy(pl, a.active, &a.st)
 	}
 	a.plan = publish(a.plan, pl)
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/modes/spread"
+
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
@@ -107,11 +109,11 @@ func TestActiveBackupChooses(t *testing.T) {
 				}
 				eff := m.Handle(t0.Add(time.Duration(i)*time.Second), st)
 				pl := m.Plan()
-				want := MemberSet(0)
+				want := spread.MemberSet(0)
 				if s.active >= 0 {
 					want = want.With(s.active)
 				}
-				if pl.Distributing != want || s.active >= 0 && (pl.Spread != SpreadSingle || pl.Single != s.active) || s.active < 0 && pl.Spread != SpreadNone {
+				if pl.Distributing != want || s.active >= 0 && (pl.Spread != spread.SpreadSingle || pl.Single != s.active) || s.active < 0 && pl.Spread != spread.SpreadNone {
 					t.Errorf("step %d: distributing %b, single %d, want %d", i, pl.Distributing, pl.Single, s.active)
 				}
 				if eff.Active != (s.reason != "") || !strings.Contains(eff.Reason, s.reason) || !eff.Active && eff.Reason != "" {
@@ -152,7 +154,7 @@ func TestOverlap(t *testing.T) {
 // Where every member took frames in before this mode came, the switch goes on for a moment to send by all of them.
 func TestOverlapAfterAnotherMode(t *testing.T) {
 	st := abState(3, nil)
-	st.Before = &Plan{Collecting: 0b111}
+	st.Before = &spread.Plan{Collecting: 0b111}
 	m := start(st)
 	if pl := m.Plan(); pl.Collecting != 0b111 || pl.Multicast != 0b001 || pl.Distributing != 0b001 || m.Deadline() != t0.Add(Overlap) {
 		t.Errorf("collecting %b, multicast %b, distributing %b, deadline %v", pl.Collecting, pl.Multicast, pl.Distributing, m.Deadline())
@@ -322,7 +324,7 @@ func slowActive(st State, before int) int {
 	if primary {
 		return p.ID
 	}
-	first := MaxMembers
+	first := spread.MaxMembers
 	for _, m := range may {
 		first = min(first, m.ID)
 	}
@@ -362,7 +364,7 @@ func TestActiveBackupKeepsItsRules(t *testing.T) {
 				active = want
 			}
 			pl := m.Plan()
-			var one, usable, draining MemberSet
+			var one, usable, draining spread.MemberSet
 			if active >= 0 {
 				one = one.With(active)
 			}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 )
 
 // aggregation is the mode 802.3ad: both ends of the links agree by LACP which of them are one. What the protocol says
@@ -21,7 +22,7 @@ import (
 // told to send by a port finds it receiving, and one that is told nothing more will come has got all.
 type aggregation struct {
 	st     State
-	plan   *Plan
+	plan   *spread.Plan
 	system *lacp.System // nil until there was a State
 	status lacp.Status
 	ports  []lacp.PortConfig // as the System has them
@@ -69,7 +70,7 @@ func (a *aggregation) Handle(now time.Time, ev Event) Effects {
 	case Tick:
 		a.take(a.system.Tick(now), &eff)
 	case Flooded:
-		if a.plan.Spread == SpreadSingle {
+		if a.plan.Spread == spread.SpreadSingle {
 			eff.Tell = TellAll
 		}
 		return eff
@@ -84,7 +85,7 @@ func (a *aggregation) Handle(now time.Time, ev Event) Effects {
 }
 
 // Plan returns the Plan in force.
-func (a *aggregation) Plan() *Plan { return a.plan }
+func (a *aggregation) Plan() *spread.Plan { return a.plan }
 
 // Deadline is the earliest one of the protocol, of slots that go over and of members that receive for a moment more.
 func (a *aggregation) Deadline() time.Time {
@@ -153,7 +154,7 @@ func (a *aggregation) configure(now time.Time, eff *Effects) bool {
 // take notes what the System wants done.
 func (a *aggregation) take(out lacp.Out, eff *Effects) {
 	for _, s := range out.Send {
-		eff.Send = append(eff.Send, Send{Member: s.Port, Frame: s.Frame})
+		eff.Send = append(eff.Send, spread.Send{Member: s.Port, Frame: s.Frame})
 	}
 	for _, n := range out.Notes {
 		eff.Notes = append(eff.Notes, Note{Event: noteEvents[n.Kind], Member: n.Port, Reason: n.Reason})
@@ -167,8 +168,8 @@ var noteEvents = [...]string{lacp.PartnerChanged: "partner-changed", lacp.Aggreg
 
 // speak says what there is to say of a change of who sends.
 func (a *aggregation) speak(eff *Effects) {
-	v := voice{sends: a.plan.Spread != SpreadNone, single: -1}
-	if a.plan.Spread == SpreadSingle {
+	v := voice{sends: a.plan.Spread != spread.SpreadNone, single: -1}
+	if a.plan.Spread == spread.SpreadSingle {
 		v.single = a.plan.Single
 	}
 	if v.sends && !a.choice.alone {

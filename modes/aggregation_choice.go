@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 )
 
 // choice is who works for all where not all work together. It is chosen as in active-backup (election.go), among those
@@ -15,15 +16,15 @@ import (
 //   - while nobody answers by any port, if Settings.LACP.Fallback is on: that is a switch without LACP, for which the
 //     member is like any NIC. What is heard on a port ends it.
 type choice struct {
-	active int       // who works for all, or is to as soon as it may; -1 none
-	reason string    // why, in words
-	left   string    // what became of one that is no member any more, in words
-	home   string    // who worked for all in the mode or the process before, "" nobody known
-	await  time.Time // until then nobody takes home's place; zero: somebody has
-	yields time.Time // when active is given up, because its partner uses another member; zero: it does not
-	alone  bool      // nobody answers, so active works without a partner's consent
-	wanted MemberSet // who is not to stand by
-	shown  int       // who was last said to be active, unsaid if that is no member any more
+	active int              // who works for all, or is to as soon as it may; -1 none
+	reason string           // why, in words
+	left   string           // what became of one that is no member any more, in words
+	home   string           // who worked for all in the mode or the process before, "" nobody known
+	await  time.Time        // until then nobody takes home's place; zero: somebody has
+	yields time.Time        // when active is given up, because its partner uses another member; zero: it does not
+	alone  bool             // nobody answers, so active works without a partner's consent
+	wanted spread.MemberSet // who is not to stand by
+	shown  int              // who was last said to be active, unsaid if that is no member any more
 }
 
 // unsaid is nobody that anybody was told of.
@@ -43,7 +44,7 @@ const comeback = time.Second
 
 // resume begins where a mode or a process before left.
 func (c *choice) resume(now time.Time, st *State) {
-	if st.Before != nil && st.Before.Spread == SpreadSingle {
+	if st.Before != nil && st.Before.Spread == spread.SpreadSingle {
 		if m := find(st, st.Before.Single); m != nil {
 			c.home = m.Name
 		}
@@ -161,7 +162,7 @@ const (
 )
 
 // readinessOf is that of a port; may are those that may send.
-func readinessOf(p *lacp.PortStatus, may MemberSet) readiness {
+func readinessOf(p *lacp.PortStatus, may spread.MemberSet) readiness {
 	switch {
 	case !p.Confirmed:
 		return silent
@@ -180,9 +181,9 @@ func readinessOf(p *lacp.PortStatus, may MemberSet) readiness {
 // they are: none that takes the place of one that is further, and of others those only that are furthest.
 func (a *aggregation) candidates(now time.Time) *State {
 	_, staying := sets(&a.st)
-	var far [MaxMembers]readiness
+	var far [spread.MaxMembers]readiness
 	var most readiness
-	answered, may := MemberSet(0), a.may()
+	answered, may := spread.MemberSet(0), a.may()
 	for i := range a.status.Ports {
 		p := &a.status.Ports[i]
 		far[p.ID] = readinessOf(p, may)
@@ -225,8 +226,8 @@ func (a *aggregation) candidates(now time.Time) *State {
 
 // unlooped is the State without the members that hear their own team, unless all that stay do: a cable between two of them
 // leads nowhere, but a switch without LACP may pass LACPDUs on.
-func (a *aggregation) unlooped(staying MemberSet) *State {
-	var loops MemberSet
+func (a *aggregation) unlooped(staying spread.MemberSet) *State {
+	var loops spread.MemberSet
 	for i := range a.status.Ports {
 		if p := &a.status.Ports[i]; p.Looped {
 			loops = loops.With(p.ID)

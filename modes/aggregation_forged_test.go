@@ -6,6 +6,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 
 	"pgregory.net/rapid"
 )
@@ -69,7 +70,7 @@ func TestAggregationForgedPDU(t *testing.T) {
 				id := rapid.IntRange(0, 2).Draw(draw, "member")
 				w.run(time.Duration(rapid.IntRange(0, 40_000).Draw(draw, "when")) * time.Millisecond)
 				w.handle(Received{Member: id, Frame: forged(draw, w, id)})
-				var want MemberSet
+				var want spread.MemberSet
 				for _, id := range c.want {
 					want = want.With(id)
 				}

@@ -1,9 +1,13 @@
 package modes
 
-import "time"
+import (
+	"time"
+
+	"nicteam/modes/spread"
+)
 
 // may are the members that the protocol lets send: distributing ports of the active aggregator.
-func (a *aggregation) may() (set MemberSet) {
+func (a *aggregation) may() (set spread.MemberSet) {
 	for i := range a.status.Ports {
 		p := &a.status.Ports[i]
 		if m := find(&a.st, p.ID); m != nil && m.Usable && p.Distributing() && p.Aggregator == a.status.Active {
@@ -14,7 +18,7 @@ func (a *aggregation) may() (set MemberSet) {
 }
 
 // draining are the members that leave.
-func (a *aggregation) draining() (set MemberSet) {
+func (a *aggregation) draining() (set spread.MemberSet) {
 	for _, m := range a.st.Members {
 		if m.Draining {
 			set = set.With(m.ID)
@@ -35,9 +39,9 @@ func (a *aggregation) aim(now time.Time) {
 }
 
 // sending are the members that the next Plan sends by.
-func (a *aggregation) sending() MemberSet {
+func (a *aggregation) sending() spread.MemberSet {
 	if id := a.choice.active; id >= 0 {
-		return MemberSet(0).With(id)
+		return spread.MemberSet(0).With(id)
 	}
 	return a.over.holders
 }
@@ -45,7 +49,7 @@ func (a *aggregation) sending() MemberSet {
 // replan makes the Plan that follows from the State and the System's.
 func (a *aggregation) replan(now time.Time) {
 	pl := draft(&a.st)
-	var collect, group MemberSet
+	var collect, group spread.MemberSet
 	for i := range a.status.Ports {
 		p := &a.status.Ports[i]
 		if m := find(&a.st, p.ID); m == nil || !p.Collecting() {
@@ -75,17 +79,17 @@ func (a *aggregation) replan(now time.Time) {
 }
 
 // single has one member send everything.
-func (a *aggregation) single(pl *Plan, id int) {
-	pl.Spread, pl.Single = SpreadSingle, id
+func (a *aggregation) single(pl *spread.Plan, id int) {
+	pl.Spread, pl.Single = spread.SpreadSingle, id
 	if a.choice.alone {
 		pl.Next = successor(&a.st, a.choice.active) // any other port's partner takes in nothing before it is told
 	}
-	pl.Distributing = MemberSet(0).With(id)
+	pl.Distributing = spread.MemberSet(0).With(id)
 }
 
 // home is the member that has the adapter's address. The LACPDUs that it goes on sending teach a switch without LACP
 // that this address is to be found there.
-func (a *aggregation) home() (set MemberSet) {
+func (a *aggregation) home() (set spread.MemberSet) {
 	for _, m := range a.st.Members {
 		// Where the switch floods, it teaches nothing, and what both take in comes twice.
 		if m.Usable && m.MAC == a.st.Adapter && !a.st.Flooding {
@@ -98,24 +102,24 @@ func (a *aggregation) home() (set MemberSet) {
 // lingering are members that receive for a moment more: their partners do not know yet that they are not to be sent to,
 // and what came before may still wait. Those in a drain receive until they are gone.
 type lingering struct {
-	set     MemberSet
-	until   time.Time // when those of set stop that are in no drain
-	timed   bool      // there are such
-	collect MemberSet // who received last because the protocol said so
-	group   MemberSet // who took in what is for groups last
-	lan     int       // by what what is for groups comes: the active aggregator, or -1-id of one that works alone
-	before  *Plan     // of another mode, by which those of set take frames in
+	set     spread.MemberSet
+	until   time.Time        // when those of set stop that are in no drain
+	timed   bool             // there are such
+	collect spread.MemberSet // who received last because the protocol said so
+	group   spread.MemberSet // who took in what is for groups last
+	lan     int              // by what what is for groups comes: the active aggregator, or -1-id of one that works alone
+	before  *spread.Plan     // of another mode, by which those of set take frames in
 }
 
 // resume begins with what another mode's Plan had.
-func (l *lingering) resume(before *Plan) {
+func (l *lingering) resume(before *spread.Plan) {
 	if before != nil {
 		l.before, l.collect = before, before.Collecting
 	}
 }
 
 // follow returns who is to receive, and who of them what is for groups, if the protocol says collect and group.
-func (l *lingering) follow(now time.Time, st *State, collect, group MemberSet, lan int) (all, groups MemberSet) {
+func (l *lingering) follow(now time.Time, st *State, collect, group spread.MemberSet, lan int) (all, groups spread.MemberSet) {
 	if stopped := l.collect &^ collect; stopped != 0 {
 		l.set |= stopped
 		l.until = now.Add(Overlap)
@@ -124,7 +128,7 @@ func (l *lingering) follow(now time.Time, st *State, collect, group MemberSet, l
 		// All of that comes by others.
 		l.group = 0
 	}
-	var kept MemberSet
+	var kept spread.MemberSet
 	l.timed = false
 	for _, m := range st.Members {
 		switch {
@@ -142,7 +146,7 @@ func (l *lingering) follow(now time.Time, st *State, collect, group MemberSet, l
 }
 
 // filter has those that linger take in what they did in the mode before.
-func (l *lingering) filter(pl *Plan) {
+func (l *lingering) filter(pl *spread.Plan) {
 	if !l.timed {
 		l.before = nil
 	}

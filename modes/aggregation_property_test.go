@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 
 	"pgregory.net/rapid"
 )
@@ -21,7 +22,7 @@ func TestAggregationAlways(t *testing.T) {
 			st.Settings.LACP.Fallback = rapid.Bool().Draw(t, "fallback")
 			st.Settings.LACP.Select = rapid.SampledFrom(lacp.Selects()).Draw(t, "select")
 		})
-		lost := MemberSet(0)
+		lost := spread.MemberSet(0)
 		w.drop = func(id, _ int) bool { return lost.Has(id) }
 		watch := overWatch{t: t, was: w.m.Plan()}
 		some := func() *Member {
@@ -74,7 +75,7 @@ func TestAggregationAlways(t *testing.T) {
 		}
 		w.run(100 * time.Second)
 		w.want(0, all...)
-		if pl := w.m.Plan(); pl.From != nil || !slices.Equal(pl.Slots, shareSlots(&pl.Weights)) || Agreed(w.m).Alone != -1 {
+		if pl := w.m.Plan(); pl.From != nil || !slices.Equal(pl.Slots, spread.AssignSlots(&pl.Weights)) || Agreed(w.m).Alone != -1 {
 			t.Fatalf("at rest: %+v", pl)
 		}
 	})
@@ -83,14 +84,14 @@ func TestAggregationAlways(t *testing.T) {
 // overWatch looks at how slots go over.
 type overWatch struct {
 	t     *rapid.T
-	was   *Plan
+	was   *spread.Plan
 	began time.Time // the turn that goes on
 }
 
 func (o *overWatch) see(w *wired) {
 	pl, was := w.m.Plan(), o.was
 	if o.was = pl; pl == was {
-		if pl.From != nil && w.now.After(o.began.Add(goingOver)) {
+		if pl.From != nil && w.now.After(o.began.Add(spread.MaxMigration)) {
 			o.t.Fatalf("slots still go over after %v", w.now.Sub(o.began))
 		}
 		return
@@ -98,7 +99,7 @@ func (o *overWatch) see(w *wired) {
 	if pl.From != nil && pl.Turn != was.Turn {
 		o.began = w.now
 	}
-	if pl.Spread != SpreadSlots || was.Spread != SpreadSlots {
+	if pl.Spread != spread.SpreadSlots || was.Spread != spread.SpreadSlots {
 		return
 	}
 	for s := range pl.Slots {

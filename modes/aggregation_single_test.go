@@ -8,6 +8,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 
 	"pgregory.net/rapid"
 )
@@ -225,7 +226,7 @@ func TestAggregationTwoAlwaysComeTogether(t *testing.T) {
 			p.st[k].Settings.LACP.Select = rapid.SampledFrom(lacp.Selects()).Draw(t, "select")
 			p.handle(k, p.st[k])
 		}
-		var lost [2]MemberSet
+		var lost [2]spread.MemberSet
 		p.drop = func(to, id int) bool { return lost[to].Has(id) }
 		for range rapid.IntRange(1, 12).Draw(t, "steps") {
 			id, k := rapid.IntRange(0, n-1).Draw(t, "which"), rapid.IntRange(0, 1).Draw(t, "team")
@@ -249,7 +250,7 @@ func TestAggregationTwoAlwaysComeTogether(t *testing.T) {
 			}
 			p.run(rapid.SampledFrom([]time.Duration{0, 20 * time.Microsecond, time.Millisecond, time.Second, 5 * time.Second}).Draw(t, "wait"))
 		}
-		lost = [2]MemberSet{}
+		lost = [2]spread.MemberSet{}
 		for k := range p.st {
 			p.change(k, func(st *State) {
 				for i := range st.Members {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 )
 
 func TestAggregationAgrees(t *testing.T) {
@@ -17,9 +18,9 @@ func TestAggregationAgrees(t *testing.T) {
 	if took > 3200*time.Millisecond {
 		t.Errorf("agreed after %v", took)
 	}
-	w.run(2 * goingOver)
+	w.run(2 * spread.MaxMigration)
 	pl := w.m.Plan()
-	if pl.Spread != SpreadSlots || pl.Collecting != 0b111 || pl.Multicast != 0b111 || pl.Next != -1 || pl.Weights[0] != MaxShare/2 || pl.Weights[2] != MaxShare {
+	if pl.Spread != spread.SpreadSlots || pl.Collecting != 0b111 || pl.Multicast != 0b111 || pl.Next != -1 || pl.Weights[0] != spread.MaxShare/2 || pl.Weights[2] != spread.MaxShare {
 		t.Errorf("%+v", pl)
 	}
 	w.run(time.Second)
@@ -58,7 +59,7 @@ func TestAggregationLosesALink(t *testing.T) {
 	if pl := w.m.Plan(); pl.From == nil || !slices.Equal(pl.Slots, was.Slots) {
 		t.Error("the slots of one that is back do not go over in order")
 	}
-	w.run(goingOver)
+	w.run(spread.MaxMigration)
 	if pl := w.m.Plan(); pl.From != nil {
 		t.Error("and do not end to")
 	}
@@ -150,7 +151,7 @@ func TestAggregationMinMembers(t *testing.T) {
 	w.want(0, 1, 2)
 	w.link(1, false)
 	w.want(0)
-	if pl := w.m.Plan(); pl.Spread != SpreadNone || !pl.Collecting.Has(2) {
+	if pl := w.m.Plan(); pl.Spread != spread.SpreadNone || !pl.Collecting.Has(2) {
 		t.Errorf("%+v", pl)
 	}
 	w.told = 0

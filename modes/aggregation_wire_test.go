@@ -8,6 +8,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 )
 
 // wired is the mode 802.3ad with every member wired to a port of a switch, in virtual time. What crosses a wire
@@ -20,13 +21,13 @@ type wired struct {
 	switches []*lacp.System
 	configs  []lacp.Config
 	ports    [][]lacp.PortConfig
-	at       [MaxMembers]int       // switch that a member's cable leads to, -1 none
-	loop     map[int]int           // members by which what others send comes back to the team
-	drop     func(id, to int) bool // nil: nothing is lost. to is a switch, -1 for the team
+	at       [spread.MaxMembers]int // switch that a member's cable leads to, -1 none
+	loop     map[int]int            // members by which what others send comes back to the team
+	drop     func(id, to int) bool  // nil: nothing is lost. to is a switch, -1 for the team
 	delay    time.Duration
 
 	flying []flying
-	sends  MemberSet // by whom it does
+	sends  spread.MemberSet // by whom it does
 	told   int
 	active []string
 	notes  []string
@@ -137,7 +138,7 @@ func (w *wired) handle(ev Event) {
 	}
 	if eff.Active {
 		to := "none"
-		if pl.Spread == SpreadSingle {
+		if pl.Spread == spread.SpreadSingle {
 			to = names(pl.Single)
 		}
 		w.active = append(w.active, to+": "+eff.Reason)
@@ -171,7 +172,7 @@ func (w *wired) handle(ev Event) {
 }
 
 // truth fails where a PDU says what the Plan does not have.
-func (w *wired) truth(pl *Plan, id int, s lacp.State) {
+func (w *wired) truth(pl *spread.Plan, id int, s lacp.State) {
 	w.t.Helper()
 	alone := Agreed(w.m).Alone
 	if s.Has(lacp.Collecting) && !pl.Collecting.Has(id) {
@@ -198,7 +199,7 @@ func (w *wired) holds() {
 			w.t.Fatalf("%s does not take in what is for groups", names(p.ID))
 		}
 	}
-	var there MemberSet
+	var there spread.MemberSet
 	for _, m := range w.st.Members {
 		there = there.With(m.ID)
 	}
@@ -266,7 +267,7 @@ func (w *wired) until(d time.Duration, holds func() bool) time.Duration {
 
 // sent reports whether exactly these members distribute.
 func (w *wired) sent(ids ...int) func() bool {
-	var set MemberSet
+	var set spread.MemberSet
 	for _, id := range ids {
 		set = set.With(id)
 	}

@@ -1,6 +1,8 @@
 package modes
 
+import "nicteam/modes/spread"
+
 // broadcast sends a copy of every frame by every member.
 type broadcast struct{}
 
-func (broadcast) spread(pl *Plan, _ *State) { pl.Spread = SpreadBroadcast }
+func (broadcast) spread(pl *spread.Plan, _ *State) { pl.Spread = spread.SpreadBroadcast }

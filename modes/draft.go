@@ -6,16 +6,14 @@ import (
 	"slices"
 
 	"nicteam/internal/frame"
+	"nicteam/modes/spread"
 )
 
-// MaxShare is the share of the member with the largest weight.
-const MaxShare = 1 << 16
-
 // emptyPlan is what holds before the first State: nothing is sent, nothing taken in.
-func emptyPlan() *Plan { return &Plan{Next: -1} }
+func emptyPlan() *spread.Plan { return &spread.Plan{Next: -1} }
 
 // draft returns a Plan with what every mode has in common: nobody sends or receives in it yet.
-func draft(st *State) *Plan {
+func draft(st *State) *spread.Plan {
 	pl := emptyPlan()
 	pl.Hash = st.Settings.Hash
 	pl.Salt = st.Settings.Salt
@@ -23,7 +21,7 @@ func draft(st *State) *Plan {
 	pl.Adapter = st.Adapter
 	pl.Stations, pl.Ageing = slices.Clone(st.Behind), slices.Clone(st.Ageing)
 	pl.Behind = macsOf(st.Behind)
-	pl.receive(st)
+	receive(pl, st)
 	pl.Own = make([]frame.MAC, 0, 1+len(st.Members)+len(pl.Behind))
 	if st.Adapter != 0 {
 		pl.Own = append(pl.Own, st.Adapter)
@@ -43,6 +41,32 @@ func draft(st *State) *Plan {
 	return pl
 }
 
+// receive has the members' NICs receive what the adapter's stack wants. Every member takes in the groups: modes in which
+// few may receive them narrow GroupMembers.
+func receive(pl *spread.Plan, st *State) {
+	for _, m := range st.Members {
+		pl.GroupMembers = pl.GroupMembers.With(m.ID)
+		pl.Promiscuous = pl.Promiscuous || st.RxMode.VLANs && m.VLANFilter
+	}
+	// Frames to a MAC behind the adapter are addressed to none of ours.
+	pl.Promiscuous = pl.Promiscuous || st.RxMode.Promiscuous || len(st.Behind) > 0
+	if pl.AllMulti = st.RxMode.AllMulti || len(st.RxMode.Groups) > spread.MaxGroups; !pl.AllMulti {
+		pl.Groups = slices.Clone(st.RxMode.Groups)
+	}
+}
+
+// receiveGroupsBy has the active member receive groups. Ready to are the one that would be next, and the one that would be
+// active if it were usable: a primary takes over at once when its link comes.
+func receiveGroupsBy(pl *spread.Plan, active int, st *State) {
+	pl.Multicast = spread.MemberSet(0).With(active)
+	pl.GroupMembers = pl.Multicast
+	for _, id := range []int{successor(st, active), preferred(st, active)} {
+		if id >= 0 {
+			pl.GroupMembers = pl.GroupMembers.With(id)
+		}
+	}
+}
+
 // macsOf returns the MACs of sorted stations, sorted, each once.
 func macsOf(stations []frame.Station) (macs []frame.MAC) {
 	for _, s := range stations {
@@ -52,7 +76,7 @@ func macsOf(stations []frame.Station) (macs []frame.MAC) {
 }
 
 // sets returns who is usable, and who of them stays.
-func sets(st *State) (usable, staying MemberSet) {
+func sets(st *State) (usable, staying spread.MemberSet) {
 	for _, m := range st.Members {
 		if !m.Usable {
 			continue
@@ -66,15 +90,15 @@ func sets(st *State) (usable, staying MemberSet) {
 }
 
 // enough reports whether the staying members are as many as the settings want; fewer must not send.
-func enough(st *State, staying MemberSet) bool {
+func enough(st *State, staying spread.MemberSet) bool {
 	return staying.Len() >= max(st.Settings.MinMembers, 1)
 }
 
 // share fills Weights for the members of the set.
-func share(pl *Plan, st *State, set MemberSet) { pl.Weights = shares(st, set) }
+func share(pl *spread.Plan, st *State, set spread.MemberSet) { pl.Weights = shares(st, set) }
 
 // shares are those of the members of the set, in proportion to what the user gave them.
-func shares(st *State, set MemberSet) (w [MaxMembers]uint32) {
+func shares(st *State, set spread.MemberSet) (w [spread.MaxMembers]uint32) {
 	var most float64
 	for _, m := range st.Members {
 		if set.Has(m.ID) {
@@ -83,7 +107,7 @@ func shares(st *State, set MemberSet) (w [MaxMembers]uint32) {
 	}
 	for _, m := range st.Members {
 		if set.Has(m.ID) {
-			w[m.ID] = uint32(max(math.Round(weight(m)/most*MaxShare), 1))
+			w[m.ID] = uint32(max(math.Round(weight(m)/most*spread.MaxShare), 1))
 		}
 	}
 	return w
@@ -99,7 +123,7 @@ func weight(m Member) float64 {
 
 // publish returns the Plan to have in force: the old one where nothing changed, so that a data
 // path can tell by the pointer.
-func publish(old, pl *Plan) *Plan {
+func publish(old, pl *spread.Plan) *spread.Plan {
 	if reflect.DeepEqual(old, pl) {
 		return old
 	}

@@ -1,19 +1,19 @@
 package modes
 
 import (
-	"encoding/binary"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/frame/frametest"
+	"nicteam/modes/spread"
 
 	"pgregory.net/rapid"
 )
 
 var t0 = time.Unix(1_000_000, 0)
 
-const adapterMAC frame.MAC = 0x020000000100
+const adapterMAC = frametest.Adapter
 
 // member returns a usable member.
 func member(id int) Member {
@@ -55,7 +55,7 @@ func drawState(t *rapid.T) State {
 	st.Settings = Settings{
 		Kind:             rapid.SampledFrom([]Kind{ELB, RoundRobin, ActiveBackup, XOR, Broadcast}).Draw(t, "kind"),
 		Balance:          rapid.Bool().Draw(t, "balance"),
-		Hash:             rapid.SampledFrom(HashPolicies()).Draw(t, "hash"),
+		Hash:             rapid.SampledFrom(spread.HashPolicies()).Draw(t, "hash"),
 		Salt:             rapid.Uint64().Draw(t, "salt"),
 		MinMembers:       rapid.IntRange(0, 3).Draw(t, "min members"),
 		PacketsPerMember: rapid.IntRange(0, 3).Draw(t, "packets"),
@@ -66,7 +66,7 @@ func drawState(t *rapid.T) State {
 
 func drawMembers(t *rapid.T, st *State) {
 	st.Members = nil
-	for _, id := range rapid.SliceOfNDistinct(rapid.IntRange(0, MaxMembers-1), 0, 6, rapid.ID).Draw(t, "ids") {
+	for _, id := range rapid.SliceOfNDistinct(rapid.IntRange(0, spread.MaxMembers-1), 0, 6, rapid.ID).Draw(t, "ids") {
 		m := member(id)
 		m.Usable = rapid.IntRange(0, 3).Draw(t, "usable") > 0
 		m.Draining = rapid.IntRange(0, 5).Draw(t, "draining") == 0
@@ -85,79 +85,8 @@ func sortMembers(m []Member) {
 	}
 }
 
-// ip describes an IP frame; build makes it without anything of this package.
-type ip struct {
-	src, dst     string
-	proto        uint8
-	sport, dport uint16
-	frag         uint16 // IPv4: the flags-and-offset word; IPv6: the fragment header's
-	tci          uint16 // not 0: tagged
-	body         []byte // instead of a transport header
-	ttl          uint8
-	dstMAC       frame.MAC
-	options      bool // IPv4 options, or an IPv6 hop-by-hop header
-}
-
-func (p ip) packet() []byte {
-	src, dst := netip.MustParseAddr(p.src), netip.MustParseAddr(p.dst)
-	t := p.body
-	if t == nil {
-		t = make([]byte, 40)
-		binary.BigEndian.PutUint16(t, p.sport)
-		binary.BigEndian.PutUint16(t[2:], p.dport)
-		t[12] = 5 << 4
-		t[13] = p.ttl // something else that differs between frames of a flow
-	}
-	var b []byte
-	if src.Is4() {
-		b = make([]byte, 20)
-		b[0], b[8], b[9] = 0x45, p.ttl, p.proto
-		binary.BigEndian.PutUint16(b[6:], p.frag)
-		copy(b[12:], src.AsSlice())
-		copy(b[16:], dst.AsSlice())
-		if p.options {
-			b[0] = 0x46
-			b = append(b, 1, 1, 1, 1)
-		}
-	} else {
-		b = make([]byte, 40)
-		b[0], b[6], b[7] = 0x60, p.proto, p.ttl
-		copy(b[8:], src.AsSlice())
-		copy(b[24:], dst.AsSlice())
-		if p.frag != 0 {
-			b = append(b, p.proto, 0, byte(p.frag>>8), byte(p.frag), 0, 0, 0, 1)
-			b[6] = 44
-		}
-		if p.options {
-			b = append(b[:40:40], append([]byte{b[6], 0, 1, 4, 0, 0, 0, 0}, b[40:]...)...)
-			b[6] = 0
-		}
-	}
-	return append(b, t...)
-}
-
-func (p ip) frame() []byte {
-	b := make([]byte, 12)
-	p.dstMAC.Put(b, 0)
-	adapterMAC.Put(b, 6)
-	if p.tci != 0 {
-		b = append(b, 0x81, 0, byte(p.tci>>8), byte(p.tci))
-	}
-	q := p.packet()
-	if q[0]>>4 == 4 {
-		b = append(b, 8, 0)
-	} else {
-		b = append(b, 0x86, 0xdd)
-	}
-	return append(b, q...)
-}
-
-func hashOf(p HashPolicy, salt uint64, b []byte) uint64 {
-	var h frame.Headers
-	frame.Parse(b, &h)
-	return Hash(p, salt, &h, b)
-}
-
-func addrPort(a string, port uint16) netip.AddrPort {
-	return netip.AddrPortFrom(netip.MustParseAddr(a), port)
+// failer is a *testing.T or a *rapid.T.
+type failer interface {
+	Helper()
+	Fatalf(string, ...any)
 }

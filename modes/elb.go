@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/modes/spread"
+	"nicteam/modes/steer"
 )
 
 // assumedRate is taken for a NIC whose speed nobody tells, until it has shown what it carries.
@@ -24,21 +26,21 @@ const assumedRate = 1_000_000_000
 // What is for groups is taken in, and asked for, by the active member alone.
 type elb struct {
 	st     State
-	plan   *Plan
+	plan   *spread.Plan
 	active int // -1 none
 
 	homes map[frame.MAC]int
-	used  map[frame.MAC]bool      // addresses that were the adapter's or a usable member's: others send to no other
-	left  map[frame.MAC]MemberSet // where they were until a moment ago; frames under way are still taken in there
-	until time.Time               // when left is forgotten
+	used  map[frame.MAC]bool             // addresses that were the adapter's or a usable member's: others send to no other
+	left  map[frame.MAC]spread.MemberSet // where they were until a moment ago; frames under way are still taken in there
+	until time.Time                      // when left is forgotten
 	back  homecoming
 	old   formers
-	moves []Move
+	moves []spread.Move
 	turn  uint64 // of moves
 
 	silence  silence
-	steering steering
-	evening  evening
+	steering steer.Balancer
+	evening  spread.Rebalancer
 }
 
 func newELB() *elb { return &elb{plan: emptyPlan(), active: -1, old: formers{}} }
@@ -66,29 +68,29 @@ func (e *elb) Handle(now time.Time, ev Event) (eff Effects) {
 		if len(home) > 0 && len(e.st.Behind) > 0 {
 			eff.Tell = TellBehind // those that are pinned to a member that is back
 		}
-		eff.Send = append(e.teach(home), e.steering.tick(now)...)
+		eff.Send = append(e.teach(home), e.steering.Tick(now)...)
 	case Announced:
-		e.steering.announced(now)
+		e.steering.Announced(now)
 	case AddressLeft:
-		e.steering.left(groupKey{ev.VLAN, ev.IP})
+		e.steering.ForgetAddress(ev.VLAN, ev.IP)
 	case Received:
 		if ev.Member < 0 {
-			eff.Send = e.steering.sent(now, ev.Frame)
+			eff.Send = e.steering.Transmit(now, ev.Frame)
 		} else {
-			e.steering.received(now, ev.Frame)
+			e.steering.Receive(now, ev.Frame)
 		}
 	case Measured:
 		if ev.Heard != nil {
-			eff.Send = e.steering.measured(now, ev.Heard, ev.Flows)
+			eff.Send = e.steering.Measure(now, ev.Heard, ev.Flows)
 		}
-		if e.plan.Spread == SpreadShortest {
-			silent := e.silence.measured(now, ev.Flows, e.plan.Distributing&e.steering.given())
+		if e.plan.Spread == spread.SpreadShortest {
+			silent := e.silence.measured(now, ev.Flows, e.plan.Distributing&e.steering.Members())
 			eff.Send = append(eff.Send, e.teach(e.homesOf(silent))...)
 		}
-		if ev.Flows == nil || e.plan.Spread != SpreadShortest || e.st.Settings.Rebalance == 0 {
+		if ev.Flows == nil || e.plan.Spread != spread.SpreadShortest || e.st.Settings.Rebalance == 0 {
 			break
 		}
-		if moves := e.evening.measured(now, ev.Flows, &e.st, e.plan); len(moves) > 0 {
+		if moves := e.evening.Moves(ev.Flows, e.plan); len(moves) > 0 {
 			e.moves = moves
 			e.turn++
 			e.replan()
@@ -145,30 +147,31 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 		// Hosts with connections that go on ask nothing and are asked nothing, so nobody would get to know them.
 		eff.Tell |= TellAsk
 	}
-	eff.Send = append(eff.Send, e.steering.follow(now, &e.st, e.plan, e.active)...)
+	set := &e.st.Settings
+	eff.Send = append(eff.Send, e.steering.Follow(now, e.plan, e.active, steer.Settings{Balance: set.ReceiveBalance, Rebalance: set.Rebalance})...)
 	return eff
 }
 
 // pinned returns learning frames of who is behind the adapter and was not known before: until then the active member
 // has sent for them, and switches have learnt that.
-func (e *elb) pinned(was *State) (sends []Send) {
+func (e *elb) pinned(was *State) (sends []spread.Send) {
 	for _, s := range e.st.Behind {
 		if _, known := slices.BinarySearch(was.Behind, s); known {
 			continue
 		}
 		if id := e.plan.Pin(s.MAC()); id >= 0 && id != e.active {
-			sends = append(sends, Send{Member: id, Frame: frame.RARP(s.MAC(), s.VLAN())})
+			sends = append(sends, spread.Send{Member: id, Frame: frame.RARP(s.MAC(), s.VLAN())})
 		}
 	}
 	return sends
 }
 
 // Plan returns the Plan in force.
-func (e *elb) Plan() *Plan { return e.plan }
+func (e *elb) Plan() *spread.Plan { return e.plan }
 
 // Deadline is when frames under way to an old home have arrived, or a peer is to be told something.
 func (e *elb) Deadline() time.Time {
-	d := e.steering.deadline()
+	d := e.steering.Deadline()
 	if len(e.left) > 0 && (d.IsZero() || e.until.Before(d)) {
 		d = e.until
 	}
@@ -245,7 +248,7 @@ func (e *elb) settle(now time.Time, was *State) (changed map[frame.MAC]int, dese
 		changed[m] = id
 		// A member that joins is not usable at first: nothing is under way to its heir.
 		if ok && e.used[m] {
-			e.leave(now, m, MemberSet(0).With(old))
+			e.leave(now, m, spread.MemberSet(0).With(old))
 			if mem := find(&e.st, id); mem != nil && mem.MAC == m {
 				e.back.add(now, m)
 			}
@@ -253,7 +256,7 @@ func (e *elb) settle(now time.Time, was *State) (changed map[frame.MAC]int, dese
 	}
 	// The mode before this one took in the adapter's address where it liked.
 	if e.st.Before != nil {
-		e.leave(now, e.st.Adapter, e.st.Before.takers(e.st.Members, e.st.Adapter))
+		e.leave(now, e.st.Adapter, acceptors(e.st.Before, e.st.Members, e.st.Adapter))
 		e.st.Before = nil
 	}
 	if e.st.Flooding {
@@ -263,18 +266,28 @@ func (e *elb) settle(now time.Time, was *State) (changed map[frame.MAC]int, dese
 	return changed, deserted
 }
 
+// acceptors returns the members that accept frames for m.
+func acceptors(pl *spread.Plan, members []Member, m frame.MAC) (set spread.MemberSet) {
+	for _, mem := range members {
+		if pl.Collecting.Has(mem.ID) && (mem.MAC == m || slices.Contains(pl.Filter[mem.ID], m)) {
+			set = set.With(mem.ID)
+		}
+	}
+	return set
+}
+
 // drains reports whether m is the address of a member in a drain.
 func drains(st *State, m frame.MAC) bool {
 	return slices.ContainsFunc(st.Members, func(mem Member) bool { return mem.MAC == m && mem.Draining })
 }
 
 // leave begins the overlap of members that took in what was for m.
-func (e *elb) leave(now time.Time, m frame.MAC, set MemberSet) {
+func (e *elb) leave(now time.Time, m frame.MAC, set spread.MemberSet) {
 	if set == 0 {
 		return
 	}
 	if e.left == nil {
-		e.left = map[frame.MAC]MemberSet{}
+		e.left = map[frame.MAC]spread.MemberSet{}
 	}
 	e.left[m] |= set
 	e.until = now.Add(Overlap)
@@ -290,12 +303,12 @@ func (e *elb) heir(m frame.MAC) int {
 }
 
 // teach returns learning frames, which show switches where addresses are.
-func (e *elb) teach(homes map[frame.MAC]int) (sends []Send) {
+func (e *elb) teach(homes map[frame.MAC]int) (sends []spread.Send) {
 	for _, m := range slices.Sorted(maps.Keys(homes)) {
 		if !e.used[m] && slices.ContainsFunc(e.st.Members, func(mem Member) bool { return mem.MAC == m }) {
 			continue // of a member that joins: its heir's frame could overtake its own
 		}
-		sends = append(sends, Send{Member: homes[m], Frame: frame.RARP(m, 0)})
+		sends = append(sends, spread.Send{Member: homes[m], Frame: frame.RARP(m, 0)})
 	}
 	return sends
 }
@@ -309,25 +322,25 @@ func (e *elb) replan() {
 	}
 	usable, staying := sets(&e.st)
 	if e.active >= 0 {
-		pl.Spread = SpreadShortest
+		pl.Spread = spread.SpreadShortest
 		pl.Distributing = staying
 		pl.Collecting = usable
-		pl.receiveGroupsBy(e.active, &e.st)
-		pl.watchEachOther(&e.st, e.active, successor(&e.st, e.active))
+		receiveGroupsBy(pl, e.active, &e.st)
+		watchEachOther(pl, &e.st, e.active, successor(&e.st, e.active))
 		pl.Single = e.active
 		pl.Gain, pl.Skew = e.st.Settings.Gain, e.st.Settings.Skew
 		pl.Moves, pl.Turn = e.moves, e.turn
 		share(pl, &e.st, staying)
 		e.rates(pl)
-		pl.Slots = shareSlots(e.pins(pl))
+		pl.Slots = spread.AssignSlots(e.pins(pl))
 		for m, id := range e.homes {
-			pl.take(&e.st, m, id)
+			addFilter(&e.st, pl, m, id)
 		}
 		for m, set := range e.left {
 			for _, old := range e.st.Members {
 				if set.Has(old.ID) {
 					pl.Collecting = pl.Collecting.With(old.ID)
-					pl.take(&e.st, m, old.ID)
+					addFilter(&e.st, pl, m, old.ID)
 				}
 			}
 		}
@@ -338,15 +351,15 @@ func (e *elb) replan() {
 	e.plan = publish(e.plan, pl)
 }
 
-// take has member id take in what is for m.
-func (pl *Plan) take(st *State, m frame.MAC, id int) {
+// addFilter has member id accept frames for m.
+func addFilter(st *State, pl *spread.Plan, m frame.MAC, id int) {
 	if mem := find(st, id); mem != nil && !mem.OwnMAC && mem.MAC != m && !slices.Contains(pl.Filter[id], m) {
 		pl.Filter[id] = append(pl.Filter[id], m)
 	}
 }
 
 // watchEachOther has two members take in what is for the other. One of any two is where most hosts send to sooner or later.
-func (pl *Plan) watchEachOther(st *State, a, b int) {
+func watchEachOther(pl *spread.Plan, st *State, a, b int) {
 	m, n := find(st, a), find(st, b)
 	if m == nil || n == nil || m.OwnMAC || n.OwnMAC || m.MAC == n.MAC {
 		return
@@ -355,7 +368,7 @@ func (pl *Plan) watchEachOther(st *State, a, b int) {
 }
 
 // rates fills in what links say they carry.
-func (e *elb) rates(pl *Plan) {
+func (e *elb) rates(pl *spread.Plan) {
 	for _, m := range e.st.Members {
 		switch {
 		case !pl.Distributing.Has(m.ID):
@@ -369,7 +382,7 @@ func (e *elb) rates(pl *Plan) {
 }
 
 // pins are the shares of members in the addresses that are not their own: those that take in such.
-func (e *elb) pins(pl *Plan) *[MaxMembers]uint32 {
+func (e *elb) pins(pl *spread.Plan) *[spread.MaxMembers]uint32 {
 	w := pl.Weights
 	none := true
 	for _, m := range e.st.Members {
@@ -382,4 +395,12 @@ func (e *elb) pins(pl *Plan) *[MaxMembers]uint32 {
 		w = pl.Weights
 	}
 	return &w
+}
+
+// Peers lists the peers that m steers, by address; nil when it steers none.
+func Peers(now time.Time, m Mode) []steer.Peer {
+	if e, ok := m.(*elb); ok {
+		return e.steering.Peers(now)
+	}
+	return nil
 }

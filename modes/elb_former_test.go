@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/modes/spread"
 )
 
 const otherMAC = frame.MAC(0x02000000ee01)
@@ -87,7 +88,7 @@ func TestELBSwappedMACs(t *testing.T) {
 	eff := m.Handle(t0, next)
 	m.Handle(t0.Add(Overlap), Tick{})
 	for mac, id := range map[frame.MAC]int{a: 2, b: 1} {
-		if got := takers(m.Plan(), &next, mac); got != MemberSet(0).With(id) || taught(eff.Send)[mac] != id {
+		if got := takers(m.Plan(), &next, mac); got != spread.MemberSet(0).With(id) || taught(eff.Send)[mac] != id {
 			t.Errorf("%v is taken in by %b and taught by %d, want %d", mac, got, taught(eff.Send)[mac], id)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/modes/spread"
 )
 
 // A member that receives and sends nothing is where it is only as far as switches remember. One frame that somebody else
@@ -13,12 +14,12 @@ const silentTime = 5 * time.Second
 
 // silence notes since when each member has sent nothing.
 type silence struct {
-	sent  [MaxMembers]uint64    // bytes, in all
-	since [MaxMembers]time.Time // sent has been that; zero: not known
+	sent  [spread.MaxMembers]uint64    // bytes, in all
+	since [spread.MaxMembers]time.Time // sent has been that; zero: not known
 }
 
 // measured returns the members of a set that have been silent for silentTime, and counts anew for them.
-func (s *silence) measured(now time.Time, f *Flows, members MemberSet) (silent MemberSet) {
+func (s *silence) measured(now time.Time, f *spread.Flows, members spread.MemberSet) (silent spread.MemberSet) {
 	sent := sentBy(f)
 	for id := range sent {
 		switch {
@@ -33,7 +34,7 @@ func (s *silence) measured(now time.Time, f *Flows, members MemberSet) (silent M
 }
 
 // sentBy is how many bytes of data members have sent, by a flow table; nil is that of a team that has sent none.
-func sentBy(f *Flows) (sent [MaxMembers]uint64) {
+func sentBy(f *spread.Flows) (sent [spread.MaxMembers]uint64) {
 	if f == nil {
 		return sent
 	}
@@ -42,14 +43,14 @@ func sentBy(f *Flows) (sent [MaxMembers]uint64) {
 	}
 	for i := range f.Slots {
 		if w := &f.Slots[i]; w.Until != 0 {
-			sent[w.Member%MaxMembers] += w.Bytes
+			sent[w.Member%spread.MaxMembers] += w.Bytes
 		}
 	}
 	return sent
 }
 
 // homesOf are the addresses that are at home with members.
-func (e *elb) homesOf(members MemberSet) map[frame.MAC]int {
+func (e *elb) homesOf(members spread.MemberSet) map[frame.MAC]int {
 	homes := map[frame.MAC]int{}
 	for m, id := range e.homes {
 		if members.Has(id) {
@@ -57,12 +58,4 @@ func (e *elb) homesOf(members MemberSet) map[frame.MAC]int {
 		}
 	}
 	return homes
-}
-
-// given are the members that peers were told.
-func (s *steering) given() (set MemberSet) {
-	for i := range s.pairs.all() {
-		set = set.With(s.pairs.at(i).member)
-	}
-	return set
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/modes/spread"
 )
 
 // A switch that was led to believe that a member's address is elsewhere is shown where it is, though the member sends
@@ -14,8 +15,8 @@ func TestELBShowsWhereSilentMembersAre(t *testing.T) {
 	for i := range 3 { // by members 0, 1 and 2
 		r.sent(answer(i))
 	}
-	f, h := &Flows{}, &Heard{}
-	f.Slots[7] = Flowing{Until: 1, Member: 1}
+	f, h := &spread.Flows{}, &spread.RxBytes{}
+	f.Slots[7] = spread.Flowing{Until: 1, Member: 1}
 	taught := map[int][]time.Duration{}
 	began := r.now
 	for r.now.Sub(began) < 4*silentTime {

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/modes/spread"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
 
 // taught are the learning frames among sends: an address, and the member that showed it.
-func taught(sends []Send) map[frame.MAC]int {
+func taught(sends []spread.Send) map[frame.MAC]int {
 	m := map[frame.MAC]int{}
 	for _, s := range sends {
 		var h frame.Headers
@@ -32,7 +33,7 @@ func stations(vlan uint16, macs ...frame.MAC) (all []frame.Station) {
 }
 
 // takers are the members that take in what is for m.
-func takers(pl *Plan, st *State, m frame.MAC) (set MemberSet) {
+func takers(pl *spread.Plan, st *State, m frame.MAC) (set spread.MemberSet) {
 	for _, mem := range st.Members {
 		if pl.Collecting.Has(mem.ID) && (mem.MAC == m || slices.Contains(pl.Filter[mem.ID], m)) {
 			set = set.With(mem.ID)
@@ -52,8 +53,8 @@ func TestELBBegins(t *testing.T) {
 	m, _ := New(st.Settings)
 	eff := m.Handle(t0, st)
 	pl := m.Plan()
-	all := MemberSet(0b111)
-	if pl.Spread != SpreadShortest || !pl.PerMember || pl.Distributing != all || pl.Collecting != all || pl.Multicast != 1 || pl.Single != 0 {
+	all := spread.MemberSet(0b111)
+	if pl.Spread != spread.SpreadShortest || !pl.PerMember || pl.Distributing != all || pl.Collecting != all || pl.Multicast != 1 || pl.Single != 0 {
 		t.Errorf("%+v", pl)
 	}
 	if eff.Tell != TellAll || !eff.Active {
@@ -118,7 +119,7 @@ func TestELBHeir(t *testing.T) {
 		t.Error("nobody needs a new address, and all were told")
 	}
 	// What came before the cut may still wait in the dead member's socket.
-	if got := takers(pl, &down, dead); got != MemberSet(0).With(2).With(heir) {
+	if got := takers(pl, &down, dead); got != spread.MemberSet(0).With(2).With(heir) {
 		t.Errorf("during the overlap taken in by %b", got)
 	}
 	if want := t0.Add(Overlap); !m.Deadline().Equal(want) {
@@ -126,7 +127,7 @@ func TestELBHeir(t *testing.T) {
 	}
 	later := t0.Add(Overlap)
 	m.Handle(later, Tick{})
-	if got := takers(m.Plan(), &down, dead); got != MemberSet(0).With(heir) {
+	if got := takers(m.Plan(), &down, dead); got != spread.MemberSet(0).With(heir) {
 		t.Errorf("after the overlap taken in by %b", got)
 	}
 	// It comes back and takes its address home.
@@ -134,7 +135,7 @@ func TestELBHeir(t *testing.T) {
 	if d := cmp.Diff(map[frame.MAC]int{dead: 2}, taught(eff.Send)); d != "" {
 		t.Errorf("learning frames, -want +got\n%s", d)
 	}
-	if got := takers(m.Plan(), &st, dead); got != MemberSet(0).With(2).With(heir) {
+	if got := takers(m.Plan(), &st, dead); got != spread.MemberSet(0).With(2).With(heir) {
 		t.Errorf("on its way home taken in by %b", got)
 	}
 	m.Handle(later.Add(Overlap), Tick{})
@@ -168,7 +169,7 @@ func TestELBHeirOfAVacantMember(t *testing.T) {
 	vacant.Members, vacant.Vacant = st.Members[:2], []frame.MAC{dead}
 	eff := m.Handle(t0.Add(time.Second), vacant)
 	pl := m.Plan()
-	if got := takers(pl, &vacant, dead); got != MemberSet(0).With(heir) || len(eff.Send) > 0 || eff.Tell != 0 {
+	if got := takers(pl, &vacant, dead); got != spread.MemberSet(0).With(heir) || len(eff.Send) > 0 || eff.Tell != 0 {
 		t.Errorf("taken in by %b, want %d; %+v", got, heir, eff)
 	}
 	if (pl.Collecting | pl.Distributing).Has(2) || len(pl.Filter[2]) > 0 || !slices.Contains(pl.Own, dead) {
@@ -228,7 +229,7 @@ func TestELBFollowsTheActiveMember(t *testing.T) {
 	}
 	none := change(st, func(m []Member) { m[0].Usable, m[1].Usable, m[2].Usable = false, false, false })
 	m.Handle(t0, none)
-	if pl := m.Plan(); pl.Spread != SpreadNone || pl.Distributing != 0 {
+	if pl := m.Plan(); pl.Spread != spread.SpreadNone || pl.Distributing != 0 {
 		t.Errorf("%+v", pl)
 	}
 	if eff := m.Handle(t0, st); eff.Tell != TellAll {
@@ -288,7 +289,7 @@ func TestELBDrain(t *testing.T) {
 
 func TestELBAfterAnotherMode(t *testing.T) {
 	st := elbState(3)
-	st.Before = &Plan{Collecting: 0b110}
+	st.Before = &spread.Plan{Collecting: 0b110}
 	st.Before.Filter[2] = []frame.MAC{st.Adapter}
 	m := start(st)
 	if got := takers(m.Plan(), &st, st.Adapter); got != 0b101 {
@@ -351,9 +352,9 @@ func TestELBTeachesInVLANs(t *testing.T) {
 	for m.Plan().Pin(mac) == m.Plan().Single {
 		mac++
 	}
-	by := func(vlans ...uint16) (sends []Send) {
+	by := func(vlans ...uint16) (sends []spread.Send) {
 		for _, v := range vlans {
-			sends = append(sends, Send{Member: m.Plan().Pin(mac), Frame: frame.RARP(mac, v)})
+			sends = append(sends, spread.Send{Member: m.Plan().Pin(mac), Frame: frame.RARP(mac, v)})
 		}
 		return sends
 	}

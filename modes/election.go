@@ -3,6 +3,8 @@ package modes
 import (
 	"fmt"
 	"slices"
+
+	"nicteam/modes/spread"
 )
 
 // Who is active, first match wins:
@@ -51,7 +53,7 @@ func choose(st *State, active int) (int, string) {
 // elect is choose for a mode by itself: who was active under the mode before it stays so.
 func (st *State) elect(active int) (int, string) {
 	_, staying := sets(st)
-	if b := st.Before; active >= 0 || b == nil || b.Spread != SpreadSingle && b.Spread != SpreadShortest || !staying.Has(b.Single) {
+	if b := st.Before; active >= 0 || b == nil || b.Spread != spread.SpreadSingle && b.Spread != spread.SpreadShortest || !staying.Has(b.Single) {
 		return choose(st, active)
 	}
 	to, reason := choose(st, st.Before.Single)

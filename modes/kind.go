@@ -1,6 +1,10 @@
 package modes
 
-import "fmt"
+import (
+	"fmt"
+
+	"nicteam/modes/spread"
+)
 
 // Kind names a mode.
 type Kind uint8
@@ -57,7 +61,7 @@ func ParseKind(s string) (Kind, error) {
 
 // ParseAlias is ParseKind that also tells the kernel's modes 5 and 6 apart.
 func ParseAlias(s string) (Alias, error) {
-	name := normal(s)
+	name := spread.Normal(s)
 	var known []string
 	for _, k := range Kinds() {
 		if name == k.String() {
@@ -72,5 +76,5 @@ func ParseAlias(s string) (Alias, error) {
 	for n := range kindAliases {
 		also = append(also, n)
 	}
-	return Alias{}, unknown("mode", s, known, also)
+	return Alias{}, spread.Unknown("mode", s, known, also)
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"nicteam/modes/spread"
 )
 
 func TestParseAlias(t *testing.T) {
@@ -38,7 +40,7 @@ func TestParseAlias(t *testing.T) {
 
 func TestUnknownNamesTellWhatWasMeant(t *testing.T) {
 	kind := func(s string) error { _, err := ParseKind(s); return err }
-	hash := func(s string) error { _, err := ParseHash(s); return err }
+	hash := func(s string) error { _, err := spread.ParseHash(s); return err }
 	reselect := func(s string) error { _, err := ParseReselect(s); return err }
 	for _, c := range []struct {
 		in    string
@@ -59,7 +61,7 @@ func TestUnknownNamesTellWhatWasMeant(t *testing.T) {
 		{"9", hash, ""},
 		{"allways", reselect, "always"},
 	} {
-		var u *UnknownError
+		var u *spread.UnknownError
 		if err := c.parse(c.in); !errors.As(err, &u) {
 			t.Errorf("%.20q: got %v, want an UnknownError", c.in, err)
 			continue
@@ -81,8 +83,8 @@ func TestNamesComeBack(t *testing.T) {
 			t.Errorf("%v: got %v, %v", k, got, err)
 		}
 	}
-	for _, p := range HashPolicies() {
-		if got, err := ParseHash(p.String()); err != nil || got != p {
+	for _, p := range spread.HashPolicies() {
+		if got, err := spread.ParseHash(p.String()); err != nil || got != p {
 			t.Errorf("%v: got %v, %v", p, got, err)
 		}
 	}
@@ -91,8 +93,8 @@ func TestNamesComeBack(t *testing.T) {
 			t.Errorf("%v: got %v, %v", r, got, err)
 		}
 	}
-	for in, want := range map[string]HashPolicy{"0": Layer2, "1": Layer34, "2": Layer23, "5": VLANSrcMAC} {
-		if got, err := ParseHash(in); err != nil || got != want {
+	for in, want := range map[string]spread.HashPolicy{"0": spread.Layer2, "1": spread.Layer34, "2": spread.Layer23, "5": spread.VLANSrcMAC} {
+		if got, err := spread.ParseHash(in); err != nil || got != want {
 			t.Errorf("%q: got %v, %v", in, got, err)
 		}
 	}
@@ -104,7 +106,7 @@ func TestNew(t *testing.T) {
 		if _, ok := m.(*aggregation); !ok || err != nil {
 			t.Errorf("balance %v: got %T, %v", balance, m, err)
 		}
-		if pl := m.Plan(); pl.Spread != SpreadNone || pl.Collecting != 0 || !m.Deadline().IsZero() {
+		if pl := m.Plan(); pl.Spread != spread.SpreadNone || pl.Collecting != 0 || !m.Deadline().IsZero() {
 			t.Errorf("plans before it has a state: %+v", pl)
 		}
 	}
@@ -119,7 +121,7 @@ func TestNew(t *testing.T) {
 		if _, ok := m.(*activeBackup); !ok {
 			t.Errorf("%v without balance is a %T", k, m)
 		}
-		if pl := m.Plan(); pl.Spread != SpreadNone || pl.Collecting != 0 {
+		if pl := m.Plan(); pl.Spread != spread.SpreadNone || pl.Collecting != 0 {
 			t.Errorf("%v plans before it has a state: %+v", k, pl)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 )
 
 // Mode decides how frames are spread. It is called from one goroutine, never blocks, does no
@@ -14,7 +15,7 @@ type Mode interface {
 	// Handle takes in an event and says what is to be done besides executing the Plan.
 	Handle(now time.Time, ev Event) Effects
 	// Plan is what a data path has to do; it changes only in Handle.
-	Plan() *Plan
+	Plan() *spread.Plan
 	// Deadline is when the mode wants the next Tick; zero for never.
 	Deadline() time.Time
 	isMode()
@@ -28,7 +29,7 @@ type State struct {
 	Adapter  frame.MAC
 	Behind   []frame.Station // sorted: who has sent from behind the adapter (bridge, VM, macvlan), and not from elsewhere since
 	Ageing   []frame.Station // sorted, those of Behind that are forgotten soon unless they send
-	RxMode   RxMode          // of the adapter
+	RxMode   spread.RxMode   // of the adapter
 	Members  []Member        // by id
 	Settings Settings
 
@@ -37,7 +38,7 @@ type State struct {
 
 	// Before is the Plan that was in force under the mode before this one: frames under way may still arrive as it had
 	// them. It stands in the first State of a mode only, and may be nil.
-	Before *Plan
+	Before *spread.Plan
 
 	// Memory is what 802.3ad remembers of a process that moved these members' frames before. It stands in the first
 	// State of a mode only, and may be nil.
@@ -59,8 +60,8 @@ type Received struct {
 
 // Measured is what the data path has seen since it began. It comes once a Settings.Rebalance while frames move.
 type Measured struct {
-	Flows *Flows // borrowed; nil where the Plan in force has no flow table
-	Heard *Heard // borrowed
+	Flows *spread.Flows   // borrowed; nil where the Plan in force has no flow table
+	Heard *spread.RxBytes // borrowed
 }
 
 // Flooded says that the switch goes on sending a member frames that are for another one.
@@ -105,11 +106,11 @@ type Member struct {
 
 // Effects is what a mode wants done after an event; the zero value is nothing.
 type Effects struct {
-	Send   []Send // frames to send, in order
-	Tell   Tell   // what the neighbours are to be told
-	Active bool   // the active member changed
-	Reason string // why, in words, when Active
-	Notes  []Note // for who reads events
+	Send   []spread.Send // frames to send, in order
+	Tell   Tell          // what the neighbours are to be told
+	Active bool          // the active member changed
+	Reason string        // why, in words, when Active
+	Notes  []Note        // for who reads events
 }
 
 // Note is something that happened, for who reads events.
@@ -131,17 +132,11 @@ const (
 	TellAll       = TellAddresses | TellGroups | TellBehind
 )
 
-// Send is a frame for the wire by one member.
-type Send struct {
-	Member int
-	Frame  []byte
-}
-
 // Settings are the live settings that modes read. The zero value is not valid: see settings.Config for defaults.
 type Settings struct {
 	Kind             Kind
 	Balance          bool // false: one active member, the others stand by, whatever Kind says
-	Hash             HashPolicy
+	Hash             spread.HashPolicy
 	Salt             uint64
 	Primary          string // member name, "" none
 	PrimaryReselect  Reselect
@@ -180,9 +175,5 @@ const (
 	DefaultPortPriority = 255
 )
 
-// The defaults of elb's settings.
-const (
-	DefaultGain      = 100 * time.Microsecond
-	DefaultSkew      = 500 * time.Microsecond
-	DefaultRebalance = time.Second
-)
+// DefaultRebalance is the default of Settings.Rebalance.
+const DefaultRebalance = time.Second

@@ -5,35 +5,12 @@ import (
 	"testing"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/frame/frametest"
+	"nicteam/modes/spread"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
-
-func TestMemberSet(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		ids := rapid.SliceOfNDistinct(rapid.IntRange(0, MaxMembers-1), 0, MaxMembers, rapid.ID).Draw(t, "ids")
-		var s MemberSet
-		for _, id := range ids {
-			s = s.With(id)
-		}
-		least := -1
-		for id := range MaxMembers {
-			if s.Has(id) != slices.Contains(ids, id) {
-				t.Errorf("%b has %d: %v", s, id, s.Has(id))
-			}
-			if s.Has(id) && least < 0 {
-				least = id
-			}
-			if s.Without(id).Has(id) {
-				t.Errorf("%b without %d has it", s, id)
-			}
-		}
-		if s.Len() != len(ids) || s.First() != least {
-			t.Errorf("%b: length %d, first %d", s, s.Len(), s.First())
-		}
-	})
-}
 
 // What every Plan has in common, whatever the mode.
 func TestPlanInEveryMode(t *testing.T) {
@@ -42,7 +19,7 @@ func TestPlanInEveryMode(t *testing.T) {
 			st := state(kind, 3)
 			st.Adapter = st.Members[1].MAC // the adapter has a member's MAC
 			st.Behind = append(stations(0, 0x020000000500), stations(7, 0x020000000500, 0x020000000501)...)
-			st.Settings.Salt, st.Settings.Hash = 99, Layer23
+			st.Settings.Salt, st.Settings.Hash = 99, spread.Layer23
 			pl := start(st).Plan()
 			a, b, c := st.Members[0].MAC, st.Members[1].MAC, st.Members[2].MAC
 			if d := cmp.Diff([]frame.MAC{a, b, c, 0x020000000500, 0x020000000501}, pl.Own); d != "" {
@@ -51,7 +28,7 @@ func TestPlanInEveryMode(t *testing.T) {
 			if d := cmp.Diff([][]frame.MAC{{b}, nil, {b}, nil}, pl.Filter[:4]); d != "" {
 				t.Errorf("filter, -want +got\n%s", d)
 			}
-			if !pl.Promiscuous || !slices.Equal(pl.Stations, st.Behind) || !slices.Equal(pl.Behind, []frame.MAC{0x020000000500, 0x020000000501}) || pl.Adapter != b || pl.Salt != 99 || pl.Hash != Layer23 {
+			if !pl.Promiscuous || !slices.Equal(pl.Stations, st.Behind) || !slices.Equal(pl.Behind, []frame.MAC{0x020000000500, 0x020000000501}) || pl.Adapter != b || pl.Salt != 99 || pl.Hash != spread.Layer23 {
 				t.Errorf("%+v", pl)
 			}
 			st.Behind[0] = 1
@@ -97,7 +74,7 @@ func TestSpreaders(t *testing.T) {
 			st.Settings.Kind = XOR
 		}
 		pl := start(st).Plan()
-		var all, staying MemberSet
+		var all, staying spread.MemberSet
 		for _, m := range st.Members {
 			all = all.With(m.ID)
 			if m.Usable && !m.Draining {
@@ -108,21 +85,21 @@ func TestSpreaders(t *testing.T) {
 		if pl.Collecting != all || pl.Multicast != all {
 			t.Errorf("collecting %b, multicast %b, all %b", pl.Collecting, pl.Multicast, all)
 		}
-		want := map[Kind]Spread{RoundRobin: SpreadRoundRobin, XOR: SpreadSlots, Broadcast: SpreadBroadcast}[st.Settings.Kind]
+		want := map[Kind]spread.Spread{RoundRobin: spread.SpreadRoundRobin, XOR: spread.SpreadSlots, Broadcast: spread.SpreadBroadcast}[st.Settings.Kind]
 		if staying == 0 || staying.Len() < st.Settings.MinMembers {
-			want, staying = SpreadNone, 0
+			want, staying = spread.SpreadNone, 0
 		}
 		if pl.Spread != want || pl.Distributing != staying {
 			t.Errorf("spread %d, want %d; distributing %b, want %b", pl.Spread, want, pl.Distributing, staying)
 		}
 		for id, w := range pl.Weights {
-			if (w != 0) != (pl.Distributing.Has(id) && pl.Spread != SpreadBroadcast) || w > MaxShare {
+			if (w != 0) != (pl.Distributing.Has(id) && pl.Spread != spread.SpreadBroadcast) || w > spread.MaxShare {
 				t.Errorf("member %d has share %d", id, w)
 			}
 		}
-		if pl.Spread == SpreadSlots {
+		if pl.Spread == spread.SpreadSlots {
 			for s, id := range pl.Slots {
-				if id == NoMember || !pl.Distributing.Has(int(id)) {
+				if id == spread.NoMember || !pl.Distributing.Has(int(id)) {
 					t.Fatalf("slot %d is with %d", s, id)
 				}
 			}
@@ -152,7 +129,7 @@ func TestSharesOfOddWeights(t *testing.T) {
 	st.Members[2].Weight = zero / zero
 	st.Members[3].Weight = 1 / zero
 	for id := range 4 {
-		if w := start(st).Plan().Weights[id]; w != MaxShare {
+		if w := start(st).Plan().Weights[id]; w != spread.MaxShare {
 			t.Errorf("member %d has share %d", id, w)
 		}
 	}
@@ -160,4 +137,73 @@ func TestSharesOfOddWeights(t *testing.T) {
 	if w := start(st).Plan().Weights[0]; w != 1 {
 		t.Errorf("the least weight has share %d, want 1", w)
 	}
+}
+
+// Whatever the Plan, a frame leaves only by members that distribute in it, and by one of them
+// unless the Plan wants copies or has nobody.
+func TestPickObeysThePlan(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var p spread.Picker
+		st := drawState(t)
+		for range 3 {
+			drawMembers(t, &st)
+			pl := start(st).Plan()
+			var used spread.MemberSet
+			for i := range 400 {
+				b := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 6, SrcPort: uint16(i), DstPort: 80, DstMAC: frame.MAC(i), TCI: uint16(i)}.Frame()
+				var h frame.Headers
+				frame.Parse(b, &h)
+				got := p.Pick(pl, &h, b, len(b))
+				if got&^pl.Distributing != 0 {
+					t.Fatalf("by %b, distributing %b", got, pl.Distributing)
+				}
+				want := 1
+				if pl.Spread == spread.SpreadBroadcast {
+					want = pl.Distributing.Len()
+				}
+				if pl.Distributing == 0 {
+					want = 0
+				}
+				if got.Len() != want {
+					t.Fatalf("by %b, distributing %b, spread %d", got, pl.Distributing, pl.Spread)
+				}
+				used |= got
+				may := pl.Distributing
+				if pl.Spread == spread.SpreadSingle && pl.Next >= 0 { // who is about to take over
+					may = may.With(pl.Next)
+				}
+				if o := spread.Other(pl, got); o >= 0 && (got.Has(o) || !may.Has(o)) || o < 0 && may&^got != 0 {
+					t.Fatalf("refused by %b, other is %d, of %b", got, o, may)
+				}
+			}
+			if pl.Spread == spread.SpreadSingle && used != pl.Distributing {
+				t.Fatalf("used %b, distributing %b", used, pl.Distributing)
+			}
+		}
+	})
+}
+
+// With weights that do not differ by orders of magnitude every usable member carries something.
+func TestEveryUsableMemberIsUsed(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		kind := rapid.SampledFrom([]Kind{RoundRobin, XOR, Broadcast}).Draw(t, "kind")
+		st := state(kind, rapid.IntRange(1, 8).Draw(t, "members"))
+		st.Settings.Salt = rapid.Uint64().Draw(t, "salt")
+		st.Settings.PacketsPerMember = rapid.IntRange(0, 3).Draw(t, "packets")
+		for i := range st.Members {
+			st.Members[i].Weight = rapid.Float64Range(1, 5).Draw(t, "weight")
+		}
+		pl := start(st).Plan()
+		var p spread.Picker
+		var used spread.MemberSet
+		for i := range 2000 {
+			b := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 17, SrcPort: uint16(2 * i), DstPort: 80}.Frame()
+			var h frame.Headers
+			frame.Parse(b, &h)
+			used |= p.Pick(pl, &h, b, len(b))
+		}
+		if used != pl.Distributing || used.Len() != len(st.Members) {
+			t.Errorf("used %b of %d members", used, len(st.Members))
+		}
+	})
 }

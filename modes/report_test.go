@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"nicteam/internal/frame"
+	"nicteam/modes/spread"
 )
 
 func TestGroupReportsOfGuestsLeaveByTheActiveMember(t *testing.T) {
@@ -17,7 +18,7 @@ func TestGroupReportsOfGuestsLeaveByTheActiveMember(t *testing.T) {
 	leave := append([]byte{}, reports["IGMPv3"]...)
 	var h frame.Headers
 	frame.Parse(leave, &h)
-	leave[h.L4] = igmpLeave
+	leave[h.L4] = 0x17 // leave group
 	query := append([]byte{}, leave...)
 	query[h.L4] = 0x11
 	reports["IGMP leave"] = leave
@@ -32,18 +33,18 @@ func TestGroupReportsOfGuestsLeaveByTheActiveMember(t *testing.T) {
 	}
 	pl := start(st).Plan()
 	pick := func(b []byte) int {
-		p := Picker{Now: 1}
+		p := spread.Picker{Now: 1}
 		frame.Parse(b, &h)
 		return p.Pick(pl, &h, b, len(b)).First()
 	}
 	for name, b := range reports {
 		frame.Parse(b, &h)
-		if got := pick(b); got != pl.Single || !GroupReport(&h, b) {
+		if got := pick(b); got != pl.Single || !spread.GroupReport(&h, b) {
 			t.Errorf("%s leaves by %d, and the active member is %d", name, got, pl.Single)
 		}
 	}
 	frame.Parse(query, &h)
-	if got := pick(query); got != pl.Pin(guest) || GroupReport(&h, query) {
+	if got := pick(query); got != pl.Pin(guest) || spread.GroupReport(&h, query) {
 		t.Errorf("a guest's query leaves by %d", got)
 	}
 }

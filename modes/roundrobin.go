@@ -1,9 +1,11 @@
 package modes
 
+import "nicteam/modes/spread"
+
 // roundRobin sends frame by frame, weighted by bytes; Picker holds the rule.
 type roundRobin struct{}
 
-func (roundRobin) spread(pl *Plan, st *State) {
-	pl.Spread = SpreadRoundRobin
+func (roundRobin) spread(pl *spread.Plan, st *State) {
+	pl.Spread = spread.SpreadRoundRobin
 	share(pl, st, pl.Distributing)
 }

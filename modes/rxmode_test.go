@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/modes/spread"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -21,7 +22,7 @@ func TestGroupMembers(t *testing.T) {
 		name   string
 		kind   Kind
 		change func(*State)
-		want   MemberSet
+		want   spread.MemberSet
 	}{
 		{name: "the active one and the next", kind: ActiveBackup, want: 0b011},
 		{name: "the primary and the next", kind: ActiveBackup, change: func(st *State) { st.Settings.Primary = st.Members[2].Name }, want: 0b101},
@@ -50,7 +51,7 @@ func TestGroupMembers(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.kind.String()+": "+tt.name, func(t *testing.T) {
 			st := state(tt.kind, 3)
-			st.RxMode = RxMode{Groups: []frame.MAC{mdns, allNodes}}
+			st.RxMode = spread.RxMode{Groups: []frame.MAC{mdns, allNodes}}
 			if tt.change != nil {
 				tt.change(&st)
 			}
@@ -67,26 +68,26 @@ func TestGroupMembers(t *testing.T) {
 }
 
 func TestRxMode(t *testing.T) {
-	many := make([]frame.MAC, MaxGroups+1)
+	many := make([]frame.MAC, spread.MaxGroups+1)
 	for i := range many {
 		many[i] = 0x01005e000000 + frame.MAC(i)
 	}
 	tests := []struct {
 		name   string
-		rx     RxMode
+		rx     spread.RxMode
 		behind []frame.Station
-		filter bool // members filter VLANs
-		want   Plan // Groups, AllMulti, Promiscuous
+		filter bool        // members filter VLANs
+		want   spread.Plan // Groups, AllMulti, Promiscuous
 	}{
 		{name: "nothing"},
-		{name: "list", rx: RxMode{Groups: many[:MaxGroups]}, want: Plan{Groups: many[:MaxGroups]}},
-		{name: "too long a list", rx: RxMode{Groups: many}, want: Plan{AllMulti: true}},
-		{name: "allmulti", rx: RxMode{Groups: many[:1], AllMulti: true}, want: Plan{AllMulti: true}},
-		{name: "promiscuous", rx: RxMode{Promiscuous: true}, want: Plan{Promiscuous: true}},
-		{name: "VLANs", rx: RxMode{VLANs: true}},
-		{name: "VLANs on NICs that filter them", rx: RxMode{VLANs: true}, filter: true, want: Plan{Promiscuous: true}},
+		{name: "list", rx: spread.RxMode{Groups: many[:spread.MaxGroups]}, want: spread.Plan{Groups: many[:spread.MaxGroups]}},
+		{name: "too long a list", rx: spread.RxMode{Groups: many}, want: spread.Plan{AllMulti: true}},
+		{name: "allmulti", rx: spread.RxMode{Groups: many[:1], AllMulti: true}, want: spread.Plan{AllMulti: true}},
+		{name: "promiscuous", rx: spread.RxMode{Promiscuous: true}, want: spread.Plan{Promiscuous: true}},
+		{name: "VLANs", rx: spread.RxMode{VLANs: true}},
+		{name: "VLANs on NICs that filter them", rx: spread.RxMode{VLANs: true}, filter: true, want: spread.Plan{Promiscuous: true}},
 		{name: "none on NICs that filter VLANs", filter: true},
-		{name: "guests", behind: []frame.Station{frame.StationOf(0x020000000500, 0)}, want: Plan{Promiscuous: true}},
+		{name: "guests", behind: []frame.Station{frame.StationOf(0x020000000500, 0)}, want: spread.Plan{Promiscuous: true}},
 	}
 	for _, kind := range []Kind{ELB, ActiveBackup, XOR, RoundRobin, Broadcast, LACP} {
 		for _, tt := range tests {
@@ -97,7 +98,7 @@ func TestRxMode(t *testing.T) {
 					st.Members[i].VLANFilter = tt.filter
 				}
 				pl := start(st).Plan()
-				if d := cmp.Diff(tt.want, Plan{Groups: pl.Groups, AllMulti: pl.AllMulti, Promiscuous: pl.Promiscuous}); d != "" {
+				if d := cmp.Diff(tt.want, spread.Plan{Groups: pl.Groups, AllMulti: pl.AllMulti, Promiscuous: pl.Promiscuous}); d != "" {
 					t.Errorf("-want +got\n%s", d)
 				}
 			})

@@ -1,6 +1,10 @@
 package modes
 
-import "time"
+import (
+	"time"
+
+	"nicteam/modes/spread"
+)
 
 // A spreader is a mode for a switch that knows the members as one group: all that are usable and stay
 // send by a rule, and every member takes everything in, whatever is said of its link: such a
@@ -9,13 +13,13 @@ import "time"
 type spreader struct {
 	rule rule
 	st   State
-	plan *Plan
+	plan *spread.Plan
 	over transition // of SpreadSlots
 }
 
 // rule fills in how the members of pl.Distributing share the work.
 type rule interface {
-	spread(pl *Plan, st *State)
+	spread(pl *spread.Plan, st *State)
 }
 
 func newSpreader(r rule) *spreader { return &spreader{rule: r, plan: emptyPlan()} }
@@ -36,7 +40,7 @@ func (s *spreader) Handle(now time.Time, ev Event) Effects {
 		return Effects{}
 	}
 	pl := s.draft(now)
-	up := s.plan.Spread == SpreadNone && pl.Spread != SpreadNone
+	up := s.plan.Spread == spread.SpreadNone && pl.Spread != spread.SpreadNone
 	s.plan = publish(s.plan, pl)
 	if up {
 		return Effects{Tell: TellAll}
@@ -45,7 +49,7 @@ func (s *spreader) Handle(now time.Time, ev Event) Effects {
 }
 
 // draft makes the Plan that follows from the state and the time.
-func (s *spreader) draft(now time.Time) *Plan {
+func (s *spreader) draft(now time.Time) *spread.Plan {
 	usable, staying := sets(&s.st)
 	pl := draft(&s.st)
 	for _, m := range s.st.Members {
@@ -57,7 +61,7 @@ func (s *spreader) draft(now time.Time) *Plan {
 		pl.Distributing = staying
 		s.rule.spread(pl, &s.st)
 	}
-	if pl.Spread == SpreadSlots {
+	if pl.Spread == spread.SpreadSlots {
 		s.over.aim(now, &pl.Weights, usable, usable&^staying)
 		s.over.put(pl, staying, s.st.Settings.Skew)
 	} else {
@@ -66,5 +70,5 @@ func (s *spreader) draft(now time.Time) *Plan {
 	return pl
 }
 
-func (s *spreader) Plan() *Plan         { return s.plan }
+func (s *spreader) Plan() *spread.Plan  { return s.plan }
 func (s *spreader) Deadline() time.Time { return s.over.deadline() }

@@ -3,6 +3,8 @@ package modes
 import (
 	"slices"
 	"time"
+
+	"nicteam/modes/spread"
 )
 
 // Slots of SpreadSlots are given out anew when a member comes, leaves in order or gets another weight. The flows of a
@@ -18,7 +20,6 @@ import (
 
 // Bounds of a going over.
 const (
-	goingOver = 200 * time.Millisecond
 	// A drain must be over sooner: its member leaves as soon as nothing has come by it for a moment, and a partner is
 	// to be told before.
 	goingOverDrain = 50 * time.Millisecond // what goes over when it begins is given half of that
@@ -31,28 +32,28 @@ const (
 
 // transition has slots go from member to member. The zero value is ready; nobody has a slot in it.
 type transition struct {
-	shares  [MaxMembers]uint32 // by which slots are given out
-	slots   []uint8            // nil: nobody may send. Plans have it, so it is never changed
-	from    []uint8            // where they were; nil: nothing goes over. The same
-	old     MemberSet          // who has slots in from that go to another one
-	sharers MemberSet          // who has a share
-	holders MemberSet          // who has a share, or is one of old
+	shares  [spread.MaxMembers]uint32 // by which slots are given out
+	slots   []uint8                   // nil: nobody may send. Plans have it, so it is never changed
+	from    []uint8                   // where they were; nil: nothing goes over. The same
+	old     spread.MemberSet          // who has slots in from that go to another one
+	sharers spread.MemberSet          // who has a share
+	holders spread.MemberSet          // who has a share, or is one of old
 
 	turn    uint64
 	until   time.Time // when the rest goes over by force
 	mark    uint32
-	cleared [MaxMembers]uint32
-	asked   [MaxMembers]uint32 // the mark of the marker that is under way, 0 none
-	again   time.Time          // when the next markers are due
+	cleared [spread.MaxMembers]uint32
+	asked   [spread.MaxMembers]uint32 // the mark of the marker that is under way, 0 none
+	again   time.Time                 // when the next markers are due
 }
 
 // resume begins where another mode's Plan has the slots, if it hashes alike.
-func (t *transition) resume(before *Plan, s *Settings) {
+func (t *transition) resume(before *spread.Plan, s *Settings) {
 	if before == nil {
 		return
 	}
 	t.turn = max(t.turn, before.Turn)
-	if before.Spread == SpreadSlots && before.Hash == s.Hash && before.Salt == s.Salt {
+	if before.Spread == spread.SpreadSlots && before.Hash == s.Hash && before.Salt == s.Salt {
 		t.shares, t.slots = before.Weights, before.Slots
 		t.count()
 	}
@@ -60,7 +61,7 @@ func (t *transition) resume(before *Plan, s *Settings) {
 
 // aim has the slots be as shares give them out, as soon as that can be. may are those that may send, be it only what
 // has not gone over yet; draining are those that leave. Somebody has a share.
-func (t *transition) aim(now time.Time, shares *[MaxMembers]uint32, may, draining MemberSet) {
+func (t *transition) aim(now time.Time, shares *[spread.MaxMembers]uint32, may, draining spread.MemberSet) {
 	if t.from != nil && t.sharers&draining != 0 {
 		t.until = earlier(t.until, now.Add(goingOverDrain/2))
 	}
@@ -78,16 +79,16 @@ func (t *transition) aim(now time.Time, shares *[MaxMembers]uint32, may, drainin
 
 // stop takes the slots from all: nobody may send.
 func (t *transition) stop() {
-	t.shares, t.slots, t.from = [MaxMembers]uint32{}, nil, nil
+	t.shares, t.slots, t.from = [spread.MaxMembers]uint32{}, nil, nil
 	t.count()
 }
 
 // begin gives the slots out anew.
-func (t *transition) begin(now time.Time, shares *[MaxMembers]uint32, may, draining MemberSet) {
-	to := shareSlots(shares)
-	from, old := slices.Clone(to), MemberSet(0)
+func (t *transition) begin(now time.Time, shares *[spread.MaxMembers]uint32, may, draining spread.MemberSet) {
+	to := spread.AssignSlots(shares)
+	from, old := slices.Clone(to), spread.MemberSet(0)
 	for s, was := range t.slots {
-		if was != to[s] && was != NoMember && may.Has(int(was)) {
+		if was != to[s] && was != spread.NoMember && may.Has(int(was)) {
 			from[s], old = was, old.With(int(was))
 		}
 	}
@@ -99,22 +100,22 @@ func (t *transition) begin(now time.Time, shares *[MaxMembers]uint32, may, drain
 		// What a data path remembers may be older than this process.
 		t.turn = uint64(now.UnixMilli())
 	}
-	t.from, t.turn, t.until = from, t.turn+1, now.Add(goingOver)
+	t.from, t.turn, t.until = from, t.turn+1, now.Add(spread.MaxMigration)
 	if old&^draining == 0 {
 		t.until = now.Add(goingOverDrain)
 	}
 	t.mark, t.again = 0, now
-	t.cleared, t.asked = [MaxMembers]uint32{}, [MaxMembers]uint32{}
+	t.cleared, t.asked = [spread.MaxMembers]uint32{}, [spread.MaxMembers]uint32{}
 }
 
 // bury takes slots from members that may not send any more, while others go over.
-func (t *transition) bury(may MemberSet) {
+func (t *transition) bury(may spread.MemberSet) {
 	for id := range t.shares {
 		if !may.Has(id) {
 			t.shares[id] = 0
 		}
 	}
-	if t.shares == [MaxMembers]uint32{} {
+	if t.shares == [spread.MaxMembers]uint32{} {
 		t.slots, t.from = nil, nil
 		return
 	}
@@ -122,7 +123,7 @@ func (t *transition) bury(may MemberSet) {
 	for s := range to {
 		stays := from[s] == to[s]
 		if !may.Has(int(to[s])) {
-			to[s] = rendezvous(s, &t.shares)
+			to[s] = spread.AssignSlot(s, &t.shares)
 		}
 		if stays || !may.Has(int(from[s])) {
 			from[s] = to[s]
@@ -151,7 +152,7 @@ func (t *transition) count() {
 }
 
 // ask returns the members by which a marker is to be sent as soon as the Plan that put makes next is in force.
-func (t *transition) ask(now time.Time) (set MemberSet) {
+func (t *transition) ask(now time.Time) (set spread.MemberSet) {
 	if t.from == nil || now.Before(t.again) {
 		return 0
 	}
@@ -185,15 +186,15 @@ func (t *transition) flushed(id int) {
 }
 
 // put has pl spread by the slots. Members of also have none yet.
-func (t *transition) put(pl *Plan, also MemberSet, skew time.Duration) {
-	pl.Spread, pl.Slots, pl.Weights = SpreadSlots, t.slots, t.shares
+func (t *transition) put(pl *spread.Plan, also spread.MemberSet, skew time.Duration) {
+	pl.Spread, pl.Slots, pl.Weights = spread.SpreadSlots, t.slots, t.shares
 	pl.Distributing = t.holders | also
 	if t.from == nil {
 		return
 	}
 	pl.From, pl.Turn, pl.Mark, pl.Cleared = t.from, t.turn, max(t.mark, 1), t.cleared
 	if skew <= 0 {
-		skew = DefaultSkew
+		skew = spread.DefaultSkew
 	}
 	pl.Skew = skew + queueTime
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/modes/spread"
+
 	"pgregory.net/rapid"
 )
 
@@ -28,26 +30,26 @@ func TestSlotsGoOverToOneThatJoins(t *testing.T) {
 	st.Members = append(st.Members, member(2))
 	m.Handle(t0, st)
 	pl := m.Plan()
-	if !slices.Equal(pl.From, was.Slots) || pl.Mark != 1 || pl.Turn == 0 || pl.Skew != DefaultSkew+queueTime || pl.Distributing != 0b111 {
+	if !slices.Equal(pl.From, was.Slots) || pl.Mark != 1 || pl.Turn == 0 || pl.Skew != spread.DefaultSkew+queueTime || pl.Distributing != 0b111 {
 		t.Errorf("%+v", pl)
 	}
 	gone := moved(pl.From, pl.Slots)
 	if len(gone) < 200 || len(gone) > 500 {
-		t.Errorf("%d slots go over, want about a third of %d", len(gone), SlotCount)
+		t.Errorf("%d slots go over, want about a third of %d", len(gone), spread.SlotCount)
 	}
 	for _, s := range gone {
 		if pl.Slots[s] != 2 {
 			t.Errorf("slot %d goes over to %d", s, pl.Slots[s])
 		}
 	}
-	if want := t0.Add(goingOver); !m.Deadline().Equal(want) {
+	if want := t0.Add(spread.MaxMigration); !m.Deadline().Equal(want) {
 		t.Errorf("deadline %v, want %v", m.Deadline(), want)
 	}
-	m.Handle(t0.Add(goingOver-1), Tick{})
+	m.Handle(t0.Add(spread.MaxMigration-1), Tick{})
 	if m.Plan() != pl {
 		t.Error("a tick before the end made another Plan")
 	}
-	m.Handle(t0.Add(goingOver), Tick{})
+	m.Handle(t0.Add(spread.MaxMigration), Tick{})
 	end := m.Plan()
 	if end.From != nil || end.Mark != 0 || end.Turn != 0 || !slices.Equal(end.Slots, pl.Slots) || !m.Deadline().IsZero() {
 		t.Errorf("at the end: %+v", end)
@@ -99,12 +101,12 @@ func TestSlotsGoOverOneAfterTheOther(t *testing.T) {
 	if pl.Distributing != 0b111 || pl.Weights[2] != 0 {
 		t.Errorf("the third one: distributing %b, weights %v", pl.Distributing, pl.Weights)
 	}
-	m.Handle(t0.Add(goingOver), Tick{})
+	m.Handle(t0.Add(spread.MaxMigration), Tick{})
 	second := m.Plan()
 	if !slices.Equal(second.From, first.Slots) || second.Turn == first.Turn || !slices.Contains(second.Slots, 2) {
 		t.Errorf("the third one's turn did not come: %+v", second)
 	}
-	m.Handle(t0.Add(2*goingOver), Tick{})
+	m.Handle(t0.Add(2*spread.MaxMigration), Tick{})
 	if m.Plan().From != nil {
 		t.Error("the second turn does not end")
 	}
@@ -137,13 +139,13 @@ func TestSlotsStayWithAnotherModeThatHashesAlike(t *testing.T) {
 // Marks and what they clear, as slots_moving.go has it.
 func TestMarkers(t *testing.T) {
 	var over transition
-	w := func(ids ...int) (w [MaxMembers]uint32) {
+	w := func(ids ...int) (w [spread.MaxMembers]uint32) {
 		for _, id := range ids {
-			w[id] = MaxShare
+			w[id] = spread.MaxShare
 		}
 		return w
 	}
-	put := func() *Plan {
+	put := func() *spread.Plan {
 		pl := emptyPlan()
 		over.put(pl, 0, 0)
 		return pl
@@ -157,7 +159,7 @@ func TestMarkers(t *testing.T) {
 	if got := over.ask(t0); got != 0b11 {
 		t.Errorf("asks %b, want the old members", got)
 	}
-	if pl := put(); pl.Mark != 1 || pl.Cleared != [MaxMembers]uint32{} {
+	if pl := put(); pl.Mark != 1 || pl.Cleared != [spread.MaxMembers]uint32{} {
 		t.Errorf("mark %d, cleared %v", pl.Mark, pl.Cleared)
 	}
 	over.flushed(1)
@@ -180,7 +182,7 @@ func TestMarkers(t *testing.T) {
 	if pl := put(); pl.Cleared[1] != 2 || pl.Cleared[2] != 0 {
 		t.Errorf("cleared %v", pl.Cleared)
 	}
-	over.aim(t0.Add(goingOver), &ab, 0b111, 0)
+	over.aim(t0.Add(spread.MaxMigration), &ab, 0b111, 0)
 	if over.flushed(0); over.ask(t0.Add(time.Hour)) != 0 || !over.asks().IsZero() {
 		t.Error("asks when nothing goes over")
 	}
@@ -198,7 +200,7 @@ func TestGoingOver(t *testing.T) {
 		now := t0
 		was := m.Plan()
 		var since time.Time
-		var dead MemberSet
+		var dead spread.MemberSet
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			ev := Event(Tick{})
 			if rapid.Bool().Draw(t, "wait") {
@@ -232,7 +234,7 @@ func TestGoingOver(t *testing.T) {
 			if pl.Distributing&dead != 0 {
 				t.Fatalf("%b may not send, %b do", dead, pl.Distributing)
 			}
-			if pl.Spread == SpreadSlots && was.Spread == SpreadSlots {
+			if pl.Spread == spread.SpreadSlots && was.Spread == spread.SpreadSlots {
 				for s := range pl.Slots {
 					from := pl.Slots[s]
 					if pl.From != nil {
@@ -255,7 +257,7 @@ func TestGoingOver(t *testing.T) {
 			} else if pl.Turn != was.Turn {
 				since = now
 			}
-			if !since.IsZero() && !now.Before(since.Add(goingOver)) {
+			if !since.IsZero() && !now.Before(since.Add(spread.MaxMigration)) {
 				t.Fatalf("slots still go over after %v", now.Sub(since))
 			}
 			was = pl
@@ -269,22 +271,22 @@ func TestGoingOver(t *testing.T) {
 		if pl.From != nil || !m.Deadline().IsZero() {
 			t.Fatal("it does not end")
 		}
-		if pl.Spread == SpreadSlots && !slices.Equal(pl.Slots, shareSlots(&pl.Weights)) {
+		if pl.Spread == spread.SpreadSlots && !slices.Equal(pl.Slots, spread.AssignSlots(&pl.Weights)) {
 			t.Fatal("slots are not where shares have them")
 		}
 	})
 }
 
 // check looks for what no Plan may have.
-func check(t interface{ Fatalf(string, ...any) }, pl *Plan) {
-	if (pl.Spread == SpreadNone) != (pl.Distributing == 0) {
+func check(t interface{ Fatalf(string, ...any) }, pl *spread.Plan) {
+	if (pl.Spread == spread.SpreadNone) != (pl.Distributing == 0) {
 		t.Fatalf("spread %d with %b distributing", pl.Spread, pl.Distributing)
 	}
-	if pl.Spread == SpreadSingle && pl.Distributing != MemberSet(0).With(pl.Single) {
+	if pl.Spread == spread.SpreadSingle && pl.Distributing != spread.MemberSet(0).With(pl.Single) {
 		t.Fatalf("single %d with %b distributing", pl.Single, pl.Distributing)
 	}
-	if pl.Spread != SpreadSlots {
-		if pl.Slots != nil || pl.From != nil || pl.Weights != [MaxMembers]uint32{} {
+	if pl.Spread != spread.SpreadSlots {
+		if pl.Slots != nil || pl.From != nil || pl.Weights != [spread.MaxMembers]uint32{} {
 			t.Fatalf("slots with spread %d", pl.Spread)
 		}
 		return
@@ -295,7 +297,7 @@ func check(t interface{ Fatalf(string, ...any) }, pl *Plan) {
 		}
 	}
 	for s, id := range pl.Slots {
-		if id == NoMember || !pl.Distributing.Has(int(id)) || pl.Weights[id] == 0 {
+		if id == spread.NoMember || !pl.Distributing.Has(int(id)) || pl.Weights[id] == 0 {
 			t.Fatalf("slot %d is %d's, of %b with shares %v", s, id, pl.Distributing, pl.Weights)
 		}
 	}

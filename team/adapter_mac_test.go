@@ -8,6 +8,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
 	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 const otherMAC = frame.MAC(0x0200_0000_00bb)
@@ -38,8 +39,8 @@ func TestAdapterMACIsFollowed(t *testing.T) {
 			if len(r.plan.Behind) != 0 || r.plan.Promiscuous {
 				t.Errorf("behind are %v", r.plan.Behind)
 			}
-			takes := modes.MemberSet(0)
-			for id := range modes.MaxMembers {
+			takes := spread.MemberSet(0)
+			for id := range spread.MaxMembers {
 				if slices.Contains(r.plan.Filter[id], otherMAC) {
 					takes = takes.With(id)
 				}
@@ -59,7 +60,7 @@ func TestAdapterMACIsFollowed(t *testing.T) {
 			// A member may have it: with its own address nobody needs another's.
 			r.do(AdapterMAC{MAC: linkOf(1).MAC})
 			r.run(time.Minute)
-			for id := range modes.MaxMembers {
+			for id := range spread.MaxMembers {
 				if slices.Contains(r.plan.Filter[id], otherMAC) {
 					t.Errorf("member %d still takes in what is for %v", id, otherMAC)
 				}

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"nicteam/internal/api"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
 )
@@ -115,7 +114,7 @@ func (l *Loop) end(now time.Time, out *Output) {
 }
 
 // resume has the team work again that has said farewell.
-func (l *Loop) resume() *api.Problem {
+func (l *Loop) resume() *Problem {
 	if !l.ended {
 		return nil
 	}
@@ -208,7 +207,7 @@ func (l *Loop) unspoken() string {
 			agreed++
 		}
 	}
-	if need := max(1, l.cfg.MinMembers); agreed > 0 && agreed < need {
+	if need := l.cfg.MinMembers; agreed > 0 && agreed < need {
 		return fmt.Sprintf("%d of %d members agreed with their partner, min_members is %d", agreed, len(l.members), need)
 	}
 	if reasons := l.faults(); len(reasons) > 0 {

@@ -10,10 +10,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"nicteam/internal/api"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 	"nicteam/monitor"
 )
 
@@ -24,7 +24,7 @@ type agreed struct {
 	states   []modes.State
 	ended    int
 	effects  modes.Effects // of the next event, once
-	plan     *modes.Plan
+	plan     *spread.Plan
 	agree    *modes.Agreement
 	deadline time.Time
 }
@@ -37,12 +37,12 @@ func (a *agreed) Handle(_ time.Time, ev modes.Event) modes.Effects {
 		a.states = append(a.states, ev)
 	case modes.Ending:
 		a.ended++
-		eff.Send = append(eff.Send, modes.Send{Member: 0, Frame: []byte("farewell")})
+		eff.Send = append(eff.Send, spread.Send{Member: 0, Frame: []byte("farewell")})
 	}
 	return eff
 }
 
-func (a *agreed) Plan() *modes.Plan   { return a.plan }
+func (a *agreed) Plan() *spread.Plan  { return a.plan }
 func (a *agreed) Deadline() time.Time { return a.deadline }
 
 // lacpRig is a team in 802.3ad whose mode is a fake one; every mode that it is given is in modes.
@@ -63,7 +63,7 @@ func newLACPRig(t testing.TB, memory *lacp.Memory, change func(*settings.Config)
 		if s.Kind == modes.Broadcast {
 			return nil, errors.New("not today")
 		}
-		m := &agreed{plan: &modes.Plan{Next: -1}}
+		m := &agreed{plan: &spread.Plan{Next: -1}}
 		if s.Kind == modes.LACP {
 			m.agree = &modes.Agreement{Alone: -1}
 		}
@@ -92,7 +92,7 @@ func working(id int) lacp.PortStatus {
 }
 
 // agrees has the mode in force agree this with as many ports, of which those in set may send.
-func (g *lacpRig) agrees(set modes.MemberSet, ports ...lacp.PortStatus) {
+func (g *lacpRig) agrees(set spread.MemberSet, ports ...lacp.PortStatus) {
 	a := &modes.Agreement{Alone: -1}
 	a.System, a.Ports = lacp.SystemID{Priority: 65535, MAC: adapterMAC}, ports
 	if set != 0 {
@@ -104,9 +104,9 @@ func (g *lacpRig) agrees(set modes.MemberSet, ports ...lacp.PortStatus) {
 	}
 	m := g.last()
 	m.agree = a
-	m.plan = &modes.Plan{Spread: modes.SpreadSlots, Next: -1, Distributing: set, Collecting: set, Multicast: set}
+	m.plan = &spread.Plan{Spread: spread.SpreadSlots, Next: -1, Distributing: set, Collecting: set, Multicast: set}
 	if set == 0 {
-		m.plan.Spread = modes.SpreadNone
+		m.plan.Spread = spread.SpreadNone
 	}
 }
 
@@ -148,13 +148,13 @@ func TestStateOfPorts(t *testing.T) {
 		return p
 	}
 	alone := func(g *lacpRig) {
-		g.last().agree.Alone, g.last().plan.Spread = 0, modes.SpreadSingle
+		g.last().agree.Alone, g.last().plan.Spread = 0, spread.SpreadSingle
 	}
 	half := standing(1)
 	half.Why = "half duplex: LACP cannot use it"
 	for _, tt := range []struct {
 		name          string
-		set           modes.MemberSet
+		set           spread.MemberSet
 		one, two      lacp.PortStatus
 		change        func(g *lacpRig)
 		state, reason string // of the team
@@ -174,7 +174,7 @@ func TestStateOfPorts(t *testing.T) {
 			change: func(g *lacpRig) {
 				a := g.last().agree
 				a.Alone, a.Hints = 0, []string{"no LACPDU has come"}
-				g.last().plan.Spread = modes.SpreadSingle
+				g.last().plan.Spread = spread.SpreadSingle
 			}},
 		{name: "a loop", set: 1, one: silent(0), two: loop(1), change: alone, state: "degraded",
 			reason: "eth1: nobody answers; eth2: hears its own system", word: "down", why: "hears its own system"},
@@ -337,7 +337,7 @@ func TestEnd(t *testing.T) {
 	}
 	n := len(old.states)
 	old.deadline = g.now.Add(-time.Second)
-	old.effects = modes.Effects{Send: []modes.Send{{Frame: []byte("more")}}}
+	old.effects = modes.Effects{Send: []spread.Send{{Frame: []byte("more")}}}
 	g.do(End{})
 	g.link(2, false)
 	out = g.do(FromDatapath{Control{Kind: ControlFrame, Member: 1, Frame: []byte("PDU")}})
@@ -407,7 +407,7 @@ func TestActiveOfLACP(t *testing.T) {
 	g := newLACPRig(t, nil, func(c *settings.Config) { c.Balance = false })
 	g.two()
 	g.agrees(1, working(0), standing(1))
-	g.last().plan.Spread = modes.SpreadSingle
+	g.last().plan.Spread = spread.SpreadSingle
 	g.do(Tick{})
 	if s := g.l.Status(); s.Active != "eth1" {
 		t.Errorf("active is %q", s.Active)
@@ -419,7 +419,7 @@ func TestActiveOfLACP(t *testing.T) {
 	}
 	c.Balance, c.Active = true, "eth1"
 	g.do(Change{Config: c})
-	g.wantProblem(api.Conflict, "in mode 802.3ad no member stands for all")
+	g.wantProblem(Conflict, "in mode 802.3ad no member stands for all")
 }
 
 func TestLACPSettingsAreChecked(t *testing.T) {
@@ -432,6 +432,6 @@ func TestLACPSettingsAreChecked(t *testing.T) {
 		c := g.l.Config()
 		change(&c)
 		g.do(Change{Config: c})
-		g.wantProblem(api.Usage, name)
+		g.wantProblem(Usage, name)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/panics"
 	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // Announcer knows what the adapter's neighbours are to be told; internal/host implements it.
@@ -81,7 +82,7 @@ type crier struct {
 	log    *slog.Logger
 	panics *panics.Keeper
 	wake   chan struct{}
-	plan   atomic.Pointer[modes.Plan] // in force; nil: none has been
+	plan   atomic.Pointer[spread.Plan] // in force; nil: none has been
 
 	mu      sync.Mutex
 	waiting *announcement // ordered and not begun
@@ -209,11 +210,11 @@ func (c *crier) pause(ctx context.Context, d time.Duration) bool {
 }
 
 // sends builds the frames: addresses first, because traffic waits for them.
-func (a *announcement) sends(what Announcement) (sends []modes.Send) {
+func (a *announcement) sends(what Announcement) (sends []spread.Send) {
 	by := func(via []int, f []byte) {
 		for _, id := range via {
 			if f != nil {
-				sends = append(sends, modes.Send{Member: id, Frame: f})
+				sends = append(sends, spread.Send{Member: id, Frame: f})
 			}
 		}
 	}
@@ -229,7 +230,7 @@ func (a *announcement) sends(what Announcement) (sends []modes.Send) {
 	}
 	if a.tell&modes.TellBehind != 0 {
 		for _, b := range a.behind {
-			sends = append(sends, modes.Send{Member: b.Member, Frame: frame.RARP(b.Station.MAC(), b.Station.VLAN())})
+			sends = append(sends, spread.Send{Member: b.Member, Frame: frame.RARP(b.Station.MAC(), b.Station.VLAN())})
 		}
 	}
 	if a.tell&modes.TellGroups != 0 {

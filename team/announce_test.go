@@ -12,6 +12,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
 	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // TestTeamAnnouncementsAreNoStorm: however often a link flaps, announcements stay one stream.
@@ -89,16 +90,16 @@ func TestAnnounceFrames(t *testing.T) {
 	addresses := [][]byte{frame.GratuitousARP(adapterMAC, v4, 0), frame.UnsolicitedNA(adapterMAC, v6, true, 0), frame.GratuitousARP(mac, v4, 5)}
 	groups := [][]byte{frame.IGMPReport(adapterMAC, v4, []netip.Addr{g4}), tag(frame.MLDReport(adapterMAC, ll.WithZone(""), []netip.Addr{g6}), 5),
 		tag(frame.IGMPReports(adapterMAC, v4, 2, []netip.Addr{g4})[0], 5), frame.MLDReports(adapterMAC, ll.WithZone(""), 1, []netip.Addr{g6})[0]}
-	by := func(id int, frames ...[]byte) (sends []modes.Send) {
+	by := func(id int, frames ...[]byte) (sends []spread.Send) {
 		for _, f := range frames {
-			sends = append(sends, modes.Send{Member: id, Frame: f})
+			sends = append(sends, spread.Send{Member: id, Frame: f})
 		}
 		return sends
 	}
 	behind := []Behind{{Station: frame.StationOf(mac, 0), Member: 7}, {Station: frame.StationOf(mac, 5), Member: 7}}
 	for _, c := range []struct {
 		tell modes.Tell
-		want []modes.Send
+		want []spread.Send
 	}{
 		{modes.TellAll, slices.Concat(by(3, addresses...), by(7, frame.RARP(mac, 0), frame.RARP(mac, 5)), by(3, groups...))},
 		{modes.TellAddresses, by(3, addresses...)},

@@ -11,6 +11,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/panics"
 	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // saying is an Announcer with one address.
@@ -88,10 +89,10 @@ func TestGuestThatMovedIsNotAnnouncedAgain(t *testing.T) {
 	stay, moved := frame.StationOf(0x0200_0000_1000, 0), frame.StationOf(0x0200_0000_1001, 7)
 	sent := map[string]int{}
 	k := &crier{panics: panics.New(nil), wake: make(chan struct{}, 1), told: func(context.Context) {}}
-	k.plan.Store(&modes.Plan{Stations: []frame.Station{stay, moved}})
+	k.plan.Store(&spread.Plan{Stations: []frame.Station{stay, moved}})
 	k.send = func(_ int, b []byte) error {
 		sent[string(b)]++
-		k.plan.Store(&modes.Plan{Stations: []frame.Station{stay}})
+		k.plan.Store(&spread.Plan{Stations: []frame.Station{stay}})
 		return nil
 	}
 	a := announcement{tell: modes.TellBehind, via: []int{0}, as: adapterMAC, behind: []Behind{{Station: stay}, {Station: moved}}, count: 3}

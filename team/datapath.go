@@ -2,7 +2,7 @@ package team
 
 import (
 	"nicteam/internal/frame"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // Adapter is the TAP as the control loop needs it; internal/tap implements it.
@@ -29,17 +29,17 @@ type Datapath interface {
 	// Apply puts a Plan in force and returns once no later frame follows the Plan before it. It does not wait
 	// until NICs take in what Plan.Filter, Groups, AllMulti and Promiscuous want, which is soon; one that refuses is
 	// told of.
-	Apply(*modes.Plan) error
+	Apply(*spread.Plan) error
 	// Backlog is how many bytes member id has been given that have not left it.
 	Backlog(id int) int
 	// Counters fills c with the totals since the data path began.
 	Counters(c *Counters)
-	// Flows copies the flow table of modes.SpreadShortest to f. It returns false where the Plan in force
+	// Flows copies the flow table of spread.SpreadShortest to f. It returns false where the Plan in force
 	// has none.
-	Flows(f *modes.Flows) bool
+	Flows(f *spread.Flows) bool
 	// Heard fills h with the totals since the data path began of what was received while the Plan was
-	// PerMember, by modes.HeardSlot, in bytes.
-	Heard(h *modes.Heard)
+	// PerMember, by spread.RxClass, in bytes.
+	Heard(h *spread.RxBytes)
 	// Control delivers frames and news meant for the control loop; closed by Close.
 	Control() <-chan Control
 	// Send sends a control frame (a whole Ethernet frame) by member id, and counts it.
@@ -70,6 +70,15 @@ const (
 	ControlGroups                       // the member's NIC takes in groups otherwise than the Plan wants, as Err says; nil: as the Plan wants
 )
 
+// Count is frames on the wire's side of segmentation, and their bytes without FCS.
+type Count struct {
+	Bytes  uint64 `json:"bytes"`
+	Frames uint64 `json:"frames"`
+}
+
+// Add adds o to c.
+func (c *Count) Add(o Count) { c.Bytes += o.Bytes; c.Frames += o.Frames }
+
 // Drop says why a frame was not delivered.
 type Drop uint8
 
@@ -96,7 +105,7 @@ func (d Drop) Expected() bool { return d == DropNotOurs || d == DropStandby || d
 
 // MemberCounters are the totals of one member.
 type MemberCounters struct {
-	RX, TX         [frame.Protocols]frame.Count
+	RX, TX         [frame.Protocols]Count
 	RXDrop, TXDrop [Drops]uint64 // frames
 	RXError        uint64        // receive errors of the socket
 	TXError        uint64        // send errors other than a full backlog
@@ -107,7 +116,7 @@ type MemberCounters struct {
 
 // Counters are the totals of a team. TXDrop with NoMember are the adapter's own.
 type Counters struct {
-	Members [modes.MaxMembers]MemberCounters
+	Members [spread.MaxMembers]MemberCounters
 	Adapter struct {
 		TXDrop [Drops]uint64
 	}

@@ -11,6 +11,7 @@ import (
 
 	"nicteam/internal/settings"
 	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/monitor"
 )
 
@@ -23,7 +24,7 @@ type kernel struct {
 	calls    []string
 	links    map[int]monitor.Link // by ifindex
 	open     map[int]Link         // by member id
-	plan     *modes.Plan
+	plan     *spread.Plan
 	carrier  bool
 	speeds   []Speed // that the adapter was given
 	backlog  map[int]int
@@ -31,8 +32,8 @@ type kernel struct {
 	sent     map[int][][]byte
 	joinHold time.Duration // how long Join takes
 	fail     map[string]error
-	flows    *modes.Flows // nil: the Plan has none
-	heard    modes.Heard
+	flows    *spread.Flows // nil: the Plan has none
+	heard    spread.RxBytes
 	ownMAC   map[int]bool // members whose NICs refuse other addresses
 	bad      []string     // what should not have happened
 }
@@ -96,10 +97,10 @@ func (k *kernel) Leave(id int) error {
 	return err
 }
 
-func (k *kernel) Apply(p *modes.Plan) error {
+func (k *kernel) Apply(p *spread.Plan) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for id := range modes.MaxMembers {
+	for id := range spread.MaxMembers {
 		if _, ok := k.open[id]; !ok && (p.Collecting | p.Distributing).Has(id) {
 			k.bad = append(k.bad, fmt.Sprintf("plan names %d, which is not open", id))
 		}
@@ -128,7 +129,7 @@ func (k *kernel) Counters(c *Counters) {
 	*c = k.counters
 }
 
-func (k *kernel) Flows(f *modes.Flows) bool {
+func (k *kernel) Flows(f *spread.Flows) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.calls = append(k.calls, "flows")
@@ -139,7 +140,7 @@ func (k *kernel) Flows(f *modes.Flows) bool {
 	return true
 }
 
-func (k *kernel) Heard(h *modes.Heard) {
+func (k *kernel) Heard(h *spread.RxBytes) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	*h = k.heard

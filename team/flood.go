@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/monitor"
 )
 
@@ -87,7 +88,7 @@ func (t *Team) watchCounters(ctx context.Context) {
 	look := time.NewTicker(floodEvery)
 	defer look.Stop()
 	var c Counters
-	var was [modes.MaxMembers]uint64
+	var was [spread.MaxMembers]uint64
 	var moved uint64
 	count := func() {
 		t.o.Datapath.Counters(&c)

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
-	"nicteam/internal/api"
-	"nicteam/modes"
+	"nicteam/internal/panics"
+	"nicteam/modes/spread"
 )
 
 // A panic in the control loop costs the input that was being handled: whoever waits for an answer gets an error, the Plan
@@ -35,7 +35,7 @@ func (t *Team) step(r request) (out Output, rest time.Duration) {
 		}
 		name := inputName(r.in)
 		if f, is := r.in.(FromDatapath); is && f.Kind == ControlFrame {
-			t.o.Panics.Foreign(whereFrames, name, v)
+			t.o.Panics.UntrustedInput(whereFrames, name, v)
 		} else {
 			t.o.Panics.Caught(whereLoop, name, v)
 		}
@@ -43,10 +43,10 @@ func (t *Team) step(r request) (out Output, rest time.Duration) {
 		if out.Memory != nil {
 			t.memory.put(out.Memory)
 		}
-		out, rest = Output{Err: &api.Problem{Code: api.Failed, What: fmt.Sprintf("%s %s", strings.ToLower(name), t.o.Config.Team), Why: fmt.Sprintf("a fault of nicteam: %v", v),
+		out, rest = Output{Err: &Problem{Kind: Failed, What: fmt.Sprintf("%s %s", strings.ToLower(name), t.o.Config.Team), Why: fmt.Sprintf("a fault of nicteam: %v", v),
 			Fix: "nicteam status " + t.o.Config.Team + " --json has what is to be reported, in panics"}}, 0
 		t.o.Panics.Do(whereLoop, func() { t.mend(plan) })
-		if t.o.Panics.Ended() {
+		if t.o.Panics.Failed() {
 			rest = time.Second
 		}
 	}()
@@ -56,7 +56,7 @@ func (t *Team) step(r request) (out Output, rest time.Duration) {
 }
 
 // mend has the team go on after a panic, before the next input comes: a new mode is to know the State by then.
-func (t *Team) mend(plan *modes.Plan) {
+func (t *Team) mend(plan *spread.Plan) {
 	t.loop.mend(plan)
 	var out Output
 	t.loop.handle(time.Now(), Tick{}, &out)
@@ -65,7 +65,7 @@ func (t *Team) mend(plan *modes.Plan) {
 
 // mend has the Loop go on after a panic. plan is what was in force, or about to be, before the input that died: one that
 // it led to may never have got out.
-func (l *Loop) mend(plan *modes.Plan) {
+func (l *Loop) mend(plan *spread.Plan) {
 	l.plan, l.dirty = plan, true
 	m, err := l.newMode(l.settings())
 	if err != nil {
@@ -93,12 +93,12 @@ func inputName(in Input) string {
 const controlShown = 128
 
 // panicked is told of each panic of the process.
-func (t *Team) panicked(p api.Panic) {
-	t.events.add([]api.Event{{Schema: "nicteam.event/v1", Time: p.Time, Team: t.o.Config.Team, Event: "panic", Reason: p.String()}})
+func (t *Team) panicked(p panics.Panic) {
+	t.events.add([]Event{{Schema: "nicteam.event/v1", Time: p.Time, Team: t.o.Config.Team, Event: "panic", Reason: p.String()}})
 }
 
-// addPanics adds to s what went wrong inside. It is no state of the team, which works.
-func addPanics(s *api.Status, list []api.Panic) {
+// addPanics adds to a Status what went wrong inside. It is no state of the team, which works.
+func (s *Status) addPanics(list []panics.Panic) {
 	s.Panics = list
 	for i := range list {
 		p := &list[i]

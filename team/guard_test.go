@@ -10,12 +10,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/panics"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 )
 
 // brittle is a mode that panics where die says so, before or after it has done what it was asked for.
@@ -41,13 +41,13 @@ func brittleTeam(t *testing.T, k *kernel, c settings.Config, die func(ev modes.E
 }
 
 // inForce is the Plan in force.
-func (k *kernel) inForce() *modes.Plan {
+func (k *kernel) inForce() *spread.Plan {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.plan
 }
 
-func caught(t *testing.T, tm *Team, where string, count uint64) api.Panic {
+func caught(t *testing.T, tm *Team, where string, count uint64) panics.Panic {
 	t.Helper()
 	s := tm.Status()
 	if len(s.Panics) != 1 || s.Panics[0].Where != where || s.Panics[0].Count != count || s.Panics[0].Stack == "" {
@@ -56,7 +56,7 @@ func caught(t *testing.T, tm *Team, where string, count uint64) api.Panic {
 	if !slices.ContainsFunc(s.Warnings, func(w string) bool { return strings.Contains(w, s.Panics[0].Value) }) {
 		t.Errorf("warnings %q", s.Warnings)
 	}
-	if n := count; n != uint64(len(slices.DeleteFunc(tm.Events(time.Time{}), func(e api.Event) bool { return e.Event != "panic" }))) {
+	if n := count; n != uint64(len(slices.DeleteFunc(tm.Events(time.Time{}), func(e Event) bool { return e.Event != "panic" }))) {
 		t.Errorf("events %v", names(tm.Events(time.Time{})))
 	}
 	return s.Panics[0]
@@ -162,10 +162,10 @@ func (k *brittleKernel) arm(call string, n int) {
 	k.do(func() { k.armed[call] = n })
 }
 
-func (k *brittleKernel) Apply(p *modes.Plan) error     { k.die("apply"); return k.kernel.Apply(p) }
+func (k *brittleKernel) Apply(p *spread.Plan) error    { k.die("apply"); return k.kernel.Apply(p) }
 func (k *brittleKernel) SetCarrier(up bool) error      { k.die("carrier"); return k.kernel.SetCarrier(up) }
 func (k *brittleKernel) Counters(c *Counters)          { k.die("counters"); k.kernel.Counters(c) }
-func (k *brittleKernel) Heard(h *modes.Heard)          { k.die("heard"); k.kernel.Heard(h) }
+func (k *brittleKernel) Heard(h *spread.RxBytes)       { k.die("heard"); k.kernel.Heard(h) }
 func (k *brittleKernel) Carrier(index int) bool        { k.die("read"); return k.kernel.Carrier(index) }
 func (k *brittleKernel) Ask(ctx context.Context) error { return nil }
 func (k *brittleKernel) Remember(*lacp.Memory)         { k.die("remember") }
@@ -195,7 +195,7 @@ func TestPanicOfAGoroutineCostsOneTurn(t *testing.T) {
 			k.do(func() { k.counters.Members[0].RX[0].Frames = 1000 })
 		},
 			func(tm *Team, _ *brittleKernel) bool {
-				h, err := tm.History(api.HistoryQuery{From: time.Now().Add(-5 * time.Second), To: time.Now(), Step: time.Second})
+				h, err := tm.History(HistoryQuery{From: time.Now().Add(-5 * time.Second), To: time.Now(), Step: time.Second})
 				return err == nil && len(h.Members) > 0
 			}},
 		{"heard", whereMeasuring, modes.ELB, func(_ *testing.T, _ *Team, k *brittleKernel) {
@@ -285,8 +285,8 @@ func TestPanicAnswersWhoAsked(t *testing.T) {
 		c := tm.Config()
 		c.Active = "eth2"
 		err := tm.Set(t.Context(), c)
-		p, is := err.(*api.Problem)
-		if !is || p.Code != api.Failed || !strings.Contains(p.Why, "in apply") || p.What == "" || p.Fix == "" {
+		p, is := err.(*Problem)
+		if !is || p.Kind != Failed || !strings.Contains(p.Why, "in apply") || p.What == "" || p.Fix == "" {
 			t.Errorf("answered %+v", err)
 		}
 	})

@@ -2,7 +2,6 @@ package team
 
 import (
 	"context"
-	"nicteam/internal/api"
 	"sync"
 	"time"
 )
@@ -16,13 +15,13 @@ const (
 // it never holds anybody up.
 type history struct {
 	mu        sync.Mutex
-	ring      []api.Event
+	ring      []Event
 	next      int // where the next one goes once the ring is full
-	followers map[chan api.Event]struct{}
+	followers map[chan Event]struct{}
 	ended     bool
 }
 
-func (h *history) add(events []api.Event) {
+func (h *history) add(events []Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, e := range events {
@@ -42,14 +41,14 @@ func (h *history) add(events []api.Event) {
 }
 
 // since returns the events remembered that are not before t, oldest first.
-func (h *history) since(t time.Time) []api.Event {
+func (h *history) since(t time.Time) []Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.sinceLocked(t)
 }
 
-func (h *history) sinceLocked(t time.Time) []api.Event {
-	list := []api.Event{}
+func (h *history) sinceLocked(t time.Time) []Event {
+	list := []Event{}
 	for i := range h.ring {
 		if e := h.ring[(h.next+i)%len(h.ring)]; !e.Time.Before(t) {
 			list = append(list, e)
@@ -59,14 +58,14 @@ func (h *history) sinceLocked(t time.Time) []api.Event {
 }
 
 // follow delivers past, if wanted, and then what comes until ctx ends, with no gap between.
-func (h *history) follow(ctx context.Context, replay bool, t time.Time) <-chan api.Event {
+func (h *history) follow(ctx context.Context, replay bool, t time.Time) <-chan Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var past []api.Event
+	var past []Event
 	if replay {
 		past = h.sinceLocked(t)
 	}
-	c := make(chan api.Event, followRoom+len(past))
+	c := make(chan Event, followRoom+len(past))
 	for _, e := range past {
 		c <- e
 	}
@@ -75,14 +74,14 @@ func (h *history) follow(ctx context.Context, replay bool, t time.Time) <-chan a
 		return c
 	}
 	if h.followers == nil {
-		h.followers = map[chan api.Event]struct{}{}
+		h.followers = map[chan Event]struct{}{}
 	}
 	h.followers[c] = struct{}{}
 	context.AfterFunc(ctx, func() { h.leave(c) })
 	return c
 }
 
-func (h *history) leave(c chan api.Event) {
+func (h *history) leave(c chan Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if _, ok := h.followers[c]; ok {

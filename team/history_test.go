@@ -2,7 +2,6 @@ package team
 
 import (
 	"context"
-	"nicteam/internal/api"
 	"testing"
 	"time"
 
@@ -36,7 +35,7 @@ func TestFollowersNeverDelay(t *testing.T) {
 		tm.Record("restored", "", "")
 		replay := tm.Replay(t.Context(), time.Time{})
 		tm.Record("takeover", "eth7", "")
-		var last, before api.Event
+		var last, before Event
 		for range historyLen + 1 {
 			before, last = last, <-replay
 		}
@@ -49,10 +48,10 @@ func TestFollowersNeverDelay(t *testing.T) {
 func TestHistorySince(t *testing.T) {
 	var h history
 	for i := range historyLen + 10 {
-		h.add([]api.Event{{Time: time.Unix(int64(i), 0)}})
+		h.add([]Event{{Time: time.Unix(int64(i), 0)}})
 	}
 	got := h.since(time.Unix(historyLen+8, 0))
-	want := []api.Event{{Time: time.Unix(historyLen+8, 0)}, {Time: time.Unix(historyLen+9, 0)}}
+	want := []Event{{Time: time.Unix(historyLen+8, 0)}, {Time: time.Unix(historyLen+9, 0)}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -2,7 +2,7 @@ package team
 
 import (
 	"nicteam/internal/settings"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/monitor"
 )
 
@@ -81,8 +81,8 @@ type Flooding struct {
 
 // Measured is what the data path has seen; Flows and Heard are borrowed until Handle returns.
 type Measured struct {
-	Flows *modes.Flows // nil: the Plan in force has no flow table
-	Heard *modes.Heard
+	Flows *spread.Flows // nil: the Plan in force has no flow table
+	Heard *spread.RxBytes
 }
 
 // AskPeers asks for the peers that the mode steers; they are in [Output.Peers].
@@ -100,7 +100,7 @@ type Warn struct {
 type Note struct{ Texts []string }
 
 // AdapterRxMode says what the adapter's stack wants to receive besides frames to the adapter's address.
-type AdapterRxMode struct{ modes.RxMode }
+type AdapterRxMode struct{ spread.RxMode }
 
 // OnDatapath says which data path moves the frames from now on, relay or fastpath, and why that one.
 type OnDatapath struct{ Name, Reason string }

@@ -4,18 +4,17 @@ import (
 	"context"
 	"time"
 
-	"nicteam/internal/api"
-	"nicteam/internal/frame"
-	"nicteam/modes"
+	"nicteam/modes/spread"
+	"nicteam/modes/steer"
 )
 
 // Status is the state as it is now, counters included. It may be called from any goroutine; the
 // result is the caller's.
-func (t *Team) Status() *api.Status {
+func (t *Team) Status() *Status {
 	v := t.view.Load()
 	s := *v.status
 	s.Warnings = append([]string{}, s.Warnings...)
-	s.Members = append([]api.Member{}, s.Members...)
+	s.Members = append([]MemberStatus{}, s.Members...)
 	if t.o.AdapterInfo != nil {
 		known := s.Adapter
 		s.Adapter = t.o.AdapterInfo()
@@ -42,13 +41,13 @@ func (t *Team) Status() *api.Status {
 		s.RX.Add(rx.Count)
 		s.TX.Add(tx.Count)
 	}
-	addPanics(&s, t.o.Panics.List())
+	s.addPanics(t.o.Panics.List())
 	return &s
 }
 
 // Members are the members as the control loop knows them, without counters.
-func (t *Team) Members() []api.Member {
-	return append([]api.Member{}, t.view.Load().status.Members...)
+func (t *Team) Members() []MemberStatus {
+	return append([]MemberStatus{}, t.view.Load().status.Members...)
 }
 
 // counters reads the totals of the data path.
@@ -65,8 +64,8 @@ func (m MemberCounters) since(base *MemberCounters) MemberCounters {
 		return m
 	}
 	for p := range m.RX {
-		m.RX[p] = frame.Count{Bytes: less(m.RX[p].Bytes, base.RX[p].Bytes), Frames: less(m.RX[p].Frames, base.RX[p].Frames)}
-		m.TX[p] = frame.Count{Bytes: less(m.TX[p].Bytes, base.TX[p].Bytes), Frames: less(m.TX[p].Frames, base.TX[p].Frames)}
+		m.RX[p] = Count{Bytes: less(m.RX[p].Bytes, base.RX[p].Bytes), Frames: less(m.RX[p].Frames, base.RX[p].Frames)}
+		m.TX[p] = Count{Bytes: less(m.TX[p].Bytes, base.TX[p].Bytes), Frames: less(m.TX[p].Frames, base.TX[p].Frames)}
 	}
 	for d := range m.RXDrop {
 		m.RXDrop[d] = less(m.RXDrop[d], base.RXDrop[d])
@@ -88,7 +87,7 @@ func less(now, was uint64) uint64 {
 
 // shown are the counters as a Status shows them: drops that are part of healthy work appear only
 // among the reasons.
-func (m *MemberCounters) shown() (rx, tx api.MemberCount, reasons map[string]uint64) {
+func (m *MemberCounters) shown() (rx, tx MemberCount, reasons map[string]uint64) {
 	for p := range m.RX {
 		rx.Count.Add(m.RX[p])
 		tx.Count.Add(m.TX[p])
@@ -137,20 +136,20 @@ func (t *Team) Sample() *Sample {
 }
 
 // Explain says which member carries a flow, and why.
-func (t *Team) Explain(f modes.Flow) modes.Explanation {
+func (t *Team) Explain(f spread.Flow) spread.Explanation {
 	v := t.view.Load()
 	if v.plan == nil {
-		return modes.Explanation{Member: -1, IfDead: -1, Why: "the team has no Plan yet", IfDeadWhy: "the team has no Plan yet"}
+		return spread.Explanation{Member: -1, IfDead: -1, Why: "the team has no Plan yet", IfDeadWhy: "the team has no Plan yet"}
 	}
-	var flows *modes.Flows
-	if seen := new(modes.Flows); v.plan.Spread == modes.SpreadShortest && t.o.Datapath.Flows(seen) {
+	var flows *spread.Flows
+	if seen := new(spread.Flows); v.plan.Spread == spread.SpreadShortest && t.o.Datapath.Flows(seen) {
 		flows = seen
 	}
-	return modes.Explain(v.plan, flows, v.name, f)
+	return spread.Explain(v.plan, flows, v.name, f)
 }
 
 // Peers are the peers that the mode steers, by address; none in modes that steer none.
-func (t *Team) Peers(ctx context.Context) ([]modes.Peer, error) {
+func (t *Team) Peers(ctx context.Context) ([]steer.Peer, error) {
 	out, err := t.post(ctx, request{in: AskPeers{}})
 	return out.Peers, err
 }

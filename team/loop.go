@@ -7,11 +7,11 @@ import (
 	"strings"
 	"time"
 
-	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 	"nicteam/monitor"
 )
 
@@ -25,24 +25,24 @@ type Loop struct {
 	newMode func(modes.Settings) (modes.Mode, error)
 
 	mode    modes.Mode
-	plan    *modes.Plan
-	members []*member       // by id
-	taken   modes.MemberSet // ids of members, of those that join and of those that leave
-	joining map[int]Link    // those that join
+	plan    *spread.Plan
+	members []*member        // by id
+	taken   spread.MemberSet // ids of members, of those that join and of those that leave
+	joining map[int]Link     // those that join
 	lastID  int
 	behind  behind
-	rxMode  modes.RxMode // of the adapter
+	rxMode  spread.RxMode // of the adapter
 	warned  map[string]string
 	notes   []string          // of the start
 	advised map[string]string // warnings that leave the state as it is
 	down    bool              // the adapter is, by somebody's hand
 
 	flooded   map[int]*flood
-	floodSeen time.Time   // on any
-	strayed   time.Time   // when strays began to count
-	strays    uint64      // frames for the adapter that came in where they should not
-	before    *modes.Plan // of the mode before, until the new one knows
-	moved     time.Time   // when the Plan last had a member collect that did not before
+	floodSeen time.Time    // on any
+	strayed   time.Time    // when strays began to count
+	strays    uint64       // frames for the adapter that came in where they should not
+	before    *spread.Plan // of the mode before, until the new one knows
+	moved     time.Time    // when the Plan last had a member collect that did not before
 
 	evened time.Time // when the mode was last shown what the data path has seen
 	forced uint64    // moves of flows that do not pause
@@ -89,8 +89,8 @@ func NewLoop(cfg settings.Config, o LoopOptions) (*Loop, error) {
 		joining: map[int]Link{}, warned: map[string]string{}, advised: map[string]string{}, flooded: map[int]*flood{},
 		agreed: modes.Agreed, memory: o.Memory,
 		path: o.Datapath, pathReason: o.DatapathReason, state: "down", reason: "no members", dirty: true}
-	if p := checkLive(cfg); p != nil {
-		return nil, p
+	if f := settings.CheckLive(&cfg); f != nil {
+		return nil, settingProblem(f)
 	}
 	m, err := l.newMode(l.settings())
 	if err != nil {
@@ -137,7 +137,7 @@ func (l *Loop) Deadline() time.Time {
 }
 
 // take changes the state by in. A refused input has changed nothing.
-func (l *Loop) take(now time.Time, in Input, out *Output) *api.Problem {
+func (l *Loop) take(now time.Time, in Input, out *Output) *Problem {
 	switch in := in.(type) {
 	case LinkChanged:
 		l.linkChanged(now, in.LinkState)
@@ -267,24 +267,24 @@ func (l *Loop) linkChanged(now time.Time, s monitor.LinkState) {
 	}
 }
 
-func (l *Loop) reserve(in Reserve, out *Output) *api.Problem {
+func (l *Loop) reserve(in Reserve, out *Output) *Problem {
 	what := fmt.Sprintf("add %s to %s", in.Link.Name, l.cfg.Team)
 	fix := "nicteam status " + l.cfg.Team + " shows the members"
 	taken := func(o Link) bool { return o.Name == in.Link.Name || o.Index == in.Link.Index }
 	for _, m := range l.members {
 		if taken(m.link) {
-			return &api.Problem{Code: api.Conflict, What: what, Why: "it is a member already", Fix: fix}
+			return &Problem{Kind: Conflict, What: what, Why: "it is a member already", Fix: fix}
 		}
 	}
 	for _, j := range l.joining {
 		if taken(j) {
-			return &api.Problem{Code: api.Conflict, What: what, Why: "it is being added already", Fix: fix}
+			return &Problem{Kind: Conflict, What: what, Why: "it is being added already", Fix: fix}
 		}
 	}
 	// The id that was free longest, so that the counters of a member that left are not taken for
 	// those of one that joins.
-	for i := 1; i <= modes.MaxMembers; i++ {
-		id := (l.lastID + i) % modes.MaxMembers
+	for i := 1; i <= spread.MaxMembers; i++ {
+		id := (l.lastID + i) % spread.MaxMembers
 		if !l.taken.Has(id) {
 			l.taken, l.lastID = l.taken.With(id), id
 			l.joining[id] = in.Link
@@ -292,7 +292,7 @@ func (l *Loop) reserve(in Reserve, out *Output) *api.Problem {
 			return nil
 		}
 	}
-	return &api.Problem{Code: api.Conflict, What: what, Why: fmt.Sprintf("a team has at most %d members", modes.MaxMembers), Fix: "remove one first"}
+	return &Problem{Kind: Conflict, What: what, Why: fmt.Sprintf("a team has at most %d members", spread.MaxMembers), Fix: "remove one first"}
 }
 
 func (l *Loop) joined(now time.Time, in Joined, out *Output) {
@@ -324,7 +324,7 @@ func (l *Loop) joined(now time.Time, in Joined, out *Output) {
 
 // leaving finds the member that is to leave. The last one stays unless forced: who removes it by
 // mistake has no network.
-func (l *Loop) leaving(name string, force bool) (*member, *api.Problem) {
+func (l *Loop) leaving(name string, force bool) (*member, *Problem) {
 	m := l.byName(name)
 	if m == nil {
 		return nil, noMember(name, l.names())
@@ -335,13 +335,13 @@ func (l *Loop) leaving(name string, force bool) (*member, *api.Problem) {
 		}
 	}
 	if !force {
-		return nil, &api.Problem{Code: api.Conflict, What: fmt.Sprintf("remove %s from %s", name, l.cfg.Team),
+		return nil, &Problem{Kind: Conflict, What: fmt.Sprintf("remove %s from %s", name, l.cfg.Team),
 			Why: "it is the last member: the team would be without network", Fix: "nicteam delete " + l.cfg.Team + ", or remove with --force"}
 	}
 	return m, nil
 }
 
-func (l *Loop) drain(in Drain, out *Output) *api.Problem {
+func (l *Loop) drain(in Drain, out *Output) *Problem {
 	m, p := l.leaving(in.Name, in.Force)
 	if p != nil {
 		return p
@@ -351,7 +351,7 @@ func (l *Loop) drain(in Drain, out *Output) *api.Problem {
 	return nil
 }
 
-func (l *Loop) leave(now time.Time, in Leave, out *Output) *api.Problem {
+func (l *Loop) leave(now time.Time, in Leave, out *Output) *Problem {
 	m, p := l.leaving(in.Name, in.Force)
 	if p != nil {
 		return p
@@ -378,7 +378,7 @@ func (l *Loop) fromDatapath(now time.Time, c Control, out *Output) {
 		case c.Member < 0 && l.plan != nil && !l.plan.PerMember:
 			// The adapter sent it under a Plan that is no longer in force. It is not to be lost by that.
 			for _, id := range l.via() {
-				out.Send = append(out.Send, modes.Send{Member: id, Frame: c.Frame})
+				out.Send = append(out.Send, spread.Send{Member: id, Frame: c.Frame})
 			}
 		case l.ended:
 		case c.Member < 0 || l.byID(c.Member) != nil:
@@ -442,13 +442,13 @@ func (l *Loop) settings() modes.Settings {
 
 // event adds an event to what is to be done.
 func (l *Loop) event(out *Output, now time.Time, name, member, reason string) {
-	out.Events = append(out.Events, api.Event{Schema: "nicteam.event/v1", Time: now, Team: l.cfg.Team, Event: name, Member: member, Reason: reason})
+	out.Events = append(out.Events, Event{Schema: "nicteam.event/v1", Time: now, Team: l.cfg.Team, Event: name, Member: member, Reason: reason})
 }
 
-func noMember(name string, names []string) *api.Problem {
+func noMember(name string, names []string) *Problem {
 	why := "the team has no members"
 	if len(names) > 0 {
 		why = "the members are " + strings.Join(names, ", ")
 	}
-	return &api.Problem{Code: api.NotFound, What: fmt.Sprintf("no member %q", name), Why: why, Fix: "name a member"}
+	return &Problem{Kind: NotFound, What: fmt.Sprintf("no member %q", name), Why: why, Fix: "name a member"}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 const (
@@ -17,7 +18,7 @@ const (
 // rate is what a member was measured to carry; the zero value is not measured yet.
 type rate struct {
 	bps    uint64
-	source modes.RateSource
+	source spread.RateSource
 }
 
 // measured keeps what a Status shows of what the data path has seen, and hands it to the mode once a Rebalance.
@@ -54,15 +55,15 @@ func (l *Loop) rateOf(m *member) (bps uint64, source string) {
 	if m.rate.bps > 0 {
 		return m.rate.bps, m.rate.source.String()
 	}
-	source = modes.RateAssumed.String()
+	source = spread.RateAssumed.String()
 	if l.plan.Known.Has(m.id) {
-		source = modes.RateLink.String()
+		source = spread.RateLink.String()
 	}
-	return l.plan.Rates[m.id] * uint64(l.plan.Weights[m.id]) / modes.MaxShare, source
+	return l.plan.Rates[m.id] * uint64(l.plan.Weights[m.id]) / spread.MaxShare, source
 }
 
 // shortest reports whether p has a flow table.
-func shortest(p *modes.Plan) bool { return p != nil && p.Spread == modes.SpreadShortest }
+func shortest(p *spread.Plan) bool { return p != nil && p.Spread == spread.SpreadShortest }
 
 // measureInterval is how often to measure: a whole number of times in a Rebalance.
 func measureInterval(rebalance time.Duration) time.Duration {
@@ -98,8 +99,8 @@ func (t *Team) measure(ctx context.Context) {
 
 // seen is what the data path has seen, as last shown.
 type seen struct {
-	flows    modes.Flows
-	heard    modes.Heard
+	flows    spread.Flows
+	heard    spread.RxBytes
 	counters Counters
 	moved    uint64
 	quiet    int // how many times nothing had moved

@@ -7,10 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
 	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 func elb() settings.Config {
@@ -38,10 +38,10 @@ func TestRatesOfMembers(t *testing.T) {
 		t.Errorf("flow moves %+v, want 0", s.FlowMoves)
 	}
 
-	var f modes.Flows
-	f.Members[b] = modes.Queue{Rate: 2e8, Source: modes.RateMeasured}
+	var f spread.Flows
+	f.Members[b] = spread.Queue{Rate: 2e8, Source: spread.RateMeasured}
 	f.Forced = 7
-	var h modes.Heard
+	var h spread.RxBytes
 	r.do(Measured{Flows: &f, Heard: &h})
 	want("measured", 2, 2e8, "measured")
 	want("not in the table", 1, 1e9, "link")
@@ -99,7 +99,7 @@ func TestEvened(t *testing.T) {
 		n, last := 0, time.Time{}
 		for range 10 {
 			r.run(tt.every)
-			r.do(Measured{Flows: &modes.Flows{}, Heard: &modes.Heard{}})
+			r.do(Measured{Flows: &spread.Flows{}, Heard: &spread.RxBytes{}})
 			if !r.l.evened.Equal(last) {
 				n, last = n+1, r.l.evened
 			}
@@ -114,8 +114,8 @@ func TestEvened(t *testing.T) {
 func TestMeasures(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()
-		k.flows = &modes.Flows{Forced: 3}
-		k.flows.Members[0] = modes.Queue{Rate: 5e8, Source: modes.RateMeasured}
+		k.flows = &spread.Flows{Forced: 3}
+		k.flows.Members[0] = spread.Queue{Rate: 5e8, Source: spread.RateMeasured}
 		tm := running(t, k, Options{Config: elb()}, 1, 2)
 		asked := func(d time.Duration, moving bool) int {
 			k.taken()
@@ -187,7 +187,7 @@ func TestAddressesRefused(t *testing.T) {
 				t.Errorf("members that send: %b", k.plan.Distributing)
 			}
 		})
-		var refused []api.Event
+		var refused []Event
 		for _, e := range tm.Events(time.Time{}) {
 			if e.Event == "addresses-refused" {
 				refused = append(refused, e)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/monitor"
 )
 
@@ -54,7 +55,7 @@ func (m *member) mode() modes.Member {
 }
 
 // word is m's state under a Plan, with the reason in words.
-func (m *member) word(p *modes.Plan) (state, reason string) {
+func (m *member) word(p *spread.Plan) (state, reason string) {
 	switch {
 	case m.absent || m.vacant:
 		return "absent", monitor.ReasonGone

@@ -3,17 +3,18 @@ package team
 import (
 	"time"
 
-	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
+	"nicteam/modes/steer"
 )
 
 // Output is what is to be done after an [Input], in the order of the fields. The zero value is
 // nothing.
 type Output struct {
-	Plan    *modes.Plan // to put in force; nil: as before
-	Send    []modes.Send
+	Plan    *spread.Plan // to put in force; nil: as before
+	Send    []spread.Send
 	Carrier bool       // wanted of the adapter; always set
 	Speed   Speed      // the same
 	Tell    modes.Tell // what the neighbours are to be told, by Via
@@ -21,13 +22,13 @@ type Output struct {
 	Via     []int
 	Pin     func(frame.MAC) int // by which member MACs behind are told; nil: by Via
 	Behind  []Behind            // who switches must learn anew, when TellBehind
-	Events  []api.Event
+	Events  []Event
 	Poke    []int // NICs (ifindex) whose link is to be read at once
 
 	// Cause is when what led to the Plan was noticed; zero unless a member was lost.
 	Cause time.Time
 
-	Peers []modes.Peer // AskPeers
+	Peers []steer.Peer // AskPeers
 
 	// Memory is what is to be remembered from now on for a process that takes this one's place; nil: as before. It is
 	// nobody's to change.

@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
-	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 )
 
 // lacpPartner is a switch that speaks LACP by every cable of a world, unless it is silent. What one says arrives at the
@@ -14,7 +14,7 @@ import (
 type lacpPartner struct {
 	system *lacp.System
 	silent bool
-	heard  []modes.Send // waits to be taken in
+	heard  []spread.Send // waits to be taken in
 }
 
 const partnerMAC = frame.MAC(0x0200_0000_00bb)
@@ -26,7 +26,7 @@ func partnerConfig() lacp.Config {
 }
 
 // hear takes in what a team sends.
-func (p *lacpPartner) hear(w *world, sends []modes.Send) {
+func (p *lacpPartner) hear(w *world, sends []spread.Send) {
 	for _, s := range sends {
 		if h := s.Frame; len(h) >= lacp.FrameLen && frame.MACAt(h, 0) == lacp.Group && w.plugged(s.Member) {
 			p.heard = append(p.heard, s)

@@ -10,10 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/monitor"
 )
 
@@ -34,7 +33,7 @@ type rig struct {
 	now  time.Time
 	out  Output // the last one
 	log  []string
-	plan *modes.Plan
+	plan *spread.Plan
 }
 
 func newRig(t testing.TB, change func(*settings.Config)) *rig {
@@ -138,7 +137,7 @@ func (r *rig) state() string {
 	return s.State
 }
 
-func (r *rig) member(n int) api.Member {
+func (r *rig) member(n int) MemberStatus {
 	r.t.Helper()
 	for _, m := range r.l.Status().Members {
 		if m.Name == linkOf(n).Name {
@@ -146,7 +145,7 @@ func (r *rig) member(n int) api.Member {
 		}
 	}
 	r.t.Fatalf("eth%d is no member", n)
-	return api.Member{}
+	return MemberStatus{}
 }
 
 func (r *rig) wantEvents(what string, want ...string) {
@@ -156,14 +155,14 @@ func (r *rig) wantEvents(what string, want ...string) {
 	}
 }
 
-func (r *rig) wantProblem(kind api.ExitCode, part string) {
+func (r *rig) wantProblem(kind ProblemKind, part string) {
 	r.t.Helper()
-	var p *api.Problem
+	var p *Problem
 	if !errors.As(r.out.Err, &p) {
 		r.t.Fatalf("not refused, want %q", part)
 	}
-	if p.Code != kind || !strings.Contains(p.Error(), part) {
-		r.t.Errorf("refused with %d %q, want %d with %q", p.Code, p.Error(), kind, part)
+	if p.Kind != kind || !strings.Contains(p.Error(), part) {
+		r.t.Errorf("refused with %d %q, want %d with %q", p.Kind, p.Error(), kind, part)
 	}
 	if p.What == "" || p.Why == "" || p.Fix == "" {
 		r.t.Errorf("problem without its three lines: %+v", p)

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nicteam/internal/frame"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 func TestLoopRxMode(t *testing.T) {
@@ -15,11 +15,11 @@ func TestLoopRxMode(t *testing.T) {
 	r.join(1)
 	r.link(1, true)
 	groups := []frame.MAC{0x01005e0000fb, 0x333300000001}
-	r.do(AdapterRxMode{modes.RxMode{Groups: groups, Promiscuous: true}})
+	r.do(AdapterRxMode{spread.RxMode{Groups: groups, Promiscuous: true}})
 	if d := cmp.Diff(groups, r.plan.Groups); d != "" || !r.plan.Promiscuous {
 		t.Errorf("promiscuous %v, groups -want +got\n%s", r.plan.Promiscuous, d)
 	}
-	if out := r.do(AdapterRxMode{modes.RxMode{Groups: groups, Promiscuous: true}}); out.Plan != nil {
+	if out := r.do(AdapterRxMode{spread.RxMode{Groups: groups, Promiscuous: true}}); out.Plan != nil {
 		t.Error("a new Plan though nothing has changed")
 	}
 	r.do(AdapterRxMode{})

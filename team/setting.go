@@ -1,21 +1,19 @@
 package team
 
 import (
+	"cmp"
 	"fmt"
-	"strconv"
-	"strings"
+	"reflect"
 	"time"
 
-	"nicteam/internal/api"
 	"nicteam/internal/settings"
 	"nicteam/modes"
-	"nicteam/modes/lacp"
 )
 
 // change puts another configuration in force, or refuses it before anything is changed.
-func (l *Loop) change(now time.Time, next settings.Config, out *Output) *api.Problem {
-	if p := checkLive(next); p != nil {
-		return p
+func (l *Loop) change(now time.Time, next settings.Config, out *Output) *Problem {
+	if f := settings.CheckLive(&next); f != nil {
+		return settingProblem(f)
 	}
 	of, p := l.settingsOf(next)
 	if p != nil {
@@ -51,11 +49,7 @@ func (l *Loop) change(now time.Time, next settings.Config, out *Output) *api.Pro
 	if next.Mode != was.Mode {
 		l.event(out, now, "mode-changed", "", fmt.Sprintf("%v, was %v", next.Mode, was.Mode))
 	}
-	for i, s := range shown(next) {
-		if old := shown(was)[i]; s != old {
-			l.event(out, now, "setting-changed", "", fmt.Sprintf("%s=%s, was %s", s.key, orNothing(s.value), orNothing(old.value)))
-		}
-	}
+	l.settingEvents(now, &was, &next, out)
 	for _, m := range l.members {
 		c, ok := of[m.link.Name]
 		if ok && c.Weight != m.weight {
@@ -70,15 +64,30 @@ func (l *Loop) change(now time.Time, next settings.Config, out *Output) *api.Pro
 	return nil
 }
 
+// settingEvents tells of each live setting that differs and has no event of its own.
+func (l *Loop) settingEvents(now time.Time, was, next *settings.Config, out *Output) {
+	text := func(s *settings.Setting, c *settings.Config) string { return cmp.Or(s.Text(c), "not set") }
+	for i := range settings.Table {
+		s := &settings.Table[i]
+		if !s.Live || s.PerNIC || s.Event != "" {
+			continue
+		}
+		if is, old := text(s, next), text(s, was); is != old {
+			l.event(out, now, "setting-changed", "", fmt.Sprintf("%s=%s, was %s", s.Key, is, old))
+		}
+	}
+}
+
 // settingsOf are those that next gives to single members.
-func (l *Loop) settingsOf(next settings.Config) (map[string]settings.MemberConfig, *api.Problem) {
+func (l *Loop) settingsOf(next settings.Config) (map[string]settings.MemberConfig, *Problem) {
 	of := map[string]settings.MemberConfig{}
 	for _, m := range next.Members {
 		if l.byName(m.Name) == nil {
 			return nil, noMember(m.Name, l.names())
 		}
-		if !(m.Weight > 0 && m.Weight <= 1e6) { // written so that NaN is refused
-			return nil, wrong("weight."+m.Name, fmt.Sprint(m.Weight), "a weight is above 0 and at most 1000000")
+		if f := settings.CheckMember(m); f != nil {
+			f.Key += "." + m.Name
+			return nil, settingProblem(f)
 		}
 		of[m.Name] = m
 	}
@@ -87,7 +96,7 @@ func (l *Loop) settingsOf(next settings.Config) (map[string]settings.MemberConfi
 
 // checkNames refuses names of members that are none. What was there before may stay: a primary
 // that left comes back as primary.
-func (l *Loop) checkNames(next settings.Config) *api.Problem {
+func (l *Loop) checkNames(next settings.Config) *Problem {
 	if next.Primary != "" && next.Primary != l.cfg.Primary && l.byName(next.Primary) == nil {
 		return noMember(next.Primary, l.names())
 	}
@@ -100,11 +109,11 @@ func (l *Loop) checkNames(next settings.Config) *api.Problem {
 	case m == nil:
 		return noMember(next.Active, l.names())
 	case !single(next):
-		return &api.Problem{Code: api.Conflict, What: what, Why: fmt.Sprintf("in mode %v no member stands for all", next.Mode), Fix: "nicteam set " + l.cfg.Team + " mode=active-backup, or balance=off"}
+		return &Problem{Kind: Conflict, What: what, Why: fmt.Sprintf("in mode %v no member stands for all", next.Mode), Fix: "nicteam set " + l.cfg.Team + " mode=active-backup, or balance=off"}
 	case m.draining:
-		return &api.Problem{Code: api.Conflict, What: what, Why: "it leaves the team", Fix: "choose another member"}
+		return &Problem{Kind: Conflict, What: what, Why: "it leaves the team", Fix: "choose another member"}
 	case !m.usable:
-		return &api.Problem{Code: api.Conflict, What: what, Why: "it is not usable: " + m.why(), Fix: "choose a member that is up"}
+		return &Problem{Kind: Conflict, What: what, Why: "it is not usable: " + m.why(), Fix: "choose a member that is up"}
 	}
 	return nil
 }
@@ -112,120 +121,31 @@ func (l *Loop) checkNames(next settings.Config) *api.Problem {
 // single reports whether one member sends everything.
 func single(c settings.Config) bool { return c.Mode == modes.ActiveBackup || !c.Balance }
 
-// checkLive refuses live settings that make no sense.
-func checkLive(c settings.Config) *api.Problem {
-	between := func(key string, n, low, high int) *api.Problem {
-		if n < low || n > high {
-			return wrong(key, strconv.Itoa(n), fmt.Sprintf("allowed is %d to %d", low, high))
-		}
-		return nil
-	}
-	lasting := func(key string, d, high time.Duration) *api.Problem {
-		if d < 0 || d > high {
-			return wrong(key, d.String(), fmt.Sprintf("allowed is 0s to %v", high))
-		}
-		return nil
-	}
-	if m := c.LACP.System; m.Multicast() {
-		return wrong("lacp_system", m.String(), "a system has the address of one station")
-	}
-	for _, p := range []*api.Problem{
-		between("min_members", c.MinMembers, 0, modes.MaxMembers),
-		between("packets_per_member", c.PacketsPerMember, 0, 65535),
-		between("announce_count", c.AnnounceCount, 0, 255),
-		between("hash", int(c.Hash), 0, int(modes.VLANSrcMAC)),
-		between("ad_select", int(c.LACP.Select), 0, int(lacp.PortPriority)),
-		between("lacp_key", int(c.LACP.Key), 0, 1023),
-		between("primary_reselect", int(c.PrimaryReselect), 0, int(modes.ReselectFailure)),
-		lasting("up_delay", c.UpDelay, time.Hour),
-		lasting("down_delay", c.DownDelay, time.Hour),
-		lasting("announce_interval", c.AnnounceInterval, time.Minute),
-		lasting("gain", c.Gain, time.Second),
-		lasting("skew", c.Skew, time.Second),
-		lasting("rebalance", c.Rebalance, time.Hour),
-	} {
-		if p != nil {
-			return p
+// settingProblem is a fault of a live setting.
+func settingProblem(f *settings.Fault) *Problem {
+	return &Problem{Kind: Usage, What: f.Key + ": " + f.What, Why: f.Why, Fix: f.Fix}
+}
+
+func modeProblem(k modes.Kind, err error) *Problem {
+	return &Problem{Kind: Failed, What: fmt.Sprintf("mode %v cannot be used", k), Why: err.Error(), Fix: "see: nicteam help modes", Err: err}
+}
+
+// statusRows has the row of each field of SettingsStatus.
+var statusRows = func() (rows []*settings.Setting) {
+	for f := range reflect.TypeFor[SettingsStatus]().Fields() {
+		for i := range settings.Table {
+			if s := &settings.Table[i]; s.JSONKey() == f.Tag.Get("json") {
+				rows = append(rows, s)
+			}
 		}
 	}
-	return nil
-}
+	return rows
+}()
 
-func wrong(key, value, why string) *api.Problem {
-	return &api.Problem{Code: api.Usage, What: fmt.Sprintf("%s=%s is out of range", key, value), Why: why, Fix: "nicteam help set lists what is allowed"}
-}
-
-func modeProblem(k modes.Kind, err error) *api.Problem {
-	return &api.Problem{Code: api.Failed, What: fmt.Sprintf("mode %v cannot be used", k), Why: err.Error(), Fix: "see: nicteam help modes", Err: err}
-}
-
-func settingsStatus(c settings.Config) api.Settings {
-	return api.Settings{Hash: c.Hash.String(), Primary: c.Primary, PrimaryReselect: c.PrimaryReselect.String(), Match: c.Match.String(),
-		UpDelay: c.UpDelay.Nanoseconds(), DownDelay: c.DownDelay.Nanoseconds(), PacketsPerMember: c.PacketsPerMember,
-		MinMembers: c.MinMembers, ReceiveBalance: c.ReceiveBalance, Gain: c.Gain.Nanoseconds(), Skew: c.Skew.Nanoseconds(),
-		Rebalance: c.Rebalance.Nanoseconds(), AnnounceCount: c.AnnounceCount,
-		AnnounceInterval: c.AnnounceInterval.Nanoseconds(), LinkWatch: strings.Join(c.LinkWatch, ","),
-		Datapath: c.Datapath,
-		LACPRate: lacpRate(c.LACP), LACPActive: c.LACP.Active, LACPFallback: c.LACP.Fallback, ADSelect: c.LACP.Select.String(),
-		LACPSystem: lacpSystemWord(c.LACP), LACPSystemPriority: c.LACP.SystemPriority, LACPKey: c.LACP.Key}
-}
-
-type shownSetting struct{ key, value string }
-
-// shown are the live settings as people write them, always in the same order.
-func shown(c settings.Config) []shownSetting {
-	return []shownSetting{
-		{"match", c.Match.String()},
-		{"balance", onOff(c.Balance)},
-		{"hash", c.Hash.String()},
-		{"primary", c.Primary},
-		{"primary_reselect", c.PrimaryReselect.String()},
-		{"active", c.Active},
-		{"packets_per_member", strconv.Itoa(c.PacketsPerMember)},
-		{"receive_balance", onOff(c.ReceiveBalance)},
-		{"gain", c.Gain.String()},
-		{"skew", c.Skew.String()},
-		{"rebalance", c.Rebalance.String()},
-		{"min_members", strconv.Itoa(c.MinMembers)},
-		{"up_delay", c.UpDelay.String()},
-		{"down_delay", c.DownDelay.String()},
-		{"announce_count", strconv.Itoa(c.AnnounceCount)},
-		{"announce_interval", c.AnnounceInterval.String()},
-		{"lacp_rate", lacpRate(c.LACP)},
-		{"lacp_active", onOff(c.LACP.Active)},
-		{"lacp_fallback", onOff(c.LACP.Fallback)},
-		{"ad_select", c.LACP.Select.String()},
-		{"lacp_system", lacpSystemWord(c.LACP)},
-		{"lacp_system_priority", strconv.Itoa(int(c.LACP.SystemPriority))},
-		{"lacp_key", strconv.Itoa(int(c.LACP.Key))},
-		{"datapath", c.Datapath},
+func settingsStatus(c *settings.Config) (status SettingsStatus) {
+	v := reflect.ValueOf(&status).Elem()
+	for i, s := range statusRows {
+		v.Field(i).Set(reflect.ValueOf(s.JSON(c)).Convert(v.Field(i).Type()))
 	}
-}
-
-func lacpRate(s modes.LACPSettings) string {
-	if s.Fast {
-		return "fast"
-	}
-	return "slow"
-}
-
-func lacpSystemWord(s modes.LACPSettings) string {
-	if s.System == 0 {
-		return "auto"
-	}
-	return s.System.String()
-}
-
-func onOff(b bool) string {
-	if b {
-		return "on"
-	}
-	return "off"
-}
-
-func orNothing(s string) string {
-	if s == "" {
-		return "not set"
-	}
-	return s
+	return status
 }

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"nicteam/internal/api"
 	"nicteam/internal/settings"
 	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // settle brings everything that follows from the state in line with it: verdicts, the mode, the
@@ -164,7 +164,7 @@ func (l *Loop) word() (state, reason string) {
 		}
 		reasons = append(reasons, m.link.Name+": "+m.why())
 	}
-	switch need := max(1, l.cfg.MinMembers); {
+	switch need := l.cfg.MinMembers; {
 	case len(l.members) == 0:
 		return "down", "no members"
 	case staying == 0:
@@ -230,7 +230,7 @@ func (l *Loop) via() (ids []int) {
 			continue
 		}
 		ids = append(ids, m.id)
-		if l.plan.Spread != modes.SpreadBroadcast {
+		if l.plan.Spread != spread.SpreadBroadcast {
 			break
 		}
 	}
@@ -239,16 +239,16 @@ func (l *Loop) via() (ids []int) {
 
 // activeOf is the member that stands for the team, -1 where none does: the one that sends
 // everything, in 802.3ad also one that works alone because nobody answers, or in elb the one that takes in what is for groups.
-func activeOf(s modes.Settings, p *modes.Plan) int {
+func activeOf(s modes.Settings, p *spread.Plan) int {
 	if p == nil {
 		return -1
 	}
 	single := s.Kind == modes.ActiveBackup || !s.Balance
 	switch {
-	case (single || s.Kind == modes.LACP) && p.Spread == modes.SpreadSingle:
+	case (single || s.Kind == modes.LACP) && p.Spread == spread.SpreadSingle:
 		return p.Single
 	case !single && s.Kind == modes.ELB:
-		for id := range modes.MaxMembers {
+		for id := range spread.MaxMembers {
 			if p.Multicast.Has(id) {
 				return id
 			}
@@ -265,14 +265,14 @@ func (l *Loop) name(id int) string {
 }
 
 // Status is the state without counters and without what only the host knows of the adapter.
-func (l *Loop) Status() *api.Status {
-	s := &api.Status{Schema: "nicteam.status/v1", Team: l.cfg.Team, Mode: l.cfg.Mode.String(), State: l.state, Reason: l.reason,
+func (l *Loop) Status() *Status {
+	s := &Status{Schema: "nicteam.status/v1", Team: l.cfg.Team, Mode: l.cfg.Mode.String(), State: l.state, Reason: l.reason,
 		Since: l.since, Active: l.name(activeOf(l.settings(), l.plan)), Balance: l.cfg.Balance,
 		Datapath: l.path, DatapathReason: l.pathReason,
-		Settings: settingsStatus(l.cfg), Members: []api.Member{}, Warnings: []string{}}
-	s.Adapter = api.Adapter{MAC: l.adapter.String(), SpeedBps: l.speed().Bps, KernelCounts: l.kernelCounts(), Addresses: []string{}}
+		Settings: settingsStatus(&l.cfg), Members: []MemberStatus{}, Warnings: []string{}}
+	s.Adapter = AdapterStatus{MAC: l.adapter.String(), SpeedBps: l.speed().Bps, KernelCounts: l.kernelCounts(), Addresses: []string{}}
 	for _, m := range l.members {
-		st := api.Member{Name: m.link.Name, Index: m.link.Index, MAC: m.link.MAC.String(), Driver: m.info.Driver,
+		st := MemberStatus{Name: m.link.Name, Index: m.link.Index, MAC: m.link.MAC.String(), Driver: m.info.Driver,
 			Link: m.known && m.state.Up && !m.absent, SpeedBps: m.state.Link.SpeedBps, Duplex: m.state.Link.Duplex,
 			MTU: m.info.MTU, Weight: m.weight, Failures: m.failures}
 		st.RateBps, st.RateSource = l.rateOf(m)
@@ -293,7 +293,7 @@ func (l *Loop) Status() *api.Status {
 		s.LACP = lacpStatus(l.agreement)
 	}
 	if shortest(l.plan) {
-		s.FlowMoves = &api.FlowMoves{Forced: l.forced}
+		s.FlowMoves = &FlowMoves{Forced: l.forced}
 	}
 	for _, list := range []map[string]string{l.warned, l.advised} {
 		for _, key := range slices.Sorted(maps.Keys(list)) {

@@ -1,6 +1,8 @@
 package team
 
-import "nicteam/modes"
+import (
+	"nicteam/modes/spread"
+)
 
 // Speed is what the adapter shows as its own to who asks as of any NIC: ethtool, SNMP, a routing daemon that makes costs of it.
 type Speed struct {
@@ -30,7 +32,7 @@ func (l *Loop) speed() (s Speed) {
 		}
 		link := m.state.Link
 		switch {
-		case l.plan.Spread != modes.SpreadBroadcast:
+		case l.plan.Spread != spread.SpreadBroadcast:
 			s.Bps += link.SpeedBps
 		case link.SpeedBps > 0 && (s.Bps == 0 || link.SpeedBps < s.Bps):
 			s.Bps = link.SpeedBps

@@ -9,12 +9,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/panics"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 	"nicteam/monitor"
 )
 
@@ -33,8 +33,8 @@ type Options struct {
 	Memory   *lacp.Memory
 	Remember func(*lacp.Memory)
 
-	Announcer   Announcer          // nil: only MACs behind the adapter are announced
-	AdapterInfo func() api.Adapter // index, MTU, addresses; read when a Status is asked for
+	Announcer   Announcer            // nil: only MACs behind the adapter are announced
+	AdapterInfo func() AdapterStatus // index, MTU, addresses; read when a Status is asked for
 
 	DatapathName, DatapathReason string // for the Status, until OnDatapath says otherwise
 
@@ -66,17 +66,17 @@ type Team struct {
 
 	// Of Run's goroutine.
 	wanted  adapterLink   // as last put
-	pending *modes.Plan   // refused by the data path, to be tried again
+	pending *spread.Plan  // refused by the data path, to be tried again
 	again   time.Duration // when
 }
 
 // view is what other goroutines may see of the Loop.
 type view struct {
-	status *api.Status
+	status *Status
 	ids    []int // of status.Members
 	base   map[int]*MemberCounters
 	config settings.Config
-	plan   *modes.Plan
+	plan   *spread.Plan
 }
 
 // request is an Input from another goroutine.
@@ -104,7 +104,7 @@ func New(o Options) (*Team, error) {
 	told := func(ctx context.Context) { _, _ = t.post(ctx, request{in: Announced{}}) }
 	t.crier = &crier{source: o.Announcer, told: told, send: o.Datapath.Send, log: log, panics: o.Panics, wake: make(chan struct{}, 1)}
 	t.publish(map[int]*MemberCounters{})
-	o.Panics.Tell(t.panicked)
+	o.Panics.OnPanic(t.panicked)
 	return t, nil
 }
 
@@ -311,7 +311,7 @@ func (t *Team) publish(base map[int]*MemberCounters) {
 	t.view.Store(v)
 }
 
-func (t *Team) logEvent(e api.Event) {
+func (t *Team) logEvent(e Event) {
 	level := slog.LevelInfo
 	if e.Event == "team-degraded" || e.Event == "team-down" || e.Event == "member-down" || e.Event == "flooding" {
 		level = slog.LevelWarn

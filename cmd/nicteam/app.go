@@ -12,10 +12,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nicteam/internal/api"
 	"nicteam/internal/control"
-	"nicteam/internal/daemon"
+	"nicteam/internal/launch"
 	"nicteam/internal/logs"
+	"nicteam/team"
 )
 
 // app is one run of the command: where it writes, and what holds for all verbs.
@@ -23,7 +23,7 @@ type app struct {
 	out, err io.Writer
 	env      []string
 
-	places               daemon.Places
+	places               launch.Dirs
 	json, quiet, verbose bool
 	yes                  bool
 
@@ -134,9 +134,9 @@ func (a *app) one(what string, named []string) (string, error) {
 	case 1:
 		return names[0], nil
 	case 0:
-		return "", &api.Problem{Code: api.NotFound, What: what + ": no team", Why: "none runs on this host", Fix: "make one: nicteam create team0 NIC NIC"}
+		return "", &team.Problem{Kind: team.NotFound, What: what + ": no team", Why: "none runs on this host", Fix: "make one: nicteam create team0 NIC NIC"}
 	}
-	return "", &api.Problem{Code: api.Usage, What: what + ": which team?", Why: "these run: " + strings.Join(names, ", "), Fix: "name one of them"}
+	return "", &team.Problem{Kind: team.Usage, What: what + ": which team?", Why: "these run: " + strings.Join(names, ", "), Fix: "name one of them"}
 }
 
 // steps shows what a change has done.
@@ -178,7 +178,7 @@ func args(low, high int) cobra.PositionalArgs {
 		if high >= 0 && len(given) > high {
 			why = fmt.Sprintf("%q is one too many", given[high])
 		}
-		return &api.Problem{Code: api.Usage, What: fmt.Sprintf("%s: %s", cmd.CommandPath(), countOf(len(given))), Why: why, Fix: "nicteam " + cmd.Use + "; see: " + cmd.CommandPath() + " --help"}
+		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%s: %s", cmd.CommandPath(), countOf(len(given))), Why: why, Fix: "nicteam " + cmd.Use + "; see: " + cmd.CommandPath() + " --help"}
 	}
 }
 

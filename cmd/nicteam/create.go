@@ -7,14 +7,17 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nicteam/internal/api"
 	"nicteam/internal/config"
 	"nicteam/internal/daemon"
+	"nicteam/internal/launch"
+	"nicteam/internal/settings"
+	"nicteam/team"
 )
 
 func (a *app) createCmd() *cobra.Command {
 	var file string
-	var o daemon.CreateOptions
+	var foreground bool
+	var o launch.CreateOptions
 	c := &cobra.Command{
 		Use:     "create TEAM NIC [NIC...]",
 		Aliases: []string{"bond"},
@@ -47,7 +50,7 @@ defaults: nicteam help config`,
 			return args(2, -1)(cmd, given)
 		},
 		RunE: func(cmd *cobra.Command, given []string) error {
-			load := config.Options{Flags: givenSettings(cmd), Env: a.env, Path: file, New: true, RealName: daemon.RealNames()}
+			load := config.Options{Flags: givenSettings(cmd), Env: a.env, Path: file, New: true, RealName: launch.RealNames()}
 			if len(given) > 0 {
 				load.Team, load.Members = given[0], given[1:]
 			}
@@ -55,36 +58,38 @@ defaults: nicteam help config`,
 			if err != nil {
 				return err
 			}
-			return a.create(l, o)
+			return a.create(l, o, foreground)
 		},
 	}
 	settingFlags(c)
 	c.Flags().StringVarP(&file, "config", "c", "", "a file of settings: YAML, TOML or JSON")
-	c.Flags().BoolVar(&o.Foreground, "foreground", false, "run the team in this process until it is stopped")
+	c.Flags().BoolVar(&foreground, "foreground", false, "run the team in this process until it is stopped")
 	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "check, say what would be done, change nothing")
 	c.Flags().BoolVar(&o.NoPersist, "no-persist", false, "leave no TEAM.yaml in the configuration directory")
 	return c
 }
 
 // create makes the team and shows its steps as they are done.
-func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
+func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) error {
 	outliveReaders()
 	var ctx context.Context
-	if o.Foreground {
-		ctx, o.Log, o.Ready = a.interruptible(), a.teamLog(), daemon.ReadyFile()
+	if foreground {
+		ctx, o.Log = a.interruptible(), a.teamLog()
+		o.Foreground = func(c settings.Config) error {
+			return daemon.Run(ctx, daemon.RunOptions{Config: c, Dirs: a.places, Ready: launch.ReadyPipe(), Log: o.Log, Release: true, Insist: true, Version: version})
+		}
 	} else {
 		// A terminal that is closed meanwhile is as good as Ctrl-C: what was begun is given back.
 		ctx, o.Log = a.interruptible(syscall.SIGHUP), a.log(slog.LevelWarn)
 	}
-	o.Config, o.Places = l.Config, a.places
+	o.Config, o.Dirs = l.Config, a.places
 	o.Notes, o.Warn, o.Accept = l.Notes, a.warn, a.yes
-	o.Version = version
 	o.Progress = func(step string) {
 		if !a.json {
 			a.say("%s", step)
 		}
 	}
-	done, err := daemon.Create(ctx, o)
+	done, err := launch.Create(ctx, o)
 	if err != nil {
 		for _, note := range l.Ignored { // a setting that was not taken for one may be why
 			a.warn(note)
@@ -110,10 +115,10 @@ func (a *app) create(l *config.Loaded, o daemon.CreateOptions) error {
 
 // created is the document nicteam.created/v1.
 type created struct {
-	Schema   string      `json:"schema"`
-	Team     string      `json:"team"`
-	DryRun   bool        `json:"dry_run"`
-	Steps    []string    `json:"steps"`
-	Warnings []string    `json:"warnings"`
-	Status   *api.Status `json:"status,omitempty"`
+	Schema   string       `json:"schema"`
+	Team     string       `json:"team"`
+	DryRun   bool         `json:"dry_run"`
+	Steps    []string     `json:"steps"`
+	Warnings []string     `json:"warnings"`
+	Status   *team.Status `json:"status,omitempty"`
 }

@@ -5,9 +5,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nicteam/internal/api"
 	"nicteam/internal/control"
-	"nicteam/internal/daemon"
+	"nicteam/internal/launch"
+	"nicteam/team"
 )
 
 func (a *app) deleteCmd() *cobra.Command {
@@ -29,14 +29,14 @@ named, and only --force ends them, too.`,
 				}
 			}
 			steps, err := c.Delete(a.interruptible(), force)
-			var p *api.Problem
-			if errors.As(err, &p) && p.Code == api.NotFound && daemon.Restorable(a.places, given[0]) {
+			var p *team.Problem
+			if errors.As(err, &p) && p.Kind == team.NotFound && launch.Restorable(a.places, given[0]) {
 				p.Fix = "its process was stopped and the adapter stayed; put the host back: nicteam restore " + given[0]
 			}
 			if err != nil {
 				return err
 			}
-			daemon.AwaitEnd(a.interruptible(), a.places, given[0])
+			launch.AwaitExit(a.interruptible(), a.places, given[0])
 			return a.steps(given[0], steps)
 		},
 	}
@@ -51,5 +51,5 @@ func (a *app) carried(c *control.Client) error {
 	if err != nil {
 		return nil
 	}
-	return daemon.Carried(st)
+	return launch.CheckDelete(st)
 }

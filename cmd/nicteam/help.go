@@ -1,11 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"nicteam/internal/config"
+	"nicteam/internal/settings"
 )
 
 func (a *app) helpCmd() *cobra.Command {
@@ -142,8 +143,10 @@ bare numbers for durations and values out of range are errors that name file and
 variable that only looks like a setting (NICTEAM_SERVICE_HOST of Kubernetes) is ignored.
 
 `)
-	for _, k := range config.Keys() {
-		b.WriteString("  " + k.Name + strings.Repeat(" ", max(1, 20-len(k.Name))) + k.Help + "\n")
+	for i := range settings.Table {
+		if s := &settings.Table[i]; !s.NoFile {
+			fmt.Fprintf(&b, "  %-21s%s\n", s.Key, settingHelp(s))
+		}
 	}
 	b.WriteString(`
 An example, which /etc/nicteam/team0.yaml could be:

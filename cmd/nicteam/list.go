@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"nicteam/internal/daemon"
+	"nicteam/internal/launch"
 )
 
 func (a *app) listCmd() *cobra.Command {
@@ -15,7 +15,7 @@ func (a *app) listCmd() *cobra.Command {
   nicteam list --json`,
 		Args: args(0, 0),
 		RunE: func(*cobra.Command, []string) error {
-			l, err := daemon.List(a.interruptible(), a.places)
+			l, err := launch.List(a.interruptible(), a.places)
 			if err != nil {
 				return err
 			}

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nicteam/internal/control"
-	"nicteam/internal/daemon"
+	"nicteam/internal/launch"
 )
 
 func (a *app) addCmd() *cobra.Command {
@@ -48,7 +48,7 @@ func (a *app) bystanders(c *control.Client, nics []string) (steps []string, look
 	if err != nil {
 		return nil, false, err
 	}
-	warnings, looked, err := daemon.Bystanders(a.places, st, nics, a.yes)
+	warnings, looked, err := launch.CheckAdd(a.places, st, nics, a.yes)
 	if err != nil {
 		return nil, false, err
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"nicteam/internal/api"
 	"nicteam/internal/nearest"
+	"nicteam/team"
 )
 
 // interruptedCode is the exit code after a signal.
@@ -28,35 +28,35 @@ func (a *app) fail(err error) int {
 		return int(code)
 	}
 	p := a.problem(err)
-	if p.Code == interruptedCode && a.stream {
+	if p.Kind == interruptedCode && a.stream {
 		return interruptedCode
 	}
 	if a.json {
 		b, _ := json.Marshal(struct {
 			Schema string `json:"schema"`
-			*api.Problem
+			*team.Problem
 		}{"nicteam.problem/v1", p})
 		_, _ = fmt.Fprintf(a.err, "%s\n", b)
 	} else {
 		_, _ = fmt.Fprintf(a.err, "error: %s\nwhy: %s\nfix: %s\n", oneLine(p.What), oneLine(p.Why), oneLine(p.Fix))
 	}
-	return int(p.Code)
+	return int(p.Kind)
 }
 
 // problem makes a problem with all its parts of any error.
-func (a *app) problem(err error) *api.Problem {
+func (a *app) problem(err error) *team.Problem {
 	var sig interrupted
-	var p *api.Problem
+	var p *team.Problem
 	switch {
 	case a.ctx != nil && errors.As(context.Cause(a.ctx), &sig) && (errors.As(err, &sig) || errors.Is(err, context.Canceled)):
-		return &api.Problem{Code: interruptedCode, What: "interrupted", Why: sig.Error() + " before it was done", Fix: "see where things stand: nicteam list"}
+		return &team.Problem{Kind: interruptedCode, What: "interrupted", Why: sig.Error() + " before it was done", Fix: "see where things stand: nicteam list"}
 	case errors.As(err, &p):
-		p = &api.Problem{Code: p.Code, What: p.What, Why: p.Why, Fix: p.Fix}
+		p = &team.Problem{Kind: p.Kind, What: p.What, Why: p.Why, Fix: p.Fix}
 	default:
-		p = &api.Problem{What: "nicteam", Why: err.Error()}
+		p = &team.Problem{What: "nicteam", Why: err.Error()}
 	}
-	if p.Code == 0 {
-		p.Code = api.Failed
+	if p.Kind == 0 {
+		p.Kind = team.Failed
 	}
 	if p.Why == "" {
 		p.Why = "no reason was given"
@@ -72,7 +72,7 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // flagProblem says what is wrong with a flag, and which may have been meant.
 func flagProblem(cmd *cobra.Command, err error) error {
-	p := &api.Problem{Code: api.Usage, What: cmd.CommandPath() + ": " + err.Error(), Why: "the command line cannot be read", Fix: cmd.CommandPath() + " --help shows the flags"}
+	p := &team.Problem{Kind: team.Usage, What: cmd.CommandPath() + ": " + err.Error(), Why: "the command line cannot be read", Fix: cmd.CommandPath() + " --help shows the flags"}
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
 		name := unknown.GetSpecifiedName()

@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nicteam/internal/api"
-	"nicteam/internal/daemon"
+	"nicteam/internal/launch"
+	"nicteam/team"
 )
 
 func (a *app) restoreCmd() *cobra.Command {
@@ -32,9 +32,9 @@ again when the NIC has come, or drop it with --forget.`,
 				name = given[0]
 			}
 			if len(forget) > 0 && name == "" {
-				return &api.Problem{Code: api.Usage, What: "forget NIC " + forget[0], Why: "no team is named", Fix: "nicteam restore TEAM --forget " + forget[0]}
+				return &team.Problem{Kind: team.Usage, What: "forget NIC " + forget[0], Why: "no team is named", Fix: "nicteam restore TEAM --forget " + forget[0]}
 			}
-			steps, err := daemon.Restore(a.interruptible(syscall.SIGHUP), a.places, name, forget, a.log(slog.LevelWarn))
+			steps, err := launch.Restore(a.interruptible(syscall.SIGHUP), a.places, name, forget, a.log(slog.LevelWarn))
 			if err != nil {
 				return err
 			}

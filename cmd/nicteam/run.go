@@ -7,6 +7,7 @@ import (
 
 	"nicteam/internal/config"
 	"nicteam/internal/daemon"
+	"nicteam/internal/launch"
 )
 
 func (a *app) runCmd() *cobra.Command {
@@ -28,14 +29,14 @@ opens the log anew.`,
 			if file == "" {
 				file = filepath.Join(a.places.ConfigDir, given[0]+".yaml")
 			}
-			l, err := config.Load(config.Options{Team: given[0], Env: a.env, Path: file, RealName: daemon.RealNames()})
+			l, err := config.Load(config.Options{Team: given[0], Env: a.env, Path: file, RealName: launch.RealNames()})
 			if err != nil {
 				return err
 			}
 			outliveReaders()
 			log := a.teamLog()
-			ready := daemon.ReadyFile()
-			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Places: a.places, Ready: ready, Insist: ready != nil, Release: release, RandomSystem: l.RandomSystem, Notes: l.Ignored, Version: version, Log: log})
+			ready := launch.ReadyPipe()
+			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Dirs: a.places, Ready: ready, Insist: ready != nil, Release: release, RandomSystem: l.RandomSystem, Notes: l.Ignored, Version: version, Log: log})
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "a file of settings: YAML, TOML or JSON")

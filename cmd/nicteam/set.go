@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nicteam/internal/api"
-	"nicteam/internal/config"
+	"nicteam/internal/settings"
+	"nicteam/team"
 )
 
 func (a *app) setCmd() *cobra.Command {
@@ -15,7 +15,7 @@ func (a *app) setCmd() *cobra.Command {
 		Use:   "set TEAM KEY=VALUE...",
 		Short: "Change live settings of a running team",
 		Long: "Changes settings while the team runs; connections are not touched. All of them take effect or none.\n\nSettings: " +
-			strings.Join(config.LiveKeys(), ", ") + ".\n\nbalance=off leaves one NIC active and the others standing by, balance=on goes back.\n\nlacp_… and port_priority are of 802.3ad and refused elsewhere: nicteam help 802.3ad\n\n" +
+			strings.Join(settings.LiveKeys(), ", ") + ".\n\nbalance=off leaves one NIC active and the others standing by, balance=on goes back.\n\nlacp_… and port_priority are of 802.3ad and refused elsewhere: nicteam help 802.3ad\n\n" +
 			"datapath=fastpath has the kernel move the frames, datapath=relay the team's process, which tcpdump on the adapter\nsees; datapath=auto takes the first where it can be had. Frames go on flowing.",
 		Example: `  nicteam set team0 mode=round-robin
   nicteam set team0 active=eth2
@@ -24,15 +24,16 @@ func (a *app) setCmd() *cobra.Command {
   nicteam set team0 mode=802.3ad lacp_rate=fast port_priority.eth1=100
   nicteam set team0 balance=off
   nicteam set team0 datapath=relay`,
-		Args: args(2, -1),
+		Args:              args(2, -1),
+		ValidArgsFunction: completeSetting,
 		RunE: func(_ *cobra.Command, given []string) error {
-			settings, err := pairs(given[1:])
+			changes, err := pairs(given[1:])
 			if err != nil {
 				return err
 			}
 			c := a.client(given[0])
 			defer c.Close()
-			steps, err := c.Set(a.interruptible(), settings)
+			steps, err := c.Set(a.interruptible(), changes)
 			if err != nil {
 				return err
 			}
@@ -43,16 +44,16 @@ func (a *app) setCmd() *cobra.Command {
 
 // pairs reads KEY=VALUE; a key may stand once.
 func pairs(given []string) (map[string]string, error) {
-	settings := map[string]string{}
+	changes := map[string]string{}
 	for _, kv := range given {
 		k, v, ok := strings.Cut(kv, "=")
 		if !ok || k == "" {
-			return nil, &api.Problem{Code: api.Usage, What: fmt.Sprintf("%q is not KEY=VALUE", kv), Why: "a setting has its value behind an equals sign", Fix: "write it as mode=xor"}
+			return nil, &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%q is not KEY=VALUE", kv), Why: "a setting has its value behind an equals sign", Fix: "write it as mode=xor"}
 		}
-		if _, twice := settings[k]; twice {
-			return nil, &api.Problem{Code: api.Usage, What: fmt.Sprintf("%s is given twice", k), Why: "a setting has one value", Fix: "give it once"}
+		if _, twice := changes[k]; twice {
+			return nil, &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%s is given twice", k), Why: "a setting has one value", Fix: "give it once"}
 		}
-		settings[k] = v
+		changes[k] = v
 	}
-	return settings, nil
+	return changes, nil
 }

@@ -7,8 +7,9 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"nicteam/internal/api"
+	"nicteam/internal/launch"
 	"nicteam/internal/units"
+	"nicteam/team"
 )
 
 // document writes a JSON document on a line.
@@ -45,7 +46,7 @@ func (a *app) table(rows [][]string) {
 const staleAfter = 2 * time.Second
 
 // showStatus is a team's state for people.
-func (a *app) showStatus(s *api.Status, l lately, now time.Time) {
+func (a *app) showStatus(s *team.Status, l lately, now time.Time) {
 	head := fmt.Sprintf("%s  %s  %s", s.Team, s.Mode, s.State)
 	if s.Reason != "" {
 		head += " (" + s.Reason + ")"
@@ -85,7 +86,7 @@ func (a *app) showStatus(s *api.Status, l lately, now time.Time) {
 }
 
 // memberRows are the members as a table; what a NIC is taken to carry is a column in elb.
-func memberRows(s *api.Status, l lately) [][]string {
+func memberRows(s *team.Status, l lately) [][]string {
 	elb := s.FlowMoves != nil
 	row := func(name, state, speed, carries, in, out, share, lost, why string) []string {
 		if elb {
@@ -112,7 +113,7 @@ func memberRows(s *api.Status, l lately) [][]string {
 	return rows
 }
 
-func lost(m api.Member) string {
+func lost(m team.MemberStatus) string {
 	n := m.RX.Drops + m.RX.Errors + m.TX.Drops + m.TX.Errors
 	if n == 0 {
 		return "-"
@@ -127,7 +128,7 @@ func parenthesis(s string) string {
 	return " (" + s + ")"
 }
 
-func (a *app) showTeams(teams []api.ListedTeam) {
+func (a *app) showTeams(teams []launch.ListedTeam) {
 	rows := [][]string{{"TEAM", "STATE", "MODE", "NICS"}}
 	for _, t := range teams {
 		rows = append(rows, []string{t.Name, t.State, t.Mode, strings.Join(t.Members, " ")})
@@ -135,7 +136,7 @@ func (a *app) showTeams(teams []api.ListedTeam) {
 	a.table(rows)
 }
 
-func (a *app) showNICs(nics []api.ListedNIC) {
+func (a *app) showNICs(nics []launch.ListedNIC) {
 	rows := [][]string{{"NIC", "LINK", "SPEED", "DRIVER", "MAC", "ADDRESSES", "BELONGS TO"}}
 	for _, n := range nics {
 		link := "no"

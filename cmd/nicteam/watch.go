@@ -12,10 +12,10 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"nicteam/internal/api"
 	"nicteam/internal/control"
-	"nicteam/internal/daemon"
+	"nicteam/internal/launch"
 	"nicteam/internal/tui"
+	"nicteam/team"
 )
 
 // watching is what the flags of watch say.
@@ -56,7 +56,7 @@ the team meanwhile; with --json a document (nicteam.rates/v1) does.`,
 				return err
 			}
 			if nic != "" {
-				nic = daemon.RealNames()(nic)
+				nic = launch.RealNames()(nic)
 			}
 			o.Team, o.NIC = name, nic
 			inLines := a.json || cmd.Flags().Changed("count") || cmd.Flags().Changed("interval")
@@ -97,7 +97,7 @@ func standardWords() tui.Words {
 // options settles what the flags leave to the environment.
 func (w *watching) options(a *app) (o tui.Options, err error) {
 	if w.count < 0 {
-		return o, &api.Problem{Code: api.Usage, What: fmt.Sprintf("--count: %d is out of range", w.count), Why: "one cannot show fewer than none", Fix: "leave it out to go on until interrupted"}
+		return o, &team.Problem{Kind: team.Usage, What: fmt.Sprintf("--count: %d is out of range", w.count), Why: "one cannot show fewer than none", Fix: "leave it out to go on until interrupted"}
 	}
 	w.words.Term = a.getenv("TERM")
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {

@@ -2,9 +2,7 @@ package config
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
-	"time"
 
 	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
@@ -13,7 +11,7 @@ import (
 // maxDepth bounds the nesting of a file; the deepest that means something is 3.
 const maxDepth = 16
 
-// lines remembers on which line each setting of a file stands, by its path.
+// lines are the lines of a file on which settings stand, by their path: mtu, members[1].weight.
 type lines map[string]int
 
 // of returns the line of a path, of the nearest thing around it where it has none itself.
@@ -27,160 +25,145 @@ func (l lines) of(path string) int {
 	return 1
 }
 
-// check holds a file's tree against the table of settings.
-func check(root *node) (lines, *fault) {
-	l := lines{}
+// memberKeys are the keys of an entry of members.
+var memberKeys = []string{"name", "weight", "port_priority"}
+
+// check holds the tree of a file against the table of settings: which keys there are, and the types of their values. The
+// line is that of the fault.
+func check(root *node) (l lines, line int, f *settings.Fault) {
 	if root.kind != mapNode {
-		return l, &fault{line: root.line, what: "a file of settings has to be a map of keys", why: "this one is " + root.String(), fix: "write lines such as  mode: active-backup"}
+		return nil, root.line, &settings.Fault{What: "want a map of keys, got " + root.String(), Why: "a file of settings is made of lines such as KEY: VALUE",
+			Fix: "write  mode: active-backup"}
 	}
-	return l, l.table("", root, rows)
+	l = lines{}
+	f = l.keys("", root, settings.Keys(), func(at, key string, n *node) *settings.Fault {
+		return l.value(at, n, settings.Find(key))
+	})
+	if f == nil {
+		return l, 0, nil
+	}
+	return l, l.of(f.Key), f
 }
 
-func (l lines) table(path string, n *node, table []setting) *fault {
+// keys checks the keys of a map, and their values by value.
+func (l lines) keys(path string, n *node, known []string, value func(at, key string, n *node) *settings.Fault) *settings.Fault {
 	seen := map[string]string{}
 	for _, p := range n.pairs {
-		at := join(path, p.key)
-		if was, twice := seen[strings.ToLower(p.key)]; twice {
-			first := l.of(join(path, was))
-			return &fault{line: p.line, key: at, what: "given twice", why: fmt.Sprintf("%s stands on line %d already", was, first), fix: "delete one of the two"}
+		at := p.key
+		if path != "" {
+			at = path + "." + p.key
 		}
-		seen[strings.ToLower(p.key)] = p.key
-		l[at] = p.line
-		s := find(table, p.key)
-		if s == nil {
-			f := unknown(path, p.key, table)
-			f.line = p.line
-			return f
+		folded := strings.ToLower(p.key)
+		was, twice := seen[folded]
+		first := l[strings.TrimSuffix(at, p.key)+was]
+		seen[folded], l[at] = p.key, p.line
+		switch {
+		case twice:
+			return &settings.Fault{Key: at, What: "given twice", Why: fmt.Sprintf("%s stands on line %d already", was, first), Fix: "delete one of the two"}
+		case !contains(known, p.key):
+			return unknownKey(at, p.key, known)
 		}
-		if p.val.line > 0 && p.val.line != p.line && p.val.kind != listNode && p.val.kind != mapNode {
+		if p.val.line > 0 && p.val.kind != listNode && p.val.kind != mapNode {
 			l[at] = p.val.line
 		}
-		if f := l.value(at, p.val, s); f != nil {
+		if f := value(at, p.key, p.val); f != nil {
 			return f
 		}
-	}
-	if len(table) == len(memberSettings) && seen["name"] == "" && path != "" {
-		return &fault{key: path, what: "has no name", why: "a member is a NIC's name and, if wanted, its weight", fix: "add  name: NIC"}
 	}
 	return nil
 }
 
-func join(path, key string) string {
-	if path == "" {
-		return key
+// unknownKey is the fault of a key that is none of known.
+func unknownKey(at, key string, known []string) *settings.Fault {
+	f := &settings.Fault{Key: at, What: "unknown key", Why: "there is no such setting", Fix: "nicteam help config lists the keys"}
+	if at != key {
+		f.Fix = "use " + settings.OneOf(known)
 	}
-	return path + "." + key
-}
-
-func unknown(path, key string, table []setting) *fault {
-	list := keys(table)
-	f := &fault{what: fmt.Sprintf("unknown key %q", key), fix: "allowed are " + oneOf(list)}
-	f.why = "there is no such setting"
-	if path != "" {
-		f.what += " in " + path
-	}
-	if c := canonical(key); c != key && find(table, c) != nil {
-		f.why += fmt.Sprintf("; it is called %q", c)
-	} else if canonical(key) == "active" {
-		f.why += " in a file; the active member is chosen while the team runs: nicteam set TEAM active=NIC"
-	} else {
-		f.why += nearest.Hint(key, list)
+	switch c := settings.Canonical(key); {
+	case c != key && contains(known, c):
+		f.Why += fmt.Sprintf("; it is called %q", c)
+	case c == "active" && at == key:
+		f.Why += " in a file; the active member is chosen while the team runs: nicteam set TEAM active=NIC"
+	default:
+		f.Why += nearest.Hint(key, known)
 	}
 	return f
 }
 
-func (l lines) value(at string, n *node, s *setting) *fault {
+// value checks the type of a value.
+func (l lines) value(at string, n *node, s *settings.Setting) *settings.Fault {
 	if n.kind == nullNode {
-		return &fault{key: at, what: "has no value", why: "wanted is " + s.shape.String(), fix: "give it a value or delete the line"}
+		return &settings.Fault{Key: at, What: "has no value", Why: fmt.Sprintf("want %v", s.Type), Fix: "give it a value, or delete the line"}
 	}
-	ok := true
-	switch s.shape {
-	case text:
+	ok := false
+	switch s.Type {
+	case settings.Text, settings.NIC:
 		ok = n.kind == textNode
-	case word:
+	case settings.Word:
 		ok = n.kind == textNode || n.kind == wholeNode
-	case whole:
+	case settings.Whole:
 		ok = n.kind == wholeNode
-		if _, err := strconv.ParseInt(strings.ReplaceAll(n.text, "_", ""), 0, 32); ok && err != nil {
-			return &fault{key: at, what: n.text + " is out of range", why: "it is not a number of 32 bits", fix: "write a smaller number"}
-		}
-	case number:
+	case settings.Number:
 		ok = n.kind == wholeNode || n.kind == numberNode
-	case toggle:
-		_, isWord := toggleWords[strings.ToLower(n.text)]
-		ok = n.kind == boolNode || n.kind == textNode && isWord
-	case tri:
-		_, isWord := triWords[strings.ToLower(n.text)]
-		ok = n.kind == boolNode || n.kind == textNode && isWord
-	case span:
-		if n.kind == wholeNode && n.text == "0" {
-			return nil
-		}
+	case settings.OnOff, settings.AutoOnOff:
+		_, word := settings.ParseOnOff(n.text)
+		word = word || s.Type == settings.AutoOnOff && strings.EqualFold(n.text, "auto")
+		ok = n.kind == boolNode || n.kind == textNode && word
+	case settings.Duration:
+		ok = n.kind == textNode
 		if n.kind == wholeNode || n.kind == numberNode {
-			return bareNumber(at, n.text)
-		}
-		if ok = n.kind == textNode; ok {
-			_, f := parseSpan(at, n.text)
-			return f
-		}
-	case texts:
-		for i, it := range n.items {
-			p := fmt.Sprintf("%s[%d]", at, i)
-			l[p] = it.line
-			if it.kind != textNode {
-				return mistyped(p, it, text)
+			if ok = n.text == "0"; !ok {
+				return settings.BareNumber(at, n.text)
 			}
 		}
+	case settings.List:
 		ok = n.kind == textNode || n.kind == listNode
-	case nics:
-		for i, it := range n.items {
-			p := fmt.Sprintf("%s[%d]", at, i)
-			l[p] = it.line
-			switch it.kind {
-			case textNode:
-			case mapNode:
-				if f := l.table(p, it, memberSettings); f != nil {
-					return f
-				}
-			default:
-				return mistyped(p, it, text)
+		for i, e := range n.items {
+			if f := l.item(fmt.Sprintf("%s[%d]", at, i), e, false); f != nil {
+				return f
 			}
 		}
+	case settings.NICs:
 		ok = n.kind == listNode
+		for i, e := range n.items {
+			if f := l.item(fmt.Sprintf("%s[%d]", at, i), e, true); f != nil {
+				return f
+			}
+		}
 	}
 	if !ok {
-		return mistyped(at, n, s.shape)
+		return mistyped(at, n, s.Type)
 	}
 	return nil
 }
 
-func mistyped(at string, n *node, want shape) *fault {
-	f := &fault{key: at, what: fmt.Sprintf("wanted is %s, this is %s", want, n), why: "values are taken as they are written, never converted", fix: "write " + want.String()}
-	if want == text && (n.kind == wholeNode || n.kind == numberNode || n.kind == boolNode) {
-		f.fix = fmt.Sprintf("put it in quotes: %q", n.text)
+// item checks an entry of a list: text, or a member.
+func (l lines) item(at string, n *node, member bool) *settings.Fault {
+	l[at] = n.line
+	switch {
+	case n.kind == textNode:
+		return nil
+	case n.kind != mapNode || !member:
+		return mistyped(at, n, settings.Text)
+	}
+	f := l.keys(at, n, memberKeys, func(at, key string, n *node) *settings.Fault {
+		s := settings.Find(key)
+		if s == nil { // name
+			s = &settings.Setting{}
+		}
+		return l.value(at, n, s)
+	})
+	if _, named := l[at+".name"]; f == nil && !named {
+		f = &settings.Fault{Key: at, What: "has no name", Why: "a member is a NIC's name and, if wanted, its weight", Fix: "add  name: NIC"}
 	}
 	return f
 }
 
-func bareNumber(key, value string) *fault {
-	return &fault{key: key, what: fmt.Sprintf("%s has no unit", value), why: "a bare number could be any unit", fix: fmt.Sprintf("write its unit, such as %sms or %ss", value, value)}
+func mistyped(at string, n *node, want settings.Type) *settings.Fault {
+	f := settings.Want(want, n.String())
+	f.Key = at
+	if want == settings.Text && (n.kind == wholeNode || n.kind == numberNode || n.kind == boolNode) {
+		f.Fix = fmt.Sprintf("put it in quotes: %q", n.text)
+	}
+	return f
 }
-
-// parseSpan reads a duration with its unit; 0 is the same in all of them.
-func parseSpan(key, value string) (time.Duration, *fault) {
-	if value == "0" {
-		return 0, nil
-	}
-	if _, err := strconv.ParseFloat(value, 64); err == nil {
-		return 0, bareNumber(key, value)
-	}
-	d, err := time.ParseDuration(value)
-	if err != nil {
-		return 0, &fault{key: key, what: fmt.Sprintf("%q is not a duration", value), why: "a duration is a number and its unit: ns, us, ms, s, m or h", fix: "write it as 100ms, 2s or 1m30s"}
-	}
-	return d, nil
-}
-
-var toggleWords = map[string]bool{"on": true, "off": false, "true": true, "false": false, "yes": true, "no": false}
-
-var triWords = map[string]settings.Offload{"auto": settings.OffloadAuto, "on": settings.OffloadOn, "off": settings.OffloadOff, "true": settings.OffloadOn, "false": settings.OffloadOff}

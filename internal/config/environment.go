@@ -4,8 +4,9 @@ import (
 	"regexp"
 	"strings"
 
-	"nicteam/internal/api"
 	"nicteam/internal/nearest"
+	"nicteam/internal/settings"
+	"nicteam/team"
 )
 
 // own are variables of ours that are no settings.
@@ -15,10 +16,9 @@ var own = []string{"RUN_DIR", "STATE_DIR", "CONFIG_DIR", "READY_FD"}
 // nicteam: NICTEAM_SERVICE_HOST, NICTEAM_METRICS_PORT_9100_TCP_ADDR. No setting ends like that.
 var discovery = regexp.MustCompile(`^(.+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
-// env takes in the settings of the environment. What is no setting is somebody else's: a note says so, and which may have
-// been meant. The value of a setting is checked as it is everywhere.
-func (l *loader) env(o Options) *api.Problem {
-	given := map[string]any{}
+// env merges the variables that are settings. A variable that only looks like one belongs to somebody else: a note says
+// so, and which may have been meant.
+func (l *loader) env(o Options) *team.Problem {
 	for _, kv := range o.Env {
 		name, value, _ := strings.Cut(kv, "=")
 		rest, ours := strings.CutPrefix(name, "NICTEAM_")
@@ -26,32 +26,29 @@ func (l *loader) env(o Options) *api.Problem {
 			continue
 		}
 		key := strings.ToLower(rest)
-		s := find(rows, key)
-		perNIC := key == "weight" || key == portPriority
-		if rest != strings.ToUpper(rest) || s == nil && !perNIC {
+		s := settings.Find(key)
+		if s == nil || s.NoFile || rest != strings.ToUpper(rest) {
 			if !discovery.MatchString(rest) {
-				l.foreign = append(l.foreign, name+" is no setting, and ignored"+nearest.Hint(key, append(keys(rows), "weight", portPriority)))
+				l.foreign = append(l.foreign, name+" is no setting, and ignored"+nearest.Hint(key, flagKeys()))
 			}
 			continue
 		}
 		if value == "" {
-			continue // as good as unset, as templates leave what is not wanted
+			continue // as good as unset: templates leave unwanted ones empty
 		}
-		l.origin[key] = name
-		if perNIC {
-			if f, _ := l.perNIC(key, value); f != nil {
-				return f.problem(name)
-			}
-			continue
+		if f := l.merge(s, value, name); f != nil {
+			return problem(f, name)
 		}
-		v, f := parseText(s, value)
-		if f != nil {
-			return f.problem(name)
-		}
-		given[key] = v
-	}
-	if err := l.v.MergeConfigMap(given); err != nil {
-		return &api.Problem{Code: api.Failed, What: "read the environment", Why: err.Error(), Err: err}
 	}
 	return nil
+}
+
+// flagKeys are the keys of settings that are flags and variables.
+func flagKeys() (list []string) {
+	for i := range settings.Table {
+		if s := &settings.Table[i]; !s.NoFile {
+			list = append(list, s.Key)
+		}
+	}
+	return list
 }

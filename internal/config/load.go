@@ -1,28 +1,16 @@
 package config
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/go-viper/mapstructure/v2"
 	"github.com/spf13/viper"
 
-	"nicteam/internal/api"
-	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
-	"nicteam/modes"
+	"nicteam/team"
 )
-
-// maxFile bounds a file; 64 members with all settings are 4 KiB.
-const maxFile = 256 << 10
 
 // Options say where a configuration comes from. What is empty has no say.
 type Options struct {
@@ -39,8 +27,8 @@ type Options struct {
 
 // Flag is a setting from the command line.
 type Flag struct {
-	Key   string // as in a file, or weight with NIC=N
-	Value string
+	Key   string // as in a file
+	Value string // NIC=N[,NIC=N] of settings of a member
 }
 
 // Loaded is a validated configuration and what its user should know about it.
@@ -53,252 +41,147 @@ type Loaded struct {
 	RandomSystem bool
 }
 
-// Load reads, merges and validates. Its errors are *api.Problem.
+// loader is one load. Its viper merges file, variables and flags, and ends with it.
+type loader struct {
+	v       *viper.Viper
+	path    string
+	lines   lines
+	origin  map[string]string // key → variable or flag; "": an argument
+	perNIC  []nicValue        // of variables, then of flags
+	foreign []string          // variables that look like settings and are none
+}
+
+// nicValue is what a variable or flag says of one NIC.
+type nicValue struct {
+	s          *settings.Setting
+	nic, value string
+}
+
+// Load reads, merges and validates. Its errors are *team.Problem.
 func Load(o Options) (*Loaded, error) {
 	if o.RealName == nil {
 		o.RealName = func(name string) string { return name }
 	}
-	l := loader{real: o.RealName, v: newViper(), origin: map[string]string{}, weights: map[string]float64{}, priorities: map[string]int{}}
-	for _, step := range []func(Options) *api.Problem{l.file, l.env, l.flags} {
+	l := loader{v: viper.NewWithOptions(viper.KeyDelimiter("::")), path: o.Path, origin: map[string]string{}} // names of NICs have dots
+	for _, step := range []func(Options) *team.Problem{l.file, l.env, l.flags} {
 		if p := step(o); p != nil {
 			return nil, p
 		}
 	}
-	d := written(settings.DefaultConfig())
-	if err := l.decode(&d); err != nil {
-		return nil, &api.Problem{Code: api.Usage, What: "read the configuration", Why: err.Error(), Fix: "nicteam help config", Err: err}
-	}
-	d.rename(o.RealName)
-	if p := l.weigh(&d); p != nil {
-		return nil, p
-	}
-	d.receiveGiven, d.lacpGiven = l.v.IsSet("receive_balance"), l.lacpGiven()
-	c, f := d.config()
+	c, f := l.config(o)
 	if f == nil {
-		f = validate(c)
+		f = settings.Validate(&c)
 	}
 	if f == nil && o.New && len(c.Members) == 0 {
-		f = &fault{what: "no NIC given", why: "a team is made of at least one", fix: "nicteam create " + c.Team + " NIC [NIC...]; nicteam list shows the NICs of this host"}
+		f = &settings.Fault{What: "no NIC given", Why: "a team is made of at least one",
+			Fix: "nicteam create " + c.Team + " NIC [NIC...]; nicteam list shows the NICs of this host"}
 	}
 	if f != nil {
-		return nil, f.problem(l.where(o, f.key))
+		return nil, problem(f, l.where(f.Key))
 	}
-	return &Loaded{Config: c, Notes: l.notes(o, c), Ignored: l.foreign, RandomSystem: strings.EqualFold(d.LACPSystem, "random")}, nil
+	return &Loaded{Config: c, Notes: l.notes(o, &c), Ignored: l.foreign, RandomSystem: strings.EqualFold(l.v.GetString("lacp_system"), "random")}, nil
 }
 
-// newViper has a delimiter that no key has: names of NICs have dots.
-func newViper() *viper.Viper { return viper.NewWithOptions(viper.KeyDelimiter("::")) }
-
-// loader is one load. Its viper is fresh and ends with it.
-type loader struct {
-	v          *viper.Viper
-	real       func(string) string
-	lines      lines
-	origin     map[string]string // top key → flag or variable
-	weights    map[string]float64
-	priorities map[string]int
-	foreign    []string // variables that look like settings and are none
-	below      document // what the file and the environment say without the command line
-}
-
-func (l *loader) file(o Options) *api.Problem {
-	if o.Path == "" {
-		return nil
-	}
-	read, kind := readerFor(o.Path)
-	if read == nil {
-		return &api.Problem{Code: api.Usage, What: "read " + o.Path, Why: "its name does not say its format", Fix: "name it .yaml, .toml or .json"}
-	}
-	b, err := readFile(o.Path)
-	if err != nil {
-		return fileProblem(o.Path, err)
-	}
-	var root *node
-	if b, err = plain(b); err == nil {
-		root, err = read(b)
-	}
-	var bad *syntax
-	if errors.As(err, &bad) {
-		fix := bad.fix
-		if fix == "" {
-			fix = "correct line " + itoa(int64(bad.line)) + "; examples: nicteam help config"
-		}
-		return &api.Problem{Code: api.Usage, What: fmt.Sprintf("%s:%d: cannot be read", o.Path, bad.line), Why: bad.msg, Fix: fix, Err: err}
-	}
-	var f *fault
-	if l.lines, f = check(root); f != nil {
-		if f.line == 0 {
-			f.line = l.lines.of(f.key)
-		}
-		return f.problem(fmt.Sprintf("%s:%d", o.Path, f.line))
-	}
-	l.v.SetConfigType(kind)
-	if err := l.v.ReadConfig(bytes.NewReader(b)); err != nil {
-		return &api.Problem{Code: api.Usage, What: "read " + o.Path, Why: err.Error(), Fix: "examples: nicteam help config", Err: err}
-	}
-	return nil
-}
-
-func readerFor(path string) (func([]byte) (*node, error), string) {
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".yaml", ".yml":
-		return readYAML, "yaml"
-	case ".toml":
-		return readTOML, "toml"
-	case ".json":
-		return readJSON, "json"
-	}
-	return nil, ""
-}
-
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(b) > maxFile {
-		err = fmt.Errorf("it is larger than %d KiB", maxFile>>10)
-	}
-	return b, err
-}
-
-func fileProblem(path string, err error) *api.Problem {
-	p := &api.Problem{Code: api.Usage, What: "read " + path, Why: err.Error(), Fix: "name a file that exists and can be read", Err: err}
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		p.Why = pe.Err.Error()
-	}
-	if errors.Is(err, fs.ErrPermission) {
-		p.Code = api.NotPermitted
-	}
-	return p
-}
-
-func (l *loader) flags(o Options) *api.Problem {
-	if err := l.decode(&l.below); err != nil {
-		return &api.Problem{Code: api.Usage, What: "read " + o.Path, Why: err.Error(), Fix: "examples: nicteam help config", Err: err}
-	}
+// flags merges the command line.
+func (l *loader) flags(o Options) *team.Problem {
 	for _, fl := range o.Flags {
 		name := "--" + strings.ReplaceAll(fl.Key, "_", "-")
-		if f, ok := l.perNIC(fl.Key, fl.Value); ok {
-			if f != nil {
-				return f.problem(name)
-			}
-			l.origin[fl.Key] = name
-			continue
-		}
-		s := find(rows, fl.Key)
+		s := settings.Find(fl.Key)
 		if s == nil {
-			return unknown("", fl.Key, rows).problem(name)
+			return problem(unknownKey(fl.Key, fl.Key, flagKeys()), name)
 		}
-		v, f := parseText(s, fl.Value)
-		if f != nil {
-			return f.problem(name)
+		if f := l.merge(s, fl.Value, name); f != nil {
+			return problem(f, name)
 		}
-		l.v.Set(s.key, v)
-		l.origin[s.key] = name
 	}
 	if o.Team != "" {
 		l.v.Set("team", o.Team)
 		l.origin["team"] = ""
 	}
-	if len(o.Members) > 0 {
-		list := []any{}
-		for _, n := range o.Members {
-			w, p := 1.0, modes.DefaultPortPriority
-			for _, m := range l.below.Members {
-				if l.real(m.Name) == l.real(n) {
-					w, p = m.Weight, m.PortPriority
-				}
+	return nil
+}
+
+// merge takes over the value of a variable or flag. Its type is checked at once, whether or not another value wins.
+func (l *loader) merge(s *settings.Setting, value, origin string) *settings.Fault {
+	l.origin[s.Key] = origin
+	if !s.PerNIC {
+		l.v.Set(s.Key, value)
+		scratch := settings.DefaultConfig()
+		return s.Set(&scratch, value)
+	}
+	for _, part := range strings.Split(value, ",") {
+		nic, v, ok := strings.Cut(strings.TrimSpace(part), "=")
+		if !ok || nic == "" {
+			return &settings.Fault{Key: s.Key, What: fmt.Sprintf("%q is not NIC=N", part), Why: "it is a setting of a single NIC", Fix: "write it as eth1=2"}
+		}
+		l.perNIC = append(l.perNIC, nicValue{s, nic, v})
+	}
+	return nil
+}
+
+// config makes a configuration of what was merged.
+func (l *loader) config(o Options) (settings.Config, *settings.Fault) {
+	c := settings.DefaultConfig()
+	for i := range settings.Table {
+		s := &settings.Table[i]
+		if l.v.IsSet(s.Key) {
+			if f := s.Set(&c, l.v.Get(s.Key)); f != nil {
+				return c, f
 			}
-			list = append(list, map[string]any{"name": n, "weight": w, portPriority: p})
 		}
-		l.v.Set("members", list)
-		l.origin["members"] = ""
-	}
-	return nil
-}
-
-// decode takes every value as it is; nothing unknown passes.
-func (l *loader) decode(d *document) error {
-	return l.v.UnmarshalExact(d, func(c *mapstructure.DecoderConfig) {
-		c.WeaklyTypedInput = false
-		c.ZeroFields = true
-		c.DecodeHook = mapstructure.DecodeHookFuncType(lenient)
-	})
-}
-
-// perNIC takes in what flags and variables say of single NICs. It reports whether the key is of that kind.
-func (l *loader) perNIC(key, value string) (*fault, bool) {
-	switch key {
-	case "weight":
-		w, f := parseWeights(value)
-		maps.Copy(l.weights, w)
-		return f, true
-	case portPriority:
-		p, f := parsePriorities(value)
-		maps.Copy(l.priorities, p)
-		return f, true
-	}
-	return nil, false
-}
-
-// weigh gives what flags and variables say of single NICs to the members they name.
-func (l *loader) weigh(d *document) *api.Problem {
-	for _, nic := range sortedKeys(l.weights) {
-		m := d.member(l.real(nic))
-		if m == nil {
-			return stranger("weight", nic, d).problem(l.origin["weight"])
-		}
-		m.Weight = l.weights[nic]
-	}
-	for _, nic := range sortedKeys(l.priorities) {
-		m := d.member(l.real(nic))
-		if m == nil {
-			return stranger(portPriority, nic, d).problem(l.origin[portPriority])
-		}
-		m.PortPriority = l.priorities[nic]
-	}
-	return nil
-}
-
-func (d *document) member(nic string) *member {
-	for i := range d.Members {
-		if d.Members[i].Name == nic {
-			return &d.Members[i]
+		if s.Key == "members" { // before settings that name one
+			l.members(&c, o)
 		}
 	}
-	return nil
+	if c.Primary != "" {
+		c.Primary = o.RealName(c.Primary)
+	}
+	for _, p := range l.perNIC {
+		i := c.Index(o.RealName(p.nic))
+		f := settings.NoMember(p.nic, &c)
+		if i >= 0 {
+			f = p.s.SetMember(&c, i, p.value)
+		}
+		if f != nil {
+			if f.Key = p.s.Key; !f.NotFound {
+				f.What = p.nic + ": " + f.What
+			}
+			return c, f
+		}
+	}
+	for i := range settings.Table {
+		s := &settings.Table[i]
+		if path := l.given(s); path != "" {
+			if f := s.Foreign(&c); f != nil {
+				f.Key = path
+				return c, f
+			}
+		}
+	}
+	return c, nil
 }
 
-func stranger(key, nic string, d *document) *fault {
-	var names []string
-	for _, m := range d.Members {
-		names = append(names, m.Name)
+// members puts the names of NICs in place of altnames, and the members of the command line in place of those of the file.
+func (l *loader) members(c *settings.Config, o Options) {
+	for i := range c.Members {
+		c.Members[i].Name = o.RealName(c.Members[i].Name)
 	}
-	return &fault{kind: api.NotFound, key: key, what: fmt.Sprintf("%q is not a member", nic), why: "the members are " + orNone(names) + nearest.Hint(nic, names), fix: "name a member"}
+	if len(o.Members) == 0 {
+		return
+	}
+	l.origin["members"] = ""
+	var list []settings.MemberConfig
+	for _, name := range o.Members {
+		m := settings.DefaultMember(o.RealName(name))
+		if i := c.Index(m.Name); i >= 0 {
+			m = c.Members[i]
+		}
+		list = append(list, m)
+	}
+	c.Members = list
 }
 
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-
-// where is the place that a setting came from.
-func (l *loader) where(o Options, key string) string {
-	top := key
-	if i := strings.IndexAny(key, ".["); i >= 0 {
-		top = key[:i]
-	}
-	if name, ok := l.origin[top]; ok {
-		return name
-	}
-	if _, ok := l.lines[top]; ok && top != "" {
-		return fmt.Sprintf("%s:%d", o.Path, l.lines.of(key))
-	}
-	return ""
-}
-
-func (l *loader) notes(o Options, c settings.Config) []string {
+func (l *loader) notes(o Options, c *settings.Config) []string {
 	notes := slices.Clone(l.foreign)
 	if o.New && len(c.Members) == 1 {
 		notes = append(notes, "one NIC only: nothing takes over when it fails; add another: nicteam add "+c.Team+" NIC")
@@ -306,11 +189,4 @@ func (l *loader) notes(o Options, c settings.Config) []string {
 	return notes
 }
 
-func contains(list []string, s string) bool {
-	for _, w := range list {
-		if w == s {
-			return true
-		}
-	}
-	return false
-}
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -15,11 +15,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
+	"nicteam/team"
 )
 
 var update = flag.Bool("update", false, "write the expected errors of testdata/bad anew")
@@ -45,13 +46,13 @@ func with(change func(c *settings.Config)) settings.Config {
 	return c
 }
 
-func problemOf(t *testing.T, err error) *api.Problem {
+func problemOf(t *testing.T, err error) *team.Problem {
 	t.Helper()
-	var p *api.Problem
+	var p *team.Problem
 	if !errors.As(err, &p) {
 		t.Fatalf("error %v is not a problem", err)
 	}
-	if p.What == "" || p.Why == "" || p.Fix == "" || p.Code == 0 {
+	if p.What == "" || p.Why == "" || p.Fix == "" || p.Kind == 0 {
 		t.Errorf("problem has an empty part: %#v", p)
 	}
 	return p
@@ -80,7 +81,7 @@ func TestExamplesLoad(t *testing.T) {
 			c.Addresses = []netip.Prefix{netip.MustParsePrefix("10.9.0.1/24"), netip.MustParsePrefix("fd09::1/64")}
 		}),
 		"802.3ad.yaml": with(func(c *settings.Config) {
-			c.Mode, c.Members, c.Hash = modes.LACP, members("eth1", "eth2"), modes.Layer23
+			c.Mode, c.Members, c.Hash = modes.LACP, members("eth1", "eth2"), spread.Layer23
 			c.Members[1].PortPriority = 100
 			c.LACP = modes.LACPSettings{Fast: true, Active: true, Select: lacp.Bandwidth, System: 0x02000000ad01, SystemPriority: 4096, Key: 7}
 		}),
@@ -124,7 +125,7 @@ func TestBadFiles(t *testing.T) {
 				t.Fatalf("loads as %+v", l.Config)
 			}
 			p := problemOf(t, err)
-			got := fmt.Sprintf("%d\nerror: %s\nwhy: %s\nfix: %s\n", p.Code, p.What, p.Why, p.Fix)
+			got := fmt.Sprintf("%d\nerror: %s\nwhy: %s\nfix: %s\n", p.Kind, p.What, p.Why, p.Fix)
 			golden := e.Name() + ".error"
 			if *update {
 				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
@@ -168,7 +169,7 @@ func TestPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := with(func(c *settings.Config) {
-		c.Mode, c.MTU, c.Hash, c.MinMembers, c.Balance, c.UpDelay = modes.XOR, 1450, modes.VLANSrcMAC, 2, false, 100*time.Millisecond
+		c.Mode, c.MTU, c.Hash, c.MinMembers, c.Balance, c.UpDelay = modes.XOR, 1450, spread.VLANSrcMAC, 2, false, 100*time.Millisecond
 		c.Members = members("eth0.100", "eth9", "eth1")
 		c.Members[0].Weight, c.Members[1].Weight = 3, 4
 	})
@@ -240,44 +241,44 @@ func TestFaultsNameTheirSource(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		o    Options
-		kind api.ExitCode
+		kind team.ProblemKind
 		what string
 	}{
-		{"file", Options{Path: path}, api.Usage, path + ":2: mtu: 99 is out of range"},
-		{"variable over file", Options{Path: path, Env: []string{"NICTEAM_MTU=98"}}, api.Usage, "NICTEAM_MTU: 98 is out of range"},
-		{"flag over both", Options{Path: path, Env: []string{"NICTEAM_MTU=98"}, Flags: []Flag{{"mtu", "97"}}}, api.Usage, "--mtu: 97 is out of range"},
-		{"flag mistyped", Options{Flags: []Flag{{"up_delay", "100"}}}, api.Usage, "--up-delay: 100 has no unit"},
-		{"flag toggle", Options{Flags: []Flag{{"balance", "maybe"}}}, api.Usage, `--balance: "maybe" is not on or off`},
-		{"link watch to come", Options{Flags: []Flag{{"link_watch", "probe"}}}, api.Failed, "--link-watch: probe is not in this build yet"},
-		{"lacp by flag", Options{Flags: []Flag{{"mode", "xor"}, {"lacp_rate", "fast"}}}, api.Usage, "--lacp-rate: is not for mode xor"},
-		{"lacp by flag, no mode", Options{Flags: []Flag{{"lacp_active", "on"}}}, api.Usage, "--lacp-active: is not for mode elb"},
-		{"lacp by variable", Options{Path: path, Env: []string{"NICTEAM_AD_SELECT=count", "NICTEAM_MTU=1500"}}, api.Usage, "NICTEAM_AD_SELECT: is not for mode xor"},
-		{"port priority elsewhere", Options{Members: []string{"e"}, Flags: []Flag{{"port_priority", "e=1"}}}, api.Usage, "--port-priority: is not for mode elb"},
-		{"port priority of a stranger", Options{Members: []string{"eth1"}, Flags: []Flag{{"mode", "4"}, {"port_priority", "eht1=2"}}}, api.NotFound, `--port-priority: "eht1" is not a member`},
-		{"port priority out of range", Options{Members: []string{"eth1"}, Env: []string{"NICTEAM_PORT_PRIORITY=eth1=65536"}}, api.Usage, `NICTEAM_PORT_PRIORITY: 65536 of eth1 is out of range`},
-		{"port priority without a NIC", Options{Flags: []Flag{{"port_priority", "7"}}}, api.Usage, `--port-priority: "7" is not NIC=N`},
-		{"system of a group", Options{Flags: []Flag{{"mode", "4"}, {"lacp_system", "ff:ff:ff:ff:ff:ff"}}}, api.Usage, "--lacp-system: ff:ff:ff:ff:ff:ff cannot be a system's address"},
-		{"system of nobody", Options{Flags: []Flag{{"mode", "4"}, {"lacp_system", "00:00:00:00:00:00"}}}, api.Usage, "--lacp-system: 00:00:00:00:00:00 cannot be a system's address"},
-		{"system priority", Options{Flags: []Flag{{"mode", "4"}, {"lacp_system_priority", "65536"}}}, api.Usage, "--lacp-system-priority: 65536 is out of range"},
-		{"key", Options{Flags: []Flag{{"mode", "4"}, {"lacp_key", "1024"}}}, api.Usage, "--lacp-key: 1024 is out of range"},
-		{"ad_select", Options{Flags: []Flag{{"mode", "4"}, {"ad_select", "bandwith"}}}, api.Usage, `--ad-select: unknown value "bandwith"`},
-		{"gain out of range", Options{Flags: []Flag{{"gain", "2s"}}}, api.Usage, "--gain: 2s is out of range"},
-		{"gain negative", Options{Env: []string{"NICTEAM_GAIN=-1us"}}, api.Usage, "NICTEAM_GAIN: -1µs is out of range"},
-		{"skew bare", Options{Flags: []Flag{{"skew", "1"}}}, api.Usage, "--skew: 1 has no unit"},
-		{"skew out of range", Options{Flags: []Flag{{"skew", "1001ms"}}}, api.Usage, "--skew: 1.001s is out of range"},
-		{"rebalance too short", Options{Flags: []Flag{{"rebalance", "99ms"}}}, api.Usage, "--rebalance: 99ms is out of range"},
-		{"rebalance too long", Options{Flags: []Flag{{"rebalance", "61m"}}}, api.Usage, "--rebalance: 1h1m0s is out of range"},
-		{"rebalance negative", Options{Flags: []Flag{{"rebalance", "-1s"}}}, api.Usage, "--rebalance: -1s is out of range"},
-		{"receive_balance by flag", Options{Flags: []Flag{{"mode", "xor"}, {"receive_balance", "on"}}}, api.Usage, "--receive-balance: on is not for mode xor"},
-		{"receive_balance by variable", Options{Path: path, Env: []string{"NICTEAM_RECEIVE_BALANCE=on", "NICTEAM_MTU=1500"}}, api.Usage, "NICTEAM_RECEIVE_BALANCE: on is not for mode xor"},
-		{"argument", Options{Team: "a/b"}, api.Usage, `team: "a/b" cannot be the name of a team`},
-		{"NIC twice", Options{Members: []string{"e", "e"}}, api.Usage, `members[1]: NIC "e" is named twice`},
-		{"weight of a stranger", Options{Members: []string{"eth1"}, Flags: []Flag{{"weight", "eht1=2"}}}, api.NotFound, `--weight: "eht1" is not a member`},
-		{"weight negative", Options{Members: []string{"eth1"}, Flags: []Flag{{"weight", "eth1=-2"}}}, api.Usage, `--weight: weight "-2" of eth1 is out of range`},
-		{"no NIC", Options{New: true}, api.Usage, "no NIC given"},
-		{"no file", Options{Path: "/nonexistent/x.yaml"}, api.Usage, "read /nonexistent/x.yaml"},
-		{"no format", Options{Path: "/etc/passwd"}, api.Usage, "read /etc/passwd"},
-		{"a directory", Options{Path: write(t, "x", "") + "/../../x.yaml"}, api.Usage, ""},
+		{"file", Options{Path: path}, team.Usage, path + ":2: mtu: 99 is out of range"},
+		{"variable over file", Options{Path: path, Env: []string{"NICTEAM_MTU=98"}}, team.Usage, "NICTEAM_MTU: 98 is out of range"},
+		{"flag over both", Options{Path: path, Env: []string{"NICTEAM_MTU=98"}, Flags: []Flag{{"mtu", "97"}}}, team.Usage, "--mtu: 97 is out of range"},
+		{"flag mistyped", Options{Flags: []Flag{{"up_delay", "100"}}}, team.Usage, "--up-delay: 100 has no unit"},
+		{"flag toggle", Options{Flags: []Flag{{"balance", "maybe"}}}, team.Usage, `--balance: "maybe" is not on or off`},
+		{"link watch", Options{Flags: []Flag{{"link_watch", "probe"}}}, team.Usage, `--link-watch: unknown value "probe"`},
+		{"lacp by flag", Options{Flags: []Flag{{"mode", "xor"}, {"lacp_rate", "fast"}}}, team.Usage, "--lacp-rate: is not for mode xor"},
+		{"lacp by flag, no mode", Options{Flags: []Flag{{"lacp_active", "on"}}}, team.Usage, "--lacp-active: is not for mode elb"},
+		{"lacp by variable", Options{Path: path, Env: []string{"NICTEAM_AD_SELECT=count", "NICTEAM_MTU=1500"}}, team.Usage, "NICTEAM_AD_SELECT: is not for mode xor"},
+		{"port priority elsewhere", Options{Members: []string{"e"}, Flags: []Flag{{"port_priority", "e=1"}}}, team.Usage, "--port-priority: is not for mode elb"},
+		{"port priority of a stranger", Options{Members: []string{"eth1"}, Flags: []Flag{{"mode", "4"}, {"port_priority", "eht1=2"}}}, team.NotFound, `--port-priority: "eht1" is not a member`},
+		{"port priority out of range", Options{Members: []string{"eth1"}, Env: []string{"NICTEAM_PORT_PRIORITY=eth1=65536"}}, team.Usage, `NICTEAM_PORT_PRIORITY: eth1: 65536 is out of range`},
+		{"port priority without a NIC", Options{Flags: []Flag{{"port_priority", "7"}}}, team.Usage, `--port-priority: "7" is not NIC=N`},
+		{"system of a group", Options{Flags: []Flag{{"mode", "4"}, {"lacp_system", "ff:ff:ff:ff:ff:ff"}}}, team.Usage, "--lacp-system: ff:ff:ff:ff:ff:ff is not the MAC of a station"},
+		{"system of nobody", Options{Flags: []Flag{{"mode", "4"}, {"lacp_system", "00:00:00:00:00:00"}}}, team.Usage, "--lacp-system: 00:00:00:00:00:00 is not the MAC of a station"},
+		{"system priority", Options{Flags: []Flag{{"mode", "4"}, {"lacp_system_priority", "65536"}}}, team.Usage, "--lacp-system-priority: 65536 is out of range"},
+		{"key", Options{Flags: []Flag{{"mode", "4"}, {"lacp_key", "1024"}}}, team.Usage, "--lacp-key: 1024 is out of range"},
+		{"ad_select", Options{Flags: []Flag{{"mode", "4"}, {"ad_select", "bandwith"}}}, team.Usage, `--ad-select: unknown value "bandwith"`},
+		{"gain out of range", Options{Flags: []Flag{{"gain", "2s"}}}, team.Usage, "--gain: 2s is out of range"},
+		{"gain negative", Options{Env: []string{"NICTEAM_GAIN=-1us"}}, team.Usage, "NICTEAM_GAIN: -1µs is out of range"},
+		{"skew bare", Options{Flags: []Flag{{"skew", "1"}}}, team.Usage, "--skew: 1 has no unit"},
+		{"skew out of range", Options{Flags: []Flag{{"skew", "1001ms"}}}, team.Usage, "--skew: 1.001s is out of range"},
+		{"rebalance too short", Options{Flags: []Flag{{"rebalance", "99ms"}}}, team.Usage, "--rebalance: 99ms is out of range"},
+		{"rebalance too long", Options{Flags: []Flag{{"rebalance", "61m"}}}, team.Usage, "--rebalance: 1h1m is out of range"},
+		{"rebalance negative", Options{Flags: []Flag{{"rebalance", "-1s"}}}, team.Usage, "--rebalance: -1s is out of range"},
+		{"receive_balance by flag", Options{Flags: []Flag{{"mode", "xor"}, {"receive_balance", "on"}}}, team.Usage, "--receive-balance: is not for mode xor"},
+		{"receive_balance by variable", Options{Path: path, Env: []string{"NICTEAM_RECEIVE_BALANCE=on", "NICTEAM_MTU=1500"}}, team.Usage, "NICTEAM_RECEIVE_BALANCE: is not for mode xor"},
+		{"argument", Options{Team: "a/b"}, team.Usage, `team: "a/b" cannot be the name of a team`},
+		{"NIC twice", Options{Members: []string{"e", "e"}}, team.Usage, `members[1]: NIC "e" is named twice`},
+		{"weight of a stranger", Options{Members: []string{"eth1"}, Flags: []Flag{{"weight", "eht1=2"}}}, team.NotFound, `--weight: "eht1" is not a member`},
+		{"weight negative", Options{Members: []string{"eth1"}, Flags: []Flag{{"weight", "eth1=-2"}}}, team.Usage, `--weight: eth1: -2 is out of range`},
+		{"no NIC", Options{New: true}, team.Usage, "no NIC given"},
+		{"no file", Options{Path: "/nonexistent/x.yaml"}, team.Usage, "read /nonexistent/x.yaml"},
+		{"no format", Options{Path: "/etc/passwd"}, team.Usage, "read /etc/passwd"},
+		{"a directory", Options{Path: write(t, "x", "") + "/../../x.yaml"}, team.Usage, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.o.Team == "" && tt.name != "file" {
@@ -288,8 +289,8 @@ func TestFaultsNameTheirSource(t *testing.T) {
 			}
 			_, err := Load(tt.o)
 			p := problemOf(t, err)
-			if p.Code != tt.kind || tt.what != "" && p.What != tt.what {
-				t.Errorf("got %d %q, want %d %q", p.Code, p.What, tt.kind, tt.what)
+			if p.Kind != tt.kind || tt.what != "" && p.What != tt.what {
+				t.Errorf("got %d %q, want %d %q", p.Kind, p.What, tt.kind, tt.what)
 			}
 		})
 	}
@@ -334,23 +335,6 @@ func TestReceiveBalance(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// TestShapesAgree: the table, the document's fields and what decoding takes are one set.
-func TestShapesAgree(t *testing.T) {
-	for _, s := range rows {
-		value := map[shape]string{text: "x", word: "x", whole: "7", number: "7", toggle: "on", tri: "off", span: "1s", texts: "a,b", nics: "a,b"}[s.shape]
-		l := loader{v: newViper()}
-		v, f := parseText(&s, value)
-		if f != nil {
-			t.Fatalf("%s: %v", s.key, f.what)
-		}
-		l.v.Set(s.key, v)
-		var d document
-		if err := l.decode(&d); err != nil {
-			t.Errorf("%s: %v", s.key, err)
-		}
 	}
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -24,7 +25,7 @@ func readYAML(b []byte) (*node, error) {
 	}
 	switch err := d.Decode(&more); {
 	case err == nil:
-		return nil, &syntax{line: max(more.Line, 1), msg: "a second document begins here; a file has one"}
+		return nil, secondDocument(max(more.Line, 1))
 	case !errors.Is(err, io.EOF):
 		return nil, yamlSyntax(err)
 	}
@@ -36,6 +37,32 @@ func readYAML(b []byte) (*node, error) {
 		root.kind = mapNode // comments only
 	}
 	return root, err
+}
+
+// readJSON reads exactly one document. JSON is YAML, which knows the lines; what YAML takes besides is refused before.
+func readJSON(b []byte) (*node, error) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	var doc any
+	err := d.Decode(&doc)
+	end := int(d.InputOffset())
+	var bad *json.SyntaxError
+	switch {
+	case err == nil && len(bytes.TrimSpace(b[end:])) > 0:
+		first := bytes.IndexFunc(b[end:], func(r rune) bool { return !strings.ContainsRune(" \t\r\n", r) })
+		return nil, secondDocument(lineOf(b, end+first))
+	case err == nil:
+		return readYAML(b)
+	case errors.As(err, &bad):
+		return nil, &syntax{line: lineOf(b, min(int(bad.Offset), len(b))), msg: "not JSON: " + bad.Error()}
+	case len(bytes.TrimSpace(b)) == 0:
+		return nil, &syntax{line: 1, msg: "not JSON: the file is empty"}
+	default:
+		return nil, &syntax{line: lineOf(b, len(b)), msg: "not JSON: the file ends too early"}
+	}
+}
+
+func secondDocument(line int) error {
+	return &syntax{line: line, msg: "a second document begins here; a file has one"}
 }
 
 func fromYAML(y *yaml.Node, depth int) (*node, error) {
@@ -70,18 +97,9 @@ func fromYAML(y *yaml.Node, depth int) (*node, error) {
 			n.items = append(n.items, v)
 		}
 	default:
-		switch y.ShortTag() {
-		case "!!null":
-			n.kind = nullNode
-		case "!!str":
-			n.kind = textNode
-		case "!!int":
-			n.kind = wholeNode
-		case "!!float":
-			n.kind = numberNode
-		case "!!bool":
-			n.kind = boolNode
-		default:
+		kinds := map[string]nodeKind{"!!null": nullNode, "!!str": textNode, "!!int": wholeNode, "!!float": numberNode, "!!bool": boolNode}
+		var known bool
+		if n.kind, known = kinds[y.ShortTag()]; !known {
 			n.kind = otherNode
 		}
 	}

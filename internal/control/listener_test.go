@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"nicteam/internal/api"
+	"nicteam/team"
 )
 
 func TestListen(t *testing.T) {
@@ -54,9 +54,9 @@ func otherUser(path string) int {
 }
 
 func code(err error) int {
-	var p *api.Problem
+	var p *team.Problem
 	if errors.As(err, &p) {
-		return int(p.Code)
+		return int(p.Kind)
 	}
 	return 0
 }
@@ -138,13 +138,13 @@ func TestRunning(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Running(file); kindOf(t, err) != api.Failed {
+	if _, err := Running(file); kindOf(t, err) != team.Failed {
 		t.Errorf("a file: %v", err)
 	}
 	if os.Geteuid() != 0 {
 		t.Skip("becoming another user needs root")
 	}
-	if got := asNobody(t, "CONTROL_TEST_RUNDIR="+dir); got != fmt.Sprint(0, int(api.NotPermitted)) {
+	if got := asNobody(t, "CONTROL_TEST_RUNDIR="+dir); got != fmt.Sprint(0, int(team.NotPermitted)) {
 		t.Errorf("another user: teams and code %s", got)
 	}
 }

@@ -4,13 +4,13 @@ import (
 	"errors"
 	"net/http"
 
-	"nicteam/internal/api"
+	"nicteam/team"
 )
 
 // problemDocument is nicteam.problem/v1.
 type problemDocument struct {
 	Schema string `json:"schema"`
-	*api.Problem
+	*team.Problem
 }
 
 // result is nicteam.result/v1, the answer to a change.
@@ -21,26 +21,26 @@ type result struct {
 }
 
 // problemFrom makes a problem of any error.
-func problemFrom(err error, what string) *api.Problem {
-	var p *api.Problem
+func problemFrom(err error, what string) *team.Problem {
+	var p *team.Problem
 	if errors.As(err, &p) {
 		return p
 	}
-	return &api.Problem{Code: api.Failed, What: what, Why: err.Error(), Fix: "see what the team says: nicteam events", Err: err}
+	return &team.Problem{Kind: team.Failed, What: what, Why: err.Error(), Fix: "see what the team says: nicteam events", Err: err}
 }
 
 // httpStatus is the status that goes with a problem; the code in the body is what counts.
-func httpStatus(k api.ExitCode) int {
+func httpStatus(k team.ProblemKind) int {
 	switch k {
-	case api.Usage:
+	case team.Usage:
 		return http.StatusBadRequest
-	case api.NotFound:
+	case team.NotFound:
 		return http.StatusNotFound
-	case api.NotPermitted:
+	case team.NotPermitted:
 		return http.StatusForbidden
-	case api.Conflict:
+	case team.Conflict:
 		return http.StatusConflict
-	case api.NoAnswer:
+	case team.NoAnswer:
 		return http.StatusGatewayTimeout
 	default:
 		return http.StatusInternalServerError

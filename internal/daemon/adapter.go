@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"nicteam/internal/api"
 	"nicteam/internal/host"
 	"nicteam/internal/panics"
 	"nicteam/team"
@@ -19,17 +18,17 @@ const adapterPatience = 50 * time.Millisecond
 // adapterReader reads the adapter as the kernel has it, one reading at a time, so that callers who do not wait for it leave no more
 // than one behind.
 type adapterReader struct {
-	read   func() api.Adapter
+	read   func() team.AdapterStatus
 	panics *panics.Keeper
 
 	mu      sync.Mutex
-	last    api.Adapter
+	last    team.AdapterStatus
 	begun   time.Time     // of the reading that is under way, or of the last one
 	reading chan struct{} // closed at the end of the one under way; nil: none is
 }
 
 // newAdapterReader reads once, so that there is something to show from the first status on.
-func newAdapterReader(read func() api.Adapter, p *panics.Keeper) *adapterReader {
+func newAdapterReader(read func() team.AdapterStatus, p *panics.Keeper) *adapterReader {
 	r := &adapterReader{read: read, panics: p}
 	now := time.Now()
 	r.last = read()
@@ -38,7 +37,7 @@ func newAdapterReader(read func() api.Adapter, p *panics.Keeper) *adapterReader 
 }
 
 // status is the adapter as it is now or, where that cannot be had in time, as it was last seen.
-func (r *adapterReader) status() api.Adapter {
+func (r *adapterReader) status() team.AdapterStatus {
 	asked := time.Now()
 	late := time.NewTimer(adapterPatience)
 	defer late.Stop()
@@ -80,16 +79,16 @@ func (r *adapterReader) finish(begun time.Time, done chan struct{}) {
 }
 
 // once reads, unless that panics. As anybody may ask for a status, that never ends the process.
-func (r *adapterReader) once() (a api.Adapter, read bool) {
+func (r *adapterReader) once() (a team.AdapterStatus, read bool) {
 	defer func() {
 		if !read {
-			r.panics.Foreign("status of the adapter", "", recover())
+			r.panics.UntrustedInput("status of the adapter", "", recover())
 		}
 	}()
 	return r.read(), true
 }
 
-func (r *adapterReader) seen() api.Adapter {
+func (r *adapterReader) seen() team.AdapterStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := r.last
@@ -98,8 +97,8 @@ func (r *adapterReader) seen() api.Adapter {
 }
 
 // readAdapter reads the adapter as the kernel has it.
-func (s *session) readAdapter() api.Adapter {
-	a := api.Adapter{Name: s.adapter.Name(), Index: s.adapter.Index(), MAC: s.adapter.MAC().String(), Addresses: []string{}}
+func (s *session) readAdapter() team.AdapterStatus {
+	a := team.AdapterStatus{Name: s.adapter.Name(), Index: s.adapter.Index(), MAC: s.adapter.MAC().String(), Addresses: []string{}}
 	n, err := s.host.NICAt(s.adapter.Index())
 	if err != nil {
 		return a

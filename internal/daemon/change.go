@@ -9,39 +9,39 @@ import (
 	"strings"
 	"time"
 
-	"nicteam/internal/api"
 	"nicteam/internal/config"
 	"nicteam/internal/control"
 	"nicteam/internal/host"
+	"nicteam/internal/launch"
 	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
 var _ control.Backend = (*session)(nil)
 
 // Status is the team's state.
-func (s *session) Status() *api.Status { return s.team.Status() }
+func (s *session) Status() *team.Status { return s.team.Status() }
 
 // Sample reads the totals.
 func (s *session) Sample() *team.Sample { return s.team.Sample() }
 
 // History says what was carried when.
-func (s *session) History(q api.HistoryQuery) (*api.History, error) {
-	if q.Member != "" && !contains(memberNames(s.team.Config()), q.Member) {
+func (s *session) History(q team.HistoryQuery) (*team.HistoryDocument, error) {
+	if q.Member != "" && !slices.Contains(s.team.Config().MemberNames(), q.Member) {
 		q.Member = s.host.RealName(q.Member)
 	}
 	return s.team.History(q)
 }
 
 // Events delivers what is remembered, and with follow what comes.
-func (s *session) Events(ctx context.Context, follow bool) <-chan api.Event {
+func (s *session) Events(ctx context.Context, follow bool) <-chan team.Event {
 	if follow {
 		return s.team.Replay(ctx, time.Time{})
 	}
 	past := s.team.Events(time.Time{})
-	c := make(chan api.Event, len(past))
+	c := make(chan team.Event, len(past))
 	for _, e := range past {
 		c <- e
 	}
@@ -50,14 +50,14 @@ func (s *session) Events(ctx context.Context, follow bool) <-chan api.Event {
 }
 
 // Explain says which member carries a flow.
-func (s *session) Explain(flow string) (*api.Explanation, error) {
-	f, err := modes.ParseFlow(flow)
+func (s *session) Explain(flow string) (*control.Explanation, error) {
+	f, err := spread.ParseFlow(flow)
 	if err != nil {
-		return nil, &api.Problem{Code: api.Usage, What: "read flow " + flow, Why: err.Error(),
+		return nil, &team.Problem{Kind: team.Usage, What: "read flow " + flow, Why: err.Error(),
 			Fix: "write it as: tcp 10.0.0.1:5000 10.0.0.2:80", Err: err}
 	}
 	st, x := s.team.Status(), s.team.Explain(f)
-	e := &api.Explanation{Schema: "nicteam.explain/v1", Team: st.Team, Flow: flow, Mode: st.Mode, Slot: -1,
+	e := &control.Explanation{Schema: "nicteam.explain/v1", Team: st.Team, Flow: flow, Mode: st.Mode, Slot: -1,
 		Member: s.team.MemberName(x.Member), Why: x.Why, Next: s.team.MemberName(x.IfDead), NextWhy: x.IfDeadWhy}
 	if x.Hashed {
 		e.Hash, e.Slot = st.Settings.Hash, x.Slot
@@ -69,7 +69,7 @@ func (s *session) Explain(flow string) (*api.Explanation, error) {
 }
 
 // Peers lists the peers that the mode steers.
-func (s *session) Peers(ctx context.Context) (*api.Peers, error) {
+func (s *session) Peers(ctx context.Context) (*control.Peers, error) {
 	list, err := s.team.Peers(ctx)
 	if err != nil {
 		return nil, err
@@ -93,8 +93,8 @@ func (s *session) addAll(ctx context.Context, names []string, accept bool) (step
 	if accept {
 		consent = host.Known
 	}
-	err = s.places.alone(func() error {
-		others, err := owners(s.places, c.Team)
+	err = s.dirs.Exclusive(func() error {
+		others, err := launch.Owners(s.dirs, c.Team)
 		if err != nil {
 			return err
 		}
@@ -145,19 +145,19 @@ func (s *session) addAll(ctx context.Context, names []string, accept bool) (step
 }
 
 // canTakeAddresses refuses NICs whose addresses are to move to an adapter that somebody has set down: routes have no place there.
-func (s *session) canTakeAddresses(c settings.Config, names []string) *api.Problem {
+func (s *session) canTakeAddresses(c settings.Config, names []string) *team.Problem {
 	a, err := s.host.NICAt(s.adapter.Index())
 	if err != nil || a.AdminUp || c.Address != settings.AddressAuto {
 		return nil
 	}
-	return &api.Problem{Code: api.Conflict, What: fmt.Sprintf("add %s to %s", joined(names), c.Team),
+	return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("add %s to %s", strings.Join(names, ", "), c.Team),
 		Why: a.Name + " is set down, and addresses and routes move to it only while it is up", Fix: "ip link set " + a.Name + " up, then add them"}
 }
 
 // realName is the name of the NIC that a client named so, who may have used an altname. What is a member's is taken
 // first: its NIC may be gone. The caller holds changing.
 func (s *session) realName(name string) string {
-	if s.awaits(name) || contains(memberNames(s.team.Config()), name) {
+	if s.awaits(name) || slices.Contains(s.team.Config().MemberNames(), name) {
 		return name
 	}
 	return s.host.RealName(name)
@@ -179,7 +179,7 @@ func (s *session) add(ctx context.Context, name string) error {
 	}
 	adopts := s.team.Config().Address == settings.AddressAuto
 	if adopts {
-		err = s.host.CarryConnections([]string{name})
+		err = s.host.RebindConnections([]string{name})
 	}
 	if err == nil {
 		err = s.join(ctx, name, 0, n)
@@ -202,7 +202,7 @@ func (s *session) add(ctx context.Context, name string) error {
 	}
 	_ = s.team.Leave(ctx, name, true)
 	_, back := s.host.Release(name, false)
-	return &api.Problem{Code: api.Reverted, What: fmt.Sprintf("add %s to %s", name, s.team.Config().Team),
+	return &team.Problem{Kind: team.Reverted, What: fmt.Sprintf("add %s to %s", name, s.team.Config().Team),
 		Why: err.Error() + "; the NIC was given back", Fix: "nicteam list shows the NICs of this host", Err: errors.Join(err, back)}
 }
 
@@ -244,24 +244,24 @@ func (s *session) Remove(ctx context.Context, names []string, force bool) (steps
 }
 
 // removable refuses before anything is changed.
-func removable(c settings.Config, names []string, force bool) *api.Problem {
-	members := memberNames(c)
+func removable(c settings.Config, names []string, force bool) *team.Problem {
+	members := c.MemberNames()
 	seen := map[string]bool{}
 	for _, name := range names {
 		if seen[name] {
-			return &api.Problem{Code: api.Usage, What: "remove " + name, Why: "it is named twice", Fix: "name it once"}
+			return &team.Problem{Kind: team.Usage, What: "remove " + name, Why: "it is named twice", Fix: "name it once"}
 		}
 		seen[name] = true
-		if !contains(members, name) {
-			fix := "members are " + joined(members)
+		if !slices.Contains(members, name) {
+			fix := "members are " + strings.Join(members, ", ")
 			if near := nearest.Word(name, members); near != "" {
 				fix = "did you mean " + near + "? " + fix
 			}
-			return &api.Problem{Code: api.NotFound, What: fmt.Sprintf("remove %s from %s", name, c.Team), Why: "it is no member", Fix: fix}
+			return &team.Problem{Kind: team.NotFound, What: fmt.Sprintf("remove %s from %s", name, c.Team), Why: "it is no member", Fix: fix}
 		}
 	}
 	if len(names) > 0 && len(names) == len(members) && !force {
-		return &api.Problem{Code: api.Conflict, What: fmt.Sprintf("remove %s from %s", joined(names), c.Team),
+		return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("remove %s from %s", strings.Join(names, ", "), c.Team),
 			Why: "no member would be left, and the host would have no network through " + c.Team,
 			Fix: "nicteam delete " + c.Team + " gives everything back; --force removes it all the same"}
 	}
@@ -314,7 +314,7 @@ func (s *session) Set(ctx context.Context, settings map[string]string) ([]string
 	chosen := named("datapath")
 	if chosen {
 		if err := s.choice.set(next.Datapath); err != nil {
-			return nil, noFastpath("set datapath="+next.Datapath+" of "+was.Team, err)
+			return nil, launch.FastpathProblem("set datapath="+next.Datapath+" of "+was.Team, err)
 		}
 	}
 	if err := s.set(ctx, next, named("mtu")); err != nil {
@@ -349,12 +349,12 @@ func (s *session) Delete(ctx context.Context, force bool) (steps []string, err e
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	name := s.team.Config().Team
-	if problem := carries(s.host, name, s.team.Status().Adapter.Name); problem != nil && !force {
+	if problem := launch.CheckAdapterUnused(s.host, name, s.team.Status().Adapter.Name); problem != nil && !force {
 		return nil, problem
 	}
 	steps, err = s.release()
 	if err != nil {
-		return steps, &api.Problem{Code: api.Failed, What: "delete " + name, Why: err.Error(),
+		return steps, &team.Problem{Kind: team.Failed, What: "delete " + name, Why: err.Error(),
 			Fix: "nicteam restore " + name, Err: err}
 	}
 	s.forget(name)
@@ -366,20 +366,11 @@ func (s *session) Delete(ctx context.Context, force bool) (steps []string, err e
 func (s *session) save() error {
 	c := s.team.Config()
 	c.Members = append(c.Members, s.awaited...)
-	for _, path := range s.places.saved(c.Team) {
+	for _, path := range s.dirs.ConfigFiles(c.Team) {
 		if err := config.Save(path, c); err != nil {
-			return &api.Problem{Code: api.Failed, What: "save " + path, Why: err.Error() + "; the change is in force until the team's process ends",
+			return &team.Problem{Kind: team.Failed, What: "save " + path, Why: err.Error() + "; the change is in force until the team's process ends",
 				Fix: "make room or rights there, and repeat the command", Err: err}
 		}
 	}
 	return nil
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }

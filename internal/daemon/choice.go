@@ -7,9 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"nicteam/internal/api"
 	"nicteam/internal/fastpath"
-	"nicteam/internal/host"
+	"nicteam/internal/tchook"
 )
 
 // engine is a data path that moves frames by itself or has programs in the kernel move them; *fastpath.Path is one.
@@ -116,7 +115,7 @@ func (c *choice) retry() {
 		return
 	}
 	err := c.held()
-	if !errors.As(err, new(*host.HookHeld)) {
+	if !errors.As(err, new(*tchook.HookHeld)) {
 		err = c.path.Engage()
 	}
 	c.settle(err)
@@ -130,8 +129,8 @@ func (c *choice) settle(err error) {
 		c.warn("")
 		return
 	}
-	c.again = errors.As(err, new(*host.HookHeld))
-	why := host.WhyNoPrograms(err)
+	c.again = errors.As(err, new(*tchook.HookHeld))
+	why := tchook.WhyNoPrograms(err)
 	if why != c.why {
 		c.log.Info("the relay moves the frames", "reason", why, "err", err)
 	}
@@ -187,26 +186,4 @@ func (c *choice) follow(ctx context.Context) {
 			c.retry()
 		}
 	}
-}
-
-// noFastpath is the error of a wish for the programs that cannot be met.
-func noFastpath(what string, err error) *api.Problem {
-	p := &api.Problem{Code: api.Failed, What: what + ": the fast path cannot run", Why: host.WhyNoPrograms(err), Err: err,
-		Fix: "use datapath=auto, which takes the relay where the fast path cannot run, or mend the cause"}
-	switch {
-	case errors.As(err, new(*host.HookHeld)):
-		p.Fix = "take that program away; or use datapath=auto or relay, which leave it alone"
-	case host.Unprivileged(err):
-		p.Code, p.Fix = api.NotPermitted, "give it CAP_BPF and CAP_PERFMON, as root has them; or use datapath=auto, which does without"
-	}
-	return p
-}
-
-// probeFastpath finds before anything is changed why the programs could not be had on NICs. What the adapter refuses
-// only shows when there is one.
-func probeFastpath(h *host.Host, names []string) error {
-	if err := fastpath.Probe(); err != nil {
-		return err
-	}
-	return h.Unheld(names)
 }

@@ -13,9 +13,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
-	"nicteam/internal/api"
-	"nicteam/internal/host"
+	"nicteam/internal/launch"
 	"nicteam/internal/settings"
+	"nicteam/internal/tchook"
+	"nicteam/team"
 )
 
 // fakeEngine is engaged when it is told to be, unless something is in the way.
@@ -53,7 +54,7 @@ func newChooser(wrong error) *chooser {
 	c := &chooser{engine: e}
 	c.choice = &choice{path: e, log: slog.New(slog.DiscardHandler),
 		held: func() error {
-			if e.looks++; errors.As(e.wrong, new(*host.HookHeld)) {
+			if e.looks++; errors.As(e.wrong, new(*tchook.HookHeld)) {
 				return e.wrong
 			}
 			return nil
@@ -65,7 +66,7 @@ func newChooser(wrong error) *chooser {
 }
 
 var (
-	errHeld    = fmt.Errorf("member eth1: %w", &host.HookHeld{NIC: "eth1", Hook: "ingress", Who: `tcx program "x" (id 12)`})
+	errHeld    = fmt.Errorf("member eth1: %w", &tchook.HookHeld{NIC: "eth1", Hook: "ingress", Who: `tcx program "x" (id 12)`})
 	errVerdict = errors.New("load programs: the verifier says no")
 )
 
@@ -119,7 +120,7 @@ func TestInterruptedWhileChoosing(t *testing.T) {
 	cancel()
 	for _, wish := range []string{"auto", "relay"} {
 		s := &session{choice: newChooser(nil).choice}
-		if err := s.choose(ctx, settings.Config{Team: "team0", Datapath: wish}, true, &reporter{log: slog.New(slog.DiscardHandler)}); !errors.Is(err, context.Canceled) {
+		if err := s.choose(ctx, settings.Config{Team: "team0", Datapath: wish}, true, &launch.Reporter{Log: slog.New(slog.DiscardHandler)}); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: error %v", wish, err)
 		}
 	}
@@ -261,16 +262,16 @@ func TestSuspended(t *testing.T) {
 func TestNoFastpath(t *testing.T) {
 	for _, tt := range []struct {
 		err  error
-		want api.Problem
+		want team.Problem
 	}{
-		{errHeld, api.Problem{Code: api.Failed, What: "create team0: the fast path cannot run", Why: `ingress of eth1 is held by tcx program "x" (id 12)`,
+		{errHeld, team.Problem{Kind: team.Failed, What: "create team0: the fast path cannot run", Why: `ingress of eth1 is held by tcx program "x" (id 12)`,
 			Fix: "take that program away; or use datapath=auto or relay, which leave it alone"}},
-		{errVerdict, api.Problem{Code: api.Failed, What: "create team0: the fast path cannot run", Why: "load programs: the verifier says no",
+		{errVerdict, team.Problem{Kind: team.Failed, What: "create team0: the fast path cannot run", Why: "load programs: the verifier says no",
 			Fix: "use datapath=auto, which takes the relay where the fast path cannot run, or mend the cause"}},
-		{fmt.Errorf("load programs: %w", unix.ENOSYS), api.Problem{Code: api.Failed, What: "create team0: the fast path cannot run", Why: "this kernel has no bpf()",
+		{fmt.Errorf("load programs: %w", unix.ENOSYS), team.Problem{Kind: team.Failed, What: "create team0: the fast path cannot run", Why: "this kernel has no bpf()",
 			Fix: "use datapath=auto, which takes the relay where the fast path cannot run, or mend the cause"}},
 	} {
-		got := *noFastpath("create team0", tt.err)
+		got := *launch.FastpathProblem("create team0", tt.err)
 		got.Err = nil
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", tt.err, diff)

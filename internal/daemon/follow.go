@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"nicteam/internal/host"
@@ -156,7 +157,7 @@ func (s *session) membersChanged() {
 		}
 	}
 	s.follower.Members(indexes)
-	s.nics.keep(append(indexes, s.adapter.Index())...)
+	s.nics.KeepOnly(append(indexes, s.adapter.Index())...)
 }
 
 // followAdapter looks at the adapter.
@@ -180,7 +181,7 @@ func (s *session) followAdapter(ctx context.Context) (gone bool, err error) {
 		err = errors.Join(err, s.followMTU(ctx, a.LinkFacts))
 	}
 	if len(a.Back)+len(a.Lost) > 0 {
-		s.log.Info("adapter is up again", "put back", joined(a.Back))
+		s.log.Info("adapter is up again", "put back", strings.Join(a.Back, ", "))
 		for _, what := range a.Lost {
 			s.team.Record("drift", "", "the adapter lost by going down: "+what)
 		}

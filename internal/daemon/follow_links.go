@@ -70,7 +70,7 @@ func (s *session) observe(ctx context.Context) error {
 func (s *session) tellLinks(ctx context.Context, names bool) (renamed bool, err error) {
 	o := team.Observed{MTU: s.mtu}
 	var changed []host.Renamed
-	renames, missing := map[string]string{}, memberNames(settings.Config{Members: s.awaited})
+	renames, missing := map[string]string{}, settings.Config{Members: s.awaited}.MemberNames()
 	for _, m := range s.team.Members() {
 		if m.State == "absent" {
 			missing = append(missing, m.Name)

@@ -4,21 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"path/filepath"
 
+	"nicteam/internal/atomicfile"
 	"nicteam/internal/config"
-	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 )
-
-// memory is what 802.3ad goes on with when another process takes this one's place. It lies beside the socket: what
-// partners think of us does not outlive a boot.
-func (p Places) memory(name string) string { return filepath.Join(p.RunDir, name+".lacp") }
-
-// forgetMemory removes it: partners have been told farewell, or will find a new team there.
-func (p Places) forgetMemory(name string) {
-	discard(p.memory(name))
-}
 
 // memorySchema names the document in the file.
 const memorySchema = "nicteam.lacp-memory/v1"
@@ -32,10 +23,10 @@ type memoryDocument struct {
 // What cannot be read is worth a word in the log, not more: the partners are negotiated with anew.
 func (s *session) remembered(name string, again bool) *lacp.Memory {
 	if !again {
-		s.places.forgetMemory(name)
+		s.dirs.RemoveLACPState(name)
 		return nil
 	}
-	b, err := readPast(s.places.memory(name))
+	b, err := readPast(s.dirs.LACPStateFile(name))
 	if b == nil && err == nil {
 		return nil
 	}
@@ -61,7 +52,7 @@ func memoryOf(b []byte) (*lacp.Memory, error) {
 	}
 	names, numbers := map[string]bool{}, map[uint16]bool{}
 	for _, p := range d.Ports {
-		if p.Name == "" || names[p.Name] || p.Number == 0 || numbers[p.Number] || p.Mux > lacp.MuxDistributing || p.Aggregator < 0 || p.Aggregator > modes.MaxMembers {
+		if p.Name == "" || names[p.Name] || p.Number == 0 || numbers[p.Number] || p.Mux > lacp.MuxDistributing || p.Aggregator < 0 || p.Aggregator > spread.MaxMembers {
 			return nil, errMemory
 		}
 		names[p.Name], numbers[p.Number] = true, true
@@ -75,7 +66,7 @@ func memoryOf(b []byte) (*lacp.Memory, error) {
 // remember keeps a memory for the next process.
 func (s *session) remember(name string) func(*lacp.Memory) {
 	return func(m *lacp.Memory) {
-		err := replace(s.places.memory(name), func(w io.Writer) error { return json.NewEncoder(w).Encode(memoryDocument{memorySchema, *m}) })
+		err := atomicfile.Write(s.dirs.LACPStateFile(name), 0o640, func(w io.Writer) error { return json.NewEncoder(w).Encode(memoryDocument{memorySchema, *m}) })
 		if err != nil {
 			s.log.Warn("LACP is not remembered: partners will notice the next start", "team", name, "err", err)
 		}
@@ -85,7 +76,7 @@ func (s *session) remember(name string) func(*lacp.Memory) {
 // keepSystem has a system id that is drawn anew with each reading of a file stay what it was: partners are not to notice
 // a new start.
 func (o *RunOptions) keepSystem() {
-	was, err := config.Load(config.Options{Path: o.running(o.Config.Team)})
+	was, err := config.Load(config.Options{Path: o.RunningConfig(o.Config.Team)})
 	if err == nil && was.Config.LACP.System != 0 {
 		o.Config.LACP.System = was.Config.LACP.System
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nicteam/internal/config"
+	"nicteam/internal/launch"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
@@ -25,7 +26,7 @@ func someMemory() *lacp.Memory {
 
 func TestMemoryIsKept(t *testing.T) {
 	var log bytes.Buffer
-	s := &session{places: Places{RunDir: t.TempDir()}, log: slog.New(slog.NewTextHandler(&log, nil))}
+	s := &session{dirs: launch.Dirs{RunDir: t.TempDir()}, log: slog.New(slog.NewTextHandler(&log, nil))}
 	want := someMemory()
 	if got := s.remembered("team0", true); got != nil {
 		t.Errorf("remembers %+v of nothing", got)
@@ -36,7 +37,7 @@ func TestMemoryIsKept(t *testing.T) {
 	if d := cmp.Diff(want, s.remembered("team0", true)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	path := s.places.memory("team0")
+	path := s.dirs.LACPStateFile("team0")
 	if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o640 {
 		t.Errorf("%v, %v", st, err)
 	}
@@ -51,7 +52,7 @@ func TestMemoryIsKept(t *testing.T) {
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		t.Errorf("and leaves it there: %v", err)
 	}
-	s.places.RunDir = "/nonexistent"
+	s.dirs.RunDir = "/nonexistent"
 	keep = s.remember("team0")
 	keep(want)
 	if !strings.Contains(log.String(), "LACP is not remembered") {
@@ -77,8 +78,8 @@ func TestBadMemoryIsIgnored(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var log bytes.Buffer
-			s := &session{places: Places{RunDir: t.TempDir()}, log: slog.New(slog.NewTextHandler(&log, nil))}
-			if err := os.WriteFile(s.places.memory("team0"), []byte(tt.text), 0o640); err != nil {
+			s := &session{dirs: launch.Dirs{RunDir: t.TempDir()}, log: slog.New(slog.NewTextHandler(&log, nil))}
+			if err := os.WriteFile(s.dirs.LACPStateFile("team0"), []byte(tt.text), 0o640); err != nil {
 				t.Fatal(err)
 			}
 			if got := s.remembered("team0", true); got != nil || !strings.Contains(log.String(), "LACP begins anew") {
@@ -95,19 +96,19 @@ func TestBadMemoryIsIgnored(t *testing.T) {
 func TestRandomSystemStays(t *testing.T) {
 	c := settings.DefaultConfig()
 	c.Team, c.Mode, c.LACP.System = "team0", modes.LACP, 0x020000000005
-	o := RunOptions{Config: c, Places: Places{RunDir: t.TempDir()}}
+	o := RunOptions{Config: c, Dirs: launch.Dirs{RunDir: t.TempDir()}}
 	o.Config.LACP.System = 0x020000000006
 	if o.keepSystem(); o.Config.LACP.System != 0x020000000006 {
 		t.Errorf("%v, though none was before", o.Config.LACP.System)
 	}
-	if err := config.Save(o.running("team0"), c); err != nil {
+	if err := config.Save(o.RunningConfig("team0"), c); err != nil {
 		t.Fatal(err)
 	}
 	if o.keepSystem(); o.Config.LACP.System != 0x020000000005 {
 		t.Errorf("%v, want the one before", o.Config.LACP.System)
 	}
 	c.LACP.System = 0 // auto then: it was asked to be another one
-	if err := config.Save(o.running("team0"), c); err != nil {
+	if err := config.Save(o.RunningConfig("team0"), c); err != nil {
 		t.Fatal(err)
 	}
 	o.Config.LACP.System = 0x020000000007

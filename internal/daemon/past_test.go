@@ -2,51 +2,15 @@ package daemon
 
 import (
 	"bytes"
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"nicteam/internal/api"
-)
+	"nicteam/team"
 
-func TestReplaceIsWholeOrNotAtAll(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "team0.history")
-	write := func(s string, err error) func(io.Writer) error {
-		return func(w io.Writer) error {
-			_, _ = io.WriteString(w, s)
-			return err
-		}
-	}
-	if err := replace(path, write("one", nil)); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path+unfinished, []byte("what a process that was killed had written"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	no := errors.New("no")
-	if err := replace(path, write("two", no)); !errors.Is(err, no) {
-		t.Errorf("error %v", err)
-	}
-	got, err := readPast(path)
-	if err != nil || string(got) != "one" {
-		t.Errorf("%q, %v", got, err)
-	}
-	st, err := os.Stat(path)
-	if err != nil || st.Mode().Perm() != 0o640 {
-		t.Errorf("mode %v, %v", st.Mode(), err)
-	}
-	if list, _ := os.ReadDir(dir); len(list) != 1 {
-		t.Errorf("files %v", list)
-	}
-	if err := replace(filepath.Join(dir, "no", "file"), write("", nil)); err == nil {
-		t.Error("no directory, and no error")
-	}
-}
+	"github.com/google/go-cmp/cmp"
+)
 
 func TestReadPastRefuses(t *testing.T) {
 	dir := t.TempDir()
@@ -70,7 +34,7 @@ func TestReadPastRefuses(t *testing.T) {
 
 func TestEventsOf(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
-	want := []api.Event{
+	want := []team.Event{
 		{Schema: "nicteam.event/v1", Time: at, Team: "team0", Event: "member-down", Member: "eth1", Reason: "carrier lost", Took: 420000},
 		{Schema: "nicteam.event/v1", Time: at.Add(1), Team: "team0", Event: "team-down"},
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nicteam/internal/host"
+	"nicteam/internal/launch"
 	"nicteam/internal/settings"
 	"nicteam/team"
 )
@@ -96,9 +97,9 @@ func (s *session) comes(ctx context.Context, name string) bool {
 func rejoinKey(name string) string { return "rejoin " + name }
 
 func (s *session) readmit(ctx context.Context, name string, n host.NIC) error {
-	if h, err := s.nics.take(n.Index); h != nil || err != nil {
+	if h, err := s.nics.Lock(n.Index); h != nil || err != nil {
 		if h != nil {
-			err = h.problem("take "+name+" back", name)
+			err = h.Problem("take "+name+" back", name)
 		}
 		return err
 	}
@@ -139,8 +140,8 @@ func (s *session) replace(ctx context.Context, name string, n host.NIC) error {
 	}
 	check := c
 	check.Members = others
-	err := s.places.alone(func() error {
-		others, err := owners(s.places, c.Team)
+	err := s.dirs.Exclusive(func() error {
+		others, err := launch.Owners(s.dirs, c.Team)
 		if err != nil {
 			return err
 		}

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
-	"nicteam/internal/api"
+	"nicteam/internal/atomicfile"
 	"nicteam/internal/logs"
-	"nicteam/modes"
+	"nicteam/modes/spread"
+	"nicteam/team"
 )
 
 // release gives everything back and ends adapter and journal. The members' frames go to the host's own stack again at the
@@ -26,7 +28,7 @@ func (s *session) release() (steps []string, err error) {
 	}
 	back, err := s.host.ReleaseAll(func() {
 		_ = s.team.End(context.Background()) // while there is a way to say so
-		_ = s.path.Apply(&modes.Plan{})
+		_ = s.path.Apply(&spread.Plan{})
 	})
 	steps = append(steps, back.Notes...)
 	if err != nil {
@@ -36,12 +38,12 @@ func (s *session) release() (steps []string, err error) {
 	}
 	name := s.team.Config().Team
 	s.stop()
-	s.places.forgetMemory(name)
+	s.dirs.RemoveLACPState(name)
 	if _, err := s.host.Finish(); err != nil {
 		return steps, err
 	}
 	if len(back.Members) > 0 {
-		steps = append(steps, "given back: "+joined(back.Members))
+		steps = append(steps, "given back: "+strings.Join(back.Members, ", "))
 	}
 	return steps, s.host.Close()
 }
@@ -59,7 +61,7 @@ func (s *session) stop() {
 	if s.adapter != nil {
 		_ = s.adapter.Close()
 	}
-	s.nics.keep()
+	s.nics.KeepOnly()
 }
 
 // revert puts the host back after start could not finish.
@@ -74,20 +76,20 @@ func (s *session) revert(name string, cause error) error {
 		_, back = s.release()
 	}
 	if back == nil { // nothing is left to ask or to go on with
-		_ = os.Remove(s.places.socket(name))
-		discard(s.places.running(name))
-		s.places.forgetMemory(name)
+		_ = os.Remove(s.dirs.Socket(name))
+		atomicfile.Remove(s.dirs.RunningConfig(name))
+		s.dirs.RemoveLACPState(name)
 	}
-	p := &api.Problem{Code: api.Reverted, What: "start " + name, Why: cause.Error() + "; the host was put back as it was",
+	p := &team.Problem{Kind: team.Reverted, What: "start " + name, Why: cause.Error() + "; the host was put back as it was",
 		Fix: "mend the cause and repeat the command", Err: cause}
-	why := new(api.Problem)
+	why := new(team.Problem)
 	known := errors.As(cause, &why)
 	switch {
 	case back != nil:
-		p.Code, p.Why, p.Fix = api.Failed, fmt.Sprintf("%v; and the host could not be put back: %v", cause, back), "nicteam restore "+name
+		p.Kind, p.Why, p.Fix = team.Failed, fmt.Sprintf("%v; and the host could not be put back: %v", cause, back), "nicteam restore "+name
 	case known && !changed:
 		return cause
-	case known && why.Code == api.Reverted:
+	case known && why.Kind == team.Reverted:
 		p.What, p.Why, p.Fix = why.What, why.Why+"; the host was put back as it was", why.Fix
 	case errors.Is(cause, context.Canceled):
 		p.Why, p.Fix = "it was interrupted; the host was put back as it was", "repeat the command"
@@ -97,10 +99,10 @@ func (s *session) revert(name string, cause error) error {
 
 // forget removes what is kept of a team for a next start.
 func (s *session) forget(name string) {
-	for _, path := range s.places.saved(name) {
-		discard(path)
+	for _, path := range s.dirs.ConfigFiles(name) {
+		atomicfile.Remove(path)
 	}
-	_ = os.Remove(s.places.log(name))
-	_ = os.Remove(logs.Old(s.places.log(name)))
+	_ = os.Remove(s.dirs.LogFile(name))
+	_ = os.Remove(logs.Old(s.dirs.LogFile(name)))
 	s.dropPast(name)
 }

@@ -9,26 +9,45 @@ import (
 	"sync"
 	"syscall"
 
-	"nicteam/internal/api"
+	"nicteam/internal/atomicfile"
 	"nicteam/internal/config"
 	"nicteam/internal/control"
+	"nicteam/internal/launch"
 	"nicteam/internal/logs"
 	"nicteam/internal/metrics"
+	"nicteam/internal/settings"
+	"nicteam/team"
 )
+
+// RunOptions say what the team's own process runs.
+type RunOptions struct {
+	Config settings.Config
+	launch.Dirs
+	Ready   *os.File // where to report steps and readiness, nil for nowhere
+	Release bool     // give everything back when ctx ends
+	Insist  bool     // somebody makes the team now and waits: what cannot be as wished is an error, as Config.Datapath fastpath, or a team out of reach
+	Notes   []string // warnings that are known already
+	Version string   // told by GET /metrics
+	Log     *slog.Logger
+
+	// RandomSystem says that Config.LACP.System was drawn just now; the one that was drawn for a process before this one
+	// stays in its place.
+	RandomSystem bool
+}
 
 // Run is the team's process: it takes the NICs over, or goes on where the process before it died, and returns after `nicteam delete`
 // or when ctx ends. In the second case adapter, addresses and journal stay for the next start, unless o.Release says
-// otherwise. Its errors are *api.Problem where a user can do something.
+// otherwise. Its errors are *team.Problem where a user can do something.
 func Run(ctx context.Context, o RunOptions) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	rep := &reporter{log: o.Log.With("team", o.Config.Team)}
+	rep := &launch.Reporter{Log: o.Log.With("team", o.Config.Team)}
 	if o.Ready != nil {
-		rep.w = o.Ready
+		rep.Out = o.Ready
 		defer func() { _ = o.Ready.Close() }()
 	}
-	useSafePath()
+	launch.SetSafePath()
 	ends := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
 	reopen := make(chan os.Signal, 1)
 	if onTerminal() {
@@ -41,7 +60,7 @@ func Run(ctx context.Context, o RunOptions) error {
 	defer stop()
 	err := run(ctx, o, rep, reopen)
 	if err != nil {
-		rep.send(report{Problem: asProblem("run "+o.Config.Team, err)})
+		rep.Send(launch.Report{Problem: asProblem("run "+o.Config.Team, err)})
 	}
 	return err
 }
@@ -56,24 +75,24 @@ func onTerminal() bool {
 	return true
 }
 
-func run(ctx context.Context, o RunOptions, rep *reporter, reopen <-chan os.Signal) error {
+func run(ctx context.Context, o RunOptions, rep *launch.Reporter, reopen <-chan os.Signal) error {
 	name := o.Config.Team
-	if err := o.Places.make(); err != nil {
+	if err := o.Dirs.Make(); err != nil {
 		return err
 	}
-	mine, err := acquire(o.Places, name)
+	mine, err := launch.LockTeam(o.Dirs, name)
 	if err != nil {
 		return err
 	}
-	defer mine.release()
+	defer mine.Release()
 	for _, note := range o.Notes {
-		rep.warn(note)
+		rep.Warn(note)
 	}
 	if o.RandomSystem {
 		o.keepSystem()
 	}
-	if err := config.Save(o.running(name), o.Config); err != nil {
-		return &api.Problem{Code: api.Failed, What: "start " + name, Why: err.Error(), Fix: "make room or rights there", Err: err}
+	if err := config.Save(o.RunningConfig(name), o.Config); err != nil {
+		return &team.Problem{Kind: team.Failed, What: "start " + name, Why: err.Error(), Fix: "make room or rights there", Err: err}
 	}
 	prefer()
 	s, err := start(ctx, o, rep)
@@ -81,7 +100,7 @@ func run(ctx context.Context, o RunOptions, rep *reporter, reopen <-chan os.Sign
 		return err
 	}
 	var failovers metrics.Failovers
-	server, err := control.Listen(o.socket(name), s, control.Options{Log: o.Log, Panics: s.panics, Failovers: &failovers, Version: o.Version})
+	server, err := control.Listen(o.Socket(name), s, control.Options{Log: o.Log, Panics: s.panics, Failovers: &failovers, Version: o.Version})
 	if err == nil {
 		err = dropPrivileges()
 	}
@@ -91,7 +110,7 @@ func run(ctx context.Context, o RunOptions, rep *reporter, reopen <-chan os.Sign
 		}
 		return s.revert(name, err)
 	}
-	rep.send(report{Ready: true})
+	rep.Send(launch.Report{Ready: true})
 	notify("READY=1")
 	if o.Ready != nil {
 		_ = o.Ready.Close()
@@ -100,23 +119,23 @@ func run(ctx context.Context, o RunOptions, rep *reporter, reopen <-chan os.Sign
 }
 
 // serve works until the team is deleted or ctx ends.
-func (s *session) serve(ctx context.Context, server *control.Server, mine *lock, failovers *metrics.Failovers, o RunOptions, reopen <-chan os.Signal) error {
+func (s *session) serve(ctx context.Context, server *control.Server, mine *launch.TeamLock, failovers *metrics.Failovers, o RunOptions, reopen <-chan os.Signal) error {
 	name := o.Config.Team
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(work) }()
 	var back sync.WaitGroup
 	followers := map[string]func(context.Context){
-		"lock": func(ctx context.Context) { mine.stay(ctx, o.Places, name, s.log) },
+		"lock": func(ctx context.Context) { mine.Maintain(ctx, o.Dirs, name, s.log) },
 		"host": s.follow, "filters": s.followFilters, "past": s.keep, "choice of the data path": s.choice.follow,
 		"failovers": func(ctx context.Context) { failovers.Follow(s.team.Follow(ctx), s) },
 	}
-	path := o.log(name)
-	if log := logs.Keep(path, func() (*os.File, error) { return openLog(path) }); log != nil {
+	path := o.LogFile(name)
+	if log := logs.Keep(path, func() (*os.File, error) { return launch.OpenLog(path) }); log != nil {
 		followers["log"] = func(ctx context.Context) { log.Follow(ctx, reopen, s.log) }
 	}
 	for where, follow := range followers {
-		back.Go(func() { s.panics.Again(work, where, func() { follow(work) }) })
+		back.Go(func() { s.panics.Restart(work, where, func() { follow(work) }) })
 	}
 
 	var err error
@@ -146,8 +165,8 @@ func (s *session) serve(ctx context.Context, server *control.Server, mine *lock,
 		for _, step := range steps { // nobody waits for an answer
 			s.log.Info("given back", "team", name, "what", step)
 		}
-		discard(o.running(name)) // TEAM.yaml stays: the team was stopped, not deleted
-		if o.comesBack(name) {
+		atomicfile.Remove(o.RunningConfig(name)) // TEAM.yaml stays: the team was stopped, not deleted
+		if o.Persistent(name) {
 			s.writePast()
 		} else {
 			s.dropPast(name)
@@ -161,10 +180,10 @@ func (s *session) serve(ctx context.Context, server *control.Server, mine *lock,
 }
 
 // asProblem is err as users see it.
-func asProblem(what string, err error) *api.Problem {
-	var p *api.Problem
+func asProblem(what string, err error) *team.Problem {
+	var p *team.Problem
 	if errors.As(err, &p) {
 		return p
 	}
-	return &api.Problem{Code: api.Failed, What: what, Why: err.Error(), Fix: "nicteam status shows the teams of this host", Err: err}
+	return &team.Problem{Kind: team.Failed, What: what, Why: err.Error(), Fix: "nicteam status shows the teams of this host", Err: err}
 }

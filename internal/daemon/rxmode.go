@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"nicteam/internal/host"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 const (
@@ -28,7 +28,7 @@ func (s *session) followRxMode(ctx context.Context) {
 	if !host.TellsOfGroups() {
 		every = rxModeOften
 	}
-	var told modes.RxMode
+	var told spread.RxMode
 	for {
 		rx, err := s.host.RxMode(s.adapter.Index())
 		switch {

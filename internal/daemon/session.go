@@ -5,16 +5,16 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
-	"nicteam/internal/api"
 	"nicteam/internal/fastpath"
 	"nicteam/internal/frame"
 	"nicteam/internal/host"
+	"nicteam/internal/launch"
 	"nicteam/internal/panics"
 	"nicteam/internal/relay"
 	"nicteam/internal/settings"
@@ -24,12 +24,12 @@ import (
 
 // session is a team at work: everything that its process holds.
 type session struct {
-	places Places
+	dirs   launch.Dirs
 	log    *slog.Logger
 	panics *panics.Keeper
 
 	host    *host.Host
-	nics    *nicLocks
+	nics    *launch.NICLocks
 	adapter *tap.Adapter
 	path    *fastpath.Path
 	choice  *choice
@@ -65,23 +65,23 @@ type session struct {
 //
 // The order keeps the host reachable: the adapter and the sockets work before any address moves; a member's own
 // reception ends only after its frames come by the adapter; addresses are in two places for a moment, never in none.
-func start(ctx context.Context, o RunOptions, rep *reporter) (s *session, err error) {
+func start(ctx context.Context, o RunOptions, rep *launch.Reporter) (s *session, err error) {
 	c := o.Config
-	s = &session{places: o.Places, log: o.Log, panics: panics.New(o.Log.With("team", c.Team)), over: make(chan struct{}), nics: newNICLocks(c.Team, o.RunDir)}
+	s = &session{dirs: o.Dirs, log: o.Log, panics: panics.New(o.Log.With("team", c.Team)), over: make(chan struct{}), nics: launch.NewNICLocks(c.Team, o.RunDir)}
 	if err := s.openHost(o, rep); err != nil {
 		return nil, err
 	}
 	c.Members, s.awaited = s.present(c.Members)
 	again := s.host.Journalled()
-	err = o.alone(func() error { return s.claim(c, again, o.Insist, rep) })
+	err = o.Exclusive(func() error { return s.claim(c, again, o.Insist, rep) })
 	if err == nil {
 		err = s.build(ctx, c, again, o.Insist, rep)
 	}
 	if err == nil {
 		err = s.choose(ctx, c, o.Insist, rep)
 	}
-	if err == nil && len(rep.unheard) > 0 {
-		err = s.team.Note(ctx, rep.unheard...)
+	if err == nil && len(rep.Undelivered) > 0 {
+		err = s.team.Note(ctx, rep.Undelivered...)
 	}
 	if err != nil {
 		return nil, s.revert(c.Team, err)
@@ -91,24 +91,24 @@ func start(ctx context.Context, o RunOptions, rep *reporter) (s *session, err er
 
 // openHost opens the host and has it be such that a team can begin: with a journal that has lost records a team cannot go on, but
 // the NICs can be given back; and NICs that were away when a team ended get their own before they are looked at.
-func (s *session) openHost(o RunOptions, rep *reporter) (err error) {
-	at := host.Options{StateDir: o.StateDir, Team: o.Config.Team, Members: memberNames(o.Config), Logger: o.Log, Taken: takenBy}
+func (s *session) openHost(o RunOptions, rep *launch.Reporter) (err error) {
+	at := host.Options{StateDir: o.StateDir, Team: o.Config.Team, Members: o.Config.MemberNames(), Logger: o.Log, Taken: launch.TeamHolding}
 	if s.host, err = host.Open(at); err != nil {
 		return err
 	}
 	if s.host.Damaged() {
 		back, err := s.host.Restore()
-		rep.warn(back.Notes...)
+		rep.Warn(back.Notes...)
 		if err != nil {
 			_ = s.host.Close()
 			return err
 		}
 	}
 	if note := s.host.Note(); note != "" {
-		rep.warn(note)
+		rep.Warn(note)
 	}
 	back, err := s.host.GiveAway()
-	rep.warn(back.Notes...)
+	rep.Warn(back.Notes...)
 	if err != nil {
 		_ = s.host.Close()
 	}
@@ -117,31 +117,49 @@ func (s *session) openHost(o RunOptions, rep *reporter) (err error) {
 
 // claim looks whether the NICs can be had and has the journal say whose they are. Who makes the team now has been told of
 // what is others'; at a later start there is nobody to ask.
-func (s *session) claim(c settings.Config, again, insist bool, rep *reporter) error {
+func (s *session) claim(c settings.Config, again, insist bool, rep *launch.Reporter) error {
 	if !again {
 		consent := host.Accept
 		if insist {
 			consent = host.Known
 		}
-		others, err := owners(s.places, c.Team)
+		others, err := launch.Owners(s.dirs, c.Team)
 		if err != nil {
 			return err
 		}
 		warnings, problem := s.host.Check(c, others, consent)
 		for _, w := range warnings {
-			rep.warn(w)
+			rep.Warn(w)
 		}
 		if problem != nil {
 			return problem
 		}
 	}
-	if err := s.lockNICs("create "+c.Team, memberNames(c)); err != nil {
+	if err := s.lockNICs("create "+c.Team, c.MemberNames()); err != nil {
 		return err
 	}
 	if err := s.host.Begin(); err != nil {
 		return err
 	}
-	return s.record(memberNames(c))
+	return s.record(c.MemberNames())
+}
+
+// lockNICs makes NICs those of this team. Those that do not become members are unlocked by membersChanged.
+func (s *session) lockNICs(what string, names []string) error {
+	for _, name := range names {
+		n, err := s.host.NIC(name)
+		if err != nil {
+			continue // the check says so
+		}
+		h, err := s.nics.Lock(n.Index)
+		if h != nil {
+			err = h.Problem(what, name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *session) record(names []string) error {
@@ -154,8 +172,8 @@ func (s *session) record(names []string) error {
 }
 
 // build does what start says; what it leaves behind on an error is for revert.
-func (s *session) build(ctx context.Context, c settings.Config, again, insist bool, rep *reporter) error {
-	names := memberNames(c)
+func (s *session) build(ctx context.Context, c settings.Config, again, insist bool, rep *launch.Reporter) error {
+	names := c.MemberNames()
 	infos := make([]host.NIC, len(names))
 	for i, name := range names {
 		var err error
@@ -169,10 +187,10 @@ func (s *session) build(ctx context.Context, c settings.Config, again, insist bo
 	if err != nil {
 		return err
 	}
-	if _, err := s.nics.take(s.adapter.Index()); err != nil {
+	if _, err := s.nics.Lock(s.adapter.Index()); err != nil {
 		return err
 	}
-	rep.step("adapter %s: MAC %v, MTU %d", c.Team, s.adapter.MAC(), mtu)
+	rep.Step("adapter %s: MAC %v, MTU %d", c.Team, s.adapter.MAC(), mtu)
 	if err := s.host.AdapterMade(s.adapter.Index()); err != nil {
 		return err
 	}
@@ -185,7 +203,7 @@ func (s *session) build(ctx context.Context, c settings.Config, again, insist bo
 			return err
 		}
 		for _, note := range notes {
-			rep.warn(note)
+			rep.Warn(note)
 		}
 	}
 	if err := s.host.Up(s.adapter.Index()); err != nil {
@@ -198,7 +216,7 @@ func (s *session) build(ctx context.Context, c settings.Config, again, insist bo
 		return err
 	}
 	if c.Address == settings.AddressAuto {
-		if err := s.host.CarryConnections(names); err != nil {
+		if err := s.host.RebindConnections(names); err != nil {
 			return err
 		}
 	}
@@ -207,7 +225,7 @@ func (s *session) build(ctx context.Context, c settings.Config, again, insist bo
 			return err
 		}
 	}
-	rep.step("members %s: frames pass", joined(names))
+	rep.Step("members %s: frames pass", strings.Join(names, ", "))
 	if err := s.addresses(c, names, rep); err != nil {
 		return err
 	}
@@ -234,17 +252,17 @@ func (s *session) build(ctx context.Context, c settings.Config, again, insist bo
 		if p := s.stranded(infos); p != nil && insist && !again && ctx.Err() == nil {
 			return p
 		}
-		rep.mention(why)
+		rep.Mention(why)
 	}
 	s.leases.noClient = !s.host.Renews()
-	s.team.Record("takeover", "", "members "+joined(names))
+	s.team.Record("takeover", "", "members "+strings.Join(names, ", "))
 	return ctx.Err()
 }
 
 // lender is the member whose MAC the adapter gets by --mac keep, and whose settings it gets: the one with the default
 // route, or the first.
 func (s *session) lender(c settings.Config, members []host.NIC) host.NIC {
-	owner := s.host.DefaultOwner(memberNames(c))
+	owner := s.host.DefaultOwner(c.MemberNames())
 	if i := slices.IndexFunc(members, func(m host.NIC) bool { return m.Name == owner }); i >= 0 {
 		return members[i]
 	}
@@ -337,7 +355,7 @@ func (s *session) run(c settings.Config, again bool) (err error) {
 		"host's events": s.follower.Run, "adapter's MAC": s.followMAC, "adapter's receive mode": s.followRxMode,
 		"routers": func(ctx context.Context) { s.host.FollowRouters(ctx, s.adapter.Index()) },
 	} {
-		work.Go(func() { s.panics.Again(ctx, where, func() { follow(ctx) }) })
+		work.Go(func() { s.panics.Restart(ctx, where, func() { follow(ctx) }) })
 	}
 	go func() {
 		work.Wait()
@@ -347,16 +365,16 @@ func (s *session) run(c settings.Config, again bool) (err error) {
 }
 
 // choose has the programs move the frames where they are wished and can. Frames pass before that.
-func (s *session) choose(ctx context.Context, c settings.Config, insist bool, rep *reporter) error {
+func (s *session) choose(ctx context.Context, c settings.Config, insist bool, rep *launch.Reporter) error {
 	if err := s.choice.begin(c.Datapath, insist); err != nil {
-		return noFastpath("start "+c.Team, err)
+		return launch.FastpathProblem("start "+c.Team, err)
 	}
 	// That takes most of the time of a start, and who ends it meanwhile must not get a team that ends and leaves its adapter.
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	st := s.team.Status()
-	rep.step("data path %s: %s", st.Datapath, st.DatapathReason)
+	rep.Step("data path %s: %s", st.Datapath, st.DatapathReason)
 	return nil
 }
 
@@ -383,19 +401,19 @@ func (s *session) join(ctx context.Context, name string, weight float64, n host.
 }
 
 // addresses gives the adapter what the configuration wants it to have.
-func (s *session) addresses(c settings.Config, names []string, rep *reporter) error {
+func (s *session) addresses(c settings.Config, names []string, rep *launch.Reporter) error {
 	index := s.adapter.Index()
 	switch c.Address {
 	case settings.AddressAuto:
 		if err := s.host.Adopt(index, names); err != nil {
 			return err
 		}
-		rep.step("addresses and routes: from the members to %s", c.Team)
+		rep.Step("addresses and routes: from the members to %s", c.Team)
 	case settings.AddressGiven:
 		if err := s.host.Give(index, c.Addresses, c.Gateway); err != nil {
 			return err
 		}
-		rep.step("addresses: %s", joined(c.Addresses))
+		rep.Step("addresses: %s", c.AddressList())
 	}
 	return nil
 }
@@ -424,7 +442,7 @@ func (s *session) awaitForwarding(ctx context.Context) (why string) {
 				return ""
 			}
 		}
-		linked := slices.ContainsFunc(st.Members, func(m api.Member) bool { return m.Link })
+		linked := slices.ContainsFunc(st.Members, func(m team.MemberStatus) bool { return m.Link })
 		switch waited := time.Since(begun); {
 		case !linked && waited > forwardsIn:
 			return "no member has a link yet: the team forwards as soon as one has"
@@ -437,23 +455,4 @@ func (s *session) awaitForwarding(ctx context.Context) (why string) {
 			return "the team does not forward yet: " + st.Reason
 		}
 	}
-}
-
-func memberNames(c settings.Config) []string {
-	names := make([]string, len(c.Members))
-	for i, m := range c.Members {
-		names[i] = m.Name
-	}
-	return names
-}
-
-func joined[T any](list []T) string {
-	var s string
-	for i, v := range list {
-		if i > 0 {
-			s += ", "
-		}
-		s += fmt.Sprint(v)
-	}
-	return s
 }

@@ -1,10 +1,10 @@
-// Package epoll waits until a descriptor can be read without being woken while nobody waits.
+// Package epoll waits until a descriptor is readable, and wakes no thread while nobody waits.
 //
-// The runtime's poller has a descriptor in an edge-triggered epoll set for reading and writing for as long as it
-// is open. Each frame that a TAP or a packet socket takes in, and each that has left a packet socket, then
-// wakes the thread that stands in epoll_wait, also while the goroutine that reads is busy and will find the
-// frame by itself: two switches of context a small frame, on processors that the frames need.
+// The runtime's poller watches an open descriptor edge-triggered, for reading and for writing. Each frame that enters a
+// TAP or a packet socket, and each that leaves a packet socket, then wakes the thread in epoll_wait, even while the
+// reading goroutine is busy and finds the frame by itself: two context switches for a small frame, on processors that
+// the frames need.
 //
-// A Waiter puts an epoll set of its own in between. The poller has that set; the set has the descriptor, for
-// reading only, and armed only while somebody waits.
+// A Waiter has an epoll set of its own. The poller watches the set; the set watches the descriptor for reading only, and
+// is armed only while a goroutine waits.
 package epoll

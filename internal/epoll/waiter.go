@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// File makes an os.File of fd that the runtime's poller does not know. It stays non-blocking if it is.
+// File returns an os.File of fd that the runtime's poller does not watch. A non-blocking fd stays non-blocking.
 func File(fd int, name string) (*os.File, error) {
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	if err != nil {
@@ -19,7 +19,7 @@ func File(fd int, name string) (*os.File, error) {
 	if flags&unix.O_NONBLOCK == 0 {
 		return os.NewFile(uintptr(fd), name), nil
 	}
-	// os.NewFile gives the poller what is non-blocking, and nothing else.
+	// os.NewFile registers only non-blocking descriptors with the poller.
 	if err := unix.SetNonblock(fd, false); err != nil {
 		return nil, err
 	}
@@ -27,29 +27,29 @@ func File(fd int, name string) (*os.File, error) {
 	return f, unix.SetNonblock(fd, true)
 }
 
-// Waiter waits for one descriptor, in one goroutine. The other methods may be called from any; Rest is for the one that
-// waits, or while none does.
+// Waiter waits for one descriptor, in one goroutine. That goroutine calls ClearWake, or another while none waits. The other
+// methods may be called from any goroutine.
 type Waiter struct {
 	fd    int
-	set   *os.File // an epoll set with nothing but fd
+	set   *os.File // the epoll set, of fd only
 	raw   syscall.RawConn
-	poll  func(set uintptr) bool // made once: a closure a call would be an allocation a call
+	poll  func(set uintptr) bool // made once: a closure for each call would allocate
 	armed bool
-	stale bool  // the set may have an event that was told already
+	stale bool  // the set may hold an event of before
 	err   error // of arming
 	event [1]unix.EpollEvent
 }
 
-// NewWaiter makes a Waiter for fd, which stays the caller's and has to outlive Wait.
+// NewWaiter returns a Waiter for fd, which is borrowed until Close.
 func NewWaiter(fd int) (*Waiter, error) {
 	set, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
-		return nil, fmt.Errorf("make an epoll set: %w", err)
+		return nil, fmt.Errorf("create epoll set: %w", err)
 	}
-	// The event is disarmed until Wait.
+	// Disarmed until Wait.
 	if err := unix.EpollCtl(set, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLONESHOT}); err != nil {
 		unix.Close(set)
-		return nil, fmt.Errorf("add to an epoll set: %w", err)
+		return nil, fmt.Errorf("add to epoll set: %w", err)
 	}
 	if err := unix.SetNonblock(set, true); err != nil {
 		unix.Close(set)
@@ -62,18 +62,18 @@ func NewWaiter(fd int) (*Waiter, error) {
 	}
 	w.poll = func(set uintptr) bool {
 		if w.armed {
-			// Taking the event out disarms it. Should there be none, the reader finds that there is nothing to read.
+			// Reading the event disarms it. If there is none, the caller's read returns EAGAIN.
 			w.armed = false
 			n, _ := unix.EpollWait(int(set), w.event[:], 0)
 			w.stale = n <= 0
 			return true
 		}
-		// An event that came while nobody waited has woken nobody, and arming tells only of one that is not in
-		// the set yet (ep_modify in fs/eventpoll.c): it has to be taken out first.
+		// An event that came while nobody waited woke nobody, and arming reports only an event that is not in the set
+		// yet (ep_modify in fs/eventpoll.c): read it first.
 		if w.stale {
 			_, _ = unix.EpollWait(int(set), w.event[:], 0)
 		}
-		// What can be read already is an event as well.
+		// If fd is readable already, arming reports an event.
 		w.armed = true
 		w.event[0] = unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT}
 		w.err = unix.EpollCtl(int(set), unix.EPOLL_CTL_MOD, w.fd, &w.event[0])
@@ -82,8 +82,7 @@ func NewWaiter(fd int) (*Waiter, error) {
 	return w, nil
 }
 
-// Wait returns true once the descriptor can be read or has an error to tell, and false from Wake on until
-// Rest, and after Close.
+// Wait returns true once the descriptor is readable or has an error, and false from Wake until ClearWake and after Close.
 func (w *Waiter) Wait() bool {
 	w.armed = false
 	if w.raw.Read(w.poll) == nil && w.err == nil {
@@ -93,12 +92,12 @@ func (w *Waiter) Wait() bool {
 	return false
 }
 
-// Wake ends Wait, or the next one.
+// Wake ends Wait, and each one that follows until ClearWake.
 func (w *Waiter) Wake() error { return w.set.SetReadDeadline(time.Unix(1, 0)) }
 
-// Rest takes Wake back. Who waits may be woken many times: it calls Rest, then looks for what it was woken for, which has
-// to be there before Wake, and waits again. On an error Wait will go on to return false.
-func (w *Waiter) Rest() error { return errors.Join(w.err, w.set.SetReadDeadline(time.Time{})) }
+// ClearWake ends the effect of Wake. A woken goroutine calls ClearWake, then looks for its tasks, which were there before
+// Wake, and waits again. After an error Wait goes on returning false.
+func (w *Waiter) ClearWake() error { return errors.Join(w.err, w.set.SetReadDeadline(time.Time{})) }
 
 // Close ends Wait for good. Closing twice is fine.
 func (w *Waiter) Close() error {

@@ -65,10 +65,10 @@ func TestWakeRestClose(t *testing.T) {
 		if <-done || w.Wait() {
 			t.Error("Wait returned true after Wake")
 		}
-		if err := w.Rest(); err != nil {
+		if err := w.ClearWake(); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.Rest(); err != nil {
+		if err := w.ClearWake(); err != nil {
 			t.Fatalf("Rest twice: %v", err)
 		}
 	}
@@ -100,7 +100,7 @@ func TestWaitAfterWakeSeesWhatCameBetween(t *testing.T) {
 		if <-waits {
 			t.Fatal("Wait returned true after Wake")
 		}
-		if err := w.Rest(); err != nil {
+		if err := w.ClearWake(); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := unix.Write(p, b); err != nil {
@@ -158,7 +158,7 @@ func TestWokenToServe(t *testing.T) {
 		for {
 			served.Store(asked.Load())
 			rounds++
-			if !w.Wait() && (w.Rest() != nil || ending.Load()) {
+			if !w.Wait() && (w.ClearWake() != nil || ending.Load()) {
 				return
 			}
 		}

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"nicteam/internal/api"
+	"nicteam/team"
 )
 
 // head names the fields. They stay the same whatever NICs and protocols there are, so each series has its own lines.
@@ -20,7 +20,7 @@ func (t *Traffic) csv(w io.Writer) error {
 	h := t.History
 	type line struct {
 		scope, name string
-		rx, tx      api.SeriesColumns
+		rx, tx      team.SeriesColumns
 	}
 	var lines []line
 	if h.Member == "" {

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"nicteam/internal/api"
 	"nicteam/monitor/chart"
+	"nicteam/team"
 )
 
 // Format is what to write.
@@ -50,8 +50,8 @@ func ParseFormat(s string) (Format, error) {
 
 // Traffic is what to write of: a history and the state of the team at its end.
 type Traffic struct {
-	History  *api.History
-	Status   *api.Status
+	History  *team.HistoryDocument
+	Status   *team.Status
 	Location *time.Location // of the times in pictures and texts; tables and documents are in UTC
 	Picture  Picture
 }

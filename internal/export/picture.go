@@ -5,22 +5,25 @@ import (
 	"strings"
 	"time"
 
-	"nicteam/internal/api"
 	"nicteam/monitor/chart"
+	"nicteam/team"
 )
 
 // data is what the chart draws: the team's members in their order, then those that have left.
 func (t *Traffic) data() chart.Data {
+	if n := len(t.History.Covered) - 1; n > 0 && !rateKnown(t.History.Covered[n]) && rateKnown(t.History.Covered[n-1]) {
+		complete := *t.History // the last column has just begun
+		complete.Covered, complete.To = complete.Covered[:n], complete.To.Add(-time.Duration(complete.Step))
+		t = &Traffic{History: &complete, Status: t.Status, Location: t.Location}
+	}
 	h := t.History
-	d := chart.Data{Name: t.title(), End: h.To.In(t.Location), Step: time.Duration(h.Step), Total: t.series("", h.RX, h.TX)}
+	d := chart.Data{Name: t.title(), End: h.To.In(t.Location), Step: time.Duration(h.Step), Total: t.series("", h.RX, h.TX),
+		Events: t.marks()}
 	for _, m := range t.members() {
 		d.Members = append(d.Members, chart.Member{Series: t.series(m.Name, m.RX, m.TX), State: m.state, Up: m.up, Link: m.bps})
 	}
 	for _, p := range h.Protocols {
 		d.Protocols = append(d.Protocols, t.series(protocol(p.Name), p.RX, p.TX))
-	}
-	for i := range h.Events {
-		d.Events = append(d.Events, chart.Event{At: h.Events[i].Time, Text: words(&h.Events[i])})
 	}
 	return d
 }
@@ -39,15 +42,14 @@ func (t *Traffic) title() string {
 	return fmt.Sprintf("%s · %s · %d/%d up", name, t.Status.Mode, usable, len(t.Status.Members))
 }
 
-func (t *Traffic) series(name string, rx, tx api.SeriesColumns) chart.Series {
+func (t *Traffic) series(name string, rx, tx team.SeriesColumns) chart.Series {
 	return chart.Series{Name: name, In: t.bins(rx), Out: t.bins(tx)}
 }
 
-func (t *Traffic) bins(c api.SeriesColumns) []chart.Bin {
+func (t *Traffic) bins(c team.SeriesColumns) []chart.Bin {
 	bins := make([]chart.Bin, len(t.History.Covered))
 	for i, covered := range t.History.Covered {
-		// What a few ms carried is no rate: the last column has often just begun.
-		if time.Duration(covered) < time.Second/2 {
+		if !rateKnown(covered) {
 			continue
 		}
 		s := time.Duration(covered).Seconds()
@@ -56,6 +58,9 @@ func (t *Traffic) bins(c api.SeriesColumns) []chart.Bin {
 	}
 	return bins
 }
+
+// rateKnown reports whether so many nanoseconds suffice for a rate: what a few ms carried is none.
+func rateKnown(covered int64) bool { return time.Duration(covered) >= time.Second/2 }
 
 // at is zero where a list is left out because nothing moved.
 func at(list []uint64, i int) uint64 {
@@ -67,19 +72,19 @@ func at(list []uint64, i int) uint64 {
 
 // member is one with what is known of it now.
 type member struct {
-	api.NamedColumns
+	team.NamedColumns
 	state string
 	up    bool
 	bps   float64
 }
 
 func (t *Traffic) members() (all []member) {
-	carried := map[string]api.NamedColumns{}
+	carried := map[string]team.NamedColumns{}
 	for _, m := range t.History.Members {
 		carried[m.Name] = m
 	}
 	if name := t.History.Member; name != "" {
-		carried[name] = api.NamedColumns{Name: name, RX: t.History.RX, TX: t.History.TX}
+		carried[name] = team.NamedColumns{Name: name, RX: t.History.RX, TX: t.History.TX}
 	}
 	present := map[string]bool{}
 	for _, m := range t.Status.Members {
@@ -110,7 +115,7 @@ func protocol(name string) string {
 }
 
 // words are an event's: "eth1 down: carrier lost, 420µs".
-func words(e *api.Event) string {
+func words(e *team.Event) string {
 	what := strings.ReplaceAll(e.Event, "-", " ")
 	if e.Member != "" {
 		what = e.Member + " " + strings.TrimPrefix(what, "member ")

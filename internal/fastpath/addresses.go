@@ -8,7 +8,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"nicteam/internal/frame"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // addresses are the MACs that a Plan speaks of. What is noted of each has two views, as there are two Plans: they change at one
@@ -22,7 +22,7 @@ type addresses struct {
 
 // entry is what a Plan says of a MAC.
 type entry struct {
-	takers modes.MemberSet // that take in what is for it
+	takers spread.MemberSet // that take in what is for it
 	kind   uint32
 }
 
@@ -33,7 +33,7 @@ const (
 )
 
 // entries are all MACs that a Plan speaks of.
-func entries(pl *modes.Plan) map[frame.MAC]entry {
+func entries(pl *spread.Plan) map[frame.MAC]entry {
 	all := make(map[frame.MAC]entry, len(pl.Own)+len(pl.Behind))
 	for _, m := range pl.Own {
 		all[m] = entry{kind: kindOwn}

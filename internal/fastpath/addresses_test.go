@@ -10,7 +10,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // Whatever Plans follow each other, both views say what the last one does, of nobody else, and when guests have sent is not
@@ -22,7 +22,7 @@ func TestAddressesFollow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		for range rapid.IntRange(1, 5).Draw(t, "plans") {
 			c := drawCast(t)
-			pl := drawPlan(t, c, modes.SpreadSlots)
+			pl := drawPlan(t, c, spread.SpreadSlots)
 			labtest.Must(b, b.apply(pl, c))
 			want := entries(pl)
 			got := map[frame.MAC]entry{}
@@ -30,7 +30,7 @@ func TestAddressesFollow(t *testing.T) {
 			var v programAddress
 			for all := b.Addresses.Iterate(); all.Next(&mac, &v); {
 				m := frame.MAC(mac)
-				got[m] = entry{modes.MemberSet(v.Views[0].Takers), v.Views[0].Kind}
+				got[m] = entry{spread.MemberSet(v.Views[0].Takers), v.Views[0].Kind}
 				if v.Views[0] != v.Views[1] {
 					t.Fatalf("%v: %+v", m, v)
 				}
@@ -67,7 +67,7 @@ func TestFailoverAmongManyMACs(t *testing.T) {
 	const many = 4096
 	b := newBed(t)
 	c := &cast{members: 3}
-	pl := &modes.Plan{Spread: modes.SpreadSingle, Adapter: adapterMAC, Own: []frame.MAC{adapterMAC}, Distributing: 3, Collecting: 3, Multicast: 1, Next: -1}
+	pl := &spread.Plan{Spread: spread.SpreadSingle, Adapter: adapterMAC, Own: []frame.MAC{adapterMAC}, Distributing: 3, Collecting: 3, Multicast: 1, Next: -1}
 	for id := range 2 {
 		c.mac[id] = memberMAC(id)
 		pl.Own = append(pl.Own, c.mac[id])

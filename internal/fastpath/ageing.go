@@ -7,7 +7,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/relay"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -18,7 +18,7 @@ type ageing struct {
 	kernel *kernel
 
 	at   time.Time
-	plan *modes.Plan
+	plan *spread.Plan
 	asks []asked
 }
 
@@ -31,7 +31,7 @@ type asked struct {
 const ageingEvery = time.Second
 
 // look looks once for each station that is asked about.
-func (a *ageing) look(pl *modes.Plan) {
+func (a *ageing) look(pl *spread.Plan) {
 	if pl != a.plan {
 		a.follow(pl)
 	}
@@ -40,13 +40,13 @@ func (a *ageing) look(pl *modes.Plan) {
 	}
 	a.at = time.Now()
 	a.asks = slices.DeleteFunc(a.asks, func(x asked) bool {
-		return a.kernel.stations.sent(x.station) >= x.since && a.path.relay.Tell(team.Control{Kind: team.ControlBehind, Member: -1, Station: x.station})
+		return a.kernel.stations.sent(x.station) >= x.since && a.path.relay.Report(team.Control{Kind: team.ControlBehind, Member: -1, Station: x.station})
 	})
 }
 
 // follow takes over what another Plan asks about. What was told of already is told of again if it still asks: the
 // control loop has not heard.
-func (a *ageing) follow(pl *modes.Plan) {
+func (a *ageing) follow(pl *spread.Plan) {
 	now := uint64(relay.Monotonic())
 	old := a.asks
 	a.plan, a.asks = pl, make([]asked, 0, len(pl.Ageing))

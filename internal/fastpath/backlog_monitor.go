@@ -7,11 +7,11 @@ import (
 
 	"nicteam/internal/fastpath/backlog"
 	"nicteam/internal/relay"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
-// backlogMonitor measures what waits for the members while programs move frames, and reports their queues to modes.Picker as the
+// backlogMonitor measures what waits for the members while programs move frames, and reports their queues to spread.Picker as the
 // relay reports those of its sockets. It has a goroutine of its own, because reading counters may wait for the kernel's
 // configuration lock, and no frame may wait for that. The goroutine polls the members
 //
@@ -22,9 +22,9 @@ type backlogMonitor struct {
 	stats statsReader // nil until a member has joined
 
 	mu         sync.Mutex // held shortly, never while the kernel is read
-	estimators [modes.MaxMembers]backlog.Estimator
-	measured   backlog.Indexes          // the NICs that estimators are of
-	dropped    [modes.MaxMembers]uint64 // frames dropped in qdiscs and NICs
+	estimators [spread.MaxMembers]backlog.Estimator
+	measured   backlog.Indexes           // the NICs that estimators are of
+	dropped    [spread.MaxMembers]uint64 // frames dropped in qdiscs and NICs
 
 	stop, done  chan struct{} // of the goroutine; nil: it does not run
 	wakeup      chan struct{} // poll now; made with the Path
@@ -33,8 +33,8 @@ type backlogMonitor struct {
 
 // statsReader is *backlog.StatsReader.
 type statsReader interface {
-	ReadLinks(of *backlog.Indexes, to *[modes.MaxMembers]backlog.LinkStats) error
-	ReadQdiscs(of *backlog.Indexes, to *[modes.MaxMembers]backlog.QdiscStats) error
+	ReadLinks(of *backlog.Indexes, to *[spread.MaxMembers]backlog.LinkStats) error
+	ReadQdiscs(of *backlog.Indexes, to *[spread.MaxMembers]backlog.QdiscStats) error
 	Close() error
 }
 
@@ -157,7 +157,7 @@ func (m *backlogMonitor) run(w *backlogPoller, stop, done chan struct{}) {
 // counters, which may wait for the kernel's configuration lock.
 func (p *Path) Backlog(id int) int {
 	relayed := p.relay.Backlog(id)
-	if id < 0 || id >= modes.MaxMembers {
+	if id < 0 || id >= spread.MaxMembers {
 		return relayed
 	}
 	s := backlog.Sample{At: relay.Monotonic(), QdiscRead: true}
@@ -166,8 +166,8 @@ func (p *Path) Backlog(id int) int {
 	if !p.txTotals(id, &s.Before, &of, &stats) {
 		return relayed
 	}
-	var links [modes.MaxMembers]backlog.LinkStats
-	var qdiscs [modes.MaxMembers]backlog.QdiscStats
+	var links [spread.MaxMembers]backlog.LinkStats
+	var qdiscs [spread.MaxMembers]backlog.QdiscStats
 	if stats.ReadLinks(&of, &links) != nil || stats.ReadQdiscs(&of, &qdiscs) != nil || !p.txTotals(id, &s.After, &of, &stats) {
 		return relayed
 	}

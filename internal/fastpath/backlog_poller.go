@@ -6,7 +6,7 @@ import (
 
 	"nicteam/internal/fastpath/backlog"
 	"nicteam/internal/relay"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -18,20 +18,20 @@ type backlogPoller struct {
 	ageing  ageing
 
 	counters team.Counters
-	totals   [modes.MaxMembers]backlog.TxTotals // at the last poll
-	plan     *modes.Plan
-	ids      modes.MemberSet // that have joined
+	totals   [spread.MaxMembers]backlog.TxTotals // at the last poll
+	plan     *spread.Plan
+	ids      spread.MemberSet // that have joined
 	indexes  backlog.Indexes
 
-	links      [modes.MaxMembers]backlog.LinkStats
-	qdiscs     [modes.MaxMembers]backlog.QdiscStats
-	before     [modes.MaxMembers]backlog.TxTotals // reading the NICs
-	after      [modes.MaxMembers]backlog.TxTotals // reading all
-	qdiscsRead time.Time                          // when qdiscs was read
-	qdiscsTook time.Duration                      // to read them
-	busy       modes.MemberSet                    // with a backlog
+	links      [spread.MaxMembers]backlog.LinkStats
+	qdiscs     [spread.MaxMembers]backlog.QdiscStats
+	before     [spread.MaxMembers]backlog.TxTotals // reading the NICs
+	after      [spread.MaxMembers]backlog.TxTotals // reading all
+	qdiscsRead time.Time                           // when qdiscs was read
+	qdiscsTook time.Duration                       // to read them
+	busy       spread.MemberSet                    // with a backlog
 
-	unreported [modes.MaxMembers]pickerReport // to the Picker
+	unreported [spread.MaxMembers]pickerReport // to the Picker
 }
 
 // poll samples all members and returns how long to wait until the next poll.
@@ -56,7 +56,7 @@ func (w *backlogPoller) poll() time.Duration {
 		w.qdiscsRead = began
 	}
 	w.updateEstimates(at, qdiscRead)
-	if w.plan.Spread != modes.SpreadShortest {
+	if w.plan.Spread != spread.SpreadShortest {
 		return pollNormal // only Backlog needs the estimates, and samples by itself
 	}
 	w.reportToPicker()
@@ -105,7 +105,7 @@ func (w *backlogPoller) snapshotMembers() {
 }
 
 // readTxTotals fills to with what the programs transmitted by each member.
-func (w *backlogPoller) readTxTotals(to *[modes.MaxMembers]backlog.TxTotals) {
+func (w *backlogPoller) readTxTotals(to *[spread.MaxMembers]backlog.TxTotals) {
 	for left := w.ids; left != 0; left = left.Without(left.First()) {
 		to[left.First()] = w.kernel.txTotals(left.First())
 	}
@@ -177,7 +177,7 @@ type pickerReport struct {
 // reportToPicker reports members that transmitted to the Picker. Bytes transmitted since the reading are on the members' clocks
 // already and have hardly left. They are reported as backlog too, or the Picker would take them off the clocks.
 func (w *backlogPoller) reportToPicker() {
-	var set modes.MemberSet
+	var set spread.MemberSet
 	for left := w.ids; left != 0; left = left.Without(left.First()) {
 		if id := left.First(); w.unreported[id].accepted > 0 || w.busy.Has(id) {
 			set = set.With(id)
@@ -187,7 +187,7 @@ func (w *backlogPoller) reportToPicker() {
 		return
 	}
 	// On an error the relay is closed, and the Path soon.
-	_ = w.path.relay.Do(func(pk *modes.Picker, _ int64) {
+	_ = w.path.relay.DoWithPicker(func(pk *spread.Picker, _ int64) {
 		for left := set; left != 0; left = left.Without(left.First()) {
 			id := left.First()
 			now := w.kernel.txTotals(id)

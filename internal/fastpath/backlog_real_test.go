@@ -13,14 +13,14 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
 // elb is a Plan of that mode.
-func (g *rig) elb() *modes.Plan {
-	pl := g.plan(modes.SpreadShortest)
-	pl.Gain, pl.Hash = time.Millisecond, modes.Layer34
+func (g *rig) elb() *spread.Plan {
+	pl := g.plan(spread.SpreadShortest)
+	pl.Gain, pl.Hash = time.Millisecond, spread.Layer34
 	return pl
 }
 
@@ -42,14 +42,14 @@ func TestMembersCarryWhatTheyCan(t *testing.T) {
 	load, err := lab.Load{From: g.host, To: g.peer, Address: peerAddress, Flows: 12}.Start(t.Context())
 	labtest.Must(t, err)
 	t.Cleanup(func() { load.Stop() })
-	f := new(modes.Flows)
+	f := new(spread.Flows)
 	measured := func() bool {
 		if !g.path.Flows(f) {
 			return false
 		}
 		for id, rate := range rates {
 			q := &f.Members[id]
-			if c := float64(q.Capacity); q.Source != modes.RateMeasured || c < rate*0.85 || c > rate*1.15 {
+			if c := float64(q.Capacity); q.Source != spread.RateMeasured || c < rate*0.85 || c > rate*1.15 {
 				return false
 			}
 		}
@@ -76,7 +76,7 @@ func TestMembersCarryWhatTheyCan(t *testing.T) {
 func TestBacklogEnds(t *testing.T) {
 	g := newRig(t, 1)
 	labtest.Must(t, g.host.Shape("m0", 2e6))
-	labtest.Must(t, g.path.Apply(g.plan(modes.SpreadSingle)))
+	labtest.Must(t, g.path.Apply(g.plan(spread.SpreadSingle)))
 	labtest.Must(t, g.path.Engage())
 	// One socket may have less under way than waits at most.
 	var conns [4]net.Conn
@@ -124,7 +124,7 @@ func TestBacklogEnds(t *testing.T) {
 func TestAgeingMACsAreTold(t *testing.T) {
 	const guest, silent = frame.MAC(0x020000000b01), frame.MAC(0x020000000b02)
 	g := newRig(t, 1)
-	pl := g.plan(modes.SpreadSingle)
+	pl := g.plan(spread.SpreadSingle)
 	pl.Behind, pl.Promiscuous = []frame.MAC{guest, silent}, true
 	pl.Stations = []frame.Station{frame.StationOf(guest, 0), frame.StationOf(silent, 0)}
 	labtest.Must(t, g.path.Apply(pl))
@@ -194,7 +194,7 @@ func TestOrderedMoves(t *testing.T) {
 	load, err := lab.Load{From: g.host, To: g.peer, Address: peerAddress, Flows: 8}.Start(t.Context())
 	labtest.Must(t, err)
 	t.Cleanup(func() { load.Stop() })
-	f := new(modes.Flows)
+	f := new(spread.Flows)
 	busy := func(id int) (slots []int) {
 		labtest.Eventually(t, "a flow table", func() bool { return g.path.Flows(f) })
 		for s := range f.Slots {
@@ -209,7 +209,7 @@ func TestOrderedMoves(t *testing.T) {
 	order := *pl
 	order.Turn = 1
 	for _, s := range busy(0) {
-		order.Moves = append(order.Moves, modes.Move{Slot: uint16(s), To: 1})
+		order.Moves = append(order.Moves, spread.Move{Slot: uint16(s), To: 1})
 	}
 	if len(order.Moves) == 0 {
 		t.Fatal("nothing to move")
@@ -230,7 +230,7 @@ type heldStats struct {
 	held sync.Mutex
 }
 
-func (h *heldStats) ReadLinks(of *backlog.Indexes, to *[modes.MaxMembers]backlog.LinkStats) error {
+func (h *heldStats) ReadLinks(of *backlog.Indexes, to *[spread.MaxMembers]backlog.LinkStats) error {
 	h.held.Lock()
 	defer h.held.Unlock()
 	return h.statsReader.ReadLinks(of, to)
@@ -246,7 +246,7 @@ func TestApplyDoesNotWaitForTheMonitor(t *testing.T) {
 	load, err := lab.Load{From: g.host, To: g.peer, Address: peerAddress, Flows: 4}.Start(t.Context())
 	labtest.Must(t, err)
 	t.Cleanup(func() { load.Stop() })
-	f := new(modes.Flows)
+	f := new(spread.Flows)
 	labtest.Eventually(t, "measuring", func() bool { return g.path.Flows(f) && f.Members[0].Capacity+f.Members[1].Capacity > 0 })
 
 	stats.held.Lock()

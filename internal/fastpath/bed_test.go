@@ -11,7 +11,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/relay"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -30,7 +30,7 @@ type bed struct {
 	testing.TB
 	*kernel
 	now   int64 // ns
-	links [modes.MaxMembers]*team.Link
+	links [spread.MaxMembers]*team.Link
 }
 
 func newBed(t testing.TB) *bed {
@@ -61,8 +61,8 @@ type outcome struct {
 	Verdict int
 	Frame   []byte // as it goes on, where it does
 	Counts  counts
-	Octets  [modes.MaxMembers]uint64 // that members were given, a super-frame as it is
-	Heard   map[int]uint64           // bytes, by slot
+	Octets  [spread.MaxMembers]uint64 // that members were given, a super-frame as it is
+	Heard   map[int]uint64            // bytes, by slot
 
 	Elsewhere frame.Station // who is heard from elsewhere, of receive
 }
@@ -71,7 +71,7 @@ type outcome struct {
 func (b *bed) run(p *ebpf.Program, f []byte, gso uint16) (o outcome, err error) {
 	b.ledger.Flows.Now = b.now
 	var before counts
-	before.read(b.kernel, ^modes.MemberSet(0))
+	before.read(b.kernel, ^spread.MemberSet(0))
 	heard, octets := *b.heard, b.octets()
 	opts := ebpf.RunOptions{Data: f, DataOut: make([]byte, len(f)+64), Context: skBuff{Ifindex: loopback, GSOSize: uint32(gso)}}
 	code, err := p.Run(&opts)
@@ -83,7 +83,7 @@ func (b *bed) run(p *ebpf.Program, f []byte, gso uint16) (o outcome, err error) 
 		o.Frame = opts.DataOut
 	}
 	var after counts
-	after.read(b.kernel, ^modes.MemberSet(0))
+	after.read(b.kernel, ^spread.MemberSet(0))
 	o.Counts, o.Octets = since(&after, &before), b.octets()
 	for id, n := range octets {
 		o.Octets[id] -= n
@@ -99,7 +99,7 @@ func (b *bed) run(p *ebpf.Program, f []byte, gso uint16) (o outcome, err error) 
 	return o, nil
 }
 
-func (b *bed) octets() (all [modes.MaxMembers]uint64) {
+func (b *bed) octets() (all [spread.MaxMembers]uint64) {
 	for i := range b.rows {
 		for id := range all {
 			all[id] += b.rows[i].Members[id].TxOctets
@@ -124,7 +124,7 @@ func since(now, base *counts) (c counts) {
 func (b *bed) receives(id int) error { return b.Members.Put(uint32(loopback), uint32(id)) }
 
 // sentBy has it that the adapter sent from these stations just now, and from no others.
-func (b *bed) sentBy(pl *modes.Plan, sent []frame.Station) error {
+func (b *bed) sentBy(pl *spread.Plan, sent []frame.Station) error {
 	now := uint64(b.now)
 	b.control.GuestsUntil = 0
 	var old []uint64
@@ -158,7 +158,7 @@ func (b *bed) sentBy(pl *modes.Plan, sent []frame.Station) error {
 }
 
 // told is the station of which the program has just told that it is heard from elsewhere; 0 none.
-func (b *bed) told(pl *modes.Plan) (s frame.Station, err error) {
+func (b *bed) told(pl *spread.Plan) (s frame.Station, err error) {
 	for _, x := range pl.Stations {
 		var v programStation
 		if err := b.Stations.Lookup(uint64(x), &v); err != nil {
@@ -173,8 +173,8 @@ func (b *bed) told(pl *modes.Plan) (s frame.Station, err error) {
 
 // cast is whose addresses there are.
 type cast struct {
-	members modes.MemberSet
-	mac     [modes.MaxMembers]frame.MAC
+	members spread.MemberSet
+	mac     [spread.MaxMembers]frame.MAC
 	behind  []frame.MAC
 	others  []frame.MAC
 }
@@ -202,17 +202,17 @@ func drawCast(t *rapid.T) *cast {
 	return c
 }
 
-func drawSet(t *rapid.T, of modes.MemberSet, name string) modes.MemberSet {
+func drawSet(t *rapid.T, of spread.MemberSet, name string) spread.MemberSet {
 	if rapid.Bool().Draw(t, "all "+name) {
 		return of
 	}
-	return of & modes.MemberSet(rapid.Uint64().Draw(t, name))
+	return of & spread.MemberSet(rapid.Uint64().Draw(t, name))
 }
 
 // drawPlan is a Plan such as no mode would make, but for what programs and relay take for granted.
-func drawPlan(t *rapid.T, c *cast, spreads ...modes.Spread) *modes.Plan {
-	pl := &modes.Plan{
-		Spread: rapid.SampledFrom(spreads).Draw(t, "spread"), Hash: rapid.SampledFrom(modes.HashPolicies()).Draw(t, "hash"), Salt: rapid.Uint64().Draw(t, "salt"),
+func drawPlan(t *rapid.T, c *cast, spreads ...spread.Spread) *spread.Plan {
+	pl := &spread.Plan{
+		Spread: rapid.SampledFrom(spreads).Draw(t, "spread"), Hash: rapid.SampledFrom(spread.HashPolicies()).Draw(t, "hash"), Salt: rapid.Uint64().Draw(t, "salt"),
 		Distributing: drawSet(t, c.members, "distributing"), Collecting: drawSet(t, c.members, "collecting"), Multicast: drawSet(t, c.members, "multicast"),
 		Single: -1, Next: -1, PerMember: rapid.Bool().Draw(t, "per member"), Promiscuous: rapid.Bool().Draw(t, "promiscuous"),
 		Adapter: adapterMAC, Behind: c.behind, PacketsPerMember: rapid.IntRange(0, 3).Draw(t, "packets per member"),
@@ -233,7 +233,7 @@ func drawPlan(t *rapid.T, c *cast, spreads ...modes.Spread) *modes.Plan {
 	for set := c.members; set != 0; set = set.Without(set.First()) {
 		id := set.First()
 		pl.Own = append(pl.Own, c.mac[id])
-		pl.Weights[id] = rapid.SampledFrom([]uint32{modes.MaxShare, modes.MaxShare / 2, 1000, 1}).Draw(t, "share")
+		pl.Weights[id] = rapid.SampledFrom([]uint32{spread.MaxShare, spread.MaxShare / 2, 1000, 1}).Draw(t, "share")
 		pl.Rates[id] = rapid.SampledFrom([]uint64{10e6, 100e6, 1e9, 10e9}).Draw(t, "rate")
 		for range rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "heirs") {
 			pl.Filter[id] = append(pl.Filter[id], rapid.SampledFrom(c.all()).Draw(t, "heir of"))
@@ -241,8 +241,8 @@ func drawPlan(t *rapid.T, c *cast, spreads ...modes.Spread) *modes.Plan {
 	}
 	pl.Known = drawSet(t, c.members, "known")
 	if rapid.IntRange(0, 7).Draw(t, "no slots") != 0 {
-		pl.Slots = make([]uint8, modes.SlotCount)
-		ids := []uint8{modes.NoMember}
+		pl.Slots = make([]uint8, spread.SlotCount)
+		ids := []uint8{spread.NoMember}
 		for set := c.members; set != 0; set = set.Without(set.First()) {
 			ids = append(ids, uint8(set.First()), uint8(set.First()))
 		}
@@ -255,12 +255,12 @@ func drawPlan(t *rapid.T, c *cast, spreads ...modes.Spread) *modes.Plan {
 }
 
 // apply puts a Plan in force among a cast's members.
-func (b *bed) apply(pl *modes.Plan, c *cast) error {
+func (b *bed) apply(pl *spread.Plan, c *cast) error {
 	b.links, pl.MACs = linksOf(c), c.mac
 	return b.put(pl, &b.links)
 }
 
-func linksOf(c *cast) (links [modes.MaxMembers]*team.Link) {
+func linksOf(c *cast) (links [spread.MaxMembers]*team.Link) {
 	for set := c.members; set != 0; set = set.Without(set.First()) {
 		id := set.First()
 		links[id] = &team.Link{Index: 100 + id}

@@ -8,7 +8,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // What a program takes for a frame, without what is done for a test's frame besides.
@@ -23,10 +23,10 @@ func BenchmarkPrograms(b *testing.B) {
 		k.rows[i].Decided = 2
 	}
 	c := &cast{members: 0b1111, behind: []frame.MAC{0x0200000000d0}}
-	pl := &modes.Plan{Adapter: adapterMAC, Distributing: 15, Collecting: 15, Multicast: 15, Gain: modes.DefaultGain, Skew: modes.DefaultSkew,
-		PacketsPerMember: 1, Own: []frame.MAC{adapterMAC}, Slots: make([]uint8, modes.SlotCount)}
+	pl := &spread.Plan{Adapter: adapterMAC, Distributing: 15, Collecting: 15, Multicast: 15, Gain: spread.DefaultGain, Skew: spread.DefaultSkew,
+		PacketsPerMember: 1, Own: []frame.MAC{adapterMAC}, Slots: make([]uint8, spread.SlotCount)}
 	for id := range 4 {
-		c.mac[id], pl.Weights[id], pl.Rates[id] = memberMAC(id), modes.MaxShare, 1e9
+		c.mac[id], pl.Weights[id], pl.Rates[id] = memberMAC(id), spread.MaxShare, 1e9
 		pl.Own = append(pl.Own, memberMAC(id))
 		pl.Filter[id] = []frame.MAC{adapterMAC}
 	}
@@ -43,24 +43,24 @@ func BenchmarkPrograms(b *testing.B) {
 	for _, v := range []struct {
 		name    string
 		program *ebpf.Program
-		spread  modes.Spread
+		spread  spread.Spread
 		f       []byte
 	}{
-		{"transmit/single", k.Transmit, modes.SpreadSingle, tcp4},
-		{"transmit/slots", k.Transmit, modes.SpreadSlots, tcp4},
-		{"transmit/slots6", k.Transmit, modes.SpreadSlots, tcp6},
-		{"transmit/round-robin", k.Transmit, modes.SpreadRoundRobin, tcp4},
-		{"transmit/elb", k.Transmit, modes.SpreadShortest, tcp4},
-		{"receive/adapter", k.Receive, modes.SpreadSlots, in(adapterMAC, tcp4)},
-		{"receive/own", k.Receive, modes.SpreadShortest, in(memberMAC(2), tcp4)},
-		{"receive/own6", k.Receive, modes.SpreadShortest, in(memberMAC(2), tcp6)},
-		{"receive/refused", k.Receive, modes.SpreadSlots, in(0x0200000000ee, tcp4)},
-		{"listen", k.Listen, modes.SpreadSlots, stack(in(adapterMAC, tcp4), ether(0, 0, 0x88b5))},
+		{"transmit/single", k.Transmit, spread.SpreadSingle, tcp4},
+		{"transmit/slots", k.Transmit, spread.SpreadSlots, tcp4},
+		{"transmit/slots6", k.Transmit, spread.SpreadSlots, tcp6},
+		{"transmit/round-robin", k.Transmit, spread.SpreadRoundRobin, tcp4},
+		{"transmit/elb", k.Transmit, spread.SpreadShortest, tcp4},
+		{"receive/adapter", k.Receive, spread.SpreadSlots, in(adapterMAC, tcp4)},
+		{"receive/own", k.Receive, spread.SpreadShortest, in(memberMAC(2), tcp4)},
+		{"receive/own6", k.Receive, spread.SpreadShortest, in(memberMAC(2), tcp6)},
+		{"receive/refused", k.Receive, spread.SpreadSlots, in(0x0200000000ee, tcp4)},
+		{"listen", k.Listen, spread.SpreadSlots, stack(in(adapterMAC, tcp4), ether(0, 0, 0x88b5))},
 	} {
 		b.Run(v.name, func(b *testing.B) {
 			pl := *pl
-			pl.Spread, pl.PerMember = v.spread, v.program == k.Receive && v.spread == modes.SpreadShortest // a frame that was renamed is another one
-			p := &modes.Picker{}
+			pl.Spread, pl.PerMember = v.spread, v.program == k.Receive && v.spread == spread.SpreadShortest // a frame that was renamed is another one
+			p := &spread.Picker{}
 			p.Keep(k.ledger)
 			p.Follow(&pl)
 			labtest.Must(b, k.put(&pl, &d.links))

@@ -6,7 +6,7 @@ import (
 
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 var (
@@ -20,12 +20,12 @@ func TestChangeOver(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		members int
-		spread  modes.Spread
+		spread  spread.Spread
 		rate    int
 	}{
-		{"single", 1, modes.SpreadSingle, 10000},
-		{"slots", 2, modes.SpreadSlots, 5000},
-		{"shortest", 1, modes.SpreadShortest, 10000},
+		{"single", 1, spread.SpreadSingle, 10000},
+		{"slots", 2, spread.SpreadSlots, 5000},
+		{"shortest", 1, spread.SpreadShortest, 10000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := newRig(t, c.members)

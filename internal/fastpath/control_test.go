@@ -17,8 +17,8 @@ import (
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/nic"
-	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -46,7 +46,7 @@ func TestControlFramesUnderLoad(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := newRig(t, 1)
-			labtest.Must(t, g.path.Apply(g.plan(modes.SpreadSlots)))
+			labtest.Must(t, g.path.Apply(g.plan(spread.SpreadSlots)))
 			if c.engage {
 				labtest.Must(t, g.path.Engage())
 			}
@@ -65,7 +65,7 @@ func TestControlFramesUnderLoad(t *testing.T) {
 						func() bool { return i-a.count() < most })
 				}
 				labtest.Must(t, g.path.Send(0, slowFrame(memberMAC(0), i)))
-				labtest.Must(t, peer.Send(slowFrame(peerMAC, i)))
+				labtest.Must(t, peer.SendControl(slowFrame(peerMAC, i)))
 				time.Sleep(every)
 			}
 			for i := range most { // by these the relay learns that somebody speaks to it
@@ -126,7 +126,7 @@ func (g *rig) peerSocket(id int) (s *nic.Socket) {
 	}})
 	labtest.Must(g, err)
 	defer p.Close()
-	labtest.Must(g, s.Listen(p.FD()))
+	labtest.Must(g, s.SetSocketFilter(p.FD()))
 	return s
 }
 
@@ -216,11 +216,11 @@ func (a *arrivals) longest() time.Duration {
 // What comes from an address of ours is the relay's to hand on, too, whatever the programs think of it.
 func TestOwnSlowFramesComeToControl(t *testing.T) {
 	g := newRig(t, 2)
-	labtest.Must(t, g.path.Apply(g.plan(modes.SpreadSlots)))
+	labtest.Must(t, g.path.Apply(g.plan(spread.SpreadSlots)))
 	labtest.Must(t, g.path.Engage())
 	peer, next := g.peerSocket(1), controlFrames(g.path)
 	for i, src := range []frame.MAC{peerMAC, memberMAC(0), memberMAC(1), adapterMAC} {
-		labtest.Must(t, peer.Send(slowFrame(src, i)))
+		labtest.Must(t, peer.SendControl(slowFrame(src, i)))
 		if got := next(); !slices.Equal(got, slowFrame(src, i)) {
 			t.Errorf("from %v: %x", src, got)
 		}
@@ -231,14 +231,14 @@ func TestOwnSlowFramesComeToControl(t *testing.T) {
 // stack for a moment.
 func TestMarkersWaitForWhatProgramsReceived(t *testing.T) {
 	g := newRig(t, 1)
-	labtest.Must(t, g.path.Apply(g.plan(modes.SpreadSlots)))
+	labtest.Must(t, g.path.Apply(g.plan(spread.SpreadSlots)))
 	labtest.Must(t, g.path.Engage())
 	peer, next := g.peerSocket(0), controlFrames(g.path)
 	marker := lacp.Marker{Port: 1, System: peerMAC}
 	for n := range uint32(5) {
 		marker.Transaction = n
 		b, began := marker.Frame(peerMAC), time.Now()
-		labtest.Must(t, peer.Send(b))
+		labtest.Must(t, peer.SendControl(b))
 		if got, took := next(), time.Since(began); !slices.Equal(got, b) || took < time.Millisecond {
 			t.Errorf("after %v: %x", took, got)
 		}
@@ -248,7 +248,7 @@ func TestMarkersWaitForWhatProgramsReceived(t *testing.T) {
 // A neighbour that floods a member keeps no other member's partner from being heard, nor bulk from passing.
 func TestSlowFlood(t *testing.T) {
 	g := newRig(t, 2)
-	labtest.Must(t, g.path.Apply(g.plan(modes.SpreadSlots)))
+	labtest.Must(t, g.path.Apply(g.plan(spread.SpreadSlots)))
 	labtest.Must(t, g.path.Engage())
 	flooder, quiet := g.peerSocket(0), g.peerSocket(1)
 	b := append(make([]byte, frame.VnetLen), slowFrame(peerMAC, 0)...)
@@ -282,7 +282,7 @@ func TestSlowFlood(t *testing.T) {
 	})
 	began, busy := time.Now(), processTime()
 	for n := range 20 {
-		labtest.Must(t, quiet.Send(slowFrame(peerMAC, n)))
+		labtest.Must(t, quiet.SendControl(slowFrame(peerMAC, n)))
 		time.Sleep(25 * time.Millisecond)
 	}
 	took, busy := time.Since(began), processTime()-busy

@@ -27,21 +27,21 @@ func hearElsewhere(r *relay.Relay, k *kernel, caught *panics.Keeper) (*elsewhere
 	e := &elsewhere{reader: reader, done: make(chan struct{})}
 	go func() {
 		defer close(e.done)
-		caught.Again(context.Background(), "guests that move", func() { e.run(r) })
+		caught.Restart(context.Background(), "guests that move", func() { e.run(r) })
 	}()
 	return e, nil
 }
 
 func (e *elsewhere) run(r *relay.Relay) {
 	var record ringbuf.Record
-	var seen relay.Sightings
+	var seen relay.MoveCandidates
 	for e.reader.ReadInto(&record) == nil {
 		if len(record.RawSample) < 8 {
 			continue
 		}
 		s := frame.Station(binary.NativeEndian.Uint64(record.RawSample))
-		if seen.New(relay.Monotonic(), s) {
-			r.Elsewhere(s)
+		if seen.Add(relay.Monotonic(), s) {
+			r.CheckMoved(s)
 		}
 	}
 }

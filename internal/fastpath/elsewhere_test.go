@@ -12,7 +12,7 @@ import (
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/relay"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -22,7 +22,7 @@ const guestMAC = frame.MAC(0x0200000000dd)
 func withGuest(t *testing.T) *rig {
 	t.Helper()
 	g := newRig(t, 2)
-	pl := g.plan(modes.SpreadSingle)
+	pl := g.plan(spread.SpreadSingle)
 	pl.Promiscuous, pl.Behind, pl.Own = true, []frame.MAC{guestMAC}, append(pl.Own, guestMAC)
 	pl.Stations = []frame.Station{frame.StationOf(guestMAC, 0), frame.StationOf(guestMAC, 7)}
 	labtest.Must(t, g.path.Apply(pl))
@@ -39,7 +39,7 @@ func says(kind uint16) []byte {
 // elsewhereSoFar are the stations that the control loop has been told of so far.
 func (g *rig) elsewhereSoFar() (all []frame.Station) {
 	g.Helper()
-	labtest.Must(g, g.path.relay.Do(func(*modes.Picker, int64) {})) // behind all that was asked before
+	labtest.Must(g, g.path.relay.DoWithPicker(func(*spread.Picker, int64) {})) // behind all that was asked before
 	for {
 		select {
 		case c := <-g.path.Control():
@@ -102,7 +102,7 @@ func TestForgerOfASendingGuest(t *testing.T) {
 					forger(c.forged)
 				}
 				told := g.elsewhereSoFar()
-				if time.Since(began) >= relay.ElsewhereAfter {
+				if time.Since(began) >= relay.MovedAfter {
 					late = true // the machine was busy: what is told next may be of this round
 					return false
 				}
@@ -150,9 +150,9 @@ func TestRelayKnowsWhatProgramsSent(t *testing.T) {
 		send(t, g.peer, "p0", says(frame.TypeRARP))
 		labtest.Eventually(t, "the frame", func() bool {
 			g.path.Counters(&after)
-			return after.Members[0].RXDrop[team.DropReflected] > before.Members[0].RXDrop[team.DropReflected] || time.Since(began) >= relay.GuestTime
+			return after.Members[0].RXDrop[team.DropReflected] > before.Members[0].RXDrop[team.DropReflected] || time.Since(began) >= relay.RecentTime
 		})
-		return time.Since(began) < relay.GuestTime
+		return time.Since(began) < relay.RecentTime
 	})
 	for _, s := range g.elsewhereSoFar() {
 		t.Errorf("told of %v", s)
@@ -187,7 +187,7 @@ func TestForgottenGuestIsNoted(t *testing.T) {
 		sent := g.path.kernel.stations.sent(s)
 		pl.Stations, pl.Behind = nil, nil
 		labtest.Must(t, g.path.Apply(&pl))
-		if time.Since(began) >= relay.GuestTime {
+		if time.Since(began) >= relay.RecentTime {
 			return false
 		}
 		var noted uint64

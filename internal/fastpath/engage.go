@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/relay"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -55,8 +55,8 @@ func (p *Path) attach(k *kernel) (err error) {
 	}
 	p.mu.Lock()
 	p.kernel = k
-	p.relay.AlsoSent(k.stations.sentLately)
-	err = p.relay.Do(func(pk *modes.Picker, _ int64) { pk.Keep(k.ledger) })
+	p.relay.SetSentByPrograms(k.stations.sentLately)
+	err = p.relay.DoWithPicker(func(pk *spread.Picker, _ int64) { pk.Keep(k.ledger) })
 	if err == nil {
 		err = p.put()
 	}
@@ -91,7 +91,7 @@ func (p *Path) enter(k *kernel, id int, l *team.Link) (err error) {
 		return fmt.Errorf("note member: %w", err)
 	}
 	// The filter first: receive obeys what it has decided.
-	if err := p.relay.Listen(id, k.Listen.FD()); err != nil {
+	if err := p.relay.SetSocketFilter(id, k.Listen.FD()); err != nil {
 		return err
 	}
 	h, err := p.o.Hooks.Attach(l.Index, ebpf.AttachTCXIngress, k.Receive)
@@ -104,7 +104,7 @@ func (p *Path) enter(k *kernel, id int, l *team.Link) (err error) {
 
 // yieldMember hands over what a member receives. By a NIC that is gone nothing comes.
 func (p *Path) yieldMember(k *kernel, id int) error {
-	if err := p.relay.YieldMember(id, &k.control.ReceiveGate[id]); err != nil && !relay.Ended(err) {
+	if err := p.relay.YieldMember(id, &k.control.ReceiveGate[id]); err != nil && !relay.IsGone(err) {
 		return err
 	}
 	return nil
@@ -120,7 +120,7 @@ func (p *Path) exit(k *kernel, id int, l *team.Link) error {
 		errs = append(errs, h.Close())
 		p.hooks[id] = nil
 	}
-	if err := p.relay.Listen(id, -1); err != nil && !errors.Is(err, relay.ErrNoMember) {
+	if err := p.relay.SetSocketFilter(id, -1); err != nil && !errors.Is(err, relay.ErrNoMember) {
 		errs = append(errs, err)
 	}
 	if err := k.Members.Delete(uint32(l.Index)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
@@ -131,14 +131,14 @@ func (p *Path) exit(k *kernel, id int, l *team.Link) error {
 
 // yield hands over what the relay moves, a direction at a time.
 func (p *Path) yield(k *kernel) error {
-	errs := make([]error, modes.MaxMembers+1)
+	errs := make([]error, spread.MaxMembers+1)
 	var all sync.WaitGroup
 	for id, l := range p.links {
 		if l != nil {
 			all.Go(func() { errs[id] = p.yieldMember(k, id) })
 		}
 	}
-	errs[modes.MaxMembers] = p.relay.Yield(&k.control.TransmitGate)
+	errs[spread.MaxMembers] = p.relay.Yield(&k.control.TransmitGate)
 	all.Wait()
 	return errors.Join(errs...)
 }
@@ -164,8 +164,8 @@ func (p *Path) disengage() error {
 	p.mu.Lock()
 	sent := k.stations.lately()
 	p.mu.Unlock()
-	p.relay.NoteSent(sent) // before it receives what comes back of that
-	p.relay.AlsoSent(nil)
+	p.relay.NoteSentByPrograms(sent) // before it receives what comes back of that
+	p.relay.SetSentByPrograms(nil)
 	for id, l := range links {
 		if l != nil {
 			errs = append(errs, p.exit(k, id, l))
@@ -177,8 +177,8 @@ func (p *Path) disengage() error {
 	}
 	k.settle()
 	// The table goes on as it is, in memory of this process.
-	kept := new(modes.Ledger)
-	if err := p.relay.Do(func(pk *modes.Picker, _ int64) { pk.Keep(kept) }); err != nil {
+	kept := new(spread.Ledger)
+	if err := p.relay.DoWithPicker(func(pk *spread.Picker, _ int64) { pk.Keep(kept) }); err != nil {
 		errs = append(errs, err)
 	}
 	p.mu.Lock()

@@ -14,7 +14,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -103,15 +103,15 @@ func TestRefusedHooks(t *testing.T) {
 // A team one of whose NICs is gone has the fast path by the others.
 func TestEngageWithoutOneNIC(t *testing.T) {
 	g := newRig(t, 2)
-	labtest.Must(t, g.path.Apply(g.plan(modes.SpreadSlots)))
+	labtest.Must(t, g.path.Apply(g.plan(spread.SpreadSlots)))
 	l, err := g.host.Handle().LinkByName("m1")
 	labtest.Must(t, err)
 	labtest.Must(t, g.host.Handle().LinkDel(l))
-	pl := g.plan(modes.SpreadSingle)
+	pl := g.plan(spread.SpreadSingle)
 	pl.Distributing, pl.Collecting = 1, 1
 	labtest.Must(t, g.path.Apply(pl))
 	labtest.Eventually(t, "the end of who received by it", func() bool {
-		return g.path.relay.Listen(1, -1) == nil && suspects(g.path, 1)
+		return g.path.relay.SetSocketFilter(1, -1) == nil && suspects(g.path, 1)
 	})
 	labtest.Must(t, g.path.Engage())
 	out, in := g.streams(2000)
@@ -133,7 +133,7 @@ func TestEngageWithoutOneNIC(t *testing.T) {
 	if !g.path.Engaged() {
 		t.Errorf("it went back to the relay: %v", <-g.path.Lost())
 	}
-	pl = g.plan(modes.SpreadSingle)
+	pl = g.plan(spread.SpreadSingle)
 	pl.Single, pl.Distributing, pl.Collecting, pl.Multicast = 1, 2, 2, 2
 	labtest.Must(t, g.path.Apply(pl))
 	g.flow(out, in)
@@ -171,7 +171,7 @@ func TestFirstMemberJoins(t *testing.T) {
 	load, err := lab.Load{From: g.host, To: g.peer, Address: peerAddress, Flows: 8}.Start(t.Context())
 	labtest.Must(t, err)
 	t.Cleanup(func() { load.Stop() })
-	f := new(modes.Flows)
+	f := new(spread.Flows)
 	labtest.Eventually(t, "measured capacities", func() bool {
 		return g.path.Flows(f) && f.Members[0].Capacity > 0 && f.Members[1].Capacity > 0
 	})
@@ -180,13 +180,13 @@ func TestFirstMemberJoins(t *testing.T) {
 // A Plan that the programs do not take is the relay's to follow: none is half in force.
 func TestPlanThatIsNotTaken(t *testing.T) {
 	g := newRig(t, 2)
-	pl := g.plan(modes.SpreadSingle)
+	pl := g.plan(spread.SpreadSingle)
 	labtest.Must(t, g.path.Apply(pl))
 	labtest.Must(t, g.path.Engage())
 	out, in := g.streams(2000)
 	g.flow(out, in)
 	labtest.Must(t, g.path.kernel.Addresses.Close())
-	other := g.plan(modes.SpreadSingle)
+	other := g.plan(spread.SpreadSingle)
 	other.Single, other.Filter[0] = 1, nil
 	other.Multicast, other.Collecting, other.Distributing = 2, 2, 2
 	labtest.Must(t, g.path.Apply(other))
@@ -210,7 +210,7 @@ func TestPlanThatIsNotTaken(t *testing.T) {
 // A NIC, or the adapter, that goes down and comes back moves frames as before, and the relay none of them.
 func TestDownAndUp(t *testing.T) {
 	g := newRig(t, 1)
-	labtest.Must(t, g.path.Apply(g.plan(modes.SpreadSingle)))
+	labtest.Must(t, g.path.Apply(g.plan(spread.SpreadSingle)))
 	labtest.Must(t, g.path.Engage())
 	out, in := g.streams(2000)
 	for _, name := range []string{"m0", "team0"} {
@@ -233,7 +233,7 @@ func TestFailoverWaitsForNoGoroutine(t *testing.T) {
 	labtest.Must(t, g.path.Engage())
 	begun, wait := make(chan struct{}), make(chan struct{})
 	busy := make(chan error, 1)
-	go func() { busy <- g.path.relay.Do(func(*modes.Picker, int64) { close(begun); <-wait }) }()
+	go func() { busy <- g.path.relay.DoWithPicker(func(*spread.Picker, int64) { close(begun); <-wait }) }()
 	<-begun
 	applied := make(chan error, 1)
 	pl := g.elb()

@@ -15,7 +15,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/relay"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -47,14 +47,14 @@ func placesOf[T any]() map[string]place {
 }
 
 func TestLedgerIsThePrograms(t *testing.T) {
-	want, got := placesOf[modes.Ledger](), placesOf[programLedger]()
+	want, got := placesOf[spread.Ledger](), placesOf[programLedger]()
 	const lock = ".flows.slots[0].lock"
 	at := got[lock]
 	delete(got, lock)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-Go +programs):\n%s", diff)
 	}
-	slot := reflect.TypeFor[modes.Flowing]()
+	slot := reflect.TypeFor[spread.Flowing]()
 	free, slots := slot.Field(slot.NumField()-1), want[".flows.slots[0].until"].Offset
 	if free.Name != "_" || free.Offset+slots != at.Offset || free.Type.Size() != at.Size {
 		t.Errorf("the lock is %+v, Go leaves %d octets free at %d", at, free.Type.Size(), free.Offset+slots)
@@ -134,20 +134,20 @@ func number(s string) uint64 {
 
 func TestConstantsAreThePrograms(t *testing.T) {
 	want := map[string]uint64{
-		"MAX_MEMBERS": modes.MaxMembers, "NO_MEMBER": modes.NoMember, "SLOT_COUNT": modes.SlotCount, "FLOW_COUNT": modes.FlowCount,
-		"HEARD_COUNT": modes.HeardCount, "PROTOCOLS": uint64(frame.Protocols), "DROPS": uint64(team.Drops), "ETHER_LEN": frame.EtherLen, "TAG_LEN": frame.TagLen,
+		"MAX_MEMBERS": spread.MaxMembers, "NO_MEMBER": spread.NoMember, "SLOT_COUNT": spread.SlotCount, "FLOW_COUNT": spread.FlowCount,
+		"HEARD_COUNT": spread.RxClassCount, "PROTOCOLS": uint64(frame.Protocols), "DROPS": uint64(team.Drops), "ETHER_LEN": frame.EtherLen, "TAG_LEN": frame.TagLen,
 
 		"TYPE_IPV4": frame.TypeIPv4, "TYPE_ARP": frame.TypeARP, "TYPE_VLAN": frame.TypeVLAN, "TYPE_IPV6": frame.TypeIPv6, "TYPE_QINQ": frame.TypeQinQ, "TYPE_SLOW": frame.TypeSlow,
 		"PROTO_ICMP": frame.ProtoICMP, "PROTO_IGMP": frame.ProtoIGMP, "PROTO_TCP": frame.ProtoTCP, "PROTO_UDP": frame.ProtoUDP, "PROTO_ICMPV6": frame.ProtoICMPv6,
 
 		"TCP": uint64(frame.TCP), "UDP": uint64(frame.UDP), "ICMP": uint64(frame.ICMP), "ARP": uint64(frame.ARP), "ND": uint64(frame.ND), "LACP": uint64(frame.LACP), "OTHER": uint64(frame.Other),
 
-		"LAYER34": uint64(modes.Layer34), "LAYER2": uint64(modes.Layer2), "LAYER23": uint64(modes.Layer23), "VLAN_SRCMAC": uint64(modes.VLANSrcMAC),
+		"LAYER34": uint64(spread.Layer34), "LAYER2": uint64(spread.Layer2), "LAYER23": uint64(spread.Layer23), "VLAN_SRCMAC": uint64(spread.VLANSrcMAC),
 
-		"SPREAD_NONE": uint64(modes.SpreadNone), "SPREAD_SINGLE": uint64(modes.SpreadSingle), "SPREAD_SLOTS": uint64(modes.SpreadSlots),
-		"SPREAD_ROUND_ROBIN": uint64(modes.SpreadRoundRobin), "SPREAD_BROADCAST": uint64(modes.SpreadBroadcast), "SPREAD_SHORTEST": uint64(modes.SpreadShortest),
+		"SPREAD_NONE": uint64(spread.SpreadNone), "SPREAD_SINGLE": uint64(spread.SpreadSingle), "SPREAD_SLOTS": uint64(spread.SpreadSlots),
+		"SPREAD_ROUND_ROBIN": uint64(spread.SpreadRoundRobin), "SPREAD_BROADCAST": uint64(spread.SpreadBroadcast), "SPREAD_SHORTEST": uint64(spread.SpreadShortest),
 
-		"WHY_SHORTEST": uint64(modes.FlowShortest), "WHY_RANK": uint64(modes.FlowRank), "WHY_FORCED": uint64(modes.FlowForced), "WHY_ONLY": uint64(modes.FlowOnly),
+		"WHY_SHORTEST": uint64(spread.FlowShortest), "WHY_RANK": uint64(spread.FlowRank), "WHY_FORCED": uint64(spread.FlowForced), "WHY_ONLY": uint64(spread.FlowOnly),
 
 		"GATE_SLOW": uint64(relay.GateSlow), "GATE_HOLD": uint64(relay.GateHold), "GATE_FAST": uint64(relay.GateFast), "GATE_SHUT": uint64(relay.GateShut),
 
@@ -155,9 +155,9 @@ func TestConstantsAreThePrograms(t *testing.T) {
 		"DROP_MALFORMED": uint64(team.DropMalformed), "DROP_NOT_OURS": uint64(team.DropNotOurs), "DROP_STANDBY": uint64(team.DropStandby),
 		"DROP_REFLECTED": uint64(team.DropReflected), "DROP_ADAPTER": uint64(team.DropAdapter), "DROP_SOCKET": uint64(team.DropSocket),
 
-		"MARK_BITS": modes.MarkBits, "KNOWN_FACTOR": knownFactor, "KNOWN_WORDS": uint64(len(programPlan{}.Known)), "OWN": kindOwn, "BEHIND": kindBehind,
+		"MARK_BITS": spread.MarkBits, "KNOWN_FACTOR": knownFactor, "KNOWN_WORDS": uint64(len(programPlan{}.Known)), "OWN": kindOwn, "BEHIND": kindBehind,
 
-		"GUEST_TIME": uint64(relay.GuestTime), "ELSEWHERE_AFTER": uint64(relay.ElsewhereAfter), "TELL_EVERY": uint64(tellEvery),
+		"GUEST_TIME": uint64(relay.RecentTime), "ELSEWHERE_AFTER": uint64(relay.MovedAfter), "TELL_EVERY": uint64(tellEvery),
 		"SERVICE_TAG": frame.ServiceTag, "VLAN_BITS": frame.VLANBits,
 	}
 	all := constants(t)
@@ -177,20 +177,20 @@ func TestConstantsAreThePrograms(t *testing.T) {
 }
 
 func TestPlanOf(t *testing.T) {
-	pl := &modes.Plan{Spread: modes.SpreadRoundRobin, Distributing: 0b1011, Collecting: 2, Multicast: 3, Single: 64, Hash: modes.Layer23, Salt: 9,
+	pl := &spread.Plan{Spread: spread.SpreadRoundRobin, Distributing: 0b1011, Collecting: 2, Multicast: 3, Single: 64, Hash: spread.Layer23, Salt: 9,
 		PacketsPerMember: 4, Gain: 5, Skew: 6, PerMember: true, Adapter: adapterMAC, Slots: []uint8{3, 1}}
-	pl.Weights = [modes.MaxMembers]uint32{modes.MaxShare, 0, 7, 100}
+	pl.Weights = [spread.MaxMembers]uint32{spread.MaxShare, 0, 7, 100}
 	pl.MACs[3] = memberMAC(3)
-	got := planOf(pl, &[modes.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))
+	got := planOf(pl, &[spread.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))
 	want := programPlan{Adapter: uint64(adapterMAC), Salt: 9, Distributing: 0b1011, Collecting: 2, Multicast: 3, Gain: 5, Skew: 6,
-		Total: modes.MaxShare + 100, Weight: pl.Weights, PacketsPerMember: 4, Spread: uint8(modes.SpreadRoundRobin), Hash: uint8(modes.Layer23),
-		Single: modes.NoMember, N: 2, PerMember: 1}
+		Total: spread.MaxShare + 100, Weight: pl.Weights, PacketsPerMember: 4, Spread: uint8(spread.SpreadRoundRobin), Hash: uint8(spread.Layer23),
+		Single: spread.NoMember, N: 2, PerMember: 1}
 	want.Plainly = 1 << 3
 	want.Mac[3], want.Ifindex[3] = uint64(memberMAC(3)), 8
-	want.TurnCost[0], want.TurnCost[3] = modes.TurnCost(modes.MaxShare), modes.TurnCost(100)
+	want.TurnCost[0], want.TurnCost[3] = spread.TurnCost(spread.MaxShare), spread.TurnCost(100)
 	want.Ids[1] = 3
 	for i := range want.Slots {
-		want.Slots[i] = modes.NoMember
+		want.Slots[i] = spread.NoMember
 	}
 	want.Slots[0], want.Slots[1] = 3, 1
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(programPlan{})); diff != "" {
@@ -201,7 +201,7 @@ func TestPlanOf(t *testing.T) {
 	pl.Cleared[3] = 2
 	want.From[0], want.From[2], want.Moving, want.Turn, want.Mark = 3, 1, 1, 7, 4
 	want.Cleared[3] = 2
-	got = planOf(pl, &[modes.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))
+	got = planOf(pl, &[spread.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(programPlan{})); diff != "" {
 		t.Errorf("slots that go over (-want +got):\n%s", diff)
 	}

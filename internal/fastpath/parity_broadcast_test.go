@@ -9,7 +9,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -39,7 +39,7 @@ func listenTo(t *testing.T, h *lab.Host, name string) (fd int) {
 func TestBroadcastCopies(t *testing.T) {
 	b := newBed(t)
 	h, peer := labtest.Host(t, "host"), labtest.Host(t, "peer")
-	pl := &modes.Plan{Spread: modes.SpreadBroadcast, Adapter: adapterMAC, Single: -1, Distributing: 0b11011, Collecting: 0b11011}
+	pl := &spread.Plan{Spread: spread.SpreadBroadcast, Adapter: adapterMAC, Single: -1, Distributing: 0b11011, Collecting: 0b11011}
 	var copies int
 	for id, name := range map[int]string{0: "m0", 1: "m1", 4: "m4"} {
 		labtest.Cable(t, h, name, peer, "p"+name[1:], lab.CableOptions{})
@@ -66,7 +66,7 @@ func TestBroadcastCopies(t *testing.T) {
 			continue
 		}
 		want.Octets[id] = uint64(len(f))
-		want.Counts.members[id].TX[frame.TCP] = frame.Count{Bytes: uint64(len(f)), Frames: 1}
+		want.Counts.members[id].TX[frame.TCP] = team.Count{Bytes: uint64(len(f)), Frames: 1}
 	}
 	if diff := compareOutcomes(want, o); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -82,7 +82,7 @@ func TestBroadcastCopies(t *testing.T) {
 		t.Errorf("a copy (-want +got):\n%s", diff)
 	}
 	// Nobody may send.
-	labtest.Must(t, b.put(&modes.Plan{Spread: modes.SpreadBroadcast, Adapter: adapterMAC, Single: -1}, &b.links))
+	labtest.Must(t, b.put(&spread.Plan{Spread: spread.SpreadBroadcast, Adapter: adapterMAC, Single: -1}, &b.links))
 	o, err := b.run(b.Transmit, f, 0)
 	labtest.Must(t, err)
 	if o.Verdict != verdictShot || o.Counts.noMember[team.DropNoMember] != 1 {

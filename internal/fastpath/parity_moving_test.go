@@ -11,13 +11,13 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // drawMoving is a Plan under which slots go from member to member, most of them of the Turn before.
-func (s *sender) drawMoving(t *rapid.T, c *cast) *modes.Plan {
-	pl := drawPlan(t, c, modes.SpreadSlots)
-	pl.Hash, pl.Salt, pl.Slots = modes.Layer34, 7, drawSlots(t, c)
+func (s *sender) drawMoving(t *rapid.T, c *cast) *spread.Plan {
+	pl := drawPlan(t, c, spread.SpreadSlots)
+	pl.Hash, pl.Salt, pl.Slots = spread.Layer34, 7, drawSlots(t, c)
 	pl.Skew = rapid.SampledFrom([]time.Duration{10 * time.Millisecond, time.Millisecond, 0}).Draw(t, "skew")
 	pl.Turn, pl.Mark = 1, 1
 	if rapid.IntRange(0, 3).Draw(t, "dead") > 0 {
@@ -40,12 +40,12 @@ func (s *sender) drawMoving(t *rapid.T, c *cast) *modes.Plan {
 
 // drawSlots gives slots to members, and a few to nobody.
 func drawSlots(t *rapid.T, c *cast) []uint8 {
-	ids := []uint8{modes.NoMember}
+	ids := []uint8{spread.NoMember}
 	for left := c.members; left != 0; left = left.Without(left.First()) {
 		id := uint8(left.First())
 		ids = append(ids, id, id, id)
 	}
-	slots, seed := make([]uint8, modes.SlotCount), rapid.Uint32().Draw(t, "slots")
+	slots, seed := make([]uint8, spread.SlotCount), rapid.Uint32().Draw(t, "slots")
 	for i := range slots {
 		slots[i] = ids[(seed+uint32(i)*2654435761)>>8%uint32(len(ids))]
 	}
@@ -91,7 +91,7 @@ func (s *sender) noteMoving(seen map[string]int, f []byte, o *outcome) {
 	var h frame.Headers
 	frame.Parse(f, &h)
 	pl := s.plan
-	slot := modes.Slot(modes.Hash(pl.Hash, pl.Salt, &h, f))
+	slot := spread.Slot(spread.Hash(pl.Hash, pl.Salt, &h, f))
 	switch {
 	case o.Verdict == verdictShot:
 		seen["lost"]++
@@ -110,8 +110,8 @@ func TestTurnThatHasNotBegun(t *testing.T) {
 	s := newSender(b)
 	c := &cast{members: 0b11}
 	c.mac[0], c.mac[1] = memberMAC(0), memberMAC(1)
-	pl := &modes.Plan{Spread: modes.SpreadSlots, Adapter: adapterMAC, Distributing: c.members, From: make([]uint8, modes.SlotCount),
-		Slots: slices.Repeat([]uint8{1}, modes.SlotCount), Turn: 3, Mark: 1, Skew: time.Millisecond}
+	pl := &spread.Plan{Spread: spread.SpreadSlots, Adapter: adapterMAC, Distributing: c.members, From: make([]uint8, spread.SlotCount),
+		Slots: slices.Repeat([]uint8{1}, spread.SlotCount), Turn: 3, Mark: 1, Skew: time.Millisecond}
 	labtest.Must(t, b.apply(pl, c))
 	f := flowsOf(1)[0]
 	by := func(want int, what string) {
@@ -143,8 +143,8 @@ func TestProcessorsMoveSlots(t *testing.T) {
 	c.mac[0], c.mac[1] = memberMAC(0), memberMAC(1)
 	flows := flowsOf(3)
 	for turn := range 10 {
-		pl := &modes.Plan{Spread: modes.SpreadSlots, Adapter: adapterMAC, Distributing: c.members, From: slices.Repeat([]uint8{uint8(turn % 2)}, modes.SlotCount),
-			Slots: slices.Repeat([]uint8{uint8(1 - turn%2)}, modes.SlotCount), Turn: uint64(turn + 1), Mark: 1, Skew: time.Microsecond}
+		pl := &spread.Plan{Spread: spread.SpreadSlots, Adapter: adapterMAC, Distributing: c.members, From: slices.Repeat([]uint8{uint8(turn % 2)}, spread.SlotCount),
+			Slots: slices.Repeat([]uint8{uint8(1 - turn%2)}, spread.SlotCount), Turn: uint64(turn + 1), Mark: 1, Skew: time.Microsecond}
 		labtest.Must(t, s.follow(pl, c))
 		b.ledger.Flows.Now = b.now
 		var all sync.WaitGroup

@@ -8,7 +8,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // Several processors send frames of one flow at once, while readings come in: nothing is lost from what is counted,
@@ -17,18 +17,18 @@ func TestProcessorsShareTheTable(t *testing.T) {
 	b := newBed(t)
 	const senders, rounds, repeat = 4, 20, 5000
 	flow := flowsOf(1)[0]
-	for _, spread := range []modes.Spread{modes.SpreadShortest, modes.SpreadRoundRobin} {
+	for _, rule := range []spread.Spread{spread.SpreadShortest, spread.SpreadRoundRobin} {
 		s := newSender(b)
 		c := &cast{members: 0b1110}
-		pl := &modes.Plan{Spread: spread, Adapter: adapterMAC, Distributing: c.members, Single: 1, PacketsPerMember: 2,
-			Gain: modes.DefaultGain, Skew: modes.DefaultSkew}
+		pl := &spread.Plan{Spread: rule, Adapter: adapterMAC, Distributing: c.members, Single: 1, PacketsPerMember: 2,
+			Gain: spread.DefaultGain, Skew: spread.DefaultSkew}
 		for id := 1; id < 4; id++ {
-			c.mac[id], pl.Weights[id], pl.Rates[id] = memberMAC(id), modes.MaxShare, 1e9
+			c.mac[id], pl.Weights[id], pl.Rates[id] = memberMAC(id), spread.MaxShare, 1e9
 		}
 		labtest.Must(t, s.follow(pl, c))
 		b.ledger.Flows.Now = b.now
 		var before, after counts
-		before.read(b.kernel, ^modes.MemberSet(0))
+		before.read(b.kernel, ^spread.MemberSet(0))
 		var all sync.WaitGroup
 		for range senders {
 			all.Go(func() {
@@ -39,14 +39,14 @@ func TestProcessorsShareTheTable(t *testing.T) {
 				}
 			})
 		}
-		if spread == modes.SpreadShortest {
+		if rule == spread.SpreadShortest {
 			for range 200 {
 				s.over.Now = b.now
 				s.over.Measured(2, 1500, 64<<10)
 			}
 		}
 		all.Wait()
-		after.read(b.kernel, ^modes.MemberSet(0))
+		after.read(b.kernel, ^spread.MemberSet(0))
 		got := since(&after, &before)
 		var frames, bytes, slotted uint64
 		for id := range got.members {
@@ -54,9 +54,9 @@ func TestProcessorsShareTheTable(t *testing.T) {
 			bytes += got.members[id].TX[frame.TCP].Bytes
 		}
 		if want := uint64(senders * rounds * repeat); frames < want || frames > want+want/10 || bytes != frames*uint64(len(flow)) {
-			t.Errorf("spread %d: %d frames of %d bytes, want %d or a few more", spread, frames, bytes, want)
+			t.Errorf("rule %d: %d frames of %d bytes, want %d or a few more", rule, frames, bytes, want)
 		}
-		if spread == modes.SpreadRoundRobin {
+		if rule == spread.SpreadRoundRobin {
 			for id := 1; id < 4; id++ {
 				if n := got.members[id].TX[frame.TCP].Frames; n < frames/4 || n > frames/2 {
 					t.Errorf("member %d got %d of %d frames", id, n, frames)

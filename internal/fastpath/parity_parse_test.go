@@ -15,7 +15,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // found is all that the programs and package frame both say of a frame.
@@ -53,11 +53,11 @@ func goFinds(b []byte, salt uint64, gso uint16) (f found, ok bool) {
 		f.Frames, f.Bytes = 1, len(b) // no hint of where the headers end
 	}
 	for p := range f.Hash {
-		f.Hash[p] = modes.Hash(modes.HashPolicy(p), salt, &h, b)
+		f.Hash[p] = spread.Hash(spread.HashPolicy(p), salt, &h, b)
 	}
-	f.Heard = modes.HeardSlot(&h, b)
+	f.Heard = spread.RxClass(&h, b)
 	f.VLAN = h.In(h.Src, b).VLAN()
-	f.Report = modes.GroupReport(&h, b)
+	f.Report = spread.GroupReport(&h, b)
 	f.Relays = h.Protocol == frame.ARP || h.Protocol == frame.ND || h.EtherType == frame.TypeSlow
 	ip := h.EtherType == frame.TypeIPv4 || h.EtherType == frame.TypeIPv6
 	f.NICs = h.VLANs <= 1 && f.VLAN&0xfff == 0 && (!ip || h.Protocol == frame.UDP && h.L4 != 0 && slices.Contains([]uint16{68, 546}, binary.BigEndian.Uint16(b[h.L4+2:])))

@@ -15,7 +15,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/relay"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -41,15 +41,15 @@ func goReceives(u *relay.Rule, id int, b []byte, gso uint16, guests []frame.Stat
 	}
 	src := frame.StationOf(f.Src, f.VLAN)
 	lately := func(s frame.Station, most time.Duration) bool { return ago < most && slices.Contains(guests, s) }
-	if slices.Contains(u.Stations, src) && !lately(src, relay.ElsewhereAfter) {
+	if slices.Contains(u.Stations, src) && !lately(src, relay.MovedAfter) {
 		o.Elsewhere = src
 	}
-	if lately(src, relay.GuestTime) {
+	if lately(src, relay.RecentTime) {
 		return drop(team.DropReflected)
 	}
-	whose, why := u.Accept(id, f.Dst, lately(frame.StationOf(f.Dst, f.VLAN), relay.GuestTime))
+	whose, why := u.Accept(id, f.Dst, lately(frame.StationOf(f.Dst, f.VLAN), relay.RecentTime))
 	if whose == relay.ForNobody {
-		if u.Astray(id, f.Dst) {
+		if u.IsFlooded(id, f.Dst) {
 			m.Flooded += uint64(f.Frames)
 		}
 		return drop(why)
@@ -66,7 +66,7 @@ func goReceives(u *relay.Rule, id int, b []byte, gso uint16, guests []frame.Stat
 			o.Heard = map[int]uint64{f.Heard: uint64(f.Bytes)}
 		}
 	}
-	m.RX[f.Protocol] = frame.Count{Bytes: uint64(f.Bytes), Frames: uint64(f.Frames)}
+	m.RX[f.Protocol] = team.Count{Bytes: uint64(f.Bytes), Frames: uint64(f.Frames)}
 	return o
 }
 
@@ -82,7 +82,7 @@ func TestProgramReceivesAsTheRelay(t *testing.T) {
 	seen := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		c := drawCast(t)
-		pl := drawPlan(t, c, modes.SpreadSlots)
+		pl := drawPlan(t, c, spread.SpreadSlots)
 		if err := b.apply(pl, c); err != nil {
 			t.Fatal(err)
 		}
@@ -168,7 +168,7 @@ func TestListenAndReceiveAgree(t *testing.T) {
 	onOneProcessor(t)
 	c := &cast{members: 1}
 	c.mac[0] = memberMAC(0)
-	pl := &modes.Plan{Spread: modes.SpreadSingle, Single: 0, Next: -1, Adapter: adapterMAC, Own: []frame.MAC{adapterMAC, memberMAC(0)},
+	pl := &spread.Plan{Spread: spread.SpreadSingle, Single: 0, Next: -1, Adapter: adapterMAC, Own: []frame.MAC{adapterMAC, memberMAC(0)},
 		Distributing: 1, Collecting: 1, Multicast: 1}
 	if err := b.apply(pl, c); err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // flowsOf are frames of so many flows of the adapter.
@@ -22,12 +22,12 @@ func flowsOf(n int) (all [][]byte) {
 }
 
 // drawShortest is a Plan of SpreadShortest. Orders to move name slots in use.
-func (s *sender) drawShortest(t *rapid.T, c *cast, flows [][]byte) *modes.Plan {
-	pl := drawPlan(t, c, modes.SpreadShortest)
-	pl.Gain = rapid.SampledFrom([]time.Duration{modes.DefaultGain, modes.DefaultGain, 0, time.Hour}).Draw(t, "gain")
-	pl.Skew = rapid.SampledFrom([]time.Duration{modes.DefaultSkew, modes.DefaultSkew, 0, 10 * time.Millisecond}).Draw(t, "skew")
+func (s *sender) drawShortest(t *rapid.T, c *cast, flows [][]byte) *spread.Plan {
+	pl := drawPlan(t, c, spread.SpreadShortest)
+	pl.Gain = rapid.SampledFrom([]time.Duration{spread.DefaultGain, spread.DefaultGain, 0, time.Hour}).Draw(t, "gain")
+	pl.Skew = rapid.SampledFrom([]time.Duration{spread.DefaultSkew, spread.DefaultSkew, 0, 10 * time.Millisecond}).Draw(t, "skew")
 	if s.plan == nil || rapid.IntRange(0, 3).Draw(t, "same salt") > 0 {
-		pl.Salt, pl.Hash = 7, modes.Layer34
+		pl.Salt, pl.Hash = 7, spread.Layer34
 	}
 	if s.plan != nil {
 		pl.Turn = s.plan.Turn
@@ -42,7 +42,7 @@ func (s *sender) drawShortest(t *rapid.T, c *cast, flows [][]byte) *modes.Plan {
 			var h frame.Headers
 			b := rapid.SampledFrom(flows).Draw(t, "flow to move")
 			frame.Parse(b, &h)
-			pl.Moves = append(pl.Moves, modes.Move{Slot: uint16(modes.Hash(pl.Hash, pl.Salt, &h, b) % modes.FlowCount),
+			pl.Moves = append(pl.Moves, spread.Move{Slot: uint16(spread.Hash(pl.Hash, pl.Salt, &h, b) % spread.FlowCount),
 				To: rapid.SampledFrom(to).Draw(t, "to")})
 		}
 	}
@@ -60,7 +60,7 @@ func TestProgramSpreadsFlowsAsTheRelay(t *testing.T) {
 		waits := rapid.SampledFrom([][]int64{
 			{0, 0, 1, 1000, 10_000, 100_000, 600_000, 3_000_000, 21_000_000, 1_100_000_000}, {0, 0, 1000, 20_000, 100_000}, {1_000_000_000 - 1, 1_000_000_000},
 		}).Draw(t, "waits")
-		var was modes.Ledger
+		var was spread.Ledger
 		for range rapid.IntRange(2, 4).Draw(t, "plans") {
 			c := drawCast(t)
 			if s.cast != nil && rapid.Bool().Draw(t, "same members") {
@@ -75,7 +75,7 @@ func TestProgramSpreadsFlowsAsTheRelay(t *testing.T) {
 			for range rapid.IntRange(60, 200).Draw(t, "frames") {
 				b.now += rapid.SampledFrom(waits).Draw(t, "wait")
 				if rapid.IntRange(0, 7).Draw(t, "reading") == 0 {
-					s.measured(rapid.IntRange(0, modes.MaxMembers-1).Draw(t, "of"), rapid.Uint64Range(0, 1<<20).Draw(t, "sent"),
+					s.measured(rapid.IntRange(0, spread.MaxMembers-1).Draw(t, "of"), rapid.Uint64Range(0, 1<<20).Draw(t, "sent"),
 						rapid.SampledFrom([]int{0, 0, 1500, 64 << 10, 1 << 20, 8 << 20}).Draw(t, "waiting"))
 				}
 				f, gso := rapid.SampledFrom(flows).Draw(t, "flow"), uint16(rapid.SampledFrom([]int{0, 0, 10, 300}).Draw(t, "gso"))
@@ -111,8 +111,8 @@ func (s *sender) aim(t *rapid.T, f []byte) {
 	var h frame.Headers
 	frame.Parse(f, &h)
 	fl := &(*programLedger)(unsafe.Pointer(s.kept)).Flows
-	slot := &fl.Slots[modes.Hash(s.plan.Hash, s.plan.Salt, &h, f)%modes.FlowCount]
-	q := &fl.Members[slot.Member%modes.MaxMembers]
+	slot := &fl.Slots[spread.Hash(s.plan.Hash, s.plan.Salt, &h, f)%spread.FlowCount]
+	q := &fl.Members[slot.Member%spread.MaxMembers]
 	at := rapid.SampledFrom([]int64{slot.Until, slot.Until + int64(s.plan.Skew), slot.Until + int64(time.Second), slot.Until + q.LateBy + int64(s.plan.Skew), q.All,
 		fl.ForceBy, q.Clock - int64(s.plan.Gain), q.At + int64(time.Millisecond), q.At + int64(2*time.Millisecond), s.now}).Draw(t, "moment")
 	at -= rapid.Int64Range(0, 1).Draw(t, "before")
@@ -122,11 +122,11 @@ func (s *sender) aim(t *rapid.T, f []byte) {
 }
 
 // noteSlot notes what the rule came to for a frame.
-func (s *sender) noteSlot(seen map[string]uint64, pl *modes.Plan, f []byte, forced uint64) {
+func (s *sender) noteSlot(seen map[string]uint64, pl *spread.Plan, f []byte, forced uint64) {
 	var h frame.Headers
 	frame.Parse(f, &h)
 	fl := &s.kept.Flows
-	slot := &fl.Slots[modes.Hash(pl.Hash, pl.Salt, &h, f)%modes.FlowCount]
+	slot := &fl.Slots[spread.Hash(pl.Hash, pl.Salt, &h, f)%spread.FlowCount]
 	if h.Src != pl.Adapter || h.Dst.Multicast() {
 		seen["fixed"]++
 		return
@@ -156,9 +156,9 @@ func TestSlotThatIsHeld(t *testing.T) {
 	s := newSender(b)
 	c := &cast{members: 6}
 	c.mac[1], c.mac[2] = memberMAC(1), memberMAC(2)
-	pl := &modes.Plan{Spread: modes.SpreadShortest, Adapter: adapterMAC, PerMember: true, Distributing: 6, Gain: modes.DefaultGain, Skew: modes.DefaultSkew, Single: 1}
+	pl := &spread.Plan{Spread: spread.SpreadShortest, Adapter: adapterMAC, PerMember: true, Distributing: 6, Gain: spread.DefaultGain, Skew: spread.DefaultSkew, Single: 1}
 	for id := 1; id < 3; id++ {
-		pl.Weights[id], pl.Rates[id] = modes.MaxShare, 1e9
+		pl.Weights[id], pl.Rates[id] = spread.MaxShare, 1e9
 	}
 	labtest.Must(t, s.follow(pl, c))
 	f := flowsOf(1)[0]
@@ -166,11 +166,11 @@ func TestSlotThatIsHeld(t *testing.T) {
 	labtest.Must(t, err)
 	var h frame.Headers
 	frame.Parse(f, &h)
-	slot := modes.Hash(pl.Hash, pl.Salt, &h, f) % modes.FlowCount
+	slot := spread.Hash(pl.Hash, pl.Salt, &h, f) % spread.FlowCount
 	member := b.ledger.Flows.Slots[slot].Member
 	l := lockOf(b, int(slot))
 	*l = 1
-	for _, distributing := range []modes.MemberSet{6, modes.MemberSet(6).Without(int(member))} {
+	for _, distributing := range []spread.MemberSet{6, spread.MemberSet(6).Without(int(member))} {
 		next := *pl
 		next.Distributing = distributing
 		labtest.Must(t, s.follow(&next, c))
@@ -198,11 +198,11 @@ func TestOrdersToMove(t *testing.T) {
 	var h frame.Headers
 	frame.Parse(f, &h)
 	c := &cast{members: 7}
-	first := &modes.Plan{Spread: modes.SpreadShortest, Adapter: adapterMAC, Distributing: 7, Gain: time.Hour, Skew: modes.DefaultSkew}
+	first := &spread.Plan{Spread: spread.SpreadShortest, Adapter: adapterMAC, Distributing: 7, Gain: time.Hour, Skew: spread.DefaultSkew}
 	for id := range 3 {
-		c.mac[id], first.Weights[id], first.Rates[id] = memberMAC(id), modes.MaxShare, 10e6
+		c.mac[id], first.Weights[id], first.Rates[id] = memberMAC(id), spread.MaxShare, 10e6
 	}
-	slot := modes.Hash(first.Hash, first.Salt, &h, f) % modes.FlowCount
+	slot := spread.Hash(first.Hash, first.Salt, &h, f) % spread.FlowCount
 	for _, v := range []struct {
 		name   string
 		gone   bool  // the member that it is to go to
@@ -225,7 +225,7 @@ func TestOrdersToMove(t *testing.T) {
 			}
 			was := s.kept.Flows.Slots[slot]
 			order := *first
-			order.Turn, order.Moves = 1, []modes.Move{{Slot: uint16(slot), To: (was.Member + 1) % 3}}
+			order.Turn, order.Moves = 1, []spread.Move{{Slot: uint16(slot), To: (was.Member + 1) % 3}}
 			labtest.Must(t, s.follow(&order, c))
 			if v.gone {
 				less := order

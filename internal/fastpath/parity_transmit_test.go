@@ -11,7 +11,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -19,24 +19,24 @@ import (
 // has while programs transmit.
 type sender struct {
 	*bed
-	ref, over *modes.Picker
-	kept      *modes.Ledger // ref's
-	plan      *modes.Plan
+	ref, over *spread.Picker
+	kept      *spread.Ledger // ref's
+	plan      *spread.Plan
 	cast      *cast
 }
 
 func newSender(b *bed) *sender {
-	s := &sender{bed: b, ref: &modes.Picker{Seed: 3}, over: &modes.Picker{Seed: 3}, kept: &modes.Ledger{}}
-	*b.ledger = modes.Ledger{}
+	s := &sender{bed: b, ref: &spread.Picker{Seed: 3}, over: &spread.Picker{Seed: 3}, kept: &spread.Ledger{}}
+	*b.ledger = spread.Ledger{}
 	s.ref.Keep(s.kept)
 	s.over.Keep(b.ledger)
 	return s
 }
 
 // follow puts a Plan in force for all.
-func (s *sender) follow(pl *modes.Plan, c *cast) error {
+func (s *sender) follow(pl *spread.Plan, c *cast) error {
 	s.plan, s.cast = pl, c
-	for _, p := range []*modes.Picker{s.ref, s.over} {
+	for _, p := range []*spread.Picker{s.ref, s.over} {
 		p.Now = s.now
 		p.Follow(pl)
 	}
@@ -45,7 +45,7 @@ func (s *sender) follow(pl *modes.Plan, c *cast) error {
 
 // measured has all read what a member has sent.
 func (s *sender) measured(id int, sent uint64, waiting int) {
-	for _, p := range []*modes.Picker{s.ref, s.over} {
+	for _, p := range []*spread.Picker{s.ref, s.over} {
 		p.Now = s.now
 		p.Measured(id, sent, waiting)
 	}
@@ -76,7 +76,7 @@ func (s *sender) goTransmits(b []byte, gso uint16) (o outcome) {
 			s.cast.mac[id].Put(o.Frame, 6)
 		}
 		o.Octets[id] = uint64(len(b))
-		o.Counts.members[id].TX[f.Protocol] = frame.Count{Bytes: uint64(f.Bytes), Frames: uint64(f.Frames)}
+		o.Counts.members[id].TX[f.Protocol] = team.Count{Bytes: uint64(f.Bytes), Frames: uint64(f.Frames)}
 	}
 	return o
 }
@@ -128,7 +128,7 @@ func (s *sender) same(all bool) error {
 }
 
 // octets are what a Ledger consists of, unexported fields and all.
-func octets(l *modes.Ledger) string {
+func octets(l *spread.Ledger) string {
 	return unsafe.String((*byte)(unsafe.Pointer(l)), unsafe.Sizeof(*l))
 }
 
@@ -139,7 +139,7 @@ func TestProgramTransmitsAsTheRelay(t *testing.T) {
 		s := newSender(b)
 		for range rapid.IntRange(1, 3).Draw(t, "plans") {
 			c := drawCast(t)
-			pl := drawPlan(t, c, modes.SpreadNone, modes.SpreadSingle, modes.SpreadSlots, modes.SpreadRoundRobin)
+			pl := drawPlan(t, c, spread.SpreadNone, spread.SpreadSingle, spread.SpreadSlots, spread.SpreadRoundRobin)
 			if err := s.follow(pl, c); err != nil {
 				t.Fatal(err)
 			}
@@ -169,19 +169,19 @@ func TestProgramTransmitsAsTheRelay(t *testing.T) {
 	}
 }
 
-func noteSent(seen map[string]int, pl *modes.Plan, f []byte, o *outcome) {
+func noteSent(seen map[string]int, pl *spread.Plan, f []byte, o *outcome) {
 	switch {
 	case o.Verdict == verdictNext:
 		seen["by the relay"]++
 	case o.Verdict == verdictShot:
 		seen["lost"]++
-	case pl.Spread == modes.SpreadSingle:
+	case pl.Spread == spread.SpreadSingle:
 		seen["single"]++
-	case pl.Spread == modes.SpreadSlots:
+	case pl.Spread == spread.SpreadSlots:
 		seen["slots"]++
-	case pl.Spread == modes.SpreadRoundRobin && pl.PacketsPerMember == 0:
+	case pl.Spread == spread.SpreadRoundRobin && pl.PacketsPerMember == 0:
 		seen["random"]++
-	case pl.Spread == modes.SpreadRoundRobin:
+	case pl.Spread == spread.SpreadRoundRobin:
 		seen["round-robin"]++
 	}
 	if o.Verdict == verdictRedirect && !slices.Equal(f, o.Frame) {
@@ -215,7 +215,7 @@ func TestTransmitObeysItsGate(t *testing.T) {
 	s := newSender(b)
 	c := &cast{members: 1}
 	c.mac[0] = memberMAC(0)
-	labtest.Must(t, s.follow(&modes.Plan{Spread: modes.SpreadSingle, Adapter: adapterMAC, Distributing: 1}, c))
+	labtest.Must(t, s.follow(&spread.Plan{Spread: spread.SpreadSingle, Adapter: adapterMAC, Distributing: 1}, c))
 	f := vectors()[0].b
 	for gate, want := range []struct {
 		verdict int
@@ -244,12 +244,12 @@ func TestProductTransmitsAndReceives(t *testing.T) {
 	}
 	c := &cast{members: 6}
 	c.mac[1], c.mac[2] = memberMAC(1), memberMAC(2)
-	pl := &modes.Plan{Spread: modes.SpreadShortest, Adapter: adapterMAC, PerMember: true, Distributing: 6, Collecting: 6, Multicast: 2, Single: 1,
-		Own: []frame.MAC{adapterMAC, memberMAC(1), memberMAC(2)}, Gain: modes.DefaultGain, Skew: modes.DefaultSkew}
+	pl := &spread.Plan{Spread: spread.SpreadShortest, Adapter: adapterMAC, PerMember: true, Distributing: 6, Collecting: 6, Multicast: 2, Single: 1,
+		Own: []frame.MAC{adapterMAC, memberMAC(1), memberMAC(2)}, Gain: spread.DefaultGain, Skew: spread.DefaultSkew}
 	for id := 1; id < 3; id++ {
-		pl.Weights[id], pl.Rates[id] = modes.MaxShare, 1e9
+		pl.Weights[id], pl.Rates[id] = spread.MaxShare, 1e9
 	}
-	s := &sender{bed: b, ref: &modes.Picker{}, over: &modes.Picker{}}
+	s := &sender{bed: b, ref: &spread.Picker{}, over: &spread.Picker{}}
 	s.over.Keep(k.ledger)
 	labtest.Must(t, s.follow(pl, c))
 	labtest.Must(t, b.receives(2))

@@ -13,7 +13,7 @@ import (
 	"nicteam/internal/panics"
 	"nicteam/internal/relay"
 	"nicteam/internal/tap"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -47,26 +47,26 @@ type Path struct {
 
 	mu      sync.Mutex // held shortly
 	kernel  *kernel    // nil: not engaged
-	plan    *modes.Plan
-	links   [modes.MaxMembers]*team.Link
-	hooks   [modes.MaxMembers]io.Closer
+	plan    *spread.Plan
+	links   [spread.MaxMembers]*team.Link
+	hooks   [spread.MaxMembers]io.Closer
 	egress  io.Closer
 	moves   *elsewhere
 	past    counts // of programs that are no more
-	heard   modes.Heard
+	heard   spread.RxBytes
 	base    counts // when the NIC that is counted came
-	names   [modes.MaxMembers]string
-	newest  atomic.Pointer[modes.Plan] // that put was called for
-	met     modes.MemberSet            // that have ever joined
-	inForce *modes.Plan                // that the programs follow; nil: none
-	unfit   error                      // the programs do not follow the Plan in force; nil: they do
+	names   [spread.MaxMembers]string
+	newest  atomic.Pointer[spread.Plan] // that put was called for
+	met     spread.MemberSet            // that have ever joined
+	inForce *spread.Plan                // that the programs follow; nil: none
+	unfit   error                       // the programs do not follow the Plan in force; nil: they do
 
 	backlog backlogMonitor
 }
 
 // New returns a Path that is not engaged.
 func New(o Options) *Path {
-	p := &Path{relay: o.Relay, o: o, log: o.Logger, plan: &modes.Plan{Single: -1, Next: -1}, lost: make(chan error, 1)}
+	p := &Path{relay: o.Relay, o: o, log: o.Logger, plan: &spread.Plan{Single: -1, Next: -1}, lost: make(chan error, 1)}
 	p.backlog.wakeup = make(chan struct{}, 1)
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
@@ -140,7 +140,7 @@ func (p *Path) fallBack(why error) {
 func (p *Path) Leave(id int) error {
 	p.changing.Lock()
 	defer p.changing.Unlock()
-	if id < 0 || id >= modes.MaxMembers {
+	if id < 0 || id >= spread.MaxMembers {
 		return p.relay.Leave(id)
 	}
 	var errs []error
@@ -155,7 +155,7 @@ func (p *Path) Leave(id int) error {
 }
 
 // Apply puts a Plan in force. Where the programs do not take it the relay moves everything from then on.
-func (p *Path) Apply(pl *modes.Plan) error {
+func (p *Path) Apply(pl *spread.Plan) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.relay.Apply(pl); err != nil {
@@ -194,7 +194,7 @@ func (p *Path) fit() error {
 func (p *Path) put() error {
 	pl := p.plan
 	p.newest.Store(pl)
-	follow := func(pk *modes.Picker, now int64) {
+	follow := func(pk *spread.Picker, now int64) {
 		if p.newest.Load() == pl { // the relay may follow a later one already
 			pk.Now = now
 			pk.Follow(pl)
@@ -202,13 +202,13 @@ func (p *Path) put() error {
 	}
 	give := func() error { return p.kernel.put(pl, &p.links) }
 	var err error
-	if was := p.inForce; was != nil && was.Spread == pl.Spread && (pl.Distributing&^was.Distributing == 0 || pl.Spread == modes.SpreadSlots) {
+	if was := p.inForce; was != nil && was.Spread == pl.Spread && (pl.Distributing&^was.Distributing == 0 || pl.Spread == spread.SpreadSlots) {
 		// A member may have died: nobody is to wait for a goroutine to wake. Nor is the table to be at another Turn than
 		// that of the programs' Plan, for slots would go back then; one that it has not begun they wait for.
 		if err = give(); err == nil {
-			err = p.relay.Post(follow)
+			err = p.relay.PostWithPicker(follow)
 		}
-	} else if err = p.relay.Do(follow); err == nil { // members that come need a clock first
+	} else if err = p.relay.DoWithPicker(follow); err == nil { // members that come need a clock first
 		err = give()
 	}
 	if err != nil {
@@ -220,7 +220,7 @@ func (p *Path) put() error {
 
 // Send sends a control frame by member id.
 func (p *Path) Send(id int, b []byte) error {
-	if s, ok := p.relay.GuestIn(b); ok {
+	if s, ok := p.relay.LocalSource(b); ok {
 		p.mu.Lock()
 		if p.kernel != nil {
 			p.kernel.noteSent(s)
@@ -243,7 +243,7 @@ func (p *Path) counted() *counts {
 func (p *Path) Control() <-chan team.Control { return p.relay.Control() }
 
 // Flows copies the flow table, which the relay and the programs share.
-func (p *Path) Flows(f *modes.Flows) bool { return p.relay.Flows(f) }
+func (p *Path) Flows(f *spread.Flows) bool { return p.relay.Flows(f) }
 
 // Counters fills c with the totals of both.
 func (p *Path) Counters(c *team.Counters) {

@@ -5,12 +5,12 @@ import (
 	"sync/atomic"
 
 	"nicteam/internal/frame"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
 // put puts a Plan in force, with the NICs that the members are, and returns when no program follows the one before it.
-func (k *kernel) put(pl *modes.Plan, links *[modes.MaxMembers]*team.Link) error {
+func (k *kernel) put(pl *spread.Plan, links *[spread.MaxMembers]*team.Link) error {
 	next := 1 - k.control.Active
 	all := entries(pl)
 	k.plans[next] = planOf(pl, links, all)
@@ -28,19 +28,19 @@ func (k *kernel) put(pl *modes.Plan, links *[modes.MaxMembers]*team.Link) error 
 }
 
 // planOf is a Plan as the programs read it; all are its entries.
-func planOf(pl *modes.Plan, links *[modes.MaxMembers]*team.Link, all map[frame.MAC]entry) programPlan {
+func planOf(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all map[frame.MAC]entry) programPlan {
 	p := programPlan{
 		Adapter: uint64(pl.Adapter), Salt: pl.Salt,
 		Distributing: uint64(pl.Distributing), Collecting: uint64(pl.Collecting), Multicast: uint64(pl.Multicast),
 		Gain: int64(pl.Gain), Skew: int64(pl.Skew), PacketsPerMember: uint32(pl.PacketsPerMember),
-		Spread: uint8(pl.Spread), Hash: uint8(pl.Hash), Single: modes.NoMember,
+		Spread: uint8(pl.Spread), Hash: uint8(pl.Hash), Single: spread.NoMember,
 		PerMember: bit(pl.PerMember), Promiscuous: bit(pl.Promiscuous), Weight: pl.Weights,
 	}
-	if pl.Single >= 0 && pl.Single < modes.MaxMembers {
+	if pl.Single >= 0 && pl.Single < spread.MaxMembers {
 		p.Single = uint8(pl.Single)
 	}
 	for i := range p.Slots {
-		p.Slots[i] = modes.NoMember
+		p.Slots[i] = spread.NoMember
 	}
 	copy(p.Slots[:], pl.Slots)
 	if pl.From != nil {
@@ -71,11 +71,11 @@ func planOf(pl *modes.Plan, links *[modes.MaxMembers]*team.Link, all map[frame.M
 	}
 	for left := pl.Distributing; left != 0; left = left.Without(left.First()) {
 		id, share := left.First(), pl.Weights[left.First()]
-		if pl.Spread == modes.SpreadRoundRobin {
+		if pl.Spread == spread.SpreadRoundRobin {
 			if share == 0 {
 				continue
 			}
-			p.TurnCost[id] = modes.TurnCost(share)
+			p.TurnCost[id] = spread.TurnCost(share)
 			p.Total += uint64(share)
 		}
 		p.Ids[p.N] = uint8(id)

@@ -9,7 +9,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/relay"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -33,10 +33,10 @@ const (
 // leaves that Plan for the first one to replace, and nothing else.
 func (k *kernel) try() (err error) {
 	const adapter, member, peer = frame.MAC(0x020000000001), frame.MAC(0x020000000002), frame.MAC(0x020000000003)
-	id := modes.MemberSet(0).With(0)
-	pl := &modes.Plan{Spread: modes.SpreadSingle, Adapter: adapter, Own: []frame.MAC{adapter, member}, PerMember: true,
-		Distributing: id, Collecting: id, Multicast: id, Next: -1, MACs: [modes.MaxMembers]frame.MAC{member}}
-	links := [modes.MaxMembers]*team.Link{0: {Name: "lo", Index: tryIndex}}
+	id := spread.MemberSet(0).With(0)
+	pl := &spread.Plan{Spread: spread.SpreadSingle, Adapter: adapter, Own: []frame.MAC{adapter, member}, PerMember: true,
+		Distributing: id, Collecting: id, Multicast: id, Next: -1, MACs: [spread.MaxMembers]frame.MAC{member}}
+	links := [spread.MaxMembers]*team.Link{0: {Name: "lo", Index: tryIndex}}
 	k.control.Adapter = tryIndex
 	if err := k.put(pl, &links); err != nil {
 		return fmt.Errorf("try programs: %w", err)
@@ -47,7 +47,7 @@ func (k *kernel) try() (err error) {
 	defer func() {
 		atomic.StoreUint32(&k.control.TransmitGate, relay.GateSlow)
 		clear(k.rows)
-		*k.heard = modes.Heard{}
+		*k.heard = spread.RxBytes{}
 		err = errors.Join(err, k.Members.Delete(uint32(tryIndex)))
 	}()
 	atomic.StoreUint32(&k.control.TransmitGate, relay.GateFast)

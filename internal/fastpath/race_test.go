@@ -9,7 +9,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/nic"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -51,8 +51,8 @@ func TestAllAtOnce(t *testing.T) {
 		return g.host.Do(func() error { return g.path.Join(1, g.links[1]) })
 	})
 	turn := uint64(0)
-	plans := []func() *modes.Plan{g.elb, func() *modes.Plan { return g.plan(modes.SpreadSlots) }, func() *modes.Plan { return g.plan(modes.SpreadRoundRobin) },
-		func() *modes.Plan { return g.plan(modes.SpreadSingle) }}
+	plans := []func() *spread.Plan{g.elb, func() *spread.Plan { return g.plan(spread.SpreadSlots) }, func() *spread.Plan { return g.plan(spread.SpreadRoundRobin) },
+		func() *spread.Plan { return g.plan(spread.SpreadSingle) }}
 	again("apply", func() error {
 		pl := plans[rand.N(len(plans))]()
 		turn++
@@ -81,7 +81,7 @@ func TestAllAtOnce(t *testing.T) {
 		last = now
 		return nil
 	})
-	heard, flows := new(modes.Heard), new(modes.Flows)
+	heard, flows := new(spread.RxBytes), new(spread.Flows)
 	again("heard", func() error { g.path.Heard(heard); return nil })
 	again("flows", func() error { g.path.Flows(flows); return nil })
 	again("backlog", func() error { g.path.Backlog(0); g.path.Backlog(1); return nil })
@@ -128,7 +128,7 @@ func (g *rig) tallied(peer *nic.Socket) (arrived uint64, c *team.Counters) {
 	g.Helper()
 	for {
 		before, was := g.arrived(0), g.totals().Members[0].RX[frame.LACP].Frames
-		labtest.Must(g, peer.Send(slowFrame(peerMAC, 0)))
+		labtest.Must(g, peer.SendControl(slowFrame(peerMAC, 0)))
 		labtest.Eventually(g, "the frame is counted", func() bool { c = g.totals(); return c.Members[0].RX[frame.LACP].Frames > was })
 		if arrived = g.arrived(0); arrived == before+1 {
 			return arrived, c

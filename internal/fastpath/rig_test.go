@@ -16,7 +16,7 @@ import (
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/relay"
 	"nicteam/internal/tap"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -98,14 +98,14 @@ func (g *rig) addLink(id int, br netlink.Link) {
 	g.links = append(g.links, team.Link{Name: name, Index: l.Attrs().Index, MAC: memberMAC(id)})
 }
 
-// plan is one with all joined members in use, as active-backup's where spread is single.
-func (g *rig) plan(spread modes.Spread) *modes.Plan {
-	pl := &modes.Plan{Spread: spread, Adapter: adapterMAC, Own: []frame.MAC{adapterMAC}, PacketsPerMember: 1, Next: -1,
-		Slots: make([]uint8, modes.SlotCount)}
+// plan is one with all joined members in use, as active-backup's where rule is single.
+func (g *rig) plan(rule spread.Spread) *spread.Plan {
+	pl := &spread.Plan{Spread: rule, Adapter: adapterMAC, Own: []frame.MAC{adapterMAC}, PacketsPerMember: 1, Next: -1,
+		Slots: make([]uint8, spread.SlotCount)}
 	for id := range g.links {
 		pl.Distributing = pl.Distributing.With(id)
 		pl.Collecting = pl.Collecting.With(id)
-		pl.Weights[id] = modes.MaxShare
+		pl.Weights[id] = spread.MaxShare
 		pl.Rates[id] = 1e9
 		pl.MACs[id] = memberMAC(id)
 		pl.Own = append(pl.Own, memberMAC(id))
@@ -115,6 +115,6 @@ func (g *rig) plan(spread modes.Spread) *modes.Plan {
 		pl.Slots[s] = uint8(s % len(g.links))
 	}
 	pl.Known = pl.Distributing
-	pl.Multicast = modes.MemberSet(0).With(0)
+	pl.Multicast = spread.MemberSet(0).With(0)
 	return pl
 }

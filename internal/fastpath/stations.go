@@ -26,14 +26,14 @@ const tellEvery = time.Second
 // add has programs know the stations of a Plan, sorted, before it comes into force. Of one that is new nobody is told
 // while what was sent from it before may still come back.
 func (s *stations) add(all []frame.Station) error {
-	v := programStation{Told: uint64(relay.Monotonic() - int64(tellEvery) + int64(relay.ElsewhereAfter))}
+	v := programStation{Told: uint64(relay.Monotonic() - int64(tellEvery) + int64(relay.MovedAfter))}
 	return s.each(all, s.has, func(x frame.Station) error { return s.of.Update(uint64(x), v, ebpf.UpdateNoExist) })
 }
 
 // trim has programs know no others. Of what others have sent lately left knows when, first: it may still come back.
 func (s *stations) trim(all []frame.Station, left func(x frame.Station, sent uint64)) error {
 	err := s.each(s.has, all, func(x frame.Station) error {
-		if at := s.sent(x); at != 0 && relay.Monotonic()-int64(at) < int64(relay.GuestTime) {
+		if at := s.sent(x); at != 0 && relay.Monotonic()-int64(at) < int64(relay.RecentTime) {
 			left(x, at)
 		}
 		return s.of.Delete(uint64(x))
@@ -70,14 +70,14 @@ func (s *stations) sent(x frame.Station) uint64 {
 // sentLately reports whether that is too recent for the station to be elsewhere.
 func (s *stations) sentLately(x frame.Station) bool {
 	at := s.sent(x)
-	return at != 0 && relay.Monotonic()-int64(at) < int64(relay.ElsewhereAfter)
+	return at != 0 && relay.Monotonic()-int64(at) < int64(relay.MovedAfter)
 }
 
 // lately are the moments when the adapter last sent from stations, as far as a frame may still come back.
 func (s *stations) lately() map[frame.Station]int64 {
 	now, all := relay.Monotonic(), map[frame.Station]int64{}
 	for _, x := range slices.Clone(s.has) {
-		if at := int64(s.sent(x)); at != 0 && now-at < int64(relay.GuestTime) {
+		if at := int64(s.sent(x)); at != 0 && now-at < int64(relay.RecentTime) {
 			all[x] = at
 		}
 	}
@@ -96,5 +96,5 @@ func (k *kernel) noteSent(x frame.Station) {
 // noteGuest has programs know when a station that the Plan does not have has sent.
 func (k *kernel) noteGuest(x frame.Station, at uint64) {
 	_ = k.Guests.Put(uint64(x), at)
-	atomic.StoreUint64(&k.control.GuestsUntil, uint64(relay.Monotonic())+uint64(relay.GuestTime))
+	atomic.StoreUint64(&k.control.GuestsUntil, uint64(relay.Monotonic())+uint64(relay.RecentTime))
 }

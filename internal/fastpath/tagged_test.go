@@ -11,7 +11,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -64,7 +64,7 @@ func send(t *testing.T, h *lab.Host, name string, f []byte) {
 // rewritten is the address before it.
 func TestTaggedFrames(t *testing.T) {
 	g := newRig(t, 1)
-	pl := g.plan(modes.SpreadSingle)
+	pl := g.plan(spread.SpreadSingle)
 	pl.Single, pl.PerMember, pl.Promiscuous = 0, true, true
 	pl.Behind, pl.Own = []frame.MAC{guestMAC}, append(pl.Own, guestMAC)
 	pl.Stations = []frame.Station{frame.StationOf(guestMAC, 7)}

@@ -6,14 +6,14 @@ import (
 	"time"
 
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // going has all slots go from member 0 to member 1.
-func (g *rig) going(turn uint64) *modes.Plan {
-	pl := g.plan(modes.SpreadSlots)
+func (g *rig) going(turn uint64) *spread.Plan {
+	pl := g.plan(spread.SpreadSlots)
 	pl.Turn, pl.Mark, pl.Skew = turn, 1, time.Millisecond
-	pl.From, pl.Slots = make([]uint8, modes.SlotCount), slices.Repeat([]uint8{1}, modes.SlotCount)
+	pl.From, pl.Slots = make([]uint8, spread.SlotCount), slices.Repeat([]uint8{1}, spread.SlotCount)
 	return pl
 }
 
@@ -23,16 +23,16 @@ func TestTurnEndsAfterThePrograms(t *testing.T) {
 	labtest.Must(t, g.path.Apply(g.going(1)))
 	labtest.Must(t, g.path.Engage())
 	turn := func() (n uint64) {
-		labtest.Must(t, g.path.relay.Do(func(*modes.Picker, int64) { n = g.path.kernel.ledger.Moving.Turn }))
+		labtest.Must(t, g.path.relay.DoWithPicker(func(*spread.Picker, int64) { n = g.path.kernel.ledger.Moving.Turn }))
 		return n
 	}
 	for _, c := range []struct {
 		name string
-		next *modes.Plan
+		next *spread.Plan
 		want uint64
 	}{
 		{"another Turn", g.going(2), 2},
-		{"the end", g.plan(modes.SpreadSlots), 0},
+		{"the end", g.plan(spread.SpreadSlots), 0},
 	} {
 		before := turn()
 		labtest.Must(t, g.path.relay.Apply(c.next)) // which comes first
@@ -49,12 +49,12 @@ func TestTurnEndsAfterThePrograms(t *testing.T) {
 // Nor is a Plan by which another member sends as well put off until the table has begun its Turn.
 func TestTurnBeginsAfterThePrograms(t *testing.T) {
 	g := newRig(t, 2)
-	first := g.plan(modes.SpreadSlots)
-	first.Distributing, first.Slots = 1, make([]uint8, modes.SlotCount)
+	first := g.plan(spread.SpreadSlots)
+	first.Distributing, first.Slots = 1, make([]uint8, spread.SlotCount)
 	labtest.Must(t, g.path.Apply(first))
 	labtest.Must(t, g.path.Engage())
 	stands, goOn := make(chan struct{}), make(chan struct{})
-	labtest.Must(t, g.path.relay.Post(func(*modes.Picker, int64) { close(stands); <-goOn }))
+	labtest.Must(t, g.path.relay.PostWithPicker(func(*spread.Picker, int64) { close(stands); <-goOn }))
 	<-stands
 	applied := make(chan error, 1)
 	go func() { applied <- g.path.Apply(g.going(1)) }()

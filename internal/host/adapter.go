@@ -1,6 +1,10 @@
 package host
 
-import "fmt"
+import (
+	"fmt"
+
+	"nicteam/internal/rtnl"
+)
 
 // NIC reads the link of that name.
 func (h *Host) NIC(name string) (NIC, error) { return h.withAddresses(h.nic(name)) }
@@ -12,12 +16,12 @@ func (h *Host) withAddresses(n NIC, err error) (NIC, error) {
 	if err != nil {
 		return NIC{}, err
 	}
-	list, err := h.addresses(n.Index)
+	list, err := h.rt.Addresses(n.Index)
 	if err != nil {
 		return NIC{}, err
 	}
 	for _, a := range list {
-		n.Addresses = append(n.Addresses, addressPrefix(a))
+		n.Addresses = append(n.Addresses, rtnl.AddressPrefix(a))
 	}
 	return n, nil
 }
@@ -41,9 +45,9 @@ func (h *Host) Returned(member string) (NIC, error) {
 func (h *Host) Up(adapter int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	l, err := h.nl.LinkByIndex(adapter)
+	l, err := h.rt.Handle.LinkByIndex(adapter)
 	if err != nil {
 		return fmt.Errorf("bring up adapter: %w", err)
 	}
-	return h.setUp(l, true)
+	return h.rt.SetUp(l, true)
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // Adopt moves what the recorded members of these names have to the adapter: addresses are added to it (and stay on
@@ -89,7 +91,7 @@ func (h *Host) adopt(list []*memberState, to NIC) error {
 			return err
 		}
 	}
-	if err := h.carryWhile(func() error { return h.adoptRoutes(by) }, slices.Collect(maps.Keys(by))...); err != nil {
+	if err := h.rebindWhile(func() error { return h.adoptRoutes(by) }, slices.Collect(maps.Keys(by))...); err != nil {
 		return err
 	}
 	if err := h.adoptAdvertised(list, by, to); err != nil {
@@ -98,7 +100,7 @@ func (h *Host) adopt(list []*memberState, to NIC) error {
 	for _, m := range list {
 		for _, n := range m.Neighbours {
 			// One that was learnt is not worth a takeover: the kernel's table may be full.
-			if err := h.setNeighbour(n, to.Index); err != nil && (permanent(n) || dead(err)) {
+			if err := h.rt.SetNeighbour(n, to.Index); err != nil && (rtnl.IsPermanent(n) || rtnl.IsInjectedCrash(err)) {
 				return err
 			}
 		}
@@ -107,19 +109,19 @@ func (h *Host) adopt(list []*memberState, to NIC) error {
 }
 
 func (h *Host) adoptAddresses(m *memberState, from, to NIC) error {
-	have, err := h.addresses(from.Index)
+	have, err := h.rt.Addresses(from.Index)
 	if err != nil {
 		return err
 	}
-	routes, err := h.allRoutes()
+	routes, err := h.rt.Routes()
 	if err != nil {
 		return err
 	}
-	var v4, v6 []object
+	var v4, v6 []rtnl.Object
 	for _, a := range have {
 		switch {
 		case m.kernelLinkLocal(a):
-		case a.family() == unix.AF_INET:
+		case a.Family() == unix.AF_INET:
 			v4 = append(v4, forAdapter(a, from, to, routes))
 		default:
 			v6 = append(v6, forAdapter(a, from, to, routes))
@@ -128,14 +130,14 @@ func (h *Host) adoptAddresses(m *memberState, from, to NIC) error {
 	if err := h.needIPv6(to, len(v6) > 0); err != nil {
 		return err
 	}
-	there, err := h.addresses(to.Index)
+	there, err := h.rt.Addresses(to.Index)
 	if err != nil {
 		return err
 	}
-	if err := h.addMissing(v4, there, to.Name); err != nil {
+	if err := h.rt.AddMissingAddresses(v4, there, to.Name); err != nil {
 		return err
 	}
-	return h.addInOrder(v6, to.Index, to.Name)
+	return h.rt.AddAddressesInOrder(v6, to.Index, to.Name)
 }
 
 // needIPv6 turns the adapter's IPv6 on when it gets addresses of it.
@@ -148,17 +150,17 @@ func (h *Host) needIPv6(adapter NIC, needed bool) error {
 
 // adoptAdvertised has the adapter's kernel learn what that of the members had learned from routers, and the members forget it.
 func (h *Host) adoptAdvertised(list []*memberState, by map[int]int, to NIC) error {
-	all, err := h.advertisedRoutes()
+	all, err := h.rt.AdvertisedRoutes()
 	if err != nil {
 		return err
 	}
-	var mine, next []object
+	var mine, next []rtnl.Object
 	for _, r := range all {
-		if _, ok := by[routeLinks(r)[0]]; !ok {
+		if _, ok := by[rtnl.RouteLinks(r)[0]]; !ok {
 			continue
 		}
 		mine = append(mine, r)
-		if !hasAdvertised(next, r) {
+		if !rtnl.HasAdvertised(next, r) {
 			next = append(next, r)
 		}
 	}
@@ -166,7 +168,7 @@ func (h *Host) adoptAdvertised(list []*memberState, by map[int]int, to NIC) erro
 		return err
 	}
 	for _, r := range mine {
-		if err := h.deleteRoute(routed(r, nil)); err != nil && !errors.Is(err, unix.ESRCH) {
+		if err := h.rt.DeleteRoute(rtnl.RouteRequest(r, nil)); err != nil && !errors.Is(err, unix.ESRCH) {
 			return err // else it ran out, or its router withdrew it
 		}
 	}
@@ -176,13 +178,13 @@ func (h *Host) adoptAdvertised(list []*memberState, by map[int]int, to NIC) erro
 // adoptNeighbours tells the adapter whom a member knows, before traffic moves: nobody has to be asked for, and no packet waits
 // for an answer.
 func (h *Host) adoptNeighbours(from, to NIC) error {
-	list, err := h.learned(from.Index)
+	list, err := h.rt.LearnedNeighbours(from.Index)
 	if err != nil {
 		return err
 	}
 	for _, n := range list {
 		// One that is not taken, such as IPv6's where that is off, is asked for when it is needed.
-		if err := h.setNeighbour(n, to.Index); dead(err) {
+		if err := h.rt.SetNeighbour(n, to.Index); rtnl.IsInjectedCrash(err) {
 			return err
 		}
 	}
@@ -191,35 +193,35 @@ func (h *Host) adoptNeighbours(from, to NIC) error {
 
 // forAdapter is a member's address as the adapter gets it. routes are the member's. An address that was verified
 // on this LAN a moment ago needs no duplicate detection.
-func forAdapter(a object, from, to NIC, routes []object) object {
+func forAdapter(a rtnl.Object, from, to NIC, routes []rtnl.Object) rtnl.Object {
 	flags := uint32(0)
-	if from.AdminUp && connects(a) && !slices.ContainsFunc(routes, func(r object) bool { return connectedBy(r, a) }) {
+	if from.AdminUp && rtnl.HasConnectedRoute(a) && !slices.ContainsFunc(routes, func(r rtnl.Object) bool { return rtnl.IsConnectedRoute(r, a) }) {
 		flags |= unix.IFA_F_NOPREFIXROUTE
 	}
-	if a.family() == unix.AF_INET6 && addressFlags(a)&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0 {
+	if a.Family() == unix.AF_INET6 && rtnl.AddressFlags(a)&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0 {
 		flags |= unix.IFA_F_NODAD
 	}
-	return relabel(forLink(a, to.Index, flags), from.Name, to.Name)
+	return rtnl.Relabel(rtnl.AddressRequest(a, to.Index, flags), from.Name, to.Name)
 }
 
 // adoptRoutes moves all routes that name one of the links.
 func (h *Host) adoptRoutes(by map[int]int) error {
-	all, err := h.allRoutes()
+	all, err := h.rt.Routes()
 	if err != nil {
 		return err
 	}
-	var mine []object
+	var mine []rtnl.Object
 	for _, r := range all {
-		for _, link := range routeLinks(r) {
+		for _, link := range rtnl.RouteLinks(r) {
 			if _, ok := by[link]; ok {
 				mine = append(mine, r)
 				break
 			}
 		}
 	}
-	byDependence(mine)
+	rtnl.SortByDependence(mine)
 	for _, r := range mine {
-		if err := h.moveRoute(all, r, routed(r, by)); err != nil {
+		if err := h.rt.MoveRoute(all, r, rtnl.RouteRequest(r, by)); err != nil {
 			return err
 		}
 	}
@@ -248,13 +250,13 @@ func (h *Host) Give(adapter int, addresses []netip.Prefix, gateway netip.Addr) e
 		return fmt.Errorf("give addresses: %w", err)
 	}
 	for _, p := range addresses {
-		if err := h.addAddress(newAddress(p, adapter), to.Name); err != nil {
+		if err := h.rt.AddAddress(rtnl.NewAddress(p, adapter), to.Name); err != nil {
 			return fmt.Errorf("give addresses: %w", err)
 		}
 	}
 	if gateway.IsValid() {
 		// No EXCL: the members' default route may be there until they are stripped.
-		if err := h.change("add default route", unix.RTM_NEWROUTE, unix.NLM_F_CREATE, newRoute(gateway, adapter)); err != nil {
+		if err := h.rt.Change("add default route", unix.RTM_NEWROUTE, unix.NLM_F_CREATE, rtnl.NewDefaultRoute(gateway, adapter)); err != nil {
 			return fmt.Errorf("give gateway %s: %w", gateway, err)
 		}
 	}
@@ -275,4 +277,57 @@ func (h *Host) DefaultOwner(members []string) string {
 		}
 	}
 	return ""
+}
+
+// adoptRules gives the adapter copies of the members' rules, at the same priority. An inverted one takes the place of the
+// member's.
+func (h *Host) adoptRules(list []*memberState, adapter string) error {
+	have, err := h.rt.RulesNaming(adapter)
+	if err != nil {
+		return err
+	}
+	names := h.lenders(list)
+	for _, m := range list {
+		for _, r := range m.Rules {
+			next := rtnl.RuleFor(r, names, adapter)
+			if !rtnl.HasRule(have, next) {
+				err := h.rt.Change("copy rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, next)
+				if err != nil {
+					return err
+				}
+				have = append(have, next)
+			}
+			if rtnl.IsInverted(r) {
+				if err := h.rt.RemoveRule(rtnl.RuleRequest(r), m.Name); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// lenders are the names of the NICs of which the adapter has, or gets, what they had.
+func (h *Host) lenders(more []*memberState) []string {
+	var names []string
+	for _, m := range h.journal.state.members {
+		if m.adopted || slices.Contains(more, m) {
+			names = append(names, m.named...)
+		}
+	}
+	return names
+}
+
+// adoptProxies gives the adapter those of a member.
+func (h *Host) adoptProxies(from, to NIC) error {
+	list, err := h.rt.Proxies(from.Index)
+	if err != nil {
+		return err
+	}
+	for _, n := range list {
+		if err := h.rt.AddProxy(n, to.Index); err != nil {
+			return err
+		}
+	}
+	return nil
 }

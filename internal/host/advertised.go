@@ -1,46 +1,18 @@
 package host
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/binary"
-	"encoding/hex"
-	"errors"
-	"fmt"
-	"io"
 	"net/netip"
-	"os"
 	"slices"
-	"strconv"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
-)
-
-// The IPv6 routes that the kernel learns from router advertisements: default routes, routes of a router, prefixes on the link.
-// It keeps them by itself as long as it knows that they are its own, and rtnetlink cannot make such a route: a copy
-// makes the kernel's own fail, and the kernel drops each later advertisement of that router. So they are not moved: the
-// link that is to have them is handed an advertisement that says what the other link's kernel had learned.
-
-// Flags of /proc/net/ipv6_route and of SIOCADDRT (linux/ipv6_route.h, linux/route.h).
-const (
-	rtfUp        = 0x0001
-	rtfGateway   = 0x0002
-	rtfDefault   = 0x0001_0000
-	rtfAddrConf  = 0x0004_0000 // learned from an advertisement
-	rtfPrefix    = 0x0008_0000
-	rtfExpires   = 0x0040_0000
-	rtfRouteInfo = 0x0080_0000
-	rtfPrefShift = 27
+	"nicteam/internal/rtnl"
 )
 
 const (
-	rtaPref      = 20 // RTA_PREF
-	rtaxHopLimit = 10 // RTAX_HOPLIMIT
-	maxLifetime  = 65535
+	maxLifetime = 65535
 	// maxOptions bounds the options of an advertisement, so that it fits every MTU of IPv6.
 	maxOptions = 32
 )
@@ -53,158 +25,6 @@ const (
 	// noCarrierIn bounds it where the link has no carrier, without which IPv6 does not begin.
 	noCarrierIn = 100 * time.Millisecond
 )
-
-// procRoute is what tells routes of /proc/net/ipv6_route apart here.
-type procRoute struct {
-	dst, gateway [16]byte
-	bits         byte
-	metric       uint32
-	link         string
-}
-
-// parseProcRoutes finds the routes that the kernel learned from advertisements in /proc/net/ipv6_route: destination, bits,
-// source, bits, gateway, metric, references, use, flags, link.
-func parseProcRoutes(in io.Reader) map[procRoute]bool {
-	learned := map[procRoute]bool{}
-	for s := bufio.NewScanner(in); s.Scan(); {
-		f := bytes.Fields(s.Bytes())
-		if len(f) < 10 {
-			continue
-		}
-		flags, err := strconv.ParseUint(string(f[8]), 16, 32)
-		if err != nil || flags&rtfAddrConf == 0 {
-			continue
-		}
-		r := procRoute{link: string(f[9])}
-		bits, err1 := strconv.ParseUint(string(f[1]), 16, 8)
-		metric, err2 := strconv.ParseUint(string(f[5]), 16, 32)
-		if err1 != nil || err2 != nil || len(f[0]) != 32 || len(f[4]) != 32 {
-			continue
-		}
-		_, err1 = hex.Decode(r.dst[:], f[0])
-		_, err2 = hex.Decode(r.gateway[:], f[4])
-		if err1 != nil || err2 != nil {
-			continue
-		}
-		r.bits, r.metric = byte(bits), uint32(metric)
-		learned[r] = true
-	}
-	return learned
-}
-
-// procKey is a route's name in /proc/net/ipv6_route.
-func procKey(r object, link string) procRoute {
-	k := procRoute{bits: r.head[rtDstLen], metric: r.get32(unix.RTA_PRIORITY), link: link}
-	copy(k.dst[:], r.get(unix.RTA_DST))
-	copy(k.gateway[:], r.get(unix.RTA_GATEWAY))
-	return k
-}
-
-// learnable reports whether the kernel may have learned a route from an advertisement.
-func learnable(r object) bool {
-	return r.family() == unix.AF_INET6 && !kernelKeeps(r) && len(routeLinks(r)) == 1 && r.get(rtaNexthop) == nil
-}
-
-// splitAdvertised parts routes into those that somebody made and those that the kernel learned from advertisements.
-func (h *Host) splitAdvertised(all []object) (made, advertised []object, err error) {
-	if !slices.ContainsFunc(all, learnable) {
-		return all, nil, nil
-	}
-	f, err := os.Open("/proc/thread-self/net/ipv6_route")
-	if errors.Is(err, os.ErrNotExist) {
-		return all, nil, nil
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("list routes: %w", err)
-	}
-	defer f.Close()
-	learned := parseProcRoutes(f)
-	if len(learned) == 0 {
-		return all, nil, nil
-	}
-	links, err := h.links()
-	if err != nil {
-		return nil, nil, err
-	}
-	names := map[int]string{}
-	for _, n := range links {
-		names[n.Index] = n.Name
-	}
-	for _, r := range all {
-		if learnable(r) && learned[procKey(r, names[routeLinks(r)[0]])] {
-			advertised = append(advertised, r)
-		} else {
-			made = append(made, r)
-		}
-	}
-	return made, advertised, nil
-}
-
-// advertisedRoutes lists the routes that the kernel learned from advertisements, of all links.
-func (h *Host) advertisedRoutes() ([]object, error) {
-	all, err := h.routesOfFamily(unix.AF_INET6)
-	if err != nil {
-		return nil, err
-	}
-	_, advertised, err := h.splitAdvertised(all)
-	return advertised, err
-}
-
-// routeLifetime is for how many seconds a route is still good; all ones: for ever.
-func routeLifetime(r object) uint32 {
-	if v := r.get(unix.RTA_CACHEINFO); len(v) >= 12 {
-		// struct rta_cacheinfo: clntref, lastuse, expires, …
-		if expires := int32(binary.NativeEndian.Uint32(v[8:])); expires > 0 {
-			return uint32(max(expires/userHZ, 1))
-		}
-	}
-	return forever
-}
-
-// agedRoutes are routes as they are some seconds later, without those that have run out.
-func agedRoutes(list []object, seconds int64) []object {
-	var out []object
-	for _, r := range list {
-		left := routeLifetime(r)
-		if left == forever {
-			out = append(out, r)
-			continue
-		}
-		if int64(left) <= seconds {
-			continue
-		}
-		r = r.clone()
-		info := slices.Clone(r.get(unix.RTA_CACHEINFO))
-		binary.NativeEndian.PutUint32(info[8:], (left-uint32(seconds))*userHZ)
-		r.set(unix.RTA_CACHEINFO, info)
-		out = append(out, r)
-	}
-	return out
-}
-
-// sameAdvertised reports whether a and b say the same of their links.
-func sameAdvertised(a, b object) bool { return procKey(a, "") == procKey(b, "") }
-
-func hasAdvertised(list []object, r object) bool {
-	return slices.ContainsFunc(list, func(o object) bool { return sameAdvertised(o, r) })
-}
-
-func gateway(r object) netip.Addr {
-	a, _ := netip.AddrFromSlice(r.get(unix.RTA_GATEWAY))
-	return a
-}
-
-func preference(r object) uint8 {
-	if v := r.get(rtaPref); len(v) == 1 {
-		return v[0] & 3
-	}
-	return frame.RouterMedium
-}
-
-// hopLimit is the hop limit that a router advertised, 0 for none.
-func hopLimit(r object) uint8 {
-	return uint8(r.nest(unix.RTA_METRICS).get32(rtaxHopLimit))
-}
 
 // nobody is the sender of an advertisement that has no router. Its lifetime as a router is 0, so no route is made by it.
 var nobody = netip.MustParseAddr("fe80::ffff:ffff:ffff:ffff")
@@ -221,10 +41,10 @@ func advertisements(l learning, macs map[netip.Addr]frame.MAC) [][]byte {
 		return by[router]
 	}
 	for _, r := range l.routes {
-		if r.head[rtDstLen] == 0 && gateway(r).IsValid() {
-			a := from(gateway(r))
-			a.Lifetime = uint16(min(routeLifetime(r), maxLifetime))
-			a.Preference, a.HopLimit = preference(r), hopLimit(r)
+		if rtnl.RouteBits(r) == 0 && rtnl.Gateway(r).IsValid() {
+			a := from(rtnl.Gateway(r))
+			a.Lifetime = uint16(min(rtnl.RouteLifetime(r), maxLifetime))
+			a.Preference, a.HopLimit = rtnl.RouterPreference(r), rtnl.HopLimit(r)
 		}
 	}
 	anybody := func() *frame.RouterAdvert {
@@ -234,22 +54,22 @@ func advertisements(l learning, macs map[netip.Addr]frame.MAC) [][]byte {
 		return from(order[0])
 	}
 	for _, r := range l.routes {
-		left := routeLifetime(r)
+		left := rtnl.RouteLifetime(r)
 		switch {
-		case r.head[rtDstLen] == 0 && gateway(r).IsValid():
-		case gateway(r).IsValid():
-			a := from(gateway(r))
-			a.Routes = append(a.Routes, frame.AdvertisedRoute{Prefix: destination(r), Preference: preference(r), Lifetime: left})
+		case rtnl.RouteBits(r) == 0 && rtnl.Gateway(r).IsValid():
+		case rtnl.Gateway(r).IsValid():
+			a := from(rtnl.Gateway(r))
+			a.Routes = append(a.Routes, frame.AdvertisedRoute{Prefix: rtnl.Destination(r), Preference: rtnl.RouterPreference(r), Lifetime: left})
 		default:
 			a := anybody()
-			a.Prefixes = append(a.Prefixes, frame.AdvertisedPrefix{Prefix: destination(r), OnLink: true, Valid: left, Preferred: left})
+			a.Prefixes = append(a.Prefixes, frame.AdvertisedPrefix{Prefix: rtnl.Destination(r), OnLink: true, Valid: left, Preferred: left})
 		}
 	}
 	for _, o := range l.form {
-		preferred, valid := lifetimes(o)
+		preferred, valid := rtnl.Lifetimes(o)
 		a := anybody()
 		a.Prefixes = append(a.Prefixes, frame.AdvertisedPrefix{
-			Prefix: addressPrefix(o).Masked(), Autonomous: true, Valid: valid, Preferred: min(preferred, valid)})
+			Prefix: rtnl.AddressPrefix(o).Masked(), Autonomous: true, Valid: valid, Preferred: min(preferred, valid)})
 	}
 	var frames [][]byte
 	for _, router := range order {
@@ -268,8 +88,8 @@ func advertisements(l learning, macs map[netip.Addr]frame.MAC) [][]byte {
 
 // learning is what a link is to learn from routers.
 type learning struct {
-	routes []object
-	form   []object // addresses
+	routes []rtnl.Object
+	form   []rtnl.Object // addresses
 	says   linkSays
 }
 
@@ -287,13 +107,13 @@ func (h *Host) teach(to NIC, l learning) error {
 		return err
 	}
 	for _, r := range left.routes {
-		if err := h.addAdvertised(r, to); err != nil {
+		if err := h.rt.AddAdvertisedRoute(r, to.Index); err != nil {
 			return err
 		}
 	}
 	for _, a := range left.form {
 		// The prefix's route is not this address's.
-		if err := h.addAddress(forLink(a, to.Index, unix.IFA_F_NOPREFIXROUTE), to.Name); err != nil {
+		if err := h.rt.AddAddress(rtnl.AddressRequest(a, to.Index, unix.IFA_F_NOPREFIXROUTE), to.Name); err != nil {
 			return err
 		}
 	}
@@ -348,85 +168,33 @@ func takesAdvertisements(nic string) bool {
 
 // unlearned is what a link does not have of what it is to learn.
 func (h *Host) unlearned(to NIC, l learning) (learning, error) {
-	all, err := h.advertisedRoutes()
+	all, err := h.rt.AdvertisedRoutes()
 	if err != nil {
 		return l, err
 	}
-	have, err := h.addresses(to.Index)
+	have, err := h.rt.Addresses(to.Index)
 	if err != nil {
 		return l, err
 	}
-	mine := routesOf(all, to.Index)
+	mine := rtnl.RoutesVia(all, to.Index)
 	return learning{
-		routes: slices.DeleteFunc(slices.Clone(l.routes), func(r object) bool { return hasAdvertised(mine, r) }),
-		form:   slices.DeleteFunc(slices.Clone(l.form), func(a object) bool { return hasAddress(have, a) }),
+		routes: slices.DeleteFunc(slices.Clone(l.routes), func(r rtnl.Object) bool { return rtnl.HasAdvertised(mine, r) }),
+		form:   slices.DeleteFunc(slices.Clone(l.form), func(a rtnl.Object) bool { return rtnl.HasAddress(have, a) }),
 		says:   l.says,
 	}, nil
 }
 
 // routerMACs are the MACs of a link's routers as far as it knows them.
 func (h *Host) routerMACs(index int) (map[netip.Addr]frame.MAC, error) {
-	list, err := h.learned(index)
+	list, err := h.rt.LearnedNeighbours(index)
 	if err != nil {
 		return nil, err
 	}
 	macs := map[netip.Addr]frame.MAC{}
 	for _, n := range list {
-		if b := n.get(unix.NDA_LLADDR); len(b) == 6 {
-			macs[neighbourAddr(n)] = frame.MACAt(b, 0)
+		if b := n.Get(unix.NDA_LLADDR); len(b) == 6 {
+			macs[rtnl.NeighbourAddr(n)] = frame.MACAt(b, 0)
 		}
 	}
 	return macs, nil
-}
-
-// addAdvertised makes a route that the kernel holds for one of its own. It is shown as one of another protocol.
-func (h *Host) addAdvertised(r object, to NIC) error {
-	what := "add " + routeText(r)
-	if err := h.at(what); err != nil {
-		return err
-	}
-	if err := ioctlRoute(r, to.Index); err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	return nil
-}
-
-// in6Route is struct in6_rtmsg.
-type in6Route struct {
-	dst, src, gateway [16]byte
-	kind              uint32
-	dstLen, srcLen    uint16
-	metric            uint32
-	expires           uintptr // in USER_HZ
-	flags             uint32
-	index             int32
-}
-
-// ioctlRoute adds a route with the flags of one that the kernel learned from an advertisement.
-func ioctlRoute(r object, index int) error {
-	m := in6Route{dstLen: uint16(r.head[rtDstLen]), metric: r.get32(unix.RTA_PRIORITY), flags: rtfUp | rtfAddrConf, index: int32(index)}
-	copy(m.dst[:], r.get(unix.RTA_DST))
-	copy(m.gateway[:], r.get(unix.RTA_GATEWAY))
-	switch {
-	case !gateway(r).IsValid():
-		m.flags |= rtfPrefix
-	case m.dstLen == 0:
-		m.flags |= rtfGateway | rtfDefault
-	default:
-		m.flags |= rtfGateway | rtfRouteInfo
-	}
-	m.flags |= uint32(preference(r)) << rtfPrefShift
-	if left := routeLifetime(r); left != forever {
-		m.flags |= rtfExpires
-		m.expires = uintptr(left) * userHZ
-	}
-	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCADDRT, uintptr(unsafe.Pointer(&m))); errno != 0 {
-		return errno
-	}
-	return nil
 }

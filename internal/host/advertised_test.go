@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/rtnl"
 )
 
 // router is a router of a world, which sends its advertisements to a NIC.
@@ -46,14 +47,14 @@ func learned(t *testing.T, nic string) []string {
 	h, err := Open(Options{})
 	must(t, err)
 	defer h.Close()
-	all, err := h.advertisedRoutes()
+	all, err := h.rt.AdvertisedRoutes()
 	must(t, err)
 	index, err := interfaceIndex(nic)
 	must(t, err)
 	list := []string{}
-	for _, r := range routesOf(all, index) {
-		list = append(list, fmt.Sprint(destination(r), " ", gateway(r), " proto ", r.head[rtProto], " pref ", preference(r), " hops ", hopLimit(r),
-			" ends ", routeLifetime(r) != forever))
+	for _, r := range rtnl.RoutesVia(all, index) {
+		list = append(list, fmt.Sprint(rtnl.Destination(r), " ", rtnl.Gateway(r), " proto ", rtnl.RouteProtocol(r), " pref ", rtnl.RouterPreference(r), " hops ", rtnl.HopLimit(r),
+			" ends ", rtnl.RouteLifetime(r) != rtnl.Forever))
 	}
 	slices.Sort(list)
 	return list
@@ -156,7 +157,7 @@ func TestLyingRouter(t *testing.T) {
 		{"for ever", func(a *frame.RouterAdvert) {
 			a.Lifetime = 65535
 			for i := range a.Prefixes {
-				a.Prefixes[i].Valid, a.Prefixes[i].Preferred = forever, forever
+				a.Prefixes[i].Valid, a.Prefixes[i].Preferred = rtnl.Forever, rtnl.Forever
 			}
 		}, 2},
 		{"no MAC", func(a *frame.RouterAdvert) { a.MAC = 0 }, 2},

@@ -1,9 +1,11 @@
 package host
 
 import (
+	"errors"
 	"net/netip"
 	"strconv"
 
+	"nicteam/internal/rtnl"
 	"nicteam/team"
 )
 
@@ -11,24 +13,24 @@ import (
 // VLANs, macvlans and a bridge that live behind it, and the multicast groups all of them listen to.
 func (h *Host) Announcement(adapter int) (team.Announcement, error) {
 	var out team.Announcement
-	links, err := retry(h.nl.LinkList)
+	links, err := rtnl.RetryDump(h.rt.Handle.LinkList)
 	if err != nil {
 		return out, err
 	}
 	listening := readListening()
 	for _, b := range behind(links, adapter) {
-		list, err := h.addresses(b.index)
+		list, err := h.rt.Addresses(b.index)
 		if err != nil {
 			return out, err
 		}
 		var source4, source6 netip.Addr
 		for _, a := range list {
-			ip := addressPrefix(a).Addr()
+			ip := rtnl.AddressPrefix(a).Addr()
 			out.Addresses = append(out.Addresses, team.Address{IP: ip, MAC: b.mac, VLAN: b.vlan, Router: ip.Is6() && forwards(b.name)})
 			switch {
 			case ip.Is4() && !source4.IsValid():
 				source4 = ip
-			case linkLocal(a):
+			case rtnl.IsLinkLocal(a):
 				source6 = ip // MLD is sent from the link-local address
 			}
 		}
@@ -67,4 +69,28 @@ func mldVersion(nic string) int {
 		}
 	}
 	return 0
+}
+
+// AskNeighbours has the kernel ask all neighbours that it knows by the adapter, or by a link on it that shares the
+// adapter's MAC, whether they are still there: unicast, and nothing waits for the answers.
+func (h *Host) AskNeighbours(adapter int) error {
+	links, err := rtnl.RetryDump(h.rt.Handle.LinkList)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, b := range behind(links, adapter) {
+		if b.mac != 0 {
+			continue
+		}
+		list, err := h.rt.LearnedNeighbours(b.index)
+		errs = append(errs, err)
+		for _, n := range list {
+			if rtnl.IsPermanent(n) {
+				continue
+			}
+			errs = append(errs, h.rt.ProbeNeighbour(n))
+		}
+	}
+	return errors.Join(errs...)
 }

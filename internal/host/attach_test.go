@@ -14,12 +14,19 @@ import (
 	"github.com/cilium/ebpf/link"
 
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/tchook"
 )
 
 // The verdicts of tc programs.
 const (
 	next = -1 // TCX_NEXT, TC_ACT_UNSPEC
 	pass = 0  // TC_ACT_OK: the end of the list
+)
+
+// The names of the filters of a team's data path.
+const (
+	receiveName  = "nicteam_receive"
+	transmitName = "nicteam_transmit"
 )
 
 // verdict is a program that always says the same.
@@ -43,7 +50,7 @@ func recorded(t *testing.T, h *Host) int {
 	return n.Index
 }
 
-var attachMethods = []method{byTCX, byClsact}
+var attachMethods = []tchook.Method{tchook.ByTCX, tchook.ByClsact}
 
 // TestAttachBeforeIsolation attaches before and after a NIC is isolated: what ours passes is passed, what it leaves to the
 // next is dropped by the isolation, and so is all once it is gone. Nothing is left behind.
@@ -58,7 +65,7 @@ func TestAttachBeforeIsolation(t *testing.T) {
 				run(t, "ip addr add 10.9.0.1/24 dev na")
 				before := snapshot(t)
 				h := w.open(nil)
-				h.o.method = m
+				h.hooks.Method = m
 				index := recorded(t, h)
 				if first == "isolated" {
 					must(t, h.Isolate(index))
@@ -129,13 +136,22 @@ func onHooks(t testing.TB, nics ...string) string {
 
 // attachAll attaches to the adapter and the members, as a data path does.
 func attachAll(w *world, h *Host) error {
-	a, err := interfaceIndex(teamName)
+	_, err := attachAdapter(h)
 	if err != nil {
 		return err
 	}
-	if _, err := attachVerdict(h, a, ebpf.AttachTCXEgress); err != nil {
-		return err
+	return attachMembers(w, h)
+}
+
+func attachAdapter(h *Host) (io.Closer, error) {
+	a, err := interfaceIndex(teamName)
+	if err != nil {
+		return nil, err
 	}
+	return attachVerdict(h, a, ebpf.AttachTCXEgress)
+}
+
+func attachMembers(w *world, h *Host) error {
 	for _, name := range w.nics {
 		index, err := interfaceIndex(name)
 		if err != nil {
@@ -160,7 +176,7 @@ func attachVerdict(h *Host, index int, at ebpf.AttachType) (io.Closer, error) {
 
 // takeUp is the beginning of another process of the team: it knows the journal only.
 func takeUp(_ *world, h *Host) error {
-	clear(h.attached)
+	h.hooks = tchook.New(h.rt, h.log, h.hooks.Options)
 	return h.Begin()
 }
 
@@ -195,12 +211,12 @@ func TestHookHeld(t *testing.T) {
 		for _, tt := range tests {
 			t.Run(string(m)+", "+tt.name, func(t *testing.T) {
 				kernelHas(t, m)
-				if m == byClsact && tt.own && tt.want == "" {
+				if m == tchook.ByClsact && tt.own && tt.want == "" {
 					t.Skip("clsact and ingress exclude each other")
 				}
 				w := newWorld(t)
 				h := w.open(nil)
-				h.o.method = m
+				h.hooks.Method = m
 				index := recorded(t, h)
 				if tt.at == ebpf.AttachTCXIngress && !tt.own {
 					must(t, h.Isolate(index)) // is nobody else
@@ -209,7 +225,7 @@ func TestHookHeld(t *testing.T) {
 					run(t, strings.ReplaceAll(tt.script, "qdisc add dev na clsact", "qdisc replace dev na clsact"))
 				}
 				if tt.tcx != 0 {
-					kernelHas(t, byTCX)
+					kernelHas(t, tchook.ByTCX)
 					l, err := link.AttachTCX(link.TCXOptions{Interface: index, Program: verdict(t, "cil_from_netdev", next), Attach: tt.tcx})
 					must(t, err)
 					defer l.Close()
@@ -220,12 +236,12 @@ func TestHookHeld(t *testing.T) {
 					must(t, err)
 					must(t, c.Close())
 				} else {
-					var held *HookHeld
+					var held *tchook.HookHeld
 					if !errors.As(err, &held) || !strings.HasPrefix(held.Error(), tt.want) || held.NIC != "na" {
 						t.Errorf("%v, want %s", err, tt.want)
 					}
-					if WhyNoPrograms(err) != held.Error() {
-						t.Errorf("reason: %s", WhyNoPrograms(err))
+					if tchook.WhyNoPrograms(err) != held.Error() {
+						t.Errorf("reason: %s", tchook.WhyNoPrograms(err))
 					}
 					if h.journal.seq != records {
 						t.Error("something was journalled")
@@ -246,7 +262,7 @@ func TestAttachRefuses(t *testing.T) {
 			kernelHas(t, m)
 			w := newWorld(t)
 			h := w.open(nil)
-			h.o.method = m
+			h.hooks.Method = m
 			p := verdict(t, "ours", next)
 			index := recorded(t, h)
 			other, err := interfaceIndex("nb")
@@ -290,7 +306,7 @@ func TestAttachGone(t *testing.T) {
 			kernelHas(t, m)
 			w := newWorld(t)
 			h := w.open(nil)
-			h.o.method = m
+			h.hooks.Method = m
 			p := verdict(t, "ours", next)
 			index := recorded(t, h)
 			mac := must1(h.nicAt(index)).MAC.String()
@@ -306,7 +322,7 @@ func TestAttachGone(t *testing.T) {
 				t.Fatalf("attach to the NIC that is back: %v", err)
 			}
 			must(t, c.Close())
-			if !h.attached[place{index, ebpf.AttachTCXIngress}].holds(must1(h.nicAt(index))) {
+			if got := onHooks(t, "na"); !strings.Contains(got, "ours") && !strings.Contains(got, receiveName) {
 				t.Error("closing what was on the old NIC took it off the new one")
 			}
 			run(t, "ip link del na")
@@ -326,22 +342,18 @@ func TestReleaseDetaches(t *testing.T) {
 			w := newWorld(t)
 			before := snapshot(t)
 			h := w.open(nil)
-			h.o.method = m
+			h.hooks.Method = m
 			must(t, takeover(w, h))
-			must(t, attachAll(w, h))
-			_, err := h.Release("nb", false)
+			c, err := attachAdapter(h)
+			must(t, err)
+			must(t, attachMembers(w, h))
+			_, err = h.Release("nb", false)
 			must(t, err)
 			if got := onHooks(t, "nb"); got != "nb [] []\n" {
 				t.Errorf("on the NIC that was released: %s", got)
 			}
-			if got := onHooks(t, "na"); !strings.Contains(got, "team_program") && !strings.Contains(got, receiveFilter.name) {
+			if got := onHooks(t, "na"); !strings.Contains(got, "team_program") && !strings.Contains(got, receiveName) {
 				t.Errorf("on the one that was not: %s", got)
-			}
-			var c io.Closer
-			for at, a := range h.attached {
-				if at.hook == ebpf.AttachTCXEgress {
-					c = a
-				}
 			}
 			// Whoever still forwards is stopped now, and may take its programs off.
 			_, err = h.ReleaseAll(func() { must(t, c.Close()) })
@@ -378,16 +390,16 @@ func TestKilledWithPrograms(t *testing.T) {
 			kill()
 			got := onHooks(t, teamName, "na", "nb")
 			const empty = teamName + " [] []\nna [] []\nnb [] []\n"
-			if m == byTCX && got != empty {
+			if m == tchook.ByTCX && got != empty {
 				t.Errorf("the kernel left:\n%s", got)
 			}
-			if m == byClsact && (strings.Count(got, receiveFilter.name) != 2 || strings.Count(got, transmitFilter.name) != 1) {
+			if m == tchook.ByClsact && (strings.Count(got, receiveName) != 2 || strings.Count(got, transmitName) != 1) {
 				t.Errorf("on the hooks after the kill:\n%s", got)
 			}
 			h := w.open(nil)
-			h.o.method = m
+			h.hooks.Method = m
 			must(t, h.Begin())
-			if got = onHooks(t, teamName, "na", "nb"); strings.Contains(got, receiveFilter.name) || strings.Contains(got, transmitFilter.name) {
+			if got = onHooks(t, teamName, "na", "nb"); strings.Contains(got, receiveName) || strings.Contains(got, transmitName) {
 				t.Errorf("left by the next process:\n%s", got)
 			}
 			must(t, attachAll(w, h))
@@ -427,7 +439,7 @@ func TestCapabilities(t *testing.T) {
 				kernelHas(t, m)
 				w := newWorld(t)
 				if tt.foreign {
-					kernelHas(t, byTCX)
+					kernelHas(t, tchook.ByTCX)
 					index, err := interfaceIndex("na")
 					must(t, err)
 					l, err := link.AttachTCX(link.TCXOptions{Interface: index, Program: verdict(t, "cil_from_netdev", next), Attach: ebpf.AttachTCXIngress})

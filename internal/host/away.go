@@ -7,7 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nicteam/internal/api"
+	"nicteam/internal/rtnl"
+	"nicteam/team"
 )
 
 // A NIC that is not there when its team ends keeps its part of the journal until it comes, in this boot: what it was is
@@ -37,9 +38,11 @@ func (h *Host) end(j *journal) error {
 
 // hadOwn reports whether a NIC had what a new one has not. Its settings go with a NIC that goes.
 func (m *memberState) hadOwn() bool {
-	return slices.ContainsFunc(m.Addresses, func(a object) bool { return !linkLocal(a) }) ||
-		slices.ContainsFunc(m.Routes, func(r object) bool { return r.head[rtProto] != unix.RTPROT_KERNEL && r.head[rtProto] != unix.RTPROT_RA }) ||
-		slices.ContainsFunc(m.Neighbours, permanent)
+	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool { return !rtnl.IsLinkLocal(a) }) ||
+		slices.ContainsFunc(m.Routes, func(r rtnl.Object) bool {
+			return rtnl.RouteProtocol(r) != unix.RTPROT_KERNEL && rtnl.RouteProtocol(r) != unix.RTPROT_RA
+		}) ||
+		slices.ContainsFunc(m.Neighbours, rtnl.IsPermanent)
 }
 
 // keepAway has the journal be of the NICs that are still away.
@@ -123,19 +126,19 @@ func (h *Host) giveAway() (Restored, error) {
 // giveOwn gives NICs their addresses and routes that are nowhere.
 func (b *back) giveOwn() error {
 	for _, r := range b.members {
-		others, err := b.h.elsewhere(r.nic.Index)
+		others, err := b.h.rt.AddressesElsewhere(r.nic.Index)
 		if err != nil {
 			return err
 		}
-		var want []object
+		var want []rtnl.Object
 		complete := true
 		for _, a := range r.m.Addresses {
-			later, ok := aged(a, (bootTime()-r.m.At)/1e9)
+			later, ok := rtnl.Aged(a, (rtnl.BootTime()-r.m.At)/1e9)
 			if !ok {
 				continue
 			}
-			if i := slices.IndexFunc(others, func(o object) bool { return sameAddress(a, o) }); i >= 0 && !linkLocal(a) {
-				b.note("%s of %s is elsewhere by now and stays there", addressPrefix(a), r.nic.Name)
+			if i := slices.IndexFunc(others, func(o rtnl.Object) bool { return rtnl.SameAddress(a, o) }); i >= 0 && !rtnl.IsLinkLocal(a) {
+				b.note("%s of %s is elsewhere by now and stays there", rtnl.AddressPrefix(a), r.nic.Name)
 				complete = false
 				continue
 			}
@@ -145,38 +148,38 @@ func (b *back) giveOwn() error {
 			return err
 		}
 		if !complete {
-			r.m.Routes = slices.DeleteFunc(r.m.Routes, func(o object) bool { return !r.leads(o, want) })
+			r.m.Routes = slices.DeleteFunc(r.m.Routes, func(o rtnl.Object) bool { return !r.leads(o, want) })
 		}
 	}
 	return b.addRoutes()
 }
 
 // leads reports whether a route is by addresses that the NIC has.
-func (r *returning) leads(o object, have []object) bool {
-	at := gateways(o, r.m.Index)
+func (r *returning) leads(o rtnl.Object, have []rtnl.Object) bool {
+	at := rtnl.Gateways(o, r.m.Index)
 	if len(at) == 0 {
-		return slices.ContainsFunc(have, func(a object) bool {
-			return o.get(unix.RTA_PREFSRC) != nil && slices.Equal(addressPrefix(a).Addr().AsSlice(), o.get(unix.RTA_PREFSRC))
+		return slices.ContainsFunc(have, func(a rtnl.Object) bool {
+			return o.Get(unix.RTA_PREFSRC) != nil && slices.Equal(rtnl.AddressPrefix(a).Addr().AsSlice(), o.Get(unix.RTA_PREFSRC))
 		})
 	}
-	return slices.ContainsFunc(have, func(a object) bool { return addressPrefix(a).Contains(at[0]) })
+	return slices.ContainsFunc(have, func(a rtnl.Object) bool { return rtnl.AddressPrefix(a).Contains(at[0]) })
 }
 
 // addRoutes adds the members' routes that the host has not.
 func (b *back) addRoutes() error {
-	all, err := b.h.allRoutes()
+	all, err := b.h.rt.Routes()
 	if err != nil {
 		return err
 	}
 	for _, r := range b.members {
 		list := slices.Clone(r.m.Routes)
-		byDependence(list)
+		rtnl.SortByDependence(list)
 		for _, o := range list {
-			o = routed(o, b.by)
-			if !r.m.Up || hasRoute(all, o) || slices.ContainsFunc(all, func(p object) bool { return keyOf(p) == keyOf(o) }) {
+			o = rtnl.RouteRequest(o, b.by)
+			if !r.m.Up || rtnl.HasRoute(all, o) || slices.ContainsFunc(all, func(p rtnl.Object) bool { return rtnl.RouteKeyOf(p) == rtnl.RouteKeyOf(o) }) {
 				continue
 			}
-			if err := b.soften(b.h.addRoute(o)); err != nil {
+			if err := b.soften(b.h.rt.AddRoute(o)); err != nil {
 				return err
 			}
 		}
@@ -185,13 +188,13 @@ func (b *back) addRoutes() error {
 }
 
 // CanForget refuses a NIC that the journal knows nothing of.
-func (h *Host) CanForget(nic string) *api.Problem {
+func (h *Host) CanForget(nic string) *team.Problem {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.journal != nil && h.journal.state.byName(nic) != nil {
 		return nil
 	}
-	return &api.Problem{Code: api.NotFound, What: "forget NIC " + nic, Why: "the journal of " + h.o.Team + " keeps nothing for it",
+	return &team.Problem{Kind: team.NotFound, What: "forget NIC " + nic, Why: "the journal of " + h.o.Team + " keeps nothing for it",
 		Fix: "nicteam restore " + h.o.Team + " names the NICs that it waits for"}
 }
 

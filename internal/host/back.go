@@ -3,12 +3,13 @@ package host
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // back gives members back. Its steps are phases over all members, in an order in which every address is
@@ -19,7 +20,7 @@ type back struct {
 	members []*returning
 	by      map[int]int                 // ifindex as recorded → as it is
 	adapter *NIC                        // nil: gone, or not concerned
-	held    []object                    // the adapter's addresses
+	held    []rtnl.Object               // the adapter's addresses
 	away    []*memberState              // whose NICs are not there
 	begun   map[memberFamily]*returning // who has already been given it
 	notes   []string
@@ -33,9 +34,9 @@ type returning struct {
 	link netlink.Link
 	nic  NIC
 
-	linked bool     // it has a link, or had one a moment ago
-	form   []object // addresses that its kernel is to form again from an advertisement
-	wanted []object // IPv6 addresses in their order, where some of them wait for that
+	linked bool          // it has a link, or had one a moment ago
+	form   []rtnl.Object // addresses that its kernel is to form again from an advertisement
+	wanted []rtnl.Object // IPv6 addresses in their order, where some of them wait for that
 }
 
 // learns reports whether the NIC's kernel minds routers once it is given back.
@@ -51,7 +52,7 @@ func (b *back) note(format string, args ...any) {
 
 // soften turns an error that need not stop a return into a note.
 func (b *back) soften(err error) error {
-	if err == nil || dead(err) {
+	if err == nil || rtnl.IsInjectedCrash(err) {
 		return err
 	}
 	b.note("%v", err)
@@ -74,12 +75,12 @@ func (b *back) base(down bool) error {
 func (h *Host) restoreLink(b *back, r *returning, up bool) error {
 	m, name := r.m, r.nic.Name
 	if !up {
-		if err := b.soften(h.setUp(r.link, false)); err != nil {
+		if err := b.soften(h.rt.SetUp(r.link, false)); err != nil {
 			return err
 		}
 	}
 	err := together(
-		func() error { return b.soften(h.setMTU(r.link, m.MTU)) },
+		func() error { return b.soften(h.rt.SetMTU(r.link, m.MTU)) },
 		func() error { return b.soften(h.setFeatures(name, m.Features)) },
 		func() error { return b.soften(h.setSegment(r.link, m.Segment)) },
 	)
@@ -96,7 +97,7 @@ func (h *Host) restoreLink(b *back, r *returning, up bool) error {
 		return err
 	}
 	if up {
-		if err := h.setUp(r.link, true); err != nil {
+		if err := h.rt.SetUp(r.link, true); err != nil {
 			return err
 		}
 	}
@@ -131,7 +132,7 @@ func (h *Host) renew(r *returning) error {
 // leave the adapter, unless another member lent it the same.
 func (b *back) linkLocals(adapter NIC, down bool) error {
 	for _, r := range b.members {
-		want := slices.DeleteFunc(slices.Clone(r.m.Addresses), func(a object) bool { return down || !linkLocal(a) })
+		want := slices.DeleteFunc(slices.Clone(r.m.Addresses), func(a rtnl.Object) bool { return down || !rtnl.IsLinkLocal(a) })
 		if err := b.addresses(r, want); err != nil {
 			return err
 		}
@@ -139,7 +140,7 @@ func (b *back) linkLocals(adapter NIC, down bool) error {
 			if r.m.kernelLinkLocal(a) || adapter.Index == 0 || b.lentByAnother(r, a) {
 				continue
 			}
-			if err := b.h.deleteAddress(forLink(a, adapter.Index, 0), adapter.Name); err != nil {
+			if err := b.h.rt.DeleteAddress(rtnl.AddressRequest(a, adapter.Index, 0), adapter.Name); err != nil {
 				return err
 			}
 		}
@@ -148,9 +149,9 @@ func (b *back) linkLocals(adapter NIC, down bool) error {
 }
 
 // lentByAnother reports whether the adapter has an address from another member too.
-func (b *back) lentByAnother(r *returning, a object) bool {
+func (b *back) lentByAnother(r *returning, a rtnl.Object) bool {
 	return slices.ContainsFunc(b.j.state.members, func(m *memberState) bool {
-		return m != r.m && m.adopted && hasAddress(m.Addresses, a) && !m.kernelLinkLocal(a)
+		return m != r.m && m.adopted && rtnl.HasAddress(m.Addresses, a) && !m.kernelLinkLocal(a)
 	})
 }
 
@@ -159,7 +160,7 @@ func (b *back) own(down bool) error {
 	for _, r := range b.members {
 		want := r.m.Addresses
 		if down {
-			want = slices.DeleteFunc(slices.Clone(want), linkLocal)
+			want = slices.DeleteFunc(slices.Clone(want), rtnl.IsLinkLocal)
 		}
 		if err := b.addresses(r, want); err != nil {
 			return err
@@ -170,28 +171,28 @@ func (b *back) own(down bool) error {
 
 // returnable are the member's addresses that it is to be given back: those it has on the adapter or on itself. One that
 // is on neither was taken away by the user, unless the adapter lost it by going down or away.
-func (b *back) returnable(r *returning) ([]object, error) {
-	have, err := b.h.addresses(r.nic.Index)
+func (b *back) returnable(r *returning) ([]rtnl.Object, error) {
+	have, err := b.h.rt.Addresses(r.nic.Index)
 	if err != nil {
 		return nil, err
 	}
 	held := b.teamAddresses()
-	var want []object
+	var want []rtnl.Object
 	for _, a := range r.m.Addresses {
-		i := slices.IndexFunc(held, func(o object) bool { return sameAddress(a, o) })
+		i := slices.IndexFunc(held, func(o rtnl.Object) bool { return rtnl.SameAddress(a, o) })
 		switch {
-		case i >= 0 && !linkLocal(a) && b.replaced(r.m, a.family()) != nil:
+		case i >= 0 && !rtnl.IsLinkLocal(a) && b.replaced(r.m, a.Family()) != nil:
 			continue
 		case i >= 0:
-			want = append(want, withMetric(withLifetimes(a, held[i]), held[i]))
+			want = append(want, rtnl.WithMetric(rtnl.WithLifetimes(a, held[i]), held[i]))
 			continue
-		case r.m.kernelLinkLocal(a), hasAddress(have, a), !r.m.adopted:
+		case r.m.kernelLinkLocal(a), rtnl.HasAddress(have, a), !r.m.adopted:
 		case b.adapter == nil: // it has run out
 		default:
-			b.note("%s is no longer on %s and is not given back to %s", addressPrefix(a), b.adapter.Name, r.nic.Name)
+			b.note("%s is no longer on %s and is not given back to %s", rtnl.AddressPrefix(a), b.adapter.Name, r.nic.Name)
 			continue
 		}
-		if later, ok := aged(a, (bootTime()-r.m.At)/1e9); ok {
+		if later, ok := rtnl.Aged(a, (rtnl.BootTime()-r.m.At)/1e9); ok {
 			want = append(want, later)
 		}
 	}
@@ -201,61 +202,61 @@ func (b *back) returnable(r *returning) ([]object, error) {
 // wentDown reports whether the adapter is down, or was and has not got back what a link loses by that, all its IPv6 addresses
 // at once. Those that somebody takes away while the team runs the journal does not know any more.
 func (b *back) wentDown() bool {
-	return !b.adapter.AdminUp || !slices.ContainsFunc(b.held, func(a object) bool {
-		return a.family() == unix.AF_INET6 && !linkLocal(a) && b.owner(a) != nil
+	return !b.adapter.AdminUp || !slices.ContainsFunc(b.held, func(a rtnl.Object) bool {
+		return a.Family() == unix.AF_INET6 && !rtnl.IsLinkLocal(a) && b.owner(a) != nil
 	})
 }
 
 // addresses makes a NIC's addresses what they were, in their order.
-func (b *back) addresses(r *returning, want []object) error {
+func (b *back) addresses(r *returning, want []rtnl.Object) error {
 	h, name := b.h, r.nic.Name
-	have, err := h.addresses(r.nic.Index)
+	have, err := h.rt.Addresses(r.nic.Index)
 	if err != nil {
 		return err
 	}
 	if r.m.ours() && !r.m.guessed {
-		had := slices.ContainsFunc(r.m.Addresses, linkLocal) // the kernel makes none without a cable: it is to have one now
+		had := slices.ContainsFunc(r.m.Addresses, rtnl.IsLinkLocal) // the kernel makes none without a cable: it is to have one now
 		for _, a := range have {
-			if linkLocal(a) && !hasAddress(want, a) && (had || !r.m.kernelLinkLocal(a)) {
-				if err := h.deleteAddress(a, name); err != nil {
+			if rtnl.IsLinkLocal(a) && !rtnl.HasAddress(want, a) && (had || !r.m.kernelLinkLocal(a)) {
+				if err := h.rt.DeleteAddress(a, name); err != nil {
 					return err
 				}
 			}
 		}
 	}
-	var v4, v6, private []object
+	var v4, v6, private []rtnl.Object
 	for _, a := range want {
-		if addressFlags(a)&unix.IFA_F_DADFAILED != 0 {
+		if rtnl.AddressFlags(a)&unix.IFA_F_DADFAILED != 0 {
 			continue
 		}
-		next := forLink(a, r.nic.Index, 0)
+		next := rtnl.AddressRequest(a, r.nic.Index, 0)
 		switch {
-		case a.family() == unix.AF_INET:
+		case a.Family() == unix.AF_INET:
 			v4 = append(v4, next)
 		case r.m.Sysctls[disableIPv6] != "0":
-		case temporary(a) && r.learns():
+		case rtnl.IsTemporary(a) && r.learns():
 			private = append(private, next)
 		default:
 			v6 = append(v6, next)
 		}
 	}
 	// Those for privacy in any order: its kernel makes others beside them as it forms its own.
-	if err := h.addMissing(slices.Concat(v4, private), have, name); err != nil {
+	if err := h.rt.AddMissingAddresses(slices.Concat(v4, private), have, name); err != nil {
 		return err
 	}
-	return h.addInOrder(r.defer6(v6), r.nic.Index, name)
+	return h.rt.AddAddressesInOrder(r.defer6(v6), r.nic.Index, name)
 }
 
 // defer6 are the IPv6 addresses that a NIC gets at once. What the kernel had formed from advertisements it forms again,
 // see teachRoutes, and what stood before those comes after them: the kernel puts a new address in front.
-func (r *returning) defer6(v6 []object) []object {
+func (r *returning) defer6(v6 []rtnl.Object) []rtnl.Object {
 	if !r.learns() {
 		return v6
 	}
 	wanted := slices.Clone(v6)
 	first := len(v6) // of those that need not wait
 	for i, a := range slices.Backward(v6) {
-		if !autoconfigured(a) {
+		if !rtnl.IsAutoconfigured(a) {
 			continue
 		}
 		if first == len(v6) {
@@ -263,7 +264,7 @@ func (r *returning) defer6(v6 []object) []object {
 		}
 		r.form = append(r.form, a)
 		// In case that the kernel does not: the prefix's route is not this address's.
-		wanted[i] = forLink(a, r.nic.Index, unix.IFA_F_NOPREFIXROUTE)
+		wanted[i] = rtnl.AddressRequest(a, r.nic.Index, unix.IFA_F_NOPREFIXROUTE)
 	}
 	if len(r.form) == 0 {
 		return v6
@@ -272,74 +273,28 @@ func (r *returning) defer6(v6 []object) []object {
 	return v6[first:]
 }
 
-func (h *Host) addMissing(want, have []object, name string) error {
-	for _, a := range want {
-		if hasAddress(have, a) {
-			continue
-		}
-		if err := h.addAddress(a, name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// addInOrder adds IPv6 addresses so that they come to stand as in want. Kernels put a new address before those of its
-// scope, so the last is added first; where that does not do it, all are added anew, and then the other way round.
-func (h *Host) addInOrder(want []object, index int, name string) error {
-	for try := 0; ; try++ {
-		all, err := h.addresses(index)
-		if err != nil {
-			return err
-		}
-		var have []object
-		for _, a := range all {
-			if hasAddress(want, a) {
-				have = append(have, a)
-			}
-		}
-		if slices.EqualFunc(have, want, sameAddress) || try == 3 {
-			return nil
-		}
-		if try > 0 {
-			for _, a := range have {
-				if err := h.deleteAddress(a, name); err != nil {
-					return err
-				}
-			}
-			have = nil
-		}
-		next := slices.Clone(want)
-		if try < 2 {
-			slices.Reverse(next)
-		}
-		if err := h.addMissing(next, have, name); err != nil {
-			return err
-		}
-	}
-}
-
 // admit lets the host's stack see the members again.
 func (b *back) admit() error {
 	var errs []error
 	for _, r := range b.members {
-		b.h.endPrograms(r.m.Index)
-		err := b.h.vacate(b.j, r.m.no, &r.m.clsactState, r.nic)
-		if dead(err) {
+		hooks, l, j := b.h.hooks, r.nic.hookLink(), hookJournal{b.j, r.m.no}
+		hooks.Forget(r.m.Index)
+		err := hooks.DetachAll(l, j)
+		if rtnl.IsInjectedCrash(err) {
 			return err
 		}
 		errs = append(errs, err)
-		b.h.endTCX(r.m.Index)
-		b.h.endTCX(r.nic.Index)
+		hooks.EndIsolation(r.m.Index)
+		hooks.EndIsolation(r.nic.Index)
 		if b.thorough {
-			err := b.h.clearUnknown(r.m, r.nic)
-			if dead(err) {
+			err := hooks.ClearUnrecorded(l, r.m.qdisc, r.m.method == "" && !r.m.strip)
+			if rtnl.IsInjectedCrash(err) {
 				return err
 			}
 			errs = append(errs, err)
 		}
-		if err := b.h.admit(b.j, r.m, r.nic); err != nil {
-			if dead(err) {
+		if err := hooks.Admit(l, j); err != nil {
+			if rtnl.IsInjectedCrash(err) {
 				return err
 			}
 			errs = append(errs, err)
@@ -386,63 +341,10 @@ func (h *Host) awaitDAD(n NIC) {
 		patience = noLinkPatience
 	}
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		list, err := h.addresses(n.Index)
-		tentative := func(a object) bool { return addressFlags(a)&unix.IFA_F_TENTATIVE != 0 }
+		list, err := h.rt.Addresses(n.Index)
+		tentative := func(a rtnl.Object) bool { return rtnl.AddressFlags(a)&unix.IFA_F_TENTATIVE != 0 }
 		if err != nil || !slices.ContainsFunc(list, tentative) {
 			return
 		}
 	}
-}
-
-// tellNeighbours tells NICs whom the adapter knows, before traffic moves: until the host sees a NIC's frames again, an
-// answer to its question would be lost, and the next question comes a second later.
-func (b *back) tellNeighbours() error {
-	if b.adapter == nil {
-		return nil
-	}
-	list, err := b.h.learned(b.adapter.Index)
-	if err != nil {
-		return err
-	}
-	for _, n := range list {
-		i := slices.IndexFunc(b.members, func(r *returning) bool { return r.m.Up && r.reaches(neighbourAddr(n)) })
-		if i < 0 {
-			continue
-		}
-		if err := b.h.setNeighbour(n, b.members[i].nic.Index); dead(err) {
-			return err // others: it is asked for when it is needed
-		}
-	}
-	return nil
-}
-
-// reaches reports whether an address is on a subnet of the NIC, or is a router of its.
-func (r *returning) reaches(a netip.Addr) bool {
-	if a.Is6() && a.IsLinkLocalUnicast() {
-		return slices.ContainsFunc(slices.Concat(r.m.Routes, r.m.Advertised),
-			func(o object) bool { return slices.Contains(gateways(o, r.m.Index), a) })
-	}
-	return slices.ContainsFunc(r.m.Addresses, func(o object) bool { return addressPrefix(o).Contains(a) })
-}
-
-// neighbours puts permanent neighbours back, and lets NICs know what the adapter or they themselves knew of gateways.
-func (b *back) neighbours() error {
-	for _, r := range b.members {
-		if r.nic.AdminUp != r.m.Up && !r.m.Up {
-			continue
-		}
-		for _, n := range r.m.Neighbours {
-			if n.family() == unix.AF_INET6 && r.m.Sysctls[disableIPv6] != "0" {
-				continue
-			}
-			err := b.h.setNeighbour(n, r.nic.Index)
-			if err != nil && !permanent(n) && !dead(err) {
-				continue // it is asked for when it is needed
-			}
-			if err := b.soften(err); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

@@ -5,22 +5,24 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // teachRoutes has the kernels of NICs learn what the adapter's knows from routers at this moment. It comes when the host sees
 // the NICs' frames again, for a link takes an advertisement only then; the adapter has its addresses until after that.
 func (b *back) teachRoutes() error {
-	all, err := b.h.advertisedRoutes()
+	all, err := b.h.rt.AdvertisedRoutes()
 	if err != nil {
 		return err
 	}
-	var known []object // by the adapter
+	var known []rtnl.Object // by the adapter
 	lessons := map[*returning]*learning{}
 	for _, r := range b.members {
 		lessons[r] = &learning{form: r.form, says: r.m.Says}
 	}
 	if b.adapter != nil && b.adapter.AdminUp {
-		known = routesOf(all, b.adapter.Index)
+		known = rtnl.RoutesVia(all, b.adapter.Index)
 		for _, o := range known {
 			for _, r := range b.learners(o) {
 				lessons[r].routes, lessons[r].says = append(lessons[r].routes, o), b.adapter.says()
@@ -31,9 +33,9 @@ func (b *back) teachRoutes() error {
 		if m.adopted && b.adapter != nil && b.adapter.AdminUp {
 			continue // what the adapter has forgotten is no more
 		}
-		for _, o := range agedRoutes(m.Advertised, (bootTime()-m.At)/1e9) {
+		for _, o := range rtnl.AgedRoutes(m.Advertised, (rtnl.BootTime()-m.At)/1e9) {
 			for _, r := range b.learners(o) {
-				if (m.adopted || m == r.m) && !hasAdvertised(lessons[r].routes, o) {
+				if (m.adopted || m == r.m) && !rtnl.HasAdvertised(lessons[r].routes, o) {
 					lessons[r].routes = append(lessons[r].routes, o)
 				}
 			}
@@ -50,12 +52,12 @@ func (b *back) teachRoutes() error {
 		if err := b.soften(err); err != nil {
 			return err
 		}
-		if err := b.soften(b.h.addInOrder(r.wanted, r.nic.Index, r.nic.Name)); err != nil {
+		if err := b.soften(b.h.rt.AddAddressesInOrder(r.wanted, r.nic.Index, r.nic.Name)); err != nil {
 			return err
 		}
 	}
 	for _, o := range known {
-		err := b.h.deleteRoute(routed(o, nil))
+		err := b.h.rt.DeleteRoute(rtnl.RouteRequest(o, nil))
 		if errors.Is(err, unix.ESRCH) {
 			continue
 		}
@@ -68,10 +70,10 @@ func (b *back) teachRoutes() error {
 
 // learners are the NICs that learn a route: those that had learned it, or what stands in for one that has no link; the inheritor
 // where none had.
-func (b *back) learners(o object) []*returning {
+func (b *back) learners(o rtnl.Object) []*returning {
 	var list []*returning
 	for _, m := range b.j.state.members {
-		if !hasAdvertised(m.Advertised, o) {
+		if !rtnl.HasAdvertised(m.Advertised, o) {
 			continue
 		}
 		to := b.of(m)

@@ -9,14 +9,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nicteam/internal/api"
+	"nicteam/internal/rtnl"
+	"nicteam/team"
 )
 
 // What the adapter has when a team ends goes where the host stays reachable by it: to the NIC that it came from if that is
 // there and has a link, else to one that has. This file decides where.
 
 // owns reports whether an address was a NIC's own.
-func (m *memberState) owns(a object) bool { return hasAddress(m.Addresses, a) }
+func (m *memberState) owns(a rtnl.Object) bool { return rtnl.HasAddress(m.Addresses, a) }
 
 // hasIPv6 reports whether the NIC gets IPv6 back.
 func (r *returning) hasIPv6() bool { return r.m.Sysctls[disableIPv6] == "0" }
@@ -49,7 +50,7 @@ func (b *back) inheritor(family byte) *returning {
 	liked := []func(*returning) bool{
 		func(r *returning) bool { return r.m.ownsDefault() },
 		func(r *returning) bool {
-			return slices.ContainsFunc(r.m.Addresses, func(a object) bool { return !r.m.kernelLinkLocal(a) })
+			return slices.ContainsFunc(r.m.Addresses, func(a rtnl.Object) bool { return !r.m.kernelLinkLocal(a) })
 		},
 		func(*returning) bool { return true },
 	}
@@ -92,27 +93,27 @@ type memberFamily struct {
 // the rest is to follow.
 func (b *back) lookForBegun() error {
 	b.begun = map[memberFamily]*returning{}
-	all, err := b.h.allRoutes()
+	all, err := b.h.rt.Routes()
 	if err != nil {
 		return err
 	}
 	for _, r := range b.members {
-		have, err := b.h.addresses(r.nic.Index)
+		have, err := b.h.rt.Addresses(r.nic.Index)
 		if err != nil {
 			return err
 		}
 		for _, a := range have {
-			if m := b.owner(a); m != nil && !linkLocal(a) && !r.m.owns(a) {
-				b.begun[memberFamily{m, a.family()}] = r
+			if m := b.owner(a); m != nil && !rtnl.IsLinkLocal(a) && !r.m.owns(a) {
+				b.begun[memberFamily{m, a.Family()}] = r
 			}
 		}
 		own := map[int]int{r.m.Index: r.nic.Index}
 		for _, m := range b.j.state.members {
 			for _, o := range m.Routes {
-				there := routed(o, map[int]int{m.Index: r.nic.Index})
-				was := slices.ContainsFunc(r.m.Routes, func(p object) bool { return sameRoute(routed(p, own), there) })
-				if m != r.m && !m.away && o.head[rtProto] != unix.RTPROT_KERNEL && hasRoute(all, there) && !was {
-					b.begun[memberFamily{m, o.family()}] = r
+				there := rtnl.RouteRequest(o, map[int]int{m.Index: r.nic.Index})
+				was := slices.ContainsFunc(r.m.Routes, func(p rtnl.Object) bool { return rtnl.SameRoute(rtnl.RouteRequest(p, own), there) })
+				if m != r.m && !m.away && rtnl.RouteProtocol(o) != unix.RTPROT_KERNEL && rtnl.HasRoute(all, there) && !was {
+					b.begun[memberFamily{m, o.Family()}] = r
 				}
 			}
 		}
@@ -122,7 +123,7 @@ func (b *back) lookForBegun() error {
 
 // lent reports whether what a member had is on the adapter.
 func (b *back) lent(m *memberState) bool {
-	return m.adopted || slices.ContainsFunc(b.held, func(a object) bool { return !linkLocal(a) && m.owns(a) })
+	return m.adopted || slices.ContainsFunc(b.held, func(a rtnl.Object) bool { return !rtnl.IsLinkLocal(a) && m.owns(a) })
 }
 
 // of is a member on its way back, nil if its NIC is not there.
@@ -136,7 +137,7 @@ func (b *back) of(m *memberState) *returning {
 }
 
 // owner is whose an address of the adapter was, one that is there if there are several; nil: nobody's.
-func (b *back) owner(a object) *memberState {
+func (b *back) owner(a rtnl.Object) *memberState {
 	var gone *memberState
 	for _, m := range b.j.state.members {
 		switch {
@@ -151,12 +152,12 @@ func (b *back) owner(a object) *memberState {
 }
 
 // home is the NIC that gets an address of the adapter.
-func (b *back) home(a object) *returning {
+func (b *back) home(a rtnl.Object) *returning {
 	m := b.owner(a)
 	if m == nil {
-		return b.inheritor(a.family())
+		return b.inheritor(a.Family())
 	}
-	if r := b.replaced(m, a.family()); r != nil {
+	if r := b.replaced(m, a.Family()); r != nil {
 		return r
 	}
 	return b.of(m)
@@ -164,17 +165,17 @@ func (b *back) home(a object) *returning {
 
 // teamAddresses are the addresses that the team has and NICs are to get: those of the adapter, with the IPv6 ones that it lost by
 // going down, or where it is no more those that its members lent it.
-func (b *back) teamAddresses() []object {
+func (b *back) teamAddresses() []rtnl.Object {
 	if b.adapter != nil && !b.wentDown() {
 		return b.held
 	}
 	list := slices.Clone(b.held)
 	for _, m := range b.j.state.members {
 		for _, a := range m.Addresses {
-			if b.adapter != nil && a.family() != unix.AF_INET6 {
+			if b.adapter != nil && a.Family() != unix.AF_INET6 {
 				continue
 			}
-			if later, ok := aged(a, (bootTime()-m.At)/1e9); ok && m.adopted && !m.away && !hasAddress(list, a) {
+			if later, ok := rtnl.Aged(a, (rtnl.BootTime()-m.At)/1e9); ok && m.adopted && !m.away && !rtnl.HasAddress(list, a) {
 				list = append(list, later)
 			}
 		}
@@ -184,8 +185,8 @@ func (b *back) teamAddresses() []object {
 
 // returns reports whether an address of the team goes to a NIC at all: not what the kernel makes by itself for the adapter, nor what
 // the team was given.
-func (b *back) returns(a object) bool {
-	if slices.Contains(b.j.state.given, addressPrefix(a).String()) || b.adapter != nil && b.adapter.kernelLinkLocal(a) {
+func (b *back) returns(a rtnl.Object) bool {
+	if slices.Contains(b.j.state.given, rtnl.AddressPrefix(a).String()) || b.adapter != nil && b.adapter.kernelLinkLocal(a) {
 		return false
 	}
 	m := b.owner(a)
@@ -201,28 +202,28 @@ func (b *back) inheritAddresses() error {
 	var wait belongings // of the first NIC that is away
 	for _, a := range b.teamAddresses() {
 		m, to := b.owner(a), b.home(a)
-		if !b.returns(a) || m != nil && (to != nil && m == to.m || linkLocal(a) && b.of(m) != nil) {
+		if !b.returns(a) || m != nil && (to != nil && m == to.m || rtnl.IsLinkLocal(a) && b.of(m) != nil) {
 			continue
 		}
-		formed := autoconfigured(a)
-		if m == nil && (formed || temporary(a)) && (to == nil || !to.m.adopted) {
+		formed := rtnl.IsAutoconfigured(a)
+		if m == nil && (formed || rtnl.IsTemporary(a)) && (to == nil || !to.m.adopted) {
 			continue
 		}
 		if to == nil {
 			switch {
 			case len(b.away) > 0 && m == nil:
-				wait.addLate(b.away[0], a, bootTime())
+				wait.addLate(b.away[0], a, rtnl.BootTime())
 				fallthrough
 			case m != nil && b.of(m) == nil:
-				b.note("%s waits in the journal: no NIC is there that can have it", addressPrefix(a))
+				b.note("%s waits in the journal: no NIC is there that can have it", rtnl.AddressPrefix(a))
 			default:
-				b.note("%s of %s is given to nobody: no NIC has IPv6", addressPrefix(a), b.h.o.Team)
+				b.note("%s of %s is given to nobody: no NIC has IPv6", rtnl.AddressPrefix(a), b.h.o.Team)
 			}
 			continue
 		}
 		if m != nil {
-			b.note("%s of %s is given to %s: %s", addressPrefix(a), m.Name, to.nic.Name, b.why(m))
-			if l := (memberFamily{m, a.family()}); !told[l] {
+			b.note("%s of %s is given to %s: %s", rtnl.AddressPrefix(a), m.Name, to.nic.Name, b.why(m))
+			if l := (memberFamily{m, a.Family()}); !told[l] {
 				told[l] = true
 				b.noteSettings(l, to)
 			}
@@ -231,11 +232,11 @@ func (b *back) inheritAddresses() error {
 			to.form = append(to.form, a)
 			continue
 		}
-		have, err := b.h.addresses(to.nic.Index)
-		if next := b.inherited(a, m, to); err == nil && !hasAddress(have, next) {
-			err = b.h.addAddress(next, to.nic.Name)
+		have, err := b.h.rt.Addresses(to.nic.Index)
+		if next := b.inherited(a, m, to); err == nil && !rtnl.HasAddress(have, next) {
+			err = b.h.rt.AddAddress(next, to.nic.Name)
 		}
-		if dead(err) {
+		if rtnl.IsInjectedCrash(err) {
 			return err
 		}
 		if err != nil {
@@ -263,32 +264,32 @@ func (b *back) noteSettings(l memberFamily, to *returning) {
 }
 
 // inherited is what an address of the adapter, m's before or nobody's, becomes on a NIC.
-func (b *back) inherited(a object, m *memberState, to *returning) object {
+func (b *back) inherited(a rtnl.Object, m *memberState, to *returning) rtnl.Object {
 	if m != nil {
-		i := slices.IndexFunc(m.Addresses, func(o object) bool { return sameAddress(a, o) })
-		return relabel(forLink(withMetric(withLifetimes(m.Addresses[i], a), a), to.nic.Index, 0), m.Name, to.nic.Name)
+		i := slices.IndexFunc(m.Addresses, func(o rtnl.Object) bool { return rtnl.SameAddress(a, o) })
+		return rtnl.Relabel(rtnl.AddressRequest(rtnl.WithMetric(rtnl.WithLifetimes(m.Addresses[i], a), a), to.nic.Index, 0), m.Name, to.nic.Name)
 	}
-	next := forLink(a, to.nic.Index, 0)
+	next := rtnl.AddressRequest(a, to.nic.Index, 0)
 	switch {
-	case temporary(a):
-	case autoconfigured(a):
-		next = forLink(a, to.nic.Index, unix.IFA_F_NOPREFIXROUTE) // the prefix's route is not this address's
+	case rtnl.IsTemporary(a):
+	case rtnl.IsAutoconfigured(a):
+		next = rtnl.AddressRequest(a, to.nic.Index, unix.IFA_F_NOPREFIXROUTE) // the prefix's route is not this address's
 	case b.connected(a):
 		// The kernel does not move the route of its subnet, which was made for a NIC that nobody knows of any more.
-		next = unflagged(next, unix.IFA_F_NOPREFIXROUTE)
+		next = rtnl.WithoutFlags(next, unix.IFA_F_NOPREFIXROUTE)
 	}
-	return relabel(next, b.h.o.Team, to.nic.Name)
+	return rtnl.Relabel(next, b.h.o.Team, to.nic.Name)
 }
 
 // connected reports whether the adapter has a route of the kernel's to the subnet of an address.
-func (b *back) connected(a object) bool {
+func (b *back) connected(a rtnl.Object) bool {
 	if b.adapter == nil {
 		return false
 	}
-	all, err := b.h.allRoutes()
-	subnet := addressPrefix(a).Masked()
-	return err == nil && slices.ContainsFunc(routesOf(all, b.adapter.Index), func(o object) bool {
-		return o.head[rtProto] == unix.RTPROT_KERNEL && destination(o) == subnet
+	all, err := b.h.rt.Routes()
+	subnet := rtnl.AddressPrefix(a).Masked()
+	return err == nil && slices.ContainsFunc(rtnl.RoutesVia(all, b.adapter.Index), func(o rtnl.Object) bool {
+		return rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL && rtnl.Destination(o) == subnet
 	})
 }
 
@@ -302,28 +303,22 @@ func (b *back) why(m *memberState) string {
 
 // homeOf is the NIC that gets a route of the adapter that was none of the members': one whose address it gives packets, or on
 // whose subnet its gateway is, else the inheritor.
-func (b *back) homeOf(o object, addresses []object) *returning {
+func (b *back) homeOf(o rtnl.Object, addresses []rtnl.Object) *returning {
 	var wanted []netip.Addr
-	if source, ok := netip.AddrFromSlice(o.get(unix.RTA_PREFSRC)); ok {
+	if source, ok := netip.AddrFromSlice(o.Get(unix.RTA_PREFSRC)); ok {
 		wanted = append(wanted, source)
 	}
-	wanted = append(wanted, gateways(o, b.adapter.Index)...)
+	wanted = append(wanted, rtnl.Gateways(o, b.adapter.Index)...)
 	for _, want := range wanted {
 		for _, r := range b.members {
 			for _, a := range addresses {
-				if addressIndex(a) == r.nic.Index && !linkLocal(a) && addressPrefix(a).Contains(want) {
+				if a.Index() == r.nic.Index && !rtnl.IsLinkLocal(a) && rtnl.AddressPrefix(a).Contains(want) {
 					return r
 				}
 			}
 		}
 	}
-	return b.inheritor(o.family())
-}
-
-// elsewhere lists the addresses of all links but one.
-func (h *Host) elsewhere(index int) ([]object, error) {
-	all, err := h.rt.dump(unix.RTM_GETADDR, unix.AF_UNSPEC, addressHead)
-	return slices.DeleteFunc(all, func(a object) bool { return addressIndex(a) == index }), err
+	return b.inheritor(o.Family())
 }
 
 // clearStrays takes addresses off NICs that are on another one, too: a process that was killed had begun to give them there and
@@ -333,24 +328,24 @@ func (b *back) clearStrays() error {
 		return nil
 	}
 	for _, r := range b.members {
-		have, err := b.h.addresses(r.nic.Index)
+		have, err := b.h.rt.Addresses(r.nic.Index)
 		if err != nil {
 			return err
 		}
 		for _, a := range have {
 			m := b.owner(a)
-			if m == nil && !hasAddress(b.held, a) || linkLocal(a) || m != r.m && r.m.owns(a) {
+			if m == nil && !rtnl.HasAddress(b.held, a) || rtnl.IsLinkLocal(a) || m != r.m && r.m.owns(a) {
 				continue
 			}
 			home := b.home(a)
 			if home == nil || home == r {
 				continue
 			}
-			there, err := b.h.addresses(home.nic.Index)
-			if err != nil || !hasAddress(there, a) {
+			there, err := b.h.rt.Addresses(home.nic.Index)
+			if err != nil || !rtnl.HasAddress(there, a) {
 				continue
 			}
-			if err := b.soften(b.h.deleteAddress(a, r.nic.Name)); err != nil {
+			if err := b.soften(b.h.rt.DeleteAddress(a, r.nic.Name)); err != nil {
 				return err
 			}
 		}
@@ -363,14 +358,14 @@ func (b *back) refuse() error {
 	if b.adapter == nil {
 		return nil
 	}
-	others, err := b.h.elsewhere(b.adapter.Index)
+	others, err := b.h.rt.AddressesElsewhere(b.adapter.Index)
 	if err != nil {
 		return err
 	}
 	var lost []string
 	for _, a := range b.held {
-		if b.returns(a) && b.owner(a) == nil && len(b.members) == 0 && len(b.away) == 0 && !hasAddress(others, a) {
-			lost = append(lost, addressPrefix(a).String())
+		if b.returns(a) && b.owner(a) == nil && len(b.members) == 0 && len(b.away) == 0 && !rtnl.HasAddress(others, a) {
+			lost = append(lost, rtnl.AddressPrefix(a).String())
 		}
 	}
 	if lost == nil {
@@ -380,6 +375,6 @@ func (b *back) refuse() error {
 	if len(b.j.damaged) > 0 {
 		return damagedProblem(b.h.o.Team, b.j.path, why)
 	}
-	return &api.Problem{Code: api.Failed, What: "give NICs of " + b.h.o.Team + " back", Why: why,
+	return &team.Problem{Kind: team.Failed, What: "give NICs of " + b.h.o.Team + " back", Why: why,
 		Fix: "move them by hand (ip address), then repeat the command"}
 }

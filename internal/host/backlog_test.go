@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/rtnl"
 )
 
 // teams are hosts of several teams with one state directory and a file in place of the setting.
@@ -119,7 +120,7 @@ func TestBacklogDeath(t *testing.T) {
 		if err == nil {
 			_, err = h.Finish()
 		}
-		if (*where != "") != errors.Is(err, errDead) {
+		if (*where != "") != errors.Is(err, rtnl.ErrInjectedCrash) {
 			t.Fatalf("point %d %q: %v", n, *where, err)
 		}
 		h.Close()

@@ -6,16 +6,18 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // originals are the members' routes as they were, each once, with the links' ifindexes of today. Those of a NIC that cannot carry
 // them are of the one that stands in for it.
-func (b *back) originals(family byte) []object {
+func (b *back) originals(family byte) []rtnl.Object {
 	return b.originalsOf(family, func(*memberState) bool { return true })
 }
 
-func (b *back) originalsOf(family byte, which func(*memberState) bool) []object {
-	var list []object
+func (b *back) originalsOf(family byte, which func(*memberState) bool) []rtnl.Object {
+	var list []rtnl.Object
 	for _, m := range b.j.state.members {
 		r, instead := b.of(m), b.replaced(m, family)
 		if !m.Up || m.away || r == nil && instead == nil || !which(m) {
@@ -27,14 +29,14 @@ func (b *back) originalsOf(family byte, which func(*memberState) bool) []object 
 			by[m.Index] = instead.nic.Index
 		}
 		for _, o := range m.Routes {
-			if o.family() != family || b.adapter != nil && slices.Contains(routeLinks(o), b.adapter.Index) {
+			if o.Family() != family || b.adapter != nil && slices.Contains(rtnl.RouteLinks(o), b.adapter.Index) {
 				continue
 			}
 			if b.remade(m, o) {
 				continue
 			}
-			o = routed(o, by)
-			if !hasRoute(list, o) {
+			o = rtnl.RouteRequest(o, by)
+			if !rtnl.HasRoute(list, o) {
 				list = append(list, o)
 			}
 		}
@@ -43,29 +45,29 @@ func (b *back) originalsOf(family byte, which func(*memberState) bool) []object 
 }
 
 // remade reports whether a route was the connected route of an address that has another metric by now.
-func (b *back) remade(m *memberState, o object) bool {
-	return slices.ContainsFunc(m.Addresses, func(a object) bool {
-		i := slices.IndexFunc(b.held, func(h object) bool { return sameAddress(a, h) })
-		return i >= 0 && connectedBy(o, a) && a.get32(ifaMetric) != b.held[i].get32(ifaMetric)
+func (b *back) remade(m *memberState, o rtnl.Object) bool {
+	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool {
+		i := slices.IndexFunc(b.held, func(h rtnl.Object) bool { return rtnl.SameAddress(a, h) })
+		return i >= 0 && rtnl.IsConnectedRoute(o, a) && a.Get32(rtnl.IFAMetric) != b.held[i].Get32(rtnl.IFAMetric)
 	})
 }
 
 // adopted is what an original became on the adapter.
-func (b *back) adopted(o object) object {
+func (b *back) adopted(o rtnl.Object) rtnl.Object {
 	to := map[int]int{}
 	for _, r := range b.members {
 		to[r.nic.Index] = b.adapter.Index
 	}
-	return routed(o, to)
+	return rtnl.RouteRequest(o, to)
 }
 
 // living is a route without the next hops by NICs that go back down: the kernel keeps such hops when a NIC goes down, and takes
 // none in while it is. A route that leads nowhere else is left as it is.
-func (b *back) living(o object) object {
+func (b *back) living(o rtnl.Object) rtnl.Object {
 	down := func(n []byte) bool {
-		return slices.ContainsFunc(b.members, func(r *returning) bool { return r.nic.Index == nextHopLink(n) && !r.m.Up })
+		return slices.ContainsFunc(b.members, func(r *returning) bool { return r.nic.Index == rtnl.NextHopLink(n) && !r.m.Up })
 	}
-	hops := nextHops(o.get(unix.RTA_MULTIPATH))
+	hops := rtnl.NextHops(o.Get(unix.RTA_MULTIPATH))
 	if !slices.ContainsFunc(hops, down) {
 		return o
 	}
@@ -81,8 +83,8 @@ func (b *back) living(o object) object {
 	if live == nil {
 		return o
 	}
-	o = o.clone()
-	o.set(unix.RTA_MULTIPATH, live)
+	o = o.Clone()
+	o.Set(unix.RTA_MULTIPATH, live)
 	return o
 }
 
@@ -93,25 +95,25 @@ func (b *back) moveRoutes(family byte, early bool) error {
 	if b.adapter == nil {
 		return nil
 	}
-	all, err := b.h.allRoutes()
+	all, err := b.h.rt.Routes()
 	if err != nil {
 		return err
 	}
 	list := b.originals(family)
-	byDependence(list)
+	rtnl.SortByDependence(list)
 	for _, o := range list {
 		now := b.adopted(o)
-		if !hasRoute(all, now) {
+		if !rtnl.HasRoute(all, now) {
 			continue
 		}
-		if live := b.living(o); !live.equal(o) {
-			b.note("a next hop of the %s is not given back: its NIC is down", routeText(o))
+		if live := b.living(o); !live.Equal(o) {
+			b.note("a next hop of the %s is not given back: its NIC is down", rtnl.RouteText(o))
 			o = live
 		}
-		if hasRoute(all, o) {
-			err = b.h.deleteRoute(routed(now, nil))
+		if rtnl.HasRoute(all, o) {
+			err = b.h.rt.DeleteRoute(rtnl.RouteRequest(now, nil))
 		} else {
-			err = b.h.moveRoute(all, now, o)
+			err = b.h.rt.MoveRoute(all, now, o)
 		}
 		if early && errors.Is(err, unix.ENETUNREACH) {
 			continue
@@ -125,17 +127,17 @@ func (b *back) moveRoutes(family byte, early bool) error {
 
 // takenAway are the originals that somebody took off the adapter: they are nowhere, and others are there. If all were, the
 // adapter would have lost them by going down.
-func (b *back) takenAway(all []object) (gone []object) {
+func (b *back) takenAway(all []rtnl.Object) (gone []rtnl.Object) {
 	if b.adapter == nil || !b.adapter.AdminUp {
 		return nil
 	}
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		kept := false
-		var missing []object
+		var missing []rtnl.Object
 		for _, o := range b.originalsOf(family, func(m *memberState) bool { return m.adopted }) {
 			switch {
-			case o.head[rtProto] == unix.RTPROT_KERNEL:
-			case hasRoute(all, o) || hasRoute(all, b.living(o)):
+			case rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL:
+			case rtnl.HasRoute(all, o) || rtnl.HasRoute(all, b.living(o)):
 				kept = true
 			default:
 				missing = append(missing, o)
@@ -151,45 +153,45 @@ func (b *back) takenAway(all []object) (gone []object) {
 // routes adds originals that are nowhere, and removes those that the kernel made with addresses but that
 // were not there. A route whose place another has taken since is left out, and one from an address that is no more.
 func (b *back) routes() error {
-	all, err := b.h.allRoutes()
+	all, err := b.h.rt.Routes()
 	if err != nil {
 		return err
 	}
-	addresses, err := b.h.rt.dump(unix.RTM_GETADDR, unix.AF_UNSPEC, addressHead)
+	addresses, err := b.h.rt.Dump(unix.RTM_GETADDR, unix.AF_UNSPEC, rtnl.AddressHeaderLen)
 	if err != nil {
 		return err
 	}
 	list := append(b.originals(unix.AF_INET), b.originals(unix.AF_INET6)...)
-	byDependence(list)
+	rtnl.SortByDependence(list)
 	gone := b.takenAway(all)
 	for _, o := range list {
-		if hasRoute(gone, o) {
-			b.note("the %s is no longer on %s and is not given back", routeText(o), b.adapter.Name)
+		if rtnl.HasRoute(gone, o) {
+			b.note("the %s is no longer on %s and is not given back", rtnl.RouteText(o), b.adapter.Name)
 			continue
 		}
-		taken := func(r object) bool {
-			return keyOf(r) == keyOf(o) && b.adapter != nil && slices.Contains(routeLinks(r), b.adapter.Index) && !b.j.state.givenRoute(r, b.adapter.Index)
+		taken := func(r rtnl.Object) bool {
+			return rtnl.RouteKeyOf(r) == rtnl.RouteKeyOf(o) && b.adapter != nil && slices.Contains(rtnl.RouteLinks(r), b.adapter.Index) && !b.j.state.givenRoute(r, b.adapter.Index)
 		}
 		o = b.living(o)
-		if hasRoute(all, o) || slices.ContainsFunc(all, taken) || !hasSource(addresses, o) || o.get(rtaNexthop) != nil {
+		if rtnl.HasRoute(all, o) || slices.ContainsFunc(all, taken) || !rtnl.HasSource(addresses, o) || o.Get(rtnl.RTANexthopID) != nil {
 			continue
 		}
 		// From an IPv6 route the kernel takes a source that the host lost, and leaves the rest: it is in the way.
-		if bare := sourceless(o); o.family() == unix.AF_INET6 && hasRoute(all, bare) && !hasRoute(list, bare) {
-			if err := b.soften(b.h.deleteRoute(bare)); err != nil {
+		if bare := rtnl.WithoutSource(o); o.Family() == unix.AF_INET6 && rtnl.HasRoute(all, bare) && !rtnl.HasRoute(list, bare) {
+			if err := b.soften(b.h.rt.DeleteRoute(bare)); err != nil {
 				return err
 			}
 		}
-		if err := b.soften(b.h.addRoute(o)); err != nil {
+		if err := b.soften(b.h.rt.AddRoute(o)); err != nil {
 			return err
 		}
 	}
 	for _, r := range b.members {
-		for _, o := range routesOf(all, r.nic.Index) {
-			if !r.m.ours() || r.m.guessed || o.head[rtProto] != unix.RTPROT_KERNEL || hasRoute(list, o) || r.inherited(addresses, o) {
+		for _, o := range rtnl.RoutesVia(all, r.nic.Index) {
+			if !r.m.ours() || r.m.guessed || rtnl.RouteProtocol(o) != unix.RTPROT_KERNEL || rtnl.HasRoute(list, o) || r.inherited(addresses, o) {
 				continue
 			}
-			if err := b.soften(b.h.deleteRoute(routed(o, nil))); err != nil {
+			if err := b.soften(b.h.rt.DeleteRoute(rtnl.RouteRequest(o, nil))); err != nil {
 				return err
 			}
 		}
@@ -197,28 +199,13 @@ func (b *back) routes() error {
 	return nil
 }
 
-// sourceless is a route without the address that it gives packets.
-func sourceless(r object) object {
-	r = r.clone()
-	r.drop(unix.RTA_PREFSRC)
-	return r
-}
-
 // inherited reports whether a route is the subnet of an address that the NIC did not have before, or had with another metric.
-func (r *returning) inherited(addresses []object, o object) bool {
-	subnet := destination(o)
-	return slices.ContainsFunc(addresses, func(a object) bool {
-		i := slices.IndexFunc(r.m.Addresses, func(was object) bool { return sameAddress(was, a) })
-		return addressIndex(a) == r.nic.Index && addressPrefix(a).Masked() == subnet &&
-			(i < 0 || connectedBy(o, a) && r.m.Addresses[i].get32(ifaMetric) != a.get32(ifaMetric))
-	})
-}
-
-// hasSource reports whether the host has the address that a route gives packets.
-func hasSource(addresses []object, r object) bool {
-	source := r.get(unix.RTA_PREFSRC)
-	return source == nil || slices.ContainsFunc(addresses, func(a object) bool {
-		return slices.Equal(addressPrefix(a).Addr().AsSlice(), source)
+func (r *returning) inherited(addresses []rtnl.Object, o rtnl.Object) bool {
+	subnet := rtnl.Destination(o)
+	return slices.ContainsFunc(addresses, func(a rtnl.Object) bool {
+		i := slices.IndexFunc(r.m.Addresses, func(was rtnl.Object) bool { return rtnl.SameAddress(was, a) })
+		return a.Index() == r.nic.Index && rtnl.AddressPrefix(a).Masked() == subnet &&
+			(i < 0 || rtnl.IsConnectedRoute(o, a) && r.m.Addresses[i].Get32(rtnl.IFAMetric) != a.Get32(rtnl.IFAMetric))
 	})
 }
 
@@ -227,25 +214,69 @@ func (b *back) inheritRoutes() error {
 	if b.adapter == nil {
 		return nil
 	}
-	all, err := b.h.allRoutes()
+	all, err := b.h.rt.Routes()
 	if err != nil {
 		return err
 	}
-	addresses, err := b.h.elsewhere(b.adapter.Index)
+	addresses, err := b.h.rt.AddressesElsewhere(b.adapter.Index)
 	if err != nil {
 		return err
 	}
-	list := routesOf(all, b.adapter.Index)
-	byDependence(list)
+	list := rtnl.RoutesVia(all, b.adapter.Index)
+	rtnl.SortByDependence(list)
 	for _, o := range list {
-		if o.head[rtProto] == unix.RTPROT_KERNEL || b.j.state.givenRoute(o, b.adapter.Index) {
+		if rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL || b.j.state.givenRoute(o, b.adapter.Index) {
 			continue
 		}
 		to := b.homeOf(o, addresses)
 		if to == nil {
 			continue
 		}
-		if err := b.soften(b.h.moveRoute(all, o, routed(o, map[int]int{b.adapter.Index: to.nic.Index}))); err != nil {
+		if err := b.soften(b.h.rt.MoveRoute(all, o, rtnl.RouteRequest(o, map[int]int{b.adapter.Index: to.nic.Index}))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rules gives members the rules back that were replaced, and takes the adapter's copies away: the kernel keeps rules of a
+// link that is gone. A copy that is not there any more was removed by somebody, who wants no such rule.
+func (b *back) rules() error {
+	adapter := b.j.state.adapterName()
+	copies, err := b.h.rt.RuleCopies(adapter)
+	if err != nil {
+		return err
+	}
+	for _, m := range b.j.state.members {
+		if !m.adopted {
+			continue
+		}
+		var own []rtnl.Object
+		for _, name := range m.named {
+			list, err := b.h.rt.RulesNaming(name)
+			if err != nil {
+				return err
+			}
+			own = append(own, list...)
+		}
+		for _, r := range m.Rules {
+			copied := slices.ContainsFunc(copies, func(c rtnl.Object) bool { return rtnl.IsCopyOf(c, r) })
+			if !rtnl.IsInverted(r) || rtnl.HasRule(own, rtnl.RuleRequest(r)) || !copied {
+				continue
+			}
+			err := b.h.rt.Change("give back rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, rtnl.RuleRequest(r))
+			if err := b.soften(err); err != nil {
+				return err
+			}
+		}
+	}
+	// The kernel may remove another copy than the one that is asked for: see RemoveRule.
+	for range copies {
+		left, err := b.h.rt.RuleCopies(adapter)
+		if err != nil || len(left) == 0 {
+			return err
+		}
+		if err := b.soften(b.h.rt.Change("remove rule of "+adapter, unix.RTM_DELRULE, 0, rtnl.RuleRequest(left[0]))); err != nil {
 			return err
 		}
 	}

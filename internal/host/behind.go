@@ -7,6 +7,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/rtnl"
 )
 
 // station is a link whose frames go through the adapter.
@@ -75,7 +76,7 @@ func (f *Follower) Behind() (have map[Behind]bool, gone []Behind, err error) {
 	went := f.goneToo
 	f.goneToo = nil
 	f.mu.Unlock()
-	links, err := retry(f.h.nl.LinkList)
+	links, err := rtnl.RetryDump(f.h.rt.Handle.LinkList)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -86,12 +87,12 @@ func (f *Follower) Behind() (have map[Behind]bool, gone []Behind, err error) {
 			continue
 		}
 		stations[b.index] = b
-		list, err := f.h.addresses(b.index)
+		list, err := f.h.rt.Addresses(b.index)
 		if err != nil {
 			return nil, nil, err
 		}
 		for _, a := range list {
-			have[Behind{b.name, addressPrefix(a), b.vlan}] = true
+			have[Behind{b.name, rtnl.AddressPrefix(a), b.vlan}] = true
 		}
 	}
 	f.mu.Lock()
@@ -99,8 +100,8 @@ func (f *Follower) Behind() (have map[Behind]bool, gone []Behind, err error) {
 	f.behind = stations
 	f.mu.Unlock()
 	for _, a := range went {
-		for _, b := range []station{stations[addressIndex(a)], was[addressIndex(a)]} {
-			if left := (Behind{b.name, addressPrefix(a), b.vlan}); b.index != 0 && !have[left] && !slices.Contains(gone, left) {
+		for _, b := range []station{stations[a.Index()], was[a.Index()]} {
+			if left := (Behind{b.name, rtnl.AddressPrefix(a), b.vlan}); b.index != 0 && !have[left] && !slices.Contains(gone, left) {
 				gone = append(gone, left)
 			}
 		}

@@ -8,6 +8,10 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/nfnl"
+	"nicteam/internal/rtnl"
+	"nicteam/internal/tchook"
 )
 
 // BlindFilters names what others have put on the members and which does not see what comes in, because that comes by the adapter:
@@ -18,18 +22,18 @@ func (h *Host) BlindFilters(members []string, adapter string) (found []string) {
 	if err != nil {
 		return nil
 	}
-	to := face{name: adapter, kind: "tun"}
+	to := nfnl.Iface{Name: adapter, Kind: "tun"}
 	if i := slices.IndexFunc(all, func(n NIC) bool { return n.Name == adapter }); i >= 0 {
 		to = faceOf(all[i])
 	}
-	nft, _ := readNft()
-	tables := readXtables()
+	nft, _ := nfnl.ReadRuleset()
+	tables := nfnl.ReadXtables()
 	for _, n := range all {
 		if !slices.Contains(members, n.Name) {
 			continue
 		}
 		h.mu.Lock()
-		others := h.others(n, ebpf.AttachTCXIngress)
+		others := h.hooks.Foreign(n.hookLink(), ebpf.AttachTCXIngress)
 		h.mu.Unlock()
 		for _, who := range others {
 			found = append(found, fmt.Sprintf("%s on ingress of %s", who, n.Name))
@@ -40,12 +44,12 @@ func (h *Host) BlindFilters(members []string, adapter string) (found []string) {
 		if n.Master != "" {
 			found = append(found, fmt.Sprintf("%s %s, which %s was put into", n.MasterKind, n.Master, n.Name))
 		}
-		for _, where := range nft.hooksOn(n.Name) {
+		for _, where := range nft.HooksOn(n.Name) {
 			found = append(found, fmt.Sprintf("%s, hooked on %s", where, n.Name))
 		}
-		for _, dir := range []direction{incoming, outgoing} {
-			for _, d := range append(without(nft.deeds(faceOf(n), dir), nft.deeds(to, dir)), without(tables.deeds(faceOf(n), dir), tables.deeds(to, dir))...) {
-				if line := fmt.Sprintf("%s: %s", d.chain, d.text); !slices.Contains(found, line) {
+		for _, dir := range []nfnl.Direction{nfnl.Incoming, nfnl.Outgoing} {
+			for _, d := range append(nfnl.EffectsWithout(nft.Effects(faceOf(n), dir), nft.Effects(to, dir)), nfnl.EffectsWithout(tables.Effects(faceOf(n), dir), tables.Effects(to, dir))...) {
+				if line := fmt.Sprintf("%s: %s", d.Chain, d.Text); !slices.Contains(found, line) {
 					found = append(found, line)
 				}
 			}
@@ -57,14 +61,14 @@ func (h *Host) BlindFilters(members []string, adapter string) (found []string) {
 // FilterChanges subscribes to changes of tc filters, of links that stand on others, and of nftables as far as those can concern links, until
 // ctx ends. Programs by tcx come without an event, see FilterRevision; so do rules of the older iptables.
 func (h *Host) FilterChanges(ctx context.Context) <-chan struct{} {
-	tc := changes(ctx, []uint{unix.RTNLGRP_TC, unix.RTNLGRP_LINK}, func(ctx context.Context, f *os.File, signal func()) {
-		eachEvent(ctx, f, func(b []byte) {
+	tc := rtnl.WatchEvents(ctx, []uint{unix.RTNLGRP_TC, unix.RTNLGRP_LINK}, func(ctx context.Context, f *os.File, signal func()) {
+		rtnl.ReadEvents(ctx, f, func(b []byte) {
 			if concernsFilters(b) {
 				signal()
 			}
 		})
 	})
-	nft := nftChanges(ctx)
+	nft := nfnl.WatchRuleset(ctx)
 	both := make(chan struct{}, 1)
 	go func() {
 		for {
@@ -74,75 +78,22 @@ func (h *Host) FilterChanges(ctx context.Context) <-chan struct{} {
 			case <-tc:
 			case <-nft:
 			}
-			wake(both)
+			rtnl.Signal(both)
 		}
 	}()
 	return both
 }
 
 // FilterRevision changes with the programs by tcx on the ingress of links.
-func (h *Host) FilterRevision(indices []int) (sum uint64) {
-	for _, i := range indices {
-		if there, err := queryTCX(i, ebpf.AttachTCXIngress); err == nil {
-			sum += there.Revision
-		}
-	}
-	return sum
-}
-
-// nftGroup is NFNLGRP_NFTABLES.
-const nftGroup = 7
-
-// nftChanges signals changes of nftables that can concern links. A kernel without nftables has none.
-func nftChanges(ctx context.Context) <-chan struct{} {
-	changed := make(chan struct{}, 1)
-	f, err := subscribe(unix.NETLINK_NETFILTER, nftGroup)
-	if err != nil {
-		return changed
-	}
-	go eachEvent(ctx, f, func(b []byte) {
-		if concernsLinks(b) {
-			wake(changed)
-		}
-	})
-	return changed
-}
+func (h *Host) FilterRevision(indices []int) uint64 { return tchook.Revision(indices) }
 
 // concernsFilters reports whether messages of rtnetlink are about qdiscs and filters, or about links that stand on others or are in others.
 func concernsFilters(b []byte) bool {
-	return anyMessage(b, func(m message) bool {
-		if m.kind != unix.RTM_NEWLINK && m.kind != unix.RTM_DELLINK {
+	return rtnl.AnyMessage(b, func(m rtnl.Message) bool {
+		if m.Kind != unix.RTM_NEWLINK && m.Kind != unix.RTM_DELLINK {
 			return true
 		}
-		o, err := parseObject(m.body, linkHead)
-		return err == nil && (o.get(unix.IFLA_LINK) != nil || o.get(unix.IFLA_MASTER) != nil || o.nest(unix.IFLA_LINKINFO).text(unix.IFLA_INFO_KIND) == "vxlan")
-	})
-}
-
-// concernsLinks reports whether messages of nftables are about hooks, or about rules that ask for an interface.
-func concernsLinks(b []byte) bool {
-	return anyMessage(b, func(m message) bool {
-		switch m.kind & 0xff {
-		case unix.NFT_MSG_NEWCHAIN, unix.NFT_MSG_DELCHAIN, unix.NFT_MSG_NEWFLOWTABLE, unix.NFT_MSG_DELFLOWTABLE, unix.NFT_MSG_DELTABLE:
-			return true
-		case unix.NFT_MSG_NEWRULE, unix.NFT_MSG_DELRULE:
-			o, err := parseObject(m.body, nfHead)
-			return err == nil && parseNftRule(o).asksForLink()
-		}
-		return false
-	})
-}
-
-func (r nftRule) asksForLink() bool {
-	return slices.ContainsFunc(r.exprs, func(e nftExpr) bool {
-		load := face{}.meta
-		if e.name == "fib" {
-			load = face{}.fib
-		} else if e.name != "meta" {
-			return false
-		}
-		_, in := load(e.data, incoming)
-		_, out := load(e.data, outgoing)
-		return in || out
+		o, err := rtnl.ParseObject(m.Body, rtnl.LinkHeaderLen)
+		return err == nil && (o.Get(unix.IFLA_LINK) != nil || o.Get(unix.IFLA_MASTER) != nil || o.Nest(unix.IFLA_LINKINFO).Text(unix.IFLA_INFO_KIND) == "vxlan")
 	})
 }

@@ -5,6 +5,9 @@ import (
 	"flag"
 	"fmt"
 	"testing"
+
+	"nicteam/internal/rtnl"
+	"nicteam/internal/tchook"
 )
 
 // dieAt returns a hook that dies at the nth point, and where it did.
@@ -16,7 +19,7 @@ func dieAt(n int) (at func(string) error, where *string) {
 			if *where == "" {
 				*where = point
 			}
-			return fmt.Errorf("%s: %w", point, errDead)
+			return fmt.Errorf("%s: %w", point, rtnl.ErrInjectedCrash)
 		}
 		return nil
 	}, where
@@ -44,22 +47,22 @@ var lives = []struct {
 	{"add again", []func(*world, *Host) error{takeover, remove("nb"), add("nb")}},
 	{"delete after remove", []func(*world, *Host) error{takeover, lend("na"), remove("na"), finish}},
 	{"delete", []func(*world, *Host) error{takeover, finish}},
-	{"create by clsact", []func(*world, *Host) error{by(byClsact), takeover}},
-	{"delete by clsact", []func(*world, *Host) error{by(byClsact), takeover, finish}},
+	{"create by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover}},
+	{"delete by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, finish}},
 	{"attach", []func(*world, *Host) error{takeover, attachAll}},
 	{"delete attached", []func(*world, *Host) error{takeover, attachAll, finish}},
-	{"attach by clsact", []func(*world, *Host) error{by(byClsact), takeover, attachAll}},
-	{"attach by clsact, isolated by nft", []func(*world, *Host) error{by(byNft), takeover, by(byClsact), attachAll}},
-	{"remove attached by clsact", []func(*world, *Host) error{by(byClsact), takeover, attachAll, remove("nb")}},
-	{"delete attached by clsact", []func(*world, *Host) error{by(byClsact), takeover, attachAll, finish}},
-	{"take up attached by clsact", []func(*world, *Host) error{by(byClsact), takeover, attachAll, takeUp}},
-	{"attach again by clsact", []func(*world, *Host) error{by(byClsact), takeover, attachAll, takeUp, attachAll}},
-	{"create by nft", []func(*world, *Host) error{by(byNft), takeover}},
-	{"delete by nft", []func(*world, *Host) error{by(byNft), takeover, finish}},
+	{"attach by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll}},
+	{"attach by clsact, isolated by nft", []func(*world, *Host) error{by(tchook.ByNft), takeover, by(tchook.ByClsact), attachAll}},
+	{"remove attached by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll, remove("nb")}},
+	{"delete attached by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll, finish}},
+	{"take up attached by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll, takeUp}},
+	{"attach again by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll, takeUp, attachAll}},
+	{"create by nft", []func(*world, *Host) error{by(tchook.ByNft), takeover}},
+	{"delete by nft", []func(*world, *Host) error{by(tchook.ByNft), takeover, finish}},
 }
 
-func by(m method) func(*world, *Host) error {
-	return func(_ *world, h *Host) error { h.o.method = m; return nil }
+func by(m tchook.Method) func(*world, *Host) error {
+	return func(_ *world, h *Host) error { h.hooks.Method = m; return nil }
 }
 
 var everywhere = flag.Bool("everywhere", false, "TestDeathAnywhere: die at every point, not at every seventh (minutes)")
@@ -85,7 +88,7 @@ func TestDeathAnywhere(t *testing.T) {
 				at, where := dieAt(n)
 				h.mortal(at)
 				err := life.steps[last](w, h)
-				if (*where != "") != errors.Is(err, errDead) || *where == "" && err != nil {
+				if (*where != "") != errors.Is(err, rtnl.ErrInjectedCrash) || *where == "" && err != nil {
 					t.Fatalf("point %d %q: %v", n, *where, err)
 				}
 				h.Close() // what the kernel does with a dead process's descriptors

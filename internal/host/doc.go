@@ -11,7 +11,7 @@
 //	Record                journal: everything about a member before it is touched
 //	CarryPolicy           the adapter, still down, gets its members' sysctls and IPv6 token
 //	(the adapter comes up)
-//	CarryConnections      masqueraded connections made anew, so that they are bound to no interface
+//	RebindConnections      masqueraded connections made anew, so that they are bound to no interface
 //	Isolate               ingress of the member dropped behind the packet socket, but for the NIC's own business
 //	Adopt | Give          addresses added to the adapter, neighbours and proxies copied, routes moved, what was learned from
 //	                      routers learned again, rules copied

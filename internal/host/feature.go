@@ -78,10 +78,10 @@ func (h *Host) setSegment(l netlink.Link, want segmentSizes) error {
 		have, want uint32
 		set        func(netlink.Link, int) error
 	}{
-		{have.GSO, want.GSO, h.nl.LinkSetGSOMaxSize},
-		{have.GRO, want.GRO, h.nl.LinkSetGROMaxSize},
-		{have.GSO4, want.GSO4, h.nl.LinkSetGSOIPv4MaxSize},
-		{have.GRO4, want.GRO4, h.nl.LinkSetGROIPv4MaxSize},
+		{have.GSO, want.GSO, h.rt.Handle.LinkSetGSOMaxSize},
+		{have.GRO, want.GRO, h.rt.Handle.LinkSetGROMaxSize},
+		{have.GSO4, want.GSO4, h.rt.Handle.LinkSetGSOIPv4MaxSize},
+		{have.GRO4, want.GRO4, h.rt.Handle.LinkSetGROIPv4MaxSize},
 	} {
 		if s.want == 0 || s.have == 0 || s.have == s.want {
 			continue

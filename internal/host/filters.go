@@ -7,6 +7,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // Attributes of IFLA_XDP.
@@ -18,58 +20,34 @@ const (
 // shapers are qdiscs that treat frames by what the host has written on them, or by classes.
 var shapers = []string{"htb", "hfsc", "cbq", "drr", "prio", "qfq", "ets", "sfq", "tbf", "cake", "taprio", "mqprio", "red", "choke", "netem"}
 
-// others are the programs and filters that are not this team's on a hook; what cannot be read is left out.
-func (h *Host) others(n NIC, at ebpf.AttachType) (who []string) {
-	if there, err := queryTCX(n.Index, at); err == nil {
-		for _, p := range there.Programs {
-			if !h.ours(n, p) {
-				who = append(who, tcxProgram(p.ID))
-			}
-		}
-	}
-	list, err := h.foreignFilters(n, at)
-	if err != nil {
-		return who
-	}
-	for _, f := range list {
-		// What stands for all filters of a preference, and u32's tables, are listed, too.
-		handle := f.Attrs().Handle
-		if handle == 0 || f.Type() == "u32" && handle&0xfff == 0 {
-			continue
-		}
-		who = append(who, fmt.Sprintf("%s handle %#x", tcFilter(f), handle))
-	}
-	return who
-}
-
 // filters warns of what others have hung on the members.
 func (c *check) filters() {
 	c.h.mu.Lock()
 	defer c.h.mu.Unlock()
 	for _, n := range c.chosen {
-		if in := c.h.others(n, ebpf.AttachTCXIngress); len(in) > 0 {
+		if in := c.h.hooks.Foreign(n.hookLink(), ebpf.AttachTCXIngress); len(in) > 0 {
 			c.guard(fmt.Sprintf("the ingress of %s has %s, which will not see what comes by the team", n.Name, list(in)),
 				fmt.Sprintf("hang it on %s once that is there", c.adapter))
 		}
-		if out := c.h.others(n, ebpf.AttachTCXEgress); len(out) > 0 {
+		if out := c.h.hooks.Foreign(n.hookLink(), ebpf.AttachTCXEgress); len(out) > 0 {
 			c.warnf("the egress of %s has %s, which goes on seeing frames, but not the marks, priorities and sockets of what %s sends", n.Name, list(out), c.adapter)
 		}
 		if kind := c.h.shaper(n); kind != "" {
 			c.warnf("the qdisc %s of %s goes on working, but does not see the marks, priorities and sockets of what %s sends", kind, n.Name, c.adapter)
 		}
-		if xdp := n.raw.nest(unix.IFLA_XDP); len(xdp.get(iflaXDPAttached)) == 1 && xdp.get(iflaXDPAttached)[0] != 0 {
-			c.warnf("an XDP program (id %d) on %s goes on having every frame first: the team gets what it passes", xdp.get32(iflaXDPProgram), n.Name)
+		if xdp := n.raw.Nest(unix.IFLA_XDP); len(xdp.Get(iflaXDPAttached)) == 1 && xdp.Get(iflaXDPAttached)[0] != 0 {
+			c.warnf("an XDP program (id %d) on %s goes on having every frame first: the team gets what it passes", xdp.Get32(iflaXDPProgram), n.Name)
 		}
 	}
 }
 
 // shaper is the kind of a NIC's root qdisc where it is not one of those that all frames are equal to.
 func (h *Host) shaper(n NIC) string {
-	l, err := h.nl.LinkByIndex(n.Index)
+	l, err := h.rt.Handle.LinkByIndex(n.Index)
 	if err != nil {
 		return ""
 	}
-	qdiscs, err := retry(func() ([]netlink.Qdisc, error) { return h.nl.QdiscList(l) })
+	qdiscs, err := rtnl.RetryDump(func() ([]netlink.Qdisc, error) { return h.rt.Handle.QdiscList(l) })
 	if err != nil {
 		return ""
 	}

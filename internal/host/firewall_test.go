@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"nicteam/internal/api"
 	"nicteam/internal/lab/labtest"
+	"nicteam/team"
 )
 
 // nftForms are ways to name a NIC. says is part of what is told; "" where nothing changes for what goes by na.
@@ -103,7 +103,7 @@ func saysOfNA(t *testing.T, h *Host, says string) {
 		}
 		return
 	}
-	if p == nil || p.Code != api.Conflict || !strings.Contains(p.Why, says) || !strings.Contains(p.Fix, "-y") {
+	if p == nil || p.Kind != team.Conflict || !strings.Contains(p.Why, says) || !strings.Contains(p.Fix, "-y") {
 		t.Fatalf("it says %+v, warnings %q; want %q", p, warnings, says)
 	}
 	warnings, p = h.Check(configOf("na", "nb"), nil, Accept)
@@ -156,54 +156,4 @@ func TestRulesOfOurOwn(t *testing.T) {
 	labtest.Tool(t, "nft", "nftables")
 	run(t, `ip addr add 10.9.0.1/24 dev na; nft 'table netdev nicteam_team7 { chain member_1 { type filter hook ingress device "na" priority -500; policy accept; }; }'`)
 	saysOfNA(t, w.open(nil), "")
-}
-
-// TestHooksOfFlowtables: not every kernel has flowtables.
-func TestHooksOfFlowtables(t *testing.T) {
-	name := func(kind uint16, s string) []byte {
-		return appendAttributes(nil, []attribute{{kind, zeroTerminated(s)}})
-	}
-	devs := append(name(1, "na"), name(nftaDevicePrefix, "eth")...)
-	hook := appendAttributes(nil, []attribute{{nftaFlowtableDevs, devs}})
-	list := hooksOfFlowtables([]object{{head: []byte{1, 0, 0, 0}, attrs: []attribute{
-		{nftaFlowtableTable, zeroTerminated("f")}, {nftaFlowtableName, zeroTerminated("ft")}, {nftaFlowtableHook, hook},
-	}}})
-	tables := &nftables{hooks: list}
-	for nic, want := range map[string]int{"na": 1, "eth7": 1, "nab": 0, "nb": 0} {
-		if on := tables.hooksOn(nic); len(on) != want || want == 1 && on[0] != "inet f, flowtable ft" {
-			t.Errorf("on %s: %q", nic, on)
-		}
-	}
-}
-
-func FuzzNftRule(f *testing.F) {
-	f.Add([]byte{1, 0, 0, 0, 8, 0, 1, 0, 'f', 0, 0, 0, 12, 0, 4, 0, 8, 0, 1, 0, 4, 0, 1, 0})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		o, err := parseObject(b, nfHead)
-		if err != nil {
-			return
-		}
-		tables := &nftables{rules: []nftRule{parseNftRule(o)}, hooks: append(hooksOfChains([]object{o}), hooksOfFlowtables([]object{o})...),
-			sets: map[nftName]*nftSet{{1, "f", "s"}: {read: true, elements: parseNftElements(o), flags: uint32(len(b))}}}
-		for _, dir := range []direction{incoming, outgoing} {
-			tables.deeds(face{name: "na", index: 3, kind: "veth"}, dir)
-		}
-		tables.hooksOn("na")
-		concernsLinks(b)
-		concernsFilters(b)
-		parseIPSet(o)
-	})
-}
-
-func FuzzXtable(f *testing.F) {
-	f.Add(make([]byte, 300), false)
-	f.Fuzz(func(t *testing.T, b []byte, six bool) {
-		l := xtLayouts[0]
-		if six {
-			l = xtLayouts[1]
-		}
-		table := xtable{heads: map[int]string{0: "INPUT"}, blob: b, layout: l}
-		table.deeds(face{name: "na"}, incoming)
-		table.deeds(face{name: "na"}, outgoing)
-	})
 }

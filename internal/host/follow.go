@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // Change is a set of what others can change about a team's links.
@@ -51,18 +53,18 @@ type Follower struct {
 	buf     []byte
 	members map[int]bool
 	behind  map[int]station // as they were read last
-	gone    []object        // addresses of the adapter that went by other hands since the last look …
-	goneToo []object        // … and of links that are not members: some of these may be behind it
+	gone    []rtnl.Object   // addresses of the adapter that went by other hands since the last look …
+	goneToo []rtnl.Object   // … and of links that are not members: some of these may be behind it
 	news    []*News
 
 	up     bool // the adapter is, as far as events have been read
 	downs  int  // how often it went down
 	missed int  // how often events were lost
 	kept   belongings
-	at     int64     // CLOCK_BOOTTIME of kept's lifetimes
-	before *past     // what it had before it went down, until that has been put back
-	fallen *past     // the same with all that goes while it is down, unless somebody has looked: it may be going for good; and what comes
-	since  []message // events about the adapter since kept was read
+	at     int64          // CLOCK_BOOTTIME of kept's lifetimes
+	before *past          // what it had before it went down, until that has been put back
+	fallen *past          // the same with all that goes while it is down, unless somebody has looked: it may be going for good; and what comes
+	since  []rtnl.Message // events about the adapter since kept was read
 
 	look  sync.Mutex // one at a time
 	known belongings // what the adapter had when it was last looked at
@@ -92,14 +94,14 @@ func (n *News) tell(c Change) {
 		return
 	}
 	n.got.Or(uint32(c))
-	wake(n.c)
+	rtnl.Signal(n.c)
 }
 
 // Follow subscribes to events, in the namespace of the calling thread, and reads what the adapter has. Run delivers news.
 func (h *Host) Follow(adapter int) (*Follower, error) {
-	f := &Follower{h: h, adapter: adapter, buf: make([]byte, eventsAtOnce), members: map[int]bool{}}
+	f := &Follower{h: h, adapter: adapter, buf: make([]byte, rtnl.EventBufferLen), members: map[int]bool{}}
 	var err error
-	if f.file, err = subscribeFiltered(); err != nil {
+	if f.file, err = rtnl.SubscribeFiltered(); err != nil {
 		return nil, fmt.Errorf("subscribe to events: %w", err)
 	}
 	a, err := h.Facts(adapter)
@@ -177,11 +179,11 @@ func (f *Follower) reopen(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 		return
-	case <-time.After(reopenGap):
+	case <-time.After(rtnl.ReopenGap):
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if file, err := subscribeFiltered(); err == nil {
+	if file, err := rtnl.SubscribeFiltered(); err == nil {
 		f.file.Close()
 		f.file = file
 	}
@@ -200,7 +202,7 @@ func (f *Follower) tell(c Change) {
 	}
 }
 
-// catchUp takes in the events that wait.
+// CatchUp takes in the events that wait.
 func (f *Follower) catchUp() {
 	if raw, err := f.file.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) { _ = f.drain(int(fd)) }) // a broken socket is Run's to mend
@@ -222,20 +224,17 @@ func (f *Follower) drain(fd int) error {
 		case err != nil:
 			return err
 		}
-		eachMessage(f.buf[:n], f.take)
+		rtnl.EachMessage(f.buf[:n], f.take)
 	}
 }
 
-// atIndex is where the ifindex stands in the headers of links, addresses and neighbours.
-const atIndex = 4
-
 // take takes one event in.
-func (f *Follower) take(m message) {
-	if len(m.body) < atIndex+4 {
+func (f *Follower) take(m rtnl.Message) {
+	index, ok := m.Index()
+	if !ok {
 		return
 	}
-	index := int(int32(binary.NativeEndian.Uint32(m.body[atIndex:])))
-	switch m.kind {
+	switch m.Kind {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 		f.takeLink(m, index)
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
@@ -257,30 +256,30 @@ func (f *Follower) take(m message) {
 		switch {
 		case index == f.adapter:
 			f.keep(m)
-		case f.members[index] && m.kind == unix.RTM_NEWNEIGH:
+		case f.members[index] && m.Kind == unix.RTM_NEWNEIGH:
 			f.tell(MemberHas)
 		}
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
 		f.takeRoute(m)
 	case unix.RTM_NEWRULE, unix.RTM_DELRULE:
 		f.tell(Rules)
-	case rtmNewMulticast, rtmDelMulticast:
+	case rtnl.RTMNewMulticast, rtnl.RTMDelMulticast:
 		if index == f.adapter {
 			f.tell(AdapterGroups)
 		}
 	}
 }
 
-func (f *Follower) takeLink(m message, index int) {
+func (f *Follower) takeLink(m rtnl.Message, index int) {
 	switch {
 	case index == f.adapter:
-		if len(m.body) >= linkHead && m.kind == unix.RTM_NEWLINK {
-			f.turned(binary.NativeEndian.Uint32(m.body[8:])&unix.IFF_UP != 0)
+		if len(m.Body) >= rtnl.LinkHeaderLen && m.Kind == unix.RTM_NEWLINK {
+			f.turned(binary.NativeEndian.Uint32(m.Body[8:])&unix.IFF_UP != 0)
 		}
 		f.tell(AdapterLink)
 	case f.members[index]:
 		f.tell(MemberLink)
-	case f.behind[index].index != 0 || f.standsBehind(m.body):
+	case f.behind[index].index != 0 || f.standsBehind(m.Body):
 		f.tell(BehindLink | OtherLink)
 	default:
 		f.tell(OtherLink)
@@ -288,15 +287,15 @@ func (f *Follower) takeLink(m message, index int) {
 }
 
 // goes notes an address that goes: one that comes and goes between two looks has been used, too.
-func (f *Follower) goes(m message) {
-	a, err := parseObject(m.body, addressHead)
-	if m.kind != unix.RTM_DELADDR || err != nil {
+func (f *Follower) goes(m rtnl.Message) {
+	a, err := rtnl.ParseObject(m.Body, rtnl.AddressHeaderLen)
+	if m.Kind != unix.RTM_DELADDR || err != nil {
 		return
 	}
 	switch {
-	case addressIndex(a) != f.adapter:
+	case a.Index() != f.adapter:
 		f.goneToo = append(f.goneToo[max(0, len(f.goneToo)+1-goneMost):], a)
-	case f.up || a.family() == unix.AF_INET:
+	case f.up || a.Family() == unix.AF_INET:
 		f.gone = append(f.gone[max(0, len(f.gone)+1-goneMost):], a)
 	}
 }
@@ -306,28 +305,16 @@ const goneMost = 64
 
 // standsBehind reports whether the link of an event stands on the adapter, or on what does.
 func (f *Follower) standsBehind(body []byte) (yes bool) {
-	if len(body) < linkHead {
+	if len(body) < rtnl.LinkHeaderLen {
 		return false
 	}
-	eachAttribute(body[linkHead:], func(kind uint16, value []byte) {
+	rtnl.EachAttribute(body[rtnl.LinkHeaderLen:], func(kind uint16, value []byte) {
 		if kind == unix.IFLA_LINK && len(value) >= 4 {
 			on := int(int32(binary.NativeEndian.Uint32(value)))
 			yes = yes || on == f.adapter || f.behind[on].index != 0
 		}
 	})
 	return yes
-}
-
-// eachAttribute calls f with attributes, up to where they do not add up.
-func eachAttribute(b []byte, f func(kind uint16, value []byte)) {
-	for len(b) >= attributeHead {
-		n := int(binary.NativeEndian.Uint16(b))
-		if n < attributeHead || n > len(b) {
-			return
-		}
-		f(binary.NativeEndian.Uint16(b[2:])&kindMask, b[attributeHead:n])
-		b = b[min(align(n), len(b)):]
-	}
 }
 
 // turned takes in whether the adapter is up. When it goes down, what it had is what was read last with what has come since.
@@ -346,38 +333,21 @@ func (f *Follower) turned(up bool) {
 	f.up = up
 }
 
-func (f *Follower) takeRoute(m message) {
+func (f *Follower) takeRoute(m rtnl.Message) {
 	adapter, member := false, false
-	eventLinks(m.body, func(index int) {
+	rtnl.EventLinks(m.Body, func(index int) {
 		adapter = adapter || index == f.adapter
 		member = member || f.members[index]
 	})
-	if adapter || m.flags&unix.NLM_F_REPLACE != 0 {
+	if adapter || m.Flags&unix.NLM_F_REPLACE != 0 {
 		f.keep(m)
 	}
 	switch {
 	case adapter:
 		f.tell(AdapterHas)
-	case member && m.kind == unix.RTM_NEWROUTE:
+	case member && m.Kind == unix.RTM_NEWROUTE:
 		f.tell(MemberHas)
 	}
-}
-
-// eventLinks calls f with each ifindex that a route's event names. It copies nothing: there may be very many.
-func eventLinks(body []byte, f func(index int)) {
-	if len(body) < otherHead {
-		return
-	}
-	eachAttribute(body[otherHead:], func(kind uint16, value []byte) {
-		switch {
-		case kind == unix.RTA_OIF && len(value) >= 4:
-			f(int(binary.NativeEndian.Uint32(value)))
-		case kind == unix.RTA_MULTIPATH:
-			for _, hop := range nextHops(value) {
-				f(nextHopLink(hop))
-			}
-		}
-	})
 }
 
 // sinceMost is how many events are kept between two readings. In a flood the first of them have to do.
@@ -385,17 +355,17 @@ const sinceMost = 256
 
 // keep takes in what became of the adapter's belongings. While it is down the kernel takes them away, all but IPv4
 // addresses: those that go are taken by somebody.
-func (f *Follower) keep(m message) {
+func (f *Follower) keep(m rtnl.Message) {
 	if f.up {
 		if len(f.since) < sinceMost {
-			f.since = append(f.since, message{m.kind, m.flags, slices.Clone(m.body)})
+			f.since = append(f.since, rtnl.Message{Kind: m.Kind, Flags: m.Flags, Body: slices.Clone(m.Body)})
 		}
 	}
-	v4 := m.body[0] == unix.AF_INET && (m.kind == unix.RTM_NEWADDR || m.kind == unix.RTM_DELADDR)
+	v4 := m.Body[0] == unix.AF_INET && (m.Kind == unix.RTM_NEWADDR || m.Kind == unix.RTM_DELADDR)
 	if f.before != nil && (f.up || v4) {
 		f.before.take(m, f.adapter, f.before.at)
 	}
-	if f.fallen != nil && m.kind == unix.RTM_NEWADDR {
+	if f.fallen != nil && m.Kind == unix.RTM_NEWADDR {
 		f.fallen.take(m, f.adapter, f.fallen.at)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // Late is something that came to a member while the team runs.
@@ -37,7 +39,7 @@ func (h *Host) LateOn(members []string) ([]Late, error) {
 		if err != nil {
 			continue // gone meanwhile
 		}
-		have, err := h.addresses(n.Index)
+		have, err := h.rt.Addresses(n.Index)
 		if err != nil {
 			return nil, err
 		}
@@ -46,7 +48,7 @@ func (h *Host) LateOn(members []string) ([]Late, error) {
 				out = append(out, lateOf(n.Name, a))
 			}
 		}
-		routes, err := h.routesBy(n.Index)
+		routes, err := h.rt.LinkRoutes(n.Index)
 		if err != nil {
 			return nil, err
 		}
@@ -57,9 +59,9 @@ func (h *Host) LateOn(members []string) ([]Late, error) {
 	return out, nil
 }
 
-func lateOf(nic string, a object) Late {
-	l := Late{NIC: nic, Address: addressPrefix(a)}
-	if _, valid := lifetimes(a); valid != forever {
+func lateOf(nic string, a rtnl.Object) Late {
+	l := Late{NIC: nic, Address: rtnl.AddressPrefix(a)}
+	if _, valid := rtnl.Lifetimes(a); valid != rtnl.Forever {
 		l.Left = time.Duration(valid) * time.Second
 	}
 	return l
@@ -91,7 +93,7 @@ func (h *Host) AdoptLate(adapter int, members []string, allow func(Late) bool) (
 		}
 		list, err := h.adoptLate(j, m, n, to, allow)
 		moved = append(moved, list...)
-		if dead(err) {
+		if rtnl.IsInjectedCrash(err) {
 			return moved, err
 		}
 		errs = append(errs, err)
@@ -100,15 +102,15 @@ func (h *Host) AdoptLate(adapter int, members []string, allow func(Late) bool) (
 }
 
 func (h *Host) adoptLate(j *journal, m *memberState, n, to NIC, allow func(Late) bool) (moved []Late, err error) {
-	have, err := h.addresses(n.Index)
+	have, err := h.rt.Addresses(n.Index)
 	if err != nil {
 		return nil, err
 	}
-	there, err := h.addresses(to.Index)
+	there, err := h.rt.Addresses(to.Index)
 	if err != nil {
 		return nil, err
 	}
-	routes, err := h.routesBy(n.Index)
+	routes, err := h.rt.LinkRoutes(n.Index)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +118,7 @@ func (h *Host) adoptLate(j *journal, m *memberState, n, to NIC, allow func(Late)
 	if err := h.moveLate(j, m, n, to, late, routes); err != nil {
 		return nil, err
 	}
-	on6 := slices.ContainsFunc(have, func(a object) bool { return a.family() == unix.AF_INET6 })
+	on6 := slices.ContainsFunc(have, func(a rtnl.Object) bool { return a.Family() == unix.AF_INET6 })
 	if on6 && m.strip && allow(Late{NIC: n.Name, Address: IPv6}) {
 		// Somebody turned IPv6 on, and the NIC would speak for itself.
 		return moved, h.unlessReadOnly(h.writeSysctl(n.Name, disableIPv6, "1"))
@@ -126,10 +128,10 @@ func (h *Host) adoptLate(j *journal, m *memberState, n, to NIC, allow func(Late)
 
 // chooseLate are the addresses and routes of a member that move now. Routes go along with an address. there are the adapter's
 // addresses.
-func chooseLate(m *memberState, nic string, have, there, routes []object, allow func(Late) bool) (late belongings, moved []Late) {
+func chooseLate(m *memberState, nic string, have, there, routes []rtnl.Object, allow func(Late) bool) (late belongings, moved []Late) {
 	for _, a := range have {
 		l := lateOf(nic, a)
-		l.New = !hasAddress(there, a)
+		l.New = !rtnl.HasAddress(there, a)
 		if !m.kernelLinkLocal(a) && allow(l) {
 			late.Addresses, moved = append(late.Addresses, a), append(moved, l)
 		}
@@ -145,20 +147,20 @@ func chooseLate(m *memberState, nic string, have, there, routes []object, allow 
 }
 
 // moveLate writes down what came to a member and moves it to the adapter. routes are all of the member's.
-func (h *Host) moveLate(j *journal, m *memberState, n, to NIC, late belongings, routes []object) error {
+func (h *Host) moveLate(j *journal, m *memberState, n, to NIC, late belongings, routes []rtnl.Object) error {
 	if late.empty() {
 		return nil
 	}
 	if err := h.journalLate(j, m, late); err != nil {
 		return err
 	}
-	six := slices.ContainsFunc(late.Addresses, func(a object) bool { return a.family() == unix.AF_INET6 })
+	six := slices.ContainsFunc(late.Addresses, func(a rtnl.Object) bool { return a.Family() == unix.AF_INET6 })
 	if err := h.needIPv6(to, six); err != nil {
 		return err
 	}
 	for _, a := range late.Addresses {
-		what := fmt.Sprintf("add %s to %s", addressPrefix(a), to.Name)
-		if err := h.change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, forAdapter(a, n, to, routes)); err != nil {
+		what := fmt.Sprintf("add %s to %s", rtnl.AddressPrefix(a), to.Name)
+		if err := h.rt.Change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, forAdapter(a, n, to, routes)); err != nil {
 			return err
 		}
 	}
@@ -174,7 +176,7 @@ func (h *Host) moveLate(j *journal, m *memberState, n, to NIC, late belongings, 
 	if len(late.Addresses) == 0 {
 		return moveRoutes() // nothing can be bound to a NIC that has no address
 	}
-	if err := h.carryWhile(moveRoutes, n.Index); err != nil {
+	if err := h.rebindWhile(moveRoutes, n.Index); err != nil {
 		return err
 	}
 	// With a NIC's last IPv4 address the kernel forgets its neighbours, permanent ones and proxies, too.
@@ -182,7 +184,7 @@ func (h *Host) moveLate(j *journal, m *memberState, n, to NIC, late belongings, 
 		return err
 	}
 	for _, a := range slices.Backward(late.Addresses) {
-		if err := h.deleteAddress(a, n.Name); err != nil {
+		if err := h.rt.DeleteAddress(a, n.Name); err != nil {
 			return err
 		}
 	}
@@ -194,11 +196,11 @@ var IPv6 = netip.MustParsePrefix("::/0")
 
 // journalLate writes down what came to a member, but for what is known to be its own.
 func (h *Host) journalLate(j *journal, m *memberState, b belongings) error {
-	now := bootTime()
+	now := rtnl.BootTime()
 	var new belongings
 	for _, a := range b.Addresses {
-		a = asOf(forLink(a, m.Index, 0), now, m.At)
-		known := slices.ContainsFunc(m.Addresses, func(o object) bool { return equalButTime(o, a) })
+		a = rtnl.LifetimesAt(rtnl.AddressRequest(a, m.Index, 0), now, m.At)
+		known := slices.ContainsFunc(m.Addresses, func(o rtnl.Object) bool { return rtnl.EqualButLifetimes(o, a) })
 		if !known {
 			new.Addresses = append(new.Addresses, a)
 		}
@@ -208,7 +210,7 @@ func (h *Host) journalLate(j *journal, m *memberState, b belongings) error {
 		return err
 	}
 	for _, r := range b.Routes {
-		if r = routed(r, map[int]int{n.Index: m.Index}); !hasRoute(m.Routes, r) {
+		if r = rtnl.RouteRequest(r, map[int]int{n.Index: m.Index}); !rtnl.HasRoute(m.Routes, r) {
 			new.Routes = append(new.Routes, r)
 		}
 	}
@@ -225,16 +227,6 @@ func (h *Host) journalLate(j *journal, m *memberState, b belongings) error {
 		return h.journalProblem(err)
 	}
 	return nil
-}
-
-// equalButTime reports whether two addresses differ in their lifetimes at most, and in what the kernel says of them.
-func equalButTime(a, b object) bool {
-	strip := func(o object) object {
-		o = forLink(o, addressIndex(o), 0)
-		o.drop(unix.IFA_CACHEINFO, ifaProtocol)
-		return o
-	}
-	return strip(a).equal(strip(b))
 }
 
 // AdoptRules copies rules and permanent neighbours that came to members, and takes away the copies of rules that are no more.
@@ -269,15 +261,15 @@ func (h *Host) AdoptRules(adapter int, members []string) error {
 }
 
 func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
-	var have []object
+	var have []rtnl.Object
 	for _, name := range named(m.named, n.Name) {
-		list, err := h.ownRules(name)
+		list, err := h.rt.OwnRules(name)
 		if err != nil {
 			return err
 		}
-		have = append(have, except(list, have, ruleID)...)
+		have = append(have, rtnl.Except(list, have, rtnl.RuleID)...)
 	}
-	if came := except(have, m.Rules, ruleID); len(came) > 0 {
+	if came := rtnl.Except(have, m.Rules, rtnl.RuleID); len(came) > 0 {
 		if err := h.journalLate(j, m, belongings{Rules: came}); err != nil {
 			return err
 		}
@@ -287,17 +279,17 @@ func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
 		}
 	}
 	// The member's own is not there where the copy has taken its place.
-	went := slices.DeleteFunc(except(m.Rules, have, ruleID), inverted)
+	went := slices.DeleteFunc(rtnl.Except(m.Rules, have, rtnl.RuleID), rtnl.IsInverted)
 	if len(went) == 0 {
 		return nil
 	}
-	copies, err := h.rulesNaming(to.Name)
+	copies, err := h.rt.RulesNaming(to.Name)
 	if err != nil {
 		return err
 	}
 	for _, r := range went {
-		if next := ruleOf(r, h.lenders(nil), to.Name); hasRule(copies, next) {
-			if err := h.change("remove rule of "+to.Name, unix.RTM_DELRULE, 0, next); err != nil {
+		if next := rtnl.RuleFor(r, h.lenders(nil), to.Name); rtnl.HasRule(copies, next) {
+			if err := h.rt.Change("remove rule of "+to.Name, unix.RTM_DELRULE, 0, next); err != nil {
 				return err
 			}
 		}
@@ -306,17 +298,17 @@ func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
 }
 
 func (h *Host) followNeighbours(j *journal, m *memberState, n, to NIC) error {
-	have, err := h.neighboursOf(n.Index, nil)
+	have, err := h.rt.Neighbours(n.Index, nil)
 	if err != nil {
 		return err
 	}
-	proxies, err := h.proxiesOf(n.Index)
+	proxies, err := h.rt.Proxies(n.Index)
 	if err != nil {
 		return err
 	}
 	came := belongings{
-		Neighbours: except(have, m.Neighbours, func(o object) string { return neighbourID(o) + string(o.get(unix.NDA_LLADDR)) }),
-		Proxies:    except(proxies, m.Proxies, neighbourID),
+		Neighbours: rtnl.Except(have, m.Neighbours, func(o rtnl.Object) string { return rtnl.NeighbourID(o) + string(o.Get(unix.NDA_LLADDR)) }),
+		Proxies:    rtnl.Except(proxies, m.Proxies, rtnl.NeighbourID),
 	}
 	if came.empty() {
 		return nil
@@ -325,12 +317,12 @@ func (h *Host) followNeighbours(j *journal, m *memberState, n, to NIC) error {
 		return err
 	}
 	for _, o := range came.Neighbours {
-		if err := h.setNeighbour(o, to.Index); err != nil {
+		if err := h.rt.SetNeighbour(o, to.Index); err != nil {
 			return err
 		}
 	}
 	for _, o := range came.Proxies {
-		if err := h.addProxy(o, to.Index); err != nil {
+		if err := h.rt.AddProxy(o, to.Index); err != nil {
 			return err
 		}
 	}
@@ -351,12 +343,12 @@ func (h *Host) forget(adapter int, gone belongings) error {
 	for _, m := range j.state.members {
 		var b belongings
 		for _, a := range m.Addresses {
-			if hasAddress(gone.Addresses, a) {
+			if rtnl.HasAddress(gone.Addresses, a) {
 				b.Addresses = append(b.Addresses, a)
 			}
 		}
 		for _, r := range m.Routes {
-			if hasRoute(gone.Routes, j.state.onAdapter(r, adapter)) {
+			if rtnl.HasRoute(gone.Routes, j.state.onAdapter(r, adapter)) {
 				b.Routes = append(b.Routes, r)
 			}
 		}
@@ -379,15 +371,17 @@ func (h *Host) ForgetTaken(adapter int) error {
 		h.mu.Unlock()
 		return err
 	}
-	have, err := h.addresses(adapter)
-	var gone []object
+	have, err := h.rt.Addresses(adapter)
+	var gone []rtnl.Object
 	for _, m := range j.state.members {
 		if !m.adopted || m.away || err != nil {
 			continue
 		}
-		for _, a := range except(m.Addresses, have, addressID) {
-			kept := slices.ContainsFunc(have, func(o object) bool { return o.family() == a.family() && !linkLocal(o) && j.state.recordedAddress(o) })
-			if kept && !linkLocal(a) {
+		for _, a := range rtnl.Except(m.Addresses, have, rtnl.AddressID) {
+			kept := slices.ContainsFunc(have, func(o rtnl.Object) bool {
+				return o.Family() == a.Family() && !rtnl.IsLinkLocal(o) && j.state.recordedAddress(o)
+			})
+			if kept && !rtnl.IsLinkLocal(a) {
 				gone = append(gone, a)
 			}
 		}
@@ -400,55 +394,55 @@ func (h *Host) ForgetTaken(adapter int) error {
 }
 
 // onAdapter is what a member's route became on the adapter.
-func (s *state) onAdapter(r object, adapter int) object {
+func (s *state) onAdapter(r rtnl.Object, adapter int) rtnl.Object {
 	to := map[int]int{}
 	for _, m := range s.members {
 		to[m.Index] = adapter
 	}
-	return routed(r, to)
+	return rtnl.RouteRequest(r, to)
 }
 
 // recordedRoute reports whether a route of the adapter is one of the members'.
-func (s *state) recordedRoute(r object, adapter int) bool {
+func (s *state) recordedRoute(r rtnl.Object, adapter int) bool {
 	return slices.ContainsFunc(s.members, func(m *memberState) bool {
-		return slices.ContainsFunc(m.Routes, func(o object) bool { return sameRoute(s.onAdapter(o, adapter), r) })
+		return slices.ContainsFunc(m.Routes, func(o rtnl.Object) bool { return rtnl.SameRoute(s.onAdapter(o, adapter), r) })
 	})
 }
 
 // recordedAddress reports whether an address is one of the members'.
-func (s *state) recordedAddress(a object) bool {
-	return slices.ContainsFunc(s.members, func(m *memberState) bool { return hasAddress(m.Addresses, a) })
+func (s *state) recordedAddress(a rtnl.Object) bool {
+	return slices.ContainsFunc(s.members, func(m *memberState) bool { return rtnl.HasAddress(m.Addresses, a) })
 }
 
 // came takes in what came to a member late: it is nobody else's from here on.
 func (s *state) came(to *memberState, b *belongings) {
 	for _, m := range s.members {
 		if m != to {
-			m.Addresses = except(m.Addresses, b.Addresses, addressID)
+			m.Addresses = rtnl.Except(m.Addresses, b.Addresses, rtnl.AddressID)
 		}
 	}
 	for _, a := range b.Addresses {
-		to.Addresses = with(to.Addresses, a, addressID)
+		to.Addresses = rtnl.Replace(to.Addresses, a, rtnl.AddressID)
 	}
 	for _, r := range b.Routes {
-		to.Routes = with(to.Routes, r, routeID)
+		to.Routes = rtnl.Replace(to.Routes, r, rtnl.RouteID)
 	}
 	for _, r := range b.Rules {
-		to.Rules = with(to.Rules, r, ruleID)
+		to.Rules = rtnl.Replace(to.Rules, r, rtnl.RuleID)
 	}
 	for _, n := range b.Neighbours {
-		to.Neighbours = with(to.Neighbours, n, neighbourID)
+		to.Neighbours = rtnl.Replace(to.Neighbours, n, rtnl.NeighbourID)
 	}
 	for _, n := range b.Proxies {
-		to.Proxies = with(to.Proxies, n, neighbourID)
+		to.Proxies = rtnl.Replace(to.Proxies, n, rtnl.NeighbourID)
 	}
 }
 
 // went takes in what is no longer a member's.
 func (m *memberState) went(b *belongings) {
-	m.Addresses = except(m.Addresses, b.Addresses, addressID)
-	m.Routes = except(m.Routes, b.Routes, routeID)
-	m.Rules = except(m.Rules, b.Rules, ruleID)
-	m.Neighbours = except(m.Neighbours, b.Neighbours, neighbourID)
-	m.Proxies = except(m.Proxies, b.Proxies, neighbourID)
+	m.Addresses = rtnl.Except(m.Addresses, b.Addresses, rtnl.AddressID)
+	m.Routes = rtnl.Except(m.Routes, b.Routes, rtnl.RouteID)
+	m.Rules = rtnl.Except(m.Rules, b.Rules, rtnl.RuleID)
+	m.Neighbours = rtnl.Except(m.Neighbours, b.Neighbours, rtnl.NeighbourID)
+	m.Proxies = rtnl.Except(m.Proxies, b.Proxies, rtnl.NeighbourID)
 }

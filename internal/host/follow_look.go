@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // Adapter is the adapter as Look finds it.
@@ -32,36 +34,32 @@ func (f *Follower) Look() (a Adapter, err error) {
 	if err != nil || !clean {
 		return a, err // an event has come that leads to another look
 	}
-	removed := except(f.known.Routes, have.Routes, routeID)
+	removed := rtnl.Except(f.known.Routes, have.Routes, rtnl.RouteID)
 	if before := f.takeBefore(a.Up); before != nil {
-		removed = except(f.known.Routes, before.Routes, routeID)
+		removed = rtnl.Except(f.known.Routes, before.Routes, rtnl.RouteID)
 		a.Back, a.Lost = f.h.putBack(f.adapter, a, before, have)
 		if have, clean, err = f.readAdapter(); err != nil || !clean {
 			return a, err
 		}
 	}
-	went := except(append(f.takeGone(), f.known.Addresses...), have.Addresses, addressID)
+	went := rtnl.Except(append(f.takeGone(), f.known.Addresses...), have.Addresses, rtnl.AddressID)
 	if !a.Up {
 		// IPv4 addresses stay while a link is down, the rest comes back with it.
 		removed = nil
 		f.fellWithout(have.Addresses)
-		went = slices.DeleteFunc(went, func(o object) bool { return o.family() == unix.AF_INET6 })
+		went = slices.DeleteFunc(went, func(o rtnl.Object) bool { return o.Family() == unix.AF_INET6 })
 		have.Routes = f.known.Routes
-		have.Addresses = append(have.Addresses, except(only6(f.known.Addresses), have.Addresses, addressID)...)
+		have.Addresses = append(have.Addresses, rtnl.Except(rtnl.OnlyIPv6(f.known.Addresses), have.Addresses, rtnl.AddressID)...)
 	}
 	f.known = have
 	for _, o := range have.Addresses {
-		a.Addresses = append(a.Addresses, addressPrefix(o))
+		a.Addresses = append(a.Addresses, rtnl.AddressPrefix(o))
 	}
 	a.Leases = f.h.leases(have.Addresses)
 	for _, o := range went {
-		a.Left = append(a.Left, addressPrefix(o))
+		a.Left = append(a.Left, rtnl.AddressPrefix(o))
 	}
 	return a, f.h.forget(f.adapter, belongings{Addresses: went, Routes: removed})
-}
-
-func only6(list []object) []object {
-	return slices.DeleteFunc(slices.Clone(list), func(o object) bool { return o.family() != unix.AF_INET6 })
 }
 
 // Last is what the adapter had when it was looked at last, which is what it had when it went away.
@@ -88,7 +86,7 @@ func (f *Follower) readAdapter() (have belongings, clean bool, err error) {
 	begun := len(f.since)
 	f.mu.Unlock()
 
-	at := bootTime()
+	at := rtnl.BootTime()
 	have, err = f.h.belongings(f.adapter)
 
 	f.mu.Lock()
@@ -105,23 +103,23 @@ func (f *Follower) readAdapter() (have belongings, clean bool, err error) {
 }
 
 // takeGone are the addresses that went since it was last asked, but for those that the adapter was known to have.
-func (f *Follower) takeGone() []object {
+func (f *Follower) takeGone() []rtnl.Object {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	gone := except(f.gone, f.known.Addresses, addressID)
+	gone := rtnl.Except(f.gone, f.known.Addresses, rtnl.AddressID)
 	f.gone = nil
 	return gone
 }
 
 // fellWithout takes in which addresses the adapter has while it is down.
-func (f *Follower) fellWithout(have []object) {
+func (f *Follower) fellWithout(have []rtnl.Object) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fallen != nil {
-		gone := slices.DeleteFunc(except(f.fallen.Addresses, have, addressID), func(o object) bool {
-			return o.family() == unix.AF_INET6 && hasAddress(f.before.Addresses, o) // it went by going down
+		gone := slices.DeleteFunc(rtnl.Except(f.fallen.Addresses, have, rtnl.AddressID), func(o rtnl.Object) bool {
+			return o.Family() == unix.AF_INET6 && rtnl.HasAddress(f.before.Addresses, o) // it went by going down
 		})
-		f.fallen.Addresses = except(f.fallen.Addresses, gone, addressID)
+		f.fallen.Addresses = rtnl.Except(f.fallen.Addresses, gone, rtnl.AddressID)
 	}
 }
 
@@ -144,40 +142,40 @@ func (h *Host) putBack(adapter int, a Adapter, was *past, have belongings) (back
 	defer h.mu.Unlock()
 	tell := func(what string, err error) {
 		if err != nil {
-			lost = append(lost, what+": "+last(err).Error())
+			lost = append(lost, what+": "+rtnl.RootCause(err).Error())
 			return
 		}
 		back = append(back, what)
 	}
-	gone := (bootTime() - was.at) / int64(time.Second)
-	for _, o := range except(only6(was.Addresses), have.Addresses, addressID) {
-		later, ok := aged(o, gone)
-		if !ok || autoconfigured(o) || temporary(o) || kernelLinkLocal(o, a.MAC) || addressFlags(o)&unix.IFA_F_DADFAILED != 0 {
+	gone := (rtnl.BootTime() - was.at) / int64(time.Second)
+	for _, o := range rtnl.Except(rtnl.OnlyIPv6(was.Addresses), have.Addresses, rtnl.AddressID) {
+		later, ok := rtnl.Aged(o, gone)
+		if !ok || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) || rtnl.IsKernelLinkLocal(o, a.MAC) || rtnl.AddressFlags(o)&unix.IFA_F_DADFAILED != 0 {
 			continue
 		}
-		tell(addressPrefix(o).String(), h.addAddress(forLink(later, adapter, unix.IFA_F_NODAD), a.Name))
+		tell(rtnl.AddressPrefix(o).String(), h.rt.AddAddress(rtnl.AddressRequest(later, adapter, unix.IFA_F_NODAD), a.Name))
 	}
-	all, err := h.routesBy(adapter)
+	all, err := h.rt.LinkRoutes(adapter)
 	if err != nil {
 		return back, append(lost, err.Error())
 	}
-	routes := except(was.Routes, all, routeID)
-	byDependence(routes)
-	taken := map[routeKey]bool{}
+	routes := rtnl.Except(was.Routes, all, rtnl.RouteID)
+	rtnl.SortByDependence(routes)
+	taken := map[rtnl.RouteKey]bool{}
 	for _, r := range all {
-		taken[keyOf(r)] = true
+		taken[rtnl.RouteKeyOf(r)] = true
 	}
 	for _, r := range routes {
-		if taken[keyOf(r)] {
+		if taken[rtnl.RouteKeyOf(r)] {
 			continue // somebody has set another one meanwhile
 		}
-		tell(routeText(r), h.addRoute(routed(r, nil)))
+		tell(rtnl.RouteText(r), h.rt.AddRoute(rtnl.RouteRequest(r, nil)))
 	}
-	for _, n := range except(was.Neighbours, have.Neighbours, neighbourID) {
-		tell("neighbour "+neighbourAddr(n).String(), h.setNeighbour(n, adapter))
+	for _, n := range rtnl.Except(was.Neighbours, have.Neighbours, rtnl.NeighbourID) {
+		tell("neighbour "+rtnl.NeighbourAddr(n).String(), h.rt.SetNeighbour(n, adapter))
 	}
-	for _, n := range except(was.Proxies, have.Proxies, neighbourID) {
-		tell("proxy for "+neighbourAddr(n).String(), h.addProxy(n, adapter))
+	for _, n := range rtnl.Except(was.Proxies, have.Proxies, rtnl.NeighbourID) {
+		tell("proxy for "+rtnl.NeighbourAddr(n).String(), h.rt.AddProxy(n, adapter))
 	}
 	return back, lost
 }
@@ -206,8 +204,8 @@ func (f *Follower) GiveLast() error {
 	defer f.look.Unlock()
 	b, at := f.last()
 	went := belongings{
-		Addresses: except(append(f.takeGone(), f.known.Addresses...), b.Addresses, addressID),
-		Routes:    except(f.known.Routes, b.Routes, routeID),
+		Addresses: rtnl.Except(append(f.takeGone(), f.known.Addresses...), b.Addresses, rtnl.AddressID),
+		Routes:    rtnl.Except(f.known.Routes, b.Routes, rtnl.RouteID),
 	}
 	return errors.Join(f.h.forget(f.adapter, went), f.h.inherit(f.adapter, b, at))
 }
@@ -225,7 +223,7 @@ func (h *Host) inherit(adapter int, b belongings, at int64) error {
 	}
 	var new belongings
 	for _, o := range b.Addresses {
-		if linkLocal(o) || autoconfigured(o) || temporary(o) || slices.Contains(j.state.given, addressPrefix(o).String()) {
+		if rtnl.IsLinkLocal(o) || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) || slices.Contains(j.state.given, rtnl.AddressPrefix(o).String()) {
 			continue
 		}
 		if !j.state.recordedAddress(o) {
@@ -234,7 +232,7 @@ func (h *Host) inherit(adapter int, b belongings, at int64) error {
 	}
 	for _, r := range b.Routes {
 		if !j.state.recordedRoute(r, adapter) && !j.state.givenRoute(r, adapter) {
-			new.Routes = append(new.Routes, routed(r, map[int]int{adapter: inheritor.Index}))
+			new.Routes = append(new.Routes, rtnl.RouteRequest(r, map[int]int{adapter: inheritor.Index}))
 		}
 	}
 	if new.empty() {
@@ -245,17 +243,11 @@ func (h *Host) inherit(adapter int, b belongings, at int64) error {
 
 // addLate adds an address that the adapter had at a time (CLOCK_BOOTTIME) as the journal has it for a member, with its
 // connected route.
-func (b *belongings) addLate(m *memberState, a object, at int64) {
-	b.Addresses = append(b.Addresses, asOf(forLink(a, m.Index, 0), at, m.At))
-	if connects(a) {
-		b.Routes = append(b.Routes, connectedRoute(a, m.Index))
+func (b *belongings) addLate(m *memberState, a rtnl.Object, at int64) {
+	b.Addresses = append(b.Addresses, rtnl.LifetimesAt(rtnl.AddressRequest(a, m.Index, 0), at, m.At))
+	if rtnl.HasConnectedRoute(a) {
+		b.Routes = append(b.Routes, rtnl.ConnectedRoute(a, m.Index))
 	}
-}
-
-// asOf is an address with lifetimes as they were read at one time, as they would have been at another (CLOCK_BOOTTIME).
-func asOf(o object, read, at int64) object {
-	o, _ = aged(o, (at-read)/int64(time.Second))
-	return o
 }
 
 // inheritor is the member that gets what was no member's.
@@ -263,7 +255,7 @@ func (s *state) inheritor() *memberState {
 	for _, want := range []func(*Member) bool{
 		(*Member).ownsDefault,
 		func(m *Member) bool {
-			return slices.ContainsFunc(m.Addresses, func(a object) bool { return !linkLocal(a) })
+			return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool { return !rtnl.IsLinkLocal(a) })
 		},
 		func(*Member) bool { return true },
 	} {
@@ -277,26 +269,6 @@ func (s *state) inheritor() *memberState {
 }
 
 // givenRoute reports whether a route of the adapter is the one of --gateway.
-func (s *state) givenRoute(r object, adapter int) bool {
-	return r.head[rtDstLen] == 0 && slices.ContainsFunc(gateways(r, adapter), func(g netip.Addr) bool { return g.String() == s.gateway })
-}
-
-// connectedRoute is the route that the kernel makes of an address of a link.
-func connectedRoute(a object, index int) object {
-	r := object{head: make([]byte, otherHead)}
-	subnet, metric := subnetOf(a), a.get32(ifaMetric)
-	r.head[0], r.head[rtDstLen] = a.family(), byte(subnet.Bits())
-	r.head[rtTable], r.head[rtProto], r.head[rtType] = unix.RT_TABLE_MAIN, unix.RTPROT_KERNEL, unix.RTN_UNICAST
-	r.set(unix.RTA_DST, subnet.Addr().AsSlice())
-	if a.family() == unix.AF_INET {
-		r.head[rtScope] = unix.RT_SCOPE_LINK
-		r.set(unix.RTA_PREFSRC, addressPrefix(a).Addr().AsSlice())
-	} else if metric == 0 {
-		metric = ipv6AddressMetric
-	}
-	if metric != 0 {
-		r.set32(unix.RTA_PRIORITY, metric)
-	}
-	r.set32(unix.RTA_OIF, uint32(index))
-	return r
+func (s *state) givenRoute(r rtnl.Object, adapter int) bool {
+	return rtnl.RouteBits(r) == 0 && slices.ContainsFunc(rtnl.Gateways(r, adapter), func(g netip.Addr) bool { return g.String() == s.gateway })
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/rtnl"
 )
 
 // follow makes an adapter that is followed.
@@ -254,8 +255,8 @@ func TestCameWhileDown(t *testing.T) {
 			b, _ := f.last()
 			var have []string
 			for _, a := range b.Addresses {
-				if !linkLocal(a) {
-					have = append(have, addressPrefix(a).Addr().String())
+				if !rtnl.IsLinkLocal(a) {
+					have = append(have, rtnl.AddressPrefix(a).Addr().String())
 				}
 			}
 			slices.Sort(have)
@@ -278,7 +279,7 @@ func TestLateIsJournalledFirst(t *testing.T) {
 		count, at := 0, ""
 		h = w.open(func(point string) error {
 			if at = point; count == n {
-				return errDead
+				return rtnl.ErrInjectedCrash
 			}
 			count++
 			return nil
@@ -287,7 +288,7 @@ func TestLateIsJournalledFirst(t *testing.T) {
 		if err == nil {
 			err = h.AdoptRules(index, w.nics)
 		}
-		if err != nil && !dead(err) {
+		if err != nil && !rtnl.IsInjectedCrash(err) {
 			t.Fatal(err)
 		}
 		over := err == nil
@@ -317,16 +318,16 @@ func TestConnectedRoute(t *testing.T) {
 	h := w.open(nil)
 	run(t, "ip addr add 10.5.0.7/24 dev na; ip addr add 10.4.0.7/16 dev na metric 7; ip addr add 10.3.0.1 peer 10.3.0.2/32 dev na; ip addr add fd05::1/64 dev na nodad; ip addr add fd04::1/64 dev na nodad metric 9")
 	na := must1(h.nic("na"))
-	routes := must1(h.routesBy(na.Index))
-	for _, a := range must1(h.addresses(na.Index)) {
-		if r := connectedRoute(a, na.Index); !linkLocal(a) && !hasRoute(routes, r) {
-			t.Errorf("no %s of %s among the kernel's", routeText(r), addressPrefix(a))
+	routes := must1(h.rt.LinkRoutes(na.Index))
+	for _, a := range must1(h.rt.Addresses(na.Index)) {
+		if r := rtnl.ConnectedRoute(a, na.Index); !rtnl.IsLinkLocal(a) && !rtnl.HasRoute(routes, r) {
+			t.Errorf("no %s of %s among the kernel's", rtnl.RouteText(r), rtnl.AddressPrefix(a))
 		}
 	}
 }
 
 func FuzzEvents(f *testing.F) {
-	route := append(make([]byte, 16), newRoute(netip.MustParseAddr("10.0.0.1"), 7).Serialize()...)
+	route := append(make([]byte, 16), rtnl.NewDefaultRoute(netip.MustParseAddr("10.0.0.1"), 7).Serialize()...)
 	binary.NativeEndian.PutUint32(route, uint32(len(route)))
 	binary.NativeEndian.PutUint16(route[4:], unix.RTM_NEWROUTE)
 	f.Add(route)
@@ -334,10 +335,10 @@ func FuzzEvents(f *testing.F) {
 		fl := &Follower{adapter: 7, members: map[int]bool{8: true}, up: true}
 		n := &News{of: AnyChange, c: make(chan struct{}, 1)}
 		fl.news = []*News{n}
-		eachMessage(b, fl.take)
+		rtnl.EachMessage(b, fl.take)
 		fl.turned(false)
-		eachMessage(b, fl.take)
+		rtnl.EachMessage(b, fl.take)
 		fl.turned(true)
-		eachMessage(b, fl.take)
+		rtnl.EachMessage(b, fl.take)
 	})
 }

@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/rtnl"
+	"nicteam/internal/tchook"
 )
 
 // reach fails the test unless box can be reached at an address by a NIC that has a link, takes its frames and answers ARP, and
@@ -208,7 +210,7 @@ var damages = []damage{
 // TestDamagedJournal spoils the journal of a team whose process is gone, in places all over it (with -everywhere in many), and restores: the
 // host can be reached, or all is kept and an error says so.
 func TestDamagedJournal(t *testing.T) {
-	for _, m := range []method{byTCX, byClsact} {
+	for _, m := range []tchook.Method{tchook.ByTCX, tchook.ByClsact} {
 		for _, d := range damages {
 			t.Run(string(m)+", "+d.name, func(t *testing.T) {
 				kernelHas(t, m)
@@ -217,7 +219,7 @@ func TestDamagedJournal(t *testing.T) {
 					w := newWorld(t)
 					run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.8.0.1/24 dev nb; ip route add default via 10.9.0.254")
 					h := w.open(nil)
-					h.o.method = m
+					h.hooks.Method = m
 					must(t, takeover(w, h))
 					h.Close()
 					path := journalPath(w.dir, teamName)
@@ -345,7 +347,7 @@ func TestJournalStaysSmall(t *testing.T) {
 	must(t, j.write(record{Kind: kindMember, Done: true, No: 1, Member: &j.state.members[0].Member}))
 	for range 500 {
 		for _, r := range []record{
-			{Kind: kindStrip, No: 1}, {Kind: kindIsolate, No: 1, Method: byClsact, Qdisc: true}, {Kind: kindHook, No: 1, Hook: "ingress"},
+			{Kind: kindStrip, No: 1}, {Kind: kindIsolate, No: 1, Method: tchook.ByClsact, Qdisc: true}, {Kind: kindHook, No: 1, Hook: "ingress"},
 			{Kind: kindUnhook, No: 1, Hook: "ingress", Done: true}, {Kind: kindAdmit, No: 1, Done: true}, {Kind: kindLeft, No: 1, Done: true, Lent: true},
 		} {
 			must(t, j.write(r))
@@ -376,7 +378,7 @@ func TestLargeJournalIsSeldomWrittenAnew(t *testing.T) {
 	defer func() { j.close() }()
 	m := j.state.members[0].Member
 	for i := range 2000 {
-		m.Routes = append(m.Routes, newRoute(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 7))
+		m.Routes = append(m.Routes, rtnl.NewDefaultRoute(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 7))
 	}
 	must(t, j.write(record{Kind: kindMember, Done: true, No: 1, Member: &m}))
 	anew = 0
@@ -424,7 +426,7 @@ func TestJournalFillsUp(t *testing.T) {
 			return nil
 		}
 		h := w.open(full)
-		h.o.method = byClsact
+		h.hooks.Method = tchook.ByClsact
 		err := takeover(w, h)
 		if err == nil {
 			err = finish(w, h)

@@ -5,6 +5,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"nicteam/internal/rtnl"
 )
 
 // groupNames are groups that tell what program has joined them.
@@ -20,11 +22,11 @@ var groupNames = map[string]string{
 func (c *check) groups() {
 	joined := readListening().groups
 	for _, n := range c.chosen {
-		proxies, _ := c.h.proxiesOf(n.Index)
+		proxies, _ := c.h.rt.Proxies(n.Index)
 		var names []string
 		for _, g := range joined[n.Name] {
-			if kernelsGroup(g, n.Addresses) || slices.ContainsFunc(proxies, func(p object) bool {
-				return kernelsGroup(g, []netip.Prefix{netip.PrefixFrom(neighbourAddr(p), 128)})
+			if kernelsGroup(g, n.Addresses) || slices.ContainsFunc(proxies, func(p rtnl.Object) bool {
+				return kernelsGroup(g, []netip.Prefix{netip.PrefixFrom(rtnl.NeighbourAddr(p), 128)})
 			}) {
 				continue
 			}

@@ -6,10 +6,11 @@ import (
 	"sync"
 
 	"github.com/safchain/ethtool"
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
-	"nicteam/internal/api"
+	"nicteam/internal/host/masquerade"
+	"nicteam/internal/rtnl"
+	"nicteam/internal/tchook"
+	"nicteam/team"
 )
 
 // Options say whose host is meant. The zero value reads links and nothing else.
@@ -26,7 +27,6 @@ type Options struct {
 
 	NoTCX bool // tests: do as on kernels before 6.6
 
-	method  method                   // tests: only this way of isolating and attaching
 	backlog string                   // tests: the file of net.core.netdev_max_backlog
 	at      func(point string) error // tests: called before every change of host or journal; an error stops there, as death would
 }
@@ -38,28 +38,26 @@ type Host struct {
 	o   Options
 	log *slog.Logger
 
-	nl     *netlink.Handle
-	rt     *rtnetlink
-	strict *rtnetlink // its dumps are filtered by the kernel
-	tool   *ethtool.Ethtool
-	probe  *prober
+	rt    *rtnl.Conn
+	tool  *ethtool.Ethtool
+	probe *prober
 
-	mu       sync.Mutex   // the changing methods
-	journal  *journal     // nil until there is one
-	note     string       // why a journal that was found is not used
-	aside    string       // its path, until another takes its place
-	unusable *api.Problem // a journal was found that must be left alone
-	isolated map[int]*isolation
-	attached map[place]*attached
+	mu       sync.Mutex    // the changing methods
+	journal  *journal      // nil until there is one
+	note     string        // why a journal that was found is not used
+	aside    string        // its path, until another takes its place
+	unusable *team.Problem // a journal was found that must be left alone
+	hooks    *tchook.Hooks
 
-	connections *carrying // begun for an Adopt to come
+	rebinding      *masquerade.Rebinding // begun for an Adopt to come
+	rebindingLinks []int                 // the links whose addresses they have, ascending
 
 	handles sync.Once // closes them
 }
 
 // Open opens handles to the kernel and reads the team's journal, if there is one. Nothing is changed.
 func Open(o Options) (*Host, error) {
-	h := &Host{o: o, log: o.Logger, isolated: map[int]*isolation{}, attached: map[place]*attached{}}
+	h := &Host{o: o, log: o.Logger}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
@@ -71,15 +69,10 @@ func Open(o Options) (*Host, error) {
 }
 
 func (h *Host) open() (err error) {
-	if h.nl, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
-		return fmt.Errorf("open netlink: %w", err)
+	if h.rt, err = rtnl.Open(h.log, h.at); err != nil {
+		return err
 	}
-	if h.rt, err = openRTNetlink(); err != nil {
-		return fmt.Errorf("open netlink: %w", err)
-	}
-	if h.strict, err = openStrict(); err != nil {
-		return fmt.Errorf("open netlink: %w", err)
-	}
+	h.hooks = tchook.New(h.rt, h.log, tchook.Options{Team: h.o.Team, NoTCX: h.o.NoTCX})
 	if h.tool, err = ethtool.NewEthtool(); err != nil {
 		return fmt.Errorf("open ethtool: %w", err)
 	}
@@ -97,15 +90,10 @@ func (h *Host) open() (err error) {
 func (h *Host) Close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, i := range h.isolated {
-		i.close()
+	if h.hooks != nil {
+		h.hooks.Close()
 	}
-	clear(h.isolated)
-	for _, a := range h.attached {
-		a.close()
-	}
-	clear(h.attached)
-	h.endCarrying()
+	h.endRebinding()
 	if h.journal != nil {
 		h.journal.close()
 		h.journal = nil
@@ -117,13 +105,8 @@ func (h *Host) Close() error {
 		if h.tool != nil {
 			h.tool.Close()
 		}
-		for _, r := range []*rtnetlink{h.rt, h.strict} {
-			if r != nil {
-				r.close()
-			}
-		}
-		if h.nl != nil {
-			h.nl.Close()
+		if h.rt != nil {
+			h.rt.Close()
 		}
 	})
 	return nil

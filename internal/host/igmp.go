@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"nicteam/internal/rtnl"
 )
 
 // listening is what the host's links listen to.
@@ -47,7 +49,7 @@ func (l *listening) parseIGMP(b []byte) {
 			if err != nil || len(raw) != 4 {
 				continue
 			}
-			if littleEndian {
+			if rtnl.LittleEndian {
 				slices.Reverse(raw)
 			}
 			if a, ok := netip.AddrFromSlice(raw); ok && a.IsMulticast() {

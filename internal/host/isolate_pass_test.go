@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/tchook"
 )
 
 // nicsOwn are protocols of a NIC, by the protocol that their sockets are bound to.
@@ -128,10 +129,10 @@ func hush(t *testing.T, last ears) {
 
 // TestIsolationPasses sends what is a NIC's own business to one that is isolated, by each method, and what is not.
 func TestIsolationPasses(t *testing.T) {
-	for _, m := range methods {
+	for _, m := range tchook.Methods {
 		t.Run(string(m), func(t *testing.T) {
 			kernelHas(t, m)
-			if m == byNft {
+			if m == tchook.ByNft {
 				labtest.Tool(t, "nft", "nftables")
 			}
 			w := newWorld(t)
@@ -139,7 +140,7 @@ func TestIsolationPasses(t *testing.T) {
 			run(t, `ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.1.1/24 dev nc
 				echo 1 >/proc/sys/net/ipv4/conf/na/forwarding; echo 1 >/proc/sys/net/ipv4/conf/na/rp_filter`)
 			h := w.open(nil)
-			h.o.method = m
+			h.hooks.Method = m
 			must(t, h.Begin())
 			_, err := h.Record("na")
 			must(t, err)
@@ -181,7 +182,7 @@ func TestIsolationPasses(t *testing.T) {
 				{"renewal for the adapter", "02:00:00:00:0a:0a", "10.9.1.1", 1, 0, 1},
 				{"renewal for the NIC", n.MAC.String(), "10.9.1.1", 1, 0, 1},
 			} {
-				if m == byNft && c.mac == "02:00:00:00:0a:0a" {
+				if m == tchook.ByNft && c.mac == "02:00:00:00:0a:0a" {
 					c.here = 0
 				}
 				frame := func() []byte {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/tchook"
 )
 
 // farEnd puts the other end of na into a namespace of its own with an address.
@@ -44,10 +45,10 @@ func containsAny(s string, words ...string) bool {
 // TestIsolation hides a NIC from the host's stack by each method, while a socket for all ethertypes still sees what
 // comes, and lets it be seen again; each leaves nothing behind.
 func TestIsolation(t *testing.T) {
-	for _, m := range methods {
+	for _, m := range tchook.Methods {
 		t.Run(string(m), func(t *testing.T) {
 			kernelHas(t, m)
-			if m == byNft {
+			if m == tchook.ByNft {
 				labtest.Tool(t, "nft", "nftables")
 			}
 			labtest.Tool(t, "ping", "iputils-ping")
@@ -56,7 +57,7 @@ func TestIsolation(t *testing.T) {
 			run(t, "ip addr add 10.9.0.1/24 dev na")
 			before := snapshot(t)
 			h := w.open(nil)
-			h.o.method = m
+			h.hooks.Method = m
 			must(t, h.Begin())
 			_, err := h.Record("na")
 			must(t, err)
@@ -115,7 +116,7 @@ func TestForeignFilters(t *testing.T) {
 	run(t, "tc qdisc add dev na clsact; tc filter add dev na ingress pref 7 protocol ip u32 match u32 0 0 flowid 1:1")
 	before := snapshot(t)
 	h := w.open(nil)
-	h.o.method = byClsact
+	h.hooks.Method = tchook.ByClsact
 	must(t, takeover(w, h))
 	must(t, finish(w, h))
 	compare(t, before, snapshot(t))
@@ -123,24 +124,24 @@ func TestForeignFilters(t *testing.T) {
 
 // TestIsolationOfAnotherNIC isolates a NIC that has the index of one that went.
 func TestIsolationOfAnotherNIC(t *testing.T) {
-	kernelHas(t, byTCX)
+	kernelHas(t, tchook.ByTCX)
 	w := newWorld(t)
 	h := w.open(nil)
 	must(t, h.Begin())
 	n, err := h.nic("na")
 	must(t, err)
 	must(t, h.Isolate(n.Index))
-	first := h.isolated[n.Index]
+	first := tchook.Revision([]int{n.Index})
 	must(t, h.Isolate(n.Index))
-	if h.isolated[n.Index] != first {
+	if tchook.Revision([]int{n.Index}) != first {
 		t.Error("what was isolated was isolated again")
 	}
 	run(t, fmt.Sprintf("ip link del na; ip link add na index %d type veth peer name pna", n.Index))
-	if first.holds(n.Index) {
+	if h.hooks.Isolated(n.Index) {
 		t.Fatal("the drop seems to be on a NIC that has never had it")
 	}
 	must(t, h.Isolate(n.Index))
-	if !h.isolated[n.Index].holds(n.Index) {
+	if !h.hooks.Isolated(n.Index) {
 		t.Error("the second NIC is not isolated")
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // The journal is text: a first line that names format and version, then a record a line, each with its CRC-32C
@@ -174,7 +176,7 @@ func (j *journal) compact() error {
 	j.base = j.end // not with every record
 	next, err := createJournal(j.path, j.state.records(), j.at)
 	if err != nil {
-		if dead(err) {
+		if rtnl.IsInjectedCrash(err) {
 			return err
 		}
 		return nil

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nicteam/internal/api"
+	"nicteam/team"
 )
 
 // load reads the team's journal and finds out whose it is.
@@ -153,10 +153,10 @@ func (h *Host) Begin() error {
 				return err
 			}
 		}
-		if len(h.attached) == 0 {
-			return h.sweep()
+		if h.hooks.Attached() {
+			return nil
 		}
-		return nil
+		return h.sweepHooks()
 	}
 	here, err := whereabouts()
 	if err != nil {
@@ -187,9 +187,9 @@ func (h *Host) Begin() error {
 	return nil
 }
 
-func (h *Host) journalProblem(err error) *api.Problem {
-	p := &api.Problem{
-		Code: api.Failed, Err: err,
+func (h *Host) journalProblem(err error) *team.Problem {
+	p := &team.Problem{
+		Kind: team.Failed, Err: err,
 		What: "write journal of " + h.o.Team,
 		Why:  err.Error() + "; without a journal the host could not be put back after a crash, so nothing was changed",
 		Fix:  "make room in " + h.o.StateDir + " or choose another place with --state-dir",
@@ -244,7 +244,7 @@ func (h *Host) Damaged() bool {
 }
 
 // Unusable says why a journal that is there must be left alone, nil when there is none such.
-func (h *Host) Unusable() *api.Problem {
+func (h *Host) Unusable() *team.Problem {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.unusable

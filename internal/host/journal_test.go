@@ -15,8 +15,10 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
 
-	"nicteam/internal/api"
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/rtnl"
+	"nicteam/internal/tchook"
+	"nicteam/team"
 )
 
 func nowhere(string) error { return nil }
@@ -28,27 +30,27 @@ func sample(t testing.TB) (path string, records []record) {
 	j, err := createJournal(path, nil, nowhere)
 	must(t, err)
 	defer j.close()
-	address := object{head: []byte{2, 24, 0, 0, 3, 0, 0, 0}}
-	address.set(unix.IFA_LOCAL, []byte{10, 9, 0, 1})
-	address.set(unix.IFA_LABEL, []byte("eth1\x00"))
-	late := address.clone()
-	late.set(unix.IFA_LOCAL, []byte{10, 9, 0, 2})
+	address := rtnl.Object{Head: []byte{2, 24, 0, 0, 3, 0, 0, 0}}
+	address.Set(unix.IFA_LOCAL, []byte{10, 9, 0, 1})
+	address.Set(unix.IFA_LABEL, []byte("eth1\x00"))
+	late := address.Clone()
+	late.Set(unix.IFA_LOCAL, []byte{10, 9, 0, 2})
 	records = []record{
 		{Kind: kindBegin, Done: true, Begin: &beginRecord{Team: teamName, Boot: "b", NetNS: 7, Links: []int{1, 3}}},
 		{Kind: kindAdapter, Done: true, Adapter: &adapterRecord{Name: teamName, Index: 4, MAC: 0x020000000001}},
 		{Kind: kindMember, Done: true, No: 1, Member: &Member{Identity: Identity{Name: "eth1", Index: 3, MAC: 2}, Up: true, MTU: 1500,
-			Sysctls: map[string]string{disableIPv6: "0"}, Features: map[string]bool{"rx-lro": true}, Addresses: []object{address}}},
+			Sysctls: map[string]string{disableIPv6: "0"}, Features: map[string]bool{"rx-lro": true}, Addresses: []rtnl.Object{address}}},
 		{Kind: kindAdopt, Members: []int{1}},
 		{Kind: kindGive, Given: []string{"10.0.0.1/8"}, Gateway: "10.0.0.2"},
 		{Kind: kindStrip, No: 1},
-		{Kind: kindIsolate, No: 1, Method: byClsact, Qdisc: true},
+		{Kind: kindIsolate, No: 1, Method: tchook.ByClsact, Qdisc: true},
 		{Kind: kindHook, No: 1, Hook: "ingress"},
 		{Kind: kindHook, Hook: "egress", Qdisc: true},
 		{Kind: kindUnhook, No: 1, Hook: "ingress", Done: true},
 		{Kind: kindBacklog, Backlog: &backlogRecord{Was: 1000, Set: 10_000}},
-		{Kind: kindLate, Done: true, No: 1, Late: &belongings{Addresses: []object{late}}},
+		{Kind: kindLate, Done: true, No: 1, Late: &belongings{Addresses: []rtnl.Object{late}}},
 		{Kind: kindChanged, Done: true, No: 1, Now: &beingRecord{Name: "lan1", MAC: 5}},
-		{Kind: kindForget, Done: true, No: 1, Late: &belongings{Addresses: []object{address}}},
+		{Kind: kindForget, Done: true, No: 1, Late: &belongings{Addresses: []rtnl.Object{address}}},
 		{Kind: kindLeft, No: 1, Done: true, Down: true, Lent: true},
 		{Kind: kindAway, No: 1, Done: true},
 		{Kind: kindEnded, Done: true},
@@ -66,7 +68,7 @@ func read(t testing.TB, b []byte) (got []record, err error) {
 	return got, err
 }
 
-var exported = cmp.AllowUnexported(object{}, attribute{})
+var exported = cmp.AllowUnexported(rtnl.Object{}, rtnl.Attribute{})
 
 func TestJournalKeeps(t *testing.T) {
 	path, want := sample(t)
@@ -206,32 +208,28 @@ func exercise(m *Member) {
 	b := &back{by: map[int]int{3: 4}, adapter: &NIC{Index: 9}, j: &journal{}}
 	b.members = []*returning{{m: &memberState{Member: *m}, nic: NIC{Index: 4}}}
 	for _, a := range m.Addresses {
-		_, _ = aged(relabel(forLink(a, 4, 0), "eth1", "team0"), 5)
-		_ = m.kernelLinkLocal(a) || autoconfigured(a) || connects(a)
-		_, _, _ = refreshed(a, lentAddress{a, m}, heardPrefix{preferred: 5, valid: 9}, 3)
+		_, _ = rtnl.Aged(rtnl.Relabel(rtnl.AddressRequest(a, 4, 0), "eth1", "team0"), 5)
+		_ = m.kernelLinkLocal(a) || rtnl.IsAutoconfigured(a) || rtnl.HasConnectedRoute(a)
+		_, _, _ = refreshed(a, lentAddress{a, m}, rtnl.Prefix{Preferred: 5, Valid: 9}, 3)
 		for _, r := range m.Routes {
-			_ = connectedBy(r, a)
+			_ = rtnl.IsConnectedRoute(r, a)
 		}
 	}
-	for _, f := range advertisements(learning{routes: agedRoutes(m.Advertised, 5), form: m.Addresses}, nil) {
+	for _, f := range advertisements(learning{routes: rtnl.AgedRoutes(m.Advertised, 5), form: m.Addresses}, nil) {
 		_ = f
 	}
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		for _, r := range b.originals(family) {
 			_ = b.adopted(r)
-			_, _ = routeText(r), gateways(r, 4)
+			_, _ = rtnl.RouteText(r), rtnl.Gateways(r, 4)
 		}
 	}
 	for _, n := range m.Neighbours {
-		_ = permanent(n) || known(n)
-		_ = neighbourAddr(n)
-	}
-	for _, n := range m.Proxies {
-		_ = proxyFor(n, 4)
+		_ = rtnl.IsPermanent(n)
+		_ = rtnl.NeighbourAddr(n)
 	}
 	for _, r := range m.Rules {
-		_ = removedFor(r, r)
-		_ = ruleOf(r, []string{"a"}, "b")
+		_ = rtnl.RuleFor(r, []string{"a"}, "b")
 	}
 }
 
@@ -255,7 +253,7 @@ func TestUnwritable(t *testing.T) {
 			}
 			h.Close()
 		}
-		var p *api.Problem
+		var p *team.Problem
 		if !errors.As(err, &p) || p.Why == "" || p.Fix == "" {
 			t.Errorf("%s: %v is no problem with why and fix", name, err)
 		}
@@ -325,8 +323,8 @@ func TestOtherNamespace(t *testing.T) {
 			})
 			h = w.open(nil)
 			_, err := h.Restore()
-			var p *api.Problem
-			if refused := errors.As(err, &p) && p.Code == api.Conflict; refused != c.lives || err != nil && !refused {
+			var p *team.Problem
+			if refused := errors.As(err, &p) && p.Kind == team.Conflict; refused != c.lives || err != nil && !refused {
 				t.Errorf("restore: %v", err)
 			}
 			_, err = os.Stat(path)
@@ -364,8 +362,8 @@ func rewrite(t *testing.T, path string, change func(*record)) {
 
 // TestRecordOfWrongShape refuses objects whose header is of another kind, whatever the checksum says.
 func TestRecordOfWrongShape(t *testing.T) {
-	short := object{head: make([]byte, addressHead)}
-	line, err := formatRecord(record{Seq: 1, Kind: kindMember, No: 1, Member: &Member{Routes: []object{short}}})
+	short := rtnl.Object{Head: make([]byte, rtnl.AddressHeaderLen)}
+	line, err := formatRecord(record{Seq: 1, Kind: kindMember, No: 1, Member: &Member{Routes: []rtnl.Object{short}}})
 	must(t, err)
 	if _, err := parseRecord(bytes.TrimSuffix(line, []byte("\n"))); err == nil {
 		t.Error("a route with an address's header was taken")
@@ -373,5 +371,5 @@ func TestRecordOfWrongShape(t *testing.T) {
 }
 
 func diffStates(a, b *state) string {
-	return cmp.Diff(a, b, cmp.AllowUnexported(state{}, memberState{}, clsactState{}, object{}, attribute{}), cmpopts.EquateEmpty())
+	return cmp.Diff(a, b, cmp.AllowUnexported(state{}, memberState{}, clsactState{}, rtnl.Object{}, rtnl.Attribute{}), cmpopts.EquateEmpty())
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // leaseClients are programs that renew the leases of single links by DHCP, by their names as the kernel keeps them.
@@ -99,16 +101,16 @@ func running() (list []process) {
 
 // leased are the members of which an IPv4 address runs out or a route came by DHCP.
 func (c *check) leased() (nics []string) {
-	all, err := c.h.allRoutes()
+	all, err := c.h.rt.Routes()
 	if err != nil {
 		return nil
 	}
 	for _, n := range c.chosen {
-		have, _ := c.h.addresses(n.Index)
-		if slices.ContainsFunc(have, func(a object) bool {
-			_, valid := lifetimes(a)
-			return a.family() == unix.AF_INET && valid != forever
-		}) || slices.ContainsFunc(routesOf(all, n.Index), func(r object) bool { return r.head[rtProto] == unix.RTPROT_DHCP }) {
+		have, _ := c.h.rt.Addresses(n.Index)
+		if slices.ContainsFunc(have, func(a rtnl.Object) bool {
+			_, valid := rtnl.Lifetimes(a)
+			return a.Family() == unix.AF_INET && valid != rtnl.Forever
+		}) || slices.ContainsFunc(rtnl.RoutesVia(all, n.Index), func(r rtnl.Object) bool { return rtnl.RouteProtocol(r) == unix.RTPROT_DHCP }) {
 			nics = append(nics, n.Name)
 		}
 	}

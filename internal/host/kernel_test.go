@@ -7,6 +7,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/tchook"
 )
 
 // noTCX reports that an error says that the kernel has no tcx.
@@ -15,10 +17,10 @@ func noTCX(err error) bool {
 }
 
 // kernelHas skips a test of a method that only newer kernels have.
-func kernelHas(t testing.TB, m method) {
+func kernelHas(t testing.TB, m tchook.Method) {
 	t.Helper()
 	const loopback = 1
-	if _, err := link.QueryPrograms(link.QueryOptions{Target: loopback, Attach: ebpf.AttachTCXIngress}); m == byTCX && noTCX(err) {
+	if _, err := link.QueryPrograms(link.QueryOptions{Target: loopback, Attach: ebpf.AttachTCXIngress}); m == tchook.ByTCX && noTCX(err) {
 		t.Skip("needs Linux 6.6 for tcx")
 	}
 }

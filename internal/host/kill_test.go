@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+
+	"nicteam/internal/tchook"
 )
 
 // victimVariable makes a copy of the test binary take the NICs over and kill itself at a point.
@@ -17,7 +19,7 @@ const victimVariable = "HOST_TEST_VICTIM"
 func victim(spec string) {
 	var dir string
 	var n int
-	var m method
+	var m tchook.Method
 	fmt.Sscan(spec, &dir, &n, &m)
 	count := 0
 	die := func(string) error {
@@ -27,8 +29,9 @@ func victim(spec string) {
 		}
 		return nil
 	}
-	h, err := Open(Options{StateDir: dir, Team: teamName, method: m, at: die})
+	h, err := Open(Options{StateDir: dir, Team: teamName, at: die})
 	if err == nil {
+		h.hooks.Method = m
 		w := &world{t: &testing.T{}, dir: dir, nics: []string{"na", "nb"}}
 		err = takeover(w, h)
 		if err == nil {
@@ -43,7 +46,7 @@ func victim(spec string) {
 		}
 	}
 	fmt.Fprintln(os.Stderr, err)
-	fmt.Fprintln(os.Stderr, "reason:", WhyNoPrograms(err))
+	fmt.Fprintln(os.Stderr, "reason:", tchook.WhyNoPrograms(err))
 	os.Exit(3)
 }
 

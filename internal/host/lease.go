@@ -1,11 +1,10 @@
 package host
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"nicteam/internal/rtnl"
 )
 
 // Lease is an address whose time is limited, by somebody who has to renew it.
@@ -16,53 +15,44 @@ type Lease struct {
 }
 
 // leases are the addresses whose time is limited. A router's advertisements renew those that the kernel made of them.
-func (h *Host) leases(list []object) (leases []Lease) {
+func (h *Host) leases(list []rtnl.Object) (leases []Lease) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, o := range list {
-		_, valid := lifetimes(o)
-		if valid == forever || autoconfigured(o) || temporary(o) {
+		_, valid := rtnl.Lifetimes(o)
+		if valid == rtnl.Forever || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) {
 			continue
 		}
 		left := time.Duration(valid) * time.Second
-		total := left + max(0, time.Duration(monotonicTime())-renewedAt(o))
+		total := left + max(0, time.Duration(rtnl.MonotonicTime())-rtnl.RenewedAt(o))
 		if was, ok := h.renewedBefore(o, left); ok {
 			total = was
 		}
-		leases = append(leases, Lease{addressPrefix(o), left, total})
+		leases = append(leases, Lease{rtnl.AddressPrefix(o), left, total})
 	}
 	return leases
 }
 
 // renewedBefore is how long an address was given for while a NIC had it, when nobody has renewed it since.
-func (h *Host) renewedBefore(o object, left time.Duration) (total time.Duration, ok bool) {
+func (h *Host) renewedBefore(o rtnl.Object, left time.Duration) (total time.Duration, ok bool) {
 	if h.journal == nil {
 		return 0, false
 	}
 	const sameEnd = 2 * time.Second // the kernel counts whole seconds
 	for _, m := range h.journal.state.members {
 		for _, r := range m.Addresses {
-			_, valid := lifetimes(r)
-			if valid == forever || !sameAddress(r, o) {
+			_, valid := rtnl.Lifetimes(r)
+			if valid == rtnl.Forever || !rtnl.SameAddress(r, o) {
 				continue
 			}
 			then := time.Duration(valid) * time.Second
-			since := time.Duration(bootTime() - m.At)
+			since := time.Duration(rtnl.BootTime() - m.At)
 			if d := then - since - left; d < -sameEnd || d > sameEnd {
 				continue
 			}
-			recorded := time.Duration(monotonicTime()) - since
-			return then + max(0, recorded-renewedAt(r)), true
+			recorded := time.Duration(rtnl.MonotonicTime()) - since
+			return then + max(0, recorded-rtnl.RenewedAt(r)), true
 		}
 	}
 	return 0, false
-}
-
-// renewedAt is when the kernel was last given an address, after boot. It counts hundredths of a second.
-func renewedAt(o object) time.Duration {
-	v := o.get(unix.IFA_CACHEINFO)
-	if len(v) < 16 {
-		return 0
-	}
-	return time.Duration(binary.NativeEndian.Uint32(v[12:])) * 10 * time.Millisecond
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // Record writes a NIC as it is to the journal, before anything about it is changed. A NIC that is recorded and has not left is
@@ -58,13 +60,13 @@ func (m *Member) inherit(known *memberState) {
 	known = known.at(m.Index)
 	if known.lent {
 		m.At = known.At
-		m.Addresses = union(known.Addresses, m.Addresses, sameAddress)
-		m.Routes = union(known.Routes, m.Routes, sameRoute)
-		m.Advertised = union(known.Advertised, m.Advertised, sameAdvertised)
-		m.Order = union(known.Order, m.Order, sameRoute)
-		m.Rules = union(known.Rules, m.Rules, object.equal)
-		m.Neighbours = union(known.Neighbours, m.Neighbours, sameNeighbour)
-		m.Proxies = union(known.Proxies, m.Proxies, sameNeighbour)
+		m.Addresses = rtnl.Union(known.Addresses, m.Addresses, rtnl.SameAddress)
+		m.Routes = rtnl.Union(known.Routes, m.Routes, rtnl.SameRoute)
+		m.Advertised = rtnl.Union(known.Advertised, m.Advertised, rtnl.SameAdvertised)
+		m.Order = rtnl.Union(known.Order, m.Order, rtnl.SameRoute)
+		m.Rules = rtnl.Union(known.Rules, m.Rules, rtnl.Object.Equal)
+		m.Neighbours = rtnl.Union(known.Neighbours, m.Neighbours, rtnl.SameNeighbour)
+		m.Proxies = rtnl.Union(known.Proxies, m.Proxies, rtnl.SameNeighbour)
 	}
 	if known.down {
 		m.inheritDown(known)
@@ -74,16 +76,16 @@ func (m *Member) inherit(known *memberState) {
 // at is a member whose routes name its NIC by another ifindex: one that was away has a new one.
 func (m *memberState) at(index int) *memberState {
 	next := *m
-	for _, list := range []*[]object{&next.Routes, &next.Order} {
+	for _, list := range []*[]rtnl.Object{&next.Routes, &next.Order} {
 		*list = slices.Clone(*list)
 		for i, r := range *list {
-			(*list)[i] = routed(r, map[int]int{m.Index: index})
+			(*list)[i] = rtnl.RouteRequest(r, map[int]int{m.Index: index})
 		}
 	}
 	next.Advertised = nil
 	for _, r := range m.Advertised {
-		r = r.clone() // with its lifetime
-		r.set32(unix.RTA_OIF, uint32(index))
+		r = r.Clone() // with its lifetime
+		r.Set32(unix.RTA_OIF, uint32(index))
 		next.Advertised = append(next.Advertised, r)
 	}
 	next.Index = index
@@ -94,80 +96,64 @@ func (m *memberState) at(index int) *memberState {
 // and its neighbours. IPv4 addresses stay on it.
 func (m *Member) inheritDown(known *memberState) {
 	if !m.Up {
-		of6 := slices.DeleteFunc(slices.Clone(known.Addresses), func(a object) bool { return a.family() != unix.AF_INET6 })
-		m.Addresses = union(of6, m.Addresses, sameAddress)
-		m.Routes = union(known.Routes, m.Routes, sameRoute)
-		m.Advertised = union(known.Advertised, m.Advertised, sameAdvertised)
-		m.Order = union(known.Order, m.Order, sameRoute)
-		m.Neighbours = union(known.Neighbours, m.Neighbours, sameNeighbour)
-		m.Proxies = union(known.Proxies, m.Proxies, sameNeighbour)
+		of6 := slices.DeleteFunc(slices.Clone(known.Addresses), func(a rtnl.Object) bool { return a.Family() != unix.AF_INET6 })
+		m.Addresses = rtnl.Union(of6, m.Addresses, rtnl.SameAddress)
+		m.Routes = rtnl.Union(known.Routes, m.Routes, rtnl.SameRoute)
+		m.Advertised = rtnl.Union(known.Advertised, m.Advertised, rtnl.SameAdvertised)
+		m.Order = rtnl.Union(known.Order, m.Order, rtnl.SameRoute)
+		m.Neighbours = rtnl.Union(known.Neighbours, m.Neighbours, rtnl.SameNeighbour)
+		m.Proxies = rtnl.Union(known.Proxies, m.Proxies, rtnl.SameNeighbour)
 	}
 	m.Up = known.Up
 }
 
-func union(a, b []object, same func(object, object) bool) []object {
-	out := append([]object(nil), a...)
-	for _, o := range b {
-		has := false
-		for _, p := range a {
-			has = has || same(o, p)
-		}
-		if !has {
-			out = append(out, o)
-		}
-	}
-	return out
-}
-
-func sameNeighbour(a, b object) bool { return neighbourAddr(a) == neighbourAddr(b) }
-
 // readMember reads everything about a NIC.
 func (h *Host) readMember(n NIC) (Member, error) {
-	l, err := h.nl.LinkByIndex(n.Index)
+	l, err := h.rt.Handle.LinkByIndex(n.Index)
 	if err != nil {
 		return Member{}, err
 	}
 	a := l.Attrs()
 	m := Member{
-		Identity: n.Identity(), At: bootTime(),
+		Identity: n.Identity(), At: rtnl.BootTime(),
 		Up: a.RawFlags&unix.IFF_UP != 0, MTU: a.MTU, Promiscuity: a.Promisc,
 		Segment: segmentOf(a), Features: h.features(n.Name), Sysctls: n.noteIPv6(recordSysctls(n.Name)),
 	}
 	if token, ok := n.token(); ok {
 		m.Token = token.String()
 	}
-	if m.Addresses, err = h.addresses(n.Index); err != nil {
+	if m.Addresses, err = h.rt.Addresses(n.Index); err != nil {
 		return Member{}, err
 	}
-	all, err := h.allRoutes()
+	all, err := h.rt.Routes()
 	if err != nil {
 		return Member{}, err
 	}
-	m.Routes = routesOf(all, n.Index)
-	m.Order = rivals(all, m.Routes)
-	advertised, err := h.advertisedRoutes()
+	m.Routes = rtnl.RoutesVia(all, n.Index)
+	m.Order = rtnl.RoutesOfSameKey(all, m.Routes)
+	advertised, err := h.rt.AdvertisedRoutes()
 	if err != nil {
 		return Member{}, err
 	}
-	m.Advertised, m.Says = routesOf(advertised, n.Index), n.says()
-	if m.Rules, err = h.ownRules(n.Name); err != nil {
+	m.Advertised, m.Says = rtnl.RoutesVia(advertised, n.Index), n.says()
+	if m.Rules, err = h.rt.OwnRules(n.Name); err != nil {
 		return Member{}, err
 	}
 	var keep []netip.Addr
 	for _, r := range slices.Concat(m.Routes, m.Advertised) {
-		keep = append(keep, gateways(r, n.Index)...)
+		keep = append(keep, rtnl.Gateways(r, n.Index)...)
 	}
-	if m.Neighbours, err = h.neighboursOf(n.Index, keep); err != nil {
+	if m.Neighbours, err = h.rt.Neighbours(n.Index, keep); err != nil {
 		return Member{}, err
 	}
-	m.Proxies, err = h.proxiesOf(n.Index)
+	m.Proxies, err = h.rt.Proxies(n.Index)
 	return m, err
 }
 
 // ownsDefault reports whether the member's routes have the main table's default route.
 func (m *Member) ownsDefault() bool {
 	for _, r := range slices.Concat(m.Routes, m.Advertised) {
-		if r.head[rtDstLen] == 0 && table(r) == unix.RT_TABLE_MAIN && r.head[rtType] == unix.RTN_UNICAST {
+		if rtnl.RouteBits(r) == 0 && rtnl.RouteTable(r) == unix.RT_TABLE_MAIN && rtnl.RouteType(r) == unix.RTN_UNICAST {
 			return true
 		}
 	}
@@ -197,6 +183,6 @@ func (h *Host) link(m *memberState) (netlink.Link, NIC, error) {
 	if err != nil {
 		return nil, NIC{}, err
 	}
-	l, err := h.nl.LinkByIndex(n.Index)
+	l, err := h.rt.Handle.LinkByIndex(n.Index)
 	return l, n, err
 }

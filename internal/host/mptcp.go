@@ -7,6 +7,8 @@ import (
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // Of linux/mptcp_pm.h.
@@ -29,11 +31,11 @@ type mptcpEndpoint struct {
 
 // mptcp names endpoints that are bound to members.
 func (c *check) mptcp() {
-	family, err := c.h.nl.GenlFamilyGet(mptcpFamily)
+	family, err := c.h.rt.Handle.GenlFamilyGet(mptcpFamily)
 	if err != nil {
 		return // a kernel without MPTCP
 	}
-	bodies, err := retry(func() ([][]byte, error) {
+	bodies, err := rtnl.RetryDump(func() ([][]byte, error) {
 		req := nl.NewNetlinkRequest(int(family.ID), unix.NLM_F_DUMP)
 		req.AddData(&nl.Genlmsg{Command: mptcpGetAddr, Version: mptcpVersion})
 		return req.Execute(unix.NETLINK_GENERIC, 0)
@@ -58,13 +60,13 @@ func parseMPTCP(b []byte) (e mptcpEndpoint, ok bool) {
 	if len(b) < genetlinkHeadSize {
 		return e, false
 	}
-	a := inside(b[genetlinkHeadSize:]).nest(mptcpAttrAddr)
+	a := rtnl.ParseNested(b[genetlinkHeadSize:]).Nest(mptcpAttrAddr)
 	for _, kind := range []uint16{mptcpAddr4, mptcpAddr6} {
-		if v := a.get(kind); v != nil {
+		if v := a.Get(kind); v != nil {
 			e.addr, ok = netip.AddrFromSlice(v)
 		}
 	}
-	if v := a.get(mptcpIndex); len(v) >= 4 {
+	if v := a.Get(mptcpIndex); len(v) >= 4 {
 		e.index = int(binary.NativeEndian.Uint32(v))
 	}
 	return e, ok

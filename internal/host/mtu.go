@@ -10,10 +10,11 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"nicteam/internal/api"
 	"nicteam/internal/frame"
+	"nicteam/internal/rtnl"
 	"nicteam/internal/settings"
 	"nicteam/modes"
+	"nicteam/team"
 )
 
 // MinMTUIPv6 is the smallest MTU of a link with IPv6 (RFC 8200, section 5).
@@ -53,7 +54,7 @@ func (n NIC) takesMTU(mtu int) bool {
 }
 
 // mtu checks the MTU that the adapter and all its members are to have.
-func (c *check) mtu() *api.Problem {
+func (c *check) mtu() *team.Problem {
 	if c.cfg.MTU != 0 {
 		return c.givenMTU()
 	}
@@ -62,7 +63,7 @@ func (c *check) mtu() *api.Problem {
 		if n.takesMTU(mtu) {
 			continue
 		}
-		p := &api.Problem{Code: api.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, mtu),
+		p := &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, mtu),
 			Why: fmt.Sprintf("%s has it, and %s takes %d to %d", c.nicsOf(mtu), n.Name, n.MinMTU, n.MaxMTU),
 			Fix: fmt.Sprintf("leave %s out, or have all use less, which breaks connections with larger frames: --mtu %d",
 				n.Name, n.MaxMTU)}
@@ -100,7 +101,7 @@ func (c *check) nicsOf(mtu int) string {
 }
 
 // givenMTU checks one that the user named.
-func (c *check) givenMTU() *api.Problem {
+func (c *check) givenMTU() *team.Problem {
 	mtu := c.cfg.MTU
 	if mtu < minMTU || mtu > maxMTU {
 		return badMTU(mtu, fmt.Sprintf("an MTU is between %d and %d", minMTU, maxMTU), "--mtu 1500")
@@ -123,7 +124,7 @@ func (c *check) givenMTU() *api.Problem {
 }
 
 // mtuForIPv6 refuses an MTU with which the kernel would turn IPv6 off, where the adapter would have it.
-func (c *check) mtuForIPv6(mtu int) *api.Problem {
+func (c *check) mtuForIPv6(mtu int) *team.Problem {
 	if mtu >= MinMTUIPv6 {
 		return nil
 	}
@@ -145,7 +146,7 @@ func (c *check) mtuForIPv6(mtu int) *api.Problem {
 }
 
 // memberMTU checks what a NIC that joins will have: the MTU of the running team's adapter.
-func (c *check) memberMTU() *api.Problem {
+func (c *check) memberMTU() *team.Problem {
 	c.h.mu.Lock()
 	a, ok := c.h.adapter()
 	c.h.mu.Unlock()
@@ -154,7 +155,7 @@ func (c *check) memberMTU() *api.Problem {
 	}
 	for _, n := range c.chosen {
 		if !n.takesMTU(a.MTU) {
-			return &api.Problem{Code: api.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, a.MTU),
+			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, a.MTU),
 				Why: fmt.Sprintf("%s has it, and %s takes %d to %d", a.Name, n.Name, n.MinMTU, n.MaxMTU),
 				Fix: fmt.Sprintf("nicteam set %s mtu=%d first, which breaks connections with larger frames", c.cfg.Team, n.MaxMTU)}
 		}
@@ -171,19 +172,19 @@ func comesTo(n NIC, mtu int, others string) string {
 		n.Name, n.MTU, mtu, others)
 }
 
-func badMTU(mtu int, why, fix string) *api.Problem {
-	return &api.Problem{Code: api.Usage, What: fmt.Sprintf("bad MTU %d", mtu), Why: why, Fix: fix}
+func badMTU(mtu int, why, fix string) *team.Problem {
+	return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("bad MTU %d", mtu), Why: why, Fix: fix}
 }
 
 // twins refuses NICs with one MAC where each sends with its own: a switch knows one port for a MAC. Elsewhere it warns of them.
-func (c *check) twins() *api.Problem {
+func (c *check) twins() *team.Problem {
 	own := c.cfg.Mode == modes.ELB && c.cfg.Balance
 	by := map[frame.MAC]string{}
 	for _, n := range slices.Concat(c.joined, c.chosen) {
 		if name, ok := by[n.MAC]; ok && name != n.Name && !own {
 			c.warnf("%s and %s have one MAC, %v: in the team all NICs send with one, but outside of it they take each other's traffic", name, n.Name, n.MAC)
 		} else if ok && name != n.Name {
-			return &api.Problem{Code: api.Conflict, What: fmt.Sprintf("%s and %s have one MAC, %v", name, n.Name, n.MAC),
+			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("%s and %s have one MAC, %v", name, n.Name, n.MAC),
 				Why: fmt.Sprintf("in mode %v each NIC sends with its own, and a switch sends what is for a MAC to one port only",
 					c.cfg.Mode),
 				Fix: fmt.Sprintf("give one another, ip link set %s address MAC, or choose a mode with one MAC for all: "+
@@ -204,7 +205,7 @@ type LinkFacts struct {
 
 // Facts reads a link; the error is ErrNoNIC for one that is gone.
 func (h *Host) Facts(index int) (LinkFacts, error) {
-	l, err := h.nl.LinkByIndex(index)
+	l, err := h.rt.Handle.LinkByIndex(index)
 	if err != nil {
 		if errors.As(err, new(netlink.LinkNotFoundError)) || errors.Is(err, unix.ENODEV) {
 			err = ErrNoNIC
@@ -217,7 +218,7 @@ func (h *Host) Facts(index int) (LinkFacts, error) {
 
 // SetMTU gives the adapter and the members another MTU, or none of them. While they differ the members' is never the
 // smaller one, so no frame is too large for its member. Members are changed one after the other, each once the one
-// before has its link again; came, when not nil, is called after each, while others may use h. The error is a *api.Problem where nothing was
+// before has its link again; came, when not nil, is called after each, while others may use h. The error is a *team.Problem where nothing was
 // tried.
 func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 	h.mu.Lock()
@@ -226,7 +227,7 @@ func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 	if err != nil {
 		return err
 	}
-	a, err := h.nl.LinkByIndex(adapter)
+	a, err := h.rt.Handle.LinkByIndex(adapter)
 	if err != nil {
 		return fmt.Errorf("set MTU: %w", err)
 	}
@@ -255,7 +256,7 @@ func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 		links = append([]netlink.Link{a}, links...)
 	}
 	for i, l := range links {
-		err := h.setMTU(l, mtu)
+		err := h.rt.SetMTU(l, mtu)
 		if err == nil && l != a {
 			err = h.keepIPv6Off(l, members[l], mtu)
 			if i+1 < len(links) && links[i+1] != a && l.Attrs().MTU != mtu {
@@ -299,9 +300,9 @@ func (h *Host) awaitLink(was netlink.Link) {
 func (h *Host) backToMTUs(links []netlink.Link) error {
 	var errs []error
 	for _, was := range slices.Backward(links) {
-		l, err := h.nl.LinkByIndex(was.Attrs().Index)
+		l, err := h.rt.Handle.LinkByIndex(was.Attrs().Index)
 		if err == nil {
-			err = h.setMTU(l, was.Attrs().MTU)
+			err = h.rt.SetMTU(l, was.Attrs().MTU)
 		}
 		errs = append(errs, err)
 	}
@@ -309,18 +310,18 @@ func (h *Host) backToMTUs(links []netlink.Link) error {
 }
 
 // keepsIPv6 refuses an MTU with which the adapter would lose the IPv6 addresses that it has.
-func (h *Host) keepsIPv6(a netlink.Link, mtu int) *api.Problem {
+func (h *Host) keepsIPv6(a netlink.Link, mtu int) *team.Problem {
 	if mtu >= MinMTUIPv6 {
 		return nil
 	}
-	have, err := h.addresses(a.Attrs().Index)
+	have, err := h.rt.Addresses(a.Attrs().Index)
 	if err != nil {
 		return nil // what cannot be read is not known to be lost
 	}
 	for _, o := range have {
-		if o.family() == unix.AF_INET6 {
+		if o.Family() == unix.AF_INET6 {
 			name := a.Attrs().Name
-			return badMTU(mtu, fmt.Sprintf("IPv6 needs at least %d, and %s has %s", MinMTUIPv6, name, addressPrefix(o)),
+			return badMTU(mtu, fmt.Sprintf("IPv6 needs at least %d, and %s has %s", MinMTUIPv6, name, rtnl.AddressPrefix(o)),
 				fmt.Sprintf("choose %d or more, or do without IPv6 first: sysctl -w net.ipv6.conf.%s.disable_ipv6=1",
 					MinMTUIPv6, name))
 		}

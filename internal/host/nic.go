@@ -2,7 +2,6 @@ package host
 
 import (
 	"cmp"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/rtnl"
 )
 
 // NIC is a link of this host as `nicteam list` shows it.
@@ -41,7 +41,7 @@ type NIC struct {
 	Uppers       []string // VLANs, macvlans, … that stand on it
 	Permanent    bool     // a TUN/TAP device that stays when its program ends
 
-	raw object
+	raw rtnl.Object
 }
 
 // Owner is who the NIC belongs to in words, "" for nobody.
@@ -56,8 +56,6 @@ func (n NIC) Owner() string {
 func (n NIC) Identity() Identity {
 	return Identity{Name: n.Name, Index: n.Index, MAC: n.MAC, PermanentMAC: n.PermanentMAC, Driver: n.Driver, Bus: n.Bus}
 }
-
-const linkHead = 16 // struct ifinfomsg
 
 // DUPLEX_HALF and DUPLEX_FULL of linux/ethtool.h.
 const (
@@ -74,15 +72,15 @@ func (h *Host) NICs() ([]NIC, error) {
 	if err != nil {
 		return nil, err
 	}
-	addresses, err := h.rt.dump(unix.RTM_GETADDR, unix.AF_UNSPEC, addressHead)
+	addresses, err := h.rt.Dump(unix.RTM_GETADDR, unix.AF_UNSPEC, rtnl.AddressHeaderLen)
 	if err != nil {
 		return nil, err
 	}
 	for i := range list {
 		h.describe(&list[i])
 		for _, a := range addresses {
-			if addressIndex(a) == list[i].Index {
-				list[i].Addresses = append(list[i].Addresses, addressPrefix(a))
+			if a.Index() == list[i].Index {
+				list[i].Addresses = append(list[i].Addresses, rtnl.AddressPrefix(a))
 			}
 		}
 	}
@@ -91,7 +89,7 @@ func (h *Host) NICs() ([]NIC, error) {
 
 // links is NICs without what costs an ioctl each.
 func (h *Host) links() ([]NIC, error) {
-	raw, err := h.rt.dump(unix.RTM_GETLINK, unix.AF_UNSPEC, linkHead)
+	raw, err := h.rt.Dump(unix.RTM_GETLINK, unix.AF_UNSPEC, rtnl.LinkHeaderLen)
 	if err != nil {
 		return nil, err
 	}
@@ -123,14 +121,14 @@ func (h *Host) links() ([]NIC, error) {
 	return list, nil
 }
 
-func nicFrom(l netlink.Link, o object) NIC {
+func nicFrom(l netlink.Link, o rtnl.Object) NIC {
 	a := l.Attrs()
 	n := NIC{
 		Name: a.Name, AltNames: a.AltNames, Index: a.Index, Kind: l.Type(), MTU: a.MTU,
 		MAC: frame.MACFrom(a.HardwareAddr), PermanentMAC: frame.MACFrom(a.PermHWAddr),
 		Ethernet: a.EncapType == "ether", Loopback: a.RawFlags&unix.IFF_LOOPBACK != 0,
 		AdminUp: a.RawFlags&unix.IFF_UP != 0, Carrier: a.RawFlags&unix.IFF_LOWER_UP != 0,
-		MinMTU: int(o.get32(unix.IFLA_MIN_MTU)), MaxMTU: int(o.get32(unix.IFLA_MAX_MTU)),
+		MinMTU: int(o.Get32(unix.IFLA_MIN_MTU)), MaxMTU: int(o.Get32(unix.IFLA_MAX_MTU)),
 		raw: o,
 	}
 	if t, ok := l.(*netlink.Tuntap); ok {
@@ -313,15 +311,7 @@ func likeness(id Identity, n NIC) int {
 	return score
 }
 
-// addressIndex is the ifindex of an address object.
-func addressIndex(o object) int { return int(binary.NativeEndian.Uint32(o.head[4:])) }
-
-// addressPrefix is an address object's local address with its prefix length.
-func addressPrefix(o object) netip.Prefix {
-	b := o.get(unix.IFA_LOCAL)
-	if b == nil {
-		b = o.get(unix.IFA_ADDRESS)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return netip.PrefixFrom(a, int(o.head[1]))
+// IsKernelLinkLocal is IsKernelLinkLocal of an address of the link.
+func (n NIC) kernelLinkLocal(a rtnl.Object) bool {
+	return rtnl.IsKernelLinkLocal(a, n.MAC, n.PermanentMAC)
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // A linkSetting is a sysctl that every link has. The host's administrator gave it to the NIC with the addresses in mind, so it
@@ -80,7 +82,7 @@ func (h *Host) CarryPolicy(adapter int, lender string, members []string) (notes 
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
-	learned, err := h.advertisedRoutes()
+	learned, err := h.rt.AdvertisedRoutes()
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +115,7 @@ func (h *Host) CarryPolicy(adapter int, lender string, members []string) (notes 
 
 // uses reports whether a member has addresses of a family that somebody gave it.
 func (m *Member) uses(family byte) bool {
-	return slices.ContainsFunc(m.Addresses, func(a object) bool { return a.family() == family && !m.kernelLinkLocal(a) })
+	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool { return a.Family() == family && !m.kernelLinkLocal(a) })
 }
 
 // policyOf is the member whose settings of a family an adapter gets: the first with addresses of it, else the first.
@@ -166,7 +168,7 @@ func (c *carrier) settings(family string, from *memberState) error {
 
 func (c *carrier) write(key, value string) error {
 	err := c.h.writeSysctl(c.to.Name, key, value)
-	if err == nil || dead(err) {
+	if err == nil || rtnl.IsInjectedCrash(err) {
 		return err
 	}
 	c.fail(sysctlName(c.to.Name, key)+"="+value, err)
@@ -208,7 +210,7 @@ func some(list []string) string {
 // token goes before the settings: the kernel takes none for a link that ignores advertisements.
 func (c *carrier) token(from *memberState) error {
 	err := c.h.giveToken(c.to, from.Token)
-	if err != nil && !dead(err) {
+	if err != nil && !rtnl.IsInjectedCrash(err) {
 		c.fail("token "+from.Token, err)
 		err = nil
 	}
@@ -231,18 +233,20 @@ func (h *Host) giveToken(n NIC, token string) error {
 			return err
 		}
 	}
-	return h.setToken(n.Index, want)
+	return h.rt.SetIPv6Token(n.Index, want)
 }
 
 // relearn gives other links the routes back that their kernel had learned: with forwarding on for one link it forgets the
 // default routes of all that do not go on to take advertisements.
-func (c *carrier) relearn(had []object) error {
-	have, err := c.h.advertisedRoutes()
+func (c *carrier) relearn(had []rtnl.Object) error {
+	have, err := c.h.rt.AdvertisedRoutes()
 	if err != nil {
 		return err
 	}
-	lost := slices.DeleteFunc(had, func(r object) bool {
-		return slices.ContainsFunc(have, func(o object) bool { return sameAdvertised(o, r) && routeLinks(o)[0] == routeLinks(r)[0] })
+	lost := slices.DeleteFunc(had, func(r rtnl.Object) bool {
+		return slices.ContainsFunc(have, func(o rtnl.Object) bool {
+			return rtnl.SameAdvertised(o, r) && rtnl.RouteLinks(o)[0] == rtnl.RouteLinks(r)[0]
+		})
 	})
 	if len(lost) == 0 {
 		return nil
@@ -252,8 +256,8 @@ func (c *carrier) relearn(had []object) error {
 		return err
 	}
 	for _, n := range links {
-		if err := c.h.teach(n, learning{routes: routesOf(lost, n.Index), says: n.says()}); err != nil {
-			if dead(err) {
+		if err := c.h.teach(n, learning{routes: rtnl.RoutesVia(lost, n.Index), says: n.says()}); err != nil {
+			if rtnl.IsInjectedCrash(err) {
 				return err
 			}
 			c.h.log.Warn("default route not given back", "nic", n.Name, "err", err)

@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // In a container /proc/sys is read-only as a rule, or a security module keeps it. What a team sets there it can do without:
@@ -40,7 +42,7 @@ func unwritable(nic, key string) error {
 
 // unlessReadOnly is err, but nil where a setting that a team can do without could not be written.
 func (h *Host) unlessReadOnly(err error) error {
-	if err != nil && !dead(err) && cannotWrite(err) {
+	if err != nil && !rtnl.IsInjectedCrash(err) && cannotWrite(err) {
 		h.log.Debug("done without", "err", err)
 		return nil
 	}
@@ -63,16 +65,16 @@ func (h *Host) silenceIPv6(nic string, index int) error {
 	if !n.hasIPv6() {
 		return nil // nor has it a sysctl for it
 	}
-	if err := h.setAddrGenMode(n, addrGenNone); err != nil {
+	if err := h.rt.SetAddrGenMode(n.Name, n.Index, addrGenNone); err != nil {
 		return err
 	}
-	have, err := h.addresses(index)
+	have, err := h.rt.Addresses(index)
 	if err != nil {
 		return err
 	}
 	for _, a := range have {
-		if a.family() == unix.AF_INET6 {
-			if err := h.deleteAddress(a, nic); err != nil {
+		if a.Family() == unix.AF_INET6 {
+			if err := h.rt.DeleteAddress(a, nic); err != nil {
 				return err
 			}
 		}
@@ -93,7 +95,7 @@ func (h *Host) unsilenceIPv6(r *returning) error {
 	if err != nil || !n.hasIPv6() {
 		return err
 	}
-	return h.setAddrGenMode(n, mode)
+	return h.rt.SetAddrGenMode(n.Name, n.Index, mode)
 }
 
 // noteIPv6 records that a NIC has IPv6 where no sysctl says so.

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/rtnl"
+	"nicteam/internal/tchook"
 )
 
 // A record is one line of the journal. What it says is done by state.apply.
@@ -17,7 +19,7 @@ type record struct {
 	Member  *Member        `json:"member,omitempty"`  // kindMember
 	No      int            `json:"no,omitempty"`      // of the member meant; kindHook, kindUnhook: 0 is the adapter
 	Members []int          `json:"members,omitempty"` // kindAdopt
-	Method  method         `json:"method,omitempty"`  // kindIsolate
+	Method  tchook.Method  `json:"method,omitempty"`  // kindIsolate
 	Hook    string         `json:"hook,omitempty"`    // kindHook, kindUnhook: "ingress" or "egress"
 	Qdisc   bool           `json:"qdisc,omitempty"`   // kindIsolate, kindHook: clsact was not there before
 	Down    bool           `json:"down,omitempty"`    // kindLeft: given back down
@@ -97,26 +99,26 @@ type Member struct {
 	Sysctls     map[string]string `json:"sysctls"`         // "ipv6/disable_ipv6": "0", "ipv4/neigh/proxy_delay": "80"
 	Token       string            `json:"token,omitempty"` // of IPv6, "" for none
 
-	Addresses  []object `json:"addresses"`            // in the kernel's order
-	Routes     []object `json:"routes"`               // of all tables, the kernel's own of table local left out
-	Advertised []object `json:"advertised,omitempty"` // routes that the kernel learned from router advertisements
-	Says       linkSays `json:"says,omitzero"`        // what else its routers said
-	Order      []object `json:"order"`                // IPv4 routes of any link that share a destination and metric with one of these
-	Rules      []object `json:"rules"`
-	Neighbours []object `json:"neighbours"`        // permanent ones, and the gateways'
-	Proxies    []object `json:"proxies,omitempty"` // addresses for which the NIC answers
+	Addresses  []rtnl.Object `json:"addresses"`            // in the kernel's order
+	Routes     []rtnl.Object `json:"routes"`               // of all tables, the kernel's own of table local left out
+	Advertised []rtnl.Object `json:"advertised,omitempty"` // routes that the kernel learned from router advertisements
+	Says       linkSays      `json:"says,omitzero"`        // what else its routers said
+	Order      []rtnl.Object `json:"order"`                // IPv4 routes of any link that share a destination and metric with one of these
+	Rules      []rtnl.Object `json:"rules"`
+	Neighbours []rtnl.Object `json:"neighbours"`        // permanent ones, and the gateways'
+	Proxies    []rtnl.Object `json:"proxies,omitempty"` // addresses for which the NIC answers
 }
 
 // wellFormed reports whether every object has the header of its kind.
 func (m *Member) wellFormed() bool {
 	for _, a := range m.Addresses {
-		if len(a.head) != addressHead {
+		if len(a.Head) != rtnl.AddressHeaderLen {
 			return false
 		}
 	}
-	for _, list := range [][]object{m.Routes, m.Advertised, m.Order, m.Rules, m.Neighbours, m.Proxies} {
+	for _, list := range [][]rtnl.Object{m.Routes, m.Advertised, m.Order, m.Rules, m.Neighbours, m.Proxies} {
 		for _, o := range list {
-			if len(o.head) != otherHead {
+			if len(o.Head) != rtnl.HeaderLen {
 				return false
 			}
 		}
@@ -156,7 +158,7 @@ type memberState struct {
 	no      int
 	adopted bool // what it had is, or may be, on the adapter
 	strip   bool // begun
-	method  method
+	method  tchook.Method
 	left    bool
 	down    bool
 	lent    bool
@@ -246,7 +248,7 @@ func (m *memberState) apply(r record) {
 			m.method, m.qdisc = "", m.qdisc && len(m.hooks) > 0
 		}
 	case kindHook, kindUnhook:
-		qdisc := m.qdisc && m.method == byClsact
+		qdisc := m.qdisc && m.method == tchook.ByClsact
 		m.clsactState.apply(r)
 		m.qdisc = m.qdisc || qdisc
 	case kindForget:
@@ -411,4 +413,9 @@ func (s *state) nextNo() int {
 		no = max(no, m.no+1)
 	}
 	return no
+}
+
+// IsKernelLinkLocal is IsKernelLinkLocal of an address of the member.
+func (m *Member) kernelLinkLocal(a rtnl.Object) bool {
+	return rtnl.IsKernelLinkLocal(a, m.MAC, m.PermanentMAC)
 }

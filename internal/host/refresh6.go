@@ -4,62 +4,33 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"net/netip"
 	"os"
 	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // The adapter's kernel refreshes the addresses that it formed itself when a router speaks of their prefix. Addresses that
 // the members' kernels had formed, of other MACs or for privacy, are nobody's: they are refreshed here, as long as their
 // kernel would have.
 
-const (
-	rtmNewPrefix     = 52   // RTM_NEWPREFIX
-	rtnlgrpPrefix    = 18   // RTNLGRP_IPV6_PREFIX
-	prefixHead       = 12   // struct prefixmsg
-	prefixAutonomous = 0x42 // IF_PREFIX_AUTOCONF, or the flag as routers send it, which Linux 6.18 tells instead
-	prefixAddress    = 1    // PREFIX_ADDRESS
-	prefixLifetimes  = 2    // PREFIX_CACHEINFO
-	twoHours         = 2 * 60 * 60
-)
-
-// heardPrefix is a prefix of which a router says that addresses may be formed.
-type heardPrefix struct {
-	link             int
-	prefix           netip.Prefix
-	preferred, valid uint32
-}
-
-// parsePrefix reads the body of an RTM_NEWPREFIX: family, 3 of padding, ifindex, type, length, flags, padding.
-func parsePrefix(b []byte) (heardPrefix, bool) {
-	o, err := parseObject(b, prefixHead)
-	if err != nil || o.family() != unix.AF_INET6 || o.head[10]&prefixAutonomous == 0 {
-		return heardPrefix{}, false
-	}
-	a, ok := netip.AddrFromSlice(o.get(prefixAddress))
-	life := o.get(prefixLifetimes)
-	if !ok || !a.Is6() || len(life) < 8 {
-		return heardPrefix{}, false
-	}
-	p, err := a.Prefix(int(o.head[9]))
-	return heardPrefix{int(int32(binary.NativeEndian.Uint32(o.head[4:]))), p,
-		binary.NativeEndian.Uint32(life), binary.NativeEndian.Uint32(life[4:])}, err == nil
-}
+// twoHours is how far an unauthenticated advertisement may shorten a lifetime (RFC 4862 clause 5.5.3 e), in seconds.
+const twoHours = 2 * 60 * 60
 
 // FollowRouters refreshes the adapter's addresses that members' kernels had formed, as routers speak of their prefixes, until
 // ctx ends.
 func (h *Host) FollowRouters(ctx context.Context, adapter int) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // whatever ends it
-	heard := make(chan heardPrefix)
-	changes(ctx, []uint{rtnlgrpPrefix}, func(ctx context.Context, f *os.File, _ func()) {
-		eachEvent(ctx, f, func(b []byte) { // of those that were lost routers speak again
-			eachMessage(b, func(m message) {
-				p, ok := parsePrefix(m.body)
-				if !ok || m.kind != rtmNewPrefix || p.link != adapter {
+	heard := make(chan rtnl.Prefix)
+	rtnl.WatchEvents(ctx, []uint{rtnl.GroupIPv6Prefix}, func(ctx context.Context, f *os.File, _ func()) {
+		rtnl.ReadEvents(ctx, f, func(b []byte) { // of those that were lost routers speak again
+			rtnl.EachMessage(b, func(m rtnl.Message) {
+				p, ok := rtnl.ParsePrefix(m.Body)
+				if !ok || m.Kind != rtnl.RTMNewPrefix || p.Index != adapter {
 					return
 				}
 				select {
@@ -73,7 +44,7 @@ func (h *Host) FollowRouters(ctx context.Context, adapter int) {
 		select {
 		case p := <-heard:
 			if err := h.refreshLent(adapter, p); err != nil {
-				h.log.Warn("addresses not refreshed", "prefix", p.prefix, "err", err)
+				h.log.Warn("addresses not refreshed", "prefix", p.Prefix, "err", err)
 			}
 		case <-ctx.Done():
 			return
@@ -82,44 +53,44 @@ func (h *Host) FollowRouters(ctx context.Context, adapter int) {
 }
 
 // refreshLent refreshes the adapter's addresses of a prefix that a router speaks of.
-func (h *Host) refreshLent(adapter int, p heardPrefix) error {
+func (h *Host) refreshLent(adapter int, p rtnl.Prefix) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.journal == nil {
 		return nil
 	}
-	have, err := h.addresses(adapter)
+	have, err := h.rt.Addresses(adapter)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, a := range have {
-		if a.family() != unix.AF_INET6 || addressPrefix(a).Masked() != p.prefix {
+		if a.Family() != unix.AF_INET6 || rtnl.AddressPrefix(a).Masked() != p.Prefix {
 			continue
 		}
 		was, ok := h.journal.state.lentByKernel(a)
 		if !ok {
 			continue
 		}
-		preferred, valid, ok := refreshed(a, was, p, monotonicTime()/1e9)
+		preferred, valid, ok := refreshed(a, was, p, rtnl.MonotonicTime()/1e9)
 		if !ok {
 			continue
 		}
-		info := slices.Clone(a.get(unix.IFA_CACHEINFO))
+		info := slices.Clone(a.Get(unix.IFA_CACHEINFO))
 		binary.NativeEndian.PutUint32(info, preferred)
 		binary.NativeEndian.PutUint32(info[4:], valid)
-		a = forLink(a, adapter, 0)
-		a.set(unix.IFA_CACHEINFO, info)
-		errs = append(errs, h.change("refresh "+addressPrefix(a).String(), unix.RTM_NEWADDR, unix.NLM_F_REPLACE, a))
+		a = rtnl.AddressRequest(a, adapter, 0)
+		a.Set(unix.IFA_CACHEINFO, info)
+		errs = append(errs, h.rt.Change("refresh "+rtnl.AddressPrefix(a).String(), unix.RTM_NEWADDR, unix.NLM_F_REPLACE, a))
 	}
 	return errors.Join(errs...)
 }
 
 // lentByKernel finds an address among those that members lent and their kernels had formed.
-func (s *state) lentByKernel(a object) (lentAddress, bool) {
+func (s *state) lentByKernel(a rtnl.Object) (lentAddress, bool) {
 	for _, m := range s.members {
 		for _, was := range m.Addresses {
-			if m.adopted && sameAddress(a, was) && (autoconfigured(was) || temporary(was)) {
+			if m.adopted && rtnl.SameAddress(a, was) && (rtnl.IsAutoconfigured(was) || rtnl.IsTemporary(was)) {
 				return lentAddress{was, &m.Member}, true
 			}
 		}
@@ -129,18 +100,18 @@ func (s *state) lentByKernel(a object) (lentAddress, bool) {
 
 // lentAddress is an address as a member had it.
 type lentAddress struct {
-	object
+	rtnl.Object
 	of *Member
 }
 
 // refreshed are the lifetimes that an address gets when a router speaks of its prefix (RFC 4862 clause 5.5.3 e), now being
 // the seconds since boot; one that is for privacy ends when it ought to (RFC 8981 clause 3.4). false: as they are.
-func refreshed(a object, was lentAddress, p heardPrefix, now int64) (preferred, valid uint32, ok bool) {
-	isPreferred, isValid := lifetimes(a)
-	if isValid == forever || len(a.get(unix.IFA_CACHEINFO)) < 8 {
+func refreshed(a rtnl.Object, was lentAddress, p rtnl.Prefix, now int64) (preferred, valid uint32, ok bool) {
+	isPreferred, isValid := rtnl.Lifetimes(a)
+	if isValid == rtnl.Forever || len(a.Get(unix.IFA_CACHEINFO)) < 8 {
 		return 0, 0, false
 	}
-	preferred, valid = p.preferred, p.valid
+	preferred, valid = p.Preferred, p.Valid
 	switch {
 	case valid > twoHours || valid > isValid:
 	case isValid > twoHours:
@@ -148,7 +119,7 @@ func refreshed(a object, was lentAddress, p heardPrefix, now int64) (preferred, 
 	default:
 		valid = isValid
 	}
-	if temporary(was.object) {
+	if rtnl.IsTemporary(was.Object) {
 		valid = min(valid, was.left("ipv6/temp_valid_lft", now))
 		preferred = min(preferred, was.left("ipv6/temp_prefered_lft", now))
 	}
@@ -165,10 +136,10 @@ func near(a, b uint32) bool { return max(a, b)-min(a, b) <= 1 }
 // left is for how long the kernel would still have refreshed an address that was for privacy.
 func (l lentAddress) left(setting string, now int64) uint32 {
 	limit, err := strconv.ParseInt(l.of.Sysctls[setting], 10, 64)
-	info := l.get(unix.IFA_CACHEINFO)
+	info := l.Get(unix.IFA_CACHEINFO)
 	if err != nil || len(info) < 16 {
-		return forever
+		return rtnl.Forever
 	}
-	created := int64(binary.NativeEndian.Uint32(info[8:])) / userHZ // struct ifa_cacheinfo: preferred, valid, cstamp, tstamp
-	return uint32(max(min(created+limit-now, int64(forever)), 0))
+	created := int64(binary.NativeEndian.Uint32(info[8:])) / rtnl.UserHZ // struct ifa_cacheinfo: preferred, valid, cstamp, tstamp
+	return uint32(max(min(created+limit-now, int64(rtnl.Forever)), 0))
 }

@@ -1,7 +1,6 @@
 package host
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"net/netip"
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/rtnl"
 )
 
 // TestLentAddressesAreRefreshed has a router speak of the prefix of addresses that came along with members: the one that the
@@ -91,22 +91,22 @@ func TestPrivacyGivenBack(t *testing.T) {
 }
 
 func TestRefreshed(t *testing.T) {
-	address := func(preferred, valid uint32) object {
-		a := newAddress(netip.MustParsePrefix("fd0a::1/64"), 3)
+	address := func(preferred, valid uint32) rtnl.Object {
+		a := rtnl.NewAddress(netip.MustParsePrefix("fd0a::1/64"), 3)
 		info := make([]byte, 16)
 		binary.NativeEndian.PutUint32(info, preferred)
 		binary.NativeEndian.PutUint32(info[4:], valid)
-		binary.NativeEndian.PutUint32(info[8:], 100*userHZ) // made 100 s after boot
-		a.set(unix.IFA_CACHEINFO, info)
+		binary.NativeEndian.PutUint32(info[8:], 100*rtnl.UserHZ) // made 100 s after boot
+		a.Set(unix.IFA_CACHEINFO, info)
 		return a
 	}
 	private := address(0, 0)
-	private.set32(unix.IFA_FLAGS, unix.IFA_F_TEMPORARY)
+	private.Set32(unix.IFA_FLAGS, unix.IFA_F_TEMPORARY)
 	member := &Member{Sysctls: map[string]string{"ipv6/temp_valid_lft": "1000", "ipv6/temp_prefered_lft": "500"}}
 	for _, c := range []struct {
 		name                   string
-		is                     object
-		was                    object
+		is                     rtnl.Object
+		was                    rtnl.Object
 		hears                  [2]uint32 // preferred, valid
 		wantPreferred, wantLft uint32    // 0: as it is
 	}{
@@ -114,45 +114,14 @@ func TestRefreshed(t *testing.T) {
 		{"the same", address(500, 600), address(0, 0), [2]uint32{500, 600}, 0, 0},
 		{"withdrawn, little left", address(500, 600), address(0, 0), [2]uint32{0, 0}, 0, 600},
 		{"withdrawn, much left", address(50000, 60000), address(0, 0), [2]uint32{0, 0}, 0, twoHours},
-		{"for ever", address(500, 600), address(0, 0), [2]uint32{forever, forever}, forever, forever},
-		{"it has no end", address(forever, forever), address(0, 0), [2]uint32{500, 600}, 0, 0},
+		{"for ever", address(500, 600), address(0, 0), [2]uint32{rtnl.Forever, rtnl.Forever}, rtnl.Forever, rtnl.Forever},
+		{"it has no end", address(rtnl.Forever, rtnl.Forever), address(0, 0), [2]uint32{500, 600}, 0, 0},
 		{"for privacy", address(10, 20), private, [2]uint32{5000, 6000}, 300, 800},
 		{"for privacy, its time is over", address(10, 20), private, [2]uint32{50, 60}, 50, 60},
 	} {
-		preferred, valid, ok := refreshed(c.is, lentAddress{c.was, member}, heardPrefix{preferred: c.hears[0], valid: c.hears[1]}, 300)
+		preferred, valid, ok := refreshed(c.is, lentAddress{c.was, member}, rtnl.Prefix{Preferred: c.hears[0], Valid: c.hears[1]}, 300)
 		if preferred != c.wantPreferred || valid != c.wantLft || ok != (c.wantLft != 0) {
 			t.Errorf("%s: %d, %d, %v; want %d, %d", c.name, preferred, valid, ok, c.wantPreferred, c.wantLft)
 		}
 	}
-}
-
-func FuzzPrefix(f *testing.F) {
-	o := object{head: make([]byte, prefixHead)}
-	o.head[0], o.head[9], o.head[10] = unix.AF_INET6, 64, prefixAutonomous
-	o.set(prefixAddress, netip.MustParseAddr("fd0a::").AsSlice())
-	o.set(prefixLifetimes, make([]byte, 8))
-	if p, ok := parsePrefix(o.Serialize()); !ok || p.prefix.String() != "fd0a::/64" {
-		f.Fatalf("%+v, %v", p, ok)
-	}
-	f.Add(o.Serialize())
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if p, ok := parsePrefix(b); ok && !p.prefix.IsValid() {
-			t.Errorf("%x is a prefix", b)
-		}
-	})
-}
-
-func FuzzProcRoutes(f *testing.F) {
-	const line = "fd0a0000000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 004c0001       na\n"
-	if n := len(parseProcRoutes(strings.NewReader(line))); n != 1 {
-		f.Fatalf("%d routes", n)
-	}
-	f.Add([]byte(line))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		for r := range parseProcRoutes(bytes.NewReader(b)) {
-			if r.link == "" {
-				t.Errorf("%q is a route of no link", b)
-			}
-		}
-	})
 }

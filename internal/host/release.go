@@ -18,7 +18,7 @@ func (h *Host) Release(nic string, lender bool) (note string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("release NIC %s: %w", nic, err)
 	}
-	h.endCarrying()
+	h.endRebinding()
 	m, err := h.member(j, nic)
 	if err != nil {
 		return "", fmt.Errorf("release: %w", err)
@@ -27,8 +27,8 @@ func (h *Host) Release(nic string, lender bool) (note string, err error) {
 	l, n, err := h.link(m)
 	if err != nil {
 		// It is gone: the kernel has forgotten what we did to it. It keeps what it lent.
-		h.endTCX(m.Index)
-		h.endPrograms(m.Index)
+		h.hooks.EndIsolation(m.Index)
+		h.hooks.Forget(m.Index)
 		left.Done = true
 		return fmt.Sprintf("NIC %s is not there: nothing to give back", m.Name), j.write(left)
 	}

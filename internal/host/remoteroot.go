@@ -8,12 +8,12 @@ import (
 	"path/filepath"
 	"strings"
 
-	"nicteam/internal/api"
+	"nicteam/team"
 )
 
 // remoteRoot refuses to take a NIC over that the root file system comes by: the team's process would wait for its own pages
 // to arrive by the NIC that it is to serve.
-func (c *check) remoteRoot() *api.Problem {
+func (c *check) remoteRoot() *team.Problem {
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
 		return nil
@@ -25,14 +25,14 @@ func (c *check) remoteRoot() *api.Problem {
 	if !server.IsValid() {
 		return nil
 	}
-	routes, err := c.h.nl.RouteGet(net.IP(server.AsSlice()))
+	routes, err := c.h.rt.Handle.RouteGet(net.IP(server.AsSlice()))
 	if err != nil {
 		return nil
 	}
 	for _, r := range routes {
 		for _, n := range c.chosen {
 			if r.LinkIndex == n.Index {
-				return &api.Problem{Code: api.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
+				return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
 					Why: fmt.Sprintf("the root file system comes by it (%s from %s)", how, server),
 					Fix: "leave this NIC out of the team"}
 			}

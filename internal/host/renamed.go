@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/rtnl"
 )
 
 // Renamed is a member as it is since somebody changed it.
@@ -67,20 +68,20 @@ func (h *Host) AdapterRenamed(index int) error {
 	if err := j.write(record{Kind: kindAdapter, Done: true, Adapter: &a}); err != nil {
 		return h.journalProblem(err)
 	}
-	copies, err := h.rulesNaming(was)
+	copies, err := h.rt.RulesNaming(was)
 	if err != nil {
 		return err
 	}
 	names := h.lenders(nil)
 	for _, m := range j.state.members {
 		for _, r := range m.Rules {
-			old, next := ruleOf(r, names, was), ruleOf(r, names, n.Name)
-			if !m.adopted || !hasRule(copies, old) {
+			old, next := rtnl.RuleFor(r, names, was), rtnl.RuleFor(r, names, n.Name)
+			if !m.adopted || !rtnl.HasRule(copies, old) {
 				continue // somebody has removed it
 			}
-			err := h.change("copy rule of "+was, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, next)
+			err := h.rt.Change("copy rule of "+was, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, next)
 			if err == nil {
-				err = h.change("remove rule of "+was, unix.RTM_DELRULE, 0, old)
+				err = h.rt.Change("remove rule of "+was, unix.RTM_DELRULE, 0, old)
 			}
 			if err != nil {
 				return fmt.Errorf("rules of %s, which was %s: %w", n.Name, was, err)

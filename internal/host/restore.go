@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // Restored says what giving back did.
@@ -37,7 +39,7 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 	b := &back{h: h, j: j, by: map[int]int{}, thorough: thorough}
 	if a, ok := h.adapter(); ok {
 		b.adapter = &a
-		if b.held, err = h.addresses(a.Index); err != nil {
+		if b.held, err = h.rt.Addresses(a.Index); err != nil {
 			return Restored{}, fmt.Errorf("release members: %w", err)
 		}
 	}
@@ -52,8 +54,8 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 		return Restored{Notes: b.notes}, err
 	}
 	b.noteUppers()
-	h.endCarrying()
-	connections, err := h.carry(b.held)
+	h.endRebinding()
+	connections, err := h.startRebinding(b.held)
 	if err != nil {
 		return Restored{}, fmt.Errorf("release members: %w", err)
 	}
@@ -61,7 +63,7 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 		func() error { return b.base(false) },
 		b.lookAtLinks,
 		b.tellNeighbours,
-		connections.catchUp,
+		connections.CatchUp,
 		func() error { return b.moveRoutes(unix.AF_INET, true) },
 		b.giveAddresses,
 		b.inheritAddresses,
@@ -70,14 +72,14 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 		b.routes,
 		b.inheritRoutes,
 		b.reorder,
-		connections.catchUp,
+		connections.CatchUp,
 		b.neighbours,
 		func() error { return b.proxies(b.inheritor(unix.AF_INET)) },
 		func() error {
 			if still != nil {
 				h.apart(still)
 			}
-			return together(b.admit, b.teachRoutes, func() error { return h.vacateAdapter(j) })
+			return together(b.admit, b.teachRoutes, func() error { return h.detachFromAdapter(j) })
 		},
 		b.settle,
 		b.rules,
@@ -85,7 +87,7 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 		b.clearAdapter,
 		b.announce,
 	)
-	if note := connections.close(); note != "" {
+	if note := connections.Close(); note != "" {
 		b.note("%s", note)
 	}
 	out := Restored{Notes: b.notes}
@@ -149,7 +151,7 @@ func (b *back) clearAdapter() error {
 	if b.adapter == nil {
 		return nil
 	}
-	others, err := b.h.elsewhere(b.adapter.Index)
+	others, err := b.h.rt.AddressesElsewhere(b.adapter.Index)
 	if err != nil {
 		return err
 	}
@@ -159,11 +161,11 @@ func (b *back) clearAdapter() error {
 			continue
 		}
 		// What the kernel formed from advertisements it forms again.
-		if b.returns(a) && !autoconfigured(a) && !temporary(a) && b.home(a) != nil && !hasAddress(others, a) {
-			errs = append(errs, fmt.Errorf("%s is on %s alone and stays there", addressPrefix(a), b.adapter.Name))
+		if b.returns(a) && !rtnl.IsAutoconfigured(a) && !rtnl.IsTemporary(a) && b.home(a) != nil && !rtnl.HasAddress(others, a) {
+			errs = append(errs, fmt.Errorf("%s is on %s alone and stays there", rtnl.AddressPrefix(a), b.adapter.Name))
 			continue
 		}
-		if err := b.h.deleteAddress(a, b.adapter.Name); err != nil {
+		if err := b.h.rt.DeleteAddress(a, b.adapter.Name); err != nil {
 			return err
 		}
 	}
@@ -186,9 +188,9 @@ func (h *Host) finish() (adapter string, err error) {
 		if err := h.at("delete adapter"); err != nil {
 			return "", err
 		}
-		l, err := h.nl.LinkByIndex(a.Index)
+		l, err := h.rt.Handle.LinkByIndex(a.Index)
 		if err == nil {
-			err = h.nl.LinkDel(l)
+			err = h.rt.Handle.LinkDel(l)
 		}
 		if err != nil && !errors.Is(err, unix.ENODEV) {
 			return "", fmt.Errorf("delete adapter %s: %w", a.Name, err)

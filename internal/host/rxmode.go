@@ -12,17 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
-const (
-	iflaAllMulti = 0x3d   // IFLA_ALLMULTI, since Linux 6.0
-	skipStats    = 1 << 3 // RTEXT_FILTER_SKIP_STATS
-)
+const iflaAllMulti = 0x3d // IFLA_ALLMULTI, since Linux 6.0
 
 // RxMode reads what the adapter's stack wants to receive: what the kernel would program into a NIC.
-func (h *Host) RxMode(adapter int) (rx modes.RxMode, err error) {
-	l, err := h.rawLink(adapter)
+func (h *Host) RxMode(adapter int) (rx spread.RxMode, err error) {
+	l, err := h.rt.LinkObject(adapter)
 	if err != nil {
 		return rx, fmt.Errorf("read flags of the adapter: %w", err)
 	}
@@ -30,13 +27,13 @@ func (h *Host) RxMode(adapter int) (rx modes.RxMode, err error) {
 	if err != nil {
 		return rx, fmt.Errorf("read multicast lists: %w", err)
 	}
-	flags := binary.NativeEndian.Uint32(l.head[8:])
-	rx.Promiscuous = l.get32(unix.IFLA_PROMISCUITY) > 0 || flags&unix.IFF_PROMISC != 0
-	rx.AllMulti = l.get32(iflaAllMulti) > 0 || flags&unix.IFF_ALLMULTI != 0
+	flags := binary.NativeEndian.Uint32(l.Head[8:])
+	rx.Promiscuous = l.Get32(unix.IFLA_PROMISCUITY) > 0 || flags&unix.IFF_PROMISC != 0
+	rx.AllMulti = l.Get32(iflaAllMulti) > 0 || flags&unix.IFF_ALLMULTI != 0
 	rx.Groups = parseMulticastList(b, adapter)
 	// Where no VLAN was ever made there is no such file.
 	if b, err := os.ReadFile("/proc/thread-self/net/vlan/config"); err == nil {
-		rx.VLANs = parseVLANs(b, string(bytes.TrimRight(l.get(unix.IFLA_IFNAME), "\x00")))
+		rx.VLANs = parseVLANs(b, string(bytes.TrimRight(l.Get(unix.IFLA_IFNAME), "\x00")))
 	}
 	return rx, nil
 }
@@ -49,21 +46,6 @@ func TellsOfGroups() bool {
 	}
 	defer unix.Close(fd)
 	return unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, unix.RTNLGRP_IPV6_MCADDR) == nil
-}
-
-// rawLink reads a link with the attributes that package netlink leaves out.
-func (h *Host) rawLink(index int) (object, error) {
-	ask := object{head: make([]byte, linkHead)}
-	binary.NativeEndian.PutUint32(ask.head[4:], uint32(index))
-	ask.set32(unix.IFLA_EXT_MASK, skipStats)
-	bodies, err := h.rt.request(unix.RTM_GETLINK, 0, ask).Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
-	if err != nil {
-		return object{}, err
-	}
-	if len(bodies) != 1 {
-		return object{}, errObject
-	}
-	return parseObject(bodies[0], linkHead)
 }
 
 // parseMulticastList reads a link's list from /proc/net/dev_mcast, sorted. A line is: index, name, references of all

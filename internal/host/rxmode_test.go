@@ -13,7 +13,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 func TestMulticastList(t *testing.T) {
@@ -81,18 +81,18 @@ func TestRxMode(t *testing.T) {
 	labtest.Must(t, err)
 	addressed, joined := f.News(AdapterHas).C(), f.News(AdapterGroups).C()
 	go f.Run(t.Context())
-	read := func() modes.RxMode {
+	read := func() spread.RxMode {
 		t.Helper()
 		rx, err := h.RxMode(index)
 		labtest.Must(t, err)
 		return rx
 	}
-	await := func(what string, holds func(rx modes.RxMode) bool) {
+	await := func(what string, holds func(rx spread.RxMode) bool) {
 		t.Helper()
 		labtest.Eventually(t, what, func() bool { return holds(read()) })
 	}
 	run(t, "ip link set "+teamName+" up && ip addr add fd09::99/64 dev "+teamName+" nodad")
-	await("solicited-node group", func(rx modes.RxMode) bool { return slices.Contains(rx.Groups, 0x3333ff000099) })
+	await("solicited-node group", func(rx spread.RxMode) bool { return slices.Contains(rx.Groups, 0x3333ff000099) })
 	arrives := func(what string, c <-chan struct{}) {
 		t.Helper()
 		select {
@@ -117,34 +117,34 @@ func TestRxMode(t *testing.T) {
 	defer unix.Close(fd)
 	mreq := unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_MULTICAST, Alen: 6, Address: [8]byte{1, 0x80, 0xc2, 0, 0, 0xe}}
 	labtest.Must(t, unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &mreq))
-	await("a socket's group", func(rx modes.RxMode) bool { return slices.Contains(rx.Groups, 0x0180c200000e) })
+	await("a socket's group", func(rx spread.RxMode) bool { return slices.Contains(rx.Groups, 0x0180c200000e) })
 	labtest.Must(t, unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_DROP_MEMBERSHIP, &mreq))
-	await("the socket's group is left", func(rx modes.RxMode) bool { return !slices.Contains(rx.Groups, 0x0180c200000e) })
+	await("the socket's group is left", func(rx spread.RxMode) bool { return !slices.Contains(rx.Groups, 0x0180c200000e) })
 
 	for _, flag := range []struct {
 		name string
-		get  func(modes.RxMode) bool
+		get  func(spread.RxMode) bool
 	}{
-		{"allmulticast", func(rx modes.RxMode) bool { return rx.AllMulti && !rx.Promiscuous }},
-		{"promisc", func(rx modes.RxMode) bool { return rx.Promiscuous && !rx.AllMulti }},
+		{"allmulticast", func(rx spread.RxMode) bool { return rx.AllMulti && !rx.Promiscuous }},
+		{"promisc", func(rx spread.RxMode) bool { return rx.Promiscuous && !rx.AllMulti }},
 	} {
 		run(t, fmt.Sprintf("ip link set %s %s on", teamName, flag.name))
 		await(flag.name, flag.get)
 		run(t, fmt.Sprintf("ip link set %s %s off", teamName, flag.name))
-		await(flag.name+" off", func(rx modes.RxMode) bool { return !rx.Promiscuous && !rx.AllMulti })
+		await(flag.name+" off", func(rx spread.RxMode) bool { return !rx.Promiscuous && !rx.AllMulti })
 	}
 
 	run(t, "ip link add brq type bridge && ip link set brq up && ip link set nc master brq && ip link set "+teamName+" master brq")
 	t.Cleanup(func() { run(t, "ip link del brq 2>/dev/null || :") })
-	await("a bridge", func(rx modes.RxMode) bool { return rx.Promiscuous && rx.AllMulti })
+	await("a bridge", func(rx spread.RxMode) bool { return rx.Promiscuous && rx.AllMulti })
 	run(t, "ip link del brq")
-	await("no bridge", func(rx modes.RxMode) bool { return !rx.Promiscuous && !rx.AllMulti })
+	await("no bridge", func(rx spread.RxMode) bool { return !rx.Promiscuous && !rx.AllMulti })
 
 	// A macvlan has the kernel make a TAP, which has no filter for unicast addresses, promiscuous, and tells nobody.
 	run(t, "ip link add mvq link "+teamName+" type macvlan mode bridge && ip link set mvq up")
-	await("a macvlan", func(rx modes.RxMode) bool { return rx.Promiscuous })
+	await("a macvlan", func(rx spread.RxMode) bool { return rx.Promiscuous })
 	run(t, "ip link del mvq")
-	await("no macvlan", func(rx modes.RxMode) bool { return !rx.Promiscuous })
+	await("no macvlan", func(rx spread.RxMode) bool { return !rx.Promiscuous })
 	if _, err := h.RxMode(index + 1000); err == nil {
 		t.Error("read of an adapter that is not there")
 	}

@@ -15,7 +15,8 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
-	"nicteam/internal/api"
+	"nicteam/internal/rtnl"
+	"nicteam/team"
 )
 
 // boundSocket is a socket that is bound to a link: what it sends and receives goes by that link only.
@@ -75,8 +76,8 @@ func packetSockets() (list []boundSocket) {
 // connections. One that cannot lists all.
 func inetDiag(family, protocol byte, link int) [][]byte {
 	ask := inetDiagRequest(family, protocol)
-	only := ask.clone()
-	only.set(inetDiagBytecode, boundToLink(link))
+	only := ask.Clone()
+	only.Set(inetDiagBytecode, boundToLink(link))
 	list, err := sockDiag(only)
 	if errors.Is(err, unix.EINVAL) {
 		list, _ = sockDiag(ask)
@@ -93,23 +94,23 @@ func boundToLink(link int) []byte {
 }
 
 // inetDiagRequest is struct inet_diag_req_v2 for all sockets of a protocol.
-func inetDiagRequest(family, protocol byte) object {
+func inetDiagRequest(family, protocol byte) rtnl.Object {
 	b := make([]byte, 56)
 	b[0], b[1] = family, protocol
 	binary.NativeEndian.PutUint32(b[4:], 0xffffffff) // in every state
-	return object{head: b}
+	return rtnl.Object{Head: b}
 }
 
 // packetDiagRequest is struct packet_diag_req.
-func packetDiagRequest() object {
+func packetDiagRequest() rtnl.Object {
 	b := make([]byte, 20)
 	b[0] = unix.AF_PACKET
 	binary.NativeEndian.PutUint32(b[8:], packetShowInfo)
-	return object{head: b}
+	return rtnl.Object{Head: b}
 }
 
-func sockDiag(request object) ([][]byte, error) {
-	return retry(func() ([][]byte, error) {
+func sockDiag(request rtnl.Object) ([][]byte, error) {
+	return rtnl.RetryDump(func() ([][]byte, error) {
 		req := nl.NewNetlinkRequest(sockDiagByFamily, unix.NLM_F_DUMP)
 		req.AddData(request)
 		return req.Execute(unix.NETLINK_INET_DIAG, 0)
@@ -139,11 +140,11 @@ func parsePacketDiag(b []byte) (boundSocket, bool) {
 	if len(b) < packetDiagHead {
 		return boundSocket{}, false
 	}
-	info, err := nested(b[packetDiagHead:])
+	info, err := rtnl.ParseNestedStrict(b[packetDiagHead:])
 	if err != nil {
 		return boundSocket{}, false
 	}
-	s := boundSocket{kind: "packet", index: int(info.get32(packetDiagInfo)), inode: binary.NativeEndian.Uint32(b[4:]), proto: binary.NativeEndian.Uint16(b[2:])}
+	s := boundSocket{kind: "packet", index: int(info.Get32(packetDiagInfo)), inode: binary.NativeEndian.Uint32(b[4:]), proto: binary.NativeEndian.Uint16(b[2:])}
 	switch s.proto {
 	case 0:
 		s.what = "that only sends"
@@ -311,7 +312,7 @@ func (c *check) programs() {
 }
 
 // deaf reports whether a packet socket loses something while its NIC is a member: other protocols than IP are the NIC's own
-// business, which passes (bpf/isolate.c).
+// business, which passes (tchook/bpf/isolate.c).
 func (s boundSocket) deaf() bool {
 	return s.proto == unix.ETH_P_ALL || s.proto == unix.ETH_P_IP || s.proto == unix.ETH_P_IPV6
 }
@@ -325,11 +326,11 @@ func (c *check) packets() []boundSocket {
 }
 
 // pppoe refuses NICs with a PPPoE session, or with somebody who makes one: it is a NIC's own and does not move.
-func (c *check) pppoe() *api.Problem {
+func (c *check) pppoe() *team.Problem {
 	sessions := pppoeSessions()
 	for _, n := range c.chosen {
-		refuse := func(why string) *api.Problem {
-			return &api.Problem{Code: api.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name), Why: why,
+		refuse := func(why string) *team.Problem {
+			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name), Why: why,
 				Fix: fmt.Sprintf("end PPPoE on %s and begin it on %s afterwards", n.Name, c.adapter)}
 		}
 		if slices.Contains(sessions, n.Name) {

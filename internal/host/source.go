@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/rtnl"
 	"nicteam/monitor"
 )
 
@@ -16,7 +17,7 @@ func (h *Host) Carrier(index int) bool { return h.probe.carrier(index) }
 
 // Link reads everything about a NIC.
 func (h *Host) Link(index int) monitor.Link {
-	l, err := h.nl.LinkByIndex(index)
+	l, err := h.rt.Handle.LinkByIndex(index)
 	if err != nil {
 		return monitor.Link{}
 	}
@@ -29,13 +30,13 @@ func (h *Host) Link(index int) monitor.Link {
 // Changes subscribes to link events until ctx ends. The subscription is made before Changes returns, in the
 // namespace of the calling thread.
 func (h *Host) Changes(ctx context.Context) <-chan struct{} {
-	return changes(ctx, []uint{unix.RTNLGRP_LINK}, func(ctx context.Context, f *os.File, signal func()) {
+	return rtnl.WatchEvents(ctx, []uint{unix.RTNLGRP_LINK}, func(ctx context.Context, f *os.File, signal func()) {
 		h.probe.forget()
 		h.probe.listeners.Add(1)
 		defer func() {
 			h.probe.listeners.Add(-1)
 			h.probe.forget()
 		}()
-		eachEvent(ctx, f, func([]byte) { h.probe.forget(); signal() })
+		rtnl.ReadEvents(ctx, f, func([]byte) { h.probe.forget(); signal() })
 	})
 }

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/rtnl"
 	"nicteam/internal/settings"
 )
 
@@ -56,7 +56,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err != nil {
 		return err
 	}
-	have, err := h.addresses(n.Index)
+	have, err := h.rt.Addresses(n.Index)
 	if err != nil {
 		return err
 	}
@@ -71,18 +71,18 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	// front. So what is left at any moment can be completed to the old order.
 	for _, a := range slices.Backward(have) {
 		// Where addresses do not move, one that came since the NIC was recorded is somebody else's, and nobody would give it back.
-		if a.family() != unix.AF_INET || !m.adopted && !m.owns(a) {
+		if a.Family() != unix.AF_INET || !m.adopted && !m.owns(a) {
 			continue
 		}
-		if err := h.deleteAddress(a, n.Name); err != nil {
+		if err := h.rt.DeleteAddress(a, n.Name); err != nil {
 			return err
 		}
 	}
 	for _, a := range have {
-		if a.family() != unix.AF_INET6 || m.kernelLinkLocal(a) {
+		if a.Family() != unix.AF_INET6 || m.kernelLinkLocal(a) {
 			continue
 		}
-		if err := h.deleteAddress(a, n.Name); err != nil {
+		if err := h.rt.DeleteAddress(a, n.Name); err != nil {
 			return err
 		}
 	}
@@ -92,7 +92,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err := h.dropRoutes(m, n.Index); err != nil {
 		return err
 	}
-	if err := h.dropProxies(n.Index); err != nil {
+	if err := h.rt.DeleteProxies(n.Index); err != nil {
 		return err
 	}
 	if err := h.stripFeatures(n.Name, want.GRO); err != nil {
@@ -101,13 +101,13 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err := h.setSegment(l, segmentOf(l.Attrs()).bounded()); err != nil {
 		return err
 	}
-	if err := h.setMTU(l, want.MTU); err != nil {
+	if err := h.rt.SetMTU(l, want.MTU); err != nil {
 		return err
 	}
 	if err := h.keepIPv6Off(l, m, want.MTU); err != nil {
 		return err
 	}
-	return h.setUp(l, true)
+	return h.rt.SetUp(l, true)
 }
 
 // stripFeatures turns off what a member must not do with frames, and sets GRO as it is wanted.
@@ -117,7 +117,7 @@ func (h *Host) stripFeatures(nic string, wanted settings.Offload) error {
 		features[gro] = wanted == settings.OffloadOn
 	}
 	err := h.setFeatures(nic, features)
-	if err == nil || dead(err) {
+	if err == nil || rtnl.IsInjectedCrash(err) {
 		return err
 	}
 	// Some drivers insist on filtering VLANs.
@@ -133,56 +133,27 @@ func (h *Host) stripFeatures(nic string, wanted settings.Offload) error {
 // dropRoutes removes the routes that are still on a member, but for those that came since it was recorded where nothing moves: nobody
 // would give them back.
 func (h *Host) dropRoutes(m *memberState, index int) error {
-	all, err := h.allRoutes()
+	all, err := h.rt.Routes()
 	if err != nil {
 		return err
 	}
-	advertised, err := h.advertisedRoutes()
+	advertised, err := h.rt.AdvertisedRoutes()
 	if err != nil {
 		return err
 	}
-	mine := routesOf(all, index)
+	mine := rtnl.RoutesVia(all, index)
 	if !m.adopted {
-		mine = slices.DeleteFunc(mine, func(r object) bool { return !hasRoute(m.Routes, routed(r, map[int]int{index: m.Index})) })
+		mine = slices.DeleteFunc(mine, func(r rtnl.Object) bool {
+			return !rtnl.HasRoute(m.Routes, rtnl.RouteRequest(r, map[int]int{index: m.Index}))
+		})
 	}
-	for _, r := range append(mine, routesOf(advertised, index)...) {
-		if len(routeLinks(r)) > 1 || r.get(rtaNexthop) != nil {
+	for _, r := range append(mine, rtnl.RoutesVia(advertised, index)...) {
+		if len(rtnl.RouteLinks(r)) > 1 || r.Get(rtnl.RTANexthopID) != nil {
 			continue // others reach it too; the kernel sees to a hop that is dead
 		}
-		if err := h.deleteRoute(routed(r, nil)); err != nil {
+		if err := h.rt.DeleteRoute(rtnl.RouteRequest(r, nil)); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func (h *Host) setMTU(l netlink.Link, mtu int) error {
-	if mtu == 0 || l.Attrs().MTU == mtu {
-		return nil
-	}
-	what := fmt.Sprintf("set MTU of %s to %d", l.Attrs().Name, mtu)
-	if err := h.at(what); err != nil {
-		return err
-	}
-	if err := h.nl.LinkSetMTU(l, mtu); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	return nil
-}
-
-func (h *Host) setUp(l netlink.Link, up bool) error {
-	if l.Attrs().RawFlags&unix.IFF_UP != 0 == up {
-		return nil
-	}
-	set, what := h.nl.LinkSetUp, "bring up "+l.Attrs().Name
-	if !up {
-		set, what = h.nl.LinkSetDown, "bring down "+l.Attrs().Name
-	}
-	if err := h.at(what); err != nil {
-		return err
-	}
-	if err := set(l); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
 }
@@ -192,7 +163,7 @@ func together(steps ...func() error) error {
 	var errs []error
 	for _, step := range steps {
 		if err := step(); err != nil {
-			if dead(err) {
+			if rtnl.IsInjectedCrash(err) {
 				return err
 			}
 			errs = append(errs, err)

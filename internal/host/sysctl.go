@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"nicteam/internal/rtnl"
 )
 
 const (
@@ -75,7 +77,7 @@ func (h *Host) restoreSysctls(nic string, values map[string]string, keys ...stri
 			continue
 		}
 		if err := h.writeSysctl(nic, key, value); err != nil {
-			if dead(err) {
+			if rtnl.IsInjectedCrash(err) {
 				return err
 			}
 			errs = append(errs, err)
@@ -117,8 +119,3 @@ func recordSysctls(nic string) map[string]string {
 	}
 	return values
 }
-
-// errDead is what tests return at a point of death: nothing more may be done after it.
-var errDead = errors.New("died here")
-
-func dead(err error) bool { return errors.Is(err, errDead) }

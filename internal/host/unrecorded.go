@@ -1,10 +1,5 @@
 package host
 
-import (
-	"errors"
-	"os/exec"
-)
-
 // search looks for NICs that the team's settings name, that look as members do, and of which a journal that has lost records does
 // not say what they were. They get the defaults of the host, and can have what the adapter has.
 func (b *back) search() {
@@ -23,7 +18,7 @@ func (b *back) search() {
 		if err != nil {
 			continue
 		}
-		l, err := b.h.nl.LinkByIndex(n.Index)
+		l, err := b.h.rt.Handle.LinkByIndex(n.Index)
 		if err != nil {
 			continue
 		}
@@ -37,21 +32,4 @@ func (b *back) search() {
 		b.by[n.Index] = n.Index
 		b.add(&memberState{Member: was, guessed: true}, l, n)
 	}
-}
-
-// clearUnknown takes away what hides a NIC from the host and stands in no record.
-func (h *Host) clearUnknown(m *memberState, n NIC) error {
-	var errs []error
-	for _, f := range []filter{receiveFilter, isolateFilter} {
-		if err := h.dropFilter(n, f, m.qdisc); err != nil {
-			if dead(err) {
-				return err
-			}
-			errs = append(errs, err)
-		}
-	}
-	if _, err := exec.LookPath("nft"); err == nil && m.method == "" && !m.strip {
-		errs = append(errs, h.admitNft(n.Index))
-	}
-	return errors.Join(errs...)
 }

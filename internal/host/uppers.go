@@ -12,7 +12,8 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
-	"nicteam/internal/api"
+	"nicteam/internal/rtnl"
+	"nicteam/team"
 )
 
 // A VLAN, macvlan, ipvlan or tunnel may live in another network namespace than the NIC it stands on: containers of a Docker macvlan network do.
@@ -94,7 +95,7 @@ func uppersIn(path string) (list []upper, err error) {
 	if err != nil || us < 0 {
 		return nil, err
 	}
-	links, err := retry(func() ([]netlink.Link, error) { return h.LinkList() })
+	links, err := rtnl.RetryDump(func() ([]netlink.Link, error) { return h.LinkList() })
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return nil, err
 	}
@@ -108,7 +109,7 @@ func uppersIn(path string) (list []upper, err error) {
 }
 
 // uppersElsewhere refuses NICs that links of other namespaces stand on: they would hear nothing any more.
-func (c *check) uppersElsewhere() *api.Problem {
+func (c *check) uppersElsewhere() *team.Problem {
 	all := uppersElsewhere()
 	for _, n := range c.chosen {
 		var on []string
@@ -118,7 +119,7 @@ func (c *check) uppersElsewhere() *api.Problem {
 			}
 		}
 		if len(on) > 0 {
-			return &api.Problem{Code: api.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
+			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
 				Why: fmt.Sprintf("%s on it would lose their traffic, and the kernel cannot move them", list(on)),
 				Fix: fmt.Sprintf("end what they belong to (a container network: docker network rm) and make it on %s afterwards", c.adapter)}
 		}

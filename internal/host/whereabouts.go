@@ -13,7 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nicteam/internal/api"
+	"nicteam/internal/rtnl"
+	"nicteam/team"
 )
 
 // where is where a journal means what it says.
@@ -127,27 +128,27 @@ func writtenBefore(f *os.File) bool {
 }
 
 // booted is when this boot was, by the clock of today.
-func booted() time.Time { return time.Now().Add(-time.Duration(bootTime())) }
+func booted() time.Time { return time.Now().Add(-time.Duration(rtnl.BootTime())) }
 
-func newerProblem(name, path string, err error) *api.Problem {
-	return &api.Problem{
-		Code: api.Conflict, Err: err, What: "use journal of " + name,
+func newerProblem(name, path string, err error) *team.Problem {
+	return &team.Problem{
+		Kind: team.Conflict, Err: err, What: "use journal of " + name,
 		Why: path + ": " + err.Error() + "; this one would lose what it does not know, so it changes nothing",
 		Fix: "use the program that wrote it, nicteam restore " + name + " by that one; or remove the file if nothing of the team is left",
 	}
 }
 
-func elsewhereProblem(name, path string, of, here where) *api.Problem {
-	return &api.Problem{
-		Code: api.Conflict, What: "use journal of " + name,
+func elsewhereProblem(name, path string, of, here where) *team.Problem {
+	return &team.Problem{
+		Kind: team.Conflict, What: "use journal of " + name,
 		Why: path + ": the team lives in another network namespace (inode " + strconv.FormatUint(of.netns, 10) + ", this one is " + strconv.FormatUint(here.netns, 10) + ")",
 		Fix: "run the command in that namespace, or give this one a state directory of its own with --state-dir",
 	}
 }
 
-func damagedProblem(name, path, why string) *api.Problem {
-	return &api.Problem{
-		Code: api.Failed, What: "use journal of " + name,
+func damagedProblem(name, path, why string) *team.Problem {
+	return &team.Problem{
+		Kind: team.Failed, What: "use journal of " + name,
 		Why: path + " is damaged: " + why + "; adapter, addresses and journal stay as they are",
 		Fix: "put the addresses of " + name + " on a NIC by hand (ip address, ip route), then: ip link del " + name + "; and remove the file",
 	}

@@ -13,7 +13,7 @@ func (h *Host) wireless(name string, index int) bool {
 
 // known80211 asks nl80211 for an interface: it has every Wi-Fi NIC and no other.
 func (h *Host) known80211(index int) bool {
-	family, err := h.nl.GenlFamilyGet(unix.NL80211_GENL_NAME)
+	family, err := h.rt.Handle.GenlFamilyGet(unix.NL80211_GENL_NAME)
 	if err != nil {
 		return false // a kernel without Wi-Fi
 	}

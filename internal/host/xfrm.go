@@ -7,6 +7,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // policies asks for IPsec policies that are for a member only: what goes by the adapter would leave, and be taken in, in the clear.
@@ -14,7 +16,7 @@ func (c *check) policies() {
 	if !speaksXfrm() {
 		return
 	}
-	list, err := retry(func() ([]netlink.XfrmPolicy, error) { return c.h.nl.XfrmPolicyList(unix.AF_UNSPEC) })
+	list, err := rtnl.RetryDump(func() ([]netlink.XfrmPolicy, error) { return c.h.rt.Handle.XfrmPolicyList(unix.AF_UNSPEC) })
 	if err != nil {
 		c.warnf("IPsec policies cannot be read, so those for the NICs are not found: %v", err)
 		return

@@ -10,27 +10,25 @@ import (
 	"nicteam/internal/frame"
 )
 
-// memberships are addresses of one kind that a socket has its NIC take in. The kernel ends them with the socket.
+// memberships are addresses of one kind in the NIC's receive filter. The kernel removes them with the socket.
 type memberships struct {
 	kind uint16
 	macs []frame.MAC
 }
 
-// AddFilter makes the NIC take in these unicast addresses as well. On error the rest is tried all the same.
-func (s *Socket) AddFilter(macs []frame.MAC) error { return s.add(&s.unicast, macs) }
+// AddFilter adds unicast addresses to the NIC's receive filter. After an error it goes on with the rest.
+func (s *Socket) AddFilter(macs []frame.MAC) error { return s.addMemberships(&s.unicast, macs) }
 
-// TrimFilter makes the NIC no more take in the addresses of calls before that are not among these. On error the rest
-// is tried all the same.
-func (s *Socket) TrimFilter(macs []frame.MAC) error { return s.trim(&s.unicast, macs) }
+// TrimFilter removes the addresses of AddFilter that are not among these. After an error it goes on with the rest.
+func (s *Socket) TrimFilter(macs []frame.MAC) error { return s.trimMemberships(&s.unicast, macs) }
 
-// AddGroups makes the NIC take in these groups as well. On error the rest is tried all the same.
-func (s *Socket) AddGroups(groups []frame.MAC) error { return s.add(&s.groups, groups) }
+// AddGroups adds group addresses to the NIC's receive filter. After an error it goes on with the rest.
+func (s *Socket) AddGroups(groups []frame.MAC) error { return s.addMemberships(&s.groups, groups) }
 
-// TrimGroups makes the NIC no more take in the groups of AddGroups that are not among these. On error the rest is tried
-// all the same.
-func (s *Socket) TrimGroups(groups []frame.MAC) error { return s.trim(&s.groups, groups) }
+// TrimGroups removes the groups of AddGroups that are not among these. After an error it goes on with the rest.
+func (s *Socket) TrimGroups(groups []frame.MAC) error { return s.trimMemberships(&s.groups, groups) }
 
-func (s *Socket) add(list *memberships, macs []frame.MAC) error {
+func (s *Socket) addMemberships(list *memberships, macs []frame.MAC) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
@@ -38,7 +36,7 @@ func (s *Socket) add(list *memberships, macs []frame.MAC) error {
 		if slices.Contains(list.macs, m) {
 			continue
 		}
-		if err := s.member(unix.PACKET_ADD_MEMBERSHIP, list.kind, m); err != nil {
+		if err := s.setMembership(unix.PACKET_ADD_MEMBERSHIP, list.kind, m); err != nil {
 			errs = append(errs, fmt.Errorf("filter of %s: add %v: %w", s.opt.Name, m, err))
 			continue
 		}
@@ -47,7 +45,7 @@ func (s *Socket) add(list *memberships, macs []frame.MAC) error {
 	return errors.Join(errs...)
 }
 
-func (s *Socket) trim(list *memberships, macs []frame.MAC) error {
+func (s *Socket) trimMemberships(list *memberships, macs []frame.MAC) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
@@ -55,7 +53,7 @@ func (s *Socket) trim(list *memberships, macs []frame.MAC) error {
 		if slices.Contains(macs, m) {
 			return false
 		}
-		if err := s.member(unix.PACKET_DROP_MEMBERSHIP, list.kind, m); err != nil {
+		if err := s.setMembership(unix.PACKET_DROP_MEMBERSHIP, list.kind, m); err != nil {
 			errs = append(errs, fmt.Errorf("filter of %s: remove %v: %w", s.opt.Name, m, err))
 		}
 		return true
@@ -63,17 +61,17 @@ func (s *Socket) trim(list *memberships, macs []frame.MAC) error {
 	return errors.Join(errs...)
 }
 
-// SetPromiscuous makes the NIC take in everything, or takes that back.
+// SetPromiscuous switches the NIC's promiscuous mode.
 func (s *Socket) SetPromiscuous(on bool) error {
-	return s.set(&s.promiscuous, unix.PACKET_MR_PROMISC, "promiscuous", on)
+	return s.setReceiveMode(&s.promiscuous, unix.PACKET_MR_PROMISC, "promiscuous", on)
 }
 
-// SetAllMulti makes the NIC take in all groups, or takes that back.
+// SetAllMulti switches the reception of all groups.
 func (s *Socket) SetAllMulti(on bool) error {
-	return s.set(&s.allMulti, unix.PACKET_MR_ALLMULTI, "allmulti", on)
+	return s.setReceiveMode(&s.allMulti, unix.PACKET_MR_ALLMULTI, "allmulti", on)
 }
 
-func (s *Socket) set(state *bool, kind uint16, name string, on bool) error {
+func (s *Socket) setReceiveMode(state *bool, kind uint16, name string, on bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if *state == on {
@@ -83,28 +81,28 @@ func (s *Socket) set(state *bool, kind uint16, name string, on bool) error {
 	if on {
 		op = unix.PACKET_ADD_MEMBERSHIP
 	}
-	if err := s.member(op, kind, 0); err != nil {
+	if err := s.setMembership(op, kind, 0); err != nil {
 		return fmt.Errorf("set %s %s %v: %w", s.opt.Name, name, on, err)
 	}
 	*state = on
 	return nil
 }
 
-// JoinGroup makes the NIC take in frames to a group address, for as long as the socket is open.
+// JoinGroup adds a group address to the NIC's receive filter for as long as the socket is open.
 func (s *Socket) JoinGroup(m frame.MAC) error {
-	if err := s.member(unix.PACKET_ADD_MEMBERSHIP, unix.PACKET_MR_MULTICAST, m); err != nil {
+	if err := s.setMembership(unix.PACKET_ADD_MEMBERSHIP, unix.PACKET_MR_MULTICAST, m); err != nil {
 		return fmt.Errorf("join group %v on %s: %w", m, s.opt.Name, err)
 	}
 	return nil
 }
 
-func (s *Socket) member(op int, kind uint16, m frame.MAC) error {
+func (s *Socket) setMembership(op int, kind uint16, m frame.MAC) error {
 	mreq := unix.PacketMreq{Ifindex: int32(s.opt.Index), Type: kind}
 	if m != 0 {
 		mreq.Alen = 6
 		m.Put(mreq.Address[:], 0)
 	}
-	err := s.control(func(fd int) error { return unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, op, &mreq) })
+	err := s.withFD(func(fd int) error { return unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, op, &mreq) })
 	if op == unix.PACKET_DROP_MEMBERSHIP && (errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENODEV)) {
 		return nil // went with its NIC
 	}

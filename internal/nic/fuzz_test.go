@@ -82,7 +82,7 @@ func FuzzFrame(f *testing.F) {
 		var h frame.Headers
 		var v frame.Vnet
 		v.Unmarshal(got)
-		if frame.Parse(got[frame.VnetLen:], &h) && Prepare(got, &v, &h) {
+		if frame.Parse(got[frame.VnetLen:], &h) && NormalizeVnet(got, &v, &h) {
 			var again frame.Vnet
 			again.Unmarshal(got)
 			if again != v || int(v.HdrLen) > len(got)-frame.VnetLen {
@@ -125,7 +125,7 @@ func TestPrepare(t *testing.T) {
 			v.Marshal(b)
 			var h frame.Headers
 			frame.Parse(b[frame.VnetLen:], &h)
-			if ok := Prepare(b, &v, &h); ok != tt.ok {
+			if ok := NormalizeVnet(b, &v, &h); ok != tt.ok {
 				t.Fatalf("Prepare = %v, want %v", ok, tt.ok)
 			}
 			var got frame.Vnet

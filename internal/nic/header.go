@@ -6,13 +6,13 @@ import (
 	"nicteam/internal/frame"
 )
 
-// Prepare looks at the virtio header v of b ([header][frame], h its headers) and makes it one that both
-// a packet socket and a TAP take. It returns false for what neither carries: fragmentation offload, tunnels,
-// a super-frame whose contents are something else.
+// NormalizeVnet makes the virtio header v of b ([header][frame], h its headers) one that packet sockets and TAPs
+// accept. It returns false for what neither carries: fragmentation offload, tunnels, a super-frame of another protocol
+// than the header says.
 //
-// The header's length is a hint of how much the kernel lays in one piece. Linux itself sometimes says
-// the whole linear part, which costs an allocation of 64 KiB, or leaves it out.
-func Prepare(b []byte, v *frame.Vnet, h *frame.Headers) bool {
+// hdr_len tells the kernel how much to allocate in one piece. Linux itself sometimes gives the whole linear part, which
+// costs an allocation of 64 KiB, or nothing.
+func NormalizeVnet(b []byte, v *frame.Vnet, h *frame.Headers) bool {
 	if v.GSOType&frame.GSOTunnel != 0 || v.Tunnelled(h) {
 		return false
 	}

@@ -9,33 +9,33 @@ import (
 	"nicteam/internal/frame"
 )
 
-// long sends frames that a packet socket refuses for their length. It allows for the MTU and one tag of 802.1Q
-// (packet_snd), while a frame that fills the MTU may have a tag of 802.1ad or two tags, and NICs do send these.
+// longSender sends frames that a packet socket refuses for their length. The socket accepts the MTU and one tag of
+// 802.1Q (packet_snd), but a frame that fills the MTU may have a tag of 802.1ad or two tags, which NICs transmit.
 //
-// What is to be segmented it lets pass at any length. So such a frame asks to be segmented, into pieces as long as it is:
-// the kernel finds that there is one and takes the request back (virtio_net_hdr_to_skb). In tagged frames it wants an
-// unfinished checksum for that, so a finished one is begun again. That is for TCP and UDP.
-type long struct {
-	msg    [1]message
-	iov    [2]unix.Iovec
-	header [frame.VnetLen]byte
-	begun  []byte // a frame whose checksum was finished
+// The socket accepts super-frames of any length. So such a frame is sent as a super-frame whose segments are as long as
+// the frame: the kernel finds that there is one segment and drops the request (virtio_net_hdr_to_skb). For tagged frames
+// it wants an unfinished checksum, so a finished one is turned into that. This works for TCP and UDP.
+type longSender struct {
+	msg        [1]message
+	iov        [2]unix.Iovec
+	header     [frame.VnetLen]byte
+	unfinished []byte // copy of a frame whose checksum was finished
 }
 
-// send sends the frame f with the virtio header v; it returns EMSGSIZE for one of another protocol.
-func (l *long) send(o *sender, fd uintptr, v frame.Vnet, f []byte) (errno syscall.Errno) {
+// send sends the frame f with the virtio header v. It returns EMSGSIZE for another protocol.
+func (l *longSender) send(o *sender, fd uintptr, v frame.Vnet, f []byte) (errno syscall.Errno) {
 	var h frame.Headers
 	if v.GSOType != frame.GSONone || !frame.Parse(f, &h) || h.VLANs == 0 || h.Payload == 0 || h.Fragment {
 		return unix.EMSGSIZE
 	}
 	if v.Flags&frame.NeedsCsum == 0 {
-		if f = l.begin(&v, &h, f); f == nil {
+		if f = l.restartChecksum(&v, &h, f); f == nil {
 			return unix.EMSGSIZE
 		}
 	}
 	switch {
-	case v.CsumOffset != 16: // not h's protocol: in a tunnel the checksum is another's
-		v.GSOType = frame.GSOUDP // fragmentation: that kernels before 6.2 know, too
+	case v.CsumOffset != 16: // not by h's protocol: in a tunnel the checksum is that of the inner packet
+		v.GSOType = frame.GSOUDP // fragmentation, which kernels before 6.2 know too
 	case h.EtherType == frame.TypeIPv4:
 		v.GSOType = frame.GSOTCPv4
 	default:
@@ -54,8 +54,8 @@ func (l *long) send(o *sender, fd uintptr, v frame.Vnet, f []byte) (errno syscal
 	return errno
 }
 
-// begin makes of f a frame whose checksum is the kernel's to finish; nil where there is none.
-func (l *long) begin(v *frame.Vnet, h *frame.Headers, f []byte) []byte {
+// restartChecksum returns a copy of f whose checksum is left to the kernel, nil if f has none.
+func (l *longSender) restartChecksum(v *frame.Vnet, h *frame.Headers, f []byte) []byte {
 	offset := 16
 	if h.IPProto == frame.ProtoUDP {
 		offset = 6
@@ -64,9 +64,9 @@ func (l *long) begin(v *frame.Vnet, h *frame.Headers, f []byte) []byte {
 	if offset == 6 && f[at]|f[at+1] == 0 {
 		return nil
 	}
-	l.begun = append(l.begun[:0], f...)
+	l.unfinished = append(l.unfinished[:0], f...)
 	sum := frame.PseudoSum(f, h.L3, h.IPProto, len(f)-h.L4)
-	binary.BigEndian.PutUint16(l.begun[at:], frame.Fold(sum))
+	binary.BigEndian.PutUint16(l.unfinished[at:], frame.Fold(sum))
 	v.Flags, v.CsumStart, v.CsumOffset = frame.NeedsCsum, uint16(h.L4), uint16(offset)
-	return l.begun
+	return l.unfinished
 }

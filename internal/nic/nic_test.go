@@ -128,9 +128,9 @@ func TestBatchesPass(t *testing.T) {
 func TestOwnFramesAreNotReceived(t *testing.T) {
 	p := newPair(t, Options{})
 	other := open(t, p.host, "a", Options{})
-	labtest.Must(t, other.Send(testFrame(1)))
-	labtest.Must(t, p.a.Send(testFrame(2)))
-	labtest.Must(t, p.b.Send(testFrame(3)))
+	labtest.Must(t, other.SendControl(testFrame(1)))
+	labtest.Must(t, p.a.SendControl(testFrame(2)))
+	labtest.Must(t, p.b.SendControl(testFrame(3)))
 	if got := collect(t, p.a, 1); !bytes.Equal(got[0][frame.VnetLen:], testFrame(3)) {
 		t.Errorf("received %x", got[0])
 	}
@@ -265,7 +265,7 @@ func TestDownUpGone(t *testing.T) {
 	if _, err := p.a.Receive(); !errors.Is(err, ErrDown) {
 		t.Fatalf("receive from a NIC that went down: %v", err)
 	}
-	if err := p.a.Send(testFrame(1)); !errors.Is(err, ErrDown) {
+	if err := p.a.SendControl(testFrame(1)); !errors.Is(err, ErrDown) {
 		t.Errorf("send by a NIC that is down: %v", err)
 	}
 	p.a.Queue(withHeader(testFrame(1)))
@@ -274,7 +274,7 @@ func TestDownUpGone(t *testing.T) {
 	}
 	labtest.Must(t, p.host.Up("a"))
 	labtest.Eventually(t, "carrier", p.b.Carrier)
-	labtest.Must(t, p.b.Send(testFrame(2)))
+	labtest.Must(t, p.b.SendControl(testFrame(2)))
 	if got := collect(t, p.a, 1); !bytes.Equal(got[0][frame.VnetLen:], testFrame(2)) {
 		t.Errorf("received %x", got[0])
 	}
@@ -285,7 +285,7 @@ func TestDownUpGone(t *testing.T) {
 	if _, err := p.a.Receive(); !errors.Is(err, ErrGone) && !errors.Is(err, ErrDown) {
 		t.Errorf("receive from a NIC that is gone: %v", err)
 	}
-	if err := p.a.Send(testFrame(3)); !errors.Is(err, ErrGone) {
+	if err := p.a.SendControl(testFrame(3)); !errors.Is(err, ErrGone) {
 		t.Errorf("send by a NIC that is gone: %v", err)
 	}
 	p.a.Queue(withHeader(testFrame(3)))
@@ -309,7 +309,7 @@ func TestCloseEndsReceive(t *testing.T) {
 	if _, err := p.a.Receive(); !errors.Is(err, ErrClosed) {
 		t.Errorf("Receive after Close: %v", err)
 	}
-	if err := p.a.Send(testFrame(0)); !errors.Is(err, ErrClosed) {
+	if err := p.a.SendControl(testFrame(0)); !errors.Is(err, ErrClosed) {
 		t.Errorf("Send after Close: %v", err)
 	}
 	p.a.Queue(withHeader(testFrame(0)))
@@ -331,9 +331,9 @@ func TestOpenRefuses(t *testing.T) {
 func TestDropsAreCounted(t *testing.T) {
 	p := newPair(t, Options{})
 	// A tiny buffer that nobody reads.
-	labtest.Must(t, p.b.control(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 1) }))
+	labtest.Must(t, p.b.withFD(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 1) }))
 	labtest.Eventually(t, "drops", func() bool {
-		labtest.Must(t, p.a.Send(testFrame(0)))
+		labtest.Must(t, p.a.SendControl(testFrame(0)))
 		return p.b.Stats().Drops > 5
 	})
 	was := p.b.Stats().Drops
@@ -355,7 +355,7 @@ func TestBacklogFollowsSpeed(t *testing.T) {
 		want int
 	}{{p.a, BacklogFor(10e9)}, {q, 300000}} { // a veth tells 10 Gbit/s
 		var got int
-		labtest.Must(t, tt.s.control(func(fd int) (err error) {
+		labtest.Must(t, tt.s.withFD(func(fd int) (err error) {
 			got, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF)
 			return err
 		}))

@@ -11,27 +11,26 @@ import (
 	"nicteam/internal/frame"
 )
 
-// Batch is how many frames are sent by one system call at most.
+// Batch is the most frames that one system call sends.
 const Batch = 64
 
-// ReceiveBatch is how many frames are received by one system call at most. It is less than Batch: with
-// super-frames each of them is 64 KiB of cache.
+// ReceiveBatch is the most frames that one system call receives. It is less than Batch because each super-frame takes
+// 64 KiB of cache.
 const ReceiveBatch = 32
 
 const (
-	// maxFrame is the longest that comes: 64 KiB of IP, Ethernet header, two tags.
+	// maxFrame is the longest frame: 64 KiB of IP, Ethernet header, two tags.
 	maxFrame = 65535 + frame.EtherLen + 2*frame.TagLen
-	// A buffer has room for the tag that may be put back in front.
+	// A buffer has room in front for a tag that is put back.
 	bufferLen = (frame.TagLen + frame.VnetLen + maxFrame + 63) &^ 63
-	// Where the kernel writes in a buffer.
+	// bufferStart is where the kernel writes in a buffer.
 	bufferStart = frame.TagLen + frame.VnetRoom
 
 	auxLen     = 20 // struct tpacket_auxdata
 	controlLen = 64 // CMSG_SPACE(auxLen) and to spare
 )
 
-// receiver holds a batch of received frames. Frames lie each in a buffer of its own, the virtio header
-// bufferStart behind the buffer's start.
+// receiver holds a batch of received frames. Each frame has a buffer of its own, with the virtio header at bufferStart.
 type receiver struct {
 	msgs    []message
 	iovs    []unix.Iovec
@@ -39,7 +38,7 @@ type receiver struct {
 	control []byte
 
 	receive func(fd uintptr) // made once: a closure a call would be an allocation a call
-	waits   bool             // receive waits until something has come
+	blocks  bool             // receive waits until something has come
 	n       int
 	errno   syscall.Errno
 }
@@ -60,40 +59,39 @@ func (r *receiver) init() {
 	}
 }
 
-// receive takes a batch of the frames that have come, and where it waits does so until some have.
+// receive receives a batch. If it blocks, it waits for the first frame.
 func (s *Socket) receive(fd uintptr) {
 	r := &s.in
 	for {
 		r.n, r.errno = receiveMessages(fd, r.msgs)
 		switch {
 		case r.errno == unix.EINTR:
-		case r.errno != unix.EAGAIN || !r.waits || !s.waiter.Wait():
+		case r.errno != unix.EAGAIN || !r.blocks || !s.waiter.Wait():
 			return
 		}
 	}
 }
 
-// Receive waits until frames have come and takes a batch of them; Frame gives them. It takes none when Wake ended it. ErrDown
-// and other errors of the system concern a moment or one frame: receive again. After ErrGone and ErrClosed there is
-// nothing more.
-func (s *Socket) Receive() (n int, err error) { return s.take(true) }
+// Receive waits for frames and receives a batch, which Frame returns. It returns 0 frames after Wake. After ErrDown and
+// errors of the system, which concern one frame, receive again. ErrGone and ErrClosed are final.
+func (s *Socket) Receive() (n int, err error) { return s.receiveBatch(true) }
 
-// Poll is Receive that does not wait: it takes none when none have come.
-func (s *Socket) Poll() (n int, err error) { return s.take(false) }
+// Poll is Receive without waiting: it returns 0 frames if there are none.
+func (s *Socket) Poll() (n int, err error) { return s.receiveBatch(false) }
 
-// Wake ends a Receive that waits, and each that would wait, until Rest.
+// Wake ends a Receive that waits, and each one after it that would wait, until ClearWake.
 func (s *Socket) Wake() error { return s.waiter.Wake() }
 
-// Rest takes Wake back; it is for the goroutine that receives. On an error Receive will not wait any more.
-func (s *Socket) Rest() error { return s.waiter.Rest() }
+// ClearWake ends the effect of Wake. The goroutine that receives calls it. After an error Receive does not wait any more.
+func (s *Socket) ClearWake() error { return s.waiter.ClearWake() }
 
-func (s *Socket) take(waits bool) (n int, err error) {
+func (s *Socket) receiveBatch(waits bool) (n int, err error) {
 	r := &s.in
-	// The kernel has written there what it used.
+	// The kernel has overwritten the lengths.
 	for i := range r.n {
 		r.msgs[i].SetControllen(controlLen)
 	}
-	r.n, r.errno, r.waits = 0, 0, waits
+	r.n, r.errno, r.blocks = 0, 0, waits
 	if err := s.raw.Control(r.receive); err != nil || s.closed.Load() {
 		return 0, ErrClosed
 	}
@@ -115,10 +113,10 @@ func (s *Socket) take(waits bool) (n int, err error) {
 	return 0, fmt.Errorf("receive by %s: %w", s.opt.Name, r.errno)
 }
 
-// gone asks the kernel whether the socket still has a NIC: it takes the index away with the NIC.
+// gone reports whether the NIC no longer exists: the kernel unbinds the socket when it removes the NIC.
 func (s *Socket) gone() bool {
 	gone := false
-	err := s.control(func(fd int) error {
+	err := s.withFD(func(fd int) error {
 		sa, err := unix.Getsockname(fd)
 		if ll, ok := sa.(*unix.SockaddrLinklayer); ok {
 			gone = ll.Ifindex <= 0
@@ -128,8 +126,8 @@ func (s *Socket) gone() bool {
 	return gone && !errors.Is(err, ErrClosed)
 }
 
-// Frame is frame i of the batch, virtio header in front, tags in place, nil for what is not a whole frame. It
-// is the caller's to change, in place and up to its capacity, until the next Receive.
+// Frame returns frame i of the batch as [virtio header][frame] with its tags, nil if it is not a whole frame. The caller
+// may change it in place, and append up to its capacity, until the next Receive.
 func (s *Socket) Frame(i int) []byte {
 	r := &s.in
 	m := &r.msgs[i]
@@ -147,7 +145,7 @@ func (s *Socket) Frame(i int) []byte {
 	return buf[at:]
 }
 
-// outerTag reads the tag that the kernel took out of a received frame from the message's control data.
+// outerTag returns the tag that the kernel stripped from a received frame, from struct tpacket_auxdata.
 func outerTag(control []byte) (tpid, tci uint16, ok bool) {
 	for len(control) >= unix.SizeofCmsghdr {
 		// struct cmsghdr: a size_t, two ints.

@@ -14,9 +14,9 @@ type Reason uint8
 
 // The reasons.
 const (
-	Backlog  Reason = iota // the backlog is at its bound, or the NIC's queue is full
-	Refused                // the NIC is down, gone or without carrier: another may send the frame
-	Rejected               // the kernel takes it for no frame that can be sent, too long for the MTU for one
+	Backlog  Reason = iota // the backlog is at its bound, or the qdisc is full
+	Refused                // the NIC is down, gone or without carrier: another NIC may send the frame
+	Rejected               // no NIC can send the frame, for example because it is longer than the MTU
 )
 
 // Failure is a frame of a batch that was not sent.
@@ -28,18 +28,18 @@ type Failure struct {
 
 // sender holds a batch of frames to send.
 type sender struct {
-	msgs   []message
-	iovs   []unix.Iovec
-	frames [Batch][]byte // what iovs point to
-	n      int
-	soft   uint64 // bit i: frame i is to be segmented in software
+	msgs       []message
+	iovs       []unix.Iovec
+	frames     [Batch][]byte // what iovs point to
+	n          int
+	bySoftware uint64 // bit i: segment frame i in software
 
 	failures     []Failure
 	tso, uso     Offload
 	noTSO, noUSO atomic.Bool
 	segmented    atomic.Uint64
 
-	long     long
+	long     longSender
 	index    int
 	panicked func(value any, b []byte)
 	flush    func(fd uintptr)
@@ -58,11 +58,11 @@ func (o *sender) init(tso, uso Offload) {
 	o.noTSO.Store(tso == OffloadOff)
 	o.noUSO.Store(uso == OffloadOff)
 	o.sendmmsg = sendMessages
-	o.flush = o.run
+	o.flush = o.flushBatch
 }
 
-// Queue adds b ([virtio header][frame]) to the batch and returns its index there. b is borrowed until the end
-// of Flush, which only reads it. At most Batch frames fit.
+// Queue adds b ([virtio header][frame]) to the batch and returns its index. b is borrowed until the end of Flush, which
+// only reads it. At most Batch frames fit.
 func (s *Socket) Queue(b []byte) int {
 	o := &s.out
 	i := o.n
@@ -72,23 +72,23 @@ func (s *Socket) Queue(b []byte) int {
 	switch t := frame.GSOAt(b); {
 	case t == frame.GSONone:
 	case t&frame.GSOTunnel != 0:
-		o.soft |= 1 << i
+		o.bySoftware |= 1 << i
 	case t == frame.GSOUDPL4:
 		if o.noUSO.Load() {
-			o.soft |= 1 << i
+			o.bySoftware |= 1 << i
 		}
 	case o.noTSO.Load():
-		o.soft |= 1 << i
+		o.bySoftware |= 1 << i
 	}
 	o.n++
 	return i
 }
 
-// Queued is how many frames the batch has.
+// Queued returns the number of frames in the batch.
 func (s *Socket) Queued() int { return s.out.n }
 
-// Flush sends the batch without waiting and empties it. It returns the frames that were not sent, in order;
-// the slice is valid until the next Flush.
+// Flush sends the batch without waiting and empties it. It returns the frames that were not sent, in order. The slice is
+// valid until the next Flush.
 func (s *Socket) Flush() []Failure {
 	o := &s.out
 	o.failures = o.failures[:0]
@@ -96,14 +96,14 @@ func (s *Socket) Flush() []Failure {
 		return nil
 	}
 	o.index = s.opt.Index
-	// Control, not Write: nothing ever waits for room, so the poller's word on writability does not matter.
+	// Control, not Write: Flush never waits for the socket to become writable.
 	if err := s.raw.Control(o.flush); err != nil {
 		for i := range o.n {
 			o.fail(i, Refused, unix.EBADF)
 		}
 	}
 	clear(o.frames[:o.n])
-	o.n, o.soft = 0, 0
+	o.n, o.bySoftware = 0, 0
 	return o.failures
 }
 
@@ -118,9 +118,9 @@ func (o *sender) failRest(i int, r Reason, errno syscall.Errno) {
 	}
 }
 
-func (o *sender) run(fd uintptr) {
+func (o *sender) flushBatch(fd uintptr) {
 	for i := 0; i < o.n; {
-		if o.soft>>i&1 != 0 {
+		if o.bySoftware>>i&1 != 0 {
 			reason, errno := o.segment(fd, i)
 			if errno != 0 {
 				o.fail(i, reason, errno)
@@ -129,7 +129,7 @@ func (o *sender) run(fd uintptr) {
 			continue
 		}
 		end := i + 1
-		for end < o.n && o.soft>>end&1 == 0 {
+		for end < o.n && o.bySoftware>>end&1 == 0 {
 			end++
 		}
 		n, errno := o.sendmmsg(fd, o.msgs[i:end])
@@ -142,8 +142,8 @@ func (o *sender) run(fd uintptr) {
 			if again != 0 {
 				o.fail(i, reason, again)
 			} else {
-				// The frame was good and the NIC was not.
-				o.giveUp(i)
+				// The segments were accepted: the NIC's offload is at fault.
+				o.disableOffload(i)
 			}
 			i++
 		default:
@@ -154,7 +154,7 @@ func (o *sender) run(fd uintptr) {
 				}
 			}
 			reason := o.reason(fd, errno)
-			if final(errno) {
+			if endsBatch(errno) {
 				o.failRest(i, reason, errno)
 				return
 			}
@@ -164,15 +164,15 @@ func (o *sender) run(fd uintptr) {
 	}
 }
 
-// sendLong sends frame i, which was refused for its length.
+// sendLong sends frame i, which the socket refused for its length.
 func (o *sender) sendLong(fd uintptr, i int) syscall.Errno {
 	var v frame.Vnet
 	v.Unmarshal(o.frames[i])
 	return o.long.send(o, fd, v, o.frames[i][frame.VnetLen:])
 }
 
-// final reports whether the rest of a batch will fare as the frame that errno was for.
-func final(errno syscall.Errno) bool {
+// endsBatch reports whether errno applies to the rest of a batch too.
+func endsBatch(errno syscall.Errno) bool {
 	switch errno {
 	case unix.EAGAIN, unix.ENETDOWN, unix.ENXIO, unix.ENODEV:
 		return true
@@ -180,7 +180,7 @@ func final(errno syscall.Errno) bool {
 	return false
 }
 
-// reason classes the errors of sending one frame.
+// reason classifies an error of sending one frame.
 func (o *sender) reason(fd uintptr, errno syscall.Errno) Reason {
 	switch errno {
 	case unix.EAGAIN:
@@ -188,7 +188,7 @@ func (o *sender) reason(fd uintptr, errno syscall.Errno) Reason {
 	case unix.ENETDOWN, unix.ENXIO, unix.ENODEV:
 		return Refused
 	case unix.ENOBUFS, unix.ENOMEM:
-		// With carrier a queue is full; without, nothing will ever drain it.
+		// With carrier the qdisc is full; without, nothing drains it.
 		if carrier(int(fd), o.index) {
 			return Backlog
 		}
@@ -208,8 +208,8 @@ func segmentable(errno syscall.Errno) bool {
 	return false
 }
 
-// giveUp stops giving super-frames of frame i's kind to the NIC, unless the user wants it.
-func (o *sender) giveUp(i int) {
+// disableOffload segments super-frames of frame i's kind in software from here on, unless the user set the offload on.
+func (o *sender) disableOffload(i int) {
 	udp := frame.GSOAt(o.frames[i]) == frame.GSOUDPL4
 	if udp && o.uso == OffloadAuto {
 		o.noUSO.Store(true)
@@ -219,12 +219,12 @@ func (o *sender) giveUp(i int) {
 	}
 }
 
-// segment segments frame i in software and sends the segments. It reports an error only where nothing
-// was sent: half a super-frame must not be sent once more by another member.
+// segment segments frame i in software and sends the segments. It returns an error only if no segment was sent: part of
+// a super-frame must not be sent again by another member.
 func (o *sender) segment(fd uintptr, i int) (reason Reason, errno syscall.Errno) {
 	b := o.frames[i]
 	defer func() {
-		// One frame must not take the batch with it.
+		// The rest of the batch is still sent.
 		if p := recover(); p != nil {
 			if o.panicked != nil {
 				o.panicked(p, b)
@@ -232,8 +232,8 @@ func (o *sender) segment(fd uintptr, i int) (reason Reason, errno syscall.Errno)
 			reason, errno = Rejected, unix.EINVAL
 		}
 	}()
-	s := segments{o: o, fd: fd, msg: make([]message, 1)}
-	err := s.send(b)
+	s := segmentSender{o: o, fd: fd, msg: make([]message, 1)}
+	err := s.sendSegments(b)
 	switch {
 	case err != nil:
 		return Rejected, unix.EINVAL
@@ -244,8 +244,8 @@ func (o *sender) segment(fd uintptr, i int) (reason Reason, errno syscall.Errno)
 	return o.reason(fd, s.failed), s.failed
 }
 
-// segments sends what a super-frame is cut into, until one fails.
-type segments struct {
+// segmentSender sends the segments of a super-frame until one fails.
+type segmentSender struct {
 	o      *sender
 	fd     uintptr
 	msg    []message
@@ -255,16 +255,16 @@ type segments struct {
 	failed syscall.Errno
 }
 
-// send cuts b: one of a tunnel, which no NIC can be asked for by a virtio header, into UDP super-frames where the NIC
-// takes these.
-func (s *segments) send(b []byte) error {
+// sendSegments segments b. A super-frame of a tunnel, which no virtio header of a packet socket describes, becomes UDP
+// super-frames if the NIC accepts these.
+func (s *segmentSender) sendSegments(b []byte) error {
 	var v frame.Vnet
 	v.Unmarshal(b)
 	if frame.GSOAt(b)&frame.GSOTunnel == 0 || s.o.noUSO.Load() {
-		return frame.Segment(v, b[frame.VnetLen:], func(seg []byte) bool { return s.one(s.header[:], seg) })
+		return frame.Segment(v, b[frame.VnetLen:], func(seg []byte) bool { return s.sendSegment(s.header[:], seg) })
 	}
 	return frame.Regroup(v, b[frame.VnetLen:], func(group []byte) bool {
-		if s.one(group[frame.VnetRoom:frame.VnetLen], group[frame.VnetLen:]) {
+		if s.sendSegment(group[frame.VnetRoom:frame.VnetLen], group[frame.VnetLen:]) {
 			return true
 		}
 		if frame.GSOAt(group) == frame.GSONone || !segmentable(s.failed) {
@@ -274,11 +274,11 @@ func (s *segments) send(b []byte) error {
 			s.o.noUSO.Store(true)
 		}
 		s.failed = 0
-		return s.send(group) == nil && s.failed == 0
+		return s.sendSegments(group) == nil && s.failed == 0
 	})
 }
 
-func (s *segments) one(header, f []byte) bool {
+func (s *segmentSender) sendSegment(header, f []byte) bool {
 	s.iov[0].Base, s.iov[1].Base = &header[0], &f[0]
 	s.iov[0].SetLen(len(header))
 	s.iov[1].SetLen(len(f))

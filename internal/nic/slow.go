@@ -12,14 +12,14 @@ import (
 	"nicteam/internal/frame"
 )
 
-// ear is a Socket's second way in, for the frames of slow protocols alone: those that the two ends of a link agree by. A
-// flood that nobody can keep up with fills the buffer of the first one, and a link whose partner is lost in that is a link
-// that fails when it is used most. Here there is always room, unless the flood is of such frames. That the kernel looks at
-// each frame for it costs some 100 ns a frame, so it hears only while it is asked to.
+// slowSocket receives frames of slow protocols (802.3 annex 57A) only. A flood fills the receive buffer of the Socket, and a
+// partner whose LACPDUs are lost in it takes the link down when it is used most. This buffer always has room, unless the
+// flood is of such frames. The filter costs some 100 ns for each frame that the NIC receives, so the socket receives only
+// while EnableSlow is on.
 //
-// The questions of the Marker protocol are not for it: what such a one asks is whether all that was sent before has
-// arrived, and this only who takes in the one after the other can tell.
-type ear struct {
+// Marker PDUs do not pass the filter: a marker asks whether all frames before it have arrived, which only a receiver of
+// all frames in order can answer.
+type slowSocket struct {
 	conn *packet.Conn
 	raw  syscall.RawConn
 
@@ -29,47 +29,47 @@ type ear struct {
 	errno error
 }
 
-// slowOnly takes in what has 802.3's type of slow protocols and their group address, is not tagged, and is no question of
-// the Marker protocol. It is run for every frame that comes in by the NIC, so the type is first.
-var slowOnly = []unix.SockFilter{
+// slowFilter accepts untagged frames with the slow protocols' EtherType and group address that are not Marker PDUs. It runs
+// for each frame that the NIC receives, so the EtherType is first.
+var slowFilter = []unix.SockFilter{
 	{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, K: 12},
 	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: frame.TypeSlow, Jf: 11},
 	{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0},
 	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x0180c200, Jf: 9},
 	{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, K: 4},
 	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x0002, Jf: 7},
-	// The kernel has a tag aside.
+	// The kernel keeps a tag in the SKB.
 	{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0xfffff000 + 48}, // SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT of linux/filter.h
 	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0, Jf: 5},
 	{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 14},
 	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 2, Jf: 2}, // subtype: markers
 	{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 16},
-	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 1, Jt: 1}, // a question
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 1, Jt: 1}, // type: Marker PDU, not a response
 	{Code: unix.BPF_RET | unix.BPF_K, K: 0xffff},
 	{Code: unix.BPF_RET | unix.BPF_K, K: 0},
 }
 
-// open opens it on the same NIC.
-func (e *ear) open(o Options) error {
+// open opens the socket on the NIC, not enabled.
+func (e *slowSocket) open(o Options) error {
 	conn, err := packet.Listen(&net.Interface{Index: o.Index, Name: o.Name, HardwareAddr: o.MAC.HardwareAddr()}, packet.Raw, 0, nil)
 	if err != nil {
 		return err
 	}
 	if e.raw, err = conn.SyscallConn(); err == nil {
 		var failed error
-		err = e.raw.Control(func(fd uintptr) { failed = configureEar(int(fd)) })
+		err = e.raw.Control(func(fd uintptr) { failed = configureSlow(int(fd)) })
 		err = errors.Join(err, failed)
 	}
 	if err != nil {
 		conn.Close()
 		return err
 	}
-	e.conn, e.read = conn, e.once
+	e.conn, e.read = conn, e.readOnce
 	return nil
 }
 
-func configureEar(fd int) error {
-	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(slowOnly)), Filter: &slowOnly[0]}); err != nil {
+func configureSlow(fd int) error {
+	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(slowFilter)), Filter: &slowFilter[0]}); err != nil {
 		return fmt.Errorf("set SO_ATTACH_FILTER: %w", err)
 	}
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
@@ -78,15 +78,15 @@ func configureEar(fd int) error {
 	return nil
 }
 
-// Hear has ReceiveSlow hear from now on, or no more. At first it does not. What it has heard before it still gives.
-func (s *Socket) Hear(on bool) error {
-	// A bound socket stays bound, be it to what the filter never lets pass.
-	protocol := htons(silence)
+// EnableSlow switches the reception of ReceiveSlow, which is off at first. Frames received before are still returned.
+func (s *Socket) EnableSlow(on bool) error {
+	// A bound socket cannot be unbound: it is bound to a type that the filter never accepts.
+	protocol := htons(unusedEtherType)
 	if on {
 		protocol = htons(unix.ETH_P_ALL)
 	}
 	var err error
-	cerr := s.ear.raw.Control(func(fd uintptr) {
+	cerr := s.slow.raw.Control(func(fd uintptr) {
 		err = unix.Bind(int(fd), &unix.SockaddrLinklayer{Protocol: protocol, Ifindex: s.opt.Index})
 	})
 	switch err = errors.Join(cerr, err); {
@@ -95,13 +95,13 @@ func (s *Socket) Hear(on bool) error {
 	case s.closed.Load():
 		err = ErrClosed
 	}
-	return fmt.Errorf("hear slow protocols by %s: %w", s.opt.Name, err)
+	return fmt.Errorf("enable slow protocols on %s: %w", s.opt.Name, err)
 }
 
-// silence is IEEE's second type for local experiments.
-const silence = 0x88b6
+// unusedEtherType is IEEE's second type for local experiments.
+const unusedEtherType = 0x88b6
 
-func (e *ear) once(fd uintptr) bool {
+func (e *slowSocket) readOnce(fd uintptr) bool {
 	for {
 		e.n, e.errno = unix.Read(int(fd), e.into)
 		if e.errno != unix.EINTR {
@@ -110,11 +110,11 @@ func (e *ear) once(fd uintptr) bool {
 	}
 }
 
-// ReceiveSlow waits for a frame of a slow protocol, but for a question of the Marker protocol, and copies it into b, as
-// much as fits. Receive gives such frames as well, whatever Hear says. One goroutine calls it. Errors are those of
-// Receive; after ErrDown it waits until the NIC is up, and where that is gone until Close.
+// ReceiveSlow waits for a frame of a slow protocol, except Marker PDUs, and copies what fits into b. Receive returns such
+// frames too, whatever EnableSlow says. One goroutine calls it. Errors are those of Receive; after ErrDown it waits
+// until the NIC is up, and until Close if the NIC is gone.
 func (s *Socket) ReceiveSlow(b []byte) (n int, err error) {
-	e := &s.ear
+	e := &s.slow
 	e.into = b
 	err = e.raw.Read(e.read)
 	e.into = nil
@@ -131,8 +131,8 @@ func (s *Socket) ReceiveSlow(b []byte) (n int, err error) {
 	return e.n, nil
 }
 
-// missedSlow is how many frames of slow protocols there was no room for since it was last asked.
-func (e *ear) missedSlow() (n uint64) {
+// drops returns how many frames found no room since the last call.
+func (e *slowSocket) drops() (n uint64) {
 	_ = e.raw.Control(func(fd uintptr) {
 		if st, err := unix.GetsockoptTpacketStats(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
 			n = uint64(st.Drops)

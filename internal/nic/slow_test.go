@@ -21,8 +21,8 @@ func slowFrame(n int) []byte {
 	return b
 }
 
-// heard are the frames that a socket's ear gives until the one that ends it.
-func heard(t *testing.T, s *Socket, last []byte) (all [][]byte) {
+// receiveSlow returns the frames that ReceiveSlow returns up to last.
+func receiveSlow(t *testing.T, s *Socket, last []byte) (all [][]byte) {
 	t.Helper()
 	timer := time.AfterFunc(5*time.Second, func() { s.Close() })
 	defer timer.Stop()
@@ -36,9 +36,9 @@ func heard(t *testing.T, s *Socket, last []byte) (all [][]byte) {
 	}
 }
 
-func TestEarHearsSlowProtocolsOnly(t *testing.T) {
+func TestSlowSocketReceivesSlowProtocolsOnly(t *testing.T) {
 	p := newPair(t, Options{})
-	// The NIC hands up all, also for groups that nobody joined: it is the ear that is tested.
+	// The NIC passes all groups up: the filter of the socket is tested.
 	labtest.Must(t, p.a.SetPromiscuous(true))
 	other, tagged, third := slowFrame(3), slowFrame(4), slowFrame(5)
 	frame.MAC(0x0180c200000e).Put(other, 0)
@@ -48,21 +48,21 @@ func TestEarHearsSlowProtocolsOnly(t *testing.T) {
 	answer[14], answer[15], answer[16] = 2, 1, 2
 	send := func(frames ...[]byte) {
 		for _, b := range frames {
-			labtest.Must(t, p.b.Send(b))
+			labtest.Must(t, p.b.SendControl(b))
 		}
 	}
-	send(slowFrame(0)) // before it is asked to hear
-	labtest.Must(t, p.a.Hear(true))
-	labtest.Must(t, p.a.Send(slowFrame(9))) // our own
+	send(slowFrame(0)) // before it is enabled
+	labtest.Must(t, p.a.EnableSlow(true))
+	labtest.Must(t, p.a.SendControl(slowFrame(9))) // our own
 	send(testFrame(1), slowFrame(2), other, tagged, question, answer, third)
-	if diff := cmp.Diff([][]byte{slowFrame(2), answer, third}, heard(t, p.a, third)); diff != "" {
+	if diff := cmp.Diff([][]byte{slowFrame(2), answer, third}, receiveSlow(t, p.a, third)); diff != "" {
 		t.Errorf("heard (-want +got):\n%s", diff)
 	}
-	labtest.Must(t, p.a.Hear(false))
+	labtest.Must(t, p.a.EnableSlow(false))
 	send(slowFrame(6))
-	labtest.Must(t, p.a.Hear(true))
+	labtest.Must(t, p.a.EnableSlow(true))
 	send(slowFrame(7))
-	if diff := cmp.Diff([][]byte{slowFrame(7)}, heard(t, p.a, slowFrame(7))); diff != "" {
+	if diff := cmp.Diff([][]byte{slowFrame(7)}, receiveSlow(t, p.a, slowFrame(7))); diff != "" {
 		t.Errorf("heard again (-want +got):\n%s", diff)
 	}
 	// The first way in has all of them.
@@ -71,24 +71,24 @@ func TestEarHearsSlowProtocolsOnly(t *testing.T) {
 	}
 }
 
-func TestEarOfANICThatGoesDownAndAway(t *testing.T) {
+func TestSlowSocketOfANICThatGoesDownAndAway(t *testing.T) {
 	p := newPair(t, Options{})
 	labtest.Must(t, p.a.JoinGroup(0x0180c2000002))
-	labtest.Must(t, p.a.Hear(true))
+	labtest.Must(t, p.a.EnableSlow(true))
 	labtest.Must(t, p.host.Down("a"))
 	b := make([]byte, 2000)
 	if _, err := p.a.ReceiveSlow(b); !errors.Is(err, ErrDown) {
-		t.Errorf("hear by a NIC that went down: %v", err)
+		t.Errorf("receive by a NIC that went down: %v", err)
 	}
 	labtest.Must(t, p.host.Up("a"))
 	labtest.Eventually(t, "carrier", p.b.Carrier)
-	labtest.Must(t, p.b.Send(slowFrame(1)))
-	heard(t, p.a, slowFrame(1))
+	labtest.Must(t, p.b.SendControl(slowFrame(1)))
+	receiveSlow(t, p.a, slowFrame(1))
 
 	l, err := p.host.Handle().LinkByName("a")
 	labtest.Must(t, err)
 	labtest.Must(t, p.host.Handle().LinkDel(l))
-	if err := p.a.Hear(false); err == nil {
+	if err := p.a.EnableSlow(false); err == nil {
 		t.Error("a NIC that is gone is heard")
 	}
 	time.AfterFunc(50*time.Millisecond, func() { p.a.Close() })
@@ -97,7 +97,7 @@ func TestEarOfANICThatGoesDownAndAway(t *testing.T) {
 			break
 		}
 	}
-	if err := p.a.Hear(true); !errors.Is(err, ErrClosed) {
+	if err := p.a.EnableSlow(true); !errors.Is(err, ErrClosed) {
 		t.Errorf("a closed socket hears: %v", err)
 	}
 }

@@ -19,24 +19,24 @@ import (
 var (
 	// ErrDown says that the NIC went down. The socket works again by itself when it comes up.
 	ErrDown = errors.New("NIC is down")
-	// ErrGone says that the NIC does not exist any more. The socket is of no more use.
+	// ErrGone says that the NIC no longer exists. Close the socket.
 	ErrGone = errors.New("NIC is gone")
 	// ErrClosed says that Close was called.
 	ErrClosed = errors.New("socket is closed")
 )
 
-// Offload says whether a kind of super-frame is given to the NIC whole. Its values are those of team.Offload.
+// Offload says whether the NIC gets a kind of super-frame whole. Its values are those of team.Offload.
 type Offload uint8
 
 // The positions.
 const (
 	OffloadAuto Offload = iota // until the NIC refuses one
 	OffloadOn                  // always tried
-	OffloadOff                 // never: segmented in software
+	OffloadOff                 // never: software segments
 )
 
-// receiveBuffer is SO_RCVBUF before the kernel doubles it. The default of 208 KiB is three super-frames;
-// what a standstill of the machine must not lose is some 10 ms at 10 Gbit/s.
+// receiveBuffer is SO_RCVBUF before the kernel doubles it. The default of 208 KiB holds three super-frames. This holds
+// some 10 ms at 10 Gbit/s, so that a standstill of the machine loses nothing.
 const receiveBuffer = 16 << 20
 
 // Options say which NIC a Socket is for.
@@ -44,18 +44,17 @@ type Options struct {
 	Name     string // for errors only
 	Index    int    // ifindex
 	MAC      frame.MAC
-	Backlog  int // bytes that may wait for transmission, 0: BacklogFor the NIC's speed at present; see SetBacklog
+	Backlog  int // bytes that may wait for transmission, as SetBacklog; 0: BacklogFor the NIC's present speed
 	TSO, USO Offload
 }
 
-// OnPanic has f called when segmenting the frame b in software panicked; the frame is then Rejected. It
-// is to be called before the first Flush.
+// OnPanic sets the function that is called when segmenting the frame b panics; the frame is Rejected then. Call it before
+// the first Flush.
 func (s *Socket) OnPanic(f func(value any, b []byte)) { s.out.panicked = f }
 
-// Socket receives all frames that come in by a NIC and sends by it. One goroutine receives (Receive, Poll,
-// Rest, Frame), one the slow protocols (ReceiveSlow), one transmits (Queue, Flush); the other methods may be called from
-// any goroutine. Send and SendInOrder have a queue of their own, which what is transmitted does not fill, and
-// ReceiveSlow has one that what is received does not.
+// Socket receives all frames of a NIC and transmits by it. One goroutine receives (Receive, Poll, ClearWake, Frame), one
+// receives slow protocols (ReceiveSlow), one transmits (Queue, Flush). The other methods may be called from any goroutine.
+// SendControl and SendControlInOrder have a send buffer of their own, ReceiveSlow a receive buffer.
 type Socket struct {
 	opt    Options
 	file   *os.File
@@ -63,37 +62,37 @@ type Socket struct {
 	waiter *epoll.Waiter
 	closed atomic.Bool
 
-	in     receiver
-	out    sender
-	urgent urgent
-	ear    ear
+	in   receiver
+	out  sender
+	ctl  controlSocket
+	slow slowSocket
 
-	mu              sync.Mutex // of what the NIC takes in
+	mu              sync.Mutex // of the NIC's receive filter
 	unicast, groups memberships
 	promiscuous     bool
 	allMulti        bool
 
-	drops atomic.Uint64 // from PACKET_STATISTICS, which forgets what it told
+	drops atomic.Uint64 // from PACKET_STATISTICS, which a reading resets
 }
 
-// Open opens a socket on the NIC, which may be down. Frames that come in from then on are received.
+// Open opens a socket on the NIC, which may be down, and receives from then on.
 func Open(o Options) (*Socket, error) {
 	s := &Socket{opt: o, unicast: memberships{kind: unix.PACKET_MR_UNICAST}, groups: memberships{kind: unix.PACKET_MR_MULTICAST}}
-	// Protocol 0 receives nothing: the options are in force before the first frame, and no frame of another NIC slips in.
+	// Protocol 0 receives nothing: the options are set before the first frame, and no frame of another NIC comes in.
 	conn, err := packet.Listen(&net.Interface{Index: o.Index, Name: o.Name, HardwareAddr: o.MAC.HardwareAddr()}, packet.Raw, 0, nil)
 	if err != nil {
 		return nil, fmt.Errorf("open member %s: %w", o.Name, err)
 	}
 	if s.raw, err = conn.SyscallConn(); err == nil {
-		err = s.control(s.configure)
+		err = s.withFD(s.configure)
 	}
 	if err == nil {
 		err = s.adopt()
 	}
-	// The socket lives on by a descriptor that the runtime's poller does not know.
+	// s has a duplicate of the descriptor that the runtime's poller does not know.
 	conn.Close()
 	if err == nil {
-		if err = s.openOthers(); err != nil {
+		if err = s.openControlSockets(); err != nil {
 			s.waiter.Close()
 			s.file.Close()
 		}
@@ -107,22 +106,22 @@ func Open(o Options) (*Socket, error) {
 	return s, nil
 }
 
-// openOthers opens the two ways of control frames.
-func (s *Socket) openOthers() error {
-	if err := s.urgent.open(s.opt); err != nil {
+// openControlSockets opens the sockets for control frames and for slow protocols.
+func (s *Socket) openControlSockets() error {
+	if err := s.ctl.open(s.opt); err != nil {
 		return err
 	}
-	if err := s.ear.open(s.opt); err != nil {
-		s.urgent.conn.Close()
+	if err := s.slow.open(s.opt); err != nil {
+		s.ctl.conn.Close()
 		return err
 	}
 	return nil
 }
 
-// adopt gives s a descriptor of its own.
+// adopt duplicates the descriptor for s.
 func (s *Socket) adopt() error {
 	fd := -1
-	err := s.control(func(old int) (err error) {
+	err := s.withFD(func(old int) (err error) {
 		fd, err = unix.FcntlInt(uintptr(old), unix.F_DUPFD_CLOEXEC, 0)
 		return err
 	})
@@ -179,8 +178,8 @@ func (s *Socket) configure(fd int) error {
 
 func htons(v uint16) uint16 { return v<<8 | v>>8 }
 
-// control runs f on the descriptor, which stays open meanwhile.
-func (s *Socket) control(f func(fd int) error) error {
+// withFD calls f with the descriptor, which stays open meanwhile.
+func (s *Socket) withFD(f func(fd int) error) error {
 	var err error
 	if cerr := s.raw.Control(func(fd uintptr) { err = f(int(fd)) }); cerr != nil {
 		if s.closed.Load() {
@@ -191,43 +190,34 @@ func (s *Socket) control(f func(fd int) error) error {
 	return err
 }
 
-// SetBacklog bounds what waits for transmission, in the bytes that the kernel charges for it, and that
-// Backlog tells: a super-frame counts some 5 % more than its length, a frame of 1500 bytes half as much
-// again, a small frame about 800. The bound is checked before a frame, so one may lie over it.
-// It is asked for anew when the NIC's speed changes.
-func (s *Socket) SetBacklog(bytes int) error {
-	return s.control(func(fd int) error { return setBacklog(fd, bytes) })
-}
-
-func setBacklog(fd, bytes int) error {
-	// The kernel doubles what it is given.
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, bytes/2); err != nil {
-		return fmt.Errorf("set SO_SNDBUFFORCE: %w", err)
-	}
-	return nil
-}
-
-// Backlog is how many bytes, as the kernel charges them, were sent and have not left the NIC.
-func (s *Socket) Backlog() int {
-	var n int
-	err := s.control(func(fd int) (err error) {
-		n, err = unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+// SetSocketFilter attaches the BPF socket filter with descriptor fd in place of the one before, with no frame between the
+// two; fd < 0 detaches it. The filter sees a frame just before the NIC's tc ingress hook, on the same processor. Nothing
+// counts what it refuses. The socket keeps the filter: fd may be closed.
+func (s *Socket) SetSocketFilter(fd int) error {
+	err := s.withFD(func(socket int) error {
+		if fd >= 0 {
+			return unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_ATTACH_BPF, fd)
+		}
+		err := unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
+		if errors.Is(err, unix.ENOENT) {
+			return nil // no filter was attached
+		}
 		return err
 	})
 	if err != nil {
-		return 0
+		return fmt.Errorf("set socket filter of %s: %w", s.opt.Name, err)
 	}
-	return n
+	return nil
 }
 
 // Carrier reports whether the NIC is up and has carrier.
 func (s *Socket) Carrier() bool {
 	up := false
-	s.control(func(fd int) error { up = carrier(fd, s.opt.Index); return nil })
+	s.withFD(func(fd int) error { up = carrier(fd, s.opt.Index); return nil })
 	return up
 }
 
-// carrier asks in the socket's own namespace.
+// carrier reports whether the NIC is up and has carrier, in the socket's namespace.
 func carrier(fd, index int) bool {
 	name, ok := nameOf(fd, index)
 	if !ok {
@@ -249,31 +239,31 @@ type Stats struct {
 
 // Stats reads the totals. After Close they stay what they were last.
 func (s *Socket) Stats() Stats {
-	// The kernel's counter starts anew with each reading.
-	s.control(func(fd int) error {
+	// Reading resets the kernel's counter.
+	s.withFD(func(fd int) error {
 		st, err := unix.GetsockoptTpacketStats(fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
 		if err == nil {
-			s.drops.Add(uint64(st.Drops) + s.ear.missedSlow())
+			s.drops.Add(uint64(st.Drops) + s.slow.drops())
 		}
 		return err
 	})
 	return Stats{Drops: s.drops.Load(), Segmented: s.out.segmented.Load()}
 }
 
-// TSO reports whether TCP super-frames are given to the NIC whole at present.
+// TSO reports whether the NIC gets TCP super-frames whole at present.
 func (s *Socket) TSO() bool { return !s.out.noTSO.Load() }
 
-// USO reports whether UDP super-frames are given to the NIC whole at present.
+// USO reports whether the NIC gets UDP super-frames whole at present.
 func (s *Socket) USO() bool { return !s.out.noUSO.Load() }
 
-// Close ends a Receive that waits and undoes all that the socket asked of the NIC. Closing twice is fine.
+// Close ends a Receive that waits and undoes what the socket changed on the NIC. Closing twice is fine.
 func (s *Socket) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
-	// The kernel waits for all its processors for each of them, which takes some ms: for all at once.
+	// Closing waits some ms for an RCU grace period: all three at once.
 	others := make(chan error, 2)
-	go func() { others <- s.urgent.conn.Close() }()
-	go func() { others <- s.ear.conn.Close() }()
+	go func() { others <- s.ctl.conn.Close() }()
+	go func() { others <- s.slow.conn.Close() }()
 	return errors.Join(s.waiter.Close(), s.file.Close(), <-others, <-others)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"nicteam/internal/api"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -16,31 +15,49 @@ import (
 )
 
 const (
-	// fatalCount panics of one kind within fatalSpan are no accident any more.
+	// fatalCount panics of one kind within fatalSpan end the process.
 	fatalCount = 3
 	fatalSpan  = 10 * time.Second
-	// frameShown is how much of a frame is kept: its headers, not what people say to each other.
-	frameShown = 54
+	// frameKept is how much of a frame is kept: its headers, not the payload.
+	frameKept = 54
 )
 
-// Keeper keeps the panics of a process. Its methods may be called from any goroutine.
+// Panic describes the panics of one kind.
+type Panic struct {
+	Where string    `json:"where"` // control loop, carrier watch, data path, …
+	Input string    `json:"input"` // what was being handled at the last one
+	Count uint64    `json:"count"`
+	Time  time.Time `json:"time"` // of the last one
+	Value string    `json:"value"`
+	Stack string    `json:"stack"`
+}
+
+func (p *Panic) String() string {
+	s := p.Where
+	if p.Input != "" {
+		s += " (" + p.Input + ")"
+	}
+	return s + ": " + p.Value
+}
+
+// Keeper records the panics of a process. Its methods may be called from any goroutine.
 type Keeper struct {
-	log   *slog.Logger
-	fatal chan error
-	ended atomic.Bool // fatal was told
+	log    *slog.Logger
+	fatal  chan error
+	failed atomic.Bool // fatal was told
 
-	mu    sync.Mutex
-	kinds []*kind // in the order in which each happened first
-	tell  func(api.Panic)
+	mu      sync.Mutex
+	kinds   []*kind // in the order of their first panics
+	onPanic func(Panic)
 }
 
-// kind is where panics happen, which is one entry.
+// kind is the entry of all panics of one Where.
 type kind struct {
-	api.Panic
-	last [fatalCount]time.Time // the latest first
+	Panic
+	last [fatalCount]time.Time // latest first
 }
 
-// New returns a keeper of nothing. nil logs nowhere.
+// New returns a Keeper without panics. A nil log is silent.
 func New(log *slog.Logger) *Keeper {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -48,28 +65,28 @@ func New(log *slog.Logger) *Keeper {
 	return &Keeper{log: log, fatal: make(chan error, 1)}
 }
 
-// Tell has f told of each panic that is worth an event. It must not block.
-func (k *Keeper) Tell(f func(api.Panic)) {
+// OnPanic sets the function that is called with each panic that deserves an event. It must not block.
+func (k *Keeper) OnPanic(f func(Panic)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.tell = f
+	k.onPanic = f
 }
 
-// Fatal delivers why the process has to end.
+// Fatal delivers the error with which the process has to end.
 func (k *Keeper) Fatal() <-chan error { return k.fatal }
 
-// List returns the last panic of each kind, and how many there were.
-func (k *Keeper) List() []api.Panic {
+// List returns the kinds of panics, each with its last one.
+func (k *Keeper) List() []Panic {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var list []api.Panic
+	var list []Panic
 	for _, p := range k.kinds {
 		list = append(list, p.Panic)
 	}
 	return list
 }
 
-// Do runs f and reports whether it came to its end. A panic in it is caught.
+// Do runs f, recovers its panic, and reports whether f returned.
 func (k *Keeper) Do(where string, f func()) (ended bool) {
 	defer func() {
 		if !ended {
@@ -80,47 +97,46 @@ func (k *Keeper) Do(where string, f func()) (ended bool) {
 	return true
 }
 
-// Again runs a goroutine's f until it returns, anew after each panic, and not any more once ctx has ended or the process
-// has to.
-func (k *Keeper) Again(ctx context.Context, where string, f func()) {
-	for !k.Do(where, f) && ctx.Err() == nil && !k.Ended() {
+// Restart runs f until it returns, again after each panic, unless ctx has ended or a panic was fatal.
+func (k *Keeper) Restart(ctx context.Context, where string, f func()) {
+	for !k.Do(where, f) && ctx.Err() == nil && !k.Failed() {
 	}
 }
 
-// Ended reports whether the process has to end: what goes on panicking is to do so slowly until then.
-func (k *Keeper) Ended() bool { return k.ended.Load() }
+// Failed reports whether a panic was fatal: whatever goes on panicking until the process ends must do so slowly.
+func (k *Keeper) Failed() bool { return k.failed.Load() }
 
-// Caught keeps a panic that the caller has recovered, and why three of a kind are too many.
+// Caught records a panic that the caller recovered, and makes the third of its kind within fatalSpan fatal.
 func (k *Keeper) Caught(where, input string, value any) {
-	p := k.keep(where, input, value)
-	if k.Ended() {
+	p := k.record(where, input, value)
+	if k.Failed() {
 		return
 	}
-	k.told(p.Panic)
+	k.report(p.Panic)
 	if first := p.last[fatalCount-1]; first.IsZero() || p.Time.Sub(first) > fatalSpan {
 		return
 	}
 	err := fmt.Errorf("%d panics within %v, the last one in the %s", fatalCount, fatalSpan, p.String())
-	if k.ended.CompareAndSwap(false, true) {
+	if k.failed.CompareAndSwap(false, true) {
 		k.fatal <- err
 	}
 }
 
-// Foreign keeps a recovered panic over what somebody else has sent, which is dropped. Who sends one of these may send a
-// thousand: only the first is told of, and none ends the process.
-func (k *Keeper) Foreign(where, input string, value any) {
-	if p := k.keep(where, input, value); p.Count == 1 {
-		k.told(p.Panic)
+// UntrustedInput records a recovered panic over input from outside, which is dropped. Its sender may repeat it: only the
+// first is reported, and none is fatal.
+func (k *Keeper) UntrustedInput(where, input string, value any) {
+	if p := k.record(where, input, value); p.Count == 1 {
+		k.report(p.Panic)
 	}
 }
 
-// Frame is Foreign for a frame of the data path.
+// Frame is UntrustedInput for a frame of the data path.
 func (k *Keeper) Frame(value any, b []byte) {
-	k.Foreign("data path", fmt.Sprintf("frame of %d octets: %s", len(b), hex.EncodeToString(b[:min(len(b), frameShown)])), value)
+	k.UntrustedInput("data path", fmt.Sprintf("frame of %d octets: %s", len(b), hex.EncodeToString(b[:min(len(b), frameKept)])), value)
 }
 
-// keep counts a panic and returns its kind as it is then.
-func (k *Keeper) keep(where, input string, value any) kind {
+// record counts a panic and returns a copy of its kind.
+func (k *Keeper) record(where, input string, value any) kind {
 	if value == nil {
 		value = errors.New("the goroutine was ended")
 	}
@@ -129,7 +145,7 @@ func (k *Keeper) keep(where, input string, value any) kind {
 	i := slices.IndexFunc(k.kinds, func(p *kind) bool { return p.Where == where })
 	if i < 0 {
 		i = len(k.kinds)
-		k.kinds = append(k.kinds, &kind{Panic: api.Panic{Where: where}})
+		k.kinds = append(k.kinds, &kind{Panic: Panic{Where: where}})
 	}
 	p := k.kinds[i]
 	p.Count++
@@ -139,17 +155,17 @@ func (k *Keeper) keep(where, input string, value any) kind {
 	return *p
 }
 
-func (k *Keeper) told(p api.Panic) {
+func (k *Keeper) report(p Panic) {
 	k.log.Error("caught a panic", "where", p.Where, "input", p.Input, "err", p.Value, "count", p.Count, "stack", p.Stack)
 	k.mu.Lock()
-	tell := k.tell
+	tell := k.onPanic
 	k.mu.Unlock()
 	if tell != nil {
 		tell(p)
 	}
 }
 
-// stack is that of the panic, without what caught it.
+// stack returns the stack of the panic, without the frames that recover it.
 func stack() string {
 	s := string(debug.Stack())
 	if i := strings.Index(s, "\npanic("); i >= 0 {

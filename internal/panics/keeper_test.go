@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"nicteam/internal/api"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -24,8 +23,8 @@ func fatal(k *Keeper) error {
 func TestDoKeepsWhatPanicked(t *testing.T) {
 	var log bytes.Buffer
 	k := New(slog.New(slog.NewTextHandler(&log, nil)))
-	var told []api.Panic
-	k.Tell(func(p api.Panic) { told = append(told, p) })
+	var told []Panic
+	k.OnPanic(func(p Panic) { told = append(told, p) })
 	if !k.Do("calm", func() {}) || len(k.List()) != 0 {
 		t.Fatal("what panics not is kept")
 	}
@@ -91,7 +90,7 @@ func TestFramesNeverEndTheProcess(t *testing.T) {
 		t.Error(err)
 	}
 	list := k.List()
-	if len(list) != 1 || list[0].Count != 1000 || list[0].Input != "frame of 1514 octets: "+strings.Repeat("ab", frameShown) {
+	if len(list) != 1 || list[0].Count != 1000 || list[0].Input != "frame of 1514 octets: "+strings.Repeat("ab", frameKept) {
 		t.Errorf("kept %+v", list)
 	}
 	if n := strings.Count(log.String(), "bad frame"); n != 1 {
@@ -101,7 +100,7 @@ func TestFramesNeverEndTheProcess(t *testing.T) {
 
 func TestAgainBeginsAnewUntilItReturns(t *testing.T) {
 	k, n := New(nil), 0
-	k.Again(t.Context(), "x", func() {
+	k.Restart(t.Context(), "x", func() {
 		if n++; n < 3 {
 			panic("x")
 		}
@@ -111,12 +110,12 @@ func TestAgainBeginsAnewUntilItReturns(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	k.Again(ctx, "y", func() { n++; panic("y") })
+	k.Restart(ctx, "y", func() { n++; panic("y") })
 	if n != 4 {
 		t.Errorf("began %d times once it was to end", n-3)
 	}
-	k.Again(t.Context(), "z", func() { n++; panic("z") })
-	if n != 4+fatalCount || !k.Ended() {
+	k.Restart(t.Context(), "z", func() { n++; panic("z") })
+	if n != 4+fatalCount || !k.Failed() {
 		t.Errorf("began %d times", n-4)
 	}
 }

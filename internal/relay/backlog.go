@@ -5,63 +5,63 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/nic"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
-// How much may wait for a member follows from what the member is seen to carry, for the speed that a NIC tells is
-// a lie wherever something behind it is slower: shaped lines, virtual NICs, Wi-Fi. 10 ms of it may wait. The same
-// readings tell modes.Picker how long a member's queue really is.
+// The bound of a member's backlog is 10 ms of its measured rate. The speed that a NIC reports is too high wherever
+// something behind it is slower: shaped lines, virtual NICs, Wi-Fi. The same samples show spread.Picker how long a
+// member's queue really is.
 const (
-	paceEvery = 20 * time.Millisecond
-	// backlogTime is what may wait. The senders' own limits hold some 10 ms of eight flows back on a
-	// plain NIC; here the TAP has taken their frames off their hands.
+	rateInterval = 20 * time.Millisecond
+	// backlogTime bounds the backlog. On a plain NIC the senders' own limits hold back some 10 ms of eight flows; the
+	// TAP lifts these limits, because it orphans the frames.
 	backlogTime = 10 * time.Millisecond
-	// backlogLeast lets one stream's super-frames follow each other without a gap.
-	backlogLeast = 32 << 10
-	// chargeNum/chargeDen is what the kernel charges for a byte in frames of 1500, about the middle between
-	// super-frames and small ones.
+	// minBacklog lets one stream's super-frames follow each other without a gap.
+	minBacklog = 32 << 10
+	// chargeNum/chargeDen is the truesize of a byte in frames of 1500, about the middle between super-frames and small
+	// frames.
 	chargeNum, chargeDen = 3, 2
 )
 
-// pace is what a member was seen to carry. The transmitter's goroutine owns it.
-type pace struct {
-	begin    int64   // of the interval
-	given    uint64  // bytes on the wire since then
-	charged  uint64  // what the kernel charges for these
-	ratio    float64 // given to charged of the last interval in which anything was
-	capacity modes.Capacity
-	bound    int // bytes as the kernel charges them, 0 as opened
+// rateMeter measures what a member carries. The transmitter's goroutine owns it.
+type rateMeter struct {
+	start          int64   // of the interval
+	wireBytes      uint64  // transmitted since then
+	charged        uint64  // truesize of these
+	wirePerCharged float64 // of the last interval with traffic
+	capacity       spread.Capacity
+	bound          int // bytes of truesize; 0: as opened
 }
 
-// reading is what is known of a member at the end of an interval.
-type reading struct {
-	sent    uint64 // bytes on the wire that it was given in the interval
-	waiting int    // bytes that wait, as they are on the wire
-	bound   int    // the new bound for its backlog, 0 for the one it has
+// rateSample is the result of an interval.
+type rateSample struct {
+	sent    uint64 // bytes on the wire, transmitted in the interval
+	waiting int    // bytes on the wire that wait
+	bound   int    // the new bound of the backlog; 0: unchanged
 }
 
-// sent takes in what a batch gave to the member, and reports whether it is time to measure.
-func (p *pace) sent(now int64, bytes, charge uint64) bool {
-	p.given += bytes
+// addBatch adds what a batch transmitted by the member, and reports whether the interval is over.
+func (p *rateMeter) addBatch(now int64, bytes, charge uint64) bool {
+	p.wireBytes += bytes
 	p.charged += charge
-	return now-p.begin >= int64(paceEvery)
+	return now-p.start >= int64(rateInterval)
 }
 
-// rest begins an interval anew, for another has given to the member as well.
-func (p *pace) rest(now int64) { p.begin, p.given, p.charged = now, 0, 0 }
+// restart begins another interval.
+func (p *rateMeter) restart(now int64) { p.start, p.wireBytes, p.charged = now, 0, 0 }
 
-// measure ends an interval with so many bytes waiting, as the kernel charges them. The last batch has given fresh of
-// what was given.
-func (p *pace) measure(now int64, charged int, fresh uint64) reading {
+// measure ends an interval with a backlog of so many bytes of truesize. The last batch transmitted fresh bytes of the
+// interval's.
+func (p *rateMeter) measure(now int64, charged int, fresh uint64) rateSample {
 	if p.charged > 0 {
-		p.ratio = float64(p.given) / float64(p.charged)
+		p.wirePerCharged = float64(p.wireBytes) / float64(p.charged)
 	}
-	r := reading{sent: p.given, waiting: int(float64(charged) * p.ratio)}
-	p.rest(now)
+	r := rateSample{sent: p.wireBytes, waiting: int(float64(charged) * p.wirePerCharged)}
+	p.restart(now)
 	if !p.capacity.Measure(now, r.sent, r.waiting, int(fresh)) {
 		return r
 	}
-	next := max(backlogLeast, int(p.capacity.Bps()/8/uint64(time.Second/backlogTime))*chargeNum/chargeDen)
+	next := max(minBacklog, int(p.capacity.Bps()/8/uint64(time.Second/backlogTime))*chargeNum/chargeDen)
 	if p.bound != 0 && next < p.bound*9/8 && next > p.bound*7/8 {
 		return r
 	}
@@ -69,8 +69,8 @@ func (p *pace) measure(now int64, charged int, fresh uint64) reading {
 	return r
 }
 
-// chargeOf is what the kernel charges for a frame ([virtio header][frame]) that s sends whole or in pieces.
-func chargeOf(s *nic.Socket, b []byte, f *fact) int {
+// truesizeOf returns the truesize of a frame ([virtio header][frame]) that s sends whole or in segments.
+func truesizeOf(s *nic.Socket, b []byte, f *frameMeta) int {
 	whole := true
 	switch t := frame.GSOAt(b); {
 	case t == frame.GSONone:
@@ -80,30 +80,30 @@ func chargeOf(s *nic.Socket, b []byte, f *fact) int {
 		whole = s.TSO()
 	}
 	if whole || f.frames == 0 {
-		return nic.Charge(len(b) - frame.VnetLen)
+		return nic.Truesize(len(b) - frame.VnetLen)
 	}
-	return int(f.frames) * nic.Charge(int(f.bytes/f.frames))
+	return int(f.frames) * nic.Truesize(int(f.bytes/f.frames))
 }
 
-// paced takes in what the batch gave to a member, and reads the member's backlog when it is time. It reports whether
-// nothing was given since it was read.
-func (t *transmitter) paced(u *Rule, m *member, l *tally) bool {
+// measureRate adds what the batch transmitted by a member, and at the end of the interval reads the member's backlog. It
+// reports whether nothing was transmitted since the last reading.
+func (t *transmitter) measureRate(u *Rule, m *member, l *tally) bool {
 	if t.yielded {
-		m.pace.rest(t.now)
+		m.rate.restart(t.now)
 		return true
 	}
 	fresh := l.bytes()
-	if !m.pace.sent(t.now, fresh, l.charge) {
-		return m.pace.given == 0
+	if !m.rate.addBatch(t.now, fresh, l.charge) {
+		return m.rate.wireBytes == 0
 	}
 	charged, now := m.socket.Backlog(), t.r.clock.now()
-	r := m.pace.measure(now, charged, fresh)
-	if u.Spread == modes.SpreadShortest {
+	r := m.rate.measure(now, charged, fresh)
+	if u.Spread == spread.SpreadShortest {
 		t.picker.Now = now
 		t.picker.Measured(m.id, r.sent, r.waiting)
 	}
 	if r.bound > 0 {
-		_ = m.socket.SetBacklog(r.bound) // it may just have been closed
+		_ = m.socket.SetBacklog(r.bound) // fails on a socket that was just closed
 	}
 	return true
 }

@@ -17,7 +17,7 @@ type line struct {
 const charge = 1.5
 
 // run gives the line bytes a millisecond for d, and returns how much it took of them.
-func (l *line) run(p *pace, now *time.Time, d time.Duration, perMs float64) (taken float64) {
+func (l *line) run(p *rateMeter, now *time.Time, d time.Duration, perMs float64) (taken float64) {
 	for ; d > 0; d -= time.Millisecond {
 		*now = now.Add(time.Millisecond)
 		l.waiting = max(0, l.waiting-l.rate/1000)
@@ -25,7 +25,7 @@ func (l *line) run(p *pace, now *time.Time, d time.Duration, perMs float64) (tak
 		l.waiting += took
 		taken += took
 		at := now.UnixNano()
-		if p.sent(at, uint64(took), uint64(took*charge)) {
+		if p.addBatch(at, uint64(took), uint64(took*charge)) {
 			r := p.measure(at, int(l.waiting*charge), uint64(took))
 			if d := float64(r.waiting) - l.waiting; d > 1+l.waiting/100 || d < -1-l.waiting/100 {
 				panic(fmt.Sprintf("%.0f bytes wait, %d are read", l.waiting, r.waiting))
@@ -47,13 +47,13 @@ func TestPaceFindsTheRate(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			now := time.Unix(0, 0)
-			p := &pace{}
+			p := &rateMeter{}
 			l := &line{rate: c.rate, bound: 12 << 20}
 			l.run(p, &now, 2*time.Second, 3*c.rate/1000)
 			if got := float64(p.capacity.Bps()) / 8 / c.rate; got < 0.9 || got > 1.1 {
 				t.Errorf("rate seen is %.2f of the true one", got)
 			}
-			if wait := l.waiting / c.rate; wait > 0.016 && l.waiting > backlogLeast {
+			if wait := l.waiting / c.rate; wait > 0.016 && l.waiting > minBacklog {
 				t.Errorf("%.1f ms wait", wait*1e3)
 			}
 			l.rate *= 4
@@ -73,7 +73,7 @@ func TestPaceFindsTheRate(t *testing.T) {
 // A member that is not full says nothing about what it could carry.
 func TestPaceLeavesAnIdleMemberAlone(t *testing.T) {
 	now := time.Unix(0, 0)
-	p := &pace{}
+	p := &rateMeter{}
 	l := &line{rate: 1e9, bound: 12 << 20}
 	l.run(p, &now, time.Second, 1000)
 	now = now.Add(time.Hour)

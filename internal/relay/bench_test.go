@@ -10,23 +10,23 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/nic"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // spreads are what is compared: one address and a table of slots, against an address a member and virtual queues.
 var spreads = []struct {
 	name string
-	plan func(g *rig) *modes.Plan
+	plan func(g *rig) *spread.Plan
 }{
-	{"xor", func(g *rig) *modes.Plan {
-		pl := g.plan(modes.SpreadSlots)
-		pl.Slots = make([]uint8, modes.SlotCount)
+	{"xor", func(g *rig) *spread.Plan {
+		pl := g.plan(spread.SpreadSlots)
+		pl.Slots = make([]uint8, spread.SlotCount)
 		for i := range pl.Slots {
 			pl.Slots[i] = uint8(i % len(g.links))
 		}
 		return pl
 	}},
-	{"elb", func(g *rig) *modes.Plan {
+	{"elb", func(g *rig) *spread.Plan {
 		pl := g.shortest()
 		for i := range pl.Rates {
 			pl.Rates[i] = 10_000_000_000

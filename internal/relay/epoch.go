@@ -6,27 +6,28 @@ import (
 	"time"
 )
 
-// epoch tells others when a goroutine is between two batches. Odd while it is in one.
+// epoch tells when a goroutine is between two batches: it is odd during a batch.
 //
-// A goroutine enters, then reads what is shared (the rule, the members); who changed something waits
-// and knows then that nobody uses what was there before. Go's atomics are sequentially consistent, so
-// either the goroutine sees the change or the changer sees it inside.
+// A goroutine enters, then reads what is shared (the rule, the members). Whoever changes that waits afterwards (WaitEpoch),
+// and knows then that no batch uses the state before. Go's atomics are sequentially consistent: either the goroutine sees
+// the change, or the changer sees it inside.
 type epoch struct {
-	n atomic.Uint64
-	_ [56]byte // counters of two goroutines do not share a cache line
+	n uint32
+	_ [60]byte // the counters of two goroutines do not share a cache line
 }
 
-func (e *epoch) enter() { e.n.Add(1) }
-func (e *epoch) leave() { e.n.Add(1) }
+func (e *epoch) enter() { atomic.AddUint32(&e.n, 1) }
+func (e *epoch) leave() { atomic.AddUint32(&e.n, 1) }
+func (e *epoch) wait()  { WaitEpoch(&e.n) }
 
-// wait returns once the batch that was going on when it was called has ended. Batches never wait for
-// anything, so this takes no longer than one.
-func (e *epoch) wait() {
-	was := e.n.Load()
+// WaitEpoch returns once the batch that was going on when it was called has ended. Batches wait for nothing, so this takes
+// no longer than one. Programs in the kernel count the frames that they handle in the same way.
+func WaitEpoch(n *uint32) {
+	was := atomic.LoadUint32(n)
 	if was&1 == 0 {
 		return
 	}
-	for i := 0; e.n.Load() == was; i++ {
+	for i := 0; atomic.LoadUint32(n) == was; i++ {
 		if i < 100 {
 			runtime.Gosched()
 		} else {

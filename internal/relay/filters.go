@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -11,15 +12,15 @@ import (
 	"nicteam/team"
 )
 
-// background does what must not delay a Plan in a goroutine of its own: the kernel takes its configuration lock for every
-// address that a NIC is to take in, and holds it itself for milliseconds just when a link is lost.
+// background is a goroutine for changes that must not delay a Plan: the kernel takes its configuration lock (RTNL) for each
+// address of a receive filter, and holds it for milliseconds just when a link is lost.
 type background struct {
 	wake chan struct{}
 	stop chan struct{}
 	done chan struct{}
 }
 
-// runInBackground has f run whenever it is due.
+// runInBackground starts a goroutine that runs f after each schedule.
 func (r *Relay) runInBackground(f func()) *background {
 	b := &background{wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	go func() {
@@ -36,45 +37,45 @@ func (r *Relay) runInBackground(f func()) *background {
 	return b
 }
 
-// due says that there is another rule, or another member, or that one is to listen otherwise.
-func (b *background) due() {
+// schedule runs f soon: the rule, the members, or the need of a slowReceiver have changed.
+func (b *background) schedule() {
 	select {
 	case b.wake <- struct{}{}:
 	default:
 	}
 }
 
-// end returns when f runs no more.
-func (b *background) end() {
+// close ends the goroutine and waits for it.
+func (b *background) close() {
 	close(b.stop)
 	<-b.done
 }
 
-// setFilters brings what NICs take in in line with the rule in force, but for groups. What an address leaves takes it in
-// until what it comes to does.
+// setFilters sets the NICs' receive filters by the rule in force, except groups. It adds before it removes: an address that
+// moves between members is always accepted by one.
 func (r *Relay) setFilters() {
 	u := r.rule.Load()
 	for m := range r.joined {
-		r.admit(m.socket, u, m.id)
+		r.setFilter(m.socket, u, m.id)
 	}
 	for m := range r.joined {
-		r.settled(m.id, m.socket.TrimFilter(u.filterOf(m.id)))
-		r.settled(m.id, m.socket.SetPromiscuous(u.Promiscuous))
-		r.settled(m.id, m.ear.settle())
+		r.logFilterError(m.id, m.socket.TrimFilter(u.filterOf(m.id)))
+		r.logFilterError(m.id, m.socket.SetPromiscuous(u.Promiscuous))
+		r.logFilterError(m.id, m.slow.update())
 	}
 }
 
-// admit has the NIC of member id take in what the rule wants of it.
-func (r *Relay) admit(s *nic.Socket, u *Rule, id int) {
+// setFilter adds what the rule wants to the receive filter of member id.
+func (r *Relay) setFilter(s *nic.Socket, u *Rule, id int) {
 	if err := s.AddFilter(u.filterOf(id)); err != nil && !gone(err) {
-		r.news.tell(team.Control{Kind: team.ControlRefused, Member: id, Err: err})
+		r.control.report(team.Control{Kind: team.ControlRefused, Member: id, Err: err})
 	}
 	if u.Promiscuous {
-		r.settled(id, s.SetPromiscuous(true))
+		r.logFilterError(id, s.SetPromiscuous(true))
 	}
 }
 
-// filterOf are the unicast addresses besides its own that member id's NIC is to take in.
+// filterOf returns the unicast addresses besides its own that member id's NIC must accept.
 func (u *Rule) filterOf(id int) []frame.MAC {
 	if u.Watched[id] == 0 {
 		return u.Filter[id]
@@ -82,12 +83,74 @@ func (u *Rule) filterOf(id int) []frame.MAC {
 	return append(slices.Clone(u.Filter[id]), u.Watched[id])
 }
 
-// settled logs what nothing can be done about.
-func (r *Relay) settled(id int, err error) {
+// logFilterError logs an error that has no remedy.
+func (r *Relay) logFilterError(id int, err error) {
 	if err != nil && !gone(err) {
 		r.log.Warn("NIC's filter not set", "member", id, "err", err)
 	}
 }
 
-// gone reports whether err is that of a NIC, or of a socket, that has just gone: there is nothing that could be set.
+// gone reports whether err says that the NIC no longer exists or the socket is closed.
 func gone(err error) bool { return errors.Is(err, unix.ENODEV) || errors.Is(err, nic.ErrClosed) }
+
+// groupSetter is the part of a nic.Socket that sets groups.
+type groupSetter interface {
+	AddGroups(groups []frame.MAC) error
+	TrimGroups(groups []frame.MAC) error
+	SetAllMulti(on bool) error
+}
+
+var _ groupSetter = (*nic.Socket)(nil)
+
+// groupFilter is the state of a member's multicast filter. The goroutine of setGroups owns it.
+type groupFilter struct {
+	refused error // the NIC refused a group: it receives all groups from then on
+	told    error // last reported to the control loop
+}
+
+// setGroups sets the NICs' groups by the rule in force. It has a goroutine of its own, because many groups take long and a
+// unicast address that another member inherits must not wait for them.
+func (r *Relay) setGroups() {
+	u := r.rule.Load()
+	// First the members that need groups; the others are not urgent.
+	for _, wanted := range []bool{true, false} {
+		for m := range r.joined {
+			if u.GroupMembers.Has(m.id) != wanted {
+				continue
+			}
+			var groups []frame.MAC
+			if wanted {
+				groups = u.Groups
+			}
+			r.tellGroups(m, m.groups.set(m.socket, groups, wanted && u.AllMulti))
+		}
+	}
+}
+
+// set makes a NIC receive these groups, or all. The error says how the NIC deviates, and why.
+func (f *groupFilter) set(s groupSetter, groups []frame.MAC, all bool) error {
+	if f.refused == nil {
+		f.refused = s.AddGroups(groups)
+	}
+	all = all || f.refused != nil && len(groups) > 0
+	if err := s.SetAllMulti(all); all && err != nil {
+		if gone(err) {
+			return nil
+		}
+		return fmt.Errorf("does not receive multicast, so neither IPv6 nor multicast reach the team through it: %w", err)
+	}
+	if err := s.TrimGroups(groups); err != nil && !gone(err) {
+		return fmt.Errorf("still receives groups that the team has left: %w", err)
+	}
+	if f.refused != nil && len(groups) > 0 && !gone(f.refused) {
+		return fmt.Errorf("receives all multicast, which costs processor time, because it refused some groups: %w", f.refused)
+	}
+	return nil
+}
+
+// tellGroups reports to the control loop how a NIC deviates from the wanted groups, if that has changed.
+func (r *Relay) tellGroups(m *member, err error) {
+	if f := &m.groups; fmt.Sprint(err) != fmt.Sprint(f.told) && r.control.report(team.Control{Kind: team.ControlGroups, Member: m.id, Err: err}) {
+		f.told = err
+	}
+}

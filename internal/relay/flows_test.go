@@ -7,13 +7,13 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // shortest is the plan of elb with members of 1 Gbit/s, the adapter's address being at home with member 0.
-func (g *rig) shortest() *modes.Plan {
-	pl := g.perMember(modes.SpreadShortest)
-	pl.Gain, pl.Skew = modes.DefaultGain, modes.DefaultSkew
+func (g *rig) shortest() *spread.Plan {
+	pl := g.perMember(spread.SpreadShortest)
+	pl.Gain, pl.Skew = spread.DefaultGain, spread.DefaultSkew
 	for id := range g.links {
 		pl.Rates[id] = 1_000_000_000
 	}
@@ -22,8 +22,8 @@ func (g *rig) shortest() *modes.Plan {
 
 func TestFlowsCopiesTheTable(t *testing.T) {
 	g := newRig(t, 2)
-	f := new(modes.Flows)
-	g.apply(g.plan(modes.SpreadSingle))
+	f := new(spread.Flows)
+	g.apply(g.plan(spread.SpreadSingle))
 	if g.relay.Flows(f) {
 		t.Error("there is a table under another rule")
 	}
@@ -51,7 +51,7 @@ func TestFlowsCopiesTheTable(t *testing.T) {
 	if !g.relay.Flows(f) || f.Now <= was {
 		t.Errorf("a later copy is of %d, the one before of %d", f.Now, was)
 	}
-	g.apply(g.plan(modes.SpreadSingle))
+	g.apply(g.plan(spread.SpreadSingle))
 	if g.relay.Flows(f) {
 		t.Error("there is a table under another rule")
 	}
@@ -63,12 +63,12 @@ func TestFlowsWhileClosing(t *testing.T) {
 	for range 20 {
 		g.apply(g.shortest())
 		host := g.socket(g.host, "team0")
-		labtest.Must(t, host.Send(testFrame(peerMAC, adapterMAC, 0)))
+		labtest.Must(t, host.SendControl(testFrame(peerMAC, adapterMAC, 0)))
 		stop := make(chan struct{})
 		var wg sync.WaitGroup
 		for range 3 {
 			wg.Go(func() {
-				f := new(modes.Flows)
+				f := new(spread.Flows)
 				for {
 					g.relay.Flows(f)
 					select {
@@ -90,7 +90,7 @@ func TestFlowsWhileClosing(t *testing.T) {
 			t.Fatal("Close hangs")
 		}
 		began := time.Now()
-		if g.relay.Flows(new(modes.Flows)) || time.Since(began) > time.Second {
+		if g.relay.Flows(new(spread.Flows)) || time.Since(began) > time.Second {
 			t.Errorf("after Close there is a table, or %v of waiting for one", time.Since(began))
 		}
 		close(stop)
@@ -104,11 +104,11 @@ func TestHeardCountsWhatIsForUs(t *testing.T) {
 	g := newRig(t, 2)
 	g.hearAll()
 	host, peers := g.teamPort(), []*port{g.peerPort(0), g.peerPort(1)}
-	g.apply(g.plan(modes.SpreadSingle))
+	g.apply(g.plan(spread.SpreadSingle))
 	b := testFrame(adapterMAC, peerMAC, 0)
 	peers[0].send(b)
 	host.expect(b)
-	g.apply(g.perMember(modes.SpreadSingle))
+	g.apply(g.perMember(spread.SpreadSingle))
 	for range 3 {
 		for id, p := range peers {
 			b := testFrame(memberMAC(id), peerMAC, 1)
@@ -126,10 +126,10 @@ func TestHeardCountsWhatIsForUs(t *testing.T) {
 
 	var h frame.Headers
 	frame.Parse(b, &h)
-	var got modes.Heard
+	var got spread.RxBytes
 	labtest.Eventually(t, "what was heard", func() bool {
 		g.relay.Heard(&got)
-		return got[modes.HeardSlot(&h, b)] == 6*60
+		return got[spread.RxClass(&h, b)] == 6*60
 	})
 	var sum uint64
 	for _, n := range got {

@@ -1,33 +1,239 @@
 package relay
 
-// A gate says who moves the frames of a direction: of transmission, or of what one member receives. It is a word in
-// memory that programs in the kernel share, and each frame that they see is dealt with as it says at that moment.
-// Whoever makes the programs owns the memory; the relay only changes the word.
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/nic"
+	"nicteam/modes/spread"
+)
+
+// A gate says who moves the frames of a direction: of transmission, or of what one member receives. It is a word in memory
+// that is shared with programs in the kernel, which read it for each frame. The memory belongs to whoever loads the
+// programs; the relay only changes the word.
 const (
 	GateSlow uint32 = iota // the relay moves: the program lets the frame pass
-	GateHold               // the relay has nothing left: a program makes it GateSlow, by compare-and-swap, and lets the frame pass
+	GateHold               // the relay has no frame left: a program sets GateSlow, by compare-and-swap, and lets the frame pass
 	GateFast               // the program moves the frame
 	GateShut               // the program drops the frame and counts it
 )
 
-// How a direction is handed over, so that no frame is lost, doubled, or overtaken by a later one:
+// How the relay hands a direction over, so that no frame is lost, duplicated or reordered:
 //
-//  1. Only the goroutine of the relay that moves the direction's frames hands it over (Yield, YieldMember), for it
-//     alone knows when there is nothing left: it has read until there was no more, and all that it read has been
-//     given to the kernel, which it is in one go with reading.
-//  2. It then makes the gate GateHold and goes on reading for strayTime. A frame may have been let pass just before, and
-//     be on its way between the program and what the relay reads from.
-//  3. If a frame came meanwhile, it moves that and begins anew. Where the gate was GateHold already the program
-//     has made it GateSlow, so that the frame is followed by those behind it.
-//  4. If none did, it makes the gate GateFast, by compare-and-swap: that fails if a program was quicker, and
-//     then it begins anew. From here on programs move what comes, behind all that the relay has moved.
-//  5. A load that makes no pause of strayTime never lets it come so far. After pauseTime it makes the gate GateShut:
-//     nothing passes then. It moves what is still there until nothing has come for shutTime, and makes the gate
-//     GateFast. What comes in this moment is lost, and counted by the program. No order is lost.
+//  1. Only the goroutine that moves the direction's frames hands it over (Yield, YieldMember), because it alone knows when
+//     no frame is left: it has read until there was none, and has passed all that it read to the kernel within the batch.
+//  2. It sets GateHold and goes on reading for strayTime. A program may have let a frame pass just before, which is on its
+//     way to where the relay reads.
+//  3. If a frame comes meanwhile, it moves the frame and starts again. If the gate was GateHold already, the program has
+//     set GateSlow, so that the frames behind this one follow it.
+//  4. If none comes, it sets GateFast, by compare-and-swap: that fails if a program was faster, and then it starts again.
+//     From here on programs move the frames, behind all that the relay has moved.
+//  5. Under a load without a pause of strayTime this never succeeds. After pauseWait it sets GateShut: no frame passes. It
+//     moves the frames that are left until none has come for shutTime, and sets GateFast. Frames that come in this
+//     moment are lost, and the program counts them. None is reordered.
 //
-// Gates are taken back by Regain and RegainMember, at once: the gate is made GateSlow. What programs have
-// transmitted before is in the member's queue then, so nothing overtakes it. What they have received may still be on its way
-// to the adapter's stack, in the queue of the processor that it came in on, whereas the relay's write passes
-// by that queue. So the member's goroutine lets what comes wait in its socket for settleTime first.
+// Regain and RegainMember take a direction back at once: they set GateSlow. Frames that programs transmitted before are in
+// the member's queue already, so nothing overtakes them. Frames that programs received may still be on their way to the
+// adapter's stack, in the backlog queue of a processor, which the relay's write bypasses. So the member's goroutine lets
+// frames wait in its socket for settleTime first.
 //
-// The relay does not touch a gate's memory but in these four calls.
+// The relay accesses a gate only within these four calls.
+
+const (
+	// pauseWait is how long a handover waits for a pause between frames.
+	pauseWait = 20 * time.Millisecond
+	// minPauseTries are made at least: an overloaded machine may suspend the goroutine for all of pauseWait. It would do so
+	// with the gate shut too.
+	minPauseTries = 64
+	// strayTime is longer than a frame takes from a program to where the relay reads it.
+	strayTime = 30 * time.Microsecond
+	// shutTime without a frame shows that none is left behind a shut gate.
+	shutTime = 50 * time.Microsecond
+	// maxShutTime and maxShutBatches are more than all waiting frames take. If frames still come then, the gate does not work.
+	maxShutTime, maxShutBatches = 250 * time.Millisecond, 4096
+	// settleTime is longer than a frame takes from a program to the adapter's stack.
+	settleTime = time.Millisecond
+)
+
+// errGate says that frames came through a shut gate.
+var errGate = errors.New("frames come through a shut gate")
+
+// handover hands a direction to the programs, by the protocol above. It belongs to the direction's goroutine, which calls
+// step until that reports that it is over, and then end.
+type handover struct {
+	gate  *uint32
+	clock clock
+	until int64      // of the wait for a pause
+	tries int        // to find one
+	done  chan error // gets the result
+}
+
+func newHandover(gate *uint32, c clock) *handover {
+	return &handover{gate: gate, clock: c, done: make(chan error, 1)}
+}
+
+// begin makes h the handover of a goroutine, which has one at a time.
+func (h *handover) begin(of **handover) {
+	if *of != nil {
+		h.done <- unix.EBUSY
+		return
+	}
+	h.until = h.clock.now() + int64(pauseWait)
+	*of = h
+}
+
+// end delivers the result. After an error the relay goes on moving frames.
+func (h *handover) end(err error) {
+	if err != nil {
+		atomic.StoreUint32(h.gate, GateSlow)
+	}
+	h.done <- err
+}
+
+// step moves frames, and tries to hand over when none is left. take moves a batch; it returns EAGAIN if there was none, and
+// any other error if there will be no more.
+func (h *handover) step(take func() error) (over bool, err error) {
+	switch {
+	case atomic.LoadUint32(h.gate) == GateFast:
+		return true, nil
+	case h.tries >= minPauseTries && h.clock.now() >= h.until:
+		return true, h.shutGate(take)
+	}
+	h.tries++
+	if over, err = h.tryPause(take); !over {
+		runtime.Gosched() // step never blocks: let others run
+	}
+	return over, err
+}
+
+// tryPause does points 1 to 4.
+func (h *handover) tryPause(take func() error) (over bool, err error) {
+	if err := take(); err != unix.EAGAIN {
+		return err != nil, err
+	}
+	atomic.StoreUint32(h.gate, GateHold)
+	for until := h.clock.now() + int64(strayTime); ; {
+		// The last read is after until, however long the goroutine was suspended.
+		late := h.clock.now() >= until
+		switch err := take(); {
+		case err != unix.EAGAIN:
+			return err != nil, err
+		case late:
+			return atomic.CompareAndSwapUint32(h.gate, GateHold, GateFast), nil
+		case atomic.LoadUint32(h.gate) != GateHold:
+			return false, nil
+		}
+	}
+}
+
+// shutGate does point 5.
+func (h *handover) shutGate(take func() error) error {
+	atomic.StoreUint32(h.gate, GateShut)
+	began := h.clock.now()
+	taken := 0
+	for until := began + int64(shutTime); ; {
+		now := h.clock.now()
+		switch err := take(); {
+		case err == nil:
+			if taken++; taken > maxShutBatches && now-began > int64(maxShutTime) {
+				return errGate
+			}
+			until = h.clock.now() + int64(shutTime)
+		case err != unix.EAGAIN:
+			return err
+		case now >= until:
+			atomic.StoreUint32(h.gate, GateFast)
+			return nil
+		}
+	}
+}
+
+// Yield hands transmission over: on success gate is GateFast, else GateSlow and the relay goes on. The relay still transmits
+// the frames that programs let pass, but no longer measures what members carry, nor starts slot migrations.
+func (r *Relay) Yield(gate *uint32) error {
+	h := newHandover(gate, r.clock)
+	err := r.DoWithPicker(func(*spread.Picker, int64) { h.begin(&r.tx.handover) })
+	if err == nil {
+		err = <-h.done
+	}
+	if err != nil {
+		return fmt.Errorf("hand over transmission: %w", err)
+	}
+	return nil
+}
+
+// Regain takes transmission back: gate is GateSlow, even on the error that the relay is closed.
+func (r *Relay) Regain(gate *uint32) error {
+	atomic.StoreUint32(gate, GateSlow)
+	if err := r.DoWithPicker(func(*spread.Picker, int64) { r.tx.yielded = false }); err != nil {
+		return fmt.Errorf("take transmission back: %w", err)
+	}
+	return nil
+}
+
+// YieldMember hands over what member id receives, as Yield hands over transmission.
+func (r *Relay) YieldMember(id int, gate *uint32) error {
+	h := newHandover(gate, r.clock)
+	m, err := r.doInMember(id, func(m *member) { h.begin(&m.handover) })
+	if err == nil {
+		err = <-h.done
+	}
+	if err != nil {
+		return fmt.Errorf("hand over reception of %s: %w", m, err)
+	}
+	return nil
+}
+
+// IsGone reports whether an error of YieldMember says that the member's NIC is gone or its socket closed: it receives nothing
+// any more.
+func IsGone(err error) bool { return errors.Is(err, nic.ErrClosed) || errors.Is(err, nic.ErrGone) }
+
+// RegainMember takes back what member id receives: gate is GateSlow, even on the error that the member has left.
+func (r *Relay) RegainMember(id int, gate *uint32) error {
+	m, err := r.doInMember(id, func(*member) {
+		atomic.StoreUint32(gate, GateSlow)
+		time.Sleep(settleTime)
+	})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, nic.ErrClosed):
+		err = nil // the NIC is gone and receives nothing any more
+	default:
+		err = fmt.Errorf("take back reception of %s: %w", m, err)
+	}
+	atomic.StoreUint32(gate, GateSlow)
+	return err
+}
+
+// SetSocketFilter attaches the socket filter with descriptor fd to member id's socket; fd < 0 detaches it.
+func (r *Relay) SetSocketFilter(id int, fd int) error {
+	m := r.member(id)
+	if m == nil {
+		return fmt.Errorf("set socket filter of member %d: %w", id, ErrNoMember)
+	}
+	if err := m.socket.SetSocketFilter(fd); err != nil {
+		return err
+	}
+	m.slow.filtered.Store(fd >= 0)
+	r.filters.schedule()
+	return nil
+}
+
+// doInMember runs f on member id's goroutine between two batches. It returns a name of the member for errors.
+func (r *Relay) doInMember(id int, f func(m *member)) (name string, err error) {
+	name = fmt.Sprintf("member %d", id)
+	m := r.member(id)
+	if m == nil {
+		return name, ErrNoMember
+	}
+	if !m.between.do(func() { f(m) }, m.socket.Wake) {
+		return name, nic.ErrClosed
+	}
+	return name, nil
+}

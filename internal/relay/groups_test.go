@@ -15,7 +15,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -29,9 +29,9 @@ const (
 func TestGroups(t *testing.T) {
 	g := newRig(t, 2)
 	before := []string{g.groupsOf("m0"), g.groupsOf("m1")}
-	apply := func(members modes.MemberSet, all bool, groups ...frame.MAC) {
+	apply := func(members spread.MemberSet, all bool, groups ...frame.MAC) {
 		t.Helper()
-		pl := g.plan(modes.SpreadSingle)
+		pl := g.plan(spread.SpreadSingle)
 		pl.GroupMembers, pl.AllMulti, pl.Groups = members, all, groups
 		g.apply(pl)
 		for id := range 2 {
@@ -99,7 +99,7 @@ func TestRefusedGroupsAreTold(t *testing.T) {
 	labtest.Must(t, err)
 	g.links = append(g.links, team.Link{Name: "m1", Index: l.Attrs().Index, MAC: memberMAC(1)})
 	g.join(1)
-	pl := g.plan(modes.SpreadSingle)
+	pl := g.plan(spread.SpreadSingle)
 	pl.GroupMembers, pl.Groups = 0b11, []frame.MAC{solicited}
 	g.apply(pl)
 	late := time.After(labtest.Patience)
@@ -169,9 +169,9 @@ func TestGroupFilter(t *testing.T) {
 		{name: "none", nic: filterOf{room: 3}, groups: [][]frame.MAC{three, nil}},
 		{name: "all", nic: filterOf{room: 3}, groups: [][]frame.MAC{nil}, all: true, want: filterOf{allMulti: true}},
 		{name: "no slot left", nic: filterOf{room: 2, full: unix.ENOSPC}, groups: [][]frame.MAC{three},
-			want: filterOf{groups: three[:2], allMulti: true}, told: "takes in all groups"},
+			want: filterOf{groups: three[:2], allMulti: true}, told: "receives all multicast"},
 		{name: "no list at all", nic: filterOf{full: unix.EOPNOTSUPP}, groups: [][]frame.MAC{three},
-			want: filterOf{allMulti: true}, told: "takes in all groups"},
+			want: filterOf{allMulti: true}, told: "receives all multicast"},
 		{name: "refused, then not wanted", nic: filterOf{full: unix.EOPNOTSUPP}, groups: [][]frame.MAC{three, nil}},
 		{name: "nothing", nic: filterOf{full: unix.EOPNOTSUPP, noAll: unix.EOPNOTSUPP}, groups: [][]frame.MAC{three}, told: "neither IPv6 nor multicast"},
 		{name: "allmulti refused and not needed", nic: filterOf{room: 3, noAll: unix.EOPNOTSUPP}, groups: [][]frame.MAC{three}, want: filterOf{groups: three}},

@@ -8,7 +8,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -22,10 +22,10 @@ func toGroup(flow, n, length int) []byte {
 func flowOf(b []byte) (flow, n int) { return int(frame.MACAt(b, 0) & 0xff), number(b) }
 
 // moving has all slots go from member 0 to member 1.
-func (g *rig) moving(turn uint64, skew time.Duration) *modes.Plan {
-	pl := g.plan(modes.SpreadSlots)
-	pl.Hash, pl.Turn, pl.Mark, pl.Skew = modes.Layer2, turn, 1, skew
-	pl.From, pl.Slots = make([]uint8, modes.SlotCount), slices.Repeat([]uint8{1}, modes.SlotCount)
+func (g *rig) moving(turn uint64, skew time.Duration) *spread.Plan {
+	pl := g.plan(spread.SpreadSlots)
+	pl.Hash, pl.Turn, pl.Mark, pl.Skew = spread.Layer2, turn, 1, skew
+	pl.From, pl.Slots = make([]uint8, spread.SlotCount), slices.Repeat([]uint8{1}, spread.SlotCount)
 	return pl
 }
 
@@ -161,7 +161,7 @@ func TestTurnBeginsWithItsPlan(t *testing.T) {
 	host, peer := g.teamPort(), g.peerPort(1)
 	for turn := range uint64(3) {
 		g.apply(g.moving(turn+1, 20*time.Millisecond))
-		labtest.Must(t, g.relay.Do(func(p *modes.Picker, _ int64) {}))
+		labtest.Must(t, g.relay.DoWithPicker(func(p *spread.Picker, _ int64) {}))
 		time.Sleep(25 * time.Millisecond)
 		b := toGroup(1, int(turn), 60)
 		host.send(b)

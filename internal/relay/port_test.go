@@ -67,7 +67,7 @@ func (g *rig) peerPort(id int) *port { return g.port(g.peer, "p"+string(rune('0'
 
 func (p *port) send(b []byte) {
 	p.g.Helper()
-	labtest.Must(p.g, p.socket.Send(b))
+	labtest.Must(p.g, p.socket.SendControl(b))
 }
 
 // next is the next frame seen, without virtio header.

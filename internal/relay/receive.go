@@ -10,7 +10,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/nic"
 	"nicteam/internal/tap"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -22,36 +22,36 @@ type member struct {
 	queue  *tap.Queue
 	epoch  epoch
 	done   chan struct{} // closed when run has ended
-	ear    ear
+	slow   slowReceiver
 	groups groupFilter
-	failed int // receptions in a row
+	failed int // errors of Receive in a row
 
-	errands  errands
+	between  betweenBatches
 	handover *handover // nil: none is under way
 
-	n, at     int                      // the batch, and the frame in hand
-	frames    [nic.ReceiveBatch][]byte // what is for the adapter; nil: nothing, or part of an earlier one
-	facts     [nic.ReceiveBatch]fact
-	merger    frame.Merger
-	merge     bool  // the adapter takes UDP super-frames
-	tunnel    bool  // the adapter takes super-frames of tunnels by UDP
-	lately    int64 // for guests
-	sightings Sightings
-	allowed   allowance
-	tally     tally
-	heard     *modes.Heard // bytes for us, atomics; of the account
+	n, at          int                      // the batch, and the frame in hand
+	frames         [nic.ReceiveBatch][]byte // for the adapter; nil: none, or joined to an earlier one
+	metas          [nic.ReceiveBatch]frameMeta
+	merger         frame.Merger
+	merge          bool  // the adapter accepts UDP super-frames
+	tunnel         bool  // the adapter accepts super-frames of UDP tunnels
+	recentNow      int64 // recentLocal.lookupTime
+	moveCandidates MoveCandidates
+	slowLimit      allowance
+	tally          tally
+	rxBytes        *spread.RxBytes // of the account; atomic
 
-	pace pace // the transmitter's goroutine's
+	rate rateMeter // the transmitter's goroutine's
 }
 
-// newMember makes a member that is not running. The caller holds the relay's mutex.
+// newMember returns a member that does not run yet. The caller holds the relay's mutex.
 func newMember(r *Relay, id int, s *nic.Socket) *member {
 	s.OnPanic(r.panics.Frame)
 	takes := r.adapter.Offloads()
 	m := &member{r: r, id: id, socket: s, queue: r.adapter.Queues()[0], merge: takes.USO(), tunnel: takes.Tunnel(),
-		heard: r.accounts[id].hearing(), done: make(chan struct{})}
-	m.ear.m, m.ear.done = m, make(chan struct{})
-	m.errands.begin()
+		rxBytes: r.accounts[id].rxByClass(), done: make(chan struct{})}
+	m.slow.m, m.slow.done = m, make(chan struct{})
+	m.between.open()
 	return m
 }
 
@@ -59,15 +59,15 @@ func (m *member) run() {
 	defer close(m.done)
 	for m.next() {
 	}
-	m.errands.end()
+	m.between.close()
 	if m.handover != nil {
 		m.handover.end(nic.ErrClosed)
 	}
 }
 
-// next waits for frames and moves a batch of them, and reports whether there can be more.
+// next waits for frames and moves a batch. It returns false if there will be no more.
 func (m *member) next() bool {
-	m.errands.run()
+	m.between.run()
 	if m.handover != nil {
 		if over, err := m.handover.step(m.poll); over {
 			m.handover.end(err)
@@ -78,8 +78,8 @@ func (m *member) next() bool {
 	switch err := m.take(m.socket.Receive()); err {
 	case nil:
 	case unix.EAGAIN:
-		// It was woken for an errand; what is asked for from here on wakes it again.
-		if err := m.socket.Rest(); err != nil {
+		// Woken to run a function; one that is posted from here on wakes it again.
+		if err := m.socket.ClearWake(); err != nil {
 			return m.take(0, err) == nil
 		}
 	default:
@@ -88,11 +88,11 @@ func (m *member) next() bool {
 	return true
 }
 
-// poll moves a batch of what has come: EAGAIN when there is nothing.
+// poll moves a batch without waiting. EAGAIN: there was none.
 func (m *member) poll() error { return m.take(m.socket.Poll()) }
 
-// take moves n frames that were received, or deals with what went wrong. It returns EAGAIN when there was nothing, and
-// any other error when there never will be.
+// take moves the n frames that Receive returned, or handles its error. It returns EAGAIN if there were none, and any other
+// error if there will be no more.
 func (m *member) take(n int, err error) error {
 	switch {
 	case err == nil && n == 0:
@@ -104,12 +104,12 @@ func (m *member) take(n int, err error) error {
 	case errors.Is(err, nic.ErrClosed):
 		return err
 	case errors.Is(err, nic.ErrGone):
-		m.r.news.suspected(m.id)
+		m.r.control.reportSuspect(m.id)
 		return err
 	case errors.Is(err, nic.ErrDown):
-		m.r.news.suspected(m.id)
+		m.r.control.reportSuspect(m.id)
 	default:
-		// One bad frame, usually. Should it go on, it must not take the processor.
+		// Usually one bad frame. An error that persists must not take the processor.
 		m.r.accounts[m.id].rx.errors.Add(1)
 		if m.failed++; m.failed > 100 {
 			time.Sleep(10 * time.Millisecond)
@@ -118,12 +118,12 @@ func (m *member) take(n int, err error) error {
 	return nil
 }
 
-// batch hands the frames that came to the adapter, by the rule in force.
+// batch moves the received frames to the adapter by the rule in force.
 func (m *member) batch() {
 	m.epoch.enter()
 	defer m.epoch.leave()
 	u := m.r.rule.Load()
-	m.lately = m.r.guests.lately(m.r.clock)
+	m.recentNow = m.r.recentLocal.lookupTime(m.r.clock)
 	for m.at < m.n {
 		m.choose(u)
 	}
@@ -134,8 +134,7 @@ func (m *member) batch() {
 	m.r.accounts[m.id].rx.add(&m.tally)
 }
 
-// choose decides on the frames from the one in hand on, and joins those of UDP flows. It returns early when one
-// panics: only that is lost.
+// choose decides on the frames from m.at on, and joins those of UDP flows. It returns early if one panics: only that is lost.
 func (m *member) choose(u *Rule) {
 	defer m.recovered()
 	var h frame.Headers
@@ -151,19 +150,19 @@ func (m *member) choose(u *Rule) {
 		tunnel := v.Tunnelled(&h) && frame.FindInner(v, b[frame.VnetLen:], &h)
 		frames, bytes := frame.WireCount(v, &h, len(b)-frame.VnetLen)
 		if isSlow(&h) {
-			m.frames[m.at], m.facts[m.at] = b, fact{protocol: h.Protocol, slow: true}
+			m.frames[m.at], m.metas[m.at] = b, frameMeta{protocol: h.Protocol, slow: true}
 			continue
 		}
 		if u.IsOwn(h.Src) || m.reflected(u, h.In(h.Src, b[frame.VnetLen:])) {
 			m.tally.drops[team.DropReflected] += uint64(frames)
 			continue
 		}
-		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), tunnel: tunnel}
-		whose, drop := u.Accept(m.id, h.Dst, m.r.guests.has(m.lately, h.In(h.Dst, b[frame.VnetLen:])))
-		if whose == ForNobody && u.Astray(m.id, h.Dst) {
+		f := frameMeta{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), tunnel: tunnel}
+		whose, drop := u.Accept(m.id, h.Dst, m.r.recentLocal.sentRecently(m.recentNow, h.In(h.Dst, b[frame.VnetLen:])))
+		if whose == ForNobody && u.IsFlooded(m.id, h.Dst) {
 			m.tally.other += uint64(frames)
 		}
-		if whose != ForNobody && !tunnel && !nic.Prepare(b, &v, &h) {
+		if whose != ForNobody && !tunnel && !nic.NormalizeVnet(b, &v, &h) {
 			whose, drop = ForNobody, team.DropMalformed
 		}
 		if whose == ForNobody {
@@ -171,39 +170,40 @@ func (m *member) choose(u *Rule) {
 			continue
 		}
 		if whose == ForUs && u.PerMember {
-			if neighbourhood(&h) {
-				m.r.news.frame(m.id, b)
+			if isARPorND(&h) {
+				m.r.control.passFrame(m.id, b)
 			}
-			atomic.AddUint64(&m.heard[modes.HeardSlot(&h, b[frame.VnetLen:])], uint64(bytes))
+			atomic.AddUint64(&m.rxBytes[spread.RxClass(&h, b[frame.VnetLen:])], uint64(bytes))
 		}
-		// The stack takes only what has the adapter's address, so what has another of ours gets that: peers know
-		// a member's address from before it was in the team, or were told it to spread what they send.
+		// The stack accepts only the adapter's address. Peers know a member's own address from before it joined, or
+		// because elb announced it to them.
 		if whose == ForUs && h.Dst != u.Adapter {
 			u.Adapter.Put(b, frame.VnetLen)
 		}
 		if h.Protocol == frame.UDP && m.merge {
 			if to, n := m.merger.Add(m.at, b, v, &h, 0); to >= 0 {
 				m.frames[to] = m.frames[to][:n]
-				m.facts[to].frames += f.frames
-				m.facts[to].bytes += f.bytes
+				m.metas[to].frames += f.frames
+				m.metas[to].bytes += f.bytes
 				continue
 			}
 		}
-		m.frames[m.at], m.facts[m.at] = b, f
+		m.frames[m.at], m.metas[m.at] = b, f
 	}
 }
 
-// reflected reports whether a frame from s is taken for one that the adapter has sent, come back. What comes from a guest
-// later than that is a sign that it has moved.
+// reflected reports whether a frame from s is one that the adapter sent, reflected by a switch. A later frame from a station
+// behind the adapter may mean that the station has moved.
 func (m *member) reflected(u *Rule, s frame.Station) bool {
-	since := m.r.guests.since(m.lately, s)
-	if since >= ElsewhereAfter && u.isStation(s) && m.sightings.New(m.r.clock.now(), s) {
-		m.r.Elsewhere(s)
+	since := m.r.recentLocal.sinceSent(m.recentNow, s)
+	if since >= MovedAfter && u.isStation(s) && m.moveCandidates.Add(m.r.clock.now(), s) {
+		m.r.CheckMoved(s)
 	}
-	return since < GuestTime
+	return since < RecentTime
 }
 
-// deliver gives the adapter what is for it, and the control loop slow protocols, from the frame in hand on. It returns early when one panics, as choose does.
+// deliver writes the frames from m.at on to the adapter, and passes slow protocols to the control loop. It returns early if
+// one panics, as choose does.
 func (m *member) deliver() {
 	defer m.recovered()
 	for ; m.at < m.n; m.at++ {
@@ -211,9 +211,9 @@ func (m *member) deliver() {
 		if b == nil {
 			continue
 		}
-		f := &m.facts[m.at]
+		f := &m.metas[m.at]
 		if f.slow {
-			m.slow(b, f.protocol)
+			m.receiveSlow(b, f.protocol)
 			continue
 		}
 		if drop, ok := m.write(b, f.tunnel); !ok {
@@ -224,14 +224,14 @@ func (m *member) deliver() {
 	}
 }
 
-// moved counts what has reached its end.
-func (m *member) moved(f *fact) {
+// moved counts a delivered frame.
+func (m *member) moved(f *frameMeta) {
 	c := &m.tally.moved[f.protocol]
 	c.Frames += uint64(f.frames)
 	c.Bytes += uint64(f.bytes)
 }
 
-// recovered ends the panic of the frame in hand, which is lost.
+// recovered recovers a panic over the frame at m.at, which is lost.
 func (m *member) recovered() {
 	if p := recover(); p != nil {
 		m.r.panics.Frame(p, m.socket.Frame(m.at))
@@ -240,7 +240,7 @@ func (m *member) recovered() {
 	}
 }
 
-// write gives a frame to the adapter.
+// write writes a frame to the adapter. False: it was dropped, for that reason.
 func (m *member) write(b []byte, tunnel bool) (team.Drop, bool) {
 	if tunnel {
 		return m.writeTunnel(b)
@@ -252,7 +252,7 @@ func (m *member) write(b []byte, tunnel bool) (team.Drop, bool) {
 		case unix.EINTR:
 		case unix.EINVAL:
 			if frame.GSOAt(b) == frame.GSOUDPL4 && m.segment(b) {
-				// The frame was good: some kernels refuse such as they should take.
+				// The segments were accepted: this kernel refuses correct UDP super-frames.
 				m.merge = false
 				return 0, true
 			}
@@ -263,16 +263,51 @@ func (m *member) write(b []byte, tunnel bool) (team.Drop, bool) {
 	}
 }
 
-// segment gives the adapter the super-frame b in pieces, and reports whether it took any.
+// segment writes the super-frame b to the adapter in segments, and reports whether it accepted any.
 func (m *member) segment(b []byte) bool {
 	var v frame.Vnet
 	v.Unmarshal(b)
 	took := false
-	piece := make([]byte, frame.VnetLen, slotLen) // the pieces are finished: nothing is asked of the kernel
+	piece := make([]byte, frame.VnetLen, slotLen) // a zero header: segments are finished frames
 	_ = frame.Segment(v, b[frame.VnetLen:], func(seg []byte) bool {
 		_, err := m.queue.Write(append(piece, seg...))
 		took = took || err == nil
 		return true
 	})
 	return took
+}
+
+// writeTunnel writes the super-frame b of a tunnel to the adapter: whole if the kernel has a header for it, else as UDP
+// super-frames of the tunnel's datagrams, else in segments.
+func (m *member) writeTunnel(b []byte) (team.Drop, bool) {
+	var v frame.Vnet
+	v.Unmarshal(b)
+	if m.tunnel && v.MarshalTunnel(b) {
+		_, err := m.queue.WriteTunnel(b)
+		for err == unix.EINTR {
+			_, err = m.queue.WriteTunnel(b)
+		}
+		switch err {
+		case nil:
+			return 0, true
+		case unix.EINVAL:
+			v.Marshal(b) // the kernel does not accept this frame whole
+		default:
+			return team.DropAdapter, false
+		}
+	}
+	took := false
+	if !m.merge {
+		took = m.segment(b)
+	} else if err := frame.Regroup(v, b[frame.VnetLen:], func(group []byte) bool {
+		_, ok := m.write(group, false)
+		took = took || ok
+		return true
+	}); err != nil {
+		return team.DropMalformed, false
+	}
+	if !took {
+		return team.DropAdapter, false
+	}
+	return 0, true
 }

@@ -5,34 +5,33 @@ package relay
 //  1. The host's stack sends a (super-)frame into the adapter; the goroutine wakes (transmitter.run).
 //  2. It reads what is there, up to a batch, without waiting (read): [virtio header][frame] each.
 //  3. It takes the rule in force, once for the batch.
-//  4. Each frame is parsed once; modes.Picker says by which members it leaves; datagrams of a flow that
+//  4. Each frame is parsed once; spread.Picker picks the members by which it leaves; datagrams of a flow that
 //     leave by one member are joined to a super-frame in place (pick). Then they are queued on the members'
-//     sockets, and counted as the frames that they will be on the wire (spread). Where the rule is PerMember the adapter's
-//     frames get the member's address then, and its ARP and ND have gone to the control loop instead, which sends
-//     them by Send.
-//  5. One sendmmsg a member (flush). The socket's send buffer is the bound of the member's backlog: what
-//     does not fit is dropped, for nothing may wait for one member while others are idle.
+//     sockets, and counted as the frames that they become on the wire (spread). If the rule is PerMember, the adapter's
+//     frames get the member's address here, and its ARP and ND go to the control loop instead, which sends them by Send.
+//  5. One sendmmsg a member (flush). The socket's send buffer bounds the member's backlog: what does not fit is dropped,
+//     for nothing may wait for one member while others are idle.
 //  6. What a member refused because it has no link goes to another one, once (resend).
 //
-// Receive, one goroutine a member, and one besides that sleeps where nobody speaks LACP (ear):
+// Receive, one goroutine a member, and a second one that sleeps unless the link speaks LACP (slowReceiver):
 //
-//  1. Frames come in by the NIC; the goroutine wakes (member.run) and takes a batch with one recvmmsg,
+//  1. Frames come in by the NIC; the goroutine wakes (member.run) and receives a batch with one recvmmsg,
 //     VLAN tags back in place.
 //  2. It takes the rule in force, once for the batch.
-//  3. Each frame is parsed once. Slow protocol frames go to the control loop when it is their turn, so many and no more
-//     (slow.go). The others are accepted or not (Rule.Accept): own frames come back (Rule.IsOwn, guests), members that do
-//     not collect, addresses of others. Where the rule is PerMember the control loop gets a copy of ARP and ND that is for
-//     us alone.
-//  4. What is addressed to the member's own address, or to one that it has inherited, gets the adapter's. Datagrams
-//     of a flow are joined to a super-frame in place (choose).
-//  5. One write into the adapter's queue (deliver): the kernel takes it through its stack there and then. Super-frames of
-//     tunnels, which its TAPs do not all take, go by tunnel.go.
+//  3. Each frame is parsed once. Slow protocol frames go to the control loop in their order, at a bounded rate
+//     (slow.go). Of the others these are not accepted (Rule.Accept): frames of ours, reflected (Rule.IsOwn, recentLocal),
+//     frames of members that do not collect, addresses of others. If the rule is PerMember, the control loop gets a copy of
+//     ARP and ND that is for us alone.
+//  4. A frame to the member's own address, or to one that it inherited, gets the adapter's. Datagrams of a flow are
+//     joined to a super-frame in place (choose).
+//  5. One write into the adapter's queue (deliver): the kernel takes it through its stack within the call. Super-frames of
+//     tunnels, which not all kernels' TAPs accept, go by writeTunnel.
 //
-// Programs in the kernel may move the frames of a direction instead; gate.go tells how the goroutine that moves them hands
-// them over. Between two batches a goroutine runs what others want of it (errands).
+// Programs in the kernel may move the frames of a direction instead; gate.go describes how the goroutine that moves them
+// hands them over. Between two batches a goroutine runs functions for others (betweenBatches).
 //
-// All goroutines write through the one queue's descriptor by number, without a lock; Close ends them
-// before anybody can close the adapter.
+// All goroutines write by the number of the one queue's descriptor, without a lock; Close ends them before the adapter
+// may be closed.
 
 import (
 	"errors"
@@ -48,18 +47,18 @@ import (
 	"nicteam/internal/panics"
 	"nicteam/internal/settings"
 	"nicteam/internal/tap"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
 var _ team.Datapath = (*Relay)(nil)
 
-// Options are what a Relay works with. Only Adapter is needed.
+// Options of a Relay. Only Adapter is required.
 type Options struct {
 	Adapter  *tap.Adapter // borrowed: Close leaves it open, and must come before its Close
 	TSO, USO settings.Offload
 	Logger   *slog.Logger   // nil: silent
-	Panics   *panics.Keeper // nil: nobody asks for them
+	Panics   *panics.Keeper // nil: the Relay's own
 
 	// Open opens a member's socket; nil: nic.Open with the backlog of the NIC's speed.
 	Open func(id int, l team.Link) (*nic.Socket, error)
@@ -67,23 +66,23 @@ type Options struct {
 
 // Relay is a team.Datapath. Make it with New. Its methods may be called from any goroutine.
 type Relay struct {
-	adapter *tap.Adapter
-	open    func(id int, l team.Link) (*nic.Socket, error)
-	log     *slog.Logger
-	clock   clock
-	news    *news
-	guests  guests
-	also    atomic.Pointer[func(frame.Station) bool] // AlsoSent
+	adapter        *tap.Adapter
+	open           func(id int, l team.Link) (*nic.Socket, error)
+	log            *slog.Logger
+	clock          clock
+	control        *controlQueue
+	recentLocal    recentLocal
+	sentByPrograms atomic.Pointer[func(frame.Station) bool] // SetSentByPrograms
 
 	rule    atomic.Pointer[Rule]
-	members [modes.MaxMembers]atomic.Pointer[member]
+	members [spread.MaxMembers]atomic.Pointer[member]
 	tx      *transmitter
 	filters *background
 	groups  *background
 	markers *markers
 
-	accounts [modes.MaxMembers]account
-	noMember [team.Drops]atomic.Uint64 // drops of the adapter's own
+	accounts [spread.MaxMembers]account
+	noMember [team.Drops]atomic.Uint64 // drops before a member was picked
 	panics   *panics.Keeper
 
 	mu     sync.Mutex // Join, Leave, Apply, Counters, Heard, Close
@@ -93,13 +92,13 @@ type Relay struct {
 // ErrNoMember is returned for a member that has not joined.
 var ErrNoMember = errors.New("no such member")
 
-// New starts a relay with no members and a Plan that moves nothing.
+// New starts a relay without members, under a Plan that moves nothing.
 func New(o Options) (*Relay, error) {
 	if n := len(o.Adapter.Queues()); n != 1 {
-		return nil, fmt.Errorf("start relay: adapter has %d queues, and a member's socket one writer: %w", n, unix.EINVAL)
+		return nil, fmt.Errorf("start relay: adapter has %d queues, want 1: %w", n, unix.EINVAL)
 	}
 	r := &Relay{adapter: o.Adapter, open: o.Open, log: o.Logger, clock: newClock()}
-	r.news = newNews(r.clock)
+	r.control = newControlQueue(r.clock)
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -111,7 +110,7 @@ func New(o Options) (*Relay, error) {
 			return nic.Open(nic.Options{Name: l.Name, Index: l.Index, MAC: l.MAC, TSO: nic.Offload(o.TSO), USO: nic.Offload(o.USO)})
 		}
 	}
-	r.rule.Store(NewRule(&modes.Plan{}))
+	r.rule.Store(NewRule(&spread.Plan{}))
 	r.tx = newTransmitter(r, o.Adapter.Queues()[0])
 	if err := r.tx.start(); err != nil {
 		return nil, fmt.Errorf("start relay: %w", err)
@@ -122,25 +121,26 @@ func New(o Options) (*Relay, error) {
 }
 
 func validID(id int) error {
-	if id < 0 || id >= modes.MaxMembers {
-		return fmt.Errorf("member id %d is not in [0, %d): %w", id, modes.MaxMembers, ErrNoMember)
+	if id < 0 || id >= spread.MaxMembers {
+		return fmt.Errorf("member id %d is not in [0, %d): %w", id, spread.MaxMembers, ErrNoMember)
 	}
 	return nil
 }
 
-// Join opens member id on a NIC. Counters go on where they were when the same NIC (by name) had the
-// id last, and start at zero for another.
+// Join opens member id on a NIC. Its counters continue if the same NIC (by name) had the id last, and start at zero for
+// another.
 func (r *Relay) Join(id int, l team.Link) error {
 	if err := validID(id); err != nil {
 		return fmt.Errorf("join %s: %w", l.Name, err)
 	}
 	if r.members[id].Load() != nil {
-		return fmt.Errorf("join %s: member %d is there already: %w", l.Name, id, unix.EEXIST)
+		return fmt.Errorf("join %s: member %d has joined already: %w", l.Name, id, unix.EEXIST)
 	}
-	// Opening takes the kernel's configuration lock, which others may hold for long: a failover must not wait for that.
+	// Opening takes the kernel's configuration lock, which others may hold for long: a failover, which takes r.mu, must not
+	// wait for that.
 	s, err := r.open(id, l)
 	if err == nil {
-		if err = r.enter(id, l, s); err != nil {
+		if err = r.addMember(id, l, s); err != nil {
 			s.Close()
 		}
 	}
@@ -150,18 +150,18 @@ func (r *Relay) Join(id int, l team.Link) error {
 	return nil
 }
 
-// enter makes an open socket member id.
-func (r *Relay) enter(id int, l team.Link, s *nic.Socket) error {
+// addMember makes an open socket member id.
+func (r *Relay) addMember(id int, l team.Link, s *nic.Socket) error {
 	seen := r.rule.Load()
-	r.settled(id, s.JoinGroup(slowProtocols))
-	r.admit(s, seen, id)
+	r.logFilterError(id, s.JoinGroup(slowProtocols))
+	r.setFilter(s, seen, id)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		return nic.ErrClosed
 	}
 	if r.members[id].Load() != nil {
-		return fmt.Errorf("member %d is there already: %w", id, unix.EEXIST)
+		return fmt.Errorf("member %d has joined already: %w", id, unix.EEXIST)
 	}
 	if a := &r.accounts[id]; a.name != l.Name {
 		a.rx.reset()
@@ -171,10 +171,10 @@ func (r *Relay) enter(id int, l team.Link, s *nic.Socket) error {
 	m := newMember(r, id, s)
 	r.members[id].Store(m)
 	go m.run()
-	go m.ear.run()
+	go m.slow.run()
 	if r.rule.Load() != seen {
-		r.filters.due()
-		r.groups.due()
+		r.filters.schedule()
+		r.groups.schedule()
 	}
 	return nil
 }
@@ -187,10 +187,10 @@ func (r *Relay) Leave(id int) error {
 	r.mu.Lock()
 	m := r.detach(id)
 	r.mu.Unlock()
-	return r.end(m)
+	return r.closeMember(m)
 }
 
-// detach takes member id out of what Apply and the goroutines see; nil where there is none.
+// detach removes member id from what Apply and the goroutines see, and returns it; nil: there is none.
 func (r *Relay) detach(id int) *member {
 	m := r.members[id].Swap(nil)
 	if m != nil {
@@ -203,14 +203,14 @@ func (r *Relay) detach(id int) *member {
 	return m
 }
 
-// end closes a detached member, for which the kernel waits for all its processors.
-func (r *Relay) end(m *member) error {
+// closeMember closes a detached member. The kernel waits for an RCU grace period.
+func (r *Relay) closeMember(m *member) error {
 	if m == nil {
 		return nil
 	}
 	err := m.socket.Close()
 	<-m.done
-	<-m.ear.done
+	<-m.slow.done
 	if err != nil {
 		return fmt.Errorf("leave: member %d: %w", m.id, err)
 	}
@@ -218,13 +218,22 @@ func (r *Relay) end(m *member) error {
 }
 
 func (r *Relay) member(id int) *member {
-	if id < 0 || id >= modes.MaxMembers {
+	if id < 0 || id >= spread.MaxMembers {
 		return nil
 	}
 	return r.members[id].Load()
 }
 
-// Backlog is how many bytes, as the kernel charges them, member id was given that have not left its NIC.
+// joined yields the members that have joined.
+func (r *Relay) joined(yield func(*member) bool) {
+	for id := range r.members {
+		if m := r.members[id].Load(); m != nil && !yield(m) {
+			return
+		}
+	}
+}
+
+// Backlog returns the bytes of truesize transmitted by member id that have not left its NIC.
 func (r *Relay) Backlog(id int) int {
 	if m := r.member(id); m != nil {
 		return m.socket.Backlog()
@@ -232,7 +241,7 @@ func (r *Relay) Backlog(id int) int {
 	return 0
 }
 
-// SetBacklog bounds the backlog of member id; nic.BacklogFor is what it was opened with.
+// SetBacklog bounds the backlog of member id, at first nic.BacklogFor its speed.
 func (r *Relay) SetBacklog(id, bytes int) error {
 	m := r.member(id)
 	if m == nil {
@@ -241,7 +250,7 @@ func (r *Relay) SetBacklog(id, bytes int) error {
 	return m.socket.SetBacklog(bytes)
 }
 
-// Offloads reports which super-frames member id's NIC is given whole at present.
+// Offloads reports which super-frames member id's NIC gets whole at present.
 func (r *Relay) Offloads(id int) (tso, uso bool) {
 	m := r.member(id)
 	return m != nil && m.socket.TSO(), m != nil && m.socket.USO()
@@ -268,8 +277,8 @@ func (r *Relay) Counters(c *team.Counters) {
 	}
 }
 
-// Control delivers frames and news for the control loop. What it does not take in time is lost.
-func (r *Relay) Control() <-chan team.Control { return r.news.to }
+// Control delivers frames and reports to the control loop. They are lost if it lags too far behind.
+func (r *Relay) Control() <-chan team.Control { return r.control.frames }
 
 // Close ends all goroutines and closes all members; the adapter stays open. Closing twice is fine.
 func (r *Relay) Close() error {
@@ -280,12 +289,12 @@ func (r *Relay) Close() error {
 	}
 	r.closed = true
 	errs := []error{r.tx.end()}
-	r.filters.end()
-	r.groups.end()
-	r.markers.end()
+	r.filters.close()
+	r.groups.close()
+	r.markers.close()
 	for id := range r.members {
-		errs = append(errs, r.end(r.detach(id)))
+		errs = append(errs, r.closeMember(r.detach(id)))
 	}
-	r.news.end()
+	r.control.close()
 	return errors.Join(errs...)
 }

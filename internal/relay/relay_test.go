@@ -10,10 +10,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/internal/panics"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -43,7 +43,7 @@ func (g *rig) newsOf(kind team.ControlKind) team.Control {
 
 func TestFramesPassBothWays(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(modes.SpreadSingle))
+	g.apply(g.plan(spread.SpreadSingle))
 	host, peer := g.teamPort(), g.peerPort(0)
 	base := g.counters().Members[0]
 	const n, octets = 10, 60
@@ -58,8 +58,8 @@ func TestFramesPassBothWays(t *testing.T) {
 	c := g.await("counters", func(c *team.Counters) bool {
 		return c.Members[0].RX[frame.Other].Frames == base.RX[frame.Other].Frames+n
 	})
-	base.RX[frame.Other].Add(frame.Count{Frames: n, Bytes: n * octets})
-	base.TX[frame.Other].Add(frame.Count{Frames: n, Bytes: n * octets})
+	base.RX[frame.Other].Add(team.Count{Frames: n, Bytes: n * octets})
+	base.TX[frame.Other].Add(team.Count{Frames: n, Bytes: n * octets})
 	if diff := cmp.Diff(base, c.Members[0]); diff != "" {
 		t.Errorf("counters (-want +got):\n%s", diff)
 	}
@@ -67,7 +67,7 @@ func TestFramesPassBothWays(t *testing.T) {
 
 func TestTagsAreKept(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(modes.SpreadSingle))
+	g.apply(g.plan(spread.SpreadSingle))
 	host, peer := g.teamPort(), g.peerPort(0)
 	for _, tags := range [][]uint16{
 		{0x8100, 5<<13 | 100},
@@ -90,7 +90,7 @@ func TestAcceptRules(t *testing.T) {
 	tests := []struct {
 		name    string
 		frame   []byte
-		change  func(pl *modes.Plan)
+		change  func(pl *spread.Plan)
 		want    []byte // what arrives, nil: nothing
 		drop    team.Drop
 		flooded bool
@@ -102,25 +102,25 @@ func TestAcceptRules(t *testing.T) {
 		{name: "reflected", frame: testFrame(frame.Broadcast, adapterMAC, 0), drop: team.DropReflected},
 		{name: "reflected by a member", frame: testFrame(adapterMAC, memberMAC(1), 0), drop: team.DropReflected},
 		{name: "standby", frame: testFrame(frame.Broadcast, peerMAC, 0), drop: team.DropStandby,
-			change: func(pl *modes.Plan) { pl.Collecting = 0 }},
+			change: func(pl *spread.Plan) { pl.Collecting = 0 }},
 		{name: "flooded to standby", frame: testFrame(adapterMAC, peerMAC, 0), drop: team.DropStandby, flooded: true,
-			change: func(pl *modes.Plan) { pl.Collecting = 0 }},
+			change: func(pl *spread.Plan) { pl.Collecting = 0 }},
 		{name: "group where not wanted", frame: testFrame(frame.Broadcast, peerMAC, 0), drop: team.DropStandby,
-			change: func(pl *modes.Plan) { pl.Multicast = 0 }},
+			change: func(pl *spread.Plan) { pl.Multicast = 0 }},
 		{name: "unicast where groups are not wanted", frame: testFrame(adapterMAC, peerMAC, 0), want: testFrame(adapterMAC, peerMAC, 0),
-			change: func(pl *modes.Plan) { pl.Multicast = 0 }},
+			change: func(pl *spread.Plan) { pl.Multicast = 0 }},
 		{name: "behind", frame: testFrame(behind, peerMAC, 0), want: testFrame(behind, peerMAC, 0),
-			change: func(pl *modes.Plan) { pl.Behind = []frame.MAC{behind}; pl.Own = append(pl.Own, behind) }},
+			change: func(pl *spread.Plan) { pl.Behind = []frame.MAC{behind}; pl.Own = append(pl.Own, behind) }},
 		{name: "from behind, and moved away", frame: testFrame(frame.Broadcast, behind, 0), want: testFrame(frame.Broadcast, behind, 0),
-			change: func(pl *modes.Plan) { pl.Behind = []frame.MAC{behind}; pl.Own = append(pl.Own, behind) }},
+			change: func(pl *spread.Plan) { pl.Behind = []frame.MAC{behind}; pl.Own = append(pl.Own, behind) }},
 		{name: "promiscuous", frame: testFrame(stranger, peerMAC, 0), want: testFrame(stranger, peerMAC, 0),
-			change: func(pl *modes.Plan) { pl.Promiscuous = true }},
+			change: func(pl *spread.Plan) { pl.Promiscuous = true }},
 		{name: "promiscuous, another member's", frame: testFrame(memberMAC(1), peerMAC, 0), drop: team.DropNotOurs,
-			change: func(pl *modes.Plan) { pl.Promiscuous = true }},
+			change: func(pl *spread.Plan) { pl.Promiscuous = true }},
 		{name: "inherited", frame: testFrame(memberMAC(1), peerMAC, 0), want: testFrame(adapterMAC, peerMAC, 0),
-			change: func(pl *modes.Plan) { pl.Filter[0] = append(pl.Filter[0], memberMAC(1)) }},
+			change: func(pl *spread.Plan) { pl.Filter[0] = append(pl.Filter[0], memberMAC(1)) }},
 		{name: "the adapter's address is at home elsewhere", frame: testFrame(adapterMAC, peerMAC, 0), drop: team.DropNotOurs, flooded: true,
-			change: func(pl *modes.Plan) { pl.PerMember, pl.Filter[0] = true, nil }},
+			change: func(pl *spread.Plan) { pl.PerMember, pl.Filter[0] = true, nil }},
 	}
 	g := newRig(t, 2)
 	g.hearAll()
@@ -128,7 +128,7 @@ func TestAcceptRules(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			g.TB = t
-			pl := g.plan(modes.SpreadSingle)
+			pl := g.plan(spread.SpreadSingle)
 			if tt.change != nil {
 				tt.change(pl)
 			}
@@ -152,20 +152,20 @@ func TestTransmitRules(t *testing.T) {
 	g := newRig(t, 2)
 	host, peers := g.teamPort(), []*port{g.peerPort(0), g.peerPort(1)}
 
-	g.apply(g.plan(modes.SpreadBroadcast))
+	g.apply(g.plan(spread.SpreadBroadcast))
 	b := testFrame(peerMAC, adapterMAC, 1)
 	host.send(b)
 	peers[0].expect(b)
 	peers[1].expect(b)
 
-	pl := g.plan(modes.SpreadSingle)
+	pl := g.plan(spread.SpreadSingle)
 	pl.Single = 1
 	g.apply(pl)
 	b = testFrame(peerMAC, adapterMAC, 2)
 	host.send(b)
 	peers[1].expect(b)
 
-	g.apply(g.plan(modes.SpreadRoundRobin))
+	g.apply(g.plan(spread.SpreadRoundRobin))
 	for i := range 10 {
 		host.send(testFrame(peerMAC, adapterMAC, 10+i))
 	}
@@ -174,7 +174,7 @@ func TestTransmitRules(t *testing.T) {
 	}
 
 	before := g.counters().Adapter.TXDrop[team.DropNoMember]
-	g.apply(g.plan(modes.SpreadNone))
+	g.apply(g.plan(spread.SpreadNone))
 	host.send(testFrame(peerMAC, adapterMAC, 3))
 	g.await("drop without member", func(c *team.Counters) bool { return c.Adapter.TXDrop[team.DropNoMember] == before+1 })
 	peers[0].empty()
@@ -184,7 +184,7 @@ func TestTransmitRules(t *testing.T) {
 func TestRefusedFramesAreResentOnce(t *testing.T) {
 	g := newRig(t, 3)
 	host, peer := g.teamPort(), g.peerPort(1)
-	pl := g.plan(modes.SpreadSingle)
+	pl := g.plan(spread.SpreadSingle)
 	pl.Distributing = pl.Distributing.Without(2)
 	g.apply(pl)
 	labtest.Must(t, g.host.Down("m0"))
@@ -228,7 +228,7 @@ func TestRefusedFramesAreResentOnce(t *testing.T) {
 func TestMissingMemberRefuses(t *testing.T) {
 	g := newRig(t, 2)
 	host, peer := g.teamPort(), g.peerPort(1)
-	g.apply(g.plan(modes.SpreadSingle))
+	g.apply(g.plan(spread.SpreadSingle))
 	labtest.Must(t, g.relay.Leave(0))
 	b := testFrame(peerMAC, adapterMAC, 1)
 	host.send(b)
@@ -238,7 +238,7 @@ func TestMissingMemberRefuses(t *testing.T) {
 func TestNICGoneAndBack(t *testing.T) {
 	g := newRig(t, 2)
 	host, peer := g.teamPort(), g.peerPort(1)
-	g.apply(g.plan(modes.SpreadSingle))
+	g.apply(g.plan(spread.SpreadSingle))
 	l, err := g.host.Handle().LinkByName("m0")
 	labtest.Must(t, err)
 	labtest.Must(t, g.host.Handle().LinkDel(l))
@@ -248,7 +248,7 @@ func TestNICGoneAndBack(t *testing.T) {
 	b := testFrame(peerMAC, adapterMAC, 1)
 	host.send(b)
 	peer.expect(b)
-	g.apply(g.plan(modes.SpreadSingle)) // with a member whose NIC is gone
+	g.apply(g.plan(spread.SpreadSingle)) // with a member whose NIC is gone
 
 	labtest.Must(t, g.relay.Leave(0))
 	labtest.Must(t, g.relay.Leave(0))
@@ -262,7 +262,7 @@ func TestNICGoneAndBack(t *testing.T) {
 
 func TestStrangersAreToldOnceAPlan(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(modes.SpreadSingle))
+	g.apply(g.plan(spread.SpreadSingle))
 	host, peer := g.teamPort(), g.peerPort(0)
 	stranger := frame.MAC(0x0200000000cc)
 	for i := range 3 {
@@ -274,7 +274,7 @@ func TestStrangersAreToldOnceAPlan(t *testing.T) {
 	if diff := cmp.Diff(want, g.newsOf(team.ControlBehind)); diff != "" {
 		t.Errorf("news (-want +got):\n%s", diff)
 	}
-	pl := g.plan(modes.SpreadSingle)
+	pl := g.plan(spread.SpreadSingle)
 	lives(pl, frame.StationOf(stranger, 0))
 	g.apply(pl)
 	b := testFrame(peerMAC, stranger, 4)
@@ -307,7 +307,7 @@ func TestStrangersAreToldOnceAPlan(t *testing.T) {
 
 func TestSlowProtocolGoesToControl(t *testing.T) {
 	g := newRig(t, 1)
-	pl := g.plan(modes.SpreadSingle)
+	pl := g.plan(spread.SpreadSingle)
 	pl.Collecting = 0
 	g.apply(pl)
 	host, peer := g.port(g.host, "team0", func(h *frame.Headers) bool { return h.EtherType == frame.TypeSlow }), g.peerPort(0)
@@ -333,22 +333,22 @@ func TestSendControlFrame(t *testing.T) {
 	if err := g.relay.Send(0, b[:3]); err == nil {
 		t.Error("Send of three octets succeeded")
 	}
-	if c := g.counters().Members[0].TX[frame.Other]; c != (frame.Count{Frames: 1, Bytes: 60}) {
+	if c := g.counters().Members[0].TX[frame.Other]; c != (team.Count{Frames: 1, Bytes: 60}) {
 		t.Errorf("counted %+v", c)
 	}
 }
 
 func TestPanicLosesOneFrame(t *testing.T) {
 	g := newRig(t, 2)
-	pl := g.plan(modes.SpreadRoundRobin)
+	pl := g.plan(spread.SpreadRoundRobin)
 	g.apply(pl)
 	host, peer := g.teamPort(), g.peerPort(0)
 	// A member without a socket makes each second frame panic. Nobody is left who would set what its NIC takes in.
 	for _, b := range []**background{&g.relay.filters, &g.relay.groups} {
-		(*b).end()
+		(*b).close()
 		*b = g.relay.runInBackground(func() {})
 	}
-	m := g.relay.members[1].Swap(&member{done: make(chan struct{}), pace: pace{begin: 1 << 62}})
+	m := g.relay.members[1].Swap(&member{done: make(chan struct{}), rate: rateMeter{start: 1 << 62}})
 	defer g.relay.members[1].Store(m)
 	const n = 6
 	for i := range n {
@@ -357,7 +357,7 @@ func TestPanicLosesOneFrame(t *testing.T) {
 	for range n / 2 {
 		peer.next()
 	}
-	kept := func() []api.Panic { return g.relay.panics.List() }
+	kept := func() []panics.Panic { return g.relay.panics.List() }
 	labtest.Eventually(t, "panics", func() bool { p := kept(); return len(p) == 1 && p[0].Count == n/2 })
 	if p := kept()[0]; !strings.HasPrefix(p.Input, fmt.Sprintf("frame of %d octets: ", frame.VnetLen+60)) || !strings.Contains(p.Stack, "spread") {
 		t.Errorf("kept %+v", p)
@@ -371,18 +371,18 @@ func TestPanicLosesOneFrame(t *testing.T) {
 
 func TestCloseAndStartAgain(t *testing.T) {
 	g := newRig(t, 2)
-	g.apply(g.plan(modes.SpreadSingle))
+	g.apply(g.plan(spread.SpreadSingle))
 	for range 3 {
 		labtest.Must(t, g.relay.Close())
 		labtest.Must(t, g.relay.Close())
 		if _, open := <-g.relay.Control(); open {
 			t.Error("Control is open after Close")
 		}
-		if err := g.relay.Apply(g.plan(modes.SpreadNone)); err == nil {
+		if err := g.relay.Apply(g.plan(spread.SpreadNone)); err == nil {
 			t.Error("Apply after Close succeeded")
 		}
 		g.start()
-		g.apply(g.plan(modes.SpreadSingle))
+		g.apply(g.plan(spread.SpreadSingle))
 	}
 	host, peer := g.teamPort(), g.peerPort(0)
 	b := testFrame(peerMAC, adapterMAC, 1)

@@ -10,7 +10,7 @@ import (
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/tap"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -89,12 +89,12 @@ func (g *rig) addLink(id int) {
 }
 
 // plan is one with all joined members in use.
-func (g *rig) plan(spread modes.Spread) *modes.Plan {
-	pl := &modes.Plan{Spread: spread, Adapter: adapterMAC, Own: []frame.MAC{adapterMAC}, PacketsPerMember: 1}
+func (g *rig) plan(rule spread.Spread) *spread.Plan {
+	pl := &spread.Plan{Spread: rule, Adapter: adapterMAC, Own: []frame.MAC{adapterMAC}, PacketsPerMember: 1}
 	for id := range g.links {
 		pl.Distributing = pl.Distributing.With(id)
 		pl.Collecting = pl.Collecting.With(id)
-		pl.Weights[id] = modes.MaxShare
+		pl.Weights[id] = spread.MaxShare
 		pl.MACs[id] = memberMAC(id)
 		pl.Own = append(pl.Own, memberMAC(id))
 		pl.Filter[id] = []frame.MAC{adapterMAC}
@@ -103,7 +103,7 @@ func (g *rig) plan(spread modes.Spread) *modes.Plan {
 	return pl
 }
 
-func (g *rig) apply(pl *modes.Plan) {
+func (g *rig) apply(pl *spread.Plan) {
 	g.Helper()
 	labtest.Must(g, g.relay.Apply(pl))
 	// The NICs' filters follow in a moment, and what comes before that they drop.

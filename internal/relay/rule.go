@@ -1,47 +1,51 @@
 package relay
 
 import (
+	"fmt"
 	"slices"
 
 	"nicteam/internal/frame"
-	"nicteam/modes"
+	"nicteam/internal/nic"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
-// Rule is a Plan in force, and what is looked up in it a frame. Programs that receive instead of the relay go by the same one.
+// Rule is a Plan in force with what is looked up for each frame. Programs that receive in place of the relay follow the same
+// rule.
 type Rule struct {
-	*modes.Plan
+	*spread.Plan
 	own []frame.MAC // Plan.Own without Behind, sorted
 }
 
-// NewRule makes the rule of a Plan, which must not change any more.
-func NewRule(pl *modes.Plan) *Rule {
+// NewRule returns the rule of a Plan, which must not change any more.
+func NewRule(pl *spread.Plan) *Rule {
 	own := slices.DeleteFunc(slices.Clone(pl.Own), func(m frame.MAC) bool { return has(pl.Behind, m) })
 	slices.Sort(own)
 	return &Rule{Plan: pl, own: own}
 }
 
-// IsOwn reports whether m is the adapter's or a member's: what comes from there is our own come back.
+// IsOwn reports whether m is the adapter's or a member's address: a frame from it is one of ours, reflected.
 func (u *Rule) IsOwn(m frame.MAC) bool {
 	_, ok := slices.BinarySearch(u.own, m)
 	return ok
 }
 
-// Accepted says for whom a frame is that is to be taken in.
+// Accepted says for whom an accepted frame is.
 type Accepted uint8
 
-// The answers.
+// The receivers of a frame.
 const (
-	ForNobody Accepted = iota // it is not taken in
-	ForUs                     // the adapter's stack, by whatever address of ours
-	ForOthers                 // a group, or who lives behind the adapter
+	ForNobody Accepted = iota // the frame is not accepted
+	ForUs                     // the adapter's stack, by any of our addresses
+	ForOthers                 // a group, or a station behind the adapter
 )
 
-// Accept decides whether member id takes in a frame of others for dst. guest is whether dst lives behind the adapter though the Plan does not have it yet.
+// Accept decides whether member id accepts a frame of others to dst. local is whether dst is a station behind the adapter that
+// the Plan does not have yet.
 //
-// Where every member has its own address on the wire (PerMember) each address is taken in by one member only, so
-// that nothing is doubled by a switch that floods.
-func (u *Rule) Accept(id int, dst frame.MAC, guest bool) (Accepted, team.Drop) {
+// With a MAC for each member on the wire (PerMember) one member accepts each address, so that a switch that floods
+// duplicates nothing.
+func (u *Rule) Accept(id int, dst frame.MAC, local bool) (Accepted, team.Drop) {
 	switch {
 	case !u.Collecting.Has(id):
 		return ForNobody, team.DropStandby
@@ -55,8 +59,8 @@ func (u *Rule) Accept(id int, dst frame.MAC, guest bool) (Accepted, team.Drop) {
 			return ForNobody, team.DropNotOurs
 		}
 		return ForOthers, 0
-	case guest && u.PerMember:
-		// Until the Plan has it, it is sent for by the member that takes in what is for groups.
+	case local && u.PerMember:
+		// Until the Plan has the station, the member that receives groups transmits and receives for it.
 		if !u.Multicast.Has(id) {
 			return ForNobody, team.DropNotOurs
 		}
@@ -71,9 +75,9 @@ func (u *Rule) Accept(id int, dst frame.MAC, guest bool) (Accepted, team.Drop) {
 	return ForNobody, team.DropNotOurs
 }
 
-// Astray reports whether a unicast frame for dst, which the member did not take in, shows a switch that does not know
-// where our addresses are. A member that stands by may well be sent what is for its own address.
-func (u *Rule) Astray(id int, dst frame.MAC) bool {
+// IsFlooded reports whether a unicast frame to dst that the member did not accept shows a switch that floods, because it does
+// not know the port of our addresses. A standby member receives frames to its own address in any case.
+func (u *Rule) IsFlooded(id int, dst frame.MAC) bool {
 	if u.PerMember {
 		return dst != u.MACs[id] && u.IsOwn(dst) && !u.isBehind(dst)
 	}
@@ -82,17 +86,48 @@ func (u *Rule) Astray(id int, dst frame.MAC) bool {
 
 func (u *Rule) isBehind(m frame.MAC) bool { return has(u.Behind, m) }
 
-// isStation reports whether s is known to live behind the adapter.
+// isStation reports whether s is a station behind the adapter that the Plan has.
 func (u *Rule) isStation(s frame.Station) bool { return has(u.Stations, s) }
 
-// isAgeing reports whether the control loop wants to hear that s, which lives behind the adapter, still sends.
+// isAgeing reports whether the control loop asks whether s, a station behind the adapter, still sends.
 func (u *Rule) isAgeing(s frame.Station) bool { return has(u.Ageing, s) }
 
-// has reports whether m is in a sorted list, which is empty most of the time.
+// has reports whether m is in a sorted list, which is mostly empty.
 func has[T frame.MAC | frame.Station](list []T, m T) bool {
 	if len(list) == 0 {
 		return false
 	}
 	_, ok := slices.BinarySearch(list, m)
 	return ok
+}
+
+// Apply puts pl in force.
+func (r *Relay) Apply(pl *spread.Plan) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return fmt.Errorf("apply plan: %w", nic.ErrClosed)
+	}
+	was := r.rule.Swap(NewRule(pl))
+	r.tx.epoch.wait()
+	if pl.From != nil || was.From != nil {
+		r.startMigration(pl)
+	}
+	for m := range r.joined {
+		m.epoch.wait()
+	}
+	r.filters.schedule()
+	r.groups.schedule()
+	return nil
+}
+
+// startMigration makes now the start of a slot migration in the Picker, rather than the next frame. Not while programs
+// transmit: they follow the Plan a moment later, and own the table.
+func (r *Relay) startMigration(pl *spread.Plan) {
+	// Fails if the relay is closing, which moves nothing any more.
+	_ = r.PostWithPicker(func(p *spread.Picker, _ int64) {
+		if r.rule.Load().Plan == pl && !r.tx.yielded {
+			p.Follow(pl)
+		}
+	})
 }

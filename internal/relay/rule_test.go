@@ -6,12 +6,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nicteam/internal/frame"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
 func TestRuleLookups(t *testing.T) {
-	u := NewRule(&modes.Plan{Own: []frame.MAC{5, 1, 3}, Behind: []frame.MAC{2, 7}})
+	u := NewRule(&spread.Plan{Own: []frame.MAC{5, 1, 3}, Behind: []frame.MAC{2, 7}})
 	for m := range frame.MAC(9) {
 		if got, want := u.IsOwn(m), m == 1 || m == 3 || m == 5; got != want {
 			t.Errorf("IsOwn(%d) = %v", m, got)
@@ -29,15 +29,15 @@ const (
 
 // perMember is the Plan of three members whose addresses are on the wire: the adapter's is at home with member 0, that
 // of a dead fourth with member 1, who lives behind is pinned to member 2, and groups are member 0's.
-func perMember() *modes.Plan {
-	pl := &modes.Plan{Spread: modes.SpreadShortest, Adapter: adapterMAC, PerMember: true, Multicast: 1, Collecting: 7, Distributing: 7,
+func perMember() *spread.Plan {
+	pl := &spread.Plan{Spread: spread.SpreadShortest, Adapter: adapterMAC, PerMember: true, Multicast: 1, Collecting: 7, Distributing: 7,
 		Own: []frame.MAC{adapterMAC, memberMAC(0), memberMAC(1), memberMAC(2), memberMAC(3), behindMAC}, Behind: []frame.MAC{behindMAC}, Promiscuous: true}
 	for id := range 3 {
 		pl.MACs[id] = memberMAC(id)
 	}
 	pl.Filter[0] = []frame.MAC{adapterMAC}
 	pl.Filter[1] = []frame.MAC{memberMAC(3)}
-	for range modes.SlotCount {
+	for range spread.SlotCount {
 		pl.Slots = append(pl.Slots, 2)
 	}
 	return pl
@@ -48,7 +48,7 @@ func TestEachAddressIsTakenInByOneMember(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		dst    frame.MAC
-		change func(pl *modes.Plan)
+		change func(pl *spread.Plan)
 		by     int
 		whose  Accepted
 		astray bool // at members that it is not for
@@ -57,12 +57,12 @@ func TestEachAddressIsTakenInByOneMember(t *testing.T) {
 		{name: "member", dst: memberMAC(1), by: 1, whose: ForUs, astray: true},
 		{name: "inherited", dst: memberMAC(3), by: 1, whose: ForUs, astray: true},
 		{name: "behind", dst: behindMAC, by: 2, whose: ForOthers},
-		{name: "behind, nobody pinned", dst: behindMAC, by: nobody, change: func(pl *modes.Plan) { pl.Slots = nil }},
+		{name: "behind, nobody pinned", dst: behindMAC, by: nobody, change: func(pl *spread.Plan) { pl.Slots = nil }},
 		{name: "group", dst: frame.Broadcast, by: 0, whose: ForOthers},
 		{name: "unknown", dst: strangerMAC, by: 0, whose: ForOthers},
-		{name: "unknown, nobody behind", dst: strangerMAC, by: nobody, change: func(pl *modes.Plan) { pl.Promiscuous = false }},
-		{name: "orphan", dst: memberMAC(3), by: nobody, astray: true, change: func(pl *modes.Plan) { pl.Filter[1] = nil }},
-		{name: "of one that may not receive", dst: memberMAC(1), by: nobody, astray: true, change: func(pl *modes.Plan) { pl.Collecting = 5 }},
+		{name: "unknown, nobody behind", dst: strangerMAC, by: nobody, change: func(pl *spread.Plan) { pl.Promiscuous = false }},
+		{name: "orphan", dst: memberMAC(3), by: nobody, astray: true, change: func(pl *spread.Plan) { pl.Filter[1] = nil }},
+		{name: "of one that may not receive", dst: memberMAC(1), by: nobody, astray: true, change: func(pl *spread.Plan) { pl.Collecting = 5 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			pl := perMember()
@@ -79,7 +79,7 @@ func TestEachAddressIsTakenInByOneMember(t *testing.T) {
 					t.Errorf("member %d: %v, want %v", id, got, want)
 				}
 				astray := tt.astray && tt.dst != memberMAC(id)
-				if got := u.Astray(id, tt.dst); id != tt.by && got != astray {
+				if got := u.IsFlooded(id, tt.dst); id != tt.by && got != astray {
 					t.Errorf("member %d: astray %v, want %v", id, got, astray)
 				}
 			}
@@ -97,7 +97,7 @@ func TestAcceptWithOneAddress(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		dst    frame.MAC
-		change func(pl *modes.Plan)
+		change func(pl *spread.Plan)
 		want   verdict
 	}{
 		{name: "adapter", dst: adapterMAC, want: verdict{Whose: ForUs}},
@@ -105,11 +105,11 @@ func TestAcceptWithOneAddress(t *testing.T) {
 		{name: "another member's", dst: memberMAC(2), want: verdict{Drop: team.DropNotOurs}},
 		{name: "behind", dst: behindMAC, want: verdict{Whose: ForOthers}},
 		{name: "unknown", dst: strangerMAC, want: verdict{Whose: ForOthers}},
-		{name: "unknown, nobody behind", dst: strangerMAC, want: verdict{Drop: team.DropNotOurs}, change: func(pl *modes.Plan) { pl.Promiscuous = false }},
+		{name: "unknown, nobody behind", dst: strangerMAC, want: verdict{Drop: team.DropNotOurs}, change: func(pl *spread.Plan) { pl.Promiscuous = false }},
 		{name: "group", dst: frame.Broadcast, want: verdict{Whose: ForOthers}},
-		{name: "group where not wanted", dst: frame.Broadcast, want: verdict{Drop: team.DropStandby}, change: func(pl *modes.Plan) { pl.Multicast = 1 }},
-		{name: "adapter, at a standby", dst: adapterMAC, want: verdict{Drop: team.DropStandby, Astray: true}, change: func(pl *modes.Plan) { pl.Collecting = 1 }},
-		{name: "own, at a standby", dst: memberMAC(1), want: verdict{Drop: team.DropStandby}, change: func(pl *modes.Plan) { pl.Collecting = 1 }},
+		{name: "group where not wanted", dst: frame.Broadcast, want: verdict{Drop: team.DropStandby}, change: func(pl *spread.Plan) { pl.Multicast = 1 }},
+		{name: "adapter, at a standby", dst: adapterMAC, want: verdict{Drop: team.DropStandby, Astray: true}, change: func(pl *spread.Plan) { pl.Collecting = 1 }},
+		{name: "own, at a standby", dst: memberMAC(1), want: verdict{Drop: team.DropStandby}, change: func(pl *spread.Plan) { pl.Collecting = 1 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			pl := perMember()
@@ -123,7 +123,7 @@ func TestAcceptWithOneAddress(t *testing.T) {
 			u := NewRule(pl)
 			var got verdict
 			got.Whose, got.Drop = u.Accept(1, tt.dst, false)
-			got.Astray = got.Whose == ForNobody && u.Astray(1, tt.dst)
+			got.Astray = got.Whose == ForNobody && u.IsFlooded(1, tt.dst)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

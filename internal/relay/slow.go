@@ -10,18 +10,18 @@ import (
 	"nicteam/team"
 )
 
-// slowProtocols is the group address of LACP, which no bridge forwards. Every member's NIC takes it in: a partner may
-// be heard by a member that carries nothing yet.
+// slowProtocols is the Slow_Protocols_Multicast address (802.3 annex 57A), which no bridge forwards. Each member's NIC
+// accepts it: a partner speaks to a member before that collects.
 const slowProtocols frame.MAC = 0x0180c2000002
 
 const (
-	// slowEvery and slowBurst bound the frames of slow protocols that a member hands to the control loop, and its ear. The standard
-	// allows ten a second, and modes/lacp processes no more; a neighbour that floods must not cost more than looking.
+	// slowEvery and slowBurst bound the frames of slow protocols that a member, and its slowReceiver, pass to the control loop.
+	// The standard allows ten a second, and modes/lacp processes no more. Of a flood the rest is only parsed.
 	slowEvery = 10_000_000 // ns
 	slowBurst = 30
 )
 
-// isSlow reports whether a frame is one of a link's own protocols, which concern none but the two ends of it.
+// isSlow reports whether a frame is one of slow protocols, which concern only the two ends of a link.
 func isSlow(h *frame.Headers) bool {
 	return h.EtherType == frame.TypeSlow && h.Dst == slowProtocols
 }
@@ -41,12 +41,12 @@ func (a *allowance) take(now int64) bool {
 	return true
 }
 
-// heardSlow hands the control loop a frame of a slow protocol ([virtio header][frame]), and counts it in l. Who sent it is not asked:
-// from an address of ours it shows that a cable leads back to us, which the protocol wants to know. It reports whether the
-// frame was for anybody.
-func (m *member) heardSlow(b []byte, p frame.Protocol, a *allowance, l *tally) bool {
-	// Other protocols than LACP and its markers are nobody's here.
-	if p == frame.LACP && !m.told(b, a) {
+// deliverSlow passes a frame of a slow protocol ([virtio header][frame]) to the control loop and counts it in l. The source is
+// not checked: an address of ours shows that a cable leads back to us, which LACP must know. It returns false if the frame
+// was dropped.
+func (m *member) deliverSlow(b []byte, p frame.Protocol, a *allowance, l *tally) bool {
+	// Slow protocols other than LACP and markers are only counted.
+	if p == frame.LACP && !m.passSlow(b, a) {
 		l.drops[team.DropSocket]++
 		return false
 	}
@@ -56,120 +56,121 @@ func (m *member) heardSlow(b []byte, p frame.Protocol, a *allowance, l *tally) b
 	return true
 }
 
-// told reports whether the control loop gets a frame.
-func (m *member) told(b []byte, a *allowance) bool {
+// passSlow passes a frame to the control loop within the limit, and reports whether it got through.
+func (m *member) passSlow(b []byte, a *allowance) bool {
 	if !a.take(m.r.clock.now()) {
 		return false
 	}
-	// What programs have received before a marker may be on its way to the adapter's stack.
-	if m.ear.programs.Load() && isMarker(b[frame.VnetLen:]) {
+	// Frames that programs received before a marker may still be on their way to the adapter's stack.
+	if m.slow.filtered.Load() && isMarker(b[frame.VnetLen:]) {
 		time.Sleep(settleTime)
 	}
-	return m.r.news.frame(m.id, b)
+	return m.r.control.passFrame(m.id, b)
 }
 
-// slow takes in such a frame that came among the others, all of which that came before it have been delivered. Once one
-// has come the ear is to hear the next.
-func (m *member) slow(b []byte, p frame.Protocol) {
-	if m.ear.on.Load() && !isMarker(b[frame.VnetLen:]) {
-		return // and does
+// receiveSlow handles a frame of a slow protocol from the main socket, after all frames before it were delivered. After the
+// first LACPDU the slowReceiver takes over.
+func (m *member) receiveSlow(b []byte, p frame.Protocol) {
+	if m.slow.active.Load() && !isMarker(b[frame.VnetLen:]) {
+		return // the slowReceiver has it
 	}
-	m.heardSlow(b, p, &m.allowed, &m.tally)
-	if p == frame.LACP && !m.ear.spoken.Load() {
-		m.ear.spoken.Store(true)
-		m.r.filters.due()
+	m.deliverSlow(b, p, &m.slowLimit, &m.tally)
+	if p == frame.LACP && !m.slow.lacpSeen.Load() {
+		m.slow.lacpSeen.Store(true)
+		m.r.filters.schedule()
 	}
 }
 
-// ear hears the slow protocols of a member that somebody speaks LACP to. It has a goroutine and a buffer of its own, for what
-// floods the member is not to keep a partner from being heard. While programs move what the member receives, nothing
-// floods the relay, and what is for it comes among the little that the others are. Markers that ask something always do.
-type ear struct {
+// slowReceiver receives the slow protocols of a member whose link speaks LACP. It has a goroutine and a receive buffer of its
+// own, so that a flood on the member does not displace a partner's LACPDUs. While programs move what the member receives,
+// nothing floods the main socket and it is not needed. Marker PDUs always come by the main socket, in order.
+type slowReceiver struct {
 	m       *member
-	allowed allowance
+	limit   allowance
 	tally   tally
 	refused int           // frames in a row
 	done    chan struct{} // closed when run has ended
 
-	spoken   atomic.Bool // to: a frame of LACP has come
-	programs atomic.Bool // decide what the relay receives
-	on       atomic.Bool // it hears, and has heard all that waits for the member's goroutine
+	lacpSeen atomic.Bool // an LACPDU has come
+	filtered atomic.Bool // programs filter what the main socket receives
+	active   atomic.Bool // it receives, and older frames in the main socket were delivered
 }
 
-// settle has the ear hear, or not. One goroutine calls it.
-func (e *ear) settle() error {
-	want := e.spoken.Load() && !e.programs.Load()
-	if want == e.on.Load() {
+// update enables or disables the slowReceiver as needed. One goroutine calls it.
+func (e *slowReceiver) update() error {
+	want := e.lacpSeen.Load() && !e.filtered.Load()
+	if want == e.active.Load() {
 		return nil
 	}
-	// Better twice than not at all: nobody minds a frame that comes twice.
+	// During the change a frame may come twice, which LACP does not mind; it must not be lost.
 	if !want {
-		e.on.Store(false)
-		return e.m.socket.Hear(false)
+		e.active.Store(false)
+		return e.m.socket.EnableSlow(false)
 	}
-	if err := e.m.socket.Hear(true); err != nil {
+	if err := e.m.socket.EnableSlow(true); err != nil {
 		return err
 	}
-	e.m.errands.do(e.begin, e.m.socket.Wake)
+	e.m.between.do(e.drainAndActivate, e.m.socket.Wake)
 	return nil
 }
 
-// begin leaves to the ear what comes from now on. What waits came before it heard, it may be. The member's goroutine calls it.
-func (e *ear) begin() {
-	for range shutTakes {
+// drainAndActivate leaves the frames from now on to the slowReceiver. Frames that wait in the main socket may be older than
+// EnableSlow and are delivered first. The member's goroutine calls it.
+func (e *slowReceiver) drainAndActivate() {
+	for range maxShutBatches {
 		if e.m.poll() != nil {
 			break
 		}
 	}
-	e.on.Store(true)
+	e.active.Store(true)
 }
 
-// restAfter frames that are refused in a row the ear rests for restFor: the kernel drops cheaper.
+// After pauseAfter dropped frames in a row the slowReceiver pauses for pauseFor: the kernel drops at less cost.
 const (
-	restAfter = 64
-	restFor   = 2 * time.Millisecond
+	pauseAfter = 64
+	pauseFor   = 2 * time.Millisecond
 )
 
-func (e *ear) run() {
+func (e *slowReceiver) run() {
 	defer close(e.done)
 	b := make([]byte, frame.VnetLen+slowLen)
 	for {
 		switch n, err := e.m.socket.ReceiveSlow(b[frame.VnetLen:]); {
 		case err == nil:
-			e.hear(b[:frame.VnetLen+n])
+			e.handle(b[:frame.VnetLen+n])
 		case errors.Is(err, nic.ErrClosed):
 			return
 		default:
-			// Who moves the member's frames tells of a link that is lost. Should it go on, it must not take the processor.
+			// The member's goroutine reports a lost link. An error that persists must not take the processor.
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
 }
 
-// slowLen is the longest frame of a slow protocol: version 2 of LACP has some that are longer than 802.3 allows.
+// slowLen is the longest frame of a slow protocol: LACPDUs of version 2 may be longer than 802.3 annex 57A allows.
 const slowLen = 1514
 
-// hear hands a frame ([virtio header][frame]) to the control loop.
-func (e *ear) hear(b []byte) {
+// handle passes a frame ([virtio header][frame]) to the control loop.
+func (e *slowReceiver) handle(b []byte) {
 	defer e.recovered(b)
 	var h frame.Headers
 	if !frame.Parse(b[frame.VnetLen:], &h) || !isSlow(&h) {
 		return
 	}
-	if e.m.heardSlow(b, h.Protocol, &e.allowed, &e.tally) {
+	if e.m.deliverSlow(b, h.Protocol, &e.limit, &e.tally) {
 		e.refused = 0
 	} else {
 		e.refused++
 	}
 	e.m.r.accounts[e.m.id].rx.add(&e.tally)
-	if e.refused >= restAfter {
+	if e.refused >= pauseAfter {
 		e.refused = 0
-		time.Sleep(restFor)
+		time.Sleep(pauseFor)
 	}
 }
 
-// recovered ends the panic of a frame, which is lost.
-func (e *ear) recovered(b []byte) {
+// recovered recovers a panic over a frame, which is lost.
+func (e *slowReceiver) recovered(b []byte) {
 	if p := recover(); p != nil {
 		e.m.r.panics.Frame(p, b)
 	}

@@ -8,8 +8,8 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -20,7 +20,7 @@ func (g *rig) held(id int) (release func()) {
 	stands, goOn, over := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(over)
-		m.errands.do(func() { close(stands); <-goOn }, m.socket.Wake)
+		m.between.do(func() { close(stands); <-goOn }, m.socket.Wake)
 	}()
 	<-stands
 	return func() { close(goOn); <-over }
@@ -39,22 +39,22 @@ func question() []byte {
 	return m.Frame(peerMAC)
 }
 
-// hearing has the ear of member id hear, as if LACP had been spoken to it.
-func (g *rig) hearing(id int) {
+// enableSlow has the ear of member id hear, as if LACP had been spoken to it.
+func (g *rig) enableSlow(id int) {
 	g.Helper()
 	m := g.relay.members[id].Load()
-	m.ear.spoken.Store(true)
-	g.relay.filters.due()
-	labtest.Eventually(g, "the ear hears", m.ear.on.Load)
+	m.slow.lacpSeen.Store(true)
+	g.relay.filters.schedule()
+	labtest.Eventually(g, "the ear hears", m.slow.active.Load)
 }
 
 // A partner asks whether all has arrived that it sent before, so that what it sends next may come by another member. What
 // waits for the member's goroutine has not.
 func TestMarkersDoNotOvertakeWhatWaits(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(modes.SpreadSlots))
+	g.apply(g.plan(spread.SpreadSlots))
 	peer := g.peerPort(0)
-	g.hearing(0)
+	g.enableSlow(0)
 	release, before := g.held(0), g.receivedByStack()
 	const n = 100
 	for i := range n {
@@ -78,14 +78,14 @@ func TestMarkersDoNotOvertakeWhatWaits(t *testing.T) {
 // Nor has what is in the same batch.
 func TestMarkersDoNotOvertakeTheirBatch(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(modes.SpreadSlots))
+	g.apply(g.plan(spread.SpreadSlots))
 	peer, m := g.peerPort(0), g.relay.members[0].Load()
 	before := g.receivedByStack()
 	for _, b := range [][]byte{testFrame(adapterMAC, peerMAC, 0), question()} {
 		peer.socket.Queue(append(make([]byte, frame.VnetLen), b...))
 	}
 	early, told := 0, 0
-	m.errands.do(func() {
+	m.between.do(func() {
 		peer.socket.Flush()
 		u := g.relay.rule.Load()
 		for end := time.Now().Add(5 * time.Second); told == 0 && time.Now().Before(end); {
@@ -93,11 +93,11 @@ func TestMarkersDoNotOvertakeTheirBatch(t *testing.T) {
 			for m.at = 0; m.at < m.n; {
 				m.choose(u)
 			}
-			early += len(g.relay.news.to)
+			early += len(g.relay.control.frames)
 			for m.at = 0; m.at < m.n; {
 				m.deliver()
 			}
-			told = len(g.relay.news.to)
+			told = len(g.relay.control.frames)
 		}
 	}, m.socket.Wake)
 	if delivered := g.receivedByStack() - before; early != 0 || told != 1 || delivered < 1 {
@@ -108,16 +108,16 @@ func TestMarkersDoNotOvertakeTheirBatch(t *testing.T) {
 // What came before the ear began to hear is not lost, though the ear did not hear it.
 func TestNothingIsLostWhenTheEarBegins(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(modes.SpreadSlots))
+	g.apply(g.plan(spread.SpreadSlots))
 	peer, m := g.peerPort(0), g.relay.members[0].Load()
 	release := g.held(0)
 	b := slowFrame(peerMAC, 1, 1)
 	peer.send(b)
-	m.ear.spoken.Store(true)
-	g.relay.filters.due()
+	m.slow.lacpSeen.Store(true)
+	g.relay.filters.schedule()
 	labtest.Eventually(t, "the ear hears", func() bool {
 		peer.send(slowFrame(peerMAC, 1, 2))
-		return len(g.relay.news.to) > 0
+		return len(g.relay.control.frames) > 0
 	})
 	g.newsOf(team.ControlFrame)
 	release()

@@ -16,8 +16,8 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/nic"
-	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -36,7 +36,7 @@ func slowFrame(src frame.MAC, subtype uint8, n int) []byte {
 func TestSlowFramesAlwaysComeToControl(t *testing.T) {
 	g := newRig(t, 2)
 	peer := g.peerPort(1)
-	for name, pl := range map[string]*modes.Plan{"collecting": g.plan(modes.SpreadSlots), "no plan": {}} {
+	for name, pl := range map[string]*spread.Plan{"collecting": g.plan(spread.SpreadSlots), "no plan": {}} {
 		g.apply(pl)
 		for i, src := range []frame.MAC{peerMAC, memberMAC(0), memberMAC(1), adapterMAC} {
 			b := slowFrame(src, 1, i)
@@ -44,7 +44,7 @@ func TestSlowFramesAlwaysComeToControl(t *testing.T) {
 			if diff := cmp.Diff(team.Control{Kind: team.ControlFrame, Member: 1, Frame: b}, g.newsOf(team.ControlFrame)); diff != "" {
 				t.Errorf("%s, from %v (-want +got):\n%s", name, src, diff)
 			}
-			g.hearing(1) // while it begins frames may come twice
+			g.enableSlow(1) // while it begins frames may come twice
 		}
 	}
 	if c := g.counters().Members[1]; c.RX[frame.LACP].Frames != 8 || c.RXDrop[team.DropReflected] != 0 {
@@ -55,7 +55,7 @@ func TestSlowFramesAlwaysComeToControl(t *testing.T) {
 // Neighbours speak other slow protocols too, and nobody here wants to know.
 func TestOtherSlowProtocolsEndHere(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(modes.SpreadSlots))
+	g.apply(g.plan(spread.SpreadSlots))
 	host, peer := g.port(g.host, "team0", func(h *frame.Headers) bool { return h.EtherType == frame.TypeSlow }), g.peerPort(0)
 	for n := range 200 {
 		peer.send(slowFrame(peerMAC, 3, n))
@@ -116,8 +116,8 @@ func TestRefusedSlowFramesAllocateNothing(t *testing.T) {
 	m := g.relay.members[0].Load()
 	labtest.Must(t, g.relay.Leave(0))
 	b := append(make([]byte, frame.VnetLen), slowFrame(peerMAC, 1, 0)...)
-	m.ear.allowed.full = m.r.clock.now() + 3600e9
-	n := testing.AllocsPerRun(100, func() { m.ear.hear(b) })
+	m.slow.limit.full = m.r.clock.now() + 3600e9
+	n := testing.AllocsPerRun(100, func() { m.slow.handle(b) })
 	if drops := g.counters().Members[0].RXDrop[team.DropSocket]; n != 0 || drops != 101 {
 		t.Errorf("%v allocations, %d counted", n, drops)
 	}
@@ -126,16 +126,16 @@ func TestRefusedSlowFramesAllocateNothing(t *testing.T) {
 // A member that is flooded keeps nobody's partner from being heard.
 func TestSlowFloodOfOneMember(t *testing.T) {
 	g := newRig(t, 2)
-	g.apply(g.plan(modes.SpreadSlots))
+	g.apply(g.plan(spread.SpreadSlots))
 	flooder, quiet := g.peerPort(0), g.peerPort(1)
-	g.hearing(0)
-	g.hearing(1)
+	g.enableSlow(0)
+	g.enableSlow(1)
 	b := append(make([]byte, frame.VnetLen), slowFrame(peerMAC, 1, 0)...)
 	stop := flooded(flooder.socket, b, 600*time.Microsecond)
 	var heard, flood int
 	began, busy := time.Now(), processTime()
 	for n := range 20 {
-		labtest.Must(t, quiet.socket.Send(slowFrame(peerMAC, 1, n)))
+		labtest.Must(t, quiet.socket.SendControl(slowFrame(peerMAC, 1, n)))
 		for next := time.After(25 * time.Millisecond); next != nil; {
 			select {
 			case c := <-g.relay.Control():
@@ -196,7 +196,7 @@ func processTime() time.Duration {
 // What fills a member's queue neither delays nor loses an answer; a marker comes behind all of it.
 func TestSendPassesBulk(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(modes.SpreadSingle))
+	g.apply(g.plan(spread.SpreadSingle))
 	labtest.Must(t, g.host.Shape("m0", 50e6))
 	labtest.Must(t, g.relay.SetBacklog(0, 128<<10))
 	answer := lacp.Marker{Port: 1, System: adapterMAC, Transaction: 5, Response: true}
@@ -247,13 +247,13 @@ func TestMarkersWhileClosing(t *testing.T) {
 	g := newRig(t, 1)
 	marker := lacp.Marker{Port: 1, System: adapterMAC}
 	b, refused := marker.Frame(memberMAC(0)), 0
-	for range 3 * markersMost {
+	for range 3 * maxMarkers {
 		if g.relay.Send(0, b) != nil {
 			refused++
 		}
 	}
 	if refused == 0 {
-		t.Errorf("%d markers were taken at once", 3*markersMost)
+		t.Errorf("%d markers were taken at once", 3*maxMarkers)
 	}
 	labtest.Must(t, g.relay.Close())
 	if err := g.relay.Send(0, b); !errors.Is(err, ErrNoMember) {
@@ -264,11 +264,11 @@ func TestMarkersWhileClosing(t *testing.T) {
 // More comes than anybody can move, and the partner is heard all the same.
 func TestPartnerIsHeardInAFlood(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(modes.SpreadSlots))
+	g.apply(g.plan(spread.SpreadSlots))
 	flooder, peer := g.peerPort(0), g.peerPort(0)
 	peer.send(slowFrame(peerMAC, 1, 1000))
 	g.newsOf(team.ControlFrame)
-	labtest.Eventually(t, "the ear hears", g.relay.members[0].Load().ear.on.Load)
+	labtest.Eventually(t, "the ear hears", g.relay.members[0].Load().slow.active.Load)
 	bulk := append(make([]byte, frame.VnetLen), testFrame(adapterMAC, peerMAC, 0)...)
 	stop := flooded(flooder.socket, bulk, 0)
 	overrun := func(c *team.Counters) bool { return c.Members[0].RXDrop[team.DropSocket] > 0 }
@@ -284,7 +284,7 @@ func TestPartnerIsHeardInAFlood(t *testing.T) {
 		select {
 		case <-tick:
 			if next < n {
-				labtest.Must(t, peer.socket.Send(slowFrame(peerMAC, 1, next)))
+				labtest.Must(t, peer.socket.SendControl(slowFrame(peerMAC, 1, next)))
 				next++
 			}
 		case c := <-g.relay.Control():

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/nic"
 	"nicteam/internal/settings"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -78,7 +79,7 @@ func TestSuperFramesPassWhole(t *testing.T) {
 				t.Cleanup(func() { r.Close() })
 				g.join(0)
 			}
-			g.apply(g.plan(modes.SpreadSingle))
+			g.apply(g.plan(spread.SpreadSingle))
 			g.bridge()
 			super := func(h *frame.Headers) bool { return h.Protocol == frame.TCP }
 			out, in := g.port(g.peer, "p0", super), g.port(g.host, "team0", super)
@@ -124,7 +125,7 @@ func stream(p *port, stop <-chan struct{}) int {
 			return n
 		case <-tick.C:
 			for range 20 {
-				if p.socket.Send(testFrame(peerMAC, adapterMAC, n)) == nil {
+				if p.socket.SendControl(testFrame(peerMAC, adapterMAC, n)) == nil {
 					n++
 				}
 			}
@@ -157,10 +158,10 @@ func TestPlanSwitchLosesNothing(t *testing.T) {
 	g := newRig(t, 3)
 	host := g.teamPort()
 	peers := []*port{g.peerPort(0), g.peerPort(1), g.peerPort(2)}
-	g.apply(g.plan(modes.SpreadSingle))
+	g.apply(g.plan(spread.SpreadSingle))
 	stop, sent := make(chan struct{}), make(chan int)
 	go func() { sent <- stream(host, stop) }()
-	spreads := []modes.Spread{modes.SpreadSingle, modes.SpreadRoundRobin}
+	spreads := []spread.Spread{spread.SpreadSingle, spread.SpreadRoundRobin}
 	for i := range 300 {
 		pl := g.plan(spreads[i%2])
 		pl.Distributing, pl.Weights[2] = pl.Distributing.Without(2), 0
@@ -183,13 +184,13 @@ func TestApplyReturnsWhenTheOldPlanIsOver(t *testing.T) {
 	host := g.teamPort()
 	peers := []*port{g.peerPort(0), g.peerPort(1)}
 	for i := range 200 {
-		pl := g.plan(modes.SpreadSingle)
+		pl := g.plan(spread.SpreadSingle)
 		pl.Single = i % 2
 		g.apply(pl)
 		for range 3 {
 			host.send(testFrame(peerMAC, adapterMAC, i))
 		}
-		pl = g.plan(modes.SpreadSingle)
+		pl = g.plan(spread.SpreadSingle)
 		pl.Single = 1 - i%2
 		g.apply(pl)
 		// What the first Plan's member was not given by now it never is.
@@ -213,7 +214,7 @@ func TestApplyReturnsWhenTheOldPlanIsOver(t *testing.T) {
 
 func TestCountersEqualThePeers(t *testing.T) {
 	g := newRig(t, 2)
-	g.apply(g.plan(modes.SpreadRoundRobin))
+	g.apply(g.plan(spread.SpreadRoundRobin))
 	host := g.teamPort()
 	peers := []*port{g.peerPort(0), g.peerPort(1)}
 	const n = 3001
@@ -227,7 +228,7 @@ func TestCountersEqualThePeers(t *testing.T) {
 	labtest.Eventually(t, "frames", func() bool { return len(peers[0].seen)+len(peers[1].seen) == n })
 	c := g.counters()
 	for id, p := range peers {
-		want := frame.Count{Frames: uint64(len(p.seen)), Bytes: 60 * uint64(len(p.seen))}
+		want := team.Count{Frames: uint64(len(p.seen)), Bytes: 60 * uint64(len(p.seen))}
 		if got := c.Members[id].TX[frame.Other]; got != want {
 			t.Errorf("member %d sent %+v, its peer saw %+v", id, got, want)
 		}
@@ -236,7 +237,7 @@ func TestCountersEqualThePeers(t *testing.T) {
 
 func TestBacklogIsBounded(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(modes.SpreadSingle))
+	g.apply(g.plan(spread.SpreadSingle))
 	g.bridge()
 	const rate = 100e6
 	labtest.Must(t, g.host.Shape("m0", rate))
@@ -291,9 +292,9 @@ func TestBacklogIsBounded(t *testing.T) {
 func TestSteadyStateDoesNotAllocate(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		plan func(g *rig) *modes.Plan
+		plan func(g *rig) *spread.Plan
 	}{
-		{"round-robin", func(g *rig) *modes.Plan { return g.plan(modes.SpreadRoundRobin) }},
+		{"round-robin", func(g *rig) *spread.Plan { return g.plan(spread.SpreadRoundRobin) }},
 		{"shortest, per member", (*rig).shortest},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -327,7 +328,7 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 			labtest.Must(t, g.relay.Leave(1))
 			peer, s := g.socket(g.peer, "p1"), g.socket(g.host, "m1")
 			m := newMember(g.relay, 1, s)
-			g.relay.guests.note(g.relay.clock.now(), frame.StationOf(strangerMAC, 0))
+			g.relay.recentLocal.noteSent(g.relay.clock.now(), frame.StationOf(strangerMAC, 0))
 			b := append(make([]byte, frame.VnetLen), testFrame(memberMAC(1), peerMAC, 1)...)
 			receive := func() {
 				peer.Queue(b)
@@ -366,7 +367,7 @@ func (g *rig) socket(h *lab.Host, name string) (s *nic.Socket) {
 // TestEverythingAtOnce is for the race detector.
 func TestEverythingAtOnce(t *testing.T) {
 	g := newRig(t, 2)
-	g.apply(g.plan(modes.SpreadRoundRobin))
+	g.apply(g.plan(spread.SpreadRoundRobin))
 	host, peer := g.teamPort(), g.peerPort(0)
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -384,16 +385,16 @@ func TestEverythingAtOnce(t *testing.T) {
 	}
 	wg.Go(func() { stream(host, stop) })
 	loop(func() { g.relay.Send(0, testFrame(peerMAC, adapterMAC, 0)) })
-	loop(func() { peer.socket.Send(testFrame(adapterMAC, peerMAC, 0)) })
+	loop(func() { peer.socket.SendControl(testFrame(adapterMAC, peerMAC, 0)) })
 	loop(func() { g.counters() })
-	loop(func() { g.relay.Flows(new(modes.Flows)); g.relay.Heard(new(modes.Heard)) })
+	loop(func() { g.relay.Flows(new(spread.Flows)); g.relay.Heard(new(spread.RxBytes)) })
 	loop(func() {
-		host.socket.Send(testFrame(frame.Broadcast, strangerMAC+frame.MAC(rand.IntN(100)), 0))
-		host.socket.Send(arp(frame.Broadcast, adapterMAC, 0))
+		host.socket.SendControl(testFrame(frame.Broadcast, strangerMAC+frame.MAC(rand.IntN(100)), 0))
+		host.socket.SendControl(arp(frame.Broadcast, adapterMAC, 0))
 	})
 	loop(func() { g.relay.Backlog(1); g.relay.SetBacklog(1, 1<<20); g.relay.Offloads(0) })
 	loop(func() {
-		pl := g.plan(modes.SpreadRoundRobin)
+		pl := g.plan(spread.SpreadRoundRobin)
 		if !g.relay.rule.Load().PerMember {
 			pl = g.shortest()
 		}
@@ -416,7 +417,7 @@ func TestEverythingAtOnce(t *testing.T) {
 
 func TestAdapterDownDropsAndGoesOn(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(modes.SpreadSingle))
+	g.apply(g.plan(spread.SpreadSingle))
 	peer := g.peerPort(0)
 	labtest.Must(t, g.host.Down("team0"))
 	peer.send(testFrame(adapterMAC, peerMAC, 1))
@@ -432,14 +433,14 @@ func TestAdapterDownDropsAndGoesOn(t *testing.T) {
 
 func TestIdleDoesNothing(t *testing.T) {
 	g := newRig(t, 2)
-	g.apply(g.plan(modes.SpreadSingle))
+	g.apply(g.plan(spread.SpreadSingle))
 	var before, after unix.Rusage
-	at := g.relay.tx.epoch.n.Load()
+	at := atomic.LoadUint32(&g.relay.tx.epoch.n)
 	labtest.Must(t, unix.Getrusage(unix.RUSAGE_SELF, &before))
 	<-time.After(300 * time.Millisecond) // the measure itself
 	labtest.Must(t, unix.Getrusage(unix.RUSAGE_SELF, &after))
 	used := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
-	if n := g.relay.tx.epoch.n.Load() - at; n > 20 {
+	if n := atomic.LoadUint32(&g.relay.tx.epoch.n) - at; n > 20 {
 		t.Errorf("%d batches while nothing was sent", n/2)
 	}
 	if used > 30*time.Millisecond {

@@ -8,18 +8,18 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/nic"
 	"nicteam/internal/tap"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
 const (
 	slotLen = (frame.VnetLen + tap.MaxFrame + 63) &^ 63
 
-	// batchBytes ends a batch of super-frames early: the first of them should leave while the last are
-	// still in the cache, and members should not fall idle while the adapter is read.
+	// batchBytes ends a batch of super-frames early: the first must leave while the last are still in the cache, and
+	// members must not fall idle while the adapter is read.
 	batchBytes = 256 << 10
 
-	// sourceAt is where the source address is behind a virtio header.
+	// sourceAt is the offset of the source address in [virtio header][frame].
 	sourceAt = frame.VnetLen + 6
 )
 
@@ -28,43 +28,43 @@ type transmitter struct {
 	r      *Relay
 	queue  *tap.Queue
 	epoch  epoch
-	picker modes.Picker
-	ending atomic.Bool   // run is to return
-	done   chan struct{} // closed when it has
+	picker spread.Picker
+	ending atomic.Bool   // run must return
+	done   chan struct{} // closed when run has returned
 
-	errands  errands
+	between  betweenBatches
 	handover *handover // nil: none is under way
-	yielded  bool      // programs transmit, by the same Ledger, and measure what members carry
+	yielded  bool      // programs transmit, with the same TxState, and measure what members carry
 
 	buffers []byte // nic.Batch slots
 	n       int    // frames in the batch
-	now     int64  // when it began
+	now     int64  // start of the batch
 	sizes   [nic.Batch]int
-	facts   [nic.Batch]fact
-	picked  [nic.Batch]modes.MemberSet // by which each leaves; none when it is lost, or part of an earlier one
+	metas   [nic.Batch]frameMeta
+	picked  [nic.Batch]spread.MemberSet // members by which each leaves; none: it is lost, or joined to an earlier one
 	merger  frame.Merger
-	at      int // the frame in hand
+	at      int // the frame being handled
 
-	touched modes.MemberSet                     // members with frames queued
-	used    modes.MemberSet                     // members met in the batch, with a tally
-	unread  modes.MemberSet                     // members that were given something since their backlog was read
-	with    [modes.MaxMembers]*member           // those, nil for one that has not joined
-	order   [modes.MaxMembers][nic.Batch]uint8  // a member: the frame of each of its socket's indices
-	charges [modes.MaxMembers][nic.Batch]uint32 // what the kernel charges for those
-	tallies [modes.MaxMembers]tally
-	refused []refusal        // to be resent
-	origin  [nic.Batch]uint8 // a frame being resent: who refused it
-	met     strangers
+	touched    spread.MemberSet                     // members with frames queued
+	used       spread.MemberSet                     // members that the batch uses, with a tally
+	unread     spread.MemberSet                     // members that transmitted since their backlog was read
+	with       [spread.MaxMembers]*member           // the members in used, nil for one that has not joined
+	order      [spread.MaxMembers][nic.Batch]uint8  // the frame at each index of a member's socket
+	charges    [spread.MaxMembers][nic.Batch]uint32 // truesize of these frames
+	tallies    [spread.MaxMembers]tally
+	refused    []refusal        // to be resent
+	origin     [nic.Batch]uint8 // the member that refused a frame that is resent
+	newSources newSources
 }
 
-// fact is what a frame counts.
-type fact struct {
-	protocol frame.Protocol
-	frames   uint32
-	bytes    uint32
-	rename   bool // transmit: it has the adapter's address and leaves with the member's
-	slow     bool // receive: it is for the control loop, but not before all that came before it is delivered
-	tunnel   bool // receive: it is a super-frame of a tunnel, to be given to the adapter in segments
+// frameMeta is what counting and delivering a frame needs.
+type frameMeta struct {
+	protocol  frame.Protocol
+	frames    uint32
+	bytes     uint32
+	setSource bool // transmit: the member's address replaces the adapter's
+	slow      bool // receive: for the control loop, after all frames before it were delivered
+	tunnel    bool // receive: a super-frame of a tunnel
 }
 
 type refusal struct{ frame, member uint8 }
@@ -76,16 +76,16 @@ func newTransmitter(r *Relay, q *tap.Queue) *transmitter {
 
 // start runs the transmitter until end.
 func (t *transmitter) start() error {
-	if err := t.queue.Rest(); err != nil {
+	if err := t.queue.ClearWake(); err != nil {
 		return err
 	}
 	t.ending.Store(false)
 	t.done = make(chan struct{})
-	t.errands.begin()
+	t.between.open()
 	go func() {
 		defer close(t.done)
 		t.run()
-		t.errands.end()
+		t.between.close()
 		if t.handover != nil {
 			t.handover.end(nic.ErrClosed)
 			t.handover = nil
@@ -94,7 +94,7 @@ func (t *transmitter) start() error {
 	return nil
 }
 
-// end has run return, and waits until it has.
+// end ends run and waits for it.
 func (t *transmitter) end() error {
 	t.ending.Store(true)
 	err := t.queue.Wake()
@@ -104,7 +104,7 @@ func (t *transmitter) end() error {
 
 func (t *transmitter) run() {
 	for !t.ending.Load() {
-		t.errands.run()
+		t.between.run()
 		if t.handover != nil {
 			t.handOver()
 			continue
@@ -112,19 +112,19 @@ func (t *transmitter) run() {
 		switch err := t.take(); err {
 		case nil:
 		case unix.EAGAIN:
-			// It is woken for an errand, or for good; what is asked for from here on wakes it again.
-			if !t.queue.Wait() && t.queue.Rest() != nil {
+			// Woken to run a function, or to end; one that is posted from here on wakes it again.
+			if !t.queue.Wait() && t.queue.ClearWake() != nil {
 				return
 			}
 		default:
-			// The device was removed behind our back. The control loop hears of that by netlink.
+			// Another process removed the device. The control loop learns that by netlink.
 			t.r.log.Error("adapter cannot be read", "err", err)
 			return
 		}
 	}
 }
 
-// take moves a batch of what has come: EAGAIN when there is nothing.
+// take moves a batch without waiting. EAGAIN: there was none.
 func (t *transmitter) take() error {
 	t.n, t.at = 0, 0
 	err := t.read()
@@ -135,7 +135,7 @@ func (t *transmitter) take() error {
 	return nil
 }
 
-// handOver goes on with a handover.
+// handOver does the next step of a handover.
 func (t *transmitter) handOver() {
 	if over, err := t.handover.step(t.take); over {
 		t.yielded = err == nil
@@ -144,7 +144,7 @@ func (t *transmitter) handOver() {
 	}
 }
 
-// read takes what the queue has, up to a batch, without waiting.
+// read reads what the queue has, up to a batch, without waiting.
 func (t *transmitter) read() error {
 	for total := 0; t.n < nic.Batch && total < batchBytes; {
 		n, err := t.queue.Read(t.buffers[t.n*slotLen:][:slotLen])
@@ -161,12 +161,12 @@ func (t *transmitter) read() error {
 	return nil
 }
 
-// frame is frame i of the batch. Its capacity is room for frames that are joined to it.
+// frame returns frame i of the batch. Its capacity is room for frames that are joined to it.
 func (t *transmitter) frame(i int) []byte {
 	return t.buffers[i*slotLen : i*slotLen+t.sizes[i] : (i+1)*slotLen]
 }
 
-// batch sends the frames that were read, by the rule in force.
+// batch sends the frames of a batch by the rule in force.
 func (t *transmitter) batch() {
 	t.epoch.enter()
 	defer t.epoch.leave()
@@ -185,15 +185,15 @@ func (t *transmitter) batch() {
 		t.resend(u)
 		t.flush(u, false)
 	}
-	// A member whose queue looked so long that it was given nothing is the one to look at.
+	// A member that gets no frames because its queue looked long must still be measured.
 	for left := t.unread &^ t.used; left != 0; left = left.Without(left.First()) {
-		t.meet(left.First())
+		t.enlist(left.First())
 	}
 	t.unread = 0
 	for ; t.used != 0; t.used = t.used.Without(t.used.First()) {
 		id := t.used.First()
 		l := &t.tallies[id]
-		if m := t.with[id]; m != nil && !t.paced(u, m, l) {
+		if m := t.with[id]; m != nil && !t.measureRate(u, m, l) {
 			t.unread = t.unread.With(id)
 		}
 		t.r.accounts[id].tx.add(l)
@@ -202,8 +202,8 @@ func (t *transmitter) batch() {
 	}
 }
 
-// pick decides on the frames from the one in hand on, and joins those of UDP flows. It returns early when one
-// panics: only that is lost.
+// pick picks the members of the frames from t.at on, and joins those of UDP flows. It returns early if one panics: only that
+// is lost.
 func (t *transmitter) pick(u *Rule) {
 	defer t.recovered()
 	var h frame.Headers
@@ -218,31 +218,31 @@ func (t *transmitter) pick(u *Rule) {
 		v.Unmarshal(b)
 		tunnel := v.GSOType&frame.GSOTunnel != 0 && v.Tunnelled(&h) && frame.FindInner(v, b[frame.VnetLen:], &h)
 		frames, bytes := frame.WireCount(v, &h, len(b)-frame.VnetLen)
-		if !tunnel && !nic.Prepare(b, &v, &h) {
+		if !tunnel && !nic.NormalizeVnet(b, &v, &h) {
 			t.r.noMember[team.DropMalformed].Add(uint64(frames))
 			continue
 		}
 		if h.Src != u.Adapter && !h.Src.Multicast() && h.Src != 0 {
-			t.behind(u, h.In(h.Src, b[frame.VnetLen:]))
+			t.noteLocalSource(u, h.In(h.Src, b[frame.VnetLen:]))
 		}
 		ours := u.PerMember && h.Src == u.Adapter
-		if ours && u.Distributing != 0 && neighbourhood(&h) && t.r.news.frame(-1, b) {
-			continue // comes back by Send
+		if ours && u.Distributing != 0 && isARPorND(&h) && t.r.control.passFrame(-1, b) {
+			continue // the control loop sends it by Send
 		}
-		f := fact{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), rename: ours || u.PerMember && modes.GroupReport(&h, b[frame.VnetLen:])}
-		t.facts[t.at] = f
+		f := frameMeta{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), setSource: ours || u.PerMember && spread.GroupReport(&h, b[frame.VnetLen:])}
+		t.metas[t.at] = f
 		set := t.picker.Pick(u.Plan, &h, b[frame.VnetLen:], bytes)
 		if set == 0 {
 			t.r.noMember[team.DropNoMember].Add(uint64(frames))
 			continue
 		}
-		if h.Protocol == frame.UDP && u.Spread != modes.SpreadBroadcast {
+		if h.Protocol == frame.UDP && u.Spread != spread.SpreadBroadcast {
 			id := set.First()
-			if m := t.meet(id); m != nil && m.socket.USO() {
+			if m := t.enlist(id); m != nil && m.socket.USO() {
 				if to, n := t.merger.Add(t.at, b, v, &h, id); to >= 0 {
 					t.sizes[to] = n
-					t.facts[to].frames += f.frames
-					t.facts[to].bytes += f.bytes
+					t.metas[to].frames += f.frames
+					t.metas[to].bytes += f.bytes
 					continue
 				}
 			}
@@ -251,15 +251,15 @@ func (t *transmitter) pick(u *Rule) {
 	}
 }
 
-// behind has the control loop hear of who lives behind the adapter, where the Plan does not have s or forgets it soon.
-func (t *transmitter) behind(u *Rule, s frame.Station) {
-	t.r.guests.note(t.now, s)
+// noteLocalSource reports station s behind the adapter to the control loop, if the Plan does not have it or lets it age.
+func (t *transmitter) noteLocalSource(u *Rule, s frame.Station) {
+	t.r.recentLocal.noteSent(t.now, s)
 	if !u.isStation(s) || u.isAgeing(s) {
-		t.met.met(t.r.news, u, s)
+		t.newSources.reportOnce(t.r.control, u, s)
 	}
 }
 
-// spread queues the frames from the one in hand on. It returns early when one panics, as pick does.
+// spread queues the frames from t.at on. It returns early if one panics, as pick does.
 func (t *transmitter) spread(u *Rule) {
 	defer t.recovered()
 	for ; t.at < t.n; t.at++ {
@@ -269,7 +269,7 @@ func (t *transmitter) spread(u *Rule) {
 	}
 }
 
-// recovered ends the panic of the frame in hand, which is lost.
+// recovered recovers a panic over the frame at t.at, which is lost.
 func (t *transmitter) recovered() {
 	if p := recover(); p != nil {
 		t.r.panics.Frame(p, t.frame(t.at))
@@ -278,30 +278,30 @@ func (t *transmitter) recovered() {
 	}
 }
 
-// meet returns member id, nil if it has not joined. A member that leaves meanwhile waits for the batch's end.
-func (t *transmitter) meet(id int) *member {
+// enlist returns member id for this batch, nil if it has not joined. A member that leaves waits for the end of the batch.
+func (t *transmitter) enlist(id int) *member {
 	if !t.used.Has(id) {
 		t.used, t.with[id] = t.used.With(id), t.r.members[id].Load()
 	}
 	return t.with[id]
 }
 
-// put queues frame i on member id. Where there is no such member that is a refusal.
+// put queues frame i on member id. It is refused if the member has not joined.
 func (t *transmitter) put(u *Rule, i, id int, first bool) {
-	m := t.meet(id)
+	m := t.enlist(id)
 	if m == nil {
 		t.refuse(u, i, id, first)
 		return
 	}
-	f := &t.facts[i]
-	if f.rename {
+	f := &t.metas[i]
+	if f.setSource {
 		u.MACs[id].Put(t.frame(i), sourceAt)
 	}
 	index := m.socket.Queue(t.frame(i))
 	t.order[id][index] = uint8(i)
 	t.touched = t.touched.With(id)
 	l := &t.tallies[id]
-	charge := chargeOf(m.socket, t.frame(i), f)
+	charge := truesizeOf(m.socket, t.frame(i), f)
 	t.charges[id][index] = uint32(charge)
 	l.charge += uint64(charge)
 	c := &l.moved[f.protocol]
@@ -309,60 +309,60 @@ func (t *transmitter) put(u *Rule, i, id int, first bool) {
 	c.Bytes += uint64(f.bytes)
 }
 
-// refuse notes that member id did not take frame i. The first time it is to be sent by another, and lost the
-// second time. A copy of a broadcast is lost at once: the other members have theirs.
+// refuse handles frame i that member id refused. It is resent by another member once, and lost the second time. A copy of
+// SpreadBroadcast is lost at once: the other members have theirs.
 func (t *transmitter) refuse(u *Rule, i, id int, first bool) {
-	frames := uint64(t.facts[i].frames)
+	frames := uint64(t.metas[i].frames)
 	switch {
 	case !first:
 		l := &t.tallies[t.origin[i]]
 		l.other -= frames
 		l.drops[team.DropRefused] += frames
-	case u.Spread == modes.SpreadBroadcast:
+	case u.Spread == spread.SpreadBroadcast:
 		t.tallies[id].drops[team.DropRefused] += frames
 	default:
 		t.refused = append(t.refused, refusal{frame: uint8(i), member: uint8(id)})
 	}
 }
 
-// flush sends what is queued, each member's by one system call.
+// flush sends what is queued, with one system call a member.
 func (t *transmitter) flush(u *Rule, first bool) {
 	for ; t.touched != 0; t.touched = t.touched.Without(t.touched.First()) {
 		id := t.touched.First()
 		l := &t.tallies[id]
 		for _, f := range t.with[id].socket.Flush() {
 			i := int(t.order[id][f.Index])
-			fact := &t.facts[i]
-			l.moved[fact.protocol].Frames -= uint64(fact.frames)
-			l.moved[fact.protocol].Bytes -= uint64(fact.bytes)
+			meta := &t.metas[i]
+			l.moved[meta.protocol].Frames -= uint64(meta.frames)
+			l.moved[meta.protocol].Bytes -= uint64(meta.bytes)
 			l.charge -= uint64(t.charges[id][f.Index])
 			switch f.Reason {
 			case nic.Backlog:
-				l.drops[team.DropBacklog] += uint64(fact.frames)
+				l.drops[team.DropBacklog] += uint64(meta.frames)
 				if !first {
-					t.tallies[t.origin[i]].other -= uint64(fact.frames)
+					t.tallies[t.origin[i]].other -= uint64(meta.frames)
 				}
 			case nic.Refused:
 				l.errors++
-				t.r.news.suspected(id)
+				t.r.control.reportSuspect(id)
 				t.refuse(u, i, id, first)
 			default:
 				l.errors++
-				l.drops[team.DropMalformed] += uint64(fact.frames)
+				l.drops[team.DropMalformed] += uint64(meta.frames)
 				if !first {
-					t.tallies[t.origin[i]].other -= uint64(fact.frames)
+					t.tallies[t.origin[i]].other -= uint64(meta.frames)
 				}
 			}
 		}
 	}
 }
 
-// resend queues what members refused on others.
+// resend queues refused frames on other members.
 func (t *transmitter) resend(u *Rule) {
 	for _, f := range t.refused {
 		i, id := int(f.frame), int(f.member)
-		l, frames := &t.tallies[id], uint64(t.facts[i].frames)
-		other := modes.Other(u.Plan, modes.MemberSet(0).With(id))
+		l, frames := &t.tallies[id], uint64(t.metas[i].frames)
+		other := spread.Other(u.Plan, spread.MemberSet(0).With(id))
 		if other < 0 {
 			l.drops[team.DropRefused] += frames
 			continue

@@ -11,7 +11,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/tap"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -92,7 +92,7 @@ func (g *rig) tapNIC() *tap.Queue {
 func TestTunnelSuperFramesReachTheAdapter(t *testing.T) {
 	g := newRig(t, 0)
 	nic := g.tapNIC()
-	g.apply(g.plan(modes.SpreadSingle))
+	g.apply(g.plan(spread.SpreadSingle))
 	host := g.port(g.host, "team0", func(h *frame.Headers) bool { return h.Src == peerMAC })
 	offloads := g.adapter.Offloads()
 	for _, way := range []struct {
@@ -108,7 +108,7 @@ func TestTunnelSuperFramesReachTheAdapter(t *testing.T) {
 			if !way.able {
 				t.Skip("needs a later kernel for such super-frames in TAPs: 6.17 for tunnels, 6.2 for UDP")
 			}
-			_, err := g.relay.ask(0, func(m *member) { m.tunnel, m.merge = way.tunnel, way.merge })
+			_, err := g.relay.doInMember(0, func(m *member) { m.tunnel, m.merge = way.tunnel, way.merge })
 			labtest.Must(t, err)
 			for _, k := range tunnels {
 				t.Run(k.name, func(t *testing.T) {
@@ -148,7 +148,7 @@ func TestTunnelSuperFramesReachTheAdapter(t *testing.T) {
 					}
 					c := g.counters().Members[0].RX[p]
 					c.Frames, c.Bytes = c.Frames-before.RX[p].Frames, c.Bytes-before.RX[p].Bytes
-					if w := (frame.Count{Frames: uint64(len(want)), Bytes: uint64(octets)}); c != w {
+					if w := (team.Count{Frames: uint64(len(want)), Bytes: uint64(octets)}); c != w {
 						t.Errorf("counted %+v, want %+v", c, w)
 					}
 				})
@@ -161,7 +161,7 @@ func TestTunnelSuperFramesReachTheAdapter(t *testing.T) {
 func TestMalformedTunnelsAreDropped(t *testing.T) {
 	g := newRig(t, 0)
 	nic := g.tapNIC()
-	g.apply(g.plan(modes.SpreadSingle))
+	g.apply(g.plan(spread.SpreadSingle))
 	host := g.port(g.host, "team0", func(h *frame.Headers) bool { return h.Src == peerMAC })
 	gre := tunnelFrame(47, []byte{0x10, 0, 8, 0, 0, 0, 0, 1}, false, 20000, 1398) // numbered: segments cannot be
 	cut := tunnelFrame(47, []byte{0, 0, 8, 0}, false, 20000, 1398)

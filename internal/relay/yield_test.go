@@ -15,7 +15,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/nic"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -126,14 +126,14 @@ func (p *program) end() {
 // transmission is the program that transmits by member 0.
 func (g *rig) transmission() *program {
 	host, direct := g.socket(g.host, "team0"), g.socket(g.host, "m0")
-	return &program{TB: g.TB, gate: new(uint32), seen: g.peerPort(0), slow: host.Send, fast: direct.Send,
+	return &program{TB: g.TB, gate: new(uint32), seen: g.peerPort(0), slow: host.SendControl, fast: direct.SendControl,
 		frame: func(n int) []byte { return testFrame(peerMAC, adapterMAC, n) }}
 }
 
 // reception is the program that receives by member 0.
 func (g *rig) reception() *program {
 	peer := g.socket(g.peer, "p0")
-	return &program{TB: g.TB, gate: new(uint32), seen: g.teamPort(), slow: peer.Send,
+	return &program{TB: g.TB, gate: new(uint32), seen: g.teamPort(), slow: peer.SendControl,
 		fast: func(b []byte) error {
 			_, err := g.adapter.Queues()[0].Write(append(make([]byte, frame.VnetLen), b...))
 			return err
@@ -159,7 +159,7 @@ func TestYieldUnderLoad(t *testing.T) {
 		for _, load := range []string{"20000 a second", "without pauses"} {
 			t.Run(d.name+" "+load, func(t *testing.T) {
 				g := newRig(t, 1)
-				g.apply(g.plan(modes.SpreadSingle))
+				g.apply(g.plan(spread.SpreadSingle))
 				p := d.program(g)
 				p.begin(load != "without pauses")
 				for range 50 {
@@ -195,12 +195,12 @@ func (g *rig) shut(name string, gate *uint32) error {
 	h := newHandover(gate, g.relay.clock)
 	late := func(of **handover) {
 		h.begin(of)
-		h.until, h.tries = 0, leastTries
+		h.until, h.tries = 0, minPauseTries
 	}
 	if name == "transmit" {
-		labtest.Must(g, g.relay.Do(func(*modes.Picker, int64) { late(&g.relay.tx.handover) }))
+		labtest.Must(g, g.relay.DoWithPicker(func(*spread.Picker, int64) { late(&g.relay.tx.handover) }))
 	} else {
-		_, err := g.relay.ask(0, func(m *member) { late(&m.handover) })
+		_, err := g.relay.doInMember(0, func(m *member) { late(&m.handover) })
 		labtest.Must(g, err)
 	}
 	return <-h.done
@@ -211,7 +211,7 @@ func TestYieldWithoutAnyPause(t *testing.T) {
 	for _, d := range directions {
 		t.Run(d.name, func(t *testing.T) {
 			g := newRig(t, 1)
-			g.apply(g.plan(modes.SpreadSingle))
+			g.apply(g.plan(spread.SpreadSingle))
 			p := d.program(g)
 			p.begin(false)
 			for range 50 {
@@ -228,7 +228,7 @@ func TestYieldWithoutAnyPause(t *testing.T) {
 // A member that receives no more hands nothing over, and what it had is taken back.
 func TestYieldOfAMemberThatHasEnded(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(modes.SpreadSingle))
+	g.apply(g.plan(spread.SpreadSingle))
 	gate := GateSlow
 	labtest.Must(t, g.relay.YieldMember(0, &gate))
 	m := g.relay.member(0)
@@ -246,11 +246,11 @@ func TestYieldOfWhatIsNotThere(t *testing.T) {
 	g := newRig(t, 1)
 	r := g.relay
 	gate := GateSlow
-	for _, id := range []int{-1, 1, modes.MaxMembers} {
+	for _, id := range []int{-1, 1, spread.MaxMembers} {
 		if err := r.YieldMember(id, &gate); !errors.Is(err, ErrNoMember) {
 			t.Errorf("member %d: %v", id, err)
 		}
-		if err := r.Listen(id, -1); !errors.Is(err, ErrNoMember) {
+		if err := r.SetSocketFilter(id, -1); !errors.Is(err, ErrNoMember) {
 			t.Errorf("member %d: %v", id, err)
 		}
 	}
@@ -260,13 +260,13 @@ func TestYieldOfWhatIsNotThere(t *testing.T) {
 		"Regain":       func() error { return r.Regain(&gate) },
 		"YieldMember":  func() error { return r.YieldMember(0, &gate) },
 		"RegainMember": func() error { return r.RegainMember(0, &gate) },
-		"Do":           func() error { return r.Do(func(*modes.Picker, int64) { t.Error("it was done") }) },
+		"Do":           func() error { return r.DoWithPicker(func(*spread.Picker, int64) { t.Error("it was done") }) },
 	} {
 		if err := f(); err == nil || gate != GateSlow {
 			t.Errorf("%s of a relay that is closed: %v, gate %d", name, err, gate)
 		}
 	}
-	if r.Tell(team.Control{}) {
+	if r.Report(team.Control{}) {
 		t.Error("news reach a control loop that has ended")
 	}
 }
@@ -280,7 +280,7 @@ func TestYieldedRelayDoesNotMeasure(t *testing.T) {
 	gate := GateSlow
 	labtest.Must(t, g.relay.Yield(&gate))
 	host := g.teamPort()
-	var f modes.Flows
+	var f spread.Flows
 	ahead := func() (n int) {
 		if !g.relay.Flows(&f) {
 			return 0
@@ -298,13 +298,13 @@ func TestYieldedRelayDoesNotMeasure(t *testing.T) {
 		}
 	}
 	labtest.Eventually(t, "clocks that are ahead", func() bool { send(); return ahead() == 2 })
-	for began := time.Now(); time.Since(began) < 3*paceEvery; {
+	for began := time.Now(); time.Since(began) < 3*rateInterval; {
 		send()
 		if ahead() != 2 {
 			t.Fatal("a clock was set")
 		}
 	}
-	labtest.Must(t, g.relay.Do(func(p *modes.Picker, now int64) {
+	labtest.Must(t, g.relay.DoWithPicker(func(p *spread.Picker, now int64) {
 		if p.Now != now {
 			t.Errorf("it is %d for the Picker, and %d", p.Now, now)
 		}
@@ -320,19 +320,19 @@ func TestYieldedRelayDoesNotMeasure(t *testing.T) {
 // A member takes in what its filter wants, whoever moves the rest.
 func TestListen(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(modes.SpreadSingle))
+	g.apply(g.plan(spread.SpreadSingle))
 	peer, host := g.peerPort(0), g.teamPort()
 	refuse, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "GPL",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
 	labtest.Must(t, err)
 	defer refuse.Close()
-	labtest.Must(t, g.relay.Listen(0, refuse.FD()))
+	labtest.Must(t, g.relay.SetSocketFilter(0, refuse.FD()))
 	peer.send(testFrame(adapterMAC, peerMAC, 1))
-	labtest.Must(t, g.relay.Listen(0, -1))
+	labtest.Must(t, g.relay.SetSocketFilter(0, -1))
 	b := testFrame(adapterMAC, peerMAC, 2)
 	peer.send(b)
 	host.expect(b)
-	if err := g.relay.Listen(0, 1<<20); err == nil {
+	if err := g.relay.SetSocketFilter(0, 1<<20); err == nil {
 		t.Error("what is no program is a filter")
 	}
 }

@@ -1,16 +1,16 @@
-// Package settings says what can be configured of a team: [Config].
 package settings
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"nicteam/internal/frame"
 	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
-// Config is a validated configuration of a team; internal/config makes it from flags,
-// environment and file. DefaultConfig has the defaults.
+// Config is the configuration of a team; internal/config makes it from a file, the environment and flags.
 type Config struct {
 	Team    string
 	Members []MemberConfig
@@ -18,21 +18,21 @@ type Config struct {
 
 	Mode             modes.Kind
 	Balance          bool
-	Hash             modes.HashPolicy
+	Hash             spread.HashPolicy
 	Primary          string
 	PrimaryReselect  modes.Reselect
 	Active           string // active member wished by hand, "" none; never kept over a restart
 	PacketsPerMember int
 	ReceiveBalance   bool
-	Gain             time.Duration // elb: the least that a flow must win to be moved
-	Skew             time.Duration // elb: the most that two NICs' ways to a peer differ
-	Rebalance        time.Duration // elb: how often flows that never pause are evened out; 0 never
+	Gain             time.Duration // elb: minimum advantage before a flow moves
+	Skew             time.Duration // elb: largest expected difference in path delay
+	Rebalance        time.Duration // elb: interval of the rebalancer; 0: never
 	MinMembers       int
 	LACP             modes.LACPSettings
 
 	UpDelay          time.Duration
 	DownDelay        time.Duration
-	LinkWatch        []string // "carrier"
+	LinkWatch        []string // their names
 	AnnounceCount    int
 	AnnounceInterval time.Duration
 
@@ -45,6 +45,24 @@ type Config struct {
 
 	Datapath      string // "auto", "relay", "fastpath"
 	TSO, USO, GRO Offload
+}
+
+// MemberNames returns the names of the members in their order.
+func (c Config) MemberNames() []string {
+	names := make([]string, len(c.Members))
+	for i, m := range c.Members {
+		names[i] = m.Name
+	}
+	return names
+}
+
+// AddressList returns Addresses as text, separated by commas.
+func (c Config) AddressList() string {
+	list := make([]string, len(c.Addresses))
+	for i, p := range c.Addresses {
+		list[i] = p.String()
+	}
+	return strings.Join(list, ", ")
 }
 
 // MemberConfig is a member as configured.
@@ -100,11 +118,13 @@ const (
 	OffloadOff
 )
 
+func (o Offload) String() string { return [...]string{"auto", "on", "off"}[min(o, OffloadOff)] }
+
 // DefaultConfig has the defaults; Team and Members are the caller's.
 func DefaultConfig() Config {
 	return Config{
 		Mode: modes.ELB, Balance: true, ReceiveBalance: true,
-		Gain: modes.DefaultGain, Skew: modes.DefaultSkew, Rebalance: modes.DefaultRebalance,
+		Gain: spread.DefaultGain, Skew: spread.DefaultSkew, Rebalance: modes.DefaultRebalance,
 		PacketsPerMember: 1, MinMembers: 1, LACP: modes.DefaultLACP(),
 		LinkWatch: []string{"carrier"}, AnnounceCount: 1, AnnounceInterval: 100 * time.Millisecond,
 		Datapath: "auto",

@@ -5,6 +5,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -19,9 +20,9 @@ import (
 //	frames that were sent while it was calm arrive          Calmly
 
 // planned looks at a Plan that is about to be in force.
-func (t *Team) planned(pl *modes.Plan) {
+func (t *Team) planned(pl *spread.Plan) {
 	if t.config.Mode == modes.ActiveBackup || !t.config.Balance {
-		if pl.Distributing.Len() > 1 || pl.Spread == modes.SpreadSingle && !pl.Distributing.Has(pl.Single) {
+		if pl.Distributing.Len() > 1 || pl.Spread == spread.SpreadSingle && !pl.Distributing.Has(pl.Single) {
 			t.w.breach("%s: active-backup distributes on %b", t.Name, pl.Distributing)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 )
 
 // What holds at any moment in 802.3ad, and where it is looked at:
@@ -22,7 +23,7 @@ func (t *Team) agrees() {
 		return
 	}
 	pl := t.plan
-	var sends, takes, leaving modes.MemberSet
+	var sends, takes, leaving spread.MemberSet
 	for i := range a.Ports {
 		p := &a.Ports[i]
 		m := t.members[p.ID]

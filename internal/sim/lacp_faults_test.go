@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"nicteam/internal/settings"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // TestLinksAreCut: each cable is cut and put in again under traffic. What is lost is what was under way until the
@@ -194,7 +194,7 @@ func TestOtherLinksRestart(t *testing.T) {
 			b := newBonded(t, 4, h, fast)
 			b.plug()
 			b.talk(6, 10*time.Millisecond)
-			rest := modes.MemberSet(0b0011)
+			rest := spread.MemberSet(0b0011)
 			flapped := 0
 			for i := range 400 {
 				w := b.wires[2+i%2]

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"nicteam/internal/settings"
-	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 )
 
 // newSplit returns a team with some NICs on each of two switches that know nothing of each other's LACP.
@@ -168,7 +168,7 @@ func TestLoopBack(t *testing.T) {
 			for _, w := range b.wires {
 				w.Set(true)
 			}
-			two := modes.MemberSet(0b0011)
+			two := spread.MemberSet(0b0011)
 			b.until("the others are used", 4*time.Second, func() bool { return b.team.plan.Distributing == two && b.partner.Distributing() == 2 })
 			b.talk(5, 4*time.Millisecond)
 			b.pass(5 * time.Second)

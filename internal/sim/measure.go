@@ -3,7 +3,7 @@ package sim
 import (
 	"time"
 
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -73,7 +73,7 @@ func (t *Team) measure() {
 		return
 	}
 	in := team.Measured{Heard: &t.heard}
-	if t.plan.Spread == modes.SpreadShortest {
+	if t.plan.Spread == spread.SpreadShortest {
 		t.picker.Now = t.monotonic()
 		in.Flows = t.picker.Flows()
 	}

@@ -6,6 +6,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -117,8 +118,8 @@ func (t *Team) renamed(m frame.MAC) bool {
 // resend has another member send what one has refused, once.
 func (t *Team) resend(p *Packet, id int, first bool) {
 	other := -1
-	if first && t.plan.Spread != modes.SpreadBroadcast {
-		other = modes.Other(t.plan, modes.MemberSet(0).With(id))
+	if first && t.plan.Spread != spread.SpreadBroadcast {
+		other = spread.Other(t.plan, spread.MemberSet(0).With(id))
 	}
 	if other < 0 {
 		t.Drops[team.DropRefused]++
@@ -200,7 +201,7 @@ func (m *member) receive(p *Packet) {
 	m.lastArrived = t.w.now
 	m.In += uint64(p.size)
 	if ours && pl.PerMember {
-		t.heard[modes.HeardSlot(&p.h, p.b)] += uint64(p.size)
+		t.heard[spread.RxClass(&p.h, p.b)] += uint64(p.size)
 		if neighbourhood(&p.h) {
 			t.report(team.Control{Kind: team.ControlFrame, Member: m.id, Frame: slices.Clone(p.b)})
 		}

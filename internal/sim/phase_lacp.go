@@ -6,6 +6,7 @@ import (
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 )
 
 // aggregated are the phases of worlds in which teams are in 802.3ad.
@@ -19,7 +20,7 @@ func (l *life) aggregated() []func(*lived) error {
 // cutPort cuts one cable. Where others work in the same aggregator traffic goes on by those.
 func (l *life) cutPort(t *lived) error {
 	i := l.rng.IntN(len(t.wires))
-	rest := modes.MemberSet(0)
+	rest := spread.MemberSet(0)
 	for _, id := range t.ids {
 		if m := t.members[id]; m.nic != t.nics[i] && t.plan.Distributing.Has(id) {
 			rest = rest.With(id)

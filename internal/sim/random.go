@@ -6,6 +6,7 @@ import (
 
 	"nicteam/internal/settings"
 	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // life is a random world: everything in it is drawn from its seed.
@@ -158,7 +159,7 @@ func (l *life) team(i int) {
 // settings draws what a team may be told while it runs.
 func (l *life) settings(c *settings.Config) {
 	w := l.World
-	c.Hash = pick(w, modes.HashPolicies()...)
+	c.Hash = pick(w, spread.HashPolicies()...)
 	c.UpDelay = pick(w, 0, 0, 50*time.Millisecond, 300*time.Millisecond)
 	c.DownDelay = pick(w, 0, 0, 0, 20*time.Millisecond)
 	c.PacketsPerMember = pick(w, 1, 1, 0, 4)

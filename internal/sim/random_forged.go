@@ -4,8 +4,8 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
-	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 )
 
 // RunForged lets a random world live in which all teams are in 802.3ad and somebody sends LACPDUs in others' names, and
@@ -32,7 +32,7 @@ func RunForged(seed uint64) error {
 
 // forged has forged PDUs arrive now and then while nothing else disturbs.
 func (l *life) forged() error {
-	before := make([]modes.MemberSet, len(l.teams))
+	before := make([]spread.MemberSet, len(l.teams))
 	for i, t := range l.teams {
 		before[i] = t.plan.Distributing
 	}

@@ -7,6 +7,7 @@ import (
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 )
 
 // RunAggregated lets a random world live in which all teams are in 802.3ad, and returns what went wrong in it. It goes
@@ -214,13 +215,13 @@ func (l *life) agree() error {
 
 // agreed reports whether a team uses all the ports that one of its aggregators can have, and their partner too.
 func (l *life) agreed(t *lived) bool {
-	var uses modes.MemberSet
+	var uses spread.MemberSet
 	type aggregator struct {
 		partner *Partner
 		told    uint64
 		rate    uint64
 	}
-	could := map[aggregator]modes.MemberSet{}
+	could := map[aggregator]spread.MemberSet{}
 	for _, id := range t.ids {
 		m := t.members[id]
 		port := l.port(m.nic.far)

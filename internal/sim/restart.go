@@ -3,8 +3,8 @@ package sim
 import (
 	"time"
 
-	"nicteam/modes"
 	"nicteam/modes/lacp"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -41,8 +41,8 @@ func (t *Team) stop() (nics []*NIC, weights []float64) {
 		nics, weights = append(nics, m.nic), append(weights, m.weight)
 		t.members[id] = nil
 	}
-	t.ids, t.plan, t.carrier = nil, &modes.Plan{Next: -1}, false
-	t.picker = modes.Picker{Seed: t.picker.Seed}
+	t.ids, t.plan, t.carrier = nil, &spread.Plan{Next: -1}, false
+	t.picker = spread.Picker{Seed: t.picker.Seed}
 	t.began = never
 	clear(t.met)
 	return nics, weights

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
@@ -26,10 +26,10 @@ func (f *groupFilter) has(m frame.MAC) bool {
 }
 
 // rxMode is what the adapter's stack wants to receive; guests are behind a bridge, which wants everything.
-func (t *Team) rxMode() modes.RxMode {
+func (t *Team) rxMode() spread.RxMode {
 	groups := []frame.MAC{0x01005e000001, groupMAC(allNodes), groupMAC(solicitedNode(t.Stack.IP6))}
 	slices.Sort(groups)
-	return modes.RxMode{Groups: groups, Promiscuous: len(t.local) > 1, AllMulti: len(t.local) > 1}
+	return spread.RxMode{Groups: groups, Promiscuous: len(t.local) > 1, AllMulti: len(t.local) > 1}
 }
 
 // setGroups has NICs take in what the Plan in force at that time wants of groups, in a moment.

@@ -7,10 +7,11 @@ import (
 	"slices"
 	"time"
 
-	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
 	"nicteam/modes"
+	"nicteam/modes/spread"
+	"nicteam/modes/steer"
 	"nicteam/monitor"
 	"nicteam/team"
 )
@@ -32,9 +33,9 @@ type Team struct {
 	salt   uint64
 	local  []*Stack // Stack, and guests behind the adapter
 
-	plan    *modes.Plan
-	picker  modes.Picker
-	members [modes.MaxMembers]*member
+	plan    *spread.Plan
+	picker  spread.Picker
+	members [spread.MaxMembers]*member
 	ids     []int // of members
 	carrier bool
 	Plans   int // how many there were
@@ -50,7 +51,7 @@ type Team struct {
 	seen      uint64 // of moved, by measure
 	seenRest  uint64 // of moved, by watchFlooding
 	quiet     int
-	heard     modes.Heard
+	heard     spread.RxBytes
 	pacing    *timer
 	measuring *timer
 	flooding  *timer
@@ -76,7 +77,7 @@ type member struct {
 	reading      bool // it is going to be
 	suspected    time.Duration
 	given        uint64 // bytes since it was last measured
-	pace         modes.Capacity
+	pace         spread.Capacity
 	bound        int // bytes that may wait
 	flooded      uint64
 	arrived      uint64 // frames taken in
@@ -100,7 +101,7 @@ func (w *World) Team(name string, c settings.Config, mac frame.MAC) *Team {
 		mac = w.number(0x2)
 	}
 	c.Team = name
-	t := &Team{Name: name, w: w, config: c, plan: &modes.Plan{Next: -1}, met: map[frame.Station]bool{}, guests: map[frame.Station]time.Duration{}, steered: -time.Hour, forcedAt: -time.Hour, left: -time.Hour}
+	t := &Team{Name: name, w: w, config: c, plan: &spread.Plan{Next: -1}, met: map[frame.Station]bool{}, guests: map[frame.Station]time.Duration{}, steered: -time.Hour, forcedAt: -time.Hour, left: -time.Hour}
 	t.mac, t.salt = mac, w.rng.Uint64()
 	t.newLoop(nil)
 	t.picker.Seed = w.rng.Uint64()
@@ -171,7 +172,7 @@ func (t *Team) execute(out *team.Output) {
 }
 
 // apply puts a Plan in force.
-func (t *Team) apply(pl *modes.Plan) {
+func (t *Team) apply(pl *spread.Plan) {
 	t.Plans++
 	t.w.Tell("%s: plan: %s", t.Name, planWords{pl})
 	t.planned(pl)
@@ -190,7 +191,7 @@ func (t *Team) apply(pl *modes.Plan) {
 }
 
 // refused tells the loop which NICs did not take the addresses that a Plan gives them.
-func (t *Team) refused(pl *modes.Plan) {
+func (t *Team) refused(pl *spread.Plan) {
 	for _, id := range slices.Clone(t.ids) {
 		if n := t.members[id].nic; n.Hidden && n.OwnMAC && len(pl.Filter[id]) > 0 {
 			n.Hidden = false
@@ -200,7 +201,7 @@ func (t *Team) refused(pl *modes.Plan) {
 }
 
 // planWords says what matters of a Plan, when it is told.
-type planWords struct{ *modes.Plan }
+type planWords struct{ *spread.Plan }
 
 func (p planWords) String() (said string) {
 	if p.From != nil {
@@ -219,7 +220,7 @@ func (p planWords) String() (said string) {
 }
 
 // control sends a frame of the loop's.
-func (t *Team) control(s modes.Send) {
+func (t *Team) control(s spread.Send) {
 	m := t.members[s.Member]
 	if m == nil {
 		t.w.Tell("%s: member %d, which is not there, was to send a frame", t.Name, s.Member)
@@ -318,7 +319,7 @@ func (t *Team) Set(change func(*settings.Config)) error {
 	c := t.loop.Config()
 	change(&c)
 	out := t.handle(team.Change{Config: c})
-	var p *api.Problem
+	var p *team.Problem
 	if errors.As(out.Err, &p) {
 		return p
 	}
@@ -374,7 +375,7 @@ func (t *Team) leave(m *member) {
 }
 
 // Status is the loop's.
-func (t *Team) Status() *api.Status { return t.loop.Status() }
+func (t *Team) Status() *team.Status { return t.loop.Status() }
 
 // Usable is how many members could carry frames just now.
 func (t *Team) Usable() (n int) {
@@ -387,4 +388,4 @@ func (t *Team) Usable() (n int) {
 }
 
 // peers are those that the mode steers.
-func (t *Team) peers() []modes.Peer { return t.handle(team.AskPeers{}).Peers }
+func (t *Team) peers() []steer.Peer { return t.handle(team.AskPeers{}).Peers }

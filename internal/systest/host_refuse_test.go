@@ -10,9 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nicteam/internal/api"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
+	"nicteam/team"
 )
 
 // problem is nicteam.problem/v1.
@@ -88,9 +88,9 @@ func TestBadInput(t *testing.T) {
 		{"name of its own NIC", append(create("eth1", "eth1"), ab...), 2, nil},
 		{"name of a team", append(create("team9", "eth1"), ab...), 5, []string{"team9", "runs"}},
 		{"bad mode", create("t0", "eth1", "eth2", "--mode", "active-bakcup"), 2, []string{`did you mean "active-backup"`}},
-		{"link watch to come", create("t0", "eth1", "eth2", "--link-watch", "probe"), 1, []string{"not in this build"}},
+		{"unknown link watch", create("t0", "eth1", "eth2", "--link-watch", "probe"), 2, []string{`unknown value "probe"`}},
 		{"LACP in another mode", create("t0", "eth1", "eth2", "--lacp-rate", "fast"), 2, []string{"is not for mode elb"}},
-		{"receive balancing without elb", append(create("t0", "eth1", "eth2", "--receive-balance", "on"), ab...), 2, []string{"only elb"}},
+		{"receive balancing without elb", append(create("t0", "eth1", "eth2", "--receive-balance", "on"), ab...), 2, []string{"mode elb"}},
 		{"gain out of range", create("t0", "eth1", "eth2", "--gain", "2s"), 2, []string{"0s to 1s"}},
 		{"skew negative", create("t0", "eth1", "eth2", "--skew", "-1us"), 2, []string{"0s to 1s"}},
 		{"rebalance out of range", create("t0", "eth1", "eth2", "--rebalance", "1ms"), 2, []string{"100ms to 1h"}},
@@ -161,7 +161,7 @@ func TestBadInput(t *testing.T) {
 			inner.unharmed(before)
 		})
 	}
-	var was, is api.Status
+	var was, is team.Status
 	labtest.Must(t, json.Unmarshal([]byte(settings), &was))
 	labtest.Must(t, json.Unmarshal([]byte(w.nicteam("status", "team9", "--json")), &is))
 	if was.Mode != is.Mode || was.Settings.Hash != is.Settings.Hash || len(was.Members) != len(is.Members) || mac != link(t, w.box, "eth1").HardwareAddr.String() {
@@ -232,7 +232,7 @@ func TestSilentTeam(t *testing.T) {
 		t.Errorf("the list leaves it out:\n%s", out)
 	}
 	labtest.Must(t, unix.Kill(pid, unix.SIGCONT))
-	w.await("the team answers", func(s *api.Status) bool { return s.State == "up" })
+	w.await("the team answers", func(s *team.Status) bool { return s.State == "up" })
 	w.nicteam("delete", teamName)
 }
 
@@ -253,7 +253,7 @@ func TestCheck(t *testing.T) {
 	refused(t, w.try("status", teamName, "--check"), 7, "down")
 	labtest.Must(t, w.cables["eth1"].Mend())
 	labtest.Must(t, w.cables["eth2"].Mend())
-	w.await("up again", func(s *api.Status) bool { return s.State == "up" })
+	w.await("up again", func(s *team.Status) bool { return s.State == "up" })
 	if r := w.try("status", "--check", "-q"); r.Code != 0 || r.Out != "" {
 		t.Errorf("up again: exit %d: %s%s", r.Code, r.Out, r.Err)
 	}

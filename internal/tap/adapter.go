@@ -17,22 +17,21 @@ var (
 	ErrExists = errors.New("a link of that name exists")
 	// ErrNotFound is returned by Open when there is no such link.
 	ErrNotFound = errors.New("no such link")
-	// ErrForeign is returned by Open for a link that is not an adapter of this package's making.
+	// ErrForeign is returned by Open for a link that this package did not create.
 	ErrForeign = errors.New("not a persistent multi-queue TAP")
 	// ErrBusy is returned when another process holds a queue of the device.
 	ErrBusy = errors.New("another process holds a queue of the device")
 )
 
-// DefaultTxQueueLen is how many frames the device holds for the relay. The relay drains at once, so
-// the length adds no delay; it is what a standstill of the machine does not lose.
+// DefaultTxQueueLen is how many frames the device holds for the relay. The relay drains it at once, so the length adds no
+// delay; during a standstill of the machine it loses no frames.
 const DefaultTxQueueLen = 2000
 
-// Options describe an adapter. Zero values leave the kernel's choice, but for TxQueueLen.
+// Options describe an adapter. Zero values leave the choice to the kernel, except TxQueueLen.
 //
-// There is always one queue. With more, tun's flow table (or its hash, before a flow was written)
-// spreads what the host sends over the queues, and a flow changes its queue whenever another
-// goroutine writes a frame of it: two goroutines would then be on one flow's way and reorder it.
-// The device is multi-queue all the same, because that cannot be changed later.
+// There is one queue. With more, tun's flow table (or its hash, before a flow was written) spreads what the host
+// transmits over the queues, and a flow changes its queue when another goroutine writes a frame of it: two goroutines
+// would move one flow and reorder it. The device is multi-queue all the same, because that cannot change later.
 type Options struct {
 	Name       string
 	MTU        int
@@ -53,12 +52,12 @@ type Adapter struct {
 	closed bool
 }
 
-// Create makes the device, administratively down and without carrier. Nothing is left of it on error.
+// Create creates the device, administratively down and without carrier. On error it removes it.
 func Create(o Options) (*Adapter, error) {
 	if err := ValidName(o.Name); err != nil {
 		return nil, fmt.Errorf("create adapter: %w", err)
 	}
-	// water leaks a descriptor on each error of TUNSETIFF, so the likely one is looked for first.
+	// water leaks a descriptor on each error of TUNSETIFF: check for the likely one before.
 	switch _, err := netlink.LinkByName(o.Name); {
 	case err == nil:
 		return nil, fmt.Errorf("create adapter %s: %w", o.Name, ErrExists)
@@ -80,8 +79,8 @@ func Create(o Options) (*Adapter, error) {
 	return a, nil
 }
 
-// Open takes a persistent adapter up again that an earlier process left: same ifindex, addresses kept.
-// It starts without carrier. MTU and MAC are changed only where o names them.
+// Open opens the persistent adapter that an earlier process left, with its ifindex and addresses. It starts without
+// carrier. MTU and MAC change only if o has them.
 func Open(o Options) (*Adapter, error) {
 	if err := ValidName(o.Name); err != nil {
 		return nil, fmt.Errorf("open adapter: %w", err)
@@ -107,7 +106,7 @@ func Open(o Options) (*Adapter, error) {
 	return a, nil
 }
 
-// attach opens the queue of an existing device without queues and brings the device to o.
+// attach opens the queue of an existing device that has none, and applies o to the device.
 func attach(o Options) (a *Adapter, err error) {
 	q, err := openQueue(o.Name, unix.IFF_NO_CARRIER)
 	if err != nil {
@@ -128,7 +127,7 @@ func attach(o Options) (a *Adapter, err error) {
 	return a, nil
 }
 
-// configure sets what netlink sets, and reads back what the kernel made of it.
+// configure applies o by netlink and reads the result back.
 func (a *Adapter) configure(o Options) error {
 	l, err := netlink.LinkByName(o.Name)
 	if err != nil {
@@ -170,20 +169,19 @@ func (a *Adapter) Name() string { return a.name }
 // Index is the device's ifindex.
 func (a *Adapter) Index() int { return a.index }
 
-// MAC is the device's address as Create or Open were to set it, or found it.
+// MAC is the address that Create or Open set, or found.
 func (a *Adapter) MAC() frame.MAC { return a.mac }
 
-// MACSettled reports whether whoever gives the device another address from here on means it: it is not one of the new
-// devices to which udev gives addresses.
+// MACSettled reports whether udev leaves the device's address alone: a later change is then an administrator's.
 func (a *Adapter) MACSettled() bool { return a.settled }
 
-// Offloads says what the kernel hands over unfinished.
+// Offloads returns what the kernel leaves to the reader of the queue.
 func (a *Adapter) Offloads() Offloads { return a.offloads }
 
 // Queues are the device's queues, at present always one. They live until Close or Delete.
 func (a *Adapter) Queues() []*Queue { return a.queues }
 
-// SetCarrier makes the adapter have carrier or not, as a member is usable or none is.
+// SetCarrier sets the adapter's carrier: on while a member is usable.
 func (a *Adapter) SetCarrier(up bool) error {
 	v := 0
 	if up {
@@ -192,8 +190,8 @@ func (a *Adapter) SetCarrier(up bool) error {
 	return a.control("set carrier", func(fd int) error { return unix.IoctlSetPointerInt(fd, unix.TUNSETCARRIER, v) })
 }
 
-// SetPersist says whether the device outlives the last descriptor: a device that does not vanishes with
-// the process, one that does keeps its addresses and routes.
+// SetPersist sets whether the device outlives the last descriptor, with its addresses and routes. One that is not
+// persistent vanishes with the process.
 func (a *Adapter) SetPersist(on bool) error {
 	v := 0
 	if on {
@@ -214,8 +212,8 @@ func (a *Adapter) control(op string, f func(fd int) error) error {
 	return nil
 }
 
-// Close lets go of the device, which stays with its addresses, without carrier. Nobody may use its
-// queues any more. Closing twice is fine.
+// Close closes the queues, which nobody may use any more. The device stays, with its addresses, without carrier. Closing
+// twice is fine.
 func (a *Adapter) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

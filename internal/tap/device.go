@@ -13,18 +13,17 @@ import (
 	"nicteam/internal/frame"
 )
 
-// udev on a systemd host gives every new device whose address the kernel made up (addr_assign_type NET_ADDR_RANDOM) a
-// persistent one of its own, at some time after the device was announced (MACAddressPolicy in 99-default.link, in
-// systemd's src/udev/net/link-config.c), and tun can only announce a device first and be given its address then. So
-// the device is made in a network namespace where nobody sees it, and comes into ours with an address that somebody
-// has set: that one udev leaves alone. Like a device that is new here, it has then met no setting but this namespace's
-// defaults.
+// udev on a systemd host replaces a random address of a new device (addr_assign_type NET_ADDR_RANDOM) by a persistent one,
+// some time after the kernel announced the device (MACAddressPolicy in 99-default.link, systemd's
+// src/udev/net/link-config.c). tun announces a device before its address can be set. So the device is created in a network
+// namespace of its own and moved into the team's with an address that is set, which udev leaves alone. It then has the
+// default settings of the team's namespace, as a new device has.
 
-// errSeen says that a device cannot be made out of sight.
-var errSeen = errors.New("no network namespace of its own")
+// errNoNamespace says that the process may not create a network namespace.
+var errNoNamespace = errors.New("no network namespace of its own")
 
-// makeDevice makes the persistent multi-queue device of o, down and without a queue. settled is false where the process
-// may make no network namespace: udev has then seen the device with a random address, and may yet give it another.
+// makeDevice creates the persistent multi-queue device of o, down and without a queue. settled is false if the process may
+// not create a network namespace: udev has seen the device with a random address and may still replace it.
 func makeDevice(o Options) (settled bool, err error) {
 	ours, err := openNamespace()
 	if err != nil {
@@ -34,10 +33,10 @@ func makeDevice(o Options) (settled bool, err error) {
 	made := make(chan error)
 	go func() {
 		runtime.LockOSThread()
-		// A thread that cannot go back stays locked and ends with the goroutine. The main one never ends.
+		// A thread that cannot return to its namespace stays locked and ends with the goroutine. The main thread never ends.
 		own, err := openNamespace()
 		if err == nil {
-			err = makeUnseen(o, ours)
+			err = makeInNewNamespace(o, ours)
 			if unix.Setns(own, unix.CLONE_NEWNET) == nil {
 				runtime.UnlockOSThread()
 			}
@@ -46,7 +45,7 @@ func makeDevice(o Options) (settled bool, err error) {
 		made <- err
 	}()
 	err = <-made
-	if errors.Is(err, errSeen) {
+	if errors.Is(err, errNoNamespace) {
 		return false, makeHere(o)
 	}
 	return err == nil, err
@@ -60,10 +59,10 @@ func openNamespace() (fd int, err error) {
 	return fd, nil
 }
 
-// makeUnseen makes the device in a new network namespace of the calling thread and moves it into another.
-func makeUnseen(o Options, into int) error {
+// makeInNewNamespace creates the device in a new network namespace of the calling thread and moves it into another.
+func makeInNewNamespace(o Options, into int) error {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("%w: %w", errSeen, err)
+		return fmt.Errorf("%w: %w", errNoNamespace, err)
 	}
 	if err := makeHere(o); err != nil {
 		return err
@@ -73,13 +72,12 @@ func makeUnseen(o Options, into int) error {
 		return err
 	}
 	if err := netlink.LinkSetNsFd(l, into); err != nil {
-		return fmt.Errorf("move it into the namespace of the team: %w", err)
+		return fmt.Errorf("move into the team's namespace: %w", err)
 	}
 	return nil
 }
 
-// makeHere makes the device in the namespace of the calling thread and gives it its address. Nothing is left of it on
-// error.
+// makeHere creates the device in the namespace of the calling thread and sets its address. On error it removes it.
 func makeHere(o Options) error {
 	w, err := water.New(water.Config{
 		DeviceType: water.TAP,
@@ -107,7 +105,7 @@ func makeHere(o Options) error {
 	return nil
 }
 
-// setMAC gives a link an address, or says that the one it has, where mac is 0, is as it is to be.
+// setMAC sets a link's address. 0 sets the one it has, which the kernel then regards as set (NET_ADDR_SET).
 func setMAC(l netlink.Link, mac frame.MAC) error {
 	if mac == 0 {
 		mac = frame.MACFrom(net.HardwareAddr(l.Attrs().HardwareAddr))

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Offloads are the TUN_F_ flags in force: what the kernel may leave to whoever reads the queue.
+// Offloads are the TUN_F_ flags in force: what the kernel may leave to the reader of the queue.
 type Offloads uint
 
 const (
@@ -18,13 +18,13 @@ const (
 	offloadTunnel = 0x80 | 0x100
 )
 
-// TSO reports whether TCP super-frames are handed over whole.
+// TSO reports whether the kernel passes TCP super-frames whole.
 func (o Offloads) TSO() bool { return o&unix.TUN_F_TSO4 != 0 }
 
-// Tunnel reports whether the kernel takes super-frames of tunnels by UDP whole.
+// Tunnel reports whether the kernel accepts super-frames of UDP tunnels whole.
 func (o Offloads) Tunnel() bool { return o&offloadTunnel != 0 }
 
-// USO reports whether UDP super-frames are handed over whole.
+// USO reports whether the kernel passes UDP super-frames whole.
 func (o Offloads) USO() bool { return o&unix.TUN_F_USO4 != 0 }
 
 func (o Offloads) String() string {
@@ -46,7 +46,7 @@ func (o Offloads) String() string {
 	return strings.Join(s, " ")
 }
 
-// setOffloads asks for all, and for what older kernels have when they refuse.
+// setOffloads sets all offloads, or the most that an older kernel accepts.
 func (q *Queue) setOffloads() (Offloads, error) {
 	for _, set := range []int{offloadTSO | offloadUSO | offloadTunnel, offloadTSO | offloadUSO, offloadTSO} {
 		err := unix.IoctlSetInt(q.fd, unix.TUNSETOFFLOAD, set)
@@ -57,6 +57,6 @@ func (q *Queue) setOffloads() (Offloads, error) {
 			return 0, fmt.Errorf("set offloads %v: %w", Offloads(set), err)
 		}
 	}
-	// Without checksum offload the virtio header never asks for anything: slow, but right.
+	// Without checksum offload all frames are finished: slow, but correct.
 	return 0, nil
 }

@@ -11,17 +11,17 @@ import (
 	"nicteam/internal/frame"
 )
 
-// MaxFrame is the longest frame that a super-frame can be: 64 KiB of IP, Ethernet header, two tags.
+// MaxFrame is the longest super-frame: 64 KiB of IP, Ethernet header, two tags.
 const MaxFrame = 65535 + 14 + 8
 
 // Queue is a queue of the adapter. One goroutine reads; any number write.
 type Queue struct {
 	file   *os.File
 	waiter *epoll.Waiter
-	fd     int // file's; valid until close, which its users' owner orders after their end
+	fd     int // file's, valid until close; the adapter's owner ends all users before
 }
 
-// openQueue attaches a queue with the virtio header to the existing multi-queue device name.
+// openQueue attaches a queue with virtio headers to an existing multi-queue device.
 func openQueue(name string, flags uint16) (q *Queue, err error) {
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -40,7 +40,7 @@ func openQueue(name string, flags uint16) (q *Queue, err error) {
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
 		return nil, fmt.Errorf("attach a queue: %w", err)
 	}
-	// The first queue decides on the header; with somebody else's queue attached the flag is ignored without an error.
+	// The first queue decides on the header: with a queue of another process attached the kernel ignores the flag.
 	if err := unix.IoctlIfreq(fd, unix.TUNGETIFF, req); err != nil {
 		return nil, fmt.Errorf("read the queue's flags: %w", err)
 	}
@@ -61,30 +61,29 @@ func openQueue(name string, flags uint16) (q *Queue, err error) {
 	return &Queue{file: f, waiter: w, fd: fd}, nil
 }
 
-// Wait waits until there is a frame to read, or an error. It returns false when Wake ended it.
+// Wait waits until there is a frame to read, or an error. It returns false if Wake ended it.
 func (q *Queue) Wait() bool { return q.waiter.Wait() }
 
-// Wake ends Wait, now and until Rest.
+// Wake ends Wait, and each one that follows until ClearWake.
 func (q *Queue) Wake() error { return q.waiter.Wake() }
 
-// Rest takes Wake back. On an error Wait will go on to return false.
-func (q *Queue) Rest() error { return q.waiter.Rest() }
+// ClearWake ends the effect of Wake. After an error Wait goes on returning false.
+func (q *Queue) ClearWake() error { return q.waiter.ClearWake() }
 
-// The device's header is longer than struct virtio_net_hdr and begins with it: see frame.VnetLen. The kernel reads what
-// follows that in super-frames of tunnels only.
+// The device's header is longer than struct virtio_net_hdr and begins with it (frame.VnetLen). The kernel reads what
+// follows that only for super-frames of tunnels.
 
-// Write hands the kernel one [virtio header][frame] as received. It neither blocks nor allocates, and
-// takes no lock; it uses the header's room. EIO says that the adapter is administratively down.
+// Write passes one received [virtio header][frame] to the kernel. It does not block, allocate or lock, and overwrites the
+// header's room. EIO: the adapter is administratively down.
 func (q *Queue) Write(b []byte) (int, error) {
 	copy(b[:frame.VnetLen-frame.VnetRoom], b[frame.VnetRoom:frame.VnetLen])
 	return unix.Write(q.fd, b)
 }
 
-// WriteTunnel is Write of the super-frame of a tunnel, whose header frame.Vnet.MarshalTunnel made. It is for Offloads
-// that have Tunnel.
+// WriteTunnel is Write of a tunnel's super-frame with a header of frame.Vnet.MarshalTunnel. The Offloads must have Tunnel.
 func (q *Queue) WriteTunnel(b []byte) (int, error) { return unix.Write(q.fd, b) }
 
-// Read reads one [virtio header][frame] without waiting: EAGAIN when there is none.
+// Read reads one [virtio header][frame] without waiting. EAGAIN: there is none.
 func (q *Queue) Read(b []byte) (int, error) {
 	n, err := unix.Read(q.fd, b)
 	if err == nil {

@@ -10,14 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A TAP shows whatever speed and duplex it was given last, 10 Gbit/s of full duplex at first (tun_default_link_ksettings
-// in the kernel's tun.c).
-
-// ethtool is the number of the kernel's generic netlink family, Linux ≥ 5.6. Unlike the ioctl it finds a device by index,
-// whatever that is called by now.
+// ethtool is the kernel's generic netlink family of that name, Linux ≥ 5.6. Unlike the ioctl it finds a device by index,
+// also after it was renamed.
 var ethtool = sync.OnceValues(func() (*netlink.GenlFamily, error) { return netlink.GenlFamilyGet(unix.ETHTOOL_GENL_NAME) })
 
-// SetSpeed has the device show a speed in bit/s (0: unknown) and a duplex (full, half, "": unknown).
+// SetSpeed sets the speed in bit/s (0: unknown) and the duplex (full, half, "": unknown) that the device reports. A new TAP
+// reports 10 Gbit/s, full duplex (tun_default_link_ksettings in drivers/net/tun.c).
 func (a *Adapter) SetSpeed(bps uint64, duplex string) error {
 	family, err := ethtool()
 	if err != nil {
@@ -28,16 +26,16 @@ func (a *Adapter) SetSpeed(bps uint64, duplex string) error {
 	head := nl.NewRtAttr(unix.ETHTOOL_A_LINKMODES_HEADER|unix.NLA_F_NESTED, nil)
 	head.AddRtAttr(unix.ETHTOOL_A_HEADER_DEV_INDEX, nl.Uint32Attr(uint32(a.index)))
 	req.AddData(head)
-	req.AddData(nl.NewRtAttr(unix.ETHTOOL_A_LINKMODES_SPEED, nl.Uint32Attr(mbit(bps))))
-	req.AddData(nl.NewRtAttr(unix.ETHTOOL_A_LINKMODES_DUPLEX, nl.Uint8Attr(duplexNumber(duplex))))
+	req.AddData(nl.NewRtAttr(unix.ETHTOOL_A_LINKMODES_SPEED, nl.Uint32Attr(ethtoolSpeed(bps))))
+	req.AddData(nl.NewRtAttr(unix.ETHTOOL_A_LINKMODES_DUPLEX, nl.Uint8Attr(ethtoolDuplex(duplex))))
 	if _, err := req.Execute(unix.NETLINK_GENERIC, 0); err != nil {
 		return fmt.Errorf("set speed of %s: %w", a.name, err)
 	}
 	return nil
 }
 
-// duplexNumber is a duplex as linux/ethtool.h has it.
-func duplexNumber(duplex string) uint8 {
+// ethtoolDuplex returns the DUPLEX_ constant of linux/ethtool.h.
+func ethtoolDuplex(duplex string) uint8 {
 	switch duplex {
 	case "half":
 		return 0
@@ -47,8 +45,8 @@ func duplexNumber(duplex string) uint8 {
 	return 0xff
 }
 
-// mbit is a speed as ethtool has it: SPEED_UNKNOWN for 0, and no more than fits (ethtool_validate_speed).
-func mbit(bps uint64) uint32 {
+// ethtoolSpeed returns a speed in Mbit/s, SPEED_UNKNOWN for 0, bounded as ethtool_validate_speed demands.
+func ethtoolSpeed(bps uint64) uint32 {
 	if bps < 1_000_000 {
 		return math.MaxUint32
 	}

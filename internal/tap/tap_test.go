@@ -290,7 +290,7 @@ func TestWake(t *testing.T) {
 	if q.Wait() {
 		t.Error("Wait after Wake waited")
 	}
-	if err := q.Rest(); err != nil {
+	if err := q.ClearWake(); err != nil {
 		t.Fatal(err)
 	}
 	go func() { done <- q.Wait() }()

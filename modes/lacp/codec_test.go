@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"nicteam/internal/frame"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const portMAC frame.MAC = 0x020000000a01

@@ -4,10 +4,10 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/internal/frame"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-
-	"nicteam/internal/frame"
 )
 
 // What can be read says the same once it is written and read again.

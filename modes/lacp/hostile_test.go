@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/internal/frame"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-
-	"nicteam/internal/frame"
 )
 
 // attack is a kind of traffic by which a port of a system in good order is flooded.

@@ -13,7 +13,7 @@ import (
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
-// steady is n seconds of one rate in bits a second, coming in only.
+// steady is n seconds of one receive rate in bits per second.
 func steady(end time.Time, n int, bps float64) Data {
 	d := Data{End: end, Step: time.Second}
 	for range n {
@@ -23,8 +23,8 @@ func steady(end time.Time, n int, bps float64) Data {
 	return d
 }
 
-// TestAxisIsLoweredLate raises at once, lowers after ten seconds of less, and starts anew when
-// less is interrupted, time goes back or packets are counted.
+// TestAxisIsLoweredLate: the axis rises at once and shrinks after ten seconds of less. The ten seconds start again when
+// more is needed, time steps back or packets are counted.
 func TestAxisIsLoweredLate(t *testing.T) {
 	var a Axis
 	at := noon
@@ -40,11 +40,11 @@ func TestAxisIsLoweredLate(t *testing.T) {
 	see(time.Second, 910e6, 1e9)
 	see(time.Second, 90e6, 1e9)
 	see(9*time.Second, 90e6, 1e9)
-	see(0, 910e6, 1e9) // used again: the wait begins anew
+	see(0, 910e6, 1e9) // needed again: the wait starts again
 	see(time.Second, 90e6, 1e9)
 	see(5*time.Second, 390e6, 1e9)
 	see(4*time.Second, 90e6, 1e9)
-	see(time.Second, 90e6, 400e6) // the most of the ten seconds
+	see(time.Second, 90e6, 400e6) // the highest of the ten seconds
 	see(-time.Hour, 90e6, 100e6)
 	a = a.Follow(steady(at, 5, 90e6), Options{Width: 60, Height: 12, Unit: Packets})
 	if a.in.top != 1 {
@@ -56,8 +56,8 @@ func TestAxisIsLoweredLate(t *testing.T) {
 	}
 }
 
-// TestShapeStays holds that a picture moves by whole columns when time goes on: a bin stays in the
-// column it is in, whatever the period.
+// TestShapeStays: the picture moves by whole columns as time passes, and a bin stays in its column, whatever the
+// period.
 func TestShapeStays(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 400).Draw(t, "bins")
@@ -67,16 +67,17 @@ func TestShapeStays(t *testing.T) {
 		for range n + 1 {
 			bins = append(bins, Bin{Known: true, Bytes: rapid.Float64Range(1, 100).Draw(t, "rate")})
 		}
-		before := Data{End: noon.Add(time.Duration(rapid.IntRange(0, 1000).Draw(t, "at")) * time.Second), Step: time.Second}
+		at := time.Duration(rapid.IntRange(0, 1000).Draw(t, "at")) * time.Second
+		before := Data{End: noon.Add(at), Step: time.Second}
 		before.Total.In = bins[:n]
 		after := before
 		after.End, after.Total.In = before.End.Add(time.Second), bins
 		a, b := newWindow(&before, last, cols), newWindow(&after, last, cols)
-		x, y := a.columns(before.Total.In, false), b.columns(bins, false)
+		x, y := a.resample(before.Total.In, false), b.resample(bins, false)
 		shift := 0
 		if b.wide > 1 {
 			shift = b.wide
-		} else if b.group(b.endBin-1) != a.group(a.endBin-1) {
+		} else if b.columnNumber(b.endBin-1) != a.columnNumber(a.endBin-1) {
 			shift = 1
 		}
 		for i := shift; i < cols-max(1, b.wide); i++ {
@@ -85,7 +86,7 @@ func TestShapeStays(t *testing.T) {
 			}
 		}
 		from := a.end.Add(-a.span())
-		if got := a.at(from.Add(time.Nanosecond)); got < 0 || got > a.wide {
+		if got := a.columnAt(from.Add(time.Nanosecond)); got < 0 || got > a.wide {
 			t.Fatalf("the left edge is at column %d", got)
 		}
 		if a.span() <= last-time.Duration(a.per)*time.Second {
@@ -94,7 +95,7 @@ func TestShapeStays(t *testing.T) {
 	})
 }
 
-// TestPeaksSurvive zooms out until a column is many bins: the highest second still stands there.
+// TestPeaksSurvive zooms out until a column is many bins: the busiest second still shows.
 func TestPeaksSurvive(t *testing.T) {
 	d := steady(noon, 3600, 1e6)
 	d.Total.In[1234].MaxBytes = 1e9
@@ -115,7 +116,7 @@ func TestPeaksSurvive(t *testing.T) {
 	}
 }
 
-// TestGapsAreGaps compares nothing known with nothing carried.
+// TestGapsAreGaps compares no data with no traffic.
 func TestGapsAreGaps(t *testing.T) {
 	d := steady(noon, 40, 0)
 	clear(d.Total.In[10:20])
@@ -134,7 +135,7 @@ func TestGapsAreGaps(t *testing.T) {
 	}
 }
 
-// TestCutOff marks what is higher than a fixed scale.
+// TestCutOff: rates above a fixed scale are marked.
 func TestCutOff(t *testing.T) {
 	d := steady(noon, 40, 5e6)
 	g := Render(d, Options{Width: 45, Height: 5, Glyphs: ASCII, Scale: Scale{Fixed, 1e6}})
@@ -143,7 +144,7 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
-// TestLinkScale ends at the sum of the links, for packets and unknown speeds where the data does.
+// TestLinkScale: the axis ends at the sum of the link speeds; for packets and unknown speeds, where the data does.
 func TestLinkScale(t *testing.T) {
 	d := sampleData()
 	o := Options{Width: 60, Height: 12, Scale: Scale{Kind: Link}}
@@ -158,7 +159,7 @@ func TestLinkScale(t *testing.T) {
 	if got := top(); got == "2G" {
 		t.Errorf("packets: %s", got)
 	}
-	o.Unit, d.Members[0].Link, d.Members[1].Link = Auto, 1e7, 0 // the NIC lies
+	o.Unit, d.Members[0].Link, d.Members[1].Link = Auto, 1e7, 0 // the driver's speed is wrong
 	if got := top(); got != "2G" && got != "1G" {
 		t.Errorf("a link slower than its traffic: %s", got)
 	}
@@ -247,13 +248,13 @@ func TestNumbers(t *testing.T) {
 		{Gbit, 1.2146e9, "   1.215", "   1.215 Gbit/s"},
 		{Mbit, math.NaN(), "       -", "       - Mbit/s"},
 	} {
-		if c.u.short(c.v) != c.short || c.u.long(c.v) != c.long {
-			t.Errorf("%v in %v: %q %q, not %q %q", c.v, c.u, c.u.short(c.v), c.u.long(c.v), c.short, c.long)
+		if c.u.shortRate(c.v) != c.short || c.u.longRate(c.v) != c.long {
+			t.Errorf("%v in %v: %q %q, not %q %q", c.v, c.u, c.u.shortRate(c.v), c.u.longRate(c.v), c.short, c.long)
 		}
 	}
 }
 
-// TestForeignText holds that names and events cannot do anything to a terminal or a row's width.
+// TestForeignText: names and events cannot control a terminal or change a row's width.
 func TestForeignText(t *testing.T) {
 	for _, c := range []struct {
 		g        Glyphs
@@ -269,7 +270,7 @@ func TestForeignText(t *testing.T) {
 	}
 }
 
-// TestPathArea measures the outline that SVG draws: it encloses the columns and nothing else.
+// TestPathArea measures SVG's outline: it encloses the columns and nothing else.
 func TestPathArea(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 20).Draw(t, "columns")
@@ -333,10 +334,11 @@ func FuzzRender(f *testing.F) {
 	}))
 }
 
-// BenchmarkScreen draws an hour of a team of two in seconds, as a watcher does each second.
+// BenchmarkScreen draws an hour of seconds of a team of two, as a watcher does each second.
 func BenchmarkScreen(b *testing.B) {
 	d := sampleData()
-	for _, bins := range []*[]Bin{&d.Total.In, &d.Total.Out, &d.Members[0].In, &d.Members[0].Out, &d.Members[1].In, &d.Members[1].Out} {
+	m := d.Members
+	for _, bins := range []*[]Bin{&d.Total.In, &d.Total.Out, &m[0].In, &m[0].Out, &m[1].In, &m[1].Out} {
 		for len(*bins) < 3600 {
 			*bins = append(*bins, (*bins)...)
 		}

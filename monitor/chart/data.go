@@ -9,10 +9,10 @@ import (
 type Bin struct {
 	Known               bool
 	Bytes, Frames       float64 // average a second
-	MaxBytes, MaxFrames float64 // highest a second inside the bin; less than the average counts as the average
+	MaxBytes, MaxFrames float64 // highest one-second rate within the bin; at least the average is assumed
 }
 
-// Series is one line of history, oldest bin first. The last bin of both ends at Data.End.
+// Series is the history of one line of a chart, oldest bin first. The last bin of both directions ends at Data.End.
 type Series struct {
 	Name    string
 	In, Out []Bin
@@ -26,37 +26,37 @@ type Member struct {
 	Link  float64 // bits a second in one direction, 0 for unknown
 }
 
-// Event is a moment worth a mark on the time axis.
+// Event is marked on the time axis.
 type Event struct {
 	At    time.Time
 	Text  string
 	Label string // for a place with little room, such as the mark in a picture; Text if empty
 }
 
-// Data is what there is to draw. It is only read.
+// Data is what to draw. The package never changes it.
 type Data struct {
 	Name string        // what is shown: "team0 · elb · 2/2 up"
 	End  time.Time     // end of the last bin; its location is that of the time axis
 	Step time.Duration // length of a bin, 1 s for 0
 
-	// Total is the sum with its own peaks: the peak of a sum is not the sum of peaks. Without bins
-	// it is made of the layers, and its peaks are then the least that they can have been.
+	// Total has its own peaks: the peak of a sum is not the sum of peaks. Without bins it is computed from the layers,
+	// and its peaks are lower bounds.
 	Total     Series
 	Members   []Member
 	Protocols []Series
 	Events    []Event
 }
 
-// most bounds every number, so that no sum or ratio of them overflows.
-const most = 1e18
+// maxValue bounds every number, so that no sum or ratio overflows.
+const maxValue = 1e18
 
-// number makes any float one that can be drawn.
-func number(v float64) float64 {
+// drawable maps any float to a number that can be drawn: 0 for NaN and negative ones, at most maxValue.
+func drawable(v float64) float64 {
 	switch {
 	case math.IsNaN(v) || v <= 0:
 		return 0
-	case v > most:
-		return most
+	case v > maxValue:
+		return maxValue
 	}
 	return v
 }
@@ -64,29 +64,29 @@ func number(v float64) float64 {
 // rate returns the average and the peak of a bin in bits or packets a second.
 func (b Bin) rate(packets bool) (avg, peak float64) {
 	if packets {
-		avg, peak = number(b.Frames), number(b.MaxFrames)
+		avg, peak = drawable(b.Frames), drawable(b.MaxFrames)
 	} else {
-		avg, peak = number(8*b.Bytes), number(8*b.MaxBytes)
+		avg, peak = drawable(8*b.Bytes), drawable(8*b.MaxBytes)
 	}
 	return avg, max(avg, peak)
 }
 
-// add sums the averages; the peak of the sum is at least each of the peaks and at least the sum.
-func (b Bin) add(o Bin) Bin {
+// plus adds averages. The peak of the sum is not known: it is at least each peak and at least the sum of the averages.
+func (b Bin) plus(o Bin) Bin {
 	if !o.Known {
 		return b
 	}
 	if !b.Known {
 		return o
 	}
-	s := Bin{Known: true, Bytes: number(b.Bytes) + number(o.Bytes), Frames: number(b.Frames) + number(o.Frames)}
+	s := Bin{Known: true, Bytes: drawable(b.Bytes) + drawable(o.Bytes), Frames: drawable(b.Frames) + drawable(o.Frames)}
 	s.MaxBytes = max(s.Bytes, b.MaxBytes, o.MaxBytes)
 	s.MaxFrames = max(s.Frames, b.MaxFrames, o.MaxFrames)
 	return s
 }
 
-// sum adds series up, aligned at their ends.
-func sum(all []Series) Series {
+// sumSeries adds series, aligned at their ends.
+func sumSeries(all []Series) Series {
 	var s Series
 	for _, one := range all {
 		s.In, s.Out = addBins(s.In, one.In), addBins(s.Out, one.Out)
@@ -100,20 +100,20 @@ func addBins(a, b []Bin) []Bin {
 	}
 	for i := range b {
 		j := len(a) - len(b) + i
-		a[j] = a[j].add(b[i])
+		a[j] = a[j].plus(b[i])
 	}
 	return a
 }
 
-// total is the sum of everything in the best way it is known.
+// total returns Total or, without it, the sum of the members or of the protocols.
 func (d *Data) total() Series {
 	if len(d.Total.In)+len(d.Total.Out) > 0 {
 		return d.Total
 	}
 	if len(d.Members) > 0 {
-		return sum(d.memberSeries())
+		return sumSeries(d.memberSeries())
 	}
-	return sum(d.Protocols)
+	return sumSeries(d.Protocols)
 }
 
 func (d *Data) memberSeries() []Series {
@@ -124,8 +124,8 @@ func (d *Data) memberSeries() []Series {
 	return all
 }
 
-// bins is the length of the longest history.
-func (d *Data) bins() int {
+// longestHistory returns the length of the longest history in bins.
+func (d *Data) longestHistory() int {
 	n := max(len(d.Total.In), len(d.Total.Out))
 	for i := range d.Members {
 		n = max(n, len(d.Members[i].In), len(d.Members[i].Out))
@@ -136,17 +136,16 @@ func (d *Data) bins() int {
 	return n
 }
 
-// links is the sum of the members' speeds, 0 when none is known.
-func (d *Data) links() (sum, highest float64) {
+// linkSpeed returns the sum of the members' speeds, 0 if none is known.
+func (d *Data) linkSpeed() (sum float64) {
 	for i := range d.Members {
-		v := number(d.Members[i].Link)
-		sum, highest = sum+v, max(highest, v)
+		sum += drawable(d.Members[i].Link)
 	}
-	return sum, highest
+	return sum
 }
 
-// latest is the rate at the end of a history, NaN when that is a gap.
-func latest(bins []Bin, packets bool) float64 {
+// latestRate returns the rate of the last bin, NaN if that is a gap.
+func latestRate(bins []Bin, packets bool) float64 {
 	if len(bins) == 0 || !bins[len(bins)-1].Known {
 		return math.NaN()
 	}
@@ -154,23 +153,23 @@ func latest(bins []Bin, packets bool) float64 {
 	return avg
 }
 
-// recent is how many bins the numbers beside a chart speak of: those shown, all for 0.
-func (o *Options) recent(d *Data) int {
+// shownBins returns how many bins the figures beside a chart cover: those that the chart shows, all without a period.
+func (o *Options) shownBins(d *Data) int {
 	w := newWindow(d, o.Last, 1)
 	switch {
-	case o.shown > 0:
-		return int(min(o.shown, longest) / w.step)
+	case o.shownPeriod > 0:
+		return int(min(o.shownPeriod, longest) / w.step)
 	case o.Last > 0:
 		return int((min(o.Last, longest) + w.step - 1) / w.step)
 	}
-	return d.bins()
+	return d.longestHistory()
 }
 
-// tail is the last n bins.
-func tail(bins []Bin, n int) []Bin { return bins[max(0, len(bins)-max(n, 1)):] }
+// lastBins returns the last n bins, at least one.
+func lastBins(bins []Bin, n int) []Bin { return bins[max(0, len(bins)-max(n, 1)):] }
 
-// highest is the highest peak of bins, NaN when none is known.
-func highest(bins []Bin, packets bool) float64 {
+// highestPeak returns the highest peak of the bins, NaN if all are gaps.
+func highestPeak(bins []Bin, packets bool) float64 {
 	top, known := 0.0, false
 	for _, b := range bins {
 		if b.Known {

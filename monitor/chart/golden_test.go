@@ -52,7 +52,7 @@ func TestRenderGolden(t *testing.T) {
 	}
 }
 
-// TestScreenGolden draws whole screens at the sizes that have a layout of their own.
+// TestScreenGolden draws whole screens at the sizes that have their own layout.
 func TestScreenGolden(t *testing.T) {
 	d := sampleData()
 	for _, g := range []Glyphs{Braille, Block, ASCII} {

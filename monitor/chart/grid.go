@@ -6,13 +6,13 @@ import (
 	"unicode/utf8"
 )
 
-// Cell is one character place and what it shows.
+// Cell is a character and the role of what it shows.
 type Cell struct {
 	Rune rune
 	Role Role
 }
 
-// Grid is a picture in cells, rows from the top, all of one width.
+// Grid is a picture in cells: rows from the top, all equally wide.
 type Grid [][]Cell
 
 func newGrid(width, height int) Grid {
@@ -28,7 +28,7 @@ func newGrid(width, height int) Grid {
 	return g
 }
 
-// String is the grid without colours, each row ended by a newline and without blanks before it.
+// String is the grid without colours: a line a row, without trailing blanks.
 func (g Grid) String() string {
 	var b strings.Builder
 	for _, row := range g {
@@ -44,14 +44,14 @@ func (g Grid) String() string {
 	return b.String()
 }
 
-// put writes one cell where there is one.
+// put writes a cell, if it is inside.
 func (g Grid) put(x, y int, r rune, role Role) {
 	if y >= 0 && y < len(g) && x >= 0 && x < len(g[y]) {
 		g[y][x] = Cell{r, role}
 	}
 }
 
-// text writes a string that is already fit for the glyph set and returns the column behind it.
+// text writes s, which has passed clean, and returns the column after it.
 func (g Grid) text(x, y int, s string, role Role) int {
 	for _, r := range s {
 		g.put(x, y, r, role)
@@ -60,7 +60,7 @@ func (g Grid) text(x, y int, s string, role Role) int {
 	return x
 }
 
-// paste copies a picture into another.
+// paste copies a grid into g with its upper left corner at x, y.
 func (g Grid) paste(x, y int, from Grid) {
 	for dy, row := range from {
 		for dx, c := range row {
@@ -72,8 +72,8 @@ func (g Grid) paste(x, y int, from Grid) {
 var ascii = strings.NewReplacer("→", "->", "←", "<-", "…", "...", "·", "-", "×", "x", "≥", ">=", "≤", "<=",
 	"–", "-", "—", "-", "▲", "^", "▼", "v", "▾", "v", "●", "*", "○", "o", "µ", "u", "␣", "Space")
 
-// clean makes foreign text (names, events) safe to print: each rune fills one cell, none controls
-// the terminal, and with ASCII glyphs none is outside of it.
+// clean makes names and event texts safe to print: each rune takes one cell, none controls the terminal, and with ASCII
+// glyphs all are ASCII.
 func (g Glyphs) clean(s string) string {
 	if g == ASCII {
 		s = ascii.Replace(s)
@@ -95,7 +95,7 @@ func (g Glyphs) clean(s string) string {
 	}, s)
 }
 
-// clip shortens a string to width cells, with a sign that it did.
+// clip shortens s to width cells and marks that it did.
 func (g Glyphs) clip(s string, width int) string {
 	if utf8.RuneCountInString(s) <= width {
 		return s
@@ -113,8 +113,8 @@ func (g Glyphs) clip(s string, width int) string {
 
 func cells(s string) int { return utf8.RuneCountInString(s) }
 
-// fill pads a string with blanks to width cells, or clips it.
-func (g Glyphs) fill(s string, width int) string {
+// pad fills s with blanks to width cells, or clips it.
+func (g Glyphs) pad(s string, width int) string {
 	s = g.clip(s, width)
 	return s + strings.Repeat(" ", max(0, width-cells(s)))
 }

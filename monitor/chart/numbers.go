@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// Every number that changes while one looks has a fixed width, so that nothing beside it moves.
+// Live figures have a fixed width, so that nothing beside them moves.
 
-// compact is a value with its prefix in digits+2 cells: " 618M", "1.22G", "   0 ".
+// compact formats a value with its prefix in digits+2 cells: " 618M", "1.22G", "   0 ".
 func compact(v float64, digits int) string {
-	m, decimals, p := units.Scale(number(v), digits)
+	m, decimals, p := units.Scale(drawable(v), digits)
 	if p == 0 {
 		decimals = 0
 	}
 	return fmt.Sprintf("%*.*f%c", digits+1, decimals, m, units.Prefixes[p])
 }
 
-// unitName is what stands behind a number of a fixed unit.
-func (u Unit) unitName() string {
+// symbol is the unit as printed.
+func (u Unit) symbol() string {
 	switch u {
 	case Packets:
 		return "pkt/s"
@@ -46,36 +46,36 @@ func (u Unit) divisor() (by float64, decimals int) {
 	return 1, 0
 }
 
-// A rate that is not known (NaN) is a dash.
+// An unknown rate (NaN) prints as a dash.
 
-// long is a rate with its unit: "1.215 Gbit/s", " 1 214.6 Mbit/s"; always 12 cells, 15 in a fixed unit.
-func (u Unit) long(v float64) string {
+// longRate formats a rate with its unit in 12 cells, 15 in a fixed unit: "1.215 Gbit/s", " 1 214.6 Mbit/s".
+func (u Unit) longRate(v float64) string {
 	if math.IsNaN(v) {
-		return fmt.Sprintf("%*s %6s", u.shortWidth(), "-", u.unitName())
+		return fmt.Sprintf("%*s %6s", u.shortRateWidth(), "-", u.symbol())
 	}
 	if u == Auto || u == Packets {
-		m, decimals, p := units.Scale(number(v), 4)
+		m, decimals, p := units.Scale(drawable(v), 4)
 		if p == 0 {
 			decimals = 0
 		}
-		return fmt.Sprintf("%5.*f %6s", decimals, m, strings.TrimSpace(units.Prefixes[p:p+1])+u.unitName())
+		return fmt.Sprintf("%5.*f %6s", decimals, m, strings.TrimSpace(units.Prefixes[p:p+1])+u.symbol())
 	}
-	return u.short(v) + " " + u.unitName()
+	return u.shortRate(v) + " " + u.symbol()
 }
 
-// short is a rate where the unit is told elsewhere: 5 cells, 8 in a fixed unit.
-func (u Unit) short(v float64) string {
+// shortRate formats a rate whose unit stands elsewhere, in shortRateWidth cells.
+func (u Unit) shortRate(v float64) string {
 	if math.IsNaN(v) {
-		return fmt.Sprintf("%*s", u.shortWidth(), "-")
+		return fmt.Sprintf("%*s", u.shortRateWidth(), "-")
 	}
 	if u == Auto || u == Packets {
 		return compact(v, 3)
 	}
 	by, decimals := u.divisor()
-	v = number(v) / by
-	s := group(strconv.FormatFloat(v, 'f', decimals, 64))
+	v = drawable(v) / by
+	s := groupThousands(strconv.FormatFloat(v, 'f', decimals, 64))
 	if len(s) > fixedWidth {
-		s = group(strconv.FormatFloat(v, 'f', 0, 64))
+		s = groupThousands(strconv.FormatFloat(v, 'f', 0, 64))
 	}
 	if len(s) > fixedWidth {
 		s = strings.ReplaceAll(s, " ", "")
@@ -86,19 +86,19 @@ func (u Unit) short(v float64) string {
 	return fmt.Sprintf("%*s", fixedWidth, s)
 }
 
-// fixedWidth holds 99 999.9 Mbit/s.
+// fixedWidth is room for 99 999.9 Mbit/s.
 const fixedWidth = 8
 
-// shortWidth is the width of short.
-func (u Unit) shortWidth() int {
+// shortRateWidth is 5 cells, 8 in a fixed unit.
+func (u Unit) shortRateWidth() int {
 	if u == Auto || u == Packets {
 		return 5
 	}
 	return fixedWidth
 }
 
-// group parts thousands by blanks, as ISO 80000 writes them.
-func group(s string) string {
+// groupThousands separates thousands by blanks (ISO 80000-1).
+func groupThousands(s string) string {
 	whole, rest, dot := strings.Cut(s, ".")
 	for i := len(whole) - 3; i > 0; i -= 3 {
 		whole = whole[:i] + " " + whole[i:]
@@ -109,10 +109,10 @@ func group(s string) string {
 	return whole
 }
 
-// tick is the label of a value on the y axis, at most tickWidth cells.
-func (u Unit) tick(v float64) string {
+// tickLabel formats a value of the y axis in at most tickWidth cells.
+func (u Unit) tickLabel(v float64) string {
 	by, _ := u.divisor()
-	v, _ = strconv.ParseFloat(strconv.FormatFloat(number(v)/by, 'e', 5, 64), 64) // 3 × 0.4 is not 1.2
+	v, _ = strconv.ParseFloat(strconv.FormatFloat(drawable(v)/by, 'e', 5, 64), 64) // 3 × 0.4 prints as 1.2
 	if by > 1 {
 		if s := strconv.FormatFloat(v, 'f', -1, 64); len(s) <= u.tickWidth() {
 			return s
@@ -139,10 +139,10 @@ func (u Unit) tickWidth() int {
 	return 6
 }
 
-// speed is a link speed: "1G", "2.5G", "?" for an unknown one.
-func speed(bps float64) string {
-	if number(bps) == 0 {
+// formatSpeed formats a link speed: "1G", "2.5G", "?" if it is unknown.
+func formatSpeed(bps float64) string {
+	if drawable(bps) == 0 {
 		return "?"
 	}
-	return Auto.tick(bps)
+	return Auto.tickLabel(bps)
 }

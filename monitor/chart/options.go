@@ -8,30 +8,30 @@ import (
 	"time"
 )
 
-// Options say how to draw. The zero value is automatic units, fit to the data, by NIC, braille.
+// Options choose how to draw. The zero value is automatic units, fit to the data, by NIC, in braille.
 type Options struct {
 	Width, Height int // cells; pixels for SVG and PNG, 0 there is 960 × 480
 	Glyphs        Glyphs
 	Unit          Unit
 	Scale         Scale
 	View          View
-	Last          time.Duration // the period to show, but for a part of one column; 0 is all there is
+	Last          time.Duration // the period to show, rounded up to a column; 0 is all there is
 
-	// Axis keeps the scale steady between drawings, see Axis.Follow. Zero fits at once.
+	// Axis keeps the scale steady between drawings, see Axis.Follow. The zero value fits each drawing.
 	Axis Axis
-	// EventRows is how many rows of event texts Render has below the chart: 0 is one if there is room,
-	// less is none.
+	// EventRows is the number of rows of event texts below Render's chart. 0 is one row if there is room, a negative
+	// value none.
 	EventRows int
-	// OwnScales lets each member strip have its own scale instead of one for all.
+	// OwnScales gives each member strip its own scale.
 	OwnScales bool
-	// Solid fills all layers alike, for callers who colour them.
+	// Solid fills all layers alike, for callers that colour them.
 	Solid bool
-	// Dark is for pictures on a dark ground.
+	// Dark selects the colours on a dark background for SVG and PNG.
 	Dark bool
-	// Footer is written into the last line of Screen.
+	// Footer is the text in the last line of Screen.
 	Footer string
 
-	shown time.Duration // what the chart beside it shows, for the parts of a Screen
+	shownPeriod time.Duration // the period of the chart that the parts of a Screen stand beside
 }
 
 // Glyphs is the set of characters to draw with.
@@ -43,18 +43,18 @@ const (
 	ASCII                 // thirds of a cell, nothing but ASCII in any text
 )
 
-// Unit is what rates are told in.
+// Unit is the unit of rates.
 type Unit uint8
 
 const (
-	Auto    Unit = iota // bits a second with the fitting SI prefix
-	Packets             // packets a second
+	Auto    Unit = iota // bits per second with a fitting SI prefix
+	Packets             // packets per second
 	Kbit
 	Mbit
 	Gbit
 )
 
-// View is what the layers of the area are.
+// View is what the layers of the areas are.
 type View uint8
 
 const (
@@ -63,20 +63,20 @@ const (
 	Total
 )
 
-// ScaleKind is how the top of the y axis is found.
+// ScaleKind is the rule for the top of the y axis.
 type ScaleKind uint8
 
 const (
 	Fit   ScaleKind = iota // the highest peak shown
-	Link                   // the speed of the NICs; Fit where that is unknown or packets are counted
+	Link                   // the sum of the link speeds; Fit if that is unknown or the unit is packets
 	Log                    // logarithmic, from 1 kbit/s or 1 packet/s
-	Fixed                  // Value; what is higher is cut off and marked
+	Fixed                  // Value; higher rates are cut off and marked
 )
 
 // Scale is the scale of the y axis.
 type Scale struct {
 	Kind  ScaleKind
-	Value float64 // of Fixed: bits a second, packets a second if these are the unit
+	Value float64 // of Fixed, in bits per second, or packets per second with that unit
 }
 
 var (
@@ -86,9 +86,8 @@ var (
 	scaleNames = []string{"fit", "link", "log"}
 )
 
-// GlyphsFor is the set for a terminal: braille where characters are UTF-8, ASCII elsewhere and on
-// Linux' own console, whose font has neither braille nor eighths. Term is $TERM; locale is the first
-// of $LC_ALL, $LC_CTYPE and $LANG that is not empty.
+// GlyphsFor returns the set for a terminal: braille for UTF-8, ASCII elsewhere and on the Linux console, whose font has
+// neither braille nor eighths. Term is $TERM; locale is the first of $LC_ALL, $LC_CTYPE and $LANG that is not empty.
 func GlyphsFor(term, locale string) Glyphs {
 	locale = strings.ToLower(locale)
 	utf8 := strings.Contains(locale, "utf-8") || strings.Contains(locale, "utf8")
@@ -98,24 +97,24 @@ func GlyphsFor(term, locale string) Glyphs {
 	return Braille
 }
 
-func (g Glyphs) String() string { return name(glyphNames, int(g)) }
-func (u Unit) String() string   { return name(unitNames, int(u)) }
-func (v View) String() string   { return name(viewNames, int(v)) }
+func (g Glyphs) String() string { return nameOf(glyphNames, int(g)) }
+func (u Unit) String() string   { return nameOf(unitNames, int(u)) }
+func (v View) String() string   { return nameOf(viewNames, int(v)) }
 
 func (s Scale) String() string {
 	if s.Kind == Fixed {
 		return strings.TrimSpace(compact(s.Value, 3))
 	}
-	return name(scaleNames, int(s.Kind))
+	return nameOf(scaleNames, int(s.Kind))
 }
 
-// ParseGlyphs reads a name as String writes it.
+// ParseGlyphs reads a name that String writes.
 func ParseGlyphs(s string) (Glyphs, error) {
-	i, err := parse("glyphs", s, glyphNames)
+	i, err := parseName("glyphs", s, glyphNames)
 	return Glyphs(i), err
 }
 
-// ParseUnit reads a name as String writes it; pps and bit are understood too.
+// ParseUnit reads a name that String writes, and pps and bit.
 func ParseUnit(s string) (Unit, error) {
 	switch strings.ToLower(s) {
 	case "pps", "pkt", "pkt/s", "packets/s":
@@ -123,16 +122,16 @@ func ParseUnit(s string) (Unit, error) {
 	case "bit", "bit/s", "bps":
 		return Auto, nil
 	}
-	i, err := parse("unit", strings.TrimSuffix(strings.ToLower(s), "/s"), unitNames)
+	i, err := parseName("unit", strings.TrimSuffix(strings.ToLower(s), "/s"), unitNames)
 	return Unit(i), err
 }
 
-// ParseView reads a name as String writes it.
+// ParseView reads a name that String writes, and member.
 func ParseView(s string) (View, error) {
 	if strings.EqualFold(s, "member") {
 		return ByMember, nil
 	}
-	i, err := parse("view", s, viewNames)
+	i, err := parseName("view", s, viewNames)
 	return View(i), err
 }
 
@@ -141,7 +140,7 @@ func ParseScale(s string) (Scale, error) {
 	if v, ok := parseValue(s); ok {
 		return Scale{Kind: Fixed, Value: v}, nil
 	}
-	i, err := parse("scale", s, scaleNames)
+	i, err := parseName("scale", s, scaleNames)
 	if err != nil {
 		return Scale{}, fmt.Errorf("%w, or a value such as 500M or 2.5G", err)
 	}
@@ -157,10 +156,10 @@ func parseValue(s string) (float64, bool) {
 	}
 	v, err := strconv.ParseFloat(s, 64)
 	v *= factor
-	return v, err == nil && v >= 1 && v <= most
+	return v, err == nil && v >= 1 && v <= maxValue
 }
 
-func parse(what, s string, names []string) (int, error) {
+func parseName(what, s string, names []string) (int, error) {
 	for i, n := range names {
 		if strings.EqualFold(n, s) {
 			return i, nil
@@ -169,7 +168,7 @@ func parse(what, s string, names []string) (int, error) {
 	return 0, fmt.Errorf("unknown %s %q: one of %s", what, s, strings.Join(names, ", "))
 }
 
-func name(names []string, i int) string {
+func nameOf(names []string, i int) string {
 	if i < len(names) {
 		return names[i]
 	}

@@ -97,7 +97,7 @@ func drawPicture(c canvas, d *Data, o *Options) {
 	p.drawHeader()
 	p.drawGrid()
 	p.drawHalf(&p.plot.in, p.plot.inRole, p.scale.inRows, true)
-	p.drawHalf(&p.plot.out, p.plot.outs, p.scale.out, false)
+	p.drawHalf(&p.plot.out, p.plot.outRole, p.scale.outRows, false)
 	p.drawTimeAxis()
 	p.drawEvents()
 }
@@ -109,12 +109,13 @@ func (p *picture) layout() {
 	p.right = p.w - p.lw
 	// A picture does not scroll: it shows exactly the period asked for, in columns of any width.
 	w := newWindow(p.d, p.o.Last, 1)
-	want, room := w.want(p.d, p.o.Last), int64(max(p.right-p.left, 1))
+	want, room := w.binsWanted(p.d, p.o.Last), int64(max(p.right-p.left, 1))
 	per := (want + room - 1) / room
 	cols := (want + per - 1) / per
 	p.colWidth = (p.right - p.left) / float64(cols)
 	p.plot = newPlot(p.d, p.o, int(cols))
-	p.o.shown = p.plot.step * time.Duration(min(int64(p.plot.cols)*p.plot.per/int64(p.plot.wide), int64(longest/p.plot.step)))
+	bins := int64(p.plot.cols) * p.plot.per / int64(p.plot.wide)
+	p.o.shownPeriod = p.plot.step * time.Duration(min(bins, int64(longest/p.plot.step)))
 
 	p.bottom = p.h - math.Ceil(p.line+p.lh/2)
 	p.top = math.Ceil(p.lh + 3*p.line)
@@ -127,7 +128,7 @@ func (p *picture) layout() {
 	}
 	p.scale = newScale(p.plot, p.o, max(int(p.bottom-p.top), 2))
 	p.axis = p.top + float64(p.scale.inRows)
-	p.bottom = p.axis + float64(p.scale.out)
+	p.bottom = p.axis + float64(p.scale.outRows)
 }
 
 // drawHeader writes the title, the rates and the key of the layers.
@@ -139,7 +140,7 @@ func (p *picture) drawHeader() {
 	name := p.o.Glyphs.clean(p.d.Name)
 	p.text(p.lw, p.lh/2, p.o.Glyphs.clip(name, room), paint{role: Title}, atStart)
 	about := map[View]string{ByMember: "by NIC", ByProtocol: "by protocol", Total: "total"}[p.o.View] +
-		" · " + p.o.Scale.String() + " · last " + period(p.o.shown) + p.labelled()
+		" · " + p.o.Scale.String() + " · last " + formatPeriod(p.o.shownPeriod) + p.labelled()
 	if cells(about)+cells(name)+2 <= room {
 		p.text(p.w-p.lw, p.lh/2, about, paint{role: Label}, atEnd)
 	}
@@ -186,23 +187,23 @@ func (p *picture) drawGrid() {
 	line, label := paint{AxisRole, 0.7}, paint{role: Label}
 	value := func(y float64, v float64) {
 		p.rect(p.left, y-0.5, p.right, y+0.5, line)
-		p.text(p.left-p.lw, min(max(y-p.lh/2, 0), p.h-p.lh), p.o.Unit.tick(v), label, atEnd)
+		p.text(p.left-p.lw, min(max(y-p.lh/2, 0), p.h-p.lh), p.o.Unit.tickLabel(v), label, atEnd)
 	}
 	value(p.axis, 0)
-	for _, t := range p.scale.ticks(p.scale.inRows, 2.5*p.lh) {
+	for _, t := range p.scale.yTicks(p.scale.inRows, 2.5*p.lh) {
 		value(p.axis-t.rows, t.value)
 	}
-	for _, t := range p.scale.ticks(p.scale.out, 2.5*p.lh) {
+	for _, t := range p.scale.yTicks(p.scale.outRows, 2.5*p.lh) {
 		value(p.axis+t.rows, t.value)
 	}
 	for _, m := range p.plot.timeMarks(p.lw / p.colWidth) {
-		x, n := p.left+float64(m.column)*p.colWidth, float64(len(m.text))*p.lw
+		x, n := p.left+p.column(m.at)*p.colWidth, float64(len(m.text))*p.lw
 		p.rect(x-0.5, p.top, x+0.5, p.bottom, line)
 		if x-n/2 >= 0 && x+n/2 <= p.w {
 			p.text(x, p.bottom+p.lh/2, m.text, label, atMiddle)
 		}
 	}
-	if p.scale.inRows > int(3*p.lh) && p.scale.out > int(3*p.lh) {
+	if p.scale.inRows > int(3*p.lh) && p.scale.outRows > int(3*p.lh) {
 		p.text(p.lw/2, p.axis-1.75*p.lh, "in", paint{role: Title}, atStart)
 		p.text(p.lw/2, p.axis+0.75*p.lh, "out", paint{role: Title}, atStart)
 	}
@@ -212,7 +213,7 @@ func (p *picture) drawGrid() {
 func (p *picture) drawHalf(h *half, roles []Role, rows int, up bool) {
 	n := p.plot.cols
 	place := func(v float64) float64 {
-		y := min(p.scale.rows(v), float64(rows))
+		y := min(p.scale.height(v), float64(rows))
 		if up {
 			return p.axis - y
 		}

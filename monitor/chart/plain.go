@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Plain tells the same in sentences, for screen readers and logs: one line a sentence, no
-// character that controls a terminal. Peaks, shares and events are those of the last Options.Last.
+// Plain says what a chart shows in sentences, one a line, for screen readers and logs. No character controls a
+// terminal. Peaks, shares and events are those of the period shown.
 func Plain(d Data, o Options) string {
 	var b strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
@@ -17,22 +17,23 @@ func Plain(d Data, o Options) string {
 		if v != v {
 			return "unknown"
 		}
-		return strings.Join(strings.Fields(o.Unit.long(v)), " ")
+		return strings.Join(strings.Fields(o.Unit.longRate(v)), " ")
 	}
-	n := o.recent(&d)
+	n := o.shownBins(&d)
 	w := newWindow(&d, o.Last, 1)
 	from := d.End.Add(-time.Duration(min(float64(n)*float64(w.step), float64(longest))))
 	total := d.total()
 	say("%s at %s: in %s, out %s.", spoken(o.Glyphs, d.Name), d.End.Format(time.TimeOnly),
-		rate(latest(total.In, o.packets())), rate(latest(total.Out, o.packets())))
-	if in, out := highest(tail(total.In, n), o.packets()), highest(tail(total.Out, n), o.packets()); in == in || out == out {
+		rate(latestRate(total.In, o.packets())), rate(latestRate(total.Out, o.packets())))
+	peak := func(bins []Bin) float64 { return highestPeak(lastBins(bins, n), o.packets()) }
+	if in, out := peak(total.In), peak(total.Out); in == in || out == out {
 		say("Highest of the last %s: in %s, out %s.", spokenPeriod(d.End.Sub(from)), rate(in), rate(out))
 	}
 	for i := range d.Members {
 		m := &d.Members[i]
 		say("%s%s, %s: in %s, out %s%s.", spoken(o.Glyphs, m.Name), spokenLink(m.Link),
 			strings.ReplaceAll(spoken(o.Glyphs, m.State), ": ", ", "),
-			rate(latest(m.In, o.packets())), rate(latest(m.Out, o.packets())), spokenUse(m))
+			rate(latestRate(m.In, o.packets())), rate(latestRate(m.Out, o.packets())), spokenUse(m))
 	}
 	if parts := protocolParts(&d, &o); len(parts) > 0 {
 		amounts := make([]float64, len(parts))
@@ -47,13 +48,14 @@ func Plain(d Data, o Options) string {
 	}
 	for _, e := range d.Events {
 		if !e.At.Before(from) && !e.At.After(d.End) {
-			say("At %s: %s.", e.At.In(d.End.Location()).Format(time.TimeOnly), strings.TrimSuffix(spoken(o.Glyphs, e.Text), "."))
+			at := e.At.In(d.End.Location()).Format(time.TimeOnly)
+			say("At %s: %s.", at, strings.TrimSuffix(spoken(o.Glyphs, e.Text), "."))
 		}
 	}
 	return b.String()
 }
 
-// spoken is text without the signs that a screen reader would spell.
+// spoken replaces the signs that a screen reader would spell.
 func spoken(g Glyphs, s string) string {
 	return strings.NewReplacer(" · ", ", ", " → ", ": ", "→", " to ").Replace(strings.Map(func(r rune) rune {
 		if r == '→' || r == '·' {
@@ -64,7 +66,7 @@ func spoken(g Glyphs, s string) string {
 }
 
 func spokenPeriod(d time.Duration) string {
-	number, unit, _ := strings.Cut(period(d), " ")
+	number, unit, _ := strings.Cut(formatPeriod(d), " ")
 	word := map[string]string{"s": "second", "min": "minute", "h": "hour", "d": "day"}[unit]
 	if number == "1" {
 		return word
@@ -73,10 +75,10 @@ func spokenPeriod(d time.Duration) string {
 }
 
 func spokenLink(bps float64) string {
-	if number(bps) == 0 {
+	if drawable(bps) == 0 {
 		return ""
 	}
-	return ", " + units.Rate(number(bps))
+	return ", " + units.Rate(drawable(bps))
 }
 
 func spokenUse(m *Member) string {

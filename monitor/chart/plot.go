@@ -1,25 +1,25 @@
 package chart
 
-// half is one direction of a chart: layers from the axis outward and their sum.
+// half is one direction of a chart: its layers, from the axis outward, and their sum.
 type half struct {
 	layers [][]sample // a layer, a column
 	sum    []sample   // avg is the sum of the layers, peak that of the total
 }
 
-// plot is everything a chart shows, before it becomes cells or pixels.
+// plot is the content of a chart before it becomes cells or pixels.
 type plot struct {
 	window
-	in, out      half
-	names        []string
-	inRole, outs []Role // a layer
-	link         float64
-	solid        bool
+	in, out         half
+	names           []string
+	inRole, outRole []Role // of each layer
+	link            float64
+	solid           bool
 }
 
-// newPlot lays the data out over so many columns.
+// newPlot resamples the data to a number of columns.
 func newPlot(d *Data, o *Options, cols int) *plot {
 	p := &plot{window: newWindow(d, o.Last, cols)}
-	p.link, _ = d.links()
+	p.link = d.linkSpeed()
 	total := d.total()
 	var all []Series
 	switch o.View {
@@ -28,17 +28,17 @@ func newPlot(d *Data, o *Options, cols int) *plot {
 		for i := range all {
 			p.inRole = append(p.inRole, MemberRole(i))
 		}
-		p.outs = p.inRole
+		p.outRole = p.inRole
 	case ByProtocol:
 		all = d.Protocols
 		for i := range all {
 			p.inRole = append(p.inRole, ProtocolRole(i))
 		}
-		p.outs = p.inRole
+		p.outRole = p.inRole
 	}
 	if len(all) == 0 {
 		all = []Series{total}
-		p.inRole, p.outs = []Role{In}, []Role{Out}
+		p.inRole, p.outRole = []Role{In}, []Role{Out}
 	}
 	p.solid = o.Solid || len(all) == 1
 	ins, outs := make([][]Bin, len(all)), make([][]Bin, len(all))
@@ -52,12 +52,12 @@ func newPlot(d *Data, o *Options, cols int) *plot {
 }
 
 func newHalf(w *window, layers [][]Bin, total []Bin, packets bool) half {
-	h := half{layers: make([][]sample, len(layers)), sum: w.columns(total, packets)}
+	h := half{layers: make([][]sample, len(layers)), sum: w.resample(total, packets)}
 	for x := range h.sum {
 		h.sum[x].avg = 0
 	}
 	for i, bins := range layers {
-		h.layers[i] = w.columns(bins, packets)
+		h.layers[i] = w.resample(bins, packets)
 		for x, s := range h.layers[i] {
 			if !s.known {
 				continue
@@ -71,8 +71,8 @@ func newHalf(w *window, layers [][]Bin, total []Bin, packets bool) half {
 	return h
 }
 
-// highest is the highest peak shown.
-func (h *half) highest() float64 {
+// highestPeak returns the highest peak shown.
+func (h *half) highestPeak() float64 {
 	top := 0.0
 	for _, s := range h.sum {
 		top = max(top, s.peak)
@@ -80,5 +80,5 @@ func (h *half) highest() float64 {
 	return top
 }
 
-// known says whether anything is known at a column.
+// known reports whether column x has data.
 func (p *plot) known(x int) bool { return p.in.sum[x].known || p.out.sum[x].known }

@@ -8,14 +8,18 @@ import (
 	"pgregory.net/rapid"
 )
 
-// anyRate is a rate of any kind: nothing, a little, ordinary, absurd.
+// anyRate is zero, small, ordinary or absurd.
 func anyRate() *rapid.Generator[float64] {
-	return rapid.OneOf(rapid.Just(0.0), rapid.Float64Range(0, 10), rapid.Float64Range(0, 1e10), rapid.Float64Range(0, math.MaxFloat64))
+	upTo := func(most float64) *rapid.Generator[float64] { return rapid.Float64Range(0, most) }
+	return rapid.OneOf(rapid.Just(0.0), upTo(10), upTo(1e10), upTo(math.MaxFloat64))
 }
 
 func anyBins(t *rapid.T, label string) []Bin {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Bin {
-		b := Bin{Known: rapid.IntRange(0, 4).Draw(t, "known") > 0, Bytes: anyRate().Draw(t, "bytes"), Frames: anyRate().Draw(t, "frames")}
+		b := Bin{
+			Known: rapid.IntRange(0, 4).Draw(t, "known") > 0,
+			Bytes: anyRate().Draw(t, "bytes"), Frames: anyRate().Draw(t, "frames"),
+		}
 		b.MaxBytes, b.MaxFrames = b.Bytes*rapid.Float64Range(0, 3).Draw(t, "burst"), anyRate().Draw(t, "max")
 		return b
 	}), 0, 40).Draw(t, label)
@@ -28,11 +32,13 @@ func anySeries(t *rapid.T) Series {
 func anyData(t *rapid.T) Data {
 	d := Data{
 		Name: rapid.String().Draw(t, "title"),
-		End:  time.Unix(rapid.Int64Range(-1e11, 1e11).Draw(t, "end"), rapid.Int64Range(0, 999999999).Draw(t, "ns")).UTC(),
-		Step: rapid.SampledFrom([]time.Duration{-1, 0, 1, time.Millisecond, time.Second, 1500 * time.Millisecond, 10 * time.Second, time.Hour, math.MaxInt64}).Draw(t, "step"),
+		End:  time.Unix(rapid.Int64Range(-1e11, 1e11).Draw(t, "end"), rapid.Int64Range(0, 1e9-1).Draw(t, "ns")).UTC(),
+		Step: rapid.SampledFrom([]time.Duration{-1, 0, 1, time.Millisecond, time.Second, 1500 * time.Millisecond,
+			10 * time.Second, time.Hour, math.MaxInt64}).Draw(t, "step"),
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "members") {
-		d.Members = append(d.Members, Member{Series: anySeries(t), State: rapid.String().Draw(t, "state"), Up: rapid.Bool().Draw(t, "up"), Link: anyRate().Draw(t, "link")})
+		d.Members = append(d.Members, Member{Series: anySeries(t), State: rapid.String().Draw(t, "state"),
+			Up: rapid.Bool().Draw(t, "up"), Link: anyRate().Draw(t, "link")})
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "protocols") {
 		d.Protocols = append(d.Protocols, anySeries(t))
@@ -52,13 +58,14 @@ func anyData(t *rapid.T) Data {
 
 func anyOptions(t *rapid.T) Options {
 	return Options{
-		Width:     rapid.IntRange(1, 140).Draw(t, "width"),
-		Height:    rapid.IntRange(1, 40).Draw(t, "height"),
-		Glyphs:    Glyphs(rapid.IntRange(0, 2).Draw(t, "glyphs")),
-		Unit:      Unit(rapid.IntRange(0, 4).Draw(t, "unit")),
-		View:      View(rapid.IntRange(0, 2).Draw(t, "view")),
-		Scale:     Scale{ScaleKind(rapid.IntRange(0, 3).Draw(t, "scale")), anyRate().Draw(t, "fixed")},
-		Last:      time.Duration(rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(0, int64(time.Hour)), rapid.Int64()).Draw(t, "last")),
+		Width:  rapid.IntRange(1, 140).Draw(t, "width"),
+		Height: rapid.IntRange(1, 40).Draw(t, "height"),
+		Glyphs: Glyphs(rapid.IntRange(0, 2).Draw(t, "glyphs")),
+		Unit:   Unit(rapid.IntRange(0, 4).Draw(t, "unit")),
+		View:   View(rapid.IntRange(0, 2).Draw(t, "view")),
+		Scale:  Scale{ScaleKind(rapid.IntRange(0, 3).Draw(t, "scale")), anyRate().Draw(t, "fixed")},
+		Last: time.Duration(rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(0, int64(time.Hour)),
+			rapid.Int64()).Draw(t, "last")),
 		EventRows: rapid.IntRange(-1, 5).Draw(t, "event rows"),
 		Solid:     rapid.Bool().Draw(t, "solid"),
 		OwnScales: rapid.Bool().Draw(t, "own"),
@@ -85,7 +92,7 @@ func checkGrid(t rapid.TB, what string, g Grid, o Options, height int) {
 	}
 }
 
-// TestAnySize draws anything at any size: no panic, whole rows, nothing a terminal obeys.
+// TestAnySize draws anything at any size: no panic, whole rows, no control characters.
 func TestAnySize(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d, o := anyData(t), anyOptions(t)
@@ -111,8 +118,8 @@ func TestAnySize(t *testing.T) {
 	})
 }
 
-// TestHigherIsNotLower compares two rates beside each other in one chart: the greater one is
-// drawn at least as high, layers sum up to the total within a dot, and nothing is only for nothing.
+// TestHigherIsNotLower compares two rates side by side: the higher is drawn at least as high, layers add up to the
+// total within a dot, and only zero shows nothing.
 func TestHigherIsNotLower(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 30).Draw(t, "bins")
@@ -133,15 +140,15 @@ func TestHigherIsNotLower(t *testing.T) {
 		}
 		o := anyOptions(t)
 		o.View, o.Last = ByMember, 0
-		f := layout(&o)
+		f := newPlotLayout(&o)
 		x, y := o.Glyphs.dots()
 		p := newPlot(&d, &o, f.width*x)
 		r := raster{plot: p, scale: newScale(p, &o, f.rows), glyphs: o.Glyphs, x: x, y: y}
 		for _, side := range []struct {
 			h    *half
 			rows int
-		}{{&p.in, r.scale.inRows}, {&p.out, r.scale.out}} {
-			cols := r.columns(side.h, side.rows)
+		}{{&p.in, r.scale.inRows}, {&p.out, r.scale.outRows}} {
+			cols := r.heights(side.h, side.rows)
 			for a := range cols {
 				tops := cols[a].tops
 				height := tops[len(tops)-1]
@@ -157,7 +164,8 @@ func TestHigherIsNotLower(t *testing.T) {
 						t.Fatalf("layer %d ends at %d below %d", i, h, before)
 					}
 					if !r.scale.log && !cols[a].over {
-						if part := r.scale.rows(side.h.layers[i][a].avg) * float64(y); math.Abs(float64(h-before)-part) > 1.001 && h > 1 {
+						part := r.scale.height(side.h.layers[i][a].avg) * float64(y)
+						if math.Abs(float64(h-before)-part) > 1.001 && h > 1 {
 							t.Fatalf("layer %d is %d dots, not %v", i, h-before, part)
 						}
 					}
@@ -169,7 +177,8 @@ func TestHigherIsNotLower(t *testing.T) {
 				}
 				for b := range cols {
 					if side.h.sum[a].avg >= side.h.sum[b].avg && height < cols[b].tops[len(tops)-1] {
-						t.Fatalf("%v is drawn %d high, %v %d", side.h.sum[a].avg, height, side.h.sum[b].avg, cols[b].tops[len(tops)-1])
+						t.Fatalf("%v is drawn %d high, %v %d",
+							side.h.sum[a].avg, height, side.h.sum[b].avg, cols[b].tops[len(tops)-1])
 					}
 				}
 			}
@@ -177,8 +186,8 @@ func TestHigherIsNotLower(t *testing.T) {
 	})
 }
 
-// TestDrawnHeight looks at the cells themselves: among columns of one layer the greater rate has
-// no fewer cells, in each glyph set and both directions.
+// TestDrawnHeight counts cells: among columns of one layer the higher rate has at least as many, in each glyph set and
+// both directions.
 func TestDrawnHeight(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := Data{End: time.Unix(1e9, 0).UTC(), Step: time.Second}
@@ -210,23 +219,24 @@ func TestDrawnHeight(t *testing.T) {
 	})
 }
 
-// TestAxisLabels holds that labels are multiples of 1, 2 or 5 × 10^n, rise, lie inside of their
-// half, and that a fitted axis covers the data.
+// TestAxisLabels: labels are multiples of 1, 2 or 5 × 10^n, rise and lie within their half, and a fitted axis covers
+// the data.
 func TestAxisLabels(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := anyOptions(t)
-		p := &plot{link: number(anyRate().Draw(t, "link"))}
+		p := &plot{link: drawable(anyRate().Draw(t, "link"))}
 
-		in, out := number(anyRate().Draw(t, "in")), number(anyRate().Draw(t, "out"))
+		in, out := drawable(anyRate().Draw(t, "in")), drawable(anyRate().Draw(t, "out"))
 		p.in.sum, p.out.sum = []sample{{true, in, in}}, []sample{{true, out, out}}
 		s := newScale(p, &o, rapid.IntRange(1, 60).Draw(t, "rows"))
 		if o.Scale.Kind != Fixed && !(o.Scale.Kind == Link && max(in, out) > p.link) {
-			if s.rows(in) > float64(s.inRows)*(1+1e-9) || s.out > 0 && s.rows(out) > float64(s.out)*(1+1e-9) {
+			above := func(v float64, rows int) bool { return s.height(v) > float64(rows)*(1+1e-9) }
+			if above(in, s.inRows) || s.outRows > 0 && above(out, s.outRows) {
 				t.Fatalf("%v and %v are not covered by %+v", in, out, s)
 			}
 		}
-		for _, half := range []int{s.inRows, s.out} {
-			ticks := s.ticks(half, 2)
+		for _, half := range []int{s.inRows, s.outRows} {
+			ticks := s.yTicks(half, 2)
 			if half >= 2 && len(ticks) == 0 {
 				t.Fatalf("no label in %d rows of %+v", half, s)
 			}
@@ -242,7 +252,7 @@ func TestAxisLabels(t *testing.T) {
 				if k.rows > float64(half)+1e-6 {
 					t.Fatalf("label %v at row %v of %d", k.value, k.rows, half)
 				}
-				if s := o.Unit.tick(k.value); len(s) > o.Unit.tickWidth() {
+				if s := o.Unit.tickLabel(k.value); len(s) > o.Unit.tickWidth() {
 					t.Fatalf("label %q is too long", s)
 				}
 			}
@@ -256,7 +266,7 @@ func TestSharesSum(t *testing.T) {
 		total := rapid.SampledFrom([]int{100, 1000}).Draw(t, "total")
 		want, any := 0, 0.0
 		for _, v := range values {
-			any += number(v)
+			any += drawable(v)
 		}
 		if any > 0 {
 			want = total
@@ -264,7 +274,7 @@ func TestSharesSum(t *testing.T) {
 		got := 0
 		for i, s := range Shares(values, total) {
 			got += s
-			if exact := number(values[i]) / any * float64(total); any > 0 && math.Abs(float64(s)-exact) > 1+1e-6 {
+			if exact := drawable(values[i]) / any * float64(total); any > 0 && math.Abs(float64(s)-exact) > 1+1e-6 {
 				t.Fatalf("%v of %v is %d parts of %d", values[i], any, s, total)
 			}
 		}
@@ -274,15 +284,15 @@ func TestSharesSum(t *testing.T) {
 	})
 }
 
-// TestNumbersKeepTheirWidth holds for every rate and unit.
+// TestNumbersKeepTheirWidth tries all rates and units.
 func TestNumbersKeepTheirWidth(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		v := number(rapid.OneOf(anyRate(), rapid.Float64Range(0, 2e12)).Draw(t, "rate"))
+		v := drawable(rapid.OneOf(anyRate(), rapid.Float64Range(0, 2e12)).Draw(t, "rate"))
 		for _, u := range []Unit{Auto, Packets, Kbit, Mbit, Gbit} {
-			if s := u.short(v); len(s) != u.shortWidth() {
+			if s := u.shortRate(v); len(s) != u.shortRateWidth() {
 				t.Fatalf("%v in %v is %q", v, u, s)
 			}
-			if s := u.long(v); len(s) != u.shortWidth()+7 {
+			if s := u.longRate(v); len(s) != u.shortRateWidth()+7 {
 				t.Fatalf("%v in %v is %q", v, u, s)
 			}
 		}

@@ -2,7 +2,7 @@ package chart
 
 import "math"
 
-// raster draws the two areas into cells. A cell has x × y dots; all heights are whole dots.
+// raster draws the two halves of a plot into cells of x × y dots. Heights are whole dots.
 type raster struct {
 	*plot
 	scale  yscale
@@ -10,7 +10,7 @@ type raster struct {
 	x, y   int // dots a cell
 }
 
-// dots are the columns and rows of a cell that a glyph set can tell apart.
+// dots returns the columns and rows of dots that a cell of the glyph set can show.
 func (g Glyphs) dots() (x, y int) {
 	switch g {
 	case Braille:
@@ -21,23 +21,23 @@ func (g Glyphs) dots() (x, y int) {
 	return 1, 3
 }
 
-// column is one dot column of one half: the dots below each layer's top, from the axis outward.
-type column struct {
+// dotColumn is one column of dots in one half. Heights count dots from the axis outward.
+type dotColumn struct {
 	tops []int
-	peak int  // the dot that the peak mark is in, -1 for none
+	peak int  // the dot of the peak mark, -1 for none
 	over bool // cut off
 }
 
-// columns are the heights of a half that is rows high. What is not nothing has at least a dot.
-func (r *raster) columns(h *half, rows int) []column {
-	all := make([]column, r.cols)
+// heights returns the dot columns of a half that is rows high. Any traffic shows as one dot at least.
+func (r *raster) heights(h *half, rows int) []dotColumn {
+	all := make([]dotColumn, r.cols)
 	tops := make([]int, r.cols*len(h.layers))
 	most := rows * r.y
 	for x := range all {
 		c := &all[x]
 		c.tops, tops = tops[:len(h.layers):len(h.layers)], tops[len(h.layers):]
 		c.peak = -1
-		s := h.sum[x] // all zero when not known
+		s := h.sum[x] // zero if unknown
 		total := 0.0
 		for i := range h.layers {
 			total += h.layers[i][x].avg
@@ -52,24 +52,25 @@ func (r *raster) columns(h *half, rows int) []column {
 		if p := r.height(s.peak, most); p > 0 && (len(c.tops) == 0 || p > c.tops[len(c.tops)-1]) {
 			c.peak = p - 1
 		}
-		c.over = r.scale.rows(s.peak) > float64(rows)*(1+1e-6) && most > 0
+		c.over = r.scale.height(s.peak) > float64(rows)*(1+1e-6) && most > 0
 	}
 	return all
 }
 
 func (r *raster) height(v float64, most int) int {
-	return int(min(math.Round(r.scale.rows(v)*float64(r.y)), float64(most)))
+	return int(min(math.Round(r.scale.height(v)*float64(r.y)), float64(most)))
 }
 
-// draw puts a half into the grid: at its left column and the row nearest to the axis, going up or down.
-func (r *raster) draw(g Grid, h *half, roles []Role, left, axis, rows int, up bool) {
-	cols := r.columns(h, rows)
+// drawHalf draws a half into the grid from column left on. axis is the row next to the axis; up is away from it for
+// receive.
+func (r *raster) drawHalf(g Grid, h *half, roles []Role, left, axis, rows int, up bool) {
+	cols := r.heights(h, rows)
 	var counts [64]int
 	for cx := 0; cx*r.x < len(cols); cx++ {
 		own := cols[cx*r.x : (cx+1)*r.x]
 		over := false
 		for row := range rows {
-			cell := r.cell(own, cx, row, up, counts[:])
+			cell := r.cellOf(own, cx, row, up, counts[:])
 			y := axis - row
 			if !up {
 				y = axis + row
@@ -89,13 +90,13 @@ func (r *raster) draw(g Grid, h *half, roles []Role, left, axis, rows int, up bo
 	}
 }
 
-// inked is what a cell shows; the layer with the most dots gives it its role, -1 is the peak mark.
-type inked struct {
+// ink is the content of a cell. Its role is that of the layer with the most dots; layer -1 is the peak mark.
+type ink struct {
 	rune  rune
 	layer int
 }
 
-func (r *raster) cell(own []column, cx, row int, up bool, counts []int) inked {
+func (r *raster) cellOf(own []dotColumn, cx, row int, up bool, counts []int) ink {
 	clear(counts)
 	filled, peaks, peakAt := 0, 0, 0
 	pattern := 0
@@ -113,7 +114,7 @@ func (r *raster) cell(own []column, cx, row int, up bool, counts []int) inked {
 					counts[layer]++
 				}
 				edge := y == c.tops[layer]-1
-				if r.solid || edge || keep(layer, cx*r.x+dx, y) {
+				if r.solid || edge || inPattern(layer, cx*r.x+dx, y) {
 					pattern |= brailleDot(dx, dy, up)
 				}
 			case y == c.peak:
@@ -123,7 +124,7 @@ func (r *raster) cell(own []column, cx, row int, up bool, counts []int) inked {
 		}
 	}
 	if filled == 0 && peaks == 0 {
-		return inked{}
+		return ink{}
 	}
 	layer := -1
 	for i, n := range counts {
@@ -137,18 +138,18 @@ func (r *raster) cell(own []column, cx, row int, up bool, counts []int) inked {
 	switch r.glyphs {
 	case Braille:
 		if pattern == 0 {
-			return inked{' ', layer}
+			return ink{' ', layer}
 		}
-		return inked{rune(0x2800 + pattern), layer}
+		return ink{rune(0x2800 + pattern), layer}
 	case Block:
-		return inked{r.block(filled, peakAt, layer, up), layer}
+		return ink{r.blockRune(filled, peakAt, layer, up), layer}
 	}
-	return inked{r.letter(filled, layer, up), layer}
+	return ink{r.letterRune(filled, layer, up), layer}
 }
 
-// keep says whether a dot of a layer is set: layers differ by their patterns, so that they can be
-// told apart without colour. Their upper edges are always drawn.
-func keep(layer, x, y int) bool {
+// inPattern reports whether the dot x, y of a layer is set. Layers have patterns, so that they can be told apart
+// without colour; their upper edges are always drawn.
+func inPattern(layer, x, y int) bool {
 	switch layer % 5 {
 	case 1:
 		return (x+y)%2 == 0
@@ -164,7 +165,7 @@ func keep(layer, x, y int) bool {
 
 var brailleBits = [2][4]int{{0x01, 0x02, 0x04, 0x40}, {0x08, 0x10, 0x20, 0x80}}
 
-// brailleDot is the bit of a dot, dy counted from the axis.
+// brailleDot returns the bit of a dot in the braille block; dy counts from the axis.
 func brailleDot(dx, dy int, up bool) int {
 	if up {
 		dy = 3 - dy
@@ -174,8 +175,8 @@ func brailleDot(dx, dy int, up bool) int {
 
 var shades = []rune("█▒░▓")
 
-// block is a cell of the block set. Unicode has no upper eighths, so below the axis it is thirds.
-func (r *raster) block(filled, peakAt, layer int, up bool) rune {
+// blockRune returns the block character of a cell. Unicode has no upper eighths, so cells below the axis show thirds.
+func (r *raster) blockRune(filled, peakAt, layer int, up bool) rune {
 	switch {
 	case filled == 0 && (peakAt < 3) == up && peakAt != 3 && peakAt != 4:
 		return '▁'
@@ -200,7 +201,7 @@ func (r *raster) block(filled, peakAt, layer int, up bool) rune {
 // letters fill the layers of an ASCII chart.
 const letters = "#=+%ox~&"
 
-func (r *raster) letter(filled, layer int, up bool) rune {
+func (r *raster) letterRune(filled, layer int, up bool) rune {
 	switch {
 	case filled == 0:
 		return '-'
@@ -216,7 +217,7 @@ func (r *raster) letter(filled, layer int, up bool) rune {
 	return rune(letters[layer%len(letters)])
 }
 
-// swatch is a full cell of a layer, for keys.
+// swatch returns a full cell of a layer, for legends.
 func (g Glyphs) swatch(layer int, solid bool) rune {
 	if solid && g != ASCII {
 		layer = 0
@@ -226,7 +227,7 @@ func (g Glyphs) swatch(layer int, solid bool) rune {
 		pattern := 0
 		for x := range 2 {
 			for y := range 4 {
-				if keep(layer, x, y) {
+				if inPattern(layer, x, y) {
 					pattern |= brailleDot(x, y, true)
 				}
 			}
@@ -238,7 +239,7 @@ func (g Glyphs) swatch(layer int, solid bool) rune {
 	return rune(letters[layer%len(letters)])
 }
 
-// cutMark stands at the end of a column that is higher than a fixed scale.
+// cutMark marks the end of a column that exceeds a fixed scale.
 func (r *raster) cutMark(up bool) rune {
 	switch {
 	case r.glyphs == ASCII && up:

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// frame is how a chart's rows and columns are used.
-type frame struct {
-	labels      int // width of the y labels, 0 for none
+// plotLayout divides the rows and columns of a chart.
+type plotLayout struct {
+	labels      int // columns of the y labels, 0 for none
 	left, width int // of the plot
 	rows        int // of the plot without the axis
 	axis        bool
@@ -15,10 +15,9 @@ type frame struct {
 	events      int  // rows of event text
 }
 
-// layout gives a chart what it has room for: the plot first, then its axis, the numbers on it,
-// times, the text of events.
-func layout(o *Options) frame {
-	f := frame{width: max(o.Width, 1), rows: max(o.Height, 1)}
+// newPlotLayout gives room to the plot first, then to its axis, the y labels, the times and the texts of events.
+func newPlotLayout(o *Options) plotLayout {
+	f := plotLayout{width: max(o.Width, 1), rows: max(o.Height, 1)}
 	if w := o.Unit.tickWidth(); o.Width >= w+9 {
 		f.labels = w
 		f.left = w + 1
@@ -37,24 +36,24 @@ func layout(o *Options) frame {
 	return f
 }
 
-// plotDots is how many columns of data a chart of these options shows.
+// plotDots returns the number of data columns that a chart with these options shows.
 func plotDots(o *Options) int {
 	x, _ := o.Glyphs.dots()
-	return layout(o).width * x
+	return newPlotLayout(o).width * x
 }
 
-// Render draws the chart with its axes, exactly Width × Height cells.
+// Render draws the chart with its axes in exactly Width × Height cells.
 func Render(d Data, o Options) Grid {
 	g := newGrid(o.Width, o.Height)
 	if o.Width < 1 || o.Height < 1 {
 		return g
 	}
-	f := layout(&o)
+	f := newPlotLayout(&o)
 	x, y := o.Glyphs.dots()
 	p := newPlot(&d, &o, f.width*x)
 	r := raster{plot: p, scale: newScale(p, &o, f.rows), glyphs: o.Glyphs, x: x, y: y}
 	if !f.axis && f.rows == 1 {
-		r.scale.inRows, r.scale.out = 1, 0
+		r.scale.inRows, r.scale.outRows = 1, 0
 	}
 	axis := r.scale.inRows
 	below := axis
@@ -62,10 +61,10 @@ func Render(d Data, o Options) Grid {
 		below++
 		f.drawAxis(g, &r, axis)
 	}
-	r.draw(g, &p.in, p.inRole, f.left, axis-1, r.scale.inRows, true)
-	r.draw(g, &p.out, p.outs, f.left, below, r.scale.out, false)
+	r.drawHalf(g, &p.in, p.inRole, f.left, axis-1, r.scale.inRows, true)
+	r.drawHalf(g, &p.out, p.outRole, f.left, below, r.scale.outRows, false)
 	f.drawLabels(g, &r, &o, axis, below)
-	next := below + r.scale.out
+	next := below + r.scale.outRows
 	if f.times {
 		f.drawTimes(g, &r, axis, next)
 		next++
@@ -76,14 +75,14 @@ func Render(d Data, o Options) Grid {
 	return g
 }
 
-// Span is the period that Render shows with these options: a chart is filled, so it may be longer
-// than Options.Last. So much history is worth fetching.
+// Span returns the period that Render shows. A chart fills its width, so that may be longer than Options.Last; it is
+// the history worth fetching.
 func Span(d Data, o Options) (from, to time.Time) {
 	w := newWindow(&d, o.Last, plotDots(&o))
 	return w.end.Add(-w.span()), w.end
 }
 
-func (f *frame) drawAxis(g Grid, r *raster, y int) {
+func (f *plotLayout) drawAxis(g Grid, r *raster, y int) {
 	line, gap := '─', '┄'
 	if r.glyphs == ASCII {
 		line, gap = '-', '.'
@@ -99,7 +98,7 @@ func (f *frame) drawAxis(g Grid, r *raster, y int) {
 	}
 }
 
-func (f *frame) drawLabels(g Grid, r *raster, o *Options, axis, below int) {
+func (f *plotLayout) drawLabels(g Grid, r *raster, o *Options, axis, below int) {
 	if f.labels == 0 {
 		return
 	}
@@ -107,26 +106,26 @@ func (f *frame) drawLabels(g Grid, r *raster, o *Options, axis, below int) {
 	if r.glyphs == ASCII {
 		bar, tick, cross = '|', '+', '+'
 	}
-	for y := 0; y < below+r.scale.out; y++ {
+	for y := 0; y < below+r.scale.outRows; y++ {
 		g.put(f.labels, y, bar, AxisRole)
 	}
 	label := func(y int, v float64, c rune) {
-		s := o.Unit.tick(v)
+		s := o.Unit.tickLabel(v)
 		g.put(f.labels, y, c, AxisRole)
 		g.text(f.labels-cells(s), y, s, Label)
 	}
 	if f.axis {
 		label(axis, 0, cross)
 	}
-	for _, t := range r.scale.ticks(r.scale.inRows, 2) {
+	for _, t := range r.scale.yTicks(r.scale.inRows, 2) {
 		label(axis-rowOf(t.rows), t.value, tick)
 	}
-	for _, t := range r.scale.ticks(r.scale.out, 2) {
+	for _, t := range r.scale.yTicks(r.scale.outRows, 2) {
 		label(below+rowOf(t.rows)-1, t.value, tick)
 	}
 }
 
-// rowOf is the row, counted from 1 at the axis, that a height ends in.
+// rowOf returns the row in which a height ends, counted from 1 at the axis.
 func rowOf(rows float64) int {
 	n := int(rows)
 	if rows-float64(n) > 1e-6 {
@@ -135,7 +134,7 @@ func rowOf(rows float64) int {
 	return max(n, 1)
 }
 
-func (f *frame) drawTimes(g Grid, r *raster, axis, y int) {
+func (f *plotLayout) drawTimes(g Grid, r *raster, axis, y int) {
 	tick := '┬'
 	if r.glyphs == ASCII {
 		tick = '+'
@@ -153,15 +152,15 @@ func (f *frame) drawTimes(g Grid, r *raster, axis, y int) {
 	}
 }
 
-// drawEvents marks events on the axis and writes the texts of the newest into the rows there are.
-func (f *frame) drawEvents(g Grid, r *raster, d *Data, axis, y int) {
+// drawEvents marks events on the axis and writes the texts of the newest.
+func (f *plotLayout) drawEvents(g Grid, r *raster, d *Data, axis, y int) {
 	mark := '▾'
 	if r.glyphs == ASCII {
 		mark = 'v'
 	}
-	shown := r.events(d)
+	shown := r.eventsShown(d)
 	for _, e := range shown {
-		g.put(f.left+r.at(e.At)/r.x, axis, mark, EventRole)
+		g.put(f.left+r.columnAt(e.At)/r.x, axis, mark, EventRole)
 	}
 	room := len(g[0]) - 2
 	for i := range min(f.events, len(shown)) {

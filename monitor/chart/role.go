@@ -2,7 +2,7 @@ package chart
 
 import "image/color"
 
-// Role says what a cell shows; who prints it chooses the colour.
+// Role is what a cell shows. The caller chooses its colour.
 type Role uint16
 
 const (
@@ -11,11 +11,11 @@ const (
 	AxisRole              // both axes and the frame
 	Label                 // numbers and times along the axes
 	EventRole             // event marks and their text
-	Peak                  // the highest rate inside a column, and cut-off marks
-	In                    // the area above the axis when it has one layer
-	Out                   // the area below the axis when it has one layer
-	Good                  // the state of a member that is usable
-	Bad                   // the state of one that is not
+	Peak                  // the highest rate within a column, and cut-off marks
+	In                    // the only layer above the axis
+	Out                   // the only layer below the axis
+	Good                  // the state of a usable member
+	Bad                   // the state of an unusable one
 
 	members   Role = 0x100
 	protocols Role = 0x200
@@ -27,17 +27,17 @@ func MemberRole(i int) Role { return members + Role(i&0xff) }
 // ProtocolRole is the role of the layer of Data.Protocols[i].
 func ProtocolRole(i int) Role { return protocols + Role(i&0xff) }
 
-// Layer returns which layer of its kind a member's or protocol's role is.
+// Layer returns the index of a member's or protocol's layer.
 func (r Role) Layer() (i int, ok bool) { return int(r & 0xff), r >= members }
 
-// layers are colours that people with any colour vision tell apart (Okabe and Ito), in an order
-// whose neighbours differ in lightness too.
+// layers are Okabe and Ito's colours, which any colour vision tells apart, in an order in which neighbours differ in
+// lightness too.
 var layers = []color.RGBA{
 	{0x00, 0x72, 0xb2, 0xff}, {0xe6, 0x9f, 0x00, 0xff}, {0x00, 0x9e, 0x73, 0xff}, {0xcc, 0x79, 0xa7, 0xff},
 	{0x56, 0xb4, 0xe9, 0xff}, {0xd5, 0x5e, 0x00, 0xff}, {0xb8, 0xae, 0x20, 0xff}, {0x80, 0x80, 0x80, 0xff},
 }
 
-// Color is the role's colour in pictures, on a light or a dark ground. Screens may use it too.
+// Color is the role's colour in pictures, on a light or a dark background. Screens may use it.
 func (r Role) Color(dark bool) color.RGBA {
 	if i, ok := r.Layer(); ok {
 		return layers[i%len(layers)]

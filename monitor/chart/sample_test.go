@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// sample is two NICs and a team over 10 minutes: traffic that swells and ebbs, one NIC's cable
-// pulled for a while, a gap when the daemon was restarted, peaks inside of seconds.
+// sampleData is 10 minutes of two NICs: traffic that swells and ebbs, a cable pulled for a while, a gap for a restart
+// of the daemon, peaks within seconds.
 func sampleData() Data {
 	r := rand.New(rand.NewPCG(1, 2))
 	const n = 600
@@ -37,7 +37,7 @@ func sampleData() Data {
 			bi, bo := bin(in[m], r.Float64()), bin(out[m], r.Float64()/2)
 			bi.Known, bo.Known = known, known
 			d.Members[m].In, d.Members[m].Out = append(d.Members[m].In, bi), append(d.Members[m].Out, bo)
-			ti, to = ti.add(bi), to.add(bo)
+			ti, to = ti.plus(bi), to.plus(bo)
 		}
 		ti.MaxBytes, to.MaxBytes = ti.Bytes*(1+0.25*r.Float64()), to.Bytes*(1+0.15*r.Float64())
 		d.Total.In, d.Total.Out = append(d.Total.In, ti), append(d.Total.Out, to)
@@ -55,5 +55,6 @@ func sampleData() Data {
 }
 
 func bin(rate, burst float64) Bin {
-	return Bin{Known: true, Bytes: rate, Frames: rate / 900, MaxBytes: rate * (1 + 0.3*burst), MaxFrames: rate * (1 + 0.3*burst) / 900}
+	peak := rate * (1 + 0.3*burst)
+	return Bin{Known: true, Bytes: rate, Frames: rate / 900, MaxBytes: peak, MaxFrames: peak / 900}
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Screen is the whole picture for a size: what nicteam watch shows and what goes into a ticket.
+// Screen lays out everything for a size: the screen of nicteam watch, and its --once text.
 //
 //	≥ 100 × 28  frame, summary, chart with three rows of events, strips, shares
 //	≥ 60 × 16   the same with one row of events (80 × 24 too); at most a third of the rows are strips
@@ -17,9 +17,9 @@ func Screen(d Data, o Options) Grid {
 	switch {
 	case o.Width < 1 || o.Height < 1:
 	case o.Width >= 60 && o.Height >= 16:
-		framed(g, d, o)
+		drawFramed(g, d, o)
 	case o.Width >= 40 && o.Height >= 10:
-		small(g, d, o)
+		drawCompact(g, d, o)
 	default:
 		g.paste(0, 0, Line(d, o))
 		if o.Width >= 20 && o.Height >= 5 {
@@ -30,7 +30,7 @@ func Screen(d Data, o Options) Grid {
 	return g
 }
 
-func framed(g Grid, d Data, o Options) {
+func drawFramed(g Grid, d Data, o Options) {
 	width, height := o.Width, o.Height
 	drawFrame(g, &d, &o)
 	in := o
@@ -44,7 +44,7 @@ func framed(g Grid, d Data, o Options) {
 		hasShares = 1
 	}
 	in.Height = height - 3 - strips - hasShares
-	in.shown = shown(&d, &in)
+	in.shownPeriod = shownPeriod(&d, &in)
 	g.paste(1, 1, Summary(d, in))
 	g.paste(1, 2, Render(d, in))
 	y := 2 + in.Height
@@ -54,7 +54,7 @@ func framed(g Grid, d Data, o Options) {
 	}
 }
 
-// pasteStrips writes so many strips; when members are left over the last says how many.
+// pasteStrips pastes at most rows strips. If members are left over, the last row counts them.
 func pasteStrips(g Grid, x, y, rows int, d Data, o Options) {
 	if rows < 1 {
 		return
@@ -74,18 +74,18 @@ func pasteStrips(g Grid, x, y, rows int, d Data, o Options) {
 	g.text(x, y+rows-1, o.Glyphs.clip(fmt.Sprintf("%d more, %d of them not up", len(all)-rows+1, down), o.Width), Label)
 }
 
-func small(g Grid, d Data, o Options) {
+func drawCompact(g Grid, d Data, o Options) {
 	g.text(0, 0, o.Glyphs.clip(o.Glyphs.clean(d.Name), o.Width), Title)
 	in := o
 	strips := min(len(d.Members), max(o.Height-8, 0))
 	in.Height = o.Height - 2 - strips
-	in.shown = shown(&d, &in)
+	in.shownPeriod = shownPeriod(&d, &in)
 	g.paste(0, 1, Summary(d, in))
 	g.paste(0, 2, Render(d, in))
 	pasteStrips(g, 0, 2+in.Height, strips, d, in)
 }
 
-// drawFrame writes the box with its title, what is shown and the caller's footer.
+// drawFrame draws the box with the title, the description and the caller's footer.
 func drawFrame(g Grid, d *Data, o *Options) {
 	box := []rune("┌┐└┘─│")
 	if o.Glyphs == ASCII {
@@ -107,7 +107,7 @@ func drawFrame(g Grid, d *Data, o *Options) {
 
 	name := o.Glyphs.clean(d.Name)
 	about := ""
-	for _, part := range o.about(d, w-1) { // what does not fit beside the name is left out
+	for _, part := range o.describe(d, w-1) { // as many as fit beside the name
 		part = o.Glyphs.clean(part)
 		if longer := about + part; cells(longer)+cells(name)+6 <= w {
 			about = longer
@@ -123,22 +123,23 @@ func drawFrame(g Grid, d *Data, o *Options) {
 	}
 }
 
-// about says in words how a chart of this width is drawn, in parts.
-func (o *Options) about(d *Data, width int) []string {
+// describe returns the view, unit, scale and period of a chart of this width, as parts of a title.
+func (o *Options) describe(d *Data, width int) []string {
 	view := map[View]string{ByMember: "in+out by NIC", ByProtocol: "in+out by protocol", Total: "in+out"}[o.View]
 	in := *o
 	in.Width = width
-	return []string{view, " · " + o.Unit.unitName(), " · " + o.Scale.String(), " · last " + period(shown(d, &in))}
+	last := formatPeriod(shownPeriod(d, &in))
+	return []string{view, " · " + o.Unit.symbol(), " · " + o.Scale.String(), " · last " + last}
 }
 
-// shown is the period that a chart of these options shows when it is full.
-func shown(d *Data, o *Options) time.Duration {
+// shownPeriod returns the period that a full chart with these options shows.
+func shownPeriod(d *Data, o *Options) time.Duration {
 	w := newWindow(d, o.Last, plotDots(o))
 	return time.Duration(min(float64(w.cols)*float64(w.per)/float64(w.wide)*float64(w.step), float64(longest)))
 }
 
-// period is a duration in its largest fitting unit, rounded down: never more than there is.
-func period(d time.Duration) string {
+// formatPeriod formats a duration in its largest fitting unit, rounded down.
+func formatPeriod(d time.Duration) string {
 	switch {
 	case d >= 2*day:
 		return fmt.Sprintf("%d d", d/day)

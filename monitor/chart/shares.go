@@ -6,12 +6,12 @@ import (
 	"strconv"
 )
 
-// Shares divides whole parts among the values so that they add up to exactly total (Hare's method
-// of largest remainders; the first of equals wins). All are zero if the values are.
+// Shares divides total among the values in whole parts that add up exactly, by the largest remainder method; the first
+// of equals wins. All are zero if the values are.
 func Shares(values []float64, total int) []int {
 	sum := 0.0
 	for _, v := range values {
-		sum += number(v)
+		sum += drawable(v)
 	}
 	parts := make([]int, len(values))
 	if sum == 0 || total <= 0 {
@@ -21,7 +21,7 @@ func Shares(values []float64, total int) []int {
 	rest := make([]float64, len(values))
 	left := total
 	for i, v := range values {
-		exact := number(v) / sum * float64(total)
+		exact := drawable(v) / sum * float64(total)
 		whole := math.Floor(exact)
 		parts[i], rest[i], order[i] = int(whole), exact-whole, i
 		left -= parts[i]
@@ -36,7 +36,7 @@ func Shares(values []float64, total int) []int {
 		return 0
 	})
 	for i := 0; left > 0; i = (i + 1) % len(order) {
-		if number(values[order[i]]) > 0 {
+		if drawable(values[order[i]]) > 0 {
 			parts[order[i]]++
 			left--
 		}
@@ -50,22 +50,21 @@ func Shares(values []float64, total int) []int {
 	return parts
 }
 
-// part is a protocol's share of what was carried.
-type part struct {
+// protocolShare is a protocol's share of what was carried.
+type protocolShare struct {
 	name     string
 	protocol int
 	amount   float64
 }
 
-// protocolParts sums each protocol over the period shown, both directions, those with nothing
-// left out.
-func protocolParts(d *Data, o *Options) []part {
-	n := o.recent(d)
-	var all []part
+// protocolParts sums each protocol over the period shown in both directions, and leaves out those without traffic.
+func protocolParts(d *Data, o *Options) []protocolShare {
+	n := o.shownBins(d)
+	var all []protocolShare
 	for i := range d.Protocols {
-		p := part{name: o.Glyphs.clean(d.Protocols[i].Name), protocol: i}
+		p := protocolShare{name: o.Glyphs.clean(d.Protocols[i].Name), protocol: i}
 		for _, bins := range [][]Bin{d.Protocols[i].In, d.Protocols[i].Out} {
-			for _, b := range tail(bins, n) {
+			for _, b := range lastBins(bins, n) {
 				if b.Known {
 					avg, _ := b.rate(o.packets())
 					p.amount += avg
@@ -79,9 +78,8 @@ func protocolParts(d *Data, o *Options) []part {
 	return all
 }
 
-// ShareLine tells in one row what part each protocol has had of the period shown, tenths of a
-// percent if there is room for them. What does not fit is summed up as "…", so that the line always
-// adds up to 100 %.
+// ShareLine shows each protocol's share of the period shown in one row, with tenths of a percent if they fit. Protocols
+// without room are summed as "…", so that the line adds up to 100 %.
 func ShareLine(d Data, o Options) Grid {
 	g := newGrid(o.Width, min(1, max(o.Height, 1)))
 	if o.Width < 1 {
@@ -95,7 +93,7 @@ func ShareLine(d Data, o Options) Grid {
 	if !writeShares(g, parts, 1000, &o) && !writeShares(g, parts, 100, &o) {
 		for len(parts) > 1 {
 			n := len(parts)
-			rest := part{"…", parts[n-1].protocol, parts[n-1].amount + parts[n-2].amount}
+			rest := protocolShare{"…", parts[n-1].protocol, parts[n-1].amount + parts[n-2].amount}
 			if o.Glyphs == ASCII {
 				rest.name = "etc"
 			}
@@ -108,15 +106,15 @@ func ShareLine(d Data, o Options) Grid {
 	return g
 }
 
-// writeShares writes the line if it fits.
-func writeShares(g Grid, parts []part, total int, o *Options) bool {
+// writeShares writes the line and reports whether it fits.
+func writeShares(g Grid, parts []protocolShare, total int, o *Options) bool {
 	amounts := make([]float64, len(parts))
 	for i, p := range parts {
 		amounts[i] = p.amount
 	}
 	shares := Shares(amounts, total)
 	texts := make([]string, len(parts))
-	width, key := 0, 0 // with the sign of its layer when the chart has it
+	width, key := 0, 0 // key: the width of the layer's swatch, if the chart has one
 	if o.View == ByProtocol {
 		key = 2
 	}

@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// Spark draws a history into one row: heights against top, blanks for gaps. Down hangs it from
-// the upper edge, as what goes out hangs from the axis.
+// Spark draws a history in one row: heights against top, blanks for gaps. down hangs it from the upper edge, for
+// transmit.
 func Spark(bins []Bin, d Data, o Options, top float64, down bool) []Cell {
 	x, y := o.Glyphs.dots()
 	width := max(o.Width, 0)
@@ -14,30 +14,30 @@ func Spark(bins []Bin, d Data, o Options, top float64, down bool) []Cell {
 	if width == 0 {
 		return row[0]
 	}
-	w := newWindow(&d, max(o.Last, o.shown), width*x)
-	h := half{layers: [][]sample{w.columns(bins, o.packets())}}
+	w := newWindow(&d, max(o.Last, o.shownPeriod), width*x)
+	h := half{layers: [][]sample{w.resample(bins, o.packets())}}
 	h.sum = append([]sample(nil), h.layers[0]...)
-	for i := range h.sum { // one row has no room for peaks beside averages
+	for i := range h.sum { // no room for peaks beside averages
 		h.sum[i].peak = h.sum[i].avg
 	}
 	p := &plot{window: w, in: h, solid: true}
-	r := raster{plot: p, glyphs: o.Glyphs, x: x, y: y, scale: yscale{perRow: max(number(top), 1), inRows: 1}}
+	r := raster{plot: p, glyphs: o.Glyphs, x: x, y: y, scale: yscale{perRow: max(drawable(top), 1), inRows: 1}}
 	if o.Scale.Kind == Log {
-		r.scale = yscale{log: true, lowest: floor(o.packets()), top: max(top, 10*floor(o.packets())), inRows: 1}
+		r.scale = yscale{log: true, lowest: lowestTop(o.packets()), top: max(top, 10*lowestTop(o.packets())), inRows: 1}
 	}
 	role := In
 	if down {
 		role = Out
 	}
-	r.draw(row, &h, []Role{role}, 0, 0, 1, !down)
+	r.drawHalf(row, &h, []Role{role}, 0, 0, 1, !down)
 	return row[0]
 }
 
-// strip is how a member's line is used, from the left. Parts without room are left out.
-type strip struct {
-	name, state, link, util int // widths, 0 for none
-	rates                   int
-	spark                   int
+// stripWidths are the widths of a strip's parts, from left to right; 0 leaves a part out.
+type stripWidths struct {
+	name, state, link, utilisation int
+	rates                          int
+	spark                          int
 }
 
 const (
@@ -45,8 +45,8 @@ const (
 	stateWidth = 12 // 24 on wide screens
 )
 
-func stripLayout(d *Data, o *Options) strip {
-	s := strip{rates: o.Unit.shortWidth()}
+func stripLayout(d *Data, o *Options) stripWidths {
+	s := stripWidths{rates: o.Unit.shortRateWidth()}
 	longestState, widest := 0, stateWidth
 	if o.Width >= 100 {
 		widest = 2 * stateWidth
@@ -66,7 +66,7 @@ func stripLayout(d *Data, o *Options) strip {
 	}
 	dot := 0
 	take(&dot, 1)
-	take(&s.util, 4)
+	take(&s.utilisation, 4)
 	if room >= 8+longestState+6 {
 		take(&s.state, longestState)
 		take(&s.link, 4)
@@ -80,8 +80,8 @@ func stripLayout(d *Data, o *Options) strip {
 	return s
 }
 
-// Strips draws a line a member: its sign, name, rate and history in both directions, state, link
-// speed and utilisation (of the busier direction). All share one scale unless OwnScales.
+// Strips draws a line a member: swatch, name, rate and history of both directions, state, link speed and utilisation.
+// All members share one scale unless OwnScales.
 func Strips(d Data, o Options) Grid {
 	g := newGrid(o.Width, len(d.Members))
 	if o.Width < 1 {
@@ -91,19 +91,21 @@ func Strips(d Data, o Options) Grid {
 	tops := stripTops(&d, &o, lay.spark)
 	for i := range d.Members {
 		m := &d.Members[i]
-		in, out := latest(m.In, o.packets()), latest(m.Out, o.packets())
+		in, out := latestRate(m.In, o.packets()), latestRate(m.Out, o.packets())
 		if o.View == ByMember {
 			g.put(0, i, o.Glyphs.swatch(i, o.Solid || len(d.Members) == 1), MemberRole(i))
 		}
-		x := g.text(2, i, o.Glyphs.fill(o.Glyphs.clean(m.Name), lay.name), Title)
-		x = lay.direction(g, x, i, &d, &o, m.In, in, tops[i], false)
-		x = lay.direction(g, x, i, &d, &o, m.Out, out, tops[i], true)
-		lay.status(g, x, i, &o, m)
+		x := g.text(2, i, o.Glyphs.pad(o.Glyphs.clean(m.Name), lay.name), Title)
+		x = lay.drawDirection(g, x, i, &d, &o, m.In, in, tops[i], false)
+		x = lay.drawDirection(g, x, i, &d, &o, m.Out, out, tops[i], true)
+		lay.drawStatus(g, x, i, &o, m)
 	}
 	return g
 }
 
-func (s *strip) direction(g Grid, x, y int, d *Data, o *Options, bins []Bin, now, top float64, down bool) int {
+// drawDirection returns the column after the rate and the history that it draws.
+func (s *stripWidths) drawDirection(g Grid, x, y int, d *Data, o *Options, bins []Bin, now, top float64,
+	down bool) int {
 	arrow, role := '▲', In
 	switch {
 	case down && o.Glyphs == ASCII:
@@ -114,7 +116,7 @@ func (s *strip) direction(g Grid, x, y int, d *Data, o *Options, bins []Bin, now
 		arrow = '^'
 	}
 	g.put(x+1, y, arrow, role)
-	x = g.text(x+2, y, " "+o.Unit.short(now), Text)
+	x = g.text(x+2, y, " "+o.Unit.shortRate(now), Text)
 	if s.spark > 0 {
 		own := *o
 		own.Width = s.spark
@@ -127,7 +129,7 @@ func (s *strip) direction(g Grid, x, y int, d *Data, o *Options, bins []Bin, now
 	return x
 }
 
-func (s *strip) status(g Grid, x, y int, o *Options, m *Member) {
+func (s *stripWidths) drawStatus(g Grid, x, y int, o *Options, m *Member) {
 	if s.state > 0 {
 		mark, role := '●', Good
 		switch {
@@ -141,23 +143,23 @@ func (s *strip) status(g Grid, x, y int, o *Options, m *Member) {
 		g.put(x+1, y, mark, role)
 		x += 2
 		if s.state > 2 {
-			x = g.text(x+1, y, o.Glyphs.fill(o.Glyphs.clean(m.State), s.state-2), role)
+			x = g.text(x+1, y, o.Glyphs.pad(o.Glyphs.clean(m.State), s.state-2), role)
 		}
 	}
 	if s.link > 0 {
-		g.text(x+1, y, o.Glyphs.fill(speed(m.Link), s.link), Label)
+		g.text(x+1, y, o.Glyphs.pad(formatSpeed(m.Link), s.link), Label)
 		x += 1 + s.link
 	}
-	if s.util > 0 {
+	if s.utilisation > 0 {
 		g.text(x+1, y, utilisation(m), Text)
 	}
 }
 
-// utilisation is the load of the busier direction in four cells; links are full duplex, so the
-// two do not add up.
+// utilisation formats the load of the busier direction in four cells. Links are full duplex, so the two directions do
+// not add up.
 func utilisation(m *Member) string {
-	link := number(m.Link)
-	use := 100 * max(latest(m.In, false), latest(m.Out, false)) / link
+	link := drawable(m.Link)
+	use := 100 * max(latestRate(m.In, false), latestRate(m.Out, false)) / link
 	if link == 0 || math.IsNaN(use) {
 		return "  - "
 	}
@@ -165,24 +167,24 @@ func utilisation(m *Member) string {
 	return "    "[:max(0, 4-len(s))] + s
 }
 
-// stripTops is the scale of each member's sparks.
+// stripTops returns the top of the scale of each member's sparks.
 func stripTops(d *Data, o *Options, width int) []float64 {
 	tops := make([]float64, len(d.Members))
 	x, _ := o.Glyphs.dots()
-	w := newWindow(d, max(o.Last, o.shown), max(width, 1)*x)
+	w := newWindow(d, max(o.Last, o.shownPeriod), max(width, 1)*x)
 	shared := 0.0
 	for i := range d.Members {
 		m := &d.Members[i]
 		for _, bins := range [][]Bin{m.In, m.Out} {
-			for _, s := range w.columns(bins, o.packets()) {
+			for _, s := range w.resample(bins, o.packets()) {
 				tops[i] = max(tops[i], s.avg)
 			}
 		}
 		switch {
 		case o.Scale.Kind == Fixed:
-			tops[i] = max(number(o.Scale.Value), 1)
+			tops[i] = max(drawable(o.Scale.Value), 1)
 		case o.Scale.Kind == Link && !o.packets() && m.Link > 0:
-			tops[i] = max(tops[i], number(m.Link))
+			tops[i] = max(tops[i], drawable(m.Link))
 		default:
 			tops[i] = niceTop(tops[i], o.packets())
 		}

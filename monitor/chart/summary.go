@@ -2,32 +2,36 @@ package chart
 
 import "strings"
 
-// Summary is one row: what the whole carries at the end of the data, and the highest of the period
-// shown. Parts without room are left out from the right.
+// Summary is one row with the latest rates of the whole and the highest of the period shown. Parts without room are
+// left out, the last first.
 func Summary(d Data, o Options) Grid {
 	g := newGrid(o.Width, 1)
 	if o.Width < 1 {
 		return g
 	}
-	n := o.recent(&d)
+	n := o.shownBins(&d)
 	total := d.total()
 	up, down := "▲", "▼"
 	if o.Glyphs == ASCII {
 		up, down = "^", "v"
 	}
-	in, out := o.Unit.long(latest(total.In, o.packets())), o.Unit.long(latest(total.Out, o.packets()))
-	inPeak, outPeak := "  peak "+o.Unit.short(highest(tail(total.In, n), o.packets())), "  peak "+o.Unit.short(highest(tail(total.Out, n), o.packets()))
+	in, out := o.Unit.longRate(latestRate(total.In, o.packets())), o.Unit.longRate(latestRate(total.Out, o.packets()))
+	peak := func(bins []Bin) string {
+		return "  peak " + o.Unit.shortRate(highestPeak(lastBins(bins, n), o.packets()))
+	}
+	inPeak, outPeak := peak(total.In), peak(total.Out)
 	other := o
 	other.Unit = Packets
 	if o.packets() {
 		other.Unit = Auto
 	}
-	more := other.Unit.long(latest(total.In, other.packets()) + latest(total.Out, other.packets()))
+	more := other.Unit.longRate(latestRate(total.In, other.packets()) + latestRate(total.Out, other.packets()))
 
 	room := o.Width
 	need := cells(in+out) + 2*4 + 2
 	if room < need {
-		two(g, up+o.Unit.short(latest(total.In, o.packets())), down+o.Unit.short(latest(total.Out, o.packets())))
+		latest := func(bins []Bin) string { return o.Unit.shortRate(latestRate(bins, o.packets())) }
+		writeShort(g, up+latest(total.In), down+latest(total.Out))
 		return g
 	}
 	peaks := need+cells(inPeak+outPeak) <= room
@@ -51,8 +55,8 @@ func Summary(d Data, o Options) Grid {
 	return g
 }
 
-// two writes both numbers, or the first, never a part of one.
-func two(g Grid, in, out string) {
+// writeShort writes both figures, or the first alone, never a part of one.
+func writeShort(g Grid, in, out string) {
 	room := len(g[0])
 	if cells(in) > room {
 		in = strings.TrimSpace(strings.TrimLeft(in, "▲^"))
@@ -66,12 +70,12 @@ func two(g Grid, in, out string) {
 	}
 }
 
-// Line is the whole in one row, for a terminal with room for nothing else.
+// Line is the name and the Summary in one row, for a terminal with room for nothing else.
 func Line(d Data, o Options) Grid {
 	o.Height = 1
 	g := newGrid(o.Width, 1)
 	name := o.Glyphs.clean(d.Name)
-	if w := cells(name); w+2+2*(o.Unit.shortWidth()+2) < o.Width {
+	if w := cells(name); w+2+2*(o.Unit.shortRateWidth()+2) < o.Width {
 		x := g.text(0, 0, name, Title) + 2
 		o.Width -= x
 		g.paste(x, 0, Summary(d, o))

@@ -10,8 +10,8 @@ import (
 	"strconv"
 )
 
-// SVG writes the chart as a picture that scales; Width and Height are pixels (960 × 480 for 0). Its description has what
-// it shows in words. Unless Options.Dark, it follows the colour scheme of its viewer.
+// SVG writes the chart as a picture that scales; Width and Height are pixels (960 × 480 for 0). Its description says in
+// words what it shows. Unless Options.Dark, it follows the colour scheme of its viewer.
 func SVG(w io.Writer, d Data, o Options) error {
 	if o.Glyphs == ASCII { // a picture has all characters
 		o.Glyphs = Braille
@@ -78,12 +78,14 @@ func escaped(text string) string {
 }
 
 func (s *svg) rect(x0, y0, x1, y1 float64, p paint) {
-	fmt.Fprintf(s, `<rect x="%s" y="%s" width="%s" height="%s" %s/>`+"\n", short(x0), short(y0), short(x1-x0), short(y1-y0), s.fill(p))
+	fmt.Fprintf(s, `<rect x="%s" y="%s" width="%s" height="%s" %s/>`+"\n",
+		coordinate(x0), coordinate(y0), coordinate(x1-x0), coordinate(y1-y0), s.fill(p))
 }
 
 func (s *svg) text(x, y float64, text string, p paint, a anchor) {
 	at := [...]string{atMiddle: ` text-anchor="middle"`, atEnd: ` text-anchor="end"`}[a]
-	fmt.Fprintf(s, `<text x="%s" y="%s"%s %s>%s</text>`+"\n", short(x), short(y+10), at, s.fill(p), escaped(text))
+	fmt.Fprintf(s, `<text x="%s" y="%s"%s %s>%s</text>`+"\n",
+		coordinate(x), coordinate(y+10), at, s.fill(p), escaped(text))
 }
 
 // area is one path with a closed outline for each run of filled columns. Columns of equal height are one step.
@@ -98,26 +100,26 @@ func (s *svg) area(x, width float64, lo, hi []float64, p paint) {
 			from++
 			continue
 		}
-		at := func(i int) string { return short(x + float64(i)*width) }
-		s.WriteString("M" + at(from) + " " + short(lo[from]))
+		at := func(i int) string { return coordinate(x + float64(i)*width) }
+		s.WriteString("M" + at(from) + " " + coordinate(lo[from]))
 		for i := from; i < to; i++ {
-			if i > from && short(hi[i]) == short(hi[i-1]) {
+			if i > from && coordinate(hi[i]) == coordinate(hi[i-1]) {
 				continue
 			}
 			if i > from {
 				s.WriteString("H" + at(i))
 			}
-			s.WriteString("V" + short(hi[i]))
+			s.WriteString("V" + coordinate(hi[i]))
 		}
 		s.WriteString("H" + at(to))
 		for i := to - 1; i >= from; i-- {
-			if i < to-1 && short(lo[i]) == short(lo[i+1]) {
+			if i < to-1 && coordinate(lo[i]) == coordinate(lo[i+1]) {
 				continue
 			}
 			if i < to-1 {
 				s.WriteString("H" + at(i+1))
 			}
-			s.WriteString("V" + short(lo[i]))
+			s.WriteString("V" + coordinate(lo[i]))
 		}
 		s.WriteString("Z")
 		from = to
@@ -125,8 +127,8 @@ func (s *svg) area(x, width float64, lo, hi []float64, p paint) {
 	s.WriteString("\"/>\n")
 }
 
-// short is a coordinate with a tenth of a pixel.
-func short(v float64) string {
+// coordinate is a coordinate with a tenth of a pixel.
+func coordinate(v float64) string {
 	s := strconv.FormatFloat(v, 'f', 1, 64)
 	if n := len(s) - 2; s[n:] == ".0" {
 		return s[:n]

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// timeSteps are the distances of labels on the time axis, with how the label is written.
+// timeSteps are the distances between labels of the time axis, and the labels' formats.
 var timeSteps = []struct {
 	step   time.Duration
 	format string
@@ -14,21 +14,23 @@ var timeSteps = []struct {
 	{10 * time.Second, time.TimeOnly}, {15 * time.Second, time.TimeOnly}, {30 * time.Second, time.TimeOnly},
 	{time.Minute, "15:04"}, {2 * time.Minute, "15:04"}, {5 * time.Minute, "15:04"}, {10 * time.Minute, "15:04"},
 	{15 * time.Minute, "15:04"}, {30 * time.Minute, "15:04"}, {time.Hour, "15:04"}, {2 * time.Hour, "15:04"},
-	{3 * time.Hour, "15:04"}, {6 * time.Hour, "15:04"}, {12 * time.Hour, "02 15:04"}, {day, "Jan 02"}, {2 * day, "Jan 02"},
+	{3 * time.Hour, "15:04"}, {6 * time.Hour, "15:04"}, {12 * time.Hour, "02 15:04"},
+	{day, "Jan 02"}, {2 * day, "Jan 02"},
 	{7 * day, "Jan 02"}, {14 * day, "Jan 02"}, {28 * day, "Jan 02"}, {91 * day, "2006-01"}, {365 * day, "2006"},
 	{1825 * day, "2006"}, {3650 * day, "2006"}, {18250 * day, "2006"}, {36500 * day, "2006"},
 }
 
 const day = 24 * time.Hour
 
-// timeMark is a label on the time axis at a column.
+// timeMark is a label of the time axis.
 type timeMark struct {
+	at     time.Time
 	column int
 	text   string
 }
 
-// timeMarks are labels whose distance is at least their length and some columns more. cell is how many
-// columns a character takes.
+// timeMarks returns labels that are at least their own length and four characters apart. cell is the width of a
+// character in columns.
 func (w *window) timeMarks(cell float64) []timeMark {
 	perColumn := w.step.Seconds() * float64(w.per) / float64(w.wide)
 	for _, s := range timeSteps {
@@ -39,11 +41,11 @@ func (w *window) timeMarks(cell float64) []timeMark {
 		var all []timeMark
 		t := alignDown(w.end, s.step)
 		for range w.cols {
-			x := w.at(t)
+			x := w.columnAt(t)
 			if x < 0 {
 				break
 			}
-			all = append(all, timeMark{x, t.Format(s.format)})
+			all = append(all, timeMark{t, x, t.Format(s.format)})
 			t = t.Add(-s.step)
 		}
 		return all
@@ -51,7 +53,7 @@ func (w *window) timeMarks(cell float64) []timeMark {
 	return nil
 }
 
-// alignDown is the last multiple of step by the wall clock of t's location.
+// alignDown returns the last multiple of step before t by the wall clock of t's location.
 func alignDown(t time.Time, step time.Duration) time.Time {
 	_, zone := t.Zone()
 	s := int64(step / time.Second)
@@ -59,11 +61,11 @@ func alignDown(t time.Time, step time.Duration) time.Time {
 	return time.Unix(floorDiv(wall, s)*s-int64(zone), 0).In(t.Location())
 }
 
-// events are those inside of the window, newest first.
-func (w *window) events(d *Data) []*Event {
+// eventsShown returns the events within the window, newest first.
+func (w *window) eventsShown(d *Data) []*Event {
 	var shown []*Event
 	for i := range d.Events {
-		if w.at(d.Events[i].At) >= 0 {
+		if w.columnAt(d.Events[i].At) >= 0 {
 			shown = append(shown, &d.Events[i])
 		}
 	}

@@ -5,20 +5,19 @@ import (
 	"time"
 )
 
-// window maps bins to the columns of a chart. A column is a whole number of bins, counted from
-// the epoch rather than from the end, so that a bin stays in its column while time goes on and
-// the picture moves by whole columns without changing its shape; or, close up, a bin is a whole
-// number of columns.
+// window maps bins to the columns of a chart. A column is a whole number of bins, counted from the epoch and not from
+// the end: a bin stays in its column as time passes, and the picture moves by whole columns without changing its shape.
+// Close up, a bin is a whole number of columns.
 type window struct {
 	end    time.Time
 	step   time.Duration
-	endBin int64 // number of the bin that begins at end
-	per    int64 // bins a column
-	wide   int   // columns a bin
+	endBin int64 // number of the bin that starts at end
+	per    int64 // bins per column
+	wide   int   // columns per bin
 	cols   int
 }
 
-// longest bounds steps and periods, far from overflow.
+// longest bounds steps and periods, so that no sum of them overflows.
 const longest = 100 * 365 * 24 * time.Hour
 
 func newWindow(d *Data, last time.Duration, cols int) window {
@@ -26,13 +25,13 @@ func newWindow(d *Data, last time.Duration, cols int) window {
 	if w.step == 0 {
 		w.step = time.Second
 	}
-	w.endBin = floorDiv(d.End.Unix(), 1) // seconds suffice to number bins of a second and more
+	w.endBin = d.End.Unix() // seconds suffice to number bins of a second and more
 	if w.step >= time.Second {
 		w.endBin = floorDiv(w.endBin, int64(w.step/time.Second))
 	} else {
 		w.endBin = floorDiv(d.End.UnixMilli(), max(int64(w.step/time.Millisecond), 1))
 	}
-	want := w.want(d, last)
+	want := w.binsWanted(d, last)
 	if n := int64(w.cols); want >= n {
 		w.per = (want + n - 1) / n
 	} else {
@@ -41,30 +40,30 @@ func newWindow(d *Data, last time.Duration, cols int) window {
 	return w
 }
 
-// want is how many bins there are to show.
-func (w *window) want(d *Data, last time.Duration) int64 {
+// binsWanted returns the number of bins to show.
+func (w *window) binsWanted(d *Data, last time.Duration) int64 {
 	if last > 0 {
 		return max(1, int64((min(last, longest)+w.step-1)/w.step))
 	}
-	return int64(max(1, d.bins()))
+	return int64(max(1, d.longestHistory()))
 }
 
-// group is the number of the column that a bin is in, counted from the epoch.
-func (w *window) group(bin int64) int64 { return floorDiv(bin, w.per) }
+// columnNumber returns the number, counted from the epoch, of the column that holds a bin.
+func (w *window) columnNumber(bin int64) int64 { return floorDiv(bin, w.per) }
 
-// column is where the left edge of a bin's column is; outside of 0 … cols-1 it is not shown.
-func (w *window) column(bin int64) int {
-	back := w.group(w.endBin-1) - w.group(bin) + 1
+// columnOf returns the left edge of a bin's column; outside of 0 … cols-1 the bin is not shown.
+func (w *window) columnOf(bin int64) int {
+	back := w.columnNumber(w.endBin-1) - w.columnNumber(bin) + 1
 	if back > int64(w.cols) {
 		return -1
 	}
 	return w.cols - int(max(back, -1))*w.wide
 }
 
-// at is the column of a time, -1 when it is not shown. What happened after the last bin, which is
-// not complete yet, stands at the last column.
-func (w *window) at(t time.Time) int {
-	bins := w.seconds(t) / w.step.Seconds()
+// columnAt returns the column of a time, -1 if it is not shown. A time after the last bin, within the bin that is not
+// complete yet, is in the last column.
+func (w *window) columnAt(t time.Time) int {
+	bins := w.secondsAfterEnd(t) / w.step.Seconds()
 	switch {
 	case bins >= 0 && bins <= 2:
 		return w.cols - 1
@@ -72,25 +71,25 @@ func (w *window) at(t time.Time) int {
 		return -1
 	}
 	whole := math.Floor(bins)
-	x := w.column(w.endBin+int64(whole)) + int((bins-whole)*float64(w.wide))
+	x := w.columnOf(w.endBin+int64(whole)) + int((bins-whole)*float64(w.wide))
 	if x >= w.cols {
 		return -1
 	}
 	return x
 }
 
-// seconds is how far after the end a time is, without overflow.
-func (w *window) seconds(t time.Time) float64 {
+// secondsAfterEnd returns the seconds from the end to t. It cannot overflow.
+func (w *window) secondsAfterEnd(t time.Time) float64 {
 	return float64(t.Unix()) - float64(w.end.Unix()) + float64(t.Nanosecond()-w.end.Nanosecond())/1e9
 }
 
-// span is the time from the left edge to the end.
+// span returns the time from the left edge to the end.
 func (w *window) span() time.Duration {
 	var bins int64
 	if w.wide > 1 {
 		bins = int64(w.cols / w.wide)
 	} else {
-		first := (w.group(w.endBin-1) - int64(w.cols) + 1) * w.per
+		first := (w.columnNumber(w.endBin-1) - int64(w.cols) + 1) * w.per
 		bins = w.endBin - first
 	}
 	if s := float64(bins) * w.step.Seconds(); s < longest.Seconds() {
@@ -105,17 +104,17 @@ type sample struct {
 	avg, peak float64
 }
 
-// columns resamples a history: the average of the bins known in a column, the highest of their peaks.
-func (w *window) columns(bins []Bin, packets bool) []sample {
+// resample returns each column's average of the known bins and the highest of their peaks.
+func (w *window) resample(bins []Bin, packets bool) []sample {
 	out := make([]sample, w.cols)
 	n := int64(0)
 	before := int64(math.MinInt64)
 	for i := len(bins) - 1; i >= 0; i-- {
 		bin := w.endBin - int64(len(bins)-i)
-		if g := w.group(bin); g != before {
+		if g := w.columnNumber(bin); g != before {
 			before, n = g, 0
 		}
-		x := w.column(bin)
+		x := w.columnOf(bin)
 		if x < 0 {
 			break
 		}

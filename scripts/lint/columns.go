@@ -17,10 +17,12 @@ import (
 const (
 	maxColumns = 120
 	tabColumns = 4
+
+	longRawString = 80
 )
 
-// columns excepts what cannot be wrapped: generated files, directives, URLs, text inside raw strings of several lines, and
-// tables, links and code blocks of Markdown.
+// columns excepts what cannot be wrapped: generated files, directives, URLs, raw strings that are long or of several
+// lines, and tables, links and code blocks of Markdown.
 func columns(files []string) (complaints []string, _ error) {
 	for _, f := range files {
 		if !slices.Contains([]string{".go", ".c", ".h", ".sh", ".md", ".service", ""}, filepath.Ext(f)) {
@@ -62,7 +64,7 @@ func unbreakable(line string) bool {
 	return strings.HasPrefix(text, "//go:") || strings.Contains(text, "://") && len(strings.Fields(text)) <= 3
 }
 
-// rawStringLines returns the lines that lie in a raw string and begin or end inside it.
+// rawStringLines returns the lines of raw strings that have several, and those of long ones: they cannot be broken.
 func rawStringLines(src []byte) map[int]bool {
 	lines := map[int]bool{}
 	set := token.NewFileSet()
@@ -74,7 +76,8 @@ func rawStringLines(src []byte) map[int]bool {
 		if tok == token.EOF {
 			return lines
 		}
-		if rows := strings.Count(lit, "\n"); tok == token.STRING && rows > 0 {
+		rows := strings.Count(lit, "\n")
+		if tok == token.STRING && (rows > 0 || lit[0] == '`' && len(lit) > longRawString) {
 			first := file.Line(pos)
 			for i := first; i <= first+rows; i++ {
 				lines[i] = true

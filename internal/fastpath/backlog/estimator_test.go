@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // simulatedNIC is a NIC with its qdisc that transmit super-frames.
@@ -122,7 +122,7 @@ func TestEstimate(t *testing.T) {
 			n.rate, n.ring = 25e6, max(n.ring, 1)
 			o := &Estimator{}
 			var taken, losses uint64
-			var capacity modes.Capacity
+			var capacity spread.Capacity
 			looks, off := 0, 0.0
 			look := func() {
 				r := o.Update(n.sight())

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 // LinkStats are a NIC's counters.
@@ -26,7 +26,7 @@ type QdiscStats struct {
 }
 
 // Indexes are the ifindexes of members by id, 0 where there is none.
-type Indexes [modes.MaxMembers]int32
+type Indexes [spread.MaxMembers]int32
 
 // StatsReader reads counters by netlink. Its methods may be called from any goroutine.
 //
@@ -74,7 +74,7 @@ const (
 var errReaderClosed = errors.New("netlink socket is closed")
 
 // ReadLinks fills to with the counters of these NICs.
-func (r *StatsReader) ReadLinks(of *Indexes, to *[modes.MaxMembers]LinkStats) error {
+func (r *StatsReader) ReadLinks(of *Indexes, to *[spread.MaxMembers]LinkStats) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.fd < 0 {
@@ -97,7 +97,7 @@ func (r *StatsReader) ReadLinks(of *Indexes, to *[modes.MaxMembers]LinkStats) er
 		return nil
 	}
 	err := r.exchange(func(m message) bool {
-		if at := m.seq - first; at < modes.MaxMembers {
+		if at := m.seq - first; at < spread.MaxMembers {
 			to[at].parse(m)
 			answers--
 		}
@@ -110,13 +110,13 @@ func (r *StatsReader) ReadLinks(of *Indexes, to *[modes.MaxMembers]LinkStats) er
 }
 
 // ReadQdiscs fills to with the counters of these NICs' root qdiscs: zero for one that has none.
-func (r *StatsReader) ReadQdiscs(of *Indexes, to *[modes.MaxMembers]QdiscStats) error {
+func (r *StatsReader) ReadQdiscs(of *Indexes, to *[spread.MaxMembers]QdiscStats) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.fd < 0 {
 		return errReaderClosed
 	}
-	*to = [modes.MaxMembers]QdiscStats{}
+	*to = [spread.MaxMembers]QdiscStats{}
 	r.out = r.out[:0]
 	r.seq++
 	r.addRequest(unix.RTM_GETQDISC, unix.NLM_F_DUMP, tcmsgLen)

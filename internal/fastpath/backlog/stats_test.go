@@ -11,7 +11,7 @@ import (
 
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/modes"
+	"nicteam/modes/spread"
 )
 
 func TestMain(m *testing.M) { labtest.Main(m) }
@@ -40,8 +40,8 @@ func TestReadCounters(t *testing.T) {
 	for id, name := range []string{"veth0", "tap0", "lo"} {
 		of[id] = int32(indexOf(t, a, name))
 	}
-	var first, now [modes.MaxMembers]LinkStats
-	var before, q [modes.MaxMembers]QdiscStats
+	var first, now [spread.MaxMembers]LinkStats
+	var before, q [spread.MaxMembers]QdiscStats
 	labtest.Must(t, g.ReadLinks(&of, &first))
 	labtest.Must(t, g.ReadQdiscs(&of, &before))
 	for id, want := range []bool{true, true, true, false, false} {
@@ -91,8 +91,8 @@ func TestReadingNotifiesNobody(t *testing.T) {
 	g := statsOf(t, a)
 	of := Indexes{int32(indexOf(t, a, "veth0"))}
 	for range 10 {
-		labtest.Must(t, g.ReadLinks(&of, new([modes.MaxMembers]LinkStats)))
-		labtest.Must(t, g.ReadQdiscs(&of, new([modes.MaxMembers]QdiscStats)))
+		labtest.Must(t, g.ReadLinks(&of, new([spread.MaxMembers]LinkStats)))
+		labtest.Must(t, g.ReadQdiscs(&of, new([spread.MaxMembers]QdiscStats)))
 	}
 	n, _, err := unix.Recvfrom(fd, make([]byte, 4096), unix.MSG_DONTWAIT)
 	if err != unix.EAGAIN {
@@ -105,8 +105,8 @@ func TestReadingAllocatesNothing(t *testing.T) {
 	labtest.Must(t, err)
 	defer g.Close()
 	of := Indexes{1, 1, 1, 1}
-	var sent [modes.MaxMembers]LinkStats
-	var q [modes.MaxMembers]QdiscStats
+	var sent [spread.MaxMembers]LinkStats
+	var q [spread.MaxMembers]QdiscStats
 	n := testing.AllocsPerRun(100, func() {
 		labtest.Must(t, g.ReadLinks(&of, &sent))
 		labtest.Must(t, g.ReadQdiscs(&of, &q))
@@ -126,8 +126,8 @@ func BenchmarkRead(b *testing.B) {
 		of[id] = int32(indexOf(b, a, name))
 	}
 	g := statsOf(b, a)
-	var sent [modes.MaxMembers]LinkStats
-	var q [modes.MaxMembers]QdiscStats
+	var sent [spread.MaxMembers]LinkStats
+	var q [spread.MaxMembers]QdiscStats
 	for _, n := range []int{1, 8} {
 		some := of
 		clear(some[n:])

@@ -346,7 +346,7 @@ static __always_inline int for_the_relay(const struct headers *h)
 #define CLIENT4 68
 #define CLIENT6 546
 
-/* Whether a received frame is the NIC's own business, too: internal/host's isolation, which comes next, passes it to
+/* Whether a received frame is the NIC's own business, too: internal/tchook's isolation, which comes next, passes it to
  * whoever listens there. That is all but IP, and of that answers of DHCP. */
 static __always_inline int of_the_nic(struct __sk_buff *skb, const struct headers *h)
 {

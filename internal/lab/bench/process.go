@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"nicteam/internal/api"
+	nicteam "nicteam/team"
 )
 
 // resident returns how much memory a process has and the most it had, in MB.
@@ -212,11 +212,11 @@ func (b *bench) createOf(ctx context.Context, r *rig, path string, m *measure) {
 }
 
 // member finds a member by name.
-func member(s *api.Status, name string) api.Member {
+func member(s *nicteam.Status, name string) nicteam.MemberStatus {
 	for _, m := range s.Members {
 		if m.Name == name {
 			return m
 		}
 	}
-	return api.Member{}
+	return nicteam.MemberStatus{}
 }

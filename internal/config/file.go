@@ -1,0 +1,91 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"nicteam/team"
+)
+
+// maxFile bounds a file; 64 members with all settings are 4 KiB.
+const maxFile = 256 << 10
+
+// file reads the file of o, checks it and merges it.
+func (l *loader) file(o Options) *team.Problem {
+	if o.Path == "" {
+		return nil
+	}
+	read, kind := readerFor(o.Path)
+	if read == nil {
+		return &team.Problem{Kind: team.Usage, What: "read " + o.Path, Why: "its name does not say its format", Fix: "name it .yaml, .toml or .json"}
+	}
+	b, err := readFile(o.Path)
+	if err != nil {
+		return fileProblem(o.Path, err)
+	}
+	var root *node
+	if b, err = plain(b); err == nil {
+		root, err = read(b)
+	}
+	var bad *syntax
+	if errors.As(err, &bad) {
+		fix := bad.fix
+		if fix == "" {
+			fix = fmt.Sprintf("correct line %d; examples: nicteam help config", bad.line)
+		}
+		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%s:%d: cannot be read", o.Path, bad.line), Why: bad.msg, Fix: fix, Err: err}
+	}
+	lines, line, f := check(root)
+	if f != nil {
+		return problem(f, fmt.Sprintf("%s:%d", o.Path, line))
+	}
+	l.lines = lines
+	l.v.SetConfigType(kind)
+	if err := l.v.ReadConfig(bytes.NewReader(b)); err != nil {
+		return &team.Problem{Kind: team.Usage, What: "read " + o.Path, Why: err.Error(), Fix: "examples: nicteam help config", Err: err}
+	}
+	return nil
+}
+
+func readerFor(path string) (func([]byte) (*node, error), string) {
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".yaml", ".yml":
+		return readYAML, "yaml"
+	case ".toml":
+		return readTOML, "toml"
+	case ".json":
+		return readJSON, "json"
+	}
+	return nil, ""
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(b) > maxFile {
+		err = fmt.Errorf("it is larger than %d KiB", maxFile>>10)
+	}
+	return b, err
+}
+
+func fileProblem(path string, err error) *team.Problem {
+	p := &team.Problem{Kind: team.Usage, What: "read " + path, Why: err.Error(), Fix: "name a file that exists and can be read", Err: err}
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		p.Why = pe.Err.Error()
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		p.Kind = team.NotPermitted
+	}
+	return p
+}

@@ -1,9 +1,0 @@
-package daemon
-
-import (
-	"testing"
-
-	"nicteam/internal/lab/labtest"
-)
-
-func TestMain(m *testing.M) { labtest.Main(m) }

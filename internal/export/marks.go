@@ -1,0 +1,84 @@
+package export
+
+import (
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"nicteam/monitor/chart"
+	"nicteam/team"
+)
+
+// moment is how far apart events with one cause may be.
+const moment = time.Second / 2
+
+// mark is an event, or several of one moment, as a picture shows it.
+type mark struct {
+	team.Event
+	members []string
+	again   bool // a member that was lost is back
+}
+
+// marks returns the events for a picture. Events that follow from a member's event of the same moment are left out, and
+// the same event of several members is one mark.
+func (t *Traffic) marks() []chart.Event {
+	var all []mark
+	lost := map[string]bool{}
+next:
+	for _, e := range t.History.Events {
+		again := e.Event == "member-up" && lost[e.Member]
+		lost[e.Member] = e.Event == "member-down" || lost[e.Member] && !again
+		for i := len(all) - 1; i >= 0 && e.Time.Sub(all[i].Time) < moment; i-- {
+			m := &all[i]
+			switch {
+			case m.causes(&e):
+				continue next
+			case e.Member != "" && m.Event.Event == e.Event && m.Reason == e.Reason && m.again == again:
+				m.members = append(m.members, e.Member)
+				continue next
+			}
+		}
+		m := mark{Event: e, again: again}
+		if e.Member != "" {
+			m.members = []string{e.Member}
+		}
+		all = append(all, m)
+	}
+	list := make([]chart.Event, len(all))
+	for i := range all {
+		all[i].Member = strings.Join(all[i].members, ", ")
+		list[i] = chart.Event{At: all[i].Time, Text: words(&all[i].Event), Label: all[i].label()}
+	}
+	return list
+}
+
+// causes reports whether e, later in the same moment, follows from m: a member's event decides the state of the team
+// and which member is active, and a member that is added comes up.
+func (m *mark) causes(e *team.Event) bool {
+	if e.Event == "member-up" {
+		return m.Event.Event == "member-added" && slices.Contains(m.members, e.Member)
+	}
+	ofMember := strings.HasPrefix(m.Event.Event, "member-")
+	return ofMember && (e.Event == "active-changed" || strings.HasPrefix(e.Event, "team-"))
+}
+
+// label is short: "eth1: carrier lost", "eth1 up again", "datapath: fastpath"; without a reason that would be clipped.
+func (m *mark) label() string {
+	e := m.Event
+	e.Took = 0
+	switch {
+	case e.Event == "member-down" && e.Reason != "":
+		return e.Member + ": " + e.Reason
+	case m.again:
+		return e.Member + " up again"
+	case strings.HasSuffix(e.Event, "-changed"):
+		e.Event = strings.TrimSuffix(e.Event, "-changed")
+		e.Reason, _, _ = strings.Cut(e.Reason, ", was ")
+	}
+	if s := words(&e); utf8.RuneCountInString(s) <= chart.LongestLabel {
+		return s
+	}
+	e.Reason = ""
+	return words(&e)
+}

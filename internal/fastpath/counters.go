@@ -1,0 +1,75 @@
+package fastpath
+
+import (
+	"sync/atomic"
+
+	"nicteam/modes/spread"
+	"nicteam/team"
+)
+
+// counts are what programs have counted: of each member, and what no member was given.
+type counts struct {
+	members  [spread.MaxMembers]team.MemberCounters
+	noMember [team.Drops]uint64
+}
+
+// read adds what the programs have counted so far of these members. There may be many processors, and a failover that waits.
+func (c *counts) read(k *kernel, of spread.MemberSet) {
+	for i := range k.rows {
+		row := &k.rows[i]
+		for left := of; left != 0; left = left.Without(left.First()) {
+			id := left.First()
+			from, to := &row.Members[id], &c.members[id]
+			for p := range from.Rx {
+				addCount(&to.RX[p], &from.Rx[p].Bytes, &from.Rx[p].Frames)
+				addCount(&to.TX[p], &from.Tx[p].Bytes, &from.Tx[p].Frames)
+			}
+			for d := range from.RxDrop {
+				to.RXDrop[d] += atomic.LoadUint64(&from.RxDrop[d])
+				to.TXDrop[d] += atomic.LoadUint64(&from.TxDrop[d])
+			}
+			to.Flooded += atomic.LoadUint64(&from.Flooded)
+		}
+		for d := range row.NoMember {
+			c.noMember[d] += atomic.LoadUint64(&row.NoMember[d])
+		}
+	}
+}
+
+func addCount(to *team.Count, bytes, frames *uint64) {
+	to.Bytes += atomic.LoadUint64(bytes)
+	to.Frames += atomic.LoadUint64(frames)
+}
+
+// add adds what was counted of a member since base.
+func add(to, now, base *team.MemberCounters) {
+	for p := range to.RX {
+		to.RX[p].Add(team.Count{Bytes: now.RX[p].Bytes - base.RX[p].Bytes, Frames: now.RX[p].Frames - base.RX[p].Frames})
+		to.TX[p].Add(team.Count{Bytes: now.TX[p].Bytes - base.TX[p].Bytes, Frames: now.TX[p].Frames - base.TX[p].Frames})
+	}
+	for d := range to.RXDrop {
+		to.RXDrop[d] += now.RXDrop[d] - base.RXDrop[d]
+		to.TXDrop[d] += now.TXDrop[d] - base.TXDrop[d]
+	}
+	to.Flooded += now.Flooded - base.Flooded
+}
+
+// Heard fills h with the totals of what was received.
+func (p *Path) Heard(h *spread.RxBytes) {
+	p.relay.Heard(h)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	addHeard(h, &p.heard)
+	if p.kernel != nil {
+		addHeard(h, p.kernel.heard)
+	}
+}
+
+// heardBefore keeps what programs that go have counted. The caller holds mu.
+func (p *Path) heardBefore(k *kernel) { addHeard(&p.heard, k.heard) }
+
+func addHeard(to, from *spread.RxBytes) {
+	for slot := range from {
+		to[slot] += atomic.LoadUint64(&from[slot])
+	}
+}

@@ -1,0 +1,110 @@
+package fastpath
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/relay"
+	"nicteam/modes/spread"
+)
+
+// kernel is the programs as they are loaded, and the memory that they share with this process.
+type kernel struct {
+	programObjects
+
+	ledger  *spread.Ledger
+	plans   *[2]programPlan
+	control *programControl
+	rows    []programRow // a processor's each
+	heard   *spread.RxBytes
+
+	addresses addresses
+	stations  stations
+	mapped    [][]byte // to be unmapped
+}
+
+// load has the kernel check the programs, which attaches nothing.
+func load() (*kernel, error) {
+	spec, err := loadProgram()
+	if err != nil {
+		return nil, fmt.Errorf("read programs: %w", err)
+	}
+	return loadFrom(spec)
+}
+
+func loadFrom(spec *ebpf.CollectionSpec) (*kernel, error) {
+	processors, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, fmt.Errorf("count processors: %w", err)
+	}
+	spec.Maps[programMapRows].MaxEntries = uint32(processors)
+	spec.Maps[programMapElsewhere].MaxEntries = uint32(os.Getpagesize())
+	k := &kernel{}
+	if err := lowPriority(func() error { return spec.LoadAndAssign(&k.programObjects, nil) }); err != nil {
+		return nil, fmt.Errorf("load programs: %w", err)
+	}
+	k.addresses.of, k.stations.of = k.Addresses, k.Stations
+	err = errors.Join(
+		share(k, k.Ledgers, 1, &k.ledger),
+		share(k, k.Plans, 2, &k.plans),
+		share(k, k.Controls, 1, &k.control),
+		share(k, k.Heard, spread.RxClassCount, &k.heard),
+	)
+	var first *programRow
+	if err = errors.Join(err, share(k, k.Rows, processors, &first)); err != nil {
+		return nil, errors.Join(err, k.close())
+	}
+	k.rows = unsafe.Slice(first, processors)
+	return k, nil
+}
+
+// share maps an array's entries, so many as it has, and has to point at the first.
+func share[T any](k *kernel, m *ebpf.Map, entries int, to **T) error {
+	size := (int(m.ValueSize()) + 7) &^ 7 * entries
+	b, err := unix.Mmap(m.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("map %v: %w", m, err)
+	}
+	k.mapped = append(k.mapped, b)
+	*to = (*T)(unsafe.Pointer(&b[0]))
+	return nil
+}
+
+// close lets go of programs and memory. Nobody may use the memory any more.
+func (k *kernel) close() error {
+	var errs []error
+	for _, b := range k.mapped {
+		errs = append(errs, unix.Munmap(b))
+	}
+	return errors.Join(append(errs, k.programObjects.Close())...)
+}
+
+// settle returns once each program that was running when it was called has ended, which takes a few microseconds.
+func (k *kernel) settle() {
+	for i := range k.rows {
+		relay.WaitEpoch(&k.rows[i].Transmitting)
+		relay.WaitEpoch(&k.rows[i].Receiving)
+	}
+}
+
+// normalNice is the niceness of a process by default.
+const normalNice = 0
+
+// lowPriority runs f at normal priority. The kernel's verifier works for some tenths of a second without a pause, and on a thread
+// of a team's process, which has a high priority, would take the processor from those that move frames. The thread ends with
+// f: without CAP_SYS_NICE the process could not raise its priority again.
+func lowPriority(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), normalNice)
+		done <- f()
+	}()
+	return <-done
+}

@@ -1,0 +1,100 @@
+package host
+
+import (
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
+)
+
+// tellNeighbours tells NICs whom the adapter knows, before traffic moves: until the host sees a NIC's frames again, an
+// answer to its question would be lost, and the next question comes a second later.
+func (b *back) tellNeighbours() error {
+	if b.adapter == nil {
+		return nil
+	}
+	list, err := b.h.rt.LearnedNeighbours(b.adapter.Index)
+	if err != nil {
+		return err
+	}
+	for _, n := range list {
+		i := slices.IndexFunc(b.members, func(r *returning) bool { return r.m.Up && r.reaches(rtnl.NeighbourAddr(n)) })
+		if i < 0 {
+			continue
+		}
+		if err := b.h.rt.SetNeighbour(n, b.members[i].nic.Index); rtnl.IsInjectedCrash(err) {
+			return err // others: it is asked for when it is needed
+		}
+	}
+	return nil
+}
+
+// reaches reports whether an address is on a subnet of the NIC, or is a router of its.
+func (r *returning) reaches(a netip.Addr) bool {
+	if a.Is6() && a.IsLinkLocalUnicast() {
+		return slices.ContainsFunc(slices.Concat(r.m.Routes, r.m.Advertised),
+			func(o rtnl.Object) bool { return slices.Contains(rtnl.Gateways(o, r.m.Index), a) })
+	}
+	return slices.ContainsFunc(r.m.Addresses, func(o rtnl.Object) bool { return rtnl.AddressPrefix(o).Contains(a) })
+}
+
+// neighbours puts permanent neighbours back, and lets NICs know what the adapter or they themselves knew of gateways.
+func (b *back) neighbours() error {
+	for _, r := range b.members {
+		if r.nic.AdminUp != r.m.Up && !r.m.Up {
+			continue
+		}
+		for _, n := range r.m.Neighbours {
+			if n.Family() == unix.AF_INET6 && r.m.Sysctls[disableIPv6] != "0" {
+				continue
+			}
+			err := b.h.rt.SetNeighbour(n, r.nic.Index)
+			if err != nil && !rtnl.IsPermanent(n) && !rtnl.IsInjectedCrash(err) {
+				continue // it is asked for when it is needed
+			}
+			if err := b.soften(err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// proxies gives NICs theirs back, those that the adapter still has, and the inheritor those that came since.
+func (b *back) proxies(inheritor *returning) error {
+	var held []rtnl.Object
+	if b.adapter != nil {
+		var err error
+		if held, err = b.h.rt.Proxies(b.adapter.Index); err != nil {
+			return err
+		}
+	}
+	give := func(n rtnl.Object, to *returning) error {
+		if n.Family() == unix.AF_INET6 && to.m.Sysctls[disableIPv6] != "0" {
+			return nil
+		}
+		return b.soften(b.h.rt.AddProxy(n, to.nic.Index))
+	}
+	for _, r := range b.members {
+		for _, n := range r.m.Proxies {
+			if r.m.adopted && b.adapter != nil && b.adapter.AdminUp && !rtnl.HasNeighbour(held, n) {
+				continue // somebody took it away
+			}
+			if err := give(n, r); err != nil {
+				return err
+			}
+		}
+	}
+	for _, n := range held {
+		lent := slices.ContainsFunc(b.j.state.members, func(m *memberState) bool { return b.of(m) != nil && rtnl.HasNeighbour(m.Proxies, n) })
+		if lent || inheritor == nil {
+			continue
+		}
+		if err := give(n, inheritor); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,222 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/cilium/ebpf"
+
+	"nicteam/internal/tchook"
+)
+
+// hookLink names the NIC to package tchook.
+func (n NIC) hookLink() tchook.Link { return tchook.Link{Name: n.Name, Index: n.Index} }
+
+// hookJournal is the part of the journal about the hooks of one link: a member's, or with no 0 the adapter's.
+type hookJournal struct {
+	j  *journal
+	no int
+}
+
+func (r hookJournal) Recorded() tchook.Recorded {
+	if r.no == 0 {
+		on := r.j.state.onTAP
+		return tchook.Recorded{Clsact: on.qdisc, Hooks: on.hooks}
+	}
+	m := r.j.state.byNo(r.no)
+	return tchook.Recorded{Method: m.method, Clsact: m.qdisc, Hooks: m.hooks}
+}
+
+func (r hookJournal) Isolating(m tchook.Method, clsact bool) error {
+	return r.j.write(record{Kind: kindIsolate, No: r.no, Method: m, Qdisc: clsact})
+}
+
+func (r hookJournal) Admitted() error {
+	return r.j.write(record{Kind: kindAdmit, No: r.no, Done: true})
+}
+
+func (r hookJournal) Attaching(hook string, clsact bool) error {
+	return r.j.write(record{Kind: kindHook, No: r.no, Hook: hook, Qdisc: clsact})
+}
+
+func (r hookJournal) Detached(hook string) error {
+	return r.j.write(record{Kind: kindUnhook, No: r.no, Hook: hook, Done: true})
+}
+
+// hookJournalOf finds the records of a NIC that is a member in the team, or the adapter.
+func (h *Host) hookJournalOf(n NIC) (hookJournal, error) {
+	j, err := h.begun()
+	if err != nil {
+		return hookJournal{}, err
+	}
+	if a := j.state.adapter; a != nil && a.Index == n.Index && n.Kind == "tun" {
+		return hookJournal{j, 0}, nil
+	}
+	m := j.state.sameAs(n.Identity())
+	if m == nil || m.left {
+		return hookJournal{}, errors.New("it is no recorded member and not the adapter")
+	}
+	return hookJournal{j, m.no}, nil
+}
+
+// attachment is a program on a hook, as Attach returns it.
+type attachment struct {
+	h  *Host
+	no int // of the member, 0: the adapter
+	on *tchook.Attached
+}
+
+// Attach puts a tc program ahead of everything on a hook, AttachTCXIngress or AttachTCXEgress, of a recorded member
+// or of the adapter: see tchook.Hooks.Attach for its place and its errors.
+//
+// The program may be closed afterwards. Closing what is returned takes it off the hook, as do the release of its NIC and
+// the end of the team; closing again, or when the NIC is gone, is fine.
+func (h *Host) Attach(index int, at ebpf.AttachType, p *ebpf.Program) (io.Closer, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n, err := h.nicAt(index)
+	if err != nil {
+		return nil, fmt.Errorf("attach program: %w", err)
+	}
+	j, err := h.hookJournalOf(n)
+	if err != nil {
+		return nil, fmt.Errorf("attach program to %s of %s: %w", tchook.HookName(at), n.Name, err)
+	}
+	a, err := h.hooks.Attach(n.hookLink(), at, p, j)
+	if err != nil {
+		return nil, err
+	}
+	return &attachment{h, j.no, a}, nil
+}
+
+// Close takes the program off its hook.
+func (a *attachment) Close() error {
+	h := a.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.hooks.Holds(a.on) || !a.on.ByFilter() {
+		return h.hooks.Detach(a.on, tchook.Link{}, false, nil)
+	}
+	j, err := h.begun()
+	if err != nil {
+		return fmt.Errorf("detach program: %w", err)
+	}
+	n, err := h.nicAt(a.on.Index())
+	if err != nil && !errors.Is(err, ErrNoNIC) {
+		return fmt.Errorf("detach program: %w", err)
+	}
+	there, e := h.hookJournalOf(n)
+	gone := err != nil || e != nil || there.no != a.no
+	return h.hooks.Detach(a.on, n.hookLink(), gone, hookJournal{j, a.no})
+}
+
+// Isolate hides the frames that a recorded member receives from the host's own IP stack; what is the NIC's own business
+// passes (tchook/bpf/isolate.c). Where anybody may miss them, the member's packet socket must be open by then. Doing it again is fine.
+func (h *Host) Isolate(index int) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.hooks.Isolated(index) {
+		return nil
+	}
+	n, err := h.nicAt(index)
+	if err != nil {
+		h.hooks.EndIsolation(index)
+		return fmt.Errorf("isolate: %w", err)
+	}
+	return h.hooks.Isolate(n.hookLink(), func() (tchook.Journal, error) {
+		j, err := h.begun()
+		if err != nil {
+			return nil, err
+		}
+		m := j.state.sameAs(n.Identity())
+		if m == nil {
+			return nil, fmt.Errorf("NIC %s: not recorded", n.Name)
+		}
+		return hookJournal{j, m.no}, nil
+	})
+}
+
+// Unisolate lets the host's stack see the member's frames again.
+func (h *Host) Unisolate(index int) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.hooks.EndIsolation(index)
+	if h.journal == nil {
+		return nil
+	}
+	n, err := h.nicAt(index)
+	if errors.Is(err, ErrNoNIC) {
+		return nil // filters and chains go with the NIC
+	}
+	if err != nil {
+		return fmt.Errorf("end isolation: %w", err)
+	}
+	if m := h.journal.state.sameAs(n.Identity()); m != nil {
+		return h.hooks.Admit(n.hookLink(), hookJournal{h.journal, m.no})
+	}
+	return nil
+}
+
+// EndGone takes the team's programs off NICs that have left for another network namespace.
+func (h *Host) EndGone() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.hooks.EndGone()
+}
+
+// Unheld looks whether Attach would find somebody else on the ingress hooks of NICs or the egress hook of the adapter, if there
+// is one, without changing anything; the error is a *tchook.HookHeld then.
+func (h *Host) Unheld(names []string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, name := range names {
+		n, err := h.nic(name)
+		if err != nil {
+			return fmt.Errorf("look at hooks: %w", err)
+		}
+		if err := h.hooks.Vacant(n.hookLink(), ebpf.AttachTCXIngress); err != nil {
+			return err
+		}
+	}
+	if a, ok := h.adapter(); ok {
+		return h.hooks.Vacant(a.hookLink(), ebpf.AttachTCXEgress)
+	}
+	return nil
+}
+
+// detachFromAdapter takes all programs of the team off the adapter.
+func (h *Host) detachFromAdapter(j *journal) error {
+	a, ok := h.adapter()
+	if !ok {
+		return nil // gone, and what was on it
+	}
+	return h.hooks.DetachAll(a.hookLink(), hookJournal{j, 0})
+}
+
+// sweepHooks takes away the programs that a process of this team left on hooks when it was killed. Its memory is gone,
+// so nobody tells them any more what has changed.
+func (h *Host) sweepHooks() error {
+	j := h.journal
+	var errs []error
+	for _, m := range j.state.members {
+		if len(m.hooks) == 0 {
+			continue
+		}
+		_, n, err := h.link(m)
+		if errors.Is(err, ErrNoNIC) {
+			continue
+		}
+		if err == nil {
+			err = h.hooks.DetachAll(n.hookLink(), hookJournal{j, m.no})
+		}
+		errs = append(errs, err)
+	}
+	if len(j.state.onTAP.hooks) > 0 {
+		errs = append(errs, h.detachFromAdapter(j))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("clear hooks: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package masquerade
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"nicteam/internal/nfnl"
+)
+
+// CutConnections is how many of the connections that this host masquerades to addresses are cut when those move, and why, as far as
+// that can be known before.
+func CutConnections(addresses []netip.Addr) (n int, why string) {
+	if tracked, _ := trackedConnections(); tracked == 0 {
+		return 0, ""
+	}
+	c, err := nfnl.Open()
+	var list []connection
+	if err == nil {
+		defer c.Close()
+		list, err = connectionsBy(c, addresses)
+	}
+	if err == nil {
+		return notRebound(list)
+	}
+	f, e := os.Open("/proc/thread-self/net/nf_conntrack")
+	if e != nil {
+		return 0, "" // nothing is known of them
+	}
+	defer f.Close()
+	return countTranslated(f, addresses), fmt.Sprintf("they cannot be made anew without ctnetlink (%v); try modprobe nf_conntrack_netlink", err)
+}
+
+// notRebound counts the connections that carrying leaves behind.
+func notRebound(list []connection) (n int, why string) {
+	for _, c := range list {
+		if c.status()&ipsOffload != 0 {
+			n++
+			why = "a flowtable of nftables forwards them, and the kernel does not let them go"
+		}
+	}
+	if more := len(list) - maxConnections; more > n {
+		return more, fmt.Sprintf("there are more than %d", maxConnections)
+	}
+	return n, why
+}
+
+// countTranslated counts in /proc/net/nf_conntrack, where a line has the tuple of the original and then that of the reply, the connections
+// whose source is translated to one of the addresses.
+func countTranslated(r io.Reader, addresses []netip.Addr) (n int) {
+	for s := bufio.NewScanner(r); s.Scan(); {
+		var src, dst, sport, dport []string
+		for _, f := range strings.Fields(s.Text()) {
+			name, value, _ := strings.Cut(f, "=")
+			switch name {
+			case "src":
+				src = append(src, value)
+			case "dst":
+				dst = append(dst, value)
+			case "sport":
+				sport = append(sport, value)
+			case "dport":
+				dport = append(dport, value)
+			}
+		}
+		if len(src) != 2 || len(dst) != 2 || len(sport) != len(dport) {
+			continue
+		}
+		to, err := netip.ParseAddr(dst[1])
+		if err != nil || !slices.Contains(addresses, to) {
+			continue
+		}
+		if src[0] != dst[1] || len(sport) == 2 && sport[0] != dport[1] {
+			n++
+		}
+	}
+	return n
+}
+
+// trackedConnections is how many the kernel tracks in this namespace; not ok where it tracks none at all, and to ask by netlink
+// would load the module.
+func trackedConnections() (n int, ok bool) {
+	b, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_count")
+	if err != nil {
+		return 0, false
+	}
+	n, err = strconv.Atoi(strings.TrimSpace(string(b)))
+	return n, err == nil
+}

@@ -1,0 +1,226 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"nicteam/internal/atomicfile"
+	"nicteam/internal/config"
+	"nicteam/internal/control"
+	"nicteam/internal/host"
+	"nicteam/internal/logs"
+	"nicteam/internal/settings"
+	"nicteam/team"
+)
+
+// CreateOptions say what Create makes and how.
+type CreateOptions struct {
+	Config settings.Config
+	Dirs
+	Foreground func(settings.Config) error // runs the team in this process until it ends; nil: start a process of its own
+	DryRun     bool                        // check and say the steps, change nothing
+	NoPersist  bool                        // leave no TEAM.yaml in the configuration directory
+	Accept     bool                        // the caller answers for filters of others that will no longer do what they are for
+	Notes      []string                    // warnings that are known already
+	Progress   func(step string)
+	Warn       func(text string) // told as they are found, most of them before anything is changed; all are in Created, too
+	Log        *slog.Logger
+}
+
+// Created says what Create did.
+type Created struct {
+	Steps    []string     `json:"steps"`
+	Warnings []string     `json:"warnings"`
+	Status   *team.Status `json:"status,omitempty"` // nil in a dry run
+}
+
+// Create checks everything, then starts the team's process and returns when the team forwards. On an
+// error the host is as it was.
+func Create(ctx context.Context, o CreateOptions) (*Created, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	if o.Warn == nil {
+		o.Warn = func(string) {}
+	}
+	SetSafePath()
+	made := &Created{Steps: []string{}, Warnings: []string{}}
+	c, warnings, err := preflight(o)
+	made.Warnings = append(append(made.Warnings, o.Notes...), warnings...)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range made.Warnings {
+		o.Warn(w)
+	}
+	if o.DryRun {
+		made.Steps = intended(c)
+		return made, nil
+	}
+	if err := o.Dirs.Make(); err != nil {
+		return nil, err
+	}
+	if o.Foreground != nil {
+		return nil, o.Foreground(c)
+	}
+	// Not the file of the running team: somebody else may be creating that at this moment.
+	path := filepath.Join(o.RunDir, fmt.Sprintf(".%s.%d.yaml", c.Team, os.Getpid()))
+	defer atomicfile.Remove(path)
+	if err := config.Save(path, c); err != nil {
+		return nil, &team.Problem{Kind: team.Failed, What: "save " + path, Why: err.Error(), Fix: "make room or rights there", Err: err}
+	}
+	err = spawn(ctx, o.Dirs, c.Team, path, levelOf(o.Log), func(r Report) {
+		switch {
+		case r.Warning != "" && !slices.Contains(made.Warnings, r.Warning):
+			made.warn(o, r.Warning)
+		case r.Step != "":
+			made.Steps = append(made.Steps, r.Step)
+			o.Progress(r.Step)
+		}
+	})
+	if err != nil {
+		o.clean(err)
+		return nil, err
+	}
+	if !o.NoPersist {
+		if err := config.Save(o.configFile(c.Team), c); err != nil {
+			made.warn(o, fmt.Sprintf("%s was not written, so the team does not come back by itself after a boot: %v", o.configFile(c.Team), err))
+		}
+	}
+	client := control.NewClient(o.RunDir, c.Team)
+	defer client.Close()
+	made.Status, err = client.Status(context.WithoutCancel(ctx)) // the team is there: too late for an interrupt
+	return made, err
+}
+
+func (m *Created) warn(o CreateOptions, text string) {
+	m.Warnings = append(m.Warnings, text)
+	o.Warn(text)
+}
+
+// clean takes away what a create that failed leaves, unless another's team of that name runs. Where there is a journal the
+// settings are for whoever goes on with the team, and the log of a process that died without a word is all there is to read.
+func (o CreateOptions) clean(err error) {
+	name := o.Config.Team
+	if _, e := os.Stat(o.journalFile(name)); e == nil || !unlocked(o.Dirs, name) {
+		return
+	}
+	atomicfile.Remove(o.RunningConfig(name))
+	if !errors.Is(err, errNoReport) {
+		_ = os.Remove(o.LogFile(name))
+		_ = os.Remove(logs.Old(o.LogFile(name)))
+	}
+}
+
+// preflight finds everything that can be wrong before anything is changed. It returns the configuration with what is
+// decided here for good, whatever the NICs are like at the next start.
+func preflight(o CreateOptions) (c settings.Config, warnings []string, err error) {
+	c = o.Config
+	if problem := config.Validate(c); problem != nil {
+		return c, nil, problem
+	}
+	if problem := host.Capable("create " + c.Team); problem != nil {
+		return c, nil, problem
+	}
+	if err := o.Dirs.check(); err != nil {
+		return c, nil, err
+	}
+	if teamRuns(o.Dirs, c.Team) {
+		return c, nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team, Why: "a team of that name runs",
+			Fix: "nicteam status " + c.Team + ", nicteam add " + c.Team + " NIC, or choose another name"}
+	}
+	h, err := host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log})
+	if err != nil {
+		return c, nil, err
+	}
+	defer func() { _ = h.Close() }()
+	if p := h.Unusable(); p != nil {
+		return c, nil, p
+	}
+	if h.Journalled() {
+		return c, nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team,
+			Why: "an earlier process of the team ended without giving everything back",
+			Fix: fmt.Sprintf("nicteam restore %s puts the host back; nicteam run %s --config %s goes on with the team", c.Team, c.Team, o.RunningConfig(c.Team))}
+	}
+	others, err := Owners(o.Dirs, c.Team)
+	if err != nil {
+		return c, nil, err
+	}
+	for _, m := range c.Members {
+		n, err := h.NIC(m.Name)
+		if _, known := others[m.Name]; known || err != nil {
+			continue // which the check says
+		}
+		if other, _ := NICHolderOf(n.Index); other != nil {
+			return c, nil, other.Problem("create "+c.Team, m.Name)
+		}
+	}
+	if note := h.Note(); note != "" {
+		warnings = append(warnings, note)
+	}
+	more, problem := h.Check(c, others, consentOf(o.Accept))
+	warnings = append(warnings, more...)
+	if problem != nil {
+		return c, warnings, problem
+	}
+	if err := decideMTU(h, &c); err != nil {
+		return c, warnings, err
+	}
+	if c.Datapath == "fastpath" {
+		if err := probeFastpath(h, c.MemberNames()); err != nil {
+			return c, warnings, FastpathProblem("create "+c.Team, err)
+		}
+	}
+	return c, warnings, nil
+}
+
+// decideMTU writes down the MTU of NICs that differ in it, as the check has said it.
+func decideMTU(h *host.Host, c *settings.Config) error {
+	nics := make([]host.NIC, len(c.Members))
+	differ := false
+	for i, m := range c.Members {
+		var err error
+		if nics[i], err = h.NIC(m.Name); err != nil {
+			return err
+		}
+		differ = differ || nics[i].MTU != nics[0].MTU
+	}
+	if c.MTU == 0 && differ {
+		c.MTU = host.AutoMTU(nics)
+	}
+	return nil
+}
+
+// intended says what create would do.
+func intended(c settings.Config) []string {
+	names := strings.Join(c.MemberNames(), ", ")
+	steps := []string{
+		fmt.Sprintf("would make adapter %s in mode %v", c.Team, c.Mode),
+		fmt.Sprintf("would take over %s, hidden from the host's own stack", names),
+	}
+	switch c.Address {
+	case settings.AddressAuto:
+		steps = append(steps, fmt.Sprintf("would move addresses, routes and gateway from %s to %s", names, c.Team))
+	case settings.AddressGiven:
+		steps = append(steps, fmt.Sprintf("would give %s %s", c.Team, c.AddressList()))
+	case settings.AddressNone:
+		steps = append(steps, fmt.Sprintf("would take the addresses of %s away until the team ends", names))
+	}
+	return steps
+}
+
+func levelOf(l *slog.Logger) slog.Level {
+	if l.Enabled(context.Background(), slog.LevelDebug) {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}

@@ -1,0 +1,9 @@
+package launch
+
+import (
+	"testing"
+
+	"nicteam/internal/lab/labtest"
+)
+
+func TestMain(m *testing.M) { labtest.Main(m) }

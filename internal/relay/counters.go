@@ -1,0 +1,111 @@
+package relay
+
+import (
+	"sync/atomic"
+
+	"nicteam/internal/frame"
+	"nicteam/modes/spread"
+	"nicteam/team"
+)
+
+// tally counts one direction of one member during a batch. It belongs to one goroutine.
+type tally struct {
+	moved  [frame.Protocols]team.Count
+	drops  [team.Drops]uint64
+	errors uint64
+	other  uint64 // transmit: resent; receive: flooded
+	charge uint64 // transmit: truesize of what was moved; not added to the totals
+}
+
+// bytes returns the bytes moved.
+func (l *tally) bytes() (n uint64) {
+	for p := range l.moved {
+		n += l.moved[p].Bytes
+	}
+	return n
+}
+
+// totals are sums of tallies. Goroutines add with atomics once a batch.
+type totals struct {
+	moved  [frame.Protocols]struct{ bytes, frames atomic.Uint64 }
+	drops  [team.Drops]atomic.Uint64
+	errors atomic.Uint64
+	other  atomic.Uint64
+	_      [64]byte
+}
+
+// add adds l and empties it.
+func (t *totals) add(l *tally) {
+	for p := range l.moved {
+		if c := &l.moved[p]; c.Frames != 0 {
+			t.moved[p].bytes.Add(c.Bytes)
+			t.moved[p].frames.Add(c.Frames)
+			*c = team.Count{}
+		}
+	}
+	for d := range l.drops {
+		if n := l.drops[d]; n != 0 {
+			t.drops[d].Add(n)
+			l.drops[d] = 0
+		}
+	}
+	if l.errors != 0 {
+		t.errors.Add(l.errors)
+		l.errors = 0
+	}
+	if l.other != 0 {
+		t.other.Add(l.other)
+		l.other = 0
+	}
+}
+
+func (t *totals) reset() {
+	for p := range t.moved {
+		t.moved[p].bytes.Store(0)
+		t.moved[p].frames.Store(0)
+	}
+	for d := range t.drops {
+		t.drops[d].Store(0)
+	}
+	t.errors.Store(0)
+	t.other.Store(0)
+}
+
+func (t *totals) read(moved *[frame.Protocols]team.Count, drops *[team.Drops]uint64) {
+	for p := range t.moved {
+		moved[p] = team.Count{Bytes: t.moved[p].bytes.Load(), Frames: t.moved[p].frames.Load()}
+	}
+	for d := range t.drops {
+		drops[d] = t.drops[d].Load()
+	}
+}
+
+// account counts one member id. It outlives the member.
+type account struct {
+	rx, tx    totals
+	segmented uint64 // of closed sockets; the relay's mutex guards it
+	name      string // of the NIC counted here
+	rxBytes   *spread.RxBytes
+}
+
+// rxByClass returns the table in which a member's goroutine counts by spread.RxClass. The caller holds the relay's mutex.
+func (a *account) rxByClass() *spread.RxBytes {
+	if a.rxBytes == nil {
+		a.rxBytes = new(spread.RxBytes)
+	}
+	return a.rxBytes
+}
+
+// Heard fills h with the totals of what was received.
+func (r *Relay) Heard(h *spread.RxBytes) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*h = spread.RxBytes{}
+	for id := range r.accounts {
+		if from := r.accounts[id].rxBytes; from != nil {
+			for slot := range from {
+				h[slot] += atomic.LoadUint64(&from[slot])
+			}
+		}
+	}
+}

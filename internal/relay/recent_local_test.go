@@ -1,0 +1,162 @@
+package relay
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/lab/labtest"
+	"nicteam/modes/spread"
+	"nicteam/team"
+)
+
+func TestGuestsAreKnownForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g recentLocal
+		c := newClock()
+		stranger, behind := frame.StationOf(strangerMAC, 0), frame.StationOf(behindMAC, 0)
+		if g.lookupTime(c) != 0 || g.sentRecently(g.lookupTime(c), stranger) {
+			t.Error("somebody is known from the beginning")
+		}
+		g.noteSent(c.now(), stranger)
+		time.Sleep(900 * time.Millisecond)
+		if !g.sentRecently(g.lookupTime(c), stranger) || g.sentRecently(g.lookupTime(c), behind) {
+			t.Error("who was noted is not known, or who was not is")
+		}
+		for range 10 { // each frame counts
+			g.noteSent(c.now(), stranger)
+			time.Sleep(500 * time.Millisecond)
+			if !g.sentRecently(g.lookupTime(c), stranger) {
+				t.Fatal("forgotten while it goes on sending")
+			}
+		}
+		for range 10 { // others make the time go on, not its
+			time.Sleep(500 * time.Millisecond)
+			g.noteSent(c.now(), behind)
+		}
+		if g.sentRecently(g.lookupTime(c), stranger) {
+			t.Error("known for ever")
+		}
+		time.Sleep(2 * time.Second)
+		if g.lookupTime(c) != 0 || g.until.Load() != 0 {
+			t.Error("nobody came for a while, and the clock is still asked")
+		}
+	})
+}
+
+// As many as the control loop is told of at a time find room.
+func TestManyGuestsAreKnown(t *testing.T) {
+	var g recentLocal
+	c := newClock()
+	for i := range 64 {
+		g.noteSent(c.now(), frame.StationOf(strangerMAC+frame.MAC(i/8)*3, uint16(i%8)))
+	}
+	for i := range 64 {
+		if !g.sentRecently(g.lookupTime(c), frame.StationOf(strangerMAC+frame.MAC(i/8)*3, uint16(i%8))) {
+			t.Errorf("%d of 64 is not known", i)
+		}
+	}
+}
+
+// A switch that floods brings all that a member sends to the others. What somebody new behind the adapter sends must
+// not come back in, though no Plan knows of him.
+func TestNothingOfAStrangerComesBack(t *testing.T) {
+	for _, per := range []bool{false, true} {
+		t.Run(fmt.Sprintf("per member %v", per), func(t *testing.T) {
+			g := newRig(t, 3)
+			g.flood()
+			pl := g.plan(spread.SpreadSingle)
+			if per {
+				pl = g.perMember(spread.SpreadSingle)
+			}
+			pl.Single, pl.Promiscuous = 1, true // member 0 takes in what is for groups
+			g.apply(pl)
+			host := g.teamPort()
+			const n = 100
+			for i := range n {
+				host.send(testFrame(frame.Broadcast, strangerMAC+frame.MAC(i), i))
+				if i%10 == 0 {
+					host.send(testFrame(peerMAC, strangerMAC+frame.MAC(i), i))
+				}
+			}
+			g.await("frames that came back", func(c *team.Counters) bool {
+				return c.Members[0].RXDrop[team.DropReflected]+c.Members[2].RXDrop[team.DropReflected] == 2*n*11/10
+			})
+			host.empty()
+		})
+	}
+}
+
+// flood makes the peer a switch that floods.
+func (g *rig) flood() {
+	g.Helper()
+	a := netlink.NewLinkAttrs()
+	a.Name = "br0"
+	no := false
+	h := g.peer.Handle()
+	br := &netlink.Bridge{LinkAttrs: a, AgeingTime: new(uint32), MulticastSnooping: &no}
+	labtest.Must(g, h.LinkAdd(br))
+	for id := range g.links {
+		l, err := h.LinkByName(fmt.Sprintf("p%d", id))
+		labtest.Must(g, err)
+		labtest.Must(g, h.LinkSetMaster(l, br))
+	}
+	labtest.Must(g, g.peer.Up("br0"))
+}
+
+// Somebody behind the adapter who has moved to another host is heard from there at once, though the Plan still has him.
+func TestGuestThatMovedAwayIsHeard(t *testing.T) {
+	g := newRig(t, 2)
+	pl := g.perMember(spread.SpreadSingle)
+	lives(pl, frame.StationOf(behindMAC, 0))
+	g.apply(pl)
+	host, peer := g.teamPort(), g.peerPort(0)
+	moved := testFrame(frame.Broadcast, behindMAC, 1)
+	peer.send(moved)
+	host.expect(moved)
+	// While he sends from here it is his own come back.
+	host.send(testFrame(peerMAC, behindMAC, 2))
+	peer.next()
+	peer.send(testFrame(frame.Broadcast, behindMAC, 3))
+	g.await("reflected", func(c *team.Counters) bool { return c.Members[0].RXDrop[team.DropReflected] == 1 })
+	host.empty()
+}
+
+// What answers somebody new behind the adapter is taken in by the member that he is sent for by until the Plan has him,
+// and nowhere else.
+func TestAnswerToAGuest(t *testing.T) {
+	g := newRig(t, 2)
+	pl := g.perMember(spread.SpreadSingle)
+	pl.Promiscuous = true
+	for i := range pl.Slots {
+		pl.Slots[i] = 1
+	}
+	g.apply(pl)
+	host, peers := g.teamPort(), []*port{g.peerPort(0), g.peerPort(1)}
+	host.send(testFrame(peerMAC, strangerMAC, 1))
+	peers[0].next()
+	before := g.counters().Members[1].RXDrop[team.DropNotOurs]
+	peers[1].send(testFrame(strangerMAC, peerMAC, 2))
+	g.await("drop", func(c *team.Counters) bool { return c.Members[1].RXDrop[team.DropNotOurs] == before+1 })
+	b := testFrame(strangerMAC, peerMAC, 3)
+	peers[0].send(b)
+	host.expect(b)
+}
+
+// A guest says which groups he wants with the address of the member by which groups come in: a switch must not
+// learn the guest there.
+func TestGroupReportOfAGuest(t *testing.T) {
+	g := newRig(t, 1)
+	g.apply(g.perMember(spread.SpreadSingle))
+	host := g.teamPort()
+	peer := g.port(g.peer, "p0", func(h *frame.Headers) bool { return h.IPProto == frame.ProtoIGMP })
+	report := frame.IGMPReport(strangerMAC, netip.MustParseAddr("10.9.0.7"), []netip.Addr{netip.MustParseAddr("239.1.1.1")})
+	host.send(report)
+	memberMAC(0).Put(report, 6)
+	peer.expect(report)
+}

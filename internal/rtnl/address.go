@@ -1,0 +1,350 @@
+package rtnl
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/frame"
+)
+
+// Address attributes and flags that x/sys does not name.
+const (
+	IFAMetric   = 9  // IFA_RT_PRIORITY
+	ifaProtocol = 11 // IFA_PROTO
+
+	// Who made an address, since Linux 5.18.
+	protocolKernelRA = 2 // IFAPROT_KERNEL_RA: the kernel, from a router's advertisement
+	protocolKernelLL = 3 // IFAPROT_KERNEL_LL: the kernel, as for every link
+
+	// Flags that a user may give an address; the others are the kernel's to set.
+	userFlags = unix.IFA_F_NODAD | unix.IFA_F_HOMEADDRESS | unix.IFA_F_MANAGETEMPADDR |
+		unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_MCAUTOJOIN
+)
+
+// Addresses lists a link's addresses in the kernel's order, IPv4 first: that is how it lists families.
+func (c *Conn) Addresses(index int) ([]Object, error) {
+	all, err := c.Dump(unix.RTM_GETADDR, unix.AF_UNSPEC, AddressHeaderLen)
+	return slices.DeleteFunc(all, func(a Object) bool {
+		return a.Family() != unix.AF_INET && a.Family() != unix.AF_INET6 || a.Index() != index
+	}), err
+}
+
+// SameAddress reports whether the kernel holds a and b for one address of a link. IPv4 tells addresses apart by
+// local address, prefix and peer; IPv6 by the address alone.
+func SameAddress(a, b Object) bool {
+	if a.Family() != b.Family() || AddressPrefix(a).Addr() != AddressPrefix(b).Addr() {
+		return false
+	}
+	return a.Family() == unix.AF_INET6 ||
+		a.Head[1] == b.Head[1] && slices.Equal(peer(a), peer(b))
+}
+
+func peer(a Object) []byte { return a.Get(unix.IFA_ADDRESS) }
+
+func AddressFlags(a Object) uint32 {
+	if v := a.Get(unix.IFA_FLAGS); v != nil {
+		return a.Get32(unix.IFA_FLAGS)
+	}
+	return uint32(a.Head[2])
+}
+
+func HasAddress(list []Object, a Object) bool {
+	return slices.ContainsFunc(list, func(b Object) bool { return SameAddress(a, b) })
+}
+
+// IsLinkLocal reports whether an address is of IPv6's link-local scope.
+func IsLinkLocal(a Object) bool {
+	p := AddressPrefix(a)
+	return p.Addr().Is6() && p.Addr().IsLinkLocalUnicast()
+}
+
+// IsKernelLinkLocal reports whether an address is the link-local one that the kernel makes for a link by itself. Those that
+// somebody gave the link by hand are addresses like others.
+func IsKernelLinkLocal(a Object, macs ...frame.MAC) bool {
+	if !IsLinkLocal(a) {
+		return false
+	}
+	if v := a.Get(ifaProtocol); len(v) == 1 { // Linux ≥ 5.18
+		return v[0] == protocolKernelLL
+	}
+	return AddressFlags(a)&unix.IFA_F_STABLE_PRIVACY != 0 ||
+		slices.ContainsFunc(macs, func(mac frame.MAC) bool { return IsEUI64(AddressPrefix(a), mac) })
+}
+
+// IsAutoconfigured reports whether the kernel formed the address from a router's advertisement, and will go on to do so.
+func IsAutoconfigured(a Object) bool {
+	f := AddressFlags(a)
+	if a.Family() != unix.AF_INET6 || f&(unix.IFA_F_TEMPORARY|unix.IFA_F_PERMANENT) != 0 {
+		return false
+	}
+	if v := a.Get(ifaProtocol); len(v) == 1 { // Linux ≥ 5.18
+		return v[0] == protocolKernelRA
+	}
+	return f&unix.IFA_F_MANAGETEMPADDR != 0 && f&unix.IFA_F_NOPREFIXROUTE == 0
+}
+
+// IsTemporary reports whether the kernel made the address for privacy, beside one that it formed.
+func IsTemporary(a Object) bool {
+	return a.Family() == unix.AF_INET6 && AddressFlags(a)&unix.IFA_F_TEMPORARY != 0
+}
+
+// AddressRequest makes an address ready to be added to a link. flags are added to those that the address had. One that the kernel
+// made for privacy gets no connected route, as it had none by that.
+func AddressRequest(a Object, index int, flags uint32) Object {
+	if IsTemporary(a) {
+		flags |= unix.IFA_F_NOPREFIXROUTE
+	}
+	a = a.Clone()
+	a.SetIndex(index)
+	flags |= AddressFlags(a) & userFlags
+	a.Head[2] = byte(flags)
+	a.Set32(unix.IFA_FLAGS, flags)
+	return a
+}
+
+// WithoutFlags is an address without some flags.
+func WithoutFlags(a Object, flags uint32) Object {
+	a = a.Clone()
+	f := AddressFlags(a) &^ flags
+	a.Head[2] = byte(f)
+	a.Set32(unix.IFA_FLAGS, f)
+	return a
+}
+
+// Relabel gives an IPv4 address of one link the label that fits another: the label begins with the link's name.
+func Relabel(a Object, from, to string) Object {
+	label := a.Text(unix.IFA_LABEL)
+	if label == "" {
+		return a
+	}
+	rest, ok := strings.CutPrefix(label, from)
+	if !ok || len(to)+len(rest) >= unix.IFNAMSIZ {
+		a.Drop(unix.IFA_LABEL)
+		return a
+	}
+	a.Set(unix.IFA_LABEL, CString(to+rest))
+	return a
+}
+
+const Forever = ^uint32(0)
+
+// Lifetimes are the seconds that an address is still preferred and valid.
+func Lifetimes(a Object) (preferred, valid uint32) {
+	v := a.Get(unix.IFA_CACHEINFO)
+	if len(v) < 8 {
+		return Forever, Forever
+	}
+	return binary.NativeEndian.Uint32(v), binary.NativeEndian.Uint32(v[4:])
+}
+
+// Aged is an address as it is some seconds later, or was so many earlier where they are negative; false when it has run out.
+func Aged(a Object, seconds int64) (Object, bool) {
+	preferred, valid := Lifetimes(a)
+	if valid == Forever {
+		return a, true
+	}
+	if int64(valid) <= seconds {
+		return a, false
+	}
+	left := func(v uint32) uint32 {
+		if v == Forever {
+			return v
+		}
+		return uint32(min(max(int64(v)-seconds, 0), int64(Forever)-1))
+	}
+	a = a.Clone()
+	info := slices.Clone(a.Get(unix.IFA_CACHEINFO))
+	binary.NativeEndian.PutUint32(info, min(left(preferred), left(valid)))
+	binary.NativeEndian.PutUint32(info[4:], left(valid))
+	a.Set(unix.IFA_CACHEINFO, info)
+	return a, true
+}
+
+// WithLifetimes is an address with the lifetimes of another.
+func WithLifetimes(a, of Object) Object {
+	if v := of.Get(unix.IFA_CACHEINFO); v != nil {
+		a = a.Clone()
+		a.Set(unix.IFA_CACHEINFO, v)
+	}
+	return a
+}
+
+// WithMetric is an address whose connected route has the metric of another's.
+func WithMetric(a, of Object) Object {
+	if a.Get32(IFAMetric) == of.Get32(IFAMetric) {
+		return a
+	}
+	a = a.Clone()
+	a.Drop(IFAMetric)
+	if metric := of.Get32(IFAMetric); metric != 0 {
+		a.Set32(IFAMetric, metric)
+	}
+	return a
+}
+
+func (c *Conn) AddAddress(a Object, to string) error {
+	return c.Change(fmt.Sprintf("add %s to %s", AddressPrefix(a), to), unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, a)
+}
+
+func (c *Conn) DeleteAddress(a Object, from string) error {
+	return c.Change(fmt.Sprintf("take %s off %s", AddressPrefix(a), from), unix.RTM_DELADDR, 0, a)
+}
+
+// NewAddress makes an address object from nothing.
+func NewAddress(p netip.Prefix, index int) Object {
+	o := Object{Head: make([]byte, AddressHeaderLen)}
+	o.Head[0], o.Head[1] = unix.AF_INET, byte(p.Bits())
+	if p.Addr().Is6() {
+		o.Head[0] = unix.AF_INET6
+	}
+	o.SetIndex(index)
+	a := p.Addr().AsSlice()
+	o.Set(unix.IFA_LOCAL, a)
+	o.Set(unix.IFA_ADDRESS, a)
+	if p.Addr().Is4() && p.Bits() < 31 {
+		brd := slices.Clone(a)
+		for i := range brd {
+			brd[i] |= ^mask4(p.Bits())[i]
+		}
+		o.Set(unix.IFA_BROADCAST, brd)
+	}
+	return o
+}
+
+func mask4(bits int) (m [4]byte) {
+	binary.BigEndian.PutUint32(m[:], ^uint32(0)<<(32-bits))
+	return m
+}
+
+// AddressPrefix is an address object's local address with its prefix length.
+func AddressPrefix(o Object) netip.Prefix {
+	b := o.Get(unix.IFA_LOCAL)
+	if b == nil {
+		b = o.Get(unix.IFA_ADDRESS)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return netip.PrefixFrom(a, int(o.Head[1]))
+}
+
+// AddressesElsewhere lists the addresses of all links but one.
+func (c *Conn) AddressesElsewhere(index int) ([]Object, error) {
+	all, err := c.Dump(unix.RTM_GETADDR, unix.AF_UNSPEC, AddressHeaderLen)
+	return slices.DeleteFunc(all, func(a Object) bool { return a.Index() == index }), err
+}
+
+func (c *Conn) AddMissingAddresses(want, have []Object, name string) error {
+	for _, a := range want {
+		if HasAddress(have, a) {
+			continue
+		}
+		if err := c.AddAddress(a, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AddAddressesInOrder adds IPv6 addresses so that they come to stand as in want. Kernels put a new address before those of its
+// scope, so the last is added first; where that does not do it, all are added anew, and then the other way round.
+func (c *Conn) AddAddressesInOrder(want []Object, index int, name string) error {
+	for try := 0; ; try++ {
+		all, err := c.Addresses(index)
+		if err != nil {
+			return err
+		}
+		var have []Object
+		for _, a := range all {
+			if HasAddress(want, a) {
+				have = append(have, a)
+			}
+		}
+		if slices.EqualFunc(have, want, SameAddress) || try == 3 {
+			return nil
+		}
+		if try > 0 {
+			for _, a := range have {
+				if err := c.DeleteAddress(a, name); err != nil {
+					return err
+				}
+			}
+			have = nil
+		}
+		next := slices.Clone(want)
+		if try < 2 {
+			slices.Reverse(next)
+		}
+		if err := c.AddMissingAddresses(next, have, name); err != nil {
+			return err
+		}
+	}
+}
+
+// EqualButLifetimes reports whether two addresses differ in their lifetimes at most, and in what the kernel says of them.
+func EqualButLifetimes(a, b Object) bool {
+	strip := func(o Object) Object {
+		o = AddressRequest(o, o.Index(), 0)
+		o.Drop(unix.IFA_CACHEINFO, ifaProtocol)
+		return o
+	}
+	return strip(a).Equal(strip(b))
+}
+
+// RenewedAt is when the kernel was last given an address, after boot. It counts hundredths of a second.
+func RenewedAt(o Object) time.Duration {
+	v := o.Get(unix.IFA_CACHEINFO)
+	if len(v) < 16 {
+		return 0
+	}
+	return time.Duration(binary.NativeEndian.Uint32(v[12:])) * 10 * time.Millisecond
+}
+
+// LifetimesAt is an address with lifetimes as they were read at one time, as they would have been at another (CLOCK_BOOTTIME).
+func LifetimesAt(o Object, read, at int64) Object {
+	o, _ = Aged(o, (at-read)/int64(time.Second))
+	return o
+}
+
+func OnlyIPv6(list []Object) []Object {
+	return slices.DeleteFunc(slices.Clone(list), func(o Object) bool { return o.Family() != unix.AF_INET6 })
+}
+
+// EUI64Address is the link-local address a with another MAC in it.
+func EUI64Address(a Object, mac frame.MAC) Object {
+	var b [16]byte
+	copy(b[:8], AddressPrefix(a).Addr().AsSlice())
+	id := eui64(mac)
+	copy(b[8:], id[:])
+	a = AddressRequest(a, a.Index(), 0)
+	a.Drop(unix.IFA_LOCAL, unix.IFA_CACHEINFO)
+	a.Set(unix.IFA_ADDRESS, b[:])
+	a.Set(ifaProtocol, []byte{protocolKernelLL})
+	return a
+}
+
+// IsEUI64 reports whether an address is one that the kernel makes of a MAC (RFC 4291, appendix A).
+func IsEUI64(p netip.Prefix, mac frame.MAC) bool {
+	if !p.Addr().Is6() || p.Bits() != 64 {
+		return false
+	}
+	b := p.Addr().As16()
+	return [8]byte(b[8:]) == eui64(mac)
+}
+
+func eui64(mac frame.MAC) [8]byte {
+	var m [6]byte
+	mac.Put(m[:], 0)
+	return [8]byte{m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]}
+}
+
+func AddressID(a Object) string {
+	if a.Family() == unix.AF_INET6 {
+		return string(AddressPrefix(a).Addr().AsSlice())
+	}
+	return fmt.Sprintf("%v %x", AddressPrefix(a), peer(a))
+}

@@ -1,0 +1,257 @@
+package rtnl
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The kernel's events: subscriptions, and the messages that come by them.
+
+// eventBuffer holds the link events of a machine that stands still for a moment. An overflow
+// loses nothing: it is an event too.
+const eventBuffer = 1 << 20
+
+// ReopenGap is how long Changes waits before it subscribes again.
+const ReopenGap = 100 * time.Millisecond
+
+// EventBufferLen is how much is read in one call.
+const EventBufferLen = 64 << 10
+
+// WatchEvents subscribes to groups of rtnetlink events until ctx ends. listen calls signal for every event, until the socket
+// breaks; then there is a new one, and a signal for what was missed.
+func WatchEvents(ctx context.Context, groups []uint, listen func(ctx context.Context, f *os.File, signal func())) <-chan struct{} {
+	changed := make(chan struct{}, 1)
+	signal := func() { Signal(changed) }
+	first, err := Subscribe(unix.NETLINK_ROUTE, groups...)
+	go func() {
+		for f := first; ctx.Err() == nil; f, err = Subscribe(unix.NETLINK_ROUTE, groups...) {
+			if err == nil {
+				listen(ctx, f, signal)
+			}
+			signal()
+			select {
+			case <-ctx.Done():
+			case <-time.After(ReopenGap):
+			}
+		}
+	}()
+	return changed
+}
+
+// Signal sends a signal, unless one is waiting already, which then stands for this one too.
+func Signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Subscribe opens a netlink socket (NETLINK_ROUTE, …) that receives events of these groups, as far as the kernel has them.
+func Subscribe(protocol int, groups ...uint) (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
+	if err != nil {
+		return nil, err
+	}
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, eventBuffer)
+	err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+	for _, g := range groups {
+		if err == nil {
+			err = join(fd, g)
+		}
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "netlink events"), nil
+}
+
+func join(fd int, group uint) error {
+	err := unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, int(group))
+	if errors.Is(err, unix.EINVAL) {
+		return nil // an older kernel
+	}
+	return err
+}
+
+// ReadEvents calls got with the messages of each reading until ctx ends or the socket breaks; nil stands for those that were lost.
+func ReadEvents(ctx context.Context, f *os.File, got func(b []byte)) {
+	stop := context.AfterFunc(ctx, func() { f.Close() })
+	defer func() {
+		stop()
+		f.Close()
+	}()
+	buf := make([]byte, EventBufferLen)
+	for {
+		n, err := f.Read(buf)
+		switch {
+		case errors.Is(err, unix.ENOBUFS):
+			got(nil)
+		case err != nil:
+			return
+		default:
+			got(buf[:n])
+		}
+	}
+}
+
+// Message is one netlink message. body is borrowed.
+type Message struct {
+	Kind  uint16
+	Flags uint16
+	Body  []byte
+}
+
+// Index is the ifindex in the header of a link, an address or a neighbour; false: the message is too short.
+func (m Message) Index() (int, bool) {
+	if len(m.Body) < 8 {
+		return 0, false
+	}
+	return int(int32(binary.NativeEndian.Uint32(m.Body[4:]))), true
+}
+
+// Offsets in a message: nlmsghdr, then the header of its kind.
+const (
+	headerLen = 16 // struct nlmsghdr
+	atFamily  = headerLen
+)
+
+// EachMessage calls f for every whole message in b. What does not add up ends it.
+func EachMessage(b []byte, f func(Message)) {
+	for len(b) >= headerLen {
+		n := int(binary.NativeEndian.Uint32(b))
+		if n < headerLen || n > len(b) {
+			return
+		}
+		f(Message{binary.NativeEndian.Uint16(b[4:]), binary.NativeEndian.Uint16(b[6:]), b[headerLen:n:n]})
+		b = b[min(Align(n), len(b)):]
+	}
+}
+
+// AnyMessage reports whether is holds for one of the messages in b. Of messages that were lost, nil, it is said.
+func AnyMessage(b []byte, is func(Message) bool) bool {
+	if b == nil {
+		return true
+	}
+	found := false
+	EachMessage(b, func(m Message) { found = found || is(m) })
+	return found
+}
+
+// EachAttribute calls f with attributes, up to where they do not add up.
+func EachAttribute(b []byte, f func(kind uint16, value []byte)) {
+	for len(b) >= attributeHead {
+		n := int(binary.NativeEndian.Uint16(b))
+		if n < attributeHead || n > len(b) {
+			return
+		}
+		f(binary.NativeEndian.Uint16(b[2:])&KindMask, b[attributeHead:n])
+		b = b[min(Align(n), len(b)):]
+	}
+}
+
+// EventLinks calls f with each ifindex that a route's event names. It copies nothing: there may be very many.
+func EventLinks(body []byte, f func(index int)) {
+	if len(body) < HeaderLen {
+		return
+	}
+	EachAttribute(body[HeaderLen:], func(kind uint16, value []byte) {
+		switch {
+		case kind == unix.RTA_OIF && len(value) >= 4:
+			f(int(binary.NativeEndian.Uint32(value)))
+		case kind == unix.RTA_MULTIPATH:
+			for _, hop := range NextHops(value) {
+				f(NextHopLink(hop))
+			}
+		}
+	})
+}
+
+// followed are the groups of events by which a team is kept in step with its host. Kernels before 6.14 have no
+// MCADDR.
+var followed = []uint{
+	unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
+	unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE, unix.RTNLGRP_NEIGH, unix.RTNLGRP_IPV4_MCADDR, unix.RTNLGRP_IPV6_MCADDR,
+}
+
+// Multicast addresses of a link that come and go, which x/sys does not name.
+const (
+	RTMNewMulticast = 56
+	RTMDelMulticast = 57
+)
+
+// SubscribeFiltered opens the socket of a Follower. What nobody has to know of is refused in the kernel, where it wakes no
+// process: routes of routing daemons, of which there may be very many, and neighbours that are merely learnt.
+func SubscribeFiltered() (*os.File, error) {
+	f, err := Subscribe(unix.NETLINK_ROUTE, followed...)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := f.SyscallConn()
+	if err == nil {
+		p := eventFilter()
+		e := raw.Control(func(fd uintptr) {
+			err = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(p)), Filter: &p[0]})
+		})
+		err = errors.Join(err, e)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// atLowByte is where the low byte of a field of 16 bits stands.
+func atLowByte(field uint32) uint32 {
+	if LittleEndian {
+		return field
+	}
+	return field + 1
+}
+
+// eventFilter is the program that decides which events reach the socket.
+func eventFilter() []unix.SockFilter {
+	const (
+		load = unix.BPF_LD | unix.BPF_B | unix.BPF_ABS
+		is   = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+		has  = unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K
+		ret  = unix.BPF_RET | unix.BPF_K
+	)
+	kind := atLowByte(4)
+	state := atLowByte(headerLen + ndState)
+	return []unix.SockFilter{
+		{Code: load, K: kind},
+		{Code: is, K: unix.RTM_NEWROUTE, Jt: 4},
+		{Code: is, K: unix.RTM_DELROUTE, Jt: 3},
+		{Code: is, K: unix.RTM_NEWNEIGH, Jt: 10},
+		{Code: is, K: unix.RTM_DELNEIGH, Jt: 9},
+		{Code: unix.BPF_JMP | unix.BPF_JA, K: 14},
+		// 6: a route, by its protocol.
+		{Code: load, K: headerLen + rtProto},
+		{Code: is, K: unix.RTPROT_UNSPEC, Jt: 12},
+		{Code: is, K: unix.RTPROT_KERNEL, Jt: 11},
+		{Code: is, K: unix.RTPROT_BOOT, Jt: 10},
+		{Code: is, K: unix.RTPROT_STATIC, Jt: 9},
+		{Code: is, K: unix.RTPROT_RA, Jt: 8},
+		{Code: is, K: unix.RTPROT_DHCP, Jt: 7},
+		{Code: ret, K: 0},
+		// 14: a neighbour of the IP stacks, if it is permanent or a proxy's, or goes.
+		{Code: is, K: unix.RTM_DELNEIGH, Jt: 5},
+		{Code: load, K: state},
+		{Code: has, K: unix.NUD_PERMANENT, Jt: 3},
+		{Code: load, K: headerLen + ndFlags},
+		{Code: has, K: unix.NTF_PROXY, Jt: 1},
+		{Code: ret, K: 0},
+		// 20: all but what bridges say of their ports and of whom they have learnt.
+		{Code: load, K: atFamily},
+		{Code: is, K: unix.AF_BRIDGE, Jf: 1},
+		{Code: ret, K: 0},
+		{Code: ret, K: ^uint32(0)},
+	}
+}

@@ -1,0 +1,161 @@
+package rtnl
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/frame"
+)
+
+// ndmsg: family, 3 of padding, ifindex, state, flags, type.
+const (
+	ndState = 8
+	ndFlags = 10
+)
+
+// Neighbours lists the link's neighbours that are worth keeping: permanent ones, and those among keep whose
+// MAC is known.
+func (c *Conn) Neighbours(index int, keep []netip.Addr) ([]Object, error) {
+	all, err := c.Dump(unix.RTM_GETNEIGH, unix.AF_UNSPEC, HeaderLen)
+	if err != nil {
+		return nil, err
+	}
+	var list []Object
+	for _, n := range all {
+		if f := n.Family(); f != unix.AF_INET && f != unix.AF_INET6 {
+			continue
+		}
+		if n.Index() != index || n.Get(unix.NDA_LLADDR) == nil {
+			continue
+		}
+		if IsPermanent(n) || known(n) && slices.Contains(keep, NeighbourAddr(n)) {
+			n.Drop(unix.NDA_CACHEINFO, unix.NDA_PROBES)
+			list = append(list, n)
+		}
+	}
+	return list, nil
+}
+
+// LearnedNeighbours lists the link's neighbours whose MAC the kernel has found out.
+func (c *Conn) LearnedNeighbours(index int) ([]Object, error) {
+	all, err := c.Dump(unix.RTM_GETNEIGH, unix.AF_UNSPEC, HeaderLen)
+	if err != nil {
+		return nil, err
+	}
+	var list []Object
+	for _, n := range all {
+		if f := n.Family(); f != unix.AF_INET && f != unix.AF_INET6 || !known(n) || n.Get(unix.NDA_LLADDR) == nil {
+			continue
+		}
+		if n.Index() == index {
+			n.Drop(unix.NDA_CACHEINFO, unix.NDA_PROBES)
+			list = append(list, n)
+		}
+	}
+	return list, nil
+}
+
+func NeighbourAddr(n Object) netip.Addr {
+	a, _ := netip.AddrFromSlice(n.Get(unix.NDA_DST))
+	return a
+}
+
+func neighbourState(n Object) uint16 { return binary.NativeEndian.Uint16(n.Head[ndState:]) }
+
+// IsPermanent reports whether somebody set the neighbour by hand: for good, or as one that is never asked (NUD_NOARP), as
+// which the kernel itself keeps groups and broadcasts.
+func IsPermanent(n Object) bool {
+	if neighbourState(n)&unix.NUD_NOARP != 0 {
+		mac := n.Get(unix.NDA_LLADDR)
+		return len(mac) == 6 && !frame.MACAt(mac, 0).Multicast() && frame.MACAt(mac, 0) != 0
+	}
+	return neighbourState(n)&unix.NUD_PERMANENT != 0
+}
+
+func known(n Object) bool {
+	return neighbourState(n)&(unix.NUD_REACHABLE|unix.NUD_STALE|unix.NUD_DELAY|unix.NUD_PROBE) != 0
+}
+
+// ProbeNeighbour has the kernel ask a neighbour whether it is still there: unicast, and nothing waits for the answer.
+func (c *Conn) ProbeNeighbour(n Object) error {
+	binary.NativeEndian.PutUint16(n.Head[ndState:], unix.NUD_PROBE)
+	err := c.Change("ask neighbour "+NeighbourAddr(n).String(), unix.RTM_NEWNEIGH, unix.NLM_F_REPLACE, n)
+	if errors.Is(err, unix.ENOENT) {
+		return nil // forgotten meanwhile
+	}
+	return err
+}
+
+// SetNeighbour gives a neighbour to a link. One that was learnt is used at once and verified by the kernel as it is used.
+func (c *Conn) SetNeighbour(n Object, index int) error {
+	n = n.Clone()
+	n.SetIndex(index)
+	flags := unix.NLM_F_CREATE | unix.NLM_F_REPLACE
+	if !IsPermanent(n) {
+		binary.NativeEndian.PutUint16(n.Head[ndState:], unix.NUD_STALE)
+		// What the kernel has learnt since is fresher.
+		flags = unix.NLM_F_CREATE | unix.NLM_F_EXCL
+		n.Head[ndFlags] &^= unix.NTF_ROUTER // the kernel learns that, too
+	}
+	return c.Change("set neighbour "+NeighbourAddr(n).String(), unix.RTM_NEWNEIGH, flags, n)
+}
+
+const neighbourProxy = 1 << 3 // NTF_PROXY
+
+// Proxies lists the addresses for which a link answers ARP and neighbour solicitations in another's stead.
+func (c *Conn) Proxies(index int) ([]Object, error) {
+	ask := Object{Head: make([]byte, HeaderLen)}
+	ask.Head[ndFlags] = neighbourProxy
+	all, err := dumpLike(c.socket, unix.RTM_GETNEIGH, ask, HeaderLen)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(n Object) bool {
+		f := n.Family()
+		return f != unix.AF_INET && f != unix.AF_INET6 || n.Head[ndFlags]&neighbourProxy == 0 ||
+			n.Index() != index
+	}), nil
+}
+
+// proxyFor is a proxy as it can be sent to the kernel, for a link.
+func proxyFor(n Object, index int) Object {
+	n = n.Clone()
+	n.Drop(unix.NDA_CACHEINFO, unix.NDA_PROBES)
+	n.SetIndex(index)
+	binary.NativeEndian.PutUint16(n.Head[ndState:], unix.NUD_PERMANENT) // else it would go with the carrier
+	return n
+}
+
+func (c *Conn) AddProxy(n Object, index int) error {
+	return c.Change("add proxy for "+NeighbourAddr(n).String(), unix.RTM_NEWNEIGH, unix.NLM_F_CREATE, proxyFor(n, index))
+}
+
+func (c *Conn) deleteProxy(n Object, index int) error {
+	return c.Change("remove proxy for "+NeighbourAddr(n).String(), unix.RTM_DELNEIGH, 0, proxyFor(n, index))
+}
+
+// DeleteProxies takes all away from a link.
+func (c *Conn) DeleteProxies(index int) error {
+	list, err := c.Proxies(index)
+	if err != nil {
+		return err
+	}
+	for _, n := range list {
+		if err := c.deleteProxy(n, index); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func HasNeighbour(list []Object, n Object) bool {
+	return slices.ContainsFunc(list, func(o Object) bool { return SameNeighbour(o, n) })
+}
+
+func SameNeighbour(a, b Object) bool { return NeighbourAddr(a) == NeighbourAddr(b) }
+
+func NeighbourID(n Object) string { return string(n.Get(unix.NDA_DST)) }

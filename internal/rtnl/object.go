@@ -1,0 +1,246 @@
+package rtnl
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// Object is an address, route, neighbour or rule as rtnetlink prints it: the fixed header of its kind
+// (ifaddrmsg, rtmsg, ndmsg, fib_rule_hdr) and attributes.
+type Object struct {
+	Head  []byte
+	Attrs []Attribute
+}
+
+type Attribute struct {
+	Kind  uint16
+	Value []byte
+}
+
+// Attr makes an attribute.
+func Attr(kind uint16, value []byte) Attribute { return Attribute{kind, value} }
+
+// The lengths of the headers.
+const (
+	AddressHeaderLen = 8  // struct ifaddrmsg
+	HeaderLen        = 12 // struct rtmsg, ndmsg, fib_rule_hdr
+)
+
+const attributeHead = 4
+
+var ErrMalformed = errors.New("malformed rtnetlink object")
+
+// ParseObject reads a message body; the result shares nothing with b.
+func ParseObject(b []byte, head int) (Object, error) {
+	if len(b) < head {
+		return Object{}, ErrMalformed
+	}
+	b = slices.Clone(b)
+	o := Object{Head: b[:head:head]}
+	var err error
+	o.Attrs, err = parseAttributes(b[head:])
+	return o, err
+}
+
+func parseAttributes(b []byte) ([]Attribute, error) {
+	var list []Attribute
+	for len(b) >= attributeHead {
+		n := int(binary.NativeEndian.Uint16(b))
+		if n < attributeHead || n > len(b) {
+			return nil, ErrMalformed
+		}
+		list = append(list, Attribute{binary.NativeEndian.Uint16(b[2:]), b[attributeHead:n:n]})
+		b = b[min(Align(n), len(b)):]
+	}
+	return list, nil
+}
+
+func Align(n int) int { return (n + 3) &^ 3 }
+
+func AppendAttributes(b []byte, list []Attribute) []byte {
+	for _, a := range list {
+		b = binary.NativeEndian.AppendUint16(b, uint16(attributeHead+len(a.Value)))
+		b = binary.NativeEndian.AppendUint16(b, a.Kind)
+		b = append(b, a.Value...)
+		for len(b)%4 != 0 {
+			b = append(b, 0)
+		}
+	}
+	return b
+}
+
+// Len and Serialize make an object a nl.NetlinkRequestData.
+func (o Object) Len() int { return len(o.Serialize()) }
+
+// Serialize returns the message body.
+func (o Object) Serialize() []byte { return AppendAttributes(slices.Clone(o.Head), o.Attrs) }
+
+func (o Object) Clone() Object {
+	c := Object{Head: slices.Clone(o.Head), Attrs: slices.Clone(o.Attrs)}
+	for i := range c.Attrs {
+		c.Attrs[i].Value = slices.Clone(c.Attrs[i].Value)
+	}
+	return c
+}
+
+// nested flags of an attribute's kind (NLA_F_NESTED, NLA_F_NET_BYTEORDER) are not part of its name.
+const KindMask = 0x3fff
+
+func (o Object) Get(kind uint16) []byte {
+	for _, a := range o.Attrs {
+		if a.Kind&KindMask == kind {
+			return a.Value
+		}
+	}
+	return nil
+}
+
+func (o Object) Get32(kind uint16) uint32 {
+	if v := o.Get(kind); len(v) >= 4 {
+		return binary.NativeEndian.Uint32(v)
+	}
+	return 0
+}
+
+// Set replaces an attribute in place or adds it at the end.
+func (o *Object) Set(kind uint16, value []byte) {
+	for i, a := range o.Attrs {
+		if a.Kind&KindMask == kind {
+			o.Attrs[i].Value = value
+			return
+		}
+	}
+	o.Attrs = append(o.Attrs, Attribute{kind, value})
+}
+
+func (o *Object) Set32(kind uint16, v uint32) {
+	o.Set(kind, binary.NativeEndian.AppendUint32(nil, v))
+}
+
+func (o *Object) Drop(kinds ...uint16) {
+	o.Attrs = slices.DeleteFunc(o.Attrs, func(a Attribute) bool { return slices.Contains(kinds, a.Kind&KindMask) })
+}
+
+func (o Object) Family() byte { return o.Head[0] }
+
+// Index is the ifindex in the header of a link, an address or a neighbour.
+func (o Object) Index() int { return int(int32(binary.NativeEndian.Uint32(o.Head[4:]))) }
+
+func (o Object) SetIndex(index int) { binary.NativeEndian.PutUint32(o.Head[4:], uint32(index)) }
+
+func (o Object) Equal(p Object) bool { return bytes.Equal(o.Serialize(), p.Serialize()) }
+
+// objectJSON is how an object stands in the journal.
+type objectJSON struct {
+	Head  []byte `json:"h"`
+	Attrs []byte `json:"a"`
+}
+
+// MarshalJSON writes header and attributes in base64.
+func (o Object) MarshalJSON() ([]byte, error) {
+	return json.Marshal(objectJSON{o.Head, AppendAttributes(nil, o.Attrs)})
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote and refuses what is no object of the four kinds.
+func (o *Object) UnmarshalJSON(b []byte) error {
+	var j objectJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	if len(j.Head) != AddressHeaderLen && len(j.Head) != HeaderLen {
+		return fmt.Errorf("header of %d bytes: %w", len(j.Head), ErrMalformed)
+	}
+	attrs, err := parseAttributes(j.Attrs)
+	if err != nil {
+		return err
+	}
+	o.Head, o.Attrs = j.Head, attrs
+	return nil
+}
+
+// LittleEndian tells the order of bytes of this machine.
+var LittleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
+func ParseNested(b []byte) Object {
+	attrs, err := parseAttributes(b)
+	if err != nil {
+		return Object{}
+	}
+	return Object{Attrs: attrs}
+}
+
+// ParseNestedStrict is inside for whoever must know that there is nothing malformed, or nothing at all.
+func ParseNestedStrict(b []byte) (Object, error) {
+	if b == nil {
+		return Object{}, ErrMalformed
+	}
+	return ParseObject(b, 0)
+}
+
+// Nest reads an attribute that consists of attributes; a malformed one has none.
+func (o Object) Nest(kind uint16) Object { return ParseNested(o.Get(kind)) }
+
+// GetBE32 is a number in network byte order, 0 when it is not there.
+func (o Object) GetBE32(kind uint16) uint32 {
+	if v := o.Get(kind); len(v) >= 4 {
+		return binary.BigEndian.Uint32(v)
+	}
+	return 0
+}
+
+// Text is a string with or without its NUL.
+func (o Object) Text(kind uint16) string { return unix.ByteSliceToString(o.Get(kind)) }
+
+// CString is a string as netlink wants it.
+func CString(s string) []byte { return append([]byte(s), 0) }
+
+// CopyFrom takes attributes over that from has.
+func (o *Object) CopyFrom(from Object, kinds ...uint16) {
+	for _, a := range from.Attrs {
+		if slices.Contains(kinds, a.Kind&KindMask) {
+			o.Attrs = append(o.Attrs, a)
+		}
+	}
+}
+
+func Union(a, b []Object, same func(Object, Object) bool) []Object {
+	out := append([]Object(nil), a...)
+	for _, o := range b {
+		has := false
+		for _, p := range a {
+			has = has || same(o, p)
+		}
+		if !has {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// Except is a list less those that are the same as one of gone.
+func Except(list, gone []Object, id func(Object) string) []Object {
+	if len(gone) == 0 {
+		return slices.Clone(list)
+	}
+	ids := make(map[string]bool, len(gone))
+	for _, o := range gone {
+		ids[id(o)] = true
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(o Object) bool { return ids[id(o)] })
+}
+
+// Replace is a list with o in place of the one that is the same, or at the end.
+func Replace(list []Object, o Object, id func(Object) string) []Object {
+	list = slices.Clone(list)
+	if i := slices.IndexFunc(list, func(p Object) bool { return id(p) == id(o) }); i >= 0 {
+		list[i] = o
+		return list
+	}
+	return append(list, o)
+}

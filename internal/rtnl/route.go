@@ -1,0 +1,315 @@
+package rtnl
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags.
+const (
+	rtDstLen = 1
+	rtSrcLen = 2
+	rtTOS    = 3
+	rtTable  = 4
+	rtProto  = 5
+	rtScope  = 6
+	rtType   = 7
+	rtFlags  = 8
+)
+
+const (
+	rtaExpires   = 23  // RTA_EXPIRES
+	RTANexthopID = 30  // RTA_NH_ID
+	rtaPref      = 20  // RTA_PREF
+	rtaxHopLimit = 10  // RTAX_HOPLIMIT
+	UserHZ       = 100 // the clock in which rta_cacheinfo counts
+	nextHopLen   = 8   // struct rtnexthop
+)
+
+// Routes lists the routes of both families and all tables but for those that the kernel keeps by
+// itself as addresses, links and router advertisements come and go.
+func (c *Conn) Routes() ([]Object, error) {
+	list, err := c.routesOfFamily(unix.AF_INET)
+	if err != nil {
+		return nil, err
+	}
+	six, err := c.routesOfFamily(unix.AF_INET6)
+	if err != nil {
+		return nil, err
+	}
+	made, _, err := c.splitAdvertised(six)
+	return append(list, made...), err
+}
+
+// routesOfFamily lists the routes of all tables that the kernel does not keep by itself for addresses and links.
+func (c *Conn) routesOfFamily(family byte) ([]Object, error) {
+	all, err := c.Dump(unix.RTM_GETROUTE, family, HeaderLen)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(r Object) bool { return r.Family() != family || kernelManages(r) }), nil
+}
+
+func kernelManages(r Object) bool {
+	if binary.NativeEndian.Uint32(r.Head[rtFlags:])&unix.RTM_F_CLONED != 0 {
+		return true
+	}
+	if r.Head[rtProto] != unix.RTPROT_KERNEL {
+		return false
+	}
+	if RouteTable(r) == unix.RT_TABLE_LOCAL {
+		return true
+	}
+	dst, _ := netip.AddrFromSlice(r.Get(unix.RTA_DST))
+	// NetworkManager has a fe80::/64 of its own, which says "kernel" too, with another metric.
+	return r.Family() == unix.AF_INET6 && (dst.IsLinkLocalUnicast() && r.Get32(unix.RTA_PRIORITY) == ipv6AddressMetric || dst.IsMulticast())
+}
+
+// Destination is the prefix that a route leads to.
+func Destination(r Object) netip.Prefix {
+	a, ok := netip.AddrFromSlice(r.Get(unix.RTA_DST))
+	switch {
+	case ok:
+	case r.Family() == unix.AF_INET:
+		a = netip.IPv4Unspecified()
+	default:
+		a = netip.IPv6Unspecified()
+	}
+	return netip.PrefixFrom(a, int(r.Head[rtDstLen]))
+}
+
+func RouteTable(r Object) uint32 {
+	if v := r.Get(unix.RTA_TABLE); v != nil {
+		return r.Get32(unix.RTA_TABLE)
+	}
+	return uint32(r.Head[rtTable])
+}
+
+func RouteProtocol(r Object) byte { return r.Head[rtProto] }
+
+func RouteType(r Object) byte { return r.Head[rtType] }
+
+// RouteBits is the prefix length of the destination.
+func RouteBits(r Object) int { return int(r.Head[rtDstLen]) }
+
+// routes lists those that name the link.
+func RoutesVia(all []Object, index int) []Object {
+	var list []Object
+	for _, r := range all {
+		if slices.Contains(RouteLinks(r), index) {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// RouteLinks are the ifindexes that a route names.
+func RouteLinks(r Object) []int {
+	var list []int
+	if v := r.Get(unix.RTA_OIF); len(v) >= 4 {
+		list = append(list, int(binary.NativeEndian.Uint32(v)))
+	}
+	for _, n := range NextHops(r.Get(unix.RTA_MULTIPATH)) {
+		list = append(list, NextHopLink(n))
+	}
+	return list
+}
+
+// NextHops splits an RTA_MULTIPATH into its struct rtnexthops with their attributes.
+func NextHops(b []byte) [][]byte {
+	var list [][]byte
+	for len(b) >= nextHopLen {
+		n := int(binary.NativeEndian.Uint16(b))
+		if n < nextHopLen || n > len(b) {
+			break
+		}
+		list = append(list, b[:n])
+		b = b[min(Align(n), len(b)):]
+	}
+	return list
+}
+
+func NextHopLink(n []byte) int { return int(int32(binary.NativeEndian.Uint32(n[4:]))) }
+
+// Gateways are the next hops' addresses that are reached by the link.
+func Gateways(r Object, index int) []netip.Addr {
+	var list []netip.Addr
+	add := func(b []byte) {
+		if a, ok := netip.AddrFromSlice(b); ok {
+			list = append(list, a)
+		}
+	}
+	if v := r.Get(unix.RTA_OIF); len(v) >= 4 && int(binary.NativeEndian.Uint32(v)) == index {
+		add(r.Get(unix.RTA_GATEWAY))
+	}
+	for _, n := range NextHops(r.Get(unix.RTA_MULTIPATH)) {
+		if NextHopLink(n) != index {
+			continue
+		}
+		if attrs, err := parseAttributes(n[nextHopLen:]); err == nil {
+			add(Object{Attrs: attrs}.Get(unix.RTA_GATEWAY))
+		}
+	}
+	return list
+}
+
+// RouteKey is what the kernel tells routes apart by, but for their next hops.
+type RouteKey struct {
+	family, dstLen, srcLen, tos byte
+	table, metric               uint32
+	dst, src                    string
+}
+
+func RouteKeyOf(r Object) RouteKey {
+	return RouteKey{
+		r.Family(), r.Head[rtDstLen], r.Head[rtSrcLen], r.Head[rtTOS],
+		RouteTable(r), r.Get32(unix.RTA_PRIORITY), string(r.Get(unix.RTA_DST)), string(r.Get(unix.RTA_SRC)),
+	}
+}
+
+// SameRoute reports whether a and b are one route: two may differ in nothing but their source address, such as the prefix
+// routes of two addresses in one subnet.
+func SameRoute(a, b Object) bool {
+	for _, kind := range []uint16{unix.RTA_OIF, unix.RTA_GATEWAY, unix.RTA_PREFSRC, unix.RTA_METRICS} {
+		if !bytes.Equal(a.Get(kind), b.Get(kind)) {
+			return false
+		}
+	}
+	return RouteKeyOf(a) == RouteKeyOf(b) && a.Head[rtType] == b.Head[rtType] && a.Head[rtProto] == b.Head[rtProto] &&
+		slices.EqualFunc(NextHops(a.Get(unix.RTA_MULTIPATH)), NextHops(b.Get(unix.RTA_MULTIPATH)), sameHop)
+}
+
+// sameHop compares next hops but for their flags, which say how they fare.
+func sameHop(a, b []byte) bool {
+	return len(a) == len(b) && a[3] == b[3] && bytes.Equal(a[4:], b[4:])
+}
+
+func HasRoute(list []Object, r Object) bool {
+	return slices.ContainsFunc(list, func(o Object) bool { return SameRoute(o, r) })
+}
+
+func RouteText(r Object) string {
+	dst, ok := netip.AddrFromSlice(r.Get(unix.RTA_DST))
+	switch {
+	case !ok:
+		return "default route"
+	default:
+		return "route to " + netip.PrefixFrom(dst, int(r.Head[rtDstLen])).String()
+	}
+}
+
+// Among IPv4 routes of one destination, metric and table the kernel takes the first that works, so their
+// order is part of what must be as before.
+
+// RoutesOfSameKey are the IPv4 routes of all links that share their key with one of mine, in the kernel's order, where there is
+// more than one.
+func RoutesOfSameKey(all, mine []Object) []Object {
+	count := map[RouteKey]int{}
+	for _, r := range all {
+		count[RouteKeyOf(r)]++
+	}
+	var out []Object
+	for _, r := range all {
+		shares := func(m Object) bool { return RouteKeyOf(m) == RouteKeyOf(r) }
+		if r.Family() == unix.AF_INET && count[RouteKeyOf(r)] > 1 && slices.ContainsFunc(mine, shares) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func RoutesWithKey(list []Object, key RouteKey) []Object {
+	var out []Object
+	for _, r := range list {
+		if RouteKeyOf(r) == key {
+			out = append(out, RouteRequest(r, nil))
+		}
+	}
+	return out
+}
+
+// WithoutSource is a route without the address that it gives packets.
+func WithoutSource(r Object) Object {
+	r = r.Clone()
+	r.Drop(unix.RTA_PREFSRC)
+	return r
+}
+
+// HasSource reports whether the host has the address that a route gives packets.
+func HasSource(addresses []Object, r Object) bool {
+	source := r.Get(unix.RTA_PREFSRC)
+	return source == nil || slices.ContainsFunc(addresses, func(a Object) bool {
+		return slices.Equal(AddressPrefix(a).Addr().AsSlice(), source)
+	})
+}
+
+func RouteID(r Object) string {
+	k := RouteKeyOf(r)
+	b := []byte{k.family, k.dstLen, k.srcLen, k.tos, r.Head[rtType], r.Head[rtProto]}
+	b = binary.NativeEndian.AppendUint32(b, k.table)
+	b = binary.NativeEndian.AppendUint32(b, k.metric)
+	b = append(append(b, k.dst...), k.src...)
+	for _, kind := range []uint16{unix.RTA_OIF, unix.RTA_GATEWAY, unix.RTA_PREFSRC, unix.RTA_METRICS} {
+		v := r.Get(kind)
+		b = append(append(b, byte(len(v))), v...)
+	}
+	for _, n := range NextHops(r.Get(unix.RTA_MULTIPATH)) {
+		n = slices.Clone(n)
+		n[2] = 0 // the flags say how the hop fares
+		b = append(b, n...)
+	}
+	return string(b)
+}
+
+// LinkRoutes lists the routes that name a link. The kernel looks through its tables itself, so that a host with very
+// many routes is not asked for all of them; kernels before 4.20 give all.
+func (c *Conn) LinkRoutes(index int) ([]Object, error) {
+	var list []Object
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		ask := Object{Head: make([]byte, HeaderLen)}
+		ask.Head[0] = family
+		ask.Set(unix.RTA_OIF, binary.NativeEndian.AppendUint32(nil, uint32(index)))
+		all, err := dumpLike(c.strict, unix.RTM_GETROUTE, ask, HeaderLen)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range all {
+			if r.Family() == family && !kernelManages(r) && slices.Contains(RouteLinks(r), index) {
+				list = append(list, r)
+			}
+		}
+	}
+	return list, nil
+}
+
+// IsStatic reports whether a route is one that somebody set by hand or a DHCP client did: none of the kernel's, of routers'
+// advertisements, of routing daemons or of keepalived, who keep theirs themselves. See set for network managers'.
+func IsStatic(r Object) bool {
+	switch r.Head[rtProto] {
+	case unix.RTPROT_UNSPEC, unix.RTPROT_BOOT, unix.RTPROT_STATIC, unix.RTPROT_DHCP:
+		return !kernelManages(r)
+	}
+	return false
+}
+
+// StaticRoutes are those of a link's routes that somebody set: by hand, or as network managers do, who give an address no connected
+// route and mind advertisements themselves, and call their routes for that the kernel's and an advertisement's.
+func (c *Conn) StaticRoutes(routes, addresses []Object) ([]Object, error) {
+	named, _, err := c.splitAdvertised(slices.DeleteFunc(slices.Clone(routes), func(r Object) bool { return r.Head[rtProto] != unix.RTPROT_RA }))
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(routes, func(r Object) bool {
+		switch r.Head[rtProto] {
+		case unix.RTPROT_KERNEL:
+			return r.Head[rtType] != unix.RTN_UNICAST || slices.ContainsFunc(addresses, func(a Object) bool { return IsConnectedRoute(r, a) })
+		case unix.RTPROT_RA:
+			return !HasRoute(named, r)
+		}
+		return !IsStatic(r)
+	}), nil
+}

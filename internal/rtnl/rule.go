@@ -1,0 +1,130 @@
+package rtnl
+
+import (
+	"bytes"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+const fraOutName = 17 // FRA_OIFNAME
+
+// ruleProtocol marks the rules that are a team's copies (FRA_PROTOCOL; `ip rule` shows "proto 78"): a rule that is the
+// same but for this is its administrator's, and stays.
+const ruleProtocol = 78
+
+// ruleInverted is FIB_RULE_INVERT: the rule is for what does not match.
+const ruleInverted = 2
+
+// RulesNaming lists the policy rules of both families that match a NIC's name.
+func (c *Conn) RulesNaming(nic string) ([]Object, error) {
+	var list []Object
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		all, err := c.Dump(unix.RTM_GETRULE, family, HeaderLen)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range all {
+			if r.Family() == family && (ruleNames(r, unix.FRA_IIFNAME, nic) || ruleNames(r, fraOutName, nic)) {
+				list = append(list, r)
+			}
+		}
+	}
+	return list, nil
+}
+
+// OwnRules is RulesNaming without the copies of teams: one may name an adapter and this NIC.
+func (c *Conn) OwnRules(nic string) ([]Object, error) {
+	list, err := c.RulesNaming(nic)
+	return slices.DeleteFunc(list, isCopy), err
+}
+
+func ruleNames(r Object, kind uint16, nics ...string) bool {
+	return r.Get(kind) != nil && slices.Contains(nics, r.Text(kind))
+}
+
+// RuleRequest is a rule as it can be sent to the kernel.
+func RuleRequest(r Object) Object {
+	r = r.Clone()
+	// fib_rule_hdr.Flags say whether the NIC was there (FIB_RULE_IIF_DETACHED …); only invert is a user's.
+	copy(r.Head[8:12], []byte{r.Head[8] & ruleInverted, 0, 0, 0})
+	return r
+}
+
+// RuleFor is the copy of a members' rule that is for the adapter.
+func RuleFor(r Object, members []string, adapter string) Object {
+	r = RuleRequest(r)
+	for _, kind := range []uint16{unix.FRA_IIFNAME, fraOutName} {
+		if ruleNames(r, kind, members...) {
+			r.Set(kind, CString(adapter))
+		}
+	}
+	r.Set(unix.FRA_PROTOCOL, []byte{ruleProtocol})
+	return r
+}
+
+// IsInverted reports whether a rule is for what does not come from, or go to, a NIC. What comes by the adapter would match it.
+func IsInverted(r Object) bool { return r.Head[8]&ruleInverted != 0 }
+
+func HasRule(list []Object, r Object) bool {
+	return slices.ContainsFunc(list, func(o Object) bool { return bytes.Equal(RuleRequest(o).Serialize(), r.Serialize()) })
+}
+
+// RemoveRule removes a rule of a NIC, unless the kernel would remove another: it takes the first that has what is asked for,
+// whatever else it has.
+func (c *Conn) RemoveRule(r Object, nic string) error {
+	all, err := c.RulesNaming(nic)
+	if err != nil {
+		return err
+	}
+	for _, o := range all {
+		if bytes.Equal(RuleRequest(o).Serialize(), r.Serialize()) {
+			return c.Change("remove rule of "+nic, unix.RTM_DELRULE, 0, r)
+		}
+		if removedFor(o, r) {
+			c.log.Warn("an inverted rule stays, because a rule of the same priority would be removed in its place", "nic", nic, "priority", r.Get32(unix.FRA_PRIORITY))
+			return nil
+		}
+	}
+	return nil
+}
+
+// removedFor reports whether the kernel takes o for r when r is to be removed (rule_find in net/core/fib_rules.c).
+func removedFor(o, r Object) bool {
+	if o.Family() != r.Family() || o.Head[rtTable] != r.Head[rtTable] || o.Head[rtType] != r.Head[rtType] {
+		return false
+	}
+	for _, i := range []int{rtDstLen, rtSrcLen, rtTOS} {
+		if r.Head[i] != 0 && o.Head[i] != r.Head[i] {
+			return false
+		}
+	}
+	for _, a := range r.Attrs {
+		kind := a.Kind & KindMask
+		unset := kind == unix.FRA_PROTOCOL || kind == unix.FRA_SUPPRESS_PREFIXLEN || kind == unix.FRA_SUPPRESS_IFGROUP
+		if !unset && !bytes.Equal(o.Get(kind), a.Value) {
+			return false
+		}
+	}
+	return true
+}
+
+// RuleCopies lists the adapter's copies of rules.
+func (c *Conn) RuleCopies(adapter string) ([]Object, error) {
+	all, err := c.RulesNaming(adapter)
+	return slices.DeleteFunc(all, func(r Object) bool { return !isCopy(r) }), err
+}
+
+func isCopy(r Object) bool { return bytes.Equal(r.Get(unix.FRA_PROTOCOL), []byte{ruleProtocol}) }
+
+// IsCopyOf reports whether c is the copy of a rule, whoever were members when it was made.
+func IsCopyOf(c, r Object) bool {
+	bare := func(o Object) []byte {
+		o = RuleRequest(o)
+		o.Drop(unix.FRA_IIFNAME, fraOutName, unix.FRA_PROTOCOL)
+		return o.Serialize()
+	}
+	return isCopy(c) && bytes.Equal(bare(c), bare(r))
+}
+
+func RuleID(r Object) string { return string(RuleRequest(r).Serialize()) }

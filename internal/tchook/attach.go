@@ -1,0 +1,199 @@
+package tchook
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
+)
+
+// place is where a program is attached.
+type place struct {
+	index int // of the NIC
+	hook  ebpf.AttachType
+}
+
+// hook is one of the two places on a NIC that a team's data path needs.
+type hook struct {
+	name   string
+	filter filter // where there is no tcx
+}
+
+var hooks = map[ebpf.AttachType]hook{
+	ebpf.AttachTCXIngress: {"ingress", receiveFilter},
+	ebpf.AttachTCXEgress:  {"egress", transmitFilter},
+}
+
+// HookName is "ingress" or "egress".
+func HookName(at ebpf.AttachType) string { return hooks[at].name }
+
+// Attached is a program as this process holds it on a hook.
+type Attached struct {
+	at   place
+	link link.Link // tcx; nil: a filter
+}
+
+// Index is the ifindex of its link.
+func (a *Attached) Index() int { return a.at.index }
+
+// ByFilter reports whether it is a filter of clsact, which outlives the process.
+func (a *Attached) ByFilter() bool { return a.link == nil }
+
+// close ends what a descriptor holds.
+func (a *Attached) close() {
+	if a.link != nil {
+		a.link.Close()
+	}
+}
+
+// Attach puts a tc program ahead of everything on a hook, AttachTCXIngress or AttachTCXEgress: by tcx, or where the kernel
+// has none by clsact, journalled. The isolation stays and comes behind it, whichever is first. Where a program or filter of
+// somebody else is on the hook the error is a *HookHeld: they would no longer see the frames that ours takes. On an error
+// nothing is changed; WhyNoPrograms says it in short. The program may be closed afterwards.
+func (h *Hooks) Attach(l Link, at ebpf.AttachType, p *ebpf.Program, j Journal) (*Attached, error) {
+	k, ok := hooks[at]
+	if !ok {
+		return nil, fmt.Errorf("attach program: %v is no hook of tc", at)
+	}
+	a, err := h.attach(l, at, p, j)
+	var held *HookHeld
+	if errors.As(err, &held) {
+		return nil, held
+	}
+	if err != nil {
+		return nil, fmt.Errorf("attach program to %s of %s: %w", k.name, l.Name, err)
+	}
+	h.attached[a.at] = a
+	h.log.Debug("program attached", "nic", l.Name, "hook", k.name, "tcx", a.link != nil)
+	return a, nil
+}
+
+func (h *Hooks) attach(l Link, at ebpf.AttachType, p *ebpf.Program, j Journal) (_ *Attached, err error) {
+	a := &Attached{at: place{l.Index, at}}
+	if old := h.attached[a.at]; old != nil {
+		if h.holds(old, l) {
+			return nil, errors.New("a program of this team is there already")
+		}
+		old.close()
+		delete(h.attached, a.at)
+	}
+	if h.Method != ByClsact {
+		a.link, err = h.headTCX(l, at, p)
+		// A filter would never see what the isolation has dropped by tcx.
+		i := h.isolated[l.Index]
+		if err == nil || !errors.Is(err, ebpf.ErrNotSupported) || h.Method == ByTCX || i != nil && i.method == ByTCX {
+			return a, err
+		}
+	}
+	if err := h.vacant(l, at, nil); err != nil {
+		return nil, err
+	}
+	name := hooks[at].name
+	if slices.Contains(j.Recorded().Hooks, name) {
+		if err := h.detachFilter(l, name, j); err != nil {
+			return nil, err
+		}
+	}
+	err = h.addFilter(l, hooks[at].filter, p, func(clsact bool) error { return j.Attaching(name, clsact) })
+	if err != nil && !rtnl.IsInjectedCrash(err) {
+		err = errors.Join(err, h.detachFilter(l, name, j))
+	}
+	return a, err
+}
+
+// headTCX attaches at the head of a hook that nobody else has.
+func (h *Hooks) headTCX(l Link, at ebpf.AttachType, p *ebpf.Program) (link.Link, error) {
+	for {
+		there, err := queryTCX(l.Index, at)
+		if err != nil {
+			return nil, fmt.Errorf("list programs: %w", err)
+		}
+		if err := h.vacant(l, at, there); err != nil {
+			return nil, err
+		}
+		tcx, err := h.attachTCX(l, at, p, link.Head(), there.Revision)
+		if !errors.Is(err, unix.ESTALE) {
+			return tcx, err
+		}
+		// Somebody attached between the look and this.
+	}
+}
+
+// holds reports whether the program is still on the NIC.
+func (h *Hooks) holds(a *Attached, l Link) bool {
+	if a.link != nil {
+		return onNIC(a.link, l.Index)
+	}
+	nl, err := h.conn.Handle.LinkByIndex(l.Index)
+	if err != nil {
+		return false
+	}
+	f, err := h.findFilter(nl, hooks[a.at.hook].filter)
+	return err == nil && f != nil
+}
+
+// Holds reports whether this process has the program still: neither Detach nor DetachAll has ended it.
+func (h *Hooks) Holds(a *Attached) bool { return h.attached[a.at] == a }
+
+// Detach takes the program off its hook. gone: its link is, even if another has the ifindex. Only a filter needs l and j.
+func (h *Hooks) Detach(a *Attached, l Link, gone bool, j Journal) (err error) {
+	name := hooks[a.at.hook].name
+	switch {
+	case !h.Holds(a):
+		return nil
+	case a.ByFilter() && gone: // the filter went with it
+		err = j.Detached(name)
+	case a.ByFilter():
+		err = h.detachFilter(l, name, j)
+	}
+	if err != nil {
+		return fmt.Errorf("detach program: %w", err)
+	}
+	a.close()
+	delete(h.attached, a.at)
+	return nil
+}
+
+// detachFilter undoes a journalled attachment.
+func (h *Hooks) detachFilter(l Link, name string, j Journal) error {
+	for _, k := range hooks {
+		if k.name != name {
+			continue
+		}
+		if err := h.dropFilter(l, k.filter, j.Recorded().Clsact); err != nil {
+			return fmt.Errorf("take program off %s of NIC %s: %w", name, l.Name, err)
+		}
+	}
+	return j.Detached(name)
+}
+
+// DetachAll takes all programs of the team off a link, those of this process and those of one that was killed. The isolation
+// stays.
+func (h *Hooks) DetachAll(l Link, j Journal) error {
+	h.Forget(l.Index)
+	var errs []error
+	for _, name := range slices.Clone(j.Recorded().Hooks) {
+		if err := h.detachFilter(l, name, j); err != nil {
+			if rtnl.IsInjectedCrash(err) {
+				return err
+			}
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Forget forgets the programs on a link; those by tcx end.
+func (h *Hooks) Forget(index int) {
+	for at, a := range h.attached {
+		if at.index == index {
+			a.close()
+			delete(h.attached, at)
+		}
+	}
+}

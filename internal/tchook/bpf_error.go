@@ -1,0 +1,131 @@
+package tchook
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
+)
+
+// WhyNoPrograms says in a few words, for a status line, why a program could not be loaded or attached. What it does not know
+// it says as the error does; for nil it is "".
+//
+// kernel.unprivileged_bpf_disabled is never the reason: it is for those without CAP_BPF and CAP_SYS_ADMIN, whom the kernel
+// refuses tc programs anyway.
+func WhyNoPrograms(err error) string {
+	var held *HookHeld
+	var verdict *ebpf.VerifierError
+	var file *fs.PathError
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &held):
+		return held.Error()
+	// The verifier has read the programs, so what it says and not the number of the error is the reason.
+	case errors.As(err, &verdict) && len(verdict.Log) > 0:
+		if !mayRead() {
+			return noPerfmon
+		}
+		return "the kernel's verifier refuses the programs: " + verdictOf(verdict.Log)
+	case errors.As(err, &file) && strings.HasPrefix(file.Path, "/sys/devices/system/cpu/"): // in a container without /sys
+		return "what says how many CPUs there are cannot be read: " + file.Error()
+	case errors.Is(err, unix.ENOSYS):
+		return "this kernel has no bpf()"
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return whyNotPermitted(mayLoad(), lockdown(), InitialUserNamespace())
+	case errors.Is(err, unix.EEXIST):
+		return "somebody else's qdisc is where clsact would be"
+	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINVAL):
+		return fmt.Sprintf("this kernel has neither tcx (6.6) nor clsact with cls_bpf as it is needed: %v", rtnl.RootCause(err))
+	}
+	return err.Error()
+}
+
+// Unprivileged reports whether programs could not be loaded for want of a capability.
+func Unprivileged(err error) bool {
+	why := WhyNoPrograms(err)
+	return why == noBPF || why == noPerfmon
+}
+
+const (
+	noBPF     = "this process has neither CAP_BPF nor CAP_SYS_ADMIN"
+	noPerfmon = "this process has neither CAP_PERFMON nor CAP_SYS_ADMIN"
+)
+
+// verdictOf finds what the verifier objects to: what it says last that is not about its work.
+func verdictOf(log []string) string {
+	for _, line := range slices.Backward(log) {
+		if !strings.HasPrefix(line, "processed ") && !strings.HasPrefix(line, "verification time ") && !strings.HasPrefix(line, "stack depth ") {
+			return line
+		}
+	}
+	return log[0]
+}
+
+// whyNotPermitted finds the most likely of the reasons for EPERM.
+func whyNotPermitted(capable bool, lockdown string, initial bool) string {
+	switch {
+	case !capable:
+		return noBPF
+	case !initial:
+		return "capabilities of a user namespace (a container without privileges) do not let programs be loaded"
+	case lockdown == "confidentiality": // integrity, as with Secure Boot, lets programs be loaded
+		return fmt.Sprintf("the kernel is locked down (%s)", lockdown)
+	}
+	return "the kernel refuses programs, though this process has CAP_BPF: a seccomp filter or security module, or on kernels before 5.11 RLIMIT_MEMLOCK"
+}
+
+// mayLoad reports whether the process has a capability that loads programs.
+func mayLoad() bool { return mightHave(unix.CAP_BPF) }
+
+// mayRead reports whether its programs may read memory as freely as compilers have it.
+func mayRead() bool { return mightHave(unix.CAP_PERFMON) }
+
+// mightHave reports whether the process has a capability or CAP_SYS_ADMIN, which includes it, or that cannot be found out.
+func mightHave(capability uint) bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if unix.Capget(&header, &data[0]) != nil {
+		return true
+	}
+	has := func(bit uint) bool { return data[bit/32].Effective>>(bit%32)&1 != 0 }
+	return has(capability) || has(unix.CAP_SYS_ADMIN)
+}
+
+// lockdown is the kernel's mode of it, "" for none.
+func lockdown() string {
+	b, err := os.ReadFile("/sys/kernel/security/lockdown")
+	if err != nil {
+		return ""
+	}
+	return lockdownMode(string(b))
+}
+
+// lockdownMode reads "none [integrity] confidentiality".
+func lockdownMode(s string) string {
+	_, s, _ = strings.Cut(s, "[")
+	s, _, _ = strings.Cut(s, "]")
+	if s == "none" {
+		return ""
+	}
+	return s
+}
+
+// InitialUserNamespace reports whether the process is in the user namespace that the kernel asks for.
+func InitialUserNamespace() bool {
+	b, err := os.ReadFile("/proc/self/uid_map")
+	return err != nil || wholeMap(string(b))
+}
+
+// wholeMap tells the map of the initial user namespace: all users are themselves.
+func wholeMap(s string) bool {
+	f := strings.Fields(s)
+	return len(f) == 3 && f[0] == "0" && f[1] == "0" && f[2] == "4294967295"
+}

@@ -1,0 +1,158 @@
+package tchook
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
+)
+
+// A filter is a cls_bpf filter of ours in direct action: its name finds it again, its preference says when it has its turn, and
+// its handle keeps it apart from one of the same preference. It outlives the process.
+type filter struct {
+	name   string
+	parent uint32
+	pref   uint16
+	handle uint16
+}
+
+// Ours that may redirect come before the one that drops.
+var (
+	receiveFilter  = filter{"nicteam_receive", netlink.HANDLE_MIN_INGRESS, 1, 2}
+	transmitFilter = filter{"nicteam_transmit", netlink.HANDLE_MIN_EGRESS, 1, 2}
+	isolateFilter  = filter{"nicteam_isolate", netlink.HANDLE_MIN_INGRESS, 2, 1}
+)
+
+// is reports whether a filter of the kernel's list is f. tc says so where a program was loaded from a file.
+func (f filter) is(o netlink.Filter) bool {
+	b, ok := o.(*netlink.BpfFilter)
+	return ok && (b.Name == f.name || b.Name == f.name+":[*fsobj]")
+}
+
+// addFilter puts a filter on a NIC, with clsact if that is not there. intend writes down first what is going to be done, and
+// whether clsact is part of it. A filter that is there already is left as it is.
+func (h *Hooks) addFilter(l Link, f filter, p *ebpf.Program, intend func(qdisc bool) error) error {
+	nl, err := h.conn.Handle.LinkByIndex(l.Index)
+	if err != nil {
+		return err
+	}
+	kind, err := h.ingressQdisc(nl)
+	if err != nil {
+		return err
+	}
+	there := kind == clsactKind
+	if err := intend(!there); err != nil {
+		return err
+	}
+	if !there {
+		if err := h.conn.FaultPoint("add clsact to " + l.Name); err != nil {
+			return err
+		}
+		if err := h.conn.Handle.QdiscAdd(clsactOf(l.Index)); err != nil {
+			return fmt.Errorf("add clsact: %w", err)
+		}
+	}
+	old, err := h.findFilter(nl, f)
+	if err != nil || old != nil {
+		return err
+	}
+	if err := h.conn.FaultPoint("add filter to " + l.Name); err != nil {
+		return err
+	}
+	err = h.conn.Handle.FilterAdd(&netlink.BpfFilter{
+		FilterAttrs: netlink.FilterAttrs{
+			LinkIndex: l.Index, Parent: f.parent,
+			Handle: netlink.MakeHandle(0, f.handle), Protocol: unix.ETH_P_ALL, Priority: f.pref,
+		},
+		Fd: p.FD(), Name: f.name, DirectAction: true,
+	})
+	if err != nil {
+		return fmt.Errorf("add filter: %w", err)
+	}
+	return nil
+}
+
+func clsactOf(index int) *netlink.Clsact {
+	return &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
+		LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
+	}}
+}
+
+// The qdiscs that may stand where filters see what a NIC receives. Only clsact sees what it sends.
+const (
+	clsactKind  = "clsact"
+	ingressKind = "ingress"
+)
+
+// ingressQdisc is which of them a NIC has, "" for none.
+func (h *Hooks) ingressQdisc(l netlink.Link) (string, error) {
+	list, err := rtnl.RetryDump(func() ([]netlink.Qdisc, error) { return h.conn.Handle.QdiscList(l) })
+	for _, q := range list {
+		if kind := q.Type(); kind == clsactKind || kind == ingressKind {
+			return kind, err
+		}
+	}
+	return "", err
+}
+
+// filters lists everybody's filters on a hook of a NIC.
+func (h *Hooks) filters(l netlink.Link, parent uint32) ([]netlink.Filter, error) {
+	list, err := rtnl.RetryDump(func() ([]netlink.Filter, error) { return h.conn.Handle.FilterList(l, parent) })
+	if err != nil {
+		return nil, fmt.Errorf("list filters: %w", err)
+	}
+	return list, nil
+}
+
+func (h *Hooks) findFilter(l netlink.Link, f filter) (netlink.Filter, error) {
+	list, err := h.filters(l, f.parent)
+	for _, o := range list {
+		if f.is(o) {
+			return o, nil
+		}
+	}
+	return nil, err
+}
+
+// dropFilter takes a filter away, and clsact too if it is ours and nobody else has come to use it.
+func (h *Hooks) dropFilter(l Link, f filter, qdisc bool) error {
+	nl, err := h.conn.Handle.LinkByIndex(l.Index)
+	if err != nil {
+		return err
+	}
+	kind, err := h.ingressQdisc(nl)
+	if err != nil || kind != clsactKind {
+		return err
+	}
+	old, err := h.findFilter(nl, f)
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		if err := h.conn.FaultPoint("remove filter from " + l.Name); err != nil {
+			return err
+		}
+		if err := h.conn.Handle.FilterDel(old); err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("remove filter: %w", err)
+		}
+	}
+	if !qdisc {
+		return nil
+	}
+	for _, parent := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
+		if list, err := h.filters(nl, parent); err != nil || len(list) > 0 {
+			return err
+		}
+	}
+	if err := h.conn.FaultPoint("remove clsact from " + l.Name); err != nil {
+		return err
+	}
+	if err := h.conn.Handle.QdiscDel(clsactOf(l.Index)); err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("remove clsact: %w", err)
+	}
+	return nil
+}

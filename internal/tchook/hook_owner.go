@@ -1,0 +1,140 @@
+package tchook
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+)
+
+// HookHeld says that a program or filter of somebody else is where ours would take frames away from it.
+type HookHeld struct {
+	NIC  string
+	Hook string // "ingress" or "egress"
+	Who  string // such as: tcx program "cil_from_netdev" (id 12); tc filter "flower" pref 49152
+}
+
+func (e *HookHeld) Error() string {
+	return fmt.Sprintf("%s of %s is held by %s", e.Hook, e.NIC, e.Who)
+}
+
+// vacant looks whether others are on a hook: in the list of tcx programs there (nil: it is asked for), or
+// among the filters of clsact or of the older qdisc ingress. An empty qdisc is nobody.
+func (h *Hooks) vacant(l Link, at ebpf.AttachType, there *link.QueryResult) (err error) {
+	held := &HookHeld{NIC: l.Name, Hook: hooks[at].name}
+	if there == nil {
+		if there, err = queryTCX(l.Index, at); err != nil {
+			return fmt.Errorf("list programs: %w", err)
+		}
+	}
+	for _, p := range there.Programs {
+		if !h.ours(l, p) {
+			held.Who = tcxProgram(p.ID)
+			return held
+		}
+	}
+	list, err := h.foreignFilters(l, at)
+	if err != nil {
+		return err
+	}
+	if len(list) > 0 {
+		held.Who = tcFilter(list[0])
+		return held
+	}
+	return nil
+}
+
+// foreignFilters are the filters of others on a hook.
+func (h *Hooks) foreignFilters(l Link, at ebpf.AttachType) (foreign []netlink.Filter, err error) {
+	nl, err := h.conn.Handle.LinkByIndex(l.Index)
+	if err != nil {
+		return nil, err
+	}
+	kind, err := h.ingressQdisc(nl)
+	if err != nil {
+		return nil, fmt.Errorf("list qdiscs: %w", err)
+	}
+	// Asked for egress, ingress would show what it has on ingress.
+	if kind == "" || kind == ingressKind && at == ebpf.AttachTCXEgress {
+		return nil, nil
+	}
+	list, err := h.filters(nl, hooks[at].filter.parent)
+	for _, f := range list {
+		if !receiveFilter.is(f) && !transmitFilter.is(f) && !isolateFilter.is(f) {
+			foreign = append(foreign, f)
+		}
+	}
+	return foreign, err
+}
+
+// ours reports whether a program is on the NIC by a link of this process.
+func (h *Hooks) ours(l Link, p link.AttachedProgram) bool {
+	id, ok := p.LinkID()
+	if !ok {
+		return false
+	}
+	is := func(ln link.Link) bool {
+		if ln == nil {
+			return false
+		}
+		info, err := ln.Info()
+		return err == nil && info.ID == id
+	}
+	if i := h.isolated[l.Index]; i != nil && is(i.link) {
+		return true
+	}
+	for at, a := range h.attached {
+		if at.index == l.Index && is(a.link) {
+			return true
+		}
+	}
+	return false
+}
+
+// tcxProgram names a program. Its name is only for those with CAP_SYS_ADMIN.
+func tcxProgram(id ebpf.ProgramID) string {
+	p, err := ebpf.NewProgramFromID(id)
+	if err == nil {
+		defer p.Close()
+		if info, err := p.Info(); err == nil && info.Name != "" {
+			return fmt.Sprintf("tcx program %q (id %d)", info.Name, id)
+		}
+	}
+	return fmt.Sprintf("tcx program (id %d)", id)
+}
+
+func tcFilter(f netlink.Filter) string {
+	s := fmt.Sprintf("tc filter %q pref %d", f.Type(), f.Attrs().Priority)
+	if b, ok := f.(*netlink.BpfFilter); ok && b.Name != "" {
+		s += fmt.Sprintf(", program %q (id %d)", b.Name, b.Id)
+	}
+	return s
+}
+
+// Vacant looks whether somebody else is on a hook; the error is a *HookHeld then.
+func (h *Hooks) Vacant(l Link, at ebpf.AttachType) error { return h.vacant(l, at, nil) }
+
+// Foreign are the programs and filters of others on a hook; what cannot be read is left out.
+func (h *Hooks) Foreign(l Link, at ebpf.AttachType) (who []string) {
+	if there, err := queryTCX(l.Index, at); err == nil {
+		for _, p := range there.Programs {
+			if !h.ours(l, p) {
+				who = append(who, tcxProgram(p.ID))
+			}
+		}
+	}
+	list, err := h.foreignFilters(l, at)
+	if err != nil {
+		return who
+	}
+	for _, f := range list {
+		// What stands for all filters of a preference, and u32's tables, are listed, too.
+		handle := f.Attrs().Handle
+		if handle == 0 || f.Type() == "u32" && handle&0xfff == 0 {
+			continue
+		}
+		who = append(who, fmt.Sprintf("%s handle %#x", tcFilter(f), handle))
+	}
+	return who
+}

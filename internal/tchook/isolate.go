@@ -1,0 +1,181 @@
+package tchook
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
+	"nicteam/internal/rtnl"
+)
+
+// Method is how a member's ingress is kept from the host's IP stack. All of them come after the ETH_P_ALL sockets in
+// __netif_receive_skb_core, so the data path still sees every frame.
+type Method string
+
+// The methods, best first. Only tcx ends with the process; the others are journalled.
+const (
+	ByTCX    Method = "tcx"    // ≥ 6.6
+	ByClsact Method = "clsact" // ≥ 4.5, with cls_bpf
+	ByNft    Method = "nft"    // netdev family, program nft
+)
+
+// Methods are all of them, best first.
+var Methods = []Method{ByTCX, ByClsact, ByNft}
+
+// isolation is a member's drop as this process holds it.
+type isolation struct {
+	method Method
+	link   link.Link // tcx
+}
+
+func (i *isolation) close() {
+	if i.link != nil {
+		i.link.Close()
+	}
+}
+
+// holds reports whether what drops the frames is still on the NIC.
+func (i *isolation) holds(index int) bool {
+	if i.link == nil {
+		return false // finding out costs as much as doing it again
+	}
+	return onNIC(i.link, index)
+}
+
+// Isolate hides the frames that a link receives from the host's own IP stack; what is the NIC's own business passes
+// (bpf/isolate.c). Where anybody may miss them, the member's packet socket must be open by then. Doing it again is fine.
+// journal returns the journal of the link, which filters and chains need.
+func (h *Hooks) Isolate(l Link, journal func() (Journal, error)) error {
+	if h.Isolated(l.Index) {
+		return nil
+	}
+	h.EndIsolation(l.Index)
+	var errs []error
+	for _, m := range Methods {
+		if h.Method != "" && m != h.Method {
+			continue
+		}
+		if a := h.attached[place{l.Index, ebpf.AttachTCXIngress}]; m == ByTCX && a != nil && a.link == nil {
+			continue // tcx comes before filters, and ours must see the frames first
+		}
+		i, err := h.isolate(l, m, journal)
+		if err == nil {
+			h.isolated[l.Index] = i
+			h.log.Debug("isolated", "member", l.Name, "by", m)
+			return nil
+		}
+		if rtnl.IsInjectedCrash(err) {
+			return err
+		}
+		errs = append(errs, fmt.Errorf("by %s: %w", m, err))
+	}
+	return fmt.Errorf("isolate NIC %s: %w", l.Name, errors.Join(errs...))
+}
+
+func (h *Hooks) isolate(l Link, by Method, journal func() (Journal, error)) (*isolation, error) {
+	if by == ByTCX {
+		return h.isolateTCX(l)
+	}
+	j, err := journal()
+	if err != nil {
+		return nil, err
+	}
+	if by == ByClsact {
+		err = h.isolateClsact(l, j)
+	} else {
+		err = h.isolateNft(l, j)
+	}
+	if err != nil && !rtnl.IsInjectedCrash(err) {
+		err = errors.Join(err, h.Admit(l, j))
+	}
+	return &isolation{method: by}, err
+}
+
+// Isolated reports whether this process isolates a link by tcx. Finding out about the other methods costs as much as Isolate.
+func (h *Hooks) Isolated(index int) bool {
+	i := h.isolated[index]
+	return i != nil && i.holds(index)
+}
+
+// EndIsolation ends an isolation by tcx. The link may be gone.
+func (h *Hooks) EndIsolation(index int) {
+	if i := h.isolated[index]; i != nil {
+		i.close()
+		delete(h.isolated, index)
+	}
+}
+
+// Admit undoes a journalled isolation.
+func (h *Hooks) Admit(l Link, j Journal) error {
+	was := j.Recorded()
+	var err error
+	switch was.Method {
+	case ByClsact:
+		err = h.dropFilter(l, isolateFilter, was.Clsact)
+	case ByNft:
+		err = h.admitNft(l.Index)
+	default:
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("end isolation of NIC %s: %w", l.Name, err)
+	}
+	return j.Admitted()
+}
+
+// ClearUnrecorded takes away what hides a link from the host and stands in no record. nft: a chain of nft is looked for.
+func (h *Hooks) ClearUnrecorded(l Link, clsact, nft bool) error {
+	var errs []error
+	for _, f := range []filter{receiveFilter, isolateFilter} {
+		if err := h.dropFilter(l, f, clsact); err != nil {
+			if rtnl.IsInjectedCrash(err) {
+				return err
+			}
+			errs = append(errs, err)
+		}
+	}
+	if _, err := exec.LookPath("nft"); err == nil && nft {
+		errs = append(errs, h.admitNft(l.Index))
+	}
+	return errors.Join(errs...)
+}
+
+// isolateTCX drops before programs of others: they shall not redirect what is not the host's. Only our own goes first.
+func (h *Hooks) isolateTCX(l Link) (*isolation, error) {
+	p, err := isolator()
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	where := link.Head()
+	if a := h.attached[place{l.Index, ebpf.AttachTCXIngress}]; a != nil && a.link != nil && onNIC(a.link, l.Index) {
+		where = link.AfterLink(a.link)
+	}
+	tcx, err := h.attachTCX(l, ebpf.AttachTCXIngress, p, where, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &isolation{method: ByTCX, link: tcx}, nil
+}
+
+// isolateClsact drops by a filter, which outlives the process.
+func (h *Hooks) isolateClsact(l Link, j Journal) error {
+	p, err := isolator()
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	return h.addFilter(l, isolateFilter, p, func(clsact bool) error { return j.Isolating(ByClsact, clsact) })
+}
+
+// CanIsolate returns why no program that isolates can be loaded, nil if one can be.
+func CanIsolate() error {
+	p, err := isolator()
+	if err != nil {
+		return err
+	}
+	return p.Close()
+}

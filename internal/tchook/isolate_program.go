@@ -1,0 +1,37 @@
+package tchook
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+)
+
+// isolator is the program that hides a member from the host's stack; bpf/isolate.c says what it lets pass. A kernel that does not
+// take it (it looks for sockets, which came with 4.20) may take one that lets nothing pass.
+func isolator() (*ebpf.Program, error) {
+	p, err := passing()
+	if err == nil {
+		return p, nil
+	}
+	const drop = 2 // TC_ACT_SHOT
+	p, e := ebpf.NewProgram(&ebpf.ProgramSpec{Name: isolateFilter.name, Type: ebpf.SchedCLS, Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, drop), asm.Return()}})
+	if e != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func passing() (*ebpf.Program, error) {
+	all, err := loadIsolate()
+	if err != nil {
+		return nil, fmt.Errorf("read program: %w", err)
+	}
+	spec := all.Programs["isolate"]
+	spec.Name = isolateFilter.name
+	p, err := ebpf.NewProgram(spec)
+	if err != nil {
+		return nil, fmt.Errorf("load program: %w", err)
+	}
+	return p, nil
+}

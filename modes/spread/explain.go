@@ -1,0 +1,148 @@
+package spread
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"nicteam/internal/frame"
+)
+
+// Explanation says which member carries a flow, and why.
+type Explanation struct {
+	Member int       // -1: none, or not one
+	All    MemberSet // the members that frames of the flow may leave by
+
+	Hashed bool   // whether Hash and Slot decide
+	Hash   uint64 // of the flow
+	Slot   int    // of Plan.Slots, with SpreadShortest of the flow table
+
+	Age time.Duration // how long Member has been the flow's, where that is known
+	Why string        // in words
+
+	IfDead    int    // who would carry the flow without Member; -1: nobody, or not one
+	IfDeadWhy string // in words
+}
+
+// Explain says where pl sends the flow. It makes a frame of the flow and runs on it what a data
+// path runs. names gives a member's name. flows is a copy of the data path's flow table, which Explain may change; nil
+// where there is none.
+func Explain(pl *Plan, flows *Flows, names func(int) string, f Flow) Explanation {
+	e := Explanation{Member: -1, IfDead: -1, All: pl.Distributing}
+	switch pl.Spread {
+	case SpreadSingle:
+		e.single(pl, names)
+	case SpreadSlots:
+		e.slots(pl, names, f)
+	case SpreadShortest:
+		e.shortest(pl, flows, names, f)
+	case SpreadRoundRobin:
+		e.Why = "round-robin: each frame goes to the member that has sent least for its share, whatever the flow; one of " + list(pl.Distributing, names)
+		if pl.PacketsPerMember == 0 {
+			e.Why = "round-robin with packets_per_member 0: each frame goes to a random member, whatever the flow; one of " + list(pl.Distributing, names)
+		}
+		e.IfDeadWhy = "the others share what a dead member leaves"
+		e.onlyOne()
+	case SpreadBroadcast:
+		e.Why = "broadcast: a copy of each frame leaves by every member: " + list(pl.Distributing, names)
+		e.IfDeadWhy = "the copies of the others are not touched"
+		e.onlyOne()
+	default:
+		e.Why = "no member may send"
+		e.IfDeadWhy = "no member may send"
+	}
+	return e
+}
+
+func (e *Explanation) single(pl *Plan, names func(int) string) {
+	e.Member, e.IfDead = pl.Single, pl.Next
+	e.Why = names(pl.Single) + " is the active member and carries everything"
+	e.IfDeadWhy = "no other member is usable"
+	if pl.Next >= 0 {
+		e.IfDeadWhy = names(pl.Next) + " would become active"
+	}
+}
+
+func (e *Explanation) slots(pl *Plan, names func(int) string, f Flow) {
+	if e.lacksMAC(pl, f) {
+		return
+	}
+	b := f.frame(pl.Adapter)
+	var h frame.Headers
+	frame.Parse(b, &h)
+	e.Hashed = true
+	e.Hash = Hash(pl.Hash, pl.Salt, &h, b)
+	e.Slot = Slot(e.Hash)
+	if e.goesOver(pl, names) {
+		return
+	}
+	var p Picker
+	got := p.Pick(pl, &h, b, len(b))
+	if got == 0 {
+		e.Why = fmt.Sprintf("slot %d has no member", e.Slot)
+		e.IfDeadWhy = e.Why
+		return
+	}
+	e.Member, e.All = got.First(), got
+	// Others that distribute only carry what has not gone over yet, or are to get slots soon.
+	var sharers MemberSet
+	for id, w := range pl.Weights {
+		if w > 0 {
+			sharers = sharers.With(id)
+		}
+	}
+	e.Why = fmt.Sprintf("hash %v of the flow names slot %d of %d, which is %s's by its rank among %s",
+		pl.Hash, e.Slot, SlotCount, names(e.Member), list(sharers, names))
+	if sharers.Len() == 1 {
+		e.Why = names(e.Member) + " is the only member that may send"
+	}
+	left := pl.Weights
+	left[e.Member] = 0
+	if to := AssignSlot(e.Slot, &left); to != NoMember {
+		e.IfDead = int(to)
+		e.IfDeadWhy = fmt.Sprintf("%s is next in rank for slot %d", names(e.IfDead), e.Slot)
+	} else {
+		e.IfDeadWhy = "no other member may send"
+	}
+}
+
+// goesOver explains a slot that goes from one member to another, if it does. Only the data path knows whether it has:
+// Member is where it stays until it may go.
+func (e *Explanation) goesOver(pl *Plan, names func(int) string) bool {
+	if pl.From == nil || pl.From[e.Slot] == pl.Slots[e.Slot] || !pl.Distributing.Has(int(pl.From[e.Slot])) {
+		return false
+	}
+	from, to := int(pl.From[e.Slot]), int(pl.Slots[e.Slot])
+	e.Member, e.All = from, MemberSet(0).With(from).With(to)
+	e.Why = fmt.Sprintf("hash %v of the flow names slot %d of %d, which goes over from %s to %s: as soon as nothing of it can be under way by %s, in %v at the latest",
+		pl.Hash, e.Slot, SlotCount, names(from), names(to), names(from), MaxMigration)
+	e.IfDead, e.IfDeadWhy = to, fmt.Sprintf("slot %d goes over to %s at once", e.Slot, names(to))
+	return true
+}
+
+// lacksMAC reports whether the hash looks at something that the flow does not say.
+func (e *Explanation) lacksMAC(pl *Plan, f Flow) bool {
+	if f.DstMAC != 0 || pl.Hash != Layer2 && pl.Hash != Layer23 {
+		return false
+	}
+	e.Why = fmt.Sprintf("hash %v looks at the next hop's MAC, which the flow does not say: add \"to MAC\"", pl.Hash)
+	e.IfDeadWhy = "it depends on the same MAC"
+	e.onlyOne()
+	return true
+}
+
+// onlyOne makes the answer exact where there is no choice.
+func (e *Explanation) onlyOne() {
+	if e.All.Len() == 1 {
+		e.Member = e.All.First()
+		e.IfDeadWhy = "no other member may send"
+	}
+}
+
+func list(s MemberSet, names func(int) string) string {
+	var out []string
+	for ; s != 0; s = s.Without(s.First()) {
+		out = append(out, names(s.First()))
+	}
+	return strings.Join(out, ", ")
+}

@@ -1,0 +1,7 @@
+package spread
+
+// Send is a frame for the wire by one member.
+type Send struct {
+	Member int
+	Frame  []byte
+}

@@ -1,0 +1,270 @@
+package spread
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"nicteam/internal/frame"
+)
+
+const (
+	// costOne is a ns of a byte's cost. Fractions matter: a byte takes 0.08 ns at 100 Gbit/s.
+	costOne = 1 << costBits
+	// costBits leaves room for a super-frame at leastRate.
+	costBits = 16
+	// leastRate keeps costs finite.
+	leastRate = 10_000
+	// farthest bounds a clock's way ahead of now, which a member can get only where nothing is read back.
+	farthest = int64(time.Hour)
+	// flowIdle is how long a slot keeps its member while unused.
+	flowIdle = int64(time.Second)
+	// freshFor is how long what was given tells nothing about whether frames have to wait.
+	freshFor = int64(time.Millisecond)
+	// forceWait is how long a move by order waits for a gap.
+	forceWait = 20 * int64(time.Millisecond)
+)
+
+// shortest is what a Picker keeps for SpreadShortest. The rule stands at the head of flows.go.
+type shortest struct {
+	flows    *Flows
+	capacity [MaxMembers]Capacity
+	unused   [MaxMembers]usage
+
+	plan       *Plan // taken over
+	turn       uint64
+	set        MemberSet         // that distribute in plan
+	ids        [MaxMembers]uint8 // the same
+	n          int               // how many of ids
+	gain, skew int64
+}
+
+// ns returns what bytes take at a cost.
+func ns(bytes, cost uint64) int64 { return int64(bytes * cost >> costBits) }
+
+// pick chooses for a frame, and notes it.
+func (s *shortest) pick(pl *Plan, h *frame.Headers, b []byte, bytes int, now int64) MemberSet {
+	if s.plan != pl {
+		s.follow(pl, now)
+	}
+	id, slot := s.fixed(pl, h, b), -1
+	if id < 0 {
+		slot = flowSlot(pl, h, b)
+		f := &s.flows.Slots[slot]
+		if s.n == 0 {
+			return 0
+		}
+		to, why, paused := s.decide(slot, uint64(bytes), now)
+		moves := f.Until == 0 || f.Member != uint8(to)
+		if paused {
+			f.Pauses++
+		}
+		if moves {
+			f.Member, f.Since = uint8(to), now
+			if why == FlowForced {
+				s.flows.Forced++
+			}
+		}
+		if moves || paused {
+			f.to = 0
+		}
+		f.Why = why
+		id = to
+	}
+	if uint(id) >= MaxMembers || !s.set.Has(id) {
+		return 0
+	}
+	q := &s.flows.Members[id]
+	q.charge(uint64(bytes), now)
+	if slot >= 0 {
+		f := &s.flows.Slots[slot]
+		f.Until, f.reading = q.Clock, q.reading
+		f.Bytes += uint64(bytes)
+	} else {
+		q.Fixed += uint64(bytes)
+	}
+	return 1 << uint(id)
+}
+
+// fixed returns the member of frames that are no flow's: of MACs behind the adapter, and those for groups by
+// which switches and routers learn who wants them. It returns -1 for all others, and MaxMembers where
+// nobody may send a fixed one.
+func (s *shortest) fixed(pl *Plan, h *frame.Headers, b []byte) int {
+	group := h.Dst.Multicast()
+	switch {
+	case group && (h.Src == pl.Adapter && h.IPProto != frame.ProtoUDP || GroupReport(h, b)):
+		if pl.Single < 0 {
+			return MaxMembers
+		}
+		return pl.Single
+	case h.Src != pl.Adapter:
+		// One that nobody knows yet is sent for by the member that takes in what is for groups: by another its
+		// first question would come back in.
+		id := pl.Single
+		if _, known := slices.BinarySearch(pl.Behind, h.Src); known {
+			id = pl.Pin(h.Src)
+		}
+		if id < 0 {
+			return MaxMembers
+		}
+		return id
+	}
+	return -1
+}
+
+// flowSlot returns the slot of a frame's flow.
+func flowSlot(pl *Plan, h *frame.Headers, b []byte) int {
+	return int(Hash(pl.Hash, pl.Salt, h, b) % FlowCount)
+}
+
+// decide returns the member for a frame of a slot: the slot's own if it stays, else the one where the frame leaves
+// first; why, and whether the slot's last frame has left. There must be a member.
+func (s *shortest) decide(slot int, bytes uint64, now int64) (id int, why FlowReason, paused bool) {
+	f := &s.flows.Slots[slot]
+	if f.Until != 0 && s.set.Has(int(f.Member)) {
+		until := s.flows.Members[f.Member].leaves(f)
+		paused = now >= until+s.skew // rule 1
+		if to := int(f.to) - 1; to >= 0 && s.set.Has(to) {
+			if !paused && now < s.flows.ForceBy {
+				return int(f.Member), f.Why, false
+			}
+			return to, FlowForced, paused
+		}
+		if !paused || s.stays(f, until, now) {
+			return int(f.Member), f.Why, paused
+		}
+	}
+	id, why = s.choose(slot, bytes, now)
+	return id, why, paused
+}
+
+// stays is rule 2.
+func (s *shortest) stays(f *Flowing, until, now int64) bool {
+	q := &s.flows.Members[f.Member]
+	if now >= until+flowIdle {
+		return false
+	}
+	if q.Clock < now+s.gain {
+		return true // no clock is earlier than now
+	}
+	for _, id := range s.ids[:s.n] {
+		if q.Clock-max(s.flows.Members[id].Clock, now) >= s.gain {
+			return false
+		}
+	}
+	return true
+}
+
+// choose is rule 3. What differs by less than gain and less than an eighth of the time that the frame takes is all the
+// same, for measured rates of equal NICs are never quite equal.
+func (s *shortest) choose(slot int, bytes uint64, now int64) (int, FlowReason) {
+	best, least := int(s.ids[0]), int64(math.MaxInt64)
+	if s.n == 1 {
+		return best, FlowOnly
+	}
+	for _, id := range s.ids[:s.n] {
+		if t := s.flows.Members[id].finish(bytes, now); t < least {
+			best, least = int(id), t
+		}
+	}
+	near := least + min(s.gain, ns(bytes, s.flows.Members[best].cost)/8)
+	several, most := 0, uint64(0)
+	for _, id := range s.ids[:s.n] {
+		if s.flows.Members[id].finish(bytes, now) > near {
+			continue
+		}
+		several++
+		if r := flowRank(slot, int(id)); several == 1 || r > most {
+			best, most = int(id), r
+		}
+	}
+	if several > 1 {
+		return best, FlowRank
+	}
+	return best, FlowShortest
+}
+
+// flowRank is the rank of a member for a slot: any member is as likely to come first as any other.
+func flowRank(slot, id int) uint64 {
+	return finish(mix(hashStart, uint64(slot)<<8|uint64(id)))
+}
+
+// leaves returns when the last frame of a slot leaves.
+func (q *Queue) leaves(f *Flowing) int64 {
+	if f.reading == q.reading {
+		return min(f.Until, q.Clock)
+	}
+	return min(f.Until+q.lateBy, q.all)
+}
+
+// finish returns when a frame would have left.
+func (q *Queue) finish(bytes uint64, now int64) int64 {
+	return max(q.Clock, now) + ns(bytes, q.cost)
+}
+
+// charge is rule 4.
+func (q *Queue) charge(bytes uint64, now int64) {
+	q.Clock = min(q.finish(bytes, now), now+farthest) + 1 // never twice the same, and never 0
+	q.given += bytes
+	if now-q.at >= freshFor {
+		q.before = q.fresh(now)
+		q.at, q.recent = now, 0
+	}
+	q.recent += int64(bytes)
+}
+
+// fresh returns the bytes that the member was given in the last ms or two.
+func (q *Queue) fresh(now int64) int64 {
+	switch since := now - q.at; {
+	case since < freshFor:
+		return q.recent + q.before
+	case since < 2*freshFor:
+		return q.recent
+	}
+	return 0
+}
+
+// follow takes over a Plan. A member that comes starts with an empty queue, and with nothing that an earlier one of
+// its number has shown.
+func (s *shortest) follow(pl *Plan, now int64) {
+	old := s.set
+	s.read(pl)
+	for _, id := range s.ids[:s.n] {
+		if !old.Has(int(id)) {
+			s.flows.Members[id] = Queue{Clock: now, all: now}
+			s.capacity[id], s.unused[id] = Capacity{}, usage{since: now}
+		}
+		var link uint64
+		if pl.Known.Has(int(id)) {
+			link = pl.Rates[id]
+		}
+		s.capacity[id].Link(link)
+	}
+	s.rates()
+	if pl.Turn != s.turn {
+		s.turn, s.flows.ForceBy = pl.Turn, now+forceWait
+		for _, m := range pl.Moves {
+			s.force(m)
+		}
+	}
+}
+
+// read takes over what pl says of who may send and when slots stay.
+func (s *shortest) read(pl *Plan) {
+	s.plan, s.set, s.n = pl, pl.Distributing, 0
+	s.gain, s.skew = int64(pl.Gain), int64(pl.Skew)
+	for left := pl.Distributing; left != 0; left = left.Without(left.First()) {
+		s.ids[s.n] = uint8(left.First())
+		s.n++
+	}
+}
+
+// force notes a move for the slot's next frame.
+func (s *shortest) force(m Move) {
+	if int(m.Slot) >= FlowCount || !s.set.Has(int(m.To)) {
+		return
+	}
+	if f := &s.flows.Slots[m.Slot]; f.Until != 0 && f.Member != m.To {
+		f.to = m.To + 1
+	}
+}

@@ -1,0 +1,37 @@
+package spread
+
+import "math"
+
+// AssignSlots gives every slot to a member by weighted rendezvous hashing (Thaler and
+// Ravishankar 1998; weights by the logarithm method, Schindelhauer and Schomaker 2005): of all
+// members with a share, the slot goes to the one with the least -ln(u)/share, u being a number
+// in (0,1) drawn from slot and member. No score depends on the other members, so one that goes
+// leaves only its own slots behind, to all others in proportion to their shares, and one that
+// comes takes only what it keeps.
+func AssignSlots(shares *[MaxMembers]uint32) []uint8 {
+	slots := make([]uint8, SlotCount)
+	for s := range slots {
+		slots[s] = AssignSlot(s, shares)
+	}
+	return slots
+}
+
+// AssignSlot returns the member that a slot belongs to.
+func AssignSlot(slot int, shares *[MaxMembers]uint32) uint8 {
+	best, at := uint8(NoMember), math.Inf(1)
+	for id, share := range shares {
+		if share == 0 {
+			continue
+		}
+		if score := -math.Log(draw(slot, id)) / float64(share); score < at {
+			best, at = uint8(id), score
+		}
+	}
+	return best
+}
+
+// draw returns a number in (0,1), the same for a slot and a member every time.
+func draw(slot, id int) float64 {
+	h := finish(mix(hashStart, uint64(slot)<<8|uint64(id)))
+	return (float64(h>>11) + 0.5) / (1 << 53)
+}

@@ -1,0 +1,59 @@
+package steer
+
+import (
+	"testing"
+	"time"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/frame/frametest"
+)
+
+// TestSteeringForgetsAddressesThatLeft: nobody is told any more of an address that this host no longer has, whatever was
+// due; those who talk to others are.
+func TestSteeringForgetsAddressesThatLeft(t *testing.T) {
+	r := rig(t, 2)
+	for i := range 4 {
+		r.sent(answer(i))
+	}
+	if n := len(r.members()); n != 4 {
+		t.Fatalf("%d peers", n)
+	}
+	r.handle(AddressLeft{IP: ours4.Next()})
+	if n := len(r.members()); n != 4 {
+		t.Fatalf("%d peers after another one left", n)
+	}
+	r.handle(AddressLeft{IP: ours4, VLAN: 7})
+	if n := len(r.members()); n != 4 {
+		t.Fatalf("%d peers after it left in a VLAN", n)
+	}
+	r.handle(AddressLeft{IP: ours4})
+	if n := len(r.members()); n != 0 {
+		t.Errorf("%d peers are left", n)
+	}
+	if told := r.change(func(m []Member) { m[0].Usable = false }); len(told) != 0 {
+		t.Errorf("%d frames tell of it when a member dies", len(told))
+	}
+	if told := r.wait(time.Minute); len(told) != 0 {
+		t.Errorf("%d frames tell of it later", len(told))
+	}
+	// An answer that was on its way makes nobody a peer.
+	ask := func() { r.sent(arp(frametest.Request, frame.Broadcast, ours4, peer4(1))) } // which is changed as it leaves
+	late := frametest.ARP(peerMAC(1), frametest.Reply, adapterMAC, peer4(1), ours4)
+	ask()
+	r.handle(AddressLeft{IP: ours4})
+	r.handle(Received{Member: 1, Frame: late})
+	if n := len(r.members()); n != 0 {
+		t.Errorf("%d peers by a late answer", n)
+	}
+	ask()
+	r.handle(Received{Member: 1, Frame: late})
+	if n := len(r.members()); n != 1 {
+		t.Errorf("%d peers by an answer that was asked for", n)
+	}
+	r.handle(AddressLeft{IP: ours4})
+	// It comes back.
+	r.sent(answer(2))
+	if n := len(r.members()); n != 1 {
+		t.Errorf("%d peers after it is back", n)
+	}
+}

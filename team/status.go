@@ -1,0 +1,115 @@
+package team
+
+import (
+	"time"
+
+	"nicteam/internal/panics"
+)
+
+// Status is the document nicteam.status/v1 (docs/json.md). Units are base units.
+type Status struct {
+	Schema         string         `json:"schema"`
+	Team           string         `json:"team"`
+	Mode           string         `json:"mode"`
+	State          string         `json:"state"` // up, degraded, down
+	Reason         string         `json:"reason"`
+	Since          time.Time      `json:"since"` // of State
+	PID            int            `json:"pid"`
+	Datapath       string         `json:"datapath"`
+	DatapathReason string         `json:"datapath_reason"`
+	Adapter        AdapterStatus  `json:"adapter"`
+	Active         string         `json:"active"`
+	Balance        bool           `json:"balance"`
+	Settings       SettingsStatus `json:"settings"`
+	Members        []MemberStatus `json:"members"`
+	RX             Count          `json:"rx"`
+	TX             Count          `json:"tx"`
+	FlowMoves      *FlowMoves     `json:"flow_moves,omitempty"` // elb
+	LACP           *LACPStatus    `json:"lacp,omitempty"`       // 802.3ad
+	Warnings       []string       `json:"warnings"`
+	Panics         []panics.Panic `json:"panics,omitempty"` // faults of nicteam that it has survived, one of each kind
+}
+
+// FlowMoves counts flows that were moved to another member though they did not pause; each may have cost
+// the order of a few frames.
+type FlowMoves struct {
+	Forced uint64 `json:"forced"`
+}
+
+// AdapterStatus is the adapter's part of a Status.
+type AdapterStatus struct {
+	Name     string `json:"name"`
+	Index    int    `json:"index"`
+	MAC      string `json:"mac"`
+	MTU      int    `json:"mtu"`
+	Carrier  bool   `json:"carrier"`
+	SpeedBps uint64 `json:"speed_bps"` // of the members that send, together; 0 unknown
+	// KernelCounts is what the kernel's own counters of the adapter (ip -s link) have: "all" that the team carries, or
+	// "relayed", the little that the relay moves while the fast path runs.
+	KernelCounts string   `json:"kernel_counts"`
+	Addresses    []string `json:"addresses"` // CIDR
+
+	// AsOf is when the kernel said the rest; it is old while somebody else keeps the kernel's configuration locked.
+	AsOf time.Time `json:"as_of,omitzero"`
+}
+
+// SettingsStatus are the live settings, as `nicteam set` names them.
+type SettingsStatus struct {
+	Hash             string `json:"hash"`
+	Primary          string `json:"primary"`
+	PrimaryReselect  string `json:"primary_reselect"`
+	Match            string `json:"match"`
+	UpDelay          int64  `json:"up_delay_ns"`
+	DownDelay        int64  `json:"down_delay_ns"`
+	PacketsPerMember int    `json:"packets_per_member"`
+	MinMembers       int    `json:"min_members"`
+	ReceiveBalance   bool   `json:"receive_balance"`
+	Gain             int64  `json:"gain_ns"`
+	Skew             int64  `json:"skew_ns"`
+	Rebalance        int64  `json:"rebalance_ns"`
+	AnnounceCount    int    `json:"announce_count"`
+	AnnounceInterval int64  `json:"announce_interval_ns"`
+	LinkWatch        string `json:"link_watch"`
+	Datapath         string `json:"datapath"` // as wished: auto, relay, fastpath
+
+	// Of 802.3ad.
+	LACPRate           string `json:"lacp_rate"`
+	LACPActive         bool   `json:"lacp_active"`
+	LACPFallback       bool   `json:"lacp_fallback"`
+	ADSelect           string `json:"ad_select"`
+	LACPSystem         string `json:"lacp_system"` // auto, or a MAC
+	LACPSystemPriority uint16 `json:"lacp_system_priority"`
+	LACPKey            uint16 `json:"lacp_key"`
+}
+
+// MemberStatus is a member's part of a Status.
+type MemberStatus struct {
+	Name         string      `json:"name"`
+	Index        int         `json:"index"`
+	MAC          string      `json:"mac"`
+	Driver       string      `json:"driver"`
+	State        string      `json:"state"` // up, down, draining, standby, absent
+	Reason       string      `json:"reason"`
+	Link         bool        `json:"link"`
+	SpeedBps     uint64      `json:"speed_bps"`
+	RateBps      uint64      `json:"rate_bps,omitempty"`    // elb: what it is taken to carry, of members that send
+	RateSource   string      `json:"rate_source,omitempty"` // elb: link, measured, assumed
+	Duplex       string      `json:"duplex"`
+	MTU          int         `json:"mtu"`
+	Weight       float64     `json:"weight"`
+	Collecting   bool        `json:"collecting"`
+	Distributing bool        `json:"distributing"`
+	Failures     uint64      `json:"failures"`
+	RX           MemberCount `json:"rx"`
+	TX           MemberCount `json:"tx"`
+	// DropReasons has the drops by reason, healthy ones (standby, reflected, …) included; only non-zero ones.
+	DropReasons map[string]uint64 `json:"drop_reasons,omitempty"`
+	LACP        *MemberLACP       `json:"lacp,omitempty"` // 802.3ad
+}
+
+// MemberCount is a member's traffic in one direction.
+type MemberCount struct {
+	Count
+	Drops  uint64 `json:"drops"`
+	Errors uint64 `json:"errors"`
+}
