@@ -24,10 +24,11 @@ LIVES       ?= 1000
 SEEDS       ?= 1000
 START       ?= 0
 
-# A program with the race detector waits at its end for a second, unless told not to; tests start hundreds.
+# With the race detector a program waits for a second at its end, unless told not to; tests start hundreds.
 export GORACE ?= atexit_sleep_ms=0
 
-.PHONY: help build install demo picture test test-unit test-kernels sim soak bench fuzz lint generate fmt cover tools clean
+.PHONY: help build install demo picture test test-unit test-kernels sim soak bench fuzz lint generate fmt cover tools \
+	clean
 
 ## bin/nicteam, one static binary
 build:
@@ -50,16 +51,18 @@ picture: build
 
 ## every test: unit, simulated, real (root)
 test: build tools
-	# Without the race detector these are ten times as fast, and their long searches have nothing for it: with it they go in short.
+	# Ten times as fast without the race detector, which their long searches do not need; with it the short ones.
 	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) $(ALONE)
 	$(GO) test $(TESTFLAGS) -short $(ALONE)
-	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -vxF -e '$(MODULE)/internal/systest' $$($(GO) list $(ALONE) | sed 's/^/-e /'))
+	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | \
+		grep -vxF -e '$(MODULE)/internal/systest' $$($(GO) list $(ALONE) | sed 's/^/-e /'))
 	# By itself: its hosts have traffic, which wants both processors.
 	$(GO) test $(TESTFLAGS) ./internal/systest
 
 ## tests without root; those that need network namespaces skip and say so
 test-unit:
-	$(GO) test -race -short ./internal/frame ./internal/config ./internal/control ./internal/tui ./modes/... ./monitor/... ./team/... ./internal/sim ./cmd/...
+	$(GO) test -race -short ./internal/frame ./internal/config ./internal/settings ./internal/control ./internal/tui \
+		./modes/... ./monitor/... ./team/... ./internal/sim ./cmd/... ./scripts/...
 
 # SEEDS worlds, from seed START on (0: a random one).
 ## random worlds of the simulated network
@@ -120,7 +123,8 @@ cover:
 
 ## installs what tests and demo use besides Go
 tools:
-	@scripts/need iproute2 iputils-ping nftables iptables ethtool procps gcc libc6-dev tmux prometheus openvswitch-switch
+	@scripts/need iproute2 iputils-ping nftables iptables ethtool procps gcc libc6-dev tmux prometheus \
+		openvswitch-switch
 
 ## removes what was built
 clean:

@@ -13,8 +13,8 @@ import (
 // here may import nothing of ours.
 var allowed = map[string][]string{
 	"cmd/nicteam":               {"internal/config", "internal/launch", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs", "team", "modes", "modes/spread", "internal/nearest", "internal/units", "internal/settings", "internal/demo", "modes/steer"},
-	"internal/daemon":           {"internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/frame", "internal/host", "internal/launch", "internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay", "internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team", "internal/tchook"},
-	"internal/launch":           {"internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/host", "internal/logs", "internal/settings", "team", "internal/tchook"},
+	"internal/daemon":           {"internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/frame", "internal/host", "internal/host/journal", "internal/launch", "internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay", "internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team", "internal/tchook"},
+	"internal/launch":           {"internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/host", "internal/host/journal", "internal/logs", "internal/settings", "team", "internal/tchook"},
 	"internal/config":           {"internal/atomicfile", "team", "modes", "modes/spread", "modes/lacp", "internal/frame", "internal/nearest", "internal/settings"},
 	"internal/demo":             {"internal/lab", "internal/control", "team"},
 	"internal/settings":         {"modes", "modes/lacp", "modes/spread", "internal/nearest", "internal/frame"},
@@ -29,15 +29,16 @@ var allowed = map[string][]string{
 	"internal/nfnl":             {"internal/rtnl"},
 	"internal/rtnl":             {"internal/frame"},
 	"internal/atomicfile":       {},
+	"internal/limit":            {},
 	"internal/panics":           {},
-	"internal/relay":            {"internal/settings", "team", "modes/spread", "internal/panics", "internal/tap", "internal/nic", "internal/frame"},
+	"internal/relay":            {"internal/limit", "internal/settings", "team", "modes/spread", "internal/panics", "internal/tap", "internal/nic", "internal/frame"},
 	"internal/fastpath":         {"team", "modes/spread", "internal/panics", "internal/relay", "internal/tap", "internal/frame", "internal/fastpath/backlog"},
 	"internal/tap":              {"internal/epoll", "internal/frame"},
 	"internal/nic":              {"internal/epoll", "internal/frame"},
 	"team":                      {"modes", "modes/spread", "modes/lacp", "monitor", "monitor/traffic", "internal/frame", "internal/panics", "internal/settings", "modes/steer"},
 	"modes":                     {"modes/lacp", "modes/spread", "internal/frame", "internal/nearest", "modes/steer"},
-	"modes/lacp":                {"internal/frame"},
-	"modes/steer":               {"internal/frame", "modes/spread"},
+	"modes/lacp":                {"internal/limit", "internal/frame"},
+	"modes/steer":               {"internal/limit", "internal/frame", "modes/spread"},
 	"modes/spread":              {"internal/frame", "internal/nearest"},
 	"internal/frame/frametest":  {"internal/frame"},
 	"monitor":                   {"internal/frame", "internal/panics"},
@@ -75,7 +76,7 @@ var unclean = []string{"net/http", "os/exec", "golang.org/x/sys/unix", "github.c
 	"github.com/songgao/water", "github.com/mdlayher/packet", "github.com/vishvananda/netlink", "github.com/spf13/viper"}
 
 // pureLeaves are the rooms of internal that do no I/O.
-var pureLeaves = []string{"frame", "nearest", "panics", "settings", "units"}
+var pureLeaves = []string{"frame", "limit", "nearest", "panics", "settings", "units"}
 
 func list(t *testing.T, args ...string) []string {
 	t.Helper()

@@ -120,8 +120,8 @@ func (a *activeBackup) replan(now time.Time) {
 	}
 	pl.Collecting = lingering | stopping
 	if a.active >= 0 {
-		pl.Spread = spread.SpreadSingle
-		pl.Single = a.active
+		pl.Rule = spread.RuleSingle
+		pl.Active = a.active
 		pl.Distributing = spread.MemberSet(0).With(a.active)
 		pl.Collecting = pl.Collecting.With(a.active)
 		pl.Next = successor(&a.st, a.active)

@@ -113,8 +113,8 @@ func TestActiveBackupChooses(t *testing.T) {
 				if s.active >= 0 {
 					want = want.With(s.active)
 				}
-				if pl.Distributing != want || s.active >= 0 && (pl.Spread != spread.SpreadSingle || pl.Single != s.active) || s.active < 0 && pl.Spread != spread.SpreadNone {
-					t.Errorf("step %d: distributing %b, single %d, want %d", i, pl.Distributing, pl.Single, s.active)
+				if pl.Distributing != want || s.active >= 0 && (pl.Rule != spread.RuleSingle || pl.Active != s.active) || s.active < 0 && pl.Rule != spread.RuleNone {
+					t.Errorf("step %d: distributing %b, single %d, want %d", i, pl.Distributing, pl.Active, s.active)
 				}
 				if eff.Active != (s.reason != "") || !strings.Contains(eff.Reason, s.reason) || !eff.Active && eff.Reason != "" {
 					t.Errorf("step %d: %+v, want reason %q", i, eff, s.reason)
@@ -291,8 +291,8 @@ func TestNext(t *testing.T) {
 				c.f(&st)
 			}
 			pl := start(st).Plan()
-			if pl.Single != 0 || pl.Next != c.want {
-				t.Errorf("active %d, next %d, want 0 and %d", pl.Single, pl.Next, c.want)
+			if pl.Active != 0 || pl.Next != c.want {
+				t.Errorf("active %d, next %d, want 0 and %d", pl.Active, pl.Next, c.want)
 			}
 		})
 	}
@@ -377,7 +377,7 @@ func TestActiveBackupKeepsItsRules(t *testing.T) {
 				}
 			}
 			switch {
-			case pl.Distributing != one, active >= 0 && pl.Single != active:
+			case pl.Distributing != one, active >= 0 && pl.Active != active:
 				t.Fatalf("distributing %b, active %d", pl.Distributing, active)
 			case pl.Multicast != one:
 				t.Fatalf("multicast %b, active %d", pl.Multicast, active)

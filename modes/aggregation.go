@@ -70,7 +70,7 @@ func (a *aggregation) Handle(now time.Time, ev Event) Effects {
 	case Tick:
 		a.take(a.system.Tick(now), &eff)
 	case Flooded:
-		if a.plan.Spread == spread.SpreadSingle {
+		if a.plan.Rule == spread.RuleSingle {
 			eff.Tell = TellAll
 		}
 		return eff
@@ -168,9 +168,9 @@ var noteEvents = [...]string{lacp.PartnerChanged: "partner-changed", lacp.Aggreg
 
 // speak says what there is to say of a change of who sends.
 func (a *aggregation) speak(eff *Effects) {
-	v := voice{sends: a.plan.Spread != spread.SpreadNone, single: -1}
-	if a.plan.Spread == spread.SpreadSingle {
-		v.single = a.plan.Single
+	v := voice{sends: a.plan.Rule != spread.RuleNone, single: -1}
+	if a.plan.Rule == spread.RuleSingle {
+		v.single = a.plan.Active
 	}
 	if v.sends && !a.choice.alone {
 		v.aggregator = a.status.Active

@@ -44,8 +44,8 @@ const comeback = time.Second
 
 // resume begins where a mode or a process before left.
 func (c *choice) resume(now time.Time, st *State) {
-	if st.Before != nil && st.Before.Spread == spread.SpreadSingle {
-		if m := find(st, st.Before.Single); m != nil {
+	if st.Before != nil && st.Before.Rule == spread.RuleSingle {
+		if m := find(st, st.Before.Active); m != nil {
 			c.home = m.Name
 		}
 	}

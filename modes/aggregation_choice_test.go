@@ -15,7 +15,7 @@ func TestAggregationAlone(t *testing.T) {
 		t.Errorf("waited %v for an answer", took)
 	}
 	pl := w.m.Plan()
-	if pl.Spread != spread.SpreadSingle || pl.Single != 0 || pl.Next != 1 || pl.Collecting != 0b001 || pl.Multicast != 0b001 || w.told != 1 {
+	if pl.Rule != spread.RuleSingle || pl.Active != 0 || pl.Next != 1 || pl.Collecting != 0b001 || pl.Multicast != 0b001 || w.told != 1 {
 		t.Errorf("%+v, told %d times", pl, w.told)
 	}
 	if g := Agreed(w.m); g.Alone != 0 || g.Ports[0].Why != aloneWhy || g.Ports[1].Why == aloneWhy {
@@ -126,7 +126,7 @@ func TestAggregationWithBalanceOff(t *testing.T) {
 	w.want(4*time.Second, 0)
 	w.run(5 * time.Second)
 	pl := w.m.Plan()
-	if pl.Spread != spread.SpreadSingle || pl.Next != -1 || pl.Collecting != 0b001 || pl.Multicast != 0b001 || w.told != 1 {
+	if pl.Rule != spread.RuleSingle || pl.Next != -1 || pl.Collecting != 0b001 || pl.Multicast != 0b001 || w.told != 1 {
 		t.Errorf("%+v, told %d times", pl, w.told)
 	}
 	for _, p := range Agreed(w.m).Ports[1:] {
@@ -213,7 +213,7 @@ func TestAggregationChangesBalance(t *testing.T) {
 	w.state(off)
 	w.want(0, 0)
 	w.run(time.Second)
-	if pl := w.m.Plan(); pl.Spread != spread.SpreadSingle || pl.Collecting != 0b001 {
+	if pl := w.m.Plan(); pl.Rule != spread.RuleSingle || pl.Collecting != 0b001 {
 		t.Errorf("%+v", pl)
 	}
 	w.state(func(st *State) { st.Settings.Balance = true })
@@ -221,7 +221,7 @@ func TestAggregationChangesBalance(t *testing.T) {
 		t.Errorf("took %v", took)
 	}
 	w.run(2 * spread.MaxMigration)
-	if pl := w.m.Plan(); pl.Spread != spread.SpreadSlots || pl.From != nil {
+	if pl := w.m.Plan(); pl.Rule != spread.RuleSlots || pl.From != nil {
 		t.Errorf("%+v", pl)
 	}
 }

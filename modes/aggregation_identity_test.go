@@ -186,7 +186,7 @@ func TestAggregationGoesOnAlone(t *testing.T) {
 // What the mode before took in is taken in for a moment more.
 func TestAggregationAfterAnotherMode(t *testing.T) {
 	w := wire(t, 2, 0, nil)
-	before := &spread.Plan{Spread: spread.SpreadShortest, Collecting: 0b11, Multicast: 0b01}
+	before := &spread.Plan{Rule: spread.RuleShortest, Collecting: 0b11, Multicast: 0b01}
 	before.Filter[1] = []frame.MAC{0x020000000777}
 	w.m, _ = New(w.st.Settings)
 	w.state(func(st *State) { st.Before = before })

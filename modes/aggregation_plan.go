@@ -80,7 +80,7 @@ func (a *aggregation) replan(now time.Time) {
 
 // single has one member send everything.
 func (a *aggregation) single(pl *spread.Plan, id int) {
-	pl.Spread, pl.Single = spread.SpreadSingle, id
+	pl.Rule, pl.Active = spread.RuleSingle, id
 	if a.choice.alone {
 		pl.Next = successor(&a.st, a.choice.active) // any other port's partner takes in nothing before it is told
 	}

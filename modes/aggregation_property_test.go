@@ -99,7 +99,7 @@ func (o *overWatch) see(w *wired) {
 	if pl.From != nil && pl.Turn != was.Turn {
 		o.began = w.now
 	}
-	if pl.Spread != spread.SpreadSlots || was.Spread != spread.SpreadSlots {
+	if pl.Rule != spread.RuleSlots || was.Rule != spread.RuleSlots {
 		return
 	}
 	for s := range pl.Slots {

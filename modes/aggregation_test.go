@@ -20,7 +20,7 @@ func TestAggregationAgrees(t *testing.T) {
 	}
 	w.run(2 * spread.MaxMigration)
 	pl := w.m.Plan()
-	if pl.Spread != spread.SpreadSlots || pl.Collecting != 0b111 || pl.Multicast != 0b111 || pl.Next != -1 || pl.Weights[0] != spread.MaxShare/2 || pl.Weights[2] != spread.MaxShare {
+	if pl.Rule != spread.RuleSlots || pl.Collecting != 0b111 || pl.Multicast != 0b111 || pl.Next != -1 || pl.Weights[0] != spread.MaxShare/2 || pl.Weights[2] != spread.MaxShare {
 		t.Errorf("%+v", pl)
 	}
 	w.run(time.Second)
@@ -151,7 +151,7 @@ func TestAggregationMinMembers(t *testing.T) {
 	w.want(0, 1, 2)
 	w.link(1, false)
 	w.want(0)
-	if pl := w.m.Plan(); pl.Spread != spread.SpreadNone || !pl.Collecting.Has(2) {
+	if pl := w.m.Plan(); pl.Rule != spread.RuleNone || !pl.Collecting.Has(2) {
 		t.Errorf("%+v", pl)
 	}
 	w.told = 0

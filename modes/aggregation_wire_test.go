@@ -138,8 +138,8 @@ func (w *wired) handle(ev Event) {
 	}
 	if eff.Active {
 		to := "none"
-		if pl.Spread == spread.SpreadSingle {
-			to = names(pl.Single)
+		if pl.Rule == spread.RuleSingle {
+			to = names(pl.Active)
 		}
 		w.active = append(w.active, to+": "+eff.Reason)
 	}

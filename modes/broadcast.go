@@ -5,4 +5,4 @@ import "nicteam/modes/spread"
 // broadcast sends a copy of every frame by every member.
 type broadcast struct{}
 
-func (broadcast) spread(pl *spread.Plan, _ *State) { pl.Spread = spread.SpreadBroadcast }
+func (broadcast) spread(pl *spread.Plan, _ *State) { pl.Rule = spread.RuleBroadcast }

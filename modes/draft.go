@@ -10,7 +10,7 @@ import (
 )
 
 // emptyPlan is what holds before the first State: nothing is sent, nothing taken in.
-func emptyPlan() *spread.Plan { return &spread.Plan{Next: -1} }
+func emptyPlan() *spread.Plan { return &spread.Plan{Active: -1, Next: -1} }
 
 // draft returns a Plan with what every mode has in common: nobody sends or receives in it yet.
 func draft(st *State) *spread.Plan {
@@ -22,22 +22,22 @@ func draft(st *State) *spread.Plan {
 	pl.Stations, pl.Ageing = slices.Clone(st.Behind), slices.Clone(st.Ageing)
 	pl.Behind = macsOf(st.Behind)
 	receive(pl, st)
-	pl.Own = make([]frame.MAC, 0, 1+len(st.Members)+len(pl.Behind))
+	pl.TeamMACs = make([]frame.MAC, 0, 1+len(st.Members)+len(pl.Behind))
 	if st.Adapter != 0 {
-		pl.Own = append(pl.Own, st.Adapter)
+		pl.TeamMACs = append(pl.TeamMACs, st.Adapter)
 	}
 	for _, m := range st.Members {
 		pl.MACs[m.ID] = m.MAC
 		if m.MAC != 0 {
-			pl.Own = append(pl.Own, m.MAC)
+			pl.TeamMACs = append(pl.TeamMACs, m.MAC)
 		}
 		if st.Adapter != 0 && m.MAC != st.Adapter {
 			pl.Filter[m.ID] = []frame.MAC{st.Adapter}
 		}
 	}
-	pl.Own = append(append(pl.Own, st.Vacant...), pl.Behind...)
-	slices.Sort(pl.Own)
-	pl.Own = slices.Compact(pl.Own)
+	pl.TeamMACs = append(append(pl.TeamMACs, st.Vacant...), pl.Behind...)
+	slices.Sort(pl.TeamMACs)
+	pl.TeamMACs = slices.Compact(pl.TeamMACs)
 	return pl
 }
 

@@ -80,14 +80,14 @@ func (e *elb) Handle(now time.Time, ev Event) (eff Effects) {
 			e.steering.Receive(now, ev.Frame)
 		}
 	case Measured:
-		if ev.Heard != nil {
-			eff.Send = e.steering.Measure(now, ev.Heard, ev.Flows)
+		if ev.RxBytes != nil {
+			eff.Send = e.steering.Measure(now, ev.RxBytes, ev.Flows)
 		}
-		if e.plan.Spread == spread.SpreadShortest {
+		if e.plan.Rule == spread.RuleShortest {
 			silent := e.silence.measured(now, ev.Flows, e.plan.Distributing&e.steering.Members())
 			eff.Send = append(eff.Send, e.teach(e.homesOf(silent))...)
 		}
-		if ev.Flows == nil || e.plan.Spread != spread.SpreadShortest || e.st.Settings.Rebalance == 0 {
+		if ev.Flows == nil || e.plan.Rule != spread.RuleShortest || e.st.Settings.Rebalance == 0 {
 			break
 		}
 		if moves := e.evening.Moves(ev.Flows, e.plan); len(moves) > 0 {
@@ -322,12 +322,12 @@ func (e *elb) replan() {
 	}
 	usable, staying := sets(&e.st)
 	if e.active >= 0 {
-		pl.Spread = spread.SpreadShortest
+		pl.Rule = spread.RuleShortest
 		pl.Distributing = staying
 		pl.Collecting = usable
 		receiveGroupsBy(pl, e.active, &e.st)
 		watchEachOther(pl, &e.st, e.active, successor(&e.st, e.active))
-		pl.Single = e.active
+		pl.Active = e.active
 		pl.Gain, pl.Skew = e.st.Settings.Gain, e.st.Settings.Skew
 		pl.Moves, pl.Turn = e.moves, e.turn
 		share(pl, &e.st, staying)
@@ -374,7 +374,7 @@ func (e *elb) rates(pl *spread.Plan) {
 		case !pl.Distributing.Has(m.ID):
 		case m.SpeedBps > 0:
 			pl.Rates[m.ID] = m.SpeedBps
-			pl.Known = pl.Known.With(m.ID)
+			pl.SpeedKnown = pl.SpeedKnown.With(m.ID)
 		default:
 			pl.Rates[m.ID] = assumedRate
 		}

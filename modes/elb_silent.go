@@ -19,7 +19,7 @@ type silence struct {
 }
 
 // measured returns the members of a set that have been silent for silentTime, and counts anew for them.
-func (s *silence) measured(now time.Time, f *spread.Flows, members spread.MemberSet) (silent spread.MemberSet) {
+func (s *silence) measured(now time.Time, f *spread.FlowTable, members spread.MemberSet) (silent spread.MemberSet) {
 	sent := sentBy(f)
 	for id := range sent {
 		switch {
@@ -34,7 +34,7 @@ func (s *silence) measured(now time.Time, f *spread.Flows, members spread.Member
 }
 
 // sentBy is how many bytes of data members have sent, by a flow table; nil is that of a team that has sent none.
-func sentBy(f *spread.Flows) (sent [spread.MaxMembers]uint64) {
+func sentBy(f *spread.FlowTable) (sent [spread.MaxMembers]uint64) {
 	if f == nil {
 		return sent
 	}

@@ -15,14 +15,14 @@ func TestELBShowsWhereSilentMembersAre(t *testing.T) {
 	for i := range 3 { // by members 0, 1 and 2
 		r.sent(answer(i))
 	}
-	f, h := &spread.Flows{}, &spread.RxBytes{}
-	f.Slots[7] = spread.Flowing{Until: 1, Member: 1}
+	f, h := &spread.FlowTable{}, &spread.RxBytes{}
+	f.Slots[7] = spread.FlowSlot{Until: 1, Member: 1}
 	taught := map[int][]time.Duration{}
 	began := r.now
 	for r.now.Sub(began) < 4*silentTime {
 		r.now = r.now.Add(time.Second)
 		f.Slots[7].Bytes += 1000
-		for _, s := range r.e.Handle(r.now, Measured{Flows: f, Heard: h}).Send {
+		for _, s := range r.e.Handle(r.now, Measured{Flows: f, RxBytes: h}).Send {
 			switch src := frame.MACAt(s.Frame, 6); {
 			case src == member(s.Member).MAC:
 				taught[s.Member] = append(taught[s.Member], r.now.Sub(began))

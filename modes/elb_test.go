@@ -54,7 +54,7 @@ func TestELBBegins(t *testing.T) {
 	eff := m.Handle(t0, st)
 	pl := m.Plan()
 	all := spread.MemberSet(0b111)
-	if pl.Spread != spread.SpreadShortest || !pl.PerMember || pl.Distributing != all || pl.Collecting != all || pl.Multicast != 1 || pl.Single != 0 {
+	if pl.Rule != spread.RuleShortest || !pl.PerMember || pl.Distributing != all || pl.Collecting != all || pl.Multicast != 1 || pl.Active != 0 {
 		t.Errorf("%+v", pl)
 	}
 	if eff.Tell != TellAll || !eff.Active {
@@ -172,7 +172,7 @@ func TestELBHeirOfAVacantMember(t *testing.T) {
 	if got := takers(pl, &vacant, dead); got != spread.MemberSet(0).With(heir) || len(eff.Send) > 0 || eff.Tell != 0 {
 		t.Errorf("taken in by %b, want %d; %+v", got, heir, eff)
 	}
-	if (pl.Collecting | pl.Distributing).Has(2) || len(pl.Filter[2]) > 0 || !slices.Contains(pl.Own, dead) {
+	if (pl.Collecting | pl.Distributing).Has(2) || len(pl.Filter[2]) > 0 || !slices.Contains(pl.TeamMACs, dead) {
 		t.Errorf("%+v", pl)
 	}
 	eff = m.Handle(t0.Add(2*time.Second), change(st, func(m []Member) { m[2].MAC, m[2].Usable = 0x0200000000ee, false }))
@@ -221,15 +221,15 @@ func TestELBFollowsTheActiveMember(t *testing.T) {
 	st := elbState(3)
 	m := start(st)
 	eff := m.Handle(t0, change(st, func(m []Member) { m[0].Usable = false }))
-	if pl := m.Plan(); pl.Multicast != 1<<1 || pl.Single != 1 {
-		t.Errorf("multicast %b, single %d", pl.Multicast, pl.Single)
+	if pl := m.Plan(); pl.Multicast != 1<<1 || pl.Active != 1 {
+		t.Errorf("multicast %b, single %d", pl.Multicast, pl.Active)
 	}
 	if !eff.Active || eff.Tell != TellGroups || eff.Reason != "eth0 is not usable, eth1 is the first usable member" {
 		t.Errorf("%+v", eff)
 	}
 	none := change(st, func(m []Member) { m[0].Usable, m[1].Usable, m[2].Usable = false, false, false })
 	m.Handle(t0, none)
-	if pl := m.Plan(); pl.Spread != spread.SpreadNone || pl.Distributing != 0 {
+	if pl := m.Plan(); pl.Rule != spread.RuleNone || pl.Distributing != 0 {
 		t.Errorf("%+v", pl)
 	}
 	if eff := m.Handle(t0, st); eff.Tell != TellAll {
@@ -312,7 +312,7 @@ func TestELBPinsBehind(t *testing.T) {
 		t.Errorf("all pins are told of though none has moved: %+v", eff)
 	}
 	for mac, id := range taught(eff.Send) {
-		if id == m.Plan().Single || id != m.Plan().Pin(mac) {
+		if id == m.Plan().Active || id != m.Plan().Pin(mac) {
 			t.Errorf("%v is taught by %d, pinned to %d", mac, id, m.Plan().Pin(mac))
 		}
 	}
@@ -330,8 +330,8 @@ func TestELBPinsBehind(t *testing.T) {
 			t.Errorf("member %d has %d of 200", id, c)
 		}
 	}
-	if got := len(taught(eff.Send)); got != 200-n[m.Plan().Single] {
-		t.Errorf("%d of %d pins taught", got, 200-n[m.Plan().Single])
+	if got := len(taught(eff.Send)); got != 200-n[m.Plan().Active] {
+		t.Errorf("%d of %d pins taught", got, 200-n[m.Plan().Active])
 	}
 	eff = m.Handle(t0, change(st, func(m []Member) { m[1].Usable = false }))
 	if eff.Tell&TellBehind == 0 {
@@ -349,7 +349,7 @@ func TestELBTeachesInVLANs(t *testing.T) {
 	st := elbState(3)
 	m := start(st)
 	mac := frame.MAC(0x020000000500)
-	for m.Plan().Pin(mac) == m.Plan().Single {
+	for m.Plan().Pin(mac) == m.Plan().Active {
 		mac++
 	}
 	by := func(vlans ...uint16) (sends []spread.Send) {

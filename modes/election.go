@@ -53,10 +53,10 @@ func choose(st *State, active int) (int, string) {
 // elect is choose for a mode by itself: who was active under the mode before it stays so.
 func (st *State) elect(active int) (int, string) {
 	_, staying := sets(st)
-	if b := st.Before; active >= 0 || b == nil || b.Spread != spread.SpreadSingle && b.Spread != spread.SpreadShortest || !staying.Has(b.Single) {
+	if b := st.Before; active >= 0 || b == nil || b.Rule != spread.RuleSingle && b.Rule != spread.RuleShortest || !staying.Has(b.Active) {
 		return choose(st, active)
 	}
-	to, reason := choose(st, st.Before.Single)
+	to, reason := choose(st, st.Before.Active)
 	if to >= 0 && reason == "" {
 		reason = find(st, to).Name + " was active before"
 	}

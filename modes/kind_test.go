@@ -106,7 +106,7 @@ func TestNew(t *testing.T) {
 		if _, ok := m.(*aggregation); !ok || err != nil {
 			t.Errorf("balance %v: got %T, %v", balance, m, err)
 		}
-		if pl := m.Plan(); pl.Spread != spread.SpreadNone || pl.Collecting != 0 || !m.Deadline().IsZero() {
+		if pl := m.Plan(); pl.Rule != spread.RuleNone || pl.Collecting != 0 || !m.Deadline().IsZero() {
 			t.Errorf("plans before it has a state: %+v", pl)
 		}
 	}
@@ -121,7 +121,7 @@ func TestNew(t *testing.T) {
 		if _, ok := m.(*activeBackup); !ok {
 			t.Errorf("%v without balance is a %T", k, m)
 		}
-		if pl := m.Plan(); pl.Spread != spread.SpreadNone || pl.Collecting != 0 {
+		if pl := m.Plan(); pl.Rule != spread.RuleNone || pl.Collecting != 0 {
 			t.Errorf("%v plans before it has a state: %+v", k, pl)
 		}
 	}

@@ -60,8 +60,8 @@ type Received struct {
 
 // Measured is what the data path has seen since it began. It comes once a Settings.Rebalance while frames move.
 type Measured struct {
-	Flows *spread.Flows   // borrowed; nil where the Plan in force has no flow table
-	Heard *spread.RxBytes // borrowed
+	Flows   *spread.FlowTable // borrowed; nil where the Plan in force has no flow table
+	RxBytes *spread.RxBytes   // borrowed
 }
 
 // Flooded says that the switch goes on sending a member frames that are for another one.

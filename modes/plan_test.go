@@ -22,7 +22,7 @@ func TestPlanInEveryMode(t *testing.T) {
 			st.Settings.Salt, st.Settings.Hash = 99, spread.Layer23
 			pl := start(st).Plan()
 			a, b, c := st.Members[0].MAC, st.Members[1].MAC, st.Members[2].MAC
-			if d := cmp.Diff([]frame.MAC{a, b, c, 0x020000000500, 0x020000000501}, pl.Own); d != "" {
+			if d := cmp.Diff([]frame.MAC{a, b, c, 0x020000000500, 0x020000000501}, pl.TeamMACs); d != "" {
 				t.Errorf("own, -want +got\n%s", d)
 			}
 			if d := cmp.Diff([][]frame.MAC{{b}, nil, {b}, nil}, pl.Filter[:4]); d != "" {
@@ -51,7 +51,7 @@ func TestPlanIsImmutable(t *testing.T) {
 		pl := m.Plan()
 		keep := *pl
 		keep.Slots = slices.Clone(pl.Slots)
-		keep.Own = slices.Clone(pl.Own)
+		keep.TeamMACs = slices.Clone(pl.TeamMACs)
 		m.Handle(t0, st)
 		if m.Plan() != pl {
 			t.Error("the same state made another Plan")
@@ -85,19 +85,19 @@ func TestSpreaders(t *testing.T) {
 		if pl.Collecting != all || pl.Multicast != all {
 			t.Errorf("collecting %b, multicast %b, all %b", pl.Collecting, pl.Multicast, all)
 		}
-		want := map[Kind]spread.Spread{RoundRobin: spread.SpreadRoundRobin, XOR: spread.SpreadSlots, Broadcast: spread.SpreadBroadcast}[st.Settings.Kind]
+		want := map[Kind]spread.Rule{RoundRobin: spread.RuleRoundRobin, XOR: spread.RuleSlots, Broadcast: spread.RuleBroadcast}[st.Settings.Kind]
 		if staying == 0 || staying.Len() < st.Settings.MinMembers {
-			want, staying = spread.SpreadNone, 0
+			want, staying = spread.RuleNone, 0
 		}
-		if pl.Spread != want || pl.Distributing != staying {
-			t.Errorf("spread %d, want %d; distributing %b, want %b", pl.Spread, want, pl.Distributing, staying)
+		if pl.Rule != want || pl.Distributing != staying {
+			t.Errorf("spread %d, want %d; distributing %b, want %b", pl.Rule, want, pl.Distributing, staying)
 		}
 		for id, w := range pl.Weights {
-			if (w != 0) != (pl.Distributing.Has(id) && pl.Spread != spread.SpreadBroadcast) || w > spread.MaxShare {
+			if (w != 0) != (pl.Distributing.Has(id) && pl.Rule != spread.RuleBroadcast) || w > spread.MaxShare {
 				t.Errorf("member %d has share %d", id, w)
 			}
 		}
-		if pl.Spread == spread.SpreadSlots {
+		if pl.Rule == spread.RuleSlots {
 			for s, id := range pl.Slots {
 				if id == spread.NoMember || !pl.Distributing.Has(int(id)) {
 					t.Fatalf("slot %d is with %d", s, id)
@@ -158,25 +158,25 @@ func TestPickObeysThePlan(t *testing.T) {
 					t.Fatalf("by %b, distributing %b", got, pl.Distributing)
 				}
 				want := 1
-				if pl.Spread == spread.SpreadBroadcast {
+				if pl.Rule == spread.RuleBroadcast {
 					want = pl.Distributing.Len()
 				}
 				if pl.Distributing == 0 {
 					want = 0
 				}
 				if got.Len() != want {
-					t.Fatalf("by %b, distributing %b, spread %d", got, pl.Distributing, pl.Spread)
+					t.Fatalf("by %b, distributing %b, spread %d", got, pl.Distributing, pl.Rule)
 				}
 				used |= got
 				may := pl.Distributing
-				if pl.Spread == spread.SpreadSingle && pl.Next >= 0 { // who is about to take over
+				if pl.Rule == spread.RuleSingle && pl.Next >= 0 { // who is about to take over
 					may = may.With(pl.Next)
 				}
 				if o := spread.Other(pl, got); o >= 0 && (got.Has(o) || !may.Has(o)) || o < 0 && may&^got != 0 {
 					t.Fatalf("refused by %b, other is %d, of %b", got, o, may)
 				}
 			}
-			if pl.Spread == spread.SpreadSingle && used != pl.Distributing {
+			if pl.Rule == spread.RuleSingle && used != pl.Distributing {
 				t.Fatalf("used %b, distributing %b", used, pl.Distributing)
 			}
 		}

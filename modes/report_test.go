@@ -39,8 +39,8 @@ func TestGroupReportsOfGuestsLeaveByTheActiveMember(t *testing.T) {
 	}
 	for name, b := range reports {
 		frame.Parse(b, &h)
-		if got := pick(b); got != pl.Single || !spread.GroupReport(&h, b) {
-			t.Errorf("%s leaves by %d, and the active member is %d", name, got, pl.Single)
+		if got := pick(b); got != pl.Active || !spread.GroupReport(&h, b) {
+			t.Errorf("%s leaves by %d, and the active member is %d", name, got, pl.Active)
 		}
 	}
 	frame.Parse(query, &h)

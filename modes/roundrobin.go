@@ -6,6 +6,6 @@ import "nicteam/modes/spread"
 type roundRobin struct{}
 
 func (roundRobin) spread(pl *spread.Plan, st *State) {
-	pl.Spread = spread.SpreadRoundRobin
+	pl.Rule = spread.RuleRoundRobin
 	share(pl, st, pl.Distributing)
 }

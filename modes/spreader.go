@@ -40,7 +40,7 @@ func (s *spreader) Handle(now time.Time, ev Event) Effects {
 		return Effects{}
 	}
 	pl := s.draft(now)
-	up := s.plan.Spread == spread.SpreadNone && pl.Spread != spread.SpreadNone
+	up := s.plan.Rule == spread.RuleNone && pl.Rule != spread.RuleNone
 	s.plan = publish(s.plan, pl)
 	if up {
 		return Effects{Tell: TellAll}
@@ -61,7 +61,7 @@ func (s *spreader) draft(now time.Time) *spread.Plan {
 		pl.Distributing = staying
 		s.rule.spread(pl, &s.st)
 	}
-	if pl.Spread == spread.SpreadSlots {
+	if pl.Rule == spread.RuleSlots {
 		s.over.aim(now, &pl.Weights, usable, usable&^staying)
 		s.over.put(pl, staying, s.st.Settings.Skew)
 	} else {

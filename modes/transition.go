@@ -53,7 +53,7 @@ func (t *transition) resume(before *spread.Plan, s *Settings) {
 		return
 	}
 	t.turn = max(t.turn, before.Turn)
-	if before.Spread == spread.SpreadSlots && before.Hash == s.Hash && before.Salt == s.Salt {
+	if before.Rule == spread.RuleSlots && before.Hash == s.Hash && before.Salt == s.Salt {
 		t.shares, t.slots = before.Weights, before.Slots
 		t.count()
 	}
@@ -187,7 +187,7 @@ func (t *transition) flushed(id int) {
 
 // put has pl spread by the slots. Members of also have none yet.
 func (t *transition) put(pl *spread.Plan, also spread.MemberSet, skew time.Duration) {
-	pl.Spread, pl.Slots, pl.Weights = spread.SpreadSlots, t.slots, t.shares
+	pl.Rule, pl.Slots, pl.Weights = spread.RuleSlots, t.slots, t.shares
 	pl.Distributing = t.holders | also
 	if t.from == nil {
 		return

@@ -234,7 +234,7 @@ func TestGoingOver(t *testing.T) {
 			if pl.Distributing&dead != 0 {
 				t.Fatalf("%b may not send, %b do", dead, pl.Distributing)
 			}
-			if pl.Spread == spread.SpreadSlots && was.Spread == spread.SpreadSlots {
+			if pl.Rule == spread.RuleSlots && was.Rule == spread.RuleSlots {
 				for s := range pl.Slots {
 					from := pl.Slots[s]
 					if pl.From != nil {
@@ -271,7 +271,7 @@ func TestGoingOver(t *testing.T) {
 		if pl.From != nil || !m.Deadline().IsZero() {
 			t.Fatal("it does not end")
 		}
-		if pl.Spread == spread.SpreadSlots && !slices.Equal(pl.Slots, spread.AssignSlots(&pl.Weights)) {
+		if pl.Rule == spread.RuleSlots && !slices.Equal(pl.Slots, spread.AssignSlots(&pl.Weights)) {
 			t.Fatal("slots are not where shares have them")
 		}
 	})
@@ -279,15 +279,15 @@ func TestGoingOver(t *testing.T) {
 
 // check looks for what no Plan may have.
 func check(t interface{ Fatalf(string, ...any) }, pl *spread.Plan) {
-	if (pl.Spread == spread.SpreadNone) != (pl.Distributing == 0) {
-		t.Fatalf("spread %d with %b distributing", pl.Spread, pl.Distributing)
+	if (pl.Rule == spread.RuleNone) != (pl.Distributing == 0) {
+		t.Fatalf("spread %d with %b distributing", pl.Rule, pl.Distributing)
 	}
-	if pl.Spread == spread.SpreadSingle && pl.Distributing != spread.MemberSet(0).With(pl.Single) {
-		t.Fatalf("single %d with %b distributing", pl.Single, pl.Distributing)
+	if pl.Rule == spread.RuleSingle && pl.Distributing != spread.MemberSet(0).With(pl.Active) {
+		t.Fatalf("single %d with %b distributing", pl.Active, pl.Distributing)
 	}
-	if pl.Spread != spread.SpreadSlots {
+	if pl.Rule != spread.RuleSlots {
 		if pl.Slots != nil || pl.From != nil || pl.Weights != [spread.MaxMembers]uint32{} {
-			t.Fatalf("slots with spread %d", pl.Spread)
+			t.Fatalf("slots with spread %d", pl.Rule)
 		}
 		return
 	}

@@ -7,6 +7,6 @@ import "nicteam/modes/spread"
 type xor struct{}
 
 func (xor) spread(pl *spread.Plan, st *State) {
-	pl.Spread = spread.SpreadSlots
+	pl.Rule = spread.RuleSlots
 	share(pl, st, pl.Distributing)
 }

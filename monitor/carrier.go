@@ -17,62 +17,59 @@ const (
 )
 
 const (
-	// readEvery is how late a loss may be noticed that nobody announces.
-	readEvery = 10 * time.Millisecond
-	// haste is the same where every millisecond loses frames. The process is awake then anyway, and a reading
-	// costs it some 2 µs a NIC.
-	haste = 3 * time.Millisecond
-	// restEvery is the same at rest for who does not poke, and restAfter how long after a link event a
-	// rest begins: the kernel holds an event back for a second at most.
-	restEvery = time.Second
-	restAfter = 2 * time.Second
-	// pokeGap bounds what a data path that is refused frame after frame can cost.
-	pokeGap = time.Millisecond
-	// describeWait is how long a verdict waits for its reason. The carrier is read without the
-	// kernel's configuration lock, the description is not, and a NIC that is being opened holds
-	// that lock for a second. Then the verdict goes first and the reason follows.
+	// normalInterval is the time between two readings: how late a loss without a link event may be noticed.
+	normalInterval = 10 * time.Millisecond
+	// busyInterval is for a team that loses frames with every millisecond. The process is awake then anyway, and a reading
+	// costs some 2 µs a NIC.
+	busyInterval = 3 * time.Millisecond
+	// idleInterval is for an idle team, from idleAfter after a link event on: the kernel delays an event by a second at most.
+	idleInterval = time.Second
+	idleAfter    = 2 * time.Second
+	// readNowGap bounds the readings that a data path asks for whose frames are refused one after the other.
+	readNowGap = time.Millisecond
+	// describeWait is how long a report waits for its reason. The carrier is read without the RTNL lock, the description
+	// with it, and opening a NIC may hold that lock for a second: then the report goes first, and the reason follows.
 	describeWait = time.Millisecond
 )
 
-// where is what a panic of the watch is told of as.
-const where = "carrier watch"
+// panicSource names the watch in reports of panics.
+const panicSource = "carrier watch"
 
-// Carrier is the link watch that is always on: one for all members of a team. It reads the
-// carrier of every member each 10 ms (more often or less as [Carrier.Pace] says how much there is to lose), at once after any link event, and at once when [Carrier.Poke]
-// says that the data path was refused a frame. Speed, duplex and the reason are read when the
-// carrier changes and after events.
+// Carrier is the link watch that is always on: one for all members of a team. It reads the carrier of every member each
+// 10 ms (see [Carrier.SetPollRate]), after any link event, and when [Carrier.ReadNow] asks for it because a NIC refused a frame.
+// Speed, duplex and the reason are read when the carrier changes and after events.
 type Carrier struct {
-	src    Source
-	panics *panics.Keeper
-	wake   chan struct{} // read all now
-	asked  chan struct{} // the describer has work
-	found  chan struct{} // the describer has done work
+	src            Source
+	panics         *panics.Keeper
+	wake           chan struct{} // read all now
+	describeWanted chan struct{} // the describer has work
+	describeDone   chan struct{} // the describer has done work
 
-	pace atomic.Int32 // a Pace
+	pollRate atomic.Int32 // a Pace
 
 	mu   sync.Mutex
 	nics []*nic
 }
 
-// nic is a NIC that is watched. The Carrier's mutex guards it.
+// nic is a watched NIC. The Carrier's mutex guards it.
 type nic struct {
 	index   int
-	read    bool // up is known
+	known   bool // up is known
 	up      bool
 	changed bool // up is not yet reported
 
-	ask       bool // the describer is to read the Link
-	link      Link
-	described bool   // link is newer than the last report
-	fresh     bool   // link was read after the carrier changed last
-	turns     uint64 // how often the carrier changed
+	describe    bool // the describer is to read the Link
+	link        Link
+	described   bool   // link is newer than the last report
+	linkCurrent bool   // link was read after the carrier changed last
+	generation  uint64 // how often the carrier changed
 
-	told LinkState // as last reported
+	reported LinkState // as last reported
 }
 
-// NewCarrier returns a watch on no NIC. A reading that panics is given up; k keeps why.
+// NewCarrier regeneration a watch on no NIC. k keeps the panics of readings, which are given up.
 func NewCarrier(src Source, k *panics.Keeper) *Carrier {
-	return &Carrier{src: src, panics: k, wake: make(chan struct{}, 1), asked: make(chan struct{}, 1), found: make(chan struct{}, 1)}
+	return &Carrier{src: src, panics: k, wake: make(chan struct{}, 1), describeWanted: make(chan struct{}, 1), describeDone: make(chan struct{}, 1)}
 }
 
 func (c *Carrier) String() string { return "carrier" }
@@ -90,7 +87,7 @@ func (c *Carrier) Add(index int) {
 	signal(c.wake)
 }
 
-// Remove ends the watch of a NIC. A report that is under way may still arrive.
+// Remove ends the watch of a NIC. One report of it may still arrive.
 func (c *Carrier) Remove(index int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,36 +99,35 @@ func (c *Carrier) Remove(index int) {
 	}
 }
 
-// Poke says that NIC index behaves like one without link. All NICs are read at once: where one
-// cable is pulled, others may be. It never blocks.
-func (c *Carrier) Poke(index int) { signal(c.wake) }
+// ReadNow reads all carriers as soon as possible: a NIC behaves like one without link. It never blocks.
+func (c *Carrier) ReadNow() { signal(c.wake) }
 
-// Pace says how much a late reading loses.
-type Pace int32
+// PollRate says how often carriers are read, by what a late reading loses.
+type PollRate int32
 
-// The paces.
+// The poll rates.
 const (
-	Walk Pace = iota // some frames move
-	Rest             // next to none: the watch wakes no processor by itself, which is most of what an idle team costs
-	Run              // a thousand frames a second and more
+	PollNormal PollRate = iota // some frames move
+	PollIdle                   // hardly any: the watch wakes no CPU by itself, which is most of what an idle team costs
+	PollBusy                   // a thousand frames a second and more
 )
 
-// Pace has carriers read more often or less. Who says Rest pokes instead, when it is awake anyway.
-func (c *Carrier) Pace(p Pace) {
-	if was := Pace(c.pace.Swap(int32(p))); was == Rest && p != Rest {
+// SetPollRate changes how often carriers are read. The caller of PollIdle calls ReadNow when it is awake anyway.
+func (c *Carrier) SetPollRate(p PollRate) {
+	if was := PollRate(c.pollRate.Swap(int32(p))); was == PollIdle && p != PollIdle {
 		signal(c.wake)
 	}
 }
 
-// every is the time to the next reading.
-func (c *Carrier) every(event time.Time) time.Duration {
-	switch p := Pace(c.pace.Load()); {
-	case p == Run:
-		return haste
-	case p == Rest && time.Since(event) >= restAfter:
-		return restEvery
+// readInterval is the time to the next reading.
+func (c *Carrier) readInterval(event time.Time) time.Duration {
+	switch p := PollRate(c.pollRate.Load()); {
+	case p == PollBusy:
+		return busyInterval
+	case p == PollIdle && time.Since(event) >= idleAfter:
+		return idleInterval
 	}
-	return readEvery
+	return normalInterval
 }
 
 // Watch reports the state of each NIC, and again whenever it changes, until ctx ends. Reports come
@@ -143,16 +139,16 @@ func (c *Carrier) Watch(ctx context.Context, report func(LinkState)) error {
 	defer done.Wait()
 	defer cancel()
 
-	// One timer for everything, so that a poke that comes too soon after the last is late, not lost.
-	timer := time.NewTimer(readEvery)
+	// One timer for everything, so that a ReadNow too soon after the last is delayed, not lost.
+	timer := time.NewTimer(normalInterval)
 	defer timer.Stop()
-	var poked time.Time
+	var readNowAt time.Time
 	event := time.Now()
-	late := false // a poke waits for the timer
+	delayed := false // a ReadNow waits for the timer
 	changes := c.src.Changes(ctx)
-	look := func() {
+	read := func() {
 		if c.readAll() {
-			c.await(ctx)
+			c.awaitDescriptions(ctx)
 		}
 		c.reportAll(report)
 	}
@@ -161,77 +157,77 @@ func (c *Carrier) Watch(ctx context.Context, report func(LinkState)) error {
 		case <-ctx.Done():
 			return nil
 		case <-timer.C:
-			if late {
-				poked, late = time.Now(), false
+			if delayed {
+				readNowAt, delayed = time.Now(), false
 			}
-			timer.Reset(c.every(event))
+			timer.Reset(c.readInterval(event))
 		case <-c.wake:
 			now := time.Now()
-			if wait := pokeGap - now.Sub(poked); wait > 0 {
-				late = true
+			if wait := readNowGap - now.Sub(readNowAt); wait > 0 {
+				delayed = true
 				timer.Reset(wait)
 				continue
 			}
-			poked = now
-			timer.Reset(min(readEvery, c.every(event)))
+			readNowAt = now
+			timer.Reset(min(normalInterval, c.readInterval(event)))
 		case _, ok := <-changes:
 			if !ok {
 				changes = nil // the reading goes on without events
 				continue
 			}
 			event = time.Now()
-			timer.Reset(min(readEvery, c.every(event)))
-			c.askAll()
-		case <-c.found:
+			timer.Reset(min(normalInterval, c.readInterval(event)))
+			c.describeAll()
+		case <-c.describeDone:
 		}
-		c.panics.Do(where, look)
+		c.panics.Do(panicSource, read)
 	}
 }
 
-// readAll reads every carrier and returns whether one changed. It is what happens all the time.
+// readAll reads every carrier and regeneration whether one changed.
 func (c *Carrier) readAll() (changed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, n := range c.nics {
-		if up := c.src.Carrier(n.index); !n.read || up != n.up {
-			n.read, n.up, n.changed, n.ask = true, up, true, true
-			n.described, n.fresh = false, false
-			n.turns++
+		if up := c.src.Carrier(n.index); !n.known || up != n.up {
+			n.known, n.up, n.changed, n.describe = true, up, true, true
+			n.described, n.linkCurrent = false, false
+			n.generation++
 			changed = true
 		}
 	}
 	if changed {
-		signal(c.asked)
+		signal(c.describeWanted)
 	}
 	return changed
 }
 
-// askAll has the description of every NIC read again.
-func (c *Carrier) askAll() {
+// describeAll requests the descriptions of all NICs.
+func (c *Carrier) describeAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, n := range c.nics {
-		n.ask = true
+		n.describe = true
 	}
-	signal(c.asked)
+	signal(c.describeWanted)
 }
 
-// await waits until all changes are described, or for describeWait.
-func (c *Carrier) await(ctx context.Context) {
+// awaitDescriptions waits until all changes are described, or for describeWait.
+func (c *Carrier) awaitDescriptions(ctx context.Context) {
 	limit := time.NewTimer(describeWait)
 	defer limit.Stop()
-	for c.undescribed() {
+	for c.anyUndescribed() {
 		select {
 		case <-ctx.Done():
 			return
 		case <-limit.C:
 			return
-		case <-c.found:
+		case <-c.describeDone:
 		}
 	}
 }
 
-func (c *Carrier) undescribed() bool {
+func (c *Carrier) anyUndescribed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, n := range c.nics {
@@ -242,42 +238,42 @@ func (c *Carrier) undescribed() bool {
 	return false
 }
 
-// describe reads the descriptions that are asked for, until ctx ends.
+// describe reads the descriptions that are wanted, until ctx ends.
 func (c *Carrier) describe(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.asked:
+		case <-c.describeWanted:
 		}
 		for ctx.Err() == nil {
-			n, turns := c.nextAsked()
+			n, generation := c.nextToDescribe()
 			if n == nil {
 				break
 			}
-			c.panics.Do(where, func() { c.read(n, turns) })
-			signal(c.found)
+			c.panics.Do(panicSource, func() { c.describeOne(n, generation) })
+			signal(c.describeDone)
 		}
 	}
 }
 
-// read reads the description of a NIC whose carrier had changed so many times.
-func (c *Carrier) read(n *nic, turns uint64) {
+// describeOne reads the description of a NIC whose carrier had that generation.
+func (c *Carrier) describeOne(n *nic, generation uint64) {
 	link := c.src.Link(n.index)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if n.turns == turns { // else it is asked for again
-		n.link, n.described, n.fresh = link, true, true
+	if n.generation == generation { // else it is asked for again
+		n.link, n.described, n.linkCurrent = link, true, true
 	}
 }
 
-func (c *Carrier) nextAsked() (n *nic, turns uint64) {
+func (c *Carrier) nextToDescribe() (n *nic, generation uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, n := range c.nics {
-		if n.ask {
-			n.ask = false
-			return n, n.turns
+		if n.describe {
+			n.describe = false
+			return n, n.generation
 		}
 	}
 	return nil, 0
@@ -298,30 +294,30 @@ func (c *Carrier) nextReport(now time.Time) (LinkState, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, n := range c.nics {
-		if !n.changed && (!n.read || !n.described) {
+		if !n.changed && (!n.known || !n.described) {
 			continue
 		}
 		n.changed, n.described = false, false
 		s := n.state(now)
-		was := n.told
+		was := n.reported
 		was.At = s.At
 		if was == s {
 			continue
 		}
-		n.told = s
+		n.reported = s
 		return s, true
 	}
 	return LinkState{}, false
 }
 
-// state is what there is to say about n. The carrier was read last and counts; where the
-// description contradicts it, it is out of date and the next one will not be.
+// state is the report of n. The carrier was read last and wins over a description that contradicts it: that one is out of
+// date, and another follows.
 func (n *nic) state(now time.Time) LinkState {
 	s := LinkState{Index: n.index, Watch: "carrier", Up: n.up, At: now, Link: n.link}
 	switch {
 	case n.up:
 		s.Link.Exists, s.Link.AdminUp = true, true
-	case !n.fresh, n.link.Carrier:
+	case !n.linkCurrent, n.link.Carrier:
 		s.Reason = ReasonCarrier
 	case !n.link.Exists:
 		s.Reason = ReasonGone

@@ -159,21 +159,21 @@ func TestCarrierFindsLossWithoutEvent(t *testing.T) {
 			t.Fatal("never noticed")
 		}
 		expect(t, "second, without", []LinkState{second}, LinkState{Index: 4, Reason: ReasonCarrier, Link: pulled})
-		if late := second.At.Sub(lost); late > readEvery {
-			t.Errorf("noticed after %v, want ≤ %v", late, readEvery)
+		if late := second.At.Sub(lost); late > normalInterval {
+			t.Errorf("noticed after %v, want ≤ %v", late, normalInterval)
 		}
 	})
 }
 
 // One event has all NICs read: the event of the other is the one that is withheld.
-// At rest hardly anything is read, until there is an event, a poke or an end of the rest.
+// When idle, carriers are hardly read, until an event, a ReadNow or another poll rate.
 func TestCarrierPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource(map[int]Link{1: gigabit})
 		c, reports := watching(t, s, 1)
-		time.Sleep(restAfter + time.Second)
+		time.Sleep(idleAfter + time.Second)
 		reported(reports)
-		c.Pace(Rest)
+		c.SetPollRate(PollIdle)
 		time.Sleep(time.Second)
 		before := s.count()
 		time.Sleep(10 * time.Second)
@@ -181,10 +181,10 @@ func TestCarrierPace(t *testing.T) {
 			t.Errorf("%d readings in 10 s of rest", n)
 		}
 		s.set(1, pulled)
-		c.Poke(1)
+		c.ReadNow()
 		time.Sleep(time.Millisecond)
 		if got := reported(reports); len(got) == 0 || got[0].Up {
-			t.Errorf("after a poke: %+v", got)
+			t.Errorf("after ReadNow: %+v", got)
 		}
 		s.events <- struct{}{}
 		synctest.Wait()
@@ -193,16 +193,16 @@ func TestCarrierPace(t *testing.T) {
 		if n := s.count() - before; n < 90 {
 			t.Errorf("%d readings in the second after an event: a second loss may be held back", n)
 		}
-		time.Sleep(2 * restAfter)
-		c.Pace(Walk)
+		time.Sleep(2 * idleAfter)
+		c.SetPollRate(PollNormal)
 		synctest.Wait()
 		before = s.count()
 		time.Sleep(time.Second)
 		if n := s.count() - before; n < 90 || n > 110 {
 			t.Errorf("%d readings in the second after the rest", n)
 		}
-		c.Pace(Run)
-		time.Sleep(readEvery)
+		c.SetPollRate(PollBusy)
+		time.Sleep(normalInterval)
 		before = s.count()
 		time.Sleep(time.Second)
 		if n := s.count() - before; n < 300 || n > 350 {
@@ -223,27 +223,27 @@ func TestCarrierEventReadsAll(t *testing.T) {
 	})
 }
 
-func TestCarrierPoke(t *testing.T) {
+func TestCarrierReadNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource(map[int]Link{3: gigabit})
 		c, reports := watching(t, s, 3)
 		reported(reports)
 		time.Sleep(5 * time.Millisecond)
 		s.set(3, pulled)
-		c.Poke(3)
-		expect(t, "poked", reported(reports), LinkState{Index: 3, Reason: ReasonCarrier, Link: pulled})
+		c.ReadNow()
+		expect(t, "read now", reported(reports), LinkState{Index: 3, Reason: ReasonCarrier, Link: pulled})
 
-		// A second poke right behind is late, not lost.
+		// A second ReadNow right after it is delayed, not lost.
 		s.set(3, gigabit)
-		c.Poke(3)
+		c.ReadNow()
 		expect(t, "within the gap", reported(reports))
-		time.Sleep(pokeGap)
+		time.Sleep(readNowGap)
 		expect(t, "after the gap", reported(reports), LinkState{Index: 3, Up: true, Link: gigabit})
 
-		// A data path that pokes without end costs a bounded number of readings.
+		// Endless ReadNow costs a bounded number of readings.
 		before := s.count()
 		for range 1000 {
-			c.Poke(3)
+			c.ReadNow()
 			time.Sleep(10 * time.Microsecond)
 		}
 		if n := s.count() - before; n > 15 {
@@ -320,7 +320,7 @@ func TestCarrierWithoutEvents(t *testing.T) {
 		reported(reports)
 		close(s.events)
 		s.set(3, pulled)
-		time.Sleep(readEvery)
+		time.Sleep(normalInterval)
 		expect(t, "lost", reported(reports), LinkState{Index: 3, Reason: ReasonCarrier, Link: pulled})
 	})
 }

@@ -8,53 +8,51 @@ import "time"
 type Debounce struct {
 	UpDelay, DownDelay time.Duration
 
-	link    bool // as last told
+	link    bool // as last reported
 	verdict bool
 	since   time.Time // when link became what it is
-	running bool      // link and verdict differ, a delay runs
+	pending bool      // link and verdict differ, a delay runs
 }
 
-// Handle takes in the link state as it is at now and returns the verdict. Told the same state
-// again it only looks at the clock.
+// Handle returns the verdict at now for a report of the link.
 func (d *Debounce) Handle(now time.Time, up bool) bool {
 	if up != d.link {
 		d.link, d.since = up, now
 	}
-	return d.settle(now)
+	return d.update(now)
 }
 
-// Tick returns the verdict at now without news of the link.
-func (d *Debounce) Tick(now time.Time) bool { return d.settle(now) }
+// Tick returns the verdict at now without a report.
+func (d *Debounce) Tick(now time.Time) bool { return d.update(now) }
 
-// Hurry ends an up-delay that runs: the link is up and there is no other to use.
-func (d *Debounce) Hurry() bool {
+// SkipUpDelay ends an up-delay that runs, because no other member is usable.
+func (d *Debounce) SkipUpDelay() bool {
 	if d.link {
-		d.verdict, d.running = true, false
+		d.verdict, d.pending = true, false
 	}
 	return d.verdict
 }
 
-// Up returns the verdict as last given.
+// Up returns the last verdict.
 func (d *Debounce) Up() bool { return d.verdict }
 
-// Deadline is when the verdict changes unless the link does first; zero for never. A delay that
-// is changed counts at once.
+// Deadline is when the verdict changes unless the link does first; zero for never. A changed delay takes effect at once.
 func (d *Debounce) Deadline() time.Time {
-	if !d.running {
+	if !d.pending {
 		return time.Time{}
 	}
 	return d.since.Add(d.delay())
 }
 
-func (d *Debounce) settle(now time.Time) bool {
-	d.running = d.link != d.verdict
-	if d.running && !now.Before(d.since.Add(d.delay())) {
-		d.verdict, d.running = d.link, false
+func (d *Debounce) update(now time.Time) bool {
+	d.pending = d.link != d.verdict
+	if d.pending && !now.Before(d.since.Add(d.delay())) {
+		d.verdict, d.pending = d.link, false
 	}
 	return d.verdict
 }
 
-// delay is the one that applies to the state of the link.
+// delay is that of the link's state.
 func (d *Debounce) delay() time.Duration {
 	if d.link {
 		return d.UpDelay

@@ -54,13 +54,13 @@ func TestDebounce(t *testing.T) {
 
 func TestDebounceHurry(t *testing.T) {
 	d := monitor.Debounce{UpDelay: time.Hour}
-	if d.Hurry() {
+	if d.SkipUpDelay() {
 		t.Error("a link that is down was hurried up")
 	}
 	if d.Handle(time.Unix(0, 0), true) {
 		t.Error("up before its delay")
 	}
-	if !d.Hurry() || !d.Deadline().IsZero() {
+	if !d.SkipUpDelay() || !d.Deadline().IsZero() {
 		t.Error("Hurry did not end the delay")
 	}
 }

@@ -1,17 +1,15 @@
 // Package monitor says whether the members of a team are usable.
 //
-// A link watch ([Carrier]) reports the present state of NICs, never an edge: a report replaces the
-// one before it, so one that comes late or twice does no harm. [Debounce] turns the states of one
-// NIC into a verdict that has outlasted its delay.
+// A link watch ([Carrier]) reports the state of NICs, never an edge: a report replaces the one before it, so a late or repeated
+// one does no harm. [Debounce] turns the reports of one NIC into a verdict once they have lasted for the delay.
 //
 //	Source ──events──┐
 //	  ──carrier 10 ms┼→ Carrier ──LinkState──→ team.Loop ──→ Debounce ──→ Plan
-//	data path ─Poke──┘
+//	data path ReadNow┘
 //
-// Why three ways to notice one thing: Linux reports the carrier loss of an ordinary NIC at most
-// once a second for the whole machine when another link event came just before
-// (net/core/link_watch.c), so the second of two cables pulled 100 ms apart is reported 900 ms
-// late. Reading the carrier itself shows the truth at once.
+// Events alone are too late: Linux delivers non-urgent link events at most once a second for the whole host
+// (net/core/link_watch.c), so the second of two cables pulled 100 ms apart is reported 900 ms late. Reading the carrier shows
+// it at once.
 //
-// Nothing in here does I/O: what the kernel says comes through [Source].
+// The package does no I/O: [Source] reads the kernel.
 package monitor

@@ -26,12 +26,12 @@ type Source interface {
 	Link(index int) Link
 }
 
-// LinkState is the verdict of a link watch on one NIC. It is a state, not an edge: a later one replaces it.
+// LinkState is the report of a link watch on one NIC: a state, not an edge. A later one replaces it.
 type LinkState struct {
 	Index  int    // ifindex
 	Watch  string // which watch says so, e.g. "carrier"
 	Up     bool
-	Reason string // in words when not up: "carrier lost", "administratively down", "NIC is gone"
+	Reason string // when not up: "carrier lost", "administratively down", "NIC is gone"
 	At     time.Time
 	Link   Link
 }

@@ -33,8 +33,8 @@ func TestAdapterMACIsFollowed(t *testing.T) {
 
 			r.do(AdapterMAC{MAC: otherMAC})
 			r.wantEvents("the change", "adapter-mac-changed: 02:00:00:00:00:bb, was 02:00:00:00:00:aa")
-			if r.plan.Adapter != otherMAC || !slices.Contains(r.plan.Own, otherMAC) || slices.Contains(r.plan.Own, adapterMAC) {
-				t.Errorf("adapter %v, own %v", r.plan.Adapter, r.plan.Own)
+			if r.plan.Adapter != otherMAC || !slices.Contains(r.plan.TeamMACs, otherMAC) || slices.Contains(r.plan.TeamMACs, adapterMAC) {
+				t.Errorf("adapter %v, own %v", r.plan.Adapter, r.plan.TeamMACs)
 			}
 			if len(r.plan.Behind) != 0 || r.plan.Promiscuous {
 				t.Errorf("behind are %v", r.plan.Behind)

@@ -34,9 +34,9 @@ type Datapath interface {
 	Backlog(id int) int
 	// Counters fills c with the totals since the data path began.
 	Counters(c *Counters)
-	// Flows copies the flow table of spread.SpreadShortest to f. It returns false where the Plan in force
+	// Flows copies the flow table of spread.RuleShortest to f. It returns false where the Plan in force
 	// has none.
-	Flows(f *spread.Flows) bool
+	Flows(f *spread.FlowTable) bool
 	// Heard fills h with the totals since the data path began of what was received while the Plan was
 	// PerMember, by spread.RxClass, in bytes.
 	Heard(h *spread.RxBytes)

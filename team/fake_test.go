@@ -32,7 +32,7 @@ type kernel struct {
 	sent     map[int][][]byte
 	joinHold time.Duration // how long Join takes
 	fail     map[string]error
-	flows    *spread.Flows // nil: the Plan has none
+	flows    *spread.FlowTable // nil: the Plan has none
 	heard    spread.RxBytes
 	ownMAC   map[int]bool // members whose NICs refuse other addresses
 	bad      []string     // what should not have happened
@@ -129,7 +129,7 @@ func (k *kernel) Counters(c *Counters) {
 	*c = k.counters
 }
 
-func (k *kernel) Flows(f *spread.Flows) bool {
+func (k *kernel) Flows(f *spread.FlowTable) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.calls = append(k.calls, "flows")

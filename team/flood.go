@@ -99,14 +99,14 @@ func (t *Team) watchCounters(ctx context.Context) {
 		switch {
 		case n < restFrames:
 			look.Reset(restEvery)
-			t.watch.Pace(monitor.Rest)
-			t.watch.Poke(0)
+			t.watch.SetPollRate(monitor.PollIdle)
+			t.watch.ReadNow()
 		case n < runFrames:
 			look.Reset(floodEvery)
-			t.watch.Pace(monitor.Walk)
+			t.watch.SetPollRate(monitor.PollNormal)
 		default:
 			look.Reset(floodEvery)
-			t.watch.Pace(monitor.Run)
+			t.watch.SetPollRate(monitor.PollBusy)
 		}
 		for id := range was {
 			n := c.Members[id].Flooded

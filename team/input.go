@@ -81,7 +81,7 @@ type Flooding struct {
 
 // Measured is what the data path has seen; Flows and Heard are borrowed until Handle returns.
 type Measured struct {
-	Flows *spread.Flows // nil: the Plan in force has no flow table
+	Flows *spread.FlowTable // nil: the Plan in force has no flow table
 	Heard *spread.RxBytes
 }
 

@@ -141,8 +141,8 @@ func (t *Team) Explain(f spread.Flow) spread.Explanation {
 	if v.plan == nil {
 		return spread.Explanation{Member: -1, IfDead: -1, Why: "the team has no Plan yet", IfDeadWhy: "the team has no Plan yet"}
 	}
-	var flows *spread.Flows
-	if seen := new(spread.Flows); v.plan.Spread == spread.SpreadShortest && t.o.Datapath.Flows(seen) {
+	var flows *spread.FlowTable
+	if seen := new(spread.FlowTable); v.plan.Rule == spread.RuleShortest && t.o.Datapath.Flows(seen) {
 		flows = seen
 	}
 	return spread.Explain(v.plan, flows, v.name, f)

@@ -400,9 +400,7 @@ func (l *Loop) fromDatapath(now time.Time, c Control, out *Output) {
 	case ControlGroups:
 		l.groupsRefused(c)
 	case ControlSuspect:
-		if m := l.byID(c.Member); m != nil {
-			out.Poke = append(out.Poke, m.link.Index)
-		}
+		out.ReadLinks = out.ReadLinks || l.byID(c.Member) != nil
 	}
 }
 

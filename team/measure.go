@@ -35,7 +35,7 @@ func (l *Loop) measured(now time.Time, in Measured, out *Output) {
 		return
 	}
 	l.evened = now
-	l.effects(now, l.mode.Handle(now, modes.Measured{Flows: in.Flows, Heard: in.Heard}), out)
+	l.effects(now, l.mode.Handle(now, modes.Measured{Flows: in.Flows, RxBytes: in.Heard}), out)
 }
 
 // unmeasured forgets all that was measured under a mode.
@@ -56,14 +56,14 @@ func (l *Loop) rateOf(m *member) (bps uint64, source string) {
 		return m.rate.bps, m.rate.source.String()
 	}
 	source = spread.RateAssumed.String()
-	if l.plan.Known.Has(m.id) {
+	if l.plan.SpeedKnown.Has(m.id) {
 		source = spread.RateLink.String()
 	}
 	return l.plan.Rates[m.id] * uint64(l.plan.Weights[m.id]) / spread.MaxShare, source
 }
 
 // shortest reports whether p has a flow table.
-func shortest(p *spread.Plan) bool { return p != nil && p.Spread == spread.SpreadShortest }
+func shortest(p *spread.Plan) bool { return p != nil && p.Rule == spread.RuleShortest }
 
 // measureInterval is how often to measure: a whole number of times in a Rebalance.
 func measureInterval(rebalance time.Duration) time.Duration {
@@ -99,7 +99,7 @@ func (t *Team) measure(ctx context.Context) {
 
 // seen is what the data path has seen, as last shown.
 type seen struct {
-	flows    spread.Flows
+	flows    spread.FlowTable
 	heard    spread.RxBytes
 	counters Counters
 	moved    uint64

@@ -38,7 +38,7 @@ func TestRatesOfMembers(t *testing.T) {
 		t.Errorf("flow moves %+v, want 0", s.FlowMoves)
 	}
 
-	var f spread.Flows
+	var f spread.FlowTable
 	f.Members[b] = spread.Queue{Rate: 2e8, Source: spread.RateMeasured}
 	f.Forced = 7
 	var h spread.RxBytes
@@ -99,7 +99,7 @@ func TestEvened(t *testing.T) {
 		n, last := 0, time.Time{}
 		for range 10 {
 			r.run(tt.every)
-			r.do(Measured{Flows: &spread.Flows{}, Heard: &spread.RxBytes{}})
+			r.do(Measured{Flows: &spread.FlowTable{}, Heard: &spread.RxBytes{}})
 			if !r.l.evened.Equal(last) {
 				n, last = n+1, r.l.evened
 			}
@@ -114,7 +114,7 @@ func TestEvened(t *testing.T) {
 func TestMeasures(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()
-		k.flows = &spread.Flows{Forced: 3}
+		k.flows = &spread.FlowTable{Forced: 3}
 		k.flows.Members[0] = spread.Queue{Rate: 5e8, Source: spread.RateMeasured}
 		tm := running(t, k, Options{Config: elb()}, 1, 2)
 		asked := func(d time.Duration, moving bool) int {

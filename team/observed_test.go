@@ -105,7 +105,7 @@ func TestAMembersMACChanges(t *testing.T) {
 		t.Errorf("events (-want +got):\n%s", d)
 	}
 	if r.member(2).MAC != other.String() || out.Plan == nil || out.Plan.MACs[1] != other ||
-		!slices.Contains(out.Plan.Own, other) {
+		!slices.Contains(out.Plan.TeamMACs, other) {
 		t.Errorf("status %s, plan %+v", r.member(2).MAC, out.Plan)
 	}
 	if out := r.sees(0, 2, 1500, other); out.Plan != nil || len(out.Events) != 0 {

@@ -13,17 +13,17 @@ import (
 // Output is what is to be done after an [Input], in the order of the fields. The zero value is
 // nothing.
 type Output struct {
-	Plan    *spread.Plan // to put in force; nil: as before
-	Send    []spread.Send
-	Carrier bool       // wanted of the adapter; always set
-	Speed   Speed      // the same
-	Tell    modes.Tell // what the neighbours are to be told, by Via
-	As      frame.MAC  // of the adapter's addresses, as told
-	Via     []int
-	Pin     func(frame.MAC) int // by which member MACs behind are told; nil: by Via
-	Behind  []Behind            // who switches must learn anew, when TellBehind
-	Events  []Event
-	Poke    []int // NICs (ifindex) whose link is to be read at once
+	Plan      *spread.Plan // to put in force; nil: as before
+	Send      []spread.Send
+	Carrier   bool       // wanted of the adapter; always set
+	Speed     Speed      // the same
+	Tell      modes.Tell // what the neighbours are to be told, by Via
+	As        frame.MAC  // of the adapter's addresses, as told
+	Via       []int
+	Pin       func(frame.MAC) int // by which member MACs behind are told; nil: by Via
+	Behind    []Behind            // who switches must learn anew, when TellBehind
+	Events    []Event
+	ReadLinks bool // at once, of all members: where one cable is pulled, others may be
 
 	// Cause is when what led to the Plan was noticed; zero unless a member was lost.
 	Cause time.Time

@@ -51,7 +51,7 @@ func (w *world) check() {
 		}
 	}
 	for id := range spread.MaxMembers {
-		if p.Spread == spread.SpreadRoundRobin && p.Weights[id] > 0 && !p.Distributing.Has(id) {
+		if p.Rule == spread.RuleRoundRobin && p.Weights[id] > 0 && !p.Distributing.Has(id) {
 			w.t.Fatalf("share of member %d, which does not distribute", id)
 		}
 	}
@@ -59,8 +59,8 @@ func (w *world) check() {
 	if single(c) && p.Distributing.Len() > 1 {
 		w.t.Fatalf("active-backup distributes on %b", p.Distributing)
 	}
-	if p.Spread == spread.SpreadSingle && !p.Distributing.Has(p.Single) {
-		w.t.Fatalf("single member %d may not send", p.Single)
+	if p.Rule == spread.RuleSingle && !p.Distributing.Has(p.Active) {
+		w.t.Fatalf("single member %d may not send", p.Active)
 	}
 
 	// Where each sends with its own MAC no two have the same one.

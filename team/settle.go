@@ -103,7 +103,7 @@ func (l *Loop) hurry() {
 		}
 	}
 	if first != nil {
-		first.debounce.Hurry()
+		first.debounce.SkipUpDelay()
 	}
 }
 
@@ -230,7 +230,7 @@ func (l *Loop) via() (ids []int) {
 			continue
 		}
 		ids = append(ids, m.id)
-		if l.plan.Spread != spread.SpreadBroadcast {
+		if l.plan.Rule != spread.RuleBroadcast {
 			break
 		}
 	}
@@ -245,8 +245,8 @@ func activeOf(s modes.Settings, p *spread.Plan) int {
 	}
 	single := s.Kind == modes.ActiveBackup || !s.Balance
 	switch {
-	case (single || s.Kind == modes.LACP) && p.Spread == spread.SpreadSingle:
-		return p.Single
+	case (single || s.Kind == modes.LACP) && p.Rule == spread.RuleSingle:
+		return p.Active
 	case !single && s.Kind == modes.ELB:
 		for id := range spread.MaxMembers {
 			if p.Multicast.Has(id) {

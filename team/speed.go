@@ -32,7 +32,7 @@ func (l *Loop) speed() (s Speed) {
 		}
 		link := m.state.Link
 		switch {
-		case l.plan.Spread != spread.SpreadBroadcast:
+		case l.plan.Rule != spread.RuleBroadcast:
 			s.Bps += link.SpeedBps
 		case link.SpeedBps > 0 && (s.Bps == 0 || link.SpeedBps < s.Bps):
 			s.Bps = link.SpeedBps

@@ -210,8 +210,8 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 	if out.Memory != nil {
 		t.memory.put(out.Memory)
 	}
-	for _, index := range out.Poke {
-		t.watch.Poke(index)
+	if out.ReadLinks {
+		t.watch.ReadNow()
 	}
 	if want := (adapterLink{carrier: out.Carrier, speed: out.Speed}); want != t.wanted {
 		t.wanted = want

@@ -440,7 +440,7 @@ func TestTeamPlanRefused(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		s := tm.Status()
 		k.do(func() {
-			if k.plan.Single != 1 || len(s.Warnings) != 0 {
+			if k.plan.Active != 1 || len(s.Warnings) != 0 {
 				t.Errorf("plan %+v, warnings %v", k.plan, s.Warnings)
 			}
 		})

@@ -6,9 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -27,14 +25,10 @@ type app struct {
 	json, quiet, verbose bool
 	yes                  bool
 
-	ctx    context.Context // made by interruptible
-	stream bool            // ended by the user: an interrupt needs no words
+	ctx       context.Context  // made by listen
+	reopenLog <-chan os.Signal // made by listen
+	stream    bool             // ended by the user: an interrupt needs no words
 }
-
-// interrupted is the cause of a context that a signal ended.
-type interrupted struct{ sig os.Signal }
-
-func (i interrupted) Error() string { return "stopped by the signal " + i.sig.String() }
 
 // execute runs the command and returns its exit code.
 func execute(args []string, out, errw io.Writer, env []string) int {
@@ -56,29 +50,6 @@ func execute(args []string, out, errw io.Writer, env []string) int {
 	return a.fail(err)
 }
 
-// interruptible is the context of a verb that SIGINT and SIGTERM end, and more if they are not ignored already. A second
-// signal ends the process as it would any other.
-func (a *app) interruptible(more ...os.Signal) context.Context {
-	if a.ctx != nil {
-		return a.ctx
-	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	a.ctx = ctx
-	sigs := make(chan os.Signal, 1)
-	signal.Notify(sigs, syscall.SIGINT, syscall.SIGTERM)
-	for _, s := range more {
-		if !signal.Ignored(s) {
-			signal.Notify(sigs, s)
-		}
-	}
-	go func() {
-		s := <-sigs
-		signal.Stop(sigs)
-		cancel(interrupted{s})
-	}()
-	return ctx
-}
-
 // log writes to stderr what is at least as grave as level; -v everything.
 func (a *app) log(level slog.Level) *slog.Logger {
 	switch {
@@ -89,10 +60,6 @@ func (a *app) log(level slog.Level) *slog.Logger {
 	}
 	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
 }
-
-// outliveReaders has this process go on when nobody reads what it says any more: what it does to the host is done to the
-// end, though its words go to `head -1` or to a log that was closed.
-func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // teamLog is the log of a team's process: what repeats is summed up.
 func (a *app) teamLog() *slog.Logger { return slog.New(logs.Limit(a.log(slog.LevelInfo).Handler())) }

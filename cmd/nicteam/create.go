@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -71,16 +70,14 @@ defaults: nicteam help config`,
 
 // create makes the team and shows its steps as they are done.
 func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) error {
-	outliveReaders()
 	var ctx context.Context
 	if foreground {
-		ctx, o.Log = a.interruptible(), a.teamLog()
+		ctx, o.Log = a.listen(runsTeam), a.teamLog()
 		o.Foreground = func(c settings.Config) error {
-			return daemon.Run(ctx, daemon.RunOptions{Config: c, Dirs: a.places, Ready: launch.ReadyPipe(), Log: o.Log, Release: true, Insist: true, Version: version})
+			return daemon.Run(ctx, daemon.Options{Config: c, Dirs: a.places, Ready: launch.ReadyPipe(), Log: o.Log, ReopenLog: a.reopenLog, Release: true, Strict: true, Version: version})
 		}
 	} else {
-		// A terminal that is closed meanwhile is as good as Ctrl-C: what was begun is given back.
-		ctx, o.Log = a.interruptible(syscall.SIGHUP), a.log(slog.LevelWarn)
+		ctx, o.Log = a.listen(changesHost), a.log(slog.LevelWarn)
 	}
 	o.Config, o.Dirs = l.Config, a.places
 	o.Notes, o.Warn, o.Accept = l.Notes, a.warn, a.yes

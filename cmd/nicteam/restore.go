@@ -2,7 +2,6 @@ package main
 
 import (
 	"log/slog"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +25,7 @@ again when the NIC has come, or drop it with --forget.`,
   nicteam restore team0 --forget eth1`,
 		Args: args(0, 1),
 		RunE: func(_ *cobra.Command, given []string) error {
-			outliveReaders()
+			a.listen(changesHost) // the first signal does not interrupt it
 			name := ""
 			if len(given) == 1 {
 				name = given[0]
@@ -34,7 +33,7 @@ again when the NIC has come, or drop it with --forget.`,
 			if len(forget) > 0 && name == "" {
 				return &team.Problem{Kind: team.Usage, What: "forget NIC " + forget[0], Why: "no team is named", Fix: "nicteam restore TEAM --forget " + forget[0]}
 			}
-			steps, err := launch.Restore(a.interruptible(syscall.SIGHUP), a.places, name, forget, a.log(slog.LevelWarn))
+			steps, err := launch.Restore(a.places, name, forget, a.log(slog.LevelWarn))
 			if err != nil {
 				return err
 			}

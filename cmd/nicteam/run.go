@@ -33,10 +33,10 @@ opens the log anew.`,
 			if err != nil {
 				return err
 			}
-			outliveReaders()
 			log := a.teamLog()
 			ready := launch.ReadyPipe()
-			return daemon.Run(a.interruptible(), daemon.RunOptions{Config: l.Config, Dirs: a.places, Ready: ready, Insist: ready != nil, Release: release, RandomSystem: l.RandomSystem, Notes: l.Ignored, Version: version, Log: log})
+			ctx := a.listen(runsTeam)
+			return daemon.Run(ctx, daemon.Options{Config: l.Config, Dirs: a.places, Ready: ready, Strict: ready != nil, Release: release, RandomSystem: l.RandomSystem, Notes: l.Ignored, Version: version, Log: log, ReopenLog: a.reopenLog})
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "a file of settings: YAML, TOML or JSON")

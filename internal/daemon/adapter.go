@@ -1,125 +1,72 @@
 package daemon
 
 import (
-	"context"
+	"crypto/rand"
+	"errors"
 	"slices"
-	"sync"
-	"time"
 
+	"nicteam/internal/frame"
 	"nicteam/internal/host"
-	"nicteam/internal/panics"
-	"nicteam/team"
+	"nicteam/internal/settings"
+	"nicteam/internal/tap"
 )
 
-// adapterPatience bounds how long a status waits for the kernel. A reading takes well below a millisecond, unless somebody
-// holds the kernel's configuration lock: then the status has what was read last, with its time.
-const adapterPatience = 50 * time.Millisecond
-
-// adapterReader reads the adapter as the kernel has it, one reading at a time, so that callers who do not wait for it leave no more
-// than one behind.
-type adapterReader struct {
-	read   func() team.AdapterStatus
-	panics *panics.Keeper
-
-	mu      sync.Mutex
-	last    team.AdapterStatus
-	begun   time.Time     // of the reading that is under way, or of the last one
-	reading chan struct{} // closed at the end of the one under way; nil: none is
+// macDonor is the member whose MAC the adapter gets by --mac keep, and whose settings it gets: the one with the default
+// route, or the first.
+func (s *session) macDonor(c settings.Config, members []host.NIC) host.NIC {
+	owner := s.host.DefaultOwner(c.MemberNames())
+	if i := slices.IndexFunc(members, func(m host.NIC) bool { return m.Name == owner }); i >= 0 {
+		return members[i]
+	}
+	return members[0]
 }
 
-// newAdapterReader reads once, so that there is something to show from the first status on.
-func newAdapterReader(read func() team.AdapterStatus, p *panics.Keeper) *adapterReader {
-	r := &adapterReader{read: read, panics: p}
-	now := time.Now()
-	r.last = read()
-	r.last.AsOf = now
-	return r
+// adapterMAC chooses the adapter's address.
+func adapterMAC(c settings.Config, lender host.NIC) frame.MAC {
+	switch c.MACPolicy {
+	case settings.MACGiven:
+		return c.MAC
+	case settings.MACNew:
+		var b [6]byte
+		_, _ = rand.Read(b[:]) // never fails
+		b[0] = b[0]&^1 | 2     // unicast, locally administered
+		return frame.MACAt(b[:], 0)
+	}
+	return lender.MAC
 }
 
-// status is the adapter as it is now or, where that cannot be had in time, as it was last seen.
-func (r *adapterReader) status() team.AdapterStatus {
-	asked := time.Now()
-	late := time.NewTimer(adapterPatience)
-	defer late.Stop()
-	for {
-		done, fresh := r.begin(asked)
-		select {
-		case <-done:
-			if fresh {
-				return r.seen()
+// adapterMTU is what adapter and members are to have. The adapter of a process before this keeps its own, which somebody
+// may have changed by hand, but not one that no member followed while nobody looked.
+func (s *session) adapterMTU(c settings.Config, members []host.NIC, again bool) int {
+	if again {
+		if a, err := s.host.NIC(c.Team); err == nil {
+			followed := c.MTU
+			for _, m := range members {
+				followed = max(followed, m.MTU)
 			}
-			// That one was begun before we came, and may have missed what our caller knows.
-		case <-late.C:
-			return r.seen()
+			return min(a.MTU, followed)
 		}
 	}
-}
-
-// begin returns the end of the reading that is under way, and begins one where there is none; fresh is one that was begun
-// since.
-func (r *adapterReader) begin(since time.Time) (done <-chan struct{}, fresh bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.reading == nil {
-		r.begun, r.reading = time.Now(), make(chan struct{})
-		go r.finish(r.begun, r.reading)
+	if c.MTU != 0 {
+		return c.MTU
 	}
-	return r.reading, !r.begun.Before(since)
+	return host.AutoMTU(members)
 }
 
-func (r *adapterReader) finish(begun time.Time, done chan struct{}) {
-	a, read := r.once()
-	a.AsOf = begun
-	r.mu.Lock()
-	if r.reading = nil; read {
-		r.last = a
-	}
-	r.mu.Unlock()
-	close(done)
-}
-
-// once reads, unless that panics. As anybody may ask for a status, that never ends the process.
-func (r *adapterReader) once() (a team.AdapterStatus, read bool) {
-	defer func() {
-		if !read {
-			r.panics.UntrustedInput("status of the adapter", "", recover())
+// openAdapter makes the adapter, or takes up the one that a process before this left: then its MAC
+// stays, whatever was chosen now. made is false for one that was there.
+func (s *session) openAdapter(c settings.Config, mac frame.MAC, mtu int, again bool) (made bool, err error) {
+	s.adapterName, s.adapterUp = c.Team, true
+	if again {
+		if name := s.host.AdapterName(); name != "" {
+			s.adapterName = name // which somebody may have given it
 		}
-	}()
-	return r.read(), true
-}
-
-func (r *adapterReader) seen() team.AdapterStatus {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	a := r.last
-	a.Addresses = slices.Clone(a.Addresses)
-	return a
-}
-
-// readAdapter reads the adapter as the kernel has it.
-func (s *session) readAdapter() team.AdapterStatus {
-	a := team.AdapterStatus{Name: s.adapter.Name(), Index: s.adapter.Index(), MAC: s.adapter.MAC().String(), Addresses: []string{}}
-	n, err := s.host.NICAt(s.adapter.Index())
-	if err != nil {
-		return a
+		s.adapter, err = tap.Open(tap.Options{Name: s.adapterName, MTU: mtu})
+		if err == nil || !errors.Is(err, tap.ErrNotFound) {
+			return false, err
+		}
 	}
-	a.Name, a.MAC, a.MTU = n.Name, n.MAC.String(), n.MTU
-	for _, p := range n.Addresses {
-		a.Addresses = append(a.Addresses, p.String())
-	}
-	return a
-}
-
-// announcer is package host's reading of the adapter in the words of package team.
-type announcer struct {
-	host  *host.Host
-	index int
-}
-
-// Ask has the adapter's stack ask whom it knows.
-func (a announcer) Ask(context.Context) error { return a.host.AskNeighbours(a.index) }
-
-// Announcement reads what the neighbours are to be told.
-func (a announcer) Announcement(context.Context) (team.Announcement, error) {
-	return a.host.Announcement(a.index)
+	s.adapterName = c.Team
+	s.adapter, err = tap.Create(tap.Options{Name: c.Team, MTU: mtu, MAC: mac})
+	return err == nil, err
 }

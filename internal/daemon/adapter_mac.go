@@ -8,23 +8,23 @@ import (
 )
 
 const (
-	// udevWithin is how long after it was made udev may give an adapter another MAC, where it could see it being made …
-	udevWithin = 30 * time.Second
-	// … and putBacks how often that is undone: whoever insists is not udev.
-	putBacks = 3
+	// udevWindow is how long after it was made udev may give an adapter another MAC, where it could see it being made …
+	udevWindow = 30 * time.Second
+	// … and maxMACRestores how often that is undone: whoever insists is not udev.
+	maxMACRestores = 3
 )
 
-// followMAC has the team's adapter MAC be the one that the adapter has, until ctx ends: somebody changes it by hand. A
+// followAdapterMAC has the team's adapter MAC be the one that the adapter has, until ctx ends: somebody changes it by hand. A
 // change that may be udev's is undone.
-func (s *session) followMAC(ctx context.Context) {
-	index, mac, left := s.adapter.Index(), s.adapter.MAC(), putBacks
+func (s *session) followAdapterMAC(ctx context.Context) {
+	index, mac, left := s.adapter.Index(), s.adapter.MAC(), maxMACRestores
 	if s.adapter.MACSettled() {
 		left = 0
 	}
 	made := time.Now()
 	for changed := s.follower.News(host.AdapterLink).C(); ; {
 		adapter, err := s.host.Facts(index)
-		for ; err == nil && adapter.MAC != mac && left > 0 && time.Since(made) < udevWithin; adapter, err = s.host.Facts(index) {
+		for ; err == nil && adapter.MAC != mac && left > 0 && time.Since(made) < udevWindow; adapter, err = s.host.Facts(index) {
 			left--
 			if err := s.host.PutBackMAC(index, mac, adapter.MAC); err != nil {
 				s.log.Warn("adapter's MAC not put back", "mac", mac, "is", adapter.MAC, "err", err)
@@ -45,8 +45,8 @@ func (s *session) followMAC(ctx context.Context) {
 	}
 }
 
-// lends reports whether the adapter has a member's MAC: then the member must not be on the LAN by itself.
-func (s *session) lends(member string) bool {
+// lendsMAC reports whether the adapter has a member's MAC: then the member must not be on the LAN by itself.
+func (s *session) lendsMAC(member string) bool {
 	st := s.team.Status()
 	for _, m := range st.Members {
 		if m.Name == member {

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"nicteam/internal/config"
 	"nicteam/internal/control"
@@ -15,78 +14,21 @@ import (
 	"nicteam/internal/launch"
 	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
-	"nicteam/modes/spread"
 	"nicteam/team"
 )
 
 var _ control.Backend = (*session)(nil)
 
-// Status is the team's state.
-func (s *session) Status() *team.Status { return s.team.Status() }
-
-// Sample reads the totals.
-func (s *session) Sample() *team.Sample { return s.team.Sample() }
-
-// History says what was carried when.
-func (s *session) History(q team.HistoryQuery) (*team.HistoryDocument, error) {
-	if q.Member != "" && !slices.Contains(s.team.Config().MemberNames(), q.Member) {
-		q.Member = s.host.RealName(q.Member)
-	}
-	return s.team.History(q)
-}
-
-// Events delivers what is remembered, and with follow what comes.
-func (s *session) Events(ctx context.Context, follow bool) <-chan team.Event {
-	if follow {
-		return s.team.Replay(ctx, time.Time{})
-	}
-	past := s.team.Events(time.Time{})
-	c := make(chan team.Event, len(past))
-	for _, e := range past {
-		c <- e
-	}
-	close(c)
-	return c
-}
-
-// Explain says which member carries a flow.
-func (s *session) Explain(flow string) (*control.Explanation, error) {
-	f, err := spread.ParseFlow(flow)
-	if err != nil {
-		return nil, &team.Problem{Kind: team.Usage, What: "read flow " + flow, Why: err.Error(),
-			Fix: "write it as: tcp 10.0.0.1:5000 10.0.0.2:80", Err: err}
-	}
-	st, x := s.team.Status(), s.team.Explain(f)
-	e := &control.Explanation{Schema: "nicteam.explain/v1", Team: st.Team, Flow: flow, Mode: st.Mode, Slot: -1,
-		Member: s.team.MemberName(x.Member), Why: x.Why, Next: s.team.MemberName(x.IfDead), NextWhy: x.IfDeadWhy}
-	if x.Hashed {
-		e.Hash, e.Slot = st.Settings.Hash, x.Slot
-	}
-	if x.Age > 0 {
-		e.Since = time.Now().Add(-x.Age)
-	}
-	return e, nil
-}
-
-// Peers lists the peers that the mode steers.
-func (s *session) Peers(ctx context.Context) (*control.Peers, error) {
-	list, err := s.team.Peers(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return control.PeersOf(s.team.Status(), list, s.team.MemberName), nil
-}
-
 // Add takes NICs into the running team, all of them or none. accept says that the caller has looked at what cannot go along (Bystanders), or answers for it unseen.
 func (s *session) Add(ctx context.Context, names []string, accept bool) (steps []string, err error) {
-	s.changing.Lock()
-	defer s.changing.Unlock()
-	return s.addAll(ctx, names, accept)
+	s.changeMu.Lock()
+	defer s.changeMu.Unlock()
+	return s.addLocked(ctx, names, accept)
 }
 
-// addAll is Add for who holds changing.
-func (s *session) addAll(ctx context.Context, names []string, accept bool) (steps []string, err error) {
-	defer s.membersChanged()
+// addLocked is Add for who holds changing.
+func (s *session) addLocked(ctx context.Context, names []string, accept bool) (steps []string, err error) {
+	defer s.updateFollower()
 	c := s.team.Config()
 	names = s.realNames(names)
 	consent := host.Ask
@@ -100,7 +42,7 @@ func (s *session) addAll(ctx context.Context, names []string, accept bool) (step
 		}
 		warnings, problem := s.host.CheckAdd(c, names, others, consent)
 		if problem == nil {
-			problem = s.canTakeAddresses(c, names)
+			problem = s.checkAdapterUp(c, names)
 		}
 		if problem != nil {
 			return problem
@@ -111,7 +53,7 @@ func (s *session) addAll(ctx context.Context, names []string, accept bool) (step
 		if err := s.lockNICs("add to "+c.Team, names); err != nil {
 			return err
 		}
-		return s.record(names)
+		return s.recordNICs(names)
 	})
 	if err != nil {
 		return nil, err
@@ -120,9 +62,9 @@ func (s *session) addAll(ctx context.Context, names []string, accept bool) (step
 	ctx = context.WithoutCancel(ctx)
 	fast := s.path.Engaged()
 	for i, name := range names {
-		if err := s.add(ctx, name); err != nil {
+		if err := s.addNIC(ctx, name); err != nil {
 			for _, before := range names[:i] {
-				if _, e := s.remove(ctx, before, true); e != nil {
+				if _, e := s.removeMember(ctx, before, true); e != nil {
 					err = errors.Join(err, e)
 				}
 			}
@@ -133,19 +75,19 @@ func (s *session) addAll(ctx context.Context, names []string, accept bool) (step
 			}
 			return nil, err
 		}
-		s.knowFilters([]string{name})
-		s.awaitNoMore(ctx, name)
+		s.recordFilters([]string{name})
+		s.forgetMissing(ctx, name)
 		steps = append(steps, name+" joined "+c.Team)
 		if fast && !s.path.Engaged() {
 			fast = false
 			steps = append(steps, "warning: the relay moves the frames from now on, because of "+name+": nicteam status "+c.Team+" says why")
 		}
 	}
-	return steps, s.save()
+	return steps, s.saveConfig()
 }
 
-// canTakeAddresses refuses NICs whose addresses are to move to an adapter that somebody has set down: routes have no place there.
-func (s *session) canTakeAddresses(c settings.Config, names []string) *team.Problem {
+// checkAdapterUp refuses NICs whose addresses are to move to an adapter that somebody has set down: routes have no place there.
+func (s *session) checkAdapterUp(c settings.Config, names []string) *team.Problem {
 	a, err := s.host.NICAt(s.adapter.Index())
 	if err != nil || a.AdminUp || c.Address != settings.AddressAuto {
 		return nil
@@ -157,7 +99,7 @@ func (s *session) canTakeAddresses(c settings.Config, names []string) *team.Prob
 // realName is the name of the NIC that a client named so, who may have used an altname. What is a member's is taken
 // first: its NIC may be gone. The caller holds changing.
 func (s *session) realName(name string) string {
-	if s.awaits(name) || slices.Contains(s.team.Config().MemberNames(), name) {
+	if s.isMissing(name) || slices.Contains(s.team.Config().MemberNames(), name) {
 		return name
 	}
 	return s.host.RealName(name)
@@ -171,8 +113,8 @@ func (s *session) realNames(names []string) []string {
 	return real
 }
 
-// add takes in a NIC that is recorded.
-func (s *session) add(ctx context.Context, name string) error {
+// addNIC takes in a NIC that is recorded.
+func (s *session) addNIC(ctx context.Context, name string) error {
 	n, err := s.host.NIC(name)
 	if err != nil {
 		return err
@@ -182,16 +124,16 @@ func (s *session) add(ctx context.Context, name string) error {
 		err = s.host.RebindConnections([]string{name})
 	}
 	if err == nil {
-		err = s.join(ctx, name, 0, n)
+		err = s.joinNIC(ctx, name, 0, n)
 	}
 	if err == nil && adopts {
 		err = s.host.Adopt(s.adapter.Index(), []string{name})
 	}
 	if err == nil {
-		err = s.host.Strip(name, s.setup())
+		err = s.host.Strip(name, s.memberSetup())
 	}
 	if err == nil {
-		err = s.observe(ctx)
+		err = s.syncLinks(ctx)
 	}
 	if err == nil {
 		// The neighbours know the addresses that it brought by its own MAC, which is not the adapter's.
@@ -206,45 +148,45 @@ func (s *session) add(ctx context.Context, name string) error {
 		Why: err.Error() + "; the NIC was given back", Fix: "nicteam list shows the NICs of this host", Err: errors.Join(err, back)}
 }
 
-// setup is what a NIC that joins is to be like.
-func (s *session) setup() host.Setup { return host.Setup{MTU: s.mtu, GRO: s.team.Config().GRO} }
+// memberSetup is what a NIC that joins is to be like.
+func (s *session) memberSetup() host.Setup { return host.Setup{MTU: s.mtu, GRO: s.team.Config().GRO} }
 
 // Remove drains NICs and gives them back.
 func (s *session) Remove(ctx context.Context, names []string, force bool) (steps []string, err error) {
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	s.changeMu.Lock()
+	defer s.changeMu.Unlock()
 	c := s.team.Config()
 	var members, awaited []string
 	for _, name := range s.realNames(names) {
-		if s.awaits(name) {
+		if s.isMissing(name) {
 			awaited = append(awaited, name)
 		} else {
 			members = append(members, name)
 		}
 	}
-	if problem := removable(c, members, force); problem != nil {
+	if problem := checkRemove(c, members, force); problem != nil {
 		return nil, problem
 	}
 	ctx = context.WithoutCancel(ctx)
-	defer s.membersChanged()
+	defer s.updateFollower()
 	for _, name := range awaited {
-		s.awaitNoMore(ctx, name)
+		s.forgetMissing(ctx, name)
 		steps = append(steps, name+" is not there, and awaited no more")
 	}
 	for _, name := range members {
-		step, err := s.remove(ctx, name, force)
+		step, err := s.removeMember(ctx, name, force)
 		if err != nil {
 			return steps, err
 		}
 		steps = append(steps, step...)
 		_ = s.team.Warn(ctx, rejoinKey(name), "")
 	}
-	s.choice.retry()
-	return steps, s.save()
+	s.datapath.retry()
+	return steps, s.saveConfig()
 }
 
-// removable refuses before anything is changed.
-func removable(c settings.Config, names []string, force bool) *team.Problem {
+// checkRemove refuses before anything is changed.
+func checkRemove(c settings.Config, names []string, force bool) *team.Problem {
 	members := c.MemberNames()
 	seen := map[string]bool{}
 	for _, name := range names {
@@ -268,11 +210,11 @@ func removable(c settings.Config, names []string, force bool) *team.Problem {
 	return nil
 }
 
-func (s *session) remove(ctx context.Context, name string, force bool) (steps []string, err error) {
+func (s *session) removeMember(ctx context.Context, name string, force bool) (steps []string, err error) {
 	if err := s.team.Drain(ctx, name, force); err != nil {
 		return nil, err
 	}
-	index, lends := s.index(name), s.lends(name)
+	index, lends := s.memberIndex(name), s.lendsMAC(name)
 	// While it is isolated nothing of it reaches the host, so the order here cannot double a frame.
 	if err := s.team.Leave(ctx, name, force); err != nil {
 		return nil, err
@@ -288,8 +230,8 @@ func (s *session) remove(ctx context.Context, name string, force bool) (steps []
 	return steps, nil
 }
 
-// index is a member's ifindex, 0 when its NIC is gone.
-func (s *session) index(name string) int {
+// memberIndex is a member's ifindex, 0 when its NIC is gone.
+func (s *session) memberIndex(name string) int {
 	for _, m := range s.team.Members() {
 		if m.Name == name && m.State != "absent" {
 			return m.Index
@@ -300,8 +242,8 @@ func (s *session) index(name string) int {
 
 // Set changes live settings, all or none of them.
 func (s *session) Set(ctx context.Context, settings map[string]string) ([]string, error) {
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	s.changeMu.Lock()
+	defer s.changeMu.Unlock()
 	was := s.team.Config()
 	settings = config.RealNames(settings, s.realName)
 	next, steps, err := config.SetAll(was, settings)
@@ -313,21 +255,21 @@ func (s *session) Set(ctx context.Context, settings map[string]string) ([]string
 	}
 	chosen := named("datapath")
 	if chosen {
-		if err := s.choice.set(next.Datapath); err != nil {
+		if err := s.datapath.setWanted(next.Datapath); err != nil {
 			return nil, launch.FastpathProblem("set datapath="+next.Datapath+" of "+was.Team, err)
 		}
 	}
-	if err := s.set(ctx, next, named("mtu")); err != nil {
+	if err := s.applySettings(ctx, next, named("mtu")); err != nil {
 		if chosen {
-			err = errors.Join(err, s.choice.set(was.Datapath))
+			err = errors.Join(err, s.datapath.setWanted(was.Datapath))
 		}
 		return nil, err
 	}
-	return steps, s.save()
+	return steps, s.saveConfig()
 }
 
-// set changes the MTU, where it is named, and what the control loop decides by.
-func (s *session) set(ctx context.Context, next settings.Config, named bool) error {
+// applySettings changes the MTU, where it is named, and what the control loop decides by.
+func (s *session) applySettings(ctx context.Context, next settings.Config, named bool) error {
 	mtu := s.mtu
 	if named && next.MTU != 0 {
 		if err := s.setMTU(ctx, next.MTU); err != nil {
@@ -346,26 +288,26 @@ func (s *session) set(ctx context.Context, next settings.Config, named bool) err
 // Delete gives everything back. The process ends after that, and only then. What others have put on the adapter would end with it, so
 // that wants force.
 func (s *session) Delete(ctx context.Context, force bool) (steps []string, err error) {
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	s.changeMu.Lock()
+	defer s.changeMu.Unlock()
 	name := s.team.Config().Team
 	if problem := launch.CheckAdapterUnused(s.host, name, s.team.Status().Adapter.Name); problem != nil && !force {
 		return nil, problem
 	}
-	steps, err = s.release()
+	steps, err = s.giveBack()
 	if err != nil {
 		return steps, &team.Problem{Kind: team.Failed, What: "delete " + name, Why: err.Error(),
 			Fix: "nicteam restore " + name, Err: err}
 	}
-	s.forget(name)
-	s.end.Do(func() { close(s.over) })
+	s.removeFiles(name)
+	s.deleteOnce.Do(func() { close(s.deleted) })
 	return steps, nil
 }
 
-// save keeps the configuration as it is for the next start.
-func (s *session) save() error {
+// saveConfig keeps the configuration as it is for the next start.
+func (s *session) saveConfig() error {
 	c := s.team.Config()
-	c.Members = append(c.Members, s.awaited...)
+	c.Members = append(c.Members, s.missing...)
 	for _, path := range s.dirs.ConfigFiles(c.Team) {
 		if err := config.Save(path, c); err != nil {
 			return &team.Problem{Kind: team.Failed, What: "save " + path, Why: err.Error() + "; the change is in force until the team's process ends",

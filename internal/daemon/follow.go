@@ -28,12 +28,12 @@ const (
 // errLost ends the team's process when somebody took its adapter away.
 var errLost = errors.New("the adapter is gone")
 
-// follow keeps the team in step with what others do to its host, until ctx ends. It is woken by events and reads the state
+// followHost keeps the team in step with what others do to its host, until ctx ends. It is woken by events and reads the state
 // as it is then.
 //
 //	adapter    gone                    the host is given back, the process ends
 //	           down, up                the team is down; what the kernel took away is put back
-//	           name, MTU               followed; its MAC is followed by followMAC
+//	           name, MTU               followed; its MAC is followed by followAdapterMAC
 //	           addresses that leave    forgotten by journal and mode
 //	           addresses with a time   watched (leases.go)
 //	behind it  addresses that leave    the same: VLANs, a bridge
@@ -41,7 +41,7 @@ var errLost = errors.New("the adapter is gone")
 //	           name, MAC, MTU          the control loop is told
 //	           addresses, routes,
 //	           rules, neighbours       moved to the adapter or copied, as when the team began (late.go)
-func (s *session) follow(ctx context.Context) {
+func (s *session) followHost(ctx context.Context) {
 	// Links are looked at at once: what comes by a NIC that has returned must not reach the host beside the team.
 	const links = host.AdapterLink | host.MemberLink | host.OtherLink | host.BehindLink
 	urgent, other := s.follower.News(links), s.follower.News(host.AnyChange&^(links|host.AdapterGroups|host.OtherHas))
@@ -63,7 +63,7 @@ func (s *session) follow(ctx context.Context) {
 			return
 		}
 		now := time.Now()
-		wait, rested := s.followAgain(now), other.C()
+		wait, rested := s.untilNextLook(now), other.C()
 		if left := rest.Sub(now); left > 0 {
 			wait, rested = min(wait, left), nil
 		}
@@ -75,7 +75,7 @@ func (s *session) follow(ctx context.Context) {
 		case <-rested:
 			changed = other.Take()
 		case <-timer.C:
-			if at := s.leases.next; !at.IsZero() && !time.Now().Before(at) || time.Since(looked) >= followEvery {
+			if at := s.leases.nextStage; !at.IsZero() && !time.Now().Before(at) || time.Since(looked) >= followEvery {
 				changed = host.AdapterHas | host.MemberHas
 			}
 		case <-ctx.Done(): // the channels are never closed
@@ -86,11 +86,11 @@ func (s *session) follow(ctx context.Context) {
 	}
 }
 
-// followAgain is when to look though nothing has happened: an address is about to run out, or something that was held back
+// untilNextLook is when to look though nothing has happened: an address is about to run out, or something that was held back
 // may move.
-func (s *session) followAgain(now time.Time) time.Duration {
+func (s *session) untilNextLook(now time.Time) time.Duration {
 	wait := followEvery
-	for _, at := range []time.Time{s.leases.next, s.moves.next, s.moves.due} {
+	for _, at := range []time.Time{s.leases.nextStage, s.moves.retryTime, s.moves.moveAt} {
 		if !at.IsZero() {
 			wait = min(wait, max(at.Sub(now), 0))
 		}
@@ -101,23 +101,23 @@ func (s *session) followAgain(now time.Time) time.Duration {
 // reconcile brings team and host in line after changes.
 func (s *session) reconcile(ctx context.Context, changed host.Change) error {
 	const some = host.AdapterLink | host.AdapterHas
-	s.changing.Lock()
-	defer s.changing.Unlock()
-	if s.isOver(ctx) {
+	s.changeMu.Lock()
+	defer s.changeMu.Unlock()
+	if s.hasEnded(ctx) {
 		return nil
 	}
 	var errs []error
 	if changed&(host.MemberHas|host.MemberLink) != 0 {
-		s.moves.noticed(time.Now())
+		s.moves.noteArrival(time.Now())
 	}
-	if s.moves.ready(time.Now()) {
-		errs = append(errs, s.adoptLate(ctx))
+	if s.moves.isDue(time.Now()) {
+		errs = append(errs, s.adoptLateAddresses(ctx))
 	}
 	if changed&(host.MemberHas|host.Rules) != 0 && s.team.Config().Address == settings.AddressAuto {
 		errs = append(errs, s.host.AdoptRules(s.adapter.Index(), s.presentMembers()))
 	}
 	if changed&(host.BehindLink|host.BehindHas|host.AdapterLink) != 0 {
-		errs = append(errs, s.followBehind(ctx))
+		errs = append(errs, s.followUppers(ctx))
 	}
 	if changed&some != 0 {
 		gone, err := s.followAdapter(ctx)
@@ -127,18 +127,18 @@ func (s *session) reconcile(ctx context.Context, changed host.Change) error {
 		errs = append(errs, err)
 	}
 	if changed&(host.MemberLink|host.AdapterLink) != 0 {
-		errs = append(errs, s.observe(ctx))
+		errs = append(errs, s.syncLinks(ctx))
 	}
 	if changed&(host.MemberLink|host.OtherLink) != 0 {
-		s.rejoin(ctx)
+		s.rejoinNICs(ctx)
 	}
 	return errors.Join(errs...)
 }
 
-// isOver reports whether the team was ended while somebody waited for changing.
-func (s *session) isOver(ctx context.Context) bool {
+// hasEnded reports whether the team was ended while somebody waited for changing.
+func (s *session) hasEnded(ctx context.Context) bool {
 	select {
-	case <-s.over:
+	case <-s.deleted:
 		return true
 	case <-ctx.Done():
 		return true
@@ -147,9 +147,9 @@ func (s *session) isOver(ctx context.Context) bool {
 	}
 }
 
-// membersChanged tells the follower which links are members, and leaves other NICs to other teams. Whoever changes members calls
+// updateFollower tells the follower which links are members, and leaves other NICs to other teams. Whoever changes members calls
 // it at the end.
-func (s *session) membersChanged() {
+func (s *session) updateFollower() {
 	var indexes []int
 	for _, m := range s.team.Members() {
 		if m.State != "absent" {
@@ -170,11 +170,11 @@ func (s *session) followAdapter(ctx context.Context) (gone bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if a.Up != s.up {
-		s.up = a.Up
+	if a.Up != s.adapterUp {
+		s.adapterUp = a.Up
 		err = s.team.AdapterUp(ctx, a.Up)
 	}
-	if a.Name != s.name {
+	if a.Name != s.adapterName {
 		err = errors.Join(err, s.adapterRenamed(ctx, a.Name))
 	}
 	if a.MTU != s.mtu {
@@ -187,17 +187,17 @@ func (s *session) followAdapter(ctx context.Context) (gone bool, err error) {
 		}
 		_ = s.team.Announce(ctx)
 	}
-	return false, errors.Join(err, s.addressesLeft(ctx, a.Left), s.followLeases(ctx, a))
+	return false, errors.Join(err, s.forgetAddresses(ctx, a.Left), s.followLeases(ctx, a))
 }
 
-// addressesLeft has everybody forget addresses that the adapter no longer has.
-func (s *session) addressesLeft(ctx context.Context, list []netip.Prefix) error {
+// forgetAddresses has everybody forget addresses that the adapter no longer has.
+func (s *session) forgetAddresses(ctx context.Context, list []netip.Prefix) error {
 	if len(list) == 0 {
 		return nil
 	}
 	var left []team.LeftAddress
 	for _, p := range list {
-		if !s.hasBehind(p.Addr()) {
+		if !s.movedToBridge(p.Addr()) {
 			left = append(left, team.LeftAddress{IP: p.Addr()})
 		}
 		s.team.Record("address-left", "", p.String())
@@ -205,9 +205,9 @@ func (s *session) addressesLeft(ctx context.Context, list []netip.Prefix) error 
 	return s.team.AddressesLeft(ctx, left)
 }
 
-// hasBehind reports whether an address went to the bridge that the adapter is a port of.
-func (s *session) hasBehind(ip netip.Addr) bool {
-	for b := range s.behind {
+// movedToBridge reports whether an address went to the bridge that the adapter is a port of.
+func (s *session) movedToBridge(ip netip.Addr) bool {
+	for b := range s.upperAddresses {
 		if b.Address.Addr() == ip && b.VLAN == 0 {
 			return true
 		}
@@ -215,18 +215,18 @@ func (s *session) hasBehind(ip netip.Addr) bool {
 	return false
 }
 
-// followBehind has everybody forget addresses that VLANs on the adapter and the like no longer have.
-func (s *session) followBehind(ctx context.Context) error {
+// followUppers has everybody forget addresses that VLANs on the adapter and the like no longer have.
+func (s *session) followUppers(ctx context.Context) error {
 	have, gone, err := s.follower.Behind()
 	if err != nil {
 		return err
 	}
-	for b := range s.behind {
+	for b := range s.upperAddresses {
 		if !have[b] && !slices.Contains(gone, b) {
 			gone = append(gone, b) // with its link
 		}
 	}
-	s.behind = have
+	s.upperAddresses = have
 	var left []team.LeftAddress
 	for _, b := range gone {
 		left = append(left, team.LeftAddress{IP: b.Address.Addr(), VLAN: b.VLAN})
@@ -240,8 +240,8 @@ func (s *session) followBehind(ctx context.Context) error {
 
 // adapterRenamed follows the adapter to the name that somebody gave it. The team keeps its own.
 func (s *session) adapterRenamed(_ context.Context, name string) error {
-	s.team.Record("drift", "", fmt.Sprintf("the adapter is called %s by other hands, it was %s", name, s.name))
-	s.name = name
+	s.team.Record("drift", "", fmt.Sprintf("the adapter is called %s by other hands, it was %s", name, s.adapterName))
+	s.adapterName = name
 	return s.host.AdapterRenamed(s.adapter.Index())
 }
 
@@ -249,7 +249,7 @@ func (s *session) adapterRenamed(_ context.Context, name string) error {
 func (s *session) adapterLost(why string) {
 	_ = s.follower.GiveLast()
 	select {
-	case s.broken <- fmt.Errorf("%w: %s; the host was given back", errLost, why):
+	case s.failed <- fmt.Errorf("%w: %s; the host was given back", errLost, why):
 	default: // the control loop has ended already
 	}
 }

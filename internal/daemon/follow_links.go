@@ -42,35 +42,35 @@ func (s *session) followMTU(ctx context.Context, a host.LinkFacts) error {
 func (s *session) setMTU(ctx context.Context, mtu int) error {
 	was := s.mtu
 	s.mtu = mtu
-	if err := s.host.SetMTU(s.adapter.Index(), mtu, func() { _, _ = s.tellLinks(ctx, false) }); err != nil {
+	if err := s.host.SetMTU(s.adapter.Index(), mtu, func() { _, _ = s.reportLinks(ctx, false) }); err != nil {
 		s.mtu = was
-		return errors.Join(err, s.observe(ctx))
+		return errors.Join(err, s.syncLinks(ctx))
 	}
-	return errors.Join(s.observe(ctx), s.team.Warn(ctx, mtuKey, ""))
+	return errors.Join(s.syncLinks(ctx), s.team.Warn(ctx, mtuKey, ""))
 }
 
 // beginFollowing has the control loop know the adapter's MTU, now that the members have it.
 func (s *session) beginFollowing(ctx context.Context, mtu int) error {
 	s.mtu = mtu
-	return s.observe(ctx)
+	return s.syncLinks(ctx)
 }
 
-// observe tells the control loop what the kernel says of the links, where it believes otherwise, and has journal and
+// syncLinks tells the control loop what the kernel says of the links, where it believes otherwise, and has journal and
 // configuration know members as they are.
-func (s *session) observe(ctx context.Context) error {
-	renamed, err := s.tellLinks(ctx, true)
+func (s *session) syncLinks(ctx context.Context) error {
+	renamed, err := s.reportLinks(ctx, true)
 	if renamed {
-		err = errors.Join(err, s.save())
+		err = errors.Join(err, s.saveConfig())
 	}
 	return err
 }
 
-// tellLinks tells the control loop of MTUs, and with names of names and MACs as well, which the journal knows first: not
+// reportLinks tells the control loop of MTUs, and with names of names and MACs as well, which the journal knows first: not
 // while the host is busy.
-func (s *session) tellLinks(ctx context.Context, names bool) (renamed bool, err error) {
+func (s *session) reportLinks(ctx context.Context, names bool) (renamed bool, err error) {
 	o := team.Observed{MTU: s.mtu}
 	var changed []host.Renamed
-	renames, missing := map[string]string{}, settings.Config{Members: s.awaited}.MemberNames()
+	renames, missing := map[string]string{}, settings.Config{Members: s.missing}.MemberNames()
 	for _, m := range s.team.Members() {
 		if m.State == "absent" {
 			missing = append(missing, m.Name)
@@ -93,7 +93,7 @@ func (s *session) tellLinks(ctx context.Context, names bool) (renamed bool, err 
 		}
 		o.NICs = append(o.NICs, team.ObservedNIC{Link: team.Link{Name: n.Name, Index: m.Index, MAC: n.MAC}, MTU: n.MTU})
 	}
-	if len(o.NICs) == 0 && s.told == s.mtu {
+	if len(o.NICs) == 0 && s.reportedMTU == s.mtu {
 		return false, nil
 	}
 	for _, name := range missing {
@@ -104,7 +104,7 @@ func (s *session) tellLinks(ctx context.Context, names bool) (renamed bool, err 
 	if len(changed) > 0 {
 		err = s.host.MembersRenamed(changed)
 	}
-	s.told = s.mtu
+	s.reportedMTU = s.mtu
 	err = errors.Join(err, s.team.Observe(ctx, o))
-	return renamed, errors.Join(err, s.renameAwaited(ctx, renames))
+	return renamed, errors.Join(err, s.renameMissing(ctx, renames))
 }

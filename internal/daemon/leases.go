@@ -16,21 +16,21 @@ const (
 	urgentAt  = 0.8
 )
 
-// ranOutWithin is how exactly the kernel keeps an address's time.
-const ranOutWithin = 3 * time.Second
+// expiryTolerance is how exactly the kernel keeps an address's time.
+const expiryTolerance = 3 * time.Second
 
 // leases are the adapter's addresses whose time is limited.
 type leases struct {
-	known    map[netip.Prefix]lease
-	expired  map[netip.Prefix]bool // and nobody has given them again
-	noClient bool                  // no program that could renew them ran when the team began
-	begun    bool
-	next     time.Time // when one comes to another stage
+	known     map[netip.Prefix]lease
+	expired   map[netip.Prefix]bool // and nobody has given them again
+	noClient  bool                  // no program that could renew them ran when the team began
+	started   bool
+	nextStage time.Time // when one comes to another stage
 }
 
 type lease struct {
-	ends, orphan time.Time // orphan: as it was when the team began, with nobody to renew it
-	stage        leaseStage
+	expires, unrenewed time.Time // orphan: as it was when the team began, with nobody to renew it
+	stage              leaseStage
 }
 
 type leaseStage int
@@ -59,35 +59,35 @@ func stageOf(now time.Time, l host.Lease) (leaseStage, time.Time) {
 func (s *session) followLeases(ctx context.Context, a host.Adapter) error {
 	now := time.Now()
 	was := s.leases.known
-	s.leases.known, s.leases.next = map[netip.Prefix]lease{}, time.Time{}
+	s.leases.known, s.leases.nextStage = map[netip.Prefix]lease{}, time.Time{}
 	if s.leases.expired == nil {
 		s.leases.expired = map[netip.Prefix]bool{}
 	}
 	for _, l := range a.Leases {
-		next := lease{ends: now.Add(l.Left)}
+		next := lease{expires: now.Add(l.Left)}
 		old, known := was[l.Address]
-		if !s.leases.begun && s.leases.noClient {
-			next.orphan = next.ends
-		} else if known && !old.orphan.IsZero() && next.ends.Sub(old.orphan).Abs() < ranOutWithin {
-			next.orphan = old.orphan
+		if !s.leases.started && s.leases.noClient {
+			next.unrenewed = next.expires
+		} else if known && !old.unrenewed.IsZero() && next.expires.Sub(old.unrenewed).Abs() < expiryTolerance {
+			next.unrenewed = old.unrenewed
 		}
 		stage, at := stageOf(now, l)
 		next.stage = stage
-		if s.leases.next.IsZero() || at.Before(s.leases.next) {
-			s.leases.next = at
+		if s.leases.nextStage.IsZero() || at.Before(s.leases.nextStage) {
+			s.leases.nextStage = at
 		}
 		s.leases.known[l.Address] = next
 		s.warnLease(ctx, l, next, old, known)
 	}
-	s.leases.begun = true
+	s.leases.started = true
 	for _, p := range a.Left {
 		old, known := was[p]
 		if !known {
 			continue
 		}
 		_ = s.team.Warn(ctx, leaseKey(p), "")
-		if d := old.ends.Sub(now); d < ranOutWithin {
-			text := fmt.Sprintf("%s ran out on %s: nobody renewed it", p, s.name)
+		if d := old.expires.Sub(now); d < expiryTolerance {
+			text := fmt.Sprintf("%s ran out on %s: nobody renewed it", p, s.adapterName)
 			s.team.Record("lease-warning", "", text)
 			_ = s.team.Warn(ctx, leaseKey(p), text)
 			s.leases.expired[p] = true
@@ -122,17 +122,17 @@ func leaseKey(p netip.Prefix) string { return "lease " + p.String() }
 
 // warnLease says of one address how it stands, where that has changed.
 func (s *session) warnLease(ctx context.Context, l host.Lease, now, was lease, known bool) {
-	ends := now.ends.Format(time.TimeOnly)
+	ends := now.expires.Format(time.TimeOnly)
 	text := ""
 	switch {
 	case now.stage == leaseUrgent:
-		text = fmt.Sprintf("%s on %s runs out at %s: its lease of %v was not renewed", l.Address, s.name, ends, l.Total.Round(time.Second))
+		text = fmt.Sprintf("%s on %s runs out at %s: its lease of %v was not renewed", l.Address, s.adapterName, ends, l.Total.Round(time.Second))
 	case now.stage == leaseOverdue:
-		text = fmt.Sprintf("%s on %s runs out at %s unless its lease of %v is renewed, which is due", l.Address, s.name, ends, l.Total.Round(time.Second))
-	case !now.orphan.IsZero():
-		text = fmt.Sprintf("%s on %s runs out at %s: it is leased, and no DHCP client ran here that would renew it", l.Address, s.name, ends)
+		text = fmt.Sprintf("%s on %s runs out at %s unless its lease of %v is renewed, which is due", l.Address, s.adapterName, ends, l.Total.Round(time.Second))
+	case !now.unrenewed.IsZero():
+		text = fmt.Sprintf("%s on %s runs out at %s: it is leased, and no DHCP client ran here that would renew it", l.Address, s.adapterName, ends)
 	}
-	if known && now.stage == was.stage && now.orphan.IsZero() == was.orphan.IsZero() && !s.leases.expired[l.Address] {
+	if known && now.stage == was.stage && now.unrenewed.IsZero() == was.unrenewed.IsZero() && !s.leases.expired[l.Address] {
 		return
 	}
 	if text != "" {

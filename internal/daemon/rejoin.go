@@ -6,15 +6,16 @@ import (
 	"time"
 
 	"nicteam/internal/host"
+	"nicteam/internal/host/journal"
 	"nicteam/internal/launch"
 	"nicteam/internal/settings"
 	"nicteam/team"
 )
 
-// rejoin takes members back whose NIC was gone and has returned, maybe under another ifindex, or has another NIC in its place,
+// rejoinNICs takes members back whose NIC was gone and has returned, maybe under another ifindex, or has another NIC in its place,
 // and those in that were missing at the start. The caller holds changing.
-func (s *session) rejoin(ctx context.Context) {
-	s.takeAwaited(ctx)
+func (s *session) rejoinNICs(ctx context.Context) {
+	s.joinMissing(ctx)
 	s.host.EndGone()
 	for _, m := range s.team.Members() {
 		if m.State != "absent" {
@@ -24,18 +25,18 @@ func (s *session) rejoin(ctx context.Context) {
 			// The link watch tells of it, too; the next NIC may be there before that.
 			_ = s.team.Absent(ctx, m.Name)
 		}
-		s.takeBack(ctx, m.Name)
+		s.rejoinMember(ctx, m.Name)
 	}
-	s.membersChanged()
+	s.updateFollower()
 }
 
-func (s *session) takeBack(ctx context.Context, name string) {
+func (s *session) rejoinMember(ctx context.Context, name string) {
 	n, err := s.host.Returned(name)
-	if err != nil && s.comes(ctx, name) {
+	if err != nil && s.awaitIdentity(ctx, name) {
 		n, err = s.host.Returned(name)
 	}
 	if err == nil {
-		err = s.readmit(ctx, name, n)
+		err = s.returnNIC(ctx, name, n)
 	} else if n, err = s.host.NIC(name); err != nil {
 		_ = s.team.Warn(ctx, rejoinKey(name), "") // nothing is there that could be taken
 		return
@@ -44,7 +45,7 @@ func (s *session) takeBack(ctx context.Context, name string) {
 			", and match is mac: nicteam remove "+s.team.Config().Team+" "+name+" and add take it")
 		return
 	} else {
-		err = s.replace(ctx, name, n)
+		err = s.replaceNIC(ctx, name, n)
 	}
 	if err != nil {
 		s.log.Warn("NIC is back but cannot be taken", "member", name, "err", err)
@@ -55,22 +56,22 @@ func (s *session) takeBack(ctx context.Context, name string) {
 }
 
 const (
-	// identityStays is how long a new device must have been as it is: it gets its name and its MAC one after the other.
-	identityStays = 200 * time.Millisecond
-	// identityIn bounds the wait for that.
-	identityIn = time.Second
+	// identityQuiet is how long a new device must have been as it is: it gets its name and its MAC one after the other.
+	identityQuiet = 200 * time.Millisecond
+	// identityTimeout bounds the wait for that.
+	identityTimeout = time.Second
 )
 
-// comes reports whether a NIC of a name is there that has not been looked at before, once it is what it will be.
-func (s *session) comes(ctx context.Context, name string) bool {
+// awaitIdentity reports whether a NIC of a name is there that has not been looked at before, once it is what it will be.
+func (s *session) awaitIdentity(ctx context.Context, name string) bool {
 	n, err := s.host.NIC(name)
-	if err != nil || n.Identity() == s.strangers[name] {
+	if err != nil || n.Identity() == s.identified[name] {
 		return false
 	}
 	begun, since := time.Now(), time.Now()
-	look := time.NewTicker(identityStays / 10)
+	look := time.NewTicker(identityQuiet / 10)
 	defer look.Stop()
-	for time.Since(since) < identityStays && time.Since(begun) < identityIn {
+	for time.Since(since) < identityQuiet && time.Since(begun) < identityTimeout {
 		select {
 		case <-look.C:
 		case <-ctx.Done():
@@ -87,16 +88,16 @@ func (s *session) comes(ctx context.Context, name string) bool {
 			n, since = now, time.Now()
 		}
 	}
-	if s.strangers == nil {
-		s.strangers = map[string]host.Identity{}
+	if s.identified == nil {
+		s.identified = map[string]journal.Identity{}
 	}
-	s.strangers[name] = n.Identity()
+	s.identified[name] = n.Identity()
 	return true
 }
 
 func rejoinKey(name string) string { return "rejoin " + name }
 
-func (s *session) readmit(ctx context.Context, name string, n host.NIC) error {
+func (s *session) returnNIC(ctx context.Context, name string, n host.NIC) error {
 	if h, err := s.nics.Lock(n.Index); h != nil || err != nil {
 		if h != nil {
 			err = h.Problem("take "+name+" back", name)
@@ -113,12 +114,12 @@ func (s *session) readmit(ctx context.Context, name string, n host.NIC) error {
 			return err
 		}
 	}
-	return s.reopen(ctx, name, n)
+	return s.reopenMember(ctx, name, n)
 }
 
-// reopen has the data path open a member on a NIC that is recorded.
-func (s *session) reopen(ctx context.Context, name string, n host.NIC) error {
-	if err := s.host.Strip(name, s.setup()); err != nil {
+// reopenMember has the data path open a member on a NIC that is recorded.
+func (s *session) reopenMember(ctx context.Context, name string, n host.NIC) error {
+	if err := s.host.Strip(name, s.memberSetup()); err != nil {
 		return err
 	}
 	if now, err := s.host.NICAt(n.Index); err == nil {
@@ -128,9 +129,9 @@ func (s *session) reopen(ctx context.Context, name string, n host.NIC) error {
 	return s.team.Return(ctx, name, l, team.MemberInfo{Driver: n.Driver, MTU: n.MTU, OwnMAC: n.WiFi, VLANFilter: s.host.FiltersVLANs(name)})
 }
 
-// replace puts another NIC in the place of a member's that is gone: it has the same name. What the old one lent stays on the
+// replaceNIC puts another NIC in the place of a member's that is gone: it has the same name. What the old one lent stays on the
 // adapter, and is its own if it ever comes back.
-func (s *session) replace(ctx context.Context, name string, n host.NIC) error {
+func (s *session) replaceNIC(ctx context.Context, name string, n host.NIC) error {
 	c := s.team.Config()
 	var others []settings.MemberConfig
 	for _, m := range c.Members {
@@ -152,7 +153,7 @@ func (s *session) replace(ctx context.Context, name string, n host.NIC) error {
 			return err
 		}
 		_, err = s.host.Release(name, false)
-		return errors.Join(err, s.record([]string{name}))
+		return errors.Join(err, s.recordNICs([]string{name}))
 	})
 	if err != nil {
 		return err
@@ -161,7 +162,7 @@ func (s *session) replace(ctx context.Context, name string, n host.NIC) error {
 		err = s.host.Adopt(s.adapter.Index(), []string{name})
 	}
 	if err == nil {
-		err = s.reopen(ctx, name, n)
+		err = s.reopenMember(ctx, name, n)
 	}
 	if err != nil {
 		_, back := s.host.Release(name, false)
@@ -170,7 +171,7 @@ func (s *session) replace(ctx context.Context, name string, n host.NIC) error {
 		}
 		return err
 	}
-	s.knowFilters([]string{name})
+	s.recordFilters([]string{name})
 	s.team.Record("member-replaced", name, "by another NIC of that name, with MAC "+n.MAC.String())
 	return nil
 }

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 
 	"nicteam/internal/atomicfile"
 	"nicteam/internal/config"
@@ -19,16 +17,18 @@ import (
 	"nicteam/team"
 )
 
-// RunOptions say what the team's own process runs.
-type RunOptions struct {
+// Options say what the team's own process runs.
+type Options struct {
 	Config settings.Config
 	launch.Dirs
 	Ready   *os.File // where to report steps and readiness, nil for nowhere
 	Release bool     // give everything back when ctx ends
-	Insist  bool     // somebody makes the team now and waits: what cannot be as wished is an error, as Config.Datapath fastpath, or a team out of reach
+	Strict  bool     // somebody makes the team now and waits: what cannot be as wished is an error, as Config.Datapath fastpath, or a team out of reach
 	Notes   []string // warnings that are known already
 	Version string   // told by GET /metrics
 	Log     *slog.Logger
+
+	ReopenLog <-chan os.Signal // a value: open the log file anew, somebody has moved it away; nil: never
 
 	// RandomSystem says that Config.LACP.System was drawn just now; the one that was drawn for a process before this one
 	// stays in its place.
@@ -38,7 +38,7 @@ type RunOptions struct {
 // Run is the team's process: it takes the NICs over, or goes on where the process before it died, and returns after `nicteam delete`
 // or when ctx ends. In the second case adapter, addresses and journal stay for the next start, unless o.Release says
 // otherwise. Its errors are *team.Problem where a user can do something.
-func Run(ctx context.Context, o RunOptions) error {
+func Run(ctx context.Context, o Options) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -48,34 +48,14 @@ func Run(ctx context.Context, o RunOptions) error {
 		defer func() { _ = o.Ready.Close() }()
 	}
 	launch.SetSafePath()
-	ends := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
-	reopen := make(chan os.Signal, 1)
-	if onTerminal() {
-		ends = append(ends, syscall.SIGHUP)
-	} else {
-		signal.Notify(reopen, syscall.SIGHUP)
-		defer signal.Stop(reopen)
-	}
-	ctx, stop := signal.NotifyContext(ctx, ends...)
-	defer stop()
-	err := run(ctx, o, rep, reopen)
+	err := run(ctx, o, rep)
 	if err != nil {
 		rep.Send(launch.Report{Problem: asProblem("run "+o.Config.Team, err)})
 	}
 	return err
 }
 
-// onTerminal reports whether a terminal controls this process: its SIGHUP says that the terminal is closed.
-func onTerminal() bool {
-	f, err := os.OpenFile("/dev/tty", os.O_RDONLY|syscall.O_NOCTTY, 0)
-	if err != nil {
-		return false
-	}
-	_ = f.Close()
-	return true
-}
-
-func run(ctx context.Context, o RunOptions, rep *launch.Reporter, reopen <-chan os.Signal) error {
+func run(ctx context.Context, o Options, rep *launch.Reporter) error {
 	name := o.Config.Team
 	if err := o.Dirs.Make(); err != nil {
 		return err
@@ -89,12 +69,12 @@ func run(ctx context.Context, o RunOptions, rep *launch.Reporter, reopen <-chan 
 		rep.Warn(note)
 	}
 	if o.RandomSystem {
-		o.keepSystem()
+		o.keepRandomSystem()
 	}
 	if err := config.Save(o.RunningConfig(name), o.Config); err != nil {
 		return &team.Problem{Kind: team.Failed, What: "start " + name, Why: err.Error(), Fix: "make room or rights there", Err: err}
 	}
-	prefer()
+	raisePriority()
 	s, err := start(ctx, o, rep)
 	if err != nil {
 		return err
@@ -111,15 +91,15 @@ func run(ctx context.Context, o RunOptions, rep *launch.Reporter, reopen <-chan 
 		return s.revert(name, err)
 	}
 	rep.Send(launch.Report{Ready: true})
-	notify("READY=1")
+	sdNotify("READY=1")
 	if o.Ready != nil {
 		_ = o.Ready.Close()
 	}
-	return s.serve(ctx, server, mine, &failovers, o, reopen)
+	return s.serve(ctx, server, mine, &failovers, o)
 }
 
 // serve works until the team is deleted or ctx ends.
-func (s *session) serve(ctx context.Context, server *control.Server, mine *launch.TeamLock, failovers *metrics.Failovers, o RunOptions, reopen <-chan os.Signal) error {
+func (s *session) serve(ctx context.Context, server *control.Server, mine *launch.TeamLock, failovers *metrics.Failovers, o Options) error {
 	name := o.Config.Team
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
@@ -127,12 +107,12 @@ func (s *session) serve(ctx context.Context, server *control.Server, mine *launc
 	var back sync.WaitGroup
 	followers := map[string]func(context.Context){
 		"lock": func(ctx context.Context) { mine.Maintain(ctx, o.Dirs, name, s.log) },
-		"host": s.follow, "filters": s.followFilters, "past": s.keep, "choice of the data path": s.choice.follow,
+		"host": s.followHost, "filters": s.followFilters, "past": s.saveHistoryPeriodically, "choice of the data path": s.datapath.run,
 		"failovers": func(ctx context.Context) { failovers.Follow(s.team.Follow(ctx), s) },
 	}
 	path := o.LogFile(name)
 	if log := logs.Keep(path, func() (*os.File, error) { return launch.OpenLog(path) }); log != nil {
-		followers["log"] = func(ctx context.Context) { log.Follow(ctx, reopen, s.log) }
+		followers["log"] = func(ctx context.Context) { log.Follow(ctx, o.ReopenLog, s.log) }
 	}
 	for where, follow := range followers {
 		back.Go(func() { s.panics.Restart(work, where, func() { follow(work) }) })
@@ -141,41 +121,41 @@ func (s *session) serve(ctx context.Context, server *control.Server, mine *launc
 	var err error
 	deleted := false
 	select {
-	case <-s.over:
+	case <-s.deleted:
 		deleted = true
 	case <-ctx.Done():
-	case err = <-s.broken:
+	case err = <-s.failed:
 	case err = <-s.panics.Fatal():
 	}
-	notify("STOPPING=1")
+	sdNotify("STOPPING=1")
 	cancel()
 	back.Wait()
 	err = errors.Join(err, <-served)
 	if deleted {
 		return err
 	}
-	s.changing.Lock() // a change that is going on is ended first
-	defer s.changing.Unlock()
+	s.changeMu.Lock() // a change that is going on is ended first
+	defer s.changeMu.Unlock()
 	lost := errors.Is(err, errLost)
 	if lost {
 		_ = s.adapter.SetPersist(false) // wherever it is
 	}
 	if o.Release || lost {
-		steps, e := s.release()
+		steps, e := s.giveBack()
 		for _, step := range steps { // nobody waits for an answer
 			s.log.Info("given back", "team", name, "what", step)
 		}
 		atomicfile.Remove(o.RunningConfig(name)) // TEAM.yaml stays: the team was stopped, not deleted
 		if o.Persistent(name) {
-			s.writePast()
+			s.saveHistory()
 		} else {
-			s.dropPast(name)
+			s.dropHistory(name)
 		}
 		return errors.Join(err, e)
 	}
 	s.log.Info("stopped; the adapter stays", "team", name)
 	s.stop()
-	s.writePast()
+	s.saveHistory()
 	return errors.Join(err, s.host.Close())
 }
 

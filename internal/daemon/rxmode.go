@@ -10,23 +10,23 @@ import (
 )
 
 const (
-	// rxModeEvery is how often the adapter's multicast list and flags are read, besides after each event: no kernel tells of
+	// rxModePollInterval is how often the adapter's multicast list and flags are read, besides after each event: no kernel tells of
 	// all that changes them …
-	rxModeEvery = time.Second
+	rxModePollInterval = time.Second
 	// … and those before 6.14 do not tell of groups that programs join.
-	rxModeOften = 200 * time.Millisecond
-	// rxModeGap is the least time between two readings, however often groups are joined and left …
-	rxModeGap = 10 * time.Millisecond
+	rxModePollOldKernel = 200 * time.Millisecond
+	// rxModeMinGap is the least time between two readings, however often groups are joined and left …
+	rxModeMinGap = 10 * time.Millisecond
 	// … and so much more a group, of which thousands must not cost a processor.
-	rxModeGroupGap = 50 * time.Microsecond
+	rxModeGapPerGroup = 50 * time.Microsecond
 )
 
 // followRxMode tells the team what the adapter's stack wants to receive, until ctx ends.
 func (s *session) followRxMode(ctx context.Context) {
 	news := s.follower.News(host.AdapterLink | host.MemberLink | host.OtherLink | host.AdapterHas | host.OtherHas | host.BehindHas | host.AdapterGroups)
-	changed, every := news.C(), rxModeEvery
+	changed, every := news.C(), rxModePollInterval
 	if !host.TellsOfGroups() {
-		every = rxModeOften
+		every = rxModePollOldKernel
 	}
 	var told spread.RxMode
 	for {
@@ -38,7 +38,7 @@ func (s *session) followRxMode(ctx context.Context) {
 			told = rx
 		}
 		select {
-		case <-time.After(rxModeGap + time.Duration(len(rx.Groups))*rxModeGroupGap):
+		case <-time.After(rxModeMinGap + time.Duration(len(rx.Groups))*rxModeGapPerGroup):
 		case <-ctx.Done():
 			return
 		}

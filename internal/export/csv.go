@@ -10,12 +10,12 @@ import (
 	"nicteam/team"
 )
 
-// head names the fields. They stay the same whatever NICs and protocols there are, so each series has its own lines.
+// head names the fields. They do not depend on NICs and protocols: each series has its own lines.
 var head = []string{"time", "seconds", "scope", "name",
 	"rx_bytes", "rx_frames", "tx_bytes", "tx_frames", "rx_bytes_peak", "rx_frames_peak", "tx_bytes_peak", "tx_frames_peak"}
 
-// csv writes a line a column of time and series: when the column begins, how many seconds of it are known, whose
-// traffic it is, what moved, and what moved in its busiest second. A gap has zero seconds and no figures.
+// csv writes a line per column of time and series: when the column starts, how many seconds of it are known, whose
+// traffic it is, what was carried, and what its busiest second carried. A gap has zero seconds and no figures.
 func (t *Traffic) csv(w io.Writer) error {
 	h := t.History
 	type line struct {

@@ -11,7 +11,7 @@ import (
 	"nicteam/team"
 )
 
-// Format is what to write.
+// Format is a file format.
 type Format string
 
 // The formats.
@@ -25,7 +25,7 @@ const (
 
 var formats = []Format{SVG, PNG, CSV, JSON, MD}
 
-// Formats are the names of all formats, for people.
+// Formats returns the names of all formats as a list for people.
 func Formats() string {
 	var names []string
 	for _, f := range formats {
@@ -34,7 +34,7 @@ func Formats() string {
 	return strings.Join(names, ", ")
 }
 
-// ParseFormat reads the name of a format; markdown is understood too.
+// ParseFormat reads the name of a format, and markdown.
 func ParseFormat(s string) (Format, error) {
 	name := Format(strings.ToLower(s))
 	if name == "markdown" {
@@ -48,15 +48,15 @@ func ParseFormat(s string) (Format, error) {
 	return "", fmt.Errorf("there is no format %q; the formats are %s", s, Formats())
 }
 
-// Traffic is what to write of: a history and the state of the team at its end.
+// Traffic is what to write: a history and the state of the team at its end.
 type Traffic struct {
 	History  *team.HistoryDocument
 	Status   *team.Status
-	Location *time.Location // of the times in pictures and texts; tables and documents are in UTC
+	Location *time.Location // of times in pictures and texts; tables and documents are in UTC
 	Picture  Picture
 }
 
-// Known is how much of the period something is known of.
+// Known returns how much of the period is known.
 func (t *Traffic) Known() time.Duration {
 	var sum int64
 	for _, c := range t.History.Covered {
@@ -65,7 +65,7 @@ func (t *Traffic) Known() time.Duration {
 	return time.Duration(sum)
 }
 
-// Write writes it.
+// Write writes t in a format.
 func Write(w io.Writer, f Format, t Traffic) error {
 	switch f {
 	case SVG, PNG:

@@ -13,7 +13,7 @@ import (
 	"nicteam/team"
 )
 
-// shownEvents bounds the list of events; the latest are shown.
+// shownEvents is how many of the latest events are listed.
 const shownEvents = 50
 
 // markdown writes a text for a ticket.
@@ -68,7 +68,7 @@ func (t *Traffic) markdown(w io.Writer) error {
 	return nil
 }
 
-// figures are the sum, the average of what is known, and the busiest second.
+// figures returns the volume, the average over the known time, and the busiest second.
 func (t *Traffic) figures(c team.SeriesColumns) string {
 	average, peak := 0.0, 0.0
 	if s := t.Known().Seconds(); s > 0 {
@@ -96,7 +96,7 @@ func because(reason string) string {
 	return " (" + cell(reason) + ")"
 }
 
-// cell keeps a text inside its cell or line.
+// cell keeps a text within its table cell or line.
 func cell(s string) string {
 	return strings.ReplaceAll(strings.Join(strings.Fields(s), " "), "|", `\|`)
 }

@@ -34,7 +34,8 @@ next:
 			switch {
 			case m.causes(&e):
 				continue next
-			case e.Member != "" && m.Event.Event == e.Event && m.Reason == e.Reason && m.again == again:
+			case e.Member != "" && m.members != nil && m.again == again && m.Event.Event == e.Event &&
+				m.Reason == e.Reason:
 				m.members = append(m.members, e.Member)
 				continue next
 			}

@@ -6,20 +6,20 @@ import (
 	"nicteam/monitor/chart"
 )
 
-// Picture says how to draw, in a user's words. The zero value of each is its default.
+// Picture chooses how to draw, in a user's words. A zero field is the default.
 type Picture struct {
 	Width, Height     int    // pixels
-	Unit, View, Scale string // as the names of monitor/chart
+	Unit, View, Scale string // names of monitor/chart
 	Dark              bool
 }
 
-// The size of pictures.
+// Bounds of a side of a picture.
 const (
 	leastPixels = 160
 	mostPixels  = 8192
 )
 
-// BadOption is a word of a Picture that is not understood.
+// BadOption is a field of a Picture that is not valid. Instead is a valid value.
 type BadOption struct {
 	Name, Value, Instead string
 	Err                  error
@@ -28,7 +28,7 @@ type BadOption struct {
 func (b *BadOption) Error() string { return fmt.Sprintf("%s %q: %v", b.Name, b.Value, b.Err) }
 func (b *BadOption) Unwrap() error { return b.Err }
 
-// options reads the words.
+// options parses the fields.
 func (p Picture) options() (o chart.Options, err error) {
 	for _, size := range []struct {
 		name string
@@ -57,7 +57,7 @@ func (p Picture) options() (o chart.Options, err error) {
 	return o, nil
 }
 
-// Check returns a *BadOption for the first word that is not understood.
+// Check returns a *BadOption for the first field that is not valid.
 func (p Picture) Check() error {
 	_, err := p.options()
 	return err

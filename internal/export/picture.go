@@ -9,7 +9,7 @@ import (
 	"nicteam/team"
 )
 
-// data is what the chart draws: the team's members in their order, then those that have left.
+// data returns the chart's data: the team's members in their order, then those that have left.
 func (t *Traffic) data() chart.Data {
 	if n := len(t.History.Covered) - 1; n > 0 && !rateKnown(t.History.Covered[n]) && rateKnown(t.History.Covered[n-1]) {
 		complete := *t.History // the last column has just begun
@@ -59,10 +59,10 @@ func (t *Traffic) bins(c team.SeriesColumns) []chart.Bin {
 	return bins
 }
 
-// rateKnown reports whether so many nanoseconds suffice for a rate: what a few ms carried is none.
+// rateKnown reports whether so many nanoseconds suffice for a rate; what a few milliseconds carried is none.
 func rateKnown(covered int64) bool { return time.Duration(covered) >= time.Second/2 }
 
-// at is zero where a list is left out because nothing moved.
+// at returns 0 where a list is left out because nothing was carried.
 func at(list []uint64, i int) uint64 {
 	if i < len(list) {
 		return list[i]
@@ -70,7 +70,7 @@ func at(list []uint64, i int) uint64 {
 	return 0
 }
 
-// member is one with what is known of it now.
+// member is a member's traffic and its present state.
 type member struct {
 	team.NamedColumns
 	state string
@@ -114,7 +114,7 @@ func protocol(name string) string {
 	return strings.ToUpper(name)
 }
 
-// words are an event's: "eth1 down: carrier lost, 420µs".
+// words describes an event: "eth1 down: carrier lost, 420µs".
 func words(e *team.Event) string {
 	what := strings.ReplaceAll(e.Event, "-", " ")
 	if e.Member != "" {

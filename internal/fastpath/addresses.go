@@ -14,16 +14,16 @@ import (
 // addresses are the MACs that a Plan speaks of. What is noted of each has two views, as there are two Plans: they change at one
 // instant. Between two changes both views are the same, so that a change takes no longer than what is different in it.
 type addresses struct {
-	of   *ebpf.Map
-	view uint8               // in force
-	has  map[frame.MAC]entry // what it says
-	next map[frame.MAC]entry // what the other one says, to come into force
+	table   *ebpf.Map
+	view    uint8               // in force
+	current map[frame.MAC]entry // what it says
+	next    map[frame.MAC]entry // what the other one says, to come into force
 }
 
 // entry is what a Plan says of a MAC.
 type entry struct {
-	takers spread.MemberSet // that take in what is for it
-	kind   uint32
+	acceptors spread.MemberSet // that take in what is for it
+	kind      uint32
 }
 
 // The kinds of entries. One that some member takes in and that is neither has none.
@@ -34,8 +34,8 @@ const (
 
 // entries are all MACs that a Plan speaks of.
 func entries(pl *spread.Plan) map[frame.MAC]entry {
-	all := make(map[frame.MAC]entry, len(pl.Own)+len(pl.Behind))
-	for _, m := range pl.Own {
+	all := make(map[frame.MAC]entry, len(pl.TeamMACs)+len(pl.Behind))
+	for _, m := range pl.TeamMACs {
 		all[m] = entry{kind: kindOwn}
 	}
 	for _, m := range pl.Behind {
@@ -44,7 +44,7 @@ func entries(pl *spread.Plan) map[frame.MAC]entry {
 	for id, macs := range pl.Filter {
 		for _, m := range macs {
 			e := all[m]
-			e.takers = e.takers.With(id)
+			e.acceptors = e.acceptors.With(id)
 			all[m] = e
 		}
 	}
@@ -53,37 +53,37 @@ func entries(pl *spread.Plan) map[frame.MAC]entry {
 
 // prepare has the other view say what a Plan does, and says which is to be in force: the same where nothing is different.
 func (a *addresses) prepare(all map[frame.MAC]entry) (view uint8, err error) {
-	if maps.Equal(all, a.has) {
+	if maps.Equal(all, a.current) {
 		return a.view, nil
 	}
 	a.next = all
 	return 1 - a.view, a.write(1 - a.view)
 }
 
-// trim has the view that was in force before say what is in force.
-func (a *addresses) trim(view uint8) error {
+// finish has the view that was in force before say what is in force.
+func (a *addresses) finish(view uint8) error {
 	if view == a.view {
 		return nil
 	}
 	if err := a.write(a.view); err != nil {
 		return err
 	}
-	a.view, a.has, a.next = view, a.next, nil
+	a.view, a.current, a.next = view, a.next, nil
 	return nil
 }
 
 // write changes a view from has to next.
 func (a *addresses) write(view uint8) error {
 	for m, e := range a.next {
-		if a.has[m] != e {
-			if err := a.note(view, m, e); err != nil {
+		if a.current[m] != e {
+			if err := a.writeEntry(view, m, e); err != nil {
 				return err
 			}
 		}
 	}
-	for m := range a.has {
+	for m := range a.current {
 		if _, stays := a.next[m]; !stays {
-			if err := a.note(view, m, entry{}); err != nil {
+			if err := a.writeEntry(view, m, entry{}); err != nil {
 				return err
 			}
 		}
@@ -91,20 +91,20 @@ func (a *addresses) write(view uint8) error {
 	return nil
 }
 
-// note changes what a view says of a MAC. One of which neither says anything is forgotten.
-func (a *addresses) note(view uint8, m frame.MAC, e entry) error {
+// writeEntry changes what a view says of a MAC. One of which neither says anything is forgotten.
+func (a *addresses) writeEntry(view uint8, m frame.MAC, e entry) error {
 	var v programAddress
-	if err := a.of.Lookup(uint64(m), &v); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+	if err := a.table.Lookup(uint64(m), &v); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return fmt.Errorf("look up address %v: %w", m, err)
 	}
-	v.Views[view].Takers, v.Views[view].Kind = uint64(e.takers), e.kind
+	v.Views[view].Acceptors, v.Views[view].Kind = uint64(e.acceptors), e.kind
 	err := error(nil)
 	if v.Views == (programAddress{}).Views {
-		if err = a.of.Delete(uint64(m)); errors.Is(err, ebpf.ErrKeyNotExist) {
+		if err = a.table.Delete(uint64(m)); errors.Is(err, ebpf.ErrKeyNotExist) {
 			err = nil
 		}
 	} else {
-		err = a.of.Put(uint64(m), v)
+		err = a.table.Put(uint64(m), v)
 	}
 	if err != nil {
 		return fmt.Errorf("note address %v: %w", m, err)

@@ -22,7 +22,7 @@ func TestAddressesFollow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		for range rapid.IntRange(1, 5).Draw(t, "plans") {
 			c := drawCast(t)
-			pl := drawPlan(t, c, spread.SpreadSlots)
+			pl := drawPlan(t, c, spread.RuleSlots)
 			labtest.Must(b, b.apply(pl, c))
 			want := entries(pl)
 			got := map[frame.MAC]entry{}
@@ -30,7 +30,7 @@ func TestAddressesFollow(t *testing.T) {
 			var v programAddress
 			for all := b.Addresses.Iterate(); all.Next(&mac, &v); {
 				m := frame.MAC(mac)
-				got[m] = entry{spread.MemberSet(v.Views[0].Takers), v.Views[0].Kind}
+				got[m] = entry{spread.MemberSet(v.Views[0].Acceptors), v.Views[0].Kind}
 				if v.Views[0] != v.Views[1] {
 					t.Fatalf("%v: %+v", m, v)
 				}
@@ -67,16 +67,16 @@ func TestFailoverAmongManyMACs(t *testing.T) {
 	const many = 4096
 	b := newBed(t)
 	c := &cast{members: 3}
-	pl := &spread.Plan{Spread: spread.SpreadSingle, Adapter: adapterMAC, Own: []frame.MAC{adapterMAC}, Distributing: 3, Collecting: 3, Multicast: 1, Next: -1}
+	pl := &spread.Plan{Rule: spread.RuleSingle, Adapter: adapterMAC, TeamMACs: []frame.MAC{adapterMAC}, Distributing: 3, Collecting: 3, Multicast: 1, Next: -1}
 	for id := range 2 {
 		c.mac[id] = memberMAC(id)
-		pl.Own = append(pl.Own, c.mac[id])
+		pl.TeamMACs = append(pl.TeamMACs, c.mac[id])
 	}
 	for i := range many {
 		pl.Behind = append(pl.Behind, frame.MAC(0x020000010000+uint64(i)))
 		pl.Stations = append(pl.Stations, frame.StationOf(pl.Behind[i], 0))
 	}
-	pl.Own = append(pl.Own, pl.Behind...)
+	pl.TeamMACs = append(pl.TeamMACs, pl.Behind...)
 	labtest.Must(t, b.apply(pl, c))
 	// Were any other written, this would be taken back.
 	odd := programAddress{}
@@ -98,7 +98,7 @@ func TestFailoverAmongManyMACs(t *testing.T) {
 	var v programAddress
 	labtest.Must(t, b.Addresses.Lookup(uint64(adapterMAC), &v))
 	for _, w := range v.Views {
-		if w.Takers != 2 || w.Kind != kindOwn {
+		if w.Acceptors != 2 || w.Kind != kindOwn {
 			t.Errorf("adapter: %+v", v)
 		}
 	}

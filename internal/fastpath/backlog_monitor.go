@@ -62,7 +62,7 @@ func (m *backlogMonitor) start(p *Path, k *kernel) {
 	m.measured = backlog.Indexes{}
 	m.mu.Unlock()
 	m.stop, m.done = make(chan struct{}), make(chan struct{})
-	go m.run(&backlogPoller{monitor: m, path: p, kernel: k, ageing: ageing{path: p, kernel: k}}, m.stop, m.done)
+	go m.run(&backlogPoller{monitor: m, path: p, kernel: k, ageing: ageingReporter{path: p, kernel: k}}, m.stop, m.done)
 }
 
 // stopPolling ends the goroutine and waits for it. The caller holds changing.

@@ -15,7 +15,7 @@ type backlogPoller struct {
 	monitor *backlogMonitor
 	path    *Path
 	kernel  *kernel
-	ageing  ageing
+	ageing  ageingReporter
 
 	counters team.Counters
 	totals   [spread.MaxMembers]backlog.TxTotals // at the last poll
@@ -37,7 +37,7 @@ type backlogPoller struct {
 // poll samples all members and returns how long to wait until the next poll.
 func (w *backlogPoller) poll() time.Duration {
 	w.snapshotMembers()
-	w.ageing.look(w.plan)
+	w.ageing.report(w.plan)
 	w.readTxTotals(&w.before)
 	sent := w.transmittedSince()
 	if sent == 0 && w.busy == 0 && w.indexes == w.monitor.measured {
@@ -56,7 +56,7 @@ func (w *backlogPoller) poll() time.Duration {
 		w.qdiscsRead = began
 	}
 	w.updateEstimates(at, qdiscRead)
-	if w.plan.Spread != spread.SpreadShortest {
+	if w.plan.Rule != spread.RuleShortest {
 		return pollNormal // only Backlog needs the estimates, and samples by itself
 	}
 	w.reportToPicker()
@@ -123,12 +123,12 @@ func (w *backlogPoller) transmittedSince() (bytes uint64) {
 
 // txTotals returns what the programs transmitted by a member.
 func (k *kernel) txTotals(id int) (t backlog.TxTotals) {
-	for i := range k.rows {
-		m := &k.rows[i].Members[id]
+	for i := range k.cpus {
+		m := &k.cpus[i].Members[id]
 		for p := range m.Tx {
 			t.WireBytes += atomic.LoadUint64(&m.Tx[p].Bytes)
 		}
-		t.SKBBytes += atomic.LoadUint64(&m.TxOctets)
+		t.SKBBytes += atomic.LoadUint64(&m.TxSkbBytes)
 	}
 	return t
 }

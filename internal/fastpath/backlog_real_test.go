@@ -19,7 +19,7 @@ import (
 
 // elb is a Plan of that mode.
 func (g *rig) elb() *spread.Plan {
-	pl := g.plan(spread.SpreadShortest)
+	pl := g.plan(spread.RuleShortest)
 	pl.Gain, pl.Hash = time.Millisecond, spread.Layer34
 	return pl
 }
@@ -42,7 +42,7 @@ func TestMembersCarryWhatTheyCan(t *testing.T) {
 	load, err := lab.Load{From: g.host, To: g.peer, Address: peerAddress, Flows: 12}.Start(t.Context())
 	labtest.Must(t, err)
 	t.Cleanup(func() { load.Stop() })
-	f := new(spread.Flows)
+	f := new(spread.FlowTable)
 	measured := func() bool {
 		if !g.path.Flows(f) {
 			return false
@@ -76,7 +76,7 @@ func TestMembersCarryWhatTheyCan(t *testing.T) {
 func TestBacklogEnds(t *testing.T) {
 	g := newRig(t, 1)
 	labtest.Must(t, g.host.Shape("m0", 2e6))
-	labtest.Must(t, g.path.Apply(g.plan(spread.SpreadSingle)))
+	labtest.Must(t, g.path.Apply(g.plan(spread.RuleSingle)))
 	labtest.Must(t, g.path.Engage())
 	// One socket may have less under way than waits at most.
 	var conns [4]net.Conn
@@ -124,7 +124,7 @@ func TestBacklogEnds(t *testing.T) {
 func TestAgeingMACsAreTold(t *testing.T) {
 	const guest, silent = frame.MAC(0x020000000b01), frame.MAC(0x020000000b02)
 	g := newRig(t, 1)
-	pl := g.plan(spread.SpreadSingle)
+	pl := g.plan(spread.RuleSingle)
 	pl.Behind, pl.Promiscuous = []frame.MAC{guest, silent}, true
 	pl.Stations = []frame.Station{frame.StationOf(guest, 0), frame.StationOf(silent, 0)}
 	labtest.Must(t, g.path.Apply(pl))
@@ -175,7 +175,7 @@ func TestAgeingMACsAreTold(t *testing.T) {
 			return n > 0
 		})
 		looked := time.Now()
-		labtest.Eventually(t, "another look", func() bool { send(); return time.Since(looked) > 3*ageingEvery/2 })
+		labtest.Eventually(t, "another look", func() bool { send(); return time.Since(looked) > 3*ageingInterval/2 })
 		if n += told(); n != 1 {
 			t.Errorf("told %d times", n)
 		}
@@ -194,7 +194,7 @@ func TestOrderedMoves(t *testing.T) {
 	load, err := lab.Load{From: g.host, To: g.peer, Address: peerAddress, Flows: 8}.Start(t.Context())
 	labtest.Must(t, err)
 	t.Cleanup(func() { load.Stop() })
-	f := new(spread.Flows)
+	f := new(spread.FlowTable)
 	busy := func(id int) (slots []int) {
 		labtest.Eventually(t, "a flow table", func() bool { return g.path.Flows(f) })
 		for s := range f.Slots {
@@ -246,7 +246,7 @@ func TestApplyDoesNotWaitForTheMonitor(t *testing.T) {
 	load, err := lab.Load{From: g.host, To: g.peer, Address: peerAddress, Flows: 4}.Start(t.Context())
 	labtest.Must(t, err)
 	t.Cleanup(func() { load.Stop() })
-	f := new(spread.Flows)
+	f := new(spread.FlowTable)
 	labtest.Eventually(t, "measuring", func() bool { return g.path.Flows(f) && f.Members[0].Capacity+f.Members[1].Capacity > 0 })
 
 	stats.held.Lock()

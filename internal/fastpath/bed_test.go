@@ -43,8 +43,8 @@ func newBed(t testing.TB) *bed {
 	t.Cleanup(func() { labtest.Check(t, k.close()) })
 	b := &bed{TB: t, kernel: k, now: 1e12}
 	b.gates(relay.GateFast)
-	for i := range k.rows {
-		k.rows[i].Decided = relay.GateFast
+	for i := range k.cpus {
+		k.cpus[i].Decided = relay.GateFast
 	}
 	return b
 }
@@ -69,10 +69,10 @@ type outcome struct {
 
 // run has a program deal with b, a super-frame where gso is not 0.
 func (b *bed) run(p *ebpf.Program, f []byte, gso uint16) (o outcome, err error) {
-	b.ledger.Flows.Now = b.now
+	b.txState.Flows.Now = b.now
 	var before counts
 	before.read(b.kernel, ^spread.MemberSet(0))
-	heard, octets := *b.heard, b.octets()
+	heard, octets := *b.rxBytes, b.octets()
 	opts := ebpf.RunOptions{Data: f, DataOut: make([]byte, len(f)+64), Context: skBuff{Ifindex: loopback, GSOSize: uint32(gso)}}
 	code, err := p.Run(&opts)
 	if err != nil {
@@ -88,7 +88,7 @@ func (b *bed) run(p *ebpf.Program, f []byte, gso uint16) (o outcome, err error) 
 	for id, n := range octets {
 		o.Octets[id] -= n
 	}
-	for slot, n := range b.heard {
+	for slot, n := range b.rxBytes {
 		if n != heard[slot] {
 			if o.Heard == nil {
 				o.Heard = map[int]uint64{}
@@ -100,9 +100,9 @@ func (b *bed) run(p *ebpf.Program, f []byte, gso uint16) (o outcome, err error) 
 }
 
 func (b *bed) octets() (all [spread.MaxMembers]uint64) {
-	for i := range b.rows {
+	for i := range b.cpus {
 		for id := range all {
-			all[id] += b.rows[i].Members[id].TxOctets
+			all[id] += b.cpus[i].Members[id].TxSkbBytes
 		}
 	}
 	return all
@@ -111,7 +111,7 @@ func (b *bed) octets() (all [spread.MaxMembers]uint64) {
 func since(now, base *counts) (c counts) {
 	for id := range c.members {
 		var to team.MemberCounters
-		add(&to, &now.members[id], &base.members[id])
+		addSince(&to, &now.members[id], &base.members[id])
 		c.members[id] = to
 	}
 	for d := range c.noMember {
@@ -126,14 +126,14 @@ func (b *bed) receives(id int) error { return b.Members.Put(uint32(loopback), ui
 // sentBy has it that the adapter sent from these stations just now, and from no others.
 func (b *bed) sentBy(pl *spread.Plan, sent []frame.Station) error {
 	now := uint64(b.now)
-	b.control.GuestsUntil = 0
+	b.control.RecentUntil = 0
 	var old []uint64
 	var mac uint64
-	for all := b.Guests.Iterate(); all.Next(&mac, new(uint64)); {
+	for all := b.RecentLocal.Iterate(); all.Next(&mac, new(uint64)); {
 		old = append(old, mac)
 	}
 	for _, m := range old {
-		if err := b.Guests.Delete(m); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		if err := b.RecentLocal.Delete(m); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			return err
 		}
 	}
@@ -148,10 +148,10 @@ func (b *bed) sentBy(pl *spread.Plan, sent []frame.Station) error {
 	}
 	for _, s := range sent {
 		if !slices.Contains(pl.Stations, s) {
-			if err := b.Guests.Put(uint64(s), now); err != nil {
+			if err := b.RecentLocal.Put(uint64(s), now); err != nil {
 				return err
 			}
-			b.control.GuestsUntil = now + 1e9
+			b.control.RecentUntil = now + 1e9
 		}
 	}
 	return nil
@@ -164,7 +164,7 @@ func (b *bed) told(pl *spread.Plan) (s frame.Station, err error) {
 		if err := b.Stations.Lookup(uint64(x), &v); err != nil {
 			return 0, err
 		}
-		if v.Told == uint64(b.now) {
+		if v.Reported == uint64(b.now) {
 			s = x
 		}
 	}
@@ -210,17 +210,17 @@ func drawSet(t *rapid.T, of spread.MemberSet, name string) spread.MemberSet {
 }
 
 // drawPlan is a Plan such as no mode would make, but for what programs and relay take for granted.
-func drawPlan(t *rapid.T, c *cast, spreads ...spread.Spread) *spread.Plan {
+func drawPlan(t *rapid.T, c *cast, spreads ...spread.Rule) *spread.Plan {
 	pl := &spread.Plan{
-		Spread: rapid.SampledFrom(spreads).Draw(t, "spread"), Hash: rapid.SampledFrom(spread.HashPolicies()).Draw(t, "hash"), Salt: rapid.Uint64().Draw(t, "salt"),
+		Rule: rapid.SampledFrom(spreads).Draw(t, "spread"), Hash: rapid.SampledFrom(spread.HashPolicies()).Draw(t, "hash"), Salt: rapid.Uint64().Draw(t, "salt"),
 		Distributing: drawSet(t, c.members, "distributing"), Collecting: drawSet(t, c.members, "collecting"), Multicast: drawSet(t, c.members, "multicast"),
-		Single: -1, Next: -1, PerMember: rapid.Bool().Draw(t, "per member"), Promiscuous: rapid.Bool().Draw(t, "promiscuous"),
+		Active: -1, Next: -1, PerMember: rapid.Bool().Draw(t, "per member"), Promiscuous: rapid.Bool().Draw(t, "promiscuous"),
 		Adapter: adapterMAC, Behind: c.behind, PacketsPerMember: rapid.IntRange(0, 3).Draw(t, "packets per member"),
 	}
 	if pl.Distributing != 0 {
-		pl.Single = pl.Distributing.First()
+		pl.Active = pl.Distributing.First()
 		if rapid.IntRange(0, 7).Draw(t, "single") == 0 {
-			pl.Single = 5 // one that may not send
+			pl.Active = 5 // one that may not send
 		}
 	}
 	for _, m := range c.behind {
@@ -229,17 +229,17 @@ func drawPlan(t *rapid.T, c *cast, spreads ...spread.Spread) *spread.Plan {
 			pl.Stations = append(pl.Stations, frame.StationOf(m, 7), frame.StationOf(m, 7|frame.ServiceTag))
 		}
 	}
-	pl.Own = append([]frame.MAC{adapterMAC}, c.behind...)
+	pl.TeamMACs = append([]frame.MAC{adapterMAC}, c.behind...)
 	for set := c.members; set != 0; set = set.Without(set.First()) {
 		id := set.First()
-		pl.Own = append(pl.Own, c.mac[id])
+		pl.TeamMACs = append(pl.TeamMACs, c.mac[id])
 		pl.Weights[id] = rapid.SampledFrom([]uint32{spread.MaxShare, spread.MaxShare / 2, 1000, 1}).Draw(t, "share")
 		pl.Rates[id] = rapid.SampledFrom([]uint64{10e6, 100e6, 1e9, 10e9}).Draw(t, "rate")
 		for range rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "heirs") {
 			pl.Filter[id] = append(pl.Filter[id], rapid.SampledFrom(c.all()).Draw(t, "heir of"))
 		}
 	}
-	pl.Known = drawSet(t, c.members, "known")
+	pl.SpeedKnown = drawSet(t, c.members, "known")
 	if rapid.IntRange(0, 7).Draw(t, "no slots") != 0 {
 		pl.Slots = make([]uint8, spread.SlotCount)
 		ids := []uint8{spread.NoMember}
@@ -257,7 +257,7 @@ func drawPlan(t *rapid.T, c *cast, spreads ...spread.Spread) *spread.Plan {
 // apply puts a Plan in force among a cast's members.
 func (b *bed) apply(pl *spread.Plan, c *cast) error {
 	b.links, pl.MACs = linksOf(c), c.mac
-	return b.put(pl, &b.links)
+	return b.applyPlan(pl, &b.links)
 }
 
 func linksOf(c *cast) (links [spread.MaxMembers]*team.Link) {

@@ -19,15 +19,15 @@ func BenchmarkPrograms(b *testing.B) {
 	b.Cleanup(func() { k.close() })
 	d := &bed{TB: b, kernel: k}
 	d.gates(2)
-	for i := range k.rows {
-		k.rows[i].Decided = 2
+	for i := range k.cpus {
+		k.cpus[i].Decided = 2
 	}
 	c := &cast{members: 0b1111, behind: []frame.MAC{0x0200000000d0}}
 	pl := &spread.Plan{Adapter: adapterMAC, Distributing: 15, Collecting: 15, Multicast: 15, Gain: spread.DefaultGain, Skew: spread.DefaultSkew,
-		PacketsPerMember: 1, Own: []frame.MAC{adapterMAC}, Slots: make([]uint8, spread.SlotCount)}
+		PacketsPerMember: 1, TeamMACs: []frame.MAC{adapterMAC}, Slots: make([]uint8, spread.SlotCount)}
 	for id := range 4 {
 		c.mac[id], pl.Weights[id], pl.Rates[id] = memberMAC(id), spread.MaxShare, 1e9
-		pl.Own = append(pl.Own, memberMAC(id))
+		pl.TeamMACs = append(pl.TeamMACs, memberMAC(id))
 		pl.Filter[id] = []frame.MAC{adapterMAC}
 	}
 	d.links, pl.MACs = linksOf(c), c.mac
@@ -43,27 +43,27 @@ func BenchmarkPrograms(b *testing.B) {
 	for _, v := range []struct {
 		name    string
 		program *ebpf.Program
-		spread  spread.Spread
+		spread  spread.Rule
 		f       []byte
 	}{
-		{"transmit/single", k.Transmit, spread.SpreadSingle, tcp4},
-		{"transmit/slots", k.Transmit, spread.SpreadSlots, tcp4},
-		{"transmit/slots6", k.Transmit, spread.SpreadSlots, tcp6},
-		{"transmit/round-robin", k.Transmit, spread.SpreadRoundRobin, tcp4},
-		{"transmit/elb", k.Transmit, spread.SpreadShortest, tcp4},
-		{"receive/adapter", k.Receive, spread.SpreadSlots, in(adapterMAC, tcp4)},
-		{"receive/own", k.Receive, spread.SpreadShortest, in(memberMAC(2), tcp4)},
-		{"receive/own6", k.Receive, spread.SpreadShortest, in(memberMAC(2), tcp6)},
-		{"receive/refused", k.Receive, spread.SpreadSlots, in(0x0200000000ee, tcp4)},
-		{"listen", k.Listen, spread.SpreadSlots, stack(in(adapterMAC, tcp4), ether(0, 0, 0x88b5))},
+		{"transmit/single", k.Transmit, spread.RuleSingle, tcp4},
+		{"transmit/slots", k.Transmit, spread.RuleSlots, tcp4},
+		{"transmit/slots6", k.Transmit, spread.RuleSlots, tcp6},
+		{"transmit/round-robin", k.Transmit, spread.RuleRoundRobin, tcp4},
+		{"transmit/elb", k.Transmit, spread.RuleShortest, tcp4},
+		{"receive/adapter", k.Receive, spread.RuleSlots, in(adapterMAC, tcp4)},
+		{"receive/own", k.Receive, spread.RuleShortest, in(memberMAC(2), tcp4)},
+		{"receive/own6", k.Receive, spread.RuleShortest, in(memberMAC(2), tcp6)},
+		{"receive/refused", k.Receive, spread.RuleSlots, in(0x0200000000ee, tcp4)},
+		{"relay_filter", k.RelayFilter, spread.RuleSlots, stack(in(adapterMAC, tcp4), ether(0, 0, 0x88b5))},
 	} {
 		b.Run(v.name, func(b *testing.B) {
 			pl := *pl
-			pl.Spread, pl.PerMember = v.spread, v.program == k.Receive && v.spread == spread.SpreadShortest // a frame that was renamed is another one
+			pl.Rule, pl.PerMember = v.spread, v.program == k.Receive && v.spread == spread.RuleShortest // a frame that was renamed is another one
 			p := &spread.Picker{}
-			p.Keep(k.ledger)
+			p.Keep(k.txState)
 			p.Follow(&pl)
-			labtest.Must(b, k.put(&pl, &d.links))
+			labtest.Must(b, k.applyPlan(&pl, &d.links))
 			for b.Loop() {
 				const repeat = 10000
 				_, took, err := v.program.Benchmark(v.f, repeat, nil)

@@ -20,12 +20,12 @@ func TestChangeOver(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		members int
-		spread  spread.Spread
+		spread  spread.Rule
 		rate    int
 	}{
-		{"single", 1, spread.SpreadSingle, 10000},
-		{"slots", 2, spread.SpreadSlots, 5000},
-		{"shortest", 1, spread.SpreadShortest, 10000},
+		{"single", 1, spread.RuleSingle, 10000},
+		{"slots", 2, spread.RuleSlots, 5000},
+		{"shortest", 1, spread.RuleShortest, 10000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := newRig(t, c.members)

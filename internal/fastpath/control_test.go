@@ -46,7 +46,7 @@ func TestControlFramesUnderLoad(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := newRig(t, 1)
-			labtest.Must(t, g.path.Apply(g.plan(spread.SpreadSlots)))
+			labtest.Must(t, g.path.Apply(g.plan(spread.RuleSlots)))
 			if c.engage {
 				labtest.Must(t, g.path.Engage())
 			}
@@ -115,7 +115,7 @@ func (g *rig) peerSocket(id int) (s *nic.Socket) {
 		return err
 	}))
 	g.Cleanup(func() { s.Close() })
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "GPL", Instructions: asm.Instructions{
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "Dual MIT/GPL", Instructions: asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1),
 		asm.LoadAbs(12, asm.Half),
 		asm.JEq.Imm(asm.R0, frame.TypeSlow, "in"),
@@ -216,7 +216,7 @@ func (a *arrivals) longest() time.Duration {
 // What comes from an address of ours is the relay's to hand on, too, whatever the programs think of it.
 func TestOwnSlowFramesComeToControl(t *testing.T) {
 	g := newRig(t, 2)
-	labtest.Must(t, g.path.Apply(g.plan(spread.SpreadSlots)))
+	labtest.Must(t, g.path.Apply(g.plan(spread.RuleSlots)))
 	labtest.Must(t, g.path.Engage())
 	peer, next := g.peerSocket(1), controlFrames(g.path)
 	for i, src := range []frame.MAC{peerMAC, memberMAC(0), memberMAC(1), adapterMAC} {
@@ -231,7 +231,7 @@ func TestOwnSlowFramesComeToControl(t *testing.T) {
 // stack for a moment.
 func TestMarkersWaitForWhatProgramsReceived(t *testing.T) {
 	g := newRig(t, 1)
-	labtest.Must(t, g.path.Apply(g.plan(spread.SpreadSlots)))
+	labtest.Must(t, g.path.Apply(g.plan(spread.RuleSlots)))
 	labtest.Must(t, g.path.Engage())
 	peer, next := g.peerSocket(0), controlFrames(g.path)
 	marker := lacp.Marker{Port: 1, System: peerMAC}
@@ -248,7 +248,7 @@ func TestMarkersWaitForWhatProgramsReceived(t *testing.T) {
 // A neighbour that floods a member keeps no other member's partner from being heard, nor bulk from passing.
 func TestSlowFlood(t *testing.T) {
 	g := newRig(t, 2)
-	labtest.Must(t, g.path.Apply(g.plan(spread.SpreadSlots)))
+	labtest.Must(t, g.path.Apply(g.plan(spread.RuleSlots)))
 	labtest.Must(t, g.path.Engage())
 	flooder, quiet := g.peerSocket(0), g.peerSocket(1)
 	b := append(make([]byte, frame.VnetLen), slowFrame(peerMAC, 0)...)

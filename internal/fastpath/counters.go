@@ -15,8 +15,8 @@ type counts struct {
 
 // read adds what the programs have counted so far of these members. There may be many processors, and a failover that waits.
 func (c *counts) read(k *kernel, of spread.MemberSet) {
-	for i := range k.rows {
-		row := &k.rows[i]
+	for i := range k.cpus {
+		row := &k.cpus[i]
 		for left := of; left != 0; left = left.Without(left.First()) {
 			id := left.First()
 			from, to := &row.Members[id], &c.members[id]
@@ -41,8 +41,8 @@ func addCount(to *team.Count, bytes, frames *uint64) {
 	to.Frames += atomic.LoadUint64(frames)
 }
 
-// add adds what was counted of a member since base.
-func add(to, now, base *team.MemberCounters) {
+// addSince adds what was counted of a member since base.
+func addSince(to, now, base *team.MemberCounters) {
 	for p := range to.RX {
 		to.RX[p].Add(team.Count{Bytes: now.RX[p].Bytes - base.RX[p].Bytes, Frames: now.RX[p].Frames - base.RX[p].Frames})
 		to.TX[p].Add(team.Count{Bytes: now.TX[p].Bytes - base.TX[p].Bytes, Frames: now.TX[p].Frames - base.TX[p].Frames})
@@ -59,16 +59,16 @@ func (p *Path) Heard(h *spread.RxBytes) {
 	p.relay.Heard(h)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	addHeard(h, &p.heard)
+	addRxBytes(h, &p.pastRxBytes)
 	if p.kernel != nil {
-		addHeard(h, p.kernel.heard)
+		addRxBytes(h, p.kernel.rxBytes)
 	}
 }
 
-// heardBefore keeps what programs that go have counted. The caller holds mu.
-func (p *Path) heardBefore(k *kernel) { addHeard(&p.heard, k.heard) }
+// keepRxBytes keeps what programs that go have counted. The caller holds mu.
+func (p *Path) keepRxBytes(k *kernel) { addRxBytes(&p.pastRxBytes, k.rxBytes) }
 
-func addHeard(to, from *spread.RxBytes) {
+func addRxBytes(to, from *spread.RxBytes) {
 	for slot := range from {
 		to[slot] += atomic.LoadUint64(&from[slot])
 	}

@@ -14,7 +14,7 @@ func TestProgramsAreLittleWorkForTheVerifier(t *testing.T) {
 	k, err := load()
 	labtest.Must(t, err)
 	t.Cleanup(func() { labtest.Check(t, k.close()) })
-	for name, p := range map[string]*ebpf.Program{"transmit": k.Transmit, "receive": k.Receive, "listen": k.Listen} {
+	for name, p := range map[string]*ebpf.Program{"transmit": k.Transmit, "receive": k.Receive, "relay_filter": k.RelayFilter} {
 		info, err := p.Info()
 		labtest.Must(t, err)
 		n, known := info.VerifiedInstructions()

@@ -12,19 +12,19 @@ import (
 	"nicteam/internal/relay"
 )
 
-// elsewhere hears from the programs of stations that are heard from elsewhere, and has the relay tell of them. It has a
+// moveReader hears from the programs of stations that are heard from elsewhere, and has the relay tell of them. It has a
 // goroutine, which sleeps where no guest moves.
-type elsewhere struct {
+type moveReader struct {
 	reader *ringbuf.Reader
 	done   chan struct{}
 }
 
-func hearElsewhere(r *relay.Relay, k *kernel, caught *panics.Keeper) (*elsewhere, error) {
-	reader, err := ringbuf.NewReader(k.Elsewhere)
+func readMoved(r *relay.Relay, k *kernel, caught *panics.Keeper) (*moveReader, error) {
+	reader, err := ringbuf.NewReader(k.Moved)
 	if err != nil {
 		return nil, fmt.Errorf("hear of guests that move: %w", err)
 	}
-	e := &elsewhere{reader: reader, done: make(chan struct{})}
+	e := &moveReader{reader: reader, done: make(chan struct{})}
 	go func() {
 		defer close(e.done)
 		caught.Restart(context.Background(), "guests that move", func() { e.run(r) })
@@ -32,7 +32,7 @@ func hearElsewhere(r *relay.Relay, k *kernel, caught *panics.Keeper) (*elsewhere
 	return e, nil
 }
 
-func (e *elsewhere) run(r *relay.Relay) {
+func (e *moveReader) run(r *relay.Relay) {
 	var record ringbuf.Record
 	var seen relay.MoveCandidates
 	for e.reader.ReadInto(&record) == nil {
@@ -47,7 +47,7 @@ func (e *elsewhere) run(r *relay.Relay) {
 }
 
 // close ends that; nil is fine.
-func (e *elsewhere) close() error {
+func (e *moveReader) close() error {
 	if e == nil {
 		return nil
 	}

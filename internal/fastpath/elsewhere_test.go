@@ -22,8 +22,8 @@ const guestMAC = frame.MAC(0x0200000000dd)
 func withGuest(t *testing.T) *rig {
 	t.Helper()
 	g := newRig(t, 2)
-	pl := g.plan(spread.SpreadSingle)
-	pl.Promiscuous, pl.Behind, pl.Own = true, []frame.MAC{guestMAC}, append(pl.Own, guestMAC)
+	pl := g.plan(spread.RuleSingle)
+	pl.Promiscuous, pl.Behind, pl.TeamMACs = true, []frame.MAC{guestMAC}, append(pl.TeamMACs, guestMAC)
 	pl.Stations = []frame.Station{frame.StationOf(guestMAC, 0), frame.StationOf(guestMAC, 7)}
 	labtest.Must(t, g.path.Apply(pl))
 	labtest.Must(t, g.path.Engage())
@@ -168,7 +168,7 @@ func TestAnnouncementOfAGuestIsNoted(t *testing.T) {
 		labtest.Must(t, g.path.Send(0, frame.RARP(s.MAC(), s.VLAN())))
 		at := g.path.kernel.stations.sent(s)
 		if s == other {
-			labtest.Must(t, g.path.kernel.Guests.Lookup(uint64(s), &at))
+			labtest.Must(t, g.path.kernel.RecentLocal.Lookup(uint64(s), &at))
 		}
 		if at < began {
 			t.Errorf("%v was announced after %d, noted at %d", s, began, at)
@@ -191,7 +191,7 @@ func TestForgottenGuestIsNoted(t *testing.T) {
 			return false
 		}
 		var noted uint64
-		labtest.Must(t, g.path.kernel.Guests.Lookup(uint64(s), &noted))
+		labtest.Must(t, g.path.kernel.RecentLocal.Lookup(uint64(s), &noted))
 		if sent == 0 || noted != sent {
 			t.Errorf("sent at %d, noted at %d", sent, noted)
 		}

@@ -27,17 +27,17 @@ func (p *Path) Engage() error {
 	if err != nil {
 		return err
 	}
-	if err := k.try(); err != nil {
+	if err := k.selfTest(); err != nil {
 		return errors.Join(err, k.close())
 	}
 	k.control.Adapter = uint32(p.o.Adapter.Index())
 	if err := p.attach(k); err != nil {
 		return errors.Join(err, p.disengage())
 	}
-	if err := errors.Join(p.yield(k), p.fit()); err != nil {
+	if err := errors.Join(p.yield(k), p.unfitness()); err != nil {
 		return errors.Join(err, p.disengage())
 	}
-	if p.moves, err = hearElsewhere(p.relay, k, p.o.Panics); err != nil {
+	if p.moved, err = readMoved(p.relay, k, p.o.Panics); err != nil {
 		return errors.Join(err, p.disengage())
 	}
 	p.backlog.start(p, k)
@@ -50,15 +50,15 @@ func (p *Path) attach(k *kernel) (err error) {
 	p.mu.Lock()
 	pl, now := p.plan, p.links
 	p.mu.Unlock()
-	if err := k.put(pl, &now); err != nil {
+	if err := k.applyPlan(pl, &now); err != nil {
 		return errors.Join(fmt.Errorf("take over the plan: %w", err), k.close())
 	}
 	p.mu.Lock()
 	p.kernel = k
-	p.relay.SetSentByPrograms(k.stations.sentLately)
-	err = p.relay.DoWithPicker(func(pk *spread.Picker, _ int64) { pk.Keep(k.ledger) })
+	p.relay.SetSentByPrograms(k.stations.sentRecently)
+	err = p.relay.DoWithPicker(func(pk *spread.Picker, _ int64) { pk.Keep(k.txState) })
 	if err == nil {
-		err = p.put()
+		err = p.applyToPrograms()
 	}
 	links := p.links
 	p.mu.Unlock()
@@ -69,7 +69,7 @@ func (p *Path) attach(k *kernel) (err error) {
 		if l == nil {
 			continue
 		}
-		if err := p.enter(k, id, l); err != nil {
+		if err := p.addMember(k, id, l); err != nil {
 			return fmt.Errorf("member %s: %w", l.Name, err)
 		}
 	}
@@ -79,10 +79,10 @@ func (p *Path) attach(k *kernel) (err error) {
 	return nil
 }
 
-// enter has the programs see what a member receives.
-func (p *Path) enter(k *kernel, id int, l *team.Link) (err error) {
+// addMember has the programs see what a member receives.
+func (p *Path) addMember(k *kernel, id int, l *team.Link) (err error) {
 	p.mu.Lock()
-	err = p.put()
+	err = p.applyToPrograms()
 	p.mu.Unlock()
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func (p *Path) enter(k *kernel, id int, l *team.Link) (err error) {
 		return fmt.Errorf("note member: %w", err)
 	}
 	// The filter first: receive obeys what it has decided.
-	if err := p.relay.SetSocketFilter(id, k.Listen.FD()); err != nil {
+	if err := p.relay.SetSocketFilter(id, k.RelayFilter.FD()); err != nil {
 		return err
 	}
 	h, err := p.o.Hooks.Attach(l.Index, ebpf.AttachTCXIngress, k.Receive)
@@ -110,8 +110,8 @@ func (p *Path) yieldMember(k *kernel, id int) error {
 	return nil
 }
 
-// exit has the programs forget a member, whose frames are the relay's again.
-func (p *Path) exit(k *kernel, id int, l *team.Link) error {
+// removeMember has the programs forget a member, whose frames are the relay's again.
+func (p *Path) removeMember(k *kernel, id int, l *team.Link) error {
 	var errs []error
 	if err := p.relay.RegainMember(id, &k.control.ReceiveGate[id]); err != nil && !errors.Is(err, relay.ErrNoMember) {
 		errs = append(errs, err)
@@ -159,31 +159,31 @@ func (p *Path) disengage() error {
 	}
 	errs := []error{p.relay.Regain(&k.control.TransmitGate)}
 	p.backlog.stopPolling()
-	errs = append(errs, p.moves.close())
-	p.moves = nil
+	errs = append(errs, p.moved.close())
+	p.moved = nil
 	p.mu.Lock()
-	sent := k.stations.lately()
+	sent := k.stations.recent()
 	p.mu.Unlock()
 	p.relay.NoteSentByPrograms(sent) // before it receives what comes back of that
 	p.relay.SetSentByPrograms(nil)
 	for id, l := range links {
 		if l != nil {
-			errs = append(errs, p.exit(k, id, l))
+			errs = append(errs, p.removeMember(k, id, l))
 		}
 	}
 	if p.egress != nil {
 		errs = append(errs, p.egress.Close())
 		p.egress = nil
 	}
-	k.settle()
+	k.waitForPrograms()
 	// The table goes on as it is, in memory of this process.
-	kept := new(spread.Ledger)
+	kept := new(spread.TxState)
 	if err := p.relay.DoWithPicker(func(pk *spread.Picker, _ int64) { pk.Keep(kept) }); err != nil {
 		errs = append(errs, err)
 	}
 	p.mu.Lock()
-	p.past.read(k, p.met)
-	p.heardBefore(k)
+	p.pastCounts.read(k, p.everJoined)
+	p.keepRxBytes(k)
 	p.kernel, p.inForce, p.unfit = nil, nil, nil
 	p.mu.Unlock()
 	return errors.Join(append(errs, k.close())...)

@@ -103,11 +103,11 @@ func TestRefusedHooks(t *testing.T) {
 // A team one of whose NICs is gone has the fast path by the others.
 func TestEngageWithoutOneNIC(t *testing.T) {
 	g := newRig(t, 2)
-	labtest.Must(t, g.path.Apply(g.plan(spread.SpreadSlots)))
+	labtest.Must(t, g.path.Apply(g.plan(spread.RuleSlots)))
 	l, err := g.host.Handle().LinkByName("m1")
 	labtest.Must(t, err)
 	labtest.Must(t, g.host.Handle().LinkDel(l))
-	pl := g.plan(spread.SpreadSingle)
+	pl := g.plan(spread.RuleSingle)
 	pl.Distributing, pl.Collecting = 1, 1
 	labtest.Must(t, g.path.Apply(pl))
 	labtest.Eventually(t, "the end of who received by it", func() bool {
@@ -133,8 +133,8 @@ func TestEngageWithoutOneNIC(t *testing.T) {
 	if !g.path.Engaged() {
 		t.Errorf("it went back to the relay: %v", <-g.path.Lost())
 	}
-	pl = g.plan(spread.SpreadSingle)
-	pl.Single, pl.Distributing, pl.Collecting, pl.Multicast = 1, 2, 2, 2
+	pl = g.plan(spread.RuleSingle)
+	pl.Active, pl.Distributing, pl.Collecting, pl.Multicast = 1, 2, 2, 2
 	labtest.Must(t, g.path.Apply(pl))
 	g.flow(out, in)
 	if n := g.totals().Members[1]; n.TX[frame.UDP].Frames < 100 || n.RX[frame.UDP].Frames < 100 {
@@ -171,7 +171,7 @@ func TestFirstMemberJoins(t *testing.T) {
 	load, err := lab.Load{From: g.host, To: g.peer, Address: peerAddress, Flows: 8}.Start(t.Context())
 	labtest.Must(t, err)
 	t.Cleanup(func() { load.Stop() })
-	f := new(spread.Flows)
+	f := new(spread.FlowTable)
 	labtest.Eventually(t, "measured capacities", func() bool {
 		return g.path.Flows(f) && f.Members[0].Capacity > 0 && f.Members[1].Capacity > 0
 	})
@@ -180,14 +180,14 @@ func TestFirstMemberJoins(t *testing.T) {
 // A Plan that the programs do not take is the relay's to follow: none is half in force.
 func TestPlanThatIsNotTaken(t *testing.T) {
 	g := newRig(t, 2)
-	pl := g.plan(spread.SpreadSingle)
+	pl := g.plan(spread.RuleSingle)
 	labtest.Must(t, g.path.Apply(pl))
 	labtest.Must(t, g.path.Engage())
 	out, in := g.streams(2000)
 	g.flow(out, in)
 	labtest.Must(t, g.path.kernel.Addresses.Close())
-	other := g.plan(spread.SpreadSingle)
-	other.Single, other.Filter[0] = 1, nil
+	other := g.plan(spread.RuleSingle)
+	other.Active, other.Filter[0] = 1, nil
 	other.Multicast, other.Collecting, other.Distributing = 2, 2, 2
 	labtest.Must(t, g.path.Apply(other))
 	began := g.totals().Members[0].TX[frame.UDP].Frames
@@ -210,7 +210,7 @@ func TestPlanThatIsNotTaken(t *testing.T) {
 // A NIC, or the adapter, that goes down and comes back moves frames as before, and the relay none of them.
 func TestDownAndUp(t *testing.T) {
 	g := newRig(t, 1)
-	labtest.Must(t, g.path.Apply(g.plan(spread.SpreadSingle)))
+	labtest.Must(t, g.path.Apply(g.plan(spread.RuleSingle)))
 	labtest.Must(t, g.path.Engage())
 	out, in := g.streams(2000)
 	for _, name := range []string{"m0", "team0"} {

@@ -18,11 +18,11 @@ import (
 type kernel struct {
 	programObjects
 
-	ledger  *spread.Ledger
+	txState *spread.TxState
 	plans   *[2]programPlan
 	control *programControl
-	rows    []programRow // a processor's each
-	heard   *spread.RxBytes
+	cpus    []programCpuState // a processor's each
+	rxBytes *spread.RxBytes
 
 	addresses addresses
 	stations  stations
@@ -43,29 +43,29 @@ func loadFrom(spec *ebpf.CollectionSpec) (*kernel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("count processors: %w", err)
 	}
-	spec.Maps[programMapRows].MaxEntries = uint32(processors)
-	spec.Maps[programMapElsewhere].MaxEntries = uint32(os.Getpagesize())
+	spec.Maps[programMapCpuStates].MaxEntries = uint32(processors)
+	spec.Maps[programMapMoved].MaxEntries = uint32(os.Getpagesize())
 	k := &kernel{}
 	if err := lowPriority(func() error { return spec.LoadAndAssign(&k.programObjects, nil) }); err != nil {
 		return nil, fmt.Errorf("load programs: %w", err)
 	}
-	k.addresses.of, k.stations.of = k.Addresses, k.Stations
+	k.addresses.table, k.stations.table = k.Addresses, k.Stations
 	err = errors.Join(
-		share(k, k.Ledgers, 1, &k.ledger),
-		share(k, k.Plans, 2, &k.plans),
-		share(k, k.Controls, 1, &k.control),
-		share(k, k.Heard, spread.RxClassCount, &k.heard),
+		mapArray(k, k.TxStates, 1, &k.txState),
+		mapArray(k, k.Plans, 2, &k.plans),
+		mapArray(k, k.Controls, 1, &k.control),
+		mapArray(k, k.RxBytes, spread.RxClassCount, &k.rxBytes),
 	)
-	var first *programRow
-	if err = errors.Join(err, share(k, k.Rows, processors, &first)); err != nil {
+	var first *programCpuState
+	if err = errors.Join(err, mapArray(k, k.CpuStates, processors, &first)); err != nil {
 		return nil, errors.Join(err, k.close())
 	}
-	k.rows = unsafe.Slice(first, processors)
+	k.cpus = unsafe.Slice(first, processors)
 	return k, nil
 }
 
-// share maps an array's entries, so many as it has, and has to point at the first.
-func share[T any](k *kernel, m *ebpf.Map, entries int, to **T) error {
+// mapArray maps an array's entries, so many as it has, and has to point at the first.
+func mapArray[T any](k *kernel, m *ebpf.Map, entries int, to **T) error {
 	size := (int(m.ValueSize()) + 7) &^ 7 * entries
 	b, err := unix.Mmap(m.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
@@ -85,11 +85,11 @@ func (k *kernel) close() error {
 	return errors.Join(append(errs, k.programObjects.Close())...)
 }
 
-// settle returns once each program that was running when it was called has ended, which takes a few microseconds.
-func (k *kernel) settle() {
-	for i := range k.rows {
-		relay.WaitEpoch(&k.rows[i].Transmitting)
-		relay.WaitEpoch(&k.rows[i].Receiving)
+// waitForPrograms returns once each program that was running when it was called has ended, which takes a few microseconds.
+func (k *kernel) waitForPrograms() {
+	for i := range k.cpus {
+		relay.WaitEpoch(&k.cpus[i].Transmitting)
+		relay.WaitEpoch(&k.cpus[i].Receiving)
 	}
 }
 

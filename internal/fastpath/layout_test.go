@@ -46,15 +46,15 @@ func placesOf[T any]() map[string]place {
 	return to
 }
 
-func TestLedgerIsThePrograms(t *testing.T) {
-	want, got := placesOf[spread.Ledger](), placesOf[programLedger]()
+func TestTxStateIsThePrograms(t *testing.T) {
+	want, got := placesOf[spread.TxState](), placesOf[programTxState]()
 	const lock = ".flows.slots[0].lock"
 	at := got[lock]
 	delete(got, lock)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-Go +programs):\n%s", diff)
 	}
-	slot := reflect.TypeFor[spread.Flowing]()
+	slot := reflect.TypeFor[spread.FlowSlot]()
 	free, slots := slot.Field(slot.NumField()-1), want[".flows.slots[0].until"].Offset
 	if free.Name != "_" || free.Offset+slots != at.Offset || free.Type.Size() != at.Size {
 		t.Errorf("the lock is %+v, Go leaves %d octets free at %d", at, free.Type.Size(), free.Offset+slots)
@@ -63,13 +63,13 @@ func TestLedgerIsThePrograms(t *testing.T) {
 
 // lockOf is the word by which programs lock a slot.
 func lockOf(b *bed, slot int) *uint32 {
-	return &(*programLedger)(unsafe.Pointer(b.ledger)).Flows.Slots[slot].Lock
+	return &(*programTxState)(unsafe.Pointer(b.txState)).Flows.Slots[slot].Lock
 }
 
 // In memory that is shared no word may be torn, and Go wants 64-bit words where they are.
 func TestSharedWordsAreAligned(t *testing.T) {
 	for name, all := range map[string]map[string]place{
-		"ledger": placesOf[programLedger](), "plan": placesOf[programPlan](), "control": placesOf[programControl](), "row": placesOf[programRow](),
+		"ledger": placesOf[programTxState](), "plan": placesOf[programPlan](), "control": placesOf[programControl](), "row": placesOf[programCpuState](),
 		"address": placesOf[programAddress](), "station": placesOf[programStation](),
 	} {
 		for field, p := range all {
@@ -135,7 +135,7 @@ func number(s string) uint64 {
 func TestConstantsAreThePrograms(t *testing.T) {
 	want := map[string]uint64{
 		"MAX_MEMBERS": spread.MaxMembers, "NO_MEMBER": spread.NoMember, "SLOT_COUNT": spread.SlotCount, "FLOW_COUNT": spread.FlowCount,
-		"HEARD_COUNT": spread.RxClassCount, "PROTOCOLS": uint64(frame.Protocols), "DROPS": uint64(team.Drops), "ETHER_LEN": frame.EtherLen, "TAG_LEN": frame.TagLen,
+		"RX_CLASS_COUNT": spread.RxClassCount, "PROTOCOLS": uint64(frame.Protocols), "DROPS": uint64(team.Drops), "ETHER_LEN": frame.EtherLen, "TAG_LEN": frame.TagLen,
 
 		"TYPE_IPV4": frame.TypeIPv4, "TYPE_ARP": frame.TypeARP, "TYPE_VLAN": frame.TypeVLAN, "TYPE_IPV6": frame.TypeIPv6, "TYPE_QINQ": frame.TypeQinQ, "TYPE_SLOW": frame.TypeSlow,
 		"PROTO_ICMP": frame.ProtoICMP, "PROTO_IGMP": frame.ProtoIGMP, "PROTO_TCP": frame.ProtoTCP, "PROTO_UDP": frame.ProtoUDP, "PROTO_ICMPV6": frame.ProtoICMPv6,
@@ -144,8 +144,8 @@ func TestConstantsAreThePrograms(t *testing.T) {
 
 		"LAYER34": uint64(spread.Layer34), "LAYER2": uint64(spread.Layer2), "LAYER23": uint64(spread.Layer23), "VLAN_SRCMAC": uint64(spread.VLANSrcMAC),
 
-		"SPREAD_NONE": uint64(spread.SpreadNone), "SPREAD_SINGLE": uint64(spread.SpreadSingle), "SPREAD_SLOTS": uint64(spread.SpreadSlots),
-		"SPREAD_ROUND_ROBIN": uint64(spread.SpreadRoundRobin), "SPREAD_BROADCAST": uint64(spread.SpreadBroadcast), "SPREAD_SHORTEST": uint64(spread.SpreadShortest),
+		"RULE_NONE": uint64(spread.RuleNone), "RULE_SINGLE": uint64(spread.RuleSingle), "RULE_SLOTS": uint64(spread.RuleSlots),
+		"RULE_ROUND_ROBIN": uint64(spread.RuleRoundRobin), "RULE_BROADCAST": uint64(spread.RuleBroadcast), "RULE_SHORTEST": uint64(spread.RuleShortest),
 
 		"WHY_SHORTEST": uint64(spread.FlowShortest), "WHY_RANK": uint64(spread.FlowRank), "WHY_FORCED": uint64(spread.FlowForced), "WHY_ONLY": uint64(spread.FlowOnly),
 
@@ -157,7 +157,7 @@ func TestConstantsAreThePrograms(t *testing.T) {
 
 		"MARK_BITS": spread.MarkBits, "KNOWN_FACTOR": knownFactor, "KNOWN_WORDS": uint64(len(programPlan{}.Known)), "OWN": kindOwn, "BEHIND": kindBehind,
 
-		"GUEST_TIME": uint64(relay.RecentTime), "ELSEWHERE_AFTER": uint64(relay.MovedAfter), "TELL_EVERY": uint64(tellEvery),
+		"RECENT_TIME": uint64(relay.RecentTime), "MOVED_AFTER": uint64(relay.MovedAfter), "REPORT_INTERVAL": uint64(reportInterval),
 		"SERVICE_TAG": frame.ServiceTag, "VLAN_BITS": frame.VLANBits,
 	}
 	all := constants(t)
@@ -168,7 +168,7 @@ func TestConstantsAreThePrograms(t *testing.T) {
 	}
 	// An enum that has grown is to be looked at.
 	for name := range all {
-		for _, prefix := range []string{"SPREAD_", "WHY_", "GATE_", "DROP_"} {
+		for _, prefix := range []string{"RULE_", "WHY_", "GATE_", "DROP_"} {
 			if _, known := want[name]; strings.HasPrefix(name, prefix) && !known {
 				t.Errorf("%s is not compared", name)
 			}
@@ -177,17 +177,17 @@ func TestConstantsAreThePrograms(t *testing.T) {
 }
 
 func TestPlanOf(t *testing.T) {
-	pl := &spread.Plan{Spread: spread.SpreadRoundRobin, Distributing: 0b1011, Collecting: 2, Multicast: 3, Single: 64, Hash: spread.Layer23, Salt: 9,
+	pl := &spread.Plan{Rule: spread.RuleRoundRobin, Distributing: 0b1011, Collecting: 2, Multicast: 3, Active: 64, Hash: spread.Layer23, Salt: 9,
 		PacketsPerMember: 4, Gain: 5, Skew: 6, PerMember: true, Adapter: adapterMAC, Slots: []uint8{3, 1}}
 	pl.Weights = [spread.MaxMembers]uint32{spread.MaxShare, 0, 7, 100}
 	pl.MACs[3] = memberMAC(3)
-	got := planOf(pl, &[spread.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))
+	got := newProgramPlan(pl, &[spread.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))
 	want := programPlan{Adapter: uint64(adapterMAC), Salt: 9, Distributing: 0b1011, Collecting: 2, Multicast: 3, Gain: 5, Skew: 6,
-		Total: spread.MaxShare + 100, Weight: pl.Weights, PacketsPerMember: 4, Spread: uint8(spread.SpreadRoundRobin), Hash: uint8(spread.Layer23),
+		Total: spread.MaxShare + 100, Weight: pl.Weights, PacketsPerMember: 4, Rule: uint8(spread.RuleRoundRobin), Hash: uint8(spread.Layer23),
 		Single: spread.NoMember, N: 2, PerMember: 1}
-	want.Plainly = 1 << 3
+	want.AcceptsOwn = 1 << 3
 	want.Mac[3], want.Ifindex[3] = uint64(memberMAC(3)), 8
-	want.TurnCost[0], want.TurnCost[3] = spread.TurnCost(spread.MaxShare), spread.TurnCost(100)
+	want.ByteCost[0], want.ByteCost[3] = spread.ShareCost(spread.MaxShare), spread.ShareCost(100)
 	want.Ids[1] = 3
 	for i := range want.Slots {
 		want.Slots[i] = spread.NoMember
@@ -199,9 +199,9 @@ func TestPlanOf(t *testing.T) {
 	// Slots that go from member to member.
 	pl.From, pl.Turn, pl.Mark = []uint8{3, 0, 1}, 7, 4
 	pl.Cleared[3] = 2
-	want.From[0], want.From[2], want.Moving, want.Turn, want.Mark = 3, 1, 1, 7, 4
+	want.From[0], want.From[2], want.Migrating, want.Migration, want.Mark = 3, 1, 1, 7, 4
 	want.Cleared[3] = 2
-	got = planOf(pl, &[spread.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))
+	got = newProgramPlan(pl, &[spread.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(programPlan{})); diff != "" {
 		t.Errorf("slots that go over (-want +got):\n%s", diff)
 	}

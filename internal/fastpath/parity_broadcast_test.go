@@ -39,7 +39,7 @@ func listenTo(t *testing.T, h *lab.Host, name string) (fd int) {
 func TestBroadcastCopies(t *testing.T) {
 	b := newBed(t)
 	h, peer := labtest.Host(t, "host"), labtest.Host(t, "peer")
-	pl := &spread.Plan{Spread: spread.SpreadBroadcast, Adapter: adapterMAC, Single: -1, Distributing: 0b11011, Collecting: 0b11011}
+	pl := &spread.Plan{Rule: spread.RuleBroadcast, Adapter: adapterMAC, Active: -1, Distributing: 0b11011, Collecting: 0b11011}
 	var copies int
 	for id, name := range map[int]string{0: "m0", 1: "m1", 4: "m4"} {
 		labtest.Cable(t, h, name, peer, "p"+name[1:], lab.CableOptions{})
@@ -52,7 +52,7 @@ func TestBroadcastCopies(t *testing.T) {
 	}
 	labtest.Must(t, h.Down("m1"))
 	b.links[3] = &team.Link{Index: 4711, MAC: memberMAC(3)}
-	labtest.Must(t, b.put(pl, &b.links))
+	labtest.Must(t, b.applyPlan(pl, &b.links))
 	f := flowsOf(1)[0]
 	var o outcome
 	labtest.Must(t, h.Do(func() (err error) {
@@ -82,7 +82,7 @@ func TestBroadcastCopies(t *testing.T) {
 		t.Errorf("a copy (-want +got):\n%s", diff)
 	}
 	// Nobody may send.
-	labtest.Must(t, b.put(&spread.Plan{Spread: spread.SpreadBroadcast, Adapter: adapterMAC, Single: -1}, &b.links))
+	labtest.Must(t, b.applyPlan(&spread.Plan{Rule: spread.RuleBroadcast, Adapter: adapterMAC, Active: -1}, &b.links))
 	o, err := b.run(b.Transmit, f, 0)
 	labtest.Must(t, err)
 	if o.Verdict != verdictShot || o.Counts.noMember[team.DropNoMember] != 1 {

@@ -16,7 +16,7 @@ import (
 
 // drawMoving is a Plan under which slots go from member to member, most of them of the Turn before.
 func (s *sender) drawMoving(t *rapid.T, c *cast) *spread.Plan {
-	pl := drawPlan(t, c, spread.SpreadSlots)
+	pl := drawPlan(t, c, spread.RuleSlots)
 	pl.Hash, pl.Salt, pl.Slots = spread.Layer34, 7, drawSlots(t, c)
 	pl.Skew = rapid.SampledFrom([]time.Duration{10 * time.Millisecond, time.Millisecond, 0}).Draw(t, "skew")
 	pl.Turn, pl.Mark = 1, 1
@@ -110,7 +110,7 @@ func TestTurnThatHasNotBegun(t *testing.T) {
 	s := newSender(b)
 	c := &cast{members: 0b11}
 	c.mac[0], c.mac[1] = memberMAC(0), memberMAC(1)
-	pl := &spread.Plan{Spread: spread.SpreadSlots, Adapter: adapterMAC, Distributing: c.members, From: make([]uint8, spread.SlotCount),
+	pl := &spread.Plan{Rule: spread.RuleSlots, Adapter: adapterMAC, Distributing: c.members, From: make([]uint8, spread.SlotCount),
 		Slots: slices.Repeat([]uint8{1}, spread.SlotCount), Turn: 3, Mark: 1, Skew: time.Millisecond}
 	labtest.Must(t, b.apply(pl, c))
 	f := flowsOf(1)[0]
@@ -143,10 +143,10 @@ func TestProcessorsMoveSlots(t *testing.T) {
 	c.mac[0], c.mac[1] = memberMAC(0), memberMAC(1)
 	flows := flowsOf(3)
 	for turn := range 10 {
-		pl := &spread.Plan{Spread: spread.SpreadSlots, Adapter: adapterMAC, Distributing: c.members, From: slices.Repeat([]uint8{uint8(turn % 2)}, spread.SlotCount),
+		pl := &spread.Plan{Rule: spread.RuleSlots, Adapter: adapterMAC, Distributing: c.members, From: slices.Repeat([]uint8{uint8(turn % 2)}, spread.SlotCount),
 			Slots: slices.Repeat([]uint8{uint8(1 - turn%2)}, spread.SlotCount), Turn: uint64(turn + 1), Mark: 1, Skew: time.Microsecond}
 		labtest.Must(t, s.follow(pl, c))
-		b.ledger.Flows.Now = b.now
+		b.txState.Flows.Now = b.now
 		var all sync.WaitGroup
 		for i := range 4 {
 			all.Go(func() {
@@ -156,7 +156,7 @@ func TestProcessorsMoveSlots(t *testing.T) {
 		}
 		for range 200 {
 			b.now += 10
-			b.ledger.Flows.Now = b.now
+			b.txState.Flows.Now = b.now
 		}
 		all.Wait()
 		b.now += int64(time.Millisecond)

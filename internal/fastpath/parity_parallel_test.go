@@ -17,16 +17,16 @@ func TestProcessorsShareTheTable(t *testing.T) {
 	b := newBed(t)
 	const senders, rounds, repeat = 4, 20, 5000
 	flow := flowsOf(1)[0]
-	for _, rule := range []spread.Spread{spread.SpreadShortest, spread.SpreadRoundRobin} {
+	for _, rule := range []spread.Rule{spread.RuleShortest, spread.RuleRoundRobin} {
 		s := newSender(b)
 		c := &cast{members: 0b1110}
-		pl := &spread.Plan{Spread: rule, Adapter: adapterMAC, Distributing: c.members, Single: 1, PacketsPerMember: 2,
+		pl := &spread.Plan{Rule: rule, Adapter: adapterMAC, Distributing: c.members, Active: 1, PacketsPerMember: 2,
 			Gain: spread.DefaultGain, Skew: spread.DefaultSkew}
 		for id := 1; id < 4; id++ {
 			c.mac[id], pl.Weights[id], pl.Rates[id] = memberMAC(id), spread.MaxShare, 1e9
 		}
 		labtest.Must(t, s.follow(pl, c))
-		b.ledger.Flows.Now = b.now
+		b.txState.Flows.Now = b.now
 		var before, after counts
 		before.read(b.kernel, ^spread.MemberSet(0))
 		var all sync.WaitGroup
@@ -39,7 +39,7 @@ func TestProcessorsShareTheTable(t *testing.T) {
 				}
 			})
 		}
-		if rule == spread.SpreadShortest {
+		if rule == spread.RuleShortest {
 			for range 200 {
 				s.over.Now = b.now
 				s.over.Measured(2, 1500, 64<<10)
@@ -56,7 +56,7 @@ func TestProcessorsShareTheTable(t *testing.T) {
 		if want := uint64(senders * rounds * repeat); frames < want || frames > want+want/10 || bytes != frames*uint64(len(flow)) {
 			t.Errorf("rule %d: %d frames of %d bytes, want %d or a few more", rule, frames, bytes, want)
 		}
-		if rule == spread.SpreadRoundRobin {
+		if rule == spread.RuleRoundRobin {
 			for id := 1; id < 4; id++ {
 				if n := got.members[id].TX[frame.TCP].Frames; n < frames/4 || n > frames/2 {
 					t.Errorf("member %d got %d of %d frames", id, n, frames)
@@ -64,8 +64,8 @@ func TestProcessorsShareTheTable(t *testing.T) {
 			}
 			continue
 		}
-		for slot := range b.ledger.Flows.Slots {
-			slotted += b.ledger.Flows.Slots[slot].Bytes
+		for slot := range b.txState.Flows.Slots {
+			slotted += b.txState.Flows.Slots[slot].Bytes
 			if *lockOf(b, slot) != 0 {
 				t.Errorf("slot %d is locked", slot)
 			}
@@ -75,7 +75,7 @@ func TestProcessorsShareTheTable(t *testing.T) {
 			t.Errorf("%d bytes by slots, %d by members", slotted, bytes)
 		}
 		for id := 1; id < 4; id++ {
-			if q := b.ledger.Flows.Members[id]; q.Clock < b.now || q.Clock > b.now+int64(bytes)*8+2e9 {
+			if q := b.txState.Flows.Members[id]; q.Clock < b.now || q.Clock > b.now+int64(bytes)*8+2e9 {
 				t.Errorf("member %d: clock %d at %d", id, q.Clock, b.now)
 			}
 		}

@@ -84,7 +84,7 @@ func (p *prober) programsFind(b []byte, salt uint64, gso uint16, aside bool) (fo
 	}
 	f := found{Dst: frame.MAC(h.Dst), Src: frame.MAC(h.Src), VLANs: h.Vlans, TCI: h.Tci, EtherType: h.Ethertype, L3: at(h.L3), L4: at(h.L4),
 		Payload: at(h.Payload), IPProto: h.IpProto, Fragment: h.Fragment != 0, Protocol: frame.Protocol(h.Protocol), Frames: int(h.Frames),
-		Bytes: int(h.Bytes), Hash: got.Hash, Heard: int(got.Heard), Report: got.Report != 0, Relays: got.Relays != 0, Quoted: got.Quoted != 0,
+		Bytes: int(h.Bytes), Hash: got.Hash, Heard: int(got.RxClass), Report: got.Report != 0, Relays: got.Relays != 0, Quoted: got.Quoted != 0,
 		VLAN: h.Vlan, NICs: got.Nics != 0}
 	return f, got.Parsed != 0
 }

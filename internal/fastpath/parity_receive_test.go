@@ -82,7 +82,7 @@ func TestProgramReceivesAsTheRelay(t *testing.T) {
 	seen := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		c := drawCast(t)
-		pl := drawPlan(t, c, spread.SpreadSlots)
+		pl := drawPlan(t, c, spread.RuleSlots)
 		if err := b.apply(pl, c); err != nil {
 			t.Fatal(err)
 		}
@@ -168,7 +168,7 @@ func TestListenAndReceiveAgree(t *testing.T) {
 	onOneProcessor(t)
 	c := &cast{members: 1}
 	c.mac[0] = memberMAC(0)
-	pl := &spread.Plan{Spread: spread.SpreadSingle, Single: 0, Next: -1, Adapter: adapterMAC, Own: []frame.MAC{adapterMAC, memberMAC(0)},
+	pl := &spread.Plan{Rule: spread.RuleSingle, Active: 0, Next: -1, Adapter: adapterMAC, TeamMACs: []frame.MAC{adapterMAC, memberMAC(0)},
 		Distributing: 1, Collecting: 1, Multicast: 1}
 	if err := b.apply(pl, c); err != nil {
 		t.Fatal(err)
@@ -198,7 +198,7 @@ func TestListenAndReceiveAgree(t *testing.T) {
 				want.verdict = verdictNext
 			}
 			b.gates(gate)
-			listened, err := b.run(b.Listen, forAFilter(f), 0)
+			listened, err := b.run(b.RelayFilter, forAFilter(f), 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -234,7 +234,7 @@ func TestEitherTheRelayOrTheProgram(t *testing.T) {
 		if len(f) < least {
 			f = slices.Concat(f, make([]byte, least-len(f)))
 		}
-		listened, err := b.run(b.Listen, forAFilter(f), 0)
+		listened, err := b.run(b.RelayFilter, forAFilter(f), 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,7 +23,7 @@ func flowsOf(n int) (all [][]byte) {
 
 // drawShortest is a Plan of SpreadShortest. Orders to move name slots in use.
 func (s *sender) drawShortest(t *rapid.T, c *cast, flows [][]byte) *spread.Plan {
-	pl := drawPlan(t, c, spread.SpreadShortest)
+	pl := drawPlan(t, c, spread.RuleShortest)
 	pl.Gain = rapid.SampledFrom([]time.Duration{spread.DefaultGain, spread.DefaultGain, 0, time.Hour}).Draw(t, "gain")
 	pl.Skew = rapid.SampledFrom([]time.Duration{spread.DefaultSkew, spread.DefaultSkew, 0, 10 * time.Millisecond}).Draw(t, "skew")
 	if s.plan == nil || rapid.IntRange(0, 3).Draw(t, "same salt") > 0 {
@@ -60,7 +60,7 @@ func TestProgramSpreadsFlowsAsTheRelay(t *testing.T) {
 		waits := rapid.SampledFrom([][]int64{
 			{0, 0, 1, 1000, 10_000, 100_000, 600_000, 3_000_000, 21_000_000, 1_100_000_000}, {0, 0, 1000, 20_000, 100_000}, {1_000_000_000 - 1, 1_000_000_000},
 		}).Draw(t, "waits")
-		var was spread.Ledger
+		var was spread.TxState
 		for range rapid.IntRange(2, 4).Draw(t, "plans") {
 			c := drawCast(t)
 			if s.cast != nil && rapid.Bool().Draw(t, "same members") {
@@ -110,7 +110,7 @@ func TestProgramSpreadsFlowsAsTheRelay(t *testing.T) {
 func (s *sender) aim(t *rapid.T, f []byte) {
 	var h frame.Headers
 	frame.Parse(f, &h)
-	fl := &(*programLedger)(unsafe.Pointer(s.kept)).Flows
+	fl := &(*programTxState)(unsafe.Pointer(s.kept)).Flows
 	slot := &fl.Slots[spread.Hash(s.plan.Hash, s.plan.Salt, &h, f)%spread.FlowCount]
 	q := &fl.Members[slot.Member%spread.MaxMembers]
 	at := rapid.SampledFrom([]int64{slot.Until, slot.Until + int64(s.plan.Skew), slot.Until + int64(time.Second), slot.Until + q.LateBy + int64(s.plan.Skew), q.All,
@@ -156,7 +156,7 @@ func TestSlotThatIsHeld(t *testing.T) {
 	s := newSender(b)
 	c := &cast{members: 6}
 	c.mac[1], c.mac[2] = memberMAC(1), memberMAC(2)
-	pl := &spread.Plan{Spread: spread.SpreadShortest, Adapter: adapterMAC, PerMember: true, Distributing: 6, Gain: spread.DefaultGain, Skew: spread.DefaultSkew, Single: 1}
+	pl := &spread.Plan{Rule: spread.RuleShortest, Adapter: adapterMAC, PerMember: true, Distributing: 6, Gain: spread.DefaultGain, Skew: spread.DefaultSkew, Active: 1}
 	for id := 1; id < 3; id++ {
 		pl.Weights[id], pl.Rates[id] = spread.MaxShare, 1e9
 	}
@@ -167,14 +167,14 @@ func TestSlotThatIsHeld(t *testing.T) {
 	var h frame.Headers
 	frame.Parse(f, &h)
 	slot := spread.Hash(pl.Hash, pl.Salt, &h, f) % spread.FlowCount
-	member := b.ledger.Flows.Slots[slot].Member
+	member := b.txState.Flows.Slots[slot].Member
 	l := lockOf(b, int(slot))
 	*l = 1
 	for _, distributing := range []spread.MemberSet{6, spread.MemberSet(6).Without(int(member))} {
 		next := *pl
 		next.Distributing = distributing
 		labtest.Must(t, s.follow(&next, c))
-		was := b.ledger.Flows.Slots[slot]
+		was := b.txState.Flows.Slots[slot]
 		was.Bytes += uint64(len(f)) // it is counted, and nothing is decided
 		o, err := b.run(b.Transmit, f, 0)
 		labtest.Must(t, err)
@@ -185,7 +185,7 @@ func TestSlotThatIsHeld(t *testing.T) {
 		if o.Verdict != verdictRedirect || o.Counts.members[want].TX[frame.TCP].Frames != 1 {
 			t.Errorf("with %b: %d, by member %d: %d", distributing, o.Verdict, want, o.Counts.members[want].TX[frame.TCP].Frames)
 		}
-		if got := b.ledger.Flows.Slots[slot]; got != was || *l != 1 {
+		if got := b.txState.Flows.Slots[slot]; got != was || *l != 1 {
 			t.Errorf("with %b: slot %+v, was %+v", distributing, got, was)
 		}
 	}
@@ -198,7 +198,7 @@ func TestOrdersToMove(t *testing.T) {
 	var h frame.Headers
 	frame.Parse(f, &h)
 	c := &cast{members: 7}
-	first := &spread.Plan{Spread: spread.SpreadShortest, Adapter: adapterMAC, Distributing: 7, Gain: time.Hour, Skew: spread.DefaultSkew}
+	first := &spread.Plan{Rule: spread.RuleShortest, Adapter: adapterMAC, Distributing: 7, Gain: time.Hour, Skew: spread.DefaultSkew}
 	for id := range 3 {
 		c.mac[id], first.Weights[id], first.Rates[id] = memberMAC(id), spread.MaxShare, 10e6
 	}
@@ -239,7 +239,7 @@ func TestOrdersToMove(t *testing.T) {
 			_, err := s.compare(f, 0)
 			labtest.Must(t, err)
 			labtest.Must(t, s.same(true))
-			if got := b.ledger.Flows.Slots[slot]; (got.Member != was.Member) != v.moves || (got.Pauses > was.Pauses) != v.paused {
+			if got := b.txState.Flows.Slots[slot]; (got.Member != was.Member) != v.moves || (got.Pauses > was.Pauses) != v.paused {
 				t.Errorf("%+v, was %+v", got, was)
 			}
 			if v.gone { // and has come again
@@ -248,7 +248,7 @@ func TestOrdersToMove(t *testing.T) {
 				_, err := s.compare(f, 0)
 				labtest.Must(t, err)
 				labtest.Must(t, s.same(true))
-				if moved := b.ledger.Flows.Forced != 0; moved == v.paused {
+				if moved := b.txState.Flows.Forced != 0; moved == v.paused {
 					t.Errorf("moved by order %v", moved)
 				}
 			}

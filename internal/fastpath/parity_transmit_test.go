@@ -20,16 +20,16 @@ import (
 type sender struct {
 	*bed
 	ref, over *spread.Picker
-	kept      *spread.Ledger // ref's
+	kept      *spread.TxState // ref's
 	plan      *spread.Plan
 	cast      *cast
 }
 
 func newSender(b *bed) *sender {
-	s := &sender{bed: b, ref: &spread.Picker{Seed: 3}, over: &spread.Picker{Seed: 3}, kept: &spread.Ledger{}}
-	*b.ledger = spread.Ledger{}
+	s := &sender{bed: b, ref: &spread.Picker{Seed: 3}, over: &spread.Picker{Seed: 3}, kept: &spread.TxState{}}
+	*b.txState = spread.TxState{}
 	s.ref.Keep(s.kept)
-	s.over.Keep(b.ledger)
+	s.over.Keep(b.txState)
 	return s
 }
 
@@ -96,39 +96,39 @@ func (s *sender) compare(b []byte, gso uint16) (outcome, error) {
 
 // same compares what is kept, all of it or what every frame changes.
 func (s *sender) same(all bool) error {
-	s.kept.Flows.Now = s.ledger.Flows.Now // the test's clock
-	if s.kept.Turns != s.ledger.Turns {
-		return fmt.Errorf("turns %+v, want %+v", s.ledger.Turns, s.kept.Turns)
+	s.kept.Flows.Now = s.txState.Flows.Now // the test's clock
+	if s.kept.RoundRobin != s.txState.RoundRobin {
+		return fmt.Errorf("turns %+v, want %+v", s.txState.RoundRobin, s.kept.RoundRobin)
 	}
-	if s.kept.Moving != s.ledger.Moving {
-		for slot := range s.kept.Moving.Slots {
-			if got, want := s.ledger.Moving.Slots[slot], s.kept.Moving.Slots[slot]; got != want {
+	if s.kept.Migration != s.txState.Migration {
+		for slot := range s.kept.Migration.Slots {
+			if got, want := s.txState.Migration.Slots[slot], s.kept.Migration.Slots[slot]; got != want {
 				return fmt.Errorf("slot %d at %d: %+v, want %+v", slot, s.now, got, want)
 			}
 		}
-		return fmt.Errorf("turn %d of %d since %d, want %d of %d since %d", s.ledger.Moving.Turn, s.ledger.Moving.Turns, s.ledger.Moving.Since,
-			s.kept.Moving.Turn, s.kept.Moving.Turns, s.kept.Moving.Since)
+		return fmt.Errorf("turn %d of %d since %d, want %d of %d since %d", s.txState.Migration.ID, s.txState.Migration.Generation, s.txState.Migration.Since,
+			s.kept.Migration.ID, s.kept.Migration.Generation, s.kept.Migration.Since)
 	}
-	if s.kept.Flows.Members != s.ledger.Flows.Members {
+	if s.kept.Flows.Members != s.txState.Flows.Members {
 		for id := range s.kept.Flows.Members {
-			if got, want := s.ledger.Flows.Members[id], s.kept.Flows.Members[id]; got != want {
+			if got, want := s.txState.Flows.Members[id], s.kept.Flows.Members[id]; got != want {
 				return fmt.Errorf("queue of member %d at %d: %+v, want %+v", id, s.now, got, want)
 			}
 		}
 	}
-	if all && octets(s.kept) != octets(s.ledger) {
+	if all && octets(s.kept) != octets(s.txState) {
 		for slot := range s.kept.Flows.Slots {
-			if got, want := s.ledger.Flows.Slots[slot], s.kept.Flows.Slots[slot]; got != want {
+			if got, want := s.txState.Flows.Slots[slot], s.kept.Flows.Slots[slot]; got != want {
 				return fmt.Errorf("slot %d at %d: %+v, want %+v", slot, s.now, got, want)
 			}
 		}
-		return fmt.Errorf("forced %d by %d, want %d by %d, or an octet in between", s.ledger.Flows.Forced, s.ledger.Flows.ForceBy, s.kept.Flows.Forced, s.kept.Flows.ForceBy)
+		return fmt.Errorf("forced %d by %d, want %d by %d, or an octet in between", s.txState.Flows.Forced, s.txState.Flows.ForceBy, s.kept.Flows.Forced, s.kept.Flows.ForceBy)
 	}
 	return nil
 }
 
 // octets are what a Ledger consists of, unexported fields and all.
-func octets(l *spread.Ledger) string {
+func octets(l *spread.TxState) string {
 	return unsafe.String((*byte)(unsafe.Pointer(l)), unsafe.Sizeof(*l))
 }
 
@@ -139,7 +139,7 @@ func TestProgramTransmitsAsTheRelay(t *testing.T) {
 		s := newSender(b)
 		for range rapid.IntRange(1, 3).Draw(t, "plans") {
 			c := drawCast(t)
-			pl := drawPlan(t, c, spread.SpreadNone, spread.SpreadSingle, spread.SpreadSlots, spread.SpreadRoundRobin)
+			pl := drawPlan(t, c, spread.RuleNone, spread.RuleSingle, spread.RuleSlots, spread.RuleRoundRobin)
 			if err := s.follow(pl, c); err != nil {
 				t.Fatal(err)
 			}
@@ -175,13 +175,13 @@ func noteSent(seen map[string]int, pl *spread.Plan, f []byte, o *outcome) {
 		seen["by the relay"]++
 	case o.Verdict == verdictShot:
 		seen["lost"]++
-	case pl.Spread == spread.SpreadSingle:
+	case pl.Rule == spread.RuleSingle:
 		seen["single"]++
-	case pl.Spread == spread.SpreadSlots:
+	case pl.Rule == spread.RuleSlots:
 		seen["slots"]++
-	case pl.Spread == spread.SpreadRoundRobin && pl.PacketsPerMember == 0:
+	case pl.Rule == spread.RuleRoundRobin && pl.PacketsPerMember == 0:
 		seen["random"]++
-	case pl.Spread == spread.SpreadRoundRobin:
+	case pl.Rule == spread.RuleRoundRobin:
 		seen["round-robin"]++
 	}
 	if o.Verdict == verdictRedirect && !slices.Equal(f, o.Frame) {
@@ -200,7 +200,7 @@ func (s *sender) sources(f []byte) error {
 	var sent uint64
 	if slices.Contains(s.plan.Stations, station) {
 		sent = s.stations.sent(station)
-	} else if err := s.Guests.Lookup(uint64(station), &sent); err != nil {
+	} else if err := s.RecentLocal.Lookup(uint64(station), &sent); err != nil {
 		return fmt.Errorf("guest %v: %w", station, err)
 	}
 	if sent != uint64(s.now) {
@@ -215,7 +215,7 @@ func TestTransmitObeysItsGate(t *testing.T) {
 	s := newSender(b)
 	c := &cast{members: 1}
 	c.mac[0] = memberMAC(0)
-	labtest.Must(t, s.follow(&spread.Plan{Spread: spread.SpreadSingle, Adapter: adapterMAC, Distributing: 1}, c))
+	labtest.Must(t, s.follow(&spread.Plan{Rule: spread.RuleSingle, Adapter: adapterMAC, Distributing: 1}, c))
 	f := vectors()[0].b
 	for gate, want := range []struct {
 		verdict int
@@ -239,18 +239,18 @@ func TestProductTransmitsAndReceives(t *testing.T) {
 	t.Cleanup(func() { labtest.Check(t, k.close()) })
 	b := &bed{TB: t, kernel: k}
 	b.gates(2)
-	for i := range k.rows {
-		k.rows[i].Decided = 2
+	for i := range k.cpus {
+		k.cpus[i].Decided = 2
 	}
 	c := &cast{members: 6}
 	c.mac[1], c.mac[2] = memberMAC(1), memberMAC(2)
-	pl := &spread.Plan{Spread: spread.SpreadShortest, Adapter: adapterMAC, PerMember: true, Distributing: 6, Collecting: 6, Multicast: 2, Single: 1,
-		Own: []frame.MAC{adapterMAC, memberMAC(1), memberMAC(2)}, Gain: spread.DefaultGain, Skew: spread.DefaultSkew}
+	pl := &spread.Plan{Rule: spread.RuleShortest, Adapter: adapterMAC, PerMember: true, Distributing: 6, Collecting: 6, Multicast: 2, Active: 1,
+		TeamMACs: []frame.MAC{adapterMAC, memberMAC(1), memberMAC(2)}, Gain: spread.DefaultGain, Skew: spread.DefaultSkew}
 	for id := 1; id < 3; id++ {
 		pl.Weights[id], pl.Rates[id] = spread.MaxShare, 1e9
 	}
 	s := &sender{bed: b, ref: &spread.Picker{}, over: &spread.Picker{}}
-	s.over.Keep(k.ledger)
+	s.over.Keep(k.txState)
 	labtest.Must(t, s.follow(pl, c))
 	labtest.Must(t, b.receives(2))
 	for name, p := range map[string]*ebpf.Program{"transmit": k.Transmit, "receive": k.Receive} {

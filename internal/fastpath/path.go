@@ -37,36 +37,36 @@ type Options struct {
 
 // Path is a team.Datapath: the relay, and over it the programs while it is engaged. Its methods may be called from any goroutine.
 type Path struct {
-	relay *relay.Relay // moves everything while the Path is not engaged, and what the programs pass on
-	o     Options
-	log   *slog.Logger
-	lost  chan error
+	relay      *relay.Relay // moves everything while the Path is not engaged, and what the programs pass on
+	o          Options
+	log        *slog.Logger
+	fallenBack chan error
 
 	changing sync.Mutex // Join, Leave, Engage, Disengage, Close: held for long
 	closed   bool
 
-	mu      sync.Mutex // held shortly
-	kernel  *kernel    // nil: not engaged
-	plan    *spread.Plan
-	links   [spread.MaxMembers]*team.Link
-	hooks   [spread.MaxMembers]io.Closer
-	egress  io.Closer
-	moves   *elsewhere
-	past    counts // of programs that are no more
-	heard   spread.RxBytes
-	base    counts // when the NIC that is counted came
-	names   [spread.MaxMembers]string
-	newest  atomic.Pointer[spread.Plan] // that put was called for
-	met     spread.MemberSet            // that have ever joined
-	inForce *spread.Plan                // that the programs follow; nil: none
-	unfit   error                       // the programs do not follow the Plan in force; nil: they do
+	mu          sync.Mutex // held shortly
+	kernel      *kernel    // nil: not engaged
+	plan        *spread.Plan
+	links       [spread.MaxMembers]*team.Link
+	hooks       [spread.MaxMembers]io.Closer
+	egress      io.Closer
+	moved       *moveReader
+	pastCounts  counts // of programs that are no more
+	pastRxBytes spread.RxBytes
+	base        counts // when the NIC that is counted came
+	names       [spread.MaxMembers]string
+	pending     atomic.Pointer[spread.Plan] // that put was called for
+	everJoined  spread.MemberSet            // that have ever joined
+	inForce     *spread.Plan                // that the programs follow; nil: none
+	unfit       error                       // the programs do not follow the Plan in force; nil: they do
 
 	backlog backlogMonitor
 }
 
 // New returns a Path that is not engaged.
 func New(o Options) *Path {
-	p := &Path{relay: o.Relay, o: o, log: o.Logger, plan: &spread.Plan{Single: -1, Next: -1}, lost: make(chan error, 1)}
+	p := &Path{relay: o.Relay, o: o, log: o.Logger, plan: &spread.Plan{Active: -1, Next: -1}, fallenBack: make(chan error, 1)}
 	p.backlog.wakeup = make(chan struct{}, 1)
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
@@ -78,7 +78,7 @@ func New(o Options) *Path {
 }
 
 // Lost tells why the Path went back to the relay by itself.
-func (p *Path) Lost() <-chan error { return p.lost }
+func (p *Path) Lost() <-chan error { return p.fallenBack }
 
 // Engaged reports whether the programs move frames.
 func (p *Path) Engaged() bool {
@@ -101,10 +101,10 @@ func (p *Path) Join(id int, l team.Link) error {
 		return err
 	}
 	p.mu.Lock()
-	p.links[id], p.met = &l, p.met.With(id)
+	p.links[id], p.everJoined = &l, p.everJoined.With(id)
 	if p.names[id] != l.Name {
 		p.names[id] = l.Name
-		now := p.counted()
+		now := p.programCounts()
 		p.base.members[id] = now.members[id]
 		p.backlog.resetDropped(id)
 	}
@@ -114,7 +114,7 @@ func (p *Path) Join(id int, l team.Link) error {
 		return nil
 	}
 	p.backlog.memberJoined(p, k)
-	err = p.enter(k, id, &l)
+	err = p.addMember(k, id, &l)
 	if err == nil {
 		err = p.yieldMember(k, id)
 	}
@@ -131,7 +131,7 @@ func (p *Path) fallBack(why error) {
 		p.log.Error("programs not removed", "err", err)
 	}
 	select {
-	case p.lost <- why:
+	case p.fallenBack <- why:
 	default:
 	}
 }
@@ -149,7 +149,7 @@ func (p *Path) Leave(id int) error {
 	p.links[id] = nil
 	p.mu.Unlock()
 	if k != nil && l != nil {
-		errs = append(errs, p.exit(k, id, l))
+		errs = append(errs, p.removeMember(k, id, l))
 	}
 	return errors.Join(append(errs, p.relay.Leave(id))...)
 }
@@ -165,44 +165,44 @@ func (p *Path) Apply(pl *spread.Plan) error {
 	if p.kernel == nil {
 		return nil
 	}
-	if err := p.put(); err != nil && p.unfit == nil {
+	if err := p.applyToPrograms(); err != nil && p.unfit == nil {
 		p.unfit = err
 		// At once what leaves, for it may do so by a member that is dead. The rest takes its time.
 		atomic.StoreUint32(&p.kernel.control.TransmitGate, relay.GateSlow)
-		go p.o.Panics.Do("fast path that ends", p.giveUp)
+		go p.o.Panics.Do("fast path that ends", p.fallBackIfUnfit)
 	}
 	return nil
 }
 
-// giveUp goes back to the relay where the programs do not follow the Plan in force.
-func (p *Path) giveUp() {
+// fallBackIfUnfit goes back to the relay where the programs do not follow the Plan in force.
+func (p *Path) fallBackIfUnfit() {
 	p.changing.Lock()
 	defer p.changing.Unlock()
-	if err := p.fit(); err != nil {
+	if err := p.unfitness(); err != nil {
 		p.fallBack(err)
 	}
 }
 
-// fit says why the programs are not to go on.
-func (p *Path) fit() error {
+// unfitness says why the programs are not to go on.
+func (p *Path) unfitness() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.unfit
 }
 
-// put has the programs follow the Plan in force, and the members as they are. The caller holds mu.
-func (p *Path) put() error {
+// applyToPrograms has the programs follow the Plan in force, and the members as they are. The caller holds mu.
+func (p *Path) applyToPrograms() error {
 	pl := p.plan
-	p.newest.Store(pl)
+	p.pending.Store(pl)
 	follow := func(pk *spread.Picker, now int64) {
-		if p.newest.Load() == pl { // the relay may follow a later one already
+		if p.pending.Load() == pl { // the relay may follow a later one already
 			pk.Now = now
 			pk.Follow(pl)
 		}
 	}
-	give := func() error { return p.kernel.put(pl, &p.links) }
+	give := func() error { return p.kernel.applyPlan(pl, &p.links) }
 	var err error
-	if was := p.inForce; was != nil && was.Spread == pl.Spread && (pl.Distributing&^was.Distributing == 0 || pl.Spread == spread.SpreadSlots) {
+	if was := p.inForce; was != nil && was.Rule == pl.Rule && (pl.Distributing&^was.Distributing == 0 || pl.Rule == spread.RuleSlots) {
 		// A member may have died: nobody is to wait for a goroutine to wake. Nor is the table to be at another Turn than
 		// that of the programs' Plan, for slots would go back then; one that it has not begun they wait for.
 		if err = give(); err == nil {
@@ -230,11 +230,11 @@ func (p *Path) Send(id int, b []byte) error {
 	return p.relay.Send(id, b)
 }
 
-// counted is what all programs have counted. The caller holds mu.
-func (p *Path) counted() *counts {
-	c := p.past
+// programCounts is what all programs have counted. The caller holds mu.
+func (p *Path) programCounts() *counts {
+	c := p.pastCounts
 	if p.kernel != nil {
-		c.read(p.kernel, p.met)
+		c.read(p.kernel, p.everJoined)
 	}
 	return &c
 }
@@ -243,7 +243,7 @@ func (p *Path) counted() *counts {
 func (p *Path) Control() <-chan team.Control { return p.relay.Control() }
 
 // Flows copies the flow table, which the relay and the programs share.
-func (p *Path) Flows(f *spread.Flows) bool { return p.relay.Flows(f) }
+func (p *Path) Flows(f *spread.FlowTable) bool { return p.relay.Flows(f) }
 
 // Counters fills c with the totals of both.
 func (p *Path) Counters(c *team.Counters) {
@@ -251,10 +251,10 @@ func (p *Path) Counters(c *team.Counters) {
 	p.backlog.addDropped(c)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := p.counted()
+	now := p.programCounts()
 	given := uint64(0)
 	for id := range now.members {
-		add(&c.Members[id], &now.members[id], &p.base.members[id])
+		addSince(&c.Members[id], &now.members[id], &p.base.members[id])
 		for _, n := range now.members[id].TX {
 			given += n.Bytes
 		}

@@ -13,7 +13,7 @@ import (
 // TestEngaged has a connection go by the programs: the relay moves no more than the neighbours' questions.
 func TestEngaged(t *testing.T) {
 	g := newRig(t, 1)
-	labtest.Must(t, g.path.Apply(g.plan(spread.SpreadSingle)))
+	labtest.Must(t, g.path.Apply(g.plan(spread.RuleSingle)))
 	labtest.Must(t, g.path.Engage())
 	l, err := g.peer.Listen("tcp", "10.9.0.2:0")
 	labtest.Must(t, err)

@@ -9,11 +9,11 @@ import (
 	"nicteam/team"
 )
 
-// put puts a Plan in force, with the NICs that the members are, and returns when no program follows the one before it.
-func (k *kernel) put(pl *spread.Plan, links *[spread.MaxMembers]*team.Link) error {
+// applyPlan puts a Plan in force, with the NICs that the members are, and returns when no program follows the one before it.
+func (k *kernel) applyPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link) error {
 	next := 1 - k.control.Active
 	all := entries(pl)
-	k.plans[next] = planOf(pl, links, all)
+	k.plans[next] = newProgramPlan(pl, links, all)
 	view, err := k.addresses.prepare(all)
 	if err != nil {
 		return err
@@ -23,28 +23,28 @@ func (k *kernel) put(pl *spread.Plan, links *[spread.MaxMembers]*team.Link) erro
 	}
 	k.plans[next].View = view
 	atomic.StoreUint32(&k.control.Active, next)
-	k.settle()
-	return errors.Join(k.addresses.trim(view), k.stations.trim(pl.Stations, k.noteGuest))
+	k.waitForPrograms()
+	return errors.Join(k.addresses.finish(view), k.stations.trim(pl.Stations, k.noteRecent))
 }
 
-// planOf is a Plan as the programs read it; all are its entries.
-func planOf(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all map[frame.MAC]entry) programPlan {
+// newProgramPlan is a Plan as the programs read it; all are its entries.
+func newProgramPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all map[frame.MAC]entry) programPlan {
 	p := programPlan{
 		Adapter: uint64(pl.Adapter), Salt: pl.Salt,
 		Distributing: uint64(pl.Distributing), Collecting: uint64(pl.Collecting), Multicast: uint64(pl.Multicast),
 		Gain: int64(pl.Gain), Skew: int64(pl.Skew), PacketsPerMember: uint32(pl.PacketsPerMember),
-		Spread: uint8(pl.Spread), Hash: uint8(pl.Hash), Single: spread.NoMember,
-		PerMember: bit(pl.PerMember), Promiscuous: bit(pl.Promiscuous), Weight: pl.Weights,
+		Rule: uint8(pl.Rule), Hash: uint8(pl.Hash), Single: spread.NoMember,
+		PerMember: boolByte(pl.PerMember), Promiscuous: boolByte(pl.Promiscuous), Weight: pl.Weights,
 	}
-	if pl.Single >= 0 && pl.Single < spread.MaxMembers {
-		p.Single = uint8(pl.Single)
+	if pl.Active >= 0 && pl.Active < spread.MaxMembers {
+		p.Single = uint8(pl.Active)
 	}
 	for i := range p.Slots {
 		p.Slots[i] = spread.NoMember
 	}
 	copy(p.Slots[:], pl.Slots)
 	if pl.From != nil {
-		p.Moving, p.Turn, p.Mark, p.Cleared = 1, pl.Turn, pl.Mark, pl.Cleared
+		p.Migrating, p.Migration, p.Mark, p.Cleared = 1, pl.Turn, pl.Mark, pl.Cleared
 		copy(p.From[:], pl.From)
 	}
 	for id, l := range links {
@@ -63,19 +63,19 @@ func planOf(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all map[frame
 		}
 		own := pl.MACs[id]
 		if all[own].kind != kindBehind {
-			p.Plainly |= 1 << id
+			p.AcceptsOwn |= 1 << id
 		}
-		if e := all[pl.Adapter]; e.kind != kindBehind && (own == pl.Adapter || e.takers.Has(id)) {
-			p.ForAll |= 1 << id
+		if e := all[pl.Adapter]; e.kind != kindBehind && (own == pl.Adapter || e.acceptors.Has(id)) {
+			p.AcceptsAdapter |= 1 << id
 		}
 	}
 	for left := pl.Distributing; left != 0; left = left.Without(left.First()) {
 		id, share := left.First(), pl.Weights[left.First()]
-		if pl.Spread == spread.SpreadRoundRobin {
+		if pl.Rule == spread.RuleRoundRobin {
 			if share == 0 {
 				continue
 			}
-			p.TurnCost[id] = spread.TurnCost(share)
+			p.ByteCost[id] = spread.ShareCost(share)
 			p.Total += uint64(share)
 		}
 		p.Ids[p.N] = uint8(id)
@@ -87,7 +87,7 @@ func planOf(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all map[frame
 // knownFactor spreads addresses over the bits of programPlan.Known.
 const knownFactor = 0x9e3779b97f4a7c15
 
-func bit(b bool) uint8 {
+func boolByte(b bool) uint8 {
 	if b {
 		return 1
 	}

@@ -21,38 +21,38 @@ func Probe() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(k.try(), k.close())
+	return errors.Join(k.selfTest(), k.close())
 }
 
 const (
-	tryIndex    = 1 // of lo, which is in every network namespace; nothing is sent by it
-	actRedirect = 7 // TC_ACT_REDIRECT
+	loopbackIndex = 1 // of lo, which is in every network namespace; nothing is sent by it
+	actRedirect   = 7 // TC_ACT_REDIRECT
 )
 
-// try has the programs decide on a frame in each direction by the Plan of a team of one member, while they are attached nowhere. It
+// selfTest has the programs decide on a frame in each direction by the Plan of a team of one member, while they are attached nowhere. It
 // leaves that Plan for the first one to replace, and nothing else.
-func (k *kernel) try() (err error) {
+func (k *kernel) selfTest() (err error) {
 	const adapter, member, peer = frame.MAC(0x020000000001), frame.MAC(0x020000000002), frame.MAC(0x020000000003)
 	id := spread.MemberSet(0).With(0)
-	pl := &spread.Plan{Spread: spread.SpreadSingle, Adapter: adapter, Own: []frame.MAC{adapter, member}, PerMember: true,
+	pl := &spread.Plan{Rule: spread.RuleSingle, Adapter: adapter, TeamMACs: []frame.MAC{adapter, member}, PerMember: true,
 		Distributing: id, Collecting: id, Multicast: id, Next: -1, MACs: [spread.MaxMembers]frame.MAC{member}}
-	links := [spread.MaxMembers]*team.Link{0: {Name: "lo", Index: tryIndex}}
-	k.control.Adapter = tryIndex
-	if err := k.put(pl, &links); err != nil {
+	links := [spread.MaxMembers]*team.Link{0: {Name: "lo", Index: loopbackIndex}}
+	k.control.Adapter = loopbackIndex
+	if err := k.applyPlan(pl, &links); err != nil {
 		return fmt.Errorf("try programs: %w", err)
 	}
-	if err := k.Members.Put(uint32(tryIndex), uint32(0)); err != nil {
+	if err := k.Members.Put(uint32(loopbackIndex), uint32(0)); err != nil {
 		return fmt.Errorf("try programs: %w", err)
 	}
 	defer func() {
 		atomic.StoreUint32(&k.control.TransmitGate, relay.GateSlow)
-		clear(k.rows)
-		*k.heard = spread.RxBytes{}
-		err = errors.Join(err, k.Members.Delete(uint32(tryIndex)))
+		clear(k.cpus)
+		*k.rxBytes = spread.RxBytes{}
+		err = errors.Join(err, k.Members.Delete(uint32(loopbackIndex)))
 	}()
 	atomic.StoreUint32(&k.control.TransmitGate, relay.GateFast)
-	for i := range k.rows {
-		k.rows[i].Decided = relay.GateFast // as listen notes it before receive
+	for i := range k.cpus {
+		k.cpus[i].Decided = relay.GateFast // as listen notes it before receive
 	}
 	for _, way := range []struct {
 		name             string

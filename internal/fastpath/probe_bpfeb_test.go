@@ -31,20 +31,20 @@ type probeFinding struct {
 		Fragment  uint8
 		Protocol  uint8
 		Type      uint8
-		Common    uint8
+		Quick     uint8
 		Vlan      uint16
-		Ends      uint64
+		IpAddrs   uint64
 		Ports     uint32
 		_         [4]byte
 	}
-	Hash   [4]uint64
-	Heard  uint32
-	Parsed uint32
-	Quoted uint32
-	Report uint8
-	Relays uint8
-	Nics   uint8
-	Unused uint8
+	Hash    [4]uint64
+	RxClass uint32
+	Parsed  uint32
+	Quoted  uint32
+	Report  uint8
+	Relays  uint8
+	Nics    uint8
+	Unused  uint8
 }
 
 type probeQuestion struct {
@@ -60,22 +60,22 @@ type probeQuestion struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	probeMapAddresses = "addresses"
-	probeMapControls  = "controls"
-	probeMapElsewhere = "elsewhere"
-	probeMapFindings  = "findings"
-	probeMapGuests    = "guests"
-	probeMapHeard     = "heard"
-	probeMapLedgers   = "ledgers"
-	probeMapMembers   = "members"
-	probeMapPlans     = "plans"
-	probeMapQuestions = "questions"
-	probeMapRows      = "rows"
-	probeMapStations  = "stations"
-	probeProgListen   = "listen"
-	probeProgProbe    = "probe"
-	probeProgReceive  = "receive"
-	probeProgTransmit = "transmit"
+	probeMapAddresses    = "addresses"
+	probeMapControls     = "controls"
+	probeMapCpuStates    = "cpu_states"
+	probeMapFindings     = "findings"
+	probeMapMembers      = "members"
+	probeMapMoved        = "moved"
+	probeMapPlans        = "plans"
+	probeMapQuestions    = "questions"
+	probeMapRecentLocal  = "recent_local"
+	probeMapRxBytes      = "rx_bytes"
+	probeMapStations     = "stations"
+	probeMapTxStates     = "tx_states"
+	probeProgProbe       = "probe"
+	probeProgReceive     = "receive"
+	probeProgRelayFilter = "relay_filter"
+	probeProgTransmit    = "transmit"
 )
 
 // loadProbe returns the embedded CollectionSpec for probe.
@@ -120,28 +120,28 @@ type probeSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type probeProgramSpecs struct {
-	Listen   *ebpf.ProgramSpec `ebpf:"listen"`
-	Probe    *ebpf.ProgramSpec `ebpf:"probe"`
-	Receive  *ebpf.ProgramSpec `ebpf:"receive"`
-	Transmit *ebpf.ProgramSpec `ebpf:"transmit"`
+	Probe       *ebpf.ProgramSpec `ebpf:"probe"`
+	Receive     *ebpf.ProgramSpec `ebpf:"receive"`
+	RelayFilter *ebpf.ProgramSpec `ebpf:"relay_filter"`
+	Transmit    *ebpf.ProgramSpec `ebpf:"transmit"`
 }
 
 // probeMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type probeMapSpecs struct {
-	Addresses *ebpf.MapSpec `ebpf:"addresses"`
-	Controls  *ebpf.MapSpec `ebpf:"controls"`
-	Elsewhere *ebpf.MapSpec `ebpf:"elsewhere"`
-	Findings  *ebpf.MapSpec `ebpf:"findings"`
-	Guests    *ebpf.MapSpec `ebpf:"guests"`
-	Heard     *ebpf.MapSpec `ebpf:"heard"`
-	Ledgers   *ebpf.MapSpec `ebpf:"ledgers"`
-	Members   *ebpf.MapSpec `ebpf:"members"`
-	Plans     *ebpf.MapSpec `ebpf:"plans"`
-	Questions *ebpf.MapSpec `ebpf:"questions"`
-	Rows      *ebpf.MapSpec `ebpf:"rows"`
-	Stations  *ebpf.MapSpec `ebpf:"stations"`
+	Addresses   *ebpf.MapSpec `ebpf:"addresses"`
+	Controls    *ebpf.MapSpec `ebpf:"controls"`
+	CpuStates   *ebpf.MapSpec `ebpf:"cpu_states"`
+	Findings    *ebpf.MapSpec `ebpf:"findings"`
+	Members     *ebpf.MapSpec `ebpf:"members"`
+	Moved       *ebpf.MapSpec `ebpf:"moved"`
+	Plans       *ebpf.MapSpec `ebpf:"plans"`
+	Questions   *ebpf.MapSpec `ebpf:"questions"`
+	RecentLocal *ebpf.MapSpec `ebpf:"recent_local"`
+	RxBytes     *ebpf.MapSpec `ebpf:"rx_bytes"`
+	Stations    *ebpf.MapSpec `ebpf:"stations"`
+	TxStates    *ebpf.MapSpec `ebpf:"tx_states"`
 }
 
 // probeVariableSpecs contains global variables before they are loaded into the kernel.
@@ -170,34 +170,34 @@ func (o *probeObjects) Close() error {
 //
 // It can be passed to loadProbeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type probeMaps struct {
-	Addresses *ebpf.Map `ebpf:"addresses"`
-	Controls  *ebpf.Map `ebpf:"controls"`
-	Elsewhere *ebpf.Map `ebpf:"elsewhere"`
-	Findings  *ebpf.Map `ebpf:"findings"`
-	Guests    *ebpf.Map `ebpf:"guests"`
-	Heard     *ebpf.Map `ebpf:"heard"`
-	Ledgers   *ebpf.Map `ebpf:"ledgers"`
-	Members   *ebpf.Map `ebpf:"members"`
-	Plans     *ebpf.Map `ebpf:"plans"`
-	Questions *ebpf.Map `ebpf:"questions"`
-	Rows      *ebpf.Map `ebpf:"rows"`
-	Stations  *ebpf.Map `ebpf:"stations"`
+	Addresses   *ebpf.Map `ebpf:"addresses"`
+	Controls    *ebpf.Map `ebpf:"controls"`
+	CpuStates   *ebpf.Map `ebpf:"cpu_states"`
+	Findings    *ebpf.Map `ebpf:"findings"`
+	Members     *ebpf.Map `ebpf:"members"`
+	Moved       *ebpf.Map `ebpf:"moved"`
+	Plans       *ebpf.Map `ebpf:"plans"`
+	Questions   *ebpf.Map `ebpf:"questions"`
+	RecentLocal *ebpf.Map `ebpf:"recent_local"`
+	RxBytes     *ebpf.Map `ebpf:"rx_bytes"`
+	Stations    *ebpf.Map `ebpf:"stations"`
+	TxStates    *ebpf.Map `ebpf:"tx_states"`
 }
 
 func (m *probeMaps) Close() error {
 	return _ProbeClose(
 		m.Addresses,
 		m.Controls,
-		m.Elsewhere,
+		m.CpuStates,
 		m.Findings,
-		m.Guests,
-		m.Heard,
-		m.Ledgers,
 		m.Members,
+		m.Moved,
 		m.Plans,
 		m.Questions,
-		m.Rows,
+		m.RecentLocal,
+		m.RxBytes,
 		m.Stations,
+		m.TxStates,
 	)
 }
 
@@ -211,17 +211,17 @@ type probeVariables struct {
 //
 // It can be passed to loadProbeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type probePrograms struct {
-	Listen   *ebpf.Program `ebpf:"listen"`
-	Probe    *ebpf.Program `ebpf:"probe"`
-	Receive  *ebpf.Program `ebpf:"receive"`
-	Transmit *ebpf.Program `ebpf:"transmit"`
+	Probe       *ebpf.Program `ebpf:"probe"`
+	Receive     *ebpf.Program `ebpf:"receive"`
+	RelayFilter *ebpf.Program `ebpf:"relay_filter"`
+	Transmit    *ebpf.Program `ebpf:"transmit"`
 }
 
 func (p *probePrograms) Close() error {
 	return _ProbeClose(
-		p.Listen,
 		p.Probe,
 		p.Receive,
+		p.RelayFilter,
 		p.Transmit,
 	)
 }

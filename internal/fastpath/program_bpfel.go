@@ -16,10 +16,10 @@ import (
 type programAddress struct {
 	_     structs.HostLayout
 	Views [2]struct {
-		_      structs.HostLayout
-		Takers uint64
-		Kind   uint32
-		Unused uint32
+		_         structs.HostLayout
+		Acceptors uint64
+		Kind      uint32
+		Unused    uint32
 	}
 }
 
@@ -27,20 +27,88 @@ type programControl struct {
 	_            structs.HostLayout
 	TransmitGate uint32
 	Active       uint32
-	GuestsUntil  uint64
+	RecentUntil  uint64
 	Adapter      uint32
 	ReceiveGate  [64]uint32
 	_            [4]byte
 }
 
-type programLedger struct {
-	_     structs.HostLayout
-	Turns struct {
-		_     structs.HostLayout
-		Clock [64]uint64
-		State uint64
-		Turn  uint32
-		Left  int32
+type programCpuState struct {
+	_            structs.HostLayout
+	Transmitting uint32
+	Receiving    uint32
+	Decided      uint32
+	Member       uint32
+	Ifindex      uint32
+	Unused       uint32
+	Members      [64]struct {
+		_  structs.HostLayout
+		Rx [7]struct {
+			_      structs.HostLayout
+			Bytes  uint64
+			Frames uint64
+		}
+		Tx [7]struct {
+			_      structs.HostLayout
+			Bytes  uint64
+			Frames uint64
+		}
+		RxDrop     [9]uint64
+		TxDrop     [9]uint64
+		Flooded    uint64
+		TxSkbBytes uint64
+	}
+	NoMember [9]uint64
+}
+
+type programPlan struct {
+	_                structs.HostLayout
+	Adapter          uint64
+	Salt             uint64
+	Distributing     uint64
+	Collecting       uint64
+	Multicast        uint64
+	AcceptsOwn       uint64
+	AcceptsAdapter   uint64
+	Known            [16]uint64
+	Gain             int64
+	Skew             int64
+	Total            uint64
+	Migration        uint64
+	Mac              [64]uint64
+	ByteCost         [64]uint64
+	Weight           [64]uint32
+	Ifindex          [64]uint32
+	PacketsPerMember uint32
+	Mark             uint32
+	Cleared          [64]uint32
+	Ids              [64]uint8
+	Slots            [1024]uint8
+	From             [1024]uint8
+	Rule             uint8
+	Hash             uint8
+	Single           uint8
+	N                uint8
+	PerMember        uint8
+	Promiscuous      uint8
+	View             uint8
+	Migrating        uint8
+}
+
+type programStation struct {
+	_        structs.HostLayout
+	Sent     uint64
+	Reported uint64
+}
+
+type programTxState struct {
+	_          structs.HostLayout
+	RoundRobin struct {
+		_      structs.HostLayout
+		Clock  [64]uint64
+		State  uint64
+		Member uint32
+		Left   int32
 	}
 	Flows struct {
 		_       structs.HostLayout
@@ -79,13 +147,13 @@ type programLedger struct {
 		}
 		Forced uint64
 	}
-	Moving struct {
-		_     structs.HostLayout
-		Turn  uint64
-		Since int64
-		Turns uint32
-		_     [4]byte
-		Slots [1024]struct {
+	Migration struct {
+		_          structs.HostLayout
+		Id         uint64
+		Since      int64
+		Generation uint32
+		_          [4]byte
+		Slots      [1024]struct {
 			_     structs.HostLayout
 			Last  int64
 			State uint64
@@ -93,91 +161,23 @@ type programLedger struct {
 	}
 }
 
-type programPlan struct {
-	_                structs.HostLayout
-	Adapter          uint64
-	Salt             uint64
-	Distributing     uint64
-	Collecting       uint64
-	Multicast        uint64
-	Plainly          uint64
-	ForAll           uint64
-	Known            [16]uint64
-	Gain             int64
-	Skew             int64
-	Total            uint64
-	Turn             uint64
-	Mac              [64]uint64
-	TurnCost         [64]uint64
-	Weight           [64]uint32
-	Ifindex          [64]uint32
-	PacketsPerMember uint32
-	Mark             uint32
-	Cleared          [64]uint32
-	Ids              [64]uint8
-	Slots            [1024]uint8
-	From             [1024]uint8
-	Spread           uint8
-	Hash             uint8
-	Single           uint8
-	N                uint8
-	PerMember        uint8
-	Promiscuous      uint8
-	View             uint8
-	Moving           uint8
-}
-
-type programRow struct {
-	_            structs.HostLayout
-	Transmitting uint32
-	Receiving    uint32
-	Decided      uint32
-	Member       uint32
-	Ifindex      uint32
-	Unused       uint32
-	Members      [64]struct {
-		_  structs.HostLayout
-		Rx [7]struct {
-			_      structs.HostLayout
-			Bytes  uint64
-			Frames uint64
-		}
-		Tx [7]struct {
-			_      structs.HostLayout
-			Bytes  uint64
-			Frames uint64
-		}
-		RxDrop   [9]uint64
-		TxDrop   [9]uint64
-		Flooded  uint64
-		TxOctets uint64
-	}
-	NoMember [9]uint64
-}
-
-type programStation struct {
-	_    structs.HostLayout
-	Sent uint64
-	Told uint64
-}
-
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	programMapAddresses = "addresses"
-	programMapControls  = "controls"
-	programMapElsewhere = "elsewhere"
-	programMapGuests    = "guests"
-	programMapHeard     = "heard"
-	programMapLedgers   = "ledgers"
-	programMapMembers   = "members"
-	programMapPlans     = "plans"
-	programMapRows      = "rows"
-	programMapStations  = "stations"
-	programProgListen   = "listen"
-	programProgReceive  = "receive"
-	programProgTransmit = "transmit"
+	programMapAddresses    = "addresses"
+	programMapControls     = "controls"
+	programMapCpuStates    = "cpu_states"
+	programMapMembers      = "members"
+	programMapMoved        = "moved"
+	programMapPlans        = "plans"
+	programMapRecentLocal  = "recent_local"
+	programMapRxBytes      = "rx_bytes"
+	programMapStations     = "stations"
+	programMapTxStates     = "tx_states"
+	programProgReceive     = "receive"
+	programProgRelayFilter = "relay_filter"
+	programProgTransmit    = "transmit"
 )
 
 // loadProgram returns the embedded CollectionSpec for program.
@@ -222,25 +222,25 @@ type programSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type programProgramSpecs struct {
-	Listen   *ebpf.ProgramSpec `ebpf:"listen"`
-	Receive  *ebpf.ProgramSpec `ebpf:"receive"`
-	Transmit *ebpf.ProgramSpec `ebpf:"transmit"`
+	Receive     *ebpf.ProgramSpec `ebpf:"receive"`
+	RelayFilter *ebpf.ProgramSpec `ebpf:"relay_filter"`
+	Transmit    *ebpf.ProgramSpec `ebpf:"transmit"`
 }
 
 // programMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type programMapSpecs struct {
-	Addresses *ebpf.MapSpec `ebpf:"addresses"`
-	Controls  *ebpf.MapSpec `ebpf:"controls"`
-	Elsewhere *ebpf.MapSpec `ebpf:"elsewhere"`
-	Guests    *ebpf.MapSpec `ebpf:"guests"`
-	Heard     *ebpf.MapSpec `ebpf:"heard"`
-	Ledgers   *ebpf.MapSpec `ebpf:"ledgers"`
-	Members   *ebpf.MapSpec `ebpf:"members"`
-	Plans     *ebpf.MapSpec `ebpf:"plans"`
-	Rows      *ebpf.MapSpec `ebpf:"rows"`
-	Stations  *ebpf.MapSpec `ebpf:"stations"`
+	Addresses   *ebpf.MapSpec `ebpf:"addresses"`
+	Controls    *ebpf.MapSpec `ebpf:"controls"`
+	CpuStates   *ebpf.MapSpec `ebpf:"cpu_states"`
+	Members     *ebpf.MapSpec `ebpf:"members"`
+	Moved       *ebpf.MapSpec `ebpf:"moved"`
+	Plans       *ebpf.MapSpec `ebpf:"plans"`
+	RecentLocal *ebpf.MapSpec `ebpf:"recent_local"`
+	RxBytes     *ebpf.MapSpec `ebpf:"rx_bytes"`
+	Stations    *ebpf.MapSpec `ebpf:"stations"`
+	TxStates    *ebpf.MapSpec `ebpf:"tx_states"`
 }
 
 // programVariableSpecs contains global variables before they are loaded into the kernel.
@@ -269,30 +269,30 @@ func (o *programObjects) Close() error {
 //
 // It can be passed to loadProgramObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programMaps struct {
-	Addresses *ebpf.Map `ebpf:"addresses"`
-	Controls  *ebpf.Map `ebpf:"controls"`
-	Elsewhere *ebpf.Map `ebpf:"elsewhere"`
-	Guests    *ebpf.Map `ebpf:"guests"`
-	Heard     *ebpf.Map `ebpf:"heard"`
-	Ledgers   *ebpf.Map `ebpf:"ledgers"`
-	Members   *ebpf.Map `ebpf:"members"`
-	Plans     *ebpf.Map `ebpf:"plans"`
-	Rows      *ebpf.Map `ebpf:"rows"`
-	Stations  *ebpf.Map `ebpf:"stations"`
+	Addresses   *ebpf.Map `ebpf:"addresses"`
+	Controls    *ebpf.Map `ebpf:"controls"`
+	CpuStates   *ebpf.Map `ebpf:"cpu_states"`
+	Members     *ebpf.Map `ebpf:"members"`
+	Moved       *ebpf.Map `ebpf:"moved"`
+	Plans       *ebpf.Map `ebpf:"plans"`
+	RecentLocal *ebpf.Map `ebpf:"recent_local"`
+	RxBytes     *ebpf.Map `ebpf:"rx_bytes"`
+	Stations    *ebpf.Map `ebpf:"stations"`
+	TxStates    *ebpf.Map `ebpf:"tx_states"`
 }
 
 func (m *programMaps) Close() error {
 	return _ProgramClose(
 		m.Addresses,
 		m.Controls,
-		m.Elsewhere,
-		m.Guests,
-		m.Heard,
-		m.Ledgers,
+		m.CpuStates,
 		m.Members,
+		m.Moved,
 		m.Plans,
-		m.Rows,
+		m.RecentLocal,
+		m.RxBytes,
 		m.Stations,
+		m.TxStates,
 	)
 }
 
@@ -306,15 +306,15 @@ type programVariables struct {
 //
 // It can be passed to loadProgramObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programPrograms struct {
-	Listen   *ebpf.Program `ebpf:"listen"`
-	Receive  *ebpf.Program `ebpf:"receive"`
-	Transmit *ebpf.Program `ebpf:"transmit"`
+	Receive     *ebpf.Program `ebpf:"receive"`
+	RelayFilter *ebpf.Program `ebpf:"relay_filter"`
+	Transmit    *ebpf.Program `ebpf:"transmit"`
 }
 
 func (p *programPrograms) Close() error {
 	return _ProgramClose(
-		p.Listen,
 		p.Receive,
+		p.RelayFilter,
 		p.Transmit,
 	)
 }

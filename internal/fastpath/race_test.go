@@ -51,8 +51,8 @@ func TestAllAtOnce(t *testing.T) {
 		return g.host.Do(func() error { return g.path.Join(1, g.links[1]) })
 	})
 	turn := uint64(0)
-	plans := []func() *spread.Plan{g.elb, func() *spread.Plan { return g.plan(spread.SpreadSlots) }, func() *spread.Plan { return g.plan(spread.SpreadRoundRobin) },
-		func() *spread.Plan { return g.plan(spread.SpreadSingle) }}
+	plans := []func() *spread.Plan{g.elb, func() *spread.Plan { return g.plan(spread.RuleSlots) }, func() *spread.Plan { return g.plan(spread.RuleRoundRobin) },
+		func() *spread.Plan { return g.plan(spread.RuleSingle) }}
 	again("apply", func() error {
 		pl := plans[rand.N(len(plans))]()
 		turn++
@@ -81,7 +81,7 @@ func TestAllAtOnce(t *testing.T) {
 		last = now
 		return nil
 	})
-	heard, flows := new(spread.RxBytes), new(spread.Flows)
+	heard, flows := new(spread.RxBytes), new(spread.FlowTable)
 	again("heard", func() error { g.path.Heard(heard); return nil })
 	again("flows", func() error { g.path.Flows(flows); return nil })
 	again("backlog", func() error { g.path.Backlog(0); g.path.Backlog(1); return nil })

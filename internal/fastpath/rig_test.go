@@ -99,8 +99,8 @@ func (g *rig) addLink(id int, br netlink.Link) {
 }
 
 // plan is one with all joined members in use, as active-backup's where rule is single.
-func (g *rig) plan(rule spread.Spread) *spread.Plan {
-	pl := &spread.Plan{Spread: rule, Adapter: adapterMAC, Own: []frame.MAC{adapterMAC}, PacketsPerMember: 1, Next: -1,
+func (g *rig) plan(rule spread.Rule) *spread.Plan {
+	pl := &spread.Plan{Rule: rule, Adapter: adapterMAC, TeamMACs: []frame.MAC{adapterMAC}, PacketsPerMember: 1, Next: -1,
 		Slots: make([]uint8, spread.SlotCount)}
 	for id := range g.links {
 		pl.Distributing = pl.Distributing.With(id)
@@ -108,13 +108,13 @@ func (g *rig) plan(rule spread.Spread) *spread.Plan {
 		pl.Weights[id] = spread.MaxShare
 		pl.Rates[id] = 1e9
 		pl.MACs[id] = memberMAC(id)
-		pl.Own = append(pl.Own, memberMAC(id))
+		pl.TeamMACs = append(pl.TeamMACs, memberMAC(id))
 		pl.Filter[id] = []frame.MAC{adapterMAC}
 	}
 	for s := range pl.Slots {
 		pl.Slots[s] = uint8(s % len(g.links))
 	}
-	pl.Known = pl.Distributing
+	pl.SpeedKnown = pl.Distributing
 	pl.Multicast = spread.MemberSet(0).With(0)
 	return pl
 }

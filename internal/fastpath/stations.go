@@ -16,34 +16,34 @@ import (
 // stations are those that a Plan has behind the adapter, with what programs note of them: when the adapter last sent
 // from each.
 type stations struct {
-	of  *ebpf.Map
-	has []frame.Station // sorted
+	table   *ebpf.Map
+	current []frame.Station // sorted
 }
 
-// tellEvery is how often programs tell of a station that is heard from elsewhere.
-const tellEvery = time.Second
+// reportInterval is how often programs tell of a station that is heard from elsewhere.
+const reportInterval = time.Second
 
 // add has programs know the stations of a Plan, sorted, before it comes into force. Of one that is new nobody is told
 // while what was sent from it before may still come back.
 func (s *stations) add(all []frame.Station) error {
-	v := programStation{Told: uint64(relay.Monotonic() - int64(tellEvery) + int64(relay.MovedAfter))}
-	return s.each(all, s.has, func(x frame.Station) error { return s.of.Update(uint64(x), v, ebpf.UpdateNoExist) })
+	v := programStation{Reported: uint64(relay.Monotonic() - int64(reportInterval) + int64(relay.MovedAfter))}
+	return s.forMissing(all, s.current, func(x frame.Station) error { return s.table.Update(uint64(x), v, ebpf.UpdateNoExist) })
 }
 
 // trim has programs know no others. Of what others have sent lately left knows when, first: it may still come back.
 func (s *stations) trim(all []frame.Station, left func(x frame.Station, sent uint64)) error {
-	err := s.each(s.has, all, func(x frame.Station) error {
+	err := s.forMissing(s.current, all, func(x frame.Station) error {
 		if at := s.sent(x); at != 0 && relay.Monotonic()-int64(at) < int64(relay.RecentTime) {
 			left(x, at)
 		}
-		return s.of.Delete(uint64(x))
+		return s.table.Delete(uint64(x))
 	})
-	s.has = all
+	s.current = all
 	return err
 }
 
-// each calls f for those of a list that are not in another, both sorted. That an entry is as it is to be is no error.
-func (s *stations) each(of, not []frame.Station, f func(frame.Station) error) error {
+// forMissing calls f for those of a list that are not in another, both sorted. That an entry is as it is to be is no error.
+func (s *stations) forMissing(of, not []frame.Station, f func(frame.Station) error) error {
 	for _, x := range of {
 		for len(not) > 0 && not[0] < x {
 			not = not[1:]
@@ -61,22 +61,22 @@ func (s *stations) each(of, not []frame.Station, f func(frame.Station) error) er
 // sent is when the adapter last sent from x, in ns of CLOCK_MONOTONIC; 0 never.
 func (s *stations) sent(x frame.Station) uint64 {
 	var v programStation
-	if s.of.Lookup(uint64(x), &v) != nil {
+	if s.table.Lookup(uint64(x), &v) != nil {
 		return 0
 	}
 	return v.Sent
 }
 
-// sentLately reports whether that is too recent for the station to be elsewhere.
-func (s *stations) sentLately(x frame.Station) bool {
+// sentRecently reports whether that is too recent for the station to be elsewhere.
+func (s *stations) sentRecently(x frame.Station) bool {
 	at := s.sent(x)
 	return at != 0 && relay.Monotonic()-int64(at) < int64(relay.MovedAfter)
 }
 
-// lately are the moments when the adapter last sent from stations, as far as a frame may still come back.
-func (s *stations) lately() map[frame.Station]int64 {
+// recent are the moments when the adapter last sent from stations, as far as a frame may still come back.
+func (s *stations) recent() map[frame.Station]int64 {
 	now, all := relay.Monotonic(), map[frame.Station]int64{}
-	for _, x := range slices.Clone(s.has) {
+	for _, x := range slices.Clone(s.current) {
 		if at := int64(s.sent(x)); at != 0 && now-at < int64(relay.RecentTime) {
 			all[x] = at
 		}
@@ -89,12 +89,12 @@ func (s *stations) lately() map[frame.Station]int64 {
 func (k *kernel) noteSent(x frame.Station) {
 	now := uint64(relay.Monotonic())
 	if k.Stations.Update(uint64(x), programStation{Sent: now}, ebpf.UpdateExist) != nil {
-		k.noteGuest(x, now)
+		k.noteRecent(x, now)
 	}
 }
 
-// noteGuest has programs know when a station that the Plan does not have has sent.
-func (k *kernel) noteGuest(x frame.Station, at uint64) {
-	_ = k.Guests.Put(uint64(x), at)
-	atomic.StoreUint64(&k.control.GuestsUntil, uint64(relay.Monotonic())+uint64(relay.RecentTime))
+// noteRecent has programs know when a station that the Plan does not have has sent.
+func (k *kernel) noteRecent(x frame.Station, at uint64) {
+	_ = k.RecentLocal.Put(uint64(x), at)
+	atomic.StoreUint64(&k.control.RecentUntil, uint64(relay.Monotonic())+uint64(relay.RecentTime))
 }

@@ -64,9 +64,9 @@ func send(t *testing.T, h *lab.Host, name string, f []byte) {
 // rewritten is the address before it.
 func TestTaggedFrames(t *testing.T) {
 	g := newRig(t, 1)
-	pl := g.plan(spread.SpreadSingle)
-	pl.Single, pl.PerMember, pl.Promiscuous = 0, true, true
-	pl.Behind, pl.Own = []frame.MAC{guestMAC}, append(pl.Own, guestMAC)
+	pl := g.plan(spread.RuleSingle)
+	pl.Active, pl.PerMember, pl.Promiscuous = 0, true, true
+	pl.Behind, pl.TeamMACs = []frame.MAC{guestMAC}, append(pl.TeamMACs, guestMAC)
 	pl.Stations = []frame.Station{frame.StationOf(guestMAC, 7)}
 	labtest.Must(t, g.path.Apply(pl))
 	labtest.Must(t, g.path.Engage())

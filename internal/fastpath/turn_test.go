@@ -11,7 +11,7 @@ import (
 
 // going has all slots go from member 0 to member 1.
 func (g *rig) going(turn uint64) *spread.Plan {
-	pl := g.plan(spread.SpreadSlots)
+	pl := g.plan(spread.RuleSlots)
 	pl.Turn, pl.Mark, pl.Skew = turn, 1, time.Millisecond
 	pl.From, pl.Slots = make([]uint8, spread.SlotCount), slices.Repeat([]uint8{1}, spread.SlotCount)
 	return pl
@@ -23,7 +23,7 @@ func TestTurnEndsAfterThePrograms(t *testing.T) {
 	labtest.Must(t, g.path.Apply(g.going(1)))
 	labtest.Must(t, g.path.Engage())
 	turn := func() (n uint64) {
-		labtest.Must(t, g.path.relay.DoWithPicker(func(*spread.Picker, int64) { n = g.path.kernel.ledger.Moving.Turn }))
+		labtest.Must(t, g.path.relay.DoWithPicker(func(*spread.Picker, int64) { n = g.path.kernel.txState.Migration.ID }))
 		return n
 	}
 	for _, c := range []struct {
@@ -32,7 +32,7 @@ func TestTurnEndsAfterThePrograms(t *testing.T) {
 		want uint64
 	}{
 		{"another Turn", g.going(2), 2},
-		{"the end", g.plan(spread.SpreadSlots), 0},
+		{"the end", g.plan(spread.RuleSlots), 0},
 	} {
 		before := turn()
 		labtest.Must(t, g.path.relay.Apply(c.next)) // which comes first
@@ -49,7 +49,7 @@ func TestTurnEndsAfterThePrograms(t *testing.T) {
 // Nor is a Plan by which another member sends as well put off until the table has begun its Turn.
 func TestTurnBeginsAfterThePrograms(t *testing.T) {
 	g := newRig(t, 2)
-	first := g.plan(spread.SpreadSlots)
+	first := g.plan(spread.RuleSlots)
 	first.Distributing, first.Slots = 1, make([]uint8, spread.SlotCount)
 	labtest.Must(t, g.path.Apply(first))
 	labtest.Must(t, g.path.Engage())
@@ -61,7 +61,7 @@ func TestTurnBeginsAfterThePrograms(t *testing.T) {
 	select {
 	case err := <-applied:
 		labtest.Check(t, err)
-		if k := g.path.kernel; k.plans[k.control.Active].Turn != 1 {
+		if k := g.path.kernel; k.plans[k.control.Active].Migration != 1 {
 			t.Error("the programs do not follow the Plan")
 		}
 	case <-time.After(labtest.Patience):

@@ -34,8 +34,8 @@ func (h *Host) Returned(member string) (NIC, error) {
 	if err != nil {
 		return NIC{}, err
 	}
-	m := j.state.byName(member)
-	if m == nil || m.left {
+	m := j.State.ByName(member)
+	if m == nil || m.Left {
 		return NIC{}, fmt.Errorf("NIC %s: not recorded", member)
 	}
 	return h.Find(m.Identity)

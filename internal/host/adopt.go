@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -22,22 +23,22 @@ func (h *Host) Adopt(adapter int, members []string) error {
 	if err != nil {
 		return fmt.Errorf("adopt addresses: %w", err)
 	}
-	r := record{Kind: kindAdopt}
+	r := journal.Record{Kind: journal.KindAdopt}
 	for _, m := range list {
-		r.Members = append(r.Members, m.no)
+		r.Members = append(r.Members, m.No)
 	}
-	if err := h.journal.write(r); err != nil {
+	if err := h.journal.Write(r); err != nil {
 		return h.journalProblem(err)
 	}
 	if err := h.adopt(list, to); err != nil {
 		return fmt.Errorf("adopt addresses: %w", err)
 	}
 	r.Done = true
-	return h.journal.write(r)
+	return h.journal.Write(r)
 }
 
 // recorded finds members and adapter for an operation on both.
-func (h *Host) recorded(adapter int, members []string) ([]*memberState, NIC, error) {
+func (h *Host) recorded(adapter int, members []string) ([]*journal.MemberState, NIC, error) {
 	j, err := h.begun()
 	if err != nil {
 		return nil, NIC{}, err
@@ -46,7 +47,7 @@ func (h *Host) recorded(adapter int, members []string) ([]*memberState, NIC, err
 	if err != nil {
 		return nil, NIC{}, err
 	}
-	var list []*memberState
+	var list []*journal.MemberState
 	for _, name := range members {
 		m, err := h.member(j, name)
 		if err != nil {
@@ -58,8 +59,8 @@ func (h *Host) recorded(adapter int, members []string) ([]*memberState, NIC, err
 }
 
 // member finds a recorded member by the name that the NIC has.
-func (h *Host) member(j *journal, name string) (*memberState, error) {
-	if m := j.state.byName(name); m != nil {
+func (h *Host) member(j *journal.Journal, name string) (*journal.MemberState, error) {
+	if m := j.State.ByName(name); m != nil {
 		return m, nil
 	}
 	// The NIC was renamed since.
@@ -67,13 +68,13 @@ func (h *Host) member(j *journal, name string) (*memberState, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m := j.state.sameAs(n.Identity()); m != nil {
+	if m := j.State.ByIdentity(n.Identity()); m != nil {
 		return m, nil
 	}
 	return nil, fmt.Errorf("NIC %s: not recorded", name)
 }
 
-func (h *Host) adopt(list []*memberState, to NIC) error {
+func (h *Host) adopt(list []*journal.MemberState, to NIC) error {
 	by := map[int]int{}
 	for _, m := range list {
 		_, n, err := h.link(m)
@@ -108,7 +109,7 @@ func (h *Host) adopt(list []*memberState, to NIC) error {
 	return h.adoptRules(list, to.Name)
 }
 
-func (h *Host) adoptAddresses(m *memberState, from, to NIC) error {
+func (h *Host) adoptAddresses(m *journal.MemberState, from, to NIC) error {
 	have, err := h.rt.Addresses(from.Index)
 	if err != nil {
 		return err
@@ -120,7 +121,7 @@ func (h *Host) adoptAddresses(m *memberState, from, to NIC) error {
 	var v4, v6 []rtnl.Object
 	for _, a := range have {
 		switch {
-		case m.kernelLinkLocal(a):
+		case m.IsKernelLinkLocal(a):
 		case a.Family() == unix.AF_INET:
 			v4 = append(v4, forAdapter(a, from, to, routes))
 		default:
@@ -149,7 +150,7 @@ func (h *Host) needIPv6(adapter NIC, needed bool) error {
 }
 
 // adoptAdvertised has the adapter's kernel learn what that of the members had learned from routers, and the members forget it.
-func (h *Host) adoptAdvertised(list []*memberState, by map[int]int, to NIC) error {
+func (h *Host) adoptAdvertised(list []*journal.MemberState, by map[int]int, to NIC) error {
 	all, err := h.rt.AdvertisedRoutes()
 	if err != nil {
 		return err
@@ -164,7 +165,7 @@ func (h *Host) adoptAdvertised(list []*memberState, by map[int]int, to NIC) erro
 			next = append(next, r)
 		}
 	}
-	if err := h.teach(to, learning{routes: next, says: policyOf(list, unix.AF_INET6).Says}); err != nil {
+	if err := h.teach(to, learning{routes: next, says: policyOf(list, unix.AF_INET6).RouterInfo}); err != nil {
 		return err
 	}
 	for _, r := range mine {
@@ -236,14 +237,14 @@ func (h *Host) Give(adapter int, addresses []netip.Prefix, gateway netip.Addr) e
 	if err != nil {
 		return fmt.Errorf("give addresses: %w", err)
 	}
-	r := record{Kind: kindGive}
+	r := journal.Record{Kind: journal.KindGive}
 	for _, p := range addresses {
 		r.Given = append(r.Given, p.String())
 	}
 	if gateway.IsValid() {
 		r.Gateway = gateway.String()
 	}
-	if err := h.journal.write(r); err != nil {
+	if err := h.journal.Write(r); err != nil {
 		return h.journalProblem(err)
 	}
 	if err := h.needIPv6(to, slices.ContainsFunc(addresses, func(p netip.Prefix) bool { return p.Addr().Is6() })); err != nil {
@@ -272,7 +273,7 @@ func (h *Host) DefaultOwner(members []string) string {
 		return ""
 	}
 	for _, name := range members {
-		if m := h.journal.state.byName(name); m != nil && m.ownsDefault() {
+		if m := h.journal.State.ByName(name); m != nil && m.OwnsDefaultRoute() {
 			return name
 		}
 	}
@@ -281,7 +282,7 @@ func (h *Host) DefaultOwner(members []string) string {
 
 // adoptRules gives the adapter copies of the members' rules, at the same priority. An inverted one takes the place of the
 // member's.
-func (h *Host) adoptRules(list []*memberState, adapter string) error {
+func (h *Host) adoptRules(list []*journal.MemberState, adapter string) error {
 	have, err := h.rt.RulesNaming(adapter)
 	if err != nil {
 		return err
@@ -308,11 +309,11 @@ func (h *Host) adoptRules(list []*memberState, adapter string) error {
 }
 
 // lenders are the names of the NICs of which the adapter has, or gets, what they had.
-func (h *Host) lenders(more []*memberState) []string {
+func (h *Host) lenders(more []*journal.MemberState) []string {
 	var names []string
-	for _, m := range h.journal.state.members {
-		if m.adopted || slices.Contains(more, m) {
-			names = append(names, m.named...)
+	for _, m := range h.journal.State.Members {
+		if m.Adopted || slices.Contains(more, m) {
+			names = append(names, m.Names...)
 		}
 	}
 	return names

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -90,7 +91,7 @@ func advertisements(l learning, macs map[netip.Addr]frame.MAC) [][]byte {
 type learning struct {
 	routes []rtnl.Object
 	form   []rtnl.Object // addresses
-	says   linkSays
+	says   journal.RouterInfo
 }
 
 // teach gives a link what the kernel learned on another: by advertisements, and where those are not taken, such as by a

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 	"nicteam/team"
 )
@@ -15,15 +16,15 @@ import (
 // given back to it then, but for addresses that the host has elsewhere by now.
 
 // end is the end of a team. The journal goes, or stays for NICs that are away.
-func (h *Host) end(j *journal) error {
-	left := state{begin: j.state.begin, ended: true}
-	for _, m := range j.state.members {
-		if !m.ours() && !m.lent || !m.hadOwn() {
+func (h *Host) end(j *journal.Journal) error {
+	left := journal.State{Begin: j.State.Begin, Ended: true}
+	for _, m := range j.State.Members {
+		if !m.NeedsRestore() && !m.Lent || !m.HadConfig() {
 			continue
 		}
-		if _, _, err := h.link(m); m.away || errors.Is(err, ErrNoNIC) {
-			m.left, m.away = true, true
-			left.members = append(left.members, m)
+		if _, _, err := h.link(m); m.Away || errors.Is(err, ErrNoNIC) {
+			m.Left, m.Away = true, true
+			left.Members = append(left.Members, m)
 		}
 	}
 	if err := h.keepAway(j, left); err != nil || h.journal == nil {
@@ -36,29 +37,20 @@ func (h *Host) end(j *journal) error {
 	return err
 }
 
-// hadOwn reports whether a NIC had what a new one has not. Its settings go with a NIC that goes.
-func (m *memberState) hadOwn() bool {
-	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool { return !rtnl.IsLinkLocal(a) }) ||
-		slices.ContainsFunc(m.Routes, func(r rtnl.Object) bool {
-			return rtnl.RouteProtocol(r) != unix.RTPROT_KERNEL && rtnl.RouteProtocol(r) != unix.RTPROT_RA
-		}) ||
-		slices.ContainsFunc(m.Neighbours, rtnl.IsPermanent)
-}
-
 // keepAway has the journal be of the NICs that are still away.
-func (h *Host) keepAway(j *journal, left state) error {
-	if len(left.members) == 0 {
-		if err := j.remove(); err != nil {
+func (h *Host) keepAway(j *journal.Journal, left journal.State) error {
+	if len(left.Members) == 0 {
+		if err := j.Remove(); err != nil {
 			return err
 		}
 		h.journal = nil
 		return nil
 	}
-	next, err := createJournal(j.path, left.records(), h.at)
+	next, err := journal.Create(j.Path, left.Records(), h.at)
 	if err != nil {
 		return err
 	}
-	j.close()
+	j.Close()
 	h.journal = next
 	return nil
 }
@@ -69,8 +61,8 @@ func (h *Host) Away() []string {
 	defer h.mu.Unlock()
 	var names []string
 	if h.journal != nil {
-		for _, m := range h.journal.state.members {
-			if m.away {
+		for _, m := range h.journal.State.Members {
+			if m.Away {
 				names = append(names, m.Name)
 			}
 		}
@@ -82,7 +74,7 @@ func (h *Host) Away() []string {
 func (h *Host) GiveAway() (Restored, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.journal == nil || !h.journal.state.ended {
+	if h.journal == nil || !h.journal.State.Ended {
 		return Restored{}, nil
 	}
 	return h.giveAway()
@@ -91,13 +83,13 @@ func (h *Host) GiveAway() (Restored, error) {
 func (h *Host) giveAway() (Restored, error) {
 	j := h.journal
 	b := &back{h: h, j: j, by: map[int]int{}}
-	left := j.state
-	left.members = nil
-	for _, m := range j.state.members {
+	left := j.State
+	left.Members = nil
+	for _, m := range j.State.Members {
 		l, n, err := h.link(m)
 		switch {
 		case err != nil:
-			left.members = append(left.members, m)
+			left.Members = append(left.Members, m)
 			b.note("NIC %s is not there: what is its own waits for it (nicteam restore %s gives it, with --forget %s it is dropped)", m.Name, h.o.Team, m.Name)
 		case n.Master != "":
 			b.note("NIC %s belongs to %s by now and gets nothing back", n.Name, n.Owner())
@@ -117,7 +109,7 @@ func (h *Host) giveAway() (Restored, error) {
 	if err != nil {
 		return out, fmt.Errorf("give NICs that were away their own: %w", err)
 	}
-	if len(left.members) == len(j.state.members) {
+	if len(left.Members) == len(j.State.Members) {
 		return out, nil
 	}
 	return out, h.keepAway(j, left)
@@ -191,7 +183,7 @@ func (b *back) addRoutes() error {
 func (h *Host) CanForget(nic string) *team.Problem {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.journal != nil && h.journal.state.byName(nic) != nil {
+	if h.journal != nil && h.journal.State.ByName(nic) != nil {
 		return nil
 	}
 	return &team.Problem{Kind: team.NotFound, What: "forget NIC " + nic, Why: "the journal of " + h.o.Team + " keeps nothing for it",
@@ -202,14 +194,14 @@ func (h *Host) CanForget(nic string) *team.Problem {
 func (h *Host) Forget(nic string) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var m *memberState
-	if h.journal != nil && h.journal.state.ended {
-		m = h.journal.state.byName(nic)
+	var m *journal.MemberState
+	if h.journal != nil && h.journal.State.Ended {
+		m = h.journal.State.ByName(nic)
 	}
 	if m == nil {
 		return false, nil
 	}
-	left := h.journal.state
-	left.members = slices.DeleteFunc(slices.Clone(left.members), func(o *memberState) bool { return o == m })
+	left := h.journal.State
+	left.Members = slices.DeleteFunc(slices.Clone(left.Members), func(o *journal.MemberState) bool { return o == m })
 	return true, h.keepAway(h.journal, left)
 }

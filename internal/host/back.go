@@ -9,6 +9,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -16,12 +17,12 @@ import (
 // held by the adapter or a NIC at each moment, and every route leads somewhere.
 type back struct {
 	h       *Host
-	j       *journal
+	j       *journal.Journal
 	members []*returning
 	by      map[int]int                 // ifindex as recorded → as it is
 	adapter *NIC                        // nil: gone, or not concerned
 	held    []rtnl.Object               // the adapter's addresses
-	away    []*memberState              // whose NICs are not there
+	away    []*journal.MemberState      // whose NICs are not there
 	begun   map[memberFamily]*returning // who has already been given it
 	notes   []string
 
@@ -30,7 +31,7 @@ type back struct {
 
 // returning is a member on its way back.
 type returning struct {
-	m    *memberState
+	m    *journal.MemberState
 	link netlink.Link
 	nic  NIC
 
@@ -42,7 +43,7 @@ type returning struct {
 // learns reports whether the NIC's kernel minds routers once it is given back.
 func (r *returning) learns() bool { return r.m.Up && r.m.Sysctls[disableIPv6] == "0" }
 
-func (b *back) add(m *memberState, l netlink.Link, n NIC) {
+func (b *back) add(m *journal.MemberState, l netlink.Link, n NIC) {
 	b.members = append(b.members, &returning{m: m, link: l, nic: n})
 }
 
@@ -62,7 +63,7 @@ func (b *back) soften(err error) error {
 // base puts links back: up or down, MTU, features, IPv6.
 func (b *back) base(down bool) error {
 	for _, r := range b.members {
-		if !r.m.ours() {
+		if !r.m.NeedsRestore() {
 			continue
 		}
 		if err := b.h.restoreLink(b, r, r.m.Up && !down); err != nil {
@@ -118,7 +119,7 @@ func (h *Host) renew(r *returning) error {
 	switch {
 	case r.nic.Index != r.m.Index:
 		family = ""
-	case r.m.strip && off == "0", r.nic.MTU < MinMTUIPv6 && r.m.MTU >= MinMTUIPv6:
+	case r.m.Stripped && off == "0", r.nic.MTU < MinMTUIPv6 && r.m.MTU >= MinMTUIPv6:
 	default:
 		return nil
 	}
@@ -137,7 +138,7 @@ func (b *back) linkLocals(adapter NIC, down bool) error {
 			return err
 		}
 		for _, a := range want {
-			if r.m.kernelLinkLocal(a) || adapter.Index == 0 || b.lentByAnother(r, a) {
+			if r.m.IsKernelLinkLocal(a) || adapter.Index == 0 || b.lentByAnother(r, a) {
 				continue
 			}
 			if err := b.h.rt.DeleteAddress(rtnl.AddressRequest(a, adapter.Index, 0), adapter.Name); err != nil {
@@ -150,8 +151,8 @@ func (b *back) linkLocals(adapter NIC, down bool) error {
 
 // lentByAnother reports whether the adapter has an address from another member too.
 func (b *back) lentByAnother(r *returning, a rtnl.Object) bool {
-	return slices.ContainsFunc(b.j.state.members, func(m *memberState) bool {
-		return m != r.m && m.adopted && rtnl.HasAddress(m.Addresses, a) && !m.kernelLinkLocal(a)
+	return slices.ContainsFunc(b.j.State.Members, func(m *journal.MemberState) bool {
+		return m != r.m && m.Adopted && rtnl.HasAddress(m.Addresses, a) && !m.IsKernelLinkLocal(a)
 	})
 }
 
@@ -186,7 +187,7 @@ func (b *back) returnable(r *returning) ([]rtnl.Object, error) {
 		case i >= 0:
 			want = append(want, rtnl.WithMetric(rtnl.WithLifetimes(a, held[i]), held[i]))
 			continue
-		case r.m.kernelLinkLocal(a), rtnl.HasAddress(have, a), !r.m.adopted:
+		case r.m.IsKernelLinkLocal(a), rtnl.HasAddress(have, a), !r.m.Adopted:
 		case b.adapter == nil: // it has run out
 		default:
 			b.note("%s is no longer on %s and is not given back to %s", rtnl.AddressPrefix(a), b.adapter.Name, r.nic.Name)
@@ -214,10 +215,10 @@ func (b *back) addresses(r *returning, want []rtnl.Object) error {
 	if err != nil {
 		return err
 	}
-	if r.m.ours() && !r.m.guessed {
+	if r.m.NeedsRestore() && !r.m.Guessed {
 		had := slices.ContainsFunc(r.m.Addresses, rtnl.IsLinkLocal) // the kernel makes none without a cable: it is to have one now
 		for _, a := range have {
-			if rtnl.IsLinkLocal(a) && !rtnl.HasAddress(want, a) && (had || !r.m.kernelLinkLocal(a)) {
+			if rtnl.IsLinkLocal(a) && !rtnl.HasAddress(want, a) && (had || !r.m.IsKernelLinkLocal(a)) {
 				if err := h.rt.DeleteAddress(a, name); err != nil {
 					return err
 				}
@@ -277,7 +278,7 @@ func (r *returning) defer6(v6 []rtnl.Object) []rtnl.Object {
 func (b *back) admit() error {
 	var errs []error
 	for _, r := range b.members {
-		hooks, l, j := b.h.hooks, r.nic.hookLink(), hookJournal{b.j, r.m.no}
+		hooks, l, j := b.h.hooks, r.nic.hookLink(), hookJournal{b.j, r.m.No}
 		hooks.Forget(r.m.Index)
 		err := hooks.DetachAll(l, j)
 		if rtnl.IsInjectedCrash(err) {
@@ -287,7 +288,7 @@ func (b *back) admit() error {
 		hooks.EndIsolation(r.m.Index)
 		hooks.EndIsolation(r.nic.Index)
 		if b.thorough {
-			err := hooks.ClearUnrecorded(l, r.m.qdisc, r.m.method == "" && !r.m.strip)
+			err := hooks.ClearUnrecorded(l, r.m.Clsact, r.m.Method == "" && !r.m.Stripped)
 			if rtnl.IsInjectedCrash(err) {
 				return err
 			}
@@ -315,7 +316,7 @@ const (
 func (b *back) settle() error {
 	restore := func(keys ...string) error {
 		for _, r := range b.members {
-			if !r.m.ours() {
+			if !r.m.NeedsRestore() {
 				continue
 			}
 			if slices.Contains(keys, acceptDAD) && r.m.Up {

@@ -19,7 +19,7 @@ func (b *back) teachRoutes() error {
 	var known []rtnl.Object // by the adapter
 	lessons := map[*returning]*learning{}
 	for _, r := range b.members {
-		lessons[r] = &learning{form: r.form, says: r.m.Says}
+		lessons[r] = &learning{form: r.form, says: r.m.RouterInfo}
 	}
 	if b.adapter != nil && b.adapter.AdminUp {
 		known = rtnl.RoutesVia(all, b.adapter.Index)
@@ -29,13 +29,13 @@ func (b *back) teachRoutes() error {
 			}
 		}
 	}
-	for _, m := range b.j.state.members {
-		if m.adopted && b.adapter != nil && b.adapter.AdminUp {
+	for _, m := range b.j.State.Members {
+		if m.Adopted && b.adapter != nil && b.adapter.AdminUp {
 			continue // what the adapter has forgotten is no more
 		}
 		for _, o := range rtnl.AgedRoutes(m.Advertised, (rtnl.BootTime()-m.At)/1e9) {
 			for _, r := range b.learners(o) {
-				if (m.adopted || m == r.m) && !rtnl.HasAdvertised(lessons[r].routes, o) {
+				if (m.Adopted || m == r.m) && !rtnl.HasAdvertised(lessons[r].routes, o) {
 					lessons[r].routes = append(lessons[r].routes, o)
 				}
 			}
@@ -72,12 +72,12 @@ func (b *back) teachRoutes() error {
 // where none had.
 func (b *back) learners(o rtnl.Object) []*returning {
 	var list []*returning
-	for _, m := range b.j.state.members {
+	for _, m := range b.j.State.Members {
 		if !rtnl.HasAdvertised(m.Advertised, o) {
 			continue
 		}
 		to := b.of(m)
-		if m.adopted {
+		if m.Adopted {
 			if other := b.replaced(m, unix.AF_INET6); other != nil {
 				to = other
 			}
@@ -86,7 +86,7 @@ func (b *back) learners(o rtnl.Object) []*returning {
 			list = append(list, to)
 		}
 	}
-	if inheritor := b.inheritor(unix.AF_INET6); len(list) == 0 && inheritor != nil && inheritor.m.adopted {
+	if inheritor := b.inheritor(unix.AF_INET6); len(list) == 0 && inheritor != nil && inheritor.m.Adopted {
 		list = append(list, inheritor)
 	}
 	return list

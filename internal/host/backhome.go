@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 	"nicteam/team"
 )
@@ -16,15 +17,12 @@ import (
 // What the adapter has when a team ends goes where the host stays reachable by it: to the NIC that it came from if that is
 // there and has a link, else to one that has. This file decides where.
 
-// owns reports whether an address was a NIC's own.
-func (m *memberState) owns(a rtnl.Object) bool { return rtnl.HasAddress(m.Addresses, a) }
-
 // hasIPv6 reports whether the NIC gets IPv6 back.
 func (r *returning) hasIPv6() bool { return r.m.Sysctls[disableIPv6] == "0" }
 
 // takes reports whether a NIC is one that an address of this family can be reached by.
 func (r *returning) takes(family byte) bool {
-	return r.m.Up && r.linked && !r.m.left && (family == unix.AF_INET || r.hasIPv6())
+	return r.m.Up && r.linked && !r.m.Left && (family == unix.AF_INET || r.hasIPv6())
 }
 
 // lookAtLinks notes which NICs have a link, or had one before their settings were put back: many lose it for seconds by that.
@@ -48,9 +46,9 @@ func (b *back) inheritor(family byte) *returning {
 		func(r *returning) bool { return family == unix.AF_INET || r.hasIPv6() },
 	}
 	liked := []func(*returning) bool{
-		func(r *returning) bool { return r.m.ownsDefault() },
+		func(r *returning) bool { return r.m.OwnsDefaultRoute() },
 		func(r *returning) bool {
-			return slices.ContainsFunc(r.m.Addresses, func(a rtnl.Object) bool { return !r.m.kernelLinkLocal(a) })
+			return slices.ContainsFunc(r.m.Addresses, func(a rtnl.Object) bool { return !r.m.IsKernelLinkLocal(a) })
 		},
 		func(*returning) bool { return true },
 	}
@@ -68,7 +66,7 @@ func (b *back) inheritor(family byte) *returning {
 
 // replaced is the NIC that stands in for one that cannot carry its own, nil if that is not needed or nobody can: for a NIC
 // that is not there, and for one without link while another has one.
-func (b *back) replaced(m *memberState, family byte) *returning {
+func (b *back) replaced(m *journal.MemberState, family byte) *returning {
 	r := b.of(m)
 	if to := b.begun[memberFamily{m, family}]; to != nil && to.takes(family) {
 		return to
@@ -85,7 +83,7 @@ func (b *back) replaced(m *memberState, family byte) *returning {
 
 // memberFamily is what a member had of a family of addresses.
 type memberFamily struct {
-	of     *memberState
+	of     *journal.MemberState
 	family byte
 }
 
@@ -103,16 +101,16 @@ func (b *back) lookForBegun() error {
 			return err
 		}
 		for _, a := range have {
-			if m := b.owner(a); m != nil && !rtnl.IsLinkLocal(a) && !r.m.owns(a) {
+			if m := b.owner(a); m != nil && !rtnl.IsLinkLocal(a) && !r.m.HadAddress(a) {
 				b.begun[memberFamily{m, a.Family()}] = r
 			}
 		}
 		own := map[int]int{r.m.Index: r.nic.Index}
-		for _, m := range b.j.state.members {
+		for _, m := range b.j.State.Members {
 			for _, o := range m.Routes {
 				there := rtnl.RouteRequest(o, map[int]int{m.Index: r.nic.Index})
 				was := slices.ContainsFunc(r.m.Routes, func(p rtnl.Object) bool { return rtnl.SameRoute(rtnl.RouteRequest(p, own), there) })
-				if m != r.m && !m.away && rtnl.RouteProtocol(o) != unix.RTPROT_KERNEL && rtnl.HasRoute(all, there) && !was {
+				if m != r.m && !m.Away && rtnl.RouteProtocol(o) != unix.RTPROT_KERNEL && rtnl.HasRoute(all, there) && !was {
 					b.begun[memberFamily{m, o.Family()}] = r
 				}
 			}
@@ -122,12 +120,12 @@ func (b *back) lookForBegun() error {
 }
 
 // lent reports whether what a member had is on the adapter.
-func (b *back) lent(m *memberState) bool {
-	return m.adopted || slices.ContainsFunc(b.held, func(a rtnl.Object) bool { return !rtnl.IsLinkLocal(a) && m.owns(a) })
+func (b *back) lent(m *journal.MemberState) bool {
+	return m.Adopted || slices.ContainsFunc(b.held, func(a rtnl.Object) bool { return !rtnl.IsLinkLocal(a) && m.HadAddress(a) })
 }
 
 // of is a member on its way back, nil if its NIC is not there.
-func (b *back) of(m *memberState) *returning {
+func (b *back) of(m *journal.MemberState) *returning {
 	for _, r := range b.members {
 		if r.m == m {
 			return r
@@ -137,11 +135,11 @@ func (b *back) of(m *memberState) *returning {
 }
 
 // owner is whose an address of the adapter was, one that is there if there are several; nil: nobody's.
-func (b *back) owner(a rtnl.Object) *memberState {
-	var gone *memberState
-	for _, m := range b.j.state.members {
+func (b *back) owner(a rtnl.Object) *journal.MemberState {
+	var gone *journal.MemberState
+	for _, m := range b.j.State.Members {
 		switch {
-		case m.away || !m.owns(a):
+		case m.Away || !m.HadAddress(a):
 		case b.of(m) != nil:
 			return m
 		case gone == nil && slices.Contains(b.away, m):
@@ -170,12 +168,12 @@ func (b *back) teamAddresses() []rtnl.Object {
 		return b.held
 	}
 	list := slices.Clone(b.held)
-	for _, m := range b.j.state.members {
+	for _, m := range b.j.State.Members {
 		for _, a := range m.Addresses {
 			if b.adapter != nil && a.Family() != unix.AF_INET6 {
 				continue
 			}
-			if later, ok := rtnl.Aged(a, (rtnl.BootTime()-m.At)/1e9); ok && m.adopted && !m.away && !rtnl.HasAddress(list, a) {
+			if later, ok := rtnl.Aged(a, (rtnl.BootTime()-m.At)/1e9); ok && m.Adopted && !m.Away && !rtnl.HasAddress(list, a) {
 				list = append(list, later)
 			}
 		}
@@ -186,11 +184,11 @@ func (b *back) teamAddresses() []rtnl.Object {
 // returns reports whether an address of the team goes to a NIC at all: not what the kernel makes by itself for the adapter, nor what
 // the team was given.
 func (b *back) returns(a rtnl.Object) bool {
-	if slices.Contains(b.j.state.given, rtnl.AddressPrefix(a).String()) || b.adapter != nil && b.adapter.kernelLinkLocal(a) {
+	if slices.Contains(b.j.State.Given, rtnl.AddressPrefix(a).String()) || b.adapter != nil && b.adapter.kernelLinkLocal(a) {
 		return false
 	}
 	m := b.owner(a)
-	return m == nil || !m.kernelLinkLocal(a)
+	return m == nil || !m.IsKernelLinkLocal(a)
 }
 
 // inheritAddresses gives NICs the addresses that they have not had: later ones, and those of NICs that cannot carry them. Those
@@ -199,20 +197,20 @@ func (b *back) returns(a rtnl.Object) bool {
 func (b *back) inheritAddresses() error {
 	var errs []error
 	told := map[memberFamily]bool{}
-	var wait belongings // of the first NIC that is away
+	var wait journal.Config // of the first NIC that is away
 	for _, a := range b.teamAddresses() {
 		m, to := b.owner(a), b.home(a)
 		if !b.returns(a) || m != nil && (to != nil && m == to.m || rtnl.IsLinkLocal(a) && b.of(m) != nil) {
 			continue
 		}
 		formed := rtnl.IsAutoconfigured(a)
-		if m == nil && (formed || rtnl.IsTemporary(a)) && (to == nil || !to.m.adopted) {
+		if m == nil && (formed || rtnl.IsTemporary(a)) && (to == nil || !to.m.Adopted) {
 			continue
 		}
 		if to == nil {
 			switch {
 			case len(b.away) > 0 && m == nil:
-				wait.addLate(b.away[0], a, rtnl.BootTime())
+				wait.AddInherited(b.away[0], a, rtnl.BootTime())
 				fallthrough
 			case m != nil && b.of(m) == nil:
 				b.note("%s waits in the journal: no NIC is there that can have it", rtnl.AddressPrefix(a))
@@ -243,8 +241,8 @@ func (b *back) inheritAddresses() error {
 			errs = append(errs, err)
 		}
 	}
-	if !wait.empty() {
-		if err := b.j.write(record{Kind: kindLate, Done: true, No: b.away[0].no, Late: &wait}); err != nil {
+	if !wait.Empty() {
+		if err := b.j.Write(journal.Record{Kind: journal.KindGained, Done: true, No: b.away[0].No, Config: &wait}); err != nil {
 			return b.h.journalProblem(err)
 		}
 	}
@@ -264,7 +262,7 @@ func (b *back) noteSettings(l memberFamily, to *returning) {
 }
 
 // inherited is what an address of the adapter, m's before or nobody's, becomes on a NIC.
-func (b *back) inherited(a rtnl.Object, m *memberState, to *returning) rtnl.Object {
+func (b *back) inherited(a rtnl.Object, m *journal.MemberState, to *returning) rtnl.Object {
 	if m != nil {
 		i := slices.IndexFunc(m.Addresses, func(o rtnl.Object) bool { return rtnl.SameAddress(a, o) })
 		return rtnl.Relabel(rtnl.AddressRequest(rtnl.WithMetric(rtnl.WithLifetimes(m.Addresses[i], a), a), to.nic.Index, 0), m.Name, to.nic.Name)
@@ -294,7 +292,7 @@ func (b *back) connected(a rtnl.Object) bool {
 }
 
 // why a NIC does not get its own.
-func (b *back) why(m *memberState) string {
+func (b *back) why(m *journal.MemberState) string {
 	if b.of(m) == nil {
 		return m.Name + " is not there"
 	}
@@ -334,7 +332,7 @@ func (b *back) clearStrays() error {
 		}
 		for _, a := range have {
 			m := b.owner(a)
-			if m == nil && !rtnl.HasAddress(b.held, a) || rtnl.IsLinkLocal(a) || m != r.m && r.m.owns(a) {
+			if m == nil && !rtnl.HasAddress(b.held, a) || rtnl.IsLinkLocal(a) || m != r.m && r.m.HadAddress(a) {
 				continue
 			}
 			home := b.home(a)
@@ -372,8 +370,8 @@ func (b *back) refuse() error {
 		return nil
 	}
 	why := fmt.Sprintf("%s of %s would be lost: the journal names no NIC of the team that is there", strings.Join(lost, ", "), b.adapter.Name)
-	if len(b.j.damaged) > 0 {
-		return damagedProblem(b.h.o.Team, b.j.path, why)
+	if len(b.j.Damaged) > 0 {
+		return damagedProblem(b.h.o.Team, b.j.Path, why)
 	}
 	return &team.Problem{Kind: team.Failed, What: "give NICs of " + b.h.o.Team + " back", Why: why,
 		Fix: "move them by hand (ip address), then repeat the command"}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"nicteam/internal/host/journal"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -38,17 +39,17 @@ func (h *Host) RaiseBacklog() error {
 		if err != nil {
 			return err
 		}
-		mine := j.state.backlog
+		mine := j.State.Backlog
 		if mine == nil {
 			switch theirs := h.othersBacklog(); {
 			case now < backlogWant:
-				mine = &backlogRecord{Was: now, Set: backlogWant}
+				mine = &journal.BacklogRecord{Was: now, Set: backlogWant}
 			case theirs != nil && theirs.Set == now:
 				mine = theirs
 			default:
 				return nil
 			}
-			if err := j.write(record{Kind: kindBacklog, Backlog: mine}); err != nil {
+			if err := j.Write(journal.Record{Kind: journal.KindBacklog, Backlog: mine}); err != nil {
 				return err
 			}
 		}
@@ -75,8 +76,8 @@ func (h *Host) LowerBacklog() error {
 }
 
 // restoreBacklog puts the length back if nobody else needs or has changed it.
-func (h *Host) restoreBacklog(j *journal) error {
-	mine := j.state.backlog
+func (h *Host) restoreBacklog(j *journal.Journal) error {
+	mine := j.State.Backlog
 	if mine == nil {
 		return nil
 	}
@@ -90,7 +91,7 @@ func (h *Host) restoreBacklog(j *journal) error {
 				return err
 			}
 		}
-		return j.write(record{Kind: kindBacklog, Done: true})
+		return j.Write(journal.Record{Kind: journal.KindBacklog, Done: true})
 	})
 	if err != nil {
 		return fmt.Errorf("put backlog back: %w", err)
@@ -99,14 +100,14 @@ func (h *Host) restoreBacklog(j *journal) error {
 }
 
 // othersBacklog is what another team of this host has recorded, nil for nothing.
-func (h *Host) othersBacklog() *backlogRecord {
+func (h *Host) othersBacklog() *journal.BacklogRecord {
 	paths, _ := filepath.Glob(filepath.Join(h.o.StateDir, "*.journal"))
 	for _, path := range paths {
-		if path == journalPath(h.o.StateDir, h.o.Team) {
+		if path == journal.PathOf(h.o.StateDir, h.o.Team) {
 			continue
 		}
-		if s := readState(path); s != nil && s.backlog != nil {
-			return s.backlog
+		if s := journal.ReadHere(path); s != nil && s.Backlog != nil {
+			return s.Backlog
 		}
 	}
 	return nil

@@ -7,20 +7,21 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
 // originals are the members' routes as they were, each once, with the links' ifindexes of today. Those of a NIC that cannot carry
 // them are of the one that stands in for it.
 func (b *back) originals(family byte) []rtnl.Object {
-	return b.originalsOf(family, func(*memberState) bool { return true })
+	return b.originalsOf(family, func(*journal.MemberState) bool { return true })
 }
 
-func (b *back) originalsOf(family byte, which func(*memberState) bool) []rtnl.Object {
+func (b *back) originalsOf(family byte, which func(*journal.MemberState) bool) []rtnl.Object {
 	var list []rtnl.Object
-	for _, m := range b.j.state.members {
+	for _, m := range b.j.State.Members {
 		r, instead := b.of(m), b.replaced(m, family)
-		if !m.Up || m.away || r == nil && instead == nil || !which(m) {
+		if !m.Up || m.Away || r == nil && instead == nil || !which(m) {
 			continue // a link that is down has none
 		}
 		by := b.by
@@ -45,7 +46,7 @@ func (b *back) originalsOf(family byte, which func(*memberState) bool) []rtnl.Ob
 }
 
 // remade reports whether a route was the connected route of an address that has another metric by now.
-func (b *back) remade(m *memberState, o rtnl.Object) bool {
+func (b *back) remade(m *journal.MemberState, o rtnl.Object) bool {
 	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool {
 		i := slices.IndexFunc(b.held, func(h rtnl.Object) bool { return rtnl.SameAddress(a, h) })
 		return i >= 0 && rtnl.IsConnectedRoute(o, a) && a.Get32(rtnl.IFAMetric) != b.held[i].Get32(rtnl.IFAMetric)
@@ -134,7 +135,7 @@ func (b *back) takenAway(all []rtnl.Object) (gone []rtnl.Object) {
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		kept := false
 		var missing []rtnl.Object
-		for _, o := range b.originalsOf(family, func(m *memberState) bool { return m.adopted }) {
+		for _, o := range b.originalsOf(family, func(m *journal.MemberState) bool { return m.Adopted }) {
 			switch {
 			case rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL:
 			case rtnl.HasRoute(all, o) || rtnl.HasRoute(all, b.living(o)):
@@ -170,7 +171,7 @@ func (b *back) routes() error {
 			continue
 		}
 		taken := func(r rtnl.Object) bool {
-			return rtnl.RouteKeyOf(r) == rtnl.RouteKeyOf(o) && b.adapter != nil && slices.Contains(rtnl.RouteLinks(r), b.adapter.Index) && !b.j.state.givenRoute(r, b.adapter.Index)
+			return rtnl.RouteKeyOf(r) == rtnl.RouteKeyOf(o) && b.adapter != nil && slices.Contains(rtnl.RouteLinks(r), b.adapter.Index) && !b.j.State.IsGivenRoute(r, b.adapter.Index)
 		}
 		o = b.living(o)
 		if rtnl.HasRoute(all, o) || slices.ContainsFunc(all, taken) || !rtnl.HasSource(addresses, o) || o.Get(rtnl.RTANexthopID) != nil {
@@ -188,7 +189,7 @@ func (b *back) routes() error {
 	}
 	for _, r := range b.members {
 		for _, o := range rtnl.RoutesVia(all, r.nic.Index) {
-			if !r.m.ours() || r.m.guessed || rtnl.RouteProtocol(o) != unix.RTPROT_KERNEL || rtnl.HasRoute(list, o) || r.inherited(addresses, o) {
+			if !r.m.NeedsRestore() || r.m.Guessed || rtnl.RouteProtocol(o) != unix.RTPROT_KERNEL || rtnl.HasRoute(list, o) || r.inherited(addresses, o) {
 				continue
 			}
 			if err := b.soften(b.h.rt.DeleteRoute(rtnl.RouteRequest(o, nil))); err != nil {
@@ -225,7 +226,7 @@ func (b *back) inheritRoutes() error {
 	list := rtnl.RoutesVia(all, b.adapter.Index)
 	rtnl.SortByDependence(list)
 	for _, o := range list {
-		if rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL || b.j.state.givenRoute(o, b.adapter.Index) {
+		if rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL || b.j.State.IsGivenRoute(o, b.adapter.Index) {
 			continue
 		}
 		to := b.homeOf(o, addresses)
@@ -242,17 +243,17 @@ func (b *back) inheritRoutes() error {
 // rules gives members the rules back that were replaced, and takes the adapter's copies away: the kernel keeps rules of a
 // link that is gone. A copy that is not there any more was removed by somebody, who wants no such rule.
 func (b *back) rules() error {
-	adapter := b.j.state.adapterName()
+	adapter := b.j.State.AdapterName()
 	copies, err := b.h.rt.RuleCopies(adapter)
 	if err != nil {
 		return err
 	}
-	for _, m := range b.j.state.members {
-		if !m.adopted {
+	for _, m := range b.j.State.Members {
+		if !m.Adopted {
 			continue
 		}
 		var own []rtnl.Object
-		for _, name := range m.named {
+		for _, name := range m.Names {
 			list, err := b.h.rt.RulesNaming(name)
 			if err != nil {
 				return err

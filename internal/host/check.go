@@ -100,7 +100,7 @@ type check struct {
 
 func (c *check) what(s string) string { return fmt.Sprintf("%s %s: %s", c.verb, c.cfg.Team, s) }
 
-// adapterName checks the name that the adapter will have.
+// AdapterName checks the name that the adapter will have.
 func (c *check) adapterName() *team.Problem {
 	name := c.cfg.Team
 	if why := badName(name); why != "" {

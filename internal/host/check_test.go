@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/host/journal"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/settings"
 	"nicteam/team"
@@ -63,7 +64,6 @@ func TestCheckRefuses(t *testing.T) {
 		{"name taken", with(configOf("na"), func(c *settings.Config) { c.Team = "nb" }), nil, team.Conflict, "nb is taken", "veth", "ip link del nb"},
 		{"itself", with(configOf("na", "teamX"), func(c *settings.Config) { c.Team = "teamX" }), nil, team.NotFound, "teamX", "", ""},
 		{"small MTU", with(configOf("na"), func(c *settings.Config) { c.MTU = 60 }), nil, team.Usage, "MTU 60", "68", "--mtu"},
-		{"big MTU", with(configOf("na"), func(c *settings.Config) { c.MTU = 65536 }), nil, team.Usage, "MTU 65536", "65535", "--mtu"},
 		{"MTU below IPv6", with(configOf("nb"), func(c *settings.Config) { c.MTU = 1000 }), nil, team.Usage, "MTU 1000", "fd09::1/64", "1280"},
 		{"gateway elsewhere", with(configOf("na"), func(c *settings.Config) { c.Gateway = netip.MustParseAddr("10.8.0.1") }), nil, team.Usage, "gateway 10.8.0.1", "10.9.0.0/24", "subnet"},
 		{"gateway is own", with(configOf("na"), func(c *settings.Config) { c.Gateway = netip.MustParseAddr("10.9.0.1") }), nil, team.Usage, "gateway", "own address", "router"},
@@ -141,23 +141,23 @@ func TestNFSRoot(t *testing.T) {
 }
 
 func TestIdentity(t *testing.T) {
-	real := Identity{Name: "eth1", Index: 3, MAC: 1, PermanentMAC: 1, Driver: "igc", Bus: "0000:03:00.0"}
-	virtual := Identity{Name: "v1", Index: 4, MAC: 2, Driver: "veth"}
-	with := func(i Identity, f func(*Identity)) Identity { f(&i); return i }
+	real := journal.Identity{Name: "eth1", Index: 3, MAC: 1, PermanentMAC: 1, Driver: "igc", Bus: "0000:03:00.0"}
+	virtual := journal.Identity{Name: "v1", Index: 4, MAC: 2, Driver: "veth"}
+	with := func(i journal.Identity, f func(*journal.Identity)) journal.Identity { f(&i); return i }
 	for _, test := range []struct {
 		name string
-		a, b Identity
+		a, b journal.Identity
 		want bool
 	}{
-		{"replugged, renamed", real, with(real, func(i *Identity) { i.Index, i.Name, i.MAC = 9, "eth7", 5 }), true},
-		{"another card in the slot", real, with(real, func(i *Identity) { i.PermanentMAC = 9 }), false},
-		{"another slot", real, with(real, func(i *Identity) { i.Bus = "0000:04:00.0" }), false},
-		{"virtual with another MAC", virtual, with(virtual, func(i *Identity) { i.MAC = 9 }), true},
-		{"virtual renamed and with another MAC", virtual, with(virtual, func(i *Identity) { i.Name, i.MAC = "v2", 9 }), false},
-		{"virtual renamed", virtual, with(virtual, func(i *Identity) { i.Name = "v2" }), true},
-		{"virtual made anew with its MAC", virtual, with(virtual, func(i *Identity) { i.Index = 9 }), true},
-		{"virtual made anew", virtual, with(virtual, func(i *Identity) { i.Index, i.MAC = 9, frame.MAC(7) }), false},
-		{"virtual of one MAC elsewhere", virtual, with(virtual, func(i *Identity) { i.Index, i.Name = 9, "v9" }), false},
+		{"replugged, renamed", real, with(real, func(i *journal.Identity) { i.Index, i.Name, i.MAC = 9, "eth7", 5 }), true},
+		{"another card in the slot", real, with(real, func(i *journal.Identity) { i.PermanentMAC = 9 }), false},
+		{"another slot", real, with(real, func(i *journal.Identity) { i.Bus = "0000:04:00.0" }), false},
+		{"virtual with another MAC", virtual, with(virtual, func(i *journal.Identity) { i.MAC = 9 }), true},
+		{"virtual renamed and with another MAC", virtual, with(virtual, func(i *journal.Identity) { i.Name, i.MAC = "v2", 9 }), false},
+		{"virtual renamed", virtual, with(virtual, func(i *journal.Identity) { i.Name = "v2" }), true},
+		{"virtual made anew with its MAC", virtual, with(virtual, func(i *journal.Identity) { i.Index = 9 }), true},
+		{"virtual made anew", virtual, with(virtual, func(i *journal.Identity) { i.Index, i.MAC = 9, frame.MAC(7) }), false},
+		{"virtual of one MAC elsewhere", virtual, with(virtual, func(i *journal.Identity) { i.Index, i.Name = 9, "v9" }), false},
 	} {
 		if got := test.a.Same(test.b); got != test.want {
 			t.Errorf("%s: %v", test.name, got)

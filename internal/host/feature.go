@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"nicteam/internal/host/journal"
 
 	"github.com/vishvananda/netlink"
 )
@@ -66,12 +67,12 @@ func (h *Host) setFeatures(name string, want map[string]bool) error {
 	return nil
 }
 
-func segmentOf(a *netlink.LinkAttrs) segmentSizes {
-	return segmentSizes{a.GSOMaxSize, a.GROMaxSize, a.GSOIPv4MaxSize, a.GROIPv4MaxSize}
+func segmentOf(a *netlink.LinkAttrs) journal.SegmentSizes {
+	return journal.SegmentSizes{GSO: a.GSOMaxSize, GRO: a.GROMaxSize, GSO4: a.GSOIPv4MaxSize, GRO4: a.GROIPv4MaxSize}
 }
 
 // setSegment changes the sizes that differ from want; 0 leaves one alone.
-func (h *Host) setSegment(l netlink.Link, want segmentSizes) error {
+func (h *Host) setSegment(l netlink.Link, want journal.SegmentSizes) error {
 	have := segmentOf(l.Attrs())
 	// The sizes of IPv6 first: setting one changes IPv4's with it where it is not beyond 65536.
 	for _, s := range []struct {
@@ -98,6 +99,6 @@ func (h *Host) setSegment(l netlink.Link, want segmentSizes) error {
 }
 
 // bounded are sizes that members can bear.
-func (s segmentSizes) bounded() segmentSizes {
-	return segmentSizes{min(s.GSO, superFrame), min(s.GRO, superFrame), min(s.GSO4, superFrame), min(s.GRO4, superFrame)}
+func bounded(s journal.SegmentSizes) journal.SegmentSizes {
+	return journal.SegmentSizes{GSO: min(s.GSO, superFrame), GRO: min(s.GRO, superFrame), GSO4: min(s.GSO4, superFrame), GRO4: min(s.GRO4, superFrame)}
 }

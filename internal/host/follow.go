@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -60,19 +61,19 @@ type Follower struct {
 	up     bool // the adapter is, as far as events have been read
 	downs  int  // how often it went down
 	missed int  // how often events were lost
-	kept   belongings
+	kept   journal.Config
 	at     int64          // CLOCK_BOOTTIME of kept's lifetimes
 	before *past          // what it had before it went down, until that has been put back
 	fallen *past          // the same with all that goes while it is down, unless somebody has looked: it may be going for good; and what comes
 	since  []rtnl.Message // events about the adapter since kept was read
 
-	look  sync.Mutex // one at a time
-	known belongings // what the adapter had when it was last looked at
+	look  sync.Mutex     // one at a time
+	known journal.Config // what the adapter had when it was last looked at
 }
 
 // past are belongings with lifetimes as of a time.
 type past struct {
-	belongings
+	journal.Config
 	at int64 // CLOCK_BOOTTIME
 }
 
@@ -322,7 +323,7 @@ func (f *Follower) turned(up bool) {
 	if f.up && !up {
 		f.downs++
 		for _, m := range f.since {
-			f.kept.take(m, f.adapter, f.at)
+			f.kept.ApplyEvent(m, f.adapter, f.at)
 		}
 		f.since = nil
 		if f.before == nil {
@@ -363,9 +364,9 @@ func (f *Follower) keep(m rtnl.Message) {
 	}
 	v4 := m.Body[0] == unix.AF_INET && (m.Kind == unix.RTM_NEWADDR || m.Kind == unix.RTM_DELADDR)
 	if f.before != nil && (f.up || v4) {
-		f.before.take(m, f.adapter, f.before.at)
+		f.before.ApplyEvent(m, f.adapter, f.before.at)
 	}
 	if f.fallen != nil && m.Kind == unix.RTM_NEWADDR {
-		f.fallen.take(m, f.adapter, f.fallen.at)
+		f.fallen.ApplyEvent(m, f.adapter, f.fallen.at)
 	}
 }

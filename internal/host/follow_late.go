@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -44,7 +45,7 @@ func (h *Host) LateOn(members []string) ([]Late, error) {
 			return nil, err
 		}
 		for _, a := range have {
-			if !m.kernelLinkLocal(a) {
+			if !m.IsKernelLinkLocal(a) {
 				out = append(out, lateOf(n.Name, a))
 			}
 		}
@@ -84,7 +85,7 @@ func (h *Host) AdoptLate(adapter int, members []string, allow func(Late) bool) (
 	var errs []error
 	for _, name := range members {
 		m, err := h.member(j, name)
-		if err != nil || m.left {
+		if err != nil || m.Left {
 			continue
 		}
 		n, err := h.Find(m.Identity)
@@ -101,7 +102,7 @@ func (h *Host) AdoptLate(adapter int, members []string, allow func(Late) bool) (
 	return moved, errors.Join(errs...)
 }
 
-func (h *Host) adoptLate(j *journal, m *memberState, n, to NIC, allow func(Late) bool) (moved []Late, err error) {
+func (h *Host) adoptLate(j *journal.Journal, m *journal.MemberState, n, to NIC, allow func(Late) bool) (moved []Late, err error) {
 	have, err := h.rt.Addresses(n.Index)
 	if err != nil {
 		return nil, err
@@ -119,7 +120,7 @@ func (h *Host) adoptLate(j *journal, m *memberState, n, to NIC, allow func(Late)
 		return nil, err
 	}
 	on6 := slices.ContainsFunc(have, func(a rtnl.Object) bool { return a.Family() == unix.AF_INET6 })
-	if on6 && m.strip && allow(Late{NIC: n.Name, Address: IPv6}) {
+	if on6 && m.Stripped && allow(Late{NIC: n.Name, Address: IPv6}) {
 		// Somebody turned IPv6 on, and the NIC would speak for itself.
 		return moved, h.unlessReadOnly(h.writeSysctl(n.Name, disableIPv6, "1"))
 	}
@@ -128,11 +129,11 @@ func (h *Host) adoptLate(j *journal, m *memberState, n, to NIC, allow func(Late)
 
 // chooseLate are the addresses and routes of a member that move now. Routes go along with an address. there are the adapter's
 // addresses.
-func chooseLate(m *memberState, nic string, have, there, routes []rtnl.Object, allow func(Late) bool) (late belongings, moved []Late) {
+func chooseLate(m *journal.MemberState, nic string, have, there, routes []rtnl.Object, allow func(Late) bool) (late journal.Config, moved []Late) {
 	for _, a := range have {
 		l := lateOf(nic, a)
 		l.New = !rtnl.HasAddress(there, a)
-		if !m.kernelLinkLocal(a) && allow(l) {
+		if !m.IsKernelLinkLocal(a) && allow(l) {
 			late.Addresses, moved = append(late.Addresses, a), append(moved, l)
 		}
 	}
@@ -147,8 +148,8 @@ func chooseLate(m *memberState, nic string, have, there, routes []rtnl.Object, a
 }
 
 // moveLate writes down what came to a member and moves it to the adapter. routes are all of the member's.
-func (h *Host) moveLate(j *journal, m *memberState, n, to NIC, late belongings, routes []rtnl.Object) error {
-	if late.empty() {
+func (h *Host) moveLate(j *journal.Journal, m *journal.MemberState, n, to NIC, late journal.Config, routes []rtnl.Object) error {
+	if late.Empty() {
 		return nil
 	}
 	if err := h.journalLate(j, m, late); err != nil {
@@ -195,9 +196,9 @@ func (h *Host) moveLate(j *journal, m *memberState, n, to NIC, late belongings, 
 var IPv6 = netip.MustParsePrefix("::/0")
 
 // journalLate writes down what came to a member, but for what is known to be its own.
-func (h *Host) journalLate(j *journal, m *memberState, b belongings) error {
+func (h *Host) journalLate(j *journal.Journal, m *journal.MemberState, b journal.Config) error {
 	now := rtnl.BootTime()
-	var new belongings
+	var new journal.Config
 	for _, a := range b.Addresses {
 		a = rtnl.LifetimesAt(rtnl.AddressRequest(a, m.Index, 0), now, m.At)
 		known := slices.ContainsFunc(m.Addresses, func(o rtnl.Object) bool { return rtnl.EqualButLifetimes(o, a) })
@@ -215,15 +216,15 @@ func (h *Host) journalLate(j *journal, m *memberState, b belongings) error {
 		}
 	}
 	new.Rules, new.Neighbours, new.Proxies = b.Rules, b.Neighbours, b.Proxies
-	if !m.adopted {
-		if err := j.write(record{Kind: kindAdopt, Members: []int{m.no}}); err != nil {
+	if !m.Adopted {
+		if err := j.Write(journal.Record{Kind: journal.KindAdopt, Members: []int{m.No}}); err != nil {
 			return h.journalProblem(err)
 		}
 	}
-	if new.empty() {
+	if new.Empty() {
 		return nil
 	}
-	if err := j.write(record{Kind: kindLate, Done: true, No: m.no, Late: &new}); err != nil {
+	if err := j.Write(journal.Record{Kind: journal.KindGained, Done: true, No: m.No, Config: &new}); err != nil {
 		return h.journalProblem(err)
 	}
 	return nil
@@ -243,7 +244,7 @@ func (h *Host) AdoptRules(adapter int, members []string) error {
 	}
 	for _, name := range members {
 		m, err := h.member(j, name)
-		if err != nil || m.left || !m.adopted {
+		if err != nil || m.Left || !m.Adopted {
 			continue
 		}
 		n, err := h.Find(m.Identity)
@@ -260,9 +261,9 @@ func (h *Host) AdoptRules(adapter int, members []string) error {
 	return nil
 }
 
-func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
+func (h *Host) followRules(j *journal.Journal, m *journal.MemberState, n, to NIC) error {
 	var have []rtnl.Object
-	for _, name := range named(m.named, n.Name) {
+	for _, name := range journal.AppendName(m.Names, n.Name) {
 		list, err := h.rt.OwnRules(name)
 		if err != nil {
 			return err
@@ -270,11 +271,11 @@ func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
 		have = append(have, rtnl.Except(list, have, rtnl.RuleID)...)
 	}
 	if came := rtnl.Except(have, m.Rules, rtnl.RuleID); len(came) > 0 {
-		if err := h.journalLate(j, m, belongings{Rules: came}); err != nil {
+		if err := h.journalLate(j, m, journal.Config{Rules: came}); err != nil {
 			return err
 		}
-		new := &memberState{Member: Member{Identity: m.Identity, Rules: came}, named: m.named}
-		if err := h.adoptRules([]*memberState{new}, to.Name); err != nil {
+		new := &journal.MemberState{Member: journal.Member{Identity: m.Identity, Rules: came}, Names: m.Names}
+		if err := h.adoptRules([]*journal.MemberState{new}, to.Name); err != nil {
 			return err
 		}
 	}
@@ -294,10 +295,10 @@ func (h *Host) followRules(j *journal, m *memberState, n, to NIC) error {
 			}
 		}
 	}
-	return j.write(record{Kind: kindForget, Done: true, No: m.no, Late: &belongings{Rules: went}})
+	return j.Write(journal.Record{Kind: journal.KindLost, Done: true, No: m.No, Config: &journal.Config{Rules: went}})
 }
 
-func (h *Host) followNeighbours(j *journal, m *memberState, n, to NIC) error {
+func (h *Host) followNeighbours(j *journal.Journal, m *journal.MemberState, n, to NIC) error {
 	have, err := h.rt.Neighbours(n.Index, nil)
 	if err != nil {
 		return err
@@ -306,11 +307,11 @@ func (h *Host) followNeighbours(j *journal, m *memberState, n, to NIC) error {
 	if err != nil {
 		return err
 	}
-	came := belongings{
+	came := journal.Config{
 		Neighbours: rtnl.Except(have, m.Neighbours, func(o rtnl.Object) string { return rtnl.NeighbourID(o) + string(o.Get(unix.NDA_LLADDR)) }),
 		Proxies:    rtnl.Except(proxies, m.Proxies, rtnl.NeighbourID),
 	}
-	if came.empty() {
+	if came.Empty() {
 		return nil
 	}
 	if err := h.journalLate(j, m, came); err != nil {
@@ -330,8 +331,8 @@ func (h *Host) followNeighbours(j *journal, m *memberState, n, to NIC) error {
 }
 
 // forget has the journal forget what left the adapter by other hands: nobody gets it back.
-func (h *Host) forget(adapter int, gone belongings) error {
-	if gone.empty() {
+func (h *Host) forget(adapter int, gone journal.Config) error {
+	if gone.Empty() {
 		return nil
 	}
 	h.mu.Lock()
@@ -340,22 +341,22 @@ func (h *Host) forget(adapter int, gone belongings) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range j.state.members {
-		var b belongings
+	for _, m := range j.State.Members {
+		var b journal.Config
 		for _, a := range m.Addresses {
 			if rtnl.HasAddress(gone.Addresses, a) {
 				b.Addresses = append(b.Addresses, a)
 			}
 		}
 		for _, r := range m.Routes {
-			if rtnl.HasRoute(gone.Routes, j.state.onAdapter(r, adapter)) {
+			if rtnl.HasRoute(gone.Routes, j.State.OnAdapter(r, adapter)) {
 				b.Routes = append(b.Routes, r)
 			}
 		}
-		if b.empty() {
+		if b.Empty() {
 			continue
 		}
-		if err := j.write(record{Kind: kindForget, Done: true, No: m.no, Late: &b}); err != nil {
+		if err := j.Write(journal.Record{Kind: journal.KindLost, Done: true, No: m.No, Config: &b}); err != nil {
 			return h.journalProblem(err)
 		}
 	}
@@ -373,13 +374,13 @@ func (h *Host) ForgetTaken(adapter int) error {
 	}
 	have, err := h.rt.Addresses(adapter)
 	var gone []rtnl.Object
-	for _, m := range j.state.members {
-		if !m.adopted || m.away || err != nil {
+	for _, m := range j.State.Members {
+		if !m.Adopted || m.Away || err != nil {
 			continue
 		}
 		for _, a := range rtnl.Except(m.Addresses, have, rtnl.AddressID) {
 			kept := slices.ContainsFunc(have, func(o rtnl.Object) bool {
-				return o.Family() == a.Family() && !rtnl.IsLinkLocal(o) && j.state.recordedAddress(o)
+				return o.Family() == a.Family() && !rtnl.IsLinkLocal(o) && j.State.HasAddress(o)
 			})
 			if kept && !rtnl.IsLinkLocal(a) {
 				gone = append(gone, a)
@@ -390,59 +391,5 @@ func (h *Host) ForgetTaken(adapter int) error {
 	if err != nil {
 		return err
 	}
-	return h.forget(adapter, belongings{Addresses: gone})
-}
-
-// onAdapter is what a member's route became on the adapter.
-func (s *state) onAdapter(r rtnl.Object, adapter int) rtnl.Object {
-	to := map[int]int{}
-	for _, m := range s.members {
-		to[m.Index] = adapter
-	}
-	return rtnl.RouteRequest(r, to)
-}
-
-// recordedRoute reports whether a route of the adapter is one of the members'.
-func (s *state) recordedRoute(r rtnl.Object, adapter int) bool {
-	return slices.ContainsFunc(s.members, func(m *memberState) bool {
-		return slices.ContainsFunc(m.Routes, func(o rtnl.Object) bool { return rtnl.SameRoute(s.onAdapter(o, adapter), r) })
-	})
-}
-
-// recordedAddress reports whether an address is one of the members'.
-func (s *state) recordedAddress(a rtnl.Object) bool {
-	return slices.ContainsFunc(s.members, func(m *memberState) bool { return rtnl.HasAddress(m.Addresses, a) })
-}
-
-// came takes in what came to a member late: it is nobody else's from here on.
-func (s *state) came(to *memberState, b *belongings) {
-	for _, m := range s.members {
-		if m != to {
-			m.Addresses = rtnl.Except(m.Addresses, b.Addresses, rtnl.AddressID)
-		}
-	}
-	for _, a := range b.Addresses {
-		to.Addresses = rtnl.Replace(to.Addresses, a, rtnl.AddressID)
-	}
-	for _, r := range b.Routes {
-		to.Routes = rtnl.Replace(to.Routes, r, rtnl.RouteID)
-	}
-	for _, r := range b.Rules {
-		to.Rules = rtnl.Replace(to.Rules, r, rtnl.RuleID)
-	}
-	for _, n := range b.Neighbours {
-		to.Neighbours = rtnl.Replace(to.Neighbours, n, rtnl.NeighbourID)
-	}
-	for _, n := range b.Proxies {
-		to.Proxies = rtnl.Replace(to.Proxies, n, rtnl.NeighbourID)
-	}
-}
-
-// went takes in what is no longer a member's.
-func (m *memberState) went(b *belongings) {
-	m.Addresses = rtnl.Except(m.Addresses, b.Addresses, rtnl.AddressID)
-	m.Routes = rtnl.Except(m.Routes, b.Routes, rtnl.RouteID)
-	m.Rules = rtnl.Except(m.Rules, b.Rules, rtnl.RuleID)
-	m.Neighbours = rtnl.Except(m.Neighbours, b.Neighbours, rtnl.NeighbourID)
-	m.Proxies = rtnl.Except(m.Proxies, b.Proxies, rtnl.NeighbourID)
+	return h.forget(adapter, journal.Config{Addresses: gone})
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -59,19 +60,19 @@ func (f *Follower) Look() (a Adapter, err error) {
 	for _, o := range went {
 		a.Left = append(a.Left, rtnl.AddressPrefix(o))
 	}
-	return a, f.h.forget(f.adapter, belongings{Addresses: went, Routes: removed})
+	return a, f.h.forget(f.adapter, journal.Config{Addresses: went, Routes: removed})
 }
 
 // Last is what the adapter had when it was looked at last, which is what it had when it went away.
-func (f *Follower) last() (belongings, int64) {
+func (f *Follower) last() (journal.Config, int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.catchUp()
 	if f.fallen != nil {
-		return f.fallen.belongings, f.fallen.at
+		return f.fallen.Config, f.fallen.at
 	}
 	for _, m := range f.since {
-		f.kept.take(m, f.adapter, f.at)
+		f.kept.ApplyEvent(m, f.adapter, f.at)
 	}
 	f.since = nil
 	return f.kept, f.at
@@ -79,7 +80,7 @@ func (f *Follower) last() (belongings, int64) {
 
 // readAdapter reads the adapter's belongings and keeps them. It is not clean if the adapter went down meanwhile, or events
 // were missed: then what was kept is right, or nothing is.
-func (f *Follower) readAdapter() (have belongings, clean bool, err error) {
+func (f *Follower) readAdapter() (have journal.Config, clean bool, err error) {
 	f.mu.Lock()
 	f.catchUp()
 	downs, missed := f.downs, f.missed
@@ -137,7 +138,7 @@ func (f *Follower) takeBefore(up bool) *past {
 
 // putBack gives the adapter what it had before it went down and has not: IPv6 addresses, routes that were set by hand,
 // permanent neighbours. What the kernel or a routing daemon makes comes back by itself.
-func (h *Host) putBack(adapter int, a Adapter, was *past, have belongings) (back, lost []string) {
+func (h *Host) putBack(adapter int, a Adapter, was *past, have journal.Config) (back, lost []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	tell := func(what string, err error) {
@@ -203,72 +204,40 @@ func (f *Follower) GiveLast() error {
 	f.look.Lock()
 	defer f.look.Unlock()
 	b, at := f.last()
-	went := belongings{
+	went := journal.Config{
 		Addresses: rtnl.Except(append(f.takeGone(), f.known.Addresses...), b.Addresses, rtnl.AddressID),
 		Routes:    rtnl.Except(f.known.Routes, b.Routes, rtnl.RouteID),
 	}
 	return errors.Join(f.h.forget(f.adapter, went), f.h.inherit(f.adapter, b, at))
 }
 
-func (h *Host) inherit(adapter int, b belongings, at int64) error {
+func (h *Host) inherit(adapter int, b journal.Config, at int64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	j, err := h.begun()
 	if err != nil {
 		return fmt.Errorf("keep what the adapter had: %w", err)
 	}
-	inheritor := j.state.inheritor()
+	inheritor := j.State.Inheritor()
 	if inheritor == nil {
 		return nil
 	}
-	var new belongings
+	var new journal.Config
 	for _, o := range b.Addresses {
-		if rtnl.IsLinkLocal(o) || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) || slices.Contains(j.state.given, rtnl.AddressPrefix(o).String()) {
+		if rtnl.IsLinkLocal(o) || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) || slices.Contains(j.State.Given, rtnl.AddressPrefix(o).String()) {
 			continue
 		}
-		if !j.state.recordedAddress(o) {
-			new.addLate(inheritor, o, at)
+		if !j.State.HasAddress(o) {
+			new.AddInherited(inheritor, o, at)
 		}
 	}
 	for _, r := range b.Routes {
-		if !j.state.recordedRoute(r, adapter) && !j.state.givenRoute(r, adapter) {
+		if !j.State.HasRoute(r, adapter) && !j.State.IsGivenRoute(r, adapter) {
 			new.Routes = append(new.Routes, rtnl.RouteRequest(r, map[int]int{adapter: inheritor.Index}))
 		}
 	}
-	if new.empty() {
+	if new.Empty() {
 		return nil
 	}
-	return j.write(record{Kind: kindLate, Done: true, No: inheritor.no, Late: &new})
-}
-
-// addLate adds an address that the adapter had at a time (CLOCK_BOOTTIME) as the journal has it for a member, with its
-// connected route.
-func (b *belongings) addLate(m *memberState, a rtnl.Object, at int64) {
-	b.Addresses = append(b.Addresses, rtnl.LifetimesAt(rtnl.AddressRequest(a, m.Index, 0), at, m.At))
-	if rtnl.HasConnectedRoute(a) {
-		b.Routes = append(b.Routes, rtnl.ConnectedRoute(a, m.Index))
-	}
-}
-
-// inheritor is the member that gets what was no member's.
-func (s *state) inheritor() *memberState {
-	for _, want := range []func(*Member) bool{
-		(*Member).ownsDefault,
-		func(m *Member) bool {
-			return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool { return !rtnl.IsLinkLocal(a) })
-		},
-		func(*Member) bool { return true },
-	} {
-		for _, m := range s.members {
-			if !m.left && want(&m.Member) {
-				return m
-			}
-		}
-	}
-	return nil
-}
-
-// givenRoute reports whether a route of the adapter is the one of --gateway.
-func (s *state) givenRoute(r rtnl.Object, adapter int) bool {
-	return rtnl.RouteBits(r) == 0 && slices.ContainsFunc(rtnl.Gateways(r, adapter), func(g netip.Addr) bool { return g.String() == s.gateway })
+	return j.Write(journal.Record{Kind: journal.KindGained, Done: true, No: inheritor.No, Config: &new})
 }

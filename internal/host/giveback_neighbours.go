@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -79,7 +80,7 @@ func (b *back) proxies(inheritor *returning) error {
 	}
 	for _, r := range b.members {
 		for _, n := range r.m.Proxies {
-			if r.m.adopted && b.adapter != nil && b.adapter.AdminUp && !rtnl.HasNeighbour(held, n) {
+			if r.m.Adopted && b.adapter != nil && b.adapter.AdminUp && !rtnl.HasNeighbour(held, n) {
 				continue // somebody took it away
 			}
 			if err := give(n, r); err != nil {
@@ -88,7 +89,7 @@ func (b *back) proxies(inheritor *returning) error {
 		}
 	}
 	for _, n := range held {
-		lent := slices.ContainsFunc(b.j.state.members, func(m *memberState) bool { return b.of(m) != nil && rtnl.HasNeighbour(m.Proxies, n) })
+		lent := slices.ContainsFunc(b.j.State.Members, func(m *journal.MemberState) bool { return b.of(m) != nil && rtnl.HasNeighbour(m.Proxies, n) })
 		if lent || inheritor == nil {
 			continue
 		}

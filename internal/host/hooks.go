@@ -7,6 +7,7 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/tchook"
 )
 
@@ -15,33 +16,33 @@ func (n NIC) hookLink() tchook.Link { return tchook.Link{Name: n.Name, Index: n.
 
 // hookJournal is the part of the journal about the hooks of one link: a member's, or with no 0 the adapter's.
 type hookJournal struct {
-	j  *journal
+	j  *journal.Journal
 	no int
 }
 
 func (r hookJournal) Recorded() tchook.Recorded {
 	if r.no == 0 {
-		on := r.j.state.onTAP
-		return tchook.Recorded{Clsact: on.qdisc, Hooks: on.hooks}
+		on := r.j.State.AdapterHooks
+		return tchook.Recorded{Clsact: on.Clsact, Hooks: on.Hooks}
 	}
-	m := r.j.state.byNo(r.no)
-	return tchook.Recorded{Method: m.method, Clsact: m.qdisc, Hooks: m.hooks}
+	m := r.j.State.ByNo(r.no)
+	return tchook.Recorded{Method: m.Method, Clsact: m.Clsact, Hooks: m.Hooks}
 }
 
 func (r hookJournal) Isolating(m tchook.Method, clsact bool) error {
-	return r.j.write(record{Kind: kindIsolate, No: r.no, Method: m, Qdisc: clsact})
+	return r.j.Write(journal.Record{Kind: journal.KindIsolate, No: r.no, Method: m, Qdisc: clsact})
 }
 
 func (r hookJournal) Admitted() error {
-	return r.j.write(record{Kind: kindAdmit, No: r.no, Done: true})
+	return r.j.Write(journal.Record{Kind: journal.KindUnisolate, No: r.no, Done: true})
 }
 
 func (r hookJournal) Attaching(hook string, clsact bool) error {
-	return r.j.write(record{Kind: kindHook, No: r.no, Hook: hook, Qdisc: clsact})
+	return r.j.Write(journal.Record{Kind: journal.KindAttach, No: r.no, Hook: hook, Qdisc: clsact})
 }
 
 func (r hookJournal) Detached(hook string) error {
-	return r.j.write(record{Kind: kindUnhook, No: r.no, Hook: hook, Done: true})
+	return r.j.Write(journal.Record{Kind: journal.KindDetach, No: r.no, Hook: hook, Done: true})
 }
 
 // hookJournalOf finds the records of a NIC that is a member in the team, or the adapter.
@@ -50,14 +51,14 @@ func (h *Host) hookJournalOf(n NIC) (hookJournal, error) {
 	if err != nil {
 		return hookJournal{}, err
 	}
-	if a := j.state.adapter; a != nil && a.Index == n.Index && n.Kind == "tun" {
+	if a := j.State.Adapter; a != nil && a.Index == n.Index && n.Kind == "tun" {
 		return hookJournal{j, 0}, nil
 	}
-	m := j.state.sameAs(n.Identity())
-	if m == nil || m.left {
+	m := j.State.ByIdentity(n.Identity())
+	if m == nil || m.Left {
 		return hookJournal{}, errors.New("it is no recorded member and not the adapter")
 	}
-	return hookJournal{j, m.no}, nil
+	return hookJournal{j, m.No}, nil
 }
 
 // attachment is a program on a hook, as Attach returns it.
@@ -129,11 +130,11 @@ func (h *Host) Isolate(index int) error {
 		if err != nil {
 			return nil, err
 		}
-		m := j.state.sameAs(n.Identity())
+		m := j.State.ByIdentity(n.Identity())
 		if m == nil {
 			return nil, fmt.Errorf("NIC %s: not recorded", n.Name)
 		}
-		return hookJournal{j, m.no}, nil
+		return hookJournal{j, m.No}, nil
 	})
 }
 
@@ -152,8 +153,8 @@ func (h *Host) Unisolate(index int) error {
 	if err != nil {
 		return fmt.Errorf("end isolation: %w", err)
 	}
-	if m := h.journal.state.sameAs(n.Identity()); m != nil {
-		return h.hooks.Admit(n.hookLink(), hookJournal{h.journal, m.no})
+	if m := h.journal.State.ByIdentity(n.Identity()); m != nil {
+		return h.hooks.Admit(n.hookLink(), hookJournal{h.journal, m.No})
 	}
 	return nil
 }
@@ -186,7 +187,7 @@ func (h *Host) Unheld(names []string) error {
 }
 
 // detachFromAdapter takes all programs of the team off the adapter.
-func (h *Host) detachFromAdapter(j *journal) error {
+func (h *Host) detachFromAdapter(j *journal.Journal) error {
 	a, ok := h.adapter()
 	if !ok {
 		return nil // gone, and what was on it
@@ -199,8 +200,8 @@ func (h *Host) detachFromAdapter(j *journal) error {
 func (h *Host) sweepHooks() error {
 	j := h.journal
 	var errs []error
-	for _, m := range j.state.members {
-		if len(m.hooks) == 0 {
+	for _, m := range j.State.Members {
+		if len(m.Hooks) == 0 {
 			continue
 		}
 		_, n, err := h.link(m)
@@ -208,11 +209,11 @@ func (h *Host) sweepHooks() error {
 			continue
 		}
 		if err == nil {
-			err = h.hooks.DetachAll(n.hookLink(), hookJournal{j, m.no})
+			err = h.hooks.DetachAll(n.hookLink(), hookJournal{j, m.No})
 		}
 		errs = append(errs, err)
 	}
-	if len(j.state.onTAP.hooks) > 0 {
+	if len(j.State.AdapterHooks.Hooks) > 0 {
 		errs = append(errs, h.detachFromAdapter(j))
 	}
 	if err := errors.Join(errs...); err != nil {

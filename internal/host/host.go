@@ -7,6 +7,7 @@ import (
 
 	"github.com/safchain/ethtool"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/host/masquerade"
 	"nicteam/internal/rtnl"
 	"nicteam/internal/tchook"
@@ -42,11 +43,11 @@ type Host struct {
 	tool  *ethtool.Ethtool
 	probe *prober
 
-	mu       sync.Mutex    // the changing methods
-	journal  *journal      // nil until there is one
-	note     string        // why a journal that was found is not used
-	aside    string        // its path, until another takes its place
-	unusable *team.Problem // a journal was found that must be left alone
+	mu       sync.Mutex       // the changing methods
+	journal  *journal.Journal // nil until there is one
+	note     string           // why a journal that was found is not used
+	aside    string           // its path, until another takes its place
+	unusable *team.Problem    // a journal was found that must be left alone
 	hooks    *tchook.Hooks
 
 	rebinding      *masquerade.Rebinding // begun for an Adopt to come
@@ -95,7 +96,7 @@ func (h *Host) Close() error {
 	}
 	h.endRebinding()
 	if h.journal != nil {
-		h.journal.close()
+		h.journal.Close()
 		h.journal = nil
 	}
 	h.handles.Do(func() {

@@ -7,39 +7,40 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/team"
 )
 
 // load reads the team's journal and finds out whose it is.
 func (h *Host) load() error {
-	path := journalPath(h.o.StateDir, h.o.Team)
-	j, err := openJournal(path, h.at)
+	path := journal.PathOf(h.o.StateDir, h.o.Team)
+	j, err := journal.Open(path, h.at)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	if errors.Is(err, errJournalVersion) {
+	if errors.Is(err, journal.ErrNewer) {
 		h.unusable = newerProblem(h.o.Team, path, err)
 		return nil
 	}
 	if err != nil {
 		return h.journalProblem(err)
 	}
-	here, err := whereabouts()
+	here, err := journal.Here()
 	if err != nil {
-		j.close()
+		j.Close()
 		return err
 	}
-	if j.state.begin == nil {
+	if j.State.Begin == nil {
 		h.adrift(j, here)
 		return nil
 	}
-	switch of := j.state.begin.where(); {
-	case of.boot != here.boot:
+	switch of := j.State.Begin.Where(); {
+	case of.Boot != here.Boot:
 		h.setAside(j, "the journal is of an earlier boot: nothing of that team is left on the host")
-	case of.same(here):
+	case of.Same(here):
 		h.journal = j
-	case of.lives():
-		j.close()
+	case of.Exists():
+		j.Close()
 		h.unusable = elsewhereProblem(h.o.Team, path, of, here)
 	default:
 		h.setAside(j, "the journal is of a network namespace that is gone: nothing of that team is left")
@@ -48,28 +49,28 @@ func (h *Host) load() error {
 }
 
 // adrift deals with a journal that has lost its beginning, and so does not say of which boot and namespace it is.
-func (h *Host) adrift(j *journal, here where) {
-	s := &j.state
+func (h *Host) adrift(j *journal.Journal, here journal.Location) {
+	s := &j.State
 	a, there := h.adapterOf(s)
 	switch {
-	case writtenBefore(j.file):
+	case j.WrittenBeforeBoot():
 		h.setAside(j, "the journal is damaged and of an earlier boot: nothing of that team is left on the host")
-	case !there && len(j.damaged) == 0:
+	case !there && len(j.Damaged) == 0:
 		// Nothing is done before the first record is on disk.
 		h.setAside(j, "the journal was empty")
-	case there && s.adapter != nil && s.adapter.Name == a.Name:
-		s.begin = &beginRecord{Team: h.o.Team, Boot: here.boot, NetNS: here.netns, Cookie: here.cookie}
+	case there && s.Adapter != nil && s.Adapter.Name == a.Name:
+		s.Begin = &journal.BeginRecord{Team: h.o.Team, Boot: here.Boot, NetNS: here.NetNS, Cookie: here.Cookie}
 		h.journal = j
 	default:
-		j.close()
-		h.unusable = damagedProblem(h.o.Team, j.path, "it has lost its beginning, so it does not say of which host it is")
+		j.Close()
+		h.unusable = damagedProblem(h.o.Team, j.Path, "it has lost its beginning, so it does not say of which host it is")
 	}
 }
 
 // setAside has a journal that means nothing any more make room when that is needed.
-func (h *Host) setAside(j *journal, why string) {
-	j.close()
-	h.note, h.aside = why, j.path
+func (h *Host) setAside(j *journal.Journal, why string) {
+	j.Close()
+	h.note, h.aside = why, j.Path
 }
 
 // makeRoom puts such a journal aside. It is kept under another name for the curious.
@@ -86,56 +87,7 @@ func (h *Host) makeRoom() error {
 		return err
 	}
 	h.aside = ""
-	return syncDir(journalPath(h.o.StateDir, h.o.Team))
-}
-
-// Claimed lists the adapter of a team and then its members, as its journal says, if that is of this network namespace.
-// It changes nothing, and without a journal there are none.
-func Claimed(stateDir, name string) []string {
-	s := readState(journalPath(stateDir, name))
-	if s == nil {
-		return nil
-	}
-	names := []string{name}
-	for _, m := range s.members {
-		if !m.left {
-			names = append(names, m.Name)
-		}
-	}
-	return names
-}
-
-// readState reads what a journal says, nil if it is none of this boot and network namespace, or of a team that has ended.
-func readState(path string) *state {
-	s := stateIn(path)
-	if s == nil || s.begin == nil || s.ended {
-		return nil
-	}
-	here, err := whereabouts()
-	if of := s.begin.where(); err != nil || of.boot != here.boot || !of.same(here) {
-		return nil
-	}
-	return s
-}
-
-// Ended reports whether the journal of a team only keeps what is of NICs that were away when the team ended.
-func Ended(stateDir, name string) bool {
-	s := stateIn(journalPath(stateDir, name))
-	return s != nil && s.ended
-}
-
-// stateIn reads a journal without going on with it, nil if there is none that this program can read.
-func stateIn(path string) *state {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	s := &state{}
-	if _, err := scan(f, func(r record, _ int64) { s.apply(r) }); err != nil {
-		return nil
-	}
-	return s
+	return journal.SyncDir(journal.PathOf(h.o.StateDir, h.o.Team))
 }
 
 // Begin opens the team's journal, or goes on with the one that is there, before anything is changed. The
@@ -147,9 +99,9 @@ func (h *Host) Begin() error {
 	if h.unusable != nil {
 		return h.unusable
 	}
-	if h.journal != nil && !h.journal.state.ended {
-		if h.journal.version < journalVersion { // what knows only that must not cut off what is written now
-			if err := h.journal.compact(); err != nil {
+	if h.journal != nil && !h.journal.State.Ended {
+		if h.journal.Version < journal.Version { // what knows only that must not cut off what is written now
+			if err := h.journal.Compact(); err != nil {
 				return err
 			}
 		}
@@ -158,7 +110,7 @@ func (h *Host) Begin() error {
 		}
 		return h.sweepHooks()
 	}
-	here, err := whereabouts()
+	here, err := journal.Here()
 	if err != nil {
 		return err
 	}
@@ -166,22 +118,22 @@ func (h *Host) Begin() error {
 	if err != nil {
 		return err
 	}
-	begin := state{begin: &beginRecord{Team: h.o.Team, Boot: here.boot, NetNS: here.netns, Cookie: here.cookie}}
+	begin := journal.State{Begin: &journal.BeginRecord{Team: h.o.Team, Boot: here.Boot, NetNS: here.NetNS, Cookie: here.Cookie}}
 	for _, n := range list {
-		begin.begin.Links = append(begin.begin.Links, n.Index)
+		begin.Begin.Links = append(begin.Begin.Links, n.Index)
 	}
 	if h.journal != nil {
-		begin.members = h.journal.state.members // NICs that are away
+		begin.Members = h.journal.State.Members // NICs that are away
 	}
 	if err := h.makeRoom(); err != nil {
 		return h.journalProblem(err)
 	}
-	j, err := createJournal(journalPath(h.o.StateDir, h.o.Team), begin.records(), h.at)
+	j, err := journal.Create(journal.PathOf(h.o.StateDir, h.o.Team), begin.Records(), h.at)
 	if err != nil {
 		return h.journalProblem(err)
 	}
 	if h.journal != nil {
-		h.journal.close()
+		h.journal.Close()
 	}
 	h.journal = j
 	return nil
@@ -208,20 +160,20 @@ func (h *Host) AdapterMade(index int) error {
 	if err != nil {
 		return fmt.Errorf("record adapter: %w", err)
 	}
-	a := adapterRecord{Name: n.Name, Index: n.Index, MAC: n.MAC}
+	a := journal.AdapterRecord{Name: n.Name, Index: n.Index, MAC: n.MAC}
 	j, err := h.begun()
 	if err != nil {
 		return err
 	}
-	if j.state.adapter != nil && *j.state.adapter == a {
+	if j.State.Adapter != nil && *j.State.Adapter == a {
 		return nil
 	}
-	return j.write(record{Kind: kindAdapter, Done: true, Adapter: &a})
+	return j.Write(journal.Record{Kind: journal.KindAdapter, Done: true, Adapter: &a})
 }
 
 var errNotBegun = errors.New("no journal: Begin comes first")
 
-func (h *Host) begun() (*journal, error) {
+func (h *Host) begun() (*journal.Journal, error) {
 	if h.journal == nil {
 		return nil, errNotBegun
 	}
@@ -232,7 +184,7 @@ func (h *Host) begun() (*journal, error) {
 func (h *Host) Journalled() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.journal != nil && !h.journal.state.ended
+	return h.journal != nil && !h.journal.State.Ended
 }
 
 // Damaged reports whether the journal has lost records: a team cannot go on with it, for it would take NICs as it left them
@@ -240,7 +192,7 @@ func (h *Host) Journalled() bool {
 func (h *Host) Damaged() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.journal != nil && len(h.journal.damaged) > 0
+	return h.journal != nil && len(h.journal.Damaged) > 0
 }
 
 // Unusable says why a journal that is there must be left alone, nil when there is none such.

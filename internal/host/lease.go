@@ -39,7 +39,7 @@ func (h *Host) renewedBefore(o rtnl.Object, left time.Duration) (total time.Dura
 		return 0, false
 	}
 	const sameEnd = 2 * time.Second // the kernel counts whole seconds
-	for _, m := range h.journal.state.members {
+	for _, m := range h.journal.State.Members {
 		for _, r := range m.Addresses {
 			_, valid := rtnl.Lifetimes(r)
 			if valid == rtnl.Forever || !rtnl.SameAddress(r, o) {

@@ -5,15 +5,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
-
-// linkSays is what a link's routers say of the link itself.
-type linkSays struct {
-	Managed bool   `json:"managed,omitempty"` // addresses are to be had by DHCPv6
-	Other   bool   `json:"other,omitempty"`   // other things are
-	MTU     uint32 `json:"mtu,omitempty"`     // 0: not said
-}
 
 // inet6 are the attributes of a link's IPv6.
 func (n NIC) inet6() rtnl.Object {
@@ -21,10 +15,10 @@ func (n NIC) inet6() rtnl.Object {
 }
 
 // says reads what the routers said.
-func (n NIC) says() linkSays {
+func (n NIC) says() journal.RouterInfo {
 	o := n.inet6()
 	flags := o.Get32(rtnl.IFLAInet6Flags)
-	return linkSays{Managed: flags&rtnl.IFRAManaged != 0, Other: flags&rtnl.IFRAOtherConf != 0, MTU: o.Get32(rtnl.IFLAInet6RAMTU)}
+	return journal.RouterInfo{Managed: flags&rtnl.IFRAManaged != 0, Other: flags&rtnl.IFRAOtherConf != 0, MTU: o.Get32(rtnl.IFLAInet6RAMTU)}
 }
 
 // token is the interface identifier of the addresses that the kernel makes for the link, if one was set.

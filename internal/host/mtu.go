@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 	"nicteam/internal/settings"
 	"nicteam/modes"
@@ -19,12 +20,6 @@ import (
 
 // MinMTUIPv6 is the smallest MTU of a link with IPv6 (RFC 8200, section 5).
 const MinMTUIPv6 = 1280
-
-// MTUs that Ethernet's IPv4 can live with.
-const (
-	minMTU = 68
-	maxMTU = 65535
-)
 
 // AutoMTU is the MTU that an adapter gets when nobody names one: the largest of the NICs that have addresses, whose
 // connections must go on as they are; of all NICs where none has. The others come to it.
@@ -103,9 +98,6 @@ func (c *check) nicsOf(mtu int) string {
 // givenMTU checks one that the user named.
 func (c *check) givenMTU() *team.Problem {
 	mtu := c.cfg.MTU
-	if mtu < minMTU || mtu > maxMTU {
-		return badMTU(mtu, fmt.Sprintf("an MTU is between %d and %d", minMTU, maxMTU), "--mtu 1500")
-	}
 	for _, n := range c.chosen {
 		if !n.takesMTU(mtu) {
 			return badMTU(mtu, fmt.Sprintf("NIC %s takes %d to %d", n.Name, n.MinMTU, n.MaxMTU),
@@ -235,9 +227,9 @@ func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 		return p
 	}
 	var links []netlink.Link
-	members := map[netlink.Link]*memberState{}
-	for _, m := range j.state.members {
-		if !m.strip {
+	members := map[netlink.Link]*journal.MemberState{}
+	for _, m := range j.State.Members {
+		if !m.Stripped {
 			continue
 		}
 		l, n, err := h.link(m)
@@ -331,7 +323,7 @@ func (h *Host) keepsIPv6(a netlink.Link, mtu int) *team.Problem {
 
 // keepIPv6Off turns IPv6 off again on a member that came from l's MTU to mtu: with IPv6's minimum the kernel begins
 // IPv6 anew, with the defaults of this host.
-func (h *Host) keepIPv6Off(l netlink.Link, m *memberState, mtu int) error {
+func (h *Host) keepIPv6Off(l netlink.Link, m *journal.MemberState, mtu int) error {
 	if l.Attrs().MTU >= MinMTUIPv6 || mtu < MinMTUIPv6 {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -53,8 +54,8 @@ func (n NIC) Owner() string {
 }
 
 // Identity says which NIC this is.
-func (n NIC) Identity() Identity {
-	return Identity{Name: n.Name, Index: n.Index, MAC: n.MAC, PermanentMAC: n.PermanentMAC, Driver: n.Driver, Bus: n.Bus}
+func (n NIC) Identity() journal.Identity {
+	return journal.Identity{Name: n.Name, Index: n.Index, MAC: n.MAC, PermanentMAC: n.PermanentMAC, Driver: n.Driver, Bus: n.Bus}
 }
 
 // DUPLEX_HALF and DUPLEX_FULL of linux/ethtool.h.
@@ -252,36 +253,12 @@ func (h *Host) pick(want func(NIC) bool, what string) (NIC, error) {
 	return list[i], nil
 }
 
-// Identity is what a NIC is recognised by.
-type Identity struct {
-	Name         string    `json:"name"`
-	Index        int       `json:"index"`
-	MAC          frame.MAC `json:"mac"`
-	PermanentMAC frame.MAC `json:"permanent_mac"`
-	Driver       string    `json:"driver"`
-	Bus          string    `json:"bus"`
-}
-
-// Same reports whether o is the same NIC. A real one is known by its permanent MAC, bus and driver, so it may come
-// back with another ifindex or name; a virtual one by its driver and two of MAC, ifindex and name, any of which may have
-// been changed while the NIC was there.
-func (i Identity) Same(o Identity) bool {
-	if i.Driver != o.Driver || i.Bus != o.Bus || i.PermanentMAC != o.PermanentMAC {
-		return false
-	}
-	if i.PermanentMAC != 0 {
-		return true
-	}
-	mac, index, name := i.MAC == o.MAC, i.Index == o.Index, i.Name == o.Name
-	return mac && index || mac && name || index && name
-}
-
 // Find looks for a NIC that went away and may be back with another ifindex or name.
-func (h *Host) Find(id Identity) (NIC, error) {
-	return h.pickSame(id, Identity.Same)
+func (h *Host) Find(id journal.Identity) (NIC, error) {
+	return h.pickSame(id, journal.Identity.Same)
 }
 
-func (h *Host) pickSame(id Identity, same func(Identity, Identity) bool) (NIC, error) {
+func (h *Host) pickSame(id journal.Identity, same func(journal.Identity, journal.Identity) bool) (NIC, error) {
 	list, err := h.links()
 	if err != nil {
 		return NIC{}, err
@@ -300,7 +277,7 @@ func (h *Host) pickSame(id Identity, same func(Identity, Identity) bool) (NIC, e
 	return NIC{}, fmt.Errorf("NIC %s (%s): %w", id.Name, cmp.Or(id.PermanentMAC, id.MAC), ErrNoNIC)
 }
 
-func likeness(id Identity, n NIC) int {
+func likeness(id journal.Identity, n NIC) int {
 	score := 0
 	if n.Index == id.Index {
 		score += 2

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -100,10 +101,10 @@ func (h *Host) CarryPolicy(adapter int, lender string, members []string) (notes 
 	notes = c.notes()
 	for _, m := range list {
 		var left []string
-		if m != four && m.uses(unix.AF_INET) {
+		if m != four && m.UsesFamily(unix.AF_INET) {
 			left = append(left, otherSettings("ipv4/", m, four)...)
 		}
-		if m != six && m.uses(unix.AF_INET6) {
+		if m != six && m.UsesFamily(unix.AF_INET6) {
 			left = append(left, otherSettings("ipv6/", m, six)...)
 		}
 		if len(left) > 0 {
@@ -113,15 +114,10 @@ func (h *Host) CarryPolicy(adapter int, lender string, members []string) (notes 
 	return notes, nil
 }
 
-// uses reports whether a member has addresses of a family that somebody gave it.
-func (m *Member) uses(family byte) bool {
-	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool { return a.Family() == family && !m.kernelLinkLocal(a) })
-}
-
 // policyOf is the member whose settings of a family an adapter gets: the first with addresses of it, else the first.
-func policyOf(list []*memberState, family byte) *memberState {
+func policyOf(list []*journal.MemberState, family byte) *journal.MemberState {
 	for _, m := range list {
-		if m.uses(family) {
+		if m.UsesFamily(family) {
 			return m
 		}
 	}
@@ -132,7 +128,7 @@ func policyOf(list []*memberState, family byte) *memberState {
 var advised = []string{"ipv6/hop_limit", "ipv6/neigh/base_reachable_time_ms", "ipv6/neigh/retrans_time_ms"}
 
 // otherSettings are the settings of a family that somebody gave a member and that another, whose the adapter gets, has otherwise.
-func otherSettings(family string, m, from *memberState) (list []string) {
+func otherSettings(family string, m, from *journal.MemberState) (list []string) {
 	for _, s := range linkSettings {
 		value, ok := m.Sysctls[s.key]
 		if !ok || s.whyNot != "" || !strings.HasPrefix(s.key, family) || slices.Contains(advised, s.key) || value == from.Sysctls[s.key] {
@@ -153,7 +149,7 @@ type carrier struct {
 	why    error    // the first one's
 }
 
-func (c *carrier) settings(family string, from *memberState) error {
+func (c *carrier) settings(family string, from *journal.MemberState) error {
 	for _, s := range linkSettings {
 		value, ok := from.Sysctls[s.key]
 		if !ok || s.whyNot != "" || !strings.HasPrefix(s.key, family) {
@@ -208,7 +204,7 @@ func some(list []string) string {
 }
 
 // token goes before the settings: the kernel takes none for a link that ignores advertisements.
-func (c *carrier) token(from *memberState) error {
+func (c *carrier) token(from *journal.MemberState) error {
 	err := c.h.giveToken(c.to, from.Token)
 	if err != nil && !rtnl.IsInjectedCrash(err) {
 		c.fail("token "+from.Token, err)

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/tchook"
 	"nicteam/team"
 )
@@ -44,7 +45,7 @@ func capable() *team.Problem {
 
 // readable checks what of /proc a team cannot do without: its journal says of which boot and which network namespace it is.
 func (c *check) readable() *team.Problem {
-	_, err := whereabouts()
+	_, err := journal.Here()
 	if err == nil {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -68,11 +69,11 @@ func (h *Host) refreshLent(adapter int, p rtnl.Prefix) error {
 		if a.Family() != unix.AF_INET6 || rtnl.AddressPrefix(a).Masked() != p.Prefix {
 			continue
 		}
-		was, ok := h.journal.state.lentByKernel(a)
+		was, of, ok := h.journal.State.LentByKernel(a)
 		if !ok {
 			continue
 		}
-		preferred, valid, ok := refreshed(a, was, p, rtnl.MonotonicTime()/1e9)
+		preferred, valid, ok := refreshed(a, lentAddress{was, of}, p, rtnl.MonotonicTime()/1e9)
 		if !ok {
 			continue
 		}
@@ -86,22 +87,10 @@ func (h *Host) refreshLent(adapter int, p rtnl.Prefix) error {
 	return errors.Join(errs...)
 }
 
-// lentByKernel finds an address among those that members lent and their kernels had formed.
-func (s *state) lentByKernel(a rtnl.Object) (lentAddress, bool) {
-	for _, m := range s.members {
-		for _, was := range m.Addresses {
-			if m.adopted && rtnl.SameAddress(a, was) && (rtnl.IsAutoconfigured(was) || rtnl.IsTemporary(was)) {
-				return lentAddress{was, &m.Member}, true
-			}
-		}
-	}
-	return lentAddress{}, false
-}
-
 // lentAddress is an address as a member had it.
 type lentAddress struct {
 	rtnl.Object
-	of *Member
+	of *journal.Member
 }
 
 // refreshed are the lifetimes that an address gets when a router speaks of its prefix (RFC 4862 clause 5.5.3 e), now being

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/rtnl"
 )
@@ -102,7 +103,7 @@ func TestRefreshed(t *testing.T) {
 	}
 	private := address(0, 0)
 	private.Set32(unix.IFA_FLAGS, unix.IFA_F_TEMPORARY)
-	member := &Member{Sysctls: map[string]string{"ipv6/temp_valid_lft": "1000", "ipv6/temp_prefered_lft": "500"}}
+	member := &journal.Member{Sysctls: map[string]string{"ipv6/temp_valid_lft": "1000", "ipv6/temp_prefered_lft": "500"}}
 	for _, c := range []struct {
 		name                   string
 		is                     rtnl.Object

@@ -3,6 +3,7 @@ package host
 import (
 	"cmp"
 	"fmt"
+	"nicteam/internal/host/journal"
 	"slices"
 	"strings"
 )
@@ -23,14 +24,14 @@ func (h *Host) Release(nic string, lender bool) (note string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("release: %w", err)
 	}
-	left := record{Kind: kindLeft, No: m.no, Lent: m.adopted}
+	left := journal.Record{Kind: journal.KindLeft, No: m.No, Lent: m.Adopted}
 	l, n, err := h.link(m)
 	if err != nil {
 		// It is gone: the kernel has forgotten what we did to it. It keeps what it lent.
 		h.hooks.EndIsolation(m.Index)
 		h.hooks.Forget(m.Index)
 		left.Done = true
-		return fmt.Sprintf("NIC %s is not there: nothing to give back", m.Name), j.write(left)
+		return fmt.Sprintf("NIC %s is not there: nothing to give back", m.Name), j.Write(left)
 	}
 	var notes []string
 	a, there := h.adapter()
@@ -39,7 +40,7 @@ func (h *Host) Release(nic string, lender bool) (note string, err error) {
 		notes = append(notes, fmt.Sprintf("%s is given back down: the adapter has its MAC %s, and two NICs with one MAC on a LAN take each other's traffic; "+
 			"bring it up on another LAN with: ip link set %s up (create --mac new avoids this)", n.Name, n.MAC, n.Name))
 	}
-	if err := j.write(left); err != nil {
+	if err := j.Write(left); err != nil {
 		return "", h.journalProblem(err)
 	}
 	b := &back{h: h, j: j, by: map[int]int{m.Index: n.Index}}
@@ -47,14 +48,14 @@ func (h *Host) Release(nic string, lender bool) (note string, err error) {
 	err = together(
 		func() error { return b.base(left.Down) },
 		func() error {
-			if m.adopted {
+			if m.Adopted {
 				return b.linkLocals(a, left.Down)
 			}
 			return b.own(left.Down)
 		},
 		b.admit,
 		func() error {
-			if m.adopted || left.Down {
+			if m.Adopted || left.Down {
 				return nil
 			}
 			return b.teachRoutes()
@@ -66,25 +67,25 @@ func (h *Host) Release(nic string, lender bool) (note string, err error) {
 		return note, fmt.Errorf("release NIC %s: %w", m.Name, err)
 	}
 	left.Done = true
-	return note, j.write(left)
+	return note, j.Write(left)
 }
 
 // adapter is the team's TAP if it is there and ours.
 func (h *Host) adapter() (NIC, bool) {
-	if h.journal == nil || h.journal.state.ended {
+	if h.journal == nil || h.journal.State.Ended {
 		return NIC{}, false
 	}
-	return h.adapterOf(&h.journal.state)
+	return h.adapterOf(&h.journal.State)
 }
 
 // adapterOf is the TAP that a journal means.
-func (h *Host) adapterOf(s *state) (NIC, bool) {
+func (h *Host) adapterOf(s *journal.State) (NIC, bool) {
 	name, before := h.o.Team, []int(nil)
-	if s.begin != nil {
-		name, before = s.begin.Team, s.begin.Links
+	if s.Begin != nil {
+		name, before = s.Begin.Team, s.Begin.Links
 	}
-	if s.adapter != nil {
-		name = cmp.Or(s.adapter.Name, name)
+	if s.Adapter != nil {
+		name = cmp.Or(s.Adapter.Name, name)
 	}
 	list, err := h.links()
 	if err != nil {
@@ -96,8 +97,8 @@ func (h *Host) adapterOf(s *state) (NIC, bool) {
 		}
 		// A TAP whose index was not written down was made after Begin, which saw that the name was free. Its index need
 		// not be above those of then: links that were moved here brought theirs along.
-		if s.adapter != nil && n.Index == s.adapter.Index ||
-			s.adapter == nil && n.Name == name && !slices.Contains(before, n.Index) {
+		if s.Adapter != nil && n.Index == s.Adapter.Index ||
+			s.Adapter == nil && n.Name == name && !slices.Contains(before, n.Index) {
 			return n, true
 		}
 	}

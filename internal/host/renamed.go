@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -25,9 +26,9 @@ func (h *Host) MembersRenamed(list []Renamed) error {
 	if err != nil {
 		return err
 	}
-	members := make([]*memberState, len(list))
+	members := make([]*journal.MemberState, len(list))
 	for i, r := range list {
-		members[i] = j.state.byName(r.Was)
+		members[i] = j.State.ByName(r.Was)
 	}
 	for i, r := range list {
 		m := members[i]
@@ -37,7 +38,7 @@ func (h *Host) MembersRenamed(list []Renamed) error {
 		if m == nil || m.Name == r.Name && m.MAC == r.MAC {
 			continue
 		}
-		if err := j.write(record{Kind: kindChanged, Done: true, No: m.no, Now: &beingRecord{r.Name, r.MAC}}); err != nil {
+		if err := j.Write(journal.Record{Kind: journal.KindRenamed, Done: true, No: m.No, Renamed: &journal.RenamedRecord{Name: r.Name, MAC: r.MAC}}); err != nil {
 			return h.journalProblem(err)
 		}
 	}
@@ -57,15 +58,15 @@ func (h *Host) AdapterRenamed(index int) error {
 	if err != nil {
 		return err
 	}
-	was := j.state.begin.Team
-	a := adapterRecord{Name: n.Name, Index: n.Index, MAC: n.MAC}
-	if j.state.adapter != nil {
-		was, a.MAC = j.state.adapter.Name, j.state.adapter.MAC
+	was := j.State.Begin.Team
+	a := journal.AdapterRecord{Name: n.Name, Index: n.Index, MAC: n.MAC}
+	if j.State.Adapter != nil {
+		was, a.MAC = j.State.Adapter.Name, j.State.Adapter.MAC
 	}
 	if was == n.Name {
 		return nil
 	}
-	if err := j.write(record{Kind: kindAdapter, Done: true, Adapter: &a}); err != nil {
+	if err := j.Write(journal.Record{Kind: journal.KindAdapter, Done: true, Adapter: &a}); err != nil {
 		return h.journalProblem(err)
 	}
 	copies, err := h.rt.RulesNaming(was)
@@ -73,10 +74,10 @@ func (h *Host) AdapterRenamed(index int) error {
 		return err
 	}
 	names := h.lenders(nil)
-	for _, m := range j.state.members {
+	for _, m := range j.State.Members {
 		for _, r := range m.Rules {
 			old, next := rtnl.RuleFor(r, names, was), rtnl.RuleFor(r, names, n.Name)
-			if !m.adopted || !rtnl.HasRule(copies, old) {
+			if !m.Adopted || !rtnl.HasRule(copies, old) {
 				continue // somebody has removed it
 			}
 			err := h.rt.Change("copy rule of "+was, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, next)

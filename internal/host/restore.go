@@ -102,8 +102,8 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 
 // gather finds the members that have something to get back.
 func (b *back) gather() {
-	for _, m := range b.j.state.members {
-		if m.away || m.left && !m.lent && !m.down {
+	for _, m := range b.j.State.Members {
+		if m.Away || m.Left && !m.Lent && !m.LeftDown {
 			continue
 		}
 		l, n, err := b.h.link(m)
@@ -111,11 +111,11 @@ func (b *back) gather() {
 			b.away = append(b.away, m)
 			continue
 		}
-		if m.left && n.Master != "" {
+		if m.Left && n.Master != "" {
 			b.note("NIC %s belongs to %s by now and gets nothing back", n.Name, n.Owner())
 			continue
 		}
-		if other := b.h.takenBy(n); m.left && other != "" {
+		if other := b.h.takenBy(n); m.Left && other != "" {
 			b.note("NIC %s belongs to the team %s by now and gets nothing back", n.Name, other)
 			continue
 		}
@@ -218,10 +218,10 @@ func (h *Host) Restore() (Restored, error) {
 		return Restored{Notes: []string{h.note}}, h.makeRoom()
 	case h.journal == nil:
 		return Restored{Notes: []string{"nothing to restore: there is no journal of " + h.o.Team}}, nil
-	case h.journal.state.ended:
+	case h.journal.State.Ended:
 		return h.giveAway()
 	}
-	damaged := h.journal.damaged
+	damaged := h.journal.Damaged
 	out, err := h.releaseAll(nil, true)
 	if err != nil {
 		return out, err

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 	"nicteam/internal/settings"
 )
@@ -36,9 +37,9 @@ func (h *Host) Strip(nic string, want Setup) error {
 		return fmt.Errorf("strip: %w", err)
 	}
 	// One that comes back again and again is not written down again and again.
-	known := m.strip
+	known := m.Stripped
 	if !known {
-		if err := j.write(record{Kind: kindStrip, No: m.no}); err != nil {
+		if err := j.Write(journal.Record{Kind: journal.KindStrip, No: m.No}); err != nil {
 			return h.journalProblem(err)
 		}
 	}
@@ -48,10 +49,10 @@ func (h *Host) Strip(nic string, want Setup) error {
 	if known {
 		return nil
 	}
-	return j.write(record{Kind: kindStrip, No: m.no, Done: true})
+	return j.Write(journal.Record{Kind: journal.KindStrip, No: m.No, Done: true})
 }
 
-func (h *Host) strip(m *memberState, want Setup) error {
+func (h *Host) strip(m *journal.MemberState, want Setup) error {
 	l, n, err := h.link(m)
 	if err != nil {
 		return err
@@ -71,7 +72,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	// front. So what is left at any moment can be completed to the old order.
 	for _, a := range slices.Backward(have) {
 		// Where addresses do not move, one that came since the NIC was recorded is somebody else's, and nobody would give it back.
-		if a.Family() != unix.AF_INET || !m.adopted && !m.owns(a) {
+		if a.Family() != unix.AF_INET || !m.Adopted && !m.HadAddress(a) {
 			continue
 		}
 		if err := h.rt.DeleteAddress(a, n.Name); err != nil {
@@ -79,7 +80,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 		}
 	}
 	for _, a := range have {
-		if a.Family() != unix.AF_INET6 || m.kernelLinkLocal(a) {
+		if a.Family() != unix.AF_INET6 || m.IsKernelLinkLocal(a) {
 			continue
 		}
 		if err := h.rt.DeleteAddress(a, n.Name); err != nil {
@@ -98,7 +99,7 @@ func (h *Host) strip(m *memberState, want Setup) error {
 	if err := h.stripFeatures(n.Name, want.GRO); err != nil {
 		return err
 	}
-	if err := h.setSegment(l, segmentOf(l.Attrs()).bounded()); err != nil {
+	if err := h.setSegment(l, bounded(segmentOf(l.Attrs()))); err != nil {
 		return err
 	}
 	if err := h.rt.SetMTU(l, want.MTU); err != nil {
@@ -132,7 +133,7 @@ func (h *Host) stripFeatures(nic string, wanted settings.Offload) error {
 
 // dropRoutes removes the routes that are still on a member, but for those that came since it was recorded where nothing moves: nobody
 // would give them back.
-func (h *Host) dropRoutes(m *memberState, index int) error {
+func (h *Host) dropRoutes(m *journal.MemberState, index int) error {
 	all, err := h.rt.Routes()
 	if err != nil {
 		return err
@@ -142,7 +143,7 @@ func (h *Host) dropRoutes(m *memberState, index int) error {
 		return err
 	}
 	mine := rtnl.RoutesVia(all, index)
-	if !m.adopted {
+	if !m.Adopted {
 		mine = slices.DeleteFunc(mine, func(r rtnl.Object) bool {
 			return !rtnl.HasRoute(m.Routes, rtnl.RouteRequest(r, map[int]int{index: m.Index}))
 		})

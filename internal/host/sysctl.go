@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 )
 
@@ -89,7 +90,7 @@ func (h *Host) restoreSysctls(nic string, values map[string]string, keys ...stri
 // restoreFamily gives a NIC whose settings began anew, with the defaults of this host, those back whose key has the
 // prefix, but for those that a takeover changes, and those that somebody, or a router, has changed since: they are not the
 // default. Those that its token needed were changed by us.
-func (h *Host) restoreFamily(nic string, m *Member, prefix string) error {
+func (h *Host) restoreFamily(nic string, m *journal.Member, prefix string) error {
 	var keys []string
 	for _, s := range linkSettings {
 		if !strings.HasPrefix(s.key, prefix) || slices.Contains(changedSysctls, s.key) || s.whyNot != "" {

@@ -1,14 +1,16 @@
 package host
 
+import "nicteam/internal/host/journal"
+
 // search looks for NICs that the team's settings name, that look as members do, and of which a journal that has lost records does
 // not say what they were. They get the defaults of the host, and can have what the adapter has.
 func (b *back) search() {
 	for _, name := range b.h.o.Members {
-		if b.j.state.byName(name) != nil {
+		if b.j.State.ByName(name) != nil {
 			continue
 		}
 		n, err := b.h.nic(name)
-		if err != nil || n.Master != "" || b.j.state.sameAs(n.Identity()) != nil {
+		if err != nil || n.Master != "" || b.j.State.ByIdentity(n.Identity()) != nil {
 			continue
 		}
 		if v, ok := readSysctl(n.Name, arpIgnore); !ok || v != memberARPIgnore {
@@ -30,6 +32,6 @@ func (b *back) search() {
 		}
 		b.note("the journal says nothing of NIC %s: it gets the host's defaults", n.Name)
 		b.by[n.Index] = n.Index
-		b.add(&memberState{Member: was, guessed: true}, l, n)
+		b.add(&journal.MemberState{Member: was, Guessed: true}, l, n)
 	}
 }

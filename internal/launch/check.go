@@ -1,24 +1,28 @@
 package launch
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
+	"nicteam/internal/fastpath"
 	"nicteam/internal/host"
 	"nicteam/internal/settings"
+	"nicteam/internal/tchook"
 	"nicteam/team"
 )
 
-// CheckAdd says what of others does not go along when NICs join a running team, whose status is given. It is for the caller of
-// `nicteam add`: the team's own process has too few rights to see the programs of others. NICs that a team has already are left
-// to that process. looked is false for a caller in another network namespace than the team's.
-func CheckAdd(p Dirs, st *team.Status, nics []string, accept bool) (warnings []string, looked bool, err error) {
-	h, err := openBeside(st)
+// CheckAdd returns warnings about what other programs have on NICs that would join a running team: filters, programs
+// and sockets that do not move to the adapter. The caller of `nicteam add` does this, because the team's process has
+// dropped the privileges to see other programs. NICs of any team are left to that process. looked is false if the
+// caller is in another network namespace than the team.
+func CheckAdd(d Dirs, st *team.Status, nics []string, accept bool) (warnings []string, looked bool, err error) {
+	h, err := openSameNetNS(st)
 	if h == nil {
 		return nil, false, err
 	}
 	defer func() { _ = h.Close() }()
-	taken, err := Owners(p, st.Team)
+	taken, err := Owners(d, st.Team)
 	if err != nil {
 		return nil, false, err
 	}
@@ -42,13 +46,14 @@ func CheckAdd(p Dirs, st *team.Status, nics []string, accept bool) (warnings []s
 	return warnings, true, nil
 }
 
-// openBeside opens the host that has a team's adapter; nil where the caller is in another network namespace.
-func openBeside(st *team.Status) (*host.Host, error) {
+// openSameNetNS opens the host if the adapter of the team is in this network namespace; else it returns nil.
+func openSameNetNS(st *team.Status) (*host.Host, error) {
 	h, err := host.Open(host.Options{})
 	if err != nil {
 		return nil, err
 	}
-	if n, err := h.Facts(st.Adapter.Index); err != nil || n.Name != st.Adapter.Name || n.MAC.String() != st.Adapter.MAC {
+	n, err := h.Facts(st.Adapter.Index)
+	if err != nil || n.Name != st.Adapter.Name || n.MAC.String() != st.Adapter.MAC {
 		_ = h.Close()
 		return nil, nil
 	}
@@ -62,9 +67,10 @@ func consentOf(accept bool) host.Consent {
 	return host.Ask
 }
 
-// CheckDelete is a problem when something of others stands on a team's adapter, in whatever network namespace.
+// CheckDelete returns a problem if other interfaces stand on the adapter. Another network namespace cannot be checked:
+// nil.
 func CheckDelete(st *team.Status) error {
-	h, err := openBeside(st)
+	h, err := openSameNetNS(st)
 	if h == nil {
 		return err
 	}
@@ -75,11 +81,38 @@ func CheckDelete(st *team.Status) error {
 	return nil
 }
 
+// CheckAdapterUnused returns a problem if VLANs, bridges or the like use the adapter: they would end with it.
 func CheckAdapterUnused(h *host.Host, name, adapter string) *team.Problem {
 	what, err := h.Carries(adapter)
 	if err != nil || len(what) == 0 {
 		return nil
 	}
-	return &team.Problem{Kind: team.Conflict, What: "delete " + name, Why: fmt.Sprintf("others need its adapter %s: %s", adapter, strings.Join(what, ", ")),
-		Fix: fmt.Sprintf("take that away first (ip link del, ip link set %s nomaster), or end it with the team: nicteam delete %s --force", adapter, name)}
+	return &team.Problem{Kind: team.Conflict, What: "delete " + name,
+		Why: fmt.Sprintf("its adapter %s is in use: %s", adapter, strings.Join(what, ", ")),
+		Fix: fmt.Sprintf("remove that first (ip link del, ip link set %s nomaster), "+
+			"or end it with the team: nicteam delete %s --force", adapter, name)}
+}
+
+// FastpathProblem returns the error of a request for datapath=fastpath that cannot be met.
+func FastpathProblem(what string, err error) *team.Problem {
+	p := &team.Problem{Kind: team.Failed, What: what + ": the fast path cannot run", Err: err,
+		Why: tchook.WhyNoPrograms(err),
+		Fix: "fix the cause, or use datapath=auto, which falls back to the relay"}
+	switch {
+	case errors.As(err, new(*tchook.HookHeld)):
+		p.Fix = "remove that program, or use datapath=auto or relay, which leave it alone"
+	case tchook.Unprivileged(err):
+		p.Kind = team.NotPermitted
+		p.Fix = "run it with CAP_BPF and CAP_PERFMON (root has them), or use datapath=auto, which needs neither"
+	}
+	return p
+}
+
+// probeFastpath checks whether the fast path can run on NICs that are not members yet. What the adapter refuses shows
+// only when it exists.
+func probeFastpath(h *host.Host, names []string) error {
+	if err := fastpath.Probe(); err != nil {
+		return err
+	}
+	return h.Unheld(names)
 }

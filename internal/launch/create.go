@@ -19,29 +19,34 @@ import (
 	"nicteam/team"
 )
 
-// CreateOptions say what Create makes and how.
+// CreateOptions of Create. Config and Dirs must be set.
 type CreateOptions struct {
 	Config settings.Config
 	Dirs
-	Foreground func(settings.Config) error // runs the team in this process until it ends; nil: start a process of its own
-	DryRun     bool                        // check and say the steps, change nothing
-	NoPersist  bool                        // leave no TEAM.yaml in the configuration directory
-	Accept     bool                        // the caller answers for filters of others that will no longer do what they are for
-	Notes      []string                    // warnings that are known already
-	Progress   func(step string)
-	Warn       func(text string) // told as they are found, most of them before anything is changed; all are in Created, too
-	Log        *slog.Logger
+	DryRun    bool     // check and return the steps, change nothing
+	NoPersist bool     // leave no TEAM.yaml in the configuration directory
+	Accept    bool     // go on though filters of other programs stop applying (-y)
+	Notes     []string // warnings found while the configuration was read
+
+	// Foreground runs the team in this process until it ends. nil: Create starts a process for it.
+	Foreground func(settings.Config) error
+
+	// Progress gets each step, Warn each warning when it is found, most of them before anything is changed. Created has
+	// all of them, too.
+	Progress func(step string)
+	Warn     func(text string)
+	Log      *slog.Logger
 }
 
-// Created says what Create did.
+// Created is the result of Create.
 type Created struct {
 	Steps    []string     `json:"steps"`
 	Warnings []string     `json:"warnings"`
 	Status   *team.Status `json:"status,omitempty"` // nil in a dry run
 }
 
-// Create checks everything, then starts the team's process and returns when the team forwards. On an
-// error the host is as it was.
+// Create checks the configuration and the host, starts the team's process and returns when the team forwards. An error
+// leaves the host as it was.
 func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -63,7 +68,7 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 		o.Warn(w)
 	}
 	if o.DryRun {
-		made.Steps = intended(c)
+		made.Steps = dryRunSteps(c)
 		return made, nil
 	}
 	if err := o.Dirs.Make(); err != nil {
@@ -72,13 +77,14 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	if o.Foreground != nil {
 		return nil, o.Foreground(c)
 	}
-	// Not the file of the running team: somebody else may be creating that at this moment.
+	// A name of its own: another create of the same team may run at this moment.
 	path := filepath.Join(o.RunDir, fmt.Sprintf(".%s.%d.yaml", c.Team, os.Getpid()))
 	defer atomicfile.Remove(path)
 	if err := config.Save(path, c); err != nil {
-		return nil, &team.Problem{Kind: team.Failed, What: "save " + path, Why: err.Error(), Fix: "make room or rights there", Err: err}
+		return nil, &team.Problem{Kind: team.Failed, What: "save " + path, Why: err.Error(),
+			Fix: "check free space and permissions there", Err: err}
 	}
-	err = spawn(ctx, o.Dirs, c.Team, path, levelOf(o.Log), func(r Report) {
+	err = spawn(ctx, o.Dirs, c.Team, path, logLevel(o.Log), func(r Report) {
 		switch {
 		case r.Warning != "" && !slices.Contains(made.Warnings, r.Warning):
 			made.warn(o, r.Warning)
@@ -88,17 +94,17 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 		}
 	})
 	if err != nil {
-		o.clean(err)
+		o.removeFailed(err)
 		return nil, err
 	}
 	if !o.NoPersist {
 		if err := config.Save(o.configFile(c.Team), c); err != nil {
-			made.warn(o, fmt.Sprintf("%s was not written, so the team does not come back by itself after a boot: %v", o.configFile(c.Team), err))
+			made.warn(o, fmt.Sprintf("%s not written, the team will not start at boot: %v", o.configFile(c.Team), err))
 		}
 	}
 	client := control.NewClient(o.RunDir, c.Team)
 	defer client.Close()
-	made.Status, err = client.Status(context.WithoutCancel(ctx)) // the team is there: too late for an interrupt
+	made.Status, err = client.Status(context.WithoutCancel(ctx)) // the team runs: too late for an interrupt
 	return made, err
 }
 
@@ -107,9 +113,10 @@ func (m *Created) warn(o CreateOptions, text string) {
 	o.Warn(text)
 }
 
-// clean takes away what a create that failed leaves, unless another's team of that name runs. Where there is a journal the
-// settings are for whoever goes on with the team, and the log of a process that died without a word is all there is to read.
-func (o CreateOptions) clean(err error) {
+// removeFailed removes what a failed create leaves, unless another create made a team of that name. With a journal the
+// configuration stays, for restore or a next run. The log stays if the process ended without a report: it is the only
+// explanation.
+func (o CreateOptions) removeFailed(err error) {
 	name := o.Config.Team
 	if _, e := os.Stat(o.journalFile(name)); e == nil || !unlocked(o.Dirs, name) {
 		return
@@ -121,8 +128,8 @@ func (o CreateOptions) clean(err error) {
 	}
 }
 
-// preflight finds everything that can be wrong before anything is changed. It returns the configuration with what is
-// decided here for good, whatever the NICs are like at the next start.
+// preflight checks everything before anything is changed. It returns the configuration with the choices that must not
+// depend on the NICs of a later start.
 func preflight(o CreateOptions) (c settings.Config, warnings []string, err error) {
 	c = o.Config
 	if problem := config.Validate(c); problem != nil {
@@ -148,8 +155,9 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 	}
 	if h.Journalled() {
 		return c, nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team,
-			Why: "an earlier process of the team ended without giving everything back",
-			Fix: fmt.Sprintf("nicteam restore %s puts the host back; nicteam run %s --config %s goes on with the team", c.Team, c.Team, o.RunningConfig(c.Team))}
+			Why: "an earlier process of the team ended and left its journal",
+			Fix: fmt.Sprintf("nicteam restore %s puts the host back; nicteam run %s --config %s resumes the team",
+				c.Team, c.Team, o.RunningConfig(c.Team))}
 	}
 	others, err := Owners(o.Dirs, c.Team)
 	if err != nil {
@@ -158,7 +166,7 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 	for _, m := range c.Members {
 		n, err := h.NIC(m.Name)
 		if _, known := others[m.Name]; known || err != nil {
-			continue // which the check says
+			continue // h.Check reports it
 		}
 		if other, _ := NICHolderOf(n.Index); other != nil {
 			return c, nil, other.Problem("create "+c.Team, m.Name)
@@ -172,7 +180,7 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 	if problem != nil {
 		return c, warnings, problem
 	}
-	if err := decideMTU(h, &c); err != nil {
+	if err := fixMTU(h, &c); err != nil {
 		return c, warnings, err
 	}
 	if c.Datapath == "fastpath" {
@@ -183,8 +191,8 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 	return c, warnings, nil
 }
 
-// decideMTU writes down the MTU of NICs that differ in it, as the check has said it.
-func decideMTU(h *host.Host, c *settings.Config) error {
+// fixMTU sets the configured MTU to the members' minimum if they differ.
+func fixMTU(h *host.Host, c *settings.Config) error {
 	nics := make([]host.NIC, len(c.Members))
 	differ := false
 	for i, m := range c.Members {
@@ -200,25 +208,25 @@ func decideMTU(h *host.Host, c *settings.Config) error {
 	return nil
 }
 
-// intended says what create would do.
-func intended(c settings.Config) []string {
+// dryRunSteps returns what create would do.
+func dryRunSteps(c settings.Config) []string {
 	names := strings.Join(c.MemberNames(), ", ")
 	steps := []string{
-		fmt.Sprintf("would make adapter %s in mode %v", c.Team, c.Mode),
-		fmt.Sprintf("would take over %s, hidden from the host's own stack", names),
+		fmt.Sprintf("would create adapter %s in mode %v", c.Team, c.Mode),
+		fmt.Sprintf("would take over %s, hidden from the host's stack", names),
 	}
 	switch c.Address {
 	case settings.AddressAuto:
 		steps = append(steps, fmt.Sprintf("would move addresses, routes and gateway from %s to %s", names, c.Team))
 	case settings.AddressGiven:
-		steps = append(steps, fmt.Sprintf("would give %s %s", c.Team, c.AddressList()))
+		steps = append(steps, fmt.Sprintf("would set the addresses of %s: %s", c.Team, c.AddressList()))
 	case settings.AddressNone:
-		steps = append(steps, fmt.Sprintf("would take the addresses of %s away until the team ends", names))
+		steps = append(steps, fmt.Sprintf("would remove the addresses of %s until the team ends", names))
 	}
 	return steps
 }
 
-func levelOf(l *slog.Logger) slog.Level {
+func logLevel(l *slog.Logger) slog.Level {
 	if l.Enabled(context.Background(), slog.LevelDebug) {
 		return slog.LevelDebug
 	}

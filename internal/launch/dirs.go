@@ -11,93 +11,90 @@ import (
 
 	"nicteam/internal/atomicfile"
 	"nicteam/internal/control"
-	"nicteam/internal/host"
+	"nicteam/internal/host/journal"
 	"nicteam/team"
 )
 
 // Dirs are the directories of nicteam; all three must be set.
 type Dirs struct {
 	RunDir    string // sockets and locks
-	StateDir  string // journals, logs and the past
+	StateDir  string // journals, logs, history and events
 	ConfigDir string // TEAM.yaml
 }
 
-func (p Dirs) Socket(name string) string     { return filepath.Join(p.RunDir, name+".sock") }
-func (p Dirs) lockFile(name string) string   { return filepath.Join(p.RunDir, name+".lock") }
-func (p Dirs) LogFile(name string) string    { return filepath.Join(p.StateDir, name+".log") }
-func (p Dirs) configFile(name string) string { return filepath.Join(p.ConfigDir, name+".yaml") }
+// Socket is the unix socket of the control API.
+func (d Dirs) Socket(name string) string { return filepath.Join(d.RunDir, name+".sock") }
 
-func (p Dirs) journalFile(name string) string {
-	return filepath.Join(p.StateDir, name+".journal")
-}
+// LogFile is the log of a detached process.
+func (d Dirs) LogFile(name string) string { return filepath.Join(d.StateDir, name+".log") }
 
-// RunningConfig is where a team's process finds its settings as they are now.
-func (p Dirs) RunningConfig(name string) string { return filepath.Join(p.RunDir, name+".yaml") }
+func (d Dirs) lockFile(name string) string    { return filepath.Join(d.RunDir, name+".lock") }
+func (d Dirs) journalFile(name string) string { return filepath.Join(d.StateDir, name+".journal") }
+func (d Dirs) configFile(name string) string  { return filepath.Join(d.ConfigDir, name+".yaml") }
 
-// ConfigFiles are the files that follow the settings of a running team: the one for a next start by hand, and
-// where there is one the one for a next boot.
-func (p Dirs) ConfigFiles(name string) []string {
-	files := []string{p.RunningConfig(name)}
-	if _, err := os.Stat(p.configFile(name)); err == nil {
-		files = append(files, p.configFile(name))
+// RunningConfig is the configuration of the running team, with every live change.
+func (d Dirs) RunningConfig(name string) string { return filepath.Join(d.RunDir, name+".yaml") }
+
+// ConfigFiles are the files that follow live changes: RunningConfig and, if the team is persistent, its TEAM.yaml.
+func (d Dirs) ConfigFiles(name string) []string {
+	files := []string{d.RunningConfig(name)}
+	if _, err := os.Stat(d.configFile(name)); err == nil {
+		files = append(files, d.configFile(name))
 	}
 	return files
 }
 
-// flagDir is a directory and the flag that names it.
+// flagDir is a directory and the flag that sets it.
 type flagDir struct{ flag, dir string }
 
-func (p Dirs) all() []flagDir {
-	return []flagDir{{"run-dir", p.RunDir}, {"state-dir", p.StateDir}, {"config-dir", p.ConfigDir}}
+func (d Dirs) all() []flagDir {
+	return []flagDir{{"run-dir", d.RunDir}, {"state-dir", d.StateDir}, {"config-dir", d.ConfigDir}}
 }
 
-// check refuses directories in which others have had a say. It changes nothing.
-func (p Dirs) check() error {
-	for _, d := range p.all() {
-		err := checkTrusted(d.dir)
-		if f, ok := errors.AsType[*untrusted](err); ok {
-			return f.problem(d.dir, d.flag)
-		}
-		if err != nil {
-			return dirProblem(d.dir, d.flag, err)
+// check refuses directories that other users could have written to. It changes nothing.
+func (d Dirs) check() error {
+	for _, e := range d.all() {
+		if err := checkTrusted(e.dir); err != nil {
+			return e.problem(err)
 		}
 	}
 	return nil
 }
 
-// Make creates the directories, 0750, and proves that they are nobody else's and can be written before anything else is changed.
-func (p Dirs) Make() error {
-	if err := p.check(); err != nil {
+// Make creates the directories, 0750, and verifies that only root and this user can write to them and that there is
+// room.
+func (d Dirs) Make() error {
+	if err := d.check(); err != nil {
 		return err
 	}
-	for _, d := range p.all() {
-		err := os.MkdirAll(d.dir, 0o750)
+	for _, e := range d.all() {
+		err := os.MkdirAll(e.dir, 0o750)
 		if err == nil {
-			err = closeToOthers(d.dir)
+			err = closeToOthers(e.dir)
 		}
 		if err == nil {
-			err = writable(d.dir)
-		}
-		if f, ok := errors.AsType[*untrusted](err); ok {
-			return f.problem(d.dir, d.flag)
+			err = writable(e.dir)
 		}
 		if err != nil {
-			return dirProblem(d.dir, d.flag, err)
+			return e.problem(err)
 		}
 	}
 	return nil
 }
 
-func dirProblem(dir, flag string, err error) *team.Problem {
-	p := &team.Problem{Kind: team.Failed, What: "prepare " + dir, Why: err.Error(),
-		Fix: "make room there, or name another place with --" + flag, Err: err}
+func (f flagDir) problem(err error) *team.Problem {
+	if u, ok := errors.AsType[*untrusted](err); ok {
+		return u.problem(f)
+	}
+	p := &team.Problem{Kind: team.Failed, What: "prepare " + f.dir, Why: err.Error(),
+		Fix: "make room there, or name another directory with --" + f.flag, Err: err}
 	if os.IsPermission(err) {
 		p.Kind, p.Fix = team.NotPermitted, "run it as root: sudo nicteam …"
 	}
 	return p
 }
 
-// writable writes and syncs a small file in dir and takes it away again.
+// writable writes, syncs and removes a small file in dir.
 func writable(dir string) error {
 	f, err := os.CreateTemp(dir, ".probe-")
 	if err != nil {
@@ -116,23 +113,23 @@ func writable(dir string) error {
 	return err
 }
 
-// teams are the names of those that run or left something to restore.
-func (p Dirs) teams() ([]string, error) {
-	running, err := teamsWith(p.RunDir, ".sock")
+// teams returns the teams that run or left a journal to restore, sorted.
+func (d Dirs) teams() ([]string, error) {
+	running, err := teamsWith(d.RunDir, ".sock")
 	if err != nil {
 		return nil, err
 	}
-	left, err := teamsWith(p.StateDir, ".journal")
+	left, err := teamsWith(d.StateDir, ".journal")
 	if err != nil {
 		return nil, err
 	}
-	left = slices.DeleteFunc(left, func(name string) bool { return host.Ended(p.StateDir, name) })
+	left = slices.DeleteFunc(left, func(name string) bool { return journal.Ended(d.StateDir, name) })
 	names := append(running, left...)
 	sort.Strings(names)
 	return slices.Compact(names), nil
 }
 
-// teamsWith returns the teams that have a file with the suffix in dir, sorted; none where there is no such directory.
+// teamsWith returns the names of the files in dir with that suffix, without it, sorted. No such directory: none.
 func teamsWith(dir string, suffix string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -151,28 +148,30 @@ func teamsWith(dir string, suffix string) ([]string, error) {
 	return names, nil
 }
 
-// HistoryFile and events are what a team knows of its past, for its next process.
-func (p Dirs) HistoryFile(name string) string { return filepath.Join(p.StateDir, name+".history") }
-func (p Dirs) EventsFile(name string) string  { return filepath.Join(p.StateDir, name+".events") }
+// HistoryFile has the traffic history for the next process of the team.
+func (d Dirs) HistoryFile(name string) string { return filepath.Join(d.StateDir, name+".history") }
 
-// RemoveHistory removes what is kept of a team's past.
-func (p Dirs) RemoveHistory(name string) {
-	for _, path := range []string{p.HistoryFile(name), p.EventsFile(name)} {
+// EventsFile has the events for the next process of the team, one JSON document a line.
+func (d Dirs) EventsFile(name string) string { return filepath.Join(d.StateDir, name+".events") }
+
+// RemoveHistory removes history and events.
+func (d Dirs) RemoveHistory(name string) {
+	for _, path := range []string{d.HistoryFile(name), d.EventsFile(name)} {
 		atomicfile.Remove(path)
 	}
 }
 
-// Persistent reports whether a team that was stopped is configured for another start. Of one that is not, nothing is to be left.
-func (p Dirs) Persistent(name string) bool {
-	_, err := os.Stat(p.configFile(name))
+// Persistent reports whether the team has a TEAM.yaml, so that it starts again. Of other teams a stop leaves nothing.
+func (d Dirs) Persistent(name string) bool {
+	_, err := os.Stat(d.configFile(name))
 	return err == nil
 }
 
-// LACPStateFile is what 802.3ad goes on with when another process takes this one's place. It lies beside the socket: what
-// partners think of us does not outlive a boot.
-func (p Dirs) LACPStateFile(name string) string { return filepath.Join(p.RunDir, name+".lacp") }
+// LACPStateFile has the LACP state for the next process of the team. It lies in RunDir: partners forget this host
+// during a boot.
+func (d Dirs) LACPStateFile(name string) string { return filepath.Join(d.RunDir, name+".lacp") }
 
-// RemoveLACPState removes it: partners have been told farewell, or will find a new team there.
-func (p Dirs) RemoveLACPState(name string) {
-	atomicfile.Remove(p.LACPStateFile(name))
+// RemoveLACPState makes the next process negotiate from the start.
+func (d Dirs) RemoveLACPState(name string) {
+	atomicfile.Remove(d.LACPStateFile(name))
 }

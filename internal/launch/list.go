@@ -6,12 +6,13 @@ import (
 
 	"nicteam/internal/control"
 	"nicteam/internal/host"
+	"nicteam/internal/host/journal"
 	"nicteam/team"
 )
 
-// List reads the teams and NICs of this host.
-func List(ctx context.Context, p Dirs) (*Listing, error) {
-	teams, err := p.teams()
+// List reads the teams and NICs of this host. It returns NotPermitted if a team may not be asked.
+func List(ctx context.Context, d Dirs) (*Listing, error) {
+	teams, err := d.teams()
 	if err != nil {
 		return nil, err
 	}
@@ -28,18 +29,18 @@ func List(ctx context.Context, p Dirs) (*Listing, error) {
 	owner, adapter := map[string]string{}, map[string]bool{}
 	for _, name := range teams {
 		t := ListedTeam{Name: name, State: "not running", Members: []string{}}
-		if links := host.Claimed(p.StateDir, name); len(links) > 0 {
+		if links := journal.Claimed(d.StateDir, name); len(links) > 0 {
 			adapter[links[0]] = true
 			t.Members = append(t.Members, links[1:]...)
 		}
-		client := control.NewClient(p.RunDir, name)
+		client := control.NewClient(d.RunDir, name)
 		st, err := client.Status(ctx)
 		var problem *team.Problem
 		switch {
 		case errors.As(err, &problem) && problem.Kind == team.NotPermitted:
 			client.Close()
-			return nil, err // neither that it runs nor that it does not
-		case err != nil && !unlocked(p, name):
+			return nil, err
+		case err != nil && !unlocked(d, name):
 			t.Running, t.State = true, "no answer"
 		case err == nil:
 			t.Running, t.Mode, t.State, t.Members = true, st.Mode, st.State, []string{}
@@ -58,8 +59,10 @@ func List(ctx context.Context, p Dirs) (*Listing, error) {
 		if n.Loopback || !n.Ethernet || adapter[n.Name] {
 			continue
 		}
-		ln := ListedNIC{Name: n.Name, Index: n.Index, MAC: n.MAC.String(), Driver: n.Driver, Up: n.AdminUp, Link: n.Carrier,
-			SpeedBps: n.SpeedBps, Duplex: n.Duplex, MTU: n.MTU, Addresses: []string{}, Owner: n.Owner(), Kind: n.Kind, Uppers: append([]string{}, n.Uppers...)}
+		ln := ListedNIC{Name: n.Name, Index: n.Index, MAC: n.MAC.String(), Driver: n.Driver,
+			Up: n.AdminUp, Link: n.Carrier, SpeedBps: n.SpeedBps, Duplex: n.Duplex, MTU: n.MTU,
+			Addresses: []string{}, Owner: n.Owner(), Kind: n.Kind,
+			Uppers: append([]string{}, n.Uppers...)}
 		if o := owner[n.Name]; o != "" {
 			ln.Owner = o
 		}
@@ -104,8 +107,8 @@ type ListedNIC struct {
 	Uppers    []string `json:"uppers"` // VLANs, macvlans, … that stand on it
 }
 
-// RealNames returns a function that puts the name of a NIC in place of an altname, in the network namespace of the caller.
-// Where the kernel cannot be asked names stay as they are, and what comes later says why.
+// RealNames returns a function that replaces an altname by the name of its NIC, in the network namespace of the caller.
+// It leaves names as they are if the kernel does not answer; a later check says why.
 func RealNames() func(string) string {
 	var of map[string]string
 	if h, err := host.Open(host.Options{}); err == nil {
@@ -118,4 +121,35 @@ func RealNames() func(string) string {
 		}
 		return name
 	}
+}
+
+// Owners maps interfaces to the teams that have them, except the team called name: from the status of running teams,
+// from the journal of those that do not answer.
+func Owners(d Dirs, name string) (map[string]host.Owner, error) {
+	of := map[string]host.Owner{}
+	teams, err := d.teams()
+	if err != nil {
+		return nil, err
+	}
+	for _, other := range teams {
+		if other == name {
+			continue
+		}
+		dead := unlocked(d, other)
+		for _, nic := range journal.Claimed(d.StateDir, other) {
+			of[nic] = host.Owner{Team: other, Dead: dead}
+		}
+		if dead {
+			continue
+		}
+		client := control.NewClient(d.RunDir, other)
+		if st, err := client.Status(context.Background()); err == nil {
+			of[st.Adapter.Name] = host.Owner{Team: other}
+			for _, m := range st.Members {
+				of[m.Name] = host.Owner{Team: other}
+			}
+		}
+		client.Close()
+	}
+	return of, nil
 }

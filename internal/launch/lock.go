@@ -15,28 +15,30 @@ import (
 	"nicteam/team"
 )
 
-// TeamLock is the right to be the process of a team. It is an flock, so it ends with the process
-// however that ends; a file that is left over means nothing.
+// TeamLock is the right to be the process of a team: an flock(2), which ends with the process however that ends. A
+// leftover file means nothing.
 type TeamLock struct{ file *os.File }
 
-// LockTeam takes the lock of a team; held by another process it is a Conflict.
-func LockTeam(p Dirs, name string) (*TeamLock, error) {
+// LockTeam takes the lock of a team. It returns Conflict if another process holds it, after waiting for one that is
+// dying.
+func LockTeam(d Dirs, name string) (*TeamLock, error) {
 	var f *os.File
 	var err error
 	for patience := 50; ; patience-- {
-		f, err = OpenOwned(p.lockFile(name), os.O_RDWR|os.O_CREATE)
+		f, err = OpenOwned(d.lockFile(name), os.O_RDWR|os.O_CREATE)
 		if err != nil {
-			return nil, &team.Problem{Kind: team.Failed, What: "lock " + name, Why: err.Error(), Fix: "see what is there: ls -l " + p.lockFile(name), Err: err}
+			return nil, &team.Problem{Kind: team.Failed, What: "lock " + name, Why: err.Error(),
+				Fix: "see what is there: ls -l " + d.lockFile(name), Err: err}
 		}
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if errors.Is(err, unix.EWOULDBLOCK) && (patience > 0 || patience > -5000 && holderDying(f)) {
-			// It may only be somebody who asks whether the team runs.
+			// Maybe only a process that asks whether the team runs (unlocked).
 			_ = f.Close()
 			time.Sleep(time.Millisecond)
 			continue
 		}
-		// Its holder removes the file when it ends: what we locked may not be the file of that name any more.
-		if err != nil || isFileAt(f, p.lockFile(name)) {
+		// The holder removes the file when it ends: the locked file may no longer be the one of that name.
+		if err != nil || isFileAt(f, d.lockFile(name)) {
 			break
 		}
 		_ = f.Close()
@@ -60,9 +62,9 @@ func LockTeam(p Dirs, name string) (*TeamLock, error) {
 	return &TeamLock{f}, nil
 }
 
-// unlocked reports whether no process of the team runs.
-func unlocked(p Dirs, name string) bool {
-	f, err := os.OpenFile(p.lockFile(name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+// unlocked reports whether no process holds the lock of a team.
+func unlocked(d Dirs, name string) bool {
+	f, err := os.OpenFile(d.lockFile(name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return true
 	}
@@ -70,16 +72,16 @@ func unlocked(p Dirs, name string) bool {
 	return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil
 }
 
-// teamRuns reports whether a process of the team runs. One that was killed may take a tenth of a second to be gone, for the kernel waits
-// for every socket and program that it held; who comes then waits too.
-func teamRuns(p Dirs, name string) bool {
+// teamRuns reports whether a process of the team runs. It waits for one that was killed: the kernel takes up to a tenth
+// of a second to close its sockets and programs.
+func teamRuns(d Dirs, name string) bool {
 	for end := time.Now().Add(exitPatience); ; time.Sleep(2 * time.Millisecond) {
-		if unlocked(p, name) {
+		if unlocked(d, name) {
 			return false
 		}
-		f, err := os.OpenFile(p.lockFile(name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+		f, err := os.OpenFile(d.lockFile(name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 		if err != nil {
-			continue // it has just ended
+			continue // it ended just now
 		}
 		dying := holderDying(f)
 		_ = f.Close()
@@ -89,7 +91,7 @@ func teamRuns(p Dirs, name string) bool {
 	}
 }
 
-// holderDying reports whether the holder of a lock has been killed or has exited, and only has to let go of what it holds.
+// holderDying reports whether the holder of a lock was killed or has exited and only has to close its descriptors.
 func holderDying(f *os.File) bool {
 	b := make([]byte, 32)
 	n, _ := f.ReadAt(b, 0)
@@ -101,50 +103,51 @@ func holderDying(f *os.File) bool {
 	return err == nil && exiting(string(stat))
 }
 
-// exiting reads a line of /proc/PID/stat, in whose second place is a name that may have spaces and parentheses.
+// exiting parses a line of /proc/PID/stat (proc_pid_stat(5)). The name, its second field, may contain spaces and
+// parentheses.
 func exiting(stat string) bool {
-	const state, flags, signals = 0, 6, 28 // places after the name
+	const state, flags, signals = 0, 6, 28 // fields after the name
 	const pfExiting, sigKill = 1 << 2, 1 << (unix.SIGKILL - 1)
 	f := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
 	if len(f) <= signals {
 		return false
 	}
-	has := func(place int, bit uint64) bool {
-		v, err := strconv.ParseUint(f[place], 10, 64)
+	has := func(field int, bit uint64) bool {
+		v, err := strconv.ParseUint(f[field], 10, 64)
 		return err == nil && v&bit != 0
 	}
 	return f[state] == "Z" || f[state] == "X" || has(flags, pfExiting) || has(signals, sigKill)
 }
 
-// Exclusive runs f while no other team takes NICs: between the look whether a NIC is free and the record that it is taken, nobody
-// else may look. The lock is on the directory of the journals, so no file is left.
-func (p Dirs) Exclusive(f func() error) error {
-	d, err := os.Open(p.StateDir)
+// Exclusive runs f while no other team takes NICs: between the check that a NIC is free and the record in the journal.
+// The lock is on the directory of the journals, so it leaves no file.
+func (d Dirs) Exclusive(f func() error) error {
+	dir, err := os.Open(d.StateDir)
 	if err != nil {
 		return fmt.Errorf("open state directory: %w", err)
 	}
-	defer func() { _ = d.Close() }()
+	defer func() { _ = dir.Close() }()
 	for {
-		err = unix.Flock(int(d.Fd()), unix.LOCK_EX)
+		err = unix.Flock(int(dir.Fd()), unix.LOCK_EX)
 		if !errors.Is(err, unix.EINTR) {
 			break
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("lock %s: %w", p.StateDir, err)
+		return fmt.Errorf("lock %s: %w", d.StateDir, err)
 	}
 	return f()
 }
 
-// exitPatience bounds the wait for a process that has nothing left to do but to end.
+// exitPatience bounds the wait for a process that only has to exit.
 const exitPatience = 5 * time.Second
 
-// AwaitExit waits until the process of a team that was deleted has ended, so that the name can be used again.
-func AwaitExit(ctx context.Context, p Dirs, name string) {
+// AwaitExit waits until the process of a deleted team has exited, so that the name can be used again.
+func AwaitExit(ctx context.Context, d Dirs, name string) {
 	ctx, cancel := context.WithTimeout(ctx, exitPatience)
 	defer cancel()
 	for look := time.NewTicker(2 * time.Millisecond); ; {
-		if unlocked(p, name) {
+		if unlocked(d, name) {
 			look.Stop()
 			return
 		}
@@ -157,12 +160,14 @@ func AwaitExit(ctx context.Context, p Dirs, name string) {
 	}
 }
 
+// isFileAt reports whether path names the open file f.
 func isFileAt(f *os.File, path string) bool {
 	a, errA := f.Stat()
 	b, errB := os.Stat(path)
 	return errA == nil && errB == nil && os.SameFile(a, b)
 }
 
+// holderPID returns " (process PID)" of a lock file, "" if it has none.
 func holderPID(f *os.File) string {
 	b := make([]byte, 32)
 	n, _ := f.ReadAt(b, 0)
@@ -172,15 +177,16 @@ func holderPID(f *os.File) string {
 	return ""
 }
 
-// renew takes the lock anew when somebody has taken its file away: by the name another process would believe that the team is not running.
-func (l *TeamLock) renew(p Dirs, name string) error {
-	if isFileAt(l.file, p.lockFile(name)) {
+// renew takes the lock again if its file was removed: without the file other processes would believe that the team does
+// not run.
+func (l *TeamLock) renew(d Dirs, name string) error {
+	if isFileAt(l.file, d.lockFile(name)) {
 		return nil
 	}
-	if err := p.Make(); err != nil {
+	if err := d.Make(); err != nil {
 		return err
 	}
-	fresh, err := LockTeam(p, name)
+	fresh, err := LockTeam(d, name)
 	if err != nil {
 		return err
 	}
@@ -189,8 +195,8 @@ func (l *TeamLock) renew(p Dirs, name string) error {
 	return nil
 }
 
-// Maintain keeps the lock until ctx ends.
-func (l *TeamLock) Maintain(ctx context.Context, p Dirs, name string, log *slog.Logger) {
+// Maintain renews the lock every second until ctx ends.
+func (l *TeamLock) Maintain(ctx context.Context, d Dirs, name string, log *slog.Logger) {
 	look := time.NewTicker(time.Second)
 	defer look.Stop()
 	for {
@@ -199,12 +205,13 @@ func (l *TeamLock) Maintain(ctx context.Context, p Dirs, name string, log *slog.
 			return
 		case <-look.C:
 		}
-		if err := l.renew(p, name); err != nil {
-			log.Warn("the lock of the team is gone and cannot be taken again", "err", err)
+		if err := l.renew(d, name); err != nil {
+			log.Warn("lock of the team removed and not taken again", "err", err)
 		}
 	}
 }
 
+// Release removes the file and ends the lock.
 func (l *TeamLock) Release() {
 	_ = os.Remove(l.file.Name())
 	_ = l.file.Close()

@@ -16,9 +16,9 @@ import (
 	"nicteam/team"
 )
 
-// NICLocks are the NICs that are this process's, as every other team of the network namespace sees it, whatever directories
-// it has: a socket with an abstract name for each, which is the namespace's and ends with the process. Journals tell of the
-// NICs of dead teams; these of living ones.
+// NICLocks are the NICs that this process holds, visible to every team of the network namespace whatever its
+// directories: one abstract unix socket (unix(7)) a NIC, which belongs to the namespace and closes with the process.
+// They cover the NICs of living teams; journals cover those of dead ones.
 type NICLocks struct {
 	team, runDir string
 
@@ -26,20 +26,21 @@ type NICLocks struct {
 	held map[int]*net.UnixListener // by ifindex
 }
 
+// NewNICLocks returns no locks yet, for a team with that run directory.
 func NewNICLocks(name, runDir string) *NICLocks {
 	return &NICLocks{team: name, runDir: runDir, held: map[int]*net.UnixListener{}}
 }
 
 func nicLockName(index int) string { return fmt.Sprintf("@nicteam/nic/%d", index) }
 
-// holder is the team that a NIC is locked by.
+// NICHolder is the team that holds a NIC, and its run directory.
 type NICHolder struct{ team, runDir string }
 
-// nicLockPatience bounds the wait for a process that was killed to let go of its sockets.
+// nicLockPatience bounds the wait for a killed process whose sockets are not closed yet.
 const nicLockPatience = 5 * time.Second
 
-// Lock locks a NIC. It returns who has it when that is another process; a name that somebody has who could not have made a
-// team says nothing, so it keeps nobody from one.
+// Lock locks the NIC with that ifindex. If another team holds it, Lock returns that team. A socket held by an
+// unprivileged user blocks nobody: that user could not have made a team.
 func (l *NICLocks) Lock(index int) (*NICHolder, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,14 +61,14 @@ func (l *NICLocks) Lock(index int) (*NICHolder, error) {
 		case h != nil:
 			return h, nil
 		case known:
-			return nil, nil // not a team's
+			return nil, nil // not held by a team
 		case time.Now().After(end):
 			return nil, fmt.Errorf("lock NIC: %w", err)
 		}
 	}
 }
 
-// serve tells who asks whose the NIC is.
+// serve answers every connection with the team and its run directory.
 func (l *NICLocks) serve(s *net.UnixListener) {
 	for {
 		c, err := s.AcceptUnix()
@@ -92,8 +93,8 @@ func (l *NICLocks) KeepOnly(indexes ...int) {
 	}
 }
 
-// NICHolderOf asks whose a NIC is, nil for nobody's. known is false where somebody has it who does not say who he is, which a
-// process does that is about to end.
+// NICHolderOf asks who holds a NIC; nil: no team. known is false if the holder does not answer, as a dying process does
+// not.
 func NICHolderOf(index int) (h *NICHolder, known bool) {
 	d := net.Dialer{Timeout: time.Second}
 	c, err := d.Dial("unix", nicLockName(index))
@@ -118,7 +119,7 @@ func NICHolderOf(index int) (h *NICHolder, known bool) {
 	return &NICHolder{strings.TrimSpace(name), strings.TrimSpace(dir)}, true
 }
 
-// TeamHolding is the team that a NIC is locked by, "" for none.
+// TeamHolding returns the team that holds a NIC, "" for none.
 func TeamHolding(index int) string {
 	if h, _ := NICHolderOf(index); h != nil {
 		return h.team
@@ -126,7 +127,7 @@ func TeamHolding(index int) string {
 	return ""
 }
 
-// Problem says that a NIC is another team's.
+// Problem returns the error that the NIC belongs to h.
 func (h *NICHolder) Problem(what, nic string) *team.Problem {
 	why := "it is a member of the team " + h.team
 	if nic == h.team {

@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"nicteam/team"
 	"os"
 	"syscall"
+
+	"nicteam/team"
 )
 
-// Report is a line that a starting team process writes to the descriptor it was given:
-// steps as they are done, then either ready or a problem.
+// A Report is one line of JSON that a starting team process writes to its ready pipe: steps and warnings as they come,
+// then Ready or a Problem.
 type Report struct {
 	Step    string        `json:"step,omitempty"`
 	Warning string        `json:"warning,omitempty"`
@@ -19,28 +20,30 @@ type Report struct {
 	Problem *team.Problem `json:"problem,omitempty"`
 }
 
-// Reporter tells who waits for the team, if anybody does, and the log.
+// Reporter reports the start of a team to the process that waits for it, if any, and to the log.
 type Reporter struct {
-	Out         io.Writer // nil: nobody waits, as under a service manager
+	Out         io.Writer // the ready pipe; nil: nobody waits, as under a service manager
 	Log         *slog.Logger
-	Undelivered []string // warnings that nobody was told of
+	Undelivered []string // warnings while nobody waited, for the status
 }
 
+// Send writes a report, if somebody waits. A caller that went away does not matter.
 func (r *Reporter) Send(line Report) {
 	if r.Out == nil {
 		return
 	}
 	b, err := json.Marshal(line)
 	if err == nil {
-		_, _ = r.Out.Write(append(b, '\n')) // a caller that went away does not matter
+		_, _ = r.Out.Write(append(b, '\n'))
 	}
 }
 
+// Step reports a finished step.
 func (r *Reporter) Step(format string, args ...any) {
 	r.Send(Report{Step: fmt.Sprintf(format, args...)})
 }
 
-// Warn says what is worth knowing as long as the team runs. Where nobody waits it is kept for the status.
+// Warn reports warnings that hold as long as the team runs.
 func (r *Reporter) Warn(texts ...string) {
 	r.Mention(texts...)
 	if r.Out == nil {
@@ -48,7 +51,7 @@ func (r *Reporter) Warn(texts ...string) {
 	}
 }
 
-// Mention says what is worth knowing now; if it lasts the status says so by itself.
+// Mention reports warnings about the moment: if they last, the status shows them by itself.
 func (r *Reporter) Mention(texts ...string) {
 	for _, text := range texts {
 		r.Log.Warn(text)
@@ -56,10 +59,10 @@ func (r *Reporter) Mention(texts ...string) {
 	}
 }
 
-// readyFDEnv names the descriptor that `nicteam run` reports to when spawn started it.
+// readyFDEnv names the descriptor of the ready pipe in the environment of `nicteam run`.
 const readyFDEnv = "NICTEAM_READY_FD"
 
-// ReadyPipe is the descriptor that the starter of this process waits on, nil when there is none.
+// ReadyPipe returns the pipe on which the caller of this process waits for reports, nil if there is none.
 func ReadyPipe() *os.File {
 	if os.Getenv(readyFDEnv) != "3" {
 		return nil

@@ -1,7 +1,6 @@
 package launch
 
 import (
-	"context"
 	"log/slog"
 	"os"
 	"strings"
@@ -9,22 +8,23 @@ import (
 	"nicteam/internal/atomicfile"
 	"nicteam/internal/config"
 	"nicteam/internal/host"
+	"nicteam/internal/host/journal"
 	"nicteam/team"
 )
 
-// Restore puts the host back from the journal of a team whose process is gone; "" means all teams that
-// have a journal and do not run. forget are NICs that were not there then and are not waited for any more.
-func Restore(_ context.Context, p Dirs, name string, forget []string, log *slog.Logger) (steps []string, err error) {
+// Restore puts the host back from the journal of a team whose process is gone; "" means every such team. forget names
+// NICs that were absent when the team ended: their part of the journal is dropped.
+func Restore(d Dirs, name string, forget []string, log *slog.Logger) (steps []string, err error) {
 	SetSafePath()
 	names := []string{name}
 	if name == "" {
 		names = nil
-		left, err := teamsWith(p.StateDir, ".journal")
+		left, err := teamsWith(d.StateDir, ".journal")
 		if err != nil {
 			return nil, err
 		}
 		for _, n := range left {
-			if !teamRuns(p, n) {
+			if !teamRuns(d, n) {
 				names = append(names, n)
 			}
 		}
@@ -33,7 +33,7 @@ func Restore(_ context.Context, p Dirs, name string, forget []string, log *slog.
 		}
 	}
 	for _, n := range names {
-		more, err := restore(p, n, forget, log)
+		more, err := restoreTeam(d, n, forget, log)
 		steps = append(steps, more...)
 		if err != nil {
 			return steps, err
@@ -42,30 +42,32 @@ func Restore(_ context.Context, p Dirs, name string, forget []string, log *slog.
 	return steps, nil
 }
 
-// Restorable reports whether a team left something to restore and does not run.
-func Restorable(p Dirs, name string) bool {
-	_, err := os.Stat(p.journalFile(name))
-	return err == nil && !teamRuns(p, name) && !host.Ended(p.StateDir, name)
+// Restorable reports whether a team left a journal to restore and its process does not run.
+func Restorable(d Dirs, name string) bool {
+	_, err := os.Stat(d.journalFile(name))
+	return err == nil && !teamRuns(d, name) && !journal.Ended(d.StateDir, name)
 }
 
-func restore(p Dirs, name string, forget []string, log *slog.Logger) (steps []string, err error) {
-	if teamRuns(p, name) {
+func restoreTeam(d Dirs, name string, forget []string, log *slog.Logger) (steps []string, err error) {
+	if teamRuns(d, name) {
 		return nil, &team.Problem{Kind: team.Conflict, What: "restore " + name, Why: "the team's process runs",
-			Fix: "nicteam delete " + name + " ends it and gives everything back"}
+			Fix: "nicteam delete " + name + " ends it and puts the host back"}
 	}
-	if _, err := os.Stat(p.journalFile(name)); os.IsNotExist(err) {
-		return nil, &team.Problem{Kind: team.NotFound, What: "restore " + name, Why: "there is no journal of a team " + name + " in " + p.StateDir,
-			Fix: "nicteam list shows the teams; nothing has to be restored for one that was deleted"}
+	if _, err := os.Stat(d.journalFile(name)); os.IsNotExist(err) {
+		return nil, &team.Problem{Kind: team.NotFound, What: "restore " + name,
+			Why: "no journal of " + name + " in " + d.StateDir,
+			Fix: "nicteam list shows the teams; a deleted team needs no restore"}
 	}
-	if err := p.Make(); err != nil {
+	if err := d.Make(); err != nil {
 		return nil, err
 	}
-	mine, err := LockTeam(p, name)
+	lock, err := LockTeam(d, name)
 	if err != nil {
 		return nil, err
 	}
-	defer mine.Release()
-	h, err := host.Open(host.Options{StateDir: p.StateDir, Team: name, Members: p.configuredNICs(name), Logger: log, Taken: TeamHolding})
+	defer lock.Release()
+	h, err := host.Open(host.Options{StateDir: d.StateDir, Team: name, Members: d.configuredNICs(name), Logger: log,
+		Taken: TeamHolding})
 	if err != nil {
 		return nil, err
 	}
@@ -82,12 +84,12 @@ func restore(p Dirs, name string, forget []string, log *slog.Logger) (steps []st
 			kept, err = h.Forget(nic)
 		}
 		if err == nil && !kept {
-			back.Notes = append(back.Notes, "there is nothing to forget of "+nic+": it is there, and has what it had")
+			back.Notes = append(back.Notes, "nothing to forget of "+nic+": it is present and was restored")
 		}
 	}
 	steps = append(steps, back.Notes...)
 	if len(back.Members) > 0 {
-		steps = append(steps, "given back: "+strings.Join(back.Members, ", "))
+		steps = append(steps, "released: "+strings.Join(back.Members, ", "))
 	}
 	if back.Adapter != "" {
 		steps = append(steps, "adapter "+back.Adapter+" removed")
@@ -95,18 +97,18 @@ func restore(p Dirs, name string, forget []string, log *slog.Logger) (steps []st
 	if err != nil {
 		return steps, err
 	}
-	_ = os.Remove(p.Socket(name))
-	atomicfile.Remove(p.RunningConfig(name))
-	p.RemoveLACPState(name)
-	if !p.Persistent(name) {
-		p.RemoveHistory(name)
+	_ = os.Remove(d.Socket(name))
+	atomicfile.Remove(d.RunningConfig(name))
+	d.RemoveLACPState(name)
+	if !d.Persistent(name) {
+		d.RemoveHistory(name)
 	}
 	return steps, nil
 }
 
-// configuredNICs are the NICs that a team's settings name, those of its last process first.
-func (p Dirs) configuredNICs(name string) []string {
-	for _, path := range []string{p.RunningConfig(name), p.configFile(name)} {
+// configuredNICs returns the members in the team's configuration: that of its last process if there is one.
+func (d Dirs) configuredNICs(name string) []string {
+	for _, path := range []string{d.RunningConfig(name), d.configFile(name)} {
 		if loaded, err := config.Load(config.Options{Path: path}); err == nil {
 			return loaded.Config.MemberNames()
 		}

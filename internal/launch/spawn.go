@@ -16,12 +16,12 @@ import (
 	"nicteam/team"
 )
 
-// errNoReport is a process that ended without a word but, maybe, in its log.
-var errNoReport = errors.New("unexplained end")
+// errNoReport: the process ended without reporting a problem. Its log may explain it.
+var errNoReport = errors.New("no report from the process")
 
-// spawn starts the team's process detached from this one's terminal, session and streams, and
-// waits until it reports that it forwards. ctx ending while it waits ends the new process in order.
-func spawn(ctx context.Context, p Dirs, name, configFile string, level slog.Level, progress func(Report)) error {
+// spawn starts the team's process, detached from this process's terminal, session and streams, and waits until it
+// reports ready. If ctx ends first, the process puts the host back and ends.
+func spawn(ctx context.Context, d Dirs, name, configFile string, level slog.Level, progress func(Report)) error {
 	exe, err := os.Executable()
 	if err != nil {
 		return err
@@ -31,22 +31,22 @@ func spawn(ctx context.Context, p Dirs, name, configFile string, level slog.Leve
 		return err
 	}
 	defer func() { _ = r.Close() }()
-	log, err := OpenLog(p.LogFile(name))
+	log, err := OpenLog(d.LogFile(name))
 	if err != nil {
 		_ = w.Close()
 		return err
 	}
 	args := []string{"run", name, "--config", configFile,
-		"--run-dir", p.RunDir, "--state-dir", p.StateDir, "--config-dir", p.ConfigDir}
+		"--run-dir", d.RunDir, "--state-dir", d.StateDir, "--config-dir", d.ConfigDir}
 	if level < slog.LevelInfo {
 		args = append(args, "-v")
 	}
-	// What the caller left open for us by accident is not for a process that stays. Kernels before 5.11 cannot.
+	// Descriptors that the caller leaked must not stay open in a process that stays. Kernels before 5.11 cannot do
+	// this.
 	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	cmd := exec.Command(exe, args...)
 	cmd.Dir = "/"
-	// The caller's environment is not passed on: the settings are in the file, as they were checked, and what else is in it
-	// (secrets, a PATH) is not for a process that stays.
+	// The caller's environment (secrets, a PATH) is not passed on. The settings are in the file, as they were checked.
 	cmd.Env = []string{"PATH=" + safePath, readyFDEnv + "=3"}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{w}
@@ -80,8 +80,8 @@ func spawn(ctx context.Context, p Dirs, name, configFile string, level slog.Leve
 				<-gone
 				return stopped
 			case !ok:
-				return &team.Problem{Kind: team.Failed, What: "start the process of " + name,
-					Why: exitReason(<-gone), Fix: "read " + p.LogFile(name) + ", then: nicteam restore " + name, Err: errNoReport}
+				return &team.Problem{Kind: team.Failed, What: "start the process of " + name, Why: exitReason(<-gone),
+					Fix: "read " + d.LogFile(name) + ", then: nicteam restore " + name, Err: errNoReport}
 			case line.Problem != nil:
 				<-gone
 				if stopped != nil && line.Problem.Kind == team.Reverted {
@@ -89,9 +89,9 @@ func spawn(ctx context.Context, p Dirs, name, configFile string, level slog.Leve
 				}
 				return line.Problem
 			case line.Ready && stopped != nil:
-				// It has just become a team and ends as one, with the adapter left for the next start.
+				// The signal came just after it was ready: it has stopped and left the adapter.
 				<-gone
-				if _, err := restore(p, name, nil, slog.New(slog.DiscardHandler)); err != nil {
+				if _, err := restoreTeam(d, name, nil, slog.New(slog.DiscardHandler)); err != nil {
 					return err
 				}
 				return stopped
@@ -101,21 +101,20 @@ func spawn(ctx context.Context, p Dirs, name, configFile string, level slog.Leve
 				progress(line)
 			}
 		case <-done:
-			// It puts the host back and closes the pipe.
+			// The process puts the host back and closes the pipe.
 			done, stopped = nil, context.Cause(ctx)
 			_ = cmd.Process.Signal(syscall.SIGINT)
 		}
 	}
 }
 
-// safePath has the directories of a host's own programs.
+// safePath is where a host's own programs are.
 const safePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin"
 
-// SetSafePath has the programs that we run, nft, be those of the host, whatever the one who started this process has in his
-// PATH.
+// SetSafePath makes exec find the host's programs (nft), whatever PATH the caller has.
 func SetSafePath() { _ = os.Setenv("PATH", safePath) }
 
-// OpenLog opens the log of a detached process.
+// OpenLog opens the log of a detached process for appending.
 func OpenLog(path string) (*os.File, error) {
 	return OpenOwned(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND)
 }
@@ -123,7 +122,7 @@ func OpenLog(path string) (*os.File, error) {
 func exitReason(err error) string {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		return "it ended before it forwarded: " + exit.String()
+		return "it ended before the team forwarded: " + exit.String()
 	}
-	return "it ended before it forwarded"
+	return "it ended before the team forwarded"
 }

@@ -13,22 +13,22 @@ import (
 	"nicteam/team"
 )
 
-// A team's process writes as root to names that everybody knows. Where somebody else may put a link there, he says which
-// file is written. So its directories, and every directory and link on the way to them, belong to root or to the user of
-// the process, and only these can put anything there; and no file of ours is opened through a link.
+// A team's process writes as root to well-known names. A user who could put a link there would choose which file root
+// overwrites. So the directories, and every directory and link on the way to them, must belong to root or to the user
+// of the process and be writable by nobody else, and no file is opened through a link.
 
-// maxLinks bounds links that lead to links.
+// maxLinks bounds a chain of links.
 const maxLinks = 40
 
-// checkTrusted refuses a path of which a part, as far as it is there, is in the hands of others. A directory of ours at its end that is
-// open to others and empty is none: claim shuts it before it is used.
+// checkTrusted refuses a path if another user controls a part of it that exists. It accepts a directory of ours at its
+// end that others may write to while that is empty: closeToOthers closes it before it is used.
 func checkTrusted(dir string) error {
 	links := 0
 	at, rest := "/", split(dir)
 	for {
 		st, err := lstat(at)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil // what is not there we make ourselves
+			return nil // Make creates the rest
 		}
 		if err != nil {
 			return err
@@ -38,7 +38,7 @@ func checkTrusted(dir string) error {
 		}
 		switch st.Mode & unix.S_IFMT {
 		case unix.S_IFDIR:
-			// A directory like /tmp lets nobody replace what belongs to others, so it may be on the way.
+			// A sticky directory (/tmp) lets nobody replace what belongs to others: accepted on the way.
 			onTheWay := len(rest) > 0 && st.Mode&unix.S_ISVTX != 0
 			if who := otherWriters(st); who != "" && !onTheWay && !(len(rest) == 0 && empty(at)) {
 				return &untrusted{at, who + " may write to it"}
@@ -65,8 +65,8 @@ func checkTrusted(dir string) error {
 	}
 }
 
-// closeToOthers shuts a directory of ours to others where they may write to it and have not: one that was mounted for us, as container
-// engines do, is open to everybody.
+// closeToOthers sets mode 0750 on a directory of ours that others may write to, if they have not: container engines
+// mount directories that are open to everybody.
 func closeToOthers(dir string) error {
 	var st unix.Stat_t
 	if err := unix.Stat(dir, &st); err != nil {
@@ -79,7 +79,7 @@ func closeToOthers(dir string) error {
 	if err := os.Chmod(dir, 0o750); err != nil {
 		return err
 	}
-	if !empty(dir) { // somebody was faster
+	if !empty(dir) { // written to meanwhile
 		return &untrusted{dir, who + " could write to it a moment ago"}
 	}
 	return nil
@@ -90,18 +90,19 @@ func empty(dir string) bool {
 	return err == nil && len(entries) == 0
 }
 
-// untrusted is a directory or link that others have a say in.
+// untrusted is a directory or link that another user controls.
 type untrusted struct{ path, why string }
 
-func (f *untrusted) Error() string { return f.path + ": " + f.why }
+func (u *untrusted) Error() string { return u.path + ": " + u.why }
 
-// problem is what users read of it; flag names another place.
-func (f *untrusted) problem(dir, flag string) *team.Problem {
-	return &team.Problem{Kind: team.NotPermitted, What: "use " + dir,
-		Why: fmt.Sprintf("%s is not safe: %s, who could have files of this host overwritten", f.path, f.why),
-		Fix: fmt.Sprintf("chown root:root %s; chmod go-w %s; or name another place with --%s", f.path, f.path, flag), Err: f}
+func (u *untrusted) problem(f flagDir) *team.Problem {
+	return &team.Problem{Kind: team.NotPermitted, What: "use " + f.dir,
+		Why: fmt.Sprintf("%s is not safe: %s, who could have files of this host overwritten", u.path, u.why),
+		Fix: fmt.Sprintf("chown root:root %s; chmod go-w %s; or set another with --%s", u.path, u.path, f.flag),
+		Err: u}
 }
 
+// split returns the elements of an absolute path.
 func split(path string) (parts []string) {
 	for _, p := range strings.Split(filepath.Clean("/"+path), "/") {
 		if p != "" {
@@ -118,9 +119,10 @@ func lstat(path string) (st unix.Stat_t, err error) {
 	return st, nil
 }
 
+// trustedUID reports whether uid is root or the user of this process.
 func trustedUID(uid uint32) bool { return uid == 0 || uid == uint32(os.Geteuid()) }
 
-// otherWriters says who else may write to a directory, "" for nobody.
+// otherWriters names who else may write to a directory, "" for nobody.
 func otherWriters(st unix.Stat_t) string {
 	switch {
 	case st.Mode&unix.S_IWOTH != 0:
@@ -131,19 +133,20 @@ func otherWriters(st unix.Stat_t) string {
 	return ""
 }
 
-// OpenOwned opens, or makes, a file of ours in a trusted directory. What somebody put there before it was one is not
-// written to: a link, a pipe, a second name of another file.
+// OpenOwned opens or creates a file of ours in a trusted directory. It refuses links, pipes and second names of a file,
+// which may date from before the directory was trusted.
 func OpenOwned(path string, flags int) (*os.File, error) {
 	f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o640)
 	if err != nil {
 		if errors.Is(err, unix.ELOOP) {
-			err = &fs.PathError{Op: "open", Path: path, Err: errors.New("it is a link, and links are not followed here")}
+			err = &fs.PathError{Op: "open", Path: path, Err: errors.New("is a symbolic link")}
 		}
 		return nil, err
 	}
 	var st unix.Stat_t
-	if err = unix.Fstat(int(f.Fd()), &st); err == nil && (st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink > 1 || !trustedUID(st.Uid)) {
-		err = errors.New("it is not a plain file of this user with one name")
+	err = unix.Fstat(int(f.Fd()), &st)
+	if err == nil && (st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink > 1 || !trustedUID(st.Uid)) {
+		err = errors.New("is not a regular file of this user with one name")
 	}
 	if err != nil {
 		_ = f.Close()

@@ -138,15 +138,15 @@ func TestFilesOfOthers(t *testing.T) {
 		"directory":     func(path, _ string) error { return os.Mkdir(path, 0o700) },
 	}
 	opens := map[string]func(Dirs) error{
-		"lock": func(p Dirs) error {
-			l, err := LockTeam(p, "team0")
+		"lock": func(d Dirs) error {
+			l, err := LockTeam(d, "team0")
 			if err == nil {
 				l.Release()
 			}
 			return err
 		},
-		"log": func(p Dirs) error {
-			l, err := OpenLog(p.LogFile("team0"))
+		"log": func(d Dirs) error {
+			l, err := OpenLog(d.LogFile("team0"))
 			if err == nil {
 				_ = l.Close()
 			}

@@ -14,7 +14,7 @@ import (
 // only is a socket filter that takes in the numbers that leave rest when halved.
 func only(t *testing.T, rest int32) *ebpf.Program {
 	t.Helper()
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "GPL", Instructions: asm.Instructions{
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "Dual MIT/GPL", Instructions: asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1),
 		asm.LoadAbs(14, asm.Word),
 		asm.And.Imm(asm.R0, 1),

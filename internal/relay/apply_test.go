@@ -19,7 +19,7 @@ func TestFilterAndPromiscuous(t *testing.T) {
 	// its promiscuity counts one for a filter that is not empty and one for Promiscuous.
 	apply := func(promiscuous bool, want int, filter ...frame.MAC) {
 		t.Helper()
-		pl := g.plan(spread.SpreadSingle)
+		pl := g.plan(spread.RuleSingle)
 		pl.Promiscuous, pl.Filter[0] = promiscuous, filter
 		g.apply(pl)
 		what := fmt.Sprintf("promiscuity %d with promiscuous %v, filter %v", want, promiscuous, filter)
@@ -55,7 +55,7 @@ func TestRefusedAddressesAreTold(t *testing.T) {
 	labtest.Must(t, err)
 	g.links = append(g.links, team.Link{Name: "m2", Index: l.Attrs().Index, MAC: memberMAC(2)})
 	g.join(2)
-	pl := g.plan(spread.SpreadSingle)
+	pl := g.plan(spread.RuleSingle)
 	g.apply(pl)
 	told := func() {
 		t.Helper()

@@ -98,7 +98,7 @@ func (t *transmitter) measureRate(u *Rule, m *member, l *tally) bool {
 	}
 	charged, now := m.socket.Backlog(), t.r.clock.now()
 	r := m.rate.measure(now, charged, fresh)
-	if u.Spread == spread.SpreadShortest {
+	if u.Rule == spread.RuleShortest {
 		t.picker.Now = now
 		t.picker.Measured(m.id, r.sent, r.waiting)
 	}

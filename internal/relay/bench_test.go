@@ -19,7 +19,7 @@ var spreads = []struct {
 	plan func(g *rig) *spread.Plan
 }{
 	{"xor", func(g *rig) *spread.Plan {
-		pl := g.plan(spread.SpreadSlots)
+		pl := g.plan(spread.RuleSlots)
 		pl.Slots = make([]uint8, spread.SlotCount)
 		for i := range pl.Slots {
 			pl.Slots[i] = uint8(i % len(g.links))

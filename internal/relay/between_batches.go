@@ -106,9 +106,9 @@ func (r *Relay) postWithPicker(f func(p *spread.Picker, now int64)) (done <-chan
 
 var errNoTransmitter = fmt.Errorf("run on the transmitter: %w", nic.ErrClosed)
 
-// Flows copies the flow table of SpreadShortest to f. It returns false if the Plan in force has none.
-func (r *Relay) Flows(f *spread.Flows) bool {
-	if r.rule.Load().Spread != spread.SpreadShortest {
+// Flows copies the flow table of RuleShortest to f. It returns false if the Plan in force has none.
+func (r *Relay) Flows(f *spread.FlowTable) bool {
+	if r.rule.Load().Rule != spread.RuleShortest {
 		return false
 	}
 	found := false

@@ -14,7 +14,7 @@ import (
 // Many ask at once, and each is served once, one after the other, whatever else the goroutine has to do.
 func TestDo(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(spread.SpreadSingle))
+	g.apply(g.plan(spread.RuleSingle))
 	host := g.teamPort()
 	const callers, each = 8, 200
 	served := 0 // by one goroutine: the race detector looks on

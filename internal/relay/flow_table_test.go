@@ -76,7 +76,7 @@ func TestMembersAreUsedByWhatTheyCarry(t *testing.T) {
 	g.bridge()
 	g.answer()
 	g.sendFlows(12)
-	f := new(spread.Flows)
+	f := new(spread.FlowTable)
 	labtest.Eventually(t, "measured capacities", func() bool {
 		if !g.relay.Flows(f) {
 			return false
@@ -120,7 +120,7 @@ func TestAnUnusedMemberIsRead(t *testing.T) {
 			host.send(testFrame(peerMAC+frame.MAC(i), adapterMAC, i))
 		}
 	})
-	f := new(spread.Flows)
+	f := new(spread.FlowTable)
 	labtest.Eventually(t, "both clocks set straight", func() bool {
 		host.send(testFrame(peerMAC, adapterMAC, 0)) // a flow has one member
 		if !g.relay.Flows(f) {

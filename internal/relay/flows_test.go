@@ -12,7 +12,7 @@ import (
 
 // shortest is the plan of elb with members of 1 Gbit/s, the adapter's address being at home with member 0.
 func (g *rig) shortest() *spread.Plan {
-	pl := g.perMember(spread.SpreadShortest)
+	pl := g.perMember(spread.RuleShortest)
 	pl.Gain, pl.Skew = spread.DefaultGain, spread.DefaultSkew
 	for id := range g.links {
 		pl.Rates[id] = 1_000_000_000
@@ -22,8 +22,8 @@ func (g *rig) shortest() *spread.Plan {
 
 func TestFlowsCopiesTheTable(t *testing.T) {
 	g := newRig(t, 2)
-	f := new(spread.Flows)
-	g.apply(g.plan(spread.SpreadSingle))
+	f := new(spread.FlowTable)
+	g.apply(g.plan(spread.RuleSingle))
 	if g.relay.Flows(f) {
 		t.Error("there is a table under another rule")
 	}
@@ -51,7 +51,7 @@ func TestFlowsCopiesTheTable(t *testing.T) {
 	if !g.relay.Flows(f) || f.Now <= was {
 		t.Errorf("a later copy is of %d, the one before of %d", f.Now, was)
 	}
-	g.apply(g.plan(spread.SpreadSingle))
+	g.apply(g.plan(spread.RuleSingle))
 	if g.relay.Flows(f) {
 		t.Error("there is a table under another rule")
 	}
@@ -68,7 +68,7 @@ func TestFlowsWhileClosing(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 3 {
 			wg.Go(func() {
-				f := new(spread.Flows)
+				f := new(spread.FlowTable)
 				for {
 					g.relay.Flows(f)
 					select {
@@ -90,7 +90,7 @@ func TestFlowsWhileClosing(t *testing.T) {
 			t.Fatal("Close hangs")
 		}
 		began := time.Now()
-		if g.relay.Flows(new(spread.Flows)) || time.Since(began) > time.Second {
+		if g.relay.Flows(new(spread.FlowTable)) || time.Since(began) > time.Second {
 			t.Errorf("after Close there is a table, or %v of waiting for one", time.Since(began))
 		}
 		close(stop)
@@ -104,11 +104,11 @@ func TestHeardCountsWhatIsForUs(t *testing.T) {
 	g := newRig(t, 2)
 	g.hearAll()
 	host, peers := g.teamPort(), []*port{g.peerPort(0), g.peerPort(1)}
-	g.apply(g.plan(spread.SpreadSingle))
+	g.apply(g.plan(spread.RuleSingle))
 	b := testFrame(adapterMAC, peerMAC, 0)
 	peers[0].send(b)
 	host.expect(b)
-	g.apply(g.perMember(spread.SpreadSingle))
+	g.apply(g.perMember(spread.RuleSingle))
 	for range 3 {
 		for id, p := range peers {
 			b := testFrame(memberMAC(id), peerMAC, 1)

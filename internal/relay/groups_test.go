@@ -31,7 +31,7 @@ func TestGroups(t *testing.T) {
 	before := []string{g.groupsOf("m0"), g.groupsOf("m1")}
 	apply := func(members spread.MemberSet, all bool, groups ...frame.MAC) {
 		t.Helper()
-		pl := g.plan(spread.SpreadSingle)
+		pl := g.plan(spread.RuleSingle)
 		pl.GroupMembers, pl.AllMulti, pl.Groups = members, all, groups
 		g.apply(pl)
 		for id := range 2 {
@@ -99,7 +99,7 @@ func TestRefusedGroupsAreTold(t *testing.T) {
 	labtest.Must(t, err)
 	g.links = append(g.links, team.Link{Name: "m1", Index: l.Attrs().Index, MAC: memberMAC(1)})
 	g.join(1)
-	pl := g.plan(spread.SpreadSingle)
+	pl := g.plan(spread.RuleSingle)
 	pl.GroupMembers, pl.Groups = 0b11, []frame.MAC{solicited}
 	g.apply(pl)
 	late := time.After(labtest.Patience)

@@ -80,7 +80,7 @@ func TestJoinedDatagramsArriveAsTheyWere(t *testing.T) {
 			if off {
 				offloadsOff(t, g.host, "m0")
 			}
-			g.apply(g.plan(spread.SpreadSingle))
+			g.apply(g.plan(spread.RuleSingle))
 			udp := func(h *frame.Headers) bool { return h.Protocol == frame.UDP }
 			host := g.port(g.host, "team0", udp)
 			peer := g.port(g.peer, "p0", udp)
@@ -141,7 +141,7 @@ func TestJoinedDatagramsArriveAsTheyWere(t *testing.T) {
 // The same in the other direction, and what cannot be delivered is counted by frames.
 func TestJoinedDatagramsAreReceived(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(spread.SpreadSingle))
+	g.apply(g.plan(spread.RuleSingle))
 	udp := func(h *frame.Headers) bool { return h.Protocol == frame.UDP }
 	host, peer := g.port(g.host, "team0", udp), g.port(g.peer, "p0", udp)
 	const n = 64
@@ -192,7 +192,7 @@ func TestJoinedDatagramsAreReceived(t *testing.T) {
 // A joined frame that a member refuses is as many frames, which another sends.
 func TestJoinedDatagramsAreResent(t *testing.T) {
 	g := newRig(t, 2)
-	g.apply(g.plan(spread.SpreadSingle))
+	g.apply(g.plan(spread.RuleSingle))
 	udp := func(h *frame.Headers) bool { return h.Protocol == frame.UDP }
 	host, peer := g.port(g.host, "team0", udp), g.port(g.peer, "p1", udp)
 	const n = 40
@@ -230,7 +230,7 @@ func TestStreamsPassClean(t *testing.T) {
 				offloadsOff(t, g.peer, fmt.Sprintf("p%d", i))
 			}
 		}
-		g.apply(g.plan(spread.SpreadSingle))
+		g.apply(g.plan(spread.RuleSingle))
 		g.bridge()
 		for _, s := range []lab.Stream{
 			// No more than a small machine with other work carries.

@@ -19,7 +19,7 @@ import (
 func lives(pl *spread.Plan, stations ...frame.Station) {
 	pl.Stations, pl.Promiscuous = stations, true
 	for _, s := range stations {
-		pl.Behind, pl.Own = append(pl.Behind, s.MAC()), append(pl.Own, s.MAC())
+		pl.Behind, pl.TeamMACs = append(pl.Behind, s.MAC()), append(pl.TeamMACs, s.MAC())
 	}
 }
 
@@ -99,7 +99,7 @@ func TestSightings(t *testing.T) {
 // A guest that is heard from another host is told of once, however much it says, and in the VLAN that it is heard in.
 func TestGuestIsToldOfElsewhere(t *testing.T) {
 	g := newRig(t, 2)
-	pl := g.plan(spread.SpreadSingle)
+	pl := g.plan(spread.RuleSingle)
 	lives(pl, frame.StationOf(behindMAC, 0), frame.StationOf(behindMAC, 7))
 	g.apply(pl)
 	host, peer := g.teamPort(), g.peerPort(0)
@@ -133,7 +133,7 @@ func TestGuestIsToldOfElsewhere(t *testing.T) {
 // A MAC may live behind the adapter in one VLAN and elsewhere in another, as VRRP's does.
 func TestGuestIsElsewhereInAnotherVLAN(t *testing.T) {
 	g := newRig(t, 2)
-	pl := g.plan(spread.SpreadSingle)
+	pl := g.plan(spread.RuleSingle)
 	lives(pl, frame.StationOf(behindMAC, 7))
 	g.apply(pl)
 	host, peer := g.teamPort(), g.peerPort(0)
@@ -153,7 +153,7 @@ func TestGuestIsElsewhereInAnotherVLAN(t *testing.T) {
 // Who the adapter sends from is here, whoever else says so elsewhere: what it has sent meanwhile is looked at first.
 func TestWhoSendsIsHere(t *testing.T) {
 	g := newRig(t, 1)
-	pl := g.plan(spread.SpreadSingle)
+	pl := g.plan(spread.RuleSingle)
 	s := frame.StationOf(behindMAC, 0)
 	lives(pl, s)
 	g.apply(pl)
@@ -212,7 +212,7 @@ func (g *rig) toldElsewhere() (all []frame.Station) {
 func TestAnnouncementOfAGuestComesBack(t *testing.T) {
 	g := newRig(t, 3)
 	g.flood()
-	pl := g.plan(spread.SpreadSingle)
+	pl := g.plan(spread.RuleSingle)
 	lives(pl, frame.StationOf(behindMAC, 0))
 	g.apply(pl)
 	host := g.teamPort()

@@ -23,7 +23,7 @@ func flowOf(b []byte) (flow, n int) { return int(frame.MACAt(b, 0) & 0xff), numb
 
 // moving has all slots go from member 0 to member 1.
 func (g *rig) moving(turn uint64, skew time.Duration) *spread.Plan {
-	pl := g.plan(spread.SpreadSlots)
+	pl := g.plan(spread.RuleSlots)
 	pl.Hash, pl.Turn, pl.Mark, pl.Skew = spread.Layer2, turn, 1, skew
 	pl.From, pl.Slots = make([]uint8, spread.SlotCount), slices.Repeat([]uint8{1}, spread.SlotCount)
 	return pl

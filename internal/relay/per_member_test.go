@@ -15,7 +15,7 @@ import (
 )
 
 // perMember is a plan in which members send with their own addresses, the adapter's being at home with member 0.
-func (g *rig) perMember(rule spread.Spread) *spread.Plan {
+func (g *rig) perMember(rule spread.Rule) *spread.Plan {
 	pl := g.plan(rule)
 	pl.PerMember, pl.Multicast = true, 1
 	pl.Filter = [spread.MaxMembers][]frame.MAC{0: {adapterMAC}}
@@ -67,9 +67,9 @@ func isNeighbourhood(h *frame.Headers) bool { return isARPorND(h) }
 func TestMembersSendWithTheirOwnAddress(t *testing.T) {
 	g := newRig(t, 3)
 	host, peers := g.teamPort(), []*port{g.peerPort(0), g.peerPort(1)}
-	pl := g.perMember(spread.SpreadSingle)
-	pl.Single = 1
-	pl.Behind, pl.Own = []frame.MAC{behindMAC}, append(pl.Own, behindMAC)
+	pl := g.perMember(spread.RuleSingle)
+	pl.Active = 1
+	pl.Behind, pl.TeamMACs = []frame.MAC{behindMAC}, append(pl.TeamMACs, behindMAC)
 	g.apply(pl)
 
 	for _, tags := range [][]uint16{nil, {0x8100, 100}, {0x88a8, 7, 0x8100, 100}} {
@@ -99,8 +99,8 @@ func TestMembersAddressFollowsThePlan(t *testing.T) {
 	l, err := g.host.Handle().LinkByName("m1")
 	labtest.Must(t, err)
 	labtest.Must(t, g.host.Handle().LinkSetHardwareAddr(l, next.HardwareAddr()))
-	pl := g.perMember(spread.SpreadSingle)
-	pl.Single, pl.MACs[1], pl.Own = 1, next, append(pl.Own, next)
+	pl := g.perMember(spread.RuleSingle)
+	pl.Active, pl.MACs[1], pl.TeamMACs = 1, next, append(pl.TeamMACs, next)
 	pl.Filter[1] = []frame.MAC{memberMAC(1)}
 	g.apply(pl)
 	b := testFrame(peerMAC, adapterMAC, 1)
@@ -119,7 +119,7 @@ func TestMembersAddressFollowsThePlan(t *testing.T) {
 	arrives(next, 2)
 	arrives(memberMAC(1), 3)
 	later := *pl
-	later.Filter[1], later.Own = nil, []frame.MAC{adapterMAC, memberMAC(0), next}
+	later.Filter[1], later.TeamMACs = nil, []frame.MAC{adapterMAC, memberMAC(0), next}
 	g.apply(&later)
 	peer.send(testFrame(memberMAC(1), peerMAC, 4)) // not taken in
 	arrives(next, 5)
@@ -131,7 +131,7 @@ func TestSuperFramesGetTheMembersAddress(t *testing.T) {
 		if off {
 			offloadsOff(t, g.host, "m0")
 		}
-		g.apply(g.perMember(spread.SpreadSingle))
+		g.apply(g.perMember(spread.RuleSingle))
 		udp := func(h *frame.Headers) bool { return h.Protocol == frame.UDP }
 		host, peer := g.port(g.host, "team0", udp), g.port(g.peer, "p0", udp)
 		const n = 40
@@ -162,8 +162,8 @@ func TestSuperFramesGetTheMembersAddress(t *testing.T) {
 
 func TestAdapterAsksThroughTheControlLoop(t *testing.T) {
 	g := newRig(t, 2)
-	pl := g.perMember(spread.SpreadSingle)
-	pl.Behind, pl.Own = []frame.MAC{behindMAC}, append(pl.Own, behindMAC)
+	pl := g.perMember(spread.RuleSingle)
+	pl.Behind, pl.TeamMACs = []frame.MAC{behindMAC}, append(pl.TeamMACs, behindMAC)
 	g.apply(pl)
 	host, peer := g.port(g.host, "team0", isNeighbourhood), g.port(g.peer, "p0", isNeighbourhood)
 	before := g.counters()
@@ -205,7 +205,7 @@ func TestAdapterAsksThroughTheControlLoop(t *testing.T) {
 
 func TestNobodyToAskBy(t *testing.T) {
 	g := newRig(t, 1)
-	pl := g.perMember(spread.SpreadNone)
+	pl := g.perMember(spread.RuleNone)
 	pl.Distributing = 0
 	g.apply(pl)
 	host := g.port(g.host, "team0", isNeighbourhood)
@@ -215,8 +215,8 @@ func TestNobodyToAskBy(t *testing.T) {
 
 func TestAnswersAreCopiedToTheControlLoop(t *testing.T) {
 	g := newRig(t, 2)
-	pl := g.perMember(spread.SpreadSingle)
-	pl.Behind, pl.Own, pl.Promiscuous = []frame.MAC{behindMAC}, append(pl.Own, behindMAC), true
+	pl := g.perMember(spread.RuleSingle)
+	pl.Behind, pl.TeamMACs, pl.Promiscuous = []frame.MAC{behindMAC}, append(pl.TeamMACs, behindMAC), true
 	g.apply(pl)
 	host := g.port(g.host, "team0", isNeighbourhood)
 	peers := []*port{g.port(g.peer, "p0", isNeighbourhood), g.port(g.peer, "p1", isNeighbourhood)}
@@ -262,7 +262,7 @@ func TestAnswersAreCopiedToTheControlLoop(t *testing.T) {
 		<-g.relay.Control()
 	}
 	// Only PerMember needs them.
-	pl = g.plan(spread.SpreadSingle)
+	pl = g.plan(spread.RuleSingle)
 	g.apply(pl)
 	b := arp(adapterMAC, peerMAC, 5)
 	peers[0].send(b)
@@ -277,7 +277,7 @@ func TestWhoLivesBehindIsPinned(t *testing.T) {
 	g := newRig(t, 3)
 	dead := memberMAC(9)
 	pl := g.shortest()
-	pl.Behind, pl.Own, pl.Promiscuous = []frame.MAC{behindMAC}, append(pl.Own, behindMAC, dead), true
+	pl.Behind, pl.TeamMACs, pl.Promiscuous = []frame.MAC{behindMAC}, append(pl.TeamMACs, behindMAC, dead), true
 	pl.Filter[1] = []frame.MAC{dead}
 	for i := range pl.Slots {
 		pl.Slots[i] = 2

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/limit"
 	"nicteam/internal/nic"
 	"nicteam/internal/tap"
 	"nicteam/modes/spread"
@@ -37,7 +38,7 @@ type member struct {
 	tunnel         bool  // the adapter accepts super-frames of UDP tunnels
 	recentNow      int64 // recentLocal.lookupTime
 	moveCandidates MoveCandidates
-	slowLimit      allowance
+	slowLimit      limit.Bucket
 	tally          tally
 	rxBytes        *spread.RxBytes // of the account; atomic
 

@@ -70,11 +70,11 @@ func TestNothingOfAStrangerComesBack(t *testing.T) {
 		t.Run(fmt.Sprintf("per member %v", per), func(t *testing.T) {
 			g := newRig(t, 3)
 			g.flood()
-			pl := g.plan(spread.SpreadSingle)
+			pl := g.plan(spread.RuleSingle)
 			if per {
-				pl = g.perMember(spread.SpreadSingle)
+				pl = g.perMember(spread.RuleSingle)
 			}
-			pl.Single, pl.Promiscuous = 1, true // member 0 takes in what is for groups
+			pl.Active, pl.Promiscuous = 1, true // member 0 takes in what is for groups
 			g.apply(pl)
 			host := g.teamPort()
 			const n = 100
@@ -112,7 +112,7 @@ func (g *rig) flood() {
 // Somebody behind the adapter who has moved to another host is heard from there at once, though the Plan still has him.
 func TestGuestThatMovedAwayIsHeard(t *testing.T) {
 	g := newRig(t, 2)
-	pl := g.perMember(spread.SpreadSingle)
+	pl := g.perMember(spread.RuleSingle)
 	lives(pl, frame.StationOf(behindMAC, 0))
 	g.apply(pl)
 	host, peer := g.teamPort(), g.peerPort(0)
@@ -131,7 +131,7 @@ func TestGuestThatMovedAwayIsHeard(t *testing.T) {
 // and nowhere else.
 func TestAnswerToAGuest(t *testing.T) {
 	g := newRig(t, 2)
-	pl := g.perMember(spread.SpreadSingle)
+	pl := g.perMember(spread.RuleSingle)
 	pl.Promiscuous = true
 	for i := range pl.Slots {
 		pl.Slots[i] = 1
@@ -152,7 +152,7 @@ func TestAnswerToAGuest(t *testing.T) {
 // learn the guest there.
 func TestGroupReportOfAGuest(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.perMember(spread.SpreadSingle))
+	g.apply(g.perMember(spread.RuleSingle))
 	host := g.teamPort()
 	peer := g.port(g.peer, "p0", func(h *frame.Headers) bool { return h.IPProto == frame.ProtoIGMP })
 	report := frame.IGMPReport(strangerMAC, netip.MustParseAddr("10.9.0.7"), []netip.Addr{netip.MustParseAddr("239.1.1.1")})

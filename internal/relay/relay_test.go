@@ -43,7 +43,7 @@ func (g *rig) newsOf(kind team.ControlKind) team.Control {
 
 func TestFramesPassBothWays(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(spread.SpreadSingle))
+	g.apply(g.plan(spread.RuleSingle))
 	host, peer := g.teamPort(), g.peerPort(0)
 	base := g.counters().Members[0]
 	const n, octets = 10, 60
@@ -67,7 +67,7 @@ func TestFramesPassBothWays(t *testing.T) {
 
 func TestTagsAreKept(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(spread.SpreadSingle))
+	g.apply(g.plan(spread.RuleSingle))
 	host, peer := g.teamPort(), g.peerPort(0)
 	for _, tags := range [][]uint16{
 		{0x8100, 5<<13 | 100},
@@ -110,9 +110,9 @@ func TestAcceptRules(t *testing.T) {
 		{name: "unicast where groups are not wanted", frame: testFrame(adapterMAC, peerMAC, 0), want: testFrame(adapterMAC, peerMAC, 0),
 			change: func(pl *spread.Plan) { pl.Multicast = 0 }},
 		{name: "behind", frame: testFrame(behind, peerMAC, 0), want: testFrame(behind, peerMAC, 0),
-			change: func(pl *spread.Plan) { pl.Behind = []frame.MAC{behind}; pl.Own = append(pl.Own, behind) }},
+			change: func(pl *spread.Plan) { pl.Behind = []frame.MAC{behind}; pl.TeamMACs = append(pl.TeamMACs, behind) }},
 		{name: "from behind, and moved away", frame: testFrame(frame.Broadcast, behind, 0), want: testFrame(frame.Broadcast, behind, 0),
-			change: func(pl *spread.Plan) { pl.Behind = []frame.MAC{behind}; pl.Own = append(pl.Own, behind) }},
+			change: func(pl *spread.Plan) { pl.Behind = []frame.MAC{behind}; pl.TeamMACs = append(pl.TeamMACs, behind) }},
 		{name: "promiscuous", frame: testFrame(stranger, peerMAC, 0), want: testFrame(stranger, peerMAC, 0),
 			change: func(pl *spread.Plan) { pl.Promiscuous = true }},
 		{name: "promiscuous, another member's", frame: testFrame(memberMAC(1), peerMAC, 0), drop: team.DropNotOurs,
@@ -128,7 +128,7 @@ func TestAcceptRules(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			g.TB = t
-			pl := g.plan(spread.SpreadSingle)
+			pl := g.plan(spread.RuleSingle)
 			if tt.change != nil {
 				tt.change(pl)
 			}
@@ -152,20 +152,20 @@ func TestTransmitRules(t *testing.T) {
 	g := newRig(t, 2)
 	host, peers := g.teamPort(), []*port{g.peerPort(0), g.peerPort(1)}
 
-	g.apply(g.plan(spread.SpreadBroadcast))
+	g.apply(g.plan(spread.RuleBroadcast))
 	b := testFrame(peerMAC, adapterMAC, 1)
 	host.send(b)
 	peers[0].expect(b)
 	peers[1].expect(b)
 
-	pl := g.plan(spread.SpreadSingle)
-	pl.Single = 1
+	pl := g.plan(spread.RuleSingle)
+	pl.Active = 1
 	g.apply(pl)
 	b = testFrame(peerMAC, adapterMAC, 2)
 	host.send(b)
 	peers[1].expect(b)
 
-	g.apply(g.plan(spread.SpreadRoundRobin))
+	g.apply(g.plan(spread.RuleRoundRobin))
 	for i := range 10 {
 		host.send(testFrame(peerMAC, adapterMAC, 10+i))
 	}
@@ -174,7 +174,7 @@ func TestTransmitRules(t *testing.T) {
 	}
 
 	before := g.counters().Adapter.TXDrop[team.DropNoMember]
-	g.apply(g.plan(spread.SpreadNone))
+	g.apply(g.plan(spread.RuleNone))
 	host.send(testFrame(peerMAC, adapterMAC, 3))
 	g.await("drop without member", func(c *team.Counters) bool { return c.Adapter.TXDrop[team.DropNoMember] == before+1 })
 	peers[0].empty()
@@ -184,7 +184,7 @@ func TestTransmitRules(t *testing.T) {
 func TestRefusedFramesAreResentOnce(t *testing.T) {
 	g := newRig(t, 3)
 	host, peer := g.teamPort(), g.peerPort(1)
-	pl := g.plan(spread.SpreadSingle)
+	pl := g.plan(spread.RuleSingle)
 	pl.Distributing = pl.Distributing.Without(2)
 	g.apply(pl)
 	labtest.Must(t, g.host.Down("m0"))
@@ -228,7 +228,7 @@ func TestRefusedFramesAreResentOnce(t *testing.T) {
 func TestMissingMemberRefuses(t *testing.T) {
 	g := newRig(t, 2)
 	host, peer := g.teamPort(), g.peerPort(1)
-	g.apply(g.plan(spread.SpreadSingle))
+	g.apply(g.plan(spread.RuleSingle))
 	labtest.Must(t, g.relay.Leave(0))
 	b := testFrame(peerMAC, adapterMAC, 1)
 	host.send(b)
@@ -238,7 +238,7 @@ func TestMissingMemberRefuses(t *testing.T) {
 func TestNICGoneAndBack(t *testing.T) {
 	g := newRig(t, 2)
 	host, peer := g.teamPort(), g.peerPort(1)
-	g.apply(g.plan(spread.SpreadSingle))
+	g.apply(g.plan(spread.RuleSingle))
 	l, err := g.host.Handle().LinkByName("m0")
 	labtest.Must(t, err)
 	labtest.Must(t, g.host.Handle().LinkDel(l))
@@ -248,7 +248,7 @@ func TestNICGoneAndBack(t *testing.T) {
 	b := testFrame(peerMAC, adapterMAC, 1)
 	host.send(b)
 	peer.expect(b)
-	g.apply(g.plan(spread.SpreadSingle)) // with a member whose NIC is gone
+	g.apply(g.plan(spread.RuleSingle)) // with a member whose NIC is gone
 
 	labtest.Must(t, g.relay.Leave(0))
 	labtest.Must(t, g.relay.Leave(0))
@@ -262,7 +262,7 @@ func TestNICGoneAndBack(t *testing.T) {
 
 func TestStrangersAreToldOnceAPlan(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(spread.SpreadSingle))
+	g.apply(g.plan(spread.RuleSingle))
 	host, peer := g.teamPort(), g.peerPort(0)
 	stranger := frame.MAC(0x0200000000cc)
 	for i := range 3 {
@@ -274,7 +274,7 @@ func TestStrangersAreToldOnceAPlan(t *testing.T) {
 	if diff := cmp.Diff(want, g.newsOf(team.ControlBehind)); diff != "" {
 		t.Errorf("news (-want +got):\n%s", diff)
 	}
-	pl := g.plan(spread.SpreadSingle)
+	pl := g.plan(spread.RuleSingle)
 	lives(pl, frame.StationOf(stranger, 0))
 	g.apply(pl)
 	b := testFrame(peerMAC, stranger, 4)
@@ -307,7 +307,7 @@ func TestStrangersAreToldOnceAPlan(t *testing.T) {
 
 func TestSlowProtocolGoesToControl(t *testing.T) {
 	g := newRig(t, 1)
-	pl := g.plan(spread.SpreadSingle)
+	pl := g.plan(spread.RuleSingle)
 	pl.Collecting = 0
 	g.apply(pl)
 	host, peer := g.port(g.host, "team0", func(h *frame.Headers) bool { return h.EtherType == frame.TypeSlow }), g.peerPort(0)
@@ -340,7 +340,7 @@ func TestSendControlFrame(t *testing.T) {
 
 func TestPanicLosesOneFrame(t *testing.T) {
 	g := newRig(t, 2)
-	pl := g.plan(spread.SpreadRoundRobin)
+	pl := g.plan(spread.RuleRoundRobin)
 	g.apply(pl)
 	host, peer := g.teamPort(), g.peerPort(0)
 	// A member without a socket makes each second frame panic. Nobody is left who would set what its NIC takes in.
@@ -371,18 +371,18 @@ func TestPanicLosesOneFrame(t *testing.T) {
 
 func TestCloseAndStartAgain(t *testing.T) {
 	g := newRig(t, 2)
-	g.apply(g.plan(spread.SpreadSingle))
+	g.apply(g.plan(spread.RuleSingle))
 	for range 3 {
 		labtest.Must(t, g.relay.Close())
 		labtest.Must(t, g.relay.Close())
 		if _, open := <-g.relay.Control(); open {
 			t.Error("Control is open after Close")
 		}
-		if err := g.relay.Apply(g.plan(spread.SpreadNone)); err == nil {
+		if err := g.relay.Apply(g.plan(spread.RuleNone)); err == nil {
 			t.Error("Apply after Close succeeded")
 		}
 		g.start()
-		g.apply(g.plan(spread.SpreadSingle))
+		g.apply(g.plan(spread.RuleSingle))
 	}
 	host, peer := g.teamPort(), g.peerPort(0)
 	b := testFrame(peerMAC, adapterMAC, 1)

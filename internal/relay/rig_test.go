@@ -89,14 +89,14 @@ func (g *rig) addLink(id int) {
 }
 
 // plan is one with all joined members in use.
-func (g *rig) plan(rule spread.Spread) *spread.Plan {
-	pl := &spread.Plan{Spread: rule, Adapter: adapterMAC, Own: []frame.MAC{adapterMAC}, PacketsPerMember: 1}
+func (g *rig) plan(rule spread.Rule) *spread.Plan {
+	pl := &spread.Plan{Rule: rule, Adapter: adapterMAC, TeamMACs: []frame.MAC{adapterMAC}, PacketsPerMember: 1}
 	for id := range g.links {
 		pl.Distributing = pl.Distributing.With(id)
 		pl.Collecting = pl.Collecting.With(id)
 		pl.Weights[id] = spread.MaxShare
 		pl.MACs[id] = memberMAC(id)
-		pl.Own = append(pl.Own, memberMAC(id))
+		pl.TeamMACs = append(pl.TeamMACs, memberMAC(id))
 		pl.Filter[id] = []frame.MAC{adapterMAC}
 	}
 	pl.Multicast = pl.Collecting

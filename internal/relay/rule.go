@@ -19,7 +19,7 @@ type Rule struct {
 
 // NewRule returns the rule of a Plan, which must not change any more.
 func NewRule(pl *spread.Plan) *Rule {
-	own := slices.DeleteFunc(slices.Clone(pl.Own), func(m frame.MAC) bool { return has(pl.Behind, m) })
+	own := slices.DeleteFunc(slices.Clone(pl.TeamMACs), func(m frame.MAC) bool { return has(pl.Behind, m) })
 	slices.Sort(own)
 	return &Rule{Plan: pl, own: own}
 }

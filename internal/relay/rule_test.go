@@ -11,7 +11,7 @@ import (
 )
 
 func TestRuleLookups(t *testing.T) {
-	u := NewRule(&spread.Plan{Own: []frame.MAC{5, 1, 3}, Behind: []frame.MAC{2, 7}})
+	u := NewRule(&spread.Plan{TeamMACs: []frame.MAC{5, 1, 3}, Behind: []frame.MAC{2, 7}})
 	for m := range frame.MAC(9) {
 		if got, want := u.IsOwn(m), m == 1 || m == 3 || m == 5; got != want {
 			t.Errorf("IsOwn(%d) = %v", m, got)
@@ -30,8 +30,8 @@ const (
 // perMember is the Plan of three members whose addresses are on the wire: the adapter's is at home with member 0, that
 // of a dead fourth with member 1, who lives behind is pinned to member 2, and groups are member 0's.
 func perMember() *spread.Plan {
-	pl := &spread.Plan{Spread: spread.SpreadShortest, Adapter: adapterMAC, PerMember: true, Multicast: 1, Collecting: 7, Distributing: 7,
-		Own: []frame.MAC{adapterMAC, memberMAC(0), memberMAC(1), memberMAC(2), memberMAC(3), behindMAC}, Behind: []frame.MAC{behindMAC}, Promiscuous: true}
+	pl := &spread.Plan{Rule: spread.RuleShortest, Adapter: adapterMAC, PerMember: true, Multicast: 1, Collecting: 7, Distributing: 7,
+		TeamMACs: []frame.MAC{adapterMAC, memberMAC(0), memberMAC(1), memberMAC(2), memberMAC(3), behindMAC}, Behind: []frame.MAC{behindMAC}, Promiscuous: true}
 	for id := range 3 {
 		pl.MACs[id] = memberMAC(id)
 	}

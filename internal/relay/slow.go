@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/limit"
 	"nicteam/internal/nic"
 	"nicteam/team"
 )
@@ -17,36 +18,23 @@ const slowProtocols frame.MAC = 0x0180c2000002
 const (
 	// slowEvery and slowBurst bound the frames of slow protocols that a member, and its slowReceiver, pass to the control loop.
 	// The standard allows ten a second, and modes/lacp processes no more. Of a flood the rest is only parsed.
-	slowEvery = 10_000_000 // ns
+	slowEvery = 10 * time.Millisecond
 	slowBurst = 30
 )
+
+var slowRate = limit.Rate{Every: slowEvery, Burst: slowBurst}
 
 // isSlow reports whether a frame is one of slow protocols, which concern only the two ends of a link.
 func isSlow(h *frame.Headers) bool {
 	return h.EtherType == frame.TypeSlow && h.Dst == slowProtocols
 }
 
-// allowance is what a member may still hand over: a bucket that fills by one each slowEvery. One goroutine uses it.
-type allowance struct {
-	full int64 // ns of the relay's clock, when the bucket is full again
-}
-
-// take takes one, if there is any.
-func (a *allowance) take(now int64) bool {
-	full := max(a.full, now)
-	if full-now > (slowBurst-1)*slowEvery {
-		return false
-	}
-	a.full = full + slowEvery
-	return true
-}
-
 // deliverSlow passes a frame of a slow protocol ([virtio header][frame]) to the control loop and counts it in l. The source is
 // not checked: an address of ours shows that a cable leads back to us, which LACP must know. It returns false if the frame
 // was dropped.
-func (m *member) deliverSlow(b []byte, p frame.Protocol, a *allowance, l *tally) bool {
+func (m *member) deliverSlow(b []byte, p frame.Protocol, bucket *limit.Bucket, l *tally) bool {
 	// Slow protocols other than LACP and markers are only counted.
-	if p == frame.LACP && !m.passSlow(b, a) {
+	if p == frame.LACP && !m.passSlow(b, bucket) {
 		l.drops[team.DropSocket]++
 		return false
 	}
@@ -57,8 +45,8 @@ func (m *member) deliverSlow(b []byte, p frame.Protocol, a *allowance, l *tally)
 }
 
 // passSlow passes a frame to the control loop within the limit, and reports whether it got through.
-func (m *member) passSlow(b []byte, a *allowance) bool {
-	if !a.take(m.r.clock.now()) {
+func (m *member) passSlow(b []byte, bucket *limit.Bucket) bool {
+	if !bucket.Take(time.Unix(0, m.r.clock.now()), slowRate) {
 		return false
 	}
 	// Frames that programs received before a marker may still be on their way to the adapter's stack.
@@ -86,7 +74,7 @@ func (m *member) receiveSlow(b []byte, p frame.Protocol) {
 // nothing floods the main socket and it is not needed. Marker PDUs always come by the main socket, in order.
 type slowReceiver struct {
 	m       *member
-	limit   allowance
+	limit   limit.Bucket
 	tally   tally
 	refused int           // frames in a row
 	done    chan struct{} // closed when run has ended

@@ -52,7 +52,7 @@ func (g *rig) enableSlow(id int) {
 // waits for the member's goroutine has not.
 func TestMarkersDoNotOvertakeWhatWaits(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(spread.SpreadSlots))
+	g.apply(g.plan(spread.RuleSlots))
 	peer := g.peerPort(0)
 	g.enableSlow(0)
 	release, before := g.held(0), g.receivedByStack()
@@ -78,7 +78,7 @@ func TestMarkersDoNotOvertakeWhatWaits(t *testing.T) {
 // Nor has what is in the same batch.
 func TestMarkersDoNotOvertakeTheirBatch(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(spread.SpreadSlots))
+	g.apply(g.plan(spread.RuleSlots))
 	peer, m := g.peerPort(0), g.relay.members[0].Load()
 	before := g.receivedByStack()
 	for _, b := range [][]byte{testFrame(adapterMAC, peerMAC, 0), question()} {
@@ -108,7 +108,7 @@ func TestMarkersDoNotOvertakeTheirBatch(t *testing.T) {
 // What came before the ear began to hear is not lost, though the ear did not hear it.
 func TestNothingIsLostWhenTheEarBegins(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(spread.SpreadSlots))
+	g.apply(g.plan(spread.RuleSlots))
 	peer, m := g.peerPort(0), g.relay.members[0].Load()
 	release := g.held(0)
 	b := slowFrame(peerMAC, 1, 1)

@@ -4,14 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
-	"pgregory.net/rapid"
 
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
@@ -36,7 +34,7 @@ func slowFrame(src frame.MAC, subtype uint8, n int) []byte {
 func TestSlowFramesAlwaysComeToControl(t *testing.T) {
 	g := newRig(t, 2)
 	peer := g.peerPort(1)
-	for name, pl := range map[string]*spread.Plan{"collecting": g.plan(spread.SpreadSlots), "no plan": {}} {
+	for name, pl := range map[string]*spread.Plan{"collecting": g.plan(spread.RuleSlots), "no plan": {}} {
 		g.apply(pl)
 		for i, src := range []frame.MAC{peerMAC, memberMAC(0), memberMAC(1), adapterMAC} {
 			b := slowFrame(src, 1, i)
@@ -55,7 +53,7 @@ func TestSlowFramesAlwaysComeToControl(t *testing.T) {
 // Neighbours speak other slow protocols too, and nobody here wants to know.
 func TestOtherSlowProtocolsEndHere(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(spread.SpreadSlots))
+	g.apply(g.plan(spread.RuleSlots))
 	host, peer := g.port(g.host, "team0", func(h *frame.Headers) bool { return h.EtherType == frame.TypeSlow }), g.peerPort(0)
 	for n := range 200 {
 		peer.send(slowFrame(peerMAC, 3, n))
@@ -89,34 +87,12 @@ func TestMembersTakeInSlowProtocols(t *testing.T) {
 	}
 }
 
-func TestAllowance(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var a allowance
-		now, took := int64(1), []int64(nil)
-		for range 2000 {
-			now += rapid.Int64Range(0, 3*slowEvery).Draw(t, "wait")
-			if a.take(now) {
-				took = append(took, now)
-			} else if len(took) == 0 || now-took[len(took)-1] > slowEvery {
-				t.Fatalf("refused at %d though the last was at %v", now, took[max(0, len(took)-1):])
-			}
-		}
-		// In no second more than a burst and what comes of the rate.
-		for i, from := range took {
-			end, _ := slices.BinarySearch(took, from+1e9)
-			if n := end - i; n > slowBurst+1e9/slowEvery {
-				t.Fatalf("%d in a second", n)
-			}
-		}
-	})
-}
-
 func TestRefusedSlowFramesAllocateNothing(t *testing.T) {
 	g := newRig(t, 1)
 	m := g.relay.members[0].Load()
 	labtest.Must(t, g.relay.Leave(0))
 	b := append(make([]byte, frame.VnetLen), slowFrame(peerMAC, 1, 0)...)
-	m.slow.limit.full = m.r.clock.now() + 3600e9
+	m.slow.limit.Take(time.Unix(0, m.r.clock.now()+3600e9), slowRate) // none is left until then
 	n := testing.AllocsPerRun(100, func() { m.slow.handle(b) })
 	if drops := g.counters().Members[0].RXDrop[team.DropSocket]; n != 0 || drops != 101 {
 		t.Errorf("%v allocations, %d counted", n, drops)
@@ -126,7 +102,7 @@ func TestRefusedSlowFramesAllocateNothing(t *testing.T) {
 // A member that is flooded keeps nobody's partner from being heard.
 func TestSlowFloodOfOneMember(t *testing.T) {
 	g := newRig(t, 2)
-	g.apply(g.plan(spread.SpreadSlots))
+	g.apply(g.plan(spread.RuleSlots))
 	flooder, quiet := g.peerPort(0), g.peerPort(1)
 	g.enableSlow(0)
 	g.enableSlow(1)
@@ -196,7 +172,7 @@ func processTime() time.Duration {
 // What fills a member's queue neither delays nor loses an answer; a marker comes behind all of it.
 func TestSendPassesBulk(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(spread.SpreadSingle))
+	g.apply(g.plan(spread.RuleSingle))
 	labtest.Must(t, g.host.Shape("m0", 50e6))
 	labtest.Must(t, g.relay.SetBacklog(0, 128<<10))
 	answer := lacp.Marker{Port: 1, System: adapterMAC, Transaction: 5, Response: true}
@@ -264,7 +240,7 @@ func TestMarkersWhileClosing(t *testing.T) {
 // More comes than anybody can move, and the partner is heard all the same.
 func TestPartnerIsHeardInAFlood(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(spread.SpreadSlots))
+	g.apply(g.plan(spread.RuleSlots))
 	flooder, peer := g.peerPort(0), g.peerPort(0)
 	peer.send(slowFrame(peerMAC, 1, 1000))
 	g.newsOf(team.ControlFrame)

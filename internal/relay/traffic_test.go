@@ -79,7 +79,7 @@ func TestSuperFramesPassWhole(t *testing.T) {
 				t.Cleanup(func() { r.Close() })
 				g.join(0)
 			}
-			g.apply(g.plan(spread.SpreadSingle))
+			g.apply(g.plan(spread.RuleSingle))
 			g.bridge()
 			super := func(h *frame.Headers) bool { return h.Protocol == frame.TCP }
 			out, in := g.port(g.peer, "p0", super), g.port(g.host, "team0", super)
@@ -158,14 +158,14 @@ func TestPlanSwitchLosesNothing(t *testing.T) {
 	g := newRig(t, 3)
 	host := g.teamPort()
 	peers := []*port{g.peerPort(0), g.peerPort(1), g.peerPort(2)}
-	g.apply(g.plan(spread.SpreadSingle))
+	g.apply(g.plan(spread.RuleSingle))
 	stop, sent := make(chan struct{}), make(chan int)
 	go func() { sent <- stream(host, stop) }()
-	spreads := []spread.Spread{spread.SpreadSingle, spread.SpreadRoundRobin}
+	spreads := []spread.Rule{spread.RuleSingle, spread.RuleRoundRobin}
 	for i := range 300 {
 		pl := g.plan(spreads[i%2])
 		pl.Distributing, pl.Weights[2] = pl.Distributing.Without(2), 0
-		pl.Single = i / 2 % 2
+		pl.Active = i / 2 % 2
 		g.apply(pl)
 		if i%10 == 0 { // members come and go meanwhile
 			labtest.Must(t, g.relay.Leave(2))
@@ -184,14 +184,14 @@ func TestApplyReturnsWhenTheOldPlanIsOver(t *testing.T) {
 	host := g.teamPort()
 	peers := []*port{g.peerPort(0), g.peerPort(1)}
 	for i := range 200 {
-		pl := g.plan(spread.SpreadSingle)
-		pl.Single = i % 2
+		pl := g.plan(spread.RuleSingle)
+		pl.Active = i % 2
 		g.apply(pl)
 		for range 3 {
 			host.send(testFrame(peerMAC, adapterMAC, i))
 		}
-		pl = g.plan(spread.SpreadSingle)
-		pl.Single = 1 - i%2
+		pl = g.plan(spread.RuleSingle)
+		pl.Active = 1 - i%2
 		g.apply(pl)
 		// What the first Plan's member was not given by now it never is.
 		at := g.counters().Members[i%2].TX[frame.Other].Frames
@@ -214,7 +214,7 @@ func TestApplyReturnsWhenTheOldPlanIsOver(t *testing.T) {
 
 func TestCountersEqualThePeers(t *testing.T) {
 	g := newRig(t, 2)
-	g.apply(g.plan(spread.SpreadRoundRobin))
+	g.apply(g.plan(spread.RuleRoundRobin))
 	host := g.teamPort()
 	peers := []*port{g.peerPort(0), g.peerPort(1)}
 	const n = 3001
@@ -237,7 +237,7 @@ func TestCountersEqualThePeers(t *testing.T) {
 
 func TestBacklogIsBounded(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(spread.SpreadSingle))
+	g.apply(g.plan(spread.RuleSingle))
 	g.bridge()
 	const rate = 100e6
 	labtest.Must(t, g.host.Shape("m0", rate))
@@ -294,7 +294,7 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 		name string
 		plan func(g *rig) *spread.Plan
 	}{
-		{"round-robin", func(g *rig) *spread.Plan { return g.plan(spread.SpreadRoundRobin) }},
+		{"round-robin", func(g *rig) *spread.Plan { return g.plan(spread.RuleRoundRobin) }},
 		{"shortest, per member", (*rig).shortest},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -367,7 +367,7 @@ func (g *rig) socket(h *lab.Host, name string) (s *nic.Socket) {
 // TestEverythingAtOnce is for the race detector.
 func TestEverythingAtOnce(t *testing.T) {
 	g := newRig(t, 2)
-	g.apply(g.plan(spread.SpreadRoundRobin))
+	g.apply(g.plan(spread.RuleRoundRobin))
 	host, peer := g.teamPort(), g.peerPort(0)
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -387,14 +387,14 @@ func TestEverythingAtOnce(t *testing.T) {
 	loop(func() { g.relay.Send(0, testFrame(peerMAC, adapterMAC, 0)) })
 	loop(func() { peer.socket.SendControl(testFrame(adapterMAC, peerMAC, 0)) })
 	loop(func() { g.counters() })
-	loop(func() { g.relay.Flows(new(spread.Flows)); g.relay.Heard(new(spread.RxBytes)) })
+	loop(func() { g.relay.Flows(new(spread.FlowTable)); g.relay.Heard(new(spread.RxBytes)) })
 	loop(func() {
 		host.socket.SendControl(testFrame(frame.Broadcast, strangerMAC+frame.MAC(rand.IntN(100)), 0))
 		host.socket.SendControl(arp(frame.Broadcast, adapterMAC, 0))
 	})
 	loop(func() { g.relay.Backlog(1); g.relay.SetBacklog(1, 1<<20); g.relay.Offloads(0) })
 	loop(func() {
-		pl := g.plan(spread.SpreadRoundRobin)
+		pl := g.plan(spread.RuleRoundRobin)
 		if !g.relay.rule.Load().PerMember {
 			pl = g.shortest()
 		}
@@ -417,7 +417,7 @@ func TestEverythingAtOnce(t *testing.T) {
 
 func TestAdapterDownDropsAndGoesOn(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(spread.SpreadSingle))
+	g.apply(g.plan(spread.RuleSingle))
 	peer := g.peerPort(0)
 	labtest.Must(t, g.host.Down("team0"))
 	peer.send(testFrame(adapterMAC, peerMAC, 1))
@@ -433,7 +433,7 @@ func TestAdapterDownDropsAndGoesOn(t *testing.T) {
 
 func TestIdleDoesNothing(t *testing.T) {
 	g := newRig(t, 2)
-	g.apply(g.plan(spread.SpreadSingle))
+	g.apply(g.plan(spread.RuleSingle))
 	var before, after unix.Rusage
 	at := atomic.LoadUint32(&g.relay.tx.epoch.n)
 	labtest.Must(t, unix.Getrusage(unix.RUSAGE_SELF, &before))

@@ -236,7 +236,7 @@ func (t *transmitter) pick(u *Rule) {
 			t.r.noMember[team.DropNoMember].Add(uint64(frames))
 			continue
 		}
-		if h.Protocol == frame.UDP && u.Spread != spread.SpreadBroadcast {
+		if h.Protocol == frame.UDP && u.Rule != spread.RuleBroadcast {
 			id := set.First()
 			if m := t.enlist(id); m != nil && m.socket.USO() {
 				if to, n := t.merger.Add(t.at, b, v, &h, id); to >= 0 {
@@ -318,7 +318,7 @@ func (t *transmitter) refuse(u *Rule, i, id int, first bool) {
 		l := &t.tallies[t.origin[i]]
 		l.other -= frames
 		l.drops[team.DropRefused] += frames
-	case u.Spread == spread.SpreadBroadcast:
+	case u.Rule == spread.RuleBroadcast:
 		t.tallies[id].drops[team.DropRefused] += frames
 	default:
 		t.refused = append(t.refused, refusal{frame: uint8(i), member: uint8(id)})

@@ -92,7 +92,7 @@ func (g *rig) tapNIC() *tap.Queue {
 func TestTunnelSuperFramesReachTheAdapter(t *testing.T) {
 	g := newRig(t, 0)
 	nic := g.tapNIC()
-	g.apply(g.plan(spread.SpreadSingle))
+	g.apply(g.plan(spread.RuleSingle))
 	host := g.port(g.host, "team0", func(h *frame.Headers) bool { return h.Src == peerMAC })
 	offloads := g.adapter.Offloads()
 	for _, way := range []struct {
@@ -161,7 +161,7 @@ func TestTunnelSuperFramesReachTheAdapter(t *testing.T) {
 func TestMalformedTunnelsAreDropped(t *testing.T) {
 	g := newRig(t, 0)
 	nic := g.tapNIC()
-	g.apply(g.plan(spread.SpreadSingle))
+	g.apply(g.plan(spread.RuleSingle))
 	host := g.port(g.host, "team0", func(h *frame.Headers) bool { return h.Src == peerMAC })
 	gre := tunnelFrame(47, []byte{0x10, 0, 8, 0, 0, 0, 0, 1}, false, 20000, 1398) // numbered: segments cannot be
 	cut := tunnelFrame(47, []byte{0, 0, 8, 0}, false, 20000, 1398)

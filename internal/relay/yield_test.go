@@ -159,7 +159,7 @@ func TestYieldUnderLoad(t *testing.T) {
 		for _, load := range []string{"20000 a second", "without pauses"} {
 			t.Run(d.name+" "+load, func(t *testing.T) {
 				g := newRig(t, 1)
-				g.apply(g.plan(spread.SpreadSingle))
+				g.apply(g.plan(spread.RuleSingle))
 				p := d.program(g)
 				p.begin(load != "without pauses")
 				for range 50 {
@@ -211,7 +211,7 @@ func TestYieldWithoutAnyPause(t *testing.T) {
 	for _, d := range directions {
 		t.Run(d.name, func(t *testing.T) {
 			g := newRig(t, 1)
-			g.apply(g.plan(spread.SpreadSingle))
+			g.apply(g.plan(spread.RuleSingle))
 			p := d.program(g)
 			p.begin(false)
 			for range 50 {
@@ -228,7 +228,7 @@ func TestYieldWithoutAnyPause(t *testing.T) {
 // A member that receives no more hands nothing over, and what it had is taken back.
 func TestYieldOfAMemberThatHasEnded(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(spread.SpreadSingle))
+	g.apply(g.plan(spread.RuleSingle))
 	gate := GateSlow
 	labtest.Must(t, g.relay.YieldMember(0, &gate))
 	m := g.relay.member(0)
@@ -280,7 +280,7 @@ func TestYieldedRelayDoesNotMeasure(t *testing.T) {
 	gate := GateSlow
 	labtest.Must(t, g.relay.Yield(&gate))
 	host := g.teamPort()
-	var f spread.Flows
+	var f spread.FlowTable
 	ahead := func() (n int) {
 		if !g.relay.Flows(&f) {
 			return 0
@@ -320,9 +320,9 @@ func TestYieldedRelayDoesNotMeasure(t *testing.T) {
 // A member takes in what its filter wants, whoever moves the rest.
 func TestListen(t *testing.T) {
 	g := newRig(t, 1)
-	g.apply(g.plan(spread.SpreadSingle))
+	g.apply(g.plan(spread.RuleSingle))
 	peer, host := g.peerPort(0), g.teamPort()
-	refuse, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "GPL",
+	refuse, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "Dual MIT/GPL",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
 	labtest.Must(t, err)
 	defer refuse.Close()

@@ -22,7 +22,7 @@ import (
 // planned looks at a Plan that is about to be in force.
 func (t *Team) planned(pl *spread.Plan) {
 	if t.config.Mode == modes.ActiveBackup || !t.config.Balance {
-		if pl.Distributing.Len() > 1 || pl.Spread == spread.SpreadSingle && !pl.Distributing.Has(pl.Single) {
+		if pl.Distributing.Len() > 1 || pl.Rule == spread.RuleSingle && !pl.Distributing.Has(pl.Active) {
 			t.w.breach("%s: active-backup distributes on %b", t.Name, pl.Distributing)
 		}
 	}

@@ -239,7 +239,7 @@ func TestNobodyAnswers(t *testing.T) {
 				}
 				// The one that works loses its cable: another takes its place.
 				restart(b.flows)
-				b.wires[b.team.plan.Single].Set(false)
+				b.wires[b.team.plan.Active].Set(false)
 				b.pass(300 * time.Millisecond)
 				if g := b.gap(); g > 100*time.Millisecond {
 					t.Errorf("gap of %v", g)

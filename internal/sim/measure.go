@@ -73,7 +73,7 @@ func (t *Team) measure() {
 		return
 	}
 	in := team.Measured{Heard: &t.heard}
-	if t.plan.Spread == spread.SpreadShortest {
+	if t.plan.Rule == spread.RuleShortest {
 		t.picker.Now = t.monotonic()
 		in.Flows = t.picker.Flows()
 	}

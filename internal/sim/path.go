@@ -118,7 +118,7 @@ func (t *Team) renamed(m frame.MAC) bool {
 // resend has another member send what one has refused, once.
 func (t *Team) resend(p *Packet, id int, first bool) {
 	other := -1
-	if first && t.plan.Spread != spread.SpreadBroadcast {
+	if first && t.plan.Rule != spread.RuleBroadcast {
 		other = spread.Other(t.plan, spread.MemberSet(0).With(id))
 	}
 	if other < 0 {
@@ -258,7 +258,7 @@ func (t *Team) movedAway(p *Packet) bool {
 const guestTime = time.Second
 
 func (t *Team) own(m frame.MAC) bool {
-	_, ok := slices.BinarySearch(t.plan.Own, m)
+	_, ok := slices.BinarySearch(t.plan.TeamMACs, m)
 	return ok
 }
 

@@ -152,8 +152,7 @@ func (t *Team) execute(out *team.Output) {
 	for _, s := range out.Send {
 		t.control(s)
 	}
-	for _, index := range out.Poke {
-		_ = index // where one cable is pulled, others may be: all are read
+	if out.ReadLinks {
 		for _, id := range t.ids {
 			t.members[id].read(pokeLate)
 		}
@@ -207,7 +206,7 @@ func (p planWords) String() (said string) {
 	if p.From != nil {
 		defer func() { said += fmt.Sprintf(", turn %d mark %d", p.Turn, p.Mark) }()
 	}
-	s := fmt.Sprintf("spread %d, distributing %b, collecting %b, multicast %b", p.Spread, p.Distributing, p.Collecting, p.Multicast)
+	s := fmt.Sprintf("spread %d, distributing %b, collecting %b, multicast %b", p.Rule, p.Distributing, p.Collecting, p.Multicast)
 	for id, f := range p.Filter {
 		if len(f) > 0 {
 			s += fmt.Sprintf(", %d takes in %v", id, f)

@@ -345,7 +345,7 @@ func TestForgetWhatIsNotKept(t *testing.T) {
 	if !w.shows("addr show dev "+teamName, "10.9.0.1") {
 		t.Error("it was given back all the same")
 	}
-	if said := w.nicteam("restore", teamName, "--forget", "eth2"); !strings.Contains(said, "given back: eth1, eth2") || !strings.Contains(said, "nothing to forget of eth2") {
+	if said := w.nicteam("restore", teamName, "--forget", "eth2"); !strings.Contains(said, "released: eth1, eth2") || !strings.Contains(said, "nothing to forget of eth2") {
 		t.Errorf("said %q", said)
 	}
 	w.same("after restore", before)

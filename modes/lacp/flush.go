@@ -8,7 +8,7 @@ func (s *System) Flush(now time.Time, port int) Out {
 	var out Out
 	s.now = now
 	p := s.port(port)
-	if p == nil || !p.heard() || !p.questions.take(now, bucketRate) {
+	if p == nil || !p.heard() || !p.questions.Take(now, pduRate) {
 		return out
 	}
 	s.transaction++

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/limit"
 )
 
 // port is one port with the variables of its machines. It has no pointers and no maps, so that copying it is all it
@@ -49,7 +50,7 @@ type port struct {
 	asked   uint32 // transaction of the last marker, 0 none is open
 	answers bool   // the partner answers markers
 
-	pdus, rivals, markers, questions, notes bucket // what is processed of each, at most
+	pdus, rivals, markers, questions, notes limit.Bucket // what is processed of each, at most
 	counters                                Counters
 }
 
@@ -68,27 +69,8 @@ func (p *port) detach() {
 	p.waited, p.patience = time.Time{}, time.Time{}
 }
 
-// bucket limits how often something is done: 5 times at once, and 5 times a second. So it is never more than 10
-// times in any second, without a record of each time.
-type bucket struct {
-	level float64 // taken
-	at    time.Time
-}
-
-const (
-	bucketSize = 5
-	bucketRate = 5 // a second
+// At most 10 PDUs of a kind are processed in any second. What a partner can bring about as often as it likes is noted less often.
+var (
+	pduRate  = limit.Rate{Every: time.Second / 5, Burst: 5}
+	noteRate = limit.Rate{Every: 10 * time.Second, Burst: 5}
 )
-
-// take reports whether it may be done once more.
-func (b *bucket) take(now time.Time, rate float64) bool {
-	if d := now.Sub(b.at).Seconds(); d > 0 {
-		b.level = max(0, b.level-d*rate)
-		b.at = now
-	}
-	if b.level > bucketSize-1 {
-		return false
-	}
-	b.level++
-	return true
-}

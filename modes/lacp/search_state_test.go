@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"time"
 	"unsafe"
+
+	"nicteam/internal/limit"
 )
 
 // What the searches look at are states, not histories: two worlds of which everything that can still make a difference is
@@ -46,7 +48,7 @@ func digest(b []byte) uint64 { return maphash.Bytes(stateSeed, b) }
 
 var (
 	timeType   = reflect.TypeFor[time.Time]()
-	bucketType = reflect.TypeFor[bucket]()
+	bucketType = reflect.TypeFor[limit.Bucket]()
 )
 
 var writeSystem = writerOf(reflect.TypeFor[System](), longPast)
@@ -89,10 +91,9 @@ func writerOf(t reflect.Type, past time.Duration) writer {
 	panic(fmt.Sprintf("a %v cannot be part of a state", t))
 }
 
-// writeBucket writes what is in a bucket now, in thousandths.
+// writeBucket writes what is missing in a bucket now, in ms.
 func writeBucket(b []byte, p unsafe.Pointer, now time.Time) []byte {
-	k := (*bucket)(p)
-	return binary.AppendVarint(b, int64(1000*max(0, k.level-bucketRate*now.Sub(k.at).Seconds())))
+	return binary.AppendVarint(b, (*limit.Bucket)(p).Missing(now).Milliseconds())
 }
 
 func structWriter(t reflect.Type, past time.Duration) writer {

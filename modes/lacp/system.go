@@ -148,7 +148,7 @@ func (s *System) Receive(now time.Time, port int, b []byte) Out {
 			in = &p.rivals // however many there are, the partner is heard
 			p.counters.Foreign++
 		}
-		if !in.take(now, bucketRate) {
+		if !in.Take(now, pduRate) {
 			p.counters.Bad++
 			return out
 		}
@@ -161,7 +161,7 @@ func (s *System) Receive(now time.Time, port int, b []byte) Out {
 	case subtypeMarker:
 		m, err := ParseMarker(b)
 		// Answers to what was asked are bounded by the questions.
-		if err != nil || !s.answers(p, &m) && !p.markers.take(now, bucketRate) {
+		if err != nil || !s.answers(p, &m) && !p.markers.Take(now, pduRate) {
 			p.counters.Bad++
 			return out
 		}
@@ -285,7 +285,7 @@ func (s *System) port(id int) *port {
 
 // note notes something about a port. What a partner can bring about as often as it likes is noted now and then only.
 func (s *System) note(now time.Time, p *port, out *Out, k NoteKind, reason string) {
-	if p.notes.take(now, 0.1) {
+	if p.notes.Take(now, noteRate) {
 		out.Notes = append(out.Notes, Note{Kind: k, Port: p.ID, Reason: reason})
 	}
 }

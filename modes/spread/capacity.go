@@ -45,8 +45,8 @@ const (
 // Bps is the estimate, 0 while nothing was shown.
 func (c *Capacity) Bps() uint64 { return c.bps }
 
-// Link takes in what the link says, 0 for nothing. Another speed is another link: what was shown is forgotten.
-func (c *Capacity) Link(bps uint64) {
+// SetLink takes in what the link says, 0 for nothing. Another speed is another link: what was shown is forgotten.
+func (c *Capacity) SetLink(bps uint64) {
 	if bps != c.link {
 		*c = Capacity{link: bps}
 	}

@@ -98,7 +98,7 @@ func TestCapacity(t *testing.T) {
 			r := rand.New(rand.NewPCG(3, 4))
 			n := &toyNIC{bps: c.mbps * 1e6, bound: bound10ms(c.mbps * 1e6), error: c.inaccurate}
 			var k Capacity
-			k.Link(c.link * 1e6)
+			k.SetLink(c.link * 1e6)
 			measureFor(&k, n, r, 0, 5000, c.offered, func(at int) {
 				if at < c.millis {
 					return
@@ -155,7 +155,7 @@ func TestCapacityOfAMachineThatStandsStill(t *testing.T) {
 func TestCapacityCreeps(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	var k Capacity
-	k.Link(1000e6)
+	k.SetLink(1000e6)
 	n := &toyNIC{bps: 100e6, bound: bound10ms(100e6)}
 	at := measureFor(&k, n, r, 0, 1000, constant(200), func(int) {})
 	n.bps = 1000e6 // nobody notices: as much is offered as it was known to carry
@@ -177,11 +177,11 @@ func TestCapacityCreeps(t *testing.T) {
 
 func TestCapacityOfAnotherLink(t *testing.T) {
 	k := Capacity{bps: 90e6, link: 100e6}
-	k.Link(100e6)
+	k.SetLink(100e6)
 	if k.Bps() != 90e6 {
 		t.Error("the same link was forgotten")
 	}
-	k.Link(1000e6)
+	k.SetLink(1000e6)
 	if r, s := k.rate(); r != 1000e6 || s != RateLink {
 		t.Errorf("another link has %d, %v", r, s)
 	}

@@ -15,7 +15,7 @@ type Explanation struct {
 
 	Hashed bool   // whether Hash and Slot decide
 	Hash   uint64 // of the flow
-	Slot   int    // of Plan.Slots, with SpreadShortest of the flow table
+	Slot   int    // of Plan.Slots, with RuleShortest of the flow table
 
 	Age time.Duration // how long Member has been the flow's, where that is known
 	Why string        // in words
@@ -27,23 +27,23 @@ type Explanation struct {
 // Explain says where pl sends the flow. It makes a frame of the flow and runs on it what a data
 // path runs. names gives a member's name. flows is a copy of the data path's flow table, which Explain may change; nil
 // where there is none.
-func Explain(pl *Plan, flows *Flows, names func(int) string, f Flow) Explanation {
+func Explain(pl *Plan, flows *FlowTable, names func(int) string, f Flow) Explanation {
 	e := Explanation{Member: -1, IfDead: -1, All: pl.Distributing}
-	switch pl.Spread {
-	case SpreadSingle:
+	switch pl.Rule {
+	case RuleSingle:
 		e.single(pl, names)
-	case SpreadSlots:
+	case RuleSlots:
 		e.slots(pl, names, f)
-	case SpreadShortest:
+	case RuleShortest:
 		e.shortest(pl, flows, names, f)
-	case SpreadRoundRobin:
+	case RuleRoundRobin:
 		e.Why = "round-robin: each frame goes to the member that has sent least for its share, whatever the flow; one of " + list(pl.Distributing, names)
 		if pl.PacketsPerMember == 0 {
 			e.Why = "round-robin with packets_per_member 0: each frame goes to a random member, whatever the flow; one of " + list(pl.Distributing, names)
 		}
 		e.IfDeadWhy = "the others share what a dead member leaves"
 		e.onlyOne()
-	case SpreadBroadcast:
+	case RuleBroadcast:
 		e.Why = "broadcast: a copy of each frame leaves by every member: " + list(pl.Distributing, names)
 		e.IfDeadWhy = "the copies of the others are not touched"
 		e.onlyOne()
@@ -55,8 +55,8 @@ func Explain(pl *Plan, flows *Flows, names func(int) string, f Flow) Explanation
 }
 
 func (e *Explanation) single(pl *Plan, names func(int) string) {
-	e.Member, e.IfDead = pl.Single, pl.Next
-	e.Why = names(pl.Single) + " is the active member and carries everything"
+	e.Member, e.IfDead = pl.Active, pl.Next
+	e.Why = names(pl.Active) + " is the active member and carries everything"
 	e.IfDeadWhy = "no other member is usable"
 	if pl.Next >= 0 {
 		e.IfDeadWhy = names(pl.Next) + " would become active"

@@ -12,7 +12,7 @@ import (
 const explainedBytes = 1514
 
 // shortest explains by the very code that a Picker runs, on a copy of its table.
-func (e *Explanation) shortest(pl *Plan, flows *Flows, names func(int) string, f Flow) {
+func (e *Explanation) shortest(pl *Plan, flows *FlowTable, names func(int) string, f Flow) {
 	if f.DstMAC == 0 && f.Dst.Addr().IsMulticast() {
 		f.DstMAC = groupMAC(f)
 	}
@@ -65,8 +65,8 @@ func (e *Explanation) shortest(pl *Plan, flows *Flows, names func(int) string, f
 }
 
 // pickerOf returns what a Picker with that table would decide by.
-func pickerOf(pl *Plan, flows *Flows) *shortest {
-	fresh := &shortest{flows: &Flows{}}
+func pickerOf(pl *Plan, flows *FlowTable) *shortest {
+	fresh := &shortest{flows: &FlowTable{}}
 	if flows == nil {
 		fresh.follow(pl, 0)
 		return fresh

@@ -51,7 +51,7 @@ func TestExplainShortestIsExact(t *testing.T) {
 		}
 		f := flowFrame(rapid.IntRange(0, flows).Draw(t, "asked"))
 		asked := Flow{Proto: 17, Src: addrPort("10.0.0.1", uint16(f.b[34])<<8|uint16(f.b[35])), Dst: addrPort("10.0.0.2", 0)}
-		var table *Flows
+		var table *FlowTable
 		if live := lives.Flows(); live != nil {
 			seen := *live
 			table = &seen
@@ -75,7 +75,7 @@ func TestExplainShortestIsExact(t *testing.T) {
 
 func TestExplainShortestWords(t *testing.T) {
 	pl := shortestPlan(100, 100, 100)
-	pl.Single = 2
+	pl.Active = 2
 	f := flowFrame(5)
 	asked := Flow{Proto: 17, Src: addrPort("10.0.0.1", 1034), Dst: addrPort("10.0.0.2", 0)}
 	slot := flowSlot(pl, &f.h, f.b)
@@ -88,7 +88,7 @@ func TestExplainShortestWords(t *testing.T) {
 	group := Flow{Proto: frame.ProtoICMP, Src: addrPort("10.0.0.1", 0), Dst: addrPort("224.0.0.1", 0)}
 	group6 := Flow{Proto: frame.ProtoICMPv6, Src: addrPort("fe80::1", 0), Dst: addrPort("ff02::1:ff00:1", 0)}
 	udpGroup := Flow{Proto: frame.ProtoUDP, Src: addrPort("10.0.0.1", 1), Dst: addrPort("239.1.1.1", 2)}
-	at := func(s Flowing, clock int64) *Flows {
+	at := func(s FlowSlot, clock int64) *FlowTable {
 		var p Picker
 		p.Now = 5e9
 		f.pick(&p, pl, 64) // takes over the Plan
@@ -103,7 +103,7 @@ func TestExplainShortestWords(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		pl     *Plan
-		flows  *Flows
+		flows  *FlowTable
 		flow   Flow
 		member int // -2: any
 		age    time.Duration
@@ -111,11 +111,11 @@ func TestExplainShortestWords(t *testing.T) {
 		after  string
 	}{
 		{"no table", pl, nil, asked, -2, 0, "has sent nothing yet; its next frame leaves by", "would carry it"},
-		{"chosen by rank", pl, at(Flowing{Until: 5e9, Since: 2e9, Member: 1, Why: FlowRank}, 0), asked, 1, 3 * time.Second, "eth1's for 3s: several queues", "would carry it"},
-		{"moved by order", pl, at(Flowing{Until: 5e9, Since: 2e9, Member: 1, Why: FlowForced}, 0), asked, 1, 3 * time.Second, "even out flows that never pause", "would carry it"},
-		{"the shortest", pl, at(Flowing{Until: 5e9, Since: 2e9, Member: 1, Why: FlowShortest}, 50*ms), asked, 1, 3 * time.Second, "its queue was the shortest", "ranks first"},
-		{"its queue is too long", pl, at(Flowing{Until: 3e9, Since: 2e9, Member: 1, Why: FlowShortest}, 50*ms), asked, -2, 0, "was last with eth1; its next frame leaves by", "would carry it"},
-		{"its member is gone", shortestPlan(100, 0, 0), at(Flowing{Until: 5e9, Since: 2e9, Member: 1}, 0), asked, 0, 0, "sends no more; its next frame leaves by eth0: no other", "no other member"},
+		{"chosen by rank", pl, at(FlowSlot{Until: 5e9, Since: 2e9, Member: 1, Why: FlowRank}, 0), asked, 1, 3 * time.Second, "eth1's for 3s: several queues", "would carry it"},
+		{"moved by order", pl, at(FlowSlot{Until: 5e9, Since: 2e9, Member: 1, Why: FlowForced}, 0), asked, 1, 3 * time.Second, "even out flows that never pause", "would carry it"},
+		{"the shortest", pl, at(FlowSlot{Until: 5e9, Since: 2e9, Member: 1, Why: FlowShortest}, 50*ms), asked, 1, 3 * time.Second, "its queue was the shortest", "ranks first"},
+		{"its queue is too long", pl, at(FlowSlot{Until: 3e9, Since: 2e9, Member: 1, Why: FlowShortest}, 50*ms), asked, -2, 0, "was last with eth1; its next frame leaves by", "would carry it"},
+		{"its member is gone", shortestPlan(100, 0, 0), at(FlowSlot{Until: 5e9, Since: 2e9, Member: 1}, 0), asked, 0, 0, "sends no more; its next frame leaves by eth0: no other", "no other member"},
 		{"behind", pl, nil, behind, pl.Pin(behind.SrcMAC), 0, "pinned to", "would be pinned"},
 		{"behind, alone", shortestPlan(100), nil, behind, 0, 0, "pinned to", "no other member"},
 		{"a group", pl, nil, group, 2, 0, "active member", "becomes active"},

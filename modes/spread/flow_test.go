@@ -47,7 +47,7 @@ func TestParseFlow(t *testing.T) {
 func FuzzParseFlow(f *testing.F) {
 	f.Add("tcp 10.0.0.1:5000 10.0.0.2:80 vlan 5 to 02:00:00:00:00:01")
 	f.Add("icmp fd00::1%eth0 [fd00::2]")
-	pl := planOf(SpreadSlots, 3)
+	pl := planOf(RuleSlots, 3)
 	f.Fuzz(func(t *testing.T, s string) {
 		flow, err := ParseFlow(s)
 		if err != nil {

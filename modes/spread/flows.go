@@ -2,7 +2,7 @@ package spread
 
 import "time"
 
-// How SpreadShortest works. A flow is a slot of the flow table, found by the hash of its headers. A member is a
+// How RuleShortest works. A flow is a slot of the flow table, found by the hash of its headers. A member is a
 // queue: it has a rate, and a clock that tells when all it was given will have left. For a frame of a slot:
 //
 //  1. The slot's last frame may still be under way (until + skew has not come): it stays, for another member
@@ -26,16 +26,16 @@ const (
 	DefaultSkew = 500 * time.Microsecond
 )
 
-// FlowCount is the length of the flow table of SpreadShortest.
+// FlowCount is the length of the flow table of RuleShortest.
 const FlowCount = 16384
 
-// Flows is the flow table of SpreadShortest with the members' virtual queues. Times are ns of the data
+// FlowTable is the flow table of RuleShortest with the members' virtual queues. Times are ns of the data
 // path's own clock.
-type Flows struct {
+type FlowTable struct {
 	Now     int64 // when this copy was made
 	ForceBy int64 // moves by order wait no longer for a gap
 	Members [MaxMembers]Queue
-	Slots   [FlowCount]Flowing
+	Slots   [FlowCount]FlowSlot
 	Forced  uint64 // moves by order that were carried out
 }
 
@@ -72,8 +72,8 @@ var rateNames = [...]string{RateAssumed: "assumed", RateLink: "link", RateMeasur
 
 func (r RateSource) String() string { return rateNames[r] }
 
-// Flowing is a slot of the flow table.
-type Flowing struct {
+// FlowSlot is a slot of the flow table.
+type FlowSlot struct {
 	Until  int64      // when its last frame leaves, 0 never used
 	Since  int64      // when Member became its member
 	Bytes  uint64     // sent, in all

@@ -179,7 +179,7 @@ func TestHashAvalanche(t *testing.T) {
 // the members gets no more than chance would give it.
 func TestConsecutiveEvenPortsSpread(t *testing.T) {
 	for _, n := range []int{2, 3, 4, 8} {
-		pl := planOf(SpreadSlots, n)
+		pl := planOf(RuleSlots, n)
 		worst := 0.0
 		for salt := range uint64(20) {
 			pl.Salt = salt
@@ -206,7 +206,7 @@ func TestConsecutiveEvenPortsSpread(t *testing.T) {
 // Two teams one behind the other must not both choose the same: what the first sends by one
 // member the second must spread.
 func TestSaltsDoNotPolarise(t *testing.T) {
-	pa, pb := planOf(SpreadSlots, 2), planOf(SpreadSlots, 2)
+	pa, pb := planOf(RuleSlots, 2), planOf(RuleSlots, 2)
 	pa.Salt, pb.Salt = 1, 2
 	var p, q Picker
 	var load [2]int

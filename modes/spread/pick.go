@@ -11,18 +11,18 @@ import "nicteam/internal/frame"
 // alike. A member that comes starts at the clock of those that are there: it owes nothing and
 // is owed nothing.
 //
-// SpreadShortest is told at the head of flows.go. Its flow table is made when it is first met, and stays. How slots go from
+// RuleShortest is told at the head of flows.go. Its flow table is made when it is first met, and stays. How slots go from
 // member to member is told at the head of slots_moving.go.
 type Picker struct {
 	Seed uint64
 	Now  int64 // ns of a clock that only moves forward; the owner sets it once a batch
 
-	ledger   *Ledger   // nil until there is anything to keep
-	shortest *shortest // nil until SpreadShortest was met
+	ledger   *TxState  // nil until there is anything to keep
+	shortest *shortest // nil until RuleShortest was met
 
 	plan  *Plan              // whose shares are in cost
 	set   MemberSet          // that distribute in it
-	cost  [MaxMembers]uint64 // a byte's, see TurnCost
+	cost  [MaxMembers]uint64 // a byte's, see ShareCost
 	total uint64             // of all shares
 	ids   [MaxMembers]uint8  // members in set
 	n     int                // how many of ids
@@ -31,10 +31,10 @@ type Picker struct {
 // Pick returns the members by which the frame b, which is bytes long on the wire, leaves: one,
 // several for broadcast, none when nobody may send. h is what frame.Parse found in b.
 func (p *Picker) Pick(pl *Plan, h *frame.Headers, b []byte, bytes int) MemberSet {
-	switch pl.Spread {
-	case SpreadSingle:
-		return 1 << uint(pl.Single) & pl.Distributing
-	case SpreadSlots:
+	switch pl.Rule {
+	case RuleSingle:
+		return 1 << uint(pl.Active) & pl.Distributing
+	case RuleSlots:
 		s := Slot(Hash(pl.Hash, pl.Salt, h, b))
 		if s >= len(pl.Slots) {
 			return 0
@@ -43,14 +43,14 @@ func (p *Picker) Pick(pl *Plan, h *frame.Headers, b []byte, bytes int) MemberSet
 			return p.moving(pl, s)
 		}
 		return 1 << uint(pl.Slots[s]) & pl.Distributing
-	case SpreadRoundRobin:
+	case RuleRoundRobin:
 		if p.plan != pl {
 			p.follow(pl)
 		}
 		return p.next(pl, bytes)
-	case SpreadBroadcast:
+	case RuleBroadcast:
 		return pl.Distributing
-	case SpreadShortest:
+	case RuleShortest:
 		return p.table().pick(pl, h, b, bytes, p.Now)
 	default:
 		return 0
@@ -65,9 +65,9 @@ func (p *Picker) Measured(id int, sent uint64, waiting int) {
 	}
 }
 
-// Flows returns the flow table as it is at Now, nil when SpreadShortest was never met. It is the Picker's own:
+// Flows returns the flow table as it is at Now, nil when RuleShortest was never met. It is the Picker's own:
 // only its goroutine may read it.
-func (p *Picker) Flows() *Flows {
+func (p *Picker) Flows() *FlowTable {
 	if p.shortest == nil {
 		return nil
 	}
@@ -79,9 +79,9 @@ func (p *Picker) Flows() *Flows {
 // one that distributes, and where only one does the one that is about to take over.
 func Other(pl *Plan, tried MemberSet) int {
 	switch {
-	case pl.Spread == SpreadNone:
+	case pl.Rule == RuleNone:
 		return -1
-	case pl.Spread == SpreadSingle && tried.Has(pl.Single) && pl.Next >= 0 && !tried.Has(pl.Next):
+	case pl.Rule == RuleSingle && tried.Has(pl.Active) && pl.Next >= 0 && !tried.Has(pl.Next):
 		return pl.Next
 	}
 	return (pl.Distributing &^ tried).First()
@@ -91,14 +91,14 @@ func Other(pl *Plan, tried MemberSet) int {
 // begins with it.
 func (p *Picker) Follow(pl *Plan) {
 	if pl.From != nil || p.ledger != nil {
-		p.kept().Moving.follow(pl, p.Now)
+		p.kept().Migration.follow(pl, p.Now)
 	}
-	switch pl.Spread {
-	case SpreadRoundRobin:
+	switch pl.Rule {
+	case RuleRoundRobin:
 		if p.plan != pl {
 			p.follow(pl)
 		}
-	case SpreadShortest:
+	case RuleShortest:
 		if t := p.table(); t.plan != pl {
 			t.follow(pl, p.Now)
 		}
@@ -106,7 +106,7 @@ func (p *Picker) Follow(pl *Plan) {
 }
 
 // Keep has the Picker keep its Ledger in l from now on, as it is.
-func (p *Picker) Keep(l *Ledger) {
+func (p *Picker) Keep(l *TxState) {
 	*l = *p.kept()
 	p.ledger = l
 	if p.shortest != nil {
@@ -114,9 +114,9 @@ func (p *Picker) Keep(l *Ledger) {
 	}
 }
 
-func (p *Picker) kept() *Ledger {
+func (p *Picker) kept() *TxState {
 	if p.ledger == nil {
-		p.ledger = &Ledger{}
+		p.ledger = &TxState{}
 	}
 	return p.ledger
 }
@@ -126,8 +126,8 @@ func (p *Picker) kept() *Ledger {
 //
 //go:noinline
 func (p *Picker) moving(pl *Plan, s int) MemberSet {
-	m := &p.kept().Moving
-	if m.Turn != pl.Turn {
+	m := &p.kept().Migration
+	if m.ID != pl.Turn {
 		m.follow(pl, p.Now)
 	}
 	return 1 << uint(m.member(pl, s, p.Now)) & pl.Distributing
@@ -142,7 +142,7 @@ func (p *Picker) table() *shortest {
 
 // follow takes over a new Plan's members and shares.
 func (p *Picker) follow(pl *Plan) {
-	t := &p.kept().Turns
+	t := &p.kept().RoundRobin
 	now := p.behind()
 	old := p.set
 	p.plan, p.set, p.total, p.n = pl, 0, 0, 0
@@ -153,13 +153,13 @@ func (p *Picker) follow(pl *Plan) {
 		p.set = p.set.With(id)
 		p.ids[p.n] = uint8(id)
 		p.n++
-		p.cost[id] = TurnCost(share)
+		p.cost[id] = ShareCost(share)
 		p.total += uint64(share)
 		if !old.Has(id) {
 			t.Clock[id] = now
 		}
 	}
-	if !p.set.Has(int(t.Turn)) {
+	if !p.set.Has(int(t.Member)) {
 		t.Left = 0
 	}
 	if t.State == 0 {
@@ -172,7 +172,7 @@ func (p *Picker) behind() uint64 {
 	if p.n == 0 {
 		return 0
 	}
-	return p.ledger.Turns.Clock[p.furthest()]
+	return p.ledger.RoundRobin.Clock[p.furthest()]
 }
 
 // next chooses for one unit.
@@ -184,11 +184,11 @@ func (p *Picker) next(pl *Plan, bytes int) MemberSet {
 		return 1 << uint(p.random())
 	}
 	// Programs may change it meanwhile, and those of the Plan before may have left a member that is no more.
-	t := &p.ledger.Turns
-	turn := int(t.Turn)
+	t := &p.ledger.RoundRobin
+	turn := int(t.Member)
 	if t.Left <= 0 || turn >= MaxMembers || !p.set.Has(turn) {
 		turn = p.furthest()
-		t.Turn, t.Left = uint32(turn), int32(pl.PacketsPerMember)
+		t.Member, t.Left = uint32(turn), int32(pl.PacketsPerMember)
 	}
 	t.Left--
 	t.Clock[turn] += uint64(max(bytes, 1)) * p.cost[turn]
@@ -197,7 +197,7 @@ func (p *Picker) next(pl *Plan, bytes int) MemberSet {
 
 // furthest returns the member that is furthest behind, the lowest id of several.
 func (p *Picker) furthest() int {
-	clock := &p.ledger.Turns.Clock
+	clock := &p.ledger.RoundRobin.Clock
 	best := int(p.ids[0])
 	for _, id := range p.ids[1:p.n] {
 		if int64(clock[id]-clock[best]) < 0 {
@@ -209,7 +209,7 @@ func (p *Picker) furthest() int {
 
 // random returns a member, each with the probability of its share.
 func (p *Picker) random() int {
-	t := &p.ledger.Turns
+	t := &p.ledger.RoundRobin
 	t.State += hashWord
 	// The high half times the range is uniform to one part in 2^32 over the range.
 	r := finish(t.State) >> 32 * p.total >> 32

@@ -13,21 +13,21 @@ import (
 )
 
 // planOf returns a Plan of that rule for the members 0 to n-1, with equal shares.
-func planOf(rule Spread, n int) *Plan {
+func planOf(rule Rule, n int) *Plan {
 	return weighted(rule, slices.Repeat([]float64{1}, n)...)
 }
 
 // weighted returns a Plan of that rule for as many members as there are weights.
-func weighted(rule Spread, weights ...float64) *Plan {
-	pl := &Plan{Spread: rule, Adapter: frametest.Adapter, PacketsPerMember: 1, Next: -1}
+func weighted(rule Rule, weights ...float64) *Plan {
+	pl := &Plan{Rule: rule, Adapter: frametest.Adapter, PacketsPerMember: 1, Next: -1}
 	for id, w := range weights {
 		pl.Distributing = pl.Distributing.With(id)
 		pl.Weights[id] = uint32(math.Round(w / slices.Max(weights) * MaxShare))
 	}
 	switch rule {
-	case SpreadSingle:
+	case RuleSingle:
 		pl.Distributing = 1
-	case SpreadSlots:
+	case RuleSlots:
 		pl.Slots = AssignSlots(&pl.Weights)
 	}
 	return pl
@@ -59,7 +59,7 @@ func always(n int) func(int) int { return func(int) int { return n } }
 
 func TestRoundRobinAlternates(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 8} {
-		pl := planOf(SpreadRoundRobin, n)
+		pl := planOf(RuleRoundRobin, n)
 		_, order := units(&Picker{}, pl, 100, always(1514))
 		for i, id := range order {
 			if id != i%n {
@@ -70,7 +70,7 @@ func TestRoundRobinAlternates(t *testing.T) {
 }
 
 func TestPacketsPerMember(t *testing.T) {
-	pl := planOf(SpreadRoundRobin, 3)
+	pl := planOf(RuleRoundRobin, 3)
 	pl.PacketsPerMember = 4
 	_, order := units(&Picker{}, pl, 48, always(100))
 	for i, id := range order {
@@ -83,7 +83,7 @@ func TestPacketsPerMember(t *testing.T) {
 // A pair of weights 1 and 10 is used 1 to 10 by bytes, whatever the frames' sizes.
 func TestRoundRobinIsWeighted(t *testing.T) {
 	for _, packets := range []int{0, 1, 3} {
-		pl := weighted(SpreadRoundRobin, 1, 10)
+		pl := weighted(RuleRoundRobin, 1, 10)
 		pl.PacketsPerMember = packets
 		for name, size := range map[string]func(int) int{
 			"equal": always(1514),
@@ -102,7 +102,7 @@ func TestRoundRobinIsWeighted(t *testing.T) {
 func TestSurvivorsShareEvenly(t *testing.T) {
 	for _, packets := range []int{0, 1, 2} {
 		for dead := range 6 {
-			all := planOf(SpreadRoundRobin, 6)
+			all := planOf(RuleRoundRobin, 6)
 			all.PacketsPerMember = packets
 			var p Picker
 			units(&p, all, 1001, always(1514))
@@ -128,7 +128,7 @@ func TestSurvivorsShareEvenly(t *testing.T) {
 
 // A member that comes back gets its share from then on, not what it has missed.
 func TestNewcomerIsNotOwed(t *testing.T) {
-	both := planOf(SpreadRoundRobin, 2)
+	both := planOf(RuleRoundRobin, 2)
 	var p Picker
 	units(&p, without(both, 1), 100000, always(1514))
 	_, order := units(&p, both, 10, always(1514))
@@ -167,7 +167,7 @@ func TestPickerIsTheSlowRoundRobin(t *testing.T) {
 		for range rapid.IntRange(1, 6).Draw(t, "members") {
 			weights = append(weights, float64(rapid.IntRange(1, 20).Draw(t, "weight")))
 		}
-		pl := weighted(SpreadRoundRobin, weights...)
+		pl := weighted(RuleRoundRobin, weights...)
 		var p Picker
 		var slow slowRoundRobin
 		var fast, exact [MaxMembers]int
@@ -186,31 +186,31 @@ func TestPickerIsTheSlowRoundRobin(t *testing.T) {
 
 // Clocks that wrap keep the order.
 func TestClocksWrap(t *testing.T) {
-	pl := planOf(SpreadRoundRobin, 3)
+	pl := planOf(RuleRoundRobin, 3)
 	var p Picker
 	units(&p, pl, 3, always(100))
 	for id := range 3 {
-		p.ledger.Turns.Clock[id] -= 1000 * MaxShare
+		p.ledger.RoundRobin.Clock[id] -= 1000 * MaxShare
 	}
-	first := p.ledger.Turns.Clock[0]
+	first := p.ledger.RoundRobin.Clock[0]
 	_, order := units(&p, pl, 300, always(100))
 	for i, id := range order {
 		if id != i%3 {
 			t.Fatalf("unit %d by %d", i, id)
 		}
 	}
-	if p.ledger.Turns.Clock[0] > first {
+	if p.ledger.RoundRobin.Clock[0] > first {
 		t.Error("the clocks have not wrapped: the test tests nothing")
 	}
 }
 
 // Whatever programs have left in the Ledger, the member is one of the Plan.
 func TestTurnOfAMemberThatIsNoMore(t *testing.T) {
-	pl := planOf(SpreadRoundRobin, 3)
+	pl := planOf(RuleRoundRobin, 3)
 	for _, turn := range []uint32{3, 63, 64, 1 << 31} {
 		var p Picker
 		units(&p, pl, 1, always(100))
-		p.ledger.Turns.Turn, p.ledger.Turns.Left = turn, 7
+		p.ledger.RoundRobin.Member, p.ledger.RoundRobin.Left = turn, 7
 		if set := p.Pick(pl, &frame.Headers{}, nil, 100); set == 0 || set&^pl.Distributing != 0 {
 			t.Errorf("turn %d: by %b", turn, set)
 		}
@@ -227,15 +227,15 @@ func TestPickTrustsDistributing(t *testing.T) {
 		slots[i] = 3
 	}
 	for _, pl := range []*Plan{
-		{Spread: SpreadSingle, Single: 3, Distributing: 0b1},
-		{Spread: SpreadSlots, Slots: slots, Distributing: 0b1},
-		{Spread: SpreadSlots, Distributing: 0b1},
-		{Spread: SpreadRoundRobin, Weights: [MaxMembers]uint32{3: 1}, Distributing: 0b1, PacketsPerMember: 1},
-		{Spread: 99, Distributing: 0b1},
+		{Rule: RuleSingle, Active: 3, Distributing: 0b1},
+		{Rule: RuleSlots, Slots: slots, Distributing: 0b1},
+		{Rule: RuleSlots, Distributing: 0b1},
+		{Rule: RuleRoundRobin, Weights: [MaxMembers]uint32{3: 1}, Distributing: 0b1, PacketsPerMember: 1},
+		{Rule: 99, Distributing: 0b1},
 	} {
 		var p Picker
 		if got := p.Pick(pl, &h, b, len(b)); got != 0 {
-			t.Errorf("spread %d: by %b", pl.Spread, got)
+			t.Errorf("spread %d: by %b", pl.Rule, got)
 		}
 	}
 }
@@ -245,7 +245,7 @@ func TestPickAllocatesNothing(t *testing.T) {
 		frametest.IP{Src: "fd00::1", Dst: "fd00::2", Proto: 6, SrcPort: 1, DstPort: 2, Options: true, TCI: 5}.Frame(),
 		frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 1, Body: icmpError(3, frametest.IP{Src: "10.0.0.2", Dst: "10.0.0.1", Proto: 17}.Packet())}.Frame(),
 	}
-	for _, rule := range []Spread{SpreadRoundRobin, SpreadSingle, SpreadSlots, SpreadBroadcast} {
+	for _, rule := range []Rule{RuleRoundRobin, RuleSingle, RuleSlots, RuleBroadcast} {
 		a, b := planOf(rule, 3), planOf(rule, 2)
 		var p Picker
 		sent := MemberSet(0)
@@ -272,7 +272,7 @@ func BenchmarkPick(b *testing.B) {
 	f := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 6, SrcPort: 5000, DstPort: 80}.Frame()
 	var h frame.Headers
 	frame.Parse(f, &h)
-	for name, rule := range map[string]Spread{"round-robin": SpreadRoundRobin, "active-backup": SpreadSingle, "xor": SpreadSlots} {
+	for name, rule := range map[string]Rule{"round-robin": RuleRoundRobin, "active-backup": RuleSingle, "xor": RuleSlots} {
 		b.Run(name, func(b *testing.B) {
 			pl := planOf(rule, 4)
 			var p Picker

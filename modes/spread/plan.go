@@ -33,17 +33,17 @@ func (s MemberSet) First() int {
 	return bits.TrailingZeros64(uint64(s))
 }
 
-// Spread is how a data path chooses the member for a frame that the adapter sends.
-type Spread uint8
+// Rule is how a data path chooses the member for a frame that the adapter sends.
+type Rule uint8
 
 // The rules of transmission.
 const (
-	SpreadNone       Spread = iota // nobody may send: drop and count
-	SpreadSingle                   // everything by Plan.Single
-	SpreadSlots                    // flow hash → Plan.Slots
-	SpreadRoundRobin               // frame by frame, deficit weighted, Plan.Weights
-	SpreadBroadcast                // a copy by every distributing member
-	SpreadShortest                 // flow hash → flow table, whose rule is told at the head of flows.go
+	RuleNone       Rule = iota // nobody may send: drop and count
+	RuleSingle                 // everything by Plan.Active
+	RuleSlots                  // flow hash → Plan.Slots
+	RuleRoundRobin             // frame by frame, deficit weighted, Plan.Weights
+	RuleBroadcast              // a copy by every distributing member
+	RuleShortest               // flow hash → flow table, whose rule is told at the head of flows.go
 )
 
 // NoMember stands in a slot that nobody serves.
@@ -58,34 +58,34 @@ const SlotCount = 1024
 // A Plan is everything a data path needs to know to move frames. It is immutable once
 // published: the control loop makes a new one for every change, data paths read it once a batch.
 type Plan struct {
-	Spread Spread
+	Rule Rule
 
 	Distributing MemberSet // may send
 	Collecting   MemberSet // frames received here go to the adapter …
 	Multicast    MemberSet // … group-addressed ones only where this has the member too
 
-	Single int // SpreadSingle: the member; SpreadShortest: the one that sends what is for groups but is no UDP
-	Next   int // SpreadSingle: the member that would be the next one, -1 none
+	Active int // RuleSingle: the member; RuleShortest: the one that sends what is for groups but is no UDP
+	Next   int // RuleSingle: the member that would be the next one, -1 none
 
-	Hash  HashPolicy // SpreadSlots and SpreadShortest: the fields that make a flow
+	Hash  HashPolicy // RuleSlots and RuleShortest: the fields that make a flow
 	Salt  uint64     // the same: the team's own
-	Slots []uint8    // SpreadSlots: SlotCount member ids or NoMember; SpreadShortest: where MACs behind are pinned, see Pin
+	Slots []uint8    // RuleSlots: SlotCount member ids or NoMember; RuleShortest: where MACs behind are pinned, see Pin
 
-	// From is SpreadSlots as it was before, while slots go from member to member; nil: none does. A slot goes over when
+	// From is RuleSlots as it was before, while slots go from member to member; nil: none does. A slot goes over when
 	// nothing of it can be under way by its old member any more, see slots_moving.go.
 	From    []uint8
 	Mark    uint32             // From: number of this Plan among those of the Turn, from 1 on
 	Cleared [MaxMembers]uint32 // From: what was sent by the member under Plans of the Turn before this Mark has arrived
 
-	Weights          [MaxMembers]uint32 // shares, the largest is MaxShare, 0 for members that do not distribute; SpreadShortest: scale Rates
-	PacketsPerMember int                // SpreadRoundRobin: super-frames in a row on one member; 0: random each
+	Weights          [MaxMembers]uint32 // shares, the largest is MaxShare, 0 for members that do not distribute; RuleShortest: scale Rates
+	PacketsPerMember int                // RuleRoundRobin: super-frames in a row on one member; 0: random each
 
-	Rates [MaxMembers]uint64 // SpreadShortest: bit/s, as the link says or as assumed, before Weights
-	Known MemberSet          // SpreadShortest: members whose link says a speed
-	Gain  time.Duration      // SpreadShortest: the least that a flow must win to be moved
-	Skew  time.Duration      // SpreadShortest: the most that two members' ways to a peer differ; From: the pause after which a slot goes over
-	Moves []Move             // SpreadShortest: slots to be moved whatever is under way
-	Turn  uint64             // SpreadShortest: of Moves, > 0; each turn is carried out once. From: which going over of slots it is
+	Rates      [MaxMembers]uint64 // RuleShortest: bit/s, as the link says or as assumed, before Weights
+	SpeedKnown MemberSet          // RuleShortest: members whose link says a speed
+	Gain       time.Duration      // RuleShortest: the least that a flow must win to be moved
+	Skew       time.Duration      // RuleShortest: the most that two members' ways to a peer differ; From: the pause after which a slot goes over
+	Moves      []Move             // RuleShortest: slots to be moved whatever is under way
+	Turn       uint64             // RuleShortest: of Moves, > 0; each turn is carried out once. From: which going over of slots it is
 
 	// PerMember: every member sends with its own address instead of the adapter's, and takes in what is
 	// for its own and for those of its Filter, nothing for another member's. ARP and ND that the adapter
@@ -94,7 +94,7 @@ type Plan struct {
 
 	Adapter     frame.MAC             // the adapter's address
 	MACs        [MaxMembers]frame.MAC // the members' own addresses, 0 for ids that are no member's
-	Own         []frame.MAC           // adapter, members, behind: a received frame from one of these is our own come back
+	TeamMACs    []frame.MAC           // adapter, members, behind: a received frame from one of these is our own come back
 	Behind      []frame.MAC           // sorted: source addresses seen behind the adapter (bridge, VM, macvlan)
 	Stations    []frame.Station       // sorted: those addresses in the VLANs that they were seen in; the control loop wants to hear of others
 	Ageing      []frame.Station       // sorted, of Stations: the control loop wants to hear when one of these sends

@@ -220,7 +220,7 @@ func TestRatesRecoverFromAStandstill(t *testing.T) {
 // What readings add to what was noted before them counts while that still waits, and no longer.
 func TestReadingsAddUp(t *testing.T) {
 	q := Queue{Clock: 100 * us, cost: 8 * costOne} // 8 ns a byte, as at 1 Gbit/s
-	f := Flowing{Until: q.Clock}
+	f := FlowSlot{Until: q.Clock}
 	for _, c := range []struct {
 		now           int64
 		sent, waiting uint64

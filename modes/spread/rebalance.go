@@ -27,7 +27,7 @@ const (
 	eveningLeast = 0.001
 )
 
-// Rebalancer evens out flows that never pause: rule 1 of SpreadShortest would hold two of them on one member beside an
+// Rebalancer evens out flows that never pause: rule 1 of RuleShortest would hold two of them on one member beside an
 // idle one. It looks at what each slot has sent, and moves slots from the busiest members to the idlest,
 // by utilisation. Members that are full are even, whatever waits for them. Slots that were not busy for two
 // intervals in a row, or pause often, are left alone: what pauses finds its member by itself.
@@ -52,7 +52,7 @@ type evenSlot struct {
 type resting struct{ until, length uint64 } // in looks
 
 // Moves takes in the flow table as it is and returns the slots to be moved.
-func (e *Rebalancer) Moves(f *Flows, pl *Plan) []Move {
+func (e *Rebalancer) Moves(f *FlowTable, pl *Plan) []Move {
 	if !e.look(f) {
 		return nil
 	}
@@ -82,7 +82,7 @@ func (e *Rebalancer) Moves(f *Flows, pl *Plan) []Move {
 }
 
 // look takes in what was sent since the last look. It returns false where there is nothing to compare with.
-func (e *Rebalancer) look(f *Flows) bool {
+func (e *Rebalancer) look(f *FlowTable) bool {
 	if e.slots == nil {
 		e.slots, e.rest = make([]evenSlot, FlowCount), map[uint16]resting{}
 	}
@@ -139,7 +139,7 @@ type busySlot struct {
 }
 
 // tally adds up what the members of the set carry.
-func (e *Rebalancer) tally(f *Flows, set MemberSet) *evenTally {
+func (e *Rebalancer) tally(f *FlowTable, set MemberSet) *evenTally {
 	t := &evenTally{}
 	for left := set; left != 0; left = left.Without(left.First()) {
 		id := left.First()

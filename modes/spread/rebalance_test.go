@@ -18,7 +18,7 @@ type toyFlow struct {
 // toyNet is a closed loop of evening and flows that share their member evenly.
 type toyNet struct {
 	pl      *Plan
-	f       Flows
+	f       FlowTable
 	e       Rebalancer
 	flows   []toyFlow
 	noise   float64 // how far a flow's part of a second is from its fair one
@@ -36,7 +36,7 @@ func newToyNet(mbps []int, flows []toyFlow, at func(i int) int) *toyNet {
 	}
 	for i := range n.flows {
 		n.flows[i].slot = i * 37
-		n.f.Slots[i*37] = Flowing{Until: 1, Member: uint8(at(i))}
+		n.f.Slots[i*37] = FlowSlot{Until: 1, Member: uint8(at(i))}
 	}
 	n.f.Now = 1
 	n.e.Moves(&n.f, n.pl)
@@ -267,7 +267,7 @@ func TestEveningOfAnotherTable(t *testing.T) {
 	if m := n.e.Moves(&n.f, n.pl); len(m) > 0 {
 		t.Errorf("the same table again: %v", m)
 	}
-	n.f = Flows{Now: 5}
+	n.f = FlowTable{Now: 5}
 	if m := n.e.Moves(&n.f, n.pl); len(m) > 0 {
 		t.Errorf("an empty table: %v", m)
 	}

@@ -25,9 +25,9 @@ const (
 	forceWait = 20 * int64(time.Millisecond)
 )
 
-// shortest is what a Picker keeps for SpreadShortest. The rule stands at the head of flows.go.
+// shortest is what a Picker keeps for RuleShortest. The rule stands at the head of flows.go.
 type shortest struct {
-	flows    *Flows
+	flows    *FlowTable
 	capacity [MaxMembers]Capacity
 	unused   [MaxMembers]usage
 
@@ -93,14 +93,14 @@ func (s *shortest) fixed(pl *Plan, h *frame.Headers, b []byte) int {
 	group := h.Dst.Multicast()
 	switch {
 	case group && (h.Src == pl.Adapter && h.IPProto != frame.ProtoUDP || GroupReport(h, b)):
-		if pl.Single < 0 {
+		if pl.Active < 0 {
 			return MaxMembers
 		}
-		return pl.Single
+		return pl.Active
 	case h.Src != pl.Adapter:
 		// One that nobody knows yet is sent for by the member that takes in what is for groups: by another its
 		// first question would come back in.
-		id := pl.Single
+		id := pl.Active
 		if _, known := slices.BinarySearch(pl.Behind, h.Src); known {
 			id = pl.Pin(h.Src)
 		}
@@ -139,7 +139,7 @@ func (s *shortest) decide(slot int, bytes uint64, now int64) (id int, why FlowRe
 }
 
 // stays is rule 2.
-func (s *shortest) stays(f *Flowing, until, now int64) bool {
+func (s *shortest) stays(f *FlowSlot, until, now int64) bool {
 	q := &s.flows.Members[f.Member]
 	if now >= until+flowIdle {
 		return false
@@ -190,7 +190,7 @@ func flowRank(slot, id int) uint64 {
 }
 
 // leaves returns when the last frame of a slot leaves.
-func (q *Queue) leaves(f *Flowing) int64 {
+func (q *Queue) leaves(f *FlowSlot) int64 {
 	if f.reading == q.reading {
 		return min(f.Until, q.Clock)
 	}
@@ -235,10 +235,10 @@ func (s *shortest) follow(pl *Plan, now int64) {
 			s.capacity[id], s.unused[id] = Capacity{}, usage{since: now}
 		}
 		var link uint64
-		if pl.Known.Has(int(id)) {
+		if pl.SpeedKnown.Has(int(id)) {
 			link = pl.Rates[id]
 		}
-		s.capacity[id].Link(link)
+		s.capacity[id].SetLink(link)
 	}
 	s.rates()
 	if pl.Turn != s.turn {

@@ -53,7 +53,7 @@ func TestShortestAllocatesNothing(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	p.Pick(planOf(SpreadRoundRobin, 2), &f.h, f.b, 1514)
+	p.Pick(planOf(RuleRoundRobin, 2), &f.h, f.b, 1514)
 	if p.Flows() != table {
 		t.Error("another mode lost the flow table")
 	}
@@ -72,7 +72,7 @@ func BenchmarkPickShortest(b *testing.B) {
 		{"stay", shortestPlan(1000, 1000, 1000, 1000), 100},
 		{"choose", shortestPlan(10000, 10000, 10000, 10000), 1_000_000},
 		{"rest", shortestPlan(10000, 10000, 10000, 10000), 2_000_000_000},
-		{"slots", planOf(SpreadSlots, 4), 100},
+		{"slots", planOf(RuleSlots, 4), 100},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			var p Picker

@@ -15,10 +15,10 @@ const (
 	ms = int64(time.Millisecond)
 )
 
-// shortestPlan is a Plan of SpreadShortest for members of these speeds in Mbit/s; a negative one is not known, 0 is no member.
+// shortestPlan is a Plan of RuleShortest for members of these speeds in Mbit/s; a negative one is not known, 0 is no member.
 func shortestPlan(mbps ...int) *Plan {
 	pl := &Plan{Next: -1}
-	pl.Spread, pl.PerMember, pl.Adapter, pl.Salt = SpreadShortest, true, frametest.Adapter, 7
+	pl.Rule, pl.PerMember, pl.Adapter, pl.Salt = RuleShortest, true, frametest.Adapter, 7
 	pl.Gain, pl.Skew = DefaultGain, DefaultSkew
 	for id, r := range mbps {
 		switch {
@@ -26,14 +26,14 @@ func shortestPlan(mbps ...int) *Plan {
 			continue
 		case r > 0:
 			pl.Rates[id] = uint64(r) * 1e6
-			pl.Known = pl.Known.With(id)
+			pl.SpeedKnown = pl.SpeedKnown.With(id)
 		default:
 			pl.Rates[id] = uint64(-r) * 1e6
 		}
 		pl.Weights[id] = MaxShare
 		pl.Distributing = pl.Distributing.With(id)
 	}
-	pl.Single = pl.Distributing.First()
+	pl.Active = pl.Distributing.First()
 	pl.Collecting = pl.Distributing
 	pl.Slots = AssignSlots(&pl.Weights)
 	return pl
@@ -300,7 +300,7 @@ func TestShortestIsForced(t *testing.T) {
 // What is of no flow goes where it must.
 func TestShortestFixed(t *testing.T) {
 	pl := shortestPlan(100, 100, 100)
-	pl.Single = 2
+	pl.Active = 2
 	frames := map[string]frametest.IP{
 		"IGMP":      {Src: "10.0.0.1", Dst: "224.0.0.22", Proto: frame.ProtoIGMP, DstMAC: 0x01005e000016},
 		"MLD":       {Src: "fe80::1", Dst: "ff02::16", Proto: frame.ProtoICMPv6, DstMAC: 0x333300000016, Options: true},
@@ -329,8 +329,8 @@ func TestShortestFixed(t *testing.T) {
 		behind.Put(f.b, 6)
 		frame.Parse(f.b, &f.h)
 		for range 3 {
-			if id := f.pick(&p, pl, 100); id != pl.Single {
-				t.Errorf("%s from somebody unknown behind: by %d, active is %d", name, id, pl.Single)
+			if id := f.pick(&p, pl, 100); id != pl.Active {
+				t.Errorf("%s from somebody unknown behind: by %d, active is %d", name, id, pl.Active)
 			}
 		}
 		known := *pl
@@ -343,7 +343,7 @@ func TestShortestFixed(t *testing.T) {
 		nobody := *pl
 		nobody.Distributing = 0
 		nobody.Slots = nil
-		nobody.Single = -1
+		nobody.Active = -1
 		if id := f.pick(&p, &nobody, 100); id != -1 {
 			t.Errorf("%s: by %d where nobody may send", name, id)
 		}

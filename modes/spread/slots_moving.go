@@ -25,47 +25,47 @@ import (
 // Programs in the kernel, of which each processor runs its own, and a Picker may keep one table. So a slot is one word,
 // which is changed by comparing and swapping, and that it has gone over is never overwritten.
 
-// Moving is what is kept of slots that go from member to member.
-type Moving struct {
-	Turn  uint64 // Plan.Turn that is under way, 0 none
-	Since int64  // when it began, ns
-	Turns uint32 // how many have begun: the number of this one, for numbers of Plans may come again
-	_     uint32
-	Slots [SlotCount]SlotMoving
+// MigrationState is what is kept of slots that go from member to member.
+type MigrationState struct {
+	ID         uint64 // Plan.ID that is under way, 0 none
+	Since      int64  // when it began, ns
+	Generation uint32 // how many have begun: the number of this one, for numbers of Plans may come again
+	_          uint32
+	Slots      [SlotCount]SlotState
 }
 
-// SlotMoving is what is kept of a slot.
-type SlotMoving struct {
+// SlotState is what is kept of a slot.
+type SlotState struct {
 	Last  int64  // when the member in From sent its last frame
-	State uint64 // Moving.Turns in the upper half; in the lower one the Plan's Mark then, and 0 when it has gone over
+	State uint64 // Moving.Generation in the upper half; in the lower one the Plan's Mark then, and 0 when it has gone over
 }
 
 // MaxMigration is how long slots go over at the most; then the rest goes by force.
 const MaxMigration = 200 * time.Millisecond
 
-// MarkBits is the length of the Mark in SlotMoving.State.
+// MarkBits is the length of the Mark in SlotState.State.
 const MarkBits = 32
 
 // follow takes over the Turn of a Plan.
-func (m *Moving) follow(pl *Plan, now int64) {
+func (m *MigrationState) follow(pl *Plan, now int64) {
 	switch {
 	case pl.From == nil:
-		atomic.StoreUint64(&m.Turn, 0)
-	case m.Turn != pl.Turn:
+		atomic.StoreUint64(&m.ID, 0)
+	case m.ID != pl.Turn:
 		m.Since = now
-		m.Turns++
-		atomic.StoreUint64(&m.Turn, pl.Turn)
+		m.Generation++
+		atomic.StoreUint64(&m.ID, pl.Turn)
 	}
 }
 
 // member returns the member for a frame of slot s, and notes that it was sent.
-func (m *Moving) member(pl *Plan, s int, now int64) uint8 {
+func (m *MigrationState) member(pl *Plan, s int, now int64) uint8 {
 	from, to := pl.From[s], pl.Slots[s]
 	if from == to {
 		return to
 	}
 	slot := &m.Slots[s]
-	turn := uint64(m.Turns) << MarkBits
+	turn := uint64(m.Generation) << MarkBits
 	was := atomic.LoadUint64(&slot.State)
 	last, mark := m.Since, uint32(0)
 	if was&^(1<<MarkBits-1) == turn {

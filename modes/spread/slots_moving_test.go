@@ -10,7 +10,7 @@ import (
 
 // movingPlan sends by one of the members 0 and 1, all slots going from 0 to 1.
 func movingPlan(turn uint64, mark, cleared uint32) *Plan {
-	pl := &Plan{Spread: SpreadSlots, Distributing: 3, Slots: make([]uint8, SlotCount), From: make([]uint8, SlotCount), Turn: turn, Mark: mark,
+	pl := &Plan{Rule: RuleSlots, Distributing: 3, Slots: make([]uint8, SlotCount), From: make([]uint8, SlotCount), Turn: turn, Mark: mark,
 		Skew: 10 * time.Millisecond}
 	for s := range pl.Slots {
 		pl.Slots[s] = 1
@@ -112,7 +112,7 @@ func TestGoingOverKeepsOrder(t *testing.T) {
 		from := slotsOf(rapid.IntRange(0, 1000).Draw(t, "slots"), members)
 		for turn := range rapid.IntRange(1, 4).Draw(t, "turns") {
 			to := slotsOf(rapid.IntRange(0, 1000).Draw(t, "slots"), members)
-			pl := &Plan{Spread: SpreadSlots, Distributing: 1<<members - 1, Slots: to, From: from, Turn: uint64(turn + 1), Mark: 1, Skew: time.Duration(skew)}
+			pl := &Plan{Rule: RuleSlots, Distributing: 1<<members - 1, Slots: to, From: from, Turn: uint64(turn + 1), Mark: 1, Skew: time.Duration(skew)}
 			p.Follow(pl)
 			var answer [members]int64 // when the answer to a member's marker comes, 0 none is under way
 			var asked [members]uint32 // the Mark under which it was sent

@@ -93,24 +93,3 @@ func (a *agenda) settle(i int) {
 	}
 	a.put(i, it)
 }
-
-// allowance lets at most 1000 things happen in any second: 800 a second, and 200 at once after a rest
-// (the generic cell rate algorithm of ITU-T I.371).
-type allowance struct{ full time.Duration }
-
-const (
-	allowanceGap   = time.Second / 800
-	allowanceBurst = 199 * allowanceGap
-)
-
-// next returns from when on something is allowed.
-func (a *allowance) next() time.Duration { return a.full - allowanceBurst }
-
-// take uses one up, and returns false when there is none.
-func (a *allowance) take(t time.Duration) bool {
-	if t < a.next() {
-		return false
-	}
-	a.full = max(a.full, t) + allowanceGap
-	return true
-}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"nicteam/internal/limit"
 	"nicteam/modes/spread"
 )
 
@@ -35,7 +36,7 @@ type Balancer struct {
 	asked  asked
 	router map[uint16]bool // by VLAN: whether we are one, as our own advertisements there said last
 
-	learns, tells allowance
+	learns, tells limit.Bucket
 
 	load     load
 	heard    spread.RxBytes // when it was measured last
@@ -43,6 +44,9 @@ type Balancer struct {
 	at       time.Duration // of that
 	interval time.Duration // up to that
 }
+
+// steerRate bounds what peers are told, and what is learnt of them, to 1000 in any second.
+var steerRate = limit.Rate{Every: time.Second / 800, Burst: 200}
 
 // The times of steering.
 const (
@@ -137,7 +141,7 @@ func (s *Balancer) Deadline() time.Time {
 		return time.Time{}
 	}
 	if _, isPair := it.pair(); isPair {
-		at = max(at, s.tells.next())
+		return s.base.Add(max(at, s.tells.Next(steerRate).Sub(s.base)))
 	}
 	return s.base.Add(at)
 }

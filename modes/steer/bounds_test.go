@@ -8,8 +8,6 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/frame/frametest"
 	"nicteam/modes/spread"
-
-	"pgregory.net/rapid"
 )
 
 // fill makes the table full of peers from first on, as fast as it takes them.
@@ -210,31 +208,6 @@ func TestSteeringTellsAThousandASecond(t *testing.T) {
 	}
 }
 
-func TestAllowance(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var a allowance
-		var taken []time.Duration
-		now := time.Duration(0)
-		for range rapid.IntRange(1, 3000).Draw(t, "n") {
-			now += time.Duration(rapid.IntRange(0, 1200).Draw(t, "gap")) * time.Microsecond
-			next := a.next()
-			ok := a.take(now)
-			if ok != (now >= next) {
-				t.Fatalf("at %v: %v, but next was %v", now, ok, next)
-			}
-			if ok {
-				taken = append(taken, now)
-			}
-		}
-		for i := 1000; i < len(taken); i++ {
-			if taken[i]-taken[i-1000] < time.Second {
-				t.Fatalf("1001 within %v", taken[i]-taken[i-1000])
-			}
-		}
-	})
-}
-
-// The time that a frame takes does not depend on how many pairs there are.
 func BenchmarkSteeringSent(b *testing.B) {
 	for _, c := range []struct {
 		name   string

@@ -39,7 +39,7 @@ func (l *load) rates(pl *spread.Plan) {
 }
 
 // measured takes over at what rates the members' queues run.
-func (l *load) measured(f *spread.Flows, members spread.MemberSet) {
+func (l *load) measured(f *spread.FlowTable, members spread.MemberSet) {
 	for id := range f.Members {
 		if members.Has(id) && f.Members[id].Rate > 0 {
 			l.rate[id] = float64(f.Members[id].Rate)

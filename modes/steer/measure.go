@@ -10,7 +10,7 @@ import (
 
 // Measure takes in what every sender has sent, and at what rates members send. Members that get too much give
 // pairs away.
-func (s *Balancer) Measure(now time.Time, h *spread.RxBytes, f *spread.Flows) []spread.Send {
+func (s *Balancer) Measure(now time.Time, h *spread.RxBytes, f *spread.FlowTable) []spread.Send {
 	t := s.clock(now)
 	if f != nil {
 		s.load.measured(f, s.members)

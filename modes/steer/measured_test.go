@@ -130,7 +130,7 @@ func TestSteeringRebalanceOff(t *testing.T) {
 func TestSteeringBelievesMeasuredRates(t *testing.T) {
 	r := rig(t, 2)
 	var h spread.RxBytes
-	f := &spread.Flows{}
+	f := &spread.FlowTable{}
 	f.Members[0].Rate, f.Members[1].Rate = 100*mega, 300*mega
 	for range 3 {
 		r.now = r.now.Add(time.Second)

@@ -47,7 +47,7 @@ type (
 	}
 	Measured struct {
 		RxBytes *spread.RxBytes
-		Flows   *spread.Flows
+		Flows   *spread.FlowTable
 	}
 	Announced   struct{}
 	AddressLeft struct {
@@ -110,17 +110,17 @@ func (m *mode) Handle(now time.Time, ev any) []spread.Send {
 func (m *mode) Deadline() time.Time { return m.b.Deadline() }
 
 func (m *mode) replan(st *State) {
-	pl := &spread.Plan{Spread: spread.SpreadShortest, PerMember: true, Adapter: st.Adapter, Own: []frame.MAC{st.Adapter}}
+	pl := &spread.Plan{Rule: spread.RuleShortest, PerMember: true, Adapter: st.Adapter, TeamMACs: []frame.MAC{st.Adapter}}
 	most := 0.0
 	for _, mem := range st.Members {
 		pl.MACs[mem.ID] = mem.MAC
-		pl.Own = append(pl.Own, mem.MAC)
+		pl.TeamMACs = append(pl.TeamMACs, mem.MAC)
 		if mem.Usable && !mem.Draining {
 			pl.Distributing = pl.Distributing.With(mem.ID)
 			most = max(most, mem.Weight)
 		}
 	}
-	slices.Sort(pl.Own)
+	slices.Sort(pl.TeamMACs)
 	if !pl.Distributing.Has(m.active) {
 		m.active = pl.Distributing.First()
 	}

@@ -68,7 +68,7 @@ func (s *Balancer) run(t time.Duration) (sends []spread.Send) {
 			}
 			continue
 		}
-		if !s.tells.take(t) {
+		if !s.tells.Take(s.base.Add(t), steerRate) {
 			break
 		}
 		p := s.pairs.at(i)

@@ -160,7 +160,7 @@ func (s *Balancer) learn(t time.Duration, g groupKey, peer netip.Addr, mac frame
 	}
 	s.expire(t)
 	full := s.pairs.len() >= maxPairs
-	if full && s.pairs.idle.tail < 0 || !s.learns.take(t) {
+	if full && s.pairs.idle.tail < 0 || !s.learns.Take(s.base.Add(t), steerRate) {
 		return -1
 	}
 	if full {
@@ -223,6 +223,6 @@ func (s *Balancer) isForeign(m frame.MAC) bool {
 	if m == 0 || m.Multicast() {
 		return false
 	}
-	_, own := slices.BinarySearch(s.pl.Own, m)
+	_, own := slices.BinarySearch(s.pl.TeamMACs, m)
 	return !own
 }

@@ -51,7 +51,7 @@ func TestAxisIsLoweredLate(t *testing.T) {
 		t.Errorf("packets: axis ends at %v", a.in.top)
 	}
 	high, low := Axis{}.Follow(steady(at, 5, 910e6), Options{Width: 60, Height: 12}), steady(at, 5, 90e6)
-	if got := Render(low, Options{Width: 60, Height: 12, Axis: high}).String(); !strings.HasPrefix(got, "  1G┤") {
+	if got := renderChart(low, Options{Width: 60, Height: 12, Axis: high}).String(); !strings.HasPrefix(got, "  1G┤") {
 		t.Errorf("the axis kept is not drawn:\n%s", got)
 	}
 }
@@ -101,7 +101,7 @@ func TestPeaksSurvive(t *testing.T) {
 	d.Total.In[1234].MaxBytes = 1e9
 	o := Options{Width: 40, Height: 12, View: Total}
 	peaks := 0
-	for _, row := range Render(d, o)[:3] {
+	for _, row := range renderChart(d, o)[:3] {
 		for _, c := range row {
 			if c.Role == Peak {
 				peaks++
@@ -109,9 +109,9 @@ func TestPeaksSurvive(t *testing.T) {
 		}
 	}
 	if peaks != 1 {
-		t.Errorf("%d peak marks in the upper rows, not 1:\n%s", peaks, Render(d, o))
+		t.Errorf("%d peak marks in the upper rows, not 1:\n%s", peaks, renderChart(d, o))
 	}
-	if got := Summary(d, Options{Width: 80})[0]; !strings.Contains(Grid{got}.String(), "8.00G") {
+	if got := summaryRow(d, Options{Width: 80})[0]; !strings.Contains(Grid{got}.String(), "8.00G") {
 		t.Errorf("summary: %s", Grid{got})
 	}
 }
@@ -122,12 +122,13 @@ func TestGapsAreGaps(t *testing.T) {
 	clear(d.Total.In[10:20])
 	clear(d.Total.Out[10:20])
 	want := "   0┼──────────┄┄┄┄┄┄┄┄┄┄────────────────────"
-	if got := Render(d, Options{Width: 45, Height: 4, Glyphs: Block})[2]; !strings.HasPrefix(Grid{got}.String(), want) {
-		t.Errorf("got  %swant %s", Grid{got}, want)
+	got := Grid{renderChart(d, Options{Width: 45, Height: 4, Glyphs: Block})[2]}.String()
+	if !strings.HasPrefix(got, want) {
+		t.Errorf("got  %swant %s", got, want)
 	}
 	clear(d.Total.In)
 	clear(d.Total.Out)
-	if got := (Grid{Summary(d, Options{Width: 60})[0]}).String(); !strings.Contains(got, "- ") {
+	if got := (Grid{summaryRow(d, Options{Width: 60})[0]}).String(); !strings.Contains(got, "- ") {
 		t.Errorf("unknown is told as %q", got)
 	}
 	if got := Plain(d, Options{}); !strings.Contains(got, "in unknown, out unknown") {
@@ -138,7 +139,7 @@ func TestGapsAreGaps(t *testing.T) {
 // TestCutOff: rates above a fixed scale are marked.
 func TestCutOff(t *testing.T) {
 	d := steady(noon, 40, 5e6)
-	g := Render(d, Options{Width: 45, Height: 5, Glyphs: ASCII, Scale: Scale{Fixed, 1e6}})
+	g := renderChart(d, Options{Width: 45, Height: 5, Glyphs: ASCII, Scale: Scale{Fixed, 1e6}})
 	if c := g[0][10]; c.Rune != '^' || c.Role != Peak {
 		t.Errorf("not marked:\n%s", g)
 	}
@@ -149,7 +150,7 @@ func TestLinkScale(t *testing.T) {
 	d := sampleData()
 	o := Options{Width: 60, Height: 12, Scale: Scale{Kind: Link}}
 	top := func() string {
-		before, _, _ := strings.Cut(Render(d, o).String(), "┤")
+		before, _, _ := strings.Cut(renderChart(d, o).String(), "┤")
 		return strings.Trim(before, " │\n")
 	}
 	if got := top(); got != "2G" {
@@ -329,7 +330,7 @@ func enclosed(t *rapid.T, outline string) float64 {
 func FuzzRender(f *testing.F) {
 	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) {
 		d, o := anyData(t), anyOptions(t)
-		checkGrid(t, "render", Render(d, o), o, o.Height)
+		checkGrid(t, "render", renderChart(d, o), o, o.Height)
 		checkGrid(t, "screen", Screen(d, o), o, o.Height)
 	}))
 }

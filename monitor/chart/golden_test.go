@@ -45,7 +45,7 @@ func TestRenderGolden(t *testing.T) {
 				if v == Total {
 					o.Last = 0
 				}
-				got += fmt.Sprintf("%v %v %v\n%s", v, o.Unit, o.Scale, Render(d, o))
+				got += fmt.Sprintf("%v %v %v\n%s", v, o.Unit, o.Scale, renderChart(d, o))
 			}
 			golden(t, fmt.Sprintf("render_%v_%d.txt", g, size[0]), got)
 		}

@@ -19,7 +19,7 @@ type Options struct {
 
 	// Axis keeps the scale steady between drawings, see Axis.Follow. The zero value fits each drawing.
 	Axis Axis
-	// EventRows is the number of rows of event texts below Render's chart. 0 is one row if there is room, a negative
+	// EventRows is the number of rows of event texts below the chart. 0 is one row if there is room, a negative
 	// value none.
 	EventRows int
 	// OwnScales gives each member strip its own scale.

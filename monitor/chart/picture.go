@@ -70,7 +70,7 @@ func (o *Options) pictureSize() (width, height int) {
 	return size(o.Width, 960, leastWidth), size(o.Height, 480, leastHeight)
 }
 
-// picture is one drawing: columns, layers, scale and labels are those of Render, in pixels.
+// picture is one drawing: columns, layers, scale and labels are those of renderChart, in pixels.
 type picture struct {
 	canvas
 	d           *Data
@@ -146,7 +146,7 @@ func (p *picture) drawHeader() {
 	}
 	words := *p.o
 	words.Width = room
-	p.drawCells(p.lw, p.lh/2+p.line, Summary(*p.d, words)[0])
+	p.drawCells(p.lw, p.lh/2+p.line, summaryRow(*p.d, words)[0])
 	if len(p.plot.names) < 2 {
 		return
 	}

@@ -26,13 +26,13 @@ func newPlot(d *Data, o *Options, cols int) *plot {
 	case ByMember:
 		all = d.memberSeries()
 		for i := range all {
-			p.inRole = append(p.inRole, MemberRole(i))
+			p.inRole = append(p.inRole, memberRole(i))
 		}
 		p.outRole = p.inRole
 	case ByProtocol:
 		all = d.Protocols
 		for i := range all {
-			p.inRole = append(p.inRole, ProtocolRole(i))
+			p.inRole = append(p.inRole, protocolRole(i))
 		}
 		p.outRole = p.inRole
 	}

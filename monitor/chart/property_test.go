@@ -100,13 +100,13 @@ func TestAnySize(t *testing.T) {
 			o.Axis = o.Axis.Follow(d, o)
 			d.End = d.End.Add(4 * time.Second)
 		}
-		checkGrid(t, "render", Render(d, o), o, o.Height)
+		checkGrid(t, "render", renderChart(d, o), o, o.Height)
 		checkGrid(t, "screen", Screen(d, o), o, o.Height)
-		checkGrid(t, "strips", Strips(d, o), o, len(d.Members))
-		checkGrid(t, "shares", ShareLine(d, o), o, 1)
-		checkGrid(t, "summary", Summary(d, o), o, 1)
-		checkGrid(t, "line", Line(d, o), o, 1)
-		checkGrid(t, "spark", Grid{Spark(d.Total.In, d, o, anyRate().Draw(t, "top"), true)}, o, 1)
+		checkGrid(t, "strips", memberStrips(d, o), o, len(d.Members))
+		checkGrid(t, "shares", shareRow(d, o), o, 1)
+		checkGrid(t, "summary", summaryRow(d, o), o, 1)
+		checkGrid(t, "line", nameAndSummary(d, o), o, 1)
+		checkGrid(t, "spark", Grid{sparkline(d.Total.In, d, o, anyRate().Draw(t, "top"), true)}, o, 1)
 		for _, r := range Plain(d, o) {
 			if r < ' ' && r != '\n' || r == 0x7f || r >= 0x80 && r < 0xa0 {
 				t.Fatalf("plain: control character %U", r)
@@ -198,7 +198,7 @@ func TestDrawnHeight(t *testing.T) {
 		}
 		o := Options{Width: 65, Height: rapid.IntRange(2, 30).Draw(t, "height"), View: Total,
 			Glyphs: Glyphs(rapid.IntRange(1, 2).Draw(t, "glyphs"))}
-		g := Render(d, o)
+		g := renderChart(d, o)
 		for _, role := range []Role{In, Out} {
 			count := make([]int, len(rates))
 			for i := range rates {

@@ -42,8 +42,8 @@ func plotDots(o *Options) int {
 	return newPlotLayout(o).width * x
 }
 
-// Render draws the chart with its axes in exactly Width × Height cells.
-func Render(d Data, o Options) Grid {
+// renderChart draws the chart with its axes in exactly Width × Height cells.
+func renderChart(d Data, o Options) Grid {
 	g := newGrid(o.Width, o.Height)
 	if o.Width < 1 || o.Height < 1 {
 		return g
@@ -75,7 +75,7 @@ func Render(d Data, o Options) Grid {
 	return g
 }
 
-// Span returns the period that Render shows. A chart fills its width, so that may be longer than Options.Last; it is
+// Span returns the period that the chart shows. A chart fills its width, so that may be longer than Options.Last; it is
 // the history worth fetching.
 func Span(d Data, o Options) (from, to time.Time) {
 	w := newWindow(&d, o.Last, plotDots(&o))

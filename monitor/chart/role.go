@@ -17,18 +17,18 @@ const (
 	Good                  // the state of a usable member
 	Bad                   // the state of an unusable one
 
-	members   Role = 0x100
-	protocols Role = 0x200
+	memberRoles   Role = 0x100
+	protocolRoles Role = 0x200
 )
 
-// MemberRole is the role of the layer of Data.Members[i].
-func MemberRole(i int) Role { return members + Role(i&0xff) }
+// memberRole is the role of the layer of Data.Members[i].
+func memberRole(i int) Role { return memberRoles + Role(i&0xff) }
 
-// ProtocolRole is the role of the layer of Data.Protocols[i].
-func ProtocolRole(i int) Role { return protocols + Role(i&0xff) }
+// protocolRole is the role of the layer of Data.Protocols[i].
+func protocolRole(i int) Role { return protocolRoles + Role(i&0xff) }
 
 // Layer returns the index of a member's or protocol's layer.
-func (r Role) Layer() (i int, ok bool) { return int(r & 0xff), r >= members }
+func (r Role) Layer() (i int, ok bool) { return int(r & 0xff), r >= memberRoles }
 
 // layers are Okabe and Ito's colours, which any colour vision tells apart, in an order in which neighbours differ in
 // lightness too.

@@ -21,10 +21,10 @@ func Screen(d Data, o Options) Grid {
 	case o.Width >= 40 && o.Height >= 10:
 		drawCompact(g, d, o)
 	default:
-		g.paste(0, 0, Line(d, o))
+		g.paste(0, 0, nameAndSummary(d, o))
 		if o.Width >= 20 && o.Height >= 5 {
 			o.Height--
-			g.paste(0, 1, Render(d, o))
+			g.paste(0, 1, renderChart(d, o))
 		}
 	}
 	return g
@@ -45,12 +45,12 @@ func drawFramed(g Grid, d Data, o Options) {
 	}
 	in.Height = height - 3 - strips - hasShares
 	in.shownPeriod = shownPeriod(&d, &in)
-	g.paste(1, 1, Summary(d, in))
-	g.paste(1, 2, Render(d, in))
+	g.paste(1, 1, summaryRow(d, in))
+	g.paste(1, 2, renderChart(d, in))
 	y := 2 + in.Height
 	pasteStrips(g, 1, y, strips, d, in)
 	if hasShares > 0 {
-		g.paste(1, y+strips, ShareLine(d, in))
+		g.paste(1, y+strips, shareRow(d, in))
 	}
 }
 
@@ -59,7 +59,7 @@ func pasteStrips(g Grid, x, y, rows int, d Data, o Options) {
 	if rows < 1 {
 		return
 	}
-	all := Strips(d, o)
+	all := memberStrips(d, o)
 	if len(all) <= rows {
 		g.paste(x, y, all)
 		return
@@ -80,8 +80,8 @@ func drawCompact(g Grid, d Data, o Options) {
 	strips := min(len(d.Members), max(o.Height-8, 0))
 	in.Height = o.Height - 2 - strips
 	in.shownPeriod = shownPeriod(&d, &in)
-	g.paste(0, 1, Summary(d, in))
-	g.paste(0, 2, Render(d, in))
+	g.paste(0, 1, summaryRow(d, in))
+	g.paste(0, 2, renderChart(d, in))
 	pasteStrips(g, 0, 2+in.Height, strips, d, in)
 }
 

@@ -78,9 +78,9 @@ func protocolParts(d *Data, o *Options) []protocolShare {
 	return all
 }
 
-// ShareLine shows each protocol's share of the period shown in one row, with tenths of a percent if they fit. Protocols
+// shareRow shows each protocol's share of the period shown in one row, with tenths of a percent if they fit. Protocols
 // without room are summed as "…", so that the line adds up to 100 %.
-func ShareLine(d Data, o Options) Grid {
+func shareRow(d Data, o Options) Grid {
 	g := newGrid(o.Width, min(1, max(o.Height, 1)))
 	if o.Width < 1 {
 		return g
@@ -134,7 +134,7 @@ func writeShares(g Grid, parts []protocolShare, total int, o *Options) bool {
 	x := 0
 	for i, p := range parts {
 		if key > 0 {
-			g.put(x, 0, o.Glyphs.swatch(p.protocol, o.Solid), ProtocolRole(p.protocol))
+			g.put(x, 0, o.Glyphs.swatch(p.protocol, o.Solid), protocolRole(p.protocol))
 		}
 		x = g.text(x+key, 0, p.name, Title)
 		x = g.text(x+1, 0, texts[i], Text) + 2

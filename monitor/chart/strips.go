@@ -5,9 +5,9 @@ import (
 	"strconv"
 )
 
-// Spark draws a history in one row: heights against top, blanks for gaps. down hangs it from the upper edge, for
+// sparkline draws a history in one row: heights against top, blanks for gaps. down hangs it from the upper edge, for
 // transmit.
-func Spark(bins []Bin, d Data, o Options, top float64, down bool) []Cell {
+func sparkline(bins []Bin, d Data, o Options, top float64, down bool) []Cell {
 	x, y := o.Glyphs.dots()
 	width := max(o.Width, 0)
 	row := newGrid(width, 1)
@@ -80,9 +80,9 @@ func stripLayout(d *Data, o *Options) stripWidths {
 	return s
 }
 
-// Strips draws a line a member: swatch, name, rate and history of both directions, state, link speed and utilisation.
-// All members share one scale unless OwnScales.
-func Strips(d Data, o Options) Grid {
+// memberStrips draws a line per member: swatch, name, rate and history of both directions, state, link speed and
+// utilisation. All members share one scale unless OwnScales.
+func memberStrips(d Data, o Options) Grid {
 	g := newGrid(o.Width, len(d.Members))
 	if o.Width < 1 {
 		return g
@@ -93,7 +93,7 @@ func Strips(d Data, o Options) Grid {
 		m := &d.Members[i]
 		in, out := latestRate(m.In, o.packets()), latestRate(m.Out, o.packets())
 		if o.View == ByMember {
-			g.put(0, i, o.Glyphs.swatch(i, o.Solid || len(d.Members) == 1), MemberRole(i))
+			g.put(0, i, o.Glyphs.swatch(i, o.Solid || len(d.Members) == 1), memberRole(i))
 		}
 		x := g.text(2, i, o.Glyphs.pad(o.Glyphs.clean(m.Name), lay.name), Title)
 		x = lay.drawDirection(g, x, i, &d, &o, m.In, in, tops[i], false)
@@ -121,7 +121,7 @@ func (s *stripWidths) drawDirection(g Grid, x, y int, d *Data, o *Options, bins 
 		own := *o
 		own.Width = s.spark
 		x++
-		for _, c := range Spark(bins, *d, own, top, down) {
+		for _, c := range sparkline(bins, *d, own, top, down) {
 			g.put(x, y, c.Rune, c.Role)
 			x++
 		}

@@ -2,9 +2,9 @@ package chart
 
 import "strings"
 
-// Summary is one row with the latest rates of the whole and the highest of the period shown. Parts without room are
+// summaryRow is one row with the latest rates of the whole and the highest of the period shown. Parts without room are
 // left out, the last first.
-func Summary(d Data, o Options) Grid {
+func summaryRow(d Data, o Options) Grid {
 	g := newGrid(o.Width, 1)
 	if o.Width < 1 {
 		return g
@@ -70,16 +70,16 @@ func writeShort(g Grid, in, out string) {
 	}
 }
 
-// Line is the name and the Summary in one row, for a terminal with room for nothing else.
-func Line(d Data, o Options) Grid {
+// nameAndSummary is the name and the summary in one row, for a terminal with room for nothing else.
+func nameAndSummary(d Data, o Options) Grid {
 	o.Height = 1
 	g := newGrid(o.Width, 1)
 	name := o.Glyphs.clean(d.Name)
 	if w := cells(name); w+2+2*(o.Unit.shortRateWidth()+2) < o.Width {
 		x := g.text(0, 0, name, Title) + 2
 		o.Width -= x
-		g.paste(x, 0, Summary(d, o))
+		g.paste(x, 0, summaryRow(d, o))
 		return g
 	}
-	return Summary(d, o)
+	return summaryRow(d, o)
 }

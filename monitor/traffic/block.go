@@ -16,17 +16,17 @@ const (
 	maxSpan   = 1 << 45  // ms: a thousand years; more is not a time
 )
 
-// block is up to blockLen records, one after the other, each coded with regard to the one before:
+// block is up to blockLen records, each coded relative to the one before:
 //
-//	record  gap to the end of the one before, duration, [peaks of the team], number of parts, parts
-//	part    member less that of the part before, then of each direction which protocols, [of which of these bytes and frames
-//	        have one peak], of each protocol frames, bytes less what frames of the size last seen would have,
-//	        [peaks], and [peaks of the direction]
+//	record  gap since the end of the last, duration, [peaks of the team], number of parts, parts
+//	part    member minus that of the last part, then for each direction: set of protocols, [set of those whose bytes and
+//	        frames have the same peak code], for each protocol: frames, bytes minus frames × last frame size, [peaks],
+//	        and [peaks of the direction]
 //
-// All are varints but for sets of protocols and peaks, which are one byte each. Peaks stand only in the coarse
-// ring; a record of the fine ring is its own peak.
+// All are varints except sets of protocols and peaks, which are one byte each. Only the coarse ring has peaks; a record of the
+// fine ring is its own peak.
 //
-// data only grows: whoever has a copy of a block may read its data without a lock.
+// data only grows: who has a copy of a block may read its data without a lock.
 type block struct {
 	start, end int64
 	records    int
@@ -34,15 +34,15 @@ type block struct {
 	members    [maxNames / 64]uint64 // set of those that have a part
 }
 
-// coder holds what a record is coded with regard to.
+// coder holds what the next record is coded relative to.
 type coder struct {
 	coarse bool
 	end    int64 // of the record before
 	size   [][directions][frame.Protocols]uint64
 }
 
-// begin makes it ready for the first record of a block.
-func (c *coder) begin(start int64) {
+// reset prepares for the first record of a block.
+func (c *coder) reset(start int64) {
 	c.end = start
 	clear(c.size)
 }
@@ -54,8 +54,8 @@ func (c *coder) sizes(member int) *[directions][frame.Protocols]uint64 {
 	return &c.size[member]
 }
 
-// sizeUnit is how finely the size of a frame is remembered. What it is multiplied with may overflow, in the same way when coding
-// and when decoding, so that only the code gets longer.
+// sizeUnit is the resolution of the last frame size. The product may overflow, in coding and decoding alike: then the code
+// only gets longer.
 const sizeUnit = 16
 
 func (c *coder) append(b []byte, r *record) []byte {
@@ -66,9 +66,9 @@ func (c *coder) append(b []byte, r *record) []byte {
 		all := r.moved()
 		for d := range all {
 			for p := range all[d] {
-				b = codeOf(r.peak[d][p], all[d][p], r.ms()).append(b)
+				b = peakCodeOf(r.peak[d][p], all[d][p], r.ms()).append(b)
 			}
-			b = codeOf(r.peak[d][sum], all.total(d), r.ms()).append(b)
+			b = peakCodeOf(r.peak[d][sum], all.total(d), r.ms()).append(b)
 		}
 	}
 	b = binary.AppendUvarint(b, uint64(len(r.parts)))
@@ -92,7 +92,7 @@ func (c *coder) appendPart(b []byte, p *part, ms int64) []byte {
 				continue
 			}
 			set |= 1 << i
-			if codes[i] = codeOf(p.peak[d][i], n, ms); codes[i].bytes == codes[i].frames {
+			if codes[i] = peakCodeOf(p.peak[d][i], n, ms); codes[i].bytes == codes[i].frames {
 				same |= 1 << i
 			}
 		}
@@ -117,7 +117,7 @@ func (c *coder) appendPart(b []byte, p *part, ms int64) []byte {
 			}
 		}
 		if c.coarse && several(set) {
-			b = codeOf(p.peak[d][sum], p.moved.total(d), ms).append(b)
+			b = peakCodeOf(p.peak[d][sum], p.moved.total(d), ms).append(b)
 		}
 	}
 	return b
@@ -128,17 +128,17 @@ func several(set byte) bool { return set&(set-1) != 0 }
 
 var errCorrupt = errors.New("a record cannot be read")
 
-// reader takes a block apart. The first thing that cannot be read makes all that follows zero.
+// reader decodes a block. After the first error all values are zero.
 type reader struct {
 	coder
 	b   []byte
 	bad bool
 }
 
-// open has r read a block from its beginning.
-func (r *reader) open(b *block, coarse bool) {
+// reset starts at the first record of a block.
+func (r *reader) reset(b *block, coarse bool) {
 	r.coarse, r.b, r.bad = coarse, b.data, false
-	r.begin(b.start)
+	r.coder.reset(b.start)
 }
 
 func (r *reader) uvarint() uint64 {
@@ -171,7 +171,7 @@ func (r *reader) byte() byte {
 	return n
 }
 
-// next decodes a record; false at the end of the block and at what is no record.
+// next decodes a record; false at the end of the block and on an error.
 func (r *reader) next(to *record) bool {
 	if len(r.b) == 0 {
 		return false
@@ -210,9 +210,9 @@ func (r *reader) next(to *record) bool {
 	}
 	for d := range all {
 		for p := range all[d] {
-			to.peak[d][p] = codes[d][p].of(all[d][p], to.ms())
+			to.peak[d][p] = codes[d][p].decode(all[d][p], to.ms())
 		}
-		to.peak[d][sum] = codes[d][sum].of(all.total(d), to.ms())
+		to.peak[d][sum] = codes[d][sum].decode(all.total(d), to.ms())
 	}
 	return !r.bad
 }
@@ -244,12 +244,12 @@ func (r *reader) part(p *part, ms int64) {
 				if same&(1<<i) == 0 {
 					codes.frames = r.byte()
 				}
-				p.peak[d][i] = codes.of(*n, ms)
+				p.peak[d][i] = codes.decode(*n, ms)
 				p.peak[d][sum] = p.peak[d][i]
 			}
 		}
 		if r.coarse && several(set) {
-			p.peak[d][sum] = r.peakCode().of(p.moved.total(d), ms)
+			p.peak[d][sum] = r.peakCode().decode(p.moved.total(d), ms)
 		}
 	}
 	if !r.coarse {
@@ -257,10 +257,10 @@ func (r *reader) part(p *part, ms int64) {
 	}
 }
 
-// peakCode is how much more moved in the busiest second than on average, of bytes and of frames: peakSpan to the power of code/255.
+// peakCode is the ratio of the busiest second to the average, for bytes and for frames: peakSpan to the power of code/255.
 type peakCode struct{ bytes, frames byte }
 
-// peakSpan is larger than a record of the coarse ring has shortest seconds. A step of the code is 1.4 %, so a peak is told within 0.7 %.
+// peakSpan exceeds the number of shortest readings in a coarse record. A step of the code is 1.4 %, so a peak is exact to 0.7 %.
 const peakSpan = 32
 
 var peakFactor = func() (t [256]float64) {
@@ -270,7 +270,7 @@ var peakFactor = func() (t [256]float64) {
 	return t
 }()
 
-func codeOf(peak, moved Count, ms int64) peakCode {
+func peakCodeOf(peak, moved Count, ms int64) peakCode {
 	return peakCode{codePeak(peak.Bytes, moved.Bytes, ms), codePeak(peak.Frames, moved.Frames, ms)}
 }
 
@@ -287,7 +287,7 @@ func codePeak(peak, moved uint64, ms int64) byte {
 
 func (r *reader) peakCode() peakCode { return peakCode{r.byte(), r.byte()} }
 
-func (c peakCode) of(moved Count, ms int64) Count {
+func (c peakCode) decode(moved Count, ms int64) Count {
 	return Count{decodePeak(c.bytes, moved.Bytes, ms), decodePeak(c.frames, moved.Frames, ms)}
 }
 
@@ -302,11 +302,11 @@ func decodePeak(code byte, moved uint64, ms int64) uint64 {
 	return max(uint64(peak), perSecond(moved, ms)) // never below the average
 }
 
-// check decodes a block that came from outside and fills in what can be had from its records.
+// check decodes a block from a file and fills in what follows from its records.
 func (b *block) check(coarse bool, names int) error {
 	var r reader
 	var rec record
-	r.open(b, coarse)
+	r.reset(b, coarse)
 	b.records, b.members, b.end = 0, [maxNames / 64]uint64{}, b.start
 	for r.next(&rec) {
 		if b.records == 0 && rec.start != b.start {
@@ -317,7 +317,7 @@ func (b *block) check(coarse bool, names int) error {
 				return errCorrupt
 			}
 		}
-		b.note(&rec)
+		b.index(&rec)
 	}
 	if r.bad || b.records == 0 || b.records > blockLen {
 		return errCorrupt
@@ -325,8 +325,8 @@ func (b *block) check(coarse bool, names int) error {
 	return nil
 }
 
-// note has the block know of its newest record.
-func (b *block) note(r *record) {
+// index adds the newest record to the fields that describe the block.
+func (b *block) index(r *record) {
 	b.records++
 	b.end = r.end
 	for i := range r.parts {
@@ -337,15 +337,15 @@ func (b *block) note(r *record) {
 
 func (b *block) has(member int) bool { return b.members[member/64]&(1<<(member%64)) != 0 }
 
-// size is what a block takes in memory.
+// size is the memory of a block in bytes.
 func (b *block) size() int { return cap(b.data) + 96 }
 
-// full reports whether another record should begin a block of its own; last is the size of the last one.
+// full reports whether the next record goes into a new block; last is the size of the last record.
 func (b *block) full(last int) bool {
 	return b.records == blockLen || cap(b.data)-len(b.data) < last+last/4
 }
 
-// seal gives back the room that is left, if it is worth it: nothing is appended any more.
+// seal frees unused capacity where that is worth a copy. Nothing is appended later.
 func (b *block) seal() {
 	if cap(b.data)-len(b.data) > blockSize/16 {
 		b.data = slices.Clone(b.data)

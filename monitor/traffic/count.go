@@ -17,7 +17,7 @@ func (c *Count) add(o Count) { c.Bytes += o.Bytes; c.Frames += o.Frames }
 
 func (c *Count) raise(o Count) { c.Bytes, c.Frames = max(c.Bytes, o.Bytes), max(c.Frames, o.Frames) }
 
-// rate is what moved per second when c moved in some milliseconds. Something is never a rate of nothing.
+// rate is c per second when c moved in ms milliseconds, at least 1 unless c is 0.
 func (c Count) rate(ms int64) Count { return Count{perSecond(c.Bytes, ms), perSecond(c.Frames, ms)} }
 
 func perSecond(n uint64, ms int64) uint64 {
@@ -33,7 +33,7 @@ func perSecond(n uint64, ms int64) uint64 {
 	return max(q, 1)
 }
 
-// share is the part of n that falls into the first ms of all milliseconds, rounded down.
+// share is the part of n in the first ms of all milliseconds, rounded down.
 func share(n uint64, ms, all int64) uint64 {
 	hi, lo := bits.Mul64(n, uint64(ms))
 	q, _ := bits.Div64(hi, lo, uint64(all)) // ms <= all, so the quotient is no larger than n
@@ -47,7 +47,7 @@ const (
 	directions
 )
 
-// sum is where the peak of all protocols together stands: it is not the sum of their peaks.
+// sum indexes the peak of all protocols together, which is not the sum of their peaks.
 const sum = frame.Protocols
 
 // counts are by direction and protocol.

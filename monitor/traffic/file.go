@@ -11,8 +11,8 @@ import (
 	"nicteam/internal/frame"
 )
 
-// A history outside is: magic, version, number of protocols, then varints: the names, each with its length; the number of coarse
-// blocks, the coarse blocks, the number of fine blocks, the fine blocks; each block its start, its length and its data; last the
+// The file format: magic, version, number of protocols; as varints the names, each with its length, the number of coarse
+// blocks, the coarse blocks, the number of fine blocks, the fine blocks, each block with start, length and data; last the
 // CRC-32C of all that, little endian.
 const (
 	magic   = "nicteam traffic\n"
@@ -21,17 +21,17 @@ const (
 )
 
 var (
-	// ErrForeign says that it is no history, or that of another version.
+	// ErrForeign: not a history, or of another version.
 	ErrForeign = errors.New("not a history of this version")
-	// ErrDamaged says that it is not whole.
+	// ErrDamaged: the checksum or a record is wrong.
 	ErrDamaged = errors.New("the history is damaged")
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// WriteTo writes all that Read needs.
+// WriteTo writes the file that Read reads.
 func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
-	o := &summed{w: w}
+	o := &checksumWriter{w: w}
 	b := append([]byte(magic), version, byte(frame.Protocols))
 	b = binary.AppendUvarint(b, uint64(len(s.names)))
 	for _, name := range s.names {
@@ -54,15 +54,15 @@ func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 	return o.n, o.err
 }
 
-// summed writes until the first error.
-type summed struct {
+// checksumWriter writes and sums up until the first error.
+type checksumWriter struct {
 	w   io.Writer
 	n   int64
 	sum uint32
 	err error
 }
 
-func (o *summed) write(b []byte) {
+func (o *checksumWriter) write(b []byte) {
 	if o.err != nil {
 		return
 	}
@@ -72,8 +72,8 @@ func (o *summed) write(b []byte) {
 	o.err = err
 }
 
-// Read makes a history of what WriteTo wrote. On an error, which is ErrForeign or ErrDamaged, it is empty and can be used.
-// Nothing of b is kept.
+// Read reads what WriteTo wrote. On an error, which is ErrForeign or ErrDamaged, the history is empty and can be used.
+// b is not kept.
 func Read(b []byte) (*History, error) {
 	head := append([]byte(magic), version, byte(frame.Protocols))
 	if !bytes.HasPrefix(b, head) {
@@ -119,7 +119,7 @@ func parse(b []byte) (*History, error) {
 			if err := block.check(g.coarse, len(h.names)); err != nil {
 				return nil, err
 			}
-			g.take(block)
+			g.appendBlock(block)
 		}
 	}
 	if r.bad || len(r.b) > 0 {
@@ -128,7 +128,7 @@ func parse(b []byte) (*History, error) {
 	return h, nil
 }
 
-// bytes reads a length and as many bytes, at most so many.
+// bytes reads a length, at most most, and that many bytes.
 func (r *reader) bytes(most int) []byte {
 	n := r.uvarint()
 	if r.bad || n > uint64(most) || n > uint64(len(r.b)) {

@@ -34,7 +34,7 @@ func play(t *rapid.T) (*History, *seen) {
 			took = time.Hour
 		}
 		now, up = now.Add(took), up+took
-		known := took <= longest
+		known := took <= longestInterval
 		if known {
 			s.covered += took
 		}

@@ -7,19 +7,19 @@ import (
 	"nicteam/internal/frame"
 )
 
-// Query asks for columns of Step each, from the whole Step that From is in to the one that To is in. With Member only of that one.
+// Query asks for columns of Step, from the one with From to the one with To.
 type Query struct {
 	From, To time.Time
 	Step     time.Duration // at least a second, whole milliseconds
-	Member   string        // "" for the team
+	Member   string        // "": the team
 }
 
 // Window is the answer to a Query.
 type Window struct {
 	From      time.Time // when the first column begins
 	Step      time.Duration
-	Covered   []time.Duration // by column: how much of it is known; 0 is a gap
-	Total     Flow            // of the team, or of the member that was asked for
+	Covered   []time.Duration // by column: how much of it has records; 0 is a gap
+	Total     Flow            // of the team, or of Member
 	Protocols [frame.Protocols]Flow
 	Members   []MemberFlow // of a team: all that carried something, by name
 }
@@ -33,18 +33,18 @@ type MemberFlow struct {
 	Flow
 }
 
-// Series is a value a column: sums, and what moved per second in the busiest second. All are nil where nothing moved.
+// Series has a value a column: sums, and the rate of the busiest second. All are nil when nothing moved.
 type Series struct {
 	Bytes, Frames         []uint64
 	BytesPeak, FramesPeak []uint64
 }
 
-// add makes room when there is something to add.
+// add allocates when there is something to add.
 func (s *Series) add(columns, i int, n Count) {
 	if n == (Count{}) {
 		return
 	}
-	s.room(columns)
+	s.allocate(columns)
 	s.Bytes[i] += n.Bytes
 	s.Frames[i] += n.Frames
 }
@@ -53,12 +53,12 @@ func (s *Series) raise(columns, i int, peak Count) {
 	if peak == (Count{}) {
 		return
 	}
-	s.room(columns)
+	s.allocate(columns)
 	s.BytesPeak[i] = max(s.BytesPeak[i], peak.Bytes)
 	s.FramesPeak[i] = max(s.FramesPeak[i], peak.Frames)
 }
 
-func (s *Series) room(columns int) {
+func (s *Series) allocate(columns int) {
 	if s.Bytes == nil {
 		all := make([]uint64, 4*columns)
 		s.Bytes, s.Frames = all[:columns:columns], all[columns:2*columns:2*columns]
@@ -73,7 +73,7 @@ func (f *Flow) direction(d int) *Series {
 	return &f.TX
 }
 
-// Columns is how many columns the answer has.
+// Columns is the number of columns of the answer.
 func (q Query) Columns() int {
 	step := q.Step.Milliseconds()
 	if step <= 0 || !q.From.Before(q.To) {
@@ -90,19 +90,19 @@ func floor(t, step int64) int64 {
 	return n
 }
 
-// Query makes columns of records. What a record says is divided among the columns that it touches by time, so that
-// the sum of the columns is exactly what moved. Its peak stands in the column that its middle is in; of a record longer
-// than a column nobody knows where in it that was, and the peak stands in each column whose middle is in it.
+// Query makes columns of records. The counts of a record are divided by time among the columns that it overlaps, so that the
+// columns add up to exactly what moved. Its peak goes to the column of its middle. Of a record longer than a column nobody
+// knows where its peak was: it goes to each column whose middle is in the record.
 func (s *Snapshot) Query(q Query) *Window {
 	step, n := q.Step.Milliseconds(), q.Columns()
 	if n == 0 {
 		return &Window{From: q.From, Step: q.Step}
 	}
 	first := floor(q.From.UnixMilli(), step) * step
-	w := &window{from: first, step: step, n: n, covered: make([]int64, n), members: make([]Flow, len(s.names)), only: -1}
+	w := &window{from: first, step: step, n: n, covered: make([]int64, n), members: make([]Flow, len(s.names)), onlyMember: -1}
 	if q.Member != "" {
-		if w.only = slices.Index(s.names, q.Member); w.only < 0 {
-			w.only = len(s.names) // nobody
+		if w.onlyMember = slices.Index(s.names, q.Member); w.onlyMember < 0 {
+			w.onlyMember = len(s.names) // no member
 		}
 	}
 	s.each(first, first+int64(n)*step, w.add)
@@ -110,11 +110,11 @@ func (s *Snapshot) Query(q Query) *Window {
 	return w.answer(q, s.names)
 }
 
-// window is a Window that is being made.
+// window is a Window in the making.
 type window struct {
 	from, step int64
 	n          int
-	only       int // a member's index, -1 for the team
+	onlyMember int // a member's index, -1 for the team
 	covered    []int64
 	total      Flow
 	protocols  [frame.Protocols]Flow
@@ -130,21 +130,21 @@ func (w *window) add(r *record, from, to int64) {
 		}
 		w.covered[i] += hi - lo
 		for m := range r.parts {
-			w.sums(r, &r.parts[m], int(i), lo-r.start, hi-r.start)
+			w.addSums(r, &r.parts[m], int(i), lo-r.start, hi-r.start)
 		}
 		middle := w.from + i*w.step + w.step/2
 		if r.ms() > w.step && middle >= r.start && middle < r.end {
-			w.peaks(r, int(i))
+			w.addPeaks(r, int(i))
 		}
 	}
 	if middle := r.start + r.ms()/2; r.ms() <= w.step && middle >= from && middle < to {
-		w.peaks(r, int((middle-w.from)/w.step))
+		w.addPeaks(r, int((middle-w.from)/w.step))
 	}
 }
 
-// sums adds what a part carried from lo to hi of its record.
-func (w *window) sums(r *record, p *part, i int, lo, hi int64) {
-	if w.only >= 0 && p.member != w.only {
+// addSums adds what a part carried between lo and hi ms of its record.
+func (w *window) addSums(r *record, p *part, i int, lo, hi int64) {
+	if w.onlyMember >= 0 && p.member != w.onlyMember {
 		return
 	}
 	for d := range p.moved {
@@ -158,25 +158,25 @@ func (w *window) sums(r *record, p *part, i int, lo, hi int64) {
 			}
 			w.protocols[k].direction(d).add(w.n, i, n)
 			w.total.direction(d).add(w.n, i, n)
-			if w.only < 0 {
+			if w.onlyMember < 0 {
 				w.members[p.member].direction(d).add(w.n, i, n)
 			}
 		}
 	}
 }
 
-func (w *window) peaks(r *record, i int) {
+func (w *window) addPeaks(r *record, i int) {
 	of := &r.peak
-	if w.only >= 0 {
+	if w.onlyMember >= 0 {
 		of = nil
 	}
 	for m := range r.parts {
 		p := &r.parts[m]
-		if w.only < 0 {
+		if w.onlyMember < 0 {
 			for d := range p.peak {
 				w.members[p.member].direction(d).raise(w.n, i, p.peak[d][sum])
 			}
-		} else if p.member == w.only {
+		} else if p.member == w.onlyMember {
 			of = &p.peak
 		}
 	}
@@ -191,8 +191,8 @@ func (w *window) peaks(r *record, i int) {
 	}
 }
 
-// peakAtLeastAverage keeps a column that has only the beginning or the end of a busy record from being above its peak. A
-// frame in a few milliseconds is one in a second, not hundreds.
+// peakAtLeastAverage raises peaks to the average of their column, which is higher where a column has only one end of a busy
+// record. A column covered for less than a second is averaged over a second: a frame in 5 ms is not 200 a second.
 func (w *window) peakAtLeastAverage() {
 	flows := []*Flow{&w.total}
 	for k := range w.protocols {

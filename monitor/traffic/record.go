@@ -2,7 +2,7 @@ package traffic
 
 import "slices"
 
-// record is what moved in a span of time. Times are milliseconds since 1970.
+// record is what moved in a period. Times are milliseconds since 1970.
 type record struct {
 	start, end int64
 	peak       peaks  // of the team
@@ -26,13 +26,13 @@ func (r *record) moved() (c counts) {
 	return c
 }
 
-// reset makes r an empty record and keeps its room.
+// reset empties r and keeps its memory.
 func (r *record) reset(start, end int64) {
 	r.start, r.end, r.peak, r.parts = start, end, peaks{}, r.parts[:0]
 }
 
-// ofMember is the part of a member, made where there is none.
-func (r *record) ofMember(member int) *part {
+// memberPart returns the part of a member, and adds it.
+func (r *record) memberPart(member int) *part {
 	i, found := slices.BinarySearchFunc(r.parts, member, func(p part, m int) int { return p.member - m })
 	if !found {
 		r.parts = slices.Insert(r.parts, i, part{member: member})
@@ -40,12 +40,12 @@ func (r *record) ofMember(member int) *part {
 	return &r.parts[i]
 }
 
-// extend takes in the record that follows.
-func (r *record) extend(o *record) {
+// append adds the record that follows.
+func (r *record) append(o *record) {
 	r.end = o.end
 	r.peak.raise(&o.peak)
 	for i := range o.parts {
-		p := r.ofMember(o.parts[i].member)
+		p := r.memberPart(o.parts[i].member)
 		p.moved.add(&o.parts[i].moved)
 		p.peak.raise(&o.parts[i].peak)
 	}

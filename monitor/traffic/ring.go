@@ -2,10 +2,10 @@ package traffic
 
 import "slices"
 
-// ring is the newest records, in the order of time and none over another.
+// ring holds the newest records, in order and without overlap.
 type ring struct {
 	coarse bool
-	keep   int // records that are kept at least, where they fit in
+	keep   int // least number of records, where the budget allows
 	budget int // bytes
 	blocks []block
 	open   bool // the last block takes more
@@ -15,14 +15,14 @@ type ring struct {
 	last   int // bytes of the last record
 }
 
-// add appends a record, which does not begin before the last one ended.
+// add appends a record, which starts no earlier than the last one ended.
 func (g *ring) add(r *record) {
 	if n := len(g.blocks); g.open && (g.blocks[n-1].full(g.last) || r.start-g.blocks[n-1].end > maxSpan) {
 		g.seal()
 	}
 	if !g.open {
 		g.code.coarse = g.coarse
-		g.code.begin(r.start)
+		g.code.reset(r.start)
 		g.blocks = append(g.blocks, block{start: r.start, data: make([]byte, 0, blockSize)})
 		g.open = true
 	}
@@ -30,7 +30,7 @@ func (g *ring) add(r *record) {
 	was := len(b.data)
 	b.data = g.code.append(b.data, r)
 	g.last = len(b.data) - was
-	b.note(r)
+	b.index(r)
 	g.count++
 	g.trim()
 }
@@ -45,17 +45,17 @@ func (g *ring) seal() {
 	g.open = false
 }
 
-// take appends a sealed block, which does not begin before the last one ended.
-func (g *ring) take(b block) {
+// appendBlock appends a sealed block, which starts no earlier than the last one ended.
+func (g *ring) appendBlock(b block) {
 	g.seal()
-	b.data = slices.Clone(b.data) // it is somebody else's
+	b.data = slices.Clone(b.data) // borrowed
 	g.blocks = append(g.blocks, b)
 	g.bytes += b.size()
 	g.count += b.records
 	g.trim()
 }
 
-// trim drops the oldest blocks while there are enough younger records, and while what there is does not fit in.
+// trim drops the oldest blocks while the newer ones have enough records, or the budget is exceeded.
 func (g *ring) trim() {
 	drop := 0
 	for last := len(g.blocks) - 1; drop < last; drop++ {
@@ -67,11 +67,11 @@ func (g *ring) trim() {
 		g.bytes -= b.size()
 	}
 	if drop > 0 {
-		g.blocks = slices.Delete(g.blocks, 0, drop) // clears what it leaves, for the garbage collector
+		g.blocks = slices.Delete(g.blocks, 0, drop) // clears the rest, for the garbage collector
 	}
 }
 
-// end is when the last record ended, 0 when there is none.
+// end is when the last record ended, 0 without records.
 func (g *ring) end() int64 {
 	if len(g.blocks) == 0 {
 		return 0
@@ -92,7 +92,7 @@ func (g *ring) cut(t int64) {
 		}
 		var rd reader
 		var rec record
-		for rd.open(&b, g.coarse); rd.next(&rec) && rec.end <= t; {
+		for rd.reset(&b, g.coarse); rd.next(&rec) && rec.end <= t; {
 			g.add(&rec)
 		}
 		g.seal()
@@ -100,7 +100,7 @@ func (g *ring) cut(t int64) {
 	}
 }
 
-// uses reports whether a record of the member is kept.
-func (g *ring) uses(member int) bool {
+// hasMember reports whether there is a record of the member.
+func (g *ring) hasMember(member int) bool {
 	return slices.ContainsFunc(g.blocks, func(b block) bool { return b.has(member) })
 }

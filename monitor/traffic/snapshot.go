@@ -2,29 +2,29 @@ package traffic
 
 import "slices"
 
-// Snapshot is a History as it was at one moment. It does not change.
+// Snapshot is a History at one moment. It does not change.
 type Snapshot struct {
 	names        []string
 	fine, coarse []block
 }
 
-// Snapshot copies what may change, which is little.
+// Snapshot copies what may change, which is little: the data of blocks only grows.
 func (h *History) Snapshot() *Snapshot {
 	s := &Snapshot{names: slices.Clone(h.names), fine: slices.Clone(h.fine.blocks), coarse: slices.Clone(h.coarse.blocks)}
-	if h.gathered.end != 0 {
-		// What is being gathered is a block of its own.
-		b := block{start: h.gathered.start}
+	if h.coarsening.end != 0 {
+		// The incomplete coarse record is a block of its own.
+		b := block{start: h.coarsening.start}
 		c := coder{coarse: true}
-		c.begin(b.start)
-		b.data = c.append(nil, &h.gathered)
-		b.note(&h.gathered)
+		c.reset(b.start)
+		b.data = c.append(nil, &h.coarsening)
+		b.index(&h.coarsening)
 		s.coarse = append(s.coarse, b)
 	}
 	return s
 }
 
-// each calls f with all records that touch from..to, the oldest first, and with the part of from..to that each is for: coarse
-// records are for times of which there are no fine ones any more. f must not keep them.
+// each calls f with each record that overlaps from..to, oldest first, and with the overlap. Coarse records are for times before
+// the first fine one. f must not keep them.
 func (s *Snapshot) each(from, to int64, f func(r *record, from, to int64)) {
 	fineFrom := to
 	if len(s.fine) > 0 {
@@ -38,7 +38,7 @@ func (s *Snapshot) each(from, to int64, f func(r *record, from, to int64)) {
 			if b.end <= from || b.start >= to {
 				continue
 			}
-			for rd.open(b, coarse); rd.next(&rec); {
+			for rd.reset(b, coarse); rd.next(&rec); {
 				if lo, hi := max(rec.start, from), min(rec.end, to); lo < hi {
 					f(&rec, lo, hi)
 				}
@@ -49,7 +49,7 @@ func (s *Snapshot) each(from, to int64, f func(r *record, from, to int64)) {
 	read(s.fine, false, fineFrom, to)
 }
 
-// Members are the names of all of whom something is known, sorted.
+// Members returns the names of all members that are known, sorted.
 func (s *Snapshot) Members() []string {
 	names := slices.Clone(s.names)
 	slices.Sort(names)

@@ -1,33 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The fast path: what internal/relay does, done by the kernel where a frame comes by. The relay stays, and moves what
- * these programs pass on.
+ * The fast path: internal/relay in the kernel. The relay stays, and moves the frames that these programs pass on.
  *
- * transmit: tc egress of the adapter. The host's stack sends a (super-)frame; it is parsed once; the plan says by which
- * member it leaves; it gets the member's address where the plan is per member; it is counted and goes to the member's
- * own queue. What is for the relay passes, and comes out of the adapter's descriptor.
+ * transmit: tc egress of the adapter. The host's stack transmits a (super-)frame. It is parsed once; the plan gives the
+ * member by which it leaves, and its address if the plan is per member; it is counted and redirected to the member's
+ * qdisc. Frames for the relay pass and come out of the adapter's descriptor.
  *
- * listen: a filter on the relay's socket of a member, run just before receive for the same frame. It takes everything
- * while the relay moves what is received, and else what is for the relay only.
+ * relay_filter: socket filter of the relay's socket of a member, run just before receive for the same frame. It accepts
+ * everything while the relay moves received frames, else only frames for the relay.
  *
- * receive: tc ingress of a member, before the program that hides the member from the host's stack. A frame is accepted
- * or not; it gets the adapter's address; it is counted and goes into the adapter as if that had received it. What the
- * relay has got passes, and so does what is also the NIC's own business: the program that hides the member sees to it.
+ * receive: tc ingress of a member, before the program that isolates the member from the host's stack. A frame is
+ * accepted or not; it gets the adapter's address; it is counted and redirected into the adapter as received there.
+ * Frames for the relay pass, and so do frames that are for the NIC itself too: the isolating program decides on them.
  */
 #include "gate.h"
-#include "turns.h"
-#include "moving.h"
+#include "round_robin.h"
+#include "migration.h"
 #include "shortest.h"
 #include "accept.h"
 
-#define NEXT -1
-#define SHOT 2
+#define ACT_NEXT -1
+#define ACT_DROP 2
 
-enum { SPREAD_NONE, SPREAD_SINGLE, SPREAD_SLOTS, SPREAD_ROUND_ROBIN, SPREAD_BROADCAST, SPREAD_SHORTEST };
+enum { RULE_NONE, RULE_SINGLE, RULE_SLOTS, RULE_ROUND_ROBIN, RULE_BROADCAST, RULE_SHORTEST };
 
-static __always_inline int lost(struct row *row, __u32 drop, __u32 frames)
+static __always_inline int drop_unassigned(struct cpu_state *cpu, __u32 drop, __u32 frames)
 {
-	row->no_member[drop] += frames;
-	return SHOT;
+	cpu->no_member[drop] += frames;
+	return ACT_DROP;
 }
 
 static __always_inline void count(struct count *to, const struct headers *h)
@@ -38,37 +38,38 @@ static __always_inline void count(struct count *to, const struct headers *h)
 	to[h->protocol].bytes += h->bytes;
 }
 
-/* A member is given a frame of so many octets. */
-static __always_inline void sent_by(struct tally *t, __u64 octets, const struct headers *h)
+/* A member transmits a frame with an SKB of so many bytes. */
+static __always_inline void count_tx(struct member_counters *t, __u64 skb_bytes, const struct headers *h)
 {
 	count(t->tx, h);
-	t->tx_octets += octets;
+	t->tx_skb_bytes += skb_bytes;
 }
 
-static __always_inline void put_mac(struct __sk_buff *skb, __u32 at, __u64 mac)
+static __always_inline void store_mac(struct __sk_buff *skb, __u32 at, __u64 mac)
 {
 	__be64 b = bpf_cpu_to_be64(mac << 16);
 	bpf_skb_store_bytes(skb, at, &b, 6, 0);
 }
 
-/* The member for a frame, NO_MEMBER for none. */
-static __always_inline __u32 pick(struct __sk_buff *skb, const struct plan *pl, struct ledger *l, const struct headers *h, int behind)
+/* The member by which a frame leaves, NO_MEMBER for none. */
+static __always_inline __u32 pick(struct __sk_buff *skb, const struct plan *pl, struct tx_state *l,
+				  const struct headers *h, int behind)
 {
-	switch (pl->spread) {
-	case SPREAD_SINGLE:
+	switch (pl->rule) {
+	case RULE_SINGLE:
 		return pl->single;
-	case SPREAD_SLOTS: {
+	case RULE_SLOTS: {
 		__u32 slot = flow_hash(skb, h, pl->salt, pl->hash) % SLOT_COUNT;
-		return pl->moving ? moving_member(pl, &l->moving, slot, bpf_ktime_get_ns()) : pl->slots[slot];
+		return pl->migrating ? migrating_member(pl, &l->migration, slot, bpf_ktime_get_ns()) : pl->slots[slot];
 	}
-	case SPREAD_ROUND_ROBIN:
-		return pl->n == 0 ? NO_MEMBER : next_turn(pl, &l->turns, h->bytes);
-	case SPREAD_SHORTEST: {
+	case RULE_ROUND_ROBIN:
+		return pl->n == 0 ? NO_MEMBER : next_round_robin(pl, &l->round_robin, h->bytes);
+	case RULE_SHORTEST: {
 		__s64 now = bpf_ktime_get_ns();
 		__u32 id = fixed_member(pl, h, behind);
 		if (id == MAX_MEMBERS)
-			return decide(pl, &l->flows, flow_hash(skb, h, pl->salt, pl->hash) % FLOW_COUNT, h->bytes, now);
-		if (has(pl->distributing, id)) {
+			return pick_flow_member(pl, &l->flows, flow_hash(skb, h, pl->salt, pl->hash) % FLOW_COUNT, h->bytes, now);
+		if (in_set(pl->distributing, id)) {
 			charge(&l->flows.members[id & 63], h->bytes, now);
 			__sync_fetch_and_add(&l->flows.members[id & 63].fixed, h->bytes);
 		}
@@ -78,51 +79,51 @@ static __always_inline __u32 pick(struct __sk_buff *skb, const struct plan *pl, 
 	return NO_MEMBER;
 }
 
-__noinline int spread_copies(struct __sk_buff *skb, struct plan *pl, struct row *row, const struct headers *h)
+__noinline int spread_copies(struct __sk_buff *skb, struct plan *pl, struct cpu_state *cpu, const struct headers *h)
 {
-	if (!pl || !row || !h)
-		return SHOT;
-	__u64 octets = seen(skb->len);
+	if (!pl || !cpu || !h)
+		return ACT_DROP;
+	__u64 skb_bytes = barrier_value(skb->len);
 	for (__u32 i = 0; i < MAX_MEMBERS; i++) {
 		if (i >= pl->n)
 			break;
 		__u32 id = pl->ids[i] & 63, to = pl->ifindex[id];
-		struct tally *t = &row->members[id];
+		struct member_counters *t = &cpu->members[id];
 		if (to != 0 && i + 1 == pl->n) {
-			sent_by(t, octets, h);
+			count_tx(t, skb_bytes, h);
 			return bpf_redirect(to, 0);
 		}
-		/* Its queue has dropped the copy, or an earlier one in its favour, or the NIC is down. */
+		/* > 0: the qdisc dropped this copy, or an earlier frame in its place. < 0: the NIC is down. */
 		int sent = to != 0 ? bpf_clone_redirect(skb, to, 0) : -1;
 		if (sent > 0)
 			t->tx_drop[DROP_BACKLOG] += h->frames;
 		else if (sent < 0)
 			t->tx_drop[DROP_REFUSED] += h->frames;
 		else
-			sent_by(t, octets, h);
+			count_tx(t, skb_bytes, h);
 	}
-	return pl->n ? SHOT : lost(row, DROP_NO_MEMBER, h->frames);
+	return pl->n ? ACT_DROP : drop_unassigned(cpu, DROP_NO_MEMBER, h->frames);
 }
 
-static __always_inline int move_out(struct __sk_buff *skb, struct control *c, struct row *row)
+static __always_inline int transmit_frame(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu)
 {
-	struct plan *pl = the_plan(c);
-	struct ledger *l = the_ledger();
+	struct plan *pl = active_plan(c);
+	struct tx_state *l = get_tx_state();
 	struct headers h;
 	int behind = 0;
 
 	if (!pl || !l)
-		return NEXT;
-	switch (gate_pass(&c->transmit_gate)) {
+		return ACT_NEXT;
+	switch (read_gate(&c->transmit_gate)) {
 	case GATE_FAST:
 		break;
 	case GATE_SHUT:
-		return lost(row, DROP_BACKLOG, skb->gso_segs ?: 1);
+		return drop_unassigned(cpu, DROP_BACKLOG, skb->gso_segs ?: 1);
 	default:
-		return NEXT;
+		return ACT_NEXT;
 	}
 	if (!parse(skb, &h))
-		return lost(row, DROP_MALFORMED, 1);
+		return drop_unassigned(cpu, DROP_MALFORMED, 1);
 	int relays = for_the_relay(&h);
 	if (h.src != pl->adapter && !multicast(h.src) && h.src != 0) {
 		__u64 now = bpf_ktime_get_ns();
@@ -136,140 +137,140 @@ static __always_inline int move_out(struct __sk_buff *skb, struct control *c, st
 		if (known) {
 			known->sent = now;
 		} else {
-			/* The relay has the control loop hear of it. */
-			note_guest(c, station, now);
+			/* The relay reports it to the control loop. */
+			note_recent(c, station, now);
 			relays = 1;
 		}
 	}
 	if (relays)
-		return NEXT;
+		return ACT_NEXT;
 	wire_count(skb, &h);
-	if (pl->spread == SPREAD_BROADCAST)
-		return spread_copies(skb, pl, row, &h);
+	if (pl->rule == RULE_BROADCAST)
+		return spread_copies(skb, pl, cpu, &h);
 	__u32 id = pick(skb, pl, l, &h, behind);
-	if (!has(pl->distributing, id))
-		return lost(row, DROP_NO_MEMBER, h.frames);
+	if (!in_set(pl->distributing, id))
+		return drop_unassigned(cpu, DROP_NO_MEMBER, h.frames);
 	id &= 63;
 	__u32 to = pl->ifindex[id];
 	if (to == 0)
-		return lost(row, DROP_NO_MEMBER, h.frames);
+		return drop_unassigned(cpu, DROP_NO_MEMBER, h.frames);
 	if (pl->per_member && (h.src == pl->adapter || group_report(&h)) && pl->mac[id] != h.src)
-		put_mac(skb, 6, pl->mac[id]);
-	sent_by(&row->members[id], skb->len, &h);
+		store_mac(skb, 6, pl->mac[id]);
+	count_tx(&cpu->members[id], skb->len, &h);
 	return bpf_redirect(to, 0);
 }
 
 SEC("tc")
 int transmit(struct __sk_buff *skb)
 {
-	struct control *c = the_control();
-	struct row *row = the_row();
+	struct control *c = get_control();
+	struct cpu_state *cpu = this_cpu();
 
-	if (!c || !row)
-		return NEXT;
-	__sync_fetch_and_add(&row->transmitting, 1);
-	int verdict = move_out(skb, c, row);
-	__sync_fetch_and_add(&row->transmitting, 1);
+	if (!c || !cpu)
+		return ACT_NEXT;
+	__sync_fetch_and_add(&cpu->transmitting, 1);
+	int verdict = transmit_frame(skb, c, cpu);
+	__sync_fetch_and_add(&cpu->transmitting, 1);
 	return verdict;
 }
 
 SEC("socket")
-int listen(struct __sk_buff *skb)
+int relay_filter(struct __sk_buff *skb)
 {
-	struct control *c = the_control();
-	struct row *row = the_row();
+	struct control *c = get_control();
+	struct cpu_state *cpu = this_cpu();
 	__u32 ifindex = skb->ifindex;
 	__u32 *found = bpf_map_lookup_elem(&members, &ifindex);
 	struct headers h;
 
-	if (!c || !row || !found)
+	if (!c || !cpu || !found)
 		return -1;
-	__u32 id = seen(*found);
+	__u32 id = barrier_value(*found);
 	if (id >= MAX_MEMBERS)
 		return -1;
-	row->ifindex = ifindex;
-	row->member = id;
-	row->decided = gate_pass(&c->receive_gate[id]);
-	if (row->decided == GATE_SHUT)
+	cpu->ifindex = ifindex;
+	cpu->member = id;
+	cpu->decided = read_gate(&c->receive_gate[id]);
+	if (cpu->decided == GATE_SHUT)
 		return 0;
-	if (row->decided != GATE_FAST)
+	if (cpu->decided != GATE_FAST)
 		return -1;
-	if (surely_not_for_the_relay(skb))
+	if (never_for_the_relay(skb))
 		return 0;
 	return parse(skb, &h) && for_the_relay(&h) ? -1 : 0;
 }
 
-/* The adapter gets a copy, and the NIC the frame as it came. */
-__noinline int share(struct __sk_buff *skb, __u32 adapter, __u64 to, __u64 dst)
+/* The adapter gets a copy, the NIC the unchanged frame. */
+__noinline int deliver_both(struct __sk_buff *skb, __u32 adapter, __u64 to, __u64 dst)
 {
 	if (to != dst)
-		put_mac(skb, 0, to);
+		store_mac(skb, 0, to);
 	bpf_clone_redirect(skb, adapter, BPF_F_INGRESS);
 	if (to != dst)
-		put_mac(skb, 0, dst);
-	return NEXT;
+		store_mac(skb, 0, dst);
+	return ACT_NEXT;
 }
 
-static __always_inline int move_in(struct __sk_buff *skb, struct control *c, struct row *row, __u32 id)
+static __always_inline int receive_frame(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu, __u32 id)
 {
-	struct plan *pl = the_plan(c);
-	struct tally *t = &row->members[id & 63];
+	struct plan *pl = active_plan(c);
+	struct member_counters *t = &cpu->members[id & 63];
 	struct headers h;
 
 	if (!pl)
-		return NEXT;
-	if (row->decided == GATE_SHUT) {
+		return ACT_NEXT;
+	if (cpu->decided == GATE_SHUT) {
 		t->rx_drop[DROP_SOCKET] += skb->gso_segs ?: 1;
-		return SHOT;
+		return ACT_DROP;
 	}
-	if (row->decided != GATE_FAST)
-		return NEXT;
+	if (cpu->decided != GATE_FAST)
+		return ACT_NEXT;
 	if (!parse(skb, &h))
-		return NEXT;
+		return ACT_NEXT;
 	if (for_the_relay(&h))
-		return NEXT;
+		return ACT_NEXT;
 	wire_count(skb, &h);
 	__u32 verdict = accept_frame(c, pl, t, id & 63, &h);
-	int nics = of_the_nic(skb, &h);
+	int nics = for_the_nic(skb, &h);
 	if (verdict == FOR_NOBODY)
-		return nics ? NEXT : SHOT;
+		return nics ? ACT_NEXT : ACT_DROP;
 	if (verdict == FOR_US && pl->per_member) {
-		__u32 slot = heard_slot(skb, &h);
-		__u64 *sum = bpf_map_lookup_elem(&heard, &slot);
+		__u32 slot = rx_class(skb, &h);
+		__u64 *sum = bpf_map_lookup_elem(&rx_bytes, &slot);
 		if (sum)
 			__sync_fetch_and_add(sum, h.bytes);
 	}
 	count(t->rx, &h);
 	if (nics)
-		return share(skb, c->adapter, verdict == FOR_US ? pl->adapter : h.dst, h.dst);
+		return deliver_both(skb, c->adapter, verdict == FOR_US ? pl->adapter : h.dst, h.dst);
 	if (verdict == FOR_US && h.dst != pl->adapter)
-		put_mac(skb, 0, pl->adapter);
+		store_mac(skb, 0, pl->adapter);
 	return bpf_redirect(c->adapter, BPF_F_INGRESS);
 }
 
 SEC("tc")
 int receive(struct __sk_buff *skb)
 {
-	struct control *c = the_control();
-	struct row *row = the_row();
+	struct control *c = get_control();
+	struct cpu_state *cpu = this_cpu();
 	__u32 ifindex = skb->ifindex;
 
-	if (!c || !row)
-		return NEXT;
-	/* Listen has just seen the same frame. */
-	__u32 id = row->member;
-	if (row->ifindex != ifindex) {
+	if (!c || !cpu)
+		return ACT_NEXT;
+	/* relay_filter has just seen the same frame. */
+	__u32 id = cpu->member;
+	if (cpu->ifindex != ifindex) {
 		__u32 *found = bpf_map_lookup_elem(&members, &ifindex);
 		if (!found)
-			return NEXT;
+			return ACT_NEXT;
 		id = *found;
 	}
 	if (id >= MAX_MEMBERS)
-		return NEXT;
-	__sync_fetch_and_add(&row->receiving, 1);
-	int verdict = move_in(skb, c, row, id);
-	__sync_fetch_and_add(&row->receiving, 1);
+		return ACT_NEXT;
+	__sync_fetch_and_add(&cpu->receiving, 1);
+	int verdict = receive_frame(skb, c, cpu, id);
+	__sync_fetch_and_add(&cpu->receiving, 1);
 	return verdict;
 }
 
-char _license[] SEC("license") = "GPL";
+char _license[] SEC("license") = "Dual MIT/GPL";

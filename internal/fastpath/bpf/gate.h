@@ -1,12 +1,13 @@
-/* Who moves the frames of a direction: the relay or these programs. internal/relay/gate.go tells how they agree. */
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Who moves the frames of a direction: the relay or these programs. internal/relay/gate.go describes the protocol. */
 #pragma once
 
 #include "layout.h"
 
 enum { GATE_SLOW, GATE_HOLD, GATE_FAST, GATE_SHUT };
 
-/* A frame has come: the gate as it counts for it. */
-static __always_inline __u32 gate_pass(__u32 *gate)
+/* The gate for this frame. */
+static __always_inline __u32 read_gate(__u32 *gate)
 {
 	__u32 g = *(volatile __u32 *)gate;
 

@@ -1,4 +1,5 @@
-/* modes.Hash: the same words in the same order. */
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* spread.Hash: the same words in the same order. */
 #pragma once
 
 #include "parse.h"
@@ -21,14 +22,14 @@ static __always_inline __u64 finish(__u64 x)
 	return x ^ x >> 33;
 }
 
-static __always_inline __u64 word_at(struct __sk_buff *skb, __u32 off)
+static __always_inline __u64 load64(struct __sk_buff *skb, __u32 off)
 {
 	__be64 w = 0;
 	bpf_skb_load_bytes(skb, off, &w, sizeof(w));
 	return bpf_be64_to_cpu(w);
 }
 
-static __always_inline __u32 half_at(struct __sk_buff *skb, __u32 off)
+static __always_inline __u32 load32(struct __sk_buff *skb, __u32 off)
 {
 	__be32 w = 0;
 	bpf_skb_load_bytes(skb, off, &w, sizeof(w));
@@ -50,7 +51,7 @@ static __always_inline int has_ports(const struct headers *h)
 	return 0;
 }
 
-static __always_inline int is_error(const struct headers *h)
+static __always_inline int is_icmp_error(const struct headers *h)
 {
 	if (h->l4 == 0 || h->fragment)
 		return 0;
@@ -64,16 +65,16 @@ static __always_inline int is_error(const struct headers *h)
 static __always_inline __u64 mix_quoted(__u64 x, struct __sk_buff *skb, const struct headers *q, int ports)
 {
 	if (q->ethertype == TYPE_IPV4) {
-		__u64 w = word_at(skb, q->l3 + 12);
+		__u64 w = load64(skb, q->l3 + 12);
 		x = mix(x, w << 32 | w >> 32);
 	} else {
-		x = mix(x, word_at(skb, q->l3 + 24));
-		x = mix(x, word_at(skb, q->l3 + 32));
-		x = mix(x, word_at(skb, q->l3 + 8));
-		x = mix(x, word_at(skb, q->l3 + 16));
+		x = mix(x, load64(skb, q->l3 + 24));
+		x = mix(x, load64(skb, q->l3 + 32));
+		x = mix(x, load64(skb, q->l3 + 8));
+		x = mix(x, load64(skb, q->l3 + 16));
 	}
 	if (ports && has_ports(q)) {
-		__u32 w = half_at(skb, q->l4);
+		__u32 w = load32(skb, q->l4);
 		x = mix(x, (__u64)(w << 16 | w >> 16) << 8 | q->ip_proto);
 	}
 	return x;
@@ -81,17 +82,17 @@ static __always_inline __u64 mix_quoted(__u64 x, struct __sk_buff *skb, const st
 
 static __always_inline __u64 mix_ip(struct __sk_buff *skb, const struct headers *h, __u64 x, int ports)
 {
-	if (h->common) {
-		x = mix(x, h->ends);
+	if (h->quick) {
+		x = mix(x, h->ip_addrs);
 		return ports ? mix(x, (__u64)h->ports << 8 | h->ip_proto) : x;
 	}
-	if (is_error(h)) {
+	if (is_icmp_error(h)) {
 		struct headers q;
 		if (parse_quoted(skb, h->l4 + 8, &q))
 			return mix_quoted(x, skb, &q, ports);
 	}
 	if (h->ethertype == TYPE_IPV4) {
-		x = mix(x, word_at(skb, h->l3 + 12));
+		x = mix(x, load64(skb, h->l3 + 12));
 	} else {
 		__be64 w[4] = {};
 		bpf_skb_load_bytes(skb, h->l3 + 8, w, sizeof(w));
@@ -101,7 +102,7 @@ static __always_inline __u64 mix_ip(struct __sk_buff *skb, const struct headers 
 		x = mix(x, bpf_be64_to_cpu(w[3]));
 	}
 	if (ports && has_ports(h))
-		x = mix(x, (__u64)half_at(skb, h->l4) << 8 | h->ip_proto);
+		x = mix(x, (__u64)load32(skb, h->l4) << 8 | h->ip_proto);
 	return x;
 }
 
@@ -136,16 +137,16 @@ __noinline __u64 flow_hash(struct __sk_buff *skb, const struct headers *h, __u64
 	return finish(x);
 }
 
-/* modes.HeardSlot */
-static __always_inline __u32 heard_slot(struct __sk_buff *skb, const struct headers *h)
+/* spread.RxClass */
+static __always_inline __u32 rx_class(struct __sk_buff *skb, const struct headers *h)
 {
 	__u64 x = mix(HASH_START, h->src);
 
 	if (h->l3 != 0 && h->ethertype == TYPE_IPV4) {
-		x = mix(x, half_at(skb, h->l3 + 16));
+		x = mix(x, load32(skb, h->l3 + 16));
 	} else if (h->l3 != 0 && h->ethertype == TYPE_IPV6) {
-		x = mix(x, word_at(skb, h->l3 + 24));
-		x = mix(x, word_at(skb, h->l3 + 32));
+		x = mix(x, load64(skb, h->l3 + 24));
+		x = mix(x, load64(skb, h->l3 + 32));
 	}
-	return finish(x) % HEARD_COUNT;
+	return finish(x) % RX_CLASS_COUNT;
 }

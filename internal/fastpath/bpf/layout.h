@@ -1,4 +1,5 @@
-/* What the programs share with Go: sizes and offsets are those of modes/ledger.go, modes/flows.go and memory.go. */
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Memory that the programs share with Go, with the sizes and offsets of spread.TxState and of this package's kernel. */
 #pragma once
 
 #include <linux/bpf.h>
@@ -9,13 +10,13 @@
 #define NO_MEMBER 0xff
 #define SLOT_COUNT 1024
 #define FLOW_COUNT 16384
-#define HEARD_COUNT 4096
+#define RX_CLASS_COUNT 4096
 #define PROTOCOLS 7
 #define DROPS 9
 #define KNOWN_WORDS 16
 #define KNOWN_FACTOR 0x9e3779b97f4a7c15ULL
 
-/* modes.Ledger */
+/* spread.TxState */
 struct queue {
 	__s64 clock;
 	__u64 rate;
@@ -32,7 +33,7 @@ struct queue {
 	__s64 all;
 };
 
-struct flowing {
+struct flow_slot {
 	__s64 until;
 	__s64 since;
 	__u64 bytes;
@@ -44,55 +45,55 @@ struct flowing {
 	__u32 lock;
 };
 
-struct flows {
+struct flow_table {
 	__s64 now;
 	__s64 force_by;
 	struct queue members[MAX_MEMBERS];
-	struct flowing slots[FLOW_COUNT];
+	struct flow_slot slots[FLOW_COUNT];
 	__u64 forced;
 };
 
-struct turns {
+struct round_robin {
 	__u64 clock[MAX_MEMBERS];
 	__u64 state;
-	__u32 turn;
+	__u32 member;
 	__s32 left;
 };
 
-struct slot_moving {
+struct slot_state {
 	__s64 last;
 	__u64 state;
 };
 
-struct moving {
-	__u64 turn;
+struct migration_state {
+	__u64 id;
 	__s64 since;
-	__u32 turns;
-	struct slot_moving slots[SLOT_COUNT];
+	__u32 generation;
+	struct slot_state slots[SLOT_COUNT];
 };
 
-struct ledger {
-	struct turns turns;
-	struct flows flows;
-	struct moving moving;
+struct tx_state {
+	struct round_robin round_robin;
+	struct flow_table flows;
+	struct migration_state migration;
 };
 
-/* plan of memory.go: a modes.Plan as the programs look things up in it. */
+/* A spread.Plan in the form in which the programs look it up: planOf of plan.go. */
 struct plan {
 	__u64 adapter;
 	__u64 salt;
 	__u64 distributing;
 	__u64 collecting;
 	__u64 multicast;
-	__u64 plainly;    /* members that take in what is for their own address, and it is nobody's behind the adapter */
-	__u64 for_all;    /* the same of the adapter's address */
-	__u64 known[KNOWN_WORDS]; /* has a bit for each address that the plan speaks of, so few others need be looked up */
+	__u64 accepts_own;    /* members that accept their own address: it is not a station's behind the adapter */
+	__u64 accepts_adapter;    /* members that accept the adapter's address, likewise */
+	__u64 known[KNOWN_WORDS]; /* a Bloom filter of the addresses that the plan has: few others are looked up */
 	__s64 gain;
 	__s64 skew;
 	__u64 total;
-	__u64 turn;
+	__u64 migration; /* its id */
 	__u64 mac[MAX_MEMBERS];
-	__u64 turn_cost[MAX_MEMBERS];
+	__u64 byte_cost[MAX_MEMBERS];
 	__u32 weight[MAX_MEMBERS];
 	__u32 ifindex[MAX_MEMBERS];
 	__u32 packets_per_member;
@@ -100,21 +101,21 @@ struct plan {
 	__u32 cleared[MAX_MEMBERS];
 	__u8 ids[MAX_MEMBERS]; /* that distribute */
 	__u8 slots[SLOT_COUNT];
-	__u8 from[SLOT_COUNT]; /* where moving is set */
-	__u8 spread;
+	__u8 from[SLOT_COUNT]; /* if migrating */
+	__u8 rule;
 	__u8 hash;
 	__u8 single; /* NO_MEMBER: none */
 	__u8 n;      /* of ids */
 	__u8 per_member;
 	__u8 promiscuous;
 	__u8 view; /* of addresses */
-	__u8 moving; /* slots go from from to slots */
+	__u8 migrating; /* slots migrate from from to slots */
 };
 
 struct control {
 	__u32 transmit_gate;
 	__u32 active; /* which of the two plans is in force */
-	__u64 guests_until;
+	__u64 recent_until;
 	__u32 adapter; /* ifindex */
 	__u32 receive_gate[MAX_MEMBERS];
 };
@@ -124,30 +125,30 @@ struct count {
 	__u64 frames;
 };
 
-struct tally {
+struct member_counters {
 	struct count rx[PROTOCOLS];
 	struct count tx[PROTOCOLS];
 	__u64 rx_drop[DROPS];
 	__u64 tx_drop[DROPS];
 	__u64 flooded;
-	__u64 tx_octets; /* as given to the member: a super-frame is one frame, with one header */
+	__u64 tx_skb_bytes; /* a super-frame is one frame, with one header */
 };
 
-/* A row is one processor's. The programs run with softirqs off, so none interrupts another on the same row. */
-struct row {
-	__u32 transmitting; /* odd while a program is at work */
+/* State of one processor. The programs run with softirqs off, so none interrupts another on one processor. */
+struct cpu_state {
+	__u32 transmitting; /* odd while a program runs: relay.WaitEpoch */
 	__u32 receiving;
-	__u32 decided; /* by listen, for the frame that receive sees next */
+	__u32 decided; /* by relay_filter, for the frame that receive sees next */
 	__u32 member;  /* whose frame that is */
 	__u32 ifindex; /* that member's */
 	__u32 unused;
-	struct tally members[MAX_MEMBERS];
+	struct member_counters members[MAX_MEMBERS];
 	__u64 no_member[DROPS];
 };
 
-/* What a plan says of an address: entry of addresses.go. */
+/* A plan's entry of an address: entry of addresses.go. */
 struct view {
-	__u64 takers; /* members that take in what is for it, besides that whose own it is */
+	__u64 acceptors; /* members that accept it, besides the one whose own it is */
 	__u32 kind;
 	__u32 unused;
 };
@@ -156,10 +157,10 @@ struct address {
 	struct view views[2];
 };
 
-/* What is noted of a station that the plan has. */
+/* Of a station that the plan has. */
 struct station {
 	__u64 sent; /* when the adapter last sent from it */
-	__u64 told; /* when it was last told that it is heard from elsewhere */
+	__u64 reported; /* when it was last reported as moved */
 };
 
 enum { OWN = 1, BEHIND = 2 };
@@ -169,8 +170,8 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct ledger);
-} ledgers SEC(".maps");
+	__type(value, struct tx_state);
+} tx_states SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -188,22 +189,22 @@ struct {
 	__type(value, struct control);
 } controls SEC(".maps");
 
-/* As many entries as there may be processors. */
+/* One entry a possible processor. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct row);
-} rows SEC(".maps");
+	__type(value, struct cpu_state);
+} cpu_states SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, HEARD_COUNT);
+	__uint(max_entries, RX_CLASS_COUNT);
 	__type(key, __u32);
 	__type(value, __u64);
-} heard SEC(".maps");
+} rx_bytes SEC(".maps");
 
 /* By ifindex. */
 struct {
@@ -231,52 +232,52 @@ struct {
 	__type(value, struct station);
 } stations SEC(".maps");
 
-/* Stations of the plan that are heard from elsewhere, for Go. It has a page, of which Go knows the size. */
+/* Stations of the plan that have moved, for Go, which sets the size to a page. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
-} elsewhere SEC(".maps");
+} moved SEC(".maps");
 
-/* When the adapter last sent from a station that the plan does not have. */
+/* When the adapter last sent from a station that the plan does not have. By station. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, __u64);
 	__type(value, __u64);
-} guests SEC(".maps");
+} recent_local SEC(".maps");
 
-static __always_inline struct ledger *the_ledger(void)
+static __always_inline struct tx_state *get_tx_state(void)
 {
 	__u32 zero = 0;
-	return bpf_map_lookup_elem(&ledgers, &zero);
+	return bpf_map_lookup_elem(&tx_states, &zero);
 }
 
-static __always_inline struct control *the_control(void)
+static __always_inline struct control *get_control(void)
 {
 	__u32 zero = 0;
 	return bpf_map_lookup_elem(&controls, &zero);
 }
 
-static __always_inline struct row *the_row(void)
+static __always_inline struct cpu_state *this_cpu(void)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
-	return bpf_map_lookup_elem(&rows, &cpu);
+	return bpf_map_lookup_elem(&cpu_states, &cpu);
 }
 
-static __always_inline struct plan *the_plan(struct control *c)
+static __always_inline struct plan *active_plan(struct control *c)
 {
 	__u32 active = *(volatile __u32 *)&c->active;
 	return bpf_map_lookup_elem(&plans, &active);
 }
 
-/* Makes the compiler forget what it knows of x, so that a bound it thinks superfluous is there for the verifier. */
-static __always_inline __u64 seen(__u64 x)
+/* Hides the value of x from the compiler, which would remove a bound that the verifier needs. */
+static __always_inline __u64 barrier_value(__u64 x)
 {
 	asm volatile("" : "+r"(x));
 	return x;
 }
 
-static __always_inline int has(__u64 set, __u32 id)
+static __always_inline int in_set(__u64 set, __u32 id)
 {
 	return id < MAX_MEMBERS && (set >> id & 1);
 }

@@ -1,5 +1,6 @@
-/* frame.Parse: the same walk with the same bounds. Offsets count from the frame as the kernel holds it, that is, without
- * the outer tag where the kernel has that aside. */
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* frame.Parse: the same steps with the same bounds. Offsets are in the SKB, without the outer tag if the kernel has
+ * stripped it into skb->vlan_tci. */
 #pragma once
 
 #include "layout.h"
@@ -27,24 +28,24 @@ enum { TCP, UDP, ICMP, ARP, ND, LACP, OTHER };
 struct headers {
 	__u64 dst, src;
 	__u32 l3, l4, payload;
-	__u32 frames, bytes; /* on the wire; of wire_count */
+	__u32 frames, bytes; /* on the wire; by wire_count */
 	__u16 ethertype, tci;
 	__u8 vlans;
 	__u8 ip_proto;
 	__u8 fragment;
 	__u8 protocol;
 	__u8 type; /* first octet at l4 */
-	__u8 common; /* ends and ports are known */
+	__u8 quick; /* ip_addrs and ports are set */
 	__u16 vlan;  /* as frame.Station has it */
-	__u64 ends;  /* IPv4: source and destination */
-	__u32 ports; /* 0 where finding them takes another look */
+	__u64 ip_addrs;  /* IPv4: source and destination */
+	__u32 ports; /* 0: not read */
 };
 
 #define SERVICE_TAG 0x1000
 #define VLAN_BITS 13
 
 /* The outer tag. */
-static __always_inline void take_tag(struct headers *h, __u16 tpid, __u16 tci)
+static __always_inline void set_vlan(struct headers *h, __u16 tpid, __u16 tci)
 {
 	h->tci = tci;
 	h->vlan = tci & 0xfff;
@@ -52,12 +53,12 @@ static __always_inline void take_tag(struct headers *h, __u16 tpid, __u16 tci)
 		h->vlan |= SERVICE_TAG;
 }
 
-/* The outer tag where the kernel has it aside. */
-static __always_inline void take_aside(struct __sk_buff *skb, struct headers *h)
+/* The outer tag if the kernel stripped it. */
+static __always_inline void take_stripped_tag(struct __sk_buff *skb, struct headers *h)
 {
 	if (!skb->vlan_present)
 		return;
-	take_tag(h, bpf_ntohs(skb->vlan_proto), skb->vlan_tci);
+	set_vlan(h, bpf_ntohs(skb->vlan_proto), skb->vlan_tci);
 	h->vlans = 1;
 }
 
@@ -73,7 +74,7 @@ static __always_inline int multicast(__u64 mac) { return mac >> 40 & 1; }
 
 static __always_inline __u32 tag_length(struct __sk_buff *skb) { return skb->vlan_present ? TAG_LEN : 0; }
 
-/* first: this is the frame that has the transport header. quoted: by an ICMP error, and cut off somewhere. */
+/* first: this fragment has the transport header. quoted: by an ICMP error, and truncated. */
 static __always_inline void parse_transport(struct __sk_buff *skb, __u32 at, int first, struct headers *h, int quoted)
 {
 	__s32 have = first ? (__s32)(skb->len - at) : 0;
@@ -182,19 +183,19 @@ static __always_inline void parse_ipv6(struct __sk_buff *skb, __u32 off, struct 
 	h->ip_proto = next;
 }
 
-#define COMMON_LEN 48
+#define QUICK_LEN 48
 
-/* Most frames are TCP or UDP in IPv4 without options: what the walk below finds in them, from one load, which is what costs. 0 for any other frame,
- * and h is as it was. */
-static __always_inline int parse_common(struct __sk_buff *skb, struct headers *h)
+/* Most frames are TCP or UDP in IPv4 without options. This finds the same as parse in them with one load, which is what
+ * costs. 0: any other frame, and h is unchanged. */
+static __always_inline int parse_quick4(struct __sk_buff *skb, struct headers *h)
 {
-	__be64 b[COMMON_LEN / 8];
+	__be64 b[QUICK_LEN / 8];
 	__u32 have = skb->len - (ETHER_LEN + 20);
 
 	if (bpf_skb_load_bytes(skb, 0, b, sizeof(b)) < 0)
 		return 0;
 	__u64 w0 = bpf_be64_to_cpu(b[0]), w1 = bpf_be64_to_cpu(b[1]), w2 = bpf_be64_to_cpu(b[2]);
-	/* Type, version and length of the header; flags and offset of fragments. */
+	/* EtherType, version, IHL; flags and offset of fragments. */
 	if ((w1 >> 8 & 0xffffff) != (TYPE_IPV4 << 8 | 0x45) || (w2 & 0x3fff0000) != 0)
 		return 0;
 	__u8 proto = w2;
@@ -218,17 +219,17 @@ static __always_inline int parse_common(struct __sk_buff *skb, struct headers *h
 	h->l4 = ETHER_LEN + 20;
 	__u64 w4 = bpf_be64_to_cpu(b[4]);
 	h->type = w4 >> 40;
-	h->ends = bpf_be64_to_cpu(b[3]) << 16 | w4 >> 48;
+	h->ip_addrs = bpf_be64_to_cpu(b[3]) << 16 | w4 >> 48;
 	h->ports = w4 >> 16;
-	h->common = 1;
-	take_aside(skb, h);
+	h->quick = 1;
+	take_stripped_tag(skb, h);
 	return 1;
 }
 
 #define COMMON6_LEN 72
 
 /* The same of TCP and UDP in IPv6 without extensions. */
-static __always_inline int parse_common6(struct __sk_buff *skb, struct headers *h)
+static __always_inline int parse_quick6(struct __sk_buff *skb, struct headers *h)
 {
 	__be64 b[COMMON6_LEN / 8];
 	__u32 have = skb->len - (ETHER_LEN + 40);
@@ -260,11 +261,11 @@ static __always_inline int parse_common6(struct __sk_buff *skb, struct headers *
 	__u64 w6 = bpf_be64_to_cpu(b[6]);
 	h->type = w6 >> 8;
 	h->ports = w6 << 16 | bpf_be64_to_cpu(b[7]) >> 48;
-	take_aside(skb, h);
+	take_stripped_tag(skb, h);
 	return 1;
 }
 
-/* Functions that are not static are verified once, by themselves. */
+/* The verifier checks a function that is not static once, by itself. */
 __noinline int parse(struct __sk_buff *skb, struct headers *h)
 {
 	__u8 b[ETHER_LEN];
@@ -272,7 +273,7 @@ __noinline int parse(struct __sk_buff *skb, struct headers *h)
 	if (!h)
 		return 0;
 	__builtin_memset(h, 0, sizeof(*h));
-	if (parse_common(skb, h) || parse_common6(skb, h))
+	if (parse_quick4(skb, h) || parse_quick6(skb, h))
 		return 1;
 	h->protocol = OTHER;
 	if (bpf_skb_load_bytes(skb, 0, b, sizeof(b)) < 0)
@@ -280,7 +281,7 @@ __noinline int parse(struct __sk_buff *skb, struct headers *h)
 	h->dst = mac_at(b);
 	h->src = mac_at(b + 6);
 	h->ethertype = (__u16)b[12] << 8 | b[13];
-	take_aside(skb, h);
+	take_stripped_tag(skb, h);
 	__u32 off = ETHER_LEN;
 	for (int i = 0; i <= MAX_TAGS; i++) {
 		if (h->ethertype != TYPE_VLAN && h->ethertype != TYPE_QINQ)
@@ -288,7 +289,7 @@ __noinline int parse(struct __sk_buff *skb, struct headers *h)
 		if (h->vlans >= MAX_TAGS || bpf_skb_load_bytes(skb, off, b, TAG_LEN) < 0)
 			return 1;
 		if (h->vlans == 0)
-			take_tag(h, h->ethertype, (__u16)b[0] << 8 | b[1]);
+			set_vlan(h, h->ethertype, (__u16)b[0] << 8 | b[1]);
 		h->vlans++;
 		h->ethertype = (__u16)b[2] << 8 | b[3];
 		off += TAG_LEN;
@@ -313,7 +314,7 @@ __noinline int parse(struct __sk_buff *skb, struct headers *h)
 	return 1;
 }
 
-/* frame.ParseQuoted: the IP packet at off as an ICMP error quotes it. */
+/* frame.ParseQuoted: the IP packet that an ICMP error quotes at off. */
 __noinline int parse_quoted(struct __sk_buff *skb, __u32 off, struct headers *h)
 {
 	__u8 version;
@@ -337,7 +338,7 @@ __noinline int parse_quoted(struct __sk_buff *skb, __u32 off, struct headers *h)
 	return h->l3 != 0;
 }
 
-/* relay.neighbourhood and the slow protocols: what the relay moves also while the programs move the rest. */
+/* relay.isARPorND and the slow protocols: frames that the relay moves even while the programs move the others. */
 static __always_inline int for_the_relay(const struct headers *h)
 {
 	return h->protocol == ARP || h->protocol == ND || h->ethertype == TYPE_SLOW;
@@ -346,9 +347,9 @@ static __always_inline int for_the_relay(const struct headers *h)
 #define CLIENT4 68
 #define CLIENT6 546
 
-/* Whether a received frame is the NIC's own business, too: internal/tchook's isolation, which comes next, passes it to
- * whoever listens there. That is all but IP, and of that answers of DHCP. */
-static __always_inline int of_the_nic(struct __sk_buff *skb, const struct headers *h)
+/* Whether a received frame is for the NIC itself too: the isolating program, which runs next, passes it to sockets on
+ * the NIC. These are all protocols but IP, and of IP answers of DHCP. */
+static __always_inline int for_the_nic(struct __sk_buff *skb, const struct headers *h)
 {
 	if (h->ethertype != TYPE_IPV4 && h->ethertype != TYPE_IPV6)
 		return h->vlan == 0 && h->vlans <= 1;
@@ -364,8 +365,8 @@ static __always_inline int of_the_nic(struct __sk_buff *skb, const struct header
 	return (port == CLIENT4 || port == CLIENT6) && h->vlan == 0 && h->vlans <= 1;
 }
 
-/* Whether a frame is surely not for the relay: what can be said without a walk. */
-static __always_inline int surely_not_for_the_relay(struct __sk_buff *skb)
+/* Whether a frame is certainly not for the relay, without parsing it. */
+static __always_inline int never_for_the_relay(struct __sk_buff *skb)
 {
 	__u8 next;
 
@@ -375,7 +376,7 @@ static __always_inline int surely_not_for_the_relay(struct __sk_buff *skb)
 	       (next == PROTO_TCP || next == PROTO_UDP);
 }
 
-/* frame.WireCount. Of what is sent the kernel knows by itself, also of super-frames in tunnels. */
+/* frame.WireCount. For transmitted frames the kernel counts, super-frames of tunnels included. */
 static __always_inline void wire_count(struct __sk_buff *skb, struct headers *h)
 {
 	__u32 n = skb->len + tag_length(skb), size = skb->gso_size, header = h->payload;

@@ -1,10 +1,11 @@
-/* For tests: the programs with a clock that a test sets, and what they find in a frame. */
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* For tests: the programs with a clock that the test sets, and what they find in a frame. */
 #include "layout.h"
 
-/* It stands where Go notes when it has copied the flow table. */
+/* The clock is in the field where Go stores when it copied the flow table. */
 static __always_inline __u64 clock_of_test(void)
 {
-	struct ledger *l = the_ledger();
+	struct tx_state *l = get_tx_state();
 
 	return l ? l->flows.now : 0;
 }
@@ -15,7 +16,7 @@ static __always_inline __u64 clock_of_test(void)
 struct finding {
 	struct headers headers;
 	__u64 hash[4]; /* by policy */
-	__u32 heard;
+	__u32 rx_class;
 	__u32 parsed;
 	__u32 quoted;
 	__u8 report;
@@ -24,12 +25,12 @@ struct finding {
 	__u8 unused;
 };
 
-/* What is to be done before. */
+/* Changes to the frame before it is parsed. */
 struct question {
 	__u64 salt;
-	__u32 tpid; /* not 0: the frame gets this tag, which the kernel has aside */
+	__u32 tpid; /* not 0: push this tag into skb->vlan_tci */
 	__u32 tci;
-	__u32 len; /* not 0: the frame ends here */
+	__u32 len; /* not 0: truncate the frame */
 	__u32 unused;
 };
 
@@ -70,10 +71,10 @@ int probe(struct __sk_buff *skb)
 	f->hash[LAYER2] = flow_hash(skb, &h, q->salt, LAYER2);
 	f->hash[LAYER23] = flow_hash(skb, &h, q->salt, LAYER23);
 	f->hash[VLAN_SRCMAC] = flow_hash(skb, &h, q->salt, VLAN_SRCMAC);
-	f->heard = heard_slot(skb, &h);
+	f->rx_class = rx_class(skb, &h);
 	f->report = group_report(&h);
 	f->relays = for_the_relay(&h);
-	f->nics = of_the_nic(skb, &h);
+	f->nics = for_the_nic(skb, &h);
 	f->quoted = h.l4 != 0 && parse_quoted(skb, h.l4 + 8, &inner);
 	return 0;
 }

@@ -1,4 +1,5 @@
-/* SpreadShortest: the rule of modes/flows.go, as modes/shortest.go has it. */
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* spread.RuleShortest: the rule in modes/spread/flows.go, as modes/spread/shortest.go implements it. */
 #pragma once
 
 #include "hash.h"
@@ -13,31 +14,31 @@ enum { WHY_SHORTEST, WHY_RANK, WHY_FORCED, WHY_ONLY };
 
 static __always_inline __s64 ns(__u64 bytes, __u64 cost) { return bytes * cost >> COST_BITS; }
 
-/* All ones where a is before b, else 0. The verifier follows every branch of a loop over the members: without branches
- * there is one way. Times are far less than half of what fits. */
-static __always_inline __s64 before(__s64 a, __s64 b)
+/* All ones if a is before b, else 0. The verifier follows every branch of a loop over the members: without branches
+ * there is one path. Times are far below half of the range. */
+static __always_inline __s64 earlier(__s64 a, __s64 b)
 {
 	__s64 d = a - b;
-	asm volatile("%0 s>>= 63" : "+r"(d)); /* or the compiler makes a branch of it */
+	asm volatile("%0 s>>= 63" : "+r"(d)); /* else the compiler makes a branch of it */
 	return d;
 }
 
-static __always_inline __s64 either(__s64 mask, __s64 yes, __s64 no) { return (yes & mask) | (no & ~mask); }
+static __always_inline __s64 select(__s64 mask, __s64 yes, __s64 no) { return (yes & mask) | (no & ~mask); }
 
-static __always_inline __s64 later(__s64 a, __s64 b) { return either(before(a, b), b, a); }
+static __always_inline __s64 max_time(__s64 a, __s64 b) { return select(earlier(a, b), b, a); }
 
-static __always_inline __s64 sooner(__s64 a, __s64 b) { return either(before(a, b), a, b); }
+static __always_inline __s64 min_time(__s64 a, __s64 b) { return select(earlier(a, b), a, b); }
 
 static __always_inline __s64 finish_time(const struct queue *q, __u64 bytes, __s64 now)
 {
-	return later(q->clock, now) + ns(bytes, q->cost);
+	return max_time(q->clock, now) + ns(bytes, q->cost);
 }
 
-static __always_inline __s64 leaves(const struct queue *q, const struct flowing *f)
+static __always_inline __s64 drained_at(const struct queue *q, const struct flow_slot *f)
 {
 	if (f->reading == q->reading)
-		return sooner(f->until, q->clock);
-	return sooner(f->until + q->late_by, q->all);
+		return min_time(f->until, q->clock);
+	return min_time(f->until + q->late_by, q->all);
 }
 
 static __always_inline __u64 flow_rank(__u32 slot, __u32 id)
@@ -46,7 +47,8 @@ static __always_inline __u64 flow_rank(__u32 slot, __u32 id)
 }
 
 /* Rule 2. */
-static __always_inline int stays(const struct plan *pl, const struct flows *fl, const struct queue *q, __s64 until, __s64 now)
+static __always_inline int stays(const struct plan *pl, const struct flow_table *fl, const struct queue *q, __s64 until,
+				 __s64 now)
 {
 	if (now >= until + FLOW_IDLE)
 		return 0;
@@ -56,16 +58,17 @@ static __always_inline int stays(const struct plan *pl, const struct flows *fl, 
 	for (__u32 i = 0; i < MAX_MEMBERS; i++) {
 		if (i >= pl->n)
 			break;
-		earliest = sooner(earliest, fl->members[pl->ids[i] & 63].clock);
+		earliest = min_time(earliest, fl->members[pl->ids[i] & 63].clock);
 	}
-	return clock - later(earliest, now) < pl->gain;
+	return clock - max_time(earliest, now) < pl->gain;
 }
 
 /* Rule 3. */
-static __always_inline __u32 choose(const struct plan *pl, const struct flows *fl, __u32 slot, __u64 bytes, __s64 now, __u8 *why)
+static __always_inline __u32 choose_member(const struct plan *pl, const struct flow_table *fl, __u32 slot, __u64 bytes,
+					   __s64 now, __u8 *why)
 {
 	__u64 best = pl->ids[0] & 63, most = 0;
-	__s64 least = finish_time(&fl->members[best], bytes, now), one = 0, several = 0;
+	__s64 least = finish_time(&fl->members[best], bytes, now), one = 0, tied = 0;
 
 	if (pl->n == 1) {
 		*why = WHY_ONLY;
@@ -75,27 +78,27 @@ static __always_inline __u32 choose(const struct plan *pl, const struct flows *f
 		if (i >= pl->n)
 			break;
 		__u64 id = pl->ids[i] & 63;
-		__s64 t = finish_time(&fl->members[id], bytes, now), first = before(t, least);
-		least = either(first, t, least);
-		best = either(first, id, best);
+		__s64 t = finish_time(&fl->members[id], bytes, now), first = earlier(t, least);
+		least = select(first, t, least);
+		best = select(first, id, best);
 	}
-	__s64 near = least + sooner(pl->gain, ns(bytes, fl->members[best & 63].cost) / 8);
+	__s64 near = least + min_time(pl->gain, ns(bytes, fl->members[best & 63].cost) / 8);
 	for (__u32 i = 0; i < MAX_MEMBERS; i++) {
 		if (i >= pl->n)
 			break;
 		__u64 id = pl->ids[i] & 63;
-		__s64 same = ~before(near, finish_time(&fl->members[id], bytes, now));
+		__s64 same = ~earlier(near, finish_time(&fl->members[id], bytes, now));
 		__u64 r = flow_rank(slot, id);
-		/* r > most: of unsigned words, by their halves. */
-		__s64 high = before(most >> 32, r >> 32), equal = ~high & ~before(r >> 32, most >> 32);
-		__s64 more = high | (equal & before(most & 0xffffffff, r & 0xffffffff));
+		/* r > most, unsigned, by halves. */
+		__s64 high = earlier(most >> 32, r >> 32), equal = ~high & ~earlier(r >> 32, most >> 32);
+		__s64 more = high | (equal & earlier(most & 0xffffffff, r & 0xffffffff));
 		__s64 takes = same & (~one | more);
-		several |= same & one;
+		tied |= same & one;
 		one |= same;
-		best = either(takes, id, best);
-		most = either(takes, r, most);
+		best = select(takes, id, best);
+		most = select(takes, r, most);
 	}
-	*why = several ? WHY_RANK : WHY_SHORTEST;
+	*why = tied ? WHY_RANK : WHY_SHORTEST;
 	return best & 63;
 }
 
@@ -106,7 +109,7 @@ static __always_inline __s64 charge(struct queue *q, __u64 bytes, __s64 now)
 
 	for (int i = 0; i < 8; i++) {
 		__s64 old = *(volatile __s64 *)&q->clock;
-		clock = sooner(later(old, now) + ns(bytes, q->cost), now + FARTHEST) + 1;
+		clock = min_time(max_time(old, now) + ns(bytes, q->cost), now + FARTHEST) + 1;
 		if (__sync_val_compare_and_swap(&q->clock, old, clock) == old)
 			break;
 	}
@@ -121,7 +124,7 @@ static __always_inline __s64 charge(struct queue *q, __u64 bytes, __s64 now)
 	return clock;
 }
 
-/* modes.GroupReport */
+/* spread.GroupReport */
 static __always_inline int group_report(const struct headers *h)
 {
 	if (h->l4 == 0 || !multicast(h->dst))
@@ -133,13 +136,13 @@ static __always_inline int group_report(const struct headers *h)
 	return 0;
 }
 
-/* modes.Plan.Pin, NO_MEMBER where nobody may send. */
+/* spread.Plan.Pin, NO_MEMBER if no member distributes. */
 static __always_inline __u32 pin(const struct plan *pl, __u64 mac)
 {
 	return pl->slots[finish(mix(mix(HASH_START, pl->salt), mac)) % SLOT_COUNT];
 }
 
-/* The member of a frame that is of no flow; MAX_MEMBERS: of a flow. */
+/* The member of a frame that belongs to no flow; MAX_MEMBERS: it belongs to one. */
 static __always_inline __u32 fixed_member(const struct plan *pl, const struct headers *h, int behind)
 {
 	if (multicast(h->dst) && ((h->src == pl->adapter && h->ip_proto != PROTO_UDP) || group_report(h)))
@@ -149,8 +152,8 @@ static __always_inline __u32 fixed_member(const struct plan *pl, const struct he
 	return behind ? pin(pl, h->src) : pl->single;
 }
 
-/* Who has a slot's lock decides on it; nobody holds it for longer than that takes. */
-static __always_inline int lock_slot(struct flowing *f)
+/* The holder of a slot's lock decides on it, and holds it no longer than that takes. */
+static __always_inline int lock_slot(struct flow_slot *f)
 {
 	for (int i = 0; i < LOCK_TRIES; i++) {
 		if (__sync_val_compare_and_swap(&f->lock, 0, 1) == 0)
@@ -159,18 +162,18 @@ static __always_inline int lock_slot(struct flowing *f)
 	return 0;
 }
 
-__noinline __u32 decide(const struct plan *pl, struct flows *fl, __u32 slot, __u64 bytes, __s64 now)
+__noinline __u32 pick_flow_member(const struct plan *pl, struct flow_table *fl, __u32 slot, __u64 bytes, __s64 now)
 {
 	if (!pl || !fl || pl->n == 0)
 		return NO_MEMBER;
-	struct flowing *f = &fl->slots[slot & (FLOW_COUNT - 1)];
+	struct flow_slot *f = &fl->slots[slot & (FLOW_COUNT - 1)];
 	__u32 had = f->member & 63, id = had;
 	__u8 why = f->why;
 	int paused = 0, stay = 0, locked = lock_slot(f);
 
 	if (!locked) {
-		/* Somebody stands still in the middle of it: nothing is decided. */
-		if (!has(pl->distributing, id))
+		/* Another processor is held up while it decides: keep the member. */
+		if (!in_set(pl->distributing, id))
 			id = pl->ids[0] & 63;
 		charge(&fl->members[id & 63], bytes, now);
 		__sync_fetch_and_add(&f->bytes, bytes);
@@ -179,12 +182,12 @@ __noinline __u32 decide(const struct plan *pl, struct flows *fl, __u32 slot, __u
 	had = f->member & 63;
 	id = had;
 	why = f->why;
-	if (f->until != 0 && has(pl->distributing, had)) {
+	if (f->until != 0 && in_set(pl->distributing, had)) {
 		const struct queue *q = &fl->members[had];
-		__s64 until = leaves(q, f);
+		__s64 until = drained_at(q, f);
 		__u32 to = (__u32)f->to - 1;
 		paused = now >= until + pl->skew; /* rule 1 */
-		if (f->to != 0 && has(pl->distributing, to)) {
+		if (f->to != 0 && in_set(pl->distributing, to)) {
 			stay = 1;
 			if (!paused && now < fl->force_by) {
 				paused = 0;
@@ -197,7 +200,7 @@ __noinline __u32 decide(const struct plan *pl, struct flows *fl, __u32 slot, __u
 		}
 	}
 	if (!stay)
-		id = choose(pl, fl, slot, bytes, now, &why);
+		id = choose_member(pl, fl, slot, bytes, now, &why);
 	int moves = f->until == 0 || f->member != id;
 	if (paused)
 		f->pauses++;
@@ -214,7 +217,7 @@ __noinline __u32 decide(const struct plan *pl, struct flows *fl, __u32 slot, __u
 	__u8 reading = *(volatile __u8 *)&q->reading;
 	f->until = charge(q, bytes, now);
 	f->reading = reading;
-	__sync_fetch_and_add(&f->bytes, bytes); /* others may send without the lock */
+	__sync_fetch_and_add(&f->bytes, bytes); /* others may transmit without the lock */
 	__sync_lock_test_and_set(&f->lock, 0);
 	return id;
 }

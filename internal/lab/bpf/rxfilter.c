@@ -1,7 +1,8 @@
-/* The receive filter of a NIC: which frames of the wire its host gets. rxfilter.go says where the programs stand.
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The receive filter of a NIC: which frames of the wire its host receives. rxfilter.go says where the programs attach.
  *
  * A driver reads the filter from net_device in ndo_set_rx_mode: dev_addr, uc, mc, promiscuity and allmulti. These
- * programs read the same fields with each frame, so they never lag behind the kernel. */
+ * programs read the same fields for each frame, so they never lag behind the kernel. */
 #include <linux/bpf.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
@@ -12,7 +13,7 @@
 #define MAX_DEVICES 1024
 #define MAX_ADDRESSES 65536
 
-/* The kernel's types, as far as they are read; where the fields are, its BTF tells. */
+/* The kernel's types, as far as they are read; its BTF has the offsets of the fields (CO-RE). */
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 struct list_head {
 	struct list_head *next;
@@ -54,7 +55,7 @@ struct task_struct {
 struct rules {
 	__u64 device;	/* address of the net_device; 0: none, nothing passes */
 	__u32 slots;	/* addresses that fit besides the device's own */
-	__u8 overflows; /* addresses that do not fit make it take all; else they are lost */
+	__u8 overflows; /* addresses that do not fit make it promiscuous; else they are lost */
 	__u8 one_mac;
 	__u8 no_promisc;
 	__u8 vlans; /* tagged frames pass only with a VID of vids */
@@ -63,12 +64,12 @@ struct rules {
 
 volatile struct rules rules;
 
-/* find's question, and its answer. */
+/* Argument and result of find. */
 volatile __u32 wanted;
 volatile __u64 found;
 
 struct mac {
-	__u8 octets[8]; /* six */
+	__u8 octets[8]; /* six are used */
 };
 
 static __always_inline int same(const struct mac *a, const struct mac *b)
@@ -83,7 +84,7 @@ struct walk {
 	__u32 holds;
 };
 
-/* One step along a list of addresses: 1 ends it. */
+/* One step along a list of addresses, for bpf_loop: 1 ends it. */
 static long step(__u32 i, struct walk *w)
 {
 	struct list_head *at = w->at;
@@ -101,7 +102,7 @@ static long step(__u32 i, struct walk *w)
 	return 0;
 }
 
-/* Whether one of a list's first addresses is mac. */
+/* Whether mac is one of the first addresses of a list. */
 static __always_inline int holds(struct netdev_hw_addr_list *l, const struct mac *mac, __u32 fits)
 {
 	struct walk w = { .head = &l->list, .at = BPF_CORE_READ(l, list.next), .mac = *mac, .fits = fits };
@@ -126,8 +127,8 @@ static __always_inline __u32 vid_of(struct __sk_buff *skb)
 	return bpf_ntohs(head[1]) & VLAN_VID;
 }
 
-/* Almost all frames go to the device's own address or to all, so those are looked at first, and need no list. */
-static __always_inline int for_each_or_own(const struct net_device *dev, const struct mac *dst)
+/* Almost all frames are for the device's own address or broadcast: they need no list. */
+static __always_inline int broadcast_or_own(const struct net_device *dev, const struct mac *dst)
 {
 	struct mac own = {};
 
@@ -141,13 +142,13 @@ static __always_inline int is_member(__u32 vid)
 {
 	__u32 word = vid / 64;
 
-	/* The verifier of Linux 6.1 does not see that word is small, the compiler does: it must not know. */
+	/* Hide word from the compiler, which would remove the bound that the verifier of Linux 6.1 needs. */
 	asm volatile("" : "+r"(word));
 	word &= VLAN_VID / 64;
 	return rules.vids[word] >> (vid % 64) & 1;
 }
 
-static __always_inline int passes(struct __sk_buff *skb)
+static __always_inline int accepts(struct __sk_buff *skb)
 {
 	struct net_device *dev = (void *)rules.device;
 	struct mac dst = {};
@@ -155,7 +156,7 @@ static __always_inline int passes(struct __sk_buff *skb)
 	if (!dev || bpf_skb_load_bytes(skb, 0, &dst, ETH_ALEN) < 0)
 		return 0;
 
-	int ours = for_each_or_own(dev, &dst);
+	int ours = broadcast_or_own(dev, &dst);
 	__u32 vid = rules.vlans ? vid_of(skb) : 0;
 	int foreign = vid && !is_member(vid);
 
@@ -163,7 +164,7 @@ static __always_inline int passes(struct __sk_buff *skb)
 		return 1;
 
 	__u32 slots = rules.slots, uc = rules.one_mac ? 0 : BPF_CORE_READ(dev, uc.count);
-	/* The kernel makes a device that says it has no filter for unicast promiscuous once, for its list. */
+	/* The kernel makes a device without a unicast filter promiscuous once, for its list (uc_promisc). */
 	int promisc = BPF_CORE_READ(dev, promiscuity) > BPF_CORE_READ(dev, uc_promisc);
 
 	promisc |= rules.overflows && uc > slots;
@@ -181,18 +182,18 @@ static __always_inline int passes(struct __sk_buff *skb)
 	return (rules.overflows && BPF_CORE_READ(dev, mc.count) > left) || holds(&dev->mc, &dst, left);
 }
 
-/* Where the far end of a veth pair transmits. Stolen, not shot: a sender must not be told. */
+/* tc egress of the far end of a veth pair. TC_ACT_STOLEN, not TC_ACT_SHOT: the sender must see no error. */
 SEC("tc")
 int rx_cable(struct __sk_buff *skb)
 {
-	return passes(skb) ? -1 : 4;
+	return accepts(skb) ? -1 : 4;
 }
 
-/* The filter of the far TAP. */
+/* Socket filter of the far TAP. */
 SEC("socket")
 int rx_wire(struct __sk_buff *skb)
 {
-	return passes(skb) ? skb->len : 0;
+	return accepts(skb) ? skb->len : 0;
 }
 
 /* Finds the net_device with an ifindex in the namespace of the thread that runs it. */
@@ -219,4 +220,4 @@ int find(struct __sk_buff *skb)
 	return 0;
 }
 
-char __license[] SEC("license") = "GPL";
+char __license[] SEC("license") = "Dual MIT/GPL";

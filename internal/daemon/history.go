@@ -16,43 +16,43 @@ import (
 )
 
 const (
-	// keepEvery is how much of the past a process may lose that is killed.
-	keepEvery = 5 * time.Minute
-	// maxPast is more than a file of the past ever has.
-	maxPast = 16 << 20
+	// historySaveInterval is how much of the past a process may lose that is killed.
+	historySaveInterval = 5 * time.Minute
+	// maxHistoryFile is more than a file of the past ever has.
+	maxHistoryFile = 16 << 20
 )
 
-// recall shows the team its past. A past that cannot be read is worth a word in the log, not more.
-func (s *session) recall(name string) {
-	history, err := readPast(s.dirs.HistoryFile(name))
+// loadHistory shows the team its past. A past that cannot be read is worth a word in the log, not more.
+func (s *session) loadHistory(name string) {
+	history, err := readBounded(s.dirs.HistoryFile(name))
 	if err != nil {
 		s.log.Warn("the traffic before this start is not known", "team", name, "err", err)
 	}
-	b, err := readPast(s.dirs.EventsFile(name))
+	b, err := readBounded(s.dirs.EventsFile(name))
 	if err != nil {
 		s.log.Warn("the events before this start are not known", "team", name, "err", err)
 	}
-	if err := s.team.Recall(history, eventsOf(b)); err != nil {
+	if err := s.team.Recall(history, parseEvents(b)); err != nil {
 		s.log.Warn("the traffic before this start is not known", "team", name, "err", err)
 	}
 }
 
-// readPast reads a file, nil where there is none.
-func readPast(path string) ([]byte, error) {
+// readBounded reads a file, nil where there is none.
+func readBounded(path string) ([]byte, error) {
 	st, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case !st.Mode().IsRegular() || st.Size() > maxPast:
-		return nil, fmt.Errorf("%s is no file of at most %d bytes", path, maxPast)
+	case !st.Mode().IsRegular() || st.Size() > maxHistoryFile:
+		return nil, fmt.Errorf("%s is no file of at most %d bytes", path, maxHistoryFile)
 	}
 	return os.ReadFile(path)
 }
 
-// eventsOf reads events, one a line; a line that is none is left out.
-func eventsOf(b []byte) (list []team.Event) {
+// parseEvents reads events, one a line; a line that is none is left out.
+func parseEvents(b []byte) (list []team.Event) {
 	for len(b) > 0 {
 		n, line, err := bufio.ScanLines(b, true)
 		if err != nil || n == 0 {
@@ -67,12 +67,12 @@ func eventsOf(b []byte) (list []team.Event) {
 	return list
 }
 
-// keep writes the past from time to time until ctx ends.
-func (s *session) keep(ctx context.Context) {
-	for tick := time.NewTicker(keepEvery); ; {
+// saveHistoryPeriodically writes the past from time to time until ctx ends.
+func (s *session) saveHistoryPeriodically(ctx context.Context) {
+	for tick := time.NewTicker(historySaveInterval); ; {
 		select {
 		case <-tick.C:
-			s.writePast()
+			s.saveHistory()
 		case <-ctx.Done():
 			tick.Stop()
 			return
@@ -80,11 +80,11 @@ func (s *session) keep(ctx context.Context) {
 	}
 }
 
-// writePast keeps the past for the next process.
-func (s *session) writePast() {
-	s.keeping.Lock()
-	defer s.keeping.Unlock()
-	if s.gone {
+// saveHistory keeps the past for the next process.
+func (s *session) saveHistory() {
+	s.historyMu.Lock()
+	defer s.historyMu.Unlock()
+	if s.historyDropped {
 		return
 	}
 	name := s.team.Config().Team
@@ -107,10 +107,10 @@ func (s *session) writeEvents(w io.Writer) error {
 	return nil
 }
 
-// dropPast ends the keeping of the past of a team that is no more.
-func (s *session) dropPast(name string) {
-	s.keeping.Lock()
-	defer s.keeping.Unlock()
-	s.gone = true
+// dropHistory ends the keeping of the past of a team that is no more.
+func (s *session) dropHistory(name string) {
+	s.historyMu.Lock()
+	defer s.historyMu.Unlock()
+	s.historyDropped = true
 	s.dirs.RemoveHistory(name)
 }

@@ -28,13 +28,13 @@ func TestMemoryIsKept(t *testing.T) {
 	var log bytes.Buffer
 	s := &session{dirs: launch.Dirs{RunDir: t.TempDir()}, log: slog.New(slog.NewTextHandler(&log, nil))}
 	want := someMemory()
-	if got := s.remembered("team0", true); got != nil {
+	if got := s.loadLACPState("team0", true); got != nil {
 		t.Errorf("remembers %+v of nothing", got)
 	}
-	keep := s.remember("team0")
+	keep := s.saveLACPState("team0")
 	keep(&lacp.Memory{})
 	keep(want)
-	if d := cmp.Diff(want, s.remembered("team0", true)); d != "" {
+	if d := cmp.Diff(want, s.loadLACPState("team0", true)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 	path := s.dirs.LACPStateFile("team0")
@@ -46,14 +46,14 @@ func TestMemoryIsKept(t *testing.T) {
 	}
 
 	// A team that does not go on with an adapter has nothing to do with what lies there.
-	if got := s.remembered("team0", false); got != nil {
+	if got := s.loadLACPState("team0", false); got != nil {
 		t.Errorf("a new team remembers %+v", got)
 	}
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		t.Errorf("and leaves it there: %v", err)
 	}
 	s.dirs.RunDir = "/nonexistent"
-	keep = s.remember("team0")
+	keep = s.saveLACPState("team0")
 	keep(want)
 	if !strings.Contains(log.String(), "LACP is not remembered") {
 		t.Errorf("logged: %s", log.String())
@@ -82,12 +82,12 @@ func TestBadMemoryIsIgnored(t *testing.T) {
 			if err := os.WriteFile(s.dirs.LACPStateFile("team0"), []byte(tt.text), 0o640); err != nil {
 				t.Fatal(err)
 			}
-			if got := s.remembered("team0", true); got != nil || !strings.Contains(log.String(), "LACP begins anew") {
+			if got := s.loadLACPState("team0", true); got != nil || !strings.Contains(log.String(), "LACP begins anew") {
 				t.Errorf("remembers %+v, logged: %s", got, log.String())
 			}
 		})
 	}
-	if _, err := memoryOf([]byte(`{"schema":"nicteam.lacp-memory/v1","system":{"MAC":"02:00:00:00:00:01"},"ports":[{"name":"eth1","number":1}]}`)); err != nil {
+	if _, err := parseLACPState([]byte(`{"schema":"nicteam.lacp-memory/v1","system":{"MAC":"02:00:00:00:00:01"},"ports":[{"name":"eth1","number":1}]}`)); err != nil {
 		t.Errorf("a good one: %v", err)
 	}
 }
@@ -96,15 +96,15 @@ func TestBadMemoryIsIgnored(t *testing.T) {
 func TestRandomSystemStays(t *testing.T) {
 	c := settings.DefaultConfig()
 	c.Team, c.Mode, c.LACP.System = "team0", modes.LACP, 0x020000000005
-	o := RunOptions{Config: c, Dirs: launch.Dirs{RunDir: t.TempDir()}}
+	o := Options{Config: c, Dirs: launch.Dirs{RunDir: t.TempDir()}}
 	o.Config.LACP.System = 0x020000000006
-	if o.keepSystem(); o.Config.LACP.System != 0x020000000006 {
+	if o.keepRandomSystem(); o.Config.LACP.System != 0x020000000006 {
 		t.Errorf("%v, though none was before", o.Config.LACP.System)
 	}
 	if err := config.Save(o.RunningConfig("team0"), c); err != nil {
 		t.Fatal(err)
 	}
-	if o.keepSystem(); o.Config.LACP.System != 0x020000000005 {
+	if o.keepRandomSystem(); o.Config.LACP.System != 0x020000000005 {
 		t.Errorf("%v, want the one before", o.Config.LACP.System)
 	}
 	c.LACP.System = 0 // auto then: it was asked to be another one
@@ -112,7 +112,7 @@ func TestRandomSystemStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.Config.LACP.System = 0x020000000007
-	if o.keepSystem(); o.Config.LACP.System != 0x020000000007 {
+	if o.keepRandomSystem(); o.Config.LACP.System != 0x020000000007 {
 		t.Errorf("%v, want the one drawn", o.Config.LACP.System)
 	}
 }

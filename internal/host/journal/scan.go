@@ -1,4 +1,4 @@
-package host
+package journal
 
 import (
 	"bufio"
@@ -12,15 +12,15 @@ import (
 	"strings"
 )
 
-// errJournalVersion says that a journal is of a newer program: it must neither be used nor be changed by this one.
-var errJournalVersion = errors.New("it was written by a newer nicteam")
+// ErrNewer says that a journal is of a newer program: it must neither be used nor be changed by this one.
+var ErrNewer = errors.New("it was written by a newer nicteam")
 
 // reading is what reading a journal came to.
 type reading struct {
 	end     int64 // behind the last good record
 	seq     int   // of that
-	damaged []int // lines that are not as they were written
-	version int   // of the format
+	Damaged []int // lines that are not as they were written
+	Version int   // of the format
 }
 
 // scan calls each for every good record of a journal, with the offset behind it.
@@ -29,7 +29,7 @@ type reading struct {
 // end was being written when the power or the process went. Any other that is not good is damaged: it is left out, and those
 // behind it still count, for each says all that it means. One whose checksum is right and that says something unknown is of
 // a newer program.
-func scan(r io.Reader, each func(r record, end int64)) (reading, error) {
+func scan(r io.Reader, each func(r Record, end int64)) (reading, error) {
 	in := bufio.NewReaderSize(r, 64<<10)
 	var got reading
 	first, err := readLine(in)
@@ -39,15 +39,15 @@ func scan(r io.Reader, each func(r record, end int64)) (reading, error) {
 	}
 	got.end = at
 	if version, ok := strings.CutPrefix(string(first), journalHeader+" "); ok {
-		if n, err := strconv.Atoi(version); err == nil && (n < 1 || n > journalVersion) {
-			return got, fmt.Errorf("format %d: %w", n, errJournalVersion)
+		if n, err := strconv.Atoi(version); err == nil && (n < 1 || n > Version) {
+			return got, fmt.Errorf("format %d: %w", n, ErrNewer)
 		} else if err != nil {
-			got.damaged = append(got.damaged, 1)
+			got.Damaged = append(got.Damaged, 1)
 		} else {
-			got.version = n
+			got.Version = n
 		}
 	} else {
-		got.damaged = append(got.damaged, 1)
+		got.Damaged = append(got.Damaged, 1)
 	}
 	for no := 2; ; no++ {
 		line, err := readLine(in)
@@ -56,15 +56,15 @@ func scan(r io.Reader, each func(r record, end int64)) (reading, error) {
 		}
 		at += int64(len(line)) + 1
 		rec, err := parseRecord(line)
-		if errors.Is(err, errJournalVersion) {
+		if errors.Is(err, ErrNewer) {
 			return got, fmt.Errorf("line %d: %w", no, err)
 		}
 		if err != nil || rec.Seq <= got.seq {
-			got.damaged = append(got.damaged, no)
+			got.Damaged = append(got.Damaged, no)
 			continue
 		}
-		if rec.Seq != got.seq+1 && !slices.Contains(got.damaged, no-1) {
-			got.damaged = append(got.damaged, no-1) // a line that is not there at all
+		if rec.Seq != got.seq+1 && !slices.Contains(got.Damaged, no-1) {
+			got.Damaged = append(got.Damaged, no-1) // a line that is not there at all
 		}
 		got.end, got.seq = at, rec.Seq
 		each(rec, at)
@@ -90,8 +90,8 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 
 var errRecord = errors.New("no record")
 
-// parseRecord reads a line. A wrong checksum is errRecord; what is right by its checksum and not understood is errJournalVersion.
-func parseRecord(line []byte) (r record, err error) {
+// parseRecord reads a line. A wrong checksum is errRecord; what is right by its checksum and not understood is ErrNewer.
+func parseRecord(line []byte) (r Record, err error) {
 	if len(line) < checksumLen || line[checksumLen-1] != ' ' {
 		return r, errRecord
 	}
@@ -101,8 +101,8 @@ func parseRecord(line []byte) (r record, err error) {
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
-	if d.Decode(&r) != nil || !r.Kind.known() || r.Member != nil && !r.Member.wellFormed() || r.Late != nil && !r.Late.wellFormed() {
-		return r, errJournalVersion
+	if d.Decode(&r) != nil || !r.Kind.known() || r.Member != nil && !r.Member.WellFormed() || r.Config != nil && !r.Config.wellFormed() {
+		return r, ErrNewer
 	}
 	return r, nil
 }

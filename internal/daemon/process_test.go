@@ -14,12 +14,12 @@ func TestNotify(t *testing.T) {
 	}
 	defer l.Close()
 	t.Setenv("NOTIFY_SOCKET", path)
-	notify("READY=1")
+	sdNotify("READY=1")
 	b := make([]byte, 64)
 	n, err := l.Read(b)
 	if err != nil || string(b[:n]) != "READY=1" {
 		t.Errorf("the manager heard %q, %v", b[:n], err)
 	}
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "nobody"))
-	notify("READY=1") // nobody listens: no harm
+	sdNotify("READY=1") // nobody listens: no harm
 }

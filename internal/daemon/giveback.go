@@ -13,11 +13,11 @@ import (
 	"nicteam/team"
 )
 
-// release gives everything back and ends adapter and journal. The members' frames go to the host's own stack again at the
+// giveBack gives everything back and ends adapter and journal. The members' frames go to the host's own stack again at the
 // moment they stop coming by the adapter.
-func (s *session) release() (steps []string, err error) {
+func (s *session) giveBack() (steps []string, err error) {
 	// The members' frames are the host's again by taking the Plan away, and programs would hold them back.
-	s.choice.suspend()
+	s.datapath.suspend()
 	for _, name := range s.host.GoingDown() {
 		_ = s.team.Leave(context.Background(), name, true) // one that never joined
 	}
@@ -33,7 +33,7 @@ func (s *session) release() (steps []string, err error) {
 	steps = append(steps, back.Notes...)
 	if err != nil {
 		_ = s.team.Resume(context.Background())
-		s.choice.resume()
+		s.datapath.resume()
 		return steps, err
 	}
 	name := s.team.Config().Team
@@ -73,7 +73,7 @@ func (s *session) revert(name string, cause error) error {
 		_, back = s.host.Restore()
 		_ = s.host.Close()
 	} else {
-		_, back = s.release()
+		_, back = s.giveBack()
 	}
 	if back == nil { // nothing is left to ask or to go on with
 		_ = os.Remove(s.dirs.Socket(name))
@@ -97,12 +97,12 @@ func (s *session) revert(name string, cause error) error {
 	return p
 }
 
-// forget removes what is kept of a team for a next start.
-func (s *session) forget(name string) {
+// removeFiles removes what is kept of a team for a next start.
+func (s *session) removeFiles(name string) {
 	for _, path := range s.dirs.ConfigFiles(name) {
 		atomicfile.Remove(path)
 	}
 	_ = os.Remove(s.dirs.LogFile(name))
 	_ = os.Remove(logs.Old(s.dirs.LogFile(name)))
-	s.dropPast(name)
+	s.dropHistory(name)
 }

@@ -42,7 +42,7 @@ func (e *fakeEngine) Lost() <-chan error { return e.lost }
 
 // chooser is a choice and what it has told.
 type chooser struct {
-	*choice
+	*datapathSelector
 	engine  *fakeEngine
 	status  string
 	warning string
@@ -52,16 +52,16 @@ type chooser struct {
 func newChooser(wrong error) *chooser {
 	e := &fakeEngine{wrong: wrong, lost: make(chan error, 1)}
 	c := &chooser{engine: e}
-	c.choice = &choice{path: e, log: slog.New(slog.DiscardHandler),
-		held: func() error {
+	c.datapathSelector = &datapathSelector{path: e, log: slog.New(slog.DiscardHandler),
+		hooksHeld: func() error {
 			if e.looks++; errors.As(e.wrong, new(*tchook.HookHeld)) {
 				return e.wrong
 			}
 			return nil
 		},
-		room: func(fast bool) error { c.long = fast; return errors.New("read-only file system") },
-		tell: func(name, reason string) { c.status = name + ": " + reason },
-		warn: func(text string) { c.warning = text }}
+		setBacklog: func(fast bool) error { c.long = fast; return errors.New("read-only file system") },
+		report:     func(name, reason string) { c.status = name + ": " + reason },
+		warn:       func(text string) { c.warning = text }}
 	return c
 }
 
@@ -98,7 +98,7 @@ func TestBegin(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newChooser(tt.wrong)
-			if err := c.begin(tt.wish, tt.insist); !errors.Is(err, tt.err) {
+			if err := c.start(tt.wish, tt.insist); !errors.Is(err, tt.err) {
 				t.Errorf("error %v, want %v", err, tt.err)
 			}
 			if c.status != tt.status || c.warning != tt.warning {
@@ -119,8 +119,8 @@ func TestInterruptedWhileChoosing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, wish := range []string{"auto", "relay"} {
-		s := &session{choice: newChooser(nil).choice}
-		if err := s.choose(ctx, settings.Config{Team: "team0", Datapath: wish}, true, &launch.Reporter{Log: slog.New(slog.DiscardHandler)}); !errors.Is(err, context.Canceled) {
+		s := &session{datapath: newChooser(nil).datapathSelector}
+		if err := s.startDatapath(ctx, settings.Config{Team: "team0", Datapath: wish}, true, &launch.Reporter{Log: slog.New(slog.DiscardHandler)}); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: error %v", wish, err)
 		}
 	}
@@ -145,13 +145,13 @@ func TestSetDatapath(t *testing.T) {
 		{wish: "relay", wrong: errHeld, status: "relay: asked for by datapath=relay"},
 	} {
 		c.engine.wrong = s.wrong
-		was := c.wish
-		err := c.set(s.wish)
+		was := c.wanted
+		err := c.setWanted(s.wish)
 		if (err != nil) != s.refused || c.status != s.status || c.warning != "" {
 			t.Errorf("datapath=%s: error %v, status %q, warning %q; want %q", s.wish, err, c.status, c.warning, s.status)
 		}
-		if want := s.wish; c.wish != want && !s.refused || s.refused && c.wish != was {
-			t.Errorf("datapath=%s: wished is %q", s.wish, c.wish)
+		if want := s.wish; c.wanted != want && !s.refused || s.refused && c.wanted != was {
+			t.Errorf("datapath=%s: wished is %q", s.wish, c.wanted)
 		}
 		if c.engine.engaged != strings.HasPrefix(c.status, "fastpath") || c.long != c.engine.engaged {
 			t.Errorf("datapath=%s: engaged %v, status %q, long queues %v", s.wish, c.engine.engaged, c.status, c.long)
@@ -174,12 +174,12 @@ func TestLostAndFound(t *testing.T) {
 		t.Run(tt.wish+" "+tt.wrong.Error(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newChooser(nil)
-				if err := c.begin(tt.wish, true); err != nil {
+				if err := c.start(tt.wish, true); err != nil {
 					t.Fatal(err)
 				}
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				go c.follow(ctx)
+				go c.run(ctx)
 				after := func(d time.Duration, look func()) {
 					time.Sleep(d)
 					synctest.Wait()
@@ -194,13 +194,13 @@ func TestLostAndFound(t *testing.T) {
 						t.Errorf("status %q, warning %q", c.status, c.warning)
 					}
 				})
-				after(4*againAfter, func() {
+				after(4*retryInterval, func() {
 					if c.engine.looks != tt.looks || c.engine.tries != tt.tries {
 						t.Errorf("looked %d times and tried %d times, want %d and %d", c.engine.looks, c.engine.tries, tt.looks, tt.tries)
 					}
 					c.engine.wrong = nil
 				})
-				after(againAfter, func() {
+				after(retryInterval, func() {
 					if want := tt.looks > 1; c.engine.engaged != want || (c.status == fastWhy) != want || want && c.warning != "" {
 						t.Errorf("nothing in the way: engaged %v, status %q, warning %q", c.engine.engaged, c.status, c.warning)
 					}
@@ -214,10 +214,10 @@ func TestLostAndFound(t *testing.T) {
 func TestWishEndsWarning(t *testing.T) {
 	for _, wish := range []string{"auto", "relay"} {
 		c := newChooser(errHeld)
-		if err := c.begin("fastpath", false); err != nil || c.warning == "" {
+		if err := c.start("fastpath", false); err != nil || c.warning == "" {
 			t.Fatalf("error %v, warning %q", err, c.warning)
 		}
-		if err := c.set(wish); err != nil || c.warning != "" {
+		if err := c.setWanted(wish); err != nil || c.warning != "" {
 			t.Errorf("datapath=%s: error %v, warning %q", wish, err, c.warning)
 		}
 	}
@@ -227,11 +227,11 @@ func TestWishEndsWarning(t *testing.T) {
 func TestLostLate(t *testing.T) {
 	for _, wish := range []string{"relay", "fastpath"} {
 		c := newChooser(nil)
-		if err := c.set(wish); err != nil {
+		if err := c.setWanted(wish); err != nil {
 			t.Fatal(err)
 		}
 		was := c.status
-		c.lost(errHeld)
+		c.lostPrograms(errHeld)
 		if c.status != was {
 			t.Errorf("datapath=%s: status %q, was %q", wish, c.status, was)
 		}
@@ -241,13 +241,13 @@ func TestLostLate(t *testing.T) {
 // TestSuspended: while everything is given back no program comes between, even if what was in its way goes.
 func TestSuspended(t *testing.T) {
 	c := newChooser(errHeld)
-	if err := c.begin("auto", true); err != nil {
+	if err := c.start("auto", true); err != nil {
 		t.Fatal(err)
 	}
 	c.suspend()
 	c.engine.wrong = nil
 	c.retry()
-	c.lost(errHeld)
+	c.lostPrograms(errHeld)
 	c.retry()
 	if c.engine.engaged || c.status != heldWhy {
 		t.Errorf("suspended: engaged %v, status %q", c.engine.engaged, c.status)

@@ -12,7 +12,7 @@ var late = host.Late{NIC: "eth1", Address: netip.MustParsePrefix("10.9.0.7/24")}
 
 // TestMovesAreDamped: the sixth within a minute waits until the first is a minute old. What differs is counted apart.
 func TestMovesAreDamped(t *testing.T) {
-	var m moves
+	var m moveLimiter
 	now := time.Unix(1000, 0)
 	for i := range 5 {
 		if !m.allow(now.Add(time.Duration(i)*time.Second), late) {
@@ -20,15 +20,15 @@ func TestMovesAreDamped(t *testing.T) {
 		}
 	}
 	now = now.Add(10 * time.Second)
-	if m.allow(now, late) || len(m.held) != 1 || !m.next.Equal(time.Unix(1060, 0)) {
-		t.Errorf("the sixth moves, held %v, again at %v", m.held, m.next)
+	if m.allow(now, late) || len(m.damped) != 1 || !m.retryTime.Equal(time.Unix(1060, 0)) {
+		t.Errorf("the sixth moves, held %v, again at %v", m.damped, m.retryTime)
 	}
 	other := late
 	other.NIC = "eth2"
 	if !m.allow(now, other) || !m.allow(now, host.Late{NIC: "eth3"}) {
 		t.Error("another one is held back, too")
 	}
-	if now = m.next; !m.ready(now) || !m.allow(now, late) || m.allow(now, late) {
+	if now = m.retryTime; !m.isDue(now) || !m.allow(now, late) || m.allow(now, late) {
 		t.Error("not one a time later")
 	}
 }
@@ -36,7 +36,7 @@ func TestMovesAreDamped(t *testing.T) {
 // TestRenewalsAreNotDamped: a client that renews a lease of 16 s each 8 s sets the same address, and then the route, more
 // often than 5 times a minute. One that sets it each second fights.
 func TestRenewalsAreNotDamped(t *testing.T) {
-	var m moves
+	var m moveLimiter
 	now := time.Unix(1000, 0)
 	lease := late
 	lease.Left = 16 * time.Second
@@ -53,26 +53,28 @@ func TestRenewalsAreNotDamped(t *testing.T) {
 		}
 		now = now.Add(time.Second)
 	}
-	if allowed > movesMax+1 {
+	if allowed > maxMoves+1 {
 		t.Errorf("%d of 30 in half a minute", allowed)
 	}
 }
 
 // TestMovesAreForgotten once they decide nothing any more, and not before.
 func TestMovesAreForgotten(t *testing.T) {
-	var m moves
+	var m moveLimiter
 	begun := time.Unix(1000, 0)
 	lease := late
-	lease.Left = 2 * movesWindow
+	lease.Left = 2 * moveWindow
 	m.allow(begun, late)
 	m.allow(begun, lease)
 	m.allow(begun, host.Late{NIC: "eth1", Address: host.IPv6})
-	sizes := func() [4]int { return [4]int{len(m.history), len(m.lease), len(m.companions), len(m.ipv6Since)} }
+	sizes := func() [4]int {
+		return [4]int{len(m.history), len(m.lastLease), len(m.companionUntil), len(m.ipv6Since)}
+	}
 	for _, tt := range []struct {
 		after time.Duration
 		want  [4]int
-	}{{0, [4]int{1, 1, 1, 1}}, {movesWindow - 1, [4]int{1, 1, 0, 1}}, {movesWindow, [4]int{0, 1, 0, 0}}, {2 * movesWindow, [4]int{}}} {
-		if m.forget(begun.Add(tt.after)); sizes() != tt.want {
+	}{{0, [4]int{1, 1, 1, 1}}, {moveWindow - 1, [4]int{1, 1, 0, 1}}, {moveWindow, [4]int{0, 1, 0, 0}}, {2 * moveWindow, [4]int{}}} {
+		if m.expire(begun.Add(tt.after)); sizes() != tt.want {
 			t.Errorf("after %v: %v are kept, want %v", tt.after, sizes(), tt.want)
 		}
 	}
@@ -80,15 +82,15 @@ func TestMovesAreForgotten(t *testing.T) {
 
 // TestLateWaits until who brings things is done, but not for ever.
 func TestLateWaits(t *testing.T) {
-	var m moves
+	var m moveLimiter
 	begun := time.Unix(1000, 0)
 	now := begun
-	m.noticed(now)
-	if m.ready(now.Add(lateQuiet-1)) || !m.ready(now.Add(lateQuiet)) || m.ready(now.Add(time.Hour)) {
+	m.noteArrival(now)
+	if m.isDue(now.Add(lateQuiet-1)) || !m.isDue(now.Add(lateQuiet)) || m.isDue(now.Add(time.Hour)) {
 		t.Error("not once when it was quiet")
 	}
-	for !m.ready(now) {
-		m.noticed(now)
+	for !m.isDue(now) {
+		m.noteArrival(now)
 		now = now.Add(lateQuiet / 2)
 		if now.Sub(begun) > 2*lateMax {
 			t.Fatal("it waits for ever")
@@ -101,12 +103,12 @@ func TestLateWaits(t *testing.T) {
 
 // TestIPv6OnMembers is turned off again when whoever turned it on has had time to add an address.
 func TestIPv6OnMembers(t *testing.T) {
-	var m moves
+	var m moveLimiter
 	now, on := time.Unix(1000, 0), host.Late{NIC: "eth1", Address: host.IPv6}
-	if m.allow(now, on) || len(m.held) != 0 {
+	if m.allow(now, on) || len(m.damped) != 0 {
 		t.Error("at once")
 	}
-	if !m.ready(m.next) || !m.allow(now.Add(lateMax), on) {
+	if !m.isDue(m.retryTime) || !m.allow(now.Add(lateMax), on) {
 		t.Error("not later")
 	}
 }

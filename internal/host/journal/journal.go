@@ -1,4 +1,4 @@
-package host
+package journal
 
 import (
 	"encoding/json"
@@ -18,8 +18,8 @@ import (
 //
 // Version 2 has records and fields that version 1 had not; a program that knows only 1 leaves it alone.
 const (
-	journalHeader  = "nicteam-journal"
-	journalVersion = 2
+	journalHeader = "nicteam-journal"
+	Version       = 2
 )
 
 // compactBeyond is by how much a journal may grow before it is written anew, and a large one by as much as it has: the routes
@@ -35,21 +35,21 @@ const maxRecord = 64 << 20
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-type journal struct {
-	path    string
-	file    *os.File
-	reading       // of what was there
-	base    int64 // end when it was last written anew
-	state   state
-	at      func(string) error
+type Journal struct {
+	Path       string
+	file       *os.File
+	reading          // of what was there
+	base       int64 // end when it was last written anew
+	State      State
+	FaultPoint func(string) error
 }
 
-// journalPath is where the team's journal is.
-func journalPath(dir, team string) string { return filepath.Join(dir, team+".journal") }
+// PathOf is where the team's journal is.
+func PathOf(dir, team string) string { return filepath.Join(dir, team+".journal") }
 
-// createJournal makes a journal of these records that is on disk when it returns. One that is there stays as it is
+// Create makes a journal of these records that is on disk when it returns. One that is there stays as it is
 // until then, and is replaced.
-func createJournal(path string, records []record, at func(string) error) (_ *journal, err error) {
+func Create(path string, records []Record, at func(string) error) (_ *Journal, err error) {
 	if err := at("create journal"); err != nil {
 		return nil, err
 	}
@@ -70,8 +70,8 @@ func createJournal(path string, records []record, at func(string) error) (_ *jou
 	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 		return nil, &os.PathError{Op: "reserve space for", Path: path, Err: err}
 	}
-	j := &journal{path: path, file: f, at: at}
-	text := fmt.Appendln(nil, journalHeader, journalVersion)
+	j := &Journal{Path: path, file: f, FaultPoint: at}
+	text := fmt.Appendln(nil, journalHeader, Version)
 	for _, r := range records {
 		j.seq++
 		r.Seq = j.seq
@@ -80,7 +80,7 @@ func createJournal(path string, records []record, at func(string) error) (_ *jou
 			return nil, err
 		}
 		text = append(text, line...)
-		j.state.apply(r)
+		j.State.Apply(r)
 	}
 	if _, err := f.Write(text); err != nil {
 		return nil, err
@@ -94,15 +94,15 @@ func createJournal(path string, records []record, at func(string) error) (_ *jou
 	if err := os.Rename(path+".new", path); err != nil {
 		return nil, err
 	}
-	if err := syncDir(path); err != nil {
+	if err := SyncDir(path); err != nil {
 		return nil, err
 	}
 	j.end = int64(len(text))
-	j.base, j.version = j.end, journalVersion
+	j.base, j.Version = j.end, Version
 	return j, nil
 }
 
-func syncDir(path string) error {
+func SyncDir(path string) error {
 	d, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
@@ -111,14 +111,14 @@ func syncDir(path string) error {
 	return d.Sync()
 }
 
-// openJournal reads an existing journal and continues it behind its last good record.
-func openJournal(path string, at func(string) error) (*journal, error) {
+// Open reads an existing journal and continues it behind its last good record.
+func Open(path string, at func(string) error) (*Journal, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{path: path, file: f, at: at}
-	if j.reading, err = scan(f, func(r record, _ int64) { j.state.apply(r) }); err != nil {
+	j := &Journal{Path: path, file: f, FaultPoint: at}
+	if j.reading, err = scan(f, func(r Record, _ int64) { j.State.Apply(r) }); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
@@ -129,7 +129,7 @@ func openJournal(path string, at func(string) error) (*journal, error) {
 // checksumLen is the length of a checksum and the space behind it.
 const checksumLen = 9
 
-func formatRecord(r record) ([]byte, error) {
+func formatRecord(r Record) ([]byte, error) {
 	body, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
@@ -139,13 +139,13 @@ func formatRecord(r record) ([]byte, error) {
 
 func sum(body []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(body, castagnoli)) }
 
-// write appends a record; when it returns without error the record is on disk and part of the state. One that says nothing
+// Write appends a record; when it returns without error the record is on disk and part of the state. One that says nothing
 // new is not written.
-func (j *journal) write(r record) error {
-	if err := j.at("journal " + string(r.Kind)); err != nil {
+func (j *Journal) Write(r Record) error {
+	if err := j.FaultPoint("journal " + string(r.Kind)); err != nil {
 		return err
 	}
-	if j.state.says(r) {
+	if j.State.implies(r) {
 		return nil
 	}
 	r.Seq = j.seq + 1
@@ -164,24 +164,24 @@ func (j *journal) write(r record) error {
 	}
 	j.end += int64(len(line))
 	j.seq = r.Seq
-	j.state.apply(r)
+	j.State.Apply(r)
 	if j.end > j.base+max(compactBeyond, j.base) {
-		return j.compact()
+		return j.Compact()
 	}
 	return nil
 }
 
-// compact writes the journal anew with what its state needs. Where that cannot be done the old one goes on.
-func (j *journal) compact() error {
+// Compact writes the journal anew with what its state needs. Where that cannot be done the old one goes on.
+func (j *Journal) Compact() error {
 	j.base = j.end // not with every record
-	next, err := createJournal(j.path, j.state.records(), j.at)
+	next, err := Create(j.Path, j.State.Records(), j.FaultPoint)
 	if err != nil {
 		if rtnl.IsInjectedCrash(err) {
 			return err
 		}
 		return nil
 	}
-	next.state = j.state // whose parts are in use
+	next.State = j.State // whose parts are in use
 	j.file.Close()
 	*j = *next
 	return nil
@@ -189,7 +189,7 @@ func (j *journal) compact() error {
 
 // cut takes away what lies behind the last good record, so that no old record comes to stand behind a
 // new one. Only then: truncating gives the reserved space back.
-func (j *journal) cut() error {
+func (j *Journal) cut() error {
 	st, err := j.file.Stat()
 	if err != nil || st.Size() == j.end {
 		return err
@@ -197,16 +197,16 @@ func (j *journal) cut() error {
 	return j.file.Truncate(j.end)
 }
 
-// remove ends the journal for good.
-func (j *journal) remove() error {
-	if err := j.at("remove journal"); err != nil {
+// Remove ends the journal for good.
+func (j *Journal) Remove() error {
+	if err := j.FaultPoint("remove journal"); err != nil {
 		return err
 	}
-	j.close()
-	if err := os.Remove(j.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	j.Close()
+	if err := os.Remove(j.Path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return syncDir(j.path)
+	return SyncDir(j.Path)
 }
 
-func (j *journal) close() { j.file.Close() }
+func (j *Journal) Close() { j.file.Close() }

@@ -38,7 +38,7 @@ func TestStatusDoesNotWait(t *testing.T) {
 			if a.MTU != 1500 || !a.AsOf.Equal(first) {
 				t.Errorf("while it is locked: %+v", a)
 			}
-			if took := time.Since(asked); took > adapterPatience {
+			if took := time.Since(asked); took > adapterReadTimeout {
 				t.Errorf("it waited for %v", took)
 			}
 			a.Addresses[0] = "the caller's"

@@ -7,27 +7,27 @@ import (
 	"testing"
 	"time"
 
-	"nicteam/team"
-
 	"github.com/google/go-cmp/cmp"
+
+	"nicteam/team"
 )
 
 func TestReadPastRefuses(t *testing.T) {
 	dir := t.TempDir()
-	if b, err := readPast(filepath.Join(dir, "nothing")); b != nil || err != nil {
+	if b, err := readBounded(filepath.Join(dir, "nothing")); b != nil || err != nil {
 		t.Errorf("nothing is there: %v, %v", b, err)
 	}
-	if _, err := readPast(dir); err == nil {
+	if _, err := readBounded(dir); err == nil {
 		t.Error("a directory is no past")
 	}
 	large := filepath.Join(dir, "large")
 	if err := os.WriteFile(large, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(large, maxPast+1); err != nil {
+	if err := os.Truncate(large, maxHistoryFile+1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readPast(large); err == nil {
+	if _, err := readBounded(large); err == nil {
 		t.Error("a file without end is no past")
 	}
 }
@@ -44,7 +44,7 @@ not an event
 
 {"schema":"nicteam.event/v1","time":"2026-01-02T03:04:05.000000007Z","team":"team0","event":"team-down"}
 {"schema":"nicteam.event/v1","time":"2026-01-02T03:04:05.00000`)
-	if d := cmp.Diff(want, eventsOf(b)); d != "" {
+	if d := cmp.Diff(want, parseEvents(b)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 }
@@ -52,7 +52,7 @@ not an event
 func FuzzEventsOf(f *testing.F) {
 	f.Add([]byte("{\"schema\":\"nicteam.event/v1\",\"event\":\"team-up\"}\n\r\n\n{}"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if n := len(eventsOf(b)); n > 1+bytes.Count(b, []byte("\n")) {
+		if n := len(parseEvents(b)); n > 1+bytes.Count(b, []byte("\n")) {
 			t.Errorf("%d events", n)
 		}
 	})

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+)
+
+// A signalUse says what signals do to a verb. The process listens to signals here and nowhere else.
+//
+//	                   SIGINT, SIGTERM         SIGHUP                                   SIGPIPE
+//	asks               end it; a second kills  kills                                    kills
+//	changesHost        end it; a second kills  ends it, unless it was ignored (nohup)   ignored: the change is finished
+//	runsTeam           end it                  on a terminal ends it, else log anew     ignored
+type signalUse int
+
+const (
+	asks        signalUse = iota // a running team, or looks at the host
+	changesHost                  // by itself: create, restore
+	runsTeam                     // is the team's process: run, create --foreground
+)
+
+// interrupted is the cause of a context that a signal ended.
+type interrupted struct{ sig os.Signal }
+
+func (i interrupted) Error() string { return "stopped by the signal " + i.sig.String() }
+
+// interruptible is the context of a verb that asks.
+func (a *app) interruptible() context.Context { return a.listen(asks) }
+
+// listen returns the context that signals end. The first call decides the use; it may be called again.
+func (a *app) listen(use signalUse) context.Context {
+	if a.ctx != nil {
+		return a.ctx
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	a.ctx = ctx
+	ends := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	var others []os.Signal
+	switch {
+	case use == changesHost && !signal.Ignored(syscall.SIGHUP), use == runsTeam && onTerminal():
+		ends = append(ends, syscall.SIGHUP)
+	case use == runsTeam:
+		others = append(others, syscall.SIGHUP)
+	}
+	if use != asks {
+		others = append(others, syscall.SIGPIPE) // else a write to a closed stdout kills
+	}
+	reopen := make(chan os.Signal, 1)
+	a.reopenLog = reopen
+	sigs := make(chan os.Signal, 4)
+	signal.Notify(sigs, slices.Concat(ends, others)...)
+	go func() {
+		for s := range sigs {
+			switch {
+			case slices.Contains(ends, s):
+				cancel(interrupted{s})
+				if use != runsTeam {
+					signal.Reset(ends...)
+				}
+			case s == syscall.SIGHUP:
+				select {
+				case reopen <- s:
+				default:
+				}
+			}
+		}
+	}()
+	return ctx
+}
+
+// onTerminal reports whether the process has a controlling terminal: SIGHUP says that it was closed.
+func onTerminal() bool {
+	f, err := os.OpenFile("/dev/tty", os.O_RDONLY|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return false
+	}
+	_ = f.Close()
+	return true
+}

@@ -1,0 +1,93 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// niceness of a team's process: whatever else the host computes, its network comes first, and a dead NIC is left at once.
+const niceness = -10
+
+// raisePriority raises the priority of all threads; those that come later inherit it. Where that is not permitted the team
+// works all the same.
+func raisePriority() {
+	raiseSessionPriority()
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return
+	}
+	for _, t := range tasks {
+		if tid, err := strconv.Atoi(t.Name()); err == nil {
+			_ = unix.Setpriority(unix.PRIO_PROCESS, tid, niceness)
+		}
+	}
+}
+
+// raiseSessionPriority raises the priority of the session among others: kernels that group processes by session (autogroup)
+// compare niceness only within one. The session of somebody else, a shell that has the process in the foreground, stays as
+// it is.
+func raiseSessionPriority() {
+	if sid, err := unix.Getsid(0); err != nil || sid != os.Getpid() {
+		return
+	}
+	f, err := os.OpenFile("/proc/self/autogroup", os.O_WRONLY, 0)
+	if err != nil {
+		return // a kernel without
+	}
+	defer f.Close()
+	_, _ = f.WriteString(strconv.Itoa(niceness))
+}
+
+// sdNotify tells the service manager that started this process how it is, as sd_notify(3) does; without one it does nothing.
+func sdNotify(state string) {
+	path := os.Getenv("NOTIFY_SOCKET")
+	if path == "" {
+		return
+	}
+	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"}) // a leading @ is an abstract name
+	if err != nil {
+		return
+	}
+	_, _ = c.Write([]byte(state))
+	_ = c.Close()
+}
+
+// keptCapabilities are the capabilities that a running team needs: links, packet sockets, and the programs that
+// keep the host from seeing members that join later.
+var keptCapabilities = []int{unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_BPF, unix.CAP_PERFMON}
+
+// dropPrivileges gives up, for all threads and what they start, every capability that is not in kept, and the
+// way to get others by exec.
+func dropPrivileges() error {
+	if _, _, e := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); e != 0 {
+		if errors.Is(e, syscall.ENOTSUP) {
+			return nil // a test binary with cgo: the runtime does not know all threads
+		}
+		return fmt.Errorf("set no_new_privs: %w", e)
+	}
+	var keep uint64
+	for _, c := range keptCapabilities {
+		keep |= 1 << uint(c)
+	}
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var have [2]unix.CapUserData
+	if err := unix.Capget(&head, &have[0]); err != nil {
+		return fmt.Errorf("read capabilities: %w", err)
+	}
+	for i := range have {
+		mask := uint32(keep >> (32 * i))
+		have[i] = unix.CapUserData{Effective: have[i].Effective & mask, Permitted: have[i].Permitted & mask}
+	}
+	_, _, e := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&head)), uintptr(unsafe.Pointer(&have[0])), 0)
+	if e != 0 {
+		return fmt.Errorf("drop capabilities: %w", e)
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package daemon
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"nicteam/internal/control"
+	"nicteam/modes/spread"
+	"nicteam/team"
+)
+
+// Status is the team's state.
+func (s *session) Status() *team.Status { return s.team.Status() }
+
+// Sample reads the totals.
+func (s *session) Sample() *team.Sample { return s.team.Sample() }
+
+// History says what was carried when.
+func (s *session) History(q team.HistoryQuery) (*team.HistoryDocument, error) {
+	if q.Member != "" && !slices.Contains(s.team.Config().MemberNames(), q.Member) {
+		q.Member = s.host.RealName(q.Member)
+	}
+	return s.team.History(q)
+}
+
+// Events delivers what is remembered, and with follow what comes.
+func (s *session) Events(ctx context.Context, follow bool) <-chan team.Event {
+	if follow {
+		return s.team.Replay(ctx, time.Time{})
+	}
+	past := s.team.Events(time.Time{})
+	c := make(chan team.Event, len(past))
+	for _, e := range past {
+		c <- e
+	}
+	close(c)
+	return c
+}
+
+// Explain says which member carries a flow.
+func (s *session) Explain(flow string) (*control.Explanation, error) {
+	f, err := spread.ParseFlow(flow)
+	if err != nil {
+		return nil, &team.Problem{Kind: team.Usage, What: "read flow " + flow, Why: err.Error(),
+			Fix: "write it as: tcp 10.0.0.1:5000 10.0.0.2:80", Err: err}
+	}
+	st, x := s.team.Status(), s.team.Explain(f)
+	e := &control.Explanation{Schema: "nicteam.explain/v1", Team: st.Team, Flow: flow, Mode: st.Mode, Slot: -1,
+		Member: s.team.MemberName(x.Member), Why: x.Why, Next: s.team.MemberName(x.IfDead), NextWhy: x.IfDeadWhy}
+	if x.Hashed {
+		e.Hash, e.Slot = st.Settings.Hash, x.Slot
+	}
+	if x.Age > 0 {
+		e.Since = time.Now().Add(-x.Age)
+	}
+	return e, nil
+}
+
+// Peers lists the peers that the mode steers.
+func (s *session) Peers(ctx context.Context) (*control.Peers, error) {
+	list, err := s.team.Peers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return control.PeersOf(s.team.Status(), list, s.team.MemberName), nil
+}

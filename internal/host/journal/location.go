@@ -1,0 +1,129 @@
+package journal
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
+)
+
+// Location is where a journal means what it says.
+type Location struct {
+	Boot   string // boot id
+	NetNS  uint64 // inode of the network namespace
+	Cookie uint64 // of the network namespace, 0 unknown
+}
+
+func (b *BeginRecord) Where() Location { return Location{b.Boot, b.NetNS, b.Cookie} }
+
+// Same tells network namespaces of one boot apart. Another may come to have the inode of one that is gone.
+func (w Location) Same(o Location) bool {
+	return w.NetNS == o.NetNS && (w.Cookie == o.Cookie || w.Cookie == 0 || o.Cookie == 0)
+}
+
+// Here is where the calling thread is.
+func Here() (Location, error) {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return Location{}, fmt.Errorf("read boot id: %w", err)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
+		return Location{}, fmt.Errorf("read network namespace: %w", err)
+	}
+	return Location{strings.TrimSpace(string(b)), st.Ino, netnsCookie()}, nil
+}
+
+// netnsCookie is a number that no other network namespace of this boot has had or gets, 0 before Linux 5.14.
+func netnsCookie() uint64 {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0
+	}
+	defer unix.Close(fd)
+	cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	if err != nil {
+		return 0
+	}
+	return cookie
+}
+
+// Exists reports whether a network namespace of this boot that is not ours is to be seen anywhere: a process is in it, or it has a
+// place in the file system, as ip netns and container engines give it.
+func (w Location) Exists() bool {
+	name := fmt.Sprintf("net:[%d]", w.NetNS)
+	paths, err := filepath.Glob("/proc/[0-9]*/ns/net")
+	if err != nil {
+		return true
+	}
+	paths = slices.DeleteFunc(paths, func(p string) bool {
+		at, err := os.Readlink(p)
+		return err != nil || at != name
+	})
+	paths = append(paths, mounted(name)...)
+	for _, p := range paths {
+		if cookie := NetNSCookieAt(p); cookie != 0 && w.Cookie != 0 {
+			return cookie == w.Cookie // else another has its inode by now
+		}
+	}
+	return len(paths) > 0
+}
+
+// mounted is where a namespace is bound in our mounts, or in those of the first process that can be seen.
+func mounted(name string) []string {
+	var paths []string
+	for list, root := range map[string]string{"/proc/self/mountinfo": "", "/proc/1/mountinfo": "/proc/1/root"} {
+		f, err := os.Open(list)
+		if err != nil {
+			continue
+		}
+		in := bufio.NewScanner(f)
+		for in.Scan() {
+			// 36 35 0:4 net:[4026532281] /run/netns/blue rw - nsfs nsfs rw
+			if fields := strings.Fields(in.Text()); len(fields) > 4 && fields[3] == name {
+				paths = append(paths, root+fields[4])
+			}
+		}
+		f.Close()
+	}
+	return paths
+}
+
+// NetNSCookieAt is the cookie of a network namespace, 0 where it cannot be had.
+func NetNSCookieAt(path string) uint64 {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	got := make(chan uint64)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends, for it is in the wrong namespace
+		if unix.Setns(int(f.Fd()), unix.CLONE_NEWNET) != nil {
+			got <- 0
+			return
+		}
+		got <- netnsCookie()
+	}()
+	return <-got
+}
+
+// WrittenBeforeBoot reports whether the journal was last written before this boot.
+func (j *Journal) WrittenBeforeBoot() bool {
+	st, err := j.file.Stat()
+	if err != nil {
+		return false
+	}
+	return st.ModTime().Before(booted().Add(-time.Minute)) // clocks are set
+}
+
+// booted is when this boot was, by the clock of today.
+func booted() time.Time { return time.Now().Add(-time.Duration(rtnl.BootTime())) }

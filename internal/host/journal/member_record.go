@@ -1,0 +1,230 @@
+package journal
+
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/rtnl"
+)
+
+// Member is a NIC as it was before the team took it.
+type Member struct {
+	Identity
+	At int64 `json:"at"` // CLOCK_BOOTTIME in ns, for addresses with lifetimes
+
+	Up          bool              `json:"up"`
+	MTU         int               `json:"mtu"`
+	Promiscuity int               `json:"promiscuity"`
+	Segment     SegmentSizes      `json:"segment"`
+	Features    map[string]bool   `json:"features"`        // of ethtool, those that can be changed
+	Sysctls     map[string]string `json:"sysctls"`         // "ipv6/disable_ipv6": "0", "ipv4/neigh/proxy_delay": "80"
+	Token       string            `json:"token,omitempty"` // of IPv6, "" for none
+
+	Addresses  []rtnl.Object `json:"addresses"`            // in the kernel's order
+	Routes     []rtnl.Object `json:"routes"`               // of all tables, the kernel's own of table local left out
+	Advertised []rtnl.Object `json:"advertised,omitempty"` // routes that the kernel learned from router advertisements
+	RouterInfo RouterInfo    `json:"says,omitzero"`        // what else its routers said
+	Order      []rtnl.Object `json:"order"`                // IPv4 routes of any link that share a destination and metric with one of these
+	Rules      []rtnl.Object `json:"rules"`
+	Neighbours []rtnl.Object `json:"neighbours"`        // permanent ones, and the gateways'
+	Proxies    []rtnl.Object `json:"proxies,omitempty"` // addresses for which the NIC answers
+}
+
+// WellFormed reports whether every object has the header of its kind.
+func (m *Member) WellFormed() bool {
+	for _, a := range m.Addresses {
+		if len(a.Head) != rtnl.AddressHeaderLen {
+			return false
+		}
+	}
+	for _, list := range [][]rtnl.Object{m.Routes, m.Advertised, m.Order, m.Rules, m.Neighbours, m.Proxies} {
+		for _, o := range list {
+			if len(o.Head) != rtnl.HeaderLen {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// SegmentSizes are the largest super-frames the stack may build for a NIC or out of its frames.
+type SegmentSizes struct {
+	GSO  uint32 `json:"gso"`
+	GRO  uint32 `json:"gro"`
+	GSO4 uint32 `json:"gso_ipv4"`
+	GRO4 uint32 `json:"gro_ipv4"`
+}
+
+// RouterInfo is what a link's routers say of the link itself.
+type RouterInfo struct {
+	Managed bool   `json:"managed,omitempty"` // addresses are to be had by DHCPv6
+	Other   bool   `json:"other,omitempty"`   // other things are
+	MTU     uint32 `json:"mtu,omitempty"`     // 0: not said
+}
+
+// Identity is what a NIC is recognised by.
+type Identity struct {
+	Name         string    `json:"name"`
+	Index        int       `json:"index"`
+	MAC          frame.MAC `json:"mac"`
+	PermanentMAC frame.MAC `json:"permanent_mac"`
+	Driver       string    `json:"driver"`
+	Bus          string    `json:"bus"`
+}
+
+// Same reports whether o is the same NIC. A real one is known by its permanent MAC, bus and driver, so it may come
+// back with another ifindex or name; a virtual one by its driver and two of MAC, ifindex and name, any of which may have
+// been changed while the NIC was there.
+func (i Identity) Same(o Identity) bool {
+	if i.Driver != o.Driver || i.Bus != o.Bus || i.PermanentMAC != o.PermanentMAC {
+		return false
+	}
+	if i.PermanentMAC != 0 {
+		return true
+	}
+	mac, index, name := i.MAC == o.MAC, i.Index == o.Index, i.Name == o.Name
+	return mac && index || mac && name || index && name
+}
+
+// Inherit keeps what a NIC that comes back had before it left: what it lent, and its link when we gave it back down.
+func (m *Member) Inherit(known *MemberState) {
+	known = known.WithIndex(m.Index)
+	if known.Lent {
+		m.At = known.At
+		m.Addresses = rtnl.Union(known.Addresses, m.Addresses, rtnl.SameAddress)
+		m.Routes = rtnl.Union(known.Routes, m.Routes, rtnl.SameRoute)
+		m.Advertised = rtnl.Union(known.Advertised, m.Advertised, rtnl.SameAdvertised)
+		m.Order = rtnl.Union(known.Order, m.Order, rtnl.SameRoute)
+		m.Rules = rtnl.Union(known.Rules, m.Rules, rtnl.Object.Equal)
+		m.Neighbours = rtnl.Union(known.Neighbours, m.Neighbours, rtnl.SameNeighbour)
+		m.Proxies = rtnl.Union(known.Proxies, m.Proxies, rtnl.SameNeighbour)
+	}
+	if known.LeftDown {
+		m.inheritDown(known)
+	}
+}
+
+// WithIndex is a member whose routes name its NIC by another ifindex: one that was away has a new one.
+func (m *MemberState) WithIndex(index int) *MemberState {
+	next := *m
+	for _, list := range []*[]rtnl.Object{&next.Routes, &next.Order} {
+		*list = slices.Clone(*list)
+		for i, r := range *list {
+			(*list)[i] = rtnl.RouteRequest(r, map[int]int{m.Index: index})
+		}
+	}
+	next.Advertised = nil
+	for _, r := range m.Advertised {
+		r = r.Clone() // with its lifetime
+		r.Set32(unix.RTA_OIF, uint32(index))
+		next.Advertised = append(next.Advertised, r)
+	}
+	next.Index = index
+	return &next
+}
+
+// inheritDown keeps what the kernel took from a NIC that was given back down and still is: its IPv6 addresses, its routes
+// and its neighbours. IPv4 addresses stay on it.
+func (m *Member) inheritDown(known *MemberState) {
+	if !m.Up {
+		of6 := slices.DeleteFunc(slices.Clone(known.Addresses), func(a rtnl.Object) bool { return a.Family() != unix.AF_INET6 })
+		m.Addresses = rtnl.Union(of6, m.Addresses, rtnl.SameAddress)
+		m.Routes = rtnl.Union(known.Routes, m.Routes, rtnl.SameRoute)
+		m.Advertised = rtnl.Union(known.Advertised, m.Advertised, rtnl.SameAdvertised)
+		m.Order = rtnl.Union(known.Order, m.Order, rtnl.SameRoute)
+		m.Neighbours = rtnl.Union(known.Neighbours, m.Neighbours, rtnl.SameNeighbour)
+		m.Proxies = rtnl.Union(known.Proxies, m.Proxies, rtnl.SameNeighbour)
+	}
+	m.Up = known.Up
+}
+
+// OwnsDefaultRoute reports whether the member's routes have the main table's default route.
+func (m *Member) OwnsDefaultRoute() bool {
+	for _, r := range slices.Concat(m.Routes, m.Advertised) {
+		if rtnl.RouteBits(r) == 0 && rtnl.RouteTable(r) == unix.RT_TABLE_MAIN && rtnl.RouteType(r) == unix.RTN_UNICAST {
+			return true
+		}
+	}
+	return false
+}
+
+// UsesFamily reports whether a member has addresses of a family that somebody gave it.
+func (m *Member) UsesFamily(family byte) bool {
+	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool { return a.Family() == family && !m.IsKernelLinkLocal(a) })
+}
+
+// IsKernelLinkLocal is IsKernelLinkLocal of an address of the member.
+func (m *Member) IsKernelLinkLocal(a rtnl.Object) bool {
+	return rtnl.IsKernelLinkLocal(a, m.MAC, m.PermanentMAC)
+}
+
+// Config are what a link has besides its own settings.
+type Config struct {
+	Addresses  []rtnl.Object `json:"addresses,omitempty"`
+	Routes     []rtnl.Object `json:"routes,omitempty"`
+	Rules      []rtnl.Object `json:"rules,omitempty"`
+	Neighbours []rtnl.Object `json:"neighbours,omitempty"`
+	Proxies    []rtnl.Object `json:"proxies,omitempty"`
+}
+
+func (b *Config) Empty() bool {
+	return len(b.Addresses)+len(b.Routes)+len(b.Rules)+len(b.Neighbours)+len(b.Proxies) == 0
+}
+
+// WellFormed reports whether every object has the header of its kind.
+func (b *Config) wellFormed() bool {
+	long := func(n int) func(rtnl.Object) bool { return func(o rtnl.Object) bool { return len(o.Head) != n } }
+	return !slices.ContainsFunc(b.Addresses, long(rtnl.AddressHeaderLen)) &&
+		!slices.ContainsFunc(slices.Concat(b.Routes, b.Rules, b.Neighbours, b.Proxies), long(rtnl.HeaderLen))
+}
+
+// AddInherited adds an address that the adapter had at a time (CLOCK_BOOTTIME) as the journal has it for a member, with its
+// connected route.
+func (b *Config) AddInherited(m *MemberState, a rtnl.Object, at int64) {
+	b.Addresses = append(b.Addresses, rtnl.LifetimesAt(rtnl.AddressRequest(a, m.Index, 0), at, m.At))
+	if rtnl.HasConnectedRoute(a) {
+		b.Routes = append(b.Routes, rtnl.ConnectedRoute(a, m.Index))
+	}
+}
+
+// ApplyEvent changes what a link had at a time (CLOCK_BOOTTIME) by one event about it. Routes are those that were set by hand,
+// neighbours permanent ones.
+func (b *Config) ApplyEvent(m rtnl.Message, index int, at int64) {
+	head, id := rtnl.HeaderLen, rtnl.RouteID
+	switch m.Kind {
+	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
+		head, id = rtnl.AddressHeaderLen, rtnl.AddressID
+	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
+		id = rtnl.NeighbourID
+	}
+	o, err := rtnl.ParseObject(m.Body, head)
+	if err != nil {
+		return
+	}
+	one := []rtnl.Object{o}
+	switch m.Kind {
+	case unix.RTM_NEWADDR:
+		b.Addresses = rtnl.Replace(b.Addresses, rtnl.LifetimesAt(o, rtnl.BootTime(), at), id)
+	case unix.RTM_DELADDR:
+		b.Addresses = rtnl.Except(b.Addresses, one, id)
+	case unix.RTM_NEWROUTE:
+		if m.Flags&unix.NLM_F_REPLACE != 0 {
+			if i := slices.IndexFunc(b.Routes, func(r rtnl.Object) bool { return rtnl.RouteKeyOf(r) == rtnl.RouteKeyOf(o) }); i >= 0 {
+				b.Routes = slices.Delete(slices.Clone(b.Routes), i, i+1)
+			}
+		}
+		if rtnl.IsStatic(o) && slices.Contains(rtnl.RouteLinks(o), index) {
+			b.Routes = rtnl.Replace(b.Routes, o, id)
+		}
+	case unix.RTM_DELROUTE:
+		b.Routes = rtnl.Except(b.Routes, one, id)
+	case unix.RTM_NEWNEIGH:
+		if rtnl.IsPermanent(o) {
+			b.Neighbours = rtnl.Replace(b.Neighbours, o, id)
+		}
+	case unix.RTM_DELNEIGH:
+		b.Neighbours = rtnl.Except(b.Neighbours, one, id)
+	}
+}
