@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host"
 	"nicteam/internal/panics"
 	"nicteam/team"
@@ -18,17 +19,17 @@ const adapterReadTimeout = 50 * time.Millisecond
 // adapterReader reads the adapter as the kernel has it, one reading at a time, so that callers who do not wait for it leave no more
 // than one behind.
 type adapterReader struct {
-	read   func() team.AdapterStatus
+	read   func() api.Adapter
 	panics *panics.Keeper
 
 	mu      sync.Mutex
-	last    team.AdapterStatus
+	last    api.Adapter
 	begun   time.Time     // of the reading that is under way, or of the last one
 	reading chan struct{} // closed at the end of the one under way; nil: none is
 }
 
 // newAdapterReader reads once, so that there is something to show from the first status on.
-func newAdapterReader(read func() team.AdapterStatus, p *panics.Keeper) *adapterReader {
+func newAdapterReader(read func() api.Adapter, p *panics.Keeper) *adapterReader {
 	r := &adapterReader{read: read, panics: p}
 	now := time.Now()
 	r.last = read()
@@ -37,7 +38,7 @@ func newAdapterReader(read func() team.AdapterStatus, p *panics.Keeper) *adapter
 }
 
 // status is the adapter as it is now or, where that cannot be had in time, as it was last seen.
-func (r *adapterReader) status() team.AdapterStatus {
+func (r *adapterReader) status() api.Adapter {
 	asked := time.Now()
 	late := time.NewTimer(adapterReadTimeout)
 	defer late.Stop()
@@ -79,7 +80,7 @@ func (r *adapterReader) finishRead(begun time.Time, done chan struct{}) {
 }
 
 // readOnce reads, unless that panics. As anybody may ask for a status, that never ends the process.
-func (r *adapterReader) readOnce() (a team.AdapterStatus, read bool) {
+func (r *adapterReader) readOnce() (a api.Adapter, read bool) {
 	defer func() {
 		if !read {
 			r.panics.UntrustedInput("status of the adapter", "", recover())
@@ -88,7 +89,7 @@ func (r *adapterReader) readOnce() (a team.AdapterStatus, read bool) {
 	return r.read(), true
 }
 
-func (r *adapterReader) snapshot() team.AdapterStatus {
+func (r *adapterReader) snapshot() api.Adapter {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := r.last
@@ -97,8 +98,8 @@ func (r *adapterReader) snapshot() team.AdapterStatus {
 }
 
 // readAdapter reads the adapter as the kernel has it.
-func (s *session) readAdapter() team.AdapterStatus {
-	a := team.AdapterStatus{Name: s.adapter.Name(), Index: s.adapter.Index(), MAC: s.adapter.MAC().String(), Addresses: []string{}}
+func (s *session) readAdapter() api.Adapter {
+	a := api.Adapter{Name: s.adapter.Name(), Index: s.adapter.Index(), MAC: s.adapter.MAC().String(), Addresses: []string{}}
 	n, err := s.host.NICAt(s.adapter.Index())
 	if err != nil {
 		return a

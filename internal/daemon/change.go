@@ -8,13 +8,13 @@ import (
 	"slices"
 	"strings"
 
+	"nicteam/internal/api"
 	"nicteam/internal/config"
 	"nicteam/internal/control"
 	"nicteam/internal/host"
 	"nicteam/internal/launch"
 	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
-	"nicteam/team"
 )
 
 var _ control.Backend = (*session)(nil)
@@ -87,12 +87,12 @@ func (s *session) addLocked(ctx context.Context, names []string, accept bool) (s
 }
 
 // checkAdapterUp refuses NICs whose addresses are to move to an adapter that somebody has set down: routes have no place there.
-func (s *session) checkAdapterUp(c settings.Config, names []string) *team.Problem {
+func (s *session) checkAdapterUp(c settings.Config, names []string) *api.Problem {
 	a, err := s.host.NICAt(s.adapter.Index())
 	if err != nil || a.AdminUp || c.Address != settings.AddressAuto {
 		return nil
 	}
-	return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("add %s to %s", strings.Join(names, ", "), c.Team),
+	return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("add %s to %s", strings.Join(names, ", "), c.Team),
 		Why: a.Name + " is set down, and addresses and routes move to it only while it is up", Fix: "ip link set " + a.Name + " up, then add them"}
 }
 
@@ -144,7 +144,7 @@ func (s *session) addNIC(ctx context.Context, name string) error {
 	}
 	_ = s.team.Leave(ctx, name, true)
 	_, back := s.host.Release(name, false)
-	return &team.Problem{Kind: team.Reverted, What: fmt.Sprintf("add %s to %s", name, s.team.Config().Team),
+	return &api.Problem{Kind: api.Reverted, What: fmt.Sprintf("add %s to %s", name, s.team.Config().Team),
 		Why: err.Error() + "; the NIC was given back", Fix: "nicteam list shows the NICs of this host", Err: errors.Join(err, back)}
 }
 
@@ -186,12 +186,12 @@ func (s *session) Remove(ctx context.Context, names []string, force bool) (steps
 }
 
 // checkRemove refuses before anything is changed.
-func checkRemove(c settings.Config, names []string, force bool) *team.Problem {
+func checkRemove(c settings.Config, names []string, force bool) *api.Problem {
 	members := c.MemberNames()
 	seen := map[string]bool{}
 	for _, name := range names {
 		if seen[name] {
-			return &team.Problem{Kind: team.Usage, What: "remove " + name, Why: "it is named twice", Fix: "name it once"}
+			return &api.Problem{Kind: api.Usage, What: "remove " + name, Why: "it is named twice", Fix: "name it once"}
 		}
 		seen[name] = true
 		if !slices.Contains(members, name) {
@@ -199,11 +199,11 @@ func checkRemove(c settings.Config, names []string, force bool) *team.Problem {
 			if near := nearest.Word(name, members); near != "" {
 				fix = "did you mean " + near + "? " + fix
 			}
-			return &team.Problem{Kind: team.NotFound, What: fmt.Sprintf("remove %s from %s", name, c.Team), Why: "it is no member", Fix: fix}
+			return &api.Problem{Kind: api.NotFound, What: fmt.Sprintf("remove %s from %s", name, c.Team), Why: "it is no member", Fix: fix}
 		}
 	}
 	if len(names) > 0 && len(names) == len(members) && !force {
-		return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("remove %s from %s", strings.Join(names, ", "), c.Team),
+		return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("remove %s from %s", strings.Join(names, ", "), c.Team),
 			Why: "no member would be left, and the host would have no network through " + c.Team,
 			Fix: "nicteam delete " + c.Team + " gives everything back; --force removes it all the same"}
 	}
@@ -296,7 +296,7 @@ func (s *session) Delete(ctx context.Context, force bool) (steps []string, err e
 	}
 	steps, err = s.giveBack()
 	if err != nil {
-		return steps, &team.Problem{Kind: team.Failed, What: "delete " + name, Why: err.Error(),
+		return steps, &api.Problem{Kind: api.Failed, What: "delete " + name, Why: err.Error(),
 			Fix: "nicteam restore " + name, Err: err}
 	}
 	s.removeFiles(name)
@@ -310,7 +310,7 @@ func (s *session) saveConfig() error {
 	c.Members = append(c.Members, s.missing...)
 	for _, path := range s.dirs.ConfigFiles(c.Team) {
 		if err := config.Save(path, c); err != nil {
-			return &team.Problem{Kind: team.Failed, What: "save " + path, Why: err.Error() + "; the change is in force until the team's process ends",
+			return &api.Problem{Kind: api.Failed, What: "save " + path, Why: err.Error() + "; the change is in force until the team's process ends",
 				Fix: "make room or rights there, and repeat the command", Err: err}
 		}
 	}

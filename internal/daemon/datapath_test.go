@@ -13,10 +13,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/launch"
 	"nicteam/internal/settings"
 	"nicteam/internal/tchook"
-	"nicteam/team"
 )
 
 // fakeEngine is engaged when it is told to be, unless something is in the way.
@@ -262,13 +262,13 @@ func TestSuspended(t *testing.T) {
 func TestNoFastpath(t *testing.T) {
 	for _, tt := range []struct {
 		err  error
-		want team.Problem
+		want api.Problem
 	}{
-		{errHeld, team.Problem{Kind: team.Failed, What: "create team0: the fast path cannot run", Why: `ingress of eth1 is held by tcx program "x" (id 12)`,
+		{errHeld, api.Problem{Kind: api.Failed, What: "create team0: the fast path cannot run", Why: `ingress of eth1 is held by tcx program "x" (id 12)`,
 			Fix: "take that program away; or use datapath=auto or relay, which leave it alone"}},
-		{errVerdict, team.Problem{Kind: team.Failed, What: "create team0: the fast path cannot run", Why: "load programs: the verifier says no",
+		{errVerdict, api.Problem{Kind: api.Failed, What: "create team0: the fast path cannot run", Why: "load programs: the verifier says no",
 			Fix: "use datapath=auto, which takes the relay where the fast path cannot run, or mend the cause"}},
-		{fmt.Errorf("load programs: %w", unix.ENOSYS), team.Problem{Kind: team.Failed, What: "create team0: the fast path cannot run", Why: "this kernel has no bpf()",
+		{fmt.Errorf("load programs: %w", unix.ENOSYS), api.Problem{Kind: api.Failed, What: "create team0: the fast path cannot run", Why: "this kernel has no bpf()",
 			Fix: "use datapath=auto, which takes the relay where the fast path cannot run, or mend the cause"}},
 	} {
 		got := *launch.FastpathProblem("create team0", tt.err)

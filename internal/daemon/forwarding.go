@@ -6,27 +6,27 @@ import (
 	"slices"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host"
-	"nicteam/team"
 )
 
 // unreachable is why a team that somebody makes now is not to stay: its NICs have a link and were the host's network, and nobody
 // at the other end agrees to take their frames. Who makes it may be on the other side of that network. nil where it
 // may stay: without a link there was nothing to lose, and without LACP nobody has to agree.
-func (s *session) unreachable(members []host.NIC) *team.Problem {
+func (s *session) unreachable(members []host.NIC) *api.Problem {
 	st := s.team.Status()
-	linked := slices.ContainsFunc(st.Members, func(m team.MemberStatus) bool { return m.Link })
+	linked := slices.ContainsFunc(st.Members, func(m api.Member) bool { return m.Link })
 	reached := slices.ContainsFunc(members, func(n host.NIC) bool { return slices.ContainsFunc(n.Addresses, beyondLinkLocal) })
 	if st.LACP == nil || !linked || !reached {
 		return nil
 	}
-	return &team.Problem{Kind: team.Reverted, What: "create " + st.Team,
+	return &api.Problem{Kind: api.Reverted, What: "create " + st.Team,
 		Why: "its NICs' addresses would be out of reach: " + st.Reason, Fix: unreachableFix(st)}
 }
 
 // unreachableFix is what helps: a fallback does where nobody answers, and else only the other end can.
-func unreachableFix(st *team.Status) string {
-	heard := func(m team.MemberStatus) bool { return m.LACP != nil && m.LACP.Receive == "CURRENT" }
+func unreachableFix(st *api.Status) string {
+	heard := func(m api.Member) bool { return m.LACP != nil && m.LACP.Receive == "CURRENT" }
 	if slices.ContainsFunc(st.Members, heard) {
 		return "have the switch use these ports, all in one LACP group and not more than it takes; its own status says what it waits for"
 	}
@@ -62,7 +62,7 @@ func (s *session) awaitForwarding(ctx context.Context) (why string) {
 				return ""
 			}
 		}
-		linked := slices.ContainsFunc(st.Members, func(m team.MemberStatus) bool { return m.Link })
+		linked := slices.ContainsFunc(st.Members, func(m api.Member) bool { return m.Link })
 		switch waited := time.Since(begun); {
 		case !linked && waited > forwardTimeout:
 			return "no member has a link yet: the team forwards as soon as one has"

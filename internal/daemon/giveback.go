@@ -7,10 +7,10 @@ import (
 	"os"
 	"strings"
 
+	"nicteam/internal/api"
 	"nicteam/internal/atomicfile"
 	"nicteam/internal/logs"
 	"nicteam/modes/spread"
-	"nicteam/team"
 )
 
 // giveBack gives everything back and ends adapter and journal. The members' frames go to the host's own stack again at the
@@ -80,16 +80,16 @@ func (s *session) revert(name string, cause error) error {
 		atomicfile.Remove(s.dirs.RunningConfig(name))
 		s.dirs.RemoveLACPState(name)
 	}
-	p := &team.Problem{Kind: team.Reverted, What: "start " + name, Why: cause.Error() + "; the host was put back as it was",
+	p := &api.Problem{Kind: api.Reverted, What: "start " + name, Why: cause.Error() + "; the host was put back as it was",
 		Fix: "mend the cause and repeat the command", Err: cause}
-	why := new(team.Problem)
+	why := new(api.Problem)
 	known := errors.As(cause, &why)
 	switch {
 	case back != nil:
-		p.Kind, p.Why, p.Fix = team.Failed, fmt.Sprintf("%v; and the host could not be put back: %v", cause, back), "nicteam restore "+name
+		p.Kind, p.Why, p.Fix = api.Failed, fmt.Sprintf("%v; and the host could not be put back: %v", cause, back), "nicteam restore "+name
 	case known && !changed:
 		return cause
-	case known && why.Kind == team.Reverted:
+	case known && why.Kind == api.Reverted:
 		p.What, p.Why, p.Fix = why.What, why.Why+"; the host was put back as it was", why.Fix
 	case errors.Is(cause, context.Canceled):
 		p.Why, p.Fix = "it was interrupted; the host was put back as it was", "repeat the command"

@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 
+	"nicteam/internal/api"
 	"nicteam/internal/atomicfile"
 	"nicteam/internal/config"
 	"nicteam/internal/control"
@@ -14,7 +15,6 @@ import (
 	"nicteam/internal/logs"
 	"nicteam/internal/metrics"
 	"nicteam/internal/settings"
-	"nicteam/team"
 )
 
 // Options say what the team's own process runs.
@@ -37,7 +37,7 @@ type Options struct {
 
 // Run is the team's process: it takes the NICs over, or goes on where the process before it died, and returns after `nicteam delete`
 // or when ctx ends. In the second case adapter, addresses and journal stay for the next start, unless o.Release says
-// otherwise. Its errors are *team.Problem where a user can do something.
+// otherwise. Its errors are *api.Problem where a user can do something.
 func Run(ctx context.Context, o Options) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -72,7 +72,7 @@ func run(ctx context.Context, o Options, rep *launch.Reporter) error {
 		o.keepRandomSystem()
 	}
 	if err := config.Save(o.RunningConfig(name), o.Config); err != nil {
-		return &team.Problem{Kind: team.Failed, What: "start " + name, Why: err.Error(), Fix: "make room or rights there", Err: err}
+		return &api.Problem{Kind: api.Failed, What: "start " + name, Why: err.Error(), Fix: "make room or rights there", Err: err}
 	}
 	raisePriority()
 	s, err := start(ctx, o, rep)
@@ -160,10 +160,10 @@ func (s *session) serve(ctx context.Context, server *control.Server, mine *launc
 }
 
 // asProblem is err as users see it.
-func asProblem(what string, err error) *team.Problem {
-	var p *team.Problem
+func asProblem(what string, err error) *api.Problem {
+	var p *api.Problem
 	if errors.As(err, &p) {
 		return p
 	}
-	return &team.Problem{Kind: team.Failed, What: what, Why: err.Error(), Fix: "nicteam status shows the teams of this host", Err: err}
+	return &api.Problem{Kind: api.Failed, What: what, Why: err.Error(), Fix: "nicteam status shows the teams of this host", Err: err}
 }

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"nicteam/internal/api"
 	"nicteam/internal/settings"
-	"nicteam/team"
 )
 
 // Bystanders are others' things on a NIC that do not go along when its traffic goes by the adapter: rules, filters, programs,
@@ -33,7 +33,7 @@ const (
 )
 
 // bystanders looks for all of them. Risks are warnings where somebody answers for them, else a problem.
-func (c *check) bystanders(consent Consent) ([]string, *team.Problem) {
+func (c *check) bystanders(consent Consent) ([]string, *api.Problem) {
 	if consent == Known {
 		return c.warnings, nil
 	}
@@ -60,13 +60,13 @@ func (c *check) bystanders(consent Consent) ([]string, *team.Problem) {
 	if len(whys) == 0 {
 		return c.warnings, nil
 	}
-	return c.warnings, &team.Problem{Kind: team.Conflict, What: c.what("rules and filters on the NICs would stop applying"),
+	return c.warnings, &api.Problem{Kind: api.Conflict, What: c.what("rules and filters on the NICs would stop applying"),
 		Why: strings.Join(whys, "; "), Fix: strings.Join(fixes, "; ") + "; or answer for it with -y"}
 }
 
 // CheckBystanders is the part of CheckAdd for which the team's own process may have too few rights: it cannot see the programs of others.
 // NICs that are not there are left to CheckAdd.
-func (h *Host) CheckBystanders(cfg settings.Config, adapter string, names []string, consent Consent) (warnings []string, problem *team.Problem) {
+func (h *Host) CheckBystanders(cfg settings.Config, adapter string, names []string, consent Consent) (warnings []string, problem *api.Problem) {
 	c := &check{h: h, cfg: cfg, adapter: adapter, verb: "add to"}
 	if problem := c.pass(c.readNICs); problem != nil {
 		return nil, problem

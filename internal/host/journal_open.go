@@ -7,8 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host/journal"
-	"nicteam/team"
 )
 
 // load reads the team's journal and finds out whose it is.
@@ -139,9 +139,9 @@ func (h *Host) Begin() error {
 	return nil
 }
 
-func (h *Host) journalProblem(err error) *team.Problem {
-	p := &team.Problem{
-		Kind: team.Failed, Err: err,
+func (h *Host) journalProblem(err error) *api.Problem {
+	p := &api.Problem{
+		Kind: api.Failed, Err: err,
 		What: "write journal of " + h.o.Team,
 		Why:  err.Error() + "; without a journal the host could not be put back after a crash, so nothing was changed",
 		Fix:  "make room in " + h.o.StateDir + " or choose another place with --state-dir",
@@ -196,7 +196,7 @@ func (h *Host) Damaged() bool {
 }
 
 // Unusable says why a journal that is there must be left alone, nil when there is none such.
-func (h *Host) Unusable() *team.Problem {
+func (h *Host) Unusable() *api.Problem {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.unusable

@@ -10,12 +10,12 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
 	"nicteam/internal/settings"
 	"nicteam/modes"
-	"nicteam/team"
 )
 
 // MinMTUIPv6 is the smallest MTU of a link with IPv6 (RFC 8200, section 5).
@@ -49,7 +49,7 @@ func (n NIC) takesMTU(mtu int) bool {
 }
 
 // mtu checks the MTU that the adapter and all its members are to have.
-func (c *check) mtu() *team.Problem {
+func (c *check) mtu() *api.Problem {
 	if c.cfg.MTU != 0 {
 		return c.givenMTU()
 	}
@@ -58,7 +58,7 @@ func (c *check) mtu() *team.Problem {
 		if n.takesMTU(mtu) {
 			continue
 		}
-		p := &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, mtu),
+		p := &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, mtu),
 			Why: fmt.Sprintf("%s has it, and %s takes %d to %d", c.nicsOf(mtu), n.Name, n.MinMTU, n.MaxMTU),
 			Fix: fmt.Sprintf("leave %s out, or have all use less, which breaks connections with larger frames: --mtu %d",
 				n.Name, n.MaxMTU)}
@@ -96,7 +96,7 @@ func (c *check) nicsOf(mtu int) string {
 }
 
 // givenMTU checks one that the user named.
-func (c *check) givenMTU() *team.Problem {
+func (c *check) givenMTU() *api.Problem {
 	mtu := c.cfg.MTU
 	for _, n := range c.chosen {
 		if !n.takesMTU(mtu) {
@@ -116,7 +116,7 @@ func (c *check) givenMTU() *team.Problem {
 }
 
 // mtuForIPv6 refuses an MTU with which the kernel would turn IPv6 off, where the adapter would have it.
-func (c *check) mtuForIPv6(mtu int) *team.Problem {
+func (c *check) mtuForIPv6(mtu int) *api.Problem {
 	if mtu >= MinMTUIPv6 {
 		return nil
 	}
@@ -138,7 +138,7 @@ func (c *check) mtuForIPv6(mtu int) *team.Problem {
 }
 
 // memberMTU checks what a NIC that joins will have: the MTU of the running team's adapter.
-func (c *check) memberMTU() *team.Problem {
+func (c *check) memberMTU() *api.Problem {
 	c.h.mu.Lock()
 	a, ok := c.h.adapter()
 	c.h.mu.Unlock()
@@ -147,7 +147,7 @@ func (c *check) memberMTU() *team.Problem {
 	}
 	for _, n := range c.chosen {
 		if !n.takesMTU(a.MTU) {
-			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, a.MTU),
+			return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, a.MTU),
 				Why: fmt.Sprintf("%s has it, and %s takes %d to %d", a.Name, n.Name, n.MinMTU, n.MaxMTU),
 				Fix: fmt.Sprintf("nicteam set %s mtu=%d first, which breaks connections with larger frames", c.cfg.Team, n.MaxMTU)}
 		}
@@ -164,19 +164,19 @@ func comesTo(n NIC, mtu int, others string) string {
 		n.Name, n.MTU, mtu, others)
 }
 
-func badMTU(mtu int, why, fix string) *team.Problem {
-	return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("bad MTU %d", mtu), Why: why, Fix: fix}
+func badMTU(mtu int, why, fix string) *api.Problem {
+	return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("bad MTU %d", mtu), Why: why, Fix: fix}
 }
 
 // twins refuses NICs with one MAC where each sends with its own: a switch knows one port for a MAC. Elsewhere it warns of them.
-func (c *check) twins() *team.Problem {
+func (c *check) twins() *api.Problem {
 	own := c.cfg.Mode == modes.ELB && c.cfg.Balance
 	by := map[frame.MAC]string{}
 	for _, n := range slices.Concat(c.joined, c.chosen) {
 		if name, ok := by[n.MAC]; ok && name != n.Name && !own {
 			c.warnf("%s and %s have one MAC, %v: in the team all NICs send with one, but outside of it they take each other's traffic", name, n.Name, n.MAC)
 		} else if ok && name != n.Name {
-			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("%s and %s have one MAC, %v", name, n.Name, n.MAC),
+			return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("%s and %s have one MAC, %v", name, n.Name, n.MAC),
 				Why: fmt.Sprintf("in mode %v each NIC sends with its own, and a switch sends what is for a MAC to one port only",
 					c.cfg.Mode),
 				Fix: fmt.Sprintf("give one another, ip link set %s address MAC, or choose a mode with one MAC for all: "+
@@ -210,7 +210,7 @@ func (h *Host) Facts(index int) (LinkFacts, error) {
 
 // SetMTU gives the adapter and the members another MTU, or none of them. While they differ the members' is never the
 // smaller one, so no frame is too large for its member. Members are changed one after the other, each once the one
-// before has its link again; came, when not nil, is called after each, while others may use h. The error is a *team.Problem where nothing was
+// before has its link again; came, when not nil, is called after each, while others may use h. The error is a *api.Problem where nothing was
 // tried.
 func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 	h.mu.Lock()
@@ -302,7 +302,7 @@ func (h *Host) backToMTUs(links []netlink.Link) error {
 }
 
 // keepsIPv6 refuses an MTU with which the adapter would lose the IPv6 addresses that it has.
-func (h *Host) keepsIPv6(a netlink.Link, mtu int) *team.Problem {
+func (h *Host) keepsIPv6(a netlink.Link, mtu int) *api.Problem {
 	if mtu >= MinMTUIPv6 {
 		return nil
 	}
