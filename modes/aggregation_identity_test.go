@@ -208,16 +208,16 @@ func TestAggregationAsksByMarkers(t *testing.T) {
 	w.asked = 0
 	w.drain(1)
 	pl := w.m.Plan()
-	if w.asked != 1 || pl.Mark != 1 || pl.Cleared[1] != 0 {
-		t.Fatalf("asked %d times, mark %d, cleared %v", w.asked, pl.Mark, pl.Cleared[1])
+	if w.asked != 1 || moving(pl).Mark != 1 || moving(pl).Cleared[1] != 0 {
+		t.Fatalf("asked %d times, mark %d, cleared %v", w.asked, moving(pl).Mark, moving(pl).Cleared[1])
 	}
 	w.run(4 * w.delay)
-	if pl := w.m.Plan(); pl.Mark != 1 || pl.Cleared[1] != 1 || pl.Turn == 0 || w.asked != 1 {
-		t.Errorf("answered: mark %d, cleared %v, asked %d times", pl.Mark, pl.Cleared[1], w.asked)
+	if pl := w.m.Plan(); moving(pl).Mark != 1 || moving(pl).Cleared[1] != 1 || moving(pl).ID == 0 || w.asked != 1 {
+		t.Errorf("answered: mark %d, cleared %v, asked %d times", moving(pl).Mark, moving(pl).Cleared[1], w.asked)
 	}
 	w.run(askAgain)
-	if pl := w.m.Plan(); pl.Mark != 2 || pl.Cleared[1] != 2 || w.asked != 2 {
-		t.Errorf("again: mark %d, cleared %v, asked %d times", pl.Mark, pl.Cleared[1], w.asked)
+	if pl := w.m.Plan(); moving(pl).Mark != 2 || moving(pl).Cleared[1] != 2 || w.asked != 2 {
+		t.Errorf("again: mark %d, cleared %v, asked %d times", moving(pl).Mark, moving(pl).Cleared[1], w.asked)
 	}
 }
 
@@ -228,17 +228,17 @@ func TestAggregationAsksNotTooOften(t *testing.T) {
 	w.run(2 * time.Second)
 	w.asked = 0
 	w.state(func(st *State) { st.Members[0].Weight = 0.2 })
-	first := w.m.Plan().Turn
+	first := moving(w.m.Plan()).ID
 	w.run(4*askAgain - time.Millisecond)
 	w.delay = 20 * time.Millisecond
 	w.run(2 * time.Millisecond)
 	w.drain(0)
 	w.run(goingOverDrain/2 + time.Millisecond)
-	if pl := w.m.Plan(); pl.Turn == first || pl.From == nil || w.asked != 5 {
-		t.Fatalf("turn %d after %d, asked %d times", pl.Turn, first, w.asked)
+	if pl := w.m.Plan(); moving(pl).ID == first || moving(pl).From == nil || w.asked != 5 {
+		t.Fatalf("turn %d after %d, asked %d times", moving(pl).ID, first, w.asked)
 	}
 	w.run(20 * time.Millisecond)
-	if pl := w.m.Plan(); pl.From == nil || w.asked != 5 || pl.Cleared[0] != 0 {
-		t.Errorf("asked %d times, cleared %v", w.asked, pl.Cleared[0])
+	if pl := w.m.Plan(); moving(pl).From == nil || w.asked != 5 || moving(pl).Cleared[0] != 0 {
+		t.Errorf("asked %d times, cleared %v", w.asked, moving(pl).Cleared[0])
 	}
 }

@@ -75,7 +75,7 @@ func TestAggregationAlways(t *testing.T) {
 		}
 		w.run(100 * time.Second)
 		w.want(0, all...)
-		if pl := w.m.Plan(); pl.From != nil || !slices.Equal(pl.Slots, spread.AssignSlots(&pl.Weights)) || Agreed(w.m).Alone != -1 {
+		if pl := w.m.Plan(); moving(pl).From != nil || !slices.Equal(slotsOf(pl), spread.AssignSlots(&pl.Weights)) || Agreed(w.m).Alone != -1 {
 			t.Fatalf("at rest: %+v", pl)
 		}
 	})
@@ -91,34 +91,34 @@ type overWatch struct {
 func (o *overWatch) see(w *wired) {
 	pl, was := w.m.Plan(), o.was
 	if o.was = pl; pl == was {
-		if pl.From != nil && w.now.After(o.began.Add(spread.MaxMigration)) {
+		if moving(pl).From != nil && w.now.After(o.began.Add(spread.MaxMigration)) {
 			o.t.Fatalf("slots still go over after %v", w.now.Sub(o.began))
 		}
 		return
 	}
-	if pl.From != nil && pl.Turn != was.Turn {
+	if moving(pl).From != nil && moving(pl).ID != moving(was).ID {
 		o.began = w.now
 	}
 	if pl.Rule != spread.RuleSlots || was.Rule != spread.RuleSlots {
 		return
 	}
-	for s := range pl.Slots {
-		from, at := pl.Slots[s], was.Slots[s]
-		if pl.From != nil {
-			from = pl.From[s]
+	for s := range slotsOf(pl) {
+		from, at := slotsOf(pl)[s], slotsOf(was)[s]
+		if moving(pl).From != nil {
+			from = moving(pl).From[s]
 		}
-		same := pl.From != nil && was.From != nil && pl.Turn == was.Turn
-		if was.From != nil && same {
-			at = was.From[s]
+		same := moving(pl).From != nil && moving(was).From != nil && moving(pl).ID == moving(was).ID
+		if moving(was).From != nil && same {
+			at = moving(was).From[s]
 		}
 		if from != at && pl.Distributing.Has(int(at)) {
 			o.t.Fatalf("slot %d went from %d to %d at once", s, at, from)
 		}
-		if same && pl.Slots[s] != was.Slots[s] && pl.Distributing.Has(int(was.Slots[s])) {
+		if same && slotsOf(pl)[s] != slotsOf(was)[s] && pl.Distributing.Has(int(slotsOf(was)[s])) {
 			o.t.Fatalf("slot %d was sent elsewhere on its way", s)
 		}
 	}
-	if pl.From != nil && was.From != nil && pl.Turn == was.Turn && (pl.Mark < was.Mark || pl.Mark > was.Mark+1) {
-		o.t.Fatalf("mark %d after %d", pl.Mark, was.Mark)
+	if moving(pl).From != nil && moving(was).From != nil && moving(pl).ID == moving(was).ID && (moving(pl).Mark < moving(was).Mark || moving(pl).Mark > moving(was).Mark+1) {
+		o.t.Fatalf("mark %d after %d", moving(pl).Mark, moving(was).Mark)
 	}
 }

@@ -15,8 +15,7 @@ func emptyPlan() *spread.Plan { return &spread.Plan{Active: -1, Next: -1} }
 // draft returns a Plan with what every mode has in common: nobody sends or receives in it yet.
 func draft(st *State) *spread.Plan {
 	pl := emptyPlan()
-	pl.Hash = st.Settings.Hash
-	pl.Salt = st.Settings.Salt
+	pl.Hash = spread.Hash{Policy: st.Settings.Hash, Salt: st.Settings.Salt}
 	pl.PacketsPerMember = max(st.Settings.PacketsPerMember, 0)
 	pl.Adapter = st.Adapter
 	pl.Stations, pl.Ageing = slices.Clone(st.Behind), slices.Clone(st.Ageing)

@@ -85,6 +85,22 @@ func sortMembers(m []Member) {
 	}
 }
 
+// moving returns the migration of a Plan, the zero value where no slot migrates.
+func moving(pl *spread.Plan) spread.Migration {
+	if m := pl.Migration(); m != nil {
+		return *m
+	}
+	return spread.Migration{}
+}
+
+// slotsOf returns the members by slot, nil where a Plan has no slot table.
+func slotsOf(pl *spread.Plan) []uint8 {
+	if pl.Slots == nil {
+		return nil
+	}
+	return pl.Slots.Members
+}
+
 // failer is a *testing.T or a *rapid.T.
 type failer interface {
 	Helper()

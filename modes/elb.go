@@ -123,7 +123,7 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 		eff.Reason = ""
 	}
 	renamed := e.old.follow(now, &was, &e.st)
-	pinned := e.plan.Slots
+	pinned := e.plan.Pins
 	e.replan()
 	had := e.homes
 	changed, deserted := e.settle(now, &was)
@@ -131,7 +131,7 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 		e.replan() // with what homes have become
 	}
 	eff.Send = append(e.teach(changed), e.pinned(&was)...)
-	if !slices.Equal(pinned, e.plan.Slots) && len(e.st.Behind) > 0 {
+	if !slices.Equal(pinned, e.plan.Pins) && len(e.st.Behind) > 0 {
 		eff.Tell |= TellBehind
 	}
 	switch {
@@ -328,11 +328,10 @@ func (e *elb) replan() {
 		receiveGroupsBy(pl, e.active, &e.st)
 		watchEachOther(pl, &e.st, e.active, successor(&e.st, e.active))
 		pl.Active = e.active
-		pl.Gain, pl.Skew = e.st.Settings.Gain, e.st.Settings.Skew
-		pl.Moves, pl.Turn = e.moves, e.turn
 		share(pl, &e.st, staying)
+		pl.Shortest = &spread.Shortest{Gain: e.st.Settings.Gain, Skew: e.st.Settings.Skew, Moves: e.moves, Generation: e.turn}
 		e.rates(pl)
-		pl.Slots = spread.AssignSlots(e.pins(pl))
+		pl.Pins = spread.AssignSlots(e.pins(pl))
 		for m, id := range e.homes {
 			addFilter(&e.st, pl, m, id)
 		}
@@ -373,10 +372,10 @@ func (e *elb) rates(pl *spread.Plan) {
 		switch {
 		case !pl.Distributing.Has(m.ID):
 		case m.SpeedBps > 0:
-			pl.Rates[m.ID] = m.SpeedBps
-			pl.SpeedKnown = pl.SpeedKnown.With(m.ID)
+			pl.Shortest.Rates[m.ID] = m.SpeedBps
+			pl.Shortest.SpeedKnown = pl.Shortest.SpeedKnown.With(m.ID)
 		default:
-			pl.Rates[m.ID] = assumedRate
+			pl.Shortest.Rates[m.ID] = assumedRate
 		}
 	}
 }

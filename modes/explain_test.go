@@ -57,7 +57,7 @@ func TestExplainIsExact(t *testing.T) {
 		if want := picker.Pick(pl, &h, b, len(b)); got.All != want || got.Member != want.First() {
 			t.Fatalf("explained %+v, picked %b", got, want)
 		}
-		if !got.Hashed || got.Hash != spread.Hash(pl.Hash, pl.Salt, &h, b) || got.Slot != spread.Slot(got.Hash) {
+		if !got.Hashed || got.Hash != pl.Hash.Of(&h, b) || got.Slot != spread.Slot(got.Hash) {
 			t.Errorf("explained %+v", got)
 		}
 		m.Handle(t0, change(st, func(m []Member) { m[got.Member].Usable = false }))

@@ -28,7 +28,7 @@ func TestPlanInEveryMode(t *testing.T) {
 			if d := cmp.Diff([][]frame.MAC{{b}, nil, {b}, nil}, pl.Filter[:4]); d != "" {
 				t.Errorf("filter, -want +got\n%s", d)
 			}
-			if !pl.Promiscuous || !slices.Equal(pl.Stations, st.Behind) || !slices.Equal(pl.Behind, []frame.MAC{0x020000000500, 0x020000000501}) || pl.Adapter != b || pl.Salt != 99 || pl.Hash != spread.Layer23 {
+			if !pl.Promiscuous || !slices.Equal(pl.Stations, st.Behind) || !slices.Equal(pl.Behind, []frame.MAC{0x020000000500, 0x020000000501}) || pl.Adapter != b || pl.Hash != (spread.Hash{Policy: spread.Layer23, Salt: 99}) {
 				t.Errorf("%+v", pl)
 			}
 			st.Behind[0] = 1
@@ -50,7 +50,10 @@ func TestPlanIsImmutable(t *testing.T) {
 		m := start(st)
 		pl := m.Plan()
 		keep := *pl
-		keep.Slots = slices.Clone(pl.Slots)
+		if pl.Slots != nil {
+			keep.Slots = &spread.SlotTable{Members: slices.Clone(pl.Slots.Members)}
+		}
+		keep.Pins = slices.Clone(pl.Pins)
 		keep.TeamMACs = slices.Clone(pl.TeamMACs)
 		m.Handle(t0, st)
 		if m.Plan() != pl {
@@ -98,7 +101,7 @@ func TestSpreaders(t *testing.T) {
 			}
 		}
 		if pl.Rule == spread.RuleSlots {
-			for s, id := range pl.Slots {
+			for s, id := range pl.Slots.Members {
 				if id == spread.NoMember || !pl.Distributing.Has(int(id)) {
 					t.Fatalf("slot %d is with %d", s, id)
 				}

@@ -52,9 +52,11 @@ func (t *transition) resume(before *spread.Plan, s *Settings) {
 	if before == nil {
 		return
 	}
-	t.turn = max(t.turn, before.Turn)
-	if before.Rule == spread.RuleSlots && before.Hash == s.Hash && before.Salt == s.Salt {
-		t.shares, t.slots = before.Weights, before.Slots
+	if m := before.Migration(); m != nil {
+		t.turn = max(t.turn, m.ID)
+	}
+	if before.Rule == spread.RuleSlots && before.Hash == (spread.Hash{Policy: s.Hash, Salt: s.Salt}) {
+		t.shares, t.slots = before.Weights, before.Slots.Members
 		t.count()
 	}
 }
@@ -187,16 +189,15 @@ func (t *transition) flushed(id int) {
 
 // put has pl spread by the slots. Members of also have none yet.
 func (t *transition) put(pl *spread.Plan, also spread.MemberSet, skew time.Duration) {
-	pl.Rule, pl.Slots, pl.Weights = spread.RuleSlots, t.slots, t.shares
+	pl.Rule, pl.Slots, pl.Weights = spread.RuleSlots, &spread.SlotTable{Members: t.slots}, t.shares
 	pl.Distributing = t.holders | also
 	if t.from == nil {
 		return
 	}
-	pl.From, pl.Turn, pl.Mark, pl.Cleared = t.from, t.turn, max(t.mark, 1), t.cleared
 	if skew <= 0 {
 		skew = spread.DefaultSkew
 	}
-	pl.Skew = skew + queueTime
+	pl.Slots.Migration = &spread.Migration{From: t.from, ID: t.turn, Mark: max(t.mark, 1), Cleared: t.cleared, Pause: skew + queueTime}
 }
 
 // deadline is when aim is wanted again, zero for never.

@@ -24,22 +24,22 @@ func TestSlotsGoOverToOneThatJoins(t *testing.T) {
 	st := state(XOR, 2)
 	m := start(st)
 	was := m.Plan()
-	if was.From != nil || !m.Deadline().IsZero() {
+	if moving(was).From != nil || !m.Deadline().IsZero() {
 		t.Fatal("slots that nobody had go over")
 	}
 	st.Members = append(st.Members, member(2))
 	m.Handle(t0, st)
 	pl := m.Plan()
-	if !slices.Equal(pl.From, was.Slots) || pl.Mark != 1 || pl.Turn == 0 || pl.Skew != spread.DefaultSkew+queueTime || pl.Distributing != 0b111 {
+	if !slices.Equal(moving(pl).From, slotsOf(was)) || moving(pl).Mark != 1 || moving(pl).ID == 0 || moving(pl).Pause != spread.DefaultSkew+queueTime || pl.Distributing != 0b111 {
 		t.Errorf("%+v", pl)
 	}
-	gone := moved(pl.From, pl.Slots)
+	gone := moved(moving(pl).From, slotsOf(pl))
 	if len(gone) < 200 || len(gone) > 500 {
 		t.Errorf("%d slots go over, want about a third of %d", len(gone), spread.SlotCount)
 	}
 	for _, s := range gone {
-		if pl.Slots[s] != 2 {
-			t.Errorf("slot %d goes over to %d", s, pl.Slots[s])
+		if slotsOf(pl)[s] != 2 {
+			t.Errorf("slot %d goes over to %d", s, slotsOf(pl)[s])
 		}
 	}
 	if want := t0.Add(spread.MaxMigration); !m.Deadline().Equal(want) {
@@ -51,7 +51,7 @@ func TestSlotsGoOverToOneThatJoins(t *testing.T) {
 	}
 	m.Handle(t0.Add(spread.MaxMigration), Tick{})
 	end := m.Plan()
-	if end.From != nil || end.Mark != 0 || end.Turn != 0 || !slices.Equal(end.Slots, pl.Slots) || !m.Deadline().IsZero() {
+	if moving(end).From != nil || moving(end).Mark != 0 || moving(end).ID != 0 || !slices.Equal(slotsOf(end), slotsOf(pl)) || !m.Deadline().IsZero() {
 		t.Errorf("at the end: %+v", end)
 	}
 }
@@ -62,11 +62,11 @@ func TestSlotsOfDeadMembersGoAtOnce(t *testing.T) {
 	was := m.Plan()
 	m.Handle(t0, change(st, func(m []Member) { m[1].Usable = false }))
 	pl := m.Plan()
-	if pl.From != nil || pl.Distributing != 0b101 || slices.Contains(pl.Slots, 1) {
+	if moving(pl).From != nil || pl.Distributing != 0b101 || slices.Contains(slotsOf(pl), 1) {
 		t.Errorf("%+v", pl)
 	}
-	for _, s := range moved(was.Slots, pl.Slots) {
-		if was.Slots[s] != 1 {
+	for _, s := range moved(slotsOf(was), slotsOf(pl)) {
+		if slotsOf(was)[s] != 1 {
 			t.Errorf("slot %d of a survivor moved", s)
 		}
 	}
@@ -78,11 +78,11 @@ func TestSlotsLeaveInADrain(t *testing.T) {
 	was := m.Plan()
 	m.Handle(t0, change(st, func(m []Member) { m[1].Draining = true }))
 	pl := m.Plan()
-	if !slices.Equal(pl.From, was.Slots) || slices.Contains(pl.Slots, 1) || pl.Distributing != 0b111 || pl.Weights[1] != 0 {
+	if !slices.Equal(moving(pl).From, slotsOf(was)) || slices.Contains(slotsOf(pl), 1) || pl.Distributing != 0b111 || pl.Weights[1] != 0 {
 		t.Errorf("%+v", pl)
 	}
 	m.Handle(t0.Add(goingOverDrain), Tick{})
-	if pl := m.Plan(); pl.From != nil || pl.Distributing != 0b101 || !pl.Collecting.Has(1) {
+	if pl := m.Plan(); moving(pl).From != nil || pl.Distributing != 0b101 || !pl.Collecting.Has(1) {
 		t.Errorf("after it: %+v", pl)
 	}
 }
@@ -95,7 +95,7 @@ func TestSlotsGoOverOneAfterTheOther(t *testing.T) {
 	first := m.Plan()
 	m.Handle(t0.Add(time.Millisecond), three)
 	pl := m.Plan()
-	if !slices.Equal(pl.Slots, first.Slots) || !slices.Equal(pl.From, first.From) || pl.Turn != first.Turn {
+	if !slices.Equal(slotsOf(pl), slotsOf(first)) || !slices.Equal(moving(pl).From, moving(first).From) || moving(pl).ID != moving(first).ID {
 		t.Error("slots were sent elsewhere on their way")
 	}
 	if pl.Distributing != 0b111 || pl.Weights[2] != 0 {
@@ -103,11 +103,11 @@ func TestSlotsGoOverOneAfterTheOther(t *testing.T) {
 	}
 	m.Handle(t0.Add(spread.MaxMigration), Tick{})
 	second := m.Plan()
-	if !slices.Equal(second.From, first.Slots) || second.Turn == first.Turn || !slices.Contains(second.Slots, 2) {
+	if !slices.Equal(moving(second).From, slotsOf(first)) || moving(second).ID == moving(first).ID || !slices.Contains(slotsOf(second), 2) {
 		t.Errorf("the third one's turn did not come: %+v", second)
 	}
 	m.Handle(t0.Add(2*spread.MaxMigration), Tick{})
-	if m.Plan().From != nil {
+	if moving(m.Plan()).From != nil {
 		t.Error("the second turn does not end")
 	}
 
@@ -119,7 +119,7 @@ func TestSlotsGoOverOneAfterTheOther(t *testing.T) {
 	}
 	m.Handle(m.Deadline(), Tick{})
 	m.Handle(m.Deadline(), Tick{})
-	if pl := m.Plan(); pl.From != nil || pl.Distributing != 0b1110 {
+	if pl := m.Plan(); moving(pl).From != nil || pl.Distributing != 0b1110 {
 		t.Errorf("after the drain: %+v", pl)
 	}
 }
@@ -127,11 +127,11 @@ func TestSlotsGoOverOneAfterTheOther(t *testing.T) {
 func TestSlotsStayWithAnotherModeThatHashesAlike(t *testing.T) {
 	st := state(XOR, 3)
 	st.Before = start(state(XOR, 2)).Plan()
-	if pl := start(st).Plan(); !slices.Equal(pl.From, st.Before.Slots) {
+	if pl := start(st).Plan(); !slices.Equal(moving(pl).From, slotsOf(st.Before)) {
 		t.Errorf("%+v", pl)
 	}
 	st.Settings.Salt++
-	if pl := start(st).Plan(); pl.From != nil {
+	if pl := start(st).Plan(); moving(pl).From != nil {
 		t.Error("slots of another hash went over")
 	}
 }
@@ -159,12 +159,12 @@ func TestMarkers(t *testing.T) {
 	if got := over.ask(t0); got != 0b11 {
 		t.Errorf("asks %b, want the old members", got)
 	}
-	if pl := put(); pl.Mark != 1 || pl.Cleared != [spread.MaxMembers]uint32{} {
-		t.Errorf("mark %d, cleared %v", pl.Mark, pl.Cleared)
+	if pl := put(); moving(pl).Mark != 1 || moving(pl).Cleared != [spread.MaxMembers]uint32{} {
+		t.Errorf("mark %d, cleared %v", moving(pl).Mark, moving(pl).Cleared)
 	}
 	over.flushed(1)
-	if pl := put(); pl.Cleared[1] != 1 || pl.Cleared[0] != 0 {
-		t.Errorf("cleared %v", pl.Cleared)
+	if pl := put(); moving(pl).Cleared[1] != 1 || moving(pl).Cleared[0] != 0 {
+		t.Errorf("cleared %v", moving(pl).Cleared)
 	}
 	if over.ask(t0.Add(askAgain-1)) != 0 {
 		t.Error("asks too soon")
@@ -174,13 +174,13 @@ func TestMarkers(t *testing.T) {
 		t.Errorf("asks %b", got)
 	}
 	over.flushed(0)
-	if pl := put(); pl.Mark != 2 || pl.Cleared[0] != 1 || pl.Cleared[1] != 1 {
-		t.Errorf("mark %d, cleared %v", pl.Mark, pl.Cleared)
+	if pl := put(); moving(pl).Mark != 2 || moving(pl).Cleared[0] != 1 || moving(pl).Cleared[1] != 1 {
+		t.Errorf("mark %d, cleared %v", moving(pl).Mark, moving(pl).Cleared)
 	}
 	over.flushed(1)
 	over.flushed(2)
-	if pl := put(); pl.Cleared[1] != 2 || pl.Cleared[2] != 0 {
-		t.Errorf("cleared %v", pl.Cleared)
+	if pl := put(); moving(pl).Cleared[1] != 2 || moving(pl).Cleared[2] != 0 {
+		t.Errorf("cleared %v", moving(pl).Cleared)
 	}
 	over.aim(t0.Add(spread.MaxMigration), &ab, 0b111, 0)
 	if over.flushed(0); over.ask(t0.Add(time.Hour)) != 0 || !over.asks().IsZero() {
@@ -235,26 +235,26 @@ func TestGoingOver(t *testing.T) {
 				t.Fatalf("%b may not send, %b do", dead, pl.Distributing)
 			}
 			if pl.Rule == spread.RuleSlots && was.Rule == spread.RuleSlots {
-				for s := range pl.Slots {
-					from := pl.Slots[s]
-					if pl.From != nil {
-						from = pl.From[s]
+				for s := range slotsOf(pl) {
+					from := slotsOf(pl)[s]
+					if moving(pl).From != nil {
+						from = moving(pl).From[s]
 					}
-					at := was.Slots[s]
-					if was.From != nil && pl.Turn == was.Turn {
-						at = was.From[s]
+					at := slotsOf(was)[s]
+					if moving(was).From != nil && moving(pl).ID == moving(was).ID {
+						at = moving(was).From[s]
 					}
 					if from != at && !dead.Has(int(at)) {
 						t.Fatalf("slot %d went from %d to %d at once", s, at, from)
 					}
-					if pl.Turn != 0 && pl.Turn == was.Turn && pl.Slots[s] != was.Slots[s] && !dead.Has(int(was.Slots[s])) {
+					if moving(pl).ID != 0 && moving(pl).ID == moving(was).ID && slotsOf(pl)[s] != slotsOf(was)[s] && !dead.Has(int(slotsOf(was)[s])) {
 						t.Fatalf("slot %d was sent elsewhere on its way", s)
 					}
 				}
 			}
-			if pl.From == nil {
+			if moving(pl).From == nil {
 				since = time.Time{}
-			} else if pl.Turn != was.Turn {
+			} else if moving(pl).ID != moving(was).ID {
 				since = now
 			}
 			if !since.IsZero() && !now.Before(since.Add(spread.MaxMigration)) {
@@ -268,10 +268,10 @@ func TestGoingOver(t *testing.T) {
 			}
 		}
 		pl := m.Plan()
-		if pl.From != nil || !m.Deadline().IsZero() {
+		if moving(pl).From != nil || !m.Deadline().IsZero() {
 			t.Fatal("it does not end")
 		}
-		if pl.Rule == spread.RuleSlots && !slices.Equal(pl.Slots, spread.AssignSlots(&pl.Weights)) {
+		if pl.Rule == spread.RuleSlots && !slices.Equal(slotsOf(pl), spread.AssignSlots(&pl.Weights)) {
 			t.Fatal("slots are not where shares have them")
 		}
 	})
@@ -286,7 +286,7 @@ func check(t interface{ Fatalf(string, ...any) }, pl *spread.Plan) {
 		t.Fatalf("single %d with %b distributing", pl.Active, pl.Distributing)
 	}
 	if pl.Rule != spread.RuleSlots {
-		if pl.Slots != nil || pl.From != nil || pl.Weights != [spread.MaxMembers]uint32{} {
+		if slotsOf(pl) != nil || moving(pl).From != nil || pl.Weights != [spread.MaxMembers]uint32{} {
 			t.Fatalf("slots with spread %d", pl.Rule)
 		}
 		return
@@ -296,21 +296,21 @@ func check(t interface{ Fatalf(string, ...any) }, pl *spread.Plan) {
 			t.Fatalf("%d has a share and may not send", id)
 		}
 	}
-	for s, id := range pl.Slots {
+	for s, id := range slotsOf(pl) {
 		if id == spread.NoMember || !pl.Distributing.Has(int(id)) || pl.Weights[id] == 0 {
 			t.Fatalf("slot %d is %d's, of %b with shares %v", s, id, pl.Distributing, pl.Weights)
 		}
 	}
-	if pl.From == nil {
-		if pl.Mark != 0 || pl.Turn != 0 || pl.Skew != 0 {
-			t.Fatalf("mark %d, turn %d, skew %v of nothing", pl.Mark, pl.Turn, pl.Skew)
+	if moving(pl).From == nil {
+		if moving(pl).Mark != 0 || moving(pl).ID != 0 || moving(pl).Pause != 0 {
+			t.Fatalf("mark %d, turn %d, skew %v of nothing", moving(pl).Mark, moving(pl).ID, moving(pl).Pause)
 		}
 		return
 	}
-	if pl.Mark == 0 || pl.Turn == 0 || pl.Skew <= 0 || slices.Equal(pl.From, pl.Slots) {
-		t.Fatalf("mark %d, turn %d, skew %v", pl.Mark, pl.Turn, pl.Skew)
+	if moving(pl).Mark == 0 || moving(pl).ID == 0 || moving(pl).Pause <= 0 || slices.Equal(moving(pl).From, slotsOf(pl)) {
+		t.Fatalf("mark %d, turn %d, skew %v", moving(pl).Mark, moving(pl).ID, moving(pl).Pause)
 	}
-	for s, id := range pl.From {
+	for s, id := range moving(pl).From {
 		if !pl.Distributing.Has(int(id)) {
 			t.Fatalf("slot %d comes from %d, which may not send", s, id)
 		}

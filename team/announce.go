@@ -38,6 +38,14 @@ type Address struct {
 	Router bool      // IPv6: this host forwards
 }
 
+// Announce returns the frame that announces a at mac: gratuitous ARP, or an unsolicited neighbour advertisement.
+func (a Address) Announce(mac frame.MAC) []byte {
+	if ip := a.IP.Unmap(); ip.Is4() {
+		return frame.GratuitousARP(mac, ip, a.VLAN)
+	}
+	return frame.UnsolicitedNA(mac, a.IP.WithZone(""), a.Router, a.VLAN)
+}
+
 // GroupReport are the multicast groups of one family that one address reports.
 type GroupReport struct {
 	Source  netip.Addr // may be zero
@@ -221,11 +229,7 @@ func (a *announcement) sends(what Announcement) (sends []spread.Send) {
 	if a.tell&modes.TellAddresses != 0 {
 		for _, ip := range what.Addresses {
 			mac, via := a.own(ip.MAC)
-			if ip.IP.Unmap().Is4() {
-				by(via, frame.GratuitousARP(mac, ip.IP.Unmap(), ip.VLAN))
-			} else {
-				by(via, frame.UnsolicitedNA(mac, ip.IP.WithZone(""), ip.Router, ip.VLAN))
-			}
+			by(via, ip.Announce(mac))
 		}
 	}
 	if a.tell&modes.TellBehind != 0 {

@@ -138,7 +138,7 @@ func TestLoopDrainAndLeave(t *testing.T) {
 	r.do(Drain{Name: "eth3"})
 	r.wantProblem(api.NotFound, `no member "eth3": the members are eth1, eth2`)
 	out := r.do(Drain{Name: "eth1"})
-	if !r.plan.Distributing.Has(a) || r.plan.From == nil || slices.Contains(r.plan.Slots, uint8(a)) {
+	if !r.plan.Distributing.Has(a) || r.plan.Migration() == nil || slices.Contains(r.plan.Slots.Members, uint8(a)) {
 		t.Errorf("its slots do not go over: plan %+v", r.plan)
 	}
 	r.run(drainQuiet)

@@ -56,10 +56,10 @@ func (l *Loop) rateOf(m *member) (bps uint64, source string) {
 		return m.rate.bps, m.rate.source.String()
 	}
 	source = spread.RateAssumed.String()
-	if l.plan.SpeedKnown.Has(m.id) {
+	if l.plan.Shortest.SpeedKnown.Has(m.id) {
 		source = spread.RateLink.String()
 	}
-	return l.plan.Rates[m.id] * uint64(l.plan.Weights[m.id]) / spread.MaxShare, source
+	return l.plan.Shortest.Rates[m.id] * uint64(l.plan.Weights[m.id]) / spread.MaxShare, source
 }
 
 // shortest reports whether p has a flow table.

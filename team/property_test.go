@@ -35,7 +35,7 @@ func (w *world) check() {
 	for n, id := range w.ids { // who leaves goes on sending until all has gone over
 		known = known.With(id)
 		down := !w.up[n] && w.l.cfg.DownDelay == 0
-		if !w.absent[n] && (!w.draining[n] || p.From != nil) && !down {
+		if !w.absent[n] && (!w.draining[n] || p.Migration() != nil) && !down {
 			may = may.With(id)
 		}
 	}
@@ -45,7 +45,11 @@ func (w *world) check() {
 	if bad := (p.Collecting | p.Multicast) &^ known; bad != 0 {
 		w.t.Fatalf("collects on %b, which are no members", bad)
 	}
-	for _, s := range p.Slots {
+	slots := p.Pins
+	if p.Slots != nil {
+		slots = p.Slots.Members
+	}
+	for _, s := range slots {
 		if s != spread.NoMember && !p.Distributing.Has(int(s)) {
 			w.t.Fatalf("slot of member %d, which does not distribute", s)
 		}
@@ -77,7 +81,7 @@ func (w *world) check() {
 	// The state of the team follows from those of its members.
 	usable, sends, bad := 0, 0, 0
 	for _, m := range st.Members {
-		if m.Distributing != (m.State == "up") && !(m.State == "draining" && p.From != nil) {
+		if m.Distributing != (m.State == "up") && !(m.State == "draining" && p.Migration() != nil) {
 			w.t.Fatalf("%s is %s, distributing %v", m.Name, m.State, m.Distributing)
 		}
 		if (m.State == "down" || m.State == "absent") && m.Reason == "" {

@@ -3,15 +3,19 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"nicteam/internal/atomicfile"
 )
 
 // replace puts b into a file in one step: there is the old one or the new one, never a part. A link is
 // followed, a file keeps its mode, and what is not a file (a pipe, a terminal) is written to as it is.
 func replace(path string, b []byte) error {
-	mode, kept := fs.FileMode(0o666), false // less the umask
+	mode := fs.FileMode(0o666) // less the umask
+	var finish func(*os.File) error
 	switch st, err := os.Stat(path); {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -19,44 +23,28 @@ func replace(path string, b []byte) error {
 	case st.IsDir():
 		return fmt.Errorf("%s is a directory", path)
 	case !st.Mode().IsRegular():
-		return through(path, b)
+		return writeInPlace(path, b)
 	default:
 		if path, err = filepath.EvalSymlinks(path); err != nil {
 			return err
 		}
-		f, err := os.OpenFile(path, os.O_WRONLY, 0) // one that may not be written to is not replaced either
+		f, err := os.OpenFile(path, os.O_WRONLY, 0) // a file that must not be written must not be replaced either
 		if err != nil {
 			return err
 		}
 		_ = f.Close()
-		mode, kept = st.Mode().Perm(), true
+		mode = st.Mode().Perm()
+		finish = func(f *os.File) error { return f.Chmod(mode) }
 	}
 	temp := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%d", filepath.Base(path), os.Getpid()))
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
+	return atomicfile.WriteVia(temp, path, mode, func(w io.Writer) error {
+		_, err := w.Write(b)
 		return err
-	}
-	_, err = f.Write(b)
-	if err == nil && kept {
-		err = f.Chmod(mode)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(temp, path)
-	}
-	if err != nil {
-		_ = os.Remove(temp)
-	}
-	return err
+	}, finish)
 }
 
-// through writes to what is there.
-func through(path string, b []byte) error {
+// writeInPlace writes to what is there.
+func writeInPlace(path string, b []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return err

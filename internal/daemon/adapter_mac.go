@@ -8,32 +8,30 @@ import (
 )
 
 const (
-	// udevWindow is how long after it was made udev may give an adapter another MAC, where it could see it being made …
-	udevWindow = 30 * time.Second
-	// … and maxMACRestores how often that is undone: whoever insists is not udev.
-	maxMACRestores = 3
+	udevWindow     = 30 * time.Second // after the adapter was made, a change of its MAC may be udev's
+	maxMACRestores = 3                // whoever changes it more often is not udev
 )
 
-// followAdapterMAC has the team's adapter MAC be the one that the adapter has, until ctx ends: somebody changes it by hand. A
-// change that may be udev's is undone.
+// followAdapterMAC follows changes of the adapter's MAC, until ctx ends. It undoes a change that may be udev's
+// (MACAddressPolicy in systemd.link(5)).
 func (s *session) followAdapterMAC(ctx context.Context) {
 	index, mac, left := s.adapter.Index(), s.adapter.MAC(), maxMACRestores
 	if s.adapter.MACSettled() {
 		left = 0
 	}
 	made := time.Now()
-	for changed := s.follower.News(host.AdapterLink).C(); ; {
-		adapter, err := s.host.Facts(index)
-		for ; err == nil && adapter.MAC != mac && left > 0 && time.Since(made) < udevWindow; adapter, err = s.host.Facts(index) {
+	for changed := s.follower.Subscribe(host.AdapterLink).C(); ; {
+		adapter, err := s.host.ReadLink(index)
+		for err == nil && adapter.MAC != mac && left > 0 && time.Since(made) < udevWindow {
 			left--
-			if err := s.host.PutBackMAC(index, mac, adapter.MAC); err != nil {
-				s.log.Warn("adapter's MAC not put back", "mac", mac, "is", adapter.MAC, "err", err)
-				continue
+			if err := s.host.RestoreMAC(index, mac, adapter.MAC); err != nil {
+				s.log.Warn("adapter's MAC not restored", "mac", mac, "is", adapter.MAC, "err", err)
+			} else {
+				s.team.Record("adapter-mac-restored", "", "somebody, as udev does, set "+adapter.MAC.String())
 			}
-			s.team.Record("adapter-mac-restored", "",
-				"the new device was given "+adapter.MAC.String()+" by somebody else, as udev does")
+			adapter, err = s.host.ReadLink(index)
 		}
-		if err == nil && adapter.MAC != mac { // else it is as it was, or the adapter is gone
+		if err == nil && adapter.MAC != mac {
 			mac = adapter.MAC
 			_ = s.team.AdapterMAC(ctx, mac)
 		}
@@ -43,15 +41,4 @@ func (s *session) followAdapterMAC(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// lendsMAC reports whether the adapter has a member's MAC: then the member must not be on the LAN by itself.
-func (s *session) lendsMAC(member string) bool {
-	st := s.team.Status()
-	for _, m := range st.Members {
-		if m.Name == member {
-			return m.MAC == st.Adapter.MAC
-		}
-	}
-	return false
 }

@@ -12,23 +12,22 @@ import (
 	"nicteam/team"
 )
 
-// adapterReadTimeout bounds how long a status waits for the kernel. A reading takes well below a millisecond, unless somebody
-// holds the kernel's configuration lock: then the status has what was read last, with its time.
+// adapterReadTimeout bounds how long a status waits for the kernel. Reading takes well below a millisecond unless
+// somebody holds the RTNL mutex; then the status shows the last reading with its time.
 const adapterReadTimeout = 50 * time.Millisecond
 
-// adapterReader reads the adapter as the kernel has it, one reading at a time, so that callers who do not wait for it leave no more
-// than one behind.
+// adapterReader reads the adapter from the kernel, once at a time: callers that stop waiting leave at most one reading.
 type adapterReader struct {
 	read   func() api.Adapter
 	panics *panics.Keeper
 
 	mu      sync.Mutex
 	last    api.Adapter
-	begun   time.Time     // of the reading that is under way, or of the last one
-	reading chan struct{} // closed at the end of the one under way; nil: none is
+	begun   time.Time     // when the current or last reading began
+	reading chan struct{} // closed at the end of the current reading; nil: none
 }
 
-// newAdapterReader reads once, so that there is something to show from the first status on.
+// newAdapterReader reads once, so that the first status has an adapter.
 func newAdapterReader(read func() api.Adapter, p *panics.Keeper) *adapterReader {
 	r := &adapterReader{read: read, panics: p}
 	now := time.Now()
@@ -37,7 +36,7 @@ func newAdapterReader(read func() api.Adapter, p *panics.Keeper) *adapterReader 
 	return r
 }
 
-// status is the adapter as it is now or, where that cannot be had in time, as it was last seen.
+// status returns the adapter as it is, or as it was last read if that takes too long.
 func (r *adapterReader) status() api.Adapter {
 	asked := time.Now()
 	late := time.NewTimer(adapterReadTimeout)
@@ -49,15 +48,14 @@ func (r *adapterReader) status() api.Adapter {
 			if fresh {
 				return r.snapshot()
 			}
-			// That one was begun before we came, and may have missed what our caller knows.
+			// It began before this call and may have missed what the caller knows.
 		case <-late.C:
 			return r.snapshot()
 		}
 	}
 }
 
-// beginRead returns the end of the reading that is under way, and begins one where there is none; fresh is one that was begun
-// since.
+// beginRead returns the end of the current reading, which it starts if there is none. fresh: it began after since.
 func (r *adapterReader) beginRead(since time.Time) (done <-chan struct{}, fresh bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -79,7 +77,7 @@ func (r *adapterReader) finishRead(begun time.Time, done chan struct{}) {
 	close(done)
 }
 
-// readOnce reads, unless that panics. As anybody may ask for a status, that never ends the process.
+// readOnce reads and recovers from a panic: anybody may ask for a status, so that must never end the process.
 func (r *adapterReader) readOnce() (a api.Adapter, read bool) {
 	defer func() {
 		if !read {
@@ -97,9 +95,10 @@ func (r *adapterReader) snapshot() api.Adapter {
 	return a
 }
 
-// readAdapter reads the adapter as the kernel has it.
+// readAdapter reads the adapter from the kernel.
 func (s *session) readAdapter() api.Adapter {
-	a := api.Adapter{Name: s.adapter.Name(), Index: s.adapter.Index(), MAC: s.adapter.MAC().String(), Addresses: []string{}}
+	a := api.Adapter{Name: s.adapter.Name(), Index: s.adapter.Index(), MAC: s.adapter.MAC().String(),
+		Addresses: []string{}}
 	n, err := s.host.NICAt(s.adapter.Index())
 	if err != nil {
 		return a
@@ -111,16 +110,16 @@ func (s *session) readAdapter() api.Adapter {
 	return a
 }
 
-// addressSource is package host's reading of the adapter in the words of package team.
+// addressSource reads what the control loop announces from the host.
 type addressSource struct {
 	host  *host.Host
 	index int
 }
 
-// Ask has the adapter's stack ask whom it knows.
-func (a addressSource) Ask(context.Context) error { return a.host.AskNeighbours(a.index) }
+// Ask makes the adapter's stack probe its neighbours.
+func (a addressSource) Ask(context.Context) error { return a.host.ProbeNeighbours(a.index) }
 
-// Announcement reads what the neighbours are to be told.
+// Announcement returns the addresses and groups to announce.
 func (a addressSource) Announcement(context.Context) (team.Announcement, error) {
 	return a.host.Announcement(a.index)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -19,21 +18,22 @@ import (
 
 var _ control.Backend = (*session)(nil)
 
-// Add takes NICs into the running team, all of them or none. accept says that the caller has looked at what cannot go along (Bystanders), or answers for it unseen.
+// Add joins NICs to the running team, all of them or none. accept: the caller has checked what other programs lose
+// (launch.CheckAdd), or accepts it unseen.
 func (s *session) Add(ctx context.Context, names []string, accept bool) (steps []string, err error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
 	return s.addLocked(ctx, names, accept)
 }
 
-// addLocked is Add for who holds changing.
+// addLocked is Add. The caller holds changeMu.
 func (s *session) addLocked(ctx context.Context, names []string, accept bool) (steps []string, err error) {
 	defer s.updateFollower()
 	c := s.team.Config()
 	names = s.realNames(names)
-	consent := host.Ask
+	consent := host.ConsentAsk
 	if accept {
-		consent = host.Known
+		consent = host.ConsentChecked
 	}
 	err = s.dirs.Exclusive(func() error {
 		others, err := launch.Owners(s.dirs, c.Team)
@@ -58,7 +58,7 @@ func (s *session) addLocked(ctx context.Context, names []string, accept bool) (s
 	if err != nil {
 		return nil, err
 	}
-	// What was begun is ended: a caller that goes away must not leave a NIC half taken.
+	// A caller that goes away must not leave a NIC half joined.
 	ctx = context.WithoutCancel(ctx)
 	fast := s.path.Engaged()
 	for i, name := range names {
@@ -80,24 +80,26 @@ func (s *session) addLocked(ctx context.Context, names []string, accept bool) (s
 		steps = append(steps, name+" joined "+c.Team)
 		if fast && !s.path.Engaged() {
 			fast = false
-			steps = append(steps, "warning: the relay moves the frames from now on, because of "+name+": nicteam status "+c.Team+" says why")
+			steps = append(steps,
+				"warning: fell back to the relay because of "+name+": nicteam status "+c.Team+" says why")
 		}
 	}
 	return steps, s.saveConfig()
 }
 
-// checkAdapterUp refuses NICs whose addresses are to move to an adapter that somebody has set down: routes have no place there.
+// checkAdapterUp refuses NICs whose addresses would move to an adapter that is down: routes need it up.
 func (s *session) checkAdapterUp(c settings.Config, names []string) *api.Problem {
 	a, err := s.host.NICAt(s.adapter.Index())
 	if err != nil || a.AdminUp || c.Address != settings.AddressAuto {
 		return nil
 	}
 	return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("add %s to %s", strings.Join(names, ", "), c.Team),
-		Why: a.Name + " is set down, and addresses and routes move to it only while it is up", Fix: "ip link set " + a.Name + " up, then add them"}
+		Why: a.Name + " is down, and addresses and routes can only move to it while it is up",
+		Fix: "ip link set " + a.Name + " up, then add them"}
 }
 
-// realName is the name of the NIC that a client named so, who may have used an altname. What is a member's is taken
-// first: its NIC may be gone. The caller holds changing.
+// realName replaces an altname by the name of its NIC. The name of a member stays: its NIC may be absent. The caller
+// holds changeMu.
 func (s *session) realName(name string) string {
 	if s.isMissing(name) || slices.Contains(s.team.Config().MemberNames(), name) {
 		return name
@@ -113,20 +115,20 @@ func (s *session) realNames(names []string) []string {
 	return real
 }
 
-// addNIC takes in a NIC that is recorded.
+// addNIC joins a NIC that is in the journal, or puts it back.
 func (s *session) addNIC(ctx context.Context, name string) error {
 	n, err := s.host.NIC(name)
 	if err != nil {
 		return err
 	}
-	adopts := s.team.Config().Address == settings.AddressAuto
-	if adopts {
+	moveAddresses := s.team.Config().Address == settings.AddressAuto
+	if moveAddresses {
 		err = s.host.RebindConnections([]string{name})
 	}
 	if err == nil {
 		err = s.joinNIC(ctx, name, 0, n)
 	}
-	if err == nil && adopts {
+	if err == nil && moveAddresses {
 		err = s.host.Adopt(s.adapter.Index(), []string{name})
 	}
 	if err == nil {
@@ -136,7 +138,7 @@ func (s *session) addNIC(ctx context.Context, name string) error {
 		err = s.syncLinks(ctx)
 	}
 	if err == nil {
-		// The neighbours know the addresses that it brought by its own MAC, which is not the adapter's.
+		// Neighbours have the addresses of this NIC with its MAC, not the adapter's.
 		err = s.team.Announce(ctx)
 	}
 	if err == nil {
@@ -145,21 +147,24 @@ func (s *session) addNIC(ctx context.Context, name string) error {
 	_ = s.team.Leave(ctx, name, true)
 	_, back := s.host.Release(name, false)
 	return &api.Problem{Kind: api.Reverted, What: fmt.Sprintf("add %s to %s", name, s.team.Config().Team),
-		Why: err.Error() + "; the NIC was given back", Fix: "nicteam list shows the NICs of this host", Err: errors.Join(err, back)}
+		Why: err.Error() + "; the NIC was released", Err: errors.Join(err, back),
+		Fix: "nicteam list shows the NICs of this host"}
 }
 
-// memberSetup is what a NIC that joins is to be like.
-func (s *session) memberSetup() host.Setup { return host.Setup{MTU: s.mtu, GRO: s.team.Config().GRO} }
+// memberSetup is the configuration of a member NIC.
+func (s *session) memberSetup() host.MemberSetup {
+	return host.MemberSetup{MTU: s.mtu, GRO: s.team.Config().GRO}
+}
 
-// Remove drains NICs and gives them back.
+// Remove drains members and releases their NICs.
 func (s *session) Remove(ctx context.Context, names []string, force bool) (steps []string, err error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
 	c := s.team.Config()
-	var members, awaited []string
+	var members, missing []string
 	for _, name := range s.realNames(names) {
 		if s.isMissing(name) {
-			awaited = append(awaited, name)
+			missing = append(missing, name)
 		} else {
 			members = append(members, name)
 		}
@@ -169,9 +174,9 @@ func (s *session) Remove(ctx context.Context, names []string, force bool) (steps
 	}
 	ctx = context.WithoutCancel(ctx)
 	defer s.updateFollower()
-	for _, name := range awaited {
+	for _, name := range missing {
 		s.forgetMissing(ctx, name)
-		steps = append(steps, name+" is not there, and awaited no more")
+		steps = append(steps, name+" is absent and no longer expected")
 	}
 	for _, name := range members {
 		step, err := s.removeMember(ctx, name, force)
@@ -191,7 +196,7 @@ func checkRemove(c settings.Config, names []string, force bool) *api.Problem {
 	seen := map[string]bool{}
 	for _, name := range names {
 		if seen[name] {
-			return &api.Problem{Kind: api.Usage, What: "remove " + name, Why: "it is named twice", Fix: "name it once"}
+			return &api.Problem{Kind: api.Usage, What: "remove " + name, Why: "named twice", Fix: "name it once"}
 		}
 		seen[name] = true
 		if !slices.Contains(members, name) {
@@ -199,29 +204,32 @@ func checkRemove(c settings.Config, names []string, force bool) *api.Problem {
 			if near := nearest.Word(name, members); near != "" {
 				fix = "did you mean " + near + "? " + fix
 			}
-			return &api.Problem{Kind: api.NotFound, What: fmt.Sprintf("remove %s from %s", name, c.Team), Why: "it is no member", Fix: fix}
+			return &api.Problem{Kind: api.NotFound, What: fmt.Sprintf("remove %s from %s", name, c.Team),
+				Why: name + " is not a member", Fix: fix}
 		}
 	}
 	if len(names) > 0 && len(names) == len(members) && !force {
-		return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("remove %s from %s", strings.Join(names, ", "), c.Team),
-			Why: "no member would be left, and the host would have no network through " + c.Team,
-			Fix: "nicteam delete " + c.Team + " gives everything back; --force removes it all the same"}
+		return &api.Problem{Kind: api.Conflict,
+			What: fmt.Sprintf("remove %s from %s", strings.Join(names, ", "), c.Team),
+			Why:  "no member would be left, and the host would have no network through " + c.Team,
+			Fix:  "nicteam delete " + c.Team + " puts the host back; --force removes the last member nevertheless"}
 	}
 	return nil
 }
 
+// removeMember drains a member and releases its NIC.
 func (s *session) removeMember(ctx context.Context, name string, force bool) (steps []string, err error) {
 	if err := s.team.Drain(ctx, name, force); err != nil {
 		return nil, err
 	}
 	index, lends := s.memberIndex(name), s.lendsMAC(name)
-	// While it is isolated nothing of it reaches the host, so the order here cannot double a frame.
+	// The NIC is still isolated: the host receives no frame twice.
 	if err := s.team.Leave(ctx, name, force); err != nil {
 		return nil, err
 	}
 	note, err := s.host.Release(name, lends)
 	if err != nil && index != 0 {
-		return nil, fmt.Errorf("give %s back: %w", name, err)
+		return nil, fmt.Errorf("release %s: %w", name, err)
 	}
 	steps = []string{name + " left " + s.team.Config().Team}
 	if note != "" {
@@ -230,7 +238,7 @@ func (s *session) removeMember(ctx context.Context, name string, force bool) (st
 	return steps, nil
 }
 
-// memberIndex is a member's ifindex, 0 when its NIC is gone.
+// memberIndex returns the ifindex of a member, 0 if its NIC is absent.
 func (s *session) memberIndex(name string) int {
 	for _, m := range s.team.Members() {
 		if m.Name == name && m.State != "absent" {
@@ -240,7 +248,7 @@ func (s *session) memberIndex(name string) int {
 	return 0
 }
 
-// Set changes live settings, all or none of them.
+// Set changes live settings, all of them or none.
 func (s *session) Set(ctx context.Context, settings map[string]string) ([]string, error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
@@ -251,16 +259,21 @@ func (s *session) Set(ctx context.Context, settings map[string]string) ([]string
 		return nil, err
 	}
 	named := func(key string) bool {
-		return slices.ContainsFunc(slices.Collect(maps.Keys(settings)), func(k string) bool { return strings.EqualFold(k, key) })
+		for k := range settings {
+			if strings.EqualFold(k, key) {
+				return true
+			}
+		}
+		return false
 	}
-	chosen := named("datapath")
-	if chosen {
+	pathNamed := named("datapath")
+	if pathNamed {
 		if err := s.datapath.setWanted(next.Datapath); err != nil {
 			return nil, launch.FastpathProblem("set datapath="+next.Datapath+" of "+was.Team, err)
 		}
 	}
 	if err := s.applySettings(ctx, next, named("mtu")); err != nil {
-		if chosen {
+		if pathNamed {
 			err = errors.Join(err, s.datapath.setWanted(was.Datapath))
 		}
 		return nil, err
@@ -268,25 +281,24 @@ func (s *session) Set(ctx context.Context, settings map[string]string) ([]string
 	return steps, s.saveConfig()
 }
 
-// applySettings changes the MTU, where it is named, and what the control loop decides by.
-func (s *session) applySettings(ctx context.Context, next settings.Config, named bool) error {
-	mtu := s.mtu
-	if named && next.MTU != 0 {
+// applySettings changes the MTU, if it is named, and the settings of the control loop.
+func (s *session) applySettings(ctx context.Context, next settings.Config, mtuNamed bool) error {
+	was := s.mtu
+	if mtuNamed && next.MTU != 0 {
 		if err := s.setMTU(ctx, next.MTU); err != nil {
 			return err
 		}
 	}
 	if err := s.team.Set(ctx, next); err != nil {
-		if s.mtu != mtu {
-			err = errors.Join(err, s.setMTU(ctx, mtu))
+		if s.mtu != was {
+			err = errors.Join(err, s.setMTU(ctx, was))
 		}
 		return err
 	}
 	return nil
 }
 
-// Delete gives everything back. The process ends after that, and only then. What others have put on the adapter would end with it, so
-// that wants force.
+// Delete puts the host back and ends the process. Interfaces on top of the adapter would end with it: that needs force.
 func (s *session) Delete(ctx context.Context, force bool) (steps []string, err error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
@@ -304,14 +316,15 @@ func (s *session) Delete(ctx context.Context, force bool) (steps []string, err e
 	return steps, nil
 }
 
-// saveConfig keeps the configuration as it is for the next start.
+// saveConfig writes the configuration for the next start.
 func (s *session) saveConfig() error {
 	c := s.team.Config()
 	c.Members = append(c.Members, s.missing...)
 	for _, path := range s.dirs.ConfigFiles(c.Team) {
 		if err := config.Save(path, c); err != nil {
-			return &api.Problem{Kind: api.Failed, What: "save " + path, Why: err.Error() + "; the change is in force until the team's process ends",
-				Fix: "make room or rights there, and repeat the command", Err: err}
+			return &api.Problem{Kind: api.Failed, What: "save " + path, Err: err,
+				Why: err.Error() + "; the change holds until the team's process ends",
+				Fix: "check free space and permissions there, then retry"}
 		}
 	}
 	return nil

@@ -15,7 +15,7 @@ import (
 	"nicteam/internal/tchook"
 )
 
-// programPath is a data path that moves frames by itself or has programs in the kernel move them; *fastpath.Path is one.
+// programPath is a data path that moves frames itself or by programs in the kernel: *fastpath.Path.
 type programPath interface {
 	Engage() error
 	Disengage() error
@@ -25,7 +25,7 @@ type programPath interface {
 
 var _ programPath = (*fastpath.Path)(nil)
 
-// The data paths as a configuration wishes and a status tells them.
+// Values of the setting datapath. The status names pathRelay or pathFast.
 const (
 	pathAuto  = "auto"
 	pathRelay = "relay"
@@ -34,169 +34,169 @@ const (
 
 const (
 	reasonStarting = "the team starts"
-	reasonRelay    = "asked for by datapath=relay"
-	reasonFast     = "the kernel moves the frames (tc programs)"
+	reasonRelay    = "set by datapath=relay"
+	reasonFast     = "eBPF"
 )
 
-// retryInterval is how long what stands in the way of the programs may have gone without being noticed.
+// retryInterval bounds how long the relay goes on after the hook that the fast path needs has become free.
 const retryInterval = 30 * time.Second
 
-// datapathSelector decides which data path moves the frames: it knows what is wished and tries what can be had. Whatever happens, the
-// relay moves what programs do not.
+// datapathSelector selects what moves the frames: the fast path if it is wanted and possible, else the relay.
 type datapathSelector struct {
 	path       programPath
-	report     func(name, reason string) // for the status
-	warn       func(text string)         // stands while a wish for the programs cannot be met; "" ends it
-	hooksHeld  func() error              // says whether others hold a hook, which takes far less than finding out by Engage
-	setBacklog func(fast bool) error     // gives the kernel's queues the length that the path needs
+	report     func(name, reason string) // to the status
+	warn       func(text string)         // while datapath=fastpath is not met; "" ends it
+	hooksHeld  func() error              // whether other programs hold a hook: much cheaper than trying Engage
+	setBacklog func(fast bool) error     // of the kernel's receive queues, as the path needs it
 	log        *slog.Logger
 
 	mu           sync.Mutex
-	wanted       string
-	retryable    bool   // what stands in the way may go away by itself
-	suspended    bool   // suspended
-	loggedReason string // the relay moves the frames, as last logged
+	wanted       string // the setting
+	retryable    bool   // the cause may go away by itself
+	suspended    bool   // the relay moves everything until resume
+	loggedReason string // why the relay moves the frames; "": the fast path does
 }
 
-// start is the first choice, once the members have joined. With insist a wish for the programs that cannot be met is an error;
-// otherwise the team must not be without network for it.
-func (c *datapathSelector) start(wish string, insist bool) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if wish == pathRelay {
-		c.wanted = wish
-		c.reportPath(pathRelay, reasonRelay)
+// start selects first, once the members have joined. With strict, datapath=fastpath that is not possible is an error;
+// else the team works by the relay.
+func (d *datapathSelector) start(wanted string, strict bool) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if wanted == pathRelay {
+		d.wanted = wanted
+		d.reportPath(pathRelay, reasonRelay)
 		return nil
 	}
-	err := c.path.Engage()
-	if err != nil && insist && wish == pathFast {
+	err := d.path.Engage()
+	if err != nil && strict && wanted == pathFast {
 		return err
 	}
-	c.wanted = wish
-	c.finishAttempt(err)
+	d.wanted = wanted
+	d.finishAttempt(err)
 	return nil
 }
 
-// setWanted changes the wish under traffic. On an error nothing has changed.
-func (c *datapathSelector) setWanted(wish string) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if wish == pathRelay {
-		c.wanted, c.retryable = wish, false
-		if c.path.Engaged() {
-			if err := c.path.Disengage(); err != nil {
-				c.log.Error("programs not removed", "err", err)
+// setWanted changes the setting under traffic. On an error nothing has changed.
+func (d *datapathSelector) setWanted(wanted string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if wanted == pathRelay {
+		d.wanted, d.retryable = wanted, false
+		if d.path.Engaged() {
+			if err := d.path.Disengage(); err != nil {
+				d.log.Error("programs not removed", "err", err)
 			}
 		}
-		c.reportPath(pathRelay, reasonRelay)
-		c.warn("")
+		d.reportPath(pathRelay, reasonRelay)
+		d.warn("")
 		return nil
 	}
-	err := c.path.Engage()
-	if err != nil && wish == pathFast {
+	err := d.path.Engage()
+	if err != nil && wanted == pathFast {
 		return err
 	}
-	c.wanted = wish
-	c.finishAttempt(err)
+	d.wanted = wanted
+	d.finishAttempt(err)
 	return nil
 }
 
-func (c *datapathSelector) lostPrograms(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.wanted == pathRelay || c.suspended || c.path.Engaged() {
-		return // somebody has decided since
+// lostPrograms handles programs that the kernel or another program removed, or that a new member cannot have.
+func (d *datapathSelector) lostPrograms(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.wanted == pathRelay || d.suspended || d.path.Engaged() {
+		return // decided otherwise meanwhile
 	}
-	c.finishAttempt(err)
-	c.retryable = true // it was the last NIC that came, and NICs go
+	d.finishAttempt(err)
+	d.retryable = true // the member that caused it may leave
 }
 
-// retry tries again what could not be had, where there is hope.
-func (c *datapathSelector) retry() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.retryable || c.suspended || c.path.Engaged() {
+// retry tries the fast path again, if the cause can go away by itself.
+func (d *datapathSelector) retry() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.retryable || d.suspended || d.path.Engaged() {
 		return
 	}
-	err := c.hooksHeld()
+	err := d.hooksHeld()
 	if !errors.As(err, new(*tchook.HookHeld)) {
-		err = c.path.Engage()
+		err = d.path.Engage()
 	}
-	c.finishAttempt(err)
+	d.finishAttempt(err)
 }
 
-// finishAttempt tells how an attempt has ended. The caller holds mu.
-func (c *datapathSelector) finishAttempt(err error) {
+// finishAttempt reports how Engage ended. The caller holds mu.
+func (d *datapathSelector) finishAttempt(err error) {
 	if err == nil {
-		c.retryable, c.loggedReason = false, ""
-		c.reportPath(pathFast, reasonFast)
-		c.warn("")
+		d.retryable, d.loggedReason = false, ""
+		d.reportPath(pathFast, reasonFast)
+		d.warn("")
 		return
 	}
-	c.retryable = errors.As(err, new(*tchook.HookHeld))
+	d.retryable = errors.As(err, new(*tchook.HookHeld))
 	why := tchook.WhyNoPrograms(err)
-	if why != c.loggedReason {
-		c.log.Info("the relay moves the frames", "reason", why, "err", err)
+	if why != d.loggedReason {
+		d.log.Info("the relay moves the frames", "reason", why, "err", err)
 	}
-	c.loggedReason = why
-	c.reportPath(pathRelay, why)
+	d.loggedReason = why
+	d.reportPath(pathRelay, why)
 	warning := ""
-	if c.wanted == pathFast {
-		warning = "datapath=fastpath cannot be had, the relay moves the frames: " + why
+	if d.wanted == pathFast {
+		warning = "datapath=fastpath is not possible, the relay moves the frames: " + why
 	}
-	c.warn(warning)
+	d.warn(warning)
 }
 
-// reportPath says which path moves the frames from now on. One that is short of room drops more under load, which is no reason to go
-// without it.
-func (c *datapathSelector) reportPath(name, reason string) {
-	if err := c.setBacklog(name == pathFast); err != nil {
-		c.log.Warn("the processors' queues of received frames stay as they are", "err", err)
+// reportPath reports which path moves the frames. A short backlog drops more under load, but is no reason to use the
+// other path.
+func (d *datapathSelector) reportPath(name, reason string) {
+	if err := d.setBacklog(name == pathFast); err != nil {
+		d.log.Warn("net.core.netdev_max_backlog not changed", "err", err)
 	}
-	c.report(name, reason)
+	d.report(name, reason)
 }
 
-// suspend has the relay move everything until resume.
-func (c *datapathSelector) suspend() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.suspended = true
-	if err := c.path.Disengage(); err != nil {
-		c.log.Error("programs not removed", "err", err)
-	}
-}
-
-// resume goes back to what is wished.
-func (c *datapathSelector) resume() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.suspended = false
-	if c.wanted == pathAuto || c.wanted == pathFast {
-		c.finishAttempt(c.path.Engage())
+// suspend makes the relay move everything until resume.
+func (d *datapathSelector) suspend() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.suspended = true
+	if err := d.path.Disengage(); err != nil {
+		d.log.Error("programs not removed", "err", err)
 	}
 }
 
-// run keeps to the wish until ctx ends.
-func (c *datapathSelector) run(ctx context.Context) {
+// resume returns to the setting.
+func (d *datapathSelector) resume() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.suspended = false
+	if d.wanted == pathAuto || d.wanted == pathFast {
+		d.finishAttempt(d.path.Engage())
+	}
+}
+
+// run retries and handles lost programs until ctx ends.
+func (d *datapathSelector) run(ctx context.Context) {
 	tick := time.NewTicker(retryInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case err := <-c.path.Lost():
-			c.lostPrograms(err)
+		case err := <-d.path.Lost():
+			d.lostPrograms(err)
 		case <-tick.C:
-			c.retry()
+			d.retry()
 		}
 	}
 }
 
-// hooks is package host as the fast path sees it: nothing is attached to a NIC that is gone, and nothing has to be, for no
-// frame comes by it. When it is back it joins anew.
+// hooks attaches the programs of the fast path. A NIC that is gone has no frames and needs no program; it joins anew
+// when it is back.
 type hooks struct{ host *host.Host }
 
-// Attach attaches a program to a hook of a member or of the adapter.
+// Attach attaches p to a hook of a member or of the adapter.
 func (h hooks) Attach(index int, hook ebpf.AttachType, p *ebpf.Program) (io.Closer, error) {
 	c, err := h.host.Attach(index, hook, p)
 	if errors.Is(err, host.ErrNoNIC) {

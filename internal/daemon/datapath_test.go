@@ -10,17 +10,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
-
-	"nicteam/internal/api"
 	"nicteam/internal/launch"
 	"nicteam/internal/settings"
 	"nicteam/internal/tchook"
 )
 
-// fakeEngine is engaged when it is told to be, unless something is in the way.
-type fakeEngine struct {
+// fakePath is engaged when it is told to be, unless something is in the way.
+type fakePath struct {
 	wrong   error
 	engaged bool
 	tries   int
@@ -28,7 +24,7 @@ type fakeEngine struct {
 	lost    chan error
 }
 
-func (e *fakeEngine) Engage() error {
+func (e *fakePath) Engage() error {
 	if !e.engaged {
 		e.tries++
 		e.engaged = e.wrong == nil
@@ -36,21 +32,21 @@ func (e *fakeEngine) Engage() error {
 	return e.wrong
 }
 
-func (e *fakeEngine) Disengage() error   { e.engaged = false; return nil }
-func (e *fakeEngine) Engaged() bool      { return e.engaged }
-func (e *fakeEngine) Lost() <-chan error { return e.lost }
+func (e *fakePath) Disengage() error   { e.engaged = false; return nil }
+func (e *fakePath) Engaged() bool      { return e.engaged }
+func (e *fakePath) Lost() <-chan error { return e.lost }
 
 // chooser is a choice and what it has told.
 type chooser struct {
 	*datapathSelector
-	engine  *fakeEngine
+	engine  *fakePath
 	status  string
 	warning string
 	long    bool // the kernel's queues
 }
 
 func newChooser(wrong error) *chooser {
-	e := &fakeEngine{wrong: wrong, lost: make(chan error, 1)}
+	e := &fakePath{wrong: wrong, lost: make(chan error, 1)}
 	c := &chooser{engine: e}
 	c.datapathSelector = &datapathSelector{path: e, log: slog.New(slog.DiscardHandler),
 		hooksHeld: func() error {
@@ -71,7 +67,7 @@ var (
 )
 
 const (
-	fastWhy = "fastpath: the kernel moves the frames (tc programs)"
+	fastWhy = "fastpath: eBPF"
 	heldWhy = `relay: ingress of eth1 is held by tcx program "x" (id 12)`
 	noWhy   = "relay: load programs: the verifier says no"
 )
@@ -89,12 +85,12 @@ func TestBegin(t *testing.T) {
 	}{
 		{name: "auto", wish: "auto", insist: true, status: fastWhy},
 		{name: "fastpath", wish: "fastpath", insist: true, status: fastWhy},
-		{name: "relay", wish: "relay", status: "relay: asked for by datapath=relay"},
+		{name: "relay", wish: "relay", status: "relay: set by datapath=relay"},
 		{name: "auto, held", wish: "auto", insist: true, wrong: errHeld, status: heldWhy},
 		{name: "auto, refused", wish: "auto", insist: true, wrong: errVerdict, status: noWhy},
 		{name: "fastpath, held", wish: "fastpath", insist: true, wrong: errHeld, err: errHeld},
 		{name: "fastpath, held, at a start again", wish: "fastpath", wrong: errHeld, status: heldWhy,
-			warning: `datapath=fastpath cannot be had, the relay moves the frames: ingress of eth1 is held by tcx program "x" (id 12)`},
+			warning: `datapath=fastpath is not possible, the relay moves the frames: ingress of eth1 is held by tcx program "x" (id 12)`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newChooser(tt.wrong)
@@ -120,7 +116,9 @@ func TestInterruptedWhileChoosing(t *testing.T) {
 	cancel()
 	for _, wish := range []string{"auto", "relay"} {
 		s := &session{datapath: newChooser(nil).datapathSelector}
-		if err := s.startDatapath(ctx, settings.Config{Team: "team0", Datapath: wish}, true, &launch.Reporter{Log: slog.New(slog.DiscardHandler)}); !errors.Is(err, context.Canceled) {
+		u := &startup{session: s, config: settings.Config{Team: "team0", Datapath: wish}, strict: true,
+			rep: &launch.Reporter{Log: slog.New(slog.DiscardHandler)}}
+		if err := u.startDatapath(ctx); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: error %v", wish, err)
 		}
 	}
@@ -136,13 +134,13 @@ func TestSetDatapath(t *testing.T) {
 		status  string
 	}
 	for _, s := range []step{
-		{wish: "relay", status: "relay: asked for by datapath=relay"},
-		{wish: "fastpath", wrong: errHeld, refused: true, status: "relay: asked for by datapath=relay"},
+		{wish: "relay", status: "relay: set by datapath=relay"},
+		{wish: "fastpath", wrong: errHeld, refused: true, status: "relay: set by datapath=relay"},
 		{wish: "auto", wrong: errHeld, status: heldWhy},
 		{wish: "fastpath", wrong: errHeld, refused: true, status: heldWhy},
 		{wish: "fastpath", status: fastWhy},
 		{wish: "auto", status: fastWhy},
-		{wish: "relay", wrong: errHeld, status: "relay: asked for by datapath=relay"},
+		{wish: "relay", wrong: errHeld, status: "relay: set by datapath=relay"},
 	} {
 		c.engine.wrong = s.wrong
 		was := c.wanted
@@ -169,7 +167,7 @@ func TestLostAndFound(t *testing.T) {
 	}{
 		{wish: "auto", wrong: errHeld, looks: 4},
 		{wish: "auto", wrong: errVerdict, looks: 1, tries: 1},
-		{wish: "fastpath", warning: "datapath=fastpath cannot be had, the relay moves the frames: ingress of eth1 is held by tcx program \"x\" (id 12)", wrong: errHeld, looks: 4},
+		{wish: "fastpath", warning: "datapath=fastpath is not possible, the relay moves the frames: ingress of eth1 is held by tcx program \"x\" (id 12)", wrong: errHeld, looks: 4},
 	} {
 		t.Run(tt.wish+" "+tt.wrong.Error(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -255,26 +253,5 @@ func TestSuspended(t *testing.T) {
 	c.resume()
 	if !c.engine.engaged || c.status != fastWhy {
 		t.Errorf("resumed: engaged %v, status %q", c.engine.engaged, c.status)
-	}
-}
-
-// TestNoFastpath: who wishes what cannot be had is told what, why and what helps.
-func TestNoFastpath(t *testing.T) {
-	for _, tt := range []struct {
-		err  error
-		want api.Problem
-	}{
-		{errHeld, api.Problem{Kind: api.Failed, What: "create team0: the fast path cannot run", Why: `ingress of eth1 is held by tcx program "x" (id 12)`,
-			Fix: "take that program away; or use datapath=auto or relay, which leave it alone"}},
-		{errVerdict, api.Problem{Kind: api.Failed, What: "create team0: the fast path cannot run", Why: "load programs: the verifier says no",
-			Fix: "use datapath=auto, which takes the relay where the fast path cannot run, or mend the cause"}},
-		{fmt.Errorf("load programs: %w", unix.ENOSYS), api.Problem{Kind: api.Failed, What: "create team0: the fast path cannot run", Why: "this kernel has no bpf()",
-			Fix: "use datapath=auto, which takes the relay where the fast path cannot run, or mend the cause"}},
-	} {
-		got := *launch.FastpathProblem("create team0", tt.err)
-		got.Err = nil
-		if diff := cmp.Diff(tt.want, got); diff != "" {
-			t.Errorf("%v (-want +got):\n%s", tt.err, diff)
-		}
 	}
 }

@@ -1,12 +1,15 @@
-// Package daemon is the process of a team: it wires host, adapter, data path and control loop together and runs them.
+// Package daemon is the process of a team. It wires host, adapter, data path and control loop together and runs them.
 //
-//	run      lock, session, control socket, signals, the end                     (run.go)
-//	session  takeover in order, and back                                         (session.go, release.go)
-//	changes  add, remove, set, delete of a running team                          (change.go)
-//	follow   what others change on the host                                      (follow.go)
-//	return   a NIC that was gone and is back, or was missing at the start        (rejoin.go, await.go)
+//	run       lock, session, control socket, the end (run.go, process.go)
+//	start     takeover in order (start.go, start_adapter.go, start_team.go, forwarding.go)
+//	session   what the process holds (session.go), and giving it back (giveback.go)
+//	requests  of the control socket: add, remove, set, delete (change.go); status, history, explain (query.go)
+//	follow    what others change on the host (follow.go, follow_links.go, adapter_mac.go, late_addresses.go, leases.go,
+//	          filters.go, rxmode.go)
+//	rejoin    a NIC that was gone and is back (rejoin.go), or was missing at the start (missing.go)
+//	restart   what the next process needs: history.go, lacp_state.go
 //
-// Everything a session does to the host is idempotent and journalled by package host, so a process that
-// starts where another one died goes on with the same adapter, and one that fails puts everything back.
-// Package launch starts this process and has what callers share with it.
+// Everything a session does to the host is idempotent and journalled by package host. A process that starts where
+// another one died resumes with the same adapter; one that fails puts everything back. Package launch starts this
+// process and has what callers share with it.
 package daemon

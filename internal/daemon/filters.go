@@ -8,28 +8,26 @@ import (
 	"time"
 )
 
-// filterWarnings are filters of others on the members. They do not see what comes by the team, whichever data path moves
-// the frames. Those that were there when the process began, or when their NIC joined, were told of then; one that comes
-// later is a warning as long as it is there: whoever has put it there means to keep something out.
+// filterWarnings tracks filters that other programs have on members. They see no frame that passes by the team,
+// whichever data path moves it. Filters found when the process started, or when their NIC joined, were reported then.
+// One that comes later is a warning as long as it exists.
 type filterWarnings struct {
 	mu    sync.Mutex
-	known []string // as host.BlindFilters names them
+	known []string // reported, as host.BypassedFilters names them
 }
 
 const (
 	filtersKey = "filters"
-	// filterScanGap is the least time between two looks, whatever happens to filters, and filterScanShare how much longer than a look it is at least.
-	filterScanGap   = 500 * time.Millisecond
-	filterScanShare = 50
-	// filterScanMax is how long what comes without an event may stay unnoticed: rules of the older iptables.
-	filterScanMax = 30 * time.Second
-	// tcxPollInterval is the same for programs by tcx.
-	tcxPollInterval = 2 * time.Second
+
+	filterScanGap   = 500 * time.Millisecond // between two scans, whatever changes …
+	filterScanShare = 50                     // … and so many times the duration of the last one
+	filterScanMax   = 30 * time.Second       // without an event: changes by old iptables have none
+	tcxPollInterval = 2 * time.Second        // programs on tcx have none either
 )
 
-// recordFilters takes those of NICs for told.
+// recordFilters takes the filters on NICs as known.
 func (s *session) recordFilters(nics []string) {
-	found := s.host.BlindFilters(nics, s.team.Status().Adapter.Name)
+	found := s.host.BypassedFilters(nics, s.team.Status().Adapter.Name)
 	s.filters.mu.Lock()
 	defer s.filters.mu.Unlock()
 	s.filters.known = append(s.filters.known, found...)
@@ -38,8 +36,8 @@ func (s *session) recordFilters(nics []string) {
 // followFilters warns of filters that come while the team runs, until ctx ends.
 func (s *session) followFilters(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // of the subscription, also when a panic has this begin anew
-	changed := s.host.FilterChanges(ctx)
+	defer cancel() // ends the subscription also if this panics and is restarted
+	changed := s.host.WatchFilters(ctx)
 	s.recordFilters(s.presentMembers())
 	tick := time.NewTicker(tcxPollInterval)
 	defer tick.Stop()
@@ -65,7 +63,7 @@ func (s *session) followFilters(ctx context.Context) {
 	}
 }
 
-// tcxRevision changes when programs come to the members or go.
+// tcxRevision changes when tcx programs of members come or go.
 func (s *session) tcxRevision() uint64 {
 	var indices []int
 	for _, m := range s.team.Members() {
@@ -74,26 +72,17 @@ func (s *session) tcxRevision() uint64 {
 	return s.host.FilterRevision(indices)
 }
 
-// filterWarning is what is to be said of filters that have come, "" for none.
+// filterWarning returns the warning about filters that have come, "" for none.
 func (s *session) filterWarning() string {
-	found := s.host.BlindFilters(s.presentMembers(), s.team.Status().Adapter.Name)
+	found := s.host.BypassedFilters(s.presentMembers(), s.team.Status().Adapter.Name)
 	s.filters.mu.Lock()
 	defer s.filters.mu.Unlock()
-	// One that goes and comes again was not told of.
+	// A filter that goes and comes again is reported again.
 	s.filters.known = slices.DeleteFunc(s.filters.known, func(f string) bool { return !slices.Contains(found, f) })
 	found = slices.DeleteFunc(found, func(f string) bool { return slices.Contains(s.filters.known, f) })
 	if len(found) == 0 {
 		return ""
 	}
-	return "what is made for a NIC, filters too, does not see what comes by the team: " + strings.Join(found, "; ") + "; make it for " + s.team.Status().Adapter.Name
-}
-
-// presentMembers are the members whose NICs are there.
-func (s *session) presentMembers() (names []string) {
-	for _, m := range s.team.Members() {
-		if m.State != "absent" {
-			names = append(names, m.Name)
-		}
-	}
-	return names
+	return "filters on members do not see frames of the team: " + strings.Join(found, "; ") +
+		"; add them to " + s.team.Status().Adapter.Name
 }

@@ -14,41 +14,39 @@ import (
 	"nicteam/team"
 )
 
+// Bounds of how often the host is read, however often others change it.
 const (
-	// followGap is the least time between two looks at the host, however often others change it …
-	followGap = 10 * time.Millisecond
-	// … and a look may take this part of the time at most, …
-	followShare = 20
-	// … but nobody waits longer than this for the next one.
-	followMax = time.Second
-	// followEvery is how often the host is looked at though nothing was told: no kernel tells of proxy neighbours.
-	followEvery = 10 * time.Second
+	followGap   = 10 * time.Millisecond // between two readings
+	followShare = 20                    // after a reading, no address or route is read for so many times its duration …
+	followMax   = time.Second           // … but for no longer than this
+	followEvery = 10 * time.Second      // without an event: no kernel reports changes of proxy neighbours
 )
 
-// errLost ends the team's process when somebody took its adapter away.
+// errLost ends the team's process after somebody deleted its adapter or moved it to another network namespace.
 var errLost = errors.New("the adapter is gone")
 
-// followHost keeps the team in step with what others do to its host, until ctx ends. It is woken by events and reads the state
-// as it is then.
+// followHost makes the team follow what others change on the host, until ctx ends. Events wake it; it reads the state
+// then.
 //
-//	adapter    gone                    the host is given back, the process ends
-//	           down, up                the team is down; what the kernel took away is put back
-//	           name, MTU               followed; its MAC is followed by followAdapterMAC
-//	           addresses that leave    forgotten by journal and mode
-//	           addresses with a time   watched (leases.go)
-//	behind it  addresses that leave    the same: VLANs, a bridge
-//	members    gone, back, another     rejoin.go
-//	           name, MAC, MTU          the control loop is told
-//	           addresses, routes,
-//	           rules, neighbours       moved to the adapter or copied, as when the team began (late.go)
+//	adapter   deleted                 the host is put back, the process ends
+//	          down, up                the team is down; what the kernel removed is restored
+//	          name, MTU               followed (follow_links.go); followAdapterMAC follows its MAC
+//	          addresses that leave    dropped from the journal and the mode
+//	          addresses with a        watched (leases.go)
+//	          lifetime
+//	uppers    addresses that leave    dropped likewise: VLANs on the adapter, its bridge
+//	members   gone, back, replaced    rejoin.go
+//	          name, MAC, MTU          reported to the control loop (follow_links.go)
+//	          addresses, routes,
+//	          rules, neighbours       moved or copied to the adapter, as at the start (late_addresses.go)
 func (s *session) followHost(ctx context.Context) {
-	// Links are looked at at once: what comes by a NIC that has returned must not reach the host beside the team.
-	const links = host.AdapterLink | host.MemberLink | host.OtherLink | host.BehindLink
-	urgent, other := s.follower.News(links), s.follower.News(host.AnyChange&^(links|host.AdapterGroups|host.OtherHas))
+	// Link changes do not wait: frames of a NIC that has returned must not reach the host beside the team.
+	const links = host.AdapterLink | host.MemberLink | host.OtherLink | host.UpperLink
+	urgent, other := s.follower.Subscribe(links), s.follower.Subscribe(host.AnyChange&^(links|host.AdapterGroups|host.OtherConfig))
 	changed, looked, rest := host.AnyChange, time.Time{}, time.Time{}
 	for {
 		began := time.Now()
-		if changed&host.MemberHas != 0 {
+		if changed&host.MemberConfig != 0 {
 			looked = began
 		}
 		if err := s.reconcile(ctx, changed); err != nil && ctx.Err() == nil {
@@ -71,12 +69,12 @@ func (s *session) followHost(ctx context.Context) {
 		changed = 0
 		select {
 		case <-urgent.C():
-			changed = urgent.Take()
+			changed = urgent.Changes()
 		case <-rested:
-			changed = other.Take()
+			changed = other.Changes()
 		case <-timer.C:
 			if at := s.leases.nextStage; !at.IsZero() && !time.Now().Before(at) || time.Since(looked) >= followEvery {
-				changed = host.AdapterHas | host.MemberHas
+				changed = host.AdapterConfig | host.MemberConfig
 			}
 		case <-ctx.Done(): // the channels are never closed
 			timer.Stop()
@@ -86,8 +84,8 @@ func (s *session) followHost(ctx context.Context) {
 	}
 }
 
-// untilNextLook is when to look though nothing has happened: an address is about to run out, or something that was held back
-// may move.
+// untilNextLook is the time until the host is read without an event: an address is about to expire, or an address on a
+// member may move.
 func (s *session) untilNextLook(now time.Time) time.Duration {
 	wait := followEvery
 	for _, at := range []time.Time{s.leases.nextStage, s.moves.retryTime, s.moves.moveAt} {
@@ -98,28 +96,27 @@ func (s *session) untilNextLook(now time.Time) time.Duration {
 	return wait
 }
 
-// reconcile brings team and host in line after changes.
+// reconcile adapts the team to what has changed on the host.
 func (s *session) reconcile(ctx context.Context, changed host.Change) error {
-	const some = host.AdapterLink | host.AdapterHas
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
 	if s.hasEnded(ctx) {
 		return nil
 	}
 	var errs []error
-	if changed&(host.MemberHas|host.MemberLink) != 0 {
+	if changed&(host.MemberConfig|host.MemberLink) != 0 {
 		s.moves.noteArrival(time.Now())
 	}
 	if s.moves.isDue(time.Now()) {
 		errs = append(errs, s.adoptLateAddresses(ctx))
 	}
-	if changed&(host.MemberHas|host.Rules) != 0 && s.team.Config().Address == settings.AddressAuto {
-		errs = append(errs, s.host.AdoptRules(s.adapter.Index(), s.presentMembers()))
+	if changed&(host.MemberConfig|host.Rules) != 0 && s.team.Config().Address == settings.AddressAuto {
+		errs = append(errs, s.host.SyncRules(s.adapter.Index(), s.presentMembers()))
 	}
-	if changed&(host.BehindLink|host.BehindHas|host.AdapterLink) != 0 {
+	if changed&(host.UpperLink|host.UpperConfig|host.AdapterLink) != 0 {
 		errs = append(errs, s.followUppers(ctx))
 	}
-	if changed&some != 0 {
+	if changed&(host.AdapterLink|host.AdapterConfig) != 0 {
 		gone, err := s.followAdapter(ctx)
 		if gone {
 			return nil
@@ -135,7 +132,7 @@ func (s *session) reconcile(ctx context.Context, changed host.Change) error {
 	return errors.Join(errs...)
 }
 
-// hasEnded reports whether the team was ended while somebody waited for changing.
+// hasEnded reports whether the team ended while the caller waited for changeMu.
 func (s *session) hasEnded(ctx context.Context) bool {
 	select {
 	case <-s.deleted:
@@ -147,8 +144,8 @@ func (s *session) hasEnded(ctx context.Context) bool {
 	}
 }
 
-// updateFollower tells the follower which links are members, and leaves other NICs to other teams. Whoever changes members calls
-// it at the end.
+// updateFollower tells the follower which interfaces are members and unlocks all other NICs. Call it after each change
+// of members.
 func (s *session) updateFollower() {
 	var indexes []int
 	for _, m := range s.team.Members() {
@@ -160,9 +157,9 @@ func (s *session) updateFollower() {
 	s.nics.KeepOnly(append(indexes, s.adapter.Index())...)
 }
 
-// followAdapter looks at the adapter.
+// followAdapter reads the adapter and handles what has changed. gone: the team is ending.
 func (s *session) followAdapter(ctx context.Context) (gone bool, err error) {
-	a, err := s.follower.Look()
+	a, err := s.follower.Sync()
 	if errors.Is(err, host.ErrNoNIC) {
 		s.adapterLost("the adapter was deleted, or moved to another network namespace")
 		return true, nil
@@ -175,22 +172,22 @@ func (s *session) followAdapter(ctx context.Context) (gone bool, err error) {
 		err = s.team.AdapterUp(ctx, a.Up)
 	}
 	if a.Name != s.adapterName {
-		err = errors.Join(err, s.adapterRenamed(ctx, a.Name))
+		err = errors.Join(err, s.adapterRenamed(a.Name))
 	}
 	if a.MTU != s.mtu {
-		err = errors.Join(err, s.followMTU(ctx, a.LinkFacts))
+		err = errors.Join(err, s.followMTU(ctx, a.LinkState))
 	}
 	if len(a.Back)+len(a.Lost) > 0 {
-		s.log.Info("adapter is up again", "put back", strings.Join(a.Back, ", "))
+		s.log.Info("adapter is up again", "restored", strings.Join(a.Back, ", "))
 		for _, what := range a.Lost {
-			s.team.Record("drift", "", "the adapter lost by going down: "+what)
+			s.team.Record("drift", "", "lost while the adapter was down: "+what)
 		}
 		_ = s.team.Announce(ctx)
 	}
 	return false, errors.Join(err, s.forgetAddresses(ctx, a.Left), s.followLeases(ctx, a))
 }
 
-// forgetAddresses has everybody forget addresses that the adapter no longer has.
+// forgetAddresses makes the mode forget addresses that the adapter no longer has.
 func (s *session) forgetAddresses(ctx context.Context, list []netip.Prefix) error {
 	if len(list) == 0 {
 		return nil
@@ -205,9 +202,9 @@ func (s *session) forgetAddresses(ctx context.Context, list []netip.Prefix) erro
 	return s.team.AddressesLeft(ctx, left)
 }
 
-// movedToBridge reports whether an address went to the bridge that the adapter is a port of.
+// movedToBridge reports whether the bridge that the adapter is a port of has the address now.
 func (s *session) movedToBridge(ip netip.Addr) bool {
-	for b := range s.upperAddresses {
+	for b := range s.uppers {
 		if b.Address.Addr() == ip && b.VLAN == 0 {
 			return true
 		}
@@ -215,18 +212,18 @@ func (s *session) movedToBridge(ip netip.Addr) bool {
 	return false
 }
 
-// followUppers has everybody forget addresses that VLANs on the adapter and the like no longer have.
+// followUppers makes the mode forget addresses that interfaces on top of the adapter no longer have.
 func (s *session) followUppers(ctx context.Context) error {
-	have, gone, err := s.follower.Behind()
+	have, gone, err := s.follower.UpperAddresses()
 	if err != nil {
 		return err
 	}
-	for b := range s.upperAddresses {
+	for b := range s.uppers {
 		if !have[b] && !slices.Contains(gone, b) {
-			gone = append(gone, b) // with its link
+			gone = append(gone, b) // its interface is gone
 		}
 	}
-	s.upperAddresses = have
+	s.uppers = have
 	var left []team.LeftAddress
 	for _, b := range gone {
 		left = append(left, team.LeftAddress{IP: b.Address.Addr(), VLAN: b.VLAN})
@@ -238,18 +235,18 @@ func (s *session) followUppers(ctx context.Context) error {
 	return s.team.AddressesLeft(ctx, left)
 }
 
-// adapterRenamed follows the adapter to the name that somebody gave it. The team keeps its own.
-func (s *session) adapterRenamed(_ context.Context, name string) error {
-	s.team.Record("drift", "", fmt.Sprintf("the adapter is called %s by other hands, it was %s", name, s.adapterName))
+// adapterRenamed follows a rename of the adapter. The team keeps its name.
+func (s *session) adapterRenamed(name string) error {
+	s.team.Record("drift", "", fmt.Sprintf("the adapter was renamed from %s to %s", s.adapterName, name))
 	s.adapterName = name
-	return s.host.AdapterRenamed(s.adapter.Index())
+	return s.host.RecordAdapterName(s.adapter.Index())
 }
 
-// adapterLost ends the team: serve gives the host back.
+// adapterLost ends the team: serve puts the host back.
 func (s *session) adapterLost(why string) {
-	_ = s.follower.GiveLast()
+	_ = s.follower.JournalLast()
 	select {
-	case s.failed <- fmt.Errorf("%w: %s; the host was given back", errLost, why):
+	case s.failed <- fmt.Errorf("%w: %s; the host was put back", errLost, why):
 	default: // the control loop has ended already
 	}
 }

@@ -10,35 +10,33 @@ import (
 	"nicteam/team"
 )
 
-// What becomes of the adapter's MTU and of members' name, MTU and MAC by other hands:
+// Changes by others to the MTU of the adapter and to name, MTU and MAC of members:
 //
-//	the adapter's MTU    members come along; where one cannot, the adapter's is put back and a warning says why
-//	a member's MTU       the control loop is told: one that is too small is not used while another can carry
-//	a member's MAC       the control loop is told: the Plan has the new one, peers hear of it
-//	a member's name      it is managed by the new one; journal and configuration have it. A member that is away, and whose name
-//	                     that was, is waited for by the one that is left
+//	MTU of the adapter   members follow; if one cannot, the adapter's is restored and a warning says why
+//	MTU of a member      reported to the control loop: a member whose MTU is too small is unused while another is usable
+//	MAC of a member      reported to the control loop: the Plan has it, peers are told
+//	name of a member     followed in journal and configuration; a missing NIC of that name is expected by the other name
 
-// mtuKey is the warning that the adapter does not have the MTU that somebody gave it, or has no IPv6 by it. It stands
-// until the next change.
+// mtuKey is the warning that the adapter does not keep an MTU, or has no IPv6 with it. It stands until the next change.
 const mtuKey = "adapter mtu"
 
-// followMTU takes the members along to the MTU that somebody gave the adapter, or puts the adapter's back.
-func (s *session) followMTU(ctx context.Context, a host.LinkFacts) error {
+// followMTU gives the members the adapter's new MTU, or restores the adapter's.
+func (s *session) followMTU(ctx context.Context, a host.LinkState) error {
 	if err := s.setMTU(ctx, a.MTU); err != nil {
 		err = errors.Join(err, s.host.SetMTU(s.adapter.Index(), s.mtu, nil))
-		why := fmt.Sprintf("the MTU of %s was set to %d and is put back to %d: %v", a.Name, a.MTU, s.mtu, err)
+		why := fmt.Sprintf("the MTU of %s was set to %d and restored to %d: %v", a.Name, a.MTU, s.mtu, err)
 		s.team.Record("mtu-refused", "", why)
 		return s.team.Warn(ctx, mtuKey, why)
 	}
 	if a.MTU < host.MinMTUIPv6 {
-		text := fmt.Sprintf("the MTU of %s was set to %d, and below %d there is no IPv6", a.Name, a.MTU, host.MinMTUIPv6)
+		text := fmt.Sprintf("the MTU of %s is %d: below %d there is no IPv6", a.Name, a.MTU, host.MinMTUIPv6)
 		return s.team.Warn(ctx, mtuKey, text)
 	}
 	return nil
 }
 
-// setMTU gives adapter and members an MTU, all or none of them. The control loop knows of each member as it comes: one
-// that is too small yet is not used once another can carry. The caller holds changing.
+// setMTU sets the MTU of adapter and members, of all or none. The control loop learns of each member at once, so that
+// it uses no member whose MTU is still too small while another can carry. The caller holds changeMu.
 func (s *session) setMTU(ctx context.Context, mtu int) error {
 	was := s.mtu
 	s.mtu = mtu
@@ -49,14 +47,7 @@ func (s *session) setMTU(ctx context.Context, mtu int) error {
 	return errors.Join(s.syncLinks(ctx), s.team.Warn(ctx, mtuKey, ""))
 }
 
-// beginFollowing has the control loop know the adapter's MTU, now that the members have it.
-func (s *session) beginFollowing(ctx context.Context, mtu int) error {
-	s.mtu = mtu
-	return s.syncLinks(ctx)
-}
-
-// syncLinks tells the control loop what the kernel says of the links, where it believes otherwise, and has journal and
-// configuration know members as they are.
+// syncLinks reports what the kernel says about the links to the control loop, the journal and the configuration.
 func (s *session) syncLinks(ctx context.Context) error {
 	renamed, err := s.reportLinks(ctx, true)
 	if renamed {
@@ -65,8 +56,8 @@ func (s *session) syncLinks(ctx context.Context) error {
 	return err
 }
 
-// reportLinks tells the control loop of MTUs, and with names of names and MACs as well, which the journal knows first: not
-// while the host is busy.
+// reportLinks reports MTUs to the control loop, and with names also names and MACs. These go to the journal first,
+// which must not happen during a change of the host.
 func (s *session) reportLinks(ctx context.Context, names bool) (renamed bool, err error) {
 	o := team.Observed{MTU: s.mtu}
 	var changed []host.Renamed
@@ -76,10 +67,10 @@ func (s *session) reportLinks(ctx context.Context, names bool) (renamed bool, er
 			missing = append(missing, m.Name)
 			continue
 		}
-		n, err := s.host.Facts(m.Index)
+		n, err := s.host.ReadLink(m.Index)
 		if err != nil {
 			missing = append(missing, m.Name)
-			continue // gone: its link watch tells
+			continue // its link watch reports that
 		}
 		if other := n.Name != m.Name || n.MAC.String() != m.MAC; other && !names {
 			continue
@@ -102,7 +93,7 @@ func (s *session) reportLinks(ctx context.Context, names bool) (renamed bool, er
 		}
 	}
 	if len(changed) > 0 {
-		err = s.host.MembersRenamed(changed)
+		err = s.host.RecordRenames(changed)
 	}
 	s.reportedMTU = s.mtu
 	err = errors.Join(err, s.team.Observe(ctx, o))

@@ -10,44 +10,42 @@ import (
 	"nicteam/internal/host"
 )
 
-// unreachable is why a team that somebody makes now is not to stay: its NICs have a link and were the host's network, and nobody
-// at the other end agrees to take their frames. Who makes it may be on the other side of that network. nil where it
-// may stay: without a link there was nothing to lose, and without LACP nobody has to agree.
+// unreachable returns the error of a new team that would cut the host off: its NICs have a link and had routable
+// addresses, and no partner accepts their frames. Whoever creates the team may be on that network. nil: without a link
+// there was nothing to lose, and without 802.3ad nobody has to agree.
 func (s *session) unreachable(members []host.NIC) *api.Problem {
 	st := s.team.Status()
 	linked := slices.ContainsFunc(st.Members, func(m api.Member) bool { return m.Link })
-	reached := slices.ContainsFunc(members, func(n host.NIC) bool { return slices.ContainsFunc(n.Addresses, beyondLinkLocal) })
-	if st.LACP == nil || !linked || !reached {
+	routable := slices.ContainsFunc(members, func(n host.NIC) bool {
+		return slices.ContainsFunc(n.Addresses, func(p netip.Prefix) bool { return !p.Addr().IsLinkLocalUnicast() })
+	})
+	if st.LACP == nil || !linked || !routable {
 		return nil
 	}
 	return &api.Problem{Kind: api.Reverted, What: "create " + st.Team,
-		Why: "its NICs' addresses would be out of reach: " + st.Reason, Fix: unreachableFix(st)}
+		Why: "the addresses of its NICs would be unreachable: " + st.Reason, Fix: unreachableFix(st)}
 }
 
-// unreachableFix is what helps: a fallback does where nobody answers, and else only the other end can.
+// unreachableFix: a fallback helps if no partner answers, else only the switch can.
 func unreachableFix(st *api.Status) string {
 	heard := func(m api.Member) bool { return m.LACP != nil && m.LACP.Receive == "CURRENT" }
 	if slices.ContainsFunc(st.Members, heard) {
-		return "have the switch use these ports, all in one LACP group and not more than it takes; its own status says what it waits for"
+		return "make these ports one LACP group on the switch, not more than it accepts; " +
+			"its LACP status says what it waits for"
 	}
 	if st.Settings.LACPFallback {
 		return "put the switch's ports into a LACP group first"
 	}
-	return "put the switch's ports into a LACP group first, or let a NIC work alone meanwhile: --lacp-fallback on"
+	return "put the switch's ports into a LACP group first, or let one NIC work alone until then: --lacp-fallback on"
 }
 
-func beyondLinkLocal(p netip.Prefix) bool { return !p.Addr().IsLinkLocalUnicast() }
-
 const (
-	// forwardTimeout is how long a team with a link needs at most until it forwards …
-	forwardTimeout = time.Second
-	// … and lacpTimeout where it must first agree with a partner, or give up to find one.
-	lacpTimeout = 8 * time.Second
-	// aggregatorGrace is how long after the first port of an aggregator the others may send.
-	aggregatorGrace = 300 * time.Millisecond
+	forwardTimeout  = time.Second            // until a team with a link forwards …
+	lacpTimeout     = 8 * time.Second        // … or, in 802.3ad, has agreed with a partner or given up
+	aggregatorGrace = 300 * time.Millisecond // from the first port of an aggregator that distributes to the others
 )
 
-// awaitForwarding waits until a member may send, while there is hope. It returns why none may, "" when one does.
+// awaitForwarding waits until a member distributes, or a timeout. It returns why none does, "" if one does.
 func (s *session) awaitForwarding(ctx context.Context) (why string) {
 	begun, first := time.Now(), time.Time{}
 	look := time.NewTicker(2 * time.Millisecond)
@@ -65,7 +63,7 @@ func (s *session) awaitForwarding(ctx context.Context) (why string) {
 		linked := slices.ContainsFunc(st.Members, func(m api.Member) bool { return m.Link })
 		switch waited := time.Since(begun); {
 		case !linked && waited > forwardTimeout:
-			return "no member has a link yet: the team forwards as soon as one has"
+			return "no member has a link: the team forwards as soon as one has"
 		case linked && waited > forwardTimeout && (st.LACP == nil || waited > lacpTimeout):
 			return "the team does not forward yet: " + st.Reason
 		}

@@ -13,21 +13,21 @@ import (
 	"nicteam/modes/spread"
 )
 
-// giveBack gives everything back and ends adapter and journal. The members' frames go to the host's own stack again at the
-// moment they stop coming by the adapter.
+// giveBack puts the host back and ends adapter and journal. The host's stack receives from a member again at the moment
+// the adapter stops to.
 func (s *session) giveBack() (steps []string, err error) {
-	// The members' frames are the host's again by taking the Plan away, and programs would hold them back.
+	// ReleaseAll hands reception back to the host by an empty Plan; programs would still intercept the frames.
 	s.datapath.suspend()
-	for _, name := range s.host.GoingDown() {
+	for _, name := range s.host.MembersDownBefore() {
 		_ = s.team.Leave(context.Background(), name, true) // one that never joined
 	}
 	if s.follower != nil {
-		if err := s.follower.Settle(); err != nil {
-			s.log.Warn("what the adapter lost by going down is not given back", "err", err)
+		if err := s.follower.SyncBeforeEnd(); err != nil {
+			s.log.Warn("addresses and routes that the adapter lost while down are not restored", "err", err)
 		}
 	}
 	back, err := s.host.ReleaseAll(func() {
-		_ = s.team.End(context.Background()) // while there is a way to say so
+		_ = s.team.End(context.Background()) // LACP and peers are told while frames can still be sent
 		_ = s.path.Apply(&spread.Plan{})
 	})
 	steps = append(steps, back.Notes...)
@@ -43,12 +43,12 @@ func (s *session) giveBack() (steps []string, err error) {
 		return steps, err
 	}
 	if len(back.Members) > 0 {
-		steps = append(steps, "given back: "+strings.Join(back.Members, ", "))
+		steps = append(steps, "released: "+strings.Join(back.Members, ", "))
 	}
 	return steps, s.host.Close()
 }
 
-// stop ends goroutines and descriptors. The adapter stays, with its addresses, and the journal.
+// stop ends goroutines and closes descriptors. Adapter, addresses and journal stay.
 func (s *session) stop() {
 	if s.stopTeam != nil {
 		s.stopTeam()
@@ -64,7 +64,7 @@ func (s *session) stop() {
 	s.nics.KeepOnly()
 }
 
-// revert puts the host back after start could not finish.
+// revert puts the host back after a failed start, and returns the error for the user.
 func (s *session) revert(name string, cause error) error {
 	changed := s.adapter != nil
 	var back error
@@ -75,29 +75,31 @@ func (s *session) revert(name string, cause error) error {
 	} else {
 		_, back = s.giveBack()
 	}
-	if back == nil { // nothing is left to ask or to go on with
+	if back == nil {
 		_ = os.Remove(s.dirs.Socket(name))
 		atomicfile.Remove(s.dirs.RunningConfig(name))
 		s.dirs.RemoveLACPState(name)
 	}
-	p := &api.Problem{Kind: api.Reverted, What: "start " + name, Why: cause.Error() + "; the host was put back as it was",
-		Fix: "mend the cause and repeat the command", Err: cause}
+	const putBack = "; the host was put back as it was"
+	p := &api.Problem{Kind: api.Reverted, What: "start " + name, Why: cause.Error() + putBack,
+		Fix: "fix the cause and retry", Err: cause}
 	why := new(api.Problem)
 	known := errors.As(cause, &why)
 	switch {
 	case back != nil:
-		p.Kind, p.Why, p.Fix = api.Failed, fmt.Sprintf("%v; and the host could not be put back: %v", cause, back), "nicteam restore "+name
+		p.Kind, p.Fix = api.Failed, "nicteam restore "+name
+		p.Why = fmt.Sprintf("%v; and the host could not be put back: %v", cause, back)
 	case known && !changed:
 		return cause
 	case known && why.Kind == api.Reverted:
-		p.What, p.Why, p.Fix = why.What, why.Why+"; the host was put back as it was", why.Fix
+		p.What, p.Why, p.Fix = why.What, why.Why+putBack, why.Fix
 	case errors.Is(cause, context.Canceled):
-		p.Why, p.Fix = "it was interrupted; the host was put back as it was", "repeat the command"
+		p.Why, p.Fix = "interrupted"+putBack, "retry"
 	}
 	return p
 }
 
-// removeFiles removes what is kept of a team for a next start.
+// removeFiles removes what a next start would use.
 func (s *session) removeFiles(name string) {
 	for _, path := range s.dirs.ConfigFiles(name) {
 		atomicfile.Remove(path)

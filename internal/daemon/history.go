@@ -16,28 +16,27 @@ import (
 )
 
 const (
-	// historySaveInterval is how much of the past a process may lose that is killed.
-	historySaveInterval = 5 * time.Minute
-	// maxHistoryFile is more than a file of the past ever has.
-	maxHistoryFile = 16 << 20
+	historySaveInterval = 5 * time.Minute // what a killed process may lose
+	maxHistoryFile      = 16 << 20        // bytes; no history or events file gets as large
 )
 
-// loadHistory shows the team its past. A past that cannot be read is worth a word in the log, not more.
+// loadHistory gives the team the traffic history and the events of earlier processes. What cannot be read is logged and
+// ignored.
 func (s *session) loadHistory(name string) {
 	history, err := readBounded(s.dirs.HistoryFile(name))
 	if err != nil {
-		s.log.Warn("the traffic before this start is not known", "team", name, "err", err)
+		s.log.Warn("traffic history not loaded", "team", name, "err", err)
 	}
 	b, err := readBounded(s.dirs.EventsFile(name))
 	if err != nil {
-		s.log.Warn("the events before this start are not known", "team", name, "err", err)
+		s.log.Warn("earlier events not loaded", "team", name, "err", err)
 	}
 	if err := s.team.Recall(history, parseEvents(b)); err != nil {
-		s.log.Warn("the traffic before this start is not known", "team", name, "err", err)
+		s.log.Warn("traffic history not loaded", "team", name, "err", err)
 	}
 }
 
-// readBounded reads a file, nil where there is none.
+// readBounded reads a regular file of at most maxHistoryFile bytes; it returns nil if there is none.
 func readBounded(path string) ([]byte, error) {
 	st, err := os.Stat(path)
 	switch {
@@ -46,12 +45,12 @@ func readBounded(path string) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case !st.Mode().IsRegular() || st.Size() > maxHistoryFile:
-		return nil, fmt.Errorf("%s is no file of at most %d bytes", path, maxHistoryFile)
+		return nil, fmt.Errorf("%s: not a regular file of at most %d bytes", path, maxHistoryFile)
 	}
 	return os.ReadFile(path)
 }
 
-// parseEvents reads events, one a line; a line that is none is left out.
+// parseEvents parses events, one a line, and ignores other lines.
 func parseEvents(b []byte) (list []api.Event) {
 	for len(b) > 0 {
 		n, line, err := bufio.ScanLines(b, true)
@@ -67,7 +66,7 @@ func parseEvents(b []byte) (list []api.Event) {
 	return list
 }
 
-// saveHistoryPeriodically writes the past from time to time until ctx ends.
+// saveHistoryPeriodically saves the history until ctx ends.
 func (s *session) saveHistoryPeriodically(ctx context.Context) {
 	for tick := time.NewTicker(historySaveInterval); ; {
 		select {
@@ -80,7 +79,7 @@ func (s *session) saveHistoryPeriodically(ctx context.Context) {
 	}
 }
 
-// saveHistory keeps the past for the next process.
+// saveHistory writes history and events for the next process.
 func (s *session) saveHistory() {
 	s.historyMu.Lock()
 	defer s.historyMu.Unlock()
@@ -93,7 +92,7 @@ func (s *session) saveHistory() {
 		err = e
 	}
 	if err != nil {
-		s.log.Warn("the past is not kept for a next start", "team", name, "err", err)
+		s.log.Warn("history not saved", "team", name, "err", err)
 	}
 }
 
@@ -107,7 +106,7 @@ func (s *session) writeEvents(w io.Writer) error {
 	return nil
 }
 
-// dropHistory ends the keeping of the past of a team that is no more.
+// dropHistory removes the history and writes it no more.
 func (s *session) dropHistory(name string) {
 	s.historyMu.Lock()
 	defer s.historyMu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"nicteam/modes/spread"
 )
 
-// lacpStateSchema names the document in the file.
+// lacpStateSchema names the document in the LACP state file.
 const lacpStateSchema = "nicteam.lacp-memory/v1"
 
 type lacpStateDocument struct {
@@ -19,10 +19,10 @@ type lacpStateDocument struct {
 	lacp.Memory
 }
 
-// loadLACPState is what the process before this one left, nil nothing. Only one that goes on with its adapter may use it.
-// What cannot be read is worth a word in the log, not more: the partners are negotiated with anew.
-func (s *session) loadLACPState(name string, again bool) *lacp.Memory {
-	if !again {
+// loadLACPState returns the LACP state of the process before this one, nil for none. Only a start that resumes its
+// adapter may use it. State that cannot be read is logged; then LACP negotiates from the start.
+func (s *session) loadLACPState(name string, resume bool) *lacp.Memory {
+	if !resume {
 		s.dirs.RemoveLACPState(name)
 		return nil
 	}
@@ -35,16 +35,16 @@ func (s *session) loadLACPState(name string, again bool) *lacp.Memory {
 		m, err = parseLACPState(b)
 	}
 	if err != nil {
-		s.log.Warn("LACP begins anew", "team", name, "err", err)
+		s.log.Warn("LACP state discarded", "team", name, "err", err)
 		return nil
 	}
 	return m
 }
 
-// errLACPState is a file that was not written by a team's process.
-var errLACPState = errors.New("what is remembered makes no sense")
+// errLACPState: no process of a team wrote such a file.
+var errLACPState = errors.New("inconsistent LACP state")
 
-// parseLACPState reads a memory that makes sense.
+// parseLACPState parses and checks LACP state.
 func parseLACPState(b []byte) (*lacp.Memory, error) {
 	var d lacpStateDocument
 	if err := json.Unmarshal(b, &d); err != nil {
@@ -52,7 +52,8 @@ func parseLACPState(b []byte) (*lacp.Memory, error) {
 	}
 	names, numbers := map[string]bool{}, map[uint16]bool{}
 	for _, p := range d.Ports {
-		if p.Name == "" || names[p.Name] || p.Number == 0 || numbers[p.Number] || p.Mux > lacp.MuxDistributing || p.Aggregator < 0 || p.Aggregator > spread.MaxMembers {
+		if p.Name == "" || names[p.Name] || p.Number == 0 || numbers[p.Number] || p.Mux > lacp.MuxDistributing ||
+			p.Aggregator < 0 || p.Aggregator > spread.MaxMembers {
 			return nil, errLACPState
 		}
 		names[p.Name], numbers[p.Number] = true, true
@@ -63,18 +64,20 @@ func parseLACPState(b []byte) (*lacp.Memory, error) {
 	return &d.Memory, nil
 }
 
-// saveLACPState keeps a memory for the next process.
+// saveLACPState returns a function that stores the LACP state, so that partners do not notice a restart.
 func (s *session) saveLACPState(name string) func(*lacp.Memory) {
 	return func(m *lacp.Memory) {
-		err := atomicfile.Write(s.dirs.LACPStateFile(name), 0o640, func(w io.Writer) error { return json.NewEncoder(w).Encode(lacpStateDocument{lacpStateSchema, *m}) })
+		err := atomicfile.Write(s.dirs.LACPStateFile(name), 0o640, func(w io.Writer) error {
+			return json.NewEncoder(w).Encode(lacpStateDocument{lacpStateSchema, *m})
+		})
 		if err != nil {
-			s.log.Warn("LACP is not remembered: partners will notice the next start", "team", name, "err", err)
+			s.log.Warn("LACP state not saved: partners will notice a restart", "team", name, "err", err)
 		}
 	}
 }
 
-// keepRandomSystem has a system id that is drawn anew with each reading of a file stay what it was: partners are not to notice
-// a new start.
+// keepRandomSystem keeps the system ID of the process before this one. A file that says random draws another at each
+// reading, which partners would take for another system.
 func (o *Options) keepRandomSystem() {
 	was, err := config.Load(config.Options{Path: o.RunningConfig(o.Config.Team)})
 	if err == nil && was.Config.LACP.System != 0 {

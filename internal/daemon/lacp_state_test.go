@@ -55,7 +55,7 @@ func TestMemoryIsKept(t *testing.T) {
 	s.dirs.RunDir = "/nonexistent"
 	keep = s.saveLACPState("team0")
 	keep(want)
-	if !strings.Contains(log.String(), "LACP is not remembered") {
+	if !strings.Contains(log.String(), "LACP state not saved") {
 		t.Errorf("logged: %s", log.String())
 	}
 }
@@ -82,7 +82,7 @@ func TestBadMemoryIsIgnored(t *testing.T) {
 			if err := os.WriteFile(s.dirs.LACPStateFile("team0"), []byte(tt.text), 0o640); err != nil {
 				t.Fatal(err)
 			}
-			if got := s.loadLACPState("team0", true); got != nil || !strings.Contains(log.String(), "LACP begins anew") {
+			if got := s.loadLACPState("team0", true); got != nil || !strings.Contains(log.String(), "LACP state discarded") {
 				t.Errorf("remembers %+v, logged: %s", got, log.String())
 			}
 		})

@@ -11,44 +11,40 @@ import (
 	"nicteam/internal/settings"
 )
 
+// Limits of moves from members to the adapter.
 const (
-	// maxMoves is how often in moveWindow one thing moves from a member to the adapter: more often than that there are two who
-	// want it in different places.
-	maxMoves   = 5
+	maxMoves   = 5 // of one address or route in moveWindow; more often, two programs want it in different places
 	moveWindow = time.Minute
-	// companionTime is how long after an address whatever comes to the same NIC belongs to it: a DHCP client sets the route
-	// after the address.
+
+	// companionTime: a route that comes to a NIC so soon after an address belongs to it, as a DHCP client sets them.
 	companionTime = 2 * time.Second
-)
 
-const (
-	// lateQuiet is for how long nothing has come to members before it is moved: who configures a NIC adds an address and then
-	// what needs it, such as a route by a gateway …
+	// A move waits until nothing has come to members for lateQuiet, since whoever configures a NIC adds an address and
+	// then the routes that need it; but no longer than lateMax.
 	lateQuiet = 100 * time.Millisecond
-	// … but nothing waits longer than this.
-	lateMax = time.Second
+	lateMax   = time.Second
 )
 
-// moveLimiter decides when what came to members moves, and bounds how often.
+// moveLimiter decides when addresses and routes that came to members move to the adapter, and how often.
 type moveLimiter struct {
-	firstArrival time.Time            // when something came that has not been moved yet …
-	moveAt       time.Time            // … and when it is to be
-	ipv6Since    map[string]time.Time // since when NICs have IPv6
+	firstArrival time.Time            // of what has not moved yet; zero: nothing
+	moveAt       time.Time            // when it moves
+	ipv6Since    map[string]time.Time // by NIC: IPv6 was enabled
 
-	history        map[string][]time.Time // of moves, by NIC and address
-	companionUntil map[string]time.Time   // by NIC: until then its routes are an address's
-	lastLease      map[string]leaseMove
-	damped         []host.Late // held back at the last look
-	retryTime      time.Time   // when to look again for the sake of these
+	history        map[string][]time.Time // by NIC and address: its moves
+	companionUntil map[string]time.Time   // by NIC: until then a route belongs to an address
+	lastLease      map[string]leaseMove   // by NIC and address
+	damped         []host.Arrival         // not moved by the last adoptLateAddresses
+	retryTime      time.Time              // when to try these again
 }
 
-// leaseMove is an address with a time, as it last moved.
+// leaseMove is the last move of an address with a lifetime.
 type leaseMove struct {
 	at    time.Time
 	valid time.Duration
 }
 
-// noteArrival has what came to a member at now be moved once it is quiet.
+// noteArrival schedules a move of what came to a member.
 func (m *moveLimiter) noteArrival(now time.Time) {
 	if m.firstArrival.IsZero() {
 		m.firstArrival = now
@@ -59,7 +55,7 @@ func (m *moveLimiter) noteArrival(now time.Time) {
 	}
 }
 
-// isDue reports whether it is time to move what came.
+// isDue reports whether it is time to move, and resets the schedule.
 func (m *moveLimiter) isDue(now time.Time) bool {
 	for _, at := range []time.Time{m.moveAt, m.retryTime} {
 		if !at.IsZero() && !now.Before(at) {
@@ -70,21 +66,22 @@ func (m *moveLimiter) isDue(now time.Time) bool {
 	return false
 }
 
-// retryAt has the members be looked at again at a time.
+// retryAt schedules another try.
 func (m *moveLimiter) retryAt(at time.Time) {
 	if m.retryTime.IsZero() || at.Before(m.retryTime) {
 		m.retryTime = at
 	}
 }
 
-// allow reports whether something may move now, and counts it. A DHCP client that renews an address when a good part of
-// its time is over wants nothing else than what it was given.
-func (m *moveLimiter) allow(now time.Time, l host.Late) bool {
+// allow reports whether something may move, and counts the move. A renewed lease may always move: a DHCP client renews
+// it after a good part of its lifetime and has no other place in mind.
+func (m *moveLimiter) allow(now time.Time, l host.Arrival) bool {
 	if m.history == nil {
-		m.history, m.companionUntil, m.lastLease, m.ipv6Since = map[string][]time.Time{}, map[string]time.Time{}, map[string]leaseMove{}, map[string]time.Time{}
+		m.history, m.companionUntil = map[string][]time.Time{}, map[string]time.Time{}
+		m.lastLease, m.ipv6Since = map[string]leaseMove{}, map[string]time.Time{}
 	}
-	if l.Address == host.IPv6 {
-		// Whoever turned it on has an address for it.
+	if l.Address == host.IPv6Enabled {
+		// Whoever enabled it adds an address next.
 		since, known := m.ipv6Since[l.NIC]
 		if !known {
 			since = now
@@ -122,7 +119,7 @@ func (m *moveLimiter) allow(now time.Time, l host.Late) bool {
 	return true
 }
 
-// expire drops what no longer decides anything: addresses come and go for as long as a team runs.
+// expire drops what no longer limits anything: addresses come and go as long as a team runs.
 func (m *moveLimiter) expire(now time.Time) {
 	maps.DeleteFunc(m.history, func(_ string, at []time.Time) bool { return now.Sub(at[len(at)-1]) >= moveWindow })
 	maps.DeleteFunc(m.lastLease, func(_ string, l leaseMove) bool { return now.Sub(l.at) >= l.valid })
@@ -130,7 +127,7 @@ func (m *moveLimiter) expire(now time.Time) {
 	maps.DeleteFunc(m.ipv6Since, func(_ string, since time.Time) bool { return now.Sub(since) >= moveWindow })
 }
 
-// adoptLateAddresses moves to the adapter what came to members, where the team is to have what its members have.
+// adoptLateAddresses moves what came to members to the adapter, if address=auto.
 func (s *session) adoptLateAddresses(ctx context.Context) error {
 	members := s.presentMembers()
 	if s.team.Config().Address != settings.AddressAuto {
@@ -138,7 +135,8 @@ func (s *session) adoptLateAddresses(ctx context.Context) error {
 	}
 	s.moves.damped, s.moves.retryTime = nil, time.Time{}
 	s.moves.expire(time.Now())
-	moved, err := s.host.AdoptLate(s.adapter.Index(), members, func(l host.Late) bool { return s.moves.allow(time.Now(), l) })
+	allow := func(l host.Arrival) bool { return s.moves.allow(time.Now(), l) }
+	moved, err := s.host.AdoptArrivals(s.adapter.Index(), members, allow)
 	announce := false
 	for _, l := range moved {
 		if l.New && l.Address.IsValid() {
@@ -153,7 +151,7 @@ func (s *session) adoptLateAddresses(ctx context.Context) error {
 	return err
 }
 
-// dampedKey is the warning that somebody insists on having on a member what the team moves away.
+// dampedKey is the warning that another program keeps configuring on a member what the team moves away.
 const dampedKey = "late held"
 
 func (s *session) warnDamped(ctx context.Context) {
@@ -162,13 +160,13 @@ func (s *session) warnDamped(ctx context.Context) {
 		l := s.moves.damped[0]
 		what := "a route"
 		switch {
-		case l.Address == host.IPv6:
+		case l.Address == host.IPv6Enabled:
 			what = "IPv6"
 		case l.Address.IsValid():
 			what = l.Address.String()
 		}
-		text = fmt.Sprintf("%s came to %s more than %d times a minute and is left there for now: somebody else configures %s, have it configure %s instead",
-			what, l.NIC, maxMoves, l.NIC, s.adapterName)
+		text = fmt.Sprintf("%s came to %s more than %d times a minute and stays there for now: "+
+			"another program configures %s, let it configure %s instead", what, l.NIC, maxMoves, l.NIC, s.adapterName)
 	}
 	if text == s.dampedText {
 		return
@@ -180,9 +178,10 @@ func (s *session) warnDamped(ctx context.Context) {
 	_ = s.team.Warn(ctx, dampedKey, text)
 }
 
-// reportIgnoredAddresses tells once of each thing that came to a member of a team whose addresses are its own: it is left alone.
+// reportIgnoredAddresses records an event for each address that came to a member of a team with addresses of its own.
+// It stays on the member.
 func (s *session) reportIgnoredAddresses(members []string) error {
-	list, err := s.host.LateOn(members)
+	list, err := s.host.Arrivals(members)
 	if err != nil {
 		return err
 	}
@@ -191,11 +190,12 @@ func (s *session) reportIgnoredAddresses(members []string) error {
 		if !l.Address.IsValid() {
 			continue
 		}
-		text := fmt.Sprintf("%s came to %s and stays there, where it is of no use: %s has the addresses that it was given only", l.Address, l.NIC, s.adapterName)
-		if seen[text] = true; !s.ignoredAddresses[text] {
+		text := fmt.Sprintf("%s came to %s and stays there, unused: %s has configured addresses only",
+			l.Address, l.NIC, s.adapterName)
+		if seen[text] = true; !s.ignored[text] {
 			s.team.Record("drift", l.NIC, text)
 		}
 	}
-	s.ignoredAddresses = seen
+	s.ignored = seen
 	return nil
 }

@@ -4,44 +4,47 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"nicteam/internal/host"
 )
 
-// The part of an address's time that is over when people are told. Who renews does so after half of it, and is given the
-// time to be answered.
+// The part of its lifetime after which people are told of an address. A client renews after half of it (T1, RFC 2131)
+// and gets time to be answered.
 const (
 	overdueAt = 9. / 16
 	urgentAt  = 0.8
 )
 
-// expiryTolerance is how exactly the kernel keeps an address's time.
+// expiryTolerance is how exactly the kernel keeps an address's lifetime.
 const expiryTolerance = 3 * time.Second
 
-// leases are the adapter's addresses whose time is limited.
+// leases are the adapter's addresses with a lifetime.
 type leases struct {
 	known     map[netip.Prefix]lease
-	expired   map[netip.Prefix]bool // and nobody has given them again
-	noClient  bool                  // no program that could renew them ran when the team began
-	started   bool
-	nextStage time.Time // when one comes to another stage
+	expired   map[netip.Prefix]bool // and not added again
+	noClient  bool                  // no DHCP client ran when the team started
+	started   bool                  // followLeases has run once
+	nextStage time.Time             // when the next one becomes overdue, urgent or expires
 }
 
 type lease struct {
-	expires, unrenewed time.Time // orphan: as it was when the team began, with nobody to renew it
-	stage              leaseStage
+	expires time.Time
+	stage   leaseStage
+	// unrenewed is the expiry when the team started without a client that could renew it; zero after a renewal.
+	unrenewed time.Time
 }
 
 type leaseStage int
 
 const (
 	leaseFresh   leaseStage = iota
-	leaseOverdue            // half of its time is over
-	leaseUrgent             // most of it
+	leaseOverdue            // renewal is due
+	leaseUrgent             // most of the lifetime is over
 )
 
-// stageOf says how far an address's time is over, and when it comes to the next stage.
+// stageOf returns the stage of a lease, and when its next stage begins.
 func stageOf(now time.Time, l host.Lease) (leaseStage, time.Time) {
 	at := func(part float64) time.Time {
 		return now.Add(l.Left - time.Duration((1-part)*float64(l.Total)))
@@ -55,8 +58,8 @@ func stageOf(now time.Time, l host.Lease) (leaseStage, time.Time) {
 	return leaseUrgent, now.Add(l.Left + time.Second)
 }
 
-// followLeases warns of addresses that nobody renews, before their time is over.
-func (s *session) followLeases(ctx context.Context, a host.Adapter) error {
+// followLeases warns of addresses that nobody renews, before they expire.
+func (s *session) followLeases(ctx context.Context, a host.AdapterState) error {
 	now := time.Now()
 	was := s.leases.known
 	s.leases.known, s.leases.nextStage = map[netip.Prefix]lease{}, time.Time{}
@@ -87,52 +90,47 @@ func (s *session) followLeases(ctx context.Context, a host.Adapter) error {
 		}
 		_ = s.team.Warn(ctx, leaseKey(p), "")
 		if d := old.expires.Sub(now); d < expiryTolerance {
-			text := fmt.Sprintf("%s ran out on %s: nobody renewed it", p, s.adapterName)
+			text := fmt.Sprintf("%s expired on %s: not renewed", p, s.adapterName)
 			s.team.Record("lease-warning", "", text)
 			_ = s.team.Warn(ctx, leaseKey(p), text)
 			s.leases.expired[p] = true
 		}
 	}
 	for p := range s.leases.expired {
-		if _, back := s.leases.known[p]; back || hasPrefix(a.Addresses, p) {
+		if _, back := s.leases.known[p]; back || slices.Contains(a.Addresses, p) {
 			delete(s.leases.expired, p)
 			if !back {
 				_ = s.team.Warn(ctx, leaseKey(p), "")
 			}
 		}
 	}
-	for p := range was { // made permanent
-		if _, still := s.leases.known[p]; !still && hasPrefix(a.Addresses, p) {
+	for p := range was { // permanent by a change
+		if _, still := s.leases.known[p]; !still && slices.Contains(a.Addresses, p) {
 			_ = s.team.Warn(ctx, leaseKey(p), "")
 		}
 	}
 	return nil
 }
 
-func hasPrefix(list []netip.Prefix, p netip.Prefix) bool {
-	for _, q := range list {
-		if q == p {
-			return true
-		}
-	}
-	return false
-}
-
 func leaseKey(p netip.Prefix) string { return "lease " + p.String() }
 
-// warnLease says of one address how it stands, where that has changed.
+// warnLease warns of one lease if its stage has changed.
 func (s *session) warnLease(ctx context.Context, l host.Lease, now, was lease, known bool) {
 	ends := now.expires.Format(time.TimeOnly)
 	text := ""
 	switch {
 	case now.stage == leaseUrgent:
-		text = fmt.Sprintf("%s on %s runs out at %s: its lease of %v was not renewed", l.Address, s.adapterName, ends, l.Total.Round(time.Second))
+		text = fmt.Sprintf("%s on %s expires at %s: its lease of %v was not renewed",
+			l.Address, s.adapterName, ends, l.Total.Round(time.Second))
 	case now.stage == leaseOverdue:
-		text = fmt.Sprintf("%s on %s runs out at %s unless its lease of %v is renewed, which is due", l.Address, s.adapterName, ends, l.Total.Round(time.Second))
+		text = fmt.Sprintf("%s on %s expires at %s: renewal of its lease of %v is due",
+			l.Address, s.adapterName, ends, l.Total.Round(time.Second))
 	case !now.unrenewed.IsZero():
-		text = fmt.Sprintf("%s on %s runs out at %s: it is leased, and no DHCP client ran here that would renew it", l.Address, s.adapterName, ends)
+		text = fmt.Sprintf("%s on %s expires at %s: it is leased, and no DHCP client ran that could renew it",
+			l.Address, s.adapterName, ends)
 	}
-	if known && now.stage == was.stage && now.unrenewed.IsZero() == was.unrenewed.IsZero() && !s.leases.expired[l.Address] {
+	same := now.stage == was.stage && now.unrenewed.IsZero() == was.unrenewed.IsZero()
+	if known && same && !s.leases.expired[l.Address] {
 		return
 	}
 	if text != "" {

@@ -9,39 +9,39 @@ import (
 	"nicteam/team"
 )
 
-// splitPresent divides the configured members into those that are there and those that are not. A team that is started again, at a
-// boot or after a crash, starts with the NICs it has: a host must not be without network because one of them is missing.
-// With none at all nothing is divided, and the preflight says what is wrong.
-func (s *session) splitPresent(all []settings.MemberConfig) (there, awaited []settings.MemberConfig) {
+// splitPresent splits the configured members into present and absent ones. A team that starts at boot or after a crash
+// starts with the NICs that are present. If none is, it returns all as present, and the preflight reports them.
+func (s *session) splitPresent(all []settings.MemberConfig) (present, missing []settings.MemberConfig) {
 	for _, m := range all {
 		if _, err := s.host.NIC(m.Name); err == nil {
-			there = append(there, m)
+			present = append(present, m)
 		} else {
-			awaited = append(awaited, m)
+			missing = append(missing, m)
 		}
 	}
-	if len(there) == 0 {
+	if len(present) == 0 {
 		return all, nil
 	}
-	return there, awaited
+	return present, missing
 }
 
-func missingKey(name string) string { return "await " + name }
+func missingKey(name string) string { return "missing " + name }
 
-// warnMissing tells people who is missing for as long as somebody is.
+// warnMissing warns of each missing NIC as long as it is missing.
 func (s *session) warnMissing(ctx context.Context) error {
 	for _, m := range s.missing {
-		if err := s.team.Warn(ctx, missingKey(m.Name), m.Name+" is configured and not there; it joins when it comes"); err != nil {
+		text := m.Name + " is configured but absent; it joins when it appears"
+		if err := s.team.Warn(ctx, missingKey(m.Name), text); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// joinMissing takes those in that have come. The caller holds changing.
+// joinMissing joins missing NICs that have appeared. The caller holds changeMu.
 func (s *session) joinMissing(ctx context.Context) {
 	for _, m := range slices.Clone(s.missing) {
-		name := s.host.RealName(m.Name) // udev gives altnames after the NIC has come
+		name := s.host.RealName(m.Name) // udev sets altnames after the NIC has appeared
 		if _, err := s.host.NIC(name); err != nil {
 			continue
 		}
@@ -50,13 +50,13 @@ func (s *session) joinMissing(ctx context.Context) {
 			s.forgetMissing(ctx, m.Name)
 		}
 		if err != nil {
-			s.log.Warn("NIC has come but cannot be taken", "member", m.Name, "err", err)
-			_ = s.team.Warn(ctx, missingKey(m.Name), m.Name+" has come but cannot be taken: "+err.Error())
+			s.log.Warn("NIC has appeared but cannot join", "member", m.Name, "err", err)
+			_ = s.team.Warn(ctx, missingKey(m.Name), m.Name+" has appeared but cannot join: "+err.Error())
 		}
 	}
 }
 
-// renameMissing has NICs be awaited by other names when members have taken theirs, old to new.
+// renameMissing gives missing NICs another name if a member was renamed to theirs. names maps old names to new ones.
 func (s *session) renameMissing(ctx context.Context, names map[string]string) error {
 	if len(names) == 0 {
 		return nil
@@ -76,7 +76,7 @@ func (s *session) isMissing(name string) bool {
 	return slices.ContainsFunc(s.missing, func(m settings.MemberConfig) bool { return m.Name == name })
 }
 
-// forgetMissing forgets a NIC that has joined or is not wanted any more. The caller holds changing.
+// forgetMissing expects a NIC no longer: it has joined or was removed. The caller holds changeMu.
 func (s *session) forgetMissing(ctx context.Context, name string) {
 	if s.isMissing(name) {
 		s.missing = slices.DeleteFunc(s.missing, func(m settings.MemberConfig) bool { return m.Name == name })

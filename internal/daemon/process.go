@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// niceness of a team's process: whatever else the host computes, its network comes first, and a dead NIC is left at once.
+// niceness of a team's process: a busy host must not delay its network or a failover.
 const niceness = -10
 
-// raisePriority raises the priority of all threads; those that come later inherit it. Where that is not permitted the team
-// works all the same.
+// raisePriority raises the priority of all threads; later ones inherit it. Without the permission the team works with
+// normal priority.
 func raisePriority() {
 	raiseSessionPriority()
 	tasks, err := os.ReadDir("/proc/self/task")
@@ -30,28 +30,27 @@ func raisePriority() {
 	}
 }
 
-// raiseSessionPriority raises the priority of the session among others: kernels that group processes by session (autogroup)
-// compare niceness only within one. The session of somebody else, a shell that has the process in the foreground, stays as
-// it is.
+// raiseSessionPriority raises the priority of the session: with autogroup (sched(7)) niceness counts only within a
+// session. The session of somebody else, such as the shell of a foreground process, stays unchanged.
 func raiseSessionPriority() {
 	if sid, err := unix.Getsid(0); err != nil || sid != os.Getpid() {
 		return
 	}
 	f, err := os.OpenFile("/proc/self/autogroup", os.O_WRONLY, 0)
 	if err != nil {
-		return // a kernel without
+		return // no autogroup
 	}
 	defer f.Close()
 	_, _ = f.WriteString(strconv.Itoa(niceness))
 }
 
-// sdNotify tells the service manager that started this process how it is, as sd_notify(3) does; without one it does nothing.
+// sdNotify reports a state to the service manager that started this process, if any (sd_notify(3)).
 func sdNotify(state string) {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {
 		return
 	}
-	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"}) // a leading @ is an abstract name
+	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"}) // a leading @: abstract
 	if err != nil {
 		return
 	}
@@ -59,16 +58,14 @@ func sdNotify(state string) {
 	_ = c.Close()
 }
 
-// keptCapabilities are the capabilities that a running team needs: links, packet sockets, and the programs that
-// keep the host from seeing members that join later.
+// keptCapabilities are for links, packet sockets, and the programs that hide later members from the host.
 var keptCapabilities = []int{unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_BPF, unix.CAP_PERFMON}
 
-// dropPrivileges gives up, for all threads and what they start, every capability that is not in kept, and the
-// way to get others by exec.
+// dropPrivileges drops all other capabilities of all threads, and with no_new_privs the way to get any by exec.
 func dropPrivileges() error {
 	if _, _, e := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); e != 0 {
 		if errors.Is(e, syscall.ENOTSUP) {
-			return nil // a test binary with cgo: the runtime does not know all threads
+			return nil // a test binary with cgo, where the runtime cannot reach all threads
 		}
 		return fmt.Errorf("set no_new_privs: %w", e)
 	}
@@ -85,7 +82,8 @@ func dropPrivileges() error {
 		mask := uint32(keep >> (32 * i))
 		have[i] = unix.CapUserData{Effective: have[i].Effective & mask, Permitted: have[i].Permitted & mask}
 	}
-	_, _, e := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&head)), uintptr(unsafe.Pointer(&have[0])), 0)
+	_, _, e := syscall.AllThreadsSyscall(unix.SYS_CAPSET,
+		uintptr(unsafe.Pointer(&head)), uintptr(unsafe.Pointer(&have[0])), 0)
 	if e != 0 {
 		return fmt.Errorf("drop capabilities: %w", e)
 	}

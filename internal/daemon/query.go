@@ -11,13 +11,13 @@ import (
 	"nicteam/team"
 )
 
-// Status is the team's state.
+// Status returns the status document.
 func (s *session) Status() *api.Status { return s.team.Status() }
 
-// Sample reads the totals.
+// Sample reads the counters.
 func (s *session) Sample() *team.Sample { return s.team.Sample() }
 
-// History says what was carried when.
+// History returns the traffic history. A member may be named by an altname.
 func (s *session) History(q api.HistoryQuery) (*api.History, error) {
 	if q.Member != "" && !slices.Contains(s.team.Config().MemberNames(), q.Member) {
 		q.Member = s.host.RealName(q.Member)
@@ -25,7 +25,7 @@ func (s *session) History(q api.HistoryQuery) (*api.History, error) {
 	return s.team.History(q)
 }
 
-// Events delivers what is remembered, and with follow what comes.
+// Events delivers the events in memory, and with follow the later ones.
 func (s *session) Events(ctx context.Context, follow bool) <-chan api.Event {
 	if follow {
 		return s.team.Replay(ctx, time.Time{})
@@ -39,7 +39,7 @@ func (s *session) Events(ctx context.Context, follow bool) <-chan api.Event {
 	return c
 }
 
-// Explain says which member carries a flow.
+// Explain returns which member carries a flow, such as "tcp 10.0.0.1:5000 10.0.0.2:80", and why.
 func (s *session) Explain(flow string) (*api.Explanation, error) {
 	f, err := spread.ParseFlow(flow)
 	if err != nil {
@@ -58,7 +58,7 @@ func (s *session) Explain(flow string) (*api.Explanation, error) {
 	return e, nil
 }
 
-// Peers lists the peers that the mode steers.
+// Peers returns the peers that elb steers.
 func (s *session) Peers(ctx context.Context) (*api.Peers, error) {
 	list, err := s.team.Peers(ctx)
 	if err != nil {

@@ -12,17 +12,17 @@ import (
 	"nicteam/team"
 )
 
-// rejoinNICs takes members back whose NIC was gone and has returned, maybe under another ifindex, or has another NIC in its place,
-// and those in that were missing at the start. The caller holds changing.
+// rejoinNICs handles members whose NIC was gone and has returned, maybe with another ifindex, or was replaced by
+// another NIC of its name, and NICs that were missing at the start. The caller holds changeMu.
 func (s *session) rejoinNICs(ctx context.Context) {
 	s.joinMissing(ctx)
-	s.host.EndGone()
+	s.host.DetachGone()
 	for _, m := range s.team.Members() {
 		if m.State != "absent" {
-			if _, err := s.host.Facts(m.Index); err == nil {
+			if _, err := s.host.ReadLink(m.Index); err == nil {
 				continue
 			}
-			// The link watch tells of it, too; the next NIC may be there before that.
+			// The link watch reports this too, but maybe later than the next NIC appears.
 			_ = s.team.Absent(ctx, m.Name)
 		}
 		s.rejoinMember(ctx, m.Name)
@@ -30,39 +30,39 @@ func (s *session) rejoinNICs(ctx context.Context) {
 	s.updateFollower()
 }
 
+// rejoinMember makes the NIC that has the name of an absent member that member, if it may.
 func (s *session) rejoinMember(ctx context.Context, name string) {
-	n, err := s.host.Returned(name)
+	n, err := s.host.ReturnedNIC(name)
 	if err != nil && s.awaitIdentity(ctx, name) {
-		n, err = s.host.Returned(name)
+		n, err = s.host.ReturnedNIC(name)
 	}
 	if err == nil {
 		err = s.returnNIC(ctx, name, n)
 	} else if n, err = s.host.NIC(name); err != nil {
-		_ = s.team.Warn(ctx, rejoinKey(name), "") // nothing is there that could be taken
+		_ = s.team.Warn(ctx, rejoinKey(name), "")
 		return
 	} else if s.team.Config().Match == settings.MatchMAC {
-		_ = s.team.Warn(ctx, rejoinKey(name), "another NIC is called "+name+" now, with MAC "+n.MAC.String()+
-			", and match is mac: nicteam remove "+s.team.Config().Team+" "+name+" and add take it")
+		_ = s.team.Warn(ctx, rejoinKey(name), name+" is another NIC now, with MAC "+n.MAC.String()+
+			", and match=mac: to use it, nicteam remove "+s.team.Config().Team+" "+name+", then add")
 		return
 	} else {
 		err = s.replaceNIC(ctx, name, n)
 	}
 	if err != nil {
-		s.log.Warn("NIC is back but cannot be taken", "member", name, "err", err)
-		_ = s.team.Warn(ctx, rejoinKey(name), name+" is back but cannot be taken: "+err.Error())
+		s.log.Warn("NIC is back but cannot rejoin", "member", name, "err", err)
+		_ = s.team.Warn(ctx, rejoinKey(name), name+" is back but cannot rejoin: "+err.Error())
 		return
 	}
 	_ = s.team.Warn(ctx, rejoinKey(name), "")
 }
 
 const (
-	// identityQuiet is how long a new device must have been as it is: it gets its name and its MAC one after the other.
-	identityQuiet = 200 * time.Millisecond
-	// identityTimeout bounds the wait for that.
+	identityQuiet   = 200 * time.Millisecond // unchanged for so long, a new NIC has its final name and MAC
 	identityTimeout = time.Second
 )
 
-// awaitIdentity reports whether a NIC of a name is there that has not been looked at before, once it is what it will be.
+// awaitIdentity reports whether a NIC of that name is there that was not seen before. It waits until name and MAC,
+// which come one after the other, stay unchanged.
 func (s *session) awaitIdentity(ctx context.Context, name string) bool {
 	n, err := s.host.NIC(name)
 	if err != nil || n.Identity() == s.identified[name] {
@@ -77,7 +77,7 @@ func (s *session) awaitIdentity(ctx context.Context, name string) bool {
 		case <-ctx.Done():
 			return false
 		}
-		if _, err := s.host.Returned(name); err == nil {
+		if _, err := s.host.ReturnedNIC(name); err == nil {
 			return true
 		}
 		now, err := s.host.NIC(name)
@@ -97,6 +97,7 @@ func (s *session) awaitIdentity(ctx context.Context, name string) bool {
 
 func rejoinKey(name string) string { return "rejoin " + name }
 
+// returnNIC makes a NIC that has returned a member again.
 func (s *session) returnNIC(ctx context.Context, name string, n host.NIC) error {
 	if h, err := s.nics.Lock(n.Index); h != nil || err != nil {
 		if h != nil {
@@ -104,33 +105,34 @@ func (s *session) returnNIC(ctx context.Context, name string, n host.NIC) error 
 		}
 		return err
 	}
-	// Before anything else, unlike with a NIC that joins: this one has no address that anybody misses, and what comes
-	// by it must not reach the host beside the team.
+	// First, unlike with a NIC that joins: this one has no address that is in use, and its frames must not reach the
+	// host beside the team.
 	if err := s.host.Isolate(n.Index); err != nil {
 		return err
 	}
 	if s.team.Config().Address == settings.AddressAuto {
-		if _, err := s.host.AdoptLate(s.adapter.Index(), []string{name}, func(host.Late) bool { return true }); err != nil {
+		all := func(host.Arrival) bool { return true }
+		if _, err := s.host.AdoptArrivals(s.adapter.Index(), []string{name}, all); err != nil {
 			return err
 		}
 	}
 	return s.reopenMember(ctx, name, n)
 }
 
-// reopenMember has the data path open a member on a NIC that is recorded.
+// reopenMember makes the data path open a member on a NIC that is in the journal.
 func (s *session) reopenMember(ctx context.Context, name string, n host.NIC) error {
 	if err := s.host.Strip(name, s.memberSetup()); err != nil {
 		return err
 	}
 	if now, err := s.host.NICAt(n.Index); err == nil {
-		n = now // with another MTU, maybe
+		n = now // Strip may have changed its MTU
 	}
 	l := team.Link{Name: name, Index: n.Index, MAC: n.MAC}
-	return s.team.Return(ctx, name, l, team.MemberInfo{Driver: n.Driver, MTU: n.MTU, OwnMAC: n.WiFi, VLANFilter: s.host.FiltersVLANs(name)})
+	return s.team.Return(ctx, name, l, s.memberInfo(name, n))
 }
 
-// replaceNIC puts another NIC in the place of a member's that is gone: it has the same name. What the old one lent stays on the
-// adapter, and is its own if it ever comes back.
+// replaceNIC makes another NIC the member of that name. Addresses of the absent one stay on the adapter, and remain its
+// own in the journal.
 func (s *session) replaceNIC(ctx context.Context, name string, n host.NIC) error {
 	c := s.team.Config()
 	var others []settings.MemberConfig
@@ -146,7 +148,7 @@ func (s *session) replaceNIC(ctx context.Context, name string, n host.NIC) error
 		if err != nil {
 			return err
 		}
-		if _, problem := s.host.CheckAdd(check, []string{name}, others, host.Known); problem != nil {
+		if _, problem := s.host.CheckAdd(check, []string{name}, others, host.ConsentChecked); problem != nil {
 			return problem
 		}
 		if err := s.lockNICs("add to "+c.Team, []string{name}); err != nil {
@@ -167,7 +169,7 @@ func (s *session) replaceNIC(ctx context.Context, name string, n host.NIC) error
 	if err != nil {
 		_, back := s.host.Release(name, false)
 		if back != nil {
-			s.log.Warn("NIC not given back", "member", name, "err", back)
+			s.log.Warn("NIC not released", "member", name, "err", back)
 		}
 		return err
 	}

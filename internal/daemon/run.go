@@ -17,27 +17,30 @@ import (
 	"nicteam/internal/settings"
 )
 
-// Options say what the team's own process runs.
+// Options of Run. Config and Dirs must be set.
 type Options struct {
 	Config settings.Config
 	launch.Dirs
-	Ready   *os.File // where to report steps and readiness, nil for nowhere
+	Ready   *os.File // where to report steps and readiness; nil: nowhere
 	Release bool     // give everything back when ctx ends
-	Strict  bool     // somebody makes the team now and waits: what cannot be as wished is an error, as Config.Datapath fastpath, or a team out of reach
-	Notes   []string // warnings that are known already
-	Version string   // told by GET /metrics
+	Notes   []string // warnings found while the configuration was read
+	Version string   // for GET /metrics
 	Log     *slog.Logger
 
-	ReopenLog <-chan os.Signal // a value: open the log file anew, somebody has moved it away; nil: never
+	// Strict: somebody creates the team and waits. What cannot be as configured is an error: datapath=fastpath, a team
+	// whose addresses would be unreachable. A start at boot makes do with what works.
+	Strict bool
 
-	// RandomSystem says that Config.LACP.System was drawn just now; the one that was drawn for a process before this one
-	// stays in its place.
+	ReopenLog <-chan os.Signal // a value: the log file was moved away, open it anew; nil: never
+
+	// RandomSystem: Config.LACP.System was drawn for this start. The one of an earlier process of the team stays in
+	// use.
 	RandomSystem bool
 }
 
-// Run is the team's process: it takes the NICs over, or goes on where the process before it died, and returns after `nicteam delete`
-// or when ctx ends. In the second case adapter, addresses and journal stay for the next start, unless o.Release says
-// otherwise. Its errors are *api.Problem where a user can do something.
+// Run is the team's process. It takes the NICs over, or resumes what the process before it left, and returns after
+// `nicteam delete` or when ctx ends. When ctx ends, adapter, addresses and journal stay for the next start, unless
+// o.Release. It returns a *api.Problem where a user can do something.
 func Run(ctx context.Context, o Options) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -60,11 +63,11 @@ func run(ctx context.Context, o Options, rep *launch.Reporter) error {
 	if err := o.Dirs.Make(); err != nil {
 		return err
 	}
-	mine, err := launch.LockTeam(o.Dirs, name)
+	lock, err := launch.LockTeam(o.Dirs, name)
 	if err != nil {
 		return err
 	}
-	defer mine.Release()
+	defer lock.Release()
 	for _, note := range o.Notes {
 		rep.Warn(note)
 	}
@@ -72,7 +75,8 @@ func run(ctx context.Context, o Options, rep *launch.Reporter) error {
 		o.keepRandomSystem()
 	}
 	if err := config.Save(o.RunningConfig(name), o.Config); err != nil {
-		return &api.Problem{Kind: api.Failed, What: "start " + name, Why: err.Error(), Fix: "make room or rights there", Err: err}
+		return &api.Problem{Kind: api.Failed, What: "start " + name, Why: err.Error(),
+			Fix: "check free space and permissions there", Err: err}
 	}
 	raisePriority()
 	s, err := start(ctx, o, rep)
@@ -80,7 +84,8 @@ func run(ctx context.Context, o Options, rep *launch.Reporter) error {
 		return err
 	}
 	var failovers metrics.Failovers
-	server, err := control.Listen(o.Socket(name), s, control.Options{Log: o.Log, Panics: s.panics, Failovers: &failovers, Version: o.Version})
+	server, err := control.Listen(o.Socket(name), s, control.Options{Log: o.Log, Panics: s.panics,
+		Failovers: &failovers, Version: o.Version})
 	if err == nil {
 		err = dropPrivileges()
 	}
@@ -95,19 +100,23 @@ func run(ctx context.Context, o Options, rep *launch.Reporter) error {
 	if o.Ready != nil {
 		_ = o.Ready.Close()
 	}
-	return s.serve(ctx, server, mine, &failovers, o)
+	return s.serve(ctx, server, lock, &failovers, o)
 }
 
-// serve works until the team is deleted or ctx ends.
-func (s *session) serve(ctx context.Context, server *control.Server, mine *launch.TeamLock, failovers *metrics.Failovers, o Options) error {
+// serve runs until the team is deleted, fails, or ctx ends.
+func (s *session) serve(ctx context.Context, server *control.Server, lock *launch.TeamLock,
+	failovers *metrics.Failovers, o Options) error {
 	name := o.Config.Team
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(work) }()
-	var back sync.WaitGroup
+	var running sync.WaitGroup
 	followers := map[string]func(context.Context){
-		"lock": func(ctx context.Context) { mine.Maintain(ctx, o.Dirs, name, s.log) },
-		"host": s.followHost, "filters": s.followFilters, "past": s.saveHistoryPeriodically, "choice of the data path": s.datapath.run,
+		"lock":      func(ctx context.Context) { lock.Maintain(ctx, o.Dirs, name, s.log) },
+		"host":      s.followHost,
+		"filters":   s.followFilters,
+		"history":   s.saveHistoryPeriodically,
+		"data path": s.datapath.run,
 		"failovers": func(ctx context.Context) { failovers.Follow(s.team.Follow(ctx), s) },
 	}
 	path := o.LogFile(name)
@@ -115,7 +124,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, mine *launc
 		followers["log"] = func(ctx context.Context) { log.Follow(ctx, o.ReopenLog, s.log) }
 	}
 	for where, follow := range followers {
-		back.Go(func() { s.panics.Restart(work, where, func() { follow(work) }) })
+		running.Go(func() { s.panics.Restart(work, where, func() { follow(work) }) })
 	}
 
 	var err error
@@ -129,21 +138,21 @@ func (s *session) serve(ctx context.Context, server *control.Server, mine *launc
 	}
 	sdNotify("STOPPING=1")
 	cancel()
-	back.Wait()
+	running.Wait()
 	err = errors.Join(err, <-served)
 	if deleted {
 		return err
 	}
-	s.changeMu.Lock() // a change that is going on is ended first
+	s.changeMu.Lock() // finish a change in progress
 	defer s.changeMu.Unlock()
 	lost := errors.Is(err, errLost)
 	if lost {
-		_ = s.adapter.SetPersist(false) // wherever it is
+		_ = s.adapter.SetPersist(false) // whichever network namespace it is in
 	}
 	if o.Release || lost {
 		steps, e := s.giveBack()
-		for _, step := range steps { // nobody waits for an answer
-			s.log.Info("given back", "team", name, "what", step)
+		for _, step := range steps {
+			s.log.Info("released", "team", name, "what", step)
 		}
 		atomicfile.Remove(o.RunningConfig(name)) // TEAM.yaml stays: the team was stopped, not deleted
 		if o.Persistent(name) {
@@ -159,11 +168,12 @@ func (s *session) serve(ctx context.Context, server *control.Server, mine *launc
 	return errors.Join(err, s.host.Close())
 }
 
-// asProblem is err as users see it.
+// asProblem returns the *api.Problem in err, or makes one.
 func asProblem(what string, err error) *api.Problem {
 	var p *api.Problem
 	if errors.As(err, &p) {
 		return p
 	}
-	return &api.Problem{Kind: api.Failed, What: what, Why: err.Error(), Fix: "nicteam status shows the teams of this host", Err: err}
+	return &api.Problem{Kind: api.Failed, What: what, Why: err.Error(), Err: err,
+		Fix: "nicteam status shows the teams of this host"}
 }

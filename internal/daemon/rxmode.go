@@ -10,32 +10,28 @@ import (
 )
 
 const (
-	// rxModePollInterval is how often the adapter's multicast list and flags are read, besides after each event: no kernel tells of
-	// all that changes them …
-	rxModePollInterval = time.Second
-	// … and those before 6.14 do not tell of groups that programs join.
-	rxModePollOldKernel = 200 * time.Millisecond
-	// rxModeMinGap is the least time between two readings, however often groups are joined and left …
-	rxModeMinGap = 10 * time.Millisecond
-	// … and so much more a group, of which thousands must not cost a processor.
-	rxModeGapPerGroup = 50 * time.Microsecond
+	rxModePollInterval  = time.Second            // besides events: no kernel reports every change …
+	rxModePollOldKernel = 200 * time.Millisecond // … and kernels before 6.14 do not report groups that programs join
+	rxModeMinGap        = 10 * time.Millisecond  // between two readings, however often groups are joined and left …
+	rxModeGapPerGroup   = 50 * time.Microsecond  // … plus this: thousands of groups must not use up a processor
 )
 
-// followRxMode tells the team what the adapter's stack wants to receive, until ctx ends.
+// followRxMode reports the adapter's multicast list and flags to the control loop, until ctx ends.
 func (s *session) followRxMode(ctx context.Context) {
-	news := s.follower.News(host.AdapterLink | host.MemberLink | host.OtherLink | host.AdapterHas | host.OtherHas | host.BehindHas | host.AdapterGroups)
+	news := s.follower.Subscribe(host.AdapterLink | host.MemberLink | host.OtherLink |
+		host.AdapterConfig | host.OtherConfig | host.UpperConfig | host.AdapterGroups)
 	changed, every := news.C(), rxModePollInterval
-	if !host.TellsOfGroups() {
+	if !host.ReportsGroupChanges() {
 		every = rxModePollOldKernel
 	}
-	var told spread.RxMode
+	var reported spread.RxMode
 	for {
 		rx, err := s.host.RxMode(s.adapter.Index())
 		switch {
 		case err != nil:
-			s.log.Debug("adapter's multicast list not read", "err", err) // it may be gone: others tell of that
-		case !reflect.DeepEqual(rx, told) && s.team.SetRxMode(ctx, rx) == nil:
-			told = rx
+			s.log.Debug("adapter's multicast list not read", "err", err)
+		case !reflect.DeepEqual(rx, reported) && s.team.SetRxMode(ctx, rx) == nil:
+			reported = rx
 		}
 		select {
 		case <-time.After(rxModeMinGap + time.Duration(len(rx.Groups))*rxModeGapPerGroup):

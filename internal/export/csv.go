@@ -12,7 +12,8 @@ import (
 
 // head names the fields. They do not depend on NICs and protocols: each series has its own lines.
 var head = []string{"time", "seconds", "scope", "name",
-	"rx_bytes", "rx_frames", "tx_bytes", "tx_frames", "rx_bytes_peak", "rx_frames_peak", "tx_bytes_peak", "tx_frames_peak"}
+	"rx_bytes", "rx_frames", "tx_bytes", "tx_frames",
+	"rx_bytes_peak", "rx_frames_peak", "tx_bytes_peak", "tx_frames_peak"}
 
 // csv writes a line per column of time and series: when the column starts, how many seconds of it are known, whose
 // traffic it is, what was carried, and what its busiest second carried. A gap has zero seconds and no figures.
@@ -39,7 +40,8 @@ func (t *Traffic) csv(w io.Writer) error {
 		seconds := strconv.FormatFloat(time.Duration(covered).Seconds(), 'f', -1, 64)
 		for _, l := range lines {
 			row := []string{begins, seconds, l.scope, l.name}
-			for _, list := range [][]uint64{l.rx.Bytes, l.rx.Frames, l.tx.Bytes, l.tx.Frames, l.rx.BytesPeak, l.rx.FramesPeak, l.tx.BytesPeak, l.tx.FramesPeak} {
+			for _, list := range [][]uint64{l.rx.Bytes, l.rx.Frames, l.tx.Bytes, l.tx.Frames,
+				l.rx.BytesPeak, l.rx.FramesPeak, l.tx.BytesPeak, l.tx.FramesPeak} {
 				figure := ""
 				if covered > 0 {
 					figure = strconv.FormatUint(at(list, i), 10)

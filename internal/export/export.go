@@ -45,7 +45,7 @@ func ParseFormat(s string) (Format, error) {
 			return f, nil
 		}
 	}
-	return "", fmt.Errorf("there is no format %q; the formats are %s", s, Formats())
+	return "", fmt.Errorf("unknown format %q: one of %s", s, Formats())
 }
 
 // Traffic is what to write: a history and the state of the team at its end.

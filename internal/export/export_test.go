@@ -34,7 +34,8 @@ func example() Traffic {
 		}
 		return c
 	}
-	h := &api.History{Schema: "nicteam.history/v1", Team: "team0", From: from, To: from.Add(40 * time.Second), Step: 10e9, Columns: 4,
+	h := &api.History{Schema: "nicteam.history/v1", Team: "team0",
+		From: from, To: from.Add(40 * time.Second), Step: 10e9, Columns: 4,
 		Covered: []int64{10e9, 10e9, 0, 4.5e9},
 		RX:      carried(1_500_000_000, 900_000_000, 0, 100_000_000), TX: carried(0, 50_000, 0, 0),
 		Members: []api.NamedColumns{
@@ -43,10 +44,12 @@ func example() Traffic {
 		},
 		Protocols: []api.NamedColumns{
 			{Name: "tcp", RX: carried(1_500_000_000, 600_000_000, 0, 100_000_000)},
-			{Name: "ipv6-nd", TX: carried(0, 50_000, 0, 0)}, {Name: "udp"}, {Name: "other", RX: carried(0, 300_000_000, 0, 0)},
+			{Name: "ipv6-nd", TX: carried(0, 50_000, 0, 0)},
+			{Name: "udp"}, {Name: "other", RX: carried(0, 300_000_000, 0, 0)},
 		},
 		Events: []api.Event{
-			{Time: from.Add(15 * time.Second), Team: "team0", Event: "member-down", Member: "eth2", Reason: "carrier lost", Took: 420_000},
+			{Time: from.Add(15 * time.Second), Team: "team0", Event: "member-down", Member: "eth2",
+				Reason: "carrier lost", Took: 420_000},
 			{Time: from.Add(15 * time.Second), Team: "team0", Event: "team-degraded", Reason: "eth2 | is\ndown"},
 		}}
 	s := &api.Status{Team: "team0", Mode: "elb", State: "degraded", Reason: "eth2 is down: carrier lost",
@@ -58,7 +61,8 @@ func example() Traffic {
 func one(name string) Traffic {
 	t := example()
 	t.History.Member = name
-	t.History.RX, t.History.TX, t.History.Members = t.History.Members[1].RX, t.History.Members[1].TX, []api.NamedColumns{}
+	m := t.History.Members[1]
+	t.History.RX, t.History.TX, t.History.Members = m.RX, m.TX, []api.NamedColumns{}
 	return t
 }
 
@@ -175,11 +179,13 @@ func TestParseFormat(t *testing.T) {
 
 func TestPictureWords(t *testing.T) {
 	for name, p := range map[string]Picture{
-		"": {Width: 160, Height: 8192, Unit: "packets", View: "protocol", Scale: "500M", Dark: true}, "width": {Width: 159}, "height": {Height: 8193},
+		"":      {Width: 160, Height: 8192, Unit: "packets", View: "protocol", Scale: "500M", Dark: true},
+		"width": {Width: 159}, "height": {Height: 8193},
 		"unit": {Unit: "furlong"}, "view": {View: "sideways"}, "scale": {Scale: "wide"},
 	} {
 		var b *BadOption
-		if err := p.Check(); errors.As(err, &b) != (name != "") || b != nil && (b.Name != name || b.Err == nil || b.Instead == "") {
+		err := p.Check()
+		if errors.As(err, &b) != (name != "") || b != nil && (b.Name != name || b.Err == nil || b.Instead == "") {
 			t.Errorf("%q: %v", name, err)
 		}
 	}

@@ -13,12 +13,6 @@ type Picture struct {
 	Dark              bool
 }
 
-// Bounds of a side of a picture.
-const (
-	leastPixels = 160
-	mostPixels  = 8192
-)
-
 // BadOption is a field of a Picture that is not valid. Instead is a valid value.
 type BadOption struct {
 	Name, Value, Instead string
@@ -34,8 +28,9 @@ func (p Picture) options() (o chart.Options, err error) {
 		name string
 		v    int
 	}{{"width", p.Width}, {"height", p.Height}} {
-		if size.v != 0 && (size.v < leastPixels || size.v > mostPixels) {
-			return o, &BadOption{size.name, fmt.Sprint(size.v), "960", fmt.Errorf("a picture has %d to %d pixels a side", leastPixels, mostPixels)}
+		if size.v != 0 && (size.v < chart.LeastPixels || size.v > chart.MostPixels) {
+			err := fmt.Errorf("want %d to %d pixels", chart.LeastPixels, chart.MostPixels)
+			return o, &BadOption{size.name, fmt.Sprint(size.v), "960", err}
 		}
 	}
 	o = chart.Options{Width: p.Width, Height: p.Height, Dark: p.Dark}

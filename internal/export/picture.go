@@ -17,10 +17,11 @@ func (t *Traffic) data() chart.Data {
 		t = &Traffic{History: &complete, Status: t.Status, Location: t.Location}
 	}
 	h := t.History
-	d := chart.Data{Name: t.title(), End: h.To.In(t.Location), Step: time.Duration(h.Step), Total: t.series("", h.RX, h.TX),
-		Events: t.marks()}
+	d := chart.Data{Name: t.title(), End: h.To.In(t.Location), Step: time.Duration(h.Step),
+		Total: t.series("", h.RX, h.TX), Events: t.marks()}
 	for _, m := range t.members() {
-		d.Members = append(d.Members, chart.Member{Series: t.series(m.Name, m.RX, m.TX), State: m.state, Up: m.up, Link: m.bps})
+		s := t.series(m.Name, m.RX, m.TX)
+		d.Members = append(d.Members, chart.Member{Series: s, State: m.state, Up: m.up, Link: m.bps})
 	}
 	for _, p := range h.Protocols {
 		d.Protocols = append(d.Protocols, t.series(protocol(p.Name), p.RX, p.TX))

@@ -11,28 +11,29 @@ import (
 	"nicteam/modes/spread"
 )
 
-// addresses are the MACs that a Plan speaks of. What is noted of each has two views, as there are two Plans: they change at one
-// instant. Between two changes both views are the same, so that a change takes no longer than what is different in it.
+// addresses is the map of the MACs that a Plan has. Each entry has two views, one for each of the two plans in shared memory,
+// so that all entries change at one moment. Between two changes both views are equal, so that a change writes only the
+// differences.
 type addresses struct {
 	table   *ebpf.Map
 	view    uint8               // in force
-	current map[frame.MAC]entry // what it says
-	next    map[frame.MAC]entry // what the other one says, to come into force
+	current map[frame.MAC]entry // the entries of that view
+	next    map[frame.MAC]entry // the entries of the other view, which comes into force
 }
 
-// entry is what a Plan says of a MAC.
+// entry is a Plan's entry of a MAC.
 type entry struct {
-	acceptors spread.MemberSet // that take in what is for it
+	acceptors spread.MemberSet // members that accept frames to it
 	kind      uint32
 }
 
-// The kinds of entries. One that some member takes in and that is neither has none.
+// The kinds of entries; 0: neither, but some member accepts it.
 const (
 	kindOwn    = 1
 	kindBehind = 2
 )
 
-// entries are all MACs that a Plan speaks of.
+// entries returns the MACs that a Plan has.
 func entries(pl *spread.Plan) map[frame.MAC]entry {
 	all := make(map[frame.MAC]entry, len(pl.TeamMACs)+len(pl.Behind))
 	for _, m := range pl.TeamMACs {
@@ -51,7 +52,7 @@ func entries(pl *spread.Plan) map[frame.MAC]entry {
 	return all
 }
 
-// prepare has the other view say what a Plan does, and says which is to be in force: the same where nothing is different.
+// prepare writes the entries to the other view and returns the view to put in force, the present one if nothing differs.
 func (a *addresses) prepare(all map[frame.MAC]entry) (view uint8, err error) {
 	if maps.Equal(all, a.current) {
 		return a.view, nil
@@ -60,7 +61,7 @@ func (a *addresses) prepare(all map[frame.MAC]entry) (view uint8, err error) {
 	return 1 - a.view, a.write(1 - a.view)
 }
 
-// finish has the view that was in force before say what is in force.
+// finish makes the view that was in force before equal to the one in force.
 func (a *addresses) finish(view uint8) error {
 	if view == a.view {
 		return nil
@@ -91,7 +92,7 @@ func (a *addresses) write(view uint8) error {
 	return nil
 }
 
-// writeEntry changes what a view says of a MAC. One of which neither says anything is forgotten.
+// writeEntry changes a view's entry of a MAC. It deletes the MAC if both views are empty.
 func (a *addresses) writeEntry(view uint8, m frame.MAC, e entry) error {
 	var v programAddress
 	if err := a.table.Lookup(uint64(m), &v); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {

@@ -11,8 +11,8 @@ import (
 	"nicteam/team"
 )
 
-// ageingReporter tells the control loop of stations of Plan.Ageing that send. Programs note in the table of stations when each last
-// sent, which nobody need look at more often than every ageingEvery.
+// ageingReporter reports to the control loop which stations of Plan.Ageing still send. Programs record when each station last sent;
+// it reads that each ageingInterval.
 type ageingReporter struct {
 	path   *Path
 	kernel *kernel
@@ -25,12 +25,12 @@ type ageingReporter struct {
 // ageingStation is a station that the control loop asks about.
 type ageingStation struct {
 	station frame.Station
-	since   uint64 // of CLOCK_MONOTONIC: when it was first asked about
+	since   uint64 // ns of CLOCK_MONOTONIC: when a Plan first had it
 }
 
 const ageingInterval = time.Second
 
-// report looks once for each station that is asked about.
+// report reports each station that sent since it was asked about, once.
 func (a *ageingReporter) report(pl *spread.Plan) {
 	if pl != a.plan {
 		a.follow(pl)
@@ -44,8 +44,8 @@ func (a *ageingReporter) report(pl *spread.Plan) {
 	})
 }
 
-// follow takes over what another Plan asks about. What was told of already is told of again if it still asks: the
-// control loop has not heard.
+// follow takes the stations of another Plan. One that was reported already is reported again if the Plan still asks: the
+// control loop did not get the report.
 func (a *ageingReporter) follow(pl *spread.Plan) {
 	now := uint64(relay.Monotonic())
 	old := a.asked

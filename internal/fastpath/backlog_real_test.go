@@ -20,7 +20,7 @@ import (
 // elb is a Plan of that mode.
 func (g *rig) elb() *spread.Plan {
 	pl := g.plan(spread.RuleShortest)
-	pl.Gain, pl.Hash = time.Millisecond, spread.Layer34
+	pl.Shortest.Gain, pl.Hash.Policy = time.Millisecond, spread.Layer34
 	return pl
 }
 
@@ -206,15 +206,16 @@ func TestOrderedMoves(t *testing.T) {
 	}
 	labtest.Eventually(t, "busy flows on both members", func() bool { return len(busy(0)) >= 2 && len(busy(1)) >= 2 })
 	before := f.Forced
-	order := *pl
-	order.Turn = 1
+	order, ordered := *pl.Shortest, *pl
+	ordered.Shortest = &order
+	order.Generation = 1
 	for _, s := range busy(0) {
 		order.Moves = append(order.Moves, spread.Move{Slot: uint16(s), To: 1})
 	}
 	if len(order.Moves) == 0 {
 		t.Fatal("nothing to move")
 	}
-	labtest.Must(t, g.path.Apply(&order))
+	labtest.Must(t, g.path.Apply(&ordered))
 	labtest.Eventually(t, "moves by order", func() bool {
 		busy(0)
 		return f.Forced > before // a flow that has just paused has moved by itself

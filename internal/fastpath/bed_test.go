@@ -212,7 +212,8 @@ func drawSet(t *rapid.T, of spread.MemberSet, name string) spread.MemberSet {
 // drawPlan is a Plan such as no mode would make, but for what programs and relay take for granted.
 func drawPlan(t *rapid.T, c *cast, spreads ...spread.Rule) *spread.Plan {
 	pl := &spread.Plan{
-		Rule: rapid.SampledFrom(spreads).Draw(t, "spread"), Hash: rapid.SampledFrom(spread.HashPolicies()).Draw(t, "hash"), Salt: rapid.Uint64().Draw(t, "salt"),
+		Rule: rapid.SampledFrom(spreads).Draw(t, "spread"), Hash: spread.Hash{Policy: rapid.SampledFrom(spread.HashPolicies()).Draw(t, "hash"), Salt: rapid.Uint64().Draw(t, "salt")},
+		Shortest:     &spread.Shortest{},
 		Distributing: drawSet(t, c.members, "distributing"), Collecting: drawSet(t, c.members, "collecting"), Multicast: drawSet(t, c.members, "multicast"),
 		Active: -1, Next: -1, PerMember: rapid.Bool().Draw(t, "per member"), Promiscuous: rapid.Bool().Draw(t, "promiscuous"),
 		Adapter: adapterMAC, Behind: c.behind, PacketsPerMember: rapid.IntRange(0, 3).Draw(t, "packets per member"),
@@ -234,22 +235,23 @@ func drawPlan(t *rapid.T, c *cast, spreads ...spread.Rule) *spread.Plan {
 		id := set.First()
 		pl.TeamMACs = append(pl.TeamMACs, c.mac[id])
 		pl.Weights[id] = rapid.SampledFrom([]uint32{spread.MaxShare, spread.MaxShare / 2, 1000, 1}).Draw(t, "share")
-		pl.Rates[id] = rapid.SampledFrom([]uint64{10e6, 100e6, 1e9, 10e9}).Draw(t, "rate")
+		pl.Shortest.Rates[id] = rapid.SampledFrom([]uint64{10e6, 100e6, 1e9, 10e9}).Draw(t, "rate")
 		for range rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "heirs") {
 			pl.Filter[id] = append(pl.Filter[id], rapid.SampledFrom(c.all()).Draw(t, "heir of"))
 		}
 	}
-	pl.SpeedKnown = drawSet(t, c.members, "known")
+	pl.Shortest.SpeedKnown = drawSet(t, c.members, "known")
 	if rapid.IntRange(0, 7).Draw(t, "no slots") != 0 {
-		pl.Slots = make([]uint8, spread.SlotCount)
+		pl.Pins = make([]uint8, spread.SlotCount)
 		ids := []uint8{spread.NoMember}
 		for set := c.members; set != 0; set = set.Without(set.First()) {
 			ids = append(ids, uint8(set.First()), uint8(set.First()))
 		}
 		seed := rapid.IntRange(1, 1000).Draw(t, "slots")
-		for i := range pl.Slots {
-			pl.Slots[i] = ids[(i*seed+i*i)%len(ids)]
+		for i := range pl.Pins {
+			pl.Pins[i] = ids[(i*seed+i*i)%len(ids)]
 		}
+		pl.Slots = &spread.SlotTable{Members: pl.Pins}
 	}
 	return pl
 }

@@ -8,19 +8,19 @@ import (
 	"nicteam/team"
 )
 
-// counts are what programs have counted: of each member, and what no member was given.
+// counts are the counters of programs: of each member, and drops before a member was picked.
 type counts struct {
 	members  [spread.MaxMembers]team.MemberCounters
 	noMember [team.Drops]uint64
 }
 
-// read adds what the programs have counted so far of these members. There may be many processors, and a failover that waits.
+// read adds the programs' counters of these members. It reads no others: there may be many processors, and a failover waits.
 func (c *counts) read(k *kernel, of spread.MemberSet) {
 	for i := range k.cpus {
-		row := &k.cpus[i]
+		cpu := &k.cpus[i]
 		for left := of; left != 0; left = left.Without(left.First()) {
 			id := left.First()
-			from, to := &row.Members[id], &c.members[id]
+			from, to := &cpu.Members[id], &c.members[id]
 			for p := range from.Rx {
 				addCount(&to.RX[p], &from.Rx[p].Bytes, &from.Rx[p].Frames)
 				addCount(&to.TX[p], &from.Tx[p].Bytes, &from.Tx[p].Frames)
@@ -31,8 +31,8 @@ func (c *counts) read(k *kernel, of spread.MemberSet) {
 			}
 			to.Flooded += atomic.LoadUint64(&from.Flooded)
 		}
-		for d := range row.NoMember {
-			c.noMember[d] += atomic.LoadUint64(&row.NoMember[d])
+		for d := range cpu.NoMember {
+			c.noMember[d] += atomic.LoadUint64(&cpu.NoMember[d])
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"nicteam/team"
 )
 
-// Engage has the programs move frames. On an error the relay goes on as if nothing had been tried.
+// Engage hands frames over to the programs. On an error the relay goes on, unchanged.
 func (p *Path) Engage() error {
 	p.changing.Lock()
 	defer p.changing.Unlock()
@@ -44,14 +44,14 @@ func (p *Path) Engage() error {
 	return nil
 }
 
-// attach puts the programs where frames come by. They let everything pass as yet.
+// attach attaches the programs to the adapter and the members. Until yield they let all frames pass.
 func (p *Path) attach(k *kernel) (err error) {
-	// Most of the Plan before anybody has to wait for it: there may be thousands of MACs.
+	// Write the Plan before taking mu, for which others wait: it may have thousands of MACs.
 	p.mu.Lock()
 	pl, now := p.plan, p.links
 	p.mu.Unlock()
 	if err := k.applyPlan(pl, &now); err != nil {
-		return errors.Join(fmt.Errorf("take over the plan: %w", err), k.close())
+		return errors.Join(fmt.Errorf("apply plan: %w", err), k.close())
 	}
 	p.mu.Lock()
 	p.kernel = k
@@ -79,7 +79,7 @@ func (p *Path) attach(k *kernel) (err error) {
 	return nil
 }
 
-// addMember has the programs see what a member receives.
+// addMember makes the programs receive by a member.
 func (p *Path) addMember(k *kernel, id int, l *team.Link) (err error) {
 	p.mu.Lock()
 	err = p.applyToPrograms()
@@ -88,21 +88,21 @@ func (p *Path) addMember(k *kernel, id int, l *team.Link) (err error) {
 		return err
 	}
 	if err := k.Members.Put(uint32(l.Index), uint32(id)); err != nil {
-		return fmt.Errorf("note member: %w", err)
+		return fmt.Errorf("add member: %w", err)
 	}
-	// The filter first: receive obeys what it has decided.
+	// The filter first: receive follows its decision.
 	if err := p.relay.SetSocketFilter(id, k.RelayFilter.FD()); err != nil {
 		return err
 	}
 	h, err := p.o.Hooks.Attach(l.Index, ebpf.AttachTCXIngress, k.Receive)
 	if errors.Is(err, unix.ENODEV) {
-		return nil // nothing comes by a NIC that is gone; when it is back it joins anew
+		return nil // a NIC that is gone receives nothing; it joins again when it is back
 	}
 	p.hooks[id] = h
 	return err
 }
 
-// yieldMember hands over what a member receives. By a NIC that is gone nothing comes.
+// yieldMember hands over what a member receives. A NIC that is gone receives nothing, which is no error.
 func (p *Path) yieldMember(k *kernel, id int) error {
 	if err := p.relay.YieldMember(id, &k.control.ReceiveGate[id]); err != nil && !relay.IsGone(err) {
 		return err
@@ -110,7 +110,7 @@ func (p *Path) yieldMember(k *kernel, id int) error {
 	return nil
 }
 
-// removeMember has the programs forget a member, whose frames are the relay's again.
+// removeMember takes a member's reception back and detaches the programs from it.
 func (p *Path) removeMember(k *kernel, id int, l *team.Link) error {
 	var errs []error
 	if err := p.relay.RegainMember(id, &k.control.ReceiveGate[id]); err != nil && !errors.Is(err, relay.ErrNoMember) {
@@ -129,7 +129,7 @@ func (p *Path) removeMember(k *kernel, id int, l *team.Link) error {
 	return errors.Join(errs...)
 }
 
-// yield hands over what the relay moves, a direction at a time.
+// yield hands over all directions concurrently.
 func (p *Path) yield(k *kernel) error {
 	errs := make([]error, spread.MaxMembers+1)
 	var all sync.WaitGroup
@@ -143,7 +143,7 @@ func (p *Path) yield(k *kernel) error {
 	return errors.Join(errs...)
 }
 
-// Disengage has the relay move everything, and takes the programs away.
+// Disengage takes all frames back to the relay and unloads the programs.
 func (p *Path) Disengage() error {
 	p.changing.Lock()
 	defer p.changing.Unlock()
@@ -164,7 +164,7 @@ func (p *Path) disengage() error {
 	p.mu.Lock()
 	sent := k.stations.recent()
 	p.mu.Unlock()
-	p.relay.NoteSentByPrograms(sent) // before it receives what comes back of that
+	p.relay.NoteSentByPrograms(sent) // before the relay receives reflected frames
 	p.relay.SetSentByPrograms(nil)
 	for id, l := range links {
 		if l != nil {
@@ -176,7 +176,7 @@ func (p *Path) disengage() error {
 		p.egress = nil
 	}
 	k.waitForPrograms()
-	// The table goes on as it is, in memory of this process.
+	// The flow table goes on, in memory of this process.
 	kept := new(spread.TxState)
 	if err := p.relay.DoWithPicker(func(pk *spread.Picker, _ int64) { pk.Keep(kept) }); err != nil {
 		errs = append(errs, err)

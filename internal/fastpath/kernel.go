@@ -14,22 +14,22 @@ import (
 	"nicteam/modes/spread"
 )
 
-// kernel is the programs as they are loaded, and the memory that they share with this process.
+// kernel are the loaded programs and the memory that they share with this process.
 type kernel struct {
 	programObjects
 
 	txState *spread.TxState
 	plans   *[2]programPlan
 	control *programControl
-	cpus    []programCpuState // a processor's each
+	cpus    []programCpuState // one a processor
 	rxBytes *spread.RxBytes
 
 	addresses addresses
 	stations  stations
-	mapped    [][]byte // to be unmapped
+	mapped    [][]byte // unmapped by close
 }
 
-// load has the kernel check the programs, which attaches nothing.
+// load loads the programs, which the kernel verifies, and attaches nothing.
 func load() (*kernel, error) {
 	spec, err := loadProgram()
 	if err != nil {
@@ -64,7 +64,7 @@ func loadFrom(spec *ebpf.CollectionSpec) (*kernel, error) {
 	return k, nil
 }
 
-// mapArray maps an array's entries, so many as it has, and has to point at the first.
+// mapArray maps the memory of an array map with so many entries, and points *to at the first.
 func mapArray[T any](k *kernel, m *ebpf.Map, entries int, to **T) error {
 	size := (int(m.ValueSize()) + 7) &^ 7 * entries
 	b, err := unix.Mmap(m.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
@@ -76,7 +76,7 @@ func mapArray[T any](k *kernel, m *ebpf.Map, entries int, to **T) error {
 	return nil
 }
 
-// close lets go of programs and memory. Nobody may use the memory any more.
+// close unloads the programs and unmaps the memory, which nobody may use any more.
 func (k *kernel) close() error {
 	var errs []error
 	for _, b := range k.mapped {

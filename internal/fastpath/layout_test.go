@@ -177,8 +177,8 @@ func TestConstantsAreThePrograms(t *testing.T) {
 }
 
 func TestPlanOf(t *testing.T) {
-	pl := &spread.Plan{Rule: spread.RuleRoundRobin, Distributing: 0b1011, Collecting: 2, Multicast: 3, Active: 64, Hash: spread.Layer23, Salt: 9,
-		PacketsPerMember: 4, Gain: 5, Skew: 6, PerMember: true, Adapter: adapterMAC, Slots: []uint8{3, 1}}
+	pl := &spread.Plan{Rule: spread.RuleRoundRobin, Distributing: 0b1011, Collecting: 2, Multicast: 3, Active: 64, Hash: spread.Hash{Policy: spread.Layer23, Salt: 9},
+		PacketsPerMember: 4, Shortest: &spread.Shortest{Gain: 5, Skew: 6}, PerMember: true, Adapter: adapterMAC, Pins: []uint8{3, 1}}
 	pl.Weights = [spread.MaxMembers]uint32{spread.MaxShare, 0, 7, 100}
 	pl.MACs[3] = memberMAC(3)
 	got := newProgramPlan(pl, &[spread.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))
@@ -197,8 +197,10 @@ func TestPlanOf(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	// Slots that go from member to member.
-	pl.From, pl.Turn, pl.Mark = []uint8{3, 0, 1}, 7, 4
-	pl.Cleared[3] = 2
+	m := &spread.Migration{From: []uint8{3, 0, 1}, ID: 7, Mark: 4, Pause: 8}
+	m.Cleared[3] = 2
+	pl.Slots, pl.Shortest = &spread.SlotTable{Members: []uint8{3, 1}, Migration: m}, nil
+	want.Gain, want.Skew = 0, 8
 	want.From[0], want.From[2], want.Migrating, want.Migration, want.Mark = 3, 1, 1, 7, 4
 	want.Cleared[3] = 2
 	got = newProgramPlan(pl, &[spread.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))

@@ -21,9 +21,9 @@ func TestProcessorsShareTheTable(t *testing.T) {
 		s := newSender(b)
 		c := &cast{members: 0b1110}
 		pl := &spread.Plan{Rule: rule, Adapter: adapterMAC, Distributing: c.members, Active: 1, PacketsPerMember: 2,
-			Gain: spread.DefaultGain, Skew: spread.DefaultSkew}
+			Shortest: &spread.Shortest{Gain: spread.DefaultGain, Skew: spread.DefaultSkew}}
 		for id := 1; id < 4; id++ {
-			c.mac[id], pl.Weights[id], pl.Rates[id] = memberMAC(id), spread.MaxShare, 1e9
+			c.mac[id], pl.Weights[id], pl.Shortest.Rates[id] = memberMAC(id), spread.MaxShare, 1e9
 		}
 		labtest.Must(t, s.follow(pl, c))
 		b.txState.Flows.Now = b.now

@@ -24,16 +24,16 @@ func flowsOf(n int) (all [][]byte) {
 // drawShortest is a Plan of SpreadShortest. Orders to move name slots in use.
 func (s *sender) drawShortest(t *rapid.T, c *cast, flows [][]byte) *spread.Plan {
 	pl := drawPlan(t, c, spread.RuleShortest)
-	pl.Gain = rapid.SampledFrom([]time.Duration{spread.DefaultGain, spread.DefaultGain, 0, time.Hour}).Draw(t, "gain")
-	pl.Skew = rapid.SampledFrom([]time.Duration{spread.DefaultSkew, spread.DefaultSkew, 0, 10 * time.Millisecond}).Draw(t, "skew")
+	pl.Shortest.Gain = rapid.SampledFrom([]time.Duration{spread.DefaultGain, spread.DefaultGain, 0, time.Hour}).Draw(t, "gain")
+	pl.Shortest.Skew = rapid.SampledFrom([]time.Duration{spread.DefaultSkew, spread.DefaultSkew, 0, 10 * time.Millisecond}).Draw(t, "skew")
 	if s.plan == nil || rapid.IntRange(0, 3).Draw(t, "same salt") > 0 {
-		pl.Salt, pl.Hash = 7, spread.Layer34
+		pl.Hash = spread.Hash{Policy: spread.Layer34, Salt: 7}
 	}
 	if s.plan != nil {
-		pl.Turn = s.plan.Turn
+		pl.Shortest.Generation = s.plan.Shortest.Generation
 	}
 	if rapid.Bool().Draw(t, "orders") {
-		pl.Turn++
+		pl.Shortest.Generation++
 		var to []uint8
 		for set := c.members; set != 0; set = set.Without(set.First()) {
 			to = append(to, uint8(set.First()))
@@ -42,7 +42,7 @@ func (s *sender) drawShortest(t *rapid.T, c *cast, flows [][]byte) *spread.Plan 
 			var h frame.Headers
 			b := rapid.SampledFrom(flows).Draw(t, "flow to move")
 			frame.Parse(b, &h)
-			pl.Moves = append(pl.Moves, spread.Move{Slot: uint16(spread.Hash(pl.Hash, pl.Salt, &h, b) % spread.FlowCount),
+			pl.Shortest.Moves = append(pl.Shortest.Moves, spread.Move{Slot: uint16(pl.Hash.Of(&h, b) % spread.FlowCount),
 				To: rapid.SampledFrom(to).Draw(t, "to")})
 		}
 	}
@@ -111,10 +111,10 @@ func (s *sender) aim(t *rapid.T, f []byte) {
 	var h frame.Headers
 	frame.Parse(f, &h)
 	fl := &(*programTxState)(unsafe.Pointer(s.kept)).Flows
-	slot := &fl.Slots[spread.Hash(s.plan.Hash, s.plan.Salt, &h, f)%spread.FlowCount]
+	slot := &fl.Slots[s.plan.Hash.Of(&h, f)%spread.FlowCount]
 	q := &fl.Members[slot.Member%spread.MaxMembers]
-	at := rapid.SampledFrom([]int64{slot.Until, slot.Until + int64(s.plan.Skew), slot.Until + int64(time.Second), slot.Until + q.LateBy + int64(s.plan.Skew), q.All,
-		fl.ForceBy, q.Clock - int64(s.plan.Gain), q.At + int64(time.Millisecond), q.At + int64(2*time.Millisecond), s.now}).Draw(t, "moment")
+	at := rapid.SampledFrom([]int64{slot.Until, slot.Until + int64(s.plan.Shortest.Skew), slot.Until + int64(time.Second), slot.Until + q.LateBy + int64(s.plan.Shortest.Skew), q.All,
+		fl.ForceBy, q.Clock - int64(s.plan.Shortest.Gain), q.At + int64(time.Millisecond), q.At + int64(2*time.Millisecond), s.now}).Draw(t, "moment")
 	at -= rapid.Int64Range(0, 1).Draw(t, "before")
 	if s.now < at && at < s.now+int64(10*time.Second) {
 		s.now = at
@@ -126,7 +126,7 @@ func (s *sender) noteSlot(seen map[string]uint64, pl *spread.Plan, f []byte, for
 	var h frame.Headers
 	frame.Parse(f, &h)
 	fl := &s.kept.Flows
-	slot := &fl.Slots[spread.Hash(pl.Hash, pl.Salt, &h, f)%spread.FlowCount]
+	slot := &fl.Slots[pl.Hash.Of(&h, f)%spread.FlowCount]
 	if h.Src != pl.Adapter || h.Dst.Multicast() {
 		seen["fixed"]++
 		return
@@ -156,9 +156,10 @@ func TestSlotThatIsHeld(t *testing.T) {
 	s := newSender(b)
 	c := &cast{members: 6}
 	c.mac[1], c.mac[2] = memberMAC(1), memberMAC(2)
-	pl := &spread.Plan{Rule: spread.RuleShortest, Adapter: adapterMAC, PerMember: true, Distributing: 6, Gain: spread.DefaultGain, Skew: spread.DefaultSkew, Active: 1}
+	pl := &spread.Plan{Rule: spread.RuleShortest, Adapter: adapterMAC, PerMember: true, Distributing: 6, Active: 1,
+		Shortest: &spread.Shortest{Gain: spread.DefaultGain, Skew: spread.DefaultSkew}}
 	for id := 1; id < 3; id++ {
-		pl.Weights[id], pl.Rates[id] = spread.MaxShare, 1e9
+		pl.Weights[id], pl.Shortest.Rates[id] = spread.MaxShare, 1e9
 	}
 	labtest.Must(t, s.follow(pl, c))
 	f := flowsOf(1)[0]
@@ -166,7 +167,7 @@ func TestSlotThatIsHeld(t *testing.T) {
 	labtest.Must(t, err)
 	var h frame.Headers
 	frame.Parse(f, &h)
-	slot := spread.Hash(pl.Hash, pl.Salt, &h, f) % spread.FlowCount
+	slot := pl.Hash.Of(&h, f) % spread.FlowCount
 	member := b.txState.Flows.Slots[slot].Member
 	l := lockOf(b, int(slot))
 	*l = 1
@@ -198,11 +199,12 @@ func TestOrdersToMove(t *testing.T) {
 	var h frame.Headers
 	frame.Parse(f, &h)
 	c := &cast{members: 7}
-	first := &spread.Plan{Rule: spread.RuleShortest, Adapter: adapterMAC, Distributing: 7, Gain: time.Hour, Skew: spread.DefaultSkew}
+	first := &spread.Plan{Rule: spread.RuleShortest, Adapter: adapterMAC, Distributing: 7,
+		Shortest: &spread.Shortest{Gain: time.Hour, Skew: spread.DefaultSkew}}
 	for id := range 3 {
-		c.mac[id], first.Weights[id], first.Rates[id] = memberMAC(id), spread.MaxShare, 10e6
+		c.mac[id], first.Weights[id], first.Shortest.Rates[id] = memberMAC(id), spread.MaxShare, 10e6
 	}
-	slot := spread.Hash(first.Hash, first.Salt, &h, f) % spread.FlowCount
+	slot := first.Hash.Of(&h, f) % spread.FlowCount
 	for _, v := range []struct {
 		name   string
 		gone   bool  // the member that it is to go to
@@ -224,17 +226,18 @@ func TestOrdersToMove(t *testing.T) {
 				labtest.Must(t, err)
 			}
 			was := s.kept.Flows.Slots[slot]
-			order := *first
-			order.Turn, order.Moves = 1, []spread.Move{{Slot: uint16(slot), To: (was.Member + 1) % 3}}
-			labtest.Must(t, s.follow(&order, c))
+			order, ordered := *first.Shortest, *first
+			ordered.Shortest = &order
+			order.Generation, order.Moves = 1, []spread.Move{{Slot: uint16(slot), To: (was.Member + 1) % 3}}
+			labtest.Must(t, s.follow(&ordered, c))
 			if v.gone {
-				less := order
+				less := ordered
 				less.Distributing = less.Distributing.Without(int(order.Moves[0].To))
 				labtest.Must(t, s.follow(&less, c))
 			}
 			s.now = s.kept.Flows.ForceBy + v.until
 			if v.paused {
-				s.now = was.Until + int64(first.Skew)
+				s.now = was.Until + int64(first.Shortest.Skew)
 			}
 			_, err := s.compare(f, 0)
 			labtest.Must(t, err)
@@ -243,7 +246,7 @@ func TestOrdersToMove(t *testing.T) {
 				t.Errorf("%+v, was %+v", got, was)
 			}
 			if v.gone { // and has come again
-				labtest.Must(t, s.follow(&order, c))
+				labtest.Must(t, s.follow(&ordered, c))
 				s.now += int64(30 * time.Millisecond)
 				_, err := s.compare(f, 0)
 				labtest.Must(t, err)

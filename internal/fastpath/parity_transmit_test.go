@@ -23,6 +23,8 @@ type sender struct {
 	kept      *spread.TxState // ref's
 	plan      *spread.Plan
 	cast      *cast
+
+	migrations uint64 // id of the last one
 }
 
 func newSender(b *bed) *sender {
@@ -53,7 +55,7 @@ func (s *sender) measured(id int, sent uint64, waiting int) {
 
 // goTransmits is what the relay does with a frame of the adapter: see transmitter.pick there.
 func (s *sender) goTransmits(b []byte, gso uint16) (o outcome) {
-	f, _ := goFinds(b, s.plan.Salt, gso)
+	f, _ := goFinds(b, s.plan.Hash.Salt, gso)
 	pl := s.plan
 	stranger := f.Src != pl.Adapter && !f.Src.Multicast() && f.Src != 0 && !slices.Contains(pl.Stations, frame.StationOf(f.Src, f.VLAN))
 	if f.Relays || stranger {
@@ -193,7 +195,7 @@ func noteSent(seen map[string]int, pl *spread.Plan, f []byte, o *outcome) {
 func (s *sender) sources(f []byte) error {
 	var h frame.Headers
 	frame.Parse(f, &h)
-	src, station := h.Src, h.In(h.Src, f)
+	src, station := h.Src, h.Station(h.Src, f)
 	if src == s.plan.Adapter || src.Multicast() || src == 0 {
 		return nil
 	}
@@ -245,9 +247,9 @@ func TestProductTransmitsAndReceives(t *testing.T) {
 	c := &cast{members: 6}
 	c.mac[1], c.mac[2] = memberMAC(1), memberMAC(2)
 	pl := &spread.Plan{Rule: spread.RuleShortest, Adapter: adapterMAC, PerMember: true, Distributing: 6, Collecting: 6, Multicast: 2, Active: 1,
-		TeamMACs: []frame.MAC{adapterMAC, memberMAC(1), memberMAC(2)}, Gain: spread.DefaultGain, Skew: spread.DefaultSkew}
+		TeamMACs: []frame.MAC{adapterMAC, memberMAC(1), memberMAC(2)}, Shortest: &spread.Shortest{Gain: spread.DefaultGain, Skew: spread.DefaultSkew}}
 	for id := 1; id < 3; id++ {
-		pl.Weights[id], pl.Rates[id] = spread.MaxShare, 1e9
+		pl.Weights[id], pl.Shortest.Rates[id] = spread.MaxShare, 1e9
 	}
 	s := &sender{bed: b, ref: &spread.Picker{}, over: &spread.Picker{}}
 	s.over.Keep(k.txState)

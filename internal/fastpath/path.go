@@ -26,40 +26,41 @@ type Attacher interface {
 	Attach(index int, hook ebpf.AttachType, p *ebpf.Program) (io.Closer, error)
 }
 
-// Options are what a Path works with.
+// Options of a Path.
 type Options struct {
-	Relay   *relay.Relay // the Path's to close from now on
+	Relay   *relay.Relay // owned: the Path closes it
 	Adapter *tap.Adapter
 	Hooks   Attacher
 	Logger  *slog.Logger   // nil: silent
-	Panics  *panics.Keeper // nil: nobody asks for them
+	Panics  *panics.Keeper // nil: the Path's own
 }
 
-// Path is a team.Datapath: the relay, and over it the programs while it is engaged. Its methods may be called from any goroutine.
+// Path is a team.Datapath: the relay and, while it is engaged, the programs above it. Its methods may be called from any
+// goroutine.
 type Path struct {
-	relay      *relay.Relay // moves everything while the Path is not engaged, and what the programs pass on
+	relay      *relay.Relay // moves all frames while the Path is not engaged, else those that the programs pass on
 	o          Options
 	log        *slog.Logger
 	fallenBack chan error
 
-	changing sync.Mutex // Join, Leave, Engage, Disengage, Close: held for long
+	changing sync.Mutex // Join, Leave, Engage, Disengage, Close: held long
 	closed   bool
 
-	mu          sync.Mutex // held shortly
+	mu          sync.Mutex // held briefly
 	kernel      *kernel    // nil: not engaged
 	plan        *spread.Plan
 	links       [spread.MaxMembers]*team.Link
 	hooks       [spread.MaxMembers]io.Closer
 	egress      io.Closer
 	moved       *moveReader
-	pastCounts  counts // of programs that are no more
+	pastCounts  counts // of unloaded programs
 	pastRxBytes spread.RxBytes
-	base        counts // when the NIC that is counted came
+	base        counts // when the counted NIC joined
 	names       [spread.MaxMembers]string
-	pending     atomic.Pointer[spread.Plan] // that put was called for
-	everJoined  spread.MemberSet            // that have ever joined
-	inForce     *spread.Plan                // that the programs follow; nil: none
-	unfit       error                       // the programs do not follow the Plan in force; nil: they do
+	pending     atomic.Pointer[spread.Plan] // of the last applyToPrograms
+	everJoined  spread.MemberSet
+	inForce     *spread.Plan // followed by the programs; nil: none
+	unfit       error        // why the programs do not follow the Plan in force; nil: they do
 
 	backlog backlogMonitor
 }
@@ -77,7 +78,7 @@ func New(o Options) *Path {
 	return p
 }
 
-// Lost tells why the Path went back to the relay by itself.
+// Lost delivers why the Path fell back to the relay by itself.
 func (p *Path) Lost() <-chan error { return p.fallenBack }
 
 // Engaged reports whether the programs move frames.
@@ -87,7 +88,7 @@ func (p *Path) Engaged() bool {
 	return p.kernel != nil
 }
 
-// Join opens member id on a NIC. Where the programs cannot be on it the relay moves everything from then on.
+// Join opens member id on a NIC. If the programs cannot be attached to it, the Path falls back to the relay.
 func (p *Path) Join(id int, l team.Link) error {
 	p.changing.Lock()
 	defer p.changing.Unlock()
@@ -124,9 +125,9 @@ func (p *Path) Join(id int, l team.Link) error {
 	return nil
 }
 
-// fallBack goes back to the relay and tells why.
+// fallBack disengages and delivers why.
 func (p *Path) fallBack(why error) {
-	p.log.Warn("back to the relay", "err", why)
+	p.log.Warn("fell back to the relay", "err", why)
 	if err := p.disengage(); err != nil {
 		p.log.Error("programs not removed", "err", err)
 	}
@@ -154,7 +155,7 @@ func (p *Path) Leave(id int) error {
 	return errors.Join(append(errs, p.relay.Leave(id))...)
 }
 
-// Apply puts a Plan in force. Where the programs do not take it the relay moves everything from then on.
+// Apply puts a Plan in force. If the programs cannot follow it, the Path falls back to the relay.
 func (p *Path) Apply(pl *spread.Plan) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -167,14 +168,14 @@ func (p *Path) Apply(pl *spread.Plan) error {
 	}
 	if err := p.applyToPrograms(); err != nil && p.unfit == nil {
 		p.unfit = err
-		// At once what leaves, for it may do so by a member that is dead. The rest takes its time.
+		// Transmission goes back at once, because programs may transmit by a dead member. The rest may take longer.
 		atomic.StoreUint32(&p.kernel.control.TransmitGate, relay.GateSlow)
-		go p.o.Panics.Do("fast path that ends", p.fallBackIfUnfit)
+		go p.o.Panics.Do("fallback to the relay", p.fallBackIfUnfit)
 	}
 	return nil
 }
 
-// fallBackIfUnfit goes back to the relay where the programs do not follow the Plan in force.
+// fallBackIfUnfit falls back to the relay if the programs do not follow the Plan in force.
 func (p *Path) fallBackIfUnfit() {
 	p.changing.Lock()
 	defer p.changing.Unlock()
@@ -183,19 +184,19 @@ func (p *Path) fallBackIfUnfit() {
 	}
 }
 
-// unfitness says why the programs are not to go on.
+// unfitness returns unfit.
 func (p *Path) unfitness() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.unfit
 }
 
-// applyToPrograms has the programs follow the Plan in force, and the members as they are. The caller holds mu.
+// applyToPrograms makes the programs follow the Plan in force and the present members. The caller holds mu.
 func (p *Path) applyToPrograms() error {
 	pl := p.plan
 	p.pending.Store(pl)
 	follow := func(pk *spread.Picker, now int64) {
-		if p.pending.Load() == pl { // the relay may follow a later one already
+		if p.pending.Load() == pl { // the Picker may follow a later Plan already
 			pk.Now = now
 			pk.Follow(pl)
 		}
@@ -203,12 +204,12 @@ func (p *Path) applyToPrograms() error {
 	give := func() error { return p.kernel.applyPlan(pl, &p.links) }
 	var err error
 	if was := p.inForce; was != nil && was.Rule == pl.Rule && (pl.Distributing&^was.Distributing == 0 || pl.Rule == spread.RuleSlots) {
-		// A member may have died: nobody is to wait for a goroutine to wake. Nor is the table to be at another Turn than
-		// that of the programs' Plan, for slots would go back then; one that it has not begun they wait for.
+		// A member may have died: programs first, without waiting for the transmitter. The Picker must not start a
+		// migration before the programs have its Plan, or slots would go back; the programs wait for its start.
 		if err = give(); err == nil {
 			err = p.relay.PostWithPicker(follow)
 		}
-	} else if err = p.relay.DoWithPicker(follow); err == nil { // members that come need a clock first
+	} else if err = p.relay.DoWithPicker(follow); err == nil { // a new member needs its clock first
 		err = give()
 	}
 	if err != nil {
@@ -230,7 +231,7 @@ func (p *Path) Send(id int, b []byte) error {
 	return p.relay.Send(id, b)
 }
 
-// programCounts is what all programs have counted. The caller holds mu.
+// programCounts returns what all programs have counted, unloaded ones included. The caller holds mu.
 func (p *Path) programCounts() *counts {
 	c := p.pastCounts
 	if p.kernel != nil {
@@ -245,21 +246,21 @@ func (p *Path) Control() <-chan team.Control { return p.relay.Control() }
 // Flows copies the flow table, which the relay and the programs share.
 func (p *Path) Flows(f *spread.FlowTable) bool { return p.relay.Flows(f) }
 
-// Counters fills c with the totals of both.
+// Counters fills c with the totals of relay and programs.
 func (p *Path) Counters(c *team.Counters) {
 	p.relay.Counters(c)
 	p.backlog.addDropped(c)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.programCounts()
-	given := uint64(0)
+	transmitted := uint64(0)
 	for id := range now.members {
 		addSince(&c.Members[id], &now.members[id], &p.base.members[id])
 		for _, n := range now.members[id].TX {
-			given += n.Bytes
+			transmitted += n.Bytes
 		}
 	}
-	p.backlog.noteTraffic(given)
+	p.backlog.noteTraffic(transmitted)
 	for d := range now.noMember {
 		c.Adapter.TXDrop[d] += now.noMember[d]
 	}

@@ -9,7 +9,7 @@ import (
 	"nicteam/team"
 )
 
-// applyPlan puts a Plan in force, with the NICs that the members are, and returns when no program follows the one before it.
+// applyPlan puts a Plan in force, with the members' NICs, and returns once no program follows the Plan before.
 func (k *kernel) applyPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link) error {
 	next := 1 - k.control.Active
 	all := entries(pl)
@@ -27,13 +27,12 @@ func (k *kernel) applyPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link
 	return errors.Join(k.addresses.finish(view), k.stations.trim(pl.Stations, k.noteRecent))
 }
 
-// newProgramPlan is a Plan as the programs read it; all are its entries.
+// newProgramPlan returns a Plan as the programs read it; all are its entries.
 func newProgramPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all map[frame.MAC]entry) programPlan {
 	p := programPlan{
-		Adapter: uint64(pl.Adapter), Salt: pl.Salt,
+		Adapter: uint64(pl.Adapter), Salt: pl.Hash.Salt,
 		Distributing: uint64(pl.Distributing), Collecting: uint64(pl.Collecting), Multicast: uint64(pl.Multicast),
-		Gain: int64(pl.Gain), Skew: int64(pl.Skew), PacketsPerMember: uint32(pl.PacketsPerMember),
-		Rule: uint8(pl.Rule), Hash: uint8(pl.Hash), Single: spread.NoMember,
+		PacketsPerMember: uint32(pl.PacketsPerMember), Rule: uint8(pl.Rule), Hash: uint8(pl.Hash.Policy), Single: spread.NoMember,
 		PerMember: boolByte(pl.PerMember), Promiscuous: boolByte(pl.Promiscuous), Weight: pl.Weights,
 	}
 	if pl.Active >= 0 && pl.Active < spread.MaxMembers {
@@ -42,10 +41,16 @@ func newProgramPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all m
 	for i := range p.Slots {
 		p.Slots[i] = spread.NoMember
 	}
-	copy(p.Slots[:], pl.Slots)
-	if pl.From != nil {
-		p.Migrating, p.Migration, p.Mark, p.Cleared = 1, pl.Turn, pl.Mark, pl.Cleared
-		copy(p.From[:], pl.From)
+	copy(p.Slots[:], pl.Pins)
+	if pl.Slots != nil {
+		copy(p.Slots[:], pl.Slots.Members)
+	}
+	if s := pl.Shortest; s != nil {
+		p.Gain, p.Skew = int64(s.Gain), int64(s.Skew)
+	}
+	if m := pl.Migration(); m != nil {
+		p.Migrating, p.Migration, p.Mark, p.Cleared, p.Skew = 1, m.ID, m.Mark, m.Cleared, int64(m.Pause)
+		copy(p.From[:], m.From)
 	}
 	for id, l := range links {
 		if l == nil {

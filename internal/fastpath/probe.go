@@ -13,9 +13,8 @@ import (
 	"nicteam/team"
 )
 
-// Probe tells whether this kernel would let this process have the programs move frames: it loads them, which has the
-// kernel verify them, and has them decide on a frame in each direction. It attaches nothing and no frame is sent. Whether
-// the hooks of the NICs are to be had is not looked at.
+// Probe returns why this kernel would not let this process use the programs: it loads them, which verifies them, and runs
+// them on a frame in each direction. It attaches nothing and sends nothing. It does not check the hooks of NICs.
 func Probe() error {
 	k, err := load()
 	if err != nil {
@@ -25,12 +24,12 @@ func Probe() error {
 }
 
 const (
-	loopbackIndex = 1 // of lo, which is in every network namespace; nothing is sent by it
+	loopbackIndex = 1 // of lo, in every network namespace; nothing is sent by it
 	actRedirect   = 7 // TC_ACT_REDIRECT
 )
 
-// selfTest has the programs decide on a frame in each direction by the Plan of a team of one member, while they are attached nowhere. It
-// leaves that Plan for the first one to replace, and nothing else.
+// selfTest runs the programs on a frame in each direction, under a Plan of a team with one member, while they are not
+// attached. It leaves that Plan, which the next one replaces, and nothing else.
 func (k *kernel) selfTest() (err error) {
 	const adapter, member, peer = frame.MAC(0x020000000001), frame.MAC(0x020000000002), frame.MAC(0x020000000003)
 	id := spread.MemberSet(0).With(0)
@@ -52,7 +51,7 @@ func (k *kernel) selfTest() (err error) {
 	}()
 	atomic.StoreUint32(&k.control.TransmitGate, relay.GateFast)
 	for i := range k.cpus {
-		k.cpus[i].Decided = relay.GateFast // as listen notes it before receive
+		k.cpus[i].Decided = relay.GateFast // as relay_filter does before receive
 	}
 	for _, way := range []struct {
 		name             string
@@ -66,7 +65,7 @@ func (k *kernel) selfTest() (err error) {
 		in := make([]byte, 60)
 		way.dst.Put(in, 0)
 		way.src.Put(in, 6)
-		in[12], in[13] = 0x08, 0x00 // of IP, but no packet: nobody takes it for anything
+		in[12], in[13] = 0x08, 0x00 // IP without a valid packet
 		out := make([]byte, 256)
 		got, err := way.program.Run(&ebpf.RunOptions{Data: in, DataOut: out})
 		if err != nil {

@@ -50,13 +50,13 @@ func TestAllAtOnce(t *testing.T) {
 		time.Sleep(rand.N(10 * time.Millisecond))
 		return g.host.Do(func() error { return g.path.Join(1, g.links[1]) })
 	})
-	turn := uint64(0)
+	generation := uint64(0)
 	plans := []func() *spread.Plan{g.elb, func() *spread.Plan { return g.plan(spread.RuleSlots) }, func() *spread.Plan { return g.plan(spread.RuleRoundRobin) },
 		func() *spread.Plan { return g.plan(spread.RuleSingle) }}
 	again("apply", func() error {
 		pl := plans[rand.N(len(plans))]()
-		turn++
-		pl.Turn = turn
+		generation++
+		pl.Shortest.Generation = generation
 		if rand.N(2) == 0 {
 			pl.Distributing = 1
 		}

@@ -101,20 +101,20 @@ func (g *rig) addLink(id int, br netlink.Link) {
 // plan is one with all joined members in use, as active-backup's where rule is single.
 func (g *rig) plan(rule spread.Rule) *spread.Plan {
 	pl := &spread.Plan{Rule: rule, Adapter: adapterMAC, TeamMACs: []frame.MAC{adapterMAC}, PacketsPerMember: 1, Next: -1,
-		Slots: make([]uint8, spread.SlotCount)}
+		Slots: &spread.SlotTable{Members: make([]uint8, spread.SlotCount)}, Shortest: &spread.Shortest{}}
 	for id := range g.links {
 		pl.Distributing = pl.Distributing.With(id)
 		pl.Collecting = pl.Collecting.With(id)
 		pl.Weights[id] = spread.MaxShare
-		pl.Rates[id] = 1e9
+		pl.Shortest.Rates[id] = 1e9
 		pl.MACs[id] = memberMAC(id)
 		pl.TeamMACs = append(pl.TeamMACs, memberMAC(id))
 		pl.Filter[id] = []frame.MAC{adapterMAC}
 	}
-	for s := range pl.Slots {
-		pl.Slots[s] = uint8(s % len(g.links))
+	for s := range pl.Slots.Members {
+		pl.Slots.Members[s] = uint8(s % len(g.links))
 	}
-	pl.SpeedKnown = pl.Distributing
+	pl.Shortest.SpeedKnown = pl.Distributing
 	pl.Multicast = spread.MemberSet(0).With(0)
 	return pl
 }

@@ -2,9 +2,10 @@ package host
 
 import (
 	"fmt"
-	"nicteam/internal/host/journal"
 
 	"github.com/vishvananda/netlink"
+
+	"nicteam/internal/host/journal"
 )
 
 // lro is the kernel's name of large receive offload: it merges frames in a way that cannot be taken
@@ -58,7 +59,7 @@ func (h *Host) setFeatures(name string, want map[string]bool) error {
 		return nil
 	}
 	what := fmt.Sprintf("set features of %s", name)
-	if err := h.at(what); err != nil {
+	if err := h.faultPoint(what); err != nil {
 		return err
 	}
 	if err := h.tool.Change(name, differ); err != nil {
@@ -88,7 +89,7 @@ func (h *Host) setSegment(l netlink.Link, want journal.SegmentSizes) error {
 			continue
 		}
 		what := fmt.Sprintf("set super-frame sizes of %s", l.Attrs().Name)
-		if err := h.at(what); err != nil {
+		if err := h.faultPoint(what); err != nil {
 			return err
 		}
 		if err := s.set(l, int(s.want)); err != nil {

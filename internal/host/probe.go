@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,17 +18,17 @@ type prober struct {
 	// every event makes them invalid.
 	listeners atomic.Int32
 	events    atomic.Uint64
-	names     atomic.Pointer[keptNames]
+	names     atomic.Pointer[nameCache]
 }
 
-// keptNames are links' names by ifindex, valid until the number of events changes.
-type keptNames struct {
+// nameCache are links' names by ifindex, valid until the number of events changes.
+type nameCache struct {
 	events uint64
 	of     map[int][unix.IFNAMSIZ]byte
 }
 
-// forget makes the kept names invalid.
-func (p *prober) forget() { p.events.Add(1) }
+// invalidate makes the kept names invalid.
+func (p *prober) invalidate() { p.events.Add(1) }
 
 // name finds the name of a link.
 func (p *prober) name(index int) (name [unix.IFNAMSIZ]byte, ok bool) {
@@ -48,7 +49,7 @@ func (p *prober) name(index int) (name [unix.IFNAMSIZ]byte, ok bool) {
 			maps.Copy(more, kept.of)
 		}
 		more[index] = req.name
-		p.names.Store(&keptNames{events, more})
+		p.names.Store(&nameCache{events, more})
 	}
 	return req.name, true
 }
@@ -125,4 +126,23 @@ func (p *prober) wireless(nic string) bool {
 	copy(req.name[:unix.IFNAMSIZ-1], nic)
 	_, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(p.fd.Load()), wirelessName, uintptr(unsafe.Pointer(&req)))
 	return e == 0
+}
+
+// wireless reports whether a NIC is a Wi-Fi one. Drivers of the old wireless extensions answer an ioctl; kernels
+// without these, and NICs of Wi-Fi 7, which they do not serve, are known to nl80211.
+func (h *Host) wireless(name string, index int) bool {
+	return h.probe.wireless(name) || h.known80211(index)
+}
+
+// known80211 asks nl80211 for an interface: it has every Wi-Fi NIC and no other.
+func (h *Host) known80211(index int) bool {
+	family, err := h.rt.Handle.GenlFamilyGet(unix.NL80211_GENL_NAME)
+	if err != nil {
+		return false // a kernel without Wi-Fi
+	}
+	req := nl.NewNetlinkRequest(int(family.ID), 0)
+	req.AddData(&nl.Genlmsg{Command: unix.NL80211_CMD_GET_INTERFACE})
+	req.AddData(nl.NewRtAttr(unix.NL80211_ATTR_IFINDEX, nl.Uint32Attr(uint32(index))))
+	answers, err := req.Execute(unix.NETLINK_GENERIC, 0)
+	return err == nil && len(answers) > 0
 }

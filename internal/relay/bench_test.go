@@ -20,16 +20,16 @@ var spreads = []struct {
 }{
 	{"xor", func(g *rig) *spread.Plan {
 		pl := g.plan(spread.RuleSlots)
-		pl.Slots = make([]uint8, spread.SlotCount)
-		for i := range pl.Slots {
-			pl.Slots[i] = uint8(i % len(g.links))
+		pl.Slots = &spread.SlotTable{Members: make([]uint8, spread.SlotCount)}
+		for i := range pl.Slots.Members {
+			pl.Slots.Members[i] = uint8(i % len(g.links))
 		}
 		return pl
 	}},
 	{"elb", func(g *rig) *spread.Plan {
 		pl := g.shortest()
-		for i := range pl.Rates {
-			pl.Rates[i] = 10_000_000_000
+		for i := range pl.Shortest.Rates {
+			pl.Shortest.Rates[i] = 10_000_000_000
 		}
 		return pl
 	}},

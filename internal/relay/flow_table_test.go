@@ -71,7 +71,7 @@ func TestMembersAreUsedByWhatTheyCarry(t *testing.T) {
 		labtest.Must(t, g.host.Shape(fmt.Sprintf("m%d", id), uint64(rate)))
 	}
 	pl := g.shortest()
-	pl.Hash = spread.Layer34
+	pl.Hash.Policy = spread.Layer34
 	g.apply(pl)
 	g.bridge()
 	g.answer()
@@ -112,7 +112,7 @@ func TestMembersAreUsedByWhatTheyCarry(t *testing.T) {
 func TestAnUnusedMemberIsRead(t *testing.T) {
 	g := newRig(t, 2)
 	pl := g.shortest()
-	pl.Rates[0], pl.Rates[1] = 10_000, 10_000 // a frame takes 48 ms; in truth nothing waits
+	pl.Shortest.Rates[0], pl.Shortest.Rates[1] = 10_000, 10_000 // a frame takes 48 ms; in truth nothing waits
 	g.apply(pl)
 	host := g.teamPort()
 	g.hold(func() {

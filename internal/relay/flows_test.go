@@ -13,9 +13,9 @@ import (
 // shortest is the plan of elb with members of 1 Gbit/s, the adapter's address being at home with member 0.
 func (g *rig) shortest() *spread.Plan {
 	pl := g.perMember(spread.RuleShortest)
-	pl.Gain, pl.Skew = spread.DefaultGain, spread.DefaultSkew
+	pl.Shortest = &spread.Shortest{Gain: spread.DefaultGain, Skew: spread.DefaultSkew}
 	for id := range g.links {
-		pl.Rates[id] = 1_000_000_000
+		pl.Shortest.Rates[id] = 1_000_000_000
 	}
 	return pl
 }

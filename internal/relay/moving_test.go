@@ -22,11 +22,19 @@ func toGroup(flow, n, length int) []byte {
 func flowOf(b []byte) (flow, n int) { return int(frame.MACAt(b, 0) & 0xff), number(b) }
 
 // moving has all slots go from member 0 to member 1.
-func (g *rig) moving(turn uint64, skew time.Duration) *spread.Plan {
+func (g *rig) moving(id uint64, pause time.Duration) *spread.Plan {
 	pl := g.plan(spread.RuleSlots)
-	pl.Hash, pl.Turn, pl.Mark, pl.Skew = spread.Layer2, turn, 1, skew
-	pl.From, pl.Slots = make([]uint8, spread.SlotCount), slices.Repeat([]uint8{1}, spread.SlotCount)
+	pl.Hash.Policy = spread.Layer2
+	pl.Slots = &spread.SlotTable{Members: slices.Repeat([]uint8{1}, spread.SlotCount),
+		Migration: &spread.Migration{From: make([]uint8, spread.SlotCount), ID: id, Mark: 1, Pause: pause}}
 	return pl
+}
+
+// withMigration returns pl with another migration, nil for none.
+func withMigration(pl *spread.Plan, m *spread.Migration) *spread.Plan {
+	next := *pl
+	next.Slots = &spread.SlotTable{Members: pl.Slots.Members, Migration: m}
+	return &next
 }
 
 // Member 0 has a queue of some 30 ms and member 1 none, and slots go from the one to the other: those that pause, and no
@@ -41,7 +49,7 @@ func TestSlotsGoOverInOrder(t *testing.T) {
 	labtest.Must(t, g.host.Shape("m0", 20e6))
 	labtest.Must(t, g.relay.SetBacklog(0, 128<<10))
 	before := g.moving(0, 0)
-	before.From, before.Slots = nil, before.From
+	before.Slots = &spread.SlotTable{Members: before.Slots.Migration.From}
 	g.apply(before)
 	all, late, host := g.port(g.peer, "br0", nil), g.peerPort(1), g.teamPort()
 	// Queued is what the adapter's stack sends in a moment: one flow that fills member 0, one that never pauses, one that does.
@@ -92,10 +100,8 @@ func TestSlotsGoOverInOrder(t *testing.T) {
 	case moved[full] || moved[steady] || !moved[pausing]:
 		t.Errorf("gone over: %v, want the one that pauses only", moved)
 	}
-	final := *going
-	final.From = nil
 	time.Sleep(skew / 2) // so that the force costs no order either
-	g.apply(&final)
+	g.apply(withMigration(going, nil))
 	run(20 * time.Millisecond)
 	time.Sleep(skew / 2)
 	if drain(late, func(flow, _ int) { moved[flow] = true }); !moved[full] || !moved[steady] {
@@ -130,21 +136,22 @@ func TestSlotsGoOverAtOnce(t *testing.T) {
 	g.apply(pl)
 	by(0, 1, 0)
 	by(0, 2, 0)
-	cleared := *pl
-	cleared.Mark = 2
-	g.apply(&cleared)
+	m := *pl.Slots.Migration
+	m.Mark = 2
+	g.apply(withMigration(pl, &m))
 	by(0, 2, 1)
-	answered := cleared
-	answered.Mark, answered.Cleared[0] = 3, 2
-	g.apply(&answered)
+	cleared := m
+	cleared.Mark, cleared.Cleared[0] = 3, 2
+	answered := withMigration(pl, &cleared)
+	g.apply(answered)
 	by(1, 1, 1)
 	by(0, 2, 2) // it has sent since
-	dead := answered
+	dead := *answered
 	dead.Distributing = 2
 	g.apply(&dead)
 	by(1, 2, 3)
 	by(1, 3, 0)
-	g.apply(&answered)
+	g.apply(answered)
 	by(1, 2, 4)
 
 	// A member that refuses for want of a link is no reason to wait either.

@@ -19,7 +19,7 @@ func (g *rig) perMember(rule spread.Rule) *spread.Plan {
 	pl := g.plan(rule)
 	pl.PerMember, pl.Multicast = true, 1
 	pl.Filter = [spread.MaxMembers][]frame.MAC{0: {adapterMAC}}
-	pl.Slots = make([]uint8, spread.SlotCount) // pins are member 0's
+	pl.Pins = make([]uint8, spread.SlotCount) // all member 0's
 	return pl
 }
 
@@ -279,8 +279,8 @@ func TestWhoLivesBehindIsPinned(t *testing.T) {
 	pl := g.shortest()
 	pl.Behind, pl.TeamMACs, pl.Promiscuous = []frame.MAC{behindMAC}, append(pl.TeamMACs, behindMAC, dead), true
 	pl.Filter[1] = []frame.MAC{dead}
-	for i := range pl.Slots {
-		pl.Slots[i] = 2
+	for i := range pl.Pins {
+		pl.Pins[i] = 2
 	}
 	g.apply(pl)
 	host, peers := g.teamPort(), []*port{g.peerPort(0), g.peerPort(1), g.peerPort(2)}

@@ -133,8 +133,8 @@ func TestAnswerToAGuest(t *testing.T) {
 	g := newRig(t, 2)
 	pl := g.perMember(spread.RuleSingle)
 	pl.Promiscuous = true
-	for i := range pl.Slots {
-		pl.Slots[i] = 1
+	for i := range pl.Pins {
+		pl.Pins[i] = 1
 	}
 	g.apply(pl)
 	host, peers := g.teamPort(), []*port{g.peerPort(0), g.peerPort(1)}

@@ -110,7 +110,7 @@ func (r *Relay) Apply(pl *spread.Plan) error {
 	}
 	was := r.rule.Swap(NewRule(pl))
 	r.tx.epoch.wait()
-	if pl.From != nil || was.From != nil {
+	if pl.Migration() != nil || was.Migration() != nil {
 		r.startMigration(pl)
 	}
 	for m := range r.joined {

@@ -38,7 +38,7 @@ func perMember() *spread.Plan {
 	pl.Filter[0] = []frame.MAC{adapterMAC}
 	pl.Filter[1] = []frame.MAC{memberMAC(3)}
 	for range spread.SlotCount {
-		pl.Slots = append(pl.Slots, 2)
+		pl.Pins = append(pl.Pins, 2)
 	}
 	return pl
 }
@@ -57,7 +57,7 @@ func TestEachAddressIsTakenInByOneMember(t *testing.T) {
 		{name: "member", dst: memberMAC(1), by: 1, whose: ForUs, astray: true},
 		{name: "inherited", dst: memberMAC(3), by: 1, whose: ForUs, astray: true},
 		{name: "behind", dst: behindMAC, by: 2, whose: ForOthers},
-		{name: "behind, nobody pinned", dst: behindMAC, by: nobody, change: func(pl *spread.Plan) { pl.Slots = nil }},
+		{name: "behind, nobody pinned", dst: behindMAC, by: nobody, change: func(pl *spread.Plan) { pl.Pins = nil }},
 		{name: "group", dst: frame.Broadcast, by: 0, whose: ForOthers},
 		{name: "unknown", dst: strangerMAC, by: 0, whose: ForOthers},
 		{name: "unknown, nobody behind", dst: strangerMAC, by: nobody, change: func(pl *spread.Plan) { pl.Promiscuous = false }},

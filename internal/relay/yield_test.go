@@ -275,7 +275,7 @@ func TestYieldOfWhatIsNotThere(t *testing.T) {
 func TestYieldedRelayDoesNotMeasure(t *testing.T) {
 	g := newRig(t, 2)
 	pl := g.shortest()
-	pl.Rates[0], pl.Rates[1] = 10_000, 10_000 // a frame takes 48 ms; in truth nothing waits
+	pl.Shortest.Rates[0], pl.Shortest.Rates[1] = 10_000, 10_000 // a frame takes 48 ms; in truth nothing waits
 	g.apply(pl)
 	gate := GateSlow
 	labtest.Must(t, g.relay.Yield(&gate))

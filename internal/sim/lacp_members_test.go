@@ -47,9 +47,9 @@ func TestPortsComeAndGo(t *testing.T) {
 				lost += b.calmlyLost(func() {
 					b.team.Add(b.nics[i], 0)
 					id := b.team.ids[3]
-					b.until("slots go over to it", 4*time.Second, func() bool { return b.team.plan.From != nil })
+					b.until("slots go over to it", 4*time.Second, func() bool { return b.team.plan.Migration() != nil })
 					b.pass(150 * time.Millisecond)
-					if b.team.plan.From == nil || b.team.members[id].Out == 0 && tt.name != "force" {
+					if b.team.plan.Migration() == nil || b.team.members[id].Out == 0 && tt.name != "force" {
 						t.Errorf("%s has sent %d bytes before slots go over by force", b.nics[i].Name, b.team.members[id].Out)
 					}
 					b.until("it is used again", time.Second, b.whole)

@@ -102,7 +102,7 @@ func (w *World) Team(name string, c settings.Config, mac frame.MAC) *Team {
 		mac = w.number(0x2)
 	}
 	c.Team = name
-	t := &Team{Name: name, w: w, config: c, plan: &spread.Plan{Next: -1}, met: map[frame.Station]bool{}, guests: map[frame.Station]time.Duration{}, steered: -time.Hour, forcedAt: -time.Hour, left: -time.Hour}
+	t := &Team{Name: name, w: w, config: c, plan: &spread.Plan{Active: -1, Next: -1}, met: map[frame.Station]bool{}, guests: map[frame.Station]time.Duration{}, steered: -time.Hour, forcedAt: -time.Hour, left: -time.Hour}
 	t.mac, t.salt = mac, w.rng.Uint64()
 	t.newLoop(nil)
 	t.picker.Seed = w.rng.Uint64()
@@ -203,18 +203,18 @@ func (t *Team) refused(pl *spread.Plan) {
 // planWords says what matters of a Plan, when it is told.
 type planWords struct{ *spread.Plan }
 
-func (p planWords) String() (said string) {
-	if p.From != nil {
-		defer func() { said += fmt.Sprintf(", turn %d mark %d", p.Turn, p.Mark) }()
-	}
+func (p planWords) String() string {
 	s := fmt.Sprintf("spread %d, distributing %b, collecting %b, multicast %b", p.Rule, p.Distributing, p.Collecting, p.Multicast)
 	for id, f := range p.Filter {
 		if len(f) > 0 {
 			s += fmt.Sprintf(", %d takes in %v", id, f)
 		}
 	}
-	if len(p.Moves) > 0 {
-		s += fmt.Sprintf(", turn %d moves %v", p.Turn, p.Moves)
+	if p.Shortest != nil && len(p.Shortest.Moves) > 0 {
+		s += fmt.Sprintf(", generation %d moves %v", p.Shortest.Generation, p.Shortest.Moves)
+	}
+	if m := p.Plan.Migration(); m != nil {
+		s += fmt.Sprintf(", migration %d mark %d", m.ID, m.Mark)
 	}
 	return s
 }
@@ -233,7 +233,7 @@ func (t *Team) control(s spread.Send) {
 		m.paced.note(t.w.now)
 	}
 	if !t.own(p.h.Src) || t.behind(p.h.Src) {
-		t.guests[p.h.In(p.h.Src, p.b)] = t.w.now
+		t.guests[p.h.Station(p.h.Src, p.b)] = t.w.now
 	}
 	m.nic.send(p)
 }

@@ -71,7 +71,7 @@ func (e *Explanation) slots(pl *Plan, names func(int) string, f Flow) {
 	var h frame.Headers
 	frame.Parse(b, &h)
 	e.Hashed = true
-	e.Hash = Hash(pl.Hash, pl.Salt, &h, b)
+	e.Hash = pl.Hash.Of(&h, b)
 	e.Slot = Slot(e.Hash)
 	if e.goesOver(pl, names) {
 		return
@@ -92,7 +92,7 @@ func (e *Explanation) slots(pl *Plan, names func(int) string, f Flow) {
 		}
 	}
 	e.Why = fmt.Sprintf("hash %v of the flow names slot %d of %d, which is %s's by its rank among %s",
-		pl.Hash, e.Slot, SlotCount, names(e.Member), list(sharers, names))
+		pl.Hash.Policy, e.Slot, SlotCount, names(e.Member), list(sharers, names))
 	if sharers.Len() == 1 {
 		e.Why = names(e.Member) + " is the only member that may send"
 	}
@@ -109,23 +109,24 @@ func (e *Explanation) slots(pl *Plan, names func(int) string, f Flow) {
 // goesOver explains a slot that goes from one member to another, if it does. Only the data path knows whether it has:
 // Member is where it stays until it may go.
 func (e *Explanation) goesOver(pl *Plan, names func(int) string) bool {
-	if pl.From == nil || pl.From[e.Slot] == pl.Slots[e.Slot] || !pl.Distributing.Has(int(pl.From[e.Slot])) {
+	mig := pl.Migration()
+	if mig == nil || mig.From[e.Slot] == pl.Slots.Members[e.Slot] || !pl.Distributing.Has(int(mig.From[e.Slot])) {
 		return false
 	}
-	from, to := int(pl.From[e.Slot]), int(pl.Slots[e.Slot])
+	from, to := int(mig.From[e.Slot]), int(pl.Slots.Members[e.Slot])
 	e.Member, e.All = from, MemberSet(0).With(from).With(to)
 	e.Why = fmt.Sprintf("hash %v of the flow names slot %d of %d, which goes over from %s to %s: as soon as nothing of it can be under way by %s, in %v at the latest",
-		pl.Hash, e.Slot, SlotCount, names(from), names(to), names(from), MaxMigration)
+		pl.Hash.Policy, e.Slot, SlotCount, names(from), names(to), names(from), MaxMigration)
 	e.IfDead, e.IfDeadWhy = to, fmt.Sprintf("slot %d goes over to %s at once", e.Slot, names(to))
 	return true
 }
 
 // lacksMAC reports whether the hash looks at something that the flow does not say.
 func (e *Explanation) lacksMAC(pl *Plan, f Flow) bool {
-	if f.DstMAC != 0 || pl.Hash != Layer2 && pl.Hash != Layer23 {
+	if f.DstMAC != 0 || pl.Hash.Policy != Layer2 && pl.Hash.Policy != Layer23 {
 		return false
 	}
-	e.Why = fmt.Sprintf("hash %v looks at the next hop's MAC, which the flow does not say: add \"to MAC\"", pl.Hash)
+	e.Why = fmt.Sprintf("hash %v looks at the next hop's MAC, which the flow does not say: add \"to MAC\"", pl.Hash.Policy)
 	e.IfDeadWhy = "it depends on the same MAC"
 	e.onlyOne()
 	return true

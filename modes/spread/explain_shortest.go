@@ -28,7 +28,7 @@ func (e *Explanation) shortest(pl *Plan, flows *FlowTable, names func(int) strin
 		return
 	}
 	e.Hashed = true
-	e.Hash = Hash(pl.Hash, pl.Salt, &h, b)
+	e.Hash = pl.Hash.Of(&h, b)
 	e.Slot = flowSlot(pl, &h, b)
 	if s.n == 0 {
 		e.Why = "no member may send"
@@ -39,7 +39,7 @@ func (e *Explanation) shortest(pl *Plan, flows *FlowTable, names func(int) strin
 	slot := &s.flows.Slots[e.Slot]
 	id, why, _ := s.decide(e.Slot, explainedBytes, now)
 	e.Member, e.All = id, MemberSet(0).With(id)
-	e.Why = fmt.Sprintf("hash %v of the flow names slot %d of %d, ", pl.Hash, e.Slot, FlowCount)
+	e.Why = fmt.Sprintf("hash %v of the flow names slot %d of %d, ", pl.Hash.Policy, e.Slot, FlowCount)
 	switch {
 	case slot.Until == 0:
 		e.Why += fmt.Sprintf("which has sent nothing yet; its next frame leaves by %s: %s", names(id), reason(why))
@@ -115,7 +115,7 @@ func (e *Explanation) fixed(pl *Plan, names func(int) string, h *frame.Headers, 
 func (pl *Plan) nextPin(m frame.MAC, dead int) int {
 	left, any := pl.Weights, false
 	for id := range left {
-		if id == dead || !slices.Contains(pl.Slots, uint8(id)) {
+		if id == dead || !slices.Contains(pl.Pins, uint8(id)) {
 			left[id] = 0
 		}
 		any = any || left[id] > 0

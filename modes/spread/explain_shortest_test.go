@@ -32,11 +32,11 @@ func TestExplainShortestIsExact(t *testing.T) {
 		for range rapid.IntRange(0, 60).Draw(t, "frames") {
 			wait := rapid.SampledFrom([]int64{0, 10 * us, 200 * us, 700 * us, 30 * ms, 1500 * ms}).Draw(t, "wait")
 			i := rapid.IntRange(0, flows-1).Draw(t, "flow")
-			order := rapid.IntRange(0, 20).Draw(t, "order") == 0
-			if order {
+			ordered := rapid.IntRange(0, 20).Draw(t, "order") == 0
+			if ordered {
 				next := *pl
 				f := flowFrame(rapid.IntRange(0, flows-1).Draw(t, "moved"))
-				next.Turn, next.Moves = pl.Turn+1, []Move{{uint16(flowSlot(pl, &f.h, f.b)), uint8(rapid.IntRange(0, 4).Draw(t, "to"))}}
+				order(&next, Move{uint16(flowSlot(pl, &f.h, f.b)), uint8(rapid.IntRange(0, 4).Draw(t, "to"))})
 				pl = &next
 			}
 			bytes := rapid.SampledFrom([]int{64, 1514, 65000}).Draw(t, "bytes")
@@ -82,9 +82,9 @@ func TestExplainShortestWords(t *testing.T) {
 	behind := asked
 	behind.SrcMAC = 0x020000000500
 	nobody := *pl
-	nobody.Distributing, nobody.Slots = 0, nil
+	nobody.Distributing, nobody.Pins = 0, nil
 	layer2 := *pl
-	layer2.Hash = Layer23
+	layer2.Hash.Policy = Layer23
 	group := Flow{Proto: frame.ProtoICMP, Src: addrPort("10.0.0.1", 0), Dst: addrPort("224.0.0.1", 0)}
 	group6 := Flow{Proto: frame.ProtoICMPv6, Src: addrPort("fe80::1", 0), Dst: addrPort("ff02::1:ff00:1", 0)}
 	udpGroup := Flow{Proto: frame.ProtoUDP, Src: addrPort("10.0.0.1", 1), Dst: addrPort("239.1.1.1", 2)}

@@ -28,10 +28,16 @@ func finish(x uint64) uint64 {
 	return x ^ x>>33
 }
 
-// Slot returns the entry of Plan.Slots for a hash.
+// Slot returns the entry of a SlotTable for a hash.
 func Slot(hash uint64) int { return int(hash % SlotCount) }
 
-// Hash returns the number of the flow that the frame b belongs to. h is what frame.Parse found
+// Hash says which frames are one flow.
+type Hash struct {
+	Policy HashPolicy // the fields that make a flow
+	Salt   uint64     // the team's own
+}
+
+// Of returns the number of the flow that the frame b belongs to. h is what frame.Parse found
 // in b. Frames of a flow in one direction have the same number; the two directions differ.
 //
 // By policy these words go in:
@@ -48,9 +54,9 @@ func Slot(hash uint64) int { return int(hash % SlotCount) }
 // An ICMP error is of the flow that it speaks of. This host sends it about something that it has
 // received, and what it quotes has the addresses and ports of that direction: they are turned
 // round, so that the error goes the way of the replies of that flow.
-func Hash(p HashPolicy, salt uint64, h *frame.Headers, b []byte) uint64 {
-	x := mix(hashStart, salt)
-	switch p {
+func (f Hash) Of(h *frame.Headers, b []byte) uint64 {
+	x := mix(hashStart, f.Salt)
+	switch f.Policy {
 	case Layer34:
 		if h.L3 == 0 || h.EtherType == frame.TypeARP {
 			return finish(mixLayer2(x, h))

@@ -18,7 +18,7 @@ func icmpError(kind uint8, quoted []byte) []byte {
 func hashOf(p HashPolicy, salt uint64, b []byte) uint64 {
 	var h frame.Headers
 	frame.Parse(b, &h)
-	return Hash(p, salt, &h, b)
+	return Hash{p, salt}.Of(&h, b)
 }
 
 // Pairs of frames that must, or must not, be of one flow.
@@ -182,7 +182,7 @@ func TestConsecutiveEvenPortsSpread(t *testing.T) {
 		pl := planOf(RuleSlots, n)
 		worst := 0.0
 		for salt := range uint64(20) {
-			pl.Salt = salt
+			pl.Hash.Salt = salt
 			var p Picker
 			var load [MaxMembers]int
 			const flows = 4096
@@ -207,7 +207,7 @@ func TestConsecutiveEvenPortsSpread(t *testing.T) {
 // member the second must spread.
 func TestSaltsDoNotPolarise(t *testing.T) {
 	pa, pb := planOf(RuleSlots, 2), planOf(RuleSlots, 2)
-	pa.Salt, pb.Salt = 1, 2
+	pa.Hash.Salt, pb.Hash.Salt = 1, 2
 	var p, q Picker
 	var load [2]int
 	for i := range 4000 {

@@ -35,14 +35,14 @@ func (p *Picker) Pick(pl *Plan, h *frame.Headers, b []byte, bytes int) MemberSet
 	case RuleSingle:
 		return 1 << uint(pl.Active) & pl.Distributing
 	case RuleSlots:
-		s := Slot(Hash(pl.Hash, pl.Salt, h, b))
-		if s >= len(pl.Slots) {
+		if pl.Slots == nil {
 			return 0
 		}
-		if pl.From != nil {
-			return p.moving(pl, s)
+		s := Slot(pl.Hash.Of(h, b))
+		if pl.Slots.Migration != nil {
+			return p.migrating(pl, s)
 		}
-		return 1 << uint(pl.Slots[s]) & pl.Distributing
+		return 1 << uint(pl.Slots.Members[s]) & pl.Distributing
 	case RuleRoundRobin:
 		if p.plan != pl {
 			p.follow(pl)
@@ -90,8 +90,8 @@ func Other(pl *Plan, tried MemberSet) int {
 // Follow takes over a Plan; Pick does so by itself. Where slots go from member to member the pause that they wait for
 // begins with it.
 func (p *Picker) Follow(pl *Plan) {
-	if pl.From != nil || p.ledger != nil {
-		p.kept().Migration.follow(pl, p.Now)
+	if pl.Migration() != nil || p.ledger != nil {
+		p.kept().Migration.follow(pl.Migration(), p.Now)
 	}
 	switch pl.Rule {
 	case RuleRoundRobin:
@@ -121,14 +121,14 @@ func (p *Picker) kept() *TxState {
 	return p.ledger
 }
 
-// moving returns the member for a frame of slot s where slots go from member to member. It stands by itself so that
-// others do not pay for it.
+// migrating returns the member for a frame of slot s while slots migrate. It stands by itself so that other Plans do not
+// pay for it.
 //
 //go:noinline
-func (p *Picker) moving(pl *Plan, s int) MemberSet {
+func (p *Picker) migrating(pl *Plan, s int) MemberSet {
 	m := &p.kept().Migration
-	if m.ID != pl.Turn {
-		m.follow(pl, p.Now)
+	if m.ID != pl.Slots.Migration.ID {
+		m.follow(pl.Slots.Migration, p.Now)
 	}
 	return 1 << uint(m.member(pl, s, p.Now)) & pl.Distributing
 }
@@ -163,7 +163,7 @@ func (p *Picker) follow(pl *Plan) {
 		t.Left = 0
 	}
 	if t.State == 0 {
-		t.State = finish(mix(pl.Salt, p.Seed)) | 1
+		t.State = finish(mix(pl.Hash.Salt, p.Seed)) | 1
 	}
 }
 

@@ -28,7 +28,7 @@ func weighted(rule Rule, weights ...float64) *Plan {
 	case RuleSingle:
 		pl.Distributing = 1
 	case RuleSlots:
-		pl.Slots = AssignSlots(&pl.Weights)
+		pl.Slots = &SlotTable{Members: AssignSlots(&pl.Weights)}
 	}
 	return pl
 }
@@ -228,7 +228,7 @@ func TestPickTrustsDistributing(t *testing.T) {
 	}
 	for _, pl := range []*Plan{
 		{Rule: RuleSingle, Active: 3, Distributing: 0b1},
-		{Rule: RuleSlots, Slots: slots, Distributing: 0b1},
+		{Rule: RuleSlots, Slots: &SlotTable{Members: slots}, Distributing: 0b1},
 		{Rule: RuleSlots, Distributing: 0b1},
 		{Rule: RuleRoundRobin, Weights: [MaxMembers]uint32{3: 1}, Distributing: 0b1, PacketsPerMember: 1},
 		{Rule: 99, Distributing: 0b1},

@@ -55,8 +55,8 @@ const MaxShare = 1 << 16
 // SlotCount is the length of a hash mode's slot table.
 const SlotCount = 1024
 
-// A Plan is everything a data path needs to know to move frames. It is immutable once
-// published: the control loop makes a new one for every change, data paths read it once a batch.
+// A Plan is everything a data path needs to move frames. It is immutable once published: the control loop makes a new one
+// for every change, data paths read it once a batch.
 type Plan struct {
 	Rule Rule
 
@@ -64,73 +64,95 @@ type Plan struct {
 	Collecting   MemberSet // frames received here go to the adapter …
 	Multicast    MemberSet // … group-addressed ones only where this has the member too
 
-	Active int // RuleSingle: the member; RuleShortest: the one that sends what is for groups but is no UDP
-	Next   int // RuleSingle: the member that would be the next one, -1 none
+	// Active is the member that stands for the team, -1 where none does: RuleSingle sends everything by it, RuleShortest
+	// what is for groups but no UDP.
+	Active int
+	Next   int // the member that would become active without it, -1 none or not known
 
-	Hash  HashPolicy // RuleSlots and RuleShortest: the fields that make a flow
-	Salt  uint64     // the same: the team's own
-	Slots []uint8    // RuleSlots: SlotCount member ids or NoMember; RuleShortest: where MACs behind are pinned, see Pin
-
-	// From is RuleSlots as it was before, while slots go from member to member; nil: none does. A slot goes over when
-	// nothing of it can be under way by its old member any more, see slots_moving.go.
-	From    []uint8
-	Mark    uint32             // From: number of this Plan among those of the Turn, from 1 on
-	Cleared [MaxMembers]uint32 // From: what was sent by the member under Plans of the Turn before this Mark has arrived
-
-	Weights          [MaxMembers]uint32 // shares, the largest is MaxShare, 0 for members that do not distribute; RuleShortest: scale Rates
+	Hash             Hash               // RuleSlots, RuleShortest
+	Weights          [MaxMembers]uint32 // shares, the largest is MaxShare, 0 for members that do not distribute
 	PacketsPerMember int                // RuleRoundRobin: super-frames in a row on one member; 0: random each
+	Slots            *SlotTable         // RuleSlots, nil where nobody may send
+	Shortest         *Shortest          // RuleShortest
 
-	Rates      [MaxMembers]uint64 // RuleShortest: bit/s, as the link says or as assumed, before Weights
-	SpeedKnown MemberSet          // RuleShortest: members whose link says a speed
-	Gain       time.Duration      // RuleShortest: the least that a flow must win to be moved
-	Skew       time.Duration      // RuleShortest: the most that two members' ways to a peer differ; From: the pause after which a slot goes over
-	Moves      []Move             // RuleShortest: slots to be moved whatever is under way
-	Turn       uint64             // RuleShortest: of Moves, > 0; each turn is carried out once. From: which going over of slots it is
-
-	// PerMember: every member sends with its own address instead of the adapter's, and takes in what is
-	// for its own and for those of its Filter, nothing for another member's. ARP and ND that the adapter
-	// sends go to the control loop, which sends them on; of those that come in for one host it gets a copy.
+	// PerMember: every member sends with its own address instead of the adapter's, and accepts frames for its own and for
+	// those of its Filter, none for another member's. ARP and ND that the adapter sends go to the control loop, which sends
+	// them on; it gets a copy of those that are received for one host.
 	PerMember bool
+	Pins      []uint8 // PerMember: SlotCount member ids or NoMember; see Pin
 
 	Adapter     frame.MAC             // the adapter's address
 	MACs        [MaxMembers]frame.MAC // the members' own addresses, 0 for ids that are no member's
-	TeamMACs    []frame.MAC           // adapter, members, behind: a received frame from one of these is our own come back
+	TeamMACs    []frame.MAC           // sorted: adapter, members, behind; a received frame from one of these is our own come back
 	Behind      []frame.MAC           // sorted: source addresses seen behind the adapter (bridge, VM, macvlan)
-	Stations    []frame.Station       // sorted: those addresses in the VLANs that they were seen in; the control loop wants to hear of others
-	Ageing      []frame.Station       // sorted, of Stations: the control loop wants to hear when one of these sends
-	Promiscuous bool                  // members receive what is for any address
+	Stations    []frame.Station       // sorted: those addresses in the VLANs that they were seen in; the control loop learns of others
+	Ageing      []frame.Station       // sorted, of Stations: the control loop learns when one of these sends
+	Promiscuous bool                  // members receive frames for any address
 
-	// Filter is, a member, the unicast addresses its NIC must take in besides its own.
+	// Filter has, by member, the unicast addresses that its NIC must accept besides its own.
 	Filter [MaxMembers][]frame.MAC
 
-	// Watched is, a member, the address of another one whose frames its NIC takes in as well, 0 none. They are not for it:
-	// by them a switch that floods is found out, which NICs' filters hide.
+	// Watched has, by member, the address of another member whose frames its NIC accepts as well, 0 none. They are not for
+	// it: they show a switch that floods, which the filters of NICs hide.
 	Watched [MaxMembers]frame.MAC
 
-	// GroupMembers are the members whose NICs take in Groups: those of Multicast, and those that may take their place,
+	// GroupMembers are the members whose NICs accept Groups: those of Multicast, and those that may take their place,
 	// because a failover must not wait until a NIC's filter is set.
 	GroupMembers MemberSet
 	Groups       []frame.MAC // sorted: the groups that the adapter is in
 	AllMulti     bool        // all groups instead
 }
 
-// A Move is an order to send a slot's flows by another member.
+// SlotTable gives the flows of RuleSlots to members.
+type SlotTable struct {
+	Members   []uint8    // SlotCount member ids or NoMember
+	Migration *Migration // nil: no slot migrates
+}
+
+// Migration has slots go from one member to another without reordering, see migration.go.
+type Migration struct {
+	From    []uint8            // SlotCount member ids: the table before
+	ID      uint64             // > 0
+	Mark    uint32             // number of this Plan among those of the migration, from 1 on
+	Cleared [MaxMembers]uint32 // what the member sent under Plans of the migration before this Mark has arrived
+	Pause   time.Duration      // a slot that has sent nothing for so long migrates
+}
+
+// Shortest is what the flow table of RuleShortest needs, see flows.go. Plan.Weights scale Rates.
+type Shortest struct {
+	Rates      [MaxMembers]uint64 // bit/s, as the link says or as assumed
+	SpeedKnown MemberSet          // members whose link says a speed
+	Gain       time.Duration      // least advantage that moves a flow
+	Skew       time.Duration      // largest difference of path delay between two members
+	Moves      []Move             // slots to move whatever is under way
+	Generation uint64             // of Moves, > 0; each is carried out once
+}
+
+// A Move sends a slot's flows by another member.
 type Move struct {
 	Slot uint16 // of the flow table
 	To   uint8  // member
+}
+
+// Migration returns the migration of a Plan, nil where no slot migrates.
+func (pl *Plan) Migration() *Migration {
+	if pl.Slots == nil {
+		return nil
+	}
+	return pl.Slots.Migration
 }
 
 // Pin returns the member by which a MAC behind the adapter sends and receives where PerMember is set, -1
 // when nobody may send.
 func (pl *Plan) Pin(m frame.MAC) int {
 	s := pinSlot(pl, m)
-	if s >= len(pl.Slots) || pl.Slots[s] == NoMember {
+	if s >= len(pl.Pins) || pl.Pins[s] == NoMember {
 		return -1
 	}
-	return int(pl.Slots[s])
+	return int(pl.Pins[s])
 }
 
-// pinSlot returns the entry of Slots that says where a MAC is pinned.
+// pinSlot returns the entry of Pins that says where a MAC is pinned.
 func pinSlot(pl *Plan, m frame.MAC) int {
-	return Slot(finish(mix(mix(hashStart, pl.Salt), uint64(m))))
+	return Slot(finish(mix(mix(hashStart, pl.Hash.Salt), uint64(m))))
 }

@@ -22,7 +22,7 @@ func (s *shortest) rates() {
 		q := &s.flows.Members[id]
 		if q.Source == RateAssumed {
 			if raw[id] = most; most == 0 || s.plan.Weights[id] == MaxShare {
-				raw[id] = max(most, s.plan.Rates[id])
+				raw[id] = max(most, s.plan.Shortest.Rates[id])
 			}
 		}
 		q.Rate = max(scale(raw[id], s.plan.Weights[id]), leastRate)

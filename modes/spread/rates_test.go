@@ -58,7 +58,7 @@ func (t *toyTeam) send(d time.Duration, mbps float64, bytes int) {
 			}
 			t.carried[id] += float64(bytes)
 			at := float64(t.p.Now) + n.waiting*8e9/n.bps
-			if at < t.leaves[i]-float64(t.pl.Skew) {
+			if at < t.leaves[i]-float64(t.pl.Shortest.Skew) {
 				t.overtaken++
 			}
 			t.leaves[i] = max(at, t.leaves[i])
@@ -87,7 +87,7 @@ func (t *toyTeam) read() {
 func (t *toyTeam) even() {
 	if moves := t.e.Moves(t.p.Flows(), t.pl); len(moves) > 0 {
 		pl := *t.pl
-		pl.Moves, pl.Turn = moves, pl.Turn+1
+		order(&pl, moves...)
 		t.pl = &pl
 	}
 }

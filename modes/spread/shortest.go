@@ -31,8 +31,8 @@ type shortest struct {
 	capacity [MaxMembers]Capacity
 	unused   [MaxMembers]usage
 
-	plan       *Plan // taken over
-	turn       uint64
+	plan       *Plan             // taken over
+	generation uint64            // of moves carried out
 	set        MemberSet         // that distribute in plan
 	ids        [MaxMembers]uint8 // the same
 	n          int               // how many of ids
@@ -114,7 +114,7 @@ func (s *shortest) fixed(pl *Plan, h *frame.Headers, b []byte) int {
 
 // flowSlot returns the slot of a frame's flow.
 func flowSlot(pl *Plan, h *frame.Headers, b []byte) int {
-	return int(Hash(pl.Hash, pl.Salt, h, b) % FlowCount)
+	return int(pl.Hash.Of(h, b) % FlowCount)
 }
 
 // decide returns the member for a frame of a slot: the slot's own if it stays, else the one where the frame leaves
@@ -235,15 +235,15 @@ func (s *shortest) follow(pl *Plan, now int64) {
 			s.capacity[id], s.unused[id] = Capacity{}, usage{since: now}
 		}
 		var link uint64
-		if pl.SpeedKnown.Has(int(id)) {
-			link = pl.Rates[id]
+		if pl.Shortest.SpeedKnown.Has(int(id)) {
+			link = pl.Shortest.Rates[id]
 		}
 		s.capacity[id].SetLink(link)
 	}
 	s.rates()
-	if pl.Turn != s.turn {
-		s.turn, s.flows.ForceBy = pl.Turn, now+forceWait
-		for _, m := range pl.Moves {
+	if g := pl.Shortest.Generation; g != s.generation {
+		s.generation, s.flows.ForceBy = g, now+forceWait
+		for _, m := range pl.Shortest.Moves {
 			s.force(m)
 		}
 	}
@@ -252,7 +252,7 @@ func (s *shortest) follow(pl *Plan, now int64) {
 // read takes over what pl says of who may send and when slots stay.
 func (s *shortest) read(pl *Plan) {
 	s.plan, s.set, s.n = pl, pl.Distributing, 0
-	s.gain, s.skew = int64(pl.Gain), int64(pl.Skew)
+	s.gain, s.skew = int64(pl.Shortest.Gain), int64(pl.Shortest.Skew)
 	for left := pl.Distributing; left != 0; left = left.Without(left.First()) {
 		s.ids[s.n] = uint8(left.First())
 		s.n++

@@ -14,7 +14,7 @@ func FuzzShortest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, wait int64, sent uint64, waiting, id int, weight uint64) {
 		pl := shortestPlan(100, -1000, 0, 10)
 		pl.Weights[0] = uint32(weight % (MaxShare + 1))
-		pl.Rates[3] = weight
+		pl.Shortest.Rates[3] = weight
 		var h frame.Headers
 		if !frame.Parse(b, &h) {
 			return

@@ -18,25 +18,33 @@ const (
 // shortestPlan is a Plan of RuleShortest for members of these speeds in Mbit/s; a negative one is not known, 0 is no member.
 func shortestPlan(mbps ...int) *Plan {
 	pl := &Plan{Next: -1}
-	pl.Rule, pl.PerMember, pl.Adapter, pl.Salt = RuleShortest, true, frametest.Adapter, 7
-	pl.Gain, pl.Skew = DefaultGain, DefaultSkew
+	pl.Rule, pl.PerMember, pl.Adapter, pl.Hash.Salt = RuleShortest, true, frametest.Adapter, 7
+	pl.Shortest = &Shortest{Gain: DefaultGain, Skew: DefaultSkew}
 	for id, r := range mbps {
 		switch {
 		case r == 0:
 			continue
 		case r > 0:
-			pl.Rates[id] = uint64(r) * 1e6
-			pl.SpeedKnown = pl.SpeedKnown.With(id)
+			pl.Shortest.Rates[id] = uint64(r) * 1e6
+			pl.Shortest.SpeedKnown = pl.Shortest.SpeedKnown.With(id)
 		default:
-			pl.Rates[id] = uint64(-r) * 1e6
+			pl.Shortest.Rates[id] = uint64(-r) * 1e6
 		}
 		pl.Weights[id] = MaxShare
 		pl.Distributing = pl.Distributing.With(id)
 	}
 	pl.Active = pl.Distributing.First()
 	pl.Collecting = pl.Distributing
-	pl.Slots = AssignSlots(&pl.Weights)
+	pl.Pins = AssignSlots(&pl.Weights)
 	return pl
+}
+
+// order has pl move slots, besides what it shares with other Plans.
+func order(pl *Plan, moves ...Move) {
+	s := *pl.Shortest
+	s.Moves = moves
+	s.Generation++
+	pl.Shortest = &s
 }
 
 // parsed is a frame with what Parse finds in it.
@@ -67,7 +75,7 @@ type slowFlow struct {
 }
 
 func (s *slowShortest) pick(pl *Plan, slot, bytes int, now float64) int {
-	takes := func(id int) float64 { return float64(bytes) * 8e9 / float64(pl.Rates[id]) }
+	takes := func(id int) float64 { return float64(bytes) * 8e9 / float64(pl.Shortest.Rates[id]) }
 	begins := func(id int) float64 { return max(s.free[id], now) }
 	f := s.flows[slot]
 	member := -1
@@ -79,9 +87,9 @@ func (s *slowShortest) pick(pl *Plan, slot, bytes int, now float64) int {
 			}
 		}
 		switch {
-		case now < f.until+float64(pl.Skew):
+		case now < f.until+float64(pl.Shortest.Skew):
 			member = f.member
-		case now < f.until+1e9 && begins(f.member)-earliest < float64(pl.Gain):
+		case now < f.until+1e9 && begins(f.member)-earliest < float64(pl.Shortest.Gain):
 			member = f.member
 		}
 	}
@@ -92,7 +100,7 @@ func (s *slowShortest) pick(pl *Plan, slot, bytes int, now float64) int {
 				first = id
 			}
 		}
-		same := min(float64(pl.Gain), takes(first)/8)
+		same := min(float64(pl.Shortest.Gain), takes(first)/8)
 		var rank uint64
 		for id := range MaxMembers {
 			if pl.Distributing.Has(id) && begins(id)+takes(id) <= begins(first)+takes(first)+same {
@@ -176,7 +184,7 @@ func TestShortestNeverOvertakes(t *testing.T) {
 				t.Fatalf("by %b of %b", set, pl.Distributing)
 			}
 			id := set.First()
-			if w, ok := was[i]; ok && w.id != id && pl.Distributing.Has(w.id) && p.Now < w.at+int64(pl.Skew) {
+			if w, ok := was[i]; ok && w.id != id && pl.Distributing.Has(w.id) && p.Now < w.at+int64(pl.Shortest.Skew) {
 				t.Fatalf("flow %d went from %d to %d at %d, its last frame leaves at %d", i, w.id, id, p.Now, w.at)
 			}
 			was[i] = last{id, p.Flows().Members[id].Clock}
@@ -265,7 +273,7 @@ func TestShortestIsForced(t *testing.T) {
 				f.pick(&p, pl, 1514)
 			}
 			ordered := *pl
-			ordered.Turn, ordered.Moves = 1, []Move{{Slot: uint16(slot), To: uint8(1 - was)}, {Slot: 9999, To: 7}, {Slot: 1, To: 1}}
+			order(&ordered, Move{Slot: uint16(slot), To: uint8(1 - was)}, Move{Slot: 9999, To: 7}, Move{Slot: 1, To: 1})
 			begin := p.Now
 			for f.pick(&p, &ordered, 1514) == was {
 				if p.Now += c.gap; p.Now > begin+ms*c.to {
@@ -288,7 +296,7 @@ func TestShortestIsForced(t *testing.T) {
 				t.Error("a turn was carried out twice")
 			}
 			next := ordered
-			next.Turn = 2
+			order(&next, ordered.Shortest.Moves...)
 			p.Now += 30 * ms
 			if f.pick(&p, &next, 1514) == was || s.Forced != 2 {
 				t.Error("the next turn was not carried out")
@@ -342,7 +350,7 @@ func TestShortestFixed(t *testing.T) {
 		}
 		nobody := *pl
 		nobody.Distributing = 0
-		nobody.Slots = nil
+		nobody.Pins = nil
 		nobody.Active = -1
 		if id := f.pick(&p, &nobody, 100); id != -1 {
 			t.Errorf("%s: by %d where nobody may send", name, id)

@@ -47,20 +47,21 @@ const MaxMigration = 200 * time.Millisecond
 const MarkBits = 32
 
 // follow takes over the Turn of a Plan.
-func (m *MigrationState) follow(pl *Plan, now int64) {
+func (m *MigrationState) follow(mig *Migration, now int64) {
 	switch {
-	case pl.From == nil:
+	case mig == nil:
 		atomic.StoreUint64(&m.ID, 0)
-	case m.ID != pl.Turn:
+	case m.ID != mig.ID:
 		m.Since = now
 		m.Generation++
-		atomic.StoreUint64(&m.ID, pl.Turn)
+		atomic.StoreUint64(&m.ID, mig.ID)
 	}
 }
 
 // member returns the member for a frame of slot s, and notes that it was sent.
 func (m *MigrationState) member(pl *Plan, s int, now int64) uint8 {
-	from, to := pl.From[s], pl.Slots[s]
+	mig := pl.Slots.Migration
+	from, to := mig.From[s], pl.Slots.Members[s]
 	if from == to {
 		return to
 	}
@@ -74,12 +75,12 @@ func (m *MigrationState) member(pl *Plan, s int, now int64) uint8 {
 			return to
 		}
 	}
-	if !pl.Distributing.Has(int(from)) || mark < pl.Cleared[from] || now-last >= int64(pl.Skew) {
+	if !pl.Distributing.Has(int(from)) || mark < mig.Cleared[from] || now-last >= int64(mig.Pause) {
 		atomic.StoreUint64(&slot.State, turn)
 		return to
 	}
 	slot.Last = now
-	if next := turn | uint64(pl.Mark); next != was && !atomic.CompareAndSwapUint64(&slot.State, was, next) &&
+	if next := turn | uint64(mig.Mark); next != was && !atomic.CompareAndSwapUint64(&slot.State, was, next) &&
 		atomic.LoadUint64(&slot.State) == turn {
 		return to // another has found that it may go over
 	}

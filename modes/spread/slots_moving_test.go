@@ -1,6 +1,7 @@
 package spread
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -10,13 +11,16 @@ import (
 
 // movingPlan sends by one of the members 0 and 1, all slots going from 0 to 1.
 func movingPlan(turn uint64, mark, cleared uint32) *Plan {
-	pl := &Plan{Rule: RuleSlots, Distributing: 3, Slots: make([]uint8, SlotCount), From: make([]uint8, SlotCount), Turn: turn, Mark: mark,
-		Skew: 10 * time.Millisecond}
-	for s := range pl.Slots {
-		pl.Slots[s] = 1
-	}
-	pl.Cleared[0] = cleared
-	return pl
+	m := &Migration{From: make([]uint8, SlotCount), ID: turn, Mark: mark, Pause: 10 * time.Millisecond}
+	m.Cleared[0] = cleared
+	return &Plan{Rule: RuleSlots, Distributing: 3, Slots: &SlotTable{Members: slices.Repeat([]uint8{1}, SlotCount), Migration: m}}
+}
+
+// migrating returns pl with another migration, nil for none.
+func migrating(pl *Plan, m *Migration) *Plan {
+	next := *pl
+	next.Slots = &SlotTable{Members: pl.Slots.Members, Migration: m}
+	return &next
 }
 
 // by is the member by which the frame of a flow leaves.
@@ -31,12 +35,12 @@ func TestSlotsGoOver(t *testing.T) {
 		want int   // -2: no frame
 	}
 	over := movingPlan(1, 0, 0)
-	over.From = nil
+	over.Slots.Migration = nil
 	dead := movingPlan(1, 2, 0)
 	dead.Distributing = 2
 	alive := movingPlan(1, 3, 0)
 	same := movingPlan(1, 1, 0)
-	same.From = same.Slots
+	same.Slots.Migration.From = same.Slots.Members
 	for _, tt := range []struct {
 		name  string
 		steps []step
@@ -112,21 +116,22 @@ func TestGoingOverKeepsOrder(t *testing.T) {
 		from := slotsOf(rapid.IntRange(0, 1000).Draw(t, "slots"), members)
 		for turn := range rapid.IntRange(1, 4).Draw(t, "turns") {
 			to := slotsOf(rapid.IntRange(0, 1000).Draw(t, "slots"), members)
-			pl := &Plan{Rule: RuleSlots, Distributing: 1<<members - 1, Slots: to, From: from, Turn: uint64(turn + 1), Mark: 1, Skew: time.Duration(skew)}
+			pl := &Plan{Rule: RuleSlots, Distributing: 1<<members - 1, Slots: &SlotTable{Members: to,
+				Migration: &Migration{From: from, ID: uint64(turn + 1), Mark: 1, Pause: time.Duration(skew)}}}
 			p.Follow(pl)
 			var answer [members]int64 // when the answer to a member's marker comes, 0 none is under way
 			var asked [members]uint32 // the Mark under which it was sent
 			for range rapid.IntRange(1, 80).Draw(t, "steps") {
 				p.Now += rapid.SampledFrom([]int64{0, 1e5, 2e5, 3e5, 4e5, 1e6, 3e6, 6e6, skew - 1, skew}).Draw(t, "wait")
 				if id := rapid.SampledFrom([]int{0, 1, 2, 0, 1, 2, 9, 9, 9, 9}).Draw(t, "marker"); id < members && (answer[id] == 0 || p.Now >= answer[id]) {
-					next := *pl
+					next := *pl.Slots.Migration
 					if answer[id] != 0 {
 						next.Cleared[id] = asked[id]
 					}
 					next.Mark++
-					pl = &next
+					pl = migrating(pl, &next)
 					p.Follow(pl)
-					answer[id], asked[id] = p.Now+delay[id], pl.Mark
+					answer[id], asked[id] = p.Now+delay[id], next.Mark
 					continue
 				}
 				i := rapid.IntRange(0, len(flows)-1).Draw(t, "flow")
@@ -139,9 +144,7 @@ func TestGoingOverKeepsOrder(t *testing.T) {
 			}
 			// Who never paused goes over by force, and that may cost order.
 			p.Now += skew
-			final := *pl
-			final.From = nil
-			p.Follow(&final)
+			p.Follow(migrating(pl, nil))
 			from = to
 		}
 	})
@@ -167,8 +170,8 @@ func TestGoingOverAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkPickSlots(b *testing.B) {
-	rest, going := movingPlan(1, 1, 0), movingPlan(1, 1, 0)
-	rest.From = nil
+	going := movingPlan(1, 1, 0)
+	rest := migrating(going, nil)
 	for name, pl := range map[string]*Plan{"at rest": rest, "going over": going} {
 		b.Run(name, func(b *testing.B) {
 			var p Picker

@@ -55,7 +55,7 @@ func (t *toyTeam) stream(flows []toyStream, acks *toyAcks, d time.Duration) {
 				ack := toyAck{t.p.Now + int64(n.waiting*8e9/n.bps) + rtt, i, bytes, n.sent == was}
 				if !ack.lost {
 					t.carried[id] += float64(bytes)
-					if at := float64(ack.at); at < t.leaves[i]-float64(t.pl.Skew) {
+					if at := float64(ack.at); at < t.leaves[i]-float64(t.pl.Shortest.Skew) {
 						t.overtaken++
 					} else {
 						t.leaves[i] = at
@@ -112,7 +112,7 @@ func TestStreamsFillTheTeam(t *testing.T) {
 					all += r
 				}
 				pl := shortestPlan(links...)
-				pl.Salt = uint64(salt)
+				pl.Hash.Salt = uint64(salt)
 				team := newToyTeam(pl, c.flows, c.mbps...)
 				flows := make([]toyStream, c.flows)
 				for i := range flows {
@@ -144,7 +144,7 @@ func TestStreamsFillTheTeam(t *testing.T) {
 func TestStreamsFillMembersThatCome(t *testing.T) {
 	for salt := range 6 {
 		all := shortestPlan(-1000, -1000, -1000, -1000)
-		all.Salt = uint64(salt)
+		all.Hash.Salt = uint64(salt)
 		two := *all
 		two.Distributing = 0b101
 		team := newToyTeam(&two, 8, 200, 200, 200, 200)
@@ -154,9 +154,9 @@ func TestStreamsFillMembersThatCome(t *testing.T) {
 		}
 		var acks toyAcks
 		team.stream(flows, &acks, 2500*time.Millisecond)
-		turn := team.pl.Turn
+		generation := team.pl.Shortest.Generation
 		team.pl = all
-		team.pl.Turn = turn
+		team.pl.Shortest.Generation = generation
 		team.stream(flows, &acks, 3*time.Second)
 		forced := team.p.Flows().Forced
 		team.forget()

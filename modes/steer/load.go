@@ -31,7 +31,10 @@ type load struct {
 // rates takes over what members carry by the Plan, where that says something new.
 func (l *load) rates(pl *spread.Plan) {
 	for id := range l.plan {
-		r := float64(pl.Rates[id]) * float64(pl.Weights[id]) / spread.MaxShare
+		r := 0.0
+		if pl.Shortest != nil {
+			r = float64(pl.Shortest.Rates[id]) * float64(pl.Weights[id]) / spread.MaxShare
+		}
 		if r != l.plan[id] {
 			l.plan[id], l.rate[id] = r, max(r, 1)
 		}

@@ -110,7 +110,7 @@ func (m *mode) Handle(now time.Time, ev any) []spread.Send {
 func (m *mode) Deadline() time.Time { return m.b.Deadline() }
 
 func (m *mode) replan(st *State) {
-	pl := &spread.Plan{Rule: spread.RuleShortest, PerMember: true, Adapter: st.Adapter, TeamMACs: []frame.MAC{st.Adapter}}
+	pl := &spread.Plan{Rule: spread.RuleShortest, PerMember: true, Shortest: &spread.Shortest{}, Adapter: st.Adapter, TeamMACs: []frame.MAC{st.Adapter}}
 	most := 0.0
 	for _, mem := range st.Members {
 		pl.MACs[mem.ID] = mem.MAC
@@ -132,11 +132,11 @@ func (m *mode) replan(st *State) {
 			m.active = mem.ID
 		}
 		pl.Weights[mem.ID] = uint32(math.Round(mem.Weight / most * spread.MaxShare))
-		if pl.Rates[mem.ID] = mem.SpeedBps; mem.SpeedBps == 0 {
-			pl.Rates[mem.ID] = 1e9
+		if pl.Shortest.Rates[mem.ID] = mem.SpeedBps; mem.SpeedBps == 0 {
+			pl.Shortest.Rates[mem.ID] = 1e9
 		}
 	}
-	pl.Slots = spread.AssignSlots(&pl.Weights)
+	pl.Pins = spread.AssignSlots(&pl.Weights)
 	m.plan = pl
 }
 

@@ -53,21 +53,21 @@ const (
 	atEnd
 )
 
-// Sides of a picture in pixels. The least leaves room for a plot.
+// Bounds of a picture's sides. The least leaves room for a plot.
 const (
-	leastWidth, leastHeight = 160, 120
-	mostPixels              = 8192
+	LeastPixels = 160
+	MostPixels  = 8192
 )
 
 // pictureSize returns Width and Height in pixels, within the bounds; 960 × 480 by default.
 func (o *Options) pictureSize() (width, height int) {
-	size := func(v, standard, least int) int {
+	size := func(v, standard int) int {
 		if v <= 0 {
 			return standard
 		}
-		return min(max(v, least), mostPixels)
+		return min(max(v, LeastPixels), MostPixels)
 	}
-	return size(o.Width, 960, leastWidth), size(o.Height, 480, leastHeight)
+	return size(o.Width, 960), size(o.Height, 480)
 }
 
 // picture is one drawing: columns, layers, scale and labels are those of renderChart, in pixels.
@@ -190,10 +190,11 @@ func (p *picture) drawGrid() {
 		p.text(p.left-p.lw, min(max(y-p.lh/2, 0), p.h-p.lh), p.o.Unit.tickLabel(v), label, atEnd)
 	}
 	value(p.axis, 0)
-	for _, t := range p.scale.yTicks(p.scale.inRows, 2.5*p.lh) {
+	in, out := p.scale.yTicks(p.scale.inRows, 2.5*p.lh), p.scale.yTicks(p.scale.outRows, 2.5*p.lh)
+	for _, t := range in {
 		value(p.axis-t.rows, t.value)
 	}
-	for _, t := range p.scale.yTicks(p.scale.outRows, 2.5*p.lh) {
+	for _, t := range out {
 		value(p.axis+t.rows, t.value)
 	}
 	for _, m := range p.plot.timeMarks(p.lw / p.colWidth) {
@@ -203,9 +204,14 @@ func (p *picture) drawGrid() {
 			p.text(x, p.bottom+p.lh/2, m.text, label, atMiddle)
 		}
 	}
-	if p.scale.inRows > int(3*p.lh) && p.scale.outRows > int(3*p.lh) {
-		p.text(p.lw/2, p.axis-1.75*p.lh, "in", paint{role: Title}, atStart)
-		p.text(p.lw/2, p.axis+0.75*p.lh, "out", paint{role: Title}, atStart)
+	for _, name := range []struct {
+		text   string
+		y      float64
+		labels []yTick
+	}{{"in", p.axis - 1.75*p.lh, in}, {"out", p.axis + 0.75*p.lh, out}} {
+		if len(name.labels) > 0 && name.labels[0].rows >= 2.25*p.lh { // else the labels leave no room
+			p.text(p.lw/2, name.y, name.text, paint{role: Title}, atStart)
+		}
 	}
 }
 
@@ -260,13 +266,13 @@ func insideOf(edge, below []float64, by float64) []float64 {
 
 // drawTimeAxis draws a line where something is known and dots where nothing is.
 func (p *picture) drawTimeAxis() {
-	n := p.plot.cols
+	n := int(p.right - p.left)
 	lo, hi := make([]float64, n), make([]float64, n)
 	for x := range lo {
 		lo[x], hi[x] = p.axis-0.75, p.axis-0.75
-		if p.plot.known(x) || int(float64(x)*p.colWidth)%6 < 2 {
+		if p.plot.known(int(float64(x)/p.colWidth)) || x%6 < 2 {
 			hi[x] = p.axis + 0.75
 		}
 	}
-	p.area(p.left, p.colWidth, lo, hi, paint{role: AxisRole})
+	p.area(p.left, 1, lo, hi, paint{role: AxisRole})
 }

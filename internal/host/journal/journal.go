@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/atomicfile"
 	"nicteam/internal/rtnl"
 )
 
@@ -94,21 +95,12 @@ func Create(path string, records []Record, at func(string) error) (_ *Journal, e
 	if err := os.Rename(path+".new", path); err != nil {
 		return nil, err
 	}
-	if err := SyncDir(path); err != nil {
+	if err := atomicfile.SyncDir(path); err != nil {
 		return nil, err
 	}
 	j.end = int64(len(text))
 	j.base, j.Version = j.end, Version
 	return j, nil
-}
-
-func SyncDir(path string) error {
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // Open reads an existing journal and continues it behind its last good record.
@@ -206,7 +198,7 @@ func (j *Journal) Remove() error {
 	if err := os.Remove(j.Path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return SyncDir(j.Path)
+	return atomicfile.SyncDir(j.Path)
 }
 
 func (j *Journal) Close() { j.file.Close() }

@@ -1,0 +1,205 @@
+package daemon
+
+import (
+	"context"
+	"strings"
+
+	"nicteam/internal/host"
+	"nicteam/internal/launch"
+	"nicteam/internal/panics"
+	"nicteam/internal/settings"
+)
+
+// startup is the start of a team. On an error session.revert puts the host back.
+//
+// The order keeps the host reachable: adapter and sockets work before any address moves; the host's own reception on a
+// member ends only after the member's frames arrive by the adapter; addresses are in two places for a moment, never in
+// none.
+type startup struct {
+	*session
+	config settings.Config // Members: those that are present
+	resume bool            // the process before this one left its journal, and maybe its adapter
+	strict bool            // Options.Strict
+	rep    *launch.Reporter
+}
+
+// start takes the NICs over and returns when the team forwards, or would with a link.
+func start(ctx context.Context, o Options, rep *launch.Reporter) (*session, error) {
+	s := &session{dirs: o.Dirs, log: o.Log, panics: panics.New(o.Log.With("team", o.Config.Team)),
+		deleted: make(chan struct{}), nics: launch.NewNICLocks(o.Config.Team, o.RunDir)}
+	u := &startup{session: s, config: o.Config, strict: o.Strict, rep: rep}
+	if err := u.openHost(); err != nil {
+		return nil, err
+	}
+	u.config.Members, s.missing = s.splitPresent(o.Config.Members)
+	u.resume = s.host.HasJournal()
+	err := o.Exclusive(u.claimNICs)
+	if err == nil {
+		err = u.takeOver(ctx)
+	}
+	if err == nil {
+		err = u.startDatapath(ctx)
+	}
+	if err == nil && len(rep.Undelivered) > 0 {
+		err = s.team.Note(ctx, rep.Undelivered...)
+	}
+	if err != nil {
+		return nil, s.revert(o.Config.Team, err)
+	}
+	return s, nil
+}
+
+// openHost opens the host. A team cannot resume from a journal that has lost records: then the NICs are given back.
+// NICs that were absent when an earlier team ended are given back before anything reads them.
+func (u *startup) openHost() (err error) {
+	u.host, err = host.Open(host.Options{StateDir: u.dirs.StateDir, Team: u.config.Team,
+		Members: u.config.MemberNames(), Logger: u.log, Taken: launch.TeamHolding})
+	if err != nil {
+		return err
+	}
+	if u.host.JournalDamaged() {
+		back, err := u.host.Restore()
+		u.rep.Warn(back.Notes...)
+		if err != nil {
+			_ = u.host.Close()
+			return err
+		}
+	}
+	if note := u.host.JournalNote(); note != "" {
+		u.rep.Warn(note)
+	}
+	back, err := u.host.RestoreAbsent()
+	u.rep.Warn(back.Notes...)
+	if err != nil {
+		_ = u.host.Close()
+	}
+	return err
+}
+
+// claimNICs checks the NICs, locks them and records in the journal whose they are. A strict start follows a create that
+// has asked for consent; at a later start there is nobody to ask.
+func (u *startup) claimNICs() error {
+	if !u.resume {
+		consent := host.ConsentGiven
+		if u.strict {
+			consent = host.ConsentChecked
+		}
+		others, err := launch.Owners(u.dirs, u.config.Team)
+		if err != nil {
+			return err
+		}
+		warnings, problem := u.host.Check(u.config, others, consent)
+		for _, w := range warnings {
+			u.rep.Warn(w)
+		}
+		if problem != nil {
+			return problem
+		}
+	}
+	if err := u.lockNICs("create "+u.config.Team, u.config.MemberNames()); err != nil {
+		return err
+	}
+	if err := u.host.Begin(); err != nil {
+		return err
+	}
+	return u.recordNICs(u.config.MemberNames())
+}
+
+// takeOver makes or opens the adapter, joins the members and moves the addresses.
+func (u *startup) takeOver(ctx context.Context) error {
+	names := u.config.MemberNames()
+	nics := make([]host.NIC, len(names))
+	for i, name := range names {
+		var err error
+		if nics[i], err = u.host.NIC(name); err != nil {
+			return err
+		}
+	}
+	mtu := u.adapterMTU(nics)
+	made, err := u.setUpAdapter(nics, mtu)
+	if err != nil {
+		return err
+	}
+	if err := u.startTeam(); err != nil {
+		return err
+	}
+	if err := u.warnMissing(ctx); err != nil {
+		return err
+	}
+	if u.config.Address == settings.AddressAuto {
+		if err := u.host.RebindConnections(names); err != nil {
+			return err
+		}
+	}
+	for i, name := range names {
+		if err := u.joinNIC(ctx, name, u.config.Members[i].Weight, nics[i]); err != nil {
+			return err
+		}
+	}
+	u.rep.Step("members %s: frames pass", strings.Join(names, ", "))
+	if err := u.configureAddresses(names); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := u.host.Strip(name, host.MemberSetup{MTU: mtu, GRO: u.config.GRO}); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	if u.resume && !made && u.config.Address == settings.AddressAuto {
+		if err := u.host.JournalRemoved(u.adapter.Index()); err != nil {
+			return err
+		}
+	}
+	u.mtu = mtu
+	if err := u.syncLinks(ctx); err != nil {
+		return err
+	}
+	if err := u.team.Announce(ctx); err != nil {
+		return err
+	}
+	if why := u.awaitForwarding(ctx); why != "" {
+		if p := u.unreachable(nics); p != nil && u.strict && !u.resume && ctx.Err() == nil {
+			return p
+		}
+		u.rep.Mention(why)
+	}
+	u.leases.noClient = !u.host.HasLeaseClient()
+	u.team.Record("takeover", "", "members "+strings.Join(names, ", "))
+	return ctx.Err()
+}
+
+// startDatapath engages the fast path if it is wanted and possible. The relay moves the frames before.
+func (u *startup) startDatapath(ctx context.Context) error {
+	if err := u.datapath.start(u.config.Datapath, u.strict); err != nil {
+		return launch.FastpathProblem("start "+u.config.Team, err)
+	}
+	// Engaging takes most of the time of a start. Who interrupts it must not get a team that ends and leaves its
+	// adapter.
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	st := u.team.Status()
+	u.rep.Step("data path: %s (%s)", st.Datapath, st.DatapathReason)
+	return nil
+}
+
+// configureAddresses moves or sets the addresses of the adapter, as configured.
+func (u *startup) configureAddresses(names []string) error {
+	index, c := u.adapter.Index(), u.config
+	switch c.Address {
+	case settings.AddressAuto:
+		if err := u.host.Adopt(index, names); err != nil {
+			return err
+		}
+		u.rep.Step("addresses and routes: from the members to %s", c.Team)
+	case settings.AddressGiven:
+		if err := u.host.AssignAddresses(index, c.Addresses, c.Gateway); err != nil {
+			return err
+		}
+		u.rep.Step("addresses: %s", c.AddressList())
+	}
+	return nil
+}

@@ -1,0 +1,64 @@
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"sync"
+
+	"nicteam/internal/fastpath"
+	"nicteam/internal/relay"
+	"nicteam/team"
+)
+
+// startTeam starts the relay, the control loop and the goroutines that feed it.
+func (u *startup) startTeam() error {
+	s, c := u.session, u.config
+	c.Members = slices.Concat(c.Members, s.missing) // for their weights and port priorities
+	r, err := relay.New(relay.Options{Adapter: s.adapter, TSO: c.TSO, USO: c.USO, Logger: s.log, Panics: s.panics})
+	if err != nil {
+		return err
+	}
+	s.path = fastpath.New(fastpath.Options{Relay: r, Adapter: s.adapter, Hooks: hooks{s.host},
+		Logger: s.log, Panics: s.panics})
+	var salt [8]byte
+	_, _ = rand.Read(salt[:])
+	s.team, err = team.New(team.Options{
+		Config: c, MAC: s.adapter.MAC(), Salt: binary.NativeEndian.Uint64(salt[:]),
+		Adapter: s.adapter, Datapath: s.path, Source: s.host,
+		Memory: s.loadLACPState(c.Team, u.resume), Remember: s.saveLACPState(c.Team),
+		Announcer:    addressSource{s.host, s.adapter.Index()},
+		AdapterInfo:  newAdapterReader(s.readAdapter, s.panics).status,
+		DatapathName: pathRelay, DatapathReason: reasonStarting, Log: s.log, Panics: s.panics,
+	})
+	if err != nil {
+		return err
+	}
+	s.datapath = &datapathSelector{
+		path: s.path, log: s.log.With("team", c.Team), hooksHeld: s.hooksHeld, setBacklog: s.setBacklog,
+		report: func(name, reason string) { _ = s.team.OnDatapath(context.Background(), name, reason) },
+		warn:   func(text string) { _ = s.team.Warn(context.Background(), "datapath", text) },
+	}
+	s.loadHistory(c.Team)
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stopTeam, s.teamDone, s.failed = cancel, make(chan struct{}), make(chan error, 1)
+	var work sync.WaitGroup
+	work.Go(func() {
+		if err := s.team.Run(ctx); ctx.Err() == nil {
+			s.failed <- errors.Join(errors.New("the control loop ended"), err)
+		}
+	})
+	for where, follow := range map[string]func(context.Context){
+		"host's events": s.follower.Run, "adapter's MAC": s.followAdapterMAC, "adapter's receive mode": s.followRxMode,
+		"routers": func(ctx context.Context) { s.host.RefreshFromRAs(ctx, s.adapter.Index()) },
+	} {
+		work.Go(func() { s.panics.Restart(ctx, where, func() { follow(ctx) }) })
+	}
+	go func() {
+		work.Wait()
+		close(s.teamDone)
+	}()
+	return nil
+}

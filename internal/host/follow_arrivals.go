@@ -1,0 +1,395 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/host/journal"
+	"nicteam/internal/rtnl"
+)
+
+// Arrival is something that came to a member while the team runs.
+type Arrival struct {
+	NIC     string
+	Address netip.Prefix  // zero: routes, with their NIC
+	Left    time.Duration // how long the address is valid; 0 for ever
+	New     bool          // the adapter does not have it
+}
+
+// Arrivals lists what members have that is the adapter's by the rule of address auto: addresses but for the kernel's own, and
+// for each NIC with routes one Late without an address.
+func (h *Host) Arrivals(members []string) ([]Arrival, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	j, err := h.currentJournal()
+	if err != nil {
+		return nil, err
+	}
+	var out []Arrival
+	for _, name := range members {
+		m, err := h.memberNamed(j, name)
+		if err != nil {
+			continue
+		}
+		n, err := h.Find(m.Identity)
+		if err != nil {
+			continue // gone meanwhile
+		}
+		have, err := h.rt.Addresses(n.Index)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range have {
+			if !m.IsKernelLinkLocal(a) {
+				out = append(out, arrivalOf(n.Name, a))
+			}
+		}
+		routes, err := h.rt.LinkRoutes(n.Index)
+		if err != nil {
+			return nil, err
+		}
+		if len(routes) > 0 {
+			out = append(out, Arrival{NIC: n.Name})
+		}
+	}
+	return out, nil
+}
+
+func arrivalOf(nic string, a rtnl.Object) Arrival {
+	l := Arrival{NIC: nic, Address: rtnl.AddressPrefix(a)}
+	if _, valid := rtnl.Lifetimes(a); valid != rtnl.Forever {
+		l.Left = time.Duration(valid) * time.Second
+	}
+	return l
+}
+
+// AdoptArrivals moves what came to members late to the adapter, as Adopt does when the team begins, each thing that allow
+// says: the journal has it first, so that this NIC gets it in the end. An address that the adapter has already gets the
+// lifetimes of the one that came.
+func (h *Host) AdoptArrivals(adapter int, members []string, allow func(Arrival) bool) (moved []Arrival, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	j, err := h.currentJournal()
+	if err != nil {
+		return nil, err
+	}
+	to, err := h.nicAt(adapter)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, name := range members {
+		m, err := h.memberNamed(j, name)
+		if err != nil || m.Left {
+			continue
+		}
+		n, err := h.Find(m.Identity)
+		if err != nil {
+			continue // gone meanwhile
+		}
+		list, err := h.adoptArrivalsOf(j, m, n, to, allow)
+		moved = append(moved, list...)
+		if rtnl.IsInjectedCrash(err) {
+			return moved, err
+		}
+		errs = append(errs, err)
+	}
+	return moved, errors.Join(errs...)
+}
+
+func (h *Host) adoptArrivalsOf(j *journal.Journal, m *journal.MemberState, n, to NIC, allow func(Arrival) bool) (moved []Arrival, err error) {
+	have, err := h.rt.Addresses(n.Index)
+	if err != nil {
+		return nil, err
+	}
+	there, err := h.rt.Addresses(to.Index)
+	if err != nil {
+		return nil, err
+	}
+	routes, err := h.rt.LinkRoutes(n.Index)
+	if err != nil {
+		return nil, err
+	}
+	late, moved := chooseArrivals(m, n.Name, have, there, routes, allow)
+	if err := h.moveArrivals(j, m, n, to, late, routes); err != nil {
+		return nil, err
+	}
+	on6 := slices.ContainsFunc(have, func(a rtnl.Object) bool { return a.Family() == unix.AF_INET6 })
+	if on6 && m.Stripped && allow(Arrival{NIC: n.Name, Address: IPv6Enabled}) {
+		// Somebody turned IPv6 on, and the NIC would speak for itself.
+		return moved, h.ignoreReadOnly(h.writeSysctl(n.Name, disableIPv6, "1"))
+	}
+	return moved, nil
+}
+
+// chooseArrivals are the addresses and routes of a member that move now. Routes go along with an address. there are the adapter's
+// addresses.
+func chooseArrivals(m *journal.MemberState, nic string, have, there, routes []rtnl.Object, allow func(Arrival) bool) (late journal.Config, moved []Arrival) {
+	for _, a := range have {
+		l := arrivalOf(nic, a)
+		l.New = !rtnl.HasAddress(there, a)
+		if !m.IsKernelLinkLocal(a) && allow(l) {
+			late.Addresses, moved = append(late.Addresses, a), append(moved, l)
+		}
+	}
+	switch {
+	case len(routes) == 0:
+	case len(late.Addresses) > 0:
+		late.Routes = routes
+	case allow(Arrival{NIC: nic}):
+		late.Routes, moved = routes, append(moved, Arrival{NIC: nic})
+	}
+	return late, moved
+}
+
+// moveArrivals writes down what came to a member and moves it to the adapter. routes are all of the member's.
+func (h *Host) moveArrivals(j *journal.Journal, m *journal.MemberState, n, to NIC, late journal.Config, routes []rtnl.Object) error {
+	if late.Empty() {
+		return nil
+	}
+	if err := h.journalGained(j, m, late); err != nil {
+		return err
+	}
+	six := slices.ContainsFunc(late.Addresses, func(a rtnl.Object) bool { return a.Family() == unix.AF_INET6 })
+	if err := h.enableIPv6(to, six); err != nil {
+		return err
+	}
+	for _, a := range late.Addresses {
+		what := fmt.Sprintf("add %s to %s", rtnl.AddressPrefix(a), to.Name)
+		if err := h.rt.Change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, addressForAdapter(a, n, to, routes)); err != nil {
+			return err
+		}
+	}
+	if err := h.adoptNeighbours(n, to); err != nil {
+		return err
+	}
+	moveRoutes := func() error {
+		if len(late.Routes) == 0 {
+			return nil
+		}
+		return h.adoptRoutes(map[int]int{n.Index: to.Index})
+	}
+	if len(late.Addresses) == 0 {
+		return moveRoutes() // nothing can be bound to a NIC that has no address
+	}
+	if err := h.rebindWhile(moveRoutes, n.Index); err != nil {
+		return err
+	}
+	// With a NIC's last IPv4 address the kernel forgets its neighbours, permanent ones and proxies, too.
+	if err := h.syncNeighbours(j, m, n, to); err != nil {
+		return err
+	}
+	for _, a := range slices.Backward(late.Addresses) {
+		if err := h.rt.DeleteAddress(a, n.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// IPv6Enabled is the Arrival.Address of a member on which IPv6 was turned on: it does not move, it is turned off again.
+var IPv6Enabled = netip.MustParsePrefix("::/0")
+
+// journalGained writes down what came to a member, but for what is known to be its own.
+func (h *Host) journalGained(j *journal.Journal, m *journal.MemberState, b journal.Config) error {
+	now := rtnl.BootTime()
+	var new journal.Config
+	for _, a := range b.Addresses {
+		a = rtnl.LifetimesAt(rtnl.AddressRequest(a, m.Index, 0), now, m.At)
+		known := slices.ContainsFunc(m.Addresses, func(o rtnl.Object) bool { return rtnl.EqualButLifetimes(o, a) })
+		if !known {
+			new.Addresses = append(new.Addresses, a)
+		}
+	}
+	n, err := h.Find(m.Identity)
+	if err != nil {
+		return err
+	}
+	for _, r := range b.Routes {
+		if r = rtnl.RouteRequest(r, map[int]int{n.Index: m.Index}); !rtnl.HasRoute(m.Routes, r) {
+			new.Routes = append(new.Routes, r)
+		}
+	}
+	new.Rules, new.Neighbours, new.Proxies = b.Rules, b.Neighbours, b.Proxies
+	if !m.Adopted {
+		if err := j.Write(journal.Record{Kind: journal.KindAdopt, Members: []int{m.No}}); err != nil {
+			return h.writeProblem(err)
+		}
+	}
+	if new.Empty() {
+		return nil
+	}
+	if err := j.Write(journal.Record{Kind: journal.KindGained, Done: true, No: m.No, Config: &new}); err != nil {
+		return h.writeProblem(err)
+	}
+	return nil
+}
+
+// SyncRules copies rules and permanent neighbours that came to members, and takes away the copies of rules that are no more.
+func (h *Host) SyncRules(adapter int, members []string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	j, err := h.currentJournal()
+	if err != nil {
+		return err
+	}
+	to, err := h.nicAt(adapter)
+	if err != nil {
+		return err
+	}
+	for _, name := range members {
+		m, err := h.memberNamed(j, name)
+		if err != nil || m.Left || !m.Adopted {
+			continue
+		}
+		n, err := h.Find(m.Identity)
+		if err != nil {
+			continue
+		}
+		if err := h.syncRules(j, m, n, to); err != nil {
+			return err
+		}
+		if err := h.syncNeighbours(j, m, n, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Host) syncRules(j *journal.Journal, m *journal.MemberState, n, to NIC) error {
+	var have []rtnl.Object
+	for _, name := range journal.AppendName(m.Names, n.Name) {
+		list, err := h.rt.OwnRules(name)
+		if err != nil {
+			return err
+		}
+		have = append(have, rtnl.Except(list, have, rtnl.RuleID)...)
+	}
+	if came := rtnl.Except(have, m.Rules, rtnl.RuleID); len(came) > 0 {
+		if err := h.journalGained(j, m, journal.Config{Rules: came}); err != nil {
+			return err
+		}
+		new := &journal.MemberState{Member: journal.Member{Identity: m.Identity, Rules: came}, Names: m.Names}
+		if err := h.adoptRules([]*journal.MemberState{new}, to.Name); err != nil {
+			return err
+		}
+	}
+	// The member's own is not there where the copy has taken its place.
+	went := slices.DeleteFunc(rtnl.Except(m.Rules, have, rtnl.RuleID), rtnl.IsInverted)
+	if len(went) == 0 {
+		return nil
+	}
+	copies, err := h.rt.RulesNaming(to.Name)
+	if err != nil {
+		return err
+	}
+	for _, r := range went {
+		if next := rtnl.RuleFor(r, h.lenderNames(nil), to.Name); rtnl.HasRule(copies, next) {
+			if err := h.rt.Change("remove rule of "+to.Name, unix.RTM_DELRULE, 0, next); err != nil {
+				return err
+			}
+		}
+	}
+	return j.Write(journal.Record{Kind: journal.KindLost, Done: true, No: m.No, Config: &journal.Config{Rules: went}})
+}
+
+func (h *Host) syncNeighbours(j *journal.Journal, m *journal.MemberState, n, to NIC) error {
+	have, err := h.rt.Neighbours(n.Index, nil)
+	if err != nil {
+		return err
+	}
+	proxies, err := h.rt.Proxies(n.Index)
+	if err != nil {
+		return err
+	}
+	came := journal.Config{
+		Neighbours: rtnl.Except(have, m.Neighbours, func(o rtnl.Object) string { return rtnl.NeighbourID(o) + string(o.Get(unix.NDA_LLADDR)) }),
+		Proxies:    rtnl.Except(proxies, m.Proxies, rtnl.NeighbourID),
+	}
+	if came.Empty() {
+		return nil
+	}
+	if err := h.journalGained(j, m, came); err != nil {
+		return err
+	}
+	for _, o := range came.Neighbours {
+		if err := h.rt.SetNeighbour(o, to.Index); err != nil {
+			return err
+		}
+	}
+	for _, o := range came.Proxies {
+		if err := h.rt.AddProxy(o, to.Index); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// journalLost has the journal forget what left the adapter by other hands: nobody gets it back.
+func (h *Host) journalLost(adapter int, gone journal.Config) error {
+	if gone.Empty() {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	j, err := h.currentJournal()
+	if err != nil {
+		return err
+	}
+	for _, m := range j.State.Members {
+		var b journal.Config
+		for _, a := range m.Addresses {
+			if rtnl.HasAddress(gone.Addresses, a) {
+				b.Addresses = append(b.Addresses, a)
+			}
+		}
+		for _, r := range m.Routes {
+			if rtnl.HasRoute(gone.Routes, j.State.OnAdapter(r, adapter)) {
+				b.Routes = append(b.Routes, r)
+			}
+		}
+		if b.Empty() {
+			continue
+		}
+		if err := j.Write(journal.Record{Kind: journal.KindLost, Done: true, No: m.No, Config: &b}); err != nil {
+			return h.writeProblem(err)
+		}
+	}
+	return nil
+}
+
+// JournalRemoved has the journal forget what somebody took off the adapter while no process looked. Where all of a family is gone
+// the adapter has lost it by going down, and nobody took it.
+func (h *Host) JournalRemoved(adapter int) error {
+	h.mu.Lock()
+	j, err := h.currentJournal()
+	if err != nil {
+		h.mu.Unlock()
+		return err
+	}
+	have, err := h.rt.Addresses(adapter)
+	var gone []rtnl.Object
+	for _, m := range j.State.Members {
+		if !m.Adopted || m.Away || err != nil {
+			continue
+		}
+		for _, a := range rtnl.Except(m.Addresses, have, rtnl.AddressID) {
+			kept := slices.ContainsFunc(have, func(o rtnl.Object) bool {
+				return o.Family() == a.Family() && !rtnl.IsLinkLocal(o) && j.State.HasAddress(o)
+			})
+			if kept && !rtnl.IsLinkLocal(a) {
+				gone = append(gone, a)
+			}
+		}
+	}
+	h.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return h.journalLost(adapter, journal.Config{Addresses: gone})
+}

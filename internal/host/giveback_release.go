@@ -1,0 +1,107 @@
+package host
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"nicteam/internal/host/journal"
+)
+
+// Release gives one member back while the team goes on: its flags, MTU, sysctls and features as they were. Addresses that
+// moved to the adapter stay there until the team ends. A NIC whose MAC the adapter has (lender) is given back down:
+// whatever it sent by itself would move the team's traffic on the LAN to a NIC that is no longer in the team. note says
+// so, and what else is worth saying; "" for nothing.
+func (h *Host) Release(nic string, lender bool) (note string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	j, err := h.currentJournal()
+	if err != nil {
+		return "", fmt.Errorf("release NIC %s: %w", nic, err)
+	}
+	h.endRebinding()
+	m, err := h.memberNamed(j, nic)
+	if err != nil {
+		return "", fmt.Errorf("release: %w", err)
+	}
+	left := journal.Record{Kind: journal.KindLeft, No: m.No, Lent: m.Adopted}
+	l, n, err := h.memberLink(m)
+	if err != nil {
+		// It is gone: the kernel has forgotten what we did to it. It keeps what it lent.
+		h.hooks.EndIsolation(m.Index)
+		h.hooks.Forget(m.Index)
+		left.Done = true
+		return fmt.Sprintf("NIC %s is not there: nothing to give back", m.Name), j.Write(left)
+	}
+	var notes []string
+	a, there := h.adapter()
+	if lender = lender && !there || there && a.MAC == n.MAC; lender && m.Up {
+		left.Down = true
+		notes = append(notes, fmt.Sprintf("%s is given back down: the adapter has its MAC %s, and two NICs with one MAC on a LAN take each other's traffic; "+
+			"bring it up on another LAN with: ip link set %s up (create --mac new avoids this)", n.Name, n.MAC, n.Name))
+	}
+	if err := j.Write(left); err != nil {
+		return "", h.writeProblem(err)
+	}
+	b := &giveBack{h: h, j: j, indexNow: map[int]int{m.Index: n.Index}}
+	b.addMember(m, l, n)
+	err = runAll(
+		func() error { return b.restoreLinks(left.Down) },
+		func() error {
+			if m.Adopted {
+				return b.giveLinkLocals(a, left.Down)
+			}
+			return b.restoreUnmoved(left.Down)
+		},
+		b.unisolate,
+		func() error {
+			if m.Adopted || left.Down {
+				return nil
+			}
+			return b.relearnRoutes()
+		},
+		b.restoreLateSysctls,
+	)
+	note = strings.Join(append(notes, b.notes...), "; ")
+	if err != nil {
+		return note, fmt.Errorf("release NIC %s: %w", m.Name, err)
+	}
+	left.Done = true
+	return note, j.Write(left)
+}
+
+// adapter is the team's TAP if it is there and ours.
+func (h *Host) adapter() (NIC, bool) {
+	if h.journal == nil || h.journal.State.Ended {
+		return NIC{}, false
+	}
+	return h.adapterOf(&h.journal.State)
+}
+
+// adapterOf is the TAP that a journal means.
+func (h *Host) adapterOf(s *journal.State) (NIC, bool) {
+	name, before := h.o.Team, []int(nil)
+	if s.Begin != nil {
+		name, before = s.Begin.Team, s.Begin.Links
+	}
+	if s.Adapter != nil {
+		name = cmp.Or(s.Adapter.Name, name)
+	}
+	list, err := h.links()
+	if err != nil {
+		return NIC{}, false
+	}
+	for _, n := range list {
+		if n.Kind != "tun" || !n.Ethernet {
+			continue
+		}
+		// A TAP whose index was not written down was made after Begin, which saw that the name was free. Its index need
+		// not be above those of then: links that were moved here brought theirs along.
+		if s.Adapter != nil && n.Index == s.Adapter.Index ||
+			s.Adapter == nil && n.Name == name && !slices.Contains(before, n.Index) {
+			return n, true
+		}
+	}
+	return NIC{}, false
+}

@@ -1,0 +1,285 @@
+package host
+
+import (
+	"errors"
+	"maps"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/host/journal"
+	"nicteam/internal/rtnl"
+)
+
+// originalRoutes are the members' routes as they were, each once, with the links' ifindexes of today. Those of a NIC that cannot carry
+// them are of the one that stands in for it.
+func (b *giveBack) originalRoutes(family byte) []rtnl.Object {
+	return b.originalRoutesOf(family, func(*journal.MemberState) bool { return true })
+}
+
+func (b *giveBack) originalRoutesOf(family byte, which func(*journal.MemberState) bool) []rtnl.Object {
+	var list []rtnl.Object
+	for _, m := range b.j.State.Members {
+		r, instead := b.memberOf(m), b.standInFor(m, family)
+		if !m.Up || m.Away || r == nil && instead == nil || !which(m) {
+			continue // a link that is down has none
+		}
+		by := b.indexNow
+		if instead != nil {
+			by = maps.Clone(b.indexNow)
+			by[m.Index] = instead.nic.Index
+		}
+		for _, o := range m.Routes {
+			if o.Family() != family || b.adapter != nil && slices.Contains(rtnl.RouteLinks(o), b.adapter.Index) {
+				continue
+			}
+			if b.metricChanged(m, o) {
+				continue
+			}
+			o = rtnl.RouteRequest(o, by)
+			if !rtnl.HasRoute(list, o) {
+				list = append(list, o)
+			}
+		}
+	}
+	return list
+}
+
+// metricChanged reports whether a route was the connected route of an address that has another metric by now.
+func (b *giveBack) metricChanged(m *journal.MemberState, o rtnl.Object) bool {
+	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool {
+		i := slices.IndexFunc(b.adapterAddresses, func(h rtnl.Object) bool { return rtnl.SameAddress(a, h) })
+		return i >= 0 && rtnl.IsConnectedRoute(o, a) && a.Get32(rtnl.IFAMetric) != b.adapterAddresses[i].Get32(rtnl.IFAMetric)
+	})
+}
+
+// onAdapter is what an original became on the adapter.
+func (b *giveBack) onAdapter(o rtnl.Object) rtnl.Object {
+	to := map[int]int{}
+	for _, r := range b.members {
+		to[r.nic.Index] = b.adapter.Index
+	}
+	return rtnl.RouteRequest(o, to)
+}
+
+// withoutDeadHops is a route without the next hops by NICs that go back down: the kernel keeps such hops when a NIC goes down, and takes
+// none in while it is. A route that leads nowhere else is left as it is.
+func (b *giveBack) withoutDeadHops(o rtnl.Object) rtnl.Object {
+	down := func(n []byte) bool {
+		return slices.ContainsFunc(b.members, func(r *member) bool { return r.nic.Index == rtnl.NextHopLink(n) && !r.was.Up })
+	}
+	hops := rtnl.NextHops(o.Get(unix.RTA_MULTIPATH))
+	if !slices.ContainsFunc(hops, down) {
+		return o
+	}
+	var live []byte
+	for _, n := range hops {
+		if !down(n) {
+			live = append(live, n...)
+			for len(live)%4 != 0 {
+				live = append(live, 0)
+			}
+		}
+	}
+	if live == nil {
+		return o
+	}
+	o = o.Clone()
+	o.Set(unix.RTA_MULTIPATH, live)
+	return o
+}
+
+// moveRoutes moves routes of a family that are on the adapter back to their NICs. IPv4's go before the addresses, so that the
+// kernel does not make prefix routes behind them, but for those whose gateway a NIC reaches only with its address (early);
+// IPv6's name addresses that must be there.
+func (b *giveBack) moveRoutes(family byte, early bool) error {
+	if b.adapter == nil {
+		return nil
+	}
+	all, err := b.h.rt.Routes()
+	if err != nil {
+		return err
+	}
+	list := b.originalRoutes(family)
+	rtnl.SortByDependence(list)
+	for _, o := range list {
+		now := b.onAdapter(o)
+		if !rtnl.HasRoute(all, now) {
+			continue
+		}
+		if live := b.withoutDeadHops(o); !live.Equal(o) {
+			b.notef("a next hop of the %s is not given back: its NIC is down", rtnl.RouteText(o))
+			o = live
+		}
+		if rtnl.HasRoute(all, o) {
+			err = b.h.rt.DeleteRoute(rtnl.RouteRequest(now, nil))
+		} else {
+			err = b.h.rt.MoveRoute(all, now, o)
+		}
+		if early && errors.Is(err, unix.ENETUNREACH) {
+			continue
+		}
+		if err := b.noteUnlessFatal(err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removedRoutes are the originals that somebody took off the adapter: they are nowhere, and others are there. If all were, the
+// adapter would have lost them by going down.
+func (b *giveBack) removedRoutes(all []rtnl.Object) (gone []rtnl.Object) {
+	if b.adapter == nil || !b.adapter.AdminUp {
+		return nil
+	}
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		kept := false
+		var missing []rtnl.Object
+		for _, o := range b.originalRoutesOf(family, func(m *journal.MemberState) bool { return m.Adopted }) {
+			switch {
+			case rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL:
+			case rtnl.HasRoute(all, o) || rtnl.HasRoute(all, b.withoutDeadHops(o)):
+				kept = true
+			default:
+				missing = append(missing, o)
+			}
+		}
+		if kept {
+			gone = append(gone, missing...)
+		}
+	}
+	return gone
+}
+
+// restoreRoutes adds originals that are nowhere, and removes those that the kernel made with addresses but that
+// were not there. A route whose place another has taken since is left out, and one from an address that is no more.
+func (b *giveBack) restoreRoutes() error {
+	all, err := b.h.rt.Routes()
+	if err != nil {
+		return err
+	}
+	addresses, err := b.h.rt.Dump(unix.RTM_GETADDR, unix.AF_UNSPEC, rtnl.AddressHeaderLen)
+	if err != nil {
+		return err
+	}
+	list := append(b.originalRoutes(unix.AF_INET), b.originalRoutes(unix.AF_INET6)...)
+	rtnl.SortByDependence(list)
+	gone := b.removedRoutes(all)
+	for _, o := range list {
+		if rtnl.HasRoute(gone, o) {
+			b.notef("the %s is no longer on %s and is not given back", rtnl.RouteText(o), b.adapter.Name)
+			continue
+		}
+		taken := func(r rtnl.Object) bool {
+			return rtnl.RouteKeyOf(r) == rtnl.RouteKeyOf(o) && b.adapter != nil && slices.Contains(rtnl.RouteLinks(r), b.adapter.Index) && !b.j.State.IsGivenRoute(r, b.adapter.Index)
+		}
+		o = b.withoutDeadHops(o)
+		if rtnl.HasRoute(all, o) || slices.ContainsFunc(all, taken) || !rtnl.HasSource(addresses, o) || o.Get(rtnl.RTANexthopID) != nil {
+			continue
+		}
+		// From an IPv6 route the kernel takes a source that the host lost, and leaves the rest: it is in the way.
+		if bare := rtnl.WithoutSource(o); o.Family() == unix.AF_INET6 && rtnl.HasRoute(all, bare) && !rtnl.HasRoute(list, bare) {
+			if err := b.noteUnlessFatal(b.h.rt.DeleteRoute(bare)); err != nil {
+				return err
+			}
+		}
+		if err := b.noteUnlessFatal(b.h.rt.AddRoute(o)); err != nil {
+			return err
+		}
+	}
+	for _, r := range b.members {
+		for _, o := range rtnl.RoutesVia(all, r.nic.Index) {
+			if !r.was.NeedsRestore() || r.was.Guessed || rtnl.RouteProtocol(o) != unix.RTPROT_KERNEL || rtnl.HasRoute(list, o) || r.inheritedSubnet(addresses, o) {
+				continue
+			}
+			if err := b.noteUnlessFatal(b.h.rt.DeleteRoute(rtnl.RouteRequest(o, nil))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// inheritedSubnet reports whether a route is the subnet of an address that the NIC did not have before, or had with another metric.
+func (r *member) inheritedSubnet(addresses []rtnl.Object, o rtnl.Object) bool {
+	subnet := rtnl.Destination(o)
+	return slices.ContainsFunc(addresses, func(a rtnl.Object) bool {
+		i := slices.IndexFunc(r.was.Addresses, func(was rtnl.Object) bool { return rtnl.SameAddress(was, a) })
+		return a.Index() == r.nic.Index && rtnl.AddressPrefix(a).Masked() == subnet &&
+			(i < 0 || rtnl.IsConnectedRoute(o, a) && r.was.Addresses[i].Get32(rtnl.IFAMetric) != a.Get32(rtnl.IFAMetric))
+	})
+}
+
+// giveInheritedRoutes moves to NICs what came to the adapter while it was there.
+func (b *giveBack) giveInheritedRoutes() error {
+	if b.adapter == nil {
+		return nil
+	}
+	all, err := b.h.rt.Routes()
+	if err != nil {
+		return err
+	}
+	addresses, err := b.h.rt.AddressesElsewhere(b.adapter.Index)
+	if err != nil {
+		return err
+	}
+	list := rtnl.RoutesVia(all, b.adapter.Index)
+	rtnl.SortByDependence(list)
+	for _, o := range list {
+		if rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL || b.j.State.IsGivenRoute(o, b.adapter.Index) {
+			continue
+		}
+		to := b.routeTarget(o, addresses)
+		if to == nil {
+			continue
+		}
+		if err := b.noteUnlessFatal(b.h.rt.MoveRoute(all, o, rtnl.RouteRequest(o, map[int]int{b.adapter.Index: to.nic.Index}))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restoreRules gives members the rules back that were replaced, and takes the adapter's copies away: the kernel keeps rules of a
+// link that is gone. A copy that is not there any more was removed by somebody, who wants no such rule.
+func (b *giveBack) restoreRules() error {
+	adapter := b.j.State.AdapterName()
+	copies, err := b.h.rt.RuleCopies(adapter)
+	if err != nil {
+		return err
+	}
+	for _, m := range b.j.State.Members {
+		if !m.Adopted {
+			continue
+		}
+		var own []rtnl.Object
+		for _, name := range m.Names {
+			list, err := b.h.rt.RulesNaming(name)
+			if err != nil {
+				return err
+			}
+			own = append(own, list...)
+		}
+		for _, r := range m.Rules {
+			copied := slices.ContainsFunc(copies, func(c rtnl.Object) bool { return rtnl.IsCopyOf(c, r) })
+			if !rtnl.IsInverted(r) || rtnl.HasRule(own, rtnl.RuleRequest(r)) || !copied {
+				continue
+			}
+			err := b.h.rt.Change("give back rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, rtnl.RuleRequest(r))
+			if err := b.noteUnlessFatal(err); err != nil {
+				return err
+			}
+		}
+	}
+	// The kernel may remove another copy than the one that is asked for: see RemoveRule.
+	for range copies {
+		left, err := b.h.rt.RuleCopies(adapter)
+		if err != nil || len(left) == 0 {
+			return err
+		}
+		if err := b.noteUnlessFatal(b.h.rt.Change("remove rule of "+adapter, unix.RTM_DELRULE, 0, rtnl.RuleRequest(left[0]))); err != nil {
+			return err
+		}
+	}
+	return nil
+}

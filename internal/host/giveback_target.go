@@ -1,0 +1,378 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/api"
+	"nicteam/internal/host/journal"
+	"nicteam/internal/rtnl"
+)
+
+// What the adapter has when a team ends goes where the host stays reachable by it: to the NIC that it came from if that is
+// there and has a link, else to one that has. This file decides where.
+
+// hasIPv6 reports whether the NIC gets IPv6 back.
+func (r *member) hasIPv6() bool { return r.was.Sysctls[disableIPv6] == "0" }
+
+// canCarry reports whether a NIC is one that an address of this family can be reached by.
+func (r *member) canCarry(family byte) bool {
+	return r.was.Up && r.hasLink && !r.was.Left && (family == unix.AF_INET || r.hasIPv6())
+}
+
+// readCarriers notes which NICs have a link, or had one before their settings were put back: many lose it for seconds by that.
+func (b *giveBack) readCarriers() error {
+	list, err := b.h.links()
+	if err != nil {
+		return err
+	}
+	for _, r := range b.members {
+		r.hasLink = r.nic.Carrier || slices.ContainsFunc(list, func(n NIC) bool { return n.Index == r.nic.Index && n.Carrier })
+	}
+	return nil
+}
+
+// inheritor is the NIC that gets what no NIC can have back that it came from: first those with a link, of them the one that had the
+// default route, else one with addresses. nil: there is none with this family.
+func (b *giveBack) inheritor(family byte) *member {
+	able := []func(*member) bool{
+		func(r *member) bool { return r.canCarry(family) },
+		func(r *member) bool { return r.was.Up && (family == unix.AF_INET || r.hasIPv6()) },
+		func(r *member) bool { return family == unix.AF_INET || r.hasIPv6() },
+	}
+	liked := []func(*member) bool{
+		func(r *member) bool { return r.was.OwnsDefaultRoute() },
+		func(r *member) bool {
+			return slices.ContainsFunc(r.was.Addresses, func(a rtnl.Object) bool { return !r.was.IsKernelLinkLocal(a) })
+		},
+		func(*member) bool { return true },
+	}
+	for _, can := range able {
+		for _, want := range liked {
+			for _, r := range b.members {
+				if can(r) && want(r) {
+					return r
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// standInFor is the NIC that stands in for one that cannot carry its own, nil if that is not needed or nobody can: for a NIC
+// that is not there, and for one without link while another has one.
+func (b *giveBack) standInFor(m *journal.MemberState, family byte) *member {
+	r := b.memberOf(m)
+	if to := b.started[memberFamily{m, family}]; to != nil && to.canCarry(family) {
+		return to
+	}
+	if r != nil && (r.hasLink || !m.Up) || r == nil && !slices.Contains(b.absent, m) || !b.lentAny(m) {
+		return nil
+	}
+	inheritor := b.inheritor(family)
+	if inheritor == r || r != nil && (inheritor == nil || !inheritor.canCarry(family)) {
+		return nil
+	}
+	return inheritor
+}
+
+// memberFamily is what a member had of a family of addresses.
+type memberFamily struct {
+	of     *journal.MemberState
+	family byte
+}
+
+// findStarted finds NICs that have addresses or routes of others: a process that was killed had begun to give them there, and
+// the rest is to follow.
+func (b *giveBack) findStarted() error {
+	b.started = map[memberFamily]*member{}
+	all, err := b.h.rt.Routes()
+	if err != nil {
+		return err
+	}
+	for _, r := range b.members {
+		have, err := b.h.rt.Addresses(r.nic.Index)
+		if err != nil {
+			return err
+		}
+		for _, a := range have {
+			if m := b.ownerOf(a); m != nil && !rtnl.IsLinkLocal(a) && !r.was.HadAddress(a) {
+				b.started[memberFamily{m, a.Family()}] = r
+			}
+		}
+		own := map[int]int{r.was.Index: r.nic.Index}
+		for _, m := range b.j.State.Members {
+			for _, o := range m.Routes {
+				there := rtnl.RouteRequest(o, map[int]int{m.Index: r.nic.Index})
+				was := slices.ContainsFunc(r.was.Routes, func(p rtnl.Object) bool { return rtnl.SameRoute(rtnl.RouteRequest(p, own), there) })
+				if m != r.was && !m.Away && rtnl.RouteProtocol(o) != unix.RTPROT_KERNEL && rtnl.HasRoute(all, there) && !was {
+					b.started[memberFamily{m, o.Family()}] = r
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// lentAny reports whether what a member had is on the adapter.
+func (b *giveBack) lentAny(m *journal.MemberState) bool {
+	return m.Adopted || slices.ContainsFunc(b.adapterAddresses, func(a rtnl.Object) bool { return !rtnl.IsLinkLocal(a) && m.HadAddress(a) })
+}
+
+// memberOf is a member on its way back, nil if its NIC is not there.
+func (b *giveBack) memberOf(m *journal.MemberState) *member {
+	for _, r := range b.members {
+		if r.was == m {
+			return r
+		}
+	}
+	return nil
+}
+
+// ownerOf is whose an address of the adapter was, one that is there if there are several; nil: nobody's.
+func (b *giveBack) ownerOf(a rtnl.Object) *journal.MemberState {
+	var gone *journal.MemberState
+	for _, m := range b.j.State.Members {
+		switch {
+		case m.Away || !m.HadAddress(a):
+		case b.memberOf(m) != nil:
+			return m
+		case gone == nil && slices.Contains(b.absent, m):
+			gone = m
+		}
+	}
+	return gone
+}
+
+// targetOf is the NIC that gets an address of the adapter.
+func (b *giveBack) targetOf(a rtnl.Object) *member {
+	m := b.ownerOf(a)
+	if m == nil {
+		return b.inheritor(a.Family())
+	}
+	if r := b.standInFor(m, a.Family()); r != nil {
+		return r
+	}
+	return b.memberOf(m)
+}
+
+// teamAddresses are the addresses that the team has and NICs are to get: those of the adapter, with the IPv6 ones that it lost by
+// going down, or where it is no more those that its members lent it.
+func (b *giveBack) teamAddresses() []rtnl.Object {
+	if b.adapter != nil && !b.adapterWentDown() {
+		return b.adapterAddresses
+	}
+	list := slices.Clone(b.adapterAddresses)
+	for _, m := range b.j.State.Members {
+		for _, a := range m.Addresses {
+			if b.adapter != nil && a.Family() != unix.AF_INET6 {
+				continue
+			}
+			if later, ok := rtnl.Aged(a, (rtnl.BootTime()-m.At)/1e9); ok && m.Adopted && !m.Away && !rtnl.HasAddress(list, a) {
+				list = append(list, later)
+			}
+		}
+	}
+	return list
+}
+
+// goesToNIC reports whether an address of the team goes to a NIC at all: not what the kernel makes by itself for the adapter, nor what
+// the team was given.
+func (b *giveBack) goesToNIC(a rtnl.Object) bool {
+	if slices.Contains(b.j.State.Given, rtnl.AddressPrefix(a).String()) || b.adapter != nil && b.adapter.kernelLinkLocal(a) {
+		return false
+	}
+	m := b.ownerOf(a)
+	return m == nil || !m.IsKernelLinkLocal(a)
+}
+
+// giveInheritedAddresses gives NICs the addresses that they have not had: later ones, and those of NICs that cannot carry them. Those
+// that the kernel formed from advertisements a NIC forms by itself where it can, and without the members' addresses
+// on it the adapter had them for its own.
+func (b *giveBack) giveInheritedAddresses() error {
+	var errs []error
+	told := map[memberFamily]bool{}
+	var wait journal.Config // of the first NIC that is away
+	for _, a := range b.teamAddresses() {
+		m, to := b.ownerOf(a), b.targetOf(a)
+		if !b.goesToNIC(a) || m != nil && (to != nil && m == to.was || rtnl.IsLinkLocal(a) && b.memberOf(m) != nil) {
+			continue
+		}
+		formed := rtnl.IsAutoconfigured(a)
+		if m == nil && (formed || rtnl.IsTemporary(a)) && (to == nil || !to.was.Adopted) {
+			continue
+		}
+		if to == nil {
+			switch {
+			case len(b.absent) > 0 && m == nil:
+				wait.AddInherited(b.absent[0], a, rtnl.BootTime())
+				fallthrough
+			case m != nil && b.memberOf(m) == nil:
+				b.notef("%s waits in the journal: no NIC is there that can have it", rtnl.AddressPrefix(a))
+			default:
+				b.notef("%s of %s is given to nobody: no NIC has IPv6", rtnl.AddressPrefix(a), b.h.o.Team)
+			}
+			continue
+		}
+		if m != nil {
+			b.notef("%s of %s is given to %s: %s", rtnl.AddressPrefix(a), m.Name, to.nic.Name, b.whyNotBack(m))
+			if l := (memberFamily{m, a.Family()}); !told[l] {
+				told[l] = true
+				b.noteSettings(l, to)
+			}
+		}
+		if formed && b.adapter != nil && to.acceptsRAs() && to.nic.MAC == b.adapter.MAC {
+			to.reform = append(to.reform, a)
+			continue
+		}
+		have, err := b.h.rt.Addresses(to.nic.Index)
+		if next := b.inheritedAddress(a, m, to); err == nil && !rtnl.HasAddress(have, next) {
+			err = b.h.rt.AddAddress(next, to.nic.Name)
+		}
+		if rtnl.IsInjectedCrash(err) {
+			return err
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if !wait.Empty() {
+		if err := b.j.Write(journal.Record{Kind: journal.KindGained, Done: true, No: b.absent[0].No, Config: &wait}); err != nil {
+			return b.h.writeProblem(err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// noteSettings names the settings that somebody gave a NIC with its addresses in mind and that the one which gets them has
+// otherwise: they are its own, and nobody would set them back when the first one works again.
+func (b *giveBack) noteSettings(l memberFamily, to *member) {
+	family := "ipv4/"
+	if l.family == unix.AF_INET6 {
+		family = "ipv6/"
+	}
+	if left := differingSettings(family, l.of, to.was); len(left) > 0 {
+		b.notef("%s keeps its own settings; these are not its: %s", to.nic.Name, joinSome(left))
+	}
+}
+
+// inheritedAddress is what an address of the adapter, m's before or nobody's, becomes on a NIC.
+func (b *giveBack) inheritedAddress(a rtnl.Object, m *journal.MemberState, to *member) rtnl.Object {
+	if m != nil {
+		i := slices.IndexFunc(m.Addresses, func(o rtnl.Object) bool { return rtnl.SameAddress(a, o) })
+		return rtnl.Relabel(rtnl.AddressRequest(rtnl.WithMetric(rtnl.WithLifetimes(m.Addresses[i], a), a), to.nic.Index, 0), m.Name, to.nic.Name)
+	}
+	next := rtnl.AddressRequest(a, to.nic.Index, 0)
+	switch {
+	case rtnl.IsTemporary(a):
+	case rtnl.IsAutoconfigured(a):
+		next = rtnl.AddressRequest(a, to.nic.Index, unix.IFA_F_NOPREFIXROUTE) // the prefix's route is not this address's
+	case b.adapterConnects(a):
+		// The kernel does not move the route of its subnet, which was made for a NIC that nobody knows of any more.
+		next = rtnl.WithoutFlags(next, unix.IFA_F_NOPREFIXROUTE)
+	}
+	return rtnl.Relabel(next, b.h.o.Team, to.nic.Name)
+}
+
+// adapterConnects reports whether the adapter has a route of the kernel's to the subnet of an address.
+func (b *giveBack) adapterConnects(a rtnl.Object) bool {
+	if b.adapter == nil {
+		return false
+	}
+	all, err := b.h.rt.Routes()
+	subnet := rtnl.AddressPrefix(a).Masked()
+	return err == nil && slices.ContainsFunc(rtnl.RoutesVia(all, b.adapter.Index), func(o rtnl.Object) bool {
+		return rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL && rtnl.Destination(o) == subnet
+	})
+}
+
+// whyNotBack a NIC does not get its own.
+func (b *giveBack) whyNotBack(m *journal.MemberState) string {
+	if b.memberOf(m) == nil {
+		return m.Name + " is not there"
+	}
+	return m.Name + " has no link"
+}
+
+// routeTarget is the NIC that gets a route of the adapter that was none of the members': one whose address it gives packets, or on
+// whose subnet its gateway is, else the inheritor.
+func (b *giveBack) routeTarget(o rtnl.Object, addresses []rtnl.Object) *member {
+	var wanted []netip.Addr
+	if source, ok := netip.AddrFromSlice(o.Get(unix.RTA_PREFSRC)); ok {
+		wanted = append(wanted, source)
+	}
+	wanted = append(wanted, rtnl.Gateways(o, b.adapter.Index)...)
+	for _, want := range wanted {
+		for _, r := range b.members {
+			for _, a := range addresses {
+				if a.Index() == r.nic.Index && !rtnl.IsLinkLocal(a) && rtnl.AddressPrefix(a).Contains(want) {
+					return r
+				}
+			}
+		}
+	}
+	return b.inheritor(o.Family())
+}
+
+// removeDuplicates takes addresses off NICs that are on another one, too: a process that was killed had begun to give them there and
+// they have come home since, or had not taken them off a NIC without link yet, for which the other one stands in.
+func (b *giveBack) removeDuplicates() error {
+	if !b.thorough {
+		return nil
+	}
+	for _, r := range b.members {
+		have, err := b.h.rt.Addresses(r.nic.Index)
+		if err != nil {
+			return err
+		}
+		for _, a := range have {
+			m := b.ownerOf(a)
+			if m == nil && !rtnl.HasAddress(b.adapterAddresses, a) || rtnl.IsLinkLocal(a) || m != r.was && r.was.HadAddress(a) {
+				continue
+			}
+			home := b.targetOf(a)
+			if home == nil || home == r {
+				continue
+			}
+			there, err := b.h.rt.Addresses(home.nic.Index)
+			if err != nil || !rtnl.HasAddress(there, a) {
+				continue
+			}
+			if err := b.noteUnlessFatal(b.h.rt.DeleteAddress(a, r.nic.Name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkNothingLost says why members cannot be given back: the adapter has addresses that the host would lose.
+func (b *giveBack) checkNothingLost() error {
+	if b.adapter == nil {
+		return nil
+	}
+	others, err := b.h.rt.AddressesElsewhere(b.adapter.Index)
+	if err != nil {
+		return err
+	}
+	var lost []string
+	for _, a := range b.adapterAddresses {
+		if b.goesToNIC(a) && b.ownerOf(a) == nil && len(b.members) == 0 && len(b.absent) == 0 && !rtnl.HasAddress(others, a) {
+			lost = append(lost, rtnl.AddressPrefix(a).String())
+		}
+	}
+	if lost == nil {
+		return nil
+	}
+	why := fmt.Sprintf("%s of %s would be lost: the journal names no NIC of the team that is there", strings.Join(lost, ", "), b.adapter.Name)
+	if len(b.j.Damaged) > 0 {
+		return damagedProblem(b.h.o.Team, b.j.Path, why)
+	}
+	return &api.Problem{Kind: api.Failed, What: "give NICs of " + b.h.o.Team + " back", Why: why,
+		Fix: "move them by hand (ip address), then repeat the command"}
+}

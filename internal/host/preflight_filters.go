@@ -1,0 +1,180 @@
+package host
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/nfnl"
+	"nicteam/internal/rtnl"
+)
+
+func ifaceOf(n NIC) nfnl.Iface {
+	f := nfnl.Iface{Name: n.Name, Index: uint32(n.Index), Kind: n.Kind, Group: n.raw.Get32(unix.IFLA_GROUP)}
+	if f.Kind == "device" {
+		f.Kind = ""
+	}
+	return f
+}
+
+// adapterIface is what the adapter is or will be to rules.
+func (c *preflight) adapterIface() nfnl.Iface {
+	for _, n := range c.all {
+		if n.Name == c.adapter {
+			return ifaceOf(n)
+		}
+	}
+	return nfnl.Iface{Name: c.adapter, Kind: "tun", Index: math.MaxInt32}
+}
+
+// maxShown bounds how many rules a warning cites.
+const maxShown = 3
+
+// firewallRules finds what rules do to the members' traffic and will not do to the adapter's, or the other way round.
+func (c *preflight) firewallRules() {
+	nft, err := nfnl.ReadRuleset()
+	if err != nil {
+		c.warnf("nftables cannot be read, so rules that name the NICs are not found: %v", err)
+	}
+	tables := nfnl.ReadXtables()
+	sets, err := nfnl.InterfaceSets()
+	if err != nil {
+		c.warnf("ipsets cannot be read, so those that have the NICs are not found: %v", err)
+	}
+	adapter := c.adapterIface()
+	for _, n := range c.nics {
+		var ends, begins []string
+		note := func(list *[]string, deeds []nfnl.Effect) {
+			for _, d := range deeds {
+				if line := d.Chain + ": " + d.Text; !slices.Contains(*list, line) {
+					*list = append(*list, line)
+				}
+			}
+		}
+		for _, dir := range []nfnl.Direction{nfnl.Incoming, nfnl.Outgoing} {
+			e, b := nfnl.DiffEffects(nft.Effects(ifaceOf(n), dir), nft.Effects(adapter, dir))
+			note(&ends, e)
+			note(&begins, b)
+			e, b = nfnl.DiffEffects(tables.Effects(ifaceOf(n), dir), tables.Effects(adapter, dir))
+			note(&ends, e)
+			note(&begins, b)
+		}
+		if len(ends) > 0 {
+			c.addRisk(fmt.Sprintf("firewall rules match %s and will not match what goes by %s: %s", n.Name, c.adapter, joinShown(ends)),
+				fmt.Sprintf("add rules for %s beside them", c.adapter))
+		}
+		// Where nothing went by the NIC, whoever has made rules for the adapter wants them.
+		if len(begins) > 0 && n.inUse() {
+			c.addRisk(fmt.Sprintf("firewall rules that do not match %s will match what goes by %s: %s", n.Name, c.adapter, joinShown(begins)),
+				fmt.Sprintf("have them leave %s out", c.adapter))
+		}
+		if only := nfnl.SetsWithout(sets, n.Name, adapter.Name); len(only) > 0 {
+			c.addRisk(fmt.Sprintf("sets of the firewall have %s and not %s: %s", n.Name, c.adapter, joinShown(only)), fmt.Sprintf("add %s to them", c.adapter))
+		}
+		if hooks := nft.HooksOn(n.Name); len(hooks) > 0 {
+			c.addRisk(fmt.Sprintf("nftables hooks on the device %s will not see what comes by the team: %s", n.Name, joinShown(hooks)),
+				fmt.Sprintf("hook %s instead", c.adapter))
+		}
+	}
+}
+
+func joinShown(lines []string) string {
+	if len(lines) > maxShown {
+		return fmt.Sprintf("%s; and %d more", strings.Join(lines[:maxShown], "; "), len(lines)-maxShown)
+	}
+	return strings.Join(lines, "; ")
+}
+
+// Attributes of IFLA_XDP.
+const (
+	iflaXDPAttached = 2
+	iflaXDPProgram  = 4
+)
+
+// shapers are qdiscs that treat frames by what the host has written on them, or by classes.
+var shapers = []string{"htb", "hfsc", "cbq", "drr", "prio", "qfq", "ets", "sfq", "tbf", "cake", "taprio", "mqprio", "red", "choke", "netem"}
+
+// tcFilters warns of what others have hung on the members.
+func (c *preflight) tcFilters() {
+	c.h.mu.Lock()
+	defer c.h.mu.Unlock()
+	for _, n := range c.nics {
+		if in := c.h.hooks.Foreign(n.hookLink(), ebpf.AttachTCXIngress); len(in) > 0 {
+			c.addRisk(fmt.Sprintf("the ingress of %s has %s, which will not see what comes by the team", n.Name, joinNames(in)),
+				fmt.Sprintf("hang it on %s once that is there", c.adapter))
+		}
+		if out := c.h.hooks.Foreign(n.hookLink(), ebpf.AttachTCXEgress); len(out) > 0 {
+			c.warnf("the egress of %s has %s, which goes on seeing frames, but not the marks, priorities and sockets of what %s sends", n.Name, joinNames(out), c.adapter)
+		}
+		if kind := c.h.shaper(n); kind != "" {
+			c.warnf("the qdisc %s of %s goes on working, but does not see the marks, priorities and sockets of what %s sends", kind, n.Name, c.adapter)
+		}
+		if xdp := n.raw.Nest(unix.IFLA_XDP); len(xdp.Get(iflaXDPAttached)) == 1 && xdp.Get(iflaXDPAttached)[0] != 0 {
+			c.warnf("an XDP program (id %d) on %s goes on having every frame first: the team gets what it passes", xdp.Get32(iflaXDPProgram), n.Name)
+		}
+	}
+}
+
+// shaper is the kind of a NIC's root qdisc where it is not one of those that all frames are equal to.
+func (h *Host) shaper(n NIC) string {
+	l, err := h.rt.Handle.LinkByIndex(n.Index)
+	if err != nil {
+		return ""
+	}
+	qdiscs, err := rtnl.RetryDump(func() ([]netlink.Qdisc, error) { return h.rt.Handle.QdiscList(l) })
+	if err != nil {
+		return ""
+	}
+	for _, q := range qdiscs {
+		if q.Attrs().Parent == netlink.HANDLE_ROOT && slices.Contains(shapers, q.Type()) {
+			return q.Type()
+		}
+	}
+	return ""
+}
+
+// ipsecPolicies asks for IPsec policies that are for a member only: what goes by the adapter would leave, and be taken in, in the clear.
+func (c *preflight) ipsecPolicies() {
+	if !speaksXfrm() {
+		return
+	}
+	list, err := rtnl.RetryDump(func() ([]netlink.XfrmPolicy, error) { return c.h.rt.Handle.XfrmPolicyList(unix.AF_UNSPEC) })
+	if err != nil {
+		c.warnf("IPsec policies cannot be read, so those for the NICs are not found: %v", err)
+		return
+	}
+	for _, n := range c.nics {
+		var found []string
+		for _, p := range list {
+			if p.Ifindex == n.Index {
+				found = append(found, fmt.Sprintf("%v, from %v to %v", p.Dir, p.Src, p.Dst))
+			}
+		}
+		if len(found) > 0 {
+			c.addRisk(fmt.Sprintf("IPsec policies are for %s and do not hold for what goes by %s: %s", n.Name, c.adapter, joinShown(found)),
+				"make them for all links (leave dev out)")
+		}
+	}
+}
+
+// speaksXfrm reports whether the kernel has IPsec's netlink in this namespace. To open a socket where it has not would load it.
+func speaksXfrm() bool {
+	text, _ := os.ReadFile("/proc/thread-self/net/netlink")
+	return hasProtocol(string(text), unix.NETLINK_XFRM)
+}
+
+// hasProtocol reads /proc/net/netlink: the second place of a line is the protocol, and each that the kernel has has a socket of its own.
+func hasProtocol(text string, protocol int) bool {
+	for line := range strings.Lines(text) {
+		if f := strings.Fields(line); len(f) > 1 && f[1] == fmt.Sprint(protocol) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,118 @@
+package host
+
+import (
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
+)
+
+// leaseClients are programs that renew the leases of single links by DHCP, by their names as the kernel keeps them.
+var leaseClients = []string{"dhclient", "udhcpc", "udhcpc6", "dhcp6c", "odhcp6c", "wickedd-dhcp4", "wickedd-dhcp6"}
+
+// leaseHolders are all programs that renew leases.
+var leaseHolders = append([]string{"NetworkManager", "systemd-network", "dhcpcd", "connmand", "netifd"}, leaseClients...)
+
+// networkManagers warns of programs in this namespace that configure NICs by themselves, and so may take back what the team moves.
+func (c *preflight) networkManagers() {
+	var nics []string
+	for _, n := range c.nics {
+		nics = append(nics, n.Name)
+	}
+	names, renewed := joinNames(nics), false
+	for _, p := range processes() {
+		switch name := p.name(); {
+		case name == "NetworkManager":
+			c.warnf("NetworkManager runs and may configure %s again: nmcli device set NIC managed no", names)
+		case name == "systemd-network":
+			c.warnf("systemd-networkd runs and may configure %s again: set Unmanaged=yes for them", names)
+		case name == "dhcpcd":
+			c.warnf("dhcpcd runs and may configure %s again: put \"denyinterfaces %s\" into dhcpcd.conf", names, strings.Join(nics, " "))
+		case slices.Contains([]string{"connmand", "wickedd", "wickedd-nanny", "netifd", "ifplugd", "netplugd"}, name):
+			c.warnf("%s runs and may configure %s again: have it leave them alone", name, names)
+		case name == "avahi-autoipd" || slices.Contains(leaseClients, name):
+			if !p.serves(c.nics, c.all) {
+				continue
+			}
+			c.warnf("%s runs: the lease of %s is renewed there, not on %s; run it for %s instead", name, names, c.adapter, c.adapter)
+		default:
+			continue
+		}
+		renewed = true
+	}
+	if leased := c.leasedNICs(); !renewed && len(leased) > 0 {
+		c.warnf("an address of %s is leased by DHCP: it goes to %s with the time it has left, and nobody renews it", joinNames(leased), c.adapter)
+	}
+}
+
+// serves reports whether a client of single links was started for one of chosen, or for all there are.
+func (p process) serves(chosen, all []NIC) bool {
+	named := func(nics []NIC) bool {
+		return slices.ContainsFunc(nics, func(n NIC) bool { return slices.Contains(p.args, n.Name) })
+	}
+	return named(chosen) || !named(all)
+}
+
+// process is a program of this network namespace.
+type process struct {
+	comm string
+	args []string
+}
+
+// name is the program's as the kernel keeps it, that of the applet where it is busybox.
+func (p process) name() string {
+	if p.comm == "busybox" && len(p.args) > 1 {
+		return p.args[1]
+	}
+	return p.comm
+}
+
+// HasLeaseClient reports whether a program runs in this network namespace that could renew leases. It takes all rights to find out:
+// where programs hide, there is none.
+func (h *Host) HasLeaseClient() bool {
+	return slices.ContainsFunc(processes(), func(p process) bool { return slices.Contains(leaseHolders, p.name()) })
+}
+
+// processes lists the programs of this network namespace.
+func processes() (list []process) {
+	var here, there unix.Stat_t
+	if unix.Stat("/proc/thread-self/ns/net", &here) != nil {
+		return nil
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		dir := "/proc/" + e.Name()
+		if e.Name()[0] < '1' || e.Name()[0] > '9' || unix.Stat(dir+"/ns/net", &there) != nil || there.Ino != here.Ino {
+			continue
+		}
+		if comm, err := os.ReadFile(dir + "/comm"); err == nil {
+			args, _ := os.ReadFile(dir + "/cmdline")
+			list = append(list, process{strings.TrimSpace(string(comm)), strings.Split(string(args), "\x00")})
+		}
+	}
+	return list
+}
+
+// leasedNICs are the members of which an IPv4 address runs out or a route came by DHCP.
+func (c *preflight) leasedNICs() (nics []string) {
+	all, err := c.h.rt.Routes()
+	if err != nil {
+		return nil
+	}
+	for _, n := range c.nics {
+		have, _ := c.h.rt.Addresses(n.Index)
+		if slices.ContainsFunc(have, func(a rtnl.Object) bool {
+			_, valid := rtnl.Lifetimes(a)
+			return a.Family() == unix.AF_INET && valid != rtnl.Forever
+		}) || slices.ContainsFunc(rtnl.RoutesVia(all, n.Index), func(r rtnl.Object) bool { return rtnl.RouteProtocol(r) == unix.RTPROT_DHCP }) {
+			nics = append(nics, n.Name)
+		}
+	}
+	return nics
+}

@@ -1,0 +1,177 @@
+package host
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"nicteam/internal/api"
+	"nicteam/internal/frame"
+	"nicteam/internal/settings"
+)
+
+// AutoMTU is the MTU that an adapter gets when nobody names one: the largest of the NICs that have addresses, whose
+// connections must go on as they are; of all NICs where none has. The others come to it.
+func AutoMTU(nics []NIC) int {
+	mtu, used := 0, false
+	for _, n := range nics {
+		switch uses := n.inUse(); {
+		case uses && !used:
+			mtu, used = n.MTU, true
+		case uses == used:
+			mtu = max(mtu, n.MTU)
+		}
+	}
+	return mtu
+}
+
+// inUse reports whether the NIC has an address other than the one that the kernel gives every NIC.
+func (n NIC) inUse() bool {
+	return slices.ContainsFunc(n.Addresses, func(p netip.Prefix) bool {
+		return p.Addr().Is4() || !p.Addr().IsLinkLocalUnicast()
+	})
+}
+
+// takesMTU reports whether the NIC says that it can have that MTU. Not all drivers say what they can.
+func (n NIC) takesMTU(mtu int) bool {
+	return (n.MinMTU == 0 || mtu >= n.MinMTU) && (n.MaxMTU == 0 || mtu <= n.MaxMTU)
+}
+
+// mtuOfAll checks the MTU that the adapter and all its members are to have.
+func (c *preflight) mtuOfAll() *api.Problem {
+	if c.cfg.MTU != 0 {
+		return c.givenMTU()
+	}
+	mtu := AutoMTU(c.nics)
+	for _, n := range c.nics {
+		if n.takesMTU(mtu) {
+			continue
+		}
+		p := &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, mtu),
+			Why: fmt.Sprintf("%s has it, and %s takes %d to %d", c.nicsOf(mtu), n.Name, n.MinMTU, n.MaxMTU),
+			Fix: fmt.Sprintf("leave %s out, or have all use less, which breaks connections with larger frames: --mtu %d",
+				n.Name, n.MaxMTU)}
+		if c.mtuForIPv6(n.MaxMTU) != nil {
+			p.Fix = fmt.Sprintf("leave %s out: IPv6, which the adapter gets, needs at least %d", n.Name, MinMTUIPv6)
+		}
+		return p
+	}
+	if p := c.mtuForIPv6(mtu); p != nil {
+		return p
+	}
+	for _, n := range c.nics {
+		if n.MTU != mtu {
+			c.warnings = append(c.warnings, mtuChange(n, mtu, c.nicsOf(mtu))+" (--mtu N chooses another for all)")
+		}
+	}
+	return nil
+}
+
+// nicsOf names the NICs that have an MTU, those in use if there are any.
+func (c *preflight) nicsOf(mtu int) string {
+	var used, all []string
+	for _, n := range c.nics {
+		if n.MTU == mtu {
+			all = append(all, n.Name)
+			if n.inUse() {
+				used = append(used, n.Name)
+			}
+		}
+	}
+	if len(used) > 0 {
+		return joinNames(used)
+	}
+	return joinNames(all)
+}
+
+// givenMTU checks one that the user named.
+func (c *preflight) givenMTU() *api.Problem {
+	mtu := c.cfg.MTU
+	for _, n := range c.nics {
+		if !n.takesMTU(mtu) {
+			return badMTU(mtu, fmt.Sprintf("NIC %s takes %d to %d", n.Name, n.MinMTU, n.MaxMTU),
+				fmt.Sprintf("--mtu %d", min(max(mtu, n.MinMTU), n.MaxMTU)))
+		}
+	}
+	if p := c.mtuForIPv6(mtu); p != nil {
+		return p
+	}
+	for _, n := range c.nics {
+		if n.inUse() && n.MTU > mtu {
+			c.warnf("the MTU of %s goes from %d to %d: connections whose other ends send larger frames stand still", n.Name, n.MTU, mtu)
+		}
+	}
+	return nil
+}
+
+// mtuForIPv6 refuses an MTU with which the kernel would turn IPv6 off, where the adapter would have it.
+func (c *preflight) mtuForIPv6(mtu int) *api.Problem {
+	if mtu >= MinMTUIPv6 {
+		return nil
+	}
+	have := c.futureAddresses()
+	if c.cfg.Address == settings.AddressAuto {
+		for _, n := range c.nics {
+			if n.inUse() {
+				have = append(have, n.Addresses...) // the adapter has a link-local one of its own where they have
+			}
+		}
+	}
+	for _, p := range have {
+		if p.Addr().Is6() {
+			return badMTU(mtu, fmt.Sprintf("IPv6 needs at least %d, and the adapter gets %s", MinMTUIPv6, p),
+				fmt.Sprintf("--mtu %d; or do without IPv6 first: sysctl -w net.ipv6.conf.NIC.disable_ipv6=1", MinMTUIPv6))
+		}
+	}
+	return nil
+}
+
+// memberMTU checks what a NIC that joins will have: the MTU of the running team's adapter.
+func (c *preflight) memberMTU() *api.Problem {
+	c.h.mu.Lock()
+	a, ok := c.h.adapter()
+	c.h.mu.Unlock()
+	if !ok {
+		return nil
+	}
+	for _, n := range c.nics {
+		if !n.takesMTU(a.MTU) {
+			return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, a.MTU),
+				Why: fmt.Sprintf("%s has it, and %s takes %d to %d", a.Name, n.Name, n.MinMTU, n.MaxMTU),
+				Fix: fmt.Sprintf("nicteam set %s mtu=%d first, which breaks connections with larger frames", c.cfg.Team, n.MaxMTU)}
+		}
+		if n.MTU != a.MTU {
+			c.warnings = append(c.warnings, mtuChange(n, a.MTU, a.Name))
+		}
+	}
+	return nil
+}
+
+// mtuChange says that a NIC gets the MTU of others.
+func mtuChange(n NIC, mtu int, others string) string {
+	return fmt.Sprintf("the MTU of %s goes from %d to %d, as %s has; its switch port must carry such frames",
+		n.Name, n.MTU, mtu, others)
+}
+
+func badMTU(mtu int, why, fix string) *api.Problem {
+	return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("bad MTU %d", mtu), Why: why, Fix: fix}
+}
+
+// sameMACs refuses NICs with one MAC where each sends with its own: a switch knows one port for a MAC. Elsewhere it warns of them.
+func (c *preflight) sameMACs() *api.Problem {
+	own := c.cfg.Mode.OwnMACs(c.cfg.Balance)
+	by := map[frame.MAC]string{}
+	for _, n := range slices.Concat(c.present, c.nics) {
+		if name, ok := by[n.MAC]; ok && name != n.Name && !own {
+			c.warnf("%s and %s have one MAC, %v: in the team all NICs send with one, but outside of it they take each other's traffic", name, n.Name, n.MAC)
+		} else if ok && name != n.Name {
+			return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("%s and %s have one MAC, %v", name, n.Name, n.MAC),
+				Why: fmt.Sprintf("in mode %v each NIC sends with its own, and a switch sends what is for a MAC to one port only",
+					c.cfg.Mode),
+				Fix: fmt.Sprintf("give one another, ip link set %s address MAC, or choose a mode with one MAC for all: "+
+					"--mode active-backup", n.Name)}
+		}
+		by[n.MAC] = n.Name
+	}
+	return nil
+}

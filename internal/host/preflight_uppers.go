@@ -1,0 +1,161 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/api"
+	"nicteam/internal/rtnl"
+)
+
+// A VLAN, macvlan, ipvlan or tunnel may live in another network namespace than the NIC it stands on: containers of a Docker macvlan network do.
+// Here nothing shows it, so the other namespaces are asked for the links whose lower one is ours.
+
+// upper is a link of another namespace that stands on one of ours.
+type upper struct {
+	index      int // of the link it stands on
+	name, kind string
+	where      string // the namespace: its name, or a process in it
+}
+
+func (u upper) String() string { return fmt.Sprintf("%s %s (in %s)", u.kind, u.name, u.where) }
+
+// namedNamespaces are where programs that make network namespaces keep them.
+var namedNamespaces = []string{"/run/netns/*", "/run/docker/netns/*"}
+
+// uppersElsewhere finds the links of other namespaces that stand on links of this one. It enters those namespaces, for which it needs
+// CAP_SYS_ADMIN; one that cannot be entered is left out.
+func uppersElsewhere() (list []upper) {
+	var here unix.Stat_t
+	if unix.Stat("/proc/thread-self/ns/net", &here) != nil {
+		return nil
+	}
+	type id struct{ dev, ino uint64 }
+	seen := map[id]bool{{here.Dev, here.Ino}: true}
+	look := func(path, where string) {
+		var st unix.Stat_t
+		if unix.Stat(path, &st) != nil || seen[id{st.Dev, st.Ino}] {
+			return
+		}
+		seen[id{st.Dev, st.Ino}] = true
+		found, err := uppersIn(path)
+		if err != nil {
+			return
+		}
+		for _, u := range found {
+			u.where = where
+			list = append(list, u)
+		}
+	}
+	for _, pattern := range namedNamespaces {
+		paths, _ := filepath.Glob(pattern)
+		for _, p := range paths {
+			look(p, "namespace "+filepath.Base(p))
+		}
+	}
+	processes, _ := filepath.Glob("/proc/[1-9]*")
+	for _, p := range processes {
+		var st unix.Stat_t
+		if unix.Stat(p+"/ns/net", &st) != nil || seen[id{st.Dev, st.Ino}] {
+			continue
+		}
+		comm, _ := os.ReadFile(p + "/comm")
+		look(p+"/ns/net", fmt.Sprintf("the namespace of %s, pid %s", strings.TrimSpace(string(comm)), filepath.Base(p)))
+	}
+	return list
+}
+
+// uppersIn lists the links of a namespace that stand on links of this one.
+func uppersIn(path string) (list []upper, err error) {
+	own, err := netns.Get()
+	if err != nil {
+		return nil, err
+	}
+	defer own.Close()
+	there, err := netns.GetFromPath(path)
+	if err != nil {
+		return nil, err
+	}
+	defer there.Close()
+	h, err := netlink.NewHandleAt(there, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, err
+	}
+	defer h.Close()
+	// What the other namespace calls this one; −1 when it has no name for it, and then no link there stands on one here.
+	us, err := h.GetNetNsIdByFd(int(own))
+	if err != nil || us < 0 {
+		return nil, err
+	}
+	links, err := rtnl.RetryDump(func() ([]netlink.Link, error) { return h.LinkList() })
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return nil, err
+	}
+	for _, l := range links {
+		a := l.Attrs()
+		if a.NetNsID == us && lowerIndex(l) != 0 && l.Type() != "veth" {
+			list = append(list, upper{index: lowerIndex(l), name: a.Name, kind: l.Type()})
+		}
+	}
+	return list, nil
+}
+
+// uppersElsewhere refuses NICs that links of other namespaces stand on: they would hear nothing any more.
+func (c *preflight) uppersElsewhere() *api.Problem {
+	all := uppersElsewhere()
+	for _, n := range c.nics {
+		var on []string
+		for _, u := range all {
+			if u.index == n.Index {
+				on = append(on, u.String())
+			}
+		}
+		if len(on) > 0 {
+			return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
+				Why: fmt.Sprintf("%s on it would lose their traffic, and the kernel cannot move them", joinNames(on)),
+				Fix: fmt.Sprintf("end what they belong to (a container network: docker network rm) and make it on %s afterwards", c.adapter)}
+		}
+	}
+	return nil
+}
+
+// Dependents names what stands on a link, here and in other namespaces as far as this process may look there, PPPoE by it, and the bridge or
+// bond that it is in: all of that ends with it.
+func (h *Host) Dependents(name string) (what []string, err error) {
+	all, err := h.links()
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range all {
+		if n.Name != name {
+			continue
+		}
+		for _, u := range n.Uppers {
+			for _, o := range all {
+				if o.Name == u {
+					what = append(what, fmt.Sprintf("%s %s", o.Kind, u))
+				}
+			}
+		}
+		if n.Master != "" {
+			what = append(what, fmt.Sprintf("%s %s, which it is in", n.MasterKind, n.Master))
+		}
+		for _, u := range uppersElsewhere() {
+			if u.index == n.Index {
+				what = append(what, u.String())
+			}
+		}
+		if slices.Contains(pppoeSessions(), n.Name) {
+			what = append(what, "a PPPoE session")
+		}
+	}
+	return what, nil
+}

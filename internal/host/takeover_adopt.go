@@ -1,0 +1,334 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/host/journal"
+	"nicteam/internal/rtnl"
+)
+
+// Adopt moves what the recorded members of these names have to the adapter: addresses are added to it (and stay on
+// the members until Strip), routes of all tables are moved, neighbour entries and the
+// policy rules are copied. The adapter must be up. Doing it again moves what has not moved yet.
+func (h *Host) Adopt(adapter int, members []string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	list, to, err := h.recordedMembers(adapter, members)
+	if err != nil {
+		return fmt.Errorf("adopt addresses: %w", err)
+	}
+	r := journal.Record{Kind: journal.KindAdopt}
+	for _, m := range list {
+		r.Members = append(r.Members, m.No)
+	}
+	if err := h.journal.Write(r); err != nil {
+		return h.writeProblem(err)
+	}
+	if err := h.adopt(list, to); err != nil {
+		return fmt.Errorf("adopt addresses: %w", err)
+	}
+	r.Done = true
+	return h.journal.Write(r)
+}
+
+// recordedMembers finds members and adapter for an operation on both.
+func (h *Host) recordedMembers(adapter int, members []string) ([]*journal.MemberState, NIC, error) {
+	j, err := h.currentJournal()
+	if err != nil {
+		return nil, NIC{}, err
+	}
+	to, err := h.nicAt(adapter)
+	if err != nil {
+		return nil, NIC{}, err
+	}
+	var list []*journal.MemberState
+	for _, name := range members {
+		m, err := h.memberNamed(j, name)
+		if err != nil {
+			return nil, NIC{}, err
+		}
+		list = append(list, m)
+	}
+	return list, to, nil
+}
+
+// memberNamed finds a recorded member by the name that the NIC has.
+func (h *Host) memberNamed(j *journal.Journal, name string) (*journal.MemberState, error) {
+	if m := j.State.ByName(name); m != nil {
+		return m, nil
+	}
+	// The NIC was renamed since.
+	n, err := h.nic(name)
+	if err != nil {
+		return nil, err
+	}
+	if m := j.State.ByIdentity(n.Identity()); m != nil {
+		return m, nil
+	}
+	return nil, fmt.Errorf("NIC %s: not recorded", name)
+}
+
+func (h *Host) adopt(list []*journal.MemberState, to NIC) error {
+	by := map[int]int{}
+	for _, m := range list {
+		_, n, err := h.memberLink(m)
+		if err != nil {
+			return err
+		}
+		by[n.Index] = to.Index
+		if err := h.adoptAddresses(m, n, to); err != nil {
+			return err
+		}
+		if err := h.adoptNeighbours(n, to); err != nil {
+			return err
+		}
+		if err := h.adoptProxies(n, to); err != nil {
+			return err
+		}
+	}
+	if err := h.rebindWhile(func() error { return h.adoptRoutes(by) }, slices.Collect(maps.Keys(by))...); err != nil {
+		return err
+	}
+	if err := h.adoptAdvertised(list, by, to); err != nil {
+		return err
+	}
+	for _, m := range list {
+		for _, n := range m.Neighbours {
+			// One that was learnt is not worth a takeover: the kernel's table may be full.
+			if err := h.rt.SetNeighbour(n, to.Index); err != nil && (rtnl.IsPermanent(n) || rtnl.IsInjectedCrash(err)) {
+				return err
+			}
+		}
+	}
+	return h.adoptRules(list, to.Name)
+}
+
+func (h *Host) adoptAddresses(m *journal.MemberState, from, to NIC) error {
+	have, err := h.rt.Addresses(from.Index)
+	if err != nil {
+		return err
+	}
+	routes, err := h.rt.Routes()
+	if err != nil {
+		return err
+	}
+	var v4, v6 []rtnl.Object
+	for _, a := range have {
+		switch {
+		case m.IsKernelLinkLocal(a):
+		case a.Family() == unix.AF_INET:
+			v4 = append(v4, addressForAdapter(a, from, to, routes))
+		default:
+			v6 = append(v6, addressForAdapter(a, from, to, routes))
+		}
+	}
+	if err := h.enableIPv6(to, len(v6) > 0); err != nil {
+		return err
+	}
+	there, err := h.rt.Addresses(to.Index)
+	if err != nil {
+		return err
+	}
+	if err := h.rt.AddMissingAddresses(v4, there, to.Name); err != nil {
+		return err
+	}
+	return h.rt.AddAddressesInOrder(v6, to.Index, to.Name)
+}
+
+// enableIPv6 turns the adapter's IPv6 on when it gets addresses of it.
+func (h *Host) enableIPv6(adapter NIC, needed bool) error {
+	if !needed {
+		return nil
+	}
+	return h.writeSysctl(adapter.Name, disableIPv6, "0")
+}
+
+// adoptAdvertised has the adapter's kernel learn what that of the members had learned from routers, and the members forget it.
+func (h *Host) adoptAdvertised(list []*journal.MemberState, by map[int]int, to NIC) error {
+	all, err := h.rt.AdvertisedRoutes()
+	if err != nil {
+		return err
+	}
+	var mine, next []rtnl.Object
+	for _, r := range all {
+		if _, ok := by[rtnl.RouteLinks(r)[0]]; !ok {
+			continue
+		}
+		mine = append(mine, r)
+		if !rtnl.HasAdvertised(next, r) {
+			next = append(next, r)
+		}
+	}
+	if err := h.relearn(to, raState{routes: next, info: settingsSource(list, unix.AF_INET6).RouterInfo}); err != nil {
+		return err
+	}
+	for _, r := range mine {
+		if err := h.rt.DeleteRoute(rtnl.RouteRequest(r, nil)); err != nil && !errors.Is(err, unix.ESRCH) {
+			return err // else it ran out, or its router withdrew it
+		}
+	}
+	return nil
+}
+
+// adoptNeighbours tells the adapter whom a member knows, before traffic moves: nobody has to be asked for, and no packet waits
+// for an answer.
+func (h *Host) adoptNeighbours(from, to NIC) error {
+	list, err := h.rt.LearnedNeighbours(from.Index)
+	if err != nil {
+		return err
+	}
+	for _, n := range list {
+		// One that is not taken, such as IPv6's where that is off, is asked for when it is needed.
+		if err := h.rt.SetNeighbour(n, to.Index); rtnl.IsInjectedCrash(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// addressForAdapter is a member's address as the adapter gets it. routes are the member's. An address that was verified
+// on this LAN a moment ago needs no duplicate detection.
+func addressForAdapter(a rtnl.Object, from, to NIC, routes []rtnl.Object) rtnl.Object {
+	flags := uint32(0)
+	if from.AdminUp && rtnl.HasConnectedRoute(a) && !slices.ContainsFunc(routes, func(r rtnl.Object) bool { return rtnl.IsConnectedRoute(r, a) }) {
+		flags |= unix.IFA_F_NOPREFIXROUTE
+	}
+	if a.Family() == unix.AF_INET6 && rtnl.AddressFlags(a)&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0 {
+		flags |= unix.IFA_F_NODAD
+	}
+	return rtnl.Relabel(rtnl.AddressRequest(a, to.Index, flags), from.Name, to.Name)
+}
+
+// adoptRoutes moves all routes that name one of the links.
+func (h *Host) adoptRoutes(by map[int]int) error {
+	all, err := h.rt.Routes()
+	if err != nil {
+		return err
+	}
+	var mine []rtnl.Object
+	for _, r := range all {
+		for _, link := range rtnl.RouteLinks(r) {
+			if _, ok := by[link]; ok {
+				mine = append(mine, r)
+				break
+			}
+		}
+	}
+	rtnl.SortByDependence(mine)
+	for _, r := range mine {
+		if err := h.rt.MoveRoute(all, r, rtnl.RouteRequest(r, by)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AssignAddresses gives the adapter addresses of its own, and a default route when gateway is valid.
+func (h *Host) AssignAddresses(adapter int, addresses []netip.Prefix, gateway netip.Addr) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, to, err := h.recordedMembers(adapter, nil)
+	if err != nil {
+		return fmt.Errorf("give addresses: %w", err)
+	}
+	r := journal.Record{Kind: journal.KindGive}
+	for _, p := range addresses {
+		r.Given = append(r.Given, p.String())
+	}
+	if gateway.IsValid() {
+		r.Gateway = gateway.String()
+	}
+	if err := h.journal.Write(r); err != nil {
+		return h.writeProblem(err)
+	}
+	if err := h.enableIPv6(to, slices.ContainsFunc(addresses, func(p netip.Prefix) bool { return p.Addr().Is6() })); err != nil {
+		return fmt.Errorf("give addresses: %w", err)
+	}
+	for _, p := range addresses {
+		if err := h.rt.AddAddress(rtnl.NewAddress(p, adapter), to.Name); err != nil {
+			return fmt.Errorf("give addresses: %w", err)
+		}
+	}
+	if gateway.IsValid() {
+		// No EXCL: the members' default route may be there until they are stripped.
+		if err := h.rt.Change("add default route", unix.RTM_NEWROUTE, unix.NLM_F_CREATE, rtnl.NewDefaultRoute(gateway, adapter)); err != nil {
+			return fmt.Errorf("give gateway %s: %w", gateway, err)
+		}
+	}
+	return nil
+}
+
+// DefaultRouteMember is the first of the recorded members, in this order, that has the default route, "" if none has.
+// It is the one whose MAC the adapter gets by --mac keep.
+func (h *Host) DefaultRouteMember(members []string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.journal == nil {
+		return ""
+	}
+	for _, name := range members {
+		if m := h.journal.State.ByName(name); m != nil && m.OwnsDefaultRoute() {
+			return name
+		}
+	}
+	return ""
+}
+
+// adoptRules gives the adapter copies of the members' rules, at the same priority. An inverted one takes the place of the
+// member's.
+func (h *Host) adoptRules(list []*journal.MemberState, adapter string) error {
+	have, err := h.rt.RulesNaming(adapter)
+	if err != nil {
+		return err
+	}
+	names := h.lenderNames(list)
+	for _, m := range list {
+		for _, r := range m.Rules {
+			next := rtnl.RuleFor(r, names, adapter)
+			if !rtnl.HasRule(have, next) {
+				err := h.rt.Change("copy rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, next)
+				if err != nil {
+					return err
+				}
+				have = append(have, next)
+			}
+			if rtnl.IsInverted(r) {
+				if err := h.rt.RemoveRule(rtnl.RuleRequest(r), m.Name); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// lenderNames are the names of the NICs of which the adapter has, or gets, what they had.
+func (h *Host) lenderNames(more []*journal.MemberState) []string {
+	var names []string
+	for _, m := range h.journal.State.Members {
+		if m.Adopted || slices.Contains(more, m) {
+			names = append(names, m.Names...)
+		}
+	}
+	return names
+}
+
+// adoptProxies gives the adapter those of a member.
+func (h *Host) adoptProxies(from, to NIC) error {
+	list, err := h.rt.Proxies(from.Index)
+	if err != nil {
+		return err
+	}
+	for _, n := range list {
+		if err := h.rt.AddProxy(n, to.Index); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,263 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/host/journal"
+	"nicteam/internal/rtnl"
+)
+
+// A linkSetting is a sysctl that every link has. The host's administrator gave it to the NIC with the addresses in mind, so it
+// goes along with them, unless there is a reason why not.
+type linkSetting struct {
+	key       string // as in Member.Sysctls
+	notCopied string // why the adapter does not get it; "": it does
+}
+
+// linkSettings are all sysctls of a link that Linux 6.1 to 6.18 have, in the order in which an adapter gets them.
+var linkSettings = slices.Concat(
+	copied("ipv4/",
+		"accept_local", "accept_redirects", "accept_source_route", "arp_accept", "arp_announce", "arp_evict_nocarrier",
+		"arp_filter", "arp_ignore", "arp_notify", "bc_forwarding", "bootp_relay", "disable_policy", "disable_xfrm",
+		"drop_gratuitous_arp", "drop_unicast_in_l2_multicast", "force_igmp_version", "forwarding",
+		"igmpv2_unsolicited_report_interval", "igmpv3_unsolicited_report_interval", "ignore_routes_with_linkdown",
+		"log_martians", "medium_id", "promote_secondaries", "proxy_arp", "proxy_arp_pvlan", "route_localnet", "rp_filter",
+		"secure_redirects", "send_redirects", "shared_media", "src_valid_mark", "tag"),
+	[]linkSetting{{"ipv4/mc_forwarding", "a multicast routing daemon sets it by adding the link"}},
+	copied("ipv6/",
+		"accept_dad", "accept_ra", "accept_ra_defrtr", "accept_ra_from_local", "accept_ra_min_hop_limit", "accept_ra_min_lft",
+		"accept_ra_mtu", "accept_ra_pinfo", "accept_ra_rt_info_max_plen", "accept_ra_rt_info_min_plen", "accept_ra_rtr_pref",
+		"accept_redirects", "accept_source_route", "accept_untracked_na",
+		"stable_secret", "addr_gen_mode", // the first changes the second
+		"autoconf", "dad_transmits", "disable_policy", "drop_unicast_in_l2_multicast", "drop_unsolicited_na", "enhanced_dad",
+		"force_forwarding", "force_mld_version", "force_tllao", "forwarding", "hop_limit", "ignore_routes_with_linkdown",
+		"ioam6_enabled", "ioam6_id", "ioam6_id_wide", "keep_addr_on_down", "max_addresses", "max_desync_factor",
+		"mldv1_unsolicited_report_interval", "mldv2_unsolicited_report_interval", "ndisc_evict_nocarrier", "ndisc_notify",
+		"ndisc_tclass", "optimistic_dad", "proxy_ndp", "ra_defrtr_metric", "ra_honor_pio_life", "ra_honor_pio_pflag",
+		"regen_max_retry", "regen_min_advance", "router_probe_interval", "router_solicitation_delay",
+		"router_solicitation_interval", "router_solicitation_max_interval", "router_solicitations", "rpl_seg_enabled",
+		"seg6_enabled", "seg6_require_hmac", "suppress_frag_ndisc", "temp_prefered_lft", "temp_valid_lft",
+		"use_oif_addrs_only", "use_optimistic", "use_tempaddr",
+		"disable_ipv6"), // last: IPv6 begins with all the others
+	[]linkSetting{
+		{"ipv6/mc_forwarding", "a multicast routing daemon sets it by adding the link"},
+		{ipv6MTU, "the kernel sets it to the link's MTU as the link comes up; what a router said comes by its advertisement"},
+	},
+	neighbourSettings("ipv4/neigh/"), neighbourSettings("ipv6/neigh/"),
+)
+
+func copied(prefix string, names ...string) (list []linkSetting) {
+	for _, name := range names {
+		list = append(list, linkSetting{key: prefix + name})
+	}
+	return list
+}
+
+func neighbourSettings(prefix string) []linkSetting {
+	return append(copied(prefix,
+		"anycast_delay", "app_solicit", "base_reachable_time_ms", "delay_first_probe_time", "gc_stale_time",
+		"interval_probe_time_ms", "locktime", "mcast_resolicit", "mcast_solicit", "proxy_delay", "proxy_qlen", "retrans_time_ms",
+		"ucast_solicit", "unres_qlen_bytes"),
+		linkSetting{prefix + "base_reachable_time", "it is base_reachable_time_ms in seconds"},
+		linkSetting{prefix + "retrans_time", "it is retrans_time_ms in another unit"},
+		linkSetting{prefix + "unres_qlen", "it is unres_qlen_bytes in packets"})
+}
+
+// CopySettings gives the adapter the sysctls and the IPv6 token of a member. The adapter must be down. A family's come
+// from the first member that has addresses of it, the lender before all others, and from the lender where none has: so
+// IPv6 that was off stays off, and IPv6 that was on for one NIC only is on. notes say what could not be set.
+func (h *Host) CopySettings(adapter int, lender string, members []string) (notes []string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	order := members
+	if lender != "" {
+		order = append([]string{lender}, slices.DeleteFunc(slices.Clone(members), func(m string) bool { return m == lender })...)
+	}
+	list, to, err := h.recordedMembers(adapter, order)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	learned, err := h.rt.AdvertisedRoutes()
+	if err != nil {
+		return nil, err
+	}
+	c := &settingsCopier{h: h, to: to}
+	four, six := settingsSource(list, unix.AF_INET), settingsSource(list, unix.AF_INET6)
+	err = runAll(
+		func() error { return c.copyToken(six) },
+		func() error { return c.copySysctls("ipv4/", four) },
+		func() error { return c.copySysctls("ipv6/", six) },
+		func() error { return c.relearnLost(learned) },
+	)
+	if err != nil {
+		return nil, fmt.Errorf("carry settings to adapter: %w", err)
+	}
+	notes = c.notes()
+	for _, m := range list {
+		var left []string
+		if m != four && m.UsesFamily(unix.AF_INET) {
+			left = append(left, differingSettings("ipv4/", m, four)...)
+		}
+		if m != six && m.UsesFamily(unix.AF_INET6) {
+			left = append(left, differingSettings("ipv6/", m, six)...)
+		}
+		if len(left) > 0 {
+			notes = append(notes, fmt.Sprintf("%s has one value of each setting; these of %s do not go along: %s", to.Name, m.Name, joinSome(left)))
+		}
+	}
+	return notes, nil
+}
+
+// settingsSource is the member whose settings of a family an adapter gets: the first with addresses of it, else the first.
+func settingsSource(list []*journal.MemberState, family byte) *journal.MemberState {
+	for _, m := range list {
+		if m.UsesFamily(family) {
+			return m
+		}
+	}
+	return list[0]
+}
+
+// setByRouters are settings that routers change by themselves.
+var setByRouters = []string{"ipv6/hop_limit", "ipv6/neigh/base_reachable_time_ms", "ipv6/neigh/retrans_time_ms"}
+
+// differingSettings are the settings of a family that somebody gave a member and that another, whose the adapter gets, has otherwise.
+func differingSettings(family string, m, from *journal.MemberState) (list []string) {
+	for _, s := range linkSettings {
+		value, ok := m.Sysctls[s.key]
+		if !ok || s.notCopied != "" || !strings.HasPrefix(s.key, family) || slices.Contains(setByRouters, s.key) || value == from.Sysctls[s.key] {
+			continue
+		}
+		if usual, ok := readSysctl("default", s.key); ok && usual != value {
+			list = append(list, sysctlName(m.Name, s.key)+"="+value)
+		}
+	}
+	return list
+}
+
+// settingsCopier gives an adapter settings and collects what it could not set.
+type settingsCopier struct {
+	h      *Host
+	to     NIC
+	failed []string // "net.ipv4.conf.team0.rp_filter=2"
+	reason error    // the first one's
+}
+
+func (c *settingsCopier) copySysctls(family string, from *journal.MemberState) error {
+	for _, s := range linkSettings {
+		value, ok := from.Sysctls[s.key]
+		if !ok || s.notCopied != "" || !strings.HasPrefix(s.key, family) {
+			continue
+		}
+		if err := c.copySysctl(s.key, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *settingsCopier) copySysctl(key, value string) error {
+	err := c.h.writeSysctl(c.to.Name, key, value)
+	if err == nil || rtnl.IsInjectedCrash(err) {
+		return err
+	}
+	c.addFailure(sysctlName(c.to.Name, key)+"="+value, err)
+	return nil
+}
+
+func (c *settingsCopier) addFailure(what string, err error) {
+	c.failed = append(c.failed, what)
+	if c.reason == nil {
+		c.reason = err
+	}
+}
+
+// maxNamed bounds how many settings a note names.
+const maxNamed = 5
+
+func (c *settingsCopier) notes() []string {
+	if len(c.failed) == 0 {
+		return nil
+	}
+	why := c.reason
+	for _, cause := range []error{unix.EROFS, unix.EACCES, unix.EPERM} {
+		if errors.Is(why, cause) {
+			why = fmt.Errorf("/proc/sys: %w", cause)
+		}
+	}
+	return []string{fmt.Sprintf("%s does not get what its members have: %s (%v)", c.to.Name, joinSome(c.failed), why)}
+}
+
+// joinSome names the first few.
+func joinSome(list []string) string {
+	what := strings.Join(list[:min(len(list), maxNamed)], ", ")
+	if more := len(list) - maxNamed; more > 0 {
+		what += fmt.Sprintf(" and %d more", more)
+	}
+	return what
+}
+
+// copyToken goes before the settings: the kernel takes none for a link that ignores advertisements.
+func (c *settingsCopier) copyToken(from *journal.MemberState) error {
+	err := c.h.setToken(c.to, from.Token)
+	if err != nil && !rtnl.IsInjectedCrash(err) {
+		c.addFailure("token "+from.Token, err)
+		err = nil
+	}
+	return err
+}
+
+type tokenSetting struct{ key, value string }
+
+// tokenSettings make the kernel take a token.
+var tokenSettings = []tokenSetting{{"ipv6/accept_ra", "2"}, {"ipv6/router_solicitations", "1"}}
+
+// setToken sets a link's token if it has another, "" being none. The caller sets tokenSettings anew.
+func (h *Host) setToken(n NIC, token string) error {
+	want, err := netip.ParseAddr(token)
+	if have, ok := n.token(); err != nil || ok && have == want {
+		return nil
+	}
+	for _, s := range tokenSettings {
+		if err := h.writeSysctl(n.Name, s.key, s.value); err != nil {
+			return err
+		}
+	}
+	return h.rt.SetIPv6Token(n.Index, want)
+}
+
+// relearnLost gives other links the routes back that their kernel had learned: with forwarding on for one link it forgets the
+// default routes of all that do not go on to take advertisements.
+func (c *settingsCopier) relearnLost(had []rtnl.Object) error {
+	have, err := c.h.rt.AdvertisedRoutes()
+	if err != nil {
+		return err
+	}
+	lost := slices.DeleteFunc(had, func(r rtnl.Object) bool {
+		return slices.ContainsFunc(have, func(o rtnl.Object) bool {
+			return rtnl.SameAdvertised(o, r) && rtnl.RouteLinks(o)[0] == rtnl.RouteLinks(r)[0]
+		})
+	})
+	if len(lost) == 0 {
+		return nil
+	}
+	links, err := c.h.links()
+	if err != nil {
+		return err
+	}
+	for _, n := range links {
+		if err := c.h.relearn(n, raState{routes: rtnl.RoutesVia(lost, n.Index), info: n.routerInfo()}); err != nil {
+			if rtnl.IsInjectedCrash(err) {
+				return err
+			}
+			c.h.log.Warn("default route not given back", "nic", n.Name, "err", err)
+		}
+	}
+	return nil
+}
