@@ -81,7 +81,7 @@ func TestBroadcastCopies(t *testing.T) {
 	if diff := cmp.Diff(f, got); diff != "" {
 		t.Errorf("a copy (-want +got):\n%s", diff)
 	}
-	// Nobody may send.
+	// No member distributes.
 	labtest.Must(t, b.applyPlan(&spread.Plan{Rule: spread.RuleBroadcast, Adapter: adapterMAC, Active: -1}, &b.links))
 	o, err := b.run(b.Transmit, f, 0)
 	labtest.Must(t, err)
