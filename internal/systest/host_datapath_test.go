@@ -122,7 +122,7 @@ func TestProgramsOfOthers(t *testing.T) {
 	if s := w.awaitDatapath("relay", "eth2", `tcx program "bystander"`, who); s.State != "up" || len(s.Warnings) > 0 {
 		t.Errorf("state %s, warnings %q", s.State, s.Warnings)
 	}
-	conn := w.longConnection()
+	conn := w.startEcho()
 	checkRefused(t, w.try("set", teamName, "datapath=fastpath"), 1, "set datapath=fastpath", "eth2", who)
 	if s := w.awaitDatapath("relay", "eth2", who); s.Settings.Datapath != "auto" {
 		t.Errorf("after a set that was refused the setting is %s", s.Settings.Datapath)
@@ -193,7 +193,7 @@ func TestWithoutCapability(t *testing.T) {
 	if r := weak("create", teamName, "eth1", "eth2"); r.Code != 0 {
 		t.Fatalf("exit %d: %s", r.Code, r.Err)
 	}
-	conn := w.longConnection()
+	conn := w.startEcho()
 	if s := w.awaitDatapath("relay", "CAP_BPF"); s.State != "up" || len(s.Warnings) > 0 {
 		t.Errorf("state %s, warnings %q", s.State, s.Warnings)
 	}
@@ -211,7 +211,7 @@ func TestProgramsEndWithTheProcess(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
 	w.create(nics(2), "--datapath", "fastpath")
-	conn := w.longConnection()
+	conn := w.startEcho()
 	programs, maps := w.loadedPrograms()
 	if len(programs) < 3 || len(maps) == 0 {
 		t.Fatalf("programs %v and maps %v, want transmit, receive, listen and their memory", programs, maps)
@@ -295,7 +295,7 @@ func TestDatapathWithoutANIC(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3})
 	w.create(nics(3), "--mode", "active-backup")
-	conn := w.longConnection()
+	conn := w.startEcho()
 	labtest.Must(t, w.wires["eth1"].A.Unplug())
 	w.awaitMember("eth1", "absent")
 	for _, path := range []string{"relay", "fastpath"} {

@@ -54,7 +54,7 @@ func TestDatapathChangesLive(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})
 			w.create(nics(2), "--mode", mode)
-			before, conn := w.identity(), w.longConnection()
+			before, conn := w.identity(), w.startEcho()
 			tr := w.traffic(lab.Stream{Rate: 20000})
 			tr.awaitFrames(2000)
 			changes := []struct{ wish, path, why string }{
@@ -87,7 +87,7 @@ func TestDatapathChangesLive(t *testing.T) {
 func TestDatapathChangesUnderLoad(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})
 	w.create(nics(2))
-	conn := w.longConnection()
+	conn := w.startEcho()
 	out, err := lab.Load{From: w.box, To: w.peer, Address: peer4, Flows: 4}.Start(t.Context())
 	labtest.Must(t, err)
 	t.Cleanup(func() { out.Stop() })

@@ -124,7 +124,7 @@ func TestELBWithoutTheLender(t *testing.T) {
 			parallelWithTraffic(t)
 			w := newWorld(t, worldOptions{NICs: 3, Flooding: tt.flooding})
 			w.create(nics(3))
-			before, conn := w.identity(), w.longConnection()
+			before, conn := w.identity(), w.startEcho()
 			adapter := link(t, w.box, teamName).HardwareAddr
 			lender := ""
 			for _, nic := range nics(3) {

@@ -15,7 +15,7 @@ func TestELBSwitchesLive(t *testing.T) {
 			w := newWorld(t, worldOptions{NICs: 3, Flooding: tt.flooding}.on(tt.path))
 			host := w.state()
 			w.create(nics(3))
-			before, conn := w.identity(), w.longConnection()
+			before, conn := w.identity(), w.startEcho()
 			tr := w.traffic(lab.Stream{Rate: 2000})
 			for _, change := range []string{
 				"balance=off", "balance=on", "receive_balance=off", "balance=off", "receive_balance=on", "balance=on",

@@ -98,7 +98,7 @@ func TestELBKeepsOrder(t *testing.T) {
 			w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding}.on(tt.path))
 			heard := w.tapWires()
 			w.create(nics(4))
-			before, conn := w.identity(), w.longConnection()
+			before, conn := w.identity(), w.startEcho()
 			heard.reset()
 
 			quiet := w.traffic(lab.Stream{Rate: 2000, Flows: 32})

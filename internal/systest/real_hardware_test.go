@@ -25,7 +25,7 @@ func TestOddNICs(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, worldOptions{NICs: 3, Hardware: tt.nic}.on(path))
 				w.create(nics(3))
-				open := w.longConnection()
+				open := w.startEcho()
 				mdns := w.listenTo("udp6", "ff02::fb", "5353")
 				reached := func(when string) {
 					t.Helper()

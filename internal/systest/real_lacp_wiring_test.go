@@ -102,7 +102,7 @@ func TestLACPNobodyAnswers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true, Datapath: "fastpath"})
 	w.create(nics(2), "--mode", "802.3ad")
-	conn := w.longConnection()
+	conn := w.startEcho()
 	if s := w.agreed(); len(s.distributing()) != 1 || s.member(t, "eth2").LACP.Counters.PDUsOut == 0 {
 		t.Errorf("%s %s: %v send, %+v", s.State, s.Reason, s.distributing(), s.member(t, "eth2"))
 	}

@@ -63,7 +63,7 @@ func TestAddAndRemoveUnderTraffic(t *testing.T) {
 			}
 			hold("p3", true)
 			w.create(nics(2), "--mode", tt.mode)
-			before, conn := w.identity(), w.longConnection()
+			before, conn := w.identity(), w.startEcho()
 			tr := w.traffic(lab.Stream{Rate: 5000, Flows: 8})
 			tr.awaitFrames(800)
 			check := func(what string) {

@@ -1,22 +1,27 @@
 package systest
 
 import (
+	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
 	"nicteam/internal/lab/labtest"
 )
 
-// echoConnection is an open TCP connection from box to an echo service of peer.
+// echoConnection is a TCP connection from box to an echo server on peer, open for the whole test.
 type echoConnection struct {
 	t testing.TB
 	c net.Conn
+	r *bufio.Reader
+	n int
 }
 
-// startEcho connects; the connection lives as long as the test.
+// startEcho connects to an echo server on peer.
 func (w *world) startEcho() *echoConnection {
 	w.t.Helper()
 	l, err := w.peer.Listen("tcp", net.JoinHostPort(peer4.String(), "0"))
@@ -28,35 +33,33 @@ func (w *world) startEcho() *echoConnection {
 		if err != nil {
 			return
 		}
+		// Even if the FIN of the other end is not carried any more.
+		defer context.AfterFunc(w.t.Context(), func() { c.Close() })()
 		defer c.Close()
 		_, _ = io.Copy(c, c)
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), labtest.Patience)
-	defer cancel()
-	c, err := w.box.Dial(ctx, "tcp", l.Addr().String())
+	c, err := w.box.Dial(w.t.Context(), "tcp", l.Addr().String())
 	labtest.Must(w.t, err)
 	w.t.Cleanup(func() { l.Close(); c.Close(); <-done })
-	k := &echoConnection{w.t, c}
+	k := &echoConnection{t: w.t, c: c, r: bufio.NewReader(c)}
 	k.check("at first")
 	return k
 }
 
-// check fails the test unless an octet comes back.
+// check sends a line and waits for its echo.
 func (k *echoConnection) check(when string) {
 	k.t.Helper()
-	if _, err := k.echo(); err != nil {
-		k.t.Fatalf("%s: the connection is broken: %v", when, err)
+	k.n++
+	line := fmt.Sprintf("line %d\n", k.n)
+	labtest.Must(k.t, k.c.SetDeadline(time.Now().Add(labtest.Patience)))
+	_, err := io.WriteString(k.c, line)
+	if err == nil {
+		var got string
+		if got, err = k.r.ReadString('\n'); err == nil && got != line {
+			err = fmt.Errorf("got %q, want %q", strings.TrimSpace(got), strings.TrimSpace(line))
+		}
 	}
-}
-
-// echo is how long an octet takes there and back.
-func (k *echoConnection) echo() (time.Duration, error) {
-	begin := time.Now()
-	_ = k.c.SetDeadline(begin.Add(labtest.Patience))
-	b := []byte{42}
-	if _, err := k.c.Write(b); err != nil {
-		return 0, err
+	if err != nil {
+		k.t.Fatalf("open connection %s: %v", when, err)
 	}
-	_, err := io.ReadFull(k.c, b)
-	return time.Since(begin), err
 }
