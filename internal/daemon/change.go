@@ -31,9 +31,9 @@ func (s *session) addLocked(ctx context.Context, names []string, accept bool) (s
 	defer s.updateFollower()
 	c := s.team.Config()
 	names = s.realNames(names)
-	consent := host.Ask
+	consent := host.ConsentAsk
 	if accept {
-		consent = host.Known
+		consent = host.ConsentChecked
 	}
 	err = s.dirs.Exclusive(func() error {
 		others, err := launch.Owners(s.dirs, c.Team)
@@ -152,7 +152,9 @@ func (s *session) addNIC(ctx context.Context, name string) error {
 }
 
 // memberSetup is the configuration of a member NIC.
-func (s *session) memberSetup() host.Setup { return host.Setup{MTU: s.mtu, GRO: s.team.Config().GRO} }
+func (s *session) memberSetup() host.MemberSetup {
+	return host.MemberSetup{MTU: s.mtu, GRO: s.team.Config().GRO}
+}
 
 // Remove drains members and releases their NICs.
 func (s *session) Remove(ctx context.Context, names []string, force bool) (steps []string, err error) {

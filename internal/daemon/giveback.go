@@ -18,11 +18,11 @@ import (
 func (s *session) giveBack() (steps []string, err error) {
 	// ReleaseAll hands reception back to the host by an empty Plan; programs would still intercept the frames.
 	s.datapath.suspend()
-	for _, name := range s.host.GoingDown() {
+	for _, name := range s.host.MembersDownBefore() {
 		_ = s.team.Leave(context.Background(), name, true) // one that never joined
 	}
 	if s.follower != nil {
-		if err := s.follower.Settle(); err != nil {
+		if err := s.follower.SyncBeforeEnd(); err != nil {
 			s.log.Warn("addresses and routes that the adapter lost while down are not restored", "err", err)
 		}
 	}

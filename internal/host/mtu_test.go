@@ -53,11 +53,11 @@ func (w *world) teamOf(h *Host) (adapter int) {
 	w.t.Helper()
 	must(w.t, h.Begin())
 	adapter = w.tap()
-	must(w.t, h.AdapterMade(adapter))
+	must(w.t, h.RecordAdapter(adapter))
 	for _, n := range w.nics {
-		_, err := h.Record(n)
+		_, err := h.RecordMember(n)
 		must(w.t, err)
-		must(w.t, h.Strip(n, Setup{MTU: 1500}))
+		must(w.t, h.Strip(n, MemberSetup{MTU: 1500}))
 	}
 	return adapter
 }
@@ -112,7 +112,7 @@ func TestSetMTUOneNICAfterTheOther(t *testing.T) {
 	h := w.open(nil)
 	adapter := w.teamOf(h)
 	back := make(chan error, 1)
-	h.o.at = func(point string) error {
+	h.o.faultPoint = func(point string) error {
 		switch point {
 		case "set MTU of na to 4000":
 			run(t, "ip link set pna down")
@@ -126,7 +126,7 @@ func TestSetMTUOneNICAfterTheOther(t *testing.T) {
 	}
 	must(t, h.SetMTU(adapter, 4000, nil))
 	must(t, <-back)
-	h.o.at = nil
+	h.o.faultPoint = nil
 	if !met {
 		t.Error("nb got no other MTU")
 	}
@@ -243,7 +243,7 @@ func TestCheckMTU(t *testing.T) {
 				settled(t)
 			})
 			h := w.open(nil)
-			warnings, p := h.Check(test.config, nil, Accept)
+			warnings, p := h.Check(test.config, nil, ConsentGiven)
 			said := strings.Join(warnings, "; ")
 			if p != nil {
 				said = p.What + "; " + p.Why + "; " + p.Fix
@@ -272,7 +272,7 @@ func TestNICThatGetsAnotherMAC(t *testing.T) {
 	must(t, lend("na")(w, h))
 	run(t, "ip link set na address 02:00:00:00:ee:01")
 	labtest.Eventually(t, "the change is seen", func() bool {
-		f, err := h.Facts(indexOf(t, h, "na"))
+		f, err := h.ReadLink(indexOf(t, h, "na"))
 		return err == nil && f.MAC.String() == "02:00:00:00:ee:01" && f.Name == "na" && f.MTU == 1400
 	})
 	// It lent the adapter the MAC that it has no more: nothing stands against its being up.
@@ -286,7 +286,7 @@ func TestNICThatGetsAnotherMAC(t *testing.T) {
 	if got := run(t, "ip -4 addr show dev na"); !strings.Contains(got, "10.9.0.1/24") {
 		t.Errorf("after give-back:\n%s", got)
 	}
-	if _, err := h.Facts(4711); !errors.Is(err, ErrNoNIC) {
+	if _, err := h.ReadLink(4711); !errors.Is(err, ErrNoNIC) {
 		t.Errorf("facts of no NIC: %v", err)
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"nicteam/team"
 )
 
-// capable checks the capabilities that a team cannot do without, and that they are not those of a user namespace.
-func capable() *team.Problem {
+// capabilities checks the capabilities that a team cannot do without, and that they are not those of a user namespace.
+func capabilities() *team.Problem {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {
@@ -43,8 +43,8 @@ func capable() *team.Problem {
 	return nil
 }
 
-// readable checks what of /proc a team cannot do without: its journal says of which boot and which network namespace it is.
-func (c *check) readable() *team.Problem {
+// procReadable checks what of /proc a team cannot do without: its journal says of which boot and which network namespace it is.
+func (c *preflight) procReadable() *team.Problem {
 	_, err := journal.Here()
 	if err == nil {
 		return nil
@@ -53,9 +53,9 @@ func (c *check) readable() *team.Problem {
 		Fix: "mount it: mount -t proc proc /proc; in a container, let it see /proc/sys/kernel/random/boot_id and /proc/thread-self/ns/net", Err: err}
 }
 
-// isolable checks that the members' frames can be kept from the host's own stack: by a BPF program, which is loaded here to see
+// canIsolate checks that the members' frames can be kept from the host's own stack: by a BPF program, which is loaded here to see
 // whether one can be, or by nft.
-func (c *check) isolable() *team.Problem {
+func (c *preflight) canIsolate() *team.Problem {
 	err := tchook.CanIsolate()
 	if err == nil {
 		return nil
@@ -72,9 +72,9 @@ func (c *check) isolable() *team.Problem {
 	return problem
 }
 
-// Capable says in what this process falls short of what every change of the host needs, nil in nothing. what names the change.
-func Capable(what string) *team.Problem {
-	p := capable()
+// CheckCapabilities says in what this process falls short of what every change of the host needs, nil in nothing. what names the change.
+func CheckCapabilities(what string) *team.Problem {
+	p := capabilities()
 	if p != nil {
 		p.What = what + ": " + p.What
 	}
@@ -83,8 +83,8 @@ func Capable(what string) *team.Problem {
 
 const tunDevice = "/dev/net/tun"
 
-// device checks that TAPs can be made.
-func (c *check) device() *team.Problem {
+// tunDevice checks that TAPs can be made.
+func (c *preflight) tunDevice() *team.Problem {
 	f, err := os.OpenFile(tunDevice, os.O_RDWR|unix.O_CLOEXEC, 0)
 	if err == nil {
 		f.Close()
@@ -100,9 +100,9 @@ func (c *check) device() *team.Problem {
 	return p
 }
 
-// withoutSysctls warns of what cannot be had where /proc/sys cannot be written.
-func (c *check) withoutSysctls() {
-	for _, n := range c.chosen {
+// readOnlySysctls warns of what cannot be had where /proc/sys cannot be written.
+func (c *preflight) readOnlySysctls() {
+	for _, n := range c.nics {
 		if v, ok := readSysctl(n.Name, arpIgnore); !ok || v == memberARPIgnore {
 			continue
 		}

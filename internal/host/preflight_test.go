@@ -76,7 +76,7 @@ func TestCheckRefuses(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := w.open(nil)
-			_, p := h.Check(test.config, test.running, Ask)
+			_, p := h.Check(test.config, test.running, ConsentAsk)
 			h.Close()
 			if p == nil {
 				t.Fatal("no problem")
@@ -95,18 +95,18 @@ func TestCheckAccepts(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na")
 	h := w.open(nil)
-	warnings, p := h.Check(configOf("na", "nb"), nil, Accept)
+	warnings, p := h.Check(configOf("na", "nb"), nil, ConsentGiven)
 	if p != nil || len(warnings) != 0 {
 		t.Errorf("two NICs: %v, %q", p, warnings)
 	}
 	c := configOf("na")
 	c.Gateway, c.MTU = netip.MustParseAddr("10.9.0.254"), 1280
-	if warnings, p = h.Check(c, nil, Accept); p != nil || len(warnings) != 2 || !strings.Contains(warnings[1], "one NIC only") {
+	if warnings, p = h.Check(c, nil, ConsentGiven); p != nil || len(warnings) != 2 || !strings.Contains(warnings[1], "one NIC only") {
 		t.Errorf("one NIC: %v, %q", p, warnings)
 	}
 	labtest.Tool(t, "nft", "nftables")
 	run(t, `nft add table inet f; nft 'add chain inet f in { type filter hook input priority 0; }'; nft 'add rule inet f in iifname "nb" drop'`)
-	if warnings, p = h.Check(configOf("na", "nb"), nil, Accept); p != nil || len(warnings) != 1 || !strings.Contains(warnings[0], `iifname "nb" drop`) {
+	if warnings, p = h.Check(configOf("na", "nb"), nil, ConsentGiven); p != nil || len(warnings) != 1 || !strings.Contains(warnings[0], `iifname "nb" drop`) {
 		t.Errorf("firewall rule: %v, %q", p, warnings)
 	}
 }
@@ -116,13 +116,13 @@ func TestCheckAdd(t *testing.T) {
 	w := newWorld(t)
 	h := w.open(nil)
 	c := configOf("na")
-	if _, p := h.CheckAdd(c, []string{"na"}, nil, Ask); p == nil || p.Kind != team.Conflict || !strings.Contains(p.Why, "already") {
+	if _, p := h.CheckAdd(c, []string{"na"}, nil, ConsentAsk); p == nil || p.Kind != team.Conflict || !strings.Contains(p.Why, "already") {
 		t.Errorf("a member: %+v", p)
 	}
-	if _, p := h.CheckAdd(c, []string{"nx"}, nil, Ask); p == nil || p.Kind != team.NotFound || !strings.HasPrefix(p.What, "add to team0: ") {
+	if _, p := h.CheckAdd(c, []string{"nx"}, nil, ConsentAsk); p == nil || p.Kind != team.NotFound || !strings.HasPrefix(p.What, "add to team0: ") {
 		t.Errorf("unknown: %+v", p)
 	}
-	if warnings, p := h.CheckAdd(c, []string{"nb"}, nil, Ask); p != nil || len(warnings) != 0 {
+	if warnings, p := h.CheckAdd(c, []string{"nb"}, nil, ConsentAsk); p != nil || len(warnings) != 0 {
 		t.Errorf("one more: %v %q", p, warnings)
 	}
 }

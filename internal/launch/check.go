@@ -39,7 +39,7 @@ func CheckAdd(d Dirs, st *team.Status, nics []string, accept bool) (warnings []s
 			free = append(free, n.Name)
 		}
 	}
-	warnings, problem := h.CheckBystanders(settings.Config{Team: st.Team}, st.Adapter.Name, free, consentOf(accept))
+	warnings, problem := h.CheckImpact(settings.Config{Team: st.Team}, st.Adapter.Name, free, consentOf(accept))
 	if problem != nil {
 		return warnings, true, problem
 	}
@@ -52,7 +52,7 @@ func openSameNetNS(st *team.Status) (*host.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := h.Facts(st.Adapter.Index)
+	n, err := h.ReadLink(st.Adapter.Index)
 	if err != nil || n.Name != st.Adapter.Name || n.MAC.String() != st.Adapter.MAC {
 		_ = h.Close()
 		return nil, nil
@@ -62,9 +62,9 @@ func openSameNetNS(st *team.Status) (*host.Host, error) {
 
 func consentOf(accept bool) host.Consent {
 	if accept {
-		return host.Accept
+		return host.ConsentGiven
 	}
-	return host.Ask
+	return host.ConsentAsk
 }
 
 // CheckDelete returns a problem if other interfaces stand on the adapter. Another network namespace cannot be checked:
@@ -83,7 +83,7 @@ func CheckDelete(st *team.Status) error {
 
 // CheckAdapterUnused returns a problem if VLANs, bridges or the like use the adapter: they would end with it.
 func CheckAdapterUnused(h *host.Host, name, adapter string) *team.Problem {
-	what, err := h.Carries(adapter)
+	what, err := h.Dependents(adapter)
 	if err != nil || len(what) == 0 {
 		return nil
 	}
@@ -114,5 +114,5 @@ func probeFastpath(h *host.Host, names []string) error {
 	if err := fastpath.Probe(); err != nil {
 		return err
 	}
-	return h.Unheld(names)
+	return h.HooksFree(names)
 }

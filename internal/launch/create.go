@@ -135,7 +135,7 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 	if problem := config.Validate(c); problem != nil {
 		return c, nil, problem
 	}
-	if problem := host.Capable("create " + c.Team); problem != nil {
+	if problem := host.CheckCapabilities("create " + c.Team); problem != nil {
 		return c, nil, problem
 	}
 	if err := o.Dirs.check(); err != nil {
@@ -150,10 +150,10 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 		return c, nil, err
 	}
 	defer func() { _ = h.Close() }()
-	if p := h.Unusable(); p != nil {
+	if p := h.JournalProblem(); p != nil {
 		return c, nil, p
 	}
-	if h.Journalled() {
+	if h.HasJournal() {
 		return c, nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team,
 			Why: "an earlier process of the team ended and left its journal",
 			Fix: fmt.Sprintf("nicteam restore %s puts the host back; nicteam run %s --config %s resumes the team",
@@ -172,7 +172,7 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 			return c, nil, other.Problem("create "+c.Team, m.Name)
 		}
 	}
-	if note := h.Note(); note != "" {
+	if note := h.JournalNote(); note != "" {
 		warnings = append(warnings, note)
 	}
 	more, problem := h.Check(c, others, consentOf(o.Accept))

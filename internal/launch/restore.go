@@ -73,7 +73,7 @@ func restoreTeam(d Dirs, name string, forget []string, log *slog.Logger) (steps 
 	}
 	defer func() { _ = h.Close() }()
 	for _, nic := range forget {
-		if problem := h.CanForget(nic); problem != nil {
+		if problem := h.CheckForget(nic); problem != nil {
 			return nil, problem
 		}
 	}
@@ -81,7 +81,7 @@ func restoreTeam(d Dirs, name string, forget []string, log *slog.Logger) (steps 
 	for _, nic := range forget {
 		kept := false
 		if err == nil {
-			kept, err = h.Forget(nic)
+			kept, err = h.ForgetAbsent(nic)
 		}
 		if err == nil && !kept {
 			back.Notes = append(back.Notes, "nothing to forget of "+nic+": it is present and was restored")
