@@ -35,7 +35,8 @@ type pathAndSwitch struct {
 	flooding   bool
 }
 
-// pathsAndSwitches has each kind of switch met by one data path: one that learns by this one, one that floods by the other.
+// pathsAndSwitches has each kind of switch met by one data path: one that learns by this one, one that floods by the
+// other.
 func pathsAndSwitches(learning string) []pathAndSwitch {
 	flooding := "relay"
 	if learning == flooding {

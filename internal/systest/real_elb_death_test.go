@@ -116,8 +116,8 @@ func distinct(list []string) int {
 	return len(slices.Compact(list))
 }
 
-// TestELBWithoutTheLender removes, under traffic, the member that the adapter has its address from; a peer knows box by that one
-// for good. Then it comes back.
+// TestELBWithoutTheLender removes, under traffic, the member that the adapter has its address from; a peer knows box by
+// that one for good. Then it comes back.
 func TestELBWithoutTheLender(t *testing.T) {
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"nicteam/team"
 )
 
-// What a watcher is shown of each NIC, in both directions, is what the NIC and the peer have counted, within a hundredth;
-// the protocols' parts are the whole.
+// What a watcher is shown of each NIC, in both directions, is what the NIC and the peer have counted, within a
+// hundredth; the protocols' parts are the whole.
 func TestHistoryIsWhatThePeerCounted(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 2, NoOffload: true})
 	w.create(nics(2))

@@ -13,8 +13,8 @@ import (
 	"nicteam/modes/lacp"
 )
 
-// TestLACPPartnerSeesNoRestart ends and kills the team's process: the next goes on where it was, and a partner that wants a
-// LACPDU a second has no doubt at any moment. It is told at once of what leaves.
+// TestLACPPartnerSeesNoRestart ends and kills the team's process: the next goes on where it was, and a partner that
+// wants a LACPDU a second has no doubt at any moment. It is told at once of what leaves.
 func TestLACPPartnerSeesNoRestart(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -134,8 +134,8 @@ func TestLeft(t *testing.T) {
 	}
 }
 
-// TestLeftForgottenByElb: whoever talks to an address that is gone from the adapter, or from the bridge that it is a port of, is
-// steered no more.
+// TestLeftForgottenByElb: whoever talks to an address that is gone from the adapter, or from the bridge that it is a
+// port of, is steered no more.
 func TestLeftForgottenByElb(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -229,8 +229,8 @@ func TestAdapterDownAndUp(t *testing.T) {
 	}
 }
 
-// TestAdapterTaken takes the adapter away: the host is given back with what the adapter had last, and the process ends with
-// an error.
+// TestAdapterTaken takes the adapter away: the host is given back with what the adapter had last, and the process ends
+// with an error.
 func TestAdapterTaken(t *testing.T) {
 	for _, how := range []string{"link del team0", "link set team0 netns elsewhere"} {
 		t.Run(how, func(t *testing.T) {
@@ -402,7 +402,8 @@ func TestReplacedNIC(t *testing.T) {
 	}
 }
 
-// TestNICThatComesInSteps has a NIC come back that gets its MAC a moment after its name: it is the one that went, not another.
+// TestNICThatComesInSteps has a NIC come back that gets its MAC a moment after its name: it is the one that went, not
+// another.
 func TestNICThatComesInSteps(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})

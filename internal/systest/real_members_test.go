@@ -173,8 +173,8 @@ func TestFlowsThatStayKeepTheirOrder(t *testing.T) {
 	})
 }
 
-// TestAddTellsWhereAddressesAre adds the NIC with the host's addresses to a team with another MAC: who knew them by that
-// NIC's MAC is told the adapter's at once.
+// TestAddTellsWhereAddressesAre adds the NIC with the host's addresses to a team with another MAC: who knew them by
+// that NIC's MAC is told the adapter's at once.
 func TestAddTellsWhereAddressesAre(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 2})

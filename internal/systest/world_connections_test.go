@@ -59,7 +59,8 @@ func checkProgress(t testing.TB, when string, list []*connection) {
 // writeInterval is the time between two writes.
 const writeInterval = 2 * time.Millisecond
 
-// startConnections starts TCP with replies, TCP one way and the other, UDP with replies and pings to an address of a host.
+// startConnections starts TCP with replies, TCP one way and the other, UDP with replies and pings to an address of a
+// host.
 func startConnections(t testing.TB, from, to *lab.Host, at netip.Addr) (list []*connection) {
 	t.Helper()
 	add := func(name string) *connection {

@@ -8,8 +8,8 @@ import (
 	"nicteam/team"
 )
 
-// queueDrops counts frames dropped by full queues. A queue holds about 100 ms of a test's traffic, so a drop means that the
-// machine did not run the reader for so long: the team's process, or the lab that carries frames of TAP NICs.
+// queueDrops counts frames dropped by full queues. A queue holds about 100 ms of a test's traffic, so a drop means that
+// the machine did not run the reader for so long: the team's process, or the lab that carries frames of TAP NICs.
 type queueDrops struct {
 	adapter uint64 // transmit: the adapter's queue
 	nics    uint64 // transmit: box's TAP NICs
@@ -51,10 +51,10 @@ func txDropped(h *lab.Host, name string) uint64 {
 	return l.Attrs().Statistics.TxDropped
 }
 
-// stalled returns the number of frames of a stream that waited while the machine did not run somebody on their way, if that
-// lasted long enough to matter more than a change of members: frames that wait in a member's socket longer than members
-// overlap meet the next Plan, and frames that wait before a NIC are overtaken by those of another. It returns 0 if the
-// longest gap was shorter, and with -soak.
+// stalled returns the number of frames of a stream that waited while the machine did not run somebody on their way, if
+// that lasted long enough to matter more than a change of members: frames that wait in a member's socket longer than
+// members overlap meet the next Plan, and frames that wait before a NIC are overtaken by those of another. It returns 0
+// if the longest gap was shorter, and with -soak.
 func stalled(r lab.Report) uint64 {
 	if *soak || r.Gap.Length < modes.Overlap/2 || r.Took == 0 {
 		return 0

@@ -87,8 +87,8 @@ func (c *peerStreams) members() []string {
 	return list
 }
 
-// awaitSteered waits until the frames of each peer come by the member that `peers` names. It returns the number of peers by
-// member.
+// awaitSteered waits until the frames of each peer come by the member that `peers` names. It returns the number of
+// peers by member.
 func (c *peerStreams) awaitSteered(within time.Duration, what string, to netip.Addr) map[string]int {
 	c.w.t.Helper()
 	for end := time.Now().Add(within); ; {
@@ -121,8 +121,8 @@ func (c *peerStreams) stop(lost uint64) {
 	}
 }
 
-// peerWith returns the entry of a peer that talks to an address of ours, nil if there is none. In IPv6 a peer may be listed
-// by any of its addresses.
+// peerWith returns the entry of a peer that talks to an address of ours, nil if there is none. In IPv6 a peer may be
+// listed by any of its addresses.
 func peerWith(list []control.Peer, mac frame.MAC, ours netip.Addr) *control.Peer {
 	for i := range list {
 		if list[i].MAC == mac.String() && list[i].Ours == ours.String() {
@@ -142,8 +142,8 @@ func (w *world) membersUsed(frames uint64, f func()) []string {
 	return slices.Sorted(maps.Keys(by))
 }
 
-// awaitLearnt waits until the switch has each member's MAC in its forwarding database, at that member's port only. A member
-// that has just returned announces its MAC several times, since the port may not forward at first.
+// awaitLearnt waits until the switch has each member's MAC in its forwarding database, at that member's port only. A
+// member that has just returned announces its MAC several times, since the port may not forward at first.
 func (w *world) awaitLearnt() {
 	w.t.Helper()
 	told := ""

@@ -128,7 +128,8 @@ func errorLines(r result) []string {
 	return lines
 }
 
-// checkRefused fails the test unless a command ended with that code and an error in three lines that contains the words.
+// checkRefused fails the test unless a command ended with that code and an error in three lines that contains the
+// words.
 func checkRefused(t testing.TB, r result, code int, words ...string) {
 	t.Helper()
 	if r.Code != code {

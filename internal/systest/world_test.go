@@ -25,7 +25,8 @@ import (
 	"nicteam/team"
 )
 
-// parallelWorlds is the number of tests without traffic that run at a time. Mostly they wait for the kernel or a process.
+// parallelWorlds is the number of tests without traffic that run at a time. Mostly they wait for the kernel or a
+// process.
 const parallelWorlds = 4
 
 func TestMain(m *testing.M) {
@@ -45,8 +46,8 @@ func parallelWithTraffic(t *testing.T) {
 	t.Cleanup(func() { <-trafficSlots })
 }
 
-// soak makes tests judge what depends on an otherwise idle machine and is only logged without it: gaps, and the share of
-// lost frames. See make soak.
+// soak makes tests judge what depends on an otherwise idle machine and is only logged without it: gaps, and the share
+// of lost frames. See make soak.
 var soak = flag.Bool("soak", false, "judge gaps and shares of lost frames, too")
 
 const teamName = "team0"
@@ -155,8 +156,8 @@ func (w *world) showLog() {
 	}
 }
 
-// buildProgram builds the binary as `make build` does. The file is visible only to this test binary and its hosts, and is gone
-// with them.
+// buildProgram builds the binary as `make build` does. The file is visible only to this test binary and its hosts, and
+// is gone with them.
 var buildProgram = sync.OnceValues(func() (string, error) {
 	path := "/run/lab/bin/nicteam"
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

@@ -18,7 +18,8 @@ type traffic struct {
 	out, in *lab.Running // out: box → peer
 }
 
-// traffic starts a stream each way with the flows, rate and size of s. It is stopped at the end of the test at the latest.
+// traffic starts a stream each way with the flows, rate and size of s. It is stopped at the end of the test at the
+// latest.
 func (w *world) traffic(s lab.Stream) *traffic {
 	w.t.Helper()
 	var err error
@@ -69,9 +70,9 @@ func (tr *traffic) stop() (out, in lab.Report) {
 	return out, in
 }
 
-// lossBound is how many received frames may be lost or duplicated while the active member changes: none with a switch that
-// learns. One that floods delivers each frame to both members, and those that wait in only one of the sockets at that
-// moment are lost or arrive twice.
+// lossBound is how many received frames may be lost or duplicated while the active member changes: none with a switch
+// that learns. One that floods delivers each frame to both members, and those that wait in only one of the sockets at
+// that moment are lost or arrive twice.
 func (o worldOptions) lossBound(in lab.Report) uint64 {
 	if o.Flooding {
 		return in.Sent/20 + stalled(in)
@@ -79,8 +80,8 @@ func (o worldOptions) lossBound(in lab.Report) uint64 {
 	return stalled(in)
 }
 
-// reorderedBound is how many frames may be reordered when the active member changes: those that wait in the old NIC, or for
-// it, when the new one starts.
+// reorderedBound is how many frames may be reordered when the active member changes: those that wait in the old NIC, or
+// for it, when the new one starts.
 func reorderedBound(r lab.Report) uint64 { return r.Sent/50 + stalled(r) }
 
 // gap returns the longest gap each way since then, without machine standstills, once frames flow again.

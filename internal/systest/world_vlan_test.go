@@ -11,9 +11,9 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// addVLANTags makes a host add these VLAN tags, the outer one first, to all that it sends by a device, and remove them from
-// what it receives, until undo. It replaces VLAN devices, which this kernel may lack. Its transmit program runs first, as
-// a VLAN device on top would.
+// addVLANTags makes a host add these VLAN tags, the outer one first, to all that it sends by a device, and remove them
+// from what it receives, until undo. It replaces VLAN devices, which this kernel may lack. Its transmit program runs
+// first, as a VLAN device on top would.
 func addVLANTags(t testing.TB, h *lab.Host, name string, tags []tag) (undo func()) {
 	t.Helper()
 	index := link(t, h, name).Index
