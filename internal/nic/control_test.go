@@ -20,7 +20,7 @@ func bulk() []byte {
 	return b
 }
 
-// fill sends until the kernel takes no more, and wants to be told why with errno.
+// fill sends until the kernel accepts no more, with errno.
 func fill(t *testing.T, s *Socket, errno error) {
 	t.Helper()
 	b := bulk()

@@ -11,7 +11,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// only is a socket filter that takes in the numbers that leave rest when halved.
+// only is a socket filter that accepts the numbers that leave rest when halved.
 func only(t *testing.T, rest int32) *ebpf.Program {
 	t.Helper()
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "Dual MIT/GPL",

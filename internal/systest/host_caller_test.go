@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // TestCreateOutlivesItsReader: `nicteam create … | head -1` creates the whole team though nobody reads its output.
@@ -215,7 +215,7 @@ func TestPlacesOfOthers(t *testing.T) {
 	w.checkUnchangedSnapshot(before.all)
 }
 
-func isUp(s *team.Status) bool { return s.State == "up" }
+func isUp(s *api.Status) bool { return s.State == "up" }
 
 // TestWarningsThatNobodyWaitsFor: warnings of a team that a service manager starts are in its log and status, and do
 // not degrade it.

@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // artifact is something on the host that must survive, or must not come back, whichever device has it.
@@ -135,8 +135,8 @@ var othersActions = []action{
 // rename renames a member and waits until the team follows.
 func (l *hostLife) rename(from, to string) {
 	l.runOthers("ip link set %s down; ip link set %s name %s; ip link set %s up", from, from, to, to)
-	l.await(to+" is a member", func(s *team.Status) bool {
-		return slices.ContainsFunc(s.Members, func(m team.MemberStatus) bool { return m.Name == to })
+	l.await(to+" is a member", func(s *api.Status) bool {
+		return slices.ContainsFunc(s.Members, func(m api.Member) bool { return m.Name == to })
 	})
 }
 

@@ -19,8 +19,9 @@ const (
 // block is up to blockLen records, each coded relative to the one before:
 //
 //	record  gap since the end of the last, duration, [peaks of the team], number of parts, parts
-//	part    member minus that of the last part, then for each direction: set of protocols, [set of those whose bytes and
-//	        frames have the same peak code], for each protocol: frames, bytes minus frames × last frame size, [peaks],
+//	part    member minus that of the last part, then for each direction: set of protocols,
+//	        [set of those whose bytes and frames have the same peak code],
+//	        for each protocol: frames, bytes minus frames × last frame size, [peaks],
 //	        and [peaks of the direction]
 //
 // All are varints except sets of protocols and peaks, which are one byte each. Only the coarse ring has peaks; a record
