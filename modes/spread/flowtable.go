@@ -2,23 +2,22 @@ package spread
 
 import "time"
 
-// How RuleShortest works. A flow is a slot of the flow table, found by the hash of its headers. A member is a
-// queue: it has a rate, and a clock that tells when all it was given will have left. For a frame of a slot:
+// How RuleShortest works. A flow is a slot of the flow table, by the hash of its headers. A member is a virtual queue: it has
+// a rate, and a clock that shows when all its frames will have left. For a frame of a slot:
 //
-//  1. The slot's last frame may still be under way (until + skew has not come): it stays, for another member
-//     could overtake its own.
-//  2. The slot was used within the last second, and its member's clock is less than gain ahead of the
-//     earliest: it stays, for nothing would be won.
-//  3. Otherwise it goes where the frame would have left first. Where that is all the same, each slot has an order
-//     of its own, so that a team at rest spreads its flows.
-//  4. The member's clock moves on by what the frame takes, and is noted in the slot.
+//  1. The slot's last frame may still be under way (now < until + skew): it stays, for another member could overtake its own.
+//  2. The slot was used within the last second, and its member's clock is less than gain ahead of the lowest: it stays, for a
+//     move would gain nothing.
+//  3. Otherwise it moves to the member where the frame leaves first. Among equals each slot has an order of its own, so that
+//     an idle team spreads its flows.
+//  4. The member's clock advances by the time that the frame takes, and the slot notes it.
 //
-// A slot that never pauses is moved by order (evening.go). Such a move waits a moment for a gap, in which it
-// costs no order.
+// A slot that never pauses is moved by force (rebalance.go). Such a move waits a moment for a gap, in which it reorders
+// nothing.
 //
-// A member sends in the order in which it was given. So when a reading shows how much waits, nothing given before
-// leaves later than that takes: a clock that is set back counts at once. One that is set forward shows by how
-// much later than noted leaves what was given before.
+// A member sends in the order of its queue. So when a reading shows how much waits, nothing queued before leaves later than
+// that takes: a clock that is set back counts at once. A clock that is set forward shows how much later than noted the frames
+// queued before will leave.
 
 // The defaults of Gain and Skew.
 const (
@@ -29,43 +28,42 @@ const (
 // FlowCount is the length of the flow table of RuleShortest.
 const FlowCount = 16384
 
-// FlowTable is the flow table of RuleShortest with the members' virtual queues. Times are ns of the data
-// path's own clock.
+// FlowTable is the flow table of RuleShortest with the members' virtual queues. Times are ns of the data path's clock.
 type FlowTable struct {
 	Now     int64 // when this copy was made
-	ForceBy int64 // moves by order wait no longer for a gap
+	ForceBy int64 // forced moves wait for a gap until then
 	Members [MaxMembers]Queue
 	Slots   [FlowCount]FlowSlot
-	Forced  uint64 // moves by order that were carried out
+	Forced  uint64 // forced moves, in all
 }
 
 // Queue is a member's virtual queue.
 type Queue struct {
-	Clock    int64      // when all that the member was given will have left
+	Clock    int64      // when all its frames will have left
 	Rate     uint64     // bit/s by which the clock runs
 	Source   RateSource // of Rate
-	Capacity uint64     // bit/s as measured, 0 never shown
-	Fixed    uint64     // bytes sent, in all, that are of no slot
+	Capacity uint64     // bit/s as measured, 0 unknown
+	Fixed    uint64     // bytes sent outside of slots, in all
 
 	cost   uint64 // of a byte, in 1/costOne ns
 	given  uint64 // bytes since the last reading
-	at     int64  // beginning of the last ms in which it was given anything
-	recent int64  // bytes given in that ms
+	at     int64  // beginning of the last ms in which anything was queued
+	recent int64  // bytes queued in that ms
 	before int64  // and in the one before
 
-	// What was noted before the last reading leaves by lateBy later than that, and at all last.
-	reading     uint8
+	// Frames noted before the last reading leave lateBy later than noted, and no later than all.
+	reading            uint8
 	lateBy, all int64
 }
 
-// RateSource says where a member's rate comes from.
+// RateSource is where a member's rate comes from.
 type RateSource uint8
 
 // The sources.
 const (
-	RateAssumed  RateSource = iota // neither the link says a speed nor was one measured
+	RateAssumed  RateSource = iota // of the Plan: the link tells no speed, and none was measured
 	RateLink                       // the link's speed
-	RateMeasured                   // what the member was seen to carry
+	RateMeasured                   // what the member carried
 )
 
 var rateNames = [...]string{RateAssumed: "assumed", RateLink: "link", RateMeasured: "measured"}
@@ -77,23 +75,23 @@ type FlowSlot struct {
 	Until  int64      // when its last frame leaves, 0 never used
 	Since  int64      // when Member became its member
 	Bytes  uint64     // sent, in all
-	Pauses uint32     // how often its last frame had left when the next one came
+	Pauses uint32     // how often its last frame had left before the next one
 	Member uint8      // meaningless while Until is 0
-	Why    FlowReason // it is Member
+	Why    FlowReason // of Member
 
-	to      uint8 // the member that it is to be moved to, +1; 0 none
+	to      uint8 // the member of a forced move, +1; 0 none
 	reading uint8 // of its member when Until was noted
 
-	_ uint32 // the kernel's programs lock it here
+	_ uint32 // the lock of programs in the kernel
 }
 
-// FlowReason says why a slot has its member.
+// FlowReason is why a slot has its member.
 type FlowReason uint8
 
 // The reasons.
 const (
 	FlowShortest FlowReason = iota // its queue was the shortest
-	FlowRank                       // several were, and this one ranks first for the slot
-	FlowForced                     // by order, to even out flows that never pause
-	FlowOnly                       // no other may send
+	FlowRank                       // several were equally short, and this one ranks first for the slot
+	FlowForced                     // by force, to rebalance flows that never pause
+	FlowOnly                       // no other member may send
 )
