@@ -63,7 +63,7 @@ func newLACPRig(t testing.TB, memory *lacp.Memory, change func(*settings.Config)
 		if s.Kind == modes.Broadcast {
 			return nil, errors.New("not today")
 		}
-		m := &agreed{plan: &spread.Plan{Next: -1}}
+		m := &agreed{plan: &spread.Plan{Active: -1, Next: -1}}
 		if s.Kind == modes.LACP {
 			m.agree = &modes.Agreement{Alone: -1}
 		}
@@ -104,7 +104,7 @@ func (g *lacpRig) agrees(set spread.MemberSet, ports ...lacp.PortStatus) {
 	}
 	m := g.last()
 	m.agree = a
-	m.plan = &spread.Plan{Rule: spread.RuleSlots, Next: -1, Distributing: set, Collecting: set, Multicast: set}
+	m.plan = &spread.Plan{Rule: spread.RuleSlots, Active: -1, Next: -1, Distributing: set, Collecting: set, Multicast: set}
 	if set == 0 {
 		m.plan.Rule = spread.RuleNone
 	}
@@ -148,7 +148,7 @@ func TestStateOfPorts(t *testing.T) {
 		return p
 	}
 	alone := func(g *lacpRig) {
-		g.last().agree.Alone, g.last().plan.Rule = 0, spread.RuleSingle
+		g.last().agree.Alone, g.last().plan.Rule, g.last().plan.Active = 0, spread.RuleSingle, 0
 	}
 	half := standing(1)
 	half.Why = "half duplex: LACP cannot use it"
@@ -174,7 +174,7 @@ func TestStateOfPorts(t *testing.T) {
 			change: func(g *lacpRig) {
 				a := g.last().agree
 				a.Alone, a.Hints = 0, []string{"no LACPDU has come"}
-				g.last().plan.Rule = spread.RuleSingle
+				g.last().plan.Rule, g.last().plan.Active = spread.RuleSingle, 0
 			}},
 		{name: "a loop", set: 1, one: silent(0), two: loop(1), change: alone, state: "degraded",
 			reason: "eth1: nobody answers; eth2: hears its own system", word: "down", why: "hears its own system"},
@@ -407,7 +407,7 @@ func TestActiveOfLACP(t *testing.T) {
 	g := newLACPRig(t, nil, func(c *settings.Config) { c.Balance = false })
 	g.two()
 	g.agrees(1, working(0), standing(1))
-	g.last().plan.Rule = spread.RuleSingle
+	g.last().plan.Rule, g.last().plan.Active = spread.RuleSingle, 0
 	g.do(Tick{})
 	if s := g.l.Status(); s.Active != "eth1" {
 		t.Errorf("active is %q", s.Active)

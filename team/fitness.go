@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"nicteam/internal/settings"
-	"nicteam/modes"
 )
 
 // A member whose link is up can be unfit all the same: by a NIC with a smaller MTU than the adapter's the largest
@@ -68,7 +67,7 @@ func (l *Loop) twin(m *member) *member {
 }
 
 // perMember reports whether every member sends with its own MAC.
-func perMember(c settings.Config) bool { return c.Mode == modes.ELB && c.Balance }
+func perMember(c settings.Config) bool { return c.Mode.OwnMACs(c.Balance) }
 
 // checkTwins refuses a mode in which every member sends with its own MAC where two have the same one.
 func (l *Loop) checkTwins(next settings.Config) *Problem {

@@ -96,7 +96,7 @@ func NewLoop(cfg settings.Config, o LoopOptions) (*Loop, error) {
 	if err != nil {
 		return nil, modeProblem(cfg.Mode, err)
 	}
-	if cfg.Mode != modes.LACP {
+	if !cfg.Mode.HasPartner() {
 		l.memory = identity(l.memory)
 	}
 	l.mode, l.handed = m, l.memory

@@ -31,7 +31,7 @@ func (l *Loop) change(now time.Time, next settings.Config, out *Output) *Problem
 	}
 	was := l.cfg
 	// 802.3ad takes balance as it comes: partners are not to notice.
-	if next.Mode != was.Mode || next.Balance != was.Balance && next.Mode != modes.LACP {
+	if next.Mode != was.Mode || next.Balance != was.Balance && !next.Mode.LiveBalance() {
 		l.cfg = next
 		m, err := l.newMode(l.settings())
 		if err != nil {
@@ -119,7 +119,7 @@ func (l *Loop) checkNames(next settings.Config) *Problem {
 }
 
 // single reports whether one member sends everything.
-func single(c settings.Config) bool { return c.Mode == modes.ActiveBackup || !c.Balance }
+func single(c settings.Config) bool { return c.Mode.OneActive(c.Balance) }
 
 // settingProblem is a fault of a live setting.
 func settingProblem(f *settings.Fault) *Problem {

@@ -128,7 +128,7 @@ func (l *Loop) effects(now time.Time, e modes.Effects, out *Output) {
 	out.Tell |= e.Tell
 	l.note(now, e.Notes, out)
 	if e.Active {
-		l.event(out, now, "active-changed", l.name(activeOf(l.settings(), l.mode.Plan())), e.Reason)
+		l.event(out, now, "active-changed", l.name(activeOf(l.mode.Plan())), e.Reason)
 	}
 }
 
@@ -222,7 +222,7 @@ func (l *Loop) via() (ids []int) {
 	if l.plan == nil {
 		return nil
 	}
-	if id := activeOf(l.settings(), l.plan); id >= 0 && l.plan.Distributing.Has(id) {
+	if id := activeOf(l.plan); id >= 0 && l.plan.Distributing.Has(id) {
 		return []int{id}
 	}
 	for _, m := range l.members {
@@ -237,24 +237,12 @@ func (l *Loop) via() (ids []int) {
 	return ids
 }
 
-// activeOf is the member that stands for the team, -1 where none does: the one that sends
-// everything, in 802.3ad also one that works alone because nobody answers, or in elb the one that takes in what is for groups.
-func activeOf(s modes.Settings, p *spread.Plan) int {
+// activeOf returns the member that stands for the team, -1 where none does.
+func activeOf(p *spread.Plan) int {
 	if p == nil {
 		return -1
 	}
-	single := s.Kind == modes.ActiveBackup || !s.Balance
-	switch {
-	case (single || s.Kind == modes.LACP) && p.Rule == spread.RuleSingle:
-		return p.Active
-	case !single && s.Kind == modes.ELB:
-		for id := range spread.MaxMembers {
-			if p.Multicast.Has(id) {
-				return id
-			}
-		}
-	}
-	return -1
+	return p.Active
 }
 
 func (l *Loop) name(id int) string {
@@ -267,7 +255,7 @@ func (l *Loop) name(id int) string {
 // Status is the state without counters and without what only the host knows of the adapter.
 func (l *Loop) Status() *Status {
 	s := &Status{Schema: "nicteam.status/v1", Team: l.cfg.Team, Mode: l.cfg.Mode.String(), State: l.state, Reason: l.reason,
-		Since: l.since, Active: l.name(activeOf(l.settings(), l.plan)), Balance: l.cfg.Balance,
+		Since: l.since, Active: l.name(activeOf(l.plan)), Balance: l.cfg.Balance,
 		Datapath: l.path, DatapathReason: l.pathReason,
 		Settings: settingsStatus(&l.cfg), Members: []MemberStatus{}, Warnings: []string{}}
 	s.Adapter = AdapterStatus{MAC: l.adapter.String(), SpeedBps: l.speed().Bps, KernelCounts: l.kernelCounts(), Addresses: []string{}}

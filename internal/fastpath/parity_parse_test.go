@@ -56,7 +56,7 @@ func goFinds(b []byte, salt uint64, gso uint16) (f found, ok bool) {
 		f.Hash[p] = spread.Hash{Policy: spread.HashPolicy(p), Salt: salt}.Of(&h, b)
 	}
 	f.Heard = spread.RxClass(&h, b)
-	f.VLAN = h.In(h.Src, b).VLAN()
+	f.VLAN = h.Station(h.Src, b).VLAN()
 	f.Report = spread.GroupReport(&h, b)
 	f.Relays = h.Protocol == frame.ARP || h.Protocol == frame.ND || h.EtherType == frame.TypeSlow
 	ip := h.EtherType == frame.TypeIPv4 || h.EtherType == frame.TypeIPv6

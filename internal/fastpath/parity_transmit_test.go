@@ -195,7 +195,7 @@ func noteSent(seen map[string]int, pl *spread.Plan, f []byte, o *outcome) {
 func (s *sender) sources(f []byte) error {
 	var h frame.Headers
 	frame.Parse(f, &h)
-	src, station := h.Src, h.In(h.Src, f)
+	src, station := h.Src, h.Station(h.Src, f)
 	if src == s.plan.Adapter || src.Multicast() || src == 0 {
 		return nil
 	}

@@ -15,15 +15,15 @@ const (
 	rarpRequest = 3
 )
 
-// Where the hardware addresses are in an ARP packet.
+// Offsets of the hardware addresses in an ARP packet.
 const (
 	arpSender = 8
 	arpTarget = 18
 )
 
-// GratuitousARP returns the ARP announcement (RFC 5227 clause 3) of ip at mac: a broadcast
-// request in which sender and target address are the same, which Linux peers take in without
-// having asked. vlan 0 is untagged. It returns nil unless ip is an IPv4 address.
+// GratuitousARP returns the ARP announcement (RFC 5227 clause 3) of ip at mac: a broadcast request with equal sender and
+// target addresses, which updates the caches of Linux peers unsolicited. vlan 0 is untagged. It returns nil unless ip is
+// an IPv4 address.
 func GratuitousARP(mac MAC, ip netip.Addr, vlan uint16) []byte {
 	ip = ip.Unmap()
 	if !ip.Is4() {
@@ -38,10 +38,9 @@ func GratuitousARP(mac MAC, ip netip.Addr, vlan uint16) []byte {
 	return b
 }
 
-// UnicastARP returns what tells peer alone that ip is at mac: a gratuitous ARP reply, that is, one whose sender and
-// target are the same in both their addresses. Linux takes an answer that it did not ask for over a younger
-// entry only in this form (arp_is_garp in net/ipv4/arp.c). vlan 0 is untagged. It returns nil unless ip is an
-// IPv4 address.
+// UnicastARP returns a gratuitous ARP reply that announces ip at mac to peer alone: its sender and target are equal in both
+// addresses. Only in this form does an unsolicited reply replace a recent entry of Linux (arp_is_garp in
+// net/ipv4/arp.c). vlan 0 is untagged. It returns nil unless ip is an IPv4 address.
 func UnicastARP(mac MAC, ip netip.Addr, peer MAC, vlan uint16) []byte {
 	ip = ip.Unmap()
 	if !ip.Is4() {
@@ -57,8 +56,8 @@ func UnicastARP(mac MAC, ip netip.Addr, peer MAC, vlan uint16) []byte {
 	return b
 }
 
-// RARP returns a broadcast by which switches learn where mac is in a VLAN, as a Station has it. It asks for mac's own
-// address (RFC 903), which nobody answers: hosts do not listen to RARP.
+// RARP returns a broadcast from which switches learn the port of mac in a VLAN, which is that of a Station. It is a request
+// for mac's own address (RFC 903), which no host answers.
 func RARP(mac MAC, vlan uint16) []byte {
 	b, at := newFrame(Broadcast, mac, vlan, TypeRARP, arpLen)
 	putARP(b[at:], rarpRequest)
@@ -67,7 +66,7 @@ func RARP(mac MAC, vlan uint16) []byte {
 	return b
 }
 
-// putARP writes the fixed part for Ethernet and IPv4.
+// putARP writes the header fields for Ethernet and IPv4.
 func putARP(b []byte, op uint16) {
 	binary.BigEndian.PutUint16(b, 1)
 	binary.BigEndian.PutUint16(b[2:], TypeIPv4)

@@ -6,11 +6,11 @@ import (
 	"math/bits"
 )
 
-// Sum adds the 16-bit big-endian words of b to sum as RFC 1071 has it, an odd last octet
-// padded with zero. Only the last piece of a message may have odd length. Fold ends it.
+// Sum adds the 16-bit big-endian words of b to sum (RFC 1071), an odd last octet padded with zero. Only the last part of a
+// message may have odd length. Fold reduces the result.
 func Sum(sum uint64, b []byte) uint64 {
-	// Adding eight octets at a time is adding four words at a time: 2^16, 2^32 and 2^48
-	// are all congruent to 1 modulo 2^16-1, and so is 2^64, hence the carry comes back.
+	// Eight octets at a time are four words at a time: 2^16, 2^32 and 2^48 are congruent to 1 modulo 2^16-1, and so is
+	// 2^64, so the carry is added again.
 	var c uint64
 	for len(b) >= 32 {
 		sum, c = bits.Add64(sum, binary.BigEndian.Uint64(b), 0)
@@ -37,7 +37,7 @@ func Sum(sum uint64, b []byte) uint64 {
 	return sum
 }
 
-// Fold brings a sum down to 16 bits; it is not yet complemented.
+// Fold reduces a sum to 16 bits, not complemented.
 func Fold(sum uint64) uint16 {
 	sum = sum>>32 + sum&0xffff_ffff
 	sum = sum>>16&0xffff + sum>>32 + sum&0xffff
@@ -49,9 +49,8 @@ func Fold(sum uint64) uint16 {
 // Checksum returns the Internet checksum of b.
 func Checksum(b []byte) uint16 { return ^Fold(Sum(0, b)) }
 
-// PseudoSum returns the sum of the pseudo-header of an upper-layer message of length octets
-// in the IP packet whose header is at b[l3:]. The addresses are those in the fixed header: of
-// a source-routed packet that is not the final destination.
+// PseudoSum returns the sum of the pseudo-header of an upper-layer message of length octets in the IP packet at b[l3:]. The
+// addresses are those of the fixed header, which in a source-routed packet are not the final destination.
 func PseudoSum(b []byte, l3 int, proto uint8, length int) uint64 {
 	var sum uint64
 	if b[l3]>>4 == 4 {
@@ -62,18 +61,17 @@ func PseudoSum(b []byte, l3 int, proto uint8, length int) uint64 {
 	return addSum(sum, uint64(proto)+uint64(length))
 }
 
-// addSum adds x and keeps the carry.
+// addSum adds x and the carry.
 func addSum(sum, x uint64) uint64 {
 	sum, c := bits.Add64(sum, x, 0)
 	return sum + c
 }
 
-// ErrChecksum says that a frame's request to have its checksum finished points out of the frame.
+// ErrChecksum says that a checksum to be finished is not within the frame.
 var ErrChecksum = errors.New("checksum out of frame")
 
-// FinishChecksum does for the frame b what a NIC does when v has NeedsCsum, in place; without
-// the flag it does nothing. It is for single frames: a super-frame goes through Segment.
-// The caller clears the flag.
+// FinishChecksum finishes the checksum of the frame b in place, as a NIC does, if v has NeedsCsum. It is for single frames:
+// for a super-frame use Segment. The caller clears the flag.
 func FinishChecksum(v Vnet, b []byte) error {
 	if v.Flags&NeedsCsum == 0 {
 		return nil
@@ -87,8 +85,7 @@ func FinishChecksum(v Vnet, b []byte) error {
 	return nil
 }
 
-// mangle writes zero as its other form, as the kernel does for every protocol: in UDP zero
-// means that there is no checksum.
+// mangle returns 0xffff for zero, as the kernel does for every protocol (CSUM_MANGLED_0): in UDP zero means no checksum.
 func mangle(sum uint16) uint16 {
 	if sum == 0 {
 		return 0xffff

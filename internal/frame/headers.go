@@ -1,14 +1,16 @@
 package frame
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+)
 
-// EtherLen is the length of an Ethernet header without tags; less is a runt.
+// EtherLen is the length of an Ethernet header without tags. A shorter frame is a runt.
 const EtherLen = 14
 
 // TagLen is the length of a VLAN tag.
 const TagLen = 4
 
-// The ethertypes that matter here.
+// EtherTypes.
 const (
 	TypeIPv4 = 0x0800
 	TypeARP  = 0x0806
@@ -19,7 +21,7 @@ const (
 	TypeSlow = 0x8809 // slow protocols: LACP and markers
 )
 
-// The IP protocols that matter here.
+// IP protocols.
 const (
 	ProtoICMP   = 1
 	ProtoIGMP   = 2
@@ -28,7 +30,7 @@ const (
 	ProtoICMPv6 = 58
 )
 
-// IPv6 extension headers that Parse walks over.
+// IPv6 extension headers that Parse skips.
 const (
 	extHopByHop    = 0
 	extRouting     = 43
@@ -37,42 +39,41 @@ const (
 	extDestination = 60
 )
 
-// maxTags and maxExtensions bound the walk, so that a program for the kernel's verifier can
-// do the same one. What is nested deeper is left unread.
+// maxTags and maxExtensions bound Parse, so that the eBPF programs can do the same within the verifier's limits. Headers
+// behind more of them are not read.
 const (
 	maxTags       = 8
 	maxExtensions = 8
 )
 
-// Headers is what Parse found.
+// Headers is the result of Parse.
 type Headers struct {
 	Dst, Src  MAC
 	VLANs     uint8  // tags in the frame
 	TCI       uint16 // the outer tag's priority, DEI and VLAN id
 	EtherType uint16 // after the tags
 
-	// L3 is the offset of an ARP or IP header whose fixed part is wholly there, else 0.
+	// L3 is the offset of an ARP or IP header whose fixed part is complete, else 0.
 	L3 int
-	// L4 is the offset of the transport header. It is 0 in a fragment other than the first,
-	// and when less is there than 20 octets of TCP, 8 of UDP, ICMP and ICMPv6, or 4 of anything else.
+	// L4 is the offset of the transport header. It is 0 in a fragment other than the first, and if the header has less
+	// than 20 octets of TCP, 8 of UDP, ICMP and ICMPv6, or 4 of another protocol.
 	L4 int
-	// Payload is the offset of what a TCP or UDP header carries (it may be the frame's end),
-	// 0 when L4 is 0, for other protocols, and when TCP's data offset is wrong.
+	// Payload is the offset of TCP's or UDP's payload, perhaps the frame's end. It is 0 if L4 is 0, for other protocols,
+	// and if TCP's data offset is wrong.
 	Payload int
-	// Inner is what Payload is of the packet inside of a tunnel, where the frame is a super-frame of one: FindInner
-	// sets it, Parse does not.
+	// Inner is Payload of the packet in a tunnel, if the frame is a super-frame of a tunnel: FindInner sets it, Parse does
+	// not.
 	Inner int
 
 	IPProto  uint8 // after IPv6 extension headers
 	Fragment bool  // one of several, the first included
 	Protocol Protocol
 
-	quoted bool // an ICMP error's quotation: it may end after 4 octets of transport header
+	quoted bool // by an ICMP error: it may end after 4 octets of the transport header
 }
 
-// Parse reads the headers of the frame b into h, overwriting all of it. It returns false for
-// a runt, that is, when not even the Ethernet header is there. Broken upper layers are not
-// errors: their offsets are 0.
+// Parse reads the headers of the frame b into h and overwrites all of it. It returns false for a runt, whose Ethernet
+// header is not complete. Malformed upper layers are no error: their offsets are 0.
 func Parse(b []byte, h *Headers) bool {
 	*h = Headers{Protocol: Other}
 	if len(b) < EtherLen {
@@ -111,9 +112,8 @@ func Parse(b []byte, h *Headers) bool {
 	return true
 }
 
-// ParseQuoted reads the IP packet that begins at b[at:] as an ICMP error quotes it: cut off
-// somewhere, so L4 promises 4 octets only. Payload and Protocol stay empty. It returns false
-// when there is no whole IP header.
+// ParseQuoted reads the IP packet at b[at:] that an ICMP error quotes. It may be truncated, so L4 guarantees 4 octets only.
+// Payload and Protocol stay empty. It returns false if the IP header is not complete.
 func ParseQuoted(b []byte, at int, h *Headers) bool {
 	*h = Headers{Protocol: Other, quoted: true}
 	if at < 0 || at >= len(b) {
@@ -130,7 +130,7 @@ func ParseQuoted(b []byte, at int, h *Headers) bool {
 	return h.L3 != 0
 }
 
-// VLAN returns the outer VLAN id, 0 when there is no tag.
+// VLAN returns the outer VLAN id, 0 without a tag.
 func (h *Headers) VLAN() uint16 { return h.TCI & 0xfff }
 
 func parseIPv4(b []byte, off int, h *Headers) {
@@ -144,7 +144,7 @@ func parseIPv4(b []byte, off int, h *Headers) {
 	h.L3 = off
 	h.IPProto = b[off+9]
 	frag := binary.BigEndian.Uint16(b[off+6:])
-	h.Fragment = frag&0x3fff != 0 // more to come, or an offset
+	h.Fragment = frag&0x3fff != 0 // MF, or an offset
 	parseTransport(b, off+ihl, frag&0x1fff == 0, h)
 }
 
@@ -175,7 +175,7 @@ func parseIPv6(b []byte, off int, h *Headers) {
 				return
 			}
 			frag := binary.BigEndian.Uint16(b[at+2:])
-			// An "atomic" fragment (offset 0, no more) is a whole datagram.
+			// An atomic fragment (RFC 6946: offset 0, no more) is a whole datagram.
 			h.Fragment = frag&0xfff9 != 0
 			first = frag&0xfff8 == 0
 			n = 8
@@ -187,7 +187,7 @@ func parseIPv6(b []byte, off int, h *Headers) {
 		next = b[at]
 		at += n
 		if !first {
-			// What follows the fragment header is the middle of something.
+			// A later fragment has no further headers.
 			h.IPProto = next
 			parseTransport(b, at, false, h)
 			return
@@ -196,8 +196,7 @@ func parseIPv6(b []byte, off int, h *Headers) {
 	h.IPProto = next
 }
 
-// parseTransport is given where the transport header would be, and whether this is the frame
-// that has it.
+// parseTransport reads the transport header at b[at:]; first: this fragment has it.
 func parseTransport(b []byte, at int, first bool, h *Headers) {
 	have := 0
 	if first {
@@ -249,3 +248,22 @@ func parseTransport(b []byte, at int, first bool, h *Headers) {
 	}
 	h.L4 = at
 }
+
+// Protocol is the class by which a frame is counted and shown.
+type Protocol uint8
+
+// The classes; their sum is the total.
+const (
+	TCP Protocol = iota
+	UDP
+	ICMP // ICMP and ICMPv6 except neighbour discovery
+	ARP
+	ND // IPv6 neighbour discovery, router discovery included
+	LACP
+	Other
+	Protocols int = iota // number of classes
+)
+
+var protocolNames = [Protocols]string{"tcp", "udp", "icmp", "arp", "ipv6-nd", "lacp", "other"}
+
+func (p Protocol) String() string { return protocolNames[p] }

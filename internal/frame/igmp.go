@@ -6,14 +6,14 @@ import (
 	"slices"
 )
 
-// How many groups one report can have at an MTU of 1500 and 1280.
+// Groups of one report, at an MTU of 1500 and 1280.
 const (
 	MaxIGMPGroups = (1500 - 24 - 8) / 8
 	MaxMLDGroups  = (1280 - 40 - 8 - 8) / 20
 )
 
-// IGMPReports returns the reports by which a host joins groups in the version of IGMP that it uses: of 1 and 2 (RFC
-// 1112, RFC 2236) one a group, else those of IGMPReport, as many as it takes.
+// IGMPReports returns the reports with which a host joins groups in its version of IGMP: one a group for 1 and 2 (RFC 1112,
+// RFC 2236), else as many of IGMPReport as are needed.
 func IGMPReports(mac MAC, src netip.Addr, version int, groups []netip.Addr) (frames [][]byte) {
 	kind := map[int]uint8{1: igmpReport1, 2: igmpReport2}[version]
 	if kind == 0 {
@@ -41,17 +41,16 @@ func IGMPReports(mac MAC, src netip.Addr, version int, groups []netip.Addr) (fra
 // Types of IGMP messages.
 const igmpReport1, igmpReport2, igmpReport3 = 0x12, 0x16, 0x22
 
-// allHosts is never reported: everybody is in it.
+// allHosts is never reported: all hosts are members.
 var allHosts = netip.AddrFrom4([4]byte{224, 0, 0, 1})
 
-// toExclude is the record type with which a host joins a group for all sources.
+// toExclude is CHANGE_TO_EXCLUDE_MODE (RFC 3376 clause 4.2.12), which joins a group for all sources.
 const toExclude = 4
 
-// IGMPReport returns an IGMPv3 membership report (RFC 3376 clause 4.2) that joins groups: one
-// record a group that excludes no source, from src (which may be the zero Addr), to all
-// IGMPv3 routers with the router alert option. Groups that are never reported (224.0.0.1) and
-// those that are no IPv4 group are left out, as are more than MaxIGMPGroups: pass them in
-// portions. It returns nil when none is left.
+// IGMPReport returns an IGMPv3 membership report (RFC 3376 clause 4.2) that joins groups: one record a group that excludes
+// no source, from src (which may be the zero Addr), to all IGMPv3 routers, with the router alert option. It omits
+// 224.0.0.1, which is never reported, addresses that are not IPv4 groups, and groups beyond MaxIGMPGroups. It returns nil
+// if no group is left.
 func IGMPReport(mac MAC, src netip.Addr, groups []netip.Addr) []byte {
 	groups = reported(groups, netip.Addr.Is4, allHosts, MaxIGMPGroups)
 	if len(groups) == 0 {
@@ -94,7 +93,7 @@ func putIGMPHeader(ip []byte, src, dst netip.Addr, n int) {
 	binary.BigEndian.PutUint16(ip[10:], Checksum(ip))
 }
 
-// reported returns the groups of one family that are to be reported, at most limit.
+// reported returns the groups of one family that are reported, at most limit.
 func reported(groups []netip.Addr, family func(netip.Addr) bool, never netip.Addr, limit int) []netip.Addr {
 	out := make([]netip.Addr, 0, min(len(groups), limit))
 	for _, g := range groups {

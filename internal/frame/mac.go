@@ -6,8 +6,8 @@ import (
 	"net"
 )
 
-// MAC is a 48-bit Ethernet address in the low bits of a word, first octet highest,
-// so that the data path compares addresses with one instruction. The zero MAC means none.
+// MAC is a 48-bit Ethernet address in the low bits of a word, first octet highest, so that one instruction compares
+// addresses. The zero MAC means none.
 type MAC uint64
 
 // Broadcast is ff:ff:ff:ff:ff:ff.
@@ -41,7 +41,7 @@ func (m MAC) Put(b []byte, off int) {
 	binary.BigEndian.PutUint16(b[off+4:], uint16(m))
 }
 
-// Multicast reports whether the group bit is set; broadcast is a group.
+// Multicast reports whether the group bit is set, as in the broadcast address.
 func (m MAC) Multicast() bool { return m&(1<<40) != 0 }
 
 // HardwareAddr returns the six octets.

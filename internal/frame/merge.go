@@ -6,11 +6,11 @@ import (
 )
 
 const (
-	// maxParts is how many segments Linux accepts in a UDP super-frame (UDP_MAX_SEGMENTS, 64 before 6.9).
+	// maxParts are the most segments that Linux accepts in a UDP super-frame (UDP_MAX_SEGMENTS, 64 before 6.9).
 	maxParts = 64
-	// maxRuns is how many flows are joined at a time.
+	// maxRuns are the most flows that are joined at a time.
 	maxRuns = 4
-	// maxPadded is the length up to which a frame may have octets behind its datagram: the padding of a wire.
+	// maxPadded is the longest frame that may have octets behind its datagram: Ethernet's padding.
 	maxPadded = minFrame
 	// udpChecksum is the offset of the checksum in a UDP header.
 	udpChecksum = 6
@@ -18,42 +18,40 @@ const (
 	ipDontFragment = 0x4000
 )
 
-// Merger joins frames of one batch into UDP super-frames, which Segment or a NIC takes apart again into the same
-// frames: in the kernel a super-frame costs little more than one of its parts. The zero value is ready.
+// Merger joins UDP frames of one batch to super-frames, which Segment or a NIC turns back into the same frames: the kernel
+// handles a super-frame at little more than the cost of one frame. The zero value is ready.
 //
-// Frames are joined where they lie: the payload of a frame is put behind the first of its run, whose headers
-// are made those of the whole when the run ends. So no frame of a flow comes before an earlier one: the run
-// has the place of its first, and the first frame of the flow that does not fit ends it. Frames of other flows that came
-// between a run's frames come behind it.
+// Frames are joined in place: the payload of a frame is appended to the first frame of its run, whose headers become those
+// of the super-frame when the run ends. A flow is not reordered: the run has the place of its first frame, and the first
+// frame of the flow that does not fit ends it. Frames of other flows between a run's frames follow the run.
 type Merger struct {
-	runs [maxRuns]run
+	runs [maxRuns]mergeRun
 	n    int
-	next int // the run to give up for a new one
+	next int // the run that a new one replaces
 }
 
-// run is frames of one flow that have become one, or a first one alone.
-type run struct {
+// mergeRun are frames of one flow joined to one, or a first frame alone.
+type mergeRun struct {
 	index, way     int
-	b              []byte // [virtio header][frame], to be lengthened
+	b              []byte // [virtio header][frame], which grows
 	l3, l4, data   int    // offsets in the frame
-	end            int    // of the frame's datagram: behind it is padding as long as the run is one frame
-	size           int    // payload of each part but the last
+	end            int    // of the datagram; padding follows while the run is one frame
+	size           int    // payload of each part except the last
 	parts          int
-	id             uint16 // of the IPv4 packet that came last
-	ended, checked bool   // no more parts; the first one's checksum is known good
+	id             uint16 // of the last IPv4 packet
+	ended, checked bool   // no more parts; the first part's checksum is right
 }
 
-// Add takes the next frame of a batch, b being [virtio header][frame], v and h what is in it, way whatever
-// keeps apart what must not be joined. It returns the index of the frame that b has become the end of, and the new
-// length of that, or -1 when b stays for itself. Frames may be joined to b later on, up to its capacity;
-// b must not be used before Finish.
+// Add adds the next frame of a batch, b being [virtio header][frame] with the headers v and h. Only frames with equal way
+// are joined. It returns the index of the frame that b was appended to, and its new length, or -1 if b stays a frame of
+// its own. Later frames may be appended to b, up to its capacity: do not use b before Finish.
 func (m *Merger) Add(index int, b []byte, v Vnet, h *Headers, way int) (to, length int) {
 	if h.IPProto != ProtoUDP || h.L3 == 0 {
 		return -1, 0
 	}
-	var r run
-	if !r.begin(index, b, v, h, way) {
-		// A fragment or a super-frame, perhaps of a flow that is being joined.
+	var r mergeRun
+	if !r.start(index, b, v, h, way) {
+		// A fragment or a super-frame, perhaps of a flow that has a run.
 		m.Finish()
 		return -1, 0
 	}
@@ -80,7 +78,7 @@ func (m *Merger) Add(index int, b []byte, v Vnet, h *Headers, way int) (to, leng
 	return -1, 0
 }
 
-// Finish ends all runs: the frames are whole.
+// Finish ends all runs. The frames are complete.
 func (m *Merger) Finish() {
 	for i := range m.n {
 		m.runs[i].finish()
@@ -89,8 +87,8 @@ func (m *Merger) Finish() {
 	m.n, m.next = 0, 0
 }
 
-// begin makes r a run of one frame. It returns false for one that nothing can be joined to, nor itself.
-func (r *run) begin(index int, b []byte, v Vnet, h *Headers, way int) bool {
+// start makes r a run of one frame. It returns false for a frame that cannot be joined.
+func (r *mergeRun) start(index int, b []byte, v Vnet, h *Headers, way int) bool {
 	if v.GSOType != GSONone || h.Fragment || h.Payload == 0 {
 		return false
 	}
@@ -109,7 +107,7 @@ func (r *run) begin(index int, b []byte, v Vnet, h *Headers, way int) bool {
 	}
 	ip := f[h.L3:h.L4]
 	if h.EtherType == TypeIPv4 {
-		// Options are not worth it. The header's checksum is made anew, so it has to be right.
+		// Options are not supported. The header's checksum is computed again, so it must be right.
 		if len(ip) != 20 || int(binary.BigEndian.Uint16(ip[2:])) != 20+n || Fold(Sum(0, ip)) != 0xffff {
 			return false
 		}
@@ -123,10 +121,10 @@ func (r *run) begin(index int, b []byte, v Vnet, h *Headers, way int) bool {
 	return true
 }
 
-func (r *run) v4() bool { return r.l4-r.l3 == 20 }
+func (r *mergeRun) v4() bool { return r.l4-r.l3 == 20 }
 
-// sameFlow compares addresses and ports: frames that agree in these have to keep their order.
-func (r *run) sameFlow(o *run) bool {
+// sameFlow compares addresses and ports: frames with equal ones must keep their order.
+func (r *mergeRun) sameFlow(o *mergeRun) bool {
 	from := 12
 	if !r.v4() {
 		from = 8
@@ -135,8 +133,8 @@ func (r *run) sameFlow(o *run) bool {
 		bytes.Equal(r.b[VnetLen+r.l3+from:VnetLen+r.l4+4], o.b[VnetLen+o.l3+from:VnetLen+o.l4+4])
 }
 
-// join puts o, which is one frame of r's flow with the virtio header v, behind r.
-func (r *run) join(o *run, v Vnet) bool {
+// join appends o, one frame of r's flow with the virtio header v, to r.
+func (r *mergeRun) join(o *mergeRun, v Vnet) bool {
 	if r.ended || r.parts == maxParts || o.size > r.size || !r.sameHeaders(o) {
 		return false
 	}
@@ -151,13 +149,13 @@ func (r *run) join(o *run, v Vnet) bool {
 	if !r.checked {
 		var first Vnet
 		first.Unmarshal(r.b)
-		if !r.good(first) {
+		if !r.checksumOK(first) {
 			r.ended = true
 			return false
 		}
 		r.checked = true
 	}
-	if !o.good(v) {
+	if !o.checksumOK(v) {
 		return false
 	}
 	r.b = append(r.b[:VnetLen+r.end], o.b[VnetLen+o.data:VnetLen+o.end]...)
@@ -168,8 +166,8 @@ func (r *run) join(o *run, v Vnet) bool {
 	return true
 }
 
-// sameHeaders compares all that the parts of a super-frame share.
-func (r *run) sameHeaders(o *run) bool {
+// sameHeaders compares the header fields that the parts of a super-frame share.
+func (r *mergeRun) sameHeaders(o *mergeRun) bool {
 	if r.l3 != o.l3 {
 		return false
 	}
@@ -185,13 +183,13 @@ func (r *run) sameHeaders(o *run) bool {
 	if a[0] != b[0] || a[1] != b[1] || !bytes.Equal(a[6:10], b[6:10]) {
 		return false
 	}
-	// Parts get ids that count up; where a packet must not be fragmented ids mean nothing (RFC 6864).
+	// Segments get ascending ids. Ids of packets with DF have no meaning (RFC 6864).
 	return binary.BigEndian.Uint16(a[6:])&ipDontFragment != 0 || o.id == r.id+1
 }
 
-// good reports whether the checksum of r, which is one frame, is right or still to be made. Joining two frames
-// makes their checksums anew: one that is wrong would become right.
-func (r *run) good(v Vnet) bool {
+// checksumOK reports whether the checksum of r, which is one frame, is right or not finished yet. Joined frames get new
+// checksums, so a wrong one would become right.
+func (r *mergeRun) checksumOK(v Vnet) bool {
 	if v.Flags&(NeedsCsum|DataValid) != 0 {
 		return true
 	}
@@ -199,8 +197,8 @@ func (r *run) good(v Vnet) bool {
 	return Fold(Sum(PseudoSum(f, r.l3, ProtoUDP, r.end-r.l4), f[r.l4:r.end])) == 0xffff
 }
 
-// finish writes the headers of the whole, unless that is one frame.
-func (r *run) finish() {
+// finish writes the headers of the super-frame, if it has more than one part.
+func (r *mergeRun) finish() {
 	if r.parts < 2 {
 		return
 	}

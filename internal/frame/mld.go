@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// MLDReports returns the reports by which a host joins groups in the version of MLD that it uses: of 1 (RFC 2710) one a
-// group, else those of MLDReport, as many as it takes.
+// MLDReports returns the reports with which a host joins groups in its version of MLD: one a group for 1 (RFC 2710), else as
+// many of MLDReport as are needed.
 func MLDReports(mac MAC, src netip.Addr, version int, groups []netip.Addr) (frames [][]byte) {
 	if version != 1 {
 		for part := range slices.Chunk(groups, MaxMLDGroups) {
@@ -22,17 +22,16 @@ func MLDReports(mac MAC, src netip.Addr, version int, groups []netip.Addr) (fram
 		m[0] = icmp6MLDReport
 		a := g.As16()
 		copy(m[8:], a[:])
-		putMLDSum(b, m)
+		finishMLD(b, m)
 		frames = append(frames, b)
 	}
 	return frames
 }
 
-// MLDReport returns an MLDv2 report (RFC 3810 clause 5.2) that joins groups: one record a group that
-// excludes no source, from src (a link-local address; the zero Addr stands for ::) to all
-// MLDv2 routers with the router alert option. Groups that are never reported (ff02::1, those
-// of interface-local scope) and those that are no IPv6 group are left out, as are more than
-// MaxMLDGroups: pass them in portions. It returns nil when none is left.
+// MLDReport returns an MLDv2 report (RFC 3810 clause 5.2) that joins groups: one record a group that excludes no source,
+// from src (a link-local address; the zero Addr stands for ::), to all MLDv2 routers, with the router alert option. It
+// omits ff02::1 and groups of interface-local scope, which are never reported, addresses that are not IPv6 groups, and
+// groups beyond MaxMLDGroups. It returns nil if no group is left.
 func MLDReport(mac MAC, src netip.Addr, groups []netip.Addr) []byte {
 	groups = reported(groups, netip.Addr.Is6, allNodes, MaxMLDGroups)
 	if len(groups) == 0 {
@@ -47,7 +46,7 @@ func MLDReport(mac MAC, src netip.Addr, groups []netip.Addr) []byte {
 		a := g.As16()
 		copy(r[4:], a[:])
 	}
-	putMLDSum(b, m)
+	finishMLD(b, m)
 	return b
 }
 
@@ -66,7 +65,7 @@ func newMLD(mac MAC, src, dst netip.Addr, n int) (b, m []byte) {
 	return b, b[at+40+hbh : at+40+hbh+n]
 }
 
-// putMLDSum writes the checksum of the message m in b, which newMLD made.
-func putMLDSum(b, m []byte) {
+// finishMLD writes the checksum of the message m in b, which newMLD made.
+func finishMLD(b, m []byte) {
 	binary.BigEndian.PutUint16(m[2:], mangle(^Fold(Sum(PseudoSum(b, EtherLen, ProtoICMPv6, len(m)), m))))
 }

@@ -26,15 +26,15 @@ var (
 	allIGMPRouters  = netip.MustParseAddr("224.0.0.22")
 )
 
-// UnsolicitedNA returns the neighbour advertisement (RFC 4861 clause 7.2.6) that tells all
-// nodes that ip is at mac, whatever they have cached. router is whether this host forwards
-// IPv6. vlan 0 is untagged. It returns nil unless ip is an IPv6 address.
+// UnsolicitedNA returns the neighbour advertisement (RFC 4861 clause 7.2.6) that announces ip at mac to all nodes and
+// overrides their caches. router: this host forwards IPv6. vlan 0 is untagged. It returns nil unless ip is an IPv6
+// address.
 func UnsolicitedNA(mac MAC, ip netip.Addr, router bool, vlan uint16) []byte {
 	return UnicastNA(mac, ip, router, groupMAC(allNodes), allNodes, vlan)
 }
 
-// UnicastNA is UnsolicitedNA for one host, whose MAC and address are peer and to. Hosts believe its router flag,
-// too: one that is wrong takes away their route, or gives them none.
+// UnicastNA is UnsolicitedNA to one host, with MAC peer and address to. Hosts believe its router flag: a wrong one removes
+// their default route, or keeps one that does not work.
 func UnicastNA(mac MAC, ip netip.Addr, router bool, peer MAC, to netip.Addr, vlan uint16) []byte {
 	b, m := newND(mac, ip, peer, to, vlan)
 	if b == nil {
@@ -48,12 +48,12 @@ func UnicastNA(mac MAC, ip netip.Addr, router bool, peer MAC, to netip.Addr, vla
 	a := ip.As16()
 	copy(m[8:], a[:])
 	m[24] = optTarget
-	return sealND(b, m)
+	return finishND(b, m)
 }
 
-// UnicastNS returns the neighbour solicitation by which peer alone, whose address is to, is asked whether it is
-// there (RFC 4861 clause 7.2.2) and so learns that ip is at mac. Unlike an advertisement it does not say whether
-// this host is a router. vlan 0 is untagged. It returns nil unless both are IPv6 addresses.
+// UnicastNS returns the neighbour solicitation (RFC 4861 clause 7.2.2) that asks peer, with address to, whether it is
+// reachable, and from which peer learns that ip is at mac. Unlike an advertisement it does not say whether this host is a
+// router. vlan 0 is untagged. It returns nil unless both are IPv6 addresses.
 func UnicastNS(mac MAC, ip netip.Addr, peer MAC, to netip.Addr, vlan uint16) []byte {
 	b, m := newND(mac, ip, peer, to, vlan)
 	if b == nil {
@@ -63,10 +63,10 @@ func UnicastNS(mac MAC, ip netip.Addr, peer MAC, to netip.Addr, vlan uint16) []b
 	a := to.As16()
 	copy(m[8:], a[:])
 	m[24] = optSource
-	return sealND(b, m)
+	return finishND(b, m)
 }
 
-// newND returns a frame with room for a message m with a target and one option that says mac.
+// newND returns a frame with room for a message m with a target and one link-layer address option, which has mac.
 func newND(mac MAC, from netip.Addr, peer MAC, to netip.Addr, vlan uint16) (b, m []byte) {
 	if !from.Is6() || from.Is4In6() || !to.Is6() || to.Is4In6() {
 		return nil, nil
@@ -80,8 +80,8 @@ func newND(mac MAC, from netip.Addr, peer MAC, to netip.Addr, vlan uint16) (b, m
 	return b, m
 }
 
-// sealND writes the checksum of the message m, with which the frame b ends.
-func sealND(b, m []byte) []byte {
+// finishND writes the checksum of the message m, the last octets of the frame b.
+func finishND(b, m []byte) []byte {
 	at := len(b) - len(m)
 	putICMPv6Sum(b, at-40, at, len(b))
 	return b
@@ -97,7 +97,7 @@ func putIPv6(b []byte, src, dst netip.Addr, next, hops uint8, n int) {
 	copy(b[24:], d[:])
 }
 
-// groupMAC returns the MAC that an IP multicast group has on Ethernet (RFC 1112, RFC 2464).
+// groupMAC returns the MAC of an IP multicast group (RFC 1112, RFC 2464).
 func groupMAC(group netip.Addr) MAC {
 	if group.Is4() {
 		a := group.As4()

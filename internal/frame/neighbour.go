@@ -5,7 +5,7 @@ import (
 	"net/netip"
 )
 
-// NeighbourOp is what a Neighbour asks or says.
+// NeighbourOp is the kind of a Neighbour message.
 type NeighbourOp uint8
 
 // The operations of ARP (RFC 826) and the messages of neighbour discovery (RFC 4861).
@@ -19,13 +19,13 @@ const (
 	Redirect
 )
 
-// Neighbour is what an ARP packet or a message of neighbour discovery says of who is where.
+// Neighbour is the content of an ARP packet or of a neighbour discovery message.
 type Neighbour struct {
 	Op       NeighbourOp
 	Dst, Src MAC    // of the frame
 	VLAN     uint16 // of the outer tag, 0 none
 
-	// Plain is whether the frame has no tag, or just one of 802.1Q: then VLAN says it all.
+	// Plain: the frame has no tag, or one of 802.1Q, so that VLAN describes it completely.
 	Plain bool
 
 	// Sender is ARP's sender hardware address, or the source link-layer address option; Target is ARP's target
@@ -35,7 +35,7 @@ type Neighbour struct {
 	// From and To are ARP's sender and target protocol addresses, or the IPv6 source and destination.
 	From, To netip.Addr
 
-	// About is the target of a solicitation, advertisement or redirect; of ARP it is To.
+	// About is the target of a solicitation, advertisement or redirect; for ARP it is To.
 	About netip.Addr
 
 	Router, Solicited, Override bool // the flags of a neighbour advertisement
@@ -44,7 +44,7 @@ type Neighbour struct {
 	l3      int
 }
 
-// Options of neighbour discovery (RFC 4861 clause 4.6), and the only length an Ethernet address has.
+// Options of neighbour discovery (RFC 4861 clause 4.6), and the length of one with an Ethernet address.
 const (
 	optSource   = 1
 	optTarget   = 2
@@ -54,12 +54,12 @@ const (
 // icmp6RouterSolicitation is the first of neighbour discovery's five types.
 const icmp6RouterSolicitation = 133
 
-// ndFixed is how long the fixed part of each message is, from RouterSolicitation on.
+// ndFixed are the lengths of the messages without options, from RouterSolicitation on.
 var ndFixed = [...]int{8, 16, 24, 24, 40}
 
-// ParseNeighbour reads the frame b into n, overwriting all of it. It returns false for what is neither ARP for
-// Ethernet and IPv4 nor a neighbour discovery message that hosts would take: whole, sent by a neighbour (hop limit
-// 255) and with sound options. Checksums are not looked at.
+// ParseNeighbour reads the frame b into n and overwrites all of it. It returns false unless b is ARP for Ethernet and IPv4,
+// or a neighbour discovery message that hosts accept: complete, with hop limit 255 and valid options. It does not verify
+// checksums.
 func ParseNeighbour(b []byte, n *Neighbour) bool {
 	*n = Neighbour{}
 	var h Headers
@@ -136,7 +136,7 @@ func (n *Neighbour) parseND(b []byte) bool {
 	return true
 }
 
-// option returns the length in octets of the option at the head of o, 0 when it is not sound.
+// option returns the length in octets of the first option of o, 0 if it is not valid.
 func option(o []byte) int {
 	if len(o) < 8 || o[1] == 0 || int(o[1])*8 > len(o) {
 		return 0
@@ -144,9 +144,9 @@ func option(o []byte) int {
 	return int(o[1]) * 8
 }
 
-// Readdress writes the address to over from wherever the frame b gives it as its sender's: the frame's source,
-// ARP's hardware addresses, the options of neighbour discovery, whose checksum is then made anew. b is the frame
-// that n was parsed from; n itself stays as it is.
+// Readdress replaces the address from by to wherever the frame b has it: as its source, in ARP's hardware addresses, and in
+// the options of neighbour discovery, whose checksum it updates. b is the frame that n was parsed from; n does not
+// change.
 func (n *Neighbour) Readdress(b []byte, from, to MAC) {
 	if MACAt(b, 6) == from {
 		to.Put(b, 6)

@@ -5,16 +5,16 @@ import (
 	"net/netip"
 )
 
-// RouterAdvert is what a router says of itself (RFC 4861 clause 4.2, RFC 4191).
+// RouterAdvert is the content of a router advertisement (RFC 4861 clause 4.2, RFC 4191).
 type RouterAdvert struct {
 	From       netip.Addr // the router's link-local address
-	MAC        MAC        // 0: not said
+	MAC        MAC        // 0: no option
 	Lifetime   uint16     // seconds as a default router
 	Preference uint8      // RouterMedium, RouterHigh, RouterLow
-	HopLimit   uint8      // 0: not said
+	HopLimit   uint8      // 0: unspecified
 	Managed    bool
 	Other      bool
-	MTU        uint32 // 0: not said
+	MTU        uint32 // 0: no option
 	Prefixes   []AdvertisedPrefix
 	Routes     []AdvertisedRoute
 }
@@ -26,14 +26,14 @@ const (
 	RouterLow    = 3
 )
 
-// AdvertisedPrefix is a prefix that is on the link, or of which the nodes form addresses.
+// AdvertisedPrefix is a prefix that is on-link, or from which nodes form addresses.
 type AdvertisedPrefix struct {
 	Prefix             netip.Prefix
 	OnLink, Autonomous bool
 	Valid, Preferred   uint32 // seconds; all ones: for ever
 }
 
-// AdvertisedRoute is a prefix that is reached by the router.
+// AdvertisedRoute is a prefix that the router reaches.
 type AdvertisedRoute struct {
 	Prefix     netip.Prefix
 	Preference uint8
@@ -53,7 +53,7 @@ const (
 	optAutonomous = 0x40
 )
 
-// Frame returns the advertisement as the nodes of a link receive it. It returns nil unless From is an IPv6 address.
+// Frame returns the advertisement as a frame to all nodes. It returns nil unless From is an IPv6 address.
 func (a *RouterAdvert) Frame() []byte {
 	if !a.From.Is6() || a.From.Is4In6() {
 		return nil
@@ -99,5 +99,5 @@ func (a *RouterAdvert) Frame() []byte {
 	b, at := newFrame(groupMAC(allNodes), a.MAC, 0, TypeIPv6, 40+len(m))
 	putIPv6(b[at:], a.From, allNodes, ProtoICMPv6, 255, len(m))
 	copy(b[at+40:], m)
-	return sealND(b, b[at+40:])
+	return finishND(b, b[at+40:])
 }

@@ -2,13 +2,13 @@ package frame
 
 import "sync"
 
-// superBuffers keeps buffers for one super-frame each, header in front.
+// superBuffers are buffers for a super-frame with its virtio header.
 var superBuffers = sync.Pool{New: func() any { b := make([]byte, 0, VnetLen+EtherLen+2*TagLen+65535); return &b }}
 
-// Regroup is Segment, but for a super-frame of a tunnel by UDP it makes UDP super-frames of the segments, which are the
-// tunnel's datagrams: few know of tunnels, and more of these. What is emitted is [virtio header][frame], and
-// emit's to change. It joins nothing where the outer header has no checksum, which a UDP super-frame always has, nor where
-// the outer IP header has options or extensions.
+// Regroup is Segment, except that it joins the segments of a UDP tunnel's super-frame, which are the tunnel's datagrams, to
+// UDP super-frames: more devices accept these than super-frames of tunnels. It emits [virtio header][frame], which emit
+// may change. It does not join if the outer UDP header has no checksum, which a UDP super-frame always has, or the outer
+// IP header has options or extensions.
 func Regroup(v Vnet, b []byte, emit func(b []byte) bool) error {
 	buf := superBuffers.Get().(*[]byte)
 	defer superBuffers.Put(buf)
@@ -19,10 +19,10 @@ func Regroup(v Vnet, b []byte, emit func(b []byte) bool) error {
 	} else {
 		join = join && h.L4-h.L3 == 40
 	}
-	r := run{b: (*buf)[:VnetLen], l3: h.L3, l4: h.L4, data: h.Payload}
+	r := mergeRun{b: (*buf)[:VnetLen], l3: h.L3, l4: h.L4, data: h.Payload}
 	stopped := false
 	err := Segment(v, b, func(seg []byte) bool {
-		if join && r.append(seg) {
+		if join && r.appendSegment(seg) {
 			return true
 		}
 		if r.parts > 0 {
@@ -41,9 +41,9 @@ func Regroup(v Vnet, b []byte, emit func(b []byte) bool) error {
 	return err
 }
 
-// append puts seg, which is a finished segment of what r's first was one of, behind r. It returns false where it does not
+// appendSegment appends seg, a finished segment of the same super-frame as r's first, to r. It returns false if it does not
 // fit.
-func (r *run) append(seg []byte) bool {
+func (r *mergeRun) appendSegment(seg []byte) bool {
 	payload := seg[r.data:]
 	if r.parts == 0 || r.parts == maxParts || r.ended || len(payload) > r.size || r.end+len(payload)-r.l3 > 65535 ||
 		len(r.b)+len(payload) > cap(r.b) {

@@ -6,31 +6,28 @@ import (
 	"sync"
 )
 
-// ErrSegment says that a frame cannot be segmented: its virtio header and its contents do not
-// fit together, or the type is none that a NIC can be asked for.
+// ErrSegment says that a frame cannot be segmented: its virtio header does not match its contents, or has a GSO type that
+// NICs do not support.
 var ErrSegment = errors.New("frame cannot be segmented")
 
-// TCP flags that only one of the segments may have.
+// TCP flags that only one segment may have.
 const (
 	tcpFIN = 0x01
 	tcpPSH = 0x08
 	tcpCWR = 0x80
 )
 
-// segmentBuffers keeps buffers for one segment each: software segmentation is what is left
-// when a NIC has refused a super-frame, but then it happens for each.
+// segmentBuffers are buffers for one segment. A NIC that refuses one super-frame refuses each, so they are reused.
 var segmentBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 2048); return &b }}
 
-// Segment cuts the super-frame b into the frames that a NIC with TSO or USO would have sent
-// and gives them to emit in order, checksums complete; emit returns false to stop, which is
-// no error. seg is reused: it is emit's only until it returns. b stays as it is. A frame that
-// is not a super-frame is emitted once, its checksum finished.
+// Segment turns the super-frame b into the frames that a NIC with TSO or USO would transmit, and calls emit with each, in
+// order, with finished checksums. emit returns false to stop, which is no error; it may use seg until it returns. b does
+// not change. A frame that is not a super-frame is emitted once, with its checksum finished.
 //
-// It does what tcp_gso_segment and __udp_gso_segment do: sequence numbers and IPv4 ids count
-// up, FIN and PSH are on the last segment and CWR on the first only. Where v has NeedsCsum the
-// checksum is derived from the pseudo-header's sum that the frame brings, so that
-// source-routed packets come out right as well. Inside of a tunnel it does the same, and each
-// segment gets the tunnel's headers: see Tunnelled.
+// It does what tcp_gso_segment and __udp_gso_segment do: sequence numbers and IPv4 ids ascend, FIN and PSH are on the last
+// segment only, CWR on the first only. If v has NeedsCsum, the checksum is derived from the pseudo-header's sum in the
+// frame, so that source-routed packets are right too. In a tunnel it does the same, and each segment gets the tunnel's
+// headers: see Tunnelled.
 func Segment(v Vnet, b []byte, emit func(seg []byte) bool) error {
 	buf := segmentBuffers.Get().(*[]byte)
 	defer segmentBuffers.Put(buf)
@@ -54,19 +51,19 @@ func Segment(v Vnet, b []byte, emit func(seg []byte) bool) error {
 			return ErrSegment
 		}
 		s.h, s.tunnel = &inner, true
-		s.outer.begin(b, &h)
+		s.outer.start(b, &h)
 	}
 	if err := segmentable(v, s.h); err != nil {
 		return err
 	}
-	s.begin()
+	s.start()
 	size, payload := int(v.GSOSize), s.h.Payload
 	for at, i := payload, 0; ; i++ {
 		end := min(at+size, len(b))
 		seg := append((*buf)[:0], b[:payload]...)
 		seg = append(seg, b[at:end]...)
 		*buf = seg
-		s.finish(seg, i, at-payload, end == len(b))
+		s.finishSegment(seg, i, at-payload, end == len(b))
 		if !emit(seg) || end == len(b) {
 			return nil
 		}
@@ -87,7 +84,7 @@ func segmentable(v Vnet, h *Headers) error {
 	default:
 		ok = false
 	}
-	// A partial checksum anywhere else is not one that Segment could derive the others from.
+	// Segment cannot derive checksums from a partial checksum elsewhere.
 	if ok && v.Flags&NeedsCsum != 0 {
 		offset := 16
 		if h.IPProto == ProtoUDP {
@@ -101,14 +98,14 @@ func segmentable(v Vnet, h *Headers) error {
 	return nil
 }
 
-// segmenter holds what the segments of one super-frame have in common.
+// segmenter is what the segments of a super-frame have in common.
 type segmenter struct {
 	v Vnet
-	h *Headers // of what is segmented: inside of a tunnel the inner ones
+	h *Headers // in a tunnel the inner ones
 	b []byte
 
 	tunnel bool
-	outer  wrapper
+	outer  outerHeaders
 
 	csumAt int    // offset of the transport checksum
 	pseudo uint64 // sum of the pseudo-header without the length
@@ -117,7 +114,7 @@ type segmenter struct {
 	seq    uint32 // of the first TCP segment
 }
 
-func (s *segmenter) begin() {
+func (s *segmenter) start() {
 	h, b := s.h, s.b
 	s.csumAt = h.L4 + 16
 	if h.IPProto == ProtoUDP {
@@ -130,7 +127,7 @@ func (s *segmenter) begin() {
 	}
 	sum := binary.BigEndian.Uint16(b[s.csumAt:])
 	if s.v.Flags&NeedsCsum != 0 {
-		// Take the length away again: in one's complement, add its complement.
+		// Subtract the length: in one's complement, add its complement.
 		s.pseudo = addSum(uint64(sum), uint64(^Fold(uint64(len(b)-h.L4))))
 		return
 	}
@@ -138,9 +135,8 @@ func (s *segmenter) begin() {
 	s.pseudo = PseudoSum(b, h.L3, h.IPProto, 0)
 }
 
-// finish makes seg, which has the super-frame's headers and the payload from done on, the
-// i-th segment.
-func (s *segmenter) finish(seg []byte, i, done int, last bool) {
+// finishSegment makes seg, which has the super-frame's headers and the payload from done on, its i-th segment.
+func (s *segmenter) finishSegment(seg []byte, i, done int, last bool) {
 	h := s.h
 	l4 := len(seg) - h.L4
 	putLength(seg, h, s.id+uint16(i))
@@ -163,11 +159,11 @@ func (s *segmenter) finish(seg []byte, i, done int, last bool) {
 	binary.BigEndian.PutUint16(seg[s.csumAt:], mangle(^Fold(Sum(pseudo, seg[h.L4:]))))
 	if s.tunnel {
 		// A message with its checksum sums to the complement of its pseudo-header's sum.
-		s.outer.finish(seg, i, h.L4, ^Fold(pseudo))
+		s.outer.finishSegment(seg, i, h.L4, ^Fold(pseudo))
 	}
 }
 
-// putLength makes the IP header of h that of a packet which ends where the frame b does; id is for IPv4 only.
+// putLength sets the length of h's IP header to end with the frame b, and for IPv4 its id and checksum.
 func putLength(b []byte, h *Headers, id uint16) {
 	if h.EtherType == TypeIPv6 {
 		binary.BigEndian.PutUint16(b[h.L3+4:], uint16(len(b)-h.L3-40))

@@ -28,7 +28,7 @@ func TestStation(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var h Headers
 			Parse(c.b, &h)
-			s := h.In(h.Src, c.b)
+			s := h.Station(h.Src, c.b)
 			if s != StationOf(mac1, c.vlan) || s.MAC() != mac1 || s.VLAN() != c.vlan || s.String() != c.text {
 				t.Errorf("%x is %v: %v in %#x", c.b[:22], s, s.MAC(), s.VLAN())
 			}

@@ -15,18 +15,17 @@ const (
 	greRefused  = 0x4000 | 0x1000 | 0x0007 // routing, sequence numbers, a version other than 0
 )
 
-// maxInner is how far an inner IP header, extensions included, may begin before its transport header.
+// maxInner is the longest inner IP header, extensions included.
 const maxInner = 256
 
-// Tunnelled reports whether the super-frame with the headers h is to be segmented inside of a tunnel: TCP in VXLAN,
-// say. Linux describes only what is inside in a virtio header (virtio_net_hdr_from_skb), so what tells is that the
-// checksum to be finished is not that of the transport header that Parse finds. A tunnel's super-frame always has one:
-// GSO and GRO leave the innermost checksum partial.
+// Tunnelled reports whether the super-frame with the headers h is one of a tunnel, for example TCP in VXLAN. Linux describes
+// only the inner packet in a virtio header (virtio_net_hdr_from_skb): the checksum to be finished is then not that of the
+// transport header that Parse finds. GSO and GRO always leave the innermost checksum partial.
 func (v Vnet) Tunnelled(h *Headers) bool {
 	return v.GSO() != GSONone && v.Flags&NeedsCsum != 0 && h.L4 != 0 && int(v.CsumStart) > h.L4
 }
 
-// FindInner sets outer.Inner for a super-frame b that is Tunnelled. It returns false for one that Segment refuses.
+// FindInner sets outer.Inner for a Tunnelled super-frame b. It returns false if Segment refuses it.
 func FindInner(v Vnet, b []byte, outer *Headers) bool {
 	var in Headers
 	if !parseInner(v, b, outer, &in) || segmentable(v, &in) != nil {
@@ -36,10 +35,10 @@ func FindInner(v Vnet, b []byte, outer *Headers) bool {
 	return true
 }
 
-// parseInner reads the headers of the packet inside of a tunnel into in: that whose transport header is at
-// v.CsumStart. Of what lies between the outer transport header and the inner IP header nothing changes from segment to
-// segment, so it need not be known: VXLAN, Geneve and their options, GRE's key, an inner Ethernet header with tags. The
-// inner IP header is the nearest that ends where the transport header begins and whose length is the frame's.
+// parseInner reads the headers of the packet in a tunnel, whose transport header is at v.CsumStart, into in. The octets
+// between the outer transport header and the inner IP header are equal in all segments and are not read: VXLAN, Geneve and
+// their options, GRE's key, an inner Ethernet header with tags. The inner IP header is the nearest one that ends at the
+// transport header and whose length matches the frame's.
 func parseInner(v Vnet, b []byte, outer, in *Headers) bool {
 	from := outer.L4
 	switch outer.IPProto {
@@ -55,7 +54,7 @@ func parseInner(v Vnet, b []byte, outer, in *Headers) bool {
 		return false
 	}
 	at := int(v.CsumStart)
-	// The outer checksum is a sum of words that counts from the outer transport header.
+	// The outer checksum sums 16-bit words from the outer transport header on.
 	if outer.Fragment || at > len(b) || (at-outer.L4)%2 != 0 {
 		return false
 	}
@@ -88,8 +87,8 @@ const (
 	innerL3At        = 22
 )
 
-// MarshalTunnel writes to b[:VnetLen] the header with which a TAP takes the Tunnelled super-frame behind it whole. It
-// returns false, having changed nothing, where there is none: for a tunnel other than by UDP. Marshal puts v back.
+// MarshalTunnel writes to b[:VnetLen] the header with which a TAP accepts the Tunnelled super-frame behind it whole. For
+// tunnels other than UDP there is none: it changes nothing and returns false. Marshal undoes it.
 func (v Vnet) MarshalTunnel(b []byte) bool {
 	var h, in Headers
 	f := b[VnetLen:]
@@ -115,14 +114,14 @@ func (v Vnet) MarshalTunnel(b []byte) bool {
 	return true
 }
 
-// wrapper finishes the outer headers of a tunnel's segments.
-type wrapper struct {
+// outerHeaders writes the outer headers of a tunnel's segments.
+type outerHeaders struct {
 	h      *Headers
 	id     uint16 // of the first IPv4 packet
 	csumAt int    // offset of the checksum of the UDP or GRE header, 0: it has none
 }
 
-func (w *wrapper) begin(b []byte, h *Headers) {
+func (w *outerHeaders) start(b []byte, h *Headers) {
 	w.h = h
 	if h.EtherType == TypeIPv4 {
 		w.id = binary.BigEndian.Uint16(b[h.L3+4:])
@@ -139,8 +138,8 @@ func (w *wrapper) begin(b []byte, h *Headers) {
 	}
 }
 
-// finish is for the i-th segment, of which all from the offset inner on is finished and sums to sum.
-func (w *wrapper) finish(seg []byte, i, inner int, sum uint16) {
+// finishSegment writes the outer headers of the i-th segment. From the offset inner on it is finished, and sums to sum.
+func (w *outerHeaders) finishSegment(seg []byte, i, inner int, sum uint16) {
 	h := w.h
 	putLength(seg, h, w.id+uint16(i))
 	length := len(seg) - h.L4

@@ -1,9 +1,11 @@
 package frame
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+)
 
-// What lies in front of a frame in memory: VnetRoom octets of no meaning, then struct virtio_net_hdr, which a packet
-// socket takes and gives. A TAP's header is VnetLen long, for it has more to say of tunnels: the room is there for it.
+// A frame in memory has in front VnetRoom octets of no meaning, then struct virtio_net_hdr, as packet sockets read and write
+// it. A TAP's header has VnetLen octets, because it describes tunnels too: VnetRoom is for that.
 const (
 	VnetLen   = 24
 	VnetRoom  = VnetLen - virtioLen
@@ -12,28 +14,28 @@ const (
 
 // Flags of a Vnet.
 const (
-	NeedsCsum uint8 = 1 // the checksum at CsumStart+CsumOffset holds the pseudo-header's sum only
-	DataValid uint8 = 2 // whoever received the frame has verified its checksum
+	NeedsCsum uint8 = 1 // the checksum at CsumStart+CsumOffset is the pseudo-header's sum only
+	DataValid uint8 = 2 // the receiver of the frame verified its checksum
 )
 
-// GSO types of a Vnet; GSOECN is a bit beside a TCP type, those of GSOTunnel are beside any.
+// GSO types of a Vnet. GSOECN is a bit of a TCP type, those of GSOTunnel of any.
 const (
 	GSONone  uint8 = 0
 	GSOTCPv4 uint8 = 1
-	GSOUDP   uint8 = 3 // fragmentation of UDP, withdrawn from Linux; never sent
+	GSOUDP   uint8 = 3 // UDP fragmentation offload, removed from Linux; never received
 	GSOTCPv6 uint8 = 4
 	GSOUDPL4 uint8 = 5
 	GSOECN   uint8 = 0x80
 
-	// One of the two bits is set where a TAP gives a super-frame of a tunnel by UDP. A packet socket does not tell.
+	// One of the two bits is set in a super-frame of a UDP tunnel from a TAP. Packet sockets do not set them.
 	GSOTunnel uint8 = gsoTunnel4 | gsoTunnel6
 )
 
-// Vnet is struct virtio_net_hdr: what the sender of a frame left for others to do. The
-// offsets count from the first octet of the frame.
+// Vnet is struct virtio_net_hdr: the segmentation and checksum that the sender of a frame left to others. Offsets count from
+// the first octet of the frame.
 type Vnet struct {
 	Flags, GSOType        uint8
-	HdrLen                uint16 // a hint only; Linux may say the whole linear part
+	HdrLen                uint16 // a hint only; Linux may give the whole linear part
 	GSOSize               uint16 // payload octets a segment
 	CsumStart, CsumOffset uint16
 }
@@ -70,8 +72,8 @@ func GSOAt(b []byte) uint8 { return b[VnetRoom+1] &^ GSOECN }
 // GSO returns the GSO type without the ECN bit and those of GSOTunnel.
 func (v Vnet) GSO() uint8 { return v.GSOType &^ (GSOECN | GSOTunnel) }
 
-// WireCount returns how many frames, and bytes without FCS, a frame of n bytes with the
-// headers h is on the wire's side of segmentation. What is not a super-frame is itself.
+// WireCount returns the frames, and their bytes without FCS, that a frame of n bytes with the headers h becomes on the wire:
+// one, unless it is a super-frame.
 func WireCount(v Vnet, h *Headers, n int) (frames, bytes int) {
 	if v.GSO() == GSONone || v.GSOSize == 0 {
 		return 1, n
@@ -89,4 +91,28 @@ func WireCount(v Vnet, h *Headers, n int) (frames, bytes int) {
 	size := int(v.GSOSize)
 	frames = (n - hdr + size - 1) / size
 	return frames, n + (frames-1)*hdr
+}
+
+// InsertVLAN puts a tag that the kernel stripped from a received frame back in, as the outer one. buf[at:] is a Vnet and its
+// frame; it moves Vnet and MACs TagLen octets to the front, adapts the Vnet's offsets, and returns the new offset. If there
+// is no room before at, or no frame, it changes nothing and returns false.
+func InsertVLAN(buf []byte, at int, tpid, tci uint16) (int, bool) {
+	if at < TagLen || len(buf) < at+VnetLen+EtherLen {
+		return at, false
+	}
+	var v Vnet
+	v.Unmarshal(buf[at:])
+	if v.Flags&NeedsCsum != 0 {
+		v.CsumStart += TagLen
+	}
+	if v.HdrLen != 0 {
+		v.HdrLen += TagLen
+	}
+	to := at - TagLen
+	v.Marshal(buf[to:])
+	f := to + VnetLen
+	copy(buf[f:f+12], buf[f+TagLen:f+TagLen+12])
+	binary.BigEndian.PutUint16(buf[f+12:], tpid)
+	binary.BigEndian.PutUint16(buf[f+14:], tci)
+	return to, true
 }

@@ -8,7 +8,6 @@ import (
 
 	"nicteam/internal/host/masquerade"
 	"nicteam/internal/settings"
-	"nicteam/modes"
 	"nicteam/team"
 )
 
@@ -116,7 +115,7 @@ func (c *check) warn() {
 
 // unfit says which NICs are not for the mode. All are for elb, where each sends with its own MAC, and as much as it can.
 func (c *check) unfit() (out []string) {
-	if c.cfg.Mode == modes.ELB && c.cfg.Balance {
+	if c.cfg.Mode.OwnMACs(c.cfg.Balance) {
 		return nil
 	}
 	var speeds []string
@@ -132,7 +131,7 @@ func (c *check) unfit() (out []string) {
 	}
 	if differ {
 		what := "modes that spread by hash do not know it"
-		if c.cfg.Mode == modes.LACP {
+		if c.cfg.Mode.HasPartner() {
 			what = "LACP uses only ports of the same speed together"
 		}
 		out = append(out, fmt.Sprintf("the NICs' speeds differ (%s): %s", strings.Join(speeds, ", "), what))

@@ -7,7 +7,6 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
-	"nicteam/modes"
 	"nicteam/team"
 )
 
@@ -160,7 +159,7 @@ func badMTU(mtu int, why, fix string) *team.Problem {
 
 // twins refuses NICs with one MAC where each sends with its own: a switch knows one port for a MAC. Elsewhere it warns of them.
 func (c *check) twins() *team.Problem {
-	own := c.cfg.Mode == modes.ELB && c.cfg.Balance
+	own := c.cfg.Mode.OwnMACs(c.cfg.Balance)
 	by := map[frame.MAC]string{}
 	for _, n := range slices.Concat(c.joined, c.chosen) {
 		if name, ok := by[n.MAC]; ok && name != n.Name && !own {

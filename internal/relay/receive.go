@@ -154,12 +154,12 @@ func (m *member) choose(u *Rule) {
 			m.frames[m.at], m.metas[m.at] = b, frameMeta{protocol: h.Protocol, slow: true}
 			continue
 		}
-		if u.IsOwn(h.Src) || m.reflected(u, h.In(h.Src, b[frame.VnetLen:])) {
+		if u.IsOwn(h.Src) || m.reflected(u, h.Station(h.Src, b[frame.VnetLen:])) {
 			m.tally.drops[team.DropReflected] += uint64(frames)
 			continue
 		}
 		f := frameMeta{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), tunnel: tunnel}
-		whose, drop := u.Accept(m.id, h.Dst, m.r.recentLocal.sentRecently(m.recentNow, h.In(h.Dst, b[frame.VnetLen:])))
+		whose, drop := u.Accept(m.id, h.Dst, m.r.recentLocal.sentRecently(m.recentNow, h.Station(h.Dst, b[frame.VnetLen:])))
 		if whose == ForNobody && u.IsFlooded(m.id, h.Dst) {
 			m.tally.other += uint64(frames)
 		}

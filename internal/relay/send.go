@@ -36,7 +36,7 @@ func (r *Relay) LocalSource(b []byte) (s frame.Station, ok bool) {
 	if !frame.Parse(b, &h) || h.Src == 0 || h.Src.Multicast() || r.rule.Load().IsOwn(h.Src) {
 		return 0, false
 	}
-	return h.In(h.Src, b), true
+	return h.Station(h.Src, b), true
 }
 
 // sent counts a control frame, and the error of sending it.

@@ -223,7 +223,7 @@ func (t *transmitter) pick(u *Rule) {
 			continue
 		}
 		if h.Src != u.Adapter && !h.Src.Multicast() && h.Src != 0 {
-			t.noteLocalSource(u, h.In(h.Src, b[frame.VnetLen:]))
+			t.noteLocalSource(u, h.Station(h.Src, b[frame.VnetLen:]))
 		}
 		ours := u.PerMember && h.Src == u.Adapter
 		if ours && u.Distributing != 0 && isARPorND(&h) && t.r.control.passFrame(-1, b) {

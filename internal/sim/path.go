@@ -233,7 +233,7 @@ func (t *Team) accept(m *member, dst frame.MAC) (ours, others bool) {
 
 // guest notes who has sent from behind the adapter, and tells of one that the Plan does not have or asks for.
 func (t *Team) guest(p *Packet) {
-	s, pl := p.h.In(p.h.Src, p.b), t.plan
+	s, pl := p.h.Station(p.h.Src, p.b), t.plan
 	t.guests[s] = t.w.now
 	_, known := slices.BinarySearch(pl.Stations, s)
 	_, ageing := slices.BinarySearch(pl.Ageing, s)
@@ -244,7 +244,7 @@ func (t *Team) guest(p *Packet) {
 
 // movedAway reports whether a guest's frame that has come in is not its own come back, and tells of the guest.
 func (t *Team) movedAway(p *Packet) bool {
-	s := p.h.In(p.h.Src, p.b)
+	s := p.h.Station(p.h.Src, p.b)
 	if at, sent := t.guests[s]; sent && t.w.now-at < guestTime+t.w.jam {
 		return false
 	}

@@ -41,7 +41,7 @@ func (t *Team) stop() (nics []*NIC, weights []float64) {
 		nics, weights = append(nics, m.nic), append(weights, m.weight)
 		t.members[id] = nil
 	}
-	t.ids, t.plan, t.carrier = nil, &spread.Plan{Next: -1}, false
+	t.ids, t.plan, t.carrier = nil, &spread.Plan{Active: -1, Next: -1}, false
 	t.picker = spread.Picker{Seed: t.picker.Seed}
 	t.began = never
 	clear(t.met)

@@ -101,7 +101,7 @@ func (w *World) Team(name string, c settings.Config, mac frame.MAC) *Team {
 		mac = w.number(0x2)
 	}
 	c.Team = name
-	t := &Team{Name: name, w: w, config: c, plan: &spread.Plan{Next: -1}, met: map[frame.Station]bool{}, guests: map[frame.Station]time.Duration{}, steered: -time.Hour, forcedAt: -time.Hour, left: -time.Hour}
+	t := &Team{Name: name, w: w, config: c, plan: &spread.Plan{Active: -1, Next: -1}, met: map[frame.Station]bool{}, guests: map[frame.Station]time.Duration{}, steered: -time.Hour, forcedAt: -time.Hour, left: -time.Hour}
 	t.mac, t.salt = mac, w.rng.Uint64()
 	t.newLoop(nil)
 	t.picker.Seed = w.rng.Uint64()
@@ -232,7 +232,7 @@ func (t *Team) control(s spread.Send) {
 		m.paced.note(t.w.now)
 	}
 	if !t.own(p.h.Src) || t.behind(p.h.Src) {
-		t.guests[p.h.In(p.h.Src, p.b)] = t.w.now
+		t.guests[p.h.Station(p.h.Src, p.b)] = t.w.now
 	}
 	m.nic.send(p)
 }

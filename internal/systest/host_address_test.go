@@ -19,9 +19,9 @@ import (
 func TestAddressesNeverAbsent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
-	w.furnish()
+	w.configureHost()
 	before := w.state()
-	h := holders{had: map[netip.Prefix]bool{}, held: map[netip.Prefix]map[int32]bool{}}
+	h := lockHolders{had: map[netip.Prefix]bool{}, held: map[netip.Prefix]map[int32]bool{}}
 	c := w.changes(unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR)
 	list, err := w.box.Handle().AddrList(nil, netlink.FAMILY_ALL)
 	labtest.Must(t, err)
@@ -84,7 +84,7 @@ func TestAddressesNeverAbsent(t *testing.T) {
 	if events < 4*len(h.had) {
 		t.Errorf("%d events cannot be the coming and going of %d addresses", events, len(h.had))
 	}
-	w.same("after delete", before)
+	w.checkUnchanged("after delete", before)
 }
 
 // has reports whether box has an address.
@@ -124,14 +124,14 @@ func TestTrafficSurvivesCreateAndDelete(t *testing.T) {
 	labtest.Must(t, err)
 	in, err := lab.Stream{From: w.peer, To: w.box, Address: box4, Flows: 4, Rate: survivorRate, Witness: witness}.Start()
 	labtest.Must(t, err)
-	c := w.converse()
+	c := w.startEcho()
 
 	phase := func(name string, f func()) {
 		t.Helper()
 		begin := time.Now()
 		f()
 		took := time.Since(begin)
-		c.works(name)
+		c.check(name)
 		for way, r := range map[string]*lab.Running{"box to peer": out, "peer to box": in} {
 			want := r.Report().Received + 200
 			labtest.Eventually(t, name+": frames flow "+way, func() bool { return r.Report().Received >= want })

@@ -20,10 +20,10 @@ func TestAltnames(t *testing.T) {
 		ip link property add dev eth3 altname spare altname teamalt
 		ip link property add dev eth4 altname of-another-team`)
 	before := w.state()
-	refused(t, w.try("create", "teamalt", "eth1", "eth2"), 5, "altname of NIC eth3")
-	refused(t, w.try("create", teamName, first, "eth1"), 2, "twice")
-	refused(t, w.try("create", teamName, "nosuchaltname"), 3)
-	w.unharmed(before.all)
+	checkRefused(t, w.try("create", "teamalt", "eth1", "eth2"), 5, "altname of NIC eth3")
+	checkRefused(t, w.try("create", teamName, first, "eth1"), 2, "twice")
+	checkRefused(t, w.try("create", teamName, "nosuchaltname"), 3)
+	w.checkUnchangedSnapshot(before.all)
 
 	w.nicteam("create", teamName, first, second, "--mode", "active-backup", "--primary", "lan.right", "--weight", first+"=3")
 	s := w.await("the primary", func(s *team.Status) bool { return s.Active == "eth2" })
@@ -41,8 +41,8 @@ func TestAltnames(t *testing.T) {
 	if m := w.member("eth3"); m.State == "absent" {
 		t.Errorf("eth3 is %+v", m)
 	}
-	refused(t, w.try("add", teamName, "teamalt"), 5, "eth3", "already")
-	refused(t, w.try("create", "team1", "spare", "of-another-team"), 5, "eth3", "team team0")
+	checkRefused(t, w.try("add", teamName, "teamalt"), 5, "eth3", "already")
+	checkRefused(t, w.try("create", "team1", "spare", "of-another-team"), 5, "eth3", "team team0")
 	labtest.Eventually(t, "history of a NIC by its altname", func() bool {
 		r := w.try("export", teamName+"/"+second, "--format", "csv", "-o", "-")
 		return r.Code == 0 && strings.Contains(r.Out, ",")
@@ -57,5 +57,5 @@ func TestAltnames(t *testing.T) {
 		t.Errorf("altnames are written down:\n%s", b)
 	}
 	w.nicteam("delete", teamName)
-	w.same("after delete", before)
+	w.checkUnchanged("after delete", before)
 }

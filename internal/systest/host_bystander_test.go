@@ -22,14 +22,14 @@ func TestRulesAreAskedFor(t *testing.T) {
 	before := w.state()
 	create := append([]string{"create", teamName}, nics(2)...)
 	for _, more := range [][]string{{}, {"--dry-run"}, {"--foreground"}} {
-		refused(t, w.try(append(create, more...)...), 5, "create team0", "inet f, chain i", "eth1", "-y")
+		checkRefused(t, w.try(append(create, more...)...), 5, "create team0", "inet f, chain i", "eth1", "-y")
 	}
-	w.same("after a create that was refused", before)
-	w.nothingLeft("after a create that was refused")
+	w.checkUnchanged("after a create that was refused", before)
+	w.checkNoFiles("after a create that was refused")
 	if r := w.try(append(create, "--dry-run", "-y")...); r.Code != 0 || !strings.Contains(r.Err, "warning: firewall rules match eth1") {
 		t.Errorf("dry run: %+v", r)
 	}
-	w.same("after a dry run", before)
+	w.checkUnchanged("after a dry run", before)
 
 	out, err := w.box.Command(program(t), append(create, "-y")...).CombinedOutput()
 	if err != nil {
@@ -42,7 +42,7 @@ func TestRulesAreAskedFor(t *testing.T) {
 	if n := strings.Count(string(out), "firewall rules match eth1"); n != 1 {
 		t.Errorf("it is said %d times:\n%s", n, out)
 	}
-	refused(t, w.try("add", teamName, "eth3"), 5, "add to team0", `iifname "eth3" drop`, "-y")
+	checkRefused(t, w.try("add", teamName, "eth3"), 5, "add to team0", `iifname "eth3" drop`, "-y")
 	if s := w.status(); len(s.Members) != 2 {
 		t.Errorf("%d members after an add that was refused", len(s.Members))
 	}
@@ -88,7 +88,7 @@ func TestWhatStandsOnTheAdapter(t *testing.T) {
 					labtest.Run(t, other, "ip", "link", "del", "up9")
 				}
 			}()
-			refused(t, w.try("delete", teamName), 5, "delete team0", test.says, "--force")
+			checkRefused(t, w.try("delete", teamName), 5, "delete team0", test.says, "--force")
 		})
 	}
 	if after := w.status().Adapter; after.Index != before.Index || !slices.Equal(after.Addresses, before.Addresses) {
@@ -98,7 +98,7 @@ func TestWhatStandsOnTheAdapter(t *testing.T) {
 	if out := w.nicteam("delete", teamName, "--force"); !strings.Contains(out, "macvlan up9") {
 		t.Errorf("delete --force says %q", out)
 	}
-	w.nothingLeft("after delete --force")
+	w.checkNoFiles("after delete --force")
 }
 
 // TestFilterThatComes: a filter that somebody makes for a member while the team runs does not see what comes by the team, and the status says
@@ -115,9 +115,9 @@ func TestFilterThatComes(t *testing.T) {
 		t.Skipf("this kernel does not do it: %s", out)
 	}
 	w.sh(`nft 'table inet f { chain i { type filter hook input priority 0; iifname "eth1" accept; }; }'`)
-	refused(t, w.try(append([]string{"create", teamName}, nics(2)...)...), 5, "eth1", `tc filter "u32" pref 7`, "-y")
+	checkRefused(t, w.try(append([]string{"create", teamName}, nics(2)...)...), 5, "eth1", `tc filter "u32" pref 7`, "-y")
 	script := func(s string) func() { return func() { w.sh(s) } }
-	var program *bystander
+	var program *foreignProgram
 	for _, path := range []string{"relay", "auto"} {
 		w.create(nics(2), "-y", "--datapath", path)
 		if s := w.status(); len(s.Warnings) > 0 {
@@ -129,7 +129,7 @@ func TestFilterThatComes(t *testing.T) {
 			says       string
 		}{
 			{"tc", script(hang("eth2", 9)), script("tc filter del dev eth2 ingress pref 9"), `tc filter "u32" pref 9`},
-			{"tcx", func() { program = w.bystander("eth2") }, func() { program.leave() }, "tcx program"},
+			{"tcx", func() { program = w.attachForeignProgram("eth2") }, func() { program.detach() }, "tcx program"},
 			{"nftables hook", script(`nft 'table netdev g { chain i { type filter hook ingress device "eth2" priority 0; ip saddr 192.0.2.0/24 drop; }; }'`),
 				script("nft delete table netdev g"), "netdev g, chain i, hooked on eth2"},
 			{"nftables rule", script(`nft 'table inet g { chain i { type filter hook input priority 0; iifname { "eth2", "eth7" } drop; }; }'`),

@@ -29,8 +29,8 @@ func TestCreateOutlivesItsReader(t *testing.T) {
 			}
 		}
 		w.nicteam("delete", teamName)
-		w.nothingLeft("| " + reader)
-		w.same("| "+reader, before)
+		w.checkNoFiles("| " + reader)
+		w.checkUnchanged("| "+reader, before)
 	}
 }
 
@@ -65,7 +65,7 @@ func TestHangupOfTheCaller(t *testing.T) {
 		default:
 			t.Errorf("after %d steps: exit %d, %v", said, code, err)
 		}
-		w.same(fmt.Sprintf("hangup after %d steps", said), before)
+		w.checkUnchanged(fmt.Sprintf("hangup after %d steps", said), before)
 	}
 }
 
@@ -89,7 +89,7 @@ func TestHangupOfTheProcess(t *testing.T) {
 	}
 	w.nicteam("delete", teamName)
 	labtest.Must(t, os.Remove(log+".away"))
-	w.nothingLeft("after delete")
+	w.checkNoFiles("after delete")
 }
 
 // TestLogReaderGoes: a team in the foreground whose log nobody reads any more works on.
@@ -167,16 +167,16 @@ func TestTeamElsewhere(t *testing.T) {
 	w.create([]string{"eth1", "eth2"}, "--mode", "active-backup")
 	elsewhere := []string{"--mode", "active-backup", "--run-dir", "/run/nicteam/e", "--state-dir", "/var/lib/nicteam/e", "--config-dir", "/etc/nicteam/e"}
 	other := func(args ...string) result { return w.try(append(args, elsewhere[2:]...)...) }
-	refused(t, w.try(append([]string{"create", "team1", "eth2", "eth3"}, elsewhere...)...), 5, "eth2", "team team0", "/run/nicteam")
-	refused(t, w.try(append([]string{"create", "team1", teamName, "eth3"}, elsewhere...)...), 5, "adapter of the team team0")
+	checkRefused(t, w.try(append([]string{"create", "team1", "eth2", "eth3"}, elsewhere...)...), 5, "eth2", "team team0", "/run/nicteam")
+	checkRefused(t, w.try(append([]string{"create", "team1", teamName, "eth3"}, elsewhere...)...), 5, "adapter of the team team0")
 	if r := w.try(append([]string{"create", "team1", "eth3"}, elsewhere...)...); r.Code != 0 {
 		t.Fatalf("%s%s", r.Out, r.Err)
 	}
-	refused(t, other("add", "team1", "eth2"), 5, "team team0")
+	checkRefused(t, other("add", "team1", "eth2"), 5, "team team0")
 	if r := other("add", "team1", "eth4"); r.Code != 0 {
 		t.Errorf("%s%s", r.Out, r.Err)
 	}
-	refused(t, w.try("add", teamName, "eth4"), 5, "team team1", "/run/nicteam/e")
+	checkRefused(t, w.try("add", teamName, "eth4"), 5, "team team1", "/run/nicteam/e")
 	// What one gives back the other may have.
 	if r := other("remove", "team1", "eth4"); r.Code != 0 {
 		t.Errorf("%s%s", r.Out, r.Err)
@@ -194,7 +194,7 @@ func TestTeamElsewhere(t *testing.T) {
 	s := w.supervise("--release")
 	labtest.Must(t, s.Process.Signal(unix.SIGTERM))
 	s.ended(t, "SIGTERM")
-	w.same("after all", before)
+	w.checkUnchanged("after all", before)
 }
 
 // TestPlacesOfOthers: a directory of another user is refused before anything is changed.
@@ -207,11 +207,11 @@ func TestPlacesOfOthers(t *testing.T) {
 	labtest.Must(t, os.Chown(theirs, 65534, 65534))
 	labtest.Must(t, os.Symlink("/etc/hostname", theirs+"/"+teamName+".lock"))
 	for _, flag := range []string{"--run-dir", "--state-dir", "--config-dir"} {
-		refused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/theirs"), 4, "uid 65534", flag)
-		refused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/theirs", "--dry-run"), 4, "uid 65534", flag)
-		refused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/theirs/below"), 4, "uid 65534", flag)
+		checkRefused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/theirs"), 4, "uid 65534", flag)
+		checkRefused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/theirs", "--dry-run"), 4, "uid 65534", flag)
+		checkRefused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/theirs/below"), 4, "uid 65534", flag)
 	}
-	w.unharmed(before.all)
+	w.checkUnchangedSnapshot(before.all)
 }
 
 func isUp(s *team.Status) bool { return s.State == "up" }

@@ -79,9 +79,9 @@ func (w *world) lockHolder() int {
 	return pid
 }
 
-// dieAt runs f and kills the process that holds the team's lock at the nth change of the host. It
+// killAt runs f and kills the process that holds the team's lock at the nth change of the host. It
 // reports whether there were as many.
-func (w *world) dieAt(n int, f func() result) (died bool, r result) {
+func (w *world) killAt(n int, f func() result) (died bool, r result) {
 	w.t.Helper()
 	c := w.changes(changeGroups)
 	var over atomic.Bool
@@ -110,8 +110,8 @@ func (w *world) dieAt(n int, f func() result) (died bool, r result) {
 	return victim != 0, r
 }
 
-// count is how many changes f makes.
-func (w *world) count(f func() result) int {
+// countChanges is how many changes f makes.
+func (w *world) countChanges(f func() result) int {
 	w.t.Helper()
 	c := w.changes(changeGroups)
 	n := 0
@@ -127,8 +127,8 @@ func (w *world) count(f func() result) int {
 	return n
 }
 
-// moments are some of the changes from first to last.
-func moments(t testing.TB, last, some int) []int {
+// killPoints are some of the changes from first to last.
+func killPoints(t testing.TB, last, some int) []int {
 	if testing.Short() {
 		some = min(some, 3)
 	}
@@ -143,14 +143,14 @@ func moments(t testing.TB, last, some int) []int {
 	return list
 }
 
-// holders follow which links hold the host's addresses.
-type holders struct {
+// lockHolders follow which links hold the host's addresses.
+type lockHolders struct {
 	had  map[netip.Prefix]bool
 	held map[netip.Prefix]map[int32]bool
 	lost []netip.Prefix // was nowhere at some moment
 }
 
-func (h *holders) event(kind uint16, body []byte) {
+func (h *lockHolders) event(kind uint16, body []byte) {
 	if kind != unix.RTM_NEWADDR && kind != unix.RTM_DELADDR || len(body) < unix.SizeofIfAddrmsg {
 		return
 	}

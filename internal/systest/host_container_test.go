@@ -82,7 +82,7 @@ func TestContainers(t *testing.T) {
 			}
 			w.nicteam("remove", teamName, "eth3")
 			w.nicteam("delete", teamName)
-			w.same("after delete", before)
+			w.checkUnchanged("after delete", before)
 		})
 	}
 }
@@ -111,12 +111,12 @@ func TestContainersThatLack(t *testing.T) {
 		{container{"/proc/sys", "mount -t tmpfs none /proc/sys", ""}, 4, []string{"boot_id"}},
 		{container{"/dev/net/tun", "mount -t tmpfs none /dev", ""}, 1, []string{"TAP", "mknod"}},
 	} {
-		refused(t, w.in(tt.container, "create", teamName, "eth1", "eth2"), tt.code, tt.words...)
+		checkRefused(t, w.in(tt.container, "create", teamName, "eth1", "eth2"), tt.code, tt.words...)
 		if t.Failed() {
 			t.Fatalf("without %s", tt.name)
 		}
 	}
-	w.unharmed(before.all)
+	w.checkUnchangedSnapshot(before.all)
 }
 
 // reaches reports whether box reaches the peer.

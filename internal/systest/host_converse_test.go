@@ -10,14 +10,14 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// conversation is an open TCP connection from box to an echo service of peer.
-type conversation struct {
+// echoConnection is an open TCP connection from box to an echo service of peer.
+type echoConnection struct {
 	t testing.TB
 	c net.Conn
 }
 
-// converse connects; the connection lives as long as the test.
-func (w *world) converse() *conversation {
+// startEcho connects; the connection lives as long as the test.
+func (w *world) startEcho() *echoConnection {
 	w.t.Helper()
 	l, err := w.peer.Listen("tcp", net.JoinHostPort(peer4.String(), "0"))
 	labtest.Must(w.t, err)
@@ -36,13 +36,13 @@ func (w *world) converse() *conversation {
 	c, err := w.box.Dial(ctx, "tcp", l.Addr().String())
 	labtest.Must(w.t, err)
 	w.t.Cleanup(func() { l.Close(); c.Close(); <-done })
-	k := &conversation{w.t, c}
-	k.works("at first")
+	k := &echoConnection{w.t, c}
+	k.check("at first")
 	return k
 }
 
-// works fails the test unless an octet comes back.
-func (k *conversation) works(when string) {
+// check fails the test unless an octet comes back.
+func (k *echoConnection) check(when string) {
 	k.t.Helper()
 	if _, err := k.echo(); err != nil {
 		k.t.Fatalf("%s: the connection is broken: %v", when, err)
@@ -50,7 +50,7 @@ func (k *conversation) works(when string) {
 }
 
 // echo is how long an octet takes there and back.
-func (k *conversation) echo() (time.Duration, error) {
+func (k *echoConnection) echo() (time.Duration, error) {
 	begin := time.Now()
 	_ = k.c.SetDeadline(begin.Add(labtest.Patience))
 	b := []byte{42}

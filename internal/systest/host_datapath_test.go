@@ -20,15 +20,15 @@ import (
 	"nicteam/team"
 )
 
-// bystander is a tcx program of somebody else on what a NIC of box receives. It lets everything pass.
-type bystander struct {
+// foreignProgram is a tcx program of somebody else on what a NIC of box receives. It lets everything pass.
+type foreignProgram struct {
 	w    *world
 	nic  string
 	link tc.Link
 	id   ebpf.ProgramID
 }
 
-func (w *world) bystander(nic string) *bystander {
+func (w *world) attachForeignProgram(nic string) *foreignProgram {
 	w.t.Helper()
 	if !hasTCX(w.t) {
 		w.t.Skip("needs Linux 6.6 for tcx")
@@ -39,21 +39,21 @@ func (w *world) bystander(nic string) *bystander {
 	defer p.Close()
 	info, err := p.Info()
 	labtest.Must(w.t, err)
-	b := &bystander{w: w, nic: nic}
+	b := &foreignProgram{w: w, nic: nic}
 	b.id, _ = info.ID()
 	index := link(w.t, w.box, nic).Index
 	labtest.Must(w.t, w.box.Do(func() (err error) {
 		b.link, err = tc.AttachTCX(tc.TCXOptions{Interface: index, Program: p, Attach: ebpf.AttachTCXIngress})
 		return err
 	}))
-	w.t.Cleanup(b.leave)
+	w.t.Cleanup(b.detach)
 	return b
 }
 
-func (b *bystander) leave() { labtest.Check(b.w.t, b.link.Close()) }
+func (b *foreignProgram) detach() { labtest.Check(b.w.t, b.link.Close()) }
 
-// undisturbed fails the test unless the program is where it was.
-func (b *bystander) undisturbed() {
+// checkRuns fails the test unless the program is where it was.
+func (b *foreignProgram) checkRuns() {
 	b.w.t.Helper()
 	if !slices.Contains(b.w.programs(b.nic, ebpf.AttachTCXIngress), b.id) {
 		b.w.t.Errorf("the program of somebody else is on %s no more", b.nic)
@@ -93,8 +93,8 @@ func (w *world) programs(nic string, hook ebpf.AttachType) (ids []ebpf.ProgramID
 	return ids
 }
 
-// onPath waits until the status names a data path.
-func (w *world) onPath(path string, words ...string) *team.Status {
+// awaitDatapath waits until the status names a data path.
+func (w *world) awaitDatapath(path string, words ...string) *team.Status {
 	w.t.Helper()
 	s := w.await("data path "+path, func(s *team.Status) bool { return s.Datapath == path })
 	for _, word := range words {
@@ -110,52 +110,52 @@ func (w *world) onPath(path string, words ...string) *team.Status {
 func TestProgramsOfOthers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3})
-	other := w.bystander("eth2")
+	other := w.attachForeignProgram("eth2")
 	before := w.state()
 	who := fmt.Sprintf("(id %d)", other.id)
-	refused(t, w.try(append([]string{"create", teamName}, nics(2)...)...), 5, "create team0", "eth2", `tcx program "bystander"`, who, "-y")
-	refused(t, w.try(append([]string{"create", teamName, "-y", "--datapath", "fastpath"}, nics(2)...)...), 1, "create team0", "eth2", `tcx program "bystander"`, who, "datapath=auto")
-	w.same("after a create that was refused", before)
-	w.nothingLeft("after a create that was refused")
+	checkRefused(t, w.try(append([]string{"create", teamName}, nics(2)...)...), 5, "create team0", "eth2", `tcx program "bystander"`, who, "-y")
+	checkRefused(t, w.try(append([]string{"create", teamName, "-y", "--datapath", "fastpath"}, nics(2)...)...), 1, "create team0", "eth2", `tcx program "bystander"`, who, "datapath=auto")
+	w.checkUnchanged("after a create that was refused", before)
+	w.checkNoFiles("after a create that was refused")
 
 	w.create(nics(2), "-y")
-	if s := w.onPath("relay", "eth2", `tcx program "bystander"`, who); s.State != "up" || len(s.Warnings) > 0 {
+	if s := w.awaitDatapath("relay", "eth2", `tcx program "bystander"`, who); s.State != "up" || len(s.Warnings) > 0 {
 		t.Errorf("state %s, warnings %q", s.State, s.Warnings)
 	}
-	conn := w.lifeline()
-	refused(t, w.try("set", teamName, "datapath=fastpath"), 1, "set datapath=fastpath", "eth2", who)
-	if s := w.onPath("relay", "eth2", who); s.Settings.Datapath != "auto" {
+	conn := w.longConnection()
+	checkRefused(t, w.try("set", teamName, "datapath=fastpath"), 1, "set datapath=fastpath", "eth2", who)
+	if s := w.awaitDatapath("relay", "eth2", who); s.Settings.Datapath != "auto" {
 		t.Errorf("after a set that was refused the setting is %s", s.Settings.Datapath)
 	}
 	w.set("datapath=auto")
-	w.onPath("relay", "eth2", who)
-	conn.works("by the relay")
-	other.undisturbed()
-	other.leave()
+	w.awaitDatapath("relay", "eth2", who)
+	conn.check("by the relay")
+	other.checkRuns()
+	other.detach()
 	w.set("datapath=fastpath")
-	w.onPath("fastpath", "the kernel")
-	conn.works("by the programs")
+	w.awaitDatapath("fastpath", "eBPF")
+	conn.check("by the programs")
 	if b, err := os.ReadFile(w.box.Path("/etc/nicteam/" + teamName + ".yaml")); err != nil || !strings.Contains(string(b), "datapath: fastpath") {
 		t.Errorf("what is kept for the next start: %s (%v)", b, err)
 	}
 
 	// A NIC that cannot have the programs joins all the same, and the relay moves everything while it is there.
-	other = w.bystander("eth3")
-	refused(t, w.try("add", teamName, "eth3"), 5, "add to team0", "eth3", `tcx program "bystander"`, "-y")
+	other = w.attachForeignProgram("eth3")
+	checkRefused(t, w.try("add", teamName, "eth3"), 5, "add to team0", "eth3", `tcx program "bystander"`, "-y")
 	if out := w.nicteam("add", teamName, "eth3", "-y"); !strings.Contains(out, "warning: fell back to the relay") {
 		t.Errorf("add says %q", out)
 	}
-	if s := w.onPath("relay", "eth3", fmt.Sprintf("(id %d)", other.id)); s.State != "degraded" || !strings.Contains(strings.Join(s.Warnings, ""), "datapath=fastpath is not possible") {
+	if s := w.awaitDatapath("relay", "eth3", fmt.Sprintf("(id %d)", other.id)); s.State != "degraded" || !strings.Contains(strings.Join(s.Warnings, ""), "datapath=fastpath is not possible") {
 		t.Errorf("state %s, warnings %q", s.State, s.Warnings)
 	}
-	conn.works("by the relay again")
-	other.undisturbed()
+	conn.check("by the relay again")
+	other.checkRuns()
 	w.nicteam("remove", teamName, "eth3")
-	if s := w.onPath("fastpath"); s.State != "up" || len(s.Warnings) > 0 {
+	if s := w.awaitDatapath("fastpath"); s.State != "up" || len(s.Warnings) > 0 {
 		t.Errorf("state %s, warnings %q", s.State, s.Warnings)
 	}
-	conn.works("by the programs again")
-	other.undisturbed()
+	conn.check("by the programs again")
+	other.checkRuns()
 	var changes []string
 	for line := range strings.Lines(w.nicteam("events", teamName, "--json")) {
 		var e team.Event
@@ -187,21 +187,21 @@ func TestWithoutCapability(t *testing.T) {
 		}
 		return result{Out: out.String(), Err: stderr.String(), Code: cmd.ProcessState.ExitCode()}
 	}
-	refused(t, weak("create", teamName, "eth1", "eth2", "--datapath", "fastpath"), 4, "CAP_BPF", "datapath=auto")
-	w.same("after a create that was refused", before)
-	w.nothingLeft("after a create that was refused")
+	checkRefused(t, weak("create", teamName, "eth1", "eth2", "--datapath", "fastpath"), 4, "CAP_BPF", "datapath=auto")
+	w.checkUnchanged("after a create that was refused", before)
+	w.checkNoFiles("after a create that was refused")
 	if r := weak("create", teamName, "eth1", "eth2"); r.Code != 0 {
 		t.Fatalf("exit %d: %s", r.Code, r.Err)
 	}
-	conn := w.lifeline()
-	if s := w.onPath("relay", "CAP_BPF"); s.State != "up" || len(s.Warnings) > 0 {
+	conn := w.longConnection()
+	if s := w.awaitDatapath("relay", "CAP_BPF"); s.State != "up" || len(s.Warnings) > 0 {
 		t.Errorf("state %s, warnings %q", s.State, s.Warnings)
 	}
-	refused(t, w.try("set", teamName, "datapath=fastpath"), 4, "CAP_BPF")
-	w.onPath("relay", "CAP_BPF")
-	conn.works("by the relay")
+	checkRefused(t, w.try("set", teamName, "datapath=fastpath"), 4, "CAP_BPF")
+	w.awaitDatapath("relay", "CAP_BPF")
+	conn.check("by the relay")
 	w.nicteam("delete", teamName)
-	w.same("after delete", before)
+	w.checkUnchanged("after delete", before)
 }
 
 // TestProgramsEndWithTheProcess kills the process while programs move the frames: by tcx nothing of them stays, and filters
@@ -211,8 +211,8 @@ func TestProgramsEndWithTheProcess(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
 	w.create(nics(2), "--datapath", "fastpath")
-	conn := w.lifeline()
-	programs, maps := w.loaded()
+	conn := w.longConnection()
+	programs, maps := w.loadedPrograms()
 	if len(programs) < 3 || len(maps) == 0 {
 		t.Fatalf("programs %v and maps %v, want transmit, receive, listen and their memory", programs, maps)
 	}
@@ -245,19 +245,19 @@ func TestProgramsEndWithTheProcess(t *testing.T) {
 	}
 	// The adapter is still there, and the process that goes on with it has programs of its own.
 	s := w.supervise("--config", "/run/nicteam/"+teamName+".yaml")
-	w.onPath("fastpath")
-	conn.works("after the death")
+	w.awaitDatapath("fastpath")
+	conn.check("after the death")
 	gone("when there are others")
-	programs, maps = w.loaded()
+	programs, maps = w.loadedPrograms()
 	labtest.Must(t, s.Process.Kill())
 	<-s.done
 	w.nicteam("restore", teamName)
 	gone("after restore")
-	w.same("after restore", before)
+	w.checkUnchanged("after restore", before)
 }
 
-// loaded are the programs of the team, and the maps that they share.
-func (w *world) loaded() (programs []ebpf.ProgramID, maps []ebpf.MapID) {
+// loadedPrograms are the programs of the team, and the maps that they share.
+func (w *world) loadedPrograms() (programs []ebpf.ProgramID, maps []ebpf.MapID) {
 	w.t.Helper()
 	for _, id := range w.programs(teamName, ebpf.AttachTCXEgress) {
 		maps = append(maps, mapsOf(w.t, id)...)
@@ -295,21 +295,21 @@ func TestDatapathWithoutANIC(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3})
 	w.create(nics(3), "--mode", "active-backup")
-	conn := w.lifeline()
+	conn := w.longConnection()
 	labtest.Must(t, w.wires["eth1"].A.Unplug())
 	w.awaitMember("eth1", "absent")
 	for _, path := range []string{"relay", "fastpath"} {
 		w.set("datapath=" + path)
-		w.onPath(path)
-		conn.works("without eth1 by " + path)
+		w.awaitDatapath(path)
+		conn.check("without eth1 by " + path)
 	}
 	labtest.Must(t, w.wires["eth1"].A.Replug())
 	w.await("eth1 usable", func(s *team.Status) bool { return s.State == "up" })
 	labtest.Must(t, w.wires["eth2"].Cut())
 	labtest.Must(t, w.wires["eth3"].Cut())
 	w.awaitMember("eth3", "down")
-	w.onPath("fastpath")
-	conn.works("by eth1 alone")
+	w.awaitDatapath("fastpath")
+	conn.check("by eth1 alone")
 }
 
 // TestNICLeavesNamespace: whoever gets a member's NIC in another network namespace gets it without the team's programs, and when it
@@ -345,7 +345,7 @@ func TestNICLeavesNamespace(t *testing.T) {
 	move(w.peer, w.box)
 	labtest.Must(t, w.peer.Handle().LinkDel(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "taken", Index: was}}))
 	w.await("eth3 usable", func(s *team.Status) bool { return s.State == "up" })
-	w.onPath("fastpath")
+	w.awaitDatapath("fastpath")
 	if got := link(t, w.box, "eth3").Index; got == was {
 		t.Errorf("eth3 has index %d again", got)
 	}

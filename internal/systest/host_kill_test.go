@@ -14,8 +14,8 @@ import (
 	"nicteam/team"
 )
 
-// foreign are the lines of a snapshot that a dead process must not leave: programs, filters, nft.
-func foreign(s lab.Snapshot) []string {
+// foreignLines are the lines of a snapshot that a dead process must not leave: programs, filters, nft.
+func foreignLines(s lab.Snapshot) []string {
 	var out []string
 	for _, line := range s {
 		if strings.HasPrefix(line, "bpf ") || strings.HasPrefix(line, "filter ") || strings.HasPrefix(line, "nft ") ||
@@ -33,10 +33,10 @@ func TestKilledAndRestored(t *testing.T) {
 		t.Run(strings.Join(options, " "), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, worldOptions{NICs: 3, Cables: true})
-			w.furnish()
+			w.configureHost()
 			before := w.state()
 			w.create(nics(3), append([]string{"--mode", "active-backup"}, options...)...)
-			refused(t, w.try("restore", teamName), 5, "runs", "nicteam delete "+teamName)
+			checkRefused(t, w.try("restore", teamName), 5, "runs", "nicteam delete "+teamName)
 			if s := w.status(); s.State != "up" {
 				t.Errorf("after a restore that was refused the team is %s: %s", s.State, s.Reason)
 			}
@@ -44,15 +44,15 @@ func TestKilledAndRestored(t *testing.T) {
 			s, err := lab.TakeSnapshot(w.box)
 			labtest.Must(t, err)
 			// Without tcx the isolation is a filter, which stays until restore.
-			if left := foreign(s); len(left) > 0 && !labtest.KernelBefore(t, 6, 6) {
+			if left := foreignLines(s); len(left) > 0 && !labtest.KernelBefore(t, 6, 6) {
 				t.Errorf("the dead process left:\n%s", strings.Join(left, "\n"))
 			}
-			refused(t, w.try("status", teamName), 8, "nicteam restore "+teamName)
-			refused(t, w.try("delete", teamName), 8, "nicteam restore "+teamName)
-			refused(t, w.try(append([]string{"create", teamName}, nics(3)...)...), 5, "nicteam restore "+teamName)
+			checkRefused(t, w.try("status", teamName), 8, "nicteam restore "+teamName)
+			checkRefused(t, w.try("delete", teamName), 8, "nicteam restore "+teamName)
+			checkRefused(t, w.try(append([]string{"create", teamName}, nics(3)...)...), 5, "nicteam restore "+teamName)
 			w.nicteam("restore", teamName)
-			w.same("after restore", before)
-			refused(t, w.try("restore", teamName), 3)
+			w.checkUnchanged("after restore", before)
+			checkRefused(t, w.try("restore", teamName), 3)
 			if out := w.nicteam("restore"); !strings.Contains(strings.ToLower(out), "nothing to restore") {
 				t.Errorf("restore of nothing says %q", out)
 			}
@@ -69,14 +69,14 @@ func TestRestoreWhileItDies(t *testing.T) {
 	w.create(nics(2))
 	labtest.Must(t, unix.Kill(w.teamProcess(), unix.SIGKILL))
 	w.nicteam("restore")
-	w.same("after restore", before)
+	w.checkUnchanged("after restore", before)
 
 	w.create(nics(2))
 	labtest.Must(t, unix.Kill(w.teamProcess(), unix.SIGKILL))
 	next := w.supervise("--release", "--config", "/etc/nicteam/"+teamName+".yaml")
 	labtest.Must(t, next.Process.Signal(unix.SIGTERM))
 	next.ended(t, "SIGTERM")
-	w.same("after the end of the next process", before)
+	w.checkUnchanged("after the end of the next process", before)
 }
 
 // TestKilledAtAnyMoment kills the process at changes of the host while it makes, changes and ends a team.
@@ -99,7 +99,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, worldOptions{NICs: 3, Cables: true})
-			w.furnish()
+			w.configureHost()
 			before := w.state()
 			prepare := func() {
 				for _, c := range tt.prepare {
@@ -108,13 +108,13 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			}
 			doomed := func() result { return w.try(tt.dies...) }
 			prepare()
-			last := w.count(doomed)
+			last := w.countChanges(doomed)
 			if tt.name != "delete" {
 				w.nicteam("delete", teamName)
 			}
-			for _, n := range moments(t, last, tt.some) {
+			for _, n := range killPoints(t, last, tt.some) {
 				prepare()
-				died, r := w.dieAt(n, doomed)
+				died, r := w.killAt(n, doomed)
 				if died && r.Code != 0 && (len(errorLines(r)) != 3 || !strings.Contains(r.Err, "nicteam restore "+teamName)) {
 					t.Errorf("died at change %d: exit %d and:\n%s", n, r.Code, r.Err)
 				}
@@ -126,7 +126,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 					continue
 				}
 				w.nicteam("restore")
-				w.same(fmt.Sprintf("died at change %d of %d, restored", n, last), before)
+				w.checkUnchanged(fmt.Sprintf("died at change %d of %d, restored", n, last), before)
 				if t.Failed() {
 					return
 				}
@@ -139,7 +139,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 func TestKilledWhileRestoring(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
-	w.furnish()
+	w.configureHost()
 	before := w.state()
 	orphan := func() {
 		w.create(nics(3), "--mode", "active-backup")
@@ -148,12 +148,12 @@ func TestKilledWhileRestoring(t *testing.T) {
 	}
 	restore := func() result { return w.try("restore", teamName) }
 	orphan()
-	last := w.count(restore)
-	for _, n := range moments(t, last, 7) {
+	last := w.countChanges(restore)
+	for _, n := range killPoints(t, last, 7) {
 		orphan()
-		w.dieAt(n, restore)
+		w.killAt(n, restore)
 		w.nicteam("restore")
-		w.same(fmt.Sprintf("restore died at change %d of %d, restored", n, last), before)
+		w.checkUnchanged(fmt.Sprintf("restore died at change %d of %d, restored", n, last), before)
 		if t.Failed() {
 			return
 		}
@@ -164,16 +164,16 @@ func TestKilledWhileRestoring(t *testing.T) {
 func TestRunGoesOnAfterDeathInCreate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
-	w.furnish()
+	w.configureHost()
 	before := w.state()
 	create := func() result {
 		return w.try(append(append([]string{"create", teamName}, nics(3)...), "--mode", "active-backup")...)
 	}
-	last := w.count(create)
+	last := w.countChanges(create)
 	had := w.status().Adapter.Addresses
 	w.nicteam("delete", teamName)
-	for _, n := range moments(t, last, 8) {
-		if died, _ := w.dieAt(n, create); !died {
+	for _, n := range killPoints(t, last, 8) {
+		if died, _ := w.killAt(n, create); !died {
 			w.nicteam("delete", teamName)
 			continue
 		}
@@ -184,7 +184,7 @@ func TestRunGoesOnAfterDeathInCreate(t *testing.T) {
 		}
 		w.nicteam("delete", teamName)
 		s.ended(t, "delete")
-		w.same(fmt.Sprintf("died at change %d of %d, went on, deleted", n, last), before)
+		w.checkUnchanged(fmt.Sprintf("died at change %d of %d, went on, deleted", n, last), before)
 		if t.Failed() {
 			return
 		}
@@ -204,13 +204,13 @@ func sameMembers(a, b []string) bool {
 func TestKilledWhileGoingOn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
-	w.furnish()
+	w.configureHost()
 	before := w.state()
 	for _, n := range []int{1, 2, 3, 99} {
 		w.create(nics(3), "--mode", "active-backup")
 		w.kill(w.teamProcess(), unix.SIGKILL)
 		labtest.Must(t, os.Remove(w.box.Path("/run/nicteam/"+teamName+".lock"))) // it names a dead process
-		died, _ := w.dieAt(n, func() result {
+		died, _ := w.killAt(n, func() result {
 			cmd := w.box.Command(program(t), "run", teamName)
 			labtest.Must(t, cmd.Start())
 			ended := make(chan struct{})
@@ -229,7 +229,7 @@ func TestKilledWhileGoingOn(t *testing.T) {
 		})
 		t.Logf("died at change %d: %v", n, died)
 		w.nicteam("restore", teamName)
-		w.same(fmt.Sprintf("died at change %d of going on, restored", n), before)
+		w.checkUnchanged(fmt.Sprintf("died at change %d of going on, restored", n), before)
 		if t.Failed() {
 			return
 		}
@@ -272,25 +272,25 @@ func TestRunWithoutANIC(t *testing.T) {
 		t.Errorf("started without eth3: %+v", st)
 	}
 	w.nicteam("delete", teamName)
-	w.nothingLeft("deleted")
+	w.checkNoFiles("deleted")
 }
 
 // TestRunGoesOn restarts the process of a team in every way there is: adapter, addresses and connections stay.
 func TestRunGoesOn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
-	w.furnish()
+	w.configureHost()
 	before := w.state()
 	w.create(nics(3), "--mode", "active-backup")
 	was := w.status().Adapter
-	c := w.converse()
+	c := w.startEcho()
 	check := func(when string) {
 		t.Helper()
 		a := w.status().Adapter
 		if a.Index != was.Index || a.MAC != was.MAC || a.MTU != was.MTU || !sameMembers(a.Addresses, was.Addresses) {
 			t.Errorf("%s: the adapter was %+v and is %+v", when, was, a)
 		}
-		c.works(when)
+		c.check(when)
 	}
 	held := func(when string) {
 		t.Helper()
@@ -306,7 +306,7 @@ func TestRunGoesOn(t *testing.T) {
 	held("killed")
 	s := w.supervise()
 	check("killed and run")
-	refused(t, w.try("run", teamName), 5, "running")
+	checkRefused(t, w.try("run", teamName), 5, "running")
 
 	labtest.Must(t, s.Process.Signal(unix.SIGTERM))
 	s.ended(t, "SIGTERM")
@@ -314,7 +314,7 @@ func TestRunGoesOn(t *testing.T) {
 	if r := w.try("status", teamName); r.Code != 3 {
 		t.Errorf("status of a team that was ended in order: exit %d: %s", r.Code, r.Err)
 	}
-	refused(t, w.try("delete", teamName), 3, "nicteam restore "+teamName)
+	checkRefused(t, w.try("delete", teamName), 3, "nicteam restore "+teamName)
 	if list := w.nicteam("list"); !strings.Contains(list, "not running") || !strings.Contains(list, "team "+teamName) {
 		t.Errorf("the list of a host whose team was ended:\n%s", list)
 	}
@@ -328,9 +328,9 @@ func TestRunGoesOn(t *testing.T) {
 
 	w.nicteam("delete", teamName)
 	s.ended(t, "delete")
-	c.works("after delete")
-	w.same("after delete", before)
-	w.nothingLeft("after delete")
+	c.check("after delete")
+	w.checkUnchanged("after delete", before)
+	w.checkNoFiles("after delete")
 }
 
 // TestForgetWhatIsNotKept: a NIC that the journal does not know is refused before anything is given back; one that is there
@@ -341,14 +341,14 @@ func TestForgetWhatIsNotKept(t *testing.T) {
 	before := w.state()
 	w.create(nics(2), "--mode", "active-backup")
 	w.kill(w.teamProcess(), unix.SIGKILL)
-	refused(t, w.try("restore", teamName, "--forget", "eth9"), 3, "eth9", "keeps nothing")
+	checkRefused(t, w.try("restore", teamName, "--forget", "eth9"), 3, "eth9", "keeps nothing")
 	if !w.shows("addr show dev "+teamName, "10.9.0.1") {
 		t.Error("it was given back all the same")
 	}
 	if said := w.nicteam("restore", teamName, "--forget", "eth2"); !strings.Contains(said, "released: eth1, eth2") || !strings.Contains(said, "nothing to forget of eth2") {
 		t.Errorf("said %q", said)
 	}
-	w.same("after restore", before)
+	w.checkUnchanged("after restore", before)
 	if said := w.nicteam("list"); strings.Contains(said, "not running") {
 		t.Errorf("there still is\n%s", said)
 	}

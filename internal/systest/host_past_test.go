@@ -25,7 +25,7 @@ func TestPastIsKept(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 2, Cables: true})
 	w.create(nics(2), "--mode", "active-backup")
-	c := w.converse()
+	c := w.startEcho()
 	ask := func() *team.HistoryDocument {
 		t.Helper()
 		client := control.NewClient(w.box.Path("/run/nicteam"), teamName)
@@ -34,7 +34,7 @@ func TestPastIsKept(t *testing.T) {
 		labtest.Must(t, err)
 		return d
 	}
-	c.works("before")
+	c.check("before")
 	var before *team.HistoryDocument
 	labtest.Eventually(t, "something is known", func() bool { before = ask(); return received(before) > 0 })
 	w.kill(w.teamProcess(), unix.SIGTERM)
@@ -52,5 +52,5 @@ func TestPastIsKept(t *testing.T) {
 	}
 	w.nicteam("delete", teamName)
 	s.ended(t, "delete")
-	w.nothingLeft("after delete")
+	w.checkNoFiles("after delete")
 }

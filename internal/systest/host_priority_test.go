@@ -22,7 +22,7 @@ func TestNetworkComesFirst(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true})
 	w.create(nics(2), "--mode", "active-backup")
 	created := w.teamProcess()
-	preferred(t, created)
+	checkPriority(t, created)
 	if n, ok := sessionNiceness(t, strconv.Itoa(created)); ok && n != "-10" {
 		t.Errorf("its session has niceness %s", n)
 	}
@@ -32,7 +32,7 @@ func TestNetworkComesFirst(t *testing.T) {
 	cmd := w.box.Command(program(t), "create", teamName, "eth1", "eth2", "--mode", "active-backup", "--foreground")
 	labtest.Must(t, cmd.Start())
 	labtest.Eventually(t, "the team is up", func() bool { return w.try("status", teamName, "--check", "-q").Code == 0 })
-	preferred(t, cmd.Process.Pid)
+	checkPriority(t, cmd.Process.Pid)
 	if is, _ := sessionNiceness(t, "self"); is != was {
 		t.Errorf("niceness of the session that it is in the foreground of was %s and is %s", was, is)
 	}
@@ -40,8 +40,8 @@ func TestNetworkComesFirst(t *testing.T) {
 	labtest.Must(t, cmd.Wait())
 }
 
-// preferred checks that every thread of a process has the team's niceness.
-func preferred(t *testing.T, pid int) {
+// checkPriority checks that every thread of a process has the team's niceness.
+func checkPriority(t *testing.T, pid int) {
 	t.Helper()
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
 	labtest.Must(t, err)

@@ -17,8 +17,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// places are directories that only the program has made.
-const places = " --run-dir /run/nicteam/r --state-dir /var/lib/nicteam/s --config-dir /etc/nicteam/c "
+// otherDirs are directories that only the program has made.
+const otherDirs = " --run-dir /run/nicteam/r --state-dir /var/lib/nicteam/s --config-dir /etc/nicteam/c "
 
 // TestProcessIsDetached starts a team from a shell whose streams are pipes, and ends the shell.
 func TestProcessIsDetached(t *testing.T) {
@@ -83,21 +83,21 @@ func TestProcessIsDetached(t *testing.T) {
 func TestRunDirectoryEmptied(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3})
-	w.sh("umask 777; " + program(t) + " create team0 eth1 eth2" + places)
+	w.sh("umask 777; " + program(t) + " create team0 eth1 eth2" + otherDirs)
 	pid := w.teamProcess()
 	w.sh("rm -r /run/nicteam/r")
 	labtest.Eventually(t, "socket and lock are there again", func() bool {
 		return w.box.Command("sh", "-c", "test -S /run/nicteam/r/team0.sock -a -s /run/nicteam/r/team0.lock").Run() == nil
 	})
-	if s := w.sh(program(t) + " status team0 --json" + places); !strings.Contains(s, fmt.Sprintf(`"pid":%d,`, pid)) {
+	if s := w.sh(program(t) + " status team0 --json" + otherDirs); !strings.Contains(s, fmt.Sprintf(`"pid":%d,`, pid)) {
 		t.Errorf("status %s", s)
 	}
 	for _, args := range []string{"create team0 eth1 eth3", "run team0", "restore team0"} {
-		if out, err := w.box.Command("sh", "-c", program(t)+" "+args+places).CombinedOutput(); err == nil || !bytes.Contains(out, []byte("run")) {
+		if out, err := w.box.Command("sh", "-c", program(t)+" "+args+otherDirs).CombinedOutput(); err == nil || !bytes.Contains(out, []byte("run")) {
 			t.Errorf("%s: %v, %s", args, err, out)
 		}
 	}
-	w.sh(program(t) + " delete team0" + places)
+	w.sh(program(t) + " delete team0" + otherDirs)
 	if left := w.sh("find /run/nicteam/r /var/lib/nicteam/s /etc/nicteam/c -type f -o -type s"); left != "" {
 		t.Errorf("left: %s", left)
 	}
@@ -107,7 +107,7 @@ func TestRunDirectoryEmptied(t *testing.T) {
 func TestCreateKilled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
-	w.furnish()
+	w.configureHost()
 	before := w.state()
 	create := []string{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup"}
 	for _, at := range []int{1, 20, 60} {
@@ -122,7 +122,7 @@ func TestCreateKilled(t *testing.T) {
 			return w.try("status", teamName, "--check", "-q").Code == 0
 		})
 		w.nicteam("delete", teamName)
-		w.same(fmt.Sprintf("caller killed at change %d, deleted", at), before)
+		w.checkUnchanged(fmt.Sprintf("caller killed at change %d, deleted", at), before)
 		if t.Failed() {
 			return
 		}
@@ -133,7 +133,7 @@ func TestCreateKilled(t *testing.T) {
 func TestInterruptedCreate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
-	w.furnish()
+	w.configureHost()
 	before := w.state()
 	for _, at := range []int{1, 20, 50, 80, 90, 97} {
 		c := w.changes(changeGroups)
@@ -149,10 +149,10 @@ func TestInterruptedCreate(t *testing.T) {
 			t.Logf("at change %d the interrupt came too late", at)
 			w.nicteam("delete", teamName)
 		} else {
-			refused(t, result{Code: code, Err: stderr.String()}, 130)
+			checkRefused(t, result{Code: code, Err: stderr.String()}, 130)
 		}
-		w.same(fmt.Sprintf("interrupted at change %d", at), before)
-		w.nothingLeft("interrupted")
+		w.checkUnchanged(fmt.Sprintf("interrupted at change %d", at), before)
+		w.checkNoFiles("interrupted")
 		if t.Failed() {
 			return
 		}
@@ -171,14 +171,14 @@ func TestOneProcessATeam(t *testing.T) {
 	labtest.Must(t, l.Close())
 	w.create(nics(2), "--mode", "active-backup")
 	pid := w.teamProcess()
-	refused(t, w.try("create", teamName, "eth3", "--mode", "active-backup"), 5, "runs")
-	refused(t, w.try("run", teamName), 5, "running", strconv.Itoa(pid))
-	refused(t, w.try("create", teamName, "eth3", "--mode", "active-backup", "--foreground"), 5)
+	checkRefused(t, w.try("create", teamName, "eth3", "--mode", "active-backup"), 5, "runs")
+	checkRefused(t, w.try("run", teamName), 5, "running", strconv.Itoa(pid))
+	checkRefused(t, w.try("create", teamName, "eth3", "--mode", "active-backup", "--foreground"), 5)
 	if w.teamProcess() != pid || w.status().State != "up" {
 		t.Error("the team was disturbed")
 	}
 	w.nicteam("delete", teamName)
-	w.nothingLeft("after delete")
+	w.checkNoFiles("after delete")
 }
 
 // TestPrivileges reads what a running team may do, thread by thread, and what it leaves in the file system.
@@ -187,7 +187,7 @@ func TestPrivileges(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	old := unix.Umask(0) // of this process, and so of the program
 	defer unix.Umask(old)
-	w.sh(program(t) + " create team0 eth1 eth2 --mode active-backup" + places)
+	w.sh(program(t) + " create team0 eth1 eth2 --mode active-backup" + otherDirs)
 	pid := w.teamProcess()
 	const kept = 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_RAW | 1<<unix.CAP_BPF | 1<<unix.CAP_PERFMON
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
@@ -214,11 +214,11 @@ func TestPrivileges(t *testing.T) {
 		}
 	}
 	// What changes the host still works with so little.
-	w.sh(program(t) + " add team0 eth3" + places)
-	w.sh(program(t) + " set team0 mtu=1400 mode=xor" + places)
-	w.sh(program(t) + " set team0 datapath=relay" + places)
-	w.sh(program(t) + " set team0 datapath=fastpath" + places)
-	w.sh(program(t) + " remove team0 eth3" + places)
+	w.sh(program(t) + " add team0 eth3" + otherDirs)
+	w.sh(program(t) + " set team0 mtu=1400 mode=xor" + otherDirs)
+	w.sh(program(t) + " set team0 datapath=relay" + otherDirs)
+	w.sh(program(t) + " set team0 datapath=fastpath" + otherDirs)
+	w.sh(program(t) + " remove team0 eth3" + otherDirs)
 
 	for _, dir := range []string{"/run/nicteam/r", "/var/lib/nicteam/s", "/etc/nicteam/c"} {
 		labtest.Must(t, filepath.WalkDir(w.box.Path(dir), func(path string, e fs.DirEntry, err error) error {
@@ -242,7 +242,7 @@ func TestPrivileges(t *testing.T) {
 			return nil
 		}))
 	}
-	w.sh(program(t) + " delete team0" + places)
+	w.sh(program(t) + " delete team0" + otherDirs)
 }
 
 // TestOthersReadOnly asks as a user who is neither root nor the team's.
@@ -259,7 +259,7 @@ func TestOthersReadOnly(t *testing.T) {
 		_ = cmd.Run()
 		return result{out.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 	}
-	refused(t, asNobody("status", teamName), 4, "sudo")
+	checkRefused(t, asNobody("status", teamName), 4, "sudo")
 	// Whom the administrator lets open the socket may read.
 	labtest.Must(t, os.Chmod(w.box.Path("/run/nicteam/team0.sock"), 0o666))
 	for _, args := range [][]string{{"status", teamName}, {"status", teamName, "--json"}, {"explain", teamName, "tcp 10.9.0.1:1 10.9.0.2:2"}, {"events", teamName}, {"list"}} {
@@ -269,7 +269,7 @@ func TestOthersReadOnly(t *testing.T) {
 	}
 	for _, args := range [][]string{{"set", teamName, "mode=xor"}, {"add", teamName, "eth3"}, {"remove", teamName, "eth2"}, {"delete", teamName},
 		{"create", "team1", "eth3", "--mode", "active-backup"}, {"restore", teamName}} {
-		refused(t, asNobody(args...), 4)
+		checkRefused(t, asNobody(args...), 4)
 	}
 	if s := w.status(); s.State != "up" || s.Mode != "active-backup" || len(s.Members) != 2 {
 		t.Errorf("a stranger changed the team: %+v", s)
@@ -334,11 +334,11 @@ func TestTwoTeams(t *testing.T) {
 			t.Errorf("no %s in:\n%s", want, list)
 		}
 	}
-	refused(t, w.try("add", "team1", "eth1"), 5, "team0")
-	refused(t, w.try("add", "team0", "eth4"), 5, "team1")
-	refused(t, w.try("create", "team2", "eth5", "eth3", "--mode", "xor"), 5, "team1")
-	refused(t, w.try("create", "team2", "eth5", "team1", "--mode", "xor"), 5, "team1")
-	refused(t, w.try("restore", "team1"), 5)
+	checkRefused(t, w.try("add", "team1", "eth1"), 5, "team0")
+	checkRefused(t, w.try("add", "team0", "eth4"), 5, "team1")
+	checkRefused(t, w.try("create", "team2", "eth5", "eth3", "--mode", "xor"), 5, "team1")
+	checkRefused(t, w.try("create", "team2", "eth5", "team1", "--mode", "xor"), 5, "team1")
+	checkRefused(t, w.try("restore", "team1"), 5)
 	w.nicteam("set", "team1", "mode=active-backup")
 	w.nicteam("delete", "team1")
 	if s := w.status(); s.State != "up" || s.Mode != "active-backup" || len(s.Members) != 2 {
@@ -346,8 +346,8 @@ func TestTwoTeams(t *testing.T) {
 	}
 	w.nicteam("add", "team0", "eth4")
 	w.nicteam("delete", "team0")
-	w.same("after both are deleted", before)
-	w.nothingLeft("after both are deleted")
+	w.checkUnchanged("after both are deleted", before)
+	w.checkNoFiles("after both are deleted")
 }
 
 // TestNICsOfADeadTeam belong to it until it is restored.
@@ -357,10 +357,10 @@ func TestNICsOfADeadTeam(t *testing.T) {
 	before := w.state()
 	w.create(nics(2), "--mode", "active-backup")
 	w.kill(w.teamProcess(), unix.SIGKILL)
-	refused(t, w.try("create", "team1", "eth2", "eth3", "--mode", "active-backup"), 5, "team0", "nicteam restore team0")
+	checkRefused(t, w.try("create", "team1", "eth2", "eth3", "--mode", "active-backup"), 5, "team0", "nicteam restore team0")
 	w.nicteam("create", "team1", "eth3", "--mode", "active-backup", "--address", "none")
-	refused(t, w.try("add", "team1", "eth2"), 5, "team0", "nicteam restore team0")
+	checkRefused(t, w.try("add", "team1", "eth2"), 5, "team0", "nicteam restore team0")
 	w.nicteam("delete", "team1")
 	w.nicteam("restore", "team0")
-	w.same("after restore", before)
+	w.checkUnchanged("after restore", before)
 }

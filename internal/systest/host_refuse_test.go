@@ -24,9 +24,9 @@ type problem struct {
 	Fix    string `json:"fix"`
 }
 
-// unharmed fails the test unless box is just as it was. A change by the program would stay; what the kernel shows for a
+// checkUnchangedSnapshot fails the test unless box is just as it was. A change by the program would stay; what the kernel shows for a
 // moment does not.
-func (w *world) unharmed(before lab.Snapshot) {
+func (w *world) checkUnchangedSnapshot(before lab.Snapshot) {
 	w.t.Helper()
 	var d string
 	for range 3 {
@@ -145,7 +145,7 @@ func TestBadInput(t *testing.T) {
 			inner := *w
 			inner.t = t
 			r := inner.try(tt.args...)
-			refused(t, r, tt.code, tt.words...)
+			checkRefused(t, r, tt.code, tt.words...)
 			if r.Out != "" {
 				t.Errorf("it says on stdout:\n%s", r.Out)
 			}
@@ -158,7 +158,7 @@ func TestBadInput(t *testing.T) {
 			if p.Schema != "nicteam.problem/v1" || p.Code != tt.code || r.Code != tt.code || p.Error == "" || p.Why == "" || p.Fix == "" || r.Out != "" {
 				t.Errorf("--json: exit %d, %+v, stdout %q", r.Code, p, r.Out)
 			}
-			inner.unharmed(before)
+			inner.checkUnchangedSnapshot(before)
 		})
 	}
 	var was, is team.Status
@@ -175,7 +175,7 @@ func TestBadPlace(t *testing.T) {
 	labtest.Tool(t, "unshare", "util-linux")
 	labtest.Tool(t, "setpriv", "util-linux")
 	w := newWorld(t, worldOptions{Cables: true})
-	w.furnish()
+	w.configureHost()
 	before := w.state().all
 	create := program(t) + " create team0 eth1 eth2 --mode active-backup"
 	tests := []struct {
@@ -202,9 +202,9 @@ func TestBadPlace(t *testing.T) {
 			var out, stderr bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &stderr
 			_ = cmd.Run()
-			refused(t, result{out.String(), stderr.String(), cmd.ProcessState.ExitCode()}, tt.code, tt.words...)
-			inner.unharmed(before)
-			inner.nothingLeft("refused")
+			checkRefused(t, result{out.String(), stderr.String(), cmd.ProcessState.ExitCode()}, tt.code, tt.words...)
+			inner.checkUnchangedSnapshot(before)
+			inner.checkNoFiles("refused")
 			if pids := inner.processes(" run team0"); len(pids) > 0 {
 				t.Errorf("a process is left: %v", pids)
 			}
@@ -220,14 +220,14 @@ func TestSilentTeam(t *testing.T) {
 	pid := w.teamProcess()
 	labtest.Must(t, unix.Kill(pid, unix.SIGSTOP))
 	begin := time.Now()
-	refused(t, w.try("status", teamName), 8, "answer")
+	checkRefused(t, w.try("status", teamName), 8, "answer")
 	if took := time.Since(begin); took > 10*time.Second {
 		t.Errorf("it took %v to say so", took)
 	}
-	refused(t, w.try("create", teamName, "eth3", "--mode", "active-backup"), 5, "runs")
-	refused(t, w.try("restore", teamName), 5, "runs")
+	checkRefused(t, w.try("create", teamName, "eth3", "--mode", "active-backup"), 5, "runs")
+	checkRefused(t, w.try("restore", teamName), 5, "runs")
 	// Its NICs are its own all the same.
-	refused(t, w.try("create", "team1", "eth2", "eth3", "--mode", "active-backup"), 5, teamName)
+	checkRefused(t, w.try("create", "team1", "eth2", "eth3", "--mode", "active-backup"), 5, teamName)
 	if out := w.nicteam("list"); !strings.Contains(out, teamName) {
 		t.Errorf("the list leaves it out:\n%s", out)
 	}
@@ -246,11 +246,11 @@ func TestCheck(t *testing.T) {
 	}
 	labtest.Must(t, w.cables["eth2"].Cut())
 	w.awaitMember("eth2", "down")
-	refused(t, w.try("status", teamName, "--check"), 7, "degraded", "eth2")
-	refused(t, w.try("status", "--check", "-q"), 7)
+	checkRefused(t, w.try("status", teamName, "--check"), 7, "degraded", "eth2")
+	checkRefused(t, w.try("status", "--check", "-q"), 7)
 	labtest.Must(t, w.cables["eth1"].Cut())
 	w.awaitMember("eth1", "down")
-	refused(t, w.try("status", teamName, "--check"), 7, "down")
+	checkRefused(t, w.try("status", teamName, "--check"), 7, "down")
 	labtest.Must(t, w.cables["eth1"].Mend())
 	labtest.Must(t, w.cables["eth2"].Mend())
 	w.await("up again", func(s *team.Status) bool { return s.State == "up" })
@@ -282,9 +282,9 @@ func TestDryRun(t *testing.T) {
 			t.Errorf("document %+v", doc)
 		}
 	}
-	refused(t, w.try("create", teamName, "eth1", "eth9", "--dry-run", "--mode", "xor"), 3)
-	w.unharmed(before.all)
-	w.nothingLeft("dry run")
+	checkRefused(t, w.try("create", teamName, "eth1", "eth9", "--dry-run", "--mode", "xor"), 3)
+	w.checkUnchangedSnapshot(before.all)
+	w.checkNoFiles("dry run")
 }
 
 // TestDocuments reads every document of --json while a team runs.

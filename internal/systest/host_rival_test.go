@@ -11,8 +11,8 @@ import (
 	"nicteam/team"
 )
 
-// race runs the program several times at once.
-func (w *world) race(commands ...[]string) []result {
+// runAtOnce runs the program several times at once.
+func (w *world) runAtOnce(commands ...[]string) []result {
 	w.t.Helper()
 	program(w.t)
 	results := make([]result, len(commands))
@@ -24,14 +24,14 @@ func (w *world) race(commands ...[]string) []result {
 	return results
 }
 
-// oneWins returns which of two rivals won; the other must have been refused.
-func oneWins(t testing.TB, r []result) int {
+// checkOneWins returns which of two rivals won; the other must have been refused.
+func checkOneWins(t testing.TB, r []result) int {
 	t.Helper()
 	if r[0].Code == 0 {
-		refused(t, r[1], 5)
+		checkRefused(t, r[1], 5)
 		return 0
 	}
-	refused(t, r[0], 5)
+	checkRefused(t, r[0], 5)
 	if r[1].Code != 0 {
 		t.Errorf("both were refused: %s%s", r[0].Err, r[1].Err)
 	}
@@ -47,39 +47,39 @@ func TestRivals(t *testing.T) {
 	t.Run("one name", func(t *testing.T) {
 		for range rounds {
 			want := [][]string{{"eth1", "eth2"}, {"eth3"}}
-			won := oneWins(t, w.race([]string{"create", teamName, "eth1", "eth2", "--mode", "active-backup"}, []string{"create", teamName, "eth3", "--mode", "active-backup"}))
+			won := checkOneWins(t, w.runAtOnce([]string{"create", teamName, "eth1", "eth2", "--mode", "active-backup"}, []string{"create", teamName, "eth3", "--mode", "active-backup"}))
 			s := w.status()
 			if s.State != "up" || len(s.Members) != len(want[won]) || s.Members[0].Name != want[won][0] {
 				t.Errorf("%d won, and the team is %+v", won, s)
 			}
 			w.nicteam("delete", teamName)
-			w.nothingLeft("after delete")
+			w.checkNoFiles("after delete")
 		}
 	})
 	t.Run("one NIC", func(t *testing.T) {
 		for range rounds {
-			won := oneWins(t, w.race([]string{"create", "team1", "eth1", "eth2", "--mode", "active-backup"}, []string{"create", "team2", "eth2", "eth3", "--mode", "active-backup"}))
+			won := checkOneWins(t, w.runAtOnce([]string{"create", "team1", "eth1", "eth2", "--mode", "active-backup"}, []string{"create", "team2", "eth2", "eth3", "--mode", "active-backup"}))
 			w.nicteam("delete", fmt.Sprintf("team%d", won+1))
-			w.nothingLeft("after delete")
+			w.checkNoFiles("after delete")
 		}
 	})
 	t.Run("one more NIC", func(t *testing.T) {
 		w.nicteam("create", "team1", "eth1", "--mode", "active-backup")
 		w.nicteam("create", "team2", "eth2", "--mode", "active-backup")
 		for range rounds {
-			won := oneWins(t, w.race([]string{"add", "team1", "eth3"}, []string{"add", "team2", "eth3", "eth4"}))
+			won := checkOneWins(t, w.runAtOnce([]string{"add", "team1", "eth3"}, []string{"add", "team2", "eth3", "eth4"}))
 			w.nicteam("remove", fmt.Sprintf("team%d", won+1), "eth3")
 			if won == 1 {
 				w.nicteam("remove", "team2", "eth4")
 			}
 		}
-		w.race([]string{"delete", "team1"}, []string{"delete", "team2"})
-		w.nothingLeft("after delete")
+		w.runAtOnce([]string{"delete", "team1"}, []string{"delete", "team2"})
+		w.checkNoFiles("after delete")
 	})
 	t.Run("changes of one team", func(t *testing.T) {
 		w.nicteam("create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup")
 		for range rounds {
-			for _, r := range w.race([]string{"add", teamName, "eth4"}, []string{"remove", teamName, "eth2"}, []string{"set", teamName, "mode=xor"}, []string{"status", teamName}) {
+			for _, r := range w.runAtOnce([]string{"add", teamName, "eth4"}, []string{"remove", teamName, "eth2"}, []string{"set", teamName, "mode=xor"}, []string{"status", teamName}) {
 				if r.Code != 0 {
 					t.Errorf("exit %d: %s", r.Code, r.Err)
 				}
@@ -88,19 +88,19 @@ func TestRivals(t *testing.T) {
 			w.nicteam("add", teamName, "eth2")
 			w.nicteam("set", teamName, "mode=active-backup")
 		}
-		if r := w.race([]string{"delete", teamName}, []string{"delete", teamName}); r[0].Code != 0 && r[1].Code != 0 {
+		if r := w.runAtOnce([]string{"delete", teamName}, []string{"delete", teamName}); r[0].Code != 0 && r[1].Code != 0 {
 			t.Errorf("nobody deleted it: %s%s", r[0].Err, r[1].Err)
 		}
-		w.nothingLeft("after delete")
+		w.checkNoFiles("after delete")
 	})
-	w.same("after all", before)
+	w.checkUnchanged("after all", before)
 }
 
 // TestForeground makes a team in the foreground, which ends it with itself.
 func TestForeground(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
-	w.furnish()
+	w.configureHost()
 	before := w.state()
 	for _, sig := range []unix.Signal{unix.SIGINT, unix.SIGTERM} {
 		cmd := w.box.Command(program(t), "create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup", "--foreground")
@@ -110,8 +110,8 @@ func TestForeground(t *testing.T) {
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("%v: %v", sig, err)
 		}
-		w.same(sig.String(), before)
-		w.nothingLeft(sig.String())
+		w.checkUnchanged(sig.String(), before)
+		w.checkNoFiles(sig.String())
 	}
 }
 
@@ -119,7 +119,7 @@ func TestForeground(t *testing.T) {
 func TestStoppedAndRestored(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
-	w.furnish()
+	w.configureHost()
 	before := w.state()
 	w.create(nics(3), "--mode", "active-backup")
 	w.kill(w.teamProcess(), unix.SIGTERM)
@@ -127,7 +127,7 @@ func TestStoppedAndRestored(t *testing.T) {
 		t.Error("the adapter is gone")
 	}
 	w.nicteam("restore", teamName)
-	w.same("after restore", before)
+	w.checkUnchanged("after restore", before)
 }
 
 // TestDeleteWithoutANIC deletes a team one of whose NICs is not there, and comes back later.
@@ -142,7 +142,7 @@ func TestDeleteWithoutANIC(t *testing.T) {
 	if after := w.sh("ip -br addr show dev eth1; ip route; ip -6 route show default"); after != before {
 		t.Errorf("was\n%s\nis\n%s", before, after)
 	}
-	w.nothingLeft("after delete")
+	w.checkNoFiles("after delete")
 	labtest.Must(t, w.wires["eth3"].A.Replug())
 	w.create(nics(3), "--mode", "active-backup")
 	w.nicteam("delete", teamName)

@@ -7,9 +7,9 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// shared gives the tests of a table one furnished world, and its state, for as long as they leave it as it was; alone asks
+// withSharedWorld gives the tests of a table one furnished world, and its state, for as long as they leave it as it was; alone asks
 // for one that nobody has after.
-func shared(parent *testing.T) func(t *testing.T, alone bool, o worldOptions) (*world, state) {
+func withSharedWorld(parent *testing.T) func(t *testing.T, alone bool, o worldOptions) (*world, state) {
 	var w *world
 	var before state
 	dirty := true
@@ -21,7 +21,7 @@ func shared(parent *testing.T) func(t *testing.T, alone bool, o worldOptions) (*
 				owner = t
 			}
 			n := newWorld(owner, o)
-			n.furnish()
+			n.configureHost()
 			if alone {
 				return n, state{}
 			}
@@ -65,7 +65,7 @@ func TestHostIsAsBefore(t *testing.T) {
 	for _, wires := range []bool{false, true} {
 		kind := map[bool]string{false: "veth", true: "TAP"}[wires]
 		t.Run(kind, func(t *testing.T) {
-			furnished := shared(t)
+			furnished := withSharedWorld(t)
 			for _, tt := range tests {
 				if wires && tt.name != "address auto" && tt.name != "a NIC that was down" {
 					continue
@@ -95,8 +95,8 @@ func TestHostIsAsBefore(t *testing.T) {
 						}
 					}
 					out := w.nicteam("delete", teamName)
-					w.same("after delete", before)
-					w.nothingLeft("after delete")
+					w.checkUnchanged("after delete", before)
+					w.checkNoFiles("after delete")
 					if t.Failed() {
 						t.Logf("delete said:\n%s", out)
 					}
@@ -126,7 +126,7 @@ func TestHostIsAsBeforeAfterChanges(t *testing.T) {
 		{"every mode", nil, [][]string{{"set", teamName, "mode=round-robin"}, {"set", teamName, "mode=xor"}, {"set", teamName, "mode=broadcast"}, {"set", teamName, "mode=elb"},
 			{"set", teamName, "rebalance=100ms", "gain=1ms", "skew=0s", "receive_balance=off"}, {"set", teamName, "balance=off"}, {"set", teamName, "balance=on"}}},
 	}
-	furnished := shared(t)
+	furnished := withSharedWorld(t)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w, before := furnished(t, false, worldOptions{NICs: 3, Cables: true})
@@ -135,8 +135,8 @@ func TestHostIsAsBeforeAfterChanges(t *testing.T) {
 				w.nicteam(c...)
 			}
 			w.nicteam("delete", teamName)
-			w.same("after delete", before)
-			w.nothingLeft("after delete")
+			w.checkUnchanged("after delete", before)
+			w.checkNoFiles("after delete")
 		})
 	}
 }
@@ -145,7 +145,7 @@ func TestHostIsAsBeforeAfterChanges(t *testing.T) {
 func TestRemovedNICHasWhatItHad(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
-	w.furnish()
+	w.configureHost()
 	show := func(nic string) string {
 		return w.sh("ip link show " + nic + " | head -1 | sed 's/state [A-Z]*//'; cd /proc/sys/net; grep . ipv4/conf/" + nic + "/* ipv6/conf/" + nic + "/* 2>/dev/null || true")
 	}

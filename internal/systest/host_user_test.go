@@ -46,7 +46,7 @@ func TestOrdinaryUser(t *testing.T) {
 		}
 		for _, verb := range verbs {
 			r := ask(verb)
-			refused(t, r, 4)
+			checkRefused(t, r, 4)
 			if t.Failed() {
 				t.Fatalf("nicteam %s, who may %s: %s%s", verb, may, r.Out, r.Err)
 			}

@@ -26,8 +26,8 @@ func (w *world) sh(script string) string {
 	return string(out)
 }
 
-// furnish gives box's NICs everything that a team could lose. eth1 has box's addresses already.
-func (w *world) furnish() {
+// configureHost gives box's NICs everything that a team could lose. eth1 has box's addresses already.
+func (w *world) configureHost() {
 	w.t.Helper()
 	labtest.Tool(w.t, "ip", "iproute2")
 	w.sh(`
@@ -92,8 +92,8 @@ func (w *world) state() state {
 	return state{s, w.sh(`ip -br addr show; ip -4 rule show; ip -6 rule show; ip -4 route show table main; ip -4 route show table 77 2>/dev/null || true`)}
 }
 
-// same fails the test unless box is as it was, or comes to be so: news of a carrier may take the kernel a second.
-func (w *world) same(when string, before state) {
+// checkUnchanged fails the test unless box is as it was, or comes to be so: news of a carrier may take the kernel a second.
+func (w *world) checkUnchanged(when string, before state) {
 	w.t.Helper()
 	after := w.state()
 	for end := time.Now().Add(carrierTime); time.Now().Before(end) && (lab.Diff(before.all, after.all) != "" || before.ordered != after.ordered); {
@@ -107,8 +107,8 @@ func (w *world) same(when string, before state) {
 	}
 }
 
-// nothingLeft fails the test if the team left a file that the next one could stumble over.
-func (w *world) nothingLeft(when string) {
+// checkNoFiles fails the test if the team left a file that the next one could stumble over.
+func (w *world) checkNoFiles(when string) {
 	w.t.Helper()
 	for _, dir := range []string{"/run/nicteam", "/var/lib/nicteam", "/etc/nicteam"} {
 		entries, err := os.ReadDir(w.box.Path(dir))
@@ -128,8 +128,8 @@ func errorLines(r result) []string {
 	return lines
 }
 
-// refused fails the test unless a run ended with a code and an error in three lines.
-func refused(t testing.TB, r result, code int, words ...string) {
+// checkRefused fails the test unless a run ended with a code and an error in three lines.
+func checkRefused(t testing.TB, r result, code int, words ...string) {
 	t.Helper()
 	if r.Code != code {
 		t.Errorf("exit %d, want %d: %s%s", r.Code, code, r.Out, r.Err)

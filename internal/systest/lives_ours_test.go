@@ -148,7 +148,7 @@ func (l *life) dies(within int, args ...string) {
 		l.ending()
 	}
 	l.tell("nicteam %s, and the process is killed at change %d", strings.Join(args, " "), n)
-	died, r := l.dieAt(n, func() result { return l.try(args...) })
+	died, r := l.killAt(n, func() result { return l.try(args...) })
 	if died {
 		// Whoever called it may have been told so, or have had his answer; what it started may still live.
 		labtest.Eventually(l.t, "no process of the team", func() bool { return len(l.processes(" run "+teamName)) == 0 })

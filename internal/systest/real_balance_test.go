@@ -12,8 +12,8 @@ import (
 	"nicteam/team"
 )
 
-// sentBy is what each member has sent since an earlier status, by a measure.
-func (w *world) sentBy(since *team.Status, measure func(team.Count) uint64) (by map[string]float64, sum float64) {
+// sharesSent is what each member has sent since an earlier status, by a measure.
+func (w *world) sharesSent(since *team.Status, measure func(team.Count) uint64) (by map[string]float64, sum float64) {
 	w.t.Helper()
 	by = map[string]float64{}
 	for _, m := range w.status().Members {
@@ -29,7 +29,7 @@ func inOctets(c team.Count) uint64 { return c.Bytes }
 
 // TestRoundRobinSurvivorsShareEvenly: one of six is dead, and no neighbour of it gets its part.
 func TestRoundRobinSurvivorsShareEvenly(t *testing.T) {
-	pathsInPairs(t, func(t *testing.T, path string) {
+	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 6, LAG: true, Spread: lab.SpreadFrames}.on(path))
 		w.create(nics(6), "--mode", "round-robin")
 		labtest.Must(t, w.wires["eth3"].Cut())
@@ -38,7 +38,7 @@ func TestRoundRobinSurvivorsShareEvenly(t *testing.T) {
 		labtest.Eventually(t, "traffic", func() bool { return r.Received() > 0 })
 		before := w.status()
 		labtest.Eventually(t, "10000 frames", func() bool { return r.Received() > 10_000 })
-		by, sum := w.sentBy(before, inFrames)
+		by, sum := w.sharesSent(before, inFrames)
 		for nic, n := range by {
 			want := 20.0
 			if nic == "eth3" {
@@ -54,7 +54,7 @@ func TestRoundRobinSurvivorsShareEvenly(t *testing.T) {
 
 // TestRoundRobinByWeight sends large and small frames in turn: weights are of octets, not of frames.
 func TestRoundRobinByWeight(t *testing.T) {
-	pathsInPairs(t, func(t *testing.T, path string) {
+	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{LAG: true, Spread: lab.SpreadFrames}.on(path))
 		w.create(nics(2), "--mode", "round-robin", "--weight", "eth2=3")
 		for _, size := range []int{100, 1200} {
@@ -62,7 +62,7 @@ func TestRoundRobinByWeight(t *testing.T) {
 		}
 		before := w.status()
 		labtest.Eventually(t, "traffic", func() bool { return w.status().TX.Frames-before.TX.Frames > 8000 })
-		by, sum := w.sentBy(before, inOctets)
+		by, sum := w.sharesSent(before, inOctets)
 		if share := 100 * by["eth2"] / sum; math.Abs(share-75) > 1 {
 			t.Errorf("eth2 sent %.2f %% of the octets, want 75: %v", share, by)
 		}
@@ -95,7 +95,7 @@ func TestOneConnectionOverTwoNICs(t *testing.T) {
 
 // TestExplainNamesTheMember compares what `explain` says with what the NICs of box then send.
 func TestExplainNamesTheMember(t *testing.T) {
-	pathsInPairs(t, func(t *testing.T, path string) {
+	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		const count = 50
 		// Without offload, so that a frame is one to the kernel, too.
 		w := newWorld(t, worldOptions{NICs: 4, LAG: true, NoOffload: true}.on(path))
@@ -147,7 +147,7 @@ func TestExplainNamesTheMember(t *testing.T) {
 
 // TestXORSharesEvenly has as many flows as clients make: source ports that are even and follow one another.
 func TestXORSharesEvenly(t *testing.T) {
-	pathsInPairs(t, func(t *testing.T, path string) {
+	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		const flows, members = 512, 4
 		w := newWorld(t, worldOptions{NICs: members, LAG: true}.on(path))
 		w.create(nics(members), "--mode", "xor")
@@ -155,7 +155,7 @@ func TestXORSharesEvenly(t *testing.T) {
 		labtest.Eventually(t, "traffic", func() bool { return r.Received() > 0 })
 		before := w.status()
 		labtest.Eventually(t, "ten frames a flow", func() bool { return r.Received() > 10*flows })
-		by, sum := w.sentBy(before, inFrames)
+		by, sum := w.sharesSent(before, inFrames)
 		for nic, n := range by {
 			// Five standard deviations of a fair draw are 9.6 points.
 			if share := 100 * n / sum; math.Abs(share-100/members) > 10 {

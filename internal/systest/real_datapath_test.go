@@ -14,34 +14,34 @@ func (o worldOptions) on(path string) worldOptions {
 	return o
 }
 
-// bothPaths runs a scenario where the relay moves the frames, and where programs in the kernel do.
-func bothPaths(t *testing.T, scenario func(t *testing.T, path string)) {
+// eachPath runs a scenario where the relay moves the frames, and where programs in the kernel do.
+func eachPath(t *testing.T, scenario func(t *testing.T, path string)) {
 	for _, path := range []string{"relay", "fastpath"} {
 		t.Run(path, func(t *testing.T) { scenario(t, path) })
 	}
 }
 
-// pathsInPairs is bothPaths for scenarios that have no parts, with both at the same time.
-func pathsInPairs(t *testing.T, scenario func(t *testing.T, path string)) {
-	bothPaths(t, func(t *testing.T, path string) {
-		inPairs(t)
+// eachPathWithTraffic is eachPath for scenarios that have no parts, with both at the same time.
+func eachPathWithTraffic(t *testing.T, scenario func(t *testing.T, path string)) {
+	eachPath(t, func(t *testing.T, path string) {
+		parallelWithTraffic(t)
 		scenario(t, path)
 	})
 }
 
-// crossing is a switch that knows no team, and a data path.
-type crossing struct {
+// pathAndSwitch is a switch that knows no team, and a data path.
+type pathAndSwitch struct {
 	name, path string
 	flooding   bool
 }
 
-// crossed has each kind of switch met by one data path: one that learns by this one, one that floods by the other.
-func crossed(learning string) []crossing {
+// pathsAndSwitches has each kind of switch met by one data path: one that learns by this one, one that floods by the other.
+func pathsAndSwitches(learning string) []pathAndSwitch {
 	flooding := "relay"
 	if learning == flooding {
 		flooding = "fastpath"
 	}
-	return []crossing{
+	return []pathAndSwitch{
 		{learning + ", learning switch", learning, false},
 		{flooding + ", flooding switch", flooding, true},
 	}
@@ -54,9 +54,9 @@ func TestDatapathChangesLive(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})
 			w.create(nics(2), "--mode", mode)
-			before, conn := w.identity(), w.lifeline()
+			before, conn := w.identity(), w.longConnection()
 			tr := w.traffic(lab.Stream{Rate: 20000})
-			tr.flows(2000)
+			tr.awaitFrames(2000)
 			changes := []struct{ wish, path, why string }{
 				{"fastpath", "fastpath", "eBPF"}, {"relay", "relay", "datapath=relay"}, {"fastpath", "fastpath", "eBPF"},
 				{"relay", "relay", "datapath=relay"}, {"auto", "fastpath", "eBPF"},
@@ -67,8 +67,8 @@ func TestDatapathChangesLive(t *testing.T) {
 				if s.Datapath != c.path || !strings.Contains(s.DatapathReason, c.why) || s.Settings.Datapath != c.wish || s.State != "up" {
 					t.Errorf("after datapath=%s status says %q (%s), wished %q, %s", c.wish, s.Datapath, s.DatapathReason, s.Settings.Datapath, s.State)
 				}
-				conn.works("with datapath=" + c.wish)
-				tr.flows(4000)
+				conn.check("with datapath=" + c.wish)
+				tr.awaitFrames(4000)
 			}
 			out, in := tr.stop()
 			for name, r := range map[string]lab.Report{"out": out, "in": in} {
@@ -87,7 +87,7 @@ func TestDatapathChangesLive(t *testing.T) {
 func TestDatapathChangesUnderLoad(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})
 	w.create(nics(2))
-	conn := w.lifeline()
+	conn := w.longConnection()
 	out, err := lab.Load{From: w.box, To: w.peer, Address: peer4, Flows: 4}.Start(t.Context())
 	labtest.Must(t, err)
 	t.Cleanup(func() { out.Stop() })
@@ -96,11 +96,11 @@ func TestDatapathChangesUnderLoad(t *testing.T) {
 	t.Cleanup(func() { in.Stop() })
 	for _, path := range []string{"fastpath", "relay", "fastpath", "relay"} {
 		w.set("datapath=" + path)
-		w.onPath(path)
+		w.awaitDatapath(path)
 		for name, l := range map[string]*lab.RunningLoad{"out": out, "in": in} {
 			before := l.Rate()
 			labtest.Eventually(t, "16 MiB "+name+" by "+path, func() bool { return l.Rate().Bytes-before.Bytes > 16<<20 })
 		}
-		conn.works("with datapath=" + path)
+		conn.check("with datapath=" + path)
 	}
 }

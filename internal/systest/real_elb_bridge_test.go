@@ -13,9 +13,9 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// bridged puts the adapter into a bridge that takes over box's addresses, and guests behind it: 10.9.0.101, fd09::101
+// bridgeGuests puts the adapter into a bridge that takes over box's addresses, and guests behind it: 10.9.0.101, fd09::101
 // and so on, whose addresses are checked for duplicates as usual.
-func (w *world) bridged(guests int) (all []*neighbour) {
+func (w *world) bridgeGuests(guests int) (all []*simulatedPeer) {
 	w.t.Helper()
 	br := &netlink.Bridge{LinkAttrs: netlink.NewLinkAttrs()}
 	br.Name = "br0"
@@ -32,7 +32,7 @@ func (w *world) bridged(guests int) (all []*neighbour) {
 	labtest.Must(w.t, w.box.Up("br0"))
 	labtest.Must(w.t, w.box.SetAddr("br0", box4.String()+"/24"))
 	for i := 101; i < 101+guests; i++ {
-		p := &neighbour{Host: labtest.Host(w.t, fmt.Sprintf("g%d", i)), IP4: netip.AddrFrom4([4]byte{10, 9, 0, byte(i)}), IP6: netip.MustParseAddr(fmt.Sprintf("fd09::%d", i))}
+		p := &simulatedPeer{Host: labtest.Host(w.t, fmt.Sprintf("g%d", i)), IP4: netip.AddrFrom4([4]byte{10, 9, 0, byte(i)}), IP6: netip.MustParseAddr(fmt.Sprintf("fd09::%d", i))}
 		port := fmt.Sprintf("g%d", i)
 		labtest.Cable(w.t, p.Host, "eth0", w.box, port, lab.CableOptions{})
 		g, err := hold.LinkByName(port)
@@ -61,12 +61,12 @@ func TestELBWithABridge(t *testing.T) {
 	}{{2, true}, {4, true}, {8, true}, {3, false}} {
 		name := fmt.Sprintf("%d members, %s", tt.members, map[bool]string{true: "flooding", false: "learning"}[tt.flooding])
 		t.Run(name, func(t *testing.T) {
-			inPairs(t)
+			parallelWithTraffic(t)
 			w := newWorld(t, worldOptions{NICs: tt.members, Flooding: tt.flooding})
-			heard := w.listen()
+			heard := w.tapWires()
 			w.create(nics(tt.members))
 			inside := w.raw(w.box, teamName)
-			guests := w.bridged(3)
+			guests := w.bridgeGuests(3)
 			var behind []frame.MAC
 			ours := map[frame.MAC]string{macOf(inside.MAC): teamName}
 			for _, g := range guests {
@@ -80,7 +80,7 @@ func TestELBWithABridge(t *testing.T) {
 
 			for _, g := range guests {
 				labtest.Eventually(t, "end of the check for duplicates", func() bool {
-					bad, done := duplicate(t, g.Host, "eth0")
+					bad, done := duplicateAddresses(t, g.Host, "eth0")
 					if len(bad) > 0 {
 						t.Fatalf("%s: taken for duplicates: %v", g.Name, bad)
 					}
@@ -95,15 +95,15 @@ func TestELBWithABridge(t *testing.T) {
 			ping(t, w.box, peer4, 1472)
 			// Who is new behind the adapter speaks by the active member, until the team knows it.
 			labtest.Eventually(t, "guests at their members", func() bool {
-				heard.forget()
+				heard.reset()
 				settled := true
 				for _, g := range guests {
 					ping(t, g.Host, peer4, 56)
-					settled = settled && len(heard.ways(g.MAC)) == 1
+					settled = settled && len(heard.membersUsedBy(g.MAC)) == 1
 				}
 				return settled
 			})
-			heard.forget()
+			heard.reset()
 
 			witness, err := lab.StartWitness()
 			labtest.Must(t, err)
@@ -119,12 +119,12 @@ func TestELBWithABridge(t *testing.T) {
 			}
 
 			asker := w.raw(w.peer, "eth0")
-			me := &neighbour{MAC: macOf(asker.MAC), IP4: peer4}
-			for _, of := range append([]*neighbour{{IP4: box4}}, guests...) {
+			me := &simulatedPeer{MAC: macOf(asker.MAC), IP4: peer4}
+			for _, of := range append([]*simulatedPeer{{IP4: box4}}, guests...) {
 				asker.send(request(me, of.IP4))
 				answers := func(b []byte) bool {
-					n, ok := readNotice(b)
-					return ok && n.Kind == arpAnswer && n.Sender == of.IP4 && !n.unasked()
+					n, ok := parseAnnouncement(b)
+					return ok && n.Kind == arpAnswer && n.Sender == of.IP4 && !n.steersOnePeer()
 				}
 				got := asker.collect(1, labtest.Patience, answers)
 				if got = append(got, asker.collect(1, 50*time.Millisecond, answers)...); len(got) != 1 {
@@ -136,7 +136,7 @@ func TestELBWithABridge(t *testing.T) {
 				labtest.Eventually(t, "200 frames", func() bool { return r.Received() >= 200 })
 			}
 			for _, r := range running {
-				if got, err := r.Stop(); err != nil || got.Lost+got.Duplicated+got.Corrupt != 0 || got.Reordered > 1+stray(got) {
+				if got, err := r.Stop(); err != nil || got.Lost+got.Duplicated+got.Corrupt != 0 || got.Reordered > 1+reorderBound(got) {
 					t.Errorf("%v, %v", got, err)
 				}
 			}
@@ -146,14 +146,14 @@ func TestELBWithABridge(t *testing.T) {
 					t.Fatalf("a frame of %s came back in: % x", who, b[:min(len(b), 64)])
 				}
 			}
-			heard.truthful(behind...)
+			heard.checkOwnMACs(behind...)
 			for _, g := range guests {
-				if ways := heard.ways(g.MAC); len(ways) != 1 {
+				if ways := heard.membersUsedBy(g.MAC); len(ways) != 1 {
 					t.Errorf("%s leaves by %v", g.Name, ways)
 				}
 			}
 			if !tt.flooding {
-				w.learnt()
+				w.awaitLearnt()
 			}
 		})
 	}

@@ -15,8 +15,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// nail writes an entry into a host's neighbour table that nothing changes: with it no ARP and no ND helps.
-func nail(t testing.TB, h *lab.Host, address netip.Addr, at net.HardwareAddr) {
+// setNeighbour writes an entry into a host's neighbour table that nothing changes: with it no ARP and no ND helps.
+func setNeighbour(t testing.TB, h *lab.Host, address netip.Addr, at net.HardwareAddr) {
 	t.Helper()
 	labtest.Must(t, h.Handle().NeighSet(&netlink.Neigh{LinkIndex: link(t, h, "eth0").Index, IP: address.AsSlice(), HardwareAddr: at, State: netlink.NUD_PERMANENT}))
 }
@@ -24,23 +24,23 @@ func nail(t testing.TB, h *lab.Host, address netip.Addr, at net.HardwareAddr) {
 // TestELBAdoptsADeadMembersAddress has peers that know box by one address for good. The member with that address dies,
 // and its heir: what they send arrives all the same, and by the member itself once it is back.
 func TestELBAdoptsADeadMembersAddress(t *testing.T) {
-	for _, tt := range crossed("relay") {
+	for _, tt := range pathsAndSwitches("relay") {
 		t.Run(tt.name, func(t *testing.T) {
-			inPairs(t)
+			parallelWithTraffic(t)
 			w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding}.on(tt.path))
-			heard := w.listen()
+			heard := w.tapWires()
 			w.create(nics(4))
-			nail(t, w.peer, box4, w.wires["eth2"].A.MAC)
-			nail(t, w.peer, box6, w.wires["eth2"].A.MAC)
+			setNeighbour(t, w.peer, box4, w.wires["eth2"].A.MAC)
+			setNeighbour(t, w.peer, box6, w.wires["eth2"].A.MAC)
 			tr := w.traffic(lab.Stream{Rate: 3000})
 			six := labtest.Start(t, streamTo(w.peer, w.box, box6, 500))
-			tr.flows(1500) // by now the team knows a switch that floods
+			tr.awaitFrames(1500) // by now the team knows a switch that floods
 
 			cut := time.Now()
 			labtest.Must(t, w.wires["eth2"].Cut())
 			s := w.awaitMember("eth2", "down")
 			out, in := tr.gap(cut)
-			shortGap(t, "without eth2", out, in)
+			checkGap(t, "without eth2", out, in)
 			before := w.status()
 			heir := ""
 			labtest.Eventually(t, "500 frames", func() bool {
@@ -64,7 +64,7 @@ func TestELBAdoptsADeadMembersAddress(t *testing.T) {
 			labtest.Must(t, w.wires[heir].Cut())
 			w.awaitMember(heir, "down")
 			out, in = tr.gap(cut)
-			shortGap(t, "after "+heir+", the heir, has died too", out, in)
+			checkGap(t, "after "+heir+", the heir, has died too", out, in)
 			seen := six.Received() + 100
 			labtest.Eventually(t, "IPv6 frames", func() bool { return six.Received() >= seen })
 
@@ -74,7 +74,7 @@ func TestELBAdoptsADeadMembersAddress(t *testing.T) {
 			w.awaitMember(heir, "up")
 			labtest.Eventually(t, "eth2 to have its address again", func() bool {
 				before := w.member("eth2").RX.Frames
-				tr.flows(300)
+				tr.awaitFrames(300)
 				return w.member("eth2").RX.Frames-before >= 290
 			})
 			o, i := tr.stop()
@@ -84,9 +84,9 @@ func TestELBAdoptsADeadMembersAddress(t *testing.T) {
 			got, err := six.Stop()
 			labtest.Must(t, err)
 			t.Logf("IPv6: %v", got)
-			heard.truthful()
+			heard.checkOwnMACs()
 			if !tt.flooding {
-				w.learnt()
+				w.awaitLearnt()
 			}
 		})
 	}
@@ -96,13 +96,13 @@ func TestELBAdoptsADeadMembersAddress(t *testing.T) {
 // others, and by all when it is back.
 func TestELBSteersAwayFromTheDead(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 4})
-	w.listen()
+	w.tapWires()
 	w.create(nics(4))
-	c := w.sing(w.crowd(6), box4, 300)
+	c := w.streamFromPeers(w.simulatePeers(6), box4, 300)
 	labtest.Eventually(t, "a spread over more than two members", func() bool { return distinct(c.members()) > 2 })
 	labtest.Must(t, w.wires["eth3"].Cut())
 	w.awaitMember("eth3", "down")
-	if by := c.awaitTold(labtest.Patience, "without eth3", box4); len(by) != 3 {
+	if by := c.awaitSteered(labtest.Patience, "without eth3", box4); len(by) != 3 {
 		t.Errorf("without eth3: %v", by)
 	}
 	labtest.Must(t, w.wires["eth3"].Mend())
@@ -121,10 +121,10 @@ func distinct(list []string) int {
 func TestELBWithoutTheLender(t *testing.T) {
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {
-			inPairs(t)
+			parallelWithTraffic(t)
 			w := newWorld(t, worldOptions{NICs: 3, Flooding: tt.flooding})
 			w.create(nics(3))
-			before, conn := w.identity(), w.lifeline()
+			before, conn := w.identity(), w.longConnection()
 			adapter := link(t, w.box, teamName).HardwareAddr
 			lender := ""
 			for _, nic := range nics(3) {
@@ -135,15 +135,15 @@ func TestELBWithoutTheLender(t *testing.T) {
 			if lender == "" {
 				t.Fatalf("the adapter's address %v is no member's", adapter)
 			}
-			nail(t, w.peer, box4, adapter)
+			setNeighbour(t, w.peer, box4, adapter)
 			tr := w.traffic(lab.Stream{Rate: 2000})
 			w.nicteam("remove", teamName, lender)
-			tr.flows(500)
-			conn.works("without " + lender)
+			tr.awaitFrames(500)
+			conn.check("without " + lender)
 			w.nicteam("add", teamName, lender)
 			w.awaitMember(lender, "up")
-			tr.flows(500)
-			conn.works("with " + lender + " again")
+			tr.awaitFrames(500)
+			conn.check("with " + lender + " again")
 			out, in := tr.stop()
 			if out.Lost+out.Duplicated+out.Corrupt != 0 || in.Duplicated+in.Corrupt > in.Sent/100 || in.Lost > in.Sent/20 {
 				t.Error("frames lost, doubled or corrupt")
@@ -155,8 +155,8 @@ func TestELBWithoutTheLender(t *testing.T) {
 	}
 }
 
-// duplicate reports the addresses of a device whose check found another host with them.
-func duplicate(t testing.TB, h *lab.Host, device string) (bad []string, done bool) {
+// duplicateAddresses reports the addresses of a device whose check found another host with them.
+func duplicateAddresses(t testing.TB, h *lab.Host, device string) (bad []string, done bool) {
 	t.Helper()
 	l, err := h.Handle().LinkByName(device)
 	labtest.Must(t, err)

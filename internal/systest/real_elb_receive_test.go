@@ -18,16 +18,16 @@ const repair = 5 * time.Second
 // TestELBSpreadsWhatItReceives has eight hosts send at once: two come by each of four members, and again so after a
 // broadcast of our own, which tells all of them one address.
 func TestELBSpreadsWhatItReceives(t *testing.T) {
-	for _, tt := range crossed("fastpath") {
+	for _, tt := range pathsAndSwitches("fastpath") {
 		t.Run(tt.name, func(t *testing.T) {
-			inPairs(t)
+			parallelWithTraffic(t)
 			w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding}.on(tt.path))
-			heard := w.listen()
+			heard := w.tapWires()
 			w.create(nics(4))
-			all := w.crowd(8)
-			four := w.sing(all, box4, 200)
+			all := w.simulatePeers(8)
+			four := w.streamFromPeers(all, box4, 200)
 			evenly := map[string]int{"eth1": 2, "eth2": 2, "eth3": 2, "eth4": 2}
-			if diff := cmp.Diff(evenly, four.awaitTold(labtest.Patience, "IPv4", box4)); diff != "" {
+			if diff := cmp.Diff(evenly, four.awaitSteered(labtest.Patience, "IPv4", box4)); diff != "" {
 				t.Errorf("IPv4 (-want +got):\n%s", diff)
 			}
 			nobody, since := netip.MustParseAddr("10.9.0.250"), time.Now()
@@ -36,22 +36,22 @@ func TestELBSpreadsWhatItReceives(t *testing.T) {
 			_, err = c.Write([]byte("anybody there?"))
 			labtest.Must(t, err)
 			labtest.Must(t, c.Close())
-			var asked []notice
+			var asked []announcement
 			labtest.Eventually(t, "our question", func() bool {
-				asked = heard.notices(since, func(n notice) bool { return n.Kind == arpRequest && n.Target == nobody })
+				asked = heard.sent(since, func(n announcement) bool { return n.Kind == arpRequest && n.Target == nobody })
 				return len(asked) > 0
 			})
-			if active := heard.macs[w.status().Active]; asked[0].Says != active {
+			if active := heard.macs[w.status().Active]; asked[0].MAC != active {
 				t.Errorf("%v, and the active member's address is %v", asked[0], active)
 			}
-			if diff := cmp.Diff(evenly, four.awaitTold(repair, "after our own question", box4)); diff != "" {
+			if diff := cmp.Diff(evenly, four.awaitSteered(repair, "after our own question", box4)); diff != "" {
 				t.Errorf("after our own question (-want +got):\n%s", diff)
 			}
 			four.stop(0)
 
 			// Hosts talk to box's other addresses, too, and these small loads count as nothing: all pairs are spread, and some of them sing.
-			six := w.sing(all, box6, 200)
-			if by := six.awaitTold(labtest.Patience, "IPv6", box6); len(by) < 3 {
+			six := w.streamFromPeers(all, box6, 200)
+			if by := six.awaitSteered(labtest.Patience, "IPv6", box6); len(by) < 3 {
 				t.Errorf("IPv6: %v", by)
 			}
 			w.set("receive_balance=off")
@@ -65,7 +65,7 @@ func TestELBSpreadsWhatItReceives(t *testing.T) {
 				labtest.Eventually(t, "a spread with receive_balance=on", func() bool { return distinct(six.members()) > 2 })
 			}
 			six.stop(0)
-			heard.truthful()
+			heard.checkOwnMACs()
 		})
 	}
 }
@@ -76,20 +76,20 @@ func TestTwoELBHosts(t *testing.T) {
 	const silence = 2 * time.Second
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {
-			inPairs(t)
+			parallelWithTraffic(t)
 			w := newWorld(t, worldOptions{NICs: 3, Flooding: tt.flooding})
-			heard := w.listen()
+			heard := w.tapWires()
 			w.create(nics(3))
-			w.twin(3)
-			all := w.crowd(2)
-			witness := w.sing(append([]*neighbour{}, all...), box4, 100)
-			there := w.sing([]*neighbour{{Host: w.peer, MAC: macOf(link(t, w.peer, teamName).HardwareAddr), IP4: peer4, IP6: peer6}}, box4, 500)
+			w.addSecondHost(3)
+			all := w.simulatePeers(2)
+			witness := w.streamFromPeers(append([]*simulatedPeer{}, all...), box4, 100)
+			there := w.streamFromPeers([]*simulatedPeer{{Host: w.peer, MAC: macOf(link(t, w.peer, teamName).HardwareAddr), IP4: peer4, IP6: peer6}}, box4, 500)
 			back := labtest.Start(t, streamTo(w.box, w.peer, peer4, 500))
 			six := labtest.Start(t, streamTo(w.peer, w.box, box6, 500))
 			settled := time.Now()
 			labtest.Eventually(t, "silence of the balancing", func() bool {
-				told := heard.notices(settled, notice.unasked)
-				told = append(told, heard.heard(settled, notice.unasked)...)
+				told := heard.sent(settled, announcement.steersOnePeer)
+				told = append(told, heard.received(settled, announcement.steersOnePeer)...)
 				if len(told) > 0 {
 					settled = told[len(told)-1].At.Add(time.Nanosecond)
 					for _, n := range told {
@@ -100,7 +100,7 @@ func TestTwoELBHosts(t *testing.T) {
 				}
 				return time.Since(settled) > silence
 			})
-			for _, c := range []*choir{witness, there} {
+			for _, c := range []*peerStreams{witness, there} {
 				c.stop(0)
 			}
 			for _, r := range []interface{ Received() uint64 }{back, six} {
@@ -113,7 +113,7 @@ func TestTwoELBHosts(t *testing.T) {
 					t.Errorf("%s: %s", name, got)
 				}
 			}
-			heard.truthful()
+			heard.checkOwnMACs()
 		})
 	}
 }
@@ -121,11 +121,11 @@ func TestTwoELBHosts(t *testing.T) {
 // TestForgersMoveNobody has a host say of another's address, and of addresses of nobody, that they are with it.
 func TestForgersMoveNobody(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 4})
-	w.listen()
+	w.tapWires()
 	w.create(nics(4))
-	all := w.crowd(5)
+	all := w.simulatePeers(5)
 	victim, forger, others := all[0], all[1], all[2:]
-	c := w.sing(others, box4, 300)
+	c := w.streamFromPeers(others, box4, 300)
 	labtest.Eventually(t, "peers", func() bool { return len(w.peers().Peers) >= len(others) })
 	before := w.peers().Peers
 	rss := memoryOf(t, w.status().PID)
@@ -153,7 +153,7 @@ func TestForgersMoveNobody(t *testing.T) {
 	}
 	after := w.peers().Peers
 	for _, p := range others {
-		was, is := peerOf(before, p.MAC, box4), peerOf(after, p.MAC, box4)
+		was, is := peerWith(before, p.MAC, box4), peerWith(after, p.MAC, box4)
 		if was == nil || is == nil || was.Member != is.Member || was.MAC != is.MAC {
 			t.Errorf("%s was %+v and is %+v", p.IP4, was, is)
 		}

@@ -9,21 +9,21 @@ import (
 // TestELBSwitchesLive goes from elb to every other mode and back, and through its own switches, while frames flow both ways; at the
 // end box gets back what it had. The switch knows no team.
 func TestELBSwitchesLive(t *testing.T) {
-	for _, tt := range crossed("relay") {
+	for _, tt := range pathsAndSwitches("relay") {
 		t.Run(tt.name, func(t *testing.T) {
-			inPairs(t)
+			parallelWithTraffic(t)
 			w := newWorld(t, worldOptions{NICs: 3, Flooding: tt.flooding}.on(tt.path))
 			host := w.state()
 			w.create(nics(3))
-			before, conn := w.identity(), w.lifeline()
+			before, conn := w.identity(), w.longConnection()
 			tr := w.traffic(lab.Stream{Rate: 2000})
 			for _, change := range []string{
 				"balance=off", "balance=on", "receive_balance=off", "balance=off", "receive_balance=on", "balance=on",
 				"mode=active-backup", "mode=elb", "mode=balance-tlb", "mode=balance-alb",
 			} {
 				w.set(change)
-				conn.works("after " + change)
-				tr.flows(200)
+				conn.check("after " + change)
+				tr.awaitFrames(200)
 				if s := w.status(); s.State != "up" {
 					t.Errorf("after %s: %s, %s", change, s.State, s.Reason)
 				}
@@ -40,7 +40,7 @@ func TestELBSwitchesLive(t *testing.T) {
 			if out.Lost > out.Sent/100 || in.Lost > in.Sent/100 || out.Corrupt+in.Corrupt != 0 {
 				t.Error("frames lost or corrupt")
 			}
-			amiss := worldOptions{Flooding: tt.flooding}.amiss(in)
+			amiss := worldOptions{Flooding: tt.flooding}.lossBound(in)
 			if out.Duplicated > 0 || in.Duplicated > amiss {
 				t.Error("frames doubled")
 			}
@@ -49,8 +49,8 @@ func TestELBSwitchesLive(t *testing.T) {
 			all := w.traffic(lab.Stream{Rate: 2000})
 			for _, mode := range []string{"xor", "elb", "round-robin", "elb", "broadcast", "elb"} {
 				w.set("mode=" + mode)
-				conn.works("in mode " + mode)
-				all.flows(200)
+				conn.check("in mode " + mode)
+				all.awaitFrames(200)
 			}
 			out, in = all.stop()
 			if out.Corrupt+in.Corrupt != 0 || !tt.flooding && in.Duplicated != 0 {
@@ -63,12 +63,12 @@ func TestELBSwitchesLive(t *testing.T) {
 			}
 
 			tr = w.traffic(lab.Stream{Rate: 2000})
-			if out, in := tr.stop(); out.Lost+out.Duplicated+out.Corrupt != 0 || out.Reordered > 1+stray(out) || !in.Clean() {
+			if out, in := tr.stop(); out.Lost+out.Duplicated+out.Corrupt != 0 || out.Reordered > 1+reorderBound(out) || !in.Clean() {
 				t.Error("not clean after all changes")
 			}
 			w.nicteam("delete", teamName)
-			w.same("after delete", host)
-			w.nothingLeft("after delete")
+			w.checkUnchanged("after delete", host)
+			w.checkNoFiles("after delete")
 		})
 	}
 }

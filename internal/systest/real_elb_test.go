@@ -22,14 +22,14 @@ var switches = []struct {
 func TestELBByDefault(t *testing.T) {
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {
-			inPairs(t)
+			parallelWithTraffic(t)
 			w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding})
-			heard := w.listen()
+			heard := w.tapWires()
 			w.create(nics(4))
 			if s := w.status(); s.Mode != "elb" || s.State != "up" || s.Active == "" {
 				t.Fatalf("mode %s, state %s, active %q", s.Mode, s.State, s.Active)
 			}
-			heard.forget()
+			heard.reset()
 			for _, size := range []int{56, 1472, 20_000} {
 				ping(t, w.box, peer4, size)
 				ping(t, w.peer, box4, size)
@@ -54,7 +54,7 @@ func TestELBByDefault(t *testing.T) {
 				labtest.Eventually(t, "80 frames", func() bool { return r.Received() >= 80 })
 			}
 			for i, r := range running {
-				if got, err := r.Stop(); err != nil || got.Lost+got.Refused+got.Duplicated+got.Corrupt != 0 || got.Reordered > 1+stray(got) {
+				if got, err := r.Stop(); err != nil || got.Lost+got.Refused+got.Duplicated+got.Corrupt != 0 || got.Reordered > 1+reorderBound(got) {
 					t.Errorf("%s: %v, %v", names[i], got, err)
 				}
 			}
@@ -71,9 +71,9 @@ func TestELBByDefault(t *testing.T) {
 					t.Errorf("%+v", m)
 				}
 			}
-			heard.truthful()
+			heard.checkOwnMACs()
 			if !tt.flooding {
-				w.learnt()
+				w.awaitLearnt()
 			}
 		})
 	}
@@ -81,11 +81,11 @@ func TestELBByDefault(t *testing.T) {
 
 // TestELBTellsTheTruth compares what `explain` and `peers` say with the NICs' own counters.
 func TestELBTellsTheTruth(t *testing.T) {
-	pathsInPairs(t, func(t *testing.T, path string) {
+	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		const count = 50
 		// Without offload, so that a frame is one to the kernel, too.
 		w := newWorld(t, worldOptions{NICs: 4, NoOffload: true}.on(path))
-		heard := w.listen()
+		heard := w.tapWires()
 		w.create(nics(4))
 		sink, err := w.peer.ListenPacket("udp", net.JoinHostPort(peer4.String(), "0"))
 		labtest.Must(t, err)
@@ -159,19 +159,19 @@ func TestELBTellsTheTruth(t *testing.T) {
 		for _, ours := range []netip.Addr{box4, box6} {
 			r := labtest.Start(t, lab.Stream{From: w.peer, To: w.box, Address: ours, Rate: 2000})
 			labtest.Eventually(t, "a peer whose frames come as told", func() bool {
-				p := peerOf(w.peers().Peers, mac, ours)
+				p := peerWith(w.peers().Peers, mac, ours)
 				if p == nil {
 					return false
 				}
-				before, seen := heard.arrivals(mac), r.Received()
+				before, seen := heard.framesFrom(mac), r.Received()
 				labtest.Eventually(t, "200 frames", func() bool { return r.Received() >= seen+200 })
-				return heard.arrivals(mac)[p.Member]-before[p.Member] >= 190
+				return heard.framesFrom(mac)[p.Member]-before[p.Member] >= 190
 			})
 			if got, err := r.Stop(); err != nil || got.Duplicated+got.Corrupt != 0 {
 				t.Errorf("to %s: %v, %v", ours, got, err)
 			}
 		}
-		heard.truthful()
+		heard.checkOwnMACs()
 	})
 }
 
@@ -180,11 +180,11 @@ func TestELBTellsTheTruth(t *testing.T) {
 func TestELBAnswersByTheMemberItNames(t *testing.T) {
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {
-			inPairs(t)
+			parallelWithTraffic(t)
 			w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding})
-			heard := w.listen()
+			heard := w.tapWires()
 			w.create(nics(4))
-			all := w.crowd(4)
+			all := w.simulatePeers(4)
 			members := map[frame.MAC]string{}
 			for nic, mac := range heard.macs {
 				members[mac] = nic
@@ -195,8 +195,8 @@ func TestELBAnswersByTheMemberItNames(t *testing.T) {
 				for range 3 {
 					s.send(request(p, box4))
 					answers := func(b []byte) bool {
-						n, ok := readNotice(b)
-						return ok && n.Kind == arpAnswer && n.Sender == box4 && !n.unasked()
+						n, ok := parseAnnouncement(b)
+						return ok && n.Kind == arpAnswer && n.Sender == box4 && !n.steersOnePeer()
 					}
 					got := s.collect(1, labtest.Patience, answers)
 					got = append(got, s.collect(1, 50*time.Millisecond, answers)...)
@@ -204,24 +204,24 @@ func TestELBAnswersByTheMemberItNames(t *testing.T) {
 						t.Errorf("%s asked once and got %d answers", p.Name, len(got))
 						continue
 					}
-					n, _ := readNotice(got[0])
-					if n.Says != n.From || members[n.Says] == "" {
+					n, _ := parseAnnouncement(got[0])
+					if n.MAC != n.From || members[n.MAC] == "" {
 						t.Errorf("%s was told %v", p.Name, n)
 					}
 				}
-				for _, n := range heard.notices(since, func(n notice) bool { return n.Kind == arpAnswer && n.To == p.MAC }) {
-					if members[n.Says] != n.NIC {
-						t.Errorf("%v is the address of %s", n, members[n.Says])
+				for _, n := range heard.sent(since, func(n announcement) bool { return n.Kind == arpAnswer && n.To == p.MAC }) {
+					if members[n.MAC] != n.NIC {
+						t.Errorf("%v is the address of %s", n, members[n.MAC])
 					}
 				}
 			}
-			heard.truthful()
+			heard.checkOwnMACs()
 		})
 	}
 }
 
 // request is an ARP request of a neighbour to everyone.
-func request(p *neighbour, of netip.Addr) []byte {
+func request(p *simulatedPeer, of netip.Addr) []byte {
 	return arp(1, frame.Broadcast, p.MAC, p.IP4, 0, of)
 }
 

@@ -12,11 +12,11 @@ import (
 // TestELBUsesEveryMember has eight connections over four slow NICs whose links claim more: all four work, about alike,
 // and each is known to be slow.
 func TestELBUsesEveryMember(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	eachPath(t, func(t *testing.T, path string) {
 		const rate, flows = 30e6, 8
 		for _, tt := range switches {
 			t.Run(tt.name, func(t *testing.T) {
-				inPairs(t)
+				parallelWithTraffic(t)
 				w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding, Rate: rate}.on(path))
 				w.create(nics(4))
 				load, err := lab.Load{From: w.box, To: w.peer, Address: peer4, Flows: flows, FirstPort: firstPort, PortStep: portStep}.Start(t.Context())
@@ -29,7 +29,7 @@ func TestELBUsesEveryMember(t *testing.T) {
 						sum = w.status().TX.Bytes - before.TX.Bytes
 						return sum > 6<<20
 					})
-					by, all := w.sentBy(before, inOctets)
+					by, all := w.sharesSent(before, inOctets)
 					for _, n := range by {
 						if n < all/4*0.7 || n > all/4*1.3 {
 							return false
@@ -39,7 +39,7 @@ func TestELBUsesEveryMember(t *testing.T) {
 				})
 				labtest.Eventually(t, "rates as measured", func() bool {
 					for _, m := range w.status().Members {
-						if !near(m, rate, path) {
+						if !nearRate(m, rate, path) {
 							return false
 						}
 					}
@@ -50,9 +50,9 @@ func TestELBUsesEveryMember(t *testing.T) {
 	})
 }
 
-// near reports whether the rate of a member was measured, to within a factor of two. Where programs move the frames the
+// nearRate reports whether the rate of a member was measured, to within a factor of two. Where programs move the frames the
 // senders' own limits keep queues short: one that seems to carry more than it does may not be found out for long.
-func near(m team.MemberStatus, rate uint64, path string) bool {
+func nearRate(m team.MemberStatus, rate uint64, path string) bool {
 	most := 2 * rate
 	if path == "fastpath" {
 		most = 4 * rate
@@ -63,7 +63,7 @@ func near(m team.MemberStatus, rate uint64, path string) bool {
 // TestELBKnowsUnequalNICs has one NIC a quarter as fast as the other, with links that claim the same: the load is
 // shared as they can carry it.
 func TestELBKnowsUnequalNICs(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	eachPath(t, func(t *testing.T, path string) {
 		const slow, fast = 40e6, 160e6
 		w := newWorld(t, worldOptions{}.on(path))
 		labtest.Must(t, w.wires["eth1"].Shape(slow))
@@ -73,7 +73,7 @@ func TestELBKnowsUnequalNICs(t *testing.T) {
 		labtest.Must(t, err)
 		t.Cleanup(func() { load.Stop() })
 		labtest.Eventually(t, "a measured rate of both, within a factor of two", func() bool {
-			return near(w.member("eth1"), slow, path) && near(w.member("eth2"), fast, path)
+			return nearRate(w.member("eth1"), slow, path) && nearRate(w.member("eth2"), fast, path)
 		})
 		// A rule that knows nothing of the rates would get twice the slower one.
 		labtest.Eventually(t, "three times what the slower one carries, over 16 MiB", func() bool {
@@ -86,43 +86,43 @@ func TestELBKnowsUnequalNICs(t *testing.T) {
 	})
 }
 
-// stray is how many frames may be overtaken while flows may move: the wires are goroutines, and on a busy machine one
+// reorderBound is how many frames may be overtaken while flows may move: the wires are goroutines, and on a busy machine one
 // of them stands still for longer than the ways of two NICs ever differ. A rule that spreads frames overtakes a tenth.
-func stray(r lab.Report) uint64 { return r.Sent/200 + waited(r) }
+func reorderBound(r lab.Report) uint64 { return r.Sent/200 + stalled(r) }
 
 // TestELBKeepsOrder sends numbered frames while nothing happens, and then while NICs come and go.
 func TestELBKeepsOrder(t *testing.T) {
-	for _, tt := range crossed("fastpath") {
+	for _, tt := range pathsAndSwitches("fastpath") {
 		t.Run(tt.name, func(t *testing.T) {
-			inPairs(t)
+			parallelWithTraffic(t)
 			w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding}.on(tt.path))
-			heard := w.listen()
+			heard := w.tapWires()
 			w.create(nics(4))
-			before, conn := w.identity(), w.lifeline()
-			heard.forget()
+			before, conn := w.identity(), w.longConnection()
+			heard.reset()
 
 			quiet := w.traffic(lab.Stream{Rate: 2000, Flows: 32})
-			used := w.used(50, func() { quiet.flows(1500) })
+			used := w.membersUsed(50, func() { quiet.awaitFrames(1500) })
 			if !slices.Equal(used, nics(4)) {
 				t.Errorf("32 flows use %v", used)
 			}
-			if out, in := quiet.stop(); out.Reordered > stray(out) || out.Lost+out.Refused+out.Duplicated+out.Corrupt != 0 || !in.Clean() {
+			if out, in := quiet.stop(); out.Reordered > reorderBound(out) || out.Lost+out.Refused+out.Duplicated+out.Corrupt != 0 || !in.Clean() {
 				t.Error("frames lost, doubled or overtaken while nothing happened")
 			}
 
 			tr := w.traffic(lab.Stream{Rate: 2000, Flows: 32})
 			labtest.Must(t, w.wires["eth2"].Cut())
 			w.awaitMember("eth2", "down")
-			if used := w.used(1, func() { tr.flows(500) }); slices.Contains(used, "eth2") {
+			if used := w.membersUsed(1, func() { tr.awaitFrames(500) }); slices.Contains(used, "eth2") {
 				t.Errorf("without eth2 frames left by %v", used)
 			}
-			conn.works("without eth2")
+			conn.check("without eth2")
 			labtest.Must(t, w.wires["eth2"].Mend())
 			w.await("all up", func(s *team.Status) bool { return s.State == "up" })
 			// Flows that are well off where they are stay there; new ones go everywhere.
 			fresh := w.traffic(lab.Stream{Rate: 2000, Flows: 32})
 			labtest.Eventually(t, "eth2 in use again", func() bool {
-				return slices.Contains(w.used(50, func() { fresh.flows(500) }), "eth2")
+				return slices.Contains(w.membersUsed(50, func() { fresh.awaitFrames(500) }), "eth2")
 			})
 			fresh.stop()
 			if out, in := tr.stop(); out.Duplicated+out.Corrupt+in.Corrupt != 0 || in.Duplicated > in.Sent/100 {
@@ -131,18 +131,18 @@ func TestELBKeepsOrder(t *testing.T) {
 
 			planned := w.traffic(lab.Stream{Rate: 2000, Flows: 32})
 			w.nicteam("remove", teamName, "eth3")
-			if used := w.used(1, func() { planned.flows(500) }); !slices.Equal(used, []string{"eth1", "eth2", "eth4"}) {
+			if used := w.membersUsed(1, func() { planned.awaitFrames(500) }); !slices.Equal(used, []string{"eth1", "eth2", "eth4"}) {
 				t.Errorf("without eth3 frames left by %v", used)
 			}
 			w.nicteam("add", teamName, "eth3")
 			again := w.traffic(lab.Stream{Rate: 2000, Flows: 32})
 			labtest.Eventually(t, "eth3 in use again", func() bool {
-				return slices.Contains(w.used(50, func() { again.flows(500) }), "eth3")
+				return slices.Contains(w.membersUsed(50, func() { again.awaitFrames(500) }), "eth3")
 			})
 			again.stop()
-			conn.works("after remove and add")
+			conn.check("after remove and add")
 			out, in := planned.stop()
-			if out.Lost+out.Refused+out.Duplicated+out.Corrupt != 0 || out.Reordered > stray(out) {
+			if out.Lost+out.Refused+out.Duplicated+out.Corrupt != 0 || out.Reordered > reorderBound(out) {
 				t.Errorf("out, remove and add: %v", out)
 			}
 			if in.Duplicated+in.Corrupt != 0 || in.Lost > in.Sent/100 {
@@ -152,7 +152,7 @@ func TestELBKeepsOrder(t *testing.T) {
 				t.Errorf("adapter is %s, was %s", after, before)
 			}
 			if !tt.flooding {
-				w.learnt()
+				w.awaitLearnt()
 			}
 		})
 	}

@@ -17,8 +17,8 @@ import (
 // second for which the kernel keeps the news.
 const gapBound = 200 * time.Millisecond
 
-// shortGap judges it.
-func shortGap(t testing.TB, when string, out, in time.Duration) {
+// checkGap judges it.
+func checkGap(t testing.TB, when string, out, in time.Duration) {
 	t.Helper()
 	t.Logf("gap %s: out %v, in %v", when, out, in)
 	if worst := max(out, in); *soak && worst > gapBound {
@@ -43,7 +43,7 @@ var teams = []struct {
 func TestFileSurvivesPulledCables(t *testing.T) {
 	for _, tt := range teams {
 		t.Run(tt.name, func(t *testing.T) {
-			inPairs(t)
+			parallelWithTraffic(t)
 			tt.world.Rate = 300e6
 			w := newWorld(t, tt.world)
 			w.create(nics(3), "--mode", tt.mode)
@@ -112,13 +112,13 @@ func TestFileSurvivesPulledCables(t *testing.T) {
 // TestFailoverGap pulls the cable of the active member, and 100 ms later that of its heir: the kernel
 // keeps the second loss from listeners for up to a second.
 func TestFailoverGap(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	eachPath(t, func(t *testing.T, path string) {
 		for _, tt := range teams {
 			if path == "relay" && tt.world.LAG && tt.mode != "xor" {
 				continue // modes of a static group differ in nothing that the relay does when a NIC dies
 			}
 			t.Run(tt.name, func(t *testing.T) {
-				inPairs(t)
+				parallelWithTraffic(t)
 				w := newWorld(t, tt.world.on(path))
 				w.create(nics(3), "--mode", tt.mode)
 				tr := w.traffic(lab.Stream{Rate: 10_000})
@@ -133,10 +133,10 @@ func TestFailoverGap(t *testing.T) {
 				}
 				out, in := tr.gap(first)
 				secondOut, secondIn := tr.gap(second)
-				shortGap(t, "after both", out, in)
-				shortGap(t, "after the second", secondOut, secondIn)
+				checkGap(t, "after both", out, in)
+				checkGap(t, "after the second", secondOut, secondIn)
 				o, i := tr.stop()
-				if o.Duplicated != 0 && tt.mode != "broadcast" || i.Duplicated > tt.world.amiss(i) || o.Corrupt+i.Corrupt != 0 {
+				if o.Duplicated != 0 && tt.mode != "broadcast" || i.Duplicated > tt.world.lossBound(i) || o.Corrupt+i.Corrupt != 0 {
 					t.Error("frames doubled or corrupt")
 				}
 			})
@@ -148,14 +148,14 @@ func TestFailoverGap(t *testing.T) {
 func TestCableComesBack(t *testing.T) {
 	for _, tt := range teams {
 		t.Run(tt.name, func(t *testing.T) {
-			inPairs(t)
+			parallelWithTraffic(t)
 			w := newWorld(t, tt.world)
 			more := []string{"--mode", tt.mode}
 			if tt.mode == "active-backup" {
 				more = append(more, "--primary", "eth1", "--up-delay", "500ms")
 			}
 			w.create(nics(3), more...)
-			conn := w.lifeline()
+			conn := w.longConnection()
 			labtest.Must(t, w.wires["eth1"].Cut())
 			w.awaitMember("eth1", "down")
 			tr := w.traffic(lab.Stream{Rate: 5000})
@@ -164,10 +164,10 @@ func TestCableComesBack(t *testing.T) {
 			if s.State != "up" || tt.mode == "active-backup" && s.Active != "eth1" {
 				t.Errorf("state %s, active %q", s.State, s.Active)
 			}
-			conn.works("after the cable came back")
-			tr.flows(1000)
+			conn.check("after the cable came back")
+			tr.awaitFrames(1000)
 			out, in := tr.stop()
-			if out.Lost != 0 || out.Duplicated != 0 && tt.mode != "broadcast" || in.Lost+in.Duplicated > tt.world.amiss(in) {
+			if out.Lost != 0 || out.Duplicated != 0 && tt.mode != "broadcast" || in.Lost+in.Duplicated > tt.world.lossBound(in) {
 				t.Error("frames lost or doubled")
 			}
 		})
@@ -178,10 +178,10 @@ func TestCableComesBack(t *testing.T) {
 func TestNICUnplugged(t *testing.T) {
 	for _, tt := range teams {
 		t.Run(tt.name, func(t *testing.T) {
-			inPairs(t)
+			parallelWithTraffic(t)
 			w := newWorld(t, tt.world)
 			w.create(nics(3), "--mode", tt.mode)
-			before, conn := w.identity(), w.lifeline()
+			before, conn := w.identity(), w.longConnection()
 			tr := w.traffic(lab.Stream{Rate: 5000})
 			pulled, index := time.Now(), w.member("eth1").Index
 			labtest.Must(t, w.wires["eth1"].A.Unplug())
@@ -189,8 +189,8 @@ func TestNICUnplugged(t *testing.T) {
 				t.Errorf("state %s", s.State)
 			}
 			out, in := tr.gap(pulled)
-			shortGap(t, "without eth1", out, in)
-			conn.works("without eth1")
+			checkGap(t, "without eth1", out, in)
+			conn.check("without eth1")
 			labtest.Must(t, w.wires["eth1"].A.Replug())
 			s := w.await("eth1 usable", func(s *team.Status) bool {
 				st := memberOf(t, s, "eth1").State
@@ -203,8 +203,8 @@ func TestNICUnplugged(t *testing.T) {
 			labtest.Must(t, w.wires["eth2"].Cut())
 			labtest.Must(t, w.wires["eth3"].Cut())
 			w.awaitMember("eth3", "down")
-			tr.flows(1000)
-			conn.works("by eth1 alone")
+			tr.awaitFrames(1000)
+			conn.check("by eth1 alone")
 			o, i := tr.stop()
 			// From when a NIC is back and up until the team has hidden it, box takes in by itself what comes there.
 			if o.Duplicated != 0 && tt.mode != "broadcast" || i.Duplicated > i.Sent/20 {
@@ -221,10 +221,10 @@ func TestNICUnplugged(t *testing.T) {
 func TestNICSetDown(t *testing.T) {
 	for _, tt := range teams[:3] {
 		t.Run(tt.name, func(t *testing.T) {
-			inPairs(t)
+			parallelWithTraffic(t)
 			w := newWorld(t, tt.world)
 			w.create(nics(3), "--mode", tt.mode)
-			conn := w.lifeline()
+			conn := w.longConnection()
 			labtest.Must(t, w.box.Down("eth1"))
 			s := w.awaitMember("eth1", "down")
 			if m := memberOf(t, s, "eth1"); m.Reason == "" || m.Link {
@@ -234,7 +234,7 @@ func TestNICSetDown(t *testing.T) {
 				// The switch does not see what box did: its port has a link still.
 				labtest.Must(t, w.wires["eth1"].B.SetCarrier(false))
 			}
-			conn.works("while eth1 is down")
+			conn.check("while eth1 is down")
 			labtest.Must(t, w.box.Up("eth1"))
 			labtest.Must(t, w.wires["eth1"].B.SetCarrier(true))
 			w.await("eth1 usable", func(s *team.Status) bool {
@@ -244,7 +244,7 @@ func TestNICSetDown(t *testing.T) {
 			labtest.Must(t, w.wires["eth2"].Cut())
 			labtest.Must(t, w.wires["eth3"].Cut())
 			w.awaitMember("eth3", "down")
-			conn.works("by eth1 alone")
+			conn.check("by eth1 alone")
 			if w.identity() == "" || len(w.status().Adapter.Addresses) < 2 {
 				t.Error("addresses are gone")
 			}

@@ -25,8 +25,8 @@ func (w *world) ip(args string) {
 	w.sh("ip " + args)
 }
 
-// said are the events of a kind, each with its member and reason.
-func (w *world) said(event string) (list []string) {
+// eventReasons are the events of a kind, each with its member and reason.
+func (w *world) eventReasons(event string) (list []string) {
 	w.t.Helper()
 	for line := range strings.Lines(w.nicteam("events", teamName, "--json")) {
 		var e team.Event
@@ -65,21 +65,21 @@ func (w *world) awaitMTU(mtu int, members ...string) *team.Status {
 // TestMTUByHand gives the adapter of a running team another MTU as one does on a bond: the NICs come along, connections
 // go on, and a process that is started again leaves it so. A NIC that is too small is not used.
 func TestMTUByHand(t *testing.T) {
-	pathsInPairs(t, func(t *testing.T, path string) {
+	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{Cables: true}.on(path))
 		before := w.state()
 		w.create(nics(2))
-		conn := w.lifeline()
+		conn := w.longConnection()
 		w.ip("link set team0 mtu 9000")
 		if s := w.awaitMTU(9000, nics(2)...); s.State != "up" || len(s.Warnings) != 0 {
 			t.Errorf("%s %s, warnings %q", s.State, s.Reason, s.Warnings)
 		}
-		conn.works("with MTU 9000")
+		conn.check("with MTU 9000")
 		w.ip("link set team0 mtu 1400")
 		w.awaitMTU(1400, nics(2)...)
 		w.ip("link set team0 mtu 2000")
 		w.awaitMTU(2000, nics(2)...)
-		if said := w.said("mtu-changed"); strings.Join(said, "; ") != "9000, was 1500; 1400, was 9000; 2000, was 1400" {
+		if said := w.eventReasons("mtu-changed"); strings.Join(said, "; ") != "9000, was 1500; 1400, was 9000; 2000, was 1400" {
 			t.Errorf("events %q", said)
 		}
 		// What only other settings are asked for leaves it alone.
@@ -96,7 +96,7 @@ func TestMTUByHand(t *testing.T) {
 		if len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "ip link set eth2 mtu 2000") {
 			t.Errorf("the only one: warnings %q", s.Warnings)
 		}
-		conn.works("by the NIC that is too small")
+		conn.check("by the NIC that is too small")
 		labtest.Must(t, w.cables["eth1"].Mend())
 		w.awaitMember("eth1", "up")
 		w.ip("link set eth2 mtu 2000")
@@ -105,10 +105,10 @@ func TestMTUByHand(t *testing.T) {
 		w.kill(w.teamProcess(), unix.SIGKILL)
 		run := w.supervise("--config", w.box.Path("/run/nicteam/team0.yaml"))
 		w.awaitMTU(2000, nics(2)...)
-		conn.works("after a restart")
+		conn.check("after a restart")
 		w.nicteam("delete", teamName)
 		run.ended(t, "delete")
-		w.same("after delete", before)
+		w.checkUnchanged("after delete", before)
 	})
 }
 
@@ -119,23 +119,23 @@ func TestMTUOfNICsThatReset(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Hardware: lab.Hardware{Reset: 300 * time.Millisecond}})
 	w.create(nics(3))
-	conn := w.lifeline()
+	conn := w.longConnection()
 	for _, mtu := range []string{"9000", "1500"} {
 		w.ip("link set team0 mtu " + mtu)
 		want := fmt.Sprintf("[%[1]s %[1]s %[1]s %[1]s]", mtu)
 		w.await("all came to "+mtu, func(s *team.Status) bool {
 			return s.State == "up" && fmt.Sprint(w.mtus(append(nics(3), teamName)...)) == want
 		})
-		conn.works("by hand with " + mtu)
+		conn.check("by hand with " + mtu)
 	}
 	w.set("mtu=2000")
 	w.awaitMTU(2000, nics(3)...)
 	w.await("all are back", func(s *team.Status) bool { return s.State == "up" })
-	conn.works("by set")
-	if said := w.said("member-down"); len(said) < 3 {
+	conn.check("by set")
+	if said := w.eventReasons("member-down"); len(said) < 3 {
 		t.Errorf("members did not lose their links: %q", said)
 	}
-	t.Logf("all were without a link at once: %q", w.said("team-down"))
+	t.Logf("all were without a link at once: %q", w.eventReasons("team-down"))
 }
 
 // TestMTUThatANICCannotHave puts the adapter's MTU back where a member does not come along, and says so until the next
@@ -147,16 +147,16 @@ func TestMTUThatANICCannotHave(t *testing.T) {
 	w.ip("link add link eth3 name small type macvlan mode bridge; ip link set small up")
 	w.ip("link set eth1 mtu 9000")
 	before := w.state()
-	refused(t, w.try("create", teamName, "eth1", "small"), 5, "cannot have MTU 9000", "eth1 has it", "--mtu 1500")
-	w.same("refused", before)
+	checkRefused(t, w.try("create", teamName, "eth1", "small"), 5, "cannot have MTU 9000", "eth1 has it", "--mtu 1500")
+	w.checkUnchanged("refused", before)
 	w.ip("link set eth1 mtu 1500; ip link set eth3 mtu 1200")
 	before = w.state()
-	refused(t, w.try("create", teamName, "eth1", "small"), 5, "cannot have MTU 1500", "leave small out: IPv6")
-	w.same("refused for IPv6", before)
+	checkRefused(t, w.try("create", teamName, "eth1", "small"), 5, "cannot have MTU 1500", "leave small out: IPv6")
+	w.checkUnchanged("refused for IPv6", before)
 	w.ip("link set eth3 mtu 1500; ip link set small mtu 1500")
 	before = w.state()
 	w.create([]string{"eth1", "small"}, "--mode", "active-backup")
-	conn := w.lifeline()
+	conn := w.longConnection()
 	w.ip("link set team0 mtu 9000")
 	s := w.await("a warning", func(s *team.Status) bool { return len(s.Warnings) > 0 })
 	why := "was set to 9000 and restored to 1500: bad MTU 9000: NIC small takes"
@@ -164,19 +164,19 @@ func TestMTUThatANICCannotHave(t *testing.T) {
 		t.Errorf("%s, warnings %q", s.State, s.Warnings)
 	}
 	w.awaitMTU(1500, "eth1", "small")
-	if said := w.said("mtu-refused"); len(said) != 1 || !strings.Contains(said[0], "small") {
+	if said := w.eventReasons("mtu-refused"); len(said) != 1 || !strings.Contains(said[0], "small") {
 		t.Errorf("events %q", said)
 	}
-	conn.works("after that")
-	refused(t, w.try("set", teamName, "mtu=9000"), 2, "NIC small takes", "remove small first")
-	refused(t, w.try("set", teamName, "mtu=1200"), 2, "IPv6", "1280")
+	conn.check("after that")
+	checkRefused(t, w.try("set", teamName, "mtu=9000"), 2, "NIC small takes", "remove small first")
+	checkRefused(t, w.try("set", teamName, "mtu=1200"), 2, "IPv6", "1280")
 	w.awaitMTU(1500, "eth1", "small")
 	w.set("mtu=1300")
 	if s := w.awaitMTU(1300, "eth1", "small"); s.State != "up" || len(s.Warnings) != 0 {
 		t.Errorf("after one that all can have: %s, %q", s.State, s.Warnings)
 	}
 	w.nicteam("delete", teamName)
-	w.same("after delete", before)
+	w.checkUnchanged("after delete", before)
 }
 
 // TestNICsOfDifferentMTU makes teams of NICs that differ: those in use keep theirs, the others come to it, and it is
@@ -191,8 +191,8 @@ func TestNICsOfDifferentMTU(t *testing.T) {
 	if r.Code != 0 || !strings.Contains(r.Out, "the MTU of eth2 goes from 1500 to 9000, as eth1 has") {
 		t.Fatalf("create: exit %d\n%s%s", r.Code, r.Out, r.Err)
 	}
-	if s := w.awaitMTU(9000, nics(2)...); s.State != "up" || len(w.said("mtu-changed")) != 0 {
-		t.Errorf("%s %s, events %q", s.State, s.Reason, w.said("mtu-changed"))
+	if s := w.awaitMTU(9000, nics(2)...); s.State != "up" || len(w.eventReasons("mtu-changed")) != 0 {
+		t.Errorf("%s %s, events %q", s.State, s.Reason, w.eventReasons("mtu-changed"))
 	}
 	if kept := w.sh("cat /etc/nicteam/team0.yaml"); !strings.Contains(kept, "mtu: 9000") {
 		t.Errorf("not kept for the next boot:\n%s", kept)
@@ -207,26 +207,26 @@ func TestNICsOfDifferentMTU(t *testing.T) {
 		t.Errorf("the kernel began IPv6 on a NIC that came to its minimum:\n%s", shown)
 	}
 	w.nicteam("delete", teamName)
-	w.same("after delete", before)
+	w.checkUnchanged("after delete", before)
 
 	// One that is smaller by wish.
 	w.nicteam("create", teamName, "eth1", "eth2", "--mtu", "1500")
 	w.awaitMTU(1500, nics(2)...)
 	w.nicteam("delete", teamName)
-	w.same("after delete of the smaller", before)
+	w.checkUnchanged("after delete of the smaller", before)
 
 	// NICs that are used by nobody: the largest.
 	w.nicteam("create", teamName, "eth2", "eth4", "--mode", "active-backup")
 	w.awaitMTU(1500, "eth2", "eth4")
 	w.nicteam("delete", teamName)
-	w.same("after delete of the unused", before)
+	w.checkUnchanged("after delete of the unused", before)
 }
 
 // mac is the address that a NIC of box has.
 func (w *world) mac(nic string) string { return link(w.t, w.box, nic).HardwareAddr.String() }
 
-// known is the MAC that the peer's kernel has for an address.
-func (w *world) known(of netip.Addr) string {
+// macKnownByPeer is the MAC that the peer's kernel has for an address.
+func (w *world) macKnownByPeer(of netip.Addr) string {
 	w.t.Helper()
 	family := unix.AF_INET6
 	if of.Is4() {
@@ -242,8 +242,8 @@ func (w *world) known(of netip.Addr) string {
 	return ""
 }
 
-// both ends both streams.
-func (tr *traffic) both() []lab.Report {
+// stopBoth ends both streams.
+func (tr *traffic) stopBoth() []lab.Report {
 	out, in := tr.stop()
 	return []lab.Report{out, in}
 }
@@ -254,13 +254,13 @@ func (tr *traffic) both() []lab.Report {
 func TestMACByHand(t *testing.T) {
 	for _, mode := range []string{"elb", "active-backup"} {
 		t.Run(mode, func(t *testing.T) {
-			pathsInPairs(t, func(t *testing.T, path string) {
+			eachPathWithTraffic(t, func(t *testing.T, path string) {
 				w := newWorld(t, worldOptions{NICs: 3}.on(path))
 				w.create(nics(3), "--mode", mode)
-				adapter, conn := w.mac(teamName), w.lifeline()
+				adapter, conn := w.mac(teamName), w.longConnection()
 				tr := w.traffic(lab.Stream{Rate: 5000, Flows: 8})
 				for i, nic := range nics(3) {
-					tr.flows(500)
+					tr.awaitFrames(500)
 					was := w.mac(nic)
 					next := net.HardwareAddr{2, 0, 0, 0, 0xee, byte(i)}
 					l, err := w.box.Handle().LinkByName(nic)
@@ -269,27 +269,27 @@ func TestMACByHand(t *testing.T) {
 					w.await("status has "+nic+"'s new MAC", func(s *team.Status) bool {
 						return memberOf(t, s, nic).MAC == next.String()
 					})
-					if said := w.said("mac-changed"); len(said) != i+1 || said[i] != nic+" "+next.String()+", was "+was {
+					if said := w.eventReasons("mac-changed"); len(said) != i+1 || said[i] != nic+" "+next.String()+", was "+was {
 						t.Errorf("events %q", said)
 					}
-					conn.works(nic + " has another MAC")
+					conn.check(nic + " has another MAC")
 				}
 				if mode == "elb" {
 					labtest.Eventually(t, "peer has its member's new MAC", func() bool {
 						p := w.peers().Peers
 						i := slices.IndexFunc(p, func(p control.Peer) bool { return p.Address == peer4.String() })
-						return i >= 0 && w.known(box4) == w.mac(p[i].Member)
+						return i >= 0 && w.macKnownByPeer(box4) == w.mac(p[i].Member)
 					})
 				}
-				tr.flows(500)
-				for _, r := range tr.both() {
+				tr.awaitFrames(500)
+				for _, r := range tr.stopBoth() {
 					if r.Duplicated+r.Refused+r.Corrupt != 0 {
 						t.Errorf("while MACs change: %v", r)
 					}
 				}
 				after := w.traffic(lab.Stream{Rate: 5000, Flows: 8})
-				after.flows(2000)
-				for _, r := range after.both() {
+				after.awaitFrames(2000)
+				for _, r := range after.stopBoth() {
 					if r.Lost+r.Duplicated+r.Refused+r.Corrupt != 0 {
 						t.Errorf("after that: %v", r)
 					}
@@ -302,7 +302,7 @@ func TestMACByHand(t *testing.T) {
 				if !strings.Contains(shown, box4.String()+"/24") || !strings.Contains(shown, box6.String()+"/64") {
 					t.Errorf("eth1, whose MAC has changed, did not get back what it lent:\n%s", shown)
 				}
-				w.nothingLeft("after delete")
+				w.checkNoFiles("after delete")
 			})
 		})
 	}
@@ -316,30 +316,30 @@ func TestTwinNICs(t *testing.T) {
 	w.ip("link set eth2 address " + w.mac("eth1"))
 	before := w.state()
 	r := w.try("create", teamName, "eth1", "eth2")
-	refused(t, r, 5, "eth1 and eth2 have one MAC", "ip link set eth2 address", "active-backup")
-	w.same("refused", before)
+	checkRefused(t, r, 5, "eth1 and eth2 have one MAC", "ip link set eth2 address", "active-backup")
+	w.checkUnchanged("refused", before)
 	w.create(nics(2), "--mode", "active-backup")
-	conn := w.lifeline()
+	conn := w.longConnection()
 	labtest.Must(t, w.cables["eth1"].Cut())
 	w.await("eth2 works", func(s *team.Status) bool { return s.Active == "eth2" })
-	conn.works("by the twin")
+	conn.check("by the twin")
 	labtest.Must(t, w.cables["eth1"].Mend())
 	w.awaitMember("eth1", "standby")
-	refused(t, w.try("set", teamName, "mode=elb"), 5, "eth1 and eth2 both have the MAC")
+	checkRefused(t, w.try("set", teamName, "mode=elb"), 5, "eth1 and eth2 both have the MAC")
 	w.ip("link set eth2 address 02:00:00:00:ee:02")
 	w.await("eth2 has another", func(s *team.Status) bool { return memberOf(t, s, "eth2").MAC == "02:00:00:00:ee:02" })
 	w.set("mode=elb")
-	conn.works("in elb")
+	conn.check("in elb")
 
 	w.ip("link set eth3 address 02:00:00:00:ee:02")
-	refused(t, w.try("add", teamName, "eth3"), 5, "eth2 and eth3 have one MAC")
+	checkRefused(t, w.try("add", teamName, "eth3"), 5, "eth2 and eth3 have one MAC")
 	w.ip("link set eth2 address " + w.mac("eth1"))
 	s := w.awaitMember("eth2", "down")
 	m := memberOf(t, s, "eth2")
 	if !strings.Contains(m.Reason, "has the MAC "+w.mac("eth1")+" of eth1") || s.State != "degraded" {
 		t.Errorf("%s, %+v", s.State, m)
 	}
-	conn.works("with a twin that stands back")
+	conn.check("with a twin that stands back")
 	w.nicteam("delete", teamName)
 }
 

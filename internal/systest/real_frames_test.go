@@ -20,10 +20,10 @@ import (
 
 // TestTagsPass sends tagged frames through the team both ways: they arrive octet by octet as they were.
 func TestTagsPass(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	eachPath(t, func(t *testing.T, path string) {
 		for _, mode := range []string{"active-backup", "xor"} {
 			t.Run(mode, func(t *testing.T) {
-				inPairs(t)
+				parallelWithTraffic(t)
 				w := newWorld(t, worldOptions{LAG: mode == "xor"}.on(path))
 				w.create(nics(2), "--mode", mode)
 				inBox, inPeer := w.raw(w.box, teamName), w.raw(w.peer, "eth0")
@@ -60,7 +60,7 @@ func TestTagsPass(t *testing.T) {
 // TestNothingComesTwice sends group-addressed frames both ways: each arrives once, and box's own never come
 // back to it, though the switch sends them to all its other NICs.
 func TestNothingComesTwice(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	eachPath(t, func(t *testing.T, path string) {
 		const count = 100
 		for _, tt := range []struct {
 			name, mode string
@@ -74,7 +74,7 @@ func TestNothingComesTwice(t *testing.T) {
 			{"elb, flooding switch", "elb", worldOptions{NICs: 3, Flooding: true}},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
-				inPairs(t)
+				parallelWithTraffic(t)
 				w := newWorld(t, tt.world.on(path))
 				w.create(nics(3), "--mode", tt.mode)
 				inBox, inPeer := w.raw(w.box, teamName), w.raw(w.peer, "eth0")
@@ -176,7 +176,7 @@ func (w *world) kernelCount(names []string) (rx, tx team.Count) {
 // TestCountersTellTheTruth compares the status with the kernel's counters of the NICs, which have no offload
 // so that each frame is one there, and with those of peer.
 func TestCountersTellTheTruth(t *testing.T) {
-	pathsInPairs(t, func(t *testing.T, path string) {
+	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 2, LAG: true, NoOffload: true}.on(path))
 		w.create(nics(2), "--mode", "xor")
 		type figures struct{ team, kernel, peer [2]team.Count }
@@ -196,7 +196,7 @@ func TestCountersTellTheTruth(t *testing.T) {
 			switch load {
 			case "UDP":
 				tr := w.traffic(lab.Stream{Rate: 4000, Size: 700})
-				tr.flows(2000)
+				tr.awaitFrames(2000)
 				tr.stop()
 			case "TCP":
 				for _, way := range [][2]any{{w.box, w.peer}, {w.peer, w.box}} {
@@ -231,7 +231,7 @@ func TestCountersTellTheTruth(t *testing.T) {
 
 // TestRatesAddUp: in each document of `watch --json` members and protocols sum to the total.
 func TestRatesAddUp(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	eachPath(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 3, LAG: true}.on(path))
 		w.create(nics(3), "--mode", "xor")
 		tr := w.traffic(lab.Stream{Rate: 4000})

@@ -19,7 +19,7 @@ func TestGroupsGap(t *testing.T) {
 		every = time.Second / 2500 // the team looks at carriers most often from 1000 frames a second on
 		most  = 5 * time.Millisecond
 	)
-	pathsInPairs(t, func(t *testing.T, path string) {
+	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		for _, mode := range []string{"elb", "active-backup"} {
 			w := newWorld(t, worldOptions{NICs: 3}.on(path))
 			w.create(nics(3), "--mode", mode)
@@ -84,13 +84,13 @@ func rounds() int {
 // may ever run out. Without -soak it is enough that the first is followed by others.
 func TestRouterForTenLifetimes(t *testing.T) {
 	const lifetime = 2 // s
-	pathsInPairs(t, func(t *testing.T, path string) {
+	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NoAddress: true}.on(path))
 		labtest.Must(t, w.box.SetAddr("eth1", box6.String()+"/64"))
 		w.create(nics(2))
 		labtest.Eventually(t, "address and route of a router", func() bool {
 			w.advertise("fd0a::/64", lifetime)
-			return w.routed("fd0a::/64")
+			return w.hasRoute("fd0a::/64")
 		})
 		lifetimes := 10
 		if !*soak {
@@ -100,7 +100,7 @@ func TestRouterForTenLifetimes(t *testing.T) {
 		for begin := time.Now(); time.Since(begin) < time.Duration(lifetimes*lifetime)*time.Second; {
 			w.advertise("fd0a::/64", lifetime)
 			<-time.After(200 * time.Millisecond)
-			if *soak && !w.routed("fd0a::/64") {
+			if *soak && !w.hasRoute("fd0a::/64") {
 				t.Fatalf("route or address has run out after %v", time.Since(begin))
 			}
 			if !cut && time.Since(begin) > time.Duration(lifetimes*lifetime)*time.Second/2 {
@@ -110,7 +110,7 @@ func TestRouterForTenLifetimes(t *testing.T) {
 		}
 		labtest.Eventually(t, "address and route are still there", func() bool {
 			w.advertise("fd0a::/64", lifetime)
-			return w.routed("fd0a::/64")
+			return w.hasRoute("fd0a::/64")
 		})
 	})
 }

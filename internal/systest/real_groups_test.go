@@ -18,7 +18,7 @@ import (
 // TestIPv6Alone has hosts that have forgotten box find it again, a router and programs reach it by groups, on NICs that
 // take in the groups that they are asked for and no other; then the same when the member that received groups is dead.
 func TestIPv6Alone(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	eachPath(t, func(t *testing.T, path string) {
 		for _, tt := range []struct {
 			mode  string
 			world worldOptions
@@ -43,27 +43,27 @@ func TestIPv6Alone(t *testing.T) {
 				vrrp := w.listenTo("ip4:112", "224.0.0.18", "")
 				reached := func(when string) {
 					t.Helper()
-					w.foundAnew(when, box6)
-					mdns.hears(w, when)
-					mdns4.hears(w, when)
-					vrrp.hears(w, when)
+					w.checkResolved(when, box6)
+					mdns.checkReceives(w, when)
+					mdns4.checkReceives(w, when)
+					vrrp.checkReceives(w, when)
 				}
 				reached("at first")
 
 				// An address that comes later, with the kernel's check for duplicates.
 				labtest.Run(t, w.box, "ip", "addr", "add", "fd09::77/64", "dev", teamName)
 				labtest.Eventually(t, "end of the check for duplicates", func() bool {
-					bad, done := duplicate(t, w.box, teamName)
+					bad, done := duplicateAddresses(t, w.box, teamName)
 					if len(bad) > 0 {
 						t.Fatalf("taken for duplicates: %v", bad)
 					}
 					return done
 				})
-				w.foundAnew("new address", netip.MustParseAddr("fd09::77"))
+				w.checkResolved("new address", netip.MustParseAddr("fd09::77"))
 
 				labtest.Eventually(t, "address and route of a router", func() bool {
 					w.advertise("fd0a::/64", 600)
-					return w.routed("fd0a::/64")
+					return w.hasRoute("fd0a::/64")
 				})
 
 				dead := w.status().Active
@@ -87,8 +87,8 @@ func TestIPv6Alone(t *testing.T) {
 	})
 }
 
-// routed reports whether the adapter has an address of the prefix, and a default route.
-func (w *world) routed(prefix string) bool {
+// hasRoute reports whether the adapter has an address of the prefix, and a default route.
+func (w *world) hasRoute(prefix string) bool {
 	w.t.Helper()
 	p := netip.MustParsePrefix(prefix)
 	for _, a := range w.addresses6(teamName) {
@@ -109,7 +109,7 @@ func (w *world) routed(prefix string) bool {
 
 // TestSilentGuest has a host reach one behind a bridge on the adapter that has never said anything.
 func TestSilentGuest(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	eachPath(t, func(t *testing.T, path string) {
 		for _, mode := range []string{"elb", "active-backup"} {
 			t.Run(mode, func(t *testing.T) {
 				t.Parallel()
@@ -158,7 +158,7 @@ func testEthernet(dst, src frame.MAC) []byte {
 // TestManyGroups joins and leaves groups as nobody should: more than a NIC has room for, and more often than it could
 // follow. No frame is lost by it, and nothing of it is left.
 func TestManyGroups(t *testing.T) {
-	pathsInPairs(t, func(t *testing.T, path string) {
+	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{}.on(path))
 		before := w.multicastLists()
 		w.create(nics(2), "--mode", "active-backup")
@@ -195,7 +195,7 @@ func TestManyGroups(t *testing.T) {
 			set(unix.PACKET_ADD_MEMBERSHIP, 1)
 			set(unix.PACKET_DROP_MEMBERSHIP, 1)
 		}
-		tr.flows(500)
+		tr.awaitFrames(500)
 		if out, in := tr.stop(); !out.Clean() || !in.Clean() {
 			t.Error("not clean")
 		}
@@ -210,7 +210,7 @@ func TestManyGroups(t *testing.T) {
 // TestNICGoneWhileItsListIsWritten takes out the NIC that receives groups while hundreds are joined: the others take over,
 // with all groups, and the NIC gets them when it is back.
 func TestNICGoneWhileItsListIsWritten(t *testing.T) {
-	pathsInPairs(t, func(t *testing.T, path string) {
+	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 3}.on(path))
 		w.create(nics(3))
 		tr := w.traffic(lab.Stream{Rate: 2000})
@@ -229,12 +229,12 @@ func TestNICGoneWhileItsListIsWritten(t *testing.T) {
 		labtest.Must(t, w.wires[gone].A.Unplug())
 		labtest.Must(t, <-joined)
 		w.awaitMember(gone, "absent")
-		tr.flows(500)
+		tr.awaitFrames(500)
 		complete := func(nic string) bool { return strings.Count(w.multicastLists(), nic+" 1 0 01005e01") == many }
 		labtest.Eventually(t, "all groups by another NIC", func() bool { return complete(w.status().Active) })
 		labtest.Must(t, w.wires[gone].A.Replug())
 		w.awaitMember(gone, "up")
-		tr.flows(500)
+		tr.awaitFrames(500)
 		for _, nic := range nics(3) {
 			if nic != gone {
 				labtest.Must(t, w.wires[nic].Cut())
@@ -242,7 +242,7 @@ func TestNICGoneWhileItsListIsWritten(t *testing.T) {
 			}
 		}
 		labtest.Eventually(t, "all groups by the NIC that is back", func() bool { return complete(gone) })
-		tr.flows(500)
+		tr.awaitFrames(500)
 		if s := w.status(); len(s.Warnings) > 0 {
 			t.Errorf("warnings %q", s.Warnings)
 		}

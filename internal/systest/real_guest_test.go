@@ -32,16 +32,16 @@ func (w *world) portOf(mac frame.MAC) string {
 	return ""
 }
 
-// teachings hears the learning frames, and reports of groups, that leave box.
-type teachings struct {
+// learningFrames hears the learning frames, and reports of groups, that leave box.
+type learningFrames struct {
 	mu  sync.Mutex
 	all []frame.Station // in order
 	// reports of groups, of the host's own and of the team's
 	reports int
 }
 
-func (w *world) teachings() *teachings {
-	h := &teachings{}
+func (w *world) captureLearningFrames() *learningFrames {
+	h := &learningFrames{}
 	for _, wire := range w.wires {
 		wire.A.Filter(func(b []byte) int {
 			var p frame.Headers
@@ -49,7 +49,7 @@ func (w *world) teachings() *teachings {
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			if p.EtherType == frame.TypeRARP {
-				h.all = append(h.all, p.In(p.Src, b))
+				h.all = append(h.all, p.Station(p.Src, b))
 			}
 			if spread.GroupReport(&p, b) {
 				h.reports++
@@ -61,21 +61,21 @@ func (w *world) teachings() *teachings {
 }
 
 // forget starts anew.
-func (h *teachings) forget() {
+func (h *learningFrames) forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.all, h.reports = nil, 0
 }
 
 // groups reports whether groups have been reported, which comes last in a failover.
-func (h *teachings) groups() bool {
+func (h *learningFrames) groups() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.reports > 0
 }
 
 // of are those of some stations, each once, in order.
-func (h *teachings) of(wanted ...frame.Station) (all []frame.Station) {
+func (h *learningFrames) of(wanted ...frame.Station) (all []frame.Station) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, s := range h.all {
@@ -87,8 +87,8 @@ func (h *teachings) of(wanted ...frame.Station) (all []frame.Station) {
 	return all
 }
 
-// speaks is a broadcast of a station's.
-func speaks(s frame.Station) []byte {
+// frameFrom is a broadcast of a station's.
+func frameFrom(s frame.Station) []byte {
 	b := frame.RARP(s.MAC(), s.VLAN())
 	at := 12
 	if s.VLAN() != 0 {
@@ -102,13 +102,13 @@ func speaks(s frame.Station) []byte {
 // failover calls it back, and return, whereupon it is at home here at once. Others stay, one of them in a VLAN: they
 // are announced, in that VLAN.
 func TestGuestMoves(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	eachPath(t, func(t *testing.T, path string) {
 		for _, mode := range []string{"active-backup", "elb"} {
 			t.Run(mode, func(t *testing.T) {
-				inPairs(t)
+				parallelWithTraffic(t)
 				w := newWorld(t, worldOptions{Datapath: path})
 				w.create(nics(2), "--mode", mode)
-				heard := w.teachings()
+				heard := w.captureLearningFrames()
 				inside, far := w.raw(w.box, teamName), w.raw(w.peer, "eth0")
 				guest, stays := frame.StationOf(0x0200_0000_0a01, 0), frame.StationOf(0x0200_0000_0a02, 0)
 				tagged := frame.StationOf(0x0200_0000_0a03, 7)
@@ -133,7 +133,7 @@ func TestGuestMoves(t *testing.T) {
 				here := func(when string, speak ...frame.Station) {
 					t.Helper()
 					for _, s := range speak {
-						inside.send(speaks(s))
+						inside.send(frameFrom(s))
 					}
 					labtest.Eventually(t, when+": all are announced", func() bool {
 						return slices.Equal(failover(when, heard.groups), all)
@@ -146,15 +146,15 @@ func TestGuestMoves(t *testing.T) {
 				}
 				here("at home", all...)
 
-				came := func(b []byte) bool { return bytes.Equal(b, speaks(guest)) }
+				came := func(b []byte) bool { return bytes.Equal(b, frameFrom(guest)) }
 				for inside.receive() != nil { // what was heard before
 				}
 				labtest.Eventually(t, "the guest is heard from where it has moved", func() bool {
-					far.send(speaks(guest))
+					far.send(frameFrom(guest))
 					return len(inside.collect(1, labtest.Patience/100, came)) > 0
 				})
 				labtest.Eventually(t, "the switch has it there", func() bool { return w.portOf(guest.MAC()) == "uplink" })
-				far.send(speaks(guest))
+				far.send(frameFrom(guest))
 				if len(inside.collect(1, labtest.Patience, came)) == 0 {
 					t.Error("it is not heard from there again")
 				}
@@ -163,7 +163,7 @@ func TestGuestMoves(t *testing.T) {
 					others := []frame.Station{stays, tagged}
 					labtest.Eventually(t, "the others are announced", func() bool {
 						for _, s := range others {
-							inside.send(speaks(s))
+							inside.send(frameFrom(s))
 						}
 						got := failover("moved away", heard.groups)
 						if slices.Contains(got, guest) {
@@ -185,13 +185,13 @@ func TestGuestMoves(t *testing.T) {
 // TestVirtualRouter has VRRP's virtual MAC go to another router and come back, as keepalived's use_vmac does it: both
 // have a macvlan with it, and the master has the virtual address and says so.
 func TestVirtualRouter(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	eachPath(t, func(t *testing.T, path string) {
 		for _, mode := range []string{"active-backup", "elb"} {
 			t.Run(mode, func(t *testing.T) {
-				inPairs(t)
+				parallelWithTraffic(t)
 				w := newWorld(t, worldOptions{Datapath: path})
 				w.create(nics(2), "--mode", mode)
-				client := w.crowd(1)[0]
+				client := w.simulatePeers(1)[0]
 				const vmac, address = frame.MAC(0x0000_5e00_0107), "10.9.0.50/32"
 				vip := netip.MustParsePrefix(address).Addr()
 				for on, h := range map[string]*lab.Host{teamName: w.box, "eth0": w.peer} {

@@ -11,7 +11,7 @@ import (
 // TestOddNICs has elb work on NICs with the weaknesses of real ones: a host finds box by IPv6 and IPv4 and connections go
 // on, also when a cable is pulled and put back.
 func TestOddNICs(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	eachPath(t, func(t *testing.T, path string) {
 		for _, tt := range []struct {
 			name string
 			nic  lab.Hardware
@@ -25,14 +25,14 @@ func TestOddNICs(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, worldOptions{NICs: 3, Hardware: tt.nic}.on(path))
 				w.create(nics(3))
-				open := w.lifeline()
+				open := w.longConnection()
 				mdns := w.listenTo("udp6", "ff02::fb", "5353")
 				reached := func(when string) {
 					t.Helper()
-					open.works(when)
-					w.foundAnew(when, box6)
-					w.foundAnew(when, box4)
-					mdns.hears(w, when)
+					open.check(when)
+					w.checkResolved(when, box6)
+					w.checkResolved(when, box4)
+					mdns.checkReceives(w, when)
 				}
 				reached("at first")
 				for _, nic := range []string{w.status().Active, "eth3"} {
@@ -51,7 +51,7 @@ func TestOddNICs(t *testing.T) {
 // TestTaggedFramesPastAVLANFilter: NICs that drop frames of VLANs that nobody asked for let them pass while the adapter is
 // promiscuous, as it is with a VLAN-aware bridge on it.
 func TestTaggedFramesPastAVLANFilter(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	eachPath(t, func(t *testing.T, path string) {
 		t.Parallel()
 		w := newWorld(t, worldOptions{Hardware: lab.Hardware{FilterVLANs: true}}.on(path))
 		w.create(nics(2))

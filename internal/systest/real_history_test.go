@@ -58,7 +58,7 @@ func TestHistoryIsWhatThePeerCounted(t *testing.T) {
 		kernelBefore[nic] = kernel(nic)
 	}
 	tr := w.traffic(lab.Stream{Rate: 4000, Size: 700, Flows: 8})
-	tr.flows(8000)
+	tr.awaitFrames(8000)
 	tr.stop()
 	near := func(a, b, was, wasB team.Count) bool {
 		got, want := float64(a.Bytes-was.Bytes), float64(b.Bytes-wasB.Bytes)

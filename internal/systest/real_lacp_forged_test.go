@@ -34,11 +34,11 @@ func TestLACPForged(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ path, rate string }{{"relay", "fast"}, {"fastpath", "slow"}} {
 		t.Run(fmt.Sprintf("%s, %s", tt.path, tt.rate), func(t *testing.T) {
-			inPairs(t)
-			w, both := newTwins(t, 2, tt.path), nics(2)
+			parallelWithTraffic(t)
+			w, both := newTwoTeams(t, 2, tt.path), nics(2)
 			create := append(append([]string{"create", teamName}, both...), "--mode", "802.3ad", "--lacp-rate", tt.rate)
 			w.nicteam(create...)
-			w.far(tt.path, create...)
+			w.runOnPeer(tt.path, create...)
 			w.agree(both...)
 			// What the cable's other end sends past its host's team.
 			forger := w.raw(w.peer, "eth2")
@@ -79,7 +79,7 @@ func TestLACPForged(t *testing.T) {
 			labtest.Eventually(t, "the own one to be heard", func() bool {
 				return w.agreed().member(t, "eth2").LACP.Counters.Bad > m.LACP.Counters.Bad
 			})
-			tr.flows(500)
+			tr.awaitFrames(500)
 			out, in := tr.stop()
 			for way, r := range map[string]lab.Report{"out": out, "in": in} {
 				if r.Lost+r.Duplicated+r.Corrupt != 0 {

@@ -23,7 +23,7 @@ func TestLACPAgreesWithOVS(t *testing.T) {
 			w, p := newPartners(t, 2, "")
 			p.bonds(lab.OVSBond{Name: "bond0", Ports: []string{"p1", "p2"}, Fast: true})
 			w.create(nics(2), "--mode", "802.3ad", "--lacp-rate", ours.rate)
-			w.use(p, "bond0", nics(2)...)
+			w.awaitAgreement(p, "bond0", nics(2)...)
 			if ours.activity == "passive" {
 				// From here on: Open vSwitch that has given up speaks each 30 s only, also when its cable is plugged in anew.
 				w.set("lacp_active=off")
@@ -43,13 +43,13 @@ func TestLACPAgreesWithOVS(t *testing.T) {
 							return false
 						}
 					}
-					return len(w.agreed().distributing())+len(p.working("bond0")) == 0
+					return len(w.agreed().distributing())+len(p.distributing("bond0")) == 0
 				})
 				for _, nic := range nics(2) {
 					labtest.Must(t, w.cables[nic].Mend())
 				}
 				plugged := time.Now()
-				w.use(p, "bond0", nics(2)...)
+				w.awaitAgreement(p, "bond0", nics(2)...)
 				t.Logf("with %s: agreed after %v", said(theirs), time.Since(plugged).Round(time.Millisecond))
 				a := w.agreed()
 				for _, nic := range nics(2) {
@@ -74,21 +74,21 @@ func TestLACPFaultsWithOVS(t *testing.T) {
 	t.Parallel()
 	both := nics(2)
 	setup := func(t *testing.T, path string) (*world, *partner, *traffic) {
-		inPairs(t)
+		parallelWithTraffic(t)
 		w, p := newPartners(t, 2, path)
 		p.bonds(lab.OVSBond{Name: "bond0", Ports: []string{"p1", "p2"}, Fast: true})
 		w.create(both, "--mode", "802.3ad", "--lacp-rate", "fast")
-		w.use(p, "bond0", both...)
+		w.awaitAgreement(p, "bond0", both...)
 		tr := w.traffic(lab.Stream{Rate: 2000, Flows: 32})
-		w.spread("at first", both...)
+		w.checkSpread("at first", both...)
 		return w, p, tr
 	}
 	survives := func(w *world, p *partner, tr *traffic, what string, left ...string) (took time.Duration) {
 		w.t.Helper()
 		at := time.Now()
-		w.use(p, "bond0", left...)
+		w.awaitAgreement(p, "bond0", left...)
 		took = time.Since(at)
-		tr.flows(1000)
+		tr.awaitFrames(1000)
 		if a := w.agreed(); a.State != "degraded" {
 			w.t.Errorf("%s: the team is %s: %s", what, a.State, a.Reason)
 		}
@@ -96,9 +96,9 @@ func TestLACPFaultsWithOVS(t *testing.T) {
 	}
 	heals := func(w *world, p *partner, tr *traffic, what string) {
 		w.t.Helper()
-		w.use(p, "bond0", both...)
+		w.awaitAgreement(p, "bond0", both...)
 		// The partner moves flows back when it pleases.
-		w.sends("after "+what, both...)
+		w.checkSends("after "+what, both...)
 		if a := w.await("up after "+what, func(s *team.Status) bool { return s.State == "up" }); len(a.Warnings) > 0 {
 			w.t.Errorf("after %s: %v", what, a.Warnings)
 		}

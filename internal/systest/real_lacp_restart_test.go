@@ -26,17 +26,17 @@ func TestLACPPartnerSeesNoRestart(t *testing.T) {
 			w, p := newPartners(t, 2, tt.path)
 			p.bonds(lab.OVSBond{Name: "bond0", Ports: []string{"p1", "p2"}, Fast: true})
 			w.create(nics(2), "--mode", "802.3ad")
-			w.use(p, "bond0", nics(2)...)
-			conn := w.lifeline()
+			w.awaitAgreement(p, "bond0", nics(2)...)
+			conn := w.longConnection()
 			before, was := p.members("bond0"), w.agreed().LACP
 
-			doubts := p.doubts("bond0")
+			doubts := p.unhappyMembers("bond0")
 			w.kill(w.teamProcess(), tt.signal)
 			s := w.supervise()
 			// Longer than the partner's patience.
 			heard := p.member("bond0", "p1").Received
 			labtest.Eventually(t, "4 more LACPDUs", func() bool { return p.member("bond0", "p1").Received >= heard+4 })
-			conn.works("after the restart")
+			conn.check("after the restart")
 			if d := doubts(); len(d) > 0 {
 				t.Errorf("the partner was in doubt: %+v", d[0])
 			}
@@ -61,30 +61,30 @@ func TestLACPPartnerSeesNoRestart(t *testing.T) {
 				t.Errorf("after the restart %s %+v, was %+v", is.State, is.LACP, was)
 			}
 			tr := w.traffic(lab.Stream{Rate: 2000, Flows: 32})
-			w.spread("after the restart", nics(2)...)
+			w.checkSpread("after the restart", nics(2)...)
 			tr.stop()
 
 			// What leaves says so, and so does all at the end.
 			ear := w.raw(p.host, "p2")
 			w.nicteam("remove", teamName, "eth2")
-			ear.farewell("after remove")
+			ear.awaitFarewell("after remove")
 			if m := p.member("bond0", "p1"); !m.Works() {
 				t.Errorf("eth2 was removed, and the partner sees eth1 as %+v", m)
 			}
 			w.nicteam("add", teamName, "eth2")
-			w.use(p, "bond0", nics(2)...)
+			w.awaitAgreement(p, "bond0", nics(2)...)
 			ears := []*rawSocket{w.raw(p.host, "p1"), w.raw(p.host, "p2")}
 			w.nicteam("delete", teamName)
 			for _, ear := range ears {
-				ear.farewell("after delete")
+				ear.awaitFarewell("after delete")
 			}
 			s.ended(t, "delete")
 		})
 	}
 }
 
-// doubts looks at a bond as the partner sees it until it is called: it returns the members that did not work.
-func (p *partner) doubts(bond string) func() []lab.OVSMember {
+// unhappyMembers looks at a bond as the partner sees it until it is called: it returns the members that did not work.
+func (p *partner) unhappyMembers(bond string) func() []lab.OVSMember {
 	ctx, cancel := context.WithCancel(p.t.Context())
 	found := make(chan []lab.OVSMember)
 	go func() {
@@ -106,8 +106,8 @@ func (p *partner) doubts(bond string) func() []lab.OVSMember {
 	return func() []lab.OVSMember { cancel(); return <-found }
 }
 
-// farewell fails the test unless the last LACPDU that has come says that the sender leaves.
-func (s *rawSocket) farewell(when string) {
+// awaitFarewell fails the test unless the last LACPDU that has come says that the sender leaves.
+func (s *rawSocket) awaitFarewell(when string) {
 	s.t.Helper()
 	var last *lacp.PDU
 	for f := s.receive(); f != nil; f = s.receive() {

@@ -85,8 +85,8 @@ func (p *partner) member(bond, port string) lab.OVSMember {
 	return lab.OVSMember{}
 }
 
-// working are the ports of a bond by which frames go both ways, as the switch sees it.
-func (p *partner) working(bond string) (ports []string) {
+// distributing are the ports of a bond by which frames go both ways, as the switch sees it.
+func (p *partner) distributing(bond string) (ports []string) {
 	p.t.Helper()
 	for _, m := range p.members(bond) {
 		if m.Works() {
@@ -189,31 +189,31 @@ func (a *agreement) hint(word string) string {
 	return ""
 }
 
-// use waits until box sends by exactly these NICs and the partner's bond by the ports at their other ends.
-func (w *world) use(p *partner, bond string, nics ...string) {
+// awaitAgreement waits until box sends by exactly these NICs and the partner's bond by the ports at their other ends.
+func (w *world) awaitAgreement(p *partner, bond string, nics ...string) {
 	w.t.Helper()
 	var ports []string
 	for _, nic := range nics {
 		ports = append(ports, "p"+strings.TrimPrefix(nic, "eth"))
 	}
 	labtest.Eventually(w.t, fmt.Sprintf("box sends by %v, and %s by %v", nics, bond, ports), func() bool {
-		return slices.Equal(w.agreed().distributing(), nics) && slices.Equal(p.working(bond), ports)
+		return slices.Equal(w.agreed().distributing(), nics) && slices.Equal(p.distributing(bond), ports)
 	})
 }
 
-// spread waits until frames have gone both ways by each of these NICs.
-func (w *world) spread(when string, nics ...string) {
+// checkSpread waits until frames have gone both ways by each of these NICs.
+func (w *world) checkSpread(when string, nics ...string) {
 	w.t.Helper()
-	w.moved(when+" frames both ways by all of them", true, nics)
+	w.checkMoves(when+" frames both ways by all of them", true, nics)
 }
 
-// sends waits until frames have left by each of these NICs.
-func (w *world) sends(when string, nics ...string) {
+// checkSends waits until frames have left by each of these NICs.
+func (w *world) checkSends(when string, nics ...string) {
 	w.t.Helper()
-	w.moved(when+" frames leave by all of them", false, nics)
+	w.checkMoves(when+" frames leave by all of them", false, nics)
 }
 
-func (w *world) moved(what string, in bool, nics []string) {
+func (w *world) checkMoves(what string, in bool, nics []string) {
 	w.t.Helper()
 	before := w.status()
 	labtest.Eventually(w.t, what, func() bool {

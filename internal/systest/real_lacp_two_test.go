@@ -10,12 +10,12 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// newTwins joins box and peer by cables only.
+// newTwoTeams joins box and peer by cables only.
 //
 //	box  eth1 ── eth1  peer
 //	     eth2 ── eth2
 //	     …
-func newTwins(t testing.TB, n int, path string) *world {
+func newTwoTeams(t testing.TB, n int, path string) *world {
 	t.Helper()
 	labtest.Root(t)
 	w := &world{t: t, box: labtest.Host(t, "box"), peer: labtest.Host(t, "peer"),
@@ -29,8 +29,8 @@ func newTwins(t testing.TB, n int, path string) *world {
 	return w
 }
 
-// far runs the program in peer, with a data path for teams made there, and ends the test unless it succeeds.
-func (w *world) far(path string, args ...string) {
+// runOnPeer runs the program in peer, with a data path for teams made there, and ends the test unless it succeeds.
+func (w *world) runOnPeer(path string, args ...string) {
 	w.t.Helper()
 	if r := run(w.t, w.peer, []string{"NICTEAM_DATAPATH=" + path}, args...); r.Code != 0 {
 		w.t.Fatalf("nicteam %v in peer: exit %d\n%s%s", args, r.Code, r.Out, r.Err)
@@ -54,11 +54,11 @@ func TestLACPBetweenTwo(t *testing.T) {
 		path, far string
 	}{{2, "fastpath", "relay"}, {4, "relay", "fastpath"}, {8, "fastpath", "fastpath"}} {
 		t.Run(fmt.Sprintf("%d cables, %s", tt.cables, tt.path), func(t *testing.T) {
-			inPairs(t)
-			w, all := newTwins(t, tt.cables, tt.path), nics(tt.cables)
+			parallelWithTraffic(t)
+			w, all := newTwoTeams(t, tt.cables, tt.path), nics(tt.cables)
 			create := append(append([]string{"create", teamName}, all...), "--mode", "802.3ad", "--lacp-rate", "fast")
 			w.nicteam(create...)
-			w.far(tt.far, create...)
+			w.runOnPeer(tt.far, create...)
 			w.agree(all...)
 			for _, nic := range all {
 				labtest.Must(t, w.cables[nic].Cut())
@@ -79,22 +79,22 @@ func TestLACPBetweenTwo(t *testing.T) {
 			}
 
 			tr := w.traffic(lab.Stream{Rate: 4000, Flows: 64})
-			w.spread("at first", all...)
+			w.checkSpread("at first", all...)
 			last := all[tt.cables-1]
 			w.nicteam("remove", teamName, last)
 			w.agree(all[:tt.cables-1]...)
-			tr.flows(1000)
+			tr.awaitFrames(1000)
 			w.nicteam("add", teamName, last)
 			w.agree(all...)
-			tr.flows(2000)
-			w.spread("at last", all...)
+			tr.awaitFrames(2000)
+			w.checkSpread("at last", all...)
 			out, in := tr.stop()
 			for way, r := range map[string]lab.Report{"out": out, "in": in} {
-				late := stray(r)
+				late := reorderBound(r)
 				if (way == "out") == (tt.far == "relay") {
 					// Where the process that receives was not let run for a while, frames wait in all members' sockets, and
 					// those of one are taken in before those of the next.
-					late = overtaken(r)
+					late = reorderedBound(r)
 				}
 				if r.Lost+r.Duplicated+r.Corrupt != 0 || r.Reordered > late {
 					t.Errorf("%s: lost %d, doubled %d, overtaken %d, corrupt %d", way, r.Lost, r.Duplicated, r.Reordered, r.Corrupt)

@@ -14,7 +14,7 @@ import (
 // TestLACPTwoPartners has cables that end at two groups: one is used, the other stands by and takes over; status says what is
 // wrong. A cable from the team to itself is seen and not used, and disturbs nobody.
 func TestLACPTwoPartners(t *testing.T) {
-	inPairs(t)
+	parallelWithTraffic(t)
 	w, p := newPartners(t, 4, "relay")
 	p.bonds(
 		lab.OVSBond{Name: "bond0", Ports: []string{"p1", "p2"}, Fast: true},
@@ -27,7 +27,7 @@ func TestLACPTwoPartners(t *testing.T) {
 		labtest.Eventually(t, "one group is used", func() bool {
 			used := w.agreed().distributing()
 			for name, of := range groups {
-				if slices.Equal(used, of) && len(p.working(name)) == 2 {
+				if slices.Equal(used, of) && len(p.distributing(name)) == 2 {
 					bond = name
 				}
 			}
@@ -58,7 +58,7 @@ func TestLACPTwoPartners(t *testing.T) {
 	for _, nic := range cables {
 		labtest.Must(t, w.cables[nic].Cut())
 	}
-	w.use(p, second, standby...)
+	w.awaitAgreement(p, second, standby...)
 	out, in := tr.gap(before)
 	t.Logf("%s took over from %s: nothing out for %v, nothing in for %v", second, first, out, in)
 	// A new aggregator's ports would wait for others for 2 s.
@@ -80,7 +80,7 @@ func TestLACPTwoPartners(t *testing.T) {
 		return slices.ContainsFunc(s.Warnings, func(h string) bool { return strings.Contains(h, "eth5") && strings.Contains(h, "own LACPDUs") })
 	})
 	t.Log(a.Warnings)
-	tr.flows(2000)
+	tr.awaitFrames(2000)
 	if s := w.agreed(); !slices.Equal(s.distributing(), standby) || s.member(t, "eth5").Collecting || s.member(t, "eth5").LACP.Why == "" {
 		t.Errorf("with a loop: %v send, %+v", s.distributing(), s.member(t, "eth5"))
 	}
@@ -102,7 +102,7 @@ func TestLACPNobodyAnswers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true, Datapath: "fastpath"})
 	w.create(nics(2), "--mode", "802.3ad")
-	conn := w.lifeline()
+	conn := w.longConnection()
 	if s := w.agreed(); len(s.distributing()) != 1 || s.member(t, "eth2").LACP.Counters.PDUsOut == 0 {
 		t.Errorf("%s %s: %v send, %+v", s.State, s.Reason, s.distributing(), s.member(t, "eth2"))
 	}
@@ -118,9 +118,9 @@ func TestLACPNobodyAnswers(t *testing.T) {
 	}
 	w.set("lacp_fallback=on")
 	w.await("a member works alone again", func(s *team.Status) bool { return s.State == "degraded" && s.Adapter.Carrier })
-	conn.works("after lacp_fallback=on")
+	conn.check("after lacp_fallback=on")
 	labtest.Must(t, w.cables[w.agreed().distributing()[0]].Cut())
-	conn.works("after the member that worked alone lost its carrier")
+	conn.check("after the member that worked alone lost its carrier")
 }
 
 // TestLACPOutOfReach has create give a host's NICs back where no NIC may work alone and nobody at the other end agrees: who makes the
@@ -130,6 +130,6 @@ func TestLACPOutOfReach(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})
 	before, err := lab.SettledSnapshot(t.Context(), w.box)
 	labtest.Must(t, err)
-	refused(t, w.try("create", teamName, "eth1", "eth2", "--mode", "802.3ad", "--lacp-fallback", "off"), 6, "unreachable", "nobody answers", "--lacp-fallback on")
-	w.unharmed(before)
+	checkRefused(t, w.try("create", teamName, "eth1", "eth2", "--mode", "802.3ad", "--lacp-fallback", "off"), 6, "unreachable", "nobody answers", "--lacp-fallback on")
+	w.checkUnchangedSnapshot(before)
 }

@@ -20,13 +20,13 @@ func (w *world) shows(args, word string) bool {
 	return strings.Contains(string(out), word)
 }
 
-// comes waits until ip, asked so in box, says a word, and goes until it does not.
-func (w *world) comes(args, word string) {
+// awaitShown waits until ip, asked so in box, says a word, and goes until it does not.
+func (w *world) awaitShown(args, word string) {
 	w.t.Helper()
 	labtest.Eventually(w.t, fmt.Sprintf("%q in ip %s", word, args), func() bool { return w.shows(args, word) })
 }
 
-func (w *world) goes(args, word string) {
+func (w *world) awaitGone(args, word string) {
 	w.t.Helper()
 	labtest.Eventually(w.t, fmt.Sprintf("no %q in ip %s", word, args), func() bool { return !w.shows(args, word) })
 }
@@ -60,24 +60,24 @@ func TestLate(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, worldOptions{Cables: true})
 			w.create(nics(2), "--mode", "active-backup")
-			conn := w.lifeline()
+			conn := w.longConnection()
 			w.ip(tt.add)
 			of := func(nic string) (args, word string) {
 				return strings.ReplaceAll(tt.show, "%s", nic), strings.ReplaceAll(tt.word, "%s", nic)
 			}
-			w.comes(of(teamName))
+			w.awaitShown(of(teamName))
 			if !tt.onMember {
-				w.goes(of("eth2"))
+				w.awaitGone(of("eth2"))
 			}
-			conn.works("after it came")
+			conn.check("after it came")
 			if strings.Contains(tt.add, "addr add") {
-				if said := w.said("address-adopted"); len(said) != 1 || !strings.HasPrefix(said[0], "eth2 ") {
+				if said := w.eventReasons("address-adopted"); len(said) != 1 || !strings.HasPrefix(said[0], "eth2 ") {
 					t.Errorf("events %q", said)
 				}
 			}
 			w.kill(w.teamProcess(), unix.SIGKILL)
 			w.nicteam("restore", teamName)
-			w.comes(of("eth2"))
+			w.awaitShown(of("eth2"))
 			if w.shows("addr show dev eth1", "10.9.0.77") {
 				t.Error("eth1 has the address of eth2")
 			}
@@ -96,8 +96,8 @@ func TestLateIsLeft(t *testing.T) {
 			w := newWorld(t, worldOptions{Cables: true})
 			w.create(nics(2), "--address", address)
 			w.ip("addr add 10.9.0.77/24 dev eth2")
-			labtest.Eventually(t, "it is told of", func() bool { return len(w.said("drift")) > 0 })
-			if said := w.said("drift"); len(said) != 1 || !strings.HasPrefix(said[0], "eth2 10.9.0.77/24") {
+			labtest.Eventually(t, "it is told of", func() bool { return len(w.eventReasons("drift")) > 0 })
+			if said := w.eventReasons("drift"); len(said) != 1 || !strings.HasPrefix(said[0], "eth2 10.9.0.77/24") {
 				t.Errorf("events %q", said)
 			}
 			if w.shows("addr show dev "+teamName, "10.9.0.77") || !w.shows("addr show dev eth2", "10.9.0.77") {
@@ -114,13 +114,13 @@ func TestLeft(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true})
 	w.ip("addr add 10.9.0.11/24 dev eth1; ip addr add fd09::11/64 dev eth1 nodad; ip route add 10.60.0.0/16 via 10.9.0.2 dev eth1; ip rule add pref 300 iif eth1 lookup 88")
 	w.create(nics(2))
-	conn := w.lifeline()
+	conn := w.longConnection()
 	w.ip("route del 10.60.0.0/16 dev team0; ip rule del pref 300 iif eth1 lookup 88; ip addr del 10.9.0.11/24 dev team0; ip addr del fd09::11/64 dev team0")
-	labtest.Eventually(t, "events", func() bool { return len(w.said("address-left")) == 2 })
-	w.goes("rule show", teamName)
+	labtest.Eventually(t, "events", func() bool { return len(w.eventReasons("address-left")) == 2 })
+	w.awaitGone("rule show", teamName)
 	w.kill(w.teamProcess(), unix.SIGKILL)
 	run := w.supervise("--config", w.box.Path("/run/nicteam/team0.yaml"))
-	conn.works("after a restart")
+	conn.check("after a restart")
 	w.nicteam("delete", teamName)
 	run.ended(t, "delete")
 	out := w.sh("ip addr show; ip route show; ip rule show")
@@ -207,12 +207,12 @@ func TestAdapterDownAndUp(t *testing.T) {
 	w.ip("link set team0 up")
 	w.await("up", func(s *team.Status) bool { return s.State == "up" })
 	labtest.Eventually(t, "all is there", func() bool { return show() == before })
-	w.lifeline().works("after down and up")
+	w.longConnection().check("after down and up")
 
 	for range 5 {
 		w.ip("route add 10.64.0.0/16 via 10.9.0.2 dev team0; ip route del 10.62.0.0/16 dev team0; ip link set team0 down; ip link set team0 up; ip link set team0 down; ip link set team0 up")
-		w.comes("route show dev team0", "10.64.0.0/16")
-		w.comes("-6 addr show dev team0", "fd09::99/64")
+		w.awaitShown("route show dev team0", "10.64.0.0/16")
+		w.awaitShown("-6 addr show dev team0", "fd09::99/64")
 		w.await("up", func(s *team.Status) bool { return s.State == "up" })
 		if w.shows("route show dev team0", "10.62.0.0") {
 			t.Fatal("a route that somebody removed is back")
@@ -239,7 +239,7 @@ func TestAdapterTaken(t *testing.T) {
 			w.ip("route add default via 10.9.0.2 dev eth1")
 			w.create(nics(2))
 			w.ip("addr add 10.5.0.1/24 dev team0; ip route add 10.50.0.0/16 via 10.5.0.2 dev team0; ip addr add fd05::1/64 dev team0 nodad; ip addr add 10.9.0.77/24 dev eth2")
-			w.comes("addr show dev team0", "10.9.0.77")
+			w.awaitShown("addr show dev team0", "10.9.0.77")
 			pid := w.teamProcess()
 			if strings.Contains(how, "netns") {
 				w.sh("ip netns add elsewhere || { mkdir -p /run/netns; ip netns add elsewhere; }")
@@ -247,7 +247,7 @@ func TestAdapterTaken(t *testing.T) {
 			}
 			begun := time.Now()
 			w.ip(how)
-			w.comes("addr show dev eth1", box4.String()+"/24")
+			w.awaitShown("addr show dev eth1", box4.String()+"/24")
 			w.awaitEnd(pid)
 			t.Logf("given back and ended in %v", time.Since(begun))
 			for args, word := range map[string]string{
@@ -265,14 +265,14 @@ func TestAdapterTaken(t *testing.T) {
 				t.Error("the configuration does not stay")
 			}
 			w.nicteam("create", teamName, "eth1", "eth2")
-			w.lifeline().works("with another team")
+			w.longConnection().check("with another team")
 			w.nicteam("delete", teamName)
 		})
 	}
 }
 
-// called is the member of that name, or nothing while names change.
-func called(s *team.Status, nic string) (none team.MemberStatus) {
+// memberCalled is the member of that name, or nothing while names change.
+func memberCalled(s *team.Status, nic string) (none team.MemberStatus) {
 	for _, m := range s.Members {
 		if m.Name == nic {
 			return m
@@ -289,31 +289,31 @@ func TestRenamed(t *testing.T) {
 	w.ip("rule add pref 300 iif eth1 lookup 88; ip rule add pref 301 oif eth2 lookup 88")
 	before := w.state()
 	w.create(nics(2), "--mode", "active-backup", "--primary", "eth1")
-	conn := w.lifeline()
+	conn := w.longConnection()
 	w.ip("link set team0 down; ip link set team0 name lan; ip link set lan up")
 	w.await("the adapter's name", func(s *team.Status) bool { return s.Adapter.Name == "lan" && s.State == "up" })
-	w.comes("rule show", "iif lan")
-	w.goes("rule show", "iif team0")
+	w.awaitShown("rule show", "iif lan")
+	w.awaitGone("rule show", "iif team0")
 
 	// Two change names: neither has a name of its own meanwhile.
 	w.ip("link set eth1 down; ip link set eth2 down; ip link set eth1 name x; ip link set eth2 name eth1; ip link set x name eth2; ip link set eth1 up; ip link set eth2 up")
 	mac := w.mac("eth2")
-	w.await("names", func(s *team.Status) bool { return called(s, "eth2").MAC == mac && s.Settings.Primary == "eth2" })
+	w.await("names", func(s *team.Status) bool { return memberCalled(s, "eth2").MAC == mac && s.Settings.Primary == "eth2" })
 	w.await("up", func(s *team.Status) bool { return s.State == "up" })
-	conn.works("after all that")
+	conn.check("after all that")
 	if kept := w.sh("cat /etc/nicteam/team0.yaml"); !strings.Contains(kept, "primary: eth2") {
 		t.Errorf("not kept:\n%s", kept)
 	}
 	w.kill(w.teamProcess(), unix.SIGKILL)
 	run := w.supervise("--config", w.box.Path("/run/nicteam/team0.yaml"))
 	w.await("up", func(s *team.Status) bool { return s.State == "up" && s.Adapter.Name == "lan" })
-	conn.works("after a restart")
+	conn.check("after a restart")
 	w.nicteam("remove", teamName, "eth1")
 	w.nicteam("add", teamName, "eth1")
 	w.nicteam("delete", teamName)
 	run.ended(t, "delete")
 	w.ip("link set eth1 down; ip link set eth2 down; ip link set eth1 name x; ip link set eth2 name eth1; ip link set x name eth2; ip link set eth1 up; ip link set eth2 up")
-	w.same("after delete", before)
+	w.checkUnchanged("after delete", before)
 }
 
 // TestRenamedToAnAbsentMember gives a member the name of one whose NIC is gone, as who replaces a broken NIC does.
@@ -326,17 +326,17 @@ func TestRenamedToAnAbsentMember(t *testing.T) {
 	w.awaitMember("eth1", "absent")
 	w.ip("link set eth2 down; ip link set eth2 name eth1; ip link set eth1 up")
 	w.await("names", func(s *team.Status) bool {
-		return called(s, "eth1").MAC == mac && called(s, "eth1").State == "standby" && called(s, "eth2").State == "absent"
+		return memberCalled(s, "eth1").MAC == mac && memberCalled(s, "eth1").State == "standby" && memberCalled(s, "eth2").State == "absent"
 	})
 	w.kill(w.teamProcess(), unix.SIGKILL)
 	run := w.supervise("--config", w.box.Path("/run/nicteam/team0.yaml"))
-	w.await("the same after a restart", func(s *team.Status) bool { return called(s, "eth1").State == "standby" && len(s.Warnings) == 1 })
-	w.lifeline().works("after a restart")
+	w.await("the same after a restart", func(s *team.Status) bool { return memberCalled(s, "eth1").State == "standby" && len(s.Warnings) == 1 })
+	w.longConnection().check("after a restart")
 
 	// Now eth2 is one that is awaited.
 	w.ip("link set eth3 down; ip link set eth3 name eth2; ip link set eth2 up")
 	w.await("another one is awaited", func(s *team.Status) bool {
-		return len(s.Members) == 2 && len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "eth3 is configured but absent") && called(s, "eth2").State == "up"
+		return len(s.Members) == 2 && len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "eth3 is configured but absent") && memberCalled(s, "eth2").State == "up"
 	})
 	for _, name := range nics(3) {
 		if kept := w.sh("cat /etc/nicteam/team0.yaml"); strings.Count(kept, "name: "+name) != 1 {
@@ -347,8 +347,8 @@ func TestRenamedToAnAbsentMember(t *testing.T) {
 	run.ended(t, "delete")
 }
 
-// replaced puts another NIC into eth2's place.
-func (w *world) replaced(mac string) {
+// replaceNIC puts another NIC into eth2's place.
+func (w *world) replaceNIC(mac string) {
 	w.t.Helper()
 	w.ip("link del eth2")
 	labtest.Cable(w.t, w.box, "eth2", w.sw, "q2", lab.CableOptions{})
@@ -363,22 +363,22 @@ func TestReplacedNIC(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true})
 	w.ip("addr add 10.9.0.22/24 dev eth2")
 	w.create(nics(2))
-	conn := w.lifeline()
+	conn := w.longConnection()
 	old := w.mac("eth2")
-	w.replaced("")
+	w.replaceNIC("")
 	s := w.await("the new one works", func(s *team.Status) bool { return s.State == "up" && memberOf(t, s, "eth2").MAC != old })
-	if said := w.said("member-replaced"); len(said) != 1 || len(s.Members) != 2 {
+	if said := w.eventReasons("member-replaced"); len(said) != 1 || len(s.Members) != 2 {
 		t.Errorf("events %q, %d members", said, len(s.Members))
 	}
 	labtest.Must(t, w.cables["eth1"].Cut())
 	w.awaitMember("eth1", "down")
-	conn.works("by the new one alone")
+	conn.check("by the new one alone")
 	labtest.Must(t, w.cables["eth1"].Mend())
 	w.awaitMember("eth1", "up")
 
 	// By hand.
 	w.set("match=mac")
-	w.replaced("")
+	w.replaceNIC("")
 	w.await("told of", func(s *team.Status) bool {
 		return len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "match=mac")
 	})
@@ -388,12 +388,12 @@ func TestReplacedNIC(t *testing.T) {
 	w.set("match=name")
 
 	// With the MAC of another member.
-	w.replaced(w.mac("eth1"))
+	w.replaceNIC(w.mac("eth1"))
 	w.await("not used", func(s *team.Status) bool {
 		// It may be a member: it was made before it got that MAC.
 		return memberOf(t, s, "eth2").State != "up" && strings.Contains(s.Reason, "MAC")
 	})
-	conn.works("with a twin that is not taken")
+	conn.check("with a twin that is not taken")
 	w.ip("link set eth2 address 02:00:00:00:ee:02")
 	w.await("up", func(s *team.Status) bool { return s.State == "up" })
 	w.nicteam("delete", teamName)
@@ -407,15 +407,15 @@ func TestNICThatComesInSteps(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
 	w.create(nics(2))
-	conn := w.lifeline()
+	conn := w.longConnection()
 	mac := w.mac("eth2")
-	w.replaced("")
+	w.replaceNIC("")
 	w.ip("link set eth2 address " + mac)
 	w.await("back", func(s *team.Status) bool { return s.State == "up" && memberOf(t, s, "eth2").MAC == mac })
-	if said := w.said("member-replaced"); len(said) > 0 {
+	if said := w.eventReasons("member-replaced"); len(said) > 0 {
 		t.Errorf("events %q", said)
 	}
-	conn.works("with the NIC back")
+	conn.check("with the NIC back")
 	w.nicteam("delete", teamName)
 }
 
@@ -436,14 +436,14 @@ func TestLease(t *testing.T) {
 	lease(5)
 	w.await("over", func(s *team.Status) bool { return len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "expired") })
 	// What it was meanwhile the events say, in their order: a status may come too late for it.
-	said := w.said("lease-warning")
+	said := w.eventReasons("lease-warning")
 	for i, word := range []string{"no DHCP client", "is due", "was not renewed", "expired"} {
 		if len(said) != 4 || !strings.Contains(said[i], word) {
 			t.Errorf("events %q", said)
 			break
 		}
 	}
-	if degraded := w.said("team-degraded"); len(degraded) == 0 || !strings.Contains(degraded[0], "was not renewed") {
+	if degraded := w.eventReasons("team-degraded"); len(degraded) == 0 || !strings.Contains(degraded[0], "was not renewed") {
 		t.Errorf("degraded %q", degraded)
 	}
 	lease(1000)
@@ -459,10 +459,10 @@ func TestTwoManagers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
 	w.create(nics(2))
-	conn := w.lifeline()
+	conn := w.longConnection()
 	for range 5 {
 		w.ip("addr add 10.9.0.77/24 dev eth2")
-		w.goes("addr show dev eth2", "10.9.0.77")
+		w.awaitGone("addr show dev eth2", "10.9.0.77")
 	}
 	w.ip("addr add 10.9.0.77/24 dev eth2")
 	s := w.await("told of", func(s *team.Status) bool { return len(s.Warnings) == 1 })
@@ -472,9 +472,9 @@ func TestTwoManagers(t *testing.T) {
 	if !w.shows("addr show dev eth2", "10.9.0.77") || !w.shows("addr show dev team0", "10.9.0.77") {
 		t.Error("not left there")
 	}
-	conn.works("meanwhile")
+	conn.check("meanwhile")
 	w.ip("addr del 10.9.0.77/24 dev eth2; ip addr add 10.9.0.78/24 dev eth2")
-	w.goes("addr show dev eth2", "10.9.0.7")
+	w.awaitGone("addr show dev eth2", "10.9.0.7")
 	w.await("over", func(s *team.Status) bool { return len(s.Warnings) == 0 })
 	w.nicteam("delete", teamName)
 }
@@ -483,7 +483,7 @@ func TestTwoManagers(t *testing.T) {
 func TestRouteFlood(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true})
 	w.create(nics(2), "--mode", "active-backup")
-	conn := w.lifeline()
+	conn := w.longConnection()
 	pid := w.teamProcess()
 	for proto, most := range map[string]time.Duration{"bird": 150 * time.Millisecond, "static": 4 * time.Second} {
 		w.sh(`for i in $(seq 0 9999); do echo "route add 10.$((100 + i / 250)).$((i % 250)).0/24 via 10.9.0.2 dev team0 proto ` + proto + `"; done >/run/add; sed s/add/del/ </run/add >/run/del`)
@@ -497,6 +497,6 @@ func TestRouteFlood(t *testing.T) {
 			t.Errorf("proto %s: 100 000 changes take %v of a processor, more than %v", proto, used, most)
 		}
 	}
-	conn.works("after that")
+	conn.check("after that")
 	w.nicteam("delete", teamName)
 }

@@ -20,8 +20,8 @@ const (
 		ip6tables -t nat -A POSTROUTING -s fd77::/64 ! -o in0 -j MASQUERADE`
 )
 
-// masquerading puts a host behind box, as a container is, whose connections box masquerades.
-func (w *world) masquerading(rules string) (inside *lab.Host) {
+// masqueradingHost puts a host behind box, as a container is, whose connections box masquerades.
+func (w *world) masqueradingHost(rules string) (inside *lab.Host) {
 	w.t.Helper()
 	labtest.Tool(w.t, "ip", "iproute2")
 	labtest.Tool(w.t, "nft", "nftables")
@@ -57,22 +57,22 @@ func TestMasqueradedConnectionsGoOn(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			inPairs(t)
+			parallelWithTraffic(t)
 			w := newWorld(t, worldOptions{Cables: true, Datapath: test.datapath})
-			inside := w.masquerading(test.rules)
+			inside := w.masqueradingHost(test.rules)
 			tables := w.sh("nft list tables")
 			reach(t, inside, peer4)
 			reach(t, inside, peer6)
-			list := append(talk(t, inside, w.peer, peer4), talk(t, inside, w.peer, peer6)...)
-			goesOn(t, "before", list)
+			list := append(startConnections(t, inside, w.peer, peer4), startConnections(t, inside, w.peer, peer6)...)
+			checkProgress(t, "before", list)
 			w.create(nics(2), "--mode", "active-backup")
-			goesOn(t, "after create", list)
+			checkProgress(t, "after create", list)
 			// The adapter is what these are bound to.
-			list = append(list, talk(t, inside, w.peer, peer4)...)
-			list = append(list, talk(t, inside, w.peer, peer6)...)
-			goesOn(t, "before the end", list)
+			list = append(list, startConnections(t, inside, w.peer, peer4)...)
+			list = append(list, startConnections(t, inside, w.peer, peer6)...)
+			checkProgress(t, "before the end", list)
 			test.end(w)
-			goesOn(t, "after the end", list)
+			checkProgress(t, "after the end", list)
 			if out := w.sh("nft list tables"); out != tables {
 				t.Errorf("tables of nft:\n%s", out)
 			}
@@ -82,21 +82,21 @@ func TestMasqueradedConnectionsGoOn(t *testing.T) {
 
 // TestMasqueradedConnectionsOfANewMember has connections go on that went out by a NIC which joins a team.
 func TestMasqueradedConnectionsOfANewMember(t *testing.T) {
-	inPairs(t)
+	parallelWithTraffic(t)
 	w := newWorld(t, worldOptions{Cables: true})
-	inside := w.masquerading(byNft)
+	inside := w.masqueradingHost(byNft)
 	reach(t, inside, peer4)
-	list := append(talk(t, inside, w.peer, peer4), talk(t, inside, w.peer, peer6)...)
-	goesOn(t, "before", list)
+	list := append(startConnections(t, inside, w.peer, peer4), startConnections(t, inside, w.peer, peer6)...)
+	checkProgress(t, "before", list)
 	w.create([]string{"eth2"}, "--mode", "active-backup")
 	w.nicteam("add", teamName, "eth1")
-	goesOn(t, "after add", list)
+	checkProgress(t, "after add", list)
 }
 
 // TestMasqueradedHostsOwnConnectionsGoOn has box's own connections go on where its rules masquerade all that leaves it, and let in
 // only what belongs to a connection.
 func TestMasqueradedHostsOwnConnectionsGoOn(t *testing.T) {
-	inPairs(t)
+	parallelWithTraffic(t)
 	labtest.Tool(t, "nft", "nftables")
 	w := newWorld(t, worldOptions{Cables: true})
 	w.sh(`
@@ -114,13 +114,13 @@ func TestMasqueradedHostsOwnConnectionsGoOn(t *testing.T) {
 				}
 			}
 		E`)
-	list := append(talk(t, w.box, w.peer, peer4), talk(t, w.box, w.peer, peer6)...)
-	goesOn(t, "before", list)
+	list := append(startConnections(t, w.box, w.peer, peer4), startConnections(t, w.box, w.peer, peer6)...)
+	checkProgress(t, "before", list)
 	w.create(nics(2), "--mode", "active-backup")
-	goesOn(t, "after create", list)
-	list = append(list, talk(t, w.box, w.peer, peer4)...)
-	list = append(list, talk(t, w.box, w.peer, peer6)...)
-	goesOn(t, "before the end", list)
+	checkProgress(t, "after create", list)
+	list = append(list, startConnections(t, w.box, w.peer, peer4)...)
+	list = append(list, startConnections(t, w.box, w.peer, peer6)...)
+	checkProgress(t, "before the end", list)
 	w.nicteam("delete", teamName)
-	goesOn(t, "after the end", list)
+	checkProgress(t, "after the end", list)
 }

@@ -31,8 +31,8 @@ func (w *world) explain(flow string) control.Explanation {
 	return e
 }
 
-// goneOver waits until no slot goes over from one member to another, as some do when a team has just been made.
-func (w *world) goneOver() {
+// awaitMigration waits until no slot goes over from one member to another, as some do when a team has just been made.
+func (w *world) awaitMigration() {
 	w.t.Helper()
 	for i := range 8 {
 		w.explain(udpFlow(firstPort+i, 9))
@@ -54,7 +54,7 @@ func TestAddAndRemoveUnderTraffic(t *testing.T) {
 		{"relay, round-robin", "round-robin", worldOptions{Datapath: "relay", NICs: 3, LAG: true, Spread: lab.SpreadFrames}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inPairs(t)
+			parallelWithTraffic(t)
 			w := newWorld(t, tt.world)
 			hold := func(port string, on bool) {
 				if w.lag != nil {
@@ -63,13 +63,13 @@ func TestAddAndRemoveUnderTraffic(t *testing.T) {
 			}
 			hold("p3", true)
 			w.create(nics(2), "--mode", tt.mode)
-			before, conn := w.identity(), w.lifeline()
+			before, conn := w.identity(), w.longConnection()
 			tr := w.traffic(lab.Stream{Rate: 5000, Flows: 8})
-			tr.flows(800)
+			tr.awaitFrames(800)
 			check := func(what string) {
 				t.Helper()
-				tr.flows(800)
-				conn.works(what)
+				tr.awaitFrames(800)
+				conn.check(what)
 				if got := w.identity(); got != before {
 					t.Errorf("%s: adapter is %s, was %s", what, got, before)
 				}
@@ -91,7 +91,7 @@ func TestAddAndRemoveUnderTraffic(t *testing.T) {
 			if len(s.Members) != 2 || tt.mode == "active-backup" && s.Active == "eth1" {
 				t.Errorf("active %q, members %+v", s.Active, s.Members)
 			}
-			tr.flows(800)
+			tr.awaitFrames(800)
 
 			hold("p3", true)
 			w.nicteam("remove", teamName, "eth3")
@@ -102,10 +102,10 @@ func TestAddAndRemoveUnderTraffic(t *testing.T) {
 			check("after the second add")
 
 			out, in := tr.stop()
-			if out.Lost+out.Refused+out.Duplicated+out.Corrupt != 0 || tt.order && out.Reordered > overtaken(out) {
+			if out.Lost+out.Refused+out.Duplicated+out.Corrupt != 0 || tt.order && out.Reordered > reorderedBound(out) {
 				t.Errorf("out: %v", out)
 			}
-			if in.Lost+in.Duplicated > tt.world.amiss(in) || in.Refused+in.Corrupt != 0 || tt.order && in.Reordered > overtaken(in) {
+			if in.Lost+in.Duplicated > tt.world.lossBound(in) || in.Refused+in.Corrupt != 0 || tt.order && in.Reordered > reorderedBound(in) {
 				t.Errorf("in: %v", in)
 			}
 		})
@@ -115,12 +115,12 @@ func TestAddAndRemoveUnderTraffic(t *testing.T) {
 // TestFlowsThatStayKeepTheirOrder adds and removes a NIC in mode xor: only flows that change the member may be
 // reordered, and those are about the share that the new member needs.
 func TestFlowsThatStayKeepTheirOrder(t *testing.T) {
-	pathsInPairs(t, func(t *testing.T, path string) {
+	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		const flows = 24
 		w := newWorld(t, worldOptions{NICs: 3, LAG: true}.on(path))
 		labtest.Must(t, w.lag.Hold("p3", true))
 		w.create(nics(2), "--mode", "xor")
-		room := w.noRoom()
+		room := w.queueDrops()
 		r := labtest.Start(t, lab.Stream{From: w.box, To: w.peer, Address: peer4, Rate: 5000, Flows: flows, FirstPort: firstPort, PortStep: portStep})
 		pass := func() {
 			t.Helper()
@@ -147,7 +147,7 @@ func TestFlowsThatStayKeepTheirOrder(t *testing.T) {
 		got, err := r.Stop()
 		labtest.Must(t, err)
 		t.Log(got)
-		if room = w.noRoom().less(room); got.Lost > room.adapter+room.nics {
+		if room = w.queueDrops().since(room); got.Lost > room.adapter+room.nics {
 			t.Errorf("%d frames lost, of which %d had no room in the adapter's queue and %d in NICs", got.Lost, room.adapter, room.nics)
 		}
 		moved := 0
@@ -182,13 +182,13 @@ func TestAddTellsWhereAddressesAre(t *testing.T) {
 	w.create([]string{"eth2"}, "--mode", "active-backup")
 	for _, ip := range []netip.Addr{box4, box6} {
 		ping(t, w.peer, ip, 10)
-		if mac := w.known(ip); mac != w.mac("eth1") {
+		if mac := w.macKnownByPeer(ip); mac != w.mac("eth1") {
 			t.Fatalf("peer knows %s by %q, and eth1 is %s", ip, mac, w.mac("eth1"))
 		}
 	}
 	w.nicteam("add", teamName, "eth1")
 	for _, ip := range []netip.Addr{box4, box6} {
-		labtest.Eventually(t, "peer is told the adapter's MAC for "+ip.String(), func() bool { return w.known(ip) == w.mac(teamName) })
+		labtest.Eventually(t, "peer is told the adapter's MAC for "+ip.String(), func() bool { return w.macKnownByPeer(ip) == w.mac(teamName) })
 		ping(t, w.peer, ip, 10)
 	}
 }
@@ -202,8 +202,8 @@ func TestAddToAdapterThatIsDown(t *testing.T) {
 	w.create([]string{"eth1"}, "--mode", "active-backup")
 	w.sh("ip link set " + teamName + " down")
 	before := w.state()
-	refused(t, w.try("add", teamName, "eth2"), 5, "is down", "ip link set "+teamName+" up")
-	w.same("refused", before)
+	checkRefused(t, w.try("add", teamName, "eth2"), 5, "is down", "ip link set "+teamName+" up")
+	w.checkUnchanged("refused", before)
 	w.sh("ip link set " + teamName + " up")
 	w.nicteam("add", teamName, "eth2")
 	if shown := w.sh("ip route show 10.24.0.0/16"); !strings.Contains(shown, "dev "+teamName) {

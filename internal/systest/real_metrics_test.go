@@ -14,8 +14,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// figure reads one of the figures that nicteam metrics writes; labels but for the team come as Prometheus writes them.
-func figure(t *testing.T, text, name string) float64 {
+// metricValue reads one of the figures that nicteam metrics writes; labels but for the team come as Prometheus writes them.
+func metricValue(t *testing.T, text, name string) float64 {
 	t.Helper()
 	for line := range strings.Lines(text) {
 		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), name+" "); ok {
@@ -33,11 +33,11 @@ func figure(t *testing.T, text, name string) float64 {
 func TestMetricsOfAFailover(t *testing.T) {
 	for _, mode := range []string{"active-backup", "elb"} {
 		t.Run(mode, func(t *testing.T) {
-			inPairs(t)
+			parallelWithTraffic(t)
 			w := newWorld(t, worldOptions{NICs: 3})
 			w.create(nics(3), "--mode", mode)
 			tr := w.traffic(lab.Stream{Rate: 1000})
-			tr.flows(2000)
+			tr.awaitFrames(2000)
 			lost, began := 0, time.Now()
 			for _, nic := range []string{w.status().Active, "eth3"} { // in active-backup eth3 stands by: no failover
 				if nic == "" {
@@ -47,27 +47,27 @@ func TestMetricsOfAFailover(t *testing.T) {
 				w.awaitMember(nic, "down")
 				lost++
 			}
-			tr.flows(500)
+			tr.awaitFrames(500)
 			tr.stop()
 			want := map[string]float64{"active-backup": 1, "elb": 2}[mode]
 			var text string
 			labtest.Eventually(t, "the failover is counted", func() bool {
 				text = w.nicteam("metrics")
-				return figure(t, text, `nicteam_failovers_total{team="team0"}`) == want
+				return metricValue(t, text, `nicteam_failovers_total{team="team0"}`) == want
 			})
-			took := figure(t, text, `nicteam_failover_duration_seconds_sum{team="team0"}`)
-			if n := figure(t, text, `nicteam_failover_duration_seconds_count{team="team0"}`); n != want || took <= 0 || took > time.Since(began).Seconds() {
+			took := metricValue(t, text, `nicteam_failover_duration_seconds_sum{team="team0"}`)
+			if n := metricValue(t, text, `nicteam_failover_duration_seconds_count{team="team0"}`); n != want || took <= 0 || took > time.Since(began).Seconds() {
 				t.Errorf("%v failovers took %v s", n, took)
 			}
 			t.Logf("%v failovers took %v s", want, took)
-			if n := figure(t, text, `nicteam_team_members_active{team="team0"}`); n != float64(3-lost) {
+			if n := metricValue(t, text, `nicteam_team_members_active{team="team0"}`); n != float64(3-lost) {
 				t.Errorf("%v members active, want %d", n, 3-lost)
 			}
 			s := w.status() // read later, and nothing moves but a frame now and then
 			for _, m := range s.Members {
 				labels := fmt.Sprintf(`{member=%q,team="team0"}`, m.Name)
 				for name, is := range map[string]uint64{"receive_packets": m.RX.Frames, "transmit_packets": m.TX.Frames} {
-					if told := figure(t, text, "nicteam_"+name+"_total"+labels); told > float64(is) || told < float64(is)-20 {
+					if told := metricValue(t, text, "nicteam_"+name+"_total"+labels); told > float64(is) || told < float64(is)-20 {
 						t.Errorf("%s of %s: %v, status says %d", name, m.Name, told, is)
 					}
 				}

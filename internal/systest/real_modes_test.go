@@ -12,7 +12,7 @@ import (
 // TestModesCarryTraffic sends IPv4 and IPv6 both ways at once through each mode on the switch that
 // it is for.
 func TestModesCarryTraffic(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	eachPath(t, func(t *testing.T, path string) {
 		for _, tt := range []struct {
 			name   string
 			world  worldOptions
@@ -31,16 +31,16 @@ func TestModesCarryTraffic(t *testing.T) {
 				continue // the relay meets these in all scenarios of failover
 			}
 			t.Run(tt.name, func(t *testing.T) {
-				inPairs(t)
+				parallelWithTraffic(t)
 				w := newWorld(t, tt.world.on(path))
 				w.create(nics(max(2, tt.world.NICs)), "--mode", tt.mode)
 				if tt.mode == "xor" {
-					w.goneOver()
+					w.awaitMigration()
 				}
 				witness, err := lab.StartWitness()
 				labtest.Must(t, err)
 				t.Cleanup(func() { labtest.Check(t, witness.Close()) })
-				room, lost := w.noRoom(), map[bool]uint64{} // lost by whether it is out
+				room, lost := w.queueDrops(), map[bool]uint64{} // lost by whether it is out
 				var running []*lab.Running
 				for _, s := range []struct {
 					from, to *lab.Host
@@ -62,7 +62,7 @@ func TestModesCarryTraffic(t *testing.T) {
 						t.Errorf("%s: %v; want %d of each", name, got, copies)
 					}
 				}
-				room = w.noRoom().less(room)
+				room = w.queueDrops().since(room)
 				if lost[true] > room.adapter+room.nics || lost[false] > room.ports+room.sockets {
 					t.Errorf("lost %d out and %d in; there was no room for %+v", lost[true], lost[false], room)
 				}
@@ -86,7 +86,7 @@ func TestModesCarryTraffic(t *testing.T) {
 // TestBroadcastOnSeparateNetworks has a copy of peer on a second switch: each gets every frame once, and
 // the cable to one of them is nothing to the other.
 func TestBroadcastOnSeparateNetworks(t *testing.T) {
-	pathsInPairs(t, func(t *testing.T, path string) {
+	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		box, peers := labtest.Host(t, "box"), []*lab.Host{labtest.Host(t, "peer"), labtest.Host(t, "twin")}
 		w := &world{t: t, box: box, peer: peers[0], wires: map[string]*lab.Wire{}, datapath: path}
 		t.Cleanup(w.showLog)
@@ -101,17 +101,17 @@ func TestBroadcastOnSeparateNetworks(t *testing.T) {
 		w.create(nics(2), "--mode", "broadcast")
 		before := link(t, peers[1], "eth0").Statistics.RxPackets
 		tr := w.traffic(lab.Stream{Rate: 5000})
-		tr.flows(2000)
+		tr.awaitFrames(2000)
 		seen := tr.out.Received()
 		labtest.Eventually(t, "as much at the twin", func() bool {
 			return link(t, peers[1], "eth0").Statistics.RxPackets-before >= seen
 		})
 		labtest.Must(t, w.wires["eth2"].Cut())
 		w.awaitMember("eth2", "down")
-		tr.flows(1000)
+		tr.awaitFrames(1000)
 		labtest.Must(t, w.wires["eth2"].Mend())
 		w.awaitMember("eth2", "up")
-		tr.flows(1000)
+		tr.awaitFrames(1000)
 		if out, in := tr.stop(); !out.Clean() || !in.Clean() {
 			t.Error("not clean")
 		}

@@ -16,8 +16,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// carrier is what a connection runs over: the team's addresses, or a tunnel between them.
-type carrier struct {
+// vlanCarrier is what a connection runs over: the team's addresses, or a tunnel between them.
+type vlanCarrier struct {
 	name      string
 	box, peer string // the connection's addresses
 	// device is one end of the tunnel; nil: there is none.
@@ -25,26 +25,29 @@ type carrier struct {
 	over6  bool // the tunnel's addresses are the IPv6 ones
 }
 
-// carriers are the tunnels that Linux segments and merges, with and without outer checksums.
-func carriers() []carrier {
+// vlanCarriers are the tunnels that Linux segments and merges, with and without outer checksums.
+func vlanCarriers() []vlanCarrier {
 	vxlan := func(check bool) func(netlink.LinkAttrs, net.IP, net.IP) netlink.Link {
 		return func(a netlink.LinkAttrs, local, remote net.IP) netlink.Link {
 			return &netlink.Vxlan{LinkAttrs: a, VxlanId: 7, SrcAddr: local, Group: remote, Port: 4789,
 				UDPCSum: check, UDP6ZeroCSumTx: !check, UDP6ZeroCSumRx: !check}
 		}
 	}
-	tunnel := func(name string, device func(netlink.LinkAttrs, net.IP, net.IP) netlink.Link) carrier {
-		return carrier{name: name, box: "10.77.0.1", peer: "10.77.0.2", device: device}
+	tunnel := func(name string, device func(netlink.LinkAttrs, net.IP, net.IP) netlink.Link) vlanCarrier {
+		return vlanCarrier{name: name, box: "10.77.0.1", peer: "10.77.0.2", device: device}
 	}
-	over6 := func(c carrier) carrier { c.name, c.over6 = c.name+" over IPv6", true; return c }
-	carrying6 := func(c carrier) carrier { c.name, c.box, c.peer = "IPv6 in "+c.name, "fd77::1", "fd77::2"; return c }
+	over6 := func(c vlanCarrier) vlanCarrier { c.name, c.over6 = c.name+" over IPv6", true; return c }
+	carrying6 := func(c vlanCarrier) vlanCarrier {
+		c.name, c.box, c.peer = "IPv6 in "+c.name, "fd77::1", "fd77::2"
+		return c
+	}
 	gre := tunnel("GRE", func(a netlink.LinkAttrs, l, r net.IP) netlink.Link {
 		return &netlink.Gretun{LinkAttrs: a, Local: l, Remote: r}
 	})
 	gretap := tunnel("GRETAP", func(a netlink.LinkAttrs, l, r net.IP) netlink.Link {
 		return &netlink.Gretap{LinkAttrs: a, Local: l, Remote: r}
 	})
-	return []carrier{
+	return []vlanCarrier{
 		{name: "IPv4", box: box4.String(), peer: peer4.String()},
 		{name: "IPv6", box: box6.String(), peer: peer6.String()},
 		tunnel("VXLAN", vxlan(true)),
@@ -73,7 +76,7 @@ func carriers() []carrier {
 }
 
 // open makes both ends of a carrier's tunnel. It returns false where the kernel has no such device.
-func (c carrier) open(w *world) (done func(), ok bool) {
+func (c vlanCarrier) open(w *world) (done func(), ok bool) {
 	w.t.Helper()
 	if c.device == nil {
 		return func() {}, true
@@ -160,10 +163,10 @@ func TestOffloadMatrix(t *testing.T) {
 		{"QinQ", []tag{{0x88a8, 1, 200}, {0x8100, 2, 100}}},
 	}
 	off := []string{"tso", "off", "gso", "off", "sg", "off", "tx", "off", "tx-udp-segmentation", "off"}
-	pathsInPairs(t, func(t *testing.T, path string) {
+	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{Cables: true}.on(path))
 		w.create([]string{"eth1", "eth2"}, "--mode", "active-backup", "--primary", "eth1")
-		w.onPath(path)
+		w.awaitDatapath(path)
 		// A frame that fills the adapter's MTU and has two tags is longer than veth takes, not than a NIC does.
 		l, err := w.sw.Handle().LinkByName("p1")
 		labtest.Must(t, err)
@@ -181,7 +184,7 @@ func TestOffloadMatrix(t *testing.T) {
 			{"NICs that do neither", func() { ethtool(w.box, "eth1", append(off, "gro", "off")...) }},
 		} {
 			nics.set()
-			for _, c := range carriers() {
+			for _, c := range vlanCarriers() {
 				done, ok := c.open(w)
 				if !ok {
 					t.Logf("this kernel has no %s", c.name)
@@ -192,12 +195,12 @@ func TestOffloadMatrix(t *testing.T) {
 						continue
 					}
 					what := fmt.Sprintf("%s, %s, %s", nics.name, tg.name, c.name)
-					undo := w.tagAll(map[*lab.Host]string{w.box: teamName, w.peer: "eth0"}, tg.tags)
+					undo := w.addVLANTags(map[*lab.Host]string{w.box: teamName, w.peer: "eth0"}, tg.tags)
 					w.transfersClean(what, c)
 					undo()
 					if c.name == "VXLAN" && tg.tags != nil {
 						// The same tags inside.
-						undo := w.tagAll(map[*lab.Host]string{w.box: "tun", w.peer: "tun"}, tg.tags)
+						undo := w.addVLANTags(map[*lab.Host]string{w.box: "tun", w.peer: "tun"}, tg.tags)
 						w.transfersClean(what+" with the tags inside", c)
 						undo()
 					}
@@ -211,18 +214,18 @@ func TestOffloadMatrix(t *testing.T) {
 	})
 }
 
-// tagAll has both hosts tag what they send by a device each.
-func (w *world) tagAll(devices map[*lab.Host]string, tags []tag) (undo func()) {
+// addVLANTags has both hosts tag what they send by a device each.
+func (w *world) addVLANTags(devices map[*lab.Host]string, tags []tag) (undo func()) {
 	w.t.Helper()
 	if tags == nil {
 		return func() {}
 	}
-	box, peer := tagAll(w.t, w.box, devices[w.box], tags), tagAll(w.t, w.peer, devices[w.peer], tags)
+	box, peer := addVLANTags(w.t, w.box, devices[w.box], tags), addVLANTags(w.t, w.peer, devices[w.peer], tags)
 	return func() { box(); peer() }
 }
 
 // transfersClean sends a file each way over the carrier.
-func (w *world) transfersClean(what string, c carrier) {
+func (w *world) transfersClean(what string, c vlanCarrier) {
 	w.t.Helper()
 	const size = 1 << 20
 	for way, e := range map[string]struct {

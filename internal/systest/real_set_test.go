@@ -10,20 +10,20 @@ import (
 // TestModeChangesLive goes through all modes while frames flow both ways. The switch knows no team: what
 // reaches box comes by the port that it has learnt last.
 func TestModeChangesLive(t *testing.T) {
-	pathsInPairs(t, func(t *testing.T, path string) {
+	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 3}.on(path))
 		w.create(nics(3), "--mode", "active-backup")
-		before, conn := w.identity(), w.lifeline()
+		before, conn := w.identity(), w.longConnection()
 		tr := w.traffic(lab.Stream{Rate: 5000})
-		tr.flows(1000)
+		tr.awaitFrames(1000)
 		lost := func() (out, in uint64) {
 			o, i := tr.out.Report(), tr.in.Report()
 			return o.Lost, i.Lost
 		}
 		for _, mode := range []string{"xor", "round-robin", "active-backup", "broadcast", "xor", "active-backup", "round-robin", "broadcast", "active-backup"} {
 			w.set("mode=" + mode)
-			conn.works("in mode " + mode)
-			tr.flows(500)
+			conn.check("in mode " + mode)
+			tr.awaitFrames(500)
 			if s := w.status(); s.Mode != mode || s.State != "up" {
 				t.Errorf("mode %s, state %s, want %s, up", s.Mode, s.State, mode)
 			}
@@ -34,7 +34,7 @@ func TestModeChangesLive(t *testing.T) {
 			t.Logf("%s: lost or under way: out %d, in %d", mode, out, in)
 		}
 		out, in := tr.stop()
-		if out.Lost+out.Refused+out.Corrupt != 0 || in.Lost+in.Duplicated > waited(in) || in.Corrupt != 0 {
+		if out.Lost+out.Refused+out.Corrupt != 0 || in.Lost+in.Duplicated > stalled(in) || in.Corrupt != 0 {
 			t.Error("frames lost, corrupt or doubled")
 		}
 	})
@@ -42,7 +42,7 @@ func TestModeChangesLive(t *testing.T) {
 
 // TestActiveByHand moves the active member under traffic: nothing is lost or doubled.
 func TestActiveByHand(t *testing.T) {
-	bothPaths(t, func(t *testing.T, path string) {
+	eachPath(t, func(t *testing.T, path string) {
 		for _, tt := range []struct {
 			name  string
 			world worldOptions
@@ -51,22 +51,22 @@ func TestActiveByHand(t *testing.T) {
 			{"flooding switch", worldOptions{NICs: 3, Flooding: true}},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
-				inPairs(t)
+				parallelWithTraffic(t)
 				w := newWorld(t, tt.world.on(path))
 				w.create(nics(3), "--mode", "active-backup")
-				conn := w.lifeline()
+				conn := w.longConnection()
 				tr := w.traffic(lab.Stream{Rate: 5000})
-				tr.flows(2000)
+				tr.awaitFrames(2000)
 				for _, nic := range []string{"eth2", "eth3", "eth1", "eth2"} {
 					w.set("active=" + nic)
 					if got := w.status().Active; got != nic {
 						t.Errorf("active is %q, want %q", got, nic)
 					}
-					tr.flows(800)
-					conn.works("with active " + nic)
+					tr.awaitFrames(800)
+					conn.check("with active " + nic)
 				}
 				out, in := tr.stop()
-				if out.Lost+out.Duplicated+out.Corrupt != 0 || out.Reordered > overtaken(out) || in.Lost+in.Duplicated > tt.world.amiss(in) || in.Reordered > overtaken(in) || in.Corrupt != 0 {
+				if out.Lost+out.Duplicated+out.Corrupt != 0 || out.Reordered > reorderedBound(out) || in.Lost+in.Duplicated > tt.world.lossBound(in) || in.Reordered > reorderedBound(in) || in.Corrupt != 0 {
 					t.Error("not clean")
 				}
 			})
@@ -76,13 +76,13 @@ func TestActiveByHand(t *testing.T) {
 
 // TestBalanceOffAndOn is the load-balancing switch: with it off one NIC works and the others stand by.
 func TestBalanceOffAndOn(t *testing.T) {
-	pathsInPairs(t, func(t *testing.T, path string) {
+	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 3}.on(path))
 		w.create(nics(3), "--mode", "round-robin")
 		tr := w.traffic(lab.Stream{Rate: 5000})
 		moved := func() map[string]uint64 {
 			before := w.status()
-			tr.flows(1000)
+			tr.awaitFrames(1000)
 			got := map[string]uint64{}
 			for _, m := range w.status().Members {
 				got[m.Name] = m.TX.Frames - memberOf(t, before, m.Name).TX.Frames
@@ -112,7 +112,7 @@ func TestBalanceOffAndOn(t *testing.T) {
 			t.Errorf("on: balance %v, active %q", s.Balance, s.Active)
 		}
 		out, in := tr.stop()
-		if out.Lost+out.Duplicated != 0 || in.Lost+in.Duplicated > waited(in) {
+		if out.Lost+out.Duplicated != 0 || in.Lost+in.Duplicated > stalled(in) {
 			t.Error("frames lost or doubled")
 		}
 	})
@@ -122,7 +122,7 @@ func TestBalanceOffAndOn(t *testing.T) {
 func TestSettingsLive(t *testing.T) {
 	w := newWorld(t, worldOptions{LAG: true})
 	w.create(nics(2), "--mode", "xor")
-	before, conn := w.identity(), w.lifeline()
+	before, conn := w.identity(), w.longConnection()
 	tr := w.traffic(lab.Stream{Rate: 5000})
 	members := func() (eth2 int, all []string) {
 		for i := range 20 {
@@ -147,9 +147,9 @@ func TestSettingsLive(t *testing.T) {
 	if n, _ := members(); n == 0 || n == 20 {
 		t.Errorf("%d of 20 flows on eth2 with hash layer3+4", n)
 	}
-	tr.flows(500)
+	tr.awaitFrames(500)
 	out, in := tr.stop()
-	if out.Lost+out.Duplicated != 0 || in.Lost+in.Duplicated > waited(in) {
+	if out.Lost+out.Duplicated != 0 || in.Lost+in.Duplicated > stalled(in) {
 		t.Error("frames lost or doubled")
 	}
 
@@ -157,9 +157,9 @@ func TestSettingsLive(t *testing.T) {
 	if got := link(t, w.box, teamName).MTU; got != 1400 || w.status().Adapter.MTU != 1400 {
 		t.Errorf("MTU of the adapter is %d, status says %d", got, w.status().Adapter.MTU)
 	}
-	conn.works("with MTU 1400")
+	conn.check("with MTU 1400")
 	w.set("mtu=1500")
-	conn.works("with MTU 1500")
+	conn.check("with MTU 1500")
 
 	r := w.try("set", teamName, "mtu=1450", "hash=layer5")
 	if r.Code == 0 || link(t, w.box, teamName).MTU != 1500 {

@@ -46,5 +46,5 @@ func TestAdapterSpeed(t *testing.T) {
 	w.supervise()
 	shows("another process, and no cable", "-1")
 	w.nicteam("delete", teamName)
-	w.nothingLeft("after delete")
+	w.checkNoFiles("after delete")
 }

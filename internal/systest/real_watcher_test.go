@@ -30,7 +30,7 @@ func TestAStoppedWatcherDelaysNothing(t *testing.T) {
 		t.Errorf("another watcher got %d documents, want 10", n)
 	}
 	t.Logf("10 intervals of 200 ms took %v", time.Since(begin))
-	tr.flows(2000)
+	tr.awaitFrames(2000)
 	// A process that waited for it would lose everything for two seconds.
 	if out, in := tr.stop(); out.Lost > out.Sent/100 || in.Lost > in.Sent/100 || out.Duplicated+in.Duplicated != 0 {
 		t.Errorf("lost or doubled: %v, %v", out, in)

@@ -19,18 +19,18 @@ import (
 )
 
 // A neighbour is a host more on the switch.
-type neighbour struct {
+type simulatedPeer struct {
 	*lab.Host
 	MAC      frame.MAC
 	IP4, IP6 netip.Addr
 }
 
-// crowd adds hosts to the switch: 10.9.0.11, fd09::11 and so on.
-func (w *world) crowd(n int) []*neighbour {
+// simulatePeers adds hosts to the switch: 10.9.0.11, fd09::11 and so on.
+func (w *world) simulatePeers(n int) []*simulatedPeer {
 	w.t.Helper()
-	var all []*neighbour
+	var all []*simulatedPeer
 	for i := 11; i < 11+n; i++ {
-		p := &neighbour{Host: labtest.Host(w.t, fmt.Sprintf("n%d", i)), IP4: netip.AddrFrom4([4]byte{10, 9, 0, byte(i)}), IP6: netip.MustParseAddr(fmt.Sprintf("fd09::%d", i))}
+		p := &simulatedPeer{Host: labtest.Host(w.t, fmt.Sprintf("n%d", i)), IP4: netip.AddrFrom4([4]byte{10, 9, 0, byte(i)}), IP6: netip.MustParseAddr(fmt.Sprintf("fd09::%d", i))}
 		labtest.Cable(w.t, p.Host, "eth0", w.sw, fmt.Sprintf("n%d", i), lab.CableOptions{})
 		labtest.Must(w.t, p.SetAddr("eth0", p.IP4.String()+"/24", p.IP6.String()+"/64"))
 		p.MAC = macOf(link(w.t, p.Host, "eth0").HardwareAddr)
@@ -39,20 +39,20 @@ func (w *world) crowd(n int) []*neighbour {
 	return all
 }
 
-// choir is a stream from each neighbour to an address of box.
-type choir struct {
+// peerStreams is a stream from each neighbour to an address of box.
+type peerStreams struct {
 	w       *world
-	of      []*neighbour
+	of      []*simulatedPeer
 	streams []*lab.Running
 }
 
-// sing starts so many frames a second from each.
-func (w *world) sing(of []*neighbour, to netip.Addr, rate int) *choir {
+// streamFromPeers starts so many frames a second from each.
+func (w *world) streamFromPeers(of []*simulatedPeer, to netip.Addr, rate int) *peerStreams {
 	w.t.Helper()
 	witness, err := lab.StartWitness()
 	labtest.Must(w.t, err)
 	w.t.Cleanup(func() { labtest.Check(w.t, witness.Close()) })
-	c := &choir{w: w, of: of}
+	c := &peerStreams{w: w, of: of}
 	for _, p := range of {
 		c.streams = append(c.streams, labtest.Start(w.t, lab.Stream{From: p.Host, To: w.box, Address: to, Flows: 1, Rate: rate, Witness: witness}))
 	}
@@ -60,19 +60,19 @@ func (w *world) sing(of []*neighbour, to netip.Addr, rate int) *choir {
 }
 
 // members are the NICs for whose own addresses each neighbour's next frames came, "" where that changed meanwhile.
-func (c *choir) members() []string {
+func (c *peerStreams) members() []string {
 	c.w.t.Helper()
 	const frames = 20
 	before := make([]map[string]uint64, len(c.of))
 	for i, p := range c.of {
-		before[i] = c.w.ear.arrivals(p.MAC)
+		before[i] = c.w.tap.framesFrom(p.MAC)
 	}
 	list := make([]string, len(c.of))
 	for i, p := range c.of {
 		by := map[string]uint64{}
 		labtest.Eventually(c.w.t, fmt.Sprintf("%d frames from %s", frames, p.Name), func() bool {
 			var sum uint64
-			for nic, n := range c.w.ear.arrivals(p.MAC) {
+			for nic, n := range c.w.tap.framesFrom(p.MAC) {
 				by[nic] = n - before[i][nic]
 				sum += by[nic]
 			}
@@ -87,16 +87,16 @@ func (c *choir) members() []string {
 	return list
 }
 
-// awaitTold waits until each neighbour's frames come by the member that `peers` names, and returns by how many each member
+// awaitSteered waits until each neighbour's frames come by the member that `peers` names, and returns by how many each member
 // is used.
-func (c *choir) awaitTold(within time.Duration, what string, to netip.Addr) map[string]int {
+func (c *peerStreams) awaitSteered(within time.Duration, what string, to netip.Addr) map[string]int {
 	c.w.t.Helper()
 	for end := time.Now().Add(within); ; {
 		list := c.w.peers().Peers
 		by, wrong := map[string]int{}, []string{}
 		for i, nic := range c.members() {
 			by[nic]++
-			if p := peerOf(list, c.of[i].MAC, to); p == nil || p.Member != nic {
+			if p := peerWith(list, c.of[i].MAC, to); p == nil || p.Member != nic {
 				wrong = append(wrong, fmt.Sprintf("%s comes by %q and peers says %+v", c.of[i].Name, nic, p))
 			}
 		}
@@ -110,7 +110,7 @@ func (c *choir) awaitTold(within time.Duration, what string, to netip.Addr) map[
 }
 
 // stop ends all streams; nothing may have been doubled, and not more than so many lost.
-func (c *choir) stop(lost uint64) {
+func (c *peerStreams) stop(lost uint64) {
 	c.w.t.Helper()
 	for i, r := range c.streams {
 		got, err := r.Stop()
@@ -121,9 +121,9 @@ func (c *choir) stop(lost uint64) {
 	}
 }
 
-// peerOf is the entry of a host that talks to an address of ours, nil when there is none. It is listed by the address that it
+// peerWith is the entry of a host that talks to an address of ours, nil when there is none. It is listed by the address that it
 // asked from: in IPv6 hosts have several.
-func peerOf(list []control.Peer, mac frame.MAC, ours netip.Addr) *control.Peer {
+func peerWith(list []control.Peer, mac frame.MAC, ours netip.Addr) *control.Peer {
 	for i := range list {
 		if list[i].MAC == mac.String() && list[i].Ours == ours.String() {
 			return &list[i]
@@ -132,23 +132,23 @@ func peerOf(list []control.Peer, mac frame.MAC, ours netip.Addr) *control.Peer {
 	return nil
 }
 
-// used are the members that sent at least so many frames while f ran.
-func (w *world) used(frames uint64, f func()) []string {
+// membersUsed are the members that sent at least so many frames while f ran.
+func (w *world) membersUsed(frames uint64, f func()) []string {
 	w.t.Helper()
 	before := w.status()
 	f()
-	by, _ := w.sentBy(before, inFrames)
+	by, _ := w.sharesSent(before, inFrames)
 	maps.DeleteFunc(by, func(_ string, n float64) bool { return n < float64(frames) })
 	return slices.Sorted(maps.Keys(by))
 }
 
-// learnt waits until the switch knows each member's address at that member's port only: one that has just come back
+// awaitLearnt waits until the switch knows each member's address at that member's port only: one that has just come back
 // says where it is more than once, for a switch's port may be late.
-func (w *world) learnt() {
+func (w *world) awaitLearnt() {
 	w.t.Helper()
 	told := ""
 	labtest.Eventually(w.t, "the switch knows each address at its own port", func() bool {
-		wrong := w.misplaced()
+		wrong := w.misplacedPeers()
 		if wrong != "" && wrong != told {
 			w.t.Log(wrong)
 		}
@@ -157,8 +157,8 @@ func (w *world) learnt() {
 	})
 }
 
-// misplaced is which member's address the switch knows at another port than that member's, empty for none.
-func (w *world) misplaced() string {
+// misplacedPeers is which member's address the switch knows at another port than that member's, empty for none.
+func (w *world) misplacedPeers() string {
 	w.t.Helper()
 	list, err := w.sw.Handle().NeighList(0, unix.AF_BRIDGE)
 	labtest.Must(w.t, err)
@@ -182,12 +182,12 @@ func streamTo(from, to *lab.Host, address netip.Addr, rate int) lab.Stream {
 func stopped(r *lab.Running) func() (string, bool) {
 	return func() (string, bool) {
 		got, err := r.Stop()
-		return fmt.Sprint(got, err), err == nil && got.Lost+got.Refused+got.Duplicated+got.Corrupt == 0 && got.Reordered <= 1+stray(got)
+		return fmt.Sprint(got, err), err == nil && got.Lost+got.Refused+got.Duplicated+got.Corrupt == 0 && got.Reordered <= 1+reorderBound(got)
 	}
 }
 
-// twin makes a team of peer's own: eth0 and more NICs become team0, which has peer's addresses.
-func (w *world) twin(n int) {
+// addSecondHost makes a team of peer's own: eth0 and more NICs become team0, which has peer's addresses.
+func (w *world) addSecondHost(n int) {
 	w.t.Helper()
 	names := []string{"eth0"}
 	for i := 1; i < n; i++ {

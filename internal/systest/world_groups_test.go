@@ -38,16 +38,16 @@ func (w *world) multicastLists() string {
 	return strings.Join(lists, "\n")
 }
 
-// forget has peer forget all its neighbours.
-func (w *world) forget() {
+// flushNeighbours has peer forget all its neighbours.
+func (w *world) flushNeighbours() {
 	w.t.Helper()
 	labtest.Run(w.t, w.peer, "ip", "neigh", "flush", "dev", "eth0")
 }
 
-// foundAnew fails the test unless peer, which has forgotten box, finds the address again.
-func (w *world) foundAnew(when string, ip netip.Addr) {
+// checkResolved fails the test unless peer, which has forgotten box, finds the address again.
+func (w *world) checkResolved(when string, ip netip.Addr) {
 	w.t.Helper()
-	w.forget()
+	w.flushNeighbours()
 	if !answers(w.t, w.peer, ip, 56) {
 		w.t.Errorf("%s: %s is not found by a host that has forgotten it", when, ip)
 	}
@@ -101,8 +101,8 @@ func (w *world) listenTo(network, group, port string) *groupListener {
 	return l
 }
 
-// hears waits until what peer sends to the group arrives.
-func (l *groupListener) hears(w *world, when string) {
+// checkReceives waits until what peer sends to the group arrives.
+func (l *groupListener) checkReceives(w *world, when string) {
 	w.t.Helper()
 	was := l.count.Load()
 	labtest.Eventually(w.t, fmt.Sprintf("%s: something for %s", when, l.name), func() bool {

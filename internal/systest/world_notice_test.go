@@ -16,48 +16,48 @@ import (
 )
 
 // A notice is a frame by which a host says, or asks, where an address is.
-type notice struct {
+type announcement struct {
 	At             time.Time
 	NIC            string // of box, by which it left or came
-	Kind           noticeKind
+	Kind           announcementKind
 	From, To       frame.MAC // of the Ethernet header
-	Says           frame.MAC // the sender's inside: of ARP, or of an option of ND, 0 without one
+	MAC            frame.MAC // the sender's inside: of ARP, or of an option of ND, 0 without one
 	Sender, Target netip.Addr
 	Solicited      bool // an ND answer to somebody who asked
 }
 
-func (n notice) String() string {
-	return fmt.Sprintf("%s by %s from %v to %v: %s is at %v, about %s", n.Kind, n.NIC, n.From, n.To, n.Sender, n.Says, n.Target)
+func (n announcement) String() string {
+	return fmt.Sprintf("%s by %s from %v to %v: %s is at %v, about %s", n.Kind, n.NIC, n.From, n.To, n.Sender, n.MAC, n.Target)
 }
 
-// unasked reports whether n is an answer that nobody asked for, to one host: how a balancing host steers its peers.
-func (n notice) unasked() bool {
+// steersOnePeer reports whether n is an answer that nobody asked for, to one host: how a balancing host steers its peers.
+func (n announcement) steersOnePeer() bool {
 	return n.To != frame.Broadcast && n.To>>40&1 == 0 && n.Sender == n.Target && !n.Solicited &&
 		(n.Kind == arpAnswer || n.Kind == arpRequest || n.Kind == ndAnswer)
 }
 
-type noticeKind string
+type announcementKind string
 
 const (
-	arpRequest noticeKind = "ARP request"
-	arpAnswer  noticeKind = "ARP answer"
-	ndRequest  noticeKind = "NS"
-	ndAnswer   noticeKind = "NA"
-	learning   noticeKind = "RARP"
+	arpRequest announcementKind = "ARP request"
+	arpAnswer  announcementKind = "ARP answer"
+	ndRequest  announcementKind = "NS"
+	ndAnswer   announcementKind = "NA"
+	learning   announcementKind = "RARP"
 )
 
-// readNotice returns what an untagged frame says of addresses.
-func readNotice(b []byte) (n notice, ok bool) {
+// parseAnnouncement returns what an untagged frame says of addresses.
+func parseAnnouncement(b []byte) (n announcement, ok bool) {
 	n.To, n.From = frame.MACAt(b, 0), frame.MACAt(b, 6)
 	switch t := binary.BigEndian.Uint16(b[12:]); {
 	case t == 0x8035 && len(b) >= 42:
-		n.Kind, n.Says = learning, frame.MACAt(b, 22)
+		n.Kind, n.MAC = learning, frame.MACAt(b, 22)
 	case t == 0x0806 && len(b) >= 42:
 		n.Kind = arpRequest
 		if b[21] == 2 {
 			n.Kind = arpAnswer
 		}
-		n.Says = frame.MACAt(b, 22)
+		n.MAC = frame.MACAt(b, 22)
 		n.Sender, n.Target = netip.AddrFrom4([4]byte(b[28:])), netip.AddrFrom4([4]byte(b[38:]))
 	case t == 0x86dd && len(b) >= 78 && b[20] == 58 && (b[54] == 135 || b[54] == 136):
 		n.Kind, n.Sender, n.Target = ndRequest, netip.AddrFrom16([16]byte(b[22:])), netip.AddrFrom16([16]byte(b[62:]))
@@ -67,7 +67,7 @@ func readNotice(b []byte) (n notice, ok bool) {
 		}
 		// A check for duplicates carries a nonce there instead.
 		if len(b) >= 86 && (b[78] == 1 || b[78] == 2) && b[79] == 1 {
-			n.Says = frame.MACAt(b, 80)
+			n.MAC = frame.MACAt(b, 80)
 		}
 	default:
 		return n, false
@@ -75,85 +75,85 @@ func readNotice(b []byte) (n notice, ok bool) {
 	return n, true
 }
 
-// ear hears everything on the wires of a world.
-type ear struct {
+// wireTap hears everything on the wires of a world.
+type wireTap struct {
 	t testing.TB
 
-	mu       sync.Mutex
-	macs     map[string]frame.MAC            // of box's NICs
-	out, in  map[string]map[frame.MAC]uint64 // frames by NIC and source; in: those for the NIC's own address
-	odd      map[frame.MAC][]byte            // the first frame of a source that left by a NIC with another address
-	outs, is []notice
+	mu                         sync.Mutex
+	macs                       map[string]frame.MAC            // of box's NICs
+	sentFrames, receivedFrames map[string]map[frame.MAC]uint64 // frames by NIC and source; in: those for the NIC's own address
+	foreign                    map[frame.MAC][]byte            // the first frame of a source that left by a NIC with another address
+	sentList, receivedList     []announcement
 }
 
-// listen hears the wires from now on.
-func (w *world) listen() *ear {
-	e := &ear{t: w.t, macs: map[string]frame.MAC{}, out: map[string]map[frame.MAC]uint64{}, in: map[string]map[frame.MAC]uint64{}, odd: map[frame.MAC][]byte{}}
+// tapWires hears the wires from now on.
+func (w *world) tapWires() *wireTap {
+	e := &wireTap{t: w.t, macs: map[string]frame.MAC{}, sentFrames: map[string]map[frame.MAC]uint64{}, receivedFrames: map[string]map[frame.MAC]uint64{}, foreign: map[frame.MAC][]byte{}}
 	for nic := range w.wires {
-		e.hear(w, nic)
+		e.tapNIC(w, nic)
 	}
-	w.ear = e
+	w.tap = e
 	return e
 }
 
-// hear hears one more wire.
-func (e *ear) hear(w *world, nic string) {
+// tapNIC hears one more wire.
+func (e *wireTap) tapNIC(w *world, nic string) {
 	e.mu.Lock()
 	e.macs[nic] = frame.MACFrom(w.wires[nic].A.MAC)
-	e.out[nic], e.in[nic] = map[frame.MAC]uint64{}, map[frame.MAC]uint64{}
+	e.sentFrames[nic], e.receivedFrames[nic] = map[frame.MAC]uint64{}, map[frame.MAC]uint64{}
 	e.mu.Unlock()
-	w.wires[nic].A.Filter(func(b []byte) int { e.sent(nic, b); return 1 })
-	w.wires[nic].B.Filter(func(b []byte) int { e.came(nic, b); return 1 })
+	w.wires[nic].A.Filter(func(b []byte) int { e.onSent(nic, b); return 1 })
+	w.wires[nic].B.Filter(func(b []byte) int { e.onReceived(nic, b); return 1 })
 }
 
-func (e *ear) sent(nic string, b []byte) {
-	n, ok := readNotice(b)
+func (e *wireTap) onSent(nic string, b []byte) {
+	n, ok := parseAnnouncement(b)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if ok {
 		n.At, n.NIC = time.Now(), nic
-		e.outs = append(e.outs, n)
+		e.sentList = append(e.sentList, n)
 	}
 	if n.Kind != learning {
 		from, to := frame.MACAt(b, 6), frame.MACAt(b, 0)
 		if to.Multicast() && to != frame.Broadcast && !slices.Contains(slices.Collect(maps.Values(e.macs)), from) {
 			return // a report of who lives behind the adapter leaves by the member that takes groups in
 		}
-		e.out[nic][from]++
-		if from != e.macs[nic] && e.odd[from] == nil {
-			e.odd[from] = bytes.Clone(b[:min(len(b), 96)])
+		e.sentFrames[nic][from]++
+		if from != e.macs[nic] && e.foreign[from] == nil {
+			e.foreign[from] = bytes.Clone(b[:min(len(b), 96)])
 		}
 	}
 }
 
-func (e *ear) came(nic string, b []byte) {
-	n, ok := readNotice(b)
+func (e *wireTap) onReceived(nic string, b []byte) {
+	n, ok := parseAnnouncement(b)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if ok {
 		n.At, n.NIC = time.Now(), nic
-		e.is = append(e.is, n)
+		e.receivedList = append(e.receivedList, n)
 	}
 	if frame.MACAt(b, 0) == e.macs[nic] {
-		e.in[nic][frame.MACAt(b, 6)]++
+		e.receivedFrames[nic][frame.MACAt(b, 6)]++
 	}
 }
 
-// notices are those that box sent, since a moment.
-func (e *ear) notices(since time.Time, wanted func(notice) bool) []notice {
+// sent are those that box sent, since a moment.
+func (e *wireTap) sent(since time.Time, wanted func(announcement) bool) []announcement {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return pick(e.outs, since, wanted)
+	return filterAnnouncements(e.sentList, since, wanted)
 }
 
-// heard are the notices that came to box, by each NIC that they came by.
-func (e *ear) heard(since time.Time, wanted func(notice) bool) []notice {
+// received are the notices that came to box, by each NIC that they came by.
+func (e *wireTap) received(since time.Time, wanted func(announcement) bool) []announcement {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return pick(e.is, since, wanted)
+	return filterAnnouncements(e.receivedList, since, wanted)
 }
 
-func pick(list []notice, since time.Time, wanted func(notice) bool) (got []notice) {
+func filterAnnouncements(list []announcement, since time.Time, wanted func(announcement) bool) (got []announcement) {
 	for _, n := range list {
 		if !n.At.Before(since) && wanted(n) {
 			got = append(got, n)
@@ -162,22 +162,22 @@ func pick(list []notice, since time.Time, wanted func(notice) bool) (got []notic
 	return got
 }
 
-// arrivals are how many frames from a source came for each NIC's own address.
-func (e *ear) arrivals(from frame.MAC) map[string]uint64 {
+// framesFrom are how many frames from a source came for each NIC's own address.
+func (e *wireTap) framesFrom(from frame.MAC) map[string]uint64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	got := map[string]uint64{}
-	for nic, by := range e.in {
+	for nic, by := range e.receivedFrames {
 		got[nic] = by[from]
 	}
 	return got
 }
 
-// ways are the NICs by which frames of a source left.
-func (e *ear) ways(from frame.MAC) (nics []string) {
+// membersUsedBy are the NICs by which frames of a source left.
+func (e *wireTap) membersUsedBy(from frame.MAC) (nics []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for nic, by := range e.out {
+	for nic, by := range e.sentFrames {
 		if by[from] > 0 {
 			nics = append(nics, nic)
 		}
@@ -186,33 +186,33 @@ func (e *ear) ways(from frame.MAC) (nics []string) {
 	return nics
 }
 
-// forget starts the counts and lists anew.
-func (e *ear) forget() {
+// reset starts the counts and lists anew.
+func (e *wireTap) reset() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.outs, e.is = nil, nil
-	clear(e.odd)
-	for _, by := range []map[string]map[frame.MAC]uint64{e.out, e.in} {
+	e.sentList, e.receivedList = nil, nil
+	clear(e.foreign)
+	for _, by := range []map[string]map[frame.MAC]uint64{e.sentFrames, e.receivedFrames} {
 		for nic := range by {
 			clear(by[nic])
 		}
 	}
 }
 
-// truthful fails the test unless every member sent with its own address only, and said no other address of itself. Behind
+// checkOwnMACs fails the test unless every member sent with its own address only, and said no other address of itself. Behind
 // are addresses behind the adapter: each must have left by one member.
-func (e *ear) truthful(behind ...frame.MAC) {
+func (e *wireTap) checkOwnMACs(behind ...frame.MAC) {
 	e.t.Helper()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	pinned := map[frame.MAC][]string{}
-	for nic, by := range e.out {
+	for nic, by := range e.sentFrames {
 		for _, from := range slices.Sorted(maps.Keys(by)) {
 			switch {
 			case slices.Contains(behind, from):
 				pinned[from] = append(pinned[from], nic)
 			case from != e.macs[nic]:
-				e.t.Errorf("%s sent %d frames from %v, its own is %v; the first: % x", nic, by[from], from, e.macs[nic], e.odd[from])
+				e.t.Errorf("%s sent %d frames from %v, its own is %v; the first: % x", nic, by[from], from, e.macs[nic], e.foreign[from])
 			}
 		}
 	}
@@ -221,8 +221,8 @@ func (e *ear) truthful(behind ...frame.MAC) {
 			e.t.Errorf("frames from %v, behind the adapter, left by %v", from, nics)
 		}
 	}
-	for _, n := range e.outs {
-		if n.Kind != learning && n.Says != 0 && n.Says != e.macs[n.NIC] && !slices.Contains(behind, n.Says) {
+	for _, n := range e.sentList {
+		if n.Kind != learning && n.MAC != 0 && n.MAC != e.macs[n.NIC] && !slices.Contains(behind, n.MAC) {
 			e.t.Errorf("%v, and its address is %v", n, e.macs[n.NIC])
 		}
 	}

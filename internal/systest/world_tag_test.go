@@ -11,10 +11,10 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// tagAll has all that a host sends by a device have these tags, the outer one first, and takes them from what it
+// addVLANTags has all that a host sends by a device have these tags, the outer one first, and takes them from what it
 // receives, until the returned function is called: what VLAN devices do, which this kernel may lack. The program for
 // what is sent is the first of the device's, as a VLAN device above it would be.
-func tagAll(t testing.TB, h *lab.Host, name string, tags []tag) (undo func()) {
+func addVLANTags(t testing.TB, h *lab.Host, name string, tags []tag) (undo func()) {
 	t.Helper()
 	index := link(t, h, name).Index
 	var push, pop asm.Instructions

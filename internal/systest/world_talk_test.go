@@ -17,14 +17,14 @@ import (
 )
 
 // A dialogue is one connection that goes on for a whole test. It is never begun again: what cuts it ends it.
-type dialogue struct {
-	name   string
-	heard  atomic.Int64 // octets or answers so far
-	mu     sync.Mutex
-	broken error
+type connection struct {
+	name     string
+	progress atomic.Int64 // octets or answers so far
+	mu       sync.Mutex
+	broken   error
 }
 
-func (c *dialogue) end(err error) {
+func (c *connection) fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.broken == nil {
@@ -32,63 +32,63 @@ func (c *dialogue) end(err error) {
 	}
 }
 
-func (c *dialogue) why() error {
+func (c *connection) failure() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.broken
 }
 
-// goesOn waits until all dialogues have got on since the call.
-func goesOn(t testing.TB, when string, list []*dialogue) {
+// checkProgress waits until all dialogues have got on since the call.
+func checkProgress(t testing.TB, when string, list []*connection) {
 	t.Helper()
 	for _, c := range list {
-		before := c.heard.Load()
+		before := c.progress.Load()
 		until := time.Now().Add(labtest.Patience)
-		for c.heard.Load() < before+20 && c.why() == nil && time.Now().Before(until) {
+		for c.progress.Load() < before+20 && c.failure() == nil && time.Now().Before(until) {
 			time.Sleep(5 * time.Millisecond)
 		}
-		switch err := c.why(); {
+		switch err := c.failure(); {
 		case err != nil:
 			t.Errorf("%s: %s was cut: %v", when, c.name, err)
-		case c.heard.Load() < before+20:
+		case c.progress.Load() < before+20:
 			t.Errorf("%s: %s stands still", when, c.name)
 		}
 	}
 }
 
-// between is the time between two questions.
-const between = 2 * time.Millisecond
+// writeInterval is the time between two questions.
+const writeInterval = 2 * time.Millisecond
 
-// talk begins TCP that is answered, TCP one way and the other, UDP and echoes, from one host to an address of another.
-func talk(t testing.TB, from, to *lab.Host, at netip.Addr) (list []*dialogue) {
+// startConnections begins TCP that is answered, TCP one way and the other, UDP and echoes, from one host to an address of another.
+func startConnections(t testing.TB, from, to *lab.Host, at netip.Addr) (list []*connection) {
 	t.Helper()
-	add := func(name string) *dialogue {
-		c := &dialogue{name: fmt.Sprintf("%s to %v", name, at)}
+	add := func(name string) *connection {
+		c := &connection{name: fmt.Sprintf("%s to %v", name, at)}
 		list = append(list, c)
 		return c
 	}
 	c := add("TCP, answered")
 	near, far := connect(t, from, to, at)
-	go c.hear(near)
+	go c.readAll(near)
 	go echo(far)
-	go c.say(near)
+	go c.writeForever(near)
 	c = add("TCP, download")
 	near, far = connect(t, from, to, at)
-	go c.hear(near)
-	go c.say(far)
+	go c.readAll(near)
+	go c.writeForever(far)
 	c = add("TCP, upload")
 	near, far = connect(t, from, to, at)
-	go c.hear(far)
-	go c.say(near)
+	go c.readAll(far)
+	go c.writeForever(near)
 	c = add("UDP")
 	near, packets := connectUDP(t, from, to, at)
-	go c.hear(near)
+	go c.readAll(near)
 	go echoUDP(packets)
-	go c.say(near)
+	go c.writeForever(near)
 	c = add("echo requests")
 	near = dialIn(t, from, map[bool]string{true: "ip4:icmp", false: "ip6:ipv6-icmp"}[at.Is4()], at.String())
-	go c.hear(near)
-	go c.ask(near, at)
+	go c.readAll(near)
+	go c.pingForever(near, at)
 	return list
 }
 
@@ -127,32 +127,32 @@ func connectUDP(t testing.TB, from, to *lab.Host, at netip.Addr) (near net.Conn,
 	return dialIn(t, from, "udp", far.LocalAddr().String()), far
 }
 
-// hear counts what comes.
-func (c *dialogue) hear(from net.Conn) {
+// readAll counts what comes.
+func (c *connection) readAll(from net.Conn) {
 	b := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(b)
 		if err != nil {
 			if !errors.Is(err, net.ErrClosed) {
-				c.end(fmt.Errorf("read: %w", err))
+				c.fail(fmt.Errorf("read: %w", err))
 			}
 			return
 		}
-		c.heard.Add(int64(min(n, 10)))
+		c.progress.Add(int64(min(n, 10)))
 	}
 }
 
-// say sends without end.
-func (c *dialogue) say(to net.Conn) {
+// writeForever sends without end.
+func (c *connection) writeForever(to net.Conn) {
 	b := make([]byte, 600)
 	for {
 		if _, err := to.Write(b); err != nil {
 			if !errors.Is(err, net.ErrClosed) {
-				c.end(fmt.Errorf("write: %w", err))
+				c.fail(fmt.Errorf("write: %w", err))
 			}
 			return
 		}
-		time.Sleep(between)
+		time.Sleep(writeInterval)
 	}
 }
 
@@ -182,8 +182,8 @@ func echoUDP(c net.PacketConn) {
 	}
 }
 
-// ask sends echo requests of one identifier without end.
-func (c *dialogue) ask(to net.Conn, at netip.Addr) {
+// pingForever sends echo requests of one identifier without end.
+func (c *connection) pingForever(to net.Conn, at netip.Addr) {
 	b := make([]byte, 16)
 	if b[0] = 8; at.Is6() {
 		b[0] = 128
@@ -205,6 +205,6 @@ func (c *dialogue) ask(to net.Conn, at netip.Addr) {
 		if _, err := to.Write(b); errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) {
 			return
 		}
-		time.Sleep(between)
+		time.Sleep(writeInterval)
 	}
 }

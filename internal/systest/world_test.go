@@ -25,24 +25,24 @@ import (
 	"nicteam/team"
 )
 
-// beside is how many worlds without traffic there are at a time. They mostly wait, for the kernel or for processes.
-const beside = 4
+// parallelWorlds is how many worlds without traffic there are at a time. They mostly wait, for the kernel or for processes.
+const parallelWorlds = 4
 
 func TestMain(m *testing.M) {
 	if f := flag.Lookup("test.parallel"); f != nil {
-		_ = f.Value.Set(strconv.Itoa(beside))
+		_ = f.Value.Set(strconv.Itoa(parallelWorlds))
 	}
 	labtest.Main(m)
 }
 
-// pair holds the tests that may have traffic at the same time.
-var pair = make(chan struct{}, 2)
+// trafficSlots holds the tests that may have traffic at the same time.
+var trafficSlots = make(chan struct{}, 2)
 
-// inPairs has a test with traffic run beside one more such test at most: each processor has one.
-func inPairs(t *testing.T) {
+// parallelWithTraffic has a test with traffic run beside one more such test at most: each processor has one.
+func parallelWithTraffic(t *testing.T) {
 	t.Parallel()
-	pair <- struct{}{}
-	t.Cleanup(func() { <-pair })
+	trafficSlots <- struct{}{}
+	t.Cleanup(func() { <-trafficSlots })
 }
 
 // soak has tests judge what they else only tell, because a machine full of other work decides it: how long nothing came,
@@ -71,7 +71,7 @@ type world struct {
 	wires     map[string]*lab.Wire // by NIC of box
 	cables    map[string]*lab.Cable
 	lag       *lab.LAG // nil without worldOptions.LAG
-	ear       *ear     // nil before listen
+	tap       *wireTap // nil before listen
 	datapath  string   // of worldOptions
 }
 
@@ -211,8 +211,8 @@ func (w *world) try(args ...string) result {
 	return run(w.t, w.box, env, args...)
 }
 
-// questions are verbs that change nothing. On a machine full of other work the team's process may not answer in time.
-var questions = []string{"status", "events", "peers", "explain"}
+// readOnlyVerbs are verbs that change nothing. On a machine full of other work the team's process may not answer in time.
+var readOnlyVerbs = []string{"status", "events", "peers", "explain"}
 
 // noAnswer is the exit code for that.
 const noAnswer = 8
@@ -221,7 +221,7 @@ const noAnswer = 8
 func (w *world) nicteam(args ...string) string {
 	w.t.Helper()
 	r := w.try(args...)
-	if r.Code == noAnswer && slices.Contains(questions, args[0]) {
+	if r.Code == noAnswer && slices.Contains(readOnlyVerbs, args[0]) {
 		labtest.Eventually(w.t, "an answer to nicteam "+args[0], func() bool { r = w.try(args...); return r.Code != noAnswer })
 	}
 	if r.Code != 0 {

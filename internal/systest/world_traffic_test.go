@@ -19,7 +19,7 @@ import (
 type traffic struct {
 	t       testing.TB
 	w       *world
-	room    room         // at the beginning
+	room    queueDrops   // at the beginning
 	out, in *lab.Running // out: box → peer
 }
 
@@ -30,17 +30,17 @@ func (w *world) traffic(s lab.Stream) *traffic {
 	s.Witness, err = lab.StartWitness()
 	labtest.Must(w.t, err)
 	w.t.Cleanup(func() { labtest.Check(w.t, s.Witness.Close()) })
-	tr := &traffic{t: w.t, w: w, room: w.noRoom()}
+	tr := &traffic{t: w.t, w: w, room: w.queueDrops()}
 	s.From, s.To, s.Address = w.box, w.peer, peer4
 	tr.out = labtest.Start(w.t, s)
 	s.From, s.To, s.Address = w.peer, w.box, box4
 	tr.in = labtest.Start(w.t, s)
-	tr.flows(200)
+	tr.awaitFrames(200)
 	return tr
 }
 
-// flows waits until so many more frames have arrived each way.
-func (tr *traffic) flows(frames uint64) {
+// awaitFrames waits until so many more frames have arrived each way.
+func (tr *traffic) awaitFrames(frames uint64) {
 	tr.t.Helper()
 	for name, r := range map[string]*lab.Running{"box to peer": tr.out, "peer to box": tr.in} {
 		want := r.Received() + frames
@@ -60,7 +60,7 @@ func (tr *traffic) stop() (out, in lab.Report) {
 	}()
 	out, err := tr.out.Stop()
 	labtest.Must(tr.t, errors.Join(err, <-ended))
-	r := tr.w.noRoom().less(tr.room)
+	r := tr.w.queueDrops().since(tr.room)
 	tr.t.Logf("box → peer: %v", out)
 	if n := min(r.adapter+r.nics, out.Lost); n > 0 {
 		tr.t.Logf("%d of those lost are not the team's: %d had no room in the adapter's queue, %d in the NICs'", n, r.adapter, r.nics)
@@ -74,40 +74,40 @@ func (tr *traffic) stop() (out, in lab.Report) {
 	return out, in
 }
 
-// amiss is how many frames may be lost or doubled that box received while its active member changed. A
+// lossBound is how many frames may be lost or doubled that box received while its active member changed. A
 // switch that learns delivers each once, and then it is none. One that floods delivers each by both members, at each
 // one's own time: those that wait in one socket and not in the other at that moment are lost or come twice.
-func (o worldOptions) amiss(in lab.Report) uint64 {
+func (o worldOptions) lossBound(in lab.Report) uint64 {
 	if o.Flooding {
-		return in.Sent/20 + waited(in)
+		return in.Sent/20 + stalled(in)
 	}
-	return waited(in)
+	return stalled(in)
 }
 
-// overtaken is how many frames may be overtaken where the active member changes: what still waits in the old NIC, or for it,
+// reorderedBound is how many frames may be overtaken where the active member changes: what still waits in the old NIC, or for it,
 // when the new one works.
-func overtaken(r lab.Report) uint64 { return r.Sent/50 + waited(r) }
+func reorderedBound(r lab.Report) uint64 { return r.Sent/50 + stalled(r) }
 
 // gap is the longest net gap each way since a moment, once frames flow again.
 func (tr *traffic) gap(since time.Time) (out, in time.Duration) {
 	tr.t.Helper()
-	tr.flows(500)
+	tr.awaitFrames(500)
 	now := time.Now()
 	o, _ := tr.out.GapWithin(since, now)
 	i, _ := tr.in.GapWithin(since, now)
 	return o.Net, i.Net
 }
 
-// lifeline is an open TCP connection from box to an echo service of peer.
-type lifeline struct {
+// longConnection is an open TCP connection from box to an echo service of peer.
+type longConnection struct {
 	t testing.TB
 	c net.Conn
 	r *bufio.Reader
 	n int
 }
 
-// lifeline connects; the connection lives as long as the test.
-func (w *world) lifeline() *lifeline {
+// longConnection connects; the connection lives as long as the test.
+func (w *world) longConnection() *longConnection {
 	w.t.Helper()
 	l, err := w.peer.Listen("tcp", net.JoinHostPort(peer4.String(), "0"))
 	labtest.Must(w.t, err)
@@ -126,13 +126,13 @@ func (w *world) lifeline() *lifeline {
 	c, err := w.box.Dial(w.t.Context(), "tcp", l.Addr().String())
 	labtest.Must(w.t, err)
 	w.t.Cleanup(func() { l.Close(); c.Close(); <-done })
-	k := &lifeline{t: w.t, c: c, r: bufio.NewReader(c)}
-	k.works("at first")
+	k := &longConnection{t: w.t, c: c, r: bufio.NewReader(c)}
+	k.check("at first")
 	return k
 }
 
-// works exchanges a line by the connection.
-func (k *lifeline) works(when string) {
+// check exchanges a line by the connection.
+func (k *longConnection) check(when string) {
 	k.t.Helper()
 	k.n++
 	line := fmt.Sprintf("line %d\n", k.n)
