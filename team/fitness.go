@@ -10,26 +10,26 @@ import (
 // frames are lost, without a word to who sent them; and where each member sends with its own MAC, two that have the
 // same one take each other's place in the switch's memory. The unfit one is not used while another member can carry.
 
-// updateFitness says of every member whether it is unfit, and has a warning stand for those that are used for want of
+// judgeFitness says of every member whether it is unfit, and has a warning stand for those that are used for want of
 // another.
-func (l *Loop) updateFitness() {
+func (l *Loop) judgeFitness() {
 	for _, m := range l.members {
 		m.unfit = ""
 	}
 	for _, m := range l.members {
-		if o := l.macHolder(m); o != nil {
+		if o := l.twin(m); o != nil {
 			m.unfit = fmt.Sprintf("has the MAC %v of %s, and in mode %v each member sends with its own",
 				m.link.MAC, o.link.Name, l.cfg.Mode)
 		}
 	}
 	fit := false // one that can carry all that the adapter sends
 	for _, m := range l.members {
-		fit = fit || m.verdict() && !m.draining && !l.mtuTooSmall(m)
+		fit = fit || m.verdict() && !m.draining && !l.small(m)
 	}
 	for _, m := range l.members {
 		key := "mtu " + m.link.Name
-		delete(l.warnings, key)
-		if !l.mtuTooSmall(m) || !m.verdict() {
+		delete(l.warned, key)
+		if !l.small(m) || !m.verdict() {
 			continue
 		}
 		why := fmt.Sprintf("MTU %d is below the adapter's %d", m.info.MTU, l.mtu)
@@ -37,23 +37,23 @@ func (l *Loop) updateFitness() {
 			m.unfit = why
 			continue
 		}
-		l.warnings[key] = fmt.Sprintf("%s: %s, and no other member can carry: larger frames are lost; ip link set %s mtu %d",
+		l.warned[key] = fmt.Sprintf("%s: %s, and no other member can carry: larger frames are lost; ip link set %s mtu %d",
 			m.link.Name, why, m.link.Name, l.mtu)
 	}
 }
 
-// mtuTooSmall reports whether m's NIC cannot carry all that the adapter sends.
-func (l *Loop) mtuTooSmall(m *member) bool { return m.info.MTU > 0 && m.info.MTU < l.mtu }
+// small reports whether m's NIC cannot carry all that the adapter sends.
+func (l *Loop) small(m *member) bool { return m.info.MTU > 0 && m.info.MTU < l.mtu }
 
-// macHolder is the member that keeps m from being used because it has the same MAC and is up, too; nil for none. It is the
+// twin is the member that keeps m from being used because it has the same MAC and is up, too; nil for none. It is the
 // one of them that is used, else the first.
-func (l *Loop) macHolder(m *member) *member {
-	if !perMember(l.cfg) || m.link.MAC == 0 || m.draining || !m.linkUp() {
+func (l *Loop) twin(m *member) *member {
+	if !perMember(l.cfg) || m.link.MAC == 0 || m.draining || !m.linked() {
 		return nil
 	}
 	holder := m
 	for _, o := range l.members {
-		if o.link.MAC != m.link.MAC || o.draining || !o.linkUp() {
+		if o.link.MAC != m.link.MAC || o.draining || !o.linked() {
 			continue
 		}
 		if o.usable && !holder.usable || o.usable == holder.usable && o.id < holder.id {
@@ -69,8 +69,8 @@ func (l *Loop) macHolder(m *member) *member {
 // perMember reports whether every member sends with its own MAC.
 func perMember(c settings.Config) bool { return c.Mode.OwnMACs(c.Balance) }
 
-// checkDuplicateMACs refuses a mode in which every member sends with its own MAC where two have the same one.
-func (l *Loop) checkDuplicateMACs(next settings.Config) *Problem {
+// checkTwins refuses a mode in which every member sends with its own MAC where two have the same one.
+func (l *Loop) checkTwins(next settings.Config) *Problem {
 	if !perMember(next) || perMember(l.cfg) {
 		return nil
 	}

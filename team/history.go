@@ -7,13 +7,13 @@ import (
 )
 
 const (
-	maxEvents      = 1000 // events remembered
-	followerBuffer = 256  // events that a follower may be behind before it loses some
+	historyLen = 1000 // events remembered
+	followRoom = 256  // events that a follower may be behind before it loses some
 )
 
-// eventLog remembers the last events and passes on new ones. A follower that is slow loses events;
+// history remembers the last events and passes on new ones. A follower that is slow loses events;
 // it never holds anybody up.
-type eventLog struct {
+type history struct {
 	mu        sync.Mutex
 	ring      []Event
 	next      int // where the next one goes once the ring is full
@@ -21,15 +21,15 @@ type eventLog struct {
 	ended     bool
 }
 
-func (h *eventLog) add(events []Event) {
+func (h *history) add(events []Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, e := range events {
-		if len(h.ring) < maxEvents {
+		if len(h.ring) < historyLen {
 			h.ring = append(h.ring, e)
 		} else {
 			h.ring[h.next] = e
-			h.next = (h.next + 1) % maxEvents
+			h.next = (h.next + 1) % historyLen
 		}
 		for f := range h.followers {
 			select {
@@ -40,14 +40,14 @@ func (h *eventLog) add(events []Event) {
 	}
 }
 
-// sinceTime returns the events remembered that are not before t, oldest first.
-func (h *eventLog) sinceTime(t time.Time) []Event {
+// since returns the events remembered that are not before t, oldest first.
+func (h *history) since(t time.Time) []Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.sinceLocked(t)
 }
 
-func (h *eventLog) sinceLocked(t time.Time) []Event {
+func (h *history) sinceLocked(t time.Time) []Event {
 	list := []Event{}
 	for i := range h.ring {
 		if e := h.ring[(h.next+i)%len(h.ring)]; !e.Time.Before(t) {
@@ -58,14 +58,14 @@ func (h *eventLog) sinceLocked(t time.Time) []Event {
 }
 
 // follow delivers past, if wanted, and then what comes until ctx ends, with no gap between.
-func (h *eventLog) follow(ctx context.Context, replay bool, t time.Time) <-chan Event {
+func (h *history) follow(ctx context.Context, replay bool, t time.Time) <-chan Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var past []Event
 	if replay {
 		past = h.sinceLocked(t)
 	}
-	c := make(chan Event, followerBuffer+len(past))
+	c := make(chan Event, followRoom+len(past))
 	for _, e := range past {
 		c <- e
 	}
@@ -81,7 +81,7 @@ func (h *eventLog) follow(ctx context.Context, replay bool, t time.Time) <-chan 
 	return c
 }
 
-func (h *eventLog) leave(c chan Event) {
+func (h *history) leave(c chan Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if _, ok := h.followers[c]; ok {
@@ -91,7 +91,7 @@ func (h *eventLog) leave(c chan Event) {
 }
 
 // end closes all followers.
-func (h *eventLog) end() {
+func (h *history) end() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ended = true

@@ -14,21 +14,21 @@ func TestFollowersNeverDelay(t *testing.T) {
 		tm := running(t, k, Options{}, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		lazy := tm.Follow(ctx)
-		for range 3 * maxEvents {
+		for range 3 * historyLen {
 			tm.Record("takeover", "", "")
 		}
-		if n := len(tm.Events(time.Time{})); n != maxEvents {
-			t.Errorf("%d events remembered, want %d", n, maxEvents)
+		if n := len(tm.Events(time.Time{})); n != historyLen {
+			t.Errorf("%d events remembered, want %d", n, historyLen)
 		}
-		if n := len(lazy); n != followerBuffer {
-			t.Errorf("%d events wait, want %d", n, followerBuffer)
+		if n := len(lazy); n != followRoom {
+			t.Errorf("%d events wait, want %d", n, followRoom)
 		}
 		cancel()
 		n := 0
 		for range lazy {
 			n++
 		}
-		if n != followerBuffer {
+		if n != followRoom {
 			t.Errorf("%d delivered", n)
 		}
 		// Replay has what was, and goes on.
@@ -36,7 +36,7 @@ func TestFollowersNeverDelay(t *testing.T) {
 		replay := tm.Replay(t.Context(), time.Time{})
 		tm.Record("takeover", "eth7", "")
 		var last, before Event
-		for range maxEvents + 1 {
+		for range historyLen + 1 {
 			before, last = last, <-replay
 		}
 		if before.Event != "restored" || last.Member != "eth7" {
@@ -46,16 +46,16 @@ func TestFollowersNeverDelay(t *testing.T) {
 }
 
 func TestHistorySince(t *testing.T) {
-	var h eventLog
-	for i := range maxEvents + 10 {
+	var h history
+	for i := range historyLen + 10 {
 		h.add([]Event{{Time: time.Unix(int64(i), 0)}})
 	}
-	got := h.sinceTime(time.Unix(maxEvents+8, 0))
-	want := []Event{{Time: time.Unix(maxEvents+8, 0)}, {Time: time.Unix(maxEvents+9, 0)}}
+	got := h.since(time.Unix(historyLen+8, 0))
+	want := []Event{{Time: time.Unix(historyLen+8, 0)}, {Time: time.Unix(historyLen+9, 0)}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if first := h.sinceTime(time.Time{})[0]; first.Time != time.Unix(10, 0) {
+	if first := h.since(time.Time{})[0]; first.Time != time.Unix(10, 0) {
 		t.Errorf("oldest %v", first.Time)
 	}
 }

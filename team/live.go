@@ -11,7 +11,7 @@ import (
 // Status is the state as it is now, counters included. It may be called from any goroutine; the
 // result is the caller's.
 func (t *Team) Status() *Status {
-	v := t.snapshot.Load()
+	v := t.view.Load()
 	s := *v.status
 	s.Warnings = append([]string{}, s.Warnings...)
 	s.Members = append([]MemberStatus{}, s.Members...)
@@ -34,10 +34,10 @@ func (t *Team) Status() *Status {
 	c := t.counters()
 	for i, id := range v.ids {
 		m := c.Members[id].since(v.base[id])
-		s.Members[i].RX, s.Members[i].TX, s.Members[i].DropReasons = m.summary()
+		s.Members[i].RX, s.Members[i].TX, s.Members[i].DropReasons = m.shown()
 	}
 	for i := range c.Members {
-		rx, tx, _ := c.Members[i].summary()
+		rx, tx, _ := c.Members[i].shown()
 		s.RX.Add(rx.Count)
 		s.TX.Add(tx.Count)
 	}
@@ -47,7 +47,7 @@ func (t *Team) Status() *Status {
 
 // Members are the members as the control loop knows them, without counters.
 func (t *Team) Members() []MemberStatus {
-	return append([]MemberStatus{}, t.snapshot.Load().status.Members...)
+	return append([]MemberStatus{}, t.view.Load().status.Members...)
 }
 
 // counters reads the totals of the data path.
@@ -64,30 +64,30 @@ func (m MemberCounters) since(base *MemberCounters) MemberCounters {
 		return m
 	}
 	for p := range m.RX {
-		m.RX[p] = Count{Bytes: counterDiff(m.RX[p].Bytes, base.RX[p].Bytes), Frames: counterDiff(m.RX[p].Frames, base.RX[p].Frames)}
-		m.TX[p] = Count{Bytes: counterDiff(m.TX[p].Bytes, base.TX[p].Bytes), Frames: counterDiff(m.TX[p].Frames, base.TX[p].Frames)}
+		m.RX[p] = Count{Bytes: less(m.RX[p].Bytes, base.RX[p].Bytes), Frames: less(m.RX[p].Frames, base.RX[p].Frames)}
+		m.TX[p] = Count{Bytes: less(m.TX[p].Bytes, base.TX[p].Bytes), Frames: less(m.TX[p].Frames, base.TX[p].Frames)}
 	}
 	for d := range m.RXDrop {
-		m.RXDrop[d] = counterDiff(m.RXDrop[d], base.RXDrop[d])
-		m.TXDrop[d] = counterDiff(m.TXDrop[d], base.TXDrop[d])
+		m.RXDrop[d] = less(m.RXDrop[d], base.RXDrop[d])
+		m.TXDrop[d] = less(m.TXDrop[d], base.TXDrop[d])
 	}
-	m.RXError, m.TXError = counterDiff(m.RXError, base.RXError), counterDiff(m.TXError, base.TXError)
-	m.Resent, m.Segmented = counterDiff(m.Resent, base.Resent), counterDiff(m.Segmented, base.Segmented)
-	m.Flooded = counterDiff(m.Flooded, base.Flooded)
+	m.RXError, m.TXError = less(m.RXError, base.RXError), less(m.TXError, base.TXError)
+	m.Resent, m.Segmented = less(m.Resent, base.Resent), less(m.Segmented, base.Segmented)
+	m.Flooded = less(m.Flooded, base.Flooded)
 	return m
 }
 
-// counterDiff is now - was of a total that may have begun anew.
-func counterDiff(now, was uint64) uint64 {
+// less is now - was of a total that may have begun anew.
+func less(now, was uint64) uint64 {
 	if now < was {
 		return now
 	}
 	return now - was
 }
 
-// summary are the counters as a Status shows them: drops that are part of healthy work appear only
+// shown are the counters as a Status shows them: drops that are part of healthy work appear only
 // among the reasons.
-func (m *MemberCounters) summary() (rx, tx MemberCount, reasons map[string]uint64) {
+func (m *MemberCounters) shown() (rx, tx MemberCount, reasons map[string]uint64) {
 	for p := range m.RX {
 		rx.Count.Add(m.RX[p])
 		tx.Count.Add(m.TX[p])
@@ -126,7 +126,7 @@ type MemberSample struct {
 
 // Sample reads the totals. It may be called from any goroutine.
 func (t *Team) Sample() *Sample {
-	v := t.snapshot.Load()
+	v := t.view.Load()
 	s := &Sample{Time: time.Now(), Team: v.status.Team, Counters: *t.counters()}
 	for i, id := range v.ids {
 		m := v.status.Members[i]
@@ -137,7 +137,7 @@ func (t *Team) Sample() *Sample {
 
 // Explain says which member carries a flow, and why.
 func (t *Team) Explain(f spread.Flow) spread.Explanation {
-	v := t.snapshot.Load()
+	v := t.view.Load()
 	if v.plan == nil {
 		return spread.Explanation{Member: -1, IfDead: -1, Why: "the team has no Plan yet", IfDeadWhy: "the team has no Plan yet"}
 	}
@@ -150,14 +150,14 @@ func (t *Team) Explain(f spread.Flow) spread.Explanation {
 
 // Peers are the peers that the mode steers, by address; none in modes that steer none.
 func (t *Team) Peers(ctx context.Context) ([]steer.Peer, error) {
-	out, err := t.post(ctx, request{in: ListPeers{}})
+	out, err := t.post(ctx, request{in: AskPeers{}})
 	return out.Peers, err
 }
 
 // MemberName is the name of the member with that id, "" when there is none.
-func (t *Team) MemberName(id int) string { return t.snapshot.Load().name(id) }
+func (t *Team) MemberName(id int) string { return t.view.Load().name(id) }
 
-func (v *snapshot) name(id int) string {
+func (v *view) name(id int) string {
 	for i := range v.ids {
 		if v.ids[i] == id {
 			return v.status.Members[i].Name

@@ -24,44 +24,44 @@ type Loop struct {
 	salt    uint64
 	newMode func(modes.Settings) (modes.Mode, error)
 
-	mode        modes.Mode
-	plan        *spread.Plan
-	members     []*member        // by id
-	takenIDs    spread.MemberSet // ids of members, of those that join and of those that leave
-	joining     map[int]Link     // those that join
-	lastID      int
-	fdb         fdb
-	rxMode      spread.RxMode // of the adapter
-	warnings    map[string]string
-	startNotes  []string          // of the start
-	advice      map[string]string // warnings that leave the state as it is
-	adapterDown bool              // the adapter is, by somebody's hand
+	mode    modes.Mode
+	plan    *spread.Plan
+	members []*member        // by id
+	taken   spread.MemberSet // ids of members, of those that join and of those that leave
+	joining map[int]Link     // those that join
+	lastID  int
+	behind  behind
+	rxMode  spread.RxMode // of the adapter
+	warned  map[string]string
+	notes   []string          // of the start
+	advised map[string]string // warnings that leave the state as it is
+	down    bool              // the adapter is, by somebody's hand
 
-	floods           map[int]*flood
-	floodSeen        time.Time    // on any
-	strayWindow      time.Time    // when strays began to count
-	strayCount       uint64       // frames for the adapter that came in where they should not
-	previousPlan     *spread.Plan // of the mode before, until the new one knows
-	collectingGrewAt time.Time    // when the Plan last had a member collect that did not before
+	flooded   map[int]*flood
+	floodSeen time.Time    // on any
+	strayed   time.Time    // when strays began to count
+	strays    uint64       // frames for the adapter that came in where they should not
+	before    *spread.Plan // of the mode before, until the new one knows
+	moved     time.Time    // when the Plan last had a member collect that did not before
 
-	lastMeasured time.Time // when the mode was last shown what the data path has seen
-	forcedMoves  uint64    // moves of flows that do not pause
+	evened time.Time // when the mode was last shown what the data path has seen
+	forced uint64    // moves of flows that do not pause
 
-	agreementOf     func(modes.Mode) *modes.Agreement
-	agreement       *modes.Agreement // of the mode, nil for one that agrees nothing
-	lastMemory      *lacp.Memory     // as last handed out
-	modeMemory      *lacp.Memory     // for the mode, until it knows
-	inheritedMemory *lacp.Memory     // of the process before this one
-	startedAt       time.Time
-	ended           bool // the team has said farewell
+	agreed    func(modes.Mode) *modes.Agreement
+	agreement *modes.Agreement // of the mode, nil for one that agrees nothing
+	memory    *lacp.Memory     // as last handed out
+	handed    *lacp.Memory     // for the mode, until it knows
+	inherited *lacp.Memory     // of the process before this one
+	born      time.Time
+	ended     bool // the team has said farewell
 
-	datapath, datapathReason string // the data path that moves the frames, and why that one
+	path, pathReason string // the data path that moves the frames, and why that one
 
 	state, reason string
 	carrier       bool // that the adapter is to have
 	since         time.Time
 	dirty         bool // the mode does not know the State
-	started       bool
+	begun         bool
 }
 
 // maxNotes bounds what a Status has to carry.
@@ -86,9 +86,9 @@ func NewLoop(cfg settings.Config, o LoopOptions) (*Loop, error) {
 		o.NewMode = modes.New
 	}
 	l := &Loop{cfg: cfg, adapter: o.Adapter, salt: o.Salt, newMode: o.NewMode, lastID: -1,
-		joining: map[int]Link{}, warnings: map[string]string{}, advice: map[string]string{}, floods: map[int]*flood{},
-		agreementOf: modes.Agreed, lastMemory: o.Memory,
-		datapath: o.Datapath, datapathReason: o.DatapathReason, state: "down", reason: "no members", dirty: true}
+		joining: map[int]Link{}, warned: map[string]string{}, advised: map[string]string{}, flooded: map[int]*flood{},
+		agreed: modes.Agreed, memory: o.Memory,
+		path: o.Datapath, pathReason: o.DatapathReason, state: "down", reason: "no members", dirty: true}
 	if f := settings.CheckLive(&cfg); f != nil {
 		return nil, settingProblem(f)
 	}
@@ -97,11 +97,11 @@ func NewLoop(cfg settings.Config, o LoopOptions) (*Loop, error) {
 		return nil, modeProblem(cfg.Mode, err)
 	}
 	if !cfg.Mode.HasPartner() {
-		l.lastMemory = memoryIdentity(l.lastMemory)
+		l.memory = identity(l.memory)
 	}
-	l.mode, l.modeMemory = m, l.lastMemory
-	if l.lastMemory != nil {
-		l.inheritedMemory = cloneMemory(l.lastMemory)
+	l.mode, l.handed = m, l.memory
+	if l.memory != nil {
+		l.inherited = kept(l.memory)
 	}
 	return l, nil
 }
@@ -114,19 +114,19 @@ func (l *Loop) Handle(now time.Time, in Input) (out Output) {
 
 // handle is Handle, of which what was found out until a panic is not lost.
 func (l *Loop) handle(now time.Time, in Input, out *Output) {
-	if !l.started {
-		l.started, l.since, l.startedAt = true, now, now
+	if !l.begun {
+		l.begun, l.since, l.born = true, now, now
 	}
-	if p := l.applyInput(now, in, out); p != nil {
+	if p := l.take(now, in, out); p != nil {
 		*out = Output{Err: p, Carrier: l.carrier, Speed: l.speed()}
 		return
 	}
-	l.reconcile(now, out)
+	l.settle(now, out)
 }
 
 // Deadline is when the Loop wants the next Tick; zero for never.
 func (l *Loop) Deadline() time.Time {
-	d := l.fdb.deadline()
+	d := l.behind.deadline()
 	if !l.ended {
 		d = earlier(d, l.mode.Deadline())
 	}
@@ -136,8 +136,8 @@ func (l *Loop) Deadline() time.Time {
 	return d
 }
 
-// applyInput changes the state by in. A refused input has changed nothing.
-func (l *Loop) applyInput(now time.Time, in Input, out *Output) *Problem {
+// take changes the state by in. A refused input has changed nothing.
+func (l *Loop) take(now time.Time, in Input, out *Output) *Problem {
 	switch in := in.(type) {
 	case LinkChanged:
 		l.linkChanged(now, in.LinkState)
@@ -148,7 +148,7 @@ func (l *Loop) applyInput(now time.Time, in Input, out *Output) *Problem {
 	case Released:
 		delete(l.joining, in.ID)
 		if l.byID(in.ID) == nil {
-			l.takenIDs = l.takenIDs.Without(in.ID)
+			l.taken = l.taken.Without(in.ID)
 		}
 	case Drain:
 		return l.drain(in, out)
@@ -161,33 +161,33 @@ func (l *Loop) applyInput(now time.Time, in Input, out *Output) *Problem {
 	case Absent:
 		m := l.byName(in.Name)
 		if m == nil {
-			return noMember(in.Name, l.memberNames())
+			return noMember(in.Name, l.names())
 		}
 		if !m.absent {
-			m.absent, m.linkLostAt = true, now
+			m.absent, m.lost = true, now
 		}
-	case Reopen:
+	case Vacate:
 		m := l.byName(in.Name)
 		if m == nil {
-			return noMember(in.Name, l.memberNames())
+			return noMember(in.Name, l.names())
 		}
-		m.reopening, l.dirty = true, true
+		m.vacant, l.dirty = true, true
 		out.ID, out.Link = m.id, m.link
-	case Reopened:
-		if m := l.byID(in.ID); m != nil && m.reopening {
-			delete(l.warnings, "groups "+m.link.Name)
+	case Returned:
+		if m := l.byID(in.ID); m != nil && m.vacant {
+			delete(l.warned, "groups "+m.link.Name)
 			m.link, m.info, l.dirty = in.Link, in.Info, true
-			m.resetLink(now)
+			m.reset(now)
 		}
 	case Change:
 		return l.change(now, in.Config, out)
 	case End:
 		if !l.ended {
 			l.ended = true
-			l.endMode(now, out)
+			l.end(now, out)
 		}
 	case Resume:
-		return l.resumeMode()
+		return l.resume()
 	case FromDatapath:
 		l.fromDatapath(now, in.Control, out)
 	case Flooding:
@@ -199,35 +199,35 @@ func (l *Loop) applyInput(now time.Time, in Input, out *Output) *Problem {
 		l.rxMode = in.RxMode
 	case Observed:
 		l.observed(now, in, out)
-	case DatapathChanged:
-		if in.Name != l.datapath {
-			l.addEvent(out, now, "datapath-changed", "", fmt.Sprintf("%s, was %s: %s", in.Name, l.datapath, in.Reason))
+	case OnDatapath:
+		if in.Name != l.path {
+			l.event(out, now, "datapath-changed", "", fmt.Sprintf("%s, was %s: %s", in.Name, l.path, in.Reason))
 		}
-		l.datapath, l.datapathReason = in.Name, in.Reason
+		l.path, l.pathReason = in.Name, in.Reason
 	case Announced:
-		l.addEffects(now, l.mode.Handle(now, modes.Announced{}), out)
-	case ListPeers:
+		l.effects(now, l.mode.Handle(now, modes.Announced{}), out)
+	case AskPeers:
 		out.Peers = modes.Peers(now, l.mode)
 	case Warn:
-		delete(l.warnings, in.Key)
-		delete(l.advice, in.Key)
+		delete(l.warned, in.Key)
+		delete(l.advised, in.Key)
 		switch {
 		case in.Text == "":
 		case in.Advice:
-			l.advice[in.Key] = in.Text
+			l.advised[in.Key] = in.Text
 		default:
-			l.warnings[in.Key] = in.Text
+			l.warned[in.Key] = in.Text
 		}
-	case StartNotes:
+	case Note:
 		for _, text := range in.Texts {
-			if !slices.Contains(l.startNotes, text) && len(l.startNotes) < maxNotes {
-				l.startNotes = append(l.startNotes, text)
+			if !slices.Contains(l.notes, text) && len(l.notes) < maxNotes {
+				l.notes = append(l.notes, text)
 			}
 		}
 	case Announce:
-		l.announceAll(out)
+		l.announce(out)
 	case AdapterUp:
-		l.adapterDown = !in.Up
+		l.down = !in.Up
 	case AddressesLeft:
 		l.addressesLeft(now, in, out)
 	case AdapterMAC:
@@ -237,8 +237,8 @@ func (l *Loop) applyInput(now time.Time, in Input, out *Output) *Problem {
 	return nil
 }
 
-// announceAll has everything told that the neighbours must know of the adapter.
-func (l *Loop) announceAll(out *Output) {
+// announce has everything told that the neighbours must know of the adapter.
+func (l *Loop) announce(out *Output) {
 	out.Tell = modes.TellAll
 	if l.plan != nil && l.plan.PerMember && l.cfg.ReceiveBalance {
 		out.Tell |= modes.TellAsk // the adapter's stack knows hosts since it got the addresses
@@ -247,19 +247,19 @@ func (l *Loop) announceAll(out *Output) {
 
 func (l *Loop) linkChanged(now time.Time, s monitor.LinkState) {
 	for _, m := range l.members {
-		if m.link.Index != s.Index || m.reopening || s.At.Before(m.openedAt) {
+		if m.link.Index != s.Index || m.vacant || s.At.Before(m.opened) {
 			continue
 		}
-		if m.linkState.Link.SpeedBps != s.Link.SpeedBps {
-			l.dirty, m.measuredRate = true, rate{}
+		if m.state.Link.SpeedBps != s.Link.SpeedBps {
+			l.dirty, m.rate = true, rate{}
 		}
-		if m.linkState.Link.Duplex != s.Link.Duplex {
+		if m.state.Link.Duplex != s.Link.Duplex {
 			l.dirty = true
 		}
-		if m.linkState.Up && !s.Up {
-			m.linkLostAt = s.At
+		if m.state.Up && !s.Up {
+			m.lost = s.At
 		}
-		m.linkState, m.linkKnown, m.justJoined = s, true, false
+		m.state, m.known, m.fresh = s, true, false
 		m.debounce.Handle(now, s.Up)
 		if !s.Up && s.Reason == monitor.ReasonGone {
 			m.absent = true
@@ -285,8 +285,8 @@ func (l *Loop) reserve(in Reserve, out *Output) *Problem {
 	// those of one that joins.
 	for i := 1; i <= spread.MaxMembers; i++ {
 		id := (l.lastID + i) % spread.MaxMembers
-		if !l.takenIDs.Has(id) {
-			l.takenIDs, l.lastID = l.takenIDs.With(id), id
+		if !l.taken.Has(id) {
+			l.taken, l.lastID = l.taken.With(id), id
 			l.joining[id] = in.Link
 			out.ID, out.Link = id, in.Link
 			return nil
@@ -301,7 +301,7 @@ func (l *Loop) joined(now time.Time, in Joined, out *Output) {
 	}
 	delete(l.joining, in.ID)
 	out.ID, out.Link = in.ID, in.Link
-	m := &member{id: in.ID, link: in.Link, weight: in.Weight, priority: modes.DefaultPortPriority, info: in.Info, justJoined: true}
+	m := &member{id: in.ID, link: in.Link, weight: in.Weight, priority: modes.DefaultPortPriority, info: in.Info, fresh: true}
 	for _, c := range l.cfg.Members {
 		if c.Name != in.Link.Name {
 			continue
@@ -315,11 +315,11 @@ func (l *Loop) joined(now time.Time, in Joined, out *Output) {
 		m.weight = 1
 	}
 	m.debounce.UpDelay, m.debounce.DownDelay = l.cfg.UpDelay, l.cfg.DownDelay
-	m.resetLink(now)
+	m.reset(now)
 	i, _ := slices.BinarySearchFunc(l.members, m.id, func(m *member, id int) int { return m.id - id })
 	l.members = slices.Insert(l.members, i, m)
 	l.dirty = true
-	l.addEvent(out, now, "member-added", in.Link.Name, "")
+	l.event(out, now, "member-added", in.Link.Name, "")
 }
 
 // leaving finds the member that is to leave. The last one stays unless forced: who removes it by
@@ -327,7 +327,7 @@ func (l *Loop) joined(now time.Time, in Joined, out *Output) {
 func (l *Loop) leaving(name string, force bool) (*member, *Problem) {
 	m := l.byName(name)
 	if m == nil {
-		return nil, noMember(name, l.memberNames())
+		return nil, noMember(name, l.names())
 	}
 	for _, o := range l.members {
 		if o != m && !o.draining {
@@ -362,12 +362,12 @@ func (l *Loop) leave(now time.Time, in Leave, out *Output) *Problem {
 	if l.cfg.Active == m.link.Name {
 		l.cfg.Active = ""
 	}
-	delete(l.floods, m.id)
-	l.forgetInherited(m.link.Name)
-	delete(l.warnings, "filter "+m.link.Name)
-	delete(l.warnings, "groups "+m.link.Name)
-	delete(l.warnings, "mtu "+m.link.Name)
-	l.addEvent(out, now, "member-removed", m.link.Name, "")
+	delete(l.flooded, m.id)
+	l.disown(m.link.Name)
+	delete(l.warned, "filter "+m.link.Name)
+	delete(l.warned, "groups "+m.link.Name)
+	delete(l.warned, "mtu "+m.link.Name)
+	l.event(out, now, "member-removed", m.link.Name, "")
 	return nil
 }
 
@@ -377,28 +377,28 @@ func (l *Loop) fromDatapath(now time.Time, c Control, out *Output) {
 		switch {
 		case c.Member < 0 && l.plan != nil && !l.plan.PerMember:
 			// The adapter sent it under a Plan that is no longer in force. It is not to be lost by that.
-			for _, id := range l.announceVia() {
+			for _, id := range l.via() {
 				out.Send = append(out.Send, spread.Send{Member: id, Frame: c.Frame})
 			}
 		case l.ended:
 		case c.Member < 0 || l.byID(c.Member) != nil:
-			l.addEffects(now, l.mode.Handle(now, modes.Received{Member: c.Member, Frame: c.Frame}), out)
+			l.effects(now, l.mode.Handle(now, modes.Received{Member: c.Member, Frame: c.Frame}), out)
 		}
-	case ControlStation:
+	case ControlBehind:
 		mac := c.Station.MAC()
 		own := mac == l.adapter
 		for _, m := range l.members {
 			own = own || mac == m.link.MAC
 		}
 		if !own {
-			l.fdb.learn(now, c.Station)
+			l.behind.add(now, c.Station)
 		}
-	case ControlStationMoved:
-		l.fdb.moveAway(now, c.Station)
+	case ControlElsewhere:
+		l.behind.elsewhere(now, c.Station)
 	case ControlRefused:
-		l.filterRefused(now, c, out)
+		l.refused(now, c, out)
 	case ControlGroups:
-		l.syncGroupWarning(c)
+		l.groupsRefused(c)
 	case ControlSuspect:
 		out.ReadLinks = out.ReadLinks || l.byID(c.Member) != nil
 	}
@@ -422,7 +422,7 @@ func (l *Loop) byName(name string) *member {
 	return nil
 }
 
-func (l *Loop) memberNames() []string {
+func (l *Loop) names() []string {
 	var names []string
 	for _, m := range l.members {
 		names = append(names, m.link.Name)
@@ -438,8 +438,8 @@ func (l *Loop) settings() modes.Settings {
 		ReceiveBalance: l.cfg.ReceiveBalance, Gain: l.cfg.Gain, Skew: l.cfg.Skew, Rebalance: l.cfg.Rebalance, LACP: l.cfg.LACP}
 }
 
-// addEvent adds an event to what is to be done.
-func (l *Loop) addEvent(out *Output, now time.Time, name, member, reason string) {
+// event adds an event to what is to be done.
+func (l *Loop) event(out *Output, now time.Time, name, member, reason string) {
 	out.Events = append(out.Events, Event{Schema: "nicteam.event/v1", Time: now, Team: l.cfg.Team, Event: name, Member: member, Reason: reason})
 }
 

@@ -53,7 +53,7 @@ func Rates(prev, now *Sample) *RatesDocument {
 		d.TX.Add(r.TX)
 	}
 	for _, m := range now.Members {
-		rx, tx, _ := moved[m.ID].summary()
+		rx, tx, _ := moved[m.ID].shown()
 		d.Members = append(d.Members, MemberRates{Name: m.Name, Link: m.Link, RX: rx.Count, TX: tx.Count})
 	}
 	return d

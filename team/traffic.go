@@ -11,8 +11,8 @@ import (
 	"nicteam/monitor/traffic"
 )
 
-// trafficRecorder keeps the history of what members carried.
-type trafficRecorder struct {
+// recorder keeps the history of what members carried.
+type recorder struct {
 	begun  time.Time // for its monotonic reading
 	second int64     // of the last reading, since 1970
 	totals []traffic.Totals
@@ -21,12 +21,10 @@ type trafficRecorder struct {
 	history *traffic.History
 }
 
-func newRecorder() *trafficRecorder {
-	return &trafficRecorder{begun: time.Now(), history: traffic.New()}
-}
+func newRecorder() *recorder { return &recorder{begun: time.Now(), history: traffic.New()} }
 
-// addTotals takes the totals in when a new second has begun since it last did. Only one goroutine calls it.
-func (r *trafficRecorder) addTotals(now time.Time, v *snapshot, c *Counters) {
+// look takes the totals in when a new second has begun since it last did. Only one goroutine calls it.
+func (r *recorder) look(now time.Time, v *view, c *Counters) {
 	if now.Unix() == r.second {
 		return
 	}
@@ -45,15 +43,15 @@ func (r *trafficRecorder) addTotals(now time.Time, v *snapshot, c *Counters) {
 	r.history.Add(now, now.Sub(r.begun), r.totals)
 }
 
-func (r *trafficRecorder) snapshot() *traffic.Snapshot {
+func (r *recorder) snapshot() *traffic.Snapshot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.history.Snapshot()
 }
 
-// RestoreHistory makes what a process before this one kept the past of the team: what WriteHistory wrote, nil for nothing, and its
+// Recall makes what a process before this one kept the past of the team: what WriteHistory wrote, nil for nothing, and its
 // events. It is called before Run. On an error the history is empty; the events are taken all the same.
-func (t *Team) RestoreHistory(history []byte, events []Event) error {
+func (t *Team) Recall(history []byte, events []Event) error {
 	t.events.add(events)
 	if history == nil {
 		return nil
@@ -92,7 +90,7 @@ const (
 // History says what was carried when. The error is a *Problem.
 func (t *Team) History(q HistoryQuery) (*HistoryDocument, error) {
 	s := t.recorder.snapshot()
-	v := t.snapshot.Load()
+	v := t.view.Load()
 	names := s.Members()
 	for _, m := range v.status.Members {
 		names = append(names, m.Name)
@@ -119,5 +117,5 @@ func (t *Team) History(q HistoryQuery) (*HistoryDocument, error) {
 		return nil, bad(fmt.Sprintf("%d columns of %d members are too much for one answer", n, len(names)), "take a longer step, a shorter period or one member")
 	}
 	w := s.Query(ask)
-	return historyDocument(v.status.Team, q, w, t.events.sinceTime(w.From)), nil
+	return historyDocument(v.status.Team, q, w, t.events.since(w.From)), nil
 }

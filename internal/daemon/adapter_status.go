@@ -116,7 +116,7 @@ type addressSource struct {
 }
 
 // Ask makes the adapter's stack probe its neighbours.
-func (a addressSource) AskNeighbours(context.Context) error { return a.host.AskNeighbours(a.index) }
+func (a addressSource) Ask(context.Context) error { return a.host.AskNeighbours(a.index) }
 
 // Announcement returns the addresses and groups to announce.
 func (a addressSource) Announcement(context.Context) (team.Announcement, error) {

@@ -148,7 +148,7 @@ func TestAgeingMACsAreTold(t *testing.T) {
 		for {
 			select {
 			case c := <-g.path.Control():
-				if c.Kind == team.ControlStation {
+				if c.Kind == team.ControlBehind {
 					if c.Station.MAC() != guest {
 						t.Fatalf("told of %v", c.Station)
 					}

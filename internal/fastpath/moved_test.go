@@ -43,7 +43,7 @@ func (g *rig) elsewhereSoFar() (all []frame.Station) {
 	for {
 		select {
 		case c := <-g.path.Control():
-			if c.Kind == team.ControlStationMoved {
+			if c.Kind == team.ControlElsewhere {
 				all = append(all, c.Station)
 			}
 		default:

@@ -198,7 +198,7 @@ func (g *rig) toldElsewhere() (all []frame.Station) {
 	for {
 		select {
 		case c := <-g.relay.Control():
-			if c.Kind == team.ControlStationMoved {
+			if c.Kind == team.ControlElsewhere {
 				all = append(all, c.Station)
 			}
 		default:
