@@ -20,16 +20,16 @@ func (s *session) followAdapterMAC(ctx context.Context) {
 		left = 0
 	}
 	made := time.Now()
-	for changed := s.follower.News(host.AdapterLink).C(); ; {
-		adapter, err := s.host.Facts(index)
+	for changed := s.follower.Subscribe(host.AdapterLink).C(); ; {
+		adapter, err := s.host.ReadLink(index)
 		for err == nil && adapter.MAC != mac && left > 0 && time.Since(made) < udevWindow {
 			left--
-			if err := s.host.PutBackMAC(index, mac, adapter.MAC); err != nil {
+			if err := s.host.RestoreMAC(index, mac, adapter.MAC); err != nil {
 				s.log.Warn("adapter's MAC not restored", "mac", mac, "is", adapter.MAC, "err", err)
 			} else {
 				s.team.Record("adapter-mac-restored", "", "somebody, as udev does, set "+adapter.MAC.String())
 			}
-			adapter, err = s.host.Facts(index)
+			adapter, err = s.host.ReadLink(index)
 		}
 		if err == nil && adapter.MAC != mac {
 			mac = adapter.MAC

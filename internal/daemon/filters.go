@@ -13,7 +13,7 @@ import (
 // One that comes later is a warning as long as it exists.
 type filterWarnings struct {
 	mu    sync.Mutex
-	known []string // reported, as host.BlindFilters names them
+	known []string // reported, as host.BypassedFilters names them
 }
 
 const (
@@ -27,7 +27,7 @@ const (
 
 // recordFilters takes the filters on NICs as known.
 func (s *session) recordFilters(nics []string) {
-	found := s.host.BlindFilters(nics, s.team.Status().Adapter.Name)
+	found := s.host.BypassedFilters(nics, s.team.Status().Adapter.Name)
 	s.filters.mu.Lock()
 	defer s.filters.mu.Unlock()
 	s.filters.known = append(s.filters.known, found...)
@@ -37,7 +37,7 @@ func (s *session) recordFilters(nics []string) {
 func (s *session) followFilters(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the subscription also if this panics and is restarted
-	changed := s.host.FilterChanges(ctx)
+	changed := s.host.WatchFilters(ctx)
 	s.recordFilters(s.presentMembers())
 	tick := time.NewTicker(tcxPollInterval)
 	defer tick.Stop()
@@ -74,7 +74,7 @@ func (s *session) tcxRevision() uint64 {
 
 // filterWarning returns the warning about filters that have come, "" for none.
 func (s *session) filterWarning() string {
-	found := s.host.BlindFilters(s.presentMembers(), s.team.Status().Adapter.Name)
+	found := s.host.BypassedFilters(s.presentMembers(), s.team.Status().Adapter.Name)
 	s.filters.mu.Lock()
 	defer s.filters.mu.Unlock()
 	// A filter that goes and comes again is reported again.

@@ -41,12 +41,12 @@ var errLost = errors.New("the adapter is gone")
 //	          rules, neighbours       moved or copied to the adapter, as at the start (late_addresses.go)
 func (s *session) followHost(ctx context.Context) {
 	// Link changes do not wait: frames of a NIC that has returned must not reach the host beside the team.
-	const links = host.AdapterLink | host.MemberLink | host.OtherLink | host.BehindLink
-	urgent, other := s.follower.News(links), s.follower.News(host.AnyChange&^(links|host.AdapterGroups|host.OtherHas))
+	const links = host.AdapterLink | host.MemberLink | host.OtherLink | host.UpperLink
+	urgent, other := s.follower.Subscribe(links), s.follower.Subscribe(host.AnyChange&^(links|host.AdapterGroups|host.OtherConfig))
 	changed, looked, rest := host.AnyChange, time.Time{}, time.Time{}
 	for {
 		began := time.Now()
-		if changed&host.MemberHas != 0 {
+		if changed&host.MemberConfig != 0 {
 			looked = began
 		}
 		if err := s.reconcile(ctx, changed); err != nil && ctx.Err() == nil {
@@ -69,12 +69,12 @@ func (s *session) followHost(ctx context.Context) {
 		changed = 0
 		select {
 		case <-urgent.C():
-			changed = urgent.Take()
+			changed = urgent.Changes()
 		case <-rested:
-			changed = other.Take()
+			changed = other.Changes()
 		case <-timer.C:
 			if at := s.leases.nextStage; !at.IsZero() && !time.Now().Before(at) || time.Since(looked) >= followEvery {
-				changed = host.AdapterHas | host.MemberHas
+				changed = host.AdapterConfig | host.MemberConfig
 			}
 		case <-ctx.Done(): // the channels are never closed
 			timer.Stop()
@@ -104,19 +104,19 @@ func (s *session) reconcile(ctx context.Context, changed host.Change) error {
 		return nil
 	}
 	var errs []error
-	if changed&(host.MemberHas|host.MemberLink) != 0 {
+	if changed&(host.MemberConfig|host.MemberLink) != 0 {
 		s.moves.noteArrival(time.Now())
 	}
 	if s.moves.isDue(time.Now()) {
 		errs = append(errs, s.adoptLateAddresses(ctx))
 	}
-	if changed&(host.MemberHas|host.Rules) != 0 && s.team.Config().Address == settings.AddressAuto {
-		errs = append(errs, s.host.AdoptRules(s.adapter.Index(), s.presentMembers()))
+	if changed&(host.MemberConfig|host.Rules) != 0 && s.team.Config().Address == settings.AddressAuto {
+		errs = append(errs, s.host.SyncRules(s.adapter.Index(), s.presentMembers()))
 	}
-	if changed&(host.BehindLink|host.BehindHas|host.AdapterLink) != 0 {
+	if changed&(host.UpperLink|host.UpperConfig|host.AdapterLink) != 0 {
 		errs = append(errs, s.followUppers(ctx))
 	}
-	if changed&(host.AdapterLink|host.AdapterHas) != 0 {
+	if changed&(host.AdapterLink|host.AdapterConfig) != 0 {
 		gone, err := s.followAdapter(ctx)
 		if gone {
 			return nil
@@ -159,7 +159,7 @@ func (s *session) updateFollower() {
 
 // followAdapter reads the adapter and handles what has changed. gone: the team is ending.
 func (s *session) followAdapter(ctx context.Context) (gone bool, err error) {
-	a, err := s.follower.Look()
+	a, err := s.follower.Sync()
 	if errors.Is(err, host.ErrNoNIC) {
 		s.adapterLost("the adapter was deleted, or moved to another network namespace")
 		return true, nil
@@ -175,7 +175,7 @@ func (s *session) followAdapter(ctx context.Context) (gone bool, err error) {
 		err = errors.Join(err, s.adapterRenamed(a.Name))
 	}
 	if a.MTU != s.mtu {
-		err = errors.Join(err, s.followMTU(ctx, a.LinkFacts))
+		err = errors.Join(err, s.followMTU(ctx, a.LinkState))
 	}
 	if len(a.Back)+len(a.Lost) > 0 {
 		s.log.Info("adapter is up again", "restored", strings.Join(a.Back, ", "))
@@ -214,7 +214,7 @@ func (s *session) movedToBridge(ip netip.Addr) bool {
 
 // followUppers makes the mode forget addresses that interfaces on top of the adapter no longer have.
 func (s *session) followUppers(ctx context.Context) error {
-	have, gone, err := s.follower.Behind()
+	have, gone, err := s.follower.UpperAddresses()
 	if err != nil {
 		return err
 	}
@@ -239,12 +239,12 @@ func (s *session) followUppers(ctx context.Context) error {
 func (s *session) adapterRenamed(name string) error {
 	s.team.Record("drift", "", fmt.Sprintf("the adapter was renamed from %s to %s", s.adapterName, name))
 	s.adapterName = name
-	return s.host.AdapterRenamed(s.adapter.Index())
+	return s.host.RecordAdapterName(s.adapter.Index())
 }
 
 // adapterLost ends the team: serve puts the host back.
 func (s *session) adapterLost(why string) {
-	_ = s.follower.GiveLast()
+	_ = s.follower.JournalLast()
 	select {
 	case s.failed <- fmt.Errorf("%w: %s; the host was put back", errLost, why):
 	default: // the control loop has ended already

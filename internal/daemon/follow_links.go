@@ -21,7 +21,7 @@ import (
 const mtuKey = "adapter mtu"
 
 // followMTU gives the members the adapter's new MTU, or restores the adapter's.
-func (s *session) followMTU(ctx context.Context, a host.LinkFacts) error {
+func (s *session) followMTU(ctx context.Context, a host.LinkState) error {
 	if err := s.setMTU(ctx, a.MTU); err != nil {
 		err = errors.Join(err, s.host.SetMTU(s.adapter.Index(), s.mtu, nil))
 		why := fmt.Sprintf("the MTU of %s was set to %d and restored to %d: %v", a.Name, a.MTU, s.mtu, err)
@@ -67,7 +67,7 @@ func (s *session) reportLinks(ctx context.Context, names bool) (renamed bool, er
 			missing = append(missing, m.Name)
 			continue
 		}
-		n, err := s.host.Facts(m.Index)
+		n, err := s.host.ReadLink(m.Index)
 		if err != nil {
 			missing = append(missing, m.Name)
 			continue // its link watch reports that
@@ -93,7 +93,7 @@ func (s *session) reportLinks(ctx context.Context, names bool) (renamed bool, er
 		}
 	}
 	if len(changed) > 0 {
-		err = s.host.MembersRenamed(changed)
+		err = s.host.RecordRenames(changed)
 	}
 	s.reportedMTU = s.mtu
 	err = errors.Join(err, s.team.Observe(ctx, o))

@@ -34,7 +34,7 @@ type moveLimiter struct {
 	history        map[string][]time.Time // by NIC and address: its moves
 	companionUntil map[string]time.Time   // by NIC: until then a route belongs to an address
 	lastLease      map[string]leaseMove   // by NIC and address
-	damped         []host.Late            // not moved by the last adoptLateAddresses
+	damped         []host.Arrival         // not moved by the last adoptLateAddresses
 	retryTime      time.Time              // when to try these again
 }
 
@@ -75,12 +75,12 @@ func (m *moveLimiter) retryAt(at time.Time) {
 
 // allow reports whether something may move, and counts the move. A renewed lease may always move: a DHCP client renews
 // it after a good part of its lifetime and has no other place in mind.
-func (m *moveLimiter) allow(now time.Time, l host.Late) bool {
+func (m *moveLimiter) allow(now time.Time, l host.Arrival) bool {
 	if m.history == nil {
 		m.history, m.companionUntil = map[string][]time.Time{}, map[string]time.Time{}
 		m.lastLease, m.ipv6Since = map[string]leaseMove{}, map[string]time.Time{}
 	}
-	if l.Address == host.IPv6 {
+	if l.Address == host.IPv6Enabled {
 		// Whoever enabled it adds an address next.
 		since, known := m.ipv6Since[l.NIC]
 		if !known {
@@ -135,8 +135,8 @@ func (s *session) adoptLateAddresses(ctx context.Context) error {
 	}
 	s.moves.damped, s.moves.retryTime = nil, time.Time{}
 	s.moves.expire(time.Now())
-	allow := func(l host.Late) bool { return s.moves.allow(time.Now(), l) }
-	moved, err := s.host.AdoptLate(s.adapter.Index(), members, allow)
+	allow := func(l host.Arrival) bool { return s.moves.allow(time.Now(), l) }
+	moved, err := s.host.AdoptArrivals(s.adapter.Index(), members, allow)
 	announce := false
 	for _, l := range moved {
 		if l.New && l.Address.IsValid() {
@@ -160,7 +160,7 @@ func (s *session) warnDamped(ctx context.Context) {
 		l := s.moves.damped[0]
 		what := "a route"
 		switch {
-		case l.Address == host.IPv6:
+		case l.Address == host.IPv6Enabled:
 			what = "IPv6"
 		case l.Address.IsValid():
 			what = l.Address.String()
@@ -181,7 +181,7 @@ func (s *session) warnDamped(ctx context.Context) {
 // reportIgnoredAddresses records an event for each address that came to a member of a team with addresses of its own.
 // It stays on the member.
 func (s *session) reportIgnoredAddresses(members []string) error {
-	list, err := s.host.LateOn(members)
+	list, err := s.host.Arrivals(members)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 	"nicteam/internal/host"
 )
 
-var late = host.Late{NIC: "eth1", Address: netip.MustParsePrefix("10.9.0.7/24")}
+var late = host.Arrival{NIC: "eth1", Address: netip.MustParsePrefix("10.9.0.7/24")}
 
 // TestMovesAreDamped: the sixth within a minute waits until the first is a minute old. What differs is counted apart.
 func TestMovesAreDamped(t *testing.T) {
@@ -25,7 +25,7 @@ func TestMovesAreDamped(t *testing.T) {
 	}
 	other := late
 	other.NIC = "eth2"
-	if !m.allow(now, other) || !m.allow(now, host.Late{NIC: "eth3"}) {
+	if !m.allow(now, other) || !m.allow(now, host.Arrival{NIC: "eth3"}) {
 		t.Error("another one is held back, too")
 	}
 	if now = m.retryTime; !m.isDue(now) || !m.allow(now, late) || m.allow(now, late) {
@@ -41,7 +41,7 @@ func TestRenewalsAreNotDamped(t *testing.T) {
 	lease := late
 	lease.Left = 16 * time.Second
 	for i := range 30 {
-		if !m.allow(now, lease) || !m.allow(now.Add(time.Second), host.Late{NIC: "eth1"}) {
+		if !m.allow(now, lease) || !m.allow(now.Add(time.Second), host.Arrival{NIC: "eth1"}) {
 			t.Fatalf("renewal %d is held back", i)
 		}
 		now = now.Add(8 * time.Second)
@@ -66,7 +66,7 @@ func TestMovesAreForgotten(t *testing.T) {
 	lease.Left = 2 * moveWindow
 	m.allow(begun, late)
 	m.allow(begun, lease)
-	m.allow(begun, host.Late{NIC: "eth1", Address: host.IPv6})
+	m.allow(begun, host.Arrival{NIC: "eth1", Address: host.IPv6Enabled})
 	sizes := func() [4]int {
 		return [4]int{len(m.history), len(m.lastLease), len(m.companionUntil), len(m.ipv6Since)}
 	}
@@ -104,7 +104,7 @@ func TestLateWaits(t *testing.T) {
 // TestIPv6OnMembers is turned off again when whoever turned it on has had time to add an address.
 func TestIPv6OnMembers(t *testing.T) {
 	var m moveLimiter
-	now, on := time.Unix(1000, 0), host.Late{NIC: "eth1", Address: host.IPv6}
+	now, on := time.Unix(1000, 0), host.Arrival{NIC: "eth1", Address: host.IPv6Enabled}
 	if m.allow(now, on) || len(m.damped) != 0 {
 		t.Error("at once")
 	}

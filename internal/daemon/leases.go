@@ -59,7 +59,7 @@ func stageOf(now time.Time, l host.Lease) (leaseStage, time.Time) {
 }
 
 // followLeases warns of addresses that nobody renews, before they expire.
-func (s *session) followLeases(ctx context.Context, a host.Adapter) error {
+func (s *session) followLeases(ctx context.Context, a host.AdapterState) error {
 	now := time.Now()
 	was := s.leases.known
 	s.leases.known, s.leases.nextStage = map[netip.Prefix]lease{}, time.Time{}

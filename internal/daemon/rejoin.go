@@ -16,10 +16,10 @@ import (
 // another NIC of its name, and NICs that were missing at the start. The caller holds changeMu.
 func (s *session) rejoinNICs(ctx context.Context) {
 	s.joinMissing(ctx)
-	s.host.EndGone()
+	s.host.DetachGone()
 	for _, m := range s.team.Members() {
 		if m.State != "absent" {
-			if _, err := s.host.Facts(m.Index); err == nil {
+			if _, err := s.host.ReadLink(m.Index); err == nil {
 				continue
 			}
 			// The link watch reports this too, but maybe later than the next NIC appears.
@@ -32,9 +32,9 @@ func (s *session) rejoinNICs(ctx context.Context) {
 
 // rejoinMember makes the NIC that has the name of an absent member that member, if it may.
 func (s *session) rejoinMember(ctx context.Context, name string) {
-	n, err := s.host.Returned(name)
+	n, err := s.host.ReturnedNIC(name)
 	if err != nil && s.awaitIdentity(ctx, name) {
-		n, err = s.host.Returned(name)
+		n, err = s.host.ReturnedNIC(name)
 	}
 	if err == nil {
 		err = s.returnNIC(ctx, name, n)
@@ -77,7 +77,7 @@ func (s *session) awaitIdentity(ctx context.Context, name string) bool {
 		case <-ctx.Done():
 			return false
 		}
-		if _, err := s.host.Returned(name); err == nil {
+		if _, err := s.host.ReturnedNIC(name); err == nil {
 			return true
 		}
 		now, err := s.host.NIC(name)
@@ -111,8 +111,8 @@ func (s *session) returnNIC(ctx context.Context, name string, n host.NIC) error 
 		return err
 	}
 	if s.team.Config().Address == settings.AddressAuto {
-		all := func(host.Late) bool { return true }
-		if _, err := s.host.AdoptLate(s.adapter.Index(), []string{name}, all); err != nil {
+		all := func(host.Arrival) bool { return true }
+		if _, err := s.host.AdoptArrivals(s.adapter.Index(), []string{name}, all); err != nil {
 			return err
 		}
 	}
@@ -148,7 +148,7 @@ func (s *session) replaceNIC(ctx context.Context, name string, n host.NIC) error
 		if err != nil {
 			return err
 		}
-		if _, problem := s.host.CheckAdd(check, []string{name}, others, host.Known); problem != nil {
+		if _, problem := s.host.CheckAdd(check, []string{name}, others, host.ConsentChecked); problem != nil {
 			return problem
 		}
 		if err := s.lockNICs("add to "+c.Team, []string{name}); err != nil {

@@ -18,10 +18,10 @@ const (
 
 // followRxMode reports the adapter's multicast list and flags to the control loop, until ctx ends.
 func (s *session) followRxMode(ctx context.Context) {
-	news := s.follower.News(host.AdapterLink | host.MemberLink | host.OtherLink |
-		host.AdapterHas | host.OtherHas | host.BehindHas | host.AdapterGroups)
+	news := s.follower.Subscribe(host.AdapterLink | host.MemberLink | host.OtherLink |
+		host.AdapterConfig | host.OtherConfig | host.UpperConfig | host.AdapterGroups)
 	changed, every := news.C(), rxModePollInterval
-	if !host.TellsOfGroups() {
+	if !host.ReportsGroupChanges() {
 		every = rxModePollOldKernel
 	}
 	var reported spread.RxMode

@@ -43,7 +43,7 @@ type session struct {
 	dampedText string                      // the warning about them
 	ignored    map[string]bool             // addresses on members that were reported as ignored
 	leases     leases
-	uppers     map[host.Behind]bool // addresses of interfaces on top of the adapter
+	uppers     map[host.UpperAddress]bool // addresses of interfaces on top of the adapter
 
 	// The adapter. The control loop knows reportedMTU; the members have mtu, too.
 	adapterName      string
@@ -78,7 +78,7 @@ func (s *session) lockNICs(what string, names []string) error {
 // recordNICs writes to the journal what NICs have.
 func (s *session) recordNICs(names []string) error {
 	for _, name := range names {
-		if _, err := s.host.Record(name); err != nil {
+		if _, err := s.host.RecordMember(name); err != nil {
 			return err
 		}
 	}
@@ -87,7 +87,7 @@ func (s *session) recordNICs(names []string) error {
 
 // hooksHeld returns an error if other programs hold a hook that the fast path needs.
 func (s *session) hooksHeld() error {
-	return s.host.Unheld(s.presentMembers())
+	return s.host.HooksFree(s.presentMembers())
 }
 
 // setBacklog sets net.core.netdev_max_backlog to what the fast path needs, or back.

@@ -32,7 +32,7 @@ func start(ctx context.Context, o Options, rep *launch.Reporter) (*session, erro
 		return nil, err
 	}
 	u.config.Members, s.missing = s.splitPresent(o.Config.Members)
-	u.resume = s.host.Journalled()
+	u.resume = s.host.HasJournal()
 	err := o.Exclusive(u.claimNICs)
 	if err == nil {
 		err = u.takeOver(ctx)
@@ -57,7 +57,7 @@ func (u *startup) openHost() (err error) {
 	if err != nil {
 		return err
 	}
-	if u.host.Damaged() {
+	if u.host.JournalDamaged() {
 		back, err := u.host.Restore()
 		u.rep.Warn(back.Notes...)
 		if err != nil {
@@ -65,10 +65,10 @@ func (u *startup) openHost() (err error) {
 			return err
 		}
 	}
-	if note := u.host.Note(); note != "" {
+	if note := u.host.JournalNote(); note != "" {
 		u.rep.Warn(note)
 	}
-	back, err := u.host.GiveAway()
+	back, err := u.host.RestoreAbsent()
 	u.rep.Warn(back.Notes...)
 	if err != nil {
 		_ = u.host.Close()
@@ -80,9 +80,9 @@ func (u *startup) openHost() (err error) {
 // has asked for consent; at a later start there is nobody to ask.
 func (u *startup) claimNICs() error {
 	if !u.resume {
-		consent := host.Accept
+		consent := host.ConsentGiven
 		if u.strict {
-			consent = host.Known
+			consent = host.ConsentChecked
 		}
 		others, err := launch.Owners(u.dirs, u.config.Team)
 		if err != nil {
@@ -141,7 +141,7 @@ func (u *startup) takeOver(ctx context.Context) error {
 		return err
 	}
 	for _, name := range names {
-		if err := u.host.Strip(name, host.Setup{MTU: mtu, GRO: u.config.GRO}); err != nil {
+		if err := u.host.Strip(name, host.MemberSetup{MTU: mtu, GRO: u.config.GRO}); err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {
@@ -149,7 +149,7 @@ func (u *startup) takeOver(ctx context.Context) error {
 		}
 	}
 	if u.resume && !made && u.config.Address == settings.AddressAuto {
-		if err := u.host.ForgetTaken(u.adapter.Index()); err != nil {
+		if err := u.host.JournalRemoved(u.adapter.Index()); err != nil {
 			return err
 		}
 	}
@@ -166,7 +166,7 @@ func (u *startup) takeOver(ctx context.Context) error {
 		}
 		u.rep.Mention(why)
 	}
-	u.leases.noClient = !u.host.Renews()
+	u.leases.noClient = !u.host.HasLeaseClient()
 	u.team.Record("takeover", "", "members "+strings.Join(names, ", "))
 	return ctx.Err()
 }
@@ -196,7 +196,7 @@ func (u *startup) configureAddresses(names []string) error {
 		}
 		u.rep.Step("addresses and routes: from the members to %s", c.Team)
 	case settings.AddressGiven:
-		if err := u.host.Give(index, c.Addresses, c.Gateway); err != nil {
+		if err := u.host.AssignAddresses(index, c.Addresses, c.Gateway); err != nil {
 			return err
 		}
 		u.rep.Step("addresses: %s", c.AddressList())

@@ -23,14 +23,14 @@ func (u *startup) setUpAdapter(nics []host.NIC, mtu int) (made bool, err error) 
 		return false, err
 	}
 	u.rep.Step("adapter %s: MAC %v, MTU %d", u.config.Team, u.adapter.MAC(), mtu)
-	if err := u.host.AdapterMade(index); err != nil {
+	if err := u.host.RecordAdapter(index); err != nil {
 		return false, err
 	}
 	if u.follower, err = u.host.Follow(index); err != nil {
 		return false, err
 	}
 	if made {
-		notes, err := u.host.CarryPolicy(index, donor.Name, u.config.MemberNames())
+		notes, err := u.host.CopySettings(index, donor.Name, u.config.MemberNames())
 		if err != nil {
 			return false, err
 		}
@@ -38,13 +38,13 @@ func (u *startup) setUpAdapter(nics []host.NIC, mtu int) (made bool, err error) 
 			u.rep.Warn(note)
 		}
 	}
-	return made, u.host.Up(index)
+	return made, u.host.BringUp(index)
 }
 
 // macDonor is the member whose MAC (--mac keep) and settings the adapter gets: the one with the default route, or the
 // first.
 func (u *startup) macDonor(members []host.NIC) host.NIC {
-	owner := u.host.DefaultOwner(u.config.MemberNames())
+	owner := u.host.DefaultRouteMember(u.config.MemberNames())
 	if i := slices.IndexFunc(members, func(m host.NIC) bool { return m.Name == owner }); i >= 0 {
 		return members[i]
 	}

@@ -52,7 +52,7 @@ func (u *startup) startTeam() error {
 	})
 	for where, follow := range map[string]func(context.Context){
 		"host's events": s.follower.Run, "adapter's MAC": s.followAdapterMAC, "adapter's receive mode": s.followRxMode,
-		"routers": func(ctx context.Context) { s.host.FollowRouters(ctx, s.adapter.Index()) },
+		"routers": func(ctx context.Context) { s.host.RefreshFromRAs(ctx, s.adapter.Index()) },
 	} {
 		work.Go(func() { s.panics.Restart(ctx, where, func() { follow(ctx) }) })
 	}

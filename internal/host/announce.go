@@ -22,7 +22,7 @@ func (h *Host) Announcement(adapter int) (team.Announcement, error) {
 		return out, err
 	}
 	listening := readListening()
-	for _, b := range behind(links, adapter) {
+	for _, b := range uppersOf(links, adapter) {
 		list, err := h.rt.Addresses(b.index)
 		if err != nil {
 			return out, err
@@ -30,7 +30,7 @@ func (h *Host) Announcement(adapter int) (team.Announcement, error) {
 		var source4, source6 netip.Addr
 		for _, a := range list {
 			ip := rtnl.AddressPrefix(a).Addr()
-			out.Addresses = append(out.Addresses, team.Address{IP: ip, MAC: b.mac, VLAN: b.vlan, Router: ip.Is6() && forwards(b.name)})
+			out.Addresses = append(out.Addresses, team.Address{IP: ip, MAC: b.mac, VLAN: b.vlan, Router: ip.Is6() && forwardsIPv6(b.name)})
 			switch {
 			case ip.Is4() && !source4.IsValid():
 				source4 = ip
@@ -58,7 +58,7 @@ func (h *Host) Announcement(adapter int) (team.Announcement, error) {
 	return out, nil
 }
 
-func forwards(nic string) bool {
+func forwardsIPv6(nic string) bool {
 	v, _ := readSysctl(nic, "ipv6/forwarding")
 	return v == "1"
 }
@@ -75,15 +75,15 @@ func mldVersion(nic string) int {
 	return 0
 }
 
-// AskNeighbours has the kernel ask all neighbours that it knows by the adapter, or by a link on it that shares the
+// ProbeNeighbours has the kernel ask all neighbours that it knows by the adapter, or by a link on it that shares the
 // adapter's MAC, whether they are still there: unicast, and nothing waits for the answers.
-func (h *Host) AskNeighbours(adapter int) error {
+func (h *Host) ProbeNeighbours(adapter int) error {
 	links, err := rtnl.RetryDump(h.rt.Handle.LinkList)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, b := range behind(links, adapter) {
+	for _, b := range uppersOf(links, adapter) {
 		if b.mac != 0 {
 			continue
 		}
@@ -99,18 +99,18 @@ func (h *Host) AskNeighbours(adapter int) error {
 	return errors.Join(errs...)
 }
 
-// station is a link whose frames go through the adapter.
-type station struct {
+// upperLink is a link whose frames go through the adapter.
+type upperLink struct {
 	index int
 	name  string
 	mac   frame.MAC // zero: the adapter's, which may leave a member as another
 	vlan  uint16
 }
 
-// behind lists the adapter and the links that stand on it, however high. A VLAN on a VLAN is left out: an
+// uppersOf lists the adapter and the links that stand on it, however high. A VLAN on a VLAN is left out: an
 // announcement carries one tag.
-func behind(links []netlink.Link, adapter int) []station {
-	var out []station
+func uppersOf(links []netlink.Link, adapter int) []upperLink {
+	var out []upperLink
 	var own frame.MAC
 	seen := map[int]bool{}
 	var visit func(index int, vlan uint16)
@@ -128,12 +128,12 @@ func behind(links []netlink.Link, adapter int) []station {
 		if mac == own {
 			mac = 0
 		}
-		out = append(out, station{index, a.Name, mac, vlan})
+		out = append(out, upperLink{index, a.Name, mac, vlan})
 		if a.MasterIndex != 0 {
 			visit(a.MasterIndex, vlan)
 		}
 		for _, l := range links {
-			if l.Attrs().ParentIndex != index || !standsOn(l) {
+			if l.Attrs().ParentIndex != index || !hasLower(l) {
 				continue
 			}
 			tag := vlan

@@ -96,7 +96,7 @@ func TestAskNeighbours(t *testing.T) {
 		ip neigh add fd09::2 lladdr 02:00:00:00:00:02 router dev team0 nud stale
 		ip neigh add 10.9.0.3 lladdr 02:00:00:00:00:03 dev team0 nud permanent
 		ip neigh add 10.9.0.4 lladdr 02:00:00:00:00:04 dev na nud stale`)
-	must(t, w.open(nil).AskNeighbours(adapter))
+	must(t, w.open(nil).ProbeNeighbours(adapter))
 	got := run(t, "ip neigh show")
 	for _, want := range []string{"10.9.0.2 dev team0 lladdr 02:00:00:00:00:02 PROBE", "fd09::2 dev team0 lladdr 02:00:00:00:00:02 router PROBE",
 		"10.9.0.3 dev team0 lladdr 02:00:00:00:00:03 PERMANENT", "10.9.0.4 dev na lladdr 02:00:00:00:00:04 STALE"} {
@@ -143,7 +143,7 @@ func FuzzGroups(f *testing.F) {
 				if !g.IsMulticast() {
 					t.Fatalf("%s is no group", g)
 				}
-				kernelsGroup(g, []netip.Prefix{netip.MustParsePrefix("fd09::1/64")})
+				isKernelGroup(g, []netip.Prefix{netip.MustParsePrefix("fd09::1/64")})
 			}
 		}
 	})

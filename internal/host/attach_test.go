@@ -43,7 +43,7 @@ func verdict(t testing.TB, name string, v int32) *ebpf.Program {
 func recorded(t *testing.T, h *Host) int {
 	t.Helper()
 	must(t, h.Begin())
-	_, err := h.Record("na")
+	_, err := h.RecordMember("na")
 	must(t, err)
 	n, err := h.nic("na")
 	must(t, err)

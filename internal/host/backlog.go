@@ -17,8 +17,8 @@ import (
 // Frames that a program redirects to the adapter's ingress wait in a queue of the CPU, of net.core.netdev_max_backlog
 // frames. The setting is the whole machine's and stands in the initial network namespace only.
 const (
-	backlogPath = "/proc/sys/net/core/netdev_max_backlog"
-	backlogWant = 10_000 // frames
+	netdevMaxBacklog = "/proc/sys/net/core/netdev_max_backlog"
+	backlogWant      = 10_000 // frames
 )
 
 // RaiseBacklog makes the kernel's queues of received frames 10 000 long where they are shorter; where there is no such setting it
@@ -31,18 +31,18 @@ const (
 func (h *Host) RaiseBacklog() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	j, err := h.begun()
+	j, err := h.currentJournal()
 	if err != nil {
 		return fmt.Errorf("raise backlog: %w", err)
 	}
-	err = h.withBacklog(func(s setting) error {
+	err = h.lockBacklog(func(s setting) error {
 		now, err := s.read()
 		if err != nil {
 			return err
 		}
 		mine := j.State.Backlog
 		if mine == nil {
-			switch theirs := h.othersBacklog(); {
+			switch theirs := h.otherTeamsBacklog(); {
 			case now < backlogWant:
 				mine = &journal.BacklogRecord{Was: now, Set: backlogWant}
 			case theirs != nil && theirs.Set == now:
@@ -69,7 +69,7 @@ func (h *Host) RaiseBacklog() error {
 func (h *Host) LowerBacklog() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	j, err := h.begun()
+	j, err := h.currentJournal()
 	if err != nil {
 		return fmt.Errorf("put backlog back: %w", err)
 	}
@@ -82,12 +82,12 @@ func (h *Host) restoreBacklog(j *journal.Journal) error {
 	if mine == nil {
 		return nil
 	}
-	err := h.withBacklog(func(s setting) error {
+	err := h.lockBacklog(func(s setting) error {
 		now, err := s.read()
 		if err != nil {
 			return err
 		}
-		if h.othersBacklog() == nil && now == mine.Set && now != mine.Was {
+		if h.otherTeamsBacklog() == nil && now == mine.Set && now != mine.Was {
 			if err := h.setBacklog(s, mine.Was); err != nil {
 				return err
 			}
@@ -100,8 +100,8 @@ func (h *Host) restoreBacklog(j *journal.Journal) error {
 	return nil
 }
 
-// othersBacklog is what another team of this host has recorded, nil for nothing.
-func (h *Host) othersBacklog() *journal.BacklogRecord {
+// otherTeamsBacklog is what another team of this host has recorded, nil for nothing.
+func (h *Host) otherTeamsBacklog() *journal.BacklogRecord {
 	paths, _ := filepath.Glob(filepath.Join(h.o.StateDir, "*.journal"))
 	for _, path := range paths {
 		if path == journal.PathOf(h.o.StateDir, h.o.Team) {
@@ -114,11 +114,11 @@ func (h *Host) othersBacklog() *journal.BacklogRecord {
 	return nil
 }
 
-// withBacklog runs f while no other team looks at the setting or changes it; without the setting not at all. The lock is on the
+// lockBacklog runs f while no other team looks at the setting or changes it; without the setting not at all. The lock is on the
 // setting itself: that is one for teams with different state directories too, and leaves no file.
-func (h *Host) withBacklog(f func(setting) error) error {
-	file, err := os.OpenFile(cmp.Or(h.o.backlog, backlogPath), os.O_RDWR, 0)
-	if errors.Is(err, os.ErrNotExist) || cannotWrite(err) {
+func (h *Host) lockBacklog(f func(setting) error) error {
+	file, err := os.OpenFile(cmp.Or(h.o.backlogPath, netdevMaxBacklog), os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) || isReadOnly(err) {
 		return nil
 	}
 	if err != nil {
@@ -137,7 +137,7 @@ func (h *Host) withBacklog(f func(setting) error) error {
 }
 
 func (h *Host) setBacklog(s setting, frames int) error {
-	if err := h.at(fmt.Sprintf("set backlog to %d", frames)); err != nil {
+	if err := h.faultPoint(fmt.Sprintf("set backlog to %d", frames)); err != nil {
 		return err
 	}
 	return s.write(frames)

@@ -43,7 +43,7 @@ func (ts *teams) get() int {
 
 func (ts *teams) open(name string) *Host {
 	ts.t.Helper()
-	h, err := Open(Options{StateDir: ts.dir, Team: name, backlog: ts.file})
+	h, err := Open(Options{StateDir: ts.dir, Team: name, backlogPath: ts.file})
 	must(ts.t, err)
 	ts.t.Cleanup(func() { h.Close() })
 	must(ts.t, h.Begin())
@@ -130,7 +130,7 @@ func TestBacklogDeath(t *testing.T) {
 			}
 			return
 		}
-		h, err = Open(Options{StateDir: ts.dir, Team: "a", backlog: ts.file})
+		h, err = Open(Options{StateDir: ts.dir, Team: "a", backlogPath: ts.file})
 		must(t, err)
 		_, err = h.Restore()
 		must(t, err)
@@ -145,13 +145,13 @@ func TestBacklogDeath(t *testing.T) {
 func TestBacklogAbsent(t *testing.T) {
 	ts := newTeams(t, 1000)
 	h := ts.open("a")
-	h.o.backlog = filepath.Join(ts.dir, "none")
+	h.o.backlogPath = filepath.Join(ts.dir, "none")
 	size := journalSize(ts.t, h)
 	must(t, h.RaiseBacklog())
 	if journalSize(ts.t, h) != size {
 		t.Error("something was journalled")
 	}
-	if _, err := os.Stat(backlogPath); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%s in a namespace of its own: %v", backlogPath, err)
+	if _, err := os.Stat(netdevMaxBacklog); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s in a namespace of its own: %v", netdevMaxBacklog, err)
 	}
 }

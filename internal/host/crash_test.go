@@ -27,7 +27,7 @@ func dieAt(n int) (at func(string) error, where *string) {
 
 // mortal puts a hook into a host that is open already.
 func (h *Host) mortal(at func(string) error) {
-	h.o.at = at
+	h.o.faultPoint = at
 }
 
 // lives are what a team's process does before it dies in the last step.

@@ -7,9 +7,9 @@
 //	Check                 read-only; refuses with what, why and fix, and names what of others does not go along
 //	Begin                 journal on disk: boot, namespace, the adapter's name   ── from here Restore knows
 //	(the TAP is made)
-//	AdapterMade           journal: the adapter's ifindex
+//	RecordAdapter           journal: the adapter's ifindex
 //	Record                journal: everything about a member before it is touched
-//	CarryPolicy           the adapter, still down, gets its members' sysctls and IPv6 token
+//	CopySettings           the adapter, still down, gets its members' sysctls and IPv6 token
 //	(the adapter comes up)
 //	RebindConnections      masqueraded connections made anew, so that they are bound to no interface
 //	Isolate               ingress of the member dropped behind the packet socket, but for the NIC's own business
@@ -26,17 +26,17 @@
 //
 //	Look                  reads the adapter, puts back what it lost by going down; the journal forgets what others took away
 //	Behind                the same of links that stand on the adapter, which are not put back
-//	AdoptLate, AdoptRules what came to members goes the way of Adopt and Strip, journal first
-//	FollowRouters         refreshes addresses that members' kernels had formed
-//	MembersRenamed, AdapterRenamed, SetMTU, PutBackMAC
-//	Settle, GiveLast      before the end, where the adapter is down or gone: the journal knows what it had
+//	AdoptArrivals, SyncRules what came to members goes the way of Adopt and Strip, journal first
+//	RefreshFromRAs         refreshes addresses that members' kernels had formed
+//	RecordRenames, RecordAdapterName, SetMTU, RestoreMAC
+//	Settle, JournalLast      before the end, where the adapter is down or gone: the journal knows what it had
 //
 // # Giving back
 //
 // Release gives one member back, ReleaseAll all, Finish ends the adapter and the journal; Restore does all of that when the
 // team's process is gone. Type back has the steps, over all members each. What the adapter has goes to the NIC that it came
 // from, to another where that one has no link or is not there, and waits in the journal where no NIC is there that can have
-// it (backhome.go, away.go): GiveAway gives it when the NIC comes. An address is on the adapter before it is taken off the
+// it (backhome.go, away.go): RestoreAbsent gives it when the NIC comes. An address is on the adapter before it is taken off the
 // member, and on the member before it is taken off the adapter.
 //
 // # Undo by state
@@ -53,7 +53,7 @@
 //
 // # Locks
 //
-// Methods that change the host or read the journal hold Host.mu. AdoptLate's allow and Options.Taken run under it and must
+// Methods that change the host or read the journal hold Host.mu. AdoptArrivals's allow and Options.Taken run under it and must
 // not call those methods; ReleaseAll's still and SetMTU's came run without, for the control loop that they wait for may be
 // attaching or detaching a program. A Follower's look comes before Host.mu; its mu is never held together with Host.mu.
 //

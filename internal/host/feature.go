@@ -59,7 +59,7 @@ func (h *Host) setFeatures(name string, want map[string]bool) error {
 		return nil
 	}
 	what := fmt.Sprintf("set features of %s", name)
-	if err := h.at(what); err != nil {
+	if err := h.faultPoint(what); err != nil {
 		return err
 	}
 	if err := h.tool.Change(name, differ); err != nil {
@@ -89,7 +89,7 @@ func (h *Host) setSegment(l netlink.Link, want journal.SegmentSizes) error {
 			continue
 		}
 		what := fmt.Sprintf("set super-frame sizes of %s", l.Attrs().Name)
-		if err := h.at(what); err != nil {
+		if err := h.faultPoint(what); err != nil {
 			return err
 		}
 		if err := s.set(l, int(s.want)); err != nil {

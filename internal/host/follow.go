@@ -23,13 +23,13 @@ type Change uint32
 // The members of Change.
 const (
 	AdapterLink   Change = 1 << iota // its name, MAC, MTU, up or down, there or not
-	AdapterHas                       // its addresses, routes and neighbours
+	AdapterConfig                    // its addresses, routes and neighbours
 	MemberLink                       // the same of members
-	MemberHas                        // …
+	MemberConfig                     // …
 	OtherLink                        // links that are neither; a NIC may have come
-	OtherHas                         // addresses of those
-	BehindLink                       // links on the adapter, and the bridge it is a port of: one comes, changes or goes
-	BehindHas                        // their addresses
+	OtherConfig                      // addresses of those
+	UpperLink                        // links on the adapter, and the bridge it is a port of: one comes, changes or goes
+	UpperConfig                      // their addresses
 	Rules                            // policy rules of whomever
 	AdapterGroups                    // the adapter's stack joined or left a group
 	AnyChange     Change = 1<<iota - 1
@@ -49,52 +49,52 @@ type Follower struct {
 	h       *Host
 	adapter int
 
-	mu      sync.Mutex
-	file    *os.File
-	buf     []byte
-	members map[int]bool
-	behind  map[int]station // as they were read last
-	gone    []rtnl.Object   // addresses of the adapter that went by other hands since the last look …
-	goneToo []rtnl.Object   // … and of links that are not members: some of these may be behind it
-	news    []*News
+	mu               sync.Mutex
+	file             *os.File
+	buf              []byte
+	members          map[int]bool
+	uppers           map[int]upperLink // as they were read last
+	removed          []rtnl.Object     // addresses of the adapter that went by other hands since the last look …
+	removedElsewhere []rtnl.Object     // … and of links that are not members: some of these may be behind it
+	subscriptions    []*Subscription
 
-	up     bool // the adapter is, as far as events have been read
-	downs  int  // how often it went down
-	missed int  // how often events were lost
-	kept   journal.Config
-	at     int64          // CLOCK_BOOTTIME of kept's lifetimes
-	before *past          // what it had before it went down, until that has been put back
-	fallen *past          // the same with all that goes while it is down, unless somebody has looked: it may be going for good; and what comes
-	since  []rtnl.Message // events about the adapter since kept was read
+	up         bool // the adapter is, as far as events have been read
+	downs      int  // how often it went down
+	missed     int  // how often events were lost
+	config     journal.Config
+	configAt   int64           // CLOCK_BOOTTIME of kept's lifetimes
+	beforeDown *configSnapshot // what it had before it went down, until that has been put back
+	whileDown  *configSnapshot // the same with all that goes while it is down, unless somebody has looked: it may be going for good; and what comes
+	pending    []rtnl.Message  // events about the adapter since kept was read
 
-	look  sync.Mutex     // one at a time
-	known journal.Config // what the adapter had when it was last looked at
+	syncing    sync.Mutex     // one at a time
+	lastConfig journal.Config // what the adapter had when it was last looked at
 }
 
-// past are belongings with lifetimes as of a time.
-type past struct {
+// configSnapshot are belongings with lifetimes as of a time.
+type configSnapshot struct {
 	journal.Config
 	at int64 // CLOCK_BOOTTIME
 }
 
-// News wakes somebody who wants to know of changes.
-type News struct {
-	of  Change
-	got atomic.Uint32
-	c   chan struct{}
+// Subscription wakes somebody who wants to know of changes.
+type Subscription struct {
+	mask    Change
+	changed atomic.Uint32
+	c       chan struct{}
 }
 
 // C delivers when there is something to Take.
-func (n *News) C() <-chan struct{} { return n.c }
+func (n *Subscription) C() <-chan struct{} { return n.c }
 
-// Take returns what has changed since it was last asked for.
-func (n *News) Take() Change { return Change(n.got.Swap(0)) }
+// Changes returns what has changed since it was last asked for.
+func (n *Subscription) Changes() Change { return Change(n.changed.Swap(0)) }
 
-func (n *News) tell(c Change) {
-	if c &= n.of; c == 0 {
+func (n *Subscription) notify(c Change) {
+	if c &= n.mask; c == 0 {
 		return
 	}
-	n.got.Or(uint32(c))
+	n.changed.Or(uint32(c))
 	rtnl.Signal(n.c)
 }
 
@@ -105,7 +105,7 @@ func (h *Host) Follow(adapter int) (*Follower, error) {
 	if f.file, err = rtnl.SubscribeFiltered(); err != nil {
 		return nil, fmt.Errorf("subscribe to events: %w", err)
 	}
-	a, err := h.Facts(adapter)
+	a, err := h.ReadLink(adapter)
 	if err != nil {
 		f.file.Close()
 		return nil, err
@@ -114,11 +114,11 @@ func (h *Host) Follow(adapter int) (*Follower, error) {
 	return f, nil
 }
 
-// News returns one who is told of changes.
-func (f *Follower) News(of Change) *News {
-	n := &News{of: of, c: make(chan struct{}, 1)}
+// Subscribe returns one who is told of changes.
+func (f *Follower) Subscribe(of Change) *Subscription {
+	n := &Subscription{mask: of, c: make(chan struct{}, 1)}
 	f.mu.Lock()
-	f.news = append(f.news, n)
+	f.subscriptions = append(f.subscriptions, n)
 	f.mu.Unlock()
 	return n
 }
@@ -133,7 +133,7 @@ func (f *Follower) Members(indexes []int) {
 	defer f.mu.Unlock()
 	for i := range next {
 		if !f.members[i] {
-			f.tell(MemberLink | MemberHas)
+			f.notify(MemberLink | MemberConfig)
 			break
 		}
 	}
@@ -188,18 +188,18 @@ func (f *Follower) reopen(ctx context.Context) {
 		f.file.Close()
 		f.file = file
 	}
-	f.lost()
+	f.eventsLost()
 }
 
-// lost takes in that events did not arrive.
-func (f *Follower) lost() {
+// eventsLost takes in that events did not arrive.
+func (f *Follower) eventsLost() {
 	f.missed++
-	f.tell(AnyChange)
+	f.notify(AnyChange)
 }
 
-func (f *Follower) tell(c Change) {
-	for _, n := range f.news {
-		n.tell(c)
+func (f *Follower) notify(c Change) {
+	for _, n := range f.subscriptions {
+		n.notify(c)
 	}
 }
 
@@ -220,153 +220,153 @@ func (f *Follower) drain(fd int) error {
 		case errors.Is(err, unix.EINTR):
 			continue
 		case errors.Is(err, unix.ENOBUFS):
-			f.lost()
+			f.eventsLost()
 			continue
 		case err != nil:
 			return err
 		}
-		rtnl.EachMessage(f.buf[:n], f.take)
+		rtnl.EachMessage(f.buf[:n], f.handle)
 	}
 }
 
-// take takes one event in.
-func (f *Follower) take(m rtnl.Message) {
+// handle takes one event in.
+func (f *Follower) handle(m rtnl.Message) {
 	index, ok := m.Index()
 	if !ok {
 		return
 	}
 	switch m.Kind {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
-		f.takeLink(m, index)
+		f.handleLink(m, index)
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
 		switch {
 		case index == f.adapter:
-			f.keep(m)
-			f.goes(m)
-			f.tell(AdapterHas)
+			f.recordEvent(m)
+			f.noteRemoval(m)
+			f.notify(AdapterConfig)
 		case f.members[index]:
-			f.tell(MemberHas)
-		case f.behind[index].index != 0:
-			f.goes(m)
-			f.tell(BehindHas)
+			f.notify(MemberConfig)
+		case f.uppers[index].index != 0:
+			f.noteRemoval(m)
+			f.notify(UpperConfig)
 		default:
-			f.goes(m)
-			f.tell(OtherHas)
+			f.noteRemoval(m)
+			f.notify(OtherConfig)
 		}
 	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
 		switch {
 		case index == f.adapter:
-			f.keep(m)
+			f.recordEvent(m)
 		case f.members[index] && m.Kind == unix.RTM_NEWNEIGH:
-			f.tell(MemberHas)
+			f.notify(MemberConfig)
 		}
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
-		f.takeRoute(m)
+		f.handleRoute(m)
 	case unix.RTM_NEWRULE, unix.RTM_DELRULE:
-		f.tell(Rules)
+		f.notify(Rules)
 	case rtnl.RTMNewMulticast, rtnl.RTMDelMulticast:
 		if index == f.adapter {
-			f.tell(AdapterGroups)
+			f.notify(AdapterGroups)
 		}
 	}
 }
 
-func (f *Follower) takeLink(m rtnl.Message, index int) {
+func (f *Follower) handleLink(m rtnl.Message, index int) {
 	switch {
 	case index == f.adapter:
 		if len(m.Body) >= rtnl.LinkHeaderLen && m.Kind == unix.RTM_NEWLINK {
-			f.turned(binary.NativeEndian.Uint32(m.Body[8:])&unix.IFF_UP != 0)
+			f.setUp(binary.NativeEndian.Uint32(m.Body[8:])&unix.IFF_UP != 0)
 		}
-		f.tell(AdapterLink)
+		f.notify(AdapterLink)
 	case f.members[index]:
-		f.tell(MemberLink)
-	case f.behind[index].index != 0 || f.standsBehind(m.Body):
-		f.tell(BehindLink | OtherLink)
+		f.notify(MemberLink)
+	case f.uppers[index].index != 0 || f.standsOnUpper(m.Body):
+		f.notify(UpperLink | OtherLink)
 	default:
-		f.tell(OtherLink)
+		f.notify(OtherLink)
 	}
 }
 
-// goes notes an address that goes: one that comes and goes between two looks has been used, too.
-func (f *Follower) goes(m rtnl.Message) {
+// noteRemoval notes an address that goes: one that comes and goes between two looks has been used, too.
+func (f *Follower) noteRemoval(m rtnl.Message) {
 	a, err := rtnl.ParseObject(m.Body, rtnl.AddressHeaderLen)
 	if m.Kind != unix.RTM_DELADDR || err != nil {
 		return
 	}
 	switch {
 	case a.Index() != f.adapter:
-		f.goneToo = append(f.goneToo[max(0, len(f.goneToo)+1-goneMost):], a)
+		f.removedElsewhere = append(f.removedElsewhere[max(0, len(f.removedElsewhere)+1-maxRemoved):], a)
 	case f.up || a.Family() == unix.AF_INET:
-		f.gone = append(f.gone[max(0, len(f.gone)+1-goneMost):], a)
+		f.removed = append(f.removed[max(0, len(f.removed)+1-maxRemoved):], a)
 	}
 }
 
-// goneMost is how many addresses that went are kept until somebody looks.
-const goneMost = 64
+// maxRemoved is how many addresses that went are kept until somebody looks.
+const maxRemoved = 64
 
-// standsBehind reports whether the link of an event stands on the adapter, or on what does.
-func (f *Follower) standsBehind(body []byte) (yes bool) {
+// standsOnUpper reports whether the link of an event stands on the adapter, or on what does.
+func (f *Follower) standsOnUpper(body []byte) (yes bool) {
 	if len(body) < rtnl.LinkHeaderLen {
 		return false
 	}
 	rtnl.EachAttribute(body[rtnl.LinkHeaderLen:], func(kind uint16, value []byte) {
 		if kind == unix.IFLA_LINK && len(value) >= 4 {
 			on := int(int32(binary.NativeEndian.Uint32(value)))
-			yes = yes || on == f.adapter || f.behind[on].index != 0
+			yes = yes || on == f.adapter || f.uppers[on].index != 0
 		}
 	})
 	return yes
 }
 
-// turned takes in whether the adapter is up. When it goes down, what it had is what was read last with what has come since.
-func (f *Follower) turned(up bool) {
+// setUp takes in whether the adapter is up. When it goes down, what it had is what was read last with what has come since.
+func (f *Follower) setUp(up bool) {
 	if f.up && !up {
 		f.downs++
-		for _, m := range f.since {
-			f.kept.ApplyEvent(m, f.adapter, f.at)
+		for _, m := range f.pending {
+			f.config.ApplyEvent(m, f.adapter, f.configAt)
 		}
-		f.since = nil
-		if f.before == nil {
-			f.before = &past{f.kept, f.at}
-			f.fallen = &past{f.kept, f.at}
+		f.pending = nil
+		if f.beforeDown == nil {
+			f.beforeDown = &configSnapshot{f.config, f.configAt}
+			f.whileDown = &configSnapshot{f.config, f.configAt}
 		}
 	}
 	f.up = up
 }
 
-func (f *Follower) takeRoute(m rtnl.Message) {
+func (f *Follower) handleRoute(m rtnl.Message) {
 	adapter, member := false, false
 	rtnl.EventLinks(m.Body, func(index int) {
 		adapter = adapter || index == f.adapter
 		member = member || f.members[index]
 	})
 	if adapter || m.Flags&unix.NLM_F_REPLACE != 0 {
-		f.keep(m)
+		f.recordEvent(m)
 	}
 	switch {
 	case adapter:
-		f.tell(AdapterHas)
+		f.notify(AdapterConfig)
 	case member && m.Kind == unix.RTM_NEWROUTE:
-		f.tell(MemberHas)
+		f.notify(MemberConfig)
 	}
 }
 
-// sinceMost is how many events are kept between two readings. In a flood the first of them have to do.
-const sinceMost = 256
+// maxPending is how many events are kept between two readings. In a flood the first of them have to do.
+const maxPending = 256
 
-// keep takes in what became of the adapter's belongings. While it is down the kernel takes them away, all but IPv4
+// recordEvent takes in what became of the adapter's belongings. While it is down the kernel takes them away, all but IPv4
 // addresses: those that go are taken by somebody.
-func (f *Follower) keep(m rtnl.Message) {
+func (f *Follower) recordEvent(m rtnl.Message) {
 	if f.up {
-		if len(f.since) < sinceMost {
-			f.since = append(f.since, rtnl.Message{Kind: m.Kind, Flags: m.Flags, Body: slices.Clone(m.Body)})
+		if len(f.pending) < maxPending {
+			f.pending = append(f.pending, rtnl.Message{Kind: m.Kind, Flags: m.Flags, Body: slices.Clone(m.Body)})
 		}
 	}
 	v4 := m.Body[0] == unix.AF_INET && (m.Kind == unix.RTM_NEWADDR || m.Kind == unix.RTM_DELADDR)
-	if f.before != nil && (f.up || v4) {
-		f.before.ApplyEvent(m, f.adapter, f.before.at)
+	if f.beforeDown != nil && (f.up || v4) {
+		f.beforeDown.ApplyEvent(m, f.adapter, f.beforeDown.at)
 	}
-	if f.fallen != nil && m.Kind == unix.RTM_NEWADDR {
-		f.fallen.ApplyEvent(m, f.adapter, f.fallen.at)
+	if f.whileDown != nil && m.Kind == unix.RTM_NEWADDR {
+		f.whileDown.ApplyEvent(m, f.adapter, f.whileDown.at)
 	}
 }

@@ -13,26 +13,26 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// Late is something that came to a member while the team runs.
-type Late struct {
+// Arrival is something that came to a member while the team runs.
+type Arrival struct {
 	NIC     string
 	Address netip.Prefix  // zero: routes, with their NIC
 	Left    time.Duration // how long the address is valid; 0 for ever
 	New     bool          // the adapter does not have it
 }
 
-// LateOn lists what members have that is the adapter's by the rule of address auto: addresses but for the kernel's own, and
+// Arrivals lists what members have that is the adapter's by the rule of address auto: addresses but for the kernel's own, and
 // for each NIC with routes one Late without an address.
-func (h *Host) LateOn(members []string) ([]Late, error) {
+func (h *Host) Arrivals(members []string) ([]Arrival, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	j, err := h.begun()
+	j, err := h.currentJournal()
 	if err != nil {
 		return nil, err
 	}
-	var out []Late
+	var out []Arrival
 	for _, name := range members {
-		m, err := h.member(j, name)
+		m, err := h.memberNamed(j, name)
 		if err != nil {
 			continue
 		}
@@ -46,7 +46,7 @@ func (h *Host) LateOn(members []string) ([]Late, error) {
 		}
 		for _, a := range have {
 			if !m.IsKernelLinkLocal(a) {
-				out = append(out, lateOf(n.Name, a))
+				out = append(out, arrivalOf(n.Name, a))
 			}
 		}
 		routes, err := h.rt.LinkRoutes(n.Index)
@@ -54,27 +54,27 @@ func (h *Host) LateOn(members []string) ([]Late, error) {
 			return nil, err
 		}
 		if len(routes) > 0 {
-			out = append(out, Late{NIC: n.Name})
+			out = append(out, Arrival{NIC: n.Name})
 		}
 	}
 	return out, nil
 }
 
-func lateOf(nic string, a rtnl.Object) Late {
-	l := Late{NIC: nic, Address: rtnl.AddressPrefix(a)}
+func arrivalOf(nic string, a rtnl.Object) Arrival {
+	l := Arrival{NIC: nic, Address: rtnl.AddressPrefix(a)}
 	if _, valid := rtnl.Lifetimes(a); valid != rtnl.Forever {
 		l.Left = time.Duration(valid) * time.Second
 	}
 	return l
 }
 
-// AdoptLate moves what came to members late to the adapter, as Adopt does when the team begins, each thing that allow
+// AdoptArrivals moves what came to members late to the adapter, as Adopt does when the team begins, each thing that allow
 // says: the journal has it first, so that this NIC gets it in the end. An address that the adapter has already gets the
 // lifetimes of the one that came.
-func (h *Host) AdoptLate(adapter int, members []string, allow func(Late) bool) (moved []Late, err error) {
+func (h *Host) AdoptArrivals(adapter int, members []string, allow func(Arrival) bool) (moved []Arrival, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	j, err := h.begun()
+	j, err := h.currentJournal()
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (h *Host) AdoptLate(adapter int, members []string, allow func(Late) bool) (
 	}
 	var errs []error
 	for _, name := range members {
-		m, err := h.member(j, name)
+		m, err := h.memberNamed(j, name)
 		if err != nil || m.Left {
 			continue
 		}
@@ -92,7 +92,7 @@ func (h *Host) AdoptLate(adapter int, members []string, allow func(Late) bool) (
 		if err != nil {
 			continue // gone meanwhile
 		}
-		list, err := h.adoptLate(j, m, n, to, allow)
+		list, err := h.adoptArrivalsOf(j, m, n, to, allow)
 		moved = append(moved, list...)
 		if rtnl.IsInjectedCrash(err) {
 			return moved, err
@@ -102,7 +102,7 @@ func (h *Host) AdoptLate(adapter int, members []string, allow func(Late) bool) (
 	return moved, errors.Join(errs...)
 }
 
-func (h *Host) adoptLate(j *journal.Journal, m *journal.MemberState, n, to NIC, allow func(Late) bool) (moved []Late, err error) {
+func (h *Host) adoptArrivalsOf(j *journal.Journal, m *journal.MemberState, n, to NIC, allow func(Arrival) bool) (moved []Arrival, err error) {
 	have, err := h.rt.Addresses(n.Index)
 	if err != nil {
 		return nil, err
@@ -115,23 +115,23 @@ func (h *Host) adoptLate(j *journal.Journal, m *journal.MemberState, n, to NIC, 
 	if err != nil {
 		return nil, err
 	}
-	late, moved := chooseLate(m, n.Name, have, there, routes, allow)
-	if err := h.moveLate(j, m, n, to, late, routes); err != nil {
+	late, moved := chooseArrivals(m, n.Name, have, there, routes, allow)
+	if err := h.moveArrivals(j, m, n, to, late, routes); err != nil {
 		return nil, err
 	}
 	on6 := slices.ContainsFunc(have, func(a rtnl.Object) bool { return a.Family() == unix.AF_INET6 })
-	if on6 && m.Stripped && allow(Late{NIC: n.Name, Address: IPv6}) {
+	if on6 && m.Stripped && allow(Arrival{NIC: n.Name, Address: IPv6Enabled}) {
 		// Somebody turned IPv6 on, and the NIC would speak for itself.
-		return moved, h.unlessReadOnly(h.writeSysctl(n.Name, disableIPv6, "1"))
+		return moved, h.ignoreReadOnly(h.writeSysctl(n.Name, disableIPv6, "1"))
 	}
 	return moved, nil
 }
 
-// chooseLate are the addresses and routes of a member that move now. Routes go along with an address. there are the adapter's
+// chooseArrivals are the addresses and routes of a member that move now. Routes go along with an address. there are the adapter's
 // addresses.
-func chooseLate(m *journal.MemberState, nic string, have, there, routes []rtnl.Object, allow func(Late) bool) (late journal.Config, moved []Late) {
+func chooseArrivals(m *journal.MemberState, nic string, have, there, routes []rtnl.Object, allow func(Arrival) bool) (late journal.Config, moved []Arrival) {
 	for _, a := range have {
-		l := lateOf(nic, a)
+		l := arrivalOf(nic, a)
 		l.New = !rtnl.HasAddress(there, a)
 		if !m.IsKernelLinkLocal(a) && allow(l) {
 			late.Addresses, moved = append(late.Addresses, a), append(moved, l)
@@ -141,27 +141,27 @@ func chooseLate(m *journal.MemberState, nic string, have, there, routes []rtnl.O
 	case len(routes) == 0:
 	case len(late.Addresses) > 0:
 		late.Routes = routes
-	case allow(Late{NIC: nic}):
-		late.Routes, moved = routes, append(moved, Late{NIC: nic})
+	case allow(Arrival{NIC: nic}):
+		late.Routes, moved = routes, append(moved, Arrival{NIC: nic})
 	}
 	return late, moved
 }
 
-// moveLate writes down what came to a member and moves it to the adapter. routes are all of the member's.
-func (h *Host) moveLate(j *journal.Journal, m *journal.MemberState, n, to NIC, late journal.Config, routes []rtnl.Object) error {
+// moveArrivals writes down what came to a member and moves it to the adapter. routes are all of the member's.
+func (h *Host) moveArrivals(j *journal.Journal, m *journal.MemberState, n, to NIC, late journal.Config, routes []rtnl.Object) error {
 	if late.Empty() {
 		return nil
 	}
-	if err := h.journalLate(j, m, late); err != nil {
+	if err := h.journalGained(j, m, late); err != nil {
 		return err
 	}
 	six := slices.ContainsFunc(late.Addresses, func(a rtnl.Object) bool { return a.Family() == unix.AF_INET6 })
-	if err := h.needIPv6(to, six); err != nil {
+	if err := h.enableIPv6(to, six); err != nil {
 		return err
 	}
 	for _, a := range late.Addresses {
 		what := fmt.Sprintf("add %s to %s", rtnl.AddressPrefix(a), to.Name)
-		if err := h.rt.Change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, forAdapter(a, n, to, routes)); err != nil {
+		if err := h.rt.Change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, addressForAdapter(a, n, to, routes)); err != nil {
 			return err
 		}
 	}
@@ -181,7 +181,7 @@ func (h *Host) moveLate(j *journal.Journal, m *journal.MemberState, n, to NIC, l
 		return err
 	}
 	// With a NIC's last IPv4 address the kernel forgets its neighbours, permanent ones and proxies, too.
-	if err := h.followNeighbours(j, m, n, to); err != nil {
+	if err := h.syncNeighbours(j, m, n, to); err != nil {
 		return err
 	}
 	for _, a := range slices.Backward(late.Addresses) {
@@ -192,11 +192,11 @@ func (h *Host) moveLate(j *journal.Journal, m *journal.MemberState, n, to NIC, l
 	return nil
 }
 
-// IPv6 is the Late.Address of a member on which IPv6 was turned on: it does not move, it is turned off again.
-var IPv6 = netip.MustParsePrefix("::/0")
+// IPv6Enabled is the Arrival.Address of a member on which IPv6 was turned on: it does not move, it is turned off again.
+var IPv6Enabled = netip.MustParsePrefix("::/0")
 
-// journalLate writes down what came to a member, but for what is known to be its own.
-func (h *Host) journalLate(j *journal.Journal, m *journal.MemberState, b journal.Config) error {
+// journalGained writes down what came to a member, but for what is known to be its own.
+func (h *Host) journalGained(j *journal.Journal, m *journal.MemberState, b journal.Config) error {
 	now := rtnl.BootTime()
 	var new journal.Config
 	for _, a := range b.Addresses {
@@ -218,23 +218,23 @@ func (h *Host) journalLate(j *journal.Journal, m *journal.MemberState, b journal
 	new.Rules, new.Neighbours, new.Proxies = b.Rules, b.Neighbours, b.Proxies
 	if !m.Adopted {
 		if err := j.Write(journal.Record{Kind: journal.KindAdopt, Members: []int{m.No}}); err != nil {
-			return h.journalProblem(err)
+			return h.writeProblem(err)
 		}
 	}
 	if new.Empty() {
 		return nil
 	}
 	if err := j.Write(journal.Record{Kind: journal.KindGained, Done: true, No: m.No, Config: &new}); err != nil {
-		return h.journalProblem(err)
+		return h.writeProblem(err)
 	}
 	return nil
 }
 
-// AdoptRules copies rules and permanent neighbours that came to members, and takes away the copies of rules that are no more.
-func (h *Host) AdoptRules(adapter int, members []string) error {
+// SyncRules copies rules and permanent neighbours that came to members, and takes away the copies of rules that are no more.
+func (h *Host) SyncRules(adapter int, members []string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	j, err := h.begun()
+	j, err := h.currentJournal()
 	if err != nil {
 		return err
 	}
@@ -243,7 +243,7 @@ func (h *Host) AdoptRules(adapter int, members []string) error {
 		return err
 	}
 	for _, name := range members {
-		m, err := h.member(j, name)
+		m, err := h.memberNamed(j, name)
 		if err != nil || m.Left || !m.Adopted {
 			continue
 		}
@@ -251,17 +251,17 @@ func (h *Host) AdoptRules(adapter int, members []string) error {
 		if err != nil {
 			continue
 		}
-		if err := h.followRules(j, m, n, to); err != nil {
+		if err := h.syncRules(j, m, n, to); err != nil {
 			return err
 		}
-		if err := h.followNeighbours(j, m, n, to); err != nil {
+		if err := h.syncNeighbours(j, m, n, to); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (h *Host) followRules(j *journal.Journal, m *journal.MemberState, n, to NIC) error {
+func (h *Host) syncRules(j *journal.Journal, m *journal.MemberState, n, to NIC) error {
 	var have []rtnl.Object
 	for _, name := range journal.AppendName(m.Names, n.Name) {
 		list, err := h.rt.OwnRules(name)
@@ -271,7 +271,7 @@ func (h *Host) followRules(j *journal.Journal, m *journal.MemberState, n, to NIC
 		have = append(have, rtnl.Except(list, have, rtnl.RuleID)...)
 	}
 	if came := rtnl.Except(have, m.Rules, rtnl.RuleID); len(came) > 0 {
-		if err := h.journalLate(j, m, journal.Config{Rules: came}); err != nil {
+		if err := h.journalGained(j, m, journal.Config{Rules: came}); err != nil {
 			return err
 		}
 		new := &journal.MemberState{Member: journal.Member{Identity: m.Identity, Rules: came}, Names: m.Names}
@@ -289,7 +289,7 @@ func (h *Host) followRules(j *journal.Journal, m *journal.MemberState, n, to NIC
 		return err
 	}
 	for _, r := range went {
-		if next := rtnl.RuleFor(r, h.lenders(nil), to.Name); rtnl.HasRule(copies, next) {
+		if next := rtnl.RuleFor(r, h.lenderNames(nil), to.Name); rtnl.HasRule(copies, next) {
 			if err := h.rt.Change("remove rule of "+to.Name, unix.RTM_DELRULE, 0, next); err != nil {
 				return err
 			}
@@ -298,7 +298,7 @@ func (h *Host) followRules(j *journal.Journal, m *journal.MemberState, n, to NIC
 	return j.Write(journal.Record{Kind: journal.KindLost, Done: true, No: m.No, Config: &journal.Config{Rules: went}})
 }
 
-func (h *Host) followNeighbours(j *journal.Journal, m *journal.MemberState, n, to NIC) error {
+func (h *Host) syncNeighbours(j *journal.Journal, m *journal.MemberState, n, to NIC) error {
 	have, err := h.rt.Neighbours(n.Index, nil)
 	if err != nil {
 		return err
@@ -314,7 +314,7 @@ func (h *Host) followNeighbours(j *journal.Journal, m *journal.MemberState, n, t
 	if came.Empty() {
 		return nil
 	}
-	if err := h.journalLate(j, m, came); err != nil {
+	if err := h.journalGained(j, m, came); err != nil {
 		return err
 	}
 	for _, o := range came.Neighbours {
@@ -330,14 +330,14 @@ func (h *Host) followNeighbours(j *journal.Journal, m *journal.MemberState, n, t
 	return nil
 }
 
-// forget has the journal forget what left the adapter by other hands: nobody gets it back.
-func (h *Host) forget(adapter int, gone journal.Config) error {
+// journalLost has the journal forget what left the adapter by other hands: nobody gets it back.
+func (h *Host) journalLost(adapter int, gone journal.Config) error {
 	if gone.Empty() {
 		return nil
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	j, err := h.begun()
+	j, err := h.currentJournal()
 	if err != nil {
 		return err
 	}
@@ -357,17 +357,17 @@ func (h *Host) forget(adapter int, gone journal.Config) error {
 			continue
 		}
 		if err := j.Write(journal.Record{Kind: journal.KindLost, Done: true, No: m.No, Config: &b}); err != nil {
-			return h.journalProblem(err)
+			return h.writeProblem(err)
 		}
 	}
 	return nil
 }
 
-// ForgetTaken has the journal forget what somebody took off the adapter while no process looked. Where all of a family is gone
+// JournalRemoved has the journal forget what somebody took off the adapter while no process looked. Where all of a family is gone
 // the adapter has lost it by going down, and nobody took it.
-func (h *Host) ForgetTaken(adapter int) error {
+func (h *Host) JournalRemoved(adapter int) error {
 	h.mu.Lock()
-	j, err := h.begun()
+	j, err := h.currentJournal()
 	if err != nil {
 		h.mu.Unlock()
 		return err
@@ -391,5 +391,5 @@ func (h *Host) ForgetTaken(adapter int) error {
 	if err != nil {
 		return err
 	}
-	return h.forget(adapter, journal.Config{Addresses: gone})
+	return h.journalLost(adapter, journal.Config{Addresses: gone})
 }

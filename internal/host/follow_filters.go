@@ -14,17 +14,17 @@ import (
 	"nicteam/internal/tchook"
 )
 
-// BlindFilters names what others have put on the members and which does not see what comes in, because that comes by the adapter:
+// BypassedFilters names what others have put on the members and which does not see what comes in, because that comes by the adapter:
 // programs and tc filters on their ingress, nftables hooks on them, rules that name them, and links that stand on them. The words are the same each
 // time.
-func (h *Host) BlindFilters(members []string, adapter string) (found []string) {
+func (h *Host) BypassedFilters(members []string, adapter string) (found []string) {
 	all, err := h.links()
 	if err != nil {
 		return nil
 	}
 	to := nfnl.Iface{Name: adapter, Kind: "tun"}
 	if i := slices.IndexFunc(all, func(n NIC) bool { return n.Name == adapter }); i >= 0 {
-		to = faceOf(all[i])
+		to = ifaceOf(all[i])
 	}
 	nft, _ := nfnl.ReadRuleset()
 	tables := nfnl.ReadXtables()
@@ -48,7 +48,7 @@ func (h *Host) BlindFilters(members []string, adapter string) (found []string) {
 			found = append(found, fmt.Sprintf("%s, hooked on %s", where, n.Name))
 		}
 		for _, dir := range []nfnl.Direction{nfnl.Incoming, nfnl.Outgoing} {
-			for _, d := range append(nfnl.EffectsWithout(nft.Effects(faceOf(n), dir), nft.Effects(to, dir)), nfnl.EffectsWithout(tables.Effects(faceOf(n), dir), tables.Effects(to, dir))...) {
+			for _, d := range append(nfnl.EffectsWithout(nft.Effects(ifaceOf(n), dir), nft.Effects(to, dir)), nfnl.EffectsWithout(tables.Effects(ifaceOf(n), dir), tables.Effects(to, dir))...) {
 				if line := fmt.Sprintf("%s: %s", d.Chain, d.Text); !slices.Contains(found, line) {
 					found = append(found, line)
 				}
@@ -58,9 +58,9 @@ func (h *Host) BlindFilters(members []string, adapter string) (found []string) {
 	return found
 }
 
-// FilterChanges subscribes to changes of tc filters, of links that stand on others, and of nftables as far as those can concern links, until
+// WatchFilters subscribes to changes of tc filters, of links that stand on others, and of nftables as far as those can concern links, until
 // ctx ends. Programs by tcx come without an event, see FilterRevision; so do rules of the older iptables.
-func (h *Host) FilterChanges(ctx context.Context) <-chan struct{} {
+func (h *Host) WatchFilters(ctx context.Context) <-chan struct{} {
 	tc := rtnl.WatchEvents(ctx, []uint{unix.RTNLGRP_TC, unix.RTNLGRP_LINK}, func(ctx context.Context, f *os.File, signal func()) {
 		rtnl.ReadEvents(ctx, f, func(b []byte) {
 			if concernsFilters(b) {

@@ -17,12 +17,12 @@ type Renamed struct {
 	MAC  frame.MAC // zero: as it was
 }
 
-// MembersRenamed has the journal know members by the names and MACs that they have by other hands, all at once: two may have
+// RecordRenames has the journal know members by the names and MACs that they have by other hands, all at once: two may have
 // changed names.
-func (h *Host) MembersRenamed(list []Renamed) error {
+func (h *Host) RecordRenames(list []Renamed) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	j, err := h.begun()
+	j, err := h.currentJournal()
 	if err != nil {
 		return err
 	}
@@ -39,18 +39,18 @@ func (h *Host) MembersRenamed(list []Renamed) error {
 			continue
 		}
 		if err := j.Write(journal.Record{Kind: journal.KindRenamed, Done: true, No: m.No, Renamed: &journal.RenamedRecord{Name: r.Name, MAC: r.MAC}}); err != nil {
-			return h.journalProblem(err)
+			return h.writeProblem(err)
 		}
 	}
 	return nil
 }
 
-// AdapterRenamed has journal and policy rules know the adapter by the name that somebody gave it. A rule names links by their
+// RecordAdapterName has journal and policy rules know the adapter by the name that somebody gave it. A rule names links by their
 // names, so that those of members' rules that it has copies of would match nothing any more.
-func (h *Host) AdapterRenamed(index int) error {
+func (h *Host) RecordAdapterName(index int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	j, err := h.begun()
+	j, err := h.currentJournal()
 	if err != nil {
 		return err
 	}
@@ -67,13 +67,13 @@ func (h *Host) AdapterRenamed(index int) error {
 		return nil
 	}
 	if err := j.Write(journal.Record{Kind: journal.KindAdapter, Done: true, Adapter: &a}); err != nil {
-		return h.journalProblem(err)
+		return h.writeProblem(err)
 	}
 	copies, err := h.rt.RulesNaming(was)
 	if err != nil {
 		return err
 	}
-	names := h.lenders(nil)
+	names := h.lenderNames(nil)
 	for _, m := range j.State.Members {
 		for _, r := range m.Rules {
 			old, next := rtnl.RuleFor(r, names, was), rtnl.RuleFor(r, names, n.Name)
@@ -100,10 +100,10 @@ func (h *Host) AdapterName() string {
 	return a.Name
 }
 
-// PutBackMAC gives the adapter its address again after somebody has given it another. The IPv6 addresses that the kernel
+// RestoreMAC gives the adapter its address again after somebody has given it another. The IPv6 addresses that the kernel
 // has made of that one meanwhile go; a link-local one of its own address comes in place of theirs, as the kernel makes one
 // only when a link comes up.
-func (h *Host) PutBackMAC(adapter int, mac, wrong frame.MAC) error {
+func (h *Host) RestoreMAC(adapter int, mac, wrong frame.MAC) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	l, err := h.rt.Handle.LinkByIndex(adapter)

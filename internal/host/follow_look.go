@@ -13,9 +13,9 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// Adapter is the adapter as Look finds it.
-type Adapter struct {
-	LinkFacts
+// AdapterState is the adapter as Look finds it.
+type AdapterState struct {
+	LinkState
 	Addresses []netip.Prefix
 	Left      []netip.Prefix // its addresses that went since the last look, by other hands or because their time was over
 	Back      []string       // what it lost by going down and has again
@@ -23,36 +23,36 @@ type Adapter struct {
 	Leases    []Lease
 }
 
-// Look reads the adapter, gives it back what it lost by going down and up again, and has the journal forget what somebody
+// Sync reads the adapter, gives it back what it lost by going down and up again, and has the journal forget what somebody
 // took from it. The error is ErrNoNIC where there is no adapter any more.
-func (f *Follower) Look() (a Adapter, err error) {
-	f.look.Lock()
-	defer f.look.Unlock()
-	if a.LinkFacts, err = f.h.Facts(f.adapter); err != nil {
+func (f *Follower) Sync() (a AdapterState, err error) {
+	f.syncing.Lock()
+	defer f.syncing.Unlock()
+	if a.LinkState, err = f.h.ReadLink(f.adapter); err != nil {
 		return a, err
 	}
 	have, clean, err := f.readAdapter()
 	if err != nil || !clean {
 		return a, err // an event has come that leads to another look
 	}
-	removed := rtnl.Except(f.known.Routes, have.Routes, rtnl.RouteID)
-	if before := f.takeBefore(a.Up); before != nil {
-		removed = rtnl.Except(f.known.Routes, before.Routes, rtnl.RouteID)
-		a.Back, a.Lost = f.h.putBack(f.adapter, a, before, have)
+	removed := rtnl.Except(f.lastConfig.Routes, have.Routes, rtnl.RouteID)
+	if before := f.takeBeforeDown(a.Up); before != nil {
+		removed = rtnl.Except(f.lastConfig.Routes, before.Routes, rtnl.RouteID)
+		a.Back, a.Lost = f.h.restoreAfterDown(f.adapter, a, before, have)
 		if have, clean, err = f.readAdapter(); err != nil || !clean {
 			return a, err
 		}
 	}
-	went := rtnl.Except(append(f.takeGone(), f.known.Addresses...), have.Addresses, rtnl.AddressID)
+	went := rtnl.Except(append(f.takeRemoved(), f.lastConfig.Addresses...), have.Addresses, rtnl.AddressID)
 	if !a.Up {
 		// IPv4 addresses stay while a link is down, the rest comes back with it.
 		removed = nil
-		f.fellWithout(have.Addresses)
+		f.lostWhileDown(have.Addresses)
 		went = slices.DeleteFunc(went, func(o rtnl.Object) bool { return o.Family() == unix.AF_INET6 })
-		have.Routes = f.known.Routes
-		have.Addresses = append(have.Addresses, rtnl.Except(rtnl.OnlyIPv6(f.known.Addresses), have.Addresses, rtnl.AddressID)...)
+		have.Routes = f.lastConfig.Routes
+		have.Addresses = append(have.Addresses, rtnl.Except(rtnl.OnlyIPv6(f.lastConfig.Addresses), have.Addresses, rtnl.AddressID)...)
 	}
-	f.known = have
+	f.lastConfig = have
 	for _, o := range have.Addresses {
 		a.Addresses = append(a.Addresses, rtnl.AddressPrefix(o))
 	}
@@ -60,22 +60,22 @@ func (f *Follower) Look() (a Adapter, err error) {
 	for _, o := range went {
 		a.Left = append(a.Left, rtnl.AddressPrefix(o))
 	}
-	return a, f.h.forget(f.adapter, journal.Config{Addresses: went, Routes: removed})
+	return a, f.h.journalLost(f.adapter, journal.Config{Addresses: went, Routes: removed})
 }
 
 // Last is what the adapter had when it was looked at last, which is what it had when it went away.
-func (f *Follower) last() (journal.Config, int64) {
+func (f *Follower) lastKnown() (journal.Config, int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.catchUp()
-	if f.fallen != nil {
-		return f.fallen.Config, f.fallen.at
+	if f.whileDown != nil {
+		return f.whileDown.Config, f.whileDown.at
 	}
-	for _, m := range f.since {
-		f.kept.ApplyEvent(m, f.adapter, f.at)
+	for _, m := range f.pending {
+		f.config.ApplyEvent(m, f.adapter, f.configAt)
 	}
-	f.since = nil
-	return f.kept, f.at
+	f.pending = nil
+	return f.config, f.configAt
 }
 
 // readAdapter reads the adapter's belongings and keeps them. It is not clean if the adapter went down meanwhile, or events
@@ -84,7 +84,7 @@ func (f *Follower) readAdapter() (have journal.Config, clean bool, err error) {
 	f.mu.Lock()
 	f.catchUp()
 	downs, missed := f.downs, f.missed
-	begun := len(f.since)
+	begun := len(f.pending)
 	f.mu.Unlock()
 
 	at := rtnl.BootTime()
@@ -97,48 +97,48 @@ func (f *Follower) readAdapter() (have journal.Config, clean bool, err error) {
 		return have, false, err
 	}
 	if f.up {
-		f.kept, f.at = have, at
-		f.since = slices.Clone(f.since[min(begun, len(f.since)):])
+		f.config, f.configAt = have, at
+		f.pending = slices.Clone(f.pending[min(begun, len(f.pending)):])
 	}
 	return have, true, nil
 }
 
-// takeGone are the addresses that went since it was last asked, but for those that the adapter was known to have.
-func (f *Follower) takeGone() []rtnl.Object {
+// takeRemoved are the addresses that went since it was last asked, but for those that the adapter was known to have.
+func (f *Follower) takeRemoved() []rtnl.Object {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	gone := rtnl.Except(f.gone, f.known.Addresses, rtnl.AddressID)
-	f.gone = nil
+	gone := rtnl.Except(f.removed, f.lastConfig.Addresses, rtnl.AddressID)
+	f.removed = nil
 	return gone
 }
 
-// fellWithout takes in which addresses the adapter has while it is down.
-func (f *Follower) fellWithout(have []rtnl.Object) {
+// lostWhileDown takes in which addresses the adapter has while it is down.
+func (f *Follower) lostWhileDown(have []rtnl.Object) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.fallen != nil {
-		gone := slices.DeleteFunc(rtnl.Except(f.fallen.Addresses, have, rtnl.AddressID), func(o rtnl.Object) bool {
-			return o.Family() == unix.AF_INET6 && rtnl.HasAddress(f.before.Addresses, o) // it went by going down
+	if f.whileDown != nil {
+		gone := slices.DeleteFunc(rtnl.Except(f.whileDown.Addresses, have, rtnl.AddressID), func(o rtnl.Object) bool {
+			return o.Family() == unix.AF_INET6 && rtnl.HasAddress(f.beforeDown.Addresses, o) // it went by going down
 		})
-		f.fallen.Addresses = rtnl.Except(f.fallen.Addresses, gone, rtnl.AddressID)
+		f.whileDown.Addresses = rtnl.Except(f.whileDown.Addresses, gone, rtnl.AddressID)
 	}
 }
 
-// takeBefore is what the adapter had before it went down, once it is up again.
-func (f *Follower) takeBefore(up bool) *past {
+// takeBeforeDown is what the adapter had before it went down, once it is up again.
+func (f *Follower) takeBeforeDown(up bool) *configSnapshot {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !up || !f.up {
 		return nil
 	}
-	b := f.before
-	f.before, f.fallen = nil, nil
+	b := f.beforeDown
+	f.beforeDown, f.whileDown = nil, nil
 	return b
 }
 
-// putBack gives the adapter what it had before it went down and has not: IPv6 addresses, routes that were set by hand,
+// restoreAfterDown gives the adapter what it had before it went down and has not: IPv6 addresses, routes that were set by hand,
 // permanent neighbours. What the kernel or a routing daemon makes comes back by itself.
-func (h *Host) putBack(adapter int, a Adapter, was *past, have journal.Config) (back, lost []string) {
+func (h *Host) restoreAfterDown(adapter int, a AdapterState, was *configSnapshot, have journal.Config) (back, lost []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	tell := func(what string, err error) {
@@ -181,40 +181,40 @@ func (h *Host) putBack(adapter int, a Adapter, was *past, have journal.Config) (
 	return back, lost
 }
 
-// Settle is before the team ends: what the adapter lost by going down it has again, or the journal knows of it.
-func (f *Follower) Settle() error {
-	if _, err := f.Look(); err != nil {
+// SyncBeforeEnd is before the team ends: what the adapter lost by going down it has again, or the journal knows of it.
+func (f *Follower) SyncBeforeEnd() error {
+	if _, err := f.Sync(); err != nil {
 		if errors.Is(err, ErrNoNIC) {
 			return nil // whoever saw it go has done so
 		}
 		return err
 	}
 	f.mu.Lock()
-	fell := f.fallen != nil
+	fell := f.whileDown != nil
 	f.mu.Unlock()
 	if !fell {
 		return nil
 	}
-	return f.GiveLast()
+	return f.JournalLast()
 }
 
-// GiveLast has the journal know what the adapter had when it went away, so that members get it back: what came to it by hand
+// JournalLast has the journal know what the adapter had when it went away, so that members get it back: what came to it by hand
 // belongs to the NIC that gets such things, and what it lost before is nobody's.
-func (f *Follower) GiveLast() error {
-	f.look.Lock()
-	defer f.look.Unlock()
-	b, at := f.last()
+func (f *Follower) JournalLast() error {
+	f.syncing.Lock()
+	defer f.syncing.Unlock()
+	b, at := f.lastKnown()
 	went := journal.Config{
-		Addresses: rtnl.Except(append(f.takeGone(), f.known.Addresses...), b.Addresses, rtnl.AddressID),
-		Routes:    rtnl.Except(f.known.Routes, b.Routes, rtnl.RouteID),
+		Addresses: rtnl.Except(append(f.takeRemoved(), f.lastConfig.Addresses...), b.Addresses, rtnl.AddressID),
+		Routes:    rtnl.Except(f.lastConfig.Routes, b.Routes, rtnl.RouteID),
 	}
-	return errors.Join(f.h.forget(f.adapter, went), f.h.inherit(f.adapter, b, at))
+	return errors.Join(f.h.journalLost(f.adapter, went), f.h.journalInherited(f.adapter, b, at))
 }
 
-func (h *Host) inherit(adapter int, b journal.Config, at int64) error {
+func (h *Host) journalInherited(adapter int, b journal.Config, at int64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	j, err := h.begun()
+	j, err := h.currentJournal()
 	if err != nil {
 		return fmt.Errorf("keep what the adapter had: %w", err)
 	}

@@ -31,10 +31,10 @@ func TestPutBackMAC(t *testing.T) {
 
 	h := w.open(nil)
 	for range 2 {
-		if err := h.PutBackMAC(adapter, right, wrong); err != nil {
+		if err := h.RestoreMAC(adapter, right, wrong); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := h.Facts(adapter); got.MAC != right || err != nil {
+		if got, err := h.ReadLink(adapter); got.MAC != right || err != nil {
 			t.Errorf("MAC is %v, %v", got, err)
 		}
 		if got, want := addresses(), "10.9.0.1/24 fd09::7/64 fe80::ff:fe00:42/64"; got != want {
@@ -44,7 +44,7 @@ func TestPutBackMAC(t *testing.T) {
 	if got := run(t, "ip -6 route show table local dev na"); strings.Contains(got, "dd:ff:fe00:7") || !strings.Contains(got, "fe80::ff:fe00:42") {
 		t.Errorf("local routes:\n%s", got)
 	}
-	if err := h.PutBackMAC(1<<30, right, wrong); err == nil {
+	if err := h.RestoreMAC(1<<30, right, wrong); err == nil {
 		t.Error("an adapter that is not there was given a MAC")
 	}
 }

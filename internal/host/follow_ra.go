@@ -21,9 +21,9 @@ import (
 // twoHours is how far an unauthenticated advertisement may shorten a lifetime (RFC 4862 clause 5.5.3 e), in seconds.
 const twoHours = 2 * 60 * 60
 
-// FollowRouters refreshes the adapter's addresses that members' kernels had formed, as routers speak of their prefixes, until
+// RefreshFromRAs refreshes the adapter's addresses that members' kernels had formed, as routers speak of their prefixes, until
 // ctx ends.
-func (h *Host) FollowRouters(ctx context.Context, adapter int) {
+func (h *Host) RefreshFromRAs(ctx context.Context, adapter int) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // whatever ends it
 	heard := make(chan rtnl.Prefix)
@@ -44,7 +44,7 @@ func (h *Host) FollowRouters(ctx context.Context, adapter int) {
 	for {
 		select {
 		case p := <-heard:
-			if err := h.refreshLent(adapter, p); err != nil {
+			if err := h.refreshFormed(adapter, p); err != nil {
 				h.log.Warn("addresses not refreshed", "prefix", p.Prefix, "err", err)
 			}
 		case <-ctx.Done():
@@ -53,8 +53,8 @@ func (h *Host) FollowRouters(ctx context.Context, adapter int) {
 	}
 }
 
-// refreshLent refreshes the adapter's addresses of a prefix that a router speaks of.
-func (h *Host) refreshLent(adapter int, p rtnl.Prefix) error {
+// refreshFormed refreshes the adapter's addresses of a prefix that a router speaks of.
+func (h *Host) refreshFormed(adapter int, p rtnl.Prefix) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.journal == nil {
@@ -73,7 +73,7 @@ func (h *Host) refreshLent(adapter int, p rtnl.Prefix) error {
 		if !ok {
 			continue
 		}
-		preferred, valid, ok := refreshed(a, lentAddress{was, of}, p, rtnl.MonotonicTime()/1e9)
+		preferred, valid, ok := refreshed(a, formedAddress{was, of}, p, rtnl.MonotonicTime()/1e9)
 		if !ok {
 			continue
 		}
@@ -87,15 +87,15 @@ func (h *Host) refreshLent(adapter int, p rtnl.Prefix) error {
 	return errors.Join(errs...)
 }
 
-// lentAddress is an address as a member had it.
-type lentAddress struct {
+// formedAddress is an address as a member had it.
+type formedAddress struct {
 	rtnl.Object
 	of *journal.Member
 }
 
 // refreshed are the lifetimes that an address gets when a router speaks of its prefix (RFC 4862 clause 5.5.3 e), now being
 // the seconds since boot; one that is for privacy ends when it ought to (RFC 8981 clause 3.4). false: as they are.
-func refreshed(a rtnl.Object, was lentAddress, p rtnl.Prefix, now int64) (preferred, valid uint32, ok bool) {
+func refreshed(a rtnl.Object, was formedAddress, p rtnl.Prefix, now int64) (preferred, valid uint32, ok bool) {
 	isPreferred, isValid := rtnl.Lifetimes(a)
 	if isValid == rtnl.Forever || len(a.Get(unix.IFA_CACHEINFO)) < 8 {
 		return 0, 0, false
@@ -109,21 +109,21 @@ func refreshed(a rtnl.Object, was lentAddress, p rtnl.Prefix, now int64) (prefer
 		valid = isValid
 	}
 	if rtnl.IsTemporary(was.Object) {
-		valid = min(valid, was.left("ipv6/temp_valid_lft", now))
-		preferred = min(preferred, was.left("ipv6/temp_prefered_lft", now))
+		valid = min(valid, was.lifetimeLeft("ipv6/temp_valid_lft", now))
+		preferred = min(preferred, was.lifetimeLeft("ipv6/temp_prefered_lft", now))
 	}
 	preferred = min(preferred, valid)
-	if valid == 0 || near(valid, isValid) && near(preferred, isPreferred) {
+	if valid == 0 || sameLifetime(valid, isValid) && sameLifetime(preferred, isPreferred) {
 		return 0, 0, false
 	}
 	return preferred, valid, true
 }
 
-// near reports whether two lifetimes are one that was read at two moments.
-func near(a, b uint32) bool { return max(a, b)-min(a, b) <= 1 }
+// sameLifetime reports whether two lifetimes are one that was read at two moments.
+func sameLifetime(a, b uint32) bool { return max(a, b)-min(a, b) <= 1 }
 
-// left is for how long the kernel would still have refreshed an address that was for privacy.
-func (l lentAddress) left(setting string, now int64) uint32 {
+// lifetimeLeft is for how long the kernel would still have refreshed an address that was for privacy.
+func (l formedAddress) lifetimeLeft(setting string, now int64) uint32 {
 	limit, err := strconv.ParseInt(l.of.Sysctls[setting], 10, 64)
 	info := l.Get(unix.IFA_CACHEINFO)
 	if err != nil || len(info) < 16 {

@@ -37,7 +37,7 @@ func TestLentAddressesAreRefreshed(t *testing.T) {
 	must(t, err)
 	go func() {
 		defer close(done)
-		h.FollowRouters(ctx, index)
+		h.RefreshFromRAs(ctx, index)
 	}()
 	defer func() { cancel(); <-done }()
 	for i := range r.a.Prefixes {
@@ -120,7 +120,7 @@ func TestRefreshed(t *testing.T) {
 		{"for privacy", address(10, 20), private, [2]uint32{5000, 6000}, 300, 800},
 		{"for privacy, its time is over", address(10, 20), private, [2]uint32{50, 60}, 50, 60},
 	} {
-		preferred, valid, ok := refreshed(c.is, lentAddress{c.was, member}, rtnl.Prefix{Preferred: c.hears[0], Valid: c.hears[1]}, 300)
+		preferred, valid, ok := refreshed(c.is, formedAddress{c.was, member}, rtnl.Prefix{Preferred: c.hears[0], Valid: c.hears[1]}, 300)
 		if preferred != c.wantPreferred || valid != c.wantLft || ok != (c.wantLft != 0) {
 			t.Errorf("%s: %d, %d, %v; want %d, %d", c.name, preferred, valid, ok, c.wantPreferred, c.wantLft)
 		}

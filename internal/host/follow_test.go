@@ -28,12 +28,12 @@ func (w *world) follow(h *Host) (*Follower, int) {
 }
 
 // tells waits for news that have a change in them.
-func tells(t *testing.T, n *News, want Change) {
+func tells(t *testing.T, n *Subscription, want Change) {
 	t.Helper()
 	for got := Change(0); got&want == 0; {
 		select {
 		case <-n.C():
-			got |= n.Take()
+			got |= n.Changes()
 		case <-time.After(labtest.Patience):
 			t.Fatalf("no news of %b", want)
 		}
@@ -48,11 +48,11 @@ func TestFollowerTells(t *testing.T) {
 	f, _ := w.follow(h)
 	na := must1(h.nic("na"))
 	f.Members([]int{na.Index})
-	n := f.News(AnyChange &^ OtherLink)
+	n := f.Subscribe(AnyChange &^ OtherLink)
 	settle := func() {
 		run(t, "ip addr add 10.99.0.1/32 dev nc; ip addr del 10.99.0.1/32 dev nc")
-		tells(t, n, OtherHas)
-		n.Take()
+		tells(t, n, OtherConfig)
+		n.Changes()
 	}
 	settle()
 	for _, tt := range []struct {
@@ -60,22 +60,22 @@ func TestFollowerTells(t *testing.T) {
 		want         Change
 	}{
 		{"adapter's MAC", "ip link set team0 address 02:00:00:00:00:77", AdapterLink},
-		{"adapter's address", "ip addr add 10.6.0.1/24 dev team0", AdapterHas},
-		{"adapter's IPv6 address", "ip addr add fd06::1/64 dev team0 nodad", AdapterHas},
-		{"adapter's route", "ip route add 10.60.0.0/16 via 10.6.0.2 dev team0", AdapterHas},
-		{"adapter's route in a table", "ip route add 10.60.0.0/16 via 10.6.0.2 dev team0 table 99", AdapterHas},
-		{"adapter's route of a DHCP client", "ip route add 10.61.0.0/16 via 10.6.0.2 dev team0 proto dhcp", AdapterHas},
-		{"adapter's IPv6 route", "ip -6 route add fd60::/16 via fd06::2 dev team0", AdapterHas},
-		{"adapter's route goes", "ip route del 10.60.0.0/16 dev team0", AdapterHas},
+		{"adapter's address", "ip addr add 10.6.0.1/24 dev team0", AdapterConfig},
+		{"adapter's IPv6 address", "ip addr add fd06::1/64 dev team0 nodad", AdapterConfig},
+		{"adapter's route", "ip route add 10.60.0.0/16 via 10.6.0.2 dev team0", AdapterConfig},
+		{"adapter's route in a table", "ip route add 10.60.0.0/16 via 10.6.0.2 dev team0 table 99", AdapterConfig},
+		{"adapter's route of a DHCP client", "ip route add 10.61.0.0/16 via 10.6.0.2 dev team0 proto dhcp", AdapterConfig},
+		{"adapter's IPv6 route", "ip -6 route add fd60::/16 via fd06::2 dev team0", AdapterConfig},
+		{"adapter's route goes", "ip route del 10.60.0.0/16 dev team0", AdapterConfig},
 		{"adapter's route of a routing daemon", "ip route add 10.62.0.0/16 via 10.6.0.2 dev team0 proto bird", 0},
 		{"adapter's neighbour", "ip neigh add 10.6.0.9 lladdr 02:00:00:00:00:09 dev team0 nud reachable", 0},
 		{"member's MTU", "ip link set na mtu 1400", MemberLink},
-		{"member's address", "ip addr add 10.5.0.1/24 dev na", MemberHas},
-		{"member's route", "ip route add 10.50.0.0/16 via 10.5.0.2 dev na", MemberHas},
-		{"member's hop", "ip addr add 10.4.0.1/24 dev nc; ip route add 10.51.0.0/16 nexthop via 10.4.0.2 dev nc nexthop via 10.5.0.2 dev na", MemberHas},
-		{"member's connected route by its manager", "ip route add 10.52.0.0/16 dev na proto kernel scope link src 10.5.0.1 metric 100", MemberHas},
-		{"member's advertised route by its manager", "ip -6 route add fd52::/64 dev na proto ra metric 100", MemberHas},
-		{"member's permanent neighbour", "ip neigh add 10.5.0.9 lladdr 02:00:00:00:00:09 dev na nud permanent", MemberHas},
+		{"member's address", "ip addr add 10.5.0.1/24 dev na", MemberConfig},
+		{"member's route", "ip route add 10.50.0.0/16 via 10.5.0.2 dev na", MemberConfig},
+		{"member's hop", "ip addr add 10.4.0.1/24 dev nc; ip route add 10.51.0.0/16 nexthop via 10.4.0.2 dev nc nexthop via 10.5.0.2 dev na", MemberConfig},
+		{"member's connected route by its manager", "ip route add 10.52.0.0/16 dev na proto kernel scope link src 10.5.0.1 metric 100", MemberConfig},
+		{"member's advertised route by its manager", "ip -6 route add fd52::/64 dev na proto ra metric 100", MemberConfig},
+		{"member's permanent neighbour", "ip neigh add 10.5.0.9 lladdr 02:00:00:00:00:09 dev na nud permanent", MemberConfig},
 		{"member's neighbour", "ip neigh add 10.5.0.8 lladdr 02:00:00:00:00:08 dev na nud reachable", 0},
 		{"other's route", "ip route add 10.40.0.0/16 via 10.4.0.2 dev nc", 0},
 		{"other's neighbour", "ip neigh add 10.4.0.9 lladdr 02:00:00:00:00:09 dev nc nud permanent", 0},
@@ -90,9 +90,9 @@ func TestFollowerTells(t *testing.T) {
 			continue
 		}
 		run(t, "ip addr add 10.99.0.1/32 dev nc; ip addr del 10.99.0.1/32 dev nc")
-		for got := Change(0); got&OtherHas == 0; {
+		for got := Change(0); got&OtherConfig == 0; {
 			<-n.C()
-			if got |= n.Take(); got&^OtherHas != 0 {
+			if got |= n.Changes(); got&^OtherConfig != 0 {
 				t.Errorf("%s: news %b", tt.name, got)
 			}
 		}
@@ -105,7 +105,7 @@ func TestLookAfterDown(t *testing.T) {
 	h := w.open(nil)
 	must(t, h.Begin())
 	f, index := w.follow(h)
-	must(t, h.AdapterMade(index))
+	must(t, h.RecordAdapter(index))
 	run(t, `ip addr add 10.6.0.1/24 dev team0; ip addr add fd06::1/64 dev team0 nodad; ip addr add fd06::2/64 dev team0 nodad valid_lft 3600 preferred_lft 1800
 		ip route add 10.60.0.0/16 via 10.6.0.2 dev team0 proto static; ip route add 10.61.0.0/16 via 10.60.0.1 dev team0 onlink
 		ip -6 route add fd60::/32 via fd06::9 dev team0; ip route add 10.62.0.0/16 via 10.6.0.2 dev team0 proto 186
@@ -117,9 +117,9 @@ func TestLookAfterDown(t *testing.T) {
 		return strings.ReplaceAll(run(t, `ip -o -4 addr show dev team0; ip -o -6 addr show dev team0 scope global | sed 's/sec/ /g; s/valid_lft [0-9]*/valid/; s/preferred_lft [0-9]*/preferred/' | sort
 			ip route show dev team0 | grep -v 'proto bgp'; ip -6 route show dev team0 proto boot; ip -6 route show dev team0 proto ra; ip -6 route show dev team0 metric 1024; ip neigh show dev team0 nud permanent; ip neigh show proxy dev team0`), " linkdown", "")
 	}
-	look := func() Adapter {
+	look := func() AdapterState {
 		t.Helper()
-		a, err := f.Look()
+		a, err := f.Sync()
 		must(t, err)
 		return a
 	}
@@ -158,7 +158,7 @@ func TestLookAfterDown(t *testing.T) {
 		t.Errorf("is\n%s", now)
 	}
 	run(t, "ip link del team0")
-	if _, err := f.Look(); !errors.Is(err, ErrNoNIC) {
+	if _, err := f.Sync(); !errors.Is(err, ErrNoNIC) {
 		t.Errorf("no adapter: %v", err)
 	}
 }
@@ -174,19 +174,19 @@ func TestSettle(t *testing.T) {
 		must(t, err)
 		f, err := h.Follow(l.Attrs().Index)
 		must(t, err)
-		_, err = f.Look()
+		_, err = f.Sync()
 		must(t, err)
 		run(t, "ip route add 10.60.0.0/16 via 10.9.0.254 dev team0")
 		labtest.Eventually(t, "the route is known", func() bool {
-			_, err := f.Look()
+			_, err := f.Sync()
 			must(t, err)
-			return len(f.known.Routes) > 0
+			return len(f.lastConfig.Routes) > 0
 		})
 		run(t, "ip link set team0 down")
 		if up {
 			run(t, "ip link set team0 up")
 		}
-		must(t, f.Settle())
+		must(t, f.SyncBeforeEnd())
 		must(t, finish(w, h))
 		for _, a := range []string{"10.9.0.1", "fd09::1"} {
 			reach(t, a)
@@ -208,13 +208,13 @@ func TestWentWithTheAdapter(t *testing.T) {
 	must(t, err)
 	f, err := h.Follow(l.Attrs().Index)
 	must(t, err)
-	_, err = f.Look()
+	_, err = f.Sync()
 	must(t, err)
 	run(t, `ip addr del 10.9.1.1/24 dev team0; ip addr del fd09::2/64 dev team0; ip route del 10.61.0.0/16; ip link del team0`)
-	if _, err := f.Look(); !errors.Is(err, ErrNoNIC) {
+	if _, err := f.Sync(); !errors.Is(err, ErrNoNIC) {
 		t.Fatal(err)
 	}
-	must(t, f.GiveLast())
+	must(t, f.JournalLast())
 	must(t, finish(w, h))
 	got := run(t, "ip addr show dev na; ip route show dev na")
 	for what, want := range map[string]bool{"10.9.0.1": true, "fd09::1": true, "10.60.0.0": true, "10.9.1.1": false, "fd09::2": false, "10.61.0.0": false} {
@@ -235,10 +235,10 @@ func TestCameWhileDown(t *testing.T) {
 		h := w.open(nil)
 		must(t, h.Begin())
 		f, index := w.follow(h)
-		must(t, h.AdapterMade(index))
+		must(t, h.RecordAdapter(index))
 		run(t, "ip addr add 10.6.0.1/24 dev team0; ip addr add fd06::1/64 dev team0 nodad")
 		looked := func() {
-			_, err := f.Look()
+			_, err := f.Sync()
 			must(t, err)
 		}
 		looked()
@@ -252,7 +252,7 @@ func TestCameWhileDown(t *testing.T) {
 		}
 		run(t, "ip link del team0")
 		labtest.Eventually(t, "what it had is known", func() bool {
-			b, _ := f.last()
+			b, _ := f.lastKnown()
 			var have []string
 			for _, a := range b.Addresses {
 				if !rtnl.IsLinkLocal(a) {
@@ -284,9 +284,9 @@ func TestLateIsJournalledFirst(t *testing.T) {
 			count++
 			return nil
 		})
-		_, err := h.AdoptLate(index, w.nics, func(Late) bool { return true })
+		_, err := h.AdoptArrivals(index, w.nics, func(Arrival) bool { return true })
 		if err == nil {
-			err = h.AdoptRules(index, w.nics)
+			err = h.SyncRules(index, w.nics)
 		}
 		if err != nil && !rtnl.IsInjectedCrash(err) {
 			t.Fatal(err)
@@ -333,12 +333,12 @@ func FuzzEvents(f *testing.F) {
 	f.Add(route)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		fl := &Follower{adapter: 7, members: map[int]bool{8: true}, up: true}
-		n := &News{of: AnyChange, c: make(chan struct{}, 1)}
-		fl.news = []*News{n}
-		rtnl.EachMessage(b, fl.take)
-		fl.turned(false)
-		rtnl.EachMessage(b, fl.take)
-		fl.turned(true)
-		rtnl.EachMessage(b, fl.take)
+		n := &Subscription{mask: AnyChange, c: make(chan struct{}, 1)}
+		fl.subscriptions = []*Subscription{n}
+		rtnl.EachMessage(b, fl.handle)
+		fl.setUp(false)
+		rtnl.EachMessage(b, fl.handle)
+		fl.setUp(true)
+		rtnl.EachMessage(b, fl.handle)
 	})
 }

@@ -7,28 +7,28 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// Behind is an address of a link that stands on the adapter, such as a VLAN, or of the bridge that it is a port of, as far as
+// UpperAddress is an address of a link that stands on the adapter, such as a VLAN, or of the bridge that it is a port of, as far as
 // that link has the adapter's MAC.
-type Behind struct {
+type UpperAddress struct {
 	NIC     string
 	Address netip.Prefix
 	VLAN    uint16 // 0: untagged
 }
 
-// Behind reads the addresses behind the adapter, and which have gone since it was last asked. It is told of changes of those
+// UpperAddresses reads the addresses behind the adapter, and which have gone since it was last asked. It is told of changes of those
 // links from here on.
-func (f *Follower) Behind() (have map[Behind]bool, gone []Behind, err error) {
+func (f *Follower) UpperAddresses() (have map[UpperAddress]bool, gone []UpperAddress, err error) {
 	f.mu.Lock()
-	went := f.goneToo
-	f.goneToo = nil
+	went := f.removedElsewhere
+	f.removedElsewhere = nil
 	f.mu.Unlock()
 	links, err := rtnl.RetryDump(f.h.rt.Handle.LinkList)
 	if err != nil {
 		return nil, nil, err
 	}
-	stations := map[int]station{}
-	have = map[Behind]bool{}
-	for _, b := range behind(links, f.adapter) {
+	stations := map[int]upperLink{}
+	have = map[UpperAddress]bool{}
+	for _, b := range uppersOf(links, f.adapter) {
 		if b.index == f.adapter || b.mac != 0 {
 			continue
 		}
@@ -38,16 +38,16 @@ func (f *Follower) Behind() (have map[Behind]bool, gone []Behind, err error) {
 			return nil, nil, err
 		}
 		for _, a := range list {
-			have[Behind{b.name, rtnl.AddressPrefix(a), b.vlan}] = true
+			have[UpperAddress{b.name, rtnl.AddressPrefix(a), b.vlan}] = true
 		}
 	}
 	f.mu.Lock()
-	was := f.behind
-	f.behind = stations
+	was := f.uppers
+	f.uppers = stations
 	f.mu.Unlock()
 	for _, a := range went {
-		for _, b := range []station{stations[a.Index()], was[a.Index()]} {
-			if left := (Behind{b.name, rtnl.AddressPrefix(a), b.vlan}); b.index != 0 && !have[left] && !slices.Contains(gone, left) {
+		for _, b := range []upperLink{stations[a.Index()], was[a.Index()]} {
+			if left := (UpperAddress{b.name, rtnl.AddressPrefix(a), b.vlan}); b.index != 0 && !have[left] && !slices.Contains(gone, left) {
 				gone = append(gone, left)
 			}
 		}

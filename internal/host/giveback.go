@@ -33,63 +33,63 @@ func (h *Host) ReleaseAll(still func()) (Restored, error) {
 
 // releaseAll is ReleaseAll; thorough: of a process that was killed, whose journal may have lost something.
 func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
-	j, err := h.begun()
+	j, err := h.currentJournal()
 	if err != nil {
 		return Restored{}, fmt.Errorf("release members: %w", err)
 	}
-	b := &back{h: h, j: j, by: map[int]int{}, thorough: thorough}
+	b := &giveBack{h: h, j: j, indexNow: map[int]int{}, thorough: thorough}
 	if a, ok := h.adapter(); ok {
 		b.adapter = &a
-		if b.held, err = h.rt.Addresses(a.Index); err != nil {
+		if b.adapterAddresses, err = h.rt.Addresses(a.Index); err != nil {
 			return Restored{}, fmt.Errorf("release members: %w", err)
 		}
 	}
-	b.gather()
+	b.collectMembers()
 	if thorough {
-		b.search()
-		if err := b.lookForBegun(); err != nil {
+		b.findUnrecorded()
+		if err := b.findStarted(); err != nil {
 			return Restored{}, fmt.Errorf("release members: %w", err)
 		}
 	}
-	if err := b.refuse(); err != nil {
+	if err := b.checkNothingLost(); err != nil {
 		return Restored{Notes: b.notes}, err
 	}
 	b.noteUppers()
 	h.endRebinding()
-	connections, err := h.startRebinding(b.held)
+	connections, err := h.startRebinding(b.adapterAddresses)
 	if err != nil {
 		return Restored{}, fmt.Errorf("release members: %w", err)
 	}
-	err = together(
-		func() error { return b.base(false) },
-		b.lookAtLinks,
-		b.tellNeighbours,
+	err = runAll(
+		func() error { return b.restoreLinks(false) },
+		b.readCarriers,
+		b.seedNeighbours,
 		connections.CatchUp,
 		func() error { return b.moveRoutes(unix.AF_INET, true) },
-		b.giveAddresses,
-		b.inheritAddresses,
+		b.returnAddresses,
+		b.giveInheritedAddresses,
 		func() error { return b.moveRoutes(unix.AF_INET, false) },
 		func() error { return b.moveRoutes(unix.AF_INET6, false) },
-		b.routes,
-		b.inheritRoutes,
-		b.reorder,
+		b.restoreRoutes,
+		b.giveInheritedRoutes,
+		b.reorderRoutes,
 		connections.CatchUp,
-		b.neighbours,
-		func() error { return b.proxies(b.inheritor(unix.AF_INET)) },
+		b.restoreNeighbours,
+		func() error { return b.restoreProxies(b.inheritor(unix.AF_INET)) },
 		func() error {
 			if still != nil {
-				h.apart(still)
+				h.unlocked(still)
 			}
-			return together(b.admit, b.teachRoutes, func() error { return h.detachFromAdapter(j) })
+			return runAll(b.unisolate, b.relearnRoutes, func() error { return h.detachFromAdapter(j) })
 		},
-		b.settle,
-		b.rules,
-		b.clearStrays,
+		b.restoreLateSysctls,
+		b.restoreRules,
+		b.removeDuplicates,
 		b.clearAdapter,
-		b.announce,
+		b.announceAddresses,
 	)
 	if note := connections.Close(); note != "" {
-		b.note("%s", note)
+		b.notef("%s", note)
 	}
 	out := Restored{Notes: b.notes}
 	for _, r := range b.members {
@@ -101,27 +101,27 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 	return out, nil
 }
 
-// gather finds the members that have something to get back.
-func (b *back) gather() {
+// collectMembers finds the members that have something to get back.
+func (b *giveBack) collectMembers() {
 	for _, m := range b.j.State.Members {
 		if m.Away || m.Left && !m.Lent && !m.LeftDown {
 			continue
 		}
-		l, n, err := b.h.link(m)
+		l, n, err := b.h.memberLink(m)
 		if err != nil {
-			b.away = append(b.away, m)
+			b.absent = append(b.absent, m)
 			continue
 		}
 		if m.Left && n.Master != "" {
-			b.note("NIC %s belongs to %s by now and gets nothing back", n.Name, n.Owner())
+			b.notef("NIC %s belongs to %s by now and gets nothing back", n.Name, n.Owner())
 			continue
 		}
 		if other := b.h.takenBy(n); m.Left && other != "" {
-			b.note("NIC %s belongs to the team %s by now and gets nothing back", n.Name, other)
+			b.notef("NIC %s belongs to the team %s by now and gets nothing back", n.Name, other)
 			continue
 		}
-		b.by[m.Index] = n.Index
-		b.add(m, l, n)
+		b.indexNow[m.Index] = n.Index
+		b.addMember(m, l, n)
 	}
 }
 
@@ -133,13 +133,13 @@ func (h *Host) takenBy(n NIC) string {
 	return h.o.Taken(n.Index)
 }
 
-func (b *back) giveAddresses() error {
+func (b *giveBack) returnAddresses() error {
 	for _, r := range b.members {
-		want, err := b.returnable(r)
+		want, err := b.addressesOf(r)
 		if err != nil {
 			return err
 		}
-		if err := b.addresses(r, want); err != nil {
+		if err := b.setAddresses(r, want); err != nil {
 			return err
 		}
 	}
@@ -148,7 +148,7 @@ func (b *back) giveAddresses() error {
 
 // clearAdapter takes the adapter's addresses away, now that they are where they belong. One that should be on a NIC and is not
 // stays.
-func (b *back) clearAdapter() error {
+func (b *giveBack) clearAdapter() error {
 	if b.adapter == nil {
 		return nil
 	}
@@ -157,12 +157,12 @@ func (b *back) clearAdapter() error {
 		return err
 	}
 	var errs []error
-	for _, a := range slices.Backward(b.held) {
+	for _, a := range slices.Backward(b.adapterAddresses) {
 		if b.adapter.kernelLinkLocal(a) {
 			continue
 		}
 		// What the kernel formed from advertisements it forms again.
-		if b.returns(a) && !rtnl.IsAutoconfigured(a) && !rtnl.IsTemporary(a) && b.home(a) != nil && !rtnl.HasAddress(others, a) {
+		if b.goesToNIC(a) && !rtnl.IsAutoconfigured(a) && !rtnl.IsTemporary(a) && b.targetOf(a) != nil && !rtnl.HasAddress(others, a) {
 			errs = append(errs, fmt.Errorf("%s is on %s alone and stays there", rtnl.AddressPrefix(a), b.adapter.Name))
 			continue
 		}
@@ -181,12 +181,12 @@ func (h *Host) Finish() (adapter string, err error) {
 }
 
 func (h *Host) finish() (adapter string, err error) {
-	j, err := h.begun()
+	j, err := h.currentJournal()
 	if err != nil {
 		return "", fmt.Errorf("end team: %w", err)
 	}
 	if a, ok := h.adapter(); ok {
-		if err := h.at("delete adapter"); err != nil {
+		if err := h.faultPoint("delete adapter"); err != nil {
 			return "", err
 		}
 		l, err := h.rt.Handle.LinkByIndex(a.Index)
@@ -201,7 +201,7 @@ func (h *Host) finish() (adapter string, err error) {
 	if err := h.restoreBacklog(j); err != nil {
 		return adapter, fmt.Errorf("end team: %w", err)
 	}
-	if err := h.end(j); err != nil {
+	if err := h.finishJournal(j); err != nil {
 		return adapter, fmt.Errorf("end team: %w", err)
 	}
 	return adapter, nil
@@ -215,12 +215,12 @@ func (h *Host) Restore() (Restored, error) {
 	switch {
 	case h.unusable != nil:
 		return Restored{}, h.unusable
-	case h.journal == nil && h.note != "":
-		return Restored{Notes: []string{h.note}}, h.makeRoom()
+	case h.journal == nil && h.journalNote != "":
+		return Restored{Notes: []string{h.journalNote}}, h.renameStale()
 	case h.journal == nil:
 		return Restored{Notes: []string{"nothing to restore: there is no journal of " + h.o.Team}}, nil
 	case h.journal.State.Ended:
-		return h.giveAway()
+		return h.restoreAbsent()
 	}
 	damaged := h.journal.Damaged
 	out, err := h.releaseAll(nil, true)
@@ -235,9 +235,9 @@ func (h *Host) Restore() (Restored, error) {
 	return out, err
 }
 
-// search looks for NICs that the team's settings name, that look as members do, and of which a journal that has lost records does
+// findUnrecorded looks for NICs that the team's settings name, that look as members do, and of which a journal that has lost records does
 // not say what they were. They get the defaults of the host, and can have what the adapter has.
-func (b *back) search() {
+func (b *giveBack) findUnrecorded() {
 	for _, name := range b.h.o.Members {
 		if b.j.State.ByName(name) != nil {
 			continue
@@ -263,14 +263,14 @@ func (b *back) search() {
 				was.Sysctls[key] = v
 			}
 		}
-		b.note("the journal says nothing of NIC %s: it gets the host's defaults", n.Name)
-		b.by[n.Index] = n.Index
-		b.add(&journal.MemberState{Member: was, Guessed: true}, l, n)
+		b.notef("the journal says nothing of NIC %s: it gets the host's defaults", n.Name)
+		b.indexNow[n.Index] = n.Index
+		b.addMember(&journal.MemberState{Member: was, Guessed: true}, l, n)
 	}
 }
 
-// together runs all of the undo steps, whatever becomes of one, and stops only in death.
-func together(steps ...func() error) error {
+// runAll runs all of the undo steps, whatever becomes of one, and stops only in death.
+func runAll(steps ...func() error) error {
 	var errs []error
 	for _, step := range steps {
 		if err := step(); err != nil {

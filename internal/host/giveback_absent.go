@@ -7,38 +7,38 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
-	"nicteam/team"
 )
 
 // A NIC that is not there when its team ends keeps its part of the journal until it comes, in this boot: what it was is
 // given back to it then, but for addresses that the host has elsewhere by now.
 
-// end is the end of a team. The journal goes, or stays for NICs that are away.
-func (h *Host) end(j *journal.Journal) error {
+// finishJournal is the end of a team. The journal goes, or stays for NICs that are away.
+func (h *Host) finishJournal(j *journal.Journal) error {
 	left := journal.State{Begin: j.State.Begin, Ended: true}
 	for _, m := range j.State.Members {
 		if !m.NeedsRestore() && !m.Lent || !m.HadConfig() {
 			continue
 		}
-		if _, _, err := h.link(m); m.Away || errors.Is(err, ErrNoNIC) {
+		if _, _, err := h.memberLink(m); m.Away || errors.Is(err, ErrNoNIC) {
 			m.Left, m.Away = true, true
 			left.Members = append(left.Members, m)
 		}
 	}
-	if err := h.keepAway(j, left); err != nil || h.journal == nil {
+	if err := h.journalAbsent(j, left); err != nil || h.journal == nil {
 		return err
 	}
-	out, err := h.giveAway() // some may have come while the team was there
+	out, err := h.restoreAbsent() // some may have come while the team was there
 	for _, note := range out.Notes {
 		h.log.Info("given back", "team", h.o.Team, "what", note)
 	}
 	return err
 }
 
-// keepAway has the journal be of the NICs that are still away.
-func (h *Host) keepAway(j *journal.Journal, left journal.State) error {
+// journalAbsent has the journal be of the NICs that are still away.
+func (h *Host) journalAbsent(j *journal.Journal, left journal.State) error {
 	if len(left.Members) == 0 {
 		if err := j.Remove(); err != nil {
 			return err
@@ -46,7 +46,7 @@ func (h *Host) keepAway(j *journal.Journal, left journal.State) error {
 		h.journal = nil
 		return nil
 	}
-	next, err := journal.Create(j.Path, left.Records(), h.at)
+	next, err := journal.Create(j.Path, left.Records(), h.faultPoint)
 	if err != nil {
 		return err
 	}
@@ -55,8 +55,8 @@ func (h *Host) keepAway(j *journal.Journal, left journal.State) error {
 	return nil
 }
 
-// Away names the NICs of teams that have ended that were not there.
-func (h *Host) Away() []string {
+// AbsentMembers names the NICs of teams that have ended that were not there.
+func (h *Host) AbsentMembers() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var names []string
@@ -70,41 +70,41 @@ func (h *Host) Away() []string {
 	return names
 }
 
-// GiveAway gives NICs that were away when a team ended what is their own, those that are there now.
-func (h *Host) GiveAway() (Restored, error) {
+// RestoreAbsent gives NICs that were away when a team ended what is their own, those that are there now.
+func (h *Host) RestoreAbsent() (Restored, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.journal == nil || !h.journal.State.Ended {
 		return Restored{}, nil
 	}
-	return h.giveAway()
+	return h.restoreAbsent()
 }
 
-func (h *Host) giveAway() (Restored, error) {
+func (h *Host) restoreAbsent() (Restored, error) {
 	j := h.journal
-	b := &back{h: h, j: j, by: map[int]int{}}
+	b := &giveBack{h: h, j: j, indexNow: map[int]int{}}
 	left := j.State
 	left.Members = nil
 	for _, m := range j.State.Members {
-		l, n, err := h.link(m)
+		l, n, err := h.memberLink(m)
 		switch {
 		case err != nil:
 			left.Members = append(left.Members, m)
-			b.note("NIC %s is not there: what is its own waits for it (nicteam restore %s gives it, with --forget %s it is dropped)", m.Name, h.o.Team, m.Name)
+			b.notef("NIC %s is not there: what is its own waits for it (nicteam restore %s gives it, with --forget %s it is dropped)", m.Name, h.o.Team, m.Name)
 		case n.Master != "":
-			b.note("NIC %s belongs to %s by now and gets nothing back", n.Name, n.Owner())
+			b.notef("NIC %s belongs to %s by now and gets nothing back", n.Name, n.Owner())
 		case h.takenBy(n) != "":
-			b.note("NIC %s belongs to the team %s by now and gets nothing back", n.Name, h.takenBy(n))
+			b.notef("NIC %s belongs to the team %s by now and gets nothing back", n.Name, h.takenBy(n))
 		default:
-			b.by[m.Index] = n.Index
-			b.add(m, l, n)
+			b.indexNow[m.Index] = n.Index
+			b.addMember(m, l, n)
 		}
 	}
 	out := Restored{}
 	for _, r := range b.members {
 		out.Members = append(out.Members, r.nic.Name)
 	}
-	err := together(func() error { return b.base(false) }, b.giveOwn, b.neighbours, b.settle)
+	err := runAll(func() error { return b.restoreLinks(false) }, b.restoreAbsentAddresses, b.restoreNeighbours, b.restoreLateSysctls)
 	out.Notes = b.notes
 	if err != nil {
 		return out, fmt.Errorf("give NICs that were away their own: %w", err)
@@ -112,11 +112,11 @@ func (h *Host) giveAway() (Restored, error) {
 	if len(left.Members) == len(j.State.Members) {
 		return out, nil
 	}
-	return out, h.keepAway(j, left)
+	return out, h.journalAbsent(j, left)
 }
 
-// giveOwn gives NICs their addresses and routes that are nowhere.
-func (b *back) giveOwn() error {
+// restoreAbsentAddresses gives NICs their addresses and routes that are nowhere.
+func (b *giveBack) restoreAbsentAddresses() error {
 	for _, r := range b.members {
 		others, err := b.h.rt.AddressesElsewhere(r.nic.Index)
 		if err != nil {
@@ -124,31 +124,31 @@ func (b *back) giveOwn() error {
 		}
 		var want []rtnl.Object
 		complete := true
-		for _, a := range r.m.Addresses {
-			later, ok := rtnl.Aged(a, (rtnl.BootTime()-r.m.At)/1e9)
+		for _, a := range r.was.Addresses {
+			later, ok := rtnl.Aged(a, (rtnl.BootTime()-r.was.At)/1e9)
 			if !ok {
 				continue
 			}
 			if i := slices.IndexFunc(others, func(o rtnl.Object) bool { return rtnl.SameAddress(a, o) }); i >= 0 && !rtnl.IsLinkLocal(a) {
-				b.note("%s of %s is elsewhere by now and stays there", rtnl.AddressPrefix(a), r.nic.Name)
+				b.notef("%s of %s is elsewhere by now and stays there", rtnl.AddressPrefix(a), r.nic.Name)
 				complete = false
 				continue
 			}
 			want = append(want, later)
 		}
-		if err := b.addresses(r, want); err != nil {
+		if err := b.setAddresses(r, want); err != nil {
 			return err
 		}
 		if !complete {
-			r.m.Routes = slices.DeleteFunc(r.m.Routes, func(o rtnl.Object) bool { return !r.leads(o, want) })
+			r.was.Routes = slices.DeleteFunc(r.was.Routes, func(o rtnl.Object) bool { return !r.usesAddress(o, want) })
 		}
 	}
-	return b.addRoutes()
+	return b.restoreAbsentRoutes()
 }
 
-// leads reports whether a route is by addresses that the NIC has.
-func (r *returning) leads(o rtnl.Object, have []rtnl.Object) bool {
-	at := rtnl.Gateways(o, r.m.Index)
+// usesAddress reports whether a route is by addresses that the NIC has.
+func (r *member) usesAddress(o rtnl.Object, have []rtnl.Object) bool {
+	at := rtnl.Gateways(o, r.was.Index)
 	if len(at) == 0 {
 		return slices.ContainsFunc(have, func(a rtnl.Object) bool {
 			return o.Get(unix.RTA_PREFSRC) != nil && slices.Equal(rtnl.AddressPrefix(a).Addr().AsSlice(), o.Get(unix.RTA_PREFSRC))
@@ -157,21 +157,21 @@ func (r *returning) leads(o rtnl.Object, have []rtnl.Object) bool {
 	return slices.ContainsFunc(have, func(a rtnl.Object) bool { return rtnl.AddressPrefix(a).Contains(at[0]) })
 }
 
-// addRoutes adds the members' routes that the host has not.
-func (b *back) addRoutes() error {
+// restoreAbsentRoutes adds the members' routes that the host has not.
+func (b *giveBack) restoreAbsentRoutes() error {
 	all, err := b.h.rt.Routes()
 	if err != nil {
 		return err
 	}
 	for _, r := range b.members {
-		list := slices.Clone(r.m.Routes)
+		list := slices.Clone(r.was.Routes)
 		rtnl.SortByDependence(list)
 		for _, o := range list {
-			o = rtnl.RouteRequest(o, b.by)
-			if !r.m.Up || rtnl.HasRoute(all, o) || slices.ContainsFunc(all, func(p rtnl.Object) bool { return rtnl.RouteKeyOf(p) == rtnl.RouteKeyOf(o) }) {
+			o = rtnl.RouteRequest(o, b.indexNow)
+			if !r.was.Up || rtnl.HasRoute(all, o) || slices.ContainsFunc(all, func(p rtnl.Object) bool { return rtnl.RouteKeyOf(p) == rtnl.RouteKeyOf(o) }) {
 				continue
 			}
-			if err := b.soften(b.h.rt.AddRoute(o)); err != nil {
+			if err := b.noteUnlessFatal(b.h.rt.AddRoute(o)); err != nil {
 				return err
 			}
 		}
@@ -179,19 +179,19 @@ func (b *back) addRoutes() error {
 	return nil
 }
 
-// CanForget refuses a NIC that the journal knows nothing of.
-func (h *Host) CanForget(nic string) *team.Problem {
+// CheckForget refuses a NIC that the journal knows nothing of.
+func (h *Host) CheckForget(nic string) *api.Problem {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.journal != nil && h.journal.State.ByName(nic) != nil {
 		return nil
 	}
-	return &team.Problem{Kind: team.NotFound, What: "forget NIC " + nic, Why: "the journal of " + h.o.Team + " keeps nothing for it",
+	return &api.Problem{Kind: api.NotFound, What: "forget NIC " + nic, Why: "the journal of " + h.o.Team + " keeps nothing for it",
 		Fix: "nicteam restore " + h.o.Team + " names the NICs that it waits for"}
 }
 
-// Forget drops what the journal keeps for a NIC that was away when its team ended, and reports whether there was anything.
-func (h *Host) Forget(nic string) (bool, error) {
+// ForgetAbsent drops what the journal keeps for a NIC that was away when its team ended, and reports whether there was anything.
+func (h *Host) ForgetAbsent(nic string) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var m *journal.MemberState
@@ -203,5 +203,5 @@ func (h *Host) Forget(nic string) (bool, error) {
 	}
 	left := h.journal.State
 	left.Members = slices.DeleteFunc(slices.Clone(left.Members), func(o *journal.MemberState) bool { return o == m })
-	return true, h.keepAway(h.journal, left)
+	return true, h.journalAbsent(h.journal, left)
 }

@@ -30,7 +30,7 @@ func TestBackIsAnnounced(t *testing.T) {
 		want  bool
 	}{
 		{"an address", frame.GratuitousARP(na.MAC, netip.MustParseAddr("10.9.0.1"), 0), true},
-		{"an address of IPv6", frame.UnsolicitedNA(na.MAC, netip.MustParseAddr("fd09::1"), forwards("na"), 0), true},
+		{"an address of IPv6", frame.UnsolicitedNA(na.MAC, netip.MustParseAddr("fd09::1"), forwardsIPv6("na"), 0), true},
 		{"an address of another NIC", frame.GratuitousARP(na.MAC, netip.MustParseAddr("10.8.0.1"), 0), false},
 	} {
 		if heard[string(tt.frame)] != tt.want {

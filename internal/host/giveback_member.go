@@ -13,88 +13,88 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// back gives members back. Its steps are phases over all members, in an order in which every address is
+// giveBack gives members back. Its steps are phases over all members, in an order in which every address is
 // held by the adapter or a NIC at each moment, and every route leads somewhere.
-type back struct {
-	h       *Host
-	j       *journal.Journal
-	members []*returning
-	by      map[int]int                 // ifindex as recorded → as it is
-	adapter *NIC                        // nil: gone, or not concerned
-	held    []rtnl.Object               // the adapter's addresses
-	away    []*journal.MemberState      // whose NICs are not there
-	begun   map[memberFamily]*returning // who has already been given it
-	notes   []string
+type giveBack struct {
+	h                *Host
+	j                *journal.Journal
+	members          []*member
+	indexNow         map[int]int              // ifindex as recorded → as it is
+	adapter          *NIC                     // nil: gone, or not concerned
+	adapterAddresses []rtnl.Object            // the adapter's addresses
+	absent           []*journal.MemberState   // whose NICs are not there
+	started          map[memberFamily]*member // who has already been given it
+	notes            []string
 
 	thorough bool // the journal may not say all that was done
 }
 
-// returning is a member on its way back.
-type returning struct {
-	m    *journal.MemberState
+// member is a member on its way back.
+type member struct {
+	was  *journal.MemberState
 	link netlink.Link
 	nic  NIC
 
-	linked bool          // it has a link, or had one a moment ago
-	form   []rtnl.Object // addresses that its kernel is to form again from an advertisement
-	wanted []rtnl.Object // IPv6 addresses in their order, where some of them wait for that
+	hasLink bool          // it has a link, or had one a moment ago
+	reform  []rtnl.Object // addresses that its kernel is to form again from an advertisement
+	order6  []rtnl.Object // IPv6 addresses in their order, where some of them wait for that
 }
 
-// learns reports whether the NIC's kernel minds routers once it is given back.
-func (r *returning) learns() bool { return r.m.Up && r.m.Sysctls[disableIPv6] == "0" }
+// acceptsRAs reports whether the NIC's kernel minds routers once it is given back.
+func (r *member) acceptsRAs() bool { return r.was.Up && r.was.Sysctls[disableIPv6] == "0" }
 
-func (b *back) add(m *journal.MemberState, l netlink.Link, n NIC) {
-	b.members = append(b.members, &returning{m: m, link: l, nic: n})
+func (b *giveBack) addMember(m *journal.MemberState, l netlink.Link, n NIC) {
+	b.members = append(b.members, &member{was: m, link: l, nic: n})
 }
 
-func (b *back) note(format string, args ...any) {
+func (b *giveBack) notef(format string, args ...any) {
 	b.notes = append(b.notes, fmt.Sprintf(format, args...))
 }
 
-// soften turns an error that need not stop a return into a note.
-func (b *back) soften(err error) error {
+// noteUnlessFatal turns an error that need not stop a return into a note.
+func (b *giveBack) noteUnlessFatal(err error) error {
 	if err == nil || rtnl.IsInjectedCrash(err) {
 		return err
 	}
-	b.note("%v", err)
+	b.notef("%v", err)
 	return nil
 }
 
-// base puts links back: up or down, MTU, features, IPv6.
-func (b *back) base(down bool) error {
+// restoreLinks puts links back: up or down, MTU, features, IPv6.
+func (b *giveBack) restoreLinks(down bool) error {
 	for _, r := range b.members {
-		if !r.m.NeedsRestore() {
+		if !r.was.NeedsRestore() {
 			continue
 		}
-		if err := b.h.restoreLink(b, r, r.m.Up && !down); err != nil {
+		if err := b.h.restoreLink(b, r, r.was.Up && !down); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (h *Host) restoreLink(b *back, r *returning, up bool) error {
-	m, name := r.m, r.nic.Name
+func (h *Host) restoreLink(b *giveBack, r *member, up bool) error {
+	m, name := r.was, r.nic.Name
 	if !up {
-		if err := b.soften(h.rt.SetUp(r.link, false)); err != nil {
+		if err := b.noteUnlessFatal(h.rt.SetUp(r.link, false)); err != nil {
 			return err
 		}
 	}
-	err := together(
-		func() error { return b.soften(h.rt.SetMTU(r.link, m.MTU)) },
-		func() error { return b.soften(h.setFeatures(name, m.Features)) },
-		func() error { return b.soften(h.setSegment(r.link, m.Segment)) },
+	err := runAll(
+		func() error { return b.noteUnlessFatal(h.rt.SetMTU(r.link, m.MTU)) },
+		func() error { return b.noteUnlessFatal(h.setFeatures(name, m.Features)) },
+		func() error { return b.noteUnlessFatal(h.setSegment(r.link, m.Segment)) },
 	)
 	if err != nil {
 		return err
 	}
 	if m.Sysctls[disableIPv6] == "0" {
 		// The addresses were this host's a moment ago: duplicate detection would only take them out of use for a second.
-		if err := b.soften(h.unlessReadOnly(h.writeSysctl(name, acceptDAD, "0"))); err != nil {
+		if err := b.noteUnlessFatal(h.ignoreReadOnly(h.writeSysctl(name, acceptDAD, "0"))); err != nil {
 			return err
 		}
 	}
-	if err := b.soften(h.unsilenceIPv6(r)); err != nil {
+	if err := b.noteUnlessFatal(h.restoreAddrGenMode(r)); err != nil {
 		return err
 	}
 	if up {
@@ -102,43 +102,43 @@ func (h *Host) restoreLink(b *back, r *returning, up bool) error {
 			return err
 		}
 	}
-	return together(
-		func() error { return b.soften(h.renew(r)) },
+	return runAll(
+		func() error { return b.noteUnlessFatal(h.restoreResetSettings(r)) },
 		// ARP is answered only once the host sees the NIC's frames again, and accept_dad is for the addresses: see settle.
 		func() error {
-			return b.soften(h.unlessReadOnly(h.restoreSysctls(name, m.Sysctls, ipv6MTU, disableIPv6)))
+			return b.noteUnlessFatal(h.ignoreReadOnly(h.restoreSysctls(name, m.Sysctls, ipv6MTU, disableIPv6)))
 		},
 	)
 }
 
-// renew gives a NIC the settings back that it has lost by nobody's will: all of them where it went away and came back, those
+// restoreResetSettings gives a NIC the settings back that it has lost by nobody's will: all of them where it went away and came back, those
 // of IPv6 where an MTU was too small for that. Then IPv6 began anew, and is not off.
-func (h *Host) renew(r *returning) error {
+func (h *Host) restoreResetSettings(r *member) error {
 	family := "ipv6/"
 	off, _ := readSysctl(r.nic.Name, disableIPv6)
 	switch {
-	case r.nic.Index != r.m.Index:
+	case r.nic.Index != r.was.Index:
 		family = ""
-	case r.m.Stripped && off == "0", r.nic.MTU < MinMTUIPv6 && r.m.MTU >= MinMTUIPv6:
+	case r.was.Stripped && off == "0", r.nic.MTU < MinMTUIPv6 && r.was.MTU >= MinMTUIPv6:
 	default:
 		return nil
 	}
-	return together(
-		func() error { return h.giveToken(r.nic, r.m.Token) },
-		func() error { return h.restoreFamily(r.nic.Name, &r.m.Member, family) },
+	return runAll(
+		func() error { return h.setToken(r.nic, r.was.Token) },
+		func() error { return h.restoreDefaults(r.nic.Name, &r.was.Member, family) },
 	)
 }
 
-// linkLocals gives members the addresses that are good on their own link alone. Those that somebody gave a member by hand
+// giveLinkLocals gives members the addresses that are good on their own link alone. Those that somebody gave a member by hand
 // leave the adapter, unless another member lent it the same.
-func (b *back) linkLocals(adapter NIC, down bool) error {
+func (b *giveBack) giveLinkLocals(adapter NIC, down bool) error {
 	for _, r := range b.members {
-		want := slices.DeleteFunc(slices.Clone(r.m.Addresses), func(a rtnl.Object) bool { return down || !rtnl.IsLinkLocal(a) })
-		if err := b.addresses(r, want); err != nil {
+		want := slices.DeleteFunc(slices.Clone(r.was.Addresses), func(a rtnl.Object) bool { return down || !rtnl.IsLinkLocal(a) })
+		if err := b.setAddresses(r, want); err != nil {
 			return err
 		}
 		for _, a := range want {
-			if r.m.IsKernelLinkLocal(a) || adapter.Index == 0 || b.lentByAnother(r, a) {
+			if r.was.IsKernelLinkLocal(a) || adapter.Index == 0 || b.lentByAnother(r, a) {
 				continue
 			}
 			if err := b.h.rt.DeleteAddress(rtnl.AddressRequest(a, adapter.Index, 0), adapter.Name); err != nil {
@@ -150,75 +150,75 @@ func (b *back) linkLocals(adapter NIC, down bool) error {
 }
 
 // lentByAnother reports whether the adapter has an address from another member too.
-func (b *back) lentByAnother(r *returning, a rtnl.Object) bool {
+func (b *giveBack) lentByAnother(r *member, a rtnl.Object) bool {
 	return slices.ContainsFunc(b.j.State.Members, func(m *journal.MemberState) bool {
-		return m != r.m && m.Adopted && rtnl.HasAddress(m.Addresses, a) && !m.IsKernelLinkLocal(a)
+		return m != r.was && m.Adopted && rtnl.HasAddress(m.Addresses, a) && !m.IsKernelLinkLocal(a)
 	})
 }
 
-// own gives members what never moved to an adapter.
-func (b *back) own(down bool) error {
+// restoreUnmoved gives members what never moved to an adapter.
+func (b *giveBack) restoreUnmoved(down bool) error {
 	for _, r := range b.members {
-		want := r.m.Addresses
+		want := r.was.Addresses
 		if down {
 			want = slices.DeleteFunc(slices.Clone(want), rtnl.IsLinkLocal)
 		}
-		if err := b.addresses(r, want); err != nil {
+		if err := b.setAddresses(r, want); err != nil {
 			return err
 		}
 	}
-	return together(b.routes, b.neighbours, func() error { return b.proxies(nil) })
+	return runAll(b.restoreRoutes, b.restoreNeighbours, func() error { return b.restoreProxies(nil) })
 }
 
-// returnable are the member's addresses that it is to be given back: those it has on the adapter or on itself. One that
+// addressesOf are the member's addresses that it is to be given back: those it has on the adapter or on itself. One that
 // is on neither was taken away by the user, unless the adapter lost it by going down or away.
-func (b *back) returnable(r *returning) ([]rtnl.Object, error) {
+func (b *giveBack) addressesOf(r *member) ([]rtnl.Object, error) {
 	have, err := b.h.rt.Addresses(r.nic.Index)
 	if err != nil {
 		return nil, err
 	}
 	held := b.teamAddresses()
 	var want []rtnl.Object
-	for _, a := range r.m.Addresses {
+	for _, a := range r.was.Addresses {
 		i := slices.IndexFunc(held, func(o rtnl.Object) bool { return rtnl.SameAddress(a, o) })
 		switch {
-		case i >= 0 && !rtnl.IsLinkLocal(a) && b.replaced(r.m, a.Family()) != nil:
+		case i >= 0 && !rtnl.IsLinkLocal(a) && b.standInFor(r.was, a.Family()) != nil:
 			continue
 		case i >= 0:
 			want = append(want, rtnl.WithMetric(rtnl.WithLifetimes(a, held[i]), held[i]))
 			continue
-		case r.m.IsKernelLinkLocal(a), rtnl.HasAddress(have, a), !r.m.Adopted:
+		case r.was.IsKernelLinkLocal(a), rtnl.HasAddress(have, a), !r.was.Adopted:
 		case b.adapter == nil: // it has run out
 		default:
-			b.note("%s is no longer on %s and is not given back to %s", rtnl.AddressPrefix(a), b.adapter.Name, r.nic.Name)
+			b.notef("%s is no longer on %s and is not given back to %s", rtnl.AddressPrefix(a), b.adapter.Name, r.nic.Name)
 			continue
 		}
-		if later, ok := rtnl.Aged(a, (rtnl.BootTime()-r.m.At)/1e9); ok {
+		if later, ok := rtnl.Aged(a, (rtnl.BootTime()-r.was.At)/1e9); ok {
 			want = append(want, later)
 		}
 	}
 	return want, nil
 }
 
-// wentDown reports whether the adapter is down, or was and has not got back what a link loses by that, all its IPv6 addresses
+// adapterWentDown reports whether the adapter is down, or was and has not got back what a link loses by that, all its IPv6 addresses
 // at once. Those that somebody takes away while the team runs the journal does not know any more.
-func (b *back) wentDown() bool {
-	return !b.adapter.AdminUp || !slices.ContainsFunc(b.held, func(a rtnl.Object) bool {
-		return a.Family() == unix.AF_INET6 && !rtnl.IsLinkLocal(a) && b.owner(a) != nil
+func (b *giveBack) adapterWentDown() bool {
+	return !b.adapter.AdminUp || !slices.ContainsFunc(b.adapterAddresses, func(a rtnl.Object) bool {
+		return a.Family() == unix.AF_INET6 && !rtnl.IsLinkLocal(a) && b.ownerOf(a) != nil
 	})
 }
 
-// addresses makes a NIC's addresses what they were, in their order.
-func (b *back) addresses(r *returning, want []rtnl.Object) error {
+// setAddresses makes a NIC's addresses what they were, in their order.
+func (b *giveBack) setAddresses(r *member, want []rtnl.Object) error {
 	h, name := b.h, r.nic.Name
 	have, err := h.rt.Addresses(r.nic.Index)
 	if err != nil {
 		return err
 	}
-	if r.m.NeedsRestore() && !r.m.Guessed {
-		had := slices.ContainsFunc(r.m.Addresses, rtnl.IsLinkLocal) // the kernel makes none without a cable: it is to have one now
+	if r.was.NeedsRestore() && !r.was.Guessed {
+		had := slices.ContainsFunc(r.was.Addresses, rtnl.IsLinkLocal) // the kernel makes none without a cable: it is to have one now
 		for _, a := range have {
-			if rtnl.IsLinkLocal(a) && !rtnl.HasAddress(want, a) && (had || !r.m.IsKernelLinkLocal(a)) {
+			if rtnl.IsLinkLocal(a) && !rtnl.HasAddress(want, a) && (had || !r.was.IsKernelLinkLocal(a)) {
 				if err := h.rt.DeleteAddress(a, name); err != nil {
 					return err
 				}
@@ -234,8 +234,8 @@ func (b *back) addresses(r *returning, want []rtnl.Object) error {
 		switch {
 		case a.Family() == unix.AF_INET:
 			v4 = append(v4, next)
-		case r.m.Sysctls[disableIPv6] != "0":
-		case rtnl.IsTemporary(a) && r.learns():
+		case r.was.Sysctls[disableIPv6] != "0":
+		case rtnl.IsTemporary(a) && r.acceptsRAs():
 			private = append(private, next)
 		default:
 			v6 = append(v6, next)
@@ -245,13 +245,13 @@ func (b *back) addresses(r *returning, want []rtnl.Object) error {
 	if err := h.rt.AddMissingAddresses(slices.Concat(v4, private), have, name); err != nil {
 		return err
 	}
-	return h.rt.AddAddressesInOrder(r.defer6(v6), r.nic.Index, name)
+	return h.rt.AddAddressesInOrder(r.deferFormed(v6), r.nic.Index, name)
 }
 
-// defer6 are the IPv6 addresses that a NIC gets at once. What the kernel had formed from advertisements it forms again,
-// see teachRoutes, and what stood before those comes after them: the kernel puts a new address in front.
-func (r *returning) defer6(v6 []rtnl.Object) []rtnl.Object {
-	if !r.learns() {
+// deferFormed are the IPv6 addresses that a NIC gets at once. What the kernel had formed from advertisements it forms again,
+// see relearnRoutes, and what stood before those comes after them: the kernel puts a new address in front.
+func (r *member) deferFormed(v6 []rtnl.Object) []rtnl.Object {
+	if !r.acceptsRAs() {
 		return v6
 	}
 	wanted := slices.Clone(v6)
@@ -263,32 +263,32 @@ func (r *returning) defer6(v6 []rtnl.Object) []rtnl.Object {
 		if first == len(v6) {
 			first = i + 1
 		}
-		r.form = append(r.form, a)
+		r.reform = append(r.reform, a)
 		// In case that the kernel does not: the prefix's route is not this address's.
 		wanted[i] = rtnl.AddressRequest(a, r.nic.Index, unix.IFA_F_NOPREFIXROUTE)
 	}
-	if len(r.form) == 0 {
+	if len(r.reform) == 0 {
 		return v6
 	}
-	r.wanted = wanted
+	r.order6 = wanted
 	return v6[first:]
 }
 
-// admit lets the host's stack see the members again.
-func (b *back) admit() error {
+// unisolate lets the host's stack see the members again.
+func (b *giveBack) unisolate() error {
 	var errs []error
 	for _, r := range b.members {
-		hooks, l, j := b.h.hooks, r.nic.hookLink(), hookJournal{b.j, r.m.No}
-		hooks.Forget(r.m.Index)
+		hooks, l, j := b.h.hooks, r.nic.hookLink(), hookJournal{b.j, r.was.No}
+		hooks.Forget(r.was.Index)
 		err := hooks.DetachAll(l, j)
 		if rtnl.IsInjectedCrash(err) {
 			return err
 		}
 		errs = append(errs, err)
-		hooks.EndIsolation(r.m.Index)
+		hooks.EndIsolation(r.was.Index)
 		hooks.EndIsolation(r.nic.Index)
 		if b.thorough {
-			err := hooks.ClearUnrecorded(l, r.m.Clsact, r.m.Method == "" && !r.m.Stripped)
+			err := hooks.ClearUnrecorded(l, r.was.Clsact, r.was.Method == "" && !r.was.Stripped)
 			if rtnl.IsInjectedCrash(err) {
 				return err
 			}
@@ -311,25 +311,25 @@ const (
 	noLinkPatience = 500 * time.Millisecond
 )
 
-// settle sets what may only be set at the end. The kernel looks at accept_dad when its worker
+// restoreLateSysctls sets what may only be set at the end. The kernel looks at accept_dad when its worker
 // comes to the new addresses, so the old value waits for that.
-func (b *back) settle() error {
+func (b *giveBack) restoreLateSysctls() error {
 	restore := func(keys ...string) error {
 		for _, r := range b.members {
-			if !r.m.NeedsRestore() {
+			if !r.was.NeedsRestore() {
 				continue
 			}
-			if slices.Contains(keys, acceptDAD) && r.m.Up {
+			if slices.Contains(keys, acceptDAD) && r.was.Up {
 				b.h.awaitDAD(r.nic)
 			}
-			if err := b.soften(b.h.restoreSysctls(r.nic.Name, r.m.Sysctls, keys...)); err != nil {
+			if err := b.noteUnlessFatal(b.h.restoreSysctls(r.nic.Name, r.was.Sysctls, keys...)); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	// Nobody waits for an answer by ARP until then.
-	return together(func() error { return restore(arpIgnore, rpFilter) }, func() error { return restore(acceptDAD) })
+	return runAll(func() error { return restore(arpIgnore, rpFilter) }, func() error { return restore(acceptDAD) })
 }
 
 // awaitDAD waits until no address of a NIC whose duplicate detection is off is tentative.

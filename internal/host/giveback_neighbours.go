@@ -10,9 +10,9 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// tellNeighbours tells NICs whom the adapter knows, before traffic moves: until the host sees a NIC's frames again, an
+// seedNeighbours tells NICs whom the adapter knows, before traffic moves: until the host sees a NIC's frames again, an
 // answer to its question would be lost, and the next question comes a second later.
-func (b *back) tellNeighbours() error {
+func (b *giveBack) seedNeighbours() error {
 	if b.adapter == nil {
 		return nil
 	}
@@ -21,7 +21,7 @@ func (b *back) tellNeighbours() error {
 		return err
 	}
 	for _, n := range list {
-		i := slices.IndexFunc(b.members, func(r *returning) bool { return r.m.Up && r.reaches(rtnl.NeighbourAddr(n)) })
+		i := slices.IndexFunc(b.members, func(r *member) bool { return r.was.Up && r.reaches(rtnl.NeighbourAddr(n)) })
 		if i < 0 {
 			continue
 		}
@@ -33,29 +33,29 @@ func (b *back) tellNeighbours() error {
 }
 
 // reaches reports whether an address is on a subnet of the NIC, or is a router of its.
-func (r *returning) reaches(a netip.Addr) bool {
+func (r *member) reaches(a netip.Addr) bool {
 	if a.Is6() && a.IsLinkLocalUnicast() {
-		return slices.ContainsFunc(slices.Concat(r.m.Routes, r.m.Advertised),
-			func(o rtnl.Object) bool { return slices.Contains(rtnl.Gateways(o, r.m.Index), a) })
+		return slices.ContainsFunc(slices.Concat(r.was.Routes, r.was.Advertised),
+			func(o rtnl.Object) bool { return slices.Contains(rtnl.Gateways(o, r.was.Index), a) })
 	}
-	return slices.ContainsFunc(r.m.Addresses, func(o rtnl.Object) bool { return rtnl.AddressPrefix(o).Contains(a) })
+	return slices.ContainsFunc(r.was.Addresses, func(o rtnl.Object) bool { return rtnl.AddressPrefix(o).Contains(a) })
 }
 
-// neighbours puts permanent neighbours back, and lets NICs know what the adapter or they themselves knew of gateways.
-func (b *back) neighbours() error {
+// restoreNeighbours puts permanent neighbours back, and lets NICs know what the adapter or they themselves knew of gateways.
+func (b *giveBack) restoreNeighbours() error {
 	for _, r := range b.members {
-		if r.nic.AdminUp != r.m.Up && !r.m.Up {
+		if r.nic.AdminUp != r.was.Up && !r.was.Up {
 			continue
 		}
-		for _, n := range r.m.Neighbours {
-			if n.Family() == unix.AF_INET6 && r.m.Sysctls[disableIPv6] != "0" {
+		for _, n := range r.was.Neighbours {
+			if n.Family() == unix.AF_INET6 && r.was.Sysctls[disableIPv6] != "0" {
 				continue
 			}
 			err := b.h.rt.SetNeighbour(n, r.nic.Index)
 			if err != nil && !rtnl.IsPermanent(n) && !rtnl.IsInjectedCrash(err) {
 				continue // it is asked for when it is needed
 			}
-			if err := b.soften(err); err != nil {
+			if err := b.noteUnlessFatal(err); err != nil {
 				return err
 			}
 		}
@@ -63,8 +63,8 @@ func (b *back) neighbours() error {
 	return nil
 }
 
-// proxies gives NICs theirs back, those that the adapter still has, and the inheritor those that came since.
-func (b *back) proxies(inheritor *returning) error {
+// restoreProxies gives NICs theirs back, those that the adapter still has, and the inheritor those that came since.
+func (b *giveBack) restoreProxies(inheritor *member) error {
 	var held []rtnl.Object
 	if b.adapter != nil {
 		var err error
@@ -72,15 +72,15 @@ func (b *back) proxies(inheritor *returning) error {
 			return err
 		}
 	}
-	give := func(n rtnl.Object, to *returning) error {
-		if n.Family() == unix.AF_INET6 && to.m.Sysctls[disableIPv6] != "0" {
+	give := func(n rtnl.Object, to *member) error {
+		if n.Family() == unix.AF_INET6 && to.was.Sysctls[disableIPv6] != "0" {
 			return nil
 		}
-		return b.soften(b.h.rt.AddProxy(n, to.nic.Index))
+		return b.noteUnlessFatal(b.h.rt.AddProxy(n, to.nic.Index))
 	}
 	for _, r := range b.members {
-		for _, n := range r.m.Proxies {
-			if r.m.Adopted && b.adapter != nil && b.adapter.AdminUp && !rtnl.HasNeighbour(held, n) {
+		for _, n := range r.was.Proxies {
+			if r.was.Adopted && b.adapter != nil && b.adapter.AdminUp && !rtnl.HasNeighbour(held, n) {
 				continue // somebody took it away
 			}
 			if err := give(n, r); err != nil {
@@ -89,7 +89,7 @@ func (b *back) proxies(inheritor *returning) error {
 		}
 	}
 	for _, n := range held {
-		lent := slices.ContainsFunc(b.j.State.Members, func(m *journal.MemberState) bool { return b.of(m) != nil && rtnl.HasNeighbour(m.Proxies, n) })
+		lent := slices.ContainsFunc(b.j.State.Members, func(m *journal.MemberState) bool { return b.memberOf(m) != nil && rtnl.HasNeighbour(m.Proxies, n) })
 		if lent || inheritor == nil {
 			continue
 		}

@@ -9,23 +9,23 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// teachRoutes has the kernels of NICs learn what the adapter's knows from routers at this moment. It comes when the host sees
+// relearnRoutes has the kernels of NICs learn what the adapter's knows from routers at this moment. It comes when the host sees
 // the NICs' frames again, for a link takes an advertisement only then; the adapter has its addresses until after that.
-func (b *back) teachRoutes() error {
+func (b *giveBack) relearnRoutes() error {
 	all, err := b.h.rt.AdvertisedRoutes()
 	if err != nil {
 		return err
 	}
 	var known []rtnl.Object // by the adapter
-	lessons := map[*returning]*learning{}
+	lessons := map[*member]*raState{}
 	for _, r := range b.members {
-		lessons[r] = &learning{form: r.form, says: r.m.RouterInfo}
+		lessons[r] = &raState{addresses: r.reform, info: r.was.RouterInfo}
 	}
 	if b.adapter != nil && b.adapter.AdminUp {
 		known = rtnl.RoutesVia(all, b.adapter.Index)
 		for _, o := range known {
-			for _, r := range b.learners(o) {
-				lessons[r].routes, lessons[r].says = append(lessons[r].routes, o), b.adapter.says()
+			for _, r := range b.learnersOf(o) {
+				lessons[r].routes, lessons[r].info = append(lessons[r].routes, o), b.adapter.routerInfo()
 			}
 		}
 	}
@@ -34,25 +34,25 @@ func (b *back) teachRoutes() error {
 			continue // what the adapter has forgotten is no more
 		}
 		for _, o := range rtnl.AgedRoutes(m.Advertised, (rtnl.BootTime()-m.At)/1e9) {
-			for _, r := range b.learners(o) {
-				if (m.Adopted || m == r.m) && !rtnl.HasAdvertised(lessons[r].routes, o) {
+			for _, r := range b.learnersOf(o) {
+				if (m.Adopted || m == r.was) && !rtnl.HasAdvertised(lessons[r].routes, o) {
 					lessons[r].routes = append(lessons[r].routes, o)
 				}
 			}
 		}
 	}
 	for _, r := range b.members {
-		if !r.learns() {
+		if !r.acceptsRAs() {
 			continue
 		}
-		left, err := b.h.unlearned(r.nic, *lessons[r])
+		left, err := b.h.missingRAState(r.nic, *lessons[r])
 		if err == nil {
-			err = b.h.teach(r.nic, left)
+			err = b.h.relearn(r.nic, left)
 		}
-		if err := b.soften(err); err != nil {
+		if err := b.noteUnlessFatal(err); err != nil {
 			return err
 		}
-		if err := b.soften(b.h.rt.AddAddressesInOrder(r.wanted, r.nic.Index, r.nic.Name)); err != nil {
+		if err := b.noteUnlessFatal(b.h.rt.AddAddressesInOrder(r.order6, r.nic.Index, r.nic.Name)); err != nil {
 			return err
 		}
 	}
@@ -61,24 +61,24 @@ func (b *back) teachRoutes() error {
 		if errors.Is(err, unix.ESRCH) {
 			continue
 		}
-		if err := b.soften(err); err != nil {
+		if err := b.noteUnlessFatal(err); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// learners are the NICs that learn a route: those that had learned it, or what stands in for one that has no link; the inheritor
+// learnersOf are the NICs that learn a route: those that had learned it, or what stands in for one that has no link; the inheritor
 // where none had.
-func (b *back) learners(o rtnl.Object) []*returning {
-	var list []*returning
+func (b *giveBack) learnersOf(o rtnl.Object) []*member {
+	var list []*member
 	for _, m := range b.j.State.Members {
 		if !rtnl.HasAdvertised(m.Advertised, o) {
 			continue
 		}
-		to := b.of(m)
+		to := b.memberOf(m)
 		if m.Adopted {
-			if other := b.replaced(m, unix.AF_INET6); other != nil {
+			if other := b.standInFor(m, unix.AF_INET6); other != nil {
 				to = other
 			}
 		}
@@ -86,7 +86,7 @@ func (b *back) learners(o rtnl.Object) []*returning {
 			list = append(list, to)
 		}
 	}
-	if inheritor := b.inheritor(unix.AF_INET6); len(list) == 0 && inheritor != nil && inheritor.m.Adopted {
+	if inheritor := b.inheritor(unix.AF_INET6); len(list) == 0 && inheritor != nil && inheritor.was.Adopted {
 		list = append(list, inheritor)
 	}
 	return list

@@ -16,17 +16,17 @@ import (
 func (h *Host) Release(nic string, lender bool) (note string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	j, err := h.begun()
+	j, err := h.currentJournal()
 	if err != nil {
 		return "", fmt.Errorf("release NIC %s: %w", nic, err)
 	}
 	h.endRebinding()
-	m, err := h.member(j, nic)
+	m, err := h.memberNamed(j, nic)
 	if err != nil {
 		return "", fmt.Errorf("release: %w", err)
 	}
 	left := journal.Record{Kind: journal.KindLeft, No: m.No, Lent: m.Adopted}
-	l, n, err := h.link(m)
+	l, n, err := h.memberLink(m)
 	if err != nil {
 		// It is gone: the kernel has forgotten what we did to it. It keeps what it lent.
 		h.hooks.EndIsolation(m.Index)
@@ -42,26 +42,26 @@ func (h *Host) Release(nic string, lender bool) (note string, err error) {
 			"bring it up on another LAN with: ip link set %s up (create --mac new avoids this)", n.Name, n.MAC, n.Name))
 	}
 	if err := j.Write(left); err != nil {
-		return "", h.journalProblem(err)
+		return "", h.writeProblem(err)
 	}
-	b := &back{h: h, j: j, by: map[int]int{m.Index: n.Index}}
-	b.add(m, l, n)
-	err = together(
-		func() error { return b.base(left.Down) },
+	b := &giveBack{h: h, j: j, indexNow: map[int]int{m.Index: n.Index}}
+	b.addMember(m, l, n)
+	err = runAll(
+		func() error { return b.restoreLinks(left.Down) },
 		func() error {
 			if m.Adopted {
-				return b.linkLocals(a, left.Down)
+				return b.giveLinkLocals(a, left.Down)
 			}
-			return b.own(left.Down)
+			return b.restoreUnmoved(left.Down)
 		},
-		b.admit,
+		b.unisolate,
 		func() error {
 			if m.Adopted || left.Down {
 				return nil
 			}
-			return b.teachRoutes()
+			return b.relearnRoutes()
 		},
-		b.settle,
+		b.restoreLateSysctls,
 	)
 	note = strings.Join(append(notes, b.notes...), "; ")
 	if err != nil {

@@ -8,22 +8,22 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// reorder brings members' routes into the place among their rivals that they had. Routes of other links are never
+// reorderRoutes brings members' routes into the place among their rivals that they had. Routes of other links are never
 // touched, so a place between two of those cannot be had again.
-func (b *back) reorder() error {
+func (b *giveBack) reorderRoutes() error {
 	all, err := b.h.rt.Routes()
 	if err != nil {
 		return err
 	}
 	done := map[rtnl.RouteKey]bool{}
 	for _, r := range b.members {
-		for _, first := range r.m.Order {
+		for _, first := range r.was.Order {
 			key := rtnl.RouteKeyOf(first)
 			if done[key] {
 				continue
 			}
 			done[key] = true
-			if err := b.reorderGroup(rtnl.RoutesWithKey(all, key), rtnl.RoutesWithKey(r.m.Order, key)); err != nil {
+			if err := b.reorderSameKey(rtnl.RoutesWithKey(all, key), rtnl.RoutesWithKey(r.was.Order, key)); err != nil {
 				return err
 			}
 		}
@@ -31,11 +31,11 @@ func (b *back) reorder() error {
 	return nil
 }
 
-// reorderGroup moves members' routes to the front or the end where the order is not as it was.
-func (b *back) reorderGroup(have, was []rtnl.Object) error {
+// reorderSameKey moves members' routes to the front or the end where the order is not as it was.
+func (b *giveBack) reorderSameKey(have, was []rtnl.Object) error {
 	var want []rtnl.Object
 	for _, r := range was {
-		if r = rtnl.RouteRequest(r, b.by); rtnl.HasRoute(have, r) {
+		if r = rtnl.RouteRequest(r, b.indexNow); rtnl.HasRoute(have, r) {
 			want = append(want, r)
 		}
 	}
@@ -43,13 +43,13 @@ func (b *back) reorderGroup(have, was []rtnl.Object) error {
 	if slices.EqualFunc(known, want, rtnl.SameRoute) {
 		return nil
 	}
-	foreign := func(r rtnl.Object) bool { return !b.named(r) }
+	foreign := func(r rtnl.Object) bool { return !b.onlyByMembers(r) }
 	first := slices.IndexFunc(want, foreign)
 	if first < 0 {
 		first = 0
 	}
 	for _, r := range slices.Backward(want[:first]) {
-		if err := b.replace(r, 0); err != nil {
+		if err := b.reinsert(r, 0); err != nil {
 			return err
 		}
 	}
@@ -57,27 +57,27 @@ func (b *back) reorderGroup(have, was []rtnl.Object) error {
 		if foreign(r) {
 			continue
 		}
-		if err := b.replace(r, unix.NLM_F_APPEND); err != nil {
+		if err := b.reinsert(r, unix.NLM_F_APPEND); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// named reports whether a route leads by members only.
-func (b *back) named(r rtnl.Object) bool {
+// onlyByMembers reports whether a route leads by members only.
+func (b *giveBack) onlyByMembers(r rtnl.Object) bool {
 	for _, link := range rtnl.RouteLinks(r) {
-		if !slices.ContainsFunc(b.members, func(m *returning) bool { return m.nic.Index == link }) {
+		if !slices.ContainsFunc(b.members, func(m *member) bool { return m.nic.Index == link }) {
 			return false
 		}
 	}
 	return true
 }
 
-// replace takes a route out and puts it in again elsewhere; a rival serves in between.
-func (b *back) replace(r rtnl.Object, where int) error {
-	if err := b.soften(b.h.rt.DeleteRoute(r)); err != nil {
+// reinsert takes a route out and puts it in again elsewhere; a rival serves in between.
+func (b *giveBack) reinsert(r rtnl.Object, where int) error {
+	if err := b.noteUnlessFatal(b.h.rt.DeleteRoute(r)); err != nil {
 		return err
 	}
-	return b.soften(b.h.rt.Change("add "+rtnl.RouteText(r), unix.RTM_NEWROUTE, unix.NLM_F_CREATE|where, r))
+	return b.noteUnlessFatal(b.h.rt.Change("add "+rtnl.RouteText(r), unix.RTM_NEWROUTE, unix.NLM_F_CREATE|where, r))
 }

@@ -11,29 +11,29 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// originals are the members' routes as they were, each once, with the links' ifindexes of today. Those of a NIC that cannot carry
+// originalRoutes are the members' routes as they were, each once, with the links' ifindexes of today. Those of a NIC that cannot carry
 // them are of the one that stands in for it.
-func (b *back) originals(family byte) []rtnl.Object {
-	return b.originalsOf(family, func(*journal.MemberState) bool { return true })
+func (b *giveBack) originalRoutes(family byte) []rtnl.Object {
+	return b.originalRoutesOf(family, func(*journal.MemberState) bool { return true })
 }
 
-func (b *back) originalsOf(family byte, which func(*journal.MemberState) bool) []rtnl.Object {
+func (b *giveBack) originalRoutesOf(family byte, which func(*journal.MemberState) bool) []rtnl.Object {
 	var list []rtnl.Object
 	for _, m := range b.j.State.Members {
-		r, instead := b.of(m), b.replaced(m, family)
+		r, instead := b.memberOf(m), b.standInFor(m, family)
 		if !m.Up || m.Away || r == nil && instead == nil || !which(m) {
 			continue // a link that is down has none
 		}
-		by := b.by
+		by := b.indexNow
 		if instead != nil {
-			by = maps.Clone(b.by)
+			by = maps.Clone(b.indexNow)
 			by[m.Index] = instead.nic.Index
 		}
 		for _, o := range m.Routes {
 			if o.Family() != family || b.adapter != nil && slices.Contains(rtnl.RouteLinks(o), b.adapter.Index) {
 				continue
 			}
-			if b.remade(m, o) {
+			if b.metricChanged(m, o) {
 				continue
 			}
 			o = rtnl.RouteRequest(o, by)
@@ -45,16 +45,16 @@ func (b *back) originalsOf(family byte, which func(*journal.MemberState) bool) [
 	return list
 }
 
-// remade reports whether a route was the connected route of an address that has another metric by now.
-func (b *back) remade(m *journal.MemberState, o rtnl.Object) bool {
+// metricChanged reports whether a route was the connected route of an address that has another metric by now.
+func (b *giveBack) metricChanged(m *journal.MemberState, o rtnl.Object) bool {
 	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool {
-		i := slices.IndexFunc(b.held, func(h rtnl.Object) bool { return rtnl.SameAddress(a, h) })
-		return i >= 0 && rtnl.IsConnectedRoute(o, a) && a.Get32(rtnl.IFAMetric) != b.held[i].Get32(rtnl.IFAMetric)
+		i := slices.IndexFunc(b.adapterAddresses, func(h rtnl.Object) bool { return rtnl.SameAddress(a, h) })
+		return i >= 0 && rtnl.IsConnectedRoute(o, a) && a.Get32(rtnl.IFAMetric) != b.adapterAddresses[i].Get32(rtnl.IFAMetric)
 	})
 }
 
-// adopted is what an original became on the adapter.
-func (b *back) adopted(o rtnl.Object) rtnl.Object {
+// onAdapter is what an original became on the adapter.
+func (b *giveBack) onAdapter(o rtnl.Object) rtnl.Object {
 	to := map[int]int{}
 	for _, r := range b.members {
 		to[r.nic.Index] = b.adapter.Index
@@ -62,11 +62,11 @@ func (b *back) adopted(o rtnl.Object) rtnl.Object {
 	return rtnl.RouteRequest(o, to)
 }
 
-// living is a route without the next hops by NICs that go back down: the kernel keeps such hops when a NIC goes down, and takes
+// withoutDeadHops is a route without the next hops by NICs that go back down: the kernel keeps such hops when a NIC goes down, and takes
 // none in while it is. A route that leads nowhere else is left as it is.
-func (b *back) living(o rtnl.Object) rtnl.Object {
+func (b *giveBack) withoutDeadHops(o rtnl.Object) rtnl.Object {
 	down := func(n []byte) bool {
-		return slices.ContainsFunc(b.members, func(r *returning) bool { return r.nic.Index == rtnl.NextHopLink(n) && !r.m.Up })
+		return slices.ContainsFunc(b.members, func(r *member) bool { return r.nic.Index == rtnl.NextHopLink(n) && !r.was.Up })
 	}
 	hops := rtnl.NextHops(o.Get(unix.RTA_MULTIPATH))
 	if !slices.ContainsFunc(hops, down) {
@@ -92,7 +92,7 @@ func (b *back) living(o rtnl.Object) rtnl.Object {
 // moveRoutes moves routes of a family that are on the adapter back to their NICs. IPv4's go before the addresses, so that the
 // kernel does not make prefix routes behind them, but for those whose gateway a NIC reaches only with its address (early);
 // IPv6's name addresses that must be there.
-func (b *back) moveRoutes(family byte, early bool) error {
+func (b *giveBack) moveRoutes(family byte, early bool) error {
 	if b.adapter == nil {
 		return nil
 	}
@@ -100,15 +100,15 @@ func (b *back) moveRoutes(family byte, early bool) error {
 	if err != nil {
 		return err
 	}
-	list := b.originals(family)
+	list := b.originalRoutes(family)
 	rtnl.SortByDependence(list)
 	for _, o := range list {
-		now := b.adopted(o)
+		now := b.onAdapter(o)
 		if !rtnl.HasRoute(all, now) {
 			continue
 		}
-		if live := b.living(o); !live.Equal(o) {
-			b.note("a next hop of the %s is not given back: its NIC is down", rtnl.RouteText(o))
+		if live := b.withoutDeadHops(o); !live.Equal(o) {
+			b.notef("a next hop of the %s is not given back: its NIC is down", rtnl.RouteText(o))
 			o = live
 		}
 		if rtnl.HasRoute(all, o) {
@@ -119,26 +119,26 @@ func (b *back) moveRoutes(family byte, early bool) error {
 		if early && errors.Is(err, unix.ENETUNREACH) {
 			continue
 		}
-		if err := b.soften(err); err != nil {
+		if err := b.noteUnlessFatal(err); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// takenAway are the originals that somebody took off the adapter: they are nowhere, and others are there. If all were, the
+// removedRoutes are the originals that somebody took off the adapter: they are nowhere, and others are there. If all were, the
 // adapter would have lost them by going down.
-func (b *back) takenAway(all []rtnl.Object) (gone []rtnl.Object) {
+func (b *giveBack) removedRoutes(all []rtnl.Object) (gone []rtnl.Object) {
 	if b.adapter == nil || !b.adapter.AdminUp {
 		return nil
 	}
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		kept := false
 		var missing []rtnl.Object
-		for _, o := range b.originalsOf(family, func(m *journal.MemberState) bool { return m.Adopted }) {
+		for _, o := range b.originalRoutesOf(family, func(m *journal.MemberState) bool { return m.Adopted }) {
 			switch {
 			case rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL:
-			case rtnl.HasRoute(all, o) || rtnl.HasRoute(all, b.living(o)):
+			case rtnl.HasRoute(all, o) || rtnl.HasRoute(all, b.withoutDeadHops(o)):
 				kept = true
 			default:
 				missing = append(missing, o)
@@ -151,9 +151,9 @@ func (b *back) takenAway(all []rtnl.Object) (gone []rtnl.Object) {
 	return gone
 }
 
-// routes adds originals that are nowhere, and removes those that the kernel made with addresses but that
+// restoreRoutes adds originals that are nowhere, and removes those that the kernel made with addresses but that
 // were not there. A route whose place another has taken since is left out, and one from an address that is no more.
-func (b *back) routes() error {
+func (b *giveBack) restoreRoutes() error {
 	all, err := b.h.rt.Routes()
 	if err != nil {
 		return err
@@ -162,37 +162,37 @@ func (b *back) routes() error {
 	if err != nil {
 		return err
 	}
-	list := append(b.originals(unix.AF_INET), b.originals(unix.AF_INET6)...)
+	list := append(b.originalRoutes(unix.AF_INET), b.originalRoutes(unix.AF_INET6)...)
 	rtnl.SortByDependence(list)
-	gone := b.takenAway(all)
+	gone := b.removedRoutes(all)
 	for _, o := range list {
 		if rtnl.HasRoute(gone, o) {
-			b.note("the %s is no longer on %s and is not given back", rtnl.RouteText(o), b.adapter.Name)
+			b.notef("the %s is no longer on %s and is not given back", rtnl.RouteText(o), b.adapter.Name)
 			continue
 		}
 		taken := func(r rtnl.Object) bool {
 			return rtnl.RouteKeyOf(r) == rtnl.RouteKeyOf(o) && b.adapter != nil && slices.Contains(rtnl.RouteLinks(r), b.adapter.Index) && !b.j.State.IsGivenRoute(r, b.adapter.Index)
 		}
-		o = b.living(o)
+		o = b.withoutDeadHops(o)
 		if rtnl.HasRoute(all, o) || slices.ContainsFunc(all, taken) || !rtnl.HasSource(addresses, o) || o.Get(rtnl.RTANexthopID) != nil {
 			continue
 		}
 		// From an IPv6 route the kernel takes a source that the host lost, and leaves the rest: it is in the way.
 		if bare := rtnl.WithoutSource(o); o.Family() == unix.AF_INET6 && rtnl.HasRoute(all, bare) && !rtnl.HasRoute(list, bare) {
-			if err := b.soften(b.h.rt.DeleteRoute(bare)); err != nil {
+			if err := b.noteUnlessFatal(b.h.rt.DeleteRoute(bare)); err != nil {
 				return err
 			}
 		}
-		if err := b.soften(b.h.rt.AddRoute(o)); err != nil {
+		if err := b.noteUnlessFatal(b.h.rt.AddRoute(o)); err != nil {
 			return err
 		}
 	}
 	for _, r := range b.members {
 		for _, o := range rtnl.RoutesVia(all, r.nic.Index) {
-			if !r.m.NeedsRestore() || r.m.Guessed || rtnl.RouteProtocol(o) != unix.RTPROT_KERNEL || rtnl.HasRoute(list, o) || r.inherited(addresses, o) {
+			if !r.was.NeedsRestore() || r.was.Guessed || rtnl.RouteProtocol(o) != unix.RTPROT_KERNEL || rtnl.HasRoute(list, o) || r.inheritedSubnet(addresses, o) {
 				continue
 			}
-			if err := b.soften(b.h.rt.DeleteRoute(rtnl.RouteRequest(o, nil))); err != nil {
+			if err := b.noteUnlessFatal(b.h.rt.DeleteRoute(rtnl.RouteRequest(o, nil))); err != nil {
 				return err
 			}
 		}
@@ -200,18 +200,18 @@ func (b *back) routes() error {
 	return nil
 }
 
-// inherited reports whether a route is the subnet of an address that the NIC did not have before, or had with another metric.
-func (r *returning) inherited(addresses []rtnl.Object, o rtnl.Object) bool {
+// inheritedSubnet reports whether a route is the subnet of an address that the NIC did not have before, or had with another metric.
+func (r *member) inheritedSubnet(addresses []rtnl.Object, o rtnl.Object) bool {
 	subnet := rtnl.Destination(o)
 	return slices.ContainsFunc(addresses, func(a rtnl.Object) bool {
-		i := slices.IndexFunc(r.m.Addresses, func(was rtnl.Object) bool { return rtnl.SameAddress(was, a) })
+		i := slices.IndexFunc(r.was.Addresses, func(was rtnl.Object) bool { return rtnl.SameAddress(was, a) })
 		return a.Index() == r.nic.Index && rtnl.AddressPrefix(a).Masked() == subnet &&
-			(i < 0 || rtnl.IsConnectedRoute(o, a) && r.m.Addresses[i].Get32(rtnl.IFAMetric) != a.Get32(rtnl.IFAMetric))
+			(i < 0 || rtnl.IsConnectedRoute(o, a) && r.was.Addresses[i].Get32(rtnl.IFAMetric) != a.Get32(rtnl.IFAMetric))
 	})
 }
 
-// inheritRoutes moves to NICs what came to the adapter while it was there.
-func (b *back) inheritRoutes() error {
+// giveInheritedRoutes moves to NICs what came to the adapter while it was there.
+func (b *giveBack) giveInheritedRoutes() error {
 	if b.adapter == nil {
 		return nil
 	}
@@ -229,20 +229,20 @@ func (b *back) inheritRoutes() error {
 		if rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL || b.j.State.IsGivenRoute(o, b.adapter.Index) {
 			continue
 		}
-		to := b.homeOf(o, addresses)
+		to := b.routeTarget(o, addresses)
 		if to == nil {
 			continue
 		}
-		if err := b.soften(b.h.rt.MoveRoute(all, o, rtnl.RouteRequest(o, map[int]int{b.adapter.Index: to.nic.Index}))); err != nil {
+		if err := b.noteUnlessFatal(b.h.rt.MoveRoute(all, o, rtnl.RouteRequest(o, map[int]int{b.adapter.Index: to.nic.Index}))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// rules gives members the rules back that were replaced, and takes the adapter's copies away: the kernel keeps rules of a
+// restoreRules gives members the rules back that were replaced, and takes the adapter's copies away: the kernel keeps rules of a
 // link that is gone. A copy that is not there any more was removed by somebody, who wants no such rule.
-func (b *back) rules() error {
+func (b *giveBack) restoreRules() error {
 	adapter := b.j.State.AdapterName()
 	copies, err := b.h.rt.RuleCopies(adapter)
 	if err != nil {
@@ -266,7 +266,7 @@ func (b *back) rules() error {
 				continue
 			}
 			err := b.h.rt.Change("give back rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, rtnl.RuleRequest(r))
-			if err := b.soften(err); err != nil {
+			if err := b.noteUnlessFatal(err); err != nil {
 				return err
 			}
 		}
@@ -277,7 +277,7 @@ func (b *back) rules() error {
 		if err != nil || len(left) == 0 {
 			return err
 		}
-		if err := b.soften(b.h.rt.Change("remove rule of "+adapter, unix.RTM_DELRULE, 0, rtnl.RuleRequest(left[0]))); err != nil {
+		if err := b.noteUnlessFatal(b.h.rt.Change("remove rule of "+adapter, unix.RTM_DELRULE, 0, rtnl.RuleRequest(left[0]))); err != nil {
 			return err
 		}
 	}

@@ -99,8 +99,8 @@ func TestLenderCannotCarry(t *testing.T) {
 				}
 
 				h = w.open(nil)
-				if gone := what == "NIC gone"; gone != slices.Contains(h.Away(), "na") || h.Journalled() {
-					t.Fatalf("waits for %v, journalled %v", h.Away(), h.Journalled())
+				if gone := what == "NIC gone"; gone != slices.Contains(h.AbsentMembers(), "na") || h.HasJournal() {
+					t.Fatalf("waits for %v, journalled %v", h.AbsentMembers(), h.HasJournal())
 				} else if !gone {
 					return
 				}
@@ -118,8 +118,8 @@ func TestLenderCannotCarry(t *testing.T) {
 					}
 				}
 				h.Close()
-				if h = w.open(nil); len(h.Away()) > 0 || h.journal != nil {
-					t.Errorf("there is still a journal, for %v", h.Away())
+				if h = w.open(nil); len(h.AbsentMembers()) > 0 || h.journal != nil {
+					t.Errorf("there is still a journal, for %v", h.AbsentMembers())
 				}
 			})
 		}
@@ -147,10 +147,10 @@ func TestNoNICIsThere(t *testing.T) {
 			}
 			switch then {
 			case "forget":
-				if kept, err := h.Forget("nb"); kept || err != nil || h.CanForget("nb") == nil {
+				if kept, err := h.ForgetAbsent("nb"); kept || err != nil || h.CheckForget("nb") == nil {
 					t.Error("nb, which had nothing, was forgotten")
 				}
-				if kept, err := h.Forget("na"); !kept || err != nil {
+				if kept, err := h.ForgetAbsent("na"); !kept || err != nil {
 					t.Errorf("not forgotten: %v", err)
 				}
 				if _, err := os.Stat(journal.PathOf(w.dir, teamName)); !os.IsNotExist(err) {
@@ -165,7 +165,7 @@ func TestNoNICIsThere(t *testing.T) {
 			back()
 			h = w.open(nil)
 			if then == "next team" { // as its start does
-				_, err = h.GiveAway()
+				_, err = h.RestoreAbsent()
 			} else {
 				_, err = h.Restore()
 			}
@@ -453,9 +453,9 @@ func TestDeathBeforeStrip(t *testing.T) {
 	h := w.open(nil)
 	must(t, h.Begin())
 	index := w.tap()
-	must(t, h.AdapterMade(index))
+	must(t, h.RecordAdapter(index))
 	for _, n := range w.nics {
-		must1(h.Record(n))
+		must1(h.RecordMember(n))
 	}
 	must(t, h.Adopt(index, w.nics))
 	h.Close()

@@ -47,7 +47,7 @@ func (r hookJournal) Detached(hook string) error {
 
 // hookJournalOf finds the records of a NIC that is a member in the team, or the adapter.
 func (h *Host) hookJournalOf(n NIC) (hookJournal, error) {
-	j, err := h.begun()
+	j, err := h.currentJournal()
 	if err != nil {
 		return hookJournal{}, err
 	}
@@ -99,7 +99,7 @@ func (a *attachment) Close() error {
 	if !h.hooks.Holds(a.on) || !a.on.ByFilter() {
 		return h.hooks.Detach(a.on, tchook.Link{}, false, nil)
 	}
-	j, err := h.begun()
+	j, err := h.currentJournal()
 	if err != nil {
 		return fmt.Errorf("detach program: %w", err)
 	}
@@ -126,7 +126,7 @@ func (h *Host) Isolate(index int) error {
 		return fmt.Errorf("isolate: %w", err)
 	}
 	return h.hooks.Isolate(n.hookLink(), func() (tchook.Journal, error) {
-		j, err := h.begun()
+		j, err := h.currentJournal()
 		if err != nil {
 			return nil, err
 		}
@@ -159,16 +159,16 @@ func (h *Host) Unisolate(index int) error {
 	return nil
 }
 
-// EndGone takes the team's programs off NICs that have left for another network namespace.
-func (h *Host) EndGone() {
+// DetachGone takes the team's programs off NICs that have left for another network namespace.
+func (h *Host) DetachGone() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.hooks.EndGone()
 }
 
-// Unheld looks whether Attach would find somebody else on the ingress hooks of NICs or the egress hook of the adapter, if there
+// HooksFree looks whether Attach would find somebody else on the ingress hooks of NICs or the egress hook of the adapter, if there
 // is one, without changing anything; the error is a *tchook.HookHeld then.
-func (h *Host) Unheld(names []string) error {
+func (h *Host) HooksFree(names []string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, name := range names {
@@ -204,7 +204,7 @@ func (h *Host) sweepHooks() error {
 		if len(m.Hooks) == 0 {
 			continue
 		}
-		_, n, err := h.link(m)
+		_, n, err := h.memberLink(m)
 		if errors.Is(err, ErrNoNIC) {
 			continue
 		}

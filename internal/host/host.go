@@ -7,11 +7,11 @@ import (
 
 	"github.com/safchain/ethtool"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/host/masquerade"
 	"nicteam/internal/rtnl"
 	"nicteam/internal/tchook"
-	"nicteam/team"
 )
 
 // Options say whose host is meant. The zero value reads links and nothing else.
@@ -28,8 +28,8 @@ type Options struct {
 
 	NoTCX bool // tests: do as on kernels before 6.6
 
-	backlog string                   // tests: the file of net.core.netdev_max_backlog
-	at      func(point string) error // tests: called before every change of host or journal; an error stops there, as death would
+	backlogPath string                   // tests: the file of net.core.netdev_max_backlog
+	faultPoint  func(point string) error // tests: called before every change of host or journal; an error stops there, as death would
 }
 
 // Host is the machine as one team sees it, in the network namespace of the thread that called Open.
@@ -43,12 +43,12 @@ type Host struct {
 	tool  *ethtool.Ethtool
 	probe *prober
 
-	mu       sync.Mutex       // the changing methods
-	journal  *journal.Journal // nil until there is one
-	note     string           // why a journal that was found is not used
-	aside    string           // its path, until another takes its place
-	unusable *team.Problem    // a journal was found that must be left alone
-	hooks    *tchook.Hooks
+	mu          sync.Mutex       // the changing methods
+	journal     *journal.Journal // nil until there is one
+	journalNote string           // why a journal that was found is not used
+	stale       string           // its path, until another takes its place
+	unusable    *api.Problem     // a journal was found that must be left alone
+	hooks       *tchook.Hooks
 
 	rebinding      *masquerade.Rebinding // begun for an Adopt to come
 	rebindingLinks []int                 // the links whose addresses they have, ascending
@@ -70,7 +70,7 @@ func Open(o Options) (*Host, error) {
 }
 
 func (h *Host) open() (err error) {
-	if h.rt, err = rtnl.Open(h.log, h.at); err != nil {
+	if h.rt, err = rtnl.Open(h.log, h.faultPoint); err != nil {
 		return err
 	}
 	h.hooks = tchook.New(h.rt, h.log, tchook.Options{Team: h.o.Team, NoTCX: h.o.NoTCX})
@@ -83,7 +83,7 @@ func (h *Host) open() (err error) {
 	if h.o.StateDir == "" || h.o.Team == "" {
 		return nil
 	}
-	return h.load()
+	return h.openJournal()
 }
 
 // Close closes handles and ends isolation and programs by tcx; everything else stays as it is, for the next
@@ -113,16 +113,16 @@ func (h *Host) Close() error {
 	return nil
 }
 
-// at is called before every change, so that tests can die there.
-func (h *Host) at(point string) error {
-	if h.o.at == nil {
+// faultPoint is called before every change, so that tests can die there.
+func (h *Host) faultPoint(point string) error {
+	if h.o.faultPoint == nil {
 		return nil
 	}
-	return h.o.at(point)
+	return h.o.faultPoint(point)
 }
 
-// apart runs f while others may use h: whoever f waits for may be waiting to detach a program.
-func (h *Host) apart(f func()) {
+// unlocked runs f while others may use h: whoever f waits for may be waiting to detach a program.
+func (h *Host) unlocked(f func()) {
 	h.mu.Unlock()
 	defer h.mu.Lock()
 	f()

@@ -142,9 +142,9 @@ func TestIsolationPasses(t *testing.T) {
 			h := w.open(nil)
 			h.hooks.Method = m
 			must(t, h.Begin())
-			_, err := h.Record("na")
+			_, err := h.RecordMember("na")
 			must(t, err)
-			must(t, h.Strip("na", Setup{}))
+			must(t, h.Strip("na", MemberSetup{}))
 			must(t, isolateNamed(h, "na"))
 			n, err := h.nic("na")
 			must(t, err)

@@ -59,7 +59,7 @@ func TestIsolation(t *testing.T) {
 			h := w.open(nil)
 			h.hooks.Method = m
 			must(t, h.Begin())
-			_, err := h.Record("na")
+			_, err := h.RecordMember("na")
 			must(t, err)
 			n, err := h.nic("na")
 			must(t, err)

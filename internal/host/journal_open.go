@@ -8,15 +8,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/atomicfile"
 	"nicteam/internal/host/journal"
-	"nicteam/team"
 )
 
-// load reads the team's journal and finds out whose it is.
-func (h *Host) load() error {
+// openJournal reads the team's journal and finds out whose it is.
+func (h *Host) openJournal() error {
 	path := journal.PathOf(h.o.StateDir, h.o.Team)
-	j, err := journal.Open(path, h.at)
+	j, err := journal.Open(path, h.faultPoint)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -25,7 +25,7 @@ func (h *Host) load() error {
 		return nil
 	}
 	if err != nil {
-		return h.journalProblem(err)
+		return h.writeProblem(err)
 	}
 	here, err := journal.Here()
 	if err != nil {
@@ -33,33 +33,33 @@ func (h *Host) load() error {
 		return err
 	}
 	if j.State.Begin == nil {
-		h.adrift(j, here)
+		h.openHeadless(j, here)
 		return nil
 	}
 	switch of := j.State.Begin.Where(); {
 	case of.Boot != here.Boot:
-		h.setAside(j, "the journal is of an earlier boot: nothing of that team is left on the host")
+		h.setStale(j, "the journal is of an earlier boot: nothing of that team is left on the host")
 	case of.Same(here):
 		h.journal = j
 	case of.Exists():
 		j.Close()
 		h.unusable = elsewhereProblem(h.o.Team, path, of, here)
 	default:
-		h.setAside(j, "the journal is of a network namespace that is gone: nothing of that team is left")
+		h.setStale(j, "the journal is of a network namespace that is gone: nothing of that team is left")
 	}
 	return nil
 }
 
-// adrift deals with a journal that has lost its beginning, and so does not say of which boot and namespace it is.
-func (h *Host) adrift(j *journal.Journal, here journal.Location) {
+// openHeadless deals with a journal that has lost its beginning, and so does not say of which boot and namespace it is.
+func (h *Host) openHeadless(j *journal.Journal, here journal.Location) {
 	s := &j.State
 	a, there := h.adapterOf(s)
 	switch {
 	case j.WrittenBeforeBoot():
-		h.setAside(j, "the journal is damaged and of an earlier boot: nothing of that team is left on the host")
+		h.setStale(j, "the journal is damaged and of an earlier boot: nothing of that team is left on the host")
 	case !there && len(j.Damaged) == 0:
 		// Nothing is done before the first record is on disk.
-		h.setAside(j, "the journal was empty")
+		h.setStale(j, "the journal was empty")
 	case there && s.Adapter != nil && s.Adapter.Name == a.Name:
 		s.Begin = &journal.BeginRecord{Team: h.o.Team, Boot: here.Boot, NetNS: here.NetNS, Cookie: here.Cookie}
 		h.journal = j
@@ -69,26 +69,26 @@ func (h *Host) adrift(j *journal.Journal, here journal.Location) {
 	}
 }
 
-// setAside has a journal that means nothing any more make room when that is needed.
-func (h *Host) setAside(j *journal.Journal, why string) {
+// setStale has a journal that means nothing any more make room when that is needed.
+func (h *Host) setStale(j *journal.Journal, why string) {
 	j.Close()
-	h.note, h.aside = why, j.Path
+	h.journalNote, h.stale = why, j.Path
 }
 
-// makeRoom puts such a journal aside. It is kept under another name for the curious.
-func (h *Host) makeRoom() error {
-	if h.aside == "" {
+// renameStale puts such a journal aside. It is kept under another name for the curious.
+func (h *Host) renameStale() error {
+	if h.stale == "" {
 		return nil
 	}
-	if err := h.at("put journal aside"); err != nil {
+	if err := h.faultPoint("put journal aside"); err != nil {
 		return err
 	}
-	h.log.Info("journal put aside", "team", h.o.Team, "reason", h.note)
-	err := os.Rename(h.aside, h.aside+".old")
+	h.log.Info("journal put aside", "team", h.o.Team, "reason", h.journalNote)
+	err := os.Rename(h.stale, h.stale+".old")
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	h.aside = ""
+	h.stale = ""
 	return atomicfile.SyncDir(journal.PathOf(h.o.StateDir, h.o.Team))
 }
 
@@ -127,12 +127,12 @@ func (h *Host) Begin() error {
 	if h.journal != nil {
 		begin.Members = h.journal.State.Members // NICs that are away
 	}
-	if err := h.makeRoom(); err != nil {
-		return h.journalProblem(err)
+	if err := h.renameStale(); err != nil {
+		return h.writeProblem(err)
 	}
-	j, err := journal.Create(journal.PathOf(h.o.StateDir, h.o.Team), begin.Records(), h.at)
+	j, err := journal.Create(journal.PathOf(h.o.StateDir, h.o.Team), begin.Records(), h.faultPoint)
 	if err != nil {
-		return h.journalProblem(err)
+		return h.writeProblem(err)
 	}
 	if h.journal != nil {
 		h.journal.Close()
@@ -141,9 +141,9 @@ func (h *Host) Begin() error {
 	return nil
 }
 
-func (h *Host) journalProblem(err error) *team.Problem {
-	p := &team.Problem{
-		Kind: team.Failed, Err: err,
+func (h *Host) writeProblem(err error) *api.Problem {
+	p := &api.Problem{
+		Kind: api.Failed, Err: err,
 		What: "write journal of " + h.o.Team,
 		Why:  err.Error() + "; without a journal the host could not be put back after a crash, so nothing was changed",
 		Fix:  "make room in " + h.o.StateDir + " or choose another place with --state-dir",
@@ -154,8 +154,8 @@ func (h *Host) journalProblem(err error) *team.Problem {
 	return p
 }
 
-// AdapterMade records the TAP that was made after Begin.
-func (h *Host) AdapterMade(index int) error {
+// RecordAdapter records the TAP that was made after Begin.
+func (h *Host) RecordAdapter(index int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	n, err := h.nicAt(index)
@@ -163,7 +163,7 @@ func (h *Host) AdapterMade(index int) error {
 		return fmt.Errorf("record adapter: %w", err)
 	}
 	a := journal.AdapterRecord{Name: n.Name, Index: n.Index, MAC: n.MAC}
-	j, err := h.begun()
+	j, err := h.currentJournal()
 	if err != nil {
 		return err
 	}
@@ -175,61 +175,61 @@ func (h *Host) AdapterMade(index int) error {
 
 var errNotBegun = errors.New("no journal: Begin comes first")
 
-func (h *Host) begun() (*journal.Journal, error) {
+func (h *Host) currentJournal() (*journal.Journal, error) {
 	if h.journal == nil {
 		return nil, errNotBegun
 	}
 	return h.journal, nil
 }
 
-// Journalled reports whether there is a journal of the team: a team that runs, or that left something to restore.
-func (h *Host) Journalled() bool {
+// HasJournal reports whether there is a journal of the team: a team that runs, or that left something to restore.
+func (h *Host) HasJournal() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.journal != nil && !h.journal.State.Ended
 }
 
-// Damaged reports whether the journal has lost records: a team cannot go on with it, for it would take NICs as it left them
+// JournalDamaged reports whether the journal has lost records: a team cannot go on with it, for it would take NICs as it left them
 // for NICs as they were. Restore uses what can be read.
-func (h *Host) Damaged() bool {
+func (h *Host) JournalDamaged() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.journal != nil && len(h.journal.Damaged) > 0
 }
 
-// Unusable says why a journal that is there must be left alone, nil when there is none such.
-func (h *Host) Unusable() *team.Problem {
+// JournalProblem says why a journal that is there must be left alone, nil when there is none such.
+func (h *Host) JournalProblem() *api.Problem {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.unusable
 }
 
-// Note says why a journal that was found is not used, "" when there is nothing to say.
-func (h *Host) Note() string {
+// JournalNote says why a journal that was found is not used, "" when there is nothing to say.
+func (h *Host) JournalNote() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.note
+	return h.journalNote
 }
 
-func newerProblem(name, path string, err error) *team.Problem {
-	return &team.Problem{
-		Kind: team.Conflict, Err: err, What: "use journal of " + name,
+func newerProblem(name, path string, err error) *api.Problem {
+	return &api.Problem{
+		Kind: api.Conflict, Err: err, What: "use journal of " + name,
 		Why: path + ": " + err.Error() + "; this one would lose what it does not know, so it changes nothing",
 		Fix: "use the program that wrote it, nicteam restore " + name + " by that one; or remove the file if nothing of the team is left",
 	}
 }
 
-func elsewhereProblem(name, path string, of, here journal.Location) *team.Problem {
-	return &team.Problem{
-		Kind: team.Conflict, What: "use journal of " + name,
+func elsewhereProblem(name, path string, of, here journal.Location) *api.Problem {
+	return &api.Problem{
+		Kind: api.Conflict, What: "use journal of " + name,
 		Why: path + ": the team lives in another network namespace (inode " + strconv.FormatUint(of.NetNS, 10) + ", this one is " + strconv.FormatUint(here.NetNS, 10) + ")",
 		Fix: "run the command in that namespace, or give this one a state directory of its own with --state-dir",
 	}
 }
 
-func damagedProblem(name, path, why string) *team.Problem {
-	return &team.Problem{
-		Kind: team.Failed, What: "use journal of " + name,
+func damagedProblem(name, path, why string) *api.Problem {
+	return &api.Problem{
+		Kind: api.Failed, What: "use journal of " + name,
 		Why: path + " is damaged: " + why + "; adapter, addresses and journal stay as they are",
 		Fix: "put the addresses of " + name + " on a NIC by hand (ip address, ip route), then: ip link del " + name + "; and remove the file",
 	}

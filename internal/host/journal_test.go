@@ -12,10 +12,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/rtnl"
-	"nicteam/team"
 )
 
 // FuzzMember takes a record that has the right checksum: what it says of a member must not break what giving back does before it
@@ -38,22 +38,22 @@ func FuzzMember(f *testing.F) {
 // exerciseMember does with a recorded member what giving back does before it asks the kernel.
 func exerciseMember(m *journal.Member) {
 	m.OwnsDefaultRoute()
-	b := &back{by: map[int]int{3: 4}, adapter: &NIC{Index: 9}, j: &journal.Journal{}}
-	b.members = []*returning{{m: &journal.MemberState{Member: *m}, nic: NIC{Index: 4}}}
+	b := &giveBack{indexNow: map[int]int{3: 4}, adapter: &NIC{Index: 9}, j: &journal.Journal{}}
+	b.members = []*member{{was: &journal.MemberState{Member: *m}, nic: NIC{Index: 4}}}
 	for _, a := range m.Addresses {
 		_, _ = rtnl.Aged(rtnl.Relabel(rtnl.AddressRequest(a, 4, 0), "eth1", "team0"), 5)
 		_ = m.IsKernelLinkLocal(a) || rtnl.IsAutoconfigured(a) || rtnl.HasConnectedRoute(a)
-		_, _, _ = refreshed(a, lentAddress{a, m}, rtnl.Prefix{Preferred: 5, Valid: 9}, 3)
+		_, _, _ = refreshed(a, formedAddress{a, m}, rtnl.Prefix{Preferred: 5, Valid: 9}, 3)
 		for _, r := range m.Routes {
 			_ = rtnl.IsConnectedRoute(r, a)
 		}
 	}
-	for _, f := range advertisements(learning{routes: rtnl.AgedRoutes(m.Advertised, 5), form: m.Addresses}, nil) {
+	for _, f := range raFrames(raState{routes: rtnl.AgedRoutes(m.Advertised, 5), addresses: m.Addresses}, nil) {
 		_ = f
 	}
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		for _, r := range b.originals(family) {
-			_ = b.adopted(r)
+		for _, r := range b.originalRoutes(family) {
+			_ = b.onAdapter(r)
 			_, _ = rtnl.RouteText(r), rtnl.Gateways(r, 4)
 		}
 	}
@@ -81,12 +81,12 @@ func TestUnwritable(t *testing.T) {
 		h, err := Open(Options{StateDir: dir, Team: teamName})
 		if err == nil {
 			err = h.Begin()
-			if h.Journalled() {
+			if h.HasJournal() {
 				t.Errorf("%s: there is a journal", name)
 			}
 			h.Close()
 		}
-		var p *team.Problem
+		var p *api.Problem
 		if !errors.As(err, &p) || p.Why == "" || p.Fix == "" {
 			t.Errorf("%s: %v is no problem with why and fix", name, err)
 		}
@@ -107,8 +107,8 @@ func TestOtherBoot(t *testing.T) {
 	before := snapshot(t)
 	rewriteBegin(t, path, func(b *journal.BeginRecord) { b.Boot = "another" })
 	h = w.open(nil)
-	if h.Journalled() || !strings.Contains(h.Note(), "earlier boot") {
-		t.Errorf("journalled %v, note %q", h.Journalled(), h.Note())
+	if h.HasJournal() || !strings.Contains(h.JournalNote(), "earlier boot") {
+		t.Errorf("journalled %v, note %q", h.HasJournal(), h.JournalNote())
 	}
 	out, err := h.Restore()
 	must(t, err)
@@ -148,8 +148,8 @@ func TestOtherNamespace(t *testing.T) {
 			rewriteBegin(t, path, c.change)
 			h = w.open(nil)
 			_, err := h.Restore()
-			var p *team.Problem
-			if refused := errors.As(err, &p) && p.Kind == team.Conflict; refused != c.lives || err != nil && !refused {
+			var p *api.Problem
+			if refused := errors.As(err, &p) && p.Kind == api.Conflict; refused != c.lives || err != nil && !refused {
 				t.Errorf("restore: %v", err)
 			}
 			_, err = os.Stat(path)

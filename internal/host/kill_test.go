@@ -29,7 +29,7 @@ func victim(spec string) {
 		}
 		return nil
 	}
-	h, err := Open(Options{StateDir: dir, Team: teamName, at: die})
+	h, err := Open(Options{StateDir: dir, Team: teamName, faultPoint: die})
 	if err == nil {
 		h.hooks.Method = m
 		w := &world{t: &testing.T{}, dir: dir, nics: []string{"na", "nb"}}

@@ -9,9 +9,9 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
-	"nicteam/team"
 )
 
 // MinMTUIPv6 is the smallest MTU of a link with IPv6 (RFC 8200, section 5).
@@ -19,12 +19,12 @@ const MinMTUIPv6 = 1280
 
 // SetMTU gives the adapter and the members another MTU, or none of them. While they differ the members' is never the
 // smaller one, so no frame is too large for its member. Members are changed one after the other, each once the one
-// before has its link again; came, when not nil, is called after each, while others may use h. The error is a *team.Problem where nothing was
+// before has its link again; came, when not nil, is called after each, while others may use h. The error is a *api.Problem where nothing was
 // tried.
 func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	j, err := h.begun()
+	j, err := h.currentJournal()
 	if err != nil {
 		return err
 	}
@@ -32,7 +32,7 @@ func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 	if err != nil {
 		return fmt.Errorf("set MTU: %w", err)
 	}
-	if p := h.keepsIPv6(a, mtu); p != nil {
+	if p := h.checkKeepsIPv6(a, mtu); p != nil {
 		return p
 	}
 	var links []netlink.Link
@@ -41,7 +41,7 @@ func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 		if !m.Stripped {
 			continue
 		}
-		l, n, err := h.link(m)
+		l, n, err := h.memberLink(m)
 		if err != nil {
 			continue
 		}
@@ -61,14 +61,14 @@ func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 		if err == nil && l != a {
 			err = h.keepIPv6Off(l, members[l], mtu)
 			if i+1 < len(links) && links[i+1] != a && l.Attrs().MTU != mtu {
-				h.awaitLink(l)
+				h.waitForLink(l)
 			}
 			if came != nil {
-				h.apart(came)
+				h.unlocked(came)
 			}
 		}
 		if err != nil && !errors.Is(err, unix.ENODEV) {
-			return errors.Join(err, h.backToMTUs(links[:i+1]))
+			return errors.Join(err, h.restoreMTUs(links[:i+1]))
 		}
 	}
 	return nil
@@ -81,9 +81,9 @@ const (
 	resetTime = 5 * time.Second
 )
 
-// awaitLink waits until a NIC has a link again that had one: many drivers begin anew with another MTU, and not all
+// waitForLink waits until a NIC has a link again that had one: many drivers begin anew with another MTU, and not all
 // members are to be without a link at once.
-func (h *Host) awaitLink(was netlink.Link) {
+func (h *Host) waitForLink(was netlink.Link) {
 	a := was.Attrs()
 	if a.RawFlags&unix.IFF_LOWER_UP == 0 {
 		return
@@ -97,8 +97,8 @@ func (h *Host) awaitLink(was netlink.Link) {
 	}
 }
 
-// backToMTUs gives links the MTU that they had when they were read.
-func (h *Host) backToMTUs(links []netlink.Link) error {
+// restoreMTUs gives links the MTU that they had when they were read.
+func (h *Host) restoreMTUs(links []netlink.Link) error {
 	var errs []error
 	for _, was := range slices.Backward(links) {
 		l, err := h.rt.Handle.LinkByIndex(was.Attrs().Index)
@@ -110,8 +110,8 @@ func (h *Host) backToMTUs(links []netlink.Link) error {
 	return errors.Join(errs...)
 }
 
-// keepsIPv6 refuses an MTU with which the adapter would lose the IPv6 addresses that it has.
-func (h *Host) keepsIPv6(a netlink.Link, mtu int) *team.Problem {
+// checkKeepsIPv6 refuses an MTU with which the adapter would lose the IPv6 addresses that it has.
+func (h *Host) checkKeepsIPv6(a netlink.Link, mtu int) *api.Problem {
 	if mtu >= MinMTUIPv6 {
 		return nil
 	}
@@ -136,8 +136,8 @@ func (h *Host) keepIPv6Off(l netlink.Link, m *journal.MemberState, mtu int) erro
 	if l.Attrs().MTU >= MinMTUIPv6 || mtu < MinMTUIPv6 {
 		return nil
 	}
-	if err := h.silenceIPv6(l.Attrs().Name, l.Attrs().Index); err != nil {
+	if err := h.disableMemberIPv6(l.Attrs().Name, l.Attrs().Index); err != nil {
 		return err
 	}
-	return h.unlessReadOnly(h.restoreFamily(l.Attrs().Name, &m.Member, "ipv6/"))
+	return h.ignoreReadOnly(h.restoreDefaults(l.Attrs().Name, &m.Member, "ipv6/"))
 }

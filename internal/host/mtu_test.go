@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/settings"
 	"nicteam/modes"
-	"nicteam/team"
 )
 
 func TestAutoMTU(t *testing.T) {
@@ -53,11 +53,11 @@ func (w *world) teamOf(h *Host) (adapter int) {
 	w.t.Helper()
 	must(w.t, h.Begin())
 	adapter = w.tap()
-	must(w.t, h.AdapterMade(adapter))
+	must(w.t, h.RecordAdapter(adapter))
 	for _, n := range w.nics {
-		_, err := h.Record(n)
+		_, err := h.RecordMember(n)
 		must(w.t, err)
-		must(w.t, h.Strip(n, Setup{MTU: 1500}))
+		must(w.t, h.Strip(n, MemberSetup{MTU: 1500}))
 	}
 	return adapter
 }
@@ -112,7 +112,7 @@ func TestSetMTUOneNICAfterTheOther(t *testing.T) {
 	h := w.open(nil)
 	adapter := w.teamOf(h)
 	back := make(chan error, 1)
-	h.o.at = func(point string) error {
+	h.o.faultPoint = func(point string) error {
 		switch point {
 		case "set MTU of na to 4000":
 			run(t, "ip link set pna down")
@@ -126,7 +126,7 @@ func TestSetMTUOneNICAfterTheOther(t *testing.T) {
 	}
 	must(t, h.SetMTU(adapter, 4000, nil))
 	must(t, <-back)
-	h.o.at = nil
+	h.o.faultPoint = nil
 	if !met {
 		t.Error("nb got no other MTU")
 	}
@@ -164,9 +164,9 @@ func TestSetMTUIsRefusedBefore(t *testing.T) {
 		1501: "NIC mv9 takes",
 		1279: "IPv6 needs at least 1280, and team0 has fe80::7/64",
 	} {
-		var p *team.Problem
+		var p *api.Problem
 		err := h.SetMTU(adapter, mtu, nil)
-		if !errors.As(err, &p) || p.Kind != team.Usage || !strings.Contains(p.Why, why) || p.Fix == "" {
+		if !errors.As(err, &p) || p.Kind != api.Usage || !strings.Contains(p.Why, why) || p.Fix == "" {
 			t.Errorf("%d: %v", mtu, err)
 		}
 		for _, n := range append(w.nics, teamName) {
@@ -211,25 +211,25 @@ func TestCheckMTU(t *testing.T) {
 		name   string
 		before string
 		config settings.Config
-		kind   team.ProblemKind
+		kind   api.ExitCode
 		words  []string // of the problem, or of the warnings where kind is 0
 	}{
-		{"cannot", "ip link set na mtu 9000", configOf("na", "mv9"), team.Conflict,
+		{"cannot", "ip link set na mtu 9000", configOf("na", "mv9"), api.Conflict,
 			[]string{"NIC mv9 cannot have MTU 9000", "na has it", "--mtu 1500"}},
 		{"cannot, for IPv6", "ip link set nc mtu 1200; ip -6 addr add fd09::1/64 dev na nodad", configOf("na", "mv9"),
-			team.Conflict, []string{"leave mv9 out: IPv6"}},
+			api.Conflict, []string{"leave mv9 out: IPv6"}},
 		{"raised", "ip link set na mtu 9000; ip addr add 10.9.0.1/24 dev na", configOf("nb", "na"), 0,
 			[]string{"the MTU of nb goes from 1500 to 9000, as na has"}},
 		{"lowered", "ip link set nb mtu 9000; ip addr add 10.9.0.1/24 dev na", configOf("nb", "na"), 0,
 			[]string{"the MTU of nb goes from 9000 to 1500, as na has"}},
-		{"link-local of a NIC in use", "ip addr add 10.9.0.1/24 dev na", with(configOf("na"), small), team.Usage,
+		{"link-local of a NIC in use", "ip addr add 10.9.0.1/24 dev na", with(configOf("na"), small), api.Usage,
 			[]string{"fe80:", "--mtu 1280", "disable_ipv6"}},
 		{"IPv6 of a NIC that nobody uses", "ip addr add 10.9.0.1/24 dev na; echo 1 >/proc/sys/net/ipv6/conf/na/disable_ipv6",
 			with(configOf("na", "nb"), small), 0, []string{"the MTU of na goes from 1500 to 1000: connections"}},
 		{"IPv6 given", "", with(configOf("na"), func(c *settings.Config) {
 			c.Address, c.Addresses, c.MTU = settings.AddressGiven, []netip.Prefix{netip.MustParsePrefix("fd09::7/64")}, 1000
-		}), team.Usage, []string{"fd09::7/64"}},
-		{"one MAC", "ip link set nb address $(cat /sys/class/net/na/address)", configOf("na", "nb"), team.Conflict,
+		}), api.Usage, []string{"fd09::7/64"}},
+		{"one MAC", "ip link set nb address $(cat /sys/class/net/na/address)", configOf("na", "nb"), api.Conflict,
 			[]string{"na and nb have one MAC", "ip link set nb address"}},
 		{"one MAC for all", "ip link set nb address $(cat /sys/class/net/na/address)",
 			with(configOf("na", "nb"), func(c *settings.Config) { c.Mode = modes.XOR }), 0, []string{"na and nb have one MAC"}},
@@ -243,7 +243,7 @@ func TestCheckMTU(t *testing.T) {
 				settled(t)
 			})
 			h := w.open(nil)
-			warnings, p := h.Check(test.config, nil, Accept)
+			warnings, p := h.Check(test.config, nil, ConsentGiven)
 			said := strings.Join(warnings, "; ")
 			if p != nil {
 				said = p.What + "; " + p.Why + "; " + p.Fix
@@ -272,7 +272,7 @@ func TestNICThatGetsAnotherMAC(t *testing.T) {
 	must(t, lend("na")(w, h))
 	run(t, "ip link set na address 02:00:00:00:ee:01")
 	labtest.Eventually(t, "the change is seen", func() bool {
-		f, err := h.Facts(indexOf(t, h, "na"))
+		f, err := h.ReadLink(indexOf(t, h, "na"))
 		return err == nil && f.MAC.String() == "02:00:00:00:ee:01" && f.Name == "na" && f.MTU == 1400
 	})
 	// It lent the adapter the MAC that it has no more: nothing stands against its being up.
@@ -286,7 +286,7 @@ func TestNICThatGetsAnotherMAC(t *testing.T) {
 	if got := run(t, "ip -4 addr show dev na"); !strings.Contains(got, "10.9.0.1/24") {
 		t.Errorf("after give-back:\n%s", got)
 	}
-	if _, err := h.Facts(4711); !errors.Is(err, ErrNoNIC) {
+	if _, err := h.ReadLink(4711); !errors.Is(err, ErrNoNIC) {
 		t.Errorf("facts of no NIC: %v", err)
 	}
 }

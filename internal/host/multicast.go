@@ -42,8 +42,8 @@ func (h *Host) RxMode(adapter int) (rx spread.RxMode, err error) {
 	return rx, nil
 }
 
-// TellsOfGroups reports whether the kernel tells of groups that the IP stack joins and leaves.
-func TellsOfGroups() bool {
+// ReportsGroupChanges reports whether the kernel tells of groups that the IP stack joins and leaves.
+func ReportsGroupChanges() bool {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
 		return false

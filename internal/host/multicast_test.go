@@ -79,7 +79,7 @@ func TestRxMode(t *testing.T) {
 	index := w.tap()
 	f, err := h.Follow(index)
 	labtest.Must(t, err)
-	addressed, joined := f.News(AdapterHas).C(), f.News(AdapterGroups).C()
+	addressed, joined := f.Subscribe(AdapterConfig).C(), f.Subscribe(AdapterGroups).C()
 	go f.Run(t.Context())
 	read := func() spread.RxMode {
 		t.Helper()
@@ -102,7 +102,7 @@ func TestRxMode(t *testing.T) {
 		}
 	}
 	arrives("an address", addressed)
-	if TellsOfGroups() {
+	if ReportsGroupChanges() {
 		conn, err := net.ListenMulticastUDP("udp4", &net.Interface{Index: index, Name: teamName}, &net.UDPAddr{IP: net.IPv4(224, 0, 0, 251), Port: 5353})
 		labtest.Must(t, err)
 		defer conn.Close()

@@ -78,7 +78,7 @@ func (h *Host) NICs() ([]NIC, error) {
 		return nil, err
 	}
 	for i := range list {
-		h.describe(&list[i])
+		h.readDetails(&list[i])
 		for _, a := range addresses {
 			if a.Index() == list[i].Index {
 				list[i].Addresses = append(list[i].Addresses, rtnl.AddressPrefix(a))
@@ -111,7 +111,7 @@ func (h *Host) links() ([]NIC, error) {
 		if m, ok := byIndex[a.MasterIndex]; ok && a.MasterIndex != 0 {
 			list[i].Master, list[i].MasterKind = list[m].Name, list[m].Kind
 		}
-		if below, ok := byIndex[parent(l)]; ok && standsOn(l) {
+		if below, ok := byIndex[lowerIndex(l)]; ok && hasLower(l) {
 			list[below].Uppers = append(list[below].Uppers, a.Name)
 			if k := l.Type(); k == "vlan" || k == "macvlan" {
 				list[i].MaxMTU = list[below].MTU // which the kernel tells nobody
@@ -139,27 +139,27 @@ func nicFrom(l netlink.Link, o rtnl.Object) NIC {
 	return n
 }
 
-// standsOn reports whether a link's parent carries it. A veth's parent is its other end, and a parent
+// hasLower reports whether a link's parent carries it. A veth's parent is its other end, and a parent
 // in another namespace has an index there.
-func standsOn(l netlink.Link) bool {
+func hasLower(l netlink.Link) bool {
 	switch l.Type() {
 	case "veth", "tuntap", "bridge", "dummy":
 		return false
 	}
 	a := l.Attrs()
-	return parent(l) != 0 && parent(l) != a.Index && a.NetNsID < 0
+	return lowerIndex(l) != 0 && lowerIndex(l) != a.Index && a.NetNsID < 0
 }
 
-// parent is the index of the link that a link sends by, 0 where there is none. A VXLAN has it elsewhere than all other kinds.
-func parent(l netlink.Link) int {
+// lowerIndex is the index of the link that a link sends by, 0 where there is none. A VXLAN has it elsewhere than all other kinds.
+func lowerIndex(l netlink.Link) int {
 	if v, ok := l.(*netlink.Vxlan); ok {
 		return v.VtepDevIndex
 	}
 	return l.Attrs().ParentIndex
 }
 
-// describe adds what ethtool and the wireless stack know.
-func (h *Host) describe(n *NIC) {
+// readDetails adds what ethtool and the wireless stack know.
+func (h *Host) readDetails(n *NIC) {
 	if n.Loopback {
 		return
 	}
@@ -199,7 +199,7 @@ func (h *Host) speed(name string) (bps uint64, duplex string) {
 
 // nic reads one link by name with all its details but addresses.
 func (h *Host) nic(name string) (NIC, error) {
-	return h.pick(func(n NIC) bool { return n.Name == name }, fmt.Sprintf("NIC %s", name))
+	return h.findNIC(func(n NIC) bool { return n.Name == name }, fmt.Sprintf("NIC %s", name))
 }
 
 // RealName is the name of the NIC that is called so or has it as an altname; a name of none is returned as it is. The
@@ -237,10 +237,10 @@ func realName(list []NIC, name string) string {
 }
 
 func (h *Host) nicAt(index int) (NIC, error) {
-	return h.pick(func(n NIC) bool { return n.Index == index }, fmt.Sprintf("NIC with index %d", index))
+	return h.findNIC(func(n NIC) bool { return n.Index == index }, fmt.Sprintf("NIC with index %d", index))
 }
 
-func (h *Host) pick(want func(NIC) bool, what string) (NIC, error) {
+func (h *Host) findNIC(want func(NIC) bool, what string) (NIC, error) {
 	list, err := h.links()
 	if err != nil {
 		return NIC{}, err
@@ -249,7 +249,7 @@ func (h *Host) pick(want func(NIC) bool, what string) (NIC, error) {
 	if i < 0 {
 		return NIC{}, fmt.Errorf("%s: %w", what, ErrNoNIC)
 	}
-	h.describe(&list[i])
+	h.readDetails(&list[i])
 	return list[i], nil
 }
 
@@ -269,7 +269,7 @@ func (h *Host) pickSame(id journal.Identity, same func(journal.Identity, journal
 		if n.PermanentMAC != id.PermanentMAC || n.Loopback {
 			continue
 		}
-		h.describe(&n)
+		h.readDetails(&n)
 		if same(id, n.Identity()) {
 			return n, nil
 		}
@@ -298,8 +298,8 @@ func (n NIC) inet6() rtnl.Object {
 	return n.raw.Nest(unix.IFLA_AF_SPEC).Nest(unix.AF_INET6)
 }
 
-// says reads what the routers said.
-func (n NIC) says() journal.RouterInfo {
+// routerInfo reads what the routers said.
+func (n NIC) routerInfo() journal.RouterInfo {
 	o := n.inet6()
 	flags := o.Get32(rtnl.IFLAInet6Flags)
 	return journal.RouterInfo{Managed: flags&rtnl.IFRAManaged != 0, Other: flags&rtnl.IFRAOtherConf != 0, MTU: o.Get32(rtnl.IFLAInet6RAMTU)}

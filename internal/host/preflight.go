@@ -8,11 +8,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/nearest"
 	"nicteam/internal/rtnl"
 	"nicteam/internal/settings"
 	"nicteam/modes/spread"
-	"nicteam/team"
 )
 
 // Owner is a team that has a NIC, as its member or its adapter.
@@ -23,92 +23,92 @@ type Owner struct {
 
 // Check says what stands against making a team, and what is worth knowing before. It reads only. owners has
 // each link that belongs to another team.
-func (h *Host) Check(cfg settings.Config, owners map[string]Owner, consent Consent) (warnings []string, problem *team.Problem) {
-	c := &check{h: h, cfg: cfg, adapter: cfg.Team, owners: owners, verb: "create"}
-	problem = c.pass(c.readNICs, capable, c.readable, c.device, c.isolable, c.adapterName, c.members, c.twins, c.mtu, c.addresses, c.nexthops,
+func (h *Host) Check(cfg settings.Config, owners map[string]Owner, consent Consent) (warnings []string, problem *api.Problem) {
+	c := &preflight{h: h, cfg: cfg, adapter: cfg.Team, owners: owners, verb: "create"}
+	problem = c.run(c.readNICs, capabilities, c.procReadable, c.tunDevice, c.canIsolate, c.adapterName, c.members, c.sameMACs, c.mtuOfAll, c.checkAddresses, c.nexthopObjects,
 		c.remoteRoot, c.uppersElsewhere, c.pppoe)
 	if problem != nil {
 		return nil, problem
 	}
-	c.withoutSysctls()
-	c.warn()
-	return c.bystanders(consent)
+	c.readOnlySysctls()
+	c.generalWarnings()
+	return c.impact(consent)
 }
 
 // CheckAdd says what stands against taking more NICs into a running team.
-func (h *Host) CheckAdd(cfg settings.Config, names []string, owners map[string]Owner, consent Consent) (warnings []string, problem *team.Problem) {
+func (h *Host) CheckAdd(cfg settings.Config, names []string, owners map[string]Owner, consent Consent) (warnings []string, problem *api.Problem) {
 	add := cfg
 	add.Members, add.Gateway = nil, netip.Addr{}
 	for _, n := range names {
 		add.Members = append(add.Members, settings.MemberConfig{Name: n})
 	}
-	c := &check{h: h, cfg: add, adapter: cfg.Team, owners: owners, verb: "add to"}
+	c := &preflight{h: h, cfg: add, adapter: cfg.Team, owners: owners, verb: "add to"}
 	joined := func(name string) bool {
 		return slices.ContainsFunc(cfg.Members, func(m settings.MemberConfig) bool { return m.Name == name })
 	}
-	if problem := c.pass(c.readNICs); problem != nil {
+	if problem := c.run(c.readNICs); problem != nil {
 		return nil, problem
 	}
 	if i := slices.IndexFunc(names, joined); i >= 0 {
-		return nil, &team.Problem{Kind: team.Conflict, What: c.what("NIC " + names[i]), Why: "it is a member already", Fix: "nicteam status " + cfg.Team}
+		return nil, &api.Problem{Kind: api.Conflict, What: c.prefixed("NIC " + names[i]), Why: "it is a member already", Fix: "nicteam status " + cfg.Team}
 	}
 	for _, n := range c.all {
 		if joined(n.Name) {
-			c.joined = append(c.joined, n)
+			c.present = append(c.present, n)
 		}
 	}
-	if problem := c.pass(capable, c.members, c.twins, c.memberMTU, c.nexthops, c.remoteRoot, c.pppoe); problem != nil {
+	if problem := c.run(capabilities, c.members, c.sameMACs, c.memberMTU, c.nexthopObjects, c.remoteRoot, c.pppoe); problem != nil {
 		return nil, problem
 	}
-	c.withoutSysctls()
-	c.warn()
-	return c.bystanders(consent)
+	c.readOnlySysctls()
+	c.generalWarnings()
+	return c.impact(consent)
 }
 
-// pass runs steps up to the first that has a problem.
-func (c *check) pass(steps ...func() *team.Problem) *team.Problem {
+// run runs steps up to the first that has a problem.
+func (c *preflight) run(steps ...func() *api.Problem) *api.Problem {
 	for _, step := range steps {
 		if p := step(); p != nil {
-			p.What = c.what(p.What)
+			p.What = c.prefixed(p.What)
 			return p
 		}
 	}
 	return nil
 }
 
-func (c *check) readNICs() *team.Problem {
+func (c *preflight) readNICs() *api.Problem {
 	var err error
 	if c.all, err = c.h.NICs(); err != nil {
-		return &team.Problem{Kind: team.Failed, What: "cannot read the NICs", Why: err.Error(), Fix: "run it on a Linux host with netlink", Err: err}
+		return &api.Problem{Kind: api.Failed, What: "cannot read the NICs", Why: err.Error(), Fix: "run it on a Linux host with netlink", Err: err}
 	}
 	return nil
 }
 
-type check struct {
+type preflight struct {
 	h        *Host
 	cfg      settings.Config
 	adapter  string // its name
 	owners   map[string]Owner
 	verb     string
 	all      []NIC
-	chosen   []NIC
-	joined   []NIC // of add: members already
+	nics     []NIC
+	present  []NIC // of add: members already
 	warnings []string
 	risks    []risk
 	sockets  []boundSocket // packet sockets; nil: not read yet
 }
 
-func (c *check) what(s string) string { return fmt.Sprintf("%s %s: %s", c.verb, c.cfg.Team, s) }
+func (c *preflight) prefixed(s string) string { return fmt.Sprintf("%s %s: %s", c.verb, c.cfg.Team, s) }
 
 // AdapterName checks the name that the adapter will have.
-func (c *check) adapterName() *team.Problem {
+func (c *preflight) adapterName() *api.Problem {
 	name := c.cfg.Team
 	if why := badName(name); why != "" {
-		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("bad name %q", name), Why: why,
+		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("bad name %q", name), Why: why,
 			Fix: "choose a name of 1 to 15 letters, digits, dots, dashes and underscores, such as team0"}
 	}
 	if n := realName(c.all, name); n != name {
-		return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("the name %s is taken", name),
+		return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("the name %s is taken", name),
 			Why: fmt.Sprintf("it is an altname of NIC %s", n),
 			Fix: fmt.Sprintf("choose another name, or take the altname away: ip link property del dev %s altname %s", n, name)}
 	}
@@ -122,7 +122,7 @@ func (c *check) adapterName() *team.Problem {
 	if ok && ours.Index == c.all[i].Index {
 		return nil
 	}
-	return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("the name %s is taken", name),
+	return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("the name %s is taken", name),
 		Why: fmt.Sprintf("there is a %s of that name on this host", kindText(c.all[i])),
 		Fix: fmt.Sprintf("choose another name, or remove it: ip link del %s", name)}
 }
@@ -155,13 +155,13 @@ func kindText(n NIC) string {
 	return n.Kind
 }
 
-func (c *check) members() *team.Problem {
+func (c *preflight) members() *api.Problem {
 	if len(c.cfg.Members) == 0 {
-		return &team.Problem{Kind: team.Usage, What: "no NIC given", Why: "a team needs at least one NIC",
-			Fix: fmt.Sprintf("nicteam create %s %s", c.cfg.Team, strings.Join(c.free(), " "))}
+		return &api.Problem{Kind: api.Usage, What: "no NIC given", Why: "a team needs at least one NIC",
+			Fix: fmt.Sprintf("nicteam create %s %s", c.cfg.Team, strings.Join(c.freeNICs(), " "))}
 	}
 	if len(c.cfg.Members) > spread.MaxMembers {
-		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%d NICs", len(c.cfg.Members)),
+		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%d NICs", len(c.cfg.Members)),
 			Why: fmt.Sprintf("a team has at most %d members", spread.MaxMembers), Fix: "make two teams"}
 	}
 	seen := map[int]string{}
@@ -171,62 +171,62 @@ func (c *check) members() *team.Problem {
 			return p
 		}
 		if _, ok := seen[n.Index]; ok {
-			return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("NIC %s is given twice", n.Name),
+			return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("NIC %s is given twice", n.Name),
 				Why: "a NIC can be in a team once", Fix: "name each NIC once"}
 		}
 		seen[n.Index] = n.Name
-		c.chosen = append(c.chosen, n)
+		c.nics = append(c.nics, n)
 	}
 	return nil
 }
 
-func (c *check) member(name string) (NIC, *team.Problem) {
+func (c *preflight) member(name string) (NIC, *api.Problem) {
 	i := slices.IndexFunc(c.all, func(n NIC) bool { return n.Name == name })
 	if i < 0 {
-		return NIC{}, c.unknown(name)
+		return NIC{}, c.unknownNIC(name)
 	}
 	n := c.all[i]
-	refuse := func(kind team.ProblemKind, why, fix string) (NIC, *team.Problem) {
-		return n, &team.Problem{Kind: kind, What: fmt.Sprintf("NIC %s cannot be a member", name), Why: why, Fix: fix}
+	refuse := func(kind api.ExitCode, why, fix string) (NIC, *api.Problem) {
+		return n, &api.Problem{Kind: kind, What: fmt.Sprintf("NIC %s cannot be a member", name), Why: why, Fix: fix}
 	}
 	switch other, owned := c.owners[name]; {
 	case n.Loopback:
-		return refuse(team.Usage, "it is the loopback", "choose one of: "+strings.Join(c.free(), ", "))
+		return refuse(api.Usage, "it is the loopback", "choose one of: "+strings.Join(c.freeNICs(), ", "))
 	case name == c.cfg.Team:
-		return refuse(team.Usage, "it is the adapter of the team", "choose one of: "+strings.Join(c.free(), ", "))
+		return refuse(api.Usage, "it is the adapter of the team", "choose one of: "+strings.Join(c.freeNICs(), ", "))
 	case !n.Ethernet:
-		return refuse(team.Usage, fmt.Sprintf("it is no Ethernet NIC (%s)", kindText(n)), "choose one of: "+strings.Join(c.free(), ", "))
+		return refuse(api.Usage, fmt.Sprintf("it is no Ethernet NIC (%s)", kindText(n)), "choose one of: "+strings.Join(c.freeNICs(), ", "))
 	case slices.Contains([]string{"bridge", "bond", "team", "vrf"}, n.Kind):
-		return refuse(team.Usage, fmt.Sprintf("it is a %s itself", n.Kind), "choose one of: "+strings.Join(c.free(), ", "))
+		return refuse(api.Usage, fmt.Sprintf("it is a %s itself", n.Kind), "choose one of: "+strings.Join(c.freeNICs(), ", "))
 	case owned && other.Team == name:
-		return refuse(team.Conflict, "it is the adapter of the team "+name, "choose one of: "+strings.Join(c.free(), ", "))
+		return refuse(api.Conflict, "it is the adapter of the team "+name, "choose one of: "+strings.Join(c.freeNICs(), ", "))
 	case owned && other.Dead:
-		return refuse(team.Conflict, fmt.Sprintf("it is a member of the team %s, whose process ended without giving it back", other.Team), "nicteam restore "+other.Team)
+		return refuse(api.Conflict, fmt.Sprintf("it is a member of the team %s, whose process ended without giving it back", other.Team), "nicteam restore "+other.Team)
 	case owned:
-		return refuse(team.Conflict, "it is a member of the team "+other.Team, fmt.Sprintf("nicteam remove %s %s", other.Team, name))
+		return refuse(api.Conflict, "it is a member of the team "+other.Team, fmt.Sprintf("nicteam remove %s %s", other.Team, name))
 	case n.Master != "":
-		return refuse(team.Conflict, fmt.Sprintf("it belongs to the %s", n.Owner()), fmt.Sprintf("ip link set %s nomaster", name))
+		return refuse(api.Conflict, fmt.Sprintf("it belongs to the %s", n.Owner()), fmt.Sprintf("ip link set %s nomaster", name))
 	case len(n.Uppers) > 0:
-		return refuse(team.Conflict, fmt.Sprintf("%s on it would lose their traffic", list(n.Uppers)),
+		return refuse(api.Conflict, fmt.Sprintf("%s on it would lose their traffic", joinNames(n.Uppers)),
 			fmt.Sprintf("remove them (ip link del %s) and make them on %s afterwards", n.Uppers[0], c.cfg.Team))
 	}
 	return n, nil
 }
 
-// unknown is the problem of a NIC that is not there.
-func (c *check) unknown(name string) *team.Problem {
+// unknownNIC is the problem of a NIC that is not there.
+func (c *preflight) unknownNIC(name string) *api.Problem {
 	var names []string
 	for _, n := range c.all {
 		if !n.Loopback && n.Name != c.cfg.Team {
 			names = append(names, n.Name)
 		}
 	}
-	p := &team.Problem{Kind: team.NotFound, What: fmt.Sprintf("no NIC %q", name), Err: ErrNoNIC}
+	p := &api.Problem{Kind: api.NotFound, What: fmt.Sprintf("no NIC %q", name), Err: ErrNoNIC}
 	if len(names) == 0 {
 		p.Why, p.Fix = "this host has no NIC but the loopback", "plug one in, or look with: nicteam list"
 		return p
 	}
-	p.Why = "this host has " + list(names)
+	p.Why = "this host has " + joinNames(names)
 	if like := nearest.Word(name, names); like != "" {
 		p.Fix = fmt.Sprintf("did you mean %s?", like)
 	} else {
@@ -235,8 +235,8 @@ func (c *check) unknown(name string) *team.Problem {
 	return p
 }
 
-// free are NICs that could be members.
-func (c *check) free() []string {
+// freeNICs are NICs that could be members.
+func (c *preflight) freeNICs() []string {
 	var names []string
 	for _, n := range c.all {
 		if n.Ethernet && !n.Loopback && n.Master == "" && len(n.Uppers) == 0 && c.owners[n.Name].Team == "" && n.Kind != "bridge" && n.Name != c.cfg.Team {
@@ -247,7 +247,7 @@ func (c *check) free() []string {
 }
 
 // futureAddresses are those that the adapter will have.
-func (c *check) futureAddresses() []netip.Prefix {
+func (c *preflight) futureAddresses() []netip.Prefix {
 	switch c.cfg.Address {
 	case settings.AddressGiven:
 		return c.cfg.Addresses
@@ -255,7 +255,7 @@ func (c *check) futureAddresses() []netip.Prefix {
 		return nil
 	}
 	var out []netip.Prefix
-	for _, n := range c.chosen {
+	for _, n := range c.nics {
 		for _, p := range n.Addresses {
 			if !p.Addr().IsLinkLocalUnicast() || p.Addr().Is4() {
 				out = append(out, p)
@@ -265,12 +265,12 @@ func (c *check) futureAddresses() []netip.Prefix {
 	return out
 }
 
-func (c *check) addresses() *team.Problem {
+func (c *preflight) checkAddresses() *api.Problem {
 	have := c.futureAddresses()
 	if c.cfg.Address == settings.AddressGiven {
 		for _, p := range have {
-			if owner := c.ownerOf(p.Addr()); owner != "" {
-				return &team.Problem{Kind: team.Conflict, What: "address " + p.String(), Why: fmt.Sprintf("%s of this host has it", owner),
+			if owner := c.linkWithAddress(p.Addr()); owner != "" {
+				return &api.Problem{Kind: api.Conflict, What: "address " + p.String(), Why: fmt.Sprintf("%s of this host has it", owner),
 					Fix: "choose another address, or take it away: ip addr del " + p.String() + " dev " + owner}
 			}
 		}
@@ -279,8 +279,8 @@ func (c *check) addresses() *team.Problem {
 	if !g.IsValid() {
 		return nil
 	}
-	bad := func(why, fix string) *team.Problem {
-		return &team.Problem{Kind: team.Usage, What: "bad gateway " + g.String(), Why: why, Fix: fix}
+	bad := func(why, fix string) *api.Problem {
+		return &api.Problem{Kind: api.Usage, What: "bad gateway " + g.String(), Why: why, Fix: fix}
 	}
 	if c.cfg.Address == settings.AddressNone {
 		return bad("the adapter gets no address, so it reaches no gateway", "leave --gateway out, or give --address CIDR")
@@ -301,19 +301,19 @@ func (c *check) addresses() *team.Problem {
 	if len(nets) == 0 {
 		return bad("the adapter will have no address, so it reaches no gateway", "give --address CIDR")
 	}
-	return bad("it is not on the adapter's subnet "+list(nets), "give the address of a router on that subnet")
+	return bad("it is not on the adapter's subnet "+joinNames(nets), "give the address of a router on that subnet")
 }
 
-// nexthops refuses NICs that nexthop objects lead by: their routes would go on to lead there.
-func (c *check) nexthops() *team.Problem {
+// nexthopObjects refuses NICs that nexthop objects lead by: their routes would go on to lead there.
+func (c *preflight) nexthopObjects() *api.Problem {
 	all, err := c.h.rt.Routes()
 	if err != nil {
 		return nil
 	}
-	for _, n := range c.chosen {
+	for _, n := range c.nics {
 		for _, r := range rtnl.RoutesVia(all, n.Index) {
 			if id := r.Get32(rtnl.RTANexthopID); id != 0 {
-				return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
+				return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
 					Why: fmt.Sprintf("the %s leads by it through nexthop object %d, which is not moved", rtnl.RouteText(r), id),
 					Fix: fmt.Sprintf("make the route without the object, or choose other NICs; ip nexthop show id %d", id)}
 			}
@@ -322,10 +322,10 @@ func (c *check) nexthops() *team.Problem {
 	return nil
 }
 
-// ownerOf is the link, other than the members to be, that has an address.
-func (c *check) ownerOf(a netip.Addr) string {
+// linkWithAddress is the link, other than the members to be, that has an address.
+func (c *preflight) linkWithAddress(a netip.Addr) string {
 	for _, n := range c.all {
-		if n.Name == c.cfg.Team || slices.ContainsFunc(c.chosen, func(m NIC) bool { return m.Index == n.Index }) {
+		if n.Name == c.cfg.Team || slices.ContainsFunc(c.nics, func(m NIC) bool { return m.Index == n.Index }) {
 			continue
 		}
 		for _, p := range n.Addresses {
@@ -337,8 +337,8 @@ func (c *check) ownerOf(a netip.Addr) string {
 	return ""
 }
 
-// list writes names as a sentence has them.
-func list(names []string) string {
+// joinNames writes names as a sentence has them.
+func joinNames(names []string) string {
 	if len(names) < 2 {
 		return strings.Join(names, "")
 	}

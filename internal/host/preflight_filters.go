@@ -15,7 +15,7 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-func faceOf(n NIC) nfnl.Iface {
+func ifaceOf(n NIC) nfnl.Iface {
 	f := nfnl.Iface{Name: n.Name, Index: uint32(n.Index), Kind: n.Kind, Group: n.raw.Get32(unix.IFLA_GROUP)}
 	if f.Kind == "device" {
 		f.Kind = ""
@@ -23,21 +23,21 @@ func faceOf(n NIC) nfnl.Iface {
 	return f
 }
 
-// adapterFace is what the adapter is or will be to rules.
-func (c *check) adapterFace() nfnl.Iface {
+// adapterIface is what the adapter is or will be to rules.
+func (c *preflight) adapterIface() nfnl.Iface {
 	for _, n := range c.all {
 		if n.Name == c.adapter {
-			return faceOf(n)
+			return ifaceOf(n)
 		}
 	}
 	return nfnl.Iface{Name: c.adapter, Kind: "tun", Index: math.MaxInt32}
 }
 
-// shownRules bounds how many rules a warning cites.
-const shownRules = 3
+// maxShown bounds how many rules a warning cites.
+const maxShown = 3
 
-// firewall finds what rules do to the members' traffic and will not do to the adapter's, or the other way round.
-func (c *check) firewall() {
+// firewallRules finds what rules do to the members' traffic and will not do to the adapter's, or the other way round.
+func (c *preflight) firewallRules() {
 	nft, err := nfnl.ReadRuleset()
 	if err != nil {
 		c.warnf("nftables cannot be read, so rules that name the NICs are not found: %v", err)
@@ -47,8 +47,8 @@ func (c *check) firewall() {
 	if err != nil {
 		c.warnf("ipsets cannot be read, so those that have the NICs are not found: %v", err)
 	}
-	adapter := c.adapterFace()
-	for _, n := range c.chosen {
+	adapter := c.adapterIface()
+	for _, n := range c.nics {
 		var ends, begins []string
 		note := func(list *[]string, deeds []nfnl.Effect) {
 			for _, d := range deeds {
@@ -58,35 +58,35 @@ func (c *check) firewall() {
 			}
 		}
 		for _, dir := range []nfnl.Direction{nfnl.Incoming, nfnl.Outgoing} {
-			e, b := nfnl.DiffEffects(nft.Effects(faceOf(n), dir), nft.Effects(adapter, dir))
+			e, b := nfnl.DiffEffects(nft.Effects(ifaceOf(n), dir), nft.Effects(adapter, dir))
 			note(&ends, e)
 			note(&begins, b)
-			e, b = nfnl.DiffEffects(tables.Effects(faceOf(n), dir), tables.Effects(adapter, dir))
+			e, b = nfnl.DiffEffects(tables.Effects(ifaceOf(n), dir), tables.Effects(adapter, dir))
 			note(&ends, e)
 			note(&begins, b)
 		}
 		if len(ends) > 0 {
-			c.guard(fmt.Sprintf("firewall rules match %s and will not match what goes by %s: %s", n.Name, c.adapter, cited(ends)),
+			c.addRisk(fmt.Sprintf("firewall rules match %s and will not match what goes by %s: %s", n.Name, c.adapter, joinShown(ends)),
 				fmt.Sprintf("add rules for %s beside them", c.adapter))
 		}
 		// Where nothing went by the NIC, whoever has made rules for the adapter wants them.
 		if len(begins) > 0 && n.inUse() {
-			c.guard(fmt.Sprintf("firewall rules that do not match %s will match what goes by %s: %s", n.Name, c.adapter, cited(begins)),
+			c.addRisk(fmt.Sprintf("firewall rules that do not match %s will match what goes by %s: %s", n.Name, c.adapter, joinShown(begins)),
 				fmt.Sprintf("have them leave %s out", c.adapter))
 		}
 		if only := nfnl.SetsWithout(sets, n.Name, adapter.Name); len(only) > 0 {
-			c.guard(fmt.Sprintf("sets of the firewall have %s and not %s: %s", n.Name, c.adapter, cited(only)), fmt.Sprintf("add %s to them", c.adapter))
+			c.addRisk(fmt.Sprintf("sets of the firewall have %s and not %s: %s", n.Name, c.adapter, joinShown(only)), fmt.Sprintf("add %s to them", c.adapter))
 		}
 		if hooks := nft.HooksOn(n.Name); len(hooks) > 0 {
-			c.guard(fmt.Sprintf("nftables hooks on the device %s will not see what comes by the team: %s", n.Name, cited(hooks)),
+			c.addRisk(fmt.Sprintf("nftables hooks on the device %s will not see what comes by the team: %s", n.Name, joinShown(hooks)),
 				fmt.Sprintf("hook %s instead", c.adapter))
 		}
 	}
 }
 
-func cited(lines []string) string {
-	if len(lines) > shownRules {
-		return fmt.Sprintf("%s; and %d more", strings.Join(lines[:shownRules], "; "), len(lines)-shownRules)
+func joinShown(lines []string) string {
+	if len(lines) > maxShown {
+		return fmt.Sprintf("%s; and %d more", strings.Join(lines[:maxShown], "; "), len(lines)-maxShown)
 	}
 	return strings.Join(lines, "; ")
 }
@@ -100,17 +100,17 @@ const (
 // shapers are qdiscs that treat frames by what the host has written on them, or by classes.
 var shapers = []string{"htb", "hfsc", "cbq", "drr", "prio", "qfq", "ets", "sfq", "tbf", "cake", "taprio", "mqprio", "red", "choke", "netem"}
 
-// filters warns of what others have hung on the members.
-func (c *check) filters() {
+// tcFilters warns of what others have hung on the members.
+func (c *preflight) tcFilters() {
 	c.h.mu.Lock()
 	defer c.h.mu.Unlock()
-	for _, n := range c.chosen {
+	for _, n := range c.nics {
 		if in := c.h.hooks.Foreign(n.hookLink(), ebpf.AttachTCXIngress); len(in) > 0 {
-			c.guard(fmt.Sprintf("the ingress of %s has %s, which will not see what comes by the team", n.Name, list(in)),
+			c.addRisk(fmt.Sprintf("the ingress of %s has %s, which will not see what comes by the team", n.Name, joinNames(in)),
 				fmt.Sprintf("hang it on %s once that is there", c.adapter))
 		}
 		if out := c.h.hooks.Foreign(n.hookLink(), ebpf.AttachTCXEgress); len(out) > 0 {
-			c.warnf("the egress of %s has %s, which goes on seeing frames, but not the marks, priorities and sockets of what %s sends", n.Name, list(out), c.adapter)
+			c.warnf("the egress of %s has %s, which goes on seeing frames, but not the marks, priorities and sockets of what %s sends", n.Name, joinNames(out), c.adapter)
 		}
 		if kind := c.h.shaper(n); kind != "" {
 			c.warnf("the qdisc %s of %s goes on working, but does not see the marks, priorities and sockets of what %s sends", kind, n.Name, c.adapter)
@@ -139,8 +139,8 @@ func (h *Host) shaper(n NIC) string {
 	return ""
 }
 
-// policies asks for IPsec policies that are for a member only: what goes by the adapter would leave, and be taken in, in the clear.
-func (c *check) policies() {
+// ipsecPolicies asks for IPsec policies that are for a member only: what goes by the adapter would leave, and be taken in, in the clear.
+func (c *preflight) ipsecPolicies() {
 	if !speaksXfrm() {
 		return
 	}
@@ -149,7 +149,7 @@ func (c *check) policies() {
 		c.warnf("IPsec policies cannot be read, so those for the NICs are not found: %v", err)
 		return
 	}
-	for _, n := range c.chosen {
+	for _, n := range c.nics {
 		var found []string
 		for _, p := range list {
 			if p.Ifindex == n.Index {
@@ -157,7 +157,7 @@ func (c *check) policies() {
 			}
 		}
 		if len(found) > 0 {
-			c.guard(fmt.Sprintf("IPsec policies are for %s and do not hold for what goes by %s: %s", n.Name, c.adapter, cited(found)),
+			c.addRisk(fmt.Sprintf("IPsec policies are for %s and do not hold for what goes by %s: %s", n.Name, c.adapter, joinShown(found)),
 				"make them for all links (leave dev out)")
 		}
 	}

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // nftForms are ways to name a NIC. says is part of what is told; "" where nothing changes for what goes by na.
@@ -96,17 +96,17 @@ func TestRulesOfNft(t *testing.T) {
 // saysOfNA checks that making a team of na is refused, by these words, and is not with somebody who answers for it; "": nothing is said.
 func saysOfNA(t *testing.T, h *Host, says string) {
 	t.Helper()
-	warnings, p := h.Check(configOf("na", "nb"), nil, Ask)
+	warnings, p := h.Check(configOf("na", "nb"), nil, ConsentAsk)
 	if says == "" {
 		if p != nil || len(warnings) > 0 {
 			t.Errorf("it says %+v, %q", p, warnings)
 		}
 		return
 	}
-	if p == nil || p.Kind != team.Conflict || !strings.Contains(p.Why, says) || !strings.Contains(p.Fix, "-y") {
+	if p == nil || p.Kind != api.Conflict || !strings.Contains(p.Why, says) || !strings.Contains(p.Fix, "-y") {
 		t.Fatalf("it says %+v, warnings %q; want %q", p, warnings, says)
 	}
-	warnings, p = h.Check(configOf("na", "nb"), nil, Accept)
+	warnings, p = h.Check(configOf("na", "nb"), nil, ConsentGiven)
 	if p != nil || !strings.Contains(strings.Join(warnings, "\n"), says) {
 		t.Errorf("answered for: %+v, warnings %q", p, warnings)
 	}

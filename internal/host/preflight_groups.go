@@ -17,16 +17,16 @@ var groupNames = map[string]string{
 	"ff02::5": "OSPF", "ff02::6": "OSPF", "ff02::9": "RIP", "ff02::12": "VRRP", "ff02::d": "PIM", "ff02::fb": "mDNS", "ff02::1:2": "DHCPv6", "ff02::1:3": "LLMNR", "ff02::c": "SSDP", "ff02::101": "NTP",
 }
 
-// groups names the multicast groups that programs have joined on the members: they would hear them on the adapter only if
+// multicastGroups names the multicast groups that programs have joined on the members: they would hear them on the adapter only if
 // they joined there.
-func (c *check) groups() {
+func (c *preflight) multicastGroups() {
 	joined := readListening().groups
-	for _, n := range c.chosen {
+	for _, n := range c.nics {
 		proxies, _ := c.h.rt.Proxies(n.Index)
 		var names []string
 		for _, g := range joined[n.Name] {
-			if kernelsGroup(g, n.Addresses) || slices.ContainsFunc(proxies, func(p rtnl.Object) bool {
-				return kernelsGroup(g, []netip.Prefix{netip.PrefixFrom(rtnl.NeighbourAddr(p), 128)})
+			if isKernelGroup(g, n.Addresses) || slices.ContainsFunc(proxies, func(p rtnl.Object) bool {
+				return isKernelGroup(g, []netip.Prefix{netip.PrefixFrom(rtnl.NeighbourAddr(p), 128)})
 			}) {
 				continue
 			}
@@ -37,13 +37,13 @@ func (c *check) groups() {
 			names = append(names, text)
 		}
 		if len(names) > 0 {
-			c.warnf("programs have joined multicast groups on %s and will not hear them by the team until they join on %s: %s", n.Name, c.adapter, list(names))
+			c.warnf("programs have joined multicast groups on %s and will not hear them by the team until they join on %s: %s", n.Name, c.adapter, joinNames(names))
 		}
 	}
 }
 
-// kernelsGroup reports whether the kernel itself is in a group on a link with those addresses.
-func kernelsGroup(g netip.Addr, have []netip.Prefix) bool {
+// isKernelGroup reports whether the kernel itself is in a group on a link with those addresses.
+func isKernelGroup(g netip.Addr, have []netip.Prefix) bool {
 	if g.Is4() {
 		return g == netip.AddrFrom4([4]byte{224, 0, 0, 1})
 	}
@@ -63,14 +63,14 @@ func kernelsGroup(g netip.Addr, have []netip.Prefix) bool {
 	})
 }
 
-// multicastRoutes warns of members that a multicast router (pimd, igmpproxy) routes by.
-func (c *check) multicastRoutes() {
+// multicastRouters warns of members that a multicast router (pimd, igmpproxy) routes by.
+func (c *preflight) multicastRouters() {
 	var routed []string
 	for _, name := range []string{"ip_mr_vif", "ip6_mr_vif"} {
 		text, _ := os.ReadFile("/proc/thread-self/net/" + name)
 		routed = append(routed, parseVIFs(string(text))...)
 	}
-	for _, n := range c.chosen {
+	for _, n := range c.nics {
 		if slices.Contains(routed, n.Name) {
 			c.warnf("a multicast router goes by %s and will not see what comes by the team: have it use %s", n.Name, c.adapter)
 		}

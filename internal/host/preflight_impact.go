@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host/masquerade"
 	"nicteam/internal/settings"
-	"nicteam/team"
 )
 
 // Bystanders are others' things on a NIC that do not go along when its traffic goes by the adapter: rules, filters, programs,
@@ -17,40 +17,40 @@ import (
 // risk is something that would open the host to others or shut it for them.
 type risk struct{ why, fix string }
 
-func (c *check) warnf(format string, args ...any) {
+func (c *preflight) warnf(format string, args ...any) {
 	if text := fmt.Sprintf(format, args...); !slices.Contains(c.warnings, text) {
 		c.warnings = append(c.warnings, text)
 	}
 }
 
-func (c *check) guard(why, fix string) { c.risks = append(c.risks, risk{why, fix}) }
+func (c *preflight) addRisk(why, fix string) { c.risks = append(c.risks, risk{why, fix}) }
 
 // Consent is what the caller has to say to filters of others that would not apply any more.
 type Consent int
 
 const (
-	Ask    Consent = iota // nothing yet: they are a problem
-	Accept                // somebody answers for it: they are warnings
-	Known                 // somebody has looked at all that is others', by Check or CheckBystanders, and has said so: nothing is looked for
+	ConsentAsk     Consent = iota // nothing yet: they are a problem
+	ConsentGiven                  // somebody answers for it: they are warnings
+	ConsentChecked                // somebody has looked at all that is others', by Check or CheckImpact, and has said so: nothing is looked for
 )
 
-// bystanders looks for all of them. Risks are warnings where somebody answers for them, else a problem.
-func (c *check) bystanders(consent Consent) ([]string, *team.Problem) {
-	if consent == Known {
+// impact looks for all of them. Risks are warnings where somebody answers for them, else a problem.
+func (c *preflight) impact(consent Consent) ([]string, *api.Problem) {
+	if consent == ConsentChecked {
 		return c.warnings, nil
 	}
-	c.firewall()
-	c.filters()
-	c.policies()
-	c.programs()
-	c.groups()
-	c.multicastRoutes()
-	c.mptcp()
-	c.masqueraded()
-	c.keepers()
+	c.firewallRules()
+	c.tcFilters()
+	c.ipsecPolicies()
+	c.boundSockets()
+	c.multicastGroups()
+	c.multicastRouters()
+	c.mptcpEndpoints()
+	c.masqueradedConnections()
+	c.networkManagers()
 	var whys, fixes []string
 	for _, r := range c.risks {
-		if consent == Accept {
+		if consent == ConsentGiven {
 			c.warnf("%s; %s", r.why, r.fix)
 			continue
 		}
@@ -62,35 +62,35 @@ func (c *check) bystanders(consent Consent) ([]string, *team.Problem) {
 	if len(whys) == 0 {
 		return c.warnings, nil
 	}
-	return c.warnings, &team.Problem{Kind: team.Conflict, What: c.what("rules and filters on the NICs would stop applying"),
+	return c.warnings, &api.Problem{Kind: api.Conflict, What: c.prefixed("rules and filters on the NICs would stop applying"),
 		Why: strings.Join(whys, "; "), Fix: strings.Join(fixes, "; ") + "; or answer for it with -y"}
 }
 
-// CheckBystanders is the part of CheckAdd for which the team's own process may have too few rights: it cannot see the programs of others.
+// CheckImpact is the part of CheckAdd for which the team's own process may have too few rights: it cannot see the programs of others.
 // NICs that are not there are left to CheckAdd.
-func (h *Host) CheckBystanders(cfg settings.Config, adapter string, names []string, consent Consent) (warnings []string, problem *team.Problem) {
-	c := &check{h: h, cfg: cfg, adapter: adapter, verb: "add to"}
-	if problem := c.pass(c.readNICs); problem != nil {
+func (h *Host) CheckImpact(cfg settings.Config, adapter string, names []string, consent Consent) (warnings []string, problem *api.Problem) {
+	c := &preflight{h: h, cfg: cfg, adapter: adapter, verb: "add to"}
+	if problem := c.run(c.readNICs); problem != nil {
 		return nil, problem
 	}
 	for _, n := range c.all {
 		if slices.Contains(names, n.Name) {
-			c.chosen = append(c.chosen, n)
+			c.nics = append(c.nics, n)
 		}
 	}
-	if problem := c.pass(c.uppersElsewhere); problem != nil {
+	if problem := c.run(c.uppersElsewhere); problem != nil {
 		return nil, problem
 	}
-	return c.bystanders(consent)
+	return c.impact(consent)
 }
 
-// masqueraded warns of connections that will be cut, as far as that can be known before.
-func (c *check) masqueraded() {
+// masqueradedConnections warns of connections that will be cut, as far as that can be known before.
+func (c *preflight) masqueradedConnections() {
 	if c.cfg.Address != settings.AddressAuto {
 		return
 	}
 	var addresses []netip.Addr
-	for _, n := range c.chosen {
+	for _, n := range c.nics {
 		for _, p := range n.Addresses {
 			addresses = append(addresses, p.Addr())
 		}
@@ -100,12 +100,12 @@ func (c *check) masqueraded() {
 	}
 }
 
-// warn collects what does not stand against the team but is worth knowing.
-func (c *check) warn() {
-	if len(c.chosen) == 1 && c.verb == "create" {
+// generalWarnings collects what does not stand against the team but is worth knowing.
+func (c *preflight) generalWarnings() {
+	if len(c.nics) == 1 && c.verb == "create" {
 		c.warnf("the team has one NIC only: nothing is gained until a second joins (nicteam add %s NIC)", c.cfg.Team)
 	}
-	for _, text := range c.unfit() {
+	for _, text := range c.unfitForMode() {
 		c.warnf("%s", text)
 	}
 	if c.verb == "create" && c.cfg.Address == settings.AddressAuto && len(c.futureAddresses()) == 0 {
@@ -113,20 +113,20 @@ func (c *check) warn() {
 	}
 }
 
-// unfit says which NICs are not for the mode. All are for elb, where each sends with its own MAC, and as much as it can.
-func (c *check) unfit() (out []string) {
+// unfitForMode says which NICs are not for the mode. All are for elb, where each sends with its own MAC, and as much as it can.
+func (c *preflight) unfitForMode() (out []string) {
 	if c.cfg.Mode.OwnMACs(c.cfg.Balance) {
 		return nil
 	}
 	var speeds []string
 	differ := false
-	for _, n := range c.chosen {
+	for _, n := range c.nics {
 		if n.WiFi {
 			out = append(out, fmt.Sprintf("%s is a Wi-Fi NIC: access points take no frames from other MACs, so unless %s has its MAC it is of use in mode elb only", n.Name, c.cfg.Team))
 		}
 		if n.SpeedBps > 0 {
 			speeds = append(speeds, fmt.Sprintf("%s %d Mbit/s", n.Name, n.SpeedBps/1_000_000))
-			differ = differ || n.SpeedBps != firstSpeed(c.chosen)
+			differ = differ || n.SpeedBps != firstSpeed(c.nics)
 		}
 	}
 	if differ {

@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // socket opens a socket that lasts as long as the test.
@@ -93,12 +93,12 @@ func TestBoundPrograms(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Run("another NIC", func(t *testing.T) {
 				test.open(t, "nc")
-				if warnings, p := h.Check(configOf("na", "nb"), nil, Ask); p != nil || len(warnings) > 0 {
+				if warnings, p := h.Check(configOf("na", "nb"), nil, ConsentAsk); p != nil || len(warnings) > 0 {
 					t.Errorf("%v %q", p, warnings)
 				}
 			})
 			test.open(t, "na")
-			warnings, p := h.Check(configOf("na", "nb"), nil, Ask)
+			warnings, p := h.Check(configOf("na", "nb"), nil, ConsentAsk)
 			if test.says == "" {
 				if p != nil || len(warnings) > 0 {
 					t.Errorf("%v %q", p, warnings)
@@ -108,7 +108,7 @@ func TestBoundPrograms(t *testing.T) {
 			if p != nil || len(warnings) != 1 || !strings.Contains(warnings[0], test.says) || !strings.Contains(warnings[0], " na") {
 				t.Errorf("%v %q, want %q", p, warnings, test.says)
 			}
-			if warnings, p := h.CheckBystanders(configOf(), "team0", []string{"na"}, Ask); p != nil || len(warnings) != 1 {
+			if warnings, p := h.CheckImpact(configOf(), "team0", []string{"na"}, ConsentAsk); p != nil || len(warnings) != 1 {
 				t.Errorf("to join: %v %q", p, warnings)
 			}
 		})
@@ -116,7 +116,7 @@ func TestBoundPrograms(t *testing.T) {
 	for name, ethertype := range map[string]uint16{"discovery": unix.ETH_P_PPP_DISC, "session": unix.ETH_P_PPP_SES} {
 		t.Run("PPPoE "+name, func(t *testing.T) {
 			packet(ethertype)(t, "na")
-			if _, p := h.Check(configOf("na", "nb"), nil, Accept); p == nil || p.Kind != team.Conflict || !strings.Contains(p.Why, "speaks PPPoE") {
+			if _, p := h.Check(configOf("na", "nb"), nil, ConsentGiven); p == nil || p.Kind != api.Conflict || !strings.Contains(p.Why, "speaks PPPoE") {
 				t.Errorf("%+v", p)
 			}
 		})
@@ -130,7 +130,7 @@ func TestJoinedGroups(t *testing.T) {
 	run(t, "ip addr add 10.9.0.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; echo 1 >/proc/sys/net/ipv6/conf/na/forwarding; ip neigh add proxy fd09::77 dev na")
 	settled(t)
 	h := w.open(nil)
-	if warnings, p := h.Check(configOf("na", "nb"), nil, Ask); p != nil || len(warnings) > 0 {
+	if warnings, p := h.Check(configOf("na", "nb"), nil, ConsentAsk); p != nil || len(warnings) > 0 {
 		t.Fatalf("the kernel's own: %v %q", p, warnings)
 	}
 	na, err := interfaceIndex("na")
@@ -141,7 +141,7 @@ func TestJoinedGroups(t *testing.T) {
 	for _, g := range []string{"ff02::1:2", "ff02::1:ff12:3456"} {
 		must(t, unix.SetsockoptIPv6Mreq(six, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, &unix.IPv6Mreq{Multiaddr: netip.MustParseAddr(g).As16(), Interface: uint32(na)}))
 	}
-	warnings, p := h.Check(configOf("na", "nb"), nil, Ask)
+	warnings, p := h.Check(configOf("na", "nb"), nil, ConsentAsk)
 	if p != nil || len(warnings) != 1 {
 		t.Fatalf("%v %q", p, warnings)
 	}
@@ -160,7 +160,7 @@ func TestMPTCPEndpoints(t *testing.T) {
 	}
 	t.Cleanup(func() { exec.Command("ip", "mptcp", "endpoint", "flush").Run() })
 	run(t, "ip mptcp endpoint add fd09::1 dev na signal; ip mptcp endpoint add 10.7.0.1 dev nc subflow")
-	warnings, p := w.open(nil).Check(configOf("na", "nb"), nil, Ask)
+	warnings, p := w.open(nil).Check(configOf("na", "nb"), nil, ConsentAsk)
 	if p != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "MPTCP") || !strings.Contains(warnings[0], "10.9.0.1 and fd09::1;") || strings.Contains(warnings[0], "10.7.0.1") {
 		t.Errorf("%v %q", p, warnings)
 	}
@@ -188,7 +188,7 @@ func TestPoliciesOfIPsec(t *testing.T) {
 func TestLeasedNIC(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na valid_lft 300 preferred_lft 200; ip addr add 10.7.0.1/24 dev nb")
-	warnings, p := w.open(nil).Check(configOf("na", "nb"), nil, Ask)
+	warnings, p := w.open(nil).Check(configOf("na", "nb"), nil, ConsentAsk)
 	if text := strings.Join(warnings, "\n"); p != nil || !strings.Contains(text, "an address of na is leased") {
 		t.Errorf("%+v, warnings %q", p, warnings)
 	}
@@ -224,17 +224,17 @@ func TestUppersOfOtherNamespaces(t *testing.T) {
 				if out, err := exec.Command("sh", "-ec", fmt.Sprintf(script, kind)).CombinedOutput(); err != nil {
 					t.Skipf("this kernel does not do it: %s", out)
 				}
-				_, p := h.Check(configOf("nb", "na"), nil, Accept)
-				if p == nil || p.Kind != team.Conflict || !strings.Contains(p.What, "NIC na") || !strings.Contains(p.Why, "up9 (in namespace elsewhere)") {
+				_, p := h.Check(configOf("nb", "na"), nil, ConsentGiven)
+				if p == nil || p.Kind != api.Conflict || !strings.Contains(p.What, "NIC na") || !strings.Contains(p.Why, "up9 (in namespace elsewhere)") {
 					t.Errorf("create: %+v", p)
 				}
-				if _, p := h.CheckBystanders(configOf(), "team0", []string{"na"}, Accept); p == nil || p.Kind != team.Conflict {
+				if _, p := h.CheckImpact(configOf(), "team0", []string{"na"}, ConsentGiven); p == nil || p.Kind != api.Conflict {
 					t.Errorf("to join: %+v", p)
 				}
-				if what, err := h.Carries("na"); err != nil || len(what) != 1 || !strings.Contains(what[0], "up9 (in namespace elsewhere)") {
+				if what, err := h.Dependents("na"); err != nil || len(what) != 1 || !strings.Contains(what[0], "up9 (in namespace elsewhere)") {
 					t.Errorf("na carries %q, %v", what, err)
 				}
-				if _, p := h.Check(configOf("nb"), nil, Accept); p != nil {
+				if _, p := h.Check(configOf("nb"), nil, ConsentGiven); p != nil {
 					t.Errorf("another NIC: %+v", p)
 				}
 			})
@@ -256,7 +256,7 @@ func TestUppersOfOtherNamespaces(t *testing.T) {
 		if out, err := exec.Command("sh", "-ec", fmt.Sprintf("ip link add link na netns %d name up9 type macvlan mode bridge", pid)).CombinedOutput(); err != nil {
 			t.Skipf("this kernel does not do it: %s", out)
 		}
-		if _, p := h.Check(configOf("na"), nil, Accept); p == nil || !strings.Contains(p.Why, fmt.Sprintf("up9 (in the namespace of sleep, pid %d)", pid)) {
+		if _, p := h.Check(configOf("na"), nil, ConsentGiven); p == nil || !strings.Contains(p.Why, fmt.Sprintf("up9 (in the namespace of sleep, pid %d)", pid)) {
 			t.Errorf("%+v", p)
 		}
 	})

@@ -13,17 +13,17 @@ import (
 // leaseClients are programs that renew the leases of single links by DHCP, by their names as the kernel keeps them.
 var leaseClients = []string{"dhclient", "udhcpc", "udhcpc6", "dhcp6c", "odhcp6c", "wickedd-dhcp4", "wickedd-dhcp6"}
 
-// renewers are all programs that renew leases.
-var renewers = append([]string{"NetworkManager", "systemd-network", "dhcpcd", "connmand", "netifd"}, leaseClients...)
+// leaseHolders are all programs that renew leases.
+var leaseHolders = append([]string{"NetworkManager", "systemd-network", "dhcpcd", "connmand", "netifd"}, leaseClients...)
 
-// keepers warns of programs in this namespace that configure NICs by themselves, and so may take back what the team moves.
-func (c *check) keepers() {
+// networkManagers warns of programs in this namespace that configure NICs by themselves, and so may take back what the team moves.
+func (c *preflight) networkManagers() {
 	var nics []string
-	for _, n := range c.chosen {
+	for _, n := range c.nics {
 		nics = append(nics, n.Name)
 	}
-	names, renewed := list(nics), false
-	for _, p := range running() {
+	names, renewed := joinNames(nics), false
+	for _, p := range processes() {
 		switch name := p.name(); {
 		case name == "NetworkManager":
 			c.warnf("NetworkManager runs and may configure %s again: nmcli device set NIC managed no", names)
@@ -34,7 +34,7 @@ func (c *check) keepers() {
 		case slices.Contains([]string{"connmand", "wickedd", "wickedd-nanny", "netifd", "ifplugd", "netplugd"}, name):
 			c.warnf("%s runs and may configure %s again: have it leave them alone", name, names)
 		case name == "avahi-autoipd" || slices.Contains(leaseClients, name):
-			if !p.concerns(c.chosen, c.all) {
+			if !p.serves(c.nics, c.all) {
 				continue
 			}
 			c.warnf("%s runs: the lease of %s is renewed there, not on %s; run it for %s instead", name, names, c.adapter, c.adapter)
@@ -43,13 +43,13 @@ func (c *check) keepers() {
 		}
 		renewed = true
 	}
-	if leased := c.leased(); !renewed && len(leased) > 0 {
-		c.warnf("an address of %s is leased by DHCP: it goes to %s with the time it has left, and nobody renews it", list(leased), c.adapter)
+	if leased := c.leasedNICs(); !renewed && len(leased) > 0 {
+		c.warnf("an address of %s is leased by DHCP: it goes to %s with the time it has left, and nobody renews it", joinNames(leased), c.adapter)
 	}
 }
 
-// concerns reports whether a client of single links was started for one of chosen, or for all there are.
-func (p process) concerns(chosen, all []NIC) bool {
+// serves reports whether a client of single links was started for one of chosen, or for all there are.
+func (p process) serves(chosen, all []NIC) bool {
 	named := func(nics []NIC) bool {
 		return slices.ContainsFunc(nics, func(n NIC) bool { return slices.Contains(p.args, n.Name) })
 	}
@@ -70,14 +70,14 @@ func (p process) name() string {
 	return p.comm
 }
 
-// Renews reports whether a program runs in this network namespace that could renew leases. It takes all rights to find out:
+// HasLeaseClient reports whether a program runs in this network namespace that could renew leases. It takes all rights to find out:
 // where programs hide, there is none.
-func (h *Host) Renews() bool {
-	return slices.ContainsFunc(running(), func(p process) bool { return slices.Contains(renewers, p.name()) })
+func (h *Host) HasLeaseClient() bool {
+	return slices.ContainsFunc(processes(), func(p process) bool { return slices.Contains(leaseHolders, p.name()) })
 }
 
-// running lists the programs of this network namespace.
-func running() (list []process) {
+// processes lists the programs of this network namespace.
+func processes() (list []process) {
 	var here, there unix.Stat_t
 	if unix.Stat("/proc/thread-self/ns/net", &here) != nil {
 		return nil
@@ -99,13 +99,13 @@ func running() (list []process) {
 	return list
 }
 
-// leased are the members of which an IPv4 address runs out or a route came by DHCP.
-func (c *check) leased() (nics []string) {
+// leasedNICs are the members of which an IPv4 address runs out or a route came by DHCP.
+func (c *preflight) leasedNICs() (nics []string) {
 	all, err := c.h.rt.Routes()
 	if err != nil {
 		return nil
 	}
-	for _, n := range c.chosen {
+	for _, n := range c.nics {
 		have, _ := c.h.rt.Addresses(n.Index)
 		if slices.ContainsFunc(have, func(a rtnl.Object) bool {
 			_, valid := rtnl.Lifetimes(a)

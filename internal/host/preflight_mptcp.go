@@ -29,8 +29,8 @@ type mptcpEndpoint struct {
 	index int // of the link that it is bound to, 0 for none
 }
 
-// mptcp names endpoints that are bound to members.
-func (c *check) mptcp() {
+// mptcpEndpoints names endpoints that are bound to members.
+func (c *preflight) mptcpEndpoints() {
 	family, err := c.h.rt.Handle.GenlFamilyGet(mptcpFamily)
 	if err != nil {
 		return // a kernel without MPTCP
@@ -43,7 +43,7 @@ func (c *check) mptcp() {
 	if err != nil {
 		return
 	}
-	for _, n := range c.chosen {
+	for _, n := range c.nics {
 		var on []string
 		for _, b := range bodies {
 			if e, ok := parseMPTCP(b); ok && (e.index == n.Index || slices.ContainsFunc(n.Addresses, func(p netip.Prefix) bool { return p.Addr() == e.addr }) && e.index != 0) {
@@ -51,7 +51,7 @@ func (c *check) mptcp() {
 			}
 		}
 		if len(on) > 0 {
-			c.warnf("MPTCP endpoints are bound to %s and make no subflows while the team has it: %s; afterwards: ip mptcp endpoint delete, and add with dev %s", n.Name, list(on), c.adapter)
+			c.warnf("MPTCP endpoints are bound to %s and make no subflows while the team has it: %s; afterwards: ip mptcp endpoint delete, and add with dev %s", n.Name, joinNames(on), c.adapter)
 		}
 	}
 }

@@ -5,9 +5,9 @@ import (
 	"net/netip"
 	"slices"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
-	"nicteam/team"
 )
 
 // AutoMTU is the MTU that an adapter gets when nobody names one: the largest of the NICs that have addresses, whose
@@ -37,17 +37,17 @@ func (n NIC) takesMTU(mtu int) bool {
 	return (n.MinMTU == 0 || mtu >= n.MinMTU) && (n.MaxMTU == 0 || mtu <= n.MaxMTU)
 }
 
-// mtu checks the MTU that the adapter and all its members are to have.
-func (c *check) mtu() *team.Problem {
+// mtuOfAll checks the MTU that the adapter and all its members are to have.
+func (c *preflight) mtuOfAll() *api.Problem {
 	if c.cfg.MTU != 0 {
 		return c.givenMTU()
 	}
-	mtu := AutoMTU(c.chosen)
-	for _, n := range c.chosen {
+	mtu := AutoMTU(c.nics)
+	for _, n := range c.nics {
 		if n.takesMTU(mtu) {
 			continue
 		}
-		p := &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, mtu),
+		p := &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, mtu),
 			Why: fmt.Sprintf("%s has it, and %s takes %d to %d", c.nicsOf(mtu), n.Name, n.MinMTU, n.MaxMTU),
 			Fix: fmt.Sprintf("leave %s out, or have all use less, which breaks connections with larger frames: --mtu %d",
 				n.Name, n.MaxMTU)}
@@ -59,18 +59,18 @@ func (c *check) mtu() *team.Problem {
 	if p := c.mtuForIPv6(mtu); p != nil {
 		return p
 	}
-	for _, n := range c.chosen {
+	for _, n := range c.nics {
 		if n.MTU != mtu {
-			c.warnings = append(c.warnings, comesTo(n, mtu, c.nicsOf(mtu))+" (--mtu N chooses another for all)")
+			c.warnings = append(c.warnings, mtuChange(n, mtu, c.nicsOf(mtu))+" (--mtu N chooses another for all)")
 		}
 	}
 	return nil
 }
 
 // nicsOf names the NICs that have an MTU, those in use if there are any.
-func (c *check) nicsOf(mtu int) string {
+func (c *preflight) nicsOf(mtu int) string {
 	var used, all []string
-	for _, n := range c.chosen {
+	for _, n := range c.nics {
 		if n.MTU == mtu {
 			all = append(all, n.Name)
 			if n.inUse() {
@@ -79,15 +79,15 @@ func (c *check) nicsOf(mtu int) string {
 		}
 	}
 	if len(used) > 0 {
-		return list(used)
+		return joinNames(used)
 	}
-	return list(all)
+	return joinNames(all)
 }
 
 // givenMTU checks one that the user named.
-func (c *check) givenMTU() *team.Problem {
+func (c *preflight) givenMTU() *api.Problem {
 	mtu := c.cfg.MTU
-	for _, n := range c.chosen {
+	for _, n := range c.nics {
 		if !n.takesMTU(mtu) {
 			return badMTU(mtu, fmt.Sprintf("NIC %s takes %d to %d", n.Name, n.MinMTU, n.MaxMTU),
 				fmt.Sprintf("--mtu %d", min(max(mtu, n.MinMTU), n.MaxMTU)))
@@ -96,7 +96,7 @@ func (c *check) givenMTU() *team.Problem {
 	if p := c.mtuForIPv6(mtu); p != nil {
 		return p
 	}
-	for _, n := range c.chosen {
+	for _, n := range c.nics {
 		if n.inUse() && n.MTU > mtu {
 			c.warnf("the MTU of %s goes from %d to %d: connections whose other ends send larger frames stand still", n.Name, n.MTU, mtu)
 		}
@@ -105,13 +105,13 @@ func (c *check) givenMTU() *team.Problem {
 }
 
 // mtuForIPv6 refuses an MTU with which the kernel would turn IPv6 off, where the adapter would have it.
-func (c *check) mtuForIPv6(mtu int) *team.Problem {
+func (c *preflight) mtuForIPv6(mtu int) *api.Problem {
 	if mtu >= MinMTUIPv6 {
 		return nil
 	}
 	have := c.futureAddresses()
 	if c.cfg.Address == settings.AddressAuto {
-		for _, n := range c.chosen {
+		for _, n := range c.nics {
 			if n.inUse() {
 				have = append(have, n.Addresses...) // the adapter has a link-local one of its own where they have
 			}
@@ -127,45 +127,45 @@ func (c *check) mtuForIPv6(mtu int) *team.Problem {
 }
 
 // memberMTU checks what a NIC that joins will have: the MTU of the running team's adapter.
-func (c *check) memberMTU() *team.Problem {
+func (c *preflight) memberMTU() *api.Problem {
 	c.h.mu.Lock()
 	a, ok := c.h.adapter()
 	c.h.mu.Unlock()
 	if !ok {
 		return nil
 	}
-	for _, n := range c.chosen {
+	for _, n := range c.nics {
 		if !n.takesMTU(a.MTU) {
-			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, a.MTU),
+			return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, a.MTU),
 				Why: fmt.Sprintf("%s has it, and %s takes %d to %d", a.Name, n.Name, n.MinMTU, n.MaxMTU),
 				Fix: fmt.Sprintf("nicteam set %s mtu=%d first, which breaks connections with larger frames", c.cfg.Team, n.MaxMTU)}
 		}
 		if n.MTU != a.MTU {
-			c.warnings = append(c.warnings, comesTo(n, a.MTU, a.Name))
+			c.warnings = append(c.warnings, mtuChange(n, a.MTU, a.Name))
 		}
 	}
 	return nil
 }
 
-// comesTo says that a NIC gets the MTU of others.
-func comesTo(n NIC, mtu int, others string) string {
+// mtuChange says that a NIC gets the MTU of others.
+func mtuChange(n NIC, mtu int, others string) string {
 	return fmt.Sprintf("the MTU of %s goes from %d to %d, as %s has; its switch port must carry such frames",
 		n.Name, n.MTU, mtu, others)
 }
 
-func badMTU(mtu int, why, fix string) *team.Problem {
-	return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("bad MTU %d", mtu), Why: why, Fix: fix}
+func badMTU(mtu int, why, fix string) *api.Problem {
+	return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("bad MTU %d", mtu), Why: why, Fix: fix}
 }
 
-// twins refuses NICs with one MAC where each sends with its own: a switch knows one port for a MAC. Elsewhere it warns of them.
-func (c *check) twins() *team.Problem {
+// sameMACs refuses NICs with one MAC where each sends with its own: a switch knows one port for a MAC. Elsewhere it warns of them.
+func (c *preflight) sameMACs() *api.Problem {
 	own := c.cfg.Mode.OwnMACs(c.cfg.Balance)
 	by := map[frame.MAC]string{}
-	for _, n := range slices.Concat(c.joined, c.chosen) {
+	for _, n := range slices.Concat(c.present, c.nics) {
 		if name, ok := by[n.MAC]; ok && name != n.Name && !own {
 			c.warnf("%s and %s have one MAC, %v: in the team all NICs send with one, but outside of it they take each other's traffic", name, n.Name, n.MAC)
 		} else if ok && name != n.Name {
-			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("%s and %s have one MAC, %v", name, n.Name, n.MAC),
+			return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("%s and %s have one MAC, %v", name, n.Name, n.MAC),
 				Why: fmt.Sprintf("in mode %v each NIC sends with its own, and a switch sends what is for a MAC to one port only",
 					c.cfg.Mode),
 				Fix: fmt.Sprintf("give one another, ip link set %s address MAC, or choose a mode with one MAC for all: "+

@@ -15,18 +15,18 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/rtnl"
-	"nicteam/team"
 )
 
 // boundSocket is a socket that is bound to a link: what it sends and receives goes by that link only.
 type boundSocket struct {
-	kind  string // tcp, udp, raw, packet, …
-	index int
-	inode uint32
-	what  string // such as: port 5353, ethertype 0x88cc
-	proto uint16 // packet: the ethertype
-	alive bool   // a connection, not a listener
+	kind      string // tcp, udp, raw, packet, …
+	index     int
+	inode     uint32
+	what      string // such as: port 5353, ethertype 0x88cc
+	proto     uint16 // packet: the ethertype
+	connected bool   // a connection, not a listener
 }
 
 const (
@@ -43,9 +43,9 @@ var diagProtocols = []struct {
 	number byte
 }{{"tcp", unix.IPPROTO_TCP}, {"udp", unix.IPPROTO_UDP}, {"udplite", unix.IPPROTO_UDPLITE}, {"sctp", unix.IPPROTO_SCTP}}
 
-// boundSockets lists the sockets of the namespace that are bound to one of the links, but for packet sockets. Kinds that the
+// socketsBoundTo lists the sockets of the namespace that are bound to one of the links, but for packet sockets. Kinds that the
 // kernel cannot list are left out.
-func boundSockets(links []int) (list []boundSocket) {
+func socketsBoundTo(links []int) (list []boundSocket) {
 	for _, link := range links {
 		for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 			for _, p := range diagProtocols {
@@ -58,7 +58,7 @@ func boundSockets(links []int) (list []boundSocket) {
 			}
 		}
 	}
-	return append(list, borrowed()...)
+	return append(list, socketsByDescriptor()...)
 }
 
 // packetSockets lists the packet sockets of the namespace that are bound to links.
@@ -125,9 +125,9 @@ func parseInetDiag(b []byte) (boundSocket, bool) {
 	}
 	const established, listen = 1, 10
 	s := boundSocket{
-		index: int(binary.NativeEndian.Uint32(b[40:])),
-		inode: binary.NativeEndian.Uint32(b[68:]),
-		alive: b[1] != listen && binary.BigEndian.Uint16(b[6:]) != 0,
+		index:     int(binary.NativeEndian.Uint32(b[40:])),
+		inode:     binary.NativeEndian.Uint32(b[68:]),
+		connected: b[1] != listen && binary.BigEndian.Uint16(b[6:]) != 0,
 	}
 	if port := binary.BigEndian.Uint16(b[4:]); port != 0 {
 		s.what = fmt.Sprintf("port %d", port)
@@ -185,8 +185,8 @@ func eachSocket(inodes map[uint32]bool, f func(pid, fd int, inode uint32)) {
 // someProgram is a holder that this process may not see.
 const someProgram = "a program"
 
-// holders are the programs that have sockets, by the sockets' inodes.
-func holders(inodes map[uint32]bool) map[uint32]string {
+// socketOwners are the programs that have sockets, by the sockets' inodes.
+func socketOwners(inodes map[uint32]bool) map[uint32]string {
 	of := map[uint32]string{}
 	eachSocket(inodes, func(pid, _ int, inode uint32) {
 		if of[inode] == "" {
@@ -197,9 +197,9 @@ func holders(inodes map[uint32]bool) map[uint32]string {
 	return of
 }
 
-// borrowed finds raw sockets and those of ping that are bound to a link, and sockets of datagrams that send by one whatever the routes say
+// socketsByDescriptor finds raw sockets and those of ping that are bound to a link, and sockets of datagrams that send by one whatever the routes say
 // (IP_UNICAST_IF; resolvers do). Most kernels list neither, so each is asked by a descriptor of its own (pidfd_getfd, Linux 5.6).
-func borrowed() (list []boundSocket) {
+func socketsByDescriptor() (list []boundSocket) {
 	kinds := map[uint32]string{}
 	inodes := map[uint32]bool{}
 	for _, name := range []string{"raw", "raw6", "icmp", "icmp6", "udp", "udp6"} {
@@ -213,7 +213,7 @@ func borrowed() (list []boundSocket) {
 		if seen[inode] {
 			return
 		}
-		s, err := borrow(pid, fd)
+		s, err := duplicateSocket(pid, fd)
 		if err != nil {
 			return
 		}
@@ -227,7 +227,7 @@ func borrowed() (list []boundSocket) {
 				add(i.Index, "")
 			}
 		}
-		if index := sendsBy(s); index != 0 {
+		if index := sendInterface(s); index != 0 {
 			add(index, "that sends by it")
 		}
 	})
@@ -246,8 +246,8 @@ func procInodes(text string) (inodes []uint32) {
 	return inodes
 }
 
-// borrow is a descriptor of a socket of another process.
-func borrow(pid, fd int) (int, error) {
+// duplicateSocket is a descriptor of a socket of another process.
+func duplicateSocket(pid, fd int) (int, error) {
 	p, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return -1, err
@@ -256,8 +256,8 @@ func borrow(pid, fd int) (int, error) {
 	return unix.PidfdGetfd(p, fd, 0)
 }
 
-// sendsBy is the index of the link that a socket sends by, 0 for whatever the routes say.
-func sendsBy(socket int) int {
+// sendInterface is the index of the link that a socket sends by, 0 for whatever the routes say.
+func sendInterface(socket int) int {
 	if b, err := unix.GetsockoptInt(socket, unix.IPPROTO_IP, unix.IP_UNICAST_IF); err == nil && b != 0 {
 		return int(swapped32(uint32(b)))
 	}
@@ -272,22 +272,22 @@ func swapped32(v uint32) uint32 {
 	return binary.BigEndian.Uint32(binary.NativeEndian.AppendUint32(nil, v))
 }
 
-// programs names the programs that are bound to the members.
-func (c *check) programs() {
+// boundSockets names the programs that are bound to the members.
+func (c *preflight) boundSockets() {
 	var links []int
-	for _, n := range c.chosen {
+	for _, n := range c.nics {
 		links = append(links, n.Index)
 	}
 	var bound []boundSocket
 	inodes := map[uint32]bool{}
-	for _, s := range slices.Concat(boundSockets(links), c.packets()) {
+	for _, s := range slices.Concat(socketsBoundTo(links), c.packetSocketsOnce()) {
 		if slices.Contains(links, s.index) {
 			bound = append(bound, s)
 			inodes[s.inode] = true
 		}
 	}
-	of := holders(inodes)
-	for _, n := range c.chosen {
+	of := socketOwners(inodes)
+	for _, n := range c.nics {
 		var ip, packet []string
 		for _, s := range bound {
 			if s.index != n.Index {
@@ -298,27 +298,27 @@ func (c *check) programs() {
 			switch {
 			case s.kind != "packet" && !slices.Contains(ip, text):
 				ip = append(ip, text)
-			case s.kind == "packet" && s.deaf() && !slices.Contains(packet, text):
+			case s.kind == "packet" && s.losesFrames() && !slices.Contains(packet, text):
 				packet = append(packet, text)
 			}
 		}
 		if len(ip) > 0 {
-			c.warnf("programs have sockets bound to %s (SO_BINDTODEVICE, IP_UNICAST_IF), which neither reach anybody nor are reached while the team has it: %s; bind them to %s", n.Name, cited(ip), c.adapter)
+			c.warnf("programs have sockets bound to %s (SO_BINDTODEVICE, IP_UNICAST_IF), which neither reach anybody nor are reached while the team has it: %s; bind them to %s", n.Name, joinShown(ip), c.adapter)
 		}
 		if len(packet) > 0 {
-			c.warnf("programs have packet sockets on %s, which see frames of that NIC only, and not all: %s; %s is where the host's packets are", n.Name, cited(packet), c.adapter)
+			c.warnf("programs have packet sockets on %s, which see frames of that NIC only, and not all: %s; %s is where the host's packets are", n.Name, joinShown(packet), c.adapter)
 		}
 	}
 }
 
-// deaf reports whether a packet socket loses something while its NIC is a member: other protocols than IP are the NIC's own
+// losesFrames reports whether a packet socket loses something while its NIC is a member: other protocols than IP are the NIC's own
 // business, which passes (tchook/bpf/isolate.c).
-func (s boundSocket) deaf() bool {
+func (s boundSocket) losesFrames() bool {
 	return s.proto == unix.ETH_P_ALL || s.proto == unix.ETH_P_IP || s.proto == unix.ETH_P_IPV6
 }
 
-// packets is packetSockets, read once.
-func (c *check) packets() []boundSocket {
+// packetSocketsOnce is packetSockets, read once.
+func (c *preflight) packetSocketsOnce() []boundSocket {
 	if c.sockets == nil {
 		c.sockets = append([]boundSocket{}, packetSockets()...)
 	}
@@ -326,19 +326,19 @@ func (c *check) packets() []boundSocket {
 }
 
 // pppoe refuses NICs with a PPPoE session, or with somebody who makes one: it is a NIC's own and does not move.
-func (c *check) pppoe() *team.Problem {
+func (c *preflight) pppoe() *api.Problem {
 	sessions := pppoeSessions()
-	for _, n := range c.chosen {
-		refuse := func(why string) *team.Problem {
-			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name), Why: why,
+	for _, n := range c.nics {
+		refuse := func(why string) *api.Problem {
+			return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name), Why: why,
 				Fix: fmt.Sprintf("end PPPoE on %s and begin it on %s afterwards", n.Name, c.adapter)}
 		}
 		if slices.Contains(sessions, n.Name) {
 			return refuse("a PPPoE session goes by it and would be cut")
 		}
-		for _, s := range c.packets() {
+		for _, s := range c.packetSocketsOnce() {
 			if s.index == n.Index && (s.proto == unix.ETH_P_PPP_DISC || s.proto == unix.ETH_P_PPP_SES) {
-				who := cmp.Or(holders(map[uint32]bool{s.inode: true})[s.inode], someProgram)
+				who := cmp.Or(socketOwners(map[uint32]bool{s.inode: true})[s.inode], someProgram)
 				return refuse(who + " speaks PPPoE on it")
 			}
 		}

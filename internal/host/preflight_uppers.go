@@ -12,8 +12,8 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/rtnl"
-	"nicteam/team"
 )
 
 // A VLAN, macvlan, ipvlan or tunnel may live in another network namespace than the NIC it stands on: containers of a Docker macvlan network do.
@@ -101,17 +101,17 @@ func uppersIn(path string) (list []upper, err error) {
 	}
 	for _, l := range links {
 		a := l.Attrs()
-		if a.NetNsID == us && parent(l) != 0 && l.Type() != "veth" {
-			list = append(list, upper{index: parent(l), name: a.Name, kind: l.Type()})
+		if a.NetNsID == us && lowerIndex(l) != 0 && l.Type() != "veth" {
+			list = append(list, upper{index: lowerIndex(l), name: a.Name, kind: l.Type()})
 		}
 	}
 	return list, nil
 }
 
 // uppersElsewhere refuses NICs that links of other namespaces stand on: they would hear nothing any more.
-func (c *check) uppersElsewhere() *team.Problem {
+func (c *preflight) uppersElsewhere() *api.Problem {
 	all := uppersElsewhere()
-	for _, n := range c.chosen {
+	for _, n := range c.nics {
 		var on []string
 		for _, u := range all {
 			if u.index == n.Index {
@@ -119,17 +119,17 @@ func (c *check) uppersElsewhere() *team.Problem {
 			}
 		}
 		if len(on) > 0 {
-			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
-				Why: fmt.Sprintf("%s on it would lose their traffic, and the kernel cannot move them", list(on)),
+			return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
+				Why: fmt.Sprintf("%s on it would lose their traffic, and the kernel cannot move them", joinNames(on)),
 				Fix: fmt.Sprintf("end what they belong to (a container network: docker network rm) and make it on %s afterwards", c.adapter)}
 		}
 	}
 	return nil
 }
 
-// Carries names what stands on a link, here and in other namespaces as far as this process may look there, PPPoE by it, and the bridge or
+// Dependents names what stands on a link, here and in other namespaces as far as this process may look there, PPPoE by it, and the bridge or
 // bond that it is in: all of that ends with it.
-func (h *Host) Carries(name string) (what []string, err error) {
+func (h *Host) Dependents(name string) (what []string, err error) {
 	all, err := h.links()
 	if err != nil {
 		return nil, err

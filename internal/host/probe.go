@@ -18,17 +18,17 @@ type prober struct {
 	// every event makes them invalid.
 	listeners atomic.Int32
 	events    atomic.Uint64
-	names     atomic.Pointer[keptNames]
+	names     atomic.Pointer[nameCache]
 }
 
-// keptNames are links' names by ifindex, valid until the number of events changes.
-type keptNames struct {
+// nameCache are links' names by ifindex, valid until the number of events changes.
+type nameCache struct {
 	events uint64
 	of     map[int][unix.IFNAMSIZ]byte
 }
 
-// forget makes the kept names invalid.
-func (p *prober) forget() { p.events.Add(1) }
+// invalidate makes the kept names invalid.
+func (p *prober) invalidate() { p.events.Add(1) }
 
 // name finds the name of a link.
 func (p *prober) name(index int) (name [unix.IFNAMSIZ]byte, ok bool) {
@@ -49,7 +49,7 @@ func (p *prober) name(index int) (name [unix.IFNAMSIZ]byte, ok bool) {
 			maps.Copy(more, kept.of)
 		}
 		more[index] = req.name
-		p.names.Store(&keptNames{events, more})
+		p.names.Store(&nameCache{events, more})
 	}
 	return req.name, true
 }

@@ -22,25 +22,25 @@ const (
 )
 
 const (
-	// advertisedIn bounds the wait for the kernel to take an advertisement: a link's IPv6 begins a moment after its carrier.
-	advertisedIn = 500 * time.Millisecond
-	// formedIn bounds it where only an address is missing: the kernel may form another one.
-	formedIn = 50 * time.Millisecond
-	// noCarrierIn bounds it where the link has no carrier, without which IPv6 does not begin.
-	noCarrierIn = 100 * time.Millisecond
+	// relearnTimeout bounds the wait for the kernel to take an advertisement: a link's IPv6 begins a moment after its carrier.
+	relearnTimeout = 500 * time.Millisecond
+	// formTimeout bounds it where only an address is missing: the kernel may form another one.
+	formTimeout = 50 * time.Millisecond
+	// noCarrierTimeout bounds it where the link has no carrier, without which IPv6 does not begin.
+	noCarrierTimeout = 100 * time.Millisecond
 )
 
-// nobody is the sender of an advertisement that has no router. Its lifetime as a router is 0, so no route is made by it.
-var nobody = netip.MustParseAddr("fe80::ffff:ffff:ffff:ffff")
+// noRouter is the sender of an advertisement that has no router. Its lifetime as a router is 0, so no route is made by it.
+var noRouter = netip.MustParseAddr("fe80::ffff:ffff:ffff:ffff")
 
-// advertisements say what routes do, and have addresses formed: one or more for each router.
-func advertisements(l learning, macs map[netip.Addr]frame.MAC) [][]byte {
+// raFrames say what routes do, and have addresses formed: one or more for each router.
+func raFrames(l raState, macs map[netip.Addr]frame.MAC) [][]byte {
 	var order []netip.Addr
 	by := map[netip.Addr]*frame.RouterAdvert{}
 	from := func(router netip.Addr) *frame.RouterAdvert {
 		if by[router] == nil {
 			order = append(order, router)
-			by[router] = &frame.RouterAdvert{From: router, MAC: macs[router], Managed: l.says.Managed, Other: l.says.Other, MTU: l.says.MTU}
+			by[router] = &frame.RouterAdvert{From: router, MAC: macs[router], Managed: l.info.Managed, Other: l.info.Other, MTU: l.info.MTU}
 		}
 		return by[router]
 	}
@@ -53,7 +53,7 @@ func advertisements(l learning, macs map[netip.Addr]frame.MAC) [][]byte {
 	}
 	anybody := func() *frame.RouterAdvert {
 		if len(order) == 0 {
-			return from(nobody)
+			return from(noRouter)
 		}
 		return from(order[0])
 	}
@@ -69,7 +69,7 @@ func advertisements(l learning, macs map[netip.Addr]frame.MAC) [][]byte {
 			a.Prefixes = append(a.Prefixes, frame.AdvertisedPrefix{Prefix: rtnl.Destination(r), OnLink: true, Valid: left, Preferred: left})
 		}
 	}
-	for _, o := range l.form {
+	for _, o := range l.addresses {
 		preferred, valid := rtnl.Lifetimes(o)
 		a := anybody()
 		a.Prefixes = append(a.Prefixes, frame.AdvertisedPrefix{
@@ -90,23 +90,23 @@ func advertisements(l learning, macs map[netip.Addr]frame.MAC) [][]byte {
 	return frames
 }
 
-// learning is what a link is to learn from routers.
-type learning struct {
-	routes []rtnl.Object
-	form   []rtnl.Object // addresses
-	says   journal.RouterInfo
+// raState is what a link is to learn from routers.
+type raState struct {
+	routes    []rtnl.Object
+	addresses []rtnl.Object // addresses
+	info      journal.RouterInfo
 }
 
-// teach gives a link what the kernel learned on another: by advertisements, and where those are not taken, such as by a
+// relearn gives a link what the kernel learned on another: by advertisements, and where those are not taken, such as by a
 // link without carrier, routes as routes that the kernel holds for learned, and addresses as ones that it refreshes.
-func (h *Host) teach(to NIC, l learning) error {
-	if len(l.routes)+len(l.form) == 0 {
+func (h *Host) relearn(to NIC, l raState) error {
+	if len(l.routes)+len(l.addresses) == 0 {
 		return nil
 	}
-	if err := h.at("hand " + to.Name + " a router advertisement"); err != nil {
+	if err := h.faultPoint("hand " + to.Name + " a router advertisement"); err != nil {
 		return err
 	}
-	left, err := h.advertise(to, l)
+	left, err := h.injectRAs(to, l)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (h *Host) teach(to NIC, l learning) error {
 			return err
 		}
 	}
-	for _, a := range left.form {
+	for _, a := range left.addresses {
 		// The prefix's route is not this address's.
 		if err := h.rt.AddAddress(rtnl.AddressRequest(a, to.Index, unix.IFA_F_NOPREFIXROUTE), to.Name); err != nil {
 			return err
@@ -124,39 +124,39 @@ func (h *Host) teach(to NIC, l learning) error {
 	return nil
 }
 
-// advertise hands a link advertisements until it has learned, and returns what it has not.
-func (h *Host) advertise(to NIC, l learning) (left learning, err error) {
+// injectRAs hands a link advertisements until it has learned, and returns what it has not.
+func (h *Host) injectRAs(to NIC, l raState) (left raState, err error) {
 	macs, err := h.routerMACs(to.Index)
 	if err != nil {
 		return l, err
 	}
-	if !takesAdvertisements(to.Name) {
-		return h.unlearned(to, l)
+	if !acceptsRAs(to.Name) {
+		return h.missingRAState(to, l)
 	}
-	frames := advertisements(l, macs)
+	frames := raFrames(l, macs)
 	inject, err := newInjector()
 	if err != nil {
 		h.log.Debug("no router advertisement handed over", "nic", to.Name, "err", err)
-		return h.unlearned(to, l)
+		return h.missingRAState(to, l)
 	}
 	defer inject.close()
 	for begun := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		for _, f := range frames {
 			if err := inject.receive(to.Index, f); err != nil {
 				h.log.Debug("no router advertisement handed over", "nic", to.Name, "err", err)
-				return h.unlearned(to, l)
+				return h.missingRAState(to, l)
 			}
 		}
-		left, err := h.unlearned(to, l)
+		left, err := h.missingRAState(to, l)
 		waited := time.Since(begun)
-		patience := advertisedIn
+		patience := relearnTimeout
 		switch {
-		case len(left.routes)+len(left.form) == 0:
+		case len(left.routes)+len(left.addresses) == 0:
 			patience = 0
 		case len(left.routes) == 0:
-			patience = formedIn
+			patience = formTimeout
 		case !h.probe.carrier(to.Index):
-			patience = noCarrierIn
+			patience = noCarrierTimeout
 		}
 		if err != nil || waited >= patience {
 			return left, err
@@ -164,14 +164,14 @@ func (h *Host) advertise(to NIC, l learning) (left learning, err error) {
 	}
 }
 
-// takesAdvertisements reports whether the kernel minds routers on a link (ipv6_accept_ra in net/ipv6/ndisc.c).
-func takesAdvertisements(nic string) bool {
+// acceptsRAs reports whether the kernel minds routers on a link (ipv6_accept_ra in net/ipv6/ndisc.c).
+func acceptsRAs(nic string) bool {
 	accept, ok := readSysctl(nic, "ipv6/accept_ra")
-	return ok && accept != "0" && (accept == "2" || !forwards(nic))
+	return ok && accept != "0" && (accept == "2" || !forwardsIPv6(nic))
 }
 
-// unlearned is what a link does not have of what it is to learn.
-func (h *Host) unlearned(to NIC, l learning) (learning, error) {
+// missingRAState is what a link does not have of what it is to learn.
+func (h *Host) missingRAState(to NIC, l raState) (raState, error) {
 	all, err := h.rt.AdvertisedRoutes()
 	if err != nil {
 		return l, err
@@ -181,10 +181,10 @@ func (h *Host) unlearned(to NIC, l learning) (learning, error) {
 		return l, err
 	}
 	mine := rtnl.RoutesVia(all, to.Index)
-	return learning{
-		routes: slices.DeleteFunc(slices.Clone(l.routes), func(r rtnl.Object) bool { return rtnl.HasAdvertised(mine, r) }),
-		form:   slices.DeleteFunc(slices.Clone(l.form), func(a rtnl.Object) bool { return rtnl.HasAddress(have, a) }),
-		says:   l.says,
+	return raState{
+		routes:    slices.DeleteFunc(slices.Clone(l.routes), func(r rtnl.Object) bool { return rtnl.HasAdvertised(mine, r) }),
+		addresses: slices.DeleteFunc(slices.Clone(l.addresses), func(a rtnl.Object) bool { return rtnl.HasAddress(have, a) }),
+		info:      l.info,
 	}, nil
 }
 

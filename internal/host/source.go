@@ -35,33 +35,33 @@ func (h *Host) Link(index int) monitor.Link {
 // namespace of the calling thread.
 func (h *Host) Changes(ctx context.Context) <-chan struct{} {
 	return rtnl.WatchEvents(ctx, []uint{unix.RTNLGRP_LINK}, func(ctx context.Context, f *os.File, signal func()) {
-		h.probe.forget()
+		h.probe.invalidate()
 		h.probe.listeners.Add(1)
 		defer func() {
 			h.probe.listeners.Add(-1)
-			h.probe.forget()
+			h.probe.invalidate()
 		}()
-		rtnl.ReadEvents(ctx, f, func([]byte) { h.probe.forget(); signal() })
+		rtnl.ReadEvents(ctx, f, func([]byte) { h.probe.invalidate(); signal() })
 	})
 }
 
-// LinkFacts are what is looked at after each change of a link.
-type LinkFacts struct {
+// LinkState are what is looked at after each change of a link.
+type LinkState struct {
 	Name string
 	MAC  frame.MAC
 	MTU  int
 	Up   bool // administratively
 }
 
-// Facts reads a link; the error is ErrNoNIC for one that is gone.
-func (h *Host) Facts(index int) (LinkFacts, error) {
+// ReadLink reads a link; the error is ErrNoNIC for one that is gone.
+func (h *Host) ReadLink(index int) (LinkState, error) {
 	l, err := h.rt.Handle.LinkByIndex(index)
 	if err != nil {
 		if errors.As(err, new(netlink.LinkNotFoundError)) || errors.Is(err, unix.ENODEV) {
 			err = ErrNoNIC
 		}
-		return LinkFacts{}, fmt.Errorf("read link %d: %w", index, err)
+		return LinkState{}, fmt.Errorf("read link %d: %w", index, err)
 	}
 	a := l.Attrs()
-	return LinkFacts{Name: a.Name, MAC: frame.MACFrom(a.HardwareAddr), MTU: a.MTU, Up: a.RawFlags&unix.IFF_UP != 0}, nil
+	return LinkState{Name: a.Name, MAC: frame.MACFrom(a.HardwareAddr), MTU: a.MTU, Up: a.RawFlags&unix.IFF_UP != 0}, nil
 }

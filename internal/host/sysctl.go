@@ -56,7 +56,7 @@ func (h *Host) writeSysctl(nic, key, value string) error {
 		return nil
 	}
 	what := fmt.Sprintf("set %s of %s to %s", key, nic, value)
-	if err := h.at(what); err != nil {
+	if err := h.faultPoint(what); err != nil {
 		return err
 	}
 	// No O_CREATE and no O_TRUNC: this is a setting, not a file.
@@ -89,13 +89,13 @@ func (h *Host) restoreSysctls(nic string, values map[string]string, keys ...stri
 	return errors.Join(errs...)
 }
 
-// restoreFamily gives a NIC whose settings began anew, with the defaults of this host, those back whose key has the
+// restoreDefaults gives a NIC whose settings began anew, with the defaults of this host, those back whose key has the
 // prefix, but for those that a takeover changes, and those that somebody, or a router, has changed since: they are not the
 // default. Those that its token needed were changed by us.
-func (h *Host) restoreFamily(nic string, m *journal.Member, prefix string) error {
+func (h *Host) restoreDefaults(nic string, m *journal.Member, prefix string) error {
 	var keys []string
 	for _, s := range linkSettings {
-		if !strings.HasPrefix(s.key, prefix) || slices.Contains(changedSysctls, s.key) || s.whyNot != "" {
+		if !strings.HasPrefix(s.key, prefix) || slices.Contains(changedSysctls, s.key) || s.notCopied != "" {
 			continue
 		}
 		forToken := m.Token != "" && slices.ContainsFunc(tokenSettings, func(t tokenSetting) bool { return t.key == s.key })
@@ -136,8 +136,8 @@ const addrGenMode = "ipv6/addr_gen_mode"
 // IN6_ADDR_GEN_MODE_NONE of linux/if_link.h.
 const addrGenNone = 1
 
-// cannotWrite reports whether a setting is not this process's to write.
-func cannotWrite(err error) bool {
+// isReadOnly reports whether a setting is not this process's to write.
+func isReadOnly(err error) bool {
 	return errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)
 }
 
@@ -148,28 +148,28 @@ func unwritable(nic, key string) error {
 		f.Close()
 		return nil
 	}
-	if cannotWrite(err) {
+	if isReadOnly(err) {
 		return err
 	}
 	return nil
 }
 
-// unlessReadOnly is err, but nil where a setting that a team can do without could not be written.
-func (h *Host) unlessReadOnly(err error) error {
-	if err != nil && !rtnl.IsInjectedCrash(err) && cannotWrite(err) {
+// ignoreReadOnly is err, but nil where a setting that a team can do without could not be written.
+func (h *Host) ignoreReadOnly(err error) error {
+	if err != nil && !rtnl.IsInjectedCrash(err) && isReadOnly(err) {
 		h.log.Debug("done without", "err", err)
 		return nil
 	}
 	return err
 }
 
-// silenceIPv6 turns the IPv6 of a member off, or keeps it from saying anything.
-func (h *Host) silenceIPv6(nic string, index int) error {
+// disableMemberIPv6 turns the IPv6 of a member off, or keeps it from saying anything.
+func (h *Host) disableMemberIPv6(nic string, index int) error {
 	err := h.writeSysctl(nic, disableIPv6, "1")
 	if v, ok := readSysctl(nic, disableIPv6); err == nil && ok && v == "1" {
 		return nil
 	}
-	if err = h.unlessReadOnly(err); err != nil {
+	if err = h.ignoreReadOnly(err); err != nil {
 		return err
 	}
 	n, err := h.nicAt(index)
@@ -196,13 +196,13 @@ func (h *Host) silenceIPv6(nic string, index int) error {
 	return nil
 }
 
-// unsilenceIPv6 has a NIC make its link-local addresses again as it did.
-func (h *Host) unsilenceIPv6(r *returning) error {
+// restoreAddrGenMode has a NIC make its link-local addresses again as it did.
+func (h *Host) restoreAddrGenMode(r *member) error {
 	if _, ok := readSysctl(r.nic.Name, disableIPv6); ok && unwritable(r.nic.Name, disableIPv6) == nil {
 		return nil // the sysctls say all
 	}
 	mode := uint8(0)
-	if v := r.m.Sysctls[addrGenMode]; v != "" {
+	if v := r.was.Sysctls[addrGenMode]; v != "" {
 		mode = v[0] - '0'
 	}
 	n, err := h.nicAt(r.nic.Index)
@@ -212,8 +212,8 @@ func (h *Host) unsilenceIPv6(r *returning) error {
 	return h.rt.SetAddrGenMode(n.Name, n.Index, mode)
 }
 
-// noteIPv6 records that a NIC has IPv6 where no sysctl says so.
-func (n NIC) noteIPv6(sysctls map[string]string) map[string]string {
+// recordIPv6 records that a NIC has IPv6 where no sysctl says so.
+func (n NIC) recordIPv6(sysctls map[string]string) map[string]string {
 	if _, ok := sysctls[disableIPv6]; !ok && n.hasIPv6() {
 		sysctls[disableIPv6] = "0"
 	}

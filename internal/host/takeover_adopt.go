@@ -19,7 +19,7 @@ import (
 func (h *Host) Adopt(adapter int, members []string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	list, to, err := h.recorded(adapter, members)
+	list, to, err := h.recordedMembers(adapter, members)
 	if err != nil {
 		return fmt.Errorf("adopt addresses: %w", err)
 	}
@@ -28,7 +28,7 @@ func (h *Host) Adopt(adapter int, members []string) error {
 		r.Members = append(r.Members, m.No)
 	}
 	if err := h.journal.Write(r); err != nil {
-		return h.journalProblem(err)
+		return h.writeProblem(err)
 	}
 	if err := h.adopt(list, to); err != nil {
 		return fmt.Errorf("adopt addresses: %w", err)
@@ -37,9 +37,9 @@ func (h *Host) Adopt(adapter int, members []string) error {
 	return h.journal.Write(r)
 }
 
-// recorded finds members and adapter for an operation on both.
-func (h *Host) recorded(adapter int, members []string) ([]*journal.MemberState, NIC, error) {
-	j, err := h.begun()
+// recordedMembers finds members and adapter for an operation on both.
+func (h *Host) recordedMembers(adapter int, members []string) ([]*journal.MemberState, NIC, error) {
+	j, err := h.currentJournal()
 	if err != nil {
 		return nil, NIC{}, err
 	}
@@ -49,7 +49,7 @@ func (h *Host) recorded(adapter int, members []string) ([]*journal.MemberState, 
 	}
 	var list []*journal.MemberState
 	for _, name := range members {
-		m, err := h.member(j, name)
+		m, err := h.memberNamed(j, name)
 		if err != nil {
 			return nil, NIC{}, err
 		}
@@ -58,8 +58,8 @@ func (h *Host) recorded(adapter int, members []string) ([]*journal.MemberState, 
 	return list, to, nil
 }
 
-// member finds a recorded member by the name that the NIC has.
-func (h *Host) member(j *journal.Journal, name string) (*journal.MemberState, error) {
+// memberNamed finds a recorded member by the name that the NIC has.
+func (h *Host) memberNamed(j *journal.Journal, name string) (*journal.MemberState, error) {
 	if m := j.State.ByName(name); m != nil {
 		return m, nil
 	}
@@ -77,7 +77,7 @@ func (h *Host) member(j *journal.Journal, name string) (*journal.MemberState, er
 func (h *Host) adopt(list []*journal.MemberState, to NIC) error {
 	by := map[int]int{}
 	for _, m := range list {
-		_, n, err := h.link(m)
+		_, n, err := h.memberLink(m)
 		if err != nil {
 			return err
 		}
@@ -123,12 +123,12 @@ func (h *Host) adoptAddresses(m *journal.MemberState, from, to NIC) error {
 		switch {
 		case m.IsKernelLinkLocal(a):
 		case a.Family() == unix.AF_INET:
-			v4 = append(v4, forAdapter(a, from, to, routes))
+			v4 = append(v4, addressForAdapter(a, from, to, routes))
 		default:
-			v6 = append(v6, forAdapter(a, from, to, routes))
+			v6 = append(v6, addressForAdapter(a, from, to, routes))
 		}
 	}
-	if err := h.needIPv6(to, len(v6) > 0); err != nil {
+	if err := h.enableIPv6(to, len(v6) > 0); err != nil {
 		return err
 	}
 	there, err := h.rt.Addresses(to.Index)
@@ -141,8 +141,8 @@ func (h *Host) adoptAddresses(m *journal.MemberState, from, to NIC) error {
 	return h.rt.AddAddressesInOrder(v6, to.Index, to.Name)
 }
 
-// needIPv6 turns the adapter's IPv6 on when it gets addresses of it.
-func (h *Host) needIPv6(adapter NIC, needed bool) error {
+// enableIPv6 turns the adapter's IPv6 on when it gets addresses of it.
+func (h *Host) enableIPv6(adapter NIC, needed bool) error {
 	if !needed {
 		return nil
 	}
@@ -165,7 +165,7 @@ func (h *Host) adoptAdvertised(list []*journal.MemberState, by map[int]int, to N
 			next = append(next, r)
 		}
 	}
-	if err := h.teach(to, learning{routes: next, says: policyOf(list, unix.AF_INET6).RouterInfo}); err != nil {
+	if err := h.relearn(to, raState{routes: next, info: settingsSource(list, unix.AF_INET6).RouterInfo}); err != nil {
 		return err
 	}
 	for _, r := range mine {
@@ -192,9 +192,9 @@ func (h *Host) adoptNeighbours(from, to NIC) error {
 	return nil
 }
 
-// forAdapter is a member's address as the adapter gets it. routes are the member's. An address that was verified
+// addressForAdapter is a member's address as the adapter gets it. routes are the member's. An address that was verified
 // on this LAN a moment ago needs no duplicate detection.
-func forAdapter(a rtnl.Object, from, to NIC, routes []rtnl.Object) rtnl.Object {
+func addressForAdapter(a rtnl.Object, from, to NIC, routes []rtnl.Object) rtnl.Object {
 	flags := uint32(0)
 	if from.AdminUp && rtnl.HasConnectedRoute(a) && !slices.ContainsFunc(routes, func(r rtnl.Object) bool { return rtnl.IsConnectedRoute(r, a) }) {
 		flags |= unix.IFA_F_NOPREFIXROUTE
@@ -229,11 +229,11 @@ func (h *Host) adoptRoutes(by map[int]int) error {
 	return nil
 }
 
-// Give gives the adapter addresses of its own, and a default route when gateway is valid.
-func (h *Host) Give(adapter int, addresses []netip.Prefix, gateway netip.Addr) error {
+// AssignAddresses gives the adapter addresses of its own, and a default route when gateway is valid.
+func (h *Host) AssignAddresses(adapter int, addresses []netip.Prefix, gateway netip.Addr) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	_, to, err := h.recorded(adapter, nil)
+	_, to, err := h.recordedMembers(adapter, nil)
 	if err != nil {
 		return fmt.Errorf("give addresses: %w", err)
 	}
@@ -245,9 +245,9 @@ func (h *Host) Give(adapter int, addresses []netip.Prefix, gateway netip.Addr) e
 		r.Gateway = gateway.String()
 	}
 	if err := h.journal.Write(r); err != nil {
-		return h.journalProblem(err)
+		return h.writeProblem(err)
 	}
-	if err := h.needIPv6(to, slices.ContainsFunc(addresses, func(p netip.Prefix) bool { return p.Addr().Is6() })); err != nil {
+	if err := h.enableIPv6(to, slices.ContainsFunc(addresses, func(p netip.Prefix) bool { return p.Addr().Is6() })); err != nil {
 		return fmt.Errorf("give addresses: %w", err)
 	}
 	for _, p := range addresses {
@@ -264,9 +264,9 @@ func (h *Host) Give(adapter int, addresses []netip.Prefix, gateway netip.Addr) e
 	return nil
 }
 
-// DefaultOwner is the first of the recorded members, in this order, that has the default route, "" if none has.
+// DefaultRouteMember is the first of the recorded members, in this order, that has the default route, "" if none has.
 // It is the one whose MAC the adapter gets by --mac keep.
-func (h *Host) DefaultOwner(members []string) string {
+func (h *Host) DefaultRouteMember(members []string) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.journal == nil {
@@ -287,7 +287,7 @@ func (h *Host) adoptRules(list []*journal.MemberState, adapter string) error {
 	if err != nil {
 		return err
 	}
-	names := h.lenders(list)
+	names := h.lenderNames(list)
 	for _, m := range list {
 		for _, r := range m.Rules {
 			next := rtnl.RuleFor(r, names, adapter)
@@ -308,8 +308,8 @@ func (h *Host) adoptRules(list []*journal.MemberState, adapter string) error {
 	return nil
 }
 
-// lenders are the names of the NICs of which the adapter has, or gets, what they had.
-func (h *Host) lenders(more []*journal.MemberState) []string {
+// lenderNames are the names of the NICs of which the adapter has, or gets, what they had.
+func (h *Host) lenderNames(more []*journal.MemberState) []string {
 	var names []string
 	for _, m := range h.journal.State.Members {
 		if m.Adopted || slices.Contains(more, m) {

@@ -12,12 +12,12 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// Record writes a NIC as it is to the journal, before anything about it is changed. A NIC that is recorded and has not left is
+// RecordMember writes a NIC as it is to the journal, before anything about it is changed. A NIC that is recorded and has not left is
 // not recorded again once something about it may have been changed: what it looks like then is our own doing.
-func (h *Host) Record(nic string) (journal.Member, error) {
+func (h *Host) RecordMember(nic string) (journal.Member, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	j, err := h.begun()
+	j, err := h.currentJournal()
 	if err != nil {
 		return journal.Member{}, fmt.Errorf("record NIC %s: %w", nic, err)
 	}
@@ -41,7 +41,7 @@ func (h *Host) Record(nic string) (journal.Member, error) {
 		m.Inherit(known)
 	}
 	if err := j.Write(journal.Record{Kind: journal.KindMember, Done: true, No: no, Member: &m}); err != nil {
-		return journal.Member{}, h.journalProblem(err)
+		return journal.Member{}, h.writeProblem(err)
 	}
 	return m, nil
 }
@@ -56,7 +56,7 @@ func (h *Host) readMember(n NIC) (journal.Member, error) {
 	m := journal.Member{
 		Identity: n.Identity(), At: rtnl.BootTime(),
 		Up: a.RawFlags&unix.IFF_UP != 0, MTU: a.MTU, Promiscuity: a.Promisc,
-		Segment: segmentOf(a), Features: h.features(n.Name), Sysctls: n.noteIPv6(recordSysctls(n.Name)),
+		Segment: segmentOf(a), Features: h.features(n.Name), Sysctls: n.recordIPv6(recordSysctls(n.Name)),
 	}
 	if token, ok := n.token(); ok {
 		m.Token = token.String()
@@ -74,7 +74,7 @@ func (h *Host) readMember(n NIC) (journal.Member, error) {
 	if err != nil {
 		return journal.Member{}, err
 	}
-	m.Advertised, m.RouterInfo = rtnl.RoutesVia(advertised, n.Index), n.says()
+	m.Advertised, m.RouterInfo = rtnl.RoutesVia(advertised, n.Index), n.routerInfo()
 	if m.Rules, err = h.rt.OwnRules(n.Name); err != nil {
 		return journal.Member{}, err
 	}
@@ -89,9 +89,9 @@ func (h *Host) readMember(n NIC) (journal.Member, error) {
 	return m, err
 }
 
-// GoingDown are the members whose NICs were down before and will be again. Whoever holds sockets on them must close them
+// MembersDownBefore are the members whose NICs were down before and will be again. Whoever holds sockets on them must close them
 // first: on a NIC that is down the kernel does not take back the promiscuity that a socket's MAC filter can mean.
-func (h *Host) GoingDown() []string {
+func (h *Host) MembersDownBefore() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.journal == nil {
@@ -106,8 +106,8 @@ func (h *Host) GoingDown() []string {
 	return names
 }
 
-// link reads a member's link as it is, if it is still the same NIC.
-func (h *Host) link(m *journal.MemberState) (netlink.Link, NIC, error) {
+// memberLink reads a member's link as it is, if it is still the same NIC.
+func (h *Host) memberLink(m *journal.MemberState) (netlink.Link, NIC, error) {
 	n, err := h.Find(m.Identity)
 	if err != nil {
 		return nil, NIC{}, err
@@ -116,11 +116,11 @@ func (h *Host) link(m *journal.MemberState) (netlink.Link, NIC, error) {
 	return l, n, err
 }
 
-// Returned reads the NIC of a recorded member that was gone, wherever it is.
-func (h *Host) Returned(member string) (NIC, error) {
+// ReturnedNIC reads the NIC of a recorded member that was gone, wherever it is.
+func (h *Host) ReturnedNIC(member string) (NIC, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	j, err := h.begun()
+	j, err := h.currentJournal()
 	if err != nil {
 		return NIC{}, err
 	}

@@ -75,7 +75,7 @@ func unusual(t *testing.T, nic, key string) bool {
 func allSettings(nic string, carriedOnly bool) map[string]string {
 	all := map[string]string{}
 	for _, s := range linkSettings {
-		if v, ok := readSysctl(nic, s.key); ok && (s.whyNot == "" || !carriedOnly) {
+		if v, ok := readSysctl(nic, s.key); ok && (s.notCopied == "" || !carriedOnly) {
 			all[s.key] = v
 		}
 	}
@@ -95,7 +95,7 @@ func TestPolicy(t *testing.T) {
 			var other []string
 			for _, s := range linkSettings {
 				_, err := os.Stat(sysctlPath("na", s.key)) // this kernel may have no such setting
-				if err == nil && s.whyNot == "" && s.key != disableIPv6 && !unusual(t, "na", s.key) {
+				if err == nil && s.notCopied == "" && s.key != disableIPv6 && !unusual(t, "na", s.key) {
 					other = append(other, s.key)
 				}
 			}
@@ -108,11 +108,11 @@ func TestPolicy(t *testing.T) {
 			must(t, h.Begin())
 			adapter := w.tap()
 			run(t, "ip link set "+teamName+" down")
-			must(t, h.AdapterMade(adapter))
+			must(t, h.RecordAdapter(adapter))
 			for _, n := range w.nics {
-				must1(h.Record(n))
+				must1(h.RecordMember(n))
 			}
-			notes, err := h.CarryPolicy(adapter, "na", w.nics)
+			notes, err := h.CopySettings(adapter, "na", w.nics)
 			must(t, err)
 			if len(notes) > 0 {
 				t.Errorf("notes: %q", notes)
@@ -120,7 +120,7 @@ func TestPolicy(t *testing.T) {
 			if d := cmp.Diff(want, allSettings(teamName, true)); d != "" {
 				t.Errorf("adapter (-NIC +adapter):\n%s", d)
 			}
-			must(t, h.Up(adapter))
+			must(t, h.BringUp(adapter))
 			if d := cmp.Diff(want, allSettings(teamName, true)); d != "" {
 				t.Errorf("adapter once it is up (-NIC +adapter):\n%s", d)
 			}
@@ -129,7 +129,7 @@ func TestPolicy(t *testing.T) {
 			}
 			must(t, h.Adopt(adapter, w.nics))
 			for _, n := range w.nics {
-				must(t, h.Strip(n, Setup{MTU: 1400}))
+				must(t, h.Strip(n, MemberSetup{MTU: 1400}))
 			}
 			run(t, c.meanwhile)
 			must(t, finish(w, h))
@@ -216,15 +216,15 @@ func TestReadOnlySysctls(t *testing.T) {
 	must(t, h.Begin())
 	adapter := w.tap()
 	run(t, "ip link set "+teamName+" down")
-	must(t, h.AdapterMade(adapter))
-	must1(h.Record("na"))
+	must(t, h.RecordAdapter(adapter))
+	must1(h.RecordMember("na"))
 	must(t, unix.Mount("/proc/sys", "/proc/sys", "", unix.MS_BIND, ""))
 	t.Cleanup(func() { unix.Unmount("/proc/sys", 0) })
 	must(t, unix.Mount("", "/proc/sys", "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
 	if err := os.WriteFile(sysctlPath("na", "ipv4/rp_filter"), []byte("2"), 0); !errors.Is(err, unix.EROFS) {
 		t.Skipf("/proc/sys is not read-only: %v", err)
 	}
-	notes, err := h.CarryPolicy(adapter, "na", []string{"na"})
+	notes, err := h.CopySettings(adapter, "na", []string{"na"})
 	must(t, err)
 	if len(notes) != 1 || !strings.Contains(notes[0], "net.ipv4.conf.team0.rp_filter=2") || !strings.Contains(notes[0], "net.ipv4.conf.team0.proxy_arp=1") ||
 		!strings.Contains(notes[0], "read-only") {
@@ -243,11 +243,11 @@ func TestSettingsOfOthers(t *testing.T) {
 	must(t, h.Begin())
 	adapter := w.tap()
 	run(t, "ip link set "+teamName+" down")
-	must(t, h.AdapterMade(adapter))
+	must(t, h.RecordAdapter(adapter))
 	for _, n := range w.nics {
-		must1(h.Record(n))
+		must1(h.RecordMember(n))
 	}
-	notes, err := h.CarryPolicy(adapter, "na", w.nics)
+	notes, err := h.CopySettings(adapter, "na", w.nics)
 	must(t, err)
 	want := []string{"team0 has one value of each setting; these of nb do not go along: net.ipv4.conf.nb.rp_filter=2"}
 	if d := cmp.Diff(want, notes); d != "" {

@@ -15,8 +15,8 @@ import (
 // it answer ARP for the adapter's with its own MAC whenever its ingress is not dropped (before isolation, after a crash).
 const memberARPIgnore = "8"
 
-// Setup is what a member is to be like.
-type Setup struct {
+// MemberSetup is what a member is to be like.
+type MemberSetup struct {
 	MTU int              // 0: as it is
 	GRO settings.Offload // OffloadAuto: as it is
 }
@@ -24,14 +24,14 @@ type Setup struct {
 // Strip takes a recorded member's addresses and routes away (after Adopt has given them to the adapter, or for
 // good with --address none or CIDR), turns its IPv6 and LRO off, bounds its super-frames, gives it the MTU
 // (0: leaves it) and brings it up. Its MAC and promiscuity are never touched. Doing it again is fine.
-func (h *Host) Strip(nic string, want Setup) error {
+func (h *Host) Strip(nic string, want MemberSetup) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	j, err := h.begun()
+	j, err := h.currentJournal()
 	if err != nil {
 		return fmt.Errorf("strip NIC %s: %w", nic, err)
 	}
-	m, err := h.member(j, nic)
+	m, err := h.memberNamed(j, nic)
 	if err != nil {
 		return fmt.Errorf("strip: %w", err)
 	}
@@ -39,7 +39,7 @@ func (h *Host) Strip(nic string, want Setup) error {
 	known := m.Stripped
 	if !known {
 		if err := j.Write(journal.Record{Kind: journal.KindStrip, No: m.No}); err != nil {
-			return h.journalProblem(err)
+			return h.writeProblem(err)
 		}
 	}
 	if err := h.strip(m, want); err != nil {
@@ -51,8 +51,8 @@ func (h *Host) Strip(nic string, want Setup) error {
 	return j.Write(journal.Record{Kind: journal.KindStrip, No: m.No, Done: true})
 }
 
-func (h *Host) strip(m *journal.MemberState, want Setup) error {
-	l, n, err := h.link(m)
+func (h *Host) strip(m *journal.MemberState, want MemberSetup) error {
+	l, n, err := h.memberLink(m)
 	if err != nil {
 		return err
 	}
@@ -60,11 +60,11 @@ func (h *Host) strip(m *journal.MemberState, want Setup) error {
 	if err != nil {
 		return err
 	}
-	if err := h.unlessReadOnly(h.writeSysctl(n.Name, arpIgnore, memberARPIgnore)); err != nil {
+	if err := h.ignoreReadOnly(h.writeSysctl(n.Name, arpIgnore, memberARPIgnore)); err != nil {
 		return err
 	}
 	// The answer of a DHCP server to a socket of the NIC comes from a subnet that is the adapter's now.
-	if err := h.unlessReadOnly(h.writeSysctl(n.Name, rpFilter, "0")); err != nil {
+	if err := h.ignoreReadOnly(h.writeSysctl(n.Name, rpFilter, "0")); err != nil {
 		return err
 	}
 	// IPv4 from the end: secondaries stand behind their primaries, and would vanish or be promoted with them. IPv6 from the
@@ -86,10 +86,10 @@ func (h *Host) strip(m *journal.MemberState, want Setup) error {
 			return err
 		}
 	}
-	if err := h.silenceIPv6(n.Name, n.Index); err != nil {
+	if err := h.disableMemberIPv6(n.Name, n.Index); err != nil {
 		return err
 	}
-	if err := h.dropRoutes(m, n.Index); err != nil {
+	if err := h.deleteMemberRoutes(m, n.Index); err != nil {
 		return err
 	}
 	if err := h.rt.DeleteProxies(n.Index); err != nil {
@@ -130,9 +130,9 @@ func (h *Host) stripFeatures(nic string, wanted settings.Offload) error {
 	return nil
 }
 
-// dropRoutes removes the routes that are still on a member, but for those that came since it was recorded where nothing moves: nobody
+// deleteMemberRoutes removes the routes that are still on a member, but for those that came since it was recorded where nothing moves: nobody
 // would give them back.
-func (h *Host) dropRoutes(m *journal.MemberState, index int) error {
+func (h *Host) deleteMemberRoutes(m *journal.MemberState, index int) error {
 	all, err := h.rt.Routes()
 	if err != nil {
 		return err
@@ -158,8 +158,8 @@ func (h *Host) dropRoutes(m *journal.MemberState, index int) error {
 	return nil
 }
 
-// Up brings the adapter up.
-func (h *Host) Up(adapter int) error {
+// BringUp brings the adapter up.
+func (h *Host) BringUp(adapter int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	l, err := h.rt.Handle.LinkByIndex(adapter)

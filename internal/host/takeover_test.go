@@ -28,23 +28,23 @@ func (w *world) takeover(h *Host, policy string, nics ...string) error {
 	if err := h.Begin(); err != nil {
 		return err
 	}
-	if err := h.at("make adapter"); err != nil {
+	if err := h.faultPoint("make adapter"); err != nil {
 		return err
 	}
 	adapter := w.tap()
-	if err := h.AdapterMade(adapter); err != nil {
+	if err := h.RecordAdapter(adapter); err != nil {
 		return err
 	}
 	for _, n := range nics {
-		if _, err := h.Record(n); err != nil {
+		if _, err := h.RecordMember(n); err != nil {
 			return err
 		}
 	}
 	run(w.t, "ip link set "+teamName+" down")
-	if _, err := h.CarryPolicy(adapter, h.DefaultOwner(nics), nics); err != nil {
+	if _, err := h.CopySettings(adapter, h.DefaultRouteMember(nics), nics); err != nil {
 		return err
 	}
-	if err := h.Up(adapter); err != nil {
+	if err := h.BringUp(adapter); err != nil {
 		return err
 	}
 	switch policy {
@@ -54,12 +54,12 @@ func (w *world) takeover(h *Host, policy string, nics ...string) error {
 		}
 	case "given":
 		given := []netip.Prefix{netip.MustParsePrefix("10.6.0.1/24"), netip.MustParsePrefix("fd06::1/64")}
-		if err := h.Give(adapter, given, netip.MustParseAddr("10.6.0.254")); err != nil {
+		if err := h.AssignAddresses(adapter, given, netip.MustParseAddr("10.6.0.254")); err != nil {
 			return err
 		}
 	}
 	for _, n := range nics {
-		if err := h.Strip(n, Setup{MTU: 1400, GRO: settings.OffloadOff}); err != nil {
+		if err := h.Strip(n, MemberSetup{MTU: 1400, GRO: settings.OffloadOff}); err != nil {
 			return err
 		}
 		if err := isolateNamed(h, n); err != nil {
@@ -80,7 +80,7 @@ func isolateNamed(h *Host, name string) error {
 // add does what the team's process does for add.
 func add(name string) func(*world, *Host) error {
 	return func(w *world, h *Host) error {
-		if _, err := h.Record(name); err != nil {
+		if _, err := h.RecordMember(name); err != nil {
 			return err
 		}
 		if err := isolateNamed(h, name); err != nil {
@@ -93,7 +93,7 @@ func add(name string) func(*world, *Host) error {
 		if err := h.Adopt(l.Attrs().Index, []string{name}); err != nil {
 			return err
 		}
-		return h.Strip(name, Setup{MTU: 1400, GRO: settings.OffloadOff})
+		return h.Strip(name, MemberSetup{MTU: 1400, GRO: settings.OffloadOff})
 	}
 }
 
@@ -277,15 +277,15 @@ func TestStripLeavesWhatCameLater(t *testing.T) {
 	run(t, "ip addr add 10.9.0.1/24 dev na")
 	h := w.open(nil)
 	must(t, h.Begin())
-	must(t, h.AdapterMade(w.tap()))
-	must1(h.Record("na"))
-	must(t, h.Strip("na", Setup{MTU: 1500}))
+	must(t, h.RecordAdapter(w.tap()))
+	must1(h.RecordMember("na"))
+	must(t, h.Strip("na", MemberSetup{MTU: 1500}))
 	run(t, "ip addr add 10.50.0.1/32 dev na; ip route add 10.60.0.0/16 dev na")
 	for _, when := range []string{"stripped again", "given back"} {
 		if when == "given back" {
 			must(t, finish(w, h))
 		} else {
-			must(t, h.Strip("na", Setup{MTU: 1500}))
+			must(t, h.Strip("na", MemberSetup{MTU: 1500}))
 		}
 		got := run(t, "ip -4 -br addr show dev na")
 		if !strings.Contains(got, "10.50.0.1") || strings.Contains(got, "10.9.0.1") != (when == "given back") {
@@ -305,7 +305,7 @@ func TestRecordedBeforeAnythingWasDone(t *testing.T) {
 		w.furnish()
 		h := w.open(nil)
 		must(t, h.Begin())
-		must1(h.Record("na"))
+		must1(h.RecordMember("na"))
 		h.Close()
 		run(t, `ip addr add 10.50.0.1/32 dev na; ip -6 addr add fd50::1/64 dev na nodad; ip route add 10.60.0.0/16 via 10.9.0.253 dev na
 			ip neigh add 10.9.0.201 lladdr 02:00:00:00:00:c7 dev na nud permanent; ip addr del 10.9.3.1/24 dev na; ip link set na mtu 1450`)
@@ -324,11 +324,11 @@ func TestHeirOfATeamWithoutAddresses(t *testing.T) {
 	h := w.open(nil)
 	must(t, h.Begin())
 	f, index := w.follow(h)
-	must(t, h.AdapterMade(index))
-	must1(h.Record("na"))
-	must(t, h.Strip("na", Setup{}))
+	must(t, h.RecordAdapter(index))
+	must1(h.RecordMember("na"))
+	must(t, h.Strip("na", MemberSetup{}))
 	run(t, "ip link set team0 down; ip addr add 10.50.0.1/24 dev team0")
-	must(t, f.Settle())
+	must(t, f.SyncBeforeEnd())
 	must(t, finish(w, h))
 	for _, a := range []string{"10.9.0.1", "10.50.0.1"} {
 		reach(t, a)
@@ -363,7 +363,7 @@ func TestTakenWhileNobodyLooked(t *testing.T) {
 	run(t, "ip addr del 10.9.1.1/24 dev team0; ip -6 addr del fd09::2/64 dev team0")
 	h = w.open(nil)
 	must(t, h.Begin())
-	must(t, h.ForgetTaken(must1(netlink.LinkByName(teamName)).Attrs().Index))
+	must(t, h.JournalRemoved(must1(netlink.LinkByName(teamName)).Attrs().Index))
 	run(t, "ip link set team0 down")
 	must(t, finish(w, h))
 	got := run(t, "ip addr show dev na")
@@ -455,11 +455,11 @@ func TestRecordOnce(t *testing.T) {
 	must(t, takeover(w, h))
 	h.Close()
 	h = w.open(nil)
-	if !h.Journalled() {
+	if !h.HasJournal() {
 		t.Fatal("no journal found")
 	}
 	must(t, h.Begin())
-	m, err := h.Record("na")
+	m, err := h.RecordMember("na")
 	must(t, err)
 	if len(m.Addresses) < 5 {
 		t.Errorf("recorded anew with %d addresses", len(m.Addresses))

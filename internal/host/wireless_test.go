@@ -25,9 +25,9 @@ func TestUnfit(t *testing.T) {
 		{modes.XOR, true, nics[:2], []string{"modes that spread by hash"}},
 		{modes.LACP, true, nics[:2], []string{"only ports of the same speed"}},
 	} {
-		c := &check{chosen: tt.nics}
+		c := &preflight{nics: tt.nics}
 		c.cfg.Team, c.cfg.Mode, c.cfg.Balance = "team0", tt.mode, tt.balance
-		got := c.unfit()
+		got := c.unfitForMode()
 		if len(got) != len(tt.want) {
 			t.Errorf("%v, balance %v: %q, want about %q", tt.mode, tt.balance, got, tt.want)
 			continue

@@ -143,7 +143,7 @@ func (w *world) tap() int {
 
 func (w *world) open(at func(string) error) *Host {
 	w.t.Helper()
-	h, err := Open(Options{StateDir: w.dir, Team: teamName, at: at})
+	h, err := Open(Options{StateDir: w.dir, Team: teamName, faultPoint: at})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -9,16 +9,16 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // adapterIs waits until everything about the adapter says one MAC: the kernel, the status, and the IPv6 addresses that are
 // made of MACs.
 func (w *world) adapterIs(mac net.HardwareAddr) {
 	w.t.Helper()
-	w.await("the status says "+mac.String(), func(s *team.Status) bool { return s.Adapter.MAC == mac.String() })
+	w.await("the status says "+mac.String(), func(s *api.Status) bool { return s.Adapter.MAC == mac.String() })
 	if got := link(w.t, w.box, teamName).HardwareAddr; got.String() != mac.String() {
 		w.t.Errorf("%s has %v, want %v", teamName, got, mac)
 	}
@@ -106,7 +106,7 @@ func TestUdevIsUndone(t *testing.T) {
 	ping(t, w.peer, box4, 100)
 	// Whoever insists wants it so.
 	labtest.Must(t, give(9))
-	w.await("the team follows", func(s *team.Status) bool {
+	w.await("the team follows", func(s *api.Status) bool {
 		return s.Adapter.MAC == wrong(9).String() && strings.Contains(w.nicteam("events", teamName), "adapter-mac-changed")
 	})
 	reach(t, w.peer, box4)

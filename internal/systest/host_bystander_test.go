@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // TestRulesAreAskedFor: rules that name a NIC want an answer before anything is changed, at create and at add; with the answer, and in a dry
@@ -138,12 +138,12 @@ func TestFilterThatComes(t *testing.T) {
 			{"rule in a chain that is there", script(`nft add rule inet f i iifname "eth2" drop`), script("nft flush chain inet f i"), `iifname "eth2" drop`},
 		} {
 			test.come()
-			s := w.await("a warning of "+test.name, func(s *team.Status) bool { return len(s.Warnings) > 0 })
+			s := w.await("a warning of "+test.name, func(s *api.Status) bool { return len(s.Warnings) > 0 })
 			if text := strings.Join(s.Warnings, ""); !strings.Contains(text, test.says) || strings.Contains(text, "eth1") {
 				t.Errorf("%s: %s: warnings %q, want %q", path, test.name, s.Warnings, test.says)
 			}
 			test.goes()
-			w.await("no warning of "+test.name, func(s *team.Status) bool { return len(s.Warnings) == 0 })
+			w.await("no warning of "+test.name, func(s *api.Status) bool { return len(s.Warnings) == 0 })
 		}
 		w.nicteam("delete", teamName)
 		w.sh(`tc qdisc del dev eth2 clsact; nft add rule inet f i iifname "eth1" accept`)
@@ -164,12 +164,12 @@ func TestLinkThatComes(t *testing.T) {
 			if out, err := w.box.Command("sh", "-ec", test.come).CombinedOutput(); err != nil {
 				t.Skipf("this kernel does not do it: %s", out)
 			}
-			s := w.await("a warning", func(s *team.Status) bool { return len(s.Warnings) > 0 })
+			s := w.await("a warning", func(s *api.Status) bool { return len(s.Warnings) > 0 })
 			if !strings.Contains(strings.Join(s.Warnings, ""), test.says) {
 				t.Errorf("warnings %q, want %q", s.Warnings, test.says)
 			}
 			w.sh(test.goes)
-			w.await("no warning", func(s *team.Status) bool { return len(s.Warnings) == 0 })
+			w.await("no warning", func(s *api.Status) bool { return len(s.Warnings) == 0 })
 		})
 	}
 }

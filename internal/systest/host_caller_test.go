@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // TestCreateOutlivesItsReader: `nicteam create … | head -1` makes the team, whole, though nobody reads what it says.
@@ -214,7 +214,7 @@ func TestPlacesOfOthers(t *testing.T) {
 	w.checkUnchangedSnapshot(before.all)
 }
 
-func isUp(s *team.Status) bool { return s.State == "up" }
+func isUp(s *api.Status) bool { return s.State == "up" }
 
 // TestWarningsThatNobodyWaitsFor: what a person would be told at a create is in log and status of a team that a service manager
 // starts, and makes it no worse than it is.

@@ -15,9 +15,9 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // foreignProgram is a tcx program of somebody else on what a NIC of box receives. It lets everything pass.
@@ -94,9 +94,9 @@ func (w *world) programs(nic string, hook ebpf.AttachType) (ids []ebpf.ProgramID
 }
 
 // awaitDatapath waits until the status names a data path.
-func (w *world) awaitDatapath(path string, words ...string) *team.Status {
+func (w *world) awaitDatapath(path string, words ...string) *api.Status {
 	w.t.Helper()
-	s := w.await("data path "+path, func(s *team.Status) bool { return s.Datapath == path })
+	s := w.await("data path "+path, func(s *api.Status) bool { return s.Datapath == path })
 	for _, word := range words {
 		if !strings.Contains(s.DatapathReason, word) {
 			w.t.Errorf("data path %s, because: %q; want %q in it", s.Datapath, s.DatapathReason, word)
@@ -158,7 +158,7 @@ func TestProgramsOfOthers(t *testing.T) {
 	other.checkRuns()
 	var changes []string
 	for line := range strings.Lines(w.nicteam("events", teamName, "--json")) {
-		var e team.Event
+		var e api.Event
 		labtest.Must(t, json.Unmarshal([]byte(line), &e))
 		if e.Event == "datapath-changed" {
 			changes = append(changes, e.Reason[:strings.Index(e.Reason, ":")])
@@ -304,7 +304,7 @@ func TestDatapathWithoutANIC(t *testing.T) {
 		conn.check("without eth1 by " + path)
 	}
 	labtest.Must(t, w.wires["eth1"].A.Replug())
-	w.await("eth1 usable", func(s *team.Status) bool { return s.State == "up" })
+	w.await("eth1 usable", func(s *api.Status) bool { return s.State == "up" })
 	labtest.Must(t, w.wires["eth2"].Cut())
 	labtest.Must(t, w.wires["eth3"].Cut())
 	w.awaitMember("eth3", "down")
@@ -344,7 +344,7 @@ func TestNICLeavesNamespace(t *testing.T) {
 	})
 	move(w.peer, w.box)
 	labtest.Must(t, w.peer.Handle().LinkDel(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "taken", Index: was}}))
-	w.await("eth3 usable", func(s *team.Status) bool { return s.State == "up" })
+	w.await("eth3 usable", func(s *api.Status) bool { return s.State == "up" })
 	w.awaitDatapath("fastpath")
 	if got := link(t, w.box, "eth3").Index; got == was {
 		t.Errorf("eth3 has index %d again", got)

@@ -6,13 +6,12 @@ import (
 	"testing"
 	"time"
 
-	"nicteam/internal/control"
+	"nicteam/internal/api"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // peers asks for the peers of the team.
-func (w *world) peers() (p control.Peers) {
+func (w *world) peers() (p api.Peers) {
 	w.t.Helper()
 	labtest.Must(w.t, json.Unmarshal([]byte(w.nicteam("peers", teamName, "--json")), &p))
 	return p
@@ -35,9 +34,9 @@ func TestELBIsShown(t *testing.T) {
 	ping(box4.String())
 	ping(box6.String())
 
-	var seen map[string]control.Peer
+	var seen map[string]api.Peer
 	labtest.Eventually(t, "peer is among the peers by both its addresses", func() bool {
-		seen = map[string]control.Peer{}
+		seen = map[string]api.Peer{}
 		for _, p := range w.peers().Peers {
 			seen[p.Address+" "+p.Ours] = p
 		}
@@ -83,7 +82,7 @@ func TestELBIsShown(t *testing.T) {
 	ping(box4.String())
 
 	w.set("weight.eth1=0.5")
-	w.await("half of eth1", func(s *team.Status) bool {
+	w.await("half of eth1", func(s *api.Status) bool {
 		return memberOf(t, s, "eth1").RateBps*2 == memberOf(t, s, "eth2").RateBps
 	})
 }

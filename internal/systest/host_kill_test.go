@@ -9,9 +9,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // foreignLines are the lines of a snapshot that a dead process must not leave: programs, filters, nft.
@@ -252,7 +252,7 @@ func TestRunWithoutANIC(t *testing.T) {
 	}
 
 	labtest.Must(t, w.wires["eth2"].A.Replug())
-	w.await("eth2 is in", func(st *team.Status) bool { return len(st.Members) == 3 && st.State == "up" && len(st.Warnings) == 0 })
+	w.await("eth2 is in", func(st *api.Status) bool { return len(st.Members) == 3 && st.State == "up" && len(st.Warnings) == 0 })
 	if m := w.member("eth2"); m.Weight != 3 {
 		t.Errorf("eth2 has weight %v", m.Weight)
 	}
@@ -262,7 +262,7 @@ func TestRunWithoutANIC(t *testing.T) {
 	labtest.Must(t, w.wires["eth3"].A.Unplug())
 	s = w.supervise()
 	w.nicteam("remove", teamName, "eth3")
-	if st := w.await("eth3 is forgotten", func(st *team.Status) bool { return st.State == "up" }); len(st.Members) != 2 || len(st.Warnings) != 0 {
+	if st := w.await("eth3 is forgotten", func(st *api.Status) bool { return st.State == "up" }); len(st.Members) != 2 || len(st.Warnings) != 0 {
 		t.Errorf("without eth3: %+v", st)
 	}
 	labtest.Must(t, s.Process.Signal(unix.SIGTERM))

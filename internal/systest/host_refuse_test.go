@@ -10,9 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // problem is nicteam.problem/v1.
@@ -161,7 +161,7 @@ func TestBadInput(t *testing.T) {
 			inner.checkUnchangedSnapshot(before)
 		})
 	}
-	var was, is team.Status
+	var was, is api.Status
 	labtest.Must(t, json.Unmarshal([]byte(settings), &was))
 	labtest.Must(t, json.Unmarshal([]byte(w.nicteam("status", "team9", "--json")), &is))
 	if was.Mode != is.Mode || was.Settings.Hash != is.Settings.Hash || len(was.Members) != len(is.Members) || mac != link(t, w.box, "eth1").HardwareAddr.String() {
@@ -232,7 +232,7 @@ func TestSilentTeam(t *testing.T) {
 		t.Errorf("the list leaves it out:\n%s", out)
 	}
 	labtest.Must(t, unix.Kill(pid, unix.SIGCONT))
-	w.await("the team answers", func(s *team.Status) bool { return s.State == "up" })
+	w.await("the team answers", func(s *api.Status) bool { return s.State == "up" })
 	w.nicteam("delete", teamName)
 }
 
@@ -253,7 +253,7 @@ func TestCheck(t *testing.T) {
 	checkRefused(t, w.try("status", teamName, "--check"), 7, "down")
 	labtest.Must(t, w.cables["eth1"].Mend())
 	labtest.Must(t, w.cables["eth2"].Mend())
-	w.await("up again", func(s *team.Status) bool { return s.State == "up" })
+	w.await("up again", func(s *api.Status) bool { return s.State == "up" })
 	if r := w.try("status", "--check", "-q"); r.Code != 0 || r.Out != "" {
 		t.Errorf("up again: exit %d: %s%s", r.Code, r.Out, r.Err)
 	}

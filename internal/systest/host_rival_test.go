@@ -7,8 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // runAtOnce runs the program several times at once.
@@ -137,7 +137,7 @@ func TestDeleteWithoutANIC(t *testing.T) {
 	before := w.sh("ip -br addr show dev eth1; ip route; ip -6 route show default")
 	w.create(nics(3), "--mode", "active-backup")
 	labtest.Must(t, w.wires["eth3"].A.Unplug())
-	w.await("eth3 absent", func(s *team.Status) bool { return memberOf(t, s, "eth3").State == "absent" })
+	w.await("eth3 absent", func(s *api.Status) bool { return memberOf(t, s, "eth3").State == "absent" })
 	w.nicteam("delete", teamName)
 	if after := w.sh("ip -br addr show dev eth1; ip route; ip -6 route show default"); after != before {
 		t.Errorf("was\n%s\nis\n%s", before, after)

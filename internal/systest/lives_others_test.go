@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // thing is something on the host that must not be lost, or must not come back, wherever it is by then.
@@ -135,8 +135,8 @@ var othersDeeds = []deed{
 // rename gives a member another name and waits until the team knows.
 func (l *life) rename(from, to string) {
 	l.others("ip link set %s down; ip link set %s name %s; ip link set %s up", from, from, to, to)
-	l.await(to+" is a member", func(s *team.Status) bool {
-		return slices.ContainsFunc(s.Members, func(m team.MemberStatus) bool { return m.Name == to })
+	l.await(to+" is a member", func(s *api.Status) bool {
+		return slices.ContainsFunc(s.Members, func(m api.Member) bool { return m.Name == to })
 	})
 }
 

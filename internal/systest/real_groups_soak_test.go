@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // TestGroupsGap pulls the cable by which groups come while peer sends to one, and counts what does not arrive: on NICs that
@@ -60,7 +60,7 @@ func TestGroupsGap(t *testing.T) {
 				gaps = append(gaps, time.Duration(exchange(300*time.Millisecond))*every)
 				labtest.Must(t, <-done)
 				labtest.Must(t, w.wires[active].Mend())
-				w.await(active+" back", func(s *team.Status) bool { return memberOf(t, s, active).State != "down" })
+				w.await(active+" back", func(s *api.Status) bool { return memberOf(t, s, active).State != "down" })
 				back += exchange(100 * time.Millisecond)
 			}
 			slices.Sort(gaps)

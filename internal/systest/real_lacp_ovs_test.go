@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // TestLACPAgreesWithOVS has both ends active and passive, fast and slow: all that can speak at all agree within some
@@ -99,7 +99,7 @@ func TestLACPFaultsWithOVS(t *testing.T) {
 		w.awaitAgreement(p, "bond0", both...)
 		// The partner moves flows back when it pleases.
 		w.checkSends("after "+what, both...)
-		if a := w.await("up after "+what, func(s *team.Status) bool { return s.State == "up" }); len(a.Warnings) > 0 {
+		if a := w.await("up after "+what, func(s *api.Status) bool { return s.State == "up" }); len(a.Warnings) > 0 {
 			w.t.Errorf("after %s: %v", what, a.Warnings)
 		}
 	}

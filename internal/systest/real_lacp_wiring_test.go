@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // TestLACPTwoPartners has cables that end at two groups: one is used, the other stands by and takes over; status says what is
@@ -44,7 +44,7 @@ func TestLACPTwoPartners(t *testing.T) {
 	if first == "bond1" {
 		cables, standby, second = standby, cables, "bond0"
 	}
-	a := w.await("a warning of two partners", func(s *team.Status) bool {
+	a := w.await("a warning of two partners", func(s *api.Status) bool {
 		return slices.ContainsFunc(s.Warnings, func(h string) bool { return strings.Contains(h, "two different") })
 	})
 	t.Log(a.Warnings)
@@ -76,7 +76,7 @@ func TestLACPTwoPartners(t *testing.T) {
 	begunIn, begunOut := tr.in.Report(), tr.out.Report() // lost are those under way, too
 	labtest.Cable(t, w.box, "eth5", w.box, "eth6", lab.CableOptions{EagerCarrier: true})
 	w.nicteam("add", teamName, "eth5", "eth6")
-	a = w.await("a warning of the loop", func(s *team.Status) bool {
+	a = w.await("a warning of the loop", func(s *api.Status) bool {
 		return slices.ContainsFunc(s.Warnings, func(h string) bool { return strings.Contains(h, "eth5") && strings.Contains(h, "own LACPDUs") })
 	})
 	t.Log(a.Warnings)
@@ -106,18 +106,18 @@ func TestLACPNobodyAnswers(t *testing.T) {
 	if s := w.agreed(); len(s.distributing()) != 1 || s.member(t, "eth2").LACP.Counters.PDUsOut == 0 {
 		t.Errorf("%s %s: %v send, %+v", s.State, s.Reason, s.distributing(), s.member(t, "eth2"))
 	}
-	s := w.await("a warning that nobody answers", func(s *team.Status) bool {
+	s := w.await("a warning that nobody answers", func(s *api.Status) bool {
 		return s.State == "degraded" && slices.ContainsFunc(s.Warnings, func(h string) bool { return strings.Contains(h, "no LACPDU") })
 	})
 	t.Log(s.Warnings)
 
 	w.set("lacp_fallback=off")
-	w.await("down", func(s *team.Status) bool { return s.State == "down" && !s.Adapter.Carrier })
+	w.await("down", func(s *api.Status) bool { return s.State == "down" && !s.Adapter.Carrier })
 	if used := w.agreed().distributing(); len(used) > 0 {
 		t.Errorf("with lacp_fallback=off %v send", used)
 	}
 	w.set("lacp_fallback=on")
-	w.await("a member works alone again", func(s *team.Status) bool { return s.State == "degraded" && s.Adapter.Carrier })
+	w.await("a member works alone again", func(s *api.Status) bool { return s.State == "degraded" && s.Adapter.Carrier })
 	conn.check("after lacp_fallback=on")
 	labtest.Must(t, w.cables[w.agreed().distributing()[0]].Cut())
 	conn.check("after the member that worked alone lost its carrier")

@@ -9,9 +9,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // shows reports whether ip, asked so in box, says a word. What is not there shows nothing.
@@ -200,12 +200,12 @@ func TestAdapterDownAndUp(t *testing.T) {
 	before := show()
 
 	w.ip("link set team0 down")
-	s := w.await("down", func(s *team.Status) bool { return s.State == "down" })
+	s := w.await("down", func(s *api.Status) bool { return s.State == "down" })
 	if !strings.Contains(s.Reason, "ip link set team0 up") {
 		t.Errorf("reason %q", s.Reason)
 	}
 	w.ip("link set team0 up")
-	w.await("up", func(s *team.Status) bool { return s.State == "up" })
+	w.await("up", func(s *api.Status) bool { return s.State == "up" })
 	labtest.Eventually(t, "all is there", func() bool { return show() == before })
 	w.longConnection().check("after down and up")
 
@@ -213,7 +213,7 @@ func TestAdapterDownAndUp(t *testing.T) {
 		w.ip("route add 10.64.0.0/16 via 10.9.0.2 dev team0; ip route del 10.62.0.0/16 dev team0; ip link set team0 down; ip link set team0 up; ip link set team0 down; ip link set team0 up")
 		w.awaitShown("route show dev team0", "10.64.0.0/16")
 		w.awaitShown("-6 addr show dev team0", "fd09::99/64")
-		w.await("up", func(s *team.Status) bool { return s.State == "up" })
+		w.await("up", func(s *api.Status) bool { return s.State == "up" })
 		if w.shows("route show dev team0", "10.62.0.0") {
 			t.Fatal("a route that somebody removed is back")
 		}
@@ -272,7 +272,7 @@ func TestAdapterTaken(t *testing.T) {
 }
 
 // memberCalled is the member of that name, or nothing while names change.
-func memberCalled(s *team.Status, nic string) (none team.MemberStatus) {
+func memberCalled(s *api.Status, nic string) (none api.Member) {
 	for _, m := range s.Members {
 		if m.Name == nic {
 			return m
@@ -291,22 +291,22 @@ func TestRenamed(t *testing.T) {
 	w.create(nics(2), "--mode", "active-backup", "--primary", "eth1")
 	conn := w.longConnection()
 	w.ip("link set team0 down; ip link set team0 name lan; ip link set lan up")
-	w.await("the adapter's name", func(s *team.Status) bool { return s.Adapter.Name == "lan" && s.State == "up" })
+	w.await("the adapter's name", func(s *api.Status) bool { return s.Adapter.Name == "lan" && s.State == "up" })
 	w.awaitShown("rule show", "iif lan")
 	w.awaitGone("rule show", "iif team0")
 
 	// Two change names: neither has a name of its own meanwhile.
 	w.ip("link set eth1 down; ip link set eth2 down; ip link set eth1 name x; ip link set eth2 name eth1; ip link set x name eth2; ip link set eth1 up; ip link set eth2 up")
 	mac := w.mac("eth2")
-	w.await("names", func(s *team.Status) bool { return memberCalled(s, "eth2").MAC == mac && s.Settings.Primary == "eth2" })
-	w.await("up", func(s *team.Status) bool { return s.State == "up" })
+	w.await("names", func(s *api.Status) bool { return memberCalled(s, "eth2").MAC == mac && s.Settings.Primary == "eth2" })
+	w.await("up", func(s *api.Status) bool { return s.State == "up" })
 	conn.check("after all that")
 	if kept := w.sh("cat /etc/nicteam/team0.yaml"); !strings.Contains(kept, "primary: eth2") {
 		t.Errorf("not kept:\n%s", kept)
 	}
 	w.kill(w.teamProcess(), unix.SIGKILL)
 	run := w.supervise("--config", w.box.Path("/run/nicteam/team0.yaml"))
-	w.await("up", func(s *team.Status) bool { return s.State == "up" && s.Adapter.Name == "lan" })
+	w.await("up", func(s *api.Status) bool { return s.State == "up" && s.Adapter.Name == "lan" })
 	conn.check("after a restart")
 	w.nicteam("remove", teamName, "eth1")
 	w.nicteam("add", teamName, "eth1")
@@ -325,17 +325,17 @@ func TestRenamedToAnAbsentMember(t *testing.T) {
 	w.ip("link del eth1")
 	w.awaitMember("eth1", "absent")
 	w.ip("link set eth2 down; ip link set eth2 name eth1; ip link set eth1 up")
-	w.await("names", func(s *team.Status) bool {
+	w.await("names", func(s *api.Status) bool {
 		return memberCalled(s, "eth1").MAC == mac && memberCalled(s, "eth1").State == "standby" && memberCalled(s, "eth2").State == "absent"
 	})
 	w.kill(w.teamProcess(), unix.SIGKILL)
 	run := w.supervise("--config", w.box.Path("/run/nicteam/team0.yaml"))
-	w.await("the same after a restart", func(s *team.Status) bool { return memberCalled(s, "eth1").State == "standby" && len(s.Warnings) == 1 })
+	w.await("the same after a restart", func(s *api.Status) bool { return memberCalled(s, "eth1").State == "standby" && len(s.Warnings) == 1 })
 	w.longConnection().check("after a restart")
 
 	// Now eth2 is one that is awaited.
 	w.ip("link set eth3 down; ip link set eth3 name eth2; ip link set eth2 up")
-	w.await("another one is awaited", func(s *team.Status) bool {
+	w.await("another one is awaited", func(s *api.Status) bool {
 		return len(s.Members) == 2 && len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "eth3 is configured but absent") && memberCalled(s, "eth2").State == "up"
 	})
 	for _, name := range nics(3) {
@@ -366,7 +366,7 @@ func TestReplacedNIC(t *testing.T) {
 	conn := w.longConnection()
 	old := w.mac("eth2")
 	w.replaceNIC("")
-	s := w.await("the new one works", func(s *team.Status) bool { return s.State == "up" && memberOf(t, s, "eth2").MAC != old })
+	s := w.await("the new one works", func(s *api.Status) bool { return s.State == "up" && memberOf(t, s, "eth2").MAC != old })
 	if said := w.eventReasons("member-replaced"); len(said) != 1 || len(s.Members) != 2 {
 		t.Errorf("events %q, %d members", said, len(s.Members))
 	}
@@ -379,23 +379,23 @@ func TestReplacedNIC(t *testing.T) {
 	// By hand.
 	w.set("match=mac")
 	w.replaceNIC("")
-	w.await("told of", func(s *team.Status) bool {
+	w.await("told of", func(s *api.Status) bool {
 		return len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "match=mac")
 	})
 	w.nicteam("remove", teamName, "eth2")
 	w.nicteam("add", teamName, "eth2")
-	w.await("up", func(s *team.Status) bool { return s.State == "up" })
+	w.await("up", func(s *api.Status) bool { return s.State == "up" })
 	w.set("match=name")
 
 	// With the MAC of another member.
 	w.replaceNIC(w.mac("eth1"))
-	w.await("not used", func(s *team.Status) bool {
+	w.await("not used", func(s *api.Status) bool {
 		// It may be a member: it was made before it got that MAC.
 		return memberOf(t, s, "eth2").State != "up" && strings.Contains(s.Reason, "MAC")
 	})
 	conn.check("with a twin that is not taken")
 	w.ip("link set eth2 address 02:00:00:00:ee:02")
-	w.await("up", func(s *team.Status) bool { return s.State == "up" })
+	w.await("up", func(s *api.Status) bool { return s.State == "up" })
 	w.nicteam("delete", teamName)
 	if out := w.sh("ip addr show"); strings.Count(out, "10.9.0.22") > 1 || !strings.Contains(out, box4.String()) {
 		t.Errorf("addresses after delete:\n%s", out)
@@ -411,7 +411,7 @@ func TestNICThatComesInSteps(t *testing.T) {
 	mac := w.mac("eth2")
 	w.replaceNIC("")
 	w.ip("link set eth2 address " + mac)
-	w.await("back", func(s *team.Status) bool { return s.State == "up" && memberOf(t, s, "eth2").MAC == mac })
+	w.await("back", func(s *api.Status) bool { return s.State == "up" && memberOf(t, s, "eth2").MAC == mac })
 	if said := w.eventReasons("member-replaced"); len(said) > 0 {
 		t.Errorf("events %q", said)
 	}
@@ -425,16 +425,16 @@ func TestLease(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true})
 	w.ip("addr add 10.9.1.1/24 dev eth1 valid_lft 1000 preferred_lft 1000")
 	w.create(nics(2))
-	w.await("nobody renews it", func(s *team.Status) bool {
+	w.await("nobody renews it", func(s *api.Status) bool {
 		return s.State == "up" && len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "no DHCP client")
 	})
 	lease := func(seconds int) {
 		w.ip(fmt.Sprintf("addr replace 10.9.1.1/24 dev eth1 valid_lft %d preferred_lft %[1]d", seconds))
 	}
 	lease(2000)
-	w.await("renewed", func(s *team.Status) bool { return len(s.Warnings) == 0 && s.State == "up" })
+	w.await("renewed", func(s *api.Status) bool { return len(s.Warnings) == 0 && s.State == "up" })
 	lease(5)
-	w.await("over", func(s *team.Status) bool { return len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "expired") })
+	w.await("over", func(s *api.Status) bool { return len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "expired") })
 	// What it was meanwhile the events say, in their order: a status may come too late for it.
 	said := w.eventReasons("lease-warning")
 	for i, word := range []string{"no DHCP client", "is due", "was not renewed", "expired"} {
@@ -447,7 +447,7 @@ func TestLease(t *testing.T) {
 		t.Errorf("degraded %q", degraded)
 	}
 	lease(1000)
-	w.await("given again", func(s *team.Status) bool { return len(s.Warnings) == 0 && s.State == "up" })
+	w.await("given again", func(s *api.Status) bool { return len(s.Warnings) == 0 && s.State == "up" })
 	w.nicteam("delete", teamName)
 	if !w.shows("addr show dev eth1", "10.9.1.1/24") {
 		t.Error("not given back")
@@ -465,7 +465,7 @@ func TestTwoManagers(t *testing.T) {
 		w.awaitGone("addr show dev eth2", "10.9.0.77")
 	}
 	w.ip("addr add 10.9.0.77/24 dev eth2")
-	s := w.await("told of", func(s *team.Status) bool { return len(s.Warnings) == 1 })
+	s := w.await("told of", func(s *api.Status) bool { return len(s.Warnings) == 1 })
 	if !strings.Contains(s.Warnings[0], "10.9.0.77/24 came to eth2") || s.State != "degraded" {
 		t.Errorf("%s %q", s.State, s.Warnings)
 	}
@@ -475,7 +475,7 @@ func TestTwoManagers(t *testing.T) {
 	conn.check("meanwhile")
 	w.ip("addr del 10.9.0.77/24 dev eth2; ip addr add 10.9.0.78/24 dev eth2")
 	w.awaitGone("addr show dev eth2", "10.9.0.7")
-	w.await("over", func(s *team.Status) bool { return len(s.Warnings) == 0 })
+	w.await("over", func(s *api.Status) bool { return len(s.Warnings) == 0 })
 	w.nicteam("delete", teamName)
 }
 

@@ -3,9 +3,9 @@ package systest
 import (
 	"testing"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // newVirtioWorld is a world whose NICs, and the peer's, filter as hardware does.
@@ -49,7 +49,7 @@ func TestIPv6AloneOverVirtioNICs(t *testing.T) {
 				}
 				found("without a team")
 				w.create(nics(2), "--mode", mode)
-				w.await("both members to work", func(s *team.Status) bool { return s.State == "up" && s.Datapath == path })
+				w.await("both members to work", func(s *api.Status) bool { return s.State == "up" && s.Datapath == path })
 				found("with a team")
 				w.nicteam("remove", teamName, "eth1")
 				found("without eth1")

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nicteam/internal/control"
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
@@ -123,7 +123,7 @@ func (c *peerStreams) stop(lost uint64) {
 
 // peerWith is the entry of a host that talks to an address of ours, nil when there is none. It is listed by the address that it
 // asked from: in IPv6 hosts have several.
-func peerWith(list []control.Peer, mac frame.MAC, ours netip.Addr) *control.Peer {
+func peerWith(list []api.Peer, mac frame.MAC, ours netip.Addr) *api.Peer {
 	for i := range list {
 		if list[i].MAC == mac.String() && list[i].Ours == ours.String() {
 			return &list[i]

@@ -3,9 +3,9 @@ package systest
 import (
 	"encoding/json"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab"
 	"nicteam/modes"
-	"nicteam/team"
 )
 
 // queueDrops is how many frames queues on the way had no room for. Each holds what some 100 ms of a test's traffic are, so the
@@ -26,7 +26,7 @@ func (w *world) queueDrops() (r queueDrops) {
 		r.nics += txDropped(wire.A.Host(), wire.A.Name)
 		r.ports += txDropped(wire.B.Host(), wire.B.Name)
 	}
-	s := team.Status{}
+	s := api.Status{}
 	if got := w.try("status", teamName, "--json"); got.Code == 0 && json.Unmarshal([]byte(got.Out), &s) == nil {
 		for _, m := range s.Members {
 			r.sockets += m.DropReasons["socket"]

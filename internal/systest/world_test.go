@@ -20,9 +20,9 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // parallelWorlds is how many worlds without traffic there are at a time. They mostly wait, for the kernel or for processes.
@@ -243,20 +243,20 @@ func (w *world) set(settings ...string) {
 }
 
 // status is what `nicteam status --json` says.
-func (w *world) status() *team.Status {
+func (w *world) status() *api.Status {
 	w.t.Helper()
-	s := &team.Status{}
+	s := &api.Status{}
 	labtest.Must(w.t, json.Unmarshal([]byte(w.nicteam("status", teamName, "--json")), s))
 	return s
 }
 
 // member is a member's part of the status.
-func (w *world) member(nic string) team.MemberStatus {
+func (w *world) member(nic string) api.Member {
 	w.t.Helper()
 	return memberOf(w.t, w.status(), nic)
 }
 
-func memberOf(t testing.TB, s *team.Status, nic string) team.MemberStatus {
+func memberOf(t testing.TB, s *api.Status, nic string) api.Member {
 	t.Helper()
 	for _, m := range s.Members {
 		if m.Name == nic {
@@ -264,21 +264,21 @@ func memberOf(t testing.TB, s *team.Status, nic string) team.MemberStatus {
 		}
 	}
 	t.Fatalf("%s is no member in %+v", nic, s.Members)
-	return team.MemberStatus{}
+	return api.Member{}
 }
 
 // await waits until the status is as wanted.
-func (w *world) await(what string, holds func(*team.Status) bool) *team.Status {
+func (w *world) await(what string, holds func(*api.Status) bool) *api.Status {
 	w.t.Helper()
-	var s *team.Status
+	var s *api.Status
 	labtest.Eventually(w.t, what, func() bool { s = w.status(); return holds(s) })
 	return s
 }
 
 // awaitMember waits until a member has a state.
-func (w *world) awaitMember(nic, state string) *team.Status {
+func (w *world) awaitMember(nic, state string) *api.Status {
 	w.t.Helper()
-	return w.await(nic+" "+state, func(s *team.Status) bool {
+	return w.await(nic+" "+state, func(s *api.Status) bool {
 		for _, m := range s.Members {
 			if m.Name == nic {
 				return m.State == state
