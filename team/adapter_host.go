@@ -26,7 +26,7 @@ func (AddressesLeft) isInput() {}
 // addressesLeft has the mode forget what peers were told of them.
 func (l *Loop) addressesLeft(now time.Time, in AddressesLeft, out *Output) {
 	for _, a := range in.List {
-		l.effects(now, l.mode.Handle(now, modes.AddressLeft{IP: a.IP.Unmap().WithZone(""), VLAN: a.VLAN}), out)
+		l.addEffects(now, l.mode.Handle(now, modes.AddressLeft{IP: a.IP.Unmap().WithZone(""), VLAN: a.VLAN}), out)
 	}
 }
 

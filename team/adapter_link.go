@@ -11,13 +11,13 @@ type adapterLink struct {
 	speed   Speed
 }
 
-// carrierAgain is when a carrier that the kernel refused is tried again.
-const carrierAgain = time.Second
+// carrierRetry is when a carrier that the kernel refused is tried again.
+const carrierRetry = time.Second
 
-// keepAdapter sets the adapter's speed and carrier. It has its own goroutine because the kernel takes its configuration
+// runAdapterLink sets the adapter's speed and carrier. It has its own goroutine because the kernel takes its configuration
 // lock for them, which somebody else may hold for long. The speed goes first: who hears of a carrier reads the speed then,
 // a bridge for example. One that the kernel refuses waits for the next change; frames pass without it.
-func (t *Team) keepAdapter(ctx context.Context) {
+func (t *Team) runAdapterLink(ctx context.Context) {
 	var again <-chan time.Time
 	var is *adapterLink // as last set; nil: as a process before this one left it
 	for {
@@ -30,15 +30,15 @@ func (t *Team) keepAdapter(ctx context.Context) {
 		again = nil
 		want := t.adapter.take()
 		set := false
-		t.o.Panics.Do(whereCarrier, func() { is, set = t.setAdapter(is, want), true })
+		t.o.Panics.Do(panicCarrier, func() { is, set = t.applyAdapterLink(is, want), true })
 		if !set || is.carrier != want.carrier {
-			again = time.After(carrierAgain)
+			again = time.After(carrierRetry)
 		}
 	}
 }
 
-// setAdapter sets what differs and returns what is set then.
-func (t *Team) setAdapter(is *adapterLink, want adapterLink) *adapterLink {
+// applyAdapterLink sets what differs and returns what is set then.
+func (t *Team) applyAdapterLink(is *adapterLink, want adapterLink) *adapterLink {
 	if is == nil || want.speed != is.speed {
 		if err := t.o.Adapter.SetSpeed(want.speed.Bps, want.speed.Duplex); err != nil {
 			t.log.Debug("adapter's speed not set", "bps", want.speed.Bps, "err", err)

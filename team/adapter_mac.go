@@ -19,10 +19,10 @@ func (l *Loop) adapterMAC(now time.Time, mac frame.MAC, out *Output) {
 	if mac == l.adapter || mac == 0 || mac.Multicast() {
 		return
 	}
-	l.event(out, now, "adapter-mac-changed", "", fmt.Sprintf("%v, was %v", mac, l.adapter))
+	l.addEvent(out, now, "adapter-mac-changed", "", fmt.Sprintf("%v, was %v", mac, l.adapter))
 	l.adapter, l.dirty = mac, true
-	l.behind.forget(mac) // the adapter may have sent with it before this was known
-	l.announce(out)
+	l.fdb.removeMAC(mac) // the adapter may have sent with it before this was known
+	l.announceAll(out)
 }
 
 // AdapterMAC says which address the adapter has.

@@ -62,12 +62,12 @@ type ControlKind uint8
 
 // The kinds of Control.
 const (
-	ControlFrame     ControlKind = iota // a frame for the mode; of Member -1 one that is the control loop's to send
-	ControlBehind                       // the adapter sends from a station that Plan.Stations does not have, or Plan.Ageing has
-	ControlElsewhere                    // a station of Plan.Stations is heard from elsewhere, and the adapter does not send from it
-	ControlSuspect                      // the member refused a frame as one without link does: read its link at once
-	ControlRefused                      // the member's NIC does not take in frames for other addresses than its own
-	ControlGroups                       // the member's NIC takes in groups otherwise than the Plan wants, as Err says; nil: as the Plan wants
+	ControlFrame        ControlKind = iota // a frame for the mode; of Member -1 one that is the control loop's to send
+	ControlStation                         // the adapter sends from a station that Plan.Stations does not have, or Plan.Ageing has
+	ControlStationMoved                    // a station of Plan.Stations is heard from elsewhere, and the adapter does not send from it
+	ControlSuspect                         // the member refused a frame as one without link does: read its link at once
+	ControlRefused                         // the member's NIC does not take in frames for other addresses than its own
+	ControlGroups                          // the member's NIC takes in groups otherwise than the Plan wants, as Err says; nil: as the Plan wants
 )
 
 // Drop says why a frame was not delivered.

@@ -16,17 +16,17 @@ import (
 
 // Where panics can happen in the control loop and what feeds it: each is a kind of its own.
 const (
-	whereLoop      = "control loop"
-	whereFrames    = "control frames"
-	whereCarrier   = "adapter's carrier"
-	whereAnnouncer = "announcer"
-	whereMemory    = "LACP memory"
-	whereCounters  = "counters"
-	whereMeasuring = "measuring"
+	panicLoop      = "control loop"
+	panicFrames    = "control frames"
+	panicCarrier   = "adapter's carrier"
+	panicAnnouncer = "announcer"
+	panicMemory    = "LACP memory"
+	panicCounters  = "counters"
+	panicMeasuring = "measuring"
 )
 
-// step handles one input and says how long the control loop may rest after it. A panic is caught.
-func (t *Team) step(r request) (out Output, rest time.Duration) {
+// handleRequest handles one input and says how long the control loop may rest after it. A panic is caught.
+func (t *Team) handleRequest(r request) (out Output, rest time.Duration) {
 	plan := t.loop.plan
 	defer func() {
 		v := recover()
@@ -35,44 +35,44 @@ func (t *Team) step(r request) (out Output, rest time.Duration) {
 		}
 		name := inputName(r.in)
 		if f, is := r.in.(FromDatapath); is && f.Kind == ControlFrame {
-			t.o.Panics.UntrustedInput(whereFrames, name, v)
+			t.o.Panics.UntrustedInput(panicFrames, name, v)
 		} else {
-			t.o.Panics.Caught(whereLoop, name, v)
+			t.o.Panics.Caught(panicLoop, name, v)
 		}
-		t.tellEvents(&out)
+		t.publishEvents(&out)
 		if out.Memory != nil {
 			t.memory.put(out.Memory)
 		}
 		out, rest = Output{Err: &api.Problem{Kind: api.Failed, What: fmt.Sprintf("%s %s", strings.ToLower(name), t.o.Config.Team), Why: fmt.Sprintf("a fault of nicteam: %v", v),
 			Fix: "nicteam status " + t.o.Config.Team + " --json has what is to be reported, in panics"}}, 0
-		t.o.Panics.Do(whereLoop, func() { t.mend(plan) })
+		t.o.Panics.Do(panicLoop, func() { t.recoverFromPanic(plan) })
 		if t.o.Panics.Failed() {
 			rest = time.Second
 		}
 	}()
 	t.loop.handle(time.Now(), r.in, &out)
 	t.execute(&out, r.base)
-	return out, t.wait()
+	return out, t.untilDeadline()
 }
 
-// mend has the team go on after a panic, before the next input comes: a new mode is to know the State by then.
-func (t *Team) mend(plan *spread.Plan) {
-	t.loop.mend(plan)
+// recoverFromPanic has the team go on after a panic, before the next input comes: a new mode is to know the State by then.
+func (t *Team) recoverFromPanic(plan *spread.Plan) {
+	t.loop.recoverMode(plan)
 	var out Output
 	t.loop.handle(time.Now(), Tick{}, &out)
 	t.execute(&out, nil)
 }
 
-// mend has the Loop go on after a panic. plan is what was in force, or about to be, before the input that died: one that
+// recoverMode has the Loop go on after a panic. plan is what was in force, or about to be, before the input that died: one that
 // it led to may never have got out.
-func (l *Loop) mend(plan *spread.Plan) {
+func (l *Loop) recoverMode(plan *spread.Plan) {
 	l.plan, l.dirty = plan, true
 	m, err := l.newMode(l.settings())
 	if err != nil {
 		return // the mode that there is has to go on
 	}
-	l.mode, l.handed, l.before = m, l.memory, plan
-	l.unmeasured()
+	l.mode, l.modeMemory, l.previousPlan = m, l.lastMemory, plan
+	l.resetMeasurements()
 }
 
 // inputName is what an input is called where people read of it.
@@ -80,7 +80,7 @@ func inputName(in Input) string {
 	switch in := in.(type) {
 	case FromDatapath:
 		if in.Kind == ControlFrame {
-			return fmt.Sprintf("frame of member %d: %x", in.Member, in.Frame[:min(len(in.Frame), controlShown)])
+			return fmt.Sprintf("frame of member %d: %x", in.Member, in.Frame[:min(len(in.Frame), maxFrameShown)])
 		}
 		return fmt.Sprintf("news %d of member %d", in.Kind, in.Member)
 	case LinkChanged:
@@ -89,8 +89,8 @@ func inputName(in Input) string {
 	return strings.TrimPrefix(fmt.Sprintf("%T", in), "team.")
 }
 
-// controlShown is how much of a control frame is kept, which is all of a LACPDU.
-const controlShown = 128
+// maxFrameShown is how much of a control frame is kept, which is all of a LACPDU.
+const maxFrameShown = 128
 
 // panicked is told of each panic of the process.
 func (t *Team) panicked(p api.Panic) {

@@ -46,12 +46,12 @@ type Leave struct {
 // Absent says that a member's NIC is gone. The member stays and waits for it.
 type Absent struct{ Name string }
 
-// Vacate takes a member out of the Plan so that the data path can close it and open it on another
+// Reopen takes a member out of the Plan so that the data path can close it and open it on another
 // NIC. Its id is in [Output.ID], what it was opened on in [Output.Link]. Returned ends it.
-type Vacate struct{ Name string }
+type Reopen struct{ Name string }
 
-// Returned says that the data path has opened a member anew.
-type Returned struct {
+// Reopened says that the data path has opened a member anew.
+type Reopened struct {
 	ID   int
 	Link Link
 	Info MemberInfo
@@ -85,8 +85,8 @@ type Measured struct {
 	Heard *spread.RxBytes
 }
 
-// AskPeers asks for the peers that the mode steers; they are in [Output.Peers].
-type AskPeers struct{}
+// ListPeers asks for the peers that the mode steers; they are in [Output.Peers].
+type ListPeers struct{}
 
 // Warn sets a warning that stands until it is cleared with an empty text. While one stands the
 // team is degraded, unless it is an advice.
@@ -95,15 +95,15 @@ type Warn struct {
 	Advice    bool
 }
 
-// Note adds warnings of the start of the team that nobody was told of then. They stay in the Status, and do not make the
+// StartNotes adds warnings of the start of the team that nobody was told of then. They stay in the Status, and do not make the
 // team degraded: what they are about is as the one who configured it left it.
-type Note struct{ Texts []string }
+type StartNotes struct{ Texts []string }
 
 // AdapterRxMode says what the adapter's stack wants to receive besides frames to the adapter's address.
 type AdapterRxMode struct{ spread.RxMode }
 
-// OnDatapath says which data path moves the frames from now on, relay or fastpath, and why that one.
-type OnDatapath struct{ Name, Reason string }
+// DatapathChanged says which data path moves the frames from now on, relay or fastpath, and why that one.
+type DatapathChanged struct{ Name, Reason string }
 
 // Announced says that the adapter's addresses have been announced.
 type Announced struct{}
@@ -114,31 +114,31 @@ type Announce struct{}
 // Tick says that [Loop.Deadline] may have passed.
 type Tick struct{}
 
-func (LinkChanged) isInput()   {}
-func (Reserve) isInput()       {}
-func (Joined) isInput()        {}
-func (Released) isInput()      {}
-func (Drain) isInput()         {}
-func (Undrain) isInput()       {}
-func (Leave) isInput()         {}
-func (Absent) isInput()        {}
-func (Vacate) isInput()        {}
-func (Returned) isInput()      {}
-func (Change) isInput()        {}
-func (End) isInput()           {}
-func (Resume) isInput()        {}
-func (FromDatapath) isInput()  {}
-func (Flooding) isInput()      {}
-func (Measured) isInput()      {}
-func (AdapterRxMode) isInput() {}
-func (Observed) isInput()      {}
-func (OnDatapath) isInput()    {}
-func (Announced) isInput()     {}
-func (AskPeers) isInput()      {}
-func (Warn) isInput()          {}
-func (Note) isInput()          {}
-func (Announce) isInput()      {}
-func (Tick) isInput()          {}
+func (LinkChanged) isInput()     {}
+func (Reserve) isInput()         {}
+func (Joined) isInput()          {}
+func (Released) isInput()        {}
+func (Drain) isInput()           {}
+func (Undrain) isInput()         {}
+func (Leave) isInput()           {}
+func (Absent) isInput()          {}
+func (Reopen) isInput()          {}
+func (Reopened) isInput()        {}
+func (Change) isInput()          {}
+func (End) isInput()             {}
+func (Resume) isInput()          {}
+func (FromDatapath) isInput()    {}
+func (Flooding) isInput()        {}
+func (Measured) isInput()        {}
+func (AdapterRxMode) isInput()   {}
+func (Observed) isInput()        {}
+func (DatapathChanged) isInput() {}
+func (Announced) isInput()       {}
+func (ListPeers) isInput()       {}
+func (Warn) isInput()            {}
+func (StartNotes) isInput()      {}
+func (Announce) isInput()        {}
+func (Tick) isInput()            {}
 
 // MemberInfo is what the host knows of a member's NIC.
 type MemberInfo struct {

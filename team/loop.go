@@ -25,44 +25,44 @@ type Loop struct {
 	salt    uint64
 	newMode func(modes.Settings) (modes.Mode, error)
 
-	mode    modes.Mode
-	plan    *spread.Plan
-	members []*member        // by id
-	taken   spread.MemberSet // ids of members, of those that join and of those that leave
-	joining map[int]Link     // those that join
-	lastID  int
-	behind  behind
-	rxMode  spread.RxMode // of the adapter
-	warned  map[string]string
-	notes   []string          // of the start
-	advised map[string]string // warnings that leave the state as it is
-	down    bool              // the adapter is, by somebody's hand
+	mode        modes.Mode
+	plan        *spread.Plan
+	members     []*member        // by id
+	takenIDs    spread.MemberSet // ids of members, of those that join and of those that leave
+	joining     map[int]Link     // those that join
+	lastID      int
+	fdb         fdb
+	rxMode      spread.RxMode // of the adapter
+	warnings    map[string]string
+	startNotes  []string          // of the start
+	advice      map[string]string // warnings that leave the state as it is
+	adapterDown bool              // the adapter is, by somebody's hand
 
-	flooded   map[int]*flood
-	floodSeen time.Time    // on any
-	strayed   time.Time    // when strays began to count
-	strays    uint64       // frames for the adapter that came in where they should not
-	before    *spread.Plan // of the mode before, until the new one knows
-	moved     time.Time    // when the Plan last had a member collect that did not before
+	floods           map[int]*flood
+	floodSeen        time.Time    // on any
+	strayWindow      time.Time    // when strays began to count
+	strayCount       uint64       // frames for the adapter that came in where they should not
+	previousPlan     *spread.Plan // of the mode before, until the new one knows
+	collectingGrewAt time.Time    // when the Plan last had a member collect that did not before
 
-	evened time.Time // when the mode was last shown what the data path has seen
-	forced uint64    // moves of flows that do not pause
+	lastMeasured time.Time // when the mode was last shown what the data path has seen
+	forcedMoves  uint64    // moves of flows that do not pause
 
-	agreed    func(modes.Mode) *modes.Agreement
-	agreement *modes.Agreement // of the mode, nil for one that agrees nothing
-	memory    *lacp.Memory     // as last handed out
-	handed    *lacp.Memory     // for the mode, until it knows
-	inherited *lacp.Memory     // of the process before this one
-	born      time.Time
-	ended     bool // the team has said farewell
+	agreementOf     func(modes.Mode) *modes.Agreement
+	agreement       *modes.Agreement // of the mode, nil for one that agrees nothing
+	lastMemory      *lacp.Memory     // as last handed out
+	modeMemory      *lacp.Memory     // for the mode, until it knows
+	inheritedMemory *lacp.Memory     // of the process before this one
+	startedAt       time.Time
+	ended           bool // the team has said farewell
 
-	path, pathReason string // the data path that moves the frames, and why that one
+	datapath, datapathReason string // the data path that moves the frames, and why that one
 
 	state, reason string
 	carrier       bool // that the adapter is to have
 	since         time.Time
 	dirty         bool // the mode does not know the State
-	begun         bool
+	started       bool
 }
 
 // maxNotes bounds what a Status has to carry.
@@ -87,9 +87,9 @@ func NewLoop(cfg settings.Config, o LoopOptions) (*Loop, error) {
 		o.NewMode = modes.New
 	}
 	l := &Loop{cfg: cfg, adapter: o.Adapter, salt: o.Salt, newMode: o.NewMode, lastID: -1,
-		joining: map[int]Link{}, warned: map[string]string{}, advised: map[string]string{}, flooded: map[int]*flood{},
-		agreed: modes.Agreed, memory: o.Memory,
-		path: o.Datapath, pathReason: o.DatapathReason, state: "down", reason: "no members", dirty: true}
+		joining: map[int]Link{}, warnings: map[string]string{}, advice: map[string]string{}, floods: map[int]*flood{},
+		agreementOf: modes.Agreed, lastMemory: o.Memory,
+		datapath: o.Datapath, datapathReason: o.DatapathReason, state: "down", reason: "no members", dirty: true}
 	if f := settings.CheckLive(&cfg); f != nil {
 		return nil, settingProblem(f)
 	}
@@ -98,11 +98,11 @@ func NewLoop(cfg settings.Config, o LoopOptions) (*Loop, error) {
 		return nil, modeProblem(cfg.Mode, err)
 	}
 	if !cfg.Mode.HasPartner() {
-		l.memory = identity(l.memory)
+		l.lastMemory = memoryIdentity(l.lastMemory)
 	}
-	l.mode, l.handed = m, l.memory
-	if l.memory != nil {
-		l.inherited = kept(l.memory)
+	l.mode, l.modeMemory = m, l.lastMemory
+	if l.lastMemory != nil {
+		l.inheritedMemory = cloneMemory(l.lastMemory)
 	}
 	return l, nil
 }
@@ -115,19 +115,19 @@ func (l *Loop) Handle(now time.Time, in Input) (out Output) {
 
 // handle is Handle, of which what was found out until a panic is not lost.
 func (l *Loop) handle(now time.Time, in Input, out *Output) {
-	if !l.begun {
-		l.begun, l.since, l.born = true, now, now
+	if !l.started {
+		l.started, l.since, l.startedAt = true, now, now
 	}
-	if p := l.take(now, in, out); p != nil {
+	if p := l.applyInput(now, in, out); p != nil {
 		*out = Output{Err: p, Carrier: l.carrier, Speed: l.speed()}
 		return
 	}
-	l.settle(now, out)
+	l.reconcile(now, out)
 }
 
 // Deadline is when the Loop wants the next Tick; zero for never.
 func (l *Loop) Deadline() time.Time {
-	d := l.behind.deadline()
+	d := l.fdb.deadline()
 	if !l.ended {
 		d = earlier(d, l.mode.Deadline())
 	}
@@ -137,8 +137,8 @@ func (l *Loop) Deadline() time.Time {
 	return d
 }
 
-// take changes the state by in. A refused input has changed nothing.
-func (l *Loop) take(now time.Time, in Input, out *Output) *api.Problem {
+// applyInput changes the state by in. A refused input has changed nothing.
+func (l *Loop) applyInput(now time.Time, in Input, out *Output) *api.Problem {
 	switch in := in.(type) {
 	case LinkChanged:
 		l.linkChanged(now, in.LinkState)
@@ -149,7 +149,7 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *api.Problem {
 	case Released:
 		delete(l.joining, in.ID)
 		if l.byID(in.ID) == nil {
-			l.taken = l.taken.Without(in.ID)
+			l.takenIDs = l.takenIDs.Without(in.ID)
 		}
 	case Drain:
 		return l.drain(in, out)
@@ -162,33 +162,33 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *api.Problem {
 	case Absent:
 		m := l.byName(in.Name)
 		if m == nil {
-			return noMember(in.Name, l.names())
+			return noMember(in.Name, l.memberNames())
 		}
 		if !m.absent {
-			m.absent, m.lost = true, now
+			m.absent, m.linkLostAt = true, now
 		}
-	case Vacate:
+	case Reopen:
 		m := l.byName(in.Name)
 		if m == nil {
-			return noMember(in.Name, l.names())
+			return noMember(in.Name, l.memberNames())
 		}
-		m.vacant, l.dirty = true, true
+		m.reopening, l.dirty = true, true
 		out.ID, out.Link = m.id, m.link
-	case Returned:
-		if m := l.byID(in.ID); m != nil && m.vacant {
-			delete(l.warned, "groups "+m.link.Name)
+	case Reopened:
+		if m := l.byID(in.ID); m != nil && m.reopening {
+			delete(l.warnings, "groups "+m.link.Name)
 			m.link, m.info, l.dirty = in.Link, in.Info, true
-			m.reset(now)
+			m.resetLink(now)
 		}
 	case Change:
 		return l.change(now, in.Config, out)
 	case End:
 		if !l.ended {
 			l.ended = true
-			l.end(now, out)
+			l.endMode(now, out)
 		}
 	case Resume:
-		return l.resume()
+		return l.resumeMode()
 	case FromDatapath:
 		l.fromDatapath(now, in.Control, out)
 	case Flooding:
@@ -200,35 +200,35 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *api.Problem {
 		l.rxMode = in.RxMode
 	case Observed:
 		l.observed(now, in, out)
-	case OnDatapath:
-		if in.Name != l.path {
-			l.event(out, now, "datapath-changed", "", fmt.Sprintf("%s, was %s: %s", in.Name, l.path, in.Reason))
+	case DatapathChanged:
+		if in.Name != l.datapath {
+			l.addEvent(out, now, "datapath-changed", "", fmt.Sprintf("%s, was %s: %s", in.Name, l.datapath, in.Reason))
 		}
-		l.path, l.pathReason = in.Name, in.Reason
+		l.datapath, l.datapathReason = in.Name, in.Reason
 	case Announced:
-		l.effects(now, l.mode.Handle(now, modes.Announced{}), out)
-	case AskPeers:
+		l.addEffects(now, l.mode.Handle(now, modes.Announced{}), out)
+	case ListPeers:
 		out.Peers = modes.Peers(now, l.mode)
 	case Warn:
-		delete(l.warned, in.Key)
-		delete(l.advised, in.Key)
+		delete(l.warnings, in.Key)
+		delete(l.advice, in.Key)
 		switch {
 		case in.Text == "":
 		case in.Advice:
-			l.advised[in.Key] = in.Text
+			l.advice[in.Key] = in.Text
 		default:
-			l.warned[in.Key] = in.Text
+			l.warnings[in.Key] = in.Text
 		}
-	case Note:
+	case StartNotes:
 		for _, text := range in.Texts {
-			if !slices.Contains(l.notes, text) && len(l.notes) < maxNotes {
-				l.notes = append(l.notes, text)
+			if !slices.Contains(l.startNotes, text) && len(l.startNotes) < maxNotes {
+				l.startNotes = append(l.startNotes, text)
 			}
 		}
 	case Announce:
-		l.announce(out)
+		l.announceAll(out)
 	case AdapterUp:
-		l.down = !in.Up
+		l.adapterDown = !in.Up
 	case AddressesLeft:
 		l.addressesLeft(now, in, out)
 	case AdapterMAC:
@@ -238,8 +238,8 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *api.Problem {
 	return nil
 }
 
-// announce has everything told that the neighbours must know of the adapter.
-func (l *Loop) announce(out *Output) {
+// announceAll has everything told that the neighbours must know of the adapter.
+func (l *Loop) announceAll(out *Output) {
 	out.Tell = modes.TellAll
 	if l.plan != nil && l.plan.PerMember && l.cfg.ReceiveBalance {
 		out.Tell |= modes.TellAsk // the adapter's stack knows hosts since it got the addresses
@@ -248,19 +248,19 @@ func (l *Loop) announce(out *Output) {
 
 func (l *Loop) linkChanged(now time.Time, s monitor.LinkState) {
 	for _, m := range l.members {
-		if m.link.Index != s.Index || m.vacant || s.At.Before(m.opened) {
+		if m.link.Index != s.Index || m.reopening || s.At.Before(m.openedAt) {
 			continue
 		}
-		if m.state.Link.SpeedBps != s.Link.SpeedBps {
-			l.dirty, m.rate = true, rate{}
+		if m.linkState.Link.SpeedBps != s.Link.SpeedBps {
+			l.dirty, m.measuredRate = true, rate{}
 		}
-		if m.state.Link.Duplex != s.Link.Duplex {
+		if m.linkState.Link.Duplex != s.Link.Duplex {
 			l.dirty = true
 		}
-		if m.state.Up && !s.Up {
-			m.lost = s.At
+		if m.linkState.Up && !s.Up {
+			m.linkLostAt = s.At
 		}
-		m.state, m.known, m.fresh = s, true, false
+		m.linkState, m.linkKnown, m.justJoined = s, true, false
 		m.debounce.Handle(now, s.Up)
 		if !s.Up && s.Reason == monitor.ReasonGone {
 			m.absent = true
@@ -286,8 +286,8 @@ func (l *Loop) reserve(in Reserve, out *Output) *api.Problem {
 	// those of one that joins.
 	for i := 1; i <= spread.MaxMembers; i++ {
 		id := (l.lastID + i) % spread.MaxMembers
-		if !l.taken.Has(id) {
-			l.taken, l.lastID = l.taken.With(id), id
+		if !l.takenIDs.Has(id) {
+			l.takenIDs, l.lastID = l.takenIDs.With(id), id
 			l.joining[id] = in.Link
 			out.ID, out.Link = id, in.Link
 			return nil
@@ -302,7 +302,7 @@ func (l *Loop) joined(now time.Time, in Joined, out *Output) {
 	}
 	delete(l.joining, in.ID)
 	out.ID, out.Link = in.ID, in.Link
-	m := &member{id: in.ID, link: in.Link, weight: in.Weight, priority: modes.DefaultPortPriority, info: in.Info, fresh: true}
+	m := &member{id: in.ID, link: in.Link, weight: in.Weight, priority: modes.DefaultPortPriority, info: in.Info, justJoined: true}
 	for _, c := range l.cfg.Members {
 		if c.Name != in.Link.Name {
 			continue
@@ -316,11 +316,11 @@ func (l *Loop) joined(now time.Time, in Joined, out *Output) {
 		m.weight = 1
 	}
 	m.debounce.UpDelay, m.debounce.DownDelay = l.cfg.UpDelay, l.cfg.DownDelay
-	m.reset(now)
+	m.resetLink(now)
 	i, _ := slices.BinarySearchFunc(l.members, m.id, func(m *member, id int) int { return m.id - id })
 	l.members = slices.Insert(l.members, i, m)
 	l.dirty = true
-	l.event(out, now, "member-added", in.Link.Name, "")
+	l.addEvent(out, now, "member-added", in.Link.Name, "")
 }
 
 // leaving finds the member that is to leave. The last one stays unless forced: who removes it by
@@ -328,7 +328,7 @@ func (l *Loop) joined(now time.Time, in Joined, out *Output) {
 func (l *Loop) leaving(name string, force bool) (*member, *api.Problem) {
 	m := l.byName(name)
 	if m == nil {
-		return nil, noMember(name, l.names())
+		return nil, noMember(name, l.memberNames())
 	}
 	for _, o := range l.members {
 		if o != m && !o.draining {
@@ -363,12 +363,12 @@ func (l *Loop) leave(now time.Time, in Leave, out *Output) *api.Problem {
 	if l.cfg.Active == m.link.Name {
 		l.cfg.Active = ""
 	}
-	delete(l.flooded, m.id)
-	l.disown(m.link.Name)
-	delete(l.warned, "filter "+m.link.Name)
-	delete(l.warned, "groups "+m.link.Name)
-	delete(l.warned, "mtu "+m.link.Name)
-	l.event(out, now, "member-removed", m.link.Name, "")
+	delete(l.floods, m.id)
+	l.forgetInherited(m.link.Name)
+	delete(l.warnings, "filter "+m.link.Name)
+	delete(l.warnings, "groups "+m.link.Name)
+	delete(l.warnings, "mtu "+m.link.Name)
+	l.addEvent(out, now, "member-removed", m.link.Name, "")
 	return nil
 }
 
@@ -378,28 +378,28 @@ func (l *Loop) fromDatapath(now time.Time, c Control, out *Output) {
 		switch {
 		case c.Member < 0 && l.plan != nil && !l.plan.PerMember:
 			// The adapter sent it under a Plan that is no longer in force. It is not to be lost by that.
-			for _, id := range l.via() {
+			for _, id := range l.announceVia() {
 				out.Send = append(out.Send, spread.Send{Member: id, Frame: c.Frame})
 			}
 		case l.ended:
 		case c.Member < 0 || l.byID(c.Member) != nil:
-			l.effects(now, l.mode.Handle(now, modes.Received{Member: c.Member, Frame: c.Frame}), out)
+			l.addEffects(now, l.mode.Handle(now, modes.Received{Member: c.Member, Frame: c.Frame}), out)
 		}
-	case ControlBehind:
+	case ControlStation:
 		mac := c.Station.MAC()
 		own := mac == l.adapter
 		for _, m := range l.members {
 			own = own || mac == m.link.MAC
 		}
 		if !own {
-			l.behind.add(now, c.Station)
+			l.fdb.learn(now, c.Station)
 		}
-	case ControlElsewhere:
-		l.behind.elsewhere(now, c.Station)
+	case ControlStationMoved:
+		l.fdb.moveAway(now, c.Station)
 	case ControlRefused:
-		l.refused(now, c, out)
+		l.filterRefused(now, c, out)
 	case ControlGroups:
-		l.groupsRefused(c)
+		l.syncGroupWarning(c)
 	case ControlSuspect:
 		out.ReadLinks = out.ReadLinks || l.byID(c.Member) != nil
 	}
@@ -423,7 +423,7 @@ func (l *Loop) byName(name string) *member {
 	return nil
 }
 
-func (l *Loop) names() []string {
+func (l *Loop) memberNames() []string {
 	var names []string
 	for _, m := range l.members {
 		names = append(names, m.link.Name)
@@ -439,8 +439,8 @@ func (l *Loop) settings() modes.Settings {
 		ReceiveBalance: l.cfg.ReceiveBalance, Gain: l.cfg.Gain, Skew: l.cfg.Skew, Rebalance: l.cfg.Rebalance, LACP: l.cfg.LACP}
 }
 
-// event adds an event to what is to be done.
-func (l *Loop) event(out *Output, now time.Time, name, member, reason string) {
+// addEvent adds an event to what is to be done.
+func (l *Loop) addEvent(out *Output, now time.Time, name, member, reason string) {
 	out.Events = append(out.Events, api.Event{Schema: "nicteam.event/v1", Time: now, Team: l.cfg.Team, Event: name, Member: member, Reason: reason})
 }
 

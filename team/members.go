@@ -38,7 +38,7 @@ func (t *Team) Join(ctx context.Context, l Link, weight float64, info MemberInfo
 const (
 	drainMax   = time.Second            // the longest that a drain takes
 	drainQuiet = 100 * time.Millisecond // nothing has arrived for so long: peers know the new way
-	drainLook  = 5 * time.Millisecond
+	drainPoll  = 5 * time.Millisecond
 )
 
 // Drain ends the distributing of a member and returns when nothing more leaves or arrives by it,
@@ -49,7 +49,7 @@ func (t *Team) Drain(ctx context.Context, name string, force bool) error {
 	if err != nil {
 		return err
 	}
-	look := time.NewTicker(drainLook)
+	look := time.NewTicker(drainPoll)
 	defer look.Stop()
 	begin := time.Now()
 	arrived, last := t.received(out.ID), begin
@@ -66,7 +66,7 @@ func (t *Team) Drain(ctx context.Context, name string, force bool) error {
 		if n := t.received(out.ID); n != arrived {
 			arrived, last = n, now
 		}
-		sends := t.view.Load().plan.Distributing.Has(out.ID) // flows that are still under way by it
+		sends := t.snapshot.Load().plan.Distributing.Has(out.ID) // flows that are still under way by it
 		quiet := !sends && now.Sub(last) >= drainQuiet && t.o.Datapath.Backlog(out.ID) == 0
 		if quiet || now.Sub(begin) >= drainMax {
 			return nil
@@ -86,8 +86,8 @@ func (t *Team) received(id int) (n uint64) {
 // the last member stays. The error is a *Problem.
 func (t *Team) Leave(ctx context.Context, name string, force bool) error {
 	select {
-	case t.reopen <- struct{}{}:
-		defer func() { <-t.reopen }()
+	case t.memberLock <- struct{}{}:
+		defer func() { <-t.memberLock }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -110,16 +110,16 @@ func (t *Team) Absent(ctx context.Context, name string) error {
 	return err
 }
 
-// Return opens a member anew on its NIC, which has come back, maybe with another ifindex. The
+// Reopen opens a member anew on its NIC, which has come back, maybe with another ifindex. The
 // error is a *Problem; the member is then absent still.
-func (t *Team) Return(ctx context.Context, name string, l Link, info MemberInfo) error {
+func (t *Team) Reopen(ctx context.Context, name string, l Link, info MemberInfo) error {
 	select {
-	case t.reopen <- struct{}{}:
-		defer func() { <-t.reopen }()
+	case t.memberLock <- struct{}{}:
+		defer func() { <-t.memberLock }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	out, err := t.post(ctx, request{in: Vacate{Name: name}})
+	out, err := t.post(ctx, request{in: Reopen{Name: name}})
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (t *Team) Return(ctx context.Context, name string, l Link, info MemberInfo)
 	if err := t.o.Datapath.Join(out.ID, l); err != nil {
 		return &api.Problem{Kind: api.Failed, What: fmt.Sprintf("take %s back into %s", name, t.o.Config.Team), Why: err.Error(), Fix: "nicteam list shows the NICs of this host", Err: err}
 	}
-	if _, err := t.post(settled, request{in: Returned{ID: out.ID, Link: l, Info: info}}); err != nil {
+	if _, err := t.post(settled, request{in: Reopened{ID: out.ID, Link: l, Info: info}}); err != nil {
 		return err
 	}
 	t.watch.Add(l.Index)
@@ -176,9 +176,9 @@ func (t *Team) Warn(ctx context.Context, key, text string) error {
 	return err
 }
 
-// Note adds warnings of the start that nobody was told of. They stay, and do not make the team degraded.
-func (t *Team) Note(ctx context.Context, texts ...string) error {
-	_, err := t.post(ctx, request{in: Note{texts}})
+// AddStartNotes adds warnings of the start that nobody was told of. They stay, and do not make the team degraded.
+func (t *Team) AddStartNotes(ctx context.Context, texts ...string) error {
+	_, err := t.post(ctx, request{in: StartNotes{texts}})
 	return err
 }
 
@@ -188,14 +188,14 @@ func (t *Team) SetRxMode(ctx context.Context, rx spread.RxMode) error {
 	return err
 }
 
-// OnDatapath says which data path moves the frames from now on, and why that one.
-func (t *Team) OnDatapath(ctx context.Context, name, reason string) error {
-	_, err := t.post(ctx, request{in: OnDatapath{Name: name, Reason: reason}})
+// DatapathChanged says which data path moves the frames from now on, and why that one.
+func (t *Team) DatapathChanged(ctx context.Context, name, reason string) error {
+	_, err := t.post(ctx, request{in: DatapathChanged{Name: name, Reason: reason}})
 	return err
 }
 
 // Config is the configuration in force, with the members as they are.
-func (t *Team) Config() settings.Config { return t.view.Load().config }
+func (t *Team) Config() settings.Config { return t.snapshot.Load().config }
 
 // Record adds an event that happened outside the control loop: takeover, restored.
 func (t *Team) Record(event, member, reason string) {
@@ -205,7 +205,7 @@ func (t *Team) Record(event, member, reason string) {
 }
 
 // Events returns the events remembered that are not before since, oldest first; at most the last 1000.
-func (t *Team) Events(since time.Time) []api.Event { return t.events.since(since) }
+func (t *Team) Events(since time.Time) []api.Event { return t.events.sinceTime(since) }
 
 // Follow delivers events as they happen until ctx ends, then the channel is closed. A receiver
 // that is slow loses events.

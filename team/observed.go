@@ -28,26 +28,26 @@ type ObservedNIC struct {
 func (l *Loop) observed(now time.Time, in Observed, out *Output) {
 	if in.MTU != 0 && in.MTU != l.mtu {
 		if l.mtu != 0 {
-			l.event(out, now, "mtu-changed", "", fmt.Sprintf("%d, was %d", in.MTU, l.mtu))
+			l.addEvent(out, now, "mtu-changed", "", fmt.Sprintf("%d, was %d", in.MTU, l.mtu))
 		}
 		l.mtu = in.MTU
 	}
 	names := map[string]string{} // old to new
 	for _, n := range in.NICs {
 		m := l.byIndex(n.Index)
-		if m == nil || m.absent || m.vacant {
+		if m == nil || m.absent || m.reopening {
 			continue
 		}
 		if n.Name != m.link.Name {
 			names[m.link.Name] = n.Name
 		}
 		if n.MAC != m.link.MAC {
-			l.event(out, now, "mac-changed", n.Name, fmt.Sprintf("%v, was %v", n.MAC, m.link.MAC))
+			l.addEvent(out, now, "mac-changed", n.Name, fmt.Sprintf("%v, was %v", n.MAC, m.link.MAC))
 			m.link.MAC, l.dirty = n.MAC, true
 		}
 		if n.MTU != m.info.MTU {
 			if n.MTU != l.mtu {
-				l.event(out, now, "mtu-changed", n.Name, fmt.Sprintf("%d, was %d", n.MTU, m.info.MTU))
+				l.addEvent(out, now, "mtu-changed", n.Name, fmt.Sprintf("%d, was %d", n.MTU, m.info.MTU))
 			}
 			m.info.MTU = n.MTU
 		}
@@ -64,12 +64,12 @@ func (l *Loop) byIndex(index int) *member {
 	return nil
 }
 
-// NameLeft is the name of a member whose NIC is not there when others are renamed, old to new: if one of them took its name,
+// NameAfterRenames is the name of a member whose NIC is not there when others are renamed, old to new: if one of them took its name,
 // the one that this left. So names stay different.
-func NameLeft(name string, renamed map[string]string) string {
+func NameAfterRenames(name string, renamed map[string]string) string {
 	for was, is := range renamed {
 		if is == name && was != is {
-			return NameLeft(was, renamed)
+			return NameAfterRenames(was, renamed)
 		}
 	}
 	return name
@@ -85,12 +85,12 @@ func (l *Loop) rename(now time.Time, present map[string]string, out *Output) {
 	names := maps.Clone(present)
 	configured := slices.Clone(l.cfg.Members) // it is published
 	for _, c := range configured {
-		if _, ok := present[c.Name]; !ok && NameLeft(c.Name, present) != c.Name {
-			names[c.Name] = NameLeft(c.Name, present)
+		if _, ok := present[c.Name]; !ok && NameAfterRenames(c.Name, present) != c.Name {
+			names[c.Name] = NameAfterRenames(c.Name, present)
 		}
 	}
 	for _, was := range slices.Sorted(maps.Keys(names)) {
-		l.event(out, now, "member-renamed", names[was], "was "+was)
+		l.addEvent(out, now, "member-renamed", names[was], "was "+was)
 	}
 	renamed := func(s string) string { return cmp.Or(names[s], s) }
 	l.cfg.Primary, l.cfg.Active = renamed(l.cfg.Primary), renamed(l.cfg.Active)
@@ -102,14 +102,14 @@ func (l *Loop) rename(now time.Time, present map[string]string, out *Output) {
 		m.link.Name = renamed(m.link.Name)
 	}
 	warned := map[string]string{}
-	for key, text := range l.warned {
-		if kind, was, ok := strings.Cut(key, " "); ok && names[was] != "" && slices.Contains(ofMembers, kind) {
+	for key, text := range l.warnings {
+		if kind, was, ok := strings.Cut(key, " "); ok && names[was] != "" && slices.Contains(memberWarnings, kind) {
 			key, text = kind+" "+names[was], strings.Replace(text, was, names[was], 1)
 		}
 		warned[key] = text
 	}
-	l.warned = warned
+	l.warnings = warned
 }
 
-// ofMembers are the kinds of warnings that are about one member.
-var ofMembers = []string{"filter", "groups", "mtu", "rejoin"}
+// memberWarnings are the kinds of warnings that are about one member.
+var memberWarnings = []string{"filter", "groups", "mtu", "rejoin"}

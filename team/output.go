@@ -14,17 +14,17 @@ import (
 // Output is what is to be done after an [Input], in the order of the fields. The zero value is
 // nothing.
 type Output struct {
-	Plan      *spread.Plan // to put in force; nil: as before
-	Send      []spread.Send
-	Carrier   bool       // wanted of the adapter; always set
-	Speed     Speed      // the same
-	Tell      modes.Tell // what the neighbours are to be told, by Via
-	As        frame.MAC  // of the adapter's addresses, as told
-	Via       []int
-	Pin       func(frame.MAC) int // by which member MACs behind are told; nil: by Via
-	Behind    []Behind            // who switches must learn anew, when TellBehind
-	Events    []api.Event
-	ReadLinks bool // at once, of all members: where one cable is pulled, others may be
+	Plan        *spread.Plan // to put in force; nil: as before
+	Send        []spread.Send
+	Carrier     bool       // wanted of the adapter; always set
+	Speed       Speed      // the same
+	Tell        modes.Tell // what the neighbours are to be told, by Via
+	AnnounceMAC frame.MAC  // of the adapter's addresses, as told
+	Via         []int
+	Pin         func(frame.MAC) int // by which member MACs behind are told; nil: by Via
+	Stations    []StationPath       // who switches must learn anew, when TellBehind
+	Events      []api.Event
+	ReadLinks   bool // at once, of all members: where one cable is pulled, others may be
 
 	// Cause is when what led to the Plan was noticed; zero unless a member was lost.
 	Cause time.Time
@@ -42,8 +42,8 @@ type Output struct {
 	Link Link // the same: its NIC
 }
 
-// Behind is a station behind the adapter, and the member by which switches are to reach it.
-type Behind struct {
+// StationPath is a station behind the adapter, and the member by which switches are to reach it.
+type StationPath struct {
 	Station frame.Station
 	Member  int
 }

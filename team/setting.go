@@ -16,14 +16,14 @@ func (l *Loop) change(now time.Time, next settings.Config, out *Output) *api.Pro
 	if f := settings.CheckLive(&next); f != nil {
 		return settingProblem(f)
 	}
-	of, p := l.settingsOf(next)
+	of, p := l.memberSettings(next)
 	if p != nil {
 		return p
 	}
 	if p := l.checkNames(next); p != nil {
 		return p
 	}
-	if p := l.checkTwins(next); p != nil {
+	if p := l.checkDuplicateMACs(next); p != nil {
 		return p
 	}
 	// A wish for an active member ends with the mode that has one.
@@ -48,17 +48,17 @@ func (l *Loop) change(now time.Time, next settings.Config, out *Output) *api.Pro
 		m.debounce.UpDelay, m.debounce.DownDelay = next.UpDelay, next.DownDelay
 	}
 	if next.Mode != was.Mode {
-		l.event(out, now, "mode-changed", "", fmt.Sprintf("%v, was %v", next.Mode, was.Mode))
+		l.addEvent(out, now, "mode-changed", "", fmt.Sprintf("%v, was %v", next.Mode, was.Mode))
 	}
 	l.settingEvents(now, &was, &next, out)
 	for _, m := range l.members {
 		c, ok := of[m.link.Name]
 		if ok && c.Weight != m.weight {
-			l.event(out, now, "setting-changed", m.link.Name, fmt.Sprintf("weight=%v, was %v", c.Weight, m.weight))
-			m.weight, m.rate = c.Weight, rate{}
+			l.addEvent(out, now, "setting-changed", m.link.Name, fmt.Sprintf("weight=%v, was %v", c.Weight, m.weight))
+			m.weight, m.measuredRate = c.Weight, rate{}
 		}
 		if ok && c.PortPriority != m.priority {
-			l.event(out, now, "setting-changed", m.link.Name, fmt.Sprintf("port_priority=%d, was %d", c.PortPriority, m.priority))
+			l.addEvent(out, now, "setting-changed", m.link.Name, fmt.Sprintf("port_priority=%d, was %d", c.PortPriority, m.priority))
 			m.priority = c.PortPriority
 		}
 	}
@@ -74,17 +74,17 @@ func (l *Loop) settingEvents(now time.Time, was, next *settings.Config, out *Out
 			continue
 		}
 		if is, old := text(s, next), text(s, was); is != old {
-			l.event(out, now, "setting-changed", "", fmt.Sprintf("%s=%s, was %s", s.Key, is, old))
+			l.addEvent(out, now, "setting-changed", "", fmt.Sprintf("%s=%s, was %s", s.Key, is, old))
 		}
 	}
 }
 
-// settingsOf are those that next gives to single members.
-func (l *Loop) settingsOf(next settings.Config) (map[string]settings.MemberConfig, *api.Problem) {
+// memberSettings are those that next gives to single members.
+func (l *Loop) memberSettings(next settings.Config) (map[string]settings.MemberConfig, *api.Problem) {
 	of := map[string]settings.MemberConfig{}
 	for _, m := range next.Members {
 		if l.byName(m.Name) == nil {
-			return nil, noMember(m.Name, l.names())
+			return nil, noMember(m.Name, l.memberNames())
 		}
 		if f := settings.CheckMember(m); f != nil {
 			f.Key += "." + m.Name
@@ -99,7 +99,7 @@ func (l *Loop) settingsOf(next settings.Config) (map[string]settings.MemberConfi
 // that left comes back as primary.
 func (l *Loop) checkNames(next settings.Config) *api.Problem {
 	if next.Primary != "" && next.Primary != l.cfg.Primary && l.byName(next.Primary) == nil {
-		return noMember(next.Primary, l.names())
+		return noMember(next.Primary, l.memberNames())
 	}
 	if next.Active == "" || next.Active == l.cfg.Active {
 		return nil
@@ -108,13 +108,13 @@ func (l *Loop) checkNames(next settings.Config) *api.Problem {
 	what := fmt.Sprintf("set active=%s of %s", next.Active, l.cfg.Team)
 	switch {
 	case m == nil:
-		return noMember(next.Active, l.names())
+		return noMember(next.Active, l.memberNames())
 	case !single(next):
 		return &api.Problem{Kind: api.Conflict, What: what, Why: fmt.Sprintf("in mode %v no member stands for all", next.Mode), Fix: "nicteam set " + l.cfg.Team + " mode=active-backup, or balance=off"}
 	case m.draining:
 		return &api.Problem{Kind: api.Conflict, What: what, Why: "it leaves the team", Fix: "choose another member"}
 	case !m.usable:
-		return &api.Problem{Kind: api.Conflict, What: what, Why: "it is not usable: " + m.why(), Fix: "choose a member that is up"}
+		return &api.Problem{Kind: api.Conflict, What: what, Why: "it is not usable: " + m.whyDown(), Fix: "choose a member that is up"}
 	}
 	return nil
 }

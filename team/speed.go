@@ -11,7 +11,7 @@ type Speed struct {
 // kernelCounts is what of the team's frames passes the TAP, whose driver counts. A program that redirects a frame to a TAP,
 // or away from it, gets past the driver.
 func (l *Loop) kernelCounts() string {
-	if l.path == "fastpath" {
+	if l.datapath == "fastpath" {
 		return "relayed"
 	}
 	return "all"
@@ -28,7 +28,7 @@ func (l *Loop) speed() (s Speed) {
 		if !l.plan.Distributing.Has(m.id) {
 			continue
 		}
-		link := m.state.Link
+		link := m.linkState.Link
 		switch {
 		case l.plan.Rule != spread.RuleBroadcast:
 			s.Bps += link.SpeedBps

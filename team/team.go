@@ -34,8 +34,8 @@ type Options struct {
 	Memory   *lacp.Memory
 	Remember func(*lacp.Memory)
 
-	Announcer   Announcer          // nil: only MACs behind the adapter are announced
-	AdapterInfo func() api.Adapter // index, MTU, addresses; read when a Status is asked for
+	AddressSource AddressSource      // nil: only MACs behind the adapter are announced
+	AdapterInfo   func() api.Adapter // index, MTU, addresses; read when a Status is asked for
 
 	DatapathName, DatapathReason string // for the Status, until OnDatapath says otherwise
 
@@ -55,24 +55,24 @@ type Team struct {
 	links    chan monitor.LinkState
 	ended    chan struct{}
 
-	reopen chan struct{} // held by Return and Leave, so that neither closes what the other has opened
+	memberLock chan struct{} // held by Return and Leave, so that neither closes what the other has opened
 
 	adapter   *mailbox[adapterLink]
 	carrierOn atomic.Bool // as the adapter has it
-	crier     *crier
+	announcer *announcer
 	memory    *mailbox[*lacp.Memory]
-	events    history
-	recorder  *recorder
-	view      atomic.Pointer[view]
+	events    eventLog
+	recorder  *trafficRecorder
+	snapshot  atomic.Pointer[snapshot]
 
 	// Of Run's goroutine.
-	wanted  adapterLink   // as last put
-	pending *spread.Plan  // refused by the data path, to be tried again
-	again   time.Duration // when
+	lastAdapterLink adapterLink   // as last put
+	pendingPlan     *spread.Plan  // refused by the data path, to be tried again
+	retryAfter      time.Duration // when
 }
 
-// view is what other goroutines may see of the Loop.
-type view struct {
+// snapshot is what other goroutines may see of the Loop.
+type snapshot struct {
 	status *api.Status
 	ids    []int // of status.Members
 	base   map[int]*MemberCounters
@@ -101,19 +101,19 @@ func New(o Options) (*Team, error) {
 	}
 	log := o.Log.With("team", o.Config.Team)
 	t := &Team{o: o, log: log, loop: loop, watch: monitor.NewCarrier(o.Source, o.Panics), requests: make(chan request),
-		links: make(chan monitor.LinkState), ended: make(chan struct{}), reopen: make(chan struct{}, 1), adapter: newMailbox[adapterLink](), memory: newMailbox[*lacp.Memory](), recorder: newRecorder()}
+		links: make(chan monitor.LinkState), ended: make(chan struct{}), memberLock: make(chan struct{}, 1), adapter: newMailbox[adapterLink](), memory: newMailbox[*lacp.Memory](), recorder: newRecorder()}
 	told := func(ctx context.Context) { _, _ = t.post(ctx, request{in: Announced{}}) }
-	t.crier = &crier{source: o.Announcer, told: told, send: o.Datapath.Send, log: log, panics: o.Panics, wake: make(chan struct{}, 1)}
+	t.announcer = &announcer{source: o.AddressSource, announced: told, send: o.Datapath.Send, log: log, panics: o.Panics, wake: make(chan struct{}, 1)}
 	t.publish(map[int]*MemberCounters{})
 	o.Panics.OnPanic(t.panicked)
 	return t, nil
 }
 
 const (
-	// applyAgain is when a Plan that the data path refused is tried again, and each time twice
+	// applyRetry is when a Plan that the data path refused is tried again, and each time twice
 	// as late, up to applyAgainMax.
-	applyAgain    = 100 * time.Millisecond
-	applyAgainMax = 10 * time.Second
+	applyRetry    = 100 * time.Millisecond
+	applyRetryMax = 10 * time.Second
 )
 
 // Run runs the team until ctx ends, and returns nil then. It may be called once. The adapter's
@@ -122,12 +122,12 @@ func (t *Team) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
 	var watched error
-	t.adapter.put(t.wanted)
-	done.Go(func() { t.keepAdapter(ctx) })
-	done.Go(func() { t.crier.run(ctx) })
-	done.Go(t.keepMemory)
+	t.adapter.put(t.lastAdapterLink)
+	done.Go(func() { t.runAdapterLink(ctx) })
+	done.Go(func() { t.announcer.run(ctx) })
+	done.Go(t.runMemoryStore)
 	done.Go(func() { t.watchCounters(ctx) })
-	done.Go(func() { t.measure(ctx) })
+	done.Go(func() { t.runMeasuring(ctx) })
 	done.Go(func() {
 		watched = t.watch.Watch(ctx, func(s monitor.LinkState) {
 			select {
@@ -137,7 +137,7 @@ func (t *Team) Run(ctx context.Context) error {
 		})
 		cancel()
 	})
-	t.decide(ctx)
+	t.runLoop(ctx)
 	close(t.ended) // before waiting: some wait for an answer that does not come any more
 	cancel()
 	done.Wait()
@@ -145,8 +145,8 @@ func (t *Team) Run(ctx context.Context) error {
 	return watched
 }
 
-// decide is the control loop: it owns the Loop.
-func (t *Team) decide(ctx context.Context) {
+// runLoop is the control loop: it owns the Loop.
+func (t *Team) runLoop(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	control := t.o.Datapath.Control()
@@ -169,7 +169,7 @@ func (t *Team) decide(ctx context.Context) {
 		case <-timer.C:
 		}
 		r.in = in
-		out, rest := t.step(r)
+		out, rest := t.handleRequest(r)
 		if r.reply != nil {
 			r.reply <- out
 		}
@@ -177,14 +177,14 @@ func (t *Team) decide(ctx context.Context) {
 	}
 }
 
-// wait is how long the control loop may rest.
-func (t *Team) wait() time.Duration {
+// untilDeadline is how long the control loop may rest.
+func (t *Team) untilDeadline() time.Duration {
 	wait := time.Hour
 	if d := t.loop.Deadline(); !d.IsZero() {
 		wait = max(0, time.Until(d))
 	}
-	if t.pending != nil {
-		wait = min(wait, t.again)
+	if t.pendingPlan != nil {
+		wait = min(wait, t.retryAfter)
 	}
 	return wait
 }
@@ -193,10 +193,10 @@ func (t *Team) wait() time.Duration {
 // a member that is dead.
 func (t *Team) execute(out *Output, base *MemberCounters) {
 	if out.Plan != nil {
-		t.pending = out.Plan
-		t.crier.plan.Store(out.Plan)
+		t.pendingPlan = out.Plan
+		t.announcer.plan.Store(out.Plan)
 	}
-	if t.pending != nil {
+	if t.pendingPlan != nil {
 		t.apply(out)
 	}
 	took := time.Duration(0)
@@ -214,12 +214,12 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 	if out.ReadLinks {
 		t.watch.ReadNow()
 	}
-	if want := (adapterLink{carrier: out.Carrier, speed: out.Speed}); want != t.wanted {
-		t.wanted = want
+	if want := (adapterLink{carrier: out.Carrier, speed: out.Speed}); want != t.lastAdapterLink {
+		t.lastAdapterLink = want
 		t.adapter.put(want)
 	}
 	if c := t.loop.cfg; out.Tell != 0 {
-		t.crier.order(announcement{tell: out.Tell, via: out.Via, as: out.As, pin: out.Pin, behind: out.Behind, count: c.AnnounceCount, interval: c.AnnounceInterval})
+		t.announcer.request(announcement{tell: out.Tell, via: out.Via, adapterMAC: out.AnnounceMAC, pin: out.Pin, stations: out.Stations, count: c.AnnounceCount, interval: c.AnnounceInterval})
 	}
 	for i := range out.Events {
 		if e := &out.Events[i]; took > 0 && (e.Event == "member-down" || e.Event == "active-changed") {
@@ -227,11 +227,11 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 		}
 	}
 	t.publishAfter(out, base)
-	t.tellEvents(out)
+	t.publishEvents(out)
 }
 
-// tellEvents tells of the events of an Output, once.
-func (t *Team) tellEvents(out *Output) {
+// publishEvents tells of the events of an Output, once.
+func (t *Team) publishEvents(out *Output) {
 	events := out.Events
 	out.Events = nil
 	t.events.add(events)
@@ -243,16 +243,16 @@ func (t *Team) tellEvents(out *Output) {
 // apply puts the pending Plan in force. A Plan that is refused is tried again, and a warning stands
 // until it is in force; who asked for what led to it is not told otherwise, for it was done.
 func (t *Team) apply(out *Output) {
-	err := t.o.Datapath.Apply(t.pending)
+	err := t.o.Datapath.Apply(t.pendingPlan)
 	if err == nil {
-		t.pending, t.again = nil, 0
-		if t.loop.warned[warnApply] != "" {
+		t.pendingPlan, t.retryAfter = nil, 0
+		if t.loop.warnings[warnApply] != "" {
 			t.warn(out, "")
 		}
 		return
 	}
-	t.again = min(max(applyAgain, 2*t.again), applyAgainMax)
-	if text := "the data path refused the Plan: " + err.Error(); t.loop.warned[warnApply] != text {
+	t.retryAfter = min(max(applyRetry, 2*t.retryAfter), applyRetryMax)
+	if text := "the data path refused the Plan: " + err.Error(); t.loop.warnings[warnApply] != text {
 		t.log.Error("plan refused", "err", err)
 		t.warn(out, text)
 	}
@@ -265,13 +265,13 @@ func (t *Team) warn(out *Output, text string) {
 	out.Carrier, out.Speed = w.Carrier, w.Speed
 	out.Events = append(out.Events, w.Events...)
 	if w.Plan != nil {
-		t.pending = w.Plan // the timer tries it
+		t.pendingPlan = w.Plan // the timer tries it
 	}
 }
 
-// keepMemory has the owner remember what partners must not notice the end of this process by. It has its own goroutine
+// runMemoryStore has the owner remember what partners must not notice the end of this process by. It has its own goroutine
 // because a file may be slow to write.
-func (t *Team) keepMemory() {
+func (t *Team) runMemoryStore() {
 	for ended := false; !ended; {
 		select {
 		case <-t.memory.wake:
@@ -284,14 +284,14 @@ func (t *Team) keepMemory() {
 			}
 		}
 		if t.o.Remember != nil {
-			t.o.Panics.Do(whereMemory, func() { t.o.Remember(t.memory.take()) })
+			t.o.Panics.Do(panicMemory, func() { t.o.Remember(t.memory.take()) })
 		}
 	}
 }
 
 // publishAfter makes the state visible to other goroutines.
 func (t *Team) publishAfter(out *Output, joined *MemberCounters) {
-	base := t.view.Load().base
+	base := t.snapshot.Load().base
 	if joined != nil && out.Err == nil {
 		next := make(map[int]*MemberCounters, len(base)+1)
 		for _, m := range t.loop.members {
@@ -304,12 +304,12 @@ func (t *Team) publishAfter(out *Output, joined *MemberCounters) {
 }
 
 func (t *Team) publish(base map[int]*MemberCounters) {
-	v := &view{status: t.loop.Status(), base: base, config: t.loop.Config(), plan: t.loop.plan}
+	v := &snapshot{status: t.loop.Status(), base: base, config: t.loop.Config(), plan: t.loop.plan}
 	for _, m := range t.loop.members {
 		v.ids = append(v.ids, m.id)
 	}
 	v.status.PID = os.Getpid()
-	t.view.Store(v)
+	t.snapshot.Store(v)
 }
 
 func (t *Team) logEvent(e api.Event) {
