@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// adapterLink is what the adapter shows of its link to the host.
+// adapterLink is the adapter's link as the host sees it.
 type adapterLink struct {
 	carrier bool
 	speed   Speed
@@ -14,9 +14,9 @@ type adapterLink struct {
 // carrierRetry is when a carrier that the kernel refused is tried again.
 const carrierRetry = time.Second
 
-// runAdapterLink sets the adapter's speed and carrier. It has its own goroutine because the kernel takes its configuration
-// lock for them, which somebody else may hold for long. The speed goes first: who hears of a carrier reads the speed then,
-// a bridge for example. One that the kernel refuses waits for the next change; frames pass without it.
+// runAdapterLink sets the adapter's speed and carrier. It has its own goroutine because the kernel needs the RTNL lock
+// for them, which others may hold for long. The speed is set first, since a bridge reads it when it sees the carrier. A
+// refused speed waits for the next change: frames pass without it.
 func (t *Team) runAdapterLink(ctx context.Context) {
 	var again <-chan time.Time
 	var is *adapterLink // as last set; nil: as a process before this one left it
@@ -37,14 +37,14 @@ func (t *Team) runAdapterLink(ctx context.Context) {
 	}
 }
 
-// applyAdapterLink sets what differs and returns what is set then.
+// applyAdapterLink sets what differs, and returns what is set then.
 func (t *Team) applyAdapterLink(is *adapterLink, want adapterLink) *adapterLink {
 	if is == nil || want.speed != is.speed {
 		if err := t.o.Adapter.SetSpeed(want.speed.Bps, want.speed.Duplex); err != nil {
 			t.log.Debug("adapter's speed not set", "bps", want.speed.Bps, "err", err)
 		}
 	}
-	carrier := is != nil && is.carrier // one that is taken up again begins without
+	carrier := is != nil && is.carrier // after a restart it starts without
 	if want.carrier != carrier {
 		if err := t.o.Adapter.SetCarrier(want.carrier); err != nil {
 			t.log.Warn("adapter's carrier not set", "up", want.carrier, "err", err)

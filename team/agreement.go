@@ -11,11 +11,11 @@ import (
 	"nicteam/modes/lacp"
 )
 
-// This file is what the control loop knows of 802.3ad: that the mode has agreed something with partners, that users want
-// to see it, and that it is to outlive the process. What it means is the mode's business.
+// The control loop shows what the mode has agreed with partners in 802.3ad, and keeps the LACP state for the next process.
+// What it means only the mode knows.
 
-// updateAgreement notes what the mode has agreed after everything else has been decided, and has the owner remember what
-// partners must not notice the end of this process by.
+// updateAgreement adopts what the mode has agreed, after all other decisions, and gives the owner the LACP state to
+// keep.
 func (l *Loop) updateAgreement(now time.Time, out *Output) {
 	for key := range l.warnings {
 		if strings.HasPrefix(key, warnAgreement) {
@@ -35,12 +35,12 @@ func (l *Loop) updateAgreement(now time.Time, out *Output) {
 	l.saveMemory(l.withInherited(now, l.agreement.Memory), out)
 }
 
-// inheritFor is how long what a process before this one left of members that have not joined yet is worth keeping:
-// after that their partners have given us up.
+// inheritFor is how long the LACP state of members that have not joined yet is kept from the process before: longer,
+// and partners have expired us (3 s with short timeouts).
 const inheritFor = 3 * time.Second
 
-// withInherited adds to a memory the members of the process before this one that have not joined yet: this one may die
-// as soon as that one. Later only their numbers are left, which never change.
+// withInherited adds the members of the process before that have not joined yet: this process may end as soon as that
+// one. Later only their port numbers are kept, which never change.
 func (l *Loop) withInherited(now time.Time, m lacp.Memory) *lacp.Memory {
 	if l.inheritedMemory == nil || l.inheritedMemory.System != m.System {
 		return &m
@@ -58,17 +58,17 @@ func (l *Loop) withInherited(now time.Time, m lacp.Memory) *lacp.Memory {
 	return &m
 }
 
-// forgetInherited forgets what was inherited of a member that has left.
+// forgetInherited drops the inherited state of a member that has left.
 func (l *Loop) forgetInherited(name string) {
 	if l.inheritedMemory != nil {
 		l.inheritedMemory.Ports = slices.DeleteFunc(l.inheritedMemory.Ports, func(p lacp.PortMemory) bool { return p.Name == name })
 	}
 }
 
-// warnAgreement begins the keys of warnings that stand while the mode's hints do.
+// warnAgreement begins the keys of warnings that are hints of the mode.
 const warnAgreement = "agreement "
 
-// saveMemory tells the owner what has changed in what is to be remembered.
+// saveMemory gives the owner the LACP state when it has changed.
 func (l *Loop) saveMemory(m *lacp.Memory, out *Output) {
 	if was := l.lastMemory; was != nil && was.System == m.System && slices.Equal(was.Ports, m.Ports) {
 		return
@@ -81,8 +81,8 @@ func cloneMemory(m *lacp.Memory) *lacp.Memory {
 	return &lacp.Memory{System: m.System, Ports: slices.Clone(m.Ports)}
 }
 
-// memoryIdentity is what is left of a memory when partners have been told farewell, or nobody knows what they think: who we
-// are and the ports' numbers, which never change.
+// memoryIdentity returns what stays valid after a farewell, or when the partners' view is unknown: the system and the
+// port numbers.
 func memoryIdentity(m *lacp.Memory) *lacp.Memory {
 	if m == nil {
 		return nil
@@ -94,7 +94,7 @@ func memoryIdentity(m *lacp.Memory) *lacp.Memory {
 	return id
 }
 
-// replaceMode puts m in the place of the mode, which says farewell first.
+// replaceMode ends the mode and starts m.
 func (l *Loop) replaceMode(now time.Time, m modes.Mode, out *Output) {
 	if !l.ended {
 		l.endMode(now, out)
@@ -106,7 +106,7 @@ func (l *Loop) replaceMode(now time.Time, m modes.Mode, out *Output) {
 	}
 }
 
-// endMode has the mode do what it wants to do at its end.
+// endMode lets the mode say farewell to partners.
 func (l *Loop) endMode(now time.Time, out *Output) {
 	l.addEffects(now, l.mode.Handle(now, modes.Ending{}), out)
 	if l.lastMemory != nil {
@@ -114,7 +114,7 @@ func (l *Loop) endMode(now time.Time, out *Output) {
 	}
 }
 
-// resumeMode has the team work again that has said farewell.
+// resumeMode takes an End back.
 func (l *Loop) resumeMode() *api.Problem {
 	if !l.ended {
 		return nil
@@ -123,21 +123,21 @@ func (l *Loop) resumeMode() *api.Problem {
 	if err != nil {
 		return modeProblem(l.cfg.Mode, err)
 	}
-	// Whatever was put in force since, the mode's Plan is to be.
+	// The data path may have another Plan by now: forget ours, so that the new mode's is applied.
 	l.mode, l.modeMemory, l.previousPlan, l.plan = m, l.lastMemory, l.plan, nil
 	l.ended, l.dirty = false, true
 	l.resetMeasurements()
 	return nil
 }
 
-// addNotes makes events of what the mode notes.
+// addNotes makes events of the mode's notes.
 func (l *Loop) addNotes(now time.Time, notes []modes.Note, out *Output) {
 	for _, n := range notes {
 		l.addEvent(out, now, n.Event, l.memberName(n.Member), n.Reason)
 	}
 }
 
-// portOf is a member's port, nil in modes without any.
+// portOf returns the LACP port of a member, nil in other modes.
 func (l *Loop) portOf(m *member) *lacp.PortStatus {
 	if l.agreement == nil {
 		return nil
@@ -150,7 +150,7 @@ func (l *Loop) portOf(m *member) *lacp.PortStatus {
 	return nil
 }
 
-// portState is the state of a usable member with a port.
+// portState returns the state of a usable member with a port, and the reason.
 func (l *Loop) portState(m *member, p *lacp.PortStatus) (state, reason string) {
 	why := p.Why
 	if d := m.downDelayNote(); d != "" {
@@ -165,8 +165,8 @@ func (l *Loop) portState(m *member, p *lacp.PortStatus) (state, reason string) {
 	return "down", why
 }
 
-// isStandby reports whether a member that sends nothing could at once take the place of one that does: it has agreed so
-// far with its partner, or nobody has a partner and one member works alone.
+// isStandby reports whether a member that does not distribute could at once replace one that does: it has agreed with
+// its partner, or no port has a partner and one member works alone.
 func (l *Loop) isStandby(m *member, p *lacp.PortStatus) bool {
 	switch {
 	case m.linkState.Link.Duplex == "half":
@@ -182,8 +182,8 @@ func anyConfirmed(a *modes.Agreement) bool {
 	return slices.ContainsFunc(a.Ports, func(p lacp.PortStatus) bool { return p.Confirmed })
 }
 
-// partnerFaults are the members that have a link and stay, and neither work nor stand by because of their partners, and the
-// one that works though it has none, each with why.
+// partnerFaults lists members that have link but neither distribute nor stand by because of their partner, and the one
+// that works alone without a partner, each with the reason.
 func (l *Loop) partnerFaults() (reasons []string) {
 	for _, m := range l.members {
 		p := l.portOf(m)
@@ -197,7 +197,7 @@ func (l *Loop) partnerFaults() (reasons []string) {
 	return reasons
 }
 
-// whyNoneDistributes is why nobody may send though members are usable.
+// whyNoneDistributes says why no member distributes although some are usable.
 func (l *Loop) whyNoneDistributes() string {
 	if l.agreement == nil {
 		return "no member may send"

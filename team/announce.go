@@ -16,7 +16,7 @@ import (
 	"nicteam/modes/spread"
 )
 
-// AddressSource knows what the adapter's neighbours are to be told; internal/host implements it.
+// AddressSource knows what to announce of the adapter; internal/host implements it.
 type AddressSource interface {
 	// Announcement reads the present addresses and groups. It may be slow.
 	Announcement(ctx context.Context) (Announcement, error)
@@ -24,7 +24,7 @@ type AddressSource interface {
 	AskNeighbours(ctx context.Context) error
 }
 
-// Announcement is what the adapter and the VLANs on it are reachable under.
+// Announcement lists the addresses and groups of the adapter and the links on it.
 type Announcement struct {
 	Addresses []Address
 	Groups    []GroupReport
@@ -46,7 +46,7 @@ func (a Address) Announce(mac frame.MAC) []byte {
 	return frame.UnsolicitedNA(mac, a.IP.WithZone(""), a.Router, a.VLAN)
 }
 
-// GroupReport are the multicast groups of one family that one address reports.
+// GroupReport has the multicast groups of one family that one address reports.
 type GroupReport struct {
 	Source  netip.Addr // may be zero
 	VLAN    uint16     // 0: untagged
@@ -55,24 +55,24 @@ type GroupReport struct {
 }
 
 const (
-	// announceBatch frames at once and then announceBreath: 4096 MACs behind the adapter are
-	// told in 64 ms and do not fill the member's queue.
+	// announceBatch frames at once, then announcePause: 4096 stations are announced in 64 ms, without filling
+	// the member's queue.
 	announceBatch = 64
 	announcePause = time.Millisecond
 )
 
-// announcement is one order to announce.
+// announcement is a request to announce.
 type announcement struct {
 	tell       modes.Tell
 	via        []int     // members
 	adapterMAC frame.MAC // of the adapter's addresses
 	stations   []StationPath
-	pin        func(frame.MAC) int // by which member MACs behind are told; nil: by via
+	pin        func(frame.MAC) int // the member that announces a MAC; nil: by via
 	count      int
 	interval   time.Duration
 }
 
-// merge returns a with what an order before it wanted that was not told to the end.
+// merge adds what an earlier request wanted and has not finished.
 func (a announcement) merge(old announcement) announcement {
 	if a.tell&modes.TellBehind == 0 {
 		a.stations = old.stations
@@ -81,8 +81,8 @@ func (a announcement) merge(old announcement) announcement {
 	return a
 }
 
-// announcer carries out announcements in its own goroutine. A newer order ends the one that runs, so
-// that however often a link flaps there is one stream of frames. What nobody was told yet is told with the newer one.
+// announcer sends announcements in its own goroutine. A new request ends the running one, so that a flapping link
+// causes one stream of frames. The new one includes what was not sent yet.
 type announcer struct {
 	source    AddressSource
 	send      func(id int, frame []byte) error
@@ -93,10 +93,10 @@ type announcer struct {
 	plan      atomic.Pointer[spread.Plan] // in force; nil: none has been
 
 	mu      sync.Mutex
-	pending *announcement // ordered and not begun
+	pending *announcement // requested and not started
 }
 
-// request hands over an announcement.
+// request passes an announcement to the goroutine.
 func (c *announcer) request(a announcement) {
 	c.mu.Lock()
 	if c.pending != nil {
@@ -114,7 +114,7 @@ func (c *announcer) wakeRun() {
 	}
 }
 
-// next returns what is to be announced next, with what was left of an order that a newer one ended.
+// next returns the next announcement, with what is left of one that it ended.
 func (c *announcer) next(left *announcement) *announcement {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -148,10 +148,10 @@ func (c *announcer) run(ctx context.Context) {
 	}
 }
 
-// announce sends everything a.count times, until ctx ends or there is a newer order. It reports whether everything was
+// announce sends everything a.count times, until ctx ends or a new request comes. It reports whether everything was
 // sent once.
 func (c *announcer) announce(ctx context.Context, a announcement) bool {
-	// Addresses are told as often as the settings say, the rest once at least.
+	// Addresses are announced announce_count times, the rest once at least.
 	if a.count == 0 {
 		a.tell &^= modes.TellAddresses
 	}
@@ -161,7 +161,7 @@ func (c *announcer) announce(ctx context.Context, a announcement) bool {
 		}
 		var what Announcement
 		if c.source != nil && a.tell&(modes.TellAddresses|modes.TellGroups) != 0 {
-			// Read each time: an address may have come or gone since.
+			// Read each time: addresses come and go.
 			var err error
 			if what, err = c.source.Announcement(ctx); err != nil && ctx.Err() == nil {
 				c.log.Warn("addresses could not be read, announcing what is known", "err", err)
@@ -189,7 +189,7 @@ func (c *announcer) announce(ctx context.Context, a announcement) bool {
 	return true
 }
 
-// stillBehind returns those of guests that have not been heard elsewhere since they were to be announced.
+// stillBehind returns the stations that have not moved away since the request.
 func (c *announcer) stillBehind(guests []StationPath) []StationPath {
 	pl := c.plan.Load()
 	if pl == nil {
@@ -201,8 +201,7 @@ func (c *announcer) stillBehind(guests []StationPath) []StationPath {
 	})
 }
 
-// pause waits for d and returns whether to go on: not when there is a newer order, which must not
-// wait for the rest of this one.
+// pause waits for d, and returns false when ctx has ended or a new request has come.
 func (c *announcer) pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -210,14 +209,14 @@ func (c *announcer) pause(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	case <-c.wake:
-		c.wakeRun() // run is to see it too
+		c.wakeRun() // for run
 		return false
 	case <-t.C:
 		return true
 	}
 }
 
-// frames builds the frames: addresses first, because traffic waits for them.
+// frames builds the frames: addresses first, since traffic waits for them.
 func (a *announcement) frames(what Announcement) (sends []spread.Send) {
 	by := func(via []int, f []byte) {
 		for _, id := range via {
@@ -245,7 +244,7 @@ func (a *announcement) frames(what Announcement) (sends []spread.Send) {
 	return sends
 }
 
-// announcedMAC is a MAC as it is told, and by which members: zero stands for the adapter's.
+// announcedMAC returns the MAC to announce, and by which members; zero stands for the adapter's.
 func (a *announcement) announcedMAC(m frame.MAC) (frame.MAC, []int) {
 	switch {
 	case m == 0:
@@ -259,8 +258,8 @@ func (a *announcement) announcedMAC(m frame.MAC) (frame.MAC, []int) {
 	return m, nil
 }
 
-// groupReports builds the group reports of one address. They come from the adapter's own MAC, whosever the groups are: a
-// switch is to send a group to where groups are taken in, and to learn nobody there who is elsewhere.
+// groupReports builds the IGMP or MLD reports of one address. Their source is the adapter's MAC, whoever listens: the
+// switch must send groups to where they are received, and learn no other MAC there.
 func (a *announcement) groupReports(g GroupReport, add func([]byte)) {
 	var v4, v6 []netip.Addr
 	for _, ip := range g.Groups {

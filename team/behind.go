@@ -9,45 +9,43 @@ import (
 )
 
 const (
-	// maxStations bounds what a guest can make us remember.
+	// maxStations bounds the table against a guest that forges source MACs.
 	maxStations = 4096
-	// maxVLANsPerMAC is the most VLANs in which one MAC is remembered.
+	// maxVLANsPerMAC bounds the VLANs of one MAC.
 	maxVLANsPerMAC = 16
-	// stationAge is the longest that a MAC stays without being seen.
+	// stationAge is how long a silent station stays.
 	stationAge = 300 * time.Second
-	// fdbPublishGap is the least time between two Plans that only learn MACs.
+	// fdbPublishGap is the least time between two Plans that only add stations.
 	fdbPublishGap = 10 * time.Millisecond
-	// maxStationMoves is how often in behindHold a station is forgotten because it was heard elsewhere. One that speaks
-	// from both sides, as a forger has it, costs no more Plans than that.
+	// maxStationMoves bounds how often in stationMoveWindow a station is removed because it moved. A forger that sends from
+	// both sides costs no more Plans than that.
 	maxStationMoves   = 6
 	stationMoveWindow = time.Minute
 )
 
-// fdb is the table of the stations that live behind the adapter (bridge, VM, macvlan): those of which was heard from
-// there last.
+// fdb is the forwarding database of the stations behind the adapter (bridge guests, VMs, macvlans).
 //
-// The data path reports a station that the adapter sends from only where the Plan does not have it, or asks for it. The
-// table is therefore kept in two generations. When the young one has lasted half the age, it becomes the old one, of
-// which the Plan asks who still sends: those are young again with their next frame. What was the old one leaves the
-// Plan. One that is heard from elsewhere, and not from here meanwhile, has moved there, and leaves the Plan at once:
-// nothing of it is to be claimed from its new place. One that is still here must not, for it would be reached by
-// another member for a moment.
+// The data path reports a station only if the Plan does not list it, or lists it as ageing. The table has two
+// generations. After half the age, the young one becomes the old one, which the Plan lists as ageing: stations that
+// still send become young again with their next frame. What was old leaves the Plan. A station that is heard from
+// another port, and not from the adapter, has moved and leaves the Plan at once: no frame must claim it here. A station
+// that is still here must stay, or it would be reached by another member for a moment.
 type fdb struct {
 	young, old  map[frame.Station]bool
-	moved       map[frame.Station]stationMoves // that were heard elsewhere, for behindHold
-	vlans       map[frame.MAC]int              // in how many each MAC is known
-	rotated     time.Time                      // when old was young
-	unpublished bool                           // has what is not published
+	moved       map[frame.Station]stationMoves // that moved away in the last stationMoveWindow
+	vlans       map[frame.MAC]int              // number of VLANs of each MAC
+	rotated     time.Time                      // when the generations were rotated
+	unpublished bool                           // has changes
 	published   time.Time
 }
 
-// stationMoves is how often a station has been heard elsewhere since a moment.
+// stationMoves counts the moves of a station since a time.
 type stationMoves struct {
 	since time.Time
 	n     int
 }
 
-// learn takes in a station that the adapter has sent from.
+// learn adds a station that the adapter has sent from.
 func (b *fdb) learn(now time.Time, s frame.Station) {
 	m, aged := s.MAC(), b.old[s]
 	if m == 0 || m.Multicast() || b.young[s] || !aged && (b.len() >= maxStations || b.vlans[m] >= maxVLANsPerMAC) {
@@ -71,7 +69,7 @@ func (b *fdb) learn(now time.Time, s frame.Station) {
 	b.unpublished = true
 }
 
-// removeMAC takes a MAC out that is the adapter's.
+// removeMAC removes a MAC that is the adapter's own.
 func (b *fdb) removeMAC(m frame.MAC) {
 	ours := func(s frame.Station, _ bool) bool { return s.MAC() == m }
 	maps.DeleteFunc(b.young, ours)
@@ -79,7 +77,7 @@ func (b *fdb) removeMAC(m frame.MAC) {
 	delete(b.vlans, m)
 }
 
-// moveAway takes in that a station is heard from elsewhere, and the adapter does not send from it any more.
+// moveAway removes a station that is heard from another port, and no longer from the adapter.
 func (b *fdb) moveAway(now time.Time, s frame.Station) {
 	if !b.young[s] && !b.old[s] {
 		return
@@ -87,7 +85,7 @@ func (b *fdb) moveAway(now time.Time, s frame.Station) {
 	maps.DeleteFunc(b.moved, func(_ frame.Station, m stationMoves) bool { return now.Sub(m.since) >= stationMoveWindow })
 	m, moved := b.moved[s]
 	if m.n >= maxStationMoves || !moved && len(b.moved) >= maxStations {
-		return // told of again if it goes on
+		return // reported again if it goes on
 	}
 	if b.moved == nil {
 		b.moved = map[frame.Station]stationMoves{}
@@ -103,7 +101,7 @@ func (b *fdb) moveAway(now time.Time, s frame.Station) {
 	b.unpublished = true
 }
 
-// countRemoved takes a station that has left the table off its MAC's VLANs.
+// countRemoved updates the VLAN count of a removed station's MAC.
 func (b *fdb) countRemoved(s frame.Station) {
 	if m := s.MAC(); b.vlans[m] > 1 {
 		b.vlans[m]--
@@ -112,7 +110,7 @@ func (b *fdb) countRemoved(s frame.Station) {
 	}
 }
 
-// age turns the generations and returns whether the table is to be published.
+// age rotates the generations, and reports whether the table is due to be published.
 func (b *fdb) age(now time.Time) bool {
 	if b.len() > 0 && now.Sub(b.rotated) >= stationAge/2 {
 		b.unpublished = true
@@ -124,7 +122,7 @@ func (b *fdb) age(now time.Time) bool {
 	return b.unpublished && now.Sub(b.published) >= fdbPublishGap
 }
 
-// publish returns the table and its old part, sorted.
+// publish returns all stations and the ageing ones, sorted.
 func (b *fdb) publish(now time.Time) (all, old []frame.Station) {
 	b.unpublished, b.published = false, now
 	old = slices.Sorted(maps.Keys(b.old))
@@ -135,7 +133,7 @@ func (b *fdb) publish(now time.Time) (all, old []frame.Station) {
 
 func (b *fdb) len() int { return len(b.young) + len(b.old) }
 
-// deadline is when tick has something to do.
+// deadline is when age has something to do.
 func (b *fdb) deadline() (d time.Time) {
 	if b.len() > 0 {
 		d = b.rotated.Add(stationAge / 2)
@@ -146,7 +144,7 @@ func (b *fdb) deadline() (d time.Time) {
 	return d
 }
 
-// earlier returns the first of two deadlines of which zero is never.
+// earlier returns the first of two deadlines; zero is never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b

@@ -7,12 +7,11 @@ import (
 	"nicteam/internal/settings"
 )
 
-// A member whose link is up can be unfit all the same: by a NIC with a smaller MTU than the adapter's the largest
-// frames are lost, without a word to who sent them; and where each member sends with its own MAC, two that have the
-// same one take each other's place in the switch's memory. The unfit one is not used while another member can carry.
+// A member with link can be unfit. With a smaller MTU than the adapter's it loses the largest frames silently. Where each
+// member sends with its own MAC, two with the same MAC displace each other in the switch's MAC table. An unfit member is not
+// used while another one can carry.
 
-// updateFitness says of every member whether it is unfit, and has a warning stand for those that are used for want of
-// another.
+// updateFitness decides which members are unfit, and warns of those that are used for want of another.
 func (l *Loop) updateFitness() {
 	for _, m := range l.members {
 		m.unfit = ""
@@ -43,11 +42,11 @@ func (l *Loop) updateFitness() {
 	}
 }
 
-// mtuTooSmall reports whether m's NIC cannot carry all that the adapter sends.
+// mtuTooSmall reports whether m's MTU is below the adapter's.
 func (l *Loop) mtuTooSmall(m *member) bool { return m.info.MTU > 0 && m.info.MTU < l.mtu }
 
-// macHolder is the member that keeps m from being used because it has the same MAC and is up, too; nil for none. It is the
-// one of them that is used, else the first.
+// macHolder returns the usable member with m's MAC that keeps m from being used, nil for none: the one in use, else the
+// first.
 func (l *Loop) macHolder(m *member) *member {
 	if !perMember(l.cfg) || m.link.MAC == 0 || m.draining || !m.linkUp() {
 		return nil
@@ -70,7 +69,7 @@ func (l *Loop) macHolder(m *member) *member {
 // perMember reports whether every member sends with its own MAC.
 func perMember(c settings.Config) bool { return c.Mode.OwnMACs(c.Balance) }
 
-// checkDuplicateMACs refuses a mode in which every member sends with its own MAC where two have the same one.
+// checkDuplicateMACs refuses a mode in which every member sends with its own MAC while two have the same one.
 func (l *Loop) checkDuplicateMACs(next settings.Config) *api.Problem {
 	if !perMember(next) || perMember(l.cfg) {
 		return nil

@@ -10,36 +10,35 @@ import (
 )
 
 const (
-	// countersInterval is how often the data path is asked what came in where nothing should: a planned change
-	// of the active member must know of a switch that floods by then, or doubles what comes meanwhile.
+	// countersInterval is how often the counters are read. A planned change of the active member must know by then
+	// whether the switch floods, or frames arrive twice during the overlap.
 	countersInterval = 100 * time.Millisecond
-	// floodingSettle is how long after a change a switch that learns may still send the old way.
+	// floodingSettle is how long after a change a learning switch may still send by the old port.
 	floodingSettle = 2 * modes.Overlap
-	// floodingFrames in floodingSpan are more than a switch floods because it has just forgotten
-	// an address.
+	// floodingFrames in floodingSpan are more than the flooding after a MAC table entry has aged out.
 	floodingFrames = 100
 	floodingSpan   = time.Second
-	// floodingGap is the least time between two answers to flooding.
+	// floodingGap is the least time between two responses to flooding.
 	floodingGap = time.Minute
-	// floodingAfterFailover is how long after a failover no answer is due.
+	// floodingAfterFailover is how long after a failover there is no response.
 	floodingAfterFailover = 2 * time.Second
-	// strayFrames within straySpan are what modes are told of: a switch that floods does so with each frame, and one frame
-	// that somebody else has sent is not to end overlaps, by which planned changes lose nothing.
+	// strayFrames within straySpan make a flooding switch for the mode, which then ends rx overlaps. A single
+	// frame, which anyone may have sent, must not: overlaps keep planned changes lossless.
 	strayFrames = 3
 	straySpan   = 10 * time.Second
-	// floodingAge is how long modes are told of flooding after it was last seen.
+	// floodingAge is how long after the last stray frame the switch counts as flooding.
 	floodingAge = 5 * time.Minute
 )
 
-// flood is what a member was sent that was for another.
+// flood counts the frames that a member was sent for another one.
 type flood struct {
 	since      time.Time // when frames began to count
 	frames     uint64
 	answeredAt time.Time // when it was last answered
 }
 
-// flooding answers a switch that does not know where the adapter's address is: it is told, and so
-// are people. It is no warning, because a team works with such a switch, only not as fast.
+// flooding responds to a switch that does not know where the adapter's MAC is: learning frames, and an event. It is no
+// warning: the team works with such a switch, only slower.
 func (l *Loop) flooding(now time.Time, in Flooding, out *Output) {
 	m := l.byID(in.ID)
 	if m == nil || in.Frames == 0 || now.Sub(l.collectingGrewAt) < floodingSettle {
@@ -73,17 +72,17 @@ func (l *Loop) flooding(now time.Time, in Flooding, out *Output) {
 }
 
 const (
-	// idleFrames between two looks are so few that the carrier watch may rest.
+	// idleFrames between two looks are so few that carriers are read at PollIdle.
 	idleFrames = 10
-	// busyFrames between two looks are so many that every millisecond counts.
+	// busyFrames between two looks are so many that they are read at PollBusy.
 	busyFrames = 100
-	// idleCountersInterval is how often the counters and the carriers are read then.
+	// idleCountersInterval is how often counters and carriers are read when idle.
 	idleCountersInterval = 200 * time.Millisecond
 )
 
-// watchCounters tells the control loop, ten times a second while frames move, which members were sent frames that the switch
-// should have sent by another, and the carrier watch whether there is anything to lose; and once a second the history what was
-// carried, which so needs no wake-up of its own. It has its own goroutine because a data path that is opening a NIC may be slow to count.
+// watchCounters reads the counters ten times a second while frames move. It reports stray frames to the control loop,
+// sets the poll rate of carriers, and adds to the traffic history once a second, without a wake-up of its own. It has
+// its own goroutine because a data path that opens a NIC answers slowly.
 func (t *Team) watchCounters(ctx context.Context) {
 	look := time.NewTicker(countersInterval)
 	defer look.Stop()
@@ -126,7 +125,7 @@ func (t *Team) watchCounters(ctx context.Context) {
 	}
 }
 
-// totalFrames is how many frames there were, delivered or not.
+// totalFrames is the number of frames, delivered or not.
 func (c *Counters) totalFrames() (n uint64) {
 	for i := range c.Members {
 		m := &c.Members[i]

@@ -13,8 +13,7 @@ const (
 	followerBuffer = 256  // events that a follower may be behind before it loses some
 )
 
-// eventLog remembers the last events and passes on new ones. A follower that is slow loses events;
-// it never holds anybody up.
+// eventLog keeps the last events and delivers new ones. A slow follower loses events; it never blocks anybody.
 type eventLog struct {
 	mu        sync.Mutex
 	ring      []api.Event
@@ -42,7 +41,7 @@ func (h *eventLog) add(events []api.Event) {
 	}
 }
 
-// sinceTime returns the events remembered that are not before t, oldest first.
+// sinceTime returns the events from t on, oldest first.
 func (h *eventLog) sinceTime(t time.Time) []api.Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -59,7 +58,7 @@ func (h *eventLog) sinceLocked(t time.Time) []api.Event {
 	return list
 }
 
-// follow delivers past, if wanted, and then what comes until ctx ends, with no gap between.
+// follow delivers past events, if replay, and then new ones until ctx ends, with no gap between.
 func (h *eventLog) follow(ctx context.Context, replay bool, t time.Time) <-chan api.Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()

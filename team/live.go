@@ -10,8 +10,7 @@ import (
 	"nicteam/modes/steer"
 )
 
-// Status is the state as it is now, counters included. It may be called from any goroutine; the
-// result is the caller's.
+// Status returns the status with counters. Any goroutine may call it; the result is the caller's.
 func (t *Team) Status() *api.Status {
 	v := t.snapshot.Load()
 	s := *v.status
@@ -47,7 +46,7 @@ func (t *Team) Status() *api.Status {
 	return &s
 }
 
-// Members are the members as the control loop knows them, without counters.
+// Members returns the members of the status, without counters.
 func (t *Team) Members() []api.Member {
 	return append([]api.Member{}, t.snapshot.Load().status.Members...)
 }
@@ -59,8 +58,8 @@ func (t *Team) counters() *Counters {
 	return &c
 }
 
-// since are the counters less what they were when the member joined. A data path that begins anew
-// with each member has nothing to be taken off.
+// since returns the counters minus base, what they were when the member joined. base is nil for a data path that starts at
+// zero with each member.
 func (m MemberCounters) since(base *MemberCounters) MemberCounters {
 	if base == nil {
 		return m
@@ -79,7 +78,7 @@ func (m MemberCounters) since(base *MemberCounters) MemberCounters {
 	return m
 }
 
-// counterDiff is now - was of a total that may have begun anew.
+// counterDiff is now - was of a total that may have been reset.
 func counterDiff(now, was uint64) uint64 {
 	if now < was {
 		return now
@@ -87,8 +86,7 @@ func counterDiff(now, was uint64) uint64 {
 	return now - was
 }
 
-// summary are the counters as a Status shows them: drops that are part of healthy work appear only
-// among the reasons.
+// summary returns the counters for the Status. Expected drops appear only among the reasons.
 func (m *MemberCounters) summary() (rx, tx api.MemberCount, reasons map[string]uint64) {
 	for p := range m.RX {
 		rx.Count.Add(m.RX[p])
@@ -115,7 +113,7 @@ type Sample struct {
 	Time     time.Time
 	Team     string
 	Members  []MemberSample
-	Counters Counters // of all ids, those of members that have left included
+	Counters Counters // of all ids, including members that have left
 }
 
 // MemberSample is a member's part of a Sample.
@@ -150,13 +148,13 @@ func (t *Team) Explain(f spread.Flow) spread.Explanation {
 	return spread.Explain(v.plan, flows, v.name, f)
 }
 
-// Peers are the peers that the mode steers, by address; none in modes that steer none.
+// Peers returns the peers that the mode steers, by address; none in other modes.
 func (t *Team) Peers(ctx context.Context) ([]steer.Peer, error) {
 	out, err := t.post(ctx, request{in: ListPeers{}})
 	return out.Peers, err
 }
 
-// MemberName is the name of the member with that id, "" when there is none.
+// MemberName returns the name of a member id, "" for none.
 func (t *Team) MemberName(id int) string { return t.snapshot.Load().name(id) }
 
 func (v *snapshot) name(id int) string {

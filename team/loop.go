@@ -16,8 +16,8 @@ import (
 	"nicteam/monitor"
 )
 
-// Loop is the control loop without its goroutine: it owns all mutable state of a team and decides.
-// It is called from one goroutine.
+// Loop decides. It is the control loop without its goroutine and owns all mutable state of a team. One goroutine calls
+// it.
 type Loop struct {
 	cfg     settings.Config
 	adapter frame.MAC
@@ -28,7 +28,7 @@ type Loop struct {
 	mode        modes.Mode
 	plan        *spread.Plan
 	members     []*member        // by id
-	takenIDs    spread.MemberSet // ids of members, of those that join and of those that leave
+	takenIDs    spread.MemberSet // of members, present, joining or leaving
 	joining     map[int]Link     // those that join
 	lastID      int
 	fdb         fdb
@@ -36,36 +36,36 @@ type Loop struct {
 	warnings    map[string]string
 	startNotes  []string          // of the start
 	advice      map[string]string // warnings that leave the state as it is
-	adapterDown bool              // the adapter is, by somebody's hand
+	adapterDown bool              // administratively
 
 	floods           map[int]*flood
 	floodSeen        time.Time    // on any
-	strayWindow      time.Time    // when strays began to count
-	strayCount       uint64       // frames for the adapter that came in where they should not
-	previousPlan     *spread.Plan // of the mode before, until the new one knows
-	collectingGrewAt time.Time    // when the Plan last had a member collect that did not before
+	strayWindow      time.Time    // start of the stray count
+	strayCount       uint64       // frames for the adapter received by a member that does not collect
+	previousPlan     *spread.Plan // of the previous mode, until the new one has seen it
+	collectingGrewAt time.Time    // when a Plan last added a collecting member
 
-	lastMeasured time.Time // when the mode was last shown what the data path has seen
-	forcedMoves  uint64    // moves of flows that do not pause
+	lastMeasured time.Time // when the mode last got a measurement
+	forcedMoves  uint64    // of flows that did not pause
 
 	agreementOf     func(modes.Mode) *modes.Agreement
-	agreement       *modes.Agreement // of the mode, nil for one that agrees nothing
-	lastMemory      *lacp.Memory     // as last handed out
-	modeMemory      *lacp.Memory     // for the mode, until it knows
-	inheritedMemory *lacp.Memory     // of the process before this one
+	agreement       *modes.Agreement // nil: the mode agrees nothing
+	lastMemory      *lacp.Memory     // as last given to the owner
+	modeMemory      *lacp.Memory     // for the new mode, until it has seen it
+	inheritedMemory *lacp.Memory     // of the process before
 	startedAt       time.Time
-	ended           bool // the team has said farewell
+	ended           bool // the mode has said farewell
 
-	datapath, datapathReason string // the data path that moves the frames, and why that one
+	datapath, datapathReason string // which moves the frames, and why
 
 	state, reason string
-	carrier       bool // that the adapter is to have
+	carrier       bool // wanted of the adapter
 	since         time.Time
-	dirty         bool // the mode does not know the State
+	dirty         bool // the mode has not seen the State
 	started       bool
 }
 
-// maxNotes bounds what a Status has to carry.
+// maxNotes bounds the warnings of the start.
 const maxNotes = 64
 
 // LoopOptions are what a Loop needs besides its configuration.
@@ -74,14 +74,14 @@ type LoopOptions struct {
 	Salt    uint64                                   // of the flow hash, the team's own
 	NewMode func(modes.Settings) (modes.Mode, error) // nil: modes.New
 
-	// Memory is what 802.3ad is to go on with: what a process before this one handed out last in Output.Memory, nil nothing.
+	// Memory is the last Output.Memory of the process before, nil for none.
 	Memory *lacp.Memory
 
-	Datapath, DatapathReason string // that moves the frames at first
+	Datapath, DatapathReason string // at the start
 }
 
-// NewLoop returns the loop of a team without members. cfg.Members are only looked at for weights.
-// The error is a *Problem.
+// NewLoop returns the loop of a team without members. cfg.Members give weights and port priorities to NICs that join.
+// The error is an *api.Problem.
 func NewLoop(cfg settings.Config, o LoopOptions) (*Loop, error) {
 	if o.NewMode == nil {
 		o.NewMode = modes.New
@@ -107,13 +107,13 @@ func NewLoop(cfg settings.Config, o LoopOptions) (*Loop, error) {
 	return l, nil
 }
 
-// Handle takes in what happened at now and says what is to be done. now never goes back.
+// Handle applies an input at now and returns what to do. now never goes back.
 func (l *Loop) Handle(now time.Time, in Input) (out Output) {
 	l.handle(now, in, &out)
 	return out
 }
 
-// handle is Handle, of which what was found out until a panic is not lost.
+// handle is Handle that keeps in out what was decided before a panic.
 func (l *Loop) handle(now time.Time, in Input, out *Output) {
 	if !l.started {
 		l.started, l.since, l.startedAt = true, now, now
@@ -137,7 +137,7 @@ func (l *Loop) Deadline() time.Time {
 	return d
 }
 
-// applyInput changes the state by in. A refused input has changed nothing.
+// applyInput changes the state. A refused input has changed nothing.
 func (l *Loop) applyInput(now time.Time, in Input, out *Output) *api.Problem {
 	switch in := in.(type) {
 	case LinkChanged:
@@ -238,7 +238,7 @@ func (l *Loop) applyInput(now time.Time, in Input, out *Output) *api.Problem {
 	return nil
 }
 
-// announceAll has everything told that the neighbours must know of the adapter.
+// announceAll announces all that neighbours must know of the adapter.
 func (l *Loop) announceAll(out *Output) {
 	out.Tell = modes.TellAll
 	if l.plan != nil && l.plan.PerMember && l.cfg.ReceiveBalance {
@@ -282,8 +282,7 @@ func (l *Loop) reserve(in Reserve, out *Output) *api.Problem {
 			return &api.Problem{Kind: api.Conflict, What: what, Why: "it is being added already", Fix: fix}
 		}
 	}
-	// The id that was free longest, so that the counters of a member that left are not taken for
-	// those of one that joins.
+	// Take the id that was free longest, so that counters of a member that left are not taken for those of a new one.
 	for i := 1; i <= spread.MaxMembers; i++ {
 		id := (l.lastID + i) % spread.MaxMembers
 		if !l.takenIDs.Has(id) {
@@ -298,7 +297,7 @@ func (l *Loop) reserve(in Reserve, out *Output) *api.Problem {
 
 func (l *Loop) joined(now time.Time, in Joined, out *Output) {
 	if _, ok := l.joining[in.ID]; !ok {
-		return // never reserved: the id may be somebody else's
+		return // never reserved: another member may have the id
 	}
 	delete(l.joining, in.ID)
 	out.ID, out.Link = in.ID, in.Link
@@ -323,8 +322,8 @@ func (l *Loop) joined(now time.Time, in Joined, out *Output) {
 	l.addEvent(out, now, "member-added", in.Link.Name, "")
 }
 
-// leaving finds the member that is to leave. The last one stays unless forced: who removes it by
-// mistake has no network.
+// leaving returns the member that is to leave. The last one stays unless forced: its removal by mistake would cut the
+// host off.
 func (l *Loop) leaving(name string, force bool) (*member, *api.Problem) {
 	m := l.byName(name)
 	if m == nil {
@@ -377,7 +376,7 @@ func (l *Loop) fromDatapath(now time.Time, c Control, out *Output) {
 	case ControlFrame:
 		switch {
 		case c.Member < 0 && l.plan != nil && !l.plan.PerMember:
-			// The adapter sent it under a Plan that is no longer in force. It is not to be lost by that.
+			// The adapter sent it under an earlier Plan, which handed its frames to the mode. Send it instead of losing it.
 			for _, id := range l.announceVia() {
 				out.Send = append(out.Send, spread.Send{Member: id, Frame: c.Frame})
 			}
@@ -431,7 +430,7 @@ func (l *Loop) memberNames() []string {
 	return names
 }
 
-// settings are the live settings as modes read them.
+// settings returns the live settings as modes read them.
 func (l *Loop) settings() modes.Settings {
 	return modes.Settings{Kind: l.cfg.Mode, Balance: l.cfg.Balance, Hash: l.cfg.Hash, Salt: l.salt,
 		Primary: l.cfg.Primary, PrimaryReselect: l.cfg.PrimaryReselect, Active: l.cfg.Active,
@@ -439,7 +438,7 @@ func (l *Loop) settings() modes.Settings {
 		ReceiveBalance: l.cfg.ReceiveBalance, Gain: l.cfg.Gain, Skew: l.cfg.Skew, Rebalance: l.cfg.Rebalance, LACP: l.cfg.LACP}
 }
 
-// addEvent adds an event to what is to be done.
+// addEvent adds an event to out.
 func (l *Loop) addEvent(out *Output, now time.Time, name, member, reason string) {
 	out.Events = append(out.Events, api.Event{Schema: "nicteam.event/v1", Time: now, Team: l.cfg.Team, Event: name, Member: member, Reason: reason})
 }

@@ -9,19 +9,19 @@ import (
 )
 
 const (
-	// measureMax is how often, at least, rates are looked at.
+	// measureMax is the longest time between two measurements.
 	measureMax = time.Second
-	// measureQuietRounds is how many more times that happens after the last frame, so that averages come to rest.
+	// measureQuietRounds is the number of measurements after the last frame, until averages have settled.
 	measureQuietRounds = 8
 )
 
-// rate is what a member was measured to carry; the zero value is not measured yet.
+// rate is the measured capacity of a member; zero: not measured yet.
 type rate struct {
 	bps    uint64
 	source spread.RateSource
 }
 
-// measured keeps what a Status shows of what the data path has seen, and hands it to the mode once a Rebalance.
+// measured keeps rates and forced moves for the Status, and passes the measurement to the mode once a Rebalance.
 func (l *Loop) measured(now time.Time, in Measured, out *Output) {
 	if in.Flows != nil {
 		for _, m := range l.members {
@@ -30,7 +30,7 @@ func (l *Loop) measured(now time.Time, in Measured, out *Output) {
 		}
 		l.forcedMoves = in.Flows.Forced
 	}
-	// Timers are late by a little, and not by the same each time.
+	// Timers are late by varying amounts.
 	if late := measureInterval(l.cfg.Rebalance) / 2; now.Sub(l.lastMeasured) < l.cfg.Rebalance-late {
 		return
 	}
@@ -38,7 +38,7 @@ func (l *Loop) measured(now time.Time, in Measured, out *Output) {
 	l.addEffects(now, l.mode.Handle(now, modes.Measured{Flows: in.Flows, RxBytes: in.Heard}), out)
 }
 
-// resetMeasurements forgets all that was measured under a mode.
+// resetMeasurements forgets what was measured under another mode.
 func (l *Loop) resetMeasurements() {
 	for _, m := range l.members {
 		m.measuredRate = rate{}
@@ -46,8 +46,8 @@ func (l *Loop) resetMeasurements() {
 	l.forcedMoves, l.lastMeasured = 0, time.Time{}
 }
 
-// rateOf is what a member is taken to carry, and how that is known; 0 and "" where no mode asks or the member does not
-// send.
+// rateOf returns the rate of a member and its source; 0 and "" when the mode has no rates, or the member does not
+// distribute.
 func (l *Loop) rateOf(m *member) (bps uint64, source string) {
 	if !shortest(l.plan) || !l.plan.Distributing.Has(m.id) {
 		return 0, ""
@@ -65,7 +65,7 @@ func (l *Loop) rateOf(m *member) (bps uint64, source string) {
 // shortest reports whether p has a flow table.
 func shortest(p *spread.Plan) bool { return p != nil && p.Rule == spread.RuleShortest }
 
-// measureInterval is how often to measure: a whole number of times in a Rebalance.
+// measureInterval divides a Rebalance into equal intervals of at most measureMax.
 func measureInterval(rebalance time.Duration) time.Duration {
 	if rebalance <= 0 {
 		return measureMax
@@ -73,12 +73,12 @@ func measureInterval(rebalance time.Duration) time.Duration {
 	return rebalance / ((rebalance + measureMax - 1) / measureMax)
 }
 
-// runMeasuring shows the control loop, while frames move, what the data path has seen of flows and peers. It has its own
-// goroutine because the data path copies the table between two batches, which may take a moment.
+// runMeasuring measures flows and peers while frames move. It has its own goroutine because the data path copies the
+// flow table between two batches.
 func (t *Team) runMeasuring(ctx context.Context) {
 	timer := time.NewTimer(measureMax)
 	defer timer.Stop()
-	var s *measurement // made when first wanted: most modes need none of it
+	var s *measurement // allocated when needed: most modes have none
 	for {
 		select {
 		case <-ctx.Done():
@@ -97,7 +97,7 @@ func (t *Team) runMeasuring(ctx context.Context) {
 	}
 }
 
-// measurement is what the data path has seen, as last shown.
+// measurement is the last measurement.
 type measurement struct {
 	flows       spread.FlowTable
 	heard       spread.RxBytes

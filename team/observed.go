@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Observed is what the kernel says of the adapter and of members' NICs, whoever made it so. What it leaves out is as it
-// was; a NIC that is no member's, or of a member that is absent, is ignored. Members are known by their ifindex: the
-// name may be another.
+// Observed is what the kernel reports of the adapter and of members' NICs, whoever changed it. What is left out is
+// unchanged. Members are identified by ifindex, since names change; other NICs, and members that are absent, are
+// ignored.
 type Observed struct {
 	MTU  int // the adapter's; 0: as it was
 	NICs []ObservedNIC
@@ -23,8 +23,7 @@ type ObservedNIC struct {
 	MTU int
 }
 
-// observed takes over what NICs and adapter are like. A member that comes to have the adapter's MTU has followed it,
-// which is no event of its own.
+// observed adopts changes of NICs and adapter. A member whose MTU becomes the adapter's has followed it: no event.
 func (l *Loop) observed(now time.Time, in Observed, out *Output) {
 	if in.MTU != 0 && in.MTU != l.mtu {
 		if l.mtu != 0 {
@@ -64,8 +63,8 @@ func (l *Loop) byIndex(index int) *member {
 	return nil
 }
 
-// NameAfterRenames is the name of a member whose NIC is not there when others are renamed, old to new: if one of them took its name,
-// the one that this left. So names stay different.
+// NameAfterRenames returns the name of an absent member after others were renamed, old to new. If one of them took its
+// name, it gets the name that this one left, so that names stay unique.
 func NameAfterRenames(name string, renamed map[string]string) string {
 	for was, is := range renamed {
 		if is == name && was != is {
@@ -75,8 +74,7 @@ func NameAfterRenames(name string, renamed map[string]string) string {
 	return name
 }
 
-// rename follows members' NICs to new names, by which they are managed from here on: all at once, as two may have changed
-// names.
+// rename adopts new names of members' NICs, all at once: two may have swapped names.
 func (l *Loop) rename(now time.Time, present map[string]string, out *Output) {
 	if len(present) == 0 {
 		return
@@ -111,5 +109,5 @@ func (l *Loop) rename(now time.Time, present map[string]string, out *Output) {
 	l.warnings = warned
 }
 
-// memberWarnings are the kinds of warnings that are about one member.
+// memberWarnings are the kinds of warnings about one member.
 var memberWarnings = []string{"filter", "groups", "mtu", "rejoin"}

@@ -2,8 +2,8 @@ package team
 
 import "time"
 
-// filterRefused notes that a member's NIC takes in nothing for other addresses than its own, as Wi-Fi does not, so that the
-// next Plan gives it none. The member is as good as before for everything else.
+// filterRefused marks a member whose NIC accepts frames for its own address only (Wi-Fi), so that the next Plan gives
+// it no others. It is as good as before for everything else.
 func (l *Loop) filterRefused(now time.Time, c Control, out *Output) {
 	m := l.byID(c.Member)
 	if m == nil || m.filterRefusal != "" {
@@ -13,8 +13,8 @@ func (l *Loop) filterRefused(now time.Time, c Control, out *Output) {
 	l.addEvent(out, now, "addresses-refused", m.link.Name, "it takes in frames for its own address only: "+m.filterRefusal)
 }
 
-// syncFilterWarnings has a warning stand for as long as the Plan wants of a NIC what that has refused: some modes know no
-// other way.
+// syncFilterWarnings warns of each member whose NIC refuses an address that the Plan needs: some modes have no other
+// way.
 func (l *Loop) syncFilterWarnings() {
 	for _, m := range l.members {
 		if m.filterRefusal == "" {
@@ -28,7 +28,7 @@ func (l *Loop) syncFilterWarnings() {
 	}
 }
 
-// syncGroupWarning has a warning stand while a member's NIC takes in groups otherwise than the Plan wants.
+// syncGroupWarning warns while a member's NIC does not filter groups as the Plan wants.
 func (l *Loop) syncGroupWarning(c Control) {
 	m := l.byID(c.Member)
 	if m == nil {

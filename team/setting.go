@@ -11,7 +11,7 @@ import (
 	"nicteam/modes"
 )
 
-// change puts another configuration in force, or refuses it before anything is changed.
+// change adopts another configuration, or refuses it before anything is changed.
 func (l *Loop) change(now time.Time, next settings.Config, out *Output) *api.Problem {
 	if f := settings.CheckLive(&next); f != nil {
 		return settingProblem(f)
@@ -26,12 +26,12 @@ func (l *Loop) change(now time.Time, next settings.Config, out *Output) *api.Pro
 	if p := l.checkDuplicateMACs(next); p != nil {
 		return p
 	}
-	// A wish for an active member ends with the mode that has one.
+	// A wanted active member is dropped with the mode that has one.
 	if next.Active == l.cfg.Active && !single(next) {
 		next.Active = ""
 	}
 	was := l.cfg
-	// 802.3ad takes balance as it comes: partners are not to notice.
+	// 802.3ad adopts balance without a new mode: partners must not notice.
 	if next.Mode != was.Mode || next.Balance != was.Balance && !next.Mode.LiveBalance() {
 		l.cfg = next
 		m, err := l.newMode(l.settings())
@@ -41,7 +41,7 @@ func (l *Loop) change(now time.Time, next settings.Config, out *Output) *api.Pro
 		}
 		l.replaceMode(now, m, out)
 	}
-	// What only moves in with a new process stays as it is.
+	// Team and Members are not live.
 	next.Team, next.Members = was.Team, was.Members
 	l.cfg, l.dirty = next, true
 	for _, m := range l.members {
@@ -65,7 +65,7 @@ func (l *Loop) change(now time.Time, next settings.Config, out *Output) *api.Pro
 	return nil
 }
 
-// settingEvents tells of each live setting that differs and has no event of its own.
+// settingEvents adds an event for each live setting that differs and has no event of its own.
 func (l *Loop) settingEvents(now time.Time, was, next *settings.Config, out *Output) {
 	text := func(s *settings.Setting, c *settings.Config) string { return cmp.Or(s.Text(c), "not set") }
 	for i := range settings.Table {
@@ -79,7 +79,7 @@ func (l *Loop) settingEvents(now time.Time, was, next *settings.Config, out *Out
 	}
 }
 
-// memberSettings are those that next gives to single members.
+// memberSettings returns the settings of members in next by name.
 func (l *Loop) memberSettings(next settings.Config) (map[string]settings.MemberConfig, *api.Problem) {
 	of := map[string]settings.MemberConfig{}
 	for _, m := range next.Members {
@@ -95,8 +95,8 @@ func (l *Loop) memberSettings(next settings.Config) (map[string]settings.MemberC
 	return of, nil
 }
 
-// checkNames refuses names of members that are none. What was there before may stay: a primary
-// that left comes back as primary.
+// checkNames refuses names that are not members. Names that were configured before may stay: a primary that left comes
+// back as primary.
 func (l *Loop) checkNames(next settings.Config) *api.Problem {
 	if next.Primary != "" && next.Primary != l.cfg.Primary && l.byName(next.Primary) == nil {
 		return noMember(next.Primary, l.memberNames())
@@ -122,7 +122,7 @@ func (l *Loop) checkNames(next settings.Config) *api.Problem {
 // single reports whether one member sends everything.
 func single(c settings.Config) bool { return c.Mode.OneActive(c.Balance) }
 
-// settingProblem is a fault of a live setting.
+// settingProblem makes a problem of a fault.
 func settingProblem(f *settings.Fault) *api.Problem {
 	return &api.Problem{Kind: api.Usage, What: f.Key + ": " + f.What, Why: f.Why, Fix: f.Fix}
 }

@@ -13,8 +13,8 @@ import (
 	"nicteam/modes/spread"
 )
 
-// reconcile brings everything that follows from the state in line with it: verdicts, the mode, the
-// Plan, the team's own state. Events are in the order in which one thing led to the next.
+// reconcile derives everything from the state: verdicts, the mode, the Plan, the team's state. Events are in the order
+// of cause and effect.
 func (l *Loop) reconcile(now time.Time, out *Output) {
 	l.updateVerdicts(now, out)
 	if l.fdb.age(now) {
@@ -32,7 +32,7 @@ func (l *Loop) reconcile(now time.Time, out *Output) {
 	}
 }
 
-// runMode has the mode do what is due, and takes its Plan.
+// runMode lets the mode handle what is due, and adopts its Plan.
 func (l *Loop) runMode(now time.Time, out *Output) {
 	if d := l.mode.Deadline(); !d.IsZero() && !now.Before(d) {
 		l.addEffects(now, l.mode.Handle(now, modes.Tick{}), out)
@@ -43,7 +43,7 @@ func (l *Loop) runMode(now time.Time, out *Output) {
 		l.previousPlan, l.modeMemory = nil, nil
 	}
 	if p := l.mode.Plan(); p != l.plan {
-		// The end of an overlap is no change for the switch: it has learnt by then.
+		// The end of an overlap does not count: the switch has learnt by then.
 		if l.plan == nil || p.Collecting&^l.plan.Collecting != 0 {
 			l.collectingGrewAt = now
 		}
@@ -51,9 +51,9 @@ func (l *Loop) runMode(now time.Time, out *Output) {
 	}
 }
 
-// updateVerdicts gives every member its verdict.
+// updateVerdicts decides which members are usable.
 func (l *Loop) updateVerdicts(now time.Time, out *Output) {
-	others := 0 // members that can be used whatever becomes of those whose delay runs
+	others := 0 // usable members without an up-delay
 	for _, m := range l.members {
 		m.debounce.Tick(now)
 	}
@@ -91,7 +91,7 @@ func (l *Loop) updateVerdicts(now time.Time, out *Output) {
 	}
 }
 
-// skipUpDelay ends the up-delay of the member that has waited longest: there is no other to use.
+// skipUpDelay ends the up-delay of the member that has waited longest, because no other is usable.
 func (l *Loop) skipUpDelay() {
 	var first *member
 	for _, m := range l.members {
@@ -108,7 +108,7 @@ func (l *Loop) skipUpDelay() {
 	}
 }
 
-// modeState is the State as the mode is to know it.
+// modeState returns the State for the mode.
 func (l *Loop) modeState(now time.Time) modes.State {
 	behind, ageing := l.fdb.publish(now)
 	s := modes.State{Adapter: l.adapter, Settings: l.settings(), Behind: behind, Ageing: ageing, RxMode: l.rxMode, Before: l.previousPlan, Memory: l.modeMemory,
@@ -123,7 +123,7 @@ func (l *Loop) modeState(now time.Time) modes.State {
 	return s
 }
 
-// addEffects notes what the mode wants done.
+// addEffects adds what the mode wants to out.
 func (l *Loop) addEffects(now time.Time, e modes.Effects, out *Output) {
 	out.Send = append(out.Send, e.Send...)
 	out.Tell |= e.Tell
@@ -133,7 +133,7 @@ func (l *Loop) addEffects(now time.Time, e modes.Effects, out *Output) {
 	}
 }
 
-// updateState gives the team its state.
+// updateState sets the team's state and carrier.
 func (l *Loop) updateState(now time.Time, out *Output) {
 	state, reason := l.teamState()
 	l.carrier = state != "down"
@@ -147,7 +147,7 @@ func (l *Loop) updateState(now time.Time, out *Output) {
 	l.state, l.reason = state, reason
 }
 
-// teamState is the team's state with the reason in words.
+// teamState returns the team's state and the reason.
 func (l *Loop) teamState() (state, reason string) {
 	var not, reasons []string // members that are not usable, and why
 	usable, staying := 0, 0
@@ -190,7 +190,7 @@ func (l *Loop) teamState() (state, reason string) {
 	return "degraded", strings.Join(reasons, "; ")
 }
 
-// fillAnnouncement completes what the neighbours are to be told with the ways by which they are told.
+// fillAnnouncement completes an announcement: by which members, with which MAC, of which stations.
 func (l *Loop) fillAnnouncement(out *Output) {
 	if out.Via = l.announceVia(); len(out.Via) == 0 {
 		out.Tell = 0
@@ -217,8 +217,7 @@ func (l *Loop) fillAnnouncement(out *Output) {
 	}
 }
 
-// announceVia lists the members by which announcements go: the active one, every one in broadcast, else
-// the first that may send.
+// announceVia returns the members that announce: the active one, all in broadcast, else the first that distributes.
 func (l *Loop) announceVia() (ids []int) {
 	if l.plan == nil {
 		return nil
@@ -253,7 +252,7 @@ func (l *Loop) memberName(id int) string {
 	return ""
 }
 
-// Status is the state without counters and without what only the host knows of the adapter.
+// Status returns the status without counters and without what only the host knows of the adapter.
 func (l *Loop) Status() *api.Status {
 	s := &api.Status{Schema: "nicteam.status/v1", Team: l.cfg.Team, Mode: l.cfg.Mode.String(), State: l.state, Reason: l.reason,
 		Since: l.since, Active: l.memberName(activeOf(l.plan)), Balance: l.cfg.Balance,
@@ -273,7 +272,7 @@ func (l *Loop) Status() *api.Status {
 			}
 		}
 		if l.plan != nil {
-			// Where all collect always, one without a link still cannot.
+			// A Plan may let all collect; a member without link still cannot.
 			st.Collecting, st.Distributing = st.Link && l.plan.Collecting.Has(m.id), l.plan.Distributing.Has(m.id)
 		}
 		s.Members = append(s.Members, st)
@@ -293,7 +292,7 @@ func (l *Loop) Status() *api.Status {
 	return s
 }
 
-// Config is the configuration in force, with the members as they are.
+// Config returns the configuration in force, with the present members.
 func (l *Loop) Config() settings.Config {
 	c := l.cfg
 	c.Members = nil

@@ -8,8 +8,7 @@ type Speed struct {
 	Duplex string // "full", "half" or "" unknown
 }
 
-// kernelCounts is what of the team's frames passes the TAP, whose driver counts. A program that redirects a frame to a TAP,
-// or away from it, gets past the driver.
+// kernelCounts says what the kernel's counters of the adapter have.
 func (l *Loop) kernelCounts() string {
 	if l.datapath == "fastpath" {
 		return "relayed"

@@ -19,8 +19,7 @@ import (
 	"nicteam/monitor"
 )
 
-// Options are what a Team is made of. Adapter, Datapath and Source are needed, the rest may be
-// left out.
+// Options configure a Team. Adapter, Datapath and Source are required.
 type Options struct {
 	Config   settings.Config
 	MAC      frame.MAC // the adapter's
@@ -29,12 +28,12 @@ type Options struct {
 	Datapath Datapath // stays the caller's to close, after Run
 	Source   monitor.Source
 
-	// Memory is what 802.3ad is to go on with after a process before this one, nil nothing. Remember is given what a next
-	// one is to go on with, whenever that changes, the last of it before Run returns; it may take its time. nil: nobody remembers.
+	// Memory is the LACP state of the process before, nil for none. Remember stores it for the next one, whenever it changes, and
+	// is called last before Run returns; it may be slow. nil: not stored.
 	Memory   *lacp.Memory
 	Remember func(*lacp.Memory)
 
-	AddressSource AddressSource      // nil: only MACs behind the adapter are announced
+	AddressSource AddressSource      // nil: only stations are announced
 	AdapterInfo   func() api.Adapter // index, MTU, addresses; read when a Status is asked for
 
 	DatapathName, DatapathReason string // for the Status, until OnDatapath says otherwise
@@ -55,23 +54,23 @@ type Team struct {
 	links    chan monitor.LinkState
 	ended    chan struct{}
 
-	memberLock chan struct{} // held by Return and Leave, so that neither closes what the other has opened
+	memberLock chan struct{} // held by Reopen and Leave, so that neither closes what the other has opened
 
 	adapter   *mailbox[adapterLink]
-	carrierOn atomic.Bool // as the adapter has it
+	carrierOn atomic.Bool // of the adapter
 	announcer *announcer
 	memory    *mailbox[*lacp.Memory]
 	events    eventLog
 	recorder  *trafficRecorder
 	snapshot  atomic.Pointer[snapshot]
 
-	// Of Run's goroutine.
-	lastAdapterLink adapterLink   // as last put
-	pendingPlan     *spread.Plan  // refused by the data path, to be tried again
+	// For Run's goroutine.
+	lastAdapterLink adapterLink   // last put to adapter
+	pendingPlan     *spread.Plan  // refused by the data path
 	retryAfter      time.Duration // when
 }
 
-// snapshot is what other goroutines may see of the Loop.
+// snapshot is what other goroutines see of the Loop.
 type snapshot struct {
 	status *api.Status
 	ids    []int // of status.Members
@@ -87,7 +86,7 @@ type request struct {
 	reply chan Output
 }
 
-// New returns a team without members. The error is a *Problem.
+// New returns a team without members. The error is an *api.Problem.
 func New(o Options) (*Team, error) {
 	loop, err := NewLoop(o.Config, LoopOptions{Adapter: o.MAC, Salt: o.Salt, Memory: o.Memory, NewMode: o.NewMode, Datapath: o.DatapathName, DatapathReason: o.DatapathReason})
 	if err != nil {
@@ -110,14 +109,13 @@ func New(o Options) (*Team, error) {
 }
 
 const (
-	// applyRetry is when a Plan that the data path refused is tried again, and each time twice
-	// as late, up to applyAgainMax.
+	// applyRetry is when a refused Plan is tried again; the time doubles up to applyRetryMax.
 	applyRetry    = 100 * time.Millisecond
 	applyRetryMax = 10 * time.Second
 )
 
-// Run runs the team until ctx ends, and returns nil then. It may be called once. The adapter's
-// carrier and the data path stay as they are.
+// Run runs the team until ctx ends, and returns nil then. It is called once. The adapter's carrier and the data path
+// stay as they are.
 func (t *Team) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
@@ -138,14 +136,14 @@ func (t *Team) Run(ctx context.Context) error {
 		cancel()
 	})
 	t.runLoop(ctx)
-	close(t.ended) // before waiting: some wait for an answer that does not come any more
+	close(t.ended) // before waiting: some wait for an answer
 	cancel()
 	done.Wait()
 	t.events.end()
 	return watched
 }
 
-// runLoop is the control loop: it owns the Loop.
+// runLoop is the control loop. It owns the Loop.
 func (t *Team) runLoop(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -177,7 +175,7 @@ func (t *Team) runLoop(ctx context.Context) {
 	}
 }
 
-// untilDeadline is how long the control loop may rest.
+// untilDeadline is how long the control loop may sleep.
 func (t *Team) untilDeadline() time.Duration {
 	wait := time.Hour
 	if d := t.loop.Deadline(); !d.IsZero() {
@@ -189,8 +187,7 @@ func (t *Team) untilDeadline() time.Duration {
 	return wait
 }
 
-// execute does what the Loop wants, what is urgent first: until the Plan is in force, frames go to
-// a member that is dead.
+// execute does what the Loop wants, the Plan first: until it is in force, frames go to a dead member.
 func (t *Team) execute(out *Output, base *MemberCounters) {
 	if out.Plan != nil {
 		t.pendingPlan = out.Plan
@@ -230,7 +227,7 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 	t.publishEvents(out)
 }
 
-// publishEvents tells of the events of an Output, once.
+// publishEvents adds the events of an Output to the log, once.
 func (t *Team) publishEvents(out *Output) {
 	events := out.Events
 	out.Events = nil
@@ -240,8 +237,8 @@ func (t *Team) publishEvents(out *Output) {
 	}
 }
 
-// apply puts the pending Plan in force. A Plan that is refused is tried again, and a warning stands
-// until it is in force; who asked for what led to it is not told otherwise, for it was done.
+// apply applies the pending Plan. A refused Plan is tried again, with a warning until it is in force. The caller of the
+// input that led to it gets no error: it was done.
 func (t *Team) apply(out *Output) {
 	err := t.o.Datapath.Apply(t.pendingPlan)
 	if err == nil {
@@ -269,8 +266,8 @@ func (t *Team) warn(out *Output, text string) {
 	}
 }
 
-// runMemoryStore has the owner remember what partners must not notice the end of this process by. It has its own goroutine
-// because a file may be slow to write.
+// runMemoryStore stores the LACP state, so that partners do not notice a restart. It has its own goroutine because a
+// file may be slow to write.
 func (t *Team) runMemoryStore() {
 	for ended := false; !ended; {
 		select {
@@ -289,7 +286,8 @@ func (t *Team) runMemoryStore() {
 	}
 }
 
-// publishAfter makes the state visible to other goroutines.
+// publishAfter publishes the state after an output. joined is what the data path had counted for a new member's id
+// before.
 func (t *Team) publishAfter(out *Output, joined *MemberCounters) {
 	base := t.snapshot.Load().base
 	if joined != nil && out.Err == nil {
@@ -329,10 +327,10 @@ func (t *Team) logEvent(e api.Event) {
 	t.log.LogAttrs(context.Background(), level, e.Event, attrs...)
 }
 
-// errEnded says that the team runs no more.
+// errEnded: the team no longer runs.
 var errEnded = errors.New("the team has ended")
 
-// post has the control loop handle an input and returns what it said.
+// post passes an input to the control loop and returns its output.
 func (t *Team) post(ctx context.Context, r request) (Output, error) {
 	r.reply = make(chan Output, 1)
 	select {
@@ -342,8 +340,7 @@ func (t *Team) post(ctx context.Context, r request) (Output, error) {
 	case <-t.ended:
 		return Output{}, errEnded
 	}
-	// It has been taken, so it will be answered; the answer does not wait for anything but the
-	// data path.
+	// The loop has the request and answers it; it waits for nothing but the data path.
 	out := <-r.reply
 	return out, out.Err
 }

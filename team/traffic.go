@@ -26,7 +26,7 @@ func newRecorder() *trafficRecorder {
 	return &trafficRecorder{begun: time.Now(), history: traffic.New()}
 }
 
-// addTotals takes the totals in when a new second has begun since it last did. Only one goroutine calls it.
+// addTotals adds the totals once a second. One goroutine calls it.
 func (r *trafficRecorder) addTotals(now time.Time, v *snapshot, c *Counters) {
 	if now.Unix() == r.second {
 		return
@@ -52,8 +52,8 @@ func (r *trafficRecorder) snapshot() *traffic.Snapshot {
 	return r.history.Snapshot()
 }
 
-// RestoreHistory makes what a process before this one kept the past of the team: what WriteHistory wrote, nil for nothing, and its
-// events. It is called before Run. On an error the history is empty; the events are taken all the same.
+// RestoreHistory continues the history of the process before: what WriteHistory wrote, nil for none, and its events. It
+// is called before Run. On an error the traffic history is empty; the events are kept.
 func (t *Team) RestoreHistory(history []byte, events []api.Event) error {
 	t.events.add(events)
 	if history == nil {
@@ -67,7 +67,7 @@ func (t *Team) RestoreHistory(history []byte, events []api.Event) error {
 	return nil
 }
 
-// WriteHistory writes the history of what the team carried, for Recall.
+// WriteHistory writes the traffic history for RestoreHistory.
 func (t *Team) WriteHistory(w io.Writer) error {
 	_, err := t.recorder.snapshot().WriteTo(w)
 	if err != nil {
