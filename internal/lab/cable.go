@@ -63,7 +63,7 @@ func NewCable(a Node, nameA string, b Node, nameB string, o CableOptions) (*Cabl
 	if o.HardwareB == nil {
 		o.HardwareB = &Hardware{NoFilter: !a.isPort()}
 	}
-	if err := errors.Join(o.HardwareA.suitsVeth(), o.HardwareB.suitsVeth()); err != nil {
+	if err := errors.Join(o.HardwareA.checkVeth(), o.HardwareB.checkVeth()); err != nil {
 		return nil, fmt.Errorf("cable %s to %s: %w", nameA, nameB, err)
 	}
 	c := &Cable{A: End{a, nameA}, B: End{b, nameB}}
@@ -75,7 +75,7 @@ func NewCable(a Node, nameA string, b Node, nameB string, o CableOptions) (*Cabl
 		return nil, err
 	}
 	for _, e := range []End{c.A, c.B} {
-		if err := e.Node.plugged(e.Name); err != nil {
+		if err := e.Node.devicePlugged(e.Name); err != nil {
 			c.Close()
 			return nil, err
 		}
@@ -109,7 +109,7 @@ func (c *Cable) filterOf(e, far End, hw Hardware) (*rxFilter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cable %s: %w", e.Name, err)
 	}
-	if err := f.filterFor(e.Node.base(), e.Name); err != nil {
+	if err := f.setDevice(e.Node.base(), e.Name); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	h := far.Node.base()
@@ -171,20 +171,20 @@ func endAttrs(e End, mac net.HardwareAddr, mtu int) []*nl.RtAttr {
 // down. A Wire can be cut with both ends seeing the same.
 func (c *Cable) Cut() error {
 	err := c.B.Node.base().Down(c.B.Name)
-	c.changed()
+	c.carrierChanged()
 	return err
 }
 
 // Mend undoes Cut.
 func (c *Cable) Mend() error {
 	err := c.B.Node.base().Up(c.B.Name)
-	c.changed()
+	c.carrierChanged()
 	return err
 }
 
-func (c *Cable) changed() {
-	c.A.Node.changed(c.A.Name)
-	c.B.Node.changed(c.B.Name)
+func (c *Cable) carrierChanged() {
+	c.A.Node.carrierChanged(c.A.Name)
+	c.B.Node.carrierChanged(c.B.Name)
 }
 
 // Shape limits both directions; 0 ends that.
@@ -197,7 +197,7 @@ func (c *Cable) Shape(bitsPerSecond uint64) error {
 
 // Close removes both ends. A cable whose host is closed is gone already.
 func (c *Cable) Close() error {
-	if err := c.swallowNothing(); err != nil {
+	if err := c.stopSwallowing(); err != nil {
 		return err
 	}
 	for _, f := range []*rxFilter{c.rxA, c.rxB} {

@@ -12,8 +12,8 @@ import (
 // privateDirs are empty and separate for each isolated program, and again for each host in it.
 var privateDirs = []string{"/run/nicteam", "/etc/nicteam", "/var/lib/nicteam"}
 
-// furnish makes new namespaces habitable: it runs once, in process 1.
-func furnish() error {
+// setUpNamespaces makes new namespaces habitable: it runs once, in process 1.
+func setUpNamespaces() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}

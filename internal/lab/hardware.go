@@ -59,14 +59,14 @@ const (
 	LosesRest
 )
 
-// errUnlikeVeth is the refusal of what a veth pair cannot do.
-var errUnlikeVeth = errors.New("the kernel owns the carrier of a veth pair: " +
+// errNeedsWire is the refusal of what a veth pair cannot do.
+var errNeedsWire = errors.New("the kernel owns the carrier of a veth pair: " +
 	"Reset, SpeedUnknown, LosesFirst and LateCarrier need a Wire")
 
-// suitsVeth returns an error for hardware that only a Wire can have.
-func (hw Hardware) suitsVeth() error {
+// checkVeth returns an error for hardware that only a Wire can have.
+func (hw Hardware) checkVeth() error {
 	if hw.Reset|hw.SpeedUnknown|hw.LosesFirst|hw.LateCarrier != 0 {
-		return errUnlikeVeth
+		return errNeedsWire
 	}
 	return nil
 }

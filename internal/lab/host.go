@@ -20,10 +20,10 @@ import (
 // Node is where a cable can end: a Host, or a Switch, which puts the device into its bridge.
 type Node interface {
 	base() *Host
-	// plugged is called with each device that appears in the node.
-	plugged(name string) error
-	// changed is called when a line took or gave a device's carrier.
-	changed(name string)
+	// devicePlugged is called with each device that appears in the node.
+	devicePlugged(name string) error
+	// carrierChanged is called when a line took or gave a device's carrier.
+	carrierChanged(name string)
 	// isPort reports that devices in the node are ports of a switch, which hear all, and no NICs.
 	isPort() bool
 }
@@ -71,7 +71,7 @@ func (h *Host) build(hostname string) error {
 		return err
 	}
 	h.dir = dir
-	h.defers(func() error { return os.RemoveAll(dir) })
+	h.deferClose(func() error { return os.RemoveAll(dir) })
 	for _, d := range privateDirs {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return err
@@ -99,11 +99,11 @@ func (h *Host) build(hostname string) error {
 		return err
 	}
 	f.Close()
-	h.defers(func() error { return os.Remove(path) })
+	h.deferClose(func() error { return os.Remove(path) })
 	if err := unix.Mount(fmt.Sprintf("/proc/self/fd/%d", h.net), path, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("name namespace: %w", err)
 	}
-	h.defers(func() error { return unix.Unmount(path, unix.MNT_DETACH) })
+	h.deferClose(func() error { return unix.Unmount(path, unix.MNT_DETACH) })
 
 	h.handle, err = netlink.NewHandleAt(netns.NsHandle(h.net), unix.NETLINK_ROUTE)
 	if err != nil {
@@ -156,9 +156,9 @@ func (h *Host) unshare(hostname string) error {
 
 func (h *Host) base() *Host { return h }
 
-func (h *Host) plugged(name string) error { return h.Up(name) }
+func (h *Host) devicePlugged(name string) error { return h.Up(name) }
 
-func (h *Host) changed(string) {}
+func (h *Host) carrierChanged(string) {}
 
 func (h *Host) isPort() bool { return false }
 
@@ -233,8 +233,8 @@ func (h *Host) withLink(name, what string, f func(netlink.Link) error) error {
 	return nil
 }
 
-// defers has Close call f, the last one first.
-func (h *Host) defers(f func() error) {
+// deferClose has Close call f, the last one first.
+func (h *Host) deferClose(f func() error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.undo = append(h.undo, f)

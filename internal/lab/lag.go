@@ -55,7 +55,7 @@ func (s *Switch) LAG(name string, spread Spread, ports ...string) (*LAG, error) 
 		g.Close()
 		return nil, fmt.Errorf("group ports %v as %s: %w", ports, name, err)
 	}
-	s.defers(g.Close)
+	s.deferClose(g.Close)
 	return g, nil
 }
 
@@ -126,9 +126,9 @@ func (g *LAG) build(spread Spread) (err error) {
 	return g.refresh()
 }
 
-// Hold has nothing leave by a port while on, as an administrator does before its cable goes to another place;
+// Block has nothing leave by a port while on, as an administrator does before its cable goes to another place;
 // what comes by it is still taken.
-func (g *LAG) Hold(port string, on bool) error {
+func (g *LAG) Block(port string, on bool) error {
 	g.mu.Lock()
 	g.held[port] = on
 	g.mu.Unlock()

@@ -64,7 +64,7 @@ func NewOVS(ctx context.Context, h *Host, o OVSOptions) (*OVS, error) {
 	if err := s.start(ctx, o); err != nil {
 		return nil, fmt.Errorf("open vswitch: %w", errors.Join(err, s.Close()))
 	}
-	h.defers(s.Close)
+	h.deferClose(s.Close)
 	return s, nil
 }
 
@@ -77,7 +77,7 @@ func (o *OVS) start(ctx context.Context, options OVSOptions) (err error) {
 		"--log-file="+filepath.Join(o.dir, "ovsdb.log")); err != nil {
 		return err
 	}
-	if err := o.listens(ctx, filepath.Join(o.dir, "db.sock"), o.database); err != nil {
+	if err := o.awaitSocket(ctx, filepath.Join(o.dir, "db.sock"), o.database); err != nil {
 		return err
 	}
 	if err := o.Set(ctx, "--no-wait", "init"); err != nil {
@@ -127,7 +127,7 @@ func (o *OVS) Resume(ctx context.Context) (err error) {
 	if o.switchd, err = o.daemon("ovs-vswitchd", o.db, "--disable-system", "--unixctl="+o.control(), "--log-file="+o.logFile()); err != nil {
 		return err
 	}
-	if err := o.listens(ctx, o.control(), o.switchd); err != nil {
+	if err := o.awaitSocket(ctx, o.control(), o.switchd); err != nil {
 		return err
 	}
 	// It listens before it has read the database; this waits until it has.
@@ -152,15 +152,15 @@ func (o *OVS) Close() error {
 	return os.RemoveAll(o.dir)
 }
 
-// listens waits until a daemon has made its socket.
-func (o *OVS) listens(ctx context.Context, socket string, d *daemon) error {
+// awaitSocket waits until a daemon has made its socket.
+func (o *OVS) awaitSocket(ctx context.Context, socket string, d *daemon) error {
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		if _, err := os.Stat(socket); err == nil {
 			return nil
 		}
 		select {
 		case <-d.ended:
-			return fmt.Errorf("%s ended: %s", d.name, oneLine(d.said.Bytes()))
+			return fmt.Errorf("%s ended: %s", d.name, oneLine(d.output.Bytes()))
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(2 * time.Millisecond):
@@ -173,7 +173,7 @@ func (o *OVS) listens(ctx context.Context, socket string, d *daemon) error {
 
 func (o *OVS) run(ctx context.Context, name string, args ...string) (string, error) {
 	cmd := o.host.CommandContext(ctx, name, args...)
-	cmd.Env = o.environ()
+	cmd.Env = o.environment()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%s: %w: %s", name, err, oneLine(out))
@@ -181,23 +181,23 @@ func (o *OVS) run(ctx context.Context, name string, args ...string) (string, err
 	return string(out), nil
 }
 
-// environ keeps all of it from the places of an installed service.
-func (o *OVS) environ() []string {
+// environment keeps all of it from the places of an installed service.
+func (o *OVS) environment() []string {
 	return append(os.Environ(), "OVS_RUNDIR="+o.dir, "OVS_LOGDIR="+o.dir, "OVS_DBDIR="+o.dir, "OVS_SYSCONFDIR="+o.dir)
 }
 
 // daemon is a process that runs until it is ended.
 type daemon struct {
-	name  string
-	cmd   *Command
-	said  bytes.Buffer // to be read after ended
-	ended chan struct{}
+	name   string
+	cmd    *Command
+	output bytes.Buffer // to be read after ended
+	ended  chan struct{}
 }
 
 func (o *OVS) daemon(name string, args ...string) (*daemon, error) {
 	d := &daemon{name: name, cmd: o.host.Command(name, append(args, "-vconsole:off")...), ended: make(chan struct{})}
-	d.cmd.Env = o.environ()
-	d.cmd.Stdout, d.cmd.Stderr = &d.said, &d.said
+	d.cmd.Env = o.environment()
+	d.cmd.Stdout, d.cmd.Stderr = &d.output, &d.output
 	if err := d.cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -35,18 +35,18 @@ type rxRules struct {
 	VIDs      [4096 / 64]uint64
 }
 
-// rxKind is where a filter stands.
-type rxKind string
+// attachPoint is where a filter stands.
+type attachPoint string
 
 const (
-	rxCable rxKind = rxfilterProgRxCable
-	rxWire  rxKind = rxfilterProgRxWire
+	rxCable attachPoint = rxfilterProgRxCable
+	rxWire  attachPoint = rxfilterProgRxWire
 )
 
 var rxSpec = sync.OnceValues(loadRxfilter)
 
 // newRxFilter loads a filter. It passes nothing until filterFor has set its device.
-func newRxFilter(kind rxKind, hw Hardware) (*rxFilter, error) {
+func newRxFilter(kind attachPoint, hw Hardware) (*rxFilter, error) {
 	spec, err := rxSpec()
 	if err != nil {
 		return nil, err
@@ -78,8 +78,8 @@ func (f *rxFilter) change(by func(*rxRules)) error {
 	return nil
 }
 
-// filterFor sets the device whose lists the filter reads.
-func (f *rxFilter) filterFor(h *Host, name string) error {
+// setDevice sets the device whose lists the filter reads.
+func (f *rxFilter) setDevice(h *Host, name string) error {
 	address, err := netDevice(h, name)
 	if err != nil {
 		return err

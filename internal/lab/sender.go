@@ -53,9 +53,9 @@ func (r *Running) send() {
 	exactTimers()
 	preferThread()
 	payload := make([]byte, r.s.Size)
-	newNoise(uint64(r.run)).Read(payload)
+	newSeededReader(uint64(r.run)).Read(payload)
 	r.warmUp(payload)
-	pace := timetable{due: nanotime(), period: int64(time.Second) / int64(r.s.Rate)}
+	pace := schedule{due: nanotime(), period: int64(time.Second) / int64(r.s.Rate)}
 	r.begin(pace.due)
 	for n := 0; !r.stop.Load(); {
 		now := nanotime()
@@ -65,7 +65,7 @@ func (r *Running) send() {
 			now = nanotime()
 		}
 		// Only a late awakening is no fault of the network; a send that takes long may be one.
-		if missed := pace.leave(now); slept && missed.length() > 0 {
+		if missed := pace.sent(now); slept && missed.length() > 0 {
 			r.lateMu.Lock()
 			r.late = append(r.late, missed)
 			r.lateMu.Unlock()

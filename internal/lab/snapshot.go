@@ -54,7 +54,7 @@ func Diff(before, after Snapshot) string {
 
 // TakeSnapshot reads the state of a host.
 func TakeSnapshot(h *Host) (Snapshot, error) {
-	t := taker{names: map[uint32]string{}}
+	t := snapshotter{names: map[uint32]string{}}
 	err := h.Do(func() error {
 		return errors.Join(t.links(), t.dumps(), t.sysctls(), t.perLink())
 	})
@@ -106,17 +106,17 @@ func (s Snapshot) tentative() bool {
 	})
 }
 
-// taker collects lines on a thread that is in the host.
-type taker struct {
+// snapshotter collects lines on a thread that is in the host.
+type snapshotter struct {
 	lines []string
 	names map[uint32]string // of devices by ifindex
 }
 
-func (t *taker) add(format string, args ...any) {
+func (t *snapshotter) add(format string, args ...any) {
 	t.lines = append(t.lines, fmt.Sprintf(format, args...))
 }
 
-func (t *taker) name(index uint32) string {
+func (t *snapshotter) name(index uint32) string {
 	if n, ok := t.names[index]; ok {
 		return n
 	}
@@ -136,7 +136,7 @@ func dump(kind int, head nl.NetlinkRequestData, answer uint16) (msgs [][]byte, e
 	return msgs, err
 }
 
-func (t *taker) links() error {
+func (t *snapshotter) links() error {
 	msgs, err := dump(unix.RTM_GETLINK, nl.NewIfInfomsg(unix.AF_UNSPEC), unix.RTM_NEWLINK)
 	if err != nil {
 		return fmt.Errorf("list links: %w", err)
@@ -215,7 +215,7 @@ func inet6Spec(value []byte) string {
 	return strings.Join(out, " ")
 }
 
-func (t *taker) sysctls() error {
+func (t *snapshotter) sysctls() error {
 	var errs []error
 	for _, root := range []string{"ipv4", "ipv6", "core", "netfilter"} {
 		root = filepath.Join("/proc/sys/net", root)
@@ -244,7 +244,7 @@ func (t *taker) sysctls() error {
 }
 
 // perLink reads what has to be asked for each device.
-func (t *taker) perLink() error {
+func (t *snapshotter) perLink() error {
 	e, err := ethtool.NewEthtool()
 	if err != nil {
 		return err
@@ -273,7 +273,7 @@ func (t *taker) perLink() error {
 }
 
 // programs lists a device's tcx programs in their order; kernels before 6.6 have none.
-func (t *taker) programs(index uint32, hook string, at ebpf.AttachType) error {
+func (t *snapshotter) programs(index uint32, hook string, at ebpf.AttachType) error {
 	got, err := link.QueryPrograms(link.QueryOptions{Target: int(index), Attach: at})
 	if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENODEV) {
 		return nil
@@ -300,7 +300,7 @@ func programName(id ebpf.ProgramID) string {
 	return info.Name
 }
 
-func (t *taker) nft(h *Host) error {
+func (t *snapshotter) nft(h *Host) error {
 	if _, err := exec.LookPath("nft"); err != nil {
 		return nil
 	}

@@ -64,7 +64,7 @@ func (c *Cable) swallow(held *link.Link, kind ebpf.ProgramType, verdict int32, o
 	return nil
 }
 
-// swallowNothing lets go of the programs.
-func (c *Cable) swallowNothing() error {
+// stopSwallowing lets go of the programs.
+func (c *Cable) stopSwallowing() error {
 	return errors.Join(c.SwallowFromA(false), c.SwallowFromB(false))
 }

@@ -54,8 +54,8 @@ func (s *Switch) build(o SwitchOptions) error {
 	return s.Up(bridgeName)
 }
 
-// plugged makes a device a port, unless it returns to a LAG.
-func (s *Switch) plugged(name string) error {
+// devicePlugged makes a device a port, unless it returns to a LAG.
+func (s *Switch) devicePlugged(name string) error {
 	s.mu.Lock()
 	lag := s.lags[name]
 	s.mu.Unlock()
@@ -68,8 +68,8 @@ func (s *Switch) plugged(name string) error {
 	return s.enslave(name)
 }
 
-// changed has a LAG know at once what a line did to one of its ports.
-func (s *Switch) changed(name string) {
+// carrierChanged has a LAG know at once what a line did to one of its ports.
+func (s *Switch) carrierChanged(name string) {
 	s.mu.Lock()
 	lag := s.lags[name]
 	s.mu.Unlock()

@@ -6,11 +6,11 @@ import "time"
 // frames due. Anything later moves the timetable.
 const lateness = 500 * time.Microsecond
 
-// timetable says when the next frame is due, all in nanoseconds.
-type timetable struct{ due, period int64 }
+// schedule says when the next frame is due, all in nanoseconds.
+type schedule struct{ due, period int64 }
 
-// leave takes the frame that was due as sent now, and returns the time that the timetable was moved by, if it was.
-func (t *timetable) leave(now int64) (missed Interval) {
+// sent takes the frame that was due as sent now, and returns the time that the timetable was moved by, if it was.
+func (t *schedule) sent(now int64) (missed Interval) {
 	if now-t.due > lateness.Nanoseconds() {
 		missed = Interval{t.due, now}
 		t.due = now

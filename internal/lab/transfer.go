@@ -40,10 +40,10 @@ func Transfer(ctx context.Context, from, to *Host, address string, size int64) (
 	}
 	received := make(chan result, 1)
 	go func() {
-		r, err := drain(l)
+		r, err := receiveBytes(l)
 		received <- result{r, err}
 	}()
-	sendErr := pour(ctx, from, l.Addr().String(), size)
+	sendErr := sendBytes(ctx, from, l.Addr().String(), size)
 	if sendErr != nil {
 		l.Close()
 	}
@@ -60,8 +60,8 @@ func Transfer(ctx context.Context, from, to *Host, address string, size int64) (
 	return got.rate, nil
 }
 
-// drain accepts one connection and reads it to its end.
-func drain(l net.Listener) (Rate, error) {
+// receiveBytes accepts one connection and reads it to its end.
+func receiveBytes(l net.Listener) (Rate, error) {
 	c, err := l.Accept()
 	if err != nil {
 		return Rate{}, err
@@ -86,7 +86,7 @@ func drain(l net.Listener) (Rate, error) {
 	}
 }
 
-func pour(ctx context.Context, from *Host, address string, size int64) error {
+func sendBytes(ctx context.Context, from *Host, address string, size int64) error {
 	c, err := from.Dial(ctx, "tcp", address)
 	if err != nil {
 		return err
@@ -131,7 +131,7 @@ func serveFile(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Length", fmt.Sprint(size))
-	_, _ = io.Copy(w, io.LimitReader(newNoise(seed), size))
+	_, _ = io.Copy(w, io.LimitReader(newSeededReader(seed), size))
 }
 
 // Close ends the server and its connections.
@@ -144,7 +144,7 @@ func (s *FileServer) Close() error {
 // SHA256 is what a file of the server has.
 func (s *FileServer) SHA256(seed uint64, size int64) string {
 	sum := sha256.New()
-	_, _ = io.Copy(sum, io.LimitReader(newNoise(seed), size))
+	_, _ = io.Copy(sum, io.LimitReader(newSeededReader(seed), size))
 	return hex.EncodeToString(sum.Sum(nil))
 }
 

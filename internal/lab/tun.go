@@ -79,5 +79,5 @@ func setCarrier(f *os.File, on bool) error {
 	return errno
 }
 
-// isGone reports that the device of an open TAP was deleted by somebody else.
-func isGone(err error) bool { return errors.Is(err, unix.EBADFD) || errors.Is(err, os.ErrInvalid) }
+// deviceGone reports that the device of an open TAP was deleted by somebody else.
+func deviceGone(err error) bool { return errors.Is(err, unix.EBADFD) || errors.Is(err, os.ErrInvalid) }

@@ -36,15 +36,15 @@ func NewVirtioCable(a Node, nameA string, b Node, nameB string) (*VirtioCable, e
 	virtioPairs.Lock()
 	defer virtioPairs.Unlock()
 	c := &VirtioCable{A: End{a, nameA}, B: End{b, nameB}}
-	err := atMachine(func(m *netlink.Handle) (err error) {
+	err := inMachineNetNS(func(m *netlink.Handle) (err error) {
 		if c.pair, err = freePair(m); err != nil {
 			return err
 		}
-		return errors.Join(c.take(m, 0, c.A), c.take(m, 1, c.B))
+		return errors.Join(c.moveIn(m, 0, c.A), c.moveIn(m, 1, c.B))
 	})
 	for _, e := range []End{c.A, c.B} {
 		if err == nil {
-			err = e.Node.plugged(e.Name)
+			err = e.Node.devicePlugged(e.Name)
 		}
 	}
 	for _, e := range []End{c.A, c.B} {
@@ -53,13 +53,13 @@ func NewVirtioCable(a Node, nameA string, b Node, nameB string) (*VirtioCable, e
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("virtio cable %s %s to %s %s: %w", a.base().Name, nameA, b.base().Name, nameB, err), c.giveBack())
+		return nil, errors.Join(fmt.Errorf("virtio cable %s %s to %s %s: %w", a.base().Name, nameA, b.base().Name, nameB, err), c.returnNICs())
 	}
 	return c, nil
 }
 
-// atMachine runs f with a handle in the namespace that has the free NICs.
-func atMachine(f func(*netlink.Handle) error) error {
+// inMachineNetNS runs f with a handle in the namespace that has the free NICs.
+func inMachineNetNS(f func(*netlink.Handle) error) error {
 	path := os.Getenv(VirtioVariable)
 	if path == "" {
 		return ErrNoVirtio
@@ -108,8 +108,8 @@ func (c *VirtioCable) find(h *netlink.Handle, end byte) (netlink.Link, error) {
 	return nil, fmt.Errorf("end %d of virtio pair %d: %w", end, c.pair, ErrNoVirtio)
 }
 
-// take moves an end of the pair into a node.
-func (c *VirtioCable) take(m *netlink.Handle, end byte, e End) error {
+// moveIn moves an end of the pair into a node.
+func (c *VirtioCable) moveIn(m *netlink.Handle, end byte, e End) error {
 	l, err := c.find(m, end)
 	if err == nil {
 		// A name that no node has: it would be refused there.
@@ -128,10 +128,10 @@ func (c *VirtioCable) take(m *netlink.Handle, end byte, e End) error {
 func (c *VirtioCable) Close() error {
 	virtioPairs.Lock()
 	defer virtioPairs.Unlock()
-	return c.giveBack()
+	return c.returnNICs()
 }
 
-func (c *VirtioCable) giveBack() error {
+func (c *VirtioCable) returnNICs() error {
 	path := os.Getenv(VirtioVariable)
 	ns, err := netns.GetFromPath(path)
 	if err != nil {

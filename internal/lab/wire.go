@@ -198,7 +198,7 @@ func (n *NIC) plug() error {
 	if err != nil {
 		return err
 	}
-	if err := n.putFilters(f); err != nil {
+	if err := n.attachFilters(f); err != nil {
 		f.Close()
 		return err
 	}
@@ -207,7 +207,7 @@ func (n *NIC) plug() error {
 	n.unplugged = make(chan struct{})
 	err = errors.Join(setCarrier(f, false), n.configure(h))
 	if err == nil {
-		n.link.clear()
+		n.link.reset()
 		n.file.Store(f)
 		err = errors.Join(n.watchSettings(), n.showCarrier())
 	}
@@ -218,14 +218,14 @@ func (n *NIC) plug() error {
 		return err
 	}
 	n.done = make(chan struct{})
-	go n.carry(f, n.done)
+	go n.forward(f, n.done)
 	return nil
 }
 
-// putFilters points the NIC's filter to its new device, and attaches the far NIC's filter to that.
-func (n *NIC) putFilters(f *os.File) error {
+// attachFilters points the NIC's filter to its new device, and attaches the far NIC's filter to that.
+func (n *NIC) attachFilters(f *os.File) error {
 	if n.rx != nil {
-		if err := n.rx.filterFor(n.node.base(), n.Name); err != nil {
+		if err := n.rx.setDevice(n.node.base(), n.Name); err != nil {
 			return err
 		}
 	}
@@ -258,11 +258,11 @@ func (n *NIC) configure(h *Host) error {
 	if err := offloads(End{n.node, n.Name}, n.hw, n.far.hw); err != nil {
 		return err
 	}
-	return n.node.plugged(n.Name)
+	return n.node.devicePlugged(n.Name)
 }
 
-// carry moves what the host transmits to the far NIC until the file is closed.
-func (n *NIC) carry(from *os.File, done chan<- struct{}) {
+// forward moves what the host transmits to the far NIC until the file is closed.
+func (n *NIC) forward(from *os.File, done chan<- struct{}) {
 	defer close(done)
 	runtime.LockOSThread() // and ends with the goroutine, as its priority is not others'
 	preferThread()
@@ -274,15 +274,15 @@ func (n *NIC) carry(from *os.File, done chan<- struct{}) {
 				return
 			}
 			// Somebody else removed the device.
-			if errors.Is(err, os.ErrClosed) || isGone(err) {
+			if errors.Is(err, os.ErrClosed) || deviceGone(err) {
 				return
 			}
 			continue
 		}
-		if size < vnetHeader+14 || !n.passes() || !n.far.passes() || n.swallowTx.Load() || n.far.swallowRx.Load() {
+		if size < vnetHeader+14 || !n.forwards() || !n.far.forwards() || n.swallowTx.Load() || n.far.swallowRx.Load() {
 			continue
 		}
-		if n.link.deaf.Load() || n.far.link.deaf.Load() {
+		if n.link.blackhole.Load() || n.far.link.blackhole.Load() {
 			n.far.lost.Add(1)
 			continue
 		}
