@@ -19,11 +19,11 @@ const stageVariable = "NICTEAM_LAB_STAGE"
 const (
 	stageInit   = "init"
 	stageInside = "inside"
-	// stageWitness has nothing to do with isolation; Isolate is where a copy learns what it is for.
+	// stageWitness has nothing to do with isolation: Isolate is where a copy learns its purpose.
 	stageWitness = "witness"
 )
 
-// namespaces is what the isolated copy gets of its own.
+// namespaces are those that the isolated copy gets.
 const namespaces = unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC
 
 var (

@@ -16,12 +16,12 @@ const speedUnknown = math.MaxUint32
 
 // linkState is the carrier of a NIC as its host sees it. NIC.mu guards all but the atomics.
 type linkState struct {
-	up        atomic.Bool // as the kernel was told
+	up        atomic.Bool // as set in the kernel
 	blackhole atomic.Bool // frames vanish
 
 	resets  int    // under way
 	changes uint64 // of the carrier that is wanted; each cancels the delayed ones before it
-	ups     uint64 // how often the carrier came
+	ups     uint64 // how often the carrier came up
 }
 
 // reset is for a NIC that was put into its slot.
@@ -34,8 +34,8 @@ func (s *linkState) reset() {
 // forwards reports whether frames pass the NIC: not once the line is cut, not before the carrier has come.
 func (n *NIC) forwards() bool { return n.carrier.Load() && n.link.up.Load() }
 
-// SetCarrier gives or takes the carrier at this end, for the host at once or after Hardware.LateCarrier. Without it no
-// frame passes the wire either way.
+// SetCarrier sets the carrier at this end, for the host at once or after Hardware.LateCarrier. Without it no frame passes the
+// wire in either direction.
 func (n *NIC) SetCarrier(on bool) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -43,7 +43,7 @@ func (n *NIC) SetCarrier(on bool) error {
 	return n.showCarrier()
 }
 
-// wantedCarrier is the carrier without delays. There is none while the far NIC is out of its slot.
+// wantedCarrier is the carrier without delays. There is none while the far NIC is unplugged.
 func (n *NIC) wantedCarrier() bool { return n.carrier.Load() && n.far.file.Load() != nil }
 
 // showCarrier updates the carrier in the kernel, after Hardware.LateCarrier. The caller holds mu.
@@ -143,7 +143,7 @@ func (n *NIC) watchSettings() error {
 	return nil
 }
 
-// reset takes the carrier for Hardware.Reset, if the NIC is still the one that was plugged in.
+// reset removes the carrier for Hardware.Reset, if the NIC is still the one that was plugged in.
 func (n *NIC) reset(plugged *os.File) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

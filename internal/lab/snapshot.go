@@ -68,8 +68,8 @@ func TakeSnapshot(h *Host) (Snapshot, error) {
 	return t.lines, nil
 }
 
-// SettledSnapshot waits until the kernel has nothing under way, such as a check for duplicate addresses or news
-// of a carrier, and reads the state then.
+// SettledSnapshot waits until the kernel has nothing pending, such as duplicate address detection or a carrier change, and
+// reads the state then.
 func SettledSnapshot(ctx context.Context, h *Host) (Snapshot, error) {
 	last, err := TakeSnapshot(h)
 	for ; err == nil; err = sleep(ctx, 100*time.Millisecond) {
@@ -106,7 +106,7 @@ func (s Snapshot) tentative() bool {
 	})
 }
 
-// snapshotter collects lines on a thread that is in the host.
+// snapshotter collects lines, on a thread in the host's namespace.
 type snapshotter struct {
 	lines []string
 	names map[uint32]string // of devices by ifindex
@@ -123,7 +123,7 @@ func (t *snapshotter) name(index uint32) string {
 	return fmt.Sprintf("device %d", index)
 }
 
-// dump asks for all objects of a kind; a change in the middle of the answer starts it again.
+// dump lists all objects of a kind. A change during the dump restarts it.
 func dump(kind int, head nl.NetlinkRequestData, answer uint16) (msgs [][]byte, err error) {
 	for range 10 {
 		req := nl.NewNetlinkRequest(kind, unix.NLM_F_DUMP)
@@ -162,7 +162,7 @@ func (t *snapshotter) links() error {
 	return nil
 }
 
-// linkAttr says one attribute of a link, unless that changes by itself.
+// linkAttr formats one attribute of a link, unless it changes by itself.
 func linkAttr(kind uint16, value []byte) (string, bool) {
 	kind &^= unix.NLA_F_NESTED
 	switch kind {
@@ -194,7 +194,7 @@ func linkAttr(kind uint16, value []byte) (string, bool) {
 	return fmt.Sprintf("attribute %d: %s", kind, hex.EncodeToString(value)), true
 }
 
-// inet6Spec leaves the counters and timers out.
+// inet6Spec omits counters and timers.
 func inet6Spec(value []byte) string {
 	var out []string
 	families, _ := nl.ParseRouteAttr(value)
@@ -221,7 +221,7 @@ func (t *snapshotter) sysctls() error {
 		root = filepath.Join("/proc/sys/net", root)
 		err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 			if err != nil {
-				// A device may go, and a kernel may lack a family.
+				// A device may vanish, and a kernel may lack a family.
 				return nil
 			}
 			if e.IsDir() {
@@ -243,7 +243,7 @@ func (t *snapshotter) sysctls() error {
 	return errors.Join(errs...)
 }
 
-// perLink reads what has to be asked for each device.
+// perLink reads the properties that need a request for each device.
 func (t *snapshotter) perLink() error {
 	e, err := ethtool.NewEthtool()
 	if err != nil {
@@ -290,7 +290,7 @@ func (t *snapshotter) programs(index uint32, hook string, at ebpf.AttachType) er
 func programName(id ebpf.ProgramID) string {
 	p, err := ebpf.NewProgramFromID(id)
 	if err != nil {
-		return "" // it may just have gone
+		return "" // it may just have been unloaded
 	}
 	defer p.Close()
 	info, err := p.Info()
@@ -334,7 +334,7 @@ func number(b []byte) (n uint64) {
 	return 0
 }
 
-// address says an IP address, or the octets if they are none.
+// address formats an IP address, or other octets in hex.
 func address(b []byte) string {
 	if a, ok := netip.AddrFromSlice(b); ok {
 		return a.String()

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// object is how one kind of rtnetlink object becomes a line: its head by a function of its own, its
-// attributes by their numbers, so that one nobody thought of is compared all the same.
+// object describes how one kind of rtnetlink object becomes a line: a function for its header, and its attributes by number,
+// so that unknown attributes are compared too.
 type object struct {
 	what     string
 	get      int
@@ -41,7 +41,7 @@ var objects = []object{
 			unix.IFA_ADDRESS: showIP, unix.IFA_LOCAL: showIP, unix.IFA_BROADCAST: showIP, unix.IFA_LABEL: showText, unix.IFA_RT_PRIORITY: showNumber,
 			unix.IFA_FLAGS: func(_ *snapshotter, b []byte) string { return fmt.Sprintf("%#x", number(b)) },
 			unix.IFA_CACHEINFO: func(_ *snapshotter, b []byte) string {
-				// What is left of a lifetime changes by itself; whether there is an end does not.
+				// A remaining lifetime changes by itself; whether it is finite does not.
 				return "preferred " + lifetime(b[0:4]) + " valid " + lifetime(b[4:8])
 			},
 		},
@@ -171,7 +171,7 @@ func (t *snapshotter) filters(index, parent uint32) error {
 		request: &nl.TcMsg{Family: nl.FAMILY_ALL, Ifindex: int32(index), Parent: parent},
 		head:    tcHead, name: tcNames, show: tcShow, skip: tcSkip,
 	}
-	// A parent that a device does not have is refused in different ways.
+	// Errors for a parent that a device does not have differ between kernels.
 	if err := t.dump(o); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EOPNOTSUPP) {
 		return fmt.Errorf("list filters of %s: %w", t.name(index), err)
 	}

@@ -104,7 +104,7 @@ func sendBytes(ctx context.Context, from *Host, address string, size int64) erro
 	return nil
 }
 
-// FileServer serves bytes that follow from a seed, of any size asked for, over HTTP in a host.
+// FileServer serves files of any size, whose bytes follow from a seed, over HTTP in a host.
 type FileServer struct {
 	Address string // host:port
 	server  *http.Server
@@ -141,15 +141,14 @@ func (s *FileServer) Close() error {
 	return err
 }
 
-// SHA256 is what a file of the server has.
+// SHA256 is the hash of a file of the server.
 func (s *FileServer) SHA256(seed uint64, size int64) string {
 	sum := sha256.New()
 	_, _ = io.Copy(sum, io.LimitReader(newSeededReader(seed), size))
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// Fetch gets a file from the host and returns the SHA-256 of what arrived. progress, if not nil,
-// is called with the octets so far.
+// Fetch downloads a file and returns the SHA-256 of what arrived. progress, if not nil, is called with the octets so far.
 func (s *FileServer) Fetch(ctx context.Context, from *Host, seed uint64, size int64, progress func(int64)) (sha string, r Rate, err error) {
 	transport := &http.Transport{DialContext: from.Dial, DisableKeepAlives: true}
 	defer transport.CloseIdleConnections()

@@ -16,9 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Udev does to new devices of a host what systemd-udevd does under MACAddressPolicy=persistent: one whose address was
-// made up by the kernel (addr_assign_type NET_ADDR_RANDOM) gets another. Like the real one it looks when the
-// device is announced, and acts later, whatever has become of the device since.
+// Udev does to new devices of a host what systemd-udevd does under MACAddressPolicy=persistent: it replaces a random address
+// (addr_assign_type NET_ADDR_RANDOM). Like udevd it reads the device when that is announced, and acts later, whatever has
+// happened to the device since.
 type Udev struct {
 	h     *Host
 	delay time.Duration
@@ -31,7 +31,7 @@ type Udev struct {
 	gave []Assignment
 }
 
-// Assignment is an address that a Udev gave a device.
+// Assignment is an address that a Udev assigned to a device.
 type Assignment struct {
 	Name string
 	MAC  net.HardwareAddr
@@ -40,15 +40,15 @@ type Assignment struct {
 // NET_ADDR_RANDOM of linux/netdevice.h, as sysfs shows it.
 var addressIsRandom = []byte("1\n")
 
-// udevPoll is how often a Udev without events looks whether it is to end.
+// udevPoll is how often a Udev without events checks whether it was closed.
 const udevPoll = 50 * time.Millisecond
 
-// NewUdev starts one that acts delay after it has looked. Devices that are there already are left alone.
+// NewUdev starts a Udev that acts delay after it has read a device. It ignores devices that exist already.
 func NewUdev(h *Host, delay time.Duration) (*Udev, error) {
 	u := &Udev{h: h, delay: delay, seen: map[int32]bool{}, ended: make(chan struct{}), done: make(chan error, 1)}
 	ready := make(chan error)
 	go func() {
-		// Never unlocked: its view of the file system is the host's.
+		// Never unlocked: the thread is in the host's mount namespace.
 		runtime.LockOSThread()
 		fd, err := u.subscribe()
 		ready <- err
@@ -63,7 +63,7 @@ func NewUdev(h *Host, delay time.Duration) (*Udev, error) {
 	return u, nil
 }
 
-// Assigned returns what devices have been given.
+// Assigned returns the assignments so far.
 func (u *Udev) Assigned() []Assignment {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -76,7 +76,7 @@ func (u *Udev) Close() error {
 	return <-u.done
 }
 
-// subscribe takes the calling thread into the host for good.
+// subscribe moves the calling thread into the host for good and subscribes to its links.
 func (u *Udev) subscribe() (fd int, err error) {
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return -1, fmt.Errorf("unshare: %w", err)
@@ -129,7 +129,7 @@ func (u *Udev) run(fd int) error {
 	}
 }
 
-// handleLink looks at a message about a link.
+// handleLink handles a message about a link.
 func (u *Udev) handleLink(m *syscall.NetlinkMessage) error {
 	index := int32(binary.NativeEndian.Uint32(m.Data[4:]))
 	if m.Header.Type == unix.RTM_DELLINK {
@@ -155,7 +155,7 @@ func (u *Udev) handleLink(m *syscall.NetlinkMessage) error {
 func (u *Udev) assign(index int, name string) error {
 	kind, err := os.ReadFile("/sys/class/net/" + name + "/addr_assign_type")
 	if err != nil || !bytes.Equal(kind, addressIsRandom) {
-		return nil // gone, renamed, or somebody has said what it is to be
+		return nil // gone, renamed, or its address was set
 	}
 	select {
 	case <-time.After(u.delay):
