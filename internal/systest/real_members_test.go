@@ -63,7 +63,7 @@ func TestAddAndRemoveUnderTraffic(t *testing.T) {
 			}
 			hold("p3", true)
 			w.create(nics(2), "--mode", tt.mode)
-			before, conn := w.identity(), w.longConnection()
+			before, conn := w.identity(), w.startEcho()
 			tr := w.traffic(lab.Stream{Rate: 5000, Flows: 8})
 			tr.awaitFrames(800)
 			check := func(what string) {
@@ -173,8 +173,8 @@ func TestFlowsThatStayKeepTheirOrder(t *testing.T) {
 	})
 }
 
-// TestAddTellsWhereAddressesAre adds the NIC with the host's addresses to a team with another MAC: who knew them by that
-// NIC's MAC is told the adapter's at once.
+// TestAddTellsWhereAddressesAre adds the NIC with the host's addresses to a team with another MAC: who knew them by
+// that NIC's MAC is told the adapter's at once.
 func TestAddTellsWhereAddressesAre(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 2})
