@@ -4,10 +4,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"nicteam/internal/api"
 	"nicteam/monitor/chart"
-	"nicteam/team"
 )
 
 // moment is how far apart events with one cause may be.
@@ -15,7 +14,7 @@ const moment = time.Second / 2
 
 // mark is an event, or several of one moment, as a picture shows it.
 type mark struct {
-	team.Event
+	api.Event
 	members []string
 	again   bool // a member that was lost is back
 }
@@ -48,38 +47,22 @@ next:
 	}
 	list := make([]chart.Event, len(all))
 	for i := range all {
-		all[i].Member = strings.Join(all[i].members, ", ")
-		list[i] = chart.Event{At: all[i].Time, Text: words(&all[i].Event), Label: all[i].label()}
+		m := &all[i]
+		m.Member = strings.Join(m.members, ", ")
+		list[i] = chart.Event{At: m.Time, Text: m.Text(), Label: m.Label()}
+		if m.again {
+			list[i].Label += " again"
+		}
 	}
 	return list
 }
 
 // causes reports whether e, later in the same moment, follows from m: a member's event decides the state of the team
 // and which member is active, and a member that is added comes up.
-func (m *mark) causes(e *team.Event) bool {
+func (m *mark) causes(e *api.Event) bool {
 	if e.Event == "member-up" {
 		return m.Event.Event == "member-added" && slices.Contains(m.members, e.Member)
 	}
 	ofMember := strings.HasPrefix(m.Event.Event, "member-")
 	return ofMember && (e.Event == "active-changed" || strings.HasPrefix(e.Event, "team-"))
-}
-
-// label is short: "eth1: carrier lost", "eth1 up again", "datapath: fastpath"; without a reason that would be clipped.
-func (m *mark) label() string {
-	e := m.Event
-	e.Took = 0
-	switch {
-	case e.Event == "member-down" && e.Reason != "":
-		return e.Member + ": " + e.Reason
-	case m.again:
-		return e.Member + " up again"
-	case strings.HasSuffix(e.Event, "-changed"):
-		e.Event = strings.TrimSuffix(e.Event, "-changed")
-		e.Reason, _, _ = strings.Cut(e.Reason, ", was ")
-	}
-	if s := words(&e); utf8.RuneCountInString(s) <= chart.LongestLabel {
-		return s
-	}
-	e.Reason = ""
-	return words(&e)
 }

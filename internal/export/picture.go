@@ -2,11 +2,10 @@ package export
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/monitor/chart"
-	"nicteam/team"
 )
 
 // data returns the chart's data: the team's members in their order, then those that have left.
@@ -24,7 +23,7 @@ func (t *Traffic) data() chart.Data {
 		d.Members = append(d.Members, chart.Member{Series: s, State: m.state, Up: m.up, Link: m.bps})
 	}
 	for _, p := range h.Protocols {
-		d.Protocols = append(d.Protocols, t.series(protocol(p.Name), p.RX, p.TX))
+		d.Protocols = append(d.Protocols, t.series(api.ProtocolTitle(p.Name), p.RX, p.TX))
 	}
 	return d
 }
@@ -43,11 +42,11 @@ func (t *Traffic) title() string {
 	return fmt.Sprintf("%s · %s · %d/%d up", name, t.Status.Mode, usable, len(t.Status.Members))
 }
 
-func (t *Traffic) series(name string, rx, tx team.SeriesColumns) chart.Series {
+func (t *Traffic) series(name string, rx, tx api.SeriesColumns) chart.Series {
 	return chart.Series{Name: name, In: t.bins(rx), Out: t.bins(tx)}
 }
 
-func (t *Traffic) bins(c team.SeriesColumns) []chart.Bin {
+func (t *Traffic) bins(c api.SeriesColumns) []chart.Bin {
 	bins := make([]chart.Bin, len(t.History.Covered))
 	for i, covered := range t.History.Covered {
 		if !rateKnown(covered) {
@@ -73,19 +72,19 @@ func at(list []uint64, i int) uint64 {
 
 // member is a member's traffic and its present state.
 type member struct {
-	team.NamedColumns
+	api.NamedColumns
 	state string
 	up    bool
 	bps   float64
 }
 
 func (t *Traffic) members() (all []member) {
-	carried := map[string]team.NamedColumns{}
+	carried := map[string]api.NamedColumns{}
 	for _, m := range t.History.Members {
 		carried[m.Name] = m
 	}
 	if name := t.History.Member; name != "" {
-		carried[name] = team.NamedColumns{Name: name, RX: t.History.RX, TX: t.History.TX}
+		carried[name] = api.NamedColumns{Name: name, RX: t.History.RX, TX: t.History.TX}
 	}
 	present := map[string]bool{}
 	for _, m := range t.Status.Members {
@@ -106,26 +105,4 @@ func (t *Traffic) members() (all []member) {
 		all = append(all, member{NamedColumns: carried[name], state: "left"})
 	}
 	return all
-}
-
-func protocol(name string) string {
-	if name == "other" {
-		return name
-	}
-	return strings.ToUpper(name)
-}
-
-// words describes an event: "eth1 down: carrier lost, 420µs".
-func words(e *team.Event) string {
-	what := strings.ReplaceAll(e.Event, "-", " ")
-	if e.Member != "" {
-		what = e.Member + " " + strings.TrimPrefix(what, "member ")
-	}
-	if e.Reason != "" {
-		what += ": " + e.Reason
-	}
-	if e.Took > 0 {
-		what += ", " + time.Duration(e.Took).Round(time.Microsecond).String()
-	}
-	return what
 }

@@ -66,7 +66,7 @@ func TestBroadcastCopies(t *testing.T) {
 			continue
 		}
 		want.Octets[id] = uint64(len(f))
-		want.Counts.members[id].TX[frame.TCP] = team.Count{Bytes: uint64(len(f)), Frames: 1}
+		want.Counts.members[id].TX[frame.TCP] = frame.Count{Bytes: uint64(len(f)), Frames: 1}
 	}
 	if diff := compareOutcomes(want, o); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -66,7 +66,7 @@ func goReceives(u *relay.Rule, id int, b []byte, gso uint16, guests []frame.Stat
 			o.Heard = map[int]uint64{f.Heard: uint64(f.Bytes)}
 		}
 	}
-	m.RX[f.Protocol] = team.Count{Bytes: uint64(f.Bytes), Frames: uint64(f.Frames)}
+	m.RX[f.Protocol] = frame.Count{Bytes: uint64(f.Bytes), Frames: uint64(f.Frames)}
 	return o
 }
 

@@ -78,7 +78,7 @@ func (s *sender) goTransmits(b []byte, gso uint16) (o outcome) {
 			s.cast.mac[id].Put(o.Frame, 6)
 		}
 		o.Octets[id] = uint64(len(b))
-		o.Counts.members[id].TX[f.Protocol] = team.Count{Bytes: uint64(f.Bytes), Frames: uint64(f.Frames)}
+		o.Counts.members[id].TX[f.Protocol] = frame.Count{Bytes: uint64(f.Bytes), Frames: uint64(f.Frames)}
 	}
 	return o
 }

@@ -7,9 +7,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
-	"nicteam/team"
 )
 
 // A NIC that is not there when its team ends keeps its part of the journal until it comes, in this boot: what it was is
@@ -180,13 +180,13 @@ func (b *giveBack) restoreAbsentRoutes() error {
 }
 
 // CheckForget refuses a NIC that the journal knows nothing of.
-func (h *Host) CheckForget(nic string) *team.Problem {
+func (h *Host) CheckForget(nic string) *api.Problem {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.journal != nil && h.journal.State.ByName(nic) != nil {
 		return nil
 	}
-	return &team.Problem{Kind: team.NotFound, What: "forget NIC " + nic, Why: "the journal of " + h.o.Team + " keeps nothing for it",
+	return &api.Problem{Kind: api.NotFound, What: "forget NIC " + nic, Why: "the journal of " + h.o.Team + " keeps nothing for it",
 		Fix: "nicteam restore " + h.o.Team + " names the NICs that it waits for"}
 }
 

@@ -7,11 +7,11 @@ import (
 
 	"github.com/safchain/ethtool"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/host/masquerade"
 	"nicteam/internal/rtnl"
 	"nicteam/internal/tchook"
-	"nicteam/team"
 )
 
 // Options say whose host is meant. The zero value reads links and nothing else.
@@ -47,7 +47,7 @@ type Host struct {
 	journal     *journal.Journal // nil until there is one
 	journalNote string           // why a journal that was found is not used
 	stale       string           // its path, until another takes its place
-	unusable    *team.Problem    // a journal was found that must be left alone
+	unusable    *api.Problem     // a journal was found that must be left alone
 	hooks       *tchook.Hooks
 
 	rebinding      *masquerade.Rebinding // begun for an Adopt to come

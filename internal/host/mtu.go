@@ -9,9 +9,9 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
-	"nicteam/team"
 )
 
 // MinMTUIPv6 is the smallest MTU of a link with IPv6 (RFC 8200, section 5).
@@ -19,7 +19,7 @@ const MinMTUIPv6 = 1280
 
 // SetMTU gives the adapter and the members another MTU, or none of them. While they differ the members' is never the
 // smaller one, so no frame is too large for its member. Members are changed one after the other, each once the one
-// before has its link again; came, when not nil, is called after each, while others may use h. The error is a *team.Problem where nothing was
+// before has its link again; came, when not nil, is called after each, while others may use h. The error is a *api.Problem where nothing was
 // tried.
 func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 	h.mu.Lock()
@@ -111,7 +111,7 @@ func (h *Host) restoreMTUs(links []netlink.Link) error {
 }
 
 // checkKeepsIPv6 refuses an MTU with which the adapter would lose the IPv6 addresses that it has.
-func (h *Host) checkKeepsIPv6(a netlink.Link, mtu int) *team.Problem {
+func (h *Host) checkKeepsIPv6(a netlink.Link, mtu int) *api.Problem {
 	if mtu >= MinMTUIPv6 {
 		return nil
 	}

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host/masquerade"
 	"nicteam/internal/settings"
-	"nicteam/team"
 )
 
 // Bystanders are others' things on a NIC that do not go along when its traffic goes by the adapter: rules, filters, programs,
@@ -35,7 +35,7 @@ const (
 )
 
 // impact looks for all of them. Risks are warnings where somebody answers for them, else a problem.
-func (c *preflight) impact(consent Consent) ([]string, *team.Problem) {
+func (c *preflight) impact(consent Consent) ([]string, *api.Problem) {
 	if consent == ConsentChecked {
 		return c.warnings, nil
 	}
@@ -62,13 +62,13 @@ func (c *preflight) impact(consent Consent) ([]string, *team.Problem) {
 	if len(whys) == 0 {
 		return c.warnings, nil
 	}
-	return c.warnings, &team.Problem{Kind: team.Conflict, What: c.prefixed("rules and filters on the NICs would stop applying"),
+	return c.warnings, &api.Problem{Kind: api.Conflict, What: c.prefixed("rules and filters on the NICs would stop applying"),
 		Why: strings.Join(whys, "; "), Fix: strings.Join(fixes, "; ") + "; or answer for it with -y"}
 }
 
 // CheckImpact is the part of CheckAdd for which the team's own process may have too few rights: it cannot see the programs of others.
 // NICs that are not there are left to CheckAdd.
-func (h *Host) CheckImpact(cfg settings.Config, adapter string, names []string, consent Consent) (warnings []string, problem *team.Problem) {
+func (h *Host) CheckImpact(cfg settings.Config, adapter string, names []string, consent Consent) (warnings []string, problem *api.Problem) {
 	c := &preflight{h: h, cfg: cfg, adapter: adapter, verb: "add to"}
 	if problem := c.run(c.readNICs); problem != nil {
 		return nil, problem

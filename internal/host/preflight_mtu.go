@@ -5,9 +5,9 @@ import (
 	"net/netip"
 	"slices"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
-	"nicteam/team"
 )
 
 // AutoMTU is the MTU that an adapter gets when nobody names one: the largest of the NICs that have addresses, whose
@@ -38,7 +38,7 @@ func (n NIC) takesMTU(mtu int) bool {
 }
 
 // mtuOfAll checks the MTU that the adapter and all its members are to have.
-func (c *preflight) mtuOfAll() *team.Problem {
+func (c *preflight) mtuOfAll() *api.Problem {
 	if c.cfg.MTU != 0 {
 		return c.givenMTU()
 	}
@@ -47,7 +47,7 @@ func (c *preflight) mtuOfAll() *team.Problem {
 		if n.takesMTU(mtu) {
 			continue
 		}
-		p := &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, mtu),
+		p := &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, mtu),
 			Why: fmt.Sprintf("%s has it, and %s takes %d to %d", c.nicsOf(mtu), n.Name, n.MinMTU, n.MaxMTU),
 			Fix: fmt.Sprintf("leave %s out, or have all use less, which breaks connections with larger frames: --mtu %d",
 				n.Name, n.MaxMTU)}
@@ -85,7 +85,7 @@ func (c *preflight) nicsOf(mtu int) string {
 }
 
 // givenMTU checks one that the user named.
-func (c *preflight) givenMTU() *team.Problem {
+func (c *preflight) givenMTU() *api.Problem {
 	mtu := c.cfg.MTU
 	for _, n := range c.nics {
 		if !n.takesMTU(mtu) {
@@ -105,7 +105,7 @@ func (c *preflight) givenMTU() *team.Problem {
 }
 
 // mtuForIPv6 refuses an MTU with which the kernel would turn IPv6 off, where the adapter would have it.
-func (c *preflight) mtuForIPv6(mtu int) *team.Problem {
+func (c *preflight) mtuForIPv6(mtu int) *api.Problem {
 	if mtu >= MinMTUIPv6 {
 		return nil
 	}
@@ -127,7 +127,7 @@ func (c *preflight) mtuForIPv6(mtu int) *team.Problem {
 }
 
 // memberMTU checks what a NIC that joins will have: the MTU of the running team's adapter.
-func (c *preflight) memberMTU() *team.Problem {
+func (c *preflight) memberMTU() *api.Problem {
 	c.h.mu.Lock()
 	a, ok := c.h.adapter()
 	c.h.mu.Unlock()
@@ -136,7 +136,7 @@ func (c *preflight) memberMTU() *team.Problem {
 	}
 	for _, n := range c.nics {
 		if !n.takesMTU(a.MTU) {
-			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, a.MTU),
+			return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, a.MTU),
 				Why: fmt.Sprintf("%s has it, and %s takes %d to %d", a.Name, n.Name, n.MinMTU, n.MaxMTU),
 				Fix: fmt.Sprintf("nicteam set %s mtu=%d first, which breaks connections with larger frames", c.cfg.Team, n.MaxMTU)}
 		}
@@ -153,19 +153,19 @@ func mtuChange(n NIC, mtu int, others string) string {
 		n.Name, n.MTU, mtu, others)
 }
 
-func badMTU(mtu int, why, fix string) *team.Problem {
-	return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("bad MTU %d", mtu), Why: why, Fix: fix}
+func badMTU(mtu int, why, fix string) *api.Problem {
+	return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("bad MTU %d", mtu), Why: why, Fix: fix}
 }
 
 // sameMACs refuses NICs with one MAC where each sends with its own: a switch knows one port for a MAC. Elsewhere it warns of them.
-func (c *preflight) sameMACs() *team.Problem {
+func (c *preflight) sameMACs() *api.Problem {
 	own := c.cfg.Mode.OwnMACs(c.cfg.Balance)
 	by := map[frame.MAC]string{}
 	for _, n := range slices.Concat(c.present, c.nics) {
 		if name, ok := by[n.MAC]; ok && name != n.Name && !own {
 			c.warnf("%s and %s have one MAC, %v: in the team all NICs send with one, but outside of it they take each other's traffic", name, n.Name, n.MAC)
 		} else if ok && name != n.Name {
-			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("%s and %s have one MAC, %v", name, n.Name, n.MAC),
+			return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("%s and %s have one MAC, %v", name, n.Name, n.MAC),
 				Why: fmt.Sprintf("in mode %v each NIC sends with its own, and a switch sends what is for a MAC to one port only",
 					c.cfg.Mode),
 				Fix: fmt.Sprintf("give one another, ip link set %s address MAC, or choose a mode with one MAC for all: "+

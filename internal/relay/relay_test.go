@@ -10,9 +10,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
-	"nicteam/internal/panics"
 	"nicteam/modes/spread"
 	"nicteam/team"
 )
@@ -58,8 +58,8 @@ func TestFramesPassBothWays(t *testing.T) {
 	c := g.await("counters", func(c *team.Counters) bool {
 		return c.Members[0].RX[frame.Other].Frames == base.RX[frame.Other].Frames+n
 	})
-	base.RX[frame.Other].Add(team.Count{Frames: n, Bytes: n * octets})
-	base.TX[frame.Other].Add(team.Count{Frames: n, Bytes: n * octets})
+	base.RX[frame.Other].Add(frame.Count{Frames: n, Bytes: n * octets})
+	base.TX[frame.Other].Add(frame.Count{Frames: n, Bytes: n * octets})
 	if diff := cmp.Diff(base, c.Members[0]); diff != "" {
 		t.Errorf("counters (-want +got):\n%s", diff)
 	}
@@ -333,7 +333,7 @@ func TestSendControlFrame(t *testing.T) {
 	if err := g.relay.Send(0, b[:3]); err == nil {
 		t.Error("Send of three octets succeeded")
 	}
-	if c := g.counters().Members[0].TX[frame.Other]; c != (team.Count{Frames: 1, Bytes: 60}) {
+	if c := g.counters().Members[0].TX[frame.Other]; c != (frame.Count{Frames: 1, Bytes: 60}) {
 		t.Errorf("counted %+v", c)
 	}
 }
@@ -357,7 +357,7 @@ func TestPanicLosesOneFrame(t *testing.T) {
 	for range n / 2 {
 		peer.next()
 	}
-	kept := func() []panics.Panic { return g.relay.panics.List() }
+	kept := func() []api.Panic { return g.relay.panics.List() }
 	labtest.Eventually(t, "panics", func() bool { p := kept(); return len(p) == 1 && p[0].Count == n/2 })
 	if p := kept()[0]; !strings.HasPrefix(p.Input, fmt.Sprintf("frame of %d octets: ", frame.VnetLen+60)) || !strings.Contains(p.Stack, "spread") {
 		t.Errorf("kept %+v", p)

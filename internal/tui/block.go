@@ -1,13 +1,12 @@
 package tui
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
+	"nicteam/internal/api"
+	"nicteam/internal/frame"
 	"nicteam/monitor/chart"
-	"nicteam/team"
 )
 
 // mostColumns bounds what a live block remembers.
@@ -27,14 +26,14 @@ type block struct {
 
 // ofHistory reads a document; a column of which it covers next to nothing is a gap. The last one has often just
 // begun: what a few ms carried is no rate, and the second's own rate is soon told.
-func ofHistory(d *team.HistoryDocument) *block {
+func ofHistory(d *api.History) *block {
 	n := max(d.Columns, 0)
 	b := &block{who: d.Member, step: max(time.Duration(d.Step), time.Second).Truncate(time.Second), known: make([]int, n)}
 	b.first = d.From.Unix() / b.seconds()
 	for i := range min(n, len(d.Covered)) {
 		b.known[i] = int((time.Duration(d.Covered[i]) + time.Second/2) / time.Second)
 	}
-	series := func(name string, rx, tx team.SeriesColumns) chart.Series {
+	series := func(name string, rx, tx api.SeriesColumns) chart.Series {
 		return chart.Series{Name: name, In: b.bins(d.Covered, rx), Out: b.bins(d.Covered, tx)}
 	}
 	b.total = series("", d.RX, d.TX)
@@ -49,7 +48,7 @@ func ofHistory(d *team.HistoryDocument) *block {
 
 func (b *block) seconds() int64 { return int64(b.step / time.Second) }
 
-func (b *block) bins(covered []int64, c team.SeriesColumns) []chart.Bin {
+func (b *block) bins(covered []int64, c api.SeriesColumns) []chart.Bin {
 	bins := make([]chart.Bin, len(b.known))
 	at := func(list []uint64, i int) float64 {
 		if i < len(list) {
@@ -73,7 +72,7 @@ func (b *block) end() time.Time {
 }
 
 // add counts what moved in the second of that number.
-func (b *block) add(second int64, r *team.RatesDocument) {
+func (b *block) add(second int64, r *api.Rates) {
 	if second < 0 {
 		return
 	}
@@ -98,7 +97,7 @@ func (b *block) add(second int64, r *team.RatesDocument) {
 	b.known[i] = had + 1
 	rx, tx, members, protocols := r.RX, r.TX, r.Members, r.Protocols
 	if b.who != "" {
-		rx, tx, members, protocols = team.Count{}, team.Count{}, nil, nil
+		rx, tx, members, protocols = frame.Count{}, frame.Count{}, nil, nil
 		for _, m := range r.Members {
 			if m.Name == b.who {
 				rx, tx = m.RX, m.TX
@@ -113,7 +112,7 @@ func (b *block) add(second int64, r *team.RatesDocument) {
 	}
 	for j := range b.members { // who is not told any more has moved nothing
 		if s := &b.members[j]; !told[s.Name] {
-			put(s, i, had, team.Count{}, team.Count{}, interval)
+			put(s, i, had, frame.Count{}, frame.Count{}, interval)
 		}
 	}
 	for _, p := range protocols {
@@ -167,10 +166,10 @@ func (b *block) series(list *[]chart.Series, name string) *chart.Series {
 }
 
 // put makes column i the average of the seconds it had and this one.
-func put(s *chart.Series, i, had int, rx, tx team.Count, interval float64) {
+func put(s *chart.Series, i, had int, rx, tx frame.Count, interval float64) {
 	for _, d := range []struct {
 		bin *chart.Bin
-		c   team.Count
+		c   frame.Count
 	}{{&s.In[i], rx}, {&s.Out[i], tx}} {
 		bytes, frames := float64(d.c.Bytes)/interval, float64(d.c.Frames)/interval
 		if had == 0 {
@@ -236,11 +235,11 @@ func has(s *chart.Series) bool {
 }
 
 // data is what the chart draws of a block: the team's NICs in their order, then those that have left.
-func (b *block) data(st *team.Status, events []team.Event) chart.Data {
+func (b *block) data(st *api.Status, events []api.Event) chart.Data {
 	d := chart.Data{End: b.end(), Step: b.step, Total: b.total}
 	for i := range b.protocols {
 		p := b.protocols[i]
-		p.Name = protocolName(p.Name)
+		p.Name = api.ProtocolTitle(p.Name)
 		d.Protocols = append(d.Protocols, p)
 	}
 	find := func(name string) chart.Series {
@@ -265,46 +264,17 @@ func (b *block) data(st *team.Status, events []team.Event) chart.Data {
 	}
 	for i := range events {
 		if e := &events[i]; b.who == "" || e.Member == "" || e.Member == b.who {
-			d.Events = append(d.Events, chart.Event{At: e.Time, Text: eventText(e)})
+			d.Events = append(d.Events, chart.Event{At: e.Time, Text: e.Text(), Label: e.Label()})
 		}
 	}
 	return d
 }
 
-func stateOf(m *team.MemberStatus) string {
+func stateOf(m *api.Member) string {
 	if m.State == "down" && !m.Link {
 		return "link down"
 	}
 	return m.State
-}
-
-func protocolName(s string) string {
-	switch s {
-	case "other":
-		return s
-	case "ipv6-nd":
-		return "IPv6-ND"
-	}
-	return strings.ToUpper(s)
-}
-
-// eventText is an event in words: "eth1 down: carrier lost, flows moved in 0.42 ms".
-func eventText(e *team.Event) string {
-	what := strings.ReplaceAll(e.Event, "-", " ")
-	if e.Member != "" {
-		what = e.Member + " " + strings.TrimPrefix(what, "member ")
-	}
-	if e.Reason != "" {
-		what += ": " + e.Reason
-	}
-	if e.Took > 0 {
-		took := "took"
-		if e.Event == "member-down" {
-			took = "flows moved in"
-		}
-		what += fmt.Sprintf(", %s %.3g ms", took, float64(e.Took)/1e6)
-	}
-	return what
 }
 
 // mend puts the columns that a later history knows into b, which has them all.
