@@ -170,7 +170,7 @@ func (p *pretended) Peers(context.Context) (*api.Peers, error) {
 		return control.PeersOf(p.Status(), nil, nil), nil
 	}
 	peer := steer.Peer{Address: netip.MustParseAddr("10.9.0.2"), Ours: netip.MustParseAddr("10.9.0.1"), MAC: 0x020000000002, Member: 1,
-		Since: epoch, Seen: epoch.Add(time.Minute), RxBps: 94_100_000, Told: 2}
+		Since: epoch, Seen: epoch.Add(time.Minute), RxBps: 94_100_000, Notifications: 2}
 	return control.PeersOf(p.Status(), []steer.Peer{peer}, func(id int) string { return p.Status().Members[id].Name }), nil
 }
 

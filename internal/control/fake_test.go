@@ -79,7 +79,7 @@ func (f *fake) Peers(context.Context) (*api.Peers, error) {
 		return nil, err
 	}
 	return PeersOf(f.Status(), []steer.Peer{{Address: netip.MustParseAddr("10.9.0.2"), Ours: netip.MustParseAddr("10.9.0.1"),
-		MAC: 0x020000000002, VLAN: 7, Member: 3, Since: time.Unix(1, 2), Seen: time.Unix(3, 4), RxBps: 5, Told: 6}},
+		MAC: 0x020000000002, VLAN: 7, Member: 3, Since: time.Unix(1, 2), Seen: time.Unix(3, 4), RxBps: 5, Notifications: 6}},
 		func(id int) string { return fmt.Sprintf("eth%d", id) }), nil
 }
 
